@@ -1,0 +1,32 @@
+"""The errors mcnilib raises: one base class, each also the built-in it resembles.
+
+Messages say what was found, where it stands, and what would be valid.
+"""
+
+from __future__ import annotations
+
+
+class McniError(Exception):
+    """Base of every error this package raises on purpose."""
+
+
+class StateSyntaxError(McniError, ValueError):
+    """Text that the tool would not print. Line and column count from 1."""
+
+    def __init__(self, what: str, *, source: str, line: int, column: int, text: str) -> None:
+        """Build the message `source:line:column: what`, the line itself and a caret under the column."""
+        self.what, self.source, self.line, self.column, self.text = what, source, line, column, text
+        super().__init__(f"{source}:{line}:{column}: {what}\n  {text}\n  {' ' * (column - 1)}^")
+
+
+class Unsupported(McniError, NotImplementedError):
+    """A real feature of Linux that is not modelled; it is named, never guessed."""
+
+
+class NoRoute(McniError, LookupError):
+    """No rule and no route lead to the destination; `error` is the errno name Linux reports."""
+
+    def __init__(self, what: str, *, error: str = "ENETUNREACH", evidence: str = "") -> None:
+        """Keep the errno name (ENETUNREACH, EHOSTUNREACH, EACCES, EINVAL) and the line that decided, if any."""
+        self.error, self.evidence = error, evidence
+        super().__init__(what)

@@ -1,0 +1,29 @@
+"""Where a packet stands when a rule looks at it: hook, devices, connection, and the questions a match may ask the namespace."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from ipaddress import IPv4Address
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from mcnilib.linux.conntrack import Entry
+    from mcnilib.linux.ipset import IpSet
+    from mcnilib.linux.packet import Packet
+
+
+@dataclass(slots=True)
+class Context:
+    """The surroundings of one packet at one hook. `iif` and `oif` are device names, empty where there is none."""
+
+    hook: str
+    iif: str = ""
+    oif: str = ""
+    ctstate: str = "NEW"  # NEW, ESTABLISHED, RELATED, INVALID or UNTRACKED
+    reply: bool = False  # the packet travels in the reply direction of its connection
+    entry: Entry | None = None
+    sets: dict[str, IpSet] | None = None
+    address_type: Callable[[IPv4Address, str], str] | None = None  # (address, device or "") -> LOCAL, UNICAST, BROADCAST...
+    reverse_path: Callable[[Packet, str, bool, bool], bool] | None = None  # (packet, iif, loose, validmark) -> passes
+    random: Callable[[], float] | None = None

@@ -1,0 +1,19 @@
+"""Who wrote a line of state, and why: carried beside the line, never part of its text or its equality."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True, slots=True)
+class Origin:
+    """The program that wrote a line, as an administrator would name it, and its reason in one line."""
+
+    writer: str
+    why: str
+
+    def __str__(self) -> str:
+        return f"{self.writer}: {self.why}"
+
+
+KERNEL = Origin("the kernel", "exists in every network namespace")

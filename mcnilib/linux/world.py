@@ -1,0 +1,57 @@
+"""A world: network namespaces and the switch segments their physical NICs are plugged into.
+
+It holds state only; what happens during a run (conntrack, ARP learning, sockets) belongs to the run.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+
+from mcnilib.linux.netns import Netns
+
+
+@dataclass(frozen=True, slots=True)
+class Port:
+    """A switch port: the NIC `link` of namespace `netns` is plugged in here."""
+
+    netns: str
+    link: str
+
+
+@dataclass(frozen=True, slots=True)
+class Segment:
+    """An Ethernet switch. `reflects` (hairpin): a frame may leave by the port it came in on (IEEE 802.1Qbg)."""
+
+    name: str
+    ports: tuple[Port, ...]
+    reflects: bool = False
+
+
+@dataclass(frozen=True)
+class World:
+    """All namespaces, in a fixed order, and the segments between them."""
+
+    namespaces: tuple[Netns, ...]
+    segments: tuple[Segment, ...] = ()
+
+    def __getitem__(self, name: str) -> Netns:
+        """Return the namespace called `name`; KeyError names the ones there are."""
+        for netns in self.namespaces:
+            if netns.name == name:
+                return netns
+        raise KeyError(f"no network namespace {name!r}; there are {', '.join(n.name for n in self.namespaces)}")
+
+    def __iter__(self) -> Iterator[Netns]:
+        return iter(self.namespaces)
+
+    def put(self, netns: Netns) -> World:
+        """Return the world with the namespace of that name replaced, or added at the end."""
+        names = [n.name for n in self.namespaces]
+        if netns.name not in names:
+            return replace(self, namespaces=(*self.namespaces, netns))
+        return replace(self, namespaces=tuple(netns if n.name == netns.name else n for n in self.namespaces))
+
+    def segment_of(self, netns: str, link: str) -> Segment | None:
+        """Find the segment a NIC is plugged into; None when the cable hangs loose."""
+        return next((s for s in self.segments if Port(netns, link) in s.ports), None)

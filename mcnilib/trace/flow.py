@@ -1,0 +1,43 @@
+"""What is sent and who listens: the two things a run needs besides a world."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from ipaddress import IPv4Address
+
+ANY_ADDRESS = IPv4Address(0)
+
+
+@dataclass(frozen=True, slots=True)
+class Listener:
+    """A server socket, as `ss -ltn` would show it. ICMP echo needs none.
+
+    `pinned` (UDP): the answer is sent from the address the request came to; otherwise the kernel chooses a source again.
+    """
+
+    netns: str
+    port: int
+    proto: str = "tcp"
+    address: IPv4Address = ANY_ADDRESS
+    pinned: bool = False
+
+    def __str__(self) -> str:
+        host = "0.0.0.0" if self.address == ANY_ADDRESS else str(self.address)
+        return f"{self.proto} LISTEN {host}:{self.port}" if self.proto == "tcp" else f"{self.proto} UNCONN {host}:{self.port}"
+
+
+@dataclass(frozen=True, slots=True)
+class Flow:
+    """One conversation the client starts: from namespace `netns` to `proto` `dst`:`dport`.
+
+    `patience` is how many seconds the client program waits for the answer before it gives up (curl --max-time);
+    `src` binds the client's socket to an address.
+    """
+
+    netns: str
+    dst: IPv4Address
+    proto: str = "tcp"
+    dport: int = 80
+    src: IPv4Address | None = None
+    sport: int = 40000
+    patience: float = 5.0

@@ -1,0 +1,143 @@
+"""What a run leaves behind: Step (one decision), Journey (one packet), Trace (the conversation) and its Outcome.
+
+All frozen values; nothing is recomputed later. The simulator and the kernel lab both produce them.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from enum import Enum
+from typing import TYPE_CHECKING
+
+from mcnilib.linux.context import Context
+from mcnilib.linux.origin import Origin
+from mcnilib.linux.packet import Packet
+
+if TYPE_CHECKING:
+    from mcnilib.linux.conntrack import Entry
+
+
+class Fate(Enum):
+    """What a step did to the packet."""
+
+    GOES_ON = "goes on"
+    DELIVERED = "delivered"
+    DROPPED = "dropped"
+    REJECTED = "rejected"  # dropped, and the sender is told
+    UNREACHABLE = "unreachable"  # no route, or nobody answers ARP
+
+
+class Stage(Enum):
+    """Which part of Linux decided; the value is what a step table prints."""
+
+    SOCKET = "socket"
+    ROUTE = "route"
+    RP_FILTER = "rp_filter"
+    FORWARDING = "forwarding"  # ip_forward, TTL
+    CONNTRACK = "conntrack"
+    NETFILTER = "netfilter"
+    NAT = "nat"  # address rewritten because of an existing connection
+    ARP = "arp"
+    DEVICE = "device"  # the frame leaves by one device and arrives at another
+    TUNNEL = "tunnel"  # encapsulated or decapsulated
+
+
+@dataclass(frozen=True, slots=True)
+class Listing:
+    """The printed state a line of evidence stands in, named by the command that prints it.
+
+    `command` is for example `ip route show table 500`, `ip rule`, `iptables-save -t filter`, `ip neigh`, `ip -d address`,
+    `sysctl -a`, `conntrack -L`, `ss -ltn`.
+    """
+
+    netns: str
+    command: str
+
+
+@dataclass(frozen=True, slots=True)
+class Step:
+    """One decision: where, what was decided, and the line of state that decided it."""
+
+    netns: str
+    stage: Stage
+    action: str  # what was decided, in words: `DNAT to 10.233.101.2:80`, `dropped`, `leaves by en0`
+    before: Packet
+    after: Packet
+    evidence: str = ""  # exactly as the tool prints it; empty when no line of state decided
+    listing: Listing | None = None
+    by: Origin | None = None  # who wrote that line
+    table: str = ""  # raw, mangle, nat, filter; empty outside netfilter
+    chain: str = ""
+    hook: str = ""  # PREROUTING, INPUT, FORWARD, OUTPUT, POSTROUTING
+    iif: str = ""
+    oif: str = ""
+    fate: Fate = Fate.GOES_ON
+    entry: Entry | None = None  # CONNTRACK and NAT steps: the connection after this packet
+    ctstate: str = ""
+    to: tuple[str, str] | None = None  # DEVICE steps: (netns, device) where the frame arrives
+    context: Context | None = field(default=None, compare=False, repr=False)  # to ask other rules `why not`
+
+
+@dataclass(frozen=True, slots=True)
+class Journey:
+    """The life of one packet from the socket (or router) that made it to its end."""
+
+    number: int  # from 1, in order of departure
+    time: float  # seconds since the run began
+    packet: Packet  # as it was made
+    steps: tuple[Step, ...]
+    reply: bool = False  # sent by the server's side
+    retransmission_of: int = 0  # number of the journey this repeats; 0: none
+
+    @property
+    def last(self) -> Step:
+        """The step that decided the packet's fate."""
+        return self.steps[-1]
+
+    @property
+    def fate(self) -> Fate:
+        """What became of the packet."""
+        return self.last.fate
+
+    def hops(self) -> tuple[str, ...]:
+        """Namespaces in visiting order, one entry per stay."""
+        names = [step.netns for step in self.steps]
+        return tuple(n for i, n in enumerate(names) if i == 0 or names[i - 1] != n)
+
+
+class Verdict(Enum):
+    """How a conversation ends for the person at the client's shell."""
+
+    CONNECTED = "connected"
+    REFUSED = "connection refused"
+    TIMED_OUT = "connect times out"
+    HANGS = "connect succeeds, then hangs"
+    RESET = "connect succeeds, then the connection is reset"
+    UNREACHABLE = "unreachable"  # an ICMP error or an errno says so at once
+    ONE_WAY = "delivered one way only"  # UDP and ICMP: the request arrives, no answer comes back
+    LOST = "lost"  # UDP and ICMP: the request never arrives
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """The verdict, and the step that decided it: the drop, or the delivery of the last packet."""
+
+    verdict: Verdict
+    journey: Journey
+    step: Step
+    seen_source: str = ""  # the client's address as the server saw it; empty if nothing arrived
+    error: str = ""  # errno at the client's socket: ECONNREFUSED, ETIMEDOUT, ENETUNREACH, ECONNRESET, ...
+
+    @property
+    def works(self) -> bool:
+        """Tell whether request and reply both arrived."""
+        return self.verdict is Verdict.CONNECTED
+
+
+@dataclass(frozen=True, slots=True)
+class Trace:
+    """A whole conversation: every packet's journey in order, and the outcome."""
+
+    journeys: tuple[Journey, ...]
+    outcome: Outcome
+    connections: tuple[tuple[str, tuple[Entry, ...]], ...] = ()  # per namespace, at the end
