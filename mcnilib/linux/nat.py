@@ -1,0 +1,94 @@
+"""NAT: decided once per connection, then applied to each of its packets and undone for the answers.
+
+Source: net/netfilter/nf_nat_core.c, nf_nat_masquerade.c, nf_nat_proto.c (Linux 6.18).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import replace
+from ipaddress import IPv4Address
+
+from mcnilib.linux.conntrack import Conntrack, Entry, Flow
+from mcnilib.linux.packet import Packet
+
+TRIES = 128
+
+
+def bind_destination(entry: Entry, to: IPv4Address, port: int) -> Entry:
+    """Send the connection to another destination; port 0 keeps the port."""
+    current = entry.reply.inverse()
+    wanted = replace(current, dst=to, dport=port or current.dport)
+    return replace(entry, reply=wanted.inverse(), dnat=entry.dnat or wanted != current, dst_done=True)
+
+
+def bind_source(
+    table: Conntrack, entry: Entry, to: IPv4Address | None, *, port: int = 0, random: Callable[[], float] | None, now: float
+) -> Entry:
+    """Give the connection another source; None keeps the address but still avoids a clash of ports.
+
+    `random` draws the port (--random-fully); otherwise the port is kept where it is free.
+    """
+    current = entry.reply.inverse()
+    wanted = _with_port(current, to or current.src, port or current.sport)
+    if random:
+        wanted = _with_port(wanted, wanted.src, _draw(wanted.sport, random()))
+    wanted = _free(table, wanted, now)
+    return replace(entry, reply=wanted.inverse(), snat=entry.snat or wanted != current, src_done=True)
+
+
+def _with_port(flow: Flow, src: IPv4Address, port: int) -> Flow:
+    both = {"dport": port} if flow.icmp else {}  # an ICMP id is one number for both ends
+    return replace(flow, src=src, sport=port, **both) if flow.sport else replace(flow, src=src)
+
+
+def _draw(port: int, fraction: float) -> int:
+    low, high = (1, 511) if 0 < port < 512 else (600, 1023) if 0 < port < 1024 else (1024, 65535)
+    return low + int(fraction * (high - low + 1))
+
+
+def _free(table: Conntrack, flow: Flow, now: float) -> Flow:
+    """Count up from the wanted port until no other connection has the reply flow."""
+    for _ in range(TRIES):
+        if not table.used(flow.inverse(), now):
+            return flow
+        flow = _with_port(flow, flow.src, 1024 + (flow.sport + 1 - 1024) % 64512)
+    return flow
+
+
+def translate(packet: Packet, entry: Entry, *, source: bool, reply: bool) -> Packet:
+    """Rewrite the packet's source (POSTROUTING, INPUT) or destination (PREROUTING, OUTPUT) as its connection says."""
+    if not (entry.snat if source != reply else entry.dnat):
+        return packet
+    target = (entry.original if reply else entry.reply).inverse()
+    if packet.icmp and packet.icmp.quoted:
+        return _translate_error(packet, entry, target, source=source, reply=reply)
+    if source:
+        return _set_source(packet, target.src, target.sport)
+    return _set_destination(packet, target.dst, target.dport)
+
+
+def _translate_error(packet: Packet, entry: Entry, target: Flow, *, source: bool, reply: bool) -> Packet:
+    """Rewrite an ICMP error and the packet it quotes. Source: nf_nat_icmp_reply_translation()."""
+    icmp = packet.icmp
+    if icmp is None or icmp.quoted is None:
+        return packet
+    answer = entry.original if reply else entry.reply
+    quoted = icmp.quoted
+    if source:
+        quoted, packet = _set_destination(quoted, answer.dst, answer.dport), packet.but(src=target.src)
+    else:
+        quoted, packet = _set_source(quoted, answer.src, answer.sport), packet.but(dst=target.dst)
+    return packet.but(icmp=replace(icmp, quoted=quoted))
+
+
+def _set_source(packet: Packet, ip: IPv4Address, port: int) -> Packet:
+    if packet.icmp:
+        return packet.but(src=ip, icmp=replace(packet.icmp, ident=port))
+    return packet.but(src=ip, sport=port)
+
+
+def _set_destination(packet: Packet, ip: IPv4Address, port: int) -> Packet:
+    if packet.icmp:
+        return packet.but(dst=ip)
+    return packet.but(dst=ip, dport=port)

@@ -1,0 +1,262 @@
+"""What conntrack knows of one TCP connection: the state table, and what it makes of the next segment.
+
+`follow` moves the knowledge by one segment and says what conntrack thinks of it. Not modelled: SYN proxy.
+Source: net/netfilter/nf_conntrack_proto_tcp.c (Linux 6.18).
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+
+from mcnilib.linux.packet import Packet, Tcp
+from mcnilib.linux.tcp_window import Side, judge, segment_end
+
+STATES = (
+    "NONE", "SYN_SENT", "SYN_RECV", "ESTABLISHED", "FIN_WAIT", "CLOSE_WAIT", "LAST_ACK", "TIME_WAIT", "CLOSE", "SYN_SENT2",
+)  # fmt: skip
+"""The states in the kernel's order; `conntrack -L` prints these names."""
+
+_COLUMNS = {"SS": "SYN_SENT", "SR": "SYN_RECV", "ES": "ESTABLISHED", "FW": "FIN_WAIT", "CW": "CLOSE_WAIT"}
+_COLUMNS |= {"LA": "LAST_ACK", "TW": "TIME_WAIT", "CL": "CLOSE", "S2": "SYN_SENT2", "IV": "INVALID", "IG": "IGNORE"}
+
+
+def _row(words: str) -> dict[str, str]:
+    return dict(zip(STATES, (_COLUMNS[word] for word in words.split()), strict=True))
+
+
+# Columns: NONE SYN_SENT SYN_RECV ESTABLISHED FIN_WAIT CLOSE_WAIT LAST_ACK TIME_WAIT CLOSE SYN_SENT2
+TRANSITIONS = {
+    False: {  # original direction
+        "syn": _row("SS SS IG IG IG IG IG SS SS S2"),
+        "synack": _row("IV IV SR IV IV IV IV IV IV SR"),
+        "fin": _row("IV IV FW FW LA LA LA TW CL IV"),
+        "ack": _row("ES IV ES ES CW CW TW TW CL IV"),
+        "rst": _row("IV CL CL CL CL CL CL CL CL CL"),
+        "none": _row("IV IV IV IV IV IV IV IV IV IV"),
+    },
+    True: {  # reply direction
+        "syn": _row("IV S2 IV IV IV IV IV SS IV S2"),
+        "synack": _row("IV SR IG IG IG IG IG IG IG SR"),
+        "fin": _row("IV IV FW FW LA LA LA TW CL IV"),
+        "ack": _row("IV IG SR ES CW CW TW TW CL IG"),
+        "rst": _row("IV CL CL CL CL CL CL CL CL CL"),
+        "none": _row("IV IV IV IV IV IV IV IV IV IV"),
+    },
+}
+"""State after a segment, by direction, kind of segment and state before; IGNORE and INVALID leave the state as it is."""
+
+VALID_FLAGS = frozenset(
+    frozenset(words.split())
+    for words in ("SYN", "SYN URG", "SYN ACK", "RST", "RST ACK", "FIN ACK", "FIN ACK URG", "ACK", "ACK URG")
+)
+"""Combinations conntrack accepts once PSH, ECE and CWR are left out."""
+
+_CLOSING = ("FIN_WAIT", "LAST_ACK", "TIME_WAIT", "CLOSE", "CLOSE_WAIT")
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """The sysctls the tracker reads, all of net.netfilter.nf_conntrack_tcp_*."""
+
+    be_liberal: bool = False
+    loose: bool = True
+    ignore_invalid_rst: bool = False
+    max_retrans: int = 3
+
+
+@dataclass(frozen=True, slots=True)
+class TcpTrack:
+    """The TCP part of a conntrack entry."""
+
+    state: str = "NONE"
+    sides: tuple[Side, Side] = (Side(), Side())  # original sender, reply sender
+    last_kind: str = "none"
+    last_reply: bool = False
+    last_seq: int = 0
+    last_ack: int = 0
+    last_end: int = 0
+    last_win: int = 0
+    last_scale: int | None = None
+    retrans: int = 0
+    simultaneous: bool = False
+    expect_challenge: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Opinion:
+    """What conntrack makes of a segment. `verdict` is accept, ignore (passes, state kept), invalid or reopen."""
+
+    verdict: str
+    track: TcpTrack
+    why: str = ""  # the kernel's log message for invalid and ignored segments
+
+
+def segment_kind(tcp: Tcp) -> str:
+    """Classify a segment as the state table does: rst, syn, synack, fin, ack or none."""
+    flags = tcp.flags
+    if "RST" in flags:
+        return "rst"
+    if "SYN" in flags:
+        return "synack" if "ACK" in flags else "syn"
+    if "FIN" in flags:
+        return "fin"
+    return "ack" if "ACK" in flags else "none"
+
+
+def begin(packet: Packet, tcp: Tcp, limits: Limits) -> Opinion:
+    """Judge the first segment of a connection: SYN opens it, ACK or data picks it up in mid-stream if `loose`."""
+    if (tcp.flags - {"PSH", "ECE", "CWR"}) not in VALID_FLAGS:
+        return Opinion("invalid", TcpTrack(), "invalid tcp flag combination")
+    state = TRANSITIONS[False][segment_kind(tcp)]["NONE"]
+    if state == "INVALID" or (state != "SYN_SENT" and not limits.loose):
+        return Opinion("invalid", TcpTrack(), "invalid new")
+    end, window = segment_end(packet, tcp), tcp.window or 1
+    if state == "SYN_SENT":
+        side = Side(end, end, window, scale=tcp.scale or 0, has_scale=tcp.scale is not None)
+        return follow(TcpTrack(sides=(side, Side())), packet, tcp, False, limits, False, False)
+    side = Side(end, (end + window) & 0xFFFFFFFF, window, liberal=True)
+    return follow(TcpTrack(sides=(side, Side(liberal=True))), packet, tcp, False, limits, False, False)
+
+
+def follow(
+    track: TcpTrack, packet: Packet, tcp: Tcp, reply: bool, limits: Limits, seen_reply: bool, assured: bool
+) -> Opinion:
+    """Judge one more segment of a tracked connection and return the knowledge after it.
+
+    `reply` is its direction; `seen_reply` and `assured` are the entry's flags before it.
+    """
+    if (tcp.flags - {"PSH", "ECE", "CWR"}) not in VALID_FLAGS:
+        return Opinion("invalid", track, "invalid tcp flag combination")
+    kind = segment_kind(tcp)
+    new = TRANSITIONS[reply][kind][track.state]
+    if new == "INVALID":
+        return Opinion("invalid", track, f"packet ({kind}) in {_way(reply)} direction invalid, state {track.state}")
+    if new == "SYN_SENT" and track.state in ("TIME_WAIT", "CLOSE", "SYN_SENT2"):
+        aborted = track.last_reply == reply and track.last_kind == "rst"
+        if aborted or track.sides[0].close_init or track.sides[1].close_init:
+            return Opinion("reopen", track)
+        new = "IGNORE"
+    if new == "IGNORE":
+        return _ignore(track, packet, tcp, reply, kind, limits)
+    if new == "TIME_WAIT" and _is_challenge(track, kind, reply):
+        return Opinion("ignore", replace(track, expect_challenge=False), "challenge-ack ignored")
+    if new == "SYN_SENT2":
+        track = replace(track, simultaneous=True)
+    if new == "SYN_RECV" and reply and kind == "ack" and track.simultaneous:
+        new = "ESTABLISHED"
+    if new == "CLOSE" and kind == "rst":
+        return _reset(track, packet, tcp, reply, limits, seen_reply, assured)
+    return _windowed(track, packet, tcp, reply, kind, new, limits)
+
+
+def _way(reply: bool) -> str:
+    return "reply" if reply else "original"
+
+
+def _is_challenge(track: TcpTrack, kind: str, reply: bool) -> bool:
+    answers_syn = track.last_kind == "syn" and track.last_reply != reply
+    return track.state == "LAST_ACK" and kind == "ack" and answers_syn and track.expect_challenge
+
+
+def _ignore(track: TcpTrack, packet: Packet, tcp: Tcp, reply: bool, kind: str, limits: Limits) -> Opinion:
+    """Let the segment pass without believing it; remember it, the answer tells who is out of sync."""
+    answers = kind == "synack" and track.last_kind == "syn" and track.last_reply != reply
+    if answers and tcp.ack == track.last_end:
+        other = Side(
+            track.last_end,
+            track.last_end,
+            track.last_win or 1,
+            scale=track.last_scale or 0,
+            has_scale=track.last_scale is not None,
+        )
+        mine = Side(liberal=track.sides[reply].liberal)
+        synced = replace(track, state="SYN_SENT", sides=(mine, other) if not reply else (other, mine), expect_challenge=False)
+        return _windowed(synced, packet, tcp, reply, kind, "SYN_RECV", limits)
+    noted = replace(
+        track,
+        last_kind=kind,
+        last_reply=reply,
+        last_seq=tcp.seq,
+        last_end=segment_end(packet, tcp),
+        last_win=tcp.window,
+    )
+    if kind == "syn" and not reply:
+        noted = replace(noted, last_scale=tcp.scale, expect_challenge=track.state == "LAST_ACK")
+    if track.state == "SYN_SENT" and kind == "ack" and reply:
+        noted = replace(noted, last_ack=tcp.ack)
+    return Opinion("ignore", noted, f"packet ({kind}) in {_way(reply)} direction ignored, state {track.state}")
+
+
+def _reset(
+    track: TcpTrack, packet: Packet, tcp: Tcp, reply: bool, limits: Limits, seen_reply: bool, assured: bool
+) -> Opinion:
+    """Judge a RST: it must carry the sequence number the other side expects."""
+    done = _accepted(track, tcp, reply, "rst", "CLOSE")
+    if track.state in _CLOSING:
+        return done
+    maxack, established = track.sides[not reply].maxack, track.state == "ESTABLISHED"
+    new = "CLOSE"
+    if maxack is not None and track.last_kind != "syn":
+        if tcp.seq == 0 and not established:
+            return _windowed(track, packet, tcp, reply, "rst", new, limits)
+        if before(tcp.seq, maxack) and not limits.ignore_invalid_rst:
+            return Opinion("invalid", track, "invalid rst")
+        train = track.last_kind == "ack" and track.last_reply == reply and tcp.seq == track.last_end
+        if not established or tcp.seq == maxack or train:
+            return _windowed(track, packet, tcp, reply, "rst", new, limits)
+        new = track.state
+    half_open = (seen_reply and track.last_kind == "syn") or (not assured and track.last_kind == "ack")
+    challenged = track.state == "SYN_SENT" and track.last_kind == "ack" and track.last_reply
+    if (half_open and tcp.ack == track.last_end) or (challenged and tcp.seq == track.last_ack):
+        return _accepted(track, tcp, reply, "rst", new) if new != "CLOSE" else done
+    return _windowed(track, packet, tcp, reply, "rst", new, limits)
+
+
+def _accepted(track: TcpTrack, tcp: Tcp, reply: bool, kind: str, new: str) -> Opinion:
+    sides = track.sides
+    if new != track.state and new == "FIN_WAIT":
+        mine = replace(sides[reply], close_init=True)
+        sides = (sides[0], mine) if reply else (mine, sides[1])
+    return Opinion("accept", replace(track, state=new, sides=sides, last_kind=kind, last_reply=reply))
+
+
+def _windowed(track: TcpTrack, packet: Packet, tcp: Tcp, reply: bool, kind: str, new: str, limits: Limits) -> Opinion:
+    """Check the segment against the windows seen so far, then move to the new state."""
+    sides = track.sides
+    verdict, sender, receiver, why = judge(
+        sides[reply], sides[not reply], packet, tcp, reply=reply, state=track.state, lenient=limits.be_liberal
+    )
+    track = replace(track, sides=(receiver, sender) if reply else (sender, receiver))
+    if verdict != "accept":
+        if verdict == "invalid" and kind in ("rst", "fin") and _remembers(track, reply):
+            track = replace(track, last_kind=kind, last_reply=reply)
+        return Opinion(verdict, track, why)
+    if kind == "ack":
+        track = _count_retransmissions(track, packet, tcp, reply)
+    return _accepted(track, tcp, reply, kind, new)
+
+
+def _remembers(track: TcpTrack, reply: bool) -> bool:
+    return not (track.last_reply != reply and track.last_kind in ("rst", "fin"))
+
+
+def _count_retransmissions(track: TcpTrack, packet: Packet, tcp: Tcp, reply: bool) -> TcpTrack:
+    now = (reply, tcp.seq, tcp.ack, segment_end(packet, tcp), tcp.window)
+    if now == (track.last_reply, track.last_seq, track.last_ack, track.last_end, track.last_win):
+        return replace(track, retrans=track.retrans + 1)
+    names = ("last_reply", "last_seq", "last_ack", "last_end", "last_win")
+    return replace(track, retrans=0, **dict(zip(names, now, strict=True)))  # type: ignore[arg-type]
+
+
+def lifetime(track: TcpTrack, kind: str, limits: Limits) -> str:
+    """Name the timeout that now applies, as in net.netfilter.nf_conntrack_tcp_timeout_NAME."""
+    long_lived = track.state in ("ESTABLISHED",)
+    if track.retrans >= limits.max_retrans and long_lived:
+        return "max_retrans"
+    if kind == "rst":
+        return "close"
+    if (track.sides[0].unacked or track.sides[1].unacked) and long_lived:
+        return "unacknowledged"
+    if track.last_win == 0 and long_lived:
+        return "max_retrans"
+    return {"SYN_SENT2": "syn_sent"}.get(track.state, track.state.lower())
