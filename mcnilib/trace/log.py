@@ -1,0 +1,101 @@
+"""The notebook of one packet's walk: steps are added in order and frozen into a Journey at the end."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from mcnilib.linux.neigh import Neigh
+from mcnilib.linux.netfilter import ChainRule
+from mcnilib.linux.packet import Packet
+from mcnilib.linux.route import Route, Rule
+from mcnilib.linux.sysctl import Setting
+from mcnilib.trace.trace import Fate, Stage, Step
+
+if TYPE_CHECKING:
+    from mcnilib.linux.conntrack import Entry
+    from mcnilib.linux.context import Context
+
+Line = Route | Rule | Neigh | Setting | ChainRule
+"""A noun that prints as one line of state and can therefore be evidence."""
+
+
+class Log:
+    """Collects the steps of one packet."""
+
+    def __init__(self) -> None:
+        """Start empty."""
+        self.steps: list[Step] = []
+
+    def add(
+        self,
+        netns: str,
+        stage: Stage,
+        action: str,
+        packet: Packet,
+        after: Packet | None = None,
+        *,
+        line: Line | None = None,
+        fate: Fate = Fate.GOES_ON,
+        iif: str = "",
+        oif: str = "",
+        to: tuple[str, str] | None = None,
+        path: tuple[tuple[str, str], ...] = (),
+    ) -> None:
+        """Note a decision; `line` is the state that decided it."""
+        self.steps.append(
+            Step(
+                netns=netns,
+                stage=stage,
+                action=action,
+                before=packet,
+                after=after or packet,
+                line=line,
+                fate=fate,
+                iif=iif,
+                oif=oif,
+                to=to,
+                path=path,
+            )
+        )
+
+    def rule(
+        self,
+        netns: str,
+        at: Context,
+        table: str,
+        line: ChainRule | str,
+        action: str,
+        before: Packet,
+        after: Packet,
+        fate: Fate = Fate.GOES_ON,
+    ) -> None:
+        """Note a netfilter rule that matched, or the policy (its text) that decided."""
+        self.steps.append(
+            Step(
+                netns=netns,
+                stage=Stage.NETFILTER,
+                action=action,
+                before=before,
+                after=after,
+                line=line,
+                table=table,
+                hook=at.hook,
+                iif=at.iif,
+                oif=at.oif,
+                fate=fate,
+                entry=at.entry,
+                ctstate=at.ctstate,
+                context=at,
+            )
+        )
+
+    def connection(
+        self, netns: str, hook: str, action: str, before: Packet, after: Packet, ctstate: str, entry: Entry | None
+    ) -> None:
+        """Note what conntrack or NAT did: the connection as it stands afterwards."""
+        stage = Stage.NAT if before is not after else Stage.CONNTRACK
+        self.steps.append(
+            Step(
+                netns=netns, stage=stage, action=action, before=before, after=after, hook=hook, entry=entry, ctstate=ctstate
+            )
+        )
