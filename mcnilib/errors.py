@@ -26,7 +26,12 @@ class Unsupported(McniError, NotImplementedError):
 class NoRoute(McniError, LookupError):
     """No rule and no route lead to the destination; `error` is the errno name Linux reports."""
 
-    def __init__(self, what: str, *, error: str = "ENETUNREACH", evidence: str = "") -> None:
-        """Keep the errno name (ENETUNREACH, EHOSTUNREACH, EACCES, EINVAL) and the line that decided, if any."""
-        self.error, self.evidence = error, evidence
+    def __init__(self, what: str, *, error: str = "ENETUNREACH", line: object = None) -> None:
+        """Keep the errno name (ENETUNREACH, EHOSTUNREACH, EACCES, EINVAL) and the Route or Rule that decided, if any."""
+        self.error, self.line = error, line
         super().__init__(what)
+
+    @property
+    def evidence(self) -> str:
+        """The deciding line as `ip` prints it; empty when nothing matched at all."""
+        return "" if self.line is None else str(self.line)

@@ -57,9 +57,17 @@ def _free(table: Conntrack, flow: Flow, now: float) -> Flow:
 
 
 def translate(packet: Packet, entry: Entry, *, source: bool, reply: bool) -> Packet:
-    """Rewrite the packet's source (POSTROUTING, INPUT) or destination (PREROUTING, OUTPUT) as its connection says."""
+    """Rewrite the packet's source (POSTROUTING, INPUT) or destination (PREROUTING, OUTPUT) as its connection says.
+
+    A packet that needs no change is returned itself, not a copy.
+    """
     if not (entry.snat if source != reply else entry.dnat):
         return packet
+    changed = _translate(packet, entry, source=source, reply=reply)
+    return packet if changed == packet else changed
+
+
+def _translate(packet: Packet, entry: Entry, *, source: bool, reply: bool) -> Packet:
     target = (entry.original if reply else entry.reply).inverse()
     if packet.icmp and packet.icmp.quoted:
         return _translate_error(packet, entry, target, source=source, reply=reply)
