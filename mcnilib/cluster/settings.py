@@ -1,0 +1,254 @@
+"""What a reader may change: every toggle is declared once, and widgets, command line, sweeps and tables come from that declaration.
+
+`Settings()` is the usual, broken state the flagship scenario starts from. `build` reads the settings that change the cluster; protocol
+and placement choose the conversation and are read by the scenarios. Text forms: `parse` reads `{"kube-proxy": "1.28"}`, `texts` prints it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field, fields, replace
+from difflib import get_close_matches
+from enum import Enum
+from functools import cache
+from itertools import product
+from typing import Any
+
+from mcnilib.errors import McniError
+
+
+class SettingError(McniError, ValueError):
+    """A setting or a value that does not exist; the message names the nearest ones that do."""
+
+
+class Encapsulation(Enum):
+    """How Calico carries pod traffic between nodes."""
+
+    NONE = "none"
+    VXLAN = "VXLAN"
+    IPIP = "IPIP"
+
+
+class Protocol(Enum):
+    """What the client speaks."""
+
+    TCP = "TCP"
+    UDP = "UDP"
+    ICMP = "ICMP"
+
+
+class Placement(Enum):
+    """Where the two ends of a conversation run."""
+
+    SAME_NODE = "same node"
+    ACROSS_NODES = "across nodes"
+
+
+class Workaround(Enum):
+    """Something an administrator adds by hand to get asymmetric traffic through."""
+
+    NONE = "none"
+    SNAT = "SNAT on the pod's node"
+    ROUTE_BACK = "host route back"
+    NOTRACK = "NOTRACK for the pod's veth"
+
+
+class MacvlanMode(Enum):
+    """Mode of the Macvlan children: who may talk to whom on one lower device."""
+
+    BRIDGE = "bridge"
+    PRIVATE = "private"
+    VEPA = "vepa"
+
+
+class Tuning(Enum):
+    """Which `from` rules the coordinator writes into a multi-NIC pod."""
+
+    TUNED = "tuned"
+    ONLY_NET1 = "only net1"
+    NOT = "not tuned"
+
+
+VERSIONS = tuple(f"1.{minor}" for minor in range(22, 36))
+"""Minor releases of Kubernetes whose kube-proxy is modelled."""
+
+OFF_ON, NO_YES, DIGITS = ("off", "on"), ("no", "yes"), ("0", "1")
+
+
+def choice(label: str, *values: object, default: object, help: str, changes: str, texts: tuple[str, ...] = ()) -> Any:
+    """Declare a setting with a fixed list of values.
+
+    `help` is one line for the reader, `changes` names the Linux or Kubernetes object behind the setting, `texts` how the values are
+    written (default: an Enum's value, or str).
+    """
+    texts = texts or tuple(str(value.value if isinstance(value, Enum) else value) for value in values)
+    metadata = {"label": label, "values": values, "texts": texts, "help": help, "changes": changes}
+    return field(default=default, metadata=metadata)
+
+
+def switch(label: str, texts: tuple[str, str], *, default: bool, help: str, changes: str) -> Any:
+    """Declare a setting with two values, written as `texts` for False and True."""
+    return choice(label, False, True, default=default, help=help, changes=changes, texts=texts)
+
+
+@dataclass(frozen=True, slots=True)
+class Option:
+    """One setting as a control or a command line sees it: `name` is spelt `--name` there, `attribute` in Python."""
+
+    name: str
+    attribute: str
+    label: str
+    values: tuple[object, ...]
+    texts: tuple[str, ...]
+    default: object
+    help: str
+    changes: str
+
+    def text(self, value: object) -> str:
+        """Write one of the values; SettingError when it is not one."""
+        if value not in self.values:
+            raise SettingError(f"{self.name} cannot be {value!r}; it is one of {', '.join(self.texts)}")
+        return self.texts[self.values.index(value)]
+
+    def read(self, text: str) -> object:
+        """Read a value, without regard to case; SettingError names the nearest valid one."""
+        lowered = [valid.lower() for valid in self.texts]
+        if text.strip().lower() in lowered:
+            return self.values[lowered.index(text.strip().lower())]
+        near = get_close_matches(text.strip().lower(), lowered, n=1, cutoff=0.4)
+        meant = f"did you mean {self.texts[lowered.index(near[0])]!r}? " if near else ""
+        raise SettingError(f"{self.name} cannot be {text!r}: {meant}it is one of {', '.join(self.texts)}")
+
+
+@dataclass(frozen=True)
+class Settings:
+    """What a reader may change. Each field is one toggle in every notebook that names it."""
+
+    kube_proxy: str = choice(
+        "kube-proxy version",
+        *VERSIONS,
+        default="1.28",
+        help="from 1.29 on kube-proxy leaves its INVALID drop out when it starts with nf_conntrack_tcp_be_liberal set",
+        changes="the rules kube-proxy writes; KUBE-FORWARD in table filter",
+    )
+    be_liberal: bool = switch(
+        "nf_conntrack_tcp_be_liberal",
+        DIGITS,
+        default=False,
+        help="1: conntrack does not call TCP segments outside the window INVALID",
+        changes="sysctl net.netfilter.nf_conntrack_tcp_be_liberal on every node",
+    )
+    restarted: bool = switch(
+        "kube-proxy restarted since",
+        NO_YES,
+        default=False,
+        help="whether kube-proxy was restarted after the sysctl was set: it reads it only when it starts",
+        changes="the order of events",
+    )
+    encapsulation: Encapsulation = choice(
+        "encapsulation",
+        *Encapsulation,
+        default=Encapsulation.NONE,
+        help="how Calico carries pod traffic between nodes",
+        changes="ipipMode and vxlanMode of the IPPool: tunnel devices and block routes",
+    )
+    felix_invalid: bool = switch(
+        "Felix drops INVALID",
+        OFF_ON,
+        default=True,
+        help="Felix's own INVALID drop for packets from and to Calico pods",
+        changes="disableConntrackInvalidCheck of the FelixConfiguration",
+    )
+    workaround: Workaround = choice(
+        "workaround",
+        *Workaround,
+        default=Workaround.NONE,
+        help="what an administrator adds by hand so that asymmetric traffic passes",
+        changes="one rule or one route on the nodes",
+    )
+    node_rp_filter: int = choice(
+        "node rp_filter",
+        *(0, 1, 2),
+        default=0,
+        help="reverse path filter of the nodes: 0 off, 1 strict, 2 loose",
+        changes="sysctl net.ipv4.conf.all.rp_filter on every node",
+    )
+    pod_rp_filter: int = choice(
+        "pod rp_filter",
+        *(0, 1, 2),
+        default=0,
+        help="reverse path filter inside Macvlan pods: 0 off, 1 strict, 2 loose",
+        changes="podRPFilter of the SpiderCoordinator: sysctl net.ipv4.conf.all.rp_filter in the pods",
+    )
+    protocol: Protocol = choice(
+        "protocol", *Protocol, default=Protocol.TCP, help="what the client speaks", changes="the client program"
+    )
+    placement: Placement = choice(
+        "placement",
+        *Placement,
+        default=Placement.ACROSS_NODES,
+        help="whether the two ends run on one node",
+        changes="which pods talk",
+    )
+
+    @classmethod
+    def of(cls, **values: object) -> Settings:
+        """Return the settings with some values changed; a value may be given as itself or as its text."""
+        return cls().but(**values)
+
+    @classmethod
+    def parse(cls, texts: Mapping[str, str]) -> Settings:
+        """Read settings from command line words: `{"kube-proxy": "1.28"}`; names may carry `--` or underscores.
+
+        Raises: SettingError for an unknown name or value, naming the nearest one that exists.
+        """
+        read = ((option(name), text) for name, text in texts.items())
+        return replace(cls(), **{o.attribute: o.read(text) for o, text in read})  # type: ignore[arg-type]
+
+    def but(self, **values: object) -> Settings:
+        """Return the same settings with some values changed; SettingError for a name or value that does not exist."""
+        return replace(self, **{option(n).attribute: _value(option(n), v) for n, v in values.items()})  # type: ignore[arg-type]
+
+    def texts(self, *, changed: bool = False) -> dict[str, str]:
+        """Return every setting's text by option name; with `changed` only those that differ from the default."""
+        pairs = ((o, getattr(self, o.attribute)) for o in options())
+        return {o.name: o.text(value) for o, value in pairs if not (changed and value == o.default)}
+
+    def __str__(self) -> str:
+        return " ".join(f"--{name} {_quoted(text)}" for name, text in self.texts(changed=True).items()) or "defaults"
+
+
+@cache
+def options() -> tuple[Option, ...]:
+    """Return all settings in the order of declaration."""
+    return tuple(Option(f.name.replace("_", "-"), f.name, default=f.default, **f.metadata) for f in fields(Settings))
+
+
+@cache
+def option(name: str) -> Option:
+    """Return a setting by its name, as an option (`--kube-proxy`, `kube-proxy`) or attribute (`kube_proxy`)."""
+    plain = name.removeprefix("--").replace("_", "-")
+    found = {o.name: o for o in options()}
+    if plain in found:
+        return found[plain]
+    near = get_close_matches(plain, found, n=1, cutoff=0.4)
+    meant = f"did you mean {near[0]!r}? " if near else ""
+    raise SettingError(f"there is no setting {name!r}: {meant}settings are {', '.join(found)}")
+
+
+def sweep(base: Settings, *names: str) -> Iterator[Settings]:
+    """Yield every combination of the named settings, the others as in `base`; the last name changes fastest."""
+    chosen = [option(name) for name in names]
+    for values in product(*(o.values for o in chosen)):
+        yield base.but(**{o.attribute: value for o, value in zip(chosen, values, strict=True)})
+
+
+def _value(which: Option, value: object) -> object:
+    if isinstance(value, str) and value not in which.values:
+        return which.read(value)
+    which.text(value)
+    return value
+
+
+def _quoted(text: str) -> str:
+    return f'"{text}"' if " " in text else text
