@@ -4,19 +4,13 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from mcnilib.linux.neigh import Neigh
 from mcnilib.linux.netfilter import ChainRule
 from mcnilib.linux.packet import Packet
-from mcnilib.linux.route import Route, Rule
-from mcnilib.linux.sysctl import Setting
 from mcnilib.trace.trace import Fate, Stage, Step
 
 if TYPE_CHECKING:
     from mcnilib.linux.conntrack import Entry
     from mcnilib.linux.context import Context
-
-Line = Route | Rule | Neigh | Setting | ChainRule
-"""A noun that prints as one line of state and can therefore be evidence."""
 
 
 class Log:
@@ -34,7 +28,7 @@ class Log:
         packet: Packet,
         after: Packet | None = None,
         *,
-        line: Line | None = None,
+        line: object = None,
         fate: Fate = Fate.GOES_ON,
         iif: str = "",
         oif: str = "",
@@ -99,3 +93,7 @@ class Log:
                 netns=netns, stage=stage, action=action, before=before, after=after, hook=hook, entry=entry, ctstate=ctstate
             )
         )
+
+    def end(self, fate: Fate) -> None:
+        """Give the last step its fate."""
+        self.steps[-1] = self.steps[-1]._replace(fate=fate)

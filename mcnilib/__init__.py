@@ -1,0 +1,42 @@
+"""mcnilib: where does a packet go in a Kubernetes cluster with Calico and Macvlan, why is it lost, and what brings it back?
+
+Read the packages from top to bottom: `linux` (what a namespace holds and does), `cluster` (who writes it), `trace` (the walk),
+`scenarios` (the stories), `show` (how it looks), `kernel` (is it true on a real kernel).
+"""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import Any
+
+__version__ = "0.1.0"
+
+_HOMES = {
+    "Settings": "mcnilib.cluster.settings",
+    "build": "mcnilib.cluster.build",
+    "run": "mcnilib.trace.run",
+    "Flow": "mcnilib.trace.flow",
+    "Listener": "mcnilib.trace.flow",
+    "scenario": "mcnilib.scenarios",
+    "all_scenarios": "mcnilib.scenarios",
+    "verdict": "mcnilib.trace.explain",
+    "tell": "mcnilib.trace.explain",
+    "listing": "mcnilib.linux.show",
+    "explore": "mcnilib.show.controls",
+    "predict": "mcnilib.show.quiz",
+}
+"""The names a notebook needs, in reading order, and where they live; each is loaded when it is first used."""
+
+__all__ = list(_HOMES)
+
+
+def __getattr__(name: str) -> Any:
+    """Load a public name on first use, so that `import mcnilib` itself loads next to nothing (PEP 562)."""
+    if name not in _HOMES:
+        raise AttributeError(f"module 'mcnilib' has no attribute {name!r}; it has {', '.join(_HOMES)}")
+    value = globals()[name] = getattr(import_module(_HOMES[name]), name)
+    return value
+
+
+def __dir__() -> list[str]:
+    return sorted([*globals(), *_HOMES])

@@ -1,0 +1,96 @@
+"""What a scenario is: who talks to whom, what may be changed, and what the document says about it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, replace
+from functools import lru_cache
+from ipaddress import IPv4Address
+
+from mcnilib.cluster.build import build
+from mcnilib.cluster.settings import Protocol, Settings, option, sweep
+from mcnilib.cluster.spec import CLUSTER
+from mcnilib.linux.world import World
+from mcnilib.trace.flow import Flow, Listener
+from mcnilib.trace.run import run
+from mcnilib.trace.trace import Trace
+
+SERVER_PORT = 80
+
+
+@dataclass(frozen=True, slots=True)
+class Claim:
+    """What the document says: `section` is its heading, `says` a short statement, `works` whether it promises a connection."""
+
+    section: str
+    says: str
+    works: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Way:
+    """The conversation under some settings: client, server, and the address and port the client dials.
+
+    `to` and `port` default to the server's own address and port 80.
+    """
+
+    client: str
+    server: str
+    to: IPv4Address | None = None
+    port: int = SERVER_PORT
+
+
+@dataclass(frozen=True)
+class Scenario:
+    """One story. `way` chooses the actors by the settings; `settings` are the toggles a reader sees, and no others."""
+
+    number: int
+    name: str  # lower-case words joined by `-`, as the command line and the notebooks spell it
+    title: str
+    question: str
+    settings: tuple[str, ...]  # attributes of Settings
+    way: Callable[[Settings], Way]
+    claim: Callable[[Settings], Claim]
+    notebook: str = ""
+    defaults: tuple[tuple[str, object], ...] = ()  # where the scenario starts, as far as it differs from Settings()
+    patience: float = 5.0
+
+    def start(self) -> Settings:
+        """Return the settings the scenario starts from: the interesting, usually broken, state."""
+        return Settings().but(**dict(self.defaults))
+
+    def world(self, settings: Settings) -> World:
+        """Return the cluster under these settings."""
+        return build(settings)
+
+    def flow(self, settings: Settings) -> Flow:
+        """Return the conversation the client starts."""
+        way, protocol = self.way(settings), settings.protocol
+        to = way.to or CLUSTER.pod(way.server).address
+        return Flow(way.client, to, protocol.value.lower(), 0 if protocol is Protocol.ICMP else way.port, patience=self.patience)
+
+    def listeners(self, settings: Settings) -> tuple[Listener, ...]:
+        """Return the server's sockets: TCP and UDP on port 80."""
+        server = self.way(settings).server
+        return Listener(server, SERVER_PORT), Listener(server, SERVER_PORT, "udp", pinned=True)
+
+    def run(self, settings: Settings, patience: float | None = None) -> Trace:
+        """Run the conversation; traces are remembered, because they only depend on the arguments."""
+        return _run(self, settings, self.patience if patience is None else patience)
+
+    def combinations(self) -> Iterator[Settings]:
+        """Yield every combination of the scenario's settings."""
+        return sweep(self.start(), *self.settings)
+
+    def link(self, settings: Settings) -> str:
+        """Print the command that shows this very state."""
+        chosen = {name: text for name, text in settings.texts().items() if option(name).attribute in self.settings}
+        start = self.start().texts()
+        words = [f"--{name} {f'{chr(34)}{text}{chr(34)}' if ' ' in text else text}" for name, text in chosen.items() if start[name] != text]
+        return " ".join(["mcni run", self.name, *words])
+
+
+@lru_cache(maxsize=4096)
+def _run(scenario: Scenario, settings: Settings, patience: float) -> Trace:
+    flow = replace(scenario.flow(settings), patience=patience)
+    return run(scenario.world(settings), flow, scenario.listeners(settings))

@@ -1,0 +1,108 @@
+"""ARP: who answers for a next hop on a device, and what is remembered for the rest of the run.
+
+Source: net/ipv4/arp.c (arp_solicit, arp_process), arp(7), Documentation/networking/ip-sysctl.rst (arp_ignore, proxy_arp).
+"""
+
+from __future__ import annotations
+
+from ipaddress import IPv4Address
+from typing import TYPE_CHECKING
+
+from mcnilib.errors import NoRoute, Unsupported
+from mcnilib.linux.link import Link
+from mcnilib.linux.neigh import Neigh
+from mcnilib.linux.packet import Packet
+from mcnilib.linux.route import Query, lookup, source_address, validate_source
+from mcnilib.trace.host import Host
+from mcnilib.trace.log import Log
+from mcnilib.trace.trace import Fate, Stage
+from mcnilib.trace.wire import BROADCAST, Frame
+
+if TYPE_CHECKING:
+    from mcnilib.trace.network import Network
+
+PATIENCE = 3.0
+"""Seconds until an unanswered neighbour is given up: three requests, one second apart (arp(7) mcast_solicit, retrans_time)."""
+
+
+def resolve(net: Network, log: Log, host: Host, link: Link, ip: IPv4Address, packet: Packet) -> str | None:
+    """Return the MAC for a next hop, asking the wire once per run; None when nobody answers."""
+    for entry in host.netns.neighbours:
+        if entry.ip == ip and entry.dev == link.name:
+            return _noted(log, host, link, packet, entry)
+    known = host.neighbours.get((link.name, ip))
+    if known:
+        return known
+    sender = _sender(host, link, ip, packet)
+    for landing in net.wire.send(host.name, link, Frame(link.mac, BROADCAST)):
+        other = net.hosts[landing.netns]
+        if not answers(other, landing.link, ip, sender):
+            continue
+        back = net.wire.send(other.name, landing.link, Frame(landing.link.mac, link.mac))
+        if any((b.netns, b.link.name) == (host.name, link.name) for b in back):
+            host.neighbours[(link.name, ip)] = landing.link.mac
+            text = f"who has {ip}? {other.name} answers on {landing.link.name}: {landing.link.mac}"
+            log.add(host.name, Stage.ARP, text, packet, oif=link.name, to=(other.name, landing.link.name))
+            return landing.link.mac
+    log.add(host.name, Stage.ARP, f"who has {ip}? nobody answers", packet, oif=link.name, fate=Fate.UNREACHABLE)
+    return None
+
+
+def _noted(log: Log, host: Host, link: Link, packet: Packet, entry: Neigh) -> str:
+    log.add(host.name, Stage.ARP, f"{entry.ip} is at {entry.mac}", packet, line=entry, oif=link.name)
+    return entry.mac
+
+
+def _sender(host: Host, link: Link, target: IPv4Address, packet: Packet) -> IPv4Address:
+    """Choose the address the request is sent from. Source: arp_solicit(), arp_announce 0 to 2."""
+    announce = host.conf("arp_announce", link.name)
+    if announce == 0 and host.is_local(packet.src):
+        return packet.src
+    if announce == 1 and any(packet.src == a.ip and target in a.interface.network for a in link.addresses):
+        return packet.src
+    return source_address(host.netns, link.name, target, "link") or IPv4Address(0)
+
+
+def answers(host: Host, link: Link, target: IPv4Address, sender: IPv4Address) -> bool:
+    """Tell whether the namespace answers a request for `target` that came in by `link`."""
+    if sender == IPv4Address(0):  # duplicate address detection
+        return host.is_local(target)
+    probe = Packet(sender, target, proto="arp")
+    try:
+        route = lookup(host.netns, Query(target, sender, iif=link.name)).route
+    except NoRoute:
+        return False
+    if validate_source(host.netns, probe, link.name) is not None:
+        return False
+    if route.type == "local":
+        return _may_answer(host, link, target, sender) and not _filtered(host, link, target, sender)
+    return route.type == "unicast" and route.dev != link.name and _proxies(host, link)
+
+
+def _proxies(host: Host, link: Link) -> bool:
+    return bool(host.conf("forwarding", link.name)) and bool(host.conf("proxy_arp", link.name))
+
+
+def _may_answer(host: Host, link: Link, target: IPv4Address, sender: IPv4Address) -> bool:
+    """Apply arp_ignore. Source: arp_ignore() in net/ipv4/arp.c."""
+    ignore = host.conf("arp_ignore", link.name)
+    own = next((a for a in link.addresses if a.ip == target), None)
+    if ignore == 0:
+        return True
+    if ignore == 1:
+        return own is not None
+    if ignore == 2:
+        return own is not None and sender in own.interface.network
+    if ignore == 8:
+        return False
+    raise Unsupported(f"arp_ignore {ignore} on {link.name} in {host.name}; 0, 1, 2 and 8 are modelled")
+
+
+def _filtered(host: Host, link: Link, target: IPv4Address, sender: IPv4Address) -> bool:
+    """Apply arp_filter: answer only on the device an answer to the sender would leave by."""
+    if not host.conf("arp_filter", link.name):
+        return False
+    try:
+        return lookup(host.netns, Query(sender, target)).route.dev != link.name
+    except NoRoute:
+        return True

@@ -1,0 +1,92 @@
+"""A Trace as plain JSON values, for other programs. docs/trace-json.md documents every key.
+
+The form is stable: keys are only added, and `format` counts up when one changes its meaning.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from mcnilib.linux.conntrack import Entry
+from mcnilib.linux.packet import Packet
+from mcnilib.trace.trace import Journey, Outcome, Step, Trace
+
+FORMAT = 1
+
+Json = dict[str, Any]
+
+
+def trace_to_json(trace: Trace) -> Json:
+    """Return the whole trace: outcome, journeys with their steps, and the connections at the end."""
+    return {
+        "format": FORMAT,
+        "outcome": _outcome(trace.outcome),
+        "journeys": [_journey(journey) for journey in trace.journeys],
+        "connections": {name: [_entry(entry) for entry in entries] for name, entries in trace.connections if entries},
+    }
+
+
+def _outcome(outcome: Outcome) -> Json:
+    return {
+        "verdict": outcome.verdict.value,
+        "works": outcome.works,
+        "error": outcome.error,
+        "seen_source": outcome.seen_source,
+        "journey": outcome.journey.number,
+        "step": _step(outcome.step),
+    }
+
+
+def _journey(journey: Journey) -> Json:
+    return {
+        "number": journey.number,
+        "time": round(journey.time, 6),
+        "reply": journey.reply,
+        "retransmission_of": journey.retransmission_of,
+        "packet": _packet(journey.packet),
+        "fate": journey.fate.value,
+        "steps": [_step(step) for step in journey.steps],
+    }
+
+
+def _step(step: Step) -> Json:
+    """Leave out what is empty: a step says only what it has to say."""
+    values: Json = {
+        "netns": step.netns,
+        "stage": step.stage.value,
+        "hook": step.hook,
+        "table": step.table,
+        "chain": step.chain if step.table else "",
+        "iif": step.iif,
+        "oif": step.oif,
+        "action": step.action,
+        "evidence": step.evidence,
+        "listing": step.listing.command if step.listing else "",
+        "writer": step.by.writer if step.by else "",
+        "why": step.by.why if step.by else "",
+        "ctstate": step.ctstate,
+        "changed": [{"field": f, "before": a, "after": b} for f, a, b in step.before.differences(step.after)],
+        "to": list(step.to) if step.to else [],
+        "fate": step.fate.value,
+    }
+    kept = {key: value for key, value in values.items() if value not in ("", [])}
+    return kept | ({"connection": _entry(step.entry)} if step.entry else {})
+
+
+def _packet(packet: Packet) -> Json:
+    values: Json = {"src": str(packet.src), "dst": str(packet.dst), "proto": packet.proto, "kind": packet.kind}
+    if packet.sport or packet.dport:
+        values |= {"sport": packet.sport, "dport": packet.dport}
+    return values | {"ttl": packet.ttl, "mark": f"{packet.mark:#x}", "payload": packet.length}
+
+
+def _entry(entry: Entry) -> Json:
+    return {
+        "proto": entry.original.proto,
+        "state": entry.state,
+        "original": str(entry.original),
+        "reply": str(entry.reply),
+        "seen_reply": entry.seen_reply,
+        "assured": entry.assured,
+        "mark": entry.mark,
+    }

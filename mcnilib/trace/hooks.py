@@ -1,0 +1,193 @@
+"""One netfilter hook: its tables in order, conntrack and NAT between them, every decision noted.
+
+Source: include/uapi/linux/netfilter_ipv4.h (order), nf_conntrack_core.c, nf_nat_core.c, iptable_mangle.c (Linux 6.18).
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+from mcnilib.linux.context import Context
+from mcnilib.linux.conntrack import Entry, Tracked
+from mcnilib.linux.nat import bind_destination, bind_source, translate
+from mcnilib.linux.netfilter import HOOKS, Chain, ChainRule, Table, traverse
+from mcnilib.linux.packet import Packet
+from mcnilib.linux.route import source_address
+from mcnilib.linux.target import Dnat, Masquerade, Reject, Snat
+from mcnilib.trace.host import Host, Skb
+from mcnilib.trace.log import Log
+from mcnilib.trace.trace import Fate
+
+if TYPE_CHECKING:
+    from ipaddress import IPv4Address
+
+SOURCE_HOOKS = ("POSTROUTING", "INPUT")
+
+
+class Hook:
+    """One packet at one hook of one namespace."""
+
+    __slots__ = ("host", "iif", "log", "name", "next_hop", "now", "oif", "rejected", "skb")
+
+    def __init__(self, host: Host, skb: Skb, name: str, log: Log, now: float, *, iif: str = "", oif: str = "") -> None:
+        """Remember where the packet stands; `now` is seconds since the run began."""
+        self.host, self.skb, self.name, self.log, self.now = host, skb, name, log, now
+        self.iif, self.oif = iif, oif
+        self.next_hop: IPv4Address | None = None  # for MASQUERADE
+        self.rejected: Reject | None = None
+
+    def run(self) -> bool:
+        """Consult the hook's tables in order; False when the packet ended here."""
+        for part in HOOKS[self.name]:
+            if part == "conntrack":
+                self._track()
+            elif part == "confirm":
+                self._confirm()
+            elif part == "nat":
+                if not self._nat():
+                    return False
+            elif part in self.host.tables and not self._table(self.host.tables[part]):
+                return False
+        return True
+
+    def _track(self) -> None:
+        skb, host = self.skb, self.host
+        if skb.tracked:  # seen before (loopback), or left out by NOTRACK
+            return
+        tracked = skb.tracked = host.connections.track(skb.packet, self.now)
+        entry = host.connections[tracked.number] if tracked.number else None
+        action = f"{tracked.state}: {tracked.why}" if tracked.why else tracked.state
+        self.log.connection(host.name, self.name, action, skb.packet, skb.packet, tracked.state, entry)
+
+    def _confirm(self) -> None:
+        tracked, table = self.skb.tracked, self.host.connections
+        if tracked and tracked.number and not table[tracked.number].confirmed:
+            table.confirm(tracked.number)
+            entry = table[tracked.number]
+            self.log.connection(
+                self.host.name, self.name, "connection stored", self.skb.packet, self.skb.packet, tracked.state, entry
+            )
+
+    def _table(self, table: Table) -> bool:
+        """Walk one table's chain of this hook; False when it dropped the packet."""
+        at = self.host.context(self.name, self.skb, self.iif, self.oif)
+        verdict, line, before = self._traverse(table, at)
+        if verdict in ("DROP", "REJECT"):
+            self._drop(table, at, verdict, line, before)
+            return False
+        if verdict == "NOTRACK":
+            self.skb.tracked = Tracked("UNTRACKED")
+        if isinstance(line, ChainRule):
+            self.log.rule(self.host.name, at, table.name, line, verdict, before, self.skb.packet)
+        return True
+
+    def _traverse(self, table: Table, at: Context) -> tuple[str, ChainRule | Chain, Packet]:
+        """Walk the chain and note every rule that matched but the last, which the caller judges."""
+        hits: list[tuple[ChainRule, Packet, Packet, Entry | None]] = []
+        entry = at.entry
+        verdict, packet, line = traverse(
+            table, self.name, self.skb.packet, at, lambda rule, a, b: hits.append((rule, a, b, at.entry))
+        )
+        self.skb.packet = packet
+        if at.entry is not entry and at.entry and self.skb.tracked:
+            self.host.connections[self.skb.tracked.number] = at.entry
+        before = packet
+        if hits and hits[-1][0] is line:
+            before = hits.pop()[1]
+        for rule, a, b, _ in hits:
+            self.log.rule(self.host.name, at, table.name, rule, action_of(rule), a, b)
+        return verdict, line, before
+
+    def _drop(self, table: Table, at: Context, verdict: str, line: ChainRule | Chain, packet: Packet) -> None:
+        reject = line.target if isinstance(line, ChainRule) and isinstance(line.target, Reject) else None
+        fate = Fate.REJECTED if reject else Fate.DROPPED
+        text = f"rejected with {reject.kind}" if reject else "dropped"
+        deciding: ChainRule | str = line if isinstance(line, ChainRule) else f":{line.name} {line.policy} [0:0]"
+        if isinstance(line, Chain):
+            text = f"{text} by the chain's policy"
+        self.log.rule(self.host.name, at, table.name, deciding, text, packet, packet, fate)
+        self.rejected = reject
+        if not reject:
+            self.host.connections.drop_unconfirmed(self.skb.tracked)
+
+    def _nat(self) -> bool:
+        """Decide NAT for a new connection, apply it to every packet. Source: nf_nat_inet_fn()."""
+        tracked, host = self.skb.tracked, self.host
+        if not tracked or not tracked.number:
+            return True
+        source = self.name in SOURCE_HOOKS
+        entry = host.connections[tracked.number]
+        if tracked.state == "NEW" and not (entry.src_done if source else entry.dst_done):
+            return self._bind(tracked, source)
+        if source and entry.masquerade_oif not in ("", self.oif) and self.name == "POSTROUTING":
+            host.connections.forget(tracked.number)
+            self.log.connection(
+                host.name, self.name, "dropped: leaves by another device than the one it was masqueraded for",
+                self.skb.packet, self.skb.packet, tracked.state, None,
+            )  # fmt: skip
+            self.log.end(Fate.DROPPED)
+            return False
+        after = translate(self.skb.packet, entry, source=source, reply=tracked.reply)
+        if after is not self.skb.packet:
+            action = f"{'source' if source else 'destination'} rewritten as the connection says"
+            self.log.connection(host.name, self.name, action, self.skb.packet, after, tracked.state, entry)
+            self.skb.packet = after
+        return True
+
+    def _bind(self, tracked: Tracked, source: bool) -> bool:
+        """Ask the nat table about a new connection and rewrite its first packet."""
+        host, before = self.host, self.skb.packet
+        at = host.context(self.name, self.skb, self.iif, self.oif)
+        verdict, line = "ACCEPT", None
+        if "nat" in host.tables:
+            verdict, line, before = self._traverse(host.tables["nat"], at)
+        if verdict == "DROP" and line:
+            self._drop(host.tables["nat"], at, verdict, line, before)
+            return False
+        entry = host.connections[tracked.number]
+        bound = self._decide(entry, line.target if isinstance(line, ChainRule) else None, source)
+        if bound is None:
+            self.log.rule(host.name, at, "nat", line, "dropped: no address to masquerade with", before, before, Fate.DROPPED)  # type: ignore[arg-type]
+            return False
+        host.connections[tracked.number] = at.entry = bound
+        self.skb.packet = translate(self.skb.packet, bound, source=source, reply=tracked.reply)
+        if isinstance(line, ChainRule):
+            self.log.rule(host.name, at, "nat", line, self._nat_action(line, bound), before, self.skb.packet)
+        elif self.skb.packet is not before:
+            self.log.connection(
+                host.name, self.name, "port changed: it was taken", before, self.skb.packet, tracked.state, bound
+            )
+        return True
+
+    def _decide(self, entry: Entry, target: object, source: bool) -> Entry | None:
+        """Return the entry bound as the target says; None when MASQUERADE finds no address."""
+        table, now, random = self.host.connections, self.now, self.host.random
+        if not source:
+            if isinstance(target, Dnat):
+                return bind_destination(entry, target.to, target.port)
+            return replace(entry, dst_done=True)
+        if isinstance(target, Snat):
+            draw = random if target.random_fully else None
+            return bind_source(table, entry, target.to, port=target.port, random=draw, now=now)
+        if isinstance(target, Masquerade):
+            to = source_address(self.host.netns, self.oif, self.next_hop or self.skb.packet.dst)
+            if to is None:
+                return None
+            bound = bind_source(table, entry, to, random=random if target.random_fully else None, now=now)
+            return replace(bound, masquerade_oif=self.oif)
+        return bind_source(table, entry, None, random=None, now=now)
+
+    @staticmethod
+    def _nat_action(line: ChainRule, entry: Entry) -> str:
+        changed = entry.reply.inverse()
+        if isinstance(line.target, Dnat):
+            return f"DNAT to {changed.dst}:{changed.dport}"
+        if isinstance(line.target, Snat | Masquerade):
+            return f"SNAT to {changed.src}:{changed.sport}"
+        return action_of(line)
+
+
+def action_of(rule: ChainRule) -> str:
+    """Say in a word or two what a matching rule did: its target without the dashes."""
+    return str(rule.target).removeprefix("-j ").removeprefix("-g ") if rule.target else "counted"

@@ -1,0 +1,85 @@
+"""One namespace during a run: its state, which never changes, beside what the run adds: connections and learned neighbours."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from functools import partial
+from ipaddress import IPv4Address
+
+from mcnilib.linux.conntrack import Conntrack, Tracked
+from mcnilib.linux.context import Context
+from mcnilib.linux.link import Link
+from mcnilib.linux.netfilter import Table
+from mcnilib.linux.netns import Netns
+from mcnilib.linux.packet import Packet
+from mcnilib.linux.route import address_type, rpfilter_passes
+from mcnilib.linux.sysctl import conf, flag, number
+from mcnilib.linux.tcp_track import Limits
+
+CT = "net.netfilter.nf_conntrack_"
+
+
+class Skb:
+    """A packet on its way through namespaces, with what Linux keeps beside it (struct sk_buff)."""
+
+    __slots__ = ("packet", "tracked")
+
+    def __init__(self, packet: Packet, tracked: Tracked | None = None) -> None:
+        """Start with what the sender attached; `tracked` is set only by replies netfilter itself sends."""
+        self.packet, self.tracked = packet, tracked
+
+
+class Host:
+    """A network namespace at run time."""
+
+    def __init__(self, netns: Netns, random: Callable[[], float]) -> None:
+        """Index the namespace's state; `random` is the run's source of randomness."""
+        self.netns, self.name, self.random = netns, netns.name, random
+        self.sysctls = netns.sysctls
+        self.links: dict[str, Link] = {link.name: link for link in netns.links}
+        self.tables: dict[str, Table] = {table.name: table for table in netns.tables}
+        self.sets = {s.name: s for s in netns.sets}
+        self.connections = Conntrack(self._limits(), lambda name: float(self.number(CT + name)))
+        self.neighbours: dict[tuple[str, IPv4Address], str] = {}  # learned by ARP during the run
+        self._address_type = partial(address_type, netns)
+        self._reverse_path = partial(rpfilter_passes, netns)
+
+    def flag(self, key: str) -> bool:
+        """Read a 0/1 sysctl."""
+        return flag(self.sysctls, key)
+
+    def number(self, key: str) -> int:
+        """Read a numeric sysctl."""
+        return number(self.sysctls, key)
+
+    def conf(self, name: str, dev: str) -> int:
+        """Read net.ipv4.conf.*.name as the kernel combines `all` and the device."""
+        return conf(self.sysctls, name, dev)
+
+    def context(self, hook: str, skb: Skb, iif: str, oif: str) -> Context:
+        """Describe where the packet stands, for the rules of one table."""
+        tracked = skb.tracked
+        return Context(
+            hook=hook,
+            iif=iif,
+            oif=oif,
+            ctstate=tracked.state if tracked else "NEW",
+            reply=tracked.reply if tracked else False,
+            entry=self.connections[tracked.number] if tracked and tracked.number else None,
+            sets=self.sets,
+            address_type=self._address_type,
+            reverse_path=self._reverse_path,
+            random=self.random,
+        )
+
+    def is_local(self, ip: IPv4Address) -> bool:
+        """Tell whether the address is one of this namespace's own."""
+        return self._address_type(ip) == "LOCAL"
+
+    def _limits(self) -> Limits:
+        return Limits(
+            be_liberal=self.flag(CT + "tcp_be_liberal"),
+            loose=self.flag(CT + "tcp_loose"),
+            ignore_invalid_rst=self.flag(CT + "tcp_ignore_invalid_rst"),
+            max_retrans=self.number(CT + "tcp_max_retrans"),
+        )

@@ -1,0 +1,86 @@
+"""What the IP layer says back: ICMP errors, and the answers of REJECT.
+
+Source: net/ipv4/icmp.c (icmp_send), net/ipv4/netfilter/nf_reject_ipv4.c (Linux 6.18), RFC 1122, RFC 1812.
+"""
+
+from __future__ import annotations
+
+from ipaddress import IPv4Address
+from typing import TYPE_CHECKING
+
+from mcnilib.errors import NoRoute, Unsupported
+from mcnilib.linux.conntrack import Tracked
+from mcnilib.linux.packet import Icmp, Packet, Tcp
+from mcnilib.linux.route import Query, lookup, source_address
+from mcnilib.linux.tcp_window import segment_end
+from mcnilib.trace.host import Host, Skb
+from mcnilib.trace.network import Emission
+
+if TYPE_CHECKING:
+    from mcnilib.trace.hooks import Hook
+    from mcnilib.trace.network import Network
+
+REJECT_CODES = {
+    "icmp-net-unreachable": 0,
+    "icmp-host-unreachable": 1,
+    "icmp-proto-unreachable": 2,
+    "icmp-port-unreachable": 3,
+    "icmp-net-prohibited": 9,
+    "icmp-host-prohibited": 10,
+    "icmp-admin-prohibited": 13,
+}
+"""ICMP codes of --reject-with. Source: iptables-extensions(8)."""
+
+
+def complain(net: Network, host: Host, packet: Packet, kind: int, code: int, *, after: float = 0.0) -> None:
+    """Queue an ICMP error about a packet, unless the packet is one itself. Source: icmp_send()."""
+    if packet.icmp and packet.icmp.is_error:
+        return
+    src = packet.dst if host.is_local(packet.dst) else _error_source(host, packet)
+    if src is None:
+        return
+    mark = packet.mark if host.flag("net.ipv4.fwmark_reflect") else 0
+    error = Packet(src, packet.src, "icmp", icmp=Icmp(kind, code, quoted=packet), mark=mark)
+    net.outbox.append(Emission(host.name, error, after=after))
+
+
+def _error_source(host: Host, packet: Packet) -> IPv4Address | None:
+    try:
+        route = lookup(host.netns, Query(packet.src)).route
+    except NoRoute:
+        return None
+    if route.type == "local":
+        return packet.src
+    return route.src or source_address(host.netns, route.dev, route.via or packet.src, route.scope)
+
+
+def reject(net: Network, host: Host, skb: Skb, hook: Hook) -> None:
+    """Send what the REJECT rule that ended the packet asks for; nothing when the rule was a DROP."""
+    if hook.rejected is None:
+        return
+    kind = hook.rejected.kind
+    if kind == "tcp-reset":
+        _reset(net, host, skb)
+    elif kind in REJECT_CODES:
+        complain(net, host, skb.packet, 3, REJECT_CODES[kind])
+    else:
+        raise Unsupported(f"REJECT --reject-with {kind}")
+    host.connections.drop_unconfirmed(skb.tracked)
+
+
+def _reset(net: Network, host: Host, skb: Skb) -> None:
+    """Answer with a RST that belongs to the same connection. Source: nf_send_reset(), nf_ct_attach()."""
+    if skb.packet.tcp is None or "RST" in skb.packet.tcp.flags:
+        return
+    tracked = skb.tracked
+    attached = Tracked("RELATED", tracked.number, not tracked.reply) if tracked and tracked.number else None
+    net.outbox.append(Emission(host.name, reset_for(skb.packet, skb.packet.tcp), attached))
+
+
+def reset_for(packet: Packet, tcp: Tcp) -> Packet:
+    """Build the RST that answers a segment nobody wants. Source: tcp_v4_send_reset(), RFC 793 page 36."""
+    if "ACK" in tcp.flags:
+        answer = Tcp(frozenset({"RST"}), seq=tcp.ack, window=0)
+    else:
+        answer = Tcp(frozenset({"RST", "ACK"}), seq=0, ack=segment_end(packet, tcp), window=0)
+    return Packet(packet.dst, packet.src, "tcp", packet.dport, packet.sport, answer)

@@ -1,0 +1,253 @@
+"""The IP layer of a namespace: a packet comes in, is delivered or forwarded; a packet goes out.
+
+Each verb does its part, notes its decisions and returns where the packet stands next: another namespace's input, a tunnel,
+or nowhere. Not modelled: fragmentation, IP options, redirects, multicast and broadcast.
+Source: net/ipv4/{ip_input,ip_forward,ip_output,route,fib_frontend}.c (Linux 6.18).
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from mcnilib.errors import NoRoute, Unsupported
+from mcnilib.linux.link import Ipip, Link, Vxlan
+from mcnilib.linux.packet import Packet
+from mcnilib.linux.route import Decision, Query, Route, lookup, source_address, validate_source
+from mcnilib.linux.sysctl import Setting
+from mcnilib.trace import tunnel
+from mcnilib.trace.arp import PATIENCE, resolve
+from mcnilib.trace.hooks import Hook
+from mcnilib.trace.host import Host, Skb
+from mcnilib.trace.icmp import complain, reject
+from mcnilib.trace.log import Log
+from mcnilib.trace.trace import Fate, Stage
+from mcnilib.trace.wire import Frame
+
+if TYPE_CHECKING:
+    from mcnilib.trace.network import Network
+
+DEFAULT_PRIORITIES = (0, 32766, 32767)
+CODES = {"ENETUNREACH": (3, 0), "EHOSTUNREACH": (3, 1), "EACCES": (3, 13)}
+"""ICMP errors a router answers with when its lookup fails; EINVAL (blackhole) is silent. Source: ip_error()."""
+
+
+@dataclass(frozen=True, slots=True)
+class Arrival:
+    """The packet stands at the input of `link` in `netns`."""
+
+    netns: str
+    link: Link
+    skb: Skb
+
+
+@dataclass(frozen=True, slots=True)
+class Departure:
+    """The packet is about to leave `netns` as its own: OUTPUT comes next."""
+
+    netns: str
+    skb: Skb
+
+
+@dataclass(frozen=True, slots=True)
+class Delivery:
+    """The packet reached the transport layer of `netns`."""
+
+    netns: str
+    skb: Skb
+    iif: str
+
+
+Place = Arrival | Departure | Delivery | None
+
+
+def receive(net: Network, log: Log, place: Arrival) -> Place:
+    """Take a packet from a device: PREROUTING, routing, then delivery or forwarding."""
+    host, skb, dev = net.hosts[place.netns], place.skb, place.link.name
+    looped = skb.tracked is not None and dev == "lo"
+    hook = Hook(host, skb, "PREROUTING", log, net.now, iif=dev)
+    if not hook.run():
+        return reject(net, host, skb, hook)
+    packet = skb.packet
+    try:
+        decision = lookup(host.netns, Query(packet.dst, packet.src, dev, mark=packet.mark))
+    except NoRoute as error:
+        return _no_route(net, log, host, skb, dev, error)
+    if decision.route.type == "broadcast":
+        raise Unsupported(f"broadcast to {packet.dst} in {host.name}")
+    local = decision.route.type == "local"
+    if not local and not _forwards(log, host, packet, dev):
+        return None
+    if not looped and not _source_is_valid(log, host, packet, dev):
+        return None
+    return _deliver(net, log, host, skb, dev) if local else _forward(net, log, host, skb, dev, decision)
+
+
+def _forwards(log: Log, host: Host, packet: Packet, dev: str) -> bool:
+    """Tell whether packets from the device may be passed on at all."""
+    if host.conf("forwarding", dev):
+        return True
+    line = Setting("net.ipv4.ip_forward", "0")
+    log.add(host.name, Stage.FORWARDING, "not for us, and we do not forward", packet, line=line, iif=dev, fate=Fate.DROPPED)
+    return False
+
+
+def send(net: Network, log: Log, place: Departure) -> Place:
+    """Send a packet of the namespace's own: route, OUTPUT, route again if a rule changed it, then out."""
+    host, skb = net.hosts[place.netns], place.skb
+    decision = _route(net, log, host, skb)
+    if decision is None:
+        return None
+    hook = Hook(host, skb, "OUTPUT", log, net.now, oif=_device(decision))
+    before = skb.packet
+    if not hook.run():
+        return reject(net, host, skb, hook)
+    after = skb.packet
+    if (after.mark, after.src, after.dst, after.tos) != (before.mark, before.src, before.dst, before.tos):
+        decision = _route(net, log, host, skb, again=True)
+        if decision is None:
+            return None
+    return _leave(net, log, host, skb, decision, "")
+
+
+def _route(net: Network, log: Log, host: Host, skb: Skb, *, again: bool = False) -> Decision | None:
+    """Look up the way out of a packet of the namespace's own; note it, or tell the sender there is none."""
+    packet = skb.packet
+    try:
+        decision = lookup(host.netns, Query(packet.dst, packet.src, mark=packet.mark))
+    except NoRoute as error:
+        log.add(
+            host.name, Stage.ROUTE, f"no route: {error.error}", packet, line=error.line, fate=Fate.UNREACHABLE
+        )
+        return None
+    _note_route(log, host, packet, decision, "rerouted" if again else "route")
+    return decision
+
+
+def _note_route(log: Log, host: Host, packet: Packet, decision: Decision, word: str, iif: str = "") -> None:
+    rule, route = decision.rule, decision.route
+    if rule.priority not in DEFAULT_PRIORITIES:
+        log.add(host.name, Stage.ROUTE, f"rule {rule.priority}: table {rule.table}", packet, line=rule, iif=iif)
+    via = f" via {route.via}" if route.via else ""
+    log.add(
+        host.name, Stage.ROUTE, f"{word}: {_device(decision)}{via}", packet, line=route, iif=iif, oif=_device(decision)
+    )
+
+
+def _device(decision: Decision) -> str:
+    return "lo" if decision.route.type == "local" else decision.route.dev
+
+
+def _no_route(net: Network, log: Log, host: Host, skb: Skb, dev: str, error: NoRoute) -> None:
+    """Drop a packet that has no way on; a router tells its sender. Source: ip_error()."""
+    forwards = bool(host.conf("forwarding", dev))
+    told = forwards and error.error in CODES
+    fate = Fate.UNREACHABLE if told else Fate.DROPPED
+    log.add(host.name, Stage.ROUTE, f"no route: {error.error}", skb.packet, line=error.line, iif=dev, fate=fate)
+    host.connections.drop_unconfirmed(skb.tracked)
+    if told:
+        complain(net, host, skb.packet, *CODES[error.error])
+
+
+def _source_is_valid(log: Log, host: Host, packet: Packet, dev: str) -> bool:
+    """Apply rp_filter and the martian checks."""
+    wrong = validate_source(host.netns, packet, dev)
+    if wrong is None:
+        return True
+    log.add(host.name, Stage.RP_FILTER, wrong.why, packet, line=wrong.line, iif=dev, fate=Fate.DROPPED)
+    return False
+
+
+def _deliver(net: Network, log: Log, host: Host, skb: Skb, dev: str) -> Place:
+    hook = Hook(host, skb, "INPUT", log, net.now, iif=dev)
+    if not hook.run():
+        return reject(net, host, skb, hook)
+    if skb.packet.inner:
+        return _decapsulate(log, host, skb)
+    return Delivery(host.name, skb, dev)
+
+
+def _decapsulate(log: Log, host: Host, skb: Skb) -> Place:
+    landed = tunnel.decapsulate(host, skb.packet)
+    if isinstance(landed, str):
+        log.add(host.name, Stage.TUNNEL, landed, skb.packet, fate=Fate.DROPPED)
+        return None
+    link, inner = landed
+    log.add(host.name, Stage.TUNNEL, f"unpacked by {link.name}", skb.packet, inner, oif=link.name)
+    return Arrival(host.name, link, Skb(inner))
+
+
+def _forward(net: Network, log: Log, host: Host, skb: Skb, dev: str, decision: Decision) -> Place:
+    """Pass a packet on: TTL left, FORWARD, then out. Source: ip_forward()."""
+    _note_route(log, host, skb.packet, decision, "forward", dev)
+    if skb.packet.ttl <= 1:
+        log.add(host.name, Stage.FORWARDING, "TTL used up", skb.packet, iif=dev, fate=Fate.DROPPED)
+        complain(net, host, skb.packet, 11, 0)
+        return None
+    skb.packet = skb.packet.but(ttl=skb.packet.ttl - 1)
+    hook = Hook(host, skb, "FORWARD", log, net.now, iif=dev, oif=_device(decision))
+    if not hook.run():
+        return reject(net, host, skb, hook)
+    return _leave(net, log, host, skb, decision, dev)
+
+
+def _leave(net: Network, log: Log, host: Host, skb: Skb, decision: Decision, iif: str) -> Place:
+    """POSTROUTING, then the device: a wire, a tunnel or loopback."""
+    route, link = decision.route, host.links[_device(decision)]
+    hook = Hook(host, skb, "POSTROUTING", log, net.now, iif=iif, oif=link.name)
+    hook.next_hop = route.via or skb.packet.dst
+    if not hook.run():
+        return None
+    if link.name == "lo":
+        log.add(host.name, Stage.DEVICE, "loops back", skb.packet, oif="lo", to=(host.name, "lo"), path=((host.name, "lo"),))
+        return Arrival(host.name, link, skb)
+    if isinstance(link.kind, Vxlan | Ipip):
+        return _encapsulate(net, log, host, link, route, skb)
+    return _transmit(net, log, host, link, route, skb)
+
+
+def _transmit(net: Network, log: Log, host: Host, link: Link, route: Route, skb: Skb) -> Place:
+    """Resolve the next hop and put the frame on the wire."""
+    packet, next_hop = skb.packet, route.via or skb.packet.dst
+    mac = resolve(net, log, host, link, next_hop, packet)
+    if mac is None:
+        complain(net, host, packet, 3, 1, after=PATIENCE)
+        return None
+    landings = net.wire.send(host.name, link, Frame(link.mac, mac))
+    if not landings:
+        log.add(host.name, Stage.DEVICE, f"leaves by {link.name}; no device takes {mac}", packet, oif=link.name, fate=Fate.DROPPED)
+        return None
+    landing = landings[0]
+    if landing.netns != host.name:
+        packet = packet.but(mark=0) if packet.mark else packet
+    place = (landing.netns, landing.link.name)
+    action = f"leaves by {link.name}, arrives at {landing.link.name} of {landing.netns}"
+    log.add(host.name, Stage.DEVICE, action, skb.packet, packet, oif=link.name, to=place, path=landing.path)
+    return Arrival(landing.netns, landing.link, Skb(packet))
+
+
+def _encapsulate(net: Network, log: Log, host: Host, link: Link, route: Route, skb: Skb) -> Place:
+    """Wrap the packet for its tunnel; the outer packet starts again as the namespace's own."""
+    next_hop = route.via or skb.packet.dst
+    mac = resolve(net, log, host, link, next_hop, skb.packet) if isinstance(link.kind, Vxlan) else ""
+    if mac is None:
+        complain(net, host, skb.packet, 3, 1, after=PATIENCE)
+        return None
+    outer = tunnel.encapsulate(host, link, skb.packet, next_hop, mac)
+    if isinstance(outer, str):
+        log.add(host.name, Stage.TUNNEL, outer, skb.packet, oif=link.name, fate=Fate.DROPPED)
+        return None
+    log.add(host.name, Stage.TUNNEL, f"packed by {link.name} for {outer.dst}", skb.packet, outer, oif=link.name)
+    return Departure(host.name, Skb(outer))
+
+
+def choose_source(host: Host, packet: Packet) -> Packet | NoRoute:
+    """Give an unbound socket's packet its source address, as the first route lookup does."""
+    try:
+        route = lookup(host.netns, Query(packet.dst, packet.src, mark=packet.mark)).route
+    except NoRoute as error:
+        return error
+    if route.type == "local":
+        return packet.but(src=route.src or packet.dst)
+    src = route.src or source_address(host.netns, route.dev, route.via or packet.dst, route.scope)
+    return packet.but(src=src) if src else NoRoute(f"no source address towards {packet.dst}", error="EADDRNOTAVAIL")

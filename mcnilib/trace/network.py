@@ -1,0 +1,33 @@
+"""The network of one run: its hosts, its cabling, its clock, and what its IP layers want to send."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from mcnilib.linux.conntrack import Tracked
+from mcnilib.linux.packet import Packet
+from mcnilib.linux.world import World
+from mcnilib.trace.host import Host
+from mcnilib.trace.wire import Wire
+
+
+@dataclass(frozen=True, slots=True)
+class Emission:
+    """A packet a namespace's IP layer sends by itself: an ICMP error, a RST, an echo reply. `after` delays it by seconds."""
+
+    netns: str
+    packet: Packet
+    tracked: Tracked | None = None
+    after: float = 0.0
+
+
+class Network:
+    """Everything that lives as long as one run."""
+
+    def __init__(self, world: World, random: Callable[[], float]) -> None:
+        """Wake the world up: fresh conntrack tables, empty ARP caches, time 0."""
+        self.hosts = {netns.name: Host(netns, random) for netns in world}
+        self.wire = Wire(world)
+        self.now = 0.0
+        self.outbox: list[Emission] = []

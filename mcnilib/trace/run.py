@@ -1,0 +1,127 @@
+"""A run: one conversation through a world, from the client's first packet until it is answered or given up.
+
+Events happen in order of time; the network itself takes no time. Randomness comes from the seed.
+"""
+
+from __future__ import annotations
+
+import heapq
+from collections.abc import Callable, Sequence
+from itertools import count
+from random import Random
+
+from mcnilib.errors import NoRoute
+from mcnilib.linux.conntrack import Entry, Tracked
+from mcnilib.linux.packet import Packet
+from mcnilib.linux.world import World
+from mcnilib.trace.flow import ANY_ADDRESS, Flow, Listener
+from mcnilib.trace.ip import Delivery, Departure, choose_source
+from mcnilib.trace.host import Skb
+from mcnilib.trace.log import Log
+from mcnilib.trace.network import Network
+from mcnilib.trace.outcome import judge
+from mcnilib.trace.sockets import Client, Sockets, open_client
+from mcnilib.trace.tcp import TcpEnd
+from mcnilib.trace.trace import Fate, Journey, Stage, Step, Trace
+from mcnilib.trace.walk import walk
+
+MAX_JOURNEYS = 400
+"""Packets of one conversation before the run stops: two hosts can answer each other for ever."""
+
+
+def run(
+    world: World,
+    flow: Flow,
+    listeners: Sequence[Listener],
+    *,
+    seed: int = 0,
+    connections: Sequence[tuple[str, Entry]] = (),
+) -> Trace:
+    """Run one conversation and return everything that happened.
+
+    `connections` are conntrack entries that exist already, each with its namespace (from `conntrack -L`).
+    Raises: Unsupported for state that is not modelled; KeyError for a namespace that does not exist.
+    """
+    return Run(world, flow, listeners, seed, connections).finish()
+
+
+class Run:
+    """The run in progress: the network, the event queue, the sockets, the journeys so far."""
+
+    def __init__(
+        self, world: World, flow: Flow, listeners: Sequence[Listener], seed: int, connections: Sequence[tuple[str, Entry]]
+    ) -> None:
+        """Wake up the world and load the connections that exist already."""
+        self.net = Network(world, Random(seed).random)
+        for name, entry in connections:
+            self.net.hosts[name].connections.load(entry)
+        self.flow, self.sockets = flow, Sockets(self, listeners)
+        self.journeys: list[Journey] = []
+        self._events: list[tuple[float, int, Callable[[], None]]] = []
+        self._order, self._numbers = count(), count(1)
+
+    def finish(self) -> Trace:
+        """Play all events until the client has its answer, or its patience ends."""
+        client = self._start()
+        while self._events and len(self.journeys) < MAX_JOURNEYS:
+            time, _, action = self._events[0]
+            if time > self.flow.patience or (client.done and time > self.net.now):
+                break
+            heapq.heappop(self._events)
+            self.net.now = time
+            action()
+        tables = tuple((name, tuple(host.connections)) for name, host in self.net.hosts.items())
+        return Trace(tuple(self.journeys), judge(self.journeys, client), tables)
+
+    def _start(self) -> Client:
+        """Bind the client's socket: the first route lookup chooses its source address."""
+        flow = self.flow
+        host = self.net.hosts[flow.netns]
+        probe = Packet(flow.src or ANY_ADDRESS, flow.dst, flow.proto, flow.sport, flow.dport)
+        chosen = choose_source(host, probe)
+        if isinstance(chosen, NoRoute):
+            self._fail(probe, chosen)
+            return Client(error=chosen.error, done=True)
+        return open_client(self, chosen)
+
+    def _fail(self, packet: Packet, error: NoRoute) -> None:
+        step = Step(
+            self.flow.netns, Stage.ROUTE, f"no route: {error.error}", packet, packet, error.line, fate=Fate.UNREACHABLE
+        )
+        self.journeys.append(Journey(1, 0.0, packet, (step,)))
+
+    def later(self, seconds: float, action: Callable[[], None]) -> None:
+        """Do something after a while; 0 means after everything already due."""
+        heapq.heappush(self._events, (self.net.now + seconds, next(self._order), action))
+
+    def emit(self, netns: str, packet: Packet, *, reply: bool, repeats: int = 0, tracked: Tracked | None = None) -> int:
+        """Send a packet as soon as everything already due is done; return the number its journey will have."""
+        number = next(self._numbers)
+        self.later(0.0, lambda: self._travel(number, netns, packet, reply, repeats, tracked))
+        return number
+
+    def _travel(
+        self, number: int, netns: str, packet: Packet, reply: bool, repeats: int, tracked: Tracked | None
+    ) -> None:
+        """Walk one packet, let the sockets judge it, freeze its journey, then let its receiver act."""
+        log = Log()
+        delivery = walk(self.net, log, Departure(netns, Skb(packet, tracked)))
+        receiver = self.sockets.receive(log, delivery) if delivery else None
+        self.journeys.append(Journey(number, self.net.now, packet, tuple(log.steps), reply, repeats))
+        for emission in self.net.outbox:
+            self._emit_later(emission.after, emission.netns, emission.packet, not reply, emission.tracked)
+        self.net.outbox.clear()
+        if receiver:
+            receiver()
+        elif log.steps[-1].fate is Fate.UNREACHABLE and delivery is None:
+            self.sockets.local_error(netns, packet, log.steps[-1])
+
+    def _emit_later(self, seconds: float, netns: str, packet: Packet, reply: bool, tracked: Tracked | None) -> None:
+        if seconds:
+            self.later(seconds, lambda: self.emit(netns, packet, reply=reply, tracked=tracked) and None)
+        else:
+            self.emit(netns, packet, reply=reply, tracked=tracked)
+
+    def close(self, end: TcpEnd) -> None:
+        """Forget a closed TCP socket."""
+        self.sockets.close(end)

@@ -1,0 +1,220 @@
+"""The transport layer at both ends: which socket a delivered packet belongs to, and what is answered when there is none.
+
+Source: net/ipv4/{tcp_ipv4,udp,icmp,ping}.c (Linux 6.18).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from functools import partial
+from ipaddress import IPv4Address
+from typing import TYPE_CHECKING
+
+from mcnilib.errors import NoRoute
+from mcnilib.linux.packet import Icmp, Packet
+from mcnilib.trace.flow import ANY_ADDRESS, Flow, Listener
+from mcnilib.trace.icmp import complain, reset_for
+from mcnilib.trace.ip import Delivery, choose_source
+from mcnilib.trace.log import Log
+from mcnilib.trace.network import Emission
+from mcnilib.trace.tcp import ANSWER, HARD_ERRORS, REQUEST, Ends, TcpClient, TcpEnd, TcpServer
+from mcnilib.trace.trace import Fate, Stage, Step
+
+if TYPE_CHECKING:
+    from mcnilib.trace.run import Run
+
+CLIENT_ISN, SERVER_ISN = 1000, 5000
+"""Initial sequence numbers; fixed, because nothing in the model depends on them."""
+
+ECHO_ID = 4242
+
+
+@dataclass(slots=True)
+class Client:
+    """What the client program knows: whether it connected, got its answer, or an error."""
+
+    connected: bool = False
+    answered: bool = False
+    error: str = ""
+    done: bool = False
+    local: IPv4Address | None = None
+
+
+def open_client(run: Run, packet: Packet) -> Client:
+    """Open the client's socket and send the first packet. `packet` carries the chosen source address."""
+    flow, client = run.flow, Client(local=packet.src)
+    run.sockets.client = client
+    if flow.proto == "tcp":
+        end = TcpClient(run, Ends(flow.netns, packet.src, flow.sport, flow.dst, flow.dport), CLIENT_ISN)
+        run.sockets.add(end)
+        end.connect()
+    elif flow.proto == "udp":
+        run.emit(flow.netns, packet.but(length=REQUEST), reply=False)
+    else:
+        echo = Packet(packet.src, flow.dst, "icmp", icmp=Icmp(8, ident=ECHO_ID, seq=1), length=56)
+        run.emit(flow.netns, echo, reply=False)
+    return client
+
+
+class Sockets:
+    """All sockets of the run."""
+
+    def __init__(self, run: Run, listeners: Sequence[Listener]) -> None:
+        """Open the listeners; connections are added as they begin."""
+        self.run, self.listeners = run, tuple(listeners)
+        self.client = Client()
+        self._tcp: dict[Ends, TcpEnd] = {}
+
+    def add(self, end: TcpEnd) -> None:
+        """Register a TCP socket."""
+        self._tcp[end.ends] = end
+
+    def close(self, end: TcpEnd) -> None:
+        """Forget a TCP socket; a closed client has said all it will ever say."""
+        self._tcp.pop(end.ends, None)
+        self._report(end)
+
+    def _report(self, end: TcpEnd | None) -> None:
+        """Copy what the client's TCP socket knows to the client program."""
+        if isinstance(end, TcpClient):
+            self.client.connected, self.client.answered = end.connected, end.answered
+            self.client.error = end.error
+            self.client.done = end.answered or bool(end.error)
+
+    def receive(self, log: Log, at: Delivery) -> Callable[[], None] | None:
+        """Find the packet's socket, note it, and return what the socket will do."""
+        packet = at.skb.packet
+        if packet.tcp:
+            return self._receive_tcp(log, at, packet)
+        if packet.proto == "udp":
+            return self._receive_udp(log, at, packet)
+        if packet.icmp:
+            return self._receive_icmp(log, at, packet, packet.icmp)
+        self._refuse(log, at, packet, f"nothing here speaks {packet.proto}: answers protocol unreachable")
+        complain(self.run.net, self.run.net.hosts[at.netns], packet, 3, 2)
+        return None
+
+    def _listener(self, at: Delivery, packet: Packet) -> Listener | None:
+        for one in self.listeners:
+            wanted = (one.netns, one.proto, one.port) == (at.netns, packet.proto, packet.dport)
+            if wanted and one.address in (ANY_ADDRESS, packet.dst):
+                return one
+        return None
+
+    def _receive_tcp(self, log: Log, at: Delivery, packet: Packet) -> Callable[[], None] | None:
+        tcp = packet.tcp
+        if tcp is None:
+            return None
+        ends = Ends(at.netns, packet.dst, packet.dport, packet.src, packet.sport)
+        end = self._tcp.get(ends)
+        if end is None and (listener := self._listener(at, packet)) and "SYN" in tcp.flags and "ACK" not in tcp.flags:
+            self._accept(log, at, packet, f"a SYN for the listener on port {packet.dport}", listener)
+            server = TcpServer(self.run, ends, SERVER_ISN)
+            self.add(server)
+            return partial(server.answer, tcp)
+        if end is None:
+            self._reset(log, at, packet)
+            return None
+        self._accept(log, at, packet, f"{packet.kind} for the connection with {packet.src}:{packet.sport}")
+        return partial(self._hand_over, end, packet)
+
+    def _hand_over(self, end: TcpEnd, packet: Packet) -> None:
+        if packet.tcp:
+            end.receive(packet, packet.tcp)
+        self._report(end)
+
+    def _reset(self, log: Log, at: Delivery, packet: Packet) -> None:
+        """Answer a segment that belongs to no socket with RST; a RST is only dropped."""
+        tcp = packet.tcp
+        if tcp is None or "RST" in tcp.flags:
+            self._refuse(log, at, packet, "RST for a connection that is not there: ignored")
+            return
+        self._refuse(log, at, packet, f"no socket for {packet.src}:{packet.sport} > {packet.dst}:{packet.dport}: answers RST")
+        self.run.net.outbox.append(Emission(at.netns, reset_for(packet, tcp)))
+
+    def _receive_udp(self, log: Log, at: Delivery, packet: Packet) -> Callable[[], None] | None:
+        listener = self._listener(at, packet)
+        if listener:
+            self._accept(log, at, packet, f"a datagram for the socket on port {packet.dport}", listener)
+            return partial(self._answer_udp, at, packet, listener)
+        flow = self.run.flow
+        mine = (flow.netns, flow.proto, flow.sport, self.client.local) == (at.netns, "udp", packet.dport, packet.dst)
+        if mine and (packet.src, packet.sport) == (flow.dst, flow.dport):
+            self._accept(log, at, packet, "the answer for the client's socket")
+            self.client.answered = self.client.connected = self.client.done = True
+            return None
+        self._refuse(log, at, packet, f"no socket for a datagram from {packet.src}:{packet.sport}: answers port unreachable")
+        complain(self.run.net, self.run.net.hosts[at.netns], packet, 3, 3)
+        return None
+
+    def _answer_udp(self, at: Delivery, packet: Packet, listener: Listener) -> None:
+        """Answer a datagram from the address it came to (pinned) or from one the route chooses."""
+        fixed = listener.address if listener.address != ANY_ADDRESS else packet.dst if listener.pinned else ANY_ADDRESS
+        answer = Packet(fixed, packet.src, "udp", packet.dport, packet.sport, length=ANSWER)
+        chosen = choose_source(self.run.net.hosts[at.netns], answer) if fixed == ANY_ADDRESS else answer
+        if not isinstance(chosen, NoRoute):
+            self.run.emit(at.netns, chosen, reply=True)
+
+    def _receive_icmp(self, log: Log, at: Delivery, packet: Packet, icmp: Icmp) -> Callable[[], None] | None:
+        if icmp.type == 8:
+            self._accept(log, at, packet, "echo request: answers")
+            mark = packet.mark if self.run.net.hosts[at.netns].flag("net.ipv4.fwmark_reflect") else 0
+            reply = Packet(packet.dst, packet.src, "icmp", icmp=Icmp(0, 0, icmp.ident, icmp.seq), length=packet.length, mark=mark)
+            return lambda: self.run.emit(at.netns, reply, reply=True) and None
+        if icmp.type == 0 and at.netns == self.run.flow.netns and icmp.ident == ECHO_ID:
+            self._accept(log, at, packet, "echo reply for the client's socket")
+            self.client.answered = self.client.connected = self.client.done = True
+            return None
+        if icmp.is_error and icmp.quoted:
+            return self._receive_error(log, at, packet, icmp)
+        self._refuse(log, at, packet, "nobody waits for this ICMP message: ignored")
+        return None
+
+    def _receive_error(self, log: Log, at: Delivery, packet: Packet, icmp: Icmp) -> Callable[[], None] | None:
+        """Hand an ICMP error to the socket whose packet it quotes."""
+        quoted = icmp.quoted
+        if quoted is None:
+            return None
+        end = self._tcp.get(Ends(at.netns, quoted.src, quoted.sport, quoted.dst, quoted.dport))
+        kind = (icmp.type, icmp.code)
+        if end:
+            self._accept(log, at, packet, f"{icmp}: about the connection with {quoted.dst}:{quoted.dport}")
+            return partial(self._tcp_error, end, kind)
+        if self._is_ours(at, quoted):
+            self._accept(log, at, packet, f"{icmp}: about the client's request")
+            return partial(self._client_error, kind)
+        self._refuse(log, at, packet, f"{icmp} about a packet no socket sent: ignored")
+        return None
+
+    def _is_ours(self, at: Delivery, quoted: Packet) -> bool:
+        flow = self.run.flow
+        same = (at.netns, quoted.proto, quoted.src, quoted.dst) == (flow.netns, flow.proto, self.client.local, flow.dst)
+        ours = quoted.icmp.ident == ECHO_ID if quoted.icmp else (quoted.sport, quoted.dport) == (flow.sport, flow.dport)
+        return flow.proto != "tcp" and same and ours
+
+    def _tcp_error(self, end: TcpEnd, kind: tuple[int, int]) -> None:
+        end.icmp_error(kind)
+        self._report(end)
+
+    def _client_error(self, kind: tuple[int, int]) -> None:
+        if kind in HARD_ERRORS:
+            self.client.error, self.client.done = HARD_ERRORS[kind], True
+
+    def local_error(self, netns: str, packet: Packet, step: Step) -> None:
+        """Tell a local socket at once that its packet has no route (errno from the lookup)."""
+        words = step.action.split(": ")
+        if step.stage is not Stage.ROUTE or netns != self.run.flow.netns or packet.src != self.client.local:
+            return
+        end = self._tcp.get(Ends(netns, packet.src, packet.sport, packet.dst, packet.dport))
+        if isinstance(end, TcpClient) and end.state == "SYN_SENT":
+            end.error = words[-1]
+            end.close()
+        elif end is None and not self.client.done:
+            self.client.error, self.client.done = words[-1], True
+
+    def _accept(self, log: Log, at: Delivery, packet: Packet, text: str, line: Listener | None = None) -> None:
+        log.add(at.netns, Stage.SOCKET, text, packet, line=line, iif=at.iif, fate=Fate.DELIVERED)
+
+    def _refuse(self, log: Log, at: Delivery, packet: Packet, text: str) -> None:
+        log.add(at.netns, Stage.SOCKET, text, packet, iif=at.iif, fate=Fate.REJECTED)

@@ -1,0 +1,259 @@
+"""TCP endpoints: enough of the protocol for one short conversation, with retransmission until somebody gives up.
+
+The client connects, sends a request, reads the answer, closes; the server answers and closes. Times are seconds. Not modelled:
+congestion control, delayed ACKs, keep-alive, urgent data.
+Source: net/ipv4/tcp_{input,output,timer,minisocks}.c, Documentation/networking/ip-sysctl.rst (Linux 6.18), RFC 793, RFC 6298.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from ipaddress import IPv4Address
+from typing import TYPE_CHECKING
+
+from mcnilib.linux.packet import Packet, Tcp
+from mcnilib.linux.tcp_window import before, segment_end
+
+if TYPE_CHECKING:
+    from mcnilib.trace.run import Run
+
+REQUEST, ANSWER = 5, 5
+"""Payload bytes of the request and the answer."""
+FIRST_RTO, MIN_RTO, MAX_RTO = 1.0, 0.2, 120.0
+"""Retransmission timeouts: before the round trip is known, afterwards, at most (TCP_TIMEOUT_INIT, TCP_RTO_MIN, TCP_RTO_MAX)."""
+SYN_LINEAR = 4
+"""SYN timeouts before backing off doubles them (net.ipv4.tcp_syn_linear_timeouts, Linux >= 6.5)."""
+WINDOW_SCALE = 7
+HARD_ERRORS = {(3, 0): "ENETUNREACH", (3, 1): "EHOSTUNREACH", (3, 2): "ENOPROTOOPT", (3, 3): "ECONNREFUSED"}
+HARD_ERRORS |= {(3, 9): "ENETUNREACH", (3, 10): "EHOSTUNREACH", (3, 13): "EHOSTUNREACH", (11, 0): "EHOSTUNREACH"}
+"""errno of a connecting socket after an ICMP error. Source: icmp_err_convert in net/ipv4/icmp.c."""
+
+
+@dataclass(frozen=True, slots=True)
+class Ends:
+    """The four-tuple of a socket, its own side first."""
+
+    netns: str
+    local: IPv4Address
+    lport: int
+    remote: IPv4Address
+    rport: int
+
+
+class TcpEnd:
+    """One end of a connection: sequence numbers, the segment waiting for its ACK, and its timer."""
+
+    def __init__(self, run: Run, ends: Ends, isn: int, *, reply: bool) -> None:
+        """Start closed; `reply` says that this end is the server's."""
+        self.run, self.ends, self.reply = run, ends, reply
+        self.state = "CLOSED"
+        self.snd_una = self.snd_nxt = isn
+        self.rcv_nxt = 0
+        self._waiting: Packet | None = None
+        self._journey = 0
+        self._retries = 0
+        self._rto = FIRST_RTO
+        self._timer = 0  # generation: a timer of an older one has been cancelled
+
+    def segment(self, flags: str, length: int = 0, seq: int | None = None) -> Packet:
+        """Build a segment of this connection with the given flags and payload length."""
+        names = frozenset(flags.split())
+        syn = "SYN" in names
+        tcp = Tcp(
+            names,
+            seq=self.snd_nxt if seq is None else seq,
+            ack=self.rcv_nxt if "ACK" in names else 0,
+            window=64240 if syn else 502,
+            scale=WINDOW_SCALE if syn else None,
+        )
+        e = self.ends
+        return Packet(e.local, e.remote, "tcp", e.lport, e.rport, tcp, length=length)
+
+    def send(self, flags: str, length: int = 0) -> None:
+        """Send a segment; one that occupies sequence space is repeated until it is acknowledged."""
+        packet = self.segment(flags, length)
+        assert_tcp = packet.tcp
+        if assert_tcp is None:
+            return
+        self.snd_nxt = segment_end(packet, assert_tcp)
+        if self.snd_nxt != assert_tcp.seq:
+            self._waiting, self._retries = packet, 0
+            self._arm()
+        journey = self.run.emit(self.ends.netns, packet, reply=self.reply)
+        if self._waiting is packet:
+            self._journey = journey
+
+    def acknowledge(self, ack: int) -> None:
+        """Take note of an acknowledgement; the timer stops when nothing is outstanding."""
+        if before(self.snd_una, ack) and not before(self.snd_nxt, ack):
+            self.snd_una = ack
+            if ack == self.snd_nxt:
+                self._waiting = None
+                self._rto = MIN_RTO
+                self._timer += 1
+
+    def _arm(self) -> None:
+        self._timer += 1
+        generation = self._timer
+        self.run.later(self._rto, lambda: self._expire(generation))
+
+    def _expire(self, generation: int) -> None:
+        """Retransmit what was not acknowledged, or give up after the sysctl's number of tries."""
+        if generation != self._timer or self._waiting is None:
+            return
+        if self._retries >= self._limit():
+            self.give_up()
+            return
+        self._retries += 1
+        if not (self.state == "SYN_SENT" and self._retries <= SYN_LINEAR):
+            self._rto = min(self._rto * 2, MAX_RTO)
+        self._arm()
+        self.run.emit(self.ends.netns, self._waiting, reply=self.reply, repeats=self._journey)
+
+    def _limit(self) -> int:
+        names = {"SYN_SENT": "tcp_syn_retries", "SYN_RECV": "tcp_synack_retries"}
+        return self.run.net.hosts[self.ends.netns].number(f"net.ipv4.{names.get(self.state, 'tcp_retries2')}")
+
+    def close(self) -> None:
+        """Forget the connection: from now on its segments belong to no socket."""
+        self.state = "CLOSED"
+        self._timer += 1
+        self.run.close(self)
+
+    def give_up(self) -> None:
+        """Stop trying."""
+        self.close()
+
+    def receive(self, packet: Packet, tcp: Tcp) -> None:
+        """Handle a segment addressed to this connection."""
+        raise NotImplementedError
+
+    def icmp_error(self, kind: tuple[int, int]) -> None:
+        """Handle an ICMP error about one of this connection's packets."""
+
+    def reset(self, tcp: Tcp) -> bool:
+        """Judge a RST: exactly the expected sequence number resets, others provoke a challenge ACK (RFC 5961)."""
+        if tcp.seq == self.rcv_nxt:
+            self.close()
+            return True
+        self.send("ACK")
+        return False
+
+
+class TcpClient(TcpEnd):
+    """The end that connects. `answered` and `error` tell the outcome."""
+
+    def __init__(self, run: Run, ends: Ends, isn: int) -> None:
+        """Start closed; `connect` begins."""
+        super().__init__(run, ends, isn, reply=False)
+        self.connected = self.answered = False
+        self.error = ""
+
+    def connect(self) -> None:
+        """Send the SYN."""
+        self.state = "SYN_SENT"
+        self.send("SYN")
+
+    def receive(self, packet: Packet, tcp: Tcp) -> None:
+        """Go from SYN_SENT through the answer to the close."""
+        if self.state == "SYN_SENT":
+            self._receive_answer_to_syn(tcp)
+        elif "RST" in tcp.flags:
+            if self.reset(tcp):
+                self.error = "ECONNRESET"
+        elif "SYN" in tcp.flags:
+            self.send("ACK")  # a SYN-ACK again: our ACK was lost
+        else:
+            self._receive_segment(packet, tcp)
+
+    def _receive_answer_to_syn(self, tcp: Tcp) -> None:
+        if "ACK" in tcp.flags and tcp.ack != self.snd_nxt:
+            self.run.emit(self.ends.netns, self.segment("RST", seq=tcp.ack), reply=False)
+        elif "RST" in tcp.flags:
+            if "ACK" in tcp.flags:
+                self.error = "ECONNREFUSED"
+                self.close()
+        elif {"SYN", "ACK"} <= tcp.flags:
+            self.acknowledge(tcp.ack)
+            self.rcv_nxt, self.state, self.connected = tcp.seq + 1, "ESTABLISHED", True
+            self.send("ACK")
+            self.send("PSH ACK", REQUEST)
+
+    def _receive_segment(self, packet: Packet, tcp: Tcp) -> None:
+        self.acknowledge(tcp.ack)
+        if tcp.seq != self.rcv_nxt:
+            self.send("ACK")
+            return
+        if packet.length:
+            self.rcv_nxt += packet.length
+            self.answered = True
+            self.send("ACK")
+            self.send("FIN ACK")
+            self.state = "FIN_WAIT"
+        if "FIN" in tcp.flags:
+            self.rcv_nxt += 1
+            self.send("ACK")
+            self.close()
+
+    def icmp_error(self, kind: tuple[int, int]) -> None:
+        """Fail a connect at once; an established connection keeps trying. Source: tcp_v4_err()."""
+        if self.state == "SYN_SENT" and kind in HARD_ERRORS:
+            self.error = HARD_ERRORS[kind]
+            self.close()
+
+    def give_up(self) -> None:
+        """Report ETIMEDOUT to the program."""
+        self.error = "ETIMEDOUT"
+        self.close()
+
+
+class TcpServer(TcpEnd):
+    """The end that a listener made for one SYN."""
+
+    def __init__(self, run: Run, ends: Ends, isn: int) -> None:
+        """Start closed; `answer` takes the SYN."""
+        super().__init__(run, ends, isn, reply=True)
+
+    def answer(self, tcp: Tcp) -> None:
+        """Answer the SYN."""
+        self.state, self.rcv_nxt = "SYN_RECV", tcp.seq + 1
+        self.send("SYN ACK")
+
+    def receive(self, packet: Packet, tcp: Tcp) -> None:
+        """Go from SYN_RECV through the request to the close."""
+        if "RST" in tcp.flags:
+            self.reset(tcp)
+        elif "SYN" in tcp.flags:
+            self._repeat_syn_ack()
+        elif "ACK" in tcp.flags:
+            self._receive_segment(packet, tcp)
+
+    def _repeat_syn_ack(self) -> None:
+        if self.state == "SYN_RECV" and self._waiting:
+            self.run.emit(self.ends.netns, self._waiting, reply=True, repeats=self._journey)
+        else:
+            self.send("ACK")
+
+    def _receive_segment(self, packet: Packet, tcp: Tcp) -> None:
+        self.acknowledge(tcp.ack)
+        if self.state == "SYN_RECV" and tcp.ack == self.snd_nxt:
+            self.state = "ESTABLISHED"
+        if self.state == "LAST_ACK" and tcp.ack == self.snd_nxt:
+            self.close()
+            return
+        if tcp.seq != self.rcv_nxt:
+            self.send("ACK")
+            return
+        if packet.length:
+            self.rcv_nxt += packet.length
+            self.send("ACK")
+            self.send("PSH ACK", ANSWER)
+        if "FIN" in tcp.flags:
+            self.rcv_nxt += 1
+            self.state = "LAST_ACK"
+            self.send("FIN ACK")
+
+    def icmp_error(self, kind: tuple[int, int]) -> None:
+        """Drop a half-open connection whose client is unreachable. Source: tcp_req_err()."""
+        if self.state == "SYN_RECV" and kind in ((3, 0), (3, 1), (11, 0)):
+            self.close()

@@ -1,0 +1,78 @@
+"""Tunnels: VXLAN and IPIP headers put on and taken off.
+
+Source: drivers/net/vxlan/vxlan_core.c, net/ipv4/{ipip,ip_tunnel}.c (Linux 6.18), RFC 7348, RFC 2003.
+"""
+
+from __future__ import annotations
+
+from ipaddress import IPv4Address
+
+from mcnilib.errors import NoRoute
+from mcnilib.linux.link import Ipip, Link, Vxlan
+from mcnilib.linux.packet import Inner, Packet
+from mcnilib.linux.route import Query, lookup, source_address
+from mcnilib.trace.host import Host
+
+MAX_NESTING = 8
+"""Headers around one packet before it counts as a dead loop. Source: XMIT_RECURSION_LIMIT in include/linux/netdevice.h."""
+
+
+def encapsulate(host: Host, link: Link, packet: Packet, next_hop: IPv4Address, mac: str) -> Packet | str:
+    """Return the outer packet, or in words why the device drops it. The skb mark stays on the outer packet."""
+    if _nesting(packet) >= MAX_NESTING:
+        return f"dead loop on virtual device {link.name}"
+    match link.kind:
+        case Vxlan(vni, local, _, port, fdb):
+            remote = next((ip for m, ip in fdb if m == mac), None)
+            if remote is None:
+                return f"{link.name} has no forwarding entry for {mac}"
+            inner = Inner(packet, vni, mac)
+            return Packet(local, remote, "udp", source_port(packet), port, mark=packet.mark, length=packet.length, inner=inner)
+        case Ipip(local, remote):
+            outer = Packet(local or IPv4Address(0), remote or next_hop, "ipencap", mark=packet.mark, inner=Inner(packet))
+            return _with_source(host, link, outer)
+    return f"{link.name} is no tunnel"
+
+
+def _nesting(packet: Packet) -> int:
+    return 1 + _nesting(packet.inner.packet) if packet.inner else 0
+
+
+def _with_source(host: Host, link: Link, outer: Packet) -> Packet | str:
+    """Let the route to the tunnel's far end choose the outer source, as ip_tunnel_xmit() does."""
+    try:
+        route = lookup(host.netns, Query(outer.dst, outer.src, mark=outer.mark)).route
+    except NoRoute as error:
+        return f"no route to the tunnel's far end: {error}"
+    if route.dev == link.name:
+        return f"circular route to {outer.dst}"
+    if int(outer.src):
+        return outer
+    src = route.src or source_address(host.netns, route.dev, route.via or outer.dst, route.scope)
+    return outer.but(src=src) if src else f"no source address towards {outer.dst}"
+
+
+def source_port(packet: Packet) -> int:
+    """Derive the outer UDP source port from the inner flow: one flow, one port, as udp_flow_src_port() does.
+
+    The kernel's hash has a secret; this one only keeps its range, 32768 to 60999.
+    """
+    key = hash((int(packet.src), int(packet.dst), packet.sport, packet.dport))
+    return 32768 + key % 28232
+
+
+def decapsulate(host: Host, packet: Packet) -> tuple[Link, Packet] | str:
+    """Return the tunnel device that unpacks the packet and what was inside, or in words why nothing does."""
+    inner = packet.inner
+    if inner is None:
+        return "nothing inside"
+    for link in host.links.values():
+        match link.kind:
+            case Vxlan(vni, local, _, port, _) if (vni, port) == (inner.vni, packet.dport) and link.up:
+                if inner.mac != link.mac:
+                    return f"the inner frame is for {inner.mac}, not for {link.name}"
+                return link, inner.packet.but(mark=packet.mark)
+            case Ipip(local, remote) if inner.vni is None and link.up:
+                if local in (None, packet.dst) and remote in (None, packet.src):
+                    return link, inner.packet.but(mark=packet.mark)
+    return f"no tunnel device takes {packet.proto} from {packet.src}"

@@ -1,0 +1,43 @@
+"""The walk of one packet: where it stands, one step, and the loop around it.
+
+Source: the order of the Linux receive and transmit paths; each verb in `mcnilib.trace.ip` names its kernel files.
+"""
+
+from __future__ import annotations
+
+from mcnilib.errors import McniError
+from mcnilib.trace.ip import Arrival, Delivery, Departure, Place, receive, send
+from mcnilib.trace.log import Log
+from mcnilib.trace.network import Network
+from mcnilib.trace.trace import Fate
+
+MAX_PLACES = 2000
+"""Places one packet may stand at before the walk is called endless; TTL ends real loops much earlier."""
+
+
+def step(net: Network, log: Log, place: Place) -> Place:
+    """Move the packet one place on: into a namespace, or out of it."""
+    match place:
+        case Arrival():
+            return receive(net, log, place)
+        case Departure():
+            return send(net, log, place)
+    return None
+
+
+def walk(net: Network, log: Log, start: Place) -> Delivery | None:
+    """Walk the packet to its end; return where it was delivered, or None when it was lost on the way.
+
+    Raises: McniError when the packet never comes to rest (tunnels that feed each other).
+    """
+    place = start
+    for _ in range(MAX_PLACES):
+        if place is None or isinstance(place, Delivery):
+            return place
+        place = step(net, log, place)
+    raise McniError(f"the packet never comes to rest: {log.steps[-1].action} in {log.steps[-1].netns}")
+
+
+def lost(log: Log) -> bool:
+    """Tell whether the last step ended the packet's life before a socket saw it."""
+    return log.steps[-1].fate is not Fate.GOES_ON
