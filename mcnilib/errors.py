@@ -23,11 +23,20 @@ class Unsupported(McniError, NotImplementedError):
     """A real feature of Linux that is not modelled; it is named, never guessed."""
 
 
+class Refused(McniError, ValueError):
+    """The kernel would refuse the change; `error` is the errno name it answers with."""
+
+    def __init__(self, what: str, *, error: str) -> None:
+        """Keep the errno name (EEXIST, ESRCH, EINVAL, ENETUNREACH)."""
+        self.error = error
+        super().__init__(f"{what} ({error})")
+
+
 class NoRoute(McniError, LookupError):
     """No rule and no route lead to the destination; `error` is the errno name Linux reports."""
 
     def __init__(self, what: str, *, error: str = "ENETUNREACH", line: object = None) -> None:
-        """Keep the errno name (ENETUNREACH, EHOSTUNREACH, EACCES, EINVAL) and the Route or Rule that decided, if any."""
+        """Keep the errno name (ENETUNREACH, EHOSTUNREACH, EACCES, EINVAL) and the Route or Rule that decided."""
         self.error, self.line = error, line
         super().__init__(what)
 

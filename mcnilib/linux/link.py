@@ -1,7 +1,7 @@
 """Network devices as `ip -d address show` prints them: kinds, addresses, and where their other end stands.
 
-Modelled kinds: loopback, physical (a port on a switch segment), veth, macvlan, bridge, vxlan, ipip. Any other kind raises
-`Unsupported`. Frame delivery between devices is in `mcnilib.trace.wire`. Source: ip-link(8), ip-address(8).
+Modelled kinds: loopback, physical (a port on a switch segment), veth, macvlan, bridge, vxlan, ipip. Any other kind
+raises `Unsupported`. Frame delivery between devices is in `mcnilib.trace.wire`. Source: ip-link(8), ip-address(8).
 """
 
 from __future__ import annotations
@@ -76,10 +76,14 @@ Kind = Loopback | Physical | Veth | Macvlan | Bridge | Vxlan | Ipip
 
 @dataclass(frozen=True, slots=True)
 class Address:
-    """One IPv4 address of a link with its prefix length; scope as `ip` prints it (global, link, host)."""
+    """One IPv4 address of a link with its prefix length; scope as `ip` prints it (global, site, link, host).
+
+    `broadcast` is the address printed after `brd`; None when nobody set one, which is what `ip address add` does.
+    """
 
     interface: IPv4Interface
     scope: str = "global"
+    broadcast: IPv4Address | None = None
 
     @property
     def ip(self) -> IPv4Address:
@@ -100,6 +104,11 @@ class Link:
     mtu: int = 1500
     master: str = ""  # the bridge this device is a port of
     by: Origin | None = field(default=None, compare=False)
+
+    def primary(self, address: Address) -> Address:
+        """Return the address whose subnet the given one shares: itself, unless it is printed as `secondary`."""
+        same = (a for a in self.addresses if a.interface.network == address.interface.network)
+        return next(same, address)
 
     @property
     def has_arp(self) -> bool:

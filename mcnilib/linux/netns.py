@@ -1,15 +1,25 @@
-"""One network namespace: links, addresses, rules, routes, neighbours, netfilter tables, sets and sysctls as one frozen value."""
+"""One network namespace as one frozen value: links, addresses, rules, routes, neighbours, netfilter, sets and sysctls.
+
+The verbs do what `ip link add`, `ip address add`, `ip route add`, `ip rule add`, `ip neigh add` and `sysctl -w` do,
+with everything the kernel derives from them, and refuse what it refuses.
+Source: net/ipv4/{devinet,fib_frontend,fib_trie}.c, net/core/fib_rules.c (Linux 6.18).
+"""
 
 from __future__ import annotations
 
+from bisect import bisect_left, bisect_right
+from collections.abc import Iterator
 from dataclasses import dataclass, replace
+from ipaddress import IPv4Interface, IPv4Network
 
+from mcnilib.errors import Refused
 from mcnilib.linux.ipset import IpSet
-from mcnilib.linux.link import Link
+from mcnilib.linux.link import Address, Link, Loopback
 from mcnilib.linux.neigh import Neigh
 from mcnilib.linux.netfilter import Table
-from mcnilib.linux.route import DEFAULT_RULES, Route, Rule
-from mcnilib.linux.sysctl import Setting
+from mcnilib.linux.origin import KERNEL, Origin
+from mcnilib.linux.route import DEFAULT_RULES, UNNUMBERED, Route, Rule, table_id
+from mcnilib.linux.sysctl import Setting, inherited, written
 
 
 @dataclass(frozen=True)
@@ -19,11 +29,11 @@ class Netns:
     name: str
     links: tuple[Link, ...] = ()
     rules: tuple[Rule, ...] = DEFAULT_RULES
-    routes: tuple[Route, ...] = ()  # of all tables, in the order `ip route show table all` gives inside each table
+    routes: tuple[Route, ...] = ()  # of all tables, in the order `ip route show table all` prints them
     neighbours: tuple[Neigh, ...] = ()
     tables: tuple[Table, ...] = ()  # netfilter: raw, mangle, nat, filter; absent means empty with policy ACCEPT
     sets: tuple[IpSet, ...] = ()
-    sysctls: tuple[Setting, ...] = ()  # only what differs from the kernel's default
+    sysctls: tuple[Setting, ...] = ()  # only what was written; the rest has the kernel's default
 
     def but(self, **changes: object) -> Netns:
         """Return the same namespace with some parts replaced."""
@@ -35,3 +45,164 @@ class Netns:
             if link.name == name:
                 return link
         raise KeyError(f"no device {name!r} in {self.name}; there are {', '.join(x.name for x in self.links)}")
+
+
+def new_netns(name: str) -> Netns:
+    """Return a fresh namespace whose `lo` is up."""
+    lo = Link(1, "lo", Loopback(), addresses=(Address(IPv4Interface("127.0.0.1/8"), "host"),), mtu=65536, by=KERNEL)
+    return add_link(Netns(name), lo)
+
+
+def add_link(netns: Netns, link: Link) -> Netns:
+    """Add a device with its addresses and the routes the kernel derives from them.
+
+    Raises: Refused (EEXIST) when a device of that name or index is there.
+    """
+    for other in netns.links:
+        if other.name == link.name or other.index == link.index:
+            raise Refused(f"{netns.name} has a device {other.index}: {other.name}", error="EEXIST")
+    links = sorted((*netns.links, replace(link, addresses=())), key=lambda x: x.index)
+    netns = netns.but(links=tuple(links), sysctls=inherited(netns.sysctls, link.name))
+    for address in link.addresses:
+        netns = _put_address(netns, link.name, address)
+    return netns
+
+
+def add_address(netns: Netns, dev: str, address: str | Address, *, by: Origin | None = None) -> Netns:
+    """Add an address, as `ip address add 172.16.1.2/16 dev en0`, and the routes that follow from it.
+
+    `by` is who added it; by default the derived routes name the address they come from.
+    Raises: Refused (EEXIST) when the device has the address, (EINVAL) when its subnet is there with another scope.
+    """
+    if isinstance(address, str):
+        interface = IPv4Interface(address)
+        address = Address(interface, "host" if interface.ip.is_loopback else "global")
+    return _put_address(netns, dev, address, by)
+
+
+def _put_address(netns: Netns, dev: str, address: Address, by: Origin | None = None) -> Netns:
+    link = netns.link(dev)
+    link = replace(link, addresses=_with_address(link, address))
+    netns = netns.but(links=tuple(link if x.name == dev else x for x in netns.links))
+    new = [route for route in derived_routes(link, address, by) if route not in netns.routes]
+    return _insert(netns, new, "append")
+
+
+SCOPES = {"global": 0, "site": 200, "link": 253, "host": 254, "nowhere": 255}
+"""Scopes of addresses and routes: the higher the number, the nearer. Source: /etc/iproute2/rt_scopes."""
+
+
+def _with_address(link: Link, new: Address) -> tuple[Address, ...]:
+    """Place an address as the kernel does: secondaries last, primaries after those that reach as far.
+
+    Source: __inet_insert_ifa() in net/ipv4/devinet.c.
+    """
+    shared = [a for a in link.addresses if a.interface.network == new.interface.network]
+    if any(a.ip == new.ip for a in shared):
+        raise Refused(f"{link.name} has the address {new.interface}", error="EEXIST")
+    if any(a.scope != new.scope for a in shared):
+        raise Refused(f"{link.name} has another scope for {new.interface.network} than {new.scope}", error="EINVAL")
+    if shared:
+        return (*link.addresses, new)
+    before = [link.primary(a) is a and SCOPES[new.scope] <= SCOPES[a.scope] for a in link.addresses]
+    place = len(before) - before[::-1].index(True) if True in before else 0
+    return (*link.addresses[:place], new, *link.addresses[place:])
+
+
+def derived_routes(link: Link, address: Address, by: Origin | None = None) -> Iterator[Route]:
+    """Yield the routes the kernel adds for an address: local, broadcast, and the subnet it stands in.
+
+    The subnet is left out for a /32, a secondary address and a device that is down, broadcasts also for a /31.
+    Source: fib_add_ifaddr() in net/ipv4/fib_frontend.c.
+    """
+    subnet, src = address.interface.network, link.primary(address).ip
+    by = by or Origin("the kernel", f"derived from the address {address.interface} on {link.name}")
+    lo = isinstance(link.kind, Loopback)
+
+    def route(dst: object, kind: str, scope: str, table: str = "local") -> Route:
+        return Route(IPv4Network(dst), link.name, None, src, kind, table, scope, "kernel", by=by)
+
+    yield route(address.ip, "local", "host")
+    if not link.up:
+        return
+    if address.broadcast and int(address.broadcast) != 0xFFFFFFFF:
+        yield route(address.broadcast, "broadcast", "link")
+    if subnet.prefixlen == 32 or link.primary(address) != address or int(subnet.network_address) >> 24 == 0:
+        return
+    yield route(subnet, "local", "host") if lo else route(subnet, "unicast", "link", "main")
+    if subnet.prefixlen < 31:
+        yield route(subnet.broadcast_address, "broadcast", "link")
+
+
+def add_routes(netns: Netns, *routes: Route, how: str = "add") -> Netns:
+    """Add routes; `how` is the verb of `ip route`: add, append or prepend.
+
+    Raises: Refused (EEXIST) when the table has the prefix with that metric (add) or the very route (append, prepend).
+    """
+    return _insert(netns, routes, how)
+
+
+def _insert(netns: Netns, new: tuple[Route, ...] | list[Route], how: str) -> Netns:
+    routes = list(netns.routes)
+    keys = [_place(route) for route in routes]
+    for route in new:
+        key = _place(route)
+        first, last = bisect_left(keys, key), bisect_right(keys, key)
+        if first < last and (how == "add" or route in routes[first:last]):
+            raise Refused(f"table {route.table} of {netns.name} has a route to {route.dst} already", error="EEXIST")
+        at = first if how == "prepend" else last
+        routes.insert(at, route)
+        keys.insert(at, key)
+    return netns.but(routes=tuple(routes))
+
+
+def _place(route: Route) -> tuple[int, int, int, int, int]:
+    """Sort as the kernel dumps: tables by hash, then the trie by destination, longer prefix first, then metric."""
+    table = table_id(route.table)
+    return table & 255, table, int(route.dst.network_address), -route.dst.prefixlen, route.metric
+
+
+def del_route(
+    netns: Netns, dst: IPv4Network | str, *, table: str = "main", dev: str = "", metric: int | None = None
+) -> Netns:
+    """Delete the first route of a table that fits, as `ip route del`; `dst` may be `default`.
+
+    Raises: Refused (ESRCH) when none fits.
+    """
+    prefix = IPv4Network("0.0.0.0/0" if dst == "default" else dst)
+    for place, route in enumerate(netns.routes):
+        fits = route.dst == prefix and route.table == table and dev in ("", route.dev)
+        if fits and metric in (None, route.metric):
+            return netns.but(routes=netns.routes[:place] + netns.routes[place + 1 :])
+    raise Refused(f"table {table} of {netns.name} has no route to {prefix}", error="ESRCH")
+
+
+def add_rule(netns: Netns, rule: Rule) -> Netns:
+    """Add a routing rule behind those of the same priority; an unnumbered one gets the number the kernel gives.
+
+    Raises: Refused (EEXIST) when the very rule is there.
+    """
+    if rule.priority == UNNUMBERED:
+        second = netns.rules[1].priority if len(netns.rules) > 1 else 0
+        rule = replace(rule, priority=max(second - 1, 0))
+    if rule in netns.rules:
+        raise Refused(f"{netns.name} has the rule {rule}", error="EEXIST")
+    place = bisect_right([r.priority for r in netns.rules], rule.priority)
+    return netns.but(rules=(*netns.rules[:place], rule, *netns.rules[place:]))
+
+
+def add_neigh(netns: Netns, neigh: Neigh) -> Netns:
+    """Add a neighbour entry. Raises: Refused (EEXIST) when the device has one for that address."""
+    netns.link(neigh.dev)
+    if any((n.ip, n.dev) == (neigh.ip, neigh.dev) for n in netns.neighbours):
+        raise Refused(f"{netns.name} has a neighbour entry for {neigh.ip} on {neigh.dev}", error="EEXIST")
+    return netns.but(neighbours=(*netns.neighbours, neigh))
+
+
+def set_sysctl(netns: Netns, key: str, value: str, by: Origin | None = None) -> Netns:
+    """Write a sysctl, as `sysctl -w key=value`, with what the kernel changes along with it.
+
+    Raises: Unsupported for a key that is not modelled, Refused (EINVAL) for a value out of range.
+    """
+    devices = tuple(link.name for link in netns.links)
+    return netns.but(sysctls=written(netns.sysctls, Setting(key, value, by), devices))

@@ -1,13 +1,22 @@
 """The sysctls the model reads, with the kernel's defaults, and how `all` and a device's own value combine.
 
-Source: Documentation/networking/ip-sysctl.rst, Documentation/networking/nf_conntrack-sysctl.rst.
+Only what was written is stored. A device without a line of its own follows `default`; one created after `default` was
+written keeps a copy. `net.ipv4.conf.all.forwarding` is `net.ipv4.ip_forward` under another name and is stored as that.
+Dots in a device's name are printed as slashes: `net.ipv4.conf.vxlan/0.rp_filter`. Not modelled: what a new namespace
+inherits from the first one (net.core.devconf_inherit_init_net); it starts with the defaults compiled into the kernel.
+Source: Documentation/networking/{ip-sysctl,nf_conntrack-sysctl}.rst, net/ipv4/devinet.c, include/linux/inetdevice.h
+(Linux 6.18).
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+import re
+from collections.abc import Iterable
+from dataclasses import dataclass, field, replace
 
+from mcnilib.errors import Refused, StateSyntaxError, Unsupported
 from mcnilib.linux.origin import Origin
+from mcnilib.linux.words import nearest
 
 
 @dataclass(frozen=True, slots=True)
@@ -20,3 +29,191 @@ class Setting:
 
     def __str__(self) -> str:
         return f"{self.key} = {self.value}"
+
+
+FORWARD = "net.ipv4.ip_forward"
+CONF = {
+    "accept_local": ("0", "accept packets whose source is one of the namespace's own addresses"),
+    "arp_announce": ("0", "which source address an ARP request carries"),
+    "arp_filter": ("0", "answer ARP only on the device an answer to the sender would leave by"),
+    "arp_ignore": ("0", "for which of its addresses a device answers ARP"),
+    "forwarding": ("0", "pass packets on that came in by this device"),
+    "proxy_arp": ("0", "answer ARP for addresses that are reached by another device"),
+    "route_localnet": ("0", "treat 127.0.0.0/8 like any other network"),
+    "rp_filter": ("0", "check that the source is reached by the device the packet came from: 0 off, 1 strict, 2 loose"),
+    "send_redirects": ("1", "tell a sender on the same wire of a shorter way"),
+    "src_valid_mark": ("0", "let the packet's mark take part in the source check"),
+}
+"""net.ipv4.conf.DEVICE.*: kernel default and meaning."""
+
+NETFILTER = "net.netfilter.nf_conntrack_"
+GLOBAL = {
+    FORWARD: ("0", "pass packets on; writing it writes every device's `forwarding`"),
+    "net.bridge.bridge-nf-call-iptables": ("1", "show bridged packets to iptables"),
+    "net.ipv4.fwmark_reflect": ("0", "give the kernel's own answers the mark of what they answer"),
+    "net.ipv4.icmp_echo_ignore_all": ("0", "answer no ping"),
+    "net.ipv4.icmp_errors_use_inbound_ifaddr": (
+        "0",
+        "send ICMP errors from an address of the device the packet came in by",
+    ),
+    "net.ipv4.ip_default_ttl": ("64", "time to live of the namespace's own packets"),
+    "net.ipv4.tcp_retries2": ("15", "retransmissions of data before a connection is given up"),
+    "net.ipv4.tcp_syn_retries": ("6", "retransmissions of a SYN before connect() fails"),
+    "net.ipv4.tcp_synack_retries": ("5", "retransmissions of a SYN-ACK before the half-open connection is forgotten"),
+    NETFILTER + "acct": ("0", "count packets and bytes of connections"),
+    NETFILTER + "generic_timeout": ("600", "seconds a connection of another protocol is remembered"),
+    NETFILTER + "icmp_timeout": ("30", "seconds an ICMP exchange is remembered"),
+    NETFILTER + "log_invalid": ("0", "log packets found INVALID of this protocol number"),
+    NETFILTER + "tcp_be_liberal": ("0", "find only RSTs outside the window INVALID"),
+    NETFILTER + "tcp_ignore_invalid_rst": ("0", "do not find RSTs outside the window INVALID"),
+    NETFILTER + "tcp_loose": ("1", "pick up connections that are already open"),
+    NETFILTER + "tcp_max_retrans": ("3", "unanswered retransmissions until tcp_timeout_max_retrans applies"),
+    NETFILTER + "tcp_timeout_close": ("10", "seconds"),
+    NETFILTER + "tcp_timeout_close_wait": ("60", "seconds"),
+    NETFILTER + "tcp_timeout_established": ("432000", "seconds"),
+    NETFILTER + "tcp_timeout_fin_wait": ("120", "seconds"),
+    NETFILTER + "tcp_timeout_last_ack": ("30", "seconds"),
+    NETFILTER + "tcp_timeout_max_retrans": ("300", "seconds"),
+    NETFILTER + "tcp_timeout_syn_recv": ("60", "seconds"),
+    NETFILTER + "tcp_timeout_syn_sent": ("120", "seconds"),
+    NETFILTER + "tcp_timeout_time_wait": ("120", "seconds"),
+    NETFILTER + "tcp_timeout_unacknowledged": ("300", "seconds"),
+    NETFILTER + "udp_timeout": ("30", "seconds until a UDP flow without answer is forgotten"),
+    NETFILTER + "udp_timeout_stream": ("120", "seconds until an answered UDP flow is forgotten"),
+}
+"""Sysctls of a whole namespace: kernel default and meaning."""
+
+_DEVICE_KEY = re.compile(r"net\.ipv4\.conf\.(.+)\.([a-z_]+)")
+
+
+def conf_key(name: str, dev: str) -> str:
+    """Return the key of a device's setting as `sysctl -a` prints it; `dev` may be `all` or `default`."""
+    if (name, dev) == ("forwarding", "all"):
+        return FORWARD
+    return f"net.ipv4.conf.{dev.replace('.', '/')}.{name}"
+
+
+def canonical(key: str) -> str:
+    """Return a key as it is stored. Raises: Unsupported when it is not modelled, naming the nearest that is."""
+    if key in GLOBAL:
+        return key
+    found = _DEVICE_KEY.fullmatch(key)
+    if found and found[2] in CONF:
+        return conf_key(found[2], found[1])
+    near = nearest(found[2], CONF) if found else nearest(key, GLOBAL)
+    raise Unsupported(f"sysctl {key} is not modelled{near}")
+
+
+def setting(settings: Iterable[Setting], key: str) -> Setting:
+    """Return the line `sysctl` prints for a key, the kernel's default where nothing was written.
+
+    Raises: Unsupported for a key that is not modelled.
+    """
+    key = canonical(key)
+    for place in _places(key):
+        for line in settings:
+            if line.key == place:
+                return line if place == key else Setting(key, line.value, line.by)
+    return Setting(key, _default(key))
+
+
+def _places(key: str) -> tuple[str, ...]:
+    """Name the keys a value may come from, nearest first."""
+    found = _DEVICE_KEY.fullmatch(key)
+    if not found or found[1] == "all":
+        return (key,)
+    follow = (key, f"net.ipv4.conf.default.{found[2]}")
+    return (*follow, FORWARD) if found[2] == "forwarding" else follow
+
+
+def _default(key: str) -> str:
+    return GLOBAL[key][0] if key in GLOBAL else CONF[key.rpartition(".")[2]][0]
+
+
+def get(settings: Iterable[Setting], key: str) -> str:
+    """Return the value of a key. Raises: Unsupported for a key that is not modelled."""
+    return setting(settings, key).value
+
+
+def number(settings: Iterable[Setting], key: str) -> int:
+    """Return the value of a numeric key."""
+    return int(get(settings, key))
+
+
+def flag(settings: Iterable[Setting], key: str) -> bool:
+    """Return the value of an on/off key: everything but 0 is on."""
+    return number(settings, key) != 0
+
+
+def deciding(settings: Iterable[Setting], name: str, dev: str) -> Setting:
+    """Return the line that decides for a device: the larger of `all` and its own; for `forwarding` always its own.
+
+    Source: IN_DEV_MAXCONF, IN_DEV_ORCONF and IN_DEV_FORWARD in include/linux/inetdevice.h.
+    """
+    own = setting(settings, conf_key(name, dev))
+    if name == "forwarding":
+        return own
+    common = setting(settings, conf_key(name, "all"))
+    return common if int(common.value) > int(own.value) else own
+
+
+def conf(settings: Iterable[Setting], name: str, dev: str) -> int:
+    """Return the value of net.ipv4.conf.*.NAME that holds for a device. Source: see `deciding`."""
+    return int(deciding(settings, name, dev).value)
+
+
+def written(settings: tuple[Setting, ...], new: Setting, devices: tuple[str, ...]) -> tuple[Setting, ...]:
+    """Return the settings after `sysctl -w`, with what the kernel changes along with it.
+
+    Raises: Unsupported for an unknown key, Refused for a value that is no number or a device that is not there.
+    """
+    new = replace(new, key=canonical(new.key))
+    if not re.fullmatch(r"-?\d+", new.value):
+        raise Refused(f"{new.key} takes a number, not {new.value!r}", error="EINVAL")
+    found = _DEVICE_KEY.fullmatch(new.key)
+    if found and found[1] not in ("all", "default", *(dev.replace(".", "/") for dev in devices)):
+        raise Refused(f"no device {found[1]!r} for {new.key}", error="ENOENT")
+    if new.key == FORWARD:
+        settings = tuple(line for line in settings if not line.key.endswith(".forwarding"))
+    elif new.key == conf_key("forwarding", "default") and any(line.key == FORWARD for line in settings):
+        settings = _pinned(settings, devices)
+    return _put(settings, new)
+
+
+def _put(settings: tuple[Setting, ...], new: Setting) -> tuple[Setting, ...]:
+    if any(line.key == new.key for line in settings):
+        return tuple(new if line.key == new.key else line for line in settings)
+    return (*settings, new)
+
+
+def _pinned(settings: tuple[Setting, ...], devices: tuple[str, ...]) -> tuple[Setting, ...]:
+    """Give each device a `forwarding` of its own: writing ip_forward counts as writing each device's."""
+    for dev in devices:
+        settings = _put(settings, setting(settings, conf_key("forwarding", dev)))
+    return settings
+
+
+def inherited(settings: tuple[Setting, ...], dev: str) -> tuple[Setting, ...]:
+    """Return the settings after a device was created: it copies what was written for `default`."""
+    for line in settings:
+        found = _DEVICE_KEY.fullmatch(line.key)
+        if found and found[1] == "default":
+            why = Origin("the kernel", f"copied from {line.key} when {dev} was created")
+            settings = _put(settings, Setting(conf_key(found[2], dev), line.value, why))
+    return settings
+
+
+def print_settings(settings: tuple[Setting, ...], devices: Iterable[str]) -> str:
+    """Print every modelled sysctl as `sysctl -a` does, by key."""
+    keys = [*GLOBAL, *(conf_key(name, dev) for name in CONF for dev in ("all", "default", *devices))]
+    lines = [setting(settings, key) for key in dict.fromkeys(keys)]
+    return "".join(f"{line}\n" for line in sorted(lines, key=lambda line: line.key))
+
+
+def parse_setting(line: str, *, source: str = "sysctl", number: int = 1) -> Setting:
+    """Read one line of `sysctl -a`. Raises: StateSyntaxError, Unsupported."""
+    found = re.fullmatch(r"([^\s=]+) ?= ?(-?\d+)\s*", line)
+    if not found:
+        column = line.find("=") + 1 or 1
+        raise StateSyntaxError("not `key = number`", source=source, line=number, column=column, text=line)
+    return Setting(canonical(found[1]), found[2])

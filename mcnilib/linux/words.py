@@ -1,0 +1,112 @@
+"""Reading the output of `ip` word by word, with errors that name line and column.
+
+The parsers of `route`, `neigh` and `link` share it.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable
+from difflib import get_close_matches
+from ipaddress import IPv4Address, IPv4Interface, IPv4Network
+
+from mcnilib.errors import StateSyntaxError
+
+
+def nearest(word: str, words: Iterable[str]) -> str:
+    """Return `; did you mean 'x'?` with the nearest valid word, or nothing."""
+    close = get_close_matches(word, list(words), 1)
+    return f"; did you mean {close[0]!r}?" if close else ""
+
+
+class Words:
+    """The words of one line and how far they are read. Columns count from 1."""
+
+    def __init__(self, line: str, *, source: str, number: int) -> None:
+        """Split a line at white space; `source` and `number` say where it stands."""
+        self.line, self.source, self.number, self.read = line, source, number, 0
+        self._words = [(found[0], found.start() + 1) for found in re.finditer(r"\S+", line)]
+
+    def __bool__(self) -> bool:
+        return self.read < len(self._words)
+
+    @property
+    def next(self) -> str:
+        """The next word, not yet read; empty at the end."""
+        return self._words[self.read][0] if self else ""
+
+    def take(self, what: str = "another word") -> str:
+        """Read one word; at the end of the line say `what` is missing."""
+        if not self:
+            raise self.error(f"{what} is missing")
+        self.read += 1
+        return self._words[self.read - 1][0]
+
+    def error(self, what: str) -> StateSyntaxError:
+        """Build the error that points to the next word."""
+        column = self._words[self.read][1] if self else len(self.line.rstrip()) + 1
+        return StateSyntaxError(what, source=self.source, line=self.number, column=column, text=self.line)
+
+    def wrong(self, what: str) -> StateSyntaxError:
+        """Build the error that points to the word just read."""
+        self.read -= 1
+        return self.error(what)
+
+    def unknown(self, valid: Iterable[str]) -> StateSyntaxError:
+        """Build the error for the word just read, naming the nearest valid one."""
+        word = self._words[self.read - 1][0]
+        return self.wrong(f"unknown word {word!r}{nearest(word, valid)}")
+
+    def address(self) -> IPv4Address:
+        """Read an IPv4 address."""
+        word = self.take("an address")
+        try:
+            return IPv4Address(word)
+        except ValueError:
+            raise self.wrong(f"{word!r} is not an IPv4 address") from None
+
+    def prefix(self) -> IPv4Network:
+        """Read `default`, `all`, an address or a prefix without host bits, as `ip route` and `ip rule` print them."""
+        word = self.take("a prefix")
+        try:
+            return IPv4Network("0.0.0.0/0" if word in ("default", "all") else word)
+        except ValueError:
+            raise self.wrong(f"{word!r} is not an IPv4 prefix") from None
+
+    def interface(self) -> IPv4Interface:
+        """Read an address with its prefix length; without one it is a /32."""
+        word = self.take("an address")
+        try:
+            return IPv4Interface(word)
+        except ValueError:
+            raise self.wrong(f"{word!r} is not an IPv4 address with prefix length") from None
+
+    def number_upto(self, limit: int) -> int:
+        """Read a number from 0 to `limit`, decimal or with 0x."""
+        word = self.take("a number")
+        if (
+            not re.fullmatch(r"0x[0-9a-f]+|[0-9]+", word, re.ASCII)
+            or not 0 <= int(word, 16 if "x" in word else 10) <= limit
+        ):
+            raise self.wrong(f"{word!r} is not a number from 0 to {limit}")
+        return int(word, 16 if "x" in word else 10)
+
+    def one_of(self, words: Iterable[str]) -> str:
+        """Read one of the given words."""
+        valid = tuple(words)
+        word = self.take(f"one of {', '.join(valid)}")
+        if word not in valid:
+            raise self.unknown(valid)
+        return word
+
+    def mac(self) -> str:
+        """Read a link-layer address."""
+        word = self.take("a MAC address")
+        if not re.fullmatch(r"[0-9a-f]{2}(:[0-9a-f]{2}){5}", word):
+            raise self.wrong(f"{word!r} is not a MAC address")
+        return word
+
+    def end(self) -> None:
+        """Insist that the line is read to its end."""
+        if self:
+            raise self.error(f"unexpected word {self.next!r}")
