@@ -1,6 +1,7 @@
 """The same verbs in a terminal: `mcni list`, `mcni run`, `mcni state`, `mcni verify`, `mcni clean`.
 
-Exit status: 0 the conversation works (run) or everything agrees (verify); 1 it does not; 2 the command line or its input is wrong.
+Exit status: 0 the conversation works (run) or everything agrees (verify); 1 it does not; 2 the command line or its
+input is wrong.
 """
 
 from __future__ import annotations
@@ -65,9 +66,13 @@ def _add_run(verbs: Any) -> None:
     run.add_argument("scenario", help="name or number, see `mcni list`")
     run.add_argument("--json", action="store_true", help="print the whole trace as JSON (docs/trace-json.md)")
     run.add_argument("--table", action="store_true", help="print the steps as a table")
-    run.add_argument("--depth", choices=("outcome", "hops", "decisions"), default="hops", help="how much the table tells")
+    run.add_argument(
+        "--depth", choices=("outcome", "hops", "decisions"), default="hops", help="how much the table tells"
+    )
     run.add_argument("--picture", metavar="FILE", type=Path, help="write the picture; .svg, .png or .pdf")
-    run.add_argument("--patience", type=float, metavar="SECONDS", help="how long the client waits (default: the scenario's)")
+    run.add_argument(
+        "--patience", type=float, metavar="SECONDS", help="how long the client waits (default: the scenario's)"
+    )
     _add_settings(run)
     run.set_defaults(verb=run_scenario)
 
@@ -76,7 +81,11 @@ def _add_settings(parser: argparse.ArgumentParser) -> None:
     group = parser.add_argument_group("settings")
     for one in options():
         text = one.text(one.default)
-        group.add_argument(f"--{one.name}", metavar="|".join(one.texts) if len(one.texts) < 5 else "VALUE", help=f"{one.help} (default: {text})".replace("%", "%%"))
+        group.add_argument(
+            f"--{one.name}",
+            metavar="|".join(one.texts) if len(one.texts) < 5 else "VALUE",
+            help=f"{one.help} (default: {text})".replace("%", "%%"),
+        )
 
 
 def _add_state(verbs: Any) -> None:
@@ -105,7 +114,12 @@ def list_scenarios(arguments: argparse.Namespace) -> int:
     """Print the scenarios."""
     found = all_scenarios()
     if arguments.json:
-        print(json.dumps([{"number": s.number, "name": s.name, "title": s.title, "settings": s.settings} for s in found], indent=1))
+        print(
+            json.dumps(
+                [{"number": s.number, "name": s.name, "title": s.title, "settings": s.settings} for s in found],
+                indent=1,
+            )
+        )
         return 0
     for one in found:
         print(f"{one.number:>2}  {one.name:<34} {one.title}")

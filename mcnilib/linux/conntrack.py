@@ -1,7 +1,7 @@
 """Connection tracking: which connection a packet belongs to, and in what state it finds it.
 
-An entry has two directions and, for TCP, the knowledge of `tcp_track`. `Conntrack` is the table of one namespace during a run;
-entries are frozen values. Not modelled: zones, helpers and expectations, accounting.
+An entry has two directions and, for TCP, the knowledge of `tcp_track`. `Conntrack` is the table of one namespace
+during a run; entries are frozen values. Not modelled: zones, helpers and expectations, accounting.
 Source: net/netfilter/nf_conntrack_core.c, nf_conntrack_proto_{udp,icmp,generic}.c (Linux 6.18).
 """
 
@@ -82,7 +82,8 @@ class Entry:
 
 @dataclass(slots=True)
 class Tracked:
-    """What conntrack attached to a packet: the entry's number in the table, state and direction; it travels with the packet."""
+    """What conntrack attached to a packet: the entry's number in the table, state and direction; it travels with
+    the packet."""
 
     state: str  # NEW, ESTABLISHED, RELATED, INVALID, UNTRACKED
     number: int = 0  # 0: no entry
@@ -239,9 +240,7 @@ class Conntrack:
             if track.state == "ESTABLISHED":
                 seconds = min(seconds, self.timeout("tcp_timeout_unacknowledged"))
         opened = before in ("SYN_RECV", "ESTABLISHED") and track.state == "ESTABLISHED"
-        return replace(
-            entry, tcp=track, assured=entry.assured or (entry.seen_reply and opened), expires=now + seconds
-        )
+        return replace(entry, tcp=track, assured=entry.assured or (entry.seen_reply and opened), expires=now + seconds)
 
     def _plain_entry(self, entry: Entry, packet: Packet, now: float) -> Entry:
         """Return a UDP, ICMP or other entry after one more packet. Source: nf_conntrack_udp_packet()."""

@@ -23,7 +23,13 @@ def bind_destination(entry: Entry, to: IPv4Address, port: int) -> Entry:
 
 
 def bind_source(
-    table: Conntrack, entry: Entry, to: IPv4Address | None, *, port: int = 0, random: Callable[[], float] | None, now: float
+    table: Conntrack,
+    entry: Entry,
+    to: IPv4Address | None,
+    *,
+    port: int = 0,
+    random: Callable[[], float] | None,
+    now: float,
 ) -> Entry:
     """Give the connection another source; None keeps the address but still avoids a clash of ports.
 

@@ -9,10 +9,11 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 
 from mcnilib.linux.packet import Packet, Tcp
-from mcnilib.linux.tcp_window import Side, judge, segment_end
+from mcnilib.linux.tcp_window import Side, before, judge, segment_end
 
 STATES = (
-    "NONE", "SYN_SENT", "SYN_RECV", "ESTABLISHED", "FIN_WAIT", "CLOSE_WAIT", "LAST_ACK", "TIME_WAIT", "CLOSE", "SYN_SENT2",
+    "NONE",
+    "SYN_SENT", "SYN_RECV", "ESTABLISHED", "FIN_WAIT", "CLOSE_WAIT", "LAST_ACK", "TIME_WAIT", "CLOSE", "SYN_SENT2",
 )  # fmt: skip
 """The states in the kernel's order; `conntrack -L` prints these names."""
 
@@ -43,7 +44,8 @@ TRANSITIONS = {
         "none": _row("IV IV IV IV IV IV IV IV IV IV"),
     },
 }
-"""State after a segment, by direction, kind of segment and state before; IGNORE and INVALID leave the state as it is."""
+"""State after a segment, by direction, kind of segment and state before; IGNORE and INVALID leave the state as it
+is."""
 
 VALID_FLAGS = frozenset(
     frozenset(words.split())
@@ -170,7 +172,9 @@ def _ignore(track: TcpTrack, packet: Packet, tcp: Tcp, reply: bool, kind: str, l
             has_scale=track.last_scale is not None,
         )
         mine = Side(liberal=track.sides[reply].liberal)
-        synced = replace(track, state="SYN_SENT", sides=(mine, other) if not reply else (other, mine), expect_challenge=False)
+        synced = replace(
+            track, state="SYN_SENT", sides=(mine, other) if not reply else (other, mine), expect_challenge=False
+        )
         return _windowed(synced, packet, tcp, reply, kind, "SYN_RECV", limits)
     noted = replace(
         track,

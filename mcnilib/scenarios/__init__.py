@@ -1,7 +1,7 @@
 """The stories: one module per scenario of the source document, found by itself.
 
-A scenario names actors, a conversation, the settings that matter and what the document claims; no rule, route or address stands in one.
-To add one, put a module with a `SCENARIO` beside the others and a notebook into notebooks/.
+A scenario names actors, a conversation, the settings that matter and what the document claims; no rule, route or
+address stands in one. To add one, put a module with a `SCENARIO` beside the others and a notebook into notebooks/.
 """
 
 from __future__ import annotations

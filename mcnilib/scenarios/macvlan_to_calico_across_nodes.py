@@ -30,7 +30,10 @@ SCENARIO = Scenario(
     number=7,
     name="macvlan-to-calico-across-nodes",
     title="Macvlan pod to Calico pod, across nodes",
-    question="mac1 on node1 connects to cal2 on node2. The connection opens at once, and then nothing comes back. Who drops what?",
+    question=(
+        "mac1 on node1 connects to cal2 on node2. The connection opens at once, and then nothing comes back. "
+        "Who drops what?"
+    ),
     settings=(
         "kube_proxy",
         "be_liberal",

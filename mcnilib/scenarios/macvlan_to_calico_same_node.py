@@ -6,7 +6,8 @@ from mcnilib.scenarios.scenario import Claim, Scenario, Way
 
 CLAIM = Claim(
     "Macvlan Access to Calico Pod: on the same node (Figure 3: 1)",
-    "the request leaves by veth0 to the node and on to the Calico pod; the reply comes back by table 500 and the pod's veth",
+    "the request leaves by veth0 to the node and on to the Calico pod; "
+    "the reply comes back by table 500 and the pod's veth",
     works=True,
 )
 
@@ -14,7 +15,7 @@ SCENARIO = Scenario(
     number=6,
     name="macvlan-to-calico-same-node",
     title="Macvlan pod to Calico pod, same node",
-    question="mac1 and cal1 run on node1. Which devices does the request cross, and does the reply come back the same way?",
+    question="mac1 and cal1 run on node1. Which devices does the request cross? Does the reply come back the same way?",
     settings=("kube_proxy", "be_liberal", "restarted", "protocol"),
     way=lambda settings: Way("mac1", "cal1"),
     claim=lambda settings: CLAIM,

@@ -20,7 +20,8 @@ SERVER_PORT = 80
 
 @dataclass(frozen=True, slots=True)
 class Claim:
-    """What the document says: `section` is its heading, `says` a short statement, `works` whether it promises a connection."""
+    """What the document says: `section` is its heading, `says` a short statement, `works` whether it promises a
+    connection."""
 
     section: str
     says: str
@@ -67,7 +68,9 @@ class Scenario:
         """Return the conversation the client starts."""
         way, protocol = self.way(settings), settings.protocol
         to = way.to or CLUSTER.pod(way.server).address
-        return Flow(way.client, to, protocol.value.lower(), 0 if protocol is Protocol.ICMP else way.port, patience=self.patience)
+        return Flow(
+            way.client, to, protocol.value.lower(), 0 if protocol is Protocol.ICMP else way.port, patience=self.patience
+        )
 
     def listeners(self, settings: Settings) -> tuple[Listener, ...]:
         """Return the server's sockets: TCP and UDP on port 80."""
@@ -86,7 +89,11 @@ class Scenario:
         """Print the command that shows this very state."""
         chosen = {name: text for name, text in settings.texts().items() if option(name).attribute in self.settings}
         start = self.start().texts()
-        words = [f"--{name} {f'{chr(34)}{text}{chr(34)}' if ' ' in text else text}" for name, text in chosen.items() if start[name] != text]
+        words = [
+            f"--{name} {f'{chr(34)}{text}{chr(34)}' if ' ' in text else text}"
+            for name, text in chosen.items()
+            if start[name] != text
+        ]
         return " ".join(["mcni run", self.name, *words])
 
 

@@ -1,6 +1,7 @@
 """ARP: who answers for a next hop on a device, and what is remembered for the rest of the run.
 
-Source: net/ipv4/arp.c (arp_solicit, arp_process), arp(7), Documentation/networking/ip-sysctl.rst (arp_ignore, proxy_arp).
+Source: net/ipv4/arp.c (arp_solicit, arp_process), arp(7), Documentation/networking/ip-sysctl.rst (arp_ignore,
+proxy_arp).
 """
 
 from __future__ import annotations
@@ -22,7 +23,8 @@ if TYPE_CHECKING:
     from mcnilib.trace.network import Network
 
 PATIENCE = 3.0
-"""Seconds until an unanswered neighbour is given up: three requests, one second apart (arp(7) mcast_solicit, retrans_time)."""
+"""Seconds until an unanswered neighbour is given up: three requests, one second apart (arp(7) mcast_solicit,
+retrans_time)."""
 
 
 def resolve(net: Network, log: Log, host: Host, link: Link, ip: IPv4Address, packet: Packet) -> str | None:

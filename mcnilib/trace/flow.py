@@ -12,7 +12,8 @@ ANY_ADDRESS = IPv4Address(0)
 class Listener:
     """A server socket, as `ss -ltn` would show it. ICMP echo needs none.
 
-    `pinned` (UDP): the answer is sent from the address the request came to; otherwise the kernel chooses a source again.
+    `pinned` (UDP): the answer is sent from the address the request came to; otherwise the kernel chooses a source
+    again.
     """
 
     netns: str
@@ -23,7 +24,11 @@ class Listener:
 
     def __str__(self) -> str:
         host = "0.0.0.0" if self.address == ANY_ADDRESS else str(self.address)
-        return f"{self.proto} LISTEN {host}:{self.port}" if self.proto == "tcp" else f"{self.proto} UNCONN {host}:{self.port}"
+        return (
+            f"{self.proto} LISTEN {host}:{self.port}"
+            if self.proto == "tcp"
+            else f"{self.proto} UNCONN {host}:{self.port}"
+        )
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,8 +8,8 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from mcnilib.linux.context import Context
 from mcnilib.linux.conntrack import Entry, Tracked
+from mcnilib.linux.context import Context
 from mcnilib.linux.nat import bind_destination, bind_source, translate
 from mcnilib.linux.netfilter import HOOKS, Chain, ChainRule, Table, traverse
 from mcnilib.linux.packet import Packet
@@ -148,7 +148,9 @@ class Hook:
         entry = host.connections[tracked.number]
         bound = self._decide(entry, line.target if isinstance(line, ChainRule) else None, source)
         if bound is None:
-            self.log.rule(host.name, at, "nat", line, "dropped: no address to masquerade with", before, before, Fate.DROPPED)  # type: ignore[arg-type]
+            self.log.rule(
+                host.name, at, "nat", line, "dropped: no address to masquerade with", before, before, Fate.DROPPED
+            )  # type: ignore[arg-type]
             return False
         host.connections[tracked.number] = at.entry = bound
         self.skb.packet = translate(self.skb.packet, bound, source=source, reply=tracked.reply)

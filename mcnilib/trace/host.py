@@ -1,4 +1,5 @@
-"""One namespace during a run: its state, which never changes, beside what the run adds: connections and learned neighbours."""
+"""One namespace during a run: its state, which never changes, beside what the run adds: connections and learned
+neighbours."""
 
 from __future__ import annotations
 

@@ -1,7 +1,7 @@
 """The IP layer of a namespace: a packet comes in, is delivered or forwarded; a packet goes out.
 
-Each verb does its part, notes its decisions and returns where the packet stands next: another namespace's input, a tunnel,
-or nowhere. Not modelled: fragmentation, IP options, redirects, multicast and broadcast.
+Each verb does its part, notes its decisions and returns where the packet stands next: another namespace's input, a
+tunnel, or nowhere. Not modelled: fragmentation, IP options, redirects, multicast and broadcast.
 Source: net/ipv4/{ip_input,ip_forward,ip_output,route,fib_frontend}.c (Linux 6.18).
 """
 
@@ -88,7 +88,9 @@ def _forwards(log: Log, host: Host, packet: Packet, dev: str) -> bool:
     if host.conf("forwarding", dev):
         return True
     line = Setting("net.ipv4.ip_forward", "0")
-    log.add(host.name, Stage.FORWARDING, "not for us, and we do not forward", packet, line=line, iif=dev, fate=Fate.DROPPED)
+    log.add(
+        host.name, Stage.FORWARDING, "not for us, and we do not forward", packet, line=line, iif=dev, fate=Fate.DROPPED
+    )
     return False
 
 
@@ -116,9 +118,7 @@ def _route(net: Network, log: Log, host: Host, skb: Skb, *, again: bool = False)
     try:
         decision = lookup(host.netns, Query(packet.dst, packet.src, mark=packet.mark))
     except NoRoute as error:
-        log.add(
-            host.name, Stage.ROUTE, f"no route: {error.error}", packet, line=error.line, fate=Fate.UNREACHABLE
-        )
+        log.add(host.name, Stage.ROUTE, f"no route: {error.error}", packet, line=error.line, fate=Fate.UNREACHABLE)
         return None
     _note_route(log, host, packet, decision, "rerouted" if again else "route")
     return decision
@@ -199,7 +199,9 @@ def _leave(net: Network, log: Log, host: Host, skb: Skb, decision: Decision, iif
     if not hook.run():
         return None
     if link.name == "lo":
-        log.add(host.name, Stage.DEVICE, "loops back", skb.packet, oif="lo", to=(host.name, "lo"), path=((host.name, "lo"),))
+        log.add(
+            host.name, Stage.DEVICE, "loops back", skb.packet, oif="lo", to=(host.name, "lo"), path=((host.name, "lo"),)
+        )
         return Arrival(host.name, link, skb)
     if isinstance(link.kind, Vxlan | Ipip):
         return _encapsulate(net, log, host, link, route, skb)
@@ -215,7 +217,14 @@ def _transmit(net: Network, log: Log, host: Host, link: Link, route: Route, skb:
         return None
     landings = net.wire.send(host.name, link, Frame(link.mac, mac))
     if not landings:
-        log.add(host.name, Stage.DEVICE, f"leaves by {link.name}; no device takes {mac}", packet, oif=link.name, fate=Fate.DROPPED)
+        log.add(
+            host.name,
+            Stage.DEVICE,
+            f"leaves by {link.name}; no device takes {mac}",
+            packet,
+            oif=link.name,
+            fate=Fate.DROPPED,
+        )
         return None
     landing = landings[0]
     if landing.netns != host.name:

@@ -90,7 +90,14 @@ class Log:
         stage = Stage.NAT if before is not after else Stage.CONNTRACK
         self.steps.append(
             Step(
-                netns=netns, stage=stage, action=action, before=before, after=after, hook=hook, entry=entry, ctstate=ctstate
+                netns=netns,
+                stage=stage,
+                action=action,
+                before=before,
+                after=after,
+                hook=hook,
+                entry=entry,
+                ctstate=ctstate,
             )
         )
 

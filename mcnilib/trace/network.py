@@ -14,7 +14,10 @@ from mcnilib.trace.wire import Wire
 
 @dataclass(frozen=True, slots=True)
 class Emission:
-    """A packet a namespace's IP layer sends by itself: an ICMP error, a RST, an echo reply. `after` delays it by seconds."""
+    """A packet a namespace's IP layer sends by itself: an ICMP error, a RST, an echo reply.
+
+    `after` delays it by seconds.
+    """
 
     netns: str
     packet: Packet

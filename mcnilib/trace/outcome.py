@@ -42,7 +42,11 @@ def _deciding(journeys: Sequence[Journey], verdict: Verdict) -> Journey:
     """Return the first journey that did not end at its socket; when all is well, the last that did."""
     lost = [j for j in journeys if j.fate is not Fate.DELIVERED]
     if verdict is Verdict.CONNECTED or not lost:
-        return [j for j in journeys if j.fate is Fate.DELIVERED and j.reply][-1] if verdict is Verdict.CONNECTED else journeys[-1]
+        return (
+            [j for j in journeys if j.fate is Fate.DELIVERED and j.reply][-1]
+            if verdict is Verdict.CONNECTED
+            else journeys[-1]
+        )
     return lost[0]
 
 

@@ -15,8 +15,8 @@ from mcnilib.linux.conntrack import Entry, Tracked
 from mcnilib.linux.packet import Packet
 from mcnilib.linux.world import World
 from mcnilib.trace.flow import ANY_ADDRESS, Flow, Listener
-from mcnilib.trace.ip import Delivery, Departure, choose_source
 from mcnilib.trace.host import Skb
+from mcnilib.trace.ip import Departure, choose_source
 from mcnilib.trace.log import Log
 from mcnilib.trace.network import Network
 from mcnilib.trace.outcome import judge
@@ -49,7 +49,12 @@ class Run:
     """The run in progress: the network, the event queue, the sockets, the journeys so far."""
 
     def __init__(
-        self, world: World, flow: Flow, listeners: Sequence[Listener], seed: int, connections: Sequence[tuple[str, Entry]]
+        self,
+        world: World,
+        flow: Flow,
+        listeners: Sequence[Listener],
+        seed: int,
+        connections: Sequence[tuple[str, Entry]],
     ) -> None:
         """Wake up the world and load the connections that exist already."""
         self.net = Network(world, Random(seed).random)

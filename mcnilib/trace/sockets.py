@@ -1,4 +1,4 @@
-"""The transport layer at both ends: which socket a delivered packet belongs to, and what is answered when there is none.
+"""The transport layer at both ends: which socket a delivered packet belongs to, what is answered when there is none.
 
 Source: net/ipv4/{tcp_ipv4,udp,icmp,ping}.c (Linux 6.18).
 """
@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 
 from mcnilib.errors import NoRoute
 from mcnilib.linux.packet import Icmp, Packet
-from mcnilib.trace.flow import ANY_ADDRESS, Flow, Listener
+from mcnilib.trace.flow import ANY_ADDRESS, Listener
 from mcnilib.trace.icmp import complain, reset_for
 from mcnilib.trace.ip import Delivery, choose_source
 from mcnilib.trace.log import Log
@@ -130,7 +130,9 @@ class Sockets:
         if tcp is None or "RST" in tcp.flags:
             self._refuse(log, at, packet, "RST for a connection that is not there: ignored")
             return
-        self._refuse(log, at, packet, f"no socket for {packet.src}:{packet.sport} > {packet.dst}:{packet.dport}: answers RST")
+        self._refuse(
+            log, at, packet, f"no socket for {packet.src}:{packet.sport} > {packet.dst}:{packet.dport}: answers RST"
+        )
         self.run.net.outbox.append(Emission(at.netns, reset_for(packet, tcp)))
 
     def _receive_udp(self, log: Log, at: Delivery, packet: Packet) -> Callable[[], None] | None:
@@ -144,7 +146,9 @@ class Sockets:
             self._accept(log, at, packet, "the answer for the client's socket")
             self.client.answered = self.client.connected = self.client.done = True
             return None
-        self._refuse(log, at, packet, f"no socket for a datagram from {packet.src}:{packet.sport}: answers port unreachable")
+        self._refuse(
+            log, at, packet, f"no socket for a datagram from {packet.src}:{packet.sport}: answers port unreachable"
+        )
         complain(self.run.net, self.run.net.hosts[at.netns], packet, 3, 3)
         return None
 
@@ -160,7 +164,9 @@ class Sockets:
         if icmp.type == 8:
             self._accept(log, at, packet, "echo request: answers")
             mark = packet.mark if self.run.net.hosts[at.netns].flag("net.ipv4.fwmark_reflect") else 0
-            reply = Packet(packet.dst, packet.src, "icmp", icmp=Icmp(0, 0, icmp.ident, icmp.seq), length=packet.length, mark=mark)
+            reply = Packet(
+                packet.dst, packet.src, "icmp", icmp=Icmp(0, 0, icmp.ident, icmp.seq), length=packet.length, mark=mark
+            )
             return lambda: self.run.emit(at.netns, reply, reply=True) and None
         if icmp.type == 0 and at.netns == self.run.flow.netns and icmp.ident == ECHO_ID:
             self._accept(log, at, packet, "echo reply for the client's socket")

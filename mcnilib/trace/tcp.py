@@ -1,8 +1,9 @@
 """TCP endpoints: enough of the protocol for one short conversation, with retransmission until somebody gives up.
 
-The client connects, sends a request, reads the answer, closes; the server answers and closes. Times are seconds. Not modelled:
-congestion control, delayed ACKs, keep-alive, urgent data.
-Source: net/ipv4/tcp_{input,output,timer,minisocks}.c, Documentation/networking/ip-sysctl.rst (Linux 6.18), RFC 793, RFC 6298.
+The client connects, sends a request, reads the answer, closes; the server answers and closes. Times are seconds. Not
+modelled: congestion control, delayed ACKs, keep-alive, urgent data.
+Source: net/ipv4/tcp_{input,output,timer,minisocks}.c, Documentation/networking/ip-sysctl.rst (Linux 6.18), RFC 793,
+RFC 6298.
 """
 
 from __future__ import annotations
@@ -20,7 +21,8 @@ if TYPE_CHECKING:
 REQUEST, ANSWER = 5, 5
 """Payload bytes of the request and the answer."""
 FIRST_RTO, MIN_RTO, MAX_RTO = 1.0, 0.2, 120.0
-"""Retransmission timeouts: before the round trip is known, afterwards, at most (TCP_TIMEOUT_INIT, TCP_RTO_MIN, TCP_RTO_MAX)."""
+"""Retransmission timeouts: before the round trip is known, afterwards, at most (TCP_TIMEOUT_INIT, TCP_RTO_MIN,
+TCP_RTO_MAX)."""
 SYN_LINEAR = 4
 """SYN timeouts before backing off doubles them (net.ipv4.tcp_syn_linear_timeouts, Linux >= 6.5)."""
 WINDOW_SCALE = 7

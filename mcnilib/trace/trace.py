@@ -47,8 +47,8 @@ class Stage(Enum):
 class Listing:
     """The printed state a line of evidence stands in, named by the command that prints it.
 
-    `command` is for example `ip route show table 500`, `ip rule`, `iptables-save -t filter`, `ip neigh`, `ip -d address`,
-    `sysctl -a`, `conntrack -L`, `ss -ltn`.
+    `command` is for example `ip route show table 500`, `ip rule`, `iptables-save -t filter`, `ip neigh`, `ip -d
+    address`, `sysctl -a`, `conntrack -L`, `ss -ltn`.
     """
 
     netns: str
@@ -59,8 +59,8 @@ class Step(NamedTuple):
     """One decision: where, what was decided, and the line of state that decided it.
 
     A NamedTuple because a conversation leaves hundreds and they are built four times faster than frozen data classes.
-    `line` is the noun that decided (a Route, Rule, Neigh, ChainRule, sysctl Setting), or its text where there is no noun
-    (a chain's policy, a listener). `context` lets other rules of the table say why they did not match.
+    `line` is the noun that decided (a Route, Rule, Neigh, ChainRule, sysctl Setting), or its text where there is no
+    noun (a chain's policy, a listener). `context` lets other rules of the table say why they did not match.
     """
 
     netns: str

@@ -14,7 +14,10 @@ from mcnilib.linux.route import Query, lookup, source_address
 from mcnilib.trace.host import Host
 
 MAX_NESTING = 8
-"""Headers around one packet before it counts as a dead loop. Source: XMIT_RECURSION_LIMIT in include/linux/netdevice.h."""
+"""Headers around one packet before it counts as a dead loop.
+
+Source: XMIT_RECURSION_LIMIT in include/linux/netdevice.h.
+"""
 
 
 def encapsulate(host: Host, link: Link, packet: Packet, next_hop: IPv4Address, mac: str) -> Packet | str:
@@ -27,9 +30,13 @@ def encapsulate(host: Host, link: Link, packet: Packet, next_hop: IPv4Address, m
             if remote is None:
                 return f"{link.name} has no forwarding entry for {mac}"
             inner = Inner(packet, vni, mac)
-            return Packet(local, remote, "udp", source_port(packet), port, mark=packet.mark, length=packet.length, inner=inner)
+            return Packet(
+                local, remote, "udp", source_port(packet), port, mark=packet.mark, length=packet.length, inner=inner
+            )
         case Ipip(local, remote):
-            outer = Packet(local or IPv4Address(0), remote or next_hop, "ipencap", mark=packet.mark, inner=Inner(packet))
+            outer = Packet(
+                local or IPv4Address(0), remote or next_hop, "ipencap", mark=packet.mark, inner=Inner(packet)
+            )
             return _with_source(host, link, outer)
     return f"{link.name} is no tunnel"
 

@@ -1,7 +1,7 @@
 """Where an Ethernet frame goes: from the device it is sent on to the devices whose IP layer takes it.
 
-Veth pairs, macvlan children (bridge, private, vepa), software bridges, switch segments and loopback. Tunnels are not wires:
-they are IP and live in `mcnilib.trace.tunnel`. Switches are taken to know where each MAC is.
+Veth pairs, macvlan children (bridge, private, vepa), software bridges, switch segments and loopback. Tunnels are not
+wires: they are IP and live in `mcnilib.trace.tunnel`. Switches are taken to know where each MAC is.
 Source: drivers/net/veth.c, drivers/net/macvlan.c (macvlan_queue_xmit, macvlan_handle_frame), net/bridge/.
 """
 
@@ -105,7 +105,11 @@ class Wire:
             return []
         siblings = self._children.get((lower.netns, lower.index), [])
         near = [s for s in siblings if s[1].mac != frame.src and s[2].mode == "bridge"] if mode == "bridge" else []
-        here = [Landing(n, link, (*path, (lower.netns, device.name))) for n, link, _ in near if frame.dst in (link.mac, BROADCAST)]
+        here = [
+            Landing(n, link, (*path, (lower.netns, device.name)))
+            for n, link, _ in near
+            if frame.dst in (link.mac, BROADCAST)
+        ]
         if here and frame.dst != BROADCAST:
             return here
         return here + self._send(lower.netns, device, frame, path)
