@@ -1,0 +1,100 @@
+"""Captured bytes as packets: IPv4, TCP, UDP, ICMP and the VXLAN or IPIP headers around them.
+
+`Mark` tells one packet on the wire from every other, whatever NAT does to its addresses. Source: RFC 791, 793, 768, 792, 7348.
+"""
+
+from __future__ import annotations
+
+import struct
+from dataclasses import dataclass
+from ipaddress import IPv4Address
+
+from mcnilib.linux.packet import FLAGS, Icmp, Inner, Packet, Tcp
+
+PROTOCOLS = {1: "icmp", 4: "ipencap", 6: "tcp", 17: "udp"}
+_BITS = {"FIN": 1, "SYN": 2, "RST": 4, "PSH": 8, "ACK": 16, "URG": 32, "ECE": 64, "CWR": 128}
+
+
+@dataclass(frozen=True, slots=True)
+class Mark:
+    """What stays the same on a packet's way: protocol, IP id, and the numbers NAT leaves alone."""
+
+    proto: str
+    ident: int
+    what: tuple[object, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Seen:
+    """A packet as it was seen somewhere, and its mark."""
+
+    packet: Packet
+    mark: Mark
+    inner: Seen | None = None  # what a tunnel header carries
+
+
+def read(data: bytes, transport: bytes | None = None, *, mark: int = 0, vxlan: int = 4789) -> Seen:
+    """Read an IPv4 packet from its bytes; `transport` is given when the headers were captured apart."""
+    size = (data[0] & 15) * 4
+    total, ident = struct.unpack_from("!HH", data, 2)
+    tos, ttl, number = data[1], data[8], data[9]
+    rest = data[size:] if transport is None else transport
+    proto = PROTOCOLS.get(number, str(number))
+    src, dst = IPv4Address(data[12:16]), IPv4Address(data[16:20])
+    packet = Packet(src, dst, proto, ttl=ttl, mark=mark, tos=tos)
+    if proto == "tcp":
+        return _tcp(packet, ident, total - size, rest)
+    if proto == "udp":
+        return _udp(packet, ident, rest, vxlan)
+    if proto == "icmp":
+        return _icmp(packet, ident, total - size, rest)
+    if proto == "ipencap" and len(rest) >= 20:
+        inner = read(rest)
+        return Seen(packet.but(inner=Inner(inner.packet)), Mark(proto, ident, (total,)), inner)
+    return Seen(packet, Mark(proto, ident, (total,)))
+
+
+def _tcp(packet: Packet, ident: int, size: int, data: bytes) -> Seen:
+    sport, dport, seq, ack, offset, bits, window = struct.unpack_from("!HHIIBBH", data)
+    header = (offset >> 4) * 4
+    flags = frozenset(flag for flag in FLAGS if bits & _BITS[flag])
+    tcp = Tcp(flags, seq, ack, window, _scale(data[20:header]) if "SYN" in flags else None)
+    packet = packet.but(sport=sport, dport=dport, tcp=tcp, length=size - header)
+    return Seen(packet, Mark("tcp", ident, (seq, ack, bits, size - header)))
+
+
+def _scale(options: bytes) -> int | None:
+    offset = 0
+    while offset < len(options) and options[offset] != 0:
+        if options[offset] == 1:
+            offset += 1
+            continue
+        if options[offset] == 3 and offset + 2 < len(options):
+            return options[offset + 2]
+        offset += max(options[offset + 1] if offset + 1 < len(options) else 2, 2)
+    return None
+
+
+def _udp(packet: Packet, ident: int, data: bytes, vxlan: int) -> Seen:
+    sport, dport, size = struct.unpack_from("!HHH", data)
+    packet = packet.but(sport=sport, dport=dport, length=size - 8)
+    if dport == vxlan and len(data) >= 8 + 8 + 14 + 20:
+        inner = read(data[30:])
+        packet = packet.but(inner=Inner(inner.packet, int.from_bytes(data[12:15], "big"), data[16:22].hex(":")))
+        return Seen(packet, Mark("udp", ident, (size,)), inner)
+    return Seen(packet, Mark("udp", ident, (size,)))
+
+
+def _icmp(packet: Packet, ident: int, size: int, data: bytes) -> Seen:
+    kind, code, _, echo, seq = struct.unpack_from("!BBHHH", data)
+    query = kind in (0, 8, 13, 14)
+    quoted = None if query or len(data) < 8 + 28 else _quoted(data[8:])
+    icmp = Icmp(kind, code, echo if query else 0, seq if query else 0, quoted)
+    return Seen(packet.but(icmp=icmp, length=size - 8), Mark("icmp", ident, (kind, code, seq, size)))
+
+
+def _quoted(data: bytes) -> Packet | None:
+    """Read the packet an ICMP error complains about; at least its header and 8 bytes are there. Source: RFC 792."""
+    size = (data[0] & 15) * 4
+    padded = data[size:] + bytes(max(0, 20 - len(data[size:])))
+    return read(data[:size], padded).packet

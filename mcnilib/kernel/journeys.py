@@ -1,0 +1,104 @@
+"""Frames and stays put together: one packet's way through all namespaces, in order.
+
+A frame belongs to the packet with its mark; a packet that is sent again (or twice with the same header, as RST segments are)
+starts a new way where it leaves its origin. Frames have times, stays do not: each stay is claimed by the frame that led to it.
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict, deque
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+
+from mcnilib.kernel.headers import Mark
+from mcnilib.kernel.stays import Stay
+from mcnilib.kernel.watch import Frame
+from mcnilib.linux.link import Macvlan, Vxlan
+from mcnilib.linux.world import World
+
+PAUSE = 150_000_000
+"""Nanoseconds after which a frame with the same mark is another packet: shorter than any retransmission, longer than ARP."""
+
+
+@dataclass(slots=True)
+class Way:
+    """What is known of one packet: frames and stays in order. `time` is 0 when it never reached a device."""
+
+    mark: Mark
+    time: int = 0
+    items: list[Frame | Stay] = field(default_factory=list)
+
+    @property
+    def last_frame(self) -> Frame | None:
+        """The last device it was seen on."""
+        return next((item for item in reversed(self.items) if isinstance(item, Frame)), None)
+
+
+class Cabling:
+    """Which devices stand on which: macvlan children, bridge ports, tunnels."""
+
+    def __init__(self, world: World) -> None:
+        """Index the world's devices."""
+        indexes = {(netns.name, link.index): link.name for netns in world for link in netns.links}
+        links = [(netns.name, link) for netns in world for link in netns.links]
+        self.below: dict[tuple[str, str], tuple[str, str]] = {
+            (name, link.name): (link.kind.lower.netns, indexes[link.kind.lower.netns, link.kind.lower.index])
+            for name, link in links
+            if isinstance(link.kind, Macvlan)
+        }
+        self.children = {(low, link.mac) for name, link in links for low in [self.below.get((name, link.name))] if low}
+        self.master = {(name, link.name): link.master for name, link in links if link.master}
+        self.tunnels = {(name, link.name) for name, link in links if isinstance(link.kind, Vxlan)}
+
+    def takes(self, frame: Frame) -> bool:
+        """Tell whether a frame was meant for this device or something that stands on it; switches also flood."""
+        place = (frame.netns, frame.dev)
+        return not frame.other or (place, frame.mac) in self.children or place in self.master
+
+    def goes_on(self, last: Frame, frame: Frame) -> bool:
+        """Tell whether `frame` is the next sight of the packet last seen in `last`."""
+        if frame.time - last.time > PAUSE:
+            return False
+        if not frame.out:
+            return True
+        here, before = (frame.netns, frame.dev), (last.netns, last.dev)
+        if not last.out:
+            return frame.netns == last.netns
+        return self.below.get(before) == here or before in self.tunnels or self.master.get(here) == last.dev
+
+
+def ways(world: World, frames: Iterable[Frame], stays: Iterable[Stay]) -> list[Way]:
+    """Return every packet's way, in order of departure; packets that reached no device come last."""
+    cabling = Cabling(world)
+    seen = sorted((f for f in frames if f.seen and cabling.takes(f)), key=lambda f: f.time)
+    inner = {f.seen.mark: f.seen.inner.mark for f in seen if f.seen and f.seen.inner}
+    waiting: dict[tuple[str, Mark, str, str], deque[Stay]] = defaultdict(deque)
+    for stay in stays:
+        waiting[stay.netns, stay.mark, stay.begins, stay.iif].append(stay)
+    found: list[Way] = []
+    open_: dict[Mark, Way] = {}
+    for frame in seen:
+        mark = frame.seen.mark if frame.seen else Mark("", 0, ())
+        way = open_.get(inner.get(mark, mark))
+        if way is None or (way.last_frame and not cabling.goes_on(way.last_frame, frame)):
+            way = open_[inner.get(mark, mark)] = Way(inner.get(mark, mark), frame.time)
+            found.append(way)
+        _extend(way, frame, mark, waiting)
+    lost = [stay for queue in waiting.values() for stay in queue]
+    return found + [Way(stay.mark, 0, [stay]) for stay in lost]
+
+
+def _extend(way: Way, frame: Frame, mark: Mark, waiting: dict[tuple[str, Mark, str, str], deque[Stay]]) -> None:
+    """Add a frame, and the stay it came out of or led to."""
+    last = way.last_frame
+    outer = last is not None and frame.out and last.seen is not None and last.seen.mark != mark
+    if frame.out and (last is None or outer):
+        _claim(way, waiting[frame.netns, mark, "OUTPUT", ""])
+    way.items.append(frame)
+    if not frame.out:
+        _claim(way, waiting[frame.netns, mark, "PREROUTING", frame.dev])
+
+
+def _claim(way: Way, queue: deque[Stay]) -> None:
+    if queue:
+        way.items.append(queue.popleft())

@@ -1,0 +1,107 @@
+"""What the kernel did with one conversation, as a Trace.
+
+The same nouns as the simulator's, so that the two can be set side by side: DEVICE steps from captures, NETFILTER and CONNTRACK
+steps from rule traces, the fate from the last sight of the packet and the namespace's counters.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+
+from mcnilib.kernel.journeys import ways
+from mcnilib.kernel.realise import Lab
+from mcnilib.kernel.stays import stays
+from mcnilib.kernel.steps import Telling
+from mcnilib.kernel.talk import Heard, Talk
+from mcnilib.kernel.watch import counters
+from mcnilib.linux.packet import Packet
+from mcnilib.trace.flow import ANY_ADDRESS, Flow, Listener
+from mcnilib.trace.outcome import judge
+from mcnilib.trace.sockets import Client
+from mcnilib.trace.trace import Fate, Journey, Outcome, Stage, Step, Trace
+
+
+def observe(lab: Lab, flow: Flow, listeners: Sequence[Listener], *, ident: int = 1) -> Trace:
+    """Hold one conversation in the lab and return what happened to every packet.
+
+    Two conversations in one lab must differ in `flow.sport` (TCP, UDP) or `ident` (ICMP): conntrack remembers.
+    """
+    for watch in lab.watches.values():
+        watch.forget()
+    before = _counters(lab)
+    talk = Talk(lab, flow, listeners, ident)
+    try:
+        heard = talk.finish()
+        for watch in lab.watches.values():
+            watch.drain()
+        after = _counters(lab)
+    finally:
+        talk.close()
+    rises = {name: {key: after[name][key] - count for key, count in old.items()} for name, old in before.items()}
+    return _trace(lab, flow, listeners, heard, rises)
+
+
+def _counters(lab: Lab) -> dict[str, dict[str, int]]:
+    found = {}
+    for name in lab.watches:
+        with lab.inside(name):
+            found[name] = counters()
+    return found
+
+
+def _trace(
+    lab: Lab, flow: Flow, listeners: Sequence[Listener], heard: Heard, rises: dict[str, dict[str, int]]
+) -> Trace:
+    watches = lab.watches.values()
+    found = ways(lab.world, (f for w in watches for f in w.frames), (s for w in watches for s in stays(w)))
+    telling = Telling(lab.world, rises, [f for w in watches for f in w.frames if f.seen is None])
+    journeys = _number([telling.journey(way, heard.started) for way in found], flow, listeners)
+    if not journeys:
+        journeys = (_never_sent(flow, heard),)
+    tables = tuple((w.netns, tuple(w.entries.values())) for w in watches)
+    return Trace(journeys, _judge(journeys, heard), tables)
+
+
+def _number(journeys: Sequence[Journey], flow: Flow, listeners: Sequence[Listener]) -> tuple[Journey, ...]:
+    """Give journeys their numbers, their direction, and to retransmissions the number of what they repeat."""
+    ports = {listener.port for listener in listeners} | {flow.dport}
+    first: dict[tuple[object, ...], int] = {}
+    numbered = []
+    for number, journey in enumerate(journeys, 1):
+        reply = not is_request(journey.packet, flow, ports)
+        repeats = first.setdefault(_content(journey.packet, reply), number)
+        numbered.append(replace(journey, number=number, reply=reply, retransmission_of=repeats if repeats < number else 0))
+    return tuple(numbered)
+
+
+def is_request(packet: Packet, flow: Flow, ports: set[int]) -> bool:
+    """Tell whether a packet, as its sender made it, travels from the client to the server."""
+    if packet.icmp:
+        if packet.icmp.quoted:
+            return not is_request(packet.icmp.quoted, flow, ports)
+        return packet.icmp.type == 8
+    return packet.sport == flow.sport or (packet.dport in ports and packet.sport not in ports)
+
+
+def _content(packet: Packet, reply: bool) -> tuple[object, ...]:
+    """Return what two sendings of one segment have in common; nothing does for segments without sequence numbers."""
+    tcp = packet.tcp
+    if tcp and (packet.length or tcp.flags & {"SYN", "FIN"}):
+        return (reply, tcp.seq, packet.length, "SYN" in tcp.flags, "FIN" in tcp.flags)
+    return (object(),)
+
+
+def _never_sent(flow: Flow, heard: Heard) -> Journey:
+    """Tell of a packet the kernel refused to make: only the errno is left."""
+    packet = Packet(flow.src or ANY_ADDRESS, flow.dst, flow.proto, flow.sport, flow.dport)
+    step = Step(flow.netns, Stage.ROUTE, f"no route: {heard.error}", packet, packet, fate=Fate.UNREACHABLE)
+    return Journey(1, 0.0, packet, (step,))
+
+
+def _judge(journeys: tuple[Journey, ...], heard: Heard) -> Outcome:
+    """Derive the outcome from what client and server saw; the deciding step as the simulator chooses it."""
+    arrived = heard.arrived or any(j.fate is Fate.DELIVERED and not j.reply for j in journeys)
+    client = Client(heard.connected, heard.answered, heard.error, heard.done)
+    outcome = judge(journeys, client)
+    return replace(outcome, seen_source=heard.seen_source or outcome.seen_source) if arrived else outcome

@@ -1,0 +1,158 @@
+"""A World in real network namespaces: built, changed into another world, read back.
+
+Everything happens in one process that has left the host's network (see `syscalls.leave_host`); `mcnilib.kernel.worker` starts
+it. Physical NICs become veth cables to a switch namespace with one bridge per segment. Tables, rules, routes and sysctls are
+loaded as the text the World prints.
+"""
+
+from __future__ import annotations
+
+import os
+import socket
+import struct
+import time
+from collections.abc import Callable, Iterable
+from contextlib import AbstractContextManager
+from fcntl import ioctl
+
+from mcnilib.errors import McniError
+from mcnilib.kernel import plan, state, sysctls
+from mcnilib.kernel.syscalls import inside, new_netns
+from mcnilib.kernel.tools import Running, finish_all, start
+from mcnilib.kernel.watch import Watch, open_watch, probe_table
+from mcnilib.linux.link import Macvlan, Vxlan
+from mcnilib.linux.netns import Netns
+from mcnilib.linux.world import World
+
+SIOCGIFFLAGS, IFF_RUNNING = 0x8913, 0x40
+READY_WITHIN = 5.0
+"""Seconds within which all devices must have a carrier."""
+
+Pair = tuple[Netns, Netns]
+"""A namespace as it is and as it shall be."""
+
+
+class Lab:
+    """The namespaces of one world. `home` is the open file of this process's own, empty namespace."""
+
+    def __init__(self, home: int) -> None:
+        """Start without namespaces; `become` makes them."""
+        self.home = home
+        self.world = World(())
+        self.watches: dict[str, Watch] = {}
+        self._netns: dict[str, int] = {}
+
+    def become(self, world: World) -> None:
+        """Turn the lab into another world: change what differs if the devices are the same, else build anew."""
+        if not same_devices(self.world, world):
+            self.clear()
+            self._build(world)
+            return
+        pairs = [(self.world[netns.name], netns) for netns in world]
+        self.world = world
+        self._configure([(old, new) for old, new in pairs if old != new])
+
+    def clear(self) -> None:
+        """Give all namespaces back to the kernel."""
+        for watch in self.watches.values():
+            watch.close()
+        for descriptor in self._netns.values():
+            os.close(descriptor)
+        self._netns, self.watches, self.world = {}, {}, World(())
+
+    def run(self, netns: str, *argv: str, text: str = "") -> str:
+        """Run a program in a namespace to its end and return what it prints."""
+        return finish_all([self.start(netns, *argv, text=text)])[0]
+
+    def start(self, netns: str, *argv: str, text: str = "") -> Running:
+        """Start a program in a namespace; `tools.finish` collects it."""
+        return start(netns, self._netns[netns], self.home, argv, text)
+
+    def inside(self, netns: str) -> AbstractContextManager[None]:
+        """Return a context in which this thread is in the namespace."""
+        return inside(self._netns[netns], self.home)
+
+    def _build(self, world: World) -> None:
+        """Make namespaces, devices, addresses; then everything that can also be changed later."""
+        self.world = world
+        for name in (plan.SWITCH, *(netns.name for netns in world)):
+            self._netns[name] = new_netns(self.home)
+            with self.inside(name):
+                sysctls.baseline()
+        for home, lines in plan.in_order(plan.makings(world, self._place)):
+            self.run(home, "ip", "-batch", "-", text="\n".join(lines))
+        self._address(world)
+        self._await_carriers(world)
+        for netns in world:
+            with self.inside(netns.name):
+                self.watches[netns.name] = open_watch(netns.name, vxlan=_vxlan_port(netns))
+        self._configure([(state.empty(netns), netns) for netns in world])
+
+    def _place(self, netns: str) -> str:
+        return f"/proc/self/fd/{self._netns[netns]}"
+
+    def _address(self, world: World) -> None:
+        """Bring devices up and address them; the lower devices of macvlan children first."""
+        below = {link.kind.lower.netns for netns in world for link in netns.links if isinstance(link.kind, Macvlan)}
+        for wave in (below, {netns.name for netns in world} - below):
+            self._each((netns for netns in world if netns.name in wave), ("ip", "-batch", "-"), plan.addresses)
+        self._each(world, ("bridge", "-batch", "-"), plan.forwarding_database)
+
+    def _configure(self, pairs: list[Pair]) -> None:
+        """Change sysctls, then routes and rules beside netfilter, in all namespaces at once."""
+        for old, new in pairs:
+            with self.inside(new.name):
+                sysctls.change(old.sysctls, new.sysctls)
+        pending = self._begin(pairs, ("ip", "-batch", "-"), plan.routing_changes)
+        finish_all(self._begin(pairs, ("nft", "-f", "-"), state.clearing))
+        finish_all(self._begin(pairs, ("ipset", "restore"), state.set_changes))
+        pending += self._begin(pairs, ("iptables-nft-restore",), state.table_changes)
+        finish_all(pending)
+        for _, new in pairs:
+            with self.inside(new.name):
+                self.watches[new.name].rules = state.rules_by_handle(new)
+
+    def _begin(self, pairs: list[Pair], argv: tuple[str, ...], text: Callable[[Netns, Netns], str]) -> list[Running]:
+        texts = [(new.name, text(old, new)) for old, new in pairs]
+        return [self.start(name, *argv, text=words) for name, words in texts if words]
+
+    def _each(self, namespaces: Iterable[Netns], argv: tuple[str, ...], lines: Callable[[Netns], list[str]]) -> None:
+        texts = [(netns.name, "\n".join(lines(netns))) for netns in namespaces]
+        finish_all([self.start(name, *argv, text=text) for name, text in texts if text])
+
+    def _await_carriers(self, world: World) -> None:
+        """Wait until every device that is up has a carrier; the kernel tells it a moment after the cable is there."""
+        deadline = time.monotonic() + READY_WITHIN
+        for netns in world:
+            with self.inside(netns.name):
+                self._await_one(netns, deadline)
+
+    @staticmethod
+    def _await_one(netns: Netns, deadline: float) -> None:
+        names = [link.name for link in netns.links if link.up and _has_carrier(netns, link.name)]
+        with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as sock:
+            while names := [name for name in names if not _running(sock, name)]:
+                if time.monotonic() > deadline:
+                    raise McniError(f"no carrier on {', '.join(names)} in {netns.name} after {READY_WITHIN:g} s")
+                time.sleep(0.001)
+
+
+def same_devices(one: World, other: World) -> bool:
+    """Tell whether two worlds have the same namespaces, devices and cabling."""
+    devices = [(netns.name, netns.links) for netns in one]
+    return bool(devices) and one.segments == other.segments and devices == [(n.name, n.links) for n in other]
+
+
+def _running(sock: socket.socket, name: str) -> bool:
+    answer = ioctl(sock, SIOCGIFFLAGS, struct.pack("16sH14x", name.encode(), 0))
+    return bool(struct.unpack_from("H", answer, 16)[0] & IFF_RUNNING)
+
+
+def _has_carrier(netns: Netns, name: str) -> bool:
+    """Tell whether a device can have a carrier: a bridge without ports has none."""
+    ports = [link for link in netns.links if link.master == name]
+    return type(netns.link(name).kind).__name__ != "Bridge" or bool(ports)
+
+
+def _vxlan_port(netns: Netns) -> int:
+    return next((link.kind.port for link in netns.links if isinstance(link.kind, Vxlan)), 4789)

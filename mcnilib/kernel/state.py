@@ -1,0 +1,64 @@
+"""The parts of a namespace that can change without new devices, as text for the tools; and rule handles back to rules."""
+
+from __future__ import annotations
+
+from mcnilib.errors import McniError
+from mcnilib.kernel.netlink import rule_handles
+from mcnilib.kernel.watch import STATES, probe_table
+from mcnilib.linux.ipset import print_sets
+from mcnilib.linux.iptables_save import print_tables
+from mcnilib.linux.netfilter import ChainRule
+from mcnilib.linux.netns import Netns
+
+TRACKING = ("-m conntrack", "-m connmark", "-j CONNMARK", "-m state", "-j CT", "-j NOTRACK")
+"""Words of rules that make the kernel track the connections of a namespace."""
+
+
+def empty(netns: Netns) -> Netns:
+    """Return the namespace as it is when it has just its devices and addresses."""
+    return Netns(netns.name, netns.links)
+
+
+def is_tracked(netns: Netns) -> bool:
+    """Tell whether conntrack is in use: the nat table exists, or a rule asks for it. Source: nf_ct_netns_get()."""
+    rules = (rule for table in netns.tables for chain in table.chains for rule in chain.rules)
+    return any(table.name == "nat" for table in netns.tables) or any(w in str(rule) for rule in rules for w in TRACKING)
+
+
+def clearing(old: Netns, new: Netns) -> str:
+    """Return nft commands that remove tables which go, and put the probes there when they must be new."""
+    kept = {table.name for table in new.tables} if old.sets == new.sets else set()
+    lines = [f"delete table ip {table.name}" for table in old.tables if table.name not in kept]
+    if old == empty(new) or is_tracked(old) != is_tracked(new):
+        lines.append(probe_table(tracked=is_tracked(new)))
+    return "\n".join(lines)
+
+
+def set_changes(old: Netns, new: Netns) -> str:
+    """Return `ipset restore` commands that replace all sets."""
+    if old.sets == new.sets:
+        return ""
+    return "".join(f"destroy {one.name}\n" for one in old.sets) + print_sets(new.sets)
+
+
+def table_changes(old: Netns, new: Netns) -> str:
+    """Return `iptables-restore` text that replaces all tables, if any differ."""
+    return print_tables(new.tables) if (old.tables, old.sets) != (new.tables, new.sets) else ""
+
+
+def rules_by_handle(netns: Netns) -> dict[tuple[str, str, int], ChainRule | str]:
+    """Return the World's rules, and the states the probes show, by (table, chain, handle) of the current namespace.
+
+    Raises: McniError when a chain has another number of rules than the World says.
+    """
+    handles = rule_handles()
+    found: dict[tuple[str, str, int], ChainRule | str] = {}
+    for name in ("probe_ctpre", "probe_ctout"):
+        found |= {("mcni", name, n): state for n, state in zip(handles.get(("mcni", name), ()), STATES, strict=False)}
+    for table in netns.tables:
+        for chain in table.chains:
+            numbers = handles.get((table.name, chain.name), [])
+            if len(numbers) != len(chain.rules):
+                raise McniError(f"{netns.name} {table.name} {chain.name}: {len(numbers)} rules, not {len(chain.rules)}")
+            found |= {(table.name, chain.name, n): rule for n, rule in zip(numbers, chain.rules, strict=True)}
+    return found

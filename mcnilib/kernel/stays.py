@@ -1,0 +1,114 @@
+"""One packet's stay in one namespace, as the rule trace tells it: hooks passed, rules matched, connection state, addresses.
+
+The trace of a namespace is one stream for all packets; the private probe chains mark where each packet's stay begins and which
+hooks it reached. Source: net/netfilter/nf_tables_trace.c (Linux 6.18).
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+from mcnilib.kernel.headers import Mark, Seen, read
+from mcnilib.kernel.netlink import TraceEvent
+from mcnilib.kernel.watch import Watch
+from mcnilib.linux.netfilter import ChainRule
+from mcnilib.linux.packet import Packet
+
+PROBE_HOOKS = {
+    "probe_pre": "PREROUTING", "probe_ctpre": "PREROUTING", "probe_out": "OUTPUT", "probe_ctout": "OUTPUT",
+    "probe_fwd": "FORWARD", "probe_in": "INPUT", "probe_post": "POSTROUTING",
+}  # fmt: skip
+BUILT_IN = frozenset(PROBE_HOOKS.values())
+
+
+@dataclass(frozen=True, slots=True)
+class Hit:
+    """A rule that matched, or the policy (`line` is its text) that dropped: where, the packet before it, the kernel's verdict."""
+
+    table: str
+    hook: str
+    line: ChainRule | str
+    verdict: str
+    packet: Packet
+    iif: str
+    oif: str
+
+
+@dataclass(slots=True)
+class Stay:
+    """What happened to one packet in one namespace. `passed`: the packet as it left each hook it survived."""
+
+    netns: str
+    mark: Mark
+    begins: str  # PREROUTING or OUTPUT
+    iif: str
+    packet: Packet
+    oif: str = ""
+    hits: list[Hit] = field(default_factory=list)
+    states: dict[str, str] = field(default_factory=dict)  # hook -> conntrack state
+    passed: dict[str, Packet] = field(default_factory=dict)
+    at: tuple[str, str] = ("", "")  # table and hook being traversed
+    current: Packet | None = None
+
+    @property
+    def dropped_by(self) -> Hit | None:
+        """The rule or policy that ended the packet, if one did."""
+        return self.hits[-1] if self.hits and self.hits[-1].verdict == "DROP" else None
+
+
+def stays(watch: Watch) -> list[Stay]:
+    """Sort a namespace's rule trace by packets, in order of arrival."""
+    found: list[Stay] = []
+    open_: dict[int, Stay] = {}
+    for event in watch.events:
+        if event.type == "rule" and not event.handle:  # the end of a chain
+            continue
+        begins = event.table == "mcni" and event.type == "rule" and event.chain in ("probe_pre", "probe_out")
+        if begins:
+            seen = _seen(event, watch.vxlan)
+            open_[event.packet] = Stay(
+                watch.netns, seen.mark, PROBE_HOOKS[event.chain], watch.devices.get(event.iif, ""), seen.packet
+            )
+            found.append(open_[event.packet])
+        if event.packet in open_:
+            _add(open_[event.packet], event, watch)
+    return found
+
+
+def _seen(event: TraceEvent, vxlan: int) -> Seen:
+    return read(event.network, event.transport, mark=event.mark, vxlan=vxlan)
+
+
+def _add(stay: Stay, event: TraceEvent, watch: Watch) -> None:
+    if event.network:
+        stay.current = _seen(event, watch.vxlan).packet
+    packet = stay.current = (stay.current or stay.packet).but(mark=event.mark)
+    stay.oif = watch.devices.get(event.oif, stay.oif)
+    if event.table == "mcni":
+        _add_probe(stay, event, packet, watch)
+        return
+    if event.chain in BUILT_IN:
+        stay.at = (event.table, event.chain)
+    table, hook = stay.at
+    line = _line(event, watch)
+    if line is not None:
+        oif = watch.devices.get(event.oif, "")
+        stay.hits.append(Hit(table, hook, line, event.verdict, packet, watch.devices.get(event.iif, ""), oif))
+
+
+def _line(event: TraceEvent, watch: Watch) -> ChainRule | str | None:
+    """Return the World's rule with that handle, or the text of a policy that drops."""
+    if event.type == "rule":
+        return watch.rules[event.table, event.chain, event.handle]
+    dropped = event.type == "policy" and event.verdict == "DROP"
+    return f":{event.chain} DROP [0:0]" if dropped else None
+
+
+def _add_probe(stay: Stay, event: TraceEvent, packet: Packet, watch: Watch) -> None:
+    hook = PROBE_HOOKS[event.chain]
+    if event.chain in ("probe_ctpre", "probe_ctout"):
+        if event.type == "rule":
+            stay.states[hook] = str(watch.rules["mcni", event.chain, event.handle])
+    elif event.type == "policy" and event.chain in ("probe_fwd", "probe_in", "probe_post"):
+        stay.passed[hook] = packet
+

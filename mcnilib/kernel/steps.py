@@ -1,0 +1,156 @@
+"""A packet's way told as steps: devices crossed, rules matched, connection states, and where and why it ended."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from mcnilib.kernel.headers import Seen
+from mcnilib.kernel.journeys import Cabling, Way
+from mcnilib.kernel.stays import Hit, Stay
+from mcnilib.kernel.watch import Frame
+from mcnilib.linux.netfilter import ChainRule
+from mcnilib.linux.packet import Packet
+from mcnilib.linux.target import Reject
+from mcnilib.linux.world import World
+from mcnilib.trace.trace import Fate, Journey, Stage, Step
+
+Counts = dict[str, dict[str, int]]
+"""Namespace -> IP counter -> by how much it rose during the conversation."""
+
+ENDS = (
+    ("TcpIPReversePathFilter", Stage.RP_FILTER, Fate.DROPPED, "the source's route points elsewhere"),
+    ("IpInNoRoutes", Stage.ROUTE, Fate.UNREACHABLE, "no route"),
+    ("IpInHdrErrors", Stage.FORWARDING, Fate.DROPPED, "TTL used up"),
+    ("IpInAddrErrors", Stage.FORWARDING, Fate.DROPPED, "not for us, and we do not forward"),
+    ("IpOutNoRoutes", Stage.ROUTE, Fate.UNREACHABLE, "no route"),
+)
+"""What a packet that vanished after PREROUTING died of, by the counter that rose. Source: nstat(8), net/ipv4/proc.c."""
+
+
+class Telling:
+    """Turns ways into journeys. `rises` are the counters of the conversation, `arps` the ARP messages seen."""
+
+    def __init__(self, world: World, rises: Counts, arps: Iterable[Frame]) -> None:
+        """Keep what explains the end of a packet that no rule dropped."""
+        self.cabling, self.rises = Cabling(world), rises
+        messages = list(arps)
+        answered = {(f.netns, f.dev) for f in messages if not f.out and f.arp[0] == 2}
+        self.asked = {(f.netns, f.dev): f.arp[1] for f in messages if f.out and f.arp[0] == 1}
+        self.unanswered = {place: ip for place, ip in self.asked.items() if place not in answered}
+
+    def journey(self, way: Way, started: int) -> Journey:
+        """Tell a way; number and direction are given later."""
+        steps: list[Step] = []
+        index = 0
+        while index < len(way.items):
+            item = way.items[index]
+            if isinstance(item, Stay):
+                steps += _stay(item)
+                index += 1
+            else:
+                run = _frames(way.items[index:])
+                steps += self._move(run, started=not steps)
+                index += len(run)
+        self._end(way, steps)
+        first = way.items[0]
+        packet = first.packet if isinstance(first, Stay) else _packet(first)
+        return Journey(0, (way.time - started) / 1e9 if way.time else 0.0, packet, tuple(steps))
+
+    def _move(self, run: list[Frame], *, started: bool) -> list[Step]:
+        """Tell how a frame went from device to device, and through which tunnel."""
+        steps: list[Step] = []
+        for hop in _hops(run, self.cabling):
+            first, last = hop[0], hop[-1]
+            packet = _packet(first)
+            path = tuple(dict.fromkeys((f.netns, f.dev) for f in hop))
+            if (first.netns, first.dev) in self.cabling.tunnels:
+                verb = "packed" if first.out else "unpacked"
+                steps.append(Step(first.netns, Stage.TUNNEL, f"{verb} by {first.dev}", packet, packet, oif=first.dev))
+            elif first.out and last.out:
+                action = f"leaves by {first.dev}; no device takes {first.mac}"
+                steps.append(Step(first.netns, Stage.DEVICE, action, packet, packet, oif=first.dev, path=path))
+            elif first.out:
+                action = f"leaves by {first.dev}, arrives at {last.dev} of {last.netns}"
+                to = (last.netns, last.dev)
+                steps.append(Step(first.netns, Stage.DEVICE, action, packet, packet, oif=first.dev, to=to, path=path))
+        return steps
+
+    def _end(self, way: Way, steps: list[Step]) -> None:
+        """Say what became of the packet, on its last step or on one more."""
+        last = way.items[-1]
+        if isinstance(last, Frame):
+            steps[-1] = steps[-1]._replace(fate=Fate.DROPPED)
+        elif last.dropped_by:
+            rejected = isinstance(last.dropped_by.line, ChainRule) and isinstance(last.dropped_by.line.target, Reject)
+            steps[-1] = steps[-1]._replace(fate=Fate.REJECTED if rejected else Fate.DROPPED)
+        else:
+            steps.append(self._silent_end(last))
+
+    def _silent_end(self, stay: Stay) -> Step:
+        """Explain an end that no rule caused."""
+        packet = stay.current or stay.packet
+        if "INPUT" in stay.passed:
+            text = f"{packet.kind} reaches the sockets"
+            return Step(stay.netns, Stage.SOCKET, text, packet, packet, iif=stay.iif, fate=Fate.DELIVERED)
+        if "POSTROUTING" in stay.passed:
+            target = self.unanswered.get((stay.netns, stay.oif), "the next hop")
+            text = f"who has {target}? nobody answers"
+            return Step(stay.netns, Stage.ARP, text, packet, packet, oif=stay.oif, fate=Fate.UNREACHABLE)
+        for counter, stage, fate, text in ENDS:
+            if self.rises.get(stay.netns, {}).get(counter):
+                return Step(stay.netns, stage, text, packet, packet, iif=stay.iif, fate=fate)
+        return Step(stay.netns, Stage.ROUTE, "vanishes; no counter says why", packet, packet, iif=stay.iif, fate=Fate.DROPPED)
+
+
+def _packet(frame: Frame) -> Packet:
+    seen: Seen | None = frame.seen
+    if seen is None:
+        raise ValueError("an ARP message is no IP packet")
+    return seen.packet
+
+
+def _frames(items: list[Frame | Stay]) -> list[Frame]:
+    """Return the frames up to the next stay."""
+    found: list[Frame] = []
+    for item in items:
+        if isinstance(item, Stay):
+            break
+        found.append(item)
+    return found
+
+
+def _hops(run: list[Frame], cabling: Cabling) -> list[list[Frame]]:
+    """Cut a run of frames where a tunnel device stands: it is no part of a wire."""
+    hops: list[list[Frame]] = []
+    for frame in run:
+        tunnel = (frame.netns, frame.dev) in cabling.tunnels
+        if tunnel or not hops or (hops[-1][0].netns, hops[-1][0].dev) in cabling.tunnels:
+            hops.append([])
+        hops[-1].append(frame)
+    return hops
+
+
+def _stay(stay: Stay) -> list[Step]:
+    """Tell the rules a packet matched in one namespace, and how conntrack saw it."""
+    steps = [_hit(stay, hit) for hit in stay.hits]
+    for hook, state in stay.states.items():
+        step = Step(stay.netns, Stage.CONNTRACK, state, stay.packet, stay.packet, hook=hook, ctstate=state, iif=stay.iif)
+        position = sum(1 for hit in stay.hits if (hit.table, hit.hook) == ("raw", hook))
+        steps.insert(position, step)
+    return steps
+
+
+def _hit(stay: Stay, hit: Hit) -> Step:
+    after = _after(stay, hit)
+    action = str(hit.line.target or "counted").removeprefix("-j ") if isinstance(hit.line, ChainRule) else "policy"
+    state = stay.states.get("PREROUTING") or stay.states.get("OUTPUT", "")
+    return Step(
+        stay.netns, Stage.NETFILTER, "dropped" if hit.verdict == "DROP" else action, hit.packet, after,
+        line=hit.line, table=hit.table, hook=hit.hook, iif=hit.iif, oif=hit.oif, ctstate=state,
+    )  # fmt: skip
+
+
+def _after(stay: Stay, hit: Hit) -> Packet:
+    """Return the packet as the next look found it."""
+    following = stay.hits[stay.hits.index(hit) + 1 :]
+    return following[0].packet if following else stay.passed.get(hit.hook, hit.packet)

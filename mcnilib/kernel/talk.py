@@ -1,0 +1,228 @@
+"""One conversation with real sockets: the client's side and the servers' side in one loop, bounded by the client's patience.
+
+TCP: connect, request, answer, close, close. UDP: request and answer. ICMP: one echo. Only readiness of sockets is waited for.
+Source: tcp(7), udp(7), raw(7), ip(7).
+"""
+
+from __future__ import annotations
+
+import errno
+import os
+import select
+import socket
+import struct
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+
+from mcnilib.kernel.realise import Lab
+from mcnilib.linux.packet import ICMP_NAMES
+from mcnilib.trace.flow import ANY_ADDRESS, Flow, Listener
+from mcnilib.trace.tcp import HARD_ERRORS
+
+REQUEST, ANSWER = b"ping\n", b"pong\n"
+UDP_ANSWER = b"answer\n"  # of another length than the request, so that captures cannot be confused
+TCP_CLOSED = 7
+LAST_WORDS = 0.3
+"""Seconds within which a closing server must get its last ACK."""
+IP_PKTINFO = 8
+
+
+@dataclass(slots=True)
+class Heard:
+    """What the client and the servers saw."""
+
+    connected: bool = False
+    answered: bool = False
+    arrived: bool = False  # a server received something from the client
+    error: str = ""
+    seen_source: str = ""
+    done: bool = False
+    started: int = 0  # nanoseconds since the epoch
+    sockets: list[socket.socket] = field(default_factory=list)
+
+
+class Talk:
+    """The sockets of one conversation and what to do when one of them is ready."""
+
+    def __init__(self, lab: Lab, flow: Flow, listeners: Sequence[Listener], ident: int) -> None:
+        """Open the listeners. `ident` is the ICMP echo id."""
+        self.lab, self.flow, self.ident = lab, flow, ident
+        self.heard = Heard()
+        self._poll = select.poll()
+        self._actions: dict[int, Callable[[], None]] = {}
+        self._accepted: list[socket.socket] = []
+        for listener in listeners:
+            if listener.proto == flow.proto:
+                self._listen(listener)
+
+    def finish(self) -> Heard:
+        """Run the conversation to its end, or to the end of the client's patience; sockets stay open."""
+        self.heard.started = time.time_ns()
+        end = time.monotonic() + self.flow.patience
+        try:
+            self._start()
+        except OSError as problem:
+            self._fail(problem.errno)
+        while not self.heard.done and (left := end - time.monotonic()) > 0:
+            for descriptor, _ in self._poll.poll(max(1, left * 1000)):
+                self._actions[descriptor]()
+        if self.heard.answered and self.flow.proto == "tcp":
+            self._await_servers()
+        return self.heard
+
+    def close(self) -> None:
+        """Close all sockets without another word: TCP connections are reset, nothing is retransmitted."""
+        for sock in self.heard.sockets:
+            if sock.type == socket.SOCK_STREAM:
+                sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+            sock.close()
+
+    def _await_servers(self) -> None:
+        end = time.monotonic() + LAST_WORDS
+        while time.monotonic() < end and any(_tcp_state(sock) != TCP_CLOSED for sock in self._accepted):
+            for descriptor, _ in self._poll.poll(1):
+                self._actions[descriptor]()
+
+    def _watch(self, sock: socket.socket, events: int, action: Callable[[], None]) -> None:
+        self._actions[sock.fileno()] = action
+        self._poll.register(sock, events)
+
+    def _ignore(self, sock: socket.socket) -> None:
+        self._poll.unregister(sock)
+
+    def _open(self, netns: str, kind: int, protocol: int = 0) -> socket.socket:
+        with self.lab.inside(netns):
+            sock = socket.socket(socket.AF_INET, kind | socket.SOCK_NONBLOCK, protocol)
+        self.heard.sockets.append(sock)
+        return sock
+
+    def _listen(self, listener: Listener) -> None:
+        kind = socket.SOCK_STREAM if listener.proto == "tcp" else socket.SOCK_DGRAM
+        sock = self._open(listener.netns, kind)
+        sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        sock.bind((str(listener.address), listener.port))
+        if listener.proto == "tcp":
+            sock.listen()
+            self._watch(sock, select.POLLIN, lambda: self._accept(sock))
+        else:
+            sock.setsockopt(socket.IPPROTO_IP, IP_PKTINFO, int(listener.pinned))
+            self._watch(sock, select.POLLIN, lambda: self._answer_datagram(sock, listener.pinned))
+
+    def _accept(self, sock: socket.socket) -> None:
+        connection, peer = sock.accept()
+        connection.setblocking(False)
+        self.heard.sockets.append(connection)
+        self._accepted.append(connection)
+        self.heard.seen_source = self.heard.seen_source or peer[0]
+        self._watch(connection, select.POLLIN, lambda: self._serve(connection))
+
+    def _serve(self, connection: socket.socket) -> None:
+        """Answer the request; close when the client has closed."""
+        try:
+            data = connection.recv(4096)
+        except OSError:
+            self._ignore(connection)
+            return
+        if data:
+            self.heard.arrived = True
+            connection.send(ANSWER)
+        else:
+            self._ignore(connection)
+            connection.shutdown(socket.SHUT_WR)
+
+    def _answer_datagram(self, sock: socket.socket, pinned: bool) -> None:
+        data, control, _, peer = sock.recvmsg(4096, 64)
+        self.heard.arrived, self.heard.seen_source = True, self.heard.seen_source or peer[0]
+        if data != REQUEST:
+            return
+        info = [(level, kind, struct.pack("i4s4s", 0, value[4:8], bytes(4))) for level, kind, value in control if pinned]
+        try:
+            sock.sendmsg([UDP_ANSWER], info, 0, peer)
+        except OSError:
+            return
+
+    def _start(self) -> None:
+        flow = self.flow
+        bind = (str(flow.src or ANY_ADDRESS), flow.sport)
+        if flow.proto == "icmp":
+            self._start_echo()
+            return
+        stream = flow.proto == "tcp"
+        sock = self._open(flow.netns, socket.SOCK_STREAM if stream else socket.SOCK_DGRAM)
+        sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        sock.bind(bind)
+        if stream:
+            self._watch(sock, select.POLLOUT, lambda: self._connected(sock))
+            problem = sock.connect_ex((str(flow.dst), flow.dport))
+            if problem not in (0, errno.EINPROGRESS):
+                raise OSError(problem, os.strerror(problem))
+        else:
+            sock.connect((str(flow.dst), flow.dport))
+            self._watch(sock, select.POLLIN, lambda: self._read_datagram(sock))
+            sock.send(REQUEST)
+
+    def _connected(self, sock: socket.socket) -> None:
+        problem = sock.getsockopt(socket.SOL_SOCKET, socket.SO_ERROR)
+        if problem:
+            self._fail(problem)
+            return
+        self.heard.connected = True
+        self._ignore(sock)
+        sock.send(REQUEST)
+        self._watch(sock, select.POLLIN, lambda: self._read_stream(sock))
+
+    def _read_stream(self, sock: socket.socket) -> None:
+        try:
+            data = sock.recv(4096)
+        except OSError as problem:
+            self._fail(problem.errno)
+            return
+        if data:
+            self.heard.answered = True
+            sock.shutdown(socket.SHUT_WR)
+        else:
+            self.heard.done = True
+
+    def _read_datagram(self, sock: socket.socket) -> None:
+        try:
+            sock.recv(4096)
+        except OSError as problem:
+            self._fail(problem.errno)
+            return
+        self.heard.connected = self.heard.answered = self.heard.done = True
+
+    def _start_echo(self) -> None:
+        sock = self._open(self.flow.netns, socket.SOCK_RAW, socket.IPPROTO_ICMP)
+        if self.flow.src:
+            sock.bind((str(self.flow.src), 0))
+        self._watch(sock, select.POLLIN, lambda: self._read_echo(sock))
+        message = struct.pack("!BBHHH", 8, 0, 0, self.ident, 1) + bytes(56)
+        sock.sendto(message[:2] + struct.pack("!H", checksum(message)) + message[4:], (str(self.flow.dst), 0))
+
+    def _read_echo(self, sock: socket.socket) -> None:
+        """Take the echo reply with our id, or an error about our request, as ping(8) does."""
+        data = sock.recv(4096)
+        message = data[(data[0] & 15) * 4 :]
+        kind, code, _, ident, _ = struct.unpack_from("!BBHHH", message)
+        if kind == 0 and ident == self.ident:
+            self.heard.connected = self.heard.answered = self.heard.done = True
+        elif (kind, code) in ICMP_NAMES and kind in (3, 11) and struct.unpack_from("!H", message, 8 + 20 + 4)[0] == self.ident:
+            self.heard.error = HARD_ERRORS.get((kind, code), "")
+            self.heard.done = bool(self.heard.error)
+
+    def _fail(self, number: int | None) -> None:
+        self.heard.error = errno.errorcode.get(number or 0, str(number))
+        self.heard.done = True
+
+
+def checksum(data: bytes) -> int:
+    """Compute the Internet checksum. Source: RFC 1071."""
+    total = sum(struct.unpack(f"!{len(data) // 2}H", data))
+    while total >> 16:
+        total = (total & 0xFFFF) + (total >> 16)
+    return ~total & 0xFFFF
+
+
+def _tcp_state(sock: socket.socket) -> int:
+    return sock.getsockopt(socket.IPPROTO_TCP, socket.TCP_INFO, 1)[0]

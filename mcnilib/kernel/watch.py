@@ -1,0 +1,142 @@
+"""See everything that happens in one namespace: frames on every device, rules that matched, connections, counters.
+
+Three sockets per namespace, opened once; `drain` collects what has arrived. A private nftables table, `mcni`, asks the kernel to
+trace every packet and shows the connection state of each; it accepts everything and goes with the namespace.
+Source: packet(7), nft(8) "MONITOR", Documentation/networking/timestamping.rst.
+"""
+
+from __future__ import annotations
+
+import socket
+import struct
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+
+from mcnilib.kernel.headers import Seen, read
+from mcnilib.kernel.netlink import TraceEvent, connection_events, listen, trace_events
+from mcnilib.linux.conntrack import Entry
+from mcnilib.linux.netfilter import ChainRule
+
+ETH_P_ALL, ETH_P_IP, ETH_P_ARP = 3, 0x0800, 0x0806
+SO_RCVBUFFORCE, SO_TIMESTAMPNS = 33, 35
+PACKET_OTHERHOST, PACKET_OUTGOING = 3, 4
+STATES = ("INVALID", "NEW", "ESTABLISHED", "RELATED", "UNTRACKED")
+
+
+@dataclass(frozen=True, slots=True)
+class Frame:
+    """One IPv4 packet or ARP message seen on one device. `out`: sent by it; otherwise received."""
+
+    time: int  # nanoseconds
+    netns: str
+    dev: str
+    out: bool
+    other: bool  # addressed to another MAC
+    seen: Seen | None
+    mac: str = ""  # destination MAC
+    arp: tuple[int, str] = (0, "")  # operation, target address
+
+
+@dataclass(slots=True)
+class Watch:
+    """The open sockets of one namespace, and what they have told so far."""
+
+    netns: str
+    capture: socket.socket
+    trace: socket.socket
+    connections: socket.socket
+    vxlan: int = 4789
+    devices: dict[int, str] = field(default_factory=dict)
+    frames: list[Frame] = field(default_factory=list)
+    events: list[TraceEvent] = field(default_factory=list)
+    entries: dict[int, Entry] = field(default_factory=dict)
+    rules: dict[tuple[str, str, int], ChainRule | str] = field(default_factory=dict)  # by (table, chain, handle)
+
+    def drain(self) -> None:
+        """Collect what has arrived since the last call."""
+        self.frames += _frames(self)
+        self.events += trace_events(self.trace)
+        for number, entry in connection_events(self.connections):
+            known = self.entries.pop(number, None)
+            if entry:  # an event tells only what changed: the TCP state may be missing
+                self.entries[number] = entry if entry.tcp or not known else replace(entry, tcp=known.tcp)
+
+    def forget(self) -> None:
+        """Throw away everything seen so far."""
+        self.drain()
+        self.frames.clear()
+        self.events.clear()
+        self.entries.clear()
+
+    def close(self) -> None:
+        """Close the sockets."""
+        for sock in (self.capture, self.trace, self.connections):
+            sock.close()
+
+
+def open_watch(netns: str, *, vxlan: int = 4789) -> Watch:
+    """Open the sockets in the current namespace; `vxlan` is the UDP port of its tunnels."""
+    capture = socket.socket(socket.AF_PACKET, socket.SOCK_RAW | socket.SOCK_NONBLOCK, socket.htons(ETH_P_ALL))
+    capture.setsockopt(socket.SOL_SOCKET, SO_RCVBUFFORCE, 4 << 20)
+    capture.setsockopt(socket.SOL_SOCKET, SO_TIMESTAMPNS, 1)
+    return Watch(netns, capture, listen("trace"), listen("connections"), vxlan, dict(socket.if_nameindex()))
+
+
+def _frames(watch: Watch) -> list[Frame]:
+    found = []
+    while True:
+        try:
+            data, control, _, address = watch.capture.recvmsg(2048, 64)
+        except BlockingIOError:
+            return found
+        frame = _frame(watch, data, control, address)
+        if frame:
+            found.append(frame)
+
+
+def _frame(watch: Watch, data: bytes, control: list[tuple[int, int, bytes]], address: tuple[str, int, int, int, bytes]) -> Frame | None:
+    dev, protocol, kind = address[0], address[1], address[2]
+    body, mac = (data[14:], data[:6].hex(":")) if address[3] in (1, 772) else (data, "")
+    out, other = kind == PACKET_OUTGOING, kind == PACKET_OTHERHOST
+    time = _time(control)
+    if protocol == ETH_P_IP:
+        return Frame(time, watch.netns, dev, out, other, read(body, vxlan=watch.vxlan), mac)
+    if protocol == ETH_P_ARP:
+        target = ".".join(map(str, body[24:28]))
+        return Frame(time, watch.netns, dev, out, other, None, mac, (body[7], target))
+    return None
+
+
+def _time(control: list[tuple[int, int, bytes]]) -> int:
+    for level, kind, data in control:
+        if level == socket.SOL_SOCKET and kind == SO_TIMESTAMPNS:
+            seconds, nanoseconds = struct.unpack("=qq", data)
+            return int(seconds * 1_000_000_000 + nanoseconds)
+    return 0
+
+
+def probe_table(*, tracked: bool) -> str:
+    """Return the private table as nft text: trace everything; where conntrack is in use, show each packet's state."""
+    chains = [
+        "chain probe_pre { type filter hook prerouting priority -450; meta nftrace set 1; }",
+        "chain probe_out { type filter hook output priority -450; meta nftrace set 1; }",
+        "chain probe_fwd { type filter hook forward priority 2000; }",
+        "chain probe_in { type filter hook input priority 2000; }",
+        "chain probe_post { type filter hook postrouting priority 2000; }",
+    ]
+    if tracked:
+        rules = " ".join(f"ct state {state.lower()} continue;" for state in STATES)
+        chains.append(f"chain probe_ctpre {{ type filter hook prerouting priority -199; {rules} }}")
+        chains.append(f"chain probe_ctout {{ type filter hook output priority -199; {rules} }}")
+    return "table ip mcni\ndelete table ip mcni\ntable ip mcni {\n" + "\n".join(chains) + "\n}\n"
+
+
+def counters() -> dict[str, int]:
+    """Read the IP counters of the current namespace, as `nstat -az` prints them."""
+    found: dict[str, int] = {}
+    for path in ("/proc/thread-self/net/snmp", "/proc/thread-self/net/netstat"):
+        lines = Path(path).read_text().splitlines()
+        for names, values in zip(lines[::2], lines[1::2], strict=True):
+            prefix = names.split(":")[0].removesuffix("Ext")
+            found |= {f"{prefix}{n}": int(v) for n, v in zip(names.split()[1:], values.split()[1:], strict=True)}
+    return found
