@@ -18,7 +18,7 @@ from mcnilib.linux.link import Address, Link, Loopback
 from mcnilib.linux.neigh import Neigh
 from mcnilib.linux.netfilter import Table
 from mcnilib.linux.origin import KERNEL, Origin
-from mcnilib.linux.route import DEFAULT_RULES, UNNUMBERED, Route, Rule, table_id
+from mcnilib.linux.route import DEFAULT_RULES, SCOPES, UNNUMBERED, Route, Rule, table_id
 from mcnilib.linux.sysctl import Setting, inherited, written
 
 
@@ -86,10 +86,6 @@ def _put_address(netns: Netns, dev: str, address: Address, by: Origin | None = N
     netns = netns.but(links=tuple(link if x.name == dev else x for x in netns.links))
     new = [route for route in derived_routes(link, address, by) if route not in netns.routes]
     return _insert(netns, new, "append")
-
-
-SCOPES = {"global": 0, "site": 200, "link": 253, "host": 254, "nowhere": 255}
-"""Scopes of addresses and routes: the higher the number, the nearer. Source: /etc/iproute2/rt_scopes."""
 
 
 def _with_address(link: Link, new: Address) -> tuple[Address, ...]:

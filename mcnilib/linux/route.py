@@ -1,18 +1,41 @@
-"""Policy routing: `ip rule`, `ip route`, and the lookup that combines them.
+"""The nouns of policy routing, a line of `ip route` and a line of `ip rule`, as text and back.
 
-Models priorities, selectors (from, to, iif, oif, fwmark/mask), tables, longest prefix, metric, unicast, local,
-broadcast, blackhole, unreachable, prohibit and throw routes; one next hop per route. Source: ip-rule(8), ip-route(8).
+Models priorities, selectors (not, from, to, iif, oif, fwmark/mask), tables, longest prefix, metric, unicast, local,
+broadcast, blackhole, unreachable, prohibit and throw routes; one next hop per route. Other words of the tools raise
+`Unsupported`. The lookup is in `mcnilib.linux.fib`. Source: ip-rule(8), ip-route(8), iproute2 6.1.
 """
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 from ipaddress import IPv4Address, IPv4Network
 
+from mcnilib.errors import Unsupported
 from mcnilib.linux.origin import KERNEL, Origin
+from mcnilib.linux.words import Grammar, Words
 
 ANY = IPv4Network("0.0.0.0/0")
 UNCHOSEN = IPv4Address(0)
+FULL_MASK = 0xFFFFFFFF
+UNNUMBERED = -1
+"""Priority of a rule that was written without one."""
+
+TABLES = {"local": 255, "main": 254, "default": 253}
+"""Tables that `ip` prints by name. Source: /etc/iproute2/rt_tables."""
+
+SCOPES = {"global": 0, "site": 200, "link": 253, "host": 254, "nowhere": 255}
+"""Scopes of addresses and routes: the higher the number, the nearer. Source: /etc/iproute2/rt_scopes."""
+
+PROTOCOLS = {
+    **{"unspec": 0, "redirect": 1, "kernel": 2, "boot": 3, "static": 4, "gated": 8, "ra": 9, "mrt": 10, "zebra": 11},
+    **{"bird": 12, "dnrouted": 13, "xorp": 14, "ntk": 15, "dhcp": 16, "keepalived": 18, "babel": 42, "openr": 99},
+    **{"bgp": 186, "isis": 187, "ospf": 188, "rip": 189, "eigrp": 192},
+}
+"""Who installed a route; numbers without a name are printed as numbers. Source: /etc/iproute2/rt_protos."""
+
+REJECTING = ("blackhole", "unreachable", "prohibit", "throw")
+TYPES = ("unicast", "local", "broadcast", *REJECTING)
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,11 +48,23 @@ class Route:
     src: IPv4Address | None = None
     type: str = "unicast"  # unicast, local, broadcast, blackhole, unreachable, prohibit, throw
     table: str = "main"
-    scope: str = "global"  # global, link, host, nowhere
+    scope: str = "global"  # global, site, link, host, nowhere, or a number
     proto: str = "boot"  # printed unless boot: kernel, static, bird, 80, ...
     metric: int = 0
     onlink: bool = False
+    linkdown: bool = False  # the device has no carrier; Linux uses the route all the same
     by: Origin | None = field(default=None, compare=False)
+
+    def __str__(self) -> str:
+        return _route_text(self, in_table="")
+
+    def why_not(self, query: Query) -> str:
+        """Say why a lookup does not take this route, in words; empty when prefix and device fit."""
+        if query.dst not in self.dst:
+            return f"{query.dst} is not in {self.dst}"
+        if query.oif and query.oif != self.dev:
+            return f"the device is {self.dev or 'none'}, not {query.oif}"
+        return ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,9 +78,30 @@ class Rule:
     iif: str = ""
     oif: str = ""
     fwmark: int | None = None
-    fwmask: int = 0xFFFFFFFF
+    fwmask: int = FULL_MASK
     action: str = "lookup"  # lookup, blackhole, unreachable, prohibit
+    inverted: bool = False  # `not`: applies when a selector does not hold
+    proto: str = ""
     by: Origin | None = field(default=None, compare=False)
+
+    def __str__(self) -> str:
+        words = ["not"] if self.inverted else []
+        words += ["from", _prefix_text(self.src, "all")]
+        words += ["to", _prefix_text(self.dst, "all")] if self.dst != ANY else []
+        words += ["fwmark", _mark_text(self.fwmark, self.fwmask)] if self.fwmark is not None else []
+        words += ["iif", self.iif] if self.iif else []
+        words += ["oif", self.oif] if self.oif else []
+        words += ["lookup", self.table] if self.action == "lookup" else [self.action]
+        words += ["proto", self.proto] if self.proto else []
+        priority = "" if self.priority == UNNUMBERED else f"{self.priority}:\t"
+        return priority + " ".join(words)
+
+    def why_not(self, query: Query) -> str:
+        """Say in words which selector keeps the rule from applying; empty when it applies."""
+        failed = _failed_selector(self, query)
+        if self.inverted:
+            return "" if failed else "every selector holds, and the rule says `not`"
+        return failed
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,11 +115,22 @@ class Query:
     mark: int = 0
 
 
-UNNUMBERED = -1
-"""Priority of a rule that was written without one."""
+DEFAULT_RULES = tuple(Rule(n, table, by=KERNEL) for n, table in ((0, "local"), (32766, "main"), (32767, "default")))
+"""The rules every namespace starts with. Source: ip-rule(8)."""
 
-TABLES = {"local": 255, "main": 254, "default": 253}
-"""Tables that `ip` prints by name. Source: /etc/iproute2/rt_tables."""
+
+def _failed_selector(rule: Rule, query: Query) -> str:
+    if query.src not in rule.src:
+        return f"source {query.src} is not in {rule.src}"
+    if query.dst not in rule.dst:
+        return f"destination {query.dst} is not in {rule.dst}"
+    if rule.iif and rule.iif != query.iif:
+        return f"came in by {query.iif}, not {rule.iif}"
+    if rule.oif and rule.oif != query.oif:
+        return f"is not bound to {rule.oif}"
+    if rule.fwmark is not None and (rule.fwmark ^ query.mark) & rule.fwmask:
+        return f"mark is {query.mark:#x}, not {_mark_text(rule.fwmark, rule.fwmask)}"
+    return ""
 
 
 def table_id(table: str) -> int:
@@ -71,5 +138,171 @@ def table_id(table: str) -> int:
     return TABLES[table] if table in TABLES else int(table)
 
 
-DEFAULT_RULES = tuple(Rule(n, table, by=KERNEL) for n, table in ((0, "local"), (32766, "main"), (32767, "default")))
-"""The rules every namespace starts with. Source: ip-rule(8)."""
+def scope_id(scope: str) -> int:
+    """Return the number of a scope, given as `ip` prints it."""
+    return SCOPES[scope] if scope in SCOPES else int(scope)
+
+
+def _prefix_text(prefix: IPv4Network, everything: str) -> str:
+    if prefix == ANY:
+        return everything
+    return str(prefix.network_address) if prefix.prefixlen == 32 else str(prefix)
+
+
+def _mark_text(mark: int, mask: int) -> str:
+    text = f"{mark:#x}" if mark else "0"
+    return text if mask == FULL_MASK else f"{text}/{mask:#x}" if mask else f"{text}/0"
+
+
+def _route_text(route: Route, in_table: str) -> str:
+    words = [route.type] if route.type != "unicast" else []
+    words.append(_prefix_text(route.dst, "default"))
+    words += ["via", str(route.via)] if route.via else []
+    words += ["dev", route.dev] if route.dev else []
+    words += ["table", in_table] if in_table else []
+    words += ["proto", route.proto] if route.proto != "boot" else []
+    words += ["scope", route.scope] if route.scope != "global" else []
+    words += ["src", str(route.src)] if route.src else []
+    words += ["metric", str(route.metric)] if route.metric else []
+    words += ["onlink"] if route.onlink else []
+    words += ["linkdown"] if route.linkdown else []
+    return " ".join(words) + " "
+
+
+def print_routes(routes: Iterable[Route], table: str = "all") -> str:
+    """Print what `ip route show table T` prints; `all` adds the table to the lines of all but main."""
+    if table == "all":
+        return "".join(_route_text(r, r.table if r.table != "main" else "") + "\n" for r in routes)
+    return "".join(f"{route}\n" for route in routes if route.table == table)
+
+
+def _device(words: Words) -> str:
+    return words.take("a device")
+
+
+def _table(words: Words) -> str:
+    return _named(words, TABLES, FULL_MASK)
+
+
+def _named(words: Words, names: dict[str, int], limit: int = 255) -> str:
+    """Read a name, or a number that has none."""
+    if words.next in names:
+        return words.take()
+    if words.next and not words.next.isdecimal():
+        words.take()
+        raise words.unknown(names)
+    number = words.number_upto(limit)
+    return next((name for name, known in names.items() if known == number), str(number))
+
+
+def _mark(words: Words) -> tuple[int, int]:
+    word = words.take("a mark")
+    mark, slash, mask = word.partition("/")
+    try:
+        found = int(mark, 0), int(mask, 0) if slash else FULL_MASK
+    except ValueError:
+        raise words.wrong(f"{word!r} is not a mark") from None
+    if not all(0 <= part <= FULL_MASK for part in found):
+        raise words.wrong(f"{word!r} does not fit 32 bits")
+    return found
+
+
+_ROUTE: Grammar = {
+    "via": ("via", Words.address),
+    "dev": ("dev", _device),
+    "table": ("table", _table),
+    "proto": ("proto", lambda words: _named(words, PROTOCOLS)),
+    "scope": ("scope", lambda words: _named(words, SCOPES)),
+    "src": ("src", Words.address),
+    "metric": ("metric", lambda words: words.number_upto(FULL_MASK)),
+    "onlink": ("onlink", lambda words: True),
+    "linkdown": ("linkdown", lambda words: True),
+}
+_ROUTE_REFUSED = (
+    *("mtu", "advmss", "window", "rtt", "rttvar", "cwnd", "initcwnd", "initrwnd", "ssthresh", "reordering", "hoplimit"),
+    *("realm", "realms", "nexthop", "nhid", "encap", "tos", "from", "pref", "dead", "error", "cache", "rto_min", "as"),
+    *("features", "quickack", "congctl", "offload", "trap", "pervasive", "inet6", "lock", "ttl-propagate", "notify"),
+    *("fastopen_no_cookie", "unresolved", "rt_offload", "rt_trap"),
+)
+_TYPES_REFUSED = ("anycast", "multicast", "nat", "xresolve")
+
+_RULE: Grammar = {
+    "from": ("src", Words.prefix),
+    "to": ("dst", Words.prefix),
+    "fwmark": ("fwmark", _mark),
+    "iif": ("iif", _device),
+    "oif": ("oif", _device),
+    "lookup": ("table", _table),
+    "blackhole": ("action", lambda words: "blackhole"),
+    "unreachable": ("action", lambda words: "unreachable"),
+    "prohibit": ("action", lambda words: "prohibit"),
+    "proto": ("proto", lambda words: _named(words, PROTOCOLS)),
+}
+_RULE_REFUSED = (
+    *("tos", "dsfield", "goto", "nop", "realms", "suppress_prefixlength", "suppress_ifgroup", "ipproto", "sport"),
+    *("dport", "uidrange", "tun_id", "map-to", "masquerade", "l3mdev", "[unresolved]"),
+)
+
+
+def parse_route(
+    line: str, table: str = "main", by: Origin | None = None, *, source: str = "ip route", number: int = 1
+) -> Route:
+    """Read one line of `ip route show table T`, where `table` is T.
+
+    Raises: StateSyntaxError for text `ip` does not print, Unsupported for words that are not modelled.
+    """
+    words = Words(line, source=source, number=number)
+    if words.next in _TYPES_REFUSED:
+        raise Unsupported(f"{source}:{number}: route type {words.next!r}")
+    kind = words.take() if words.next in TYPES else "unicast"
+    values = {"table": table, "dst": words.prefix(), **words.fields(_ROUTE, _ROUTE_REFUSED, "a route")}
+    if kind in REJECTING and ("dev" in values or "via" in values):
+        raise words.error(f"a {kind} route has neither gateway nor device")
+    if kind not in REJECTING and "dev" not in values:
+        raise words.error("dev is missing")
+    return Route(**values, type=kind, by=by)  # type: ignore[arg-type]
+
+
+def parse_rule(line: str, by: Origin | None = None, *, source: str = "ip rule", number: int = 1) -> Rule:
+    """Read one line of `ip rule`; without `PRIORITY:` in front the rule is unnumbered.
+
+    Raises: StateSyntaxError for text `ip` does not print, Unsupported for words that are not modelled.
+    """
+    words = Words(line.replace("[detached]", " " * len("[detached]")), source=source, number=number)
+    priority = _priority(words)
+    inverted = words.next == "not" and bool(words.take())
+    if words.next != "from":
+        raise words.error("from is missing")
+    values = words.fields(_RULE, _RULE_REFUSED, "a rule")
+    if ("table" in values) == ("action" in values):
+        raise words.error("a rule says either lookup or what becomes of the packet")
+    if "fwmark" in values:
+        values["fwmark"], values["fwmask"] = values["fwmark"]  # type: ignore[misc]
+    return Rule(priority, inverted=inverted, by=by, **values)  # type: ignore[arg-type]
+
+
+def parse_routes(text: str, table: str = "main", *, source: str = "ip route") -> tuple[Route, ...]:
+    """Read the output of `ip route show table T`; with `all` for T, lines without `table` belong to main."""
+    lines = text.replace("\n\t", " ").splitlines()  # next hops of a multipath route stand on lines of their own
+    routes = enumerate(lines, 1)
+    return tuple(
+        parse_route(line, "main" if table == "all" else table, source=source, number=n)
+        for n, line in routes
+        if line.strip()
+    )
+
+
+def parse_rules(text: str, *, source: str = "ip rule") -> tuple[Rule, ...]:
+    """Read the output of `ip rule`."""
+    return tuple(
+        parse_rule(line, source=source, number=n) for n, line in enumerate(text.splitlines(), 1) if line.strip()
+    )
+
+
+def _priority(words: Words) -> int:
+    if not words.next.endswith(":"):
+        return UNNUMBERED
+    text = words.take()[:-1]
+    if not (text.isascii() and text.isdecimal() and int(text) <= FULL_MASK):
+        raise words.wrong(f"{text!r} is not a priority")
+    return int(text)

@@ -6,11 +6,11 @@ The parsers of `route`, `neigh` and `link` share it.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from difflib import get_close_matches
 from ipaddress import IPv4Address, IPv4Interface, IPv4Network
 
-from mcnilib.errors import StateSyntaxError
+from mcnilib.errors import StateSyntaxError, Unsupported
 
 
 def nearest(word: str, words: Iterable[str]) -> str:
@@ -110,3 +110,25 @@ class Words:
         """Insist that the line is read to its end."""
         if self:
             raise self.error(f"unexpected word {self.next!r}")
+
+    def fields(self, grammar: Grammar, refused: Iterable[str], what: str) -> dict[str, object]:
+        """Read `word value` pairs up to the end of the line, filling each field at most once.
+
+        Raises: Unsupported for a word in `refused`, StateSyntaxError for any other word that is not in the grammar.
+        """
+        values: dict[str, object] = {}
+        while self:
+            word = self.take()
+            if word in refused:
+                raise Unsupported(f"{self.source}:{self.number}: {word!r} in {what}")
+            if word not in grammar:
+                raise self.unknown(grammar)
+            name, read = grammar[word]
+            if name in values:
+                raise self.wrong(f"{word!r} sets the {name} a second time")
+            values[name] = read(self)
+        return values
+
+
+Grammar = dict[str, tuple[str, Callable[[Words], object]]]
+"""Word of a tool -> the field it fills and how its value is read."""
