@@ -1,123 +1,56 @@
-"""What a reader may change: every toggle is declared once, and widgets, command line, sweeps and tables come from that declaration.
+"""What a reader may change: every toggle is declared once; widgets, command line, sweeps and tables come from that.
 
-`Settings()` is the usual, broken state the flagship scenario starts from. `build` reads the settings that change the cluster; protocol
-and placement choose the conversation and are read by the scenarios. Text forms: `parse` reads `{"kube-proxy": "1.28"}`, `texts` prints it.
+`Settings()` is the usual, broken state the flagship scenario starts from. `build` reads the settings that change the
+cluster; protocol and placement choose the conversation and are read by the scenarios. Text forms: `parse` reads
+`{"kube-proxy": "1.28"}`, `texts` prints it.
 """
+
+# ruff: noqa: RUF009 -- `choice` and `switch` return dataclasses.field()
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field, fields, replace
+from dataclasses import dataclass, fields, replace
 from difflib import get_close_matches
-from enum import Enum
 from functools import cache
 from itertools import product
-from typing import Any
 
-from mcnilib.errors import McniError
+from mcnilib.cluster.choices import (
+    DIGITS,
+    NO_YES,
+    OFF_ON,
+    VERSIONS,
+    DefaultNic,
+    Encapsulation,
+    MacvlanMode,
+    Option,
+    Placement,
+    Protocol,
+    SettingError,
+    Tuning,
+    Workaround,
+    choice,
+    switch,
+)
+from mcnilib.cluster.spec import CLUSTER, TrafficPolicy
 
-
-class SettingError(McniError, ValueError):
-    """A setting or a value that does not exist; the message names the nearest ones that do."""
-
-
-class Encapsulation(Enum):
-    """How Calico carries pod traffic between nodes."""
-
-    NONE = "none"
-    VXLAN = "VXLAN"
-    IPIP = "IPIP"
-
-
-class Protocol(Enum):
-    """What the client speaks."""
-
-    TCP = "TCP"
-    UDP = "UDP"
-    ICMP = "ICMP"
-
-
-class Placement(Enum):
-    """Where the two ends of a conversation run."""
-
-    SAME_NODE = "same node"
-    ACROSS_NODES = "across nodes"
-
-
-class Workaround(Enum):
-    """Something an administrator adds by hand to get asymmetric traffic through."""
-
-    NONE = "none"
-    SNAT = "SNAT on the pod's node"
-    ROUTE_BACK = "host route back"
-    NOTRACK = "NOTRACK for the pod's veth"
-
-
-class MacvlanMode(Enum):
-    """Mode of the Macvlan children: who may talk to whom on one lower device."""
-
-    BRIDGE = "bridge"
-    PRIVATE = "private"
-    VEPA = "vepa"
-
-
-class Tuning(Enum):
-    """Which `from` rules the coordinator writes into a multi-NIC pod."""
-
-    TUNED = "tuned"
-    ONLY_NET1 = "only net1"
-    NOT = "not tuned"
-
-
-VERSIONS = tuple(f"1.{minor}" for minor in range(22, 36))
-"""Minor releases of Kubernetes whose kube-proxy is modelled."""
-
-OFF_ON, NO_YES, DIGITS = ("off", "on"), ("no", "yes"), ("0", "1")
-
-
-def choice(label: str, *values: object, default: object, help: str, changes: str, texts: tuple[str, ...] = ()) -> Any:
-    """Declare a setting with a fixed list of values.
-
-    `help` is one line for the reader, `changes` names the Linux or Kubernetes object behind the setting, `texts` how the values are
-    written (default: an Enum's value, or str).
-    """
-    texts = texts or tuple(str(value.value if isinstance(value, Enum) else value) for value in values)
-    metadata = {"label": label, "values": values, "texts": texts, "help": help, "changes": changes}
-    return field(default=default, metadata=metadata)
-
-
-def switch(label: str, texts: tuple[str, str], *, default: bool, help: str, changes: str) -> Any:
-    """Declare a setting with two values, written as `texts` for False and True."""
-    return choice(label, False, True, default=default, help=help, changes=changes, texts=texts)
-
-
-@dataclass(frozen=True, slots=True)
-class Option:
-    """One setting as a control or a command line sees it: `name` is spelt `--name` there, `attribute` in Python."""
-
-    name: str
-    attribute: str
-    label: str
-    values: tuple[object, ...]
-    texts: tuple[str, ...]
-    default: object
-    help: str
-    changes: str
-
-    def text(self, value: object) -> str:
-        """Write one of the values; SettingError when it is not one."""
-        if value not in self.values:
-            raise SettingError(f"{self.name} cannot be {value!r}; it is one of {', '.join(self.texts)}")
-        return self.texts[self.values.index(value)]
-
-    def read(self, text: str) -> object:
-        """Read a value, without regard to case; SettingError names the nearest valid one."""
-        lowered = [valid.lower() for valid in self.texts]
-        if text.strip().lower() in lowered:
-            return self.values[lowered.index(text.strip().lower())]
-        near = get_close_matches(text.strip().lower(), lowered, n=1, cutoff=0.4)
-        meant = f"did you mean {self.texts[lowered.index(near[0])]!r}? " if near else ""
-        raise SettingError(f"{self.name} cannot be {text!r}: {meant}it is one of {', '.join(self.texts)}")
+__all__ = [
+    "VERSIONS",
+    "DefaultNic",
+    "Encapsulation",
+    "MacvlanMode",
+    "Option",
+    "Placement",
+    "Protocol",
+    "SettingError",
+    "Settings",
+    "TrafficPolicy",
+    "Tuning",
+    "Workaround",
+    "option",
+    "options",
+    "sweep",
+]
 
 
 @dataclass(frozen=True)
@@ -189,6 +122,98 @@ class Settings:
         default=Placement.ACROSS_NODES,
         help="whether the two ends run on one node",
         changes="which pods talk",
+    )
+    macvlan_mode: MacvlanMode = choice(
+        "Macvlan mode",
+        *MacvlanMode,
+        default=MacvlanMode.BRIDGE,
+        help="whether Macvlan pods of one node may talk directly",
+        changes="`mode` of the Macvlan CNI: the kind of the pods' NICs",
+    )
+    gateway: bool = switch(
+        "gateway",
+        ("absent", "present"),
+        default=True,
+        help="whether a router connects the two subnets and the outside",
+        changes="the cables of the gateway",
+    )
+    stateful_gateway: bool = switch(
+        "gateway firewall",
+        ("none", "stateful"),
+        default=False,
+        help="a firewall in the gateway that drops what belongs to no connection it has seen begin",
+        changes="table filter of the gateway",
+    )
+    hairpin: bool = switch(
+        "switch reflects frames",
+        NO_YES,
+        default=False,
+        help="whether a switch port sends a frame back out of the port it came in by",
+        changes="the switches (hairpin mode, reflective relay)",
+    )
+    coordinator: bool = switch(
+        "Spiderpool coordinator",
+        OFF_ON,
+        default=True,
+        help="veth0, routes and table 500 for Macvlan pods",
+        changes="the plugin chain of the pods' network attachment",
+    )
+    mark_rules: bool = switch(
+        "mark rules in the pod",
+        OFF_ON,
+        default=True,
+        help="MARK, CONNMARK, rule 1000 and table 100, which send replies back through veth0",
+        changes="table mangle, ip rule and table 100 of single-NIC Macvlan pods",
+    )
+    cluster_cidr: bool = switch(
+        "kube-proxy knows the cluster CIDR",
+        NO_YES,
+        default=True,
+        help="only then it masquerades clients outside the pod network on their way to a cluster IP",
+        changes="clusterCIDR of kube-proxy: the `! -s` rules in KUBE-SVC",
+    )
+    masquerade_all: bool = switch(
+        "masqueradeAll",
+        OFF_ON,
+        default=False,
+        help="kube-proxy masquerades every client of a cluster IP",
+        changes="iptables.masqueradeAll of kube-proxy",
+    )
+    endpoint: str = choice(
+        "endpoint of demo/web",
+        *(pod.name for pod in CLUSTER.pods),
+        "none",
+        default="mac4",
+        help="the pod behind the service; its NodePort is 32567 for a multi-NIC pod, else 32456",
+        changes="the EndpointSlice of service demo/web",
+    )
+    external_policy: TrafficPolicy = choice(
+        "externalTrafficPolicy",
+        *TrafficPolicy,
+        default=TrafficPolicy.LOCAL,
+        help="Local: only endpoints of the node the client reached, and its address is kept",
+        changes="externalTrafficPolicy of service demo/web",
+    )
+    nat_outgoing: bool = switch(
+        "natOutgoing",
+        OFF_ON,
+        default=True,
+        help="Calico masquerades what pods send to addresses outside the pod network",
+        changes="natOutgoing of the IPPool: cali-nat-outgoing in table nat",
+    )
+    default_nic: DefaultNic = choice(
+        "default-route NIC",
+        *DefaultNic,
+        default=DefaultNic.ETH0,
+        help="which NIC of a multi-NIC pod holds the default route",
+        changes="annotation ipam.spidernet.io/default-route-nic of multi-NIC pods",
+    )
+    tuning: Tuning = choice(
+        "policy routing",
+        *Tuning,
+        default=Tuning.TUNED,
+        help="which `from` rules the coordinator writes into multi-NIC pods",
+        changes="tunePodRoutes of the SpiderCoordinator: ip rule and tables 100 and 101 of multi-NIC pods",
     )
 
     @classmethod

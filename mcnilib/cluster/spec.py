@@ -1,12 +1,12 @@
-"""The one cluster of the whole suite, as a value: nodes, pods, services, gateway and clients with all their names and addresses.
+"""The one cluster of the whole suite, as a value: nodes, pods, services, gateway, clients, their names and addresses.
 
     lan-172.16   172.16.0.0/16   node1 .1.2   node2 .1.3   lan-client .1.100   gateway .0.1   mac1 mac1b mac2 mul1 mul2
     lan-172.17   172.17.0.0/16   node3 .1.1   node4 .1.2   node1's second NIC   gateway .0.1   mac3 mac4 mac17
     outside      1.1.1.0/24      client .1                 gateway .254
     Calico       10.233.64.0/18  a block of 64 addresses per node: .100 .101 .102 .103      services 10.233.0.0/18
 
-It describes and starts nothing. MAC addresses, interface names and container ids follow from the names, so every run has the same.
-Read `settings` next, then `build`.
+It describes and starts nothing. MAC addresses, interface names and container ids follow from the names, so every run
+has the same. Read `settings` next, then `build`.
 """
 
 from __future__ import annotations
@@ -160,7 +160,7 @@ class Endpoint:
 
 @dataclass(frozen=True, slots=True)
 class Service:
-    """One port of a service with its endpoints; 0 means no NodePort, `affinity` is ClientIP affinity in seconds, 0: none."""
+    """One port of a service with its endpoints. `affinity` is ClientIP affinity in seconds; 0 means none, as for ports."""
 
     namespace: str
     name: str
