@@ -27,3 +27,4 @@ class Context:
     address_type: Callable[[IPv4Address, str], str] | None = None  # (address, device or "") -> LOCAL, UNICAST, BROADCAST...
     reverse_path: Callable[[Packet, str, bool, bool], bool] | None = None  # (packet, iif, loose, validmark) -> passes
     random: Callable[[], float] | None = None
+    notrack: bool = False  # set by a NOTRACK rule

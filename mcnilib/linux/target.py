@@ -9,6 +9,20 @@ from __future__ import annotations
 from dataclasses import dataclass
 from ipaddress import IPv4Address
 
+from mcnilib.linux.rule_words import quoted
+
+REJECT_KINDS = (
+    "icmp-net-unreachable",
+    "icmp-host-unreachable",
+    "icmp-proto-unreachable",
+    "icmp-port-unreachable",
+    "icmp-net-prohibited",
+    "icmp-host-prohibited",
+    "icmp-admin-prohibited",
+    "tcp-reset",
+)
+"""What REJECT can answer with."""
+
 
 @dataclass(frozen=True, slots=True)
 class Verdict:
@@ -111,6 +125,18 @@ class Notrack:
         return f"-j {self.spelling}"
 
 
-Target = Verdict | Jump | Reject | Mark | Connmark | Dnat | Snat | Masquerade | Notrack
+@dataclass(frozen=True, slots=True)
+class Log:
+    """LOG, NFLOG or TRACE: tells somebody and goes on."""
+
+    name: str
+    options: tuple[tuple[str, str], ...] = ()
+
+    def __str__(self) -> str:
+        words = (f"{name} {quoted(value)}" for name, value in self.options)
+        return " ".join([f"-j {self.name}", *words])
+
+
+Target = Verdict | Jump | Reject | Mark | Connmark | Dnat | Snat | Masquerade | Notrack | Log
 
 ACCEPT, DROP, RETURN = Verdict("ACCEPT"), Verdict("DROP"), Verdict("RETURN")

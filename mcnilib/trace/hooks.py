@@ -76,7 +76,7 @@ class Hook:
         if verdict in ("DROP", "REJECT"):
             self._drop(table, at, verdict, line, before)
             return False
-        if verdict == "NOTRACK":
+        if at.notrack and not self.skb.tracked:
             self.skb.tracked = Tracked("UNTRACKED")
         if isinstance(line, ChainRule):
             self.log.rule(self.host.name, at, table.name, line, verdict, before, self.skb.packet)

@@ -1,0 +1,128 @@
+"""Matches on the transport header: ports, TCP flags, ICMP types.
+
+Source: iptables-extensions(8); net/netfilter/{xt_tcpudp,xt_multiport}.c, net/ipv4/netfilter/ip_tables.c (Linux 6.18).
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from mcnilib.linux.context import Context
+from mcnilib.linux.match import Test, bang, differs
+from mcnilib.linux.packet import Packet
+
+FLAG_ORDER = ("FIN", "SYN", "RST", "PSH", "ACK", "URG")
+"""The order iptables-save prints TCP flags in."""
+
+Range = tuple[int, int]
+
+
+def range_text(ports: Range) -> str:
+    """Write a port or `low:high`."""
+    return str(ports[0]) if ports[0] == ports[1] else f"{ports[0]}:{ports[1]}"
+
+
+@dataclass(frozen=True, slots=True)
+class Ports:
+    """`-m tcp` or `-m udp` with --sport, --dport and, for TCP, --tcp-flags MASK SET."""
+
+    proto: str
+    sport: Range | None = None
+    dport: Range | None = None
+    flags: tuple[frozenset[str], frozenset[str]] | None = None
+    not_sport: bool = False
+    not_dport: bool = False
+    not_flags: bool = False
+
+    def test(self) -> Test | None:
+        """Compare ports and flags; `-m tcp` alone asks for the protocol only, which -p has asked already."""
+        if self.dport and not (self.sport or self.flags or self.not_dport):
+            low, high, proto = *self.dport, self.proto
+            return lambda packet, at: low <= packet.dport <= high and packet.proto == proto
+        if self.sport or self.dport or self.flags:
+            return lambda packet, at: not self.why_not(packet, at)
+        return None
+
+    def why_not(self, packet: Packet, at: Context) -> str:
+        """Name the first port or flag that is wrong; empty when all are right."""
+        if packet.proto != self.proto:
+            return differs("protocol", packet.proto, self.proto, False)
+        for what, port, ports, negated in (
+            ("source port", packet.sport, self.sport, self.not_sport),
+            ("destination port", packet.dport, self.dport, self.not_dport),
+        ):
+            if ports and (ports[0] <= port <= ports[1]) is negated:
+                return differs(what, port, range_text(ports), negated)
+        if self.flags and packet.tcp and (packet.tcp.flags & self.flags[0] == self.flags[1]) is self.not_flags:
+            return differs("TCP flags", packet.tcp, ",".join(_ordered(self.flags[1])) or "NONE", self.not_flags)
+        return ""
+
+    def __str__(self) -> str:
+        words = [f"-m {self.proto}"]
+        words += [f"{bang(self.not_sport)}--sport {range_text(self.sport)}"] if self.sport else []
+        words += [f"{bang(self.not_dport)}--dport {range_text(self.dport)}"] if self.dport else []
+        if self.flags:
+            mask, set_ = (",".join(_ordered(names)) or "NONE" for names in self.flags)
+            words.append(f"{bang(self.not_flags)}--tcp-flags {mask} {set_}")
+        return " ".join(words)
+
+
+def _ordered(names: frozenset[str]) -> list[str]:
+    return [name for name in FLAG_ORDER if name in names]
+
+
+@dataclass(frozen=True, slots=True)
+class IcmpType:
+    """`-m icmp --icmp-type TYPE[/CODE]`; code None: any."""
+
+    type: int
+    code: int | None = None
+    negated: bool = False
+
+    def test(self) -> Test:
+        """Compare type and code."""
+        return lambda packet, at: not self.why_not(packet, at)
+
+    def why_not(self, packet: Packet, at: Context) -> str:
+        """Name the type; empty when it is right."""
+        if packet.icmp is None:
+            return differs("protocol", packet.proto, "icmp", False)
+        right = packet.icmp.type == self.type and self.code in (None, packet.icmp.code)
+        return differs("ICMP type", packet.icmp, self._words(), self.negated) if right is self.negated else ""
+
+    def _words(self) -> str:
+        return str(self.type) if self.code is None else f"{self.type}/{self.code}"
+
+    def __str__(self) -> str:
+        return f"-m icmp {bang(self.negated)}--icmp-type {self._words()}"
+
+
+@dataclass(frozen=True, slots=True)
+class Multiport:
+    """`-m multiport --sports|--dports|--ports LIST`."""
+
+    option: str  # sports, dports or ports
+    ranges: tuple[Range, ...]
+    negated: bool = False
+
+    def test(self) -> Test:
+        """Compare the ports with the list."""
+        ranges, wanted, option = self.ranges, not self.negated, self.option
+        return lambda packet, at: (
+            any(low <= p <= high for p in _ports(packet, option) for low, high in ranges) is wanted
+        )
+
+    def why_not(self, packet: Packet, at: Context) -> str:
+        """Name the ports."""
+        found = ", ".join(map(str, _ports(packet, self.option)))
+        return differs(self.option.rstrip("s"), found, self._words(), self.negated)
+
+    def _words(self) -> str:
+        return ",".join(map(range_text, self.ranges))
+
+    def __str__(self) -> str:
+        return f"-m multiport {bang(self.negated)}--{self.option} {self._words()}"
+
+
+def _ports(packet: Packet, option: str) -> tuple[int, ...]:
+    return {"sports": (packet.sport,), "dports": (packet.dport,)}.get(option, (packet.sport, packet.dport))

@@ -1,0 +1,262 @@
+"""Matches on what Linux knows beside the header: connection state, marks, address types, sets, the reverse path.
+
+Source: iptables-extensions(8); net/netfilter/xt_{conntrack,mark,connmark,addrtype,set,statistic,nfacct,recent}.c,
+net/ipv4/netfilter/ipt_rpfilter.c (Linux 6.18).
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from mcnilib.errors import Unsupported
+from mcnilib.linux.context import Context
+from mcnilib.linux.match import Test, bang, differs
+from mcnilib.linux.packet import Packet
+from mcnilib.linux.rule_words import quoted
+
+STATE_ORDER = ("INVALID", "NEW", "RELATED", "ESTABLISHED", "UNTRACKED", "SNAT", "DNAT")
+"""The order iptables-save prints the words of --ctstate in."""
+
+
+@dataclass(frozen=True, slots=True)
+class Comment:
+    """`-m comment --comment TEXT`: always holds."""
+
+    text: str
+
+    def test(self) -> None:
+        """A comment is no condition."""
+
+    def why_not(self, packet: Packet, at: Context) -> str:
+        """Never asked: a comment always holds."""
+        return ""
+
+    def __str__(self) -> str:
+        return f"-m comment --comment {quoted(self.text)}"
+
+
+@dataclass(frozen=True, slots=True)
+class CtState:
+    """`-m conntrack --ctstate STATES`."""
+
+    states: frozenset[str]
+    negated: bool = False
+
+    def test(self) -> Test:
+        """Compare the packet's state, and whether its connection is translated."""
+        states, wanted = self.states, not self.negated
+        if states.isdisjoint(("SNAT", "DNAT")):
+            return lambda packet, at: (at.ctstate in states) is wanted
+        return lambda packet, at: (at.ctstate in states or not states.isdisjoint(_translations(at))) is wanted
+
+    def why_not(self, packet: Packet, at: Context) -> str:
+        """Name the state."""
+        return differs("ctstate", ",".join((at.ctstate, *_translations(at))), self._words(), self.negated)
+
+    def _words(self) -> str:
+        return ",".join(state for state in STATE_ORDER if state in self.states)
+
+    def __str__(self) -> str:
+        return f"-m conntrack {bang(self.negated)}--ctstate {self._words()}"
+
+
+def _translations(at: Context) -> tuple[str, ...]:
+    if at.entry is None:
+        return ()
+    return (("SNAT",) if at.entry.snat else ()) + (("DNAT",) if at.entry.dnat else ())
+
+
+def masked(value: int, mask: int) -> str:
+    """Write a mark as iptables-save does: the mask only when it is not all ones."""
+    return f"{value:#x}" if mask == 0xFFFFFFFF else f"{value:#x}/{mask:#x}"
+
+
+@dataclass(frozen=True, slots=True)
+class MarkIs:
+    """`-m mark --mark VALUE/MASK`."""
+
+    value: int
+    mask: int = 0xFFFFFFFF
+    negated: bool = False
+
+    def test(self) -> Test:
+        """Compare the packet's mark."""
+        value, mask, wanted = self.value, self.mask, not self.negated
+        return lambda packet, at: (packet.mark & mask == value) is wanted
+
+    def why_not(self, packet: Packet, at: Context) -> str:
+        """Name the mark."""
+        return differs("mark", f"{packet.mark:#x}", masked(self.value, self.mask), self.negated)
+
+    def __str__(self) -> str:
+        return f"-m mark {bang(self.negated)}--mark {masked(self.value, self.mask)}"
+
+
+@dataclass(frozen=True, slots=True)
+class ConnmarkIs:
+    """`-m connmark --mark VALUE/MASK`; never holds for a packet without connection."""
+
+    value: int
+    mask: int = 0xFFFFFFFF
+    negated: bool = False
+
+    def test(self) -> Test:
+        """Compare the mark of the packet's connection."""
+        value, mask, wanted = self.value, self.mask, not self.negated
+        return lambda packet, at: at.entry is not None and (at.entry.mark & mask == value) is wanted
+
+    def why_not(self, packet: Packet, at: Context) -> str:
+        """Name the connection's mark."""
+        found = "absent (no connection)" if at.entry is None else f"{at.entry.mark:#x}"
+        return differs("connection mark", found, masked(self.value, self.mask), self.negated and at.entry is not None)
+
+    def __str__(self) -> str:
+        return f"-m connmark {bang(self.negated)}--mark {masked(self.value, self.mask)}"
+
+
+@dataclass(frozen=True, slots=True)
+class AddrType:
+    """`-m addrtype [!] --src-type TYPES [!] --dst-type TYPES --limit-iface-in|out`."""
+
+    src: tuple[str, ...] = ()
+    dst: tuple[str, ...] = ()
+    src_negated: bool = False
+    dst_negated: bool = False
+    limit: str = ""  # in or out: only addresses of that device count
+
+    def test(self) -> Test:
+        """Look both addresses up in the routing tables."""
+        return lambda packet, at: not self.why_not(packet, at)
+
+    def why_not(self, packet: Packet, at: Context) -> str:
+        """Name the type of the address that is wrong; empty when both are right."""
+        device = {"in": at.iif, "out": at.oif}.get(self.limit, "")
+        sides = (
+            ("source", packet.src, self.src, self.src_negated),
+            ("destination", packet.dst, self.dst, self.dst_negated),
+        )
+        for side, ip, types, negated in sides:
+            if types and at.address_type:
+                found = at.address_type(ip, device)
+                if (found in types) is negated:
+                    return differs(f"type of {side} {ip}", found, ",".join(types), negated)
+        return ""
+
+    def __str__(self) -> str:
+        words = ["-m addrtype"]
+        words += [f"{bang(self.src_negated)}--src-type {','.join(self.src)}"] if self.src else []
+        words += [f"{bang(self.dst_negated)}--dst-type {','.join(self.dst)}"] if self.dst else []
+        return " ".join([*words, *([f"--limit-iface-{self.limit}"] if self.limit else [])])
+
+
+@dataclass(frozen=True, slots=True)
+class InSet:
+    """`-m set --match-set NAME src|dst`."""
+
+    name: str
+    side: str  # src or dst
+    negated: bool = False
+
+    def test(self) -> Test:
+        """Look the address up in the set; a set that does not exist is an error, as it is for the kernel."""
+        return lambda packet, at: self._has(packet, at) is not self.negated
+
+    def _has(self, packet: Packet, at: Context) -> bool:
+        found = (at.sets or {}).get(self.name)
+        if found is None:
+            raise Unsupported(f"set {self.name} does not exist")
+        return found.has(packet.src if self.side == "src" else packet.dst)
+
+    def why_not(self, packet: Packet, at: Context) -> str:
+        """Name the address and the set."""
+        ip = packet.src if self.side == "src" else packet.dst
+        return f"{self.side} {ip} is {'' if self.negated else 'not '}in set {self.name}"
+
+    def __str__(self) -> str:
+        return f"-m set {bang(self.negated)}--match-set {self.name} {self.side}"
+
+
+@dataclass(frozen=True, slots=True)
+class Statistic:
+    """`-m statistic --mode random --probability P`; P is kept in units of 2**-31, as the kernel does."""
+
+    share: int
+    negated: bool = False
+
+    def test(self) -> Test:
+        """Draw a number."""
+        limit, wanted = self.share / 0x80000000, not self.negated
+        return lambda packet, at: ((at.random() if at.random else 0.0) < limit) is wanted
+
+    def why_not(self, packet: Packet, at: Context) -> str:
+        """Say that chance decided."""
+        return f"the draw went against the probability {self.share / 0x80000000:.3g}"
+
+    def __str__(self) -> str:
+        return f"-m statistic --mode random {bang(self.negated)}--probability {self.share / 0x80000000:.11f}"
+
+
+@dataclass(frozen=True, slots=True)
+class RpFilter:
+    """`-m rpfilter`: would the answer leave by the device the packet came in by?"""
+
+    loose: bool = False
+    validmark: bool = False
+    accept_local: bool = False
+    invert: bool = False
+
+    def test(self) -> Test:
+        """Look the way back up; packets on loopback always pass."""
+        return lambda packet, at: self._passes(packet, at) is not self.invert
+
+    def _passes(self, packet: Packet, at: Context) -> bool:
+        if at.iif == "lo" or at.reverse_path is None:
+            return True
+        return at.reverse_path(packet, at.iif, self.loose, self.validmark)
+
+    def why_not(self, packet: Packet, at: Context) -> str:
+        """Say what the way back to the source is like."""
+        return f"the way back to {packet.src} {'is' if self.invert else 'is not'} by {at.iif}"
+
+    def __str__(self) -> str:
+        flags = ("loose", self.loose), ("validmark", self.validmark), ("accept-local", self.accept_local)
+        words = [f"--{name}" for name, on in (*flags, ("invert", self.invert)) if on]
+        return " ".join(["-m rpfilter", *words])
+
+
+@dataclass(frozen=True, slots=True)
+class NfAcct:
+    """`-m nfacct --nfacct-name NAME`: counts, always holds. iptables-save prints two blanks before the name."""
+
+    name: str
+
+    def test(self) -> None:
+        """Counting is no condition."""
+
+    def why_not(self, packet: Packet, at: Context) -> str:
+        """Never asked: counting always succeeds."""
+        return ""
+
+    def __str__(self) -> str:
+        return f"-m nfacct --nfacct-name  {self.name}"
+
+
+@dataclass(frozen=True, slots=True)
+class Recent:
+    """`-m recent ...`: kept as text; a packet that reaches it raises `Unsupported` (session affinity is not modelled)."""
+
+    words: str
+
+    def test(self) -> Test:
+        """Refuse: the list of recent addresses is not modelled."""
+        return self._refuse
+
+    def _refuse(self, packet: Packet, at: Context) -> bool:
+        raise Unsupported(f"match recent ({self.words}) when a packet reaches it; ClientIP affinity is not modelled")
+
+    def why_not(self, packet: Packet, at: Context) -> str:
+        """Never asked: the match is refused."""
+        return "the recent match is not modelled"
+
+    def __str__(self) -> str:
+        return f"-m recent {self.words}"

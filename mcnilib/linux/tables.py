@@ -1,0 +1,94 @@
+"""Editing netfilter tables as `iptables -A`, `-I`, `-N`, `-F` and `-D` do: each verb returns new tables.
+
+Source: iptables(8).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from dataclasses import replace
+
+from mcnilib.linux.netfilter import BUILT_IN, Chain, ChainRule, Table
+
+Tables = tuple[Table, ...]
+ORDER = ("raw", "mangle", "nat", "filter")
+
+
+def empty_table(name: str) -> Table:
+    """Return a table with its built-in chains, empty, policy ACCEPT."""
+    return Table(name, tuple(Chain(chain, (), "ACCEPT") for chain in BUILT_IN[name]))
+
+
+def find_table(tables: Tables, name: str) -> Table:
+    """Return a table; an empty one when no rule was ever put into it."""
+    return next((table for table in tables if table.name == name), None) or empty_table(name)
+
+
+def put_table(tables: Tables, table: Table) -> Tables:
+    """Replace a table or add it, in the order raw, mangle, nat, filter."""
+    others = [other for other in tables if other.name != table.name]
+    return tuple(sorted([*others, table], key=lambda one: ORDER.index(one.name)))
+
+
+def put_chain(table: Table, chain: Chain) -> Table:
+    """Replace a chain or add it; user chains stay sorted by name, as iptables-save prints them."""
+    built_in = BUILT_IN[table.name]
+    chains = {one.name: one for one in table.chains} | {chain.name: chain}
+    users = sorted(name for name in chains if name not in built_in)
+    return Table(table.name, tuple(chains[name] for name in (*built_in, *users) if name in chains))
+
+
+def _edit(tables: Tables, table: str, chain: str, change: Callable[[Chain], Chain]) -> Tables:
+    found = find_table(tables, table)
+    old = found.by_name.get(chain) or Chain(chain)
+    return put_table(tables, put_chain(found, change(old)))
+
+
+def new_chain(tables: Tables, table: str, chain: str) -> Tables:
+    """Create an empty user chain, or empty it when it is there (`:CHAIN - [0:0]` in iptables-restore input)."""
+    return _edit(tables, table, chain, lambda old: replace(old, rules=()))
+
+
+flush_chain = new_chain
+
+
+def append(tables: Tables, table: str, rules: Iterable[ChainRule]) -> Tables:
+    """Append rules, each to the chain it names; a user chain that is not there is created."""
+    found = find_table(tables, table)
+    chains = {chain.name: list(chain.rules) for chain in found.chains}
+    for rule in rules:
+        chains.setdefault(rule.chain, []).append(rule)
+    for name, body in chains.items():
+        old = found.by_name.get(name) or Chain(name)
+        if len(old.rules) != len(body) or name not in found.by_name:
+            found = put_chain(found, replace(old, rules=tuple(body)))
+    return put_table(tables, found)
+
+
+def insert(tables: Tables, table: str, rule: ChainRule, position: int = 1) -> Tables:
+    """Insert a rule at a position, 1 being the first."""
+    at = position - 1
+    return _edit(tables, table, rule.chain, lambda old: replace(old, rules=(*old.rules[:at], rule, *old.rules[at:])))
+
+
+def delete(tables: Tables, table: str, rule: ChainRule) -> Tables:
+    """Delete the first rule that prints the same line; nothing happens when there is none."""
+
+    def without(old: Chain) -> Chain:
+        rules = list(old.rules)
+        if rule in rules:
+            rules.remove(rule)
+        return replace(old, rules=tuple(rules))
+
+    return _edit(tables, table, rule.chain, without)
+
+
+def delete_chain(tables: Tables, table: str, chain: str) -> Tables:
+    """Delete a user chain."""
+    found = find_table(tables, table)
+    return put_table(tables, Table(table, tuple(one for one in found.chains if one.name != chain)))
+
+
+def set_policy(tables: Tables, table: str, chain: str, policy: str) -> Tables:
+    """Set a built-in chain's policy."""
+    return _edit(tables, table, chain, lambda old: replace(old, policy=policy))
