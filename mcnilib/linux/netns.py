@@ -10,16 +10,18 @@ from __future__ import annotations
 from bisect import bisect_left, bisect_right
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
-from ipaddress import IPv4Interface, IPv4Network
+from functools import cached_property
+from ipaddress import IPv4Address, IPv4Interface, IPv4Network
 
 from mcnilib.errors import Refused
+from mcnilib.linux.fib import Fib
 from mcnilib.linux.ipset import IpSet
 from mcnilib.linux.link import Address, Link, Loopback
 from mcnilib.linux.neigh import Neigh
 from mcnilib.linux.netfilter import Table
 from mcnilib.linux.origin import KERNEL, Origin
 from mcnilib.linux.route import DEFAULT_RULES, SCOPES, UNNUMBERED, Route, Rule, table_id
-from mcnilib.linux.sysctl import Setting, inherited, written
+from mcnilib.linux.sysctl import Setting, conf, inherited, written
 
 
 @dataclass(frozen=True)
@@ -34,6 +36,31 @@ class Netns:
     tables: tuple[Table, ...] = ()  # netfilter: raw, mangle, nat, filter; absent means empty with policy ACCEPT
     sets: tuple[IpSet, ...] = ()
     sysctls: tuple[Setting, ...] = ()  # only what was written; the rest has the kernel's default
+
+    @cached_property
+    def fib(self) -> Fib:
+        """Rules and routes, compiled for `mcnilib.linux.fib.lookup`."""
+        return Fib(self.rules, self.routes, self.links)
+
+    @cached_property
+    def own_addresses(self) -> frozenset[IPv4Address]:
+        """The addresses of all devices."""
+        return frozenset(address.ip for link in self.links for address in link.addresses)
+
+    @cached_property
+    def has_custom_local_routes(self) -> bool:
+        """Tell whether somebody other than the kernel added a route of type local."""
+        return any(route.type == "local" and route.proto != "kernel" for route in self.routes)
+
+    @cached_property
+    def _conf(self) -> dict[tuple[str, str], int]:
+        return {}
+
+    def conf(self, name: str, dev: str) -> int:
+        """Return the value of net.ipv4.conf.*.NAME that holds for a device; see `mcnilib.linux.sysctl.deciding`."""
+        if (name, dev) not in self._conf:
+            self._conf[name, dev] = conf(self.sysctls, name, dev)
+        return self._conf[name, dev]
 
     def but(self, **changes: object) -> Netns:
         """Return the same namespace with some parts replaced."""

@@ -10,10 +10,12 @@ from ipaddress import IPv4Address
 from typing import TYPE_CHECKING
 
 from mcnilib.errors import NoRoute, Unsupported
+from mcnilib.linux.fib import lookup
 from mcnilib.linux.link import Link
 from mcnilib.linux.neigh import Neigh
 from mcnilib.linux.packet import Packet
-from mcnilib.linux.route import Query, lookup, source_address, validate_source
+from mcnilib.linux.route import Query
+from mcnilib.linux.source import source_address, validate_source
 from mcnilib.trace.host import Host
 from mcnilib.trace.log import Log
 from mcnilib.trace.trace import Fate, Stage

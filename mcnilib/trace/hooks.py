@@ -13,7 +13,7 @@ from mcnilib.linux.context import Context
 from mcnilib.linux.nat import bind_destination, bind_source, translate
 from mcnilib.linux.netfilter import HOOKS, Chain, ChainRule, Table, traverse
 from mcnilib.linux.packet import Packet
-from mcnilib.linux.route import source_address
+from mcnilib.linux.source import source_address
 from mcnilib.linux.target import Dnat, Masquerade, Reject, Snat
 from mcnilib.trace.host import Host, Skb
 from mcnilib.trace.log import Log

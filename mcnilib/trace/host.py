@@ -9,11 +9,12 @@ from ipaddress import IPv4Address
 
 from mcnilib.linux.conntrack import Conntrack, Tracked
 from mcnilib.linux.context import Context
+from mcnilib.linux.fib import address_type
 from mcnilib.linux.link import Link
 from mcnilib.linux.netfilter import Table
 from mcnilib.linux.netns import Netns
 from mcnilib.linux.packet import Packet
-from mcnilib.linux.route import address_type, rpfilter_passes
+from mcnilib.linux.source import rpfilter_passes
 from mcnilib.linux.sysctl import conf, flag, number
 from mcnilib.linux.tcp_track import Limits
 

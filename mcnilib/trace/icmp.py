@@ -10,8 +10,9 @@ from typing import TYPE_CHECKING
 
 from mcnilib.errors import NoRoute, Unsupported
 from mcnilib.linux.conntrack import Tracked
+from mcnilib.linux.fib import lookup
 from mcnilib.linux.packet import Icmp, Packet, Tcp
-from mcnilib.linux.route import Query, lookup, source_address
+from mcnilib.linux.route import Query
 from mcnilib.linux.tcp_window import segment_end
 from mcnilib.trace.host import Host, Skb
 from mcnilib.trace.network import Emission
@@ -49,9 +50,7 @@ def _error_source(host: Host, packet: Packet) -> IPv4Address | None:
         route = lookup(host.netns, Query(packet.src)).route
     except NoRoute:
         return None
-    if route.type == "local":
-        return packet.src
-    return route.src or source_address(host.netns, route.dev, route.via or packet.src, route.scope)
+    return preferred_source(host.netns, route, packet.src)
 
 
 def reject(net: Network, host: Host, skb: Skb, hook: Hook) -> None:

@@ -11,9 +11,11 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from mcnilib.errors import NoRoute, Unsupported
+from mcnilib.linux.fib import Decision, lookup
 from mcnilib.linux.link import Ipip, Link, Vxlan
 from mcnilib.linux.packet import Packet
-from mcnilib.linux.route import Decision, Query, Route, lookup, source_address, validate_source
+from mcnilib.linux.route import Query, Route
+from mcnilib.linux.source import validate_source
 from mcnilib.linux.sysctl import Setting
 from mcnilib.trace import tunnel
 from mcnilib.trace.arp import PATIENCE, resolve
@@ -67,18 +69,20 @@ def receive(net: Network, log: Log, place: Arrival) -> Place:
     looped = skb.tracked is not None and dev == "lo"
     hook = Hook(host, skb, "PREROUTING", log, net.now, iif=dev)
     if not hook.run():
-        return reject(net, host, skb, hook)
+        reject(net, host, skb, hook)
+        return None
     packet = skb.packet
     try:
         decision = lookup(host.netns, Query(packet.dst, packet.src, dev, mark=packet.mark))
     except NoRoute as error:
-        return _no_route(net, log, host, skb, dev, error)
+        _no_route(net, log, host, skb, dev, error)
+        return None
     if decision.route.type == "broadcast":
         raise Unsupported(f"broadcast to {packet.dst} in {host.name}")
     local = decision.route.type == "local"
     if not local and not _forwards(log, host, packet, dev):
         return None
-    if not looped and not _source_is_valid(log, host, packet, dev):
+    if not looped and not _source_is_valid(log, host, packet, dev, "" if local else decision.route.dev):
         return None
     return _deliver(net, log, host, skb, dev) if local else _forward(net, log, host, skb, dev, decision)
 
@@ -103,7 +107,8 @@ def send(net: Network, log: Log, place: Departure) -> Place:
     hook = Hook(host, skb, "OUTPUT", log, net.now, oif=_device(decision))
     before = skb.packet
     if not hook.run():
-        return reject(net, host, skb, hook)
+        reject(net, host, skb, hook)
+        return None
     after = skb.packet
     if (after.mark, after.src, after.dst, after.tos) != (before.mark, before.src, before.dst, before.tos):
         decision = _route(net, log, host, skb, again=True)
@@ -149,9 +154,9 @@ def _no_route(net: Network, log: Log, host: Host, skb: Skb, dev: str, error: NoR
         complain(net, host, skb.packet, *CODES[error.error])
 
 
-def _source_is_valid(log: Log, host: Host, packet: Packet, dev: str) -> bool:
+def _source_is_valid(log: Log, host: Host, packet: Packet, dev: str, oif: str) -> bool:
     """Apply rp_filter and the martian checks."""
-    wrong = validate_source(host.netns, packet, dev)
+    wrong = validate_source(host.netns, packet, dev, oif)
     if wrong is None:
         return True
     log.add(host.name, Stage.RP_FILTER, wrong.why, packet, line=wrong.line, iif=dev, fate=Fate.DROPPED)
@@ -161,7 +166,8 @@ def _source_is_valid(log: Log, host: Host, packet: Packet, dev: str) -> bool:
 def _deliver(net: Network, log: Log, host: Host, skb: Skb, dev: str) -> Place:
     hook = Hook(host, skb, "INPUT", log, net.now, iif=dev)
     if not hook.run():
-        return reject(net, host, skb, hook)
+        reject(net, host, skb, hook)
+        return None
     if skb.packet.inner:
         return _decapsulate(log, host, skb)
     return Delivery(host.name, skb, dev)
@@ -187,7 +193,8 @@ def _forward(net: Network, log: Log, host: Host, skb: Skb, dev: str, decision: D
     skb.packet = skb.packet.but(ttl=skb.packet.ttl - 1)
     hook = Hook(host, skb, "FORWARD", log, net.now, iif=dev, oif=_device(decision))
     if not hook.run():
-        return reject(net, host, skb, hook)
+        reject(net, host, skb, hook)
+        return None
     return _leave(net, log, host, skb, decision, dev)
 
 
@@ -256,7 +263,5 @@ def choose_source(host: Host, packet: Packet) -> Packet | NoRoute:
         route = lookup(host.netns, Query(packet.dst, packet.src, mark=packet.mark)).route
     except NoRoute as error:
         return error
-    if route.type == "local":
-        return packet.but(src=route.src or packet.dst)
-    src = route.src or source_address(host.netns, route.dev, route.via or packet.dst, route.scope)
+    src = preferred_source(host.netns, route, packet.dst)
     return packet.but(src=src) if src else NoRoute(f"no source address towards {packet.dst}", error="EADDRNOTAVAIL")

@@ -8,9 +8,10 @@ from __future__ import annotations
 from ipaddress import IPv4Address
 
 from mcnilib.errors import NoRoute
+from mcnilib.linux.fib import lookup
 from mcnilib.linux.link import Ipip, Link, Vxlan
 from mcnilib.linux.packet import Inner, Packet
-from mcnilib.linux.route import Query, lookup, source_address
+from mcnilib.linux.route import Query
 from mcnilib.trace.host import Host
 
 MAX_NESTING = 8
@@ -55,7 +56,7 @@ def _with_source(host: Host, link: Link, outer: Packet) -> Packet | str:
         return f"circular route to {outer.dst}"
     if int(outer.src):
         return outer
-    src = route.src or source_address(host.netns, route.dev, route.via or outer.dst, route.scope)
+    src = preferred_source(host.netns, route, outer.dst)
     return outer.but(src=src) if src else f"no source address towards {outer.dst}"
 
 

@@ -1,0 +1,201 @@
+"""The routing lookup: which rule and which route a packet gets, and what kind of address an address is.
+
+Rules are tried by priority; in a table the longest prefix wins, then the lowest metric, then the order of the table.
+As long as nobody added or removed a rule, Linux keeps the tables local and main in one trie, so a longer prefix in main
+beats a shorter one in local. Not modelled: multipath, TOS, VRF, the failover between default routes of one metric when
+a gateway stops answering ARP, and that a socket bound to a device sends even without a route.
+Source: net/ipv4/{fib_trie,fib_frontend,fib_rules}.c, include/net/ip_fib.h (Linux 6.18).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator
+from ipaddress import IPv4Address, IPv4Network
+from typing import TYPE_CHECKING, NamedTuple
+
+from mcnilib.errors import NoRoute
+from mcnilib.linux.link import Link
+from mcnilib.linux.route import ANY, DEFAULT_RULES, REJECTING, Query, Route, Rule, scope_id
+
+if TYPE_CHECKING:
+    from mcnilib.linux.netns import Netns
+
+ROUTE_ERRORS = {"blackhole": "EINVAL", "unreachable": "EHOSTUNREACH", "prohibit": "EACCES"}
+"""Errno of a rejecting route. Source: fib_props in net/ipv4/fib_semantics.c."""
+
+RULE_ERRORS = {"blackhole": "EINVAL", "unreachable": "ENETUNREACH", "prohibit": "EACCES"}
+"""Errno of a rejecting rule. Source: fib4_rule_action() in net/ipv4/fib_rules.c."""
+
+MEMO_SIZE = 4096
+
+Slot = tuple[Route, str, int]
+"""A route with its device (empty: none) and the number of its scope."""
+
+Trie = tuple[tuple[int, dict[int, tuple[Slot, ...]]], ...]
+"""(host bits, network bits -> routes), longest prefix first."""
+
+Selector = Callable[[Query, int, int], bool]
+"""Tells whether a rule applies; source and destination are given as numbers too."""
+
+
+class Decision(NamedTuple):
+    """The rule that applied and the route it led to."""
+
+    rule: Rule
+    route: Route
+
+
+class Refusal(NamedTuple):
+    """Why there is no route: in words, as errno, and the route or rule that decided (None: nothing fitted)."""
+
+    what: str
+    error: str
+    line: Route | Rule | None
+
+
+class Stage(NamedTuple):
+    """One table to look into: under which rule, and whether the rule applies."""
+
+    rule: Rule
+    applies: Selector | None  # None: always
+    trie: Trie
+
+
+class Fib:
+    """Rules and routes of one namespace, compiled for many lookups; `Netns.fib` holds it."""
+
+    def __init__(self, rules: tuple[Rule, ...], routes: Iterable[Route], links: Iterable[Link]) -> None:
+        """Index the tables by prefix; Linux ignores routes over a device that is down, except to its own addresses."""
+        up = {link.name for link in links if link.up}
+        live = [route for route in routes if route.type in (*REJECTING, "local") or route.dev in up]
+        tables: dict[str, list[Route]] = {}
+        for route in live:
+            tables.setdefault(route.table, []).append(route)
+        self.custom = rules != DEFAULT_RULES
+        self._memo: dict[tuple[object, ...], Decision | Refusal] = {}
+        self._rules = {rule.table: rule for rule in rules}
+        if self.custom:
+            self._stages = [Stage(r, _selector(r), _trie(tables.get(r.table, ()))) for r in rules]
+            self.local = _trie(tables.get("local", ()))
+        else:
+            self.local = _trie([*tables.get("local", ()), *tables.get("main", ())])
+            self._stages = [Stage(rules[1], None, self.local), Stage(rules[2], None, _trie(tables.get("default", ())))]
+
+    def lookup(self, query: Query, scope: int = 0) -> Decision:
+        """Choose rule and route; only routes of at least this scope are considered. Raises: NoRoute."""
+        key = (int(query.dst), int(query.src), query.iif, query.oif, query.mark, scope)
+        found = self._memo.get(key)
+        if found is None:
+            if len(self._memo) >= MEMO_SIZE:
+                self._memo.clear()
+            found = self._memo[key] = self._find(query, scope)
+        if isinstance(found, Refusal):
+            raise NoRoute(found.what, error=found.error, line=found.line)
+        return found
+
+    def _find(self, query: Query, scope: int) -> Decision | Refusal:
+        """Try the tables in order; with default rules even a rejecting route lets the last table try."""
+        dst, src = int(query.dst), int(query.src)
+        refusal = Refusal(f"no route to {query.dst}{_circumstances(query)}", "ENETUNREACH", None)
+        for rule, applies, trie in self._stages:
+            if applies is not None and not applies(query, src, dst):
+                continue
+            if rule.action != "lookup":
+                return Refusal(f"{rule.action} rule for {query.dst}", RULE_ERRORS[rule.action], rule)
+            route = find_route(trie, dst, query.oif, scope)
+            if route is None or route.type == "throw":
+                continue
+            if route.type in ROUTE_ERRORS:
+                refusal = Refusal(f"{route.type} route to {route.dst}", ROUTE_ERRORS[route.type], route)
+                if self.custom:
+                    return refusal
+                continue
+            return Decision(rule if self.custom else self._rules[route.table], route)
+        return refusal
+
+    def address_type(self, ip: int, dev: str) -> str:
+        """Look an address up among the local ones. Source: __inet_dev_addr_type()."""
+        route = find_route(self.local, ip, "", 0)
+        if route is None or route.type in REJECTING or (dev and dev != route.dev):
+            return "UNICAST"
+        return route.type.upper()
+
+
+def _circumstances(query: Query) -> str:
+    parts = [f"from {query.src}"] if int(query.src) else []
+    parts += [f"by {query.iif}"] if query.iif != "lo" else []
+    parts += [f"on {query.oif}"] if query.oif else []
+    parts += [f"with mark {query.mark:#x}"] if query.mark else []
+    return " ".join(["", *parts])
+
+
+def _trie(routes: Iterable[Route]) -> Trie:
+    levels: dict[int, dict[int, tuple[Slot, ...]]] = {}
+    for route in routes:
+        bits = 32 - route.dst.prefixlen
+        level = levels.setdefault(bits, {})
+        network = int(route.dst.network_address) >> bits
+        level[network] = (*level.get(network, ()), (route, route.dev, scope_id(route.scope)))
+    return tuple(sorted(levels.items()))
+
+
+def candidates(trie: Trie, dst: int) -> Iterator[Slot]:
+    """Yield the routes whose prefix holds an address, in the order Linux considers them."""
+    for bits, level in trie:
+        yield from level.get(dst >> bits, ())
+
+
+def find_route(trie: Trie, dst: int, oif: str, scope: int) -> Route | None:
+    """Take the first route that fits device and scope, backing up to shorter prefixes. Source: fib_table_lookup()."""
+    for bits, level in trie:
+        for route, dev, reach in level.get(dst >> bits, ()):
+            if reach >= scope and (not oif or dev in (oif, "")):
+                return route
+    return None
+
+
+def _selector(rule: Rule) -> Selector | None:
+    """Compile a rule's selectors; None when it applies to everything."""
+    if (rule.src, rule.dst, rule.iif, rule.oif, rule.fwmark, rule.inverted) == (ANY, ANY, "", "", None, False):
+        return None
+    (src_bits, src), (dst_bits, dst) = _cut(rule.src), _cut(rule.dst)
+    mark, mask = (rule.fwmark, rule.fwmask) if rule.fwmark is not None else (0, 0)
+
+    def applies(query: Query, from_: int, to: int) -> bool:
+        fits = (
+            from_ >> src_bits == src
+            and to >> dst_bits == dst
+            and rule.iif in ("", query.iif)
+            and rule.oif in ("", query.oif)
+            and not (query.mark ^ mark) & mask
+        )
+        return fits != rule.inverted
+
+    return applies
+
+
+def _cut(prefix: IPv4Network) -> tuple[int, int]:
+    bits = 32 - prefix.prefixlen
+    return bits, int(prefix.network_address) >> bits
+
+
+def lookup(netns: Netns, query: Query) -> Decision:
+    """Choose the route of a packet, as `ip route get` does.
+
+    Raises: NoRoute with errno name: ENETUNREACH when nothing fits or an unreachable rule applies, EHOSTUNREACH,
+    EACCES and EINVAL for unreachable, prohibit and blackhole routes.
+    """
+    return netns.fib.lookup(query)
+
+
+def address_type(netns: Netns, ip: IPv4Address, dev: str = "") -> str:
+    """Return what `-m addrtype` sees: LOCAL, UNICAST, BROADCAST or MULTICAST; with `dev`, LOCAL on that device only.
+
+    Source: __inet_dev_addr_type() in net/ipv4/fib_frontend.c. Rejecting routes never show, their lookup is an error.
+    """
+    if ip.is_multicast:
+        return "MULTICAST"
+    number = int(ip)
+    if number >> 24 == 0 or number == 0xFFFFFFFF:
+        return "BROADCAST"
+    return netns.fib.address_type(number, dev)

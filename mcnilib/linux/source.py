@@ -1,0 +1,151 @@
+"""Source addresses: which one the kernel chooses, and which it believes (rp_filter, martians, `-m rpfilter`).
+
+Source: net/ipv4/{devinet,fib_semantics,fib_frontend,route}.c, net/ipv4/netfilter/ipt_rpfilter.c (Linux 6.18).
+"""
+
+from __future__ import annotations
+
+from ipaddress import IPv4Address
+from typing import TYPE_CHECKING, NamedTuple
+
+from mcnilib.errors import NoRoute
+from mcnilib.linux.link import Address, Link, Loopback
+from mcnilib.linux.packet import Packet
+from mcnilib.linux.route import SCOPES, UNCHOSEN, Query, Route, scope_id
+from mcnilib.linux.sysctl import Setting, deciding
+
+if TYPE_CHECKING:
+    from mcnilib.linux.netns import Netns
+
+BROADCAST = 0xFFFFFFFF
+
+
+class Martian(NamedTuple):
+    """Why a packet's source (or loopback destination) is not believed: in words, by which line, over which way back."""
+
+    why: str
+    line: Setting | None  # the sysctl that would let it pass; None when none would
+    way_back: Route | None = None  # where the sender is, as far as this namespace knows
+
+
+def source_address(
+    netns: Netns, dev: str, next_hop: IPv4Address | None = None, scope: str = "global"
+) -> IPv4Address | None:
+    """Choose an address of a device towards a next hop (None: towards nowhere in particular), as MASQUERADE does.
+
+    The first primary address whose subnet holds the next hop, else the device's first; when it has none, the first of
+    the other devices by index. Addresses that reach less far than `scope` are passed over. None: no such address.
+    Source: inet_select_addr() in net/ipv4/devinet.c.
+    """
+    limit = scope_id(scope)
+    nearest = SCOPES["link"] if netns.conf("route_localnet", dev) else SCOPES["host"]
+    own = [a for a in _primaries(netns.link(dev)) if min(scope_id(a.scope), nearest) <= limit]
+    for address in own:
+        if next_hop is None or next_hop in address.interface.network:
+            return address.ip
+    if own:
+        return own[0].ip
+    everywhere = (a for link in netns.links for a in _primaries(link))
+    return next((a.ip for a in everywhere if a.scope != "link" and scope_id(a.scope) <= limit), None)
+
+
+def _primaries(link: Link) -> list[Address]:
+    return [a for a in link.addresses if link.primary(a) == a]
+
+
+def preferred_source(netns: Netns, route: Route, dst: IPv4Address) -> IPv4Address | None:
+    """Choose the source of a packet whose sender has not: the route's `src`, else an address towards its gateway.
+
+    Source: fib_result_prefsrc() in net/ipv4/fib_semantics.c, ip_route_output_key_hash_rcu() in net/ipv4/route.c.
+    """
+    if route.src:
+        return route.src
+    if route.type == "local":
+        return dst
+    return source_address(netns, route.dev, route.via, route.scope)
+
+
+def validate_source(netns: Netns, packet: Packet, iif: str, oif: str = "") -> Martian | None:
+    """Tell why a packet that came in by `iif` is dropped for its addresses; None when it is believed.
+
+    `oif` is the device a forwarded packet would leave by, empty for one delivered here: rules with `iif` see it.
+    Source: ip_route_input_slow() in net/ipv4/route.c, fib_validate_source() in net/ipv4/fib_frontend.c.
+    """
+    strange = _impossible(netns, packet, iif)
+    if strange:
+        return strange
+    strictness = netns.conf("rp_filter", iif)
+    if strictness or (oif == iif and netns.conf("send_redirects", iif)):
+        return _full_check(netns, packet, iif, oif, strictness)
+    if netns.conf("accept_local", iif):
+        return None
+    if netns.fib.custom or netns.has_custom_local_routes:
+        return _full_check(netns, packet, iif, oif, 0)
+    if packet.src in netns.own_addresses:
+        return _own_source(netns, packet, iif)
+    return None
+
+
+def _impossible(netns: Netns, packet: Packet, iif: str) -> Martian | None:
+    """Find addresses that no route can make good."""
+    src = int(packet.src)
+    if packet.src.is_multicast or src == BROADCAST or src >> 24 == 0:
+        return Martian(f"no host has the address {packet.src}", None)
+    for address in (packet.dst, packet.src):
+        if address.is_loopback and not netns.conf("route_localnet", iif):
+            line = deciding(netns.sysctls, "route_localnet", iif)
+            return Martian(f"{address} came in by {iif}", line)
+    return None
+
+
+def _own_source(netns: Netns, packet: Packet, iif: str, route: Route | None = None) -> Martian:
+    line = deciding(netns.sysctls, "accept_local", iif)
+    return Martian(f"{packet.src} is an address of this namespace", line, route)
+
+
+def _full_check(netns: Netns, packet: Packet, iif: str, oif: str, strictness: int) -> Martian | None:
+    """Look up the way back to the sender. Source: __fib_validate_source()."""
+    mark = packet.mark if netns.conf("src_valid_mark", iif) else 0
+    query = Query(packet.src, packet.dst, oif or "lo", mark=mark)
+    link = netns.link(iif)
+    try:
+        _, route = netns.fib.lookup(query)
+    except NoRoute as problem:
+        return _last_resort(netns, iif, strictness, f"there is no way back to {packet.src}: {problem}", None)
+    if route.type == "local" and not netns.conf("accept_local", iif):
+        return _own_source(netns, packet, iif, route)
+    if route.type not in ("local", "unicast"):
+        return Martian(f"{packet.src} is a {route.type} address", None, route)
+    if route.dev == iif or (route.type == "local" and isinstance(link.kind, Loopback)):
+        return None
+    way = f"the way back to {packet.src} is by {route.dev}, not {iif}"
+    if not link.addresses:
+        return _last_resort(netns, iif, strictness, f"{way}, which has no address", route)
+    return _last_resort(netns, iif, int(strictness == 1), way, route)
+
+
+def _last_resort(netns: Netns, iif: str, strictness: int, why: str, route: Route | None) -> Martian | None:
+    return Martian(why, deciding(netns.sysctls, "rp_filter", iif), route) if strictness else None
+
+
+def rpfilter_passes(
+    netns: Netns, packet: Packet, iif: str, loose: bool, validmark: bool, accept_local: bool = False
+) -> bool:
+    """Tell whether `-m rpfilter` holds: the way back to the source is by the device the packet came from.
+
+    Unlike the sysctl it asks with iif lo always, and any route will do when loose.
+    Source: rpfilter_mt() in net/ipv4/netfilter/ipt_rpfilter.c.
+    """
+    if isinstance(netns.link(iif).kind, Loopback):
+        return True
+    src, dst = int(packet.src), packet.dst
+    if src >> 24 == 0 and (int(dst) == BROADCAST or int(dst) >> 8 == 0xE00000):
+        return True
+    asked_from = UNCHOSEN if dst.is_multicast or int(dst) == BROADCAST or int(dst) >> 24 == 0 else dst
+    try:
+        route = netns.fib.lookup(Query(packet.src, asked_from, mark=packet.mark if validmark else 0)).route
+    except NoRoute:
+        return False
+    if route.type != "unicast" and not (route.type == "local" and accept_local):
+        return False
+    return loose or route.dev == iif
