@@ -1,4 +1,5 @@
-"""Where a packet stands when a rule looks at it: hook, devices, connection, and the questions a match may ask the namespace."""
+"""Where a packet stands when a rule looks at it: hook, devices, connection, and the questions a match may ask the
+namespace."""
 
 from __future__ import annotations
 
@@ -24,7 +25,9 @@ class Context:
     reply: bool = False  # the packet travels in the reply direction of its connection
     entry: Entry | None = None
     sets: dict[str, IpSet] | None = None
-    address_type: Callable[[IPv4Address, str], str] | None = None  # (address, device or "") -> LOCAL, UNICAST, BROADCAST...
+    address_type: Callable[[IPv4Address, str], str] | None = (
+        None  # (address, device or "") -> LOCAL, UNICAST, BROADCAST...
+    )
     reverse_path: Callable[[Packet, str, bool, bool], bool] | None = None  # (packet, iif, loose, validmark) -> passes
     random: Callable[[], float] | None = None
     notrack: bool = False  # set by a NOTRACK rule

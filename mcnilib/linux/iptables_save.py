@@ -1,6 +1,7 @@
 """The file form of the netfilter tables: what iptables-save prints and iptables-restore reads.
 
-Counters, comments and dates are read over; printed counters are zero. Rules are read in `rule_parse` and `target_parse`.
+Counters, comments and dates are read over; printed counters are zero. Rules are read in `rule_parse` and
+`target_parse`.
 Source: iptables-save(8), iptables-restore(8) (iptables 1.8.9).
 """
 
@@ -83,7 +84,7 @@ def _in_order(header: list[Match], words: RuleWords) -> list[Match]:
     kinds = [type(match) for match in header]
     if len(set(kinds)) != len(kinds):
         raise words.fail("the same header option stands twice")
-    return sorted(header, key=lambda match: HEADER_ORDER.index(type(match)))  # type: ignore[arg-type]
+    return sorted(header, key=lambda match: HEADER_ORDER.index(type(match)))
 
 
 def parse_tables(text: str, source: str = "iptables-save") -> Tables:

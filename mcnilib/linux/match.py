@@ -1,7 +1,7 @@
 """What every iptables match can do, and the matches on a packet's header: -s, -d, -i, -o, -p.
 
-One small frozen class per match with its words, its text and its condition. `test` compiles the condition for the walk; `why_not`
-says in words which condition did not hold. Read `match_state` and `match_ports` next.
+One small frozen class per match with its words, its text and its condition. `test` compiles the condition for the
+walk; `why_not` says in words which condition did not hold. Read `match_state` and `match_ports` next.
 Source: iptables(8).
 """
 
@@ -42,7 +42,8 @@ def bang(negated: bool) -> str:
 
 
 def differs(what: str, found: object, wanted: object, negated: bool) -> str:
-    """Phrase the answer of `why_not`: `src is A, not B`, or for a negated option `src is A, which the rule excludes`."""
+    """Phrase the answer of `why_not`: `src is A, not B`, or for a negated option `src is A, which the rule
+    excludes`."""
     return f"{what} is {found}, which the rule excludes" if negated else f"{what} is {found}, not {wanted}"
 
 

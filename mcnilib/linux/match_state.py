@@ -243,7 +243,8 @@ class NfAcct:
 
 @dataclass(frozen=True, slots=True)
 class Recent:
-    """`-m recent ...`: kept as text; a packet that reaches it raises `Unsupported` (session affinity is not modelled)."""
+    """`-m recent ...`: kept as text; a packet that reaches it raises `Unsupported` (session affinity is not
+    modelled)."""
 
     words: str
 

@@ -44,8 +44,11 @@ def bind_source(
 
 
 def _with_port(flow: Flow, src: IPv4Address, port: int) -> Flow:
-    both = {"dport": port} if flow.icmp else {}  # an ICMP id is one number for both ends
-    return replace(flow, src=src, sport=port, **both) if flow.sport else replace(flow, src=src)
+    if not flow.sport:  # a protocol without ports
+        return replace(flow, src=src)
+    return replace(
+        flow, src=src, sport=port, dport=port if flow.icmp else flow.dport
+    )  # an ICMP id is one for both ends
 
 
 def _draw(port: int, fraction: float) -> int:

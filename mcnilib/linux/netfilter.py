@@ -157,9 +157,10 @@ def traverse(
 ) -> tuple[str, Packet, ChainRule | Chain | None]:  # long because it is the inner loop of every walk
     """Walk a table's chain of one hook.
 
-    Returns the verdict (ACCEPT, DROP, REJECT or the name of a NAT target), the packet with the marks it was given, and what
-    decided: a rule, or the built-in chain whose policy applied; None when the table has no such chain. `note` hears of
-    every rule whose matches held, with the packet before and after it. A changed connection mark is left in `at.entry`.
+    Returns the verdict (ACCEPT, DROP, REJECT or the name of a NAT target), the packet with the marks it was given,
+    and what decided: a rule, or the built-in chain whose policy applied; None when the table has no such chain.
+    `note` hears of every rule whose matches held, with the packet before and after it. A changed connection mark is
+    left in `at.entry`.
     """
     base = table.by_name.get(hook)
     if base is None:

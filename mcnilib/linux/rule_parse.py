@@ -1,6 +1,7 @@
 """From the words of one rule to its matches and target: a table of readers, one per match and target.
 
-Accepts what iptables-restore accepts and normalises it to what iptables-save prints. What is not modelled raises `Unsupported`.
+Accepts what iptables-restore accepts and normalises it to what iptables-save prints. What is not modelled raises
+`Unsupported`.
 Source: iptables(8), iptables-extensions(8) (iptables 1.8.9).
 """
 

@@ -82,7 +82,7 @@ class Hook:
             self.log.rule(self.host.name, at, table.name, line, verdict, before, self.skb.packet)
         return True
 
-    def _traverse(self, table: Table, at: Context) -> tuple[str, ChainRule | Chain, Packet]:
+    def _traverse(self, table: Table, at: Context) -> tuple[str, ChainRule | Chain | None, Packet]:
         """Walk the chain and note every rule that matched but the last, which the caller judges."""
         hits: list[tuple[ChainRule, Packet, Packet, Entry | None]] = []
         entry = at.entry
@@ -99,14 +99,13 @@ class Hook:
             self.log.rule(self.host.name, at, table.name, rule, action_of(rule), a, b)
         return verdict, line, before
 
-    def _drop(self, table: Table, at: Context, verdict: str, line: ChainRule | Chain, packet: Packet) -> None:
+    def _drop(self, table: Table, at: Context, verdict: str, line: ChainRule | Chain | None, packet: Packet) -> None:
         reject = line.target if isinstance(line, ChainRule) and isinstance(line.target, Reject) else None
         fate = Fate.REJECTED if reject else Fate.DROPPED
         text = f"rejected with {reject.kind}" if reject else "dropped"
-        deciding: ChainRule | str = line if isinstance(line, ChainRule) else f":{line.name} {line.policy} [0:0]"
         if isinstance(line, Chain):
             text = f"{text} by the chain's policy"
-        self.log.rule(self.host.name, at, table.name, deciding, text, packet, packet, fate)
+        self.log.rule(self.host.name, at, table.name, line, text, packet, packet, fate)
         self.rejected = reject
         if not reject:
             self.host.connections.drop_unconfirmed(self.skb.tracked)
@@ -150,7 +149,7 @@ class Hook:
         if bound is None:
             self.log.rule(
                 host.name, at, "nat", line, "dropped: no address to masquerade with", before, before, Fate.DROPPED
-            )  # type: ignore[arg-type]
+            )
             return False
         host.connections[tracked.number] = at.entry = bound
         self.skb.packet = translate(self.skb.packet, bound, source=source, reply=tracked.reply)

@@ -13,6 +13,7 @@ from mcnilib.linux.conntrack import Tracked
 from mcnilib.linux.fib import lookup
 from mcnilib.linux.packet import Icmp, Packet, Tcp
 from mcnilib.linux.route import Query
+from mcnilib.linux.source import preferred_source
 from mcnilib.linux.tcp_window import segment_end
 from mcnilib.trace.host import Host, Skb
 from mcnilib.trace.network import Emission

@@ -15,7 +15,7 @@ from mcnilib.linux.fib import Decision, lookup
 from mcnilib.linux.link import Ipip, Link, Vxlan
 from mcnilib.linux.packet import Packet
 from mcnilib.linux.route import Query, Route
-from mcnilib.linux.source import validate_source
+from mcnilib.linux.source import preferred_source, validate_source
 from mcnilib.linux.sysctl import Setting
 from mcnilib.trace import tunnel
 from mcnilib.trace.arp import PATIENCE, resolve

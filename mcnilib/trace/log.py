@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from mcnilib.linux.netfilter import ChainRule
+from mcnilib.linux.netfilter import Chain, ChainRule
 from mcnilib.linux.packet import Packet
 from mcnilib.trace.trace import Fate, Stage, Step
 
@@ -57,7 +57,7 @@ class Log:
         netns: str,
         at: Context,
         table: str,
-        line: ChainRule | str,
+        line: ChainRule | Chain | None,
         action: str,
         before: Packet,
         after: Packet,

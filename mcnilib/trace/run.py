@@ -122,10 +122,13 @@ class Run:
             self.sockets.local_error(netns, packet, log.steps[-1])
 
     def _emit_later(self, seconds: float, netns: str, packet: Packet, reply: bool, tracked: Tracked | None) -> None:
-        if seconds:
-            self.later(seconds, lambda: self.emit(netns, packet, reply=reply, tracked=tracked) and None)
-        else:
+        def send() -> None:
             self.emit(netns, packet, reply=reply, tracked=tracked)
+
+        if seconds:
+            self.later(seconds, send)
+        else:
+            send()
 
     def close(self, end: TcpEnd) -> None:
         """Forget a closed TCP socket."""

@@ -167,7 +167,7 @@ class Sockets:
             reply = Packet(
                 packet.dst, packet.src, "icmp", icmp=Icmp(0, 0, icmp.ident, icmp.seq), length=packet.length, mark=mark
             )
-            return lambda: self.run.emit(at.netns, reply, reply=True) and None
+            return partial(self._answer, at.netns, reply)
         if icmp.type == 0 and at.netns == self.run.flow.netns and icmp.ident == ECHO_ID:
             self._accept(log, at, packet, "echo reply for the client's socket")
             self.client.answered = self.client.connected = self.client.done = True
@@ -176,6 +176,9 @@ class Sockets:
             return self._receive_error(log, at, packet, icmp)
         self._refuse(log, at, packet, "nobody waits for this ICMP message: ignored")
         return None
+
+    def _answer(self, netns: str, reply: Packet) -> None:
+        self.run.emit(netns, reply, reply=True)
 
     def _receive_error(self, log: Log, at: Delivery, packet: Packet, icmp: Icmp) -> Callable[[], None] | None:
         """Hand an ICMP error to the socket whose packet it quotes."""

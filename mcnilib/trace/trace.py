@@ -93,6 +93,8 @@ class Step(NamedTuple):
     @property
     def chain(self) -> str:
         """The chain the deciding rule stands in; the built-in chain when its policy decided."""
+        if isinstance(self.line, str) and self.line.startswith("-A "):
+            return self.line.split()[1]
         return getattr(self.line, "chain", self.hook if self.table else "")
 
     @property

@@ -12,6 +12,7 @@ from mcnilib.linux.fib import lookup
 from mcnilib.linux.link import Ipip, Link, Vxlan
 from mcnilib.linux.packet import Inner, Packet
 from mcnilib.linux.route import Query
+from mcnilib.linux.source import preferred_source
 from mcnilib.trace.host import Host
 
 MAX_NESTING = 8

@@ -7,6 +7,7 @@ Source: drivers/net/veth.c, drivers/net/macvlan.c (macvlan_queue_xmit, macvlan_h
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from itertools import chain
 
@@ -135,7 +136,7 @@ class Wire:
         source = next((kind for _, child, kind in children if child.mac == frame.src), None)
         if source and source.mode not in ("vepa", "bridge"):
             return [Landing(n, child, path) for n, child, _ in children if child.mac == frame.src]
-        modes = ("bridge", "vepa", "private", "passthru")
+        modes: tuple[str, ...] = ("bridge", "vepa", "private", "passthru")
         if source:
             modes = ("vepa", "bridge") if source.mode == "vepa" else ("vepa",)
         copies = [(n, c) for n, c, kind in children if kind.mode in modes and c.mac != frame.src]
@@ -151,5 +152,5 @@ class Wire:
         return own + self._flood(netns, bridge.name, link.name, frame, path)
 
     @staticmethod
-    def _all(parts: object) -> list[Landing]:
-        return list(chain.from_iterable(parts))  # type: ignore[call-overload]
+    def _all(parts: Iterable[list[Landing]]) -> list[Landing]:
+        return list(chain.from_iterable(parts))
