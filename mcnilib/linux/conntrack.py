@@ -118,7 +118,7 @@ class Conntrack:
         self._entries[number] = entry
 
     def __iter__(self) -> Iterator[Entry]:
-        return (entry for entry in self._entries.values() if entry.confirmed)
+        return (entry for number, entry in self._entries.items() if self._index.get(entry.original.key(), (0,))[0] == number)
 
     def find(self, flow: Flow, now: float) -> tuple[int, bool] | None:
         """Return the number of the entry with this flow and whether it is the reply direction."""
@@ -133,8 +133,8 @@ class Conntrack:
         return self.find(reply, now) is not None
 
     def forget(self, number: int) -> None:
-        """Remove an entry."""
-        entry = self._entries.pop(number)
+        """Remove an entry from the table; a packet that still holds its number is translated by it to the end."""
+        entry = self._entries[number]
         for flow in (entry.original, entry.reply):
             if self._index.get(flow.key(), (0,))[0] == number:
                 del self._index[flow.key()]
@@ -221,7 +221,7 @@ class Conntrack:
             moved = self._plain_entry(entry, packet, now)
         if moved is None:
             self.forget(number)
-            return Tracked(state, why="the only answer is a RST: entry removed")
+            return Tracked(state, number, reply, "the only answer is a RST: entry removed")
         self._entries[number] = replace(moved, seen_reply=True) if reply else moved
         return Tracked(state, number, reply, why)
 

@@ -107,5 +107,5 @@ def _set_source(packet: Packet, ip: IPv4Address, port: int) -> Packet:
 
 def _set_destination(packet: Packet, ip: IPv4Address, port: int) -> Packet:
     if packet.icmp:
-        return packet.but(dst=ip)
+        return packet.but(dst=ip, icmp=replace(packet.icmp, ident=port))
     return packet.but(dst=ip, dport=port)

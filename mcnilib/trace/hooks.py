@@ -119,7 +119,7 @@ class Hook:
         entry = host.connections[tracked.number]
         if tracked.state == "NEW" and not (entry.src_done if source else entry.dst_done):
             return self._bind(tracked, source)
-        if source and entry.masquerade_oif not in ("", self.oif) and self.name == "POSTROUTING":
+        if self.name == "POSTROUTING" and not tracked.reply and entry.masquerade_oif not in ("", self.oif):
             host.connections.forget(tracked.number)
             self.log.connection(
                 host.name, self.name, "dropped: leaves by another device than the one it was masqueraded for",
