@@ -8,8 +8,9 @@ Source: net/netfilter/nf_conntrack_core.c, nf_conntrack_proto_{udp,icmp,generic}
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from ipaddress import IPv4Address
+from typing import NamedTuple
 
 from mcnilib.linux.packet import Packet
 from mcnilib.linux.tcp_track import Limits, TcpTrack, begin, follow, lifetime, segment_kind
@@ -47,8 +48,7 @@ class Flow:
         return f"src={self.src} dst={self.dst} sport={self.sport} dport={self.dport}"
 
 
-@dataclass(frozen=True, slots=True)
-class Entry:
+class Entry(NamedTuple):
     """One line of `conntrack -L`. `expires` is the moment, in seconds since the run began, at which it is forgotten."""
 
     original: Flow
@@ -118,7 +118,9 @@ class Conntrack:
         self._entries[number] = entry
 
     def __iter__(self) -> Iterator[Entry]:
-        return (entry for number, entry in self._entries.items() if self._index.get(entry.original.key(), (0,))[0] == number)
+        return (
+            entry for number, entry in self._entries.items() if self._index.get(entry.original.key(), (0,))[0] == number
+        )
 
     def find(self, flow: Flow, now: float) -> tuple[int, bool] | None:
         """Return the number of the entry with this flow and whether it is the reply direction."""
@@ -146,7 +148,7 @@ class Conntrack:
     def confirm(self, number: int) -> None:
         """Store a new connection: it survived all hooks. Source: __nf_conntrack_confirm()."""
         entry = self._entries[number]
-        self._entries[number] = replace(entry, confirmed=True)
+        self._entries[number] = entry._replace(confirmed=True)
         self._index[entry.original.key()] = (number, False)
         self._index.setdefault(entry.reply.key(), (number, True))
 
@@ -210,7 +212,7 @@ class Conntrack:
         if packet.tcp and entry.tcp:
             opinion = follow(entry.tcp, packet, packet.tcp, reply, self.limits, entry.seen_reply, entry.assured)
             if opinion.verdict == "invalid":
-                self._entries[number] = replace(entry, tcp=opinion.track)
+                self._entries[number] = entry._replace(tcp=opinion.track)
                 return Tracked("INVALID", why=opinion.why)
             if opinion.verdict == "reopen":
                 self.forget(number)
@@ -222,7 +224,7 @@ class Conntrack:
         if moved is None:
             self.forget(number)
             return Tracked(state, number, reply, "the only answer is a RST: entry removed")
-        self._entries[number] = replace(moved, seen_reply=True) if reply else moved
+        self._entries[number] = moved._replace(seen_reply=True) if reply else moved
         return Tracked(state, number, reply, why)
 
     def _tcp_entry(self, entry: Entry, packet: Packet, track: TcpTrack, verdict: str, now: float) -> Entry | None:
@@ -230,22 +232,22 @@ class Conntrack:
         kind = segment_kind(packet.tcp) if packet.tcp else ""
         before = entry.state
         if verdict == "ignore":
-            return replace(entry, tcp=track)
+            return entry._replace(tcp=track)
         seconds = self._lifetime(packet, track, False)
         if not entry.seen_reply:
             if kind == "rst":
                 return None
             if kind == "syn" and before == "SYN_SENT":
-                return replace(entry, tcp=track)
+                return entry._replace(tcp=track)
             if track.state == "ESTABLISHED":
                 seconds = min(seconds, self.timeout("tcp_timeout_unacknowledged"))
         opened = before in ("SYN_RECV", "ESTABLISHED") and track.state == "ESTABLISHED"
-        return replace(entry, tcp=track, assured=entry.assured or (entry.seen_reply and opened), expires=now + seconds)
+        return entry._replace(tcp=track, assured=entry.assured or (entry.seen_reply and opened), expires=now + seconds)
 
     def _plain_entry(self, entry: Entry, packet: Packet, now: float) -> Entry:
         """Return a UDP, ICMP or other entry after one more packet. Source: nf_conntrack_udp_packet()."""
         if packet.proto != "udp":
-            return replace(entry, expires=now + self._lifetime(packet, None, False))
+            return entry._replace(expires=now + self._lifetime(packet, None, False))
         stream = entry.seen_reply and now > entry.stream_since
         expires = now + self._lifetime(packet, None, stream)
-        return replace(entry, expires=expires, assured=entry.assured or stream)
+        return entry._replace(expires=expires, assured=entry.assured or stream)

@@ -19,7 +19,7 @@ def bind_destination(entry: Entry, to: IPv4Address, port: int) -> Entry:
     """Send the connection to another destination; port 0 keeps the port."""
     current = entry.reply.inverse()
     wanted = replace(current, dst=to, dport=port or current.dport)
-    return replace(entry, reply=wanted.inverse(), dnat=entry.dnat or wanted != current, dst_done=True)
+    return entry._replace(reply=wanted.inverse(), dnat=entry.dnat or wanted != current, dst_done=True)
 
 
 def bind_source(
@@ -40,7 +40,7 @@ def bind_source(
     if random:
         wanted = _with_port(wanted, wanted.src, _draw(wanted.sport, random()))
     wanted = _free(table, wanted, now)
-    return replace(entry, reply=wanted.inverse(), snat=entry.snat or wanted != current, src_done=True)
+    return entry._replace(reply=wanted.inverse(), snat=entry.snat or wanted != current, src_done=True)
 
 
 def _with_port(flow: Flow, src: IPv4Address, port: int) -> Flow:

@@ -11,7 +11,7 @@ Source: include/uapi/linux/netfilter_ipv4.h (priorities), net/ipv4/netfilter/ip_
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from functools import cached_property
 
 from mcnilib.errors import McniError
@@ -205,7 +205,7 @@ def _apply(target: Mark | Connmark, packet: Packet, at: Context) -> Packet:
     if target.action == "restore":
         return packet.but(mark=(packet.mark & ~target.nfmask) ^ (at.entry.mark & target.ctmask))
     value = target.value if target.action == "set" else packet.mark & target.nfmask
-    at.entry = replace(at.entry, mark=(at.entry.mark & ~target.ctmask & 0xFFFFFFFF) ^ value)
+    at.entry = at.entry._replace(mark=(at.entry.mark & ~target.ctmask & 0xFFFFFFFF) ^ value)
     return packet
 
 

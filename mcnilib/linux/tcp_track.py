@@ -6,7 +6,8 @@ Source: net/netfilter/nf_conntrack_proto_tcp.c (Linux 6.18).
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
+from typing import NamedTuple
 
 from mcnilib.linux.packet import Packet, Tcp
 from mcnilib.linux.tcp_window import Side, before, judge, segment_end
@@ -66,8 +67,7 @@ class Limits:
     max_retrans: int = 3
 
 
-@dataclass(frozen=True, slots=True)
-class TcpTrack:
+class TcpTrack(NamedTuple):
     """The TCP part of a conntrack entry."""
 
     state: str = "NONE"
@@ -84,8 +84,7 @@ class TcpTrack:
     expect_challenge: bool = False
 
 
-@dataclass(frozen=True, slots=True)
-class Opinion:
+class Opinion(NamedTuple):
     """What conntrack makes of a segment. `verdict` is accept, ignore (passes, state kept), invalid or reopen."""
 
     verdict: str
@@ -141,9 +140,9 @@ def follow(
     if new == "IGNORE":
         return _ignore(track, packet, tcp, reply, kind, limits)
     if new == "TIME_WAIT" and _is_challenge(track, kind, reply):
-        return Opinion("ignore", replace(track, expect_challenge=False), "challenge-ack ignored")
+        return Opinion("ignore", track._replace(expect_challenge=False), "challenge-ack ignored")
     if new == "SYN_SENT2":
-        track = replace(track, simultaneous=True)
+        track = track._replace(simultaneous=True)
     if new == "SYN_RECV" and reply and kind == "ack" and track.simultaneous:
         new = "ESTABLISHED"
     if new == "CLOSE" and kind == "rst":
@@ -172,12 +171,11 @@ def _ignore(track: TcpTrack, packet: Packet, tcp: Tcp, reply: bool, kind: str, l
             has_scale=track.last_scale is not None,
         )
         mine = Side(liberal=track.sides[reply].liberal)
-        synced = replace(
-            track, state="SYN_SENT", sides=(mine, other) if not reply else (other, mine), expect_challenge=False
+        synced = track._replace(
+            state="SYN_SENT", sides=(mine, other) if not reply else (other, mine), expect_challenge=False
         )
         return _windowed(synced, packet, tcp, reply, kind, "SYN_RECV", limits)
-    noted = replace(
-        track,
+    noted = track._replace(
         last_kind=kind,
         last_reply=reply,
         last_seq=tcp.seq,
@@ -185,9 +183,9 @@ def _ignore(track: TcpTrack, packet: Packet, tcp: Tcp, reply: bool, kind: str, l
         last_win=tcp.window,
     )
     if kind == "syn" and not reply:
-        noted = replace(noted, last_scale=tcp.scale, expect_challenge=track.state == "LAST_ACK")
+        noted = noted._replace(last_scale=tcp.scale, expect_challenge=track.state == "LAST_ACK")
     if track.state == "SYN_SENT" and kind == "ack" and reply:
-        noted = replace(noted, last_ack=tcp.ack)
+        noted = noted._replace(last_ack=tcp.ack)
     return Opinion("ignore", noted, f"packet ({kind}) in {_way(reply)} direction ignored, state {track.state}")
 
 
@@ -219,9 +217,9 @@ def _reset(
 def _accepted(track: TcpTrack, tcp: Tcp, reply: bool, kind: str, new: str) -> Opinion:
     sides = track.sides
     if new != track.state and new == "FIN_WAIT":
-        mine = replace(sides[reply], close_init=True)
+        mine = sides[reply]._replace(close_init=True)
         sides = (sides[0], mine) if reply else (mine, sides[1])
-    return Opinion("accept", replace(track, state=new, sides=sides, last_kind=kind, last_reply=reply))
+    return Opinion("accept", track._replace(state=new, sides=sides, last_kind=kind, last_reply=reply))
 
 
 def _windowed(track: TcpTrack, packet: Packet, tcp: Tcp, reply: bool, kind: str, new: str, limits: Limits) -> Opinion:
@@ -230,10 +228,10 @@ def _windowed(track: TcpTrack, packet: Packet, tcp: Tcp, reply: bool, kind: str,
     verdict, sender, receiver, why = judge(
         sides[reply], sides[not reply], packet, tcp, reply=reply, state=track.state, lenient=limits.be_liberal
     )
-    track = replace(track, sides=(receiver, sender) if reply else (sender, receiver))
+    track = track._replace(sides=(receiver, sender) if reply else (sender, receiver))
     if verdict != "accept":
         if verdict == "invalid" and kind in ("rst", "fin") and _remembers(track, reply):
-            track = replace(track, last_kind=kind, last_reply=reply)
+            track = track._replace(last_kind=kind, last_reply=reply)
         return Opinion(verdict, track, why)
     if kind == "ack":
         track = _count_retransmissions(track, packet, tcp, reply)
@@ -247,9 +245,9 @@ def _remembers(track: TcpTrack, reply: bool) -> bool:
 def _count_retransmissions(track: TcpTrack, packet: Packet, tcp: Tcp, reply: bool) -> TcpTrack:
     now = (reply, tcp.seq, tcp.ack, segment_end(packet, tcp), tcp.window)
     if now == (track.last_reply, track.last_seq, track.last_ack, track.last_end, track.last_win):
-        return replace(track, retrans=track.retrans + 1)
+        return track._replace(retrans=track.retrans + 1)
     names = ("last_reply", "last_seq", "last_ack", "last_end", "last_win")
-    return replace(track, retrans=0, **dict(zip(names, now, strict=True)))  # type: ignore[arg-type]
+    return track._replace(retrans=0, **dict(zip(names, now, strict=True)))  # type: ignore[arg-type]
 
 
 def lifetime(track: TcpTrack, kind: str, limits: Limits) -> str:

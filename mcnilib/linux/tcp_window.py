@@ -6,15 +6,14 @@ Source: tcp_in_window() in net/netfilter/nf_conntrack_proto_tcp.c (Linux 6.18).
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from typing import NamedTuple
 
 from mcnilib.linux.packet import Packet, Tcp
 
 MAX_ACK_WINDOW = 66000
 
 
-@dataclass(frozen=True, slots=True)
-class Side:
+class Side(NamedTuple):
     """What conntrack knows of one sender: highest sequence sent and allowed, largest window, window scale."""
 
     end: int = 0
@@ -60,7 +59,7 @@ def judge(
         seq = end = sender.end
     bad = _complaint(sender, receiver, seq, end, ack, max(sender.maxwin, MAX_ACK_WINDOW))
     if bad:
-        sender = replace(sender, end=end, unacked=True) if bad[0] == "overshot" else sender
+        sender = sender._replace(end=end, unacked=True) if bad[0] == "overshot" else sender
         verdict = "invalid" if bad[0] == "invalid" else "ignore"
         return "accept" if lenient or sender.liberal else verdict, sender, receiver, bad[1]
     return "accept", *_learn(sender, receiver, end, ack, win if syn else win << sender.scale, has_ack), ""
@@ -69,17 +68,17 @@ def judge(
 def _init_sender(sender: Side, receiver: Side, tcp: Tcp, end: int, reply: bool) -> tuple[Side, Side]:
     sender = Side(end, end, tcp.window or 1, sender.maxack, tcp.scale or 0, tcp.scale is not None)
     if reply and not (sender.has_scale and receiver.has_scale):
-        return replace(sender, scale=0), replace(receiver, scale=0)
+        return sender._replace(scale=0), receiver._replace(scale=0)
     return sender, receiver
 
 
 def _pick_up(sender: Side, receiver: Side, win: int, end: int, ack: int) -> tuple[Side, Side]:
     window = (win << sender.scale) or 1
-    sender = replace(sender, end=end, maxwin=window, maxend=(end + window) & 0xFFFFFFFF)
+    sender = sender._replace(end=end, maxwin=window, maxend=(end + window) & 0xFFFFFFFF)
     if receiver.maxwin == 0:
-        return sender, replace(receiver, end=ack, maxend=ack)
+        return sender, receiver._replace(end=ack, maxend=ack)
     if ack == (receiver.end + 1) & 0xFFFFFFFF:
-        return sender, replace(receiver, end=ack)
+        return sender, receiver._replace(end=ack)
     return sender, receiver
 
 
@@ -114,11 +113,10 @@ def _learn(sender: Side, receiver: Side, end: int, ack: int, win: int, has_ack: 
     if before(rmax - 1, ack + win):
         rmax = (ack + win + (win == 0)) & 0xFFFFFFFF
     unacked = receiver.unacked and ack != receiver.end
-    sender = replace(
-        sender,
+    sender = sender._replace(
         maxwin=max(sender.maxwin, win),
         end=end if newer else sender.end,
         unacked=sender.unacked or newer,
         maxack=maxack,
     )
-    return sender, replace(receiver, maxwin=rwin, maxend=rmax, unacked=unacked)
+    return sender, receiver._replace(maxwin=rwin, maxend=rmax, unacked=unacked)

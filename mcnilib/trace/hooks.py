@@ -5,7 +5,6 @@ Source: include/uapi/linux/netfilter_ipv4.h (order), nf_conntrack_core.c, nf_nat
 
 from __future__ import annotations
 
-from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from mcnilib.linux.conntrack import Entry, Tracked
@@ -167,7 +166,7 @@ class Hook:
         if not source:
             if isinstance(target, Dnat):
                 return bind_destination(entry, target.to, target.port)
-            return replace(entry, dst_done=True)
+            return entry._replace(dst_done=True)
         if isinstance(target, Snat):
             draw = random if target.random_fully else None
             return bind_source(table, entry, target.to, port=target.port, random=draw, now=now)
@@ -176,7 +175,7 @@ class Hook:
             if to is None:
                 return None
             bound = bind_source(table, entry, to, random=random if target.random_fully else None, now=now)
-            return replace(bound, masquerade_oif=self.oif)
+            return bound._replace(masquerade_oif=self.oif)
         return bind_source(table, entry, None, random=None, now=now)
 
     @staticmethod

@@ -15,7 +15,7 @@ from mcnilib.linux.netfilter import Table
 from mcnilib.linux.netns import Netns
 from mcnilib.linux.packet import Packet
 from mcnilib.linux.source import rpfilter_passes
-from mcnilib.linux.sysctl import conf, flag, number
+from mcnilib.linux.sysctl import flag, number
 from mcnilib.linux.tcp_track import Limits
 
 CT = "net.netfilter.nf_conntrack_"
@@ -41,7 +41,8 @@ class Host:
         self.links: dict[str, Link] = {link.name: link for link in netns.links}
         self.tables: dict[str, Table] = {table.name: table for table in netns.tables}
         self.sets = {s.name: s for s in netns.sets}
-        self.connections = Conntrack(self._limits(), lambda name: float(self.number(CT + name)))
+        self.connections = Conntrack(self._limits(), self._timeout)
+        self._timeouts: dict[str, float] = {}
         self.neighbours: dict[tuple[str, IPv4Address], str] = {}  # learned by ARP during the run
         self._address_type = partial(address_type, netns)
         self._reverse_path = partial(rpfilter_passes, netns)
@@ -56,7 +57,7 @@ class Host:
 
     def conf(self, name: str, dev: str) -> int:
         """Read net.ipv4.conf.*.name as the kernel combines `all` and the device."""
-        return conf(self.sysctls, name, dev)
+        return self.netns.conf(name, dev)
 
     def context(self, hook: str, skb: Skb, iif: str, oif: str) -> Context:
         """Describe where the packet stands, for the rules of one table."""
@@ -77,6 +78,11 @@ class Host:
     def is_local(self, ip: IPv4Address) -> bool:
         """Tell whether the address is one of this namespace's own."""
         return self._address_type(ip) == "LOCAL"
+
+    def _timeout(self, name: str) -> float:
+        if name not in self._timeouts:
+            self._timeouts[name] = float(self.number(CT + name))
+        return self._timeouts[name]
 
     def _limits(self) -> Limits:
         return Limits(
