@@ -28,6 +28,8 @@ CLIENT_ISN, SERVER_ISN = 1000, 5000
 """Initial sequence numbers; fixed, because nothing in the model depends on them."""
 
 ECHO_ID = 4242
+SOFT_ERRORS = ((3, 0), (3, 1), (11, 0))
+"""ICMP errors a UDP socket does not hear of. Source: icmp_err_convert, __udp4_lib_err() in net/ipv4/udp.c."""
 
 
 @dataclass(slots=True)
@@ -207,7 +209,7 @@ class Sockets:
         self._report(end)
 
     def _client_error(self, kind: tuple[int, int]) -> None:
-        if kind in HARD_ERRORS:
+        if kind in HARD_ERRORS and not (self.run.flow.proto == "udp" and kind in SOFT_ERRORS):
             self.client.error, self.client.done = HARD_ERRORS[kind], True
 
     def local_error(self, netns: str, packet: Packet, step: Step) -> None:
