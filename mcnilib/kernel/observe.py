@@ -14,7 +14,7 @@ from mcnilib.kernel.realise import Lab
 from mcnilib.kernel.stays import stays
 from mcnilib.kernel.steps import Telling
 from mcnilib.kernel.talk import Heard, Talk
-from mcnilib.kernel.watch import counters
+from mcnilib.kernel.watch import ARP_REPLY, ARP_REQUEST, counters
 from mcnilib.linux.packet import Packet
 from mcnilib.trace.flow import ANY_ADDRESS, Flow, Listener
 from mcnilib.trace.outcome import judge
@@ -38,8 +38,18 @@ def observe(lab: Lab, flow: Flow, listeners: Sequence[Listener], *, ident: int =
         after = _counters(lab)
     finally:
         talk.close()
+        _stop_asking(lab)
     rises = {name: {key: after[name][key] - count for key, count in old.items()} for name, old in before.items()}
     return _trace(lab, flow, listeners, heard, rises)
+
+
+def _stop_asking(lab: Lab) -> None:
+    """Forget neighbours that were asked for in vain: their failure would be told seconds later, to the next conversation."""
+    for watch in lab.watches.values():
+        asked = {frame.dev for frame in watch.frames if frame.out and frame.arp[0] == ARP_REQUEST}
+        answered = {frame.dev for frame in watch.frames if not frame.out and frame.arp[0] == ARP_REPLY}
+        for dev in asked - answered:
+            lab.run(watch.netns, "ip", "neigh", "flush", "dev", dev)
 
 
 def _counters(lab: Lab) -> dict[str, dict[str, int]]:

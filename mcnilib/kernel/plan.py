@@ -8,13 +8,13 @@ Source: ip-link(8), ip-route(8), ip-rule(8), bridge(8); inet_select_addr() in ne
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from graphlib import CycleError, TopologicalSorter
 
 from mcnilib.errors import Unsupported
 from mcnilib.linux.link import NO_MAC, Bridge, Far, Ipip, Link, Loopback, Macvlan, Physical, Veth, Vxlan
 from mcnilib.linux.netns import Netns
-from mcnilib.linux.route import ANY, DEFAULT_RULES, Route, Rule
+from mcnilib.linux.route import Route, Rule, print_routes
 from mcnilib.linux.world import World
 
 SWITCH = "(switch)"
@@ -193,28 +193,29 @@ def addresses(netns: Netns) -> list[str]:
     for link in netns.links:
         for address in link.addresses:
             if not isinstance(link.kind, Loopback) or not address.ip.is_loopback:
-                lines.append(f"address add {address.interface} dev {link.name} scope {address.scope}")
+                brd = f" brd {address.broadcast}" if address.broadcast else ""
+                lines.append(f"address add {address.interface}{brd} dev {link.name} scope {address.scope}")
     return lines
 
 
 def routing_changes(old: Netns, new: Netns) -> str:
     """Return the `ip -batch` text for what the kernel does not derive from addresses: routes, rules, neighbours."""
-    was, will = own_routes(old.routes), own_routes(new.routes)
+    was, will = _own_routes(old.routes), _own_routes(new.routes)
     lines = [f"route del {route_words(route)}" for route in reversed(_nearest_first(was)) if route not in will]
-    lines += [f"route add {route_words(route)}" for route in _nearest_first(will) if route not in was]
+    lines += [f"route append {route_words(route)}" for route in _nearest_first(will) if route not in was]
     lines += [f"neigh del {n.ip} dev {n.dev}" for n in old.neighbours if n not in new.neighbours]
     lines += [f"neigh replace {n.ip} lladdr {n.mac} dev {n.dev} nud permanent" for n in new.neighbours if n not in old.neighbours]
-    return "\n".join(lines + rule_changes(old.rules, new.rules))
+    return "\n".join(lines + _rule_changes(old.rules, new.rules))
 
 
-def rule_changes(old: Iterable[Rule], new: Iterable[Rule]) -> list[str]:
+def _rule_changes(old: Iterable[Rule], new: Iterable[Rule]) -> list[str]:
     """Return the commands that turn one set of rules into another."""
     was, will = list(old), list(new)
     gone = [f"rule del {rule_words(rule)}" for rule in was if rule not in will]
     return [f"rule add {rule_words(rule)}" for rule in will if rule not in was] + gone
 
 
-def own_routes(routes: Iterable[Route]) -> list[Route]:
+def _own_routes(routes: Iterable[Route]) -> list[Route]:
     """Return the routes somebody added, leaving out those the kernel derives from addresses."""
     return [route for route in routes if not (route.proto == "kernel" and route.table in ("local", "main"))]
 
@@ -225,25 +226,14 @@ def _nearest_first(routes: list[Route]) -> list[Route]:
 
 
 def route_words(route: Route) -> str:
-    """Return the words that select or describe a route after `ip route add` or `del`."""
-    words = [] if route.type == "unicast" else [route.type]
-    words += ["default" if route.dst == ANY else str(route.dst)]
-    words += [f"via {route.via}"] if route.via else []
-    words += [f"dev {route.dev}"] if route.dev else []
-    words += [f"table {route.table}", f"proto {route.proto}", f"scope {route.scope}"]
-    words += [f"src {route.src}"] if route.src else []
-    words += [f"metric {route.metric}"] if route.metric else []
-    return " ".join([*words, *(["onlink"] if route.onlink else [])])
+    """Return the words after `ip route add` or `del`: the line `ip route show table all` prints."""
+    scope = " scope global" if (route.type, route.scope, route.via) == ("unicast", "global", None) else ""
+    return print_routes([replace(route, linkdown=False)]).strip() + scope
 
 
 def rule_words(rule: Rule) -> str:
-    """Return the words that select or describe a rule after `ip rule add` or `del`."""
-    words = [f"pref {rule.priority}", f"from {rule.src if rule.src != ANY else 'all'}"]
-    words += [f"to {rule.dst}"] if rule.dst != ANY else []
-    words += [f"fwmark {rule.fwmark:#x}/{rule.fwmask:#x}"] if rule.fwmark is not None else []
-    words += [f"iif {rule.iif}"] if rule.iif else []
-    words += [f"oif {rule.oif}"] if rule.oif else []
-    return " ".join([*words, f"lookup {rule.table}" if rule.action == "lookup" else rule.action])
+    """Return the words after `ip rule add` or `del`: the line `ip rule` prints."""
+    return f"pref {str(rule).replace(':', ' ', 1).strip()}"
 
 
 def forwarding_database(netns: Netns) -> list[str]:

@@ -79,6 +79,8 @@ class Lab:
             self._netns[name] = new_netns(self.home)
             with self.inside(name):
                 sysctls.baseline()
+                if name == plan.SWITCH:
+                    sysctls.write("net.bridge.bridge-nf-call-iptables", "0", missing_ok=True)
         for home, lines in plan.in_order(plan.makings(world, self._place)):
             self.run(home, "ip", "-batch", "-", text="\n".join(lines))
         self._address(world)
@@ -102,7 +104,7 @@ class Lab:
         """Change sysctls, then routes and rules beside netfilter, in all namespaces at once."""
         for old, new in pairs:
             with self.inside(new.name):
-                sysctls.change(old.sysctls, new.sysctls)
+                sysctls.change(old, new)
         pending = self._begin(pairs, ("ip", "-batch", "-"), plan.routing_changes)
         finish_all(self._begin(pairs, ("nft", "-f", "-"), state.clearing))
         finish_all(self._begin(pairs, ("ipset", "restore"), state.set_changes))

@@ -6,13 +6,14 @@ hooks it reached. Source: net/netfilter/nf_tables_trace.c (Linux 6.18).
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from mcnilib.kernel.headers import Mark, Seen, read
 from mcnilib.kernel.netlink import TraceEvent
 from mcnilib.kernel.watch import Watch
 from mcnilib.linux.netfilter import ChainRule
 from mcnilib.linux.packet import Packet
+from mcnilib.linux.target import Dnat, Masquerade, Snat
 
 PROBE_HOOKS = {
     "probe_pre": "PREROUTING", "probe_ctpre": "PREROUTING", "probe_out": "OUTPUT", "probe_ctout": "OUTPUT",
@@ -23,13 +24,14 @@ BUILT_IN = frozenset(PROBE_HOOKS.values())
 
 @dataclass(frozen=True, slots=True)
 class Hit:
-    """A rule that matched, or the policy (`line` is its text) that dropped: where, the packet before it, the kernel's verdict."""
+    """A rule that matched, or the policy (`line` is its text) that dropped: where, the packet before and after, the verdict."""
 
     table: str
     hook: str
     line: ChainRule | str
     verdict: str
-    packet: Packet
+    before: Packet
+    after: Packet
     iif: str
     oif: str
 
@@ -48,7 +50,11 @@ class Stay:
     states: dict[str, str] = field(default_factory=dict)  # hook -> conntrack state
     passed: dict[str, Packet] = field(default_factory=dict)
     at: tuple[str, str] = ("", "")  # table and hook being traversed
-    current: Packet | None = None
+    current: Packet = field(init=False)
+
+    def __post_init__(self) -> None:
+        """Start with the packet as it came."""
+        self.current = self.packet
 
     @property
     def dropped_by(self) -> Hit | None:
@@ -61,10 +67,7 @@ def stays(watch: Watch) -> list[Stay]:
     found: list[Stay] = []
     open_: dict[int, Stay] = {}
     for event in watch.events:
-        if event.type == "rule" and not event.handle:  # the end of a chain
-            continue
-        begins = event.table == "mcni" and event.type == "rule" and event.chain in ("probe_pre", "probe_out")
-        if begins:
+        if event.handle and event.chain in ("probe_pre", "probe_out"):
             seen = _seen(event, watch.vxlan)
             open_[event.packet] = Stay(
                 watch.netns, seen.mark, PROBE_HOOKS[event.chain], watch.devices.get(event.iif, ""), seen.packet
@@ -80,9 +83,11 @@ def _seen(event: TraceEvent, vxlan: int) -> Seen:
 
 
 def _add(stay: Stay, event: TraceEvent, watch: Watch) -> None:
+    before = stay.current
     if event.network:
-        stay.current = _seen(event, watch.vxlan).packet
-    packet = stay.current = (stay.current or stay.packet).but(mark=event.mark)
+        before = _seen(event, watch.vxlan).packet.but(mark=stay.current.mark)
+        _complete(stay, before)
+    packet = stay.current = before.but(mark=event.mark)
     stay.oif = watch.devices.get(event.oif, stay.oif)
     if event.table == "mcni":
         _add_probe(stay, event, packet, watch)
@@ -93,12 +98,20 @@ def _add(stay: Stay, event: TraceEvent, watch: Watch) -> None:
     line = _line(event, watch)
     if line is not None:
         oif = watch.devices.get(event.oif, "")
-        stay.hits.append(Hit(table, hook, line, event.verdict, packet, watch.devices.get(event.iif, ""), oif))
+        iif = watch.devices.get(event.iif, "")
+        stay.hits.append(Hit(table, hook, line, event.verdict, before, packet, iif, oif))
+
+
+def _complete(stay: Stay, packet: Packet) -> None:
+    """Give a NAT rule the packet it made: the next chain is the first to show it."""
+    hit = stay.hits[-1] if stay.hits else None
+    if hit and isinstance(hit.line, ChainRule) and isinstance(hit.line.target, Dnat | Snat | Masquerade):
+        stay.hits[-1] = replace(hit, after=packet)
 
 
 def _line(event: TraceEvent, watch: Watch) -> ChainRule | str | None:
-    """Return the World's rule with that handle, or the text of a policy that drops."""
-    if event.type == "rule":
+    """Return the World's rule with that handle, or the text of a policy that drops; the end of a chain has no handle."""
+    if event.handle:
         return watch.rules[event.table, event.chain, event.handle]
     dropped = event.type == "policy" and event.verdict == "DROP"
     return f":{event.chain} DROP [0:0]" if dropped else None
@@ -107,7 +120,7 @@ def _line(event: TraceEvent, watch: Watch) -> ChainRule | str | None:
 def _add_probe(stay: Stay, event: TraceEvent, packet: Packet, watch: Watch) -> None:
     hook = PROBE_HOOKS[event.chain]
     if event.chain in ("probe_ctpre", "probe_ctout"):
-        if event.type == "rule":
+        if event.handle:
             stay.states[hook] = str(watch.rules["mcni", event.chain, event.handle])
     elif event.type == "policy" and event.chain in ("probe_fwd", "probe_in", "probe_post"):
         stay.passed[hook] = packet

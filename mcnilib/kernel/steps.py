@@ -7,7 +7,7 @@ from collections.abc import Iterable
 from mcnilib.kernel.headers import Seen
 from mcnilib.kernel.journeys import Cabling, Way
 from mcnilib.kernel.stays import Hit, Stay
-from mcnilib.kernel.watch import Frame
+from mcnilib.kernel.watch import ARP_REPLY, ARP_REQUEST, Frame
 from mcnilib.linux.netfilter import ChainRule
 from mcnilib.linux.packet import Packet
 from mcnilib.linux.target import Reject
@@ -34,8 +34,8 @@ class Telling:
         """Keep what explains the end of a packet that no rule dropped."""
         self.cabling, self.rises = Cabling(world), rises
         messages = list(arps)
-        answered = {(f.netns, f.dev) for f in messages if not f.out and f.arp[0] == 2}
-        self.asked = {(f.netns, f.dev): f.arp[1] for f in messages if f.out and f.arp[0] == 1}
+        answered = {(f.netns, f.dev) for f in messages if not f.out and f.arp[0] == ARP_REPLY}
+        self.asked = {(f.netns, f.dev): f.arp[1] for f in messages if f.out and f.arp[0] == ARP_REQUEST}
         self.unanswered = {place: ip for place, ip in self.asked.items() if place not in answered}
 
     def journey(self, way: Way, started: int) -> Journey:
@@ -88,7 +88,7 @@ class Telling:
 
     def _silent_end(self, stay: Stay) -> Step:
         """Explain an end that no rule caused."""
-        packet = stay.current or stay.packet
+        packet = stay.current
         if "INPUT" in stay.passed:
             text = f"{packet.kind} reaches the sockets"
             return Step(stay.netns, Stage.SOCKET, text, packet, packet, iif=stay.iif, fate=Fate.DELIVERED)
@@ -141,16 +141,10 @@ def _stay(stay: Stay) -> list[Step]:
 
 
 def _hit(stay: Stay, hit: Hit) -> Step:
-    after = _after(stay, hit)
     action = str(hit.line.target or "counted").removeprefix("-j ") if isinstance(hit.line, ChainRule) else "policy"
     state = stay.states.get("PREROUTING") or stay.states.get("OUTPUT", "")
     return Step(
-        stay.netns, Stage.NETFILTER, "dropped" if hit.verdict == "DROP" else action, hit.packet, after,
+        stay.netns, Stage.NETFILTER, "dropped" if hit.verdict == "DROP" else action, hit.before, hit.after,
         line=hit.line, table=hit.table, hook=hit.hook, iif=hit.iif, oif=hit.oif, ctstate=state,
     )  # fmt: skip
 
-
-def _after(stay: Stay, hit: Hit) -> Packet:
-    """Return the packet as the next look found it."""
-    following = stay.hits[stay.hits.index(hit) + 1 :]
-    return following[0].packet if following else stay.passed.get(hit.hook, hit.packet)

@@ -6,50 +6,57 @@ Source: Documentation/networking/ip-sysctl.rst, Documentation/admin-guide/sysctl
 
 from __future__ import annotations
 
-from collections.abc import Iterable
 from pathlib import Path
 
-from mcnilib.linux.sysctl import DEFAULTS, Setting
+from mcnilib.linux.netns import Netns
+from mcnilib.linux.sysctl import CONF, FORWARD, conf_key, get
 
 ROOT = Path("/proc/sys")
-DEVICE_DEFAULTS = {
-    "rp_filter": "0", "accept_local": "0", "route_localnet": "0", "proxy_arp": "0", "arp_ignore": "0", "arp_announce": "0",
-    "arp_filter": "0", "src_valid_mark": "0", "send_redirects": "0", "accept_redirects": "0", "log_martians": "0",
-}  # fmt: skip
-"""Values of net.ipv4.conf.{all,default,lo}. Redirects are off, because the simulator does not model them."""
+REDIRECTS = ("send_redirects", "accept_redirects")
+"""Off in the lab unless a World lists them: the simulator does not model redirects."""
 
 LAB = {
-    "net.ipv4.ip_forward": "0",
     "net.ipv4.icmp_ratelimit": "0",  # several conversations share one lab
     "net.ipv4.tcp_no_metrics_save": "1",  # no conversation learns from the one before
     "net.ipv6.conf.all.disable_ipv6": "1",  # no router solicitations among the captures
     "net.ipv6.conf.default.disable_ipv6": "1",
-    "net.bridge.bridge-nf-call-iptables": "0",
 }
 
 
 def baseline() -> None:
     """Give the current namespace the kernel's defaults; to be called before it has devices."""
+    write(FORWARD, "0")
     for key, value in LAB.items():
         write(key, value, missing_ok=True)
-    for scope in ("all", "default", "lo"):
-        for name, value in DEVICE_DEFAULTS.items():
-            write(f"net.ipv4.conf.{scope}.{name}", value)
+    defaults = {name: default for name, (default, _) in CONF.items() if name != "forwarding"}
+    for name, value in (defaults | dict.fromkeys(REDIRECTS, "0")).items():
+        for scope in ("all", "default", "lo"):
+            write(conf_key(name, scope), value)
 
 
-def change(old: Iterable[Setting], new: Iterable[Setting]) -> None:
-    """Turn what one World lists into what another lists; ip_forward first, because it resets others."""
-    listed = {setting.key: setting.value for setting in new}
-    gone = {setting.key: default(setting.key) for setting in old if setting.key not in listed}
-    for key, value in sorted((gone | listed).items(), key=lambda item: item[0] != "net.ipv4.ip_forward"):
+def change(old: Netns, new: Netns) -> None:
+    """Turn what one namespace lists into what another lists; ip_forward first, because it writes others."""
+    before, after = _listed(old), _listed(new)
+    gone = {key: _unlisted(new, key) for key in before if key not in after}
+    changed = {key: value for key, value in (gone | after).items() if before.get(key) != value}
+    for key, value in sorted(changed.items(), key=lambda item: item[0] != FORWARD):
         write(key, value)
 
 
-def default(key: str) -> str:
-    """Return the value a key has in a lab when the World does not list it."""
-    if key.startswith("net.ipv4.conf."):
-        return DEVICE_DEFAULTS.get(key.rsplit(".", 1)[1], "0")
-    return LAB.get(key) or DEFAULTS[key]
+def _listed(netns: Netns) -> dict[str, str]:
+    """Return the keys a World sets; a device without a line of its own follows `default`."""
+    found = {}
+    for setting in netns.sysctls:
+        found[setting.key] = setting.value
+        if setting.key.startswith("net.ipv4.conf.default."):
+            for link in netns.links:
+                key = conf_key(setting.key.rpartition(".")[2], link.name)
+                found[key] = get(netns.sysctls, key)
+    return found
+
+
+def _unlisted(netns: Netns, key: str) -> str:
+    return "0" if key.rpartition(".")[2] in REDIRECTS else get(netns.sysctls, key)
 
 
 def read(key: str) -> str:

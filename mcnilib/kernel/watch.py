@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import socket
 import struct
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from mcnilib.kernel.headers import Seen, read
@@ -20,6 +20,7 @@ from mcnilib.linux.netfilter import ChainRule
 ETH_P_ALL, ETH_P_IP, ETH_P_ARP = 3, 0x0800, 0x0806
 SO_RCVBUFFORCE, SO_TIMESTAMPNS = 33, 35
 PACKET_OTHERHOST, PACKET_OUTGOING = 3, 4
+ARP_REQUEST, ARP_REPLY = 1, 2
 STATES = ("INVALID", "NEW", "ESTABLISHED", "RELATED", "UNTRACKED")
 
 
@@ -59,7 +60,7 @@ class Watch:
         for number, entry in connection_events(self.connections):
             known = self.entries.pop(number, None)
             if entry:  # an event tells only what changed: the TCP state may be missing
-                self.entries[number] = entry if entry.tcp or not known else replace(entry, tcp=known.tcp)
+                self.entries[number] = entry if entry.tcp or not known else entry._replace(tcp=known.tcp)
 
     def forget(self) -> None:
         """Throw away everything seen so far."""

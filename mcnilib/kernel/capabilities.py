@@ -1,0 +1,84 @@
+"""What this kernel and this machine can do, by name; and what a World needs of it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from mcnilib.kernel.realise import Lab
+from mcnilib.kernel.tools import ToolFailed, finish, missing, start
+from mcnilib.kernel.worker import Bench
+from mcnilib.linux.link import Bridge, Ipip, Macvlan, Veth, Vxlan
+from mcnilib.linux.world import World
+
+Capabilities = Mapping[str, str]
+"""Name -> what is missing; empty text: it is there."""
+
+PROBES = {
+    "veth": ("ip", "link add p1 type veth peer name p2"),
+    "macvlan": ("ip", "link add p3 type dummy\nlink add link p3 name p4 type macvlan mode bridge"),
+    "bridge": ("ip", "link add p5 type bridge"),
+    "vxlan": ("ip", "link add p6 type vxlan id 4096 dstport 4789 local 127.0.0.1"),
+    "ipip": ("ip", "link add p7 type ipip local 127.0.0.1"),
+    "conntrack": ("iptables-nft-restore", "*filter\n-A FORWARD -m conntrack --ctstate INVALID -j DROP\nCOMMIT\n"),
+    "nat": ("iptables-nft-restore", "*nat\n-A POSTROUTING -j MASQUERADE --random-fully\nCOMMIT\n"),
+    "rpfilter match": ("iptables-nft-restore", "*raw\n-A PREROUTING -m rpfilter --invert -j DROP\nCOMMIT\n"),
+    "ipset": ("ipset", "create probe hash:net\n"),
+    "nfacct": ("nft", "add table ip probe\nadd counter ip probe one\n"),
+    "rule trace": ("nft", "add table ip probe2 { chain c { meta nftrace set 1; } ; }"),
+}
+"""One attempt per capability: the program and what it is told."""
+
+ARGUMENTS = {
+    "ip": ("ip", "-batch", "-"),
+    "iptables-nft-restore": ("iptables-nft-restore", "--noflush"),
+    "ipset": ("ipset", "restore"),
+    "nft": ("nft", "-f", "-"),
+}
+
+
+def capabilities() -> Capabilities:
+    """Try everything the lab may need, in a namespace that is thrown away.
+
+    Raises: NoLab when there cannot be a lab at all.
+    """
+    with Bench() as bench:
+        found: Capabilities = bench.run(probe)
+    return found
+
+
+def probe(lab: Lab) -> Capabilities:
+    """Try every capability in the lab's own empty namespace."""
+    absent = missing()
+    return {name: _try(lab, program, text, absent) for name, (program, text) in PROBES.items()}
+
+
+def _try(lab: Lab, program: str, text: str, absent: tuple[str, ...]) -> str:
+    if program in absent:
+        return f"{program} is not installed"
+    try:
+        finish(start("a probe", lab.home, lab.home, ARGUMENTS[program], text))
+    except ToolFailed as problem:
+        return str(problem).split(": ", 1)[-1].splitlines()[0]
+    return ""
+
+
+def needs(world: World) -> tuple[str, ...]:
+    """Name the capabilities a world cannot do without, beyond the lab's own."""
+    kinds = {Veth: "veth", Macvlan: "macvlan", Bridge: "bridge", Vxlan: "vxlan", Ipip: "ipip"}
+    devices = {kinds[type(link.kind)] for netns in world for link in netns.links if type(link.kind) in kinds}
+    rules = {word for netns in world for word in _words(netns.tables)}
+    sets = {"ipset"} if any(netns.sets for netns in world) else set()
+    return tuple(sorted(devices | sets | (rules & PROBES.keys())))
+
+
+def _words(tables: object) -> set[str]:
+    from mcnilib.linux.iptables_save import print_tables
+
+    text = print_tables(tables)  # type: ignore[arg-type]
+    found = {"-m conntrack": "conntrack", "*nat": "nat", "-m rpfilter": "rpfilter match", "-m nfacct": "nfacct"}
+    return {name for word, name in found.items() if word in text}
+
+
+def lacking(world: World, found: Capabilities) -> tuple[str, ...]:
+    """Name what a world needs and this kernel does not have."""
+    return tuple(name for name in needs(world) if found.get(name))

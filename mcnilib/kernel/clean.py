@@ -1,0 +1,61 @@
+"""`mcni clean`: end lab processes whose parent is gone. Nothing else can be left.
+
+A lab's namespaces have no names and live as long as its process; the kernel ends that process with its parent. Only a lab whose
+parent vanished before it could ask for that, or one stopped in a debugger, can be found here.
+"""
+
+from __future__ import annotations
+
+import os
+import signal
+from dataclasses import dataclass
+from pathlib import Path
+
+from mcnilib.kernel.syscalls import NAME
+
+
+@dataclass(frozen=True, slots=True)
+class Leftover:
+    """A lab process without a parent that waits for it."""
+
+    pid: int
+
+
+def leftovers() -> tuple[Leftover, ...]:
+    """Find this user's lab processes that were handed to init."""
+    found = []
+    for folder in Path("/proc").glob("[0-9]*"):
+        try:
+            name, parent = (folder / "comm").read_text().strip(), _parent(folder)
+            if name == NAME and parent == 1 and folder.stat().st_uid == os.getuid():
+                found.append(Leftover(int(folder.name)))
+        except OSError:
+            continue
+    return tuple(found)
+
+
+def clean() -> tuple[Leftover, ...]:
+    """End the leftovers; the kernel then removes their namespaces. Return what was ended."""
+    ended = []
+    for one in leftovers():
+        try:
+            os.kill(one.pid, signal.SIGKILL)
+        except ProcessLookupError:
+            continue
+        ended.append(one)
+    return tuple(ended)
+
+
+def _parent(folder: Path) -> int:
+    """Read the parent's process id: the second field after the name in parentheses. Source: proc(5)."""
+    return int((folder / "stat").read_text().rsplit(")", 1)[1].split()[1])
+
+
+def main() -> int:
+    """Clean and say what was removed."""
+    ended = clean()
+    if ended:
+        print(f"ended {len(ended)} lab process(es) and their namespaces: {', '.join(str(one.pid) for one in ended)}")
+    else:
+        print("nothing to clean: no lab process is left, and labs leave nothing else")
+    return 0

@@ -1,0 +1,140 @@
+"""Two Traces of the same conversation side by side: do the simulator and the kernel agree, and if not, where do they part?
+
+Compared packet by packet: devices crossed in order with the addresses on the wire, rules matched with the mark they left,
+connection state per namespace, where the packet ended and which line ended it; then the connection tables and the outcome. Free
+to differ: ports the kernel draws at random, the number of retransmissions, and pure ACKs that only one of both sends.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
+from itertools import zip_longest
+
+from mcnilib.kernel.story import Story, group, story
+from mcnilib.linux.conntrack import Entry
+from mcnilib.trace.flow import Flow, Listener
+from mcnilib.trace.trace import Trace
+
+NOTHING = "(nothing)"
+
+
+@dataclass(frozen=True, slots=True)
+class Parting:
+    """One place where the two differ: of which packet, in what, and what each of them has."""
+
+    packet: str
+    what: str
+    model: str
+    kernel: str
+
+    def __str__(self) -> str:
+        return f"{self.packet}, {self.what}:\n    model:  {self.model}\n    kernel: {self.kernel}"
+
+
+@dataclass(frozen=True, slots=True)
+class Report:
+    """The result of a comparison: how many packets were compared, and where the two part."""
+
+    packets: int
+    partings: tuple[Parting, ...] = ()
+
+    @property
+    def agrees(self) -> bool:
+        """Tell whether model and kernel are the same in everything compared."""
+        return not self.partings
+
+    def __str__(self) -> str:
+        if self.agrees:
+            return f"agree on {self.packets} packets"
+        return "part here:\n" + "\n".join(f"  {parting}" for parting in self.partings)
+
+
+def compare(model: Trace, kernel: Trace, flow: Flow, listeners: Sequence[Listener] = ()) -> Report:
+    """Set the simulator's Trace against the kernel's."""
+    ports = {flow.sport, flow.dport, *(listener.port for listener in listeners)}
+    tracked = {step.netns for j in kernel.journeys for step in j.steps if step.ctstate}
+    ours, theirs = (group(story(j, ports, tracked) for j in trace.journeys) for trace in (model, kernel))
+    partings: list[Parting] = []
+    for key in dict.fromkeys([*ours, *theirs]):
+        partings += _packets(key, ours.get(key, []), theirs.get(key, []))
+    partings += _tables(model, kernel, ports, tracked)
+    partings += _outcome(model, kernel)
+    return Report(len(kernel.journeys), tuple(partings))
+
+
+def _packets(key: str, model: list[Story], kernel: list[Story]) -> list[Parting]:
+    """Compare all sendings of one kind of packet; a pure ACK may be missing on either side."""
+    if key.endswith(" ACK"):
+        model, kernel = model[:1], kernel[:1]
+        if not model or not kernel:
+            return []
+    partings: list[Parting] = []
+    for number, (one, other) in enumerate(zip_longest(model, kernel), 1):
+        name = key if number == 1 else f"{key} (number {number} that differs)"
+        if one is None or other is None:
+            partings.append(Parting(name, "presence", one.summary if one else NOTHING, other.summary if other else NOTHING))
+        else:
+            partings += _one(name, one, other)
+    return partings
+
+
+def _one(name: str, model: Story, kernel: Story) -> list[Parting]:
+    """Compare two stories part by part; only the first difference of each part is told."""
+    partings = []
+    for what, get in PARTS:
+        for one, other in zip_longest(get(model), get(kernel), fillvalue=NOTHING):
+            if one != other:
+                partings.append(Parting(name, what, one, other))
+                break
+    ours, theirs = dict(model.states), dict(kernel.states)
+    for place in (place for place in ours if ours[place] != theirs.get(place, ours[place])):
+        partings.append(Parting(name, f"connection state in {' '.join(place)}", ours[place], theirs[place]))
+    return partings
+
+
+PARTS: tuple[tuple[str, Callable[[Story], Sequence[str]]], ...] = (
+    ("devices and addresses", lambda s: s.crossings),
+    ("rules", lambda s: s.rules),
+    ("end", lambda s: (s.end,)),
+)
+
+
+def _tables(model: Trace, kernel: Trace, ports: set[int], tracked: set[str]) -> list[Parting]:
+    """Compare the connection tables of the namespaces in which the kernel tracks."""
+    ours, theirs = dict(model.connections), dict(kernel.connections)
+    partings = []
+    for name in sorted(tracked):
+        one, other = (_entries(table.get(name, ()), ports) for table in (ours, theirs))
+        if one != other:
+            different = sorted(set(one) ^ set(other))
+            mine, its = ("; ".join(e for e in different if e in entries) or NOTHING for entries in (one, other))
+            partings.append(Parting(f"connections of {name}", "conntrack -L", mine, its))
+    return partings
+
+
+def _entries(entries: Iterable[Entry], ports: set[int]) -> list[str]:
+    return sorted(_entry(entry, ports) for entry in entries)
+
+
+def _entry(entry: Entry, ports: set[int]) -> str:
+    flows = []
+    for flow in (entry.original, entry.reply):
+        numbers = (port if port in ports else "*" for port in (flow.sport, flow.dport))
+        flows.append("{} {}:{} > {}:{}".format(flow.proto, flow.src, *_split(numbers, flow.dst)))
+    flags = [entry.state, "" if entry.seen_reply else "[UNREPLIED]", "[ASSURED]" if entry.assured else ""]
+    return " ".join([*flows, *filter(None, flags), f"mark={entry.mark}"])
+
+
+def _split(numbers: Iterable[object], dst: object) -> tuple[object, object, object]:
+    sport, dport = numbers
+    return sport, dst, dport
+
+
+def _outcome(model: Trace, kernel: Trace) -> list[Parting]:
+    pairs = (
+        ("verdict", model.outcome.verdict.value, kernel.outcome.verdict.value),
+        ("error at the client", model.outcome.error, kernel.outcome.error),
+        ("client's address as the server saw it", model.outcome.seen_source, kernel.outcome.seen_source),
+    )
+    return [Parting("outcome", what, one or NOTHING, other or NOTHING) for what, one, other in pairs if one != other]

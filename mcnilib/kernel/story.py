@@ -1,0 +1,101 @@
+"""A packet's journey reduced to what can be compared: text lines without what is free to differ."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+from mcnilib.linux.packet import Packet
+from mcnilib.trace.trace import Journey, Stage, Step
+
+ASKING_HOOKS = ("PREROUTING", "OUTPUT")
+
+
+@dataclass(frozen=True, slots=True)
+class Story:
+    """One packet: what it is, the devices it crossed, the rules it matched, its connection states, its end."""
+
+    key: str
+    crossings: tuple[str, ...]
+    rules: tuple[str, ...]
+    states: tuple[tuple[tuple[str, str], str], ...]  # ((namespace, hook), state)
+    end: str
+
+    @property
+    def summary(self) -> str:
+        """Say in a line how far it came."""
+        return f"{self.crossings[-1] if self.crossings else 'no device reached'}; {self.end}"
+
+
+def story(journey: Journey, ports: set[int], tracked: set[str]) -> Story:
+    """Reduce a journey. `ports` are those that are not drawn at random; states count where the kernel tracks."""
+    steps = journey.steps
+    return Story(
+        key=f"{'reply' if journey.reply else 'request'} {kind(journey.packet)}",
+        crossings=tuple(_crossing(s, ports) for s in steps if s.stage in (Stage.DEVICE, Stage.TUNNEL)),
+        rules=tuple(_rule(s, ports) for s in steps if s.stage is Stage.NETFILTER),
+        states=tuple(((s.netns, s.hook), s.ctstate) for s in steps if _tells_state(s, tracked)),
+        end=_end(steps[-1]),
+    )
+
+
+def group(stories: Iterable[Story]) -> dict[str, list[Story]]:
+    """Collect the different stories of each kind of packet, in order; equal ones are one."""
+    groups: dict[str, list[Story]] = {}
+    for one in stories:
+        known = groups.setdefault(one.key, [])
+        if one not in known:
+            known.append(one)
+    return groups
+
+
+def kind(packet: Packet) -> str:
+    """Name the packet: SYN, SYN-ACK, ACK, data, FIN, RST, or the ICMP name or protocol."""
+    if not packet.tcp:
+        return packet.kind
+    flags = packet.tcp.flags
+    if "RST" in flags:
+        return "RST"
+    if packet.length:
+        return "data"
+    return "-".join(flag for flag in ("SYN", "FIN", "ACK") if flag in flags and not (flag == "ACK" and "FIN" in flags))
+
+
+def addresses(packet: Packet, ports: set[int]) -> str:
+    """Write source and destination; ports drawn at random become a star."""
+    if packet.inner:
+        return f"{packet.proto} {packet.src} > {packet.dst} [{addresses(packet.inner.packet, ports)}]"
+    if packet.icmp:
+        return f"icmp {packet.src} > {packet.dst}"
+    sport, dport = (port if port in ports else "*" for port in (packet.sport, packet.dport))
+    return f"{packet.proto} {packet.src}:{sport} > {packet.dst}:{dport}"
+
+
+def _crossing(step: Step, ports: set[int]) -> str:
+    if step.stage is Stage.TUNNEL:
+        inner = step.after if step.before.inner else step.before
+        return f"{step.netns} {step.action.split(' for ')[0]}: {addresses(inner, ports)}"
+    if step.to is None:
+        return f"{step.netns} {step.oif} > nobody: {addresses(step.before, ports)}"
+    devices = [place for place in (*step.path, step.to) if place[1]]
+    way = " > ".join(f"{netns} {dev}" for netns, dev in dict.fromkeys(devices))
+    return f"{way}: {addresses(step.before, ports)}"
+
+
+def _rule(step: Step, ports: set[int]) -> str:
+    after = f" -> {addresses(step.after, ports)}" if step.after.differences(step.before) else ""
+    mark = f" mark {step.after.mark:#x}" if step.after.mark else ""
+    place = f"{step.netns} {step.hook} {step.table}"
+    return f"{place}: {step.evidence} | {addresses(step.before, ports)}{after}{mark}"
+
+
+def _tells_state(step: Step, tracked: set[str]) -> bool:
+    return step.stage is Stage.CONNTRACK and step.hook in ASKING_HOOKS and step.netns in tracked and step.iif != "lo"
+
+
+def _end(step: Step) -> str:
+    """Say where the packet ended and what ended it; sockets may take or refuse it, which their answers tell."""
+    if step.stage is Stage.SOCKET:
+        return f"reaches the sockets of {step.netns}"
+    reason = f": {step.evidence}" if step.stage is Stage.NETFILTER else ""
+    return f"{step.fate.value} in {step.netns} ({step.stage.value}){reason}"

@@ -1,0 +1,146 @@
+"""A lab in a process of its own: jobs go in, results come out, and everything it made ends with it.
+
+`Bench` is the parent's side. The worker leaves the host's network before anything else; when the parent ends, for whatever
+reason, the kernel ends the worker and with it all its namespaces.
+"""
+
+from __future__ import annotations
+
+import os
+import pickle
+import signal
+import struct
+import subprocess
+import sys
+import traceback
+from collections.abc import Callable
+from pathlib import Path
+from types import TracebackType
+from typing import Any, BinaryIO
+
+from mcnilib.errors import McniError
+from mcnilib.kernel.realise import Lab
+from mcnilib.kernel.syscalls import NoLab, leave_host
+
+Job = Callable[..., Any]
+"""What a worker runs: a function of a module, called with the Lab and the job's arguments."""
+
+
+class WorkerFailed(McniError, RuntimeError):
+    """A job failed in the worker; the message has the worker's traceback."""
+
+
+class Bench:
+    """A worker process with an empty lab. Use it as a context manager."""
+
+    def __init__(self) -> None:
+        """Start the worker. Errors of the start (see NoLab) appear with the first result."""
+        root = str(Path(__file__).parents[2])
+        paths = [root, *filter(None, [os.environ.get("PYTHONPATH")])]
+        self._process = subprocess.Popen(
+            (sys.executable, "-m", "mcnilib.kernel.worker"),
+            stdin=subprocess.PIPE, stdout=subprocess.PIPE, env=os.environ | {"PYTHONPATH": os.pathsep.join(paths)},
+        )  # fmt: skip
+
+    def __enter__(self) -> Bench:
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, value: BaseException | None, trace: TracebackType | None) -> None:
+        self.close(at_once=kind is not None)
+
+    @property
+    def pid(self) -> int:
+        """The worker's process id."""
+        return self._process.pid
+
+    def fileno(self) -> int:
+        """Return the descriptor that becomes readable when a result is there."""
+        return _pipe(self._process.stdout).fileno()
+
+    def submit(self, job: Job, *arguments: object) -> None:
+        """Give the worker a job; take its result before the next."""
+        _send(_pipe(self._process.stdin), (job, arguments))
+
+    def result(self) -> Any:
+        """Wait for the job's result. Raises: what the lab raised; WorkerFailed for anything else."""
+        answer = _receive(_pipe(self._process.stdout))
+        if answer is None:
+            raise WorkerFailed(f"the lab process ended with status {self._process.wait()}")
+        kind, value = answer
+        if kind == "error":
+            raise value
+        return value
+
+    def run(self, job: Job, *arguments: object) -> Any:
+        """Do one job and return its result."""
+        self.submit(job, *arguments)
+        return self.result()
+
+    def close(self, *, at_once: bool = False) -> None:
+        """End the worker; `at_once` does not let it finish its job."""
+        if at_once:
+            self._process.kill()
+        for pipe in (self._process.stdin, self._process.stdout):
+            try:
+                _pipe(pipe).close()
+            except BrokenPipeError:
+                continue
+        try:
+            self._process.wait(timeout=10)
+        except subprocess.TimeoutExpired:
+            self._process.kill()
+            self._process.wait()
+
+
+def _pipe(pipe: Any) -> BinaryIO:
+    return pipe  # type: ignore[no-any-return]
+
+
+def _send(pipe: BinaryIO, value: object) -> None:
+    data = pickle.dumps(value)
+    pipe.write(struct.pack("=Q", len(data)) + data)
+    pipe.flush()
+
+
+def _receive(pipe: BinaryIO) -> Any:
+    header = pipe.read(8)
+    if len(header) < 8:
+        return None
+    return pickle.loads(pipe.read(struct.unpack("=Q", header)[0]))
+
+
+def main() -> None:
+    """Leave the host's network and do jobs until the input ends."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C reaches the parent, and its end ends us
+    answers = os.fdopen(os.dup(1), "wb")
+    os.dup2(2, 1)
+    try:
+        lab: Lab | NoLab = Lab(leave_host())
+    except NoLab as problem:
+        lab = problem
+    while (job := _receive(sys.stdin.buffer)) is not None:
+        _send(answers, _do(lab, *job))
+
+
+def _do(lab: Lab | NoLab, job: Job, arguments: tuple[object, ...]) -> tuple[str, object]:
+    if isinstance(lab, NoLab):
+        return "error", lab
+    try:
+        return "result", job(lab, *arguments)
+    except McniError as problem:
+        return "error", problem if _survives(problem) else WorkerFailed(str(problem))
+    except Exception:
+        return "error", WorkerFailed(traceback.format_exc())
+
+
+def _survives(problem: McniError) -> bool:
+    """Tell whether an error can be sent to the parent as it is."""
+    try:
+        pickle.loads(pickle.dumps(problem))
+    except Exception:
+        return False
+    return True
+
+
+if __name__ == "__main__":
+    main()
