@@ -223,6 +223,7 @@ class Conntrack:
             moved = self._plain_entry(entry, packet, now)
         if moved is None:
             self.forget(number)
+            self._entries[number] = entry._replace(tcp=opinion.track)
             return Tracked(state, number, reply, "the only answer is a RST: entry removed")
         self._entries[number] = moved._replace(seen_reply=True) if reply else moved
         return Tracked(state, number, reply, why)
