@@ -160,7 +160,7 @@ class Endpoint:
 
 @dataclass(frozen=True, slots=True)
 class Service:
-    """One port of a service with its endpoints. `affinity` is ClientIP affinity in seconds; 0 means none, as for ports."""
+    """One port of a service and its endpoints. `affinity`: ClientIP affinity in seconds; 0 means none, as for ports."""
 
     namespace: str
     name: str

@@ -1,0 +1,93 @@
+"""How one kube-proxy is configured, and which of its version's habits matter for the rules it writes.
+
+The texts of 1.22 to 1.24 were read in proxier.go of those lines, those of 1.25 to 1.27 follow from 1.24, 1.28 and the
+pull requests between them (110289, 110290: drops in table filter, 1.25; 114470: own KUBE-FIREWALL rule, 1.27); 1.32
+to 1.35 are equal to 1.31.
+Source: kubernetes pkg/proxy/iptables/proxier.go.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from ipaddress import IPv4Network
+
+from mcnilib.cluster.settings import VERSIONS
+from mcnilib.errors import Unsupported
+from mcnilib.linux.origin import Origin
+
+
+@dataclass(frozen=True)
+class KubeProxy:
+    """The flags of one kube-proxy that change its rules.
+
+    `cluster_cidr` None: kube-proxy does not know which sources are pods and never masquerades by source. `nfacct`:
+    the kernel can create accounting counters; when it cannot (no nfnetlink_acct, as in most containers and in the
+    project's kernel lab) kube-proxy of 1.31 and later falls back to the plain rules, hence the default.
+    `tcp_be_liberal` is conntrack.tcpBeLiberal, 1.29 and later.
+    """
+
+    version: str
+    cluster_cidr: IPv4Network | None = None
+    masquerade_all: bool = False
+    localhost_node_ports: bool = True
+    nfacct: bool = False
+    random_fully: bool = True
+    tcp_be_liberal: bool = False
+
+    def __post_init__(self) -> None:
+        if self.version not in VERSIONS:
+            raise Unsupported(f"kube-proxy {self.version}: modelled are {VERSIONS[0]} to {VERSIONS[-1]}")
+        for flag, since in (("tcp_be_liberal", 29), ("nfacct", 31)):
+            if getattr(self, flag) and self.minor < since:
+                raise ValueError(f"{flag} needs kube-proxy 1.{since} or later, got {self.version}")
+        if not self.localhost_node_ports and self.minor < 26:
+            raise ValueError(f"localhost_node_ports can be turned off from kube-proxy 1.26 on, got {self.version}")
+
+    @property
+    def minor(self) -> int:
+        """The minor version: 28 for 1.28."""
+        return int(self.version.split(".")[1])
+
+    @property
+    def reads_be_liberal(self) -> bool:
+        """Whether it looks at nf_conntrack_tcp_be_liberal when it starts. Source: kubernetes pull request 120412."""
+        return self.minor >= 29
+
+    @property
+    def drops_in_filter(self) -> bool:
+        """Whether it drops in table filter; before 1.25 it marked packets for the kubelet's KUBE-FIREWALL to drop."""
+        return self.minor >= 25
+
+    @property
+    def writes_firewall(self) -> bool:
+        """Whether it writes the KUBE-FIREWALL rule itself; before 1.27 only the kubelet did."""
+        return self.minor >= 27 and self.localhost_node_ports
+
+    def origin(self, why: str) -> Origin:
+        """Return the origin of a line this kube-proxy writes."""
+        return Origin(f"kube-proxy {self.version}", why)
+
+
+@dataclass(frozen=True, slots=True)
+class Line:
+    """One rule in the words of iptables-save, the table it belongs to, and why it is there."""
+
+    table: str
+    text: str
+    why: str
+
+    @property
+    def chain(self) -> str:
+        """The chain the rule stands in."""
+        return self.text.split(" ", 2)[1]
+
+
+@dataclass(frozen=True, slots=True)
+class Rules:
+    """What is handed to iptables-restore: chains to empty or create, as (table, chain), and their rules in order."""
+
+    chains: tuple[tuple[str, str], ...] = ()
+    lines: tuple[Line, ...] = ()
+
+    def __add__(self, more: Rules) -> Rules:
+        return Rules(self.chains + more.chains, self.lines + more.lines)

@@ -1,0 +1,66 @@
+"""How kube-proxy and kubelet edit iptables: chains ensured, rules ensured, and a restore that rewrites whole chains.
+
+Source: pkg/util/iptables/iptables.go (EnsureChain, EnsureRule, RestoreAll with NoFlushTables).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+
+from mcnilib.cluster.kube_proxy.config import Line, Rules
+from mcnilib.cluster.written import chain_rule, put_chains
+from mcnilib.linux.netfilter import Chain, ChainRule
+from mcnilib.linux.origin import Origin
+from mcnilib.linux.tables import Tables, find_table
+
+Author = Callable[[str], Origin]
+"""Makes the origin of a line from its reason."""
+
+Place = tuple[str, str]
+"""A table and a chain of it."""
+
+
+def ensure_chains(tables: Tables, places: Iterable[Place]) -> Tables:
+    """Create the chains that are missing."""
+    wanted = tuple(places)
+    for table in dict.fromkeys(table for table, _ in wanted):
+        there = find_table(tables, table).by_name
+        missing = [Chain(name) for t, name in wanted if t == table and name not in there]
+        tables = put_chains(tables, table, missing) if missing else tables
+    return tables
+
+
+def ensure_rules(tables: Tables, lines: Iterable[Line], author: Author, *, on_top: bool = False) -> Tables:
+    """Add each rule that stands nowhere in its chain: at the end, or on top of what is there so far."""
+    bodies: dict[Place, list[ChainRule]] = {}
+    for line in lines:
+        rule = chain_rule(line.text, author(line.why))
+        body = bodies.setdefault((line.table, rule.chain), _rules(tables, line.table, rule.chain))
+        if rule not in body:
+            body.insert(0 if on_top else len(body), rule)
+    return _put(tables, bodies)
+
+
+def restore(tables: Tables, rules: Rules, author: Author) -> Tables:
+    """Empty the chains named and write their rules; all other chains stay as they are."""
+    bodies: dict[Place, list[ChainRule]] = {place: [] for place in rules.chains}
+    for line in rules.lines:
+        bodies[line.table, line.chain].append(chain_rule(line.text, author(line.why)))
+    return _put(tables, bodies)
+
+
+def _rules(tables: Tables, table: str, chain: str) -> list[ChainRule]:
+    found = find_table(tables, table).by_name.get(chain)
+    return list(found.rules) if found else []
+
+
+def _put(tables: Tables, bodies: dict[Place, list[ChainRule]]) -> Tables:
+    for table in dict.fromkeys(table for table, _ in bodies):
+        old = find_table(tables, table).by_name
+        chains = [
+            Chain(name, tuple(body), old[name].policy if name in old else "")
+            for (t, name), body in bodies.items()
+            if t == table
+        ]
+        tables = put_chains(tables, table, chains)
+    return tables

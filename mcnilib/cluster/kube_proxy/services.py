@@ -1,0 +1,304 @@
+"""The chains of one service, kube-proxy 1.24 and later.
+
+    KUBE-SERVICES ─ cluster IP ─► KUBE-SVC (or SVL) ─► KUBE-SEP ─► DNAT KUBE-NODEPORTS, external and load balancer IPs
+    ─► [KUBE-FW ─►] KUBE-EXT ─► KUBE-SVC or, with externalTrafficPolicy Local, KUBE-SVL
+
+KUBE-SVC knows the endpoints of the whole cluster, KUBE-SVL those of this node. Where no endpoint may be used, rules
+in table filter answer (REJECT) or drop; 1.24 marked packets for the kubelet's KUBE-FIREWALL instead of dropping.
+Source: syncProxyRules() in kubernetes pkg/proxy/iptables/proxier.go, CategorizeEndpoints() in pkg/proxy/topology.go.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from ipaddress import IPv4Address
+
+from mcnilib.cluster.kube_proxy.config import KubeProxy, Line, Rules
+from mcnilib.cluster.kube_proxy.fixed import LOCALHOST_COUNTER
+from mcnilib.cluster.kube_proxy.names import chain_of, endpoint_chain
+from mcnilib.cluster.spec import Endpoint, Host, Service, TrafficPolicy
+
+LOCAL = "-m addrtype --dst-type LOCAL"
+
+
+@dataclass(frozen=True)
+class View:
+    """One service as the kube-proxy of one node sees it."""
+
+    proxy: KubeProxy
+    node: Host
+    service: Service
+
+    @property
+    def everywhere(self) -> tuple[Endpoint, ...]:
+        """All endpoints, in kube-proxy's order."""
+        return tuple(sorted(self.service.endpoints, key=str))
+
+    @property
+    def here(self) -> tuple[Endpoint, ...]:
+        """The endpoints on this node."""
+        return tuple(e for e in self.everywhere if e.node == self.node.name)
+
+    @property
+    def external_local(self) -> bool:
+        """Whether externalTrafficPolicy is Local."""
+        return self.service.external_policy is TrafficPolicy.LOCAL
+
+    @property
+    def internal_local(self) -> bool:
+        """Whether internalTrafficPolicy is Local."""
+        return self.service.internal_policy is TrafficPolicy.LOCAL
+
+    @property
+    def external(self) -> bool:
+        """Whether the service can be reached from outside at all."""
+        s = self.service
+        return bool(s.node_port or s.external_ips or s.load_balancer_ips)
+
+    @property
+    def uses_cluster(self) -> bool:
+        """Whether KUBE-SVC is needed; external access needs it even with policy Local, for pods and the node itself."""
+        return not self.internal_local or self.external
+
+    @property
+    def uses_local(self) -> bool:
+        """Whether KUBE-SVL is needed."""
+        return self.internal_local or (self.external_local and self.external)
+
+    def chain(self, prefix: str) -> str:
+        """Return one of the service's chains."""
+        return chain_of(prefix, self.service)
+
+    def port(self, port: int) -> str:
+        """Return the match of a destination port."""
+        return f"-m {self.service.protocol} --dport {port}"
+
+    def to(self, address: IPv4Address) -> str:
+        """Return the match of a destination address and the protocol."""
+        return f"-d {address}/32 -p {self.service.protocol}"
+
+    def comment(self, text: str) -> str:
+        """Return a comment; `{}` stands for the service's name."""
+        return f'-m comment --comment "{text.format(self.service.full_name)}"'
+
+
+def service_rules(view: View) -> Rules:
+    """Return everything kube-proxy 1.24 or later writes for one service on one node."""
+    lines = [*capture(view), *answers(view), *health(view)]
+    if not view.everywhere:
+        return Rules((), tuple(lines))
+    return Rules(tuple(("nat", name) for name in chains(view)), (*lines, *policy_chains(view), *endpoint_rules(view)))
+
+
+def chains(view: View) -> Iterator[str]:
+    """Yield the chains the service has on this node."""
+    eager = not view.proxy.drops_in_filter  # 1.24 creates policy chains even when they hold no endpoint
+    if view.external:
+        yield view.chain("EXT")
+    if view.service.load_balancer_ips and view.service.source_ranges:
+        yield view.chain("FW")
+    if view.uses_cluster:
+        yield view.chain("SVC")
+    if view.uses_local and (view.here or eager):
+        yield view.chain("SVL")
+    for endpoint in reachable(view):
+        yield endpoint_chain(view.service, endpoint)
+
+
+def reachable(view: View) -> tuple[Endpoint, ...]:
+    """Return the endpoints that some policy lets this node use."""
+    return view.everywhere if view.uses_cluster else view.here
+
+
+def capture(view: View) -> Iterator[Line]:
+    """Yield the rules that recognise packets for the service and send them to its chains."""
+    s, ext = view.service, view.chain("EXT")
+    if not view.everywhere:
+        return
+    if not view.internal_local or view.here or not view.proxy.drops_in_filter:
+        to = view.chain("SVL" if view.internal_local else "SVC")
+        text = f"-A KUBE-SERVICES {view.to(s.cluster_ip)} {view.comment('{} cluster IP')} {view.port(s.port)} -j {to}"
+        yield Line("nat", text, f"recognises connections to the cluster IP of {s.full_name}")
+    for ip in s.external_ips:
+        text = f"-A KUBE-SERVICES {view.to(ip)} {view.comment('{} external IP')} {view.port(s.port)} -j {ext}"
+        yield Line("nat", text, f"recognises connections to an external IP of {s.full_name}")
+    for ip in s.load_balancer_ips:
+        to = view.chain("FW") if s.source_ranges else ext
+        text = f"-A KUBE-SERVICES {view.to(ip)} {view.comment('{} loadbalancer IP')} {view.port(s.port)} -j {to}"
+        yield Line("nat", text, f"recognises connections to the load balancer of {s.full_name}")
+    if s.node_port:
+        yield from node_port(view)
+
+
+def node_port(view: View) -> Iterator[Line]:
+    """Yield the rules of the NodePort; from 1.31 on accesses over localhost are counted when the kernel can."""
+    s = view.service
+    words = f"-p {s.protocol} {view.comment('{}')} {view.port(s.node_port)}"
+    if view.proxy.nfacct and view.proxy.localhost_node_ports:
+        counted = f"-d 127.0.0.0/8 {words} -m nfacct --nfacct-name  {LOCALHOST_COUNTER}"
+        text = f"-A KUBE-NODEPORTS {counted} -j {view.chain('EXT')}"
+        yield Line("nat", text, "counts NodePort connections that use a localhost address")
+    text = f"-A KUBE-NODEPORTS {words} -j {view.chain('EXT')}"
+    yield Line("nat", text, f"recognises connections to the NodePort of {s.full_name}")
+
+
+def answers(view: View) -> Iterator[Line]:
+    """Yield what table filter does with packets no endpoint may take: REJECT without any, DROP without a local one."""
+    s, filters = view.service, view.proxy.drops_in_filter
+    if not view.everywhere or (view.internal_local and not view.here and filters):
+        words, end, why = _refusal(view)
+        text = f"-A KUBE-SERVICES {view.to(s.cluster_ip)} {words} {view.port(s.port)} {end}"
+        yield Line("filter", text, why)
+    if not view.everywhere or (view.external_local and not view.here and filters):
+        words, end, why = _refusal(view)
+        for ip in (*s.external_ips, *s.load_balancer_ips):
+            yield Line("filter", f"-A KUBE-EXTERNAL-SERVICES {view.to(ip)} {words} {view.port(s.port)} {end}", why)
+        if s.node_port:
+            text = f"-A KUBE-EXTERNAL-SERVICES -p {s.protocol} {words} {LOCAL} {view.port(s.node_port)} {end}"
+            yield Line("filter", text, why)
+    if filters and view.everywhere and s.source_ranges:
+        words = view.comment(f"{{}} traffic not accepted by {view.chain('FW')}")
+        for ip in s.load_balancer_ips:
+            text = f"-A KUBE-PROXY-FIREWALL {view.to(ip)} {words} {view.port(s.port)} -j DROP"
+            yield Line("filter", text, "drops clients outside loadBalancerSourceRanges, which were not DNATed")
+
+
+def _refusal(view: View) -> tuple[str, str, str]:
+    name = view.service.full_name
+    if view.everywhere:
+        return (
+            view.comment("{} has no local endpoints"),
+            "-j DROP",
+            f"{name} may use local endpoints only and has none here",
+        )
+    end = "-j REJECT --reject-with icmp-port-unreachable"
+    return view.comment("{} has no endpoints"), end, f"{name} has no endpoints anywhere: clients are told at once"
+
+
+def health(view: View) -> Iterator[Line]:
+    """Yield the rule that admits health checks of load balancers."""
+    if view.service.health_check_port:
+        words = f"-p tcp {view.comment('{} health check node port')} -m tcp --dport {view.service.health_check_port}"
+        yield Line("filter", f"-A KUBE-NODEPORTS {words} -j ACCEPT", "admits health checks of load balancers")
+
+
+def policy_chains(view: View) -> Iterator[Line]:
+    """Yield the rules of KUBE-SVC, KUBE-SVL, KUBE-EXT and KUBE-FW."""
+    if not view.internal_local or view.here or not view.proxy.drops_in_filter:
+        yield from masquerade(view, view.chain("SVL" if view.internal_local else "SVC"))
+    if view.external:
+        yield from external(view)
+    if view.service.load_balancer_ips and view.service.source_ranges:
+        yield from firewall(view)
+    if view.uses_cluster:
+        yield from balance(view, view.chain("SVC"), view.everywhere)
+    if view.uses_local and (view.here or not view.proxy.drops_in_filter):
+        yield from balance(view, view.chain("SVL"), view.here) if view.here else no_local(view, view.chain("SVL"))
+
+
+def masquerade(view: View, chain: str) -> Iterator[Line]:
+    """Yield the rule that decides whose connections to the cluster IP are masqueraded."""
+    s, cidr = view.service, view.proxy.cluster_cidr
+    words = f"{view.to(s.cluster_ip)} {view.comment('{} cluster IP')} {view.port(s.port)} -j KUBE-MARK-MASQ"
+    if view.proxy.masquerade_all:
+        yield Line("nat", f"-A {chain} {words}", "masqueradeAll: every client of a cluster IP is masqueraded")
+    elif cidr:
+        why = f"clients outside the cluster CIDR {cidr} are masqueraded, so that answers come back to this node"
+        yield Line("nat", f"-A {chain} ! -s {cidr} {words}", why)
+
+
+def external(view: View) -> Iterator[Line]:
+    """Yield KUBE-EXT: who reaches all endpoints, who only local ones, and who is masqueraded."""
+    ext, svc, cidr = f"-A {view.chain('EXT')}", view.chain("SVC"), view.proxy.cluster_cidr
+    if not view.external_local:
+        words = view.comment("masquerade traffic for {} external destinations")
+        yield Line(
+            "nat",
+            f"{ext} {words} -j KUBE-MARK-MASQ",
+            "the endpoint may be on another node: answers must come back here",
+        )
+        yield Line("nat", f"{ext} -j {svc}", "externalTrafficPolicy Cluster: any endpoint will do")
+        return
+    if cidr:
+        words = view.comment("pod traffic for {} external destinations")
+        yield Line("nat", f"{ext} -s {cidr} {words} -j {svc}", "pods are not outside: any endpoint will do for them")
+    words = f"{view.comment('masquerade LOCAL traffic for {} external destinations')} -m addrtype --src-type LOCAL"
+    yield Line("nat", f"{ext} {words} -j KUBE-MARK-MASQ", "the node itself would be answered at the address it asked")
+    words = f"{view.comment('route LOCAL traffic for {} external destinations')} -m addrtype --src-type LOCAL"
+    yield Line("nat", f"{ext} {words} -j {svc}", "the node itself is not outside: any endpoint will do")
+    if view.here or not view.proxy.drops_in_filter:
+        yield Line(
+            "nat",
+            f"{ext} -j {view.chain('SVL')}",
+            "externalTrafficPolicy Local: only endpoints of this node, source kept",
+        )
+
+
+def firewall(view: View) -> Iterator[Line]:
+    """Yield KUBE-FW: the clients loadBalancerSourceRanges lets in."""
+    fw, s = view.chain("FW"), view.service
+    words = view.comment("{} loadbalancer IP")
+    for cidr in allowed(view, view.service.load_balancer_ips):
+        yield Line("nat", f"-A {fw} -s {cidr} {words} -j {view.chain('EXT')}", f"{s.full_name} lets {cidr} in")
+    if not view.proxy.drops_in_filter:
+        yield Line("nat", f"-A {fw} {words} -j KUBE-MARK-DROP", "marks everybody else for the kubelet's drop")
+    elif view.proxy.minor >= 27:
+        text = f"-A {fw} {view.comment('other traffic to {} will be dropped by KUBE-PROXY-FIREWALL')}"
+        yield Line("nat", text, "only a note for the reader of the rules")
+
+
+def allowed(view: View, addresses: tuple[IPv4Address, ...]) -> Iterator[str]:
+    """Yield the source ranges of a load balancer, and its own addresses when the node may use it."""
+    ranges = view.service.source_ranges
+    yield from map(str, ranges)
+    if any(view.node.address.ip in cidr for cidr in ranges):
+        yield from (f"{ip}/32" for ip in addresses)
+
+
+def balance(view: View, chain: str, endpoints: tuple[Endpoint, ...]) -> Iterator[Line]:
+    """Yield the choice between endpoints: the one used before (ClientIP affinity), else one by lot."""
+    for endpoint in endpoints if view.service.affinity else ():
+        sep = endpoint_chain(view.service, endpoint)
+        words = (
+            f"-m recent --rcheck --seconds {view.service.affinity} --reap --name {sep} --mask 255.255.255.255 --rsource"
+        )
+        text = f"-A {chain} {view.comment(f'{{}} -> {endpoint}')} {words} -j {sep}"
+        yield Line(
+            "nat", text, f"sends a client back to {endpoint} if it was there in the last {view.service.affinity} s"
+        )
+    for i, endpoint in enumerate(endpoints):
+        text = f"-A {chain} {view.comment(f'{{}} -> {endpoint}')}{lot(len(endpoints) - i)}"
+        why = f"chooses {endpoint}" + (f" in one of {len(endpoints) - i} cases" if i < len(endpoints) - 1 else "")
+        yield Line("nat", f"{text} -j {endpoint_chain(view.service, endpoint)}", why)
+
+
+def lot(n: int) -> str:
+    """Return the match that holds in one of n cases, as iptables-save prints it; nothing for the last endpoint.
+
+    Source: libxt_statistic.c keeps the probability as a multiple of 2**-31; kube-proxy writes it with ten decimals.
+    """
+    if n == 1:
+        return ""
+    kept = round(float(f"{1 / n:.10f}") * 2**31) / 2**31
+    return f" -m statistic --mode random --probability {kept:.11f}"
+
+
+def no_local(view: View, chain: str) -> Iterator[Line]:
+    """Yield 1.24's answer where only local endpoints may be used and there are none."""
+    words = view.comment("{} has no local endpoints")
+    yield Line(
+        "nat", f"-A {chain} {words} -j KUBE-MARK-DROP", "marks the packet for the kubelet's drop: no local endpoint"
+    )
+
+
+def endpoint_rules(view: View) -> Iterator[Line]:
+    """Yield KUBE-SEP of every endpoint: hairpin masquerading and the rewriting of the destination."""
+    s = view.service
+    for endpoint in reachable(view):
+        sep, words = endpoint_chain(s, endpoint), view.comment("{}")
+        text = f"-A {sep} -s {endpoint.address}/32 {words} -j KUBE-MARK-MASQ"
+        yield Line("nat", text, "a pod that reaches itself through the service must not see its own address")
+        recent = f" -m recent --set --name {sep} --mask 255.255.255.255 --rsource" if s.affinity else ""
+        text = f"-A {sep} -p {s.protocol} {words}{recent} -m {s.protocol} -j DNAT --to-destination {endpoint}"
+        yield Line("nat", text, f"sends the connection to the endpoint {endpoint}")

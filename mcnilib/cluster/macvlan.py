@@ -1,0 +1,31 @@
+"""The Macvlan CNI plugin with Spiderpool's address management: the pod's NIC on the underlay, and nothing on the node.
+
+Multus decides which plugin makes eth0: Macvlan for a single-NIC Macvlan pod; for a multi-NIC pod Calico makes eth0
+and Macvlan net1. A second default route of equal metric is accepted and put before the first. The node's own devices,
+routes and rules stay as they are.
+Source: containernetworking/plugins plugins/main/macvlan/macvlan.go and pkg/ipam/ipam_linux.go; spiderpool
+pkg/utils/convert/convert.go.
+"""
+
+from __future__ import annotations
+
+from mcnilib.cluster.spec import Cluster, Pod, PodKind, mac_of
+from mcnilib.cluster.written import ip_route
+from mcnilib.linux.link import Address, Far, Link, Macvlan
+from mcnilib.linux.netns import Netns, add_link, add_routes
+from mcnilib.linux.origin import Origin
+
+WRITER = "the Macvlan CNI"
+
+
+def add_nic(netns: Netns, pod: Pod, cluster: Cluster, mode: str = "bridge") -> Netns:
+    """Give a pod its Macvlan NIC with address and default route. `mode` is bridge, private or vepa."""
+    if pod.underlay is None:
+        raise ValueError(f"pod {pod.name} has no Macvlan NIC")
+    lower = Far(pod.node, cluster.node(pod.node).nic(pod.parent).index)
+    device, index = pod.macvlan_device, 2 if pod.kind is PodKind.MACVLAN else 3
+    by = Origin(WRITER, f"a child of {pod.parent}: the pod's own place on the underlay")
+    mac = mac_of(pod.name, device)
+    netns = add_link(netns, Link(index, device, Macvlan(lower, mode), mac, (Address(pod.underlay),), by=by))
+    by = Origin("Spiderpool IPAM", "the gateway of the pod's address pool")
+    return add_routes(netns, ip_route(f"default via {pod.gateway} dev {device}", by), how="prepend")

@@ -1,0 +1,149 @@
+"""Spiderpool's coordinator: what makes Macvlan pods reach nodes, services and Calico pods.
+
+A single-NIC Macvlan pod (mode underlay) gets a second way out, a veth pair to its node, with routes for everything
+that only the node can deliver: node addresses, pods, services. A multi-NIC pod (mode overlay) uses Calico's pair for
+that. On the node, table 500 leads to the pods. Behaviour of v0.8.8, v0.9.5, v1.0.0 and later. Not modelled:
+vethLinkAddress, policyRoutes, IPv6, a third NIC.
+Source: spidernet-io/spiderpool cmd/coordinator/cmd/{command_add,utils,cni_types}.go, pkg/networking/networking/*.go.
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from ipaddress import IPv4Address, IPv4Network
+
+from mcnilib.cluster.spec import Pod, PodKind, mac_of
+from mcnilib.cluster.written import chain_rule, ip_neigh, ip_route, ip_rule
+from mcnilib.linux.link import Far, Link, Veth
+from mcnilib.linux.netns import Netns, add_link, add_neigh, add_routes, add_rule, set_sysctl
+from mcnilib.linux.origin import Origin
+from mcnilib.linux.route import Route
+from mcnilib.linux.tables import append
+
+WRITER = "the coordinator"
+HOST_TABLE, MARK_TABLE, NIC_TABLE = "500", "100", "101"
+HIJACK = (IPv4Network("169.254.0.0/16"),)
+"""hijackCIDR, by default the link-local addresses, because of nodelocaldns."""
+
+NOT_NODE_DEVICES = re.compile(
+    r"^docker|^cbr|^dummy|^virbr|^lxcbr|^veth|^lo$|^cali|^flannel|^kube-ipvs|^cni|^vx-submariner|^cilium"
+)
+"""Devices whose addresses are not taken for addresses of the node; tunnel devices are not among them."""
+
+MARK_RULES = (
+    (
+        "-A PREROUTING -i veth0 -m conntrack --ctstate NEW -j MARK --set-xmark 0x1/0xffffffff",
+        "notices connections that come in by veth0, that is from the node",
+    ),
+    (
+        "-A PREROUTING -m mark --mark 0x1 -j CONNMARK --save-mark --nfmask 0xffffffff --ctmask 0xffffffff",
+        "remembers the mark with the connection",
+    ),
+    (
+        "-A OUTPUT -j CONNMARK --restore-mark --nfmask 0xffffffff --ctmask 0xffffffff",
+        "marks the replies of such a connection, so that they are routed again, by table 100",
+    ),
+)
+
+
+@dataclass(frozen=True)
+class Coordinator:
+    """What the SpiderCoordinator says. `node_ips`: addresses of the pod's node, as seen when the pod was created."""
+
+    node_ips: tuple[IPv4Address, ...]
+    pod_cidr: IPv4Network
+    service_cidr: IPv4Network
+    rp_filter: int = 0
+    mark_rules: bool = True
+
+    @property
+    def hijacked(self) -> tuple[IPv4Network, ...]:
+        """What the pod must send through its node, in the order the routes are added."""
+        return (self.pod_cidr, self.service_cidr, *HIJACK)
+
+
+def tune_node(node: Netns) -> Netns:
+    """Set the sysctls the spiderpool-agent sets on every node (tuneSysctlConfig, on by default).
+
+    Source: pkg/networking/sysctl/sysctl.go DefaultSysctlConfig.
+    """
+    why = "packets may come back another way than they went"
+    return set_sysctl(node, "net.ipv4.conf.all.rp_filter", "0", Origin("the spiderpool-agent", why))
+
+
+def node_addresses(node: Netns) -> tuple[IPv4Address, ...]:
+    """Return the addresses a pod takes for its node: those of all its devices but pods' and bridges'.
+
+    Tunnel addresses are among them, addresses of other nodes never are. The first one is the gateway of the hijacked
+    routes. The real list begins with the source address the node uses towards the pod; here that is always the first
+    NIC's.
+    Source: pkg/networking/networking/ip.go GetAllHostIPRouteForPod.
+    """
+    links = (link for link in node.links if not NOT_NODE_DEVICES.search(link.name))
+    addresses = (address.ip for link in links for address in link.addresses)
+    return tuple(dict.fromkeys(ip for ip in addresses if not ip.is_link_local))
+
+
+def attach(netns: Netns, pod: Pod, coordinator: Coordinator) -> Netns:
+    """Do the pod's side of a single-NIC Macvlan pod: veth0, neighbours, routes, and the mark rules for replies."""
+    by = Origin(WRITER, "the pod's end of the pair to its node")
+    netns = add_link(netns, Link(3, "veth0", Veth(Far(pod.node, pod.host_index)), mac_of(pod.name, "veth0"), by=by))
+    netns = rp_filter(netns, coordinator)
+    netns = to_node(netns, pod, coordinator, "veth0", mac_of(pod.node, pod.host_device))
+    netns = add_routes(netns, *hijacked(pod, coordinator, "veth0"))
+    return _mark(netns, pod, coordinator) if coordinator.mark_rules else netns
+
+
+def attach_host(node: Netns, pod: Pod) -> Netns:
+    """Do the node's side: the veth pair (single-NIC pods only), rule 1000, table 500 and the pod's neighbour entry."""
+    if pod.kind is PodKind.MACVLAN:
+        by = Origin(WRITER, f"the node's end of the pair to pod {pod.name}")
+        link = Link(pod.host_index, pod.host_device, Veth(Far(pod.name, 3)), mac_of(pod.node, pod.host_device), by=by)
+        node = add_link(node, link)
+    rule = ip_rule(
+        f"1000:\tfrom all lookup {HOST_TABLE}", Origin(WRITER, "looks for pods before the subnet on the NIC")
+    )
+    node = node if rule in node.rules else add_rule(node, rule)
+    if pod.underlay is None:
+        raise ValueError(f"pod {pod.name} has no Macvlan NIC")
+    by = Origin(WRITER, f"the node cannot reach {pod.name} over its own NIC, only through the pair")
+    node = add_routes(node, ip_route(f"{pod.underlay.ip} dev {pod.host_device} scope link", by, HOST_TABLE))
+    lladdr = mac_of(pod.name, pod.pair_device)
+    by = Origin(WRITER, "nobody answers ARP for this address on the pair")
+    return add_neigh(node, ip_neigh(f"{pod.underlay.ip} dev {pod.host_device} lladdr {lladdr} PERMANENT", by))
+
+
+def rp_filter(netns: Netns, coordinator: Coordinator) -> Netns:
+    """Set podRPFilter in a pod: only `all`, so a device with a stricter value of its own stays strict."""
+    why = "podRPFilter of the SpiderCoordinator: packets may come in by another NIC than the reply leaves by"
+    return set_sysctl(netns, "net.ipv4.conf.all.rp_filter", str(coordinator.rp_filter), Origin(WRITER, why))
+
+
+def to_node(
+    netns: Netns, pod: Pod, coordinator: Coordinator, dev: str, lladdr: str, table: str = NIC_TABLE
+) -> Netns:  # the six things a route to the node is made of
+    """Write neighbour entries and routes (main and the NIC's table) for every address of the node."""
+    by = Origin(WRITER, "the node's end of the pair, so that no ARP is needed")
+    for ip in coordinator.node_ips:
+        netns = add_neigh(netns, ip_neigh(f"{ip} dev {dev} lladdr {lladdr} PERMANENT", by))
+    by = Origin(WRITER, "a Macvlan child cannot talk to its own node over the underlay; the pair can")
+    lines = [f"{ip} dev {dev} scope link src {pod.address}" for ip in coordinator.node_ips]
+    return add_routes(netns, *(ip_route(line, by, t) for line in lines for t in ("main", table)))
+
+
+def hijacked(pod: Pod, coordinator: Coordinator, dev: str, table: str = "main") -> list[Route]:
+    """Return the routes for what only the node can deliver: pods, services and hijackCIDR."""
+    gateway = coordinator.node_ips[0]
+    by = Origin(WRITER, "pods and services are reached through the node: the underlay does not know them")
+    return [ip_route(f"{cidr} via {gateway} dev {dev} src {pod.address}", by, table) for cidr in coordinator.hijacked]
+
+
+def _mark(netns: Netns, pod: Pod, coordinator: Coordinator) -> Netns:
+    """Write what sends replies back the way the request came: MARK, CONNMARK, rule 1000 and table 100."""
+    rules = [chain_rule(line, Origin(WRITER, why)) for line, why in MARK_RULES]
+    netns = netns.but(tables=append(netns.tables, "mangle", rules))
+    by = Origin(WRITER, "replies to connections that came in by veth0 leave by veth0")
+    netns = add_rule(netns, ip_rule(f"1000:\tfrom all fwmark 0x1 lookup {MARK_TABLE}", by))
+    line = f"default via {coordinator.node_ips[0]} dev veth0 src {pod.address}"
+    return add_routes(netns, ip_route(line, by, MARK_TABLE))

@@ -1,0 +1,53 @@
+"""What a learner may add by hand so that packets between a Macvlan pod and a Calico pod of another node get through.
+
+None of these is known to the document, all of them work with every kube-proxy, and each shows another side of the
+problem: make the path symmetric by an address (SNAT) or by a route, or keep conntrack from judging what it only half
+sees.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from ipaddress import IPv4Network
+
+from mcnilib.cluster.settings import Encapsulation
+from mcnilib.cluster.spec import Node, Pod
+from mcnilib.cluster.written import chain_rule, ip_route
+from mcnilib.linux.netns import Netns, add_routes
+from mcnilib.linux.origin import Origin
+from mcnilib.linux.tables import append
+
+LEARNER = "the learner"
+
+
+def snat(node: Netns, pods: Iterable[Pod], cidr: IPv4Network) -> Netns:
+    """Masquerade what Macvlan pods of this node send to Calico pods."""
+    by = Origin(LEARNER, "the node answers for its Macvlan pods, so the Calico pod's replies come back through it")
+    rules = [chain_rule(f"-A POSTROUTING -s {pod.address}/32 -d {cidr} -j MASQUERADE", by) for pod in pods]
+    return node.but(tables=append(node.tables, "nat", rules))
+
+
+def notrack(node: Netns, pods: Iterable[Pod], cidr: IPv4Network) -> Netns:
+    """Keep what Macvlan pods send to Calico pods out of connection tracking: it is UNTRACKED then, never INVALID."""
+    by = Origin(LEARNER, "what conntrack does not look at it cannot call INVALID")
+    lines = [f"-A PREROUTING -d {cidr} -i {pod.host_device} -j CT --notrack" for pod in pods]
+    return node.but(tables=append(node.tables, "raw", [chain_rule(line, by) for line in lines]))
+
+
+def route_back(netns: Netns, node: Node, pods: Iterable[tuple[Pod, Node]], encapsulation: Encapsulation) -> Netns:
+    """Send what Calico pods of `node` answer to Macvlan pods of other nodes back through the pod's own node."""
+    by = Origin(LEARNER, "replies to the Macvlan pod go back the way its packets came, through its own node")
+    ways = ((pod, way_to(node, other, encapsulation)) for pod, other in pods)
+    return add_routes(netns, *(ip_route(f"{pod.address} {way}", by) for pod, way in ways if way))
+
+
+def way_to(node: Node, other: Node, encapsulation: Encapsulation) -> str:
+    """Return next hop and device towards another node: their common subnet, else the tunnel, else nothing."""
+    en0 = node.nics[0]
+    if en0.address and other.address.ip in en0.address.network:
+        return f"via {other.address.ip} dev {en0.name}"
+    ways = {
+        Encapsulation.VXLAN: f"via {other.tunnel} dev vxlan.calico onlink",
+        Encapsulation.IPIP: f"via {other.address.ip} dev tunl0 onlink",
+    }
+    return ways.get(encapsulation, "")

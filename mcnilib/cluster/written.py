@@ -1,0 +1,54 @@
+"""Lines of state with their writer, read once: the same text by the same writer is the same object everywhere.
+
+Components emit text and get nouns back from here; namespaces that hold the same line share it, and what it was
+compiled to.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from functools import lru_cache
+
+from mcnilib.linux import neigh, route
+from mcnilib.linux.iptables_save import parse_rule
+from mcnilib.linux.neigh import Neigh
+from mcnilib.linux.netfilter import BUILT_IN, Chain, ChainRule, Table
+from mcnilib.linux.origin import Origin
+from mcnilib.linux.route import Route, Rule
+from mcnilib.linux.tables import Tables, find_table, put_table
+
+_cached = lru_cache(maxsize=16384)
+
+
+@_cached
+def chain_rule(line: str, by: Origin) -> ChainRule:
+    """Read an `-A CHAIN ...` line."""
+    return parse_rule(line, by)
+
+
+@_cached
+def ip_route(line: str, by: Origin, table: str = "main") -> Route:
+    """Read a line of `ip route show table T`."""
+    return route.parse_route(line, table, by)
+
+
+@_cached
+def ip_rule(line: str, by: Origin) -> Rule:
+    """Read a line of `ip rule`."""
+    return route.parse_rule(line, by)
+
+
+@_cached
+def ip_neigh(line: str, by: Origin) -> Neigh:
+    """Read a line of `ip neigh`."""
+    return neigh.parse_neigh(line, by)
+
+
+def put_chains(tables: Tables, table: str, chains: Iterable[Chain], without: Iterable[str] = ()) -> Tables:
+    """Replace or add chains of a table, and delete those named in `without`; user chains stay sorted by name."""
+    found = find_table(tables, table)
+    gone = set(without)
+    named = {c.name: c for c in (*found.chains, *chains) if c.name not in gone}
+    built_in = BUILT_IN[table]
+    users = sorted(named.keys() - built_in)
+    return put_table(tables, Table(table, tuple(named[name] for name in (*built_in, *users))))
