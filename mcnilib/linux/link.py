@@ -1,11 +1,13 @@
 """Network devices as `ip -d address show` prints them: kinds, addresses, and where their other end stands.
 
 Modelled kinds: loopback, physical (a port on a switch segment), veth, macvlan, bridge, vxlan, ipip. Any other kind
-raises `Unsupported`. Frame delivery between devices is in `mcnilib.trace.wire`. Source: ip-link(8), ip-address(8).
+raises `Unsupported`. Reading the tool's output is in `link_parse`, frame delivery between devices in
+`mcnilib.trace.wire`. Source: ip-link(8), ip-address(8), iproute2 6.1.
 """
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from ipaddress import IPv4Address, IPv4Interface
 
@@ -114,3 +116,76 @@ class Link:
     def has_arp(self) -> bool:
         """Tell whether neighbours are resolved on this device (false: NOARP, loopback and IPIP)."""
         return not isinstance(self.kind, Loopback | Ipip)
+
+
+def print_links(links: Iterable[Link], netns: str = "") -> str:
+    """Print links as `ip -d address show` does in network namespace `netns`."""
+    every = tuple(links)
+    names = {link.index: link.name for link in every}
+    return "".join(f"{line}\n" for link in every for line in _link_lines(link, names, netns))
+
+
+def _link_lines(link: Link, names: dict[int, str], netns: str) -> Iterator[str]:
+    far = _far(link.kind)
+    here = far is not None and far.netns == netns
+    other = f"@{names.get(far.index, f'if{far.index}') if here else f'if{far.index}'}" if far else ""
+    master = f" master {link.master}" if link.master else ""
+    flags, qdisc, state = _condition(link)
+    name = f"{link.name}@NONE" if isinstance(link.kind, Ipip) else f"{link.name}{other}"
+    yield f"{link.index}: {name}: <{flags}> mtu {link.mtu} qdisc {qdisc}{master} state {state} group default qlen 1000"
+    yield f"    {_link_layer(link)}" + (f" link-netns {far.netns} " if far and not here else " ")
+    if not isinstance(link.kind, Loopback | Physical):
+        yield f"    {_kind_text(link.kind)} "
+    for address in link.addresses:
+        yield f"    {_address_text(link, address)}"
+        yield "       valid_lft forever preferred_lft forever"
+
+
+def _far(kind: Kind) -> Far | None:
+    match kind:
+        case Veth(peer=far) | Macvlan(lower=far):
+            return far
+    return None
+
+
+def _condition(link: Link) -> tuple[str, str, str]:
+    """Return flags, queueing discipline and operational state."""
+    match link.kind:
+        case Loopback():
+            flags, qdisc, state = "LOOPBACK", "noqueue", "UNKNOWN"
+        case Ipip():
+            flags, qdisc, state = "NOARP", "noqueue", "UNKNOWN"
+        case Vxlan():
+            flags, qdisc, state = "BROADCAST,MULTICAST", "noqueue", "UNKNOWN"
+        case _:
+            flags, qdisc, state = "BROADCAST,MULTICAST", "noqueue", "UP"
+    if isinstance(link.kind, Physical):
+        qdisc = "pfifo_fast"
+    return (f"{flags},UP,LOWER_UP", qdisc, state) if link.up else (flags, "noop", "DOWN")
+
+
+def _link_layer(link: Link) -> str:
+    match link.kind:
+        case Loopback():
+            return f"link/loopback {link.mac} brd 00:00:00:00:00:00"
+        case Ipip(local=local, remote=remote):
+            return f"link/ipip {local or '0.0.0.0'} {'peer' if remote else 'brd'} {remote or '0.0.0.0'}"
+    return f"link/ether {link.mac} brd ff:ff:ff:ff:ff:ff"
+
+
+def _kind_text(kind: Kind) -> str:
+    match kind:
+        case Macvlan(mode=mode):
+            return f"macvlan mode {mode}"
+        case Vxlan(vni=vni, local=local, dev=dev, port=port):
+            return f"vxlan id {vni} local {local} dev {dev} srcport 0 0 dstport {port} nolearning"
+        case Ipip(local=local, remote=remote):
+            proto = "any" if local is None and remote is None else "ipip"
+            return f"ipip {proto} remote {remote or 'any'} local {local or 'any'}"
+    return type(kind).__name__.lower()
+
+
+def _address_text(link: Link, address: Address) -> str:
+    broadcast = f" brd {address.broadcast}" if address.broadcast else ""
+    secondary = "" if link.primary(address) == address else " secondary"
+    return f"inet {address.interface}{broadcast} scope {address.scope}{secondary} {link.name}"

@@ -1,0 +1,270 @@
+"""Reading links from the output of `ip -d address show`.
+
+Takes the tool's whole output and passes over words that change nothing here (timers, offload sizes, IPv6). A kind or
+option that would change a packet's way raises `Unsupported`.
+Source: ip/{ipaddress,iplink_vxlan,iplink_macvlan,iplink_bridge,iplink_bridge_slave,link_iptnl}.c (iproute2 6.1).
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable
+from dataclasses import dataclass
+from ipaddress import IPv4Address
+
+from mcnilib.errors import StateSyntaxError, Unsupported
+from mcnilib.linux.link import NO_MAC, Address, Bridge, Far, Ipip, Kind, Link, Loopback, Macvlan, Physical, Veth, Vxlan
+from mcnilib.linux.link_words import (
+    ADDRESS_FLAGS,
+    BRIDGE,
+    COMMON,
+    IPIP,
+    IPIP_FLAGS,
+    MACVLAN,
+    MODES,
+    PORT,
+    VXLAN,
+    VXLAN_FLAGS,
+    VXLAN_REFUSED,
+)
+from mcnilib.linux.route import SCOPES
+from mcnilib.linux.words import Words
+
+
+@dataclass(frozen=True, slots=True)
+class _Where:
+    """What the lines of a link are read against: their namespace, and the indexes of the links printed with them."""
+
+    source: str
+    netns: str
+    indexes: dict[str, int]
+
+
+@dataclass(frozen=True, slots=True)
+class _Head:
+    """The first two lines of a link."""
+
+    name: str
+    other: str  # what follows @: a device, ifN, or nothing
+    far_netns: str
+
+
+def parse_links(text: str, source: str = "ip -d address", netns: str = "") -> tuple[Link, ...]:
+    """Read the output of `ip -d address show` in network namespace `netns`; IPv6 is passed over.
+
+    Raises: StateSyntaxError for text `ip` does not print, Unsupported for kinds and options that are not modelled.
+    """
+    blocks: list[list[Words]] = []
+    for number, line in enumerate(text.splitlines(), 1):
+        if not line.strip():
+            continue
+        if not line[0].isspace():
+            blocks.append([])
+        elif not blocks:
+            raise StateSyntaxError("a link begins with its number", source=source, line=number, column=1, text=line)
+        blocks[-1].append(Words(line, source=source, number=number))
+    heads = (re.match(r"(\d{1,10}): ([^\s@:]+)[@:]", block[0].line, re.ASCII) for block in blocks)
+    where = _Where(source, netns, {found[2]: int(found[1]) for found in heads if found})
+    links = tuple(_link(block, where) for block in blocks)
+    _check(links, source)
+    return links
+
+
+def _check(links: tuple[Link, ...], source: str) -> None:
+    bridges = {link.name for link in links if isinstance(link.kind, Bridge)}
+    for link in links:
+        if link.master and link.master not in bridges:
+            raise Unsupported(f"{source}: {link.name} has the master {link.master}, which is no bridge")
+
+
+def _link(lines: list[Words], where: _Where) -> Link:
+    """Read the head, the link layer, the kind if one is named, and the addresses."""
+    first, *rest = lines
+    index, name, other = _names(first)
+    up = "UP" in _flags(first)
+    values = _pairs(first, ("mtu", "master"), COMMON)
+    if not rest:
+        raise first.error("the link/ether line is missing")
+    layer, mac, far_netns = _link_layer(rest[0])
+    head = _Head(name, "" if layer == "ipip" else other, far_netns)
+    kind: Kind | None = Loopback() if layer == "loopback" else None
+    addresses: list[Address] = []
+    for words in rest[1:]:
+        if words.next == "inet":
+            addresses.append(_address(words))
+        elif words.next == "bridge_slave":
+            _check_port(words)
+        elif words.next not in ("inet6", "valid_lft", "alias", "altname"):
+            kind = _kind(words, head, where)
+    if kind is None and (layer != "ether" or other):
+        raise Unsupported(f"{where.source}:{first.number}: {name} is of no kind that is named; `ip -d` names it")
+    mtu = _upto(first, values.get("mtu", "1500"), 0xFFFFFFFF)
+    return Link(index, name, kind or Physical(), mac, tuple(addresses), up, mtu, values.get("master", ""))
+
+
+def _names(words: Words) -> tuple[int, str, str]:
+    index = words.take("a number")
+    if not re.fullmatch(r"[1-9]\d{0,9}:", index, re.ASCII):
+        raise words.wrong(f"{index!r} is not a number with a colon")
+    name = words.take("a name")
+    found = re.fullmatch(r"([^\s@:]+)(?:@([^\s@:]+))?:", name)
+    if not found:
+        raise words.wrong(f"{name!r} is not a name with a colon")
+    return int(index[:-1]), found[1], found[2] or ""
+
+
+def _flags(words: Words) -> list[str]:
+    flags = words.take("<FLAGS>")
+    if not re.fullmatch(r"<[A-Z0-9,_-]*>", flags):
+        raise words.wrong(f"{flags!r} are not flags")
+    return flags[1:-1].split(",")
+
+
+def _link_layer(words: Words) -> tuple[str, str, str]:
+    """Read `link/ether MAC brd MAC ...`: the type, the MAC, and the namespace of the other end."""
+    layer = words.take("link/ether").removeprefix("link/")
+    if layer not in ("ether", "loopback", "ipip"):
+        raise Unsupported(f"{words.source}:{words.number}: link type {layer!r}")
+    mac = NO_MAC
+    if layer == "ipip":
+        words.address()
+    else:
+        mac = words.mac()
+    values = _pairs(words, ("brd", "peer", "link-netns", "link-netnsid"), COMMON, ("proto_down", "unnumbered"))
+    if "link-netnsid" in values:
+        number = values["link-netnsid"]
+        raise Unsupported(
+            f"{words.source}:{words.number}: link-netnsid {number}; give the namespace a name (ip-netns(8))"
+        )
+    return layer, mac, values.get("link-netns", "")
+
+
+def _pairs(
+    words: Words, wanted: Iterable[str], passed_over: Iterable[str], flags: Iterable[str] = ()
+) -> dict[str, str]:
+    """Read `word value` up to the end of the line; keep the wanted ones."""
+    values: dict[str, str] = {}
+    while words:
+        word = words.take()
+        if word in flags:
+            continue
+        if word not in wanted and word not in passed_over:
+            raise words.unknown((*wanted, *passed_over, *flags))
+        value = words.take(f"the value of {word}")
+        if word in wanted:
+            values[word] = value
+    return values
+
+
+def _upto(words: Words, text: str, limit: int) -> int:
+    if not (text.isascii() and text.isdecimal() and int(text) <= limit):
+        raise words.error(f"{text!r} is not a number from 0 to {limit}")
+    return int(text)
+
+
+def _kind(words: Words, head: _Head, where: _Where) -> Kind:
+    """Read the line that names the kind."""
+    match words.take():
+        case "veth":
+            _pairs(words, (), COMMON)
+            return Veth(_other_end(words, head, where))
+        case "macvlan":
+            return _macvlan(words, head, where)
+        case "bridge":
+            values = _pairs(words, ("vlan_filtering",), BRIDGE | COMMON)
+            if values.get("vlan_filtering", "0") != "0":
+                raise Unsupported(f"{where.source}:{words.number}: a bridge with vlan_filtering")
+            return Bridge()
+        case "vxlan":
+            return _vxlan(words)
+        case "ipip":
+            return _ipip(words)
+        case other:
+            raise Unsupported(f"{where.source}:{words.number}: link kind {other!r} of {head.name}")
+
+
+def _other_end(words: Words, head: _Head, where: _Where) -> Far:
+    """Find the device behind `@`: by name in this namespace, by number in the one `link-netns` names."""
+    if head.far_netns and re.fullmatch(r"if\d{1,10}", head.other, re.ASCII):
+        return Far(head.far_netns, int(head.other[2:]))
+    if not head.far_netns and head.other in where.indexes:
+        return Far(where.netns, where.indexes[head.other])
+    what = f"{head.name}@{head.other}" if head.other else head.name
+    raise Unsupported(f"{where.source}:{words.number}: the other end of {what} is in no namespace that has a name")
+
+
+def _macvlan(words: Words, head: _Head, where: _Where) -> Macvlan:
+    if words.take("mode") != "mode":
+        raise words.wrong("mode is missing")
+    if words.next == "source":
+        raise Unsupported(f"{where.source}:{words.number}: macvlan mode 'source'")
+    mode = words.one_of(MODES)
+    _pairs(words, (), MACVLAN | COMMON, ("nopromisc",))
+    return Macvlan(_other_end(words, head, where), mode)
+
+
+def _vxlan(words: Words) -> Vxlan:
+    values: dict[str, str] = {}
+    flags: set[str] = set()
+    while words:
+        word = words.take()
+        if word in VXLAN_REFUSED:
+            raise Unsupported(f"{words.source}:{words.number}: a vxlan device with {word!r}")
+        if word in VXLAN_FLAGS or word == "nolearning":
+            flags.add(word)
+        elif word == "srcport":
+            _upto(words, words.take("a port"), 65535), _upto(words, words.take("a port"), 65535)
+        elif word in ("id", "local", "dev", "dstport") or word in VXLAN | COMMON:
+            values[word] = words.take(f"the value of {word}")
+        else:
+            raise words.unknown(("id", "local", "dev", "srcport", "dstport", "nolearning", *VXLAN, *VXLAN_FLAGS))
+    if not {"id", "local", "dev"} <= values.keys() or "nolearning" not in flags:
+        raise Unsupported(f"{words.source}:{words.number}: a vxlan device without id, local, dev or nolearning")
+    port = _upto(words, values.get("dstport", "4789"), 65535)
+    return Vxlan(_upto(words, values["id"], 0xFFFFFF), _ip(words, values["local"]), values["dev"], port)
+
+
+def _ipip(words: Words) -> Ipip:
+    words.one_of(("any", "ipip"))
+    values = _pairs(words, ("remote", "local"), IPIP | COMMON, IPIP_FLAGS)
+    local, remote = (values.get(word, "any") for word in ("local", "remote"))
+    return Ipip(None if local == "any" else _ip(words, local), None if remote == "any" else _ip(words, remote))
+
+
+def _ip(words: Words, text: str) -> IPv4Address:
+    try:
+        return IPv4Address(text)
+    except ValueError:
+        raise words.error(f"{text!r} is not an IPv4 address") from None
+
+
+def _check_port(words: Words) -> None:
+    """Refuse the settings of a bridge port that would change a frame's way."""
+    words.take()
+    values = _pairs(words, ("state", "hairpin", "isolated"), PORT | COMMON)
+    for word, usual in (("state", "forwarding"), ("hairpin", "off"), ("isolated", "off")):
+        if values.get(word, usual) != usual:
+            raise Unsupported(f"{words.source}:{words.number}: a bridge port with {word} {values[word]}")
+
+
+def _address(words: Words) -> Address:
+    """Read `inet A/P [brd B] scope S [flags] LABEL`."""
+    words.take()
+    interface, broadcast, scope = words.interface(), None, ""
+    while not scope:
+        match words.take("scope"):
+            case "peer":
+                raise Unsupported(f"{words.source}:{words.number}: a point-to-point address (peer)")
+            case "brd":
+                broadcast = words.address()
+            case "metric":
+                words.number_upto(0xFFFFFFFF)
+            case "scope":
+                scope = words.one_of(SCOPES)
+            case _:
+                raise words.unknown(("brd", "scope", "metric"))
+    while words.next in ADDRESS_FLAGS:
+        words.take()
+    words.take("the device's name")
+    words.end()
+    return Address(interface, scope, broadcast)
