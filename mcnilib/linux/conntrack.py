@@ -154,7 +154,8 @@ class Conntrack:
 
     def drop_unconfirmed(self, tracked: Tracked | None) -> None:
         """Forget a connection whose first packet was dropped before it could be stored."""
-        if tracked and tracked.number and not self._entries[tracked.number].confirmed:
+        entry = self._entries.get(tracked.number) if tracked else None
+        if tracked and entry and not entry.confirmed:
             del self._entries[tracked.number]
 
     def track(self, packet: Packet, now: float) -> Tracked:

@@ -61,7 +61,7 @@ class Hook:
 
     def _confirm(self) -> None:
         tracked, table = self.skb.tracked, self.host.connections
-        if tracked and tracked.number and not table[tracked.number].confirmed:
+        if tracked and tracked.number and not tracked.reply and not table[tracked.number].confirmed:
             table.confirm(tracked.number)
             entry = table[tracked.number]
             self.log.connection(

@@ -34,8 +34,9 @@ REJECT_CODES = {
 """ICMP codes of --reject-with. Source: iptables-extensions(8)."""
 
 
-def complain(net: Network, host: Host, packet: Packet, kind: int, code: int, *, after: float = 0.0) -> None:
-    """Queue an ICMP error about a packet, unless the packet is one itself. Source: icmp_send()."""
+def complain(net: Network, host: Host, skb: Skb, kind: int, code: int, *, after: float = 0.0) -> None:
+    """Queue an ICMP error about a packet, unless the packet is one itself. Source: icmp_send(), icmp_glue_bits()."""
+    packet = skb.packet
     if packet.icmp and packet.icmp.is_error:
         return
     src = packet.dst if host.is_local(packet.dst) else _error_source(host, packet)
@@ -43,7 +44,12 @@ def complain(net: Network, host: Host, packet: Packet, kind: int, code: int, *, 
         return
     mark = packet.mark if host.flag("net.ipv4.fwmark_reflect") else 0
     error = Packet(src, packet.src, "icmp", icmp=Icmp(kind, code, quoted=packet), mark=mark)
-    net.outbox.append(Emission(host.name, error, after=after))
+    net.outbox.append(Emission(host.name, error, attached(skb.tracked), after))
+
+
+def attached(tracked: Tracked | None) -> Tracked | None:
+    """Give an answer the connection of what it answers, stored or not. Source: nf_conntrack_attach()."""
+    return Tracked("RELATED", tracked.number, not tracked.reply) if tracked and tracked.number else None
 
 
 def _error_source(host: Host, packet: Packet) -> IPv4Address | None:
@@ -62,19 +68,16 @@ def reject(net: Network, host: Host, skb: Skb, hook: Hook) -> None:
     if kind == "tcp-reset":
         _reset(net, host, skb)
     elif kind in REJECT_CODES:
-        complain(net, host, skb.packet, 3, REJECT_CODES[kind])
+        complain(net, host, skb, 3, REJECT_CODES[kind])
     else:
         raise Unsupported(f"REJECT --reject-with {kind}")
-    host.connections.drop_unconfirmed(skb.tracked)
 
 
 def _reset(net: Network, host: Host, skb: Skb) -> None:
     """Answer with a RST that belongs to the same connection. Source: nf_send_reset(), nf_ct_attach()."""
     if skb.packet.tcp is None or "RST" in skb.packet.tcp.flags:
         return
-    tracked = skb.tracked
-    attached = Tracked("RELATED", tracked.number, not tracked.reply) if tracked and tracked.number else None
-    net.outbox.append(Emission(host.name, reset_for(skb.packet, skb.packet.tcp), attached))
+    net.outbox.append(Emission(host.name, reset_for(skb.packet, skb.packet.tcp), attached(skb.tracked)))
 
 
 def reset_for(packet: Packet, tcp: Tcp) -> Packet:

@@ -149,9 +149,10 @@ def _no_route(net: Network, log: Log, host: Host, skb: Skb, dev: str, error: NoR
     told = forwards and error.error in CODES
     fate = Fate.UNREACHABLE if told else Fate.DROPPED
     log.add(host.name, Stage.ROUTE, f"no route: {error.error}", skb.packet, line=error.line, iif=dev, fate=fate)
-    host.connections.drop_unconfirmed(skb.tracked)
-    if told:
-        complain(net, host, skb.packet, *CODES[error.error])
+    if not told:
+        host.connections.drop_unconfirmed(skb.tracked)
+    else:
+        complain(net, host, skb, *CODES[error.error])
 
 
 def _source_is_valid(log: Log, host: Host, packet: Packet, dev: str, oif: str) -> bool:
@@ -188,7 +189,7 @@ def _forward(net: Network, log: Log, host: Host, skb: Skb, dev: str, decision: D
     _note_route(log, host, skb.packet, decision, "forward", dev)
     if skb.packet.ttl <= 1:
         log.add(host.name, Stage.FORWARDING, "TTL used up", skb.packet, iif=dev, fate=Fate.DROPPED)
-        complain(net, host, skb.packet, 11, 0)
+        complain(net, host, skb, 11, 0)
         return None
     skb.packet = skb.packet.but(ttl=skb.packet.ttl - 1)
     hook = Hook(host, skb, "FORWARD", log, net.now, iif=dev, oif=_device(decision))
@@ -220,7 +221,7 @@ def _transmit(net: Network, log: Log, host: Host, link: Link, route: Route, skb:
     packet, next_hop = skb.packet, route.via or skb.packet.dst
     mac = resolve(net, log, host, link, next_hop, packet)
     if mac is None:
-        complain(net, host, packet, 3, 1, after=PATIENCE)
+        complain(net, host, skb, 3, 1, after=PATIENCE)
         return None
     landings = net.wire.send(host.name, link, Frame(link.mac, mac))
     if not landings:
@@ -247,7 +248,7 @@ def _encapsulate(net: Network, log: Log, host: Host, link: Link, route: Route, s
     next_hop = route.via or skb.packet.dst
     mac = resolve(net, log, host, link, next_hop, skb.packet) if isinstance(link.kind, Vxlan) else ""
     if mac is None:
-        complain(net, host, skb.packet, 3, 1, after=PATIENCE)
+        complain(net, host, skb, 3, 1, after=PATIENCE)
         return None
     outer = tunnel.encapsulate(host, link, skb.packet, next_hop, mac)
     if isinstance(outer, str):

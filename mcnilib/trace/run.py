@@ -111,6 +111,7 @@ class Run:
         """Walk one packet, let the sockets judge it, freeze its journey, then let its receiver act."""
         log = Log()
         delivery = walk(self.net, log, Departure(netns, Skb(packet, tracked)))
+        self.net.hosts[netns].connections.drop_unconfirmed(tracked)
         receiver = self.sockets.receive(log, delivery) if delivery else None
         self.journeys.append(Journey(number, self.net.now, packet, tuple(log.steps), reply, repeats))
         for emission in self.net.outbox:

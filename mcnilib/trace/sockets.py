@@ -94,7 +94,7 @@ class Sockets:
         if packet.icmp:
             return self._receive_icmp(log, at, packet, packet.icmp)
         self._refuse(log, at, packet, f"nothing here speaks {packet.proto}: answers protocol unreachable")
-        complain(self.run.net, self.run.net.hosts[at.netns], packet, 3, 2)
+        complain(self.run.net, self.run.net.hosts[at.netns], at.skb, 3, 2)
         return None
 
     def _listener(self, at: Delivery, packet: Packet) -> Listener | None:
@@ -151,7 +151,7 @@ class Sockets:
         self._refuse(
             log, at, packet, f"no socket for a datagram from {packet.src}:{packet.sport}: answers port unreachable"
         )
-        complain(self.run.net, self.run.net.hosts[at.netns], packet, 3, 3)
+        complain(self.run.net, self.run.net.hosts[at.netns], at.skb, 3, 3)
         return None
 
     def _answer_udp(self, at: Delivery, packet: Packet, listener: Listener) -> None:
@@ -215,7 +215,8 @@ class Sockets:
     def local_error(self, netns: str, packet: Packet, step: Step) -> None:
         """Tell a local socket at once that its packet has no route (errno from the lookup)."""
         words = step.action.split(": ")
-        if step.stage is not Stage.ROUTE or netns != self.run.flow.netns or packet.src != self.client.local:
+        here = netns == step.netns == self.run.flow.netns
+        if step.stage is not Stage.ROUTE or not here or packet.src != self.client.local:
             return
         end = self._tcp.get(Ends(netns, packet.src, packet.sport, packet.dst, packet.dport))
         if isinstance(end, TcpClient) and end.state == "SYN_SENT":
