@@ -19,6 +19,7 @@ from mcnilib.linux.ipset import IpSet
 from mcnilib.linux.link import Address, Link, Loopback
 from mcnilib.linux.neigh import Neigh
 from mcnilib.linux.netfilter import Table
+from mcnilib.linux.nexthop import check_route
 from mcnilib.linux.origin import KERNEL, Origin
 from mcnilib.linux.route import DEFAULT_RULES, SCOPES, UNNUMBERED, Route, Rule, table_id
 from mcnilib.linux.sysctl import Setting, conf, inherited, written
@@ -158,11 +159,15 @@ def derived_routes(link: Link, address: Address, by: Origin | None = None) -> It
 
 
 def add_routes(netns: Netns, *routes: Route, how: str = "add") -> Netns:
-    """Add routes; `how` is the verb of `ip route`: add, append or prepend.
+    """Add routes one after the other; `how` is the verb of `ip route`: add, append or prepend.
 
-    Raises: Refused (EEXIST) when the table has the prefix with that metric (add) or the very route (append, prepend).
+    Raises: Refused (EEXIST) when the table has the prefix with that metric (add) or the very route (append, prepend),
+    (ENODEV, ENETDOWN, ENETUNREACH, EINVAL) when the kernel does not take its device, gateway or source.
     """
-    return _insert(netns, routes, how)
+    for route in routes:
+        check_route(netns, route)
+        netns = _insert(netns, (route,), how)
+    return netns
 
 
 def _insert(netns: Netns, new: tuple[Route, ...] | list[Route], how: str) -> Netns:

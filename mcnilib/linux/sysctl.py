@@ -217,3 +217,21 @@ def parse_setting(line: str, *, source: str = "sysctl", number: int = 1) -> Sett
         column = line.find("=") + 1 or 1
         raise StateSyntaxError("not `key = number`", source=source, line=number, column=column, text=line)
     return Setting(canonical(found[1]), found[2])
+
+
+def parse_settings(text: str, *, source: str = "sysctl") -> tuple[Setting, ...]:
+    """Read the output of `sysctl -a`, passing over keys that are not modelled."""
+    found: tuple[Setting, ...] = ()
+    for number, line in enumerate(text.splitlines(), 1):
+        key = line.partition("=")[0].strip()
+        if "=" not in line or is_modelled(key):
+            found = _put(found, parse_setting(line, source=source, number=number)) if line.strip() else found
+    return found
+
+
+def is_modelled(key: str) -> bool:
+    """Tell whether the model reads a sysctl."""
+    try:
+        return bool(canonical(key))
+    except Unsupported:
+        return False

@@ -1,0 +1,67 @@
+"""What the kernel asks of a new route before it takes it: that its device, gateway and source make sense.
+
+Source: fib_check_nh() and fib_create_info() in net/ipv4/fib_semantics.c (Linux 6.18).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from ipaddress import IPv4Address
+from typing import TYPE_CHECKING
+
+from mcnilib.errors import Refused
+from mcnilib.linux.route import REJECTING, SCOPES, Route, scope_id
+
+if TYPE_CHECKING:
+    from mcnilib.linux.netns import Netns
+
+
+def check_route(netns: Netns, route: Route) -> None:
+    """Refuse a route the kernel would not take.
+
+    Raises: Refused: ENODEV or ENETDOWN for the device, EINVAL or ENETUNREACH for gateway or source.
+    """
+    if route.type in REJECTING:
+        return
+    link = next((link for link in netns.links if link.name == route.dev), None)
+    if link is None:
+        raise Refused(f"Cannot find device {route.dev!r} in {netns.name} for {route}", error="ENODEV")
+    if not link.up and route.type != "local":
+        raise Refused(f"Device for nexthop is not up: {route}", error="ENETDOWN")
+    if route.via:
+        _check_gateway(netns, route, route.via)
+    own = route.type == "local" and route.src == route.dst.network_address
+    if route.src and not own and not _is_local(route.src, netns.routes):
+        raise Refused(f"Invalid prefsrc address: {route}", error="EINVAL")
+
+
+def _check_gateway(netns: Netns, route: Route, via: IPv4Address) -> None:
+    if route.onlink:
+        if any(via in r.dst and r.dev == route.dev for r in netns.routes if r.table == "local"):
+            raise Refused(f"Nexthop has invalid gateway: {route}", error="EINVAL")
+        return
+    scope = max(scope_id(route.scope) + 1, SCOPES["link"])
+    found = _way(netns, route, scope)
+    if found is None:
+        raise Refused(f"Nexthop has invalid gateway: {route}", error="ENETUNREACH")
+    if found.type not in ("unicast", "local"):
+        raise Refused(f"Nexthop has invalid gateway: {route}", error="EINVAL")
+
+
+def _way(netns: Netns, route: Route, scope: int) -> Route | None:
+    """Look the gateway up: in the route's own table first, then as every packet of the namespace."""
+    tables = [route.table] if route.table != "main" else []
+    tables += [rule.table for rule in netns.rules if rule.action == "lookup" and not rule.iif and not rule.oif]
+    for table in dict.fromkeys(tables):
+        fits = [
+            r
+            for r in netns.routes
+            if r.table == table and route.via in r.dst and r.dev == route.dev and scope_id(r.scope) >= scope
+        ]
+        if fits:
+            return max(fits, key=lambda r: r.dst.prefixlen)
+    return None
+
+
+def _is_local(address: IPv4Address, routes: Iterable[Route]) -> bool:
+    return any(address in r.dst and r.type == "local" for r in routes)
