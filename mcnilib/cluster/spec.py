@@ -184,9 +184,12 @@ class Service:
         return f"{self.namespace}/{self.name}" + (f":{self.port_name}" if self.port_name else "")
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Cluster:
-    """Everything there is: machines, pods, and the service `demo/web` without endpoints (`web_behind` adds them)."""
+    """Everything there is: machines, pods, and the service `demo/web` without endpoints (`web_behind` adds them).
+
+    Compared by identity: it is the key under which everything built from it is remembered.
+    """
 
     nodes: tuple[Node, ...]
     pods: tuple[Pod, ...]

@@ -15,7 +15,7 @@ from mcnilib.cluster.spec import Node, Pod
 from mcnilib.cluster.written import chain_rule, ip_route
 from mcnilib.linux.netns import Netns, add_routes
 from mcnilib.linux.origin import Origin
-from mcnilib.linux.tables import append
+from mcnilib.linux.tables import append, insert
 
 LEARNER = "the learner"
 
@@ -23,8 +23,11 @@ LEARNER = "the learner"
 def snat(node: Netns, pods: Iterable[Pod], cidr: IPv4Network) -> Netns:
     """Masquerade what Macvlan pods of this node send to Calico pods."""
     by = Origin(LEARNER, "the node answers for its Macvlan pods, so the Calico pod's replies come back through it")
-    rules = [chain_rule(f"-A POSTROUTING -s {pod.address}/32 -d {cidr} -j MASQUERADE", by) for pod in pods]
-    return node.but(tables=append(node.tables, "nat", rules))
+    tables = node.tables
+    for pod in reversed(tuple(pods)):  # each on top: Felix wants to be last in this chain
+        rule = chain_rule(f"-A POSTROUTING -s {pod.address}/32 -d {cidr} -j MASQUERADE", by)
+        tables = insert(tables, "nat", rule)
+    return node.but(tables=tables)
 
 
 def notrack(node: Netns, pods: Iterable[Pod], cidr: IPv4Network) -> Netns:

@@ -9,6 +9,7 @@ Source: NewProxier() and syncProxyRules() in kubernetes pkg/proxy/iptables/proxi
 from __future__ import annotations
 
 from collections.abc import Iterator
+from functools import lru_cache
 
 from mcnilib.cluster.kube_proxy.config import KubeProxy, Rules
 from mcnilib.cluster.kube_proxy.fixed import fixed, jumps, tail
@@ -40,6 +41,7 @@ def start_kube_proxy(netns: Netns, proxy: KubeProxy, node: Host, services: tuple
     return netns.but(tables=put_chains(tables, "nat", (), without=stale))
 
 
+@lru_cache(maxsize=1024)
 def rules(proxy: KubeProxy, node: Host, services: tuple[Service, ...], *, liberal: bool = False) -> Rules:
     """Return the chains kube-proxy owns and their rules, services by name; `liberal` as it was when kube-proxy started.
 

@@ -1,0 +1,255 @@
+"""The cluster under some settings: every component started in the order of real events, on the machines of `spec`.
+
+kube-proxy reads nf_conntrack_tcp_be_liberal only when it starts; `restarted` therefore is nothing but one more event
+behind the `sysctl -w`. kubelet and kube-proxy start before Calico, so Felix puts its jumps above theirs; pods follow.
+kube-proxy is given the endpoints the service ends up with, and writes the plain rules of 1.31 and later (no nfacct
+counters), as it does on kernels that cannot load them, the kernel lab's among them.
+Start here to see who writes what: `events` lists the history, `build` returns where it leads.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from functools import lru_cache
+from ipaddress import IPv4Address
+
+from mcnilib.cluster import calico, macvlan, multi_nic, spiderpool, underlay, workarounds
+from mcnilib.cluster.calico import Calico, Workload
+from mcnilib.cluster.events import Change, Event, apply, change
+from mcnilib.cluster.kube_proxy import BE_LIBERAL, KubeProxy, start_kube_proxy, start_kubelet
+from mcnilib.cluster.settings import DefaultNic, Encapsulation, MacvlanMode, Settings, Tuning, Workaround
+from mcnilib.cluster.spec import CLUSTER, Cluster, Pod, PodKind, TrafficPolicy
+from mcnilib.cluster.spiderpool import Coordinator
+from mcnilib.linux.netns import Netns, new_netns, set_sysctl
+from mcnilib.linux.origin import Origin
+from mcnilib.linux.world import Segment, World
+
+__all__ = ["Change", "Event", "build", "events"]
+
+State = Mapping[str, Netns]
+
+
+def build(settings: Settings, cluster: Cluster = CLUSTER) -> World:
+    """Return the world the settings lead to; the same settings give the same object."""
+    return _play(settings, cluster).world
+
+
+def events(settings: Settings, cluster: Cluster = CLUSTER) -> tuple[Event, ...]:
+    """Return the history that leads to the world of the settings, in order."""
+    return _play(settings, cluster).events
+
+
+@dataclass(frozen=True, eq=False)
+class _Played:
+    events: tuple[Event, ...]
+    world: World
+
+
+@lru_cache(maxsize=512)
+def _play(settings: Settings, cluster: Cluster) -> _Played:
+    state = dict(_machines(cluster))
+    history: list[Event] = []
+    for stage in STAGES:
+        for event in stage(settings, cluster, state):
+            apply(event, state)
+            history.append(event)
+    return _Played(tuple(history), World(tuple(state.values()), _segments(cluster, settings.hairpin, settings.gateway)))
+
+
+@lru_cache(maxsize=8)
+def _machines(cluster: Cluster) -> tuple[tuple[str, Netns], ...]:
+    hosts = (*cluster.nodes, cluster.gateway, *cluster.clients)
+    names = [*(host.name for host in hosts), *(pod.name for pod in cluster.pods)]
+    return tuple((name, new_netns(name)) for name in names)
+
+
+@lru_cache(maxsize=32)
+def _segments(cluster: Cluster, reflects: bool, gateway: bool) -> tuple[Segment, ...]:
+    return underlay.segments(cluster, reflects=reflects, gateway=gateway)
+
+
+def _fabric(settings: Settings, cluster: Cluster, state: State) -> Iterator[Event]:
+    yield _boot(cluster)
+    if settings.stateful_gateway:
+        yield _firewall(cluster)
+    if settings.encapsulation is Encapsulation.NONE:
+        yield _learn_blocks(cluster)
+
+
+@lru_cache(maxsize=8)
+def _boot(cluster: Cluster) -> Event:
+    hosts = (*cluster.nodes, cluster.gateway, *cluster.clients)
+    changes = [change(host.name, underlay.boot, host) for host in hosts]
+    changes += [change(host.name, underlay.forward) for host in (*cluster.nodes, cluster.gateway)]
+    return Event("boot the machines", "NICs with their addresses, default routes, forwarding", tuple(changes))
+
+
+@lru_cache(maxsize=8)
+def _firewall(cluster: Cluster) -> Event:
+    changes = (change(cluster.gateway.name, underlay.firewall),)
+    return Event(
+        "start the gateway's firewall", "it lets through what it saw begin, and drops INVALID packets", changes
+    )
+
+
+@lru_cache(maxsize=8)
+def _learn_blocks(cluster: Cluster) -> Event:
+    changes = (change(cluster.gateway.name, underlay.learn_blocks, cluster),)
+    return Event("announce the pod addresses", "the gateway learns each node's block by BGP", changes)
+
+
+def _kubernetes(settings: Settings, cluster: Cluster, state: State) -> Iterator[Event]:
+    yield _kubelet(cluster, settings.kube_proxy)
+    yield _kube_proxy(_proxy_key(settings), cluster, "start")
+
+
+@lru_cache(maxsize=64)
+def _kubelet(cluster: Cluster, version: str) -> Event:
+    changes = tuple(change(node.name, start_kubelet, version) for node in cluster.nodes)
+    return Event("start the kubelet", f"version {version} writes its chains on every node", changes)
+
+
+ProxyKey = tuple[str, bool, bool, str, TrafficPolicy]
+
+
+def _proxy_key(settings: Settings) -> ProxyKey:
+    s = settings
+    return s.kube_proxy, s.cluster_cidr, s.masquerade_all, s.endpoint, s.external_policy
+
+
+@lru_cache(maxsize=1024)
+def _kube_proxy(key: ProxyKey, cluster: Cluster, verb: str) -> Event:
+    version, knows_cidr, masquerade_all, endpoint, policy = key
+    proxy = KubeProxy(version, cluster.pod_cidr if knows_cidr else None, masquerade_all)
+    web = cluster.web_behind(*(() if endpoint == "none" else (endpoint,)), policy=policy)
+    changes = tuple(change(node.name, start_kube_proxy, proxy, node, (web,)) for node in cluster.nodes)
+    did = f"version {version} looks at {BE_LIBERAL}" if proxy.reads_be_liberal else f"version {version}"
+    return Event(f"{verb} kube-proxy", f"{did} and writes its rules on every node", changes)
+
+
+def _overlay(settings: Settings, cluster: Cluster, state: State) -> Iterator[Event]:
+    yield _calico_start(_calico(cluster, settings.encapsulation), cluster)
+    yield _agent(cluster)
+
+
+@lru_cache(maxsize=64)
+def _calico(
+    cluster: Cluster, encapsulation: Encapsulation, nat_outgoing: bool = True, check: bool = True
+) -> Calico:  # Felix's switches stay at their defaults for those who do not read them
+    return Calico(
+        cluster.nodes,
+        (cluster.pod_cidr,),
+        encapsulation=encapsulation,
+        nat_outgoing=nat_outgoing,
+        disable_conntrack_invalid_check=not check,
+    )
+
+
+@lru_cache(maxsize=64)
+def _calico_start(config: Calico, cluster: Cluster) -> Event:
+    changes = tuple(change(node.name, calico.join, config) for node in cluster.nodes)
+    return Event(
+        "start Calico", f"version {config.version}: a block of addresses per node and the routes between", changes
+    )
+
+
+@lru_cache(maxsize=8)
+def _agent(cluster: Cluster) -> Event:
+    changes = tuple(change(node.name, spiderpool.tune_node) for node in cluster.nodes)
+    return Event("start the spiderpool-agent", "it tunes the sysctls of every node", changes)
+
+
+def _pods(settings: Settings, cluster: Cluster, state: State) -> Iterator[Event]:
+    config = _calico(cluster, settings.encapsulation)
+    for pod in cluster.pods:
+        ips = spiderpool.node_addresses(state[pod.node]) if settings.coordinator else ()
+        if pod.kind is PodKind.MACVLAN:
+            yield _macvlan_pod(pod, cluster, settings.macvlan_mode, ips, settings.pod_rp_filter, settings.mark_rules)
+        elif pod.kind is PodKind.CALICO:
+            yield _calico_pod(pod, config)
+        else:
+            nics = (settings.macvlan_mode, settings.default_nic, settings.tuning)
+            yield _multi_pod(pod, cluster, config, ips, settings.pod_rp_filter, nics)
+    yield _felix(_calico(cluster, settings.encapsulation, settings.nat_outgoing, settings.felix_invalid), cluster)
+
+
+@lru_cache(maxsize=4096)
+def _macvlan_pod(
+    pod: Pod, cluster: Cluster, mode: MacvlanMode, ips: tuple[IPv4Address, ...], rp_filter: int, marks: bool
+) -> Event:  # what a Macvlan pod depends on
+    changes = [change(pod.name, macvlan.add_nic, pod, cluster, mode.value)]
+    if ips:
+        coordinator = Coordinator(ips, cluster.pod_cidr, cluster.service_cidr, rp_filter, marks)
+        changes += [change(pod.name, spiderpool.attach, pod, coordinator)]
+        changes += [change(pod.node, spiderpool.attach_host, pod)]
+    did = f"a Macvlan NIC{', and the coordinator adds a pair to the node' if ips else ''}"
+    return Event(f"create pod {pod.name}", did, tuple(changes))
+
+
+@lru_cache(maxsize=1024)
+def _calico_pod(pod: Pod, config: Calico) -> Event:
+    changes = (change(pod.node, calico.attach_host, pod, config), change(pod.name, calico.attach, pod, config))
+    return Event(f"create pod {pod.name}", "Calico's pair to the node", changes)
+
+
+@lru_cache(maxsize=4096)
+def _multi_pod(
+    pod: Pod,
+    cluster: Cluster,
+    config: Calico,
+    ips: tuple[IPv4Address, ...],
+    rp_filter: int,
+    nics: tuple[MacvlanMode, DefaultNic, Tuning],
+) -> Event:  # what a multi-NIC pod depends on
+    changes = [*_calico_pod(pod, config).changes, change(pod.name, macvlan.add_nic, pod, cluster, nics[0].value)]
+    if ips:
+        coordinator = Coordinator(ips, cluster.pod_cidr, cluster.service_cidr, rp_filter)
+        changes += [change(pod.name, multi_nic.attach_multi, pod, coordinator, *nics[1:])]
+        changes += [change(pod.node, spiderpool.attach_host, pod)]
+    did = f"Calico's pair and a Macvlan NIC{', and the coordinator arranges their routes' if ips else ''}"
+    return Event(f"create pod {pod.name}", did, tuple(changes))
+
+
+@lru_cache(maxsize=64)
+def _felix(config: Calico, cluster: Cluster) -> Event:
+    pods = {n.name: tuple(Workload.of(p) for p in cluster.pods_of(n.name) if p.overlay) for n in cluster.nodes}
+    changes = tuple(change(node.name, calico.start_felix, config, pods[node.name]) for node in cluster.nodes)
+    return Event("Felix programs the nodes", "its chains stand above kube-proxy's, its last words at the end", changes)
+
+
+def _by_hand(settings: Settings, cluster: Cluster, state: State) -> Iterator[Event]:
+    if settings.be_liberal:
+        yield _sysctl(cluster, BE_LIBERAL, 1)
+    if settings.node_rp_filter:
+        yield _sysctl(cluster, "net.ipv4.conf.all.rp_filter", settings.node_rp_filter)
+    if settings.restarted:
+        yield _kube_proxy(_proxy_key(settings), cluster, "restart")
+    if settings.workaround is not Workaround.NONE:
+        yield _workaround(cluster, settings.workaround, settings.encapsulation)
+
+
+@lru_cache(maxsize=32)
+def _sysctl(cluster: Cluster, key: str, value: int) -> Event:
+    by = Origin(workarounds.LEARNER, f"sysctl -w {key}={value}")
+    changes = tuple(change(node.name, set_sysctl, key, str(value), by) for node in cluster.nodes)
+    return Event(f"sysctl -w {key}={value}", "on every node", changes)
+
+
+@lru_cache(maxsize=64)
+def _workaround(cluster: Cluster, workaround: Workaround, encapsulation: Encapsulation) -> Event:
+    macvlans = tuple(pod for pod in cluster.pods if pod.kind is PodKind.MACVLAN)
+    changes = []
+    for node in cluster.nodes:
+        own = tuple(pod for pod in macvlans if pod.node == node.name)
+        others = tuple((pod, cluster.node(pod.node)) for pod in macvlans if pod.node != node.name)
+        if workaround is Workaround.ROUTE_BACK:
+            changes.append(change(node.name, workarounds.route_back, node, others, encapsulation))
+        else:
+            verb = workarounds.snat if workaround is Workaround.SNAT else workarounds.notrack
+            changes.append(change(node.name, verb, own, cluster.pod_cidr))
+    return Event("add the workaround", f"{workaround.value}, on every node", tuple(changes))
+
+
+STAGES = (_fabric, _kubernetes, _overlay, _pods, _by_hand)
+"""What happens, in order; each stage yields the events the settings call for."""
