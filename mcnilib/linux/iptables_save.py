@@ -11,9 +11,11 @@ import re
 from collections.abc import Iterable
 from dataclasses import replace
 from functools import lru_cache
+from typing import cast
 
 from mcnilib.errors import StateSyntaxError
 from mcnilib.linux.match import Match, Protocol
+from mcnilib.linux.match_ports import Ports
 from mcnilib.linux.netfilter import BUILT_IN, Chain, ChainRule, Table, check_loops
 from mcnilib.linux.origin import Origin
 from mcnilib.linux.rule_parse import HEADER_ORDER, read_header, read_match
@@ -24,6 +26,7 @@ from mcnilib.linux.target_parse import read_target
 
 _CHAIN = re.compile(r":(\S+) (ACCEPT|DROP|-)(?: \[\d+:\d+\])?\s*")
 _COUNTERS = re.compile(r"\[\d+:\d+\] ")
+OPTIONS = ("-s", "-d", "-i", "-o", "-p", "-m", "-j", "-g", "--dport", "--sport")
 NAME_LENGTH = 28
 """Longest chain name iptables accepts."""
 
@@ -61,23 +64,25 @@ def _parse(line: str, source: str, number: int) -> ChainRule:
         elif option := words.accept("-j", "--jump", "-g", "--goto"):
             target = read_target(words, option in ("-g", "--goto"))
         else:
-            matches.append(_implied(words, header))
+            _imply(words, header, matches)
     return ChainRule(chain, (*_in_order(header, words), *matches), target)
 
 
-def _implied(words: RuleWords, header: list[Match]) -> Match:
-    """Read `--dport 80` after `-p tcp`: the protocol's own match needs no -m."""
-    protocol = next((match.name for match in header if isinstance(match, Protocol)), "")
+def _imply(words: RuleWords, header: list[Match], matches: list[Match]) -> None:
+    """Read `--dport 80` after `-p tcp`: the option of a protocol's own match, which -m may have loaded before."""
     option = words.peek()
+    protocol = next((match.name for match in header if isinstance(match, Protocol)), "")
     if protocol in ("tcp", "udp", "icmp") and option.startswith(("--", "!")):
-        before = words.peek(), words
         found = read_match(words, protocol)
-        if words.peek() != before[0]:
-            return found
+        if words.peek() != option:
+            loaded = next((i for i, m in enumerate(matches) if isinstance(m, Ports) and m.proto == protocol), None)
+            if loaded is None or not isinstance(found, Ports):
+                matches.append(found)
+            else:
+                matches[loaded] = cast(Ports, matches[loaded]).joined(found)
+            return
     words.take()
-    raise words.fail(
-        f"unknown option {option!r}", near=("-s", "-d", "-i", "-o", "-p", "-m", "-j", "-g", "--dport", "--sport")
-    )
+    raise words.fail(f"unknown option {option!r}", near=OPTIONS)
 
 
 def _in_order(header: list[Match], words: RuleWords) -> list[Match]:

@@ -5,7 +5,7 @@ Source: iptables-extensions(8); net/netfilter/{xt_tcpudp,xt_multiport}.c, net/ip
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from mcnilib.linux.context import Context
 from mcnilib.linux.match import Test, bang, differs
@@ -33,6 +33,11 @@ class Ports:
     not_sport: bool = False
     not_dport: bool = False
     not_flags: bool = False
+
+    def joined(self, more: Ports) -> Ports:
+        """Return this match with the options another one has in addition."""
+        names = ("sport", "not_sport", "dport", "not_dport", "flags", "not_flags")
+        return replace(self, **{name: getattr(self, name) or getattr(more, name) for name in names})
 
     def test(self) -> Test | None:
         """Compare ports and flags; `-m tcp` alone asks for the protocol only, which -p has asked already."""
