@@ -1,0 +1,27 @@
+"""Calico with the iptables dataplane, 3.26 to 3.32: what its CNI plugin, Felix and BIRD write into pods and nodes.
+
+    config   one Calico: version, pools, encapsulation      hashes   the `cali:...` comments, and Felix's spelling
+    pod      the pair of devices between pod and node       static   chains that do not depend on pods
+    routes   blocks of other nodes, tunnel devices          filter   forwarding, and the chains of each pod
+    felix    ipsets and chains put into a namespace, in Felix's places
+
+Not modelled: NetworkPolicies, host endpoints, IPv6, the eBPF and nftables dataplanes, ipvs, WireGuard, CrossSubnet.
+"""
+
+from mcnilib.cluster.calico.config import VERSIONS, Calico, Workload
+from mcnilib.cluster.calico.felix import start_felix
+from mcnilib.cluster.calico.pod import GATEWAY, HOST_MAC, attach, attach_host
+from mcnilib.cluster.calico.routes import join, vtep_mac
+
+__all__ = [
+    "GATEWAY",
+    "HOST_MAC",
+    "VERSIONS",
+    "Calico",
+    "Workload",
+    "attach",
+    "attach_host",
+    "join",
+    "start_felix",
+    "vtep_mac",
+]

@@ -1,0 +1,128 @@
+"""How Calico is configured on a cluster, and which of its version's habits matter for what it writes.
+
+The iptables dataplane without NetworkPolicies and host endpoints: every pod is reached and may reach everybody.
+`3.28` means its last patch release, `3.28.1` the earlier ones, whose jump in nat POSTROUTING stands on top.
+Source: projectcalico/calico felix/config/config_params.go, felix/dataplane/driver.go.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from ipaddress import IPv4Network
+
+from mcnilib.cluster.settings import Encapsulation
+from mcnilib.cluster.spec import Node, Pod
+from mcnilib.errors import Unsupported
+from mcnilib.linux.origin import Origin
+
+VERSIONS = ("3.26", "3.27", "3.28.1", "3.28", "3.29", "3.30", "3.31", "3.32")
+"""Releases of Calico that are modelled."""
+
+ENDPOINT_TO_HOST = ("ACCEPT", "DROP", "RETURN")
+"""defaultEndpointToHostAction: what happens to packets from a pod to its own node. The shipped manifests say ACCEPT."""
+
+TUNNELS = {Encapsulation.NONE: "", Encapsulation.VXLAN: "vxlan.calico", Encapsulation.IPIP: "tunl0"}
+"""The tunnel device of each encapsulation."""
+
+OVERHEAD = {Encapsulation.NONE: 0, Encapsulation.VXLAN: 50, Encapsulation.IPIP: 20}
+"""Bytes an outer header takes from the MTU."""
+
+NEWEST_PATCH = 99
+
+
+@dataclass(frozen=True, slots=True)
+class Marks:
+    """The bits of the packet mark Felix uses. Source: felix/dataplane/driver.go, iptablesMarkMask 0xffff0000."""
+
+    accept: int = 0x10000
+    passed: int = 0x20000
+    scratch0: int = 0x80000
+    scratch1: int = 0x100000
+
+    @property
+    def all(self) -> int:
+        """Every bit that belongs to policy."""
+        return self.accept | self.passed | self.scratch0 | self.scratch1
+
+
+@dataclass(frozen=True)
+class Calico:
+    """Calico on one cluster: version, IP pools, how pod packets travel between the nodes, and Felix's switches."""
+
+    nodes: tuple[Node, ...]
+    pools: tuple[IPv4Network, ...]
+    version: str = "3.32"
+    encapsulation: Encapsulation = Encapsulation.NONE
+    nat_outgoing: bool = True
+    disable_conntrack_invalid_check: bool = False
+    endpoint_to_host: str = "ACCEPT"
+    extra_pools: tuple[IPv4Network, ...] = ()  # declared, but no pod gets an address of them and natOutgoing is off
+
+    def __post_init__(self) -> None:
+        if self.version not in VERSIONS:
+            raise Unsupported(f"Calico {self.version}: modelled are {', '.join(VERSIONS)}")
+        if self.endpoint_to_host not in ENDPOINT_TO_HOST:
+            valid = ", ".join(ENDPOINT_TO_HOST)
+            raise Unsupported(f"defaultEndpointToHostAction {self.endpoint_to_host}: modelled are {valid}")
+
+    def since(self, *release: int) -> bool:
+        """Tell whether this version is a release or later: `since(3, 28, 2)`."""
+        numbers = tuple(int(word) for word in self.version.split("."))
+        return (*numbers, NEWEST_PATCH)[:3] >= release
+
+    @property
+    def marks(self) -> Marks:
+        """The mark bits of this version; in 3.30 a bit for flow logs moved the scratch bits up."""
+        return Marks() if self.since(3, 30) else Marks(scratch0=0x40000, scratch1=0x80000)
+
+    @property
+    def tunnel(self) -> str:
+        """The name of the tunnel device; empty without encapsulation."""
+        return TUNNELS[self.encapsulation]
+
+    @property
+    def mtu(self) -> int:
+        """MTU of the tunnel device and of every pod, when the nodes have 1500."""
+        return 1500 - OVERHEAD[self.encapsulation]
+
+    @property
+    def pool_set(self) -> str:
+        """The ipset of all pools; renamed in 3.32."""
+        return "cali40network-ip-pools" if self.since(3, 32) else "cali40all-ipam-pools"
+
+    def node(self, name: str) -> Node:
+        """Return the node called `name`; KeyError names the ones there are."""
+        for node in self.nodes:
+            if node.name == name:
+                return node
+        raise KeyError(f"no node {name!r}; there are {', '.join(node.name for node in self.nodes)}")
+
+    def peers(self, name: str) -> tuple[Node, ...]:
+        """Return all nodes but the one called `name`."""
+        return tuple(node for node in self.nodes if node.name != name)
+
+    def felix(self, why: str) -> Origin:
+        """Return the origin of a line Felix writes."""
+        return Origin(f"Felix v{self.version}", why)
+
+
+@dataclass(frozen=True, slots=True, order=True)
+class Workload:
+    """A pod as Felix sees it: its device on the node, and what its profiles follow from."""
+
+    device: str
+    namespace: str = "default"
+    service_account: str = "default"
+
+    @classmethod
+    def of(cls, pod: Pod) -> Workload:
+        """Return the workload of a pod that Calico gave its eth0."""
+        return cls(pod.host_device, pod.namespace)
+
+    @property
+    def profiles(self) -> tuple[str, str]:
+        """The names of its profiles, in the order they are tried.
+
+        Source: libcalico-go/lib/backend/k8s/conversion/workload_endpoint_default.go.
+        """
+        return f"kns.{self.namespace}", f"ksa.{self.namespace}.{self.service_account}"
