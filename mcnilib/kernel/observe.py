@@ -40,6 +40,7 @@ def observe(lab: Lab, flow: Flow, listeners: Sequence[Listener], *, ident: int =
         talk.close()
         _stop_asking(lab)
     rises = {name: {key: after[name][key] - count for key, count in old.items()} for name, old in before.items()}
+    lab.errors += sum(rise.get("IpInNoRoutes", 0) for rise in rises.values())
     return _trace(lab, flow, listeners, heard, rises)
 
 

@@ -27,6 +27,8 @@ from mcnilib.linux.world import World
 SIOCGIFFLAGS, IFF_RUNNING = 0x8913, 0x40
 READY_WITHIN = 5.0
 """Seconds within which all devices must have a carrier."""
+ERROR_BURST = 4
+"""No-route errors after which a lab is built anew: a router sends five, then one a second. Source: ip_error()."""
 
 Pair = tuple[Netns, Netns]
 """A namespace as it is and as it shall be."""
@@ -40,11 +42,13 @@ class Lab:
         self.home = home
         self.world = World(())
         self.watches: dict[str, Watch] = {}
+        self.errors = 0  # no-route errors sent since the lab was built
+        self.conversations = 0  # held in this lab so far
         self._netns: dict[str, int] = {}
 
     def become(self, world: World) -> None:
         """Turn the lab into another world: change what differs if the devices are the same, else build anew."""
-        if not same_devices(self.world, world):
+        if not same_devices(self.world, world) or self.errors > ERROR_BURST:
             self.clear()
             self._build(world)
             return
@@ -58,7 +62,7 @@ class Lab:
             watch.close()
         for descriptor in self._netns.values():
             os.close(descriptor)
-        self._netns, self.watches, self.world = {}, {}, World(())
+        self._netns, self.watches, self.world, self.errors = {}, {}, World(()), 0
 
     def run(self, netns: str, *argv: str, text: str = "") -> str:
         """Run a program in a namespace to its end and return what it prints."""
@@ -84,6 +88,9 @@ class Lab:
         for home, lines in plan.in_order(plan.makings(world, self._place)):
             self.run(home, "ip", "-batch", "-", text="\n".join(lines))
         self._address(world)
+        for netns in world:
+            with self.inside(netns.name):
+                sysctls.answer_at_once(netns)
         self._await_carriers(world)
         for netns in world:
             with self.inside(netns.name):

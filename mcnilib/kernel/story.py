@@ -83,10 +83,16 @@ def _crossing(step: Step, ports: set[int]) -> str:
 
 
 def _rule(step: Step, ports: set[int]) -> str:
-    after = f" -> {addresses(step.after, ports)}" if step.after.differences(step.before) else ""
+    before, after = _header(step.before, ports), _header(step.after, ports)
+    change = "" if after == before else f" -> {after}"
     mark = f" mark {step.after.mark:#x}" if step.after.mark else ""
     place = f"{step.netns} {step.hook} {step.table}"
-    return f"{place}: {step.evidence} | {addresses(step.before, ports)}{after}{mark}"
+    return f"{place}: {step.evidence} | {before}{change}{mark}"
+
+
+def _header(packet: Packet, ports: set[int]) -> str:
+    """Write the addresses a rule sees: a rule trace does not show what a tunnel header carries."""
+    return addresses(packet.but(inner=None), {*ports, 4789} - {packet.sport} if packet.dport == 4789 else ports)
 
 
 def _tells_state(step: Step, tracked: set[str]) -> bool:

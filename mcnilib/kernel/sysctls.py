@@ -16,7 +16,7 @@ REDIRECTS = ("send_redirects", "accept_redirects")
 """Off in the lab unless a World lists them: the simulator does not model redirects."""
 
 LAB = {
-    "net.ipv4.icmp_ratelimit": "0",  # several conversations share one lab
+    "net.ipv4.icmp_ratemask": "0",  # no ICMP error is limited: several conversations share one lab
     "net.ipv4.tcp_no_metrics_save": "1",  # no conversation learns from the one before
     "net.ipv6.conf.all.disable_ipv6": "1",  # no router solicitations among the captures
     "net.ipv6.conf.default.disable_ipv6": "1",
@@ -32,6 +32,12 @@ def baseline() -> None:
     for name, value in (defaults | dict.fromkeys(REDIRECTS, "0")).items():
         for scope in ("all", "default", "lo"):
             write(conf_key(name, scope), value)
+
+
+def answer_at_once(netns: Netns) -> None:
+    """Let proxy ARP answer without its random delay of up to 0.8 s, which the simulator does not model."""
+    for link in netns.links:
+        write(f"net.ipv4.neigh.{link.name.replace('.', '/')}.proxy_delay", "0", missing_ok=True)
 
 
 def change(old: Netns, new: Netns) -> None:

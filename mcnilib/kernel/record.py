@@ -1,0 +1,125 @@
+"""The recorded run: what the kernel said to every combination of settings, shipped with the package.
+
+Readers without namespaces (Binder) see "checked on Linux 6.18: agrees" from it. Results are one letter per combination, in the
+order of `Scenario.combinations`, runs of one letter shortened. A digest of the worlds tells when the record is out of date.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from functools import cache
+from hashlib import sha256
+from importlib.resources import files
+from itertools import groupby
+
+from mcnilib.cluster.settings import Settings, option
+from mcnilib.linux.iptables_save import print_tables
+from mcnilib.linux.route import print_routes
+from mcnilib.linux.world import World
+from mcnilib.scenarios.scenario import Scenario
+
+AGREES, DIFFERS, SKIPPED, UNKNOWN = "a", "d", "s", "-"
+WORDS = {AGREES: "agrees", DIFFERS: "differs", SKIPPED: "skipped", UNKNOWN: "not measured"}
+FILE = "record.json"
+
+
+@dataclass(frozen=True, slots=True)
+class Recorded:
+    """The recorded run of one scenario. `results` has one letter per combination."""
+
+    kernel: str
+    date: str
+    digest: str
+    results: str
+    skipped: str  # what was missing where a combination was skipped
+
+
+def checked(scenario: Scenario, settings: Settings) -> str:
+    """Say in a few words what the kernel said to these settings, for example `checked on Linux 6.18: agrees`."""
+    found = recorded(scenario.name)
+    place = position(scenario, settings)
+    if found is None or place is None or place >= len(found.results):
+        return "not checked on a kernel yet"
+    letter = found.results[place]
+    if letter == UNKNOWN:
+        return "not checked on a kernel yet"
+    release = ".".join(found.kernel.split(".")[:2])
+    reason = f" ({found.skipped})" if letter == SKIPPED else ""
+    return f"checked on Linux {release}: {WORDS[letter]}{reason}"
+
+
+def position(scenario: Scenario, settings: Settings) -> int | None:
+    """Return the place of the settings in the order of the scenario's sweep; None when another setting is changed."""
+    start = scenario.start()
+    if any(getattr(settings, n) != getattr(start, n) for n in settings.__slots__ if n not in scenario.settings):
+        return None
+    place = 0
+    for name in scenario.settings:
+        values = option(name).values
+        place = place * len(values) + values.index(getattr(settings, name))
+    return place
+
+
+@cache
+def recorded(name: str) -> Recorded | None:
+    """Return the recorded run of a scenario from the package's file."""
+    file = files(__package__).joinpath(FILE)
+    if not file.is_file():
+        return None
+    return read(file.read_text()).get(name)
+
+
+def read(text: str) -> Mapping[str, Recorded]:
+    """Read a record file."""
+    content = json.loads(text)
+    return {
+        name: Recorded(content["kernel"], content["date"], one["worlds"], expand(one["results"]), one.get("skipped", ""))
+        for name, one in content["scenarios"].items()
+    }
+
+
+def write(records: Mapping[str, Recorded]) -> str:
+    """Write a record file; all its scenarios were measured in one run."""
+    first = next(iter(records.values()))
+    scenarios = {
+        name: {"worlds": one.digest, "results": shorten(one.results), **({"skipped": one.skipped} if one.skipped else {})}
+        for name, one in sorted(records.items())
+    }
+    return json.dumps({"kernel": first.kernel, "date": first.date, "scenarios": scenarios}, indent=1) + "\n"
+
+
+def shorten(letters: str) -> str:
+    """Write runs of a letter as number and letter: `aaad` is `3a1d`."""
+    return "".join(f"{len(list(run))}{letter}" for letter, run in groupby(letters))
+
+
+def expand(text: str) -> str:
+    """Undo `shorten`."""
+    return "".join(letter * int(number) for number, letter in re.findall(r"(\d+)([a-z-])", text))
+
+
+def digest(scenario: Scenario) -> str:
+    """Digest the worlds of the start and of every single change from it: other text, other digest."""
+    changes = [scenario.start().but(**{n: v}) for n in scenario.settings for v in option(n).values]
+    total = sha256()
+    for settings in (scenario.start(), *changes):
+        total.update(world_text(scenario.world(settings)).encode())
+        total.update(repr((scenario.flow(settings), scenario.listeners(settings))).encode())
+    return total.hexdigest()[:16]
+
+
+def world_text(world: World) -> str:
+    """Print everything that decides in a world, as one text."""
+    lines: list[str] = [repr(world.segments)]
+    for netns in world:
+        lines += [netns.name, *_names(netns.links), *map(str, netns.rules), print_routes(netns.routes)]
+        lines += [*map(str, netns.neighbours), print_tables(netns.tables), *map(str, netns.sysctls)]
+        lines += [f"{one.name} {one.members}" for one in netns.sets]
+    return "\n".join(lines)
+
+
+def _names(links: Iterable[object]) -> list[str]:
+    return [repr(link).partition(", by=")[0] for link in links]
