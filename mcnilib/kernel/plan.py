@@ -201,8 +201,9 @@ def addresses(netns: Netns) -> list[str]:
 def routing_changes(old: Netns, new: Netns) -> str:
     """Return the `ip -batch` text for what the kernel does not derive from addresses: routes, rules, neighbours."""
     was, will = _own_routes(old.routes), _own_routes(new.routes)
-    lines = [f"route del {route_words(route)}" for route in reversed(_nearest_first(was)) if route not in will]
-    lines += [f"route append {route_words(route)}" for route in _nearest_first(will) if route not in was]
+    kept = [route for route in will if _rivals(route, was) == _rivals(route, will)]
+    lines = [f"route del {route_words(route)}" for route in reversed(_nearest_first(was)) if route not in kept]
+    lines += [f"route append {route_words(route)}" for route in _nearest_first(will) if route not in kept]
     lines += [f"neigh del {n.ip} dev {n.dev}" for n in old.neighbours if n not in new.neighbours]
     lines += [f"neigh replace {n.ip} lladdr {n.mac} dev {n.dev} nud permanent" for n in new.neighbours if n not in old.neighbours]
     return "\n".join(lines + _rule_changes(old.rules, new.rules))
@@ -218,6 +219,11 @@ def _rule_changes(old: Iterable[Rule], new: Iterable[Rule]) -> list[str]:
 def _own_routes(routes: Iterable[Route]) -> list[Route]:
     """Return the routes somebody added, leaving out those the kernel derives from addresses."""
     return [route for route in routes if not (route.proto == "kernel" and route.table in ("local", "main"))]
+
+
+def _rivals(route: Route, routes: list[Route]) -> list[Route]:
+    """Return the routes of equal table, prefix and metric: the first of them wins, so their order is state."""
+    return [r for r in routes if (r.table, r.dst, r.metric) == (route.table, route.dst, route.metric)]
 
 
 def _nearest_first(routes: list[Route]) -> list[Route]:
