@@ -193,7 +193,7 @@ def address_type(netns: Netns, ip: IPv4Address, dev: str = "") -> str:
 
     Source: __inet_dev_addr_type() in net/ipv4/fib_frontend.c. Rejecting routes never show, their lookup is an error.
     """
-    if ip.is_multicast:
+    if int(ip) >> 28 == 0xE:
         return "MULTICAST"
     number = int(ip)
     if number >> 24 == 0 or number == 0xFFFFFFFF:

@@ -20,7 +20,7 @@ from mcnilib.linux.match import Destination, Match, Test
 from mcnilib.linux.match_ports import Ports
 from mcnilib.linux.origin import Origin
 from mcnilib.linux.packet import Packet
-from mcnilib.linux.target import Connmark, Jump, Log, Mark, Notrack, Reject, Target, Verdict
+from mcnilib.linux.target import RETURN, Connmark, Jump, Log, Mark, Notrack, Reject, Target, Verdict
 
 HOOKS = {
     "PREROUTING": ("raw", "conntrack", "mangle", "nat"),
@@ -59,13 +59,41 @@ class ChainRule:
         return " ".join(words)
 
     @cached_property
-    def tests(self) -> tuple[Test, ...]:
-        """The compiled conditions, without those that always hold."""
-        return tuple(test for test in (match.test() for match in self.matches) if test)
+    def test(self) -> Test:
+        """All conditions of the rule, compiled into one; those that always hold are left out."""
+        tests = tuple(test for test in (match.test() for match in self.matches) if test)
+        match tests:
+            case ():
+                return lambda packet, at: True
+            case (only,):
+                return only
+            case (first, second):
+                return lambda packet, at: first(packet, at) and second(packet, at)
+        return lambda packet, at: all(test(packet, at) for test in tests)
+
+    @cached_property
+    def marks(self) -> bool:
+        """Tell whether the rule changes the packet's mark or its connection's."""
+        return isinstance(self.target, Mark | Connmark)
+
+    @cached_property
+    def ends(self) -> str:
+        """The verdict with which the rule ends its table; empty when the walk goes on after it."""
+        target = self.target
+        if target is None or isinstance(target, Mark | Connmark | Log | Jump | Notrack) or target == RETURN:
+            return ""
+        if isinstance(target, Verdict):
+            return target.name
+        return "REJECT" if isinstance(target, Reject) else type(target).__name__.upper()
+
+    @cached_property
+    def action(self) -> str:
+        """Say in a word or two what the rule does: its target without the dashes."""
+        return str(self.target).removeprefix("-j ").removeprefix("-g ") if self.target else "counted"
 
     def holds(self, packet: Packet, at: Context) -> bool:
         """Tell whether every match holds."""
-        return all(test(packet, at) for test in self.tests)
+        return self.test(packet, at)
 
     def why_not(self, packet: Packet, at: Context) -> str:
         """Say in words which match did not hold first; empty when all hold."""
@@ -168,39 +196,35 @@ def traverse(
     callers: list[Iterator[ChainRule]] = []
     rules = iter(base.candidates(packet))
     while True:
-        rule = next((r for r in rules if r.holds(packet, at)), None)
-        if rule is None:
+        for rule in rules:
+            if not rule.test(packet, at):
+                continue
+            target, before = rule.target, packet
+            if rule.marks:
+                packet = _apply(target, packet, at)
+            note(rule, before, packet)
+            if isinstance(target, Jump):
+                if not target.goto:
+                    callers.append(rules)
+                rules = iter(table.chain(target.chain).candidates(packet))
+                break
+            if rule.ends:
+                return rule.ends, packet, rule
+            if target == RETURN:
+                rules = callers.pop() if callers else iter(())
+                break
+            at.notrack = at.notrack or isinstance(target, Notrack)
+        else:
             if not callers:
                 return base.policy or "ACCEPT", packet, base
             rules = callers.pop()
-            continue
-        target, before = rule.target, packet
-        if isinstance(target, Mark | Connmark):
-            packet = _apply(target, packet, at)
-        note(rule, before, packet)
-        if isinstance(target, Jump):
-            if not target.goto:
-                callers.append(rules)
-            rules = iter(table.chain(target.chain).candidates(packet))
-        elif isinstance(target, Notrack):
-            at.notrack = True
-        elif isinstance(target, Verdict) and target.name == "RETURN":
-            rules = callers.pop() if callers else iter(())
-        elif target is not None and not isinstance(target, Mark | Connmark | Log):
-            return _verdict(target), packet, rule
 
 
-def _verdict(target: Target) -> str:
-    if isinstance(target, Verdict):
-        return target.name
-    return "REJECT" if isinstance(target, Reject) else type(target).__name__.upper()
-
-
-def _apply(target: Mark | Connmark, packet: Packet, at: Context) -> Packet:
+def _apply(target: Target | None, packet: Packet, at: Context) -> Packet:
     """Change the packet's mark or its connection's. Source: xt_mark.c, xt_connmark.c."""
     if isinstance(target, Mark):
         return packet.but(mark=(packet.mark & ~target.mask) ^ target.value)
-    if at.entry is None:
+    if at.entry is None or not isinstance(target, Connmark):
         return packet
     if target.action == "restore":
         return packet.but(mark=(packet.mark & ~target.nfmask) ^ (at.entry.mark & target.ctmask))

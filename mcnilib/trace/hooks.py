@@ -71,40 +71,36 @@ class Hook:
     def _table(self, table: Table) -> bool:
         """Walk one table's chain of this hook; False when it dropped the packet."""
         at = self.host.context(self.name, self.skb, self.iif, self.oif)
-        verdict, line, before = self._traverse(table, at)
+        verdict, line = self._traverse(table, at)
         if verdict in ("DROP", "REJECT"):
-            self._drop(table, at, verdict, line, before)
+            self._drop(table, at, line)
             return False
         if at.notrack and not self.skb.tracked:
             self.skb.tracked = Tracked("UNTRACKED")
-        if isinstance(line, ChainRule):
-            self.log.rule(self.host.name, at, table.name, line, verdict, before, self.skb.packet)
         return True
 
-    def _traverse(self, table: Table, at: Context) -> tuple[str, ChainRule | Chain | None, Packet]:
-        """Walk the chain and note every rule that matched but the last, which the caller judges."""
-        hits: list[tuple[ChainRule, Packet, Packet, Entry | None]] = []
+    def _traverse(self, table: Table, at: Context) -> tuple[str, ChainRule | Chain | None]:
+        """Walk the chain and note every rule that matched."""
+        log, netns, name = self.log, self.host.name, table.name
         entry = at.entry
-        verdict, packet, line = traverse(
-            table, self.name, self.skb.packet, at, lambda rule, a, b: hits.append((rule, a, b, at.entry))
-        )
-        self.skb.packet = packet
+
+        def note(rule: ChainRule, before: Packet, after: Packet) -> None:
+            log.rule(netns, at, name, rule, rule.action, before, after)
+
+        verdict, self.skb.packet, line = traverse(table, self.name, self.skb.packet, at, note)
         if at.entry is not entry and at.entry and self.skb.tracked:
             self.host.connections[self.skb.tracked.number] = at.entry
-        before = packet
-        if hits and hits[-1][0] is line:
-            before = hits.pop()[1]
-        for rule, a, b, _ in hits:
-            self.log.rule(self.host.name, at, table.name, rule, action_of(rule), a, b)
-        return verdict, line, before
+        return verdict, line
 
-    def _drop(self, table: Table, at: Context, verdict: str, line: ChainRule | Chain | None, packet: Packet) -> None:
+    def _drop(self, table: Table, at: Context, line: ChainRule | Chain | None) -> None:
+        """Make the last step, or a new one for a chain's policy, the packet's end."""
         reject = line.target if isinstance(line, ChainRule) and isinstance(line.target, Reject) else None
-        fate = Fate.REJECTED if reject else Fate.DROPPED
-        text = f"rejected with {reject.kind}" if reject else "dropped"
         if isinstance(line, Chain):
-            text = f"{text} by the chain's policy"
-        self.log.rule(self.host.name, at, table.name, line, text, packet, packet, fate)
+            packet = self.skb.packet
+            self.log.rule(self.host.name, at, table.name, line, "dropped by the chain's policy", packet, packet)
+        else:
+            self.log.amend(action=f"rejected with {reject.kind}" if reject else "dropped")
+        self.log.amend(fate=Fate.REJECTED if reject else Fate.DROPPED)
         self.rejected = reject
         if not reject:
             self.host.connections.drop_unconfirmed(self.skb.tracked)
@@ -124,7 +120,7 @@ class Hook:
                 host.name, self.name, "dropped: leaves by another device than the one it was masqueraded for",
                 self.skb.packet, self.skb.packet, tracked.state, None,
             )  # fmt: skip
-            self.log.end(Fate.DROPPED)
+            self.log.amend(fate=Fate.DROPPED)
             return False
         after = translate(self.skb.packet, entry, source=source, reply=tracked.reply)
         if after is not self.skb.packet:
@@ -137,23 +133,19 @@ class Hook:
         """Ask the nat table about a new connection and rewrite its first packet."""
         host, before = self.host, self.skb.packet
         at = host.context(self.name, self.skb, self.iif, self.oif)
-        verdict, line = "ACCEPT", None
-        if "nat" in host.tables:
-            verdict, line, before = self._traverse(host.tables["nat"], at)
-        if verdict == "DROP" and line:
-            self._drop(host.tables["nat"], at, verdict, line, before)
+        verdict, line = self._traverse(host.tables["nat"], at) if "nat" in host.tables else ("ACCEPT", None)
+        if verdict == "DROP":
+            self._drop(host.tables["nat"], at, line)
             return False
-        entry = host.connections[tracked.number]
-        bound = self._decide(entry, line.target if isinstance(line, ChainRule) else None, source)
+        target = line.target if isinstance(line, ChainRule) else None
+        bound = self._decide(host.connections[tracked.number], target, source)
         if bound is None:
-            self.log.rule(
-                host.name, at, "nat", line, "dropped: no address to masquerade with", before, before, Fate.DROPPED
-            )
+            self.log.amend(action="dropped: no address to masquerade with", fate=Fate.DROPPED)
             return False
         host.connections[tracked.number] = at.entry = bound
         self.skb.packet = translate(self.skb.packet, bound, source=source, reply=tracked.reply)
-        if isinstance(line, ChainRule):
-            self.log.rule(host.name, at, "nat", line, self._nat_action(line, bound), before, self.skb.packet)
+        if isinstance(target, Dnat | Snat | Masquerade):
+            self.log.amend(action=_nat_action(target, bound), after=self.skb.packet, entry=bound)
         elif self.skb.packet is not before:
             self.log.connection(
                 host.name, self.name, "port changed: it was taken", before, self.skb.packet, tracked.state, bound
@@ -178,16 +170,9 @@ class Hook:
             return bound._replace(masquerade_oif=self.oif)
         return bind_source(table, entry, None, random=None, now=now)
 
-    @staticmethod
-    def _nat_action(line: ChainRule, entry: Entry) -> str:
-        changed = entry.reply.inverse()
-        if isinstance(line.target, Dnat):
-            return f"DNAT to {changed.dst}:{changed.dport}"
-        if isinstance(line.target, Snat | Masquerade):
-            return f"SNAT to {changed.src}:{changed.sport}"
-        return action_of(line)
 
-
-def action_of(rule: ChainRule) -> str:
-    """Say in a word or two what a matching rule did: its target without the dashes."""
-    return str(rule.target).removeprefix("-j ").removeprefix("-g ") if rule.target else "counted"
+def _nat_action(target: Dnat | Snat | Masquerade, entry: Entry) -> str:
+    changed = entry.reply.inverse()
+    if isinstance(target, Dnat):
+        return f"DNAT to {changed.dst}:{changed.dport}"
+    return f"SNAT to {changed.src}:{changed.sport}"

@@ -66,7 +66,7 @@ class Host:
             hook=hook,
             iif=iif,
             oif=oif,
-            ctstate=tracked.state if tracked else "NEW",
+            ctstate=tracked.state if tracked else "INVALID",
             reply=tracked.reply if tracked else False,
             entry=self.connections[tracked.number] if tracked and tracked.number else None,
             sets=self.sets,

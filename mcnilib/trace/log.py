@@ -61,9 +61,8 @@ class Log:
         action: str,
         before: Packet,
         after: Packet,
-        fate: Fate = Fate.GOES_ON,
     ) -> None:
-        """Note a netfilter rule that matched, or the policy (its text) that decided."""
+        """Note a netfilter rule that matched, or the chain whose policy decided."""
         self.steps.append(
             Step(
                 netns=netns,
@@ -76,7 +75,6 @@ class Log:
                 hook=at.hook,
                 iif=at.iif,
                 oif=at.oif,
-                fate=fate,
                 entry=at.entry,
                 ctstate=at.ctstate,
                 context=at,
@@ -101,6 +99,6 @@ class Log:
             )
         )
 
-    def end(self, fate: Fate) -> None:
-        """Give the last step its fate."""
-        self.steps[-1] = self.steps[-1]._replace(fate=fate)
+    def amend(self, **changes: object) -> None:
+        """Complete the last step, once it is known what came of it."""
+        self.steps[-1] = self.steps[-1]._replace(**changes)  # type: ignore[arg-type]

@@ -9,7 +9,7 @@ from mcnilib.linux.conntrack import Tracked
 from mcnilib.linux.packet import Packet
 from mcnilib.linux.world import World
 from mcnilib.trace.host import Host
-from mcnilib.trace.wire import Wire
+from mcnilib.trace.wire import wire_of
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,12 +25,25 @@ class Emission:
     after: float = 0.0
 
 
+class Hosts(dict[str, Host]):
+    """The namespaces of a run by name, each woken up when the first packet gets there."""
+
+    def __init__(self, world: World, random: Callable[[], float]) -> None:
+        """Remember the world; nobody is awake yet."""
+        super().__init__()
+        self._world, self._random = world, random
+
+    def __missing__(self, name: str) -> Host:
+        host = self[name] = Host(self._world[name], self._random)
+        return host
+
+
 class Network:
     """Everything that lives as long as one run."""
 
     def __init__(self, world: World, random: Callable[[], float]) -> None:
         """Wake the world up: fresh conntrack tables, empty ARP caches, time 0."""
-        self.hosts = {netns.name: Host(netns, random) for netns in world}
-        self.wire = Wire(world)
+        self.hosts = Hosts(world, random)
+        self.wire = wire_of(world)
         self.now = 0.0
         self.outbox: list[Emission] = []

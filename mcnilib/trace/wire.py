@@ -40,6 +40,16 @@ class Frame:
     dst: str
 
 
+def wire_of(world: World) -> Wire:
+    """Return the cabling of a world, indexed at its first run and kept for the next ones."""
+    known = _WIRES.get(id(world))
+    if known is None or known.world is not world:
+        while len(_WIRES) >= KEPT:
+            del _WIRES[next(iter(_WIRES))]
+        known = _WIRES[id(world)] = Wire(world)
+    return known
+
+
 class Wire:
     """The cabling of a world, indexed once; it never changes during a run."""
 
@@ -154,3 +164,8 @@ class Wire:
     @staticmethod
     def _all(parts: Iterable[list[Landing]]) -> list[Landing]:
         return list(chain.from_iterable(parts))
+
+
+KEPT = 16
+"""Worlds whose cabling is kept."""
+_WIRES: dict[int, Wire] = {}
