@@ -15,6 +15,7 @@ pkg/networking/networking/route.go.
 
 from __future__ import annotations
 
+from mcnilib.cluster.calico import GATEWAY, HOST_MAC
 from mcnilib.cluster.settings import DefaultNic, Tuning
 from mcnilib.cluster.spec import Pod
 from mcnilib.cluster.spiderpool import MARK_TABLE, NIC_TABLE, WRITER, Coordinator, hijacked, rp_filter, to_node
@@ -22,15 +23,12 @@ from mcnilib.cluster.written import ip_route, ip_rule
 from mcnilib.linux.netns import Netns, add_routes, add_rule, del_route
 from mcnilib.linux.origin import Origin
 
-CALI_MAC = "ee:ee:ee:ee:ee:ee"
-CALICO_GATEWAY = "169.254.1.1"
-
 
 def attach_multi(netns: Netns, pod: Pod, coordinator: Coordinator, default: DefaultNic, tuning: Tuning) -> Netns:
     """Do the coordinator's work in a multi-NIC pod that has both NICs, in the order Calico, Macvlan."""
     netns = rp_filter(netns, coordinator)
     table = MARK_TABLE if tuning is Tuning.ONLY_NET1 else NIC_TABLE
-    netns = to_node(netns, pod, coordinator, "eth0", CALI_MAC, table)
+    netns = to_node(netns, pod, coordinator, "eth0", HOST_MAC, table)
     netns = add_routes(netns, *hijacked(pod, coordinator, "eth0"))
     if tuning is Tuning.ONLY_NET1:
         netns = add_routes(netns, *hijacked(pod, coordinator, "eth0", table))
@@ -59,7 +57,7 @@ def _move_net1(netns: Netns, pod: Pod, table: str) -> Netns:
 def _copy_eth0(netns: Netns, pod: Pod) -> Netns:
     """Copy eth0's default route to table 100 and look there for what has eth0's address."""
     by = Origin(WRITER, "copied from main: the way out for replies of connections that came in by eth0")
-    netns = add_routes(netns, ip_route(f"default via {CALICO_GATEWAY} dev eth0", by, MARK_TABLE))
+    netns = add_routes(netns, ip_route(f"default via {GATEWAY} dev eth0", by, MARK_TABLE))
     by = Origin(WRITER, "what has eth0's address leaves by eth0, so replies go back the way the request came")
     return add_rule(netns, ip_rule(f"from {pod.overlay} lookup {MARK_TABLE}", by))
 
@@ -68,9 +66,9 @@ def _move_eth0(netns: Netns, pod: Pod, coordinator: Coordinator, table: str) -> 
     """Move eth0's default route to a table of its own and copy its other routes there."""
     netns = del_route(netns, "default", dev="eth0")
     by = Origin(WRITER, "moved out of main: the pod's default route is on net1")
-    default = ip_route(f"default via {CALICO_GATEWAY} dev eth0", by, table)
+    default = ip_route(f"default via {GATEWAY} dev eth0", by, table)
     by = Origin(WRITER, "copied from main")
-    link = ip_route(f"{CALICO_GATEWAY} dev eth0 scope link", by, table)
+    link = ip_route(f"{GATEWAY} dev eth0 scope link", by, table)
     present = {route.dst for route in netns.routes if route.table == table}
     copies = [route for route in hijacked(pod, coordinator, "eth0", table) if route.dst not in present]
     netns = add_routes(netns, default, link, *copies)
