@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from contextlib import suppress
 
+from mcnilib.kernel.netlink import add_counter
 from mcnilib.kernel.realise import Lab
 from mcnilib.kernel.tools import ToolFailed, finish, missing, start
 from mcnilib.kernel.worker import Bench
@@ -15,7 +17,7 @@ Capabilities = Mapping[str, str]
 
 PROBES = {
     "veth": ("ip", "link add p1 type veth peer name p2"),
-    "macvlan": ("ip", "link add p3 type dummy\nlink add link p3 name p4 type macvlan mode bridge"),
+    "macvlan": ("ip", "link add p3 type veth peer name p8\nlink add link p3 name p4 type macvlan mode bridge"),
     "bridge": ("ip", "link add p5 type bridge"),
     "vxlan": ("ip", "link add p6 type vxlan id 4096 dstport 4789 local 127.0.0.1"),
     "ipip": ("ip", "link add p7 type ipip local 127.0.0.1"),
@@ -23,7 +25,7 @@ PROBES = {
     "nat": ("iptables-nft-restore", "*nat\n-A POSTROUTING -j MASQUERADE --random-fully\nCOMMIT\n"),
     "rpfilter match": ("iptables-nft-restore", "*raw\n-A PREROUTING -m rpfilter --invert -j DROP\nCOMMIT\n"),
     "ipset": ("ipset", "create probe hash:net\n"),
-    "nfacct": ("nft", "add table ip probe\nadd counter ip probe one\n"),
+    "nfacct": ("iptables-nft-restore", "*filter\n-A FORWARD -m nfacct --nfacct-name probe\nCOMMIT\n"),
     "rule trace": ("nft", "add table ip probe2 { chain c { meta nftrace set 1; } ; }"),
 }
 """One attempt per capability: the program and what it is told."""
@@ -49,6 +51,8 @@ def capabilities() -> Capabilities:
 def probe(lab: Lab) -> Capabilities:
     """Try every capability in the lab's own empty namespace."""
     absent = missing()
+    with suppress(OSError):
+        add_counter("probe")
     return {name: _try(lab, program, text, absent) for name, (program, text) in PROBES.items()}
 
 

@@ -10,11 +10,13 @@ from collections.abc import Sequence
 from dataclasses import replace
 
 from mcnilib.kernel.journeys import ways
+from mcnilib.kernel.netlink import connections
 from mcnilib.kernel.realise import Lab
 from mcnilib.kernel.stays import stays
-from mcnilib.kernel.steps import Telling
+from mcnilib.kernel.steps import Counts, Telling
 from mcnilib.kernel.talk import Heard, Talk
 from mcnilib.kernel.watch import ARP_REPLY, ARP_REQUEST, counters
+from mcnilib.linux.conntrack import Entry
 from mcnilib.linux.packet import Packet
 from mcnilib.trace.flow import ANY_ADDRESS, Flow, Listener
 from mcnilib.trace.outcome import judge
@@ -35,13 +37,14 @@ def observe(lab: Lab, flow: Flow, listeners: Sequence[Listener], *, ident: int =
         heard = talk.finish()
         for watch in lab.watches.values():
             watch.drain()
-        after = _counters(lab)
+        after, tables = _counters(lab), _connections(lab)
     finally:
         talk.close()
         _stop_asking(lab)
     rises = {name: {key: after[name][key] - count for key, count in old.items()} for name, old in before.items()}
     lab.errors += sum(rise.get("IpInNoRoutes", 0) for rise in rises.values())
-    return _trace(lab, flow, listeners, heard, rises)
+    journeys = _journeys(lab, flow, listeners, heard, rises) or (_never_sent(flow, heard),)
+    return Trace(journeys, _judge(journeys, heard), tables)
 
 
 def _stop_asking(lab: Lab) -> None:
@@ -53,7 +56,7 @@ def _stop_asking(lab: Lab) -> None:
             lab.run(watch.netns, "ip", "neigh", "flush", "dev", dev)
 
 
-def _counters(lab: Lab) -> dict[str, dict[str, int]]:
+def _counters(lab: Lab) -> Counts:
     found = {}
     for name in lab.watches:
         with lab.inside(name):
@@ -61,17 +64,22 @@ def _counters(lab: Lab) -> dict[str, dict[str, int]]:
     return found
 
 
-def _trace(
-    lab: Lab, flow: Flow, listeners: Sequence[Listener], heard: Heard, rises: dict[str, dict[str, int]]
-) -> Trace:
+def _connections(lab: Lab) -> tuple[tuple[str, tuple[Entry, ...]], ...]:
+    found = []
+    for name, watch in lab.watches.items():
+        with lab.inside(name):
+            found.append((name, tuple(connections(watch.tuples))))
+    return tuple(found)
+
+
+def _journeys(
+    lab: Lab, flow: Flow, listeners: Sequence[Listener], heard: Heard, rises: Counts
+) -> tuple[Journey, ...]:
     watches = lab.watches.values()
-    found = ways(lab.world, (f for w in watches for f in w.frames), (s for w in watches for s in stays(w)))
-    telling = Telling(lab.world, rises, [f for w in watches for f in w.frames if f.seen is None])
-    journeys = _number([telling.journey(way, heard.started) for way in found], flow, listeners)
-    if not journeys:
-        journeys = (_never_sent(flow, heard),)
-    tables = tuple((w.netns, tuple(w.entries.values())) for w in watches)
-    return Trace(journeys, _judge(journeys, heard), tables)
+    frames = [frame for watch in watches for frame in watch.frames]
+    found = ways(lab.world, frames, (stay for watch in watches for stay in stays(watch)))
+    telling = Telling(lab.world, rises, [frame for frame in frames if frame.seen is None])
+    return _number([telling.journey(way, heard.started) for way in found], flow, listeners)
 
 
 def _number(journeys: Sequence[Journey], flow: Flow, listeners: Sequence[Listener]) -> tuple[Journey, ...]:

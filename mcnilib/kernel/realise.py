@@ -17,6 +17,7 @@ from fcntl import ioctl
 
 from mcnilib.errors import McniError
 from mcnilib.kernel import plan, state, sysctls
+from mcnilib.kernel.netlink import add_counter
 from mcnilib.kernel.syscalls import inside, new_netns
 from mcnilib.kernel.tools import Running, finish_all, start
 from mcnilib.kernel.watch import Watch, open_watch, probe_table
@@ -112,6 +113,8 @@ class Lab:
         for old, new in pairs:
             with self.inside(new.name):
                 sysctls.change(old, new)
+                for counter in state.counters(new):
+                    add_counter(counter)
         pending = self._begin(pairs, ("ip", "-batch", "-"), plan.routing_changes)
         finish_all(self._begin(pairs, ("nft", "-f", "-"), state.clearing))
         finish_all(self._begin(pairs, ("ipset", "restore"), state.set_changes))

@@ -7,6 +7,7 @@ from mcnilib.kernel.netlink import rule_handles
 from mcnilib.kernel.watch import STATES, probe_table
 from mcnilib.linux.ipset import print_sets
 from mcnilib.linux.iptables_save import print_tables
+from mcnilib.linux.match_state import NfAcct
 from mcnilib.linux.netfilter import ChainRule
 from mcnilib.linux.netns import Netns
 
@@ -44,6 +45,12 @@ def set_changes(old: Netns, new: Netns) -> str:
 def table_changes(old: Netns, new: Netns) -> str:
     """Return `iptables-restore` text that replaces all tables, if any differ."""
     return print_tables(new.tables) if (old.tables, old.sets) != (new.tables, new.sets) else ""
+
+
+def counters(netns: Netns) -> tuple[str, ...]:
+    """Name the accounting objects the rules count with; they must exist before the rules do."""
+    rules = (rule for table in netns.tables for chain in table.chains for rule in chain.rules)
+    return tuple(dict.fromkeys(m.name for rule in rules for m in rule.matches if isinstance(m, NfAcct)))
 
 
 def rules_by_handle(netns: Netns) -> dict[tuple[str, str, int], ChainRule | str]:

@@ -16,7 +16,7 @@ from dataclasses import dataclass, replace
 from mcnilib.cluster.settings import Settings
 from mcnilib.errors import McniError
 from mcnilib.kernel.capabilities import Capabilities, capabilities, lacking
-from mcnilib.kernel.compare import compare
+from mcnilib.kernel.compare import Report, compare
 from mcnilib.kernel.observe import observe
 from mcnilib.kernel.realise import Lab
 from mcnilib.kernel.record import AGREES, DIFFERS, SKIPPED
@@ -25,7 +25,7 @@ from mcnilib.linux.world import World
 from mcnilib.scenarios import Scenario, scenario
 from mcnilib.trace.run import run
 
-PATIENCE = {"tcp": 0.7, "udp": 0.25, "icmp": 0.25}
+PATIENCE = {"tcp": 0.7, "udp": 0.3, "icmp": 0.3}
 """Seconds the client waits: long enough for two retransmissions of data, nothing else repeats sooner."""
 FIRST_PORT, PORTS = 10000, 20000
 """Client ports of consecutive conversations in one lab, below those the kernel draws at random."""
@@ -103,11 +103,18 @@ def check(lab: Lab, name: str, settings: Settings, found: Capabilities) -> Resul
     missing = lacking(world, found)
     if missing:
         return Result(name, settings, SKIPPED, f"this kernel has no {', '.join(missing)}")
+    report, verdict = _measure(lab, story, settings, world)
+    if not report.agrees:  # a busy machine may have been too slow for the client's patience: once more, with more of it
+        report, verdict = _measure(lab, story, settings, world, slower=3)
+    return Result(name, settings, AGREES if report.agrees else DIFFERS, str(report), verdict)
+
+
+def _measure(lab: Lab, story: Scenario, settings: Settings, world: World, *, slower: int = 1) -> tuple[Report, str]:
+    """Hold the conversation in the simulator and on the kernel; return the comparison and the kernel's verdict."""
     lab.become(world)
     lab.conversations += 1
-    proto = story.flow(settings).proto
+    flow, listeners = story.flow(settings), story.listeners(settings)
     sport = FIRST_PORT + lab.conversations % PORTS
-    flow, listeners = replace(story.flow(settings), sport=sport, patience=PATIENCE[proto]), story.listeners(settings)
+    flow = replace(flow, sport=sport, patience=PATIENCE[flow.proto] * slower)
     kernel = observe(lab, flow, listeners, ident=lab.conversations % 60000 + 1)
-    report = compare(run(world, flow, listeners), kernel, flow, listeners)
-    return Result(name, settings, AGREES if report.agrees else DIFFERS, str(report), kernel.outcome.verdict.value)
+    return compare(run(world, flow, listeners), kernel, flow, listeners), kernel.outcome.verdict.value

@@ -13,8 +13,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from mcnilib.kernel.headers import Seen, read
-from mcnilib.kernel.netlink import TraceEvent, connection_events, listen, trace_events
-from mcnilib.linux.conntrack import Entry
+from mcnilib.kernel.netlink import TraceEvent, listen, new_connections, trace_events
 from mcnilib.linux.netfilter import ChainRule
 
 ETH_P_ALL, ETH_P_IP, ETH_P_ARP = 3, 0x0800, 0x0806
@@ -50,24 +49,21 @@ class Watch:
     devices: dict[int, str] = field(default_factory=dict)
     frames: list[Frame] = field(default_factory=list)
     events: list[TraceEvent] = field(default_factory=list)
-    entries: dict[int, Entry] = field(default_factory=dict)
+    tuples: dict[bytes, None] = field(default_factory=dict)  # connections that were stored, in order
     rules: dict[tuple[str, str, int], ChainRule | str] = field(default_factory=dict)  # by (table, chain, handle)
 
     def drain(self) -> None:
         """Collect what has arrived since the last call."""
         self.frames += _frames(self)
         self.events += trace_events(self.trace)
-        for number, entry in connection_events(self.connections):
-            known = self.entries.pop(number, None)
-            if entry:  # an event tells only what changed: the TCP state may be missing
-                self.entries[number] = entry if entry.tcp or not known else entry._replace(tcp=known.tcp)
+        self.tuples.update(dict.fromkeys(new_connections(self.connections)))
 
     def forget(self) -> None:
         """Throw away everything seen so far."""
         self.drain()
         self.frames.clear()
         self.events.clear()
-        self.entries.clear()
+        self.tuples.clear()
 
     def close(self) -> None:
         """Close the sockets."""
