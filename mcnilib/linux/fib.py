@@ -94,9 +94,8 @@ class Fib:
         return found
 
     def _find(self, query: Query, scope: int) -> Decision | Refusal:
-        """Try the tables in order; with default rules even a rejecting route lets the last table try."""
+        """Try the tables in order."""
         dst, src = int(query.dst), int(query.src)
-        refusal = Refusal(f"no route to {query.dst}{_circumstances(query)}", "ENETUNREACH", None)
         for rule, applies, trie in self._stages:
             if applies is not None and not applies(query, src, dst):
                 continue
@@ -106,12 +105,9 @@ class Fib:
             if route is None or route.type == "throw":
                 continue
             if route.type in ROUTE_ERRORS:
-                refusal = Refusal(f"{route.type} route to {route.dst}", ROUTE_ERRORS[route.type], route)
-                if self.custom:
-                    return refusal
-                continue
+                return Refusal(f"{route.type} route to {route.dst}", ROUTE_ERRORS[route.type], route)
             return Decision(rule if self.custom else self._rules[route.table], route)
-        return refusal
+        return Refusal(f"no route to {query.dst}{_circumstances(query)}", "ENETUNREACH", None)
 
     def address_type(self, ip: int, dev: str) -> str:
         """Look an address up among the local ones. Source: __inet_dev_addr_type()."""
@@ -196,6 +192,6 @@ def address_type(netns: Netns, ip: IPv4Address, dev: str = "") -> str:
     if int(ip) >> 28 == 0xE:
         return "MULTICAST"
     number = int(ip)
-    if number >> 24 == 0 or number == 0xFFFFFFFF:
+    if number in (0, 0xFFFFFFFF):
         return "BROADCAST"
     return netns.fib.address_type(number, dev)

@@ -8,7 +8,7 @@ Source: net/ipv4/{devinet,fib_frontend,fib_trie}.c, net/core/fib_rules.c (Linux 
 from __future__ import annotations
 
 from bisect import bisect_left, bisect_right
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
 from functools import cached_property
 from ipaddress import IPv4Address, IPv4Interface, IPv4Network
@@ -112,7 +112,11 @@ def _put_address(netns: Netns, dev: str, address: Address, by: Origin | None = N
     link = netns.link(dev)
     link = replace(link, addresses=_with_address(link, address))
     netns = netns.but(links=tuple(link if x.name == dev else x for x in netns.links))
-    new = [route for route in derived_routes(link, address, by) if route not in netns.routes]
+    return _derive(netns, derived_routes(link, address, by))
+
+
+def _derive(netns: Netns, routes: Iterable[Route]) -> Netns:
+    new = [route for route in dict.fromkeys(routes) if route not in netns.routes]
     return _insert(netns, new, "append")
 
 
@@ -133,6 +137,17 @@ def _with_address(link: Link, new: Address) -> tuple[Address, ...]:
     return (*link.addresses[:place], new, *link.addresses[place:])
 
 
+def set_link(netns: Netns, dev: str, *, up: bool) -> Netns:
+    """Switch a device on or off. Off, it keeps only the routes to its own addresses; on, only derived ones come back.
+
+    Source: fib_disable_ip(), fib_add_ifaddr() in net/ipv4/fib_frontend.c.
+    """
+    link = replace(netns.link(dev), up=up)
+    kept = tuple(r for r in netns.routes if up or r.dev != dev or r.type == "local")
+    netns = netns.but(links=tuple(link if x.name == dev else x for x in netns.links), routes=kept)
+    return _derive(netns, (route for address in link.addresses for route in derived_routes(link, address)))
+
+
 def derived_routes(link: Link, address: Address, by: Origin | None = None) -> Iterator[Route]:
     """Yield the routes the kernel adds for an address: local, broadcast, and the subnet it stands in.
 
@@ -151,7 +166,7 @@ def derived_routes(link: Link, address: Address, by: Origin | None = None) -> It
         return
     if address.broadcast and int(address.broadcast) != 0xFFFFFFFF:
         yield route(address.broadcast, "broadcast", "link")
-    if subnet.prefixlen == 32 or link.primary(address) != address or int(subnet.network_address) >> 24 == 0:
+    if subnet.prefixlen == 32 or link.primary(address) != address or not int(subnet.network_address):
         return
     yield route(subnet, "local", "host") if lo else route(subnet, "unicast", "link", "main")
     if subnet.prefixlen < 31:
@@ -232,5 +247,5 @@ def set_sysctl(netns: Netns, key: str, value: str, by: Origin | None = None) -> 
 
     Raises: Unsupported for a key that is not modelled, Refused (EINVAL) for a value out of range.
     """
-    devices = tuple(link.name for link in netns.links)
+    devices = {link.name: not link.addresses for link in netns.links}
     return netns.but(sysctls=written(netns.sysctls, Setting(key, value, by), devices))

@@ -89,7 +89,7 @@ def validate_source(netns: Netns, packet: Packet, iif: str, oif: str = "") -> Ma
 def _impossible(netns: Netns, packet: Packet, iif: str) -> Martian | None:
     """Find addresses that no route can make good."""
     src = int(packet.src)
-    if src >> 28 == 0xE or src == BROADCAST or src >> 24 == 0:
+    if src >> 28 == 0xE or src in (0, BROADCAST):
         return Martian(f"no host has the address {packet.src}", None)
     for address in (packet.dst, packet.src):
         if int(address) >> 24 == 127 and not netns.conf("route_localnet", iif):
@@ -139,9 +139,9 @@ def rpfilter_passes(
     if isinstance(netns.link(iif).kind, Loopback):
         return True
     src, dst = int(packet.src), packet.dst
-    if src >> 24 == 0 and (int(dst) == BROADCAST or int(dst) >> 8 == 0xE00000):
+    if src == 0 and (int(dst) == BROADCAST or int(dst) >> 8 == 0xE00000):
         return True
-    asked_from = UNCHOSEN if int(dst) >> 28 == 0xE or int(dst) == BROADCAST or int(dst) >> 24 == 0 else dst
+    asked_from = UNCHOSEN if int(dst) >> 28 == 0xE or int(dst) in (0, BROADCAST) else dst
     try:
         route = netns.fib.lookup(Query(packet.src, asked_from, mark=packet.mark if validmark else 0)).route
     except NoRoute:

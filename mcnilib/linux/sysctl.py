@@ -1,9 +1,9 @@
 """The sysctls the model reads, with the kernel's defaults, and how `all` and a device's own value combine.
 
-Only what was written is stored. A device without a line of its own follows `default`; one created after `default` was
-written keeps a copy. `net.ipv4.conf.all.forwarding` is `net.ipv4.ip_forward` under another name and is stored as that.
-Dots in a device's name are printed as slashes: `net.ipv4.conf.vxlan/0.rp_filter`. Not modelled: what a new namespace
-inherits from the first one (net.core.devconf_inherit_init_net); it starts with the defaults compiled into the kernel.
+Only what was written is stored. A device follows `default` until it gets a line or an address of its own; one created
+after `default` was written keeps a copy. `net.ipv4.conf.all.forwarding` is another name of `net.ipv4.ip_forward` and is
+stored as that. Dots in a device's name are printed as slashes: `net.ipv4.conf.vxlan/0.rp_filter`. Not modelled: what a
+new namespace inherits from the first one (net.core.devconf_inherit_init_net); it starts with the compiled defaults.
 Source: Documentation/networking/{ip-sysctl,nf_conntrack-sysctl}.rst, net/ipv4/devinet.c, include/linux/inetdevice.h
 (Linux 6.18).
 """
@@ -11,7 +11,7 @@ Source: Documentation/networking/{ip-sysctl,nf_conntrack-sysctl}.rst, net/ipv4/d
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
 
 from mcnilib.errors import Refused, StateSyntaxError, Unsupported
@@ -45,6 +45,9 @@ CONF = {
     "src_valid_mark": ("0", "let the packet's mark take part in the source check"),
 }
 """net.ipv4.conf.DEVICE.*: kernel default and meaning."""
+
+NEVER_FOLLOWING = ("forwarding", "route_localnet")
+"""What devices that are there already do not take over from `default`."""
 
 NETFILTER = "net.netfilter.nf_conntrack_"
 GLOBAL = {
@@ -162,9 +165,11 @@ def conf(settings: Iterable[Setting], name: str, dev: str) -> int:
     return int(deciding(settings, name, dev).value)
 
 
-def written(settings: tuple[Setting, ...], new: Setting, devices: tuple[str, ...]) -> tuple[Setting, ...]:
+def written(settings: tuple[Setting, ...], new: Setting, devices: Mapping[str, bool]) -> tuple[Setting, ...]:
     """Return the settings after `sysctl -w`, with what the kernel changes along with it.
 
+    `devices` says of each device whether it still follows `default`, that is, has no address yet.
+    Source: devinet_conf_proc(), devinet_sysctl_forward() and ipv4_devconf_setall() in net/ipv4/devinet.c.
     Raises: Unsupported for an unknown key, Refused for a value that is no number or a device that is not there.
     """
     new = replace(new, key=canonical(new.key))
@@ -175,8 +180,9 @@ def written(settings: tuple[Setting, ...], new: Setting, devices: tuple[str, ...
         raise Refused(f"no device {found[1]!r} for {new.key}", error="ENOENT")
     if new.key == FORWARD:
         settings = tuple(line for line in settings if not line.key.endswith(".forwarding"))
-    elif new.key == conf_key("forwarding", "default") and any(line.key == FORWARD for line in settings):
-        settings = _pinned(settings, devices)
+    elif found and found[1] == "default":
+        stay = [dev for dev, follows in devices.items() if not follows or found[2] in NEVER_FOLLOWING]
+        settings = _pinned(settings, [conf_key(found[2], dev) for dev in stay], new.value)
     return _put(settings, new)
 
 
@@ -186,10 +192,10 @@ def _put(settings: tuple[Setting, ...], new: Setting) -> tuple[Setting, ...]:
     return (*settings, new)
 
 
-def _pinned(settings: tuple[Setting, ...], devices: tuple[str, ...]) -> tuple[Setting, ...]:
-    """Give each device a `forwarding` of its own: writing ip_forward counts as writing each device's."""
-    for dev in devices:
-        settings = _put(settings, setting(settings, conf_key("forwarding", dev)))
+def _pinned(settings: tuple[Setting, ...], keys: Iterable[str], new: str) -> tuple[Setting, ...]:
+    """Keep the values of keys that would otherwise follow the new value of `default`."""
+    for line in [setting(settings, key) for key in keys]:
+        settings = settings if line.value == new else _put(settings, line)
     return settings
 
 
