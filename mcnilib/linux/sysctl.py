@@ -86,6 +86,9 @@ GLOBAL = {
 }
 """Sysctls of a whole namespace: kernel default and meaning."""
 
+BUILT_IN = Origin("the kernel", "its default; nobody wrote this key")
+"""Who is behind a value that was never written."""
+
 _DEVICE_KEY = re.compile(r"net\.ipv4\.conf\.(.+)\.([a-z_]+)")
 
 
@@ -117,7 +120,7 @@ def setting(settings: Iterable[Setting], key: str) -> Setting:
         for line in settings:
             if line.key == place:
                 return line if place == key else Setting(key, line.value, line.by)
-    return Setting(key, _default(key))
+    return Setting(key, _default(key), BUILT_IN)
 
 
 def _places(key: str) -> tuple[str, ...]:
