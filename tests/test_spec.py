@@ -88,6 +88,15 @@ def test_the_service_behind_which_pods_stand(pods, node_port, endpoints):
     assert (web.node_port, [str(e) for e in web.endpoints], web.full_name) == (node_port, endpoints, "demo/web:http")
 
 
+def test_the_service_answers_on_the_same_port_over_tcp_and_udp():
+    tcp, udp = CLUSTER.web_ports("mac4")
+    assert (tcp.full_name, tcp.protocol, udp.full_name, udp.protocol) == (
+        *("demo/web:http", "tcp"),
+        *("demo/web:http-udp", "udp"),
+    )
+    assert (tcp.cluster_ip, tcp.port, tcp.node_port) == (udp.cluster_ip, udp.port, udp.node_port)
+
+
 def test_an_unknown_name_is_answered_with_the_known_ones():
     with pytest.raises(KeyError, match="no pod 'mac9'; there are mac1, mac1b"):
         CLUSTER.pod("mac9")

@@ -122,8 +122,8 @@ def _proxy_key(settings: Settings) -> ProxyKey:
 def _kube_proxy(key: ProxyKey, cluster: Cluster, verb: str) -> Event:
     version, knows_cidr, masquerade_all, endpoint, policy = key
     proxy = KubeProxy(version, cluster.pod_cidr if knows_cidr else None, masquerade_all)
-    web = cluster.web_behind(*(() if endpoint == "none" else (endpoint,)), policy=policy)
-    changes = tuple(change(node.name, start_kube_proxy, proxy, node, (web,)) for node in cluster.nodes)
+    web = cluster.web_ports(*(() if endpoint == "none" else (endpoint,)), policy=policy)
+    changes = tuple(change(node.name, start_kube_proxy, proxy, node, web) for node in cluster.nodes)
     did = f"version {version} looks at {BE_LIBERAL}" if proxy.reads_be_liberal else f"version {version}"
     return Event(f"{verb} kube-proxy", f"{did} and writes its rules on every node", changes)
 

@@ -220,6 +220,11 @@ class Cluster:
         port = self.multi_node_port if multi else self.web.node_port
         return replace(self.web, endpoints=endpoints, node_port=port, external_policy=policy)
 
+    def web_ports(self, *pods: str, policy: TrafficPolicy = TrafficPolicy.CLUSTER) -> tuple[Service, Service]:
+        """Return both ports of demo/web with these pods behind it: http over TCP, and the same number over UDP."""
+        web = self.web_behind(*pods, policy=policy)
+        return web, replace(web, port_name=f"{web.port_name}-udp", protocol="udp")
+
 
 Named = TypeVar("Named", Node, Pod)
 
