@@ -173,7 +173,7 @@ def print_state(arguments: argparse.Namespace) -> int:
 
 def verify_scenarios(arguments: argparse.Namespace) -> int:
     """Compare the model with the real kernel."""
-    from mcnilib.kernel.verify import main
+    from mcnilib.kernel.report import main
 
     return int(main(arguments))
 

@@ -6,6 +6,7 @@ Memory files instead of pipes: nothing can block, so many tools run side by side
 from __future__ import annotations
 
 import os
+import select
 import shutil
 import subprocess
 from collections.abc import Iterable
@@ -17,6 +18,10 @@ from mcnilib.kernel.syscalls import inside
 PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 PACKAGES = {"ip": "iproute2", "bridge": "iproute2", "nft": "nftables", "iptables-nft-restore": "iptables", "ipset": "ipset"}
 """Debian packages of the programs the lab starts."""
+
+
+LONGEST = 60
+"""Seconds any of these programs may take."""
 
 
 class ToolFailed(McniError, RuntimeError):
@@ -62,11 +67,23 @@ def start(where: str, netns: int, home: int, argv: tuple[str, ...], text: str = 
 
 def finish(running: Running, *, allowed: tuple[int, ...] = (0,)) -> str:
     """Wait for a program and return what it printed. Raises: ToolFailed with what it complained about."""
-    status = running.process.wait(timeout=60)
+    status = _wait(running)
     out, err = _text(running.out), _text(running.err)
     if status not in allowed:
         raise ToolFailed(f"{' '.join(running.argv)} in {running.where} ended with {status}: {err.strip() or out.strip()}")
     return out
+
+
+def _wait(running: Running) -> int:
+    """Wait for the end of a program without polling; one that takes more than a minute hangs and is ended."""
+    end = os.pidfd_open(running.process.pid)
+    try:
+        if not select.select([end], [], [], LONGEST)[0]:
+            running.process.kill()
+            raise ToolFailed(f"{' '.join(running.argv)} in {running.where} did not end within {LONGEST} s")
+    finally:
+        os.close(end)
+    return running.process.wait()
 
 
 def finish_all(started: Iterable[Running]) -> list[str]:

@@ -1,32 +1,32 @@
 """Verify scenarios: every chosen combination of settings in the simulator and on the kernel, several worlds at once.
 
 Combinations that lead to the same world and the same conversation are measured once. Workers mostly wait, so there are more of
-them than processors; each changes its lab from one combination to the next as little as possible.
+them than processors; each changes its lab from one world to the next as little as possible.
 """
 
 from __future__ import annotations
 
 import os
-import random
-import select
-import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
+from hashlib import sha256
 
 from mcnilib.cluster.settings import Settings
-from mcnilib.errors import McniError
 from mcnilib.kernel.capabilities import Capabilities, capabilities, lacking
 from mcnilib.kernel.compare import Report, compare
 from mcnilib.kernel.observe import observe
 from mcnilib.kernel.realise import Lab
-from mcnilib.kernel.record import AGREES, DIFFERS, SKIPPED
-from mcnilib.kernel.worker import Bench
+from mcnilib.kernel.record import AGREES, DIFFERS, SKIPPED, world_text
+from mcnilib.kernel.worker import Benches
 from mcnilib.linux.world import World
 from mcnilib.scenarios import Scenario, scenario
+from mcnilib.trace.flow import Flow, Listener
 from mcnilib.trace.run import run
 
 PATIENCE = {"tcp": 0.7, "udp": 0.3, "icmp": 0.3}
 """Seconds the client waits: long enough for two retransmissions of data, nothing else repeats sooner."""
+SLOWER = 3
+"""How much more patience a second measurement has."""
 FIRST_PORT, PORTS = 10000, 20000
 """Client ports of consecutive conversations in one lab, below those the kernel draws at random."""
 
@@ -40,16 +40,25 @@ class Result:
     letter: str
     text: str
     verdict: str = ""  # how the conversation ended on the kernel
+    measured: bool = True  # false: another combination leads to the same world and conversation
 
     @property
     def agrees(self) -> bool:
         """Tell whether model and kernel agree; a skipped combination does not count as agreement."""
         return self.letter == AGREES
 
+    def __str__(self) -> str:
+        return f"{self.scenario} {self.settings}: {self.text}{f' ({self.verdict})' if self.verdict else ''}"
+
+
+Conversation = tuple[Flow, tuple[Listener, ...]]
+Group = dict[Conversation, list[Settings]]
+"""Combinations of one world, by the conversation held in it."""
+
 
 def verify(
     scenarios: Iterable[Scenario],
-    combinations: Callable[[Scenario], Iterable[Settings]],
+    combinations: Callable[[Scenario], Iterable[Settings]] = Scenario.combinations,
     jobs: int = 0,
 ) -> Iterator[Result]:
     """Run combinations of scenarios in the simulator and on the kernel and yield the results as they come.
@@ -58,55 +67,45 @@ def verify(
     Raises: NoLab where the system allows no namespaces; McniError when a lab fails.
     """
     found = capabilities()
-    waiting = ((one.name, settings) for one in scenarios for settings in combinations(one))
-    with Benches(jobs or 4 * (os.cpu_count() or 1)) as benches:
-        yield from benches.work(check, ((*job, found) for job in waiting))
+    pieces = [(one.name, group) for one in scenarios for group in groups(one, combinations(one))]
+    work = ((name, [settings[0] for settings in group.values()], found) for name, group in pieces)
+    with Benches(min(jobs or 4 * (os.cpu_count() or 1), len(pieces) or 1)) as benches:
+        for number, results in benches.work(check, work):
+            yield from _all_of(pieces[number][1], results)
 
 
-class Benches:
-    """Several workers; each gets the next piece of work when it is done with the last."""
-
-    def __init__(self, number: int) -> None:
-        """Start the workers."""
-        self._benches = [Bench() for _ in range(number)]
-
-    def __enter__(self) -> Benches:
-        return self
-
-    def __exit__(self, *what: object) -> None:
-        for bench in self._benches:
-            bench.close(at_once=what[0] is not None)
-
-    def work(self, job: Callable[..., Result], pieces: Iterator[tuple[object, ...]]) -> Iterator[Result]:
-        """Yield the results of all pieces in the order they are done."""
-        poll, idle = select.poll(), list(self._benches)
-        busy: dict[int, Bench] = {}
-        while True:
-            while idle and (piece := next(pieces, None)) is not None:
-                bench = idle.pop()
-                bench.submit(job, *piece)
-                busy[bench.fileno()] = bench
-                poll.register(bench, select.POLLIN)
-            if not busy:
-                return
-            for descriptor, _ in poll.poll():
-                bench = busy.pop(descriptor)
-                poll.unregister(bench)
-                idle.append(bench)
-                yield bench.result()
+def groups(story: Scenario, combinations: Iterable[Settings]) -> list[Group]:
+    """Sort combinations by the world and the conversation they lead to."""
+    found: dict[bytes, Group] = {}
+    for settings in combinations:
+        key = sha256(world_text(story.world(settings)).encode()).digest()
+        conversation = (story.flow(settings), tuple(story.listeners(settings)))
+        found.setdefault(key, {}).setdefault(conversation, []).append(settings)
+    return list(found.values())
 
 
-def check(lab: Lab, name: str, settings: Settings, found: Capabilities) -> Result:
-    """Compare one combination; runs in a worker."""
+def _all_of(group: Group, results: Sequence[Result]) -> Iterator[Result]:
+    """Give the result of a measured combination to all that lead to the same world and conversation."""
+    for result, same in zip(results, group.values(), strict=True):
+        yield result
+        yield from (replace(result, settings=settings, measured=False) for settings in same[1:])
+
+
+def check(lab: Lab, name: str, variants: Sequence[Settings], found: Capabilities) -> list[Result]:
+    """Compare the conversations of one world; runs in a worker. All variants lead to the same world."""
     story = scenario(name)
-    world = story.world(settings)
+    world = story.world(variants[0])
     missing = lacking(world, found)
     if missing:
-        return Result(name, settings, SKIPPED, f"this kernel has no {', '.join(missing)}")
+        return [Result(name, one, SKIPPED, f"this kernel has no {', '.join(missing)}") for one in variants]
+    return [_check(lab, story, settings, world) for settings in variants]
+
+
+def _check(lab: Lab, story: Scenario, settings: Settings, world: World) -> Result:
     report, verdict = _measure(lab, story, settings, world)
     if not report.agrees:  # a busy machine may have been too slow for the client's patience: once more, with more of it
-        report, verdict = _measure(lab, story, settings, world, slower=3)
-    return Result(name, settings, AGREES if report.agrees else DIFFERS, str(report), verdict)
+        report, verdict = _measure(lab, story, settings, world, slower=SLOWER)
+    return Result(story.name, settings, AGREES if report.agrees else DIFFERS, str(report), verdict)
 
 
 def _measure(lab: Lab, story: Scenario, settings: Settings, world: World, *, slower: int = 1) -> tuple[Report, str]:

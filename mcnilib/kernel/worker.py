@@ -8,12 +8,13 @@ from __future__ import annotations
 
 import os
 import pickle
+import select
 import signal
 import struct
 import subprocess
 import sys
 import traceback
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from types import TracebackType
 from typing import Any, BinaryIO
@@ -90,6 +91,39 @@ class Bench:
         except subprocess.TimeoutExpired:
             self._process.kill()
             self._process.wait()
+
+
+class Benches:
+    """Several workers; each gets the next piece of work when it is done with the last."""
+
+    def __init__(self, number: int) -> None:
+        """Start the workers."""
+        self._benches = [Bench() for _ in range(number)]
+
+    def __enter__(self) -> Benches:
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, value: BaseException | None, trace: TracebackType | None) -> None:
+        for bench in self._benches:
+            bench.close(at_once=kind is not None)
+
+    def work(self, job: Job, pieces: Iterable[tuple[object, ...]]) -> Iterator[tuple[int, Any]]:
+        """Yield (number of the piece, result) in the order they are done."""
+        waiting, idle, poll = enumerate(pieces), list(self._benches), select.poll()
+        busy: dict[int, tuple[int, Bench]] = {}
+        while True:
+            while idle and (piece := next(waiting, None)) is not None:
+                bench = idle.pop()
+                bench.submit(job, *piece[1])
+                busy[bench.fileno()] = piece[0], bench
+                poll.register(bench, select.POLLIN)
+            if not busy:
+                return
+            for descriptor, _ in poll.poll():
+                number, bench = busy.pop(descriptor)
+                poll.unregister(bench)
+                idle.append(bench)
+                yield number, bench.result()
 
 
 def _pipe(pipe: Any) -> BinaryIO:

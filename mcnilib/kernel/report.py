@@ -1,0 +1,88 @@
+"""`mcni verify`: choose combinations, verify them, print a line for each, and keep the results as the recorded run."""
+
+from __future__ import annotations
+
+import platform
+import random
+import sys
+import time
+from argparse import Namespace
+from collections import Counter
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+
+from mcnilib.cluster.settings import Settings
+from mcnilib.errors import McniError
+from mcnilib.kernel.record import AGREES, DIFFERS, SKIPPED, UNKNOWN, Recorded, digest, position, write
+from mcnilib.kernel.verify import Result, verify
+from mcnilib.scenarios import Scenario, all_scenarios, scenario
+
+MARKS = {AGREES: "agree", DIFFERS: "DIFFER", SKIPPED: "skipped"}
+
+
+def main(arguments: Namespace) -> int:
+    """Verify what the command line asks for; return 0 when nothing differs, 1 otherwise."""
+    stories = [scenario(name) for name in arguments.scenario] or list(all_scenarios())
+    if arguments.record and not arguments.all:
+        raise McniError("--record needs --all: the record holds every combination")
+    results: dict[str, list[Result]] = {story.name: [] for story in stories}
+    started = time.monotonic()
+    for result in verify(stories, lambda story: chosen(story, arguments), arguments.jobs):
+        results[result.scenario].append(result)
+        print(f"{MARKS[result.letter]:<8}{result}")
+        _progress(results, started)
+    for story in stories:
+        print(summary(story.name, results[story.name]))
+    if arguments.record:
+        Path(arguments.record).write_text(write({s.name: _recorded(s, results[s.name]) for s in stories}))
+    return int(any(result.letter == DIFFERS for found in results.values() for result in found))
+
+
+def chosen(story: Scenario, arguments: Namespace) -> Sequence[Settings]:
+    """Return the combinations to verify: all of them, or the start and a sample that depends on the seed."""
+    everything = list(story.combinations())
+    if arguments.all or arguments.sample >= len(everything):
+        return everything
+    others = [settings for settings in everything if settings != story.start()]
+    draw = random.Random(f"{arguments.seed} {story.name}")
+    return [story.start(), *draw.sample(others, max(arguments.sample - 1, 0))]
+
+
+def summary(name: str, results: Iterable[Result]) -> str:
+    """Say in one line what a scenario's combinations came to."""
+    found = list(results)
+    counts = Counter(result.letter for result in found)
+    measured = sum(result.measured for result in found if result.letter != SKIPPED)
+    reasons = {result.text for result in found if result.letter == SKIPPED}
+    skipped = f", {counts[SKIPPED]} skipped: {'; '.join(sorted(reasons))}" if reasons else ""
+    return (
+        f"{name}: {len(found)} combinations, {measured} different conversations on Linux {release()}: "
+        f"{counts[AGREES]} agree, {counts[DIFFERS]} differ{skipped}"
+    )
+
+
+def release() -> str:
+    """Return the kernel's version without what a distribution or a machine adds to it."""
+    return platform.release().split("-")[0]
+
+
+def _progress(results: dict[str, list[Result]], started: float) -> None:
+    """Show on a terminal how far the run is."""
+    if sys.stderr.isatty():
+        done = sum(map(len, results.values()))
+        print(f"\r{done} combinations in {time.monotonic() - started:.0f} s", end="\r", file=sys.stderr)
+
+
+def _recorded(story: Scenario, results: Iterable[Result]) -> Recorded:
+    """Turn a scenario's results into its part of the record."""
+    letters: dict[int, str] = {}
+    reasons = set()
+    for result in results:
+        place = position(story, result.settings)
+        if place is not None:
+            letters[place] = result.letter
+        if result.letter == SKIPPED:
+            reasons.add(result.text)
+    text = "".join(letters.get(place, UNKNOWN) for place in range(max(letters, default=-1) + 1))
+    date = time.strftime("%Y-%m-%d", time.gmtime())
+    return Recorded(release(), date, digest(story), text, "; ".join(sorted(reasons)))
