@@ -1,0 +1,54 @@
+"""One JupyterLab server and one Chromium for the tests of this folder; a fresh page for each test."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from playwright.sync_api import Browser, sync_playwright
+
+from browser.lab_page import LabPage, new_page
+from browser.server import LabServer, lab_server
+
+NOTEBOOKS = Path(__file__).resolve().parents[2] / "notebooks"
+SWITCHES = [
+    *("--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-sync"),
+    *("--disable-background-networking", "--disable-component-update"),
+]
+
+
+def pytest_collection_modifyitems(items):
+    for item in items:
+        if Path(__file__).parent in item.path.parents:
+            item.add_marker("browser")
+
+
+@pytest.fixture(scope="package")
+def server(tmp_path_factory) -> Iterator[LabServer]:
+    """Run JupyterLab on a copy of notebooks/; a test may put notebooks of its own into `server.root`."""
+    root = tmp_path_factory.mktemp("notebooks")
+    if NOTEBOOKS.exists():
+        shutil.copytree(NOTEBOOKS, root, dirs_exist_ok=True)
+    with lab_server(root, tmp_path_factory.mktemp("jupyter")) as running:
+        yield running
+
+
+@pytest.fixture(scope="package")
+def browser() -> Iterator[Browser]:
+    """Start headless Chromium, once; it ends with the last test of this folder, and playwright's event loop with it."""
+    chromium = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
+    if chromium is None:
+        pytest.skip("needs Chromium: apt install chromium")
+    with sync_playwright() as playwright:
+        started = playwright.chromium.launch(executable_path=chromium, args=SWITCHES)
+        yield started
+        started.close()
+
+
+@pytest.fixture
+def lab(server, browser) -> Iterator[LabPage]:
+    """Return a fresh page, with nothing remembered from the test before."""
+    with new_page(browser, server) as page:
+        yield page

@@ -1,0 +1,164 @@
+"""One notebook in JupyterLab, driven as a person would: open, run, find a control by its label, use it, look.
+
+Nothing sleeps: every wait is for a state of the page or of the kernel.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from playwright.sync_api import Browser, Locator, Page
+
+from browser.server import LabServer
+
+PATIENCE = 30_000  # milliseconds for whatever the kernel has to do
+
+READY = """() => {
+  const panel = window.jupyterapp?.shell?.currentWidget;
+  return !!(panel?.context?.isReady && panel.sessionContext?.isReady && panel.sessionContext.session?.kernel);
+}"""
+IDLE = "() => window.jupyterapp.shell.currentWidget.sessionContext.session.kernel.status === 'idle'"
+RUN_ALL = """() => {
+  window.mcniRan = null;
+  window.jupyterapp.commands.execute('notebook:run-all-cells').then(() => { window.mcniRan = true; });
+}"""
+FAILURES = """() => window.jupyterapp.shell.currentWidget.content.widgets.flatMap(
+  cell => (cell.model.toJSON().outputs ?? []).filter(o => o.output_type === 'error').map(o => `${o.ename}: ${o.evalue}`)
+)"""
+TEXTS = """svgs => svgs.flatMap(svg => [...svg.querySelectorAll('text')].map(node => {
+  const box = node.getBoundingClientRect();
+  return [node.textContent, box.x, box.y, box.width, box.height, parseFloat(getComputedStyle(node).fontSize)];
+}))"""
+WATCH = """selector => {
+  const look = () => [...document.querySelectorAll(selector)];
+  const before = look(), texts = before.map(node => node.outerHTML);
+  const changed = now =>
+    now.length !== before.length || now.some((n, i) => n !== before[i] || n.outerHTML !== texts[i]);
+  window.mcniPaint = null;
+  let start = null;
+  const note = event => { start ??= event.timeStamp; };
+  const kinds = ['click', 'keydown', 'input', 'change'];
+  kinds.forEach(kind => document.addEventListener(kind, note, true));
+  const observer = new MutationObserver(async () => {
+    const now = look();
+    if (start === null || !now.length || !changed(now)) return;
+    observer.disconnect();
+    kinds.forEach(kind => document.removeEventListener(kind, note, true));
+    const images = now.flatMap(n => n.tagName === 'IMG' ? [n] : [...n.querySelectorAll('img')]);
+    await Promise.all(images.map(image => image.decode().catch(() => null)));
+    requestAnimationFrame(() => {
+      const {port1, port2} = new MessageChannel();
+      port1.onmessage = () => { window.mcniPaint = performance.now() - start; };
+      port2.postMessage(0);
+    });
+  });
+  observer.observe(document.body, {subtree: true, childList: true, characterData: true, attributes: true});
+}"""
+
+
+@dataclass(frozen=True)
+class TextBox:
+    """A piece of text in a picture and where it is painted, in CSS pixels."""
+
+    text: str
+    x: float
+    y: float
+    width: float
+    height: float
+    font_size: float
+
+    def overlaps(self, other: TextBox, slack: float = 0.0) -> bool:
+        """Tell whether two boxes share more than `slack` pixels in both directions."""
+        across = min(self.x + self.width, other.x + other.width) - max(self.x, other.x)
+        down = min(self.y + self.height, other.y + other.height) - max(self.y, other.y)
+        return across > slack and down > slack
+
+
+@dataclass
+class LabPage:
+    """A browser page with one notebook open in JupyterLab; `errors` collects what the page complained about."""
+
+    page: Page
+    server: LabServer
+    errors: list[str] = field(default_factory=list)
+
+    def __post_init__(self) -> None:
+        self.page.set_default_timeout(PATIENCE)
+        self.page.on("pageerror", lambda error: self.errors.append(str(error)))
+        self.page.on("console", lambda said: self.errors.append(said.text) if said.type == "error" else None)
+
+    def open(self, notebook: str) -> LabPage:
+        """Open a notebook of the server's folder and wait until its kernel is idle."""
+        self.page.goto(self.server.url(notebook))
+        self.page.wait_for_function(READY)
+        return self.wait_idle()
+
+    def wait_idle(self) -> LabPage:
+        """Wait until the kernel has nothing left to do."""
+        self.page.wait_for_function(IDLE)
+        return self
+
+    def run_all(self) -> LabPage:
+        """Run all cells and wait for the last; an AssertionError tells which errors the cells raised."""
+        self.page.evaluate(RUN_ALL)
+        self.page.wait_for_function("() => window.mcniRan !== null")
+        self.wait_idle()
+        assert (failures := self.page.evaluate(FAILURES)) == [], failures
+        return self
+
+    def control(self, label: str) -> Locator:
+        """Find a control by what a reader sees: the label of a checkbox, list or field, or the text of a button."""
+        exactly = re.compile(rf"^\s*{re.escape(label)}\s*$")
+        by_text = self.page.locator("button, label:has(input[type=radio])").filter(has_text=exactly)
+        return self.page.get_by_label(label, exact=True).or_(by_text).first
+
+    def press(self, label: str, *keys: str) -> None:
+        """Give a control the focus and press keys, as a reader without a mouse does."""
+        self.control(label).focus()
+        for key in keys:
+            self.page.keyboard.press(key)
+
+    def after(self, selector: str, action: Callable[[], object]) -> Locator:
+        """Do something and wait until what `selector` shows has become something else."""
+        seen = self.page.locator(selector).evaluate_all("nodes => nodes.map(n => n.outerHTML).join()")
+        action()
+        self.page.wait_for_function(
+            "([s, seen]) => [...document.querySelectorAll(s)].map(n => n.outerHTML).join() !== seen",
+            arg=[selector, seen],
+        )
+        return self.page.locator(selector)
+
+    def click_to_paint(
+        self, control: Locator, selector: str, act: Callable[[Locator], object] = Locator.click
+    ) -> float:
+        """Use a control and return the milliseconds until the change of `selector` is on the screen.
+
+        Measured in the page: from the time stamp of the input event, over the mutation of the picture and the
+        animation frame after it, to the end of that frame.
+        """
+        self.page.evaluate(WATCH, selector)
+        act(control)
+        return float(self.page.wait_for_function("() => window.mcniPaint").json_value())
+
+    def texts(self, selector: str = "svg") -> list[TextBox]:
+        """List the texts inside the pictures `selector` finds, with the boxes they occupy."""
+        return [TextBox(*values) for values in self.page.locator(selector).evaluate_all(TEXTS)]
+
+    def screenshot(self, path: Path, selector: str = "body") -> Path:
+        """Save what the reader sees."""
+        self.page.locator(selector).first.screenshot(path=path)
+        return path
+
+
+@contextmanager
+def new_page(browser: Browser, server: LabServer) -> Iterator[LabPage]:
+    """Open a page that shares nothing with any other, big enough for a picture with its controls and tables."""
+    context = browser.new_context(viewport={"width": 1280, "height": 1600})
+    try:
+        yield LabPage(context.new_page(), server)
+    finally:
+        context.close()
