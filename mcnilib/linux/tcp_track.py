@@ -161,20 +161,8 @@ def _is_challenge(track: TcpTrack, kind: str, reply: bool) -> bool:
 
 def _ignore(track: TcpTrack, packet: Packet, tcp: Tcp, reply: bool, kind: str, limits: Limits) -> Opinion:
     """Let the segment pass without believing it; remember it, the answer tells who is out of sync."""
-    answers = kind == "synack" and track.last_kind == "syn" and track.last_reply != reply
-    if answers and tcp.ack == track.last_end:
-        other = Side(
-            track.last_end,
-            track.last_end,
-            track.last_win or 1,
-            scale=track.last_scale or 0,
-            has_scale=track.last_scale is not None,
-        )
-        mine = Side(liberal=track.sides[reply].liberal)
-        synced = track._replace(
-            state="SYN_SENT", sides=(mine, other) if not reply else (other, mine), expect_challenge=False
-        )
-        return _windowed(synced, packet, tcp, reply, kind, "SYN_RECV", limits)
+    if kind == "synack" and track.last_kind == "syn" and track.last_reply != reply and tcp.ack == track.last_end:
+        return _windowed(_synced(track, reply), packet, tcp, reply, kind, "SYN_RECV", limits)
     noted = track._replace(
         last_kind=kind,
         last_reply=reply,
@@ -187,6 +175,14 @@ def _ignore(track: TcpTrack, packet: Packet, tcp: Tcp, reply: bool, kind: str, l
     if track.state == "SYN_SENT" and kind == "ack" and reply:
         noted = noted._replace(last_ack=tcp.ack)
     return Opinion("ignore", noted, f"packet ({kind}) in {_way(reply)} direction ignored, state {track.state}")
+
+
+def _synced(track: TcpTrack, reply: bool) -> TcpTrack:
+    """Believe a SYN that was ignored before, now that it is answered."""
+    scale = track.last_scale
+    other = Side(track.last_end, track.last_end, track.last_win or 1, scale=scale or 0, has_scale=scale is not None)
+    mine = Side(liberal=track.sides[reply].liberal)
+    return track._replace(state="SYN_SENT", sides=(other, mine) if reply else (mine, other), expect_challenge=False)
 
 
 def _reset(

@@ -53,6 +53,8 @@ class Hook:
     def _track(self) -> None:
         skb, host = self.skb, self.host
         if skb.tracked:  # seen before (loopback), or left out by NOTRACK
+            if skb.tracked.state == "UNTRACKED":
+                self.log.connection(host.name, self.name, "UNTRACKED", skb.packet, skb.packet, "UNTRACKED", None)
             return
         tracked = skb.tracked = host.connections.track(skb.packet, self.now)
         entry = host.connections[tracked.number] if tracked.number else None

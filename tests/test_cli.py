@@ -1,0 +1,112 @@
+"""The command line: what it prints, how it ends, what it says to mistakes."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+
+from mcnilib.cli import main
+
+FLAGSHIP = "macvlan-to-calico-across-nodes"
+
+
+@pytest.mark.parametrize(
+    ("words", "status", "says"),
+    [
+        (["--kube-proxy", "1.28"], 1, "connect succeeds, then hangs"),
+        (["--kube-proxy", "1.28"], 1, "on node1 in filter KUBE-FORWARD"),
+        (["--kube-proxy", "1.28"], 1, "written by kube-proxy 1.28"),
+        (["--kube-proxy", "1.30", "--be-liberal", "1", "--restarted", "yes"], 0, "connected"),
+        (["--kube-proxy", "1.30", "--be-liberal", "1"], 1, "connect succeeds, then hangs"),
+        (["--kube-proxy", "1.28", "--be-liberal", "1", "--restarted", "yes"], 1, "connect succeeds, then hangs"),
+        (["--protocol", "udp"], 0, "connected"),
+        (["--protocol", "ICMP"], 0, "connected"),
+        (["--workaround", "host route back"], 0, "connected"),
+    ],
+)
+def test_run_says_what_becomes_of_the_conversation(capsys, words: list[str], status: int, says: str) -> None:
+    assert main(["run", FLAGSHIP, *words]) == status
+    assert says in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(
+    ("words", "says"),
+    [
+        (["run", "macvlan-to-calico-acros-nodes"], f"did you mean {FLAGSHIP!r}?"),
+        (["run", FLAGSHIP, "--kube-proxy", "1.21"], "kube-proxy cannot be '1.21'"),
+        (["run", FLAGSHIP, "--encapsulation", "vxlna"], "did you mean 'VXLAN'?"),
+        (["state", "7", "node9", "ip rule"], "no network namespace 'node9'; there are node1"),
+        (["state", "7", "node1", "ip frob"], "ip frob"),
+    ],
+)
+def test_a_mistake_is_named_and_ends_with_2(capsys, words: list[str], says: str) -> None:
+    assert main(words) == 2
+    captured = capsys.readouterr()
+    assert says in captured.err
+    assert "Traceback" not in captured.err
+
+
+def test_json_holds_the_whole_trace(capsys) -> None:
+    main(["run", FLAGSHIP, "--json"])
+    said = json.loads(capsys.readouterr().out)
+    step = said["outcome"]["step"]
+    assert said["outcome"]["verdict"] == "connect succeeds, then hangs"
+    assert (step["netns"], step["table"], step["chain"], step["ctstate"]) == (
+        "node1",
+        "filter",
+        "KUBE-FORWARD",
+        "INVALID",
+    )
+    assert step["evidence"] == "-A KUBE-FORWARD -m conntrack --ctstate INVALID -j DROP"
+    assert [journey["packet"]["kind"] for journey in said["journeys"]][:3] == ["SYN", "SYN,ACK", "ACK"]
+    assert said["connections"]["node1"][0]["state"] == "SYN_SENT"
+    assert said["connections"]["node2"][0]["state"] == "SYN_RECV"
+
+
+def test_a_table_of_steps_in_three_depths(capsys) -> None:
+    lengths = []
+    for depth in ("outcome", "hops", "decisions"):
+        main(["run", FLAGSHIP, "--table", "--depth", depth])
+        lengths.append(len(capsys.readouterr().out.splitlines()))
+    assert lengths == sorted(lengths) and len(set(lengths)) == 3
+
+
+def test_state_prints_what_the_real_tool_would(capsys) -> None:
+    assert main(["state", "7", "mac1", "ip rule"]) == 0
+    assert "from all fwmark 0x1 lookup 100" in capsys.readouterr().out
+    main(
+        [
+            "state",
+            "7",
+            "node1",
+            "iptables-save -t filter",
+            "--be-liberal",
+            "1",
+            "--restarted",
+            "yes",
+            "--kube-proxy",
+            "1.29",
+        ]
+    )
+    assert "-A KUBE-FORWARD -m conntrack --ctstate INVALID -j DROP" not in capsys.readouterr().out
+
+
+@pytest.mark.parametrize("form", [[], ["--json"]])
+def test_list_names_every_scenario(capsys, form: list[str]) -> None:
+    assert main(["list", *form]) == 0
+    assert FLAGSHIP in capsys.readouterr().out
+
+
+@pytest.mark.parametrize("kind", ["svg", "png", "pdf"])
+def test_pictures_are_written_by_their_ending(tmp_path, kind: str) -> None:
+    target = tmp_path / f"path.{kind}"
+    main(["run", FLAGSHIP, "--picture", str(target)])
+    assert target.read_bytes()[:5] in (b"<?xml", b"<svg ", b"\x89PNG\r", b"%PDF-")
+
+
+def test_help_has_examples(capsys) -> None:
+    with pytest.raises(SystemExit) as ended:
+        main(["--help"])
+    assert ended.value.code == 0
+    assert "mcni run 7 --kube-proxy 1.30 --be-liberal 1 --restarted yes --table" in capsys.readouterr().out
