@@ -8,8 +8,8 @@ from ipaddress import IPv4Address, IPv4Interface, IPv4Network
 import pytest
 
 from mcnilib.cluster.kube_proxy import BE_LIBERAL, KubeProxy, rules, start_kube_proxy, start_kubelet
+from mcnilib.cluster.kube_proxy.endpoints import lot
 from mcnilib.cluster.kube_proxy.names import chain_of, digest, endpoint_chain
-from mcnilib.cluster.kube_proxy.services import lot
 from mcnilib.cluster.settings import VERSIONS
 from mcnilib.cluster.spec import Endpoint, Host, Nic, Service, TrafficPolicy
 from mcnilib.errors import Unsupported

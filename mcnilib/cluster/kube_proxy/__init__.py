@@ -1,6 +1,7 @@
 """kube-proxy in iptables mode, every minor release from 1.22 on: what it writes into a node, and when it looks at it.
 
     names      chain names and their hashes          fixed     chains that every node has, and the jumps to them
+    view       a service as one node sees it         endpoints  choosing an endpoint, and going there
     services   chains of a service from 1.24 on      legacy    the same for 1.22 and 1.23
     kubelet    what the kubelet writes beside it     start     putting it all into a namespace, the sysctl read at start
 

@@ -11,76 +11,15 @@ Source: syncProxyRules() in kubernetes pkg/proxy/iptables/proxier.go, Categorize
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
 from ipaddress import IPv4Address
 
-from mcnilib.cluster.kube_proxy.config import KubeProxy, Line, Rules
+from mcnilib.cluster.kube_proxy.config import Line, Rules
+from mcnilib.cluster.kube_proxy.endpoints import balance, endpoint_rules, no_local
 from mcnilib.cluster.kube_proxy.fixed import LOCALHOST_COUNTER
-from mcnilib.cluster.kube_proxy.names import chain_of, endpoint_chain
-from mcnilib.cluster.spec import Endpoint, Host, Service, TrafficPolicy
+from mcnilib.cluster.kube_proxy.names import endpoint_chain
+from mcnilib.cluster.kube_proxy.view import View
 
 LOCAL = "-m addrtype --dst-type LOCAL"
-
-
-@dataclass(frozen=True)
-class View:
-    """One service as the kube-proxy of one node sees it."""
-
-    proxy: KubeProxy
-    node: Host
-    service: Service
-
-    @property
-    def everywhere(self) -> tuple[Endpoint, ...]:
-        """All endpoints, in kube-proxy's order."""
-        return tuple(sorted(self.service.endpoints, key=str))
-
-    @property
-    def here(self) -> tuple[Endpoint, ...]:
-        """The endpoints on this node."""
-        return tuple(e for e in self.everywhere if e.node == self.node.name)
-
-    @property
-    def external_local(self) -> bool:
-        """Whether externalTrafficPolicy is Local."""
-        return self.service.external_policy is TrafficPolicy.LOCAL
-
-    @property
-    def internal_local(self) -> bool:
-        """Whether internalTrafficPolicy is Local."""
-        return self.service.internal_policy is TrafficPolicy.LOCAL
-
-    @property
-    def external(self) -> bool:
-        """Whether the service can be reached from outside at all."""
-        s = self.service
-        return bool(s.node_port or s.external_ips or s.load_balancer_ips)
-
-    @property
-    def uses_cluster(self) -> bool:
-        """Whether KUBE-SVC is needed; external access needs it even with policy Local, for pods and the node itself."""
-        return not self.internal_local or self.external
-
-    @property
-    def uses_local(self) -> bool:
-        """Whether KUBE-SVL is needed."""
-        return self.internal_local or (self.external_local and self.external)
-
-    def chain(self, prefix: str) -> str:
-        """Return one of the service's chains."""
-        return chain_of(prefix, self.service)
-
-    def port(self, port: int) -> str:
-        """Return the match of a destination port."""
-        return f"-m {self.service.protocol} --dport {port}"
-
-    def to(self, address: IPv4Address) -> str:
-        """Return the match of a destination address and the protocol."""
-        return f"-d {address}/32 -p {self.service.protocol}"
-
-    def comment(self, text: str) -> str:
-        """Return a comment; `{}` stands for the service's name."""
-        return f'-m comment --comment "{text.format(self.service.full_name)}"'
 
 
 def service_rules(view: View) -> Rules:
@@ -102,13 +41,8 @@ def chains(view: View) -> Iterator[str]:
         yield view.chain("SVC")
     if view.uses_local and (view.here or eager):
         yield view.chain("SVL")
-    for endpoint in reachable(view):
+    for endpoint in view.reachable:
         yield endpoint_chain(view.service, endpoint)
-
-
-def reachable(view: View) -> tuple[Endpoint, ...]:
-    """Return the endpoints that some policy lets this node use."""
-    return view.everywhere if view.uses_cluster else view.here
 
 
 def capture(view: View) -> Iterator[Line]:
@@ -254,51 +188,3 @@ def allowed(view: View, addresses: tuple[IPv4Address, ...]) -> Iterator[str]:
     yield from map(str, ranges)
     if any(view.node.address.ip in cidr for cidr in ranges):
         yield from (f"{ip}/32" for ip in addresses)
-
-
-def balance(view: View, chain: str, endpoints: tuple[Endpoint, ...]) -> Iterator[Line]:
-    """Yield the choice between endpoints: the one used before (ClientIP affinity), else one by lot."""
-    for endpoint in endpoints if view.service.affinity else ():
-        sep = endpoint_chain(view.service, endpoint)
-        words = (
-            f"-m recent --rcheck --seconds {view.service.affinity} --reap --name {sep} --mask 255.255.255.255 --rsource"
-        )
-        text = f"-A {chain} {view.comment(f'{{}} -> {endpoint}')} {words} -j {sep}"
-        yield Line(
-            "nat", text, f"sends a client back to {endpoint} if it was there in the last {view.service.affinity} s"
-        )
-    for i, endpoint in enumerate(endpoints):
-        text = f"-A {chain} {view.comment(f'{{}} -> {endpoint}')}{lot(len(endpoints) - i)}"
-        why = f"chooses {endpoint}" + (f" in one of {len(endpoints) - i} cases" if i < len(endpoints) - 1 else "")
-        yield Line("nat", f"{text} -j {endpoint_chain(view.service, endpoint)}", why)
-
-
-def lot(n: int) -> str:
-    """Return the match that holds in one of n cases, as iptables-save prints it; nothing for the last endpoint.
-
-    Source: libxt_statistic.c keeps the probability as a multiple of 2**-31; kube-proxy writes it with ten decimals.
-    """
-    if n == 1:
-        return ""
-    kept = round(float(f"{1 / n:.10f}") * 2**31) / 2**31
-    return f" -m statistic --mode random --probability {kept:.11f}"
-
-
-def no_local(view: View, chain: str) -> Iterator[Line]:
-    """Yield 1.24's answer where only local endpoints may be used and there are none."""
-    words = view.comment("{} has no local endpoints")
-    yield Line(
-        "nat", f"-A {chain} {words} -j KUBE-MARK-DROP", "marks the packet for the kubelet's drop: no local endpoint"
-    )
-
-
-def endpoint_rules(view: View) -> Iterator[Line]:
-    """Yield KUBE-SEP of every endpoint: hairpin masquerading and the rewriting of the destination."""
-    s = view.service
-    for endpoint in reachable(view):
-        sep, words = endpoint_chain(s, endpoint), view.comment("{}")
-        text = f"-A {sep} -s {endpoint.address}/32 {words} -j KUBE-MARK-MASQ"
-        yield Line("nat", text, "a pod that reaches itself through the service must not see its own address")
-        recent = f" -m recent --set --name {sep} --mask 255.255.255.255 --rsource" if s.affinity else ""
-        text = f"-A {sep} -p {s.protocol} {words}{recent} -m {s.protocol} -j DNAT --to-destination {endpoint}"
-        yield Line("nat", text, f"sends the connection to the endpoint {endpoint}")

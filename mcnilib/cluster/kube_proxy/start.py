@@ -16,7 +16,8 @@ from mcnilib.cluster.kube_proxy.fixed import fixed, jumps, tail
 from mcnilib.cluster.kube_proxy.legacy import legacy_rules
 from mcnilib.cluster.kube_proxy.names import SERVICE_CHAINS
 from mcnilib.cluster.kube_proxy.restore import ensure_chains, ensure_rules, restore
-from mcnilib.cluster.kube_proxy.services import View, service_rules
+from mcnilib.cluster.kube_proxy.services import service_rules
+from mcnilib.cluster.kube_proxy.view import View
 from mcnilib.cluster.spec import Host, Service
 from mcnilib.cluster.written import put_chains
 from mcnilib.linux.netns import Netns, set_sysctl
