@@ -1,7 +1,7 @@
 """`mcni clean`: end lab processes whose parent is gone. Nothing else can be left.
 
-A lab's namespaces have no names and live as long as its process; the kernel ends that process with its parent. Only a lab whose
-parent vanished before it could ask for that, or one stopped in a debugger, can be found here.
+A lab's namespaces have no names and live as long as its process; the kernel ends that process with its parent. Only a
+lab whose parent vanished before it could ask for that, or one stopped in a debugger, can be found here.
 """
 
 from __future__ import annotations

@@ -1,8 +1,9 @@
-"""Two Traces of the same conversation side by side: do the simulator and the kernel agree, and if not, where do they part?
+"""Two Traces of one conversation side by side: do simulator and kernel agree, and if not, where do they part?
 
-Compared packet by packet: devices crossed in order with the addresses on the wire, rules matched with the mark they left,
-connection state per namespace, where the packet ended and which line ended it; then the connection tables and the outcome. Free
-to differ: ports the kernel draws at random, the number of retransmissions, and pure ACKs that only one of both sends.
+Compared packet by packet: devices crossed in order with the addresses on the wire, rules matched with the mark they
+left, connection state per namespace, where the packet ended and which line ended it; then the connection tables and
+the outcome. Free to differ: ports the kernel draws at random, the number of retransmissions, and pure ACKs that only
+one of both sends.
 """
 
 from __future__ import annotations
@@ -73,7 +74,9 @@ def _packets(key: str, model: list[Story], kernel: list[Story]) -> list[Parting]
     for number, (one, other) in enumerate(zip_longest(model, kernel), 1):
         name = key if number == 1 else f"{key} (number {number} that differs)"
         if one is None or other is None:
-            partings.append(Parting(name, "presence", one.summary if one else NOTHING, other.summary if other else NOTHING))
+            partings.append(
+                Parting(name, "presence", one.summary if one else NOTHING, other.summary if other else NOTHING)
+            )
         else:
             partings += _one(name, one, other)
     return partings

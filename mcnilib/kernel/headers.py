@@ -1,6 +1,7 @@
 """Captured bytes as packets: IPv4, TCP, UDP, ICMP and the VXLAN or IPIP headers around them.
 
-`Mark` tells one packet on the wire from every other, whatever NAT does to its addresses. Source: RFC 791, 793, 768, 792, 7348.
+`Mark` tells one packet on the wire from every other, whatever NAT does to its addresses.
+Source: RFC 791, 793, 768, 792, 7348.
 """
 
 from __future__ import annotations

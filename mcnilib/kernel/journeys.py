@@ -1,7 +1,8 @@
 """Frames and stays put together: one packet's way through all namespaces, in order.
 
-A frame belongs to the packet with its mark; a packet that is sent again (or twice with the same header, as RST segments are)
-starts a new way where it leaves its origin. Frames have times, stays do not: each stay is claimed by the frame that led to it.
+A frame belongs to the packet with its mark; a packet that is sent again (or twice with the same header, as RST
+segments are) starts a new way where it leaves its origin. Frames have times, stays do not: each stay is claimed by
+the frame that led to it.
 """
 
 from __future__ import annotations
@@ -17,7 +18,7 @@ from mcnilib.linux.link import Macvlan, Vxlan
 from mcnilib.linux.world import World
 
 PAUSE = 150_000_000
-"""Nanoseconds after which a frame with the same mark is another packet: shorter than any retransmission, longer than ARP."""
+"""Nanoseconds after which a frame with the same mark is another packet: less than any retransmission, more than ARP."""
 
 
 @dataclass(slots=True)

@@ -32,7 +32,7 @@ Attributes = dict[int, bytes]
 
 @dataclass(frozen=True, slots=True)
 class TraceEvent:
-    """One line of `nft monitor trace`: a rule that matched, or a chain's policy. `network` and `transport` are headers."""
+    """One line of `nft monitor trace`: a rule that matched or a chain's policy. `network`, `transport`: headers."""
 
     packet: int
     table: str
@@ -208,4 +208,3 @@ def _flow(data: bytes) -> Flow:
         ident = number(proto.get(4))
         return Flow(name, src, dst, ident, ident, (number(proto.get(5)), number(proto.get(6))))
     return Flow(name, src, dst, number(proto.get(2)), number(proto.get(3)))
-

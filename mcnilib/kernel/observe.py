@@ -1,7 +1,7 @@
 """What the kernel did with one conversation, as a Trace.
 
-The same nouns as the simulator's, so that the two can be set side by side: DEVICE steps from captures, NETFILTER and CONNTRACK
-steps from rule traces, the fate from the last sight of the packet and the namespace's counters.
+The same nouns as the simulator's, so that the two can be set side by side: DEVICE steps from captures, NETFILTER and
+CONNTRACK steps from rule traces, the fate from the last sight of the packet and the namespace's counters.
 """
 
 from __future__ import annotations
@@ -48,7 +48,7 @@ def observe(lab: Lab, flow: Flow, listeners: Sequence[Listener], *, ident: int =
 
 
 def _stop_asking(lab: Lab) -> None:
-    """Forget neighbours that were asked for in vain: their failure would be told seconds later, to the next conversation."""
+    """Forget neighbours that were asked for in vain: their failure would be told to the next conversation."""
     for watch in lab.watches.values():
         asked = {frame.dev for frame in watch.frames if frame.out and frame.arp[0] == ARP_REQUEST}
         answered = {frame.dev for frame in watch.frames if not frame.out and frame.arp[0] == ARP_REPLY}
@@ -72,9 +72,7 @@ def _connections(lab: Lab) -> tuple[tuple[str, tuple[Entry, ...]], ...]:
     return tuple(found)
 
 
-def _journeys(
-    lab: Lab, flow: Flow, listeners: Sequence[Listener], heard: Heard, rises: Counts
-) -> tuple[Journey, ...]:
+def _journeys(lab: Lab, flow: Flow, listeners: Sequence[Listener], heard: Heard, rises: Counts) -> tuple[Journey, ...]:
     watches = lab.watches.values()
     frames = [frame for watch in watches for frame in watch.frames]
     found = ways(lab.world, frames, (stay for watch in watches for stay in stays(watch)))
@@ -90,7 +88,9 @@ def _number(journeys: Sequence[Journey], flow: Flow, listeners: Sequence[Listene
     for number, journey in enumerate(journeys, 1):
         reply = not is_request(journey.packet, flow, ports)
         repeats = first.setdefault(_content(journey.packet, reply), number)
-        numbered.append(replace(journey, number=number, reply=reply, retransmission_of=repeats if repeats < number else 0))
+        numbered.append(
+            replace(journey, number=number, reply=reply, retransmission_of=repeats if repeats < number else 0)
+        )
     return tuple(numbered)
 
 

@@ -1,7 +1,7 @@
 """A World as the commands that make it real: pure text, nothing is run here.
 
-One `ip -batch` file per group of devices and one per namespace. Devices are created in an order that gives every namespace the
-registration order its indexes promise, because Linux chooses some source addresses by that order.
+One `ip -batch` file per group of devices and one per namespace. Devices are created in an order that gives every
+namespace the registration order its indexes promise, because Linux chooses some source addresses by that order.
 Source: ip-link(8), ip-route(8), ip-rule(8), bridge(8); inet_select_addr() in net/ipv4/devinet.c.
 """
 
@@ -15,7 +15,7 @@ from mcnilib.errors import Unsupported
 from mcnilib.linux.link import NO_MAC, Bridge, Far, Ipip, Link, Loopback, Macvlan, Physical, Veth, Vxlan
 from mcnilib.linux.netns import Netns
 from mcnilib.linux.route import Route, Rule, print_routes
-from mcnilib.linux.world import World
+from mcnilib.linux.world import Segment, World
 
 SWITCH = "(switch)"
 """The namespace that holds one bridge per segment. No world can have a namespace of that name."""
@@ -119,7 +119,7 @@ def _cable(world: World, number: int, netns: Netns, link: Link, place: Place) ->
     return Making((SWITCH, netns.name), ends, f"link add {near} type veth peer {far}")
 
 
-def _plugs(world: World, plugged: dict[tuple[str, str], tuple[object, int]]) -> list[Making]:
+def _plugs(world: World, plugged: dict[tuple[str, str], tuple[Segment, int]]) -> list[Making]:
     made = []
     for number, (netns, link) in enumerate(_nics(world)):
         after = [(SWITCH, 1000 + number)]
@@ -155,13 +155,15 @@ def _making(world: World, netns: Netns, link: Link, place: Place) -> Making | No
         case Veth(peer=peer):
             return _pair(world, netns, link, peer, place)
         case Macvlan(lower=lower, mode=mode):
-            command = f"link add link {_at(world, lower).name} {_new(link)} netns {place(netns.name)} type macvlan mode {mode}"
-            return Making((lower.netns,), (end,), command, ((lower.netns, lower.index),))
+            command = f"link add link {_at(world, lower).name} {_new(link)} netns {place(netns.name)} type macvlan"
+            return Making((lower.netns,), (end,), f"{command} mode {mode}", ((lower.netns, lower.index),))
         case Bridge():
             return Making((netns.name,), (end,), f"{new} type bridge mcast_snooping 0 stp_state 0")
         case Vxlan() as kind:
             words = f"id {kind.vni} local {kind.local} dev {kind.dev} dstport {kind.port} nolearning"
-            return Making((netns.name,), (end,), f"{new} type vxlan {words}", ((netns.name, netns.link(kind.dev).index),))
+            return Making(
+                (netns.name,), (end,), f"{new} type vxlan {words}", ((netns.name, netns.link(kind.dev).index),)
+            )
         case Ipip(local=local, remote=remote):
             words = f"{f' local {local}' if local else ''}{f' remote {remote}' if remote else ''}"
             return Making((netns.name,), (end,), f"{new} type ipip{words}")
@@ -205,7 +207,11 @@ def routing_changes(old: Netns, new: Netns) -> str:
     lines = [f"route del {route_words(route)}" for route in reversed(_nearest_first(was)) if route not in kept]
     lines += [f"route append {route_words(route)}" for route in _nearest_first(will) if route not in kept]
     lines += [f"neigh del {n.ip} dev {n.dev}" for n in old.neighbours if n not in new.neighbours]
-    lines += [f"neigh replace {n.ip} lladdr {n.mac} dev {n.dev} nud permanent" for n in new.neighbours if n not in old.neighbours]
+    lines += [
+        f"neigh replace {n.ip} lladdr {n.mac} dev {n.dev} nud permanent"
+        for n in new.neighbours
+        if n not in old.neighbours
+    ]
     return "\n".join(lines + _rule_changes(old.rules, new.rules))
 
 

@@ -1,6 +1,7 @@
-"""The lab's state read back with the real tools and set against what the World prints: is the realised world the one meant?
+"""The lab's state read back with the real tools, beside what the World prints: is it the world that was meant?
 
-Physical NICs are veth cables in the lab, so a device's far end is left out; members of a set have no order, counters no value.
+Physical NICs are veth cables in the lab, so a device's far end is left out; members of a set have no order, counters
+no value.
 """
 
 from __future__ import annotations
@@ -15,7 +16,7 @@ from mcnilib.kernel.tools import finish
 from mcnilib.linux.fdb import print_fdb
 from mcnilib.linux.ipset import parse_sets, print_sets
 from mcnilib.linux.iptables_save import print_tables
-from mcnilib.linux.link import Far, Link, Macvlan, Physical, Veth
+from mcnilib.linux.link import Far, Link, Macvlan, Physical, Veth, Vxlan
 from mcnilib.linux.link_parse import parse_links
 from mcnilib.linux.netns import Netns
 from mcnilib.linux.route import print_routes
@@ -41,13 +42,19 @@ class Difference:
     real: tuple[str, ...]
 
     def __str__(self) -> str:
-        lines = [f"{self.netns}, {self.command}:", *(f"  meant: {x}" for x in self.meant), *(f"  real:  {x}" for x in self.real)]
+        lines = [
+            f"{self.netns}, {self.command}:",
+            *(f"  meant: {x}" for x in self.meant),
+            *(f"  real:  {x}" for x in self.real),
+        ]
         return "\n".join(lines)
 
 
 def read_back(lab: Lab) -> tuple[Difference, ...]:
     """Compare every listing of every namespace, in order where order means something."""
-    running = [(netns, command, lab.start(netns.name, *argv)) for netns in lab.world for command, argv in COMMANDS.items()]
+    running = [
+        (netns, command, lab.start(netns.name, *argv)) for netns in lab.world for command, argv in COMMANDS.items()
+    ]
     found = [_difference(netns, command, finish(tool)) for netns, command, tool in running]
     found += [_sysctls(lab, netns) for netns in lab.world]
     return tuple(difference for difference in found if difference)
@@ -125,7 +132,7 @@ def _links(links: Iterable[Link]) -> list[str]:
             kind = Veth(nowhere)
         elif isinstance(kind, Macvlan):
             kind = replace(kind, lower=nowhere)
-        elif hasattr(kind, "fdb"):
+        elif isinstance(kind, Vxlan):
             kind = replace(kind, fdb=())
         lines.append(str(replace(link, kind=kind, by=None)))
     return lines
@@ -136,5 +143,5 @@ def _sysctls(lab: Lab, netns: Netns) -> Difference | None:
         wrong = [(s, real) for s in netns.sysctls if (real := sysctls.read(s.key)) != s.value]
     if not wrong:
         return None
-    meant, real = zip(*((str(s), f"{s.key} = {value}") for s, value in wrong), strict=True)
-    return Difference(netns.name, "sysctl -a", meant, real)
+    meant = tuple(str(setting) for setting, _ in wrong)
+    return Difference(netns.name, "sysctl -a", meant, tuple(f"{setting.key} = {real}" for setting, real in wrong))

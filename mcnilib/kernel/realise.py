@@ -1,8 +1,8 @@
 """A World in real network namespaces: built, changed into another world, read back.
 
-Everything happens in one process that has left the host's network (see `syscalls.leave_host`); `mcnilib.kernel.worker` starts
-it. Physical NICs become veth cables to a switch namespace with one bridge per segment. Tables, rules, routes and sysctls are
-loaded as the text the World prints.
+Everything happens in one process that has left the host's network (see `syscalls.leave_host`);
+`mcnilib.kernel.worker` starts it. Physical NICs become veth cables to a switch namespace with one bridge per segment.
+Tables, rules, routes and sysctls are loaded as the text the World prints.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from mcnilib.kernel import plan, state, sysctls
 from mcnilib.kernel.netlink import add_counter
 from mcnilib.kernel.syscalls import inside, new_netns
 from mcnilib.kernel.tools import Running, finish_all, start
-from mcnilib.kernel.watch import Watch, open_watch, probe_table
+from mcnilib.kernel.watch import Watch, open_watch
 from mcnilib.linux.link import Macvlan, Vxlan
 from mcnilib.linux.netns import Netns
 from mcnilib.linux.world import World

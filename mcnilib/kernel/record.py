@@ -1,7 +1,8 @@
 """The recorded run: what the kernel said to every combination of settings, shipped with the package.
 
-Readers without namespaces (Binder) see "checked on Linux 6.18: agrees" from it. Results are one letter per combination, in the
-order of `Scenario.combinations`, runs of one letter shortened. A digest of the worlds tells when the record is out of date.
+Readers without namespaces (Binder) see "checked on Linux 6.18: agrees" from it. Results are one letter per
+combination, in the order of `Scenario.combinations`, runs of one letter shortened. A digest of the worlds tells when
+the record is out of date.
 """
 
 from __future__ import annotations
@@ -15,7 +16,7 @@ from hashlib import sha256
 from importlib.resources import files
 from itertools import groupby
 
-from mcnilib.cluster.settings import Settings, option
+from mcnilib.cluster.settings import Settings, option, options
 from mcnilib.linux.iptables_save import print_tables
 from mcnilib.linux.route import print_routes
 from mcnilib.linux.world import World
@@ -54,7 +55,8 @@ def checked(scenario: Scenario, settings: Settings) -> str:
 def position(scenario: Scenario, settings: Settings) -> int | None:
     """Return the place of the settings in the order of the scenario's sweep; None when another setting is changed."""
     start = scenario.start()
-    if any(getattr(settings, n) != getattr(start, n) for n in settings.__slots__ if n not in scenario.settings):
+    others = (one.attribute for one in options() if one.attribute not in scenario.settings)
+    if any(getattr(settings, name) != getattr(start, name) for name in others):
         return None
     place = 0
     for name in scenario.settings:
@@ -76,7 +78,9 @@ def read(text: str) -> Mapping[str, Recorded]:
     """Read a record file."""
     content = json.loads(text)
     return {
-        name: Recorded(content["kernel"], content["date"], one["worlds"], expand(one["results"]), one.get("skipped", ""))
+        name: Recorded(
+            content["kernel"], content["date"], one["worlds"], expand(one["results"]), one.get("skipped", "")
+        )
         for name, one in content["scenarios"].items()
     }
 
@@ -85,7 +89,11 @@ def write(records: Mapping[str, Recorded]) -> str:
     """Write a record file; all its scenarios were measured in one run."""
     first = next(iter(records.values()))
     scenarios = {
-        name: {"worlds": one.digest, "results": shorten(one.results), **({"skipped": one.skipped} if one.skipped else {})}
+        name: {
+            "worlds": one.digest,
+            "results": shorten(one.results),
+            **({"skipped": one.skipped} if one.skipped else {}),
+        }
         for name, one in sorted(records.items())
     }
     return json.dumps({"kernel": first.kernel, "date": first.date, "scenarios": scenarios}, indent=1) + "\n"

@@ -1,4 +1,4 @@
-"""The parts of a namespace that can change without new devices, as text for the tools; and rule handles back to rules."""
+"""What can change in a namespace without new devices, as text for the tools; and rule handles back to rules."""
 
 from __future__ import annotations
 

@@ -1,7 +1,8 @@
-"""One packet's stay in one namespace, as the rule trace tells it: hooks passed, rules matched, connection state, addresses.
+"""One packet's stay in one namespace, as the rule trace tells it: hooks, rules matched, connection state, addresses.
 
-The trace of a namespace is one stream for all packets; the private probe chains mark where each packet's stay begins and which
-hooks it reached. Source: net/netfilter/nf_tables_trace.c (Linux 6.18).
+The trace of a namespace is one stream for all packets; the private probe chains mark where each packet's stay begins
+and which hooks it reached.
+Source: net/netfilter/nf_tables_trace.c (Linux 6.18).
 """
 
 from __future__ import annotations
@@ -24,7 +25,7 @@ BUILT_IN = frozenset(PROBE_HOOKS.values())
 
 @dataclass(frozen=True, slots=True)
 class Hit:
-    """A rule that matched, or the policy (`line` is its text) that dropped: where, the packet before and after, the verdict."""
+    """A rule that matched, or the policy (`line` is its text) that dropped, with the packet before and after."""
 
     table: str
     hook: str
@@ -110,7 +111,7 @@ def _complete(stay: Stay, packet: Packet) -> None:
 
 
 def _line(event: TraceEvent, watch: Watch) -> ChainRule | str | None:
-    """Return the World's rule with that handle, or the text of a policy that drops; the end of a chain has no handle."""
+    """Return the World's rule with that handle, or the text of a policy that drops. A chain's end has no handle."""
     if event.handle:
         return watch.rules[event.table, event.chain, event.handle]
     dropped = event.type == "policy" and event.verdict == "DROP"
@@ -124,4 +125,3 @@ def _add_probe(stay: Stay, event: TraceEvent, packet: Packet, watch: Watch) -> N
             stay.states[hook] = str(watch.rules["mcni", event.chain, event.handle])
     elif event.type == "policy" and event.chain in ("probe_fwd", "probe_in", "probe_post"):
         stay.passed[hook] = packet
-

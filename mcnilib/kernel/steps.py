@@ -99,7 +99,9 @@ class Telling:
         for counter, stage, fate, text in ENDS:
             if self.rises.get(stay.netns, {}).get(counter):
                 return Step(stay.netns, stage, text, packet, packet, iif=stay.iif, fate=fate)
-        return Step(stay.netns, Stage.ROUTE, "vanishes; no counter says why", packet, packet, iif=stay.iif, fate=Fate.DROPPED)
+        return Step(
+            stay.netns, Stage.ROUTE, "vanishes; no counter says why", packet, packet, iif=stay.iif, fate=Fate.DROPPED
+        )
 
 
 def _packet(frame: Frame) -> Packet:
@@ -134,7 +136,9 @@ def _stay(stay: Stay) -> list[Step]:
     """Tell the rules a packet matched in one namespace, and how conntrack saw it."""
     steps = [_hit(stay, hit) for hit in stay.hits]
     for hook, state in stay.states.items():
-        step = Step(stay.netns, Stage.CONNTRACK, state, stay.packet, stay.packet, hook=hook, ctstate=state, iif=stay.iif)
+        step = Step(
+            stay.netns, Stage.CONNTRACK, state, stay.packet, stay.packet, hook=hook, ctstate=state, iif=stay.iif
+        )
         position = sum(1 for hit in stay.hits if (hit.table, hit.hook) == ("raw", hook))
         steps.insert(position, step)
     return steps
@@ -147,4 +151,3 @@ def _hit(stay: Stay, hit: Hit) -> Step:
         stay.netns, Stage.NETFILTER, "dropped" if hit.verdict == "DROP" else action, hit.before, hit.after,
         line=hit.line, table=hit.table, hook=hit.hook, iif=hit.iif, oif=hit.oif, ctstate=state,
     )  # fmt: skip
-

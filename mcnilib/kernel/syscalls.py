@@ -1,7 +1,8 @@
 """The few system calls Python 3.11 lacks: unshare, setns and prctl, and the entry into a world of one's own.
 
-A lab is one process that left the host's network namespace before it made anything. All its namespaces are anonymous (open
-files, no names), so the kernel removes them with the process, however it ends. Source: namespaces(7), user_namespaces(7).
+A lab is one process that left the host's network namespace before it made anything. All its namespaces are anonymous
+(open files, no names), so the kernel removes them with the process, however it ends.
+Source: namespaces(7), user_namespaces(7).
 """
 
 from __future__ import annotations
@@ -103,7 +104,9 @@ def _become_root_of_user_namespace() -> None:
         Path("/proc/self/uid_map").write_text(f"0 {uid} 1")
         Path("/proc/self/gid_map").write_text(f"0 {gid} 1")
     except OSError as problem:
-        raise NoLab(f"the kernel lab needs root or unprivileged user namespaces, and this system allows neither: {_why(problem)}") from None
+        raise NoLab(
+            f"the kernel lab needs root or unprivileged user namespaces; this system allows neither: {_why(problem)}"
+        ) from None
 
 
 def _why(problem: OSError) -> str:

@@ -1,6 +1,7 @@
 """Sysctls of a lab namespace: the kernel's defaults first, whatever the host has, then what the World lists.
 
-A new namespace copies net.ipv4.conf from the host (net.core.devconf_inherit_init_net), so the defaults are written explicitly.
+A new namespace copies net.ipv4.conf from the host (net.core.devconf_inherit_init_net), so the defaults are written
+explicitly.
 Source: Documentation/networking/ip-sysctl.rst, Documentation/admin-guide/sysctl/net.rst.
 """
 

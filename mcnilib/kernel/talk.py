@@ -1,6 +1,7 @@
-"""One conversation with real sockets: the client's side and the servers' side in one loop, bounded by the client's patience.
+"""One conversation with real sockets: client and servers in one loop, bounded by the client's patience.
 
-TCP: connect, request, answer, close, close. UDP: request and answer. ICMP: one echo. Only readiness of sockets is waited for.
+TCP: connect, request, answer, close, close. UDP: request and answer. ICMP: one echo. Only readiness of sockets is
+waited for.
 Source: tcp(7), udp(7), raw(7), ip(7).
 """
 
@@ -136,7 +137,9 @@ class Talk:
         self.heard.arrived, self.heard.seen_source = True, self.heard.seen_source or peer[0]
         if data != REQUEST:
             return
-        info = [(level, kind, struct.pack("i4s4s", 0, value[4:8], bytes(4))) for level, kind, value in control if pinned]
+        info = [
+            (level, kind, struct.pack("i4s4s", 0, value[4:8], bytes(4))) for level, kind, value in control if pinned
+        ]
         try:
             sock.sendmsg([UDP_ANSWER], info, 0, peer)
         except OSError:
@@ -207,7 +210,11 @@ class Talk:
         kind, code, _, ident, _ = struct.unpack_from("!BBHHH", message)
         if kind == 0 and ident == self.ident:
             self.heard.connected = self.heard.answered = self.heard.done = True
-        elif (kind, code) in ICMP_NAMES and kind in (3, 11) and struct.unpack_from("!H", message, 8 + 20 + 4)[0] == self.ident:
+        elif (
+            (kind, code) in ICMP_NAMES
+            and kind in (3, 11)
+            and struct.unpack_from("!H", message, 8 + 20 + 4)[0] == self.ident
+        ):
             self.heard.error = HARD_ERRORS.get((kind, code), "")
             self.heard.done = bool(self.heard.error)
 
@@ -218,11 +225,11 @@ class Talk:
 
 def checksum(data: bytes) -> int:
     """Compute the Internet checksum. Source: RFC 1071."""
-    total = sum(struct.unpack(f"!{len(data) // 2}H", data))
+    total: int = sum(struct.unpack(f"!{len(data) // 2}H", data))
     while total >> 16:
         total = (total & 0xFFFF) + (total >> 16)
     return ~total & 0xFFFF
 
 
 def _tcp_state(sock: socket.socket) -> int:
-    return sock.getsockopt(socket.IPPROTO_TCP, socket.TCP_INFO, 1)[0]
+    return int(sock.getsockopt(socket.IPPROTO_TCP, socket.TCP_INFO, 1)[0])

@@ -16,7 +16,13 @@ from mcnilib.errors import McniError
 from mcnilib.kernel.syscalls import inside
 
 PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
-PACKAGES = {"ip": "iproute2", "bridge": "iproute2", "nft": "nftables", "iptables-nft-restore": "iptables", "ipset": "ipset"}
+PACKAGES = {
+    "ip": "iproute2",
+    "bridge": "iproute2",
+    "nft": "nftables",
+    "iptables-nft-restore": "iptables",
+    "ipset": "ipset",
+}
 """Debian packages of the programs the lab starts."""
 
 
@@ -70,7 +76,9 @@ def finish(running: Running, *, allowed: tuple[int, ...] = (0,)) -> str:
     status = _wait(running)
     out, err = _text(running.out), _text(running.err)
     if status not in allowed:
-        raise ToolFailed(f"{' '.join(running.argv)} in {running.where} ended with {status}: {err.strip() or out.strip()}")
+        raise ToolFailed(
+            f"{' '.join(running.argv)} in {running.where} ended with {status}: {err.strip() or out.strip()}"
+        )
     return out
 
 

@@ -1,7 +1,7 @@
 """Verify scenarios: every chosen combination of settings in the simulator and on the kernel, several worlds at once.
 
-Combinations that lead to the same world and the same conversation are measured once. Workers mostly wait, so there are more of
-them than processors; each changes its lab from one world to the next as little as possible.
+Combinations that lead to the same world and the same conversation are measured once. Workers mostly wait, so there
+are more of them than processors; each changes its lab from one world to the next as little as possible.
 """
 
 from __future__ import annotations

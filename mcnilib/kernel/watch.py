@@ -1,7 +1,8 @@
 """See everything that happens in one namespace: frames on every device, rules that matched, connections, counters.
 
-Three sockets per namespace, opened once; `drain` collects what has arrived. A private nftables table, `mcni`, asks the kernel to
-trace every packet and shows the connection state of each; it accepts everything and goes with the namespace.
+Three sockets per namespace, opened once; `drain` collects what has arrived. A private nftables table, `mcni`, asks
+the kernel to trace every packet and shows the connection state of each; it accepts everything and goes with the
+namespace.
 Source: packet(7), nft(8) "MONITOR", Documentation/networking/timestamping.rst.
 """
 
@@ -80,7 +81,7 @@ def open_watch(netns: str, *, vxlan: int = 4789) -> Watch:
 
 
 def _frames(watch: Watch) -> list[Frame]:
-    found = []
+    found: list[Frame] = []
     while True:
         try:
             data, control, _, address = watch.capture.recvmsg(2048, 64)
@@ -91,7 +92,9 @@ def _frames(watch: Watch) -> list[Frame]:
             found.append(frame)
 
 
-def _frame(watch: Watch, data: bytes, control: list[tuple[int, int, bytes]], address: tuple[str, int, int, int, bytes]) -> Frame | None:
+def _frame(
+    watch: Watch, data: bytes, control: list[tuple[int, int, bytes]], address: tuple[str, int, int, int, bytes]
+) -> Frame | None:
     dev, protocol, kind = address[0], address[1], address[2]
     body, mac = (data[14:], data[:6].hex(":")) if address[3] in (1, 772) else (data, "")
     out, other = kind == PACKET_OUTGOING, kind == PACKET_OTHERHOST

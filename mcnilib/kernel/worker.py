@@ -1,7 +1,7 @@
 """A lab in a process of its own: jobs go in, results come out, and everything it made ends with it.
 
-`Bench` is the parent's side. The worker leaves the host's network before anything else; when the parent ends, for whatever
-reason, the kernel ends the worker and with it all its namespaces.
+`Bench` is the parent's side. The worker leaves the host's network before anything else; when the parent ends, for
+whatever reason, the kernel ends the worker and with it all its namespaces.
 """
 
 from __future__ import annotations
@@ -46,7 +46,9 @@ class Bench:
     def __enter__(self) -> Bench:
         return self
 
-    def __exit__(self, kind: type[BaseException] | None, value: BaseException | None, trace: TracebackType | None) -> None:
+    def __exit__(
+        self, kind: type[BaseException] | None, value: BaseException | None, trace: TracebackType | None
+    ) -> None:
         self.close(at_once=kind is not None)
 
     @property
@@ -103,7 +105,9 @@ class Benches:
     def __enter__(self) -> Benches:
         return self
 
-    def __exit__(self, kind: type[BaseException] | None, value: BaseException | None, trace: TracebackType | None) -> None:
+    def __exit__(
+        self, kind: type[BaseException] | None, value: BaseException | None, trace: TracebackType | None
+    ) -> None:
         for bench in self._benches:
             bench.close(at_once=kind is not None)
 
