@@ -387,6 +387,12 @@ def test_external_and_load_balancer_addresses():
 # older versions
 
 
+@pytest.mark.parametrize(("version", "itself"), [("1.22", False), ("1.26", False), ("1.27", True), ("1.35", True)])
+def test_from_1_27_on_it_guards_localhost_without_the_kubelet(version, itself):
+    assert bool(lines(node(version), "KUBE-FIREWALL")) is itself
+    assert ("-A INPUT -j KUBE-FIREWALL" in lines(node(version))) is itself
+
+
 def test_1_24_marks_where_there_is_no_local_endpoint():
     got = written("1.24", replace(WEB, endpoints=(THERE,)))
     assert full("@EXT -j @SVL") in got
