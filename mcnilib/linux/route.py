@@ -7,6 +7,7 @@ broadcast, blackhole, unreachable, prohibit and throw routes; one next hop per r
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 from ipaddress import IPv4Address, IPv4Network
@@ -181,38 +182,26 @@ def _device(words: Words) -> str:
 
 
 def _table(words: Words) -> str:
-    return _named(words, TABLES, FULL_MASK)
-
-
-def _named(words: Words, names: dict[str, int], limit: int = 255) -> str:
-    """Read a name, or a number that has none."""
-    if words.next in names:
-        return words.take()
-    if words.next and not words.next.isdecimal():
-        words.take()
-        raise words.unknown(names)
-    number = words.number_upto(limit)
-    return next((name for name, known in names.items() if known == number), str(number))
+    return words.named(TABLES, FULL_MASK)
 
 
 def _mark(words: Words) -> tuple[int, int]:
     word = words.take("a mark")
-    mark, slash, mask = word.partition("/")
-    try:
-        found = int(mark, 0), int(mask, 0) if slash else FULL_MASK
-    except ValueError:
-        raise words.wrong(f"{word!r} is not a mark") from None
-    if not all(0 <= part <= FULL_MASK for part in found):
+    found = re.fullmatch(r"(0x[0-9a-f]+|0|[1-9]\d*)(?:/(0x[0-9a-f]+|0|[1-9]\d*))?", word, re.ASCII)
+    if not found:
+        raise words.wrong(f"{word!r} is not a mark")
+    mark, mask = int(found[1], 0), int(found[2], 0) if found[2] else FULL_MASK
+    if max(mark, mask) > FULL_MASK:
         raise words.wrong(f"{word!r} does not fit 32 bits")
-    return found
+    return mark, mask
 
 
 _ROUTE: Grammar = {
     "via": ("via", Words.address),
     "dev": ("dev", _device),
     "table": ("table", _table),
-    "proto": ("proto", lambda words: _named(words, PROTOCOLS)),
-    "scope": ("scope", lambda words: _named(words, SCOPES)),
+    "proto": ("proto", lambda words: words.named(PROTOCOLS)),
+    "scope": ("scope", lambda words: words.named(SCOPES)),
     "src": ("src", Words.address),
     "metric": ("metric", lambda words: words.number_upto(FULL_MASK)),
     "onlink": ("onlink", lambda words: True),
@@ -227,8 +216,8 @@ _ROUTE_REFUSED = (
 _TYPES_REFUSED = ("anycast", "multicast", "nat", "xresolve")
 
 _RULE: Grammar = {
-    "from": ("src", Words.prefix),
-    "to": ("dst", Words.prefix),
+    "from": ("src", lambda words: words.prefix(strict=False)),
+    "to": ("dst", lambda words: words.prefix(strict=False)),
     "fwmark": ("fwmark", _mark),
     "iif": ("iif", _device),
     "oif": ("oif", _device),
@@ -236,7 +225,7 @@ _RULE: Grammar = {
     "blackhole": ("action", lambda words: "blackhole"),
     "unreachable": ("action", lambda words: "unreachable"),
     "prohibit": ("action", lambda words: "prohibit"),
-    "proto": ("proto", lambda words: _named(words, PROTOCOLS)),
+    "proto": ("proto", lambda words: words.named(PROTOCOLS)),
 }
 _RULE_REFUSED = (
     *("tos", "dsfield", "goto", "nop", "realms", "suppress_prefixlength", "suppress_ifgroup", "ipproto", "sport"),
@@ -265,6 +254,8 @@ def parse_route(
 
 def parse_rule(line: str, by: Origin | None = None, *, source: str = "ip rule", number: int = 1) -> Rule:
     """Read one line of `ip rule`; without `PRIORITY:` in front the rule is unnumbered.
+
+    Linux keeps and prints the host bits of a rule's prefix but does not look at them; here they are cut off.
 
     Raises: StateSyntaxError for text `ip` does not print, Unsupported for words that are not modelled.
     """

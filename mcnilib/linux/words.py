@@ -6,7 +6,7 @@ The parsers of `route`, `neigh` and `link` share it.
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from difflib import get_close_matches
 from ipaddress import IPv4Address, IPv4Interface, IPv4Network
 
@@ -65,11 +65,11 @@ class Words:
         except ValueError:
             raise self.wrong(f"{word!r} is not an IPv4 address") from None
 
-    def prefix(self) -> IPv4Network:
-        """Read `default`, `all`, an address or a prefix without host bits, as `ip route` and `ip rule` print them."""
+    def prefix(self, *, strict: bool = True) -> IPv4Network:
+        """Read `default`, `all`, an address or a prefix; unless `strict` is false it must not have host bits."""
         word = self.take("a prefix")
         try:
-            return IPv4Network("0.0.0.0/0" if word in ("default", "all") else word)
+            return IPv4Network("0.0.0.0/0" if word in ("default", "all") else word, strict)
         except ValueError:
             raise self.wrong(f"{word!r} is not an IPv4 prefix") from None
 
@@ -90,6 +90,16 @@ class Words:
         ):
             raise self.wrong(f"{word!r} is not a number from 0 to {limit}")
         return int(word, 16 if "x" in word else 10)
+
+    def named(self, names: Mapping[str, int], limit: int = 255) -> str:
+        """Read a name, or a number up to `limit`; a number that has a name is returned as that."""
+        if self.next in names:
+            return self.take()
+        if self and not self.next.isdecimal():
+            self.take()
+            raise self.unknown(names)
+        number = self.number_upto(limit)
+        return next((name for name, known in names.items() if known == number), str(number))
 
     def one_of(self, words: Iterable[str]) -> str:
         """Read one of the given words."""
