@@ -128,9 +128,11 @@ HONOURED = {
     "masquerade_all": {},
 }
 """What else must be set for a setting to make a difference."""
+TALKS = ("protocol", "placement", "receiving-node")
+"""Settings that choose who talks to whom, and leave the cluster alone."""
 
 
-@pytest.mark.parametrize("o", [o for o in options() if o.name not in ("protocol", "placement")], ids=lambda o: o.name)
+@pytest.mark.parametrize("o", [o for o in options() if o.name not in TALKS], ids=lambda o: o.name)
 def test_every_setting_changes_something(o):
     base = Settings.of(**HONOURED.get(o.attribute, {}))
     different = [build(base.but(**{o.attribute: value})) for value in o.values]

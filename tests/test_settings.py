@@ -77,3 +77,11 @@ def test_a_sweep_covers_every_combination_once():
     runs = list(sweep(Settings.of(restarted=True), "be_liberal", "encapsulation"))
     assert len(runs) == len(set(runs)) == 6
     assert all(run.restarted for run in runs)
+
+
+def test_a_setting_can_be_left_with_fewer_values():
+    few = option("kube_proxy").only("1.28", "1.29")
+    assert few.texts == ("1.28", "1.29")
+    assert [run.kube_proxy for run in sweep(Settings(), few)] == ["1.28", "1.29"]
+    with pytest.raises(SettingError, match="cannot be"):
+        few.read("1.30")

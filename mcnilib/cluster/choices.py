@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from difflib import get_close_matches
 from enum import Enum
 from typing import Any
@@ -103,6 +103,10 @@ class Option:
     default: object
     help: str
     changes: str
+
+    def only(self, *values: object) -> Option:
+        """Return the same setting with some of its values left to choose from; SettingError when one is not valid."""
+        return replace(self, values=values, texts=tuple(self.text(value) for value in values))
 
     def text(self, value: object) -> str:
         """Write one of the values; SettingError when it is not one."""

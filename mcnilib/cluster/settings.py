@@ -1,8 +1,8 @@
 """What a reader may change: every toggle is declared once; widgets, command line, sweeps and tables come from that.
 
 `Settings()` is the usual, broken state the flagship scenario starts from. `build` reads the settings that change the
-cluster; protocol and placement choose the conversation and are read by the scenarios. Text forms: `parse` reads
-`{"kube-proxy": "1.28"}`, `texts` prints it.
+cluster; protocol, placement and receiving node choose the conversation and are read by the scenarios. Text forms:
+`parse` reads `{"kube-proxy": "1.28"}`, `texts` prints it.
 """
 
 # ruff: noqa: RUF009 -- `choice` and `switch` return dataclasses.field()
@@ -194,6 +194,13 @@ class Settings:
         help="Local: only endpoints of the node the client reached, and its address is kept",
         changes="externalTrafficPolicy of service demo/web",
     )
+    receiving_node: str = choice(
+        "receiving node",
+        *(node.name for node in CLUSTER.nodes),
+        default="node2",
+        help="the node whose address and NodePort an outside client dials",
+        changes="the address the client dials",
+    )
     nat_outgoing: bool = switch(
         "natOutgoing",
         OFF_ON,
@@ -261,9 +268,12 @@ def option(name: str) -> Option:
     raise SettingError(f"there is no setting {name!r}: {meant}settings are {', '.join(found)}")
 
 
-def sweep(base: Settings, *names: str) -> Iterator[Settings]:
-    """Yield every combination of the named settings, the others as in `base`; the last name changes fastest."""
-    chosen = [option(name) for name in names]
+def sweep(base: Settings, *names: str | Option) -> Iterator[Settings]:
+    """Yield every combination of the named settings, the others as in `base`; the last name changes fastest.
+
+    An Option stands for the values it has, for example those left by `Option.only`.
+    """
+    chosen = [name if isinstance(name, Option) else option(name) for name in names]
     for values in product(*(o.values for o in chosen)):
         yield base.but(**{o.attribute: value for o, value in zip(chosen, values, strict=True)})
 

@@ -16,7 +16,7 @@ from hashlib import sha256
 from importlib.resources import files
 from itertools import groupby
 
-from mcnilib.cluster.settings import Settings, option, options
+from mcnilib.cluster.settings import Settings, options
 from mcnilib.linux.iptables_save import print_tables
 from mcnilib.linux.route import print_routes
 from mcnilib.linux.world import World
@@ -59,9 +59,11 @@ def position(scenario: Scenario, settings: Settings) -> int | None:
     if any(getattr(settings, name) != getattr(start, name) for name in others):
         return None
     place = 0
-    for name in scenario.settings:
-        values = option(name).values
-        place = place * len(values) + values.index(getattr(settings, name))
+    for one in scenario.options():
+        value = getattr(settings, one.attribute)
+        if value not in one.values:
+            return None
+        place = place * len(one.values) + one.values.index(value)
     return place
 
 
@@ -111,7 +113,7 @@ def expand(text: str) -> str:
 
 def digest(scenario: Scenario) -> str:
     """Digest the worlds of the start and of every single change from it: other text, other digest."""
-    changes = [scenario.start().but(**{n: v}) for n in scenario.settings for v in option(n).values]
+    changes = [scenario.start().but(**{o.attribute: v}) for o in scenario.options() for v in o.values]
     total = sha256()
     for settings in (scenario.start(), *changes):
         total.update(world_text(scenario.world(settings)).encode())

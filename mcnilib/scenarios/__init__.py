@@ -1,7 +1,8 @@
 """The stories: one module per scenario of the source document, found by itself.
 
 A scenario names actors, a conversation, the settings that matter and what the document claims; no rule, route or
-address stands in one. To add one, put a module with a `SCENARIO` beside the others and a notebook into notebooks/.
+address stands in one. To add one, put a module with a `SCENARIO` (or `SCENARIOS`) beside the others and a notebook
+into notebooks/.
 """
 
 from __future__ import annotations
@@ -10,6 +11,7 @@ from difflib import get_close_matches
 from functools import cache
 from importlib import import_module
 from pkgutil import iter_modules
+from types import ModuleType
 
 from mcnilib.errors import McniError
 from mcnilib.scenarios.scenario import Claim, Scenario, Way
@@ -25,16 +27,21 @@ class ScenarioError(McniError, LookupError):
 def all_scenarios() -> tuple[Scenario, ...]:
     """Return every scenario in the document's order."""
     modules = (import_module(f"{__name__}.{found.name}") for found in iter_modules(__path__))
-    found = [module.SCENARIO for module in modules if hasattr(module, "SCENARIO")]
+    found = (one for module in modules for one in stories_of(module))
     return tuple(sorted(found, key=lambda one: one.number))
 
 
+def stories_of(module: ModuleType) -> tuple[Scenario, ...]:
+    """Return what a module tells: its `SCENARIO`, or its `SCENARIOS` where a heading of the document has several."""
+    return getattr(module, "SCENARIOS", None) or ((module.SCENARIO,) if hasattr(module, "SCENARIO") else ())
+
+
 def scenario(name: str) -> Scenario:
-    """Return a scenario by its name or number.
+    """Return a scenario by its name or number; the first of a number that several share.
 
     Raises: ScenarioError, naming the nearest scenario that exists.
     """
-    known = {one.name: one for one in all_scenarios()} | {str(one.number): one for one in all_scenarios()}
+    known = {str(one.number): one for one in reversed(all_scenarios())} | {one.name: one for one in all_scenarios()}
     if name in known:
         return known[name]
     near = get_close_matches(name, [key for key in known if not key.isdigit()], n=1, cutoff=0.3)

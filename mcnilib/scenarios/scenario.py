@@ -8,7 +8,7 @@ from functools import lru_cache
 from ipaddress import IPv4Address
 
 from mcnilib.cluster.build import build
-from mcnilib.cluster.settings import Protocol, Settings, option, sweep
+from mcnilib.cluster.settings import Option, Protocol, Settings, option, sweep
 from mcnilib.cluster.spec import CLUSTER
 from mcnilib.linux.world import World
 from mcnilib.trace.flow import Flow, Listener
@@ -54,7 +54,13 @@ class Scenario:
     claim: Callable[[Settings], Claim]
     notebook: str = ""
     defaults: tuple[tuple[str, object], ...] = ()  # where the scenario starts, as far as it differs from Settings()
+    values: tuple[tuple[str, tuple[object, ...]], ...] = ()  # the values of a setting that make sense here, if not all
     patience: float = 5.0
+
+    def options(self) -> tuple[Option, ...]:
+        """Return the toggles a reader sees, each with the values that make sense here."""
+        allowed = dict(self.values)
+        return tuple(option(n).only(*allowed[n]) if n in allowed else option(n) for n in self.settings)
 
     def start(self) -> Settings:
         """Return the settings the scenario starts from: the interesting, usually broken, state."""
@@ -83,7 +89,7 @@ class Scenario:
 
     def combinations(self) -> Iterator[Settings]:
         """Yield every combination of the scenario's settings."""
-        return sweep(self.start(), *self.settings)
+        return sweep(self.start(), *self.options())
 
     def link(self, settings: Settings) -> str:
         """Print the command that shows this very state."""
