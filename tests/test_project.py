@@ -158,3 +158,32 @@ def test_the_readme_s_links_lead_somewhere(path):
 )
 def test_the_readme_names_every_package(package):
     assert f"`mcnilib/{package}/`" in README
+
+
+@pytest.mark.parametrize(
+    ("ci", "reason", "outcome"),
+    [
+        ("true", "needs Chromium", "1 passed, 1 failed, 2 error"),  # .ci/run installs it: its absence is a defect
+        ("true", "this kernel has no IPIP", "1 passed, 3 skipped"),  # nothing can be installed against that
+        ("false", "needs Chromium", "1 passed, 3 skipped"),
+        ("", "needs Chromium", "1 passed, 3 skipped"),
+    ],
+)
+def test_a_skip_is_a_failure_in_ci(tmp_path, ci, reason, outcome):
+    skips = f"""
+def test_inside(): pytest.skip({reason!r})
+@pytest.mark.skip(reason={reason!r})
+def test_marked(): ...
+def test_done(): ...
+"""
+    (tmp_path / "conftest.py").write_text((ROOT / "tests" / "conftest.py").read_text(encoding="utf-8"))
+    (tmp_path / "test_some.py").write_text(f"import pytest\n{skips}")
+    (tmp_path / "test_whole.py").write_text(f"import pytest\npytest.skip({reason!r}, allow_module_level=True)\n")
+    options = ("-q", "--continue-on-collection-errors", "--rootdir", tmp_path)
+    done = subprocess.run(
+        (sys.executable, "-m", "pytest", *options, tmp_path),
+        env=os.environ | {"CI": ci, "PYTEST_DISABLE_PLUGIN_AUTOLOAD": "1"},
+        capture_output=True, text=True, timeout=60, cwd=tmp_path,
+    )  # fmt: skip
+    counted = re.findall(r"\d+ (?:passed|failed|skipped|error)", done.stdout.splitlines()[-1])
+    assert set(counted) == set(outcome.split(", ")), done.stdout
