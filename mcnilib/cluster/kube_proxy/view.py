@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cached_property
 from ipaddress import IPv4Address
 
 from mcnilib.cluster.kube_proxy.config import KubeProxy
@@ -18,12 +19,12 @@ class View:
     node: Host
     service: Service
 
-    @property
+    @cached_property
     def everywhere(self) -> tuple[Endpoint, ...]:
         """All endpoints, in kube-proxy's order."""
         return tuple(sorted(self.service.endpoints, key=str))
 
-    @property
+    @cached_property
     def here(self) -> tuple[Endpoint, ...]:
         """The endpoints on this node."""
         return tuple(e for e in self.everywhere if e.node == self.node.name)
