@@ -181,7 +181,7 @@ def written(settings: tuple[Setting, ...], new: Setting, devices: Mapping[str, b
     found = _DEVICE_KEY.fullmatch(new.key)
     if found and found[1] not in ("all", "default", *(dev.replace(".", "/") for dev in devices)):
         raise Refused(f"no device {found[1]!r} for {new.key}", error="ENOENT")
-    if new.key == FORWARD:
+    if new.key == FORWARD and new.value != get(settings, FORWARD):  # writing the value it has changes no device
         settings = tuple(line for line in settings if not line.key.endswith(".forwarding"))
     elif found and found[1] == "default":
         stay = [dev for dev, follows in devices.items() if not follows or found[2] in NEVER_FOLLOWING]
