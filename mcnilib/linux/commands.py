@@ -1,0 +1,199 @@
+"""Commands an administrator types into a namespace, carried out on the model: `ip`, `iptables`, `sysctl`.
+
+    world = do(world, "node1", "iptables -t raw -I PREROUTING -i veth1 -j NOTRACK")
+    world = do(world, "node2", "ip route add 172.16.100.2 via 172.16.1.2 dev en0")
+
+Understood: ip route add|append|prepend|del, ip rule add|del, ip address add, ip neigh add, ip link set DEV up|down,
+iptables -A|-I|-D|-P|-N|-F, sysctl [-w] KEY=VALUE. Nothing is run on this machine.
+Source: ip-route(8), ip-rule(8), iptables(8), sysctl(8).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import replace
+
+from mcnilib.errors import McniError, StateSyntaxError, Unsupported
+from mcnilib.linux.iptables_save import parse_rule as parse_chain_rule
+from mcnilib.linux.neigh import parse_neigh
+from mcnilib.linux.netns import (
+    Netns,
+    add_address,
+    add_neigh,
+    add_routes,
+    add_rule,
+    del_route,
+    set_link,
+    set_sysctl,
+)
+from mcnilib.linux.origin import Origin
+from mcnilib.linux.route import parse_route, parse_rule
+from mcnilib.linux.tables import append, delete, find_table, flush_chain, insert, new_chain, set_policy
+from mcnilib.linux.world import World
+
+LEARNER = Origin("you", "typed as a command")
+USAGE = "ip route|rule|address|neigh|link ..., iptables ..., sysctl KEY=VALUE"
+
+
+def do(world: World, netns: str, *commands: str, by: Origin = LEARNER) -> World:
+    """Carry out commands in a namespace, one after the other, and return the world afterwards.
+
+    Raises: StateSyntaxError and Unsupported for a command that is not understood, McniError (with the kernel's errno)
+    for one the kernel would refuse, KeyError for a namespace that does not exist.
+    """
+    for command in commands:
+        world = world.put(run_command(world[netns], command, by))
+    return world
+
+
+def run_command(netns: Netns, command: str, by: Origin = LEARNER) -> Netns:
+    """Carry out one command in a namespace; see `do`."""
+    words = command.split()
+    if words[:1] == ["sudo"]:
+        words = words[1:]
+    if not words:
+        raise _fail("the command is empty", command)
+    verbs: dict[str, Callable[[Netns, list[str], str, Origin], Netns]] = {
+        "iptables": _iptables,
+        "sysctl": _sysctl,
+        "ip": _ip,
+    }
+    if words[0] not in verbs:
+        raise _fail(f"{words[0]!r} is not understood; understood are {USAGE}", command)
+    return verbs[words[0]](netns, words[1:], command, by)
+
+
+def _fail(what: str, command: str) -> StateSyntaxError:
+    return StateSyntaxError(what, source="command", line=1, column=1, text=command)
+
+
+def _sysctl(netns: Netns, words: list[str], command: str, by: Origin) -> Netns:
+    settings = "".join(word for word in words if word != "-w").partition("=")
+    if not settings[1]:
+        raise _fail("expected sysctl -w KEY=VALUE", command)
+    return set_sysctl(netns, settings[0], settings[2], by)
+
+
+def _ip(netns: Netns, words: list[str], command: str, by: Origin) -> Netns:
+    objects = {"r": _ip_route, "ru": _ip_rule, "a": _ip_address, "n": _ip_neigh, "l": _ip_link}
+    name, verb = (words[0], words[1]) if len(words) > 2 else ("", "")
+    kind = "ru" if name.startswith("ru") else name[:1]
+    if kind not in objects:
+        raise _fail(f"expected {USAGE}", command)
+    return objects[kind](netns, verb, words[2:], by)
+
+
+def _take(words: list[str], *names: str) -> tuple[str, list[str]]:
+    """Take `NAME VALUE` out of a list of words; empty when it is not there."""
+    for place, word in enumerate(words[:-1]):
+        if word in names:
+            return words[place + 1], words[:place] + words[place + 2 :]
+    return "", words
+
+
+def _ip_route(netns: Netns, verb: str, words: list[str], by: Origin) -> Netns:
+    table, rest = _take(words, "table")
+    if verb in ("del", "delete"):
+        dev, _ = _take(rest, "dev")
+        target = next((word for word in rest if word not in ("blackhole", "unreachable", "prohibit")), "default")
+        return del_route(netns, target, table=table or "main", dev=dev)
+    if verb not in ("add", "append", "prepend"):
+        raise Unsupported(f"ip route {verb}; add, append, prepend and del are understood")
+    route = parse_route(" ".join(rest), table or "main", by, source="ip route add")
+    if route.scope == "global" and not route.via and route.type == "unicast" and "scope" not in rest:
+        route = replace(route, scope="link")  # without a gateway the destination is on the link, ip-route(8)
+    return add_routes(netns, route, how=verb)
+
+
+def _ip_rule(netns: Netns, verb: str, words: list[str], by: Origin) -> Netns:
+    priority, rest = _take(words, "priority", "pref", "preference", "order")
+    rest = ["lookup" if word == "table" else word for word in rest]
+    text = " ".join(rest if "from" in rest else ["from all", *rest])
+    rule = parse_rule(f"{priority}: {text}" if priority else text, by, source="ip rule add")
+    if verb == "add":
+        return add_rule(netns, rule)
+    if verb not in ("del", "delete"):
+        raise Unsupported(f"ip rule {verb}; add and del are understood")
+    kept = tuple(
+        old for old in netns.rules if replace(old, priority=rule.priority) != rule or (priority and old != rule)
+    )
+    if len(kept) == len(netns.rules):
+        raise McniError(f"{netns.name} has no such rule: {text}")
+    return netns.but(rules=kept)
+
+
+def _ip_address(netns: Netns, verb: str, words: list[str], by: Origin) -> Netns:
+    dev, rest = _take(words, "dev")
+    if verb != "add" or not dev or len(rest) != 1:
+        raise Unsupported("of `ip address`, `add ADDRESS/LENGTH dev DEVICE` is understood")
+    return add_address(netns, dev, rest[0], by=by)
+
+
+def _ip_neigh(netns: Netns, verb: str, words: list[str], by: Origin) -> Netns:
+    _, rest = _take(words, "nud")
+    mac, rest = _take(rest, "lladdr")
+    dev, rest = _take(rest, "dev")
+    if verb != "add" or len(rest) != 1:
+        raise Unsupported("of `ip neigh`, `add ADDRESS lladdr MAC dev DEVICE` is understood")
+    return add_neigh(netns, parse_neigh(f"{rest[0]} dev {dev} lladdr {mac} PERMANENT", by, source="ip neigh add"))
+
+
+def _ip_link(netns: Netns, verb: str, words: list[str], by: Origin) -> Netns:
+    dev, rest = _take(words, "dev")
+    names = [dev, *rest] if dev else rest
+    if verb != "set" or len(names) != 2 or names[1] not in ("up", "down"):
+        raise Unsupported("of `ip link`, `set DEVICE up|down` is understood")
+    return set_link(netns, names[0], up=names[1] == "up")
+
+
+def _iptables(netns: Netns, words: list[str], command: str, by: Origin) -> Netns:
+    table, rest = _take(words, "-t", "--table")
+    rest = [word for word in rest if word not in ("-w", "--wait")]
+    if len(rest) < 2:
+        raise _fail("expected iptables [-t TABLE] -A|-I|-D|-P|-N|-F CHAIN ...", command)
+    verb, chain, rule = rest[0], rest[1], rest[2:]
+    verbs = {"-A": _append, "-I": _insert, "-D": _delete, "-P": _policy, "-N": _new, "-F": _flush}
+    if verb not in verbs:
+        raise Unsupported(f"iptables {verb}; {', '.join(verbs)} are understood")
+    table = table or "filter"
+    if verb != "-N" and chain not in find_table(netns.tables, table).by_name:
+        raise McniError(f"iptables: table {table} of {netns.name} has no chain {chain}")
+    # quotes in comments: take the words from the command itself
+    body = command[command.index(rule[0], command.index(chain) + len(chain)) :] if rule else ""
+    return verbs[verb](netns, table, chain, body, by)
+
+
+def _append(netns: Netns, table: str, chain: str, body: str, by: Origin) -> Netns:
+    rule = parse_chain_rule(f"-A {chain} {body}", by)
+    return netns.but(tables=append(netns.tables, table, [rule]))
+
+
+def _insert(netns: Netns, table: str, chain: str, body: str, by: Origin) -> Netns:
+    first, _, rest = body.partition(" ")
+    number, body = (int(first), rest) if first.isdigit() else (1, body)
+    return netns.but(tables=insert(netns.tables, table, parse_chain_rule(f"-A {chain} {body}", by), number))
+
+
+def _delete(netns: Netns, table: str, chain: str, body: str, by: Origin) -> Netns:
+    found = find_table(netns.tables, table).chain(chain)
+    rule = parse_chain_rule(f"-A {chain} {body}") if not body.strip().isdigit() else None
+    if rule is None and not 1 <= int(body) <= len(found.rules):
+        raise McniError(f"iptables: {chain} has {len(found.rules)} rules, there is no rule {body.strip()}")
+    rule = rule or found.rules[int(body) - 1]
+    if rule not in found.rules:
+        raise McniError(f"iptables: {chain} of {netns.name} has no rule {rule}")
+    return netns.but(tables=delete(netns.tables, table, rule))
+
+
+def _policy(netns: Netns, table: str, chain: str, body: str, by: Origin) -> Netns:
+    if body.strip() not in ("ACCEPT", "DROP"):
+        raise McniError(f"iptables: a policy is ACCEPT or DROP, not {body.strip()!r}")
+    return netns.but(tables=set_policy(netns.tables, table, chain, body.strip()))
+
+
+def _new(netns: Netns, table: str, chain: str, body: str, by: Origin) -> Netns:
+    return netns.but(tables=new_chain(netns.tables, table, chain))
+
+
+def _flush(netns: Netns, table: str, chain: str, body: str, by: Origin) -> Netns:
+    return netns.but(tables=flush_chain(netns.tables, table, chain))
