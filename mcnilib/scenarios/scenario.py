@@ -21,11 +21,15 @@ SERVER_PORT = 80
 @dataclass(frozen=True, slots=True)
 class Claim:
     """What the document says: `section` is its heading, `says` a short statement, `works` whether it promises a
-    connection."""
+    connection; None where it makes no promise."""
 
     section: str
     says: str
-    works: bool
+    works: bool | None
+
+    def holds(self, works: bool) -> bool | None:
+        """Tell whether the document is right when the conversation works, or does not; None: it makes no promise."""
+        return None if self.works is None else self.works is works
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,0 +1,61 @@
+"""A Macvlan pod and the nodes: its own node is the one neighbour it cannot reach over the underlay."""
+
+from __future__ import annotations
+
+from mcnilib.cluster.settings import Settings
+from mcnilib.scenarios.scenario import Claim, Scenario, Way
+from mcnilib.scenarios.ways import to_node
+
+SECTION = "Macvlan Pod Access to Local Node (Figure 1: 3)"
+REPAIRED = Claim(
+    SECTION,
+    "a veth pair, a route to the node in the pod, and a route to the pod in table 500 of the node solve it",
+    works=True,
+)
+APART = Claim(SECTION, "a Macvlan child cannot talk to its own master interface", works=False)
+SILENT = Claim(SECTION, "other nodes are not mentioned", works=None)
+
+SETTINGS = ("coordinator", "hairpin", "protocol")
+NOTEBOOK = "03-macvlan-and-its-node.ipynb"
+BROKEN = (("coordinator", False),)
+
+
+def _claim(settings: Settings) -> Claim:
+    return REPAIRED if settings.coordinator else APART
+
+
+SCENARIOS = (
+    Scenario(
+        number=3,
+        name="node-to-own-macvlan",
+        title="A node to a Macvlan pod of its own",
+        question="node1 opens a connection to mac1, a child of its own en0. Who answers its ARP request?",
+        settings=SETTINGS,
+        way=lambda settings: Way("node1", "mac1"),
+        claim=_claim,
+        notebook=NOTEBOOK,
+        defaults=BROKEN,
+    ),
+    Scenario(
+        number=3,
+        name="macvlan-to-own-node",
+        title="Macvlan pod to its own node",
+        question="mac1 opens a connection to node1, whose en0 is the parent of its own eth0. Where does the frame go?",
+        settings=SETTINGS,
+        way=lambda settings: to_node("mac1", "node1"),
+        claim=_claim,
+        notebook=NOTEBOOK,
+        defaults=BROKEN,
+    ),
+    Scenario(
+        number=3,
+        name="macvlan-to-other-node",
+        title="Macvlan pod to another node",
+        question="mac1 reaches node2, but not its own node. What is different about node2?",
+        settings=SETTINGS,
+        way=lambda settings: to_node("mac1", "node2"),
+        claim=lambda settings: SILENT,
+        notebook=NOTEBOOK,
+        defaults=BROKEN,
+    ),
+)

@@ -1,0 +1,42 @@
+"""Macvlan pod to a multi-NIC pod: its Calico address has the trouble of any Calico pod, and a second one of its own."""
+
+from __future__ import annotations
+
+from mcnilib.cluster.settings import Placement, Settings, Tuning
+from mcnilib.scenarios.scenario import Claim, Scenario, Way
+from mcnilib.scenarios.ways import to_underlay
+
+CLAIM = Claim("Conclusion: Macvlan Pod to Calico + Macvlan Multi-NIC Pod", "a tick, without condition", works=True)
+NOTEBOOK = "15-macvlan-to-multi-nic.ipynb"
+
+
+def _server(settings: Settings) -> str:
+    return "mul1" if settings.placement is Placement.SAME_NODE else "mul2"
+
+
+SCENARIOS = (
+    Scenario(
+        number=15,
+        name="macvlan-to-multi-nic",
+        title="Macvlan pod to the Calico address of a multi-NIC pod",
+        question=(
+            "mac1 and mul1 run on one node, and Spiderpool's policy routing is off. mac1 dials mul1's Calico address. "
+            "By which NIC does mul1 answer? Which two rules stand in the way, and in which order?"
+        ),
+        settings=("kube_proxy", "be_liberal", "restarted", "felix_invalid", "tuning", "placement", "protocol"),
+        way=lambda settings: Way("mac1", _server(settings)),
+        claim=lambda settings: CLAIM,
+        notebook=NOTEBOOK,
+        defaults=(("tuning", Tuning.NOT), ("placement", Placement.SAME_NODE)),
+    ),
+    Scenario(
+        number=15,
+        name="macvlan-to-multi-nic-underlay",
+        title="Macvlan pod to the Macvlan address of a multi-NIC pod",
+        question="mac1 dials the Macvlan address of mul2 instead. What of node2 does the packet meet now?",
+        settings=("tuning", "placement", "protocol"),
+        way=lambda settings: to_underlay("mac1", _server(settings)),
+        claim=lambda settings: CLAIM,
+        notebook=NOTEBOOK,
+    ),
+)

@@ -1,0 +1,40 @@
+"""Multi-NIC pod to a ClusterIP: out by eth0 in any case, and it is not always kube-proxy that rewrites the source."""
+
+from __future__ import annotations
+
+from mcnilib.cluster.settings import Protocol, Settings
+from mcnilib.cluster.spec import CLUSTER, PodKind
+from mcnilib.scenarios.scenario import Claim, Scenario
+from mcnilib.scenarios.ways import to_service
+
+CALICO = Claim(
+    "Calico-Macvlan Multi-NIC Pod Accessing ClusterIP (endpoint using Calico network; Figure 5, blue)",
+    "eth0 carries it to the node, kube-proxy resolves the ClusterIP, and the answer comes back through that node",
+    works=True,
+)
+MACVLAN = Claim(
+    "Calico-Macvlan Multi-NIC Pod Accessing ClusterIP (endpoint using Macvlan network; Figure 5, red)",
+    "the node rewrites the source to its own address, and the answer comes back through that node",
+    works=True,
+)
+
+
+def _claim(settings: Settings) -> Claim:
+    return MACVLAN if CLUSTER.pod(settings.endpoint).kind is PodKind.MACVLAN else CALICO
+
+
+SCENARIO = Scenario(
+    number=13,
+    name="multi-nic-to-clusterip",
+    title="Multi-NIC pod to a ClusterIP",
+    question=(
+        "mul2 asks demo/web, and mac1 on node1 stands behind it. The document says the source is rewritten to the "
+        "node's address. By whom - kube-proxy or Calico? Which setting shows it?"
+    ),
+    settings=("endpoint", "nat_outgoing", "default_nic", "protocol"),
+    way=lambda settings: to_service("mul2", settings.endpoint),
+    claim=_claim,
+    notebook="13-multi-nic-to-clusterip.ipynb",
+    defaults=(("endpoint", "mac1"), ("nat_outgoing", False)),
+    values=(("endpoint", ("cal1", "cal2", "mac1", "mac2")), ("protocol", (Protocol.TCP, Protocol.UDP))),
+)

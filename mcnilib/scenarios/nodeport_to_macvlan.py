@@ -1,0 +1,72 @@
+"""Outside client to the NodePort of a Macvlan pod: the answer would leave by eth0, a mark brings it back to veth0."""
+
+from __future__ import annotations
+
+from mcnilib.cluster.settings import Protocol, Settings
+from mcnilib.cluster.spec import CLUSTER, TrafficPolicy
+from mcnilib.scenarios.scenario import Claim, Scenario, Way
+from mcnilib.scenarios.ways import to_node_port
+
+SECTION = "Macvlan Pod Access to Service: Accessing NodePort Service (Figure 2, red)"
+LOST = Claim(SECTION, "the answer takes the pod's default route by eth0, so the communication fails", works=False)
+MARKED = Claim(
+    SECTION,
+    "a mark on what comes in by veth0 and a rule for the mark send the answer back to the node, "
+    "which translates it for the client",
+    works=True,
+)
+SILENT = Claim(
+    SECTION,
+    "only externalTrafficPolicy Local is described, with the pod on the node the client dials and no rp_filter in it",
+    works=None,
+)
+
+SETTINGS = ("external_policy", "endpoint", "mark_rules", "pod_rp_filter", "protocol")
+PROTOCOLS = (Protocol.TCP, Protocol.UDP)
+NOTEBOOK = "05-nodeport-to-macvlan.ipynb"
+
+
+def _claim(settings: Settings, way: Way) -> Claim:
+    local = CLUSTER.node(CLUSTER.pod(way.server).node).address.ip == way.to
+    if settings.external_policy is not TrafficPolicy.LOCAL or not local or settings.pod_rp_filter:
+        return SILENT
+    return MARKED if settings.mark_rules else LOST
+
+
+def _from_outside(settings: Settings) -> Way:
+    return to_node_port("client", "node3", settings.endpoint)
+
+
+def _from_lan(settings: Settings) -> Way:
+    return to_node_port("lan-client", "node1", settings.endpoint)
+
+
+SCENARIOS = (
+    Scenario(
+        number=5,
+        name="nodeport-to-macvlan",
+        title="Outside client to the NodePort of a Macvlan pod",
+        question=(
+            "The client 1.1.1.1 dials a port of node3, behind which mac3 answers. By which NIC does the answer leave "
+            "the pod, and what does the client see?"
+        ),
+        settings=SETTINGS,
+        way=_from_outside,
+        claim=lambda settings: _claim(settings, _from_outside(settings)),
+        notebook=NOTEBOOK,
+        defaults=(("mark_rules", False), ("endpoint", "mac3")),
+        values=(("endpoint", ("mac3", "mac4")), ("protocol", PROTOCOLS)),
+    ),
+    Scenario(
+        number=5,
+        name="nodeport-to-macvlan-from-lan",
+        title="Client of the same subnet to the NodePort of a Macvlan pod",
+        question="The client stands in the pod's own subnet. Is its NodePort any better off?",
+        settings=SETTINGS,
+        way=_from_lan,
+        claim=lambda settings: _claim(settings, _from_lan(settings)),
+        notebook=NOTEBOOK,
+        defaults=(("mark_rules", False), ("endpoint", "mac1")),
+        values=(("endpoint", ("mac1", "mac2")), ("protocol", PROTOCOLS)),
+    ),
+)

@@ -1,0 +1,63 @@
+"""Client to the NodePort of a multi-NIC pod: by which NIC the answer leaves is a matter of `ip rule`."""
+
+from __future__ import annotations
+
+from mcnilib.cluster.settings import DefaultNic, Protocol, Settings, Tuning
+from mcnilib.cluster.spec import CLUSTER
+from mcnilib.scenarios.scenario import Claim, Scenario
+from mcnilib.scenarios.ways import to_node_port
+
+SECTION = "Accessing NodePort of Calico-Macvlan Multi-NIC Pod (Figure 5, black)"
+ASTRAY = Claim(
+    SECTION, "the answer leaves by net1, its addresses do not fit, and the client discards the packet", works=False
+)
+TUNED = Claim(SECTION, "the rule for eth0's address sends the answer back through the node", works=True)
+NOTE = Claim(SECTION, "note: with the default route on net1 the issue does not occur", works=True)
+SILENT = Claim(SECTION, "the client dials the pod's own node; other nodes are not mentioned", works=None)
+
+SETTINGS = ("default_nic", "tuning", "external_policy", "receiving_node", "protocol")
+VALUES = (("receiving_node", ("node2", "node1")), ("protocol", (Protocol.TCP, Protocol.UDP)))
+NOTEBOOK = "14-nodeport-to-multi-nic.ipynb"
+DEFAULTS = (("endpoint", "mul2"), ("tuning", Tuning.NOT))
+
+
+def _claim(settings: Settings) -> Claim:
+    if settings.receiving_node != CLUSTER.pod("mul2").node:
+        return SILENT
+    if settings.default_nic is DefaultNic.NET1:
+        return NOTE
+    return TUNED if settings.tuning is Tuning.TUNED else ASTRAY
+
+
+SCENARIOS = (
+    Scenario(
+        number=14,
+        name="nodeport-to-multi-nic",
+        title="Client of the same subnet to the NodePort of a multi-NIC pod",
+        question=(
+            "lan-client dials node2's port, behind which mul2 answers with its Calico address. The client is a "
+            "neighbour of net1. By which NIC does the answer leave?"
+        ),
+        settings=SETTINGS,
+        way=lambda settings: to_node_port("lan-client", settings.receiving_node, "mul2"),
+        claim=_claim,
+        notebook=NOTEBOOK,
+        defaults=DEFAULTS,
+        values=VALUES,
+    ),
+    Scenario(
+        number=14,
+        name="nodeport-to-multi-nic-from-outside",
+        title="Outside client to the NodePort of a multi-NIC pod",
+        question=(
+            "Now the client is 1.1.1.1, behind the gateway. The document's note says that a default route on net1 "
+            "avoids the trouble. Does it?"
+        ),
+        settings=SETTINGS,
+        way=lambda settings: to_node_port("client", settings.receiving_node, "mul2"),
+        claim=_claim,
+        notebook=NOTEBOOK,
+        defaults=(*DEFAULTS, ("default_nic", DefaultNic.NET1)),
+        values=VALUES,
+    ),
+)
