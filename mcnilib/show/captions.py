@@ -1,0 +1,72 @@
+"""The words of a drawing that have fixed places: outcome, key, who is client and server, what each host knew."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from itertools import chain
+
+from mcnilib.linux.world import World
+from mcnilib.show.lettering import shorten
+from mcnilib.show.plan import Plan
+from mcnilib.show.scene import Arrow, Label, Places
+from mcnilib.show.words import never_seen, tracked, writers
+from mcnilib.trace.trace import Fate, Trace
+
+
+def captions(places: Places, world: World, trace: Trace, plan: Plan) -> tuple[Label, ...]:
+    """Return all of them."""
+    return (*_header(trace), *_key(plan), *_roles(places, world, trace), *_states(places, trace))
+
+
+def _header(trace: Trace) -> Iterator[Label]:
+    """Yield the outcome in words, and who talks to whom."""
+    outcome, first = trace.outcome, trace.journeys[0].packet
+    glyph, colour = ("✓", "delivered") if outcome.works else ("✗", "drop")
+    yield Label(f"{glyph} {outcome.verdict.value}", 14, 18, size=16.0, bold=True, colour=colour)
+    port = f":{first.dport}" if first.dport else ""
+    yield Label(
+        f"{trace.journeys[0].steps[0].netns} → {first.dst}{port}, {first.proto.upper()}", 14, 37, colour="quiet"
+    )
+
+
+KEY = ((False, "request", 18.0), (True, "reply", 37.0))
+"""The two kinds of arrows: is it a reply, its name, its height in the upper right corner."""
+
+
+def _key(plan: Plan) -> Iterator[Label]:
+    yield from (Label(word, plan.width - 66, y, colour="quiet") for _, word, y in KEY)
+
+
+def samples(plan: Plan) -> tuple[Arrow, ...]:
+    """Return one arrow of each kind, beside its name."""
+    right = plan.width - 74
+    return tuple(Arrow(((right - 46, y), (right, y)), (), reply, lost=False) for reply, _, y in KEY)
+
+
+def _roles(places: Places, world: World, trace: Trace) -> Iterator[Label]:
+    """Yield `client` and `server` where they are drawn as pods."""
+    first = trace.journeys[0]
+    arrived = (j.last.netns for j in trace.journeys if not j.reply and j.fate is Fate.DELIVERED)
+    owners = (n.name for n in world for link in n.links for a in link.addresses if a.ip == first.packet.dst)
+    server = next(chain(arrived, owners), "")
+    for name, word in ((first.steps[0].netns, "client"), (server, "server")):
+        rect = next((b.rect for b in places.boxes if b.name == name and b.kind == "pod"), None)
+        if rect:
+            yield Label(word, rect.right - 10, rect.y + 14, align="right", colour="quiet")
+
+
+def _states(places: Places, trace: Trace) -> Iterator[Label]:
+    """Yield, for every host a packet passed, what connection tracking knew when it was decided, and who wrote its
+    rules.
+    """
+    passed = {step.netns for journey in trace.journeys for step in journey.steps}
+    for name in (box.name for box in places.boxes if box.kind == "machine" and box.name in passed):
+        rect, limit = places.rect(name), places.free[name][0].w
+        lines = [tracked(trace, name), *never_seen(trace, name)]
+        for up, text in enumerate(reversed(lines)):
+            yield Label(shorten(text, limit), rect.x + 10, rect.bottom - 12 - 15 * up)
+        names = writers(trace, name)
+        listed = [("iptables by", "quiet"), *names.items()] if names else []
+        for up, (text, colour) in enumerate(reversed(listed)):
+            short = shorten(text, places.free[name][1].w)
+            yield Label(short, rect.right - 10, rect.bottom - 12 - 15 * up, align="right", colour=colour)

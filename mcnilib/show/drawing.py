@@ -1,0 +1,138 @@
+"""A world and a trace as a drawing: plain values that say what stands where, before anything is painted.
+
+`lay_out` puts the world on the stage, folds journeys that took the same way into arrows, and pins notes where
+something happened to a packet. Two drawings of one plan differ only in what happened. Read `scene` and `ways` first,
+then `notes`, then `paint`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass, field, replace
+from functools import lru_cache
+
+from mcnilib.linux.world import World
+from mcnilib.show.captions import captions, samples
+from mcnilib.show.geometry import Line, longest_level, shift
+from mcnilib.show.pins import notes_of
+from mcnilib.show.plan import Plan, focus_of, plan_of
+from mcnilib.show.scene import Arrow, Cable, Label, Note, Places, Scene, Station
+from mcnilib.show.stage import set_stage
+from mcnilib.show.ways import Way, lanes, packed, placed, trail_of, visited, way_of
+from mcnilib.trace.explain import tell
+from mcnilib.trace.trace import Journey, Trace
+
+
+@dataclass(frozen=True, slots=True)
+class Drawing:
+    """A picture before it is painted. `title` is one sentence with the outcome, `description` tells every hop."""
+
+    scene: Scene
+    arrows: tuple[Arrow, ...]
+    notes: tuple[Note, ...]
+    labels: tuple[Label, ...]
+    works: bool
+    title: str
+    description: str
+    trail: Line = ()  # the way of one packet up to one step, to be emphasised
+
+    @property
+    def width(self) -> float:
+        """The width at natural size, in pixels."""
+        return self.scene.width
+
+    @property
+    def height(self) -> float:
+        """The height at natural size, in pixels."""
+        return self.scene.height
+
+
+def lay_out(world: World, trace: Trace, plan: Plan | None = None, highlight: tuple[int, int] | None = None) -> Drawing:
+    """Place the world, the ways of the packets, and the notes about what happened to them.
+
+    Without a plan the world gets its own, looking at what the conversation touches. `highlight` is a packet's number
+    and the index of one of its steps: the way up to there is emphasised.
+    """
+    plan = plan or plan_of(world).look_at(focus_of(world, trace))
+    places = _places(_Stage(_outline(world), plan, world))
+    bundles = _bundles(places, trace)
+    lines = placed(places, bundles)
+    arrows = tuple(_arrow(places, way, lines[way], by, bundles[way]) for way, by in lanes(lines).items())
+    scene = _scene(places, trace)
+    labels = captions(places, world, trace, plan)
+    notes = tuple(notes_of(places, replace(scene, labels=scene.labels + labels), bundles, lines))
+    story = tell(trace)
+    trail = _trail(places, trace, bundles, *highlight) if highlight else ()
+    return Drawing(
+        scene, (*samples(plan), *arrows), notes, labels, trace.outcome.works, story[0], "\n".join(story[1:]), trail
+    )
+
+
+def _trail(places: Places, trace: Trace, bundles: dict[Way, list[Journey]], number: int, index: int) -> Line:
+    """Return the way of packet `number` up to its step `index`, on the line of the arrow it belongs to."""
+    journey = next(j for j in trace.journeys if j.number == number)
+    by = next(by for way, by in lanes(bundles).items() if journey in bundles[way])
+    return shift(trail_of(places, journey, index), by)
+
+
+@dataclass(frozen=True)
+class _Stage:
+    """What the places depend on; the world itself is not compared, its outline is."""
+
+    outline: tuple[object, ...]
+    plan: Plan
+    world: World = field(compare=False)
+
+
+def _outline(world: World) -> tuple[object, ...]:
+    devices = tuple((n.name, tuple((x.index, x.name, x.kind, x.addresses) for x in n.links)) for n in world)
+    return (devices, world.segments)
+
+
+@lru_cache(maxsize=256)
+def _places(stage: _Stage) -> Places:
+    return set_stage(stage.world, stage.plan)
+
+
+def _bundles(places: Places, trace: Trace) -> dict[Way, list[Journey]]:
+    """Group the journeys by the way they took, in order of their first packet."""
+    bundles: dict[Way, list[Journey]] = {}
+    for journey in trace.journeys:
+        bundles.setdefault(way_of(places, journey), []).append(journey)
+    return bundles
+
+
+def _arrow(places: Places, way: Way, line: Line, by: float, journeys: list[Journey]) -> Arrow:
+    run = longest_level(line)
+    mark = None
+    if run and abs(run[0][0] - run[1][0]) > 240:
+        (ax, y), (bx, _) = run
+        mark = ((ax + (bx - ax) * 0.36, y), 1 if bx > ax else -1)
+    return Arrow(
+        line,
+        tuple(j.number for j in journeys),
+        way.reply,
+        not way.delivered,
+        mark,
+        tuple(shift(part, by) for part in packed(places, way)),
+    )
+
+
+def _scene(places: Places, trace: Trace) -> Scene:
+    """Freeze the stage; what no packet passed is marked as not involved."""
+    passed = {station for journey in trace.journeys for station in visited(journey.steps)}
+    hosts = {netns for netns, _ in passed}
+    boxes = (
+        replace(b, involved=b.name in hosts if b.kind == "machine" else (b.name, "") in passed) for b in places.boxes
+    )
+    nics = (replace(nic, involved=s in passed) for s, nic in places.nics.items())
+    labels = (
+        x if s in passed or (s[0] in hosts and not s[1]) else replace(x, colour="quiet") for x, s in places.labels
+    )
+    return Scene(places.width, places.height, tuple(boxes), tuple(_cables(places, passed)), tuple(nics), tuple(labels))
+
+
+def _cables(places: Places, passed: set[Station]) -> Iterator[Cable]:
+    for a, b, data in places.graph.edges(data=True):
+        ends = ((data["x"], places.graph.nodes[a]["y"]), (data["x"], places.graph.nodes[b]["y"]))
+        yield Cable(data["kind"], ends, a in passed and b in passed)

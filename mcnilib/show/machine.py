@@ -1,0 +1,219 @@
+"""One machine of the stage: its pods on top, its own network namespace below them, its NICs at the lower edge.
+
+A macvlan child hangs on the NIC itself: its cable runs down a gutter beside the box of the machine's namespace,
+because its frames never enter it. The end of a veth pair stands on top of that box.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from mcnilib.linux.link import Bridge, Ipip, Link, Loopback, Macvlan, Physical, Veth, Vxlan
+from mcnilib.linux.netns import Netns
+from mcnilib.linux.world import World
+from mcnilib.show.geometry import Rect
+from mcnilib.show.lettering import shorten, width
+from mcnilib.show.plan import Machine
+from mcnilib.show.scene import Places
+
+TITLE, POD, GAP, HOST, FOOT, NIC = 28.0, 72.0, 36.0, 200.0, 12.0, 30.0
+"""Heights from top to bottom:
+
+the machine's title, pods, the room of the veth pairs, the host's namespace, a gap, the NICs.
+"""
+
+HEIGHT = TITLE + POD + GAP + HOST + FOOT + NIC
+PAD, POD_WIDTH, CHIP, GUTTER = 10.0, 170.0, 20.0, 60.0
+STATE = 40.0
+"""Height of the two lines of text at the bottom of the host's box."""
+
+LANE = 42.0
+"""Distance of a pod's outer NIC from the pod's edge."""
+
+
+@dataclass(frozen=True, slots=True)
+class Seat:
+    """The place of a pod: its rectangle, and whether its macvlan NIC is on the left or on the right."""
+
+    netns: Netns
+    rect: Rect
+    side: str
+
+
+def place_machine(places: Places, world: World, machine: Machine, rect: Rect, others: tuple[str, ...]) -> None:
+    """Place a machine and everything in it; `others` are members that are only named."""
+    host = world[machine.host]
+    places.box(host.name, "machine", rect)
+    places.write((host.name, ""), host.name, rect.x + PAD, rect.y + 15, size=14.0, bold=True)
+    _name_others(places, host.name, others, rect)
+    seats = _seats(world, machine, rect)
+    panel = _panel(places, host, seats, rect)
+    _keep_free(places, host, seats, panel, rect)
+    uplinks = _place_nics(places, host, seats, panel, rect)
+    for seat in seats:
+        _place_pod(places, host, seat, uplinks)
+    _place_inner(places, host, panel, uplinks)
+    _name_panel(places, host, panel)
+
+
+def _name_panel(places: Places, host: Netns, panel: Rect) -> None:
+    """Say what the box is, where no end of a pair stands in the way."""
+    text = "host network"
+    chips = [nic.rect.right for nic in places.nics.values() if nic.netns == host.name and nic.rect.y == panel.y]
+    if max(chips, default=0.0) + width(text) + 24 < panel.right:
+        places.write((host.name, ""), text, panel.right - 10, panel.y + 13, align="right", colour="quiet")
+
+
+def _name_others(places: Places, host: str, others: tuple[str, ...], rect: Rect) -> None:
+    room = rect.w - 3 * PAD - width(host, 14, bold=True)
+    if others:
+        text = shorten(f"also here: {', '.join(others)}", room)
+        places.write(("", ""), text, rect.right - PAD, rect.y + 15, align="right", colour="quiet")
+
+
+def _seats(world: World, machine: Machine, rect: Rect) -> list[Seat]:
+    """Give every pod its place: the first at the left edge, the last of several at the right edge."""
+    count = len(machine.members)
+    if not count:
+        return []
+    room = rect.w - 2 * PAD
+    wide = min(POD_WIDTH, (room - PAD * (count - 1)) / count)
+    step = (room - wide) / (count - 1) if count > 1 else 0.0
+    seats = []
+    for number, name in enumerate(machine.members):
+        right = number * 2 >= count and count > 1
+        at = Rect(rect.x + PAD + number * step, rect.y + TITLE, wide, POD)
+        seats.append(Seat(world[name], at, "right" if right else "left"))
+    return seats
+
+
+def _has_child(seat: Seat, host: Netns) -> bool:
+    return any(isinstance(x.kind, Macvlan) and x.kind.lower.netns == host.name for x in seat.netns.links)
+
+
+def _panel(places: Places, host: Netns, seats: list[Seat], rect: Rect) -> Rect:
+    """Place the host's own namespace between the gutters its pods need."""
+    sides = {seat.side for seat in seats if _has_child(seat, host)}
+    left = rect.x + (PAD + GUTTER if "left" in sides else PAD)
+    right = rect.right - (PAD + GUTTER if "right" in sides else PAD)
+    panel = places.box(host.name, "host", Rect(left, rect.y + TITLE + POD + GAP, right - left, HOST))
+    places.level((host.name, ""), panel.y + 46)
+    return panel
+
+
+def _keep_free(places: Places, host: Netns, seats: list[Seat], panel: Rect, rect: Rect) -> None:
+    """Remember the room for notes: in the host's box below the level of its IP layer, and beside its pods."""
+    tap = _tap(panel, last=False)
+    top, bottom = panel.y + 66, panel.bottom - STATE
+    left, right = (
+        Rect(panel.x + 6, top, tap - 22 - panel.x, bottom - top),
+        Rect(tap + 22, top, panel.right - tap - 28, bottom - top),
+    )
+    rooms = [left, right]
+    edges = [rect.x, *(e for seat in seats for e in (seat.rect.x, seat.rect.right)), rect.right]
+    gaps = ((a + 8, b - 8) for a, b in zip(edges[::2], edges[1::2], strict=True))
+    rooms += [Rect(a, rect.y + TITLE, b - a, POD + GAP - 6) for a, b in gaps if b - a > 120]
+    places.free[host.name] = tuple(rooms)
+    for seat in seats:
+        places.free[seat.netns.name] = (*rooms[2:], *rooms[:2])
+
+
+def _place_nics(places: Places, host: Netns, seats: list[Seat], panel: Rect, rect: Rect) -> dict[int, str]:
+    """Place the NICs in use along the lower edge; return the names of all by device index."""
+    parents = {x.kind.lower.index for seat in seats for x in seat.netns.links if isinstance(x.kind, Macvlan)}
+    physical = [link for link in host.links if isinstance(link.kind, Physical)]
+    used = [link for i, link in enumerate(physical) if i == 0 or link.index in parents]
+    for number, link in enumerate(used):
+        _place_nic(places, host, link, seats, panel, rect, last=number > 0)
+    return {link.index: link.name for link in used}
+
+
+def _place_nic(
+    places: Places, host: Netns, link: Link, seats: list[Seat], panel: Rect, rect: Rect, *, last: bool
+) -> None:
+    station = (host.name, link.name)
+    tap = _tap(panel, last=last)
+    lanes = [_lane(seat) for seat in seats for x in seat.netns.links if _is_child(x, host, link)]
+    text = " ".join([link.name, *(str(a.ip) for a in link.addresses[:1])])
+    ends = [tap - 16, tap + 16, *(lane - 14 for lane in lanes), *(lane + 14 for lane in lanes)]
+    left = min([*ends, tap - 30 - width(text, 11, bold=True)] if not last else ends)
+    at = Rect(left, rect.bottom - NIC, max(ends) - left, NIC)
+    places.nic(station, at, text, y=at.bottom - 9, wide=True)
+    places.write(station, text, at.x + 8 if len(lanes) == 0 else (at.x + 28), at.y + 10, bold=True)
+    places.join("inside", station, (host.name, ""), tap)
+    places.graph.nodes[station]["tap"] = tap
+
+
+def _tap(panel: Rect, *, last: bool) -> float:
+    """Return where a NIC's cable leaves the host's box: tunnels stand to the right of the first."""
+    return panel.right - (14 if last else max(44.0, min(130.0, panel.w * 0.4)))
+
+
+def _is_child(link: Link, host: Netns, lower: Link) -> bool:
+    return isinstance(link.kind, Macvlan) and (link.kind.lower.netns, link.kind.lower.index) == (host.name, lower.index)
+
+
+def _lane(seat: Seat) -> float:
+    """Return where the macvlan cable of a pod runs down."""
+    return seat.rect.x + LANE if seat.side == "left" else seat.rect.right - LANE
+
+
+def _place_pod(places: Places, host: Netns, seat: Seat, uplinks: dict[int, str]) -> None:
+    name, rect = seat.netns.name, seat.rect
+    places.box(name, "pod", rect)
+    places.write((name, ""), name, rect.x + 10, rect.y + 14, size=13.0, bold=True)
+    places.level((name, ""), rect.bottom)
+    devices = [x for x in seat.netns.links if not isinstance(x.kind, Loopback)]
+    for link in devices:
+        x = _nic_x(seat, host, link, len(devices))
+        chip = Rect(x - 27, rect.bottom - CHIP, 54, CHIP)
+        places.nic((name, link.name), chip, y=rect.bottom)
+        for address in link.addresses[:1]:
+            places.write((name, link.name), str(address.ip), x, chip.y - 9, align="center", colour="quiet")
+        places.join("inside", (name, link.name), (name, ""), x)
+        _hang(places, host, (name, link.name), link, x, uplinks)
+
+
+def _nic_x(seat: Seat, host: Netns, link: Link, count: int) -> float:
+    outer, inner = _lane(seat), seat.rect.right - LANE if seat.side == "left" else seat.rect.x + LANE
+    if isinstance(link.kind, Macvlan):
+        return outer
+    return inner if count > 1 or _has_child(seat, host) else seat.rect.cx
+
+
+def _hang(places: Places, host: Netns, station: tuple[str, str], link: Link, x: float, uplinks: dict[int, str]) -> None:
+    """Join a pod's NIC to what it hangs on: the far end of its pair, or the NIC of the machine."""
+    match link.kind:
+        case Macvlan(lower) if lower.index in uplinks:
+            places.join("child", station, (host.name, uplinks[lower.index]), x)
+        case Veth(peer) if peer.netns == host.name:
+            far = next((d for d in host.links if d.index == peer.index), None)
+            if far:
+                _place_host_end(places, host, far, x)
+                places.join("pair", station, (host.name, far.name), x)
+
+
+def _place_host_end(places: Places, host: Netns, link: Link, x: float) -> None:
+    panel, station = places.rect(host.name), (host.name, link.name)
+    wide = width(link.name) + 12
+    chip = Rect(min(max(x - wide / 2, panel.x), panel.right - wide), panel.y, wide, CHIP)
+    places.nic(station, chip)
+    places.join("inside", station, (host.name, ""), x)
+
+
+def _place_inner(places: Places, host: Netns, panel: Rect, uplinks: dict[int, str]) -> None:
+    """Place tunnels and bridges in the host's box, right of its first NIC: what they pack goes on to that NIC."""
+    right = panel.right - 8
+    for link in host.links:
+        if not isinstance(link.kind, Vxlan | Ipip | Bridge):
+            continue
+        wide = width(link.name) + 12
+        chip = Rect(right - wide, panel.y + 66, wide, CHIP)
+        station = (host.name, link.name)
+        places.nic(station, chip)
+        places.join("inside", station, (host.name, ""), chip.right - 16)
+        if not isinstance(link.kind, Bridge) and uplinks:
+            places.inner.add(station)
+            first = (host.name, next(iter(uplinks.values())))
+            places.join("inside", station, first, places.graph.nodes[first]["tap"])
+        right = chip.x - 10

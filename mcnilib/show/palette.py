@@ -1,0 +1,100 @@
+"""Colours, dashes, glyphs and words: one role per meaning, never told by colour alone.
+
+The hues are those of Okabe and Ito, distinguishable with every common kind of colour blindness. Contrast follows WCAG
+2.2: text 4.5 to 1, lines and glyphs 3 to 1. Pictures stand on an opaque light sheet, so the theme around them does
+not matter.
+Source: https://jfly.uni-koeln.de/color/, https://www.w3.org/TR/WCAG22/#contrast-minimum.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import cache
+
+PAPER, INK, QUIET = "#FFFFFF", "#1B1F24", "#5C6570"
+"""The sheet, text, and text that only names things."""
+
+FONTS = ("DejaVu Sans", "Bitstream Vera Sans", "Verdana", "sans-serif")
+"""Fonts by preference; the first is the one positions are computed with, the others are as wide or narrower."""
+
+MIN_SIZE = 11.0
+"""No text is smaller than this, in pixels at the picture's natural width."""
+
+
+@dataclass(frozen=True, slots=True)
+class Role:
+    """How one meaning is drawn.
+
+    `outline` surrounds a line whose own colour is too light; `word` and `glyph` say it without colour.
+    """
+
+    colour: str
+    word: str
+    outline: str = ""
+    dash: tuple[float, ...] = ()
+    glyph: str = ""
+    text: str = PAPER  # text on a filling of this colour
+
+
+ROLES = {
+    "request": Role("#0072B2", "request"),
+    "reply": Role("#E69F00", "reply", outline="#7A5200", dash=(6.0, 3.5), text=INK),
+    "drop": Role("#B84E00", "lost here", glyph="✗"),
+    "delivered": Role("#00795A", "works", glyph="✓"),
+    "rewrite": Role("#8F4A77", "rewritten", glyph="⇄"),
+    "tunnel": Role("#4B5563", "packed", glyph="⊐"),
+}
+"""request and reply are lines, the others are marks.
+
+Vermilion, green and purple are darkened until white text is readable on them.
+"""
+
+
+@dataclass(frozen=True, slots=True)
+class Surface:
+    """How an area is drawn: its filling, its edge, the width of the edge in pixels, and text on it."""
+
+    fill: str
+    edge: str
+    width: float
+    text: str = INK
+
+
+SURFACES = {
+    "machine": Surface("#F3F5F8", "#B9C1CB", 1.0),
+    "host": Surface(PAPER, "#4B5563", 1.3),
+    "pod": Surface(PAPER, "#4B5563", 1.3),
+    "nic": Surface("#E7ECF2", "#4B5563", 1.0),
+    "segment": Surface("#DDE3EA", "#B9C1CB", 0.8),
+    "note": Surface(PAPER, "#4B5563", 1.0),
+}
+"""Areas that take part in the conversation."""
+
+FAINT = {
+    "machine": Surface("#F8F9FA", "#D9DEE4", 0.8, QUIET),
+    "host": Surface("#FCFCFD", "#CCD3DA", 0.8, QUIET),
+    "pod": Surface("#FCFCFD", "#CCD3DA", 0.8, QUIET),
+    "nic": Surface("#F8F9FA", "#D9DEE4", 0.8, QUIET),
+    "segment": Surface("#EEF1F4", "#D9DEE4", 0.8, QUIET),
+    "note": Surface("#FCFCFD", "#CCD3DA", 0.8, QUIET),
+}
+"""The same areas when nothing of the conversation touches them."""
+
+
+def surface(kind: str, involved: bool) -> Surface:
+    """Return how an area of a kind is drawn, strong when it takes part."""
+    return (SURFACES if involved else FAINT)[kind]
+
+
+@cache
+def luminance(colour: str) -> float:
+    """Return the relative luminance of `#RRGGBB`, from 0 (black) to 1 (white). Source: WCAG 2.2."""
+    parts = [int(colour[i : i + 2], 16) / 255 for i in (1, 3, 5)]
+    linear = [part / 12.92 if part <= 0.04045 else ((part + 0.055) / 1.055) ** 2.4 for part in parts]
+    return 0.2126 * linear[0] + 0.7152 * linear[1] + 0.0722 * linear[2]
+
+
+def contrast(one: str, other: str) -> float:
+    """Return the contrast ratio of two colours, from 1 (same) to 21 (black on white). Source: WCAG 2.2."""
+    light, dark = sorted((luminance(one), luminance(other)), reverse=True)
+    return (light + 0.05) / (dark + 0.05)

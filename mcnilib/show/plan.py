@@ -1,0 +1,129 @@
+"""What is drawn inside what, and in which order: the plan of a picture.
+
+Machines stand in a row with their pods inside, the wires run below them, whatever else is plugged into the wires
+stands in the bottom row. The plan of the one cluster is written down here; any other world gets a plan computed from
+its own links. `focus` says which namespaces are drawn at all; it belongs to a story, not to a run, so nothing moves
+when a setting changes.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, replace
+from ipaddress import IPv4Address
+
+import networkx as nx
+
+from mcnilib.linux.link import Macvlan, Physical, Veth
+from mcnilib.linux.world import World
+from mcnilib.trace.trace import Journey, Trace
+
+
+@dataclass(frozen=True, slots=True)
+class Machine:
+    """A machine: the namespace its NICs are in, and the namespaces drawn inside it, left to right."""
+
+    host: str
+    members: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """Machines and other hosts left to right, segments top to bottom. An empty focus means everything."""
+
+    machines: tuple[Machine, ...]
+    outside: tuple[str, ...] = ()
+    segments: tuple[str, ...] = ()
+    focus: frozenset[str] = frozenset()
+    width: float = 864.0  # pixels
+    least: int = 2  # machines that are drawn even when fewer are in the focus
+
+    def look_at(self, names: Iterable[str]) -> Plan:
+        """Return the same plan with these namespaces and segments in its focus."""
+        return replace(self, focus=frozenset(names))
+
+    def sees(self, name: str) -> bool:
+        """Tell whether a namespace or segment is in the focus."""
+        return not self.focus or name in self.focus
+
+    def shown_machines(self) -> tuple[Machine, ...]:
+        """Return the machines in focus, with only the members in focus, filled up from the left to the least number."""
+        seen = [m for m in self.machines if self.sees(m.host) or any(map(self.sees, m.members))]
+        spare = [m for m in self.machines if m not in seen][: max(0, self.least - len(seen))]
+        kept = [m for m in self.machines if m in seen or m in spare]
+        return tuple(Machine(m.host, tuple(filter(self.sees, m.members))) for m in kept)
+
+    def hidden(self, shown: Iterable[str]) -> tuple[str, ...]:
+        """Name the namespaces of the plan that are not among the shown ones."""
+        there = set(shown)
+        everyone = [name for m in self.machines for name in (m.host, *m.members)]
+        return tuple(name for name in (*everyone, *self.outside) if name not in there)
+
+
+CLUSTER = Plan(
+    machines=(
+        Machine("node1", ("mac1", "mac1b", "cal1", "mul1", "mac17")),
+        Machine("node2", ("mac2", "cal2", "mul2")),
+        Machine("node3", ("mac3", "cal3")),
+        Machine("node4", ("mac4",)),
+    ),
+    outside=("lan-client", "gateway", "client"),
+    segments=("lan-172.16", "lan-172.17", "outside"),
+)
+"""The one cluster of the notebooks."""
+
+
+def plan_of(world: World) -> Plan:
+    """Return the plan for a world: the cluster's when it knows every namespace, a computed one otherwise."""
+    known = set(CLUSTER.hidden(()))
+    return CLUSTER if all(netns.name in known for netns in world) else computed(world)
+
+
+def computed(world: World) -> Plan:
+    """Derive a plan from the links: whoever has a NIC is a host, everybody else belongs to the host he is linked to."""
+    graph = links_of(world)
+    hosts = [n.name for n in world if any(isinstance(link.kind, Physical) for link in n.links)]
+    hosts = hosts or [max(graph, key=graph.degree)]
+    cells = nx.voronoi_cells(graph, hosts)
+    order = [netns.name for netns in world]
+    members = {host: tuple(sorted(cells.get(host, set()) - {host}, key=order.index)) for host in hosts}
+    stranded = tuple(Machine(name) for name in order if name not in hosts and name in cells.get("unreachable", ()))
+    machines = tuple(Machine(host, members[host]) for host in hosts if members[host]) + stranded
+    outside = tuple(host for host in hosts if not members[host])
+    return Plan(
+        machines or tuple(map(Machine, outside)), outside if machines else (), tuple(s.name for s in world.segments)
+    )
+
+
+def links_of(world: World) -> nx.Graph:
+    """Return which namespaces are linked by a veth pair or a macvlan child."""
+    graph = nx.Graph()
+    graph.add_nodes_from(netns.name for netns in world)
+    for netns in world:
+        for link in netns.links:
+            match link.kind:
+                case Veth(far) | Macvlan(far) if far.netns in graph:
+                    graph.add_edge(netns.name, far.netns)
+    return graph
+
+
+def focus_of(world: World, *traces: Trace) -> frozenset[str]:
+    """Name the namespaces and segments that conversations touch or aim at, with the routers between the segments."""
+    owners = {
+        a.ip: netns.name for netns in world for link in netns.links for a in link.addresses if not a.ip.is_loopback
+    }
+    names = {name for trace in traces for journey in trace.journeys for name in _touched(journey, owners)}
+    members = {m.host: m.members for m in plan_of(world).machines}
+    routers = (
+        n.name
+        for n in world
+        if n.name not in members and len({world.segment_of(n.name, x.name) for x in n.links} - {None}) > 1
+    )
+    return frozenset(names | set(routers))
+
+
+def _touched(journey: Journey, owners: dict[IPv4Address, str]) -> Iterator[str]:
+    for step in journey.steps:
+        yield step.netns
+        yield from (place for place, _ in step.path)
+    yield from (owners[ip] for ip in (journey.packet.src, journey.packet.dst) if ip in owners)

@@ -1,0 +1,125 @@
+"""Put a world on the stage: machines in a row, the segments below them, everybody else in the bottom row."""
+
+from __future__ import annotations
+
+from mcnilib.linux.link import Link, Physical
+from mcnilib.linux.world import World
+from mcnilib.show.geometry import Rect
+from mcnilib.show.lettering import shorten, width
+from mcnilib.show.machine import HEIGHT, place_machine
+from mcnilib.show.plan import Plan
+from mcnilib.show.scene import Places
+
+HEADER, MARGIN, BETWEEN = 48.0, 12.0, 16.0
+BAND, BAND_STEP, DROP = 26.0, 38.0, 24.0
+"""Height of a segment's band, distance of two bands, distance of the first from the machines and the last from the
+hosts.
+"""
+
+HOST = 58.0
+
+
+def set_stage(world: World, plan: Plan) -> Places:
+    """Place everything the plan shows; the same world and plan always give the same places."""
+    places = Places(plan.width)
+    bottom = _place_machines(places, world, plan)
+    bottom = _place_segments(places, world, plan, bottom + DROP)
+    bottom = _place_outside(places, world, plan, bottom)
+    _stretch_segments(places, world, plan)
+    hidden = plan.hidden([box.name for box in places.boxes] + _named(plan))
+    if hidden:
+        text = shorten(f"not drawn: {', '.join(hidden)}", plan.width - 2 * MARGIN)
+        places.write(("", ""), text, MARGIN, bottom + 16, colour="quiet")
+        bottom += 20
+    places.height = bottom + MARGIN
+    return places
+
+
+def _named(plan: Plan) -> list[str]:
+    """Return the members that are named in the title of their machine, although not drawn."""
+    shown = {m.host for m in plan.shown_machines()}
+    return [name for m in plan.machines if m.host in shown for name in m.members]
+
+
+def _place_machines(places: Places, world: World, plan: Plan) -> float:
+    there = {netns.name for netns in world}
+    machines = [m for m in plan.shown_machines() if m.host in there]
+    whole = {m.host: m.members for m in plan.machines}
+    wide = (plan.width - 2 * MARGIN - BETWEEN * (len(machines) - 1)) / max(1, len(machines))
+    for number, machine in enumerate(machines):
+        rect = Rect(MARGIN + number * (wide + BETWEEN), HEADER, wide, HEIGHT)
+        others = tuple(name for name in whole[machine.host] if name not in machine.members and name in there)
+        place_machine(places, world, machine, rect, others)
+    return HEADER + (HEIGHT if machines else 0.0)
+
+
+def _place_segments(places: Places, world: World, plan: Plan, y: float) -> float:
+    """Place the bands of the segments in focus and plug the machines' NICs into them."""
+    for name in plan.segments:
+        segment = next((s for s in world.segments if s.name == name), None)
+        plugged = [p for p in segment.ports if places.draws((p.netns, p.link))] if segment else []
+        if not segment or not (plan.sees(name) or plugged):
+            continue
+        places.box(name, "segment", Rect(0, y, 0, BAND))
+        places.level((name, ""), y + BAND / 2)
+        for port in plugged:
+            places.join("plug", (port.netns, port.link), (name, ""), places.graph.nodes[(port.netns, port.link)]["tap"])
+        y += BAND_STEP
+    return y - BAND_STEP + BAND
+
+
+def _place_outside(places: Places, world: World, plan: Plan, y: float) -> float:
+    there = {netns.name for netns in world}
+    hosts = [name for name in plan.outside if name in there and plan.sees(name)]
+    for number, name in enumerate(hosts):
+        nics = [x for x in world[name].links if isinstance(x.kind, Physical) and _plugged(places, world, name, x)]
+        wide = max(width(name, 13, bold=True) + 24, 136.0 * len(nics) + 8)
+        x = plan.width * (number + 1) / (len(hosts) + 1) - wide / 2
+        _place_host(places, world, name, nics, Rect(x, y + DROP, wide, HOST))
+    return y + DROP + HOST if hosts else y
+
+
+def _plugged(places: Places, world: World, name: str, link: Link) -> bool:
+    segment = world.segment_of(name, link.name)
+    return segment is None or places.draws((segment.name, ""))
+
+
+def _place_host(places: Places, world: World, name: str, nics: list[Link], rect: Rect) -> None:
+    """Place a machine without pods: its NICs on the upper edge, its name at the bottom."""
+    places.box(name, "host", rect)
+    places.level((name, ""), rect.y + 30)
+    places.write((name, ""), name, rect.cx, rect.bottom - 12, size=13.0, bold=True, align="center")
+    for number, link in enumerate(nics):
+        x = rect.x + rect.w * (number + 0.5) / len(nics)
+        text = " ".join([link.name, *(str(a.ip) for a in link.addresses[:1])])
+        wide = width(text) + 12
+        station, chip = (name, link.name), Rect(x - wide / 2, rect.y, wide, 20)
+        places.nic(station, chip, text)
+        places.join("inside", station, (name, ""), x)
+        segment = world.segment_of(name, link.name)
+        if segment:
+            places.join("plug", station, (segment.name, ""), x)
+
+
+def _stretch_segments(places: Places, world: World, plan: Plan) -> None:
+    """Let every band reach from its first plug to its last, with room for its name on one side."""
+    for number, box in enumerate(places.boxes):
+        if box.kind != "segment":
+            continue
+        plugs = [data["x"] for *_, data in places.graph.edges((box.name, ""), data=True)] or [plan.width / 2]
+        text = " ".join([box.name, _subnet(world, box.name)])
+        room = width(text) + 24
+        left, right = min(plugs) - 40, max(plugs) + 40
+        before = left - room >= MARGIN
+        x = left - room + 20 if before else min(right, plan.width - MARGIN - room + 12)
+        rect = Rect(min(left, x), box.rect.y, max(right, x + room) - min(left, x), BAND)
+        places.boxes[number] = type(box)(box.name, box.kind, rect)
+        places.write((box.name, ""), text, x + 8, rect.cy, colour="quiet")
+
+
+def _subnet(world: World, name: str) -> str:
+    """Return the subnet most ports of a segment are in."""
+    segment = next(s for s in world.segments if s.name == name)
+    links = [link for p in segment.ports for link in world[p.netns].links if link.name == p.link]
+    nets = [str(a.interface.network) for link in links for a in link.addresses]
+    return max(nets, key=nets.count) if nets else ""

@@ -1,0 +1,91 @@
+"""A drawing as SVG with real text, and as PNG.
+
+The stage is painted once per plan and kept; only what happened is painted for every run. Texts of the same drawing
+are the same, byte by byte, but for the prefix of the ids, which keeps several pictures on one page apart.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+from functools import lru_cache
+from html import escape
+from io import BytesIO, StringIO
+from typing import Any
+
+import matplotlib
+from matplotlib.backends.backend_agg import FigureCanvasAgg
+from matplotlib.backends.backend_svg import FigureCanvasSVG
+from matplotlib.figure import Figure
+
+from mcnilib.show.drawing import Drawing
+from mcnilib.show.paint import new_figure, paint, paint_chips, paint_scene, paint_story
+from mcnilib.show.palette import FONTS, PAPER
+from mcnilib.show.scene import Scene
+
+SVG, XLINK = "http://www.w3.org/2000/svg", "http://www.w3.org/1999/xlink"
+RC: Any = {"svg.fonttype": "none", "svg.hashsalt": "mcnilib"}
+NO_METADATA = {"Date": None, "Creator": None, "Format": None, "Type": None}
+ID = re.compile(r'( id="|href="#|url\(#)')
+FALLBACKS = ", ".join(f"'{name}'" if " " in name else name for name in FONTS)
+
+
+def to_svg(drawing: Drawing, uid: str = "mcni", scale: float = 1.0) -> str:
+    """Return the picture as one SVG element with title and description; `uid` must differ between pictures of one page.
+
+    `scale` enlarges it for a projector; at scale 1 it is as wide as the plan says and never wider than its container.
+    """
+    head = _head(drawing, uid, scale)
+    layers = (_stage(drawing.scene), _story(drawing), _chips(drawing.scene))
+    body = "\n".join(ID.sub(rf"\g<1>{uid}-{name}-", layer) for name, layer in zip("abc", layers, strict=True))
+    return f'{head}\n<g stroke-linejoin="round" stroke-linecap="butt">\n{body}\n</g>\n</svg>'
+
+
+def _head(drawing: Drawing, uid: str, scale: float) -> str:
+    width, height = drawing.width, drawing.height
+    size = f'width="{width * scale:g}" height="{height * scale:g}"'
+    fit = "" if scale > 1 else ' style="max-width:100%;height:auto"'
+    return f"""\
+<svg xmlns="{SVG}" xmlns:xlink="{XLINK}" {size}{fit} viewBox="0 0 {width:g} {height:g}"
+ role="img" aria-labelledby="{uid}-title {uid}-desc">
+<title id="{uid}-title">{escape(drawing.title)}</title>
+<desc id="{uid}-desc">{escape(drawing.description)}</desc>
+<rect width="{width:g}" height="{height:g}" rx="8" fill="{PAPER}"/>"""
+
+
+@lru_cache(maxsize=128)
+def _stage(scene: Scene) -> str:
+    return _layer(scene.width, scene.height, lambda figure: paint_scene(figure, scene))
+
+
+@lru_cache(maxsize=128)
+def _chips(scene: Scene) -> str:
+    return _layer(scene.width, scene.height, lambda figure: paint_chips(figure, scene))
+
+
+@lru_cache(maxsize=1024)
+def _story(drawing: Drawing) -> str:
+    return _layer(drawing.width, drawing.height, lambda figure: paint_story(figure, drawing))
+
+
+def _layer(width: float, height: float, painter: Callable[[Figure], None]) -> str:
+    """Paint on a transparent figure and return what matplotlib writes inside its SVG element."""
+    figure = new_figure(width, height)
+    figure.patch.set_visible(False)
+    painter(figure)
+    out = StringIO()
+    with matplotlib.rc_context(RC):
+        FigureCanvasSVG(figure).print_svg(out, metadata=NO_METADATA)  # type: ignore[no-untyped-call]
+    text = out.getvalue()
+    inner = text[text.index('<g id="figure_1">') : text.rindex("</svg>")].strip()
+    return inner.replace(f"'{FONTS[0]}'", FALLBACKS.replace('"', "'"))
+
+
+def to_png(drawing: Drawing, scale: float = 2.0) -> bytes:
+    """Return the picture as PNG on opaque white, `scale` pixels per unit: what a viewer without a kernel shows."""
+    figure = new_figure(drawing.width, drawing.height)
+    FigureCanvasAgg(figure)
+    paint(figure, drawing)
+    out = BytesIO()
+    figure.savefig(out, format="png", dpi=72 * scale, metadata={"Software": None})
+    return out.getvalue()

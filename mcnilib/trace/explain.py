@@ -1,0 +1,210 @@
+"""A trace in sentences: the verdict, the tale at three depths, where two runs part, what a namespace knew when.
+
+Every sentence is made from the steps and the lines that decided them; no component, chain or scenario is named here.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from mcnilib.linux.conntrack import Entry
+from mcnilib.linux.packet import Packet
+from mcnilib.trace.trace import Fate, Journey, Stage, Step, Trace, Verdict
+
+DEPTHS = ("outcome", "hops", "decisions")
+"""How much is told, from a few sentences to every decision."""
+
+FATES = {Fate.DROPPED: "is dropped", Fate.REJECTED: "is rejected", Fate.UNREACHABLE: "goes nowhere"}
+
+
+def packet_name(packet: Packet) -> str:
+    """Name a packet as people say it: SYN, SYN-ACK, ACK, data, FIN, RST, or the ICMP or protocol name."""
+    tcp = packet.tcp
+    if tcp is None:
+        return packet.kind
+    if "SYN" in tcp.flags:
+        return "SYN-ACK" if "ACK" in tcp.flags else "SYN"
+    return next((name for name in ("RST", "FIN") if name in tcp.flags), "data" if packet.length else str(tcp))
+
+
+def journey_name(journey: Journey) -> str:
+    """Name a journey by its number and packet: `packet 3 (ACK)`."""
+    again = ", sent again" if journey.retransmission_of else ""
+    return f"packet {journey.number} ({packet_name(journey.packet)}{again})"
+
+
+def place_name(step: Step) -> str:
+    """Name the part of Linux that decided: `filter FORWARD-EXTRA`, `route`, `rp_filter`."""
+    return f"{step.table} {step.chain}" if step.table else step.stage.value
+
+
+def verdict(trace: Trace) -> str:
+    """Say in one sentence how the conversation ends, and which line of state decided it."""
+    outcome, step = trace.outcome, trace.outcome.step
+    if outcome.works:
+        seen = f"; the server sees the client as {outcome.seen_source}" if outcome.seen_source else ""
+        return f"{outcome.verdict.value}{seen}"
+    error = f" ({outcome.error})" if outcome.verdict in (Verdict.UNREACHABLE, Verdict.REFUSED, Verdict.RESET) else ""
+    return f"{outcome.verdict.value}{error}: {journey_name(outcome.journey)} {fate_of(step)}"
+
+
+def fate_of(step: Step) -> str:
+    """Say what became of a packet at its last step, with the line that decided and who wrote it."""
+    if step.fate is Fate.DELIVERED:
+        return f"arrives at {step.netns}"
+    where = f"{FATES[step.fate]} on {step.netns} in {place_name(step)}"
+    if not step.evidence:
+        return f"{where}: {step.action}"
+    written = f", written by {step.by.writer}" if step.by else ""
+    return f"{where} by `{rule_text(step)}`{written}"
+
+
+def rule_text(step: Step) -> str:
+    """Return the deciding line without the words that only repeat the chain it stands in."""
+    return step.evidence.strip().removeprefix(f"-A {step.chain} ")
+
+
+def tell(trace: Trace, depth: str = "hops") -> list[str]:
+    """Tell the conversation: its outcome, every packet's hops, or every decision.
+
+    Raises: ValueError for a depth that is not in DEPTHS.
+    """
+    if depth not in DEPTHS:
+        raise ValueError(f"depth cannot be {depth!r}; it is one of {', '.join(DEPTHS)}")
+    lines = [verdict(trace), *because(trace)]
+    if depth == "outcome":
+        return lines
+    for journey in trace.journeys:
+        lines.append(tell_journey(journey))
+        if depth == "decisions":
+            lines += [f"  {tell_step(step)}" for step in journey.steps]
+    return lines
+
+
+def because(trace: Trace) -> list[str]:
+    """Say why the deciding step came to its decision, as far as connection tracking is the reason."""
+    outcome = trace.outcome
+    if outcome.works:
+        return []
+    lines = [f"the line is there because: {outcome.step.by.why}"] if outcome.step.by else []
+    tracked = _tracked(outcome.journey, outcome.step.netns)
+    if tracked and tracked.ctstate == "INVALID":
+        lines += [f"connection tracking on {tracked.netns} says {tracked.action}"]
+        lines += _half_seen(trace, outcome.journey, tracked.netns)
+    return lines
+
+
+def _tracked(journey: Journey, netns: str) -> Step | None:
+    """Return what connection tracking of the namespace last said about the packet."""
+    return next((s for s in reversed(journey.steps) if s.stage is Stage.CONNTRACK and s.netns == netns), None)
+
+
+def _half_seen(trace: Trace, journey: Journey, netns: str) -> list[str]:
+    """Say which packets sent before this one the namespace saw, and which passed it by."""
+    before = [j for j in trace.journeys if j.number < journey.number and not j.retransmission_of]
+    seen = [j for j in before if saw(j, netns)]
+    missed = [j for j in before if not saw(j, netns)]
+    if not missed:
+        return []
+    ways = "; ".join(f"{_short(j)} went {' → '.join(j.hops())}" for j in missed)
+    known = f"{netns} saw {', '.join(map(_short, seen))} but never" if seen else f"{netns} never saw"
+    return [f"{known} {', '.join(map(_short, missed))}: {ways}"]
+
+
+def saw(journey: Journey, netns: str) -> bool:
+    """Tell whether a packet entered the IP layer of a namespace; passing one of its devices is not enough."""
+    return any(step.netns == netns for step in journey.steps)
+
+
+def _short(journey: Journey) -> str:
+    return f"{journey.number} {packet_name(journey.packet)}"
+
+
+def tell_journey(journey: Journey) -> str:
+    """Tell the life of one packet in a line."""
+    again = f" (again: {journey.retransmission_of})" if journey.retransmission_of else ""
+    head = f"{_short(journey)}{again}: {journey.packet.src} > {journey.packet.dst}"
+    return f"{head}: {' → '.join(path_of(journey))}: {_end(journey.last)}"
+
+
+def _end(step: Step) -> str:
+    return "delivered" if step.fate is Fate.DELIVERED else fate_of(step).removeprefix("is ")
+
+
+def path_of(journey: Journey) -> tuple[str, ...]:
+    """Name what a packet crosses in order: namespaces, and in brackets the devices and segments between them."""
+    words: list[str] = [journey.steps[0].netns]
+    for step in journey.steps:
+        if step.stage is Stage.DEVICE and step.to:
+            between = [name if not device else f"{name}.{device}" for name, device in step.path]
+            landed = f"{step.to[0]}.{step.to[1]}"
+            between += [landed] if landed not in between else []
+            words += [f"[{' '.join(between)}]", step.to[0]]
+    return tuple(words)
+
+
+def tell_step(step: Step) -> str:
+    """Tell one decision in a line: where, what, and the line of state with its writer."""
+    hook = f" {step.hook}" if step.hook and step.hook != step.chain else ""
+    head = f"{step.netns} {place_name(step)}{hook}: {step.action}"
+    if not step.evidence:
+        return head
+    return f"{head} | {step.evidence.strip()}" + (f" | {step.by}" if step.by else "")
+
+
+@dataclass(frozen=True, slots=True)
+class Difference:
+    """The first step in which two conversations part; None where one of them has no such step."""
+
+    journey: int  # number of the packet
+    here: Step | None
+    there: Step | None
+
+    def __str__(self) -> str:
+        sides = (tell_step(step) if step else "nothing more" for step in (self.here, self.there))
+        return f"packet {self.journey}: {' — instead of — '.join(sides)}"
+
+
+def difference(one: Trace, other: Trace) -> Difference | None:
+    """Return the first step in which two conversations differ; None when they are alike."""
+    for a, b in _pairs(one, other):
+        if a is None or b is None:
+            return Difference((a or b).number, *(j.steps[0] if j else None for j in (a, b)))  # type: ignore[union-attr]
+        mine, theirs = _parted(a, b)
+        if mine or theirs:
+            return Difference(a.number, mine, theirs)
+    return None
+
+
+def _pairs(one: Trace, other: Trace) -> Iterator[tuple[Journey | None, Journey | None]]:
+    for i in range(max(len(one.journeys), len(other.journeys))):
+        yield tuple(t.journeys[i] if i < len(t.journeys) else None for t in (one, other))  # type: ignore[misc]
+
+
+def _parted(a: Journey, b: Journey) -> tuple[Step | None, Step | None]:
+    for i in range(max(len(a.steps), len(b.steps))):
+        mine, theirs = (j.steps[i] if i < len(j.steps) else None for j in (a, b))
+        if mine is None or theirs is None or _look(mine) != _look(theirs):
+            return mine, theirs
+    return None, None
+
+
+def _look(step: Step) -> tuple[object, ...]:
+    """Return what two steps must share to be the same decision."""
+    return (step.netns, step.stage, step.hook, step.table, step.action, step.evidence, step.fate, step.after, step.to)
+
+
+def conntrack_view(trace: Trace, netns: str, number: int) -> tuple[Entry, ...]:
+    """Return the connections of a namespace right after packet `number` ended, oldest first.
+
+    Raises: ValueError when the conversation has no packet of that number.
+    """
+    known: dict[tuple[object, ...], Entry] = {}
+    for journey in trace.journeys:
+        for step in journey.steps:
+            if step.netns == netns and step.entry:
+                known[step.entry.original.key()] = step.entry
+        if journey.number == number:
+            return tuple(e for e in known.values() if e.confirmed and e.expires > journey.time)
+    raise ValueError(f"there is no packet {number}; there are {len(trace.journeys)}")

@@ -1,0 +1,61 @@
+"""Colours: enough contrast for everybody, and nothing told by colour alone."""
+
+import pytest
+
+from mcnilib.show.palette import FAINT, INK, PAPER, QUIET, ROLES, SURFACES, contrast
+
+FILLS = [PAPER, *(look.fill for kinds in (SURFACES, FAINT) for look in kinds.values())]
+
+
+@pytest.mark.parametrize(
+    ("one", "other", "ratio"),
+    [
+        ("#000000", "#FFFFFF", 21.0),
+        ("#FFFFFF", "#FFFFFF", 1.0),
+        ("#767676", "#FFFFFF", 4.54),  # the lightest grey that passes for text, known from WCAG's own examples
+    ],
+)
+def test_contrast_is_counted_as_wcag_does(one, other, ratio):
+    assert contrast(one, other) == pytest.approx(ratio, abs=0.01)
+    assert contrast(other, one) == contrast(one, other)
+
+
+@pytest.mark.parametrize("fill", sorted(set(FILLS)))
+@pytest.mark.parametrize("text", [INK, QUIET])
+def test_text_is_readable_on_every_area(text, fill):
+    assert contrast(text, fill) >= 4.5
+
+
+@pytest.mark.parametrize("name", ROLES)
+def test_text_is_readable_on_every_mark(name):
+    assert contrast(ROLES[name].text, ROLES[name].colour) >= 4.5
+
+
+@pytest.mark.parametrize("name", ["drop", "rewrite", "delivered"])
+@pytest.mark.parametrize("fill", sorted({PAPER, SURFACES["host"].fill}))
+def test_headings_in_the_colour_of_a_role_are_readable(name, fill):
+    assert contrast(ROLES[name].colour, fill) >= 4.5
+
+
+@pytest.mark.parametrize("name", ROLES)
+def test_lines_and_marks_stand_out_from_every_area(name):
+    """A line too light for the sheet has a dark outline; WCAG asks 3 to 1 of graphics."""
+    role = ROLES[name]
+    for fill in FILLS:
+        assert max(contrast(role.colour, fill), contrast(role.outline or role.colour, fill)) >= 3
+
+
+@pytest.mark.parametrize("kind", SURFACES)
+def test_boxes_that_take_part_have_a_visible_edge(kind):
+    look = SURFACES[kind]
+    if kind not in ("machine", "segment"):  # those only group; their meaning is in their names
+        assert contrast(look.edge, look.fill) >= 3
+
+
+def test_request_and_reply_differ_by_more_than_colour():
+    assert ROLES["request"].dash != ROLES["reply"].dash
+
+
+def test_every_mark_has_a_word_and_a_glyph_of_its_own():
+    marks = [ROLES[name] for name in ("drop", "delivered", "rewrite", "tunnel")]
+    assert len({role.glyph for role in marks}) == len({role.word for role in marks}) == len(marks)
