@@ -33,6 +33,7 @@ class Exercise:
     task: str
     solution: str
     start: dict[str, str] = field(default_factory=dict)  # settings, as far as they differ from the scenario's start
+    before: str = ""  # commands carried out before the learner begins
     works: bool = True  # whether the conversation must work in the end
     only: tuple[str, ...] = ()  # namespaces that may be changed; empty: all
     without: tuple[str, ...] = ()  # command words that may not be used
@@ -49,6 +50,13 @@ class Exercise:
         """The settings the exercise starts from."""
         return self.story.start().but(**self.start)
 
+    def world(self) -> World:
+        """Return the cluster the learner finds."""
+        world = self.story.world(self.settings)
+        for netns, command in _commands(self.before):
+            world = do(world, netns, command)
+        return world
+
     def check(self, answer: str) -> None:
         """Carry out an answer, one `NAMESPACE: COMMAND` a line, and print whether the task is done.
 
@@ -61,7 +69,7 @@ class Exercise:
         """Tell whether an answer does the task, and why or why not."""
         try:
             commands = list(_commands(answer))
-            world = self.story.world(self.settings)
+            world = self.world()
             for netns, command in commands:
                 world = do(world, netns, command)
             wrong = self._broken(world, commands)

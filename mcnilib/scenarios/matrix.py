@@ -5,7 +5,7 @@ Text, so that a notebook's output can be compared word by word, and read aloud.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from itertools import product
 
 from mcnilib.cluster.settings import Option, Settings
@@ -26,11 +26,15 @@ SHORT = {
 """The verdicts in a word or two, for cells of a table."""
 
 
+FOLD_FROM = 6
+"""Lines from which on equal neighbours are drawn together."""
+
+
 def matrix(story: Scenario, rows: str, *columns: str, start: Settings | None = None, where: bool = False) -> str:
     """Return a table: one line per value of `rows`, one column per combination of `columns`, a verdict in each cell.
 
     Names are attributes of Settings; other settings are as in `start` (default: the scenario's). `where` adds the
-    namespace that decided. Equal neighbouring lines are drawn together as `first .. last`.
+    namespace that decided. Equal neighbouring lines of a long table are drawn together as `first .. last`.
     """
     options = {one.attribute: one for one in story.options()}
     base = start or story.start()
@@ -41,7 +45,7 @@ def matrix(story: Scenario, rows: str, *columns: str, start: Settings | None = N
         body.append((options[rows].text(value), [cell(story.run(settings), where=where) for settings in chosen]))
     titles = [[options[name].text(head[i]) for head in heads] for i, name in enumerate(columns)]
     lines = [[options[name].label, *title] for name, title in zip(columns, titles, strict=True)]
-    return _draw([*lines, [options[rows].label, *([""] * len(heads))], *_folded(body)], len(lines) + 1)
+    return _draw([*lines, [options[rows].label, *([""] * len(heads))], *_folded(body, FOLD_FROM)], len(lines) + 1)
 
 
 def cell(trace: Trace, *, where: bool = False) -> str:
@@ -51,10 +55,11 @@ def cell(trace: Trace, *, where: bool = False) -> str:
     return word if outcome.works or not where else f"{word} ({outcome.step.netns})"
 
 
-def _folded(body: Iterable[tuple[str, list[str]]]) -> list[list[str]]:
+def _folded(body: Sequence[tuple[str, list[str]]], least: int) -> list[list[str]]:
+    """Draw equal neighbouring lines together when there are many, as the versions of a program are."""
     groups: list[tuple[list[str], list[str]]] = []
     for name, cells in body:
-        if groups and groups[-1][1] == cells:
+        if len(body) >= least and groups and groups[-1][1] == cells:
             groups[-1][0].append(name)
         else:
             groups.append(([name], cells))

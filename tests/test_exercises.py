@@ -1,0 +1,39 @@
+"""Every exercise can be solved as its solution says, is not solved by doing nothing, and says what is wrong."""
+
+from __future__ import annotations
+
+import pytest
+
+from mcnilib.scenarios.exercise import Exercise, exercise, exercises
+
+
+@pytest.mark.parametrize("one", exercises(), ids=lambda one: f"{one.scenario}.{one.number}")
+def test_the_solution_solves_it_and_doing_nothing_does_not(one: Exercise) -> None:
+    assert one.judge(one.solution)[0]
+    assert not one.judge("")[0]
+
+
+@pytest.mark.parametrize(
+    ("which", "answer", "says"),
+    [
+        ((7, 1), "node1: iptables -D KUBE-FORWARD 1", "must stay on node1"),
+        ((7, 1), "node2: ip route add 172.16.100.2 via 172.16.1.2 dev en0", "only node1 may be changed"),
+        ((7, 2), "node2: iptables -D KUBE-FORWARD 1", "'iptables' may not be used"),
+        ((7, 2), "node2: ip route add 172.16.100.2 via 172.16.1.2 dve en0", "did you mean 'dev'"),
+        ((7, 2), "node9: ip route add 172.16.100.2 dev en0", "no network namespace 'node9'"),
+        ((7, 3), "iptables -D KUBE-FORWARD 1", "expected `NAMESPACE: COMMAND`"),
+        ((7, 3), "node2: iptables -D KUBE-FORWARD 1", "is dropped on node1"),
+        ((7, 3), "# only a comment", "is dropped on node1"),
+    ],
+)
+def test_a_wrong_answer_is_told_why(which: tuple[int, int], answer: str, says: str) -> None:
+    done, text = exercise(*which).judge(answer)
+    assert not done
+    assert says in text
+
+
+def test_check_prints_and_never_raises(capsys) -> None:
+    exercise(7, 1).check("nonsense")
+    exercise(7, 1).solve()
+    printed = capsys.readouterr().out
+    assert "✘ not yet" in printed and "✔ done" in printed
