@@ -28,7 +28,7 @@ from mcnilib.linux.link_words import (
     VXLAN_REFUSED,
 )
 from mcnilib.linux.route import SCOPES
-from mcnilib.linux.words import Words
+from mcnilib.linux.words import Grammar, Words
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,7 +82,7 @@ def _link(lines: list[Words], where: _Where) -> Link:
     first, *rest = lines
     index, name, other = _names(first)
     up = "UP" in _flags(first)
-    values = _pairs(first, ("mtu", "master"), COMMON)
+    values = first.fields(HEAD, (), "a link")
     if not rest:
         raise first.error("the link/ether line is missing")
     layer, mac, far_netns = _link_layer(rest[0])
@@ -98,8 +98,8 @@ def _link(lines: list[Words], where: _Where) -> Link:
             kind = _kind(words, head, where)
     if kind is None and (layer != "ether" or other):
         raise Unsupported(f"{where.source}:{first.number}: {name} is of no kind that is named; `ip -d` names it")
-    mtu = _upto(first, values.get("mtu", "1500"), 0xFFFFFFFF)
-    return Link(index, name, kind or Physical(), mac, tuple(addresses), up, mtu, values.get("master", ""))
+    mtu, master = values.get("mtu", 1500), values.get("master", "")
+    return Link(index, name, kind or Physical(), mac, tuple(addresses), up, mtu, master)  # type: ignore[arg-type]
 
 
 def _names(words: Words) -> tuple[int, str, str]:
@@ -130,48 +130,31 @@ def _link_layer(words: Words) -> tuple[str, str, str]:
         words.address()
     else:
         mac = words.mac()
-    values = _pairs(words, ("brd", "peer", "link-netns", "link-netnsid"), COMMON, ("proto_down", "unnumbered"))
+    values = words.fields(LAYER, (), "a link")
     if "link-netnsid" in values:
         number = values["link-netnsid"]
         raise Unsupported(
             f"{words.source}:{words.number}: link-netnsid {number}; give the namespace a name (ip-netns(8))"
         )
-    return layer, mac, values.get("link-netns", "")
+    return layer, mac, str(values.get("link-netns", ""))
 
 
-def _pairs(
-    words: Words, wanted: Iterable[str], passed_over: Iterable[str], flags: Iterable[str] = ()
-) -> dict[str, str]:
-    """Read `word value` up to the end of the line; keep the wanted ones."""
-    values: dict[str, str] = {}
-    while words:
-        word = words.take()
-        if word in flags:
-            continue
-        if word not in wanted and word not in passed_over:
-            raise words.unknown((*wanted, *passed_over, *flags))
-        value = words.take(f"the value of {word}")
-        if word in wanted:
-            values[word] = value
-    return values
-
-
-def _upto(words: Words, text: str, limit: int) -> int:
-    if not (text.isascii() and text.isdecimal() and int(text) <= limit):
-        raise words.error(f"{text!r} is not a number from 0 to {limit}")
-    return int(text)
+def _passed_over(*groups: Iterable[str], flags: Iterable[str] = ()) -> Grammar:
+    """Build the grammar of words that change nothing: those with a value, and those without."""
+    grammar: Grammar = {word: (word, lambda words: words.take("a value")) for group in groups for word in group}
+    return {**grammar, **{word: (word, lambda words: True) for word in flags}}
 
 
 def _kind(words: Words, head: _Head, where: _Where) -> Kind:
     """Read the line that names the kind."""
     match words.take():
         case "veth":
-            _pairs(words, (), COMMON)
+            words.fields(_passed_over(COMMON), (), "a veth")
             return Veth(_other_end(words, head, where))
         case "macvlan":
             return _macvlan(words, head, where)
         case "bridge":
-            values = _pairs(words, ("vlan_filtering",), BRIDGE | COMMON)
+            values = words.fields(_passed_over(BRIDGE, COMMON, ["vlan_filtering"]), (), "a bridge")
             if values.get("vlan_filtering", "0") != "0":
                 raise Unsupported(f"{where.source}:{words.number}: a bridge with vlan_filtering")
             return Bridge()
@@ -199,51 +182,37 @@ def _macvlan(words: Words, head: _Head, where: _Where) -> Macvlan:
     if words.next == "source":
         raise Unsupported(f"{where.source}:{words.number}: macvlan mode 'source'")
     mode = words.one_of(MODES)
-    _pairs(words, (), MACVLAN | COMMON, ("nopromisc",))
+    words.fields(_passed_over(MACVLAN, COMMON, flags=["nopromisc"]), (), "a macvlan")
     return Macvlan(_other_end(words, head, where), mode)
 
 
 def _vxlan(words: Words) -> Vxlan:
-    values: dict[str, str] = {}
-    flags: set[str] = set()
-    while words:
-        word = words.take()
-        if word in VXLAN_REFUSED:
-            raise Unsupported(f"{words.source}:{words.number}: a vxlan device with {word!r}")
-        if word in VXLAN_FLAGS or word == "nolearning":
-            flags.add(word)
-        elif word == "srcport":
-            _upto(words, words.take("a port"), 65535), _upto(words, words.take("a port"), 65535)
-        elif word in ("id", "local", "dev", "dstport") or word in VXLAN | COMMON:
-            values[word] = words.take(f"the value of {word}")
-        else:
-            raise words.unknown(("id", "local", "dev", "srcport", "dstport", "nolearning", *VXLAN, *VXLAN_FLAGS))
-    if not {"id", "local", "dev"} <= values.keys() or "nolearning" not in flags:
+    values = words.fields(VXLAN_DEVICE, VXLAN_REFUSED, "a vxlan device")
+    if not {"vni", "local", "dev", "nolearning"} <= values.keys():
         raise Unsupported(f"{words.source}:{words.number}: a vxlan device without id, local, dev or nolearning")
-    port = _upto(words, values.get("dstport", "4789"), 65535)
-    return Vxlan(_upto(words, values["id"], 0xFFFFFF), _ip(words, values["local"]), values["dev"], port)
+    known = {name: values[name] for name in ("vni", "local", "dev", "port") if name in values}
+    return Vxlan(**known)  # type: ignore[arg-type]
 
 
 def _ipip(words: Words) -> Ipip:
     words.one_of(("any", "ipip"))
-    values = _pairs(words, ("remote", "local"), IPIP | COMMON, IPIP_FLAGS)
-    local, remote = (values.get(word, "any") for word in ("local", "remote"))
-    return Ipip(None if local == "any" else _ip(words, local), None if remote == "any" else _ip(words, remote))
+    values = words.fields(IPIP_DEVICE, (), "an ipip device")
+    return Ipip(values.get("local"), values.get("remote"))  # type: ignore[arg-type]
 
 
-def _ip(words: Words, text: str) -> IPv4Address:
-    try:
-        return IPv4Address(text)
-    except ValueError:
-        raise words.error(f"{text!r} is not an IPv4 address") from None
+def _address_or_any(words: Words) -> IPv4Address | None:
+    if words.next != "any":
+        return words.address()
+    words.take()
+    return None
 
 
 def _check_port(words: Words) -> None:
     """Refuse the settings of a bridge port that would change a frame's way."""
     words.take()
-    values = _pairs(words, ("state", "hairpin", "isolated"), PORT | COMMON)
-    for word, usual in (("state", "forwarding"), ("hairpin", "off"), ("isolated", "off")):
-        if values.get(word, usual) != usual:
+    values = words.fields(_passed_over(PORT, COMMON, ["state", "hairpin", "isolated"]), (), "a bridge port")
+    for word, usual in (("state", ("forwarding", "disabled")), ("hairpin", ("off",)), ("isolated", ("off",))):
+        if values.get(word, usual[0]) not in usual:
             raise Unsupported(f"{words.source}:{words.number}: a bridge port with {word} {values[word]}")
 
 
@@ -268,3 +237,20 @@ def _address(words: Words) -> Address:
     words.take("the device's name")
     words.end()
     return Address(interface, scope, broadcast)
+
+
+HEAD: Grammar = {**_passed_over(COMMON, ["master"]), "mtu": ("mtu", lambda words: words.number_upto(0xFFFFFFFF))}
+LAYER = _passed_over(COMMON, ["brd", "peer", "link-netns", "link-netnsid"], flags=["proto_down", "unnumbered"])
+VXLAN_DEVICE: Grammar = {
+    **_passed_over(VXLAN, COMMON, flags=[*VXLAN_FLAGS, "nolearning"]),
+    "id": ("vni", lambda words: words.number_upto(0xFFFFFF)),
+    "local": ("local", Words.address),
+    "dev": ("dev", lambda words: words.take("a device")),
+    "srcport": ("srcport", lambda words: (words.number_upto(65535), words.number_upto(65535))),
+    "dstport": ("port", lambda words: words.number_upto(65535)),
+}
+IPIP_DEVICE: Grammar = {
+    **_passed_over(IPIP, COMMON, flags=IPIP_FLAGS),
+    "local": ("local", _address_or_any),
+    "remote": ("remote", _address_or_any),
+}
