@@ -1,7 +1,7 @@
-"""mcnilib: where does a packet go in a Kubernetes cluster with Calico and Macvlan, why is it lost, and what brings it back?
+"""Where does a packet go in a Kubernetes cluster with Calico and Macvlan, why is it lost, and what brings it back?
 
-Read the packages from top to bottom: `linux` (what a namespace holds and does), `cluster` (who writes it), `trace` (the walk),
-`scenarios` (the stories), `show` (how it looks), `kernel` (is it true on a real kernel).
+Read the packages from top to bottom: `linux` (what a namespace holds and does), `cluster` (who writes it), `trace`
+(the walk), `scenarios` (the stories), `show` (how it looks), `kernel` (is it true on a real kernel).
 """
 
 from __future__ import annotations
@@ -19,6 +19,10 @@ _HOMES = {
     "Listener": "mcnilib.trace.flow",
     "scenario": "mcnilib.scenarios",
     "all_scenarios": "mcnilib.scenarios",
+    "matrix": "mcnilib.scenarios.matrix",
+    "compare": "mcnilib.scenarios.matrix",
+    "exercise": "mcnilib.scenarios.exercise",
+    "do": "mcnilib.linux.commands",
     "verdict": "mcnilib.trace.explain",
     "tell": "mcnilib.trace.explain",
     "listing": "mcnilib.linux.show",

@@ -13,7 +13,6 @@ from ipaddress import IPv4Address, IPv4Network
 
 from mcnilib.errors import Unsupported
 from mcnilib.linux.match import Destination, InInterface, Match, OutInterface, Protocol, Source
-from mcnilib.linux.match_ports import FLAG_ORDER, IcmpType, Multiport, Ports, Range
 from mcnilib.linux.match_state import (
     STATE_ORDER,
     AddrType,
@@ -27,15 +26,11 @@ from mcnilib.linux.match_state import (
     RpFilter,
     Statistic,
 )
-from mcnilib.linux.rule_words import RuleWords
+from mcnilib.linux.port_parse import read_icmp, read_multiport, read_ports
+from mcnilib.linux.rule_words import RuleWords, need
 
 PROTOCOLS = {"6": "tcp", "17": "udp", "1": "icmp", "4": "ipencap", "ipv4": "ipencap", "47": "gre", "132": "sctp"}
 PROTOCOL_NAMES = ("tcp", "udp", "icmp", "ipencap", "gre", "sctp", "esp", "ah", "udplite", "igmp")
-ICMP_WORDS = {
-    "echo-reply": (0, None), "destination-unreachable": (3, None), "network-unreachable": (3, 0),
-    "host-unreachable": (3, 1), "protocol-unreachable": (3, 2), "port-unreachable": (3, 3),
-    "fragmentation-needed": (3, 4), "echo-request": (8, None), "time-exceeded": (11, None),
-}  # fmt: skip
 ADDRESS_TYPES = (
     "UNSPEC",
     "UNICAST",
@@ -99,17 +94,8 @@ def read_match(words: RuleWords, name: str) -> Match:
 
 
 def _comment(words: RuleWords) -> Match:
-    _need(words, "--comment")
+    need(words, "--comment")
     return Comment(words.take("the comment"))
-
-
-def _need(words: RuleWords, *options: str) -> tuple[str, bool]:
-    """Read one of the options; a syntax error names them when it is not there."""
-    found = words.accept_option(*options)
-    if not found[0]:
-        words.take("an option")
-        raise words.fail(f"expected {' or '.join(options)}", near=options)
-    return found
 
 
 def _conntrack(words: RuleWords) -> Match:
@@ -134,13 +120,13 @@ def read_masked(words: RuleWords, what: str) -> tuple[int, int]:
 
 
 def _mark(words: RuleWords) -> Match:
-    _, negated = _need(words, "--mark")
+    _, negated = need(words, "--mark")
     value, mask = read_masked(words, "a mark")
     return MarkIs(value, mask, negated)
 
 
 def _connmark(words: RuleWords) -> Match:
-    _, negated = _need(words, "--mark")
+    _, negated = need(words, "--mark")
     value, mask = read_masked(words, "a mark")
     return ConnmarkIs(value, mask, negated)
 
@@ -163,7 +149,7 @@ def _addrtype(words: RuleWords) -> Match:
 
 
 def _set(words: RuleWords) -> Match:
-    _, negated = _need(words, "--match-set")
+    _, negated = need(words, "--match-set")
     name, side = words.take("a set"), words.take("src or dst")
     if side not in ("src", "dst"):
         raise Unsupported(f"{words.where()}: match set with {side!r}; src and dst are modelled")
@@ -171,11 +157,11 @@ def _set(words: RuleWords) -> Match:
 
 
 def _statistic(words: RuleWords) -> Match:
-    _need(words, "--mode")
+    need(words, "--mode")
     mode = words.take("a mode")
     if mode != "random":
         raise Unsupported(f"{words.where()}: statistic --mode {mode}; random is modelled")
-    _, negated = _need(words, "--probability")
+    _, negated = need(words, "--probability")
     word = words.take("a probability")
     if not re.fullmatch(r"[01]?\.?\d+", word) or not 0 <= float(word) <= 1:
         raise words.fail(f"{word!r} is not a probability from 0 to 1")
@@ -192,7 +178,7 @@ def _rpfilter(words: RuleWords) -> Match:
 
 
 def _nfacct(words: RuleWords) -> Match:
-    _need(words, "--nfacct-name")
+    need(words, "--nfacct-name")
     return NfAcct(words.take("a name"))
 
 
@@ -220,74 +206,6 @@ def _recent(words: RuleWords) -> Match:
     return Recent(" ".join([*head, *timed, f"--name {values['--name']} --mask {values['--mask']} {side}"]))
 
 
-def read_range(words: RuleWords, word: str) -> Range:
-    """Turn `80` or `1000:2000` into a range of ports."""
-    low, colon, high = word.partition(":")
-    first = words.as_number(low or "0", "a port", 0, 65535)
-    last = words.as_number(high or "65535", "a port", 0, 65535) if colon else first
-    if last < first:
-        raise words.fail(f"{word!r} is an empty range of ports")
-    return first, last
-
-
-def _ports(proto: str) -> Callable[[RuleWords], Match]:
-    def read(words: RuleWords) -> Match:
-        found: dict[str, tuple[Range, bool]] = {}
-        flags: tuple[frozenset[str], frozenset[str]] | None = None
-        not_flags = False
-        while True:
-            names = ("--sport", "--source-port", "--dport", "--destination-port", "--tcp-flags", "--syn")
-            option, negated = words.accept_option(*(names if proto == "tcp" else names[:4]))
-            if not option:
-                break
-            if option in ("--tcp-flags", "--syn"):
-                flags, not_flags = _flags(words, option), negated
-            else:
-                found[option[2]] = (read_range(words, words.take("a port")), negated)
-        sport, dport = found.get("s", (None, False)), found.get("d", (None, False))
-        return Ports(proto, sport[0], dport[0], flags, sport[1], dport[1], not_flags)
-
-    return read
-
-
-def _flags(words: RuleWords, option: str) -> tuple[frozenset[str], frozenset[str]]:
-    if option == "--syn":
-        return frozenset({"FIN", "SYN", "RST", "ACK"}), frozenset({"SYN"})
-    return _flag_set(words), _flag_set(words)
-
-
-def _flag_set(words: RuleWords) -> frozenset[str]:
-    word = words.take("TCP flags").upper()
-    if word in ("ALL", "NONE"):
-        return frozenset(FLAG_ORDER if word == "ALL" else ())
-    for name in word.split(","):
-        if name not in FLAG_ORDER:
-            raise words.fail(f"{name!r} is not a TCP flag", near=FLAG_ORDER)
-    return frozenset(word.split(","))
-
-
-def _icmp(words: RuleWords) -> Match:
-    _, negated = _need(words, "--icmp-type")
-    word = words.take("an ICMP type")
-    if word in ICMP_WORDS:
-        return IcmpType(*ICMP_WORDS[word], negated)
-    kind, _, code = word.partition("/")
-    number = words.as_number(kind, "an ICMP type", 0, 255)
-    return IcmpType(number, words.as_number(code, "an ICMP code", 0, 255) if code else None, negated)
-
-
-MULTIPORT = {"--sports": "sports", "--source-ports": "sports", "--dports": "dports", "--destination-ports": "dports"}
-MULTIPORT |= {"--ports": "ports"}
-
-
-def _multiport(words: RuleWords) -> Match:
-    option, negated = _need(words, *MULTIPORT)
-    ranges = tuple(read_range(words, part) for part in words.take("ports").split(","))
-    if len(ranges) > 15:
-        raise words.fail("multiport takes 15 ports at most")
-    return Multiport(MULTIPORT[option], ranges, negated)
-
-
 READERS: dict[str, Callable[[RuleWords], Match]] = {
     "comment": _comment,
     "conntrack": _conntrack,
@@ -300,10 +218,10 @@ READERS: dict[str, Callable[[RuleWords], Match]] = {
     "rpfilter": _rpfilter,
     "nfacct": _nfacct,
     "recent": _recent,
-    "tcp": _ports("tcp"),
-    "udp": _ports("udp"),
-    "icmp": _icmp,
-    "multiport": _multiport,
+    "tcp": read_ports("tcp"),
+    "udp": read_ports("udp"),
+    "icmp": read_icmp,
+    "multiport": read_multiport,
 }
 """Every match that is modelled, with the reader of its options."""
 

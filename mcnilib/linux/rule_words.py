@@ -89,3 +89,12 @@ class RuleWords:
         """Return source:line:column of the word read last, for errors that are not about syntax."""
         column = self._words[max(0, self._at - 1)][1] if self._words else 1
         return f"{self.source}:{self.line}:{column}"
+
+
+def need(words: RuleWords, *options: str) -> tuple[str, bool]:
+    """Read one of the options; a syntax error names them when it is not there."""
+    found = words.accept_option(*options)
+    if not found[0]:
+        words.take("an option")
+        raise words.fail(f"expected {' or '.join(options)}", near=options)
+    return found
