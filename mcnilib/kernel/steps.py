@@ -52,9 +52,7 @@ class Telling:
                 steps += self._move(run, started=not steps)
                 index += len(run)
         self._end(way, steps)
-        first = way.items[0]
-        packet = first.packet if isinstance(first, Stay) else _packet(first)
-        return Journey(0, (way.time - started) / 1e9 if way.time else 0.0, packet, tuple(steps))
+        return Journey(0, (way.time - started) / 1e9 if way.time else 0.0, _made(way), tuple(steps))
 
     def _move(self, run: list[Frame], *, started: bool) -> list[Step]:
         """Tell how a frame went from device to device, and through which tunnel."""
@@ -102,6 +100,14 @@ class Telling:
         return Step(
             stay.netns, Stage.ROUTE, "vanishes; no counter says why", packet, packet, iif=stay.iif, fate=Fate.DROPPED
         )
+
+
+def _made(way: Way) -> Packet:
+    """Return the packet as its sender made it; only a capture shows what an ICMP error quotes."""
+    first = way.items[0]
+    packet = first.packet if isinstance(first, Stay) else _packet(first)
+    captured = next((_packet(item) for item in way.items if isinstance(item, Frame)), packet)
+    return packet.but(icmp=captured.icmp) if captured.icmp and captured.icmp.quoted else packet
 
 
 def _packet(frame: Frame) -> Packet:

@@ -6,6 +6,7 @@ whatever reason, the kernel ends the worker and with it all its namespaces.
 
 from __future__ import annotations
 
+import io
 import os
 import pickle
 import select
@@ -15,6 +16,7 @@ import subprocess
 import sys
 import traceback
 from collections.abc import Callable, Iterable, Iterator
+from dataclasses import fields, is_dataclass
 from pathlib import Path
 from types import TracebackType
 from typing import Any, BinaryIO
@@ -134,8 +136,19 @@ def _pipe(pipe: Any) -> BinaryIO:
     return pipe  # type: ignore[no-any-return]
 
 
+class _Pickler(pickle.Pickler):
+    """Sends frozen values by their fields: what the simulator compiled and keeps beside them stays here."""
+
+    def reducer_override(self, value: object) -> Any:
+        if not is_dataclass(value) or isinstance(value, type) or not type(value).__module__.startswith("mcnilib.linux"):
+            return NotImplemented
+        return type(value), tuple(getattr(value, one.name) for one in fields(value) if one.init)
+
+
 def _send(pipe: BinaryIO, value: object) -> None:
-    data = pickle.dumps(value)
+    buffer = io.BytesIO()
+    _Pickler(buffer).dump(value)
+    data = buffer.getvalue()
     pipe.write(struct.pack("=Q", len(data)) + data)
     pipe.flush()
 
