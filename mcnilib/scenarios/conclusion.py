@@ -1,0 +1,165 @@
+"""The document's conclusion, computed: who reaches whom, under any settings, and on one node or across nodes.
+
+Three kinds of pods as source, the same three and a service of each as target: 18 cells for each placement. Every cell
+is the run of a scenario, which `Cell.scenario` names. `matrix` computes them, `differences` those of which the
+document says something else.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from itertools import product
+
+from mcnilib.cluster.settings import Placement, Settings, options
+from mcnilib.cluster.spec import PodKind
+from mcnilib.scenarios import Scenario, scenario
+from mcnilib.scenarios.scenario import Way
+from mcnilib.trace.trace import Outcome, Trace
+
+TICK = "✓"
+CONDITION = "requires kube-proxy version greater than v1.29."
+"""What the document's table says of Macvlan pod to Calico pod; every other cell is a tick."""
+
+GLOBAL = tuple(
+    one.attribute
+    for one in options()
+    if one.attribute not in ("placement", "endpoint", "external_policy", "receiving_node")
+)
+"""The settings of the whole table: all but those that choose the actors, and those for NodePorts."""
+
+
+@dataclass(frozen=True, slots=True)
+class Target:
+    """A column: a kind of pod, dialled at its own address or through a service it stands behind."""
+
+    kind: PodKind
+    service: bool = False
+
+    def __str__(self) -> str:
+        """Return the document's name of the column."""
+        return f"Service for {NAMES[self.kind]}" if self.service else NAMES[self.kind]
+
+
+NAMES = {
+    PodKind.CALICO: "Calico Pod",
+    PodKind.MACVLAN: "Macvlan Pod",
+    PodKind.MULTI: "Calico + Macvlan Multi-NIC Pod",
+}
+"""The document's names, in its order."""
+
+SOURCES = tuple(NAMES)
+TARGETS = (*(Target(kind) for kind in NAMES), *(Target(kind, service=True) for kind in NAMES))
+
+CALICO, MACVLAN, MULTI = SOURCES
+TO_CALICO, TO_MACVLAN, TO_MULTI, CALICO_SERVICE, MACVLAN_SERVICE, MULTI_SERVICE = TARGETS
+
+Behind = tuple[str, str] | None
+"""The scenario behind a cell and the service's endpoint there; None: the cluster has no such two pods on one node."""
+
+STORIES: dict[tuple[PodKind, Target], tuple[Behind, Behind]] = {
+    (CALICO, TO_CALICO): (None, ("calico-to-calico", "")),
+    (CALICO, TO_MACVLAN): (("calico-to-macvlan", ""),) * 2,
+    (CALICO, TO_MULTI): (("calico-to-multi-nic", ""),) * 2,
+    (CALICO, CALICO_SERVICE): (("calico-to-clusterip", "cal1"), ("calico-to-clusterip", "cal2")),
+    (CALICO, MACVLAN_SERVICE): (("calico-to-clusterip", "mac1"), ("calico-to-clusterip", "mac2")),
+    (CALICO, MULTI_SERVICE): (("calico-to-clusterip", "mul1"), ("calico-to-clusterip", "mul2")),
+    (MACVLAN, TO_CALICO): (("macvlan-to-calico-same-node", ""), ("macvlan-to-calico-across-nodes", "")),
+    (MACVLAN, TO_MACVLAN): (("macvlan-same-subnet", ""),) * 2,
+    (MACVLAN, TO_MULTI): (("macvlan-to-multi-nic", ""),) * 2,
+    (MACVLAN, CALICO_SERVICE): (("macvlan-to-clusterip-calico", "cal1"), ("macvlan-to-clusterip-calico", "cal2")),
+    (MACVLAN, MACVLAN_SERVICE): (("macvlan-to-clusterip-macvlan", "mac1b"), ("macvlan-to-clusterip-macvlan", "mac4")),
+    (MACVLAN, MULTI_SERVICE): (("macvlan-to-clusterip-multi-nic", "mul1"), ("macvlan-to-clusterip-multi-nic", "mul2")),
+    (MULTI, TO_CALICO): (("multi-nic-to-calico", ""),) * 2,
+    (MULTI, TO_MACVLAN): (("multi-nic-to-macvlan", ""),) * 2,
+    (MULTI, TO_MULTI): (None, ("multi-nic-to-multi-nic", "")),
+    (MULTI, CALICO_SERVICE): (("multi-nic-to-clusterip", "cal2"), ("multi-nic-to-clusterip", "cal1")),
+    (MULTI, MACVLAN_SERVICE): (("multi-nic-to-clusterip", "mac2"), ("multi-nic-to-clusterip", "mac1")),
+    (MULTI, MULTI_SERVICE): (
+        ("multi-nic-to-clusterip-multi-nic", "mul2"),
+        ("multi-nic-to-clusterip-multi-nic", "mul1"),
+    ),
+}
+"""What is behind each cell, on one node and across nodes."""
+
+DOCUMENT = {key: CONDITION if key == (MACVLAN, TO_CALICO) else TICK for key in product(SOURCES, TARGETS)}
+"""The document's own table. Copies of it have lost the ticks, and with them the six cells of the last row.
+
+Source: the Spiderpool documentation's first edition, where all cells but one are ticks.
+"""
+
+
+@dataclass(frozen=True, slots=True)
+class Cell:
+    """One cell for one placement, under the settings of the table.
+
+    `story` is the scenario behind it; None when the cluster has no such two pods on one node.
+    """
+
+    source: PodKind
+    target: Target
+    placement: Placement
+    settings: Settings
+    story: Scenario | None
+
+    @property
+    def scenario(self) -> str:
+        """The name of the scenario behind the cell; empty when there is none."""
+        return self.story.name if self.story else ""
+
+    @property
+    def way(self) -> Way | None:
+        """Who talks to whom."""
+        return self.story.way(self.settings) if self.story else None
+
+    def trace(self) -> Trace | None:
+        """Return the conversation behind the cell."""
+        return self.story.run(self.settings) if self.story else None
+
+    @property
+    def outcome(self) -> Outcome | None:
+        """How the conversation ends."""
+        trace = self.trace()
+        return trace.outcome if trace else None
+
+    @property
+    def link(self) -> str:
+        """The command that shows the conversation."""
+        return self.story.link(self.settings) if self.story else ""
+
+    @property
+    def says(self) -> str:
+        """What the document's table says, word for word."""
+        return DOCUMENT[self.source, self.target]
+
+    @property
+    def holds(self) -> bool | None:
+        """Whether the document is right here; None when there is nothing to compare.
+
+        A tick promises a connection. Where the table sets a condition, the section it comes from tells when it is met.
+        """
+        if self.story is None or self.outcome is None:
+            return None
+        if self.says == TICK:
+            return self.outcome.works
+        return self.story.claim(self.settings).holds(self.outcome.works)
+
+
+def matrix(settings: Settings, placement: Placement) -> tuple[tuple[Cell, ...], ...]:
+    """Return the table for one placement: a row for each of SOURCES, in it a cell for each of TARGETS."""
+    return tuple(tuple(cell(settings, placement, source, target) for target in TARGETS) for source in SOURCES)
+
+
+def cell(settings: Settings, placement: Placement, source: PodKind, target: Target) -> Cell:
+    """Return one cell; the conversation is held when its outcome is asked for."""
+    behind = STORIES[source, target][placement is Placement.ACROSS_NODES]
+    chosen = settings.but(placement=placement)
+    if behind is None:
+        return Cell(source, target, placement, chosen, None)
+    name, endpoint = behind
+    return Cell(source, target, placement, chosen.but(endpoint=endpoint) if endpoint else chosen, scenario(name))
+
+
+def differences(settings: Settings) -> tuple[Cell, ...]:
+    """Return the cells of both placements in which the document is wrong under these settings."""
+    rows = (row for placement in Placement for row in matrix(settings, placement))
+    return tuple(one for row in rows for one in row if one.holds is False)
