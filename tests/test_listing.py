@@ -1,0 +1,198 @@
+"""Listings of a namespace, word for word those of the real tools, and a world as files."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import replace
+
+import pytest
+from ip_shell import model, real
+from ip_states import STATES, State
+
+from mcnilib.errors import StateSyntaxError, Unsupported
+from mcnilib.linux.ipset import parse_sets
+from mcnilib.linux.iptables_save import parse_tables
+from mcnilib.linux.link import Address, Link, Physical, Veth
+from mcnilib.linux.link_parse import parse_links
+from mcnilib.linux.netns import Netns
+from mcnilib.linux.show import COMMANDS, listing
+from mcnilib.linux.snapshot import FILES, load, save
+from mcnilib.linux.world import Port, Segment, World
+
+TABLES = """\
+*filter
+:INPUT ACCEPT [0:0]
+:FORWARD DROP [0:0]
+:OUTPUT ACCEPT [0:0]
+-A FORWARD -m conntrack --ctstate INVALID -j DROP
+COMMIT
+"""
+SETS = "create web hash:ip family inet hashsize 1024 maxelem 65536\nadd web 10.0.0.9\n"
+
+
+def node() -> Netns:
+    netns = model(
+        """
+        address add 10.0.0.1/24 dev e0
+        sysctl net.ipv4.ip_forward 1
+        route add default via 10.0.0.9 dev e0
+        route add 10.7.0.1 dev e2 table 500
+        rule add lookup 500 priority 1000
+        neigh add 10.0.0.9 dev e0 lladdr 02:00:00:00:00:09 nud permanent
+        """
+    )
+    return netns.but(tables=parse_tables(TABLES), sets=parse_sets(SETS))
+
+
+@pytest.mark.parametrize(
+    ("command", "text"),
+    [
+        ("ip rule", "0:\tfrom all lookup local\n1000:\tfrom all lookup 500\n32766:\tfrom all lookup main\n"
+                    "32767:\tfrom all lookup default\n"),
+        ("ip route", "default via 10.0.0.9 dev e0 \n10.0.0.0/24 dev e0 proto kernel scope link src 10.0.0.1 \n"),
+        ("ip route show table main", "default via 10.0.0.9 dev e0 \n10.0.0.0/24 dev e0 proto kernel scope link src 10.0.0.1 \n"),
+        ("ip route show table 500", "10.7.0.1 dev e2 scope link \n"),
+        ("ip route show table 501", ""),
+        ("ip neigh", "10.0.0.9 dev e0 lladdr 02:00:00:00:00:09 PERMANENT \n"),
+        ("ip neigh show", "10.0.0.9 dev e0 lladdr 02:00:00:00:00:09 PERMANENT \n"),
+        ("iptables-save -t filter", TABLES),
+        ("iptables-save", TABLES),
+        ("iptables-save -t nat", ""),
+        ("ipset save", SETS),
+        ("ipset  save", SETS),
+    ],
+)  # fmt: skip
+def test_what_a_command_prints(command: str, text: str) -> None:
+    assert listing(node(), command) == text
+
+
+@pytest.mark.parametrize(
+    ("command", "line"),
+    [
+        ("ip -d address", "    inet 10.0.0.1/24 scope global e0"),
+        ("ip -d address show", "2: e0@e1: <BROADCAST,MULTICAST,UP,LOWER_UP> mtu 1500 qdisc noqueue state UP group default qlen 1000"),
+        ("ip route show table all", "10.7.0.1 dev e2 table 500 scope link "),
+        ("ip route show table local", "local 10.0.0.1 dev e0 proto kernel scope host src 10.0.0.1 "),
+        ("sysctl -a", "net.ipv4.ip_forward = 1"),
+        ("sysctl -a", "net.ipv4.conf.e0.forwarding = 1"),
+        ("sysctl -a", "net.ipv4.conf.e0.rp_filter = 0"),
+        ("sysctl -a", "net.netfilter.nf_conntrack_tcp_be_liberal = 0"),
+    ],
+)  # fmt: skip
+def test_a_line_among_others(command: str, line: str) -> None:
+    assert line in listing(node(), command).split("\n")
+
+
+def test_a_sysctl_listing_is_in_order_and_without_repetition() -> None:
+    keys = [line.partition(" = ")[0] for line in listing(node(), "sysctl -a").splitlines()]
+    assert keys == sorted(set(keys))
+
+
+@pytest.mark.parametrize("command", ["ip route get 10.0.0.1", "conntrack -L", "iptables -L", "ip nieghbour"])
+def test_other_commands_are_named(command: str) -> None:
+    with pytest.raises(Unsupported, match=f"command '{command}'; there are {', '.join(COMMANDS)}"):
+        listing(node(), command)
+
+
+def compared(netns: Netns) -> list[str]:
+    tables = dict.fromkeys(["main", "local", *[route.table for route in netns.routes]])
+    return ["ip rule", "ip neigh", *[f"ip route show table {table}" for table in tables]]
+
+
+@pytest.mark.kernel
+@pytest.mark.parametrize("state", STATES, ids=lambda state: state.name)
+def test_the_tools_print_the_same_after_the_same_commands(state: State) -> None:
+    netns = model(state.commands)
+    commands = compared(netns)
+    asked = [command.replace("ip ", "ip -4 ", 1) for command in commands]
+    found = dict(zip(commands, real(state.commands, asked), strict=True))
+    assert {command: listing(netns, command) for command in commands} == found
+
+
+@pytest.mark.kernel
+@pytest.mark.parametrize("state", STATES, ids=lambda state: state.name)
+def test_the_tools_show_the_same_devices(state: State) -> None:
+    netns = model(state.commands)
+    (text,) = real(state.commands, ["ip -d address show"])
+    found = parse_links(text, netns="here")
+    assert [plain(link) for link in found] == [plain(link) for link in netns.links]
+
+
+def plain(link: Link) -> Link:
+    """A link without its random MAC."""
+    return replace(link, mac="")
+
+
+def worlds() -> World:
+    pod = node().but(name="pod")
+    nic = Link(2, "eth0", Physical(), "02:00:00:00:00:02", (Address(pod.links[0].addresses[0].interface, "host"),))
+    return World(
+        (node(), pod, Netns("bare", (nic,))), (Segment("lan", (Port("here", "e0"), Port("bare", "eth0")), True),)
+    )
+
+
+def test_a_world_survives_its_files() -> None:
+    assert load(save(worlds())) == worlds()
+
+
+def test_the_files_of_a_namespace() -> None:
+    files = save(worlds())
+    names = {name.removeprefix("here/") for name in files if name.startswith("here/")}
+    assert names == set(FILES) - {"bridge-fdb.txt"}  # empty files are left out
+    assert json.loads(files["world.json"]) == {
+        "namespaces": ["here", "pod", "bare"],
+        "segments": [{"name": "lan", "reflects": True, "ports": ["here/e0", "bare/eth0"]}],
+    }
+    assert files["here/sysctl.txt"] == "net.ipv4.ip_forward = 1\n"
+
+
+def test_the_peers_of_a_saved_world_are_found_again() -> None:
+    kind = load(save(worlds()))["pod"].link("e0").kind
+    assert isinstance(kind, Veth) and kind.peer.index == 3
+
+
+@pytest.mark.parametrize(
+    ("file", "text", "message"),
+    [
+        ("world.json", "{", "world.json:1:2: Expecting property name enclosed in double quotes"),
+        ("world.json", "[]", "world.json:1:1: not `namespaces` and `segments` as expected"),
+        ("world.json", '{"namespaces": [1], "segments": []}', "1 is no text"),
+        ("world.json", '{"namespaces": [], "segments": [{"name": "lan", "ports": ["x"]}]}', "not `namespaces` and `segments`"),
+        ("here/ip-route.txt", "default via 10.0.0.9 dve e0\n", "here/ip-route.txt:1:22: unknown word 'dve'"),
+        ("here/ip-rule.txt", "0:\tfrom all lokup main\n", "here/ip-rule.txt:1:13: unknown word 'lokup'"),
+        ("here/ip-neigh.txt", "10.0.0.9 dev e0 ladr 1\n", "here/ip-neigh.txt:1:17: unknown word 'ladr'"),
+        ("here/ip-address.txt", "1: lo: <UP>\n", "here/ip-address.txt:1:12: the link/ether line is missing"),
+        ("here/sysctl.txt", "net.ipv4.ip_forward = yes\n", "here/sysctl.txt:1:21: not `key = number`"),
+        ("here/iptables.txt", "-A FORWARD\n", "here/iptables.txt:1"),
+        ("here/ipset.txt", "crate web\n", "here/ipset.txt:1"),
+    ],
+)  # fmt: skip
+def test_errors_name_the_file_the_line_and_the_column(file: str, text: str, message: str) -> None:
+    with pytest.raises(StateSyntaxError) as caught:
+        load({**save(worlds()), file: text})
+    assert message in str(caught.value)
+
+
+@pytest.mark.parametrize("name", ["", "a/b", "..", "."])
+def test_a_name_no_namespace_can_have(name: str) -> None:
+    with pytest.raises(ValueError, match="cannot be the name of a network namespace"):
+        save(World((Netns(name),)))
+
+
+@pytest.mark.kernel
+def test_a_snapshot_taken_with_the_real_tools() -> None:
+    commands = """
+        address add 10.0.0.1/24 dev e0
+        sysctl net.ipv4.ip_forward 1
+        route add default via 10.0.0.9 dev e0
+        route add 10.7.0.1 dev e2 table 500
+        rule add lookup 500 priority 1000
+        neigh add 10.0.0.9 dev e0 lladdr 02:00:00:00:00:09 nud permanent
+        """
+    texts = real(commands, [command.replace("ipset save", "true") for command in FILES.values()])
+    files = {f"here/{name}": text for name, text in zip(FILES, texts, strict=True)}
+    netns = load({**files, "world.json": '{"namespaces": ["here"], "segments": []}'})["here"]
+    expected = model(commands)
+    assert (netns.rules, netns.routes, netns.neighbours) == (expected.rules, expected.routes, expected.neighbours)
+    assert listing(netns, "sysctl -a") == listing(expected, "sysctl -a")
+    assert [plain(link) for link in netns.links] == [plain(link) for link in expected.links]
