@@ -1,0 +1,25 @@
+"""The style sheet of panels: readable sizes, marks that do not rely on colour, the colours of the theme around them."""
+
+from __future__ import annotations
+
+
+def style_sheet(scale: float = 1.0) -> str:
+    """Return the style sheet as an HTML element; `scale` enlarges text for a projector."""
+    size = 13 * scale
+    return f"""<style>
+.mcni {{ font-size: {size:g}px; line-height: 1.45; max-width: 1240px; }}
+.mcni-verdict {{ font-size: {size * 1.25:g}px; font-weight: 600; padding: 6px 0; }}
+.mcni-claim {{ border-left: 4px solid #5C6570; padding: 2px 10px; margin: 4px 0; }}
+.mcni-steps {{ border-collapse: collapse; font-size: {size:g}px; display: block; max-height: 460px; overflow: auto; }}
+.mcni-steps caption {{ text-align: left; font-weight: 600; padding: 4px 0; }}
+.mcni-steps th, .mcni-steps td {{ padding: 3px 8px; vertical-align: top; text-align: left; }}
+.mcni-steps th, .mcni-steps td {{ border-bottom: 1px solid rgba(128, 128, 128, .35); }}
+.mcni-steps code, .mcni-state code {{ white-space: pre-wrap; font-size: {size * 0.96:g}px; }}
+.mcni-steps code, .mcni-state code {{ background: none; color: inherit; }}
+.mcni-steps tr.lost th, .mcni-steps tr.lost td {{ font-weight: 600; }}
+.mcni-steps tr.current {{ outline: 3px solid #0072B2; outline-offset: -3px; }}
+.mcni-state h4 {{ font: 600 {size:g}px monospace; margin: 8px 0 2px; }}
+.mcni-state .line {{ font-family: monospace; padding: 1px 4px; }}
+.mcni-state .line.decided {{ font-weight: 700; border: 2px solid #B84E00; border-radius: 4px; }}
+.mcni-state .note {{ opacity: .8; font-family: sans-serif; }}
+</style>"""

@@ -1,0 +1,98 @@
+"""A trace as a table of steps: number, place, what was decided, the line of state, who wrote it, what changed.
+
+Three depths: the outcome, the hops, every decision. As a real HTML table for screens and screen readers.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from html import escape
+
+from mcnilib.trace.explain import DEPTHS, packet_name, place_name
+from mcnilib.trace.trace import Fate, Journey, Stage, Step, Trace
+
+HEADS = ("packet", "where", "what", "line of state that decided", "written by", "changed")
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """One line of the step table. `journey` and `index` say which step it is."""
+
+    journey: int
+    index: int
+    packet: str
+    where: str
+    what: str
+    line: str
+    writer: str
+    why: str
+    changed: str
+    fate: Fate
+
+
+def rows(trace: Trace, depth: str = "hops") -> tuple[Row, ...]:
+    """Return the steps of a depth as rows. Raises: ValueError for a depth that is not in DEPTHS."""
+    if depth not in DEPTHS:
+        raise ValueError(f"depth cannot be {depth!r}; it is one of {', '.join(DEPTHS)}")
+    chosen = (trace.outcome.journey,) if depth == "outcome" else trace.journeys
+    return tuple(
+        _row(journey, index, step)
+        for journey in chosen
+        for index, step in enumerate(journey.steps)
+        if _told(journey, step, depth)
+    )
+
+
+def _told(journey: Journey, step: Step, depth: str) -> bool:
+    """Tell whether a step belongs to a depth: the end of a packet always, its moves and rewrites from hops on."""
+    if depth == "decisions" or step is journey.last:
+        return True
+    moved = step.stage in (Stage.DEVICE, Stage.TUNNEL, Stage.NAT)
+    rewritten = (step.before.src, step.before.dst) != (step.after.src, step.after.dst)
+    return depth == "hops" and not journey.retransmission_of and (moved or rewritten)
+
+
+def _row(journey: Journey, index: int, step: Step) -> Row:
+    again = f" (again: {journey.retransmission_of})" if journey.retransmission_of else ""
+    changed = "; ".join(f"{name} {a} → {b}" for name, a, b in step.before.differences(step.after))
+    return Row(
+        journey.number,
+        index,
+        f"{journey.number} {packet_name(journey.packet)}{again}",
+        f"{step.netns}: {place_name(step)}",
+        step.action,
+        step.evidence.strip(),
+        step.by.writer if step.by else "",
+        step.by.why if step.by else "",
+        changed,
+        step.fate,
+    )
+
+
+def table_html(trace: Trace, depth: str = "hops", current: tuple[int, int] | None = None) -> str:
+    """Return the step table as HTML; `current` (packet, step index) is marked with ▶ and `aria-current`."""
+    body = "".join(_line(row, (row.journey, row.index) == current) for row in rows(trace, depth))
+    heads = "".join(f'<th scope="col">{head}</th>' for head in HEADS)
+    return (
+        f'<table class="mcni-steps"><caption>Steps, told as {depth}</caption>'
+        f"<thead><tr>{heads}</tr></thead><tbody>{body}</tbody></table>"
+    )
+
+
+def _line(row: Row, current: bool) -> str:
+    ended = row.fate not in (Fate.GOES_ON, Fate.DELIVERED)
+    marks = ("▶ " if current else "") + ("✗ " if ended else "")
+    classes = " ".join(name for name, on in (("lost", ended), ("current", current)) if on)
+    attributes = f' class="{classes}"' if classes else ""
+    attributes += ' aria-current="step"' if current else ""
+    cells = "".join(f"<td>{cell}</td>" for cell in _cells(row))
+    return f'<tr{attributes}><th scope="row">{marks}{escape(row.packet)}</th>{cells}</tr>'
+
+
+def _cells(row: Row) -> Iterator[str]:
+    yield escape(row.where)
+    yield escape(row.what)
+    yield f"<code>{escape(row.line)}</code>" if row.line else ""
+    yield f'<span title="{escape(row.why, quote=True)}">{escape(row.writer)}</span>' if row.writer else ""
+    yield escape(row.changed)

@@ -1,0 +1,90 @@
+"""The panel and its tables: what a reader sees after each click, without a browser."""
+
+from __future__ import annotations
+
+import re
+
+import pytest
+
+from mcnilib.cluster.settings import options
+from mcnilib.scenarios import scenario
+from mcnilib.show.controls import control, explore
+from mcnilib.show.quiz import predict
+from mcnilib.show.state import state_lines
+from mcnilib.show.table import rows, table_html
+
+STORY = scenario("7")
+START = STORY.start()
+
+
+@pytest.mark.parametrize("option", options(), ids=lambda option: option.name)
+def test_every_setting_has_a_control_with_its_label_help_and_choices(option) -> None:
+    made = control(option, option.default)
+    assert (made.description, made.value) == (option.label, option.default)
+    assert [text for text, _ in made.options] == list(option.texts)
+    assert option.help in made.tooltip
+
+
+@pytest.mark.parametrize(
+    ("clicks", "says"),
+    [
+        ({}, "connect succeeds, then hangs"),
+        ({"kube_proxy": "1.30", "be_liberal": True}, "connect succeeds, then hangs"),
+        ({"kube_proxy": "1.30", "be_liberal": True, "restarted": True}, "connected"),
+    ],
+)
+def test_a_click_changes_verdict_picture_and_tables(clicks: dict[str, object], says: str) -> None:
+    panel = explore(STORY)
+    before = panel.picture.value
+    for name, value in clicks.items():
+        panel.controls[name].value = value
+    assert says in panel.verdict.value
+    assert (panel.picture.value != before) is bool(clicks)
+    assert 'role="status"' in panel.verdict.value
+
+
+@pytest.mark.parametrize("story", ["6", "7"])
+def test_each_control_can_be_set_to_each_of_its_values(story: str) -> None:
+    panel = explore(scenario(story))
+    for widget in panel.controls.values():
+        for _, value in widget.options:
+            widget.value = value
+            assert "<svg" in panel.picture.value and "<table" in panel.steps.value
+
+
+def test_a_viewer_without_a_kernel_gets_picture_and_verdict() -> None:
+    bundle = explore(STORY)._repr_mimebundle_()
+    data = bundle[0] if isinstance(bundle, tuple) else bundle
+    assert data["text/plain"].startswith("connect succeeds, then hangs")
+    assert data["image/png"]
+
+
+def test_deeper_tables_have_more_rows_and_every_cell_is_escaped() -> None:
+    trace = STORY.run(START)
+    counts = [len(rows(trace, depth)) for depth in ("outcome", "hops", "decisions")]
+    assert counts == sorted(set(counts))
+    html = table_html(trace, "decisions")
+    assert len(re.findall(r'<th scope="col">', html)) == 6
+    assert html.count("<tr") == counts[2] + 1
+    assert "ctstate INVALID" in html and "10.233.101.2 > " not in html
+    with pytest.raises(ValueError, match="depth"):
+        rows(trace, "everything")
+
+
+def test_the_deciding_line_is_marked_and_the_others_say_why_not() -> None:
+    trace = STORY.run(START)
+    command, lines = state_lines(STORY.world(START), trace.outcome.step)
+    assert command == "iptables-save -t filter | grep -e '-A KUBE-FORWARD '"
+    assert [line.decided for line in lines].count(True) == 1
+    assert lines[0].decided and "ctstate INVALID" in lines[0].text
+    assert "mark is 0x0, not 0x4000/0x4000" in lines[1].note
+
+
+def test_a_quiz_judges_by_running_and_says_nothing_before() -> None:
+    quiz = predict("Which state?", {"new": "NEW", "invalid": "INVALID"}, lambda: STORY.run(START).outcome.step.ctstate)
+    assert quiz.judge() == "Choose an answer first."
+    quiz.choice.value = "new"
+    assert quiz.judge().startswith("✗")
+    quiz.choice.value = "invalid"
+    quiz.button.click()
+    assert "✓" in quiz.remark.value
