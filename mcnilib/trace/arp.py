@@ -42,6 +42,8 @@ def resolve(net: Network, log: Log, host: Host, link: Link, ip: IPv4Address, pac
         other = net.hosts[landing.netns]
         if not answers(other, landing.link, ip, sender):
             continue
+        if int(sender):  # who answers learns the asker. Source: arp_process(), neigh_event_ns()
+            other.neighbours[(landing.link.name, sender)] = link.mac
         back = net.wire.send(other.name, landing.link, Frame(landing.link.mac, link.mac))
         if any((b.netns, b.link.name) == (host.name, link.name) for b in back):
             host.neighbours[(link.name, ip)] = landing.link.mac
