@@ -90,10 +90,18 @@ def _one(name: str, model: Story, kernel: Story) -> list[Parting]:
             if one != other:
                 partings.append(Parting(name, what, one, other))
                 break
-    ours, theirs = dict(model.states), dict(kernel.states)
+    ours, theirs = _by_place(model), _by_place(kernel)
     for place in (place for place in ours if ours[place] != theirs.get(place, ours[place])):
-        partings.append(Parting(name, f"connection state in {' '.join(place)}", ours[place], theirs[place]))
+        partings.append(Parting(name, f"connection state in {place}", ours[place], theirs[place]))
     return partings
+
+
+def _by_place(one: Story) -> dict[str, str]:
+    """Return the states a packet was found in, per namespace and hook; a tunnelled one passes OUTPUT twice."""
+    places: dict[str, list[str]] = {}
+    for (netns, hook), state in one.states:
+        places.setdefault(f"{netns} {hook}", []).append(state)
+    return {place: ", ".join(states) for place, states in places.items()}
 
 
 PARTS: tuple[tuple[str, Callable[[Story], Sequence[str]]], ...] = (

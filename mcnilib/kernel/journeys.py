@@ -86,7 +86,18 @@ def ways(world: World, frames: Iterable[Frame], stays: Iterable[Stay]) -> list[W
             found.append(way)
         _extend(way, frame, mark, waiting)
     lost = [stay for queue in waiting.values() for stay in queue]
-    return found + [Way(stay.mark, 0, [stay]) for stay in lost]
+    return found + [Way(stay.mark, 0, [stay]) for stay in lost if not _joins(stay, found, cabling)]
+
+
+def _joins(stay: Stay, found: Iterable[Way], cabling: Cabling) -> bool:
+    """Add the stay of a tunnel's outer packet that no device saw to the way of the packet it carries."""
+    for way in found:
+        last = way.items[-1]
+        entered = isinstance(last, Frame) and last.out and (last.netns, last.dev) in cabling.tunnels
+        if entered and last.netns == stay.netns and stay.begins == "OUTPUT":
+            way.items.append(stay)
+            return True
+    return False
 
 
 def _extend(way: Way, frame: Frame, mark: Mark, waiting: dict[tuple[str, Mark, str, str], deque[Stay]]) -> None:

@@ -76,7 +76,18 @@ def stays(watch: Watch) -> list[Stay]:
             found.append(open_[event.packet])
         if event.packet in open_:
             _add(open_[event.packet], event, watch)
+    for stay in found:
+        _complete_by_words(stay)
     return found
+
+
+def _complete_by_words(stay: Stay) -> None:
+    """Give a DNAT rule the packet it made when nothing showed it: the packet ended in the route lookup."""
+    hit = stay.hits[-1] if stay.hits else None
+    if hit and hit.before == hit.after and isinstance(hit.line, ChainRule) and isinstance(hit.line.target, Dnat):
+        to = hit.line.target
+        after = hit.before.but(dst=to.to, dport=to.port or hit.before.dport)
+        stay.hits[-1], stay.current = replace(hit, after=after), after
 
 
 def _seen(event: TraceEvent, vxlan: int) -> Seen:
