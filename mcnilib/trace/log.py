@@ -76,7 +76,7 @@ class Log:
                 iif=at.iif,
                 oif=at.oif,
                 entry=at.entry,
-                ctstate=at.ctstate,
+                ctstate="" if table == "raw" else at.ctstate,  # nobody has looked at the connection yet
                 context=at,
             )
         )
