@@ -728,4 +728,57 @@ STATES = (
         10.2.0.9 from 0.5.0.1 iif e0 -> EINVAL
         """,
     ),
+    State(
+        "one prefix in local and in main: local comes first",
+        """
+        address add 10.0.0.1/24 dev e0
+        route add 10.5.0.0/16 via 10.0.0.9 dev e0
+        route add local 10.5.0.0/16 dev lo
+        """,
+        """
+        10.5.0.1 -> local 10.5.0.0/16 dev lo scope host => 10.5.0.1
+        """,
+    ),
+    State(
+        "prefixes that begin alike: the longer is listed first",
+        """
+        address add 10.0.0.1/24 dev e0
+        route add 10.9.0.0/16 via 10.0.0.9 dev e0
+        route add 10.9.0.0/24 via 10.0.0.8 dev e0
+        route add 10.0.0.0/8 via 10.0.0.7 dev e0
+        route add 10.9.0.0 via 10.0.0.6 dev e0
+        """,
+        """
+        10.9.0.0 -> 10.9.0.0 via 10.0.0.6 dev e0 => 10.0.0.1
+        10.9.0.1 -> 10.9.0.0/24 via 10.0.0.8 dev e0 => 10.0.0.1
+        10.9.1.1 -> 10.9.0.0/16 via 10.0.0.9 dev e0 => 10.0.0.1
+        10.10.0.1 -> 10.0.0.0/8 via 10.0.0.7 dev e0 => 10.0.0.1
+        """,
+    ),
+    State(
+        "sources: no gateway, so the destination does not matter",
+        """
+        address add 10.0.0.1/24 dev e0
+        address add 10.2.0.1/16 dev e2
+        address add 10.7.0.1/24 dev e2
+        route add 10.7.0.128/25 dev e2
+        """,
+        """
+        10.7.0.130 -> 10.7.0.128/25 dev e2 scope link => 10.2.0.1
+        10.7.0.5 -> 10.7.0.0/24 dev e2 proto kernel scope link src 10.7.0.1 => 10.7.0.1
+        """,
+    ),
+    State(
+        "sources: an address of scope link stays on its device",
+        """
+        address add 192.168.0.1/24 dev e0 scope link
+        address add 10.2.0.1/24 dev e2
+        route add 10.8.0.0/16 dev e3
+        route add 10.9.0.0/16 dev e0
+        """,
+        """
+        10.8.0.1 -> 10.8.0.0/16 dev e3 scope link => 10.2.0.1
+        10.9.0.1 -> 10.9.0.0/16 dev e0 scope link => 192.168.0.1
+        """,
+    ),
 )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from ipaddress import IPv4Address
 
 import pytest
@@ -258,6 +259,14 @@ def test_why_a_rule_does_not_apply(rule: str, question: str, why: str) -> None:
 )
 def test_why_a_route_does_not_fit(route: str, question: str, why: str) -> None:
     assert parse_route(route).why_not(query_of(question)) == why
+
+
+def test_routes_over_a_device_that_is_down_are_passed_over() -> None:
+    """In a listing they stand as `dead` or not at all; a namespace put together from parts may have them."""
+    netns = model(POLICY)
+    down = netns.but(links=tuple(replace(link, up=link.name != "e0") for link in netns.links))
+    assert answer(down, "1.1.1.1") == "ENETUNREACH"
+    assert answer(down, "10.0.0.1") == answer(netns, "10.0.0.1")  # its own address stays
 
 
 def test_many_lookups_are_remembered_and_forgotten() -> None:

@@ -92,6 +92,7 @@ def test_all_and_the_device_combine(name: str, all_: int, own: int, result: int)
 def test_forwarding_is_the_device_s_alone() -> None:
     netns = model("sysctl net.ipv4.ip_forward 1\nsysctl net.ipv4.conf.e0.forwarding 0")
     assert str(deciding(netns.sysctls, "forwarding", "e0")) == "net.ipv4.conf.e0.forwarding = 0"
+    assert str(deciding(netns.sysctls, "forwarding", "e1")) == "net.ipv4.ip_forward = 1"
     assert conf(netns.sysctls, "forwarding", "e1") == 1
 
 

@@ -151,7 +151,8 @@ def set_link(netns: Netns, dev: str, *, up: bool) -> Netns:
 def derived_routes(link: Link, address: Address, by: Origin | None = None) -> Iterator[Route]:
     """Yield the routes the kernel adds for an address: local, broadcast, and the subnet it stands in.
 
-    The subnet is left out for a /32, a secondary address and a device that is down, broadcasts also for a /31.
+    The subnet is left out for a /32 and a device that is down, broadcasts also for a /31. A secondary address derives
+    the routes of its primary again.
     Source: fib_add_ifaddr() in net/ipv4/fib_frontend.c.
     """
     subnet, src = address.interface.network, link.primary(address).ip
@@ -166,7 +167,7 @@ def derived_routes(link: Link, address: Address, by: Origin | None = None) -> It
         return
     if address.broadcast and int(address.broadcast) != 0xFFFFFFFF:
         yield route(address.broadcast, "broadcast", "link")
-    if subnet.prefixlen == 32 or link.primary(address) != address or not int(subnet.network_address):
+    if subnet.prefixlen == 32 or not int(subnet.network_address):
         return
     yield route(subnet, "local", "host") if lo else route(subnet, "unicast", "link", "main")
     if subnet.prefixlen < 31:

@@ -152,14 +152,15 @@ def flag(settings: Iterable[Setting], key: str) -> bool:
 
 
 def deciding(settings: Iterable[Setting], name: str, dev: str) -> Setting:
-    """Return the line that decides for a device: the larger of `all` and its own; for `forwarding` always its own.
+    """Return the line that decides for a device: the larger of `all` and its own.
 
+    For `forwarding` it is always its own; where ip_forward, which wrote it, says the same, that line is returned.
     Source: IN_DEV_MAXCONF, IN_DEV_ORCONF and IN_DEV_FORWARD in include/linux/inetdevice.h.
     """
     own = setting(settings, conf_key(name, dev))
-    if name == "forwarding":
-        return own
     common = setting(settings, conf_key(name, "all"))
+    if name == "forwarding":
+        return common if common.value == own.value else own
     return common if int(common.value) > int(own.value) else own
 
 

@@ -16,7 +16,7 @@ from mcnilib.linux.link import Ipip, Link, Vxlan
 from mcnilib.linux.packet import Packet
 from mcnilib.linux.route import Query, Route
 from mcnilib.linux.source import preferred_source, validate_source
-from mcnilib.linux.sysctl import Setting
+from mcnilib.linux.sysctl import deciding
 from mcnilib.trace import tunnel
 from mcnilib.trace.arp import PATIENCE, resolve
 from mcnilib.trace.hooks import Hook
@@ -91,7 +91,7 @@ def _forwards(log: Log, host: Host, packet: Packet, dev: str) -> bool:
     """Tell whether packets from the device may be passed on at all."""
     if host.conf("forwarding", dev):
         return True
-    line = Setting("net.ipv4.ip_forward", "0")
+    line = deciding(host.netns.sysctls, "forwarding", dev)
     log.add(
         host.name, Stage.FORWARDING, "not for us, and we do not forward", packet, line=line, iif=dev, fate=Fate.DROPPED
     )
