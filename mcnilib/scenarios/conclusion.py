@@ -1,7 +1,7 @@
 """The document's conclusion, computed: who reaches whom, under any settings, and on one node or across nodes.
 
 Three kinds of pods as source, the same three and a service of each as target: 18 cells for each placement. Every cell
-is the run of a scenario, which `Cell.scenario` names. `matrix` computes them, `differences` those of which the
+is the run of a scenario, which `Cell.scenario` names. `conclude` computes them, `differences` those of which the
 document says something else.
 """
 
@@ -144,7 +144,7 @@ class Cell:
         return self.story.claim(self.settings).holds(self.outcome.works)
 
 
-def matrix(settings: Settings, placement: Placement) -> tuple[tuple[Cell, ...], ...]:
+def conclude(settings: Settings, placement: Placement) -> tuple[tuple[Cell, ...], ...]:
     """Return the table for one placement: a row for each of SOURCES, in it a cell for each of TARGETS."""
     return tuple(tuple(cell(settings, placement, source, target) for target in TARGETS) for source in SOURCES)
 
@@ -161,5 +161,5 @@ def cell(settings: Settings, placement: Placement, source: PodKind, target: Targ
 
 def differences(settings: Settings) -> tuple[Cell, ...]:
     """Return the cells of both placements in which the document is wrong under these settings."""
-    rows = (row for placement in Placement for row in matrix(settings, placement))
+    rows = (row for placement in Placement for row in conclude(settings, placement))
     return tuple(one for row in rows for one in row if one.holds is False)
