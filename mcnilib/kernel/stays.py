@@ -51,6 +51,7 @@ class Stay:
     states: dict[str, str] = field(default_factory=dict)  # hook -> conntrack state
     passed: dict[str, Packet] = field(default_factory=dict)
     at: tuple[str, str] = ("", "")  # table and hook being traversed
+    devices: tuple[str, str] = ("", "")  # in and out, at that hook
     current: Packet = field(init=False)
 
     def __post_init__(self) -> None:
@@ -98,6 +99,7 @@ def _add(stay: Stay, event: TraceEvent, watch: Watch) -> None:
     before = stay.current
     if event.network:
         before = _seen(event, watch.vxlan).packet.but(mark=stay.current.mark)
+        stay.devices = watch.devices.get(event.iif, ""), watch.devices.get(event.oif, "")
         _complete(stay, before)
     packet = stay.current = before.but(mark=event.mark)
     stay.oif = watch.devices.get(event.oif, stay.oif)
@@ -109,9 +111,7 @@ def _add(stay: Stay, event: TraceEvent, watch: Watch) -> None:
     table, hook = stay.at
     line = _line(event, watch)
     if line is not None:
-        oif = watch.devices.get(event.oif, "")
-        iif = watch.devices.get(event.iif, "")
-        stay.hits.append(Hit(table, hook, line, event.verdict, before, packet, iif, oif))
+        stay.hits.append(Hit(table, hook, line, event.verdict, before, packet, *stay.devices))
 
 
 def _complete(stay: Stay, packet: Packet) -> None:

@@ -88,8 +88,9 @@ class Telling:
         """Explain an end that no rule caused."""
         packet = stay.current
         if "INPUT" in stay.passed:
-            text = f"{packet.kind} reaches the sockets"
-            return Step(stay.netns, Stage.SOCKET, text, packet, packet, iif=stay.iif, fate=Fate.DELIVERED)
+            refused = packet.proto == "udp" and self.rises.get(stay.netns, {}).get("UdpNoPorts")
+            text, fate = f"{packet.kind} reaches the sockets", Fate.REJECTED if refused else Fate.DELIVERED
+            return Step(stay.netns, Stage.SOCKET, text, packet, packet, iif=stay.iif, fate=fate)
         if "POSTROUTING" in stay.passed:
             target = self.unanswered.get((stay.netns, stay.oif), "the next hop")
             text = f"who has {target}? nobody answers"
