@@ -1,0 +1,65 @@
+"""The real notebooks in JupyterLab: every cell, every control, the quiz by keyboard, texts that can be read."""
+
+from __future__ import annotations
+
+import re
+
+import pytest
+from playwright.sync_api import expect
+
+from browser.conftest import NOTEBOOKS
+from browser.lab_page import new_page
+
+NAMES = sorted(path.name for path in NOTEBOOKS.glob("*.ipynb"))
+PICTURE = ".jp-OutputArea svg[role=img]"
+
+
+@pytest.fixture(scope="module", params=NAMES)
+def opened(request, server, browser):
+    with new_page(browser, server) as lab:
+        yield lab.open(request.param).run_all()
+
+
+def test_it_runs_from_top_to_bottom_without_a_word_of_complaint(opened):
+    assert opened.errors == []
+    assert opened.page.locator(PICTURE).count() >= 1
+
+
+def test_every_picture_has_a_title_and_a_description(opened):
+    for name in ("title", "desc"):
+        for node in opened.page.locator(f"{PICTURE} > {name}").all():
+            assert len(node.text_content()) > 20
+
+
+def test_no_text_is_too_small_or_lies_on_another(opened):
+    boxes = opened.texts(f"{PICTURE} >> nth=0")
+    assert boxes
+    assert min(box.font_size for box in boxes) >= 11 * 0.85  # the picture may be scaled down to the cell
+    overlapping = [(a.text, b.text) for i, a in enumerate(boxes) for b in boxes[:i] if a.overlaps(b, slack=2.0)]
+    assert overlapping == []
+
+
+def test_every_control_of_the_panel_changes_and_nothing_breaks(opened):
+    panel = opened.page.locator(".jp-OutputArea:has(svg[role=img])").last
+    for box in panel.locator("select").all():
+        for value in box.locator("option").all():
+            box.select_option(value.get_attribute("value") or value.text_content())
+            opened.wait_idle()
+    for button in panel.locator(".widget-toggle-button").all():
+        button.click()
+        opened.wait_idle()
+    assert opened.errors == []
+    assert panel.locator("svg[role=img]").count() == 1
+    assert panel.locator("[role=status]").count() >= 1
+
+
+def test_a_prediction_is_answered_with_the_keyboard(opened):
+    quiz = opened.page.locator(".jp-OutputArea:has(input[type=radio])").first
+    if quiz.count() == 0:
+        return  # the index asks nothing
+    quiz.locator("input[type=radio]").first.focus()
+    opened.page.keyboard.press("Space")
+    opened.page.keyboard.press("ArrowDown")
+    status = quiz.locator("[role=status]")
+    opened.press("Check", "Enter")
+    expect(status).to_have_text(re.compile("^[✓✗]"))

@@ -1,0 +1,102 @@
+"""The committed notebooks: executed in order, nothing broken or stale, and outputs that have teeth."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import nbformat
+import pytest
+
+ROOT = Path(__file__).parents[1]
+NOTEBOOKS = sorted((ROOT / "notebooks").glob("*.ipynb"))
+FLAGSHIP = ROOT / "notebooks" / "07-macvlan-to-calico-across-nodes.ipynb"
+
+
+def cells(path: Path):
+    return nbformat.read(path, 4).cells
+
+
+def test_there_are_notebooks() -> None:
+    assert [path.name[:2] for path in NOTEBOOKS][:3] == ["00", "06", "07"]
+
+
+@pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda path: path.stem)
+def test_outputs_are_committed_in_order_and_whole(path: Path) -> None:
+    code = [cell for cell in cells(path) if cell.cell_type == "code"]
+    assert [cell.execution_count for cell in code] == list(range(1, len(code) + 1))
+    outputs = [output for cell in code for output in cell.outputs]
+    assert not [output for output in outputs if output.output_type == "error" or output.get("name") == "stderr"]
+
+
+@pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda path: path.stem)
+def test_no_state_of_widgets_and_no_place_of_this_machine_is_committed(path: Path) -> None:
+    notebook = nbformat.read(path, 4)
+    assert "widgets" not in notebook.metadata
+    assert notebook.metadata.kernelspec.name == "python3"
+    assert str(ROOT) not in path.read_text()
+
+
+@pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda path: path.stem)
+def test_every_picture_has_words_beside_it(path: Path) -> None:
+    for cell in cells(path):
+        for output in cell.get("outputs", ()):
+            if "image/png" in output.get("data", {}):
+                assert len(output.data["text/plain"]) > 20
+
+
+@pytest.mark.parametrize("path", NOTEBOOKS[1:], ids=lambda path: path.stem)
+def test_a_notebook_has_all_the_parts_of_a_lesson(path: Path) -> None:
+    text = "\n".join(cell.source for cell in cells(path))
+    for part in ("minutes", "After this notebook you can", "## The question", "## Predict", "predict(", "## Run", "explore(",
+                 "## Why", "## Prove it", "matrix(", "## What the document says", "## Try it on a real node", "## Exercises",
+                 ".check(", "## Recap", "Next:"):  # fmt: skip
+        assert part in text, part
+
+
+@pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda path: path.stem)
+def test_links_between_notebooks_lead_somewhere(path: Path) -> None:
+    for cell in cells(path):
+        for part in cell.source.split("](")[1:]:
+            target = part.split(")")[0]
+            if target.endswith(".ipynb") and "://" not in target:
+                assert (path.parent / target).exists(), target
+
+
+MUTATIONS = [
+    (
+        "linux/tcp_track.py",
+        '"ack": _row("ES IV ES ES',
+        '"ack": _row("ES ES ES ES',
+    ),  # the ACK after an unanswered SYN is fine
+    ("cluster/kube_proxy/config.py", "return self.minor >= 29", "return self.minor >= 28"),
+]
+
+
+@pytest.mark.notebook
+@pytest.mark.parametrize(("file", "right", "wrong"), MUTATIONS, ids=["state-table", "version-gate"])
+def test_breaking_one_rule_of_the_library_turns_the_notebook_red(
+    tmp_path: Path, file: str, right: str, wrong: str
+) -> None:
+    shutil.copytree(ROOT / "mcnilib", tmp_path / "mcnilib", ignore=shutil.ignore_patterns("__pycache__"))
+    shutil.copy(FLAGSHIP, tmp_path)
+    broken = tmp_path / "mcnilib" / file
+    source = broken.read_text()
+    assert source.count(right) == 1
+    broken.write_text(source.replace(right, wrong))
+    command = [sys.executable, "-m", "pytest", "-q", "-x", "-p", "no:cacheprovider", "--rootdir", str(tmp_path)]
+    command += [
+        "-c",
+        "/dev/null",
+        "--nbval",
+        "--nbval-current-env",
+        "--nbval-sanitize-with",
+        str(ROOT / "tests" / "nbval.cfg"),
+    ]
+    ended = subprocess.run([*command, FLAGSHIP.name], cwd=tmp_path, env={**os.environ, "PYTHONPATH": str(tmp_path)},
+                           capture_output=True, text=True, check=False)  # fmt: skip
+    assert ended.returncode == 1, ended.stdout[-2000:]
+    assert "mismatch" in ended.stdout
