@@ -102,9 +102,9 @@ def _one(name: str, model: Story, kernel: Story) -> list[Parting]:
                 break
     ours, theirs = _by_place(model), _by_place(kernel)
     for place in (place for place in ours if place in theirs):
-        one, other = ours[place], theirs[place]
-        if one != other[-len(one) :]:  # the simulator does not ask conntrack about an answer that belongs to its cause
-            partings.append(Parting(name, f"connection state in {place}", ", ".join(one), ", ".join(other)))
+        mine, its = ours[place], theirs[place]
+        if mine != its[-len(mine) :]:  # the simulator does not ask conntrack about an answer that belongs to its cause
+            partings.append(Parting(name, f"connection state in {place}", ", ".join(mine), ", ".join(its)))
     return partings
 
 
