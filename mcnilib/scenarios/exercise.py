@@ -2,7 +2,7 @@
 
     exercise(7, 1).check("node1: iptables -D KUBE-FORWARD 1")
 
-The tasks, their conditions and their solutions stand in exercises.toml, so that no notebook shows an answer.
+The tasks, their conditions and their solutions stand in exercises/NN.toml, so that no notebook shows an answer.
 """
 
 from __future__ import annotations
@@ -115,9 +115,10 @@ def _commands(answer: str) -> Iterable[tuple[str, str]]:
 
 @cache
 def exercises() -> tuple[Exercise, ...]:
-    """Return all exercises, in the order of the file."""
-    content = tomllib.loads(files(__package__).joinpath("exercises.toml").read_text())
-    return tuple(_exercise(one) for one in content["exercise"])
+    """Return all exercises, in the order of the scenarios."""
+    found = sorted(files(__package__).joinpath("exercises").iterdir(), key=lambda file: file.name)
+    texts = (file.read_text() for file in found if file.name.endswith(".toml"))
+    return tuple(_exercise(one) for text in texts for one in tomllib.loads(text)["exercise"])
 
 
 def _exercise(values: dict[str, object]) -> Exercise:
