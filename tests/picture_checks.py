@@ -7,8 +7,9 @@ from itertools import combinations
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 
 from mcnilib.show.drawing import Drawing
-from mcnilib.show.geometry import Rect
+from mcnilib.show.geometry import Rect, strokes
 from mcnilib.show.paint import Words, new_figure, paint
+from mcnilib.show.pins import text_rect
 
 
 def words(drawing: Drawing) -> list[tuple[str, float, Rect]]:
@@ -36,4 +37,11 @@ def flaws(drawing: Drawing) -> list[str]:
     for note in drawing.notes:
         under = (text for text, _, box in found if note.rect.meets(box.grow(-1)) and text not in note.lines)
         wrong += [f"{text!r} is under the note {note.lines}" for text in under]
-    return wrong
+    return wrong + crossed_words(drawing)
+
+
+def crossed_words(drawing: Drawing) -> list[str]:
+    """Name words an arrow runs through; the names of small devices stand above the arrows."""
+    labels = [*drawing.scene.labels, *drawing.labels]
+    lines = [stroke for arrow in drawing.arrows for stroke in strokes(arrow.points, 3)]
+    return [f"an arrow runs through {x.text!r}" for x in labels if any(text_rect(x).grow(-1.5).meets(s) for s in lines)]

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from itertools import chain
 
 from mcnilib.linux.world import World
-from mcnilib.show.lettering import shorten
+from mcnilib.show.lettering import shorten, width
 from mcnilib.show.plan import Plan
 from mcnilib.show.scene import Arrow, Label, Places
 from mcnilib.show.words import never_seen, tracked, writers
@@ -49,24 +49,33 @@ def _roles(places: Places, world: World, trace: Trace) -> Iterator[Label]:
     arrived = (j.last.netns for j in trace.journeys if not j.reply and j.fate is Fate.DELIVERED)
     owners = (n.name for n in world for link in n.links for a in link.addresses if a.ip == first.packet.dst)
     server = next(chain(arrived, owners), "")
-    for name, word in ((first.steps[0].netns, "client"), (server, "server")):
+    client = first.steps[0].netns
+    both = {client: "client and server"} if client == server else {client: "client", server: "server"}
+    for name, word in both.items():
         rect = next((b.rect for b in places.boxes if b.name == name and b.kind == "pod"), None)
         if rect:
             yield Label(word, rect.right - 10, rect.y + 14, align="right", colour="quiet")
 
 
 def _states(places: Places, trace: Trace) -> Iterator[Label]:
-    """Yield, for every host a packet passed, what connection tracking knew when it was decided, and who wrote its
-    rules.
-    """
+    """Yield, for every host a packet passed, what its connection tracking knew in the end, and whose rules matched."""
     passed = {step.netns for journey in trace.journeys for step in journey.steps}
     for name in (box.name for box in places.boxes if box.kind == "machine" and box.name in passed):
-        rect, limit = places.rect(name), places.free[name][0].w
-        lines = [tracked(trace, name), *never_seen(trace, name)]
-        for up, text in enumerate(reversed(lines)):
-            yield Label(shorten(text, limit), rect.x + 10, rect.bottom - 12 - 15 * up)
+        rect, left, right = places.rect(name), places.free[name][0].w, places.free[name][1].w
+        known = [("conntrack", "quiet"), *((text, "ink") for text in (tracked(trace, name), *never_seen(trace, name)))]
+        yield from _column(known, rect.x + 10, rect.bottom - 12, left, "left")
         names = writers(trace, name)
-        listed = [("iptables by", "quiet"), *names.items()] if names else []
-        for up, (text, colour) in enumerate(reversed(listed)):
-            short = shorten(text, places.free[name][1].w)
-            yield Label(short, rect.right - 10, rect.bottom - 12 - 15 * up, align="right", colour=colour)
+        yield from _column(
+            [("iptables by", "quiet"), *names.items()] if names else [],
+            rect.right - 10,
+            rect.bottom - 12,
+            right,
+            "right",
+        )
+
+
+def _column(lines: list[tuple[str, str]], x: float, bottom: float, limit: float, align: str) -> Iterator[Label]:
+    """Yield lines of text one below the other, the last at the bottom; one that is too wide loses its last word."""
+    for up, (text, colour) in enumerate(reversed(lines)):
+        short = text if width(text) < limit else shorten(text.rsplit(" ", 1)[0], limit)
+        yield Label(short, x, bottom - 15 * up, align=align, colour=colour)

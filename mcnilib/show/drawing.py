@@ -13,12 +13,12 @@ from functools import lru_cache
 
 from mcnilib.linux.world import World
 from mcnilib.show.captions import captions, samples
-from mcnilib.show.geometry import Line, longest_level, shift
+from mcnilib.show.geometry import Line, Point, longest_level, shift
 from mcnilib.show.pins import notes_of
 from mcnilib.show.plan import Plan, focus_of, plan_of
 from mcnilib.show.scene import Arrow, Cable, Label, Note, Places, Scene, Station
 from mcnilib.show.stage import set_stage
-from mcnilib.show.ways import Way, lanes, packed, placed, trail_of, visited, way_of
+from mcnilib.show.ways import GAP, Way, lanes, packed, placed, trail_of, visited, way_of
 from mcnilib.trace.explain import tell
 from mcnilib.trace.trace import Journey, Trace
 
@@ -103,19 +103,19 @@ def _bundles(places: Places, trace: Trace) -> dict[Way, list[Journey]]:
 
 
 def _arrow(places: Places, way: Way, line: Line, by: float, journeys: list[Journey]) -> Arrow:
+    numbers, parts = tuple(j.number for j in journeys), tuple(shift(part, by) for part in packed(places, way))
+    return Arrow(line, numbers, way.reply, not way.delivered, _mark(line, by), parts)
+
+
+def _mark(line: Line, by: float) -> tuple[Point, int] | None:
+    """Return where the numbers stand on the longest level run, if it is long: further back the further out the lane."""
     run = longest_level(line)
-    mark = None
-    if run and abs(run[0][0] - run[1][0]) > 240:
-        (ax, y), (bx, _) = run
-        mark = ((ax + (bx - ax) * 0.36, y), 1 if bx > ax else -1)
-    return Arrow(
-        line,
-        tuple(j.number for j in journeys),
-        way.reply,
-        not way.delivered,
-        mark,
-        tuple(shift(part, by) for part in packed(places, way)),
-    )
+    if run is None or abs(run[0][0] - run[1][0]) < 240:
+        return None
+    (ax, y), (bx, _) = run
+    way = 1 if bx > ax else -1
+    along = max(44.0, abs(bx - ax) * 0.36 - 72 * (by // GAP))
+    return (ax + way * along, y), way
 
 
 def _scene(places: Places, trace: Trace) -> Scene:

@@ -76,9 +76,11 @@ def shift(points: Sequence[Point], by: float) -> Line:
         return tuple(points)
     normals = [_left(a, b) for a, b in pairwise(points)]
     moved = [(points[0][0] + normals[0][0] * by, points[0][1] + normals[0][1] * by)]
-    for point, before, after in zip(points[1:-1], normals, normals[1:], strict=False):
-        both = before if before == after else (before[0] + after[0], before[1] + after[1])
-        moved.append((point[0] + both[0] * by, point[1] + both[1] * by))
+    for (x, y), before, after in zip(points[1:-1], normals, normals[1:], strict=False):
+        turns_back = (before[0] + after[0], before[1] + after[1]) == (0, 0)
+        both = (before[0] + after[0], before[1] + after[1])
+        sides = (before, after) if turns_back else (before,) if before == after else (both,)
+        moved += [(x + side[0] * by, y + side[1] * by) for side in sides]
     moved.append((points[-1][0] + normals[-1][0] * by, points[-1][1] + normals[-1][1] * by))
     return tuple(moved)
 
@@ -96,6 +98,17 @@ def _sign(value: float) -> int:
 def length(points: Sequence[Point]) -> float:
     """Return the length of an orthogonal polyline."""
     return sum(abs(a[0] - b[0]) + abs(a[1] - b[1]) for a, b in pairwise(points))
+
+
+def along(points: Sequence[Point], distance: float) -> Point:
+    """Return the point of a polyline at a distance from its beginning; beyond its ends, the end."""
+    for a, b in pairwise(points):
+        step = abs(a[0] - b[0]) + abs(a[1] - b[1])
+        if step and distance <= step:
+            part = max(distance, 0.0) / step
+            return (a[0] + (b[0] - a[0]) * part, a[1] + (b[1] - a[1]) * part)
+        distance -= step
+    return points[-1]
 
 
 def longest_level(points: Sequence[Point]) -> tuple[Point, Point] | None:

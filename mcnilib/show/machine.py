@@ -16,7 +16,7 @@ from mcnilib.show.lettering import shorten, width
 from mcnilib.show.plan import Machine
 from mcnilib.show.scene import Places
 
-TITLE, POD, GAP, HOST, FOOT, NIC = 28.0, 72.0, 36.0, 200.0, 12.0, 30.0
+TITLE, POD, GAP, HOST, FOOT, NIC = 28.0, 66.0, 36.0, 206.0, 10.0, 46.0
 """Heights from top to bottom:
 
 the machine's title, pods, the room of the veth pairs, the host's namespace, a gap, the NICs.
@@ -24,8 +24,8 @@ the machine's title, pods, the room of the veth pairs, the host's namespace, a g
 
 HEIGHT = TITLE + POD + GAP + HOST + FOOT + NIC
 PAD, POD_WIDTH, CHIP, GUTTER = 10.0, 170.0, 20.0, 60.0
-STATE = 40.0
-"""Height of the two lines of text at the bottom of the host's box."""
+STATE = 54.0
+"""Height of the three lines of text at the bottom of the host's box."""
 
 LANE = 42.0
 """Distance of a pod's outer NIC from the pod's edge."""
@@ -106,7 +106,7 @@ def _keep_free(places: Places, host: Netns, seats: list[Seat], panel: Rect, rect
     tap = _tap(panel, last=False)
     top, bottom = panel.y + 66, panel.bottom - STATE
     left, right = (
-        Rect(panel.x + 6, top, tap - 22 - panel.x, bottom - top),
+        Rect(panel.x + 6, top, tap - 26 - panel.x, bottom - top),
         Rect(tap + 22, top, panel.right - tap - 28, bottom - top),
     )
     rooms = [left, right]
@@ -138,8 +138,8 @@ def _place_nic(
     ends = [tap - 16, tap + 16, *(lane - 14 for lane in lanes), *(lane + 14 for lane in lanes)]
     left = min([*ends, tap - 30 - width(text, 11, bold=True)] if not last else ends)
     at = Rect(left, rect.bottom - NIC, max(ends) - left, NIC)
-    places.nic(station, at, text, y=at.bottom - 9, wide=True)
-    places.write(station, text, at.x + 8 if len(lanes) == 0 else (at.x + 28), at.y + 10, bold=True)
+    places.nic(station, at, text, y=at.bottom - 15, wide=True)
+    places.write(station, text, at.x + (28 if lanes and min(lanes) < tap and not last else 8), at.y + 9, bold=True)
     places.join("inside", station, (host.name, ""), tap)
     places.graph.nodes[station]["tap"] = tap
 
@@ -169,7 +169,7 @@ def _place_pod(places: Places, host: Netns, seat: Seat, uplinks: dict[int, str])
         chip = Rect(x - 27, rect.bottom - CHIP, 54, CHIP)
         places.nic((name, link.name), chip, y=rect.bottom)
         for address in link.addresses[:1]:
-            places.write((name, link.name), str(address.ip), x, chip.y - 9, align="center", colour="quiet")
+            places.write((name, link.name), str(address.ip), x, chip.y - 8, align="center", colour="quiet")
         places.join("inside", (name, link.name), (name, ""), x)
         _hang(places, host, (name, link.name), link, x, uplinks)
 

@@ -25,6 +25,7 @@ from mcnilib.show.scene import Arrow, Cable, Label, Nic, Note, Scene
 from mcnilib.show.words import numbers_in_short
 
 DPI = 72
+ROUND = "round,pad=0,rounding_size=3"
 CAPITAL = 0.73
 """Height of a capital letter of DejaVu Sans, in font sizes."""
 
@@ -149,6 +150,8 @@ def _story(drawing: Drawing) -> Iterator[Artist]:
     for arrow in drawing.arrows:
         yield from _mark(arrow)
     for note in drawing.notes:
+        yield from _pin(note)
+    for note in drawing.notes:
         yield from _note(note)
     for label in drawing.labels:
         yield Words(label)
@@ -177,6 +180,7 @@ def _arrow(arrow: Arrow) -> Iterator[Artist]:
     if role.outline:
         yield _stroke(arrow.points, role.outline, 4.6, role.dash)
     yield _stroke(arrow.points, role.colour, 3.0, role.dash)
+    yield Circle(arrow.points[0], 3.2, facecolor=role.colour, edgecolor=role.outline or role.colour, linewidth=0.8)
     if not arrow.lost:
         yield _head(arrow.points, role.colour, role.outline or role.colour)
 
@@ -208,23 +212,22 @@ def _pill(rect: Rect, fill: str, edge: str) -> Artist:
 
 
 def _note(note: Note) -> Iterator[Artist]:
-    role, r = ROLES[note.role], note.rect
-    if note.role in ("request", "reply"):
+    role, r, pill = ROLES[note.role], note.rect, note.role in ("request", "reply")
+    if pill:
         yield _pill(r, role.colour, role.outline or role.colour)
     else:
-        yield _stroke((note.at, nearest(r, note.at)), role.colour, 1.2)
-        yield FancyBboxPatch(
-            (r.x, r.y), r.w, r.h, "round,pad=0,rounding_size=3", facecolor=PAPER, edgecolor=role.colour, linewidth=1.4
-        )
-        yield from _glyph(note)
-    for number, line in enumerate(note.lines):
-        colour = (
-            ("ink" if note.role == "reply" else "paper")
-            if note.role in ("request", "reply")
-            else (note.role if number == 0 else "ink")
-        )
+        yield FancyBboxPatch((r.x, r.y), r.w, r.h, ROUND, facecolor=PAPER, edgecolor=role.colour, linewidth=1.4)
+    colours = ["ink" if note.role == "reply" else "paper"] if pill else [note.role, *["ink"] * len(note.lines)]
+    for number, (line, colour) in enumerate(zip(note.lines, colours, strict=False)):
         middle = r.cy + SIZE * LINE_HEIGHT * (number + 0.5 - len(note.lines) / 2)
         yield Words(Label(line, r.x + PAD, middle, bold=number == 0, colour=colour))
+
+
+def _pin(note: Note) -> Iterator[Artist]:
+    """Join a note to its spot; the label of an arrow stands beside it anyway."""
+    if note.role not in ("request", "reply"):
+        yield _stroke((note.at, nearest(note.rect, note.at)), ROLES[note.role].colour, 1.2)
+        yield from _glyph(note)
 
 
 def _glyph(note: Note) -> Iterator[Artist]:

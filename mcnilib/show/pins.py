@@ -6,9 +6,8 @@ what an arrow carries, what was lost and by which line, what was rewritten, each
 from __future__ import annotations
 
 from collections.abc import Iterator
-from itertools import pairwise
 
-from mcnilib.show.geometry import Line, Point, Rect, clip, strokes
+from mcnilib.show.geometry import Line, Point, Rect, along, clip, length, strokes
 from mcnilib.show.lettering import width, wrap
 from mcnilib.show.notes import Room, around, beside, size_of
 from mcnilib.show.scene import Label, Note, Places, Scene
@@ -16,8 +15,8 @@ from mcnilib.show.ways import ENTRY, EXIT, Way, where_in
 from mcnilib.show.words import carried, loss_lines, numbers_in_short, rewrite_lines, rewrites
 from mcnilib.trace.trace import Journey, Step
 
-NOTE_WIDTH = 160.0
-"""Lines of a note are broken at this width."""
+NOTE_WIDTH, NARROW = 160.0, 116.0
+"""Lines of a note are broken at one of these widths."""
 
 
 def notes_of(places: Places, scene: Scene, bundles: dict[Way, list[Journey]], lines: dict[Way, Line]) -> Iterator[Note]:
@@ -36,11 +35,11 @@ def notes_of(places: Places, scene: Scene, bundles: dict[Way, list[Journey]], li
 def _name_arrow(room: Room, way: Way, line: Line, journeys: list[Journey]) -> Note:
     """Name the packets of an arrow where it begins: at length where there is room, in short where there is not."""
     texts = dict.fromkeys([carried(journeys), carried(journeys, 2), numbers_in_short([j.number for j in journeys])])
-    sizes = {text: size_of((text,), margin=3.0) for text in texts}
+    sizes = {(text,): size_of((text,), margin=3.0) for text in texts}
     near = [(text, size, beside(line[0], size)) for text, size in sizes.items()]
     far = [(text, size, around(line[0], size)) for text, size in sizes.items()]
     text, rect = room.choose([*near, *far])
-    return Note("reply" if way.reply else "request", line[0], (text,), rect)
+    return Note("reply" if way.reply else "request", line[0], text, rect)
 
 
 def _edges(scene: Scene) -> list[Rect]:
@@ -70,10 +69,24 @@ def _standing(places: Places, step: Step) -> Point:
 
 
 def _pin(places: Places, room: Room, role: str, at: Point, lines: tuple[str, ...], step: Step) -> Note:
-    text = tuple(part for i, line in enumerate(lines) for part in wrap(line, NOTE_WIDTH, bold=i == 0))
-    size = size_of(text)
-    room.hard.append(Rect(at[0] - 9, at[1] - 9, 18, 18))
-    return Note(role, at, text, room.put(size, around(at, size, places.free.get(step.netns, ())), at))
+    """Place a note near its spot, its lines broken at the usual width, or narrower where that fits better."""
+    room.hard.append(_glyph(at))
+    tries = []
+    for limit in (NOTE_WIDTH, NARROW):
+        text = tuple(part for i, line in enumerate(lines) for part in wrap(line, limit, bold=i == 0))
+        size = size_of(text)
+        tries.append((text, size, around(at, size, places.free.get(step.netns, ()))))
+    text, rect = room.choose(tries, at)
+    return Note(role, at, text, rect)
+
+
+def _clear(room: Room, points: list[Point]) -> Point:
+    """Return the first point where a glyph covers nothing, or simply the first."""
+    return next((p for p in points if not any(_glyph(p).meets(r) for r in room.hard)), points[0])
+
+
+def _glyph(at: Point) -> Rect:
+    return Rect(at[0] - 9, at[1] - 9, 18, 18)
 
 
 def _rewrites(places: Places, room: Room, bundles: dict[Way, list[Journey]], lines: dict[Way, Line]) -> Iterator[Note]:
@@ -88,16 +101,16 @@ def _rewrites(places: Places, room: Room, bundles: dict[Way, list[Journey]], lin
             text = rewrite_lines(journey, steps)
             if (netns, text[1:]) not in told:
                 told.add((netns, text[1:]))
-                yield _pin(places, room, "rewrite", _rewriting(places, lines[way], steps[0]), text, steps[0])
+                yield _pin(
+                    places, room, "rewrite", _clear(room, _rewriting(places, lines[way], steps[0])), text, steps[0]
+                )
 
 
-def _rewriting(places: Places, line: Line, step: Step) -> Point:
-    """Return the point of a line where a step of a namespace happens."""
-    runs = list(pairwise(clip(line, places.rect(step.netns))))
-    if not runs:
-        return _standing(places, step)
-    place = where_in(step)
-    (ax, ay), (bx, by) = {ENTRY: runs[0], EXIT: runs[-1]}.get(place, runs[len(runs) // 2])
-    long = max(abs(bx - ax), abs(by - ay), 1.0)
-    part = {ENTRY: min(34 / long, 1.0), EXIT: min(26 / long, 1.0)}.get(place, 0.5)
-    return (ax + (bx - ax) * part, ay + (by - ay) * part)
+def _rewriting(places: Places, line: Line, step: Step) -> list[Point]:
+    """Return points of a line where a step of a namespace happens, the best first."""
+    part = clip(line, places.rect(step.netns))
+    if len(part) < 2:
+        return [_standing(places, step)]
+    long = length(part)
+    starts = {ENTRY: (34.0, 56.0, 78.0), EXIT: (long - 34, long - 56, long - 78)}
+    return [along(part, at) for at in starts.get(where_in(step), (long / 2, long / 2 - 24, long / 2 + 24))]

@@ -16,7 +16,7 @@ BAND, BAND_STEP, DROP = 26.0, 38.0, 24.0
 hosts.
 """
 
-HOST = 58.0
+HOST = 80.0
 
 
 def set_stage(world: World, plan: Plan) -> Places:
@@ -76,7 +76,17 @@ def _place_outside(places: Places, world: World, plan: Plan, y: float) -> float:
         wide = max(width(name, 13, bold=True) + 24, 136.0 * len(nics) + 8)
         x = plan.width * (number + 1) / (len(hosts) + 1) - wide / 2
         _place_host(places, world, name, nics, Rect(x, y + DROP, wide, HOST))
-    return y + DROP + HOST if hosts else y
+    _keep_free(places, plan, hosts, Rect(MARGIN, y + DROP - 6, plan.width - 2 * MARGIN, HOST + 18))
+    return y + DROP + HOST + 4 if hosts else y
+
+
+def _keep_free(places: Places, plan: Plan, hosts: list[str], row: Rect) -> None:
+    """Remember the gaps between the hosts of the bottom row as room for notes, the nearest first."""
+    boxes = [places.rect(name) for name in hosts]
+    edges = [row.x, *(e for box in boxes for e in (box.x - 8, box.right + 8)), row.right]
+    gaps = [Rect(a, row.y, b - a, row.h) for a, b in zip(edges[::2], edges[1::2], strict=True) if b - a > 100]
+    for name, box in zip(hosts, boxes, strict=True):
+        places.free[name] = tuple(sorted(gaps, key=lambda gap: abs(gap.cx - box.cx)))
 
 
 def _plugged(places: Places, world: World, name: str, link: Link) -> bool:
@@ -87,8 +97,8 @@ def _plugged(places: Places, world: World, name: str, link: Link) -> bool:
 def _place_host(places: Places, world: World, name: str, nics: list[Link], rect: Rect) -> None:
     """Place a machine without pods: its NICs on the upper edge, its name at the bottom."""
     places.box(name, "host", rect)
-    places.level((name, ""), rect.y + 30)
-    places.write((name, ""), name, rect.cx, rect.bottom - 12, size=13.0, bold=True, align="center")
+    places.level((name, ""), rect.y + 34)
+    places.write((name, ""), name, rect.cx, rect.bottom - 11, size=13.0, bold=True, align="center")
     for number, link in enumerate(nics):
         x = rect.x + rect.w * (number + 0.5) / len(nics)
         text = " ".join([link.name, *(str(a.ip) for a in link.addresses[:1])])
@@ -102,19 +112,33 @@ def _place_host(places: Places, world: World, name: str, nics: list[Link], rect:
 
 
 def _stretch_segments(places: Places, world: World, plan: Plan) -> None:
-    """Let every band reach from its first plug to its last, with room for its name on one side."""
+    """Let every band reach from its first plug to its last, and on to where its name has room."""
     for number, box in enumerate(places.boxes):
         if box.kind != "segment":
             continue
         plugs = [data["x"] for *_, data in places.graph.edges((box.name, ""), data=True)] or [plan.width / 2]
         text = " ".join([box.name, _subnet(world, box.name)])
-        room = width(text) + 24
-        left, right = min(plugs) - 40, max(plugs) + 40
-        before = left - room >= MARGIN
-        x = left - room + 20 if before else min(right, plan.width - MARGIN - room + 12)
+        room, left, right = width(text) + 24, min(plugs) - 24, max(plugs) + 24
+        crossing = _crossing(places, box.rect.cy)
+        spots = range(int(MARGIN), int(plan.width - MARGIN - room), 6)
+        x = min(spots, key=lambda x: _trouble(x, x + room, (left, right), crossing))
         rect = Rect(min(left, x), box.rect.y, max(right, x + room) - min(left, x), BAND)
         places.boxes[number] = type(box)(box.name, box.kind, rect)
-        places.write((box.name, ""), text, x + 8, rect.cy, colour="quiet")
+        places.write((box.name, ""), text, x + 12, rect.cy, colour="quiet")
+
+
+def _crossing(places: Places, y: float) -> list[float]:
+    """Return where cables cross a height."""
+    heights = places.graph.nodes
+    ends = ((data["x"], sorted((heights[a]["y"], heights[b]["y"]))) for a, b, data in places.graph.edges(data=True))
+    return [x for x, (top, bottom) in ends if top <= y <= bottom]
+
+
+def _trouble(start: float, end: float, plugs: tuple[float, float], crossing: list[float]) -> float:
+    """Return how bad a place for a band's name is: on the way of packets, under cables, far from the plugs."""
+    busy = start < plugs[1] and end > plugs[0]
+    far = max(0.0, plugs[0] - end, start - plugs[1])
+    return 1000 * busy + 300 * sum(1 for x in crossing if start - 14 < x < end + 14) + far
 
 
 def _subnet(world: World, name: str) -> str:

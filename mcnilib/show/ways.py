@@ -169,13 +169,25 @@ def _cut(places: Places, points: Line, way: Way) -> Line:
 
 
 def lanes(ways: Iterable[Way]) -> dict[Way, float]:
-    """Give every way its distance from the middle line; each direction counts from the inside."""
-    counts = {False: 0, True: 0}
-    found: dict[Way, float] = {}
-    for way in ways:
-        found[way] = (counts[way.reply] + 0.5) * GAP
-        counts[way.reply] += 1
-    return found
+    """Give every way its distance from the middle line; each direction counts from the inside.
+
+    Where a way uses one cable twice, there and back, it needs both sides, and all ways count together.
+    """
+    found = list(ways)
+    there_and_back = any(_returns(way) for way in found)
+    sides: dict[bool, int] = {}
+    lanes: dict[Way, float] = {}
+    for way in found:
+        side = way.reply and not there_and_back
+        lanes[way] = (sides.get(side, 0) + 0.5) * GAP
+        sides[side] = sides.get(side, 0) + 1
+    return lanes
+
+
+def _returns(way: Way) -> bool:
+    """Tell whether a way goes back through the cable it came by."""
+    cables = [frozenset(pair) for pair in pairwise(way.stations)]
+    return len(cables) != len(set(cables))
 
 
 def placed(places: Places, ways: Iterable[Way]) -> dict[Way, Line]:

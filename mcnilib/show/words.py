@@ -85,7 +85,7 @@ def tracked(trace: Trace, netns: str) -> str:
     proto = trace.journeys[0].packet.proto
     entries = [e for e in conntrack_view(trace, netns, trace.outcome.journey.number) if e.original.proto == proto]
     words = [f"{e.state or e.original.proto.upper()}{'' if e.seen_reply else ', unreplied'}" for e in entries[-1:]]
-    return f"conntrack: {' '.join(words) or 'no entry'}"
+    return " ".join(words) or "no entry"
 
 
 def writers(trace: Trace, netns: str) -> dict[str, str]:

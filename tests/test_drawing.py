@@ -1,0 +1,194 @@
+"""The drawing of a run: what is drawn where, before it is painted."""
+
+from __future__ import annotations
+
+from random import Random
+
+import pytest
+from picture_checks import flaws
+from show_examples import EXAMPLES, connects, hangs, world
+
+from mcnilib.scenarios import all_scenarios
+from mcnilib.show.drawing import Drawing, lay_out
+from mcnilib.show.geometry import Rect, clip, shift, tidy
+from mcnilib.show.plan import CLUSTER, Plan, computed, focus_of, plan_of
+
+
+def drawing(name: str) -> Drawing:
+    return lay_out(*EXAMPLES[name])
+
+
+def arrows(picture: Drawing) -> list[tuple[tuple[int, ...], bool, bool]]:
+    return [(a.numbers, a.reply, a.lost) for a in picture.arrows if a.numbers]
+
+
+@pytest.mark.parametrize(
+    ("name", "expected"),
+    [
+        # packets that took the same way share an arrow; one that is lost has an arrow of its own
+        ("hangs", [((1,), False, False), ((2, 6), True, False), ((3, 4, 5, 7), False, True)]),
+        ("connects", [((1, 3, 4, 7, 8, 10), False, False), ((2, 5, 6, 9), True, False)]),
+        ("rp_filter in the pod", [((1,), False, False), ((2,), True, True)]),
+        ("nobody answers ARP", [((1,), False, True)]),
+        ("rewritten", [((1,), False, False), ((2,), True, False)]),
+    ],
+)
+def test_packets_become_arrows(name, expected):
+    assert arrows(drawing(name)) == expected
+
+
+@pytest.mark.parametrize(
+    ("name", "role", "lines"),
+    [
+        ("hangs", "drop", ("3 ACK · 4 data … dropped", "in filter KUBE-FORWARD", "ctstate INVALID → DROP", "by kube-proxy 1.28")),
+        ("hangs", "request", ("1 SYN",)),
+        ("hangs", "reply", ("2 SYN-ACK …",)),
+        ("connects", "request", ("1 SYN · 3 ACK · 4 data …",)),
+        ("rewritten", "rewrite", ("1 rewritten", "dst → 10.233.101.2", "src → 172.16.1.2", "by kube-proxy 1.28")),
+        ("rewritten", "rewrite", ("2 rewritten back", "src → 10.233.0.100", "dst → 172.16.100.2")),
+    ],
+)  # fmt: skip
+def test_what_happened_is_said_beside_it(name, role, lines):
+    assert (role, lines) in [(note.role, note.lines) for note in drawing(name).notes]
+
+
+@pytest.mark.parametrize(
+    ("name", "netns"),
+    [("hangs", "node1"), ("nobody answers ARP", "node1"), ("inside VXLAN", "node1")],
+)
+def test_a_loss_is_marked_inside_the_namespace_that_lost_it(name, netns):
+    picture = drawing(name)
+    spot = next(note.at for note in picture.notes if note.role == "drop")
+    box = next(b.rect for b in picture.scene.boxes if (b.name, b.kind) == (netns, "host"))
+    assert Rect(*spot, 0, 0).inside(box)
+
+
+def test_a_packet_for_a_macvlan_child_passes_the_host_s_network_by():
+    picture = drawing("hangs")
+    reply = next(a for a in picture.arrows if a.reply and a.numbers)
+    host = next(b.rect for b in picture.scene.boxes if (b.name, b.kind) == ("node1", "host"))
+    assert clip(reply.points, host) == ()
+    assert any("never saw 2 SYN-ACK" in label.text for label in picture.labels)
+
+
+def test_a_tunnelled_packet_is_drawn_inside_a_pipe():
+    request = next(a for a in drawing("inside VXLAN").arrows if a.numbers == (1,))
+    assert len(request.packed) == 1
+    assert all(a.packed == () for a in drawing("hangs").arrows)
+
+
+def test_what_no_packet_touches_is_faint():
+    boxes = {(b.name, b.kind): b.involved for b in drawing("hangs").scene.boxes}
+    assert boxes[("node1", "host")]
+    assert not boxes[("gateway", "host")]
+
+
+def test_the_title_says_the_outcome_and_the_description_every_packet():
+    picture = drawing("hangs")
+    assert picture.title.startswith("connect succeeds, then hangs: packet 3 (ACK) is dropped on node1")
+    assert "2 SYN-ACK" in picture.description
+
+
+def test_a_step_can_be_emphasised_without_moving_anything():
+    plain, lit = lay_out(world(), hangs()), lay_out(world(), hangs(), highlight=(3, 2))
+    assert plain.trail == ()
+    assert len(lit.trail) > 1
+    assert (lit.scene, lit.arrows, lit.notes) == (plain.scene, plain.arrows, plain.notes)
+
+
+@pytest.mark.parametrize("step", range(9))
+def test_every_step_of_a_packet_has_its_place_on_the_way(step):
+    trail = lay_out(world(), hangs(), highlight=(1, step)).trail
+    assert len(trail) != 1
+
+
+# ------------------------------------------------------------------------------------------------ places stay
+
+
+def spots(picture: Drawing) -> dict[object, Rect]:
+    """Return where the boxes and devices stand."""
+    boxes = {(b.name, b.kind): b.rect for b in picture.scene.boxes}
+    return boxes | {(n.netns, n.name): n.rect for n in picture.scene.nics}
+
+
+@pytest.mark.parametrize("tunnel", ["vxlan", "ipip"])
+def test_a_new_device_moves_nothing(tunnel):
+    plan = plan_of(world()).look_at(focus_of(world(), hangs()))
+    before, after = (spots(lay_out(world(kind), hangs(), plan)) for kind in ("", tunnel))
+    assert before.items() <= after.items()
+
+
+def test_another_outcome_moves_nothing():
+    plan = plan_of(world()).look_at(focus_of(world(), hangs(), connects()))
+    assert spots(lay_out(world(), hangs(), plan)) == spots(lay_out(world(), connects(), plan))
+
+
+# ------------------------------------------------------------------------------------------------ words
+
+
+@pytest.mark.parametrize("name", EXAMPLES)
+def test_no_words_overlap(name):
+    assert flaws(drawing(name)) == []
+
+
+def variants(story, extra=40):
+    """Every setting changed by itself, and a seeded sample of combinations."""
+    start, options, random = story.start(), story.options(), Random(story.number)
+    singles = [start.but(**{option.attribute: value}) for option in options for value in option.values]
+    mixed = [start.but(**{option.attribute: random.choice(option.values) for option in options}) for _ in range(extra)]
+    return list(dict.fromkeys([start, *singles, *mixed]))
+
+
+@pytest.mark.parametrize("story", all_scenarios(), ids=lambda story: story.name)
+def test_no_words_overlap_in_any_scenario(story):
+    pictures = {s: lay_out(story.world(s), story.run(s)) for s in variants(story)}
+    assert {str(s): wrong for s, picture in pictures.items() if (wrong := flaws(picture))} == {}
+
+
+# ------------------------------------------------------------------------------------------------ plans
+
+
+def test_a_world_that_is_not_the_cluster_gets_a_plan_from_its_links():
+    plan = computed(world())
+    assert [(m.host, m.members) for m in plan.machines] == [("node1", ("mac1", "cal1")), ("node2", ("cal2",))]
+    assert plan.outside == ("gateway", "client")
+
+
+def test_the_cluster_keeps_its_plan():
+    assert plan_of(world()) == CLUSTER
+
+
+def test_the_focus_holds_what_packets_touch_and_the_routers_between():
+    names = {"mac1", "node1", "node2", "cal2", "lan-172.16", "gateway"}
+    assert focus_of(world(), hangs()) == names
+
+
+def test_the_target_is_in_focus_even_when_no_packet_reaches_it():
+    _, trace = EXAMPLES["nobody answers ARP"]
+    assert "cal2" in focus_of(world(), trace)
+
+
+@pytest.mark.parametrize(("least", "hosts"), [(2, ["node1", "node2"]), (1, ["node2"])])
+def test_at_least_two_machines_are_drawn(least, hosts):
+    plan = Plan(CLUSTER.machines, focus=frozenset({"cal2"}), least=least)
+    assert [m.host for m in plan.shown_machines()] == hosts
+
+
+# ------------------------------------------------------------------------------------------------ geometry
+
+
+@pytest.mark.parametrize(
+    ("points", "by", "expected"),
+    [
+        (((0, 0), (10, 0)), 2, ((0, -2), (10, -2))),  # going right: left is up
+        (((10, 0), (0, 0)), 2, ((10, 2), (0, 2))),
+        (((0, 0), (0, 10), (10, 10)), 2, ((2, 0), (2, 8), (10, 8))),  # corners stay square
+    ],
+)
+def test_lines_keep_to_the_left(points, by, expected):
+    assert shift(points, by) == expected
+
+
+def test_a_line_forgets_points_on_a_straight_run():
+    assert tidy([(0, 0), (0, 5), (0, 5), (0, 9), (4, 9)]) == ((0, 0), (0, 9), (4, 9))
+    assert tidy([(0, 0), (0, 9), (0, 5)]) == ((0, 0), (0, 9), (0, 5))  # a turn back is no straight run
