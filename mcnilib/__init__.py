@@ -26,7 +26,7 @@ _HOMES = {
     "verdict": "mcnilib.trace.explain",
     "tell": "mcnilib.trace.explain",
     "listing": "mcnilib.linux.show",
-    "explore": "mcnilib.show.controls",
+    "explore": "mcnilib.notebook",
     "predict": "mcnilib.show.quiz",
 }
 """The names a notebook needs, in reading order, and where they live; each is loaded when it is first used."""

@@ -1,6 +1,6 @@
 """The rules of the house, read from the syntax tree of every module: who may import whom, sizes, docstrings, words.
 
-Order of the layers: errors < linux < cluster, trace < scenarios < show, kernel < cli. Two layers on one step do not
+Order of the layers: errors < linux < cluster, trace < scenarios < show, kernel < cli, notebook. Two layers on one step do not
 know each other.
 """
 
@@ -25,6 +25,7 @@ RANK = {
     "show": 4,
     "kernel": 4,
     "cli": 5,
+    "notebook": 5,
     "mcnilib": 6,
 }
 PICTURES = {"matplotlib", "networkx", "ipywidgets", "IPython"}

@@ -7,8 +7,9 @@ import re
 import pytest
 
 from mcnilib.cluster.settings import options
+from mcnilib.notebook import explore
 from mcnilib.scenarios import scenario
-from mcnilib.show.controls import control, explore
+from mcnilib.show.controls import control
 from mcnilib.show.quiz import predict
 from mcnilib.show.state import state_lines
 from mcnilib.show.table import rows, table_html

@@ -7,7 +7,8 @@ reader looks, the runs one click away are prepared.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterator
+import re
+from collections.abc import Callable, Iterator
 from functools import lru_cache
 from html import escape
 from typing import Any
@@ -40,12 +41,8 @@ def control(option: Option, value: object) -> Any:
     return made
 
 
-def explore(story: Scenario, scale: float = 1.0, **start: object) -> Panel:
-    """Return a panel: the scenario's settings, the picture, the verdict, the steps and the deciding state.
-
-    `start` changes settings to begin with, as `kube_proxy="1.30"`; `scale` enlarges everything for a projector.
-    """
-    return Panel(story, story.start().but(**start), scale)
+def _no_remark(story: Scenario, settings: Settings) -> str:
+    return ""
 
 
 class Panel(widgets.VBox):  # type: ignore[misc]
@@ -53,10 +50,17 @@ class Panel(widgets.VBox):  # type: ignore[misc]
 
     _count = 0
 
-    def __init__(self, story: Scenario, settings: Settings, scale: float) -> None:
-        """Build the controls and show the first run."""
+    def __init__(
+        self,
+        story: Scenario,
+        settings: Settings,
+        scale: float = 1.0,
+        remark: Callable[[Scenario, Settings], str] = _no_remark,
+    ) -> None:
+        """Build the controls and show the first run; `remark` adds a few words to each verdict."""
         Panel._count += 1
-        self.story, self.settings, self._scale, self._uid = story, settings, scale, f"mcni{Panel._count}"
+        self.story, self.settings, self._scale, self._remark = story, settings, scale, remark
+        self._uid = f"mcni{Panel._count}"
         self.controls = {o.attribute: control(o, getattr(settings, o.attribute)) for o in story.options()}
         for name, widget in self.controls.items():
             widget.observe(lambda change, name=name: self._set(name, change["new"]), names="value")
@@ -81,7 +85,7 @@ class Panel(widgets.VBox):  # type: ignore[misc]
     def refresh(self) -> None:
         """Show the run of the current settings."""
         self.picture.value = _svg(self.story, self.settings, self._uid, self._scale)
-        self.verdict.value = _verdict(self.story, self.settings)
+        self.verdict.value = _verdict(self.story, self.settings, self._remark(self.story, self.settings))
         self._tell()
         self._prepare()
 
@@ -130,15 +134,21 @@ def _svg(story: Scenario, settings: Settings, uid: str, scale: float) -> str:
     return to_svg(lay_out(story.world(settings), story.run(settings)), uid, scale)
 
 
-def _verdict(story: Scenario, settings: Settings) -> str:
+def _verdict(story: Scenario, settings: Settings, remark: str) -> str:
     """Return the verdict as a live region, and what the document says beside it."""
     trace, claim = story.run(settings), story.claim(settings)
     glyph = "✓" if trace.outcome.works else "✗"
-    reasons = "".join(f"<div>{escape(line)}</div>" for line in because(trace))
+    reasons = "".join(f"<div>{_code(line)}</div>" for line in because(trace))
+    reasons += f"<div><i>{escape(remark)}</i></div>" if remark else ""
     agrees = "" if claim.works == trace.outcome.works else " <b>Linux disagrees.</b>"
     document = f"{escape(claim.section)}: {escape(claim.says)}."
     return (
         f'<div class="mcni" role="status" aria-live="polite">'
-        f'<div class="mcni-verdict">{glyph} {escape(verdict(trace))}</div>'
+        f'<div class="mcni-verdict">{glyph} {_code(verdict(trace))}</div>'
         f'{reasons}<div class="mcni-claim">The document — {document}{agrees}</div></div>'
     )
+
+
+def _code(text: str) -> str:
+    """Escape a sentence; what stands between backticks is code."""
+    return re.sub("`([^`]*)`", r"<code>\1</code>", escape(text))

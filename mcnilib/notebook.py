@@ -1,0 +1,19 @@
+"""What a notebook shows: the panel of a scenario, with what the recorded run of the real kernel says about its state.
+
+The one place, beside the command line, that knows both how a run looks and whether it is true.
+"""
+
+from __future__ import annotations
+
+from mcnilib.kernel.record import checked
+from mcnilib.scenarios.scenario import Scenario
+from mcnilib.show.controls import Panel
+
+
+def explore(story: Scenario, scale: float = 1.0, **start: object) -> Panel:
+    """Return a panel: the scenario's settings, the picture, the verdict, the steps and the deciding state.
+
+    `start` changes settings to begin with, as `kube_proxy="1.30"`; `scale` enlarges everything for a projector.
+    Raises: SettingError for a setting or value that does not exist, naming the nearest one.
+    """
+    return Panel(story, story.start().but(**start), scale, remark=checked)
