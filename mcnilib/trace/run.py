@@ -119,7 +119,7 @@ class Run:
         self.net.outbox.clear()
         if receiver:
             receiver()
-        elif log.steps[-1].fate is Fate.UNREACHABLE and delivery is None:
+        elif delivery is None:
             self.sockets.local_error(netns, packet, log.steps[-1])
 
     def _emit_later(self, seconds: float, netns: str, packet: Packet, reply: bool, tracked: Tracked | None) -> None:

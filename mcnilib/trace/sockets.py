@@ -209,14 +209,19 @@ class Sockets:
         self._report(end)
 
     def _client_error(self, kind: tuple[int, int]) -> None:
-        if kind in HARD_ERRORS and not (self.run.flow.proto == "udp" and kind in SOFT_ERRORS):
+        soft = self.run.flow.proto == "udp" and kind in SOFT_ERRORS
+        if kind in HARD_ERRORS and not soft and not self.client.error:
             self.client.error, self.client.done = HARD_ERRORS[kind], True
 
     def local_error(self, netns: str, packet: Packet, step: Step) -> None:
-        """Tell a local socket at once that its packet has no route (errno from the lookup)."""
+        """Tell a local socket at once that its packet has no route (errno of the lookup) or that a rule dropped it."""
         words = step.action.split(": ")
         here = netns == step.netns == self.run.flow.netns
-        if step.stage is not Stage.ROUTE or not here or packet.src != self.client.local:
+        if not here or packet.src != self.client.local:
+            return
+        if step.stage is Stage.NETFILTER:
+            self._not_permitted(packet, step)
+        if step.stage is not Stage.ROUTE:
             return
         end = self._tcp.get(Ends(netns, packet.src, packet.sport, packet.dst, packet.dport))
         if isinstance(end, TcpClient) and end.state == "SYN_SENT":
@@ -224,6 +229,13 @@ class Sockets:
             end.close()
         elif end is None and not self.client.done:
             self.client.error, self.client.done = words[-1], True
+
+    def _not_permitted(self, packet: Packet, step: Step) -> None:
+        """Fail sendto() when a rule drops the datagram on its way out; connect() does not hear of it."""
+        echo = packet.icmp is not None and packet.icmp.type == 8
+        request = echo or (packet.proto == "udp" and packet.sport == self.run.flow.sport)
+        if request and step.hook in ("OUTPUT", "POSTROUTING") and not step.before.inner and not self.client.done:
+            self.client.error, self.client.done = "EPERM", True
 
     def _accept(self, log: Log, at: Delivery, packet: Packet, text: str, line: Listener | None = None) -> None:
         log.add(at.netns, Stage.SOCKET, text, packet, line=line, iif=at.iif, fate=Fate.DELIVERED)
