@@ -1,87 +1,160 @@
-"""Small worlds for the kernel lab: hosts, a router, macvlan children, tunnels, built with the verbs of `mcnilib.linux`."""
+"""Worlds and conversations for the kernel lab, in the words of `small_worlds`: one row per thing Linux does."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from ipaddress import IPv4Address, IPv4Interface
+from dataclasses import replace
+from ipaddress import IPv4Address
+from typing import NamedTuple
 
-from mcnilib.linux.iptables_save import parse_tables
-from mcnilib.linux.link import Address, Far, Kind, Link, Macvlan, Physical, Veth
-from mcnilib.linux.netns import Netns, add_link, add_routes, add_rule, new_netns, set_sysctl
-from mcnilib.linux.route import parse_route, parse_rule
-from mcnilib.linux.world import Port, Segment, World
+from small_worlds import _add as add
+from small_worlds import device, namespace, plug, routed
+
+from mcnilib.linux.ipset import parse_sets
+from mcnilib.linux.link import Bridge, Far, Link, Veth, Vxlan
+from mcnilib.linux.netns import Netns, add_link, new_netns
+from mcnilib.linux.world import World
 from mcnilib.trace.flow import Flow, Listener
 
-FILTER = "*filter\n:INPUT ACCEPT [0:0]\n:FORWARD ACCEPT [0:0]\n:OUTPUT ACCEPT [0:0]\n{}COMMIT\n"
-NAT = "*nat\n:PREROUTING ACCEPT [0:0]\n:INPUT ACCEPT [0:0]\n:OUTPUT ACCEPT [0:0]\n:POSTROUTING ACCEPT [0:0]\n{}COMMIT\n"
-DROP_INVALID = FILTER.format("-A FORWARD -m conntrack --ctstate INVALID -j DROP\n")
+FORWARDS = "sysctl net.ipv4.ip_forward 1\n"
+PATIENCE = 0.7
 
 
-def device(index: int, name: str, address: str = "", kind: Kind | None = None, **more: object) -> Link:
-    """A device; its MAC follows from the last two octets of its address, or from its index."""
-    addresses = (Address(IPv4Interface(address)),) if address else ()
-    number = int(addresses[0].ip) & 0xFFFF if addresses else index
-    mac = str(more.pop("mac", f"02:00:00:{index:02x}:{number >> 8:02x}:{number & 255:02x}"))
-    return Link(index, name, kind or Physical(), mac, addresses, **more)  # type: ignore[arg-type]
+def chains(table: str, *rules: str, policy: str = "ACCEPT") -> str:
+    """A table with its built-in chains; the policy is FORWARD's."""
+    names = {"filter": "INPUT FORWARD OUTPUT", "nat": "PREROUTING INPUT OUTPUT POSTROUTING", "raw": "PREROUTING OUTPUT"}
+    names["mangle"] = "PREROUTING INPUT FORWARD OUTPUT POSTROUTING"
+    heads = "".join(f":{n} {policy if n == 'FORWARD' else 'ACCEPT'} [0:0]\n" for n in names[table].split())
+    return f"*{table}\n{heads}" + "".join(f"-A {rule}\n" for rule in rules) + "COMMIT\n"
 
 
-def host(name: str, *links: Link, routes: str = "", rules: str = "", tables: str = "", sysctls: str = "") -> Netns:
-    """A namespace; every text is in the words of the tool, one thing a line, `table N` in front of a route's line."""
-    netns = new_netns(name)
-    for link in links:
-        netns = add_link(netns, link)
-    for line in routes.splitlines():
-        table, _, words = line.strip().partition(": ")
-        netns = add_routes(netns, parse_route(words, table=table))
-    for line in rules.splitlines():
-        netns = add_rule(netns, parse_rule(line))
-    for line in sysctls.splitlines():
-        key, _, value = line.partition(" = ")
-        netns = set_sysctl(netns, key, value)
-    return netns.but(tables=parse_tables(tables)) if tables else netns
-
-
-def cable(name: str, *ports: str, reflects: bool = False) -> Segment:
-    """A switch; a port is `namespace device`."""
-    return Segment(name, tuple(Port(*port.split()) for port in ports), reflects)
-
-
-def routed(tables: str = "", *, routes: str = "main: default via 10.1.0.1 dev eth0") -> World:
-    """Client a and server b on two segments, router r between them."""
-    a = host("a", device(2, "eth0", "10.1.0.2/24"), routes=routes)
-    b = host("b", device(2, "eth0", "10.2.0.2/24"), routes="main: default via 10.2.0.1 dev eth0")
-    nics = device(2, "eth0", "10.1.0.1/24"), device(3, "eth1", "10.2.0.1/24")
-    r = host("r", *nics, tables=tables, sysctls="net.ipv4.ip_forward = 1")
-    return World((a, b, r), (cable("one", "a eth0", "r eth0"), cable("two", "b eth0", "r eth1")))
+DROP_INVALID = chains("filter", "FORWARD -m conntrack --ctstate INVALID -j DROP")
 
 
 def asymmetric(tables: str) -> World:
     """The flagship in small: a's request passes router r, b's answer goes straight to a; r never sees the SYN-ACK."""
-    a = host("a", device(2, "eth0", "10.1.0.2/24"), routes="main: 10.2.0.0/24 via 10.1.0.1 dev eth0")
-    r = host("r", device(2, "eth0", "10.1.0.1/24"), device(3, "eth1", "10.2.0.1/24"), tables=tables,
-             sysctls="net.ipv4.ip_forward = 1")  # fmt: skip
-    b = host("b", device(2, "eth0", "10.2.0.2/24"), device(3, "eth1", "10.1.0.3/24"))
-    return World((a, b, r), (cable("one", "a eth0", "r eth0", "b eth1"), cable("two", "b eth0", "r eth1")))
+    a = namespace("a", "eth0 10.0.1.2/24", "route 10.0.2.0/24 via 10.0.1.1 dev eth0")
+    r = namespace("r", "e1 10.0.1.1/24\ne2 10.0.2.1/24", FORWARDS, tables)
+    b = namespace("b", "eth0 10.0.2.2/24\neth1 10.0.1.3/24")
+    return plug(a, r, b, one="a.eth0 r.e1 b.eth1", two="b.eth0 r.e2")
 
 
 def macvlans(mode: str = "bridge", *, reflects: bool = False) -> World:
-    """Two nodes on a switch: pods p1, p2 on node1, p3 on node2; p1 has a veth to its node as well."""
-    node1 = host(
-        "node1", device(2, "en0", "10.1.0.1/24"), device(5, "vethp1", "", Veth(Far("p1", 3))),
-        routes="main: 10.1.0.11 dev vethp1 scope link", sysctls="net.ipv4.ip_forward = 1",
-    )  # fmt: skip
-    node2 = host("node2", device(2, "en0", "10.1.0.2/24"))
-    child = {n: device(2, "eth0", f"10.1.0.{n}/24", Macvlan(Far("node1" if n < 13 else "node2", 2), mode)) for n in (11, 12, 13)}
-    p1 = host("p1", child[11], device(3, "veth0", "", Veth(Far("node1", 5))), routes="main: 10.1.0.1 dev veth0 scope link")
-    p2, p3 = host("p2", child[12]), host("p3", child[13])
-    return World((node1, node2, p1, p2, p3), (cable("lan", "node1 en0", "node2 en0", reflects=reflects),))
+    """Two nodes n and m on a switch: pods a, p on n, b on m; a has a veth to its node as well."""
+    n = namespace("n", "en0 10.0.1.1/24\nva veth a 3", FORWARDS + "route 10.0.1.11 dev va scope link")
+    m = namespace("m", "en0 10.0.1.2/24")
+    a = namespace("a", f"eth0 10.0.1.11/24 macvlan n 2 {mode}\nveth0 veth n 3", "route 10.0.1.1 dev veth0 scope link")
+    p = namespace("p", f"eth0 10.0.1.12/24 macvlan n 2 {mode}")
+    b = namespace("b", f"eth0 10.0.1.13/24 macvlan m 2 {mode}")
+    return plug(n, m, a, p, b, reflects=reflects, lan="n.en0 m.en0")
 
 
-def flow(netns: str, dst: str, proto: str = "tcp", sport: int = 40000, dport: int = 80, patience: float = 0.7) -> Flow:
-    """A conversation with the patience of the lab."""
-    return Flow(netns, IPv4Address(dst), proto, dport if proto != "icmp" else 0, sport=sport, patience=patience)
+def tunnelled() -> World:
+    """Two nodes with a VXLAN between them; pods a and b behind veths that have no address on the node's side."""
+    return plug(
+        _node("n", "m", "a", 1), _node("m", "n", "b", 2), _pod("a", "n", 1), _pod("b", "m", 2), lan="n.en0 m.en0"
+    )
 
 
-def servers(netns: str) -> Sequence[Listener]:
-    """TCP and UDP on port 80."""
-    return Listener(netns, 80), Listener(netns, 80, "udp", pinned=True)
+def _node(name: str, other: str, pod: str, number: int) -> Netns:
+    far, own = 3 - number, IPv4Address(f"10.0.1.{number}")
+    kind = Vxlan(4096, own, "en0", 4789, ((f"66:00:00:00:00:0{far}", IPv4Address(f"10.0.1.{far}")),))
+    tunnel = device(name, 3, "vxlan.0", f"10.9.{number}.0/32", kind)
+    links = device(name, 2, "en0", f"{own}/24"), replace(tunnel, mac=f"66:00:00:00:00:0{number}", mtu=1450)
+    state = f"""route default via 10.0.1.254 dev en0
+        route 10.9.{far}.0/26 via 10.9.{far}.0 dev vxlan.0 onlink
+        route 10.9.{number}.5 dev cali0 scope link
+        neigh 10.9.{far}.0 dev vxlan.0 lladdr 66:00:00:00:00:0{far} PERMANENT
+        sysctl net.ipv4.ip_forward 1
+        sysctl net.ipv4.conf.cali0.proxy_arp 1"""
+    return made(name, *links, device(name, 4, "cali0", "", Veth(Far(pod, 2))), state=state)
+
+
+def _pod(name: str, node: str, number: int) -> Netns:
+    state = "route 169.254.1.1 dev eth0 scope link\nroute default via 169.254.1.1 dev eth0"
+    return made(name, device(name, 2, "eth0", f"10.9.{number}.5/32", Veth(Far(node, 4))), state=state)
+
+
+def made(name: str, *links: Link, state: str = "") -> Netns:
+    """A namespace of given devices; `state` as in `small_worlds.namespace`."""
+    netns = new_netns(name)
+    for link in links:
+        netns = add_link(netns, link)
+    for line in filter(None, map(str.strip, state.splitlines())):
+        word, _, rest = line.partition(" ")
+        netns = add(netns, word, rest)
+    return netns
+
+
+def bridged() -> World:
+    """A node with a bridge of two veths and an address, as Docker makes it."""
+    ends = [device("n", index, f"v{pod}", "", Veth(Far(pod, 2))) for index, pod in ((3, "a"), (4, "b"))]
+    n = made("n", device("n", 2, "br0", "10.0.7.1/24", Bridge()), *(replace(end, master="br0") for end in ends))
+    pods = (namespace(pod, f"eth0 10.0.7.{i}/24 veth n {i + 1}") for i, pod in ((2, "a"), (3, "b")))
+    return plug(n, *pods)
+
+
+def marked() -> World:
+    """A router that sends marked packets by another table, drops what a set holds, and counts what is left."""
+    tables = chains("mangle", "PREROUTING -p udp -j MARK --set-xmark 0x1/0xffffffff") + chains(
+        "filter", "FORWARD -m set --match-set bad src -j DROP", "FORWARD -m nfacct --nfacct-name  seen -j ACCEPT"
+    )
+    state = FORWARDS + "rule 100: from all fwmark 0x1 lookup 5\nroute blackhole default table 5"
+    r = namespace("r", "e1 10.0.1.1/24\ne2 10.0.2.1/24", state, tables)
+    r = r.but(sets=parse_sets("create bad hash:net family inet hashsize 1024 maxelem 65536\nadd bad 10.0.1.128/25\n"))
+    return World(tuple(r if n.name == "r" else n for n in routed()), routed().segments)
+
+
+NAT = chains("nat", "PREROUTING -d 10.9.9.9/32 -p tcp -m tcp --dport 8080 -j DNAT --to-destination 10.0.2.2:80",
+             "POSTROUTING -o e2 -j MASQUERADE --random-fully")  # fmt: skip
+REJECT = chains("filter", "FORWARD -p tcp -j REJECT --reject-with tcp-reset", "FORWARD -j REJECT")
+
+
+class Case(NamedTuple):
+    """A conversation, from `client` to `to`, and how it ends for the client."""
+
+    world: World
+    to: str
+    verdict: str
+    client: str = "a"
+    server: str = "b"
+
+    @property
+    def flow(self) -> Flow:
+        """The conversation, with the patience of the lab."""
+        proto, ip, *port = self.to.split(":")
+        return Flow(self.client, IPv4Address(ip), proto, int(port[0]) if port else 0, patience=PATIENCE)
+
+    @property
+    def listeners(self) -> tuple[Listener, ...]:
+        """TCP and UDP on port 80."""
+        return Listener(self.server, 80), Listener(self.server, 80, "udp", pinned=True)
+
+
+CASES = {
+    "through a router": Case(routed(), "tcp:10.0.2.2:80", "connected"),
+    "a closed port": Case(routed(), "tcp:10.0.2.2:81", "connection refused"),
+    "a closed UDP port": Case(routed(), "udp:10.0.2.2:81", "connection refused"),
+    "echo": Case(routed(), "icmp:10.0.2.2", "connected"),
+    "NAT both ways": Case(routed(NAT + DROP_INVALID), "tcp:10.9.9.9:8080", "connected"),
+    "masqueraded echo": Case(routed(NAT), "icmp:10.0.2.2", "connected"),
+    "REJECT with a RST": Case(routed(REJECT), "tcp:10.0.2.2:80", "connection refused"),
+    "REJECT with an ICMP error": Case(routed(REJECT), "udp:10.0.2.2:80", "connection refused"),
+    "a chain's policy": Case(routed(chains("filter", policy="DROP")), "tcp:10.0.2.2:80", "connect times out"),
+    "no route at the router": Case(routed(), "tcp:10.7.7.7:80", "unreachable"),
+    "no route, which UDP does not hear of": Case(routed(), "udp:10.7.7.7:80", "lost"),
+    "nobody answers ARP": Case(routed(), "tcp:10.0.2.77:80", "connect times out"),
+    "the flagship in small": Case(asymmetric(DROP_INVALID), "tcp:10.0.2.2:80", "connect succeeds, then hangs"),
+    "the flagship over UDP": Case(asymmetric(DROP_INVALID), "udp:10.0.2.2:80", "connected"),
+    "the flagship without the rule": Case(asymmetric(chains("nat")), "tcp:10.0.2.2:80", "connected"),
+    "macvlan siblings": Case(macvlans(), "tcp:10.0.1.12:80", "connected", server="p"),
+    "macvlan across nodes": Case(macvlans(), "udp:10.0.1.13:80", "connected"),
+    "macvlan child to its lower device": Case(macvlans(), "icmp:10.0.1.1", "lost", client="p", server="n"),
+    "macvlan child to its node by veth": Case(macvlans(), "tcp:10.0.1.1:80", "connected", server="n"),
+    "private macvlan siblings": Case(macvlans("private"), "icmp:10.0.1.12", "lost", server="p"),
+    "vepa siblings and a reflecting switch": Case(macvlans("vepa", reflects=True), "tcp:10.0.1.12:80", "connected", server="p"),
+    "VXLAN": Case(tunnelled(), "tcp:10.9.2.5:80", "connected"),
+    "strict rp_filter on an asymmetric path": Case(asymmetric(chains("nat")), "udp:10.0.1.3:80", "connected"),
+    "a bridge": Case(bridged(), "tcp:10.0.7.3:80", "connected"),
+    "a mark chooses a table, which is a blackhole": Case(marked(), "udp:10.0.2.2:80", "lost"),
+    "a set that does not hold the client": Case(marked(), "tcp:10.0.2.2:80", "connected"),
+}  # fmt: skip

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Mapping
 from contextlib import suppress
 
 from mcnilib.kernel.netlink import add_counter
 from mcnilib.kernel.realise import Lab
+from mcnilib.kernel.syscalls import inside, new_netns
 from mcnilib.kernel.tools import ToolFailed, finish, missing, start
 from mcnilib.kernel.worker import Bench
 from mcnilib.linux.link import Bridge, Ipip, Macvlan, Veth, Vxlan
@@ -49,18 +51,22 @@ def capabilities() -> Capabilities:
 
 
 def probe(lab: Lab) -> Capabilities:
-    """Try every capability in the lab's own empty namespace."""
-    absent = missing()
-    with suppress(OSError):
-        add_counter("probe")
-    return {name: _try(lab, program, text, absent) for name, (program, text) in PROBES.items()}
+    """Try every capability in a namespace that is made for it and given back at the end."""
+    netns, absent = new_netns(lab.home), missing()
+    try:
+        with inside(netns, lab.home), suppress(OSError):
+            add_counter("probe")
+        return {name: _try(lab.home, netns, words, absent) for name, words in PROBES.items()}
+    finally:
+        os.close(netns)
 
 
-def _try(lab: Lab, program: str, text: str, absent: tuple[str, ...]) -> str:
+def _try(home: int, netns: int, words: tuple[str, str], absent: tuple[str, ...]) -> str:
+    program, text = words
     if program in absent:
         return f"{program} is not installed"
     try:
-        finish(start("a probe", lab.home, lab.home, ARGUMENTS[program], text))
+        finish(start("a probe", netns, home, ARGUMENTS[program], text))
     except ToolFailed as problem:
         return str(problem).split(": ", 1)[-1].splitlines()[0]
     return ""

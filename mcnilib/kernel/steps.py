@@ -60,7 +60,7 @@ class Telling:
         for hop in _hops(run, self.cabling):
             first, last = hop[0], hop[-1]
             packet = _packet(first)
-            path = tuple(dict.fromkeys((f.netns, f.dev) for f in hop))
+            path = _path(hop)
             if (first.netns, first.dev) in self.cabling.tunnels:
                 verb = "packed" if first.out else "unpacked"
                 steps.append(Step(first.netns, Stage.TUNNEL, f"{verb} by {first.dev}", packet, packet, oif=first.dev))
@@ -116,6 +116,12 @@ def _packet(frame: Frame) -> Packet:
     if seen is None:
         raise ValueError("an ARP message is no IP packet")
     return seen.packet
+
+
+def _path(hop: list[Frame]) -> tuple[tuple[str, str], ...]:
+    """Name the devices in order; a frame that a switch reflects passes its device twice, loopback counts once."""
+    places = tuple((frame.netns, frame.dev) for frame in hop)
+    return places[:1] if hop[0].dev == "lo" else places
 
 
 def _frames(items: list[Frame | Stay]) -> list[Frame]:

@@ -77,8 +77,9 @@ def _crossing(step: Step, ports: set[int]) -> str:
         return f"{step.netns} {step.action.split(' for ')[0]}: {addresses(inner, ports)}"
     if step.to is None:
         return f"{step.netns} {step.oif} > nobody: {addresses(step.before, ports)}"
-    devices = [place for place in (*step.path, step.to) if place[1]]
-    way = " > ".join(f"{netns} {dev}" for netns, dev in dict.fromkeys(devices))
+    devices = [place for place in step.path if place[1]]
+    devices += [step.to] if devices[-1] != step.to else []
+    way = " > ".join(f"{netns} {dev}" for netns, dev in devices)
     return f"{way}: {addresses(step.before, ports)}"
 
 

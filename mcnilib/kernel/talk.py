@@ -122,15 +122,14 @@ class Talk:
         """Answer the request; close when the client has closed."""
         try:
             data = connection.recv(4096)
-        except OSError:
-            self._ignore(connection)
-            return
-        if data:
-            self.heard.arrived = True
-            connection.send(ANSWER)
-        else:
-            self._ignore(connection)
+            if data:
+                self.heard.arrived = True
+                connection.send(ANSWER)
+                return
             connection.shutdown(socket.SHUT_WR)
+        except OSError:  # reset meanwhile
+            pass
+        self._ignore(connection)
 
     def _answer_datagram(self, sock: socket.socket, pinned: bool) -> None:
         data, control, _, peer = sock.recvmsg(4096, 64)

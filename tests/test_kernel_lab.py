@@ -1,0 +1,135 @@
+"""The kernel lab: worlds become real and read back the same, conversations agree hop by hop, a wrong model is found out."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import replace
+
+import pytest
+from kernel_worlds import CASES, DROP_INVALID, Case, asymmetric, chains, macvlans, marked, tunnelled
+from small_worlds import routed
+
+from mcnilib.cluster.build import build
+from mcnilib.cluster.settings import Settings
+from mcnilib.kernel.capabilities import lacking, probe
+from mcnilib.kernel.compare import Report, compare
+from mcnilib.kernel.run import converse, differences
+from mcnilib.kernel.syscalls import NoLab
+from mcnilib.kernel.worker import Bench
+from mcnilib.linux.world import World
+from mcnilib.trace.run import run
+from mcnilib.trace.trace import Stage
+
+pytestmark = pytest.mark.kernel
+
+
+@pytest.fixture(scope="module")
+def bench() -> Iterator[Bench]:
+    """One lab for the whole module; it becomes each test's world."""
+    with Bench() as one:
+        try:
+            one.run(differences, routed())
+        except NoLab as problem:
+            pytest.skip(str(problem))
+        yield one
+
+
+def need(bench: Bench, world: World) -> None:
+    """Skip, naming what the kernel does not have, when it cannot make the world."""
+    if missing := ", ".join(lacking(world, bench.run(probe))):
+        pytest.skip(f"this kernel has no {missing}")
+
+
+def measured(bench: Bench, case: Case, number: int, model: World | None = None) -> Report:
+    """Hold the case's conversation on the kernel, and in the simulator in the same world or another."""
+    flow = replace(case.flow, sport=10000 + number)
+    kernel = bench.run(converse, case.world, flow, case.listeners, number)
+    return compare(run(model or case.world, flow, case.listeners), kernel, flow, case.listeners)
+
+
+@pytest.mark.parametrize(
+    "world",
+    [
+        pytest.param(routed(), id="hosts and a router"),
+        pytest.param(asymmetric(DROP_INVALID), id="rules"),
+        pytest.param(macvlans(), id="macvlan and veth"),
+        pytest.param(tunnelled(), id="VXLAN, neighbours, proxy ARP"),
+        pytest.param(marked(), id="routing rules, marks, a set, an accounting object"),
+        pytest.param(build(Settings()), id="the cluster"),
+        pytest.param(build(Settings.of(kube_proxy="1.33", encapsulation="VXLAN", be_liberal=True)), id="with VXLAN"),
+        pytest.param(build(Settings.of(workaround="host route back", node_rp_filter=2)), id="with a host route back"),
+    ],
+)
+def test_what_the_tools_print_is_what_the_world_prints(bench: Bench, world: World) -> None:
+    need(bench, world)
+    assert "\n".join(map(str, bench.run(differences, world))) == ""
+
+
+def test_a_lab_that_became_another_world_is_that_world(bench: Bench) -> None:
+    for settings in (Settings(), Settings.of(workaround="SNAT on the pod's node", be_liberal=True), Settings()):
+        assert "\n".join(map(str, bench.run(differences, build(settings)))) == ""
+
+
+@pytest.mark.parametrize(("number", "name"), [*enumerate(CASES, 1)], ids=list(CASES))
+def test_simulator_and_kernel_agree(bench: Bench, number: int, name: str) -> None:
+    case = CASES[name]
+    need(bench, case.world)
+    flow = replace(case.flow, sport=10000 + number)
+    kernel = bench.run(converse, case.world, flow, case.listeners, number)
+    model = run(case.world, flow, case.listeners)
+    assert str(compare(model, kernel, flow, case.listeners)) == f"agree on {len(kernel.journeys)} packets"
+    assert kernel.outcome.verdict.value == case.verdict
+
+
+@pytest.mark.parametrize(
+    ("name", "wrong", "says"),
+    [
+        ("the flagship in small", asymmetric(chains("nat")), "request ACK, end"),
+        (
+            "the flagship in small",
+            asymmetric(chains("nat")),
+            "kernel: dropped in r (netfilter): -A FORWARD -m conntrack",
+        ),
+        ("the flagship in small", asymmetric(DROP_INVALID.replace("DROP\n", "ACCEPT\n")), "outcome, verdict"),
+        ("the flagship in small", asymmetric(DROP_INVALID.replace("-m conntrack", "-i e1 -m conntrack")), ", rules"),
+        ("the flagship over UDP", asymmetric(chains("filter", policy="DROP")), "model:  dropped in r (netfilter)"),
+        ("through a router", routed(sysctls={"net.ipv4.ip_forward": "0"}), "(forwarding)"),
+        ("macvlan siblings", macvlans("vepa", reflects=True), "devices and addresses"),
+        ("a chain's policy", routed(chains("filter", "FORWARD -p tcp -j DROP")), "request SYN, end"),
+    ],
+)
+def test_a_model_that_is_wrong_in_one_thing_is_found_out(bench: Bench, name: str, wrong: World, says: str) -> None:
+    report = measured(bench, CASES[name], 500 + len(says), model=wrong)
+    assert not report.agrees
+    assert says in str(report)
+
+
+def test_the_kernels_trace_carries_the_rule_its_writer_and_the_connection(bench: Bench) -> None:
+    world = build(Settings())
+    case = Case(world, "tcp:10.233.101.2:80", "", client="mac1", server="cal2")
+    trace = bench.run(converse, world, replace(case.flow, sport=9000), case.listeners)
+    step = trace.outcome.step
+    assert (step.netns, step.table, step.chain, step.ctstate) == ("node1", "filter", "KUBE-FORWARD", "INVALID")
+    assert step.evidence == "-A KUBE-FORWARD -m conntrack --ctstate INVALID -j DROP"
+    assert str(step.by).startswith("kube-proxy 1.28: ")
+    assert [entry.state for entry in dict(trace.connections)["node1"]] == ["SYN_SENT"]
+    assert [entry.state for entry in dict(trace.connections)["node2"]] == ["SYN_RECV"]
+
+
+def test_every_packet_is_followed_through_every_device(bench: Bench) -> None:
+    case = CASES["VXLAN"]
+    trace = bench.run(converse, case.world, replace(case.flow, sport=9001), case.listeners)
+    steps = [(s.netns, s.oif, s.to) for s in trace.journeys[0].steps if s.stage in (Stage.DEVICE, Stage.TUNNEL)]
+    assert steps == [
+        ("a", "eth0", ("n", "cali0")),
+        ("n", "vxlan.0", None),
+        ("n", "en0", ("m", "en0")),
+        ("m", "vxlan.0", None),
+        ("m", "cali0", ("b", "eth0")),
+    ]
+
+
+def test_what_a_kernel_lacks_is_named() -> None:
+    world = build(Settings.of(encapsulation="IPIP"))
+    assert lacking(world, {"ipip": "Unknown device type", "macvlan": ""}) == ("ipip",)
+    assert lacking(world, {"ipip": "", "ipset": "no", "macvlan": "no"}) == ("ipset", "macvlan")
