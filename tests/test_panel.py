@@ -75,10 +75,11 @@ def test_deeper_tables_have_more_rows_and_every_cell_is_escaped() -> None:
 def test_the_deciding_line_is_marked_and_the_others_say_why_not() -> None:
     trace = STORY.run(START)
     command, lines = state_lines(STORY.world(START), trace.outcome.step)
-    assert command == "iptables-save -t filter | grep -e '-A KUBE-FORWARD '"
+    assert command == "iptables-save -t filter | grep -w KUBE-FORWARD"
     assert [line.decided for line in lines].count(True) == 1
-    assert lines[0].decided and "ctstate INVALID" in lines[0].text
-    assert "mark is 0x0, not 0x4000/0x4000" in lines[1].note
+    assert lines[0].text == ":KUBE-FORWARD - [0:0]"
+    assert lines[1].decided and "ctstate INVALID" in lines[1].text
+    assert "mark is 0x0, not 0x4000/0x4000" in lines[2].note
 
 
 def test_a_quiz_judges_by_running_and_says_nothing_before() -> None:

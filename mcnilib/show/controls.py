@@ -1,15 +1,14 @@
-"""Widgets derived from the settings, and the panel that shows a scenario under them.
+"""Widgets derived from the settings: the control of one setting, and the panel that shows a story under them.
 
-Pictures and tables are values of HTML widgets; nothing is printed. A run that was shown once is kept, and while the
-reader looks, the runs one click away are prepared.
+Everything shown is the value of an HTML widget; nothing is printed, so a notebook's outputs stay the same in every run.
+What one click may bring is prepared while the reader looks.
 """
 
 from __future__ import annotations
 
 import asyncio
 import re
-from collections.abc import Callable, Iterator
-from functools import lru_cache
+from collections.abc import Callable
 from html import escape
 from typing import Any
 
@@ -17,15 +16,18 @@ import ipywidgets as widgets
 
 from mcnilib.cluster.settings import Option, Settings
 from mcnilib.scenarios.scenario import Scenario
-from mcnilib.show.drawing import lay_out
 from mcnilib.show.state import state_html
+from mcnilib.show.stepper import Stepper
 from mcnilib.show.style import style_sheet
-from mcnilib.show.svg import to_png, to_svg
-from mcnilib.show.table import table_html
+from mcnilib.show.svg import to_png
+from mcnilib.show.table import rows, table_html
+from mcnilib.show.views import neighbours, picture_of, svg_of
 from mcnilib.trace.explain import DEPTHS, because, verdict
 
 DEPTH_LABELS = {"outcome": "the outcome", "hops": "every hop", "decisions": "every decision"}
 WIDE = {"description_width": "initial"}
+QUIET, PAUSE = 0.3, 0.02
+"""Seconds without a click before the next runs are prepared, and between two of them."""
 
 
 def control(option: Option, value: object) -> Any:
@@ -46,7 +48,7 @@ def _no_remark(story: Scenario, settings: Settings) -> str:
 
 
 class Panel(widgets.VBox):  # type: ignore[misc]
-    """A scenario under settings that can be changed."""
+    """A story under settings that can be changed, and a conversation that can be walked through."""
 
     _count = 0
 
@@ -70,13 +72,25 @@ class Panel(widgets.VBox):  # type: ignore[misc]
             description="Tell me",
             style=dict(WIDE),
         )
-        self.depth.observe(lambda change: self._tell(), names="value")
+        self.depth.observe(lambda change: self._restart(), names="value")
+        self.stepper = Stepper(self._show_step)
         self.verdict, self.picture, self.steps, self.state = (widgets.HTML() for _ in range(4))
-        flow = widgets.Layout(display="flex", flex_flow="row wrap", align_items="center", grid_gap="4px 18px")
-        box = widgets.Box(list(self.controls.values()), layout=flow)
-        parts = [widgets.HTML(style_sheet(scale)), box, self.verdict, self.picture, self.depth, self.steps, self.state]
-        super().__init__(parts)
+        super().__init__(self._parts(scale))
         self.refresh()
+
+    def _parts(self, scale: float) -> list[Any]:
+        flow = widgets.Layout(display="flex", flex_flow="row wrap", align_items="center", grid_gap="4px 18px")
+        settings = widgets.Box(list(self.controls.values()), layout=flow)
+        telling = widgets.Box([self.depth, self.stepper], layout=flow)
+        return [
+            widgets.HTML(style_sheet(scale)),
+            settings,
+            self.verdict,
+            self.picture,
+            telling,
+            self.steps,
+            self.state,
+        ]
 
     def _set(self, name: str, value: object) -> None:
         self.settings = self.settings.but(**{name: value})
@@ -84,32 +98,39 @@ class Panel(widgets.VBox):  # type: ignore[misc]
 
     def refresh(self) -> None:
         """Show the run of the current settings."""
-        self.picture.value = _svg(self.story, self.settings, self._uid, self._scale)
+        self._restart()
         self.verdict.value = _verdict(self.story, self.settings, self._remark(self.story, self.settings))
-        self._tell()
         self._prepare()
 
-    def _tell(self) -> None:
+    def _restart(self) -> None:
+        """Offer the steps of the run at the chosen depth, and show the one that decided."""
         trace = self.story.run(self.settings)
-        world, step = self.story.world(self.settings), trace.outcome.step
-        self.steps.value = f'<div class="mcni">{table_html(trace, self.depth.value)}</div>'
-        self.state.value = f'<div class="mcni">{state_html(world, trace, step)}</div>'
+        self.stepper.offer([(row.journey, row.index) for row in rows(trace, self.depth.value)])
+
+    def _show_step(self, at: tuple[int, int] | None) -> None:
+        """Show the conversation at one step, or all of it: picture, table and state."""
+        trace, world = self.story.run(self.settings), self.story.world(self.settings)
+        journey = next((j for j in trace.journeys if at and j.number == at[0]), trace.outcome.journey)
+        step = journey.steps[at[1]] if at else trace.outcome.step
+        self.picture.value = svg_of(self.story, self.settings, self._uid, self._scale, at)
+        self.steps.value = f'<div class="mcni">{table_html(trace, self.depth.value, at)}</div>'
+        self.state.value = f'<div class="mcni">{state_html(world, trace, journey, step)}</div>'
 
     def _prepare(self) -> None:
-        """Prepare the runs one click away, one at a time, whenever the kernel is idle."""
+        """Prepare the pictures one click away, one at a time, whenever the kernel is idle."""
         try:
             loop = asyncio.get_running_loop()
         except RuntimeError:
             return
-        waiting = _neighbours(self.story, self.settings)
+        waiting = neighbours(self.story, self.settings)
 
         def next_one(shown: Settings) -> None:
             following = next(waiting, None)
             if following is not None and shown == self.settings:
-                _svg(self.story, following, self._uid, self._scale)
-                loop.call_later(0.02, next_one, shown)
+                svg_of(self.story, following, self._uid, self._scale, None)
+                loop.call_later(PAUSE, next_one, shown)
 
-        loop.call_later(0.3, next_one, self.settings)
+        loop.call_later(QUIET, next_one, self.settings)
 
     def _repr_mimebundle_(self, **kwargs: Any) -> Any:
         """Add the picture and the verdict for viewers without a kernel."""
@@ -118,20 +139,8 @@ class Panel(widgets.VBox):  # type: ignore[misc]
         if data is not None:
             trace = self.story.run(self.settings)
             data["text/plain"] = "\n".join([verdict(trace), *because(trace)])
-            data["image/png"] = to_png(lay_out(self.story.world(self.settings), trace))
+            data["image/png"] = to_png(picture_of(self.story, self.settings))
         return bundle
-
-
-def _neighbours(story: Scenario, settings: Settings) -> Iterator[Settings]:
-    for one in story.options():
-        for value in one.values:
-            if value != getattr(settings, one.attribute):
-                yield settings.but(**{one.attribute: value})
-
-
-@lru_cache(maxsize=512)
-def _svg(story: Scenario, settings: Settings, uid: str, scale: float) -> str:
-    return to_svg(lay_out(story.world(settings), story.run(settings)), uid, scale)
 
 
 def _verdict(story: Scenario, settings: Settings, remark: str) -> str:
@@ -140,7 +149,7 @@ def _verdict(story: Scenario, settings: Settings, remark: str) -> str:
     glyph = "✓" if trace.outcome.works else "✗"
     reasons = "".join(f"<div>{_code(line)}</div>" for line in because(trace))
     reasons += f"<div><i>{escape(remark)}</i></div>" if remark else ""
-    agrees = "" if claim.works == trace.outcome.works else " <b>Linux disagrees.</b>"
+    agrees = " <b>Linux disagrees.</b>" if claim.holds(trace.outcome.works) is False else ""
     document = f"{escape(claim.section)}: {escape(claim.says)}."
     return (
         f'<div class="mcni" role="status" aria-live="polite">'

@@ -6,7 +6,7 @@ because its frames never enter it. The end of a veth pair stands on top of that 
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from mcnilib.linux.link import Bridge, Ipip, Link, Loopback, Macvlan, Physical, Veth, Vxlan
 from mcnilib.linux.netns import Netns
@@ -14,7 +14,7 @@ from mcnilib.linux.world import World
 from mcnilib.show.geometry import Rect
 from mcnilib.show.lettering import shorten, width
 from mcnilib.show.plan import Machine
-from mcnilib.show.scene import Places
+from mcnilib.show.scene import Places, Station
 
 TITLE, POD, GAP, HOST, FOOT, NIC = 28.0, 66.0, 36.0, 206.0, 10.0, 46.0
 """Heights from top to bottom:
@@ -33,11 +33,26 @@ LANE = 42.0
 
 @dataclass(frozen=True, slots=True)
 class Seat:
-    """The place of a pod: its rectangle, and whether its macvlan NIC is on the left or on the right."""
+    """The place of a pod: its rectangle, the side its macvlan NIC is on, and where that NIC's cable runs down."""
 
     netns: Netns
     rect: Rect
     side: str
+    lane: float
+
+    @property
+    def nic(self) -> float:
+        """The x of the pod's outer NIC."""
+        return self.rect.x + self._inset if self.side == "left" else self.rect.right - self._inset
+
+    @property
+    def inner(self) -> float:
+        """The x of the pod's other NIC, if it has two."""
+        return self.rect.right - self._inset if self.side == "left" else self.rect.x + self._inset
+
+    @property
+    def _inset(self) -> float:
+        return min(LANE, self.rect.w * 0.27)
 
 
 def place_machine(places: Places, world: World, machine: Machine, rect: Rect, others: tuple[str, ...]) -> None:
@@ -81,9 +96,12 @@ def _seats(world: World, machine: Machine, rect: Rect) -> list[Seat]:
     step = (room - wide) / (count - 1) if count > 1 else 0.0
     seats = []
     for number, name in enumerate(machine.members):
-        right = number * 2 >= count and count > 1
+        side = "right" if number * 2 >= count and count > 1 else "left"
         at = Rect(rect.x + PAD + number * step, rect.y + TITLE, wide, POD)
-        seats.append(Seat(world[name], at, "right" if right else "left"))
+        seat = Seat(world[name], at, side, 0.0)
+        edge = number == (0 if side == "left" else count - 1)
+        gutter = rect.x + 2 * PAD if side == "left" else rect.right - 2 * PAD
+        seats.append(replace(seat, lane=seat.nic if edge else gutter))
     return seats
 
 
@@ -133,7 +151,7 @@ def _place_nic(
 ) -> None:
     station = (host.name, link.name)
     tap = _tap(panel, last=last)
-    lanes = [_lane(seat) for seat in seats for x in seat.netns.links if _is_child(x, host, link)]
+    lanes = [seat.lane for seat in seats for x in seat.netns.links if _is_child(x, host, link)]
     text = " ".join([link.name, *(str(a.ip) for a in link.addresses[:1])])
     ends = [tap - 16, tap + 16, *(lane - 14 for lane in lanes), *(lane + 14 for lane in lanes)]
     left = min([*ends, tap - 30 - width(text, 11, bold=True)] if not last else ends)
@@ -153,51 +171,67 @@ def _is_child(link: Link, host: Netns, lower: Link) -> bool:
     return isinstance(link.kind, Macvlan) and (link.kind.lower.netns, link.kind.lower.index) == (host.name, lower.index)
 
 
-def _lane(seat: Seat) -> float:
-    """Return where the macvlan cable of a pod runs down."""
-    return seat.rect.x + LANE if seat.side == "left" else seat.rect.right - LANE
-
-
 def _place_pod(places: Places, host: Netns, seat: Seat, uplinks: dict[int, str]) -> None:
     name, rect = seat.netns.name, seat.rect
     places.box(name, "pod", rect)
-    places.write((name, ""), name, rect.x + 10, rect.y + 14, size=13.0, bold=True)
+    places.write((name, ""), name, rect.x + 10, rect.y + 13, size=13.0, bold=True)
     places.level((name, ""), rect.bottom)
     devices = [x for x in seat.netns.links if not isinstance(x.kind, Loopback)]
-    for link in devices:
+    for number, link in enumerate(devices):
         x = _nic_x(seat, host, link, len(devices))
-        chip = Rect(x - 27, rect.bottom - CHIP, 54, CHIP)
+        wide = min(54.0, rect.w * 0.46)
+        chip = Rect(x - wide / 2, rect.bottom - CHIP, wide, CHIP)
         places.nic((name, link.name), chip, y=rect.bottom)
         for address in link.addresses[:1]:
-            places.write((name, link.name), str(address.ip), x, chip.y - 8, align="center", colour="quiet")
+            _write_address(places, (name, link.name), str(address.ip), rect, chip, up=number if rect.w < 160 else 0)
         places.join("inside", (name, link.name), (name, ""), x)
-        _hang(places, host, (name, link.name), link, x, uplinks)
+        _hang(places, host, seat, link, uplinks)
+
+
+def _write_address(places: Places, station: Station, text: str, pod: Rect, chip: Rect, *, up: int) -> None:
+    """Write a NIC's address above it, inside the pod; `up` moves it a line up where two would not fit side by side."""
+    half = width(text) / 2 + 3
+    x = min(max(chip.cx, pod.x + half), pod.right - half)
+    places.write(station, text, x, chip.y - 7 - 12.5 * up, align="center", colour="quiet")
 
 
 def _nic_x(seat: Seat, host: Netns, link: Link, count: int) -> float:
-    outer, inner = _lane(seat), seat.rect.right - LANE if seat.side == "left" else seat.rect.x + LANE
     if isinstance(link.kind, Macvlan):
-        return outer
-    return inner if count > 1 or _has_child(seat, host) else seat.rect.cx
+        return seat.nic
+    return seat.inner if count > 1 or _has_child(seat, host) else seat.rect.cx
 
 
-def _hang(places: Places, host: Netns, station: tuple[str, str], link: Link, x: float, uplinks: dict[int, str]) -> None:
+def _hang(places: Places, host: Netns, seat: Seat, link: Link, uplinks: dict[int, str]) -> None:
     """Join a pod's NIC to what it hangs on: the far end of its pair, or the NIC of the machine."""
+    station = (seat.netns.name, link.name)
     match link.kind:
         case Macvlan(lower) if lower.index in uplinks:
-            places.join("child", station, (host.name, uplinks[lower.index]), x)
+            _hang_child(places, seat, station, (host.name, uplinks[lower.index]))
         case Veth(peer) if peer.netns == host.name:
             far = next((d for d in host.links if d.index == peer.index), None)
             if far:
-                _place_host_end(places, host, far, x)
+                x = places.graph.edges[station, (seat.netns.name, "")]["x"]
+                _place_host_end(places, host, far, x, seat.rect.w)
                 places.join("pair", station, (host.name, far.name), x)
 
 
-def _place_host_end(places: Places, host: Netns, link: Link, x: float) -> None:
+def _hang_child(places: Places, seat: Seat, station: Station, lower: Station) -> None:
+    """Join a macvlan NIC to its lower device; from an inner seat the cable turns aside above the host's box."""
+    if seat.lane == seat.nic:
+        places.join("child", station, lower, seat.lane)
+        return
+    bend = (station[0], f"{station[1]} in the gutter")
+    places.level(bend, seat.rect.bottom + GAP - 7)
+    places.join("child", station, bend, seat.nic)
+    places.join("child", bend, lower, seat.lane)
+
+
+def _place_host_end(places: Places, host: Netns, link: Link, x: float, room: float) -> None:
     panel, station = places.rect(host.name), (host.name, link.name)
-    wide = width(link.name) + 12
+    text = shorten(link.name, room - 14)
+    wide = width(text) + 12
     chip = Rect(min(max(x - wide / 2, panel.x), panel.right - wide), panel.y, wide, CHIP)
-    places.nic(station, chip)
+    places.nic(station, chip, text)
     places.join("inside", station, (host.name, ""), x)
 
 

@@ -1,20 +1,23 @@
 """The printed state of the place where something was decided, with the deciding line marked.
 
-Of an iptables table only the chain is shown; each of its other rules says why it did not match.
+Of an iptables table only the chain is shown; each of its other rules says why it did not match. The other listings the
+packet met in that namespace are folded below.
 """
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 from html import escape
 
 from mcnilib.errors import McniError
 from mcnilib.linux.netfilter import ChainRule
 from mcnilib.linux.show import listing
+from mcnilib.linux.sysctl import Setting
 from mcnilib.linux.tables import find_table
 from mcnilib.linux.world import World
 from mcnilib.trace.explain import conntrack_view
-from mcnilib.trace.trace import Step, Trace
+from mcnilib.trace.trace import Journey, Step, Trace
 
 MARK = "▶"
 
@@ -29,19 +32,36 @@ class StateLine:
 
 
 def state_lines(world: World, step: Step) -> tuple[str, tuple[StateLine, ...]]:
-    """Return the command that prints the deciding line, and its output; no lines when no state decided."""
-    if step.listing is None:
+    """Return the command that prints the deciding line, and its output; no lines when no state decided.
+
+    Of a netfilter table only the chain is printed, of the sysctls only those of the same name.
+    """
+    listing_of = step.listing
+    if listing_of is None:
         return "", ()
-    if step.table and isinstance(step.line, ChainRule):
-        rules = find_table(world[step.netns].tables, step.table).chain(step.chain).rules
-        return f"{step.listing.command} | grep -e '-A {step.chain} '", tuple(_rule(rule, step) for rule in rules)
+    if step.table:
+        return f"{listing_of.command} | grep -w {step.chain}", tuple(_chain(world, step))
     try:
-        text = listing(world[step.netns], step.listing.command)
+        text = listing(world[step.netns], listing_of.command)
     except McniError:  # the line is of the run, not of the state: a listening socket
         text = step.evidence
-    wanted = step.evidence.strip()
+    command, wanted = listing_of.command, step.evidence.strip()
+    if isinstance(step.line, Setting):
+        name = step.line.key.rpartition(".")[2]
+        command, text = f"{command} | grep {name}", "\n".join(x for x in text.splitlines() if f".{name} =" in x)
     lines = (StateLine(line, line.strip() == wanted) for line in text.splitlines() if line.strip())
-    return step.listing.command, tuple(lines)
+    return command, tuple(lines)
+
+
+def _chain(world: World, step: Step) -> Iterator[StateLine]:
+    """Yield the chain's declaration and rules: the one that decided, and why each other one did not."""
+    chain = find_table(world[step.netns].tables, step.table).chain(step.chain)
+    policy = not isinstance(step.line, ChainRule)
+    yield StateLine(
+        f":{chain.name} {chain.policy or '-'} [0:0]", policy, "no rule ended it: the policy" if policy else ""
+    )
+    for rule in chain.rules:
+        yield _rule(rule, step)
 
 
 def _rule(rule: ChainRule, step: Step) -> StateLine:
@@ -54,12 +74,32 @@ def _rule(rule: ChainRule, step: Step) -> StateLine:
     return StateLine(str(rule), False, f"not this one: {why}" if why else "")
 
 
-def state_html(world: World, trace: Trace, step: Step) -> str:
-    """Return the state around a step as HTML: the listing with the deciding line, and the connections known there."""
+def consulted(journey: Journey, step: Step) -> tuple[Step, ...]:
+    """Return the other steps of a packet in the same namespace that were decided by a line of another listing."""
+    here = [s for s in journey.steps if s.netns == step.netns and s.listing and s is not step]
+    firsts = {(s.listing, s.chain): s for s in reversed(here)}
+    firsts.pop((step.listing, step.chain), None)
+    return tuple(reversed(firsts.values()))
+
+
+def state_html(world: World, trace: Trace, journey: Journey, step: Step) -> str:
+    """Return the state around a step as HTML.
+
+    First the listing with the deciding line and what conntrack knew; folded away the other listings the packet met in
+    that namespace.
+    """
     command, lines = state_lines(world, step)
     shown = "".join(map(_line, lines)) or '<div class="line">no line of state decided this</div>'
     head = f"{step.netns}# {command}" if command else f"{step.netns}: {step.action}"
-    return f'<div class="mcni-state"><h4>{escape(head)}</h4>{shown}{_connections(trace, step)}</div>'
+    more = "".join(_section(world, other) for other in consulted(journey, step))
+    also = f"also consulted for packet {journey.number} on {step.netns}"
+    folded = f"<details><summary>{escape(also)}</summary>{more}</details>" if more else ""
+    return f'<div class="mcni-state"><h4>{escape(head)}</h4>{shown}{_connections(trace, journey, step)}{folded}</div>'
+
+
+def _section(world: World, step: Step) -> str:
+    command, lines = state_lines(world, step)
+    return f"<h4>{escape(f'{step.netns}# {command}')}</h4>{''.join(map(_line, lines))}"
 
 
 def _line(line: StateLine) -> str:
@@ -69,9 +109,8 @@ def _line(line: StateLine) -> str:
     return f"<div{strong}><code>{mark}{escape(line.text.rstrip())}</code>{note}</div>"
 
 
-def _connections(trace: Trace, step: Step) -> str:
+def _connections(trace: Trace, journey: Journey, step: Step) -> str:
     """Print what conntrack of the namespace knows after the packet."""
-    journey = next((one for one in trace.journeys if step in one.steps), trace.outcome.journey)
     entries = conntrack_view(trace, step.netns, journey.number)
     lines = "".join(f'<div class="line"><code>  {escape(one.line(journey.time))}</code></div>' for one in entries)
     empty = '<div class="line">  (no connection)</div>'
