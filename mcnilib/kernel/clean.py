@@ -26,8 +26,8 @@ def leftovers() -> tuple[Leftover, ...]:
     found = []
     for folder in Path("/proc").glob("[0-9]*"):
         try:
-            name, parent = (folder / "comm").read_text().strip(), _parent(folder)
-            if name == NAME and parent == 1 and folder.stat().st_uid == os.getuid():
+            name, (state, parent) = (folder / "comm").read_text().strip(), _state(folder)
+            if name == NAME and parent == "1" and state != "Z" and folder.stat().st_uid == os.getuid():
                 found.append(Leftover(int(folder.name)))
         except OSError:
             continue
@@ -46,9 +46,9 @@ def clean() -> tuple[Leftover, ...]:
     return tuple(ended)
 
 
-def _parent(folder: Path) -> int:
-    """Read the parent's process id: the second field after the name in parentheses. Source: proc(5)."""
-    return int((folder / "stat").read_text().rsplit(")", 1)[1].split()[1])
+def _state(folder: Path) -> list[str]:
+    """Read a process's state and its parent's id, the fields after the name in parentheses. Source: proc(5)."""
+    return (folder / "stat").read_text().rsplit(")", 1)[1].split()[:2]
 
 
 def main() -> int:

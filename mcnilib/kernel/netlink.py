@@ -50,11 +50,19 @@ class TraceEvent:
 def listen(what: str) -> socket.socket:
     """Open a socket in the current namespace that receives `trace` or `connections` events from now on."""
     sock = socket.socket(socket.AF_NETLINK, socket.SOCK_RAW | socket.SOCK_NONBLOCK, NETLINK_NETFILTER)
-    sock.setsockopt(socket.SOL_SOCKET, SO_RCVBUFFORCE, 8 << 20)
+    widen(sock)
     sock.bind((0, 0))
     for group in GROUPS[what]:
         sock.setsockopt(SOL_NETLINK, ADD_MEMBERSHIP, group)
     return sock
+
+
+def widen(sock: socket.socket) -> None:
+    """Give a socket as large a receive buffer as it may have: 8 MB for root, else the limit of the system."""
+    try:
+        sock.setsockopt(socket.SOL_SOCKET, SO_RCVBUFFORCE, 8 << 20)
+    except PermissionError:
+        sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 8 << 20)
 
 
 def messages(sock: socket.socket) -> Iterator[tuple[int, bytes]]:

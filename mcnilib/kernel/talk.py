@@ -68,6 +68,8 @@ class Talk:
         while not self.heard.done and (left := end - time.monotonic()) > 0:
             for descriptor, _ in self._poll.poll(max(1, left * 1000)):
                 self._actions[descriptor]()
+            for watch in self.lab.watches.values():
+                watch.drain()
         if self.heard.answered and self.flow.proto == "tcp":
             self._await_servers()
         return self.heard

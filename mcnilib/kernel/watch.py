@@ -13,12 +13,14 @@ import struct
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from mcnilib.errors import McniError
 from mcnilib.kernel.headers import Seen, read
-from mcnilib.kernel.netlink import TraceEvent, listen, new_connections, trace_events
+from mcnilib.kernel.netlink import TraceEvent, listen, new_connections, trace_events, widen
 from mcnilib.linux.netfilter import ChainRule
 
 ETH_P_ALL, ETH_P_IP, ETH_P_ARP = 3, 0x0800, 0x0806
-SO_RCVBUFFORCE, SO_TIMESTAMPNS = 33, 35
+SO_TIMESTAMPNS = 35
+SOL_PACKET, PACKET_STATISTICS = 263, 6
 PACKET_OTHERHOST, PACKET_OUTGOING = 3, 4
 ARP_REQUEST, ARP_REPLY = 1, 2
 STATES = ("INVALID", "NEW", "ESTABLISHED", "RELATED", "UNTRACKED")
@@ -54,8 +56,11 @@ class Watch:
     rules: dict[tuple[str, str, int], ChainRule | str] = field(default_factory=dict)  # by (table, chain, handle)
 
     def drain(self) -> None:
-        """Collect what has arrived since the last call."""
+        """Collect what has arrived since the last call. Raises: McniError when something was lost."""
         self.frames += _frames(self)
+        _, lost = struct.unpack("=II", self.capture.getsockopt(SOL_PACKET, PACKET_STATISTICS, 8))
+        if lost:
+            raise McniError(f"{lost} frames were not captured in {self.netns}: the machine is too busy")
         self.events += trace_events(self.trace)
         self.tuples.update(dict.fromkeys(new_connections(self.connections)))
 
@@ -75,7 +80,7 @@ class Watch:
 def open_watch(netns: str, *, vxlan: int = 4789) -> Watch:
     """Open the sockets in the current namespace; `vxlan` is the UDP port of its tunnels."""
     capture = socket.socket(socket.AF_PACKET, socket.SOCK_RAW | socket.SOCK_NONBLOCK, socket.htons(ETH_P_ALL))
-    capture.setsockopt(socket.SOL_SOCKET, SO_RCVBUFFORCE, 4 << 20)
+    widen(capture)
     capture.setsockopt(socket.SOL_SOCKET, SO_TIMESTAMPNS, 1)
     return Watch(netns, capture, listen("trace"), listen("connections"), vxlan, dict(socket.if_nameindex()))
 

@@ -193,5 +193,7 @@ def _survives(problem: McniError) -> bool:
     return True
 
 
-if __name__ == "__main__":
-    main()
+if __name__ == "__main__":  # as a module of its name, so that its errors are known under that name on both sides
+    from mcnilib.kernel import worker
+
+    worker.main()
