@@ -1,0 +1,173 @@
+"""What the kernel lab reads and writes, without a kernel: captured bytes, commands, the order of creation, comparison."""
+
+from __future__ import annotations
+
+import struct
+from dataclasses import replace
+from ipaddress import IPv4Address
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from kernel_worlds import CASES, macvlans, tunnelled
+
+from mcnilib.cluster.build import build
+from mcnilib.cluster.settings import Settings
+from mcnilib.errors import Unsupported
+from mcnilib.kernel import plan
+from mcnilib.kernel.compare import compare
+from mcnilib.kernel.headers import read
+from mcnilib.kernel.netlink import attributes
+from mcnilib.kernel.state import is_tracked
+from mcnilib.kernel.talk import checksum
+from mcnilib.linux.link import Far, Link, Macvlan, Veth
+from mcnilib.linux.netns import Netns
+from mcnilib.linux.route import parse_route, parse_rule
+from mcnilib.linux.world import World
+from mcnilib.trace.run import run
+
+A, B = IPv4Address("10.0.1.2").packed, IPv4Address("10.0.2.2").packed
+
+
+def ip(proto: int, payload: bytes, ident: int = 7) -> bytes:
+    return struct.pack("!BBHHHBBH4s4s", 0x45, 0, 20 + len(payload), ident, 0x4000, 64, proto, 0, A, B) + payload
+
+
+def tcp(flags: int, data: bytes = b"", options: bytes = b"") -> bytes:
+    return struct.pack("!HHIIBBHHH", 40000, 80, 1, 2, (20 + len(options)) << 2, flags, 512, 0, 0) + options + data
+
+
+def udp(data: bytes, dport: int = 80) -> bytes:
+    return struct.pack("!HHHH", 40000, dport, 8 + len(data), 0) + data
+
+
+VXLAN = udp(struct.pack("!BBHI", 8, 0, 0, 4096 << 8) + bytes.fromhex("660000000002") + bytes(8) + ip(6, tcp(2)), 4789)
+
+
+@pytest.mark.parametrize(
+    ("data", "text"),
+    [
+        (ip(6, tcp(0x02)), "tcp 10.0.1.2:40000 > 10.0.2.2:80 SYN"),
+        (ip(6, tcp(0x18, b"ping\n")), "tcp 10.0.1.2:40000 > 10.0.2.2:80 ACK,PSH data"),
+        (ip(17, udp(b"ping\n")), "udp 10.0.1.2:40000 > 10.0.2.2:80 UDP"),
+        (ip(1, struct.pack("!BBHHH", 8, 0, 0, 5, 1)), "icmp 10.0.1.2 > 10.0.2.2 echo request"),
+        (ip(1, struct.pack("!BBHI", 3, 3, 0, 0) + ip(17, udp(b""))), "icmp 10.0.1.2 > 10.0.2.2 port unreachable"),
+        (ip(4, ip(6, tcp(2))), "ipencap 10.0.1.2 > 10.0.2.2 IPENCAP"),
+    ],
+)
+def test_captured_bytes_are_packets(data: bytes, text: str) -> None:
+    assert str(read(data).packet) == text
+
+
+def test_an_error_quotes_the_packet_it_is_about() -> None:
+    icmp = read(ip(1, struct.pack("!BBHI", 3, 3, 0, 0) + ip(17, udp(b"")))).packet.icmp
+    assert icmp and str(icmp.quoted) == "udp 10.0.1.2:40000 > 10.0.2.2:80 UDP"
+
+
+def test_a_tunnel_header_carries_a_packet_with_its_own_mark() -> None:
+    seen = read(ip(17, VXLAN, ident=9))
+    assert seen.inner and seen.packet.inner
+    assert (seen.packet.inner.vni, seen.packet.inner.mac) == (4096, "66:00:00:00:00:02")
+    assert (seen.inner.mark.proto, seen.inner.mark.ident, seen.mark.proto, seen.mark.ident) == ("tcp", 7, "udp", 9)
+
+
+def test_the_mark_survives_nat_and_tells_retransmissions_apart() -> None:
+    sent, changed = ip(6, tcp(2)), bytearray(ip(6, tcp(2)))
+    changed[12:16], changed[20:22] = IPv4Address("10.9.9.9").packed, struct.pack("!H", 1024)
+    assert read(bytes(changed)).mark == read(sent).mark
+    assert read(ip(6, tcp(2), ident=8)).mark != read(sent).mark
+
+
+def test_the_window_scale_stands_among_the_options_of_a_syn() -> None:
+    packet = read(ip(6, tcp(2, options=bytes([2, 4, 5, 180, 1, 3, 3, 7])))).packet
+    assert packet.tcp and packet.tcp.scale == 7
+
+
+@given(st.binary(max_size=200))
+def test_no_bytes_stop_the_reading_of_attributes(data: bytes) -> None:
+    attributes(data)
+
+
+@given(st.binary(min_size=2, max_size=100).filter(lambda data: len(data) % 2 == 0))
+def test_a_message_with_its_checksum_sums_to_zero(data: bytes) -> None:
+    whole = b"\0\0" + data
+    assert checksum(struct.pack("!H", checksum(whole)) + data) == 0
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        "default via 172.16.0.1 dev en0 ",
+        "10.233.101.0/26 via 172.16.1.3 dev en0 proto bird ",
+        "blackhole 10.233.100.0/26 proto bird ",
+    ],
+)
+def test_a_route_is_added_in_the_words_it_is_printed_in(line: str) -> None:
+    assert plan.route_words(parse_route(line, "500")).replace(" table 500", "") == line.strip()
+
+
+@pytest.mark.parametrize(
+    ("line", "words"),
+    [
+        ("1000:\tfrom all lookup 500", "pref 1000 from all lookup 500"),
+        ("900:\tfrom all fwmark 0x1 lookup 100", "pref 900 from all fwmark 0x1 lookup 100"),
+    ],
+)
+def test_a_rule_is_added_in_the_words_it_is_printed_in(line: str, words: str) -> None:
+    assert " ".join(plan.rule_words(parse_rule(line)).split()) == words
+
+
+@pytest.mark.parametrize("world", [macvlans(), tunnelled(), build(Settings())], ids=["macvlan", "VXLAN", "cluster"])
+def test_devices_are_created_in_the_order_of_their_indexes(world: World) -> None:
+    made = {making.command: making.ends for making in plan.makings(world, str)}
+    last: dict[str, int] = {}
+    for _, commands in plan.in_order(plan.makings(world, str)):
+        for netns, index in (end for command in commands for end in made[command] if end[0] != plan.SWITCH):
+            assert index > last.get(netns, 0)
+            last[netns] = index
+
+
+def test_indexes_that_contradict_each_other_are_refused() -> None:
+    a = Netns("a", (Link(2, "x", Veth(Far("b", 3))), Link(3, "y", Veth(Far("b", 2)))))
+    b = Netns("b", (Link(2, "y", Veth(Far("a", 3))), Link(3, "x", Veth(Far("a", 2)))))
+    with pytest.raises(Unsupported, match="no order of creation"):
+        plan.in_order(plan.makings(World((a, b)), str))
+
+
+def test_a_macvlan_child_is_made_where_its_lower_device_is() -> None:
+    child = next(m for m in plan.makings(macvlans(), str) if "macvlan" in m.command and "netns p " in m.command)
+    assert child.homes == ("n",)
+    assert isinstance(macvlans()["p"].link("eth0").kind, Macvlan)
+
+
+@pytest.mark.parametrize(
+    ("name", "netns", "tracked"),
+    [
+        ("through a router", "r", False),
+        ("NAT both ways", "r", True),
+        ("the flagship in small", "r", True),
+        ("NAT both ways", "a", False),
+    ],
+)
+def test_connections_are_tracked_where_a_rule_or_nat_asks_for_it(name: str, netns: str, tracked: bool) -> None:
+    assert is_tracked(CASES[name].world[netns]) is tracked
+
+
+@pytest.mark.parametrize(
+    "name", ["through a router", "NAT both ways", "VXLAN", "no route at the router", "the flagship in small"]
+)
+def test_a_trace_agrees_with_itself(name: str) -> None:
+    case = CASES[name]
+    trace = run(case.world, case.flow, case.listeners)
+    assert str(compare(trace, trace, case.flow, case.listeners)) == f"agree on {len(trace.journeys)} packets"
+
+
+def test_a_difference_is_told_with_packet_place_and_both_sides() -> None:
+    good, bad = CASES["through a router"], CASES["a chain's policy"]
+    traces = [run(case.world, replace(good.flow, patience=0.7), good.listeners) for case in (good, bad)]
+    assert str(compare(*traces, good.flow, good.listeners)).splitlines()[:4] == [
+        "part here:",
+        "  request SYN, devices and addresses:",
+        "    model:  r e2 > b eth0: tcp 10.0.1.2:40000 > 10.0.2.2:80",
+        "    kernel: (nothing)",
+    ]
