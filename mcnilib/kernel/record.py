@@ -80,25 +80,18 @@ def read(text: str) -> Mapping[str, Recorded]:
     """Read a record file."""
     content = json.loads(text)
     return {
-        name: Recorded(
-            content["kernel"], content["date"], one["worlds"], expand(one["results"]), one.get("skipped", "")
-        )
-        for name, one in content["scenarios"].items()
+        name: Recorded(one["kernel"], one["date"], one["worlds"], expand(one["results"]), one.get("skipped", ""))
+        for name, one in content.items()
     }
 
 
 def write(records: Mapping[str, Recorded]) -> str:
-    """Write a record file; all its scenarios were measured in one run."""
-    first = next(iter(records.values()))
-    scenarios = {
-        name: {
-            "worlds": one.digest,
-            "results": shorten(one.results),
-            **({"skipped": one.skipped} if one.skipped else {}),
-        }
-        for name, one in sorted(records.items())
-    }
-    return json.dumps({"kernel": first.kernel, "date": first.date, "scenarios": scenarios}, indent=1) + "\n"
+    """Write a record file, one scenario a paragraph."""
+    content = {}
+    for name, one in sorted(records.items()):
+        content[name] = {"kernel": one.kernel, "date": one.date, "worlds": one.digest, "results": shorten(one.results)}
+        content[name] |= {"skipped": one.skipped} if one.skipped else {}
+    return json.dumps(content, indent=1) + "\n"
 
 
 def shorten(letters: str) -> str:

@@ -8,12 +8,12 @@ import sys
 import time
 from argparse import Namespace
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 
 from mcnilib.cluster.settings import Settings
 from mcnilib.errors import McniError
-from mcnilib.kernel.record import AGREES, DIFFERS, SKIPPED, UNKNOWN, Recorded, digest, position, write
+from mcnilib.kernel.record import AGREES, DIFFERS, SKIPPED, UNKNOWN, Recorded, digest, position, read, write
 from mcnilib.kernel.verify import Result, verify
 from mcnilib.scenarios import Scenario, all_scenarios, scenario
 
@@ -24,7 +24,7 @@ def main(arguments: Namespace) -> int:
     """Verify what the command line asks for; return 0 when nothing differs, 1 otherwise."""
     stories = [scenario(name) for name in arguments.scenario] or list(all_scenarios())
     if arguments.record and not arguments.all:
-        raise McniError("--record needs --all: the record holds every combination")
+        raise McniError("--record needs --all: the record holds every combination of a scenario")
     results: dict[str, list[Result]] = {story.name: [] for story in stories}
     started = time.monotonic()
     for result in verify(stories, lambda story: chosen(story, arguments), arguments.jobs):
@@ -34,7 +34,7 @@ def main(arguments: Namespace) -> int:
     for story in stories:
         print(summary(story.name, results[story.name]))
     if arguments.record:
-        Path(arguments.record).write_text(write({s.name: _recorded(s, results[s.name]) for s in stories}))
+        _keep(Path(arguments.record), {story.name: _recorded(story, results[story.name]) for story in stories})
     return int(any(result.letter == DIFFERS for found in results.values() for result in found))
 
 
@@ -71,6 +71,13 @@ def _progress(results: dict[str, list[Result]], started: float) -> None:
     if sys.stderr.isatty():
         done = sum(map(len, results.values()))
         print(f"\r{done} combinations in {time.monotonic() - started:.0f} s", end="\r", file=sys.stderr)
+
+
+def _keep(file: Path, new: Mapping[str, Recorded]) -> None:
+    """Write what was measured into a record file; scenarios that exist and were not measured now keep what they had."""
+    old = dict(read(file.read_text())) if file.exists() else {}
+    known = {story.name for story in all_scenarios()}
+    file.write_text(write({name: one for name, one in (old | dict(new)).items() if name in known}))
 
 
 def _recorded(story: Scenario, results: Iterable[Result]) -> Recorded:
