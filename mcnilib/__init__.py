@@ -38,7 +38,12 @@ def __getattr__(name: str) -> Any:
     """Load a public name on first use, so that `import mcnilib` itself loads next to nothing (PEP 562)."""
     if name not in _HOMES:
         raise AttributeError(f"module 'mcnilib' has no attribute {name!r}; it has {', '.join(_HOMES)}")
-    value = globals()[name] = getattr(import_module(_HOMES[name]), name)
+    try:
+        value = globals()[name] = getattr(import_module(_HOMES[name]), name)
+    except ModuleNotFoundError as error:
+        from mcnilib.errors import MissingExtra
+
+        raise MissingExtra(f"mcnilib.{name}", error.name or "a package") from error
     return value
 
 

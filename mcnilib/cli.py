@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from mcnilib.cluster.settings import Settings, options
-from mcnilib.errors import McniError
+from mcnilib.errors import McniError, MissingExtra
 from mcnilib.scenarios import Scenario, all_scenarios, scenario
 
 EXAMPLES = """examples:
@@ -33,12 +33,15 @@ def main(argv: Sequence[str] | None = None) -> int:
     try:
         arguments = _parser().parse_args(argv)
         return int(arguments.verb(arguments))
-    except (McniError, KeyError) as error:
-        print(f"mcni: {error.args[0] if isinstance(error, KeyError) else error}", file=sys.stderr)
-        return 2
-    except BrokenPipeError:
+    except BrokenPipeError:  # the reader of our output has seen enough
         sys.stderr.close()
         return 0
+    except ModuleNotFoundError as error:
+        said: object = MissingExtra("this", error.name or "a package")
+    except (McniError, KeyError, OSError) as error:
+        said = error.args[0] if isinstance(error, KeyError) else error
+    print(f"mcni: {said}", file=sys.stderr)
+    return 2
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -71,10 +74,21 @@ def _add_run(verbs: Any) -> None:
     )
     run.add_argument("--picture", metavar="FILE", type=Path, help="write the picture; .svg, .png or .pdf")
     run.add_argument(
-        "--patience", type=float, metavar="SECONDS", help="how long the client waits (default: the scenario's)"
+        "--patience", type=_seconds, metavar="SECONDS", help="how long the client waits (default: the scenario's)"
     )
     _add_settings(run)
     run.set_defaults(verb=run_scenario)
+
+
+def _seconds(text: str) -> float:
+    """Read a number of seconds above 0 and up to a day."""
+    try:
+        value = float(text)
+    except ValueError:
+        value = 0.0
+    if not 0 < value <= 86400:
+        raise argparse.ArgumentTypeError(f"{text!r} is not a number of seconds from 0 to 86400")
+    return value
 
 
 def _add_settings(parser: argparse.ArgumentParser) -> None:
@@ -151,14 +165,10 @@ def run_scenario(arguments: argparse.Namespace) -> int:
 
 
 def _print_run(story: Scenario, settings: Settings, trace: Any, arguments: argparse.Namespace) -> None:
-    from mcnilib.trace.explain import verdict
+    from mcnilib.trace.explain import tell, verdict
 
     print(f"{story.number}. {story.title} ({settings})")
-    print(verdict(trace))
-    if arguments.table:
-        from mcnilib.trace.explain import tell
-
-        print(*tell(trace, arguments.depth), sep="\n")
+    print(*(tell(trace, arguments.depth) if arguments.table else [verdict(trace)]), sep="\n")
 
 
 def print_state(arguments: argparse.Namespace) -> int:

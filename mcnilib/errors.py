@@ -32,6 +32,15 @@ class Refused(McniError, ValueError):
         super().__init__(f"{what} ({error})")
 
 
+class MissingExtra(McniError, ImportError):
+    """Something needs a package that is not installed; the message says how to install it."""
+
+    def __init__(self, what: str, package: str) -> None:
+        """Name what was asked for and the package it needs."""
+        extra = "kernel" if package == "pyroute2" else "notebooks"
+        super().__init__(f"{what} needs {package}: install it with `pip install 'mcnilib[{extra}]'`")
+
+
 class NoRoute(McniError, LookupError):
     """No rule and no route lead to the destination; `error` is the errno name Linux reports."""
 

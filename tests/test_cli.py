@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import sys
 
 import pytest
 
@@ -110,3 +111,29 @@ def test_help_has_examples(capsys) -> None:
         main(["--help"])
     assert ended.value.code == 0
     assert "mcni run 7 --kube-proxy 1.30 --be-liberal 1 --restarted yes --table" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(
+    "words", [["--patience", "-1"], ["--patience", "soon"], ["--patience", "inf"], ["--patience", "nan"]]
+)
+def test_patience_is_a_number_of_seconds(capsys, words: list[str]) -> None:
+    with pytest.raises(SystemExit) as ended:
+        main(["run", FLAGSHIP, *words])
+    assert ended.value.code == 2
+    assert "is not a number of seconds" in capsys.readouterr().err
+
+
+def test_a_picture_that_cannot_be_written_is_an_error_in_one_line(capsys, tmp_path) -> None:
+    assert main(["run", FLAGSHIP, "--picture", str(tmp_path / "nowhere" / "x.svg")]) == 2
+    assert capsys.readouterr().err.count("\n") == 1
+    assert main(["run", FLAGSHIP, "--picture", str(tmp_path / "x.jpeg")]) == 2
+    assert ".svg" in capsys.readouterr().err
+
+
+def test_what_needs_a_package_that_is_missing_says_how_to_install_it(monkeypatch, capsys, tmp_path) -> None:
+    monkeypatch.delitem(sys.modules, "mcnilib.show.files", raising=False)
+    monkeypatch.setitem(sys.modules, "matplotlib", None)
+    for name in [name for name in sys.modules if name.startswith("mcnilib.show")]:
+        monkeypatch.delitem(sys.modules, name)
+    assert main(["run", FLAGSHIP, "--picture", str(tmp_path / "x.svg")]) == 2
+    assert "pip install 'mcnilib[notebooks]'" in capsys.readouterr().err
