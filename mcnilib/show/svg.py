@@ -28,6 +28,12 @@ RC: Any = {"svg.fonttype": "none", "svg.hashsalt": "mcnilib"}
 NO_METADATA = {"Date": None, "Creator": None, "Format": None, "Type": None}
 ID = re.compile(r'( id="|href="#|url\(#)')
 FALLBACKS = ", ".join(f"'{name}'" if " " in name else name for name in FONTS)
+IDLE = re.compile(
+    rf' id="(?:figure|patch|line2d|text|words)_\d+"| transform="rotate\(0 [^"]*"|; font-family: \'{FONTS[0]}\'|<g/>'
+)
+"""What matplotlib writes and nobody needs: ids of groups, turns by nothing, a font in every text."""
+
+SPACE = re.compile(r"\s*\n\s*")
 
 
 def to_svg(drawing: Drawing, uid: str = "mcni", scale: float = 1.0) -> str:
@@ -38,7 +44,7 @@ def to_svg(drawing: Drawing, uid: str = "mcni", scale: float = 1.0) -> str:
     head = _head(drawing, uid, scale)
     layers = (_stage(drawing.scene), _story(drawing), _chips(drawing.scene))
     body = "\n".join(ID.sub(rf"\g<1>{uid}-{name}-", layer) for name, layer in zip("abc", layers, strict=True))
-    return f'{head}\n<g stroke-linejoin="round" stroke-linecap="butt">\n{body}\n</g>\n</svg>'
+    return f'{head}\n<g stroke-linejoin="round" stroke-linecap="butt" font-family="{FALLBACKS}">\n{body}\n</g>\n</svg>'
 
 
 def _head(drawing: Drawing, uid: str, scale: float) -> str:
@@ -78,7 +84,7 @@ def _layer(width: float, height: float, painter: Callable[[Figure], None]) -> st
         FigureCanvasSVG(figure).print_svg(out, metadata=NO_METADATA)  # type: ignore[no-untyped-call]
     text = out.getvalue()
     inner = text[text.index('<g id="figure_1">') : text.rindex("</svg>")].strip()
-    return inner.replace(f"'{FONTS[0]}'", FALLBACKS.replace('"', "'"))
+    return SPACE.sub(" ", IDLE.sub("", inner))
 
 
 def to_png(drawing: Drawing, scale: float = 2.0) -> bytes:
