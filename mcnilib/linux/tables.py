@@ -83,12 +83,6 @@ def delete(tables: Tables, table: str, rule: ChainRule) -> Tables:
     return _edit(tables, table, rule.chain, without)
 
 
-def delete_chain(tables: Tables, table: str, chain: str) -> Tables:
-    """Delete a user chain."""
-    found = find_table(tables, table)
-    return put_table(tables, Table(table, tuple(one for one in found.chains if one.name != chain)))
-
-
 def set_policy(tables: Tables, table: str, chain: str, policy: str) -> Tables:
     """Set a built-in chain's policy."""
     return _edit(tables, table, chain, lambda old: replace(old, policy=policy))

@@ -73,12 +73,9 @@ class TcpEnd:
 
     def send(self, flags: str, length: int = 0) -> None:
         """Send a segment; one that occupies sequence space is repeated until it is acknowledged."""
-        packet = self.segment(flags, length)
-        assert_tcp = packet.tcp
-        if assert_tcp is None:
-            return
-        self.snd_nxt = segment_end(packet, assert_tcp)
-        if self.snd_nxt != assert_tcp.seq:
+        packet, begin = self.segment(flags, length), self.snd_nxt
+        self.snd_nxt = segment_end(packet, packet.tcp or Tcp())
+        if self.snd_nxt != begin:
             self._waiting, self._retries = packet, 0
             self._arm()
         journey = self.run.emit(self.ends.netns, packet, reply=self.reply)

@@ -9,7 +9,6 @@ from mcnilib.errors import McniError
 from mcnilib.trace.ip import Arrival, Delivery, Departure, Place, receive, send
 from mcnilib.trace.log import Log
 from mcnilib.trace.network import Network
-from mcnilib.trace.trace import Fate
 
 MAX_PLACES = 2000
 """Places one packet may stand at before the walk is called endless; TTL ends real loops much earlier."""
@@ -36,8 +35,3 @@ def walk(net: Network, log: Log, start: Place) -> Delivery | None:
             return place
         place = step(net, log, place)
     raise McniError(f"the packet never comes to rest: {log.steps[-1].action} in {log.steps[-1].netns}")
-
-
-def lost(log: Log) -> bool:
-    """Tell whether the last step ended the packet's life before a socket saw it."""
-    return log.steps[-1].fate is not Fate.GOES_ON
