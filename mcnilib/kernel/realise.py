@@ -49,7 +49,7 @@ class Lab:
 
     def become(self, world: World) -> None:
         """Turn the lab into another world: change what differs if the devices are the same, else build anew."""
-        if not same_devices(self.world, world) or self.errors > ERROR_BURST:
+        if not same_devices(self.world, world) or self.errors > ERROR_BURST or has_equal_defaults(world):
             self.clear()
             self._build(world)
             return
@@ -153,6 +153,18 @@ def same_devices(one: World, other: World) -> bool:
     """Tell whether two worlds have the same namespaces, devices and cabling."""
     devices = [(netns.name, netns.links) for netns in one]
     return bool(devices) and one.segments == other.segments and devices == [(n.name, n.links) for n in other]
+
+
+def has_equal_defaults(world: World) -> bool:
+    """Tell whether a table has two default routes of one metric: Linux chooses between them by what ARP has learned.
+
+    A lab that was used before would choose otherwise than a fresh one. Source: fib_select_default().
+    """
+    for netns in world:
+        defaults = [(route.table, route.metric) for route in netns.routes if route.via and not route.dst.prefixlen]
+        if len(set(defaults)) < len(defaults):
+            return True
+    return False
 
 
 def _running(sock: socket.socket, name: str) -> bool:
