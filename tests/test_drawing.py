@@ -12,6 +12,7 @@ from mcnilib.scenarios import all_scenarios
 from mcnilib.show.drawing import Drawing, lay_out
 from mcnilib.show.geometry import Rect, clip, shift, tidy
 from mcnilib.show.plan import CLUSTER, Plan, computed, focus_of, plan_of
+from mcnilib.show.views import _plan, crowded, neighbours, picture_of
 
 
 def drawing(name: str) -> Drawing:
@@ -131,18 +132,38 @@ def test_no_words_overlap(name):
     assert flaws(drawing(name)) == []
 
 
-def variants(story, extra=40):
+def variants(story, extra=12):
     """Every setting changed by itself, and a seeded sample of combinations."""
     start, options, random = story.start(), story.options(), Random(story.number)
-    singles = [start.but(**{option.attribute: value}) for option in options for value in option.values]
     mixed = [start.but(**{option.attribute: random.choice(option.values) for option in options}) for _ in range(extra)]
-    return list(dict.fromkeys([start, *singles, *mixed]))
+    return list(dict.fromkeys([start, *neighbours(story, start), *mixed]))
 
 
 @pytest.mark.parametrize("story", all_scenarios(), ids=lambda story: story.name)
 def test_no_words_overlap_in_any_scenario(story):
-    pictures = {s: lay_out(story.world(s), story.run(s)) for s in variants(story)}
-    assert {str(s): wrong for s, picture in pictures.items() if (wrong := flaws(picture))} == {}
+    pictures = {settings: picture_of(story, settings) for settings in variants(story)}
+    assert {str(settings): wrong for settings, one in pictures.items() if (wrong := flaws(one))} == {}
+
+
+@pytest.mark.parametrize("story", all_scenarios(), ids=lambda story: story.name)
+def test_without_a_plan_the_words_find_room_too(story):
+    settings = story.start()
+    assert flaws(lay_out(story.world(settings), story.run(settings))) == []
+
+
+@pytest.mark.parametrize("story", all_scenarios(), ids=lambda story: story.name)
+def test_only_the_paths_change_when_a_setting_does(story):
+    """Where the whole story would be too crowded, the picture keeps still as long as the same two ends talk."""
+    seen: dict[object, dict[object, Rect]] = {}
+    whole = not crowded(_plan(story, None))
+    for settings in [story.start(), *neighbours(story, story.start())]:
+        way = story.way(settings)
+        known = seen.setdefault(None if whole else (way.client, way.server), {})
+        new = spots(picture_of(story, settings))
+        assert {key: new[key] for key in known.keys() & new.keys()} == {
+            key: known[key] for key in known.keys() & new.keys()
+        }
+        known.update(new)
 
 
 # ------------------------------------------------------------------------------------------------ plans

@@ -109,6 +109,7 @@ class Places:
     nics: dict[Station, Nic] = field(default_factory=dict)
     labels: list[tuple[Label, Station]] = field(default_factory=list)  # each with what it belongs to
     free: dict[str, tuple[Rect, ...]] = field(default_factory=dict)  # per namespace, where notes about it may stand
+    plugs: dict[str, list[float]] = field(default_factory=dict)  # per segment, where cables reach it or would
     inner: set[Station] = field(default_factory=set)  # tunnel devices
     graph: nx.Graph = field(default_factory=nx.Graph)
 

@@ -63,7 +63,9 @@ def _place_segments(places: Places, world: World, plan: Plan, y: float) -> float
         places.box(name, "segment", Rect(0, y, 0, BAND))
         places.level((name, ""), y + BAND / 2)
         for port in plugged:
-            places.join("plug", (port.netns, port.link), (name, ""), places.graph.nodes[(port.netns, port.link)]["tap"])
+            x = places.graph.nodes[(port.netns, port.link)]["tap"]
+            places.join("plug", (port.netns, port.link), (name, ""), x)
+            places.plugs.setdefault(name, []).append(x)
         y += BAND_STEP
     return y - BAND_STEP + BAND
 
@@ -90,8 +92,17 @@ def _keep_free(places: Places, plan: Plan, hosts: list[str], row: Rect) -> None:
 
 
 def _plugged(places: Places, world: World, name: str, link: Link) -> bool:
+    home = _home(world, name, link)
+    return home == "" or places.draws((home, ""))
+
+
+def _home(world: World, name: str, link: Link) -> str:
+    """Return the segment a NIC is plugged into; that of its subnet when the cable hangs loose."""
     segment = world.segment_of(name, link.name)
-    return segment is None or places.draws((segment.name, ""))
+    if segment:
+        return segment.name
+    nets = {str(address.interface.network) for address in link.addresses}
+    return next((s.name for s in world.segments if _subnet(world, s.name) in nets), "")
 
 
 def _place_host(places: Places, world: World, name: str, nics: list[Link], rect: Rect) -> None:
@@ -106,9 +117,10 @@ def _place_host(places: Places, world: World, name: str, nics: list[Link], rect:
         station, chip = (name, link.name), Rect(x - wide / 2, rect.y, wide, 20)
         places.nic(station, chip, text)
         places.join("inside", station, (name, ""), x)
-        segment = world.segment_of(name, link.name)
-        if segment:
-            places.join("plug", station, (segment.name, ""), x)
+        home = _home(world, name, link)
+        if world.segment_of(name, link.name):
+            places.join("plug", station, (home, ""), x)
+        places.plugs.setdefault(home, []).append(x)
 
 
 def _stretch_segments(places: Places, world: World, plan: Plan) -> None:
@@ -116,7 +128,7 @@ def _stretch_segments(places: Places, world: World, plan: Plan) -> None:
     for number, box in enumerate(places.boxes):
         if box.kind != "segment":
             continue
-        plugs = [data["x"] for *_, data in places.graph.edges((box.name, ""), data=True)] or [plan.width / 2]
+        plugs = places.plugs.get(box.name, [plan.width / 2])
         text = " ".join([box.name, _subnet(world, box.name)])
         room, left, right = width(text) + 24, min(plugs) - 24, max(plugs) + 24
         crossing = _crossing(places, box.rect.cy)

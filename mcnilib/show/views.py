@@ -6,7 +6,7 @@ looks at what the two ends of the conversation at hand need; then the picture ch
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from functools import lru_cache
 
 from mcnilib.cluster.settings import Settings
@@ -30,7 +30,7 @@ def plan_for(story: Scenario, settings: Settings) -> Plan:
     if crowded(plan):
         way = story.way(settings)
         plan = _plan(story, (way.client, way.server))
-    touched = focus_of(story.world(settings), story.run(settings))
+    touched = _seen(story, settings)
     return plan if touched <= plan.focus else plan.look_at(plan.focus | touched)
 
 
@@ -46,11 +46,13 @@ def _plan(story: Scenario, ends: tuple[str, str] | None) -> Plan:
     start = story.start()
     around = [start, *neighbours(story, start)]
     chosen = [s for s in around if ends is None or ends == (story.way(s).client, story.way(s).server)]
-    return plan_of(story.world(start)).look_at(_seen(story, chosen))
+    return plan_of(story.world(start)).look_at({name for settings in chosen for name in _seen(story, settings)})
 
 
-def _seen(story: Scenario, chosen: Iterable[Settings]) -> set[str]:
-    return {name for s in chosen for name in focus_of(story.world(s), story.run(s))}
+def _seen(story: Scenario, settings: Settings) -> frozenset[str]:
+    """Name what must be seen to follow a run: what packets touch, and both ends, also when no packet arrives."""
+    way = story.way(settings)
+    return focus_of(story.world(settings), story.run(settings)) | {way.client, way.server}
 
 
 def neighbours(story: Scenario, settings: Settings) -> Iterator[Settings]:

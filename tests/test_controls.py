@@ -1,0 +1,128 @@
+"""Walking through a conversation: the stepper, the plan of a story, what stays and what follows a click."""
+
+from __future__ import annotations
+
+import asyncio
+import struct
+
+import pytest
+
+from mcnilib.scenarios import all_scenarios, scenario
+from mcnilib.show.controls import Panel
+from mcnilib.show.quiz import predict
+from mcnilib.show.stepper import Stepper
+from mcnilib.show.table import rows
+from mcnilib.show.views import crowded, neighbours, plan_for, svg_of
+
+STORY = scenario("7")
+
+
+@pytest.fixture
+def panel() -> Panel:
+    return Panel(STORY, STORY.start())
+
+
+def test_stepping_goes_forward_back_and_home():
+    shown = []
+    stepper = Stepper(shown.append)
+    stepper.offer([(1, 0), (1, 1), (2, 0)])
+    for button in (stepper.forward, stepper.forward, stepper.back, stepper.whole):
+        button.click()
+    assert shown == [None, (1, 0), (1, 1), (1, 0), None]
+
+
+@pytest.mark.parametrize(
+    ("clicks", "back", "forward", "says"),
+    [(0, False, True, "2 steps"), (1, True, True, "step 1 of 2"), (2, True, False, "step 2 of 2")],
+)
+def test_only_buttons_that_lead_somewhere_can_be_pressed(clicks, back, forward, says):
+    stepper = Stepper(lambda place: None)
+    stepper.offer([(1, 0), (1, 1)])
+    for _ in range(clicks):
+        stepper.forward.click()
+    assert (not stepper.back.disabled, not stepper.forward.disabled) == (back, forward)
+    assert says in stepper.where.value
+    assert 'role="status"' in stepper.where.value
+
+
+def test_a_step_is_emphasised_in_the_picture_marked_in_the_table_and_shows_its_state(panel):
+    whole = panel.picture.value
+    panel.depth.value = "decisions"
+    for _ in range(3):
+        panel.stepper.forward.click()
+    assert panel.picture.value != whole
+    assert panel.steps.value.count("▶ ") == 1
+    at = panel.stepper.place
+    step = STORY.run(STORY.start()).journeys[at[0] - 1].steps[at[1]]
+    assert f"{step.netns}" in panel.state.value
+
+
+def test_every_step_can_be_walked_through(panel):
+    for _ in rows(STORY.run(STORY.start()), "hops"):
+        panel.stepper.forward.click()
+        assert panel.steps.value.count("▶ ") == 1
+    assert panel.stepper.forward.disabled
+
+
+def test_a_changed_setting_shows_the_whole_conversation_again(panel):
+    panel.stepper.forward.click()
+    panel.controls["be_liberal"].value = True
+    assert panel.stepper.place is None
+    assert "▶ " not in panel.steps.value
+
+
+def test_a_panel_can_begin_elsewhere_and_larger():
+    panel = Panel(STORY, STORY.start().but(kube_proxy="1.30", be_liberal=True, restarted=True), 1.5)
+    assert "✓ connected" in panel.verdict.value
+    assert 'width="1296"' in panel.picture.value
+
+
+def test_two_panels_on_one_page_have_different_ids():
+    one, two = (Panel(STORY, STORY.start()).picture.value for _ in range(2))
+    assert one != two
+
+
+def test_the_picture_for_viewers_without_a_kernel_is_that_of_the_panel(panel):
+    bundle = panel._repr_mimebundle_()
+    data = bundle[0] if isinstance(bundle, tuple) else bundle
+    png = data["image/png"]
+    raw = png if isinstance(png, bytes) else __import__("base64").b64decode(png)
+    width, height = struct.unpack(">II", raw[16:24])
+    assert (width, f'height="{height // 2}"' in panel.picture.value) == (1728, True)
+
+
+def test_what_one_click_may_bring_is_prepared_while_the_kernel_is_idle(monkeypatch):
+    monkeypatch.setattr("mcnilib.show.controls.QUIET", 0.0)
+    monkeypatch.setattr("mcnilib.show.controls.PAUSE", 0.0)
+
+    async def look_a_while() -> tuple[Panel, int]:
+        panel = Panel(scenario("6"), scenario("6").start())
+        before = svg_of.cache_info().currsize
+        await asyncio.sleep(0.5)
+        return panel, svg_of.cache_info().currsize - before
+
+    panel, prepared = asyncio.run(look_a_while())
+    assert prepared == len(list(neighbours(panel.story, panel.settings)))
+    hits = svg_of.cache_info().hits
+    panel.controls["be_liberal"].value = True
+    assert svg_of.cache_info().hits > hits
+
+
+@pytest.mark.parametrize("story", all_scenarios(), ids=lambda story: story.name)
+def test_no_picture_of_a_story_is_crowded(story):
+    for settings in neighbours(story, story.start()):
+        assert not crowded(plan_for(story, settings)), settings
+
+
+@pytest.mark.parametrize("story", all_scenarios(), ids=lambda story: story.name)
+def test_both_ends_are_in_every_picture_even_when_no_packet_arrives(story):
+    for settings in neighbours(story, story.start()):
+        way = story.way(settings)
+        assert {way.client, way.server} <= plan_for(story, settings).focus, settings
+
+
+def test_a_quiz_shows_its_question_without_a_kernel_and_not_its_answer():
+    quiz = predict("Which state?", {"new": "NEW", "invalid": "INVALID"}, lambda: "INVALID")
+    bundle = quiz._repr_mimebundle_()
+    data = bundle[0] if isinstance(bundle, tuple) else bundle
+    assert data["text/plain"].splitlines() == ["Which state?", "  ( ) new", "  ( ) invalid"]

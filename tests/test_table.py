@@ -1,0 +1,128 @@
+"""The step table and the printed state around a step."""
+
+from __future__ import annotations
+
+import re
+
+import pytest
+from show_examples import EXAMPLES, connects, hangs, world
+
+from mcnilib.scenarios import all_scenarios, scenario
+from mcnilib.show.state import consulted, state_html, state_lines
+from mcnilib.show.table import HEADS, rows, table_html, table_text
+from mcnilib.trace.explain import DEPTHS
+
+STORY = scenario("7")
+START = STORY.start()
+
+
+@pytest.mark.parametrize(("depth", "packets"), [("outcome", {3}), ("hops", {1, 2, 3, 4, 5, 6, 7})])
+def test_a_depth_chooses_the_packets(depth, packets):
+    assert {row.journey for row in rows(hangs(), depth)} == packets
+
+
+def test_what_was_sent_again_is_told_by_its_end_only():
+    again = [row for row in rows(hangs(), "hops") if row.journey in (5, 6, 7)]
+    assert [row.packet for row in again] == ["5 data (again: 4)", "6 SYN-ACK (again: 2)", "7 ACK (again: 3)"]
+
+
+def test_a_row_says_where_what_by_which_line_and_whose():
+    row = rows(hangs(), "outcome")[-1]
+    assert (row.packet, row.where, row.what, row.line, row.writer) == (
+        "3 ACK",
+        "node1: filter KUBE-FORWARD",
+        "dropped",
+        "-A KUBE-FORWARD -m conntrack --ctstate INVALID -j DROP",
+        "kube-proxy 1.28",
+    )
+
+
+def test_a_rewrite_names_the_fields():
+    changed = [row.changed for row in rows(EXAMPLES["rewritten"][1], "hops") if row.changed]
+    assert changed[0] == "dst 10.233.0.100 → 10.233.101.2"
+
+
+def test_the_table_is_a_real_table_with_headings():
+    html = table_html(hangs(), "hops")
+    assert html.count('<th scope="col">') == len(HEADS)
+    assert html.count('<th scope="row">') == len(rows(hangs(), "hops"))
+    assert "<caption>" in html
+
+
+@pytest.mark.parametrize("current", [(1, 1), (3, 4)])
+def test_the_step_looked_at_is_marked_by_a_sign_and_for_screen_readers(current):
+    html = table_html(hangs(), "decisions", current)
+    assert html.count('aria-current="step"') == html.count("▶ ") == 1
+
+
+def test_a_loss_is_marked_by_a_sign():
+    assert "✗ 3 ACK" in table_html(hangs(), "outcome")
+    assert "✗" not in table_html(connects(), "decisions")
+
+
+@pytest.mark.parametrize("depth", DEPTHS)
+def test_as_text_the_columns_stand_below_each_other(depth):
+    head, *lines = table_text(hangs(), depth).splitlines()
+    assert len(lines) == len(rows(hangs(), depth))
+    column = head.index("what")
+    assert {line[column - 2 : column] for line in lines} == {"  "}
+
+
+def test_the_deciding_line_stands_in_the_text_with_its_writer():
+    assert table_text(hangs(), "outcome").splitlines()[-1].startswith("✗ 3 ACK")
+    assert table_text(hangs(), "outcome").endswith("--ctstate INVALID -j DROP  (kube-proxy 1.28)")
+
+
+# ------------------------------------------------------------------------------------------------ state
+
+
+@pytest.mark.parametrize(
+    ("story", "settings", "command", "decided"),
+    [
+        ("7", {}, "iptables-save -t filter | grep -w KUBE-FORWARD", "-m conntrack --ctstate INVALID -j DROP"),
+        ("7", {"pod_rp_filter": 1}, "sysctl -a | grep rp_filter", "net.ipv4.conf.all.rp_filter = 1"),
+    ],
+)
+def test_the_deciding_line_is_marked_in_its_listing(story, settings, command, decided):
+    one = scenario(story)
+    chosen = one.start().but(**settings)
+    trace = one.run(chosen)
+    printed, lines = state_lines(one.world(chosen), trace.outcome.step)
+    assert printed == command
+    assert next(line.text for line in lines if line.decided).endswith(decided)
+    assert sum(line.decided for line in lines) == 1
+
+
+def test_a_step_without_a_line_says_what_happened_instead():
+    _, trace = EXAMPLES["nobody answers ARP"]
+    html = state_html(world(), trace, trace.journeys[0], trace.outcome.step)
+    assert "nobody answers" in html
+    assert "no line of state decided this" in html
+
+
+def test_the_other_listings_a_packet_met_there_are_folded_below():
+    trace = STORY.run(START)
+    journey, step = trace.outcome.journey, trace.outcome.step
+    html = state_html(STORY.world(START), trace, journey, step)
+    assert "<details><summary>also consulted for packet 3 on node1" in html
+    commands = {other.listing.command for other in consulted(journey, step)}
+    assert "ip route show table main" in commands
+    assert "conntrack -L, after packet 3" in html
+
+
+@pytest.mark.parametrize("story", all_scenarios(), ids=lambda story: story.name)
+def test_every_line_that_decided_is_found_in_what_its_command_prints(story):
+    """Whatever step a reader looks at, exactly one printed line is marked, unless no line decided."""
+    start = story.start()
+    world_, trace = story.world(start), story.run(start)
+    for journey in trace.journeys:
+        for step in journey.steps:
+            _, lines = state_lines(world_, step)
+            assert sum(line.decided for line in lines) == (1 if step.listing else 0), (step.listing, step.evidence)
+
+
+def test_what_is_printed_is_escaped():
+    html = state_html(
+        STORY.world(START), STORY.run(START), STORY.run(START).outcome.journey, STORY.run(START).outcome.step
+    )
+    assert not re.search(r"<(?!/?(div|h4|code|span|details|summary)\b)", html)
