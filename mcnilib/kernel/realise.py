@@ -109,10 +109,9 @@ class Lab:
         self._each(world, ("bridge", "-batch", "-"), plan.forwarding_database)
 
     def _configure(self, pairs: list[Pair]) -> None:
-        """Change sysctls, then routes and rules beside netfilter, in all namespaces at once."""
-        for old, new in pairs:
+        """Change routes and rules beside netfilter, in all namespaces at once; then sysctls, some of which it brings."""
+        for _, new in pairs:
             with self.inside(new.name):
-                sysctls.change(old, new)
                 for counter in state.counters(new):
                     add_counter(counter)
         pending = self._begin(pairs, ("ip", "-batch", "-"), plan.routing_changes)
@@ -120,8 +119,9 @@ class Lab:
         finish_all(self._begin(pairs, ("ipset", "restore"), state.set_changes))
         pending += self._begin(pairs, ("iptables-nft-restore",), state.table_changes)
         finish_all(pending)
-        for _, new in pairs:
+        for old, new in pairs:
             with self.inside(new.name):
+                sysctls.change(old, new)
                 self.watches[new.name].rules = state.rules_by_handle(new)
 
     def _begin(self, pairs: list[Pair], argv: tuple[str, ...], text: Callable[[Netns, Netns], str]) -> list[Running]:

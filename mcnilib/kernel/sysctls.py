@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from mcnilib.errors import McniError
 from mcnilib.linux.netns import Netns
 from mcnilib.linux.sysctl import CONF, FORWARD, conf_key, get
 
@@ -72,11 +73,12 @@ def read(key: str) -> str:
 
 
 def write(key: str, value: str, *, missing_ok: bool = False) -> None:
-    """Set a sysctl of the current namespace. Raises: FileNotFoundError for a key this kernel does not have."""
-    path = _path(key)
-    if missing_ok and not path.exists():
-        return
-    path.write_text(value)
+    """Set a sysctl of the current namespace. Raises: McniError for a key this kernel does not have."""
+    try:
+        _path(key).write_text(value)
+    except FileNotFoundError:
+        if not missing_ok:
+            raise McniError(f"this kernel has no sysctl {key}") from None
 
 
 def _path(key: str) -> Path:
