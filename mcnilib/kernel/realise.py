@@ -109,7 +109,7 @@ class Lab:
         self._each(world, ("bridge", "-batch", "-"), plan.forwarding_database)
 
     def _configure(self, pairs: list[Pair]) -> None:
-        """Change routes and rules beside netfilter, in all namespaces at once; then sysctls, some of which it brings."""
+        """Change routes and rules beside netfilter, in all namespaces at once; then sysctls it brings."""
         for _, new in pairs:
             with self.inside(new.name):
                 for counter in state.counters(new):
