@@ -25,7 +25,7 @@ def panel() -> Panel:
 def test_stepping_goes_forward_back_and_home():
     shown = []
     stepper = Stepper(shown.append)
-    stepper.offer([(1, 0), (1, 1), (2, 0)])
+    stepper.offer([((1, 0), "a"), ((1, 1), "b"), ((2, 0), "c")])
     for button in (stepper.forward, stepper.forward, stepper.back, stepper.whole):
         button.click()
     assert shown == [None, (1, 0), (1, 1), (1, 0), None]
@@ -33,11 +33,11 @@ def test_stepping_goes_forward_back_and_home():
 
 @pytest.mark.parametrize(
     ("clicks", "back", "forward", "says"),
-    [(0, False, True, "2 steps"), (1, True, True, "step 1 of 2"), (2, True, False, "step 2 of 2")],
+    [(0, False, True, "2 steps"), (1, True, True, "step 1 of 2: &lt;a&gt;"), (2, True, False, "step 2 of 2: b")],
 )
 def test_only_buttons_that_lead_somewhere_can_be_pressed(clicks, back, forward, says):
     stepper = Stepper(lambda place: None)
-    stepper.offer([(1, 0), (1, 1)])
+    stepper.offer([((1, 0), "<a>"), ((1, 1), "b")])
     for _ in range(clicks):
         stepper.forward.click()
     assert (not stepper.back.disabled, not stepper.forward.disabled) == (back, forward)

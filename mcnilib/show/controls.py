@@ -74,23 +74,18 @@ class Panel(widgets.VBox):  # type: ignore[misc]
         )
         self.depth.observe(lambda change: self._restart(), names="value")
         self.stepper = Stepper(self._show_step)
-        self.verdict, self.picture, self.steps, self.state = (widgets.HTML() for _ in range(4))
+        self.verdict, self.picture, self.reasons, self.steps, self.state = (widgets.HTML() for _ in range(5))
         super().__init__(self._parts(scale))
         self.refresh()
 
     def _parts(self, scale: float) -> list[Any]:
-        flow = widgets.Layout(display="flex", flex_flow="row wrap", align_items="center", grid_gap="4px 18px")
-        settings = widgets.Box(list(self.controls.values()), layout=flow)
-        telling = widgets.Box([self.depth, self.stepper], layout=flow)
-        return [
-            widgets.HTML(style_sheet(scale)),
-            settings,
-            self.verdict,
-            self.picture,
-            telling,
-            self.steps,
-            self.state,
-        ]
+        """Return what the panel shows, from top to bottom: what changes its height stands below the picture."""
+        settings = widgets.Box(list(self.controls.values()))
+        settings.layout = widgets.Layout(flex_flow="row wrap", align_items="flex-end", grid_gap="6px 18px")
+        settings.add_class("mcni-settings")
+        sheet = widgets.HTML(style_sheet(scale))
+        story = [self.verdict, self.picture, self.stepper, self.reasons, self.state]
+        return [sheet, settings, *story, self.depth, self.steps]
 
     def _set(self, name: str, value: object) -> None:
         self.settings = self.settings.but(**{name: value})
@@ -99,13 +94,14 @@ class Panel(widgets.VBox):  # type: ignore[misc]
     def refresh(self) -> None:
         """Show the run of the current settings."""
         self._restart()
-        self.verdict.value = _verdict(self.story, self.settings, self._remark(self.story, self.settings))
+        self.verdict.value = _verdict(self.story, self.settings)
         self._prepare()
 
     def _restart(self) -> None:
         """Offer the steps of the run at the chosen depth, and show the one that decided."""
         trace = self.story.run(self.settings)
-        self.stepper.offer([(row.journey, row.index) for row in rows(trace, self.depth.value)])
+        told = rows(trace, self.depth.value)
+        self.stepper.offer([((row.journey, row.index), f"{row.packet}, {row.where}: {row.what}") for row in told])
 
     def _show_step(self, at: tuple[int, int] | None) -> None:
         """Show the conversation at one step, or all of it: picture, table and state."""
@@ -114,6 +110,7 @@ class Panel(widgets.VBox):  # type: ignore[misc]
         step = journey.steps[at[1]] if at else trace.outcome.step
         self.picture.value = svg_of(self.story, self.settings, self._uid, self._scale, at)
         self.steps.value = f'<div class="mcni">{table_html(trace, self.depth.value, at)}</div>'
+        self.reasons.value = "" if at else _reasons(self.story, self.settings, self._remark(self.story, self.settings))
         self.state.value = f'<div class="mcni">{state_html(world, trace, journey, step)}</div>'
 
     def _prepare(self) -> None:
@@ -143,19 +140,21 @@ class Panel(widgets.VBox):  # type: ignore[misc]
         return bundle
 
 
-def _verdict(story: Scenario, settings: Settings, remark: str) -> str:
-    """Return the verdict as a live region, and what the document says beside it."""
-    trace, claim = story.run(settings), story.claim(settings)
+def _verdict(story: Scenario, settings: Settings) -> str:
+    """Return the verdict as a live region."""
+    trace = story.run(settings)
     glyph = "✓" if trace.outcome.works else "✗"
+    return f'<div class="mcni mcni-verdict" role="status" aria-live="polite">{glyph} {_code(verdict(trace))}</div>'
+
+
+def _reasons(story: Scenario, settings: Settings, remark: str) -> str:
+    """Return why it ended so, a remark, and what the document says."""
+    trace, claim = story.run(settings), story.claim(settings)
     reasons = "".join(f"<div>{_code(line)}</div>" for line in because(trace))
     reasons += f"<div><i>{escape(remark)}</i></div>" if remark else ""
     agrees = " <b>Linux disagrees.</b>" if claim.holds(trace.outcome.works) is False else ""
-    document = f"{escape(claim.section)}: {escape(claim.says)}."
-    return (
-        f'<div class="mcni" role="status" aria-live="polite">'
-        f'<div class="mcni-verdict">{glyph} {_code(verdict(trace))}</div>'
-        f'{reasons}<div class="mcni-claim">The document — {document}{agrees}</div></div>'
-    )
+    document = f"The document — {escape(claim.section)}: {escape(claim.says)}.{agrees}"
+    return f'<div class="mcni">{reasons}<div class="mcni-claim">{document}</div></div>'
 
 
 def _code(text: str) -> str:

@@ -145,7 +145,9 @@ def _story(drawing: Drawing) -> Iterator[Artist]:
         yield _stroke(packed, "#4B5563", 10.0)
         yield _stroke(packed, "#F1E9D8", 8.0)
     for arrow in drawing.arrows:
-        yield from _arrow(arrow)
+        for artist in _arrow(arrow):
+            artist.set_alpha(0.35 if drawing.trail else 1.0)
+            yield artist
     yield from _trail(drawing.trail)
     for arrow in drawing.arrows:
         yield from _mark(arrow)

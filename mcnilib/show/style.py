@@ -8,7 +8,14 @@ def style_sheet(scale: float = 1.0) -> str:
     size = 13 * scale
     return f"""<style>
 .mcni {{ font-size: {size:g}px; line-height: 1.45; max-width: 1240px; }}
-.mcni-verdict {{ font-size: {size * 1.25:g}px; font-weight: 600; padding: 6px 0; }}
+.mcni-settings .widget-dropdown, .mcni-settings .widget-toggle-buttons {{ display: flex; flex-direction: column; }}
+.mcni-settings .widget-dropdown, .mcni-settings .widget-toggle-buttons {{ align-items: flex-start; height: auto; }}
+.mcni-settings .widget-label {{ font-size: {size:g}px; height: auto; line-height: 1.4; text-align: left; }}
+.mcni-settings button, .mcni-settings select, .mcni-stepper button {{ flex: 0 0 auto; }}
+.mcni-settings button, .mcni-settings select, .mcni-stepper button {{ height: {2.2 * size:g}px; }}
+.mcni-settings button, .mcni-settings select, .mcni-stepper button {{ font-size: {size:g}px; }}
+.mcni-verdict.mcni {{ font-size: {size * 1.25:g}px; font-weight: 600; min-height: 2.9em; }}
+.mcni-verdict code {{ background: none; color: inherit; font-size: 0.92em; }}
 .mcni-claim {{ border-left: 4px solid #5C6570; padding: 2px 10px; margin: 4px 0; }}
 .mcni-steps {{ border-collapse: collapse; font-size: {size:g}px; display: block; max-height: 460px; overflow: auto; }}
 .mcni-steps caption {{ text-align: left; font-weight: 600; padding: 4px 0; }}

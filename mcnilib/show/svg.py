@@ -39,7 +39,7 @@ SPACE = re.compile(r"\s*\n\s*")
 def to_svg(drawing: Drawing, uid: str = "mcni", scale: float = 1.0) -> str:
     """Return the picture as one SVG element with title and description; `uid` must differ between pictures of one page.
 
-    `scale` enlarges it for a projector; at scale 1 it is as wide as the plan says and never wider than its container.
+    `scale` enlarges it for a projector; it is never wider than its container.
     """
     head = _head(drawing, uid, scale)
     layers = (_stage(drawing.scene), _story(drawing), _chips(drawing.scene))
@@ -50,9 +50,8 @@ def to_svg(drawing: Drawing, uid: str = "mcni", scale: float = 1.0) -> str:
 def _head(drawing: Drawing, uid: str, scale: float) -> str:
     width, height = drawing.width, drawing.height
     size = f'width="{width * scale:g}" height="{height * scale:g}"'
-    fit = "" if scale > 1 else ' style="max-width:100%;height:auto"'
     return f"""\
-<svg xmlns="{SVG}" xmlns:xlink="{XLINK}" {size}{fit} viewBox="0 0 {width:g} {height:g}"
+<svg xmlns="{SVG}" xmlns:xlink="{XLINK}" {size} style="max-width:100%;height:auto" viewBox="0 0 {width:g} {height:g}"
  role="img" aria-labelledby="{uid}-title {uid}-desc">
 <title id="{uid}-title">{escape(drawing.title)}</title>
 <desc id="{uid}-desc">{escape(drawing.description)}</desc>

@@ -12,6 +12,12 @@ from html import escape
 from mcnilib.trace.explain import DEPTHS, packet_name, place_name
 from mcnilib.trace.trace import Fate, Journey, Stage, Step, Trace
 
+ADDRESSES = ("src", "dst", "sport", "dport")
+"""The changes worth telling when not every decision is told."""
+
+AROUND = 6
+"""Rows shown before and after the step that is looked at, so that it need not be searched for."""
+
 HEADS = ("packet", "where", "what", "line of state that decided", "written by", "changed")
 
 
@@ -36,8 +42,9 @@ def rows(trace: Trace, depth: str = "hops") -> tuple[Row, ...]:
     if depth not in DEPTHS:
         raise ValueError(f"depth cannot be {depth!r}; it is one of {', '.join(DEPTHS)}")
     chosen = (trace.outcome.journey,) if depth == "outcome" else trace.journeys
+    fields = ADDRESSES if depth != "decisions" else ()
     return tuple(
-        _row(journey, index, step)
+        _row(journey, index, step, fields)
         for journey in chosen
         for index, step in enumerate(journey.steps)
         if _told(journey, step, depth)
@@ -53,9 +60,10 @@ def _told(journey: Journey, step: Step, depth: str) -> bool:
     return depth == "hops" and not journey.retransmission_of and (moved or rewritten)
 
 
-def _row(journey: Journey, index: int, step: Step) -> Row:
+def _row(journey: Journey, index: int, step: Step, fields: tuple[str, ...]) -> Row:
     again = f" (again: {journey.retransmission_of})" if journey.retransmission_of else ""
-    changed = "; ".join(f"{name} {a} → {b}" for name, a, b in step.before.differences(step.after))
+    pairs = (pair for pair in step.before.differences(step.after) if not fields or pair[0] in fields)
+    changed = "; ".join(f"{name} {a} → {b}" for name, a, b in pairs)
     return Row(
         journey.number,
         index,
@@ -71,13 +79,23 @@ def _row(journey: Journey, index: int, step: Step) -> Row:
 
 
 def table_html(trace: Trace, depth: str = "hops", current: tuple[int, int] | None = None) -> str:
-    """Return the step table as HTML; `current` (packet, step index) is marked with ▶ and `aria-current`."""
-    body = "".join(_line(row, (row.journey, row.index) == current) for row in rows(trace, depth))
+    """Return the step table as HTML.
+
+    With `current` (packet, step index) only the rows around that step, which is marked with ▶ and `aria-current`.
+    """
+    told = rows(trace, depth)
+    at = next((i for i, row in enumerate(told) if (row.journey, row.index) == current), None)
+    first, last = (0, len(told)) if at is None else (max(0, at - AROUND), min(len(told), at + AROUND + 1))
+    body = "".join(_line(row, number == at) for number, row in enumerate(told[first:last], start=first))
     heads = "".join(f'<th scope="col">{head}</th>' for head in HEADS)
     return (
-        f'<table class="mcni-steps"><caption>Steps, told as {depth}</caption>'
-        f"<thead><tr>{heads}</tr></thead><tbody>{body}</tbody></table>"
+        f'<table class="mcni-steps"><caption>Steps, told as {depth}</caption><thead><tr>{heads}</tr></thead>'
+        f"<tbody>{_skipped(first, 'before')}{body}{_skipped(len(told) - last, 'after')}</tbody></table>"
     )
+
+
+def _skipped(count: int, where: str) -> str:
+    return f'<tr><td colspan="{len(HEADS)}">… {count} steps {where}</td></tr>' if count else ""
 
 
 def _line(row: Row, current: bool) -> str:
