@@ -27,6 +27,7 @@ _HOMES = {
     "tell": "mcnilib.trace.explain",
     "listing": "mcnilib.linux.show",
     "explore": "mcnilib.notebook",
+    "cluster_map": "mcnilib.notebook",
     "predict": "mcnilib.show.quiz",
 }
 """The names a notebook needs, in reading order, and where they live; each is loaded when it is first used."""

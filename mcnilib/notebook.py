@@ -5,9 +5,12 @@ The one place, beside the command line, that knows both how a run looks and whet
 
 from __future__ import annotations
 
+from mcnilib.cluster.build import build
+from mcnilib.cluster.settings import Settings
 from mcnilib.kernel.record import checked
 from mcnilib.scenarios.scenario import Scenario
 from mcnilib.show.controls import Panel
+from mcnilib.show.map import Map
 
 
 def explore(story: Scenario, scale: float = 1.0, **start: object) -> Panel:
@@ -17,3 +20,8 @@ def explore(story: Scenario, scale: float = 1.0, **start: object) -> Panel:
     Raises: SettingError for a setting or value that does not exist, naming the nearest one.
     """
     return Panel(story, story.start().but(**start), scale, remark=checked)
+
+
+def cluster_map() -> Map:
+    """Return the map of the one cluster: machines, pods, segments and addresses, as a picture and in words."""
+    return Map(build(Settings()))
