@@ -5,6 +5,7 @@ from __future__ import annotations
 from random import Random
 
 import pytest
+from kernel_worlds import CASES
 from picture_checks import flaws
 from show_examples import EXAMPLES, connects, hangs, world
 
@@ -13,6 +14,7 @@ from mcnilib.show.drawing import Drawing, lay_out
 from mcnilib.show.geometry import Rect, clip, shift, tidy
 from mcnilib.show.plan import CLUSTER, Plan, computed, focus_of, plan_of
 from mcnilib.show.views import _plan, crowded, neighbours, picture_of
+from mcnilib.trace.run import run
 
 
 def drawing(name: str) -> Drawing:
@@ -173,6 +175,16 @@ def test_a_world_that_is_not_the_cluster_gets_a_plan_from_its_links():
     plan = computed(world())
     assert [(m.host, m.members) for m in plan.machines] == [("node1", ("mac1", "cal1")), ("node2", ("cal2",))]
     assert plan.outside == ("gateway", "client")
+
+
+@pytest.mark.parametrize("name", CASES)
+def test_any_world_can_be_drawn(name):
+    """Routers without pods, bridges, tunnels, macvlan in every mode, names that mean nothing."""
+    case = CASES[name]
+    trace = run(case.world, case.flow, case.listeners)
+    picture = lay_out(case.world, trace)
+    assert flaws(picture) == []
+    assert {number for arrow in picture.arrows for number in arrow.numbers} == {j.number for j in trace.journeys}
 
 
 def test_the_cluster_keeps_its_plan():

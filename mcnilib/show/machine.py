@@ -121,7 +121,7 @@ def _panel(places: Places, host: Netns, seats: list[Seat], rect: Rect) -> Rect:
 
 def _keep_free(places: Places, host: Netns, seats: list[Seat], panel: Rect, rect: Rect) -> None:
     """Remember the room for notes: in the host's box below the level of its IP layer, and beside its pods."""
-    tap = _tap(panel, last=False)
+    tap = _tap(panel, None)
     top, bottom = panel.y + 66, panel.bottom - STATE
     left, right = (
         Rect(panel.x + 6, top, tap - 26 - panel.x, bottom - top),
@@ -140,17 +140,18 @@ def _place_nics(places: Places, host: Netns, seats: list[Seat], panel: Rect, rec
     """Place the NICs in use along the lower edge; return the names of all by device index."""
     parents = {x.kind.lower.index for seat in seats for x in seat.netns.links if isinstance(x.kind, Macvlan)}
     physical = [link for link in host.links if isinstance(link.kind, Physical)]
-    used = [link for i, link in enumerate(physical) if i == 0 or link.index in parents]
+    used = [link for i, link in enumerate(physical) if i == 0 or link.addresses or link.index in parents]
     for number, link in enumerate(used):
-        _place_nic(places, host, link, seats, panel, rect, last=number > 0)
+        _place_nic(places, host, link, seats, panel, rect, len(used) - 1 - number if number else None)
     return {link.index: link.name for link in used}
 
 
 def _place_nic(
-    places: Places, host: Netns, link: Link, seats: list[Seat], panel: Rect, rect: Rect, *, last: bool
+    places: Places, host: Netns, link: Link, seats: list[Seat], panel: Rect, rect: Rect, behind: int | None
 ) -> None:
+    """Place a NIC; `behind` counts those to the right of it, None stands for the first, which has tunnels beside it."""
     station = (host.name, link.name)
-    tap = _tap(panel, last=last)
+    last, tap = behind is not None, _tap(panel, behind)
     lanes = [seat.lane for seat in seats for x in seat.netns.links if _is_child(x, host, link)]
     text = " ".join([link.name, *(str(a.ip) for a in link.addresses[:1])])
     ends = [tap - 16, tap + 16, *(lane - 14 for lane in lanes), *(lane + 14 for lane in lanes)]
@@ -162,9 +163,9 @@ def _place_nic(
     places.graph.nodes[station]["tap"] = tap
 
 
-def _tap(panel: Rect, *, last: bool) -> float:
-    """Return where a NIC's cable leaves the host's box: tunnels stand to the right of the first."""
-    return panel.right - (14 if last else max(44.0, min(130.0, panel.w * 0.4)))
+def _tap(panel: Rect, behind: int | None) -> float:
+    """Return where a NIC's cable leaves the host's box."""
+    return panel.right - (max(44.0, min(130.0, panel.w * 0.4)) if behind is None else 14.0 + 120.0 * behind)
 
 
 def _is_child(link: Link, host: Netns, lower: Link) -> bool:

@@ -90,9 +90,7 @@ def computed(world: World) -> Plan:
     stranded = tuple(Machine(name) for name in order if name not in hosts and name in cells.get("unreachable", ()))
     machines = tuple(Machine(host, members[host]) for host in hosts if members[host]) + stranded
     outside = tuple(host for host in hosts if not members[host])
-    return Plan(
-        machines or tuple(map(Machine, outside)), outside if machines else (), tuple(s.name for s in world.segments)
-    )
+    return Plan(machines, outside, tuple(segment.name for segment in world.segments))
 
 
 def links_of(world: World) -> nx.Graph:

@@ -16,7 +16,8 @@ BAND, BAND_STEP, DROP = 26.0, 38.0, 24.0
 hosts.
 """
 
-HOST = 80.0
+HOST, NOTES = 80.0, 84.0
+"""Height of a host in the bottom row, and of the room for notes below it where there are no machines above."""
 
 
 def set_stage(world: World, plan: Plan) -> Places:
@@ -25,6 +26,7 @@ def set_stage(world: World, plan: Plan) -> Places:
     bottom = _place_machines(places, world, plan)
     bottom = _place_segments(places, world, plan, bottom + DROP)
     bottom = _place_outside(places, world, plan, bottom)
+    bottom += 0.0 if any(box.kind == "machine" for box in places.boxes) else NOTES
     _stretch_segments(places, world, plan)
     hidden = plan.hidden([box.name for box in places.boxes] + _named(plan))
     if hidden:

@@ -134,11 +134,14 @@ def trail_of(places: Places, journey: Journey, index: int) -> Line:
 
 
 def _joined(graph: nx.Graph, stations: tuple[Station, ...]) -> list[Station]:
-    """Fill the gaps between stations that are no neighbours in the picture."""
+    """Fill the gaps between stations that are no neighbours in the picture; leave out what cannot be reached."""
     joined = list(stations[:1])
-    for a, b in pairwise(stations):
-        joined += [b] if graph.has_edge(a, b) or not nx.has_path(graph, a, b) else nx.shortest_path(graph, a, b)[1:]
-    return [s for i, s in enumerate(joined) if i == 0 or graph.has_edge(joined[i - 1], s)]
+    for station in stations[1:]:
+        if graph.has_edge(joined[-1], station):
+            joined.append(station)
+        elif nx.has_path(graph, joined[-1], station):
+            joined += nx.shortest_path(graph, joined[-1], station)[1:]
+    return joined
 
 
 def _end(places: Places, station: Station, x: float) -> Point:
