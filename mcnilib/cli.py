@@ -159,8 +159,9 @@ def run_scenario(arguments: argparse.Namespace) -> int:
         _print_run(story, settings, trace, arguments)
     if arguments.picture:
         from mcnilib.show.files import save_picture
+        from mcnilib.show.views import plan_for
 
-        save_picture(arguments.picture, story.world(settings), trace)
+        save_picture(arguments.picture, story.world(settings), trace, plan_for(story, settings))
     return 0 if trace.outcome.works else 1
 
 
