@@ -26,9 +26,9 @@ def test_stepping_goes_forward_back_and_home():
     shown = []
     stepper = Stepper(shown.append)
     stepper.offer([((1, 0), "a"), ((1, 1), "b"), ((2, 0), "c")])
-    for button in (stepper.forward, stepper.forward, stepper.back, stepper.whole):
+    for button in (stepper.forward, stepper.forward, stepper.back, stepper.back, stepper.forward, stepper.whole):
         button.click()
-    assert shown == [None, (1, 0), (1, 1), (1, 0), None]
+    assert shown == [None, (1, 0), (1, 1), (1, 0), None, (1, 0), None]
 
 
 @pytest.mark.parametrize(

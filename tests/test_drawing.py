@@ -14,6 +14,7 @@ from mcnilib.show.drawing import Drawing, lay_out
 from mcnilib.show.geometry import Rect, clip, shift, tidy
 from mcnilib.show.plan import CLUSTER, Plan, computed, focus_of, plan_of
 from mcnilib.show.views import _plan, crowded, neighbours, picture_of
+from mcnilib.show.ways import visited
 from mcnilib.trace.run import run
 
 
@@ -78,6 +79,20 @@ def test_a_tunnelled_packet_is_drawn_inside_a_pipe():
     request = next(a for a in drawing("inside VXLAN").arrows if a.numbers == (1,))
     assert len(request.packed) == 1
     assert all(a.packed == () for a in drawing("hangs").arrows)
+
+
+def test_a_packed_packet_passes_the_tunnel_device_before_the_nic_and_after_it():
+    _, trace = EXAMPLES["inside VXLAN"]
+    assert visited(trace.journeys[0].steps)[4:12] == [
+        ("node1", ""),
+        ("node1", "vxlan.calico"),
+        ("node1", "en0"),
+        ("lan-172.16", ""),
+        ("node2", "en0"),
+        ("node2", "en0"),
+        ("node2", "vxlan.calico"),
+        ("node2", ""),
+    ]
 
 
 def test_what_no_packet_touches_is_faint():

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
-from show_examples import EXAMPLES, connects, hangs, seen, tcp
+from show_examples import EXAMPLES, connects, hangs, tcp
 
 from mcnilib.linux.packet import Icmp, Packet
 from mcnilib.scenarios import scenario
@@ -150,8 +152,13 @@ def test_a_packet_that_was_never_sent_has_no_view():
         conntrack_view(hangs(), "node1", 99)
 
 
-def test_a_connection_of_a_dropped_first_packet_is_not_known():
-    step = seen("node1", tcp("SYN"), "PREROUTING", "NEW")
-    assert step.entry.confirmed  # the example's entries are stored; an unconfirmed one is left out
-    trace = STORY.run(STORY.start().but(node_rp_filter=1, encapsulation="VXLAN"))
-    assert conntrack_view(trace, "node2", 1)[:0] == ()
+@pytest.mark.parametrize(
+    ("change", "known"),
+    [({}, 1), ({"confirmed": False}, 0), ({"expires": 0.0}, 0)],  # not stored: its packet was dropped; or forgotten
+)
+def test_only_stored_connections_that_are_not_forgotten_are_known(change, known):
+    trace = hangs()
+    first = trace.journeys[0]
+    steps = tuple(s._replace(entry=s.entry._replace(**change)) if s.entry else s for s in first.steps)
+    altered = replace(trace, journeys=(replace(first, steps=steps), *trace.journeys[1:]))
+    assert len(conntrack_view(altered, "node1", 1)) == known

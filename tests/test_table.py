@@ -107,6 +107,7 @@ def test_the_other_listings_a_packet_met_there_are_folded_below():
     assert "<details><summary>also consulted for packet 3 on node1" in html
     commands = {other.listing.command for other in consulted(journey, step)}
     assert "ip route show table main" in commands
+    assert (step.listing, step.chain) not in [(other.listing, other.chain) for other in consulted(journey, step)]
     assert "conntrack -L, after packet 3" in html
 
 

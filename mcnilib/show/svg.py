@@ -26,7 +26,6 @@ from mcnilib.show.scene import Scene
 SVG, XLINK = "http://www.w3.org/2000/svg", "http://www.w3.org/1999/xlink"
 RC: Any = {"svg.fonttype": "none", "svg.hashsalt": "mcnilib"}
 NO_METADATA = {"Date": None, "Creator": None, "Format": None, "Type": None}
-ID = re.compile(r'( id="|href="#|url\(#)')
 FALLBACKS = ", ".join(f"'{name}'" if " " in name else name for name in FONTS)
 IDLE = re.compile(
     rf' id="(?:figure|patch|line2d|text|words)_\d+"| transform="rotate\(0 [^"]*"|; font-family: \'{FONTS[0]}\'|<g/>'
@@ -37,13 +36,14 @@ SPACE = re.compile(r"\s*\n\s*")
 
 
 def to_svg(drawing: Drawing, uid: str = "mcni", scale: float = 1.0) -> str:
-    """Return the picture as one SVG element with title and description; `uid` must differ between pictures of one page.
+    """Return the picture as one SVG element with title and description.
 
+    `uid` begins its two ids and must differ between pictures of one page.
     `scale` enlarges it for a projector; it is never wider than its container.
     """
     head = _head(drawing, uid, scale)
     layers = (_stage(drawing.scene), _story(drawing), _chips(drawing.scene))
-    body = "\n".join(ID.sub(rf"\g<1>{uid}-{name}-", layer) for name, layer in zip("abc", layers, strict=True))
+    body = "\n".join(layers)
     return f'{head}\n<g stroke-linejoin="round" stroke-linecap="butt" font-family="{FALLBACKS}">\n{body}\n</g>\n</svg>'
 
 
