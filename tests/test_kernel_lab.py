@@ -97,7 +97,7 @@ UNTRACKED = chains("raw", "PREROUTING -j CT --notrack") + chains("nat")
         ("the flagship in small", asymmetric(DROP_INVALID.replace("-m conntrack", "-i e1 -m conntrack")), ", rules"),
         ("the flagship over UDP", asymmetric(chains("filter", policy="DROP")), "model:  dropped in r (netfilter)"),
         ("through a router", routed(sysctls={"net.ipv4.ip_forward": "0"}), "(forwarding)"),
-        ("the flagship without the rule", asymmetric(UNTRACKED), "connections of r, conntrack -L"),
+        ("the flagship over UDP", asymmetric(UNTRACKED + DROP_INVALID), "connections of r, conntrack -L"),
         ("macvlan siblings", macvlans("vepa", reflects=True), "devices and addresses"),
         ("a chain's policy", routed(chains("filter", "FORWARD -p tcp -j DROP")), "request SYN, end"),
     ],

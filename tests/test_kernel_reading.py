@@ -18,7 +18,6 @@ from mcnilib.kernel import plan
 from mcnilib.kernel.compare import compare
 from mcnilib.kernel.headers import read
 from mcnilib.kernel.netlink import attributes
-from mcnilib.kernel.state import is_tracked
 from mcnilib.kernel.talk import checksum
 from mcnilib.linux.link import Far, Link, Macvlan, Veth
 from mcnilib.linux.netns import Netns
@@ -150,7 +149,7 @@ def test_a_macvlan_child_is_made_where_its_lower_device_is() -> None:
     ],
 )
 def test_connections_are_tracked_where_a_rule_or_nat_asks_for_it(name: str, netns: str, tracked: bool) -> None:
-    assert is_tracked(CASES[name].world[netns]) is tracked
+    assert CASES[name].world[netns].tracks is tracked
 
 
 @pytest.mark.parametrize(

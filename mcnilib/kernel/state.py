@@ -11,27 +11,18 @@ from mcnilib.linux.match_state import NfAcct
 from mcnilib.linux.netfilter import ChainRule
 from mcnilib.linux.netns import Netns
 
-TRACKING = ("-m conntrack", "-m connmark", "-j CONNMARK", "-m state", "-j CT", "-j NOTRACK")
-"""Words of rules that make the kernel track the connections of a namespace."""
-
 
 def empty(netns: Netns) -> Netns:
     """Return the namespace as it is when it has just its devices and addresses."""
     return Netns(netns.name, netns.links)
 
 
-def is_tracked(netns: Netns) -> bool:
-    """Tell whether conntrack is in use: the nat table exists, or a rule asks for it. Source: nf_ct_netns_get()."""
-    rules = (rule for table in netns.tables for chain in table.chains for rule in chain.rules)
-    return any(table.name == "nat" for table in netns.tables) or any(w in str(rule) for rule in rules for w in TRACKING)
-
-
 def clearing(old: Netns, new: Netns) -> str:
     """Return nft commands that remove tables which go, and put the probes there when they must be new."""
     kept = {table.name for table in new.tables} if old.sets == new.sets else set()
     lines = [f"delete table ip {table.name}" for table in old.tables if table.name not in kept]
-    if old == empty(new) or is_tracked(old) != is_tracked(new):
-        lines.append(probe_table(tracked=is_tracked(new)))
+    if old == empty(new) or old.tracks != new.tracks:
+        lines.append(probe_table(tracked=new.tracks))
     return "\n".join(lines)
 
 

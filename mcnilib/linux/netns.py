@@ -23,6 +23,7 @@ from mcnilib.linux.nexthop import check_route
 from mcnilib.linux.origin import KERNEL, Origin
 from mcnilib.linux.route import DEFAULT_RULES, SCOPES, UNNUMBERED, Route, Rule, table_id
 from mcnilib.linux.sysctl import Setting, conf, inherited, written
+from mcnilib.linux.tables import asks_for_tracking
 
 
 @dataclass(frozen=True)
@@ -52,6 +53,11 @@ class Netns:
     def has_custom_local_routes(self) -> bool:
         """Tell whether somebody other than the kernel added a route of type local."""
         return any(route.type == "local" and route.proto != "kernel" for route in self.routes)
+
+    @cached_property
+    def tracks(self) -> bool:
+        """Tell whether the kernel tracks connections here: only where a rule asks for it."""
+        return asks_for_tracking(self.tables)
 
     @cached_property
     def _conf(self) -> dict[tuple[str, str], int]:

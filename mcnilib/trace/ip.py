@@ -66,7 +66,7 @@ Place = Arrival | Departure | Delivery | None
 def receive(net: Network, log: Log, place: Arrival) -> Place:
     """Take a packet from a device: PREROUTING, routing, then delivery or forwarding."""
     host, skb, dev = net.hosts[place.netns], place.skb, place.link.name
-    looped = skb.tracked is not None and dev == "lo"
+    looped = dev == "lo"  # it was routed and checked when it was sent
     hook = Hook(host, skb, "PREROUTING", log, net.now, iif=dev)
     if not hook.run():
         reject(net, host, skb, hook)
