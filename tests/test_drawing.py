@@ -9,7 +9,7 @@ from kernel_worlds import CASES
 from picture_checks import flaws
 from show_examples import EXAMPLES, connects, hangs, world
 
-from mcnilib.scenarios import all_scenarios
+from mcnilib.scenarios import all_scenarios, scenario
 from mcnilib.show.drawing import Drawing, lay_out
 from mcnilib.show.geometry import Rect, clip, shift, tidy
 from mcnilib.show.plan import CLUSTER, Plan, computed, focus_of, plan_of
@@ -54,6 +54,13 @@ def test_packets_become_arrows(name, expected):
 )  # fmt: skip
 def test_what_happened_is_said_beside_it(name, role, lines):
     assert (role, lines) in [(note.role, note.lines) for note in drawing(name).notes]
+
+
+def test_what_a_connection_repeats_for_later_packets_is_said_once():
+    story = scenario("nodeport-to-multi-nic")
+    settings = story.start().but(external_policy="Cluster", receiving_node="node1", tuning="not tuned")
+    heads = [note.lines[0] for note in picture_of(story, settings).notes if note.role == "rewrite"]
+    assert heads == ["1 rewritten", "2 rewritten back"]  # and not again for packet 3, which takes another way
 
 
 @pytest.mark.parametrize(

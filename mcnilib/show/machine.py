@@ -155,10 +155,10 @@ def _place_nic(
     lanes = [seat.lane for seat in seats for x in seat.netns.links if _is_child(x, host, link)]
     text = " ".join([link.name, *(str(a.ip) for a in link.addresses[:1])])
     ends = [tap - 16, tap + 16, *(lane - 14 for lane in lanes), *(lane + 14 for lane in lanes)]
-    left = min([*ends, tap - 30 - width(text, 11, bold=True)] if not last else ends)
+    left = min([*ends, tap - 44 - width(text, 11, bold=True)] if not last else ends)
     at = Rect(left, rect.bottom - NIC, max(ends) - left, NIC)
     places.nic(station, at, text, y=at.bottom - 15, wide=True)
-    places.write(station, text, at.x + (28 if lanes and min(lanes) < tap and not last else 8), at.y + 9, bold=True)
+    places.write(station, text, at.x + (36 if lanes and min(lanes) < tap and not last else 8), at.y + 9, bold=True)
     places.join("inside", station, (host.name, ""), tap)
     places.graph.nodes[station]["tap"] = tap
 

@@ -12,7 +12,7 @@ from mcnilib.show.lettering import width, wrap
 from mcnilib.show.notes import Room, around, beside, size_of
 from mcnilib.show.scene import Label, Note, Places, Scene
 from mcnilib.show.ways import ENTRY, EXIT, Way, where_in
-from mcnilib.show.words import carried, loss_lines, numbers_in_short, rewrite_lines, rewrites
+from mcnilib.show.words import carried, loss_lines, new_addresses, numbers_in_short, rewrite_lines, rewrites
 from mcnilib.trace.trace import Journey, Step
 
 NOTE_WIDTH, NARROW = 160.0, 116.0
@@ -90,20 +90,17 @@ def _glyph(at: Point) -> Rect:
 
 
 def _rewrites(places: Places, room: Room, bundles: dict[Way, list[Journey]], lines: dict[Way, Line]) -> Iterator[Note]:
-    """Yield a note for every namespace that rewrites addresses; what a connection repeats for later packets is told
-    once.
-    """
+    """Yield a note for every namespace that rewrites addresses, once for all packets it does the same to."""
     told: set[tuple[str, tuple[str, ...]]] = set()
     for way in lines:
         for netns in dict.fromkeys(step.netns for journey in bundles[way] for step in rewrites(journey)):
             journey = next(j for j in bundles[way] if any(s.netns == netns for s in rewrites(j)))
             steps = [step for step in rewrites(journey) if step.netns == netns]
-            text = rewrite_lines(journey, steps)
-            if (netns, text[1:]) not in told:
-                told.add((netns, text[1:]))
-                yield _pin(
-                    places, room, "rewrite", _clear(room, _rewriting(places, lines[way], steps[0])), text, steps[0]
-                )
+            what = (netns, new_addresses(steps))
+            if what not in told:
+                told.add(what)
+                at = _clear(room, _rewriting(places, lines[way], steps[0]))
+                yield _pin(places, room, "rewrite", at, rewrite_lines(journey, steps), steps[0])
 
 
 def _rewriting(places: Places, line: Line, step: Step) -> list[Point]:

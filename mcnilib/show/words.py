@@ -71,13 +71,16 @@ def rewrites(journey: Journey) -> list[Step]:
 
 
 def rewrite_lines(journey: Journey, steps: Sequence[Step]) -> tuple[str, ...]:
-    """Say what one namespace rewrote in a packet, and by whose rule; without a rule it repeats what its connection
-    says.
-    """
+    """Say what one namespace rewrote in a packet, and by whose rule; a reply is rewritten as its connection says."""
     writers = dict.fromkeys(step.by.writer for step in steps if step.table and step.by)
-    parts = (part for step in steps for part in rewritten(step))
-    back = "" if any(step.table for step in steps) else " back"
-    return (f"{journey.number} rewritten{back}", *parts, *((f"by {', '.join(writers)}",) if writers else ()))
+    back = " back" if journey.reply and not any(step.table for step in steps) else ""
+    by = (f"by {', '.join(writers)}",) if writers else ()
+    return (f"{journey.number} rewritten{back}", *new_addresses(steps), *by)
+
+
+def new_addresses(steps: Sequence[Step]) -> tuple[str, ...]:
+    """Say what addresses several steps wrote."""
+    return tuple(part for step in steps for part in rewritten(step))
 
 
 def tracked(trace: Trace, netns: str) -> str:
