@@ -3,7 +3,7 @@
 kube-proxy reads nf_conntrack_tcp_be_liberal only when it starts; `restarted` therefore is nothing but one more event
 behind the `sysctl -w`. kubelet and kube-proxy start before Calico, so Felix puts its jumps above theirs; pods follow.
 kube-proxy is given the endpoints the service ends up with, and writes the plain rules of 1.31 and later (no nfacct
-counters), as it does on kernels that cannot load them, the kernel lab's among them.
+counters), as it does where the counters cannot be created.
 Start here to see who writes what: `events` lists the history, `build` returns where it leads.
 """
 
