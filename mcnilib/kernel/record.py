@@ -17,7 +17,7 @@ from importlib.resources import files
 from itertools import groupby
 
 from mcnilib.cluster.settings import Settings, options
-from mcnilib.linux.iptables_save import print_tables
+from mcnilib.linux.iptables_save import print_table
 from mcnilib.linux.route import print_routes
 from mcnilib.linux.world import World
 from mcnilib.scenarios.scenario import Scenario
@@ -119,7 +119,8 @@ def world_text(world: World) -> str:
     lines: list[str] = [repr(world.segments)]
     for netns in world:
         lines += [netns.name, *_names(netns.links), *map(str, netns.rules), print_routes(netns.routes)]
-        lines += [*map(str, netns.neighbours), print_tables(netns.tables), *map(str, netns.sysctls)]
+        tables = "".join(map(print_table, netns.tables))  # not in the order of a tool, which may change
+        lines += [*map(str, netns.neighbours), tables, *map(str, netns.sysctls)]
         lines += [f"{one.name} {one.members}" for one in netns.sets]
     return "\n".join(lines)
 

@@ -28,6 +28,8 @@ class Context:
     address_type: Callable[[IPv4Address, str], str] | None = (
         None  # (address, device or "") -> LOCAL, UNICAST, BROADCAST...
     )
-    reverse_path: Callable[[Packet, str, bool, bool], bool] | None = None  # (packet, iif, loose, validmark) -> passes
+    reverse_path: Callable[[Packet, str, bool, bool, bool], bool] | None = (
+        None  # (packet, iif, loose, validmark, accept_local) -> passes
+    )
     random: Callable[[], float] | None = None
     notrack: bool = False  # set by a NOTRACK rule

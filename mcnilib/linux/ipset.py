@@ -1,6 +1,7 @@
 """IP sets as `ipset save` prints them: named collections a rule can test addresses against.
 
-Modelled types: hash:ip, hash:net. Any other raises `Unsupported`. Source: ipset(8) (ipset 7.17).
+Modelled types: hash:ip, hash:net, for IPv4, members without options. Anything else raises `Unsupported`.
+Source: ipset(8) (ipset 7.17).
 """
 
 from __future__ import annotations
@@ -10,10 +11,16 @@ from dataclasses import dataclass, field, replace
 from functools import cached_property
 from ipaddress import IPv4Address, IPv4Network
 
-from mcnilib.errors import StateSyntaxError, Unsupported
+from mcnilib.errors import Unsupported
 from mcnilib.linux.origin import Origin
+from mcnilib.linux.words import Words
 
 TYPES = ("hash:ip", "hash:net")
+REFUSED = ("inet6", "netmask", "bitmask", "timeout")
+"""Words of a `create` line that change what the set contains."""
+
+NAME_LENGTH = 31
+"""Longest name of a set."""
 
 
 @dataclass(frozen=True)
@@ -41,7 +48,7 @@ class IpSet:
     def lines(self) -> tuple[str, ...]:
         """Print the set as `ipset save NAME` does."""
         adds = (f"add {self.name} {_member(member)}" for member in self.members)
-        return (f"create {self.name} {self.type} {self.options}", *adds)
+        return (f"create {self.name} {self.type} {self.options}".rstrip(), *adds)
 
 
 def _member(network: IPv4Network) -> str:
@@ -56,36 +63,42 @@ def print_sets(sets: Iterable[IpSet]) -> str:
 def parse_sets(text: str, source: str = "ipset save") -> tuple[IpSet, ...]:
     """Read the output of `ipset save`.
 
-    Raises: StateSyntaxError; Unsupported for a type of set that is not modelled.
+    Raises: StateSyntaxError; Unsupported for a type of set, or an option of a set or member, that is not modelled.
     """
-    found: dict[str, IpSet] = {}
+    sets: dict[str, IpSet] = {}
+    members: dict[str, list[IPv4Network]] = {}
     for number, line in enumerate(text.splitlines(), 1):
-        words = line.split()
-        if words and words[0] == "create" and len(words) >= 3:
-            found[words[1]] = _create(words, source, number)
-        elif words and words[0] == "add" and len(words) >= 3 and words[1] in found:
-            old = found[words[1]]
-            found[words[1]] = replace(old, members=(*old.members, _network(line, words[2], source, number)))
-        elif words:
-            raise StateSyntaxError(
-                "expected `create` or `add` to a set created above", source=source, line=number, column=1, text=line
-            )
-    return tuple(found.values())
+        words = Words(line, source=source, number=number)
+        if not words:
+            continue
+        verb, name = words.one_of(("create", "add")), words.take("the name of a set")
+        if (verb == "create") is (name in sets):
+            raise words.wrong(f"set {name} is {'created twice' if verb == 'create' else 'not created above'}")
+        if verb == "create":
+            sets[name], members[name] = _create(words, name), []
+        else:
+            members[name].append(_read_member(words, sets[name]))
+    return tuple(replace(one, members=tuple(members[one.name])) for one in sets.values())
 
 
-def _create(words: list[str], source: str, number: int) -> IpSet:
-    if words[2] not in TYPES or "inet6" in words:
-        raise Unsupported(
-            f"{source}:{number}: set {words[1]} of type {words[2]}; {' and '.join(TYPES)} for IPv4 are modelled"
-        )
-    return IpSet(words[1], words[2], (), " ".join(words[3:]))
+def _create(words: Words, name: str) -> IpSet:
+    if len(name) > NAME_LENGTH:
+        raise words.wrong(f"names of sets have {NAME_LENGTH} characters at most")
+    kind = words.take("a type")
+    options: list[str] = []
+    while words:
+        options.append(words.take())
+    refused = kind if kind not in TYPES else next((word for word in options if word in REFUSED), "")
+    if refused:
+        where = f"{words.source}:{words.number}"
+        raise Unsupported(f"{where}: {refused} of set {name}; {' and '.join(TYPES)} for IPv4 are modelled")
+    return IpSet(name, kind, (), " ".join(options))
 
 
-def _network(line: str, word: str, source: str, number: int) -> IPv4Network:
-    try:
-        return IPv4Network(word)
-    except ValueError:
-        column = line.index(word) + 1
-        raise StateSyntaxError(
-            f"{word!r} is not an IPv4 prefix", source=source, line=number, column=column, text=line
-        ) from None
+def _read_member(words: Words, one: IpSet) -> IPv4Network:
+    network = words.prefix()
+    if network.prefixlen == 0 or (one.type == "hash:ip" and network.prefixlen < 32):
+        raise words.wrong(f"{network} cannot be one member of a {one.type}")
+    if words:
+        raise Unsupported(f"{words.source}:{words.number}: {words.next!r} of a member of set {one.name}")
+    return network

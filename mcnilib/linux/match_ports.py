@@ -39,6 +39,11 @@ class Ports:
         names = ("sport", "not_sport", "dport", "not_dport", "flags", "not_flags")
         return replace(self, **{name: getattr(self, name) or getattr(more, name) for name in names})
 
+    def clash(self, other: Ports) -> str:
+        """Name an option that both have; empty when there is none."""
+        options = ("sport", "--sport"), ("dport", "--dport"), ("flags", "--tcp-flags")
+        return next((option for name, option in options if getattr(self, name) and getattr(other, name)), "")
+
     def test(self) -> Test | None:
         """Compare ports and flags; `-m tcp` alone asks for the protocol only, which -p has asked already."""
         if self.dport and not (self.sport or self.flags or self.not_dport):
@@ -78,7 +83,7 @@ def _ordered(names: frozenset[str]) -> list[str]:
 
 @dataclass(frozen=True, slots=True)
 class IcmpType:
-    """`-m icmp --icmp-type TYPE[/CODE]`; code None: any."""
+    """`-m icmp --icmp-type TYPE[/CODE]`; code None: any code; type 255: any type."""
 
     type: int
     code: int | None = None
@@ -92,10 +97,12 @@ class IcmpType:
         """Name the type; empty when it is right."""
         if packet.icmp is None:
             return differs("protocol", packet.proto, "icmp", False)
-        right = packet.icmp.type == self.type and self.code in (None, packet.icmp.code)
+        right = self.type == 255 or (packet.icmp.type == self.type and self.code in (None, packet.icmp.code))
         return differs("ICMP type", packet.icmp, self._words(), self.negated) if right is self.negated else ""
 
     def _words(self) -> str:
+        if self.type == 255:
+            return "any"
         return str(self.type) if self.code is None else f"{self.type}/{self.code}"
 
     def __str__(self) -> str:

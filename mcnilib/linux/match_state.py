@@ -1,6 +1,7 @@
-"""Matches on what Linux knows beside the header: connection state, marks, address types, sets, the reverse path.
+"""Matches on what Linux knows beside the header: marks, address types, sets, chance, the reverse path.
 
-Source: iptables-extensions(8); net/netfilter/xt_{conntrack,mark,connmark,addrtype,set,statistic,nfacct,recent}.c,
+Connection state is in `match_conntrack`.
+Source: iptables-extensions(8); net/netfilter/xt_{mark,connmark,addrtype,set,statistic,nfacct,recent}.c,
 net/ipv4/netfilter/ipt_rpfilter.c (Linux 6.18).
 """
 
@@ -14,8 +15,11 @@ from mcnilib.linux.match import Test, bang, differs
 from mcnilib.linux.packet import Packet
 from mcnilib.linux.rule_words import quoted
 
-STATE_ORDER = ("INVALID", "NEW", "RELATED", "ESTABLISHED", "UNTRACKED", "SNAT", "DNAT")
-"""The order iptables-save prints the words of --ctstate in."""
+ADDRESS_TYPES = (
+    "UNSPEC", "UNICAST", "LOCAL", "BROADCAST", "ANYCAST", "MULTICAST",
+    "BLACKHOLE", "UNREACHABLE", "PROHIBIT", "THROW", "NAT", "XRESOLVE",
+)  # fmt: skip
+"""The order iptables-save prints types of addresses in."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,37 +37,6 @@ class Comment:
 
     def __str__(self) -> str:
         return f"-m comment --comment {quoted(self.text)}"
-
-
-@dataclass(frozen=True, slots=True)
-class CtState:
-    """`-m conntrack --ctstate STATES`."""
-
-    states: frozenset[str]
-    negated: bool = False
-
-    def test(self) -> Test:
-        """Compare the packet's state, and whether its connection is translated."""
-        states, wanted = self.states, not self.negated
-        if states.isdisjoint(("SNAT", "DNAT")):
-            return lambda packet, at: (at.ctstate in states) is wanted
-        return lambda packet, at: (at.ctstate in states or not states.isdisjoint(_translations(at))) is wanted
-
-    def why_not(self, packet: Packet, at: Context) -> str:
-        """Name the state."""
-        return differs("ctstate", ",".join((at.ctstate, *_translations(at))), self._words(), self.negated)
-
-    def _words(self) -> str:
-        return ",".join(state for state in STATE_ORDER if state in self.states)
-
-    def __str__(self) -> str:
-        return f"-m conntrack {bang(self.negated)}--ctstate {self._words()}"
-
-
-def _translations(at: Context) -> tuple[str, ...]:
-    if at.entry is None:
-        return ()
-    return (("SNAT",) if at.entry.snat else ()) + (("DNAT",) if at.entry.dnat else ())
 
 
 def masked(value: int, mask: int) -> str:
@@ -135,8 +108,10 @@ class AddrType:
             ("source", packet.src, self.src, self.src_negated),
             ("destination", packet.dst, self.dst, self.dst_negated),
         )
+        if at.address_type is None:
+            raise Unsupported("addrtype where there are no routing tables to ask")
         for side, ip, types, negated in sides:
-            if types and at.address_type:
+            if types:
                 found = at.address_type(ip, device)
                 if (found in types) is negated:
                     return differs(f"type of {side} {ip}", found, ",".join(types), negated)
@@ -151,10 +126,10 @@ class AddrType:
 
 @dataclass(frozen=True, slots=True)
 class InSet:
-    """`-m set --match-set NAME src|dst`."""
+    """`-m set --match-set NAME src|dst[,...]`; hash:ip and hash:net have one dimension and use the first word."""
 
     name: str
-    side: str  # src or dst
+    sides: str  # src, dst, or a list of them
     negated: bool = False
 
     def test(self) -> Test:
@@ -165,15 +140,16 @@ class InSet:
         found = (at.sets or {}).get(self.name)
         if found is None:
             raise Unsupported(f"set {self.name} does not exist")
-        return found.has(packet.src if self.side == "src" else packet.dst)
+        return found.has(packet.src if self.sides.startswith("src") else packet.dst)
 
     def why_not(self, packet: Packet, at: Context) -> str:
         """Name the address and the set."""
-        ip = packet.src if self.side == "src" else packet.dst
-        return f"{self.side} {ip} is {'' if self.negated else 'not '}in set {self.name}"
+        side = self.sides[:3]
+        ip = packet.src if side == "src" else packet.dst
+        return f"{side} {ip} is {'' if self.negated else 'not '}in set {self.name}"
 
     def __str__(self) -> str:
-        return f"-m set {bang(self.negated)}--match-set {self.name} {self.side}"
+        return f"-m set {bang(self.negated)}--match-set {self.name} {self.sides}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -189,11 +165,40 @@ class Statistic:
         return lambda packet, at: ((at.random() if at.random else 0.0) < limit) is wanted
 
     def why_not(self, packet: Packet, at: Context) -> str:
-        """Say that chance decided."""
-        return f"the draw went against the probability {self.share / 0x80000000:.3g}"
+        """Say that chance decides; nothing is drawn."""
+        share = self.share / 0x80000000
+        return f"chance decides, it holds with probability {1 - share if self.negated else share:.3g}"
 
     def __str__(self) -> str:
         return f"-m statistic --mode random {bang(self.negated)}--probability {self.share / 0x80000000:.11f}"
+
+
+@dataclass(frozen=True, slots=True)
+class Nth:
+    """`-m statistic --mode nth --every N --packet P`: read and printed; a packet that reaches it raises
+    `Unsupported`."""
+
+    every: int
+    packet: int
+    negated: bool = False
+
+    def test(self) -> Test:
+        """Refuse: how many packets a rule has seen is not modelled."""
+        return self._refuse
+
+    def _refuse(self, packet: Packet, at: Context) -> bool:
+        raise Unsupported(f"match {str(self)[3:]} when a packet reaches it; rules do not count their packets")
+
+    def why_not(self, packet: Packet, at: Context) -> str:
+        """Say that the count decides."""
+        return f"the count decides, one packet in {self.every} is chosen"
+
+    def __str__(self) -> str:
+        return f"-m statistic --mode nth {bang(self.negated)}--every {self.every} --packet {self.packet}"
+
+
+CHANCE = (Statistic, Nth)
+"""Matches that may answer differently when the same packet asks again."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -210,9 +215,9 @@ class RpFilter:
         return lambda packet, at: self._passes(packet, at) is not self.invert
 
     def _passes(self, packet: Packet, at: Context) -> bool:
-        if at.iif == "lo" or at.reverse_path is None:
-            return True
-        return at.reverse_path(packet, at.iif, self.loose, self.validmark)
+        if at.reverse_path is None:
+            raise Unsupported("rpfilter where there are no routing tables to ask")
+        return at.iif == "lo" or at.reverse_path(packet, at.iif, self.loose, self.validmark, self.accept_local)
 
     def why_not(self, packet: Packet, at: Context) -> str:
         """Say what the way back to the source is like."""

@@ -10,14 +10,14 @@ Source: include/uapi/linux/netfilter_ipv4.h (priorities), net/ipv4/netfilter/ip_
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 
-from mcnilib.errors import McniError
 from mcnilib.linux.context import Context
-from mcnilib.linux.match import Destination, Match, Test
-from mcnilib.linux.match_ports import Ports
+from mcnilib.linux.dispatch import Index
+from mcnilib.linux.match import Match, Test
+from mcnilib.linux.match_state import CHANCE
 from mcnilib.linux.origin import Origin
 from mcnilib.linux.packet import Packet
 from mcnilib.linux.target import RETURN, Connmark, Jump, Log, Mark, Notrack, Reject, Target, Verdict
@@ -87,6 +87,11 @@ class ChainRule:
         return "REJECT" if isinstance(target, Reject) else type(target).__name__.upper()
 
     @cached_property
+    def returns(self) -> bool:
+        """Tell whether the rule leaves its chain for the caller."""
+        return self.target == RETURN
+
+    @cached_property
     def action(self) -> str:
         """Say in a word or two what the rule does: its target without the dashes."""
         return str(self.target).removeprefix("-j ").removeprefix("-g ") if self.target else "counted"
@@ -96,12 +101,17 @@ class ChainRule:
         return self.test(packet, at)
 
     def why_not(self, packet: Packet, at: Context) -> str:
-        """Say in words which match did not hold first; empty when all hold."""
+        """Say in words which match did not hold first; empty when all hold.
+
+        Nothing is drawn: where only chance or a count is left to decide, it says so.
+        """
+        chance = ""
         for match in self.matches:
-            test = match.test()
-            if test and not test(packet, at):
+            if isinstance(match, CHANCE):
+                chance = chance or match.why_not(packet, at)
+            elif (test := match.test()) and not test(packet, at):
                 return match.why_not(packet, at)
-        return ""
+        return chance
 
     def __str__(self) -> str:
         return self.text
@@ -115,47 +125,16 @@ class Chain:
     rules: tuple[ChainRule, ...] = ()
     policy: str = ""
 
-    def candidates(self, packet: Packet) -> tuple[ChainRule, ...]:
+    def candidates(self, packet: Packet, at: Context) -> Sequence[ChainRule]:
         """Return, in order, the rules that could match: all of a short chain, a few of a long one."""
-        if len(self.rules) < INDEX_FROM:
-            return self.rules
-        read, buckets, rest = self._index
-        return buckets.get(read(packet), rest)
+        return self.rules if len(self.rules) < INDEX_FROM else self._index.candidates(packet, at)
 
     @cached_property
-    def _index(self) -> tuple[Callable[[Packet], int], dict[int, tuple[ChainRule, ...]], tuple[ChainRule, ...]]:
-        """Sort the rules by the one value most of them test: destination address or destination port."""
-        choices: list[tuple[Callable[[Packet], int], list[int | None]]] = [
-            (lambda packet: int(packet.dst), [_destination(rule) for rule in self.rules]),
-            (lambda packet: packet.dport, [_port(rule) for rule in self.rules]),
-        ]
-        read, keys = max(choices, key=lambda choice: sum(key is not None for key in choice[1]))
-        rest = tuple(rule for rule, key in zip(self.rules, keys, strict=True) if key is None)
-        wild = [i for i, key in enumerate(keys) if key is None]
-        places: dict[int, list[int]] = {}
-        for place, key in enumerate(keys):
-            if key is not None:
-                places.setdefault(key, []).append(place)
-        buckets = {key: tuple(self.rules[i] for i in sorted((*own, *wild))) for key, own in places.items()}
-        return read, buckets, rest
+    def _index(self) -> Index:
+        return Index(self.rules)
 
     def __str__(self) -> str:
         return f":{self.name} {self.policy or '-'} [0:0]"
-
-
-def _destination(rule: ChainRule) -> int | None:
-    """Return the one address the rule asks for; None when it may match several."""
-    for match in rule.matches:
-        if isinstance(match, Destination) and match.network.prefixlen == 32 and not match.negated:
-            return int(match.network.network_address)
-    return None
-
-
-def _port(rule: ChainRule) -> int | None:
-    for match in rule.matches:
-        if isinstance(match, Ports) and match.dport and match.dport[0] == match.dport[1] and not match.not_dport:
-            return match.dport[0]
-    return None
 
 
 @dataclass(frozen=True)
@@ -194,7 +173,7 @@ def traverse(
     if base is None:
         return "ACCEPT", packet, None
     callers: list[Iterator[ChainRule]] = []
-    rules = iter(base.candidates(packet))
+    rules = iter(base.candidates(packet, at))
     while True:
         for rule in rules:
             if not rule.test(packet, at):
@@ -206,12 +185,12 @@ def traverse(
             if isinstance(target, Jump):
                 if not target.goto:
                     callers.append(rules)
-                rules = iter(table.chain(target.chain).candidates(packet))
+                rules = iter(table.chain(target.chain).candidates(packet, at))
                 break
             if rule.ends:
                 return rule.ends, packet, rule
-            if target == RETURN:
-                rules = callers.pop() if callers else iter(())
+            if rule.returns:
+                rules = iter(())  # as if the chain ended here
                 break
             at.notrack = at.notrack or isinstance(target, Notrack)
         else:
@@ -236,31 +215,3 @@ def _apply(target: Target | None, packet: Packet, at: Context) -> Packet:
 def why_not(rule: ChainRule, packet: Packet, at: Context) -> str:
     """Say in words why a rule did not match, for example `mark is 0x0, not 0x4000/0x4000`; empty when it would."""
     return rule.why_not(packet, at)
-
-
-def check_loops(table: Table, source: str = "iptables") -> None:
-    """Refuse chains that jump to each other in a circle, and jumps to chains that are not there, as the kernel does.
-
-    Raises: McniError naming the circle or the missing chain.
-    """
-    done: set[str] = set()
-    for start in table.chains:
-        path: list[tuple[str, Iterator[str]]] = [(start.name, _jumps(start))] if start.name not in done else []
-        while path:
-            name, targets = path[-1]
-            following = next(targets, None)
-            if following is None:
-                done.add(name)
-                path.pop()
-            elif following in [step[0] for step in path]:
-                raise McniError(f"{source}: chains jump in a circle: {' > '.join([s[0] for s in path])} > {following}")
-            elif following not in table.by_name:
-                raise McniError(
-                    f"{source}: chain {name} of table {table.name} jumps to {following}, which is not there"
-                )
-            elif following not in done:
-                path.append((following, _jumps(table.by_name[following])))
-
-
-def _jumps(chain: Chain) -> Iterator[str]:
-    return (rule.target.chain for rule in chain.rules if isinstance(rule.target, Jump))

@@ -1,77 +1,84 @@
-"""Readers of the options of `-m tcp`, `-m udp`, `-m icmp` and `-m multiport`. Source: iptables-extensions(8)."""
+"""Readers of the options of `-m tcp`, `-m udp`, `-m icmp` and `-m multiport`.
+
+Source: iptables-extensions(8) (iptables 1.8.9).
+"""
 
 from __future__ import annotations
 
 from collections.abc import Callable
 
+from mcnilib.linux.icmp_names import ICMP_WORDS
 from mcnilib.linux.match import Match
 from mcnilib.linux.match_ports import FLAG_ORDER, IcmpType, Multiport, Ports, Range
-from mcnilib.linux.rule_words import RuleWords, need
+from mcnilib.linux.rule_words import RuleWords, each_option, need
 
-ICMP_WORDS = {
-    "echo-reply": (0, None), "destination-unreachable": (3, None), "network-unreachable": (3, 0),
-    "host-unreachable": (3, 1), "protocol-unreachable": (3, 2), "port-unreachable": (3, 3),
-    "fragmentation-needed": (3, 4), "echo-request": (8, None), "time-exceeded": (11, None),
-}  # fmt: skip
+Flags = tuple[frozenset[str], frozenset[str]]
 
-
-def read_range(words: RuleWords, word: str) -> Range:
-    """Turn `80` or `1000:2000` into a range of ports."""
-    low, colon, high = word.partition(":")
-    first = words.as_number(low or "0", "a port", 0, 65535)
-    last = words.as_number(high or "65535", "a port", 0, 65535) if colon else first
-    if last < first:
-        raise words.fail(f"{word!r} is an empty range of ports")
-    return first, last
+PORTS = {"--sport": "sport", "--source-port": "sport", "--dport": "dport", "--destination-port": "dport"}
+TCP = PORTS | {"--tcp-flags": "flags", "--syn": "flags"}
+TCP_REFUSED = ("--tcp-option",)
+IMPLIED = {"tcp": (*TCP, *TCP_REFUSED), "udp": tuple(PORTS), "icmp": ("--icmp-type",)}
+"""Options that may follow `-p NAME` without `-m NAME`."""
 
 
 def read_ports(proto: str) -> Callable[[RuleWords], Match]:
     """Return the reader of `-m tcp` or `-m udp`."""
 
     def read(words: RuleWords) -> Match:
-        found: dict[str, tuple[Range, bool]] = {}
-        flags: tuple[frozenset[str], frozenset[str]] | None = None
-        not_flags = False
-        while True:
-            names = ("--sport", "--source-port", "--dport", "--destination-port", "--tcp-flags", "--syn")
-            option, negated = words.accept_option(*(names if proto == "tcp" else names[:4]))
-            if not option:
-                break
-            if option in ("--tcp-flags", "--syn"):
-                flags, not_flags = _flags(words, option), negated
+        ports: dict[str, tuple[Range | None, bool]] = {}
+        flags: tuple[Flags | None, bool] = (None, False)
+        known = TCP if proto == "tcp" else PORTS
+        for name, negated in each_option(words, proto, known, TCP_REFUSED if proto == "tcp" else ()):
+            if name == "flags":
+                flags = _flags(words), negated
             else:
-                found[option[2]] = (read_range(words, words.take("a port")), negated)
-        sport, dport = found.get("s", (None, False)), found.get("d", (None, False))
-        return Ports(proto, sport[0], dport[0], flags, sport[1], dport[1], not_flags)
+                ports[name] = _range(words, words.take("a port")), negated
+            if negated and not (ports[name][0] if name in ports else flags[0]):
+                raise words.fail("this would match nothing")
+        sport, dport = ports.get("sport", (None, False)), ports.get("dport", (None, False))
+        return Ports(proto, sport[0], dport[0], flags[0], sport[1], dport[1], flags[1])
 
     return read
 
 
-def _flags(words: RuleWords, option: str) -> tuple[frozenset[str], frozenset[str]]:
-    if option == "--syn":
+def _range(words: RuleWords, word: str) -> Range | None:
+    """Turn `80` or `1000:2000` into a range of ports; None stands for all ports."""
+    low, colon, high = word.partition(":")
+    first = words.as_number(low or "0", "a port", 0, 65535)
+    last = words.as_number(high or "65535", "a port", 0, 65535) if colon else first
+    if last < first:
+        raise words.fail(f"{word!r} is an empty range of ports")
+    return None if (first, last) == (0, 65535) else (first, last)
+
+
+def _flags(words: RuleWords) -> Flags | None:
+    """Read the flags to look at and those that must be set; None when there is nothing to look at."""
+    if words.last == "--syn":
         return frozenset({"FIN", "SYN", "RST", "ACK"}), frozenset({"SYN"})
-    return _flag_set(words), _flag_set(words)
+    mask, wanted = _flag_set(words), _flag_set(words)
+    if wanted and not mask:
+        raise words.fail("flags that are not looked at cannot be set: this would match nothing")
+    return (mask, wanted) if mask else None
 
 
 def _flag_set(words: RuleWords) -> frozenset[str]:
-    word = words.take("TCP flags").upper()
-    if word in ("ALL", "NONE"):
-        return frozenset(FLAG_ORDER if word == "ALL" else ())
-    for name in word.split(","):
-        if name not in FLAG_ORDER:
-            raise words.fail(f"{name!r} is not a TCP flag", near=FLAG_ORDER)
-    return frozenset(word.split(","))
+    if words.peek().upper() in ("ALL", "NONE"):
+        return frozenset(FLAG_ORDER if words.take().upper() == "ALL" else ())
+    return frozenset(words.listed("a TCP flag", FLAG_ORDER))
 
 
 def read_icmp(words: RuleWords) -> Match:
     """Read `--icmp-type TYPE[/CODE]`, by number or name."""
     _, negated = need(words, "--icmp-type")
     word = words.take("an ICMP type")
-    if word in ICMP_WORDS:
-        return IcmpType(*ICMP_WORDS[word], negated)
-    kind, _, code = word.partition("/")
+    if word.lower() in ICMP_WORDS:
+        return IcmpType(*ICMP_WORDS[word.lower()], negated)
+    kind, slash, code = word.partition("/")
+    if not kind[:1].isdecimal():
+        raise words.fail(f"{word!r} is not an ICMP type", near=tuple(ICMP_WORDS))
     number = words.as_number(kind, "an ICMP type", 0, 255)
-    return IcmpType(number, words.as_number(code, "an ICMP code", 0, 255) if code else None, negated)
+    found = words.as_number(code, "an ICMP code", 0, 255) if slash else None
+    return IcmpType(number, None if number == 255 else found, negated)
 
 
 MULTIPORT = {"--sports": "sports", "--source-ports": "sports", "--dports": "dports", "--destination-ports": "dports"}
@@ -79,9 +86,19 @@ MULTIPORT |= {"--ports": "ports"}
 
 
 def read_multiport(words: RuleWords) -> Match:
-    """Read `--sports`, `--dports` or `--ports` with up to 15 ports and ranges."""
+    """Read `--sports`, `--dports` or `--ports` with up to 15 ports; a range counts as two."""
     option, negated = need(words, *MULTIPORT)
-    ranges = tuple(read_range(words, part) for part in words.take("ports").split(","))
-    if len(ranges) > 15:
-        raise words.fail("multiport takes 15 ports at most")
+    parts = words.take("ports").split(",")
+    ranges = tuple(_exact_range(words, part) for part in parts)
+    if len(parts) + sum(":" in part for part in parts) > 15:
+        raise words.fail("multiport takes 15 ports at most, a range counts as two")
     return Multiport(MULTIPORT[option], ranges, negated)
+
+
+def _exact_range(words: RuleWords, word: str) -> Range:
+    low, colon, high = word.partition(":")
+    first = words.as_number(low, "a port", 0, 65535)
+    last = words.as_number(high, "a port", 0, 65535) if colon else first
+    if colon and last <= first:
+        raise words.fail(f"{word!r} is not a range of ports")
+    return first, last

@@ -1,234 +1,130 @@
-"""From the words of one rule to its matches and target: a table of readers, one per match and target.
+"""From one `-A CHAIN ...` line to a rule: what iptables-restore accepts, and what it refuses.
 
-Accepts what iptables-restore accepts and normalises it to what iptables-save prints. What is not modelled raises
-`Unsupported`.
-Source: iptables(8), iptables-extensions(8) (iptables 1.8.9).
+Header options are read in `header_parse`, matches in `match_parse`, targets in `target_parse`.
+Source: iptables(8), iptables-restore(8) (iptables 1.8.9).
 """
 
 from __future__ import annotations
 
-import re
-from collections.abc import Callable
-from ipaddress import IPv4Address, IPv4Network
+from mcnilib.linux.header_parse import HEADER_ORDER, read_header
+from mcnilib.linux.match import Match, Protocol
+from mcnilib.linux.match_parse import read_match
+from mcnilib.linux.match_ports import IcmpType, Multiport, Ports
+from mcnilib.linux.netfilter import ChainRule
+from mcnilib.linux.port_parse import IMPLIED
+from mcnilib.linux.protocols import WITH_PORTS
+from mcnilib.linux.rule_words import RuleWords
+from mcnilib.linux.target import Dnat, Reject, Snat, Target
+from mcnilib.linux.target_parse import read_target
 
-from mcnilib.errors import Unsupported
-from mcnilib.linux.match import Destination, InInterface, Match, OutInterface, Protocol, Source
-from mcnilib.linux.match_state import (
-    STATE_ORDER,
-    AddrType,
-    Comment,
-    ConnmarkIs,
-    CtState,
-    InSet,
-    MarkIs,
-    NfAcct,
-    Recent,
-    RpFilter,
-    Statistic,
-)
-from mcnilib.linux.port_parse import read_icmp, read_multiport, read_ports
-from mcnilib.linux.rule_words import RuleWords, need
-
-PROTOCOLS = {"6": "tcp", "17": "udp", "1": "icmp", "4": "ipencap", "ipv4": "ipencap", "47": "gre", "132": "sctp"}
-PROTOCOL_NAMES = ("tcp", "udp", "icmp", "ipencap", "gre", "sctp", "esp", "ah", "udplite", "igmp")
-ADDRESS_TYPES = (
-    "UNSPEC",
-    "UNICAST",
-    "LOCAL",
-    "BROADCAST",
-    "ANYCAST",
-    "MULTICAST",
-    "BLACKHOLE",
-    "UNREACHABLE",
-    "PROHIBIT",
-)
-HEADER = {
-    "-s": "src", "--source": "src", "--src": "src", "-d": "dst", "--destination": "dst", "--dst": "dst",
-    "-i": "iif", "--in-interface": "iif", "-o": "oif", "--out-interface": "oif", "-p": "proto", "--protocol": "proto",
-}  # fmt: skip
-HEADER_ORDER = (Source, Destination, InInterface, OutInterface, Protocol)
+OPTIONS = ("-s", "-d", "-i", "-o", "-p", "-m", "-j", "-g", "--dport", "--sport")
+CHAIN_LENGTH = 28
+"""Longest chain name iptables accepts."""
 
 
-def read_network(words: RuleWords) -> IPv4Network:
-    """Read an address or prefix; host bits are cleared as iptables does."""
-    word = words.take("an address")
-    try:
-        return IPv4Network(word, strict=False)
-    except ValueError:
-        raise words.fail(f"{word!r} is not an IPv4 address or prefix") from None
+def read_rule(line: str, source: str, number: int) -> ChainRule:
+    """Read one rule. Raises: StateSyntaxError, Unsupported."""
+    words = RuleWords(line, source, number)
+    if words.take("-A") not in ("-A", "--append"):
+        raise words.fail("a rule begins with -A")
+    return _Draft(words, chain_name(words)).read()
 
 
-def read_header(words: RuleWords) -> Match | None:
-    """Read one header option such as `! -s 10.0.0.0/8`; None when the next word is none."""
-    option, negated = words.accept_option(*HEADER)
-    if not option:
-        return None
-    match HEADER[option]:
-        case "src":
-            return Source(read_network(words), negated)
-        case "dst":
-            return Destination(read_network(words), negated)
-        case "proto":
-            return Protocol(_protocol(words), negated)
-        case "iif":
-            return InInterface(words.take("a device"), negated)
-    return OutInterface(words.take("a device"), negated)
+def chain_name(words: RuleWords) -> str:
+    """Read the name of a chain."""
+    name = words.take("a chain")
+    if len(name) > CHAIN_LENGTH:
+        raise words.fail(f"chain names have {CHAIN_LENGTH} characters at most")
+    return name
 
 
-def _protocol(words: RuleWords) -> str:
-    word = words.take("a protocol").lower()
-    name = PROTOCOLS.get(word, word)
-    if name in PROTOCOL_NAMES:
-        return name
-    if word.isdigit() and 0 < int(word) < 256:
-        return word
-    raise words.fail(f"{word!r} is not a protocol", near=PROTOCOL_NAMES)
+class _Draft:
+    """A rule while it is read: words may come in any order, and what a match needs is known at the end only."""
+
+    def __init__(self, words: RuleWords, chain: str) -> None:
+        self.words, self.chain = words, chain
+        self.header: dict[str, Match | None] = {}
+        self.matches: list[Match] = []
+        self.places: list[int] = []  # word each match ends with
+        self.target: Target | None = None
+        self.target_place = 0
+
+    def read(self) -> ChainRule:
+        """Read to the end of the line."""
+        words = self.words
+        while words.more:
+            if found := read_header(words, self.chain):
+                self._put_header(*found)
+            elif words.accept("-m", "--match"):
+                self._put_match(read_match(words, words.take("a match")))
+            elif option := words.accept("-j", "--jump", "-g", "--goto"):
+                self._put_target(option in ("-g", "--goto"))
+            elif option := words.accept("-c", "--set-counters"):
+                words.number("packets"), words.number("bytes")
+            elif not words.accept("-4", "--ipv4"):
+                self._imply()
+        self._check()
+        header = sorted(filter(None, self.header.values()), key=lambda match: HEADER_ORDER.index(type(match)))
+        return ChainRule(self.chain, (*header, *self.matches), self.target)
+
+    def _put_header(self, kind: str, match: Match | None) -> None:
+        if kind in self.header:
+            raise self.words.fail("the same header option stands twice")
+        self.header[kind] = match
+
+    def _put_target(self, goto: bool) -> None:
+        if self.target:
+            raise self.words.fail("a rule has one target")
+        self.target_place = self.words.place + 1
+        self.target = read_target(self.words, goto)
+
+    def _put_match(self, match: Match) -> None:
+        """Add a match; further `-m tcp` options join those that are there, as they do in the kernel."""
+        for i, other in enumerate(self.matches):
+            if isinstance(other, Ports) and isinstance(match, Ports) and other.proto == match.proto:
+                if clash := other.clash(match):
+                    raise self.words.fail(f"{clash} stands twice")
+                self.matches[i] = other.joined(match)
+                return
+        self.matches.append(match)
+        self.places.append(self.words.place)
+
+    def _imply(self) -> None:
+        """Read `--dport 80` after `-p tcp`: the option of a protocol's own match, which -m may have loaded before."""
+        words, option = self.words, self.words.peek_option()
+        protocol = self.header.get("proto")
+        name = protocol.name if isinstance(protocol, Protocol) else ""
+        if option not in IMPLIED.get(name, ()):
+            words.take()
+            raise words.fail(f"unknown option {option!r}", near=OPTIONS)
+        if name == "icmp" and any(isinstance(match, IcmpType) for match in self.matches):
+            raise words.fail(f"{option} stands twice")
+        self._put_match(read_match(words, name))
+
+    def _check(self) -> None:
+        """Refuse matches and targets that need a protocol the rule does not ask for."""
+        protocol = self.header.get("proto")
+        name = protocol.name if isinstance(protocol, Protocol) and not protocol.negated else ""
+        for match, place in zip(self.matches, self.places, strict=True):
+            if needed := _needs(match):
+                self._insist(name, needed, place)
+        if needed := _target_needs(self.target):
+            self._insist(name, needed, self.target_place)
+
+    def _insist(self, protocol: str, needed: tuple[str, ...], place: int) -> None:
+        if protocol not in needed:
+            raise self.words.fail(f"this needs -p {' or '.join(needed)}", place=place)
 
 
-def read_match(words: RuleWords, name: str) -> Match:
-    """Read the options of `-m name`. Raises: Unsupported for a match that is not modelled."""
-    reader = READERS.get(name)
-    if reader is None:
-        raise Unsupported(f"{words.where()}: match {name!r} is not modelled")
-    return reader(words)
+def _needs(match: Match) -> tuple[str, ...]:
+    if isinstance(match, Ports):
+        return (match.proto,)
+    if isinstance(match, IcmpType):
+        return ("icmp",)
+    return WITH_PORTS if isinstance(match, Multiport) else ()
 
 
-def _comment(words: RuleWords) -> Match:
-    need(words, "--comment")
-    return Comment(words.take("the comment"))
-
-
-def _conntrack(words: RuleWords) -> Match:
-    option, negated = words.accept_option("--ctstate", "--state")
-    if not option:
-        raise Unsupported(f"{words.where()}: match conntrack is modelled with --ctstate only, not {words.peek()!r}")
-    return CtState(frozenset(_listed(words, "a state", STATE_ORDER)), negated)
-
-
-def _listed(words: RuleWords, what: str, valid: tuple[str, ...]) -> tuple[str, ...]:
-    found = tuple(words.take(what).upper().split(","))
-    for one in found:
-        if one not in valid:
-            raise words.fail(f"{one!r} is not {what}", near=valid)
-    return found
-
-
-def read_masked(words: RuleWords, what: str) -> tuple[int, int]:
-    """Read VALUE or VALUE/MASK, 32 bits each."""
-    value, _, mask = words.take(what).partition("/")
-    return words.as_number(value, what), words.as_number(mask, "a mask") if mask else 0xFFFFFFFF
-
-
-def _mark(words: RuleWords) -> Match:
-    _, negated = need(words, "--mark")
-    value, mask = read_masked(words, "a mark")
-    return MarkIs(value, mask, negated)
-
-
-def _connmark(words: RuleWords) -> Match:
-    _, negated = need(words, "--mark")
-    value, mask = read_masked(words, "a mark")
-    return ConnmarkIs(value, mask, negated)
-
-
-def _addrtype(words: RuleWords) -> Match:
-    found: dict[str, tuple[tuple[str, ...], bool]] = {}
-    limit = ""
-    while True:
-        option, negated = words.accept_option("--src-type", "--dst-type", "--limit-iface-in", "--limit-iface-out")
-        if not option:
-            break
-        if option.startswith("--limit"):
-            limit = option.rpartition("-")[2]
-        else:
-            found[option] = (_listed(words, "an address type", ADDRESS_TYPES), negated)
-    src, dst = found.get("--src-type", ((), False)), found.get("--dst-type", ((), False))
-    if not found:
-        raise words.fail("addrtype needs --src-type or --dst-type")
-    return AddrType(src[0], dst[0], src[1], dst[1], limit)
-
-
-def _set(words: RuleWords) -> Match:
-    _, negated = need(words, "--match-set")
-    name, side = words.take("a set"), words.take("src or dst")
-    if side not in ("src", "dst"):
-        raise Unsupported(f"{words.where()}: match set with {side!r}; src and dst are modelled")
-    return InSet(name, side, negated)
-
-
-def _statistic(words: RuleWords) -> Match:
-    need(words, "--mode")
-    mode = words.take("a mode")
-    if mode != "random":
-        raise Unsupported(f"{words.where()}: statistic --mode {mode}; random is modelled")
-    _, negated = need(words, "--probability")
-    word = words.take("a probability")
-    if not re.fullmatch(r"[01]?\.?\d+", word) or not 0 <= float(word) <= 1:
-        raise words.fail(f"{word!r} is not a probability from 0 to 1")
-    return Statistic(round(float(word) * 0x80000000), negated)
-
-
-def _rpfilter(words: RuleWords) -> Match:
-    found = set()
-    while option := words.accept("--loose", "--validmark", "--accept-local", "--invert"):
-        found.add(option)
-    if "--accept-local" in found:
-        raise Unsupported(f"{words.where()}: rpfilter --accept-local")
-    return RpFilter("--loose" in found, "--validmark" in found, False, "--invert" in found)
-
-
-def _nfacct(words: RuleWords) -> Match:
-    need(words, "--nfacct-name")
-    return NfAcct(words.take("a name"))
-
-
-RECENT_VALUES = ("--seconds", "--hitcount", "--name", "--mask")
-RECENT_FLAGS = ("--set", "--rcheck", "--update", "--remove", "--reap", "--rttl", "--rsource", "--rdest")
-
-
-def _recent(words: RuleWords) -> Match:
-    """Keep the words, in the order iptables-save prints them."""
-    values, flags = dict[str, str](), list[str]()
-    while True:
-        if option := words.accept(*RECENT_VALUES):
-            values[option] = words.take(f"the value of {option}")
-        elif option := words.accept(*RECENT_FLAGS):
-            flags.append(option)
-        else:
-            break
-    values = {"--name": "DEFAULT", "--mask": "255.255.255.255"} | values
-    side = "--rdest" if "--rdest" in flags else "--rsource"
-    head = [flag for flag in ("--set", "--rcheck", "--update", "--remove") if flag in flags]
-    timed = [f"--seconds {values['--seconds']}"] if "--seconds" in values else []
-    timed += ["--reap"] if "--reap" in flags else []
-    timed += [f"--hitcount {values['--hitcount']}"] if "--hitcount" in values else []
-    timed += ["--rttl"] if "--rttl" in flags else []
-    return Recent(" ".join([*head, *timed, f"--name {values['--name']} --mask {values['--mask']} {side}"]))
-
-
-READERS: dict[str, Callable[[RuleWords], Match]] = {
-    "comment": _comment,
-    "conntrack": _conntrack,
-    "state": _conntrack,
-    "mark": _mark,
-    "connmark": _connmark,
-    "addrtype": _addrtype,
-    "set": _set,
-    "statistic": _statistic,
-    "rpfilter": _rpfilter,
-    "nfacct": _nfacct,
-    "recent": _recent,
-    "tcp": read_ports("tcp"),
-    "udp": read_ports("udp"),
-    "icmp": read_icmp,
-    "multiport": read_multiport,
-}
-"""Every match that is modelled, with the reader of its options."""
-
-
-def read_ip(words: RuleWords, word: str) -> IPv4Address:
-    """Turn a word into an address."""
-    try:
-        return IPv4Address(word)
-    except ValueError:
-        raise words.fail(f"{word!r} is not an IPv4 address") from None
+def _target_needs(target: Target | None) -> tuple[str, ...]:
+    if isinstance(target, Dnat | Snat) and target.port:
+        return WITH_PORTS
+    return ("tcp",) if isinstance(target, Reject) and target.kind == "tcp-reset" else ()

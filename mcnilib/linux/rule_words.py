@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Collection, Iterator, Mapping
 from difflib import get_close_matches
 
-from mcnilib.errors import StateSyntaxError
+from mcnilib.errors import StateSyntaxError, Unsupported
 
 _WORD = re.compile(r'"(?:[^"\\]|\\.)*"|\S+')
 _PLAIN = re.compile(r"[A-Za-z0-9_-]+")
@@ -49,46 +50,78 @@ class RuleWords:
         self._at += 1
         if word.startswith('"') and word.endswith('"') and len(word) > 1:
             return re.sub(r"\\(.)", r"\1", word[1:-1])
+        if '"' in word:
+            raise self.fail("a quote that is not closed, or stands inside a word")
         return word
 
     def accept(self, *words: str) -> str:
         """Read the next word if it is one of these; otherwise read nothing and return an empty string."""
         return self.take() if self.peek() in words else ""
 
+    def peek_option(self) -> str:
+        """Return the next word, or the one after a `!`, without reading it; empty at the end."""
+        at = self._at + (self.peek() == "!")
+        return self._words[at][0] if at < len(self._words) else ""
+
     def accept_option(self, *names: str) -> tuple[str, bool]:
         """Read `[!] --name` if the name is one of these: (name, negated); ("", False) when it is not."""
-        negated = self.peek() == "!"
-        following = self._words[self._at + negated][0] if self._at + negated < len(self._words) else ""
+        negated, following = self.peek() == "!", self.peek_option()
         if following not in names:
             return "", False
         self._at += 1 + negated
         return following, negated
 
     def number(self, what: str, low: int = 0, high: int = 0xFFFFFFFF) -> int:
-        """Read a decimal or 0x number in a range."""
+        """Read a number in a range."""
         word = self.take(what)
         return self.as_number(word, what, low, high)
 
     def as_number(self, word: str, what: str, low: int = 0, high: int = 0xFFFFFFFF) -> int:
-        """Turn a word just read into a number in a range."""
-        if not re.fullmatch(r"0[xX][0-9a-fA-F]{1,8}|[0-9]{1,10}", word):
+        """Turn a word just read into a number in a range: decimal, 0x for hexadecimal, a leading 0 for octal."""
+        if not re.fullmatch(r"0[xX][0-9a-fA-F]{1,8}|0[0-7]{0,11}|[1-9][0-9]{0,9}", word, re.ASCII):
             raise self.fail(f"{word!r} is not {what}")
-        value = int(word, 0) if word[:2].lower() == "0x" else int(word)
+        octal = word.startswith("0") and word.isdecimal()  # as strtoul(3) does
+        value = int(word, 8 if octal else 0)
         if not low <= value <= high:
             raise self.fail(f"{what} must be {low} to {high}, not {word}")
         return value
 
-    def fail(self, what: str, *, near: tuple[str, ...] = ()) -> StateSyntaxError:
-        """Build the error for the word read last; `near` are valid words, the closest is named."""
-        word, column = self._words[max(0, self._at - 1)] if self._words else ("", 1)
+    def one_of(self, what: str, valid: tuple[str, ...]) -> str:
+        """Read one of the valid words, in capitals or not."""
+        word = self.take(what).upper()
+        if word not in valid:
+            raise self.fail(f"{word!r} is not {what}", near=valid)
+        return word
+
+    def listed(self, what: str, valid: tuple[str, ...]) -> tuple[str, ...]:
+        """Read words separated by commas, each one of the valid ones."""
+        found = tuple(self.take(what).upper().split(","))
+        for word in found:
+            if word not in valid:
+                raise self.fail(f"{word!r} is not {what}", near=valid)
+        return found
+
+    @property
+    def place(self) -> int:
+        """The number of the word read last, for errors that are found later."""
+        return max(0, self._at - 1)
+
+    @property
+    def last(self) -> str:
+        """The word read last."""
+        return self._words[self.place][0]
+
+    def fail(self, what: str, *, near: tuple[str, ...] = (), place: int | None = None) -> StateSyntaxError:
+        """Build the error for the word read last, or at a place; `near` are valid words, the closest is named."""
+        word, column = self._words[self.place if place is None else place] if self._words else ("", 1)
         close = get_close_matches(word, near, n=1)
-        hint = f"; did you mean {close[0]!r}?" if close else ""
+        hint = f"; did you mean {close[0]!r}?" if close and close[0] != word else ""
         return StateSyntaxError(f"{what}{hint}", source=self.source, line=self.line, column=column, text=self.text)
 
-    def where(self) -> str:
-        """Return source:line:column of the word read last, for errors that are not about syntax."""
-        column = self._words[max(0, self._at - 1)][1] if self._words else 1
-        return f"{self.source}:{self.line}:{column}"
+    def unsupported(self, what: str) -> Unsupported:
+        """Build the error for something iptables knows and this model does not; the word read last says where."""
+        column = self._words[self.place][1] if self._words else 1
+        return Unsupported(f"{self.source}:{self.line}:{column}: {what}")
 
 
 def need(words: RuleWords, *options: str) -> tuple[str, bool]:
@@ -98,3 +131,36 @@ def need(words: RuleWords, *options: str) -> tuple[str, bool]:
         words.take("an option")
         raise words.fail(f"expected {' or '.join(options)}", near=options)
     return found
+
+
+def need_plain(words: RuleWords, *options: str) -> str:
+    """Read one of the options, which cannot be negated."""
+    option, negated = need(words, *options)
+    if negated:
+        raise words.fail(f"{option} cannot be negated")
+    return option
+
+
+def each_option(
+    words: RuleWords, owner: str, known: Mapping[str, str], refused: Collection[str] = (), plain: Collection[str] = ()
+) -> Iterator[tuple[str, bool]]:
+    """Read the options of a match or target, each once: its name by the table `known`, and whether it is negated.
+
+    Ends at the first word that is no option of this `owner`; the caller reads the option's value in between. Options in
+    `plain` take no `!`.
+    Raises: StateSyntaxError for one that stands twice; Unsupported, naming it, for one in `refused`.
+    """
+    seen: set[str] = set()
+    while True:
+        option, negated = words.accept_option(*known, *refused)
+        if not option:
+            return
+        if option in refused:
+            raise words.unsupported(f"{option} of {owner} is not modelled")
+        name = known[option]
+        if name in seen:
+            raise words.fail(f"{option} stands twice")
+        if negated and name in plain:
+            raise words.fail(f"{option} cannot be negated")
+        seen.add(name)
+        yield name, negated

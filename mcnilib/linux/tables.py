@@ -8,12 +8,13 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable
 from dataclasses import replace
 
-from mcnilib.linux.match_state import ConnmarkIs, CtState
+from mcnilib.linux.match_conntrack import ConntrackIs
+from mcnilib.linux.match_state import ConnmarkIs
 from mcnilib.linux.netfilter import BUILT_IN, Chain, ChainRule, Table
 from mcnilib.linux.target import Connmark, Dnat, Masquerade, Snat
 
 Tables = tuple[Table, ...]
-TRACKING_MATCHES, TRACKING_TARGETS = (CtState, ConnmarkIs), (Connmark, Dnat, Snat, Masquerade)
+TRACKING_MATCHES, TRACKING_TARGETS = (ConntrackIs, ConnmarkIs), (Connmark, Dnat, Snat, Masquerade)
 """What makes the kernel track connections; NOTRACK and an empty nat table do not (measured on Linux 6.18)."""
 ORDER = ("raw", "mangle", "nat", "filter")
 
@@ -36,15 +37,25 @@ def put_table(tables: Tables, table: Table) -> Tables:
 
 def put_chain(table: Table, chain: Chain) -> Table:
     """Replace a chain or add it; user chains stay sorted by name, as iptables-save prints them."""
+    return put_chains(table, [chain])
+
+
+def put_chains(table: Table, chains: Iterable[Chain]) -> Table:
+    """Replace or add several chains at once."""
+    named = {one.name: one for one in (*table.chains, *chains)}
     built_in = BUILT_IN[table.name]
-    chains = {one.name: one for one in table.chains} | {chain.name: chain}
-    users = sorted(name for name in chains if name not in built_in)
-    return Table(table.name, tuple(chains[name] for name in (*built_in, *users) if name in chains))
+    users = sorted(named.keys() - built_in)
+    return Table(table.name, tuple(named[name] for name in (*built_in, *users) if name in named))
+
+
+def empty_chain(table: str, name: str) -> Chain:
+    """Return a chain without rules; a built-in one has policy ACCEPT."""
+    return Chain(name, (), "ACCEPT" if name in BUILT_IN[table] else "")
 
 
 def _edit(tables: Tables, table: str, chain: str, change: Callable[[Chain], Chain]) -> Tables:
     found = find_table(tables, table)
-    old = found.by_name.get(chain) or Chain(chain)
+    old = found.by_name.get(chain) or empty_chain(table, chain)
     return put_table(tables, put_chain(found, change(old)))
 
 
@@ -59,14 +70,12 @@ flush_chain = new_chain
 def append(tables: Tables, table: str, rules: Iterable[ChainRule]) -> Tables:
     """Append rules, each to the chain it names; a user chain that is not there is created."""
     found = find_table(tables, table)
-    chains = {chain.name: list(chain.rules) for chain in found.chains}
+    added: dict[str, list[ChainRule]] = {}
     for rule in rules:
-        chains.setdefault(rule.chain, []).append(rule)
-    for name, body in chains.items():
-        old = found.by_name.get(name) or Chain(name)
-        if len(old.rules) != len(body) or name not in found.by_name:
-            found = put_chain(found, replace(old, rules=tuple(body)))
-    return put_table(tables, found)
+        added.setdefault(rule.chain, []).append(rule)
+    olds = {name: found.by_name.get(name) or empty_chain(table, name) for name in added}
+    grown = (replace(old, rules=(*old.rules, *added[name])) for name, old in olds.items())
+    return put_table(tables, put_chains(found, grown))
 
 
 def insert(tables: Tables, table: str, rule: ChainRule, position: int = 1) -> Tables:

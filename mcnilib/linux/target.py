@@ -130,10 +130,10 @@ class Log:
     """LOG, NFLOG or TRACE: tells somebody and goes on."""
 
     name: str
-    options: tuple[tuple[str, str], ...] = ()
+    options: tuple[tuple[str, str], ...] = ()  # (option, value); flags such as --log-uid have an empty value
 
     def __str__(self) -> str:
-        words = (f"{name} {quoted(value)}" for name, value in self.options)
+        words = (f"{name} {quoted(value)}" if value else name for name, value in self.options)
         return " ".join([f"-j {self.name}", *words])
 
 

@@ -1,5 +1,7 @@
 """From the words after `-j` to a target: a table of readers, one per target.
 
+Accepts what iptables-restore accepts and normalises it to what iptables-save prints. What is not modelled raises
+`Unsupported`.
 Source: iptables-extensions(8) (iptables 1.8.9).
 """
 
@@ -8,9 +10,9 @@ from __future__ import annotations
 from collections.abc import Callable
 from ipaddress import IPv4Address
 
-from mcnilib.errors import Unsupported
-from mcnilib.linux.rule_parse import read_ip, read_masked
-from mcnilib.linux.rule_words import RuleWords
+from mcnilib.linux.log_parse import read_log, read_nflog
+from mcnilib.linux.match_parse import read_masked
+from mcnilib.linux.rule_words import RuleWords, each_option, need_plain
 from mcnilib.linux.target import (
     ACCEPT,
     DROP,
@@ -43,100 +45,120 @@ def read_target(words: RuleWords, goto: bool) -> Target:
     if goto:
         return Jump(name, True)
     if name in REFUSED:
-        raise Unsupported(f"{words.where()}: target {name!r} is not modelled")
+        raise words.unsupported(f"target {name!r} is not modelled")
     return READERS[name](words) if name in READERS else Jump(name)
 
 
-def _option(words: RuleWords, *names: str) -> str:
-    found = words.accept(*names)
-    if not found:
-        words.take("an option")
-        raise words.fail(f"expected {' or '.join(names)}", near=names)
-    return found
+CHANGES: dict[str, Callable[[int, int], tuple[int, int]]] = {
+    "--set-xmark": lambda value, mask: (value, mask),
+    "--set-mark": lambda value, mask: (value, value | mask),
+    "--or-mark": lambda value, mask: (value, value),
+    "--and-mark": lambda value, mask: (0, ALL & ~value),
+    "--xor-mark": lambda value, mask: (value, 0),
+}
+"""What each way to write a change means as --set-xmark: clear the mask's bits, XOR the value."""
+
+
+def _change(words: RuleWords, option: str) -> tuple[int, int]:
+    """Read the value of one of the options above."""
+    if option in ("--set-xmark", "--set-mark"):
+        value, mask = read_masked(words, "a mark")
+    else:
+        value, mask = words.number("a mark"), ALL
+    return CHANGES[option](value, mask)
 
 
 def _mark(words: RuleWords) -> Target:
-    option = _option(words, "--set-xmark", "--set-mark", "--or-mark", "--and-mark", "--xor-mark")
-    value, mask = read_masked(words, "a mark")
-    match option:
-        case "--set-mark":
-            return Mark(value, value | mask)
-        case "--or-mark":
-            return Mark(value, value)
-        case "--and-mark":
-            return Mark(0, ALL & ~value)
-        case "--xor-mark":
-            return Mark(value, 0)
-    return Mark(value, mask)
+    return Mark(*_change(words, need_plain(words, *CHANGES)))
+
+
+CONNMARK = dict.fromkeys((*CHANGES, "--save-mark", "--restore-mark"), "action")
+CONNMARK |= {"--nfmask": "nfmask", "--ctmask": "ctmask", "--mask": "mask"}
 
 
 def _connmark(words: RuleWords) -> Target:
-    option = _option(words, "--save-mark", "--restore-mark", "--set-xmark", "--set-mark")
-    if option in ("--set-xmark", "--set-mark"):
-        value, mask = read_masked(words, "a mark")
-        return Connmark("set", value, ctmask=mask | (value if option == "--set-mark" else 0))
-    masks = {"--nfmask": ALL, "--ctmask": ALL}
-    while name := words.accept("--nfmask", "--ctmask", "--mask"):
-        mask = words.number("a mask")
-        masks |= {"--nfmask": mask, "--ctmask": mask} if name == "--mask" else {name: mask}
-    return Connmark(option[2:].removesuffix("-mark"), 0, masks["--nfmask"], masks["--ctmask"])
+    action, value = "", 0
+    masks = {"nfmask": ALL, "ctmask": ALL}
+    for name, _ in each_option(words, "CONNMARK", CONNMARK, plain=CONNMARK.values()):
+        if name == "action" and words.last in CHANGES:
+            action = "set"
+            value, masks["ctmask"] = _change(words, words.last)
+        elif name == "action":
+            action = words.last[2:].removesuffix("-mark")
+        elif action in ("", "set"):
+            raise words.fail(f"--{name} belongs to --save-mark and --restore-mark, and follows them")
+        else:
+            mask = words.number("a mask")
+            masks |= {"nfmask": mask, "ctmask": mask} if name == "mask" else {name: mask}
+    if not action:
+        need_plain(words, *CONNMARK)
+    return Connmark(action, value, masks["nfmask"], masks["ctmask"])
+
+
+NAT_REFUSED = ("--random", "--persistent", "--to-ports")
 
 
 def _dnat(words: RuleWords) -> Target:
-    _option(words, "--to-destination")
-    ip, port = _address_port(words)
-    return Dnat(ip, port)
+    found = None
+    known = {"--to-destination": "to", "--to": "to"}
+    for _ in each_option(words, "DNAT", known, (*NAT_REFUSED, "--random-fully"), plain=("to",)):
+        found = _address_port(words)
+    if found is None:
+        need_plain(words, *known)
+        raise AssertionError("need_plain() finds no option here and raises")
+    return Dnat(*found)
 
 
 def _address_port(words: RuleWords) -> tuple[IPv4Address, int]:
     word = words.take("an address")
-    ip, _, port = word.partition(":")
-    if "-" in word:
-        raise Unsupported(f"{words.where()}: NAT to a range ({word}) is not modelled")
-    return read_ip(words, ip), words.as_number(port, "a port", 1, 65535) if port else 0
+    ip, colon, port = word.partition(":")
+    if "-" in word or not ip:
+        raise words.unsupported(f"NAT to {word}; one address, with or without one port, is modelled")
+    try:
+        address = IPv4Address(ip)
+    except ValueError:
+        raise words.fail(f"{word!r} is not an IPv4 address with or without a port") from None
+    return address, words.as_number(port, "a port", 1, 65535) if colon else 0
 
 
 def _snat(words: RuleWords) -> Target:
-    _option(words, "--to-source")
-    ip, port = _address_port(words)
-    return Snat(ip, port, bool(words.accept("--random-fully")))
+    found, fully = None, False
+    known = {"--to-source": "to", "--to": "to", "--random-fully": "fully"}
+    for name, _ in each_option(words, "SNAT", known, NAT_REFUSED, plain=known.values()):
+        if name == "to":
+            found = _address_port(words)
+        else:
+            fully = True
+    if found is None:
+        need_plain(words, "--to-source")
+        raise AssertionError("need_plain() finds no option here and raises")
+    return Snat(*found, fully)
 
 
 def _masquerade(words: RuleWords) -> Target:
-    return Masquerade(bool(words.accept("--random-fully")))
+    known = {"--random-fully": "fully"}
+    return Masquerade(bool(list(each_option(words, "MASQUERADE", known, NAT_REFUSED, plain=known.values()))))
+
+
+REJECT_SHORT = {kind.removeprefix("icmp-").replace("hibited", "hib").replace("able", ""): kind for kind in REJECT_KINDS}
+REJECT_SHORT |= {"tcp-rst": "tcp-reset"}
+"""`net-unreach`, `admin-prohib`, ... to the words iptables-save prints."""
 
 
 def _reject(words: RuleWords) -> Target:
     if not words.accept("--reject-with"):
         return Reject()
-    kind = words.take("a type")
-    short = {
-        name.removeprefix("icmp-").removesuffix("-unreachable").removesuffix("-prohibited"): name
-        for name in REJECT_KINDS
-    }
-    kind = {"tcp-rst": "tcp-reset", **short}.get(kind, kind)
+    word = words.take("a type")
+    kind = REJECT_SHORT.get(word, word)
     if kind not in REJECT_KINDS:
-        raise words.fail(f"{kind!r} is not a type of rejection", near=REJECT_KINDS)
+        raise words.fail(f"{word!r} is not a type of rejection", near=REJECT_KINDS)
     return Reject(kind)
 
 
 def _ct(words: RuleWords) -> Target:
     if not words.accept("--notrack"):
-        raise Unsupported(f"{words.where()}: target CT is modelled with --notrack only, not {words.peek()!r}")
+        raise words.unsupported(f"target CT is modelled with --notrack only, not {words.peek()!r}")
     return Notrack("CT --notrack")
-
-
-LOG_OPTIONS = ("--log-prefix", "--log-level", "--nflog-group", "--nflog-prefix", "--nflog-threshold", "--nflog-size")
-
-
-def _log(name: str) -> Callable[[RuleWords], Target]:
-    def read(words: RuleWords) -> Target:
-        found: list[tuple[str, str]] = []
-        while option := words.accept(*LOG_OPTIONS):
-            found.append((option, words.take(f"the value of {option}")))
-        return Log(name, tuple(found))
-
-    return read
 
 
 READERS: dict[str, Callable[[RuleWords], Target]] = {
@@ -151,8 +173,8 @@ READERS: dict[str, Callable[[RuleWords], Target]] = {
     "MASQUERADE": _masquerade,
     "NOTRACK": lambda words: Notrack(),
     "CT": _ct,
-    "LOG": _log("LOG"),
-    "NFLOG": _log("NFLOG"),
-    "TRACE": _log("TRACE"),
+    "LOG": read_log,
+    "NFLOG": read_nflog,
+    "TRACE": lambda words: Log("TRACE"),
 }
 """Every target that is modelled, with the reader of its options."""

@@ -1,0 +1,91 @@
+"""What the kernel refuses when a table is loaded: jumps that lead nowhere or in circles, rules out of place.
+
+Source: net/netfilter/nf_tables_api.c (nft_chain_validate), nft_compat.c, xt_{nat,CT}.c, ipt_{REJECT,rpfilter}.c,
+xt_MASQUERADE.c, xt_addrtype.c (Linux 6.18); iptables-restore(8) (iptables 1.8.9).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from mcnilib.errors import Refused
+from mcnilib.linux.match_state import AddrType, RpFilter
+from mcnilib.linux.netfilter import BUILT_IN, ChainRule, Table
+from mcnilib.linux.target import DROP, Dnat, Jump, Masquerade, Notrack, Reject, Snat
+
+PLACES: dict[type, tuple[tuple[str, ...], tuple[str, ...]]] = {
+    Reject: (("filter",), ("INPUT", "FORWARD", "OUTPUT")),
+    Dnat: (("nat",), ("PREROUTING", "OUTPUT")),
+    Snat: (("nat",), ("INPUT", "POSTROUTING")),
+    Masquerade: (("nat",), ("POSTROUTING",)),
+    Notrack: (("raw",), ("PREROUTING", "OUTPUT")),
+    RpFilter: (("raw", "mangle"), ("PREROUTING",)),
+}
+"""Tables and hooks in which a target or match works; a user chain stands in every hook it is reached from."""
+
+NO_DEVICE = {"in": ("POSTROUTING", "OUTPUT"), "out": ("PREROUTING", "INPUT")}
+"""Built-in chains that refuse `addrtype --limit-iface-...`."""
+
+
+def check_table(table: Table, source: str = "iptables") -> None:
+    """Refuse a table the kernel would not load.
+
+    Circles among chains that no hook leads to are no harm, and loaded.
+    Raises: Refused, naming the circle, the missing chain or the rule.
+    """
+    for chain in table.chains:
+        for jump in _jumps(table, chain.name):
+            if jump not in table.by_name or jump in BUILT_IN[table.name]:
+                why = "is not there" if jump not in table.by_name else "is a built-in chain"
+                what = f"{source}: chain {chain.name} of table {table.name} jumps to {jump}, which {why}"
+                raise Refused(what, error="ENOENT")
+    hooks = _hooks(table, source)
+    for chain in table.chains:
+        for rule in chain.rules:
+            _check_place(table, rule, hooks.get(chain.name, set()), source)
+
+
+def _jumps(table: Table, chain: str) -> Iterator[str]:
+    return (rule.target.chain for rule in table.chain(chain).rules if isinstance(rule.target, Jump))
+
+
+def _hooks(table: Table, source: str) -> dict[str, set[str]]:
+    """Return for each chain the hooks it is reached from. Raises: Refused for a circle."""
+    found = {name: {name} for name in BUILT_IN[table.name] if name in table.by_name}
+    for name in _callers_first(table, tuple(found), source):
+        for jump in _jumps(table, name):
+            found.setdefault(jump, set()).update(found[name])
+    return found
+
+
+def _callers_first(table: Table, starts: tuple[str, ...], source: str) -> list[str]:
+    """Order the chains reached from some of them so that each stands behind all that jump to it."""
+    done: dict[str, None] = {}
+    for start in starts:
+        path = [(start, _jumps(table, start))] if start not in done else []
+        while path:
+            name, jumps = path[-1]
+            following = next((jump for jump in jumps if jump not in done), None)
+            if following is None:
+                done[name] = None
+                path.pop()
+                continue
+            walked = [step[0] for step in path]
+            if following in walked:
+                circle = " > ".join([*walked[walked.index(following) :], following])
+                raise Refused(f"{source}: chains of table {table.name} jump in a circle: {circle}", error="EMLINK")
+            path.append((following, _jumps(table, following)))
+    return list(reversed(done))
+
+
+def _check_place(table: Table, rule: ChainRule, hooks: set[str], source: str) -> None:
+    for part in (*rule.matches, rule.target):
+        tables, allowed = PLACES.get(type(part), ((table.name,), tuple(hooks)))
+        if table.name not in tables or not hooks.issubset(allowed):
+            wrong = " and ".join(sorted(hooks.difference(allowed)))
+            where = wrong if table.name in tables else f"table {table.name}"
+            raise Refused(f"{source}: {rule} has no place in {where}", error="EINVAL")
+        if isinstance(part, AddrType) and rule.chain in NO_DEVICE.get(part.limit, ()):
+            raise Refused(f"{source}: {rule} asks for a device packets in {rule.chain} do not have", error="EINVAL")
+    if table.name == "nat" and rule.target == DROP:
+        raise Refused(f"{source}: {rule} would filter in table nat", error="EINVAL")
