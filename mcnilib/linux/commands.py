@@ -14,6 +14,7 @@ from collections.abc import Callable
 from dataclasses import replace
 
 from mcnilib.errors import McniError, StateSyntaxError, Unsupported
+from mcnilib.linux.chain_checks import check_table
 from mcnilib.linux.iptables_save import parse_rule as parse_chain_rule
 from mcnilib.linux.neigh import parse_neigh
 from mcnilib.linux.netns import (
@@ -28,7 +29,7 @@ from mcnilib.linux.netns import (
 )
 from mcnilib.linux.origin import Origin
 from mcnilib.linux.route import parse_route, parse_rule
-from mcnilib.linux.tables import append, delete, find_table, flush_chain, insert, new_chain, set_policy
+from mcnilib.linux.tables import Tables, append, delete, find_table, flush_chain, insert, new_chain, set_policy
 from mcnilib.linux.world import World
 
 LEARNER = Origin("you", "typed as a command")
@@ -163,15 +164,22 @@ def _iptables(netns: Netns, words: list[str], command: str, by: Origin) -> Netns
     return verbs[verb](netns, table, chain, body, by)
 
 
+def _loaded(netns: Netns, tables: Tables, table: str) -> Netns:
+    """Keep changed tables, unless the kernel would not load them."""
+    check_table(find_table(tables, table), f"iptables in {netns.name}")
+    return netns.but(tables=tables)
+
+
 def _append(netns: Netns, table: str, chain: str, body: str, by: Origin) -> Netns:
     rule = parse_chain_rule(f"-A {chain} {body}", by)
-    return netns.but(tables=append(netns.tables, table, [rule]))
+    return _loaded(netns, append(netns.tables, table, [rule]), table)
 
 
 def _insert(netns: Netns, table: str, chain: str, body: str, by: Origin) -> Netns:
     first, _, rest = body.partition(" ")
     number, body = (int(first), rest) if first.isdigit() else (1, body)
-    return netns.but(tables=insert(netns.tables, table, parse_chain_rule(f"-A {chain} {body}", by), number))
+    rule = parse_chain_rule(f"-A {chain} {body}", by)
+    return _loaded(netns, insert(netns.tables, table, rule, number), table)
 
 
 def _delete(netns: Netns, table: str, chain: str, body: str, by: Origin) -> Netns:
