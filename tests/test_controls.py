@@ -108,6 +108,18 @@ def test_what_one_click_may_bring_is_prepared_while_the_kernel_is_idle(monkeypat
     assert svg_of.cache_info().hits > hits
 
 
+def test_the_picture_does_not_wait_for_the_tables():
+    async def click() -> tuple[bool, bool, bool]:
+        panel = Panel(STORY, STORY.start())
+        picture, steps = panel.picture.value, panel.steps.value
+        panel.controls["workaround"].value = panel.controls["workaround"].options[2][1]
+        at_once = (panel.picture.value != picture, panel.steps.value != steps)
+        await asyncio.sleep(0.2)
+        return (*at_once, panel.steps.value != steps)
+
+    assert asyncio.run(click()) == (True, False, True)
+
+
 @pytest.mark.parametrize("story", all_scenarios(), ids=lambda story: story.name)
 def test_no_picture_of_a_story_is_crowded(story):
     for settings in neighbours(story, story.start()):

@@ -26,8 +26,8 @@ from mcnilib.trace.explain import DEPTHS, because, verdict
 
 DEPTH_LABELS = {"outcome": "the outcome", "hops": "every hop", "decisions": "every decision"}
 WIDE = {"description_width": "initial"}
-QUIET, PAUSE = 0.3, 0.02
-"""Seconds without a click before the next runs are prepared, and between two of them."""
+QUIET, PAUSE, SOON = 0.3, 0.02, 0.05
+"""Seconds without a click before the next runs are prepared, between two of them, from the picture to the tables."""
 
 
 def control(option: Option, value: object) -> Any:
@@ -76,6 +76,7 @@ class Panel(widgets.VBox):  # type: ignore[misc]
         self.stepper = Stepper(self._show_step)
         self.verdict, self.picture, self.reasons, self.steps, self.state = (widgets.HTML() for _ in range(5))
         super().__init__(self._parts(scale))
+        self._restart()
         self.refresh()
 
     def _parts(self, scale: float) -> list[Any]:
@@ -92,10 +93,17 @@ class Panel(widgets.VBox):  # type: ignore[misc]
         self.refresh()
 
     def refresh(self) -> None:
-        """Show the run of the current settings."""
-        self._restart()
+        """Show the run of the current settings: picture and verdict at once, the tables when those can be seen."""
+        self.picture.value = svg_of(self.story, self.settings, self._uid, self._scale, None)
         self.verdict.value = _verdict(self.story, self.settings)
-        self._prepare()
+        try:
+            loop = asyncio.get_running_loop()
+        except RuntimeError:
+            self._restart()
+            return
+        shown = self.settings
+        loop.call_later(SOON, lambda: self._restart() if shown == self.settings else None)
+        self._prepare(loop)
 
     def _restart(self) -> None:
         """Offer the steps of the run at the chosen depth, and show the one that decided."""
@@ -113,12 +121,8 @@ class Panel(widgets.VBox):  # type: ignore[misc]
         self.reasons.value = "" if at else _reasons(self.story, self.settings, self._remark(self.story, self.settings))
         self.state.value = f'<div class="mcni">{state_html(world, trace, journey, step)}</div>'
 
-    def _prepare(self) -> None:
+    def _prepare(self, loop: asyncio.AbstractEventLoop) -> None:
         """Prepare the pictures one click away, one at a time, whenever the kernel is idle."""
-        try:
-            loop = asyncio.get_running_loop()
-        except RuntimeError:
-            return
         waiting = neighbours(self.story, self.settings)
 
         def next_one(shown: Settings) -> None:
