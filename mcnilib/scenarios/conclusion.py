@@ -124,7 +124,7 @@ class Cell:
     @property
     def link(self) -> str:
         """The command that shows the conversation."""
-        return self.story.link(self.settings) if self.story else ""
+        return self.story.command(self.settings) if self.story else ""
 
     @property
     def says(self) -> str:

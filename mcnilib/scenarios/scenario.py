@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from functools import lru_cache
@@ -95,15 +96,14 @@ class Scenario:
         """Yield every combination of the scenario's settings."""
         return sweep(self.start(), *self.options())
 
-    def link(self, settings: Settings) -> str:
+    def changed(self, settings: Settings) -> dict[str, str]:
+        """Return what differs from the scenario's start: name of a setting -> value, as the command line takes them."""
+        start, texts = self.start().texts(), settings.texts()
+        return {n: text for n, text in texts.items() if option(n).attribute in self.settings and start[n] != text}
+
+    def command(self, settings: Settings) -> str:
         """Print the command that shows this very state."""
-        chosen = {name: text for name, text in settings.texts().items() if option(name).attribute in self.settings}
-        start = self.start().texts()
-        words = [
-            f"--{name} {f'{chr(34)}{text}{chr(34)}' if ' ' in text else text}"
-            for name, text in chosen.items()
-            if start[name] != text
-        ]
+        words = (f"--{name} {shlex.quote(text)}" for name, text in self.changed(settings).items())
         return " ".join(["mcni run", self.name, *words])
 
 

@@ -1,0 +1,57 @@
+"""A link that carries a scenario and its settings, so that one person can send another "this very state".
+
+Text form: a web address that opens the scenario's notebook, ending in `mcni=NAME&SETTING=VALUE...` with the names and
+values of the command line. Only settings that differ from the scenario's start are written.
+"""
+
+from __future__ import annotations
+
+from urllib.parse import parse_qsl, quote, unquote, urlencode
+
+from mcnilib.cluster.settings import SettingError, Settings, option
+from mcnilib.scenarios import Scenario, scenario
+
+BINDER = "https://mybinder.org/v2/gh/mcnilib/mcnilib/HEAD?urlpath=lab/tree/notebooks"
+"""Where the notebooks open for everybody. What follows `urlpath=` is an address inside Binder, so it is quoted."""
+
+MARK = "mcni="
+LONGEST = 4096
+"""Characters of a link that are read."""
+
+
+def print_link(story: Scenario, settings: Settings, base: str = BINDER) -> str:
+    """Print the address that opens the story's notebook in this very state.
+
+    `base` is the folder of the notebooks on some JupyterLab, as `http://localhost:8888/lab/tree/notebooks`.
+    """
+    state = urlencode({"mcni": story.name, **story.changed(settings)}, quote_via=quote)
+    inside = f"{story.notebook or '00-index.ipynb'}?{state}"
+    return f"{base}/{quote(inside, safe='/') if 'urlpath=' in base else inside}"
+
+
+def parse_link(text: str) -> tuple[Scenario, Settings]:
+    """Return the scenario and the settings a link carries; anything before `mcni=` is not looked at.
+
+    Raises: SettingError where the text carries no scenario, or a setting or value that does not exist;
+    KeyError for a scenario that does not exist, naming the nearest.
+    """
+    if len(text) > LONGEST:
+        raise SettingError(f"a link has at most {LONGEST} characters, this one has {len(text)}")
+    plain = text if MARK in text else unquote(text)
+    if MARK not in plain:
+        raise SettingError(f"{text!r} carries no scenario: it has no `{MARK}`")
+    pairs = dict(parse_qsl(plain[plain.index(MARK) :], keep_blank_values=True))
+    story = scenario(pairs.pop("mcni"))
+    return story, _settings(story, pairs)
+
+
+def _settings(story: Scenario, texts: dict[str, str]) -> Settings:
+    """Return the start of a story with changes; only toggles of the story can be changed."""
+    for name in texts:
+        if option(name).attribute not in story.settings:
+            raise SettingError(f"scenario {story.name} has no setting {name!r}")
+    settings = story.start().but(**texts)
+    for one in story.options():
+        if getattr(settings, one.attribute) not in one.values:
+            raise SettingError(f"{one.name} cannot be {texts[one.name]!r} in {story.name}; it is one of {one.texts}")
+    return settings
