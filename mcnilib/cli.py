@@ -1,4 +1,4 @@
-"""The same verbs in a terminal: `mcni list`, `mcni run`, `mcni state`, `mcni verify`, `mcni clean`.
+"""The same verbs in a terminal: `mcni list`, `mcni run`, `mcni state`, `mcni link`, `mcni verify`, `mcni clean`.
 
 Exit status: 0 the conversation works (run) or everything agrees (verify); 1 it does not; 2 the command line or its
 input is wrong.
@@ -16,6 +16,7 @@ from typing import Any
 from mcnilib.cluster.settings import Settings, options
 from mcnilib.errors import McniError, MissingExtra
 from mcnilib.scenarios import Scenario, all_scenarios, scenario
+from mcnilib.scenarios.link import BINDER, parse_link, print_link
 
 EXAMPLES = """examples:
   mcni list
@@ -24,6 +25,7 @@ EXAMPLES = """examples:
   mcni run 7 --workaround "host route back" --picture path.svg
   mcni run 7 --protocol udp --json
   mcni state 7 node1 "iptables-save -t filter"
+  mcni link 7 --kube-proxy 1.30 --be-liberal 1
   mcni verify 7 --sample 20
 """
 
@@ -57,6 +59,7 @@ def _parser() -> argparse.ArgumentParser:
     listing.set_defaults(verb=list_scenarios)
     _add_run(verbs)
     _add_state(verbs)
+    _add_link(verbs)
     _add_kernel(verbs)
     return parser
 
@@ -109,6 +112,17 @@ def _add_state(verbs: Any) -> None:
     state.add_argument("command", help='for example "ip rule", "ip route show table 500", "iptables-save -t filter"')
     _add_settings(state)
     state.set_defaults(verb=print_state)
+
+
+def _add_link(verbs: Any) -> None:
+    link = verbs.add_parser("link", help="print an address that opens the notebook in this very state")
+    link.add_argument("scenario", help="name or number, see `mcni list`")
+    link.add_argument(
+        "--base", default=BINDER, metavar="URL",
+        help="where a JupyterLab shows the notebooks, as http://localhost:8888/lab/tree/notebooks (default: Binder)",
+    )  # fmt: skip
+    _add_settings(link)
+    link.set_defaults(verb=link_to_state)
 
 
 def _add_kernel(verbs: Any) -> None:
@@ -179,6 +193,15 @@ def print_state(arguments: argparse.Namespace) -> int:
     story = scenario(arguments.scenario)
     world = story.world(_chosen(story, arguments))
     print(listing(world[arguments.netns], arguments.command), end="")
+    return 0
+
+
+def link_to_state(arguments: argparse.Namespace) -> int:
+    """Print the link of a state; `parse_link` refuses what the scenario cannot show, so that no such link is sent."""
+    story = scenario(arguments.scenario)
+    link = print_link(story, _chosen(story, arguments), arguments.base.rstrip("/"))
+    parse_link(link)
+    print(link)
     return 0
 
 

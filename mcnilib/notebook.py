@@ -8,18 +8,21 @@ from __future__ import annotations
 from mcnilib.cluster.build import build
 from mcnilib.cluster.settings import Settings
 from mcnilib.kernel.record import checked
+from mcnilib.scenarios.link import parse_link
 from mcnilib.scenarios.scenario import Scenario
-from mcnilib.show.controls import Panel
 from mcnilib.show.map import Map
+from mcnilib.show.panel import Panel
 
 
-def explore(story: Scenario, scale: float = 1.0, **start: object) -> Panel:
+def explore(story: Scenario | str, scale: float = 1.0, **start: object) -> Panel:
     """Return a panel: the scenario's settings, the picture, the verdict, the steps and the deciding state.
 
-    `start` changes settings to begin with, as `kube_proxy="1.30"`; `scale` enlarges everything for a projector.
+    `story` is a scenario, or the link of a state as `mcni link` and every panel print it. `start` changes settings to
+    begin with, as `kube_proxy="1.30"`; `scale` enlarges everything for a projector.
     Raises: SettingError for a setting or value that does not exist, naming the nearest one.
     """
-    return Panel(story, story.start().but(**start), scale, remark=checked)
+    shown, settings = parse_link(story) if isinstance(story, str) else (story, story.start())
+    return Panel(shown, settings.but(**start), scale, remark=checked)
 
 
 def cluster_map() -> Map:

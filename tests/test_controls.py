@@ -8,7 +8,7 @@ import struct
 import pytest
 
 from mcnilib.scenarios import all_scenarios, scenario
-from mcnilib.show.controls import Panel
+from mcnilib.show.panel import Panel
 from mcnilib.show.quiz import predict
 from mcnilib.show.stepper import Stepper
 from mcnilib.show.table import rows
@@ -92,8 +92,8 @@ def test_the_picture_for_viewers_without_a_kernel_is_that_of_the_panel(panel):
 
 
 def test_what_one_click_may_bring_is_prepared_while_the_kernel_is_idle(monkeypatch):
-    monkeypatch.setattr("mcnilib.show.controls.QUIET", 0.0)
-    monkeypatch.setattr("mcnilib.show.controls.PAUSE", 0.0)
+    monkeypatch.setattr("mcnilib.show.panel.QUIET", 0.0)
+    monkeypatch.setattr("mcnilib.show.panel.PAUSE", 0.0)
 
     async def look_a_while() -> tuple[Panel, int]:
         panel = Panel(scenario("6"), scenario("6").start())

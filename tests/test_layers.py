@@ -28,7 +28,7 @@ RANK = {
     "notebook": 5,
     "mcnilib": 6,
 }
-PICTURES = {"matplotlib", "networkx", "ipywidgets", "IPython"}
+PICTURES = {"matplotlib", "networkx", "ipywidgets", "anywidget", "traitlets", "IPython"}
 PROCESSES = {"subprocess", "socket", "pyroute2", "ctypes"}
 CLOCKS = {"time", "secrets"}
 ONLY = dict.fromkeys(PICTURES, "show") | dict.fromkeys(PROCESSES, "kernel")

@@ -18,7 +18,10 @@ MEANT = FLAGSHIP.start().but(kube_proxy="1.30", restarted=True)
 @pytest.mark.parametrize("story", all_scenarios(), ids=lambda story: story.name)
 def test_what_is_printed_is_read_again(story: Scenario) -> None:
     for settings in (story.start(), *neighbours(story, story.start())):
-        for base in ("https://mybinder.org/v2/gh/a/b/HEAD?urlpath=lab/tree/notebooks", "http://localhost:8888/lab/tree"):
+        for base in (
+            "https://mybinder.org/v2/gh/a/b/HEAD?urlpath=lab/tree/notebooks",
+            "http://localhost:8888/lab/tree",
+        ):
             assert parse_link(print_link(story, settings, base)) == (story, settings)
 
 

@@ -1,4 +1,4 @@
-"""Walk through a conversation one step at a time, with three buttons and a word on where one is."""
+"""Walk through a conversation one step at a time: a slider for the arrow keys, three buttons, where one is in words."""
 
 from __future__ import annotations
 
@@ -16,12 +16,18 @@ Steps = Sequence[tuple[Place, str]]
 
 
 class Stepper(widgets.HBox):  # type: ignore[misc]
-    """Buttons for the step before and after and for the whole conversation; `show` is told which step is looked at."""
+    """Choose a step, or the whole conversation; `show` is told which step is looked at.
+
+    The slider stands at 0 for the whole conversation. With the focus on it the arrow keys, Page Up and Page Down, Home
+    and End move it.
+    """
 
     def __init__(self, show: Callable[[Place | None], None]) -> None:
         """Begin with the whole conversation."""
-        self._show, self._at = show, -1
+        self._show, self._offering = show, False
         self._steps: tuple[tuple[Place, str], ...] = ()
+        self.slider = _slider()
+        self.slider.observe(lambda change: self._tell(), names="value")
         self.back = _button("◀ step back", "Show the step before")
         self.forward = _button("step on ▶", "Show the next step of the conversation")
         self.whole = _button("whole conversation", "Show all packets at once")
@@ -29,31 +35,39 @@ class Stepper(widgets.HBox):  # type: ignore[misc]
         for button, move in ((self.back, -1), (self.forward, 1), (self.whole, 0)):
             button.on_click(lambda _, move=move: self._move(move))
         layout = widgets.Layout(align_items="center", flex_flow="row wrap", grid_gap="4px")
-        super().__init__([self.back, self.forward, self.whole, self.where], layout=layout)
+        super().__init__([self.back, self.slider, self.forward, self.whole, self.where], layout=layout)
         self.add_class("mcni-stepper")
 
     def offer(self, steps: Steps) -> None:
         """Take the steps of another run, and show all of it."""
+        self._offering = True
         self._steps = tuple(steps)
-        self._at = -1
+        self.slider.value, self.slider.max = 0, len(self._steps)
+        self._offering = False
         self._tell()
 
     @property
     def place(self) -> Place | None:
         """The step looked at; None for the whole conversation."""
-        return self._steps[self._at][0] if self._at >= 0 else None
+        return self._steps[self.slider.value - 1][0] if self.slider.value else None
 
     def _move(self, by: int) -> None:
-        self._at = max(-1, min(len(self._steps) - 1, self._at + by)) if by else -1
-        self._tell()
+        self.slider.value = max(0, min(len(self._steps), self.slider.value + by)) if by else 0
 
     def _tell(self) -> None:
-        total = len(self._steps)
-        text = f"step {self._at + 1} of {total}: {self._steps[self._at][1]}" if self._at >= 0 else f"{total} steps"
+        if self._offering:
+            return
+        at, total = self.slider.value, len(self._steps)
+        text = f"step {at} of {total}: {self._steps[at - 1][1]}" if at else f"{total} steps"
         self.where.value = f'<span class="mcni" role="status" aria-live="polite">{escape(text)}</span>'
-        self.back.disabled = self.whole.disabled = self._at < 0
-        self.forward.disabled = self._at >= total - 1
+        self.back.disabled = self.whole.disabled = at == 0
+        self.forward.disabled = at == total
         self._show(self.place)
+
+
+def _slider() -> Any:
+    help = "Arrow keys walk through the conversation; 0 shows all of it"
+    return widgets.IntSlider(min=0, max=0, description="step", tooltip=help, layout=widgets.Layout(width="22em"))
 
 
 def _button(text: str, help: str) -> Any:

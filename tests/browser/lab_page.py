@@ -91,9 +91,9 @@ class LabPage:
         self.page.on("pageerror", lambda error: self.errors.append(str(error)))
         self.page.on("console", lambda said: self.errors.append(said.text) if said.type == "error" else None)
 
-    def open(self, notebook: str) -> LabPage:
-        """Open a notebook of the server's folder and wait until its kernel is idle."""
-        self.page.goto(self.server.url(notebook))
+    def open(self, notebook: str, query: str = "") -> LabPage:
+        """Open a notebook of the server's folder, by a link that says `query`, and wait until its kernel is idle."""
+        self.page.goto(f"{self.server.url(notebook)}{'&' if query else ''}{query}")
         self.page.wait_for_function(READY)
         return self.wait_idle()
 

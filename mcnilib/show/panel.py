@@ -1,0 +1,152 @@
+"""The panel: a story under settings that can be changed, its picture, its steps, the state that decided.
+
+Everything shown is the value of an HTML widget; nothing is printed, so a notebook's outputs stay the same in every run.
+What one click may bring is prepared while the reader looks.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import re
+from collections.abc import Callable
+from html import escape
+from typing import Any
+
+import ipywidgets as widgets
+
+from mcnilib.cluster.settings import Settings
+from mcnilib.scenarios.scenario import Scenario
+from mcnilib.show.controls import WIDE, Controls
+from mcnilib.show.share import Share
+from mcnilib.show.state import state_html
+from mcnilib.show.stepper import Stepper
+from mcnilib.show.style import style_sheet
+from mcnilib.show.svg import to_png
+from mcnilib.show.table import rows, table_html
+from mcnilib.show.views import neighbours, picture_of, svg_of
+from mcnilib.trace.explain import DEPTHS, because, verdict
+
+DEPTH_LABELS = {"outcome": "the outcome", "hops": "every hop", "decisions": "every decision"}
+QUIET, PAUSE, SOON = 0.3, 0.02, 0.05
+"""Seconds without a click before the next runs are prepared, between two of them, from the picture to the tables."""
+
+
+def _no_remark(story: Scenario, settings: Settings) -> str:
+    return ""
+
+
+class Panel(widgets.VBox):  # type: ignore[misc]
+    """A story under settings that can be changed, and a conversation that can be walked through."""
+
+    _count = 0
+
+    def __init__(
+        self,
+        story: Scenario,
+        settings: Settings,
+        scale: float = 1.0,
+        remark: Callable[[Scenario, Settings], str] = _no_remark,
+    ) -> None:
+        """Build the controls and show the first run; `remark` adds a few words to each verdict."""
+        Panel._count += 1
+        self.story, self.settings, self._scale, self._remark = story, settings, scale, remark
+        self._uid = f"mcni{Panel._count}"
+        self._box = Controls(story, settings, self._change)
+        self.controls = self._box.of
+        self.depth = widgets.Dropdown(
+            options=[(DEPTH_LABELS[depth], depth) for depth in DEPTHS],
+            value="hops",
+            description="Tell me",
+            style=dict(WIDE),
+        )
+        self.depth.observe(lambda change: self._restart(), names="value")
+        self.stepper = Stepper(self._show_step)
+        self.share = Share(story, self._box.take)
+        self.verdict, self.picture, self.reasons, self.steps, self.state = (widgets.HTML() for _ in range(5))
+        super().__init__(self._parts(scale))
+        self._restart()
+        self.refresh()
+
+    def _parts(self, scale: float) -> list[Any]:
+        """Return what the panel shows, from top to bottom: what changes its height stands below the picture."""
+        sheet = widgets.HTML(style_sheet(scale))
+        story = [self.verdict, self.picture, self.stepper, self.reasons, self.state]
+        return [sheet, self._box, *story, self.depth, self.steps, self.share]
+
+    def _change(self, settings: Settings) -> None:
+        self.settings = settings
+        self.refresh()
+
+    def refresh(self) -> None:
+        """Show the run of the current settings: picture and verdict at once, the tables when those can be seen."""
+        self.picture.value = svg_of(self.story, self.settings, self._uid, self._scale, None)
+        self.verdict.value = verdict_html(self.story, self.settings)
+        try:
+            loop = asyncio.get_running_loop()
+        except RuntimeError:
+            self._restart()
+            return
+        shown = self.settings
+        loop.call_later(SOON, lambda: self._restart() if shown == self.settings else None)
+        self._prepare(loop)
+
+    def _restart(self) -> None:
+        """Offer the steps of the run at the chosen depth, and show the one that decided."""
+        self.share.show(self.settings)
+        trace = self.story.run(self.settings)
+        told = rows(trace, self.depth.value)
+        self.stepper.offer([((row.journey, row.index), f"{row.packet}, {row.where}: {row.what}") for row in told])
+
+    def _show_step(self, at: tuple[int, int] | None) -> None:
+        """Show the conversation at one step, or all of it: picture, table and state."""
+        trace, world = self.story.run(self.settings), self.story.world(self.settings)
+        journey = next((j for j in trace.journeys if at and j.number == at[0]), trace.outcome.journey)
+        step = journey.steps[at[1]] if at else trace.outcome.step
+        self.picture.value = svg_of(self.story, self.settings, self._uid, self._scale, at)
+        self.steps.value = f'<div class="mcni">{table_html(trace, self.depth.value, at)}</div>'
+        self.reasons.value = "" if at else _reasons(self.story, self.settings, self._remark(self.story, self.settings))
+        self.state.value = f'<div class="mcni">{state_html(world, trace, journey, step)}</div>'
+
+    def _prepare(self, loop: asyncio.AbstractEventLoop) -> None:
+        """Prepare the pictures one click away, one at a time, whenever the kernel is idle."""
+        waiting = neighbours(self.story, self.settings)
+
+        def next_one(shown: Settings) -> None:
+            following = next(waiting, None)
+            if following is not None and shown == self.settings:
+                svg_of(self.story, following, self._uid, self._scale, None)
+                loop.call_later(PAUSE, next_one, shown)
+
+        loop.call_later(QUIET, next_one, self.settings)
+
+    def _repr_mimebundle_(self, **kwargs: Any) -> Any:
+        """Add the picture and the verdict for viewers without a kernel."""
+        bundle = super()._repr_mimebundle_(**kwargs)
+        data = bundle[0] if isinstance(bundle, tuple) else bundle
+        if data is not None:
+            trace = self.story.run(self.settings)
+            data["text/plain"] = "\n".join([verdict(trace), *because(trace)])
+            data["image/png"] = to_png(picture_of(self.story, self.settings))
+        return bundle
+
+
+def verdict_html(story: Scenario, settings: Settings) -> str:
+    """Return the verdict as a live region."""
+    trace = story.run(settings)
+    glyph = "✓" if trace.outcome.works else "✗"
+    return f'<div class="mcni mcni-verdict" role="status" aria-live="polite">{glyph} {_code(verdict(trace))}</div>'
+
+
+def _reasons(story: Scenario, settings: Settings, remark: str) -> str:
+    """Return why it ended so, a remark, and what the document says."""
+    trace, claim = story.run(settings), story.claim(settings)
+    reasons = "".join(f"<div>{_code(line)}</div>" for line in because(trace))
+    reasons += f"<div><i>{escape(remark)}</i></div>" if remark else ""
+    agrees = " <b>Linux disagrees.</b>" if claim.holds(trace.outcome.works) is False else ""
+    document = f"The document — {escape(claim.section)}: {escape(claim.says)}.{agrees}"
+    return f'<div class="mcni">{reasons}<div class="mcni-claim">{document}</div></div>'
+
+
+def _code(text: str) -> str:
+    """Escape a sentence; what stands between backticks is code."""
+    return re.sub("`([^`]*)`", r"<code>\1</code>", escape(text))

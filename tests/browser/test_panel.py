@@ -1,0 +1,44 @@
+"""The panel in a browser, with nothing but the keyboard: walking through a conversation, and a link that opens a state."""
+
+from __future__ import annotations
+
+import re
+
+import pytest
+from playwright.sync_api import expect
+
+from browser.lab_page import new_page
+
+FLAGSHIP = "07-macvlan-to-calico-across-nodes.ipynb"
+STATE = "mcni=macvlan-to-calico-across-nodes&kube-proxy=1.30&be-liberal=1&restarted=yes"
+
+
+@pytest.fixture(scope="module")
+def panel(server, browser):
+    with new_page(browser, server) as lab:
+        lab.open(FLAGSHIP).run_all()
+        yield lab, lab.page.locator(".jp-OutputArea:has(svg[role=img])").first
+
+
+def test_the_arrow_keys_walk_through_the_conversation(panel) -> None:
+    lab, shown = panel
+    status = shown.locator(".mcni-stepper [role=status]")
+    shown.locator(".mcni-stepper [role=slider]").focus()
+    for key, says in [
+        ("ArrowRight", "step 1 of"),
+        ("ArrowRight", "step 2 of"),
+        ("ArrowLeft", "step 1 of"),
+        ("Home", "steps"),
+    ]:
+        lab.page.keyboard.press(key)
+        expect(status).to_contain_text(says)
+        expect(shown.locator("tr[aria-current=step]")).to_have_count(0 if key == "Home" else 1)
+    assert lab.errors == []
+
+
+def test_a_page_opened_with_a_link_shows_the_state_of_the_link(server, browser) -> None:
+    with new_page(browser, server) as lab:
+        lab.open(FLAGSHIP, STATE).run_all()
+        verdict = lab.page.locator(".mcni-verdict").first
+        expect(verdict).to_have_text(re.compile("^✓ connected"))
+        assert lab.errors == []
