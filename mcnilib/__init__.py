@@ -27,6 +27,7 @@ _HOMES = {
     "tell": "mcnilib.trace.explain",
     "listing": "mcnilib.linux.show",
     "explore": "mcnilib.notebook",
+    "side_by_side": "mcnilib.notebook",
     "cluster_map": "mcnilib.notebook",
     "predict": "mcnilib.show.quiz",
 }

@@ -11,6 +11,7 @@ from mcnilib.kernel.record import checked
 from mcnilib.scenarios.link import parse_link
 from mcnilib.scenarios.scenario import Scenario
 from mcnilib.show.map import Map
+from mcnilib.show.pair import Pair
 from mcnilib.show.panel import Panel
 
 
@@ -28,3 +29,12 @@ def explore(story: Scenario | str, scale: float = 1.0, **start: object) -> Panel
 def cluster_map() -> Map:
     """Return the map of the one cluster: machines, pods, segments and addresses, as a picture and in words."""
     return Map(build(Settings()))
+
+
+def side_by_side(story: Scenario, scale: float = 1.0, **toggles: object) -> Pair:
+    """Return two runs of a scenario beside each other: as it starts, and with `toggles` changed.
+
+    The first step that differs is marked in both pictures; below stand that step and the lines of state that differ.
+    Raises: SettingError for a setting or value that does not exist, naming the nearest one.
+    """
+    return Pair(story, story.start(), story.start().but(**toggles), scale)

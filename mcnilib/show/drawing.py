@@ -14,13 +14,15 @@ from functools import lru_cache
 from mcnilib.linux.world import World
 from mcnilib.show.captions import captions, samples
 from mcnilib.show.geometry import Line, Point, longest_level, shift
-from mcnilib.show.pins import notes_of
+from mcnilib.show.pins import notes_of, standing
 from mcnilib.show.plan import Plan, focus_of, plan_of
 from mcnilib.show.scene import Arrow, Cable, Label, Note, Places, Scene, Station
 from mcnilib.show.stage import set_stage
 from mcnilib.show.ways import GAP, Way, lanes, packed, placed, trail_of, visited, way_of
 from mcnilib.trace.explain import tell
 from mcnilib.trace.trace import Journey, Trace
+
+Bundles = dict[Way, list[Journey]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,17 +64,23 @@ def lay_out(world: World, trace: Trace, plan: Plan | None = None, highlight: tup
     labels = captions(places, world, trace, plan)
     notes = tuple(notes_of(places, replace(scene, labels=scene.labels + labels), bundles, lines))
     story = tell(trace)
-    trail = _trail(places, trace, bundles, *highlight) if highlight else ()
+    trail = _trail(places, trace, bundles, lines, *highlight) if highlight else ()
     return Drawing(
         scene, (*samples(plan), *arrows), notes, labels, trace.outcome.works, story[0], "\n".join(story[1:]), trail
     )
 
 
-def _trail(places: Places, trace: Trace, bundles: dict[Way, list[Journey]], number: int, index: int) -> Line:
-    """Return the way of packet `number` up to its step `index`, on the line of the arrow it belongs to."""
+def _trail(places: Places, trace: Trace, bundles: Bundles, lines: dict[Way, Line], number: int, index: int) -> Line:
+    """Return the way of packet `number` up to its step `index`, on the line of the arrow it belongs to.
+
+    A packet that has not moved yet is a single point: where its arrow begins, or at the edge of its sender.
+    """
     journey = next(j for j in trace.journeys if j.number == number)
-    by = next(by for way, by in lanes(bundles).items() if journey in bundles[way])
-    return shift(trail_of(places, journey, index), by)
+    way, by = next((way, by) for way, by in lanes(bundles).items() if journey in bundles[way])
+    moved = shift(trail_of(places, journey, index), by)
+    if len(moved) > 1:
+        return moved
+    return lines[way][:1] if way in lines else (standing(places, journey.steps[index]),)
 
 
 @dataclass(frozen=True)
@@ -94,9 +102,9 @@ def _places(stage: _Stage) -> Places:
     return set_stage(stage.world, stage.plan)
 
 
-def _bundles(places: Places, trace: Trace) -> dict[Way, list[Journey]]:
+def _bundles(places: Places, trace: Trace) -> Bundles:
     """Group the journeys by the way they took, in order of their first packet."""
-    bundles: dict[Way, list[Journey]] = {}
+    bundles: Bundles = {}
     for journey in trace.journeys:
         bundles.setdefault(way_of(places, journey), []).append(journey)
     return bundles

@@ -164,6 +164,7 @@ def _trail(points: Line) -> Iterator[Artist]:
     if len(points) > 1:
         yield _stroke(points, INK, 9.0)
         yield _stroke(points, "#F0E442", 6.0)
+    if points:
         yield Circle(points[-1], 9.0, facecolor="#F0E442", edgecolor=INK, linewidth=2.0)
 
 

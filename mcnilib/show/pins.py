@@ -27,7 +27,7 @@ def notes_of(places: Places, scene: Scene, bundles: dict[Way, list[Journey]], li
         yield _name_arrow(room, way, line, bundles[way])
     for way, journeys in bundles.items():
         if not way.delivered:
-            at = lines[way][-1] if way in lines else _standing(places, journeys[0].last)
+            at = lines[way][-1] if way in lines else standing(places, journeys[0].last)
             yield _pin(places, room, "drop", at, loss_lines(journeys), journeys[0].last)
     yield from _rewrites(places, room, bundles, lines)
 
@@ -63,7 +63,8 @@ def text_rect(label: Label) -> Rect:
     return Rect(x, label.y - high / 2, wide, high)
 
 
-def _standing(places: Places, step: Step) -> Point:
+def standing(places: Places, step: Step) -> Point:
+    """Return the spot of a step for which the picture has no line."""
     rect = places.rect(step.netns)
     return (rect.cx, rect.bottom)
 
@@ -107,7 +108,7 @@ def _rewriting(places: Places, line: Line, step: Step) -> list[Point]:
     """Return points of a line where a step of a namespace happens, the best first."""
     part = clip(line, places.rect(step.netns))
     if len(part) < 2:
-        return [_standing(places, step)]
+        return [standing(places, step)]
     long = length(part)
     starts = {ENTRY: (34.0, 56.0, 78.0), EXIT: (long - 34, long - 56, long - 78)}
     return [along(part, at) for at in starts.get(where_in(step), (long / 2, long / 2 - 24, long / 2 + 24))]

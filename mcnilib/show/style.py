@@ -15,6 +15,7 @@ def style_sheet(scale: float = 1.0) -> str:
 .mcni-settings button, .mcni-settings select, .mcni-stepper button {{ height: {2.2 * size:g}px; }}
 .mcni-settings button, .mcni-settings select, .mcni-stepper button {{ font-size: {size:g}px; }}
 .mcni-verdict.mcni {{ font-size: {size * 1.25:g}px; font-weight: 600; min-height: 2.9em; }}
+.mcni-side .mcni-verdict.mcni {{ min-height: 4.5em; }}
 .mcni-verdict code {{ background: none; color: inherit; font-size: 0.92em; }}
 .mcni-claim {{ border-left: 4px solid #5C6570; padding: 2px 10px; margin: 4px 0; }}
 .mcni-steps {{ border-collapse: collapse; font-size: {size:g}px; display: block; max-height: 460px; overflow: auto; }}
