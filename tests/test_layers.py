@@ -1,6 +1,6 @@
 """The rules of the house, read from the syntax tree of every module: who may import whom, sizes, docstrings, words.
 
-Order of the layers: errors < linux < cluster, trace < scenarios < show, kernel < cli, notebook. Two layers on one step do not
+Order of the layers: errors < linux < cluster, trace < scenarios, snapshots < show, kernel < cli, notebook. Two layers on one step do not
 know each other.
 """
 
@@ -22,6 +22,7 @@ RANK = {
     "cluster": 2,
     "trace": 2,
     "scenarios": 3,
+    "snapshots": 3,
     "show": 4,
     "kernel": 4,
     "cli": 5,
@@ -32,7 +33,7 @@ PICTURES = {"matplotlib", "networkx", "ipywidgets", "anywidget", "traitlets", "I
 PROCESSES = {"subprocess", "socket", "pyroute2", "ctypes"}
 CLOCKS = {"time", "secrets"}
 ONLY = dict.fromkeys(PICTURES, "show") | dict.fromkeys(PROCESSES, "kernel")
-MODEL = {"errors", "linux", "cluster", "trace", "scenarios"}
+MODEL = {"errors", "linux", "cluster", "trace", "scenarios", "snapshots"}
 FOREIGN_WORDS = re.compile(r"calico|kube|spiderpool", re.IGNORECASE)
 MAX_FILE, MAX_BODY = 300, 25
 

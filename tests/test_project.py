@@ -67,7 +67,7 @@ def test_the_wheel_is_for_every_python_and_holds_the_types_and_the_licence(wheel
     assert not [name for name in names if not name.startswith("mcnilib")]
 
 
-@pytest.mark.parametrize("layer", ["linux", "cluster", "trace", "scenarios"])
+@pytest.mark.parametrize("layer", ["linux", "cluster", "trace", "scenarios", "snapshots"])
 def test_the_model_needs_the_standard_library_only(bare, tmp_path, layer):
     program = f"""
 import pkgutil, sys, mcnilib.{layer} as layer

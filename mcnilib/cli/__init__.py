@@ -1,7 +1,7 @@
-"""The same verbs in a terminal: `mcni list`, `mcni run`, `mcni state`, `mcni link`, `mcni verify`, `mcni clean`.
+"""The same verbs in a terminal: `mcni list`, `run`, `state`, `link`, `save`, `trace`, `verify`, `clean`.
 
-Exit status: 0 the conversation works (run) or everything agrees (verify); 1 it does not; 2 the command line or its
-input is wrong.
+Exit status: 0 the conversation works (run, trace) or everything agrees (verify); 1 it does not; 2 the command line or
+its input is wrong.
 """
 
 from __future__ import annotations
@@ -13,7 +13,9 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from mcnilib.cluster.settings import Settings, options
+from mcnilib.cli import snapshots
+from mcnilib.cli.common import add_settings, chosen, printable, seconds
+from mcnilib.cluster.settings import Settings
 from mcnilib.errors import McniError, MissingExtra
 from mcnilib.scenarios import Scenario, all_scenarios, scenario
 from mcnilib.scenarios.link import BINDER, parse_link, print_link
@@ -42,7 +44,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         said: object = MissingExtra("this", error.name or "a package")
     except (McniError, KeyError, OSError) as error:
         said = error.args[0] if isinstance(error, KeyError) else error
-    print(f"mcni: {said}", file=sys.stderr)
+    print(printable(f"mcni: {said}"), file=sys.stderr)
     return 2
 
 
@@ -60,6 +62,7 @@ def _parser() -> argparse.ArgumentParser:
     _add_run(verbs)
     _add_state(verbs)
     _add_link(verbs)
+    snapshots.add_verbs(verbs)
     _add_kernel(verbs)
     return parser
 
@@ -77,32 +80,10 @@ def _add_run(verbs: Any) -> None:
     )
     run.add_argument("--picture", metavar="FILE", type=Path, help="write the picture; .svg, .png or .pdf")
     run.add_argument(
-        "--patience", type=_seconds, metavar="SECONDS", help="how long the client waits (default: the scenario's)"
+        "--patience", type=seconds, metavar="SECONDS", help="how long the client waits (default: the scenario's)"
     )
-    _add_settings(run)
+    add_settings(run)
     run.set_defaults(verb=run_scenario)
-
-
-def _seconds(text: str) -> float:
-    """Read a number of seconds above 0 and up to a day."""
-    try:
-        value = float(text)
-    except ValueError:
-        value = 0.0
-    if not 0 < value <= 86400:
-        raise argparse.ArgumentTypeError(f"{text!r} is not a number of seconds from 0 to 86400")
-    return value
-
-
-def _add_settings(parser: argparse.ArgumentParser) -> None:
-    group = parser.add_argument_group("settings")
-    for one in options():
-        text = one.text(one.default)
-        group.add_argument(
-            f"--{one.name}",
-            metavar="|".join(one.texts) if len(one.texts) < 5 else "VALUE",
-            help=f"{one.help} (default: {text})".replace("%", "%%"),
-        )
 
 
 def _add_state(verbs: Any) -> None:
@@ -110,7 +91,7 @@ def _add_state(verbs: Any) -> None:
     state.add_argument("scenario", help="name or number, see `mcni list`")
     state.add_argument("netns", help="for example node1 or mac1")
     state.add_argument("command", help='for example "ip rule", "ip route show table 500", "iptables-save -t filter"')
-    _add_settings(state)
+    add_settings(state)
     state.set_defaults(verb=print_state)
 
 
@@ -121,7 +102,7 @@ def _add_link(verbs: Any) -> None:
         "--base", default=BINDER, metavar="URL",
         help="where a JupyterLab shows the notebooks, as http://localhost:8888/lab/tree/notebooks (default: Binder)",
     )  # fmt: skip
-    _add_settings(link)
+    add_settings(link)
     link.set_defaults(verb=link_to_state)
 
 
@@ -154,15 +135,10 @@ def list_scenarios(arguments: argparse.Namespace) -> int:
     return 0
 
 
-def _chosen(story: Scenario, arguments: argparse.Namespace) -> Settings:
-    texts = {o.name: getattr(arguments, o.attribute) for o in options()}
-    return story.start().but(**{name: text for name, text in texts.items() if text is not None})
-
-
 def run_scenario(arguments: argparse.Namespace) -> int:
     """Run one conversation; print the verdict, and what else was asked for."""
     story = scenario(arguments.scenario)
-    settings = _chosen(story, arguments)
+    settings = chosen(story, arguments)
     trace = story.run(settings, arguments.patience)
     if arguments.json:
         from mcnilib.trace.export import trace_to_json
@@ -191,7 +167,7 @@ def print_state(arguments: argparse.Namespace) -> int:
     from mcnilib.linux.show import listing
 
     story = scenario(arguments.scenario)
-    world = story.world(_chosen(story, arguments))
+    world = story.world(chosen(story, arguments))
     print(listing(world[arguments.netns], arguments.command), end="")
     return 0
 
@@ -199,7 +175,7 @@ def print_state(arguments: argparse.Namespace) -> int:
 def link_to_state(arguments: argparse.Namespace) -> int:
     """Print the link of a state; `parse_link` refuses what the scenario cannot show, so that no such link is sent."""
     story = scenario(arguments.scenario)
-    link = print_link(story, _chosen(story, arguments), arguments.base.rstrip("/"))
+    link = print_link(story, chosen(story, arguments), arguments.base.rstrip("/"))
     parse_link(link)
     print(link)
     return 0

@@ -1,0 +1,140 @@
+"""The files of a snapshot on disk: read without trust, written as a whole or not at all.
+
+A snapshot may come from anybody: only regular files with the names of the format are read, no symbolic link is
+followed, sizes are limited, and no name from inside a snapshot reaches the file system unchecked.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+import stat
+import tempfile
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+
+from mcnilib.errors import McniError, StateSyntaxError
+from mcnilib.linux.snapshot import FILES, OPTIONAL, WORLD, names_of
+
+MAX_FILE = 256 << 20
+"""Bytes of one file; the largest rulesets in use have some 20 MB."""
+MAX_ALL = 1 << 30
+"""Bytes of a whole snapshot."""
+
+
+class SnapshotError(McniError, OSError):
+    """A folder that is no snapshot, or that cannot be written; nothing was changed."""
+
+
+def read_folder(folder: Path) -> dict[str, str]:
+    """Return the files of a snapshot: relative name -> text. Files that are not there are left out.
+
+    Raises: SnapshotError, StateSyntaxError for bytes that are no text or a `world.json` that cannot be read.
+    """
+    with _opened(folder) as top:
+        text = _read(top, WORLD, WORLD)
+        if text is None:
+            raise SnapshotError(f"{folder} is no snapshot: it has no {WORLD} (docs/snapshot.md)")
+        files, total = {WORLD: text}, 0
+        for name, file, content in _namespaces(top, names_of(text)):
+            files[f"{name}/{file}"] = content
+            total += len(content)
+            if total > MAX_ALL:
+                raise SnapshotError(f"{folder} has more than {MAX_ALL >> 20} MB")
+    return files
+
+
+def _namespaces(top: int, names: Iterable[str]) -> Iterator[tuple[str, str, str]]:
+    for name in names:
+        if not _exists(top, name):
+            continue
+        with _opened(name, top) as here:
+            for file in (*FILES, *OPTIONAL):
+                content = _read(here, file, f"{name}/{file}")
+                if content is not None:
+                    yield name, file, content
+
+
+def _exists(at: int, name: str) -> bool:
+    try:
+        os.stat(name, dir_fd=at, follow_symlinks=False)
+    except FileNotFoundError:
+        return False
+    return True
+
+
+@contextmanager
+def _opened(folder: Path | str, at: int | None = None) -> Iterator[int]:
+    """Open a folder; the one the user names may be a link, those inside it may not."""
+    flags = os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC | (0 if at is None else os.O_NOFOLLOW)
+    try:
+        descriptor = os.open(folder, flags, dir_fd=at)
+    except (OSError, ValueError) as problem:
+        why = getattr(problem, "strerror", None) or problem
+        raise SnapshotError(f"{str(folder)!r} cannot be read as a folder: {why}") from None
+    try:
+        yield descriptor
+    finally:
+        os.close(descriptor)
+
+
+def _read(at: int, file: str, name: str) -> str | None:
+    """Read one regular file; None when there is none of that name."""
+    try:
+        descriptor = os.open(file, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC, dir_fd=at)
+    except FileNotFoundError:
+        return None
+    except OSError as problem:
+        raise SnapshotError(f"{name} cannot be read: {problem.strerror}; links are not followed") from None
+    if not stat.S_ISREG(os.fstat(descriptor).st_mode):
+        os.close(descriptor)
+        raise SnapshotError(f"{name} is no regular file")
+    with open(descriptor, "rb") as opened:
+        data = opened.read(MAX_FILE + 1)
+    if len(data) > MAX_FILE:
+        raise SnapshotError(f"{name} has more than {MAX_FILE >> 20} MB")
+    return decoded(data, name)
+
+
+def decoded(data: bytes, name: str) -> str:
+    """Return the text of bytes. Raises: StateSyntaxError naming line and column of what is no UTF-8, or a NUL."""
+    try:
+        text = data.decode()
+        place = text.find("\0")
+        if place < 0:
+            return text
+        before = text[:place]
+    except UnicodeDecodeError as problem:
+        before = data[: problem.start].decode()
+    line = before.rpartition("\n")[2]
+    number = before.count("\n") + 1
+    raise StateSyntaxError("not text in UTF-8", source=name, line=number, column=len(line) + 1, text=line)
+
+
+def write_folder(folder: Path, files: Mapping[str, str]) -> None:
+    """Write the files of a snapshot as a new folder, complete or not at all: beside it first, then renamed.
+
+    Raises: SnapshotError when the folder is there and not empty, or cannot be written.
+    """
+    if os.path.lexists(folder) and (not folder.is_dir() or any(folder.iterdir())):
+        raise SnapshotError(f"{folder} is there already and not empty; nothing was written")
+    try:
+        beside = Path(tempfile.mkdtemp(prefix=f".{folder.name}.", dir=folder.absolute().parent))
+    except OSError as problem:
+        raise SnapshotError(f"{folder} cannot be written: {problem.strerror}") from None
+    try:
+        _fill(beside, files)
+        beside.chmod(0o755)
+        beside.rename(folder)
+    except OSError as problem:
+        raise SnapshotError(f"{folder} cannot be written: {problem.strerror}") from None
+    finally:
+        shutil.rmtree(beside, ignore_errors=True)
+
+
+def _fill(top: Path, files: Mapping[str, str]) -> None:
+    for name, text in files.items():
+        target = top / name
+        target.parent.mkdir(exist_ok=True)
+        target.write_text(text, encoding="utf-8")

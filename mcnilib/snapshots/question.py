@@ -1,0 +1,52 @@
+"""What one asks a snapshot: who talks to whom, as the command line and the notebook spell it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from ipaddress import AddressValueError, IPv4Address
+
+from mcnilib.errors import McniError
+from mcnilib.trace.flow import Flow, Listener
+
+
+class QuestionError(McniError, ValueError):
+    """A conversation that cannot be read; the message says how one is written."""
+
+
+def read_flow(netns: str, to: str, source: str = "", patience: float = 5.0) -> Flow:
+    """Read `tcp:ADDRESS:PORT`, `udp:ADDRESS:PORT` or `icmp:ADDRESS` as a conversation begun in `netns`.
+
+    Raises: QuestionError.
+    """
+    proto, _, rest = to.partition(":")
+    host, colon, port = rest.partition(":")
+    if proto not in ("tcp", "udp", "icmp") or bool(colon) is (proto == "icmp"):
+        raise QuestionError(f"{to!r} is not tcp:ADDRESS:PORT, udp:ADDRESS:PORT or icmp:ADDRESS")
+    bound = _address(source) if source else None
+    return Flow(netns, _address(host), proto, _port(port) if colon else 0, bound, patience=patience)
+
+
+def read_listeners(texts: Iterable[str]) -> tuple[Listener, ...]:
+    """Read `NETNS:PORT` as a server there, for TCP and UDP. Raises: QuestionError."""
+    return tuple(one for text in texts for one in _servers(text))
+
+
+def _servers(text: str) -> Iterator[Listener]:
+    netns, colon, port = text.rpartition(":")
+    if not colon or not netns:
+        raise QuestionError(f"{text!r} is not NETNS:PORT")
+    yield Listener(netns, _port(port))
+    yield Listener(netns, _port(port), "udp", pinned=True)
+
+
+def _address(text: str) -> IPv4Address:
+    try:
+        return IPv4Address(text)
+    except AddressValueError:
+        raise QuestionError(f"{text!r} is not an IPv4 address") from None
+
+
+def _port(text: str) -> int:
+    if not (text.isascii() and text.isdecimal() and len(text) <= 5 and 0 < int(text) <= 65535):
+        raise QuestionError(f"{text!r} is not a port from 1 to 65535")
+    return int(text)

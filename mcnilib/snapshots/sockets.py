@@ -1,0 +1,56 @@
+"""Who listens, as `ss -ltun` prints it. Source: ss(8), misc/ss.c (iproute2 6.1)."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from ipaddress import AddressValueError, IPv4Address
+
+from mcnilib.linux.words import Words
+from mcnilib.trace.flow import ANY_ADDRESS, Listener
+
+STATES = {"tcp": "LISTEN", "udp": "UNCONN"}
+EVERYWHERE = ("0.0.0.0", "*")
+"""All IPv4 addresses; `*` is an IPv6 socket that takes IPv4 as well."""
+
+
+def parse_listeners(text: str, netns: str, source: str = "ss -ltun") -> tuple[Listener, ...]:
+    """Read the output of `ss -ltun` in a namespace; sockets that take no IPv4 are passed over.
+
+    A UDP server is taken to answer from the address it was asked on. Raises: StateSyntaxError.
+    """
+    lines = enumerate(text.splitlines(), 1)
+    found = (Words(line, source=source, number=number) for number, line in lines)
+    return tuple(one for words in found if words and words.next != "Netid" for one in _listener(words, netns))
+
+
+def _listener(words: Words, netns: str) -> Iterator[Listener]:
+    proto = words.one_of(STATES)
+    words.one_of((STATES[proto],))
+    for _ in ("Recv-Q", "Send-Q"):
+        words.number_upto(0xFFFFFFFF)
+    place = words.take("an address and a port")
+    host, _, port = place.rpartition(":")
+    if not (port.isdecimal() and port.isascii() and len(port) <= 5 and int(port) <= 65535):
+        raise words.wrong(f"{place!r} is not an address and a port")
+    host = host.partition("%")[0]
+    if host.startswith("["):
+        return
+    try:
+        address = ANY_ADDRESS if host in EVERYWHERE else IPv4Address(host)
+    except AddressValueError:
+        raise words.wrong(f"{host!r} is not an IPv4 address") from None
+    yield Listener(netns, int(port), proto, address, pinned=proto == "udp")
+
+
+def print_listeners(listeners: Iterable[Listener]) -> str:
+    """Print listeners as `ss -ltun` does."""
+    lines = [_line(one) for one in listeners]
+    return "\n".join([HEAD, *lines]) + "\n" if lines else ""
+
+
+HEAD = "Netid State  Recv-Q Send-Q Local Address:Port  Peer Address:PortProcess"
+
+
+def _line(one: Listener) -> str:
+    queue = 128 if one.proto == "tcp" else 0
+    return f"{one.proto:<5} {STATES[one.proto]:<6} 0      {queue:<6} {one.address}:{one.port}  0.0.0.0:*"

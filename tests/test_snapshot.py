@@ -1,0 +1,173 @@
+"""Snapshots: a folder that was written and read is the same cluster, and a stranger's folder does no harm."""
+
+from __future__ import annotations
+
+import json
+import os
+from ipaddress import IPv4Address
+from pathlib import Path
+
+import pytest
+
+from mcnilib.cli import main
+from mcnilib.errors import McniError
+from mcnilib.linux.snapshot import FILES
+from mcnilib.scenarios import all_scenarios
+from mcnilib.snapshots.folder import read_folder, write_folder
+from mcnilib.snapshots.question import QuestionError, read_flow, read_listeners
+from mcnilib.snapshots.snapshot import Snapshot, open_snapshot
+from mcnilib.snapshots.sockets import parse_listeners, print_listeners
+from mcnilib.trace.explain import difference
+from mcnilib.trace.flow import Listener
+
+SMALL = {
+    "world.json": '{"format": 1, "namespaces": ["a"], "segments": []}',
+    "a/ip-address.txt": "1: lo: <LOOPBACK,UP,LOWER_UP> mtu 65536 qdisc noqueue state UNKNOWN group default qlen 1000\n"
+    "    link/loopback 00:00:00:00:00:00 brd 00:00:00:00:00:00\n"
+    "    inet 127.0.0.1/8 scope host lo\n",
+    "a/ip-rule.txt": "0:\tfrom all lookup local\n32766:\tfrom all lookup main\n32767:\tfrom all lookup default\n",
+    "a/ip-route.txt": "local 127.0.0.0/8 dev lo table local proto kernel scope host src 127.0.0.1\n"
+    "local 127.0.0.1 dev lo table local proto kernel scope host src 127.0.0.1\n",
+} | {f"a/{name}": "" for name in FILES if name not in ("ip-address.txt", "ip-rule.txt", "ip-route.txt")}
+
+
+@pytest.mark.parametrize("story", all_scenarios(), ids=lambda story: story.name)
+def test_a_saved_scenario_is_walked_through_step_by_step_as_before(tmp_path: Path, story) -> None:
+    settings = story.start()
+    write_folder(tmp_path / "here", Snapshot(story.world(settings), story.listeners(settings)).files())
+    found = open_snapshot(tmp_path / "here").trace(story.flow(settings))
+    assert difference(found, story.run(settings)) is None
+    assert found.outcome.verdict is story.run(settings).outcome.verdict
+
+
+def test_save_and_trace_in_a_terminal(tmp_path: Path, capsys) -> None:
+    folder = tmp_path / "here"
+    assert main(["save", "7", str(folder), "--kube-proxy", "1.28"]) == 0
+    again = capsys.readouterr().out.split()[1:]
+    assert main([*again, "--table", "--picture", str(tmp_path / "x.svg")]) == 1
+    assert "connect succeeds, then hangs" in capsys.readouterr().out
+    assert (tmp_path / "x.svg").stat().st_size > 1000
+    assert main([*again, "--json"]) == 1
+    said = json.loads(capsys.readouterr().out)
+    assert said["outcome"]["step"]["chain"] == "KUBE-FORWARD"
+    assert said["snapshot"] == str(folder)
+
+
+def test_writing_is_whole_or_not_at_all(tmp_path: Path) -> None:
+    full = tmp_path / "full"
+    full.mkdir()
+    (full / "mine").write_text("mine")
+    with pytest.raises(McniError, match="not empty; nothing was written"):
+        write_folder(full, SMALL)
+    with pytest.raises(McniError, match="cannot be written"):
+        write_folder(tmp_path / "new", {**SMALL, "a": ""})
+    assert [path.name for path in tmp_path.iterdir()] == ["full"]
+    assert [path.name for path in full.iterdir()] == ["mine"]
+    empty = tmp_path / "empty"
+    empty.mkdir()
+    write_folder(empty, SMALL)
+    assert read_folder(empty) == SMALL
+
+
+def broken(folder: Path, how: str) -> None:
+    """Damage a written snapshot in one way."""
+    file = folder / "a" / "ip-rule.txt"
+    match how:
+        case "link":
+            file.unlink()
+            file.symlink_to("/etc/hostname")
+        case "link to a folder":
+            (folder / "a").rename(folder / "b")
+            (folder / "a").symlink_to("b")
+        case "pipe":
+            file.unlink()
+            os.mkfifo(file)
+        case "folder":
+            file.unlink()
+            file.mkdir()
+        case "bytes":
+            file.write_bytes(b"0:\tfrom all\n1:\t\xff")
+        case "nul":
+            file.write_bytes(b"0:\tfrom\0 all\n")
+        case _:
+            (folder / "world.json").write_text(how)
+
+
+@pytest.mark.parametrize(
+    ("how", "says"),
+    [
+        ("link", "a/ip-rule.txt cannot be read"),
+        ("link to a folder", "'a' cannot be read as a folder"),
+        ("pipe", "a/ip-rule.txt is no regular file"),
+        ("folder", "a/ip-rule.txt is no regular file"),
+        ("bytes", "a/ip-rule.txt:2:4: not text in UTF-8"),
+        ("nul", "a/ip-rule.txt:1:8: not text in UTF-8"),
+        ('{"namespaces": ["../a"], "segments": []}', "'../a' cannot be the name of a network namespace"),
+        ('{"namespaces": ["a", "a"], "segments": []}', "'a' is named twice"),
+        ('{"namespaces": ["a\\u001b[2J"], "segments": []}', "cannot be the name"),
+        ('{"format": 2, "namespaces": [], "segments": []}', "format 2; this version reads format 1"),
+        ("[" * 100000, "world.json:1:1"),
+        ("", "world.json:1:1"),
+    ],
+)
+def test_a_strange_folder_is_an_error_that_says_where(tmp_path: Path, capsys, how: str, says: str) -> None:
+    folder = tmp_path / "s"
+    write_folder(folder, SMALL)
+    assert main(["trace", str(folder), "--from", "a", "--to", "icmp:127.0.0.1"]) == 0
+    broken(folder, how)
+    assert main(["trace", str(folder), "--from", "a", "--to", "icmp:127.0.0.1"]) == 2
+    said = capsys.readouterr().err
+    assert says in said
+    assert "Traceback" not in said and "\x1b" not in said
+
+
+@pytest.mark.parametrize(
+    ("to", "says"),
+    [
+        ("tcp:10.0.0.1", "is not tcp:ADDRESS:PORT"),
+        ("icmp:10.0.0.1:80", "is not tcp:ADDRESS:PORT"),
+        ("sctp:10.0.0.1:80", "is not tcp:ADDRESS:PORT"),
+        ("tcp:10.0.0:80", "'10.0.0' is not an IPv4 address"),
+        ("tcp:10.0.0.1:0", "'0' is not a port"),
+        ("tcp:10.0.0.1:65536", "'65536' is not a port"),
+        ("tcp:10.0.0.1:٣", "is not a port"),
+    ],
+)
+def test_a_question_that_cannot_be_read(to: str, says: str) -> None:
+    with pytest.raises(QuestionError, match=says):
+        read_flow("a", to)
+
+
+def test_questions() -> None:
+    flow = read_flow("a", "udp:10.0.0.1:53", "10.0.0.2")
+    assert (flow.proto, flow.dst, flow.dport, flow.src) == ("udp", IPv4Address("10.0.0.1"), 53, IPv4Address("10.0.0.2"))
+    assert read_listeners(["b:80"]) == (Listener("b", 80), Listener("b", 80, "udp", pinned=True))
+
+
+def test_listeners_as_ss_prints_them() -> None:
+    text = (
+        "Netid State  Recv-Q Send-Q Local Address:Port  Peer Address:PortProcess\n"
+        "udp   UNCONN 0      0      127.0.0.53%lo:53     0.0.0.0:*\n"
+        "tcp   LISTEN 0      4096               *:80           *:*\n"
+        "tcp   LISTEN 0      4096            [::]:443       [::]:*\n"
+    )
+    found = parse_listeners(text, "a")
+    assert found == (Listener("a", 53, "udp", IPv4Address("127.0.0.53"), True), Listener("a", 80))
+    assert parse_listeners(print_listeners(found), "a") == found
+    with pytest.raises(McniError, match=r"ss -ltun:1:28: 'x' is not an address"):
+        parse_listeners("tcp   LISTEN 0      128    x 0.0.0.0:*\n", "a")
+
+
+def test_nobody_listens_unless_the_snapshot_or_the_question_says_so(tmp_path: Path) -> None:
+    write_folder(tmp_path / "s", SMALL)
+    snapshot = open_snapshot(tmp_path / "s")
+    flow = read_flow("a", "tcp:127.0.0.1:80")
+    assert snapshot.trace(flow).outcome.verdict.value == "connection refused"
+    assert snapshot.trace(flow, read_listeners(["a:80"])).outcome.works
+    with pytest.raises(KeyError, match="no network namespace 'b'"):
+        snapshot.trace(flow, read_listeners(["b:80"]))
+
+
+def test_a_folder_that_is_not_there(tmp_path: Path, capsys) -> None:
+    assert main(["trace", str(tmp_path / "nowhere"), "--from", "a", "--to", "icmp:10.0.0.1"]) == 2
+    assert "nowhere" in capsys.readouterr().err
