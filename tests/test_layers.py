@@ -25,6 +25,7 @@ RANK = {
     "snapshots": 3,
     "show": 4,
     "kernel": 4,
+    "learner": 4,
     "cli": 5,
     "notebook": 5,
     "mcnilib": 6,

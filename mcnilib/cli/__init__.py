@@ -1,4 +1,4 @@
-"""The same verbs in a terminal: `mcni list`, `run`, `state`, `link`, `save`, `trace`, `verify`, `clean`.
+"""The same verbs in a terminal: `mcni list`, `run`, `state`, `link`, `handout`, `learner`, `save`, `trace`, ...
 
 Exit status: 0 the conversation works (run, trace) or everything agrees (verify); 1 it does not; 2 the command line or
 its input is wrong.
@@ -13,12 +13,11 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from mcnilib.cli import snapshots
+from mcnilib.cli import classroom, snapshots
 from mcnilib.cli.common import add_settings, chosen, printable, seconds
 from mcnilib.cluster.settings import Settings
 from mcnilib.errors import McniError, MissingExtra
 from mcnilib.scenarios import Scenario, all_scenarios, scenario
-from mcnilib.scenarios.link import BINDER, parse_link, print_link
 
 EXAMPLES = """examples:
   mcni list
@@ -28,6 +27,7 @@ EXAMPLES = """examples:
   mcni run 7 --protocol udp --json
   mcni state 7 node1 "iptables-save -t filter"
   mcni link 7 --kube-proxy 1.30 --be-liberal 1
+  mcni handout 7 handout.pdf
   mcni verify 7 --sample 20
 """
 
@@ -61,7 +61,7 @@ def _parser() -> argparse.ArgumentParser:
     listing.set_defaults(verb=list_scenarios)
     _add_run(verbs)
     _add_state(verbs)
-    _add_link(verbs)
+    classroom.add_verbs(verbs)
     snapshots.add_verbs(verbs)
     _add_kernel(verbs)
     return parser
@@ -93,17 +93,6 @@ def _add_state(verbs: Any) -> None:
     state.add_argument("command", help='for example "ip rule", "ip route show table 500", "iptables-save -t filter"')
     add_settings(state)
     state.set_defaults(verb=print_state)
-
-
-def _add_link(verbs: Any) -> None:
-    link = verbs.add_parser("link", help="print an address that opens the notebook in this very state")
-    link.add_argument("scenario", help="name or number, see `mcni list`")
-    link.add_argument(
-        "--base", default=BINDER, metavar="URL",
-        help="where a JupyterLab shows the notebooks, as http://localhost:8888/lab/tree/notebooks (default: Binder)",
-    )  # fmt: skip
-    add_settings(link)
-    link.set_defaults(verb=link_to_state)
 
 
 def _add_kernel(verbs: Any) -> None:
@@ -169,15 +158,6 @@ def print_state(arguments: argparse.Namespace) -> int:
     story = scenario(arguments.scenario)
     world = story.world(chosen(story, arguments))
     print(listing(world[arguments.netns], arguments.command), end="")
-    return 0
-
-
-def link_to_state(arguments: argparse.Namespace) -> int:
-    """Print the link of a state; `parse_link` refuses what the scenario cannot show, so that no such link is sent."""
-    story = scenario(arguments.scenario)
-    link = print_link(story, chosen(story, arguments), arguments.base.rstrip("/"))
-    parse_link(link)
-    print(link)
     return 0
 
 

@@ -31,7 +31,7 @@ class Exercise:
     scenario: int
     number: int
     task: str
-    solution: str
+    solution: str = ""  # empty in a learner's copy
     start: dict[str, str] = field(default_factory=dict)  # settings, as far as they differ from the scenario's start
     before: str = ""  # commands carried out before the learner begins
     works: bool = True  # whether the conversation must work in the end
@@ -99,6 +99,9 @@ class Exercise:
 
     def solve(self) -> None:
         """Print a solution, and what becomes of the conversation with it."""
+        if not self.solution:
+            print("this copy has no solutions; `help()` prints a hint")
+            return
         print(self.solution.strip())
         self.check(self.solution)
 

@@ -23,7 +23,9 @@ def print_link(story: Scenario, settings: Settings, base: str = BINDER) -> str:
     """Print the address that opens the story's notebook in this very state.
 
     `base` is the folder of the notebooks on some JupyterLab, as `http://localhost:8888/lab/tree/notebooks`.
+    Raises: SettingError for a change of something that is no toggle of the story: its notebook could not show it.
     """
+    _settings(story, {n: t for n, t in settings.texts().items() if story.start().texts()[n] != t})
     state = urlencode({"mcni": story.name, **story.changed(settings)}, quote_via=quote)
     inside = f"{story.notebook or '00-index.ipynb'}?{state}"
     return f"{base}/{quote(inside, safe='/') if 'urlpath=' in base else inside}"

@@ -136,5 +136,5 @@ def write_folder(folder: Path, files: Mapping[str, str]) -> None:
 def _fill(top: Path, files: Mapping[str, str]) -> None:
     for name, text in files.items():
         target = top / name
-        target.parent.mkdir(exist_ok=True)
+        target.parent.mkdir(parents=True, exist_ok=True)
         target.write_text(text, encoding="utf-8")

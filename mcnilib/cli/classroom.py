@@ -1,0 +1,65 @@
+"""The verbs for teachers: `mcni link`, `mcni handout` and `mcni learner`."""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+from typing import Any
+
+from mcnilib.cli.common import add_settings, chosen
+from mcnilib.learner import learner_copy
+from mcnilib.scenarios import scenario
+from mcnilib.scenarios.link import BINDER, print_link
+
+EXAMPLES = """examples:
+  mcni link 7 --kube-proxy 1.30 --be-liberal 1
+  mcni link 7 --base http://localhost:8888/lab/tree/notebooks
+  mcni handout 7 handout.pdf --workaround "host route back"
+  mcni learner ../course-for-learners
+"""
+
+
+def add_verbs(verbs: Any) -> None:
+    """Add the verbs to the command line."""
+    link = _verb(verbs, "link", "print an address that opens the notebook in this very state", link_to_state)
+    link.add_argument("scenario", help="name or number, see `mcni list`")
+    where = "where a JupyterLab shows the notebooks, as http://localhost:8888/lab/tree/notebooks (default: Binder)"
+    link.add_argument("--base", default=BINDER, metavar="URL", help=where)
+    add_settings(link)
+    paper = _verb(verbs, "handout", "print a run on paper: picture, reasons, packets, deciding state", write_handout)
+    paper.add_argument("scenario", help="name or number, see `mcni list`")
+    paper.add_argument("file", type=Path, help="a PDF with pages in the proportions of A4")
+    add_settings(paper)
+    learner = _verb(verbs, "learner", "write a copy of the course without results and solutions", write_learner_copy)
+    learner.add_argument("folder", type=Path, help="a folder that is not there yet, or empty")
+
+
+def _verb(verbs: Any, name: str, help: str, verb: Any) -> Any:
+    look = argparse.RawDescriptionHelpFormatter
+    parser = verbs.add_parser(name, help=help, description=help, epilog=EXAMPLES, formatter_class=look)
+    parser.set_defaults(verb=verb)
+    return parser
+
+
+def link_to_state(arguments: argparse.Namespace) -> int:
+    """Print the link of a state."""
+    story = scenario(arguments.scenario)
+    print(print_link(story, chosen(story, arguments), arguments.base.rstrip("/")))
+    return 0
+
+
+def write_handout(arguments: argparse.Namespace) -> int:
+    """Write a run as a PDF."""
+    from mcnilib.show.handout import handout
+
+    story = scenario(arguments.scenario)
+    handout(arguments.file, story, chosen(story, arguments))
+    print(arguments.file)
+    return 0
+
+
+def write_learner_copy(arguments: argparse.Namespace) -> int:
+    """Write the copy for learners."""
+    names = learner_copy(arguments.folder)
+    print(f"{arguments.folder}: {len(names)} files; {sum(name.endswith('.ipynb') for name in names)} notebooks")
+    return 0

@@ -1,0 +1,110 @@
+"""What a teacher hands out: a copy without solutions, a run on paper, a link."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+import tomllib
+from pathlib import Path
+
+import pytest
+
+from mcnilib.cli import main
+from mcnilib.learner import LearnerError, learner_copy, without_solutions
+from mcnilib.scenarios import all_scenarios
+from mcnilib.scenarios.exercise import exercises
+from mcnilib.show.handout import handout
+
+ROOT = Path(__file__).parents[1]
+
+
+@pytest.fixture(scope="module")
+def copy(tmp_path_factory) -> Path:
+    folder = tmp_path_factory.mktemp("class") / "course"
+    assert main(["learner", str(folder)]) == 0
+    return folder
+
+
+def test_the_copy_has_every_notebook_without_results(copy: Path) -> None:
+    names = {path.name for path in (ROOT / "notebooks").glob("*.ipynb")}
+    assert {path.name for path in (copy / "notebooks").iterdir()} == names
+    for name in names:
+        cells = json.loads((copy / "notebooks" / name).read_text())["cells"]
+        code = [cell for cell in cells if cell["cell_type"] == "code"]
+        assert code
+        assert all(cell["outputs"] == [] and cell["execution_count"] is None for cell in code)
+        assert not any(".solve(" in "".join(cell["source"]) for cell in cells), name
+
+
+def test_no_solution_stands_anywhere_in_the_copy(copy: Path) -> None:
+    everything = "\n".join(path.read_text() for path in copy.rglob("*") if path.is_file())
+    shown = [
+        one for one in exercises() if any(line in everything for line in one.solution.splitlines() if len(line) > 30)
+    ]
+    assert [(one.scenario, one.number) for one in shown] == []
+    tasks = [one for path in copy.rglob("exercises/*.toml") for one in tomllib.loads(path.read_text())["exercise"]]
+    assert len(tasks) == len(exercises())
+    assert not any("solution" in one for one in tasks)
+
+
+def test_in_the_copy_exercises_are_checked_but_not_solved(copy: Path) -> None:
+    lines = "from mcnilib import exercise; exercise(7, 1).solve(); exercise(7, 1).check('')"
+    ended = subprocess.run([sys.executable, "-c", lines], cwd=copy, env={**os.environ, "PYTHONPATH": str(copy)},
+                           capture_output=True, text=True, check=True)  # fmt: skip
+    assert ended.stdout.splitlines()[0].startswith("this copy has no solutions")
+    assert ended.stdout.splitlines()[1].startswith("✘ not yet")
+
+
+def test_the_copy_can_be_opened_on_binder(copy: Path) -> None:
+    assert os.access(copy / "binder" / "postBuild", os.X_OK)
+    for name in ("pyproject.toml", "uv.lock", "README.md", "LICENSE", "binder/requirements.txt"):
+        assert (copy / name).read_text() == (ROOT / name).read_text()
+
+
+def test_a_folder_with_something_in_it_is_left_alone(tmp_path: Path, capsys) -> None:
+    (tmp_path / "mine").write_text("mine")
+    assert main(["learner", str(tmp_path)]) == 2
+    assert "not empty" in capsys.readouterr().err
+    assert [path.name for path in tmp_path.iterdir()] == ["mine"]
+
+
+def test_without_the_notebooks_there_is_nothing_to_copy(tmp_path: Path) -> None:
+    with pytest.raises(LearnerError, match="clone of the project"):
+        learner_copy(tmp_path / "out", tmp_path)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_solution_in_a_form_that_would_stay_stops_the_copy() -> None:
+    with pytest.raises(LearnerError, match="taken out"):
+        without_solutions('[[exercise]]\ntask = "t"\n"solution" = "x"\n')
+
+
+@pytest.mark.parametrize("story", all_scenarios(), ids=lambda story: story.name)
+def test_every_run_fits_on_paper(story, tmp_path: Path) -> None:
+    handout(tmp_path / "run.pdf", story, story.start())
+    data = (tmp_path / "run.pdf").read_bytes()
+    assert data.startswith(b"%PDF")
+    assert 1 <= data.count(b"/Type /Page ") <= 4
+
+
+def test_the_same_run_gives_the_same_paper(tmp_path: Path) -> None:
+    for name in ("a.pdf", "b.pdf"):
+        assert main(["handout", "6", str(tmp_path / name)]) == 0
+    assert (tmp_path / "a.pdf").read_bytes() == (tmp_path / "b.pdf").read_bytes()
+
+
+@pytest.mark.parametrize(
+    ("words", "status", "says"),
+    [
+        (["7", "--kube-proxy", "1.30"], 0, "kube-proxy%3D1.30"),
+        (["7", "--kube-proxy", "1.28"], 0, "macvlan-to-calico-across-nodes\n"),
+        (["6", "--encapsulation", "VXLAN"], 2, "has no setting 'encapsulation'"),
+        (["7", "--kube-proxy", "0.1"], 2, "kube-proxy cannot be '0.1'"),
+    ],
+)
+def test_a_link_is_printed_for_what_the_notebook_can_show(capsys, words: list[str], status: int, says: str) -> None:
+    assert main(["link", *words]) == status
+    said = capsys.readouterr()
+    assert says in said.out + said.err
