@@ -88,3 +88,35 @@ def test_a_command_that_fails_says_why(command: str, says: str) -> None:
 def test_what_a_command_wrote_is_printed_by_the_tool(commands: list[str], shown: str, line: str) -> None:
     printed = listing(do(WORLD, "node1", *commands)["node1"], shown)
     assert line in [one.strip() for one in printed.splitlines()]
+
+
+def routes(netns: str, *commands: str) -> list[str]:
+    return listing(do(WORLD, netns, *commands)[netns], "ip route show table main").splitlines()
+
+
+@pytest.mark.parametrize(
+    ("commands", "there", "gone"),
+    [
+        (["ip route add 10.9.0.0/16 via 172.16.0.9"], "10.9.0.0/16 via 172.16.0.9 dev en0 ", ""),  # the kernel finds the device
+        (["ip route replace default via 172.16.0.9 dev en0"], "default via 172.16.0.9 dev en0 ", "default via 172.16.0.1 dev en0 "),
+        (["ip route replace 10.9.0.0/16 via 172.16.0.9"], "10.9.0.0/16 via 172.16.0.9 dev en0 ", ""),  # nothing to replace: added
+        (["ip route add 10.9.0.0/16 via 172.16.0.9", "ip route replace 10.9.0.0/16 via 172.16.0.8"], "10.9.0.0/16 via 172.16.0.8 dev en0 ", "10.9.0.0/16 via 172.16.0.9 dev en0 "),
+        (["ip route replace 10.9.0.0/16 via 172.16.0.9 metric 5", "ip route replace 10.9.0.0/16 via 172.16.0.8 metric 6"], "10.9.0.0/16 via 172.16.0.9 dev en0 metric 5 ", ""),
+    ],
+)  # fmt: skip
+def test_a_route_as_a_person_types_it(commands: list[str], there: str, gone: str) -> None:
+    lines = routes("node2", *commands)
+    assert there.strip() in [line.strip() for line in lines]
+    assert not gone or gone.strip() not in [line.strip() for line in lines]
+
+
+def test_a_gateway_on_no_link_is_refused() -> None:
+    with pytest.raises(McniError, match="invalid gateway"):
+        do(WORLD, "node2", "ip route add 10.9.0.0/16 via 9.9.9.9")
+
+
+def test_flushing_a_table_empties_every_chain_and_keeps_them() -> None:
+    text = listing(do(WORLD, "node1", "iptables -F")["node1"], "iptables-save -t filter")
+    assert "\n-A " not in text
+    assert ":KUBE-FORWARD - [0:0]" in text
+    assert works("node1", "iptables -F")

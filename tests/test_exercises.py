@@ -24,6 +24,11 @@ def test_the_solution_solves_it_and_doing_nothing_does_not(one: Exercise) -> Non
         ((7, 3), "iptables -D KUBE-FORWARD 1", "expected `NAMESPACE: COMMAND`"),
         ((7, 3), "node2: iptables -D KUBE-FORWARD 1", "is dropped on node1"),
         ((7, 3), "# only a comment", "is dropped on node1"),
+        (
+            (14, 1),
+            "mul2: ip route add 172.16.1.96/28 via 169.254.1.1 dev eth0",
+            "on client",
+        ),  # the other client is not served
     ],
 )
 def test_a_wrong_answer_is_told_why(which: tuple[int, int], answer: str, says: str) -> None:

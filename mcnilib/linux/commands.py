@@ -3,8 +3,8 @@
     world = do(world, "node1", "iptables -t raw -I PREROUTING -i veth1 -j NOTRACK")
     world = do(world, "node2", "ip route add 172.16.100.2 via 172.16.1.2 dev en0")
 
-Understood: ip route add|append|prepend|del, ip rule add|del, ip address add, ip neigh add, ip link set DEV up|down,
-iptables -A|-I|-D|-P|-N|-F, sysctl [-w] KEY=VALUE. Nothing is run on this machine.
+Understood: ip route add|append|prepend|replace|del, ip rule add|del, ip address add, ip neigh add,
+ip link set DEV up|down, iptables -A|-I|-D|-P|-N|-F, sysctl [-w] KEY=VALUE. Nothing is run on this machine.
 Source: ip-route(8), ip-rule(8), iptables(8), sysctl(8).
 """
 
@@ -27,9 +27,11 @@ from mcnilib.linux.netns import (
     set_link,
     set_sysctl,
 )
+from mcnilib.linux.nexthop import device_of
 from mcnilib.linux.origin import Origin
 from mcnilib.linux.route import parse_route, parse_rule
 from mcnilib.linux.tables import Tables, append, delete, find_table, flush_chain, insert, new_chain, set_policy
+from mcnilib.linux.words import Words
 from mcnilib.linux.world import World
 
 LEARNER = Origin("you", "typed as a command")
@@ -98,9 +100,12 @@ def _ip_route(netns: Netns, verb: str, words: list[str], by: Origin) -> Netns:
         dev, _ = _take(rest, "dev")
         target = next((word for word in rest if word not in ("blackhole", "unreachable", "prohibit")), "default")
         return del_route(netns, target, table=table or "main", dev=dev)
-    if verb not in ("add", "append", "prepend"):
-        raise Unsupported(f"ip route {verb}; add, append, prepend and del are understood")
-    route = parse_route(" ".join(rest), table or "main", by, source="ip route add")
+    if verb not in ("add", "append", "prepend", "replace"):
+        raise Unsupported(f"ip route {verb}; add, append, prepend, replace and del are understood")
+    gateway, _ = _take(rest, "via")
+    if gateway and "dev" not in rest:
+        rest = [*rest, "dev", device_of(netns, Words(gateway, source="ip route", number=1).address(), table or "main")]
+    route = parse_route(" ".join(rest), table or "main", by, source=f"ip route {verb}")
     if route.scope == "global" and not route.via and route.type == "unicast" and "scope" not in rest:
         route = replace(route, scope="link")  # without a gateway the destination is on the link, ip-route(8)
     return add_routes(netns, route, how=verb)
@@ -150,6 +155,8 @@ def _ip_link(netns: Netns, verb: str, words: list[str], by: Origin) -> Netns:
 def _iptables(netns: Netns, words: list[str], command: str, by: Origin) -> Netns:
     table, rest = _take(words, "-t", "--table")
     rest = [word for word in rest if word not in ("-w", "--wait")]
+    if rest == ["-F"]:
+        return _flush_all(netns, table or "filter")
     if len(rest) < 2:
         raise _fail("expected iptables [-t TABLE] -A|-I|-D|-P|-N|-F CHAIN ...", command)
     verb, chain, rule = rest[0], rest[1], rest[2:]
@@ -205,3 +212,11 @@ def _new(netns: Netns, table: str, chain: str, body: str, by: Origin) -> Netns:
 
 def _flush(netns: Netns, table: str, chain: str, body: str, by: Origin) -> Netns:
     return netns.but(tables=flush_chain(netns.tables, table, chain))
+
+
+def _flush_all(netns: Netns, table: str) -> Netns:
+    """Delete the rules of every chain of a table; the chains and their policies stay."""
+    tables = netns.tables
+    for chain in find_table(tables, table).chains:
+        tables = flush_chain(tables, table, chain.name)
+    return netns.but(tables=tables)

@@ -181,8 +181,9 @@ def derived_routes(link: Link, address: Address, by: Origin | None = None) -> It
 
 
 def add_routes(netns: Netns, *routes: Route, how: str = "add") -> Netns:
-    """Add routes one after the other; `how` is the verb of `ip route`: add, append or prepend.
+    """Add routes one after the other; `how` is the verb of `ip route`: add, append, prepend or replace.
 
+    Replacing puts the route where the first one with its prefix and metric was, or adds it when there is none.
     Raises: Refused (EEXIST) when the table has the prefix with that metric (add) or the very route (append, prepend),
     (ENODEV, ENETDOWN, ENETUNREACH, EINVAL) when the kernel does not take its device, gateway or source.
     """
@@ -198,9 +199,12 @@ def _insert(netns: Netns, new: tuple[Route, ...] | list[Route], how: str) -> Net
     for route in new:
         key = _place(route)
         first, last = bisect_left(keys, key), bisect_right(keys, key)
-        if first < last and (how == "add" or route in routes[first:last]):
+        if first < last and (how == "add" or (how != "replace" and route in routes[first:last])):
             raise Refused(f"table {route.table} of {netns.name} has a route to {route.dst} already", error="EEXIST")
-        at = first if how == "prepend" else last
+        at = first if how in ("prepend", "replace") else last
+        if how == "replace" and first < last:
+            routes[at] = route
+            continue
         routes.insert(at, route)
         keys.insert(at, key)
     return netns.but(routes=tuple(routes))

@@ -10,7 +10,7 @@ from ipaddress import IPv4Address
 from typing import TYPE_CHECKING
 
 from mcnilib.errors import Refused
-from mcnilib.linux.route import REJECTING, SCOPES, Route, scope_id
+from mcnilib.linux.route import ANY, REJECTING, SCOPES, Route, scope_id
 
 if TYPE_CHECKING:
     from mcnilib.linux.netns import Netns
@@ -48,15 +48,29 @@ def _check_gateway(netns: Netns, route: Route, via: IPv4Address) -> None:
         raise Refused(f"Nexthop has invalid gateway: {route}", error="EINVAL")
 
 
+def device_of(netns: Netns, gateway: IPv4Address, table: str = "main") -> str:
+    """Return the device by which the kernel reaches the gateway of a new route whose device was not given.
+
+    Raises: Refused (ENETUNREACH) when the gateway is on no link.
+    """
+    way = _way(netns, Route(table=table, dst=ANY, dev="", via=gateway), SCOPES["link"])
+    if way is None:
+        raise Refused(f"Nexthop has invalid gateway: {gateway} is on no link of {netns.name}", error="ENETUNREACH")
+    return way.dev
+
+
 def _way(netns: Netns, route: Route, scope: int) -> Route | None:
-    """Look the gateway up: in the route's own table first, then as every packet of the namespace."""
+    """Look the gateway up: in the route's own table first, then as every packet of the namespace.
+
+    Without a device any will do.
+    """
     tables = [route.table] if route.table != "main" else []
     tables += [rule.table for rule in netns.rules if rule.action == "lookup" and not rule.iif and not rule.oif]
     for table in dict.fromkeys(tables):
         fits = [
             r
             for r in netns.routes
-            if r.table == table and route.via in r.dst and r.dev == route.dev and scope_id(r.scope) >= scope
+            if r.table == table and route.via in r.dst and route.dev in (r.dev, "") and scope_id(r.scope) >= scope
         ]
         if fits:
             return max(fits, key=lambda r: r.dst.prefixlen)

@@ -35,6 +35,7 @@ class Exercise:
     start: dict[str, str] = field(default_factory=dict)  # settings, as far as they differ from the scenario's start
     before: str = ""  # commands carried out before the learner begins
     works: bool = True  # whether the conversation must work in the end
+    also: tuple[str, ...] = ()  # further stories that must end like this one
     only: tuple[str, ...] = ()  # namespaces that may be changed; empty: all
     without: tuple[str, ...] = ()  # command words that may not be used
     keep: tuple[tuple[str, str, str], ...] = ()  # (namespace, command, line) that must still be printed
@@ -73,12 +74,16 @@ class Exercise:
             for netns, command in commands:
                 world = do(world, netns, command)
             wrong = self._broken(world, commands)
-            trace = run(world, self.story.flow(self.settings), self.story.listeners(self.settings))
+            traces = [run(world, one.flow(self.settings), one.listeners(self.settings)) for one in self._stories()]
         except (McniError, KeyError) as error:
             return False, str(error.args[0] if isinstance(error, KeyError) else error)
         if wrong:
             return False, wrong
-        return trace.outcome.works is self.works, verdict(trace)
+        shown = next((trace for trace in traces if trace.outcome.works is not self.works), traces[0])
+        return shown.outcome.works is self.works, verdict(shown)
+
+    def _stories(self) -> tuple[Scenario, ...]:
+        return self.story, *map(scenario, self.also)
 
     def _broken(self, world: World, commands: Iterable[tuple[str, str]]) -> str:
         """Name the first condition the answer breaks; empty when it keeps them all."""
@@ -125,7 +130,7 @@ def exercises() -> tuple[Exercise, ...]:
 
 
 def _exercise(values: dict[str, object]) -> Exercise:
-    lists = {name: tuple(map(_tuple, values[name])) for name in ("only", "without", "keep") if name in values}  # type: ignore[call-overload]
+    lists = {name: tuple(map(_tuple, values[name])) for name in ("only", "without", "keep", "also") if name in values}  # type: ignore[call-overload]
     return Exercise(**(values | lists))  # type: ignore[arg-type]
 
 
