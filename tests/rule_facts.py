@@ -207,15 +207,12 @@ LOADED = [  # tables one might think are refused, and are not
 ]
 
 UNSUPPORTED = [  # iptables takes them, the model says that it does not
-    ("-m string --string a --algo bm", "rule:1:9: match 'string' is not modelled"),
-    ("-m limit --limit 5/min", "match 'limit'"),
     ("-m conntrack --ctexpire 1:100", "--ctexpire of conntrack"),
     ("-m set --match-set some src --return-nomatch", "--return-nomatch of set"),
     ("-p tcp --tcp-option 5", "--tcp-option of tcp"),
     ("-f", "-f is not modelled"),
     ("-s 1.2.3.4,5.6.7.8", "several addresses"),
     ("-s 10.0.0.0/255.0.255.0", "a mask with holes"),
-    ("-p tcp --syn -j TCPMSS --clamp-mss-to-pmtu", "target 'TCPMSS'"),
     ("-j NFLOG --nflog-range 80", "--nflog-range of NFLOG"),
 ]
 

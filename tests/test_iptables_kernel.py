@@ -6,7 +6,9 @@ from ipaddress import IPv4Address
 from itertools import product
 from pathlib import Path
 
+import extension_facts
 import pytest
+from extension_facts import EXTENSIONS
 from hypothesis import HealthCheck, Phase, given, seed, settings
 from hypothesis import strategies as st
 from iptables_shell import in_namespace, load
@@ -168,3 +170,13 @@ def test_marks_are_changed_bit_by_bit_as_in_the_kernel() -> None:
     before = "-A OUTPUT -j CONNMARK --set-xmark 0x6/0xffffffff\n"
     packet = ("127.0.0.1", "127.0.0.2", FEW_PORTS[0], 5)
     check([(in_table(f"{before}-A OUTPUT -j {target}\n{bits}"), [packet]) for target in targets])
+
+
+def test_every_match_and_target_is_printed_as_the_tool_prints_it() -> None:
+    answers = load([in_table(f"-A {given}", table) for _, table, given, _ in EXTENSIONS], extension_facts.SETS)
+    assert answers == [[True, in_table(f"-A {printed}", table)] for _, table, _, printed in EXTENSIONS]
+
+
+def test_the_tool_or_the_kernel_refuses_what_the_model_refuses_of_them() -> None:
+    answers = load([in_table(f"-A {rule}", table) for table, rule in extension_facts.REFUSED], extension_facts.SETS)
+    assert [rule for rule, (taken, _) in zip(extension_facts.REFUSED, answers, strict=True) if taken] == []

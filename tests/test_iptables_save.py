@@ -90,7 +90,7 @@ NAT = "-A PREROUTING -p tcp -j"
         (f"{NAT} DNAT --to-destination 10.0.0.1 --persistent", "--persistent of DNAT"),
         (f"{NAT} REDIRECT --to-ports 80", "rule:1:25: target 'REDIRECT' is not modelled"),
         ("-A POSTROUTING -j MASQUERADE --random", "--random of MASQUERADE"),
-        ("-A PREROUTING -j CT --zone 1", "--zone"),
+        ("-A X -m frobnicate", "rule:1:9: match 'frobnicate' is not one iptables documents"),
     ],
 )
 def test_what_is_not_modelled_is_refused_by_name(rule: str, names: str) -> None:

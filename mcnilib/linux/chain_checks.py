@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from mcnilib.errors import Refused
+from mcnilib.linux.kept import KeptMatch, KeptTarget
 from mcnilib.linux.match_state import AddrType, RpFilter
 from mcnilib.linux.netfilter import BUILT_IN, ChainRule, Table
 from mcnilib.linux.target import DROP, Dnat, Jump, Masquerade, Notrack, Reject, Snat
@@ -25,6 +26,22 @@ PLACES: dict[type, tuple[tuple[str, ...], tuple[str, ...]]] = {
 
 NO_DEVICE = {"in": ("POSTROUTING", "OUTPUT"), "out": ("PREROUTING", "INPUT")}
 """Built-in chains that refuse `addrtype --limit-iface-...`."""
+
+
+MANGLE, EVERY = ("mangle",), BUILT_IN["mangle"]
+KEPT_PLACES: dict[str, tuple[tuple[str, ...], tuple[str, ...]]] = {
+    "CHECKSUM": (MANGLE, EVERY),
+    "CLASSIFY": (MANGLE, ("FORWARD", "OUTPUT", "POSTROUTING")),
+    "CONNSECMARK": (("mangle", "security"), EVERY),
+    "CT": (("raw",), ("PREROUTING", "OUTPUT")),
+    "ECN": (MANGLE, EVERY),
+    "SECMARK": (("mangle", "security"), EVERY),
+    "SYNPROXY": (tuple(BUILT_IN), ("INPUT", "FORWARD")),
+    "TPROXY": (MANGLE, ("PREROUTING",)),
+    "owner": (tuple(BUILT_IN), ("OUTPUT", "POSTROUTING")),
+    "socket": (tuple(BUILT_IN), ("PREROUTING", "INPUT")),
+}
+"""The same for matches and targets that are kept as text, by name."""
 
 
 def check_table(table: Table, source: str = "iptables") -> None:
@@ -80,7 +97,7 @@ def _callers_first(table: Table, starts: tuple[str, ...], source: str) -> list[s
 
 def _check_place(table: Table, rule: ChainRule, hooks: set[str], source: str) -> None:
     for part in (*rule.matches, rule.target):
-        tables, allowed = PLACES.get(type(part), ((table.name,), tuple(hooks)))
+        tables, allowed = _places(part) or ((table.name,), tuple(hooks))
         if table.name not in tables or not hooks.issubset(allowed):
             wrong = " and ".join(sorted(hooks.difference(allowed)))
             where = wrong if table.name in tables else f"table {table.name}"
@@ -89,3 +106,9 @@ def _check_place(table: Table, rule: ChainRule, hooks: set[str], source: str) ->
             raise Refused(f"{source}: {rule} asks for a device packets in {rule.chain} do not have", error="EINVAL")
     if table.name == "nat" and rule.target == DROP:
         raise Refused(f"{source}: {rule} would filter in table nat", error="EINVAL")
+
+
+def _places(part: object) -> tuple[tuple[str, ...], tuple[str, ...]] | None:
+    if isinstance(part, KeptMatch | KeptTarget):
+        return KEPT_PLACES.get(part.name)
+    return PLACES.get(type(part))

@@ -12,6 +12,7 @@ from collections.abc import Callable
 from ipaddress import IPv4Address
 
 from mcnilib.linux.ct_parse import read_conntrack, read_state
+from mcnilib.linux.kept_matches import read_kept_match
 from mcnilib.linux.match import Match, bang
 from mcnilib.linux.match_state import (
     ADDRESS_TYPES,
@@ -34,11 +35,17 @@ COMMENT_LENGTH = 255
 
 
 def read_match(words: RuleWords, name: str) -> Match:
-    """Read the options of `-m name`. Raises: Unsupported for a match that is not modelled."""
+    """Read the options of `-m name`; matches that are not modelled are kept as text.
+
+    Raises: StateSyntaxError; Unsupported for a match iptables does not document.
+    """
     reader = READERS.get(name)
-    if reader is None:
-        raise words.unsupported(f"match {name!r} is not modelled")
-    return reader(words)
+    if reader:
+        return reader(words)
+    kept = read_kept_match(words, name)
+    if kept is None:
+        raise words.unsupported(f"match {name!r} is not one iptables documents for IPv4")
+    return kept
 
 
 def _comment(words: RuleWords) -> Match:

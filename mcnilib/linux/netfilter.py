@@ -16,6 +16,7 @@ from functools import cached_property
 
 from mcnilib.linux.context import Context
 from mcnilib.linux.dispatch import Index
+from mcnilib.linux.kept import KeptMatch, KeptTarget
 from mcnilib.linux.match import Match, Test
 from mcnilib.linux.match_state import CHANCE
 from mcnilib.linux.origin import Origin
@@ -73,14 +74,18 @@ class ChainRule:
 
     @cached_property
     def marks(self) -> bool:
-        """Tell whether the rule changes the packet's mark or its connection's."""
-        return isinstance(self.target, Mark | Connmark)
+        """Tell whether the rule changes the packet's mark or its connection's, or would if it were modelled."""
+        return isinstance(self.target, Mark | Connmark | KeptTarget)
 
     @cached_property
     def ends(self) -> str:
         """The verdict with which the rule ends its table; empty when the walk goes on after it."""
         target = self.target
-        if target is None or isinstance(target, Mark | Connmark | Log | Jump | Notrack) or target == RETURN:
+        if (
+            target is None
+            or isinstance(target, Mark | Connmark | Log | Jump | Notrack | KeptTarget)
+            or target == RETURN
+        ):
             return ""
         if isinstance(target, Verdict):
             return target.name
@@ -107,7 +112,7 @@ class ChainRule:
         """
         chance = ""
         for match in self.matches:
-            if isinstance(match, CHANCE):
+            if isinstance(match, (*CHANCE, KeptMatch)):
                 chance = chance or match.why_not(packet, at)
             elif (test := match.test()) and not test(packet, at):
                 return match.why_not(packet, at)
@@ -203,6 +208,8 @@ def _apply(target: Target | None, packet: Packet, at: Context) -> Packet:
     """Change the packet's mark or its connection's. Source: xt_mark.c, xt_connmark.c."""
     if isinstance(target, Mark):
         return packet.but(mark=(packet.mark & ~target.mask) ^ target.value)
+    if isinstance(target, KeptTarget):
+        target.refuse()
     if at.entry is None or not isinstance(target, Connmark):
         return packet
     if target.action == "restore":

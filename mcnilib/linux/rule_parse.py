@@ -7,6 +7,10 @@ Source: iptables(8), iptables-restore(8) (iptables 1.8.9).
 from __future__ import annotations
 
 from mcnilib.linux.header_parse import HEADER_ORDER, read_header
+from mcnilib.linux.kept import KeptMatch, KeptTarget
+from mcnilib.linux.kept_matches import IMPLIED as KEPT_IMPLIED
+from mcnilib.linux.kept_matches import PROTOCOLS
+from mcnilib.linux.kept_targets import TARGETS
 from mcnilib.linux.match import Match, Protocol
 from mcnilib.linux.match_parse import read_match
 from mcnilib.linux.match_ports import IcmpType, Multiport, Ports
@@ -94,7 +98,7 @@ class _Draft:
         words, option = self.words, self.words.peek_option()
         protocol = self.header.get("proto")
         name = protocol.name if isinstance(protocol, Protocol) else ""
-        if option not in IMPLIED.get(name, ()):
+        if option not in IMPLIED.get(name, ()) and option not in KEPT_IMPLIED.get(name, ()):
             words.take()
             raise words.fail(f"unknown option {option!r}", near=OPTIONS)
         if name == "icmp" and any(isinstance(match, IcmpType) for match in self.matches):
@@ -121,10 +125,14 @@ def _needs(match: Match) -> tuple[str, ...]:
         return (match.proto,)
     if isinstance(match, IcmpType):
         return ("icmp",)
+    if isinstance(match, KeptMatch):
+        return PROTOCOLS.get(match.name, ())
     return WITH_PORTS if isinstance(match, Multiport) else ()
 
 
 def _target_needs(target: Target | None) -> tuple[str, ...]:
     if isinstance(target, Dnat | Snat) and target.port:
         return WITH_PORTS
+    if isinstance(target, KeptTarget) and target.name in TARGETS:
+        return TARGETS[target.name].protocols
     return ("tcp",) if isinstance(target, Reject) and target.kind == "tcp-reset" else ()

@@ -9,6 +9,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from ipaddress import IPv4Address
 
+from mcnilib.linux.kept import KeptTarget
 from mcnilib.linux.rule_words import quoted
 
 REJECT_KINDS = (
@@ -137,6 +138,6 @@ class Log:
         return " ".join([f"-j {self.name}", *words])
 
 
-Target = Verdict | Jump | Reject | Mark | Connmark | Dnat | Snat | Masquerade | Notrack | Log
+Target = Verdict | Jump | Reject | Mark | Connmark | Dnat | Snat | Masquerade | Notrack | Log | KeptTarget
 
 ACCEPT, DROP, RETURN = Verdict("ACCEPT"), Verdict("DROP"), Verdict("RETURN")

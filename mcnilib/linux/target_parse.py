@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from ipaddress import IPv4Address
 
+from mcnilib.linux.kept_targets import read_ct, read_kept_target
 from mcnilib.linux.log_parse import read_log, read_nflog
 from mcnilib.linux.match_parse import read_masked
 from mcnilib.linux.rule_words import RuleWords, each_option, need_plain
@@ -31,11 +32,7 @@ from mcnilib.linux.target import (
 )
 
 ALL = 0xFFFFFFFF
-REFUSED = (
-    "REDIRECT", "NETMAP", "TPROXY", "TEE", "TTL", "TOS", "DSCP", "TCPMSS", "SET", "HMARK", "CLASSIFY", "AUDIT",
-    "CHECKSUM", "CONNSECMARK", "SECMARK", "CLUSTERIP", "ECN", "IDLETIMER", "LED", "NFQUEUE", "QUEUE", "RATEEST",
-    "SYNPROXY", "ULOG", "TCPOPTSTRIP",
-)  # fmt: skip
+REFUSED = ("REDIRECT", "NETMAP", "TTL", "TOS", "DSCP")
 """Targets iptables knows and this model does not."""
 
 
@@ -46,7 +43,9 @@ def read_target(words: RuleWords, goto: bool) -> Target:
         return Jump(name, True)
     if name in REFUSED:
         raise words.unsupported(f"target {name!r} is not modelled")
-    return READERS[name](words) if name in READERS else Jump(name)
+    if name in READERS:
+        return READERS[name](words)
+    return read_kept_target(words, name) or Jump(name)
 
 
 CHANGES: dict[str, Callable[[int, int], tuple[int, int]]] = {
@@ -156,9 +155,8 @@ def _reject(words: RuleWords) -> Target:
 
 
 def _ct(words: RuleWords) -> Target:
-    if not words.accept("--notrack"):
-        raise words.unsupported(f"target CT is modelled with --notrack only, not {words.peek()!r}")
-    return Notrack("CT --notrack")
+    kept = read_ct(words)
+    return Notrack(f"CT {kept.words}") if kept.words.startswith("--notrack") else kept
 
 
 READERS: dict[str, Callable[[RuleWords], Target]] = {
