@@ -107,6 +107,14 @@ class Scenario:
         return " ".join(["mcni run", self.name, *words])
 
 
+def neighbours(story: Scenario, settings: Settings) -> Iterator[Settings]:
+    """Yield the settings one change away."""
+    for one in story.options():
+        for value in one.values:
+            if value != getattr(settings, one.attribute):
+                yield settings.but(**{one.attribute: value})
+
+
 @lru_cache(maxsize=4096)
 def _run(scenario: Scenario, settings: Settings, patience: float) -> Trace:
     flow = replace(scenario.flow(settings), patience=patience)

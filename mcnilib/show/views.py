@@ -6,11 +6,10 @@ looks at what the two ends of the conversation at hand need; then the picture ch
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from functools import lru_cache
 
 from mcnilib.cluster.settings import Settings
-from mcnilib.scenarios.scenario import Scenario
+from mcnilib.scenarios.scenario import Scenario, neighbours
 from mcnilib.show.drawing import Drawing, lay_out
 from mcnilib.show.plan import Plan, focus_of, plan_of
 from mcnilib.show.svg import to_svg
@@ -53,14 +52,6 @@ def _seen(story: Scenario, settings: Settings) -> frozenset[str]:
     """Name what must be seen to follow a run: what packets touch, and both ends, also when no packet arrives."""
     way = story.way(settings)
     return focus_of(story.world(settings), story.run(settings)) | {way.client, way.server}
-
-
-def neighbours(story: Scenario, settings: Settings) -> Iterator[Settings]:
-    """Yield the settings one change away."""
-    for option in story.options():
-        for value in option.values:
-            if value != getattr(settings, option.attribute):
-                yield settings.but(**{option.attribute: value})
 
 
 @lru_cache(maxsize=1024)
