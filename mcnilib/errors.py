@@ -23,6 +23,19 @@ class Unsupported(McniError, NotImplementedError):
     """A real feature of Linux that is not modelled; it is named, never guessed."""
 
 
+class Unknown(McniError, LookupError):
+    """State that nobody collected stands where a packet would need it; a run ends there instead of guessing.
+
+    `why` says what is not known, `collect` what would have to be collected, `netns` where the packet needed it, if it
+    is another namespace than the one the packet was in.
+    """
+
+    def __init__(self, why: str, *, collect: str, netns: str = "") -> None:
+        """Keep the parts of the sentence."""
+        self.why, self.collect, self.netns = why, collect, netns
+        super().__init__(f"{why}; collect {collect}" if collect else why)
+
+
 class Refused(McniError, ValueError):
     """The kernel would refuse the change; `error` is the errno name it answers with."""
 

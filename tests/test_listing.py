@@ -141,8 +141,9 @@ def test_the_files_of_a_namespace() -> None:
     assert names == set(FILES)  # empty ones too: nothing there is another thing than not collected
     assert json.loads(files["world.json"]) == {
         "format": 1,
+        "complete": True,
         "namespaces": ["here", "pod", "bare"],
-        "segments": [{"name": "lan", "reflects": True, "ports": ["here/e0", "bare/eth0"]}],
+        "segments": [{"name": "lan", "reflects": True, "uplink": False, "ports": ["here/e0", "bare/eth0"]}],
     }
     assert files["here/sysctl.txt"] == "net.ipv4.ip_forward = 1\n"
 

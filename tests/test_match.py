@@ -6,7 +6,7 @@ from ipaddress import IPv4Address, IPv4Network
 
 import pytest
 
-from mcnilib.errors import Unsupported
+from mcnilib.errors import Unknown, Unsupported
 from mcnilib.linux.conntrack import Entry, Flow
 from mcnilib.linux.context import Context
 from mcnilib.linux.ipset import IpSet
@@ -176,7 +176,6 @@ def test_chance_draws_once_and_why_not_never_draws(share: str, holds: bool) -> N
 @pytest.mark.parametrize(
     ("rule", "says"),
     [
-        ("-m set --match-set nowhere src", "set nowhere does not exist"),
         ("-m recent --set --name E", "recent"),
         ("-m statistic --mode nth --every 2 --packet 0", "statistic --mode nth"),
     ],
@@ -184,6 +183,11 @@ def test_chance_draws_once_and_why_not_never_draws(share: str, holds: bool) -> N
 def test_what_cannot_be_answered_is_an_error_not_a_miss(rule: str, says: str) -> None:
     with pytest.raises(Unsupported, match=says):
         parse_rule(f"-A X {rule}").holds(PACKET, AT)
+
+
+def test_a_set_that_is_not_there_is_unknown_not_empty() -> None:
+    with pytest.raises(Unknown, match="set nowhere does not exist; collect ipset save"):
+        parse_rule("-A X -m set --match-set nowhere src").holds(PACKET, AT)
 
 
 @pytest.mark.parametrize("rule", ["-m addrtype --dst-type LOCAL", "-m rpfilter"])

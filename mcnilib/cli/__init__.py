@@ -1,7 +1,7 @@
 """The same verbs in a terminal: `mcni list`, `run`, `state`, `link`, `handout`, `learner`, `save`, `trace`, ...
 
 Exit status: 0 the conversation works (run, trace) or everything agrees (verify); 1 it does not; 2 the command line or
-its input is wrong.
+its input is wrong; 3 what would decide was not collected (trace).
 """
 
 from __future__ import annotations

@@ -12,7 +12,7 @@ from mcnilib.scenarios import scenario
 from mcnilib.snapshots.folder import write_folder
 from mcnilib.snapshots.question import read_flow, read_listeners
 from mcnilib.snapshots.snapshot import Snapshot, open_snapshot
-from mcnilib.trace.trace import Trace
+from mcnilib.trace.trace import Trace, Verdict
 
 EXAMPLES = """examples:
   mcni save macvlan-to-calico-across-nodes here --kube-proxy 1.28
@@ -77,6 +77,8 @@ def trace_snapshot(arguments: argparse.Namespace) -> int:
         from mcnilib.show.files import save_picture
 
         save_picture(arguments.picture, snapshot.world, trace)
+    if trace.outcome.verdict is Verdict.UNKNOWN:
+        return 3
     return 0 if trace.outcome.works else 1
 
 

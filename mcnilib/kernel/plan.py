@@ -12,7 +12,7 @@ from dataclasses import dataclass, field, replace
 from graphlib import CycleError, TopologicalSorter
 
 from mcnilib.errors import Unsupported
-from mcnilib.linux.link import NO_MAC, Bridge, Far, Ipip, Link, Loopback, Macvlan, Physical, Veth, Vxlan
+from mcnilib.linux.link import NO_MAC, Bridge, Far, Ipip, Link, Loopback, Macvlan, Opaque, Physical, Veth, Vxlan
 from mcnilib.linux.netns import Netns
 from mcnilib.linux.route import Route, Rule, print_routes
 from mcnilib.linux.world import Segment, World
@@ -164,6 +164,8 @@ def _making(world: World, netns: Netns, link: Link, place: Place) -> Making | No
             return Making(
                 (netns.name,), (end,), f"{new} type vxlan {words}", ((netns.name, netns.link(kind.dev).index),)
             )
+        case Opaque(why=why):
+            raise Unsupported(why)
         case Ipip(local=local, remote=remote):
             words = f"{f' local {local}' if local else ''}{f' remote {remote}' if remote else ''}"
             return Making((netns.name,), (end,), f"{new} type ipip{words}")

@@ -17,6 +17,7 @@ from mcnilib.linux.netfilter import BUILT_IN, Chain, ChainRule, Table
 from mcnilib.linux.origin import Origin
 from mcnilib.linux.rule_parse import CHAIN_LENGTH, read_rule
 from mcnilib.linux.tables import Tables, append, put_chains, put_table
+from mcnilib.linux.unread import absent_chains, unread_rule
 
 _CHAIN = re.compile(r":(\S+) (ACCEPT|DROP|-)(?: \[\d+:\d+\])?\s*")
 _COUNTERS = re.compile(r"\[\d+:\d+\] ")
@@ -40,9 +41,10 @@ def _parse_cached(line: str) -> ChainRule:
     return read_rule(line, "rule", 1)
 
 
-def parse_tables(text: str, source: str = "iptables-save") -> Tables:
+def parse_tables(text: str, source: str = "iptables-save", *, partial: bool = False) -> Tables:
     """Read the output of iptables-save (any backend).
 
+    With `partial`, rules that are not modelled are kept as `Unread`, and so are chains that are not there.
     Raises: StateSyntaxError; Unsupported; Refused for rules the kernel would not load where they stand.
     """
     tables: Tables = ()
@@ -54,7 +56,7 @@ def parse_tables(text: str, source: str = "iptables-save") -> Tables:
         if line.startswith("*"):
             if section is not None:
                 raise _fail("COMMIT is missing", line, source, number)
-            section = _Section(_table_name(line, source, number), source)
+            section = _Section(_table_name(line, source, number), source, partial)
         elif section is None:
             raise _fail("expected *TABLE", line, source, number)
         elif line.strip() == "COMMIT":
@@ -79,8 +81,8 @@ def _table_name(line: str, source: str, number: int) -> str:
 class _Section:
     """The lines of one table, from *TABLE to COMMIT."""
 
-    def __init__(self, name: str, source: str) -> None:
-        self.name, self.source = name, source
+    def __init__(self, name: str, source: str, partial: bool) -> None:
+        self.name, self.source, self.partial = name, source, partial
         self.chains: dict[str, Chain] = {}
         self.rules: list[ChainRule] = []
 
@@ -91,10 +93,18 @@ class _Section:
             self.chains[chain.name] = chain
             return
         plain = _COUNTERS.sub(lambda found: " " * len(found[0]), line, count=1) if line.startswith("[") else line
-        rule = read_rule(plain, self.source, number)
+        rule = self._rule(plain, number)
         if rule.chain not in self.chains and rule.chain not in BUILT_IN[self.name]:
             raise _fail(f"chain {rule.chain} is not declared above", line, self.source, number)
         self.rules.append(rule)
+
+    def _rule(self, line: str, number: int) -> ChainRule:
+        try:
+            return read_rule(line, self.source, number)
+        except Unsupported as problem:
+            if not self.partial:
+                raise
+            return unread_rule(line, problem, self.source, number)
 
     def _chain(self, line: str, number: int) -> Chain:
         """Read `:CHAIN POLICY`; a built-in chain without policy has ACCEPT, a user chain never has one."""
@@ -108,6 +118,9 @@ class _Section:
 
     def table(self) -> Table:
         """Put the rules into their chains. Raises: Refused for a table the kernel would not load."""
+        if self.partial:
+            absent = absent_chains(self.name, self.rules, self.chains, self.source)
+            self.chains |= {chain.name: chain for chain in absent}
         table = append((put_chains(Table(self.name), self.chains.values()),), self.name, self.rules)[0]
         check_table(table, self.source)
         return table

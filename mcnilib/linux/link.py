@@ -73,7 +73,18 @@ class Ipip:
     remote: IPv4Address | None = None
 
 
-Kind = Loopback | Physical | Veth | Macvlan | Bridge | Vxlan | Ipip
+@dataclass(frozen=True, slots=True)
+class Opaque:
+    """A device of a kind that is not modelled; `why` names it. Nobody knows what becomes of a packet sent there.
+
+    `lower` is the device below it, when that one hands its packets over.
+    """
+
+    why: str
+    lower: Far | None = None
+
+
+Kind = Loopback | Physical | Veth | Macvlan | Bridge | Vxlan | Ipip | Opaque
 
 
 @dataclass(frozen=True, slots=True)
@@ -175,6 +186,8 @@ def _link_layer(link: Link) -> str:
 
 def _kind_text(kind: Kind) -> str:
     match kind:
+        case Opaque(why=why):
+            return why.replace("\n", " ")
         case Macvlan(mode=mode):
             return f"macvlan mode {mode}"
         case Vxlan(vni=vni, local=local, dev=dev, port=port):

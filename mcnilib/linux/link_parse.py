@@ -13,9 +13,23 @@ from dataclasses import dataclass
 from ipaddress import IPv4Address
 
 from mcnilib.errors import StateSyntaxError, Unsupported
-from mcnilib.linux.link import NO_MAC, Address, Bridge, Far, Ipip, Kind, Link, Loopback, Macvlan, Physical, Veth, Vxlan
+from mcnilib.linux.address_parse import read_address
+from mcnilib.linux.link import (
+    NO_MAC,
+    Address,
+    Bridge,
+    Far,
+    Ipip,
+    Kind,
+    Link,
+    Loopback,
+    Macvlan,
+    Opaque,
+    Physical,
+    Veth,
+    Vxlan,
+)
 from mcnilib.linux.link_words import (
-    ADDRESS_FLAGS,
     BRIDGE,
     COMMON,
     IPIP,
@@ -27,7 +41,6 @@ from mcnilib.linux.link_words import (
     VXLAN_FLAGS,
     VXLAN_REFUSED,
 )
-from mcnilib.linux.route import SCOPES
 from mcnilib.linux.words import Grammar, Words
 
 
@@ -38,6 +51,7 @@ class _Where:
     source: str
     netns: str
     indexes: dict[str, int]
+    partial: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,9 +63,12 @@ class _Head:
     far_netns: str
 
 
-def parse_links(text: str, source: str = "ip -d address", netns: str = "") -> tuple[Link, ...]:
+def parse_links(
+    text: str, source: str = "ip -d address", netns: str = "", *, partial: bool = False
+) -> tuple[Link, ...]:
     """Read the output of `ip -d address show` in network namespace `netns`; IPv6 is passed over.
 
+    With `partial`, devices that are not modelled become `Opaque`, and a namespace known by its id only is called `/ID`.
     Raises: StateSyntaxError for text `ip` does not print, Unsupported for kinds and options that are not modelled.
     """
     blocks: list[list[Words]] = []
@@ -64,10 +81,40 @@ def parse_links(text: str, source: str = "ip -d address", netns: str = "") -> tu
             raise StateSyntaxError("a link begins with its number", source=source, line=number, column=1, text=line)
         blocks[-1].append(Words(line, source=source, number=number))
     heads = (re.match(r"(\d{1,10}): ([^\s@:]+)[@:]", block[0].line, re.ASCII) for block in blocks)
-    where = _Where(source, netns, {found[2]: int(found[1]) for found in heads if found})
+    where = _Where(source, netns, {found[2]: int(found[1]) for found in heads if found}, partial)
+    if partial:
+        return tuple(_link_or_opaque(block, where) for block in blocks)
     links = tuple(_link(block, where) for block in blocks)
     _check(links, source)
     return links
+
+
+def _link_or_opaque(lines: list[Words], where: _Where) -> Link:
+    """Read a link; one that is not modelled keeps its name, its addresses and the reason."""
+    again = [Words(words.line, source=words.source, number=words.number) for words in lines]
+    try:
+        return _link(lines, where)
+    except Unsupported as problem:
+        index, name, other = _names(again[0])
+        up, values = "UP" in _flags(again[0]), again[0].fields(HEAD, (), "a link")
+        addresses = tuple(read_address(words) for words in again[2:] if words.next == "inet")
+        kind = Opaque(str(problem), _lower(again, other, where))
+        return Link(index, name, kind, NO_MAC, addresses, up, master=values.get("master", ""))  # type: ignore[arg-type]
+
+
+def _lower(lines: list[Words], other: str, where: _Where) -> Far | None:
+    """Find the device that hands packets over to one that is not modelled."""
+    if not lines[2:] or lines[2].next not in SHARING:
+        return None
+    try:
+        _, _, far_netns = _link_layer(lines[1], where.partial)
+        return _other_end(lines[1], _Head("", other, far_netns), where)
+    except Unsupported:
+        return None
+
+
+SHARING = ("ipvlan", "ipvtap", "macvtap", "macvlan")
+"""Kinds whose lower device hands packets over to them."""
 
 
 def _check(links: tuple[Link, ...], source: str) -> None:
@@ -85,13 +132,13 @@ def _link(lines: list[Words], where: _Where) -> Link:
     values = first.fields(HEAD, (), "a link")
     if not rest:
         raise first.error("the link/ether line is missing")
-    layer, mac, far_netns = _link_layer(rest[0])
+    layer, mac, far_netns = _link_layer(rest[0], where.partial)
     head = _Head(name, "" if layer == "ipip" else other, far_netns)
     kind: Kind | None = Loopback() if layer == "loopback" else None
     addresses: list[Address] = []
     for words in rest[1:]:
         if words.next == "inet":
-            addresses.append(_address(words))
+            addresses.append(read_address(words))
         elif words.next == "bridge_slave":
             _check_port(words)
         elif words.next not in ("inet6", "valid_lft", "alias", "altname"):
@@ -120,7 +167,7 @@ def _flags(words: Words) -> list[str]:
     return flags[1:-1].split(",")
 
 
-def _link_layer(words: Words) -> tuple[str, str, str]:
+def _link_layer(words: Words, partial: bool) -> tuple[str, str, str]:
     """Read `link/ether MAC brd MAC ...`: the type, the MAC, and the namespace of the other end."""
     layer = words.take("link/ether").removeprefix("link/")
     if layer not in ("ether", "loopback", "ipip"):
@@ -131,6 +178,8 @@ def _link_layer(words: Words) -> tuple[str, str, str]:
     else:
         mac = words.mac()
     values = words.fields(LAYER, (), "a link")
+    if partial and "link-netnsid" in values:
+        return layer, mac, f"/{values['link-netnsid']}"
     if "link-netnsid" in values:
         number = values["link-netnsid"]
         raise Unsupported(
@@ -214,29 +263,6 @@ def _check_port(words: Words) -> None:
     for word, usual in (("state", ("forwarding", "disabled")), ("hairpin", ("off",)), ("isolated", ("off",))):
         if values.get(word, usual[0]) not in usual:
             raise Unsupported(f"{words.source}:{words.number}: a bridge port with {word} {values[word]}")
-
-
-def _address(words: Words) -> Address:
-    """Read `inet A/P [brd B] scope S [flags] LABEL`."""
-    words.take()
-    interface, broadcast, scope = words.interface(), None, ""
-    while not scope:
-        match words.take("scope"):
-            case "peer":
-                raise Unsupported(f"{words.source}:{words.number}: a point-to-point address (peer)")
-            case "brd":
-                broadcast = words.address()
-            case "metric":
-                words.number_upto(0xFFFFFFFF)
-            case "scope":
-                scope = words.one_of(SCOPES)
-            case _:
-                raise words.unknown(("brd", "scope", "metric"))
-    while words.next in ADDRESS_FLAGS:
-        words.take()
-    words.take("the device's name")
-    words.end()
-    return Address(interface, scope, broadcast)
 
 
 HEAD: Grammar = {**_passed_over(COMMON, ["master"]), "mtu": ("mtu", lambda words: words.number_upto(0xFFFFFFFF))}

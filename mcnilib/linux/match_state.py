@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from mcnilib.errors import Unsupported
+from mcnilib.errors import Unknown, Unsupported
 from mcnilib.linux.context import Context
 from mcnilib.linux.match import Test, bang, differs
 from mcnilib.linux.packet import Packet
@@ -139,7 +139,7 @@ class InSet:
     def _has(self, packet: Packet, at: Context) -> bool:
         found = (at.sets or {}).get(self.name)
         if found is None:
-            raise Unsupported(f"set {self.name} does not exist")
+            raise Unknown(f"set {self.name} does not exist", collect="ipset save")
         return found.has(packet.src if self.sides.startswith("src") else packet.dst)
 
     def why_not(self, packet: Packet, at: Context) -> str:

@@ -38,6 +38,7 @@ class Netns:
     tables: tuple[Table, ...] = ()  # netfilter: raw, mangle, nat, filter; absent means empty with policy ACCEPT
     sets: tuple[IpSet, ...] = ()
     sysctls: tuple[Setting, ...] = ()  # only what was written; the rest has the kernel's default
+    missing: tuple[tuple[str, str], ...] = ()  # (why, what to collect): parts of the state nobody knows
 
     @cached_property
     def fib(self) -> Fib:

@@ -7,11 +7,9 @@ Who wrote a line is not part of the state and is not saved. docs/snapshot.md des
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from mcnilib.errors import StateSyntaxError, Unsupported
 from mcnilib.linux.fdb import print_fdb, with_fdb
 from mcnilib.linux.ipset import parse_sets, print_sets
 from mcnilib.linux.iptables_save import parse_tables, print_tables
@@ -21,11 +19,8 @@ from mcnilib.linux.neigh import parse_neighbours
 from mcnilib.linux.netns import Netns
 from mcnilib.linux.route import parse_routes, parse_rules, print_routes
 from mcnilib.linux.sysctl import parse_settings
-from mcnilib.linux.world import Port, Segment, World
-
-WORLD = "world.json"
-FORMAT = 1
-"""Version of the format; it counts up when a file changes its meaning."""
+from mcnilib.linux.world import World
+from mcnilib.linux.world_file import WORLD, Place, folder_name, parse_world, print_world
 
 FILES = {
     "ip-address.txt": "ip -d address show",
@@ -39,11 +34,8 @@ FILES = {
 }
 """Files of a namespace and the command whose output each holds."""
 
-OPTIONAL = {"ss.txt": "ss -ltun", "conntrack.txt": "conntrack -L"}
-"""Files a namespace may have besides: who listens, and the connections there are."""
-
-NAME_LENGTH = 255
-"""Longest name of a namespace: it is a file's name. Source: ip-netns(8), NAME_MAX in include/uapi/linux/limits.h."""
+OPTIONAL = {"ss.txt": "ss -ltun", "conntrack.txt": "conntrack -L", "ip-netns.txt": "ip netns list-id"}
+"""Files a namespace may have besides: who listens, the connections there are, names of the namespaces links lead to."""
 
 
 def save(world: World) -> dict[str, str]:
@@ -60,25 +52,12 @@ def save(world: World) -> dict[str, str]:
             print_tables(netns.tables),
             print_sets(netns.sets),
         )
-        files |= {f"{_folder(netns.name)}/{name}": text for name, text in zip(FILES, texts, strict=True)}
+        files |= {f"{folder_name(netns.name)}/{name}": text for name, text in zip(FILES, texts, strict=True)}
     return files
 
 
-def _folder(netns: str) -> str:
-    """Return the name, which is also a folder's name, if a namespace can have it."""
-    printable = netns.isprintable() and len(netns.encode(errors="replace")) <= NAME_LENGTH
-    if not netns or "/" in netns or netns in (".", "..") or not printable:
-        raise ValueError(f"{netns!r} cannot be the name of a network namespace (ip-netns(8))")
-    return netns
-
-
 def _print_world(world: World) -> str:
-    segments = [
-        {"name": s.name, "reflects": s.reflects, "ports": [f"{port.netns}/{port.link}" for port in s.ports]}
-        for s in world.segments
-    ]
-    found = {"format": FORMAT, "namespaces": [n.name for n in world], "segments": segments}
-    return json.dumps(found, indent=2) + "\n"
+    return print_world([Place(netns.name) for netns in world], world.segments, world.complete)
 
 
 def load(files: Mapping[str, str]) -> World:
@@ -86,13 +65,8 @@ def load(files: Mapping[str, str]) -> World:
 
     Raises: StateSyntaxError for text the tools do not print, Unsupported for what is not modelled.
     """
-    namespaces, segments = _parse_world(files.get(WORLD, ""))
-    return World(tuple(_load_netns(name, files) for name in namespaces), segments)
-
-
-def names_of(text: str) -> list[str]:
-    """Return the names of the namespaces a `world.json` lists. Raises: StateSyntaxError, Unsupported."""
-    return _parse_world(text)[0]
+    namespaces, segments, complete = parse_world(files.get(WORLD, ""))
+    return World(tuple(_load_netns(one.name, files) for one in namespaces), segments, complete)
 
 
 def _load_netns(name: str, files: Mapping[str, str]) -> Netns:
@@ -111,38 +85,3 @@ def _load_netns(name: str, files: Mapping[str, str]) -> Netns:
         read("ipset.txt", parse_sets),
         read("sysctl.txt", parse_settings),
     )
-
-
-def _parse_world(text: str) -> tuple[list[str], tuple[Segment, ...]]:
-    try:
-        found = json.loads(text)
-        _check_format(found)
-        names = [_folder(_text(name)) for name in found["namespaces"]]
-        twice = next((name for name in names if names.count(name) > 1), None)
-        if twice is not None:
-            raise ValueError(f"the namespace {twice!r} is named twice")
-        return names, tuple(_segment(part) for part in found["segments"])
-    except json.JSONDecodeError as problem:
-        where = {"line": problem.lineno, "column": problem.colno}
-        line = text.splitlines()[problem.lineno - 1] if text.splitlines()[problem.lineno - 1 :] else ""
-        raise StateSyntaxError(problem.msg, source=WORLD, text=line, **where) from None
-    except (LookupError, TypeError, ValueError, RecursionError) as problem:
-        what = f"not `namespaces` and `segments` as expected: {problem}"
-        raise StateSyntaxError(what, source=WORLD, line=1, column=1, text=text.partition("\n")[0]) from None
-
-
-def _check_format(found: Mapping[str, Any]) -> None:
-    version = found.get("format", FORMAT) if isinstance(found, dict) else FORMAT
-    if version != FORMAT:
-        raise Unsupported(f"{WORLD}: format {version!r}; this version reads format {FORMAT}")
-
-
-def _segment(part: Mapping[str, Any]) -> Segment:
-    ports = tuple(Port(*_text(port).split("/", 1)) for port in part["ports"])
-    return Segment(_text(part["name"]), ports, part["reflects"] is True)
-
-
-def _text(value: object) -> str:
-    if not isinstance(value, str):
-        raise TypeError(f"{value!r} is no text")
-    return value

@@ -21,19 +21,27 @@ class Port:
 
 @dataclass(frozen=True, slots=True)
 class Segment:
-    """An Ethernet switch. `reflects` (hairpin): a frame may leave by the port it came in on (IEEE 802.1Qbg)."""
+    """An Ethernet switch. `reflects` (hairpin): a frame may leave by the port it came in on (IEEE 802.1Qbg).
+
+    `uplink`: something is plugged in that is no part of the world.
+    """
 
     name: str
     ports: tuple[Port, ...]
     reflects: bool = False
+    uplink: bool = False
 
 
 @dataclass(frozen=True)
 class World:
-    """All namespaces, in a fixed order, and the segments between them."""
+    """All namespaces, in a fixed order, and the segments between them.
+
+    `complete`: a NIC in no segment has no cable. Otherwise nobody knows where its cable leads.
+    """
 
     namespaces: tuple[Netns, ...]
     segments: tuple[Segment, ...] = ()
+    complete: bool = True
 
     def __getitem__(self, name: str) -> Netns:
         """Return the namespace called `name`; KeyError names the ones there are."""

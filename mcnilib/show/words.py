@@ -38,7 +38,9 @@ def numbers_in_short(numbers: Sequence[int], most: int = 3) -> str:
 def loss_lines(journeys: Sequence[Journey]) -> tuple[str, ...]:
     """Say what was lost, in which part of Linux, by which line, and who wrote it."""
     step = journeys[0].last
-    word = {Fate.REJECTED: "rejected", Fate.UNREACHABLE: "cannot go on"}.get(step.fate, "dropped")
+    word = {Fate.REJECTED: "rejected", Fate.UNREACHABLE: "cannot go on", Fate.UNKNOWN: "not known further"}.get(
+        step.fate, "dropped"
+    )
     head = f"{carried(journeys, 2)} {word}"
     if step.table:
         return (head, f"in {place_name(step)}", rule_in_short(step), *_by(step))

@@ -15,12 +15,18 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from mcnilib.errors import McniError, StateSyntaxError
-from mcnilib.linux.snapshot import FILES, OPTIONAL, WORLD, names_of
+from mcnilib.linux.ip_json import FORMS
+from mcnilib.linux.snapshot import FILES, OPTIONAL
+from mcnilib.linux.world_file import WORLD, parse_world
 
 MAX_FILE = 256 << 20
 """Bytes of one file; the largest rulesets in use have some 20 MB."""
 MAX_ALL = 1 << 30
 """Bytes of a whole snapshot."""
+
+
+NAMES = (*FILES, *OPTIONAL, *(f"{stem}.json" for stem in FORMS))
+"""Every file a namespace's folder may hold; others are passed over."""
 
 
 class SnapshotError(McniError, OSError):
@@ -37,7 +43,7 @@ def read_folder(folder: Path) -> dict[str, str]:
         if text is None:
             raise SnapshotError(f"{folder} is no snapshot: it has no {WORLD} (docs/snapshot.md)")
         files, total = {WORLD: text}, 0
-        for name, file, content in _namespaces(top, names_of(text)):
+        for name, file, content in _namespaces(top, [place.name for place in parse_world(text)[0]]):
             files[f"{name}/{file}"] = content
             total += len(content)
             if total > MAX_ALL:
@@ -50,7 +56,7 @@ def _namespaces(top: int, names: Iterable[str]) -> Iterator[tuple[str, str, str]
         if not _exists(top, name):
             continue
         with _opened(name, top) as here:
-            for file in (*FILES, *OPTIONAL):
+            for file in NAMES:
                 content = _read(here, file, f"{name}/{file}")
                 if content is not None:
                     yield name, file, content

@@ -6,7 +6,8 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from mcnilib.linux.snapshot import load, save
+from mcnilib.linux.collected import load_collected
+from mcnilib.linux.snapshot import save
 from mcnilib.linux.world import World
 from mcnilib.snapshots.folder import read_folder
 from mcnilib.snapshots.sockets import parse_listeners, print_listeners
@@ -51,7 +52,7 @@ def open_snapshot(folder: Path | str) -> Snapshot:
 
 def snapshot_of(files: Mapping[str, str], name: str = "snapshot") -> Snapshot:
     """Read a snapshot's files; errors name them as the mapping does."""
-    world = load(files)
+    world = load_collected(files)
     return Snapshot(world, tuple(_listeners(world, files)), name)
 
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 from ipaddress import IPv4Address
 from typing import TYPE_CHECKING
 
-from mcnilib.errors import NoRoute, Unsupported
+from mcnilib.errors import NoRoute, Unknown, Unsupported
 from mcnilib.linux.fib import lookup
 from mcnilib.linux.link import Link
 from mcnilib.linux.neigh import Neigh
@@ -30,7 +30,10 @@ retrans_time)."""
 
 
 def resolve(net: Network, log: Log, host: Host, link: Link, ip: IPv4Address, packet: Packet) -> str | None:
-    """Return the MAC for a next hop, asking the wire once per run; None when nobody answers."""
+    """Return the MAC for a next hop, asking the wire once per run; None when nobody answers.
+
+    Raises: Unknown when somebody who was not collected might answer.
+    """
     for entry in host.netns.neighbours:
         if entry.ip == ip and entry.dev == link.name:
             return _noted(log, host, link, packet, entry)
@@ -50,6 +53,9 @@ def resolve(net: Network, log: Log, host: Host, link: Link, ip: IPv4Address, pac
             text = f"who has {ip}? {other.name} answers on {landing.link.name}: {landing.link.mac}"
             log.add(host.name, Stage.ARP, text, packet, oif=link.name, to=(other.name, landing.link.name))
             return landing.link.mac
+    gap = net.wire.beyond(host.name, link, Frame(link.mac, BROADCAST))
+    if gap:
+        raise Unknown(f"nobody who was collected answers who has {ip}, and {gap.why}", collect=gap.collect)
     log.add(host.name, Stage.ARP, f"who has {ip}? nobody answers", packet, oif=link.name, fate=Fate.UNREACHABLE)
     return None
 

@@ -42,6 +42,8 @@ def place_name(step: Step) -> str:
 def verdict(trace: Trace) -> str:
     """Say in one sentence how the conversation ends, and which line of state decided it."""
     outcome, step = trace.outcome, trace.outcome.step
+    if outcome.verdict is Verdict.UNKNOWN:
+        return f"{outcome.verdict.value}, because {step.action}; {journey_name(outcome.journey)} got to {step.netns}"
     if outcome.works:
         seen = f"; the server sees the client as {outcome.seen_source}" if outcome.seen_source else ""
         return f"{outcome.verdict.value}{seen}"
@@ -53,6 +55,8 @@ def fate_of(step: Step) -> str:
     """Say what became of a packet at its last step, with the line that decided and who wrote it."""
     if step.fate is Fate.DELIVERED:
         return f"arrives at {step.netns}"
+    if step.fate is Fate.UNKNOWN:
+        return f"is followed no further than {step.netns}: {step.action}"
     where = f"{FATES[step.fate]} on {step.netns} in {place_name(step)}"
     if not step.evidence:
         return f"{where}: {step.action}"

@@ -10,9 +10,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from mcnilib.errors import NoRoute, Unsupported
+from mcnilib.errors import NoRoute, Unknown, Unsupported
 from mcnilib.linux.fib import Decision, lookup
-from mcnilib.linux.link import Ipip, Link, Vxlan
+from mcnilib.linux.link import Ipip, Link, Opaque, Vxlan
 from mcnilib.linux.packet import Packet
 from mcnilib.linux.route import Query, Route
 from mcnilib.linux.source import preferred_source, validate_source
@@ -211,6 +211,8 @@ def _leave(net: Network, log: Log, host: Host, skb: Skb, decision: Decision, iif
             host.name, Stage.DEVICE, "loops back", skb.packet, oif="lo", to=(host.name, "lo"), path=((host.name, "lo"),)
         )
         return Arrival(host.name, link, skb)
+    if isinstance(link.kind, Opaque):
+        raise Unknown(f"the packet leaves by {link.name}: {link.kind.why}", collect="")
     if isinstance(link.kind, Vxlan | Ipip):
         return _encapsulate(net, log, host, link, route, skb)
     return _transmit(net, log, host, link, route, skb)
@@ -225,6 +227,8 @@ def _transmit(net: Network, log: Log, host: Host, link: Link, route: Route, skb:
         return None
     landings = net.wire.send(host.name, link, Frame(link.mac, mac))
     if not landings:
+        if gap := net.wire.beyond(host.name, link, Frame(link.mac, mac)):
+            raise gap
         log.add(
             host.name,
             Stage.DEVICE,

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 
+from mcnilib.errors import Unknown
 from mcnilib.linux.conntrack import Tracked
 from mcnilib.linux.packet import Packet
 from mcnilib.linux.world import World
@@ -34,7 +35,10 @@ class Hosts(dict[str, Host]):
         self._world, self._random = world, random
 
     def __missing__(self, name: str) -> Host:
-        host = self[name] = Host(self._world[name], self._random)
+        netns = self._world[name]
+        for why, what in netns.missing:
+            raise Unknown(why, collect=what, netns=name)
+        host = self[name] = Host(netns, self._random)
         return host
 
 

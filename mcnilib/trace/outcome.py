@@ -19,6 +19,8 @@ def judge(journeys: Sequence[Journey], client: Client) -> Outcome:
 
 
 def _verdict(journeys: Sequence[Journey], client: Client) -> Verdict:
+    if journeys[-1].fate is Fate.UNKNOWN:
+        return Verdict.UNKNOWN
     if client.answered:
         return Verdict.CONNECTED
     if client.error == "ECONNRESET":
@@ -40,6 +42,8 @@ def _requests_arrive(journeys: Sequence[Journey]) -> bool:
 
 def _deciding(journeys: Sequence[Journey], verdict: Verdict) -> Journey:
     """Return the first journey that did not end at its socket; when all is well, the last that did."""
+    if verdict is Verdict.UNKNOWN:
+        return journeys[-1]
     lost = [j for j in journeys if j.fate is not Fate.DELIVERED]
     if verdict is Verdict.CONNECTED or not lost:
         return (

@@ -10,13 +10,13 @@ from collections.abc import Callable, Sequence
 from itertools import count
 from random import Random
 
-from mcnilib.errors import NoRoute
+from mcnilib.errors import NoRoute, Unknown
 from mcnilib.linux.conntrack import Entry, Tracked
 from mcnilib.linux.packet import Packet
 from mcnilib.linux.world import World
 from mcnilib.trace.flow import ANY_ADDRESS, Flow, Listener
 from mcnilib.trace.host import Skb
-from mcnilib.trace.ip import Departure, choose_source
+from mcnilib.trace.ip import Delivery, Departure, choose_source
 from mcnilib.trace.log import Log
 from mcnilib.trace.network import Network
 from mcnilib.trace.outcome import judge
@@ -64,11 +64,12 @@ class Run:
         self.journeys: list[Journey] = []
         self._events: list[tuple[float, int, Callable[[], None]]] = []
         self._order, self._numbers = count(), count(1)
+        self._ended = False  # nobody knows how it goes on
 
     def finish(self) -> Trace:
         """Play all events until the client has its answer, or its patience ends."""
         client = self._start()
-        while self._events and len(self.journeys) < MAX_JOURNEYS:
+        while self._events and not self._ended and len(self.journeys) < MAX_JOURNEYS:
             time, _, action = self._events[0]
             if time > self.flow.patience or (client.done and time > self.net.now):
                 break
@@ -81,9 +82,12 @@ class Run:
     def _start(self) -> Client:
         """Bind the client's socket: the first route lookup chooses its source address."""
         flow = self.flow
-        host = self.net.hosts[flow.netns]
         probe = Packet(flow.src or ANY_ADDRESS, flow.dst, flow.proto, flow.sport, flow.dport)
-        chosen = choose_source(host, probe)
+        try:
+            chosen = choose_source(self.net.hosts[flow.netns], probe)
+        except Unknown as gap:
+            self.journeys.append(Journey(1, 0.0, probe, (_gap_step(flow.netns, probe, gap),)))
+            return Client(done=True)
         if isinstance(chosen, NoRoute):
             self._fail(probe, chosen)
             return Client(error=chosen.error, done=True)
@@ -110,10 +114,10 @@ class Run:
     ) -> None:
         """Walk one packet, let the sockets judge it, freeze its journey, then let its receiver act."""
         log = Log()
-        delivery = walk(self.net, log, Departure(netns, Skb(packet, tracked)))
-        self.net.hosts[netns].connections.drop_unconfirmed(tracked)
-        receiver = self.sockets.receive(log, delivery) if delivery else None
+        delivery, receiver = self._walk(log, netns, packet, tracked)
         self.journeys.append(Journey(number, self.net.now, packet, tuple(log.steps), reply, repeats))
+        if self._ended:
+            return
         for emission in self.net.outbox:
             self._emit_later(emission.after, emission.netns, emission.packet, not reply, emission.tracked)
         self.net.outbox.clear()
@@ -121,6 +125,23 @@ class Run:
             receiver()
         elif delivery is None:
             self.sockets.local_error(netns, packet, log.steps[-1])
+
+    def _walk(
+        self, log: Log, netns: str, packet: Packet, tracked: Tracked | None
+    ) -> tuple[Delivery | None, Callable[[], None] | None]:
+        """Walk a packet to its socket; return where it was delivered and what its receiver will do.
+
+        The run ends where state that nobody collected would decide.
+        """
+        try:
+            delivery = walk(self.net, log, Departure(netns, Skb(packet, tracked)))
+            self.net.hosts[netns].connections.drop_unconfirmed(tracked)
+            return delivery, self.sockets.receive(log, delivery) if delivery else None
+        except Unknown as gap:
+            last = log.steps[-1] if log.steps else None
+            log.steps.append(_gap_step(last.netns if last else netns, last.after if last else packet, gap))
+            self._ended = True
+        return None, None
 
     def _emit_later(self, seconds: float, netns: str, packet: Packet, reply: bool, tracked: Tracked | None) -> None:
         def send() -> None:
@@ -134,3 +155,8 @@ class Run:
     def close(self, end: TcpEnd) -> None:
         """Forget a closed TCP socket."""
         self.sockets.close(end)
+
+
+def _gap_step(netns: str, packet: Packet, gap: Unknown) -> Step:
+    """Make the step with which a packet leaves what is known."""
+    return Step(gap.netns or netns, Stage.GAP, str(gap), packet, packet, fate=Fate.UNKNOWN)

@@ -26,6 +26,7 @@ class Fate(Enum):
     DROPPED = "dropped"
     REJECTED = "rejected"  # dropped, and the sender is told
     UNREACHABLE = "unreachable"  # no route, or nobody answers ARP
+    UNKNOWN = "unknown"  # what would decide was not collected
 
 
 class Stage(Enum):
@@ -41,6 +42,7 @@ class Stage(Enum):
     ARP = "arp"
     DEVICE = "device"  # the frame leaves by one device and arrives at another
     TUNNEL = "tunnel"  # encapsulated or decapsulated
+    GAP = "not collected"  # what would decide is not known
 
 
 @dataclass(frozen=True, slots=True)
@@ -157,6 +159,7 @@ class Verdict(Enum):
     UNREACHABLE = "unreachable"  # an ICMP error or an errno says so at once
     ONE_WAY = "delivered one way only"  # UDP and ICMP: the request arrives, no answer comes back
     LOST = "lost"  # UDP and ICMP: the request never arrives
+    UNKNOWN = "unknown beyond this point"  # what would decide was not collected
 
 
 @dataclass(frozen=True, slots=True)

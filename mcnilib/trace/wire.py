@@ -7,13 +7,13 @@ Source: drivers/net/veth.c, drivers/net/macvlan.c (macvlan_queue_xmit, macvlan_h
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from itertools import chain
 
-from mcnilib.errors import Unsupported
-from mcnilib.linux.link import Bridge, Far, Link, Loopback, Macvlan, Physical, Veth
-from mcnilib.linux.world import World
+from mcnilib.errors import Unknown, Unsupported
+from mcnilib.linux.link import Bridge, Far, Link, Loopback, Macvlan, Opaque, Physical, Veth
+from mcnilib.linux.world import Port, World
 
 BROADCAST = "ff:ff:ff:ff:ff:ff"
 MAX_DEPTH = 32
@@ -30,6 +30,10 @@ class Landing:
     netns: str
     link: Link
     path: tuple[Place, ...]
+
+
+Ends = list[Landing | Unknown]
+"""Where a frame gets to, and where it leaves what is known."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,20 +71,42 @@ class Wire:
                     self._children.setdefault(lower, []).append((netns.name, link, link.kind))
                 if link.master:
                     self._ports.setdefault((netns.name, link.master), []).append(link)
-        self._memo: dict[tuple[str, str, Frame], tuple[Landing, ...]] = {}
+        self._sharing = dict(_sharing(world))
+        self._memo: dict[tuple[str, str, Frame], tuple[Landing | Unknown, ...]] = {}
 
     def send(self, netns: str, link: Link, frame: Frame) -> tuple[Landing, ...]:
-        """Return every device that takes the frame when it is sent on `link`; none when it is lost."""
+        """Return every known device that takes the frame when it is sent on `link`; none when it is lost."""
+        return tuple(end for end in self._ends(netns, link, frame) if isinstance(end, Landing))
+
+    def beyond(self, netns: str, link: Link, frame: Frame) -> Unknown | None:
+        """Return where the frame leaves what is known of the world; None when it does not."""
+        return next((end for end in self._ends(netns, link, frame) if isinstance(end, Unknown)), None)
+
+    def _ends(self, netns: str, link: Link, frame: Frame) -> tuple[Landing | Unknown, ...]:
         key = (netns, link.name, frame)
         if key not in self._memo:
             self._memo[key] = tuple(self._send(netns, link, frame, ()))
         return self._memo[key]
 
+    def _other_end(self, netns: str, link: Link, far: Far) -> Link | Unknown:
+        """Return the device at the other end of a link, or why nobody knows it."""
+        found = self.at(far)
+        if found:
+            return found
+        here = f"{link.name} of {netns}"
+        if any(n.name == far.netns for n in self.world):
+            return Unknown(
+                f"{far.netns} has no device {far.index}, which {here} leads to", collect=f"{far.netns} again"
+            )
+        name = f"the network namespace with id {far.netns[1:]} there" if far.netns[:1] == "/" else far.netns
+        what = f"{name}, with its device {far.index}" if far.netns else f"the namespace of its device {far.index}"
+        return Unknown(f"the other end of {here} was not collected", collect=what)
+
     def at(self, far: Far) -> Link | None:
         """Return the device another namespace's link points to; None when it is not there."""
         return self._by_index.get((far.netns, far.index))
 
-    def _send(self, netns: str, link: Link, frame: Frame, path: tuple[Place, ...]) -> list[Landing]:
+    def _send(self, netns: str, link: Link, frame: Frame, path: tuple[Place, ...]) -> Ends:
         if not link.up or len(path) > MAX_DEPTH:
             return []
         path = (*path, (netns, link.name))
@@ -88,35 +114,49 @@ class Wire:
             case Loopback():
                 return [Landing(netns, link, path)]
             case Veth(peer):
-                return self._receive(peer.netns, self.at(peer), frame, path)
+                return self._receive(peer.netns, self._other_end(netns, link, peer), frame, path)
             case Macvlan(lower, mode):
-                return self._send_child(lower, mode, frame, path)
+                return self._send_child(self._other_end(netns, link, lower), lower, mode, frame, path)
             case Bridge():
                 return self._flood(netns, link.name, "", frame, path)
             case Physical():
                 return self._send_segment(netns, link, frame, path)
+            case Opaque(why):
+                return [Unknown(f"the frame leaves by {link.name}: {why}", collect="")]
         raise Unsupported(f"a bridge port of kind {type(link.kind).__name__.lower()} ({link.name} in {netns})")
 
-    def _send_segment(self, netns: str, link: Link, frame: Frame, path: tuple[Place, ...]) -> list[Landing]:
+    def _send_segment(self, netns: str, link: Link, frame: Frame, path: tuple[Place, ...]) -> Ends:
         segment = self.world.segment_of(netns, link.name)
         if segment is None:
-            return []
+            what = "the segment it is plugged into, in world.json, and who else is"
+            loose = Unknown(f"nobody said where the cable of {link.name} of {netns} leads", collect=what)
+            return [] if self.world.complete else [loose]
         path = (*path, (segment.name, ""))
         others = (p for p in segment.ports if segment.reflects or (p.netns, p.link) != (netns, link.name))
-        return self._all(self._receive(p.netns, self._by_name.get((p.netns, p.link)), frame, path) for p in others)
+        ends = self._all(self._receive(p.netns, self._port(p), frame, path) for p in others)
+        if segment.uplink:
+            what = f"who else is plugged into {segment.name}: the machine with the MAC address {frame.dst}"
+            ends.append(Unknown(f"the frame leaves by the uplink of {segment.name}", collect=what))
+        return ends
 
-    def _flood(self, netns: str, bridge: str, ingress: str, frame: Frame, path: tuple[Place, ...]) -> list[Landing]:
+    def _port(self, port: Port) -> Link | Unknown:
+        """Return the NIC that is plugged into a port of a segment."""
+        found = self._by_name.get((port.netns, port.link))
+        return found or Unknown(f"{port.link} of {port.netns} was not collected", collect=port.netns)
+
+    def _flood(self, netns: str, bridge: str, ingress: str, frame: Frame, path: tuple[Place, ...]) -> Ends:
         ports = (port for port in self._ports.get((netns, bridge), []) if port.name != ingress)
         return self._all(self._send(netns, port, frame, path) for port in ports)
 
-    def _send_child(self, lower: Far, mode: str, frame: Frame, path: tuple[Place, ...]) -> list[Landing]:
+    def _send_child(self, device: Link | Unknown, lower: Far, mode: str, frame: Frame, path: tuple[Place, ...]) -> Ends:
         """Send from a macvlan child: to bridge-mode siblings at once, everything else out by the lower device."""
-        device = self.at(lower)
-        if device is None or not device.up:
+        if isinstance(device, Unknown):
+            return [device]
+        if not device.up:
             return []
         siblings = self._children.get((lower.netns, lower.index), [])
         near = [s for s in siblings if s[1].mac != frame.src and s[2].mode == "bridge"] if mode == "bridge" else []
-        here = [
+        here: Ends = [
             Landing(n, link, (*path, (lower.netns, device.name)))
             for n, link, _ in near
             if frame.dst in (link.mac, BROADCAST)
@@ -125,10 +165,14 @@ class Wire:
             return here
         return here + self._send(lower.netns, device, frame, path)
 
-    def _receive(self, netns: str, link: Link | None, frame: Frame, path: tuple[Place, ...]) -> list[Landing]:
-        if link is None or not link.up or len(path) > MAX_DEPTH:
+    def _receive(self, netns: str, link: Link | Unknown, frame: Frame, path: tuple[Place, ...]) -> Ends:
+        if isinstance(link, Unknown):
+            return [link]
+        if not link.up or len(path) > MAX_DEPTH:
             return []
         path = (*path, (netns, link.name))
+        if (netns, link.index) in self._sharing:
+            return [self._sharing[netns, link.index]]
         children = self._children.get((netns, link.index))
         if children:
             return self._receive_lower(netns, link, children, frame, path)
@@ -138,9 +182,9 @@ class Wire:
 
     def _receive_lower(
         self, netns: str, link: Link, children: list[tuple[str, Link, Macvlan]], frame: Frame, path: tuple[Place, ...]
-    ) -> list[Landing]:
+    ) -> Ends:
         """Take a frame that reached a device with macvlan children: they come before the device's own IP layer."""
-        own = [Landing(netns, link, path)] if frame.dst in (link.mac, BROADCAST) else []
+        own: Ends = [Landing(netns, link, path)] if frame.dst in (link.mac, BROADCAST) else []
         if frame.dst != BROADCAST:
             return [Landing(n, child, path) for n, child, _ in children if child.mac == frame.dst] or own
         source = next((kind for _, child, kind in children if child.mac == frame.src), None)
@@ -152,18 +196,31 @@ class Wire:
         copies = [(n, c) for n, c, kind in children if kind.mode in modes and c.mac != frame.src]
         return [Landing(n, child, path) for n, child in copies] + own
 
-    def _receive_port(self, netns: str, link: Link, frame: Frame, path: tuple[Place, ...]) -> list[Landing]:
+    def _receive_port(self, netns: str, link: Link, frame: Frame, path: tuple[Place, ...]) -> Ends:
         bridge = self._by_name.get((netns, link.master))
+        if bridge and isinstance(bridge.kind, Opaque):
+            return [Unknown(f"the frame gets to {bridge.name}: {bridge.kind.why}", collect="")]
         if bridge is None or not bridge.up:
             return []
-        own = [Landing(netns, bridge, (*path, (netns, bridge.name)))] if frame.dst in (bridge.mac, BROADCAST) else []
+        own: Ends = (
+            [Landing(netns, bridge, (*path, (netns, bridge.name)))] if frame.dst in (bridge.mac, BROADCAST) else []
+        )
         if own and frame.dst != BROADCAST:
             return own
         return own + self._flood(netns, bridge.name, link.name, frame, path)
 
     @staticmethod
-    def _all(parts: Iterable[list[Landing]]) -> list[Landing]:
+    def _all(parts: Iterable[Ends]) -> Ends:
         return list(chain.from_iterable(parts))
+
+
+def _sharing(world: World) -> Iterator[tuple[tuple[str, int], Unknown]]:
+    """Name the devices that hand packets over to a device of a kind that is not modelled."""
+    for netns in world:
+        for link in netns.links:
+            if isinstance(link.kind, Opaque) and link.kind.lower:
+                why = f"{link.name} of {netns.name} shares its device: {link.kind.why}"
+                yield (link.kind.lower.netns, link.kind.lower.index), Unknown(why, collect="")
 
 
 KEPT = 16

@@ -1,0 +1,32 @@
+"""Reading one address of a link from the output of `ip address show`. Source: ip/ipaddress.c (iproute2 6.1)."""
+
+from __future__ import annotations
+
+from mcnilib.errors import Unsupported
+from mcnilib.linux.link import Address
+from mcnilib.linux.link_words import ADDRESS_FLAGS
+from mcnilib.linux.route import SCOPES
+from mcnilib.linux.words import Words
+
+
+def read_address(words: Words) -> Address:
+    """Read `inet A/P [brd B] scope S [flags] LABEL`. Raises: StateSyntaxError; Unsupported for a peer's address."""
+    words.take()
+    interface, broadcast, scope = words.interface(), None, ""
+    while not scope:
+        match words.take("scope"):
+            case "peer":
+                raise Unsupported(f"{words.source}:{words.number}: a point-to-point address (peer)")
+            case "brd":
+                broadcast = words.address()
+            case "metric":
+                words.number_upto(0xFFFFFFFF)
+            case "scope":
+                scope = words.one_of(SCOPES)
+            case _:
+                raise words.unknown(("brd", "scope", "metric"))
+    while words.next in ADDRESS_FLAGS:
+        words.take()
+    words.take("the device's name")
+    words.end()
+    return Address(interface, scope, broadcast)

@@ -1,0 +1,92 @@
+"""A world from what was collected on real machines: what is missing or not modelled stays in it as a gap.
+
+Unlike `mcnilib.linux.snapshot.load` nothing is refused for being incomplete. A packet that needs a missing part, a
+device of another kind or a rule nobody understands ends there, unknown. Text that no tool prints is still an error.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import TypeVar
+
+from mcnilib.errors import Unsupported
+from mcnilib.linux.fdb import with_fdb
+from mcnilib.linux.ip_json import FORMS, text_of
+from mcnilib.linux.ipset import parse_sets
+from mcnilib.linux.iptables_save import parse_tables
+from mcnilib.linux.link import Link, Vxlan
+from mcnilib.linux.link_parse import parse_links
+from mcnilib.linux.neigh import parse_neighbours
+from mcnilib.linux.netns import Netns
+from mcnilib.linux.peers import Home, connected, parse_ids
+from mcnilib.linux.route import parse_routes, parse_rules
+from mcnilib.linux.snapshot import FILES
+from mcnilib.linux.sysctl import parse_settings
+from mcnilib.linux.world import World
+from mcnilib.linux.world_file import WORLD, Place, parse_world
+
+IDS = "ip-netns.txt"
+Part = TypeVar("Part")
+Gap = tuple[str, str]
+
+
+def load_collected(files: Mapping[str, str]) -> World:
+    """Return the world of a snapshot's files; file names in errors are those of the mapping.
+
+    Raises: StateSyntaxError for text the tools do not print; Unsupported for another version of the format.
+    """
+    places, segments, complete = parse_world(files.get(WORLD, ""))
+    readers = {place.name: _Reader(place, files) for place in places}
+    links = connected(reader.home() for reader in readers.values())
+    return World(tuple(readers[name].netns(links[name]) for name in readers), segments, complete)
+
+
+class _Reader:
+    """The files of one namespace, and the gaps found while reading them."""
+
+    def __init__(self, place: Place, files: Mapping[str, str]) -> None:
+        self.place, self.files = place, files
+        self.gaps: list[Gap] = []
+
+    def home(self) -> Home:
+        """Return the devices, and what is known of where the others are."""
+        name = self.place.name
+        none: tuple[Link, ...] = ()
+        links = self.read("ip-address", lambda text, at: parse_links(text, at, name, partial=True), none)
+        path = f"{name}/{IDS}"
+        ids = {**parse_ids(self.files.get(path, ""), path), **self.place.ids}
+        return Home(name, links, self.place.node, self.place.called, ids)
+
+    def netns(self, links: tuple[Link, ...]) -> Netns:
+        """Read everything else."""
+        if any(isinstance(link.kind, Vxlan) for link in links):
+            links = self.read("bridge-fdb", lambda text, at: with_fdb(links, text, at), links)
+        return Netns(
+            self.place.name,
+            links,
+            self.read("ip-rule", lambda text, at: parse_rules(text, source=at), ()),
+            self.read("ip-route", lambda text, at: parse_routes(text, "all", source=at), ()),
+            self.read("ip-neigh", lambda text, at: parse_neighbours(text, source=at), ()),
+            self.read("iptables", lambda text, at: parse_tables(text, at, partial=True), ()),
+            self.read("ipset", lambda text, at: parse_sets(text, at), (), needed=False),
+            self.read("sysctl", lambda text, at: parse_settings(text, source=at), ()),
+            tuple(self.gaps),
+        )
+
+    def read(self, stem: str, parse: Callable[[str, str], Part], nothing: Part, *, needed: bool = True) -> Part:
+        """Read one listing in either form; note a gap when it is not there or not modelled."""
+        path = f"{self.place.name}/{stem}.txt"
+        text = self.files.get(path)
+        if text is None and stem in FORMS and f"{path[:-4]}.json" in self.files:
+            path = f"{path[:-4]}.json"
+            text = text_of(self.files[path], FORMS[stem], path)
+        if text is None:
+            if needed:
+                self.gaps.append((f"{path} is not in the snapshot", f"`{FILES[f'{stem}.txt']}` in {self.place.name}"))
+            return nothing
+        try:
+            return parse(text, path)
+        except Unsupported as problem:
+            if needed:
+                self.gaps.append((str(problem), ""))
+            return nothing

@@ -1,0 +1,182 @@
+"""What `ip -j` and `bridge -j` print, turned into the lines the same tools print without `-j`.
+
+The lines are then read by the readers of the text form, so that there is one grammar. Keys that would change a
+packet's way and have no place in the line become words the readers refuse by name.
+Source: ip/{ipaddress,iproute,iprule,ipneigh}.c, bridge/fdb.c (iproute2 6.1).
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Iterable, Iterator
+from typing import Any
+
+from mcnilib.errors import StateSyntaxError
+
+Entry = dict[str, Any]
+
+
+def text_of(text: str, lines: Callable[[Entry], Iterable[str]], source: str) -> str:
+    """Return the text form of a tool's JSON output; `lines` turns one of its objects into lines.
+
+    Raises: StateSyntaxError for text that is not JSON, or not a list of objects.
+    """
+    found = read_json(text, source)
+    if not isinstance(found, list) or not all(isinstance(entry, dict) for entry in found):
+        first = text.partition("\n")[0][:200]
+        raise StateSyntaxError("not a list of objects, as `-j` prints", source=source, line=1, column=1, text=first)
+    return "".join(f"{line}\n" for entry in found if entry for line in _lines(entry, lines, source))
+
+
+def read_json(text: str, source: str) -> Any:
+    """Read JSON. Raises: StateSyntaxError that says where it breaks off."""
+    try:
+        return json.loads(text)
+    except json.JSONDecodeError as problem:
+        line = text.splitlines()[problem.lineno - 1][:200] if text.splitlines()[problem.lineno - 1 :] else ""
+        where = {"line": problem.lineno, "column": min(problem.colno, 200)}
+        raise StateSyntaxError(problem.msg, source=source, text=line, **where) from None
+    except (RecursionError, ValueError) as problem:
+        first = text.partition("\n")[0][:80]
+        raise StateSyntaxError(f"not JSON: {problem}"[:200], source=source, line=1, column=1, text=first) from None
+
+
+def _lines(entry: Entry, lines: Callable[[Entry], Iterable[str]], source: str) -> list[str]:
+    try:
+        return [line.replace("\n", " ") for line in lines(entry)]
+    except (LookupError, TypeError, AttributeError, ValueError) as problem:
+        what = f"an object without what the tool prints: {problem}"
+        text = json.dumps(entry)[:200]
+        raise StateSyntaxError(what, source=source, line=1, column=1, text=text) from None
+
+
+def link_lines(entry: Entry) -> Iterator[str]:
+    """Turn an object of `ip -d -j address` into the lines of `ip -d address`."""
+    far = entry["link"] if "link" in entry else f"if{entry['link_index']}" if "link_index" in entry else ""
+    other = f"@{far or 'NONE'}" if far is None or far else ""
+    master = f" master {entry['master']}" if "master" in entry else ""
+    yield f"{entry['ifindex']}: {entry['ifname']}{other}: <{','.join(entry['flags'])}> mtu {entry['mtu']}{master}"
+    yield f"    link/{entry['link_type']} {entry.get('address', '')}{_far_words(entry)}"
+    info = entry.get("linkinfo", {})
+    if "info_kind" in info:
+        yield f"    {_kind_line(info['info_kind'], info.get('info_data', {}))}"
+    if info.get("info_slave_kind") == "bridge":
+        yield f"    {_port_line(info.get('info_slave_data', {}))}"
+    for address in entry.get("addr_info", []):
+        if address.get("family") == "inet":
+            yield f"    {_address_line(address, entry['ifname'])}"
+
+
+def _far_words(entry: Entry) -> str:
+    if "link_netns" in entry:
+        return f" link-netns {entry['link_netns']}"
+    return f" link-netnsid {entry['link_netnsid']}" if "link_netnsid" in entry else ""
+
+
+def _kind_line(kind: str, data: Entry) -> str:
+    match kind:
+        case "macvlan":
+            return f"macvlan mode {data['mode']}"
+        case "bridge":
+            return f"bridge vlan_filtering {data.get('vlan_filtering', 0)}"
+        case "vxlan":
+            return _vxlan_line(data)
+        case "ipip":
+            ends = (f"{word} {data[word]}" for word in ("remote", "local") if data.get(word))
+            return " ".join(["ipip", data.get("proto", "any"), *ends])
+    return kind
+
+
+def _vxlan_line(data: Entry) -> str:
+    words = [f"vxlan id {data['id']}"]
+    words += [f"{word} {data[key]}" for word, key in (("group", "group"), ("remote", "remote")) if key in data]
+    words += [f"{word} {data[key]}" for word, key in (("local", "local"), ("dev", "link"), ("dstport", "port"))]
+    words += ["learning" if data.get("learning") else "nolearning"]
+    return " ".join([*words, *(flag for flag in VXLAN_REFUSED if data.get(flag))])
+
+
+VXLAN_REFUSED = ("proxy", "rsc", "l2miss", "l3miss", "external", "gbp", "gpe", "vnifilter")
+
+
+def _port_line(data: Entry) -> str:
+    switches = (f"{word} {'on' if data.get(word) else 'off'}" for word in ("hairpin", "isolated"))
+    return " ".join(["bridge_slave state", data.get("state", "forwarding"), *switches])
+
+
+def _address_line(address: Entry, name: str) -> str:
+    words = [f"inet {address['local']}"]
+    words += [f"peer {address['address']}/{address['prefixlen']}"] if "address" in address else []
+    words[0] += "" if "address" in address else f"/{address['prefixlen']}"
+    words += [f"brd {address['broadcast']}"] if "broadcast" in address else []
+    return " ".join([*words, f"scope {address['scope']}", address.get("label", name)])
+
+
+def route_lines(entry: Entry) -> Iterator[str]:
+    """Turn an object of `ip -j route show table all` into a line of `ip -4 route show table all`."""
+    if ":" in entry["dst"] or entry.get("family") == "inet6":
+        return
+    words = [entry["type"]] if "type" in entry else []
+    words += [entry["dst"]]
+    words += [f"{word} {entry[key]}" for key, word in ROUTE.items() if key in entry]
+    words += [*entry.get("flags", []), *(key for key in entry if key not in ROUTE_KEYS)]
+    yield " ".join(words)
+
+
+ROUTE = {
+    "gateway": "via",
+    "dev": "dev",
+    "table": "table",
+    "protocol": "proto",
+    "scope": "scope",
+    "prefsrc": "src",
+    "metric": "metric",
+}
+ROUTE_KEYS = {*ROUTE, "type", "dst", "flags"}
+
+
+def rule_lines(entry: Entry) -> Iterator[str]:
+    """Turn an object of `ip -j rule` into a line of `ip rule`."""
+    words = [f"{entry['priority']}:", *(["not"] if "not" in entry else [])]
+    words += [f"from {_prefix(entry, 'src')}", *([f"to {_prefix(entry, 'dst')}"] if "dst" in entry else [])]
+    if "fwmark" in entry:
+        words += [f"fwmark {entry['fwmark']}" + (f"/{entry['fwmask']}" if "fwmask" in entry else "")]
+    words += [f"{key} {entry[key]}" for key in ("iif", "oif") if key in entry]
+    words += [f"lookup {entry['table']}"] if "table" in entry else []
+    words += [entry["action"]] if "action" in entry else []
+    words += [f"proto {entry['protocol']}"] if "protocol" in entry else []
+    yield " ".join([*words, *(key for key in entry if key not in RULE_KEYS)])
+
+
+RULE_KEYS = {
+    *("priority", "not", "src", "srclen", "dst", "dstlen", "fwmark", "fwmask", "iif", "oif", "table", "action"),
+    "protocol",
+}
+
+
+def _prefix(entry: Entry, side: str) -> str:
+    length = entry.get(f"{side}len")
+    return str(entry[side]) + (f"/{length}" if length is not None else "")
+
+
+def neigh_lines(entry: Entry) -> Iterator[str]:
+    """Turn an object of `ip -j neigh` into a line of `ip neigh`."""
+    if ":" not in entry["dst"]:
+        mac = f" lladdr {entry['lladdr']}" if "lladdr" in entry else ""
+        yield f"{entry['dst']} dev {entry['dev']}{mac} {' '.join(entry['state'])}"
+
+
+def fdb_lines(entry: Entry) -> Iterator[str]:
+    """Turn an object of `bridge -j fdb show` into a line of `bridge fdb show`."""
+    far = f" dst {entry['dst']}" if "dst" in entry else ""
+    others = (f"{key} {entry[key]}" for key in ("port", "vni", "via") if key in entry)
+    yield " ".join([f"{entry['mac']} dev {entry['ifname']}{far}", *others, *entry.get("flags", [])])
+
+
+FORMS: dict[str, Callable[[Entry], Iterable[str]]] = {
+    "ip-address": link_lines,
+    "bridge-fdb": fdb_lines,
+    "ip-rule": rule_lines,
+    "ip-route": route_lines,
+    "ip-neigh": neigh_lines,
+}
+"""Files that may be in JSON, by the first part of their name."""

@@ -1,0 +1,123 @@
+"""`world.json`, the one file of a snapshot no tool prints: which namespaces there are, and what their NICs lead to.
+
+    {"format": 1, "complete": false,
+     "namespaces": [{"name": "node1", "node": "node1"}, {"name": "web", "node": "node1", "called": "cni-1234"}],
+     "segments": [{"name": "lan", "ports": ["node1/eth0", "node2/eth0"], "uplink": true}]}
+
+docs/snapshot.md describes every key.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from mcnilib.errors import StateSyntaxError, Unsupported
+from mcnilib.linux.ip_json import read_json
+from mcnilib.linux.world import Port, Segment
+
+WORLD = "world.json"
+FORMAT = 1
+"""Version of the format; it counts up when a file changes its meaning."""
+
+NAME_LENGTH = 255
+"""Longest name of a namespace: it is a file's name. Source: ip-netns(8), NAME_MAX in include/uapi/linux/limits.h."""
+
+
+@dataclass(frozen=True)
+class Place:
+    """A namespace of a snapshot: its name there, its machine, the name that machine's tools have for it (or none).
+
+    `ids` says which namespace (by its name in the snapshot) an id means that `ip` prints as link-netnsid.
+    """
+
+    name: str
+    node: str = ""
+    called: str = ""
+    ids: Mapping[int, str] = field(default_factory=dict)
+
+
+Parts = tuple[list[Place], tuple[Segment, ...], bool]
+"""The namespaces, the segments, and whether the world is complete."""
+
+
+def folder_name(netns: str) -> str:
+    """Return the name, which is also a folder's name. Raises: ValueError when no namespace can have it."""
+    printable = netns.isprintable() and len(netns.encode(errors="replace")) <= NAME_LENGTH
+    if not netns or "/" in netns or netns in (".", "..") or not printable:
+        raise ValueError(f"{netns!r} cannot be the name of a network namespace (ip-netns(8))")
+    return netns
+
+
+def print_world(places: Iterable[Place], segments: Iterable[Segment], complete: bool) -> str:
+    """Print the file."""
+    found = {
+        "format": FORMAT,
+        "complete": complete,
+        "namespaces": [_place_json(place) for place in places],
+        "segments": [_segment_json(one) for one in segments],
+    }
+    return json.dumps(found, indent=2, ensure_ascii=False) + "\n"
+
+
+def _place_json(place: Place) -> object:
+    ids = {str(number): name for number, name in place.ids.items()}
+    known = {"node": place.node, "called": place.called, "ids": ids}
+    more = {key: value for key, value in known.items() if value}
+    return {"name": place.name, **more} if more else place.name
+
+
+def _segment_json(one: Segment) -> object:
+    ports = [f"{port.netns}/{port.link}" for port in one.ports]
+    return {"name": one.name, "reflects": one.reflects, "uplink": one.uplink, "ports": ports}
+
+
+def parse_world(text: str) -> Parts:
+    """Read the file. Raises: StateSyntaxError, Unsupported for another version of the format."""
+    found = read_json(text, WORLD)
+    try:
+        _check_format(found)
+        complete = found.get("complete", True) is True
+        places = [_place(one) for one in found["namespaces"]]
+        segments = tuple(_segment(one, complete) for one in found["segments"])
+        _check_twice("namespace", [place.name for place in places])
+        _check_twice("segment", [one.name for one in segments])
+        return places, segments, complete
+    except (LookupError, TypeError, ValueError, AttributeError) as problem:
+        what = f"not `namespaces` and `segments` as expected: {problem}"
+        first = text.partition("\n")[0][:200]
+        raise StateSyntaxError(what, source=WORLD, line=1, column=1, text=first) from None
+
+
+def _check_format(found: object) -> None:
+    version = found.get("format", FORMAT) if isinstance(found, dict) else FORMAT
+    if version != FORMAT:
+        raise Unsupported(f"{WORLD}: format {version!r}; this version reads format {FORMAT}")
+
+
+def _check_twice(what: str, names: list[str]) -> None:
+    if len(set(names)) < len(names):
+        twice = next(name for place, name in enumerate(names) if name in names[:place])
+        raise ValueError(f"the {what} {twice!r} is named twice")
+
+
+def _place(found: Any) -> Place:
+    if not isinstance(found, dict):
+        return Place(folder_name(_text(found)))
+    ids = {int(number): folder_name(_text(name)) for number, name in found.get("ids", {}).items()}
+    node, called = _text(found.get("node", "")), _text(found.get("called", ""))
+    return Place(folder_name(_text(found["name"])), node, called, ids)
+
+
+def _segment(part: Mapping[str, Any], complete: bool) -> Segment:
+    ports = tuple(Port(*_text(port).split("/", 1)) for port in part["ports"])
+    uplink = part.get("uplink", not complete) is True
+    return Segment(folder_name(_text(part["name"])), ports, part.get("reflects", False) is True, uplink)
+
+
+def _text(value: object) -> str:
+    if not isinstance(value, str):
+        raise TypeError(f"{value!r} is no text")
+    return value

@@ -1,0 +1,190 @@
+"""State of real machines: JSON or text, other ends found by themselves, and what is missing said, never guessed."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+
+from mcnilib.errors import StateSyntaxError
+from mcnilib.linux.collected import load_collected
+from mcnilib.linux.ip_json import FORMS, text_of
+from mcnilib.linux.link import Far, Opaque
+from mcnilib.linux.route import parse_route, parse_rule
+from mcnilib.linux.snapshot import FILES
+from mcnilib.snapshots.question import read_flow, read_listeners
+from mcnilib.snapshots.snapshot import snapshot_of
+from mcnilib.trace.explain import verdict
+
+LO = (
+    "1: lo: <LOOPBACK,UP,LOWER_UP> mtu 65536 qdisc noqueue state UNKNOWN group default qlen 1000\n"
+    "    link/loopback 00:00:00:00:00:00 brd 00:00:00:00:00:00\n"
+    "    inet 127.0.0.1/8 scope host lo\n"
+)
+RULES = "0:\tfrom all lookup local\n32766:\tfrom all lookup main\n32767:\tfrom all lookup default\n"
+FORWARD = "net.ipv4.ip_forward = 1\nnet.ipv4.conf.all.forwarding = 1\nnet.ipv4.conf.default.forwarding = 1\n"
+
+
+def veth(index: int, name: str, far: int, where: str, address: str, mac: int) -> str:
+    """Print one end of a veth pair as `ip -d address` does."""
+    return (
+        f"{index}: {name}@if{far}: <BROADCAST,MULTICAST,UP,LOWER_UP> mtu 1500 qdisc noqueue state UP group default qlen 1000\n"
+        f"    link/ether 02:00:00:00:00:{mac:02x} brd ff:ff:ff:ff:ff:ff link-netnsid {where}\n    veth\n"
+        f"    inet {address} scope global {name}\n"
+    )
+
+
+def nic(index: int, name: str, address: str, mac: int) -> str:
+    """Print a NIC."""
+    return (
+        f"{index}: {name}: <BROADCAST,MULTICAST,UP,LOWER_UP> mtu 1500 qdisc noqueue state UP group default qlen 1000\n"
+        f"    link/ether 02:00:00:00:00:{mac:02x} brd ff:ff:ff:ff:ff:ff\n    inet {address} scope global {name}\n"
+    )
+
+
+def routes(*pairs: tuple[str, str], more: str = "") -> str:
+    """Print the routes that follow from addresses, and some more."""
+    lines = []
+    for dev, address in pairs:
+        ip, _, length = address.partition("/")
+        net = ip.rpartition(".")[0] + ".0"
+        lines += [f"{net}/{length} dev {dev} proto kernel scope link src {ip}"]
+        lines += [f"local {ip} dev {dev} table local proto kernel scope host src {ip}"]
+    return "\n".join([more, *lines, ""])
+
+
+def cluster() -> dict[str, str]:
+    """A pod behind a node, whose NIC leads to a second node that was not collected; ids without names."""
+    empty = {f"{name}/{file}": "" for name in ("node", "pod") for file in FILES}
+    return empty | {
+        "world.json": json.dumps({"format": 1, "complete": False, "segments": [], "namespaces": ["node", "pod"]}),
+        "node/ip-address.txt": LO + nic(2, "eth0", "192.168.0.1/24", 1) + veth(7, "v0", 3, "4", "10.0.0.1/24", 2),
+        "node/ip-rule.txt": RULES,
+        "node/ip-route.txt": routes(("eth0", "192.168.0.1/24"), ("v0", "10.0.0.1/24")),
+        "node/sysctl.txt": FORWARD,
+        "pod/ip-address.txt": LO + veth(3, "eth0", 7, "0", "10.0.0.2/24", 3),
+        "pod/ip-rule.txt": RULES,
+        "pod/ip-route.txt": routes(("eth0", "10.0.0.2/24"), more="default via 10.0.0.1 dev eth0"),
+        "pod/sysctl.txt": "",
+    }
+
+
+def outcome(files: dict[str, str], to: str, source: str = "pod") -> str:
+    """Return the verdict of a conversation with a server on port 80 of the node."""
+    snapshot = snapshot_of(files)
+    servers = [f"{netns.name}:80" for netns in snapshot.world if netns.name == "node"]
+    return verdict(snapshot.trace(read_flow(source, to), read_listeners(servers)))
+
+
+def test_the_ends_of_a_veth_pair_find_each_other() -> None:
+    world = load_collected(cluster())
+    assert world["node"].link("v0").kind.peer == Far("pod", 3)
+    assert world["pod"].link("eth0").kind.peer == Far("node", 7)
+    assert outcome(cluster(), "tcp:10.0.0.1:80") == "connected; the server sees the client as 10.0.0.2"
+
+
+def gone(*names: str) -> dict[str, str]:
+    """Return the cluster without some files."""
+    return {name: text for name, text in cluster().items() if name not in names}
+
+
+RULE = "*filter\n:INPUT ACCEPT [0:0]\n:FORWARD ACCEPT [0:0]\n:OUTPUT ACCEPT [0:0]\n{}COMMIT\n"
+
+
+@pytest.mark.parametrize(
+    ("changed", "says"),
+    [
+        ({}, "nobody who was collected answers who has 192.168.0.2, and nobody said where the cable of eth0 of node leads; collect the segment"),
+        ({"node/iptables.txt": None}, "node/iptables.txt is not in the snapshot; collect `iptables-save` in node"),
+        ({"node/ip-route.txt": None}, "node/ip-route.txt is not in the snapshot; collect `ip -4 route show table all` in node"),
+        ({"pod/sysctl.txt": None}, "pod/sysctl.txt is not in the snapshot; collect `sysctl -a` in pod"),
+        ({"node/iptables.txt": RULE.format("-A FORWARD -j X\n")}, "node/iptables.txt has no chain X in table filter"),
+        ({"node/iptables.txt": RULE.format("-A FORWARD -m set --match-set s dst -j DROP\n")}, "set s does not exist; collect ipset save"),
+        ({"node/iptables.txt": RULE.format("-A FORWARD -i v0 -m bpf --bytecode \"1,6 0 0 0\" -j DROP\n")}, "bpf"),
+        ({"node/ip-route.txt": routes(("eth0", "192.168.0.1/24")) + "10.9.0.0/24 nexthop via 10.0.0.9 dev v0 weight 1\n"}, "nexthop"),
+        ({"world.json": '{"format": 1, "namespaces": ["node", "pod"], "complete": false, "segments": [{"name": "lan", "ports": ["node/eth0"]}]}'}, "the frame leaves by the uplink of lan"),
+        ({"world.json": '{"format": 1, "namespaces": ["node", "pod"], "complete": false, "segments": [{"name": "lan", "ports": ["node/eth0", "other/eth0"], "uplink": false}]}'}, "eth0 of other was not collected"),
+        ({"world.json": '{"format": 1, "namespaces": ["pod"], "complete": false, "segments": []}'}, "the other end of eth0 of pod was not collected; collect the network namespace with id 0 there"),
+    ],
+)  # fmt: skip
+def test_what_is_missing_ends_the_packet_s_way_and_is_named(changed: dict[str, str | None], says: str) -> None:
+    files = {name: text for name, text in (cluster() | changed).items() if text is not None}
+    said = outcome(files, "tcp:192.168.0.2:80")
+    assert said.startswith("unknown beyond this point, because ")
+    assert says in said
+
+
+@pytest.mark.parametrize(
+    ("rule", "works"),
+    [
+        ('-A FORWARD -i other0 -m bpf --bytecode "1,6 0 0 0" -j DROP\n', True),  # its header rules it out
+        ('-A INPUT -i v0 -m bpf --bytecode "1,6 0 0 0" -j DROP\n', False),
+        ("-A FORWARD -j X\n", True),  # nothing is forwarded
+    ],
+)
+def test_what_is_missing_but_not_needed_does_no_harm(rule: str, works: bool) -> None:
+    files = cluster() | {"node/iptables.txt": RULE.format(rule)}
+    assert outcome(files, "tcp:10.0.0.1:80").startswith("connected") is works
+
+
+def test_a_device_that_is_not_modelled_is_a_gap_only_for_what_goes_there() -> None:
+    strange = "9: wg0: <POINTOPOINT,UP,LOWER_UP> mtu 1420\n    link/none\n    wireguard\n    inet 10.9.0.1/24 scope global wg0\n"
+    files = cluster()
+    files["node/ip-address.txt"] += strange
+    files["node/ip-route.txt"] += routes(("wg0", "10.9.0.1/24"))
+    assert isinstance(load_collected(files)["node"].link("wg0").kind, Opaque)
+    assert outcome(files, "tcp:10.0.0.1:80").startswith("connected")
+    assert outcome(files, "tcp:10.9.0.1:80").startswith("connected")
+    assert "the packet leaves by wg0" in outcome(files, "tcp:10.9.0.2:80")
+
+
+def test_two_namespaces_that_fit_are_none() -> None:
+    files = cluster()
+    files |= {name.replace("pod/", "twin/"): text for name, text in files.items() if name.startswith("pod/")}
+    files["world.json"] = json.dumps({"complete": False, "segments": [], "namespaces": ["node", "pod", "twin"]})
+    assert load_collected(files)["node"].link("v0").kind.peer == Far("/4", 3)
+    assert "was not collected" in outcome(files, "tcp:10.0.0.2:80", "node")
+    named = [{"name": "node", "ids": {"4": "pod"}}, "pod", "twin"]
+    files["world.json"] = json.dumps({"complete": False, "segments": [], "namespaces": named})
+    assert load_collected(files)["node"].link("v0").kind.peer == Far("pod", 3)
+
+
+def test_the_same_numbers_on_two_machines_are_no_pair() -> None:
+    files = cluster()
+    apart = [{"name": "node", "node": "n1"}, {"name": "pod", "node": "n2"}]
+    files["world.json"] = json.dumps({"complete": False, "segments": [], "namespaces": apart})
+    assert load_collected(files)["node"].link("v0").kind.peer == Far("/4", 3)
+
+
+def test_names_of_ids_come_from_the_tool() -> None:
+    files = cluster()
+    files["node/ip-netns.txt"] = "nsid 3 \nnsid 4 (iproute2 netns name: cni-1)\n"
+    files["world.json"] = json.dumps(
+        {"complete": False, "segments": [], "namespaces": ["node", {"name": "pod", "called": "cni-1"}]}
+    )
+    assert load_collected(files)["node"].link("v0").kind.peer == Far("pod", 3)
+
+
+@pytest.mark.parametrize(
+    ("stem", "entry", "line"),
+    [
+        ("ip-route", {"dst": "default", "gateway": "10.0.0.9", "dev": "e0", "prefsrc": "10.0.0.1", "metric": 5, "flags": ["onlink"]}, "default via 10.0.0.9 dev e0 src 10.0.0.1 metric 5 onlink "),
+        ("ip-route", {"type": "local", "dst": "10.0.0.1", "dev": "e0", "table": "local", "protocol": "kernel", "scope": "host", "prefsrc": "10.0.0.1", "flags": []}, "local 10.0.0.1 dev e0 table local proto kernel scope host src 10.0.0.1 "),
+        ("ip-rule", {"priority": 5, "src": "all", "fwmark": "0x1", "fwmask": "0xf", "iif": "e0", "table": "100"}, "5:\tfrom all fwmark 0x1/0xf iif e0 lookup 100"),
+        ("ip-rule", {"priority": 4, "not": None, "src": "10.1.0.0", "srclen": 16, "action": "blackhole"}, "4:\tnot from 10.1.0.0/16 blackhole"),
+    ],
+)  # fmt: skip
+def test_json_says_the_same_as_text(stem: str, entry: dict[str, object], line: str) -> None:
+    (found,) = text_of(json.dumps([entry]), FORMS[stem], "x").splitlines()
+    read = {"ip-route": lambda text: parse_route(text, "main"), "ip-rule": parse_rule}[stem]
+    assert read(found) == read(line)
+
+
+@pytest.mark.parametrize("text", ["", "{", "[1]", "{}", "[[]]", '[{"dst": 1}]', "[" * 9999, '[{"priority": 1}]'])
+@pytest.mark.parametrize("stem", FORMS)
+def test_json_of_another_shape_is_an_error(stem: str, text: str) -> None:
+    files = gone(f"node/{stem}.txt") | {f"node/{stem}.json": text}
+    if stem == "bridge-fdb":
+        return  # read only where a VXLAN device needs it
+    with pytest.raises(StateSyntaxError, match=rf"node/{stem}.json:\d+:\d+: "):
+        load_collected(files)
