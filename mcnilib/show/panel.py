@@ -15,7 +15,7 @@ from typing import Any
 import ipywidgets as widgets
 
 from mcnilib.cluster.settings import Settings
-from mcnilib.scenarios.scenario import Scenario
+from mcnilib.scenarios.scenario import Scenario, neighbours
 from mcnilib.show.controls import WIDE, Controls
 from mcnilib.show.share import Share
 from mcnilib.show.state import state_html
@@ -23,7 +23,7 @@ from mcnilib.show.stepper import Stepper
 from mcnilib.show.style import style_sheet
 from mcnilib.show.svg import to_png
 from mcnilib.show.table import rows, table_html
-from mcnilib.show.views import neighbours, picture_of, svg_of
+from mcnilib.show.views import picture_of, svg_of
 from mcnilib.trace.explain import DEPTHS, because, verdict
 
 DEPTH_LABELS = {"outcome": "the outcome", "hops": "every hop", "decisions": "every decision"}
