@@ -110,6 +110,12 @@ def test_a_route_as_a_person_types_it(commands: list[str], there: str, gone: str
     assert not gone or gone.strip() not in [line.strip() for line in lines]
 
 
+@pytest.mark.parametrize("word", ["priority", "prio", "pref", "preference", "order"])
+def test_the_priority_of_a_rule_has_many_names(word: str) -> None:
+    rules = listing(do(WORLD, "mac1", f"ip rule add from all lookup 77 {word} 900")["mac1"], "ip rule")
+    assert "900:\tfrom all lookup 77" in rules
+
+
 def test_a_gateway_on_no_link_is_refused() -> None:
     with pytest.raises(McniError, match="invalid gateway"):
         do(WORLD, "node2", "ip route add 10.9.0.0/16 via 9.9.9.9")

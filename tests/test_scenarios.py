@@ -12,12 +12,13 @@ from ipaddress import IPv4Address
 
 import pytest
 
-from mcnilib.cluster.settings import Settings, Tuning
+from mcnilib.cluster.settings import SettingError, Settings, Tuning
 from mcnilib.cluster.spec import CLUSTER
 from mcnilib.errors import McniError
 from mcnilib.linux.commands import do
 from mcnilib.linux.show import listing
 from mcnilib.scenarios import Scenario, ScenarioError, all_scenarios, scenario
+from mcnilib.scenarios.matrix import compare, matrix
 from mcnilib.trace.explain import packet_name
 from mcnilib.trace.flow import Flow, Listener
 from mcnilib.trace.run import run
@@ -615,6 +616,12 @@ def test_a_story_may_leave_a_setting_fewer_values() -> None:
 
 def test_the_command_that_shows_a_state() -> None:
     story = scenario("14")
-    assert story.link(story.start()) == "mcni run nodeport-to-multi-nic"
+    assert story.command(story.start()) == "mcni run nodeport-to-multi-nic"
     changed = chosen(story, "tuning only net1, receiving-node node1")
-    assert story.link(changed) == 'mcni run nodeport-to-multi-nic --receiving-node node1 --tuning "only net1"'
+    assert story.command(changed) == 'mcni run nodeport-to-multi-nic --receiving-node node1 --tuning "only net1"'
+
+
+@pytest.mark.parametrize("table", [lambda story: matrix(story, "tuning"), lambda story: compare(story, "hairpin")])
+def test_a_table_of_a_toggle_the_story_lacks_names_those_it_has(table) -> None:
+    with pytest.raises(SettingError, match="it has kube_proxy, be_liberal"):
+        table(scenario("6"))

@@ -37,6 +37,9 @@ from mcnilib.linux.world import World
 LEARNER = Origin("you", "typed as a command")
 USAGE = "ip route|rule|address|neigh|link ..., iptables ..., sysctl KEY=VALUE"
 
+PRIORITY = tuple(word[:n] for word in ("preference", "priority", "order") for n in range(3, len(word) + 1))
+"""`ip rule` takes what begins one of its words, as `pref`. Source: iprule_modify() in ip/iprule.c, iproute2 6.1."""
+
 
 def do(world: World, netns: str, *commands: str, by: Origin = LEARNER) -> World:
     """Carry out commands in a namespace, one after the other, and return the world afterwards.
@@ -112,7 +115,7 @@ def _ip_route(netns: Netns, verb: str, words: list[str], by: Origin) -> Netns:
 
 
 def _ip_rule(netns: Netns, verb: str, words: list[str], by: Origin) -> Netns:
-    priority, rest = _take(words, "priority", "pref", "preference", "order")
+    priority, rest = _take(words, *PRIORITY)
     rest = ["lookup" if word == "table" else word for word in rest]
     text = " ".join(rest if "from" in rest else ["from all", *rest])
     rule = parse_rule(f"{priority}: {text}" if priority else text, by, source="ip rule add")

@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from itertools import product
 
-from mcnilib.cluster.settings import Option, Settings
+from mcnilib.cluster.settings import Option, SettingError, Settings
 from mcnilib.scenarios.scenario import Scenario
 from mcnilib.trace.explain import verdict
 from mcnilib.trace.trace import Trace, Verdict
@@ -36,7 +36,7 @@ def matrix(story: Scenario, rows: str, *columns: str, start: Settings | None = N
     Names are attributes of Settings; other settings are as in `start` (default: the scenario's). `where` adds the
     namespace that decided. Equal neighbouring lines of a long table are drawn together as `first .. last`.
     """
-    options = {one.attribute: one for one in story.options()}
+    options = {name: _toggle(story, name) for name in (rows, *columns)}
     base = start or story.start()
     heads = list(product(*(options[name].values for name in columns)))
     body = []
@@ -46,6 +46,15 @@ def matrix(story: Scenario, rows: str, *columns: str, start: Settings | None = N
     titles = [[options[name].text(head[i]) for head in heads] for i, name in enumerate(columns)]
     lines = [[options[name].label, *title] for name, title in zip(columns, titles, strict=True)]
     return _draw([*lines, [options[rows].label, *([""] * len(heads))], *_folded(body, FOLD_FROM)], len(lines) + 1)
+
+
+def _toggle(story: Scenario, name: str) -> Option:
+    """Return a toggle of a story. Raises: SettingError, naming those it has."""
+    for one in story.options():
+        if one.attribute == name:
+            return one
+    known = ", ".join(one.attribute for one in story.options())
+    raise SettingError(f"scenario {story.name} has no toggle {name!r}; it has {known}")
 
 
 def cell(trace: Trace, *, where: bool = False) -> str:
@@ -75,7 +84,7 @@ def _draw(lines: Sequence[Sequence[str]], heads: int) -> str:
 def compare(story: Scenario, name: str, start: Settings | None = None) -> str:
     """Return one line per value of a setting: its text, the verdict, and where and by what it was decided."""
     base = start or story.start()
-    which: Option = next(one for one in story.options() if one.attribute == name)
+    which = _toggle(story, name)
     rows = [(which.text(value), verdict(story.run(base.but(**{name: value})))) for value in which.values]
     width = max(len(text) for text, _ in rows)
     return "\n".join(f"{text.ljust(width)}  {sentence}" for text, sentence in rows)

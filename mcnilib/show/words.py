@@ -86,9 +86,10 @@ def new_addresses(steps: Sequence[Step]) -> tuple[str, ...]:
 
 
 def tracked(trace: Trace, netns: str) -> str:
-    """Say in which state connection tracking of a namespace had the conversation when its outcome was decided."""
+    """Say in which state connection tracking of a namespace had the conversation: when it failed, or at its end."""
     proto = trace.journeys[0].packet.proto
-    entries = [e for e in conntrack_view(trace, netns, trace.outcome.journey.number) if e.original.proto == proto]
+    last = trace.journeys[-1] if trace.outcome.works else trace.outcome.journey
+    entries = [e for e in conntrack_view(trace, netns, last.number) if e.original.proto == proto]
     words = [f"{e.state or e.original.proto.upper()}{'' if e.seen_reply else ', unreplied'}" for e in entries[-1:]]
     return " ".join(words) or "no entry"
 

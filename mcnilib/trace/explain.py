@@ -21,8 +21,8 @@ FATES = {Fate.DROPPED: "is dropped", Fate.REJECTED: "is rejected", Fate.UNREACHA
 def packet_name(packet: Packet) -> str:
     """Name a packet as people say it: SYN, SYN-ACK, ACK, data, FIN, RST, or the ICMP or protocol name."""
     tcp = packet.tcp
-    if tcp is None:
-        return packet.kind
+    if tcp is None:  # a connection that found no route: its SYN never got a header
+        return "SYN" if packet.proto == "tcp" else packet.kind
     if "SYN" in tcp.flags:
         return "SYN-ACK" if "ACK" in tcp.flags else "SYN"
     return next((name for name in ("RST", "FIN") if name in tcp.flags), "data" if packet.length else str(tcp))
