@@ -618,7 +618,7 @@ def test_the_command_that_shows_a_state() -> None:
     story = scenario("14")
     assert story.command(story.start()) == "mcni run nodeport-to-multi-nic"
     changed = chosen(story, "tuning only net1, receiving-node node1")
-    assert story.command(changed) == 'mcni run nodeport-to-multi-nic --receiving-node node1 --tuning "only net1"'
+    assert story.command(changed) == "mcni run nodeport-to-multi-nic --receiving-node node1 --tuning 'only net1'"
 
 
 @pytest.mark.parametrize("table", [lambda story: matrix(story, "tuning"), lambda story: compare(story, "hairpin")])
