@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import io
 import json
 import os
+import subprocess
 from ipaddress import IPv4Address
 from pathlib import Path
 
@@ -17,6 +19,7 @@ from mcnilib.snapshots.folder import read_folder, write_folder
 from mcnilib.snapshots.question import QuestionError, read_flow, read_listeners
 from mcnilib.snapshots.snapshot import Snapshot, open_snapshot
 from mcnilib.snapshots.sockets import parse_listeners, print_listeners
+from mcnilib.snapshots.stream import read_stream
 from mcnilib.trace.explain import difference
 from mcnilib.trace.flow import Listener
 
@@ -171,3 +174,104 @@ def test_nobody_listens_unless_the_snapshot_or_the_question_says_so(tmp_path: Pa
 def test_a_folder_that_is_not_there(tmp_path: Path, capsys) -> None:
     assert main(["trace", str(tmp_path / "nowhere"), "--from", "a", "--to", "icmp:10.0.0.1"]) == 2
     assert "nowhere" in capsys.readouterr().err
+
+
+STREAM = (
+    "mcni-snapshot 1 n1\n@ n1\t\n> ip-rule.txt\n 0:\tfrom all lookup local\n =0\n> ipset.txt\n =1\n"
+    "@ web\tweb\n> sysctl.txt\n net.ipv4.ip_forward = 1\n \n =255\n> passwords.txt\n secret\n =0\nend\n"
+)
+
+
+def test_what_the_script_prints_becomes_files() -> None:
+    files = read_stream(STREAM)
+    assert json.loads(files.pop("world.json"))["namespaces"] == [
+        {"name": "n1", "node": "n1"},
+        {"name": "web", "node": "n1", "called": "web"},
+    ]
+    assert files == {"n1/ip-rule.txt": "0:\tfrom all lookup local\n", "web/sysctl.txt": "net.ipv4.ip_forward = 1\n"}
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "says"),
+    [
+        ("end\n", "", "the stream breaks off"),
+        (" =0\n> ipset", "> ipset", "the exit status of 'ip-rule.txt' is missing"),
+        ("@ web", "@ ../web", "'../web' cannot be the name"),
+        ("@ web", "@ \x1b[2J", "cannot be the name"),
+        ("mcni-snapshot", "snap", "stream:1:1: not the output of collect.sh"),
+        ("snapshot 1", "snapshot 9", "format 9; this version reads format 1"),
+        ("@ n1\t\n", "", "stream:2:1: expected `@ NAME`"),
+        ("> ipset.txt", "ipset.txt", "stream:6:1: expected `@ NAME`"),
+    ],
+)
+def test_a_broken_stream_is_an_error_that_says_where(old: str, new: str, says: str) -> None:
+    with pytest.raises(McniError) as caught:
+        read_stream(STREAM.replace(old, new))
+    assert says in str(caught.value)
+
+
+def test_snapshots_of_two_nodes_become_one(tmp_path: Path, capsys) -> None:
+    one, two = tmp_path / "n1.txt", tmp_path / "n2.txt"
+    one.write_text(STREAM)
+    two.write_text(STREAM.replace("n1", "n2"))
+    out = tmp_path / "both"
+    assert main(["merge", str(one), str(two), str(out), "--segment", "lan=n1/eth0,n2/eth0"]) == 0
+    found = json.loads((out / "world.json").read_text())
+    assert found["namespaces"][2:] == [
+        {"name": "n2", "node": "n2"},
+        {"name": "n2.web", "node": "n2", "called": "web"},
+    ]
+    assert found["segments"] == [{"name": "lan", "reflects": False, "uplink": True, "ports": ["n1/eth0", "n2/eth0"]}]
+    assert sorted(path.name for path in out.iterdir()) == ["n1", "n2", "n2.web", "web", "world.json"]
+    assert main(["merge", str(one), str(two), str(tmp_path / "x"), "--segment", "lan=n3/eth0"]) == 2
+    assert "no network namespace 'n3'; there are n1, n2" in capsys.readouterr().err
+    assert not (tmp_path / "x").exists()
+
+
+def test_standard_input_is_a_snapshot_too(tmp_path: Path, capsys, monkeypatch) -> None:
+    stdin = type("In", (), {"buffer": io.BytesIO(STREAM.encode())})()
+    monkeypatch.setattr("sys.stdin", stdin)
+    assert main(["trace", "-", "--from", "n1", "--to", "icmp:10.0.0.1"]) == 3
+    assert "n1/ip-address.txt is not in the snapshot; collect `ip -d address show` in n1" in capsys.readouterr().out
+
+
+@pytest.mark.kernel
+@pytest.mark.skipif(os.name != "posix" or os.geteuid() != 0, reason="network namespaces take root")
+def test_this_machine_s_namespaces_are_collected_and_traced(tmp_path: Path, capsys) -> None:
+    """A client, a router that masquerades and a server, in real namespaces without a word in a world.json."""
+    names = [f"mcnisnap-{os.getpid()}-{end}" for end in "crs"]
+    client, router, server = names
+    commands = f"""
+        ip -n {router} link add rc type veth peer name e0 netns {client}
+        ip -n {router} link add rs type veth peer name e0 netns {server}
+        ip -n {client} address add 10.1.0.2/24 dev e0
+        ip -n {server} address add 10.2.0.2/24 dev e0
+        ip -n {router} address add 10.1.0.1/24 dev rc
+        ip -n {router} address add 10.2.0.1/24 dev rs
+        ip -n {client} link set e0 up
+        ip -n {server} link set e0 up
+        ip -n {router} link set rc up
+        ip -n {router} link set rs up
+        ip -n {client} route add default via 10.1.0.1
+        ip netns exec {router} sysctl -qw net.ipv4.ip_forward=1
+        ip netns exec {router} iptables -t nat -A POSTROUTING -o rs -j MASQUERADE
+    """
+    try:
+        for name in names:
+            subprocess.run(["ip", "netns", "add", name], check=True)
+        for line in commands.strip().splitlines():
+            subprocess.run(line.split(), check=True)
+        only = [word for name in names for word in ("--only", name)]
+        assert main(["collect", str(tmp_path / "here"), *only]) == 0
+        assert main(["collect", str(tmp_path / "part"), *only[:4]]) == 0
+    finally:
+        for name in names:
+            subprocess.run(["ip", "netns", "del", name], check=False)
+    ask = ["--from", client, "--to", "tcp:10.2.0.2:80", "--listen", f"{server}:80"]
+    assert main(["trace", str(tmp_path / "here"), *ask]) == 0
+    assert "the server sees the client as 10.2.0.1" in capsys.readouterr().out
+    assert main(["trace", str(tmp_path / "part"), *ask[:4]]) == 3
+    assert (
+        f"the other end of rs of {router} was not collected; collect {server}, with its device"
+        in capsys.readouterr().out
+    )

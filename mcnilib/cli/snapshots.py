@@ -1,4 +1,4 @@
-"""The verbs about snapshots: `mcni save` and `mcni trace`."""
+"""The verbs about snapshots: `mcni save`, `collect`, `merge` and `trace`."""
 
 from __future__ import annotations
 
@@ -7,40 +7,58 @@ import json
 from pathlib import Path
 from typing import Any
 
-from mcnilib.cli.common import add_settings, chosen, seconds
+from mcnilib.cli.common import add_settings, chosen, printable, seconds
 from mcnilib.scenarios import scenario
-from mcnilib.snapshots.folder import write_folder
+from mcnilib.snapshots.folder import decoded, write_folder
+from mcnilib.snapshots.merge import read_segment
 from mcnilib.snapshots.question import read_flow, read_listeners
-from mcnilib.snapshots.snapshot import Snapshot, open_snapshot
+from mcnilib.snapshots.snapshot import Snapshot, open_snapshot, read_files
+from mcnilib.snapshots.stream import read_stream, script
 from mcnilib.trace.trace import Trace, Verdict
 
 EXAMPLES = """examples:
   mcni save macvlan-to-calico-across-nodes here --kube-proxy 1.28
-  mcni trace here --from mac1 --to tcp:10.233.102.2:80 --table
-  mcni trace here --from mac1 --to icmp:10.233.102.2
+  mcni trace here --from mac1 --to tcp:10.233.101.2:80 --table
   mcni trace here --from mac1 --to udp:10.96.0.10:53 --listen cal2:53 --json
-  mcni trace here --from mac1 --to tcp:10.233.102.2:80 --picture path.svg
+
+  mcni collect --script > collect.sh              # run it on each node, as root: sh collect.sh > node1.txt
+  mcni trace node1.txt node2.txt --segment lan=node1/eth0,node2/eth0 --from 10.244.1.5 --to tcp:10.244.2.7:80
+  mcni merge node1.txt node2.txt cluster          # the same as a folder, to read, keep and change
+  ssh node1 sudo sh -s < collect.sh | mcni trace - --from 10.244.1.5 --to icmp:10.244.1.6
+
+exit status: 0 the conversation works, 1 it does not, 2 wrong input, 3 what would decide was not collected
 """
+SEGMENT = "NAME=NETNS/DEVICE,..."
+SEGMENT_HELP = "NICs that are plugged into one switch, which leads further; may be repeated"
 
 
 def add_verbs(verbs: Any) -> None:
     """Add the verbs to the command line."""
     _add_trace(verbs)
     _add_save(verbs)
+    _add_collect(verbs)
+
+
+def _verb(verbs: Any, name: str, help: str, run: Any) -> argparse.ArgumentParser:
+    made: argparse.ArgumentParser = verbs.add_parser(
+        name, help=help, epilog=EXAMPLES, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    made.set_defaults(verb=run)
+    return made
 
 
 def _add_trace(verbs: Any) -> None:
-    trace = verbs.add_parser(
-        "trace", help="run one conversation through a snapshot", epilog=EXAMPLES,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-    )  # fmt: skip
-    trace.add_argument("folder", type=Path, help="a snapshot (docs/snapshot.md)")
-    trace.add_argument("--from", dest="netns", metavar="NETNS", required=True, help="the client's network namespace")
+    trace = _verb(verbs, "trace", "run one conversation through a snapshot", trace_snapshot)
+    trace.add_argument("snapshot", nargs="+", help="folder or output of the script (docs/snapshot.md); - reads stdin")
+    trace.add_argument(
+        "--from", dest="netns", metavar="NETNS", required=True, help="the client: a network namespace, or its address"
+    )
     trace.add_argument("--to", required=True, metavar="tcp:ADDRESS:PORT", help="also udp:ADDRESS:PORT and icmp:ADDRESS")
     trace.add_argument("--source", metavar="ADDRESS", default="", help="the address the client binds its socket to")
     trace.add_argument(
         "--listen", action="append", default=[], metavar="NETNS:PORT", help="a server (TCP and UDP); may be repeated"
     )
+    trace.add_argument("--segment", action="append", default=[], metavar=SEGMENT, help=SEGMENT_HELP)
     trace.add_argument("--patience", type=seconds, default=5.0, metavar="SECONDS", help="how long the client waits")
     trace.add_argument("--json", action="store_true", help="print the whole trace as JSON (docs/trace-json.md)")
     trace.add_argument("--table", action="store_true", help="print the steps as a table")
@@ -48,23 +66,35 @@ def _add_trace(verbs: Any) -> None:
         "--depth", choices=("outcome", "hops", "decisions"), default="hops", help="how much the table tells"
     )
     trace.add_argument("--picture", metavar="FILE", type=Path, help="write the picture; .svg, .png or .pdf")
-    trace.set_defaults(verb=trace_snapshot)
 
 
 def _add_save(verbs: Any) -> None:
-    save = verbs.add_parser("save", help="write a scenario's cluster as a snapshot")
+    save = _verb(verbs, "save", "write a scenario's cluster as a snapshot", save_snapshot)
     save.add_argument("scenario", help="name or number, see `mcni list`")
     save.add_argument("folder", type=Path, help="a folder that is not there yet, or empty")
     save.add_argument("--json", action="store_true", help="print what was written as JSON")
     add_settings(save)
-    save.set_defaults(verb=save_snapshot)
+
+
+def _add_collect(verbs: Any) -> None:
+    collect = _verb(verbs, "collect", "gather a snapshot of this machine, or print the script that does", collect_here)
+    collect.add_argument("folder", nargs="?", type=Path, help="a folder that is not there yet, or empty; takes root")
+    collect.add_argument("--script", action="store_true", help="print the shell script to run on a node")
+    collect.add_argument("--only", action="append", default=[], metavar="NETNS", help="take only this named namespace")
+    collect.add_argument("--connections", action="store_true", help="take the connections too (conntrack -L)")
+    collect.add_argument("--json", action="store_true", help="print what was written as JSON")
+    merge = _verb(verbs, "merge", "make one folder of several snapshots", merge_snapshots)
+    merge.add_argument("snapshot", nargs="+", help="folder or output of the script; - reads stdin")
+    merge.add_argument("folder", type=Path, help="a folder that is not there yet, or empty")
+    merge.add_argument("--segment", action="append", default=[], metavar=SEGMENT, help=SEGMENT_HELP)
+    merge.add_argument("--json", action="store_true", help="print what was written as JSON")
 
 
 def trace_snapshot(arguments: argparse.Namespace) -> int:
     """Run one conversation through a snapshot; print the verdict, and what else was asked for."""
     flow = read_flow(arguments.netns, arguments.to, arguments.source, arguments.patience)
     listeners = read_listeners(arguments.listen)
-    snapshot = open_snapshot(arguments.folder)
+    snapshot = open_snapshot(*arguments.snapshot, segments=map(read_segment, arguments.segment))
     trace = snapshot.trace(flow, listeners)
     if arguments.json:
         from mcnilib.trace.export import trace_to_json
@@ -85,21 +115,43 @@ def trace_snapshot(arguments: argparse.Namespace) -> int:
 def _told(trace: Trace, arguments: argparse.Namespace) -> list[str]:
     from mcnilib.trace.explain import tell, verdict
 
-    return tell(trace, arguments.depth) if arguments.table else [verdict(trace)]
+    return [printable(x) for x in (tell(trace, arguments.depth) if arguments.table else [verdict(trace)])]
 
 
 def save_snapshot(arguments: argparse.Namespace) -> int:
     """Write the cluster of a scenario as a folder."""
     story = scenario(arguments.scenario)
     settings = chosen(story, arguments)
-    snapshot = Snapshot(story.world(settings), story.listeners(settings))
-    files = snapshot.files()
-    write_folder(arguments.folder, files)
     flow = story.flow(settings)
     to = f"{flow.proto}:{flow.dst}" + (f":{flow.dport}" if flow.dport else "")
-    again = f"mcni trace {arguments.folder} --from {flow.netns} --to {to}"
+    files = Snapshot(story.world(settings), story.listeners(settings)).files()
+    return _write(arguments, files, f"--from {flow.netns} --to {to}")
+
+
+def collect_here(arguments: argparse.Namespace) -> int:
+    """Print the script, or run it here and write what it printed as a folder."""
+    if arguments.script or arguments.folder is None:
+        text = script()
+        print(json.dumps({"script": text}) if arguments.json else text, end="")
+        return 0
+    from mcnilib.kernel.collect import collect
+
+    printed = collect(script(), arguments.only, connections=arguments.connections)
+    return _write(arguments, read_stream(decoded(printed, "collect.sh"), "collect.sh"))
+
+
+def merge_snapshots(arguments: argparse.Namespace) -> int:
+    """Write several snapshots as one folder."""
+    files = read_files(*arguments.snapshot, segments=map(read_segment, arguments.segment))
+    return _write(arguments, files)
+
+
+def _write(arguments: argparse.Namespace, files: dict[str, str], question: str = "--from ... --to ...") -> int:
+    """Write a folder, and say how to go on."""
+    write_folder(arguments.folder, files)
+    again = f"mcni trace {arguments.folder} {question}"
     if arguments.json:
         print(json.dumps({"folder": str(arguments.folder), "files": sorted(files), "trace": again}, indent=1))
     else:
-        print(again)
+        print(printable(again))
     return 0

@@ -7,6 +7,7 @@ device of another kind or a rule nobody understands ends there, unknown. Text th
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from typing import TypeVar
 
 from mcnilib.errors import Unsupported
@@ -14,14 +15,16 @@ from mcnilib.linux.fdb import with_fdb
 from mcnilib.linux.ip_json import FORMS, text_of
 from mcnilib.linux.ipset import parse_sets
 from mcnilib.linux.iptables_save import parse_tables
-from mcnilib.linux.link import Link, Vxlan
+from mcnilib.linux.link import Far, Link, Opaque, Vxlan
 from mcnilib.linux.link_parse import parse_links
 from mcnilib.linux.neigh import parse_neighbours
 from mcnilib.linux.netns import Netns
 from mcnilib.linux.peers import Home, connected, parse_ids
 from mcnilib.linux.route import parse_routes, parse_rules
 from mcnilib.linux.snapshot import FILES
+from mcnilib.linux.strangers import both_backends, filtered_devices, foreign_tables
 from mcnilib.linux.sysctl import parse_settings
+from mcnilib.linux.tables import Tables
 from mcnilib.linux.world import World
 from mcnilib.linux.world_file import WORLD, Place, parse_world
 
@@ -54,6 +57,7 @@ class _Reader:
         none: tuple[Link, ...] = ()
         links = self.read("ip-address", lambda text, at: parse_links(text, at, name, partial=True), none)
         path = f"{name}/{IDS}"
+        links = tuple(self._filtered(link) for link in links)
         ids = {**parse_ids(self.files.get(path, ""), path), **self.place.ids}
         return Home(name, links, self.place.node, self.place.called, ids)
 
@@ -67,11 +71,27 @@ class _Reader:
             self.read("ip-rule", lambda text, at: parse_rules(text, source=at), ()),
             self.read("ip-route", lambda text, at: parse_routes(text, "all", source=at), ()),
             self.read("ip-neigh", lambda text, at: parse_neighbours(text, source=at), ()),
-            self.read("iptables", lambda text, at: parse_tables(text, at, partial=True), ()),
+            self._tables(),
             self.read("ipset", lambda text, at: parse_sets(text, at), (), needed=False),
             self.read("sysctl", lambda text, at: parse_settings(text, source=at), ()),
             tuple(self.gaps),
         )
+
+    def _filtered(self, link: Link) -> Link:
+        """Return a device, as one nobody knows when programs may decide about its packets."""
+        path = f"{self.place.name}/tc.txt"
+        why = filtered_devices(self.files.get(path, ""), path).get(link.name)
+        return replace(link, kind=Opaque(why, Far(self.place.name, link.index))) if why else link
+
+    def _tables(self) -> Tables:
+        """Read the netfilter rules of the backend that has any."""
+        name = self.place.name
+        nft, legacy = (self.files.get(f"{name}/{file}.txt", "") for file in ("iptables", "iptables-legacy"))
+        self.gaps += both_backends(nft, legacy, f"{name}/iptables-legacy.txt")
+        self.gaps += foreign_tables(self.files.get(f"{name}/nft.txt", ""), f"{name}/nft.txt")
+        stem = "iptables-legacy" if "\n-A " in legacy else "iptables"
+        none: Tables = ()
+        return self.read(stem, lambda text, at: parse_tables(text, at, partial=True), none)
 
     def read(self, stem: str, parse: Callable[[str, str], Part], nothing: Part, *, needed: bool = True) -> Part:
         """Read one listing in either form; note a gap when it is not there or not modelled."""

@@ -37,6 +37,13 @@ FILES = {
 OPTIONAL = {"ss.txt": "ss -ltun", "conntrack.txt": "conntrack -L", "ip-netns.txt": "ip netns list-id"}
 """Files a namespace may have besides: who listens, the connections there are, names of the namespaces links lead to."""
 
+OTHERS = {
+    "iptables-legacy.txt": "iptables-legacy-save",
+    "nft.txt": "nft list tables",
+    "tc.txt": "tc qdisc show",
+}
+"""Files that say whether something not modelled is at work: rules of another kind, filters of devices."""
+
 
 def save(world: World) -> dict[str, str]:
     """Return the files of a world: relative name -> text. Of the sysctls only what was written is kept."""

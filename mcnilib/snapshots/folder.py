@@ -9,6 +9,7 @@ from __future__ import annotations
 import os
 import shutil
 import stat
+import sys
 import tempfile
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
@@ -16,7 +17,7 @@ from pathlib import Path
 
 from mcnilib.errors import McniError, StateSyntaxError
 from mcnilib.linux.ip_json import FORMS
-from mcnilib.linux.snapshot import FILES, OPTIONAL
+from mcnilib.linux.snapshot import FILES, OPTIONAL, OTHERS
 from mcnilib.linux.world_file import WORLD, parse_world
 
 MAX_FILE = 256 << 20
@@ -25,7 +26,7 @@ MAX_ALL = 1 << 30
 """Bytes of a whole snapshot."""
 
 
-NAMES = (*FILES, *OPTIONAL, *(f"{stem}.json" for stem in FORMS))
+NAMES = (*FILES, *OPTIONAL, *OTHERS, *(f"{stem}.json" for stem in FORMS))
 """Every file a namespace's folder may hold; others are passed over."""
 
 
@@ -101,6 +102,21 @@ def _read(at: int, file: str, name: str) -> str | None:
     if len(data) > MAX_FILE:
         raise SnapshotError(f"{name} has more than {MAX_FILE >> 20} MB")
     return decoded(data, name)
+
+
+def read_file(path: Path) -> str:
+    """Return the text of a file, or of standard input for `-`.
+
+    Raises: SnapshotError; StateSyntaxError for bytes that are no text.
+    """
+    try:
+        with sys.stdin.buffer if str(path) == "-" else path.open("rb") as opened:
+            data = opened.read(MAX_FILE + 1)
+    except OSError as problem:
+        raise SnapshotError(f"{path} cannot be read: {problem.strerror}") from None
+    if len(data) > MAX_FILE:
+        raise SnapshotError(f"{path} has more than {MAX_FILE >> 20} MB")
+    return decoded(data, str(path))
 
 
 def decoded(data: bytes, name: str) -> str:

@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from ipaddress import AddressValueError, IPv4Address
 from pathlib import Path
 
 from mcnilib.linux.collected import load_collected
 from mcnilib.linux.snapshot import save
-from mcnilib.linux.world import World
-from mcnilib.snapshots.folder import read_folder
+from mcnilib.linux.world import Segment, World
+from mcnilib.snapshots.folder import SnapshotError, read_file, read_folder
+from mcnilib.snapshots.merge import merged
 from mcnilib.snapshots.sockets import parse_listeners, print_listeners
+from mcnilib.snapshots.stream import read_stream
 from mcnilib.trace.flow import Flow, Listener
 from mcnilib.trace.run import run
 from mcnilib.trace.trace import Trace
@@ -31,9 +34,22 @@ class Snapshot:
 
         Raises: KeyError for a namespace that is not there, Unsupported for state that is not modelled.
         """
-        for name in (flow.netns, *(one.netns for one in listeners)):
-            _ = self.world[name]
-        return run(self.world, flow, (*listeners, *self.listeners))
+        flow = replace(flow, netns=self.namespace(flow.netns))
+        for one in listeners:
+            _ = self.world[one.netns]
+        return run(self.world, flow, (*listeners, *self.listeners), partial=True)
+
+    def namespace(self, name: str) -> str:
+        """Return a namespace's name; it may be given as one of its addresses. Raises: KeyError."""
+        try:
+            address = IPv4Address(name)
+        except AddressValueError:
+            return self.world[name].name
+        owners = [netns.name for netns in self.world if address in netns.own_addresses]
+        if len(owners) != 1:
+            who = f"{', '.join(owners)} have" if owners else "no network namespace has"
+            raise KeyError(f"{who} the address {address}")
+        return owners[0]
 
     def files(self) -> dict[str, str]:
         """Return the files of the snapshot: relative name -> text."""
@@ -42,12 +58,27 @@ class Snapshot:
         return save(self.world) | {name: text for name, text in sockets.items() if text}
 
 
-def open_snapshot(folder: Path | str) -> Snapshot:
-    """Read a snapshot's folder.
+def open_snapshot(*paths: Path | str, segments: Iterable[Segment] = ()) -> Snapshot:
+    """Read a snapshot: a folder, or what the script printed (`-`: standard input); several become one.
 
-    Raises: SnapshotError, StateSyntaxError for text the tools do not print, Unsupported for what is not modelled.
+    Raises: SnapshotError, StateSyntaxError for text the tools do not print, Unsupported for another version.
     """
-    return snapshot_of(read_folder(Path(folder)), str(folder))
+    return snapshot_of(read_files(*paths, segments=segments), ", ".join(map(str, paths)))
+
+
+def read_files(*paths: Path | str, segments: Iterable[Segment] = ()) -> dict[str, str]:
+    """Return the files of one or several snapshots: relative name -> text. Raises: see `open_snapshot`."""
+    parts = [_read(Path(path)) for path in paths]
+    extra = tuple(segments)
+    return parts[0] if len(parts) == 1 and not extra else merged(parts, extra)
+
+
+def _read(path: Path) -> dict[str, str]:
+    if path.is_dir():
+        return read_folder(path)
+    if str(path) != "-" and not path.exists():
+        raise SnapshotError(f"{path}: no such file or folder")
+    return read_stream(read_file(path), str(path))
 
 
 def snapshot_of(files: Mapping[str, str], name: str = "snapshot") -> Snapshot:

@@ -10,7 +10,7 @@ from collections.abc import Callable, Sequence
 from itertools import count
 from random import Random
 
-from mcnilib.errors import NoRoute, Unknown
+from mcnilib.errors import McniError, NoRoute, Unknown, Unsupported
 from mcnilib.linux.conntrack import Entry, Tracked
 from mcnilib.linux.packet import Packet
 from mcnilib.linux.world import World
@@ -36,13 +36,15 @@ def run(
     *,
     seed: int = 0,
     connections: Sequence[tuple[str, Entry]] = (),
+    partial: bool = False,
 ) -> Trace:
     """Run one conversation and return everything that happened.
 
     `connections` are conntrack entries that exist already, each with its namespace (from `conntrack -L`).
+    With `partial`, state that is not modelled ends the run as state that was not collected does: unknown.
     Raises: Unsupported for state that is not modelled; KeyError for a namespace that does not exist.
     """
-    return Run(world, flow, listeners, seed, connections).finish()
+    return Run(world, flow, listeners, seed, connections, partial).finish()
 
 
 class Run:
@@ -55,6 +57,7 @@ class Run:
         listeners: Sequence[Listener],
         seed: int,
         connections: Sequence[tuple[str, Entry]],
+        partial: bool = False,
     ) -> None:
         """Wake up the world and load the connections that exist already."""
         self.net = Network(world, Random(seed).random)
@@ -64,6 +67,7 @@ class Run:
         self.journeys: list[Journey] = []
         self._events: list[tuple[float, int, Callable[[], None]]] = []
         self._order, self._numbers = count(), count(1)
+        self._gaps = (Unknown, Unsupported) if partial else (Unknown,)
         self._ended = False  # nobody knows how it goes on
 
     def finish(self) -> Trace:
@@ -85,7 +89,7 @@ class Run:
         probe = Packet(flow.src or ANY_ADDRESS, flow.dst, flow.proto, flow.sport, flow.dport)
         try:
             chosen = choose_source(self.net.hosts[flow.netns], probe)
-        except Unknown as gap:
+        except self._gaps as gap:
             self.journeys.append(Journey(1, 0.0, probe, (_gap_step(flow.netns, probe, gap),)))
             return Client(done=True)
         if isinstance(chosen, NoRoute):
@@ -137,7 +141,7 @@ class Run:
             delivery = walk(self.net, log, Departure(netns, Skb(packet, tracked)))
             self.net.hosts[netns].connections.drop_unconfirmed(tracked)
             return delivery, self.sockets.receive(log, delivery) if delivery else None
-        except Unknown as gap:
+        except self._gaps as gap:
             last = log.steps[-1] if log.steps else None
             log.steps.append(_gap_step(last.netns if last else netns, last.after if last else packet, gap))
             self._ended = True
@@ -157,6 +161,7 @@ class Run:
         self.sockets.close(end)
 
 
-def _gap_step(netns: str, packet: Packet, gap: Unknown) -> Step:
+def _gap_step(netns: str, packet: Packet, gap: McniError) -> Step:
     """Make the step with which a packet leaves what is known."""
-    return Step(gap.netns or netns, Stage.GAP, str(gap), packet, packet, fate=Fate.UNKNOWN)
+    where = gap.netns if isinstance(gap, Unknown) else ""
+    return Step(where or netns, Stage.GAP, str(gap), packet, packet, fate=Fate.UNKNOWN)

@@ -1,0 +1,68 @@
+#!/bin/sh
+# Prints the network state of this machine, for `mcni trace` (docs/snapshot.md). Only reads, and writes nothing but its
+# output: devices, addresses, routes, rules, neighbours, netfilter rules, sets, sysctls, listening sockets.
+#
+# As root on a node:    sh collect.sh > node1.txt
+# Through kubectl:      kubectl debug node/node1 -i --quiet --profile=sysadmin --image=nicolaka/netshoot -- sh < collect.sh > node1.txt
+#
+# MCNI_CONNECTIONS=1 adds `conntrack -L` (addresses of clients); MCNI_ONLY="a b" takes only these named namespaces.
+LC_ALL=C
+export LC_ALL
+node=${MCNI_NODE:-$(cat /proc/1/root/etc/hostname 2>/dev/null || uname -n)}
+seen=' '
+
+has() { command -v "$1" >/dev/null 2>&1; }
+
+# show FILE COMMAND...: the output of a command in the namespace $ns, each line behind a space, then its exit status
+show() {
+    file=$1
+    shift
+    has "$1" || return 0
+    printf '> %s\n' "$file"
+    { nsenter --net="$ns" "$@" 2>/dev/null; printf '\n=%s\n' "$?"; } | sed 's/^/ /'
+}
+
+# collect NAME CALLED: everything about the namespace $ns, once
+collect() {
+    id=$(stat -L -c %i "$ns" 2>/dev/null) || return 0
+    case $seen in *" $id "*) return 0 ;; esac
+    seen="$seen$id "
+    printf '@ %s\t%s\n' "$1" "$2"
+    show ip-address.json ip -d -j -p address show
+    show ip-netns.txt ip netns list-id
+    show ip-rule.txt ip -4 rule show
+    show ip-route.txt ip -4 route show table all
+    show ip-neigh.txt ip -4 neigh show
+    show bridge-fdb.txt bridge fdb show
+    show iptables.txt "$save"
+    # asking for legacy tables would create them, so ask only for those that are there
+    if nsenter --net="$ns" grep -q . /proc/net/ip_tables_names 2>/dev/null; then
+        show iptables-legacy.txt iptables-legacy-save
+    fi
+    show nft.txt nft list tables
+    show tc.txt tc qdisc show
+    show ipset.txt ipset save
+    show sysctl.txt sysctl -e net.ipv4 net.netfilter net.bridge
+    show ss.txt ss -ltun
+    if [ -n "${MCNI_CONNECTIONS:-}" ]; then show conntrack.txt conntrack -L; fi
+}
+
+save=iptables-save
+if has iptables-nft-save; then save=iptables-nft-save; fi
+
+printf 'mcni-snapshot 1 %s\n' "$node"
+if [ -z "${MCNI_ONLY:-}" ]; then
+    ns=/proc/1/ns/net
+    collect "$node" ''
+fi
+for ns in /proc/1/root/run/netns/* /proc/1/root/var/run/docker/netns/* /run/netns/*; do
+    name=${ns##*/}
+    case " ${MCNI_ONLY:-$name} " in *" $name "*) collect "$name" "$name" ;; esac
+done
+if [ -z "${MCNI_ONLY:-}" ]; then
+    for ns in /proc/[0-9]*/ns/net; do
+        pid=${ns#/proc/}
+        collect "$node-pid-${pid%%/*}" ''
+    done
+fi
+echo end

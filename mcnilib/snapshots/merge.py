@@ -1,0 +1,89 @@
+"""Several snapshots as one: those of the nodes of a cluster, and the switches between them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import replace
+
+from mcnilib.errors import McniError
+from mcnilib.linux.world import Port, Segment
+from mcnilib.linux.world_file import WORLD, Place, folder_name, parse_world, print_world
+
+Files = Mapping[str, str]
+
+
+class MergeError(McniError, ValueError):
+    """Snapshots or segments that do not go together."""
+
+
+def merged(parts: Sequence[Files], segments: Iterable[Segment] = ()) -> dict[str, str]:
+    """Return the files of several snapshots as those of one; `segments` are added to their own.
+
+    A namespace whose name is taken gets that of its machine in front, and a number if need be.
+    Raises: StateSyntaxError for a `world.json` that cannot be read, MergeError for a port that is not there.
+    """
+    files: dict[str, str] = {}
+    places: list[Place] = []
+    found: dict[str, Segment] = {}
+    complete = True
+    for number, part in enumerate(parts):
+        own, own_segments, whole = parse_world(part.get(WORLD, ""))
+        names = _names(own, {place.name for place in places})
+        places += [_renamed(place, names, number) for place in own]
+        files |= {_moved(name, names): text for name, text in part.items() if name != WORLD}
+        for one in own_segments:
+            _join(found, replace(one, ports=tuple(Port(names.get(p.netns, p.netns), p.link) for p in one.ports)))
+        complete = complete and whole
+    for one in segments:
+        _join(found, one)
+    _check(found.values(), places)
+    return {WORLD: print_world(places, found.values(), complete), **files}
+
+
+def _names(own: Iterable[Place], taken: set[str]) -> dict[str, str]:
+    """Choose a name for each namespace that nobody has yet."""
+    names = {}
+    for place in own:
+        wanted = (place.name, *([f"{place.node}.{place.name}"] if place.node else []))
+        counted = (f"{place.name}.{number}" for number in range(2, 10**6))
+        names[place.name] = next(name for name in (*wanted, *counted) if name not in taken)
+        taken.add(names[place.name])
+    return names
+
+
+def _renamed(place: Place, names: Mapping[str, str], number: int) -> Place:
+    """Give a namespace its new name; without a machine's name, each snapshot counts as a machine of its own."""
+    ids = {key: names.get(name, name) for key, name in place.ids.items()}
+    called = place.called or (place.name if names[place.name] != place.name else "")
+    return Place(names[place.name], place.node or (f"#{number + 1}" if number else ""), called, ids)
+
+
+def _moved(path: str, names: Mapping[str, str]) -> str:
+    folder, _, file = path.partition("/")
+    return f"{names[folder]}/{file}" if folder in names else path
+
+
+def _join(found: dict[str, Segment], one: Segment) -> None:
+    """Add a segment, or its ports to the one of that name."""
+    old = found.get(one.name, replace(one, ports=()))
+    ports = (*old.ports, *(port for port in one.ports if port not in old.ports))
+    found[one.name] = Segment(one.name, ports, old.reflects or one.reflects, old.uplink or one.uplink)
+
+
+def _check(segments: Iterable[Segment], places: Iterable[Place]) -> None:
+    names = {place.name for place in places}
+    for port in (port for one in segments for port in one.ports):
+        if port.netns not in names:
+            raise MergeError(f"no network namespace {port.netns!r}; there are {', '.join(sorted(names))}")
+
+
+def read_segment(text: str) -> Segment:
+    """Read `NAME=NETNS/DEVICE,NETNS/DEVICE,...`; others may be plugged in as well. Raises: MergeError."""
+    name, equals, ports = text.partition("=")
+    pairs = [port.rpartition("/") for port in ports.split(",")]
+    if not equals or not all(netns and link for netns, _, link in pairs):
+        raise MergeError(f"{text!r} is not NAME=NETNS/DEVICE,NETNS/DEVICE,...")
+    try:
+        return Segment(folder_name(name), tuple(Port(netns, link) for netns, _, link in pairs), uplink=True)
+    except ValueError as problem:
+        raise MergeError(str(problem)) from None
