@@ -11,6 +11,7 @@ PRINTED = [  # rules of a user chain X of table filter, as given and as iptables
     ("-s 10.1.2.3/8", "-s 10.0.0.0/8"),
     ("-s 10.0.0.0/255.0.0.0", "-s 10.0.0.0/8"),
     ("-s 10.1/16", "-s 10.1.0.0/16"),
+    ("-s 10.0.0.5/0.0.0.255 ! -d 10.0.0.5/255.0.0.254", "-s 0.0.0.5/0.0.0.255 ! -d 10.0.0.4/255.0.0.254"),
     ("-s 1.2.3.4/0 -d 0.0.0.0/0 -i + -o + -p all", ""),
     ("! -i +", "! -i +"),
     ("-p tcp --dport 80 ! -s 10.0.0.0/8 -o en0 -i cali+ -d 1.1.1.1", "! -s 10.0.0.0/8 -d 1.1.1.1/32 -i cali+ -o en0 -p tcp -m tcp --dport 80"),
@@ -210,9 +211,7 @@ UNSUPPORTED = [  # iptables takes them, the model says that it does not
     ("-m conntrack --ctexpire 1:100", "--ctexpire of conntrack"),
     ("-m set --match-set some src --return-nomatch", "--return-nomatch of set"),
     ("-p tcp --tcp-option 5", "--tcp-option of tcp"),
-    ("-f", "-f is not modelled"),
     ("-s 1.2.3.4,5.6.7.8", "several addresses"),
-    ("-s 10.0.0.0/255.0.255.0", "a mask with holes"),
     ("-j NFLOG --nflog-range 80", "--nflog-range of NFLOG"),
 ]
 

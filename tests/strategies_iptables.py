@@ -22,6 +22,7 @@ from mcnilib.linux.match_conntrack import (
     CtState,
     CtStatus,
 )
+from mcnilib.linux.match_memory import Nth, Recent
 from mcnilib.linux.match_ports import FLAG_ORDER, IcmpType, Multiport, Ports
 from mcnilib.linux.match_state import (
     ADDRESS_TYPES,
@@ -31,8 +32,6 @@ from mcnilib.linux.match_state import (
     InSet,
     MarkIs,
     NfAcct,
-    Nth,
-    Recent,
     RpFilter,
     Statistic,
 )

@@ -18,10 +18,10 @@ from rule_facts import in_table
 
 from mcnilib.errors import Refused, StateSyntaxError, Unsupported
 from mcnilib.linux.context import Context
-from mcnilib.linux.iptables_save import parse_tables, print_tables
+from mcnilib.linux.iptables_save import parse_rule, parse_tables, print_tables
 from mcnilib.linux.kept import KeptMatch, KeptTarget
 from mcnilib.linux.netfilter import ChainRule, Table, traverse
-from mcnilib.linux.packet import Packet
+from mcnilib.linux.packet import Packet, Tcp
 
 DOCUMENTED = """
 addrtype ah bpf cgroup cluster comment connbytes connlabel connlimit connmark conntrack cpu dccp devgroup dscp ecn esp
@@ -99,3 +99,74 @@ def test_targets_without_effect_let_the_walk_go_on(name: str) -> None:
             meet(one.target)
             return
     raise AssertionError(f"no example of {name}")
+
+
+def walked(rules: list[str], times: list[float], packet: Packet = PACKET) -> list[list[str]]:
+    """Send a packet through FORWARD at several moments: the rules that matched, by their place in the chain."""
+    (table,) = parse_tables(in_table("\n".join(f"-A FORWARD {rule}" for rule in rules)))
+    chain = table.chain("FORWARD").rules
+    found: list[list[str]] = []
+    memory: dict = {}
+    for now in times:
+        met: list[str] = []
+        at = Context("FORWARD", now=now, memory=memory)
+        traverse(table, "FORWARD", packet, at, lambda rule, *_, met=met: met.append("abc"[chain.index(rule)]))
+        found.append("".join(met))
+    return found
+
+
+@pytest.mark.parametrize(
+    ("rules", "times", "matched"),
+    [
+        (["-m limit --limit 1/sec --limit-burst 2"], [0, 0, 0, 0.5, 1, 1, 9, 9, 9], "a a - - a - a a -"),
+        (["-m limit --limit 1/min"], [0, 1, 2, 3, 4, 5, 60, 60], "a a a a a - a -"),
+        (["-m recent --rcheck --seconds 10 --name x", "-m recent --set --name x"], [0, 10, 20.5, 21], "b ab b ab"),
+        (["-m recent --update --seconds 10 --hitcount 2 --name x", "-m recent --set --name x"], [0, 1, 2, 30], "b b ab b"),
+        (["-m recent ! --remove --name x", "-m recent --set --name y"], [0, 1], "ab ab"),
+        (["-m recent --rcheck --seconds 5 --reap --name x", "-m recent ! --rcheck --name x", "-m recent --set --name x"], [0, 1, 9, 9], "bc ac bc ac"),
+    ],
+)  # fmt: skip
+def test_what_is_remembered_and_forgotten_in_the_time_of_the_run(
+    rules: list[str], times: list[float], matched: str
+) -> None:
+    assert " ".join(found or "-" for found in walked(rules, times)) == matched
+
+
+def test_two_equal_rules_remember_apart() -> None:
+    rule = "-m limit --limit 1/hour --limit-burst 1"
+    a, b = parse_rule(f"-A X {rule}"), parse_rule(f"-A X {rule}")
+    at = Context("X", memory={})
+    assert [a.holds(PACKET, at), b.holds(PACKET, at), a.holds(PACKET, at), b.holds(PACKET, at)] == [
+        True,
+        True,
+        False,
+        False,
+    ]
+    assert a == b
+
+
+def test_to_say_why_takes_nothing_from_a_bucket() -> None:
+    rule, at = parse_rule("-A X -m limit --limit 1/hour --limit-burst 1"), Context("X", memory={})
+    assert rule.why_not(PACKET, at) == "the rate decides, 1 packets at once, then 1/hour"
+    assert rule.holds(PACKET, at)
+
+
+@pytest.mark.parametrize(
+    ("rule", "says"),
+    [
+        ("-m length --length 0:100", "for a packet of 60 to 100 bytes"),
+        ("-m quota --quota 90", "its exact length"),
+        ("-m limit", "outside a run"),
+    ],
+)
+def test_what_the_length_of_a_segment_decides_is_refused(rule: str, says: str) -> None:
+    segment = Packet(PACKET.src, PACKET.dst, "tcp", 5, 6, Tcp(frozenset({"ACK"})), length=20)
+    match = parse_rule(f"-A X {rule}")
+    assert parse_rule("-A X -m length --length 60:100").holds(segment, Context("X"))
+    assert not parse_rule("-A X -m length --length 101:200").holds(segment, Context("X"))
+    if "length 0" in rule:
+        segment = segment.but(length=30)
+        says = says.replace("60 to 100", "70 to 110")
+    with pytest.raises(Unsupported) as error:
+        match.holds(segment, Context("X", memory=None if "limit" in rule else {}))
+    assert says in str(error.value)

@@ -8,12 +8,12 @@ from pathlib import Path
 
 import extension_facts
 import pytest
-from extension_facts import EXTENSIONS
+from extension_facts import EXTENSIONS, MATCHES
 from hypothesis import HealthCheck, Phase, given, seed, settings
 from hypothesis import strategies as st
 from iptables_shell import in_namespace, load
 from rule_facts import LOADED, PLACED, PRINTED, REFUSED_BY_KERNEL, REFUSED_BY_TOOL, UNSUPPORTED, in_table
-from strategies_iptables import FEW_PORTS, small_packets, small_tables, tables
+from strategies_iptables import FEW_ADDRESSES, FEW_PORTS, small_packets, small_tables, tables
 
 from mcnilib.linux.conntrack import Entry, Flow
 from mcnilib.linux.context import Context
@@ -137,10 +137,12 @@ def count(table: Table, packets: list[tuple[IPv4Address, IPv4Address, int, int]]
     """Walk the packets through OUTPUT and count how often each rule matched, in printed order."""
     matched: list[int] = []
     sets = {one.name: one for one in parse_sets(SETS)}
+    memory: dict = {}
     for sport, (src, dst, port, mark) in enumerate(packets, 20001):
         flow = Flow("udp", src, dst, sport, port)
         at = Context("OUTPUT", oif="lo", entry=Entry(flow, flow.inverse()), sets=sets, address_type=lambda *_: "LOCAL")
-        packet = Packet(src, dst, "udp", sport, port, mark=mark)
+        at.memory = memory
+        packet = Packet(src, dst, "udp", sport, port, length=1, mark=mark)
         traverse(table, "OUTPUT", packet, at, lambda rule, before, after: matched.append(id(rule)))
     return [matched.count(id(rule)) for chain in table.chains for rule in chain.rules]
 
@@ -180,3 +182,13 @@ def test_every_match_and_target_is_printed_as_the_tool_prints_it() -> None:
 def test_the_tool_or_the_kernel_refuses_what_the_model_refuses_of_them() -> None:
     answers = load([in_table(f"-A {rule}", table) for table, rule in extension_facts.REFUSED], extension_facts.SETS)
     assert [rule for rule, (taken, _) in zip(extension_facts.REFUSED, answers, strict=True) if taken] == []
+
+
+MANY = [
+    *((src, dst, FEW_PORTS[0], 0) for src in FEW_ADDRESSES for dst in FEW_ADDRESSES[:2]),
+    *((FEW_ADDRESSES[0], FEW_ADDRESSES[1], port, 1) for port in FEW_PORTS),
+]
+
+
+def test_matches_decide_as_in_the_kernel() -> None:
+    check([(in_table("".join(f"-A OUTPUT {rule}\n" for rule in rules)), MANY) for rules in MATCHES])

@@ -6,7 +6,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 from ipaddress import IPv4Address
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from mcnilib.linux.conntrack import Entry
@@ -32,4 +32,6 @@ class Context:
         None  # (packet, iif, loose, validmark, accept_local) -> passes
     )
     random: Callable[[], float] | None = None
+    now: float = 0.0  # seconds since the run began
+    memory: dict[object, Any] | None = None  # what matches of this namespace remember in this run
     notrack: bool = False  # set by a NOTRACK rule

@@ -21,7 +21,7 @@ from mcnilib.linux.match_conntrack import (
     CtStatus,
 )
 from mcnilib.linux.protocols import ALL_PROTOCOLS, PROTOCOL_NUMBERS, USUAL, protocol_name
-from mcnilib.linux.rule_words import RuleWords, each_option, need
+from mcnilib.linux.rule_words import RuleWords, each_option, has_holes, need
 
 OPTIONS = {f"--{name}": name for name in CT_ORDER}
 
@@ -55,6 +55,8 @@ def _option(words: RuleWords, name: str, negated: bool) -> CtOption:
 def _address(words: RuleWords) -> IPv4Interface:
     word = words.take("an address")
     try:
+        if has_holes(word.partition("/")[2]):
+            raise words.unsupported(f"{word}: a mask with holes")
         return IPv4Interface(word)
     except ValueError:
         raise words.fail(f"{word!r} is not an IPv4 address or prefix") from None

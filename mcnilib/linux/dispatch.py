@@ -14,7 +14,9 @@ from typing import TYPE_CHECKING
 from mcnilib.linux.context import Context
 from mcnilib.linux.match import Destination, InInterface, Match, OutInterface, Protocol, Source
 from mcnilib.linux.match_conntrack import ConntrackIs
+from mcnilib.linux.match_header import Dscp, Ecn, Fragment, IpRange, MaskedAddress, Tos, Ttl
 from mcnilib.linux.match_ports import IcmpType, Multiport, Ports
+from mcnilib.linux.match_rest import Helper
 from mcnilib.linux.match_state import Comment, ConnmarkIs, MarkIs, NfAcct
 from mcnilib.linux.packet import Packet
 
@@ -34,6 +36,7 @@ READ: dict[str, Callable[[Packet, Context], Hashable]] = {
 REPEATABLE = (
     Source, Destination, InInterface, OutInterface, Protocol, Ports, IcmpType, Multiport,
     Comment, ConntrackIs, MarkIs, ConnmarkIs, NfAcct,
+    MaskedAddress, Fragment, IpRange, Ttl, Tos, Dscp, Ecn, Helper,
 )  # fmt: skip
 """Matches that neither draw nor fail: passing them over because a later one does not hold changes nothing."""
 

@@ -6,18 +6,19 @@ import re
 from ipaddress import IPv4Address, IPv4Network
 
 from mcnilib.linux.match import Destination, InInterface, Match, OutInterface, Protocol, Source
+from mcnilib.linux.match_header import Fragment, MaskedAddress
 from mcnilib.linux.protocols import ALL_PROTOCOLS, USUAL, protocol_name
-from mcnilib.linux.rule_words import RuleWords
+from mcnilib.linux.rule_words import RuleWords, has_holes
 
 HEADER = {
     "-s": "src", "--source": "src", "--src": "src", "-d": "dst", "--destination": "dst", "--dst": "dst",
     "-i": "iif", "--in-interface": "iif", "-o": "oif", "--out-interface": "oif", "-p": "proto", "--protocol": "proto",
-    "--proto": "proto",
+    "--proto": "proto", "-f": "fragment", "--fragment": "fragment",
 }  # fmt: skip
-HEADER_ORDER = (Source, Destination, InInterface, OutInterface, Protocol)
+HEADER_ORDER = ("src", "dst", "iif", "oif", "proto", "fragment")
 """The order iptables-save prints them in."""
 
-REFUSED = ("-f", "--fragment", "-6", "--ipv6")
+REFUSED = ("-6", "--ipv6")
 WITHOUT = {"-i": ("POSTROUTING", "OUTPUT"), "-o": ("PREROUTING", "INPUT")}
 """Built-in chains in which a packet has no such device yet, or no longer."""
 
@@ -30,7 +31,7 @@ ANYWHERE = IPv4Network("0.0.0.0/0")
 def read_header(words: RuleWords, chain: str) -> tuple[str, Match | None] | None:
     """Read one header option such as `! -s 10.0.0.0/8`: its kind, and a match unless it asks for nothing.
 
-    None when the next word is no header option. Raises: StateSyntaxError; Unsupported for fragments and IPv6.
+    None when the next word is no header option. Raises: StateSyntaxError; Unsupported for IPv6.
     """
     option, negated = words.accept_option(*HEADER, *REFUSED)
     if not option:
@@ -39,19 +40,30 @@ def read_header(words: RuleWords, chain: str) -> tuple[str, Match | None] | None
         raise words.unsupported(f"{option} is not modelled")
     kind = HEADER[option]
     if kind in ("src", "dst"):
-        network = read_network(words)
-        if network == ANYWHERE and negated:
-            raise words.fail(f"! {option} {network} would match nothing")
-        match = (Source if kind == "src" else Destination)(network, negated)
-        return kind, None if network == ANYWHERE else match
+        return kind, _side(words, option, kind, negated)
+    if kind == "fragment":
+        return kind, Fragment(negated)
     if kind == "proto":
         name = _protocol(words, negated)
         return kind, Protocol(name, negated) if name else None
     return kind, _device(words, "-i" if kind == "iif" else "-o", chain, negated)
 
 
-def read_network(words: RuleWords) -> IPv4Network:
-    """Read an address or prefix; host bits are cleared and missing bytes are zero, as iptables does."""
+def _side(words: RuleWords, option: str, kind: str, negated: bool) -> Match | None:
+    """Read the address of -s or -d; None for all of them."""
+    found = read_network(words)
+    if isinstance(found, tuple):
+        return MaskedAddress(kind[0], *found, negated)
+    if found == ANYWHERE and negated:
+        raise words.fail(f"! {option} {found} would match nothing")
+    return None if found == ANYWHERE else (Source if kind == "src" else Destination)(found, negated)
+
+
+def read_network(words: RuleWords) -> IPv4Network | tuple[IPv4Address, IPv4Address]:
+    """Read an address or prefix, or an address with a mask that has holes.
+
+    Host bits are cleared and missing bytes are zero, as iptables does.
+    """
     word = words.take("an address")
     if "," in word:
         raise words.unsupported(f"{word}: several addresses in one rule; iptables makes a rule of each")
@@ -59,19 +71,11 @@ def read_network(words: RuleWords) -> IPv4Network:
     if re.fullmatch(r"\d{1,3}(\.\d{1,3}){0,2}", address, re.ASCII) and slash:
         address += ".0" * (3 - address.count("."))
     try:
+        if has_holes(mask):
+            return IPv4Address(int(IPv4Address(address)) & int(IPv4Address(mask))), IPv4Address(mask)
         return IPv4Network(address + slash + mask, strict=False)
     except ValueError:
-        if _is_address(address) and _is_address(mask):
-            raise words.unsupported(f"{word}: a mask with holes") from None
         raise words.fail(f"{word!r} is not an IPv4 address or prefix") from None
-
-
-def _is_address(word: str) -> bool:
-    try:
-        IPv4Address(word)
-    except ValueError:
-        return False
-    return True
 
 
 def _protocol(words: RuleWords, negated: bool) -> str | None:

@@ -33,6 +33,8 @@ def parse_rule(line: str, by: Origin | None = None, *, source: str = "rule", num
     Raises: StateSyntaxError for text iptables would refuse, Unsupported for matches and targets that are not modelled.
     """
     rule = _parse_cached(line) if source == "rule" else read_rule(line, source, number)
+    if rule.remembers:  # two equal rules remember apart
+        rule = read_rule(line, source, number)
     return replace(rule, by=by) if by else rule
 
 

@@ -22,13 +22,15 @@ from mcnilib.linux.kept_words import (
     word,
 )
 from mcnilib.linux.rate import read_rate
-from mcnilib.linux.rule_words import RuleWords
+from mcnilib.linux.rule_words import RuleWords, has_holes
 
 
 def _mask(words: RuleWords) -> str:
     """Read a prefix length, or a mask that stands for one."""
     found = words.take("a prefix length")
     try:
+        if has_holes(found):
+            raise ValueError
         return str(IPv4Network(f"0.0.0.0/{found}").prefixlen)
     except ValueError:
         raise words.fail(f"{found!r} is not a prefix length") from None

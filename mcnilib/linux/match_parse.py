@@ -9,11 +9,12 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable
-from ipaddress import IPv4Address
 
 from mcnilib.linux.ct_parse import read_conntrack, read_state
+from mcnilib.linux.header_match_parse import HEADER_READERS
 from mcnilib.linux.kept_matches import read_kept_match
-from mcnilib.linux.match import Match, bang
+from mcnilib.linux.match import Match
+from mcnilib.linux.match_memory import Nth
 from mcnilib.linux.match_state import (
     ADDRESS_TYPES,
     AddrType,
@@ -22,8 +23,6 @@ from mcnilib.linux.match_state import (
     InSet,
     MarkIs,
     NfAcct,
-    Nth,
-    Recent,
     RpFilter,
     Statistic,
 )
@@ -60,15 +59,6 @@ def read_masked(words: RuleWords, what: str) -> tuple[int, int]:
     """Read VALUE or VALUE/MASK, 32 bits each."""
     value, slash, mask = words.take(what).partition("/")
     return words.as_number(value, what), words.as_number(mask, "a mask") if slash else 0xFFFFFFFF
-
-
-def read_ip(words: RuleWords, what: str) -> IPv4Address:
-    """Read an address."""
-    word = words.take(what)
-    try:
-        return IPv4Address(word)
-    except ValueError:
-        raise words.fail(f"{word!r} is not {what}: an IPv4 address") from None
 
 
 def _mark(words: RuleWords) -> Match:
@@ -152,36 +142,6 @@ def _nfacct(words: RuleWords) -> Match:
     return NfAcct(words.take("a name"))
 
 
-RECENT_MODES = ("set", "rcheck", "update", "remove")
-RECENT = {f"--{name}": name for name in ("seconds", "reap", "hitcount", "rttl", "name", "mask", "rsource", "rdest")}
-"""Options of `-m recent` beside the mode, in the order iptables-save prints them."""
-
-
-def _recent(words: RuleWords) -> Match:
-    """Keep the words, in the order iptables-save prints them."""
-    known = RECENT | dict.fromkeys([f"--{mode}" for mode in RECENT_MODES], "mode")
-    found = {"name": "--name DEFAULT", "mask": "--mask 255.255.255.255"}
-    for name, negated in each_option(words, "recent", known, plain=RECENT.values()):
-        option = words.last
-        found[name] = f"{bang(negated)}{option}{_recent_value(words, name)}"
-    mode = found.get("mode", "").removeprefix("! ")
-    if not mode or ("reap" in found and "seconds" not in found) or ("rttl" in found and mode in ("--set", "--remove")):
-        raise words.fail("expected --set, --rcheck, --update or --remove; --reap needs --seconds, --rttl a check")
-    found["rsource"] = found.pop("rdest", "--rsource")
-    return Recent(" ".join(found[name] for name in ("mode", *RECENT.values()) if found.get(name)))
-
-
-def _recent_value(words: RuleWords, name: str) -> str:
-    match name:
-        case "seconds" | "hitcount":
-            return f" {words.number(name, 1)}"
-        case "name":
-            return f" {words.take('the name')}"
-        case "mask":
-            return f" {read_ip(words, 'the mask')}"
-    return ""
-
-
 READERS: dict[str, Callable[[RuleWords], Match]] = {
     "comment": _comment,
     "conntrack": read_conntrack,
@@ -193,10 +153,10 @@ READERS: dict[str, Callable[[RuleWords], Match]] = {
     "statistic": _statistic,
     "rpfilter": _rpfilter,
     "nfacct": _nfacct,
-    "recent": _recent,
     "tcp": read_ports("tcp"),
     "udp": read_ports("udp"),
     "icmp": read_icmp,
     "multiport": read_multiport,
+    **HEADER_READERS,
 }
 """Every match that is modelled, with the reader of its options."""

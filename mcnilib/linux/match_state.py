@@ -1,7 +1,7 @@
 """Matches on what Linux knows beside the header: marks, address types, sets, chance, the reverse path.
 
 Connection state is in `match_conntrack`.
-Source: iptables-extensions(8); net/netfilter/xt_{mark,connmark,addrtype,set,statistic,nfacct,recent}.c,
+Source: iptables-extensions(8); net/netfilter/xt_{mark,connmark,addrtype,set,statistic,nfacct}.c,
 net/ipv4/netfilter/ipt_rpfilter.c (Linux 6.18).
 """
 
@@ -174,34 +174,6 @@ class Statistic:
 
 
 @dataclass(frozen=True, slots=True)
-class Nth:
-    """`-m statistic --mode nth --every N --packet P`: read and printed; a packet that reaches it raises
-    `Unsupported`."""
-
-    every: int
-    packet: int
-    negated: bool = False
-
-    def test(self) -> Test:
-        """Refuse: how many packets a rule has seen is not modelled."""
-        return self._refuse
-
-    def _refuse(self, packet: Packet, at: Context) -> bool:
-        raise Unsupported(f"match {str(self)[3:]} when a packet reaches it; rules do not count their packets")
-
-    def why_not(self, packet: Packet, at: Context) -> str:
-        """Say that the count decides."""
-        return f"the count decides, one packet in {self.every} is chosen"
-
-    def __str__(self) -> str:
-        return f"-m statistic --mode nth {bang(self.negated)}--every {self.every} --packet {self.packet}"
-
-
-CHANCE = (Statistic, Nth)
-"""Matches that may answer differently when the same packet asks again."""
-
-
-@dataclass(frozen=True, slots=True)
 class RpFilter:
     """`-m rpfilter`: would the answer leave by the device the packet came in by?"""
 
@@ -244,25 +216,3 @@ class NfAcct:
 
     def __str__(self) -> str:
         return f"-m nfacct --nfacct-name  {self.name}"
-
-
-@dataclass(frozen=True, slots=True)
-class Recent:
-    """`-m recent ...`: kept as text; a packet that reaches it raises `Unsupported` (session affinity is not
-    modelled)."""
-
-    words: str
-
-    def test(self) -> Test:
-        """Refuse: the list of recent addresses is not modelled."""
-        return self._refuse
-
-    def _refuse(self, packet: Packet, at: Context) -> bool:
-        raise Unsupported(f"match recent ({self.words}) when a packet reaches it; ClientIP affinity is not modelled")
-
-    def why_not(self, packet: Packet, at: Context) -> str:
-        """Never asked: the match is refused."""
-        return "the recent match is not modelled"
-
-    def __str__(self) -> str:
-        return f"-m recent {self.words}"

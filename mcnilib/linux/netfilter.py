@@ -18,7 +18,8 @@ from mcnilib.linux.context import Context
 from mcnilib.linux.dispatch import Index
 from mcnilib.linux.kept import KeptMatch, KeptTarget
 from mcnilib.linux.match import Match, Test
-from mcnilib.linux.match_state import CHANCE
+from mcnilib.linux.match_memory import MEMORIES
+from mcnilib.linux.match_state import Statistic
 from mcnilib.linux.origin import Origin
 from mcnilib.linux.packet import Packet
 from mcnilib.linux.target import RETURN, Connmark, Jump, Log, Mark, Notrack, Reject, Target, Verdict
@@ -39,6 +40,9 @@ BUILT_IN = {
     "filter": ("INPUT", "FORWARD", "OUTPUT"),
 }
 """Built-in chains of each table, in the order iptables-save prints them."""
+
+UNDECIDED = (Statistic, *MEMORIES, KeptMatch)
+"""Matches that must not be asked a second time about a packet: chance, memory, or what is not modelled, decides."""
 
 INDEX_FROM = 12
 """Rules a chain must have before it is indexed instead of scanned."""
@@ -78,6 +82,11 @@ class ChainRule:
         return isinstance(self.target, Mark | Connmark | KeptTarget)
 
     @cached_property
+    def remembers(self) -> bool:
+        """Tell whether a match of the rule remembers packets."""
+        return any(isinstance(match, MEMORIES) for match in self.matches)
+
+    @cached_property
     def ends(self) -> str:
         """The verdict with which the rule ends its table; empty when the walk goes on after it."""
         target = self.target
@@ -108,11 +117,11 @@ class ChainRule:
     def why_not(self, packet: Packet, at: Context) -> str:
         """Say in words which match did not hold first; empty when all hold.
 
-        Nothing is drawn: where only chance or a count is left to decide, it says so.
+        Nothing is drawn or counted: where only chance or a count is left to decide, it says so.
         """
         chance = ""
         for match in self.matches:
-            if isinstance(match, (*CHANCE, KeptMatch)):
+            if isinstance(match, UNDECIDED):
                 chance = chance or match.why_not(packet, at)
             elif (test := match.test()) and not test(packet, at):
                 return match.why_not(packet, at)

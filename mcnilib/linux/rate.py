@@ -21,9 +21,9 @@ class Rate(NamedTuple):
     scale: int
 
     @property
-    def seconds(self) -> float:
-        """Seconds from one packet to the next."""
-        return self.period / self.scale
+    def nanoseconds(self) -> int:
+        """Nanoseconds from one packet to the next."""
+        return self.period * 1_000_000_000 // self.scale
 
     @property
     def text(self) -> str:

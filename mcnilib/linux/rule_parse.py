@@ -12,6 +12,7 @@ from mcnilib.linux.kept_matches import IMPLIED as KEPT_IMPLIED
 from mcnilib.linux.kept_matches import PROTOCOLS
 from mcnilib.linux.kept_targets import TARGETS
 from mcnilib.linux.match import Match, Protocol
+from mcnilib.linux.match_header import Ecn
 from mcnilib.linux.match_parse import read_match
 from mcnilib.linux.match_ports import IcmpType, Multiport, Ports
 from mcnilib.linux.netfilter import ChainRule
@@ -68,7 +69,7 @@ class _Draft:
             elif not words.accept("-4", "--ipv4"):
                 self._imply()
         self._check()
-        header = sorted(filter(None, self.header.values()), key=lambda match: HEADER_ORDER.index(type(match)))
+        header = [match for kind in HEADER_ORDER if (match := self.header.get(kind))]
         return ChainRule(self.chain, (*header, *self.matches), self.target)
 
     def _put_header(self, kind: str, match: Match | None) -> None:
@@ -127,6 +128,8 @@ def _needs(match: Match) -> tuple[str, ...]:
         return ("icmp",)
     if isinstance(match, KeptMatch):
         return PROTOCOLS.get(match.name, ())
+    if isinstance(match, Ecn):
+        return () if match.ece is None and match.cwr is None else ("tcp",)
     return WITH_PORTS if isinstance(match, Multiport) else ()
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Collection, Iterator, Mapping
 from difflib import get_close_matches
+from ipaddress import IPv4Address
 
 from mcnilib.errors import StateSyntaxError, Unsupported
 
@@ -20,6 +21,15 @@ def quoted(text: str) -> str:
     if _PLAIN.fullmatch(text):
         return text
     return '"' + re.sub(r"([\"\\'])", r"\\\1", text) + '"'
+
+
+def has_holes(mask: str) -> bool:
+    """Tell whether a mask written as an address, such as 255.0.0.255, is no prefix. False for what is no address."""
+    try:
+        inverse = 0xFFFFFFFF & ~int(IPv4Address(mask))
+    except ValueError:
+        return False
+    return bool(inverse & (inverse + 1))
 
 
 class RuleWords:
@@ -84,6 +94,16 @@ class RuleWords:
         value = int(word, 8 if octal else 0)
         if not low <= value <= high:
             raise self.fail(f"{what} must be {low} to {high}, not {word}")
+        return value
+
+    def as_long(self, word: str, what: str) -> int:
+        """Turn a word just read into a number of 64 bits, written as in `as_number`."""
+        digits = word.lower().removeprefix("0x") if word.lower().startswith("0x") else word
+        base = 16 if digits != word else 8 if word.startswith("0") else 10
+        if not re.fullmatch("[0-9a-f]+" if base == 16 else f"[0-{min(base, 10) - 1}]+", digits, re.ASCII):
+            raise self.fail(f"{word!r} is not {what}")
+        if (value := int(digits, base)) > 0xFFFFFFFFFFFFFFFF:
+            raise self.fail(f"{what} must be below 2**64")
         return value
 
     def one_of(self, what: str, valid: tuple[str, ...]) -> str:

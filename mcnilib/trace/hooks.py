@@ -74,7 +74,7 @@ class Hook:
 
     def _table(self, table: Table) -> bool:
         """Walk one table's chain of this hook; False when it dropped the packet."""
-        at = self.host.context(self.name, self.skb, self.iif, self.oif)
+        at = self.host.context(self.name, self.skb, self.iif, self.oif, self.now)
         verdict, line = self._traverse(table, at)
         if verdict in ("DROP", "REJECT"):
             self._drop(table, at, line)
@@ -136,7 +136,7 @@ class Hook:
     def _bind(self, tracked: Tracked, source: bool) -> bool:
         """Ask the nat table about a new connection and rewrite its first packet."""
         host, before = self.host, self.skb.packet
-        at = host.context(self.name, self.skb, self.iif, self.oif)
+        at = host.context(self.name, self.skb, self.iif, self.oif, self.now)
         verdict, line = self._traverse(host.tables["nat"], at) if "nat" in host.tables else ("ACCEPT", None)
         if verdict == "DROP":
             self._drop(host.tables["nat"], at, line)

@@ -42,6 +42,7 @@ class Host:
         self.tables: dict[str, Table] = {table.name: table for table in netns.tables}
         self.sets = {s.name: s for s in netns.sets}
         self.connections = Conntrack(self._limits(), self._timeout)
+        self.memory: dict[object, object] = {}  # of matches such as limit
         self._timeouts: dict[str, float] = {}
         self.neighbours: dict[tuple[str, IPv4Address], str] = {}  # learned by ARP during the run
         self._address_type = partial(address_type, netns)
@@ -59,8 +60,8 @@ class Host:
         """Read net.ipv4.conf.*.name as the kernel combines `all` and the device."""
         return self.netns.conf(name, dev)
 
-    def context(self, hook: str, skb: Skb, iif: str, oif: str) -> Context:
-        """Describe where the packet stands, for the rules of one table."""
+    def context(self, hook: str, skb: Skb, iif: str, oif: str, now: float) -> Context:
+        """Describe where and when the packet stands, for the rules of one table."""
         tracked = skb.tracked
         return Context(
             hook=hook,
@@ -73,6 +74,8 @@ class Host:
             address_type=self._address_type,
             reverse_path=self._reverse_path,
             random=self.random,
+            now=now,
+            memory=self.memory,
         )
 
     def is_local(self, ip: IPv4Address) -> bool:
