@@ -14,7 +14,7 @@ from mcnilib.cluster.settings import Settings
 from mcnilib.scenarios.scenario import Scenario
 from mcnilib.show.controls import Controls
 from mcnilib.show.panel import verdict_html
-from mcnilib.show.parting import changed_state, first_step, parting_html, state_changes_html
+from mcnilib.show.parting import MOST, changed_state, first_step, parting_html, state_changes_html
 from mcnilib.show.style import style_sheet
 from mcnilib.show.svg import to_png
 from mcnilib.show.views import picture_of, svg_of
@@ -91,5 +91,6 @@ class Pair(widgets.VBox):  # type: ignore[misc]
         told = [f"{name}: {verdict(trace)}" for name, trace in zip(NAMES, traces, strict=True)]
         told.append(f"first difference: {parted}" if parted else "no step differs")
         for file, changes in changed_state(*map(self.story.world, self.settings)).items():
-            told += [f"{file}: {mark} {line}" for mark, line in changes]
+            told += [f"{file}: {mark} {line}" for mark, line in changes[:MOST]]
+            told += [f"{file}: … {len(changes) - MOST} more"] if len(changes) > MOST else []
         return told
