@@ -10,6 +10,12 @@ EXCUSE = "this kernel"
 """A skip whose reason contains these words stays a skip in CI: no package can be installed to repair it."""
 
 
+def pytest_addoption(parser: pytest.Parser) -> None:
+    """Add the options of this project's tests."""
+    what = "write down where the texts of the pictures stand, after looking at them"
+    parser.addoption("--write-structures", action="store_true", help=what)
+
+
 def in_ci() -> bool:
     """Tell whether the run is one of CI, where everything the tests need has to be there."""
     return os.environ.get("CI", "").lower() in ("1", "true", "yes")

@@ -85,6 +85,7 @@ class LabPage:
     page: Page
     server: LabServer
     errors: list[str] = field(default_factory=list)
+    name: str = ""
 
     def __post_init__(self) -> None:
         self.page.set_default_timeout(PATIENCE)

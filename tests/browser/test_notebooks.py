@@ -9,14 +9,17 @@ from playwright.sync_api import expect
 
 from browser.conftest import NOTEBOOKS
 from browser.lab_page import new_page
+from browser.structure import keep, known, moved, structure
 
 NAMES = sorted(path.name for path in NOTEBOOKS.glob("*.ipynb"))
 PICTURE = ".jp-OutputArea svg[role=img]"
+PANEL = ".jp-OutputArea:has(.mcni-stepper)"
 
 
 @pytest.fixture(scope="module", params=NAMES)
 def opened(request, server, browser):
     with new_page(browser, server) as lab:
+        lab.name = request.param.removesuffix(".ipynb")
         yield lab.open(request.param).run_all()
 
 
@@ -39,18 +42,49 @@ def test_no_text_is_too_small_or_lies_on_another(opened):
     assert overlapping == []
 
 
-def test_every_control_of_the_panel_changes_and_nothing_breaks(opened):
-    panel = opened.page.locator(".jp-OutputArea:has(svg[role=img])").last
-    for box in panel.locator("select").all():
-        for value in box.locator("option").all():
-            box.select_option(value.get_attribute("value") or value.text_content())
+def test_the_picture_has_its_texts_in_their_places(opened, request):
+    seen = structure(opened.page.locator(f"{PANEL} svg[role=img]").first)
+    if request.config.getoption("write_structures"):
+        keep(opened.name, seen)
+    before = known(opened.name)
+    assert [text for text, _, _ in seen] == [text for text, _, _ in before]
+    assert moved(seen, before) == []
+
+
+def test_every_control_of_every_panel_changes_and_nothing_breaks(opened):
+    panels = opened.page.locator(PANEL)
+    assert panels.count() >= 1
+    for panel in panels.all():
+        for box in panel.locator("select").all():
+            for value in box.locator("option").all():
+                box.select_option(value.get_attribute("value") or value.text_content())
+                opened.wait_idle()
+        for button in panel.locator(".widget-toggle-button").all():
+            button.click()
             opened.wait_idle()
-    for button in panel.locator(".widget-toggle-button").all():
-        button.click()
-        opened.wait_idle()
+        assert panel.locator("svg[role=img]").count() == 1
+        assert panel.locator("[role=status]").count() >= 1
     assert opened.errors == []
-    assert panel.locator("svg[role=img]").count() == 1
-    assert panel.locator("[role=status]").count() >= 1
+
+
+def test_the_arrow_keys_walk_through_the_conversation(opened):
+    panel = opened.page.locator(PANEL).first
+    panel.locator(".mcni-stepper [role=slider]").focus()
+    status = panel.locator(".mcni-stepper [role=status]")
+    for key, says in (("ArrowRight", "step 1 of"), ("End", "step"), ("Home", "steps")):
+        opened.page.keyboard.press(key)
+        expect(status).to_contain_text(says)
+    expect(panel.locator("tr[aria-current=step]")).to_have_count(0)
+    assert opened.errors == []
+
+
+def test_two_runs_side_by_side_have_the_same_places(opened):
+    for pair in opened.page.locator(".jp-OutputArea:has(.mcni-side)").all():
+        sizes = [
+            (box["width"], box["height"]) for box in (s.bounding_box() for s in pair.locator("svg[role=img]").all())
+        ]
+        assert len(sizes) == 2
+        assert sizes[0] == sizes[1]
 
 
 def test_a_prediction_is_answered_with_the_keyboard(opened):
