@@ -28,6 +28,7 @@ _HOMES = {
     "listing": "mcnilib.linux.show",
     "explore": "mcnilib.notebook",
     "side_by_side": "mcnilib.notebook",
+    "conclusion": "mcnilib.notebook",
     "cluster_map": "mcnilib.notebook",
     "predict": "mcnilib.show.quiz",
 }

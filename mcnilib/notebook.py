@@ -10,6 +10,7 @@ from mcnilib.cluster.settings import Settings
 from mcnilib.kernel.record import checked
 from mcnilib.scenarios.link import parse_link
 from mcnilib.scenarios.scenario import Scenario
+from mcnilib.show.conclusion_panel import ConclusionPanel
 from mcnilib.show.map import Map
 from mcnilib.show.pair import Pair
 from mcnilib.show.panel import Panel
@@ -24,6 +25,15 @@ def explore(story: Scenario | str, scale: float = 1.0, **start: object) -> Panel
     """
     shown, settings = parse_link(story) if isinstance(story, str) else (story, story.start())
     return Panel(shown, settings.but(**start), scale, remark=checked)
+
+
+def conclusion(scale: float = 1.0, **start: object) -> ConclusionPanel:
+    """Return the document's conclusion, computed: who reaches whom; a cell's button shows the conversation behind it.
+
+    `start` changes settings to begin with, as `nat_outgoing=False`; `scale` enlarges everything for a projector.
+    Raises: SettingError for a setting or value that does not exist, naming the nearest one.
+    """
+    return ConclusionPanel(Settings().but(**start), scale, remark=checked)
 
 
 def cluster_map() -> Map:

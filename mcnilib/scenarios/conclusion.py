@@ -7,10 +7,10 @@ document says something else.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import product
 
-from mcnilib.cluster.settings import Placement, Settings, options
+from mcnilib.cluster.settings import Option, Placement, Protocol, Settings, option, options
 from mcnilib.cluster.spec import PodKind
 from mcnilib.scenarios import Scenario, scenario
 from mcnilib.scenarios.scenario import Way
@@ -26,6 +26,12 @@ GLOBAL = tuple(
     if one.attribute not in ("placement", "endpoint", "external_policy", "receiving_node")
 )
 """The settings of the whole table: all but those that choose the actors, and those for NodePorts."""
+
+TOGGLES = (
+    *("kube_proxy", "be_liberal", "restarted", "felix_invalid", "tuning", "nat_outgoing", "cluster_cidr"),
+    *("masquerade_all", "workaround", "macvlan_mode", "coordinator", "protocol"),
+)
+"""Those a reader can change: each changes some cell. Pings are left out, for a service has no port for them."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -123,8 +129,11 @@ class Cell:
 
     @property
     def link(self) -> str:
-        """The command that shows the conversation."""
-        return self.story.command(self.settings) if self.story else ""
+        """The command that shows the conversation; it names every setting of the table that the scenario changes."""
+        if self.story is None:
+            return ""
+        names = dict.fromkeys((*self.story.settings, *GLOBAL))
+        return replace(self.story, settings=tuple(names)).command(self.settings)
 
     @property
     def says(self) -> str:
@@ -142,6 +151,12 @@ class Cell:
         if self.says == TICK:
             return self.outcome.works
         return self.story.claim(self.settings).holds(self.outcome.works)
+
+
+def toggles() -> tuple[Option, ...]:
+    """Return the settings of the table that a reader can change, and last the placement."""
+    chosen = (option(name) for name in (*TOGGLES, "placement"))
+    return tuple(one.only(Protocol.TCP, Protocol.UDP) if one.attribute == "protocol" else one for one in chosen)
 
 
 def conclude(settings: Settings, placement: Placement) -> tuple[tuple[Cell, ...], ...]:

@@ -45,7 +45,7 @@ def matrix(story: Scenario, rows: str, *columns: str, start: Settings | None = N
         body.append((options[rows].text(value), [cell(story.run(settings), where=where) for settings in chosen]))
     titles = [[options[name].text(head[i]) for head in heads] for i, name in enumerate(columns)]
     lines = [[options[name].label, *title] for name, title in zip(columns, titles, strict=True)]
-    return _draw([*lines, [options[rows].label, *([""] * len(heads))], *_folded(body, FOLD_FROM)], len(lines) + 1)
+    return draw([*lines, [options[rows].label, *([""] * len(heads))], *_folded(body, FOLD_FROM)], len(lines) + 1)
 
 
 def _toggle(story: Scenario, name: str) -> Option:
@@ -75,7 +75,8 @@ def _folded(body: Sequence[tuple[str, list[str]]], least: int) -> list[list[str]
     return [[names[0] if len(names) == 1 else f"{names[0]} .. {names[-1]}", *cells] for names, cells in groups]
 
 
-def _draw(lines: Sequence[Sequence[str]], heads: int) -> str:
+def draw(lines: Sequence[Sequence[str]], heads: int) -> str:
+    """Draw cells in columns, the first `heads` lines above a rule."""
     widths = [max(len(line[i]) for line in lines) for i in range(len(lines[0]))]
     drawn = ["  ".join(word.ljust(width) for word, width in zip(line, widths, strict=True)).rstrip() for line in lines]
     return "\n".join([*drawn[:heads], "-" * max(map(len, drawn)), *drawn[heads:]])

@@ -1,25 +1,24 @@
-"""Widgets derived from the settings: the control of one setting, and of all settings of a story."""
+"""Widgets derived from the settings: the control of one setting, and of several together."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from typing import Any
 
 import ipywidgets as widgets
 
 from mcnilib.cluster.settings import Option, Settings
-from mcnilib.scenarios.scenario import Scenario
 
 WIDE = {"description_width": "initial"}
 
 
 class Controls(widgets.Box):  # type: ignore[misc]
-    """The toggles of a story; `changed` is told the settings after every change by the reader."""
+    """Some toggles; `changed` is told the settings after every change by the reader."""
 
-    def __init__(self, story: Scenario, settings: Settings, changed: Callable[[Settings], None]) -> None:
-        """Build a control for each of the story's toggles."""
+    def __init__(self, toggles: Iterable[Option], settings: Settings, changed: Callable[[Settings], None]) -> None:
+        """Build a control for each toggle, as a story's `options()` are."""
         self.settings, self._changed, self._taking = settings, changed, False
-        self.of = {o.attribute: control(o, getattr(settings, o.attribute)) for o in story.options()}
+        self.of = {o.attribute: control(o, getattr(settings, o.attribute)) for o in toggles}
         for name, widget in self.of.items():
             widget.observe(lambda change, name=name: self._set(name, change["new"]), names="value")
         layout = widgets.Layout(flex_flow="row wrap", align_items="flex-end", grid_gap="6px 18px")

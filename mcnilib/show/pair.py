@@ -47,7 +47,7 @@ class Pair(widgets.VBox):  # type: ignore[misc]
         Pair._count += 1
         self.story, self._scale = story, scale
         self._uids = tuple(f"mcnipair{Pair._count}{name}" for name in NAMES)
-        self.controls = tuple(Controls(story, settings, self._change) for settings in (left, right))
+        self.controls = tuple(Controls(story.options(), settings, self._change) for settings in (left, right))
         self.sides = tuple(Side(name, box) for name, box in zip(NAMES, self.controls, strict=True))
         self.parting = widgets.HTML()
         both = widgets.Box(list(self.sides), layout=widgets.Layout(flex_flow="row wrap", grid_gap="8px 24px"))

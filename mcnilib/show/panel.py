@@ -31,7 +31,8 @@ QUIET, PAUSE, SOON = 0.3, 0.02, 0.05
 """Seconds without a click before the next runs are prepared, between two of them, from the picture to the tables."""
 
 
-def _no_remark(story: Scenario, settings: Settings) -> str:
+def no_remark(story: Scenario, settings: Settings) -> str:
+    """Say nothing about a run."""
     return ""
 
 
@@ -45,13 +46,13 @@ class Panel(widgets.VBox):  # type: ignore[misc]
         story: Scenario,
         settings: Settings,
         scale: float = 1.0,
-        remark: Callable[[Scenario, Settings], str] = _no_remark,
+        remark: Callable[[Scenario, Settings], str] = no_remark,
     ) -> None:
         """Build the controls and show the first run; `remark` adds a few words to each verdict."""
         Panel._count += 1
         self.story, self.settings, self._scale, self._remark = story, settings, scale, remark
         self._uid = f"mcni{Panel._count}"
-        self._box = Controls(story, settings, self._change)
+        self._box = Controls(story.options(), settings, self._change)
         self.controls = self._box.of
         self.depth = widgets.Dropdown(
             options=[(DEPTH_LABELS[depth], depth) for depth in DEPTHS],
@@ -104,7 +105,9 @@ class Panel(widgets.VBox):  # type: ignore[misc]
         step = journey.steps[at[1]] if at else trace.outcome.step
         self.picture.value = svg_of(self.story, self.settings, self._uid, self._scale, at)
         self.steps.value = f'<div class="mcni">{table_html(trace, self.depth.value, at)}</div>'
-        self.reasons.value = "" if at else _reasons(self.story, self.settings, self._remark(self.story, self.settings))
+        self.reasons.value = (
+            "" if at else reasons_html(self.story, self.settings, self._remark(self.story, self.settings))
+        )
         self.state.value = f'<div class="mcni">{state_html(world, trace, journey, step)}</div>'
 
     def _prepare(self, loop: asyncio.AbstractEventLoop) -> None:
@@ -137,7 +140,7 @@ def verdict_html(story: Scenario, settings: Settings) -> str:
     return f'<div class="mcni mcni-verdict" role="status" aria-live="polite">{glyph} {_code(verdict(trace))}</div>'
 
 
-def _reasons(story: Scenario, settings: Settings, remark: str) -> str:
+def reasons_html(story: Scenario, settings: Settings, remark: str) -> str:
     """Return why it ended so, a remark, and what the document says."""
     trace, claim = story.run(settings), story.claim(settings)
     reasons = "".join(f"<div>{_code(line)}</div>" for line in because(trace))

@@ -1,0 +1,189 @@
+"""The document's conclusion under settings that can be changed: who reaches whom, and how each cell comes about.
+
+Everything shown is the value of a widget. Cells are computed a few at a time, so that the reader sees how far it is
+and a further click does not wait; what one click may bring is prepared afterwards.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Iterator
+from html import escape
+from typing import Any
+
+import ipywidgets as widgets
+
+from mcnilib.cluster.settings import Placement, Settings
+from mcnilib.scenarios.conclusion import MACVLAN, TO_CALICO, Cell, cell, conclude, differences, toggles
+from mcnilib.scenarios.conclusion_text import MARK, NOBODY, conclusion_text, name_of
+from mcnilib.scenarios.scenario import Scenario
+from mcnilib.show.conclusion_table import ConclusionTable, Key, document_html, table_style
+from mcnilib.show.controls import Controls
+from mcnilib.show.panel import no_remark, reasons_html, verdict_html
+from mcnilib.show.style import style_sheet
+from mcnilib.show.views import svg_of
+
+SLICE, PAUSE, QUIET = 0.1, 0.01, 0.3
+"""Seconds: computing at a stretch, the rest after it, and without a click before the next clicks are prepared."""
+
+
+class ConclusionPanel(widgets.VBox):  # type: ignore[misc]
+    """Controls, the computed table, the conversation behind the chosen cell, and the document's own table."""
+
+    _count = 0
+
+    def __init__(
+        self, settings: Settings, scale: float = 1.0, remark: Callable[[Scenario, Settings], str] = no_remark
+    ) -> None:
+        """Build the controls and show the table; `remark` adds a few words to the conversation behind a cell."""
+        ConclusionPanel._count += 1
+        self.settings, self.chosen, self._scale, self._remark = settings, (MACVLAN, TO_CALICO), scale, remark
+        self._uid, self._round = f"mcnicell{ConclusionPanel._count}", 0
+        self._ahead: Iterator[bool] = iter(())
+        box = Controls(toggles(), settings, self._change)
+        self.controls = box.of
+        self.table = ConclusionTable(self.choose)
+        self.summary, self.verdict, self.facts, self.picture, self.reasons = (widgets.HTML() for _ in range(5))
+        self.document = widgets.HTML()
+        sheets = widgets.HTML(style_sheet(scale) + table_style(scale))
+        below = [self.verdict, self.facts, self.picture, self.reasons, self.document]
+        super().__init__([sheets, box, self.summary, self.table, *below])
+        self.refresh()
+
+    def choose(self, key: Key) -> None:
+        """Show the conversation behind a cell."""
+        before, self.chosen = self.chosen, key
+        for one in (before, key):
+            self.table.fill(self._cell(one), chosen=one == key)
+        self._show()
+        self._prepare_later()
+
+    def refresh(self) -> None:
+        """Compute the table for the current settings, a few cells at a time, and show it."""
+        self._round += 1
+        self._ahead = iter(())
+        self._compute(self._cells(), 0, self._round)
+
+    def _change(self, settings: Settings) -> None:
+        self.settings = settings
+        self.refresh()
+
+    def _cell(self, key: Key) -> Cell:
+        return cell(self.settings, self.settings.placement, *key)
+
+    def _cells(self) -> list[Cell]:
+        """Return the cells of both placements, those in sight first."""
+        placements = sorted(Placement, key=lambda one: one is not self.settings.placement)
+        return [one for placement in placements for row in conclude(self.settings, placement) for one in row]
+
+    def _compute(self, cells: list[Cell], done: int, round: int) -> None:
+        """Go on computing; after SLICE seconds say how far it is, and let other clicks through."""
+        if round != self._round:
+            return
+        loop = running_loop()
+        until = loop.time() + SLICE if loop else 0.0
+        for at in range(done, len(cells)):
+            self._fill(cells[at])
+            if loop and loop.time() > until and at + 1 < len(cells):
+                self._wait(cells, at + 1, first=done == 0)
+                loop.call_later(PAUSE, self._compute, cells, at + 1, round)
+                return
+        self._finish(cells)
+        self._prepare_later()
+
+    def _fill(self, one: Cell) -> None:
+        _ = one.outcome
+        if one.placement is self.settings.placement:
+            self.table.fill(one, chosen=(one.source, one.target) == self.chosen)
+
+    def _wait(self, cells: list[Cell], done: int, first: bool) -> None:
+        """Say how far it is; what is in sight and not known yet must not show old words."""
+        self.summary.value = _status(f"computing: {done} of {len(cells)} cells")
+        if first:
+            self.table.wait((c.source, c.target) for c in cells[done:] if c.placement is self.settings.placement)
+
+    def _finish(self, cells: list[Cell]) -> None:
+        wrong = differences(self.settings)
+        counts = ", ".join(_count(placement, cells) for placement in Placement)
+        differs = (
+            f"The document's table is wrong in {len(wrong)} of them ({MARK})." if wrong else "The document agrees."
+        )
+        self.summary.value = _status(f"{counts}. {differs}")
+        self.document.value = document_html(wrong)
+        self._show()
+
+    def _show(self) -> None:
+        """Show the conversation behind the chosen cell."""
+        one = self._cell(self.chosen)
+        if one.story is None:
+            self.verdict.value = _status(f"{name_of(one)}: {NOBODY} in this cluster.")
+            self.facts.value = self.picture.value = self.reasons.value = ""
+            return
+        self.picture.value = self._picture(one)
+        self.verdict.value = verdict_html(one.story, one.settings)
+        self.facts.value = facts_html(one, one.story)
+        self.reasons.value = reasons_html(one.story, one.settings, self._remark(one.story, one.settings))
+
+    def _picture(self, one: Cell) -> str:
+        return svg_of(one.story, one.settings, self._uid, self._scale, None) if one.story else ""
+
+    def _likely(self) -> Iterator[bool]:
+        """Prepare what one click may bring, piece by piece: pictures of the cells in sight, then other settings."""
+        for one in self._cells():
+            if one.placement is self.settings.placement:
+                self._picture(one)
+                yield True
+        for toggle in toggles():
+            for value in toggle.values:
+                changed = self.settings.but(**{toggle.attribute: value})
+                for row in (row for placement in Placement for row in conclude(changed, placement)):
+                    yield bool([one.outcome for one in row])
+                self._picture(cell(changed, changed.placement, *self.chosen))
+                yield True
+
+    def _prepare_later(self) -> None:
+        """Begin to prepare when the reader has not clicked for a while."""
+        self._ahead = self._likely()
+        if loop := running_loop():
+            loop.call_later(QUIET, self._prepare, loop, self._ahead)
+
+    def _prepare(self, loop: asyncio.AbstractEventLoop, ahead: Iterator[bool]) -> None:
+        """Prepare one piece after the other, until the next click."""
+        if ahead is self._ahead and next(ahead, False):
+            loop.call_later(PAUSE, self._prepare, loop, ahead)
+
+    def _repr_mimebundle_(self, **kwargs: Any) -> Any:
+        """Add the tables as text, for viewers without a kernel."""
+        bundle = super()._repr_mimebundle_(**kwargs)
+        data = bundle[0] if isinstance(bundle, tuple) else bundle
+        if data is not None:
+            data["text/plain"] = conclusion_text(self.settings)
+        return bundle
+
+
+def running_loop() -> asyncio.AbstractEventLoop | None:
+    """Return the event loop the kernel runs in; None outside of one."""
+    try:
+        return asyncio.get_running_loop()
+    except RuntimeError:
+        return None
+
+
+def facts_html(one: Cell, story: Scenario) -> str:
+    """Return which cell this is, the scenario behind it and its notebook, and the command that shows it."""
+    book = f", notebook <code>{escape(story.notebook)}</code>" if story.notebook else ""
+    return (
+        f'<div class="mcni"><div><b>{escape(name_of(one))}</b>: scenario {story.number}, '
+        f"<code>{escape(story.name)}</code>{book}</div><div><code>{escape(one.link)}</code></div></div>"
+    )
+
+
+def _count(placement: Placement, cells: list[Cell]) -> str:
+    outcomes = [one.outcome for one in cells if one.placement is placement]
+    there = [outcome for outcome in outcomes if outcome]
+    return f"{placement.value}: {sum(outcome.works for outcome in there)} of {len(there)} pairs reach each other"
+
+
+def _status(text: str) -> str:
+    """Return a sentence that screen readers read out when it changes."""
+    return f'<div class="mcni" role="status" aria-live="polite">{escape(text)}</div>'
