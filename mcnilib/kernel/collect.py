@@ -4,9 +4,12 @@ from __future__ import annotations
 
 import os
 import subprocess
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 
 from mcnilib.errors import McniError
+from mcnilib.kernel.plan import SWITCH
+from mcnilib.kernel.realise import Lab
+from mcnilib.linux.world import World
 
 WITHIN = 300.0
 """Seconds the script may take."""
@@ -16,15 +19,26 @@ class CollectError(McniError, OSError):
     """This machine's state cannot be read."""
 
 
-def collect(script: str, only: Iterable[str] = (), *, connections: bool = False) -> bytes:
-    """Run the script as root and return what it printed. `only` names the network namespaces to take.
+def collected(lab: Lab, world: World, script: str) -> bytes:
+    """Turn the lab into the world and gather it as a machine's namespaces; the switch stays what nobody collects."""
+    lab.become(world)
+    return collect(script, at={name: place for name, place in lab.places().items() if name != SWITCH})
+
+
+def collect(
+    script: str, only: Iterable[str] = (), *, at: Mapping[str, str] | None = None, connections: bool = False
+) -> bytes:
+    """Run the script as root and return what it printed.
+
+    `only` names the network namespaces to take; `at` says where they are (a file in /proc) when they have no name.
 
     Raises: CollectError without root, or when the script fails.
     """
     if os.geteuid() != 0:
         raise CollectError("reading the network namespaces of this machine takes root: sudo mcni collect ...")
     kept = {key: value for key, value in os.environ.items() if not key.startswith("MCNI_")}
-    chosen = {"MCNI_ONLY": " ".join(only), "MCNI_CONNECTIONS": "1" if connections else ""}
+    places = " ".join(f"{name}={place}" for name, place in (at or {}).items())
+    chosen = {"MCNI_AT": places, "MCNI_ONLY": " ".join(only), "MCNI_CONNECTIONS": "1" if connections else ""}
     words = ["sh", "-s"]
     try:
         done = subprocess.run(

@@ -57,6 +57,10 @@ class Lab:
         self.world = world
         self._configure([(old, new) for old, new in pairs if old != new])
 
+    def places(self) -> dict[str, str]:
+        """Return the file by which other programs find each namespace, as long as this process lives."""
+        return {name: f"/proc/{os.getpid()}/fd/{descriptor}" for name, descriptor in self._netns.items()}
+
     def clear(self) -> None:
         """Give all namespaces back to the kernel."""
         for watch in self.watches.values():

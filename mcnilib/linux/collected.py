@@ -15,7 +15,7 @@ from mcnilib.linux.fdb import with_fdb
 from mcnilib.linux.ip_json import FORMS, text_of
 from mcnilib.linux.ipset import parse_sets
 from mcnilib.linux.iptables_save import parse_tables
-from mcnilib.linux.link import Far, Link, Opaque, Vxlan
+from mcnilib.linux.link import Far, Link, Opaque, Physical, Veth, Vxlan
 from mcnilib.linux.link_parse import parse_links
 from mcnilib.linux.neigh import parse_neighbours
 from mcnilib.linux.netns import Netns
@@ -25,7 +25,7 @@ from mcnilib.linux.snapshot import FILES
 from mcnilib.linux.strangers import both_backends, filtered_devices, foreign_tables
 from mcnilib.linux.sysctl import parse_settings
 from mcnilib.linux.tables import Tables
-from mcnilib.linux.world import World
+from mcnilib.linux.world import Port, World
 from mcnilib.linux.world_file import WORLD, Place, parse_world
 
 IDS = "ip-netns.txt"
@@ -39,7 +39,8 @@ def load_collected(files: Mapping[str, str]) -> World:
     Raises: StateSyntaxError for text the tools do not print; Unsupported for another version of the format.
     """
     places, segments, complete = parse_world(files.get(WORLD, ""))
-    readers = {place.name: _Reader(place, files) for place in places}
+    ports = frozenset(port for one in segments for port in one.ports)
+    readers = {place.name: _Reader(place, files, ports) for place in places}
     links = connected(reader.home() for reader in readers.values())
     return World(tuple(readers[name].netns(links[name]) for name in readers), segments, complete)
 
@@ -47,8 +48,8 @@ def load_collected(files: Mapping[str, str]) -> World:
 class _Reader:
     """The files of one namespace, and the gaps found while reading them."""
 
-    def __init__(self, place: Place, files: Mapping[str, str]) -> None:
-        self.place, self.files = place, files
+    def __init__(self, place: Place, files: Mapping[str, str], ports: frozenset[Port]) -> None:
+        self.place, self.files, self.ports = place, files, ports
         self.gaps: list[Gap] = []
 
     def home(self) -> Home:
@@ -57,7 +58,7 @@ class _Reader:
         none: tuple[Link, ...] = ()
         links = self.read("ip-address", lambda text, at: parse_links(text, at, name, partial=True), none)
         path = f"{name}/{IDS}"
-        links = tuple(self._filtered(link) for link in links)
+        links = tuple(self._filtered(self._plugged(link)) for link in links)
         ids = {**parse_ids(self.files.get(path, ""), path), **self.place.ids}
         return Home(name, links, self.place.node, self.place.called, ids)
 
@@ -76,6 +77,14 @@ class _Reader:
             self.read("sysctl", lambda text, at: parse_settings(text, source=at), ()),
             tuple(self.gaps),
         )
+
+    def _plugged(self, link: Link) -> Link:
+        """Return a device that stands in a segment as a NIC: a bond is one from outside, and so is a container's end.
+
+        Only what `world.json` says tells them from others.
+        """
+        plugged = Port(self.place.name, link.name) in self.ports and isinstance(link.kind, Veth | Opaque)
+        return replace(link, kind=Physical()) if plugged else link
 
     def _filtered(self, link: Link) -> Link:
         """Return a device, as one nobody knows when programs may decide about its packets."""

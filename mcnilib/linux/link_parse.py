@@ -99,7 +99,8 @@ def _link_or_opaque(lines: list[Words], where: _Where) -> Link:
         up, values = "UP" in _flags(again[0]), again[0].fields(HEAD, (), "a link")
         addresses = tuple(read_address(words) for words in again[2:] if words.next == "inet")
         kind = Opaque(str(problem), _lower(again, other, where))
-        return Link(index, name, kind, NO_MAC, addresses, up, master=values.get("master", ""))  # type: ignore[arg-type]
+        mac = re.match(r"\s+link/ether (\S+)", again[1].line) if again[1:] else None
+        return Link(index, name, kind, mac[1] if mac else NO_MAC, addresses, up, master=values.get("master", ""))  # type: ignore[arg-type]
 
 
 def _lower(lines: list[Words], other: str, where: _Where) -> Far | None:

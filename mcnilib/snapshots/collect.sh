@@ -5,7 +5,13 @@
 # As root on a node:    sh collect.sh > node1.txt
 # Through kubectl:      kubectl debug node/node1 -i --quiet --profile=sysadmin --image=nicolaka/netshoot -- sh < collect.sh > node1.txt
 #
-# MCNI_CONNECTIONS=1 adds `conntrack -L` (addresses of clients); MCNI_ONLY="a b" takes only these named namespaces.
+# MCNI_CONNECTIONS=1 adds `conntrack -L` (addresses of clients). MCNI_ONLY="a b" takes only these named namespaces,
+# MCNI_AT="a=/proc/12/ns/net b=/proc/34/ns/net" only these, under these names.
+#
+# It runs with a file system of its own at /run, which nobody else sees and which ends with it: there every network
+# namespace gets a name, so that `ip` can say by name where the other end of a link is.
+
+exec unshare --mount --propagation private sh <<'SCRIPT'
 LC_ALL=C
 export LC_ALL
 node=${MCNI_NODE:-$(cat /proc/1/root/etc/hostname 2>/dev/null || uname -n)}
@@ -13,21 +19,26 @@ seen=' '
 
 has() { command -v "$1" >/dev/null 2>&1; }
 
+# name NAME FILE: give the network namespace behind a file its name, unless it has one
+name() {
+    id=$(stat -L -c %i "$2" 2>/dev/null) || return 0
+    case $seen in *" $id "*) return 0 ;; esac
+    seen="$seen$id "
+    if [ -e "/run/netns/$1" ]; then set -- "$1.$id" "$2"; fi
+    : >"/run/netns/$1" && mount --bind "$2" "/run/netns/$1"
+}
+
 # show FILE COMMAND...: the output of a command in the namespace $ns, each line behind a space, then its exit status
 show() {
     file=$1
     shift
     has "$1" || return 0
     printf '> %s\n' "$file"
-    { nsenter --net="$ns" "$@" 2>/dev/null; printf '\n=%s\n' "$?"; } | sed 's/^/ /'
+    { nsenter --net="$ns" "$@" 2>/dev/null </dev/null; printf '\n=%s\n' "$?"; } | sed 's/^/ /'
 }
 
-# collect NAME CALLED: everything about the namespace $ns, once
+# collect: everything about the namespace $ns
 collect() {
-    id=$(stat -L -c %i "$ns" 2>/dev/null) || return 0
-    case $seen in *" $id "*) return 0 ;; esac
-    seen="$seen$id "
-    printf '@ %s\t%s\n' "$1" "$2"
     show ip-address.json ip -d -j -p address show
     show ip-netns.txt ip netns list-id
     show ip-rule.txt ip -4 rule show
@@ -49,20 +60,25 @@ collect() {
 
 save=iptables-save
 if has iptables-nft-save; then save=iptables-nft-save; fi
+mount -t tmpfs mcni /run && mkdir /run/netns || exit 1
 
-printf 'mcni-snapshot 1 %s\n' "$node"
-if [ -z "${MCNI_ONLY:-}" ]; then
-    ns=/proc/1/ns/net
-    collect "$node" ''
-fi
-for ns in /proc/1/root/run/netns/* /proc/1/root/var/run/docker/netns/* /run/netns/*; do
-    name=${ns##*/}
-    case " ${MCNI_ONLY:-$name} " in *" $name "*) collect "$name" "$name" ;; esac
-done
-if [ -z "${MCNI_ONLY:-}" ]; then
-    for ns in /proc/[0-9]*/ns/net; do
-        pid=${ns#/proc/}
-        collect "$node-pid-${pid%%/*}" ''
+if [ -n "${MCNI_AT:-}" ]; then
+    for pair in $MCNI_AT; do name "${pair%%=*}" "${pair#*=}"; done
+else
+    if [ -z "${MCNI_ONLY:-}" ]; then name "$node" /proc/1/ns/net; fi
+    for file in /proc/1/root/run/netns/* /proc/1/root/var/run/docker/netns/*; do
+        case " ${MCNI_ONLY:-${file##*/}} " in *" ${file##*/} "*) name "${file##*/}" "$file" ;; esac
+    done
+    for file in /proc/[0-9]*/ns/net; do
+        pid=${file#/proc/}
+        if [ -z "${MCNI_ONLY:-}" ]; then name "$node-pid-${pid%%/*}" "$file"; fi
     done
 fi
+
+printf 'mcni-snapshot 1 %s\n' "$node"
+for ns in /run/netns/*; do
+    printf '@ %s\t%s\n' "${ns##*/}" "${ns##*/}"
+    collect
+done
 echo end
+SCRIPT

@@ -1,0 +1,68 @@
+"""From the model to the kernel and back: a scenario made real and collected like a machine is walked through as before."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import replace
+
+import pytest
+from small_worlds import routed
+
+from mcnilib.kernel.capabilities import lacking, probe
+from mcnilib.kernel.collect import collected
+from mcnilib.kernel.run import differences
+from mcnilib.kernel.syscalls import NoLab
+from mcnilib.kernel.worker import Bench
+from mcnilib.linux.world import World
+from mcnilib.scenarios import scenario
+from mcnilib.snapshots.merge import merged
+from mcnilib.snapshots.snapshot import Snapshot, snapshot_of
+from mcnilib.snapshots.stream import read_stream, script
+from mcnilib.trace.explain import difference, verdict
+
+pytestmark = pytest.mark.kernel
+
+STORIES = ("4", "7", "9", "11", "14")
+"""Macvlan alone, the flagship, a service, two NICs, a NodePort."""
+
+
+@pytest.fixture(scope="module")
+def bench() -> Iterator[Bench]:
+    """One lab for the whole module."""
+    with Bench() as one:
+        try:
+            one.run(differences, routed())
+        except NoLab as problem:
+            pytest.skip(str(problem))
+        yield one
+
+
+def taken(bench: Bench, world: World) -> Snapshot:
+    """Make a world real and collect it; only the switches are told, as an administrator would."""
+    if missing := ", ".join(lacking(world, bench.run(probe))):
+        pytest.skip(f"this kernel has no {missing}")
+    files = read_stream(bench.run(collected, world, script()).decode())
+    files = {
+        name: text.replace("table ip mcni\n", "") for name, text in files.items()
+    }  # the lab's own, which only looks
+    return snapshot_of(merged([files], world.segments))
+
+
+@pytest.mark.parametrize("number", STORIES)
+def test_a_scenario_collected_from_the_kernel_is_walked_as_the_model(bench: Bench, number: str) -> None:
+    story = scenario(number)
+    settings = story.start()
+    snapshot = taken(bench, story.world(settings))
+    found, meant = snapshot.trace(story.flow(settings), story.listeners(settings)), story.run(settings)
+    assert verdict(found).partition(", written by")[0] == verdict(meant).partition(", written by")[0]
+    assert difference(found, meant) is None
+
+
+def test_without_one_namespace_nothing_is_guessed(bench: Bench) -> None:
+    story = scenario("7")
+    settings = story.start()
+    whole = taken(bench, story.world(settings)).world
+    part = Snapshot(replace(whole, namespaces=tuple(n for n in whole if n.name != "node2")))
+    said = verdict(part.trace(story.flow(settings), story.listeners(settings)))
+    assert said.startswith("unknown beyond this point, because ")
+    assert "node2" in said
