@@ -8,8 +8,8 @@
 # MCNI_CONNECTIONS=1 adds `conntrack -L` (addresses of clients). MCNI_ONLY="a b" takes only these named namespaces,
 # MCNI_AT="a=/proc/12/ns/net b=/proc/34/ns/net" only these, under these names.
 #
-# It runs with a file system of its own at /run, which nobody else sees and which ends with it: there every network
-# namespace gets a name, so that `ip` can say by name where the other end of a link is.
+# It runs with a /tmp and a /run of its own, in memory, which nobody else sees and which end with it: there every
+# network namespace gets a name, so that `ip` can say by name where the other end of a link is.
 
 exec unshare --mount --propagation private sh <<'SCRIPT'
 LC_ALL=C
@@ -24,8 +24,8 @@ name() {
     id=$(stat -L -c %i "$2" 2>/dev/null) || return 0
     case $seen in *" $id "*) return 0 ;; esac
     seen="$seen$id "
-    if [ -e "/run/netns/$1" ]; then set -- "$1.$id" "$2"; fi
-    : >"/run/netns/$1" && mount --bind "$2" "/run/netns/$1"
+    if [ -e "/tmp/netns/$1" ]; then set -- "$1.$id" "$2"; fi
+    : >"/tmp/netns/$1" && mount -n --bind "$2" "/tmp/netns/$1"
 }
 
 # show FILE COMMAND...: the output of a command in the namespace $ns, each line behind a space, then its exit status
@@ -60,25 +60,33 @@ collect() {
 
 save=iptables-save
 if has iptables-nft-save; then save=iptables-nft-save; fi
-mount -t tmpfs mcni /run && mkdir /run/netns || exit 1
+mount -n -t tmpfs mcni /tmp && mkdir /tmp/netns || exit 1
 
 if [ -n "${MCNI_AT:-}" ]; then
     for pair in $MCNI_AT; do name "${pair%%=*}" "${pair#*=}"; done
 else
-    if [ -z "${MCNI_ONLY:-}" ]; then name "$node" /proc/1/ns/net; fi
-    for file in /proc/1/root/run/netns/* /proc/1/root/var/run/docker/netns/*; do
-        case " ${MCNI_ONLY:-${file##*/}} " in *" ${file##*/} "*) name "${file##*/}" "$file" ;; esac
+    host=/proc/1/ns/net
+    stat -L "$host" >/dev/null 2>&1 || host=/proc/$$/ns/net
+    name "$node" "$host"
+    for file in /run/netns/* /proc/1/root/run/netns/* /proc/1/root/var/run/docker/netns/*; do
+        name "${file##*/}" "$file"
     done
     for file in /proc/[0-9]*/ns/net; do
         pid=${file#/proc/}
-        if [ -z "${MCNI_ONLY:-}" ]; then name "$node-pid-${pid%%/*}" "$file"; fi
+        name "$node-pid-${pid%%/*}" "$file"
     done
 fi
 
+mount -n --rbind /tmp /run || exit 1
+
 printf 'mcni-snapshot 1 %s\n' "$node"
 for ns in /run/netns/*; do
-    printf '@ %s\t%s\n' "${ns##*/}" "${ns##*/}"
-    collect
+    case " ${MCNI_ONLY:-${ns##*/}} " in
+        *" ${ns##*/} "*)
+            printf '@ %s\t%s\n' "${ns##*/}" "${ns##*/}"
+            collect
+            ;;
+    esac
 done
 echo end
 SCRIPT
