@@ -187,6 +187,14 @@ EXTENSIONS = [  # name, table, a rule as given, and as iptables-save prints it
     ("CT", "raw", "X -p tcp -j CT --zone 5 --helper ftp --ctevents mark,natseqinfo,secmark,assured,protoinfo,helper,related", "X -p tcp -j CT --helper ftp --ctevents related,assured,protoinfo,helper,mark,natseqinfo,secmark --zone 5"),
     ("CT", "raw", "X -j CT --notrack --zone 5", "X -j CT --notrack --zone 5"),
     ("CT", "raw", "X -j CT --zone 0", "X -j CT"),
+    ("DNAT", "nat", "PREROUTING -j DNAT --to-destination 10.0.0.1-10.0.0.9", "PREROUTING -j DNAT --to-destination 10.0.0.1-10.0.0.9"),
+    ("DNAT", "nat", "PREROUTING -p tcp -j DNAT --to-destination 10.0.0.1-10.0.0.9:80-90", "PREROUTING -p tcp -j DNAT --to-destination 10.0.0.1-10.0.0.9:80-90"),
+    ("DNAT", "nat", "PREROUTING -p tcp -j DNAT --to-destination :80", "PREROUTING -p tcp -j DNAT --to-destination :80"),
+    ("DNAT", "nat", "PREROUTING -p udp -j DNAT --to-destination 10.0.0.1:5000-6000/5500", "PREROUTING -p udp -j DNAT --to-destination 10.0.0.1:5000-6000/5500"),
+    ("DNAT", "nat", "PREROUTING -p tcp -j DNAT --to-destination 10.0.0.1 --persistent --random", "PREROUTING -p tcp -j DNAT --to-destination 10.0.0.1 --random --persistent"),
+    ("DNAT", "nat", "PREROUTING -p tcp -j DNAT --to-destination 10.0.0.1-10.0.0.1:80-80", "PREROUTING -p tcp -j DNAT --to-destination 10.0.0.1:80"),
+    ("DSCP", "mangle", "X -j DSCP --set-dscp 0x0a", "X -j DSCP --set-dscp 0x0a"),
+    ("DSCP", "mangle", "X -j DSCP --set-dscp-class EF", "X -j DSCP --set-dscp 0x2e"),
     ("ECN", "mangle", "X -p tcp -j ECN --ecn-tcp-remove", "X -p tcp -j ECN --ecn-tcp-remove"),
     ("HMARK", "mangle", "X -j HMARK --hmark-tuple ct,src,dst,proto --hmark-offset 10000 --hmark-mod 10 --hmark-rnd 0xfeedcafe", "X -j HMARK --hmark-src-prefix 32 --hmark-dst-prefix 32 --hmark-proto-mask 0xffff --hmark-rnd 0xfeedcafe --hmark-mod 10 --hmark-offset 10000 --hmark-tuple ct"),
     ("HMARK", "mangle", "X -j HMARK --hmark-src-prefix 24 --hmark-dst-prefix 32 --hmark-sport-mask 0xffff --hmark-dport-mask 0x1 --hmark-mod 5 --hmark-rnd 1", "X -j HMARK --hmark-src-prefix 24 --hmark-dst-prefix 32 --hmark-sport-mask 0xffff --hmark-dport-mask 0x0001 --hmark-rnd 0x00000001 --hmark-mod 5"),
@@ -194,12 +202,24 @@ EXTENSIONS = [  # name, table, a rule as given, and as iptables-save prints it
     ("HMARK", "mangle", "X -j HMARK --hmark-proto-mask 5 --hmark-mod 10 --hmark-rnd 1", "X -j HMARK --hmark-proto-mask 0x05 --hmark-rnd 0x00000001 --hmark-mod 10"),
     ("IDLETIMER", "filter", "X -j IDLETIMER --timeout 5 --label x", "X -j IDLETIMER --timeout 5 --label x"),
     ("IDLETIMER", "filter", "X -j IDLETIMER --label q --timeout 7 --alarm", "X -j IDLETIMER --timeout 7 --label q --alarm"),
+    ("MASQUERADE", "nat", "POSTROUTING -p tcp -j MASQUERADE --to-ports 1024-2000", "POSTROUTING -p tcp -j MASQUERADE --to-ports 1024-2000"),
+    ("MASQUERADE", "nat", "POSTROUTING -j MASQUERADE --random", "POSTROUTING -j MASQUERADE --random"),
+    ("MASQUERADE", "nat", "POSTROUTING -p udp -j MASQUERADE --to-ports 5 --random-fully --random", "POSTROUTING -p udp -j MASQUERADE --to-ports 5 --random --random-fully"),
+    ("NETMAP", "nat", "PREROUTING -d 10.1.0.0/16 -j NETMAP --to 10.2.0.0/16", "PREROUTING -d 10.1.0.0/16 -j NETMAP --to 10.2.0.0/16"),
+    ("NETMAP", "nat", "POSTROUTING -j NETMAP --to 10.2.3.4", "POSTROUTING -j NETMAP --to 10.2.3.4/32"),
+    ("NETMAP", "nat", "OUTPUT -j NETMAP --to 10.2.3.4/24", "OUTPUT -j NETMAP --to 10.2.3.0/24"),
+    ("NFLOG", "filter", "X -j NFLOG --nflog-range 80", "X -j NFLOG"),
+    ("NFLOG", "filter", "X -j NFLOG --nflog-group 3 --nflog-range 80", "X -j NFLOG --nflog-group 3"),
     ("NFQUEUE", "filter", "X -j NFQUEUE", "X -j NFQUEUE --queue-num 0"),
     ("NFQUEUE", "filter", "X -j NFQUEUE --queue-num 5 --queue-bypass", "X -j NFQUEUE --queue-num 5 --queue-bypass"),
     ("NFQUEUE", "filter", "X -j NFQUEUE --queue-balance 0:5 --queue-cpu-fanout --queue-bypass", "X -j NFQUEUE --queue-balance 0:5 --queue-bypass --queue-cpu-fanout"),
     ("NFQUEUE", "filter", "X -j NFQUEUE --queue-balance 1:5", "X -j NFQUEUE --queue-balance 1:5"),
     ("RATEEST", "filter", "X -j RATEEST --rateest-name x --rateest-interval 250ms --rateest-ewmalog 0.5s", "X -j RATEEST --rateest-name x --rateest-interval 250.0ms --rateest-ewmalog 500.0ms"),
     ("RATEEST", "filter", "X -j RATEEST --rateest-name x --rateest-interval 1s --rateest-ewmalog 4s", "X -j RATEEST --rateest-name x --rateest-interval 1.0s --rateest-ewmalog 4.0s"),
+    ("REDIRECT", "nat", "PREROUTING -p tcp -j REDIRECT --to-ports 80", "PREROUTING -p tcp -j REDIRECT --to-ports 80"),
+    ("REDIRECT", "nat", "OUTPUT -p tcp -j REDIRECT --to-ports 80-90 --random", "OUTPUT -p tcp -j REDIRECT --to-ports 80-90 --random"),
+    ("REDIRECT", "nat", "PREROUTING -j REDIRECT", "PREROUTING -j REDIRECT"),
+    ("REDIRECT", "nat", "PREROUTING -j REDIRECT --random", "PREROUTING -j REDIRECT --random"),
     ("REJECT", "filter", "X -j REJECT --reject-with icmp-net-unreachable", "X -j REJECT --reject-with icmp-net-unreachable"),
     ("REJECT", "filter", "X -j REJECT --reject-with icmp-net-prohibited", "X -j REJECT --reject-with icmp-net-prohibited"),
     ("REJECT", "filter", "X -j REJECT --reject-with icmp-host-prohibited", "X -j REJECT --reject-with icmp-host-prohibited"),
@@ -210,6 +230,9 @@ EXTENSIONS = [  # name, table, a rule as given, and as iptables-save prints it
     ("SET", "filter", "X -j SET --add-set some src --del-set other dst --exist", "X -j SET --add-set some src --exist --del-set other dst"),
     ("SET", "filter", "X -j SET --add-set some src --exist --timeout 5 --del-set other src", "X -j SET --add-set some src --exist --timeout 5 --del-set other src"),
     ("SET", "mangle", "OUTPUT -j SET --map-set skb src --map-queue --map-prio --map-mark", "OUTPUT -j SET --map-set skb src --map-mark --map-prio --map-queue"),
+    ("SNAT", "nat", "POSTROUTING -j SNAT --to-source 10.0.0.1-10.0.0.9", "POSTROUTING -j SNAT --to-source 10.0.0.1-10.0.0.9"),
+    ("SNAT", "nat", "POSTROUTING -p tcp -j SNAT --to-source 10.0.0.1:1000-2000 --random --random-fully --persistent", "POSTROUTING -p tcp -j SNAT --to-source 10.0.0.1:1000-2000 --random --random-fully --persistent"),
+    ("SNAT", "nat", "POSTROUTING -p tcp -j SNAT --to-source :1000-2000", "POSTROUTING -p tcp -j SNAT --to-source :1000-2000"),
     ("SYNPROXY", "filter", "INPUT -p tcp -m state --state INVALID,UNTRACKED -j SYNPROXY --sack-perm --timestamp --wscale 7 --mss 1460", "INPUT -p tcp -m state --state INVALID,UNTRACKED -j SYNPROXY --sack-perm --timestamp --wscale 7 --mss 1460"),
     ("SYNPROXY", "filter", "INPUT -p tcp -j SYNPROXY", "INPUT -p tcp -j SYNPROXY"),
     ("SYNPROXY", "filter", "INPUT -p tcp -j SYNPROXY --mss 5 --ecn", "INPUT -p tcp -j SYNPROXY --mss 5 --ecn"),
@@ -221,9 +244,18 @@ EXTENSIONS = [  # name, table, a rule as given, and as iptables-save prints it
     ("TEE", "mangle", "PREROUTING -j TEE --gateway 10.0.0.1", "PREROUTING -j TEE --gateway 10.0.0.1"),
     ("TEE", "mangle", "X -j TEE --gateway 10.0.0.1 --oif eth0", "X -j TEE --gateway 10.0.0.1 --oif eth0"),
     ("TEE", "filter", "X -j TEE --gateway 1.1.1.1", "X -j TEE --gateway 1.1.1.1"),
+    ("TOS", "mangle", "X -j TOS --set-tos 0x10", "X -j TOS --set-tos 0x10/0xff"),
+    ("TOS", "mangle", "X -j TOS --set-tos 0x10/0x3f", "X -j TOS --set-tos 0x10/0x3f"),
+    ("TOS", "mangle", "X -j TOS --set-tos Minimize-Delay", "X -j TOS --set-tos 0x10/0x3f"),
+    ("TOS", "mangle", "X -j TOS --and-tos 0xf", "X -j TOS --set-tos 0x00/0xf0"),
+    ("TOS", "mangle", "X -j TOS --or-tos 0xf", "X -j TOS --set-tos 0x0f/0x0f"),
+    ("TOS", "mangle", "X -j TOS --xor-tos 0xf", "X -j TOS --set-tos 0x0f/0x00"),
     ("TPROXY", "mangle", "PREROUTING -p tcp -j TPROXY --on-port 15001 --on-ip 127.0.0.1 --tproxy-mark 0x1/0x1", "PREROUTING -p tcp -j TPROXY --on-port 15001 --on-ip 127.0.0.1 --tproxy-mark 0x1/0x1"),
     ("TPROXY", "mangle", "X -p udp -j TPROXY --on-port 53", "X -p udp -j TPROXY --on-port 53 --on-ip 0.0.0.0 --tproxy-mark 0x0/0x0"),
     ("TPROXY", "mangle", "X -p udp -j TPROXY --on-port 53 --tproxy-mark 0x5", "X -p udp -j TPROXY --on-port 53 --on-ip 0.0.0.0 --tproxy-mark 0x5/0xffffffff"),
+    ("TTL", "mangle", "X -j TTL --ttl-set 64", "X -j TTL --ttl-set 64"),
+    ("TTL", "mangle", "X -j TTL --ttl-dec 1", "X -j TTL --ttl-dec 1"),
+    ("TTL", "mangle", "X -j TTL --ttl-inc 2", "X -j TTL --ttl-inc 2"),
 ]  # fmt: skip
 
 NOT_IN_EVERY_KERNEL = [  # name, table, a rule as it is printed: it needs a module or an object that may be missing
@@ -258,14 +290,19 @@ REFUSED = [  # table, a rule that the tool or the kernel refuses
     ("filter", "X -j AUDIT"),
     ("mangle", "X -j CHECKSUM"),
     ("nat", "PREROUTING -p tcp -j DNAT --to-destination 1.1.1.1:80/5"),
+    ("nat", "PREROUTING -p tcp -j DNAT --to-destination 10.0.0.1 --random-fully"),
+    ("filter", "X -j NETMAP --to 10.0.0.0/8"),
     ("filter", "X -j SET"),
     ("mangle", "X -j TCPMSS --set-mss 5"),
     ("mangle", "X -j TEE"),
+    ("filter", "X -j TOS --set-tos 5"),
     ("mangle", "X -j TPROXY --on-port 5"),
+    ("filter", "X -j TTL --ttl-set 5"),
 ]  # fmt: skip
 
 MODELLED = (
     "dscp", "ecn", "helper", "iprange", "length", "limit", "pkttype", "quota", "recent", "tos", "ttl",
+    "DSCP", "NETMAP", "REDIRECT", "TOS", "TTL",
     "addrtype", "comment", "connmark", "conntrack", "icmp", "mark", "multiport", "rpfilter", "set", "state",
     "statistic", "tcp", "udp", "CONNMARK", "DNAT", "LOG", "MARK", "MASQUERADE", "NFLOG", "NOTRACK", "REJECT", "SNAT",
     "TRACE",
@@ -279,11 +316,12 @@ KEPT = {  # what is read and printed, and refused where a packet needs it, with 
     "owner": "who sends", "physdev": "br_netfilter", "policy": "IPsec", "rateest": "rates", "realm": "realms",
     "sctp": "no body", "socket": "sockets", "string": "payload", "tcpmss": "segment size",
     "time": "no date", "u32": "payload", "CLUSTERIP": "removed", "CT": "not modelled", "ECN": "congestion", "HMARK": "hash",
-    "NFQUEUE": "outside the kernel", "SET": "do not change", "SYNPROXY": "handshakes", "TCPMSS": "segment size",
+    "NFQUEUE": "outside the kernel", "SET": "do not change", "SYNPROXY": "handshakes",
     "TCPOPTSTRIP": "options", "TEE": "copies", "TPROXY": "transparent",
 }  # fmt: skip
 
 WITHOUT_EFFECT = (
+    "TCPMSS",
     "AUDIT",
     "CHECKSUM",
     "CLASSIFY",
@@ -297,8 +335,6 @@ WITHOUT_EFFECT = (
 )
 """What a packet passes as if it were not there."""
 
-NOT_YET = ("DSCP", "NETMAP", "REDIRECT", "TOS", "TTL")
-"""What is not even read."""
 
 MATCHES = [  # rules of OUTPUT that UDP packets of 29 bytes meet on their way; the kernel counts which of them
     ("-m iprange --src-range 127.0.0.2-127.1.0.0", "-m iprange ! --dst-range 127.0.0.2-127.0.0.9"),
@@ -323,3 +359,65 @@ MATCHES = [  # rules of OUTPUT that UDP packets of 29 bytes meet on their way; t
     ("-m recent --rcheck --seconds 600 --reap --name r4 --mask 255.255.0.0 --rsource", "-m recent --set --name r4 --mask 255.255.0.0 --rsource", "-m recent --rcheck --hitcount 3 --name r4 --mask 255.255.0.0 --rsource"),
     ("-m recent --rcheck --rttl --name r5 --mask 255.0.0.0 --rsource -j ACCEPT", "-m recent --set --name r5 --mask 255.0.0.0 --rdest"),
 ]  # fmt: skip
+
+TRANSLATED = [  # chain of nat and rule; which address and port each of some flows gets does not depend on chance
+    ("OUTPUT", "-j DNAT --to-destination 127.0.2.1-127.0.2.9"),
+    ("OUTPUT", "-j DNAT --to-destination 127.0.2.1-127.0.2.9 --persistent"),
+    ("OUTPUT", "-j DNAT --to-destination 127.0.2.1-127.3.2.9:7000"),
+    ("OUTPUT", "-j DNAT --to-destination 127.0.2.1:7000-7100"),
+    ("OUTPUT", "-j DNAT --to-destination 127.0.2.1:5001-5002"),
+    ("OUTPUT", "-j DNAT --to-destination 127.0.2.1:7000-7003"),
+    ("OUTPUT", "-j DNAT --to-destination 127.0.2.1:7000-7100/5000"),
+    ("OUTPUT", "-j DNAT --to-destination 127.0.2.1-127.0.2.3:7000-7002/4990"),
+    ("OUTPUT", "-j DNAT --to-destination :7000"),
+    ("OUTPUT", "-j DNAT --to-destination :5001-5002"),
+    ("OUTPUT", "-j REDIRECT"),
+    ("OUTPUT", "-j REDIRECT --to-ports 7000"),
+    ("OUTPUT", "-j REDIRECT --to-ports 5001-5005"),
+    ("OUTPUT", "-j NETMAP --to 127.9.9.0/24"),
+    ("OUTPUT", "-j NETMAP --to 127.9.9.9/32"),
+    ("OUTPUT", "-j NETMAP --to 127.8.0.0/13"),
+    ("POSTROUTING", "-j NETMAP --to 127.9.9.0/24"),
+    ("POSTROUTING", "-j SNAT --to-source 127.0.3.1-127.0.3.5"),
+    ("POSTROUTING", "-j SNAT --to-source 127.0.3.1-127.0.3.5 --persistent"),
+    ("POSTROUTING", "-j SNAT --to-source 127.0.0.3-127.0.0.5"),
+    ("POSTROUTING", "-j SNAT --to-source 127.0.0.3:2000-2012"),
+    ("POSTROUTING", "-j SNAT --to-source 127.0.3.1-127.0.3.3:2000-2100"),
+    ("POSTROUTING", "-j SNAT --to-source :2000-2100"),
+    ("POSTROUTING", "-j SNAT --to-source 127.0.3.1:2000-2100 --persistent"),
+]
+
+BY_CHANCE = [  # the same, where chance chooses
+    ("POSTROUTING", "-j SNAT --to-source 127.0.0.3:2000-2007"),
+    ("POSTROUTING", "-j SNAT --to-source 127.0.3.1-127.0.3.3:3000-3100"),
+    ("POSTROUTING", "-j SNAT --to-source 127.0.3.1:3000-3100 --random"),
+    ("POSTROUTING", "-j SNAT --to-source 127.0.3.1-127.0.3.3 --random-fully"),
+    ("OUTPUT", "-j DNAT --to-destination 127.0.2.1:7000-7100 --random"),
+    ("OUTPUT", "-j DNAT --to-destination 127.0.2.1-127.0.2.5:5000-5100 --random"),
+]
+
+CHANGED = [  # rules of OUTPUT in table mangle; the kernel counts which of them packets with TTL 64 and TOS 0 meet
+    (
+        "-j TTL --ttl-set 9",
+        "-m ttl --ttl-eq 9",
+        "-j TTL --ttl-inc 250",
+        "-m ttl --ttl-eq 255",
+        "-j TTL --ttl-dec 254",
+        "-m ttl --ttl-eq 1",
+    ),
+    (
+        "-j TOS --set-tos 0x1f/0xff",
+        "-m tos --tos 0x1f/0xff",
+        "-j TOS --set-tos 0x11/0xf0",
+        "-m tos --tos 0x1e/0xff",
+        "-m ecn --ecn-ip-ect 2",
+    ),
+    (
+        "-j TOS --set-tos 0x03/0xff",
+        "-j DSCP --set-dscp 0x2e",
+        "-m tos --tos 0xbb/0xff",
+        "-m dscp --dscp 0x2e",
+        "-j TOS --set-tos 0x0f/0x00",
+        "-m tos --tos 0xb4/0xff",
+    ),
+]

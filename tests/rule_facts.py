@@ -212,7 +212,6 @@ UNSUPPORTED = [  # iptables takes them, the model says that it does not
     ("-m set --match-set some src --return-nomatch", "--return-nomatch of set"),
     ("-p tcp --tcp-option 5", "--tcp-option of tcp"),
     ("-s 1.2.3.4,5.6.7.8", "several addresses"),
-    ("-j NFLOG --nflog-range 80", "--nflog-range of NFLOG"),
 ]
 
 BUILT_IN = {

@@ -10,7 +10,6 @@ from extension_facts import (
     KEPT,
     MODELLED,
     NOT_IN_EVERY_KERNEL,
-    NOT_YET,
     REFUSED,
     WITHOUT_EFFECT,
 )
@@ -58,7 +57,7 @@ def test_what_iptables_refuses_is_refused(table: str, rule: str) -> None:
 
 
 def test_every_documented_match_and_target_has_its_place() -> None:
-    assert sorted([*MODELLED, *KEPT, *WITHOUT_EFFECT, *NOT_YET]) == sorted(DOCUMENTED.split())
+    assert sorted([*MODELLED, *KEPT, *WITHOUT_EFFECT]) == sorted(DOCUMENTED.split())
 
 
 def kept_rules() -> list[tuple[str, str, str]]:

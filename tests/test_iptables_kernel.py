@@ -8,21 +8,25 @@ from pathlib import Path
 
 import extension_facts
 import pytest
-from extension_facts import EXTENSIONS, MATCHES
+from extension_facts import BY_CHANCE, CHANGED, EXTENSIONS, MATCHES, TRANSLATED
 from hypothesis import HealthCheck, Phase, given, seed, settings
 from hypothesis import strategies as st
 from iptables_shell import in_namespace, load
 from rule_facts import LOADED, PLACED, PRINTED, REFUSED_BY_KERNEL, REFUSED_BY_TOOL, UNSUPPORTED, in_table
 from strategies_iptables import FEW_ADDRESSES, FEW_PORTS, small_packets, small_tables, tables
 
-from mcnilib.linux.conntrack import Entry, Flow
+from mcnilib.linux.conntrack import Conntrack, Entry, Flow
 from mcnilib.linux.context import Context
 from mcnilib.linux.ipset import parse_sets
-from mcnilib.linux.iptables_save import parse_tables, print_tables
+from mcnilib.linux.iptables_save import parse_rule, parse_tables, print_tables
+from mcnilib.linux.nat import bind
 from mcnilib.linux.netfilter import Table, traverse
 from mcnilib.linux.packet import Packet
+from mcnilib.linux.target_nat import Dnat, Netmap, Snat
+from mcnilib.linux.tcp_track import Limits
 
 pytestmark = pytest.mark.kernel
+LOOPBACK = IPv4Address("127.0.0.1")
 DATA = Path(__file__).parent / "data"
 SETS = "create some hash:net family inet hashsize 1024 maxelem 65536\nadd some 127.0.0.2/31\n"
 
@@ -192,3 +196,74 @@ MANY = [
 
 def test_matches_decide_as_in_the_kernel() -> None:
     check([(in_table("".join(f"-A OUTPUT {rule}\n" for rule in rules)), MANY) for rules in MATCHES])
+
+
+def test_targets_change_packets_as_in_the_kernel() -> None:
+    texts = [in_table("".join(f"-A OUTPUT {rule}\n" for rule in rules), "mangle") for rules in CHANGED]
+    check([(text, MANY[:1]) for text in texts])
+    for text in texts:
+        assert all(count(parse_tables(text)[0], [(LOOPBACK, LOOPBACK, FEW_PORTS[0], 0)])), text
+
+
+TRANSLATOR = """
+import json, re, socket, subprocess, sys
+
+def call(*words, text=""):
+    return subprocess.run(words, input=text, capture_output=True, text=True, check=True).stdout
+
+call("ip", "link", "set", "lo", "up")
+answers = []
+for text, flows in json.load(sys.stdin):
+    call("iptables-nft-restore", text=text)
+    for source, sport, target, dport in flows:
+        with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as s:
+            s.bind((source, sport))
+            try:
+                s.sendto(b"x", (target, dport))
+            except OSError:  # no way to where the rule sends it
+                pass
+    found = []
+    for source, sport, target, dport in flows:
+        line = call("conntrack", "-L", "-p", "udp", "-s", source, "--sport", str(sport)).splitlines()
+        found.append([word.partition("=")[2] for word in line[0].split() if re.match("(src|dst|sport|dport)=", word)][4:])
+    answers.append(found)
+    call("conntrack", "-F")
+json.dump(answers, sys.stdout)
+"""
+
+FLOWS = [(f"127.0.0.{i}", 2000 + i, f"127.0.1.{i % 4}", 5000 + i % 3) for i in range(1, 13)]
+
+
+def translated(chain: str, rule: str) -> list[list[str]]:
+    """Translate the flows one after the other: the reply that is expected of each."""
+    target = parse_rule(f"-A {chain} -p udp {rule}").target
+    table, found = Conntrack(Limits(), lambda name: 30.0), []
+    for src, sport, dst, dport in FLOWS:
+        flow = Flow("udp", IPv4Address(src), IPv4Address(dst), sport, dport)
+        ip = flow.src if chain == "POSTROUTING" else flow.dst if isinstance(target, Netmap) else LOOPBACK
+        span = target.span if isinstance(target, Dnat | Snat) else target.span(ip)
+        entry = bind(
+            table, Entry(flow, flow.inverse(), expires=99), span, source=chain == "POSTROUTING", random=lambda: 0, now=0
+        )
+        table.load(entry)
+        reply = entry.reply
+        found.append([str(reply.src), str(reply.dst), str(reply.sport), str(reply.dport)])
+    return found
+
+
+def test_addresses_are_translated_as_in_the_kernel() -> None:
+    texts = [in_table(f"-A {chain} -p udp {rule}", "nat") for chain, rule in TRANSLATED]
+    answers = in_namespace(TRANSLATOR, [[text, FLOWS] for text in texts])
+    for (chain, rule), found in zip(TRANSLATED, answers, strict=True):  # type: ignore[call-overload]
+        assert translated(chain, rule) == found, rule
+
+
+def test_what_chance_translates_stays_within_the_rule() -> None:
+    texts = [in_table(f"-A {chain} -p udp {rule}", "nat") for chain, rule in BY_CHANCE]
+    for (chain, rule), found in zip(
+        BY_CHANCE, in_namespace(TRANSLATOR, [[text, FLOWS] for text in texts]), strict=True
+    ):  # type: ignore[call-overload]
+        span = parse_rule(f"-A {chain} -p udp {rule}").target.span
+        for src, dst, sport, dport in [*found, *translated(chain, rule)]:
+            ip, port = (dst, dport) if chain == "POSTROUTING" else (src, sport)
+            assert span.has(IPv4Address(ip), int(port)), rule

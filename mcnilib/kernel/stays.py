@@ -14,7 +14,7 @@ from mcnilib.kernel.netlink import TraceEvent
 from mcnilib.kernel.watch import Watch
 from mcnilib.linux.netfilter import ChainRule
 from mcnilib.linux.packet import Packet
-from mcnilib.linux.target import Dnat, Masquerade, Snat
+from mcnilib.linux.target_nat import NATS, Dnat
 
 PROBE_HOOKS = {
     "probe_pre": "PREROUTING", "probe_ctpre": "PREROUTING", "probe_out": "OUTPUT", "probe_ctout": "OUTPUT",
@@ -86,8 +86,10 @@ def _complete_by_words(stay: Stay) -> None:
     """Give a DNAT rule the packet it made when nothing showed it: the packet ended in the route lookup."""
     hit = stay.hits[-1] if stay.hits else None
     if hit and hit.before == hit.after and isinstance(hit.line, ChainRule) and isinstance(hit.line.target, Dnat):
-        to = hit.line.target
-        after = hit.before.but(dst=to.to, dport=to.port or hit.before.dport)
+        span = hit.line.target.span
+        if span.low is None or not span.single:
+            return
+        after = hit.before.but(dst=span.low, dport=span.port or hit.before.dport)
         stay.hits[-1], stay.current = replace(hit, after=after), after
 
 
@@ -117,7 +119,7 @@ def _add(stay: Stay, event: TraceEvent, watch: Watch) -> None:
 def _complete(stay: Stay, packet: Packet) -> None:
     """Give a NAT rule the packet it made: the next chain is the first to show it."""
     hit = stay.hits[-1] if stay.hits else None
-    if hit and isinstance(hit.line, ChainRule) and isinstance(hit.line.target, Dnat | Snat | Masquerade):
+    if hit and isinstance(hit.line, ChainRule) and isinstance(hit.line.target, NATS):
         stay.hits[-1] = replace(hit, after=packet)
 
 

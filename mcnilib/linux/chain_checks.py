@@ -12,13 +12,19 @@ from mcnilib.errors import Refused
 from mcnilib.linux.kept import KeptMatch, KeptTarget
 from mcnilib.linux.match_state import AddrType, RpFilter
 from mcnilib.linux.netfilter import BUILT_IN, ChainRule, Table
-from mcnilib.linux.target import DROP, Dnat, Jump, Masquerade, Notrack, Reject, Snat
+from mcnilib.linux.target import DROP, Jump, Notrack, Reject, SetDscp, SetTos, SetTtl
+from mcnilib.linux.target_nat import Dnat, Masquerade, Netmap, Redirect, Snat
 
 PLACES: dict[type, tuple[tuple[str, ...], tuple[str, ...]]] = {
     Reject: (("filter",), ("INPUT", "FORWARD", "OUTPUT")),
     Dnat: (("nat",), ("PREROUTING", "OUTPUT")),
     Snat: (("nat",), ("INPUT", "POSTROUTING")),
     Masquerade: (("nat",), ("POSTROUTING",)),
+    Redirect: (("nat",), ("PREROUTING", "OUTPUT")),
+    Netmap: (("nat",), ("PREROUTING", "INPUT", "OUTPUT", "POSTROUTING")),
+    SetTtl: (("mangle",), BUILT_IN["mangle"]),
+    SetTos: (("mangle",), BUILT_IN["mangle"]),
+    SetDscp: (("mangle",), BUILT_IN["mangle"]),
     Notrack: (("raw",), ("PREROUTING", "OUTPUT")),
     RpFilter: (("raw", "mangle"), ("PREROUTING",)),
 }

@@ -60,19 +60,18 @@ def _ttl(words: RuleWords) -> Match:
     return Ttl("eq" if option == "--ttl" else option[-2:], words.number("a TTL", 0, 255), negated)
 
 
-def read_tos(words: RuleWords) -> tuple[int, int, bool]:
-    """Read VALUE, VALUE/MASK or the name of a type of service: value, mask, and whether it was a name."""
+def read_tos(words: RuleWords) -> tuple[int, int]:
+    """Read VALUE, VALUE/MASK or the name of a type of service: value and mask."""
     word = words.take("a type of service")
     if word.lower() in TOS_NAMES:
-        return TOS_NAMES[word.lower()], TOS_NAME_MASK, True
+        return TOS_NAMES[word.lower()], TOS_NAME_MASK
     value, slash, mask = word.partition("/")
-    return words.as_number(value, "a TOS", 0, 255), words.as_number(mask, "a mask", 0, 255) if slash else 0xFF, False
+    return words.as_number(value, "a TOS", 0, 255), words.as_number(mask, "a mask", 0, 255) if slash else 0xFF
 
 
 def _tos(words: RuleWords) -> Match:
     _, negated = need(words, "--tos")
-    value, mask, _ = read_tos(words)
-    return Tos(value, mask, negated)
+    return Tos(*read_tos(words), negated)
 
 
 def read_dscp(words: RuleWords, option: str) -> int:

@@ -1,6 +1,7 @@
 """The targets that are kept as text: what each reads, how iptables-save prints it, and why a packet is refused.
 
-A target without `why` changes nothing that a packet meets on its way.
+A target without `why` changes nothing that a packet meets on its way; TCPMSS is one, because data goes in one segment
+here, whatever its length.
 Source: iptables-extensions(8); extensions/lib{xt,ipt}_*.c (iptables 1.8.9).
 """
 
@@ -97,10 +98,7 @@ TARGETS = {
         {"--sack-perm": flag, "--timestamp": flag, "--wscale": number(0, 14), "--mss": number(0, 65535), "--ecn": flag},
         protocols=("tcp",), why="the kernel's own handshakes are not modelled",
     ),
-    "TCPMSS": Grammar(
-        {"--clamp-mss-to-pmtu": flag, "--set-mss": number(0, 65495)}, protocols=("tcp",),
-        why="the maximum segment size of SYN segments is not modelled",
-    ),
+    "TCPMSS": Grammar({"--clamp-mss-to-pmtu": flag, "--set-mss": number(0, 65495)}, protocols=("tcp",), some=True),
     "TCPOPTSTRIP": Grammar(
         {"--strip-options": _strip}, needed=("--strip-options",), protocols=("tcp",),
         why="TCP options are not modelled",

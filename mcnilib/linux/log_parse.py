@@ -53,8 +53,10 @@ def _prefix(words: RuleWords, option: str) -> str:
 def read_nflog(words: RuleWords) -> Log:
     """Read NFLOG; group 0 and threshold 0 are the defaults and not printed."""
     found: dict[str, str] = {}
-    for option, _ in each_option(words, "NFLOG", NFLOG, ("--nflog-range",), plain=NFLOG):
-        if option == "--nflog-prefix":
+    for option, _ in each_option(words, "NFLOG", NFLOG | {"--nflog-range": "--nflog-range"}, plain=NFLOG):
+        if option == "--nflog-range":
+            words.number("a number")  # never had an effect, and is not printed
+        elif option == "--nflog-prefix":
             found[option] = _prefix(words, option)
         elif (value := words.number("a number", 0, LIMITS[option])) or option == "--nflog-size":
             found[option] = str(value)

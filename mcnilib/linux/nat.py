@@ -10,9 +10,26 @@ from dataclasses import replace
 from ipaddress import IPv4Address
 
 from mcnilib.linux.conntrack import Conntrack, Entry, Flow
+from mcnilib.linux.nat_range import Choice, NatRange
 from mcnilib.linux.packet import Packet
 
 TRIES = 128
+
+
+def bind(
+    table: Conntrack, entry: Entry, span: NatRange, *, source: bool, random: Callable[[], float], now: float
+) -> Entry:
+    """Give the connection what a NAT target allows; where there is a choice, it is made as the kernel does."""
+    if span.single and source:
+        return bind_source(table, entry, span.low, port=span.port, random=random if span.random else None, now=now)
+    if span.single and span.low:
+        return bind_destination(entry, span.low, span.port)
+    current = entry.reply.inverse()
+    wanted = Choice(table, span, source, random, now).of(current)
+    changed = wanted != current
+    if source:
+        return entry._replace(reply=wanted.inverse(), snat=entry.snat or changed, src_done=True)
+    return entry._replace(reply=wanted.inverse(), dnat=entry.dnat or changed, dst_done=True)
 
 
 def bind_destination(entry: Entry, to: IPv4Address, port: int) -> Entry:

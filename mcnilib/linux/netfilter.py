@@ -22,7 +22,19 @@ from mcnilib.linux.match_memory import MEMORIES
 from mcnilib.linux.match_state import Statistic
 from mcnilib.linux.origin import Origin
 from mcnilib.linux.packet import Packet
-from mcnilib.linux.target import RETURN, Connmark, Jump, Log, Mark, Notrack, Reject, Target, Verdict
+from mcnilib.linux.target import (
+    CHANGING,
+    RETURN,
+    Connmark,
+    Jump,
+    Log,
+    Mark,
+    Notrack,
+    Reject,
+    Rewriting,
+    Target,
+    Verdict,
+)
 
 HOOKS = {
     "PREROUTING": ("raw", "conntrack", "mangle", "nat"),
@@ -77,9 +89,9 @@ class ChainRule:
         return lambda packet, at: all(test(packet, at) for test in tests)
 
     @cached_property
-    def marks(self) -> bool:
-        """Tell whether the rule changes the packet's mark or its connection's, or would if it were modelled."""
-        return isinstance(self.target, Mark | Connmark | KeptTarget)
+    def changes(self) -> bool:
+        """Tell whether the rule changes the packet or its connection's mark, or would if it were modelled."""
+        return isinstance(self.target, CHANGING)
 
     @cached_property
     def remembers(self) -> bool:
@@ -90,11 +102,7 @@ class ChainRule:
     def ends(self) -> str:
         """The verdict with which the rule ends its table; empty when the walk goes on after it."""
         target = self.target
-        if (
-            target is None
-            or isinstance(target, Mark | Connmark | Log | Jump | Notrack | KeptTarget)
-            or target == RETURN
-        ):
+        if target is None or isinstance(target, (*CHANGING, Log, Jump, Notrack)) or target == RETURN:
             return ""
         if isinstance(target, Verdict):
             return target.name
@@ -178,7 +186,7 @@ def traverse(
 ) -> tuple[str, Packet, ChainRule | Chain | None]:  # long because it is the inner loop of every walk
     """Walk a table's chain of one hook.
 
-    Returns the verdict (ACCEPT, DROP, REJECT or the name of a NAT target), the packet with the marks it was given,
+    Returns the verdict (ACCEPT, DROP, REJECT or the name of a NAT target), the packet as the rules changed it,
     and what decided: a rule, or the built-in chain whose policy applied; None when the table has no such chain.
     `note` hears of every rule whose matches held, with the packet before and after it. A changed connection mark is
     left in `at.entry`.
@@ -193,7 +201,7 @@ def traverse(
             if not rule.test(packet, at):
                 continue
             target, before = rule.target, packet
-            if rule.marks:
+            if rule.changes:
                 packet = _apply(target, packet, at)
             note(rule, before, packet)
             if isinstance(target, Jump):
@@ -214,9 +222,11 @@ def traverse(
 
 
 def _apply(target: Target | None, packet: Packet, at: Context) -> Packet:
-    """Change the packet's mark or its connection's. Source: xt_mark.c, xt_connmark.c."""
+    """Change the packet or its connection's mark. Source: xt_mark.c, xt_connmark.c."""
     if isinstance(target, Mark):
         return packet.but(mark=(packet.mark & ~target.mask) ^ target.value)
+    if isinstance(target, Rewriting):
+        return target.apply(packet)
     if isinstance(target, KeptTarget):
         target.refuse()
     if at.entry is None or not isinstance(target, Connmark):

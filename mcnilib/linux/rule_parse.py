@@ -19,7 +19,8 @@ from mcnilib.linux.netfilter import ChainRule
 from mcnilib.linux.port_parse import IMPLIED
 from mcnilib.linux.protocols import WITH_PORTS
 from mcnilib.linux.rule_words import RuleWords
-from mcnilib.linux.target import Dnat, Reject, Snat, Target
+from mcnilib.linux.target import Reject, Target
+from mcnilib.linux.target_nat import Dnat, Masquerade, Redirect, Snat
 from mcnilib.linux.target_parse import read_target
 
 OPTIONS = ("-s", "-d", "-i", "-o", "-p", "-m", "-j", "-g", "--dport", "--sport")
@@ -134,7 +135,7 @@ def _needs(match: Match) -> tuple[str, ...]:
 
 
 def _target_needs(target: Target | None) -> tuple[str, ...]:
-    if isinstance(target, Dnat | Snat) and target.port:
+    if isinstance(target, Dnat | Snat | Masquerade | Redirect) and target.port:
         return WITH_PORTS
     if isinstance(target, KeptTarget) and target.name in TARGETS:
         return TARGETS[target.name].protocols

@@ -8,14 +8,19 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable
 from dataclasses import replace
 
+from mcnilib.linux.kept import KeptMatch, KeptTarget
 from mcnilib.linux.match_conntrack import ConntrackIs
+from mcnilib.linux.match_rest import Helper
 from mcnilib.linux.match_state import ConnmarkIs
 from mcnilib.linux.netfilter import BUILT_IN, Chain, ChainRule, Table
-from mcnilib.linux.target import Connmark, Dnat, Masquerade, Snat
+from mcnilib.linux.target import Connmark
+from mcnilib.linux.target_nat import NATS
 
 Tables = tuple[Table, ...]
-TRACKING_MATCHES, TRACKING_TARGETS = (ConntrackIs, ConnmarkIs), (Connmark, Dnat, Snat, Masquerade)
+TRACKING_MATCHES, TRACKING_TARGETS = (ConntrackIs, ConnmarkIs, Helper), (Connmark, *NATS)
 """What makes the kernel track connections; NOTRACK and an empty nat table do not (measured on Linux 6.18)."""
+TRACKING_KEPT = ("connbytes", "connlabel", "connlimit", "cluster", "CT", "SYNPROXY", "CONNSECMARK")
+"""The same among what is kept as text. Source: the checkentry functions of net/netfilter/xt_*.c."""
 ORDER = ("raw", "mangle", "nat", "filter")
 
 
@@ -108,4 +113,6 @@ def asks_for_tracking(tables: Tables) -> bool:
 
 
 def _asks(rule: ChainRule) -> bool:
-    return isinstance(rule.target, TRACKING_TARGETS) or any(isinstance(m, TRACKING_MATCHES) for m in rule.matches)
+    if isinstance(rule.target, TRACKING_TARGETS) or any(isinstance(m, TRACKING_MATCHES) for m in rule.matches):
+        return True
+    return any(isinstance(p, KeptMatch | KeptTarget) and p.name in TRACKING_KEPT for p in (*rule.matches, rule.target))

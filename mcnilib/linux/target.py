@@ -1,16 +1,18 @@
 """iptables targets: what a rule does with a packet its matches selected.
 
-Verdicts end a chain or a table; MARK, CONNMARK and the NAT targets change the packet or its connection.
+Verdicts end a chain or a table; MARK, CONNMARK, TTL, TOS and DSCP change the packet or its connection. The NAT targets
+are in `target_nat`.
 Source: iptables(8), iptables-extensions(8).
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from ipaddress import IPv4Address
 
 from mcnilib.linux.kept import KeptTarget
+from mcnilib.linux.packet import Packet
 from mcnilib.linux.rule_words import quoted
+from mcnilib.linux.target_nat import Dnat, Masquerade, Netmap, Redirect, Snat
 
 REJECT_KINDS = (
     "icmp-net-unreachable",
@@ -83,37 +85,48 @@ class Connmark:
 
 
 @dataclass(frozen=True, slots=True)
-class Dnat:
-    """Rewrite the destination of a connection; port 0 keeps the port."""
+class SetTtl:
+    """TTL: set, raise or lower the packet's time to live; it stays within 0 to 255."""
 
-    to: IPv4Address
-    port: int = 0
+    change: str  # set, inc or dec
+    value: int
+
+    def apply(self, packet: Packet) -> Packet:
+        """Return the packet with its new TTL. Source: ttl_tg() in net/netfilter/xt_HL.c."""
+        ttl = {"set": self.value, "inc": packet.ttl + self.value, "dec": packet.ttl - self.value}[self.change]
+        return packet.but(ttl=max(0, min(255, ttl)))
 
     def __str__(self) -> str:
-        return f"-j DNAT --to-destination {self.to}{f':{self.port}' if self.port else ''}"
+        return f"-j TTL --ttl-{self.change} {self.value}"
 
 
 @dataclass(frozen=True, slots=True)
-class Snat:
-    """Rewrite the source of a connection to a fixed address; port 0 keeps the port where it is free."""
+class SetTos:
+    """TOS --set-tos value/mask: clear the mask's bits, then XOR the value."""
 
-    to: IPv4Address
-    port: int = 0
-    random_fully: bool = False
+    value: int
+    mask: int = 0xFF
+
+    def apply(self, packet: Packet) -> Packet:
+        """Return the packet with its new TOS byte. Source: tos_tg() in net/netfilter/xt_DSCP.c."""
+        return packet.but(tos=(packet.tos & ~self.mask) ^ self.value)
 
     def __str__(self) -> str:
-        words = f"-j SNAT --to-source {self.to}{f':{self.port}' if self.port else ''}"
-        return f"{words} --random-fully" if self.random_fully else words
+        return f"-j TOS --set-tos {self.value:#04x}/{self.mask:#04x}"
 
 
 @dataclass(frozen=True, slots=True)
-class Masquerade:
-    """Rewrite the source to an address of the outgoing device."""
+class SetDscp:
+    """DSCP --set-dscp: set the upper six bits of the TOS byte."""
 
-    random_fully: bool = False
+    value: int
+
+    def apply(self, packet: Packet) -> Packet:
+        """Return the packet with its new DSCP; the ECN bits stay. Source: dscp_tg() in net/netfilter/xt_DSCP.c."""
+        return packet.but(tos=self.value << 2 | packet.tos & 3)
 
     def __str__(self) -> str:
-        return "-j MASQUERADE --random-fully" if self.random_fully else "-j MASQUERADE"
+        return f"-j DSCP --set-dscp {self.value:#04x}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -138,6 +151,13 @@ class Log:
         return " ".join([f"-j {self.name}", *words])
 
 
-Target = Verdict | Jump | Reject | Mark | Connmark | Dnat | Snat | Masquerade | Notrack | Log | KeptTarget
+Rewriting = SetTtl | SetTos | SetDscp
+Target = (
+    Verdict | Jump | Reject | Mark | Connmark | Rewriting | Dnat | Snat | Masquerade | Redirect | Netmap | Notrack | Log
+    | KeptTarget
+)  # fmt: skip
+
+CHANGING = (Mark, Connmark, SetTtl, SetTos, SetDscp, KeptTarget)
+"""Targets that change the packet or its connection and go on, or that refuse."""
 
 ACCEPT, DROP, RETURN = Verdict("ACCEPT"), Verdict("DROP"), Verdict("RETURN")

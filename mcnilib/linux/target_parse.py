@@ -1,18 +1,19 @@
 """From the words after `-j` to a target: a table of readers, one per target.
 
-Accepts what iptables-restore accepts and normalises it to what iptables-save prints. What is not modelled raises
-`Unsupported`.
+Accepts what iptables-restore accepts and normalises it to what iptables-save prints. What is not modelled is
+kept as text.
 Source: iptables-extensions(8) (iptables 1.8.9).
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable
-from ipaddress import IPv4Address
 
+from mcnilib.linux.header_match_parse import read_dscp, read_tos
 from mcnilib.linux.kept_targets import read_ct, read_kept_target
 from mcnilib.linux.log_parse import read_log, read_nflog
 from mcnilib.linux.match_parse import read_masked
+from mcnilib.linux.nat_parse import read_dnat, read_masquerade, read_netmap, read_redirect, read_snat
 from mcnilib.linux.rule_words import RuleWords, each_option, need_plain
 from mcnilib.linux.target import (
     ACCEPT,
@@ -20,29 +21,25 @@ from mcnilib.linux.target import (
     REJECT_KINDS,
     RETURN,
     Connmark,
-    Dnat,
     Jump,
     Log,
     Mark,
-    Masquerade,
     Notrack,
     Reject,
-    Snat,
+    SetDscp,
+    SetTos,
+    SetTtl,
     Target,
 )
 
 ALL = 0xFFFFFFFF
-REFUSED = ("REDIRECT", "NETMAP", "TTL", "TOS", "DSCP")
-"""Targets iptables knows and this model does not."""
 
 
 def read_target(words: RuleWords, goto: bool) -> Target:
-    """Read a target's name and options; a name that is no target is a chain. Raises: Unsupported, naming it."""
+    """Read a target's name and options; a name that is no target is a chain. Raises: StateSyntaxError."""
     name = words.take("a target")
     if goto:
         return Jump(name, True)
-    if name in REFUSED:
-        raise words.unsupported(f"target {name!r} is not modelled")
     if name in READERS:
         return READERS[name](words)
     return read_kept_target(words, name) or Jump(name)
@@ -94,49 +91,27 @@ def _connmark(words: RuleWords) -> Target:
     return Connmark(action, value, masks["nfmask"], masks["ctmask"])
 
 
-NAT_REFUSED = ("--random", "--persistent", "--to-ports")
+def _ttl(words: RuleWords) -> Target:
+    change = need_plain(words, "--ttl-set", "--ttl-inc", "--ttl-dec").removeprefix("--ttl-")
+    return SetTtl(change, words.number("a TTL", 0 if change == "set" else 1, 255))
 
 
-def _dnat(words: RuleWords) -> Target:
-    found = None
-    known = {"--to-destination": "to", "--to": "to"}
-    for _ in each_option(words, "DNAT", known, (*NAT_REFUSED, "--random-fully"), plain=("to",)):
-        found = _address_port(words)
-    if found is None:
-        need_plain(words, *known)
-        raise AssertionError("need_plain() finds no option here and raises")
-    return Dnat(*found)
+TOS_CHANGES: dict[str, Callable[[int], tuple[int, int]]] = {
+    "--and-tos": lambda bits: (0, 0xFF & ~bits),
+    "--or-tos": lambda bits: (bits, bits),
+    "--xor-tos": lambda bits: (bits, 0),
+}
 
 
-def _address_port(words: RuleWords) -> tuple[IPv4Address, int]:
-    word = words.take("an address")
-    ip, colon, port = word.partition(":")
-    if "-" in word or not ip:
-        raise words.unsupported(f"NAT to {word}; one address, with or without one port, is modelled")
-    try:
-        address = IPv4Address(ip)
-    except ValueError:
-        raise words.fail(f"{word!r} is not an IPv4 address with or without a port") from None
-    return address, words.as_number(port, "a port", 1, 65535) if colon else 0
+def _tos(words: RuleWords) -> Target:
+    option = need_plain(words, "--set-tos", *TOS_CHANGES)
+    if option in TOS_CHANGES:
+        return SetTos(*TOS_CHANGES[option](words.number("a TOS", 0, 255)))
+    return SetTos(*read_tos(words))
 
 
-def _snat(words: RuleWords) -> Target:
-    found, fully = None, False
-    known = {"--to-source": "to", "--to": "to", "--random-fully": "fully"}
-    for name, _ in each_option(words, "SNAT", known, NAT_REFUSED, plain=known.values()):
-        if name == "to":
-            found = _address_port(words)
-        else:
-            fully = True
-    if found is None:
-        need_plain(words, "--to-source")
-        raise AssertionError("need_plain() finds no option here and raises")
-    return Snat(*found, fully)
-
-
-def _masquerade(words: RuleWords) -> Target:
-    known = {"--random-fully": "fully"}
-    return Masquerade(bool(list(each_option(words, "MASQUERADE", known, NAT_REFUSED, plain=known.values()))))
+def _dscp(words: RuleWords) -> Target:
+    return SetDscp(read_dscp(words, need_plain(words, "--set-dscp", "--set-dscp-class")))
 
 
 REJECT_SHORT = {kind.removeprefix("icmp-").replace("hibited", "hib").replace("able", ""): kind for kind in REJECT_KINDS}
@@ -166,9 +141,14 @@ READERS: dict[str, Callable[[RuleWords], Target]] = {
     "REJECT": _reject,
     "MARK": _mark,
     "CONNMARK": _connmark,
-    "DNAT": _dnat,
-    "SNAT": _snat,
-    "MASQUERADE": _masquerade,
+    "DNAT": read_dnat,
+    "SNAT": read_snat,
+    "MASQUERADE": read_masquerade,
+    "REDIRECT": read_redirect,
+    "NETMAP": read_netmap,
+    "TTL": _ttl,
+    "TOS": _tos,
+    "DSCP": _dscp,
     "NOTRACK": lambda words: Notrack(),
     "CT": _ct,
     "LOG": read_log,

@@ -5,23 +5,23 @@ Source: include/uapi/linux/netfilter_ipv4.h (order), nf_conntrack_core.c, nf_nat
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from ipaddress import IPv4Address
 
 from mcnilib.linux.conntrack import Entry, Tracked
 from mcnilib.linux.context import Context
-from mcnilib.linux.nat import bind_destination, bind_source, translate
+from mcnilib.linux.nat import bind, bind_source, translate
+from mcnilib.linux.nat_range import NatRange
 from mcnilib.linux.netfilter import HOOKS, Chain, ChainRule, Table, traverse
 from mcnilib.linux.packet import Packet
 from mcnilib.linux.source import source_address
-from mcnilib.linux.target import Dnat, Masquerade, Reject, Snat
+from mcnilib.linux.target import Reject
+from mcnilib.linux.target_nat import NATS, Dnat, Masquerade, Nat, Netmap, Snat
 from mcnilib.trace.host import Host, Skb
 from mcnilib.trace.log import Log
 from mcnilib.trace.trace import Fate
 
-if TYPE_CHECKING:
-    from ipaddress import IPv4Address
-
 SOURCE_HOOKS = ("POSTROUTING", "INPUT")
+LOOPBACK = IPv4Address("127.0.0.1")
 
 
 class Hook:
@@ -144,12 +144,12 @@ class Hook:
         target = line.target if isinstance(line, ChainRule) else None
         bound = self._decide(host.connections[tracked.number], target, source)
         if bound is None:
-            self.log.amend(action="dropped: no address to masquerade with", fate=Fate.DROPPED)
+            self.log.amend(action="dropped: the device has no address to take", fate=Fate.DROPPED)
             return False
         host.connections[tracked.number] = at.entry = bound
         self.skb.packet = translate(self.skb.packet, bound, source=source, reply=tracked.reply)
-        if isinstance(target, Dnat | Snat | Masquerade):
-            self.log.amend(action=_nat_action(target, bound), after=self.skb.packet, entry=bound)
+        if isinstance(target, NATS):
+            self.log.amend(action=_nat_action(bound, source), after=self.skb.packet, entry=bound)
         elif self.skb.packet is not before:
             self.log.connection(
                 host.name, self.name, "port changed: it was taken", before, self.skb.packet, tracked.state, bound
@@ -157,26 +157,31 @@ class Hook:
         return True
 
     def _decide(self, entry: Entry, target: object, source: bool) -> Entry | None:
-        """Return the entry bound as the target says; None when MASQUERADE finds no address."""
-        table, now, random = self.host.connections, self.now, self.host.random
-        if not source:
-            if isinstance(target, Dnat):
-                return bind_destination(entry, target.to, target.port)
-            return entry._replace(dst_done=True)
-        if isinstance(target, Snat):
-            draw = random if target.random_fully else None
-            return bind_source(table, entry, target.to, port=target.port, random=draw, now=now)
+        """Return the entry bound as the target says; None when MASQUERADE or REDIRECT finds no address."""
+        table, now = self.host.connections, self.now
+        if not isinstance(target, NATS):
+            return bind_source(table, entry, None, random=None, now=now) if source else entry._replace(dst_done=True)
+        span = self._span(entry, target, source)
+        if span is None:
+            return None
+        bound = bind(table, entry, span, source=source, random=self.host.random, now=now)
+        return bound._replace(masquerade_oif=self.oif) if isinstance(target, Masquerade) else bound
+
+    def _span(self, entry: Entry, target: Nat, source: bool) -> NatRange | None:
+        """Return what the target allows here; None where it finds no address."""
+        if isinstance(target, Dnat | Snat):
+            return target.span
+        if isinstance(target, Netmap):
+            current = entry.reply.inverse()
+            return target.span(current.src if source else current.dst)
+        to: IPv4Address | None = LOOPBACK
         if isinstance(target, Masquerade):
             to = source_address(self.host.netns, self.oif, self.next_hop or self.skb.packet.dst)
-            if to is None:
-                return None
-            bound = bind_source(table, entry, to, random=random if target.random_fully else None, now=now)
-            return bound._replace(masquerade_oif=self.oif)
-        return bind_source(table, entry, None, random=None, now=now)
+        elif self.name == "PREROUTING":
+            to = next((one.ip for one in self.host.links[self.iif].addresses), None)
+        return target.span(to) if to else None
 
 
-def _nat_action(target: Dnat | Snat | Masquerade, entry: Entry) -> str:
+def _nat_action(entry: Entry, source: bool) -> str:
     changed = entry.reply.inverse()
-    if isinstance(target, Dnat):
-        return f"DNAT to {changed.dst}:{changed.dport}"
-    return f"SNAT to {changed.src}:{changed.sport}"
+    return f"SNAT to {changed.src}:{changed.sport}" if source else f"DNAT to {changed.dst}:{changed.dport}"

@@ -1,0 +1,164 @@
+"""NAT to more than one address or port: which of them a connection gets.
+
+Source: get_unique_tuple(), find_best_ips_proto() and nf_nat_l4proto_unique_tuple() in net/netfilter/nf_nat_core.c,
+include/linux/jhash.h (Linux 6.18).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import replace
+from ipaddress import IPv4Address
+from typing import NamedTuple
+
+from mcnilib.linux.conntrack import Conntrack, Flow
+
+ATTEMPTS, FEWEST_ATTEMPTS = 128, 16
+WORD = 0xFFFFFFFF
+
+
+class NatRange(NamedTuple):
+    """What a NAT target allows. No address: the address stays; port 0: any port that suits."""
+
+    low: IPv4Address | None
+    high: IPv4Address | None
+    port: int = 0
+    last_port: int = 0
+    base_port: int = 0  # ports are shifted by their distance from it; 0: they are not
+    random: bool = False
+    persistent: bool = False
+
+    @property
+    def single(self) -> bool:
+        """Tell whether there is nothing to choose but a free port of any number."""
+        return self.low == self.high and not self.base_port and (not self.port or self._one_port)
+
+    @property
+    def _one_port(self) -> bool:
+        return self.port == self.last_port and not self.random
+
+    def has(self, ip: IPv4Address, port: int) -> bool:
+        """Tell whether the address and port are allowed."""
+        if self.low and self.high and not self.low <= ip <= self.high:
+            return False
+        return not self.port or self.port <= port <= self.last_port
+
+
+class Choice(NamedTuple):
+    """The choice for one connection: the table knows which flows are taken, `draw` returns a number from 0 to 1."""
+
+    table: Conntrack
+    span: NatRange
+    source: bool
+    draw: Callable[[], float]
+    now: float
+
+    def of(self, flow: Flow) -> Flow:
+        """Return the flow with the address and port it gets."""
+        if self.source and not self.span.random and (kept := self._as_before(flow)):
+            return kept
+        span, wanted = self.span, self._with(flow, ip=self._address(flow))
+        port = self._port(wanted)
+        if not span.random:
+            inside = span.port and not span.base_port and span.port <= port <= span.last_port
+            if inside and (span.port == span.last_port or self._free(wanted)):
+                return wanted
+            if not span.port and self._free(wanted):
+                return wanted
+        return self._with_free_port(wanted)
+
+    def _as_before(self, flow: Flow) -> Flow | None:
+        """Return the flow itself if it is allowed and free, else with what its source got for another connection."""
+        if self.span.has(flow.src, flow.sport):
+            return flow if self._free(flow) else None
+        for other in self.table:
+            first = other.original
+            if (first.proto, first.src, first.sport) == (flow.proto, flow.src, flow.sport):
+                got = other.reply.inverse()
+                if self.span.has(got.src, got.sport):
+                    wanted = self._with(flow, ip=got.src, port=got.sport)
+                    return wanted if self._free(wanted) else None
+        return None
+
+    def _address(self, flow: Flow) -> IPv4Address | None:
+        """Choose an address by a hash of source and destination; of the source alone when it is persistent."""
+        low, high = self.span.low, self.span.high
+        if low is None or high is None or low == high:
+            return low
+        hashed = jhash2((_swapped(flow.src), 0, 0, 0), 0 if self.span.persistent else _swapped(flow.dst))
+        return low + (hashed * (int(high) - int(low) + 1) >> 32)
+
+    def _with_free_port(self, flow: Flow) -> Flow:
+        if (not self.span.port and not self.source) or not flow.sport:
+            return flow
+        for port in self._ports(self._port(flow)):
+            found = self._with(flow, port=port)
+            if self._free(found):
+                return found
+        return found
+
+    def _ports(self, port: int) -> Iterator[int]:
+        """Count up from a port, by chance for a source; start anew elsewhere, with half the attempts each time."""
+        low, high = _allowed(self.span, port)
+        size = high - low + 1
+        chance = self.span.random or self.source
+        start = port - self.span.base_port if self.span.base_port else self._random() if chance else 0
+        attempts = min(size, ATTEMPTS)
+        while True:
+            yield from (low + (start + step & 0xFFFF) % size for step in range(attempts))
+            if attempts >= size or attempts < FEWEST_ATTEMPTS:
+                return
+            attempts, start = attempts // 2, self._random()
+
+    def _random(self) -> int:
+        return int(self.draw() * 0x10000)
+
+    def _free(self, flow: Flow) -> bool:
+        return not self.table.used(flow.inverse(), self.now)
+
+    def _port(self, flow: Flow) -> int:
+        return flow.sport if self.source else flow.dport
+
+    def _with(self, flow: Flow, *, ip: IPv4Address | None = None, port: int | None = None) -> Flow:
+        number = self._port(flow) if port is None else port
+        if self.source:
+            return replace(flow, src=ip or flow.src, sport=number, dport=number if flow.icmp else flow.dport)
+        return replace(flow, dst=ip or flow.dst, dport=number)
+
+
+def _allowed(span: NatRange, port: int) -> tuple[int, int]:
+    """Return the lowest and the highest port; without ports in the rule, those of the same kind as the port."""
+    if span.port:
+        return min(span.port, span.last_port), max(span.port, span.last_port)
+    return (1, 511) if port < 512 else (600, 1023) if port < 1024 else (1024, 65535)
+
+
+def _swapped(ip: IPv4Address) -> int:
+    """Return an address as a little-endian machine holds it."""
+    return int.from_bytes(ip.packed, "little")
+
+
+def jhash2(words: tuple[int, int, int, int], initial: int) -> int:
+    """Hash four words of 32 bits. Source: jhash2() in include/linux/jhash.h."""
+    start = 0xDEADBEEF + (len(words) << 2) + initial
+    a, b, c = ((start + word) & WORD for word in words[:3])
+    for i, shift in enumerate((4, 6, 8, 16, 19, 4)):
+        if i % 3 == 0:
+            a, c = (a - c & WORD) ^ _rolled(c, shift), c + b & WORD
+        elif i % 3 == 1:
+            b, a = (b - a & WORD) ^ _rolled(a, shift), a + c & WORD
+        else:
+            c, b = (c - b & WORD) ^ _rolled(b, shift), b + a & WORD
+    a = a + words[3] & WORD
+    for i, shift in enumerate((14, 11, 25, 16, 4, 14, 24)):
+        if i % 3 == 0:
+            c = (c ^ b) - _rolled(b, shift) & WORD
+        elif i % 3 == 1:
+            a = (a ^ c) - _rolled(c, shift) & WORD
+        else:
+            b = (b ^ a) - _rolled(a, shift) & WORD
+    return c
+
+
+def _rolled(word: int, shift: int) -> int:
+    return (word << shift | word >> 32 - shift) & WORD
