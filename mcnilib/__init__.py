@@ -30,6 +30,7 @@ _HOMES = {
     "side_by_side": "mcnilib.notebook",
     "conclusion": "mcnilib.notebook",
     "cluster_map": "mcnilib.notebook",
+    "look_around": "mcnilib.notebook",
     "predict": "mcnilib.show.quiz",
 }
 """The names a notebook needs, in reading order, and where they live; each is loaded when it is first used."""

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from mcnilib.cluster.build import build
 from mcnilib.cluster.settings import Settings
+from mcnilib.cluster.spec import CLUSTER
 from mcnilib.kernel.record import checked
 from mcnilib.scenarios.link import parse_link
 from mcnilib.scenarios.scenario import Scenario
@@ -14,6 +15,7 @@ from mcnilib.show.conclusion_panel import ConclusionPanel
 from mcnilib.show.map import Map
 from mcnilib.show.pair import Pair
 from mcnilib.show.panel import Panel
+from mcnilib.show.tour import Tour
 
 
 def explore(story: Scenario | str, scale: float = 1.0, **start: object) -> Panel:
@@ -39,6 +41,15 @@ def conclusion(scale: float = 1.0, **start: object) -> ConclusionPanel:
 def cluster_map() -> Map:
     """Return the map of the one cluster: machines, pods, segments and addresses, as a picture and in words."""
     return Map(build(Settings()))
+
+
+def look_around(scale: float = 1.0, **settings: object) -> Tour:
+    """Return a walk through the cluster: choose a pod or a node, and read its state with who wrote each line and why.
+
+    `settings` builds the cluster otherwise, as `encapsulation="VXLAN"`; `scale` enlarges everything for a projector.
+    Raises: SettingError for a setting or value that does not exist, naming the nearest one.
+    """
+    return Tour(build(Settings().but(**settings)), CLUSTER, scale)
 
 
 def side_by_side(story: Scenario, scale: float = 1.0, **toggles: object) -> Pair:

@@ -89,7 +89,7 @@ def state_html(world: World, trace: Trace, journey: Journey, step: Step) -> str:
     that namespace.
     """
     command, lines = state_lines(world, step)
-    shown = "".join(map(_line, lines)) or '<div class="line">no line of state decided this</div>'
+    shown = "".join(map(line_html, lines)) or '<div class="line">no line of state decided this</div>'
     head = f"{step.netns}# {command}" if command else f"{step.netns}: {step.action}"
     more = "".join(_section(world, other) for other in consulted(journey, step))
     also = f"also consulted for packet {journey.number} on {step.netns}"
@@ -99,10 +99,11 @@ def state_html(world: World, trace: Trace, journey: Journey, step: Step) -> str:
 
 def _section(world: World, step: Step) -> str:
     command, lines = state_lines(world, step)
-    return f"<h4>{escape(f'{step.netns}# {command}')}</h4>{''.join(map(_line, lines))}"
+    return f"<h4>{escape(f'{step.netns}# {command}')}</h4>{''.join(map(line_html, lines))}"
 
 
-def _line(line: StateLine) -> str:
+def line_html(line: StateLine) -> str:
+    """Return one printed line as HTML: its mark, its text, and the remark beside it."""
     mark = f"{MARK} " if line.decided else "  "
     note = f'<span class="note">  # {escape(line.note)}</span>' if line.note else ""
     strong = ' class="line decided" aria-current="true"' if line.decided else ' class="line"'
