@@ -14,6 +14,7 @@ from mcnilib.snapshots.folder import SnapshotError, read_file, read_folder
 from mcnilib.snapshots.merge import merged
 from mcnilib.snapshots.sockets import parse_listeners, print_listeners
 from mcnilib.snapshots.stream import read_stream
+from mcnilib.snapshots.writers import with_writers
 from mcnilib.trace.flow import Flow, Listener
 from mcnilib.trace.run import run
 from mcnilib.trace.trace import Trace
@@ -37,7 +38,7 @@ class Snapshot:
         flow = replace(flow, netns=self.namespace(flow.netns))
         for one in listeners:
             _ = self.world[one.netns]
-        return run(self.world, flow, (*listeners, *self.listeners), partial=True)
+        return with_writers(run(self.world, flow, (*listeners, *self.listeners), partial=True))
 
     def namespace(self, name: str) -> str:
         """Return a namespace's name; it may be given as one of its addresses. Raises: KeyError."""

@@ -1,0 +1,128 @@
+"""Who probably wrote a line of a real machine's state, judged by chain names, comments, devices and protocols.
+
+The tools do not print who wrote a line. What is said here is an inference, and says so: the writer's name ends in
+`(inferred)`, and the reason names the sign. Where there is no sign, nobody is named.
+Source: the names are those of kube-proxy (pkg/proxy/iptables), the kubelet (pkg/kubelet/kubelet_network_linux.go),
+Felix (felix/rules/rule_defs.go), the CNI plugins portmap and bridge, flannel (pkg/trafficmngr/iptables), Cilium, Istio,
+Docker, NodeLocal DNSCache and Spiderpool's coordinator.
+"""
+
+from __future__ import annotations
+
+import re
+from functools import lru_cache
+
+from mcnilib.linux.neigh import Neigh
+from mcnilib.linux.netfilter import ChainRule
+from mcnilib.linux.origin import Origin
+from mcnilib.linux.route import Route, Rule
+from mcnilib.linux.target import Jump
+
+CHAINS = (
+    (r"KUBE-(FIREWALL|MARK-DROP|KUBELET-CANARY)", "kube-proxy or the kubelet"),
+    (r"KUBE-(ROUTER|NWPLCY|POD-FW)", "kube-router"),
+    (r"KUBE-", "kube-proxy"),
+    (r"cali-", "Felix"),
+    (r"CNI-", "a CNI plugin (portmap or bridge)"),
+    (r"FLANNEL-", "flannel"),
+    (r"CILIUM_", "Cilium"),
+    (r"ISTIO_", "Istio"),
+    (r"ANTREA-", "Antrea"),
+    (r"WEAVE", "Weave Net"),
+    (r"DOCKER", "Docker"),
+    (r"LIBVIRT_", "libvirt"),
+    (r"ufw-", "ufw"),
+    (r"f2b-", "fail2ban"),
+)
+"""How chain names begin, and whose they are; the first that fits."""
+
+COMMENTS = (
+    (r"cali:", "Felix"),
+    (r"flanneld ", "flannel"),
+    (r"NodeLocal DNS Cache", "NodeLocal DNSCache"),
+    (r"kubernetes firewall for dropping marked packets", "the kubelet"),
+    (r"kubernetes ", "kube-proxy"),
+    (r"cilium", "Cilium"),
+)
+"""How comments begin, and whose they are."""
+
+DEVICES = (
+    (r"cali[0-9a-f]{11}|tunl0|vxlan\.calico", "Calico"),
+    (r"flannel\.|cni0", "flannel"),
+    (r"cilium_|lxc", "Cilium"),
+    (r"docker0|br-[0-9a-f]{12}", "Docker"),
+    (r"veth[0-9a-f]{11}$", "Spiderpool's coordinator"),
+)
+"""How names of devices begin, and who routes to them."""
+
+COORDINATOR = "Spiderpool's coordinator"
+
+
+def writer_of(line: object) -> Origin | None:
+    """Return who probably wrote a rule, a route, a routing rule or a neighbour entry; None without a sign."""
+    match line:
+        case ChainRule():
+            return _of_chain_rule(line)
+        case Route():
+            return _of_route(line)
+        case Rule():
+            return _of_rule(line)
+        case Neigh(dev=dev):
+            return _of_device(dev)
+    return None
+
+
+def _inferred(writer: str, sign: str) -> Origin:
+    return Origin(f"{writer} (inferred)", f"inferred from {sign}")
+
+
+def _of_chain_rule(rule: ChainRule) -> Origin | None:
+    """Judge by the chain, by the comment, then by the chain it jumps to."""
+    if found := _first(CHAINS, rule.chain):
+        return _inferred(found, f"the name of the chain {rule.chain}")
+    words = re.search(r'--comment (?:"([^"]*)"|(\S+))', rule.text)
+    comment = (words[1] or words[2]) if words else ""
+    if found := _first(COMMENTS, comment):
+        return _inferred(found, f"its comment {comment!r}")
+    if isinstance(rule.target, Jump) and (found := _first(CHAINS, rule.target.chain)):
+        return _inferred(found, f"the name of the chain {rule.target.chain} it jumps to")
+    if "-i veth0 " in f"{rule.text} " and "--set-xmark 0x1/" in rule.text:
+        return _inferred(COORDINATOR, "the mark 0x1 for what comes in by veth0")
+    return None
+
+
+def _of_route(route: Route) -> Origin | None:
+    """Judge by the protocol, which is meant for this, then by the table and the device."""
+    if route.proto == "kernel":
+        return Origin("the kernel", "the route's protocol is kernel")
+    if route.proto == "bird":
+        return _inferred("BIRD", "the route's protocol bird")
+    if route.proto == "80":
+        return _inferred("Felix", "the route's protocol 80")
+    if route.proto == "dhcp":
+        return _inferred("a DHCP client", "the route's protocol dhcp")
+    if route.table == "500":
+        return _inferred(COORDINATOR, "table 500")
+    if route.dev == "veth0":
+        return _inferred(COORDINATOR, "the device veth0")
+    if route.table == "main" and "169.254.1.1" in (str(route.via), str(route.dst.network_address)):
+        return _inferred("Calico's CNI plugin", "the gateway 169.254.1.1")
+    return _of_device(route.dev)
+
+
+def _of_rule(rule: Rule) -> Origin | None:
+    if (rule.priority, rule.table) in ((0, "local"), (32766, "main"), (32767, "default")):
+        return Origin("the kernel", "exists in every network namespace")
+    if (rule.priority, rule.table) in ((1000, "500"), (1000, "100")):
+        return _inferred(COORDINATOR, f"the priority 1000 and table {rule.table}")
+    return None
+
+
+def _of_device(dev: str) -> Origin | None:
+    found = _first(DEVICES, dev)
+    return _inferred(found, f"the device {dev}") if found else None
+
+
+@lru_cache(maxsize=65536)
+def _first(signs: tuple[tuple[str, str], ...], name: str) -> str:
+    return next((writer for pattern, writer in signs if re.match(pattern, name)), "")
