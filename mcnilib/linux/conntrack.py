@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from ipaddress import IPv4Address
 from typing import NamedTuple
 
+from mcnilib.errors import Unknown
 from mcnilib.linux.packet import Packet
 from mcnilib.linux.tcp_track import Limits, TcpTrack, begin, follow, lifetime, segment_kind
 
@@ -65,6 +66,7 @@ class Entry(NamedTuple):
     masquerade_oif: str = ""  # the device MASQUERADE chose the address of
     expires: float = 0.0
     stream_since: float = 0.0  # UDP: moment after which replies make it a stream
+    listed: bool = False  # read from a listing, which does not tell the TCP windows
 
     @property
     def state(self) -> str:
@@ -208,6 +210,10 @@ class Conntrack:
 
     def _follow(self, packet: Packet, number: int, reply: bool, now: float) -> Tracked:
         entry = self._entries[number]
+        if packet.tcp and entry.listed:
+            raise Unknown(
+                f"a connection {entry.original} is there already, and its TCP windows are not known", collect=""
+            )
         state = "ESTABLISHED" if reply or entry.seen_reply else "NEW"
         why = ""
         if packet.tcp and entry.tcp:

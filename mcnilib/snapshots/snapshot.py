@@ -8,6 +8,8 @@ from ipaddress import AddressValueError, IPv4Address
 from pathlib import Path
 
 from mcnilib.linux.collected import load_collected
+from mcnilib.linux.conntrack import Entry
+from mcnilib.linux.conntrack_list import parse_connections
 from mcnilib.linux.snapshot import save
 from mcnilib.linux.world import Segment, World
 from mcnilib.snapshots.folder import SnapshotError, read_file, read_folder
@@ -19,7 +21,7 @@ from mcnilib.trace.flow import Flow, Listener
 from mcnilib.trace.run import run
 from mcnilib.trace.trace import Trace
 
-SOCKETS = "ss.txt"
+SOCKETS, CONNECTIONS = "ss.txt", "conntrack.txt"
 
 
 @dataclass(frozen=True)
@@ -29,6 +31,7 @@ class Snapshot:
     world: World
     listeners: tuple[Listener, ...] = ()
     name: str = "snapshot"
+    connections: tuple[tuple[str, Entry], ...] = ()  # those there are already, each with its namespace
 
     def trace(self, flow: Flow, listeners: Sequence[Listener] = ()) -> Trace:
         """Run a conversation through the snapshot; `listeners` are added to those that were collected.
@@ -38,7 +41,8 @@ class Snapshot:
         flow = replace(flow, netns=self.namespace(flow.netns))
         for one in listeners:
             _ = self.world[one.netns]
-        return with_writers(run(self.world, flow, (*listeners, *self.listeners), partial=True))
+        servers = (*listeners, *self.listeners)
+        return with_writers(run(self.world, flow, servers, connections=self.connections, partial=True))
 
     def namespace(self, name: str) -> str:
         """Return a namespace's name; it may be given as one of its addresses. Raises: KeyError."""
@@ -85,10 +89,18 @@ def _read(path: Path) -> dict[str, str]:
 def snapshot_of(files: Mapping[str, str], name: str = "snapshot") -> Snapshot:
     """Read a snapshot's files; errors name them as the mapping does."""
     world = load_collected(files)
-    return Snapshot(world, tuple(_listeners(world, files)), name)
+    return Snapshot(world, tuple(_listeners(world, files)), name, tuple(_connections(world, files)))
 
 
 def _listeners(world: World, files: Mapping[str, str]) -> Iterable[Listener]:
     for netns in world:
         path = f"{netns.name}/{SOCKETS}"
         yield from parse_listeners(files.get(path, ""), netns.name, path)
+
+
+def _connections(world: World, files: Mapping[str, str]) -> Iterable[tuple[str, Entry]]:
+    """Yield the connections of each namespace whose state is known well enough to hold any."""
+    for netns in world:
+        path = f"{netns.name}/{CONNECTIONS}"
+        entries = parse_connections(files.get(path, ""), path)
+        yield from ((netns.name, entry) for entry in entries if not netns.missing)
