@@ -32,6 +32,8 @@ _HOMES = {
     "cluster_map": "mcnilib.notebook",
     "look_around": "mcnilib.notebook",
     "predict": "mcnilib.show.quiz",
+    "open_snapshot": "mcnilib.snapshots.snapshot",
+    "ask": "mcnilib.notebook",
 }
 """The names a notebook needs, in reading order, and where they live; each is loaded when it is first used."""
 

@@ -5,6 +5,8 @@ The one place, beside the command line, that knows both how a run looks and whet
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from mcnilib.cluster.build import build
 from mcnilib.cluster.settings import Settings
 from mcnilib.cluster.spec import CLUSTER
@@ -12,10 +14,12 @@ from mcnilib.kernel.record import checked
 from mcnilib.scenarios.link import parse_link
 from mcnilib.scenarios.scenario import Scenario
 from mcnilib.show.conclusion_panel import ConclusionPanel
+from mcnilib.show.inquiry import Inquiry
 from mcnilib.show.map import Map
 from mcnilib.show.pair import Pair
 from mcnilib.show.panel import Panel
 from mcnilib.show.tour import Tour
+from mcnilib.snapshots.snapshot import Snapshot
 
 
 def explore(story: Scenario | str, scale: float = 1.0, **start: object) -> Panel:
@@ -27,6 +31,17 @@ def explore(story: Scenario | str, scale: float = 1.0, **start: object) -> Panel
     """
     shown, settings = parse_link(story) if isinstance(story, str) else (story, story.start())
     return Panel(shown, settings.but(**start), scale, remark=checked)
+
+
+def ask(
+    snapshot: Snapshot, netns: str, to: str, listen: Sequence[str] = (), source: str = "", scale: float = 1.0
+) -> Inquiry:
+    """Return the panel of a snapshot: a question, the picture, the steps, the deciding state, and what-if.
+
+    `netns` is a network namespace or one of its addresses, `to` as in `tcp:10.0.0.1:80`, `listen` servers as in
+    `web:80` beside those that were collected. Raises: KeyError for a namespace that is not there.
+    """
+    return Inquiry(snapshot, netns, to, listen, source, scale)
 
 
 def conclusion(scale: float = 1.0, **start: object) -> ConclusionPanel:

@@ -188,3 +188,24 @@ def test_json_of_another_shape_is_an_error(stem: str, text: str) -> None:
         return  # read only where a VXLAN device needs it
     with pytest.raises(StateSyntaxError, match=rf"node/{stem}.json:\d+:\d+: "):
         load_collected(files)
+
+
+def test_a_neighbour_half_collected_does_not_hide_one_who_answers() -> None:
+    files = cluster() | {name.replace("pod/", "half/"): text for name, text in cluster().items() if "pod/" in name}
+    files["world.json"] = json.dumps(
+        {
+            "complete": False,
+            "namespaces": ["half", "node", "pod"],
+            "segments": [{"name": "lan", "ports": ["half/eth0", "node/eth0", "pod/eth0"], "uplink": False}],
+        }
+    )
+    files["node/ip-address.txt"] = LO + nic(2, "eth0", "10.0.0.1/24", 2)
+    files["node/ip-route.txt"] = routes(("eth0", "10.0.0.1/24"))
+    del files["half/iptables.txt"]
+    files |= {
+        name: text.replace("10.0.0.2", "10.0.0.3").replace("00:03", "00:09")
+        for name, text in files.items()
+        if "half/" in name
+    }
+    assert outcome(files, "tcp:10.0.0.1:80").startswith("connected")
+    assert "half/iptables.txt is not in the snapshot" in outcome(files, "tcp:10.0.0.3:80", "node")

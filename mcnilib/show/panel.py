@@ -137,19 +137,19 @@ def verdict_html(story: Scenario, settings: Settings) -> str:
     """Return the verdict as a live region."""
     trace = story.run(settings)
     glyph = "✓" if trace.outcome.works else "✗"
-    return f'<div class="mcni mcni-verdict" role="status" aria-live="polite">{glyph} {_code(verdict(trace))}</div>'
+    return f'<div class="mcni mcni-verdict" role="status" aria-live="polite">{glyph} {code_html(verdict(trace))}</div>'
 
 
 def reasons_html(story: Scenario, settings: Settings, remark: str) -> str:
     """Return why it ended so, a remark, and what the document says."""
     trace, claim = story.run(settings), story.claim(settings)
-    reasons = "".join(f"<div>{_code(line)}</div>" for line in because(trace))
+    reasons = "".join(f"<div>{code_html(line)}</div>" for line in because(trace))
     reasons += f"<div><i>{escape(remark)}</i></div>" if remark else ""
     agrees = " <b>Linux disagrees.</b>" if claim.holds(trace.outcome.works) is False else ""
     document = f"The document — {escape(claim.section)}: {escape(claim.says)}.{agrees}"
     return f'<div class="mcni">{reasons}<div class="mcni-claim">{document}</div></div>'
 
 
-def _code(text: str) -> str:
+def code_html(text: str) -> str:
     """Escape a sentence; what stands between backticks is code."""
     return re.sub("`([^`]*)`", r"<code>\1</code>", escape(text))

@@ -6,6 +6,8 @@ from collections.abc import Iterable, Iterator
 from ipaddress import AddressValueError, IPv4Address
 
 from mcnilib.errors import McniError
+from mcnilib.linux.commands import do
+from mcnilib.linux.world import World
 from mcnilib.trace.flow import Flow, Listener
 
 
@@ -29,6 +31,21 @@ def read_flow(netns: str, to: str, source: str = "", patience: float = 5.0) -> F
 def read_listeners(texts: Iterable[str]) -> tuple[Listener, ...]:
     """Read `NETNS:PORT` as a server there, for TCP and UDP. Raises: QuestionError."""
     return tuple(one for text in texts for one in _servers(text))
+
+
+def changed(world: World, commands: str) -> World:
+    """Carry out commands, one `NETNS: COMMAND` a line, and return the world afterwards; the same world for none.
+
+    Raises: QuestionError for another line; see `mcnilib.linux.commands.do` for the commands.
+    """
+    for line in map(str.strip, commands.splitlines()):
+        if not line or line.startswith("#"):
+            continue
+        netns, colon, command = line.partition(": ")
+        if not colon:
+            raise QuestionError(f"{line!r} is not NETNS: COMMAND, for example node1: iptables -D FORWARD 1")
+        world = do(world, netns, command.strip())
+    return world
 
 
 def _servers(text: str) -> Iterator[Listener]:

@@ -37,12 +37,21 @@ def resolve(net: Network, log: Log, host: Host, link: Link, ip: IPv4Address, pac
     for entry in host.netns.neighbours:
         if entry.ip == ip and entry.dev == link.name:
             return _noted(log, host, link, packet, entry)
-    known = host.neighbours.get((link.name, ip))
-    if known:
+    if known := host.neighbours.get((link.name, ip)):
         return known
+    return _ask(net, log, host, link, ip, packet)
+
+
+def _ask(net: Network, log: Log, host: Host, link: Link, ip: IPv4Address, packet: Packet) -> str | None:
+    """Send a request and return the first answer."""
     sender = _sender(host, link, ip, packet)
+    gap = net.wire.beyond(host.name, link, Frame(link.mac, BROADCAST))
     for landing in net.wire.send(host.name, link, Frame(link.mac, BROADCAST)):
-        other = net.hosts[landing.netns]
+        try:
+            other = net.hosts[landing.netns]
+        except Unknown as unknown:
+            gap = gap or unknown
+            continue
         if not answers(other, landing.link, ip, sender):
             continue
         if int(sender):  # who answers learns the asker. Source: arp_process(), neigh_event_ns()
@@ -53,7 +62,6 @@ def resolve(net: Network, log: Log, host: Host, link: Link, ip: IPv4Address, pac
             text = f"who has {ip}? {other.name} answers on {landing.link.name}: {landing.link.mac}"
             log.add(host.name, Stage.ARP, text, packet, oif=link.name, to=(other.name, landing.link.name))
             return landing.link.mac
-    gap = net.wire.beyond(host.name, link, Frame(link.mac, BROADCAST))
     if gap:
         raise Unknown(f"nobody who was collected answers who has {ip}, and {gap.why}", collect=gap.collect)
     log.add(host.name, Stage.ARP, f"who has {ip}? nobody answers", packet, oif=link.name, fate=Fate.UNREACHABLE)

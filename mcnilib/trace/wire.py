@@ -135,7 +135,8 @@ class Wire:
         others = (p for p in segment.ports if segment.reflects or (p.netns, p.link) != (netns, link.name))
         ends = self._all(self._receive(p.netns, self._port(p), frame, path) for p in others)
         if segment.uplink:
-            what = f"who else is plugged into {segment.name}: the machine with the MAC address {frame.dst}"
+            sought = f": the machine with the MAC address {frame.dst}" if frame.dst != BROADCAST else ""
+            what = f"who else is plugged into {segment.name}{sought}"
             ends.append(Unknown(f"the frame leaves by the uplink of {segment.name}", collect=what))
         return ends
 

@@ -1,0 +1,140 @@
+"""The panel of a snapshot: ask who reaches whom, walk through the steps, change a line of state and compare.
+
+Like the panel of a story it prints nothing: everything shown is the value of an HTML widget.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import replace
+from html import escape
+from typing import Any
+
+import ipywidgets as widgets
+
+from mcnilib.errors import McniError
+from mcnilib.linux.world import World
+from mcnilib.show.controls import WIDE
+from mcnilib.show.drawing import Drawing, lay_out
+from mcnilib.show.panel import DEPTH_LABELS, code_html
+from mcnilib.show.state import state_html
+from mcnilib.show.stepper import Stepper
+from mcnilib.show.style import style_sheet
+from mcnilib.show.svg import to_png, to_svg
+from mcnilib.show.table import rows, table_html
+from mcnilib.snapshots.question import changed, read_flow, read_listeners
+from mcnilib.snapshots.snapshot import Snapshot
+from mcnilib.trace.explain import DEPTHS, because, difference, verdict
+from mcnilib.trace.trace import Trace
+
+
+class Inquiry(widgets.VBox):  # type: ignore[misc]
+    """A question to a snapshot, and a place for commands that change its state."""
+
+    _count = 0
+
+    def __init__(
+        self, snapshot: Snapshot, netns: str, to: str, listen: Sequence[str] = (), source: str = "", scale: float = 1.0
+    ) -> None:
+        """Build the fields and ask at once."""
+        Inquiry._count += 1
+        self.snapshot, self._scale, self._uid = snapshot, scale, f"mcniq{Inquiry._count}"
+        names = [one.name for one in snapshot.world]
+        self.client = widgets.Dropdown(options=names, value=snapshot.namespace(netns), description="From", style=WIDE)
+        self.to = _field("To", to, "tcp:ADDRESS:PORT, udp:ADDRESS:PORT or icmp:ADDRESS")
+        self.source = _field("Source", source, "address the client binds to (optional)")
+        self.listen = _field("Listening", " ".join(listen), "NETNS:PORT ... beside those that were collected")
+        self.commands = widgets.Textarea(
+            description="What if", placeholder="NETNS: iptables -D FORWARD 1", rows=3, style=WIDE,
+            layout=widgets.Layout(width="100%"),
+        )  # fmt: skip
+        self.button = widgets.Button(description="Trace", tooltip="Follow the packets", icon="play")
+        self.button.on_click(lambda _: self.ask())
+        depths = [(DEPTH_LABELS[depth], depth) for depth in DEPTHS]
+        self.depth = widgets.Dropdown(options=depths, value="hops", description="Tell me", style=WIDE)
+        self.depth.observe(lambda change: self._offer(), names="value")
+        self.stepper = Stepper(self._show_step)
+        self.verdict, self.picture, self.compared, self.state, self.steps = (widgets.HTML() for _ in range(5))
+        self.world: World = snapshot.world
+        self.trace: Trace | None = None
+        super().__init__(self._parts())
+        self.ask()
+
+    def _parts(self) -> list[Any]:
+        """Return what the panel shows, from top to bottom."""
+        question = widgets.Box(
+            [self.client, self.to, self.source, self.listen],
+            layout=widgets.Layout(flex_flow="row wrap", grid_gap="6px 18px"),
+        )
+        question.add_class("mcni-settings")
+        answer = [self.verdict, self.compared, self.picture, self.stepper, self.state, self.depth, self.steps]
+        return [widgets.HTML(style_sheet(self._scale)), question, self.commands, self.button, *answer]
+
+    def ask(self) -> None:
+        """Run the conversation as the fields say; a mistake in them is shown where the verdict stands."""
+        try:
+            before, self.trace = self._run()
+        except (McniError, KeyError) as problem:
+            said = problem.args[0] if isinstance(problem, KeyError) else problem
+            self.verdict.value = f'<div class="mcni" role="alert"><pre>{escape(str(said))}</pre></div>'
+            return
+        glyph = "✓" if self.trace.outcome.works else "✗"
+        words = code_html(verdict(self.trace))
+        live = 'class="mcni mcni-verdict" role="status" aria-live="polite"'
+        self.verdict.value = f"<div {live}>{glyph} {words}</div>"
+        self.compared.value = _compared(before, self.trace) if before else ""
+        self._offer()
+
+    def _run(self) -> tuple[Trace | None, Trace]:
+        """Return the run of the snapshot, if commands change it, and the run to be shown."""
+        flow = read_flow(self.client.value, self.to.value.strip(), self.source.value.strip())
+        servers = read_listeners(self.listen.value.replace(",", " ").split())
+        self.world = changed(self.snapshot.world, self.commands.value)
+        shown = replace(self.snapshot, world=self.world).trace(flow, servers)
+        before = self.snapshot.trace(flow, servers) if self.world is not self.snapshot.world else None
+        return before, shown
+
+    def _offer(self) -> None:
+        """Offer the steps of the run at the chosen depth, and show the whole of it."""
+        if self.trace:
+            told = rows(self.trace, self.depth.value)
+            self.stepper.offer([((row.journey, row.index), f"{row.packet}, {row.where}: {row.what}") for row in told])
+
+    def _show_step(self, at: tuple[int, int] | None) -> None:
+        """Show the conversation at one step, or all of it: picture, state and table."""
+        trace = self.trace
+        if trace is None:
+            return
+        journey = next((j for j in trace.journeys if at and j.number == at[0]), trace.outcome.journey)
+        step = journey.steps[at[1]] if at else trace.outcome.step
+        self.picture.value = to_svg(self._drawing(trace, at), self._uid, self._scale)
+        self.state.value = f'<div class="mcni">{state_html(self.world, trace, journey, step)}</div>'
+        self.steps.value = f'<div class="mcni">{table_html(trace, self.depth.value, at)}</div>'
+
+    def _drawing(self, trace: Trace, at: tuple[int, int] | None = None) -> Drawing:
+        return lay_out(self.world, trace, None, at)
+
+    def _repr_mimebundle_(self, **kwargs: Any) -> Any:
+        """Add the picture and the verdict for viewers without a kernel."""
+        bundle = super()._repr_mimebundle_(**kwargs)
+        data = bundle[0] if isinstance(bundle, tuple) else bundle
+        if data is not None and self.trace:
+            data["text/plain"] = "\n".join([verdict(self.trace), *because(self.trace)])
+            data["image/png"] = to_png(self._drawing(self.trace))
+        return bundle
+
+
+def _field(name: str, value: str, hint: str) -> Any:
+    return widgets.Text(
+        value=value, description=name, placeholder=hint, tooltip=hint, style=WIDE, continuous_update=False
+    )
+
+
+def _compared(before: Trace, after: Trace) -> str:
+    """Return how the changed state differs from the snapshot: both verdicts, and the first step that differs."""
+    parted = difference(before, after)
+    lines: Iterable[str] = (
+        f"Without the commands: {verdict(before)}",
+        f"First difference: {parted}" if parted else "No step differs: these lines do not matter here.",
+    )
+    return f'<div class="mcni">{"".join(f"<div>{code_html(line)}</div>" for line in lines)}</div>'

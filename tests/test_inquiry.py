@@ -1,0 +1,76 @@
+"""The panel of a snapshot: questions, what-if, and what it says to mistakes."""
+
+from __future__ import annotations
+
+import pytest
+
+from mcnilib import ask, scenario
+from mcnilib.linux.world import World
+from mcnilib.show.inquiry import Inquiry
+from mcnilib.snapshots.question import QuestionError, changed
+from mcnilib.snapshots.snapshot import Snapshot, snapshot_of
+
+
+@pytest.fixture
+def panel() -> Inquiry:
+    story = scenario("7")
+    settings = story.start()
+    files = Snapshot(story.world(settings), story.listeners(settings)).files()
+    return ask(snapshot_of(files), "172.16.100.2", "tcp:10.233.101.2:80")
+
+
+def test_the_panel_shows_the_answer(panel: Inquiry) -> None:
+    assert panel.client.value == "mac1"
+    assert "connect succeeds, then hangs" in panel.verdict.value
+    assert "kube-proxy (inferred)" in panel.verdict.value
+    assert "<svg" in panel.picture.value
+    assert "-A KUBE-FORWARD" in panel.state.value
+    assert panel.compared.value == ""
+    data = panel._repr_mimebundle_()
+    bundle = data[0] if isinstance(data, tuple) else data
+    assert "connect succeeds, then hangs" in bundle["text/plain"]
+
+
+def test_what_if(panel: Inquiry) -> None:
+    panel.commands.value = "# the chain's only rule\nnode1: iptables -D KUBE-FORWARD 1"
+    panel.button.click()
+    assert "✓ connected" in panel.verdict.value
+    assert "Without the commands: connect succeeds, then hangs" in panel.compared.value
+    assert "First difference: packet 3" in panel.compared.value
+    panel.commands.value = "node3: iptables -P FORWARD DROP"
+    panel.button.click()
+    assert "No step differs" in panel.compared.value
+    assert "connect succeeds, then hangs" in panel.verdict.value
+
+
+def test_the_steps_can_be_walked(panel: Inquiry) -> None:
+    before = panel.picture.value
+    panel.stepper.forward.click()
+    assert panel.picture.value != before
+    assert "step 1 of" in panel.stepper.where.value
+    panel.depth.value = "decisions"
+    assert "Steps, told as decisions" in panel.steps.value
+
+
+@pytest.mark.parametrize(
+    ("field", "value", "says"),
+    [
+        ("to", "tcp:10.233.101.2", "is not tcp:ADDRESS:PORT"),
+        ("listen", "nobody:80", "no network namespace &#x27;nobody&#x27;"),
+        ("commands", "node1 iptables", "is not NETNS: COMMAND"),
+        ("commands", "node1: iptables -A FORWARD -j <b>", "&lt;b&gt;"),
+        ("source", "x", "&#x27;x&#x27; is not an IPv4 address"),
+    ],
+)
+def test_a_mistake_is_shown_where_the_verdict_stands(panel: Inquiry, field: str, value: str, says: str) -> None:
+    getattr(panel, field).value = value
+    panel.ask()
+    assert says in panel.verdict.value
+    assert 'role="alert"' in panel.verdict.value
+
+
+def test_commands_are_one_a_line() -> None:
+    world = World(())
+    assert changed(world, "\n# nothing\n") is world
+    with pytest.raises(QuestionError, match="is not NETNS: COMMAND"):
+        changed(world, "node1")
