@@ -209,7 +209,6 @@ LOADED = [  # tables one might think are refused, and are not
 
 UNSUPPORTED = [  # iptables takes them, the model says that it does not
     ("-m conntrack --ctexpire 1:100", "--ctexpire of conntrack"),
-    ("-m set --match-set some src --return-nomatch", "--return-nomatch of set"),
     ("-p tcp --tcp-option 5", "--tcp-option of tcp"),
     ("-s 1.2.3.4,5.6.7.8", "several addresses"),
 ]

@@ -24,12 +24,12 @@ from mcnilib.linux.match_conntrack import (
 )
 from mcnilib.linux.match_memory import Nth, Recent
 from mcnilib.linux.match_ports import FLAG_ORDER, IcmpType, Multiport, Ports
+from mcnilib.linux.match_set import InSet
 from mcnilib.linux.match_state import (
     ADDRESS_TYPES,
     AddrType,
     Comment,
     ConnmarkIs,
-    InSet,
     MarkIs,
     NfAcct,
     RpFilter,

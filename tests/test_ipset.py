@@ -7,10 +7,14 @@ from ipaddress import IPv4Address, IPv4Network
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from set_facts import SAVED_SETS
 from strategies_iptables import names, networks
 
-from mcnilib.errors import StateSyntaxError, Unsupported
+from mcnilib.errors import StateSyntaxError, Unknown, Unsupported
+from mcnilib.linux.context import Context
 from mcnilib.linux.ipset import IpSet, parse_sets, print_sets
+from mcnilib.linux.iptables_save import parse_rule
+from mcnilib.linux.packet import Packet
 
 SETS = """\
 create pools hash:net family inet hashsize 1024 maxelem 1048576
@@ -58,6 +62,15 @@ CREATE = "create x hash:net family inet hashsize 1024 maxelem 65536"
         ("flush x", "1:1", "unknown word 'flush'"),
         ("create x", "1:9", "a type is missing"),
         (f"create {'x' * 32} hash:ip", "1:8", "31 characters"),
+        ("create x hash:ip netmask 99", "1:28", "a mask that is none"),
+        ("create x hash:ip,port\nadd x 10.0.0.1", "2:7", "a member of a hash:ip,port has 2 parts"),
+        ("create x hash:ip,port\nadd x 10.0.0.1,frob:80", "2:7", "is not PROTOCOL:PORT"),
+        ("create x hash:ip,port\nadd x 10.0.0.1,tcp:99999", "2:7", "is not PROTOCOL:PORT"),
+        ("create x hash:ip,port\nadd x 10.0.0.0/8,tcp:80", "2:7", "cannot be one address"),
+        ("create x hash:mac\nadd x 00:11", "2:7", "is not a MAC address"),
+        ("create x bitmap:port range 1-9\nadd x tcp:5", "2:7", "is not a port"),
+        ("create x list:set size 8\nadd x y", "2:8", "set y is not created above"),
+        ("create x list:set size 8\nadd x x", "2:8", "set x is a list itself"),
     ],
 )
 def test_what_is_no_set_is_refused_with_line_and_column(text: str, where: str, what: str) -> None:
@@ -69,13 +82,8 @@ def test_what_is_no_set_is_refused_with_line_and_column(text: str, where: str, w
 @pytest.mark.parametrize(
     ("text", "names"),
     [
-        ("create x hash:ip,port family inet", "hash:ip,port of set x"),
-        ("create x bitmap:ip range 10.0.0.0/24", "bitmap:ip of set x"),
-        ("create x hash:net family inet6", "inet6 of set x"),
-        ("create x hash:ip family inet netmask 24", "netmask of set x"),
-        ("create x hash:net family inet timeout 60", "timeout of set x"),
-        (f"{CREATE}\nadd x 10.0.0.0/8 nomatch", "2: 'nomatch' of a member"),
-        (f"{CREATE}\nadd x 10.0.0.0/8 packets 0 bytes 0", "'packets' of a member"),
+        ("create x hash:frob family inet", "hash:frob of set x"),
+        ("create x nonsense", "nonsense of set x; types are hash:ip, "),
     ],
 )
 def test_what_is_not_modelled_is_refused_by_name(text: str, names: str) -> None:
@@ -95,3 +103,63 @@ def test_random_sets_read_back(sets: list[IpSet]) -> None:
 @given(st.lists(networks), st.ip_addresses(v=4))
 def test_a_set_has_what_one_of_its_members_has(members: list[IPv4Network], ip: IPv4Address) -> None:
     assert IpSet("x", members=tuple(members)).has(ip) is any(ip in network for network in members)
+
+
+@pytest.mark.parametrize("lines", SAVED_SETS)
+def test_every_type_reads_back(lines: str) -> None:
+    assert print_sets(parse_sets(lines)) == lines
+
+
+MEMBERS = """\
+create gone hash:ip family inet hashsize 1024 maxelem 65536 timeout 100
+add gone 10.0.0.1 timeout 20
+add gone 10.0.0.2 timeout 0
+create macs hash:mac hashsize 1024 maxelem 65536
+add macs 00:11:22:33:44:55
+create counted hash:ip family inet hashsize 1024 maxelem 65536 counters
+add counted 10.0.0.1 packets 5 bytes 6
+create six hash:net family inet6 hashsize 1024 maxelem 65536
+add six fe80::/64
+create pairs hash:net,net family inet hashsize 1024 maxelem 65536
+add pairs 10.0.0.0/31,10.0.0.0/8
+add pairs 10.0.0.0/8,10.0.0.2 nomatch
+create marked hash:ip,mark family inet hashsize 1024 maxelem 65536 markmask 0xff
+add marked 10.0.0.1,0x00000007
+"""
+PACKET = Packet(IPv4Address("10.0.0.1"), IPv4Address("10.0.0.2"), "udp", 5, 6, mark=0x107)
+
+
+@pytest.mark.parametrize(
+    ("options", "now", "holds"),
+    [
+        ("--match-set gone src", 19.9, True),
+        ("--match-set gone src", 20, False),
+        ("--match-set gone dst", 9999, True),
+        ("--match-set six src", 0, False),
+        ("! --match-set six src", 0, True),
+        ("--match-set counted src", 0, True),
+        ("--match-set pairs src,dst", 0, True),
+        ("--match-set pairs dst,src", 0, False),
+        ("--match-set marked src,src", 0, True),
+        ("--match-set marked dst,dst", 0, False),
+    ],
+)
+def test_a_set_in_the_time_of_the_run(options: str, now: float, holds: bool) -> None:
+    at = Context("FORWARD", now=now, sets={one.name: one for one in parse_sets(MEMBERS)})
+    rule = parse_rule(f"-A FORWARD -m set {options}")
+    assert rule.holds(PACKET, at) is holds
+    assert (rule.why_not(PACKET, at) == "") is holds
+
+
+@pytest.mark.parametrize(
+    ("options", "says"),
+    [
+        ("--match-set macs src", "set macs asks for a MAC address"),
+        ("--match-set counted src --packets-gt 3", "members of sets do not count"),
+        ("--match-set none src", "set none does not exist"),
+    ],
+)
+def test_what_a_set_cannot_say_is_refused_by_name(options: str, says: str) -> None:
+    at = Context("FORWARD", sets={one.name: one for one in parse_sets(MEMBERS)})
+    with pytest.raises((Unsupported, Unknown), match=says):
+        parse_rule(f"-A FORWARD -m set {options}").holds(PACKET, at)

@@ -13,6 +13,7 @@ from hypothesis import HealthCheck, Phase, given, seed, settings
 from hypothesis import strategies as st
 from iptables_shell import in_namespace, load
 from rule_facts import LOADED, PLACED, PRINTED, REFUSED_BY_KERNEL, REFUSED_BY_TOOL, UNSUPPORTED, in_table
+from set_facts import ASKED, ASKED_SETS, LOADED_SETS
 from strategies_iptables import FEW_ADDRESSES, FEW_PORTS, small_packets, small_tables, tables
 
 from mcnilib.linux.conntrack import Conntrack, Entry, Flow
@@ -93,7 +94,7 @@ def test_rulesets_of_real_nodes_come_back_to_the_letter(path: Path) -> None:
 
 
 def sets_of(table: Table):
-    from mcnilib.linux.match_state import InSet
+    from mcnilib.linux.match_set import InSet
 
     return (m for chain in table.chains for rule in chain.rules for m in rule.matches if isinstance(m, InSet))
 
@@ -137,10 +138,10 @@ json.dump(answers, sys.stdout)
 """
 
 
-def count(table: Table, packets: list[tuple[IPv4Address, IPv4Address, int, int]]) -> list[int]:
+def count(table: Table, packets: list[tuple[IPv4Address, IPv4Address, int, int]], held: str = SETS) -> list[int]:
     """Walk the packets through OUTPUT and count how often each rule matched, in printed order."""
     matched: list[int] = []
-    sets = {one.name: one for one in parse_sets(SETS)}
+    sets = {one.name: one for one in parse_sets(held)}
     memory: dict = {}
     for sport, (src, dst, port, mark) in enumerate(packets, 20001):
         flow = Flow("udp", src, dst, sport, port)
@@ -151,12 +152,12 @@ def count(table: Table, packets: list[tuple[IPv4Address, IPv4Address, int, int]]
     return [matched.count(id(rule)) for chain in table.chains for rule in chain.rules]
 
 
-def check(cases: list[tuple[str, list[tuple[str, str, int, int]]]]) -> None:
+def check(cases: list[tuple[str, list[tuple[str, str, int, int]]]], sets: str = SETS) -> None:
     """Send packets through each table, here and there, and compare how often each rule matched."""
-    answers = in_namespace(SENDER, {"cases": cases, "sets": SETS, "ports": FEW_PORTS})
+    answers = in_namespace(SENDER, {"cases": cases, "sets": sets, "ports": FEW_PORTS})
     for (text, packets), counted in zip(cases, answers, strict=True):  # type: ignore[call-overload]
         flows = [(IPv4Address(src), IPv4Address(dst), port, mark) for src, dst, port, mark in packets]
-        assert count(parse_tables(text)[0], flows) == counted, text
+        assert count(parse_tables(text)[0], flows, sets) == counted, text
 
 
 def test_packets_meet_the_same_rules_as_in_the_kernel() -> None:
@@ -267,3 +268,27 @@ def test_what_chance_translates_stays_within_the_rule() -> None:
         for src, dst, sport, dport in [*found, *translated(chain, rule)]:
             ip, port = (dst, dport) if chain == "POSTROUTING" else (src, sport)
             assert span.has(IPv4Address(ip), int(port)), rule
+
+
+SAVER = """
+import json, subprocess, sys
+
+def call(*words, text=""):
+    return subprocess.run(words, input=text, capture_output=True, text=True)
+
+answers = []
+for text in json.load(sys.stdin):
+    done = call("ipset", "restore", text=text)
+    answers.append(call("ipset", "save").stdout if done.returncode == 0 else done.stderr)
+    call("ipset", "destroy")
+json.dump(answers, sys.stdout)
+"""
+
+
+def test_sets_are_printed_as_the_tool_prints_them() -> None:
+    assert in_namespace(SAVER, LOADED_SETS) == LOADED_SETS
+
+
+def test_packets_are_in_the_same_sets_as_in_the_kernel() -> None:
+    texts = [in_table("".join(f"-A OUTPUT -m set {one}\n" for one in ASKED[i::4])) for i in range(4)]
+    check([(text, MANY) for text in texts], ASKED_SETS)

@@ -118,7 +118,7 @@ def _tables(lines: list[str]) -> list[str]:
 
 
 def _sets(text: str) -> list[str]:
-    plain = (replace(one, options="", members=tuple(sorted(one.members))) for one in parse_sets(text))
+    plain = (replace(one, options="", members=tuple(sorted(one.members, key=str))) for one in parse_sets(text))
     return sorted(str(one) for one in plain)
 
 

@@ -1,26 +1,49 @@
-"""IP sets as `ipset save` prints them: named collections a rule can test addresses against.
+"""IP sets as `ipset save` prints them: named collections a rule can test packets against.
 
-Modelled types: hash:ip, hash:net, for IPv4, members without options. Anything else raises `Unsupported`.
-Source: ipset(8) (ipset 7.17).
+Every type for IPv4 is read and printed. Not modelled: what asks for MAC addresses, and what changes a set during a run
+(the SET target, counters); timeouts run in the time of the run. Members are read in `ipset_member`.
+Source: ipset(8) (ipset 7.17); net/netfilter/ipset/ip_set_{core,hash_gen,list_set}.c (Linux 6.18).
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+import re
+from collections.abc import Hashable, Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from ipaddress import IPv4Address, IPv4Network
 
-from mcnilib.errors import Unsupported
+from mcnilib.errors import Unknown, Unsupported
+from mcnilib.linux.context import Context
+from mcnilib.linux.ipset_member import (
+    Member,
+    Part,
+    no_mac,
+    packet_address,
+    packet_bitmap_port,
+    packet_device,
+    packet_port,
+    part_text,
+    port_key,
+    read_part,
+)
 from mcnilib.linux.origin import Origin
+from mcnilib.linux.packet import Packet
 from mcnilib.linux.words import Words
 
-TYPES = ("hash:ip", "hash:net")
-REFUSED = ("inet6", "netmask", "bitmask", "timeout")
-"""Words of a `create` line that change what the set contains."""
+TYPES = (
+    "hash:ip", "hash:net", "hash:mac", "hash:ip,mac", "hash:ip,mark", "hash:ip,port", "hash:net,port", "hash:net,net",
+    "hash:net,iface", "hash:ip,port,ip", "hash:ip,port,net", "hash:net,port,net", "bitmap:ip", "bitmap:ip,mac",
+    "bitmap:port", "list:set",
+)  # fmt: skip
+"""The types of sets ipset documents."""
 
 NAME_LENGTH = 31
 """Longest name of a set."""
+
+Key = tuple[Hashable, ...]
+Shape = tuple[int, ...]
+"""Prefix lengths of a member's networks, and the length of a device given by its beginning; -1 for other parts."""
 
 
 @dataclass(frozen=True)
@@ -29,30 +52,123 @@ class IpSet:
 
     name: str
     type: str = "hash:net"
-    members: tuple[IPv4Network, ...] = ()
+    members: tuple[IPv4Network | Member, ...] = ()
     options: str = "family inet hashsize 1024 maxelem 65536"
     by: Origin | None = field(default=None, compare=False)
 
+    @property
+    def kinds(self) -> tuple[str, ...]:
+        """What the parts of a member are: ip, net, port, iface, mac, mark or set."""
+        return tuple(self.type.partition(":")[2].split(","))
+
     @cached_property
-    def _by_mask(self) -> dict[int, set[int]]:
-        found: dict[int, set[int]] = {}
-        for member in self.members:
-            found.setdefault(int(member.netmask), set()).add(int(member.network_address))
-        return found
+    def _mask(self) -> int:
+        """The mask that is put on addresses before they are stored or looked up."""
+        return mask_of(self.options)
+
+    @property
+    def counts(self) -> bool:
+        """Tell whether members count their packets and bytes."""
+        return "counters" in self.options.split()
+
+    @cached_property
+    def _index(self) -> list[tuple[Shape, dict[Key, Member]]]:
+        """The members by shape, the longest prefixes first."""
+        found: dict[Shape, dict[Key, Member]] = {}
+        for one in self.members:
+            member = one if isinstance(one, Member) else Member((one,))
+            shape = tuple(_length(part, member.wildcard) for part in member.parts)
+            key = tuple(map(self._part_key, self.kinds, member.parts))
+            found.setdefault(shape, {})[key] = member
+        return sorted(found.items(), reverse=True)
+
+    def _part_key(self, kind: str, part: Part) -> Hashable:
+        if not isinstance(part, str):
+            return int(part.network_address)
+        if kind == "port":
+            return int(part) if self.type == "bitmap:port" else port_key(part)
+        return int(part, 0) if kind == "mark" else part
 
     def has(self, ip: IPv4Address) -> bool:
-        """Tell whether the address is in the set."""
-        number = int(ip)
-        return any(number & mask in networks for mask, networks in self._by_mask.items())
+        """Tell whether the address is in a set of addresses or networks, as the set was when it was saved."""
+        return self._found((int(ip) & self._mask,), 0.0) > 0
+
+    def holds(self, packet: Packet, at: Context, sides: tuple[str, ...]) -> int:
+        """Look a packet up: 1 when it is in the set, -1 when an exception (nomatch) has it, 0 when nothing has.
+
+        `sides` says for each part which end of the packet is looked up. Raises: Unsupported for MAC addresses.
+        """
+        if self.type == "list:set":
+            return int(any(self._listed(member, packet, at, sides) for member in self.members))
+        if len(sides) < len(self.kinds) or "inet6" in self.options.split():
+            return 0
+        key = tuple(self._value(kind, packet, at, side) for kind, side in zip(self.kinds, sides, strict=False))
+        return 0 if None in key or "" in key else self._found(key, at.now)
+
+    def _listed(self, member: IPv4Network | Member, packet: Packet, at: Context, sides: tuple[str, ...]) -> bool:
+        if isinstance(member, IPv4Network) or not member.alive(at.now):
+            return False
+        return find_set(at.sets, part_text(member.parts[0])).holds(packet, at, sides) > 0
+
+    def _value(self, kind: str, packet: Packet, at: Context, side: str) -> Hashable:
+        """Return what is looked up for one part; None where the packet has no such thing."""
+        match kind:
+            case "ip" | "net":
+                return int(packet_address(packet, side)) & self._mask
+            case "port":
+                return (packet_bitmap_port if self.type == "bitmap:port" else packet_port)(packet, side)
+            case "iface":
+                return packet_device(at, side)
+            case "mark":
+                found = re.search(r"\bmarkmask (\S+)", self.options)
+                return packet.mark & (int(found[1], 0) if found else 0xFFFFFFFF)
+        return no_mac(self.name)(packet, at, side)
+
+    def _found(self, key: Key, now: float) -> int:
+        for shape, members in self._index:
+            member = members.get(tuple(map(_masked, key, shape)))
+            if member is not None and member.alive(now):
+                return -1 if member.nomatch else 1
+        return 0
 
     def lines(self) -> tuple[str, ...]:
         """Print the set as `ipset save NAME` does."""
-        adds = (f"add {self.name} {_member(member)}" for member in self.members)
+        adds = (f"add {self.name} {_text(member)}" for member in self.members)
         return (f"create {self.name} {self.type} {self.options}".rstrip(), *adds)
 
 
-def _member(network: IPv4Network) -> str:
-    return str(network.network_address) if network.prefixlen == 32 else str(network)
+def mask_of(options: str) -> int:
+    """Return the netmask or bitmask of a set's options; all ones when it has none. Raises: ValueError."""
+    found = re.search(r"\b(netmask|bitmask) (\S+)", options)
+    if not found or "inet6" in options.split():
+        return 0xFFFFFFFF
+    return int(IPv4Address(found[2]) if "." in found[2] else IPv4Network(f"0.0.0.0/{found[2]}").netmask)
+
+
+def _length(part: Part, wildcard: bool) -> int:
+    if isinstance(part, str):
+        return len(part) if wildcard else -1
+    return part.prefixlen
+
+
+def _masked(value: Hashable, length: int) -> Hashable:
+    if length < 0:
+        return value
+    if isinstance(value, str):
+        return value[:length]
+    return value & (0xFFFFFFFF << 32 - length) if isinstance(value, int) else value
+
+
+def _text(member: IPv4Network | Member) -> str:
+    return str(member) if isinstance(member, Member) else part_text(member)
+
+
+def find_set(sets: Mapping[str, IpSet] | None, name: str) -> IpSet:
+    """Return a set; one that does not exist is an error, as it is for the kernel. Raises: Unknown."""
+    found = (sets or {}).get(name)
+    if found is None:
+        raise Unknown(f"set {name} does not exist", collect="ipset save")
+    return found
 
 
 def print_sets(sets: Iterable[IpSet]) -> str:
@@ -63,10 +179,10 @@ def print_sets(sets: Iterable[IpSet]) -> str:
 def parse_sets(text: str, source: str = "ipset save") -> tuple[IpSet, ...]:
     """Read the output of `ipset save`.
 
-    Raises: StateSyntaxError; Unsupported for a type of set, or an option of a set or member, that is not modelled.
+    Raises: StateSyntaxError; Unsupported for a type of set that ipset does not document.
     """
     sets: dict[str, IpSet] = {}
-    members: dict[str, list[IPv4Network]] = {}
+    members: dict[str, list[IPv4Network | Member]] = {}
     for number, line in enumerate(text.splitlines(), 1):
         words = Words(line, source=source, number=number)
         if not words:
@@ -78,6 +194,8 @@ def parse_sets(text: str, source: str = "ipset save") -> tuple[IpSet, ...]:
             sets[name], members[name] = _create(words, name), []
         else:
             members[name].append(_read_member(words, sets[name]))
+            if sets[name].type == "list:set":
+                _check_listed(words, members[name][-1], sets)
     return tuple(replace(one, members=tuple(members[one.name])) for one in sets.values())
 
 
@@ -85,20 +203,42 @@ def _create(words: Words, name: str) -> IpSet:
     if len(name) > NAME_LENGTH:
         raise words.wrong(f"names of sets have {NAME_LENGTH} characters at most")
     kind = words.take("a type")
-    options: list[str] = []
-    while words:
-        options.append(words.take())
-    refused = kind if kind not in TYPES else next((word for word in options if word in REFUSED), "")
-    if refused:
-        where = f"{words.source}:{words.number}"
-        raise Unsupported(f"{where}: {refused} of set {name}; {' and '.join(TYPES)} for IPv4 are modelled")
-    return IpSet(name, kind, (), " ".join(options))
+    if kind not in TYPES:
+        raise Unsupported(f"{words.source}:{words.number}: {kind} of set {name}; types are {', '.join(TYPES)}")
+    rest = words.rest()
+    try:
+        mask_of(rest)
+    except ValueError:
+        raise words.error(f"set {name} has a mask that is none") from None
+    return IpSet(name, kind, (), rest)
 
 
-def _read_member(words: Words, one: IpSet) -> IPv4Network:
-    network = words.prefix()
-    if network.prefixlen == 0 or (one.type == "hash:ip" and network.prefixlen < 32):
-        raise words.wrong(f"{network} cannot be one member of a {one.type}")
-    if words:
-        raise Unsupported(f"{words.source}:{words.number}: {words.next!r} of a member of set {one.name}")
-    return network
+def _read_member(words: Words, one: IpSet) -> IPv4Network | Member:
+    if one.type in ("hash:ip", "hash:net") and "inet6" not in one.options and words.last:
+        network = words.prefix()
+        if network.prefixlen == 0 or (one.type == "hash:ip" and network.prefixlen < 32):
+            raise words.wrong(f"{network} cannot be one member of a {one.type}")
+        return network
+    return _read_parts(words, one)
+
+
+def _check_listed(words: Words, member: IPv4Network | Member, sets: Mapping[str, IpSet]) -> None:
+    """Refuse a list that holds a set not created above, or another list."""
+    name = str(member).partition(" ")[0]
+    if name not in sets or sets[name].type == "list:set":
+        why = "is a list itself" if name in sets else "is not created above"
+        raise words.error(f"set {name} {why}")
+
+
+def _read_parts(words: Words, one: IpSet) -> Member:
+    found = words.take("a member").split(",")
+    kinds = one.kinds
+    if one.type == "bitmap:ip,mac" and len(found) == 1:
+        kinds = kinds[:1]
+    if len(found) != len(kinds):
+        raise words.wrong(f"a member of a {one.type} has {len(kinds)} parts")
+    if "inet6" in one.options.split():
+        return Member(tuple(found), words.rest())
+    bitmap = one.type.startswith("bitmap")
+    parts = tuple(read_part(words, kind, text, bitmap) for kind, text in zip(kinds, found, strict=True))
+    return Member(parts, words.rest())

@@ -15,12 +15,12 @@ from mcnilib.linux.header_match_parse import HEADER_READERS
 from mcnilib.linux.kept_matches import read_kept_match
 from mcnilib.linux.match import Match
 from mcnilib.linux.match_memory import Nth
+from mcnilib.linux.match_set import read_set
 from mcnilib.linux.match_state import (
     ADDRESS_TYPES,
     AddrType,
     Comment,
     ConnmarkIs,
-    InSet,
     MarkIs,
     NfAcct,
     RpFilter,
@@ -91,22 +91,6 @@ def _addrtype(words: RuleWords) -> Match:
     return AddrType(src[0], dst[0], src[1], dst[1], limit)
 
 
-SET_REFUSED = (
-    "--return-nomatch", "--packets-eq", "--packets-lt", "--packets-gt", "--bytes-eq", "--bytes-lt", "--bytes-gt",
-    "--update-counters", "--update-subcounters",
-)  # fmt: skip
-
-
-def _set(words: RuleWords) -> Match:
-    _, negated = need(words, "--match-set")
-    name, sides = words.take("a set"), words.take("src or dst")
-    if not re.fullmatch(r"(src|dst)(,(src|dst)){0,5}", sides):
-        raise words.fail(f"{sides!r} is not a list of src and dst")
-    if option := words.accept_option(*SET_REFUSED)[0]:
-        raise words.unsupported(f"{option} of set is not modelled")
-    return InSet(name, sides, negated)
-
-
 STATISTIC = {"--mode": "mode", "--probability": "probability", "--every": "every", "--packet": "packet"}
 
 
@@ -149,7 +133,7 @@ READERS: dict[str, Callable[[RuleWords], Match]] = {
     "mark": _mark,
     "connmark": _connmark,
     "addrtype": _addrtype,
-    "set": _set,
+    "set": read_set,
     "statistic": _statistic,
     "rpfilter": _rpfilter,
     "nfacct": _nfacct,

@@ -1,7 +1,7 @@
-"""Matches on what Linux knows beside the header: marks, address types, sets, chance, the reverse path.
+"""Matches on what Linux knows beside the header: marks, address types, chance, the reverse path.
 
-Connection state is in `match_conntrack`.
-Source: iptables-extensions(8); net/netfilter/xt_{mark,connmark,addrtype,set,statistic,nfacct}.c,
+Connection state is in `match_conntrack`, sets are in `match_set`.
+Source: iptables-extensions(8); net/netfilter/xt_{mark,connmark,addrtype,statistic,nfacct}.c,
 net/ipv4/netfilter/ipt_rpfilter.c (Linux 6.18).
 """
 
@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from mcnilib.errors import Unknown, Unsupported
+from mcnilib.errors import Unsupported
 from mcnilib.linux.context import Context
 from mcnilib.linux.match import Test, bang, differs
 from mcnilib.linux.packet import Packet
@@ -122,34 +122,6 @@ class AddrType:
         words += [f"{bang(self.src_negated)}--src-type {','.join(self.src)}"] if self.src else []
         words += [f"{bang(self.dst_negated)}--dst-type {','.join(self.dst)}"] if self.dst else []
         return " ".join([*words, *([f"--limit-iface-{self.limit}"] if self.limit else [])])
-
-
-@dataclass(frozen=True, slots=True)
-class InSet:
-    """`-m set --match-set NAME src|dst[,...]`; hash:ip and hash:net have one dimension and use the first word."""
-
-    name: str
-    sides: str  # src, dst, or a list of them
-    negated: bool = False
-
-    def test(self) -> Test:
-        """Look the address up in the set; a set that does not exist is an error, as it is for the kernel."""
-        return lambda packet, at: self._has(packet, at) is not self.negated
-
-    def _has(self, packet: Packet, at: Context) -> bool:
-        found = (at.sets or {}).get(self.name)
-        if found is None:
-            raise Unknown(f"set {self.name} does not exist", collect="ipset save")
-        return found.has(packet.src if self.sides.startswith("src") else packet.dst)
-
-    def why_not(self, packet: Packet, at: Context) -> str:
-        """Name the address and the set."""
-        side = self.sides[:3]
-        ip = packet.src if side == "src" else packet.dst
-        return f"{side} {ip} is {'' if self.negated else 'not '}in set {self.name}"
-
-    def __str__(self) -> str:
-        return f"-m set {bang(self.negated)}--match-set {self.name} {self.sides}"
 
 
 @dataclass(frozen=True, slots=True)

@@ -42,6 +42,19 @@ class Words:
         self.read += 1
         return self._words[self.read - 1][0]
 
+    @property
+    def last(self) -> bool:
+        """Tell whether one word is left."""
+        return self.read == len(self._words) - 1
+
+    def rest(self) -> str:
+        """Read all that is left of the line, as it is written."""
+        if not self:
+            return ""
+        start = self._words[self.read][1] - 1
+        self.read = len(self._words)
+        return self.line[start:].rstrip()
+
     def error(self, what: str) -> StateSyntaxError:
         """Build the error that points to the next word."""
         column = self._words[self.read][1] if self else len(self.line.rstrip()) + 1

@@ -1,0 +1,99 @@
+"""`-m set`: is the packet in an IP set?
+
+Source: iptables-extensions(8); net/netfilter/xt_set.c, ipset/ip_set_core.c (Linux 6.18).
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+
+from mcnilib.errors import Unsupported
+from mcnilib.linux.context import Context
+from mcnilib.linux.ipset import find_set
+from mcnilib.linux.match import Match, Test, bang
+from mcnilib.linux.packet import Packet
+from mcnilib.linux.rule_words import RuleWords, each_option, need
+
+
+@dataclass(frozen=True, slots=True)
+class InSet:
+    """`-m set --match-set NAME src|dst[,...]`; a set with fewer parts than sides uses the first ones."""
+
+    name: str
+    sides: str  # src, dst, or a list of them
+    negated: bool = False
+    return_nomatch: bool = False  # exceptions match, other members do not
+    counters: str = ""  # the options about counters, as iptables-save prints them
+
+    def test(self) -> Test:
+        """Look the packet up; a set that does not exist is an error, as it is for the kernel."""
+        sides, wanted = tuple(self.sides.split(",")), -1 if self.return_nomatch else 1
+        return lambda packet, at: (self._holds(packet, at, sides) == wanted) is not self.negated
+
+    def _holds(self, packet: Packet, at: Context, sides: tuple[str, ...]) -> int:
+        found = find_set(at.sets, self.name)
+        if found.counts and ("--packets" in self.counters or "--bytes" in self.counters):
+            raise Unsupported(f"match {str(self)[3:]} when a packet reaches it: members of sets do not count")
+        return found.holds(packet, at, sides)
+
+    def why_not(self, packet: Packet, at: Context) -> str:
+        """Name what was looked up, and the set."""
+        found = (at.sets or {}).get(self.name)
+        if found is None:
+            return f"set {self.name} does not exist"
+        sides = [
+            f"{side} {_part(kind, side, packet, at)}"
+            for side, kind in zip(self.sides.split(","), found.kinds, strict=False)
+        ]
+        return f"{', '.join(sides)} is {'' if self.negated else 'not '}in set {self.name}"
+
+    def __str__(self) -> str:
+        nomatch = " --return-nomatch" if self.return_nomatch else ""
+        return f"-m set {bang(self.negated)}--match-set {self.name} {self.sides}{nomatch} {self.counters}".rstrip()
+
+
+def _part(kind: str, side: str, packet: Packet, at: Context) -> str:
+    match kind:
+        case "port":
+            return (
+                str(packet.icmp) if packet.icmp else f"{packet.proto}:{packet.sport if side == 'src' else packet.dport}"
+            )
+        case "iface":
+            return (at.iif if side == "src" else at.oif) or "none"
+        case "mark":
+            return f"{packet.mark:#x}"
+    return str(packet.src if side == "src" else packet.dst)
+
+
+SIDES = re.compile(r"(src|dst)(,(src|dst)){0,5}")
+UPDATES = ("--update-counters", "--update-subcounters")
+COMPARED = ("--packets-eq", "--packets-lt", "--packets-gt", "--bytes-eq", "--bytes-lt", "--bytes-gt")
+OPTIONS = {"--return-nomatch": "nomatch", **{option: option for option in (*UPDATES, *COMPARED)}}
+"""The options after --match-set, in the order iptables-save prints them."""
+
+
+def read_set(words: RuleWords) -> Match:
+    """Read the options of `-m set`."""
+    _, negated = need(words, "--match-set", "--set")
+    name, sides = words.take("a set"), words.take("src or dst")
+    if not SIDES.fullmatch(sides):
+        raise words.fail(f"{sides!r} is not a list of src and dst")
+    found: dict[str, str] = {}
+    for option, against in each_option(words, "set", OPTIONS, plain=("nomatch",)):
+        found[option] = _value(words, option, against)
+    for what in ("packets", "bytes"):
+        if sum(option.startswith(f"--{what}") for option in found) > 1:
+            raise words.fail(f"only one of --{what}-eq, --{what}-lt and --{what}-gt can stand")
+    counters = " ".join(found[option] for option in OPTIONS.values() if found.get(option) and option != "nomatch")
+    return InSet(name, sides, negated, "nomatch" in found, counters)
+
+
+def _value(words: RuleWords, option: str, negated: bool) -> str:
+    if option in UPDATES:
+        return f"! {option}" if negated else ""
+    if negated and not option.endswith("-eq"):
+        raise words.fail(f"{option} cannot be negated")
+    if option == "nomatch":
+        return option
+    return f"{bang(negated)}{option} {words.as_long(words.take('a number'), 'a number')}"
