@@ -18,7 +18,7 @@ from mcnilib.linux.iptables_save import parse_tables
 from mcnilib.linux.link import Far, Link, Opaque, Physical, Veth, Vxlan
 from mcnilib.linux.link_parse import parse_links
 from mcnilib.linux.neigh import parse_neighbours
-from mcnilib.linux.netns import Netns
+from mcnilib.linux.netns import Gap, Netns
 from mcnilib.linux.peers import Home, connected, parse_ids
 from mcnilib.linux.route import parse_routes, parse_rules
 from mcnilib.linux.snapshot import FILES
@@ -30,7 +30,6 @@ from mcnilib.linux.world_file import WORLD, Place, parse_world
 
 IDS = "ip-netns.txt"
 Part = TypeVar("Part")
-Gap = tuple[str, str]
 
 
 def load_collected(files: Mapping[str, str]) -> World:
@@ -111,11 +110,12 @@ class _Reader:
             text = text_of(self.files[path], FORMS[stem], path)
         if text is None:
             if needed:
-                self.gaps.append((f"{path} is not in the snapshot", f"`{FILES[f'{stem}.txt']}` in {self.place.name}"))
+                what = f"`{FILES[f'{stem}.txt']}` in {self.place.name}"
+                self.gaps.append(Gap(f"{path} is not in the snapshot", what, stem == "iptables"))
             return nothing
         try:
             return parse(text, path)
         except Unsupported as problem:
             if needed:
-                self.gaps.append((str(problem), ""))
+                self.gaps.append(Gap(str(problem), "", stem.startswith("iptables")))
             return nothing

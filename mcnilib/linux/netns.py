@@ -12,6 +12,7 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
 from functools import cached_property
 from ipaddress import IPv4Address, IPv4Interface, IPv4Network
+from typing import NamedTuple
 
 from mcnilib.errors import Refused
 from mcnilib.linux.fib import Fib
@@ -26,6 +27,17 @@ from mcnilib.linux.sysctl import Setting, conf, inherited, written
 from mcnilib.linux.tables import asks_for_tracking
 
 
+class Gap(NamedTuple):
+    """A part of a namespace's state that nobody knows: why, and what to collect.
+
+    `rules`: only the netfilter rules are not known, which ARP does not ask.
+    """
+
+    why: str
+    collect: str = ""
+    rules: bool = False
+
+
 @dataclass(frozen=True)
 class Netns:
     """Everything about one namespace that Linux can print. Tuples keep the order the tools print."""
@@ -38,7 +50,7 @@ class Netns:
     tables: tuple[Table, ...] = ()  # netfilter: raw, mangle, nat, filter; absent means empty with policy ACCEPT
     sets: tuple[IpSet, ...] = ()
     sysctls: tuple[Setting, ...] = ()  # only what was written; the rest has the kernel's default
-    missing: tuple[tuple[str, str], ...] = ()  # (why, what to collect): parts of the state nobody knows
+    missing: tuple[Gap, ...] = ()  # parts of the state nobody knows
 
     @cached_property
     def fib(self) -> Fib:

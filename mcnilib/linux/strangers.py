@@ -9,8 +9,8 @@ import re
 from collections.abc import Iterator
 
 from mcnilib.linux.netfilter import BUILT_IN
+from mcnilib.linux.netns import Gap
 
-Gap = tuple[str, str]
 FILTERING = ("clsact", "ingress")
 """Queueing disciplines that exist to carry filters and programs."""
 
@@ -21,7 +21,7 @@ def foreign_tables(text: str, source: str) -> Iterator[Gap]:
         words = line.split()
         family, name = (words[1], words[2]) if words[:1] == ["table"] and len(words) == 3 else ("", "")
         if family in ("inet", "netdev", "bridge") or (family == "ip" and name not in BUILT_IN):
-            yield f"{source}:{number}: the nftables table {family} {name} is not modelled", ""
+            yield Gap(f"{source}:{number}: the nftables table {family} {name} is not modelled", rules=True)
 
 
 def filtered_devices(text: str, source: str) -> dict[str, str]:
@@ -38,4 +38,4 @@ def filtered_devices(text: str, source: str) -> dict[str, str]:
 def both_backends(nft: str, legacy: str, source: str) -> Iterator[Gap]:
     """Yield a gap when both backends of iptables hold rules: their order among each other is not modelled."""
     if "\n-A " in nft and "\n-A " in legacy:
-        yield f"{source}: both iptables-nft and iptables-legacy hold rules, which is not modelled", ""
+        yield Gap(f"{source}: both iptables-nft and iptables-legacy hold rules, which is not modelled", rules=True)

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from ipaddress import IPv4Address
 
+from mcnilib.errors import Unknown
 from mcnilib.linux.conntrack import Entry, Tracked
 from mcnilib.linux.context import Context
 from mcnilib.linux.nat import bind, bind_source, translate
@@ -37,7 +38,12 @@ class Hook:
         self.rejected: Reject | None = None
 
     def run(self) -> bool:
-        """Consult the hook's tables in order; False when the packet ended here."""
+        """Consult the hook's tables in order; False when the packet ended here.
+
+        Raises: Unknown where nobody knows the rules.
+        """
+        for gap in self.host.netns.missing:
+            raise Unknown(gap.why, collect=gap.collect, netns=self.host.name)
         for part in HOOKS[self.name]:
             if part == "conntrack":
                 self._track()

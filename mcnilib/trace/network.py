@@ -36,8 +36,9 @@ class Hosts(dict[str, Host]):
 
     def __missing__(self, name: str) -> Host:
         netns = self._world[name]
-        for why, what in netns.missing:
-            raise Unknown(why, collect=what, netns=name)
+        for gap in netns.missing:
+            if not gap.rules:
+                raise Unknown(gap.why, collect=gap.collect, netns=name)
         host = self[name] = Host(netns, self._random)
         return host
 
