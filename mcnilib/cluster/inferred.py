@@ -73,7 +73,7 @@ def writer_of(line: object) -> Origin | None:
 
 
 def _inferred(writer: str, sign: str) -> Origin:
-    return Origin(f"{writer} (inferred)", f"inferred from {sign}")
+    return Origin(f"{writer} (inferred)", f"inferred from {sign}", inferred=True)
 
 
 def _of_chain_rule(rule: ChainRule) -> Origin | None:

@@ -11,6 +11,7 @@ class Origin:
 
     writer: str
     why: str
+    inferred: bool = False  # nobody noted the writer; `why` names the sign
 
     def __str__(self) -> str:
         return f"{self.writer}: {self.why}"

@@ -91,7 +91,9 @@ def because(trace: Trace) -> list[str]:
     outcome = trace.outcome
     if outcome.works:
         return []
-    lines = [f"the line is there because: {outcome.step.by.why}"] if outcome.step.by else []
+    by = outcome.step.by
+    reason = "who wrote the line is" if by and by.inferred else "the line is there because:"
+    lines = [f"{reason} {by.why}"] if by else []
     tracked = _tracked(outcome.journey, outcome.step.netns)
     if tracked and tracked.ctstate == "INVALID":
         lines += [f"connection tracking on {tracked.netns} says {tracked.action}"]
