@@ -14,6 +14,7 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 
+from mcnilib.errors import Unsupported
 from mcnilib.linux.context import Context
 from mcnilib.linux.dispatch import Index
 from mcnilib.linux.kept import KeptMatch, KeptTarget
@@ -178,6 +179,9 @@ class Table:
         return self.by_name[name]
 
 
+MAX_JUMPS = 20_000
+"""Jumps one packet may take in one table at one hook: chains that jump to the next one twice double with each chain."""
+
 Note = Callable[[ChainRule, Packet, Packet], None]
 
 
@@ -195,6 +199,7 @@ def traverse(
     if base is None:
         return "ACCEPT", packet, None
     callers: list[Iterator[ChainRule]] = []
+    jumps = 0
     rules = iter(base.candidates(packet, at))
     while True:
         for rule in rules:
@@ -205,6 +210,9 @@ def traverse(
                 packet = _apply(target, packet, at)
             note(rule, before, packet)
             if isinstance(target, Jump):
+                jumps += 1
+                if jumps > MAX_JUMPS:
+                    raise Unsupported(f"table {table.name}: a packet takes more than {MAX_JUMPS} jumps in {hook}")
                 if not target.goto:
                     callers.append(rules)
                 rules = iter(table.chain(target.chain).candidates(packet, at))

@@ -25,6 +25,9 @@ from mcnilib.trace.tcp import TcpEnd
 from mcnilib.trace.trace import Fate, Journey, Stage, Step, Trace
 from mcnilib.trace.walk import walk
 
+MAX_DECISIONS = 200_000
+"""Decisions of one conversation before it is called endless; the longest of the scenarios takes some 500."""
+
 MAX_JOURNEYS = 400
 """Packets of one conversation before the run stops: two hosts can answer each other for ever."""
 
@@ -68,6 +71,7 @@ class Run:
         self._events: list[tuple[float, int, Callable[[], None]]] = []
         self._order, self._numbers = count(), count(1)
         self._gaps = (Unknown, Unsupported) if partial else (Unknown,)
+        self._decisions = 0
         self._ended = False  # nobody knows how it goes on
 
     def finish(self) -> Trace:
@@ -118,8 +122,11 @@ class Run:
     ) -> None:
         """Walk one packet, let the sockets judge it, freeze its journey, then let its receiver act."""
         log = Log()
+        if self._decisions > MAX_DECISIONS:
+            raise McniError(f"the conversation takes more than {MAX_DECISIONS} decisions")
         delivery, receiver = self._walk(log, netns, packet, tracked)
         self.journeys.append(Journey(number, self.net.now, packet, tuple(log.steps), reply, repeats))
+        self._decisions += len(log.steps)
         if self._ended:
             return
         for emission in self.net.outbox:

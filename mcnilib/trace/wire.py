@@ -19,6 +19,9 @@ BROADCAST = "ff:ff:ff:ff:ff:ff"
 MAX_DEPTH = 32
 """Devices a frame may cross before the wiring is called a loop."""
 
+MAX_CROSSED = 100_000
+"""Devices all copies of a frame may be sent on: where bridges form circles, every round doubles them."""
+
 Place = tuple[str, str]
 """(network namespace, device)."""
 
@@ -72,6 +75,7 @@ class Wire:
                 if link.master:
                     self._ports.setdefault((netns.name, link.master), []).append(link)
         self._sharing = dict(_sharing(world))
+        self._crossed = 0
         self._memo: dict[tuple[str, str, Frame], tuple[Landing | Unknown, ...]] = {}
 
     def send(self, netns: str, link: Link, frame: Frame) -> tuple[Landing, ...]:
@@ -85,6 +89,7 @@ class Wire:
     def _ends(self, netns: str, link: Link, frame: Frame) -> tuple[Landing | Unknown, ...]:
         key = (netns, link.name, frame)
         if key not in self._memo:
+            self._crossed = 0
             self._memo[key] = tuple(self._send(netns, link, frame, ()))
         return self._memo[key]
 
@@ -109,6 +114,11 @@ class Wire:
     def _send(self, netns: str, link: Link, frame: Frame, path: tuple[Place, ...]) -> Ends:
         if not link.up or len(path) > MAX_DEPTH:
             return []
+        self._crossed += 1
+        if self._crossed > MAX_CROSSED:
+            raise Unsupported(
+                f"copies of one frame cross more than {MAX_CROSSED} devices: bridges in a circle, {link.name}"
+            )
         path = (*path, (netns, link.name))
         match link.kind:
             case Loopback():
