@@ -173,3 +173,20 @@ def test_a_rule_knows_its_writer() -> None:
     origin = Origin("somebody", "for a reason")
     rule = parse_rule("-A X -j DROP", origin)
     assert (rule.by, rule) == (origin, parse_rule("-A X -j DROP"))
+
+
+@pytest.mark.parametrize(
+    ("text", "tool"),
+    [
+        ("table ip filter {\n\tchain INPUT {\n", "nft"),
+        ("table ip nat\ntable ip6 nat\n", "nft"),
+        ('{"nftables": [{"metainfo": {"version": "1.0.6"}}]}', "nft"),
+        ("IP Virtual Server version 1.2.1 (size=4096)\nProt LocalAddress:Port Scheduler Flags\n", "ipvsadm"),
+        ("-A -t 10.233.0.1:443 -s rr\n-a -t 10.233.0.1:443 -r 172.16.1.2:6443 -m -w 1\n", "ipvsadm"),
+        ("TCP  10.233.0.1:443 rr\n  -> 172.16.1.2:6443 Masq 1 0 0\n", "ipvsadm"),
+    ],
+)
+def test_the_text_of_another_tool_is_named(text: str, tool: str) -> None:
+    with pytest.raises(Unsupported) as error:
+        parse_tables(f"# comment\n{text}", "node1/iptables.txt")
+    assert str(error.value).startswith(f"node1/iptables.txt:2: this is what {tool} prints")

@@ -125,6 +125,20 @@ def test_a_strange_folder_is_an_error_that_says_where(tmp_path: Path, capsys, ho
 
 
 @pytest.mark.parametrize(
+    ("text", "says"),
+    [
+        ("table ip kube-proxy {\n", "this is what nft prints; its rules are not modelled, those of iptables-save are"),
+        ("table ip kube-proxy {\n", "it runs in nftables mode, which is not modelled. Let it run in iptables mode"),
+        ("TCP  10.233.0.1:443 rr\n", "it runs in IPVS mode, which is not modelled. Let it run in iptables mode"),
+    ],
+)
+def test_another_mode_of_kube_proxy_is_named_with_what_to_run_instead(tmp_path, capsys, text: str, says: str) -> None:
+    write_folder(tmp_path / "s", {**SMALL, "a/iptables.txt": text})
+    assert main(["trace", str(tmp_path / "s"), "--from", "a", "--to", "icmp:127.0.0.1"]) == 3
+    assert says in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(
     ("to", "says"),
     [
         ("tcp:10.0.0.1", "is not tcp:ADDRESS:PORT"),

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from mcnilib.cli.common import add_settings, chosen, printable, seconds
+from mcnilib.cluster.kube_proxy.modes import instead
 from mcnilib.scenarios import scenario
 from mcnilib.snapshots.folder import decoded, write_folder
 from mcnilib.snapshots.merge import read_segment
@@ -115,7 +116,9 @@ def trace_snapshot(arguments: argparse.Namespace) -> int:
 def _told(trace: Trace, arguments: argparse.Namespace) -> list[str]:
     from mcnilib.trace.explain import tell, verdict
 
-    return [printable(x) for x in (tell(trace, arguments.depth) if arguments.table else [verdict(trace)])]
+    told = tell(trace, arguments.depth) if arguments.table else [verdict(trace)]
+    advice = instead(verdict(trace))
+    return [printable(x) for x in (*told, *([advice] if advice else []))]
 
 
 def save_snapshot(arguments: argparse.Namespace) -> int:

@@ -16,6 +16,7 @@ from mcnilib.linux.chain_checks import check_table
 from mcnilib.linux.netfilter import BUILT_IN, Chain, ChainRule, Table
 from mcnilib.linux.origin import Origin
 from mcnilib.linux.rule_parse import CHAIN_LENGTH, read_rule
+from mcnilib.linux.strangers import other_tool
 from mcnilib.linux.tables import Tables, append, put_chains, put_table
 from mcnilib.linux.unread import absent_chains, unread_rule
 
@@ -47,7 +48,8 @@ def parse_tables(text: str, source: str = "iptables-save", *, partial: bool = Fa
     """Read the output of iptables-save (any backend).
 
     With `partial`, rules that are not modelled are kept as `Unread`, and so are chains that are not there.
-    Raises: StateSyntaxError; Unsupported; Refused for rules the kernel would not load where they stand.
+    Raises: StateSyntaxError; Unsupported, also for what another tool prints; Refused for rules the kernel would not
+    load where they stand.
     """
     tables: Tables = ()
     section: _Section | None = None
@@ -60,7 +62,7 @@ def parse_tables(text: str, source: str = "iptables-save", *, partial: bool = Fa
                 raise _fail("COMMIT is missing", line, source, number)
             section = _Section(_table_name(line, source, number), source, partial)
         elif section is None:
-            raise _fail("expected *TABLE", line, source, number)
+            raise _stranger(line, source, number)
         elif line.strip() == "COMMIT":
             tables = put_table(tables, section.table())
             section = None
@@ -69,6 +71,14 @@ def parse_tables(text: str, source: str = "iptables-save", *, partial: bool = Fa
     if section is not None:
         raise _fail("COMMIT is missing", "", source, len(lines) + 1)
     return tables
+
+
+def _stranger(line: str, source: str, number: int) -> Unsupported | StateSyntaxError:
+    """Build the error for a line outside all tables; the text of another tool is named."""
+    if tool := other_tool(line):
+        what = f"this is what {tool} prints; its rules are not modelled, those of iptables-save are"
+        return Unsupported(f"{source}:{number}: {what}")
+    return _fail("expected *TABLE", line, source, number)
 
 
 def _table_name(line: str, source: str, number: int) -> str:

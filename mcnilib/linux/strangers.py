@@ -1,6 +1,6 @@
 """What else may be at work in a namespace beside what is modelled, as far as the tools tell.
 
-Source: nft(8), tc(8), iptables(8); Documentation/networking/filter.rst (programs on clsact and ingress).
+Source: nft(8), tc(8), iptables(8), ipvsadm(8); Documentation/networking/filter.rst (programs on clsact and ingress).
 """
 
 from __future__ import annotations
@@ -13,6 +13,21 @@ from mcnilib.linux.netns import Gap
 
 FILTERING = ("clsact", "ingress")
 """Queueing disciplines that exist to carry filters and programs."""
+
+
+FOREIGN = (
+    (r"table (ip|ip6|inet|arp|bridge|netdev) \S+( \{.*)?|\{\s*\"nftables\".*", "nft"),
+    (
+        r"IP Virtual Server version .*|Prot LocalAddress:Port .*|-A -[tuf] \S+ -s \S+.*|(TCP|UDP|SCTP|FWM) +\S+ +\w+.*",
+        "ipvsadm",
+    ),
+)
+"""How the text of other tools begins: a dump of rules of their own, or a list of virtual servers."""
+
+
+def other_tool(line: str) -> str:
+    """Name the tool that prints such a line, where iptables-save prints none like it; empty when none is known."""
+    return next((tool for pattern, tool in FOREIGN if re.fullmatch(pattern, line.strip())), "")
 
 
 def foreign_tables(text: str, source: str) -> Iterator[Gap]:
