@@ -208,8 +208,6 @@ LOADED = [  # tables one might think are refused, and are not
 ]
 
 UNSUPPORTED = [  # iptables takes them, the model says that it does not
-    ("-m conntrack --ctexpire 1:100", "--ctexpire of conntrack"),
-    ("-p tcp --tcp-option 5", "--tcp-option of tcp"),
     ("-s 1.2.3.4,5.6.7.8", "several addresses"),
 ]
 
@@ -218,6 +216,7 @@ BUILT_IN = {
     "mangle": ("PREROUTING", "INPUT", "FORWARD", "OUTPUT", "POSTROUTING"),
     "nat": ("PREROUTING", "INPUT", "OUTPUT", "POSTROUTING"),
     "filter": ("INPUT", "FORWARD", "OUTPUT"),
+    "security": ("INPUT", "FORWARD", "OUTPUT"),
 }
 
 

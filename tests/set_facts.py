@@ -8,7 +8,7 @@ from __future__ import annotations
 HASH = "family inet hashsize 1024 maxelem 65536"
 END = "bucketsize 12 initval 0x1e968439"
 
-LOADED_SETS = [  # sets the kernel here has
+LOADED_SETS = [  # sets the kernel here has; the list stands last, because its members are free a moment after it is
     f"create a hash:ip {HASH} {END}\nadd a 10.0.0.9\n",
     f'create a hash:ip {HASH} netmask 24 timeout 100 counters comment skbinfo {END}\nadd a 10.0.1.0 timeout 0 packets 3 bytes 7 comment "hi there" skbmark 0x5/0xff skbprio 1:10 skbqueue 3\n',
     f"create a hash:ip {HASH} bitmask 255.255.0.0 {END}\nadd a 10.1.0.0\n",
@@ -27,8 +27,8 @@ LOADED_SETS = [  # sets the kernel here has
     "create a bitmap:ip,mac range 10.0.0.0-10.0.0.255\nadd a 10.0.0.1\nadd a 10.0.0.2,00:11:22:33:44:55\n",
     "create a bitmap:port range 100-200\nadd a 100\nadd a 150\n",
     'create a bitmap:port range 1-5 timeout 0 comment\nadd a 3 timeout 0 comment "x"\n',
-    f"create b hash:ip {HASH} {END}\ncreate a list:set size 8 timeout 0 counters comment skbinfo\nadd a b timeout 0 packets 0 bytes 0\n",
     f"create a hash:ip family inet6 hashsize 1024 maxelem 65536 {END}\nadd a fe80::1\n",
+    f"create b hash:ip {HASH} {END}\ncreate a list:set size 8 timeout 0 counters comment skbinfo\nadd a b timeout 0 packets 0 bytes 0\n",
 ]  # fmt: skip
 
 SAVED_SETS = [  # and those it may lack

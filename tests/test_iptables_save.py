@@ -164,9 +164,9 @@ def test_the_column_counts_the_counters() -> None:
     assert error.value.column == 21
 
 
-def test_the_table_security_is_not_modelled() -> None:
-    with pytest.raises(Unsupported, match="table 'security'"):
-        parse_tables("*security\n:INPUT ACCEPT [0:0]\nCOMMIT\n")
+def test_tables_are_printed_in_the_order_of_the_tool() -> None:
+    texts = [in_table("", name).replace("\n\n", "\n") for name in ("mangle", "security", "raw", "filter", "nat")]
+    assert print_tables(parse_tables("".join(reversed(texts)))) == "".join(texts)
 
 
 def test_a_rule_knows_its_writer() -> None:

@@ -207,3 +207,29 @@ def test_rpfilter_hands_on_its_options() -> None:
 @pytest.mark.parametrize(("sides", "holds"), [("src", False), ("dst", True), ("dst,src", True), ("src,dst", False)])
 def test_sets_of_one_dimension_use_the_first_word(sides: str, holds: bool) -> None:
     assert parse_rule(f"-A X -m set --match-set pods {sides}").holds(PACKET, AT) is holds
+
+
+STORED = ENTRY._replace(expires=100.0)
+
+
+@pytest.mark.parametrize(
+    ("rule", "at", "holds"),
+    [
+        ("-m conntrack --ctexpire 40:60", Context("FORWARD", entry=STORED, now=50.0), True),
+        ("-m conntrack --ctexpire 51:60", Context("FORWARD", entry=STORED, now=50.0), False),
+        ("-m conntrack ! --ctexpire 49", Context("FORWARD", entry=STORED, now=50.5), False),
+        ("-p tcp -m tcp --dport 81 --tcp-option 5", Context("FORWARD"), False),
+        ("-p tcp -m tcp --dport 80 --tcp-option 5", Context("FORWARD"), "TCP options"),
+        ("-p tcp -m tcp ! --tcp-option 5", Context("FORWARD"), "TCP options"),
+        ("-m conntrack --ctexpire 5", Context("FORWARD", entry=STORED._replace(confirmed=False)), "not stored yet"),
+        ("-m string --string GET --algo bm", Context("FORWARD"), "payload bytes"),
+    ],
+)
+def test_what_is_known_of_time_and_options(rule: str, at: Context, holds: bool | str) -> None:
+    parsed = parse_rule(f"-A FORWARD {rule}")
+    if not isinstance(holds, str):
+        assert parsed.holds(PACKET, at) is holds
+        return
+    with pytest.raises(Unsupported, match=holds):
+        parsed.holds(PACKET, at)
+    assert holds in parsed.why_not(PACKET, at)

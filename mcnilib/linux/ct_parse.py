@@ -14,6 +14,7 @@ from mcnilib.linux.match_conntrack import (
     ConntrackIs,
     CtAddress,
     CtDirection,
+    CtExpire,
     CtOption,
     CtPorts,
     CtProtocol,
@@ -29,8 +30,7 @@ OPTIONS = {f"--{name}": name for name in CT_ORDER}
 def read_conntrack(words: RuleWords) -> Match:
     """Read the options of `-m conntrack`; they may stand in any order."""
     found = [
-        _option(words, name, negated)
-        for name, negated in each_option(words, "conntrack", OPTIONS, ("--ctexpire",), ("ctdir",))
+        _option(words, name, negated) for name, negated in each_option(words, "conntrack", OPTIONS, (), ("ctdir",))
     ]
     if not found:
         need(words, *OPTIONS)
@@ -47,6 +47,8 @@ def _option(words: RuleWords, name: str, negated: bool) -> CtOption:
             return CtProtocol(_protocol(words), negated)
         case "ctstatus":
             return CtStatus(_status(words), negated)
+        case "ctexpire":
+            return CtExpire(_seconds(words), negated)
         case "ctdir":
             return CtDirection(words.one_of("ORIGINAL or REPLY", ("ORIGINAL", "REPLY")) == "REPLY")
     return CtPorts(name, _ports(words), negated)
@@ -76,6 +78,12 @@ def _status(words: RuleWords) -> frozenset[str]:
     """Read the status bits; NONE adds none to others."""
     found = frozenset(words.listed("a status", STATUS_ORDER))
     return found - {"NONE"} or found
+
+
+def _seconds(words: RuleWords) -> tuple[int, int]:
+    low, colon, high = words.take("a time").partition(":")
+    first = words.as_number(low or "0", "a time")
+    return first, words.as_number(high or "0xffffffff", "a time", first) if colon else first
 
 
 def _ports(words: RuleWords) -> tuple[int, int]:

@@ -78,7 +78,7 @@ def _keys(matches: Sequence[Match]) -> Iterator[Key]:
     """List the exact values a rule asks for, up to the first match that has to be tried in any case."""
     dst = None
     for match in matches:
-        if not isinstance(match, REPEATABLE):
+        if not isinstance(match, REPEATABLE) or (isinstance(match, ConntrackIs) and match.may_fail):
             return
         if isinstance(match, Ports):
             low, high = match.dport or (0, 1)

@@ -24,7 +24,7 @@ _CHAIN = re.compile(r":(\S+) (ACCEPT|DROP|-)(?: \[\d+:\d+\])?\s*")
 _COUNTERS = re.compile(r"\[\d+:\d+\] ")
 
 
-PRINTED = ("mangle", "raw", "filter", "nat")
+PRINTED = ("mangle", "security", "raw", "filter", "nat")
 """The order iptables-save 1.8.9 (nf_tables) prints tables in, whatever order they were made in."""
 
 
@@ -83,8 +83,6 @@ def _stranger(line: str, source: str, number: int) -> Unsupported | StateSyntaxE
 
 def _table_name(line: str, source: str, number: int) -> str:
     name = line[1:].strip()
-    if name == "security":
-        raise Unsupported(f"{source}:{number}: table 'security' is not modelled")
     if name not in BUILT_IN:
         raise _fail(f"{name!r} is not a table; tables are {', '.join(BUILT_IN)}", line, source, number)
     return name

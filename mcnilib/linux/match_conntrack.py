@@ -1,6 +1,6 @@
 """`-m conntrack` and its elder form `-m state`: what a rule may ask about a packet's connection.
 
-One small class per option; `ConntrackIs` holds those of one `-m conntrack`. Not modelled: --ctexpire.
+One small class per option; `ConntrackIs` holds those of one `-m conntrack`.
 Source: iptables-extensions(8); conntrack_mt() in net/netfilter/xt_conntrack.c (Linux 6.18).
 """
 
@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from ipaddress import IPv4Address, IPv4Interface
 from typing import ClassVar
 
+from mcnilib.errors import Unsupported
 from mcnilib.linux.conntrack import Entry
 from mcnilib.linux.context import Context
 from mcnilib.linux.match import Test, bang, differs
@@ -33,7 +34,7 @@ SIDES = {
 }
 """The four ends of a connection, by the option that asks for one."""
 
-CT_ORDER = ("ctstate", "ctproto", *SIDES, *(f"{side}port" for side in SIDES), "ctstatus", "ctdir")
+CT_ORDER = ("ctstate", "ctproto", *SIDES, *(f"{side}port" for side in SIDES), "ctstatus", "ctexpire", "ctdir")
 """The order iptables-save prints the options in."""
 
 
@@ -210,7 +211,39 @@ def _direction(reply: bool) -> str:
     return "REPLY" if reply else "ORIGINAL"
 
 
-CtOption = CtState | CtProtocol | CtAddress | CtPorts | CtStatus | CtDirection
+@dataclass(frozen=True, slots=True)
+class CtExpire:
+    """`--ctexpire SECONDS[:SECONDS]`: how long the connection would stay without another packet, in whole seconds.
+
+    What the kernel compares for a connection it has not stored yet depends on how long the machine is up.
+    """
+
+    option: ClassVar[str] = "ctexpire"
+    seconds: tuple[int, int]
+    negated: bool = False
+
+    def test(self) -> Test:
+        """Compare the time; a packet of a connection not stored yet is refused."""
+        (low, high), wanted = self.seconds, not self.negated
+        return lambda packet, at: (low <= self._left(at) <= high) is wanted
+
+    def _left(self, at: Context) -> int:
+        if at.entry is None or not at.entry.confirmed:
+            raise Unsupported(f"match conntrack {self} for a connection that is not stored yet")
+        return max(0, int(at.entry.expires - at.now + 1e-9))
+
+    def why_not(self, packet: Packet, at: Context) -> str:
+        """Name the time that is left."""
+        return differs("time left", f"{self._left(at)} s", self._words(), self.negated)
+
+    def _words(self) -> str:
+        return str(self.seconds[0]) if self.seconds[0] == self.seconds[1] else f"{self.seconds[0]}:{self.seconds[1]}"
+
+    def __str__(self) -> str:
+        return f"{bang(self.negated)}--ctexpire {self._words()}"
+
+
+CtOption = CtState | CtProtocol | CtAddress | CtPorts | CtStatus | CtExpire | CtDirection
 
 
 @dataclass(frozen=True, slots=True)
@@ -222,6 +255,11 @@ class ConntrackIs:
     """
 
     options: tuple[CtOption, ...]
+
+    @property
+    def may_fail(self) -> bool:
+        """Tell whether an option refuses some packets."""
+        return any(isinstance(option, CtExpire) for option in self.options)
 
     def test(self) -> Test:
         """Ask all options; the state first."""

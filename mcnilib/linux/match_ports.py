@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 
+from mcnilib.errors import Unsupported
 from mcnilib.linux.context import Context
 from mcnilib.linux.match import Test, bang, differs
 from mcnilib.linux.packet import Packet
@@ -24,7 +25,10 @@ def range_text(ports: Range) -> str:
 
 @dataclass(frozen=True, slots=True)
 class Ports:
-    """`-m tcp` or `-m udp` with --sport, --dport and, for TCP, --tcp-flags MASK SET."""
+    """`-m tcp` or `-m udp` with --sport, --dport and, for TCP, --tcp-flags MASK SET and --tcp-option NUMBER.
+
+    Which options a segment has is not modelled: one that comes as far as --tcp-option is refused.
+    """
 
     proto: str
     sport: Range | None = None
@@ -33,23 +37,28 @@ class Ports:
     not_sport: bool = False
     not_dport: bool = False
     not_flags: bool = False
+    tcp_option: int | None = None
+    not_option: bool = False
 
     def joined(self, more: Ports) -> Ports:
         """Return this match with the options another one has in addition."""
-        names = ("sport", "not_sport", "dport", "not_dport", "flags", "not_flags")
-        return replace(self, **{name: getattr(self, name) or getattr(more, name) for name in names})
+        names = ("sport", "not_sport", "dport", "not_dport", "flags", "not_flags", "not_option")
+        found = {name: getattr(self, name) or getattr(more, name) for name in names}
+        return replace(self, tcp_option=more.tcp_option if self.tcp_option is None else self.tcp_option, **found)
 
     def clash(self, other: Ports) -> str:
         """Name an option that both have; empty when there is none."""
         options = ("sport", "--sport"), ("dport", "--dport"), ("flags", "--tcp-flags")
+        if self.tcp_option is not None and other.tcp_option is not None:
+            return "--tcp-option"
         return next((option for name, option in options if getattr(self, name) and getattr(other, name)), "")
 
     def test(self) -> Test | None:
         """Compare ports and flags; `-m tcp` alone asks for the protocol only, which -p has asked already."""
-        if self.dport and not (self.sport or self.flags or self.not_dport):
+        if self.dport and not (self.sport or self.flags or self.not_dport or self.tcp_option is not None):
             low, high, proto = *self.dport, self.proto
             return lambda packet, at: low <= packet.dport <= high and packet.proto == proto
-        if self.sport or self.dport or self.flags:
+        if self.sport or self.dport or self.flags or self.tcp_option is not None:
             return lambda packet, at: not self.why_not(packet, at)
         return None
 
@@ -65,12 +74,15 @@ class Ports:
                 return differs(what, port, range_text(ports), negated)
         if self.flags and packet.tcp and (packet.tcp.flags & self.flags[0] == self.flags[1]) is self.not_flags:
             return differs("TCP flags", packet.tcp, ",".join(_ordered(self.flags[1])) or "NONE", self.not_flags)
+        if self.tcp_option is not None:
+            raise Unsupported(f"match {str(self)[3:]} when a packet reaches it: TCP options are not modelled")
         return ""
 
     def __str__(self) -> str:
         words = [f"-m {self.proto}"]
         words += [f"{bang(self.not_sport)}--sport {range_text(self.sport)}"] if self.sport else []
         words += [f"{bang(self.not_dport)}--dport {range_text(self.dport)}"] if self.dport else []
+        words += [f"{bang(self.not_option)}--tcp-option {self.tcp_option}"] if self.tcp_option is not None else []
         if self.flags:
             mask, set_ = (",".join(_ordered(names)) or "NONE" for names in self.flags)
             words.append(f"{bang(self.not_flags)}--tcp-flags {mask} {set_}")

@@ -39,9 +39,9 @@ from mcnilib.linux.target import (
 
 HOOKS = {
     "PREROUTING": ("raw", "conntrack", "mangle", "nat"),
-    "INPUT": ("mangle", "filter", "nat", "confirm"),
-    "FORWARD": ("mangle", "filter"),
-    "OUTPUT": ("raw", "conntrack", "mangle", "nat", "filter"),
+    "INPUT": ("mangle", "filter", "security", "nat", "confirm"),
+    "FORWARD": ("mangle", "filter", "security"),
+    "OUTPUT": ("raw", "conntrack", "mangle", "nat", "filter", "security"),
     "POSTROUTING": ("mangle", "nat", "confirm"),
 }
 """What each hook consults, in order; `conntrack` looks the packet up, `confirm` stores a new connection."""
@@ -51,6 +51,7 @@ BUILT_IN = {
     "mangle": ("PREROUTING", "INPUT", "FORWARD", "OUTPUT", "POSTROUTING"),
     "nat": ("PREROUTING", "INPUT", "OUTPUT", "POSTROUTING"),
     "filter": ("INPUT", "FORWARD", "OUTPUT"),
+    "security": ("INPUT", "FORWARD", "OUTPUT"),
 }
 """Built-in chains of each table, in the order iptables-save prints them."""
 
@@ -132,12 +133,21 @@ class ChainRule:
         for match in self.matches:
             if isinstance(match, UNDECIDED):
                 chance = chance or match.why_not(packet, at)
-            elif (test := match.test()) and not test(packet, at):
-                return match.why_not(packet, at)
+            elif said := _why_not(match, packet, at):
+                return said
         return chance
 
     def __str__(self) -> str:
         return self.text
+
+
+def _why_not(match: Match, packet: Packet, at: Context) -> str:
+    """Say why a match does not hold, or why that cannot be said; empty when it holds."""
+    test = match.test()
+    try:
+        return "" if test is None or test(packet, at) else match.why_not(packet, at)
+    except Unsupported as error:
+        return str(error)
 
 
 @dataclass(frozen=True)
@@ -162,7 +172,7 @@ class Chain:
 
 @dataclass(frozen=True)
 class Table:
-    """raw, mangle, nat or filter: built-in chains first, then user chains by name, as iptables-save prints them."""
+    """One table: built-in chains first, then user chains by name, as iptables-save prints them."""
 
     name: str
     chains: tuple[Chain, ...] = ()

@@ -15,9 +15,8 @@ from mcnilib.linux.rule_words import RuleWords, each_option, need
 Flags = tuple[frozenset[str], frozenset[str]]
 
 PORTS = {"--sport": "sport", "--source-port": "sport", "--dport": "dport", "--destination-port": "dport"}
-TCP = PORTS | {"--tcp-flags": "flags", "--syn": "flags"}
-TCP_REFUSED = ("--tcp-option",)
-IMPLIED = {"tcp": (*TCP, *TCP_REFUSED), "udp": tuple(PORTS), "icmp": ("--icmp-type",)}
+TCP = PORTS | {"--tcp-flags": "flags", "--syn": "flags", "--tcp-option": "option"}
+IMPLIED = {"tcp": tuple(TCP), "udp": tuple(PORTS), "icmp": ("--icmp-type",)}
 """Options that may follow `-p NAME` without `-m NAME`."""
 
 
@@ -28,7 +27,11 @@ def read_ports(proto: str) -> Callable[[RuleWords], Match]:
         ports: dict[str, tuple[Range | None, bool]] = {}
         flags: tuple[Flags | None, bool] = (None, False)
         known = TCP if proto == "tcp" else PORTS
-        for name, negated in each_option(words, proto, known, TCP_REFUSED if proto == "tcp" else ()):
+        option: tuple[int | None, bool] = (None, False)
+        for name, negated in each_option(words, proto, known):
+            if name == "option":
+                option = words.number("a TCP option", 1, 255), negated
+                continue
             if name == "flags":
                 flags = _flags(words), negated
             else:
@@ -36,7 +39,7 @@ def read_ports(proto: str) -> Callable[[RuleWords], Match]:
             if negated and not (ports[name][0] if name in ports else flags[0]):
                 raise words.fail("this would match nothing")
         sport, dport = ports.get("sport", (None, False)), ports.get("dport", (None, False))
-        return Ports(proto, sport[0], dport[0], flags[0], sport[1], dport[1], flags[1])
+        return Ports(proto, sport[0], dport[0], flags[0], sport[1], dport[1], flags[1], *option)
 
     return read
 

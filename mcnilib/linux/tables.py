@@ -21,7 +21,7 @@ TRACKING_MATCHES, TRACKING_TARGETS = (ConntrackIs, ConnmarkIs, Helper), (Connmar
 """What makes the kernel track connections; NOTRACK and an empty nat table do not (measured on Linux 6.18)."""
 TRACKING_KEPT = ("connbytes", "connlabel", "connlimit", "cluster", "CT", "SYNPROXY", "CONNSECMARK")
 """The same among what is kept as text. Source: the checkentry functions of net/netfilter/xt_*.c."""
-ORDER = ("raw", "mangle", "nat", "filter")
+ORDER = ("raw", "mangle", "nat", "filter", "security")
 
 
 def empty_table(name: str) -> Table:
@@ -35,7 +35,7 @@ def find_table(tables: Tables, name: str) -> Table:
 
 
 def put_table(tables: Tables, table: Table) -> Tables:
-    """Replace a table or add it, in the order raw, mangle, nat, filter."""
+    """Replace a table or add it, in the order raw, mangle, nat, filter, security."""
     others = [other for other in tables if other.name != table.name]
     return tuple(sorted([*others, table], key=lambda one: ORDER.index(one.name)))
 
