@@ -104,7 +104,7 @@ def broken(folder: Path, how: str) -> None:
         ("pipe", "a/ip-rule.txt is no regular file"),
         ("folder", "a/ip-rule.txt is no regular file"),
         ("bytes", "a/ip-rule.txt:2:4: not text in UTF-8"),
-        ("nul", "a/ip-rule.txt:1:8: not text in UTF-8"),
+        ("nul", "a/ip-rule.txt:1:8: a control character, '\\x00'"),
         ('{"namespaces": ["../a"], "segments": []}', "'../a' cannot be the name of a network namespace"),
         ('{"namespaces": ["a", "a"], "segments": []}', "'a' is named twice"),
         ('{"namespaces": ["a\\u001b[2J"], "segments": []}', "cannot be the name"),

@@ -43,7 +43,11 @@ def read_json(text: str, source: str) -> Any:
 
 def _lines(entry: Entry, lines: Callable[[Entry], Iterable[str]], source: str) -> list[str]:
     try:
-        return [line.replace("\n", " ") for line in lines(entry)]
+        found = [line.replace("\n", " ") for line in lines(entry)]
+        strange = next((line for line in found if not line.isprintable()), None)
+        if strange is not None:
+            raise ValueError(f"control characters in {strange!r}")
+        return found
     except (LookupError, TypeError, AttributeError, ValueError) as problem:
         what = f"an object without what the tool prints: {problem}"
         text = json.dumps(entry)[:200]

@@ -112,9 +112,16 @@ def _place(found: Any) -> Place:
 
 
 def _segment(part: Mapping[str, Any], complete: bool) -> Segment:
-    ports = tuple(Port(*_text(port).split("/", 1)) for port in part["ports"])
+    ports = tuple(_port(_text(port)) for port in part["ports"])
     uplink = part.get("uplink", not complete) is True
     return Segment(folder_name(_text(part["name"])), ports, part.get("reflects", False) is True, uplink)
+
+
+def _port(text: str) -> Port:
+    netns, slash, link = text.partition("/")
+    if not slash or not link.isprintable():
+        raise ValueError(f"{text!r} is not NAMESPACE/DEVICE")
+    return Port(netns, link)
 
 
 def _text(value: object) -> str:

@@ -28,7 +28,10 @@ def _advance(letter: str, bold: bool) -> float:
     """Return a letter's advance in font sizes."""
     from matplotlib.ft2font import LoadFlags
 
-    return float(_font(bold).load_char(ord(letter), flags=LoadFlags.NO_HINTING).horiAdvance) / 64 / 1000
+    try:
+        return float(_font(bold).load_char(ord(letter), flags=LoadFlags.NO_HINTING).horiAdvance) / 64 / 1000
+    except (RuntimeError, OverflowError):  # a control character: the font has nothing to draw
+        return 0.6
 
 
 @cache

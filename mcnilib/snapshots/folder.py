@@ -7,6 +7,7 @@ followed, sizes are limited, and no name from inside a snapshot reaches the file
 from __future__ import annotations
 
 import os
+import re
 import shutil
 import stat
 import sys
@@ -120,18 +121,28 @@ def read_file(path: Path) -> str:
 
 
 def decoded(data: bytes, name: str) -> str:
-    """Return the text of bytes. Raises: StateSyntaxError naming line and column of what is no UTF-8, or a NUL."""
+    """Return the text of bytes. Raises: StateSyntaxError naming line and column of what is no UTF-8."""
     try:
-        text = data.decode()
-        place = text.find("\0")
-        if place < 0:
-            return text
-        before = text[:place]
+        return data.decode()
     except UnicodeDecodeError as problem:
-        before = data[: problem.start].decode()
+        raise _wrong("not text in UTF-8", data[: problem.start].decode(), name) from None
+
+
+CONTROL = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f\u200e\u200f\u2028-\u202e\u2066-\u2069]")
+"""Characters that no tool prints and that act on a terminal or hide what a line says; not tab and line ends."""
+
+
+def check_text(text: str, name: str) -> None:
+    """Refuse control characters. Raises: StateSyntaxError naming line and column."""
+    if found := CONTROL.search(text):
+        raise _wrong(f"a control character, {found[0]!a}", text[: found.start()], name)
+
+
+def _wrong(what: str, before: str, name: str) -> StateSyntaxError:
+    """Build the error that points behind a text."""
     line = before.rpartition("\n")[2]
     number = before.count("\n") + 1
-    raise StateSyntaxError("not text in UTF-8", source=name, line=number, column=len(line) + 1, text=line)
+    return StateSyntaxError(what, source=name, line=number, column=len(line) + 1, text=line[-200:])
 
 
 def write_folder(folder: Path, files: Mapping[str, str]) -> None:

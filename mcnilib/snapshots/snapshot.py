@@ -12,7 +12,7 @@ from mcnilib.linux.conntrack import Entry
 from mcnilib.linux.conntrack_list import parse_connections
 from mcnilib.linux.snapshot import save
 from mcnilib.linux.world import Segment, World
-from mcnilib.snapshots.folder import SnapshotError, read_file, read_folder
+from mcnilib.snapshots.folder import SnapshotError, check_text, read_file, read_folder
 from mcnilib.snapshots.merge import merged
 from mcnilib.snapshots.sockets import parse_listeners, print_listeners
 from mcnilib.snapshots.stream import read_stream
@@ -88,6 +88,8 @@ def _read(path: Path) -> dict[str, str]:
 
 def snapshot_of(files: Mapping[str, str], name: str = "snapshot") -> Snapshot:
     """Read a snapshot's files; errors name them as the mapping does."""
+    for path, text in files.items():
+        check_text(text, path)
     world = load_collected(files)
     return Snapshot(world, tuple(_listeners(world, files)), name, tuple(_connections(world, files)))
 
