@@ -109,6 +109,28 @@ NAT = chains("nat", "PREROUTING -d 10.9.9.9/32 -p tcp -m tcp --dport 8080 -j DNA
 REJECT = chains("filter", "FORWARD -p tcp -j REJECT --reject-with tcp-reset", "FORWARD -j REJECT")
 
 
+def redirected(*rules: str) -> World:
+    """The router a client talks to through rules of its table nat; a server on it listens on port 80."""
+    return routed(chains("nat", *rules))
+
+
+AFFINITY = chains(
+    "nat",
+    "PREROUTING -d 10.9.9.9/32 -m recent --rcheck --seconds 60 --reap --name seen --mask 255.255.255.255 --rsource -j ACCEPT",
+    "PREROUTING -d 10.9.9.9/32 -p tcp -m recent --set --name seen --mask 255.255.255.255 --rsource -j DNAT --to-destination 10.0.2.2:80",
+)  # fmt: skip
+LIMITED = chains("filter", "FORWARD -p tcp -m limit --limit 1/hour --limit-burst 2 -j ACCEPT", "FORWARD -p tcp -j DROP")
+CHANGED = chains(
+    "mangle", "PREROUTING -j TTL --ttl-set 9", "PREROUTING -j TOS --set-tos 0x10/0xff", "FORWARD -m ttl --ttl-eq 8",
+    "FORWARD -m tos --tos 0x10/0xff", "POSTROUTING -j DSCP --set-dscp 0x2e", "POSTROUTING -m dscp --dscp 0x2e",
+)  # fmt: skip
+ODD = chains(
+    "filter", "FORWARD -m iprange --src-range 10.0.1.0-10.0.1.9", "FORWARD -s 10.0.0.2/255.0.0.255 -m length --length 0:39 -j DROP",
+    "FORWARD -f -j DROP", "FORWARD -p tcp ! -f -m ecn --ecn-ip-ect 0", "FORWARD -m pkttype --pkt-type unicast",
+    "FORWARD -m helper --helper ftp -j DROP", "FORWARD -m statistic --mode nth --every 3 --packet 1",
+)  # fmt: skip
+
+
 class Case(NamedTuple):
     """A conversation, from `client` to `to`, and how it ends for the client."""
 
@@ -157,4 +179,15 @@ CASES = {
     "a bridge": Case(bridged(), "tcp:10.0.7.3:80", "connected"),
     "a mark chooses a table, which is a blackhole": Case(marked(), "udp:10.0.2.2:80", "lost"),
     "a set that does not hold the client": Case(marked(), "tcp:10.0.2.2:80", "connected"),
+    "REDIRECT to the router itself": Case(redirected("PREROUTING -p tcp -j REDIRECT --to-ports 80"), "tcp:10.0.2.2:8080", "connected", server="r"),
+    "REDIRECT to any port": Case(redirected("PREROUTING -i e1 -p udp -j REDIRECT"), "udp:10.0.2.2:80", "connected", server="r"),
+    "NETMAP": Case(redirected("PREROUTING -d 10.9.9.0/24 -j NETMAP --to 10.0.2.0/24", "POSTROUTING -s 10.0.1.0/24 -j NETMAP --to 10.0.2.64/26"), "tcp:10.9.9.2:80", "connect times out"),
+    "DNAT to a range, in which the hash chooses nobody": Case(redirected("PREROUTING -p tcp -j DNAT --to-destination 10.0.2.2-10.0.2.3:80"), "tcp:10.9.9.9:8080", "connect times out"),
+    "DNAT to a port of a range": Case(redirected("PREROUTING -p tcp -j DNAT --to-destination 10.0.2.2:80-81/8080"), "tcp:10.9.9.9:8080", "connected"),
+    "MASQUERADE with ports": Case(redirected("POSTROUTING -o e2 -p tcp -j MASQUERADE --to-ports 3000-3000"), "tcp:10.0.2.2:80", "connected"),
+    "affinity": Case(routed(AFFINITY), "tcp:10.9.9.9:8080", "connected"),
+    "a limit in the middle of a handshake": Case(routed(LIMITED), "tcp:10.0.2.2:80", "connect succeeds, then hangs"),
+    "TTL and TOS changed": Case(routed(CHANGED), "udp:10.0.2.2:80", "connected"),
+    "TTL spent": Case(routed(chains("mangle", "PREROUTING -j TTL --ttl-set 1")), "udp:10.0.2.2:80", "lost"),
+    "odd matches": Case(routed(ODD), "tcp:10.0.2.2:80", "connected"),
 }  # fmt: skip
