@@ -13,7 +13,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from mcnilib.cli import classroom, snapshots
+from mcnilib.cli import classroom, completion, snapshots
 from mcnilib.cli.common import add_settings, chosen, printable, seconds
 from mcnilib.cluster.settings import Settings
 from mcnilib.errors import McniError, MissingExtra
@@ -64,6 +64,7 @@ def _parser() -> argparse.ArgumentParser:
     classroom.add_verbs(verbs)
     snapshots.add_verbs(verbs)
     _add_kernel(verbs)
+    completion.add_verbs(verbs)
     return parser
 
 
@@ -91,6 +92,7 @@ def _add_state(verbs: Any) -> None:
     state.add_argument("scenario", help="name or number, see `mcni list`")
     state.add_argument("netns", help="for example node1 or mac1")
     state.add_argument("command", help='for example "ip rule", "ip route show table 500", "iptables-save -t filter"')
+    state.add_argument("--json", action="store_true", help="print the result as JSON")
     add_settings(state)
     state.set_defaults(verb=print_state)
 
@@ -103,8 +105,10 @@ def _add_kernel(verbs: Any) -> None:
     verify.add_argument("--seed", type=int, default=0, help="which sample (default: 0)")
     verify.add_argument("--jobs", type=int, default=0, help="worlds at once (default: chosen by the number of cores)")
     verify.add_argument("--record", metavar="FILE", type=Path, help="write the results as the recorded run")
+    verify.add_argument("--json", action="store_true", help="print the result as JSON")
     verify.set_defaults(verb=verify_scenarios)
     clean = verbs.add_parser("clean", help="remove what an aborted kernel run left")
+    clean.add_argument("--json", action="store_true", help="print the result as JSON")
     clean.set_defaults(verb=clean_up)
 
 
@@ -157,7 +161,12 @@ def print_state(arguments: argparse.Namespace) -> int:
 
     story = scenario(arguments.scenario)
     world = story.world(chosen(story, arguments))
-    print(listing(world[arguments.netns], arguments.command), end="")
+    text = listing(world[arguments.netns], arguments.command)
+    if arguments.json:
+        where = {"scenario": story.name, "netns": arguments.netns, "command": arguments.command}
+        print(json.dumps(where | {"lines": text.splitlines()}, indent=1))
+    else:
+        print(text, end="")
     return 0
 
 
@@ -172,7 +181,7 @@ def clean_up(arguments: argparse.Namespace) -> int:
     """Remove leftovers of kernel runs."""
     from mcnilib.kernel.clean import main
 
-    return int(main())
+    return int(main(as_json=arguments.json))
 
 
 if __name__ == "__main__":

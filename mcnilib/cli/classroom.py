@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import json
 from pathlib import Path
 from typing import Any
 
@@ -37,6 +38,7 @@ def add_verbs(verbs: Any) -> None:
 def _verb(verbs: Any, name: str, help: str, verb: Any) -> Any:
     look = argparse.RawDescriptionHelpFormatter
     parser = verbs.add_parser(name, help=help, description=help, epilog=EXAMPLES, formatter_class=look)
+    parser.add_argument("--json", action="store_true", help="print the result as JSON")
     parser.set_defaults(verb=verb)
     return parser
 
@@ -44,7 +46,8 @@ def _verb(verbs: Any, name: str, help: str, verb: Any) -> Any:
 def link_to_state(arguments: argparse.Namespace) -> int:
     """Print the link of a state."""
     story = scenario(arguments.scenario)
-    print(print_link(story, chosen(story, arguments), arguments.base.rstrip("/")))
+    link = print_link(story, chosen(story, arguments), arguments.base.rstrip("/"))
+    print(json.dumps({"link": link}) if arguments.json else link)
     return 0
 
 
@@ -54,12 +57,15 @@ def write_handout(arguments: argparse.Namespace) -> int:
 
     story = scenario(arguments.scenario)
     handout(arguments.file, story, chosen(story, arguments))
-    print(arguments.file)
+    print(json.dumps({"file": str(arguments.file)}) if arguments.json else arguments.file)
     return 0
 
 
 def write_learner_copy(arguments: argparse.Namespace) -> int:
     """Write the copy for learners."""
     names = learner_copy(arguments.folder)
+    if arguments.json:
+        print(json.dumps({"folder": str(arguments.folder), "files": sorted(names)}, indent=1))
+        return 0
     print(f"{arguments.folder}: {len(names)} files; {sum(name.endswith('.ipynb') for name in names)} notebooks")
     return 0

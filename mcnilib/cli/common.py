@@ -7,6 +7,9 @@ import argparse
 from mcnilib.cluster.settings import Settings, options
 from mcnilib.scenarios import Scenario
 
+OWNER = "all_verbs"
+"""Where a parsed command line keeps the verbs, for the one that describes them all."""
+
 
 def seconds(text: str) -> float:
     """Read a number of seconds above 0 and up to a day."""

@@ -6,6 +6,7 @@ lab whose parent vanished before it could ask for that, or one stopped in a debu
 
 from __future__ import annotations
 
+import json
 import os
 import signal
 from dataclasses import dataclass
@@ -51,10 +52,12 @@ def _state(folder: Path) -> list[str]:
     return (folder / "stat").read_text().rsplit(")", 1)[1].split()[:2]
 
 
-def main() -> int:
+def main(*, as_json: bool = False) -> int:
     """Clean and say what was removed."""
     ended = clean()
-    if ended:
+    if as_json:
+        print(json.dumps({"ended": [one.pid for one in ended]}))
+    elif ended:
         print(f"ended {len(ended)} lab process(es) and their namespaces: {', '.join(str(one.pid) for one in ended)}")
     else:
         print("nothing to clean: no lab process is left, and labs leave nothing else")

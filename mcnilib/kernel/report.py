@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import platform
 import random
 import sys
@@ -29,10 +30,13 @@ def main(arguments: Namespace) -> int:
     started = time.monotonic()
     for result in verify(stories, lambda story: chosen(story, arguments), arguments.jobs):
         results[result.scenario].append(result)
-        print(f"{MARKS[result.letter]:<8}{result}")
+        if not arguments.json:
+            print(f"{MARKS[result.letter]:<8}{result}")
         _progress(results, started)
-    for story in stories:
-        print(summary(story.name, results[story.name]))
+    if arguments.json:
+        print(json.dumps([_as_json(name, found) for name, found in results.items()], indent=1))
+    else:
+        print(*(summary(story.name, results[story.name]) for story in stories), sep="\n")
     if arguments.record:
         _keep(Path(arguments.record), {story.name: _recorded(story, results[story.name]) for story in stories})
     return int(any(result.letter == DIFFERS for found in results.values() for result in found))
@@ -59,6 +63,12 @@ def summary(name: str, results: Iterable[Result]) -> str:
         f"{name}: {len(found)} combinations, {measured} different conversations on Linux {release()}: "
         f"{counts[AGREES]} agree, {counts[DIFFERS]} differ{skipped}"
     )
+
+
+def _as_json(name: str, results: Iterable[Result]) -> dict[str, object]:
+    """Return a scenario's results: each combination of settings, and whether model and kernel agree."""
+    found = [{"settings": r.settings.texts(), "result": MARKS[r.letter].lower(), "text": r.text} for r in results]
+    return {"scenario": name, "linux": release(), "combinations": found}
 
 
 def release() -> str:

@@ -1,0 +1,142 @@
+"""`mcni completion`: what a shell may complete, derived from the verbs and options themselves.
+
+eval "$(mcni completion bash)"        in ~/.bashrc
+eval "$(mcni completion zsh)"         in ~/.zshrc
+mcni completion fish | source         in ~/.config/fish/config.fish
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import shlex
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from mcnilib.cli.common import OWNER
+from mcnilib.scenarios import all_scenarios
+
+SHELLS = ("bash", "zsh", "fish")
+
+
+@dataclass(frozen=True, slots=True)
+class Verb:
+    """What may follow a verb: options with their help and values, and words that need no dash."""
+
+    name: str
+    help: str
+    options: Mapping[str, str]
+    values: Mapping[str, tuple[str, ...]]
+    words: tuple[str, ...]
+
+
+def add_verbs(verbs: Any) -> None:
+    """Add the verb to the command line."""
+    completion = verbs.add_parser(
+        "completion", help="print the completion of a shell", description=__doc__,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )  # fmt: skip
+    completion.add_argument("shell", choices=SHELLS, help="for which shell")
+    completion.add_argument("--json", action="store_true", help="print what may follow which verb as JSON")
+    completion.set_defaults(verb=print_completion, **{OWNER: verbs})
+
+
+def print_completion(arguments: argparse.Namespace) -> int:
+    """Print the script of a shell."""
+    verbs = tuple(known(getattr(arguments, OWNER)))
+    if arguments.json:
+        found = {
+            one.name: {"options": dict(one.options), "values": dict(one.values), "words": one.words} for one in verbs
+        }
+        print(json.dumps(found, indent=1))
+    else:
+        print({"bash": bash, "zsh": zsh, "fish": fish}[arguments.shell](verbs), end="")
+    return 0
+
+
+def known(verbs: Any) -> Iterator[Verb]:
+    """Read the verbs out of the parser of the command line."""
+    helps = {action.dest: action.help or "" for action in verbs._choices_actions}
+    for name, parser in verbs.choices.items():
+        flags = [(flag, action) for action in parser._actions for flag in action.option_strings if flag[:2] == "--"]
+        named = any(action.dest == "scenario" for action in parser._actions)
+        choices = [str(word) for a in parser._actions if not a.option_strings for word in a.choices or ()]
+        stories = [story.name for story in all_scenarios()] if named else []
+        yield Verb(
+            name,
+            helps.get(name, ""),
+            {flag: (action.help or "").replace("%%", "%") for flag, action in flags},
+            {flag: found for flag, action in flags if (found := _values(action))},
+            (*choices, *stories),
+        )
+
+
+def _values(action: argparse.Action) -> tuple[str, ...]:
+    """Return the values an option takes, where there are few."""
+    if action.choices:
+        return tuple(map(str, action.choices))
+    return tuple(action.metavar.split("|")) if isinstance(action.metavar, str) and "|" in action.metavar else ()
+
+
+def bash(verbs: Iterable[Verb]) -> str:
+    """Return the completion of bash."""
+    every = list(verbs)
+    cases = "".join(
+        f"        {one.name}) words={shlex.quote(chr(10).join([*one.options, *one.words]))} ;;\n" for one in every
+    )
+    values = "".join(
+        f"        {one.name}/{flag}) words={shlex.quote(chr(10).join(found))} ;;\n"
+        for one in every
+        for flag, found in one.values.items()
+    )
+    names = shlex.quote("\n".join(one.name for one in every))
+    return BASH.format(cases=cases, values=values, names=names)
+
+
+BASH = """\
+_mcni() {{
+    local IFS=$'\\n' words='' current=${{COMP_WORDS[COMP_CWORD]}}
+    case ${{COMP_WORDS[1]}}/${{COMP_WORDS[COMP_CWORD-1]}} in
+{values}    esac
+    if [ "$COMP_CWORD" -eq 1 ]; then words={names}
+    elif [ -z "$words" ]; then case ${{COMP_WORDS[1]}} in
+{cases}    esac; fi
+    COMPREPLY=()
+    local word
+    for word in $words; do
+        case $word in "$current"*) COMPREPLY+=("$(printf '%q' "$word")") ;; esac
+    done
+}}
+complete -o default -F _mcni mcni
+"""
+
+
+def zsh(verbs: Iterable[Verb]) -> str:
+    """Return the completion of zsh, which understands that of bash."""
+    return f"autoload -Uz compinit bashcompinit && compinit && bashcompinit\n{bash(verbs)}"
+
+
+def fish(verbs: Iterable[Verb]) -> str:
+    """Return the completion of fish."""
+    return "".join(f"{line}\n" for one in verbs for line in _fish(one))
+
+
+def _fish(one: Verb) -> Iterator[str]:
+    yield f"complete -c mcni -n __fish_use_subcommand -a {one.name} -d {_quoted(one.help)}"
+    here = f"complete -c mcni -n '__fish_seen_subcommand_from {one.name}'"
+    for flag, help in one.options.items():
+        found = one.values.get(flag)
+        values = f" -x -a {_quoted(' '.join(map(_escaped, found)))}" if found else ""
+        yield f"{here} -l {flag[2:]} -d {_quoted(help)}{values}"
+    for word in one.words:
+        yield f"{here} -a {word}"
+
+
+def _quoted(text: str) -> str:
+    inner = text.replace("\\", "\\\\").replace("'", "\\'")
+    return f"'{inner}'"
+
+
+def _escaped(word: str) -> str:
+    return word.replace(" ", "\\ ")
