@@ -7,6 +7,7 @@ from ipaddress import IPv4Interface, IPv4Network
 from hypothesis import strategies as st
 
 from mcnilib.linux.header_parse import WITHOUT
+from mcnilib.linux.iptables_save import parse_rule
 from mcnilib.linux.match import Destination, InInterface, OutInterface, Protocol, Source
 from mcnilib.linux.match_conntrack import (
     CT_ORDER,
@@ -22,8 +23,10 @@ from mcnilib.linux.match_conntrack import (
     CtState,
     CtStatus,
 )
-from mcnilib.linux.match_memory import Nth, Recent
+from mcnilib.linux.match_header import Dscp, Ecn, IpRange, Tos, Ttl
+from mcnilib.linux.match_memory import Nth, Quota, Recent
 from mcnilib.linux.match_ports import FLAG_ORDER, IcmpType, Multiport, Ports
+from mcnilib.linux.match_rest import Helper, Length, PacketType
 from mcnilib.linux.match_set import InSet
 from mcnilib.linux.match_state import (
     ADDRESS_TYPES,
@@ -42,15 +45,16 @@ from mcnilib.linux.target import (
     REJECT_KINDS,
     RETURN,
     Connmark,
-    Dnat,
     Jump,
     Log,
     Mark,
-    Masquerade,
     Notrack,
     Reject,
-    Snat,
+    SetDscp,
+    SetTos,
+    SetTtl,
 )
+from mcnilib.linux.target_nat import Dnat, Masquerade, Netmap, Redirect, Snat
 
 yes = st.booleans()
 numbers = st.integers(0, 0xFFFFFFFF)
@@ -107,6 +111,23 @@ loadable = st.one_of(  # matches the kernel accepts anywhere, and needs nothing 
         lambda words: Recent(f"{words} --name E --mask 255.255.255.255 --rsource")
     ),
 )
+ends = st.tuples(addresses, addresses)
+octets = st.integers(0, 255)
+loadable |= st.one_of(
+    st.builds(IpRange, ends, st.none() | ends, yes),
+    st.builds(Ttl, st.just("eq"), octets, yes),
+    st.builds(Ttl, st.sampled_from(["lt", "gt"]), octets),
+    st.builds(Tos, octets, octets, yes),
+    st.builds(Dscp, st.integers(0, 63), yes),
+    st.builds(Ecn, st.none(), st.none(), st.integers(0, 3), yes),
+    st.builds(Length, st.integers(0, 0xFFFF), st.integers(0, 0xFFFF), yes),
+    st.builds(PacketType, st.sampled_from(["unicast", "broadcast", "multicast"]), yes),
+    st.builds(Helper, st.sampled_from(["", "ftp", "a b"]), yes),
+    st.builds(Quota, st.integers(0, 0xFFFFFFFFFFFFFFFF), yes),
+    st.sampled_from(["5/min", "1/sec", "7/day", "90/hour --limit-burst 9"]).map(
+        lambda rate: parse_rule(f"-A X -m limit --limit {rate}").matches[0]
+    ),
+)
 elsewhere = st.one_of(  # matches that ask for a set, an object or a place
     st.builds(InSet, names, st.sampled_from(["src", "dst", "src,dst"]), yes),
     st.builds(RpFilter, yes, yes, yes, yes),
@@ -156,7 +177,15 @@ targets = st.one_of(
     st.builds(Reject, st.sampled_from(REJECT_KINDS)),
     st.builds(Dnat, addresses, ports | st.just(0)),
     st.builds(Snat, addresses, ports | st.just(0), yes),
-    st.builds(Masquerade, yes),
+    st.builds(Masquerade, yes, yes),
+    st.builds(Dnat, addresses, st.just(0), addresses, random=yes, persistent=yes).filter(
+        lambda one: one.to != one.last
+    ),
+    st.builds(Redirect, random=yes),
+    st.builds(Netmap, networks),
+    st.builds(SetTtl, st.sampled_from(["set", "inc", "dec"]), st.integers(1, 255)),
+    st.builds(SetTos, octets, octets),
+    st.builds(SetDscp, st.integers(0, 63)),
     st.builds(Notrack, st.sampled_from(["NOTRACK", "CT --notrack"])),
     st.builds(Log, st.just("NFLOG"), st.builds(lambda group: (("--nflog-group", str(group)),), st.integers(1, 65535))),
 )
@@ -167,7 +196,7 @@ def _rule(chain, head, extra, ends, target):
     devices = {"-i": InInterface, "-o": OutInterface}
     absent = tuple(devices[option] for option, chains in WITHOUT.items() if chain in chains)
     proto = ends[0].name if ends and not ends[0].negated else ""
-    if isinstance(target, Dnat) and proto not in ("tcp", "udp"):
+    if isinstance(target, Dnat) and target.port and proto not in ("tcp", "udp"):
         target = Dnat(target.to)
     if isinstance(target, Snat) and proto not in ("tcp", "udp"):
         target = Snat(target.to, 0, target.random_fully)
