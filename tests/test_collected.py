@@ -209,3 +209,69 @@ def test_a_neighbour_half_collected_does_not_hide_one_who_answers() -> None:
     }
     assert outcome(files, "tcp:10.0.0.1:80").startswith("connected")
     assert "half/iptables.txt is not in the snapshot" in outcome(files, "tcp:10.0.0.3:80", "node")
+
+
+IPVLAN = (
+    "9: ipv0@eth0: <BROADCAST,MULTICAST,UP,LOWER_UP> mtu 1500\n    link/ether 02:00:00:00:00:01 brd ff:ff:ff:ff:ff:ff\n"
+    "    ipvlan  mode l2 bridge\n"
+)
+LAN = '{"format": 1, "namespaces": ["node", "pod"], "complete": false, "segments": [{"name": "lan", "ports": ["node/eth0", "pod/eth0"], "uplink": false}]}'
+REJECT = RULE.format("-A INPUT -s 10.9.9.9/32 -j DROP\n")
+
+
+@pytest.mark.parametrize(
+    ("file", "text", "says"),
+    [
+        ("node/nft.txt", "table ip filter\ntable inet mesh\n", "node/nft.txt:2: the nftables table inet mesh is not modelled"),
+        ("node/nft.txt", "table ip kube-proxy\n", "the nftables table ip kube-proxy is not modelled"),
+        ("node/nft.txt", "table ip filter\ntable ip6 nat\n", ""),
+        ("node/tc.txt", "qdisc noqueue 0: dev lo root refcnt 2\nqdisc clsact ffff: dev v0 parent ffff:fff1\n", "v0 has a qdisc clsact"),
+        ("node/tc.txt", "qdisc clsact ffff: dev eth0 parent ffff:fff1\n", ""),
+        ("node/iptables-legacy.txt", REJECT, ""),
+    ],
+    ids=["a table of inet", "kube-proxy's nftables mode", "what iptables-save prints", "a program on the way", "a program elsewhere", "legacy rules only"],
+)  # fmt: skip
+def test_what_else_may_be_at_work(file: str, text: str, says: str) -> None:
+    said = outcome({**cluster(), file: text}, "tcp:10.0.0.1:80")
+    assert says in said
+    assert said.startswith("unknown" if says else "connected")
+
+
+def test_rules_of_both_backends_are_not_put_in_an_order() -> None:
+    files = {**cluster(), "node/iptables-legacy.txt": REJECT, "node/iptables.txt": REJECT}
+    assert "both iptables-nft and iptables-legacy hold rules" in outcome(files, "tcp:10.0.0.1:80")
+    drop = RULE.format("-A INPUT -j DROP\n")
+    assert "by `-j DROP`" in outcome({**cluster(), "node/iptables-legacy.txt": drop}, "tcp:10.0.0.1:80")
+
+
+def test_a_device_below_one_that_is_not_modelled_may_hand_packets_to_it() -> None:
+    files = {**cluster(), "world.json": LAN}
+    files["pod/ip-address.txt"] = LO + nic(2, "eth0", "192.168.0.2/24", 9)
+    files["pod/ip-route.txt"] = routes(("eth0", "192.168.0.2/24"))
+    assert outcome(files, "tcp:192.168.0.1:80").startswith("connected")
+    files["node/ip-address.txt"] += IPVLAN
+    assert "ipv0 of node shares its device" in outcome(files, "tcp:192.168.0.1:80")
+
+
+def test_a_bond_that_world_json_calls_a_port_is_a_nic() -> None:
+    bond = nic(2, "bond0", "192.168.0.1/24", 1).rstrip("\n").split("\n")
+    bond.insert(2, "    bond mode 802.3ad miimon 100")
+    files = {**cluster(), "world.json": LAN.replace("node/eth0", "node/bond0")}
+    files["node/ip-address.txt"] = LO + "\n".join(bond) + "\n"
+    files["node/ip-route.txt"] = routes(("bond0", "192.168.0.1/24"))
+    files["pod/ip-address.txt"] = LO + nic(2, "eth0", "192.168.0.2/24", 9)
+    files["pod/ip-route.txt"] = routes(("eth0", "192.168.0.2/24"))
+    assert outcome(files, "tcp:192.168.0.1:80").startswith("connected")
+    files["world.json"] = LAN.replace("node/eth0", "node/eth9")
+    assert outcome(files, "tcp:192.168.0.1:80").startswith("unknown")
+
+
+def test_a_neighbour_entry_is_no_proof_that_somebody_takes_the_frame() -> None:
+    files = cluster()
+    files["node/ip-neigh.txt"] = "192.168.0.2 dev eth0 lladdr 02:00:00:00:00:77 PERMANENT\n"
+    said = outcome(files, "tcp:192.168.0.2:80")
+    assert said.startswith("unknown beyond this point, because nobody said where the cable of eth0 of node leads")
+    files["world.json"] = (
+        '{"namespaces": ["node", "pod"], "segments": [{"name": "lan", "ports": ["node/eth0"]}], "complete": false}'
+    )
+    assert "the machine with the MAC address 02:00:00:00:00:77" in outcome(files, "tcp:192.168.0.2:80")

@@ -57,12 +57,13 @@ class _Reader:
         none: tuple[Link, ...] = ()
         links = self.read("ip-address", lambda text, at: parse_links(text, at, name, partial=True), none)
         path = f"{name}/{IDS}"
-        links = tuple(self._filtered(self._plugged(link)) for link in links)
+        links = tuple(self._plugged(link) for link in links)
         ids = {**parse_ids(self.files.get(path, ""), path), **self.place.ids}
         return Home(name, links, self.place.node, self.place.called, ids)
 
     def netns(self, links: tuple[Link, ...]) -> Netns:
         """Read everything else."""
+        links = tuple(self._filtered(link) for link in links)
         if any(isinstance(link.kind, Vxlan) for link in links):
             links = self.read("bridge-fdb", lambda text, at: with_fdb(links, text, at), links)
         return Netns(

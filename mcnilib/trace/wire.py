@@ -230,7 +230,8 @@ def _sharing(world: World) -> Iterator[tuple[tuple[str, int], Unknown]]:
     for netns in world:
         for link in netns.links:
             if isinstance(link.kind, Opaque) and link.kind.lower:
-                why = f"{link.name} of {netns.name} shares its device: {link.kind.why}"
+                itself = link.kind.lower == Far(netns.name, link.index)
+                why = link.kind.why if itself else f"{link.name} of {netns.name} shares its device: {link.kind.why}"
                 yield (link.kind.lower.netns, link.kind.lower.index), Unknown(why, collect="")
 
 
