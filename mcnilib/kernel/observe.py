@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import replace
+from ipaddress import IPv4Address
 
 from mcnilib.kernel.journeys import ways
 from mcnilib.kernel.netlink import connections
@@ -22,6 +23,8 @@ from mcnilib.trace.flow import ANY_ADDRESS, Flow, Listener
 from mcnilib.trace.outcome import judge
 from mcnilib.trace.sockets import Client
 from mcnilib.trace.trace import Fate, Journey, Outcome, Stage, Step, Trace
+
+ECHO_REQUEST, ECHO_REPLY = 8, 0
 
 
 def observe(lab: Lab, flow: Flow, listeners: Sequence[Listener], *, ident: int = 1) -> Trace:
@@ -77,16 +80,19 @@ def _journeys(lab: Lab, flow: Flow, listeners: Sequence[Listener], heard: Heard,
     frames = [frame for watch in watches for frame in watch.frames]
     found = ways(lab.world, frames, (stay for watch in watches for stay in stays(watch)))
     telling = Telling(lab.world, rises, [frame for frame in frames if frame.seen is None])
-    return _number([telling.journey(way, heard.started) for way in found], flow, listeners)
+    own = frozenset(a.ip for link in lab.world[flow.netns].links for a in link.addresses)
+    return _number([telling.journey(way, heard.started) for way in found], flow, listeners, own)
 
 
-def _number(journeys: Sequence[Journey], flow: Flow, listeners: Sequence[Listener]) -> tuple[Journey, ...]:
+def _number(
+    journeys: Sequence[Journey], flow: Flow, listeners: Sequence[Listener], own: frozenset[IPv4Address]
+) -> tuple[Journey, ...]:
     """Give journeys their numbers, their direction, and to retransmissions the number of what they repeat."""
     ports = {listener.port for listener in listeners} | {flow.dport}
     first: dict[tuple[object, ...], int] = {}
     numbered = []
     for number, journey in enumerate(journeys, 1):
-        reply = not is_request(journey.packet, flow, ports)
+        reply = not is_request(journey.packet, flow, ports, own)
         repeats = first.setdefault(_content(journey.packet, reply), number)
         numbered.append(
             replace(journey, number=number, reply=reply, retransmission_of=repeats if repeats < number else 0)
@@ -94,12 +100,16 @@ def _number(journeys: Sequence[Journey], flow: Flow, listeners: Sequence[Listene
     return tuple(numbered)
 
 
-def is_request(packet: Packet, flow: Flow, ports: set[int]) -> bool:
-    """Tell whether a packet, as its sender made it, travels from the client to the server."""
+def is_request(packet: Packet, flow: Flow, ports: set[int], own: frozenset[IPv4Address]) -> bool:
+    """Tell whether a packet, as its sender made it, travels from the client to the server.
+
+    An error that reached no device is known without its quote: then only its destination tells; `own` are the client's
+    addresses.
+    """
     if packet.icmp:
         if packet.icmp.quoted:
-            return not is_request(packet.icmp.quoted, flow, ports)
-        return packet.icmp.type == 8
+            return not is_request(packet.icmp.quoted, flow, ports, own)
+        return packet.icmp.type == ECHO_REQUEST or (packet.icmp.type != ECHO_REPLY and packet.dst not in own)
     return packet.sport == flow.sport or (packet.dport in ports and packet.sport not in ports)
 
 

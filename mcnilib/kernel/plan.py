@@ -206,7 +206,8 @@ def routing_changes(old: Netns, new: Netns) -> str:
     """Return the `ip -batch` text for what the kernel does not derive from addresses: routes, rules, neighbours."""
     was, will = _own_routes(old.routes), _own_routes(new.routes)
     kept = [route for route in will if _rivals(route, was) == _rivals(route, will)]
-    lines = [f"route del {route_words(route)}" for route in reversed(_nearest_first(was)) if route not in kept]
+    lines, later = _rule_changes(old.rules, new.rules)
+    lines += [f"route del {route_words(route)}" for route in reversed(_nearest_first(was)) if route not in kept]
     lines += [f"route append {route_words(route)}" for route in _nearest_first(will) if route not in kept]
     lines += [f"neigh del {n.ip} dev {n.dev}" for n in old.neighbours if n not in new.neighbours]
     lines += [
@@ -214,14 +215,22 @@ def routing_changes(old: Netns, new: Netns) -> str:
         for n in new.neighbours
         if n not in old.neighbours
     ]
-    return "\n".join(lines + _rule_changes(old.rules, new.rules))
+    return "\n".join(lines + later)
 
 
-def _rule_changes(old: Iterable[Rule], new: Iterable[Rule]) -> list[str]:
-    """Return the commands that turn one set of rules into another."""
+def _rule_changes(old: Iterable[Rule], new: Iterable[Rule]) -> tuple[list[str], list[str]]:
+    """Return the commands that turn one set of rules into another: those before the routes, and those after.
+
+    The kernel asks the rules where the gateway of a new route is: those that lead to tables come before the routes,
+    those that refuse packets after them.
+    """
     was, will = list(old), list(new)
     gone = [f"rule del {rule_words(rule)}" for rule in was if rule not in will]
-    return [f"rule add {rule_words(rule)}" for rule in will if rule not in was] + gone
+    added = [rule for rule in will if rule not in was]
+    first, last = (
+        [f"rule add {rule_words(r)}" for r in added if (r.action == "lookup") is leads] for leads in (True, False)
+    )
+    return first, last + gone
 
 
 def _own_routes(routes: Iterable[Route]) -> list[Route]:

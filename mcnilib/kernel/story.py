@@ -6,7 +6,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 
 from mcnilib.linux.packet import Packet
-from mcnilib.trace.trace import Journey, Stage, Step
+from mcnilib.trace.trace import Fate, Journey, Stage, Step
 
 ASKING_HOOKS = ("PREROUTING", "OUTPUT")
 
@@ -31,12 +31,20 @@ def story(journey: Journey, ports: set[int], tracked: set[str]) -> Story:
     """Reduce a journey. `ports` are those that are not drawn at random; states count where the kernel tracks."""
     steps = journey.steps
     return Story(
-        key=f"{'reply' if journey.reply else 'request'} {kind(journey.packet)}",
+        key=f"{_direction(journey)} {kind(journey.packet)}",
         crossings=tuple(_crossing(s, ports) for s in steps if s.stage in (Stage.DEVICE, Stage.TUNNEL)),
         rules=tuple(_rule(s, ports) for s in steps if s.stage is Stage.NETFILTER),
         states=tuple(((s.netns, s.hook), s.ctstate) for s in steps if _tells_state(s, tracked)),
-        end=_end(steps[-1]),
+        end=_end(steps[-1], forwarded=any(s.stage in (Stage.DEVICE, Stage.TUNNEL) for s in steps)),
     )
+
+
+def _direction(journey: Journey) -> str:
+    """Tell whose packet it is; of an ICMP error that reached no device only the simulator knows what it quotes."""
+    icmp, moved = journey.packet.icmp, any(s.stage in (Stage.DEVICE, Stage.TUNNEL) for s in journey.steps)
+    if icmp and icmp.is_error and not moved:
+        return "undelivered"
+    return "reply" if journey.reply else "request"
 
 
 def group(stories: Iterable[Story]) -> dict[str, list[Story]]:
@@ -100,9 +108,24 @@ def _tells_state(step: Step, tracked: set[str]) -> bool:
     return step.stage is Stage.CONNTRACK and step.hook in ASKING_HOOKS and step.netns in tracked and step.iif != "lo"
 
 
-def _end(step: Step) -> str:
+def _end(step: Step, *, forwarded: bool) -> str:
     """Say where the packet ended and what ended it; sockets may take or refuse it, which their answers tell."""
     if step.stage is Stage.SOCKET:
         return f"reaches the sockets of {step.netns}"
     reason = f": {step.evidence}" if step.stage is Stage.NETFILTER else ""
-    return f"{step.fate.value} in {step.netns} ({step.stage.value}){reason}"
+    silent = _silent(step, forwarded=forwarded)
+    stage = "no counter rises" if silent else step.stage.value
+    fate = Fate.DROPPED if silent else step.fate
+    return f"{fate.value} in {step.netns} ({stage}){reason}"
+
+
+def _silent(step: Step, *, forwarded: bool) -> bool:
+    """Tell whether the kernel counts such an end nowhere: a blackhole, or a source that cannot be but for rp_filter.
+
+    Source: ip_route_input_slow() in net/ipv4/route.c, __fib_validate_source() in net/ipv4/fib_frontend.c.
+    """
+    if step.stage is Stage.ROUTE and forwarded:
+        prohibited = "prohibit" in (getattr(step.line, "type", ""), getattr(step.line, "action", ""))
+        return step.fate is Fate.DROPPED or (step.fate is Fate.UNREACHABLE and prohibited)
+    listed = step.stage is Stage.RP_FILTER and step.listing is not None
+    return listed and not step.evidence.partition(" =")[0].endswith("rp_filter")

@@ -59,6 +59,17 @@ def device_of(netns: Netns, gateway: IPv4Address, table: str = "main") -> str:
     return way.dev
 
 
+def next_hop(netns: Netns, route: Route, destination: IPv4Address) -> IPv4Address:
+    """Return whom the packet is handed to: the gateway, or the destination itself.
+
+    A gateway that is an address of the namespace is one of its own devices in other words, and is not asked.
+    Source: fib_check_nh_v4_gw() in net/ipv4/fib_semantics.c, rt_set_nexthop() in net/ipv4/route.c.
+    """
+    if route.via is None or (route.via in netns.own_addresses and not route.onlink):
+        return destination
+    return route.via
+
+
 def _way(netns: Netns, route: Route, scope: int) -> Route | None:
     """Look the gateway up: in the route's own table first, then as every packet of the namespace.
 

@@ -22,6 +22,8 @@ if TYPE_CHECKING:
     from mcnilib.trace.hooks import Hook
     from mcnilib.trace.network import Network
 
+ECHO_REPLY = 0
+
 REJECT_CODES = {
     "icmp-net-unreachable": 0,
     "icmp-host-unreachable": 1,
@@ -61,10 +63,15 @@ def _error_source(host: Host, packet: Packet) -> IPv4Address | None:
 
 
 def reject(net: Network, host: Host, skb: Skb, hook: Hook) -> None:
-    """Send what the REJECT rule that ended the packet asks for; nothing when the rule was a DROP."""
+    """Send what the REJECT rule that ended the packet asks for; nothing when the rule was a DROP.
+
+    Source: nf_send_unreach(), nf_send_reset(); icmp_xmit_lock() in net/ipv4/icmp.c.
+    """
     if hook.rejected is None:
         return
-    kind = hook.rejected.kind
+    kind, icmp = hook.rejected.kind, skb.packet.icmp
+    if hook.name == "OUTPUT" and icmp and icmp.type == ECHO_REPLY:
+        return  # the kernel's ICMP socket is busy sending the reply itself: icmp_xmit_lock() fails
     if kind == "tcp-reset":
         _reset(net, host, skb)
     elif kind in REJECT_CODES:

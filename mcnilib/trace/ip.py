@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 from mcnilib.errors import NoRoute, Unknown, Unsupported
 from mcnilib.linux.fib import Decision, lookup
 from mcnilib.linux.link import Ipip, Link, Opaque, Vxlan
+from mcnilib.linux.nexthop import next_hop
 from mcnilib.linux.packet import Packet
 from mcnilib.linux.route import Query, Route
 from mcnilib.linux.source import preferred_source, validate_source
@@ -203,7 +204,7 @@ def _leave(net: Network, log: Log, host: Host, skb: Skb, decision: Decision, iif
     """POSTROUTING, then the device: a wire, a tunnel or loopback."""
     route, link = decision.route, host.links[_device(decision)]
     hook = Hook(host, skb, "POSTROUTING", log, net.now, iif=iif, oif=link.name)
-    hook.next_hop = route.via or skb.packet.dst
+    hook.next_hop = next_hop(host.netns, route, skb.packet.dst)
     if not hook.run():
         return None
     if link.name == "lo":
@@ -220,8 +221,8 @@ def _leave(net: Network, log: Log, host: Host, skb: Skb, decision: Decision, iif
 
 def _transmit(net: Network, log: Log, host: Host, link: Link, route: Route, skb: Skb) -> Place:
     """Resolve the next hop and put the frame on the wire."""
-    packet, next_hop = skb.packet, route.via or skb.packet.dst
-    mac = resolve(net, log, host, link, next_hop, packet)
+    packet = skb.packet
+    mac = resolve(net, log, host, link, next_hop(host.netns, route, packet.dst), packet)
     if mac is None:
         complain(net, host, skb, 3, 1, after=PATIENCE)
         return None
@@ -249,8 +250,8 @@ def _transmit(net: Network, log: Log, host: Host, link: Link, route: Route, skb:
 
 def _encapsulate(net: Network, log: Log, host: Host, link: Link, route: Route, skb: Skb) -> Place:
     """Wrap the packet for its tunnel; the outer packet starts again as the namespace's own."""
-    next_hop = route.via or skb.packet.dst
-    mac = resolve(net, log, host, link, next_hop, skb.packet) if isinstance(link.kind, Vxlan) else ""
+    next_ip = next_hop(host.netns, route, skb.packet.dst)
+    mac = resolve(net, log, host, link, next_ip, skb.packet) if isinstance(link.kind, Vxlan) else ""
     if mac is None:
         complain(net, host, skb, 3, 1, after=PATIENCE)
         return None

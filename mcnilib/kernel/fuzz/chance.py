@@ -1,0 +1,135 @@
+"""Cases by chance: commands as an administrator might type them, in any order, whether they make sense or not.
+
+The same seed and number give the same case, on every machine. What the kernel would not take (a gateway on no link, a
+second default route) is left out; everything else stays, however foolish.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from ipaddress import IPv4Interface
+from random import Random
+
+from mcnilib.errors import McniError
+from mcnilib.kernel.fuzz.case import Case, base
+from mcnilib.kernel.fuzz.rules import typed_rule
+from mcnilib.kernel.fuzz.worlds import WORLDS, typed
+from mcnilib.linux.link import Loopback
+from mcnilib.linux.netns import Netns
+from mcnilib.linux.world import World
+
+MOST_LINES = 10
+TABLES = ("main", "77", "88")
+NOWHERE = "10.3.0.9"
+"""An address nobody has."""
+
+
+def chance(seed: int, number: int) -> Case:
+    """Make up a case."""
+    draw = Random(f"{seed} {number}")
+    name = draw.choice(sorted(WORLDS))
+    world, lines = base(name), []
+    for _ in range(draw.randint(1, MOST_LINES)):
+        line = _line(draw, world)
+        try:
+            world = typed(world, line)
+        except McniError:
+            continue
+        lines.append(line)
+    client, server = draw.sample(sorted(n.name for n in world if not n.name.startswith(("r", "s"))), 2)
+    return Case(name, tuple(lines), client, _destination(draw, world, server), server)
+
+
+def _destination(draw: Random, world: World, server: str) -> str:
+    """Choose what is dialled: mostly the server, sometimes a router, an address of nobody, or a closed port."""
+    address = draw.choice(addresses(world[server]) * 6 + every_address(world) + [NOWHERE])
+    kind = draw.choice(("tcp", "tcp", "tcp", "udp", "udp", "icmp"))
+    return f"icmp:{address}" if kind == "icmp" else f"{kind}:{address}:{draw.choice((80, 80, 80, 80, 8080))}"
+
+
+def _line(draw: Random, world: World) -> str:
+    netns = draw.choice(list(world))
+    make: Callable[[Random, World, Netns], str] = draw.choice(
+        [_rule_line] * 10 + [_sysctl] * 4 + [_route] * 4 + [_policy_rule] * 3 + [_chain_policy]
+    )
+    return f"{netns.name}: {make(draw, world, netns)}"
+
+
+def _rule_line(draw: Random, world: World, netns: Netns) -> str:
+    return typed_rule(draw, devices(netns), every_address(world), addresses(netns))
+
+
+def _chain_policy(draw: Random, world: World, netns: Netns) -> str:
+    return f"iptables -P {draw.choice(('INPUT', 'FORWARD', 'OUTPUT'))} DROP"
+
+
+def _sysctl(draw: Random, world: World, netns: Netns) -> str:
+    dev = draw.choice(["all", *devices(netns)])
+    keys = {
+        f"net.ipv4.conf.{dev}.rp_filter": "012",
+        f"net.ipv4.conf.{dev}.accept_local": "01",
+        f"net.ipv4.conf.{dev}.src_valid_mark": "01",
+        f"net.ipv4.conf.{dev}.arp_ignore": "012",
+        f"net.ipv4.conf.{dev}.arp_filter": "01",
+        f"net.ipv4.conf.{dev}.arp_announce": "012",
+        f"net.ipv4.conf.{dev}.proxy_arp": "01",
+        f"net.ipv4.conf.{dev}.forwarding": "01",
+        "net.ipv4.ip_forward": "01",
+        "net.ipv4.icmp_echo_ignore_all": "1",
+        "net.ipv4.fwmark_reflect": "1",
+        "net.netfilter.nf_conntrack_tcp_be_liberal": "1",
+        "net.netfilter.nf_conntrack_tcp_loose": "0",
+    }
+    key = draw.choice(list(keys))
+    return f"sysctl -w {key}={draw.choice(keys[key])}"
+
+
+def _route(draw: Random, world: World, netns: Netns) -> str:
+    target = draw.choice(["default", *networks(world), *every_address(world), NOWHERE])
+    table = draw.choice(TABLES)
+    where = "" if table == "main" else f" table {table}"
+    how = "replace" if target == "default" else "add"  # the lab does not replace what the kernel derives
+    kind = draw.choice(("via", "via", "via", "dev", "refuse"))
+    if kind == "refuse":
+        return f"ip route add {draw.choice(('blackhole', 'unreachable', 'prohibit', 'throw'))} {target}{where}"
+    if kind == "dev":
+        return f"ip route {how} {target} dev {draw.choice(devices(netns))}{where}"
+    return f"ip route {how} {target} via {draw.choice(every_address(world))}{where}"
+
+
+def _policy_rule(draw: Random, world: World, netns: Netns) -> str:
+    words = draw.sample(
+        [
+            f"from {draw.choice(every_address(world))}",
+            f"to {draw.choice(networks(world))}",
+            f"fwmark {draw.choice(('0x1', '0x2', '0x1/0x3'))}",
+            f"iif {draw.choice([*devices(netns), 'lo'])}",
+        ],
+        draw.randint(1, 2),
+    )
+    action = draw.choice((*(f"lookup {t}" for t in TABLES * 2), "blackhole", "unreachable", "prohibit"))
+    inverted = draw.choice(("", "", "", "not "))
+    if not any(word.startswith("from") for word in words):
+        words.insert(0, "from all")
+    words.sort(key=lambda word: not word.startswith("from"))
+    return f"ip rule add {inverted}{' '.join(words)} priority {draw.randint(50, 200)} {action}"
+
+
+def devices(netns: Netns) -> list[str]:
+    """Name the devices of a namespace but for its loopback."""
+    return [link.name for link in netns.links if not isinstance(link.kind, Loopback)]
+
+
+def addresses(netns: Netns) -> list[str]:
+    """List the addresses of a namespace but for its loopback's."""
+    return [str(a.ip) for link in netns.links if not isinstance(link.kind, Loopback) for a in link.addresses]
+
+
+def every_address(world: World) -> list[str]:
+    """List all addresses of a world."""
+    return [address for netns in world for address in addresses(netns)]
+
+
+def networks(world: World) -> list[str]:
+    """List the networks the addresses of a world lie in."""
+    return sorted({str(IPv4Interface(f"{address}/24").network) for address in every_address(world)})

@@ -1,0 +1,100 @@
+"""`mcni fuzz`: try many cases, make those that differ small, keep them, and write down what the run came to."""
+
+from __future__ import annotations
+
+import json
+import sys
+import time
+from argparse import Namespace
+from collections import Counter
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+from typing import Any
+
+from mcnilib.kernel.fuzz.case import Case
+from mcnilib.kernel.fuzz.chance import chance
+from mcnilib.kernel.fuzz.shrink import shrink
+from mcnilib.kernel.fuzz.trial import AGREES, DIFFERS, REFUSED, Trial, attempt
+from mcnilib.kernel.report import release
+from mcnilib.kernel.worker import Bench, Benches
+
+AT_ONCE = 8
+"""Worlds at once; most of the time each waits for a client's patience to end."""
+
+
+def main(arguments: Namespace) -> int:
+    """Try the cases the command line asks for; return 0 when none differs, 1 otherwise."""
+    numbers = range(arguments.first, arguments.first + arguments.worlds)
+    trials = []
+    for trial in trials_of(chance(arguments.seed, number) for number in numbers):
+        trials.append(trial)
+        _progress(len(trials), len(numbers))
+    found = [trial for trial in trials if trial.ended == DIFFERS]
+    for number, trial in enumerate(found, 1):
+        small = smallest(trial.case)
+        print(f"{small.case}{small.text}\n")
+        if arguments.keep:
+            keep(arguments.keep, f"{arguments.seed}-{number}", small)
+    print(summary(trials, arguments.seed, numbers))
+    if arguments.record:
+        text = json.dumps(record(trials, arguments.seed, numbers), indent=1)
+        Path(arguments.record).write_text(f"{text}\n", encoding="utf-8")
+    return int(bool(found))
+
+
+def trials_of(cases: Iterable[Case], jobs: int = AT_ONCE) -> Iterator[Trial]:
+    """Yield what each case came to, in the order they are done. Raises: NoLab where there can be no lab."""
+    with Benches(jobs) as benches:
+        for _, trial in benches.work(attempt, ((case,) for case in cases)):
+            yield trial
+
+
+def smallest(case: Case) -> Trial:
+    """Shrink a case that differs, and try it once more."""
+    with Bench() as bench:
+
+        def differs(smaller: Case) -> bool:
+            return bool(bench.run(attempt, smaller).ended == DIFFERS)
+
+        trial: Trial = bench.run(attempt, shrink(case, differs))
+    return trial
+
+
+def keep(folder: Path, name: str, trial: Trial) -> None:
+    """Write a case with what differs as a file that the tests try again."""
+    folder.mkdir(parents=True, exist_ok=True)
+    said = "".join(f"# {line}\n" for line in trial.text.splitlines())
+    (folder / f"{name}.txt").write_text(f"{said}{trial.case}", encoding="utf-8")
+
+
+def summary(trials: Iterable[Trial], seed: int, numbers: range) -> str:
+    """Say in a few lines what the run came to."""
+    found = record(trials, seed, numbers)
+    reasons = "".join(f"\n  {count} refused: {why}" for why, count in found["refused"].items())
+    return (
+        f"seed {seed}, cases {numbers.start} to {numbers.stop - 1}, Linux {found['kernel']}: {found[AGREES]} agree, "
+        f"{found[DIFFERS]} differ, {sum(found['refused'].values())} refused before the run{reasons}"
+    )
+
+
+def record(trials: Iterable[Trial], seed: int, numbers: range) -> dict[str, Any]:
+    """Return a run as it is recorded: kernel, date, seed, cases, how they ended, and why some were refused."""
+    tried = list(trials)
+    ended = Counter(trial.ended for trial in tried)
+    refused = Counter(trial.text.splitlines()[0] for trial in tried if trial.ended == REFUSED)
+    return {
+        "kernel": release(),
+        "date": time.strftime("%Y-%m-%d", time.gmtime()),
+        "seed": seed,
+        "first": numbers.start,
+        "worlds": len(tried),
+        AGREES: ended[AGREES],
+        DIFFERS: ended[DIFFERS],
+        "refused": dict(refused.most_common()),
+        "verdicts": dict(Counter(trial.verdict for trial in tried if trial.verdict).most_common()),
+    }
+
+
+def _progress(done: int, total: int) -> None:
+    if sys.stderr.isatty():
+        print(f"\r{done} of {total} worlds", end="\n" if done == total else "", file=sys.stderr, flush=True)

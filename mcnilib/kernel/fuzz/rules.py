@@ -1,0 +1,126 @@
+"""An iptables rule by chance, as it is typed: any match the model knows, and any target that may stand in the chain."""
+
+from __future__ import annotations
+
+from random import Random
+
+CHAINS = {
+    "raw": ("PREROUTING", "OUTPUT"),
+    "mangle": ("PREROUTING", "INPUT", "FORWARD", "OUTPUT", "POSTROUTING"),
+    "nat": ("PREROUTING", "INPUT", "OUTPUT", "POSTROUTING"),
+    "filter": ("INPUT", "FORWARD", "OUTPUT"),
+}
+WEIGHTS = ("filter", "filter", "filter", "nat", "nat", "mangle", "mangle", "raw")
+STATES = (
+    "INVALID",
+    "NEW",
+    "ESTABLISHED",
+    "RELATED",
+    "UNTRACKED",
+    "NEW,ESTABLISHED",
+    "RELATED,ESTABLISHED",
+    "SNAT",
+    "DNAT",
+)
+PORTS = ("80", "8080", "1024:65535", "443")
+
+
+def typed_rule(draw: Random, devices: list[str], addresses: list[str], own: list[str]) -> str:
+    """Make up a rule for a namespace with these devices; `own` are its addresses."""
+    table = draw.choice(WEIGHTS)
+    chain = draw.choice(CHAINS[table])
+    verb = draw.choice(("-A", "-A", "-I"))
+    matches = " ".join(_matches(draw, chain, devices, addresses))
+    target = _target(draw, table, chain, addresses, own, matches)
+    return f"iptables -t {table} {verb} {chain} {matches}{' ' if matches else ''}-j {target}"
+
+
+def _matches(draw: Random, chain: str, devices: list[str], addresses: list[str]) -> list[str]:
+    words = []
+    if draw.random() < 0.3:
+        words.append(
+            f"{draw.choice(('', '! '))}{draw.choice(('-s', '-d'))} {draw.choice(addresses)}/{draw.choice((32, 24))}"
+        )
+    if draw.random() < 0.25:
+        words += _device(draw, chain, devices)
+    if draw.random() < 0.6:
+        words += _protocol(draw)
+    if draw.random() < 0.4:
+        words.append(_other(draw, chain))
+    return words
+
+
+def _device(draw: Random, chain: str, devices: list[str]) -> list[str]:
+    option = "-o" if chain in ("OUTPUT", "POSTROUTING") else "-i"
+    return [f"{draw.choice(('', '! '))}{option} {draw.choice(devices)}"]
+
+
+def _protocol(draw: Random) -> list[str]:
+    proto = draw.choice(("tcp", "tcp", "udp", "icmp"))
+    more = [f"-p {proto}"]
+    if proto == "icmp":
+        more += draw.choice(([], ["-m icmp --icmp-type 8"], ["-m icmp --icmp-type 0"]))
+    elif draw.random() < 0.6:
+        which = draw.choice(("--dport", "--sport"))
+        more.append(f"-m {proto} {draw.choice(('', '! '))}{which} {draw.choice(PORTS)}")
+    elif draw.random() < 0.3:
+        more.append(f"-m multiport {draw.choice(('--dports', '--sports', '--ports'))} 80,443")
+    elif proto == "tcp" and draw.random() < 0.6:
+        flags = draw.choice(("FIN,SYN,RST,ACK SYN", "SYN,ACK SYN,ACK", "FIN FIN", "RST RST", "ACK ACK"))
+        more.append(f"-m tcp {draw.choice(('', '! '))}--tcp-flags {flags}")
+    return more
+
+
+def _other(draw: Random, chain: str) -> str:
+    inverted = draw.choice(("", "", "! "))
+    found = [
+        *[f"-m conntrack {inverted}--ctstate {draw.choice(STATES)}"] * 4,
+        f"-m mark {inverted}--mark {draw.choice(('0x1', '0x2', '0x1/0x1', '0x0'))}",
+        f"-m connmark {inverted}--mark {draw.choice(('0x1', '0x2', '0x0'))}",
+        f"-m addrtype {inverted}--dst-type {draw.choice(('LOCAL', 'UNICAST', 'BROADCAST'))}",
+        f"-m addrtype {inverted}--src-type {draw.choice(('LOCAL', 'UNICAST'))}",
+        f"-m conntrack --ctdir {draw.choice(('ORIGINAL', 'REPLY'))}",
+        f"-m conntrack {inverted}--ctstatus {draw.choice(('SEEN_REPLY', 'ASSURED', 'CONFIRMED'))}",
+    ]
+    if chain == "PREROUTING":
+        found.append(
+            f"-m rpfilter {draw.choice(('', '--loose ', '--validmark '))}{draw.choice(('', '--invert'))}".strip()
+        )
+    return draw.choice(found)
+
+
+def _target(draw: Random, table: str, chain: str, addresses: list[str], own: list[str], matches: str) -> str:
+    verdict = draw.choice(("DROP", "DROP", "ACCEPT", "RETURN"))
+    special = {
+        "raw": ["CT --notrack", "NOTRACK"],
+        "mangle": _marking(draw),
+        "nat": _rewriting(draw, chain, addresses, own, matches),
+        "filter": _rejecting(matches),
+    }[table]
+    return draw.choice([verdict, *special, *special])
+
+
+def _marking(draw: Random) -> list[str]:
+    value = draw.choice(("0x1/0xffffffff", "0x2/0xffffffff", "0x3/0x3"))
+    return [
+        f"MARK --set-xmark {value}",
+        f"MARK --set-xmark {value}",
+        f"CONNMARK --set-xmark {value}",
+        "CONNMARK --save-mark --nfmask 0xffffffff --ctmask 0xffffffff",
+        "CONNMARK --restore-mark --nfmask 0xffffffff --ctmask 0xffffffff",
+    ]
+
+
+def _rewriting(draw: Random, chain: str, addresses: list[str], own: list[str], matches: str) -> list[str]:
+    address = draw.choice(addresses)
+    port = draw.choice(("", "", ":80", ":8080")) if "-p tcp" in matches or "-p udp" in matches else ""
+    if chain in ("PREROUTING", "OUTPUT"):
+        return [f"DNAT --to-destination {address}{port}"]
+    source = draw.choice(own or addresses)
+    return ["MASQUERADE", f"SNAT --to-source {source}"] if chain == "POSTROUTING" else [f"SNAT --to-source {source}"]
+
+
+def _rejecting(matches: str) -> list[str]:
+    kinds = ["icmp-port-unreachable", "icmp-host-prohibited", "icmp-net-unreachable"]
+    kinds += ["tcp-reset"] if "-p tcp" in matches and "! -p" not in matches else []
+    return [f"REJECT --reject-with {kind}" for kind in kinds]

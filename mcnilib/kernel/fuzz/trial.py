@@ -1,0 +1,72 @@
+"""One case on both sides: simulated, measured, compared. It agrees, it differs, or it is refused before the run."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from traceback import extract_tb
+
+from mcnilib.errors import McniError, Unsupported
+from mcnilib.kernel.compare import compare
+from mcnilib.kernel.fuzz.case import Case
+from mcnilib.kernel.observe import observe
+from mcnilib.kernel.realise import Lab
+from mcnilib.trace.run import run
+from mcnilib.trace.trace import Outcome, Verdict
+
+PATIENCE = {"tcp": 0.7, "udp": 0.3, "icmp": 0.3}
+"""Seconds the client waits; see `verify`."""
+SLOWER = 3
+FIRST_PORT, PORTS = 10000, 20000
+
+AGREES, DIFFERS, REFUSED = "agrees", "differs", "refused"
+
+
+@dataclass(frozen=True, slots=True)
+class Trial:
+    """What a case came to. `verdict` is how the conversation ended on the kernel."""
+
+    case: Case
+    ended: str
+    text: str
+    verdict: str = ""
+
+
+def attempt(lab: Lab, case: Case) -> Trial:
+    """Run a case on both sides; runs in a worker. The model may refuse a world, but only before the kernel ran it."""
+    try:
+        outcome = simulate(case)
+    except Unsupported as refusal:
+        return Trial(case, REFUSED, str(refusal))
+    if outcome.verdict is Verdict.UNKNOWN:
+        return Trial(case, REFUSED, outcome.step.action)
+    try:
+        lab.become(case.build())
+    except McniError as problem:
+        lab.clear()  # half of it may be there
+        return Trial(case, REFUSED, f"the lab cannot build it: {problem}")
+    trial = _measure(lab, case)
+    if trial.ended == AGREES:
+        return trial
+    # once more, with more patience, in a fresh lab: the kernel limits ICMP errors to one it has often told before
+    lab.clear()
+    return _measure(lab, case, slower=SLOWER)
+
+
+def simulate(case: Case) -> Outcome:
+    """Run a case in the simulator only."""
+    return run(case.build(), case.flow(), case.listeners()).outcome
+
+
+def _measure(lab: Lab, case: Case, *, slower: int = 1) -> Trial:
+    world, listeners = case.build(), case.listeners()
+    lab.become(world)
+    lab.conversations += 1
+    proto = case.to.partition(":")[0]
+    flow = case.flow(FIRST_PORT + lab.conversations % PORTS, PATIENCE[proto] * slower)
+    try:
+        kernel = observe(lab, flow, listeners, ident=lab.conversations % 60000 + 1)
+    except (LookupError, ValueError) as problem:  # what was captured makes no conversation
+        where = extract_tb(problem.__traceback__)[-1]
+        return Trial(case, DIFFERS, f"the lab cannot tell what happened: {problem!r} in {where.name}:{where.lineno}")
+    report = compare(run(world, flow, listeners), kernel, flow, listeners)
+    return Trial(case, AGREES if report.agrees else DIFFERS, str(report), kernel.outcome.verdict.value)

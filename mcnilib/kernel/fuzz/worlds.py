@@ -1,0 +1,161 @@
+"""The worlds the fuzzer begins with, before chance types its commands: small, and connected in more than one way."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from ipaddress import IPv4Address, IPv4Interface
+
+from mcnilib.linux.commands import do
+from mcnilib.linux.link import Address, Bridge, Far, Kind, Link, Macvlan, Physical, Veth, Vxlan
+from mcnilib.linux.netns import Netns, add_link, new_netns
+from mcnilib.linux.world import Port, Segment, World
+
+FORWARDS = "sysctl -w net.ipv4.ip_forward=1"
+NIC = Physical()
+LAB = "02:00:00:00"
+"""The beginning of every device's MAC: locally administered."""
+
+
+def device(number: int, index: int, name: str, addresses: str = "", kind: Kind = NIC) -> Link:
+    """Return a device of namespace `number`; `addresses` are separated by spaces."""
+    own = tuple(Address(IPv4Interface(one)) for one in addresses.split())
+    return Link(index, name, kind, f"{LAB}:{number:02x}:{index:02x}", own)
+
+
+def netns(name: str, *links: Link) -> Netns:
+    """Return a namespace with these devices, up."""
+    made = new_netns(name)
+    for link in links:
+        made = add_link(made, link)
+    return made
+
+
+def segment(name: str, *ports: str, reflects: bool = False) -> Segment:
+    """Return a switch with ports `NETNS/DEVICE`."""
+    return Segment(name, tuple(Port(*port.split("/")) for port in ports), reflects)
+
+
+def typed(world: World, *lines: str) -> World:
+    """Carry out lines `NETNS: COMMAND`."""
+    for line in lines:
+        name, _, command = line.partition(": ")
+        world = do(world, name, command)
+    return world
+
+
+def routers() -> World:
+    """Client a and server b behind two routers, r and s: what goes by one may come back by the other."""
+    made = World(
+        (
+            netns("a", device(1, 2, "eth0", "10.0.1.2/24")),
+            netns("b", device(2, 2, "eth0", "10.0.2.2/24 10.0.2.22/24")),
+            netns("r", device(3, 2, "e1", "10.0.1.1/24"), device(3, 3, "e2", "10.0.2.1/24")),
+            netns("s", device(4, 2, "e1", "10.0.1.254/24"), device(4, 3, "e2", "10.0.2.254/24")),
+        ),
+        (segment("lan1", "a/eth0", "r/e1", "s/e1"), segment("lan2", "b/eth0", "r/e2", "s/e2")),
+    )
+    routes = ("a: ip route add default via 10.0.1.1 dev eth0", "b: ip route add default via 10.0.2.1 dev eth0")
+    return typed(made, *routes, f"r: {FORWARDS}", f"s: {FORWARDS}")
+
+
+def two_legs() -> World:
+    """Server b has a leg in the client's network too, so its answers need not cross router r."""
+    made = World(
+        (
+            netns("a", device(1, 2, "eth0", "10.0.1.2/24")),
+            netns("b", device(2, 2, "eth0", "10.0.2.2/24"), device(2, 3, "eth1", "10.0.1.3/24")),
+            netns("r", device(3, 2, "e1", "10.0.1.1/24"), device(3, 3, "e2", "10.0.2.1/24")),
+        ),
+        (segment("lan1", "a/eth0", "r/e1", "b/eth1"), segment("lan2", "b/eth0", "r/e2")),
+    )
+    return typed(made, "a: ip route add 10.0.2.0/24 via 10.0.1.1 dev eth0", f"r: {FORWARDS}")
+
+
+def pods() -> World:
+    """Two nodes n and m: a Macvlan pod a with a second way to n, and pod b behind a veth of m."""
+    made = World(
+        (
+            netns("n", device(1, 2, "en0", "10.0.1.1/24"), device(1, 3, "va", "", Veth(Far("a", 3)))),
+            netns("m", device(2, 2, "en0", "10.0.1.2/24"), device(2, 3, "vb", "", Veth(Far("b", 2)))),
+            netns(
+                "a",
+                device(3, 2, "eth0", "10.0.1.11/24", Macvlan(Far("n", 2), "bridge")),
+                device(3, 3, "veth0", "", Veth(Far("n", 3))),
+            ),
+            netns("b", device(4, 2, "eth0", "10.9.2.5/32", Veth(Far("m", 3)))),
+        ),
+        (segment("lan", "n/en0", "m/en0"),),
+    )
+    return typed(
+        made,
+        *(f"n: {FORWARDS}", f"m: {FORWARDS}", "m: sysctl -w net.ipv4.conf.vb.proxy_arp=1"),
+        "n: ip route add 10.9.2.0/26 via 10.0.1.2 dev en0",
+        "n: ip route add 10.0.1.11 dev va table 500",
+        "n: ip rule add from all lookup 500 priority 1000",
+        "m: ip route add 10.9.2.5 dev vb",
+        "a: ip route add 10.0.1.1 dev veth0",
+        "a: ip route add 10.9.2.0/26 via 10.0.1.1 dev veth0",
+        "b: ip route add 169.254.1.1 dev eth0",
+        "b: ip route add default via 169.254.1.1 dev eth0 onlink",
+    )
+
+
+def bridged() -> World:
+    """A node n with a bridge of two pods, and c on its LAN."""
+    n = netns(
+        "n",
+        device(1, 2, "en0", "10.0.1.1/24"),
+        device(1, 3, "br0", "10.0.7.1/24", Bridge()),
+        *(Link(i, f"v{pod}", Veth(Far(pod, 2)), f"{LAB}:01:{i:02x}", master="br0") for i, pod in ((4, "a"), (5, "b"))),
+    )
+    made = World(
+        (
+            n,
+            netns("a", device(2, 2, "eth0", "10.0.7.2/24", Veth(Far("n", 4)))),
+            netns("b", device(3, 2, "eth0", "10.0.7.3/24", Veth(Far("n", 5)))),
+            netns("c", device(4, 2, "eth0", "10.0.1.3/24")),
+        ),
+        (segment("lan", "n/en0", "c/eth0"),),
+    )
+    routes = (f"{pod}: ip route add default via 10.0.7.1 dev eth0" for pod in ("a", "b"))
+    unseen = "n: sysctl -w net.bridge.bridge-nf-call-iptables=0"
+    return typed(made, *routes, f"n: {FORWARDS}", unseen, "c: ip route add 10.0.7.0/24 via 10.0.1.1 dev eth0")
+
+
+def tunnelled() -> World:
+    """Two nodes n and m with a VXLAN between them, and a pod of each."""
+    nodes = (_tunnel_end(name, pod, number) for name, pod, number in (("n", "a", 1), ("m", "b", 2)))
+    ends = (
+        netns(pod, device(number + 2, 2, "eth0", f"10.9.{number}.5/32", Veth(Far(node, 4))))
+        for node, pod, number in (("n", "a", 1), ("m", "b", 2))
+    )
+    made = World((*nodes, *ends), (segment("lan", "n/en0", "m/en0"),))
+    for node, pod, number in (("n", "a", 1), ("m", "b", 2)):
+        made = typed(made, *_tunnel_lines(node, pod, number))
+    return made
+
+
+def _tunnel_end(name: str, pod: str, number: int) -> Netns:
+    far, own = 3 - number, IPv4Address(f"10.0.1.{number}")
+    kind = Vxlan(4096, own, "en0", 4789, ((f"66:00:00:00:00:0{far}", IPv4Address(f"10.0.1.{far}")),))
+    address = (Address(IPv4Interface(f"10.9.{number}.0/32")),)
+    tunnel = Link(3, "vxlan.0", kind, f"66:00:00:00:00:0{number}", address, mtu=1450)
+    pipe = device(number, 4, "cali0", "", Veth(Far(pod, 2)))
+    return netns(name, device(number, 2, "en0", f"{own}/24"), tunnel, pipe)
+
+
+def _tunnel_lines(node: str, pod: str, number: int) -> tuple[str, ...]:
+    far = 3 - number
+    return (
+        f"{node}: {FORWARDS}",
+        f"{node}: sysctl -w net.ipv4.conf.cali0.proxy_arp=1",
+        f"{node}: ip route add 10.9.{far}.0/26 via 10.9.{far}.0 dev vxlan.0 onlink",
+        f"{node}: ip route add 10.9.{number}.5 dev cali0",
+        f"{node}: ip neigh add 10.9.{far}.0 lladdr 66:00:00:00:00:0{far} dev vxlan.0",
+        f"{pod}: ip route add 169.254.1.1 dev eth0",
+        f"{pod}: ip route add default via 169.254.1.1 dev eth0 onlink",
+    )
+
+
+WORLDS: dict[str, Callable[[], World]] = {one.__name__: one for one in (routers, two_legs, pods, bridged, tunnelled)}
+"""The worlds by name, as a case's first line has it."""
