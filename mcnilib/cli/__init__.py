@@ -107,9 +107,20 @@ def _add_kernel(verbs: Any) -> None:
     verify.add_argument("--record", metavar="FILE", type=Path, help="write the results as the recorded run")
     verify.add_argument("--json", action="store_true", help="print the result as JSON")
     verify.set_defaults(verb=verify_scenarios)
+    _add_fuzz(verbs)
     clean = verbs.add_parser("clean", help="remove what an aborted kernel run left")
     clean.add_argument("--json", action="store_true", help="print the result as JSON")
     clean.set_defaults(verb=clean_up)
+
+
+def _add_fuzz(verbs: Any) -> None:
+    fuzz = verbs.add_parser("fuzz", help="random worlds and exchanges, in the simulator and on the real kernel")
+    fuzz.add_argument("--worlds", type=int, default=200, metavar="N", help="how many (default: 200)")
+    fuzz.add_argument("--seed", type=int, default=0, help="the same seed gives the same worlds (default: 0)")
+    fuzz.add_argument("--first", type=int, default=0, metavar="NUMBER", help="the first one's number (default: 0)")
+    fuzz.add_argument("--keep", type=Path, metavar="FOLDER", help="write the smallest case of each disagreement there")
+    fuzz.add_argument("--record", type=Path, metavar="FILE", help="write down what the run came to, as JSON")
+    fuzz.set_defaults(verb=fuzz_worlds)
 
 
 def list_scenarios(arguments: argparse.Namespace) -> int:
@@ -173,6 +184,13 @@ def print_state(arguments: argparse.Namespace) -> int:
 def verify_scenarios(arguments: argparse.Namespace) -> int:
     """Compare the model with the real kernel."""
     from mcnilib.kernel.report import main
+
+    return int(main(arguments))
+
+
+def fuzz_worlds(arguments: argparse.Namespace) -> int:
+    """Compare the model with the real kernel by chance."""
+    from mcnilib.kernel.fuzz.report import main
 
     return int(main(arguments))
 

@@ -25,6 +25,7 @@ from mcnilib.trace.sockets import Client
 from mcnilib.trace.trace import Fate, Journey, Outcome, Stage, Step, Trace
 
 ECHO_REQUEST, ECHO_REPLY = 8, 0
+VXLAN_PORT = 4789
 
 
 def observe(lab: Lab, flow: Flow, listeners: Sequence[Listener], *, ident: int = 1) -> Trace:
@@ -107,7 +108,7 @@ def is_request(packet: Packet, flow: Flow, ports: set[int], own: frozenset[IPv4A
     addresses.
     """
     if packet.icmp:
-        if packet.icmp.quoted:
+        if packet.icmp.quoted and packet.icmp.quoted.dport != VXLAN_PORT:
             return not is_request(packet.icmp.quoted, flow, ports, own)
         return packet.icmp.type == ECHO_REQUEST or (packet.icmp.type != ECHO_REPLY and packet.dst not in own)
     return packet.sport == flow.sport or (packet.dport in ports and packet.sport not in ports)

@@ -40,10 +40,9 @@ def story(journey: Journey, ports: set[int], tracked: set[str]) -> Story:
 
 
 def _direction(journey: Journey) -> str:
-    """Tell whose packet it is; of an ICMP error that reached no device only the simulator knows what it quotes."""
-    icmp, moved = journey.packet.icmp, any(s.stage in (Stage.DEVICE, Stage.TUNNEL) for s in journey.steps)
-    if icmp and icmp.is_error and not moved:
-        return "undelivered"
+    """Tell whose packet it is; what an ICMP error belongs to depends on its quote, which a tunnel hides."""
+    if journey.packet.icmp and journey.packet.icmp.is_error:
+        return "error"
     return "reply" if journey.reply else "request"
 
 

@@ -69,7 +69,7 @@ def reject(net: Network, host: Host, skb: Skb, hook: Hook) -> None:
     """
     if hook.rejected is None:
         return
-    kind, icmp = hook.rejected.kind, skb.packet.icmp
+    kind, icmp = hook.rejected.kind, innermost(skb.packet).icmp
     if hook.name == "OUTPUT" and icmp and icmp.type == ECHO_REPLY:
         return  # the kernel's ICMP socket is busy sending the reply itself: icmp_xmit_lock() fails
     if kind == "tcp-reset":
@@ -78,6 +78,13 @@ def reject(net: Network, host: Host, skb: Skb, hook: Hook) -> None:
         complain(net, host, skb, 3, REJECT_CODES[kind])
     else:
         raise Unsupported(f"REJECT --reject-with {kind}")
+
+
+def innermost(packet: Packet) -> Packet:
+    """Return what a tunnelled packet carries in the end."""
+    while packet.inner:
+        packet = packet.inner.packet
+    return packet
 
 
 def _reset(net: Network, host: Host, skb: Skb) -> None:

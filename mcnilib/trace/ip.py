@@ -255,7 +255,7 @@ def _encapsulate(net: Network, log: Log, host: Host, link: Link, route: Route, s
     if mac is None:
         complain(net, host, skb, 3, 1, after=PATIENCE)
         return None
-    outer = tunnel.encapsulate(host, link, skb.packet, next_hop, mac)
+    outer = tunnel.encapsulate(host, link, skb.packet, next_ip, mac)
     if isinstance(outer, str):
         log.add(host.name, Stage.TUNNEL, outer, skb.packet, oif=link.name, fate=Fate.DROPPED)
         return None

@@ -31,7 +31,7 @@ def _verdict(journeys: Sequence[Journey], client: Client) -> Verdict:
         return Verdict.UNREACHABLE
     if client.connected:
         return Verdict.HANGS
-    if journeys[0].packet.tcp:
+    if any(journey.packet.tcp for journey in journeys):
         return Verdict.TIMED_OUT
     return Verdict.ONE_WAY if _requests_arrive(journeys) else Verdict.LOST
 

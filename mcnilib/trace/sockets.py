@@ -164,7 +164,10 @@ class Sockets:
 
     def _receive_icmp(self, log: Log, at: Delivery, packet: Packet, icmp: Icmp) -> Callable[[], None] | None:
         if icmp.type == 8:
-            self._accept(log, at, packet, "echo request: answers")
+            silent = self.run.net.hosts[at.netns].flag("net.ipv4.icmp_echo_ignore_all")
+            self._accept(log, at, packet, f"echo request: {'ignored' if silent else 'answers'}")
+            if silent:
+                return None
             mark = packet.mark if self.run.net.hosts[at.netns].flag("net.ipv4.fwmark_reflect") else 0
             reply = Packet(
                 packet.dst, packet.src, "icmp", icmp=Icmp(0, 0, icmp.ident, icmp.seq), length=packet.length, mark=mark
