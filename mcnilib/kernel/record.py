@@ -116,7 +116,7 @@ def digest(scenario: Scenario) -> str:
 
 def world_text(world: World) -> str:
     """Print everything that decides in a world, as one text."""
-    lines: list[str] = [repr(world.segments)]
+    lines = [f"{s.name} {s.reflects} {' '.join(f'{p.netns}/{p.link}' for p in s.ports)}" for s in world.segments]
     for netns in world:
         lines += [netns.name, *_names(netns.links), *map(str, netns.rules), print_routes(netns.routes)]
         tables = "".join(map(print_table, netns.tables))  # not in the order of a tool, which may change
