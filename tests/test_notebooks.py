@@ -81,37 +81,60 @@ def test_links_between_notebooks_lead_somewhere(path: Path) -> None:
                 assert (path.parent / target).exists(), target
 
 
-MUTATIONS = [
-    (
-        "linux/tcp_track.py",
-        '"ack": _row("ES IV ES ES',
-        '"ack": _row("ES ES ES ES',
-    ),  # the ACK after an unanswered SYN is fine
-    ("cluster/kube_proxy/config.py", "return self.minor >= 29", "return self.minor >= 28"),
-]
+ACK_ROW = (
+    "linux/tcp_track.py",
+    '"ack": _row("ES IV ES ES',
+    '"ack": _row("ES ES ES ES',
+)  # the ACK after a lone SYN is fine
+GATE = ("cluster/kube_proxy/config.py", "return self.minor >= 29", "return self.minor >= 28")
+MODES = (
+    "trace/wire.py",
+    's[2].mode == "bridge"] if mode == "bridge" else []',
+    's[2].mode != "private"] if mode != "private" else []',
+)
+GATEWAYS = ("linux/nexthop.py", "    return route.via\n", "    return destination\n")
+TABLE_500 = ("cluster/spiderpool.py", "from all lookup {HOST_TABLE}", "from all lookup 501")
+MARKS = ("cluster/spiderpool.py", "from all fwmark 0x1 lookup", "from all fwmark 0x2 lookup")
+MASQUERADE = (
+    "cluster/kube_proxy/fixed.py",
+    "-A KUBE-MARK-MASQ -j MARK --set-xmark {MARK}/{MARK}",
+    "-A KUBE-MARK-MASQ -j MARK --set-xmark 0x0/{MARK}",
+)
+OUTGOING = (
+    "cluster/calico/felix.py",
+    "calico.pools if calico.nat_outgoing else ()",
+    "() if calico.nat_outgoing else calico.pools",
+)
+POLICY = ("cluster/multi_nic.py", "from {pod.overlay} lookup {MARK_TABLE}", "from {pod.overlay} lookup {NIC_TABLE}")
+TEETH = {
+    "01": [MODES], "02": [GATEWAYS], "03": [TABLE_500], "04": [MASQUERADE], "05": [MARKS], "06": [TABLE_500],
+    "07": [ACK_ROW, GATE], "08": [GATEWAYS], "09": [MASQUERADE], "10": [OUTGOING], "11": [POLICY], "12": [POLICY],
+    "13": [OUTGOING], "14": [POLICY], "15": [GATE], "16": [GATE], "17": [ACK_ROW],
+}  # fmt: skip
+"""For each notebook what to break in the library (file, right, wrong): it must notice."""
+
+BREAKS = [(path, *one) for path in NOTEBOOKS for one in TEETH.get(path.name[:2], [])]
+
+
+def test_every_lesson_has_teeth() -> None:
+    assert {path.name[:2] for path in NOTEBOOKS} - set(TEETH) == {"00"}
 
 
 @pytest.mark.notebook
-@pytest.mark.parametrize(("file", "right", "wrong"), MUTATIONS, ids=["state-table", "version-gate"])
+@pytest.mark.parametrize(("path", "file", "right", "wrong"), BREAKS, ids=lambda value: getattr(value, "stem", None))
 def test_breaking_one_rule_of_the_library_turns_the_notebook_red(
-    tmp_path: Path, file: str, right: str, wrong: str
+    tmp_path: Path, path: Path, file: str, right: str, wrong: str
 ) -> None:
     shutil.copytree(ROOT / "mcnilib", tmp_path / "mcnilib", ignore=shutil.ignore_patterns("__pycache__"))
-    shutil.copy(FLAGSHIP, tmp_path)
+    shutil.copy(path, tmp_path)
     broken = tmp_path / "mcnilib" / file
     source = broken.read_text()
     assert source.count(right) == 1
     broken.write_text(source.replace(right, wrong))
     command = [sys.executable, "-m", "pytest", "-q", "-x", "-p", "no:cacheprovider", "--rootdir", str(tmp_path)]
-    command += [
-        "-c",
-        "/dev/null",
-        "--nbval",
-        "--nbval-current-env",
-        "--nbval-sanitize-with",
-        str(ROOT / "tests" / "nbval.cfg"),
-    ]
-    ended = subprocess.run([*command, FLAGSHIP.name], cwd=tmp_path, env={**os.environ, "PYTHONPATH": str(tmp_path)},
+    command += ["-c", "/dev/null", "--nbval", "--nbval-current-env"]
+    command += ["--nbval-sanitize-with", str(ROOT / "tests" / "nbval.cfg")]
+    ended = subprocess.run([*command, path.name], cwd=tmp_path, env={**os.environ, "PYTHONPATH": str(tmp_path)},
                            capture_output=True, text=True, check=False)  # fmt: skip
     assert ended.returncode == 1, ended.stdout[-2000:]
     assert "mismatch" in ended.stdout
