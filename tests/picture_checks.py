@@ -9,7 +9,7 @@ from matplotlib.backends.backend_agg import FigureCanvasAgg
 from mcnilib.show.drawing import Drawing
 from mcnilib.show.geometry import Rect, strokes
 from mcnilib.show.paint import Words, new_figure, paint
-from mcnilib.show.pins import text_rect
+from mcnilib.show.marks import text_rect
 
 
 def words(drawing: Drawing) -> list[tuple[str, float, Rect]]:

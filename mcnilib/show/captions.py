@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from itertools import chain
 
 from mcnilib.linux.world import World
-from mcnilib.show.lettering import shorten, width
+from mcnilib.show.lettering import wrap
 from mcnilib.show.plan import Plan
 from mcnilib.show.scene import Arrow, Label, Places
 from mcnilib.show.words import never_seen, tracked, writers
@@ -75,7 +75,7 @@ def _states(places: Places, trace: Trace) -> Iterator[Label]:
 
 
 def _column(lines: list[tuple[str, str]], x: float, bottom: float, limit: float, align: str) -> Iterator[Label]:
-    """Yield lines of text one below the other, the last at the bottom; one that is too wide loses its last word."""
-    for up, (text, colour) in enumerate(reversed(lines)):
-        short = text if width(text) < limit else shorten(text.rsplit(" ", 1)[0], limit)
-        yield Label(short, x, bottom - 15 * up, align=align, colour=colour)
+    """Yield lines of text one below the other, the last at the bottom; one that is too wide is broken."""
+    broken = [(part, colour) for text, colour in lines for part in wrap(text, limit)]
+    for up, (text, colour) in enumerate(reversed(broken)):
+        yield Label(text, x, bottom - 15 * up, align=align, colour=colour)

@@ -13,12 +13,13 @@ from functools import lru_cache
 
 from mcnilib.linux.world import World
 from mcnilib.show.captions import captions, samples
-from mcnilib.show.geometry import Line, Point, longest_level, shift
-from mcnilib.show.pins import notes_of, standing
+from mcnilib.show.geometry import Line, Point, shift
+from mcnilib.show.marks import number_rect, numbers_of, pins_of, standing
+from mcnilib.show.pins import notes_of
 from mcnilib.show.plan import Plan, focus_of, plan_of
 from mcnilib.show.scene import Arrow, Cable, Label, Note, Places, Scene, Station
 from mcnilib.show.stage import set_stage
-from mcnilib.show.ways import GAP, Way, lanes, packed, placed, trail_of, visited, way_of
+from mcnilib.show.ways import Lane, Way, lanes, packed, placed, trail_of, visited, way_of
 from mcnilib.trace.explain import tell
 from mcnilib.trace.trace import Journey, Trace
 
@@ -59,10 +60,15 @@ def lay_out(world: World, trace: Trace, plan: Plan | None = None, highlight: tup
     places = _places(_Stage(_outline(world), plan, world))
     bundles = _bundles(places, trace)
     lines = placed(places, bundles)
-    arrows = tuple(_arrow(places, way, lines[way], by, bundles[way]) for way, by in lanes(lines).items())
     scene = _scene(places, trace)
     labels = captions(places, world, trace, plan)
-    notes = tuple(notes_of(places, replace(scene, labels=scene.labels + labels), bundles, lines))
+    written = replace(scene, labels=scene.labels + labels)
+    pins = pins_of(places, written, bundles, lines)
+    marks = numbers_of(written, lines, pins, bundles)
+    by = lanes(lines)
+    arrows = tuple(_arrow(places, way, (line, by[way]), bundles[way], marks.get(way)) for way, line in lines.items())
+    numbers = [number_rect(arrow) for arrow in arrows if arrow.mark]
+    notes = tuple(notes_of(places, written, bundles, lines, pins, numbers))
     story = tell(trace)
     trail = _trail(places, trace, bundles, lines, *highlight) if highlight else ()
     return Drawing(
@@ -77,7 +83,7 @@ def _trail(places: Places, trace: Trace, bundles: Bundles, lines: dict[Way, Line
     """
     journey = next(j for j in trace.journeys if j.number == number)
     way, by = next((way, by) for way, by in lanes(bundles).items() if journey in bundles[way])
-    moved = shift(trail_of(places, journey, index), by)
+    moved = shift(trail_of(places, journey, index), *by)
     if len(moved) > 1:
         return moved
     return lines[way][:1] if way in lines else (standing(places, journey.steps[index]),)
@@ -110,20 +116,13 @@ def _bundles(places: Places, trace: Trace) -> Bundles:
     return bundles
 
 
-def _arrow(places: Places, way: Way, line: Line, by: float, journeys: list[Journey]) -> Arrow:
-    numbers, parts = tuple(j.number for j in journeys), tuple(shift(part, by) for part in packed(places, way))
-    return Arrow(line, numbers, way.reply, not way.delivered, _mark(line, by), parts)
-
-
-def _mark(line: Line, by: float) -> tuple[Point, int] | None:
-    """Return where the numbers stand on the longest level run, if it is long: further back the further out the lane."""
-    run = longest_level(line)
-    if run is None or abs(run[0][0] - run[1][0]) < 240:
-        return None
-    (ax, y), (bx, _) = run
-    way = 1 if bx > ax else -1
-    along = max(44.0, abs(bx - ax) * 0.36 - 72 * (by // GAP))
-    return (ax + way * along, y), way
+def _arrow(
+    places: Places, way: Way, laid: tuple[Line, Lane], journeys: list[Journey], mark: tuple[Point, int] | None
+) -> Arrow:
+    """Make the arrow of a way from its line and how far that is from the middle."""
+    line, by = laid
+    parts = tuple(shift(part, *by) for part in packed(places, way))
+    return Arrow(line, tuple(j.number for j in journeys), way.reply, not way.delivered, mark, parts)
 
 
 def _scene(places: Places, trace: Trace) -> Scene:

@@ -70,19 +70,25 @@ def _straight(a: Point, b: Point, c: Point) -> bool:
     return vertical or level
 
 
-def shift(points: Sequence[Point], by: float) -> Line:
-    """Move an orthogonal polyline sideways: `by` pixels to the left of its direction of travel, corners stay square."""
+def shift(points: Sequence[Point], by: float, upright: float | None = None) -> Line:
+    """Move an orthogonal polyline sideways: `by` pixels to the left of its direction of travel, corners stay square.
+
+    Its upright runs are moved by `upright` pixels, where that is given.
+    """
     if len(points) < 2:
         return tuple(points)
+    across = by if upright is None else upright
     normals = [_left(a, b) for a, b in pairwise(points)]
-    moved = [(points[0][0] + normals[0][0] * by, points[0][1] + normals[0][1] * by)]
-    for (x, y), before, after in zip(points[1:-1], normals, normals[1:], strict=False):
-        turns_back = (before[0] + after[0], before[1] + after[1]) == (0, 0)
+    moved = [_aside(points[0], normals[0], across, by)]
+    for point, before, after in zip(points[1:-1], normals, normals[1:], strict=False):
         both = (before[0] + after[0], before[1] + after[1])
-        sides = (before, after) if turns_back else (before,) if before == after else (both,)
-        moved += [(x + side[0] * by, y + side[1] * by) for side in sides]
-    moved.append((points[-1][0] + normals[-1][0] * by, points[-1][1] + normals[-1][1] * by))
-    return tuple(moved)
+        sides = (before, after) if both == (0, 0) else (before,) if before == after else (both,)
+        moved += [_aside(point, side, across, by) for side in sides]
+    return (*moved, _aside(points[-1], normals[-1], across, by))
+
+
+def _aside(point: Point, side: Point, across: float, down: float) -> Point:
+    return (point[0] + side[0] * across, point[1] + side[1] * down)
 
 
 def _left(a: Point, b: Point) -> Point:

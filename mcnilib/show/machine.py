@@ -23,11 +23,11 @@ the machine's title, pods, the room of the veth pairs, the host's namespace, a g
 """
 
 HEIGHT = TITLE + POD + GAP + HOST + FOOT + NIC
-PAD, POD_WIDTH, CHIP, GUTTER = 10.0, 170.0, 20.0, 60.0
+PAD, POD_WIDTH, CHIP, GUTTER = 10.0, 170.0, 20.0, 68.0
 STATE = 54.0
 """Height of the three lines of text at the bottom of the host's box."""
 
-LANE = 42.0
+LANE = 36.0
 """Distance of a pod's outer NIC from the pod's edge."""
 
 
@@ -154,18 +154,18 @@ def _place_nic(
     last, tap = behind is not None, _tap(panel, behind)
     lanes = [seat.lane for seat in seats for x in seat.netns.links if _is_child(x, host, link)]
     text = " ".join([link.name, *(str(a.ip) for a in link.addresses[:1])])
-    ends = [tap - 16, tap + 16, *(lane - 14 for lane in lanes), *(lane + 14 for lane in lanes)]
+    ends = [tap - 34, tap + 34, *(lane - 14 for lane in lanes), *(lane + 14 for lane in lanes)]
     left = min([*ends, tap - 44 - width(text, 11, bold=True)] if not last else ends)
     at = Rect(left, rect.bottom - NIC, max(ends) - left, NIC)
     places.nic(station, at, text, y=at.bottom - 15, wide=True)
-    places.write(station, text, at.x + (36 if lanes and min(lanes) < tap and not last else 8), at.y + 9, bold=True)
+    places.write(station, text, at.x + (48 if lanes and min(lanes) < tap and not last else 8), at.y + 9, bold=True)
     places.join("inside", station, (host.name, ""), tap)
     places.graph.nodes[station]["tap"] = tap
 
 
 def _tap(panel: Rect, behind: int | None) -> float:
     """Return where a NIC's cable leaves the host's box."""
-    return panel.right - (max(44.0, min(130.0, panel.w * 0.4)) if behind is None else 14.0 + 120.0 * behind)
+    return panel.right - (max(44.0, min(136.0, panel.w * 0.48)) if behind is None else 14.0 + 120.0 * behind)
 
 
 def _is_child(link: Link, host: Netns, lower: Link) -> bool:

@@ -19,8 +19,10 @@ from matplotlib.transforms import Affine2D, Transform
 from mcnilib.show.drawing import Drawing
 from mcnilib.show.geometry import Line, Point, Rect
 from mcnilib.show.lettering import LINE_HEIGHT, width
-from mcnilib.show.notes import PAD, SIZE, nearest
+from mcnilib.show.marks import number_rect
+from mcnilib.show.notes import PAD, SIZE
 from mcnilib.show.palette import FONTS, INK, PAPER, QUIET, ROLES, surface
+from mcnilib.show.room import nearest
 from mcnilib.show.scene import Arrow, Cable, Label, Nic, Note, Scene
 from mcnilib.show.words import numbers_in_short
 
@@ -203,9 +205,9 @@ def _mark(arrow: Arrow) -> Iterator[Artist]:
         return
     role, text = ROLES["reply" if arrow.reply else "request"], numbers_in_short(arrow.numbers)
     (x, y), way = arrow.mark
-    wide, edge = width(text, SIZE, bold=True) + 10, role.outline or role.colour
-    yield _head(((x, y), (x + way * (wide / 2 + 10), y)), role.colour, edge)
-    yield _pill(Rect(x - wide / 2, y - 8, wide, 16), role.colour, edge)
+    rect, edge = number_rect(arrow), role.outline or role.colour
+    yield _head(((x, y), (x + way * (rect.w / 2 + 10), y)), role.colour, edge)
+    yield _pill(rect, role.colour, edge)
     yield Words(Label(text, x, y, bold=True, align="center", colour="ink" if arrow.reply else "paper"))
 
 

@@ -16,7 +16,7 @@ BAND, BAND_STEP, DROP = 26.0, 38.0, 24.0
 hosts.
 """
 
-HOST, NOTES = 80.0, 84.0
+HOST, NOTES = 90.0, 84.0
 """Height of a host in the bottom row, and of the room for notes below it where there are no machines above."""
 
 
@@ -110,7 +110,7 @@ def _home(world: World, name: str, link: Link) -> str:
 def _place_host(places: Places, world: World, name: str, nics: list[Link], rect: Rect) -> None:
     """Place a machine without pods: its NICs on the upper edge, its name at the bottom."""
     places.box(name, "host", rect)
-    places.level((name, ""), rect.y + 34)
+    places.level((name, ""), rect.y + 42)
     places.write((name, ""), name, rect.cx, rect.bottom - 11, size=13.0, bold=True, align="center")
     for number, link in enumerate(nics):
         x = rect.x + rect.w * (number + 0.5) / len(nics)

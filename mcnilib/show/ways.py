@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass
 from itertools import pairwise
+from typing import NamedTuple
 
 import networkx as nx
 
@@ -16,8 +17,10 @@ from mcnilib.show.geometry import Line, Point, shift, tidy
 from mcnilib.show.scene import Places, Station
 from mcnilib.trace.trace import Fate, Journey, Stage, Step
 
-GAP = 9.0
-"""Distance of two lines that run side by side, in pixels."""
+GAP, TURN = 9.0, 6.0
+"""Distance of two lines that run side by side, in pixels, and how much further those that run upright are from the
+middle where ways turn back, so that there and back are told apart.
+"""
 
 ENTRY, MIDDLE, EXIT, INSIDE = "entry", "middle", "exit", "inside"
 """Where in a namespace something happens:
@@ -93,7 +96,8 @@ def line_of(places: Places, way: Way) -> Line:
         return ()
     points = _between(places.graph, stations)
     start, end = _end(places, stations[0], points[0][0]), _end(places, stations[-1], points[-1][0])
-    if way.delivered or way.place == INSIDE:
+    pod = any(box.name == way.ends_in and box.kind == "pod" for box in places.boxes)
+    if way.delivered or (way.place == INSIDE and not pod):
         return tidy((start, *points, end))
     return _cut(places, tidy((start, *points)), way)
 
@@ -157,8 +161,9 @@ def _end(places: Places, station: Station, x: float) -> Point:
 def _cut(places: Places, points: Line, way: Way) -> Line:
     """End a line where its packets were lost: outside a pod's NIC, or inside the box of a host."""
     if any(box.name == way.ends_in and box.kind == "pod" for box in places.boxes):
-        x, y = points[-1] if way.place == ENTRY else points[0]
-        return (*points[:-1], (x, y + 16)) if way.place == ENTRY else ((x, y), (x, y + 16))
+        came = way.place in (ENTRY, INSIDE)
+        x, y = points[-1] if came else points[0]
+        return (*points[:-1], (x, y + 16)) if came else ((x, y), (x, y + 16))
     if len(points) < 2:
         return points
     (ax, ay), (bx, by) = points[-2:]
@@ -171,7 +176,14 @@ def _cut(places: Places, points: Line, way: Way) -> Line:
     return points
 
 
-def lanes(ways: Iterable[Way]) -> dict[Way, float]:
+class Lane(NamedTuple):
+    """How far a line is from the middle, in pixels: where it runs level, and where it runs upright."""
+
+    level: float
+    upright: float
+
+
+def lanes(ways: Iterable[Way]) -> dict[Way, Lane]:
     """Give every way its distance from the middle line; each direction counts from the inside.
 
     Where a way uses one cable twice, there and back, it needs both sides, and all ways count together.
@@ -179,10 +191,11 @@ def lanes(ways: Iterable[Way]) -> dict[Way, float]:
     found = list(ways)
     there_and_back = any(_returns(way) for way in found)
     sides: dict[bool, int] = {}
-    lanes: dict[Way, float] = {}
+    lanes: dict[Way, Lane] = {}
     for way in found:
         side = way.reply and not there_and_back
-        lanes[way] = (sides.get(side, 0) + 0.5) * GAP
+        by = (sides.get(side, 0) + 0.5) * GAP
+        lanes[way] = Lane(by, by + TURN if there_and_back else by)
         sides[side] = sides.get(side, 0) + 1
     return lanes
 
@@ -197,4 +210,4 @@ def placed(places: Places, ways: Iterable[Way]) -> dict[Way, Line]:
     """Return the line of every way, side by side where they share a cable, without ways the picture cannot show."""
     lines = {way: line_of(places, way) for way in ways}
     shown = {way: line for way, line in lines.items() if len(line) > 1}
-    return {way: shift(shown[way], by) for way, by in lanes(shown).items()}
+    return {way: shift(shown[way], *by) for way, by in lanes(shown).items()}
