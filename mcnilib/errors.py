@@ -50,8 +50,7 @@ class MissingExtra(McniError, ImportError):
 
     def __init__(self, what: str, package: str) -> None:
         """Name what was asked for and the package it needs."""
-        extra = "kernel" if package == "pyroute2" else "notebooks"
-        super().__init__(f"{what} needs {package}: install it with `pip install 'mcnilib[{extra}]'`")
+        super().__init__(f"{what} needs {package}: install it with `pip install 'mcnilib[notebooks]'`")
 
 
 class NoRoute(McniError, LookupError):

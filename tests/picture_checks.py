@@ -8,8 +8,8 @@ from matplotlib.backends.backend_agg import FigureCanvasAgg
 
 from mcnilib.show.drawing import Drawing
 from mcnilib.show.geometry import Rect, strokes
-from mcnilib.show.paint import Words, new_figure, paint
 from mcnilib.show.marks import text_rect
+from mcnilib.show.paint import Words, new_figure, paint
 
 
 def words(drawing: Drawing) -> list[tuple[str, float, Rect]]:

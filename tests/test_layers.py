@@ -31,7 +31,7 @@ RANK = {
     "mcnilib": 6,
 }
 PICTURES = {"matplotlib", "networkx", "ipywidgets", "anywidget", "traitlets", "IPython"}
-PROCESSES = {"subprocess", "socket", "pyroute2", "ctypes"}
+PROCESSES = {"subprocess", "socket", "ctypes"}
 CLOCKS = {"time", "secrets"}
 ONLY = dict.fromkeys(PICTURES, "show") | dict.fromkeys(PROCESSES, "kernel")
 MODEL = {"errors", "linux", "cluster", "trace", "scenarios", "snapshots"}
@@ -231,7 +231,7 @@ REASON = "# long because the kernel's table is"
         (foreign, "kernel/a.py", "import ipywidgets\n", 1),
         (foreign, "show/a.py", "import subprocess\n", 1),
         (foreign, "trace/a.py", "from socket import AF_INET\n", 1),
-        (foreign, "show/a.py", "import pyroute2\n", 1),
+        (foreign, "show/a.py", "import ctypes\n", 1),
         (foreign, "cli.py", "import ctypes\n", 1),
         (foreign, "trace/a.py", "from time import monotonic\n", 1),
         (eager, "__init__.py", "from mcnilib.trace.run import run\n", 1),
@@ -262,7 +262,7 @@ def test_a_planted_breach_is_found(tmp_path, check, path, source, line):
         (upward, "scenarios/a.py", "import mcnilib.trace, mcnilib.cluster, mcnilib.linux, mcnilib.errors\n"),
         (upward, "trace/a.py", "from mcnilib import __version__\n"),
         (foreign, "show/a.py", "import matplotlib, networkx, ipywidgets, numpy\n"),
-        (foreign, "kernel/a.py", "import subprocess, socket, ctypes, pyroute2, time\n"),
+        (foreign, "kernel/a.py", "import subprocess, socket, ctypes, time\n"),
         (foreign, "linux/a.py", "import ipaddress, re\nfrom mcnilib.errors import McniError\n"),
         (eager, "cli.py", "import mcnilib.scenarios\ndef f():\n    import mcnilib.show\n"),
         (eager, "__init__.py", "from importlib import import_module\n"),

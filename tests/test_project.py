@@ -17,7 +17,7 @@ import pytest
 
 ROOT = Path(__file__).resolve().parents[1]
 README = (ROOT / "README.md").read_text(encoding="utf-8")
-HEAVY = ("matplotlib", "networkx", "ipywidgets", "numpy", "subprocess", "asyncio", "pyroute2", "socket", "ctypes")
+HEAVY = ("matplotlib", "networkx", "ipywidgets", "numpy", "subprocess", "asyncio", "socket", "ctypes")
 
 
 def run(*command: str | Path, cwd: Path = ROOT, **environment: str) -> subprocess.CompletedProcess[str]:

@@ -16,7 +16,7 @@ from mcnilib.show.lettering import shorten, width
 from mcnilib.show.plan import Machine
 from mcnilib.show.scene import Places, Station
 
-TITLE, POD, GAP, HOST, FOOT, NIC = 28.0, 66.0, 36.0, 206.0, 10.0, 46.0
+TITLE, POD, GAP, HOST, FOOT, NIC = 28.0, 66.0, 36.0, 236.0, 10.0, 46.0
 """Heights from top to bottom:
 
 the machine's title, pods, the room of the veth pairs, the host's namespace, a gap, the NICs.

@@ -138,4 +138,5 @@ def _shared(spots: Spots, size: tuple[float, float], rect: Rect) -> Array:
     """Return the area each spot shares with a rectangle."""
     across = np.minimum(spots.x + size[0], rect.right) - np.maximum(spots.x, rect.x)
     down = np.minimum(spots.y + size[1], rect.bottom) - np.maximum(spots.y, rect.y)
-    return np.maximum(across, 0.0) * np.maximum(down, 0.0)
+    shared: Array = np.maximum(across, 0.0) * np.maximum(down, 0.0)
+    return shared

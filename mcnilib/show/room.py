@@ -33,6 +33,7 @@ MOST, APART = 60, 4
 """So many spots of a note in one form are compared with those of others, one of each square of so many spots."""
 
 Array = NDArray[np.float64]
+Truths = NDArray[np.bool_]
 
 
 class Spot(NamedTuple):
@@ -83,7 +84,8 @@ class Room:
         up, down = np.ix_(rows, columns), np.ix_(rows + high, columns)
         there, across = np.ix_(rows, columns + wide), np.ix_(rows + high, columns + wide)
         price = (sums[across] - sums[there] - sums[down] + sums[up]) * CELL * CELL
-        return Spots(columns[None, :] * float(CELL) + 1, rows[:, None] * float(CELL) + 1, price)
+        x, y = (CELL * grid.astype(np.float64) + 1 for grid in (columns, rows))
+        return Spots(x[None, :], y[:, None], price)
 
     def _integral(self) -> Array:
         """Return the prices summed up from the upper left corner."""

@@ -13,7 +13,7 @@ from typing import NamedTuple
 import numpy as np
 
 from mcnilib.show.geometry import Point
-from mcnilib.show.room import CLASH, Array, Spot
+from mcnilib.show.room import CLASH, Array, Spot, Truths
 
 ROUNDS = 6
 """Times all pairs are gone through at most."""
@@ -119,9 +119,9 @@ def _clashes(a: _Side, columns: _Side) -> Array:
     return np.where(meet, CLASH, 0.0)
 
 
-def _through(a: _Side, rects: _Side) -> Array:
+def _through(a: _Side, rects: _Side) -> Truths:
     """Tell which leaders of one note have a point in the spots of another."""
-    inside = np.zeros(1, bool)
+    inside: Truths = np.zeros(1, bool)
     for at in (a.pin, a.end):
         inside = inside | ((rects.left < at.x) & (at.x < rects.right) & (rects.top < at.y) & (at.y < rects.bottom))
     falling = (_Ends(rects.left, rects.top), _Ends(rects.right, rects.bottom))
@@ -129,7 +129,7 @@ def _through(a: _Side, rects: _Side) -> Array:
     return inside | _cross((a.pin, a.end), falling) | _cross((a.pin, a.end), rising)
 
 
-def _cross(one: tuple[_Ends, _Ends], other: tuple[_Ends, _Ends]) -> Array:
+def _cross(one: tuple[_Ends, _Ends], other: tuple[_Ends, _Ends]) -> Truths:
     """Tell which straight lines cross."""
     (a, b), (c, d) = one, other
     return (_turn(a, b, c) * _turn(a, b, d) < 0) & (_turn(c, d, a) * _turn(c, d, b) < 0)
