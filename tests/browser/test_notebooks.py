@@ -68,7 +68,7 @@ def test_every_control_of_every_panel_changes_and_nothing_breaks(opened):
 
 
 def test_the_arrow_keys_walk_through_the_conversation(opened):
-    panel = opened.page.locator(PANEL).first
+    panel = opened.wait_idle().page.locator(PANEL).first  # a setting that is still on its way would begin anew
     panel.locator(".mcni-stepper [role=slider]").focus()
     status = panel.locator(".mcni-stepper [role=status]")
     for key, says in (("ArrowRight", "step 1 of"), ("End", "step"), ("Home", "steps")):
