@@ -42,3 +42,14 @@ def test_a_page_opened_with_a_link_shows_the_state_of_the_link(server, browser) 
         verdict = lab.page.locator(".mcni-verdict").first
         expect(verdict).to_have_text(re.compile("^✓ connected"))
         assert lab.errors == []
+
+
+def test_a_look_around_shows_the_namespace_that_is_chosen(server, browser) -> None:
+    with new_page(browser, server) as lab:
+        lab.open("00-index.ipynb").run_all()
+        tour = lab.page.locator(".jp-OutputArea:has(.mcni-state):has(select)").first
+        tour.get_by_label("pod kind").select_option(label="the node itself")
+        tour.get_by_label("node", exact=True).select_option("node3")
+        expect(tour.locator("[role=status]").first).to_contain_text("node3: the node itself")
+        expect(tour.locator("h4").first).to_have_text("node3# ip -d address")
+        assert lab.errors == []
