@@ -21,7 +21,19 @@ def described(capsys) -> dict[str, dict[str, object]]:
 
 def test_every_verb_prints_json(capsys) -> None:
     verbs = described(capsys)
-    assert {"list", "run", "state", "trace", "collect", "merge", "save", "verify", "clean", "completion"} <= set(verbs)
+    assert {
+        "list",
+        "run",
+        "state",
+        "trace",
+        "collect",
+        "merge",
+        "save",
+        "verify",
+        "fuzz",
+        "clean",
+        "completion",
+    } <= set(verbs)
     assert [name for name, one in verbs.items() if "--json" not in one["options"]] == []
 
 

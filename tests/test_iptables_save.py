@@ -103,7 +103,11 @@ def test_tables_the_kernel_loads_all_the_same(table: str, rules: str) -> None:
     assert [line for line in print_tables(parse_tables(in_table(rules, table))).splitlines() if line[0] == "-"]
 
 
-@pytest.mark.parametrize("path", sorted(DATA.glob("*/*.txt")), ids=lambda path: f"{path.parent.name}-{path.stem}")
+@pytest.mark.parametrize(
+    "path",
+    sorted([*DATA.glob("calico/*.txt"), *DATA.glob("kube-proxy/*.txt")]),
+    ids=lambda path: f"{path.parent.name}-{path.stem}",
+)
 def test_rulesets_of_real_nodes_come_back_to_the_letter(path: Path) -> None:
     assert print_tables(parse_tables(path.read_text(), path.name)) == path.read_text()
 

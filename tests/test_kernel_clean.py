@@ -60,7 +60,8 @@ def wait_for(condition: object) -> bool:
 
 
 CHILD = """
-import sys, time
+import signal, sys, time
+signal.signal(signal.SIGINT, signal.default_int_handler)  # a background job is started with it ignored
 sys.path[:0] = {paths!r}
 from kernel_worlds import CASES
 from mcnilib.kernel.run import converse

@@ -120,6 +120,7 @@ def _add_fuzz(verbs: Any) -> None:
     fuzz.add_argument("--first", type=int, default=0, metavar="NUMBER", help="the first one's number (default: 0)")
     fuzz.add_argument("--keep", type=Path, metavar="FOLDER", help="write the smallest case of each disagreement there")
     fuzz.add_argument("--record", type=Path, metavar="FILE", help="write down what the run came to, as JSON")
+    fuzz.add_argument("--json", action="store_true", help="print the result as JSON")
     fuzz.set_defaults(verb=fuzz_worlds)
 
 

@@ -24,7 +24,7 @@ def opened(server, browser):
 def test_click_to_painted_picture(opened, request) -> None:
     rounds = 6 if request.config.getoption("benchmark_enable") else 1
     labels = LABELS if rounds > 1 else LABELS[:2]
-    panel = opened.page.locator(".jp-OutputArea:has(svg[role=img])").last
+    panel = opened.page.locator(".jp-OutputArea:has(.mcni-stepper)").first
     times = []
     for label in labels * rounds:
         button = panel.locator(".widget-toggle-button", has_text=label).first

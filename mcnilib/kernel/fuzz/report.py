@@ -30,16 +30,23 @@ def main(arguments: Namespace) -> int:
         trials.append(trial)
         _progress(len(trials), len(numbers))
     found = [trial for trial in trials if trial.ended == DIFFERS]
-    for number, trial in enumerate(found, 1):
-        small = smallest(trial.case)
-        print(f"{small.case}{small.text}\n")
-        if arguments.keep:
-            keep(arguments.keep, f"{arguments.seed}-{number}", small)
-    print(summary(trials, arguments.seed, numbers))
+    small = [smallest(trial.case) for trial in found]
+    if arguments.keep:
+        for number, trial in enumerate(small, 1):
+            keep(arguments.keep, f"{arguments.seed}-{number}", trial)
+    come_to = record(trials, arguments.seed, numbers)
+    if arguments.json:
+        print(json.dumps(come_to | {"cases": [_as_json(trial) for trial in small]}, indent=1))
+    else:
+        print("".join(f"{trial.case}{trial.text}\n\n" for trial in small), end="")
+        print(summary(trials, arguments.seed, numbers))
     if arguments.record:
-        text = json.dumps(record(trials, arguments.seed, numbers), indent=1)
-        Path(arguments.record).write_text(f"{text}\n", encoding="utf-8")
+        Path(arguments.record).write_text(f"{json.dumps(come_to, indent=1)}\n", encoding="utf-8")
     return int(bool(found))
+
+
+def _as_json(trial: Trial) -> dict[str, str]:
+    return {"case": str(trial.case), "differs": trial.text}
 
 
 def trials_of(cases: Iterable[Case], jobs: int = AT_ONCE) -> Iterator[Trial]:
