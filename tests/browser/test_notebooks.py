@@ -51,6 +51,17 @@ def test_the_picture_has_its_texts_in_their_places(opened, request):
     assert moved(seen, before) == []
 
 
+def test_the_arrow_keys_walk_through_the_conversation(opened):
+    panel = opened.page.locator(PANEL).first
+    panel.locator(".mcni-stepper [role=slider]").focus()
+    status = panel.locator(".mcni-stepper [role=status]")
+    for key, says in (("ArrowRight", r"^step 1 of"), ("End", r"^step (\d+) of \1\b"), ("Home", r"^\d+ steps$")):
+        opened.page.keyboard.press(key)
+        expect(status).to_have_text(re.compile(says))
+    expect(panel.locator("tr[aria-current=step]")).to_have_count(0)
+    assert opened.errors == []
+
+
 def test_every_control_of_every_panel_changes_and_nothing_breaks(opened):
     panels = opened.page.locator(PANEL)
     assert panels.count() >= 1
@@ -64,17 +75,6 @@ def test_every_control_of_every_panel_changes_and_nothing_breaks(opened):
             opened.wait_idle()
         assert panel.locator("svg[role=img]").count() == 1
         assert panel.locator("[role=status]").count() >= 1
-    assert opened.errors == []
-
-
-def test_the_arrow_keys_walk_through_the_conversation(opened):
-    panel = opened.wait_idle().page.locator(PANEL).first  # a setting that is still on its way would begin anew
-    panel.locator(".mcni-stepper [role=slider]").focus()
-    status = panel.locator(".mcni-stepper [role=status]")
-    for key, says in (("ArrowRight", "step 1 of"), ("End", "step"), ("Home", "steps")):
-        opened.page.keyboard.press(key)
-        expect(status).to_contain_text(says)
-    expect(panel.locator("tr[aria-current=step]")).to_have_count(0)
     assert opened.errors == []
 
 
