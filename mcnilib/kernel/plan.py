@@ -14,7 +14,7 @@ from graphlib import CycleError, TopologicalSorter
 from mcnilib.errors import Unsupported
 from mcnilib.linux.link import NO_MAC, Bridge, Far, Ipip, Link, Loopback, Macvlan, Opaque, Physical, Veth, Vxlan
 from mcnilib.linux.netns import Netns
-from mcnilib.linux.route import Route, Rule, print_routes
+from mcnilib.linux.route import REJECTING, Route, Rule, print_routes
 from mcnilib.linux.world import Segment, World
 
 SWITCH = "(switch)"
@@ -221,8 +221,8 @@ def routing_changes(old: Netns, new: Netns) -> str:
 def _rule_changes(old: Iterable[Rule], new: Iterable[Rule]) -> tuple[list[str], list[str]]:
     """Return the commands that turn one set of rules into another: those before the routes, and those after.
 
-    The kernel asks the rules where the gateway of a new route is: those that lead to tables come before the routes,
-    those that refuse packets after them.
+    The kernel asks the rules where the gateway of a new route is: what is gone goes and what leads to tables comes
+    before the routes, what refuses packets after them.
     """
     was, will = list(old), list(new)
     gone = [f"rule del {rule_words(rule)}" for rule in was if rule not in will]
@@ -230,7 +230,7 @@ def _rule_changes(old: Iterable[Rule], new: Iterable[Rule]) -> tuple[list[str], 
     first, last = (
         [f"rule add {rule_words(r)}" for r in added if (r.action == "lookup") is leads] for leads in (True, False)
     )
-    return first, last + gone
+    return gone + first, last
 
 
 def _own_routes(routes: Iterable[Route]) -> list[Route]:
@@ -244,8 +244,8 @@ def _rivals(route: Route, routes: list[Route]) -> list[Route]:
 
 
 def _nearest_first(routes: list[Route]) -> list[Route]:
-    """Put on-link routes first: a gateway must be reachable when its route is added."""
-    return sorted(routes, key=lambda route: route.via is not None)
+    """Put on-link routes first and refusing ones last: a gateway must be reachable when its route is added."""
+    return sorted(routes, key=lambda route: (route.type in REJECTING, route.via is not None))
 
 
 def route_words(route: Route) -> str:

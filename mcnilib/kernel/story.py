@@ -8,6 +8,8 @@ from dataclasses import dataclass
 from mcnilib.linux.packet import Packet
 from mcnilib.trace.trace import Fate, Journey, Stage, Step
 
+UNCOUNTED = ("prohibit", "unreachable")
+"""Types of routes that send an ICMP error and raise no counter. Source: ip_error() in net/ipv4/route.c."""
 ASKING_HOOKS = ("PREROUTING", "OUTPUT")
 
 
@@ -81,6 +83,8 @@ def addresses(packet: Packet, ports: set[int]) -> str:
 def _crossing(step: Step, ports: set[int]) -> str:
     if step.stage is Stage.TUNNEL:
         inner = step.after if step.before.inner else step.before
+        if step.fate is Fate.DROPPED and not step.before.inner:  # the device takes it and finds nowhere to send it
+            return f"{step.netns} packed by {step.oif}: {addresses(inner, ports)}"
         return f"{step.netns} {step.action.split(' for ')[0]}: {addresses(inner, ports)}"
     if step.to is None:
         return f"{step.netns} {step.oif} > nobody: {addresses(step.before, ports)}"
@@ -124,7 +128,7 @@ def _silent(step: Step, *, forwarded: bool) -> bool:
     Source: ip_route_input_slow() in net/ipv4/route.c, __fib_validate_source() in net/ipv4/fib_frontend.c.
     """
     if step.stage is Stage.ROUTE and forwarded:
-        prohibited = "prohibit" in (getattr(step.line, "type", ""), getattr(step.line, "action", ""))
-        return step.fate is Fate.DROPPED or (step.fate is Fate.UNREACHABLE and prohibited)
+        uncounted = getattr(step.line, "type", "") in UNCOUNTED or getattr(step.line, "action", "") == "prohibit"
+        return step.fate is Fate.DROPPED or (step.fate is Fate.UNREACHABLE and uncounted)
     listed = step.stage is Stage.RP_FILTER and step.listing is not None
     return listed and not step.evidence.partition(" =")[0].endswith("rp_filter")

@@ -24,8 +24,9 @@ from mcnilib.trace.tcp import HARD_ERRORS
 REQUEST, ANSWER = b"ping\n", b"pong\n"
 UDP_ANSWER = b"answer\n"  # of another length than the request, so that captures cannot be confused
 TCP_CLOSED = 7
-LAST_WORDS = 0.3
-"""Seconds within which a closing server must get its last ACK."""
+LAST_WORDS = 60
+"""Milliseconds in which nothing happens until an answered connection that does not close is left at that: a FIN is
+sent again after 200."""
 IP_PKTINFO = 8
 
 
@@ -65,14 +66,17 @@ class Talk:
             self._start()
         except OSError as problem:
             self._fail(problem.errno)
-        while not self.heard.done and (left := end - time.monotonic()) > 0:
+        while not self._over() and (left := end - time.monotonic()) > 0:
             for descriptor, _ in self._poll.poll(max(1, left * 1000)):
                 self._actions[descriptor]()
             for watch in self.lab.watches.values():
                 watch.drain()
         if self.heard.answered and self.flow.proto == "tcp":
-            self._await_servers()
+            self._await_last_words()
         return self.heard
+
+    def _over(self) -> bool:
+        return self.heard.done or self.heard.answered
 
     def close(self) -> None:
         """Close all sockets without another word: TCP connections are reset, nothing is retransmitted."""
@@ -81,9 +85,10 @@ class Talk:
                 sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
             sock.close()
 
-    def _await_servers(self) -> None:
-        end = time.monotonic() + LAST_WORDS
-        while time.monotonic() < end and any(_tcp_state(sock) != TCP_CLOSED for sock in self._accepted):
+    def _await_last_words(self) -> None:
+        for _ in range(LAST_WORDS):
+            if self.heard.done and all(_tcp_state(sock) == TCP_CLOSED for sock in self._accepted):
+                return
             for descriptor, _ in self._poll.poll(1):
                 self._actions[descriptor]()
 
@@ -167,7 +172,13 @@ class Talk:
             sock.send(REQUEST)
 
     def _connected(self, sock: socket.socket) -> None:
-        problem = sock.getsockopt(socket.SOL_SOCKET, socket.SO_ERROR)
+        """Learn how connect() ended by asking again, as if it had waited: SO_ERROR would tell soft errors too.
+
+        Source: __inet_stream_connect() in net/ipv4/af_inet.c, SO_ERROR in net/core/sock.c.
+        """
+        problem = sock.connect_ex((str(self.flow.dst), self.flow.dport))
+        if problem == errno.EALREADY:  # the error came while connect() itself held the socket: noted as a soft one
+            problem = sock.getsockopt(socket.SOL_SOCKET, socket.SO_ERROR)
         if problem:
             self._fail(problem)
             return

@@ -87,7 +87,7 @@ class Tracked:
     """What conntrack attached to a packet: the entry's number in the table, state and direction; it travels with
     the packet."""
 
-    state: str  # NEW, ESTABLISHED, RELATED, INVALID, UNTRACKED
+    state: str  # NEW, ESTABLISHED, RELATED, INVALID, UNTRACKED; empty: not asked yet, and NOTRACK comes too late
     number: int = 0  # 0: no entry
     reply: bool = False
     why: str = ""  # for INVALID and ignored packets: what the kernel would log
@@ -230,7 +230,7 @@ class Conntrack:
             moved = self._plain_entry(entry, packet, now)
         if moved is None:
             self.forget(number)
-            self._entries[number] = entry._replace(tcp=opinion.track)
+            self._entries[number] = entry._replace(tcp=opinion.track, seen_reply=reply)
             return Tracked(state, number, reply, "the only answer is a RST: entry removed")
         self._entries[number] = moved._replace(seen_reply=True) if reply else moved
         return Tracked(state, number, reply, why)

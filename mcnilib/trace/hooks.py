@@ -60,7 +60,7 @@ class Hook:
         skb, host = self.skb, self.host
         if not host.netns.tracks:
             return
-        if skb.tracked:  # seen before (loopback), or left out by NOTRACK
+        if skb.tracked and skb.tracked.state:  # seen before (loopback), or left out by NOTRACK
             if skb.tracked.state == "UNTRACKED":
                 self.log.connection(host.name, self.name, "UNTRACKED", skb.packet, skb.packet, "UNTRACKED", None)
             return

@@ -24,11 +24,14 @@ CT = "net.netfilter.nf_conntrack_"
 class Skb:
     """A packet on its way through namespaces, with what Linux keeps beside it (struct sk_buff)."""
 
-    __slots__ = ("packet", "tracked")
+    __slots__ = ("packet", "tracked", "unbound")
 
-    def __init__(self, packet: Packet, tracked: Tracked | None = None) -> None:
-        """Start with what the sender attached; `tracked` is set only by replies netfilter itself sends."""
-        self.packet, self.tracked = packet, tracked
+    def __init__(self, packet: Packet, tracked: Tracked | None = None, *, unbound: bool = False) -> None:
+        """Start with what the sender attached; `tracked` is set only by replies netfilter itself sends.
+
+        `unbound`: the lookup that chose the source was the only one, so no rule `from` that source was asked.
+        """
+        self.packet, self.tracked, self.unbound = packet, tracked, unbound
 
 
 class Host:
@@ -67,7 +70,7 @@ class Host:
             hook=hook,
             iif=iif,
             oif=oif,
-            ctstate=tracked.state if tracked else "INVALID",
+            ctstate=(tracked.state if tracked else "") or "INVALID",
             reply=tracked.reply if tracked else False,
             entry=self.connections[tracked.number] if tracked and tracked.number else None,
             sets=self.sets,

@@ -41,25 +41,32 @@ def complain(net: Network, host: Host, skb: Skb, kind: int, code: int, *, after:
     packet = skb.packet
     if packet.icmp and packet.icmp.is_error:
         return
-    src = packet.dst if host.is_local(packet.dst) else _error_source(host, packet)
+    own, mark = host.is_local(packet.dst), packet.mark if host.flag("net.ipv4.fwmark_reflect") else 0
+    src = packet.dst if own else _error_source(host, Query(packet.src, mark=mark))
     if src is None:
         return
-    mark = packet.mark if host.flag("net.ipv4.fwmark_reflect") else 0
     error = Packet(src, packet.src, "icmp", icmp=Icmp(kind, code, quoted=packet), mark=mark)
-    net.outbox.append(Emission(host.name, error, attached(skb.tracked), after))
+    net.outbox.append(Emission(host.name, Skb(error, attached(skb.tracked), unbound=not own), after))
 
 
 def attached(tracked: Tracked | None) -> Tracked | None:
-    """Give an answer the connection of what it answers, stored or not. Source: nf_conntrack_attach()."""
+    """Give an answer the connection of what it answers, stored or not.
+
+    The answer to what was left out by NOTRACK gets none, and cannot be left out itself: the rule thinks it was seen.
+    Source: nf_conntrack_attach(), notrack_chk() in net/netfilter/xt_CT.c.
+    """
+    if tracked and tracked.state == "UNTRACKED":
+        return Tracked("")
     return Tracked("RELATED", tracked.number, not tracked.reply) if tracked and tracked.number else None
 
 
-def _error_source(host: Host, packet: Packet) -> IPv4Address | None:
+def _error_source(host: Host, query: Query) -> IPv4Address | None:
+    """Let the route to the one who is told choose the source. Source: icmp_route_lookup()."""
     try:
-        route = lookup(host.netns, Query(packet.src)).route
+        route = lookup(host.netns, query).route
     except NoRoute:
         return None
-    return preferred_source(host.netns, route, packet.src)
+    return preferred_source(host.netns, route, query.dst)
 
 
 def reject(net: Network, host: Host, skb: Skb, hook: Hook) -> None:
@@ -91,7 +98,8 @@ def _reset(net: Network, host: Host, skb: Skb) -> None:
     """Answer with a RST that belongs to the same connection. Source: nf_send_reset(), nf_ct_attach()."""
     if skb.packet.tcp is None or "RST" in skb.packet.tcp.flags:
         return
-    net.outbox.append(Emission(host.name, reset_for(skb.packet, skb.packet.tcp), attached(skb.tracked)))
+    answer = Skb(reset_for(skb.packet, skb.packet.tcp), attached(skb.tracked))
+    net.outbox.append(Emission(host.name, answer))
 
 
 def reset_for(packet: Packet, tcp: Tcp) -> Packet:

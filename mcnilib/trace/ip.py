@@ -12,10 +12,10 @@ from typing import TYPE_CHECKING
 
 from mcnilib.errors import NoRoute, Unknown, Unsupported
 from mcnilib.linux.fib import Decision, lookup
-from mcnilib.linux.link import Ipip, Link, Opaque, Vxlan
+from mcnilib.linux.link import Bridge, Ipip, Link, Opaque, Vxlan
 from mcnilib.linux.nexthop import next_hop
 from mcnilib.linux.packet import Packet
-from mcnilib.linux.route import Query, Route
+from mcnilib.linux.route import UNCHOSEN, Query, Route
 from mcnilib.linux.source import preferred_source, validate_source
 from mcnilib.linux.sysctl import deciding
 from mcnilib.trace import tunnel
@@ -25,7 +25,7 @@ from mcnilib.trace.host import Host, Skb
 from mcnilib.trace.icmp import complain, reject
 from mcnilib.trace.log import Log
 from mcnilib.trace.trace import Fate, Stage
-from mcnilib.trace.wire import Frame
+from mcnilib.trace.wire import BRIDGE_CALLS, Frame, shown_to_iptables
 
 if TYPE_CHECKING:
     from mcnilib.trace.network import Network
@@ -68,7 +68,7 @@ def receive(net: Network, log: Log, place: Arrival) -> Place:
     """Take a packet from a device: PREROUTING, routing, then delivery or forwarding."""
     host, skb, dev = net.hosts[place.netns], place.skb, place.link.name
     looped = dev == "lo"  # it was routed and checked when it was sent
-    hook = Hook(host, skb, "PREROUTING", log, net.now, iif=dev)
+    before, hook = skb.packet.dst, Hook(host, skb, "PREROUTING", log, net.now, iif=dev)
     if not hook.run():
         reject(net, host, skb, hook)
         return None
@@ -78,6 +78,8 @@ def receive(net: Network, log: Log, place: Arrival) -> Place:
     except NoRoute as error:
         _no_route(net, log, host, skb, dev, error)
         return None
+    if packet.dst != before and decision.route.dev == dev and isinstance(place.link.kind, Bridge):
+        _refuse_bridged_dnat(host, dev)
     if decision.route.type == "broadcast":
         raise Unsupported(f"broadcast to {packet.dst} in {host.name}")
     local = decision.route.type == "local"
@@ -86,6 +88,15 @@ def receive(net: Network, log: Log, place: Arrival) -> Place:
     if not looped and not _source_is_valid(log, host, packet, dev, "" if local else decision.route.dev):
         return None
     return _deliver(net, log, host, skb, dev) if local else _forward(net, log, host, skb, dev, decision)
+
+
+def _refuse_bridged_dnat(host: Host, dev: str) -> None:
+    """Refuse what DNAT sends back into its bridge: br_netfilter does not route it.
+
+    Source: br_nf_pre_routing_finish() in net/bridge/br_netfilter_hooks.c.
+    """
+    if shown_to_iptables(host.netns):
+        raise Unsupported(f"DNAT back into the bridge {dev} of {host.name} with {BRIDGE_CALLS} = 1")
 
 
 def _forwards(log: Log, host: Host, packet: Packet, dev: str) -> bool:
@@ -122,9 +133,12 @@ def _route(net: Network, log: Log, host: Host, skb: Skb, *, again: bool = False)
     """Look up the way out of a packet of the namespace's own; note it, or tell the sender there is none."""
     packet = skb.packet
     try:
-        decision = lookup(host.netns, Query(packet.dst, packet.src, mark=packet.mark))
+        src = UNCHOSEN if skb.unbound and not again else packet.src
+        decision = lookup(host.netns, Query(packet.dst, src, mark=packet.mark))
     except NoRoute as error:
-        log.add(host.name, Stage.ROUTE, f"no route: {error.error}", packet, line=error.line, fate=Fate.UNREACHABLE)
+        stage = Stage.TUNNEL if packet.inner else Stage.ROUTE
+        fate = Fate.DROPPED if again or packet.inner else Fate.UNREACHABLE
+        log.add(host.name, stage, f"no route: {error.error}", packet, line=error.line, fate=fate)
         return None
     _note_route(log, host, packet, decision, "rerouted" if again else "route")
     return decision
@@ -145,9 +159,11 @@ def _device(decision: Decision) -> str:
 
 
 def _no_route(net: Network, log: Log, host: Host, skb: Skb, dev: str, error: NoRoute) -> None:
-    """Drop a packet that has no way on; a router tells its sender. Source: ip_error()."""
-    forwards = bool(host.conf("forwarding", dev))
-    told = forwards and error.error in CODES
+    """Drop a packet that has no way on; a router tells its sender. Source: ip_route_input_slow(), ip_error()."""
+    if not _forwards(log, host, skb.packet, dev):  # whatever the lookup said
+        host.connections.drop_unconfirmed(skb.tracked)
+        return
+    told = error.error in CODES
     fate = Fate.UNREACHABLE if told else Fate.DROPPED
     log.add(host.name, Stage.ROUTE, f"no route: {error.error}", skb.packet, line=error.line, iif=dev, fate=fate)
     if not told:

@@ -6,10 +6,8 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from mcnilib.errors import Unknown
-from mcnilib.linux.conntrack import Tracked
-from mcnilib.linux.packet import Packet
 from mcnilib.linux.world import World
-from mcnilib.trace.host import Host
+from mcnilib.trace.host import Host, Skb
 from mcnilib.trace.wire import wire_of
 
 
@@ -21,8 +19,7 @@ class Emission:
     """
 
     netns: str
-    packet: Packet
-    tracked: Tracked | None = None
+    skb: Skb
     after: float = 0.0
 
 

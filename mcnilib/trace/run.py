@@ -11,14 +11,14 @@ from itertools import count
 from random import Random
 
 from mcnilib.errors import McniError, NoRoute, Unknown, Unsupported
-from mcnilib.linux.conntrack import Entry, Tracked
+from mcnilib.linux.conntrack import Entry
 from mcnilib.linux.packet import Packet
 from mcnilib.linux.world import World
 from mcnilib.trace.flow import ANY_ADDRESS, Flow, Listener
 from mcnilib.trace.host import Skb
 from mcnilib.trace.ip import Delivery, Departure, choose_source
 from mcnilib.trace.log import Log
-from mcnilib.trace.network import Network
+from mcnilib.trace.network import Emission, Network
 from mcnilib.trace.outcome import judge
 from mcnilib.trace.sockets import Client, Sockets, open_client
 from mcnilib.trace.tcp import TcpEnd
@@ -111,42 +111,40 @@ class Run:
         """Do something after a while; 0 means after everything already due."""
         heapq.heappush(self._events, (self.net.now + seconds, next(self._order), action))
 
-    def emit(self, netns: str, packet: Packet, *, reply: bool, repeats: int = 0, tracked: Tracked | None = None) -> int:
+    def emit(self, netns: str, packet: Packet | Skb, *, reply: bool, repeats: int = 0) -> int:
         """Send a packet as soon as everything already due is done; return the number its journey will have."""
         number = next(self._numbers)
-        self.later(0.0, lambda: self._travel(number, netns, packet, reply, repeats, tracked))
+        skb = packet if isinstance(packet, Skb) else Skb(packet)
+        self.later(0.0, lambda: self._travel(number, netns, skb, reply, repeats))
         return number
 
-    def _travel(
-        self, number: int, netns: str, packet: Packet, reply: bool, repeats: int, tracked: Tracked | None
-    ) -> None:
+    def _travel(self, number: int, netns: str, skb: Skb, reply: bool, repeats: int) -> None:
         """Walk one packet, let the sockets judge it, freeze its journey, then let its receiver act."""
-        log = Log()
+        log, packet = Log(), skb.packet
         if self._decisions > MAX_DECISIONS:
             raise McniError(f"the conversation takes more than {MAX_DECISIONS} decisions")
-        delivery, receiver = self._walk(log, netns, packet, tracked)
+        delivery, receiver = self._walk(log, netns, skb)
         self.journeys.append(Journey(number, self.net.now, packet, tuple(log.steps), reply, repeats))
         self._decisions += len(log.steps)
         if self._ended:
             return
         for emission in self.net.outbox:
-            self._emit_later(emission.after, emission.netns, emission.packet, not reply, emission.tracked)
+            self._emit_later(emission, not reply)
         self.net.outbox.clear()
         if receiver:
             receiver()
         elif delivery is None:
             self.sockets.local_error(netns, packet, log.steps[-1])
 
-    def _walk(
-        self, log: Log, netns: str, packet: Packet, tracked: Tracked | None
-    ) -> tuple[Delivery | None, Callable[[], None] | None]:
+    def _walk(self, log: Log, netns: str, skb: Skb) -> tuple[Delivery | None, Callable[[], None] | None]:
         """Walk a packet to its socket; return where it was delivered and what its receiver will do.
 
         The run ends where state that nobody collected would decide.
         """
+        packet, attached = skb.packet, skb.tracked
         try:
-            delivery = walk(self.net, log, Departure(netns, Skb(packet, tracked)))
-            self.net.hosts[netns].connections.drop_unconfirmed(tracked)
+            delivery = walk(self.net, log, Departure(netns, skb))
+            self.net.hosts[netns].connections.drop_unconfirmed(attached)
             return delivery, self.sockets.receive(log, delivery) if delivery else None
         except self._gaps as gap:
             last = log.steps[-1] if log.steps else None
@@ -154,12 +152,12 @@ class Run:
             self._ended = True
         return None, None
 
-    def _emit_later(self, seconds: float, netns: str, packet: Packet, reply: bool, tracked: Tracked | None) -> None:
+    def _emit_later(self, emission: Emission, reply: bool) -> None:
         def send() -> None:
-            self.emit(netns, packet, reply=reply, tracked=tracked)
+            self.emit(emission.netns, emission.skb, reply=reply)
 
-        if seconds:
-            self.later(seconds, send)
+        if emission.after:
+            self.later(emission.after, send)
         else:
             send()
 

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING
 from mcnilib.errors import NoRoute
 from mcnilib.linux.packet import Icmp, Packet
 from mcnilib.trace.flow import ANY_ADDRESS, Listener
+from mcnilib.trace.host import Skb
 from mcnilib.trace.icmp import complain, reset_for
 from mcnilib.trace.ip import Delivery, choose_source
 from mcnilib.trace.log import Log
@@ -55,7 +56,7 @@ def open_client(run: Run, packet: Packet) -> Client:
         run.emit(flow.netns, packet.but(length=REQUEST), reply=False)
     else:
         echo = Packet(packet.src, flow.dst, "icmp", icmp=Icmp(8, ident=ECHO_ID, seq=1), length=56)
-        run.emit(flow.netns, echo, reply=False)
+        run.emit(flow.netns, Skb(echo, unbound=flow.src is None), reply=False)  # raw_sendmsg() asks once
     return client
 
 
@@ -135,7 +136,7 @@ class Sockets:
         self._refuse(
             log, at, packet, f"no socket for {packet.src}:{packet.sport} > {packet.dst}:{packet.dport}: answers RST"
         )
-        self.run.net.outbox.append(Emission(at.netns, reset_for(packet, tcp)))
+        self.run.net.outbox.append(Emission(at.netns, Skb(reset_for(packet, tcp))))
 
     def _receive_udp(self, log: Log, at: Delivery, packet: Packet) -> Callable[[], None] | None:
         listener = self._listener(at, packet)
@@ -158,9 +159,10 @@ class Sockets:
         """Answer a datagram from the address it came to (pinned) or from one the route chooses."""
         fixed = listener.address if listener.address != ANY_ADDRESS else packet.dst if listener.pinned else ANY_ADDRESS
         answer = Packet(fixed, packet.src, "udp", packet.dport, packet.sport, length=ANSWER)
-        chosen = choose_source(self.run.net.hosts[at.netns], answer) if fixed == ANY_ADDRESS else answer
+        unbound = fixed == ANY_ADDRESS
+        chosen = choose_source(self.run.net.hosts[at.netns], answer) if unbound else answer
         if not isinstance(chosen, NoRoute):
-            self.run.emit(at.netns, chosen, reply=True)
+            self.run.emit(at.netns, Skb(chosen, unbound=unbound), reply=True)
 
     def _receive_icmp(self, log: Log, at: Delivery, packet: Packet, icmp: Icmp) -> Callable[[], None] | None:
         if icmp.type == 8:
@@ -217,7 +219,10 @@ class Sockets:
             self.client.error, self.client.done = HARD_ERRORS[kind], True
 
     def local_error(self, netns: str, packet: Packet, step: Step) -> None:
-        """Tell a local socket at once that its packet has no route (errno of the lookup) or that a rule dropped it."""
+        """Tell a local socket at once that its packet has no route (errno of the lookup) or that a rule dropped it.
+
+        A SYN that has no route once a rule changed it (fate: dropped) is sent again later. Source: tcp_connect().
+        """
         words = step.action.split(": ")
         here = netns == step.netns == self.run.flow.netns
         if not here or packet.src != self.client.local:
@@ -227,7 +232,7 @@ class Sockets:
         if step.stage is not Stage.ROUTE:
             return
         end = self._tcp.get(Ends(netns, packet.src, packet.sport, packet.dst, packet.dport))
-        if isinstance(end, TcpClient) and end.state == "SYN_SENT":
+        if isinstance(end, TcpClient) and end.state == "SYN_SENT" and step.fate is Fate.UNREACHABLE:
             end.error = words[-1]
             end.close()
         elif end is None and not self.client.done:

@@ -32,9 +32,10 @@ def encapsulate(host: Host, link: Link, packet: Packet, next_hop: IPv4Address, m
             if remote is None:
                 return f"{link.name} has no forwarding entry for {mac}"
             inner = Inner(packet, vni, mac)
-            return Packet(
+            outer = Packet(
                 local, remote, "udp", source_port(packet), port, mark=packet.mark, length=packet.length, inner=inner
             )
+            return _with_source(host, link, outer)
         case Ipip(local, remote):
             outer = Packet(
                 local or IPv4Address(0), remote or next_hop, "ipencap", mark=packet.mark, inner=Inner(packet)
@@ -48,7 +49,10 @@ def _nesting(packet: Packet) -> int:
 
 
 def _with_source(host: Host, link: Link, outer: Packet) -> Packet | str:
-    """Let the route to the tunnel's far end choose the outer source, as ip_tunnel_xmit() does."""
+    """Let the route to the tunnel's far end choose the outer source, where it has none.
+
+    Source: ip_tunnel_xmit() in net/ipv4/ip_tunnel.c, udp_tunnel_dst_lookup() in net/ipv4/udp_tunnel_core.c.
+    """
     try:
         route = lookup(host.netns, Query(outer.dst, outer.src, mark=outer.mark)).route
     except NoRoute as error:

@@ -13,6 +13,8 @@ from itertools import chain
 
 from mcnilib.errors import Unknown, Unsupported
 from mcnilib.linux.link import Bridge, Far, Link, Loopback, Macvlan, Opaque, Physical, Veth
+from mcnilib.linux.netns import Netns
+from mcnilib.linux.sysctl import flag
 from mcnilib.linux.world import Port, World
 
 BROADCAST = "ff:ff:ff:ff:ff:ff"
@@ -21,6 +23,8 @@ MAX_DEPTH = 32
 
 MAX_CROSSED = 100_000
 """Devices all copies of a frame may be sent on: where bridges form circles, every round doubles them."""
+
+BRIDGE_CALLS = "net.bridge.bridge-nf-call-iptables"
 
 Place = tuple[str, str]
 """(network namespace, device)."""
@@ -218,11 +222,21 @@ class Wire:
         )
         if own and frame.dst != BROADCAST:
             return own
+        if frame.dst != BROADCAST and shown_to_iptables(self.world[netns]):
+            raise Unsupported(f"iptables of {netns} sees what crosses the bridge {bridge.name}: {BRIDGE_CALLS} = 1")
         return own + self._flood(netns, bridge.name, link.name, frame, path)
 
     @staticmethod
     def _all(parts: Iterable[Ends]) -> Ends:
         return list(chain.from_iterable(parts))
+
+
+def shown_to_iptables(netns: Netns) -> bool:
+    """Tell whether what crosses a bridge of the namespace passes its iptables rules, as with the module br_netfilter.
+
+    Write the sysctl as 0 where the module is not loaded. Source: net/bridge/br_netfilter_hooks.c.
+    """
+    return bool(netns.tables) and flag(netns.sysctls, BRIDGE_CALLS)
 
 
 def _sharing(world: World) -> Iterator[tuple[tuple[str, int], Unknown]]:

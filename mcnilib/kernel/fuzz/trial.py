@@ -40,7 +40,7 @@ def attempt(lab: Lab, case: Case) -> Trial:
     if outcome.verdict is Verdict.UNKNOWN:
         return Trial(case, REFUSED, outcome.step.action)
     try:
-        lab.become(case.build())
+        _become(lab, case)
     except McniError as problem:
         lab.clear()  # half of it may be there
         return Trial(case, REFUSED, f"the lab cannot build it: {problem}")
@@ -50,6 +50,15 @@ def attempt(lab: Lab, case: Case) -> Trial:
     # once more, with more patience, in a fresh lab: the kernel limits ICMP errors to one it has often told before
     lab.clear()
     return _measure(lab, case, slower=SLOWER)
+
+
+def _become(lab: Lab, case: Case) -> None:
+    """Build the case's world; anew where what is there stands in the way. Raises: McniError."""
+    try:
+        lab.become(case.build())
+    except McniError:
+        lab.clear()
+        lab.become(case.build())
 
 
 def simulate(case: Case) -> Outcome:
