@@ -14,7 +14,7 @@ SHOWN = "n: sysctl -w net.bridge.bridge-nf-call-iptables=1"
 
 
 def run(*lines: str, to: str) -> str:
-    return simulate(Case("bridged", lines, "a", to, "b")).verdict.value
+    return simulate(Case("bridged", lines, "a", to, "b")).outcome.verdict.value
 
 
 @pytest.mark.parametrize(

@@ -160,6 +160,13 @@ class Conntrack:
         if tracked and entry and not entry.confirmed:
             del self._entries[tracked.number]
 
+    def close(self, number: int, now: float) -> None:
+        """Take a stored TCP connection for closed: REJECT resets it. Source: nf_conntrack_tcp_set_closing()."""
+        entry = self._entries.get(number)
+        if entry and entry.confirmed and entry.tcp and entry.state != "CLOSE":
+            expires = now + self.timeout("tcp_timeout_close")
+            self._entries[number] = entry._replace(tcp=entry.tcp._replace(state="CLOSE"), expires=expires)
+
     def track(self, packet: Packet, now: float) -> Tracked:
         """Look the packet up, or begin a connection, and move its state. Source: nf_conntrack_in()."""
         if packet.icmp and packet.icmp.type in ICMP_TRACKED_ERRORS:

@@ -19,7 +19,7 @@ from mcnilib.linux.source import source_address, validate_source
 from mcnilib.trace.host import Host
 from mcnilib.trace.log import Log
 from mcnilib.trace.trace import Fate, Stage
-from mcnilib.trace.wire import BROADCAST, Frame
+from mcnilib.trace.wire import BROADCAST, Frame, Landing
 
 if TYPE_CHECKING:
     from mcnilib.trace.network import Network
@@ -43,10 +43,14 @@ def resolve(net: Network, log: Log, host: Host, link: Link, ip: IPv4Address, pac
 
 
 def _ask(net: Network, log: Log, host: Host, link: Link, ip: IPv4Address, packet: Packet) -> str | None:
-    """Send a request and return the first answer."""
+    """Send a request and return the first answer: whose address it is, then proxies, which wait a little.
+
+    Source: arp_process(), pneigh_enqueue() in net/core/neighbour.c.
+    """
     sender = _sender(host, link, ip, packet)
     gap = net.wire.beyond(host.name, link, Frame(link.mac, BROADCAST))
-    for landing in net.wire.send(host.name, link, Frame(link.mac, BROADCAST)):
+    landings = net.wire.send(host.name, link, Frame(link.mac, BROADCAST))
+    for landing in sorted(landings, key=lambda one: not _owns(net, one, ip)):
         try:
             other = net.hosts[landing.netns]
         except Unknown as unknown:
@@ -66,6 +70,13 @@ def _ask(net: Network, log: Log, host: Host, link: Link, ip: IPv4Address, packet
         raise Unknown(f"nobody who was collected answers who has {ip}, and {gap.why}", collect=gap.collect)
     log.add(host.name, Stage.ARP, f"who has {ip}? nobody answers", packet, oif=link.name, fate=Fate.UNREACHABLE)
     return None
+
+
+def _owns(net: Network, landing: Landing, ip: IPv4Address) -> bool:
+    try:
+        return net.hosts[landing.netns].is_local(ip)
+    except Unknown:
+        return False
 
 
 def _noted(log: Log, host: Host, link: Link, packet: Packet, entry: Neigh) -> str:

@@ -41,12 +41,17 @@ def complain(net: Network, host: Host, skb: Skb, kind: int, code: int, *, after:
     packet = skb.packet
     if packet.icmp and packet.icmp.is_error:
         return
-    own, mark = host.is_local(packet.dst), packet.mark if host.flag("net.ipv4.fwmark_reflect") else 0
+    own, mark = host.is_local(packet.dst), _reflected(host, packet)
     src = packet.dst if own else _error_source(host, Query(packet.src, mark=mark))
     if src is None:
         return
     error = Packet(src, packet.src, "icmp", icmp=Icmp(kind, code, quoted=packet), mark=mark)
     net.outbox.append(Emission(host.name, Skb(error, attached(skb.tracked), unbound=not own), after))
+
+
+def _reflected(host: Host, packet: Packet) -> int:
+    """Return the mark of what the kernel answers by itself. Source: IP4_REPLY_MARK in include/net/ip.h."""
+    return packet.mark if host.flag("net.ipv4.fwmark_reflect") else 0
 
 
 def attached(tracked: Tracked | None) -> Tracked | None:
@@ -95,11 +100,18 @@ def innermost(packet: Packet) -> Packet:
 
 
 def _reset(net: Network, host: Host, skb: Skb) -> None:
-    """Answer with a RST that belongs to the same connection. Source: nf_send_reset(), nf_ct_attach()."""
-    if skb.packet.tcp is None or "RST" in skb.packet.tcp.flags:
+    """Answer with a RST that belongs to the same connection, which is closed by it. Source: nf_send_reset()."""
+    packet = skb.packet
+    if packet.tcp is None or "RST" in packet.tcp.flags:
         return
-    answer = Skb(reset_for(skb.packet, skb.packet.tcp), attached(skb.tracked))
-    net.outbox.append(Emission(host.name, answer))
+    answer = reset_for(packet, packet.tcp).but(mark=_reflected(host, packet))
+    try:
+        lookup(host.netns, Query(answer.dst, answer.src, mark=answer.mark))
+    except NoRoute:
+        return
+    net.outbox.append(Emission(host.name, Skb(answer, attached(skb.tracked))))
+    if skb.tracked:
+        host.connections.close(skb.tracked.number, net.now)
 
 
 def reset_for(packet: Packet, tcp: Tcp) -> Packet:

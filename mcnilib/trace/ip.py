@@ -186,15 +186,17 @@ def _deliver(net: Network, log: Log, host: Host, skb: Skb, dev: str) -> Place:
     if not hook.run():
         reject(net, host, skb, hook)
         return None
-    if skb.packet.inner:
-        return _decapsulate(log, host, skb)
+    if skb.packet.inner and tunnel.listens(host, skb.packet):
+        return _decapsulate(net, log, host, skb)
     return Delivery(host.name, skb, dev)
 
 
-def _decapsulate(log: Log, host: Host, skb: Skb) -> Place:
+def _decapsulate(net: Network, log: Log, host: Host, skb: Skb) -> Place:
     landed = tunnel.decapsulate(host, skb.packet)
     if isinstance(landed, str):
         log.add(host.name, Stage.TUNNEL, landed, skb.packet, fate=Fate.DROPPED)
+        if skb.packet.proto != "udp":
+            complain(net, host, skb, 3, 3)  # tunnel4_rcv() in net/ipv4/tunnel4.c
         return None
     link, inner = landed
     log.add(host.name, Stage.TUNNEL, f"unpacked by {link.name}", skb.packet, inner, oif=link.name)

@@ -68,7 +68,7 @@ class Run:
             self.net.hosts[name].connections.load(entry)
         self.flow, self.sockets = flow, Sockets(self, listeners)
         self.journeys: list[Journey] = []
-        self._events: list[tuple[float, int, Callable[[], None]]] = []
+        self._events: list[tuple[float, bool, int, Callable[[], None]]] = []
         self._order, self._numbers = count(), count(1)
         self._gaps = (Unknown, Unsupported) if partial else (Unknown,)
         self._decisions = 0
@@ -78,7 +78,7 @@ class Run:
         """Play all events until the client has its answer, or its patience ends."""
         client = self._start()
         while self._events and not self._ended and len(self.journeys) < MAX_JOURNEYS:
-            time, _, action = self._events[0]
+            time, _, _, action = self._events[0]
             if time > self.flow.patience or (client.done and time > self.net.now):
                 break
             heapq.heappop(self._events)
@@ -107,9 +107,9 @@ class Run:
         )
         self.journeys.append(Journey(1, 0.0, packet, (step,)))
 
-    def later(self, seconds: float, action: Callable[[], None]) -> None:
-        """Do something after a while; 0 means after everything already due."""
-        heapq.heappush(self._events, (self.net.now + seconds, next(self._order), action))
+    def later(self, seconds: float, action: Callable[[], None], *, idle: bool = False) -> None:
+        """Do something after a while; 0 means after everything already due, `idle` also after what follows from it."""
+        heapq.heappush(self._events, (self.net.now + seconds, idle, next(self._order), action))
 
     def emit(self, netns: str, packet: Packet | Skb, *, reply: bool, repeats: int = 0) -> int:
         """Send a packet as soon as everything already due is done; return the number its journey will have."""

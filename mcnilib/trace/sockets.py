@@ -152,7 +152,8 @@ class Sockets:
         self._refuse(
             log, at, packet, f"no socket for a datagram from {packet.src}:{packet.sport}: answers port unreachable"
         )
-        complain(self.run.net, self.run.net.hosts[at.netns], at.skb, 3, 3)
+        # udp_rcv() has let go of the connection: the error is looked up like any other
+        complain(self.run.net, self.run.net.hosts[at.netns], Skb(packet), 3, 3)
         return None
 
     def _answer_udp(self, at: Delivery, packet: Packet, listener: Listener) -> None:

@@ -82,6 +82,15 @@ class TcpEnd:
         if self._waiting is packet:
             self._journey = journey
 
+    def act(self, flags: str, length: int = 0, *, state: str = "") -> None:
+        """Send what the program writes or closes: it acts when the kernel has nothing more to do."""
+        self.run.later(0.0, lambda: self._act(flags, length, state), idle=True)
+
+    def _act(self, flags: str, length: int, state: str) -> None:
+        if self.state != "CLOSED":
+            self.state = state or self.state
+            self.send(flags, length)
+
     def acknowledge(self, ack: int) -> None:
         """Take note of an acknowledgement; the timer stops when nothing is outstanding."""
         if before(self.snd_una, ack) and not before(self.snd_nxt, ack):
@@ -176,7 +185,7 @@ class TcpClient(TcpEnd):
             self.acknowledge(tcp.ack)
             self.rcv_nxt, self.state, self.connected = tcp.seq + 1, "ESTABLISHED", True
             self.send("ACK")
-            self.send("PSH ACK", REQUEST)
+            self.act("PSH ACK", REQUEST)
 
     def _receive_segment(self, packet: Packet, tcp: Tcp) -> None:
         self.acknowledge(tcp.ack)
@@ -187,8 +196,7 @@ class TcpClient(TcpEnd):
             self.rcv_nxt += packet.length
             self.answered = True
             self.send("ACK")
-            self.send("FIN ACK")
-            self.state = "FIN_WAIT"
+            self.act("FIN ACK", state="FIN_WAIT")
         if "FIN" in tcp.flags:
             self.rcv_nxt += 1
             self.send("ACK")
@@ -246,11 +254,10 @@ class TcpServer(TcpEnd):
         if packet.length:
             self.rcv_nxt += packet.length
             self.send("ACK")
-            self.send("PSH ACK", ANSWER)
+            self.act("PSH ACK", ANSWER)
         if "FIN" in tcp.flags:
             self.rcv_nxt += 1
-            self.state = "LAST_ACK"
-            self.send("FIN ACK")
+            self.act("FIN ACK", state="LAST_ACK")
 
     def icmp_error(self, kind: tuple[int, int]) -> None:
         """Drop a half-open connection whose client is unreachable. Source: tcp_req_err()."""

@@ -74,6 +74,12 @@ def source_port(packet: Packet) -> int:
     return 32768 + key % 28232
 
 
+def listens(host: Host, packet: Packet) -> bool:
+    """Tell whether tunnels of the namespace take the packet from UDP; IPIP has no socket, it always does."""
+    ports = [link.kind.port for link in host.links.values() if isinstance(link.kind, Vxlan) and link.up]
+    return packet.proto != "udp" or packet.dport in ports
+
+
 def decapsulate(host: Host, packet: Packet) -> tuple[Link, Packet] | str:
     """Return the tunnel device that unpacks the packet and what was inside, or in words why nothing does."""
     inner = packet.inner

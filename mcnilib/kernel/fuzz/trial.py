@@ -10,8 +10,9 @@ from mcnilib.kernel.compare import compare
 from mcnilib.kernel.fuzz.case import Case
 from mcnilib.kernel.observe import observe
 from mcnilib.kernel.realise import Lab
+from mcnilib.linux.packet import Packet
 from mcnilib.trace.run import run
-from mcnilib.trace.trace import Outcome, Verdict
+from mcnilib.trace.trace import Trace, Verdict
 
 PATIENCE = {"tcp": 0.7, "udp": 0.3, "icmp": 0.3}
 """Seconds the client waits; see `verify`."""
@@ -34,11 +35,13 @@ class Trial:
 def attempt(lab: Lab, case: Case) -> Trial:
     """Run a case on both sides; runs in a worker. The model may refuse a world, but only before the kernel ran it."""
     try:
-        outcome = simulate(case)
+        trace = simulate(case)
     except Unsupported as refusal:
         return Trial(case, REFUSED, str(refusal))
-    if outcome.verdict is Verdict.UNKNOWN:
-        return Trial(case, REFUSED, outcome.step.action)
+    if trace.outcome.verdict is Verdict.UNKNOWN:
+        return Trial(case, REFUSED, trace.outcome.step.action)
+    if any(_packed_twice(step.after) for journey in trace.journeys for step in journey.steps):
+        return Trial(case, REFUSED, "the lab cannot follow a packet through a tunnel in a tunnel")
     try:
         _become(lab, case)
     except McniError as problem:
@@ -61,9 +64,13 @@ def _become(lab: Lab, case: Case) -> None:
         lab.become(case.build())
 
 
-def simulate(case: Case) -> Outcome:
+def simulate(case: Case) -> Trace:
     """Run a case in the simulator only."""
-    return run(case.build(), case.flow(), case.listeners()).outcome
+    return run(case.build(), case.flow(), case.listeners())
+
+
+def _packed_twice(packet: Packet) -> bool:
+    return bool(packet.inner and packet.inner.packet.inner)
 
 
 def _measure(lab: Lab, case: Case, *, slower: int = 1) -> Trial:
