@@ -6,13 +6,11 @@ xt_MASQUERADE.c, xt_addrtype.c (Linux 6.18); iptables-restore(8) (iptables 1.8.9
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-
 from mcnilib.errors import Refused
 from mcnilib.linux.kept import KeptMatch, KeptTarget
 from mcnilib.linux.match_state import AddrType, RpFilter
 from mcnilib.linux.netfilter import BUILT_IN, ChainRule, Table
-from mcnilib.linux.target import DROP, Jump, Notrack, Reject, SetDscp, SetTos, SetTtl
+from mcnilib.linux.target import DROP, Jump, Notrack, Reject, SetDscp, SetTos, SetTtl, Verdict
 from mcnilib.linux.target_nat import Dnat, Masquerade, Netmap, Redirect, Snat
 
 PLACES: dict[type, tuple[tuple[str, ...], tuple[str, ...]]] = {
@@ -50,67 +48,71 @@ KEPT_PLACES: dict[str, tuple[tuple[str, ...], tuple[str, ...]]] = {
 """The same for matches and targets that are kept as text, by name."""
 
 
+LIMITED = frozenset((*PLACES, KeptMatch, KeptTarget, AddrType, Verdict))
+"""Kinds of matches and targets that may be out of place; all others work everywhere."""
+
+Jumps = dict[str, list[str]]
+
+
 def check_table(table: Table, source: str = "iptables") -> None:
     """Refuse a table the kernel would not load.
 
     Circles among chains that no hook leads to are no harm, and loaded.
     Raises: Refused, naming the circle, the missing chain or the rule.
     """
-    for chain in table.chains:
-        for jump in _jumps(table, chain.name):
-            if jump not in table.by_name or jump in BUILT_IN[table.name]:
-                why = "is not there" if jump not in table.by_name else "is a built-in chain"
-                what = f"{source}: chain {chain.name} of table {table.name} jumps to {jump}, which {why}"
+    jumps = {c.name: [r.target.chain for r in c.rules if isinstance(r.target, Jump)] for c in table.chains}
+    for name, own in jumps.items():
+        for jump in own:
+            if jump not in jumps or jump in BUILT_IN[table.name]:
+                why = "is not there" if jump not in jumps else "is a built-in chain"
+                what = f"{source}: chain {name} of table {table.name} jumps to {jump}, which {why}"
                 raise Refused(what, error="ENOENT")
-    hooks = _hooks(table, source)
+    hooks = _hooks(table, jumps, source)
     for chain in table.chains:
         for rule in chain.rules:
-            _check_place(table, rule, hooks.get(chain.name, set()), source)
+            for part in (*rule.matches, rule.target):
+                if type(part) in LIMITED:
+                    _check_place(table, rule, part, hooks.get(chain.name, set()), source)
 
 
-def _jumps(table: Table, chain: str) -> Iterator[str]:
-    return (rule.target.chain for rule in table.chain(chain).rules if isinstance(rule.target, Jump))
-
-
-def _hooks(table: Table, source: str) -> dict[str, set[str]]:
+def _hooks(table: Table, jumps: Jumps, source: str) -> dict[str, set[str]]:
     """Return for each chain the hooks it is reached from. Raises: Refused for a circle."""
-    found = {name: {name} for name in BUILT_IN[table.name] if name in table.by_name}
-    for name in _callers_first(table, tuple(found), source):
-        for jump in _jumps(table, name):
+    found = {name: {name} for name in BUILT_IN[table.name] if name in jumps}
+    for name in _callers_first(table, jumps, tuple(found), source):
+        for jump in jumps[name]:
             found.setdefault(jump, set()).update(found[name])
     return found
 
 
-def _callers_first(table: Table, starts: tuple[str, ...], source: str) -> list[str]:
+def _callers_first(table: Table, jumps: Jumps, starts: tuple[str, ...], source: str) -> list[str]:
     """Order the chains reached from some of them so that each stands behind all that jump to it."""
     done: dict[str, None] = {}
     for start in starts:
-        path = [(start, _jumps(table, start))] if start not in done else []
+        path = {start: iter(jumps[start])} if start not in done else {}  # the chains jumped through, and what is left
         while path:
-            name, jumps = path[-1]
-            following = next((jump for jump in jumps if jump not in done), None)
+            name = next(reversed(path))
+            following = next((jump for jump in path[name] if jump not in done), None)
             if following is None:
                 done[name] = None
-                path.pop()
+                del path[name]
                 continue
-            walked = [step[0] for step in path]
-            if following in walked:
+            if following in path:
+                walked = list(path)
                 circle = " > ".join([*walked[walked.index(following) :], following])
                 raise Refused(f"{source}: chains of table {table.name} jump in a circle: {circle}", error="EMLINK")
-            path.append((following, _jumps(table, following)))
+            path[following] = iter(jumps[following])
     return list(reversed(done))
 
 
-def _check_place(table: Table, rule: ChainRule, hooks: set[str], source: str) -> None:
-    for part in (*rule.matches, rule.target):
-        tables, allowed = _places(part) or ((table.name,), tuple(hooks))
-        if table.name not in tables or not hooks.issubset(allowed):
-            wrong = " and ".join(sorted(hooks.difference(allowed)))
-            where = wrong if table.name in tables else f"table {table.name}"
-            raise Refused(f"{source}: {rule} has no place in {where}", error="EINVAL")
-        if isinstance(part, AddrType) and rule.chain in NO_DEVICE.get(part.limit, ()):
-            raise Refused(f"{source}: {rule} asks for a device packets in {rule.chain} do not have", error="EINVAL")
-    if table.name == "nat" and rule.target == DROP:
+def _check_place(table: Table, rule: ChainRule, part: object, hooks: set[str], source: str) -> None:
+    tables, allowed = _places(part) or ((table.name,), tuple(hooks))
+    if table.name not in tables or not hooks.issubset(allowed):
+        wrong = " and ".join(sorted(hooks.difference(allowed)))
+        where = wrong if table.name in tables else f"table {table.name}"
+        raise Refused(f"{source}: {rule} has no place in {where}", error="EINVAL")
+    if isinstance(part, AddrType) and rule.chain in NO_DEVICE.get(part.limit, ()):
+        raise Refused(f"{source}: {rule} asks for a device packets in {rule.chain} do not have", error="EINVAL")
+    if table.name == "nat" and part == DROP:
         raise Refused(f"{source}: {rule} would filter in table nat", error="EINVAL")
 
 

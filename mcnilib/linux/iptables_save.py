@@ -1,6 +1,6 @@
 """The file form of the netfilter tables: what iptables-save prints and iptables-restore reads.
 
-Counters, comments and dates are read over; printed counters are zero. Rules are read in `rule_parse`.
+Counters, comments and dates are read over; printed counters are zero. Rules are read in `rule_pieces`.
 Source: iptables-save(8), iptables-restore(8) (iptables 1.8.9).
 """
 
@@ -8,14 +8,13 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable
-from dataclasses import replace
-from functools import lru_cache
 
 from mcnilib.errors import StateSyntaxError, Unsupported
 from mcnilib.linux.chain_checks import check_table
 from mcnilib.linux.netfilter import BUILT_IN, Chain, ChainRule, Table
 from mcnilib.linux.origin import Origin
-from mcnilib.linux.rule_parse import CHAIN_LENGTH, read_rule
+from mcnilib.linux.rule_parse import CHAIN_LENGTH
+from mcnilib.linux.rule_pieces import read_line
 from mcnilib.linux.strangers import other_tool
 from mcnilib.linux.tables import Tables, append, put_chains, put_table
 from mcnilib.linux.unread import absent_chains, unread_rule
@@ -33,15 +32,7 @@ def parse_rule(line: str, by: Origin | None = None, *, source: str = "rule", num
 
     Raises: StateSyntaxError for text iptables would refuse, Unsupported for matches and targets that are not modelled.
     """
-    rule = _parse_cached(line) if source == "rule" else read_rule(line, source, number)
-    if rule.remembers:  # two equal rules remember apart
-        rule = read_rule(line, source, number)
-    return replace(rule, by=by) if by else rule
-
-
-@lru_cache(maxsize=65536)
-def _parse_cached(line: str) -> ChainRule:
-    return read_rule(line, "rule", 1)
+    return read_line(line, source, number, by)
 
 
 def parse_tables(text: str, source: str = "iptables-save", *, partial: bool = False) -> Tables:
@@ -110,7 +101,7 @@ class _Section:
 
     def _rule(self, line: str, number: int) -> ChainRule:
         try:
-            return read_rule(line, self.source, number)
+            return read_line(line, self.source, number)
         except Unsupported as problem:
             if not self.partial:
                 raise

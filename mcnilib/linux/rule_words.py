@@ -6,10 +6,12 @@ import re
 from collections.abc import Collection, Iterator, Mapping
 from difflib import get_close_matches
 from ipaddress import IPv4Address
+from itertools import islice
 
 from mcnilib.errors import StateSyntaxError, Unsupported
 
-_WORD = re.compile(r'"(?:[^"\\]|\\.)*"|\S+')
+_QUOTED = re.compile(r'"(?:[^"\\]|\\.)*"')
+_WORD = re.compile(rf"{_QUOTED.pattern}|\S+")
 _PLAIN = re.compile(r"[A-Za-z0-9_-]+")
 
 
@@ -38,46 +40,47 @@ class RuleWords:
     def __init__(self, text: str, source: str = "rule", line: int = 1) -> None:
         """Cut the text into words; a quoted string is one word."""
         self.text, self.source, self.line = text, source, line
-        self._words = [(found[0], found.start() + 1) for found in _WORD.finditer(text)]
+        self._words: list[str] = [*_WORD.findall(text), ""]  # the empty one is the end
         self._at = 0
 
     @property
     def more(self) -> bool:
         """Tell whether words are left."""
-        return self._at < len(self._words)
+        return self._at < len(self._words) - 1
 
     def peek(self) -> str:
         """Return the next word without reading it; empty at the end."""
-        return self._words[self._at][0] if self.more else ""
+        return self._words[self._at]
 
     def take(self, what: str = "a word") -> str:
         """Read the next word, without its quotes; `what` names it should the rule end here."""
-        if not self.more:
+        word = self._words[self._at]
+        if not word:
             raise StateSyntaxError(
                 f"{what} is missing", source=self.source, line=self.line, column=len(self.text) + 1, text=self.text
             )
-        word = self._words[self._at][0]
         self._at += 1
-        if word.startswith('"') and word.endswith('"') and len(word) > 1:
-            return re.sub(r"\\(.)", r"\1", word[1:-1])
-        if '"' in word:
+        if '"' not in word:
+            return word
+        if not _QUOTED.fullmatch(word):
             raise self.fail("a quote that is not closed, or stands inside a word")
-        return word
+        return re.sub(r"\\(.)", r"\1", word[1:-1]) if "\\" in word else word[1:-1]
 
     def accept(self, *words: str) -> str:
         """Read the next word if it is one of these; otherwise read nothing and return an empty string."""
-        return self.take() if self.peek() in words else ""
+        return self.take() if self._words[self._at] in words else ""
 
     def peek_option(self) -> str:
         """Return the next word, or the one after a `!`, without reading it; empty at the end."""
-        at = self._at + (self.peek() == "!")
-        return self._words[at][0] if at < len(self._words) else ""
+        word = self._words[self._at]
+        return self._words[self._at + 1] if word == "!" else word
 
     def accept_option(self, *names: str) -> tuple[str, bool]:
         """Read `[!] --name` if the name is one of these: (name, negated); ("", False) when it is not."""
-        negated, following = self.peek() == "!", self.peek_option()
+        following = self.peek_option()
         if following not in names:
             return "", False
+        negated = self._words[self._at] == "!"
         self._at += 1 + negated
         return following, negated
 
@@ -129,19 +132,23 @@ class RuleWords:
     @property
     def last(self) -> str:
         """The word read last."""
-        return self._words[self.place][0]
+        return self._words[self.place]
 
     def fail(self, what: str, *, near: tuple[str, ...] = (), place: int | None = None) -> StateSyntaxError:
         """Build the error for the word read last, or at a place; `near` are valid words, the closest is named."""
-        word, column = self._words[self.place if place is None else place] if self._words else ("", 1)
+        at = self.place if place is None else place
+        word, column = self._words[at], self._column(at)
         close = get_close_matches(word, near, n=1)
         hint = f"; did you mean {close[0]!r}?" if close and close[0] != word else ""
         return StateSyntaxError(f"{what}{hint}", source=self.source, line=self.line, column=column, text=self.text)
 
     def unsupported(self, what: str) -> Unsupported:
         """Build the error for something iptables knows and this model does not; the word read last says where."""
-        column = self._words[self.place][1] if self._words else 1
-        return Unsupported(f"{self.source}:{self.line}:{column}: {what}")
+        return Unsupported(f"{self.source}:{self.line}:{self._column(self.place)}: {what}")
+
+    def _column(self, place: int) -> int:
+        """Return the column of a word, the first being 1."""
+        return next((found.start() + 1 for found in islice(_WORD.finditer(self.text), place, None)), 1)
 
 
 def need(words: RuleWords, *options: str) -> tuple[str, bool]:
