@@ -5,14 +5,14 @@
     outside      1.1.1.0/24      client .1                 gateway .254
     Calico       10.233.64.0/18  a block of 64 addresses per node: .100 .101 .102 .103      services 10.233.0.0/18
 
-It describes and starts nothing. MAC addresses, interface names and container ids follow from the names, so every run
-has the same. Read `settings` next, then `build`.
+It starts nothing. MAC addresses, interface names and container ids follow from the names. Next: `settings`, `build`.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass, field, replace
 from enum import Enum
+from functools import cached_property
 from hashlib import sha1, sha256
 from ipaddress import IPv4Address, IPv4Interface, IPv4Network
 from typing import TypeVar
@@ -146,7 +146,7 @@ class TrafficPolicy(Enum):
     LOCAL = "Local"
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Endpoint:
     """A ready endpoint of a service and the node it runs on."""
 
@@ -155,6 +155,10 @@ class Endpoint:
     node: str
 
     def __str__(self) -> str:
+        return self._text
+
+    @cached_property
+    def _text(self) -> str:
         return f"{self.address}:{self.port}"
 
 

@@ -6,11 +6,13 @@ xt_MASQUERADE.c, xt_addrtype.c (Linux 6.18); iptables-restore(8) (iptables 1.8.9
 
 from __future__ import annotations
 
+from collections.abc import Collection, Iterator
+
 from mcnilib.errors import Refused
 from mcnilib.linux.kept import KeptMatch, KeptTarget
 from mcnilib.linux.match_state import AddrType, RpFilter
-from mcnilib.linux.netfilter import BUILT_IN, ChainRule, Table
-from mcnilib.linux.target import DROP, Jump, Notrack, Reject, SetDscp, SetTos, SetTtl, Verdict
+from mcnilib.linux.netfilter import BUILT_IN, Chain, ChainRule, Table
+from mcnilib.linux.target import DROP, Notrack, Reject, SetDscp, SetTos, SetTtl
 from mcnilib.linux.target_nat import Dnat, Masquerade, Netmap, Redirect, Snat
 
 PLACES: dict[type, tuple[tuple[str, ...], tuple[str, ...]]] = {
@@ -48,47 +50,46 @@ KEPT_PLACES: dict[str, tuple[tuple[str, ...], tuple[str, ...]]] = {
 """The same for matches and targets that are kept as text, by name."""
 
 
-LIMITED = frozenset((*PLACES, KeptMatch, KeptTarget, AddrType, Verdict))
-"""Kinds of matches and targets that may be out of place; all others work everywhere."""
-
-Jumps = dict[str, list[str]]
-
-
 def check_table(table: Table, source: str = "iptables") -> None:
     """Refuse a table the kernel would not load.
 
     Circles among chains that no hook leads to are no harm, and loaded.
     Raises: Refused, naming the circle, the missing chain or the rule.
     """
-    jumps = {c.name: [r.target.chain for r in c.rules if isinstance(r.target, Jump)] for c in table.chains}
-    for name, own in jumps.items():
-        for jump in own:
-            if jump not in jumps or jump in BUILT_IN[table.name]:
-                why = "is not there" if jump not in jumps else "is a built-in chain"
-                what = f"{source}: chain {name} of table {table.name} jumps to {jump}, which {why}"
-                raise Refused(what, error="ENOENT")
-    hooks = _hooks(table, jumps, source)
     for chain in table.chains:
-        for rule in chain.rules:
-            for part in (*rule.matches, rule.target):
-                if type(part) in LIMITED:
-                    _check_place(table, rule, part, hooks.get(chain.name, set()), source)
+        for jump in _jumps(table, chain.name):
+            if jump not in table.by_name or jump in BUILT_IN[table.name]:
+                why = "is not there" if jump not in table.by_name else "is a built-in chain"
+                what = f"{source}: chain {chain.name} of table {table.name} jumps to {jump}, which {why}"
+                raise Refused(what, error="ENOENT")
+    hooks = _hooks(table, source)
+    good: set[tuple[object, ...]] = set()
+    for chain in table.chains:
+        reached: Collection[str] = hooks.get(chain.name, ())
+        kinds = (frozenset(reached), *map(id, chain.outline.samples))
+        if kinds not in good:
+            _check_places(table, chain, reached, source)
+            good.add(kinds)
 
 
-def _hooks(table: Table, jumps: Jumps, source: str) -> dict[str, set[str]]:
+def _jumps(table: Table, chain: str) -> Iterator[str]:
+    return iter(table.chain(chain).outline.jumps)
+
+
+def _hooks(table: Table, source: str) -> dict[str, set[str]]:
     """Return for each chain the hooks it is reached from. Raises: Refused for a circle."""
-    found = {name: {name} for name in BUILT_IN[table.name] if name in jumps}
-    for name in _callers_first(table, jumps, tuple(found), source):
-        for jump in jumps[name]:
+    found = {name: {name} for name in BUILT_IN[table.name] if name in table.by_name}
+    for name in _callers_first(table, tuple(found), source):
+        for jump in _jumps(table, name):
             found.setdefault(jump, set()).update(found[name])
     return found
 
 
-def _callers_first(table: Table, jumps: Jumps, starts: tuple[str, ...], source: str) -> list[str]:
+def _callers_first(table: Table, starts: tuple[str, ...], source: str) -> list[str]:
     """Order the chains reached from some of them so that each stands behind all that jump to it."""
     done: dict[str, None] = {}
     for start in starts:
-        path = {start: iter(jumps[start])} if start not in done else {}  # the chains jumped through, and what is left
+        path = {start: _jumps(table, start)} if start not in done else {}  # the chains jumped through, and what is left
         while path:
             name = next(reversed(path))
             following = next((jump for jump in path[name] if jump not in done), None)
@@ -100,20 +101,27 @@ def _callers_first(table: Table, jumps: Jumps, starts: tuple[str, ...], source: 
                 walked = list(path)
                 circle = " > ".join([*walked[walked.index(following) :], following])
                 raise Refused(f"{source}: chains of table {table.name} jump in a circle: {circle}", error="EMLINK")
-            path[following] = iter(jumps[following])
+            path[following] = _jumps(table, following)
     return list(reversed(done))
 
 
-def _check_place(table: Table, rule: ChainRule, part: object, hooks: set[str], source: str) -> None:
-    tables, allowed = _places(part) or ((table.name,), tuple(hooks))
-    if table.name not in tables or not hooks.issubset(allowed):
-        wrong = " and ".join(sorted(hooks.difference(allowed)))
-        where = wrong if table.name in tables else f"table {table.name}"
-        raise Refused(f"{source}: {rule} has no place in {where}", error="EINVAL")
-    if isinstance(part, AddrType) and rule.chain in NO_DEVICE.get(part.limit, ()):
-        raise Refused(f"{source}: {rule} asks for a device packets in {rule.chain} do not have", error="EINVAL")
-    if table.name == "nat" and part == DROP:
-        raise Refused(f"{source}: {rule} would filter in table nat", error="EINVAL")
+def _check_places(table: Table, chain: Chain, hooks: Collection[str], source: str) -> None:
+    """Refuse the first rule of a chain that has no place where the chain is reached from."""
+    if any(_misplaced(table, sample, hooks) for sample in chain.outline.samples):
+        rule, why = next((rule, why) for rule in chain.rules if (why := _misplaced(table, rule, hooks)))
+        raise Refused(f"{source}: {rule} {why}", error="EINVAL")
+
+
+def _misplaced(table: Table, rule: ChainRule, hooks: Collection[str]) -> str:
+    """Say why a rule has no place there; empty when it has."""
+    for part in (*rule.matches, rule.target):
+        tables, allowed = _places(part) or ((table.name,), tuple(hooks))
+        wrong = sorted(set(hooks).difference(allowed))
+        if table.name not in tables or wrong:
+            return f"has no place in {' and '.join(wrong) if table.name in tables else f'table {table.name}'}"
+        if isinstance(part, AddrType) and rule.chain in NO_DEVICE.get(part.limit, ()):
+            return f"asks for a device packets in {rule.chain} do not have"
+    return "would filter in table nat" if table.name == "nat" and rule.target == DROP else ""
 
 
 def _places(part: object) -> tuple[tuple[str, ...], tuple[str, ...]] | None:

@@ -1,6 +1,6 @@
 """The file form of the netfilter tables: what iptables-save prints and iptables-restore reads.
 
-Counters, comments and dates are read over; printed counters are zero. Rules are read in `rule_pieces`.
+Counters, comments and dates are read over; printed counters are zero. Rules are read in `rule_parse`.
 Source: iptables-save(8), iptables-restore(8) (iptables 1.8.9).
 """
 
@@ -8,19 +8,26 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable
+from dataclasses import replace
+from functools import lru_cache
 
 from mcnilib.errors import StateSyntaxError, Unsupported
+from mcnilib.linux.alike import Forms
+from mcnilib.linux.bodies import Body
 from mcnilib.linux.chain_checks import check_table
-from mcnilib.linux.netfilter import BUILT_IN, Chain, ChainRule, Table
+from mcnilib.linux.memory import all_of_it_stays
+from mcnilib.linux.netfilter import BUILT_IN, ChainRule, Table
 from mcnilib.linux.origin import Origin
-from mcnilib.linux.rule_parse import CHAIN_LENGTH
-from mcnilib.linux.rule_pieces import read_line
+from mcnilib.linux.rule_parse import CHAIN_LENGTH, read_rule
 from mcnilib.linux.strangers import other_tool
-from mcnilib.linux.tables import Tables, append, put_chains, put_table
+from mcnilib.linux.tables import Tables, put_chains, put_table
 from mcnilib.linux.unread import absent_chains, unread_rule
 
 _CHAIN = re.compile(r":(\S+) (ACCEPT|DROP|-)(?: \[\d+:\d+\])?\s*")
-_COUNTERS = re.compile(r"\[\d+:\d+\] ")
+_COUNTERS = re.compile(r"^\[\d+:\d+\] ")
+
+Numbered = tuple[str, int]
+"""A line and its number."""
 
 
 PRINTED = ("mangle", "security", "raw", "filter", "nat")
@@ -32,9 +39,18 @@ def parse_rule(line: str, by: Origin | None = None, *, source: str = "rule", num
 
     Raises: StateSyntaxError for text iptables would refuse, Unsupported for matches and targets that are not modelled.
     """
-    return read_line(line, source, number, by)
+    rule = _parse_cached(line) if source == "rule" else read_rule(line, source, number)
+    if rule.remembers:  # two equal rules remember apart
+        rule = read_rule(line, source, number)
+    return replace(rule, by=by) if by else rule
 
 
+@lru_cache(maxsize=65536)
+def _parse_cached(line: str) -> ChainRule:
+    return read_rule(line, "rule", 1)
+
+
+@all_of_it_stays()
 def parse_tables(text: str, source: str = "iptables-save", *, partial: bool = False) -> Tables:
     """Read the output of iptables-save (any backend).
 
@@ -79,35 +95,57 @@ def _table_name(line: str, source: str, number: int) -> str:
     return name
 
 
+def _without_counters(line: str) -> str:
+    """Blank the counters in front of a rule; columns stay."""
+    return _COUNTERS.sub(lambda found: " " * len(found[0]), line, count=1)
+
+
 class _Section:
     """The lines of one table, from *TABLE to COMMIT."""
 
     def __init__(self, name: str, source: str, partial: bool) -> None:
         self.name, self.source, self.partial = name, source, partial
-        self.chains: dict[str, Chain] = {}
-        self.rules: list[ChainRule] = []
+        self.chains: dict[str, Body[Numbered]] = {}
+        self.forms = Forms()
 
     def read(self, line: str, number: int) -> None:
         """Read a chain or a rule."""
         if line.startswith(":"):
             chain = self._chain(line, number)
             self.chains[chain.name] = chain
-            return
-        plain = _COUNTERS.sub(lambda found: " " * len(found[0]), line, count=1) if line.startswith("[") else line
-        rule = self._rule(plain, number)
+        elif not self._take(_COUNTERS.sub("", line, count=1) if line.startswith("[") else line, line, number):
+            self._read_whole(line, number)
+
+    def _take(self, words: str, line: str, number: int) -> bool:
+        """Put off a line that looks like one that was read before; False when there is none."""
+        if not (known := self.forms.find(words)):
+            return False
+        body = self.chains.get(known.chain)
+        if body is None or (known.to and known.to not in self.chains):
+            return False
+        body.put_off((line, number), known.sample, known.to)
+        return True
+
+    def _put_off(self, line: Numbered) -> ChainRule:
+        return read_rule(_without_counters(line[0]), self.source, line[1])
+
+    def _read_whole(self, line: str, number: int) -> None:
+        rule = self._rule(_without_counters(line), number)
         if rule.chain not in self.chains and rule.chain not in BUILT_IN[self.name]:
             raise _fail(f"chain {rule.chain} is not declared above", line, self.source, number)
-        self.rules.append(rule)
+        body = self.chains.setdefault(rule.chain, Body(rule.chain, "ACCEPT", self._put_off))
+        body.put(rule)
+        self.forms.learn(_COUNTERS.sub("", line, count=1), rule)
 
     def _rule(self, line: str, number: int) -> ChainRule:
         try:
-            return read_line(line, self.source, number)
+            return read_rule(line, self.source, number)
         except Unsupported as problem:
             if not self.partial:
                 raise
             return unread_rule(line, problem, self.source, number)
 
-    def _chain(self, line: str, number: int) -> Chain:
+    def _chain(self, line: str, number: int) -> Body[Numbered]:
         """Read `:CHAIN POLICY`; a built-in chain without policy has ACCEPT, a user chain never has one."""
         found = _CHAIN.fullmatch(line)
         if not found:
@@ -115,14 +153,14 @@ class _Section:
         if len(found[1]) > CHAIN_LENGTH:
             raise _fail(f"chain names have {CHAIN_LENGTH} characters at most", line, self.source, number)
         policy = found[2].replace("-", "ACCEPT") if found[1] in BUILT_IN[self.name] else ""
-        return Chain(found[1], (), policy)
+        return Body(found[1], policy, self._put_off)
 
     def table(self) -> Table:
         """Put the rules into their chains. Raises: Refused for a table the kernel would not load."""
+        chains = {name: body.chain() for name, body in self.chains.items()}
         if self.partial:
-            absent = absent_chains(self.name, self.rules, self.chains, self.source)
-            self.chains |= {chain.name: chain for chain in absent}
-        table = append((put_chains(Table(self.name), self.chains.values()),), self.name, self.rules)[0]
+            chains |= {chain.name: chain for chain in absent_chains(self.name, chains, self.source)}
+        table = put_chains(Table(self.name), chains.values())
         check_table(table, self.source)
         return table
 

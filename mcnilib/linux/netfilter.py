@@ -13,6 +13,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
+from typing import NamedTuple
 
 from mcnilib.errors import Unsupported
 from mcnilib.linux.context import Context
@@ -150,13 +151,42 @@ def _why_not(match: Match, packet: Packet, at: Context) -> str:
         return str(error)
 
 
+class Outline(NamedTuple):
+    """Where a chain's rules jump to, each chain once; and rules of each kind of match and target it holds."""
+
+    jumps: tuple[str, ...]
+    samples: tuple[ChainRule, ...]
+
+
 @dataclass(frozen=True)
 class Chain:
     """A chain with its rules; built-in chains have a policy (ACCEPT or DROP), user chains have none."""
 
     name: str
-    rules: tuple[ChainRule, ...] = ()
+    rules: tuple[ChainRule, ...] = field(default_factory=tuple)
     policy: str = ""
+
+    @classmethod
+    def later(cls, name: str, policy: str, read: Callable[[], tuple[ChainRule, ...]], outline: Outline) -> Chain:
+        """Return a chain whose rules are read when somebody first asks for them; its outline is known before."""
+        chain = object.__new__(cls)
+        vars(chain).update(name=name, policy=policy, outline=outline, _read=read)
+        return chain
+
+    def __getattr__(self, name: str) -> tuple[ChainRule, ...]:
+        """Read the rules of a chain made by `later`."""
+        if name != "rules" or "_read" not in vars(self):
+            raise AttributeError(f"a chain has no {name}")
+        rules: tuple[ChainRule, ...] = vars(self)["_read"]()
+        vars(self)["rules"] = rules
+        del vars(self)["_read"]
+        return rules
+
+    @cached_property
+    def outline(self) -> Outline:
+        """What can be said of the chain without reading each rule."""
+        jumps = (rule.target.chain for rule in self.rules if isinstance(rule.target, Jump))
+        return Outline(tuple(dict.fromkeys(jumps)), self.rules)
 
     def candidates(self, packet: Packet, at: Context) -> Sequence[ChainRule]:
         """Return, in order, the rules that could match: all of a short chain, a few of a long one."""

@@ -112,9 +112,9 @@ class _Draft:
         protocol = self.header.get("proto")
         name = protocol.name if isinstance(protocol, Protocol) and not protocol.negated else ""
         for match, place in zip(self.matches, self.places, strict=True):
-            if needed := match_needs(match):
+            if needed := _needs(match):
                 self._insist(name, needed, place)
-        if needed := target_needs(self.target):
+        if needed := _target_needs(self.target):
             self._insist(name, needed, self.target_place)
 
     def _insist(self, protocol: str, needed: tuple[str, ...], place: int) -> None:
@@ -122,8 +122,7 @@ class _Draft:
             raise self.words.fail(f"this needs -p {' or '.join(needed)}", place=place)
 
 
-def match_needs(match: Match) -> tuple[str, ...]:
-    """Return the protocols of which a rule with this match must ask for one; none when any will do."""
+def _needs(match: Match) -> tuple[str, ...]:
     if isinstance(match, Ports):
         return (match.proto,)
     if isinstance(match, IcmpType):
@@ -135,8 +134,7 @@ def match_needs(match: Match) -> tuple[str, ...]:
     return WITH_PORTS if isinstance(match, Multiport) else ()
 
 
-def target_needs(target: Target | None) -> tuple[str, ...]:
-    """Return the protocols of which a rule with this target must ask for one; none when any will do."""
+def _target_needs(target: Target | None) -> tuple[str, ...]:
     if isinstance(target, Dnat | Snat | Masquerade | Redirect) and target.port:
         return WITH_PORTS
     if isinstance(target, KeptTarget) and target.name in TARGETS:

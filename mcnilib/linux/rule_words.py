@@ -34,6 +34,11 @@ def has_holes(mask: str) -> bool:
     return bool(inverse & (inverse + 1))
 
 
+def word_list(text: str) -> list[str]:
+    """Cut a rule into words as they are written; a quoted string is one word."""
+    return _WORD.findall(text)
+
+
 class RuleWords:
     """The words of a rule, read from left to right."""
 

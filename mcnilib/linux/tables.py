@@ -108,7 +108,7 @@ def set_policy(tables: Tables, table: str, chain: str, policy: str) -> Tables:
 
 def asks_for_tracking(tables: Tables) -> bool:
     """Tell whether a rule makes the kernel track the connections of its namespace. Source: nf_ct_netns_get()."""
-    rules = (rule for table in tables for chain in table.chains for rule in chain.rules)
+    rules = (rule for table in tables for chain in table.chains for rule in chain.outline.samples)
     return any(_asks(rule) for rule in rules)
 
 

@@ -5,7 +5,7 @@ In a cluster's own state they must not pass for rules that do not match: a packe
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
 from mcnilib.errors import McniError, Unknown, Unsupported
@@ -14,7 +14,6 @@ from mcnilib.linux.match import Match, Test
 from mcnilib.linux.netfilter import BUILT_IN, Chain, ChainRule
 from mcnilib.linux.packet import Packet
 from mcnilib.linux.rule_parse import read_rule
-from mcnilib.linux.target import Jump
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,9 +51,9 @@ def unread_rule(line: str, problem: Unsupported, source: str, number: int) -> Ch
     return ChainRule(rule.chain, matches)
 
 
-def absent_chains(table: str, rules: Iterable[ChainRule], chains: Mapping[str, Chain], source: str) -> Iterator[Chain]:
+def absent_chains(table: str, chains: Mapping[str, Chain], source: str) -> Iterator[Chain]:
     """Yield a chain that ends every packet, unknown, for each one that is jumped to but not there."""
-    jumps = (rule.target.chain for rule in rules if isinstance(rule.target, Jump))
+    jumps = (jump for chain in chains.values() for jump in chain.outline.jumps)
     for name in sorted({jump for jump in jumps if jump not in chains and jump not in BUILT_IN[table]}):
         why = f"{source} has no chain {name} in table {table}"
         yield Chain(name, (ChainRule(name, (Unread("", why, f"`iptables-save -t {table}`"),)),))

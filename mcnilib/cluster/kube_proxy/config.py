@@ -8,6 +8,7 @@ Source: kubernetes pkg/proxy/iptables/proxier.go.
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from ipaddress import IPv4Network
 
@@ -89,5 +90,8 @@ class Rules:
     chains: tuple[tuple[str, str], ...] = ()
     lines: tuple[Line, ...] = ()
 
-    def __add__(self, more: Rules) -> Rules:
-        return Rules(self.chains + more.chains, self.lines + more.lines)
+    @classmethod
+    def joined(cls, parts: Iterable[Rules]) -> Rules:
+        """Put several parts behind each other."""
+        several = tuple(parts)
+        return cls(tuple(c for part in several for c in part.chains), tuple(x for part in several for x in part.lines))

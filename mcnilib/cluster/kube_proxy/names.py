@@ -12,7 +12,7 @@ from hashlib import sha256
 from mcnilib.cluster.spec import Endpoint, Service
 
 
-@lru_cache(maxsize=4096)
+@lru_cache(maxsize=1 << 17)
 def digest(text: str) -> str:
     """Return the first 16 characters of the base32 form of a SHA-256."""
     return b32encode(sha256(text.encode()).digest()).decode()[:16]

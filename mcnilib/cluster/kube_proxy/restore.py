@@ -9,6 +9,8 @@ from collections.abc import Callable, Iterable
 
 from mcnilib.cluster.kube_proxy.config import Line, Rules
 from mcnilib.cluster.written import chain_rule, put_chains
+from mcnilib.linux.alike import Forms
+from mcnilib.linux.bodies import Body
 from mcnilib.linux.netfilter import Chain, ChainRule
 from mcnilib.linux.origin import Origin
 from mcnilib.linux.tables import Tables, find_table
@@ -43,10 +45,32 @@ def ensure_rules(tables: Tables, lines: Iterable[Line], author: Author, *, on_to
 
 def restore(tables: Tables, rules: Rules, author: Author) -> Tables:
     """Empty the chains named and write their rules; all other chains stay as they are."""
-    bodies: dict[Place, list[ChainRule]] = {place: [] for place in rules.chains}
+
+    def read(line: Line) -> ChainRule:
+        return chain_rule(line.text, author(line.why))
+
+    forms = Forms()
+    bodies = {(table, chain): Body(chain, _policy(tables, table, chain), read) for table, chain in rules.chains}
     for line in rules.lines:
-        bodies[line.table, line.chain].append(chain_rule(line.text, author(line.why)))
-    return _put(tables, bodies)
+        _take(bodies[line.table, line.chain], line, forms, read)
+    for table in dict.fromkeys(table for table, _ in bodies):
+        tables = put_chains(tables, table, (body.chain() for place, body in bodies.items() if place[0] == table))
+    return tables
+
+
+def _take(body: Body[Line], line: Line, forms: Forms, read: Callable[[Line], ChainRule]) -> None:
+    """Append a line: one that looks like others is read when it is asked for."""
+    if known := forms.find(line.text):
+        body.put_off(line, known.sample, known.to)
+    else:
+        rule = read(line)
+        forms.learn(line.text, rule)
+        body.put(rule)
+
+
+def _policy(tables: Tables, table: str, chain: str) -> str:
+    found = find_table(tables, table).by_name.get(chain)
+    return found.policy if found else ""
 
 
 def _rules(tables: Tables, table: str, chain: str) -> list[ChainRule]:

@@ -20,6 +20,7 @@ from mcnilib.cluster.kube_proxy.services import service_rules
 from mcnilib.cluster.kube_proxy.view import View
 from mcnilib.cluster.spec import Host, Service
 from mcnilib.cluster.written import put_chains
+from mcnilib.linux.memory import all_of_it_stays
 from mcnilib.linux.netns import Netns, set_sysctl
 from mcnilib.linux.sysctl import flag
 from mcnilib.linux.tables import find_table
@@ -29,6 +30,7 @@ CANARIES = tuple((table, "KUBE-PROXY-CANARY") for table in ("mangle", "nat", "fi
 """Empty chains whose disappearance tells kube-proxy that somebody flushed iptables."""
 
 
+@all_of_it_stays()
 def start_kube_proxy(netns: Netns, proxy: KubeProxy, node: Host, services: tuple[Service, ...] = ()) -> Netns:
     """Write what kube-proxy writes when it starts on `node`; starting again is a restart."""
     netns = _sysctls(netns, proxy)
@@ -50,8 +52,8 @@ def rules(proxy: KubeProxy, node: Host, services: tuple[Service, ...], *, libera
     """
     write = legacy_rules if proxy.minor < 24 else service_rules
     views = (View(proxy, node, s) for s in sorted(services, key=lambda s: s.full_name))
-    parts = sum((write(view) for view in views), fixed(proxy, liberal=liberal))
-    return Rules(parts.chains, (*parts.lines, tail(proxy)))
+    parts = (fixed(proxy, liberal=liberal), *(write(view) for view in views))
+    return Rules.joined((*parts, Rules((), (tail(proxy),))))
 
 
 def _sysctls(netns: Netns, proxy: KubeProxy) -> Netns:

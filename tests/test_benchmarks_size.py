@@ -1,0 +1,93 @@
+"""A node of a large cluster: `pytest tests/test_benchmarks_size.py --benchmark-enable --benchmark-only`.
+
+5,000 services with 10 endpoints each are 160,009 rules of kube-proxy; with 7 endpoints each they are 115,009. Without
+--benchmark-enable a small cluster is taken, as a test that it all still works. No time is asserted here.
+"""
+
+from __future__ import annotations
+
+import resource
+import subprocess
+import sys
+from functools import lru_cache
+from ipaddress import IPv4Address, IPv4Network
+
+import pytest
+
+from mcnilib.cluster.kube_proxy.config import KubeProxy
+from mcnilib.cluster.kube_proxy.start import rules, start_kube_proxy
+from mcnilib.cluster.spec import CLUSTER, Endpoint, Service
+from mcnilib.linux.iptables_save import parse_tables, print_tables
+from mcnilib.linux.world import World
+from mcnilib.scenarios import scenario
+from mcnilib.trace.run import run
+
+PROXY = KubeProxy("1.28", cluster_cidr=IPv4Network("10.233.64.0/18"))
+NODE = next(node for node in CLUSTER.nodes if node.name == "node1")
+STORY = scenario("macvlan-to-clusterip-calico")
+START = STORY.start()
+PODS, SERVICES = IPv4Address("10.128.0.0"), IPv4Address("10.96.0.0")
+
+
+@pytest.fixture
+def many(request) -> int:
+    return 5_000 if request.config.getoption("benchmark_enable") else 100
+
+
+def services(number: int, endpoints: int) -> tuple[Service, ...]:
+    """Return services beside the one the story talks to."""
+
+    def backs(i: int) -> tuple[Endpoint, ...]:
+        return tuple(Endpoint(PODS + i * endpoints + j, 8080, f"node{j % 4 + 1}") for j in range(endpoints))
+
+    web = Service(
+        "default", "web", IPv4Address("10.233.0.100"), 80, (Endpoint(IPv4Address("10.233.101.2"), 80, "node2"),)
+    )
+    return (*(Service(f"ns{i % 50}", f"svc{i}", SERVICES + i, 80, backs(i)) for i in range(number)), web)
+
+
+@lru_cache(maxsize=4)
+def world(number: int, endpoints: int = 10) -> World:
+    """Return the story's cluster with so many services on node1."""
+    before = STORY.world(START)
+    return before.put(start_kube_proxy(before["node1"], PROXY, NODE, services(number, endpoints)))
+
+
+@lru_cache(maxsize=4)
+def saved(number: int, endpoints: int) -> str:
+    return print_tables(world(number, endpoints)["node1"].tables)
+
+
+@pytest.mark.parametrize("endpoints", [7, 10])
+def test_generating_the_rules(benchmark, many: int, endpoints: int) -> None:
+    node, wanted = STORY.world(START)["node1"], services(many, endpoints)
+
+    def generate() -> int:
+        rules.cache_clear()
+        return len(start_kube_proxy(node, PROXY, NODE, wanted).tables)
+
+    assert benchmark.pedantic(generate, rounds=3) > 0
+
+
+@pytest.mark.parametrize("endpoints", [7, 10])
+def test_reading_the_rules(benchmark, many: int, endpoints: int) -> None:
+    text = saved(many, endpoints)
+    assert text.count("\n-A ") > many * (3 * endpoints + 2)
+    tables = benchmark.pedantic(parse_tables, (text,), rounds=3)
+    assert many > 100 or print_tables(tables) == text
+
+
+def test_the_memory_reading_needs(benchmark, many: int, tmp_path) -> None:
+    """The figure is in the column of extra info: MB at most, of a process that reads the rules and has nothing else."""
+    path = tmp_path / "iptables.txt"
+    path.write_text(saved(many, 10))
+    code = f"from mcnilib.linux.iptables_save import parse_tables; parse_tables(open({str(path)!r}).read())"
+    benchmark.pedantic(subprocess.run, args=([sys.executable, "-c", code],), kwargs={"check": True}, rounds=1)
+    benchmark.extra_info["MB"] = resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss // 1024
+    assert benchmark.extra_info["MB"] > 0
+
+
+@pytest.mark.parametrize("number", [10, 5_000])
+def test_one_conversation_through_a_service(benchmark, many: int, number: int) -> None:
+    there, flow, listeners = world(min(number, many)), STORY.flow(START), STORY.listeners(START)
+    assert benchmark(run, there, flow, listeners).outcome.works
