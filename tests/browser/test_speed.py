@@ -1,35 +1,66 @@
-"""From a click to the painted picture, measured in the page: `pytest tests/browser/test_speed.py --benchmark-enable -s`.
+"""Speed as a reader meets it: `pytest tests/browser/test_speed.py --benchmark-enable -s`, with nothing else at work.
 
-Without --benchmark-enable two clicks are made, as a test that measuring works. No time is asserted here.
+From a click to the painted picture, and from opening a notebook to its last cell, both measured in the page. Without
+--benchmark-enable one notebook is tried, as a test that measuring works. No time is asserted here.
 """
 
 from __future__ import annotations
 
+import time
 from statistics import median, quantiles
 
 import pytest
+from playwright.sync_api import TimeoutError
 
+from browser.conftest import NOTEBOOKS
 from browser.lab_page import new_page
 
 FLAGSHIP = "07-macvlan-to-calico-across-nodes.ipynb"
-LABELS = ("UDP", "TCP", "ICMP", "TCP", "VXLAN", "none", "UDP", "VXLAN", "TCP", "none")
+PANEL = ".jp-OutputArea:has(.mcni-stepper)"
+CLICKS = 40
 
 
 @pytest.fixture(scope="module")
-def opened(server, browser):
+def thorough(request) -> bool:
+    return bool(request.config.getoption("benchmark_enable"))
+
+
+@pytest.fixture(scope="module", params=sorted(path.name for path in NOTEBOOKS.glob("*.ipynb")))
+def opened(request, server, browser, thorough):
+    if not thorough and request.param != FLAGSHIP:
+        yield None
+        return
     with new_page(browser, server) as lab:
-        yield lab.open(FLAGSHIP).run_all()
+        started = time.monotonic()
+        lab.open(request.param).run_all()
+        lab.page.set_default_timeout(5000)
+        print(f"\n{request.param}: opened and all cells run in {time.monotonic() - started:.1f} s")
+        yield lab
 
 
-def test_click_to_painted_picture(opened, request) -> None:
-    rounds = 6 if request.config.getoption("benchmark_enable") else 1
-    labels = LABELS if rounds > 1 else LABELS[:2]
-    panel = opened.page.locator(".jp-OutputArea:has(.mcni-stepper)").first
-    times = []
-    for label in labels * rounds:
-        button = panel.locator(".widget-toggle-button", has_text=label).first
-        times.append(opened.wait_idle().click_to_paint(button, "svg[role=img]"))
-    assert len(times) == len(labels) * rounds
-    if rounds > 1:
+def painted(lab, button) -> list[float]:
+    """Click and return the milliseconds until the picture has changed; nothing when it stays as it was."""
+    picture = lab.page.locator(f"{PANEL} svg[role=img]").first
+    before = picture.inner_html()
+    try:
+        return [lab.click_to_paint(button, f"{PANEL} svg[role=img]")]
+    except TimeoutError:
+        assert picture.inner_html() == before
+        return []
+
+
+def test_click_to_painted_picture(opened, thorough) -> None:
+    if opened is None:
+        return  # measured with --benchmark-enable
+    buttons = opened.page.locator(PANEL).first.locator(".widget-toggle-button")
+    clicks = max(2, CLICKS if thorough else 2)
+    times: list[float] = []
+    while len(times) < clicks and buttons.count():
+        for at in range(buttons.count()):
+            button = opened.wait_idle().page.locator(PANEL).first.locator(".widget-toggle-button").nth(at)
+            if "mod-active" not in (button.get_attribute("class") or "") and button.is_enabled():
+                times += painted(opened, button)
+    assert len(times) >= clicks or not buttons.count()
+    if thorough and times:
         p95 = quantiles(times, n=20)[-1]
-        print(f"\nclick to painted picture: median {median(times):.0f} ms, p95 {p95:.0f} ms, {len(times)} clicks")
+        print(f"click to painted picture: median {median(times):.0f} ms, p95 {p95:.0f} ms, {len(times)} clicks")
