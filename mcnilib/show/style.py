@@ -20,6 +20,8 @@ RULES = Template(
 .mcni-steps { border-collapse: collapse; font-size: ${SIZE}px; display: block; max-height: 460px; overflow: auto; }
 .mcni-steps caption { text-align: left; font-weight: 600; padding: 4px 0; }
 .mcni-steps th, .mcni-steps td { padding: 3px 8px; vertical-align: top; text-align: left; }
+.mcni-steps td { overflow-wrap: anywhere; min-width: 5em; }
+.mcni-steps td:last-child { min-width: 8em; }
 .mcni-steps th, .mcni-steps td { border-bottom: 1px solid rgba(128, 128, 128, .35); }
 .mcni-steps code, .mcni-state code { white-space: pre-wrap; font-size: ${CODE}px; }
 .mcni-steps code, .mcni-state code { background: none; color: inherit; }

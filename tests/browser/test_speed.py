@@ -17,7 +17,7 @@ from browser.lab_page import new_page
 
 FLAGSHIP = "07-macvlan-to-calico-across-nodes.ipynb"
 PANEL = ".jp-OutputArea:has(.mcni-stepper)"
-CLICKS = 40
+ROUNDS, MOST = 3, 12
 
 
 @pytest.fixture(scope="module")
@@ -33,7 +33,7 @@ def opened(request, server, browser, thorough):
     with new_page(browser, server) as lab:
         started = time.monotonic()
         lab.open(request.param).run_all()
-        lab.page.set_default_timeout(5000)
+        lab.page.set_default_timeout(2000)
         print(f"\n{request.param}: opened and all cells run in {time.monotonic() - started:.1f} s")
         yield lab
 
@@ -53,14 +53,13 @@ def test_click_to_painted_picture(opened, thorough) -> None:
     if opened is None:
         return  # measured with --benchmark-enable
     buttons = opened.page.locator(PANEL).first.locator(".widget-toggle-button")
-    clicks = max(2, CLICKS if thorough else 2)
     times: list[float] = []
-    while len(times) < clicks and buttons.count():
-        for at in range(buttons.count()):
+    for _ in range(ROUNDS if thorough else 1):
+        for at in range(min(buttons.count(), MOST)):
             button = opened.wait_idle().page.locator(PANEL).first.locator(".widget-toggle-button").nth(at)
             if "mod-active" not in (button.get_attribute("class") or "") and button.is_enabled():
                 times += painted(opened, button)
-    assert len(times) >= clicks or not buttons.count()
+    assert times or not buttons.count()
     if thorough and times:
         p95 = quantiles(times, n=20)[-1]
         print(f"click to painted picture: median {median(times):.0f} ms, p95 {p95:.0f} ms, {len(times)} clicks")
