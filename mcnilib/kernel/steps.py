@@ -17,6 +17,7 @@ from mcnilib.trace.trace import Fate, Journey, Stage, Step
 Counts = dict[str, dict[str, int]]
 """Namespace -> IP counter -> by how much it rose during the conversation."""
 
+VXLAN_PORT = 4789
 ENDS = (
     ("TcpIPReversePathFilter", Stage.RP_FILTER, Fate.DROPPED, "the source's route points elsewhere"),
     ("IpInNoRoutes", Stage.ROUTE, Fate.UNREACHABLE, "no route"),
@@ -88,7 +89,8 @@ class Telling:
         """Explain an end that no rule caused."""
         packet = stay.current
         if "INPUT" in stay.passed:
-            refused = packet.proto == "udp" and self.rises.get(stay.netns, {}).get("UdpNoPorts")
+            unwanted = self.rises.get(stay.netns, {}).get("UdpNoPorts") or packet.dport == VXLAN_PORT
+            refused = packet.proto == "udp" and unwanted  # no server listens on the port of a tunnel
             text, fate = f"{packet.kind} reaches the sockets", Fate.REJECTED if refused else Fate.DELIVERED
             return Step(stay.netns, Stage.SOCKET, text, packet, packet, iif=stay.iif, fate=fate)
         if "POSTROUTING" in stay.passed:

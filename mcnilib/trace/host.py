@@ -24,14 +24,18 @@ CT = "net.netfilter.nf_conntrack_"
 class Skb:
     """A packet on its way through namespaces, with what Linux keeps beside it (struct sk_buff)."""
 
-    __slots__ = ("packet", "tracked", "unbound")
+    __slots__ = ("by_icmp", "packet", "tracked", "unbound")
 
-    def __init__(self, packet: Packet, tracked: Tracked | None = None, *, unbound: bool = False) -> None:
+    def __init__(
+        self, packet: Packet, tracked: Tracked | None = None, *, unbound: bool = False, by_icmp: bool = False
+    ) -> None:
         """Start with what the sender attached; `tracked` is set only by replies netfilter itself sends.
 
         `unbound`: the lookup that chose the source was the only one, so no rule `from` that source was asked.
+        `by_icmp`: the kernel's own ICMP socket sends it, alone or in a tunnel of the same namespace.
         """
         self.packet, self.tracked, self.unbound = packet, tracked, unbound
+        self.by_icmp = by_icmp
 
 
 class Host:
@@ -45,6 +49,7 @@ class Host:
         self.tables: dict[str, Table] = {table.name: table for table in netns.tables}
         self.sets = {s.name: s for s in netns.sets}
         self.connections = Conntrack(self._limits(), self._timeout)
+        self.ttl = self.number("net.ipv4.ip_default_ttl")
         self.memory: dict[object, object] = {}  # of matches such as limit
         self._timeouts: dict[str, float] = {}
         self.neighbours: dict[tuple[str, IPv4Address], str] = {}  # learned by ARP during the run

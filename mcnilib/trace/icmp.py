@@ -22,7 +22,8 @@ if TYPE_CHECKING:
     from mcnilib.trace.hooks import Hook
     from mcnilib.trace.network import Network
 
-ECHO_REPLY = 0
+TOS_MASK, INTERNET_CONTROL = 0x1E, 0xC0
+"""What an ICMP error takes over of the TOS, and the precedence it has. Source: __icmp_send() in net/ipv4/icmp.c."""
 
 REJECT_CODES = {
     "icmp-net-unreachable": 0,
@@ -45,8 +46,9 @@ def complain(net: Network, host: Host, skb: Skb, kind: int, code: int, *, after:
     src = packet.dst if own else _error_source(host, Query(packet.src, mark=mark))
     if src is None:
         return
-    error = Packet(src, packet.src, "icmp", icmp=Icmp(kind, code, quoted=packet), mark=mark)
-    net.outbox.append(Emission(host.name, Skb(error, attached(skb.tracked), unbound=not own), after))
+    tos = (packet.tos & TOS_MASK) | INTERNET_CONTROL
+    error = Packet(src, packet.src, "icmp", icmp=Icmp(kind, code, quoted=packet), mark=mark, tos=tos)
+    net.outbox.append(Emission(host.name, Skb(error, attached(skb.tracked), unbound=not own, by_icmp=True), after))
 
 
 def _reflected(host: Host, packet: Packet) -> int:
@@ -81,9 +83,9 @@ def reject(net: Network, host: Host, skb: Skb, hook: Hook) -> None:
     """
     if hook.rejected is None:
         return
-    kind, icmp = hook.rejected.kind, innermost(skb.packet).icmp
-    if hook.name == "OUTPUT" and icmp and icmp.type == ECHO_REPLY:
-        return  # the kernel's ICMP socket is busy sending the reply itself: icmp_xmit_lock() fails
+    kind = hook.rejected.kind
+    if hook.name == "OUTPUT" and skb.by_icmp:
+        return  # the socket that would say so is busy sending this very packet: icmp_xmit_lock() fails
     if kind == "tcp-reset":
         _reset(net, host, skb)
     elif kind in REJECT_CODES:
@@ -92,19 +94,12 @@ def reject(net: Network, host: Host, skb: Skb, hook: Hook) -> None:
         raise Unsupported(f"REJECT --reject-with {kind}")
 
 
-def innermost(packet: Packet) -> Packet:
-    """Return what a tunnelled packet carries in the end."""
-    while packet.inner:
-        packet = packet.inner.packet
-    return packet
-
-
 def _reset(net: Network, host: Host, skb: Skb) -> None:
     """Answer with a RST that belongs to the same connection, which is closed by it. Source: nf_send_reset()."""
     packet = skb.packet
     if packet.tcp is None or "RST" in packet.tcp.flags:
         return
-    answer = reset_for(packet, packet.tcp).but(mark=_reflected(host, packet))
+    answer = reset_for(packet, packet.tcp).but(mark=_reflected(host, packet), tos=0)
     try:
         lookup(host.netns, Query(answer.dst, answer.src, mark=answer.mark))
     except NoRoute:
@@ -120,4 +115,4 @@ def reset_for(packet: Packet, tcp: Tcp) -> Packet:
         answer = Tcp(frozenset({"RST"}), seq=tcp.ack, window=0)
     else:
         answer = Tcp(frozenset({"RST", "ACK"}), seq=0, ack=segment_end(packet, tcp), window=0)
-    return Packet(packet.dst, packet.src, "tcp", packet.dport, packet.sport, answer)
+    return Packet(packet.dst, packet.src, "tcp", packet.dport, packet.sport, answer, tos=packet.tos)

@@ -113,6 +113,8 @@ def _forwards(log: Log, host: Host, packet: Packet, dev: str) -> bool:
 def send(net: Network, log: Log, place: Departure) -> Place:
     """Send a packet of the namespace's own: route, OUTPUT, route again if a rule changed it, then out."""
     host, skb = net.hosts[place.netns], place.skb
+    if skb.packet.ttl != host.ttl:
+        skb.packet = skb.packet.but(ttl=host.ttl)
     decision = _route(net, log, host, skb)
     if decision is None:
         return None
@@ -136,9 +138,8 @@ def _route(net: Network, log: Log, host: Host, skb: Skb, *, again: bool = False)
         src = UNCHOSEN if skb.unbound and not again else packet.src
         decision = lookup(host.netns, Query(packet.dst, src, mark=packet.mark))
     except NoRoute as error:
-        stage = Stage.TUNNEL if packet.inner else Stage.ROUTE
-        fate = Fate.DROPPED if again or packet.inner else Fate.UNREACHABLE
-        log.add(host.name, stage, f"no route: {error.error}", packet, line=error.line, fate=fate)
+        fate = Fate.DROPPED if again else Fate.UNREACHABLE
+        log.add(host.name, Stage.ROUTE, f"no route: {error.error}", packet, line=error.line, fate=fate)
         return None
     _note_route(log, host, packet, decision, "rerouted" if again else "route")
     return decision
@@ -278,7 +279,7 @@ def _encapsulate(net: Network, log: Log, host: Host, link: Link, route: Route, s
         log.add(host.name, Stage.TUNNEL, outer, skb.packet, oif=link.name, fate=Fate.DROPPED)
         return None
     log.add(host.name, Stage.TUNNEL, f"packed by {link.name} for {outer.dst}", skb.packet, outer, oif=link.name)
-    return Departure(host.name, Skb(outer))
+    return Departure(host.name, Skb(outer, by_icmp=skb.by_icmp))
 
 
 def choose_source(host: Host, packet: Packet) -> Packet | NoRoute:

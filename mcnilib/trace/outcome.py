@@ -37,7 +37,12 @@ def _verdict(journeys: Sequence[Journey], client: Client) -> Verdict:
 
 
 def _requests_arrive(journeys: Sequence[Journey]) -> bool:
-    return any(j.fate is Fate.DELIVERED for j in journeys if not j.reply)
+    return any(j.fate is Fate.DELIVERED for j in journeys if _asks(j))
+
+
+def _asks(journey: Journey) -> bool:
+    """Tell whether it is a packet of the client's, not an error about one of the answers."""
+    return not journey.reply and not (journey.packet.icmp and journey.packet.icmp.is_error)
 
 
 def _deciding(journeys: Sequence[Journey], verdict: Verdict) -> Journey:
@@ -57,6 +62,6 @@ def _deciding(journeys: Sequence[Journey], verdict: Verdict) -> Journey:
 def _seen_source(journeys: Sequence[Journey]) -> str:
     """Return the client's address as the server's socket saw it."""
     for journey in journeys:
-        if not journey.reply and journey.last.stage is Stage.SOCKET:
+        if _asks(journey) and journey.last.stage is Stage.SOCKET:
             return str(journey.last.after.src)
     return ""

@@ -21,6 +21,7 @@ from mcnilib.trace.log import Log
 from mcnilib.trace.network import Emission
 from mcnilib.trace.tcp import ANSWER, HARD_ERRORS, REQUEST, Ends, TcpClient, TcpEnd, TcpServer
 from mcnilib.trace.trace import Fate, Stage, Step
+from mcnilib.trace.tunnel import listens
 
 if TYPE_CHECKING:
     from mcnilib.trace.run import Run
@@ -149,6 +150,9 @@ class Sockets:
             self._accept(log, at, packet, "the answer for the client's socket")
             self.client.answered = self.client.connected = self.client.done = True
             return None
+        if listens(self.run.net.hosts[at.netns], packet):
+            self._refuse(log, at, packet, "no VXLAN packet: the tunnel whose port it is drops it")
+            return None
         self._refuse(
             log, at, packet, f"no socket for a datagram from {packet.src}:{packet.sport}: answers port unreachable"
         )
@@ -172,9 +176,8 @@ class Sockets:
             if silent:
                 return None
             mark = packet.mark if self.run.net.hosts[at.netns].flag("net.ipv4.fwmark_reflect") else 0
-            reply = Packet(
-                packet.dst, packet.src, "icmp", icmp=Icmp(0, 0, icmp.ident, icmp.seq), length=packet.length, mark=mark
-            )
+            answer = Icmp(0, 0, icmp.ident, icmp.seq)
+            reply = Packet(packet.dst, packet.src, "icmp", icmp=answer, length=packet.length, mark=mark, tos=packet.tos)
             return partial(self._answer, at.netns, reply)
         if icmp.type == 0 and at.netns == self.run.flow.netns and icmp.ident == ECHO_ID:
             self._accept(log, at, packet, "echo reply for the client's socket")
@@ -186,7 +189,7 @@ class Sockets:
         return None
 
     def _answer(self, netns: str, reply: Packet) -> None:
-        self.run.emit(netns, reply, reply=True)
+        self.run.emit(netns, Skb(reply, by_icmp=True), reply=True)
 
     def _receive_error(self, log: Log, at: Delivery, packet: Packet, icmp: Icmp) -> Callable[[], None] | None:
         """Hand an ICMP error to the socket whose packet it quotes."""
@@ -230,7 +233,7 @@ class Sockets:
             return
         if step.stage is Stage.NETFILTER:
             self._not_permitted(packet, step)
-        if step.stage is not Stage.ROUTE:
+        if step.stage is not Stage.ROUTE or step.before.inner:
             return
         end = self._tcp.get(Ends(netns, packet.src, packet.sport, packet.dst, packet.dport))
         if isinstance(end, TcpClient) and end.state == "SYN_SENT" and step.fate is Fate.UNREACHABLE:

@@ -76,6 +76,7 @@ def _sysctl(draw: Random, world: World, netns: Netns) -> str:
         f"net.ipv4.conf.{dev}.forwarding": "01",
         "net.ipv4.ip_forward": "01",
         "net.ipv4.icmp_echo_ignore_all": "1",
+        "net.ipv4.ip_default_ttl": "123",
         "net.ipv4.fwmark_reflect": "1",
         "net.netfilter.nf_conntrack_tcp_be_liberal": "1",
         "net.netfilter.nf_conntrack_tcp_loose": "0",

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from random import Random
 
+from mcnilib.kernel.fuzz.matches import other
+
 CHAINS = {
     "raw": ("PREROUTING", "OUTPUT"),
     "mangle": ("PREROUTING", "INPUT", "FORWARD", "OUTPUT", "POSTROUTING"),
@@ -11,17 +13,6 @@ CHAINS = {
     "filter": ("INPUT", "FORWARD", "OUTPUT"),
 }
 WEIGHTS = ("filter", "filter", "filter", "nat", "nat", "mangle", "mangle", "raw")
-STATES = (
-    "INVALID",
-    "NEW",
-    "ESTABLISHED",
-    "RELATED",
-    "UNTRACKED",
-    "NEW,ESTABLISHED",
-    "RELATED,ESTABLISHED",
-    "SNAT",
-    "DNAT",
-)
 PORTS = ("80", "8080", "1024:65535", "443")
 
 
@@ -46,7 +37,7 @@ def _matches(draw: Random, chain: str, devices: list[str], addresses: list[str])
     if draw.random() < 0.6:
         words += _protocol(draw)
     if draw.random() < 0.4:
-        words.append(_other(draw, chain))
+        words.append(other(draw, chain, addresses))
     return words
 
 
@@ -71,24 +62,6 @@ def _protocol(draw: Random) -> list[str]:
     return more
 
 
-def _other(draw: Random, chain: str) -> str:
-    inverted = draw.choice(("", "", "! "))
-    found = [
-        *[f"-m conntrack {inverted}--ctstate {draw.choice(STATES)}"] * 4,
-        f"-m mark {inverted}--mark {draw.choice(('0x1', '0x2', '0x1/0x1', '0x0'))}",
-        f"-m connmark {inverted}--mark {draw.choice(('0x1', '0x2', '0x0'))}",
-        f"-m addrtype {inverted}--dst-type {draw.choice(('LOCAL', 'UNICAST', 'BROADCAST'))}",
-        f"-m addrtype {inverted}--src-type {draw.choice(('LOCAL', 'UNICAST'))}",
-        f"-m conntrack --ctdir {draw.choice(('ORIGINAL', 'REPLY'))}",
-        f"-m conntrack {inverted}--ctstatus {draw.choice(('SEEN_REPLY', 'ASSURED', 'CONFIRMED'))}",
-    ]
-    if chain == "PREROUTING":
-        found.append(
-            f"-m rpfilter {draw.choice(('', '--loose ', '--validmark '))}{draw.choice(('', '--invert'))}".strip()
-        )
-    return draw.choice(found)
-
-
 def _target(draw: Random, table: str, chain: str, addresses: list[str], own: list[str], matches: str) -> str:
     verdict = draw.choice(("DROP", "DROP", "ACCEPT", "RETURN"))
     special = {
@@ -106,6 +79,9 @@ def _marking(draw: Random) -> list[str]:
         f"MARK --set-xmark {value}",
         f"MARK --set-xmark {value}",
         f"CONNMARK --set-xmark {value}",
+        f"TTL {draw.choice(('--ttl-set 63', '--ttl-set 1', '--ttl-inc 1', '--ttl-dec 1', '--ttl-dec 63'))}",
+        f"TOS --set-tos {draw.choice(('0x10/0xff', '0x08/0x1c', '0x00/0xff'))}",
+        f"DSCP --set-dscp {draw.choice(('0x04', '0x2e', '0x00'))}",
         "CONNMARK --save-mark --nfmask 0xffffffff --ctmask 0xffffffff",
         "CONNMARK --restore-mark --nfmask 0xffffffff --ctmask 0xffffffff",
     ]

@@ -80,7 +80,7 @@ def _measure(lab: Lab, case: Case, *, slower: int = 1) -> Trial:
     proto = case.to.partition(":")[0]
     flow = case.flow(FIRST_PORT + lab.conversations % PORTS, PATIENCE[proto] * slower)
     try:
-        kernel = observe(lab, flow, listeners, ident=lab.conversations % 60000 + 1)
+        kernel = observe(lab, flow, listeners, ident=flow.sport + PORTS)
     except (LookupError, ValueError) as problem:  # what was captured makes no conversation
         where = extract_tb(problem.__traceback__)[-1]
         return Trial(case, DIFFERS, f"the lab cannot tell what happened: {problem!r} in {where.name}:{where.lineno}")

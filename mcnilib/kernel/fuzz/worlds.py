@@ -71,7 +71,7 @@ def two_legs() -> World:
     return typed(made, "a: ip route add 10.0.2.0/24 via 10.0.1.1 dev eth0", f"r: {FORWARDS}")
 
 
-def pods() -> World:
+def pods() -> World:  # long because a world is one piece
     """Two nodes n and m: a Macvlan pod a with a second way to n, and pod b behind a veth of m."""
     made = World(
         (
@@ -93,6 +93,7 @@ def pods() -> World:
         "n: ip route add 10.0.1.11 dev va table 500",
         "n: ip rule add from all lookup 500 priority 1000",
         "m: ip route add 10.9.2.5 dev vb",
+        "m: ip route add default via 10.0.1.1 dev en0",  # proxy ARP answers for what is reached elsewhere
         "a: ip route add 10.0.1.1 dev veth0",
         "a: ip route add 10.9.2.0/26 via 10.0.1.1 dev veth0",
         "b: ip route add 169.254.1.1 dev eth0",
@@ -151,6 +152,7 @@ def _tunnel_lines(node: str, pod: str, number: int) -> tuple[str, ...]:
         f"{node}: sysctl -w net.ipv4.conf.cali0.proxy_arp=1",
         f"{node}: ip route add 10.9.{far}.0/26 via 10.9.{far}.0 dev vxlan.0 onlink",
         f"{node}: ip route add 10.9.{number}.5 dev cali0",
+        f"{node}: ip route add default via 10.0.1.{far} dev en0",
         f"{node}: ip neigh add 10.9.{far}.0 lladdr 66:00:00:00:00:0{far} dev vxlan.0",
         f"{pod}: ip route add 169.254.1.1 dev eth0",
         f"{pod}: ip route add default via 169.254.1.1 dev eth0 onlink",
