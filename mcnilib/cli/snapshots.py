@@ -9,6 +9,7 @@ from typing import Any
 
 from mcnilib.cli.common import add_settings, chosen, printable, seconds
 from mcnilib.cluster.kube_proxy.modes import instead
+from mcnilib.linux.memory import all_of_it_stays
 from mcnilib.scenarios import scenario
 from mcnilib.snapshots.folder import decoded, write_folder
 from mcnilib.snapshots.merge import read_segment
@@ -91,6 +92,7 @@ def _add_collect(verbs: Any) -> None:
     merge.add_argument("--json", action="store_true", help="print what was written as JSON")
 
 
+@all_of_it_stays()
 def trace_snapshot(arguments: argparse.Namespace) -> int:
     """Run one conversation through a snapshot; print the verdict, and what else was asked for."""
     flow = read_flow(arguments.netns, arguments.to, arguments.source, arguments.patience)

@@ -6,7 +6,7 @@ xt_MASQUERADE.c, xt_addrtype.c (Linux 6.18); iptables-restore(8) (iptables 1.8.9
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator
+from collections.abc import Iterator
 
 from mcnilib.errors import Refused
 from mcnilib.linux.kept import KeptMatch, KeptTarget
@@ -50,6 +50,9 @@ KEPT_PLACES: dict[str, tuple[tuple[str, ...], tuple[str, ...]]] = {
 """The same for matches and targets that are kept as text, by name."""
 
 
+NOWHERE: frozenset[str] = frozenset()
+
+
 def check_table(table: Table, source: str = "iptables") -> None:
     """Refuse a table the kernel would not load.
 
@@ -65,8 +68,8 @@ def check_table(table: Table, source: str = "iptables") -> None:
     hooks = _hooks(table, source)
     good: set[tuple[object, ...]] = set()
     for chain in table.chains:
-        reached: Collection[str] = hooks.get(chain.name, ())
-        kinds = (frozenset(reached), *map(id, chain.outline.samples))
+        reached = hooks.get(chain.name, NOWHERE)
+        kinds = (reached, *map(id, chain.outline.samples))
         if kinds not in good:
             _check_places(table, chain, reached, source)
             good.add(kinds)
@@ -76,12 +79,14 @@ def _jumps(table: Table, chain: str) -> Iterator[str]:
     return iter(table.chain(chain).outline.jumps)
 
 
-def _hooks(table: Table, source: str) -> dict[str, set[str]]:
+def _hooks(table: Table, source: str) -> dict[str, frozenset[str]]:
     """Return for each chain the hooks it is reached from. Raises: Refused for a circle."""
-    found = {name: {name} for name in BUILT_IN[table.name] if name in table.by_name}
+    found = {name: frozenset((name,)) for name in BUILT_IN[table.name] if name in table.by_name}
     for name in _callers_first(table, tuple(found), source):
+        own = found[name]
         for jump in _jumps(table, name):
-            found.setdefault(jump, set()).update(found[name])
+            if not own <= (so_far := found.get(jump, NOWHERE)):
+                found[jump] = own | so_far
     return found
 
 
@@ -105,18 +110,18 @@ def _callers_first(table: Table, starts: tuple[str, ...], source: str) -> list[s
     return list(reversed(done))
 
 
-def _check_places(table: Table, chain: Chain, hooks: Collection[str], source: str) -> None:
+def _check_places(table: Table, chain: Chain, hooks: frozenset[str], source: str) -> None:
     """Refuse the first rule of a chain that has no place where the chain is reached from."""
     if any(_misplaced(table, sample, hooks) for sample in chain.outline.samples):
         rule, why = next((rule, why) for rule in chain.rules if (why := _misplaced(table, rule, hooks)))
         raise Refused(f"{source}: {rule} {why}", error="EINVAL")
 
 
-def _misplaced(table: Table, rule: ChainRule, hooks: Collection[str]) -> str:
+def _misplaced(table: Table, rule: ChainRule, hooks: frozenset[str]) -> str:
     """Say why a rule has no place there; empty when it has."""
     for part in (*rule.matches, rule.target):
-        tables, allowed = _places(part) or ((table.name,), tuple(hooks))
-        wrong = sorted(set(hooks).difference(allowed))
+        tables, allowed = _places(part) or ((table.name,), hooks)
+        wrong = sorted(hooks.difference(allowed))
         if table.name not in tables or wrong:
             return f"has no place in {' and '.join(wrong) if table.name in tables else f'table {table.name}'}"
         if isinstance(part, AddrType) and rule.chain in NO_DEVICE.get(part.limit, ()):

@@ -33,9 +33,10 @@ def read_header(words: RuleWords, chain: str) -> tuple[str, Match | None] | None
 
     None when the next word is no header option. Raises: StateSyntaxError; Unsupported for IPv6.
     """
-    option, negated = words.accept_option(*HEADER, *REFUSED)
-    if not option:
+    option = words.peek_option()
+    if option not in HEADER and option not in REFUSED:
         return None
+    _, negated = words.accept_option(option)
     if option in REFUSED:
         raise words.unsupported(f"{option} is not modelled")
     kind = HEADER[option]

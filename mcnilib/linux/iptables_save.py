@@ -175,6 +175,7 @@ def print_table(table: Table) -> str:
     return "\n".join([f"*{table.name}", *map(str, table.chains), *rules, "COMMIT", ""])
 
 
+@all_of_it_stays()
 def print_tables(tables: Iterable[Table]) -> str:
     """Print tables as iptables-save does, without its comment lines."""
     return "".join(print_table(table) for table in sorted(tables, key=lambda one: PRINTED.index(one.name)))

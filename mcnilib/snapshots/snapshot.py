@@ -10,6 +10,7 @@ from pathlib import Path
 from mcnilib.linux.collected import load_collected
 from mcnilib.linux.conntrack import Entry
 from mcnilib.linux.conntrack_list import parse_connections
+from mcnilib.linux.memory import all_of_it_stays
 from mcnilib.linux.snapshot import save
 from mcnilib.linux.world import Segment, World
 from mcnilib.snapshots.folder import SnapshotError, check_text, read_file, read_folder
@@ -86,6 +87,7 @@ def _read(path: Path) -> dict[str, str]:
     return read_stream(read_file(path), str(path))
 
 
+@all_of_it_stays()
 def snapshot_of(files: Mapping[str, str], name: str = "snapshot") -> Snapshot:
     """Read a snapshot's files; errors name them as the mapping does."""
     for path, text in files.items():
