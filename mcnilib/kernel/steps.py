@@ -89,8 +89,9 @@ class Telling:
         """Explain an end that no rule caused."""
         packet = stay.current
         if "INPUT" in stay.passed:
-            unwanted = self.rises.get(stay.netns, {}).get("UdpNoPorts") or packet.dport == VXLAN_PORT
-            refused = packet.proto == "udp" and unwanted  # no server listens on the port of a tunnel
+            refused = packet.proto == "udp" and self.rises.get(stay.netns, {}).get("UdpNoPorts")
+            if packet.dport == VXLAN_PORT and any(netns == stay.netns for netns, _ in self.cabling.tunnels):
+                return Step(stay.netns, Stage.TUNNEL, "no tunnel takes it", packet, packet, fate=Fate.DROPPED)
             text, fate = f"{packet.kind} reaches the sockets", Fate.REJECTED if refused else Fate.DELIVERED
             return Step(stay.netns, Stage.SOCKET, text, packet, packet, iif=stay.iif, fate=fate)
         if "POSTROUTING" in stay.passed:

@@ -34,11 +34,16 @@ def story(journey: Journey, ports: set[int], tracked: set[str]) -> Story:
     steps = journey.steps
     return Story(
         key=f"{_direction(journey)} {kind(journey.packet)}",
-        crossings=tuple(_crossing(s, ports) for s in steps if s.stage in (Stage.DEVICE, Stage.TUNNEL)),
+        crossings=tuple(_crossing(s, ports) for s in steps if s.stage in (Stage.DEVICE, Stage.TUNNEL) and not _lost(s)),
         rules=tuple(_rule(s, ports) for s in steps if s.stage is Stage.NETFILTER),
         states=tuple(((s.netns, s.hook), s.ctstate) for s in steps if _tells_state(s, tracked)),
         end=_end(steps[-1], forwarded=any(s.stage in (Stage.DEVICE, Stage.TUNNEL) for s in steps)),
     )
+
+
+def _lost(step: Step) -> bool:
+    """Tell whether a packet came to the port of a tunnel and no device took it: no device shows it."""
+    return step.stage is Stage.TUNNEL and step.fate is Fate.DROPPED and not step.oif
 
 
 def _direction(journey: Journey) -> str:
@@ -83,7 +88,7 @@ def addresses(packet: Packet, ports: set[int]) -> str:
 def _crossing(step: Step, ports: set[int]) -> str:
     if step.stage is Stage.TUNNEL:
         inner = step.after if step.before.inner else step.before
-        if step.fate is Fate.DROPPED and not step.before.inner:  # the device takes it and finds nowhere to send it
+        if step.fate is Fate.DROPPED:  # the device takes it and finds nowhere to send it
             return f"{step.netns} packed by {step.oif}: {addresses(inner, ports)}"
         return f"{step.netns} {step.action.split(' for ')[0]}: {addresses(inner, ports)}"
     if step.to is None:

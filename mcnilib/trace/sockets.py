@@ -151,7 +151,8 @@ class Sockets:
             self.client.answered = self.client.connected = self.client.done = True
             return None
         if listens(self.run.net.hosts[at.netns], packet):
-            self._refuse(log, at, packet, "no VXLAN packet: the tunnel whose port it is drops it")
+            text = "no VXLAN packet: the tunnel whose port it is drops it"
+            log.add(at.netns, Stage.TUNNEL, text, packet, iif=at.iif, fate=Fate.DROPPED)
             return None
         self._refuse(
             log, at, packet, f"no socket for a datagram from {packet.src}:{packet.sport}: answers port unreachable"

@@ -12,7 +12,7 @@ from random import Random
 
 from mcnilib.errors import McniError
 from mcnilib.kernel.fuzz.case import Case, base
-from mcnilib.kernel.fuzz.rules import typed_rule
+from mcnilib.kernel.fuzz.rules import typed_chain, typed_rule
 from mcnilib.kernel.fuzz.worlds import WORLDS, typed
 from mcnilib.linux.link import Loopback
 from mcnilib.linux.netns import Netns
@@ -50,13 +50,19 @@ def _destination(draw: Random, world: World, server: str) -> str:
 def _line(draw: Random, world: World) -> str:
     netns = draw.choice(list(world))
     make: Callable[[Random, World, Netns], str] = draw.choice(
-        [_rule_line] * 10 + [_sysctl] * 4 + [_route] * 4 + [_policy_rule] * 3 + [_chain_policy]
+        [_rule_line] * 10 + [_chain_line] * 4 + [_sysctl] * 4 + [_route] * 4 + [_policy_rule] * 3 + [_chain_policy]
     )
+    if make is _chain_line:  # one that is there wants to be used
+        netns = next((one for one in world if own_chains(one)), netns)
     return f"{netns.name}: {make(draw, world, netns)}"
 
 
 def _rule_line(draw: Random, world: World, netns: Netns) -> str:
     return typed_rule(draw, devices(netns), every_address(world), addresses(netns))
+
+
+def _chain_line(draw: Random, world: World, netns: Netns) -> str:
+    return typed_chain(draw, own_chains(netns), devices(netns), every_address(world))
 
 
 def _chain_policy(draw: Random, world: World, netns: Netns) -> str:
@@ -114,6 +120,12 @@ def _policy_rule(draw: Random, world: World, netns: Netns) -> str:
         words.insert(0, "from all")
     words.sort(key=lambda word: not word.startswith("from"))
     return f"ip rule add {inverted}{' '.join(words)} priority {draw.randint(50, 200)} {action}"
+
+
+def own_chains(netns: Netns) -> dict[str, list[str]]:
+    """List the chains somebody made, by table."""
+    found = {table.name: [chain.name for chain in table.chains if not chain.policy] for table in netns.tables}
+    return {table: chains for table, chains in found.items() if chains}
 
 
 def devices(netns: Netns) -> list[str]:

@@ -1,7 +1,4 @@
-"""Matches by chance, as they are typed, from every family the model knows but for what it takes a real cluster to meet.
-
-A match that remembers packets gets a list of its own: what another rule saw of a retransmission is free to differ.
-"""
+"""Matches by chance, as they are typed, of every family the model knows."""
 
 from __future__ import annotations
 
@@ -85,19 +82,27 @@ def _header(draw: Random, inverted: str) -> str:
     )
 
 
+def _set(draw: Random, inverted: str) -> str:
+    name, sides = draw.choice(
+        (("hosts", ("src", "dst")), ("nets", ("src", "dst")), ("services", ("dst,dst", "src,src")))
+    )
+    return f"-m set {inverted}--match-set {name} {draw.choice(sides)}"
+
+
 def _often(draw: Random, inverted: str) -> str:
+    """Match what was seen before; how often TCP repeats itself is free to differ, so the counts are 1 or many."""
     return draw.choice(
         (
             f"-m statistic --mode nth {inverted}--every {draw.choice((1, 1000000))} --packet 0",
             f"-m limit --limit 1/hour --limit-burst {draw.choice((1, 100))}",
-            f"-m recent {inverted}--set --name l{draw.randrange(3)} {draw.choice(('--rsource', '--rdest'))}",
+            f"-m recent {inverted}--set --name l{draw.randrange(2)} {draw.choice(('--rsource', '--rdest'))}",
             f"-m recent {inverted}{draw.choice(('--rcheck', '--rcheck --seconds 60', '--update', '--remove'))} "
-            f"--name l{draw.randrange(3)} {draw.choice(('--rsource', '--rdest'))}",
+            f"--name l{draw.randrange(2)} {draw.choice(('--rsource', '--rdest'))}",
         )
     )
 
 
-FAMILIES: tuple[Callable[[Random, str], str], ...] = (_marks, _addrtype, _connection, _header)
+FAMILIES: tuple[Callable[[Random, str], str], ...] = (_marks, _addrtype, _connection, _header, _set, _often)
 
 
 def _ends(draw: Random, inverted: str, addresses: list[str]) -> str:

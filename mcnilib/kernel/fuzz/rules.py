@@ -26,6 +26,21 @@ def typed_rule(draw: Random, devices: list[str], addresses: list[str], own: list
     return f"iptables -t {table} {verb} {chain} {matches}{' ' if matches else ''}-j {target}"
 
 
+def typed_chain(draw: Random, own_chains: dict[str, list[str]], devices: list[str], addresses: list[str]) -> str:
+    """Make up a chain of one's own, a rule in it, or a jump to it; `own_chains` are those there are, by table."""
+    if not own_chains:
+        return f"iptables -t {draw.choice(WEIGHTS)} -N OWN"
+    table = draw.choice(sorted(own_chains))
+    chain, built_in = draw.choice(own_chains[table]), draw.choice(CHAINS[table])
+    matches = " ".join(_matches(draw, built_in, devices, addresses))
+    blank = " " if matches else ""
+    if draw.random() < 0.5:
+        return f"iptables -t {table} -A {built_in} {matches}{blank}{draw.choice(('-j', '-j', '-g'))} {chain}"
+    special = {"mangle": _marking(draw), "filter": _rejecting(matches)}.get(table, ["ACCEPT"])
+    target = draw.choice(["DROP", "ACCEPT", "RETURN", "RETURN", *special])
+    return f"iptables -t {table} -A {chain} {matches}{blank}-j {target}"
+
+
 def _matches(draw: Random, chain: str, devices: list[str], addresses: list[str]) -> list[str]:
     words = []
     if draw.random() < 0.3:
@@ -63,7 +78,7 @@ def _protocol(draw: Random) -> list[str]:
 
 
 def _target(draw: Random, table: str, chain: str, addresses: list[str], own: list[str], matches: str) -> str:
-    verdict = draw.choice(("DROP", "DROP", "ACCEPT", "RETURN"))
+    verdict = draw.choice(("DROP", "DROP", "ACCEPT", "RETURN", "LOG"))
     special = {
         "raw": ["CT --notrack", "NOTRACK"],
         "mangle": _marking(draw),
@@ -90,10 +105,15 @@ def _marking(draw: Random) -> list[str]:
 def _rewriting(draw: Random, chain: str, addresses: list[str], own: list[str], matches: str) -> list[str]:
     address = draw.choice(addresses)
     port = draw.choice(("", "", ":80", ":8080")) if "-p tcp" in matches or "-p udp" in matches else ""
+    network = f"{address.rpartition('.')[0]}.0/{draw.choice((24, 28))}"
     if chain in ("PREROUTING", "OUTPUT"):
-        return [f"DNAT --to-destination {address}{port}"]
+        ports = draw.choice(("", " --to-ports 80", " --to-ports 8080")) if port else ""
+        last = f"{address.rpartition('.')[0]}.{draw.choice((200, 254))}"
+        more = (f"REDIRECT{ports}", f"NETMAP --to {network}", f"DNAT --to-destination {address}-{last}{port}")
+        return [f"DNAT --to-destination {address}{port}"] * 3 + [draw.choice(more)]
     source = draw.choice(own or addresses)
-    return ["MASQUERADE", f"SNAT --to-source {source}"] if chain == "POSTROUTING" else [f"SNAT --to-source {source}"]
+    plain = [f"SNAT --to-source {source}"] * 2 + [draw.choice((f"SNAT --to-source {source}", f"NETMAP --to {network}"))]
+    return [*plain, "MASQUERADE", "MASQUERADE --random-fully"] if chain == "POSTROUTING" else plain
 
 
 def _rejecting(matches: str) -> list[str]:

@@ -19,6 +19,9 @@ PATIENCE = {"tcp": 0.7, "udp": 0.3, "icmp": 0.3}
 SLOWER = 3
 FIRST_PORT, PORTS = 10000, 20000
 
+REMEMBERING = ("-m recent", "-m limit", "-m statistic")
+"""Matches that remember packets: no conversation of another case may have passed them."""
+
 AGREES, DIFFERS, REFUSED = "agrees", "differs", "refused"
 
 
@@ -58,6 +61,8 @@ def attempt(lab: Lab, case: Case) -> Trial:
 def _become(lab: Lab, case: Case) -> None:
     """Build the case's world; anew where what is there stands in the way. Raises: McniError."""
     try:
+        if any(match in line for line in case.lines for match in REMEMBERING):
+            lab.clear()
         lab.become(case.build())
     except McniError:
         lab.clear()

@@ -6,6 +6,7 @@ from collections.abc import Callable
 from ipaddress import IPv4Address, IPv4Interface
 
 from mcnilib.linux.commands import do
+from mcnilib.linux.ipset import parse_sets
 from mcnilib.linux.link import Address, Bridge, Far, Kind, Link, Macvlan, Physical, Veth, Vxlan
 from mcnilib.linux.netns import Netns, add_link, new_netns
 from mcnilib.linux.world import Port, Segment, World
@@ -16,6 +17,22 @@ LAB = "02:00:00:00"
 """The beginning of every device's MAC: locally administered."""
 
 
+SETS = """\
+create hosts hash:ip family inet hashsize 1024 maxelem 65536
+add hosts 10.0.1.2
+add hosts 10.0.2.2
+add hosts 10.9.2.5
+create nets hash:net family inet hashsize 1024 maxelem 65536
+add nets 10.0.1.0/24
+add nets 10.9.1.0/26
+create services hash:ip,port family inet hashsize 1024 maxelem 65536
+add services 10.0.2.2,tcp:80
+add services 10.9.2.5,udp:80
+add services 10.0.7.3,tcp:80
+"""
+"""IP sets of every namespace, for rules to ask."""
+
+
 def device(number: int, index: int, name: str, addresses: str = "", kind: Kind = NIC) -> Link:
     """Return a device of namespace `number`; `addresses` are separated by spaces."""
     own = tuple(Address(IPv4Interface(one)) for one in addresses.split())
@@ -24,7 +41,7 @@ def device(number: int, index: int, name: str, addresses: str = "", kind: Kind =
 
 def netns(name: str, *links: Link) -> Netns:
     """Return a namespace with these devices, up."""
-    made = new_netns(name)
+    made = new_netns(name).but(sets=parse_sets(SETS))
     for link in links:
         made = add_link(made, link)
     return made
