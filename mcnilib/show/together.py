@@ -91,19 +91,20 @@ class _Side(NamedTuple):
     bottom: Array
     pin: _Ends
     end: _Ends
+    leads: bool  # whether there is a leader
 
     @classmethod
     def of(cls, offer: Sequence[Spot], pin: Point | None) -> _Side:
         """Read the spots of a note."""
         x, y, w, h = np.array([spot.rect for spot in offer]).T[:, :, None]
         at = _Ends(np.full_like(x, pin[0]), np.full_like(y, pin[1])) if pin else _Ends(x, y)
-        return cls(x, y, x + w, y + h, at, _Ends(np.clip(at.x, x, x + w), np.clip(at.y, y, y + h)))
+        return cls(x, y, x + w, y + h, at, _Ends(np.clip(at.x, x, x + w), np.clip(at.y, y, y + h)), pin is not None)
 
     @property
     def across(self) -> _Side:
         """The same in rows, to be compared with columns."""
         pin, end = _Ends(self.pin.x.T, self.pin.y.T), _Ends(self.end.x.T, self.end.y.T)
-        return _Side(self.left.T, self.top.T, self.right.T, self.bottom.T, pin, end)
+        return _Side(self.left.T, self.top.T, self.right.T, self.bottom.T, pin, end, self.leads)
 
     def grown(self, by: float) -> _Side:
         """The same with a margin about every spot."""
@@ -115,7 +116,12 @@ def _clashes(a: _Side, columns: _Side) -> Array:
     b = columns.across
     wide = b.grown(BETWEEN)
     meet = (a.left < wide.right) & (wide.left < a.right) & (a.top < wide.bottom) & (wide.top < a.bottom)
-    meet |= _cross((a.pin, a.end), (b.pin, b.end)) | _through(a, wide) | _through(b, a.grown(BETWEEN))
+    if a.leads and b.leads:
+        meet |= _cross((a.pin, a.end), (b.pin, b.end))
+    if a.leads:
+        meet |= _through(a, wide)
+    if b.leads:
+        meet |= _through(b, a.grown(BETWEEN))
     return np.where(meet, CLASH, 0.0)
 
 
