@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import subprocess
 from collections.abc import Iterator
 from dataclasses import replace
 
@@ -35,6 +37,20 @@ def bench() -> Iterator[Bench]:
         except NoLab as problem:
             pytest.skip(str(problem))
         yield one
+
+
+def test_where_ip_is_not_that_of_iproute2_the_script_says_so(tmp_path) -> None:
+    busybox = tmp_path / "ip"
+    busybox.write_text("#!/bin/sh\necho 'ip: invalid option -- V' >&2; exit 1\n")
+    busybox.chmod(0o755)
+    path = {"PATH": f"{tmp_path}:{os.environ['PATH']}"}
+    done = subprocess.run(
+        ["unshare", "--net", "sh"], input=script(), env=path, capture_output=True, text=True, check=False
+    )
+    if "unshare" in done.stderr:
+        pytest.skip(f"this kernel test needs a namespace of its own: {done.stderr.strip()}")
+    assert (done.returncode, done.stdout) == (1, "")
+    assert "needs the ip of iproute2" in done.stderr
 
 
 def taken(bench: Bench, world: World) -> Snapshot:

@@ -19,6 +19,9 @@ seen=' '
 
 has() { command -v "$1" >/dev/null 2>&1; }
 
+# the ip of BusyBox has no names for namespaces and says less than is needed
+ip -V 2>&1 | grep -q iproute2 || { echo 'collect.sh needs the ip of iproute2 (Debian: iproute2, Alpine: apk add iproute2)' >&2; exit 1; }
+
 # name NAME FILE: give the network namespace behind a file its name, unless it has one
 name() {
     id=$(stat -L -c %i "$2" 2>/dev/null) || return 0
