@@ -11,9 +11,10 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field, replace
 from graphlib import CycleError, TopologicalSorter
 
-from mcnilib.errors import Unsupported
+from mcnilib.errors import Refused, Unsupported
 from mcnilib.linux.link import NO_MAC, Bridge, Far, Ipip, Link, Loopback, Macvlan, Opaque, Physical, Veth, Vxlan
 from mcnilib.linux.netns import Netns
+from mcnilib.linux.nexthop import check_route
 from mcnilib.linux.route import REJECTING, Route, Rule, print_routes
 from mcnilib.linux.world import Segment, World
 
@@ -207,8 +208,8 @@ def routing_changes(old: Netns, new: Netns) -> str:
     was, will = _own_routes(old.routes), _own_routes(new.routes)
     kept = [route for route in will if _rivals(route, was) == _rivals(route, will)]
     lines, later = _rule_changes(old.rules, new.rules)
-    lines += [f"route del {route_words(route)}" for route in reversed(_nearest_first(was)) if route not in kept]
-    lines += [f"route append {route_words(route)}" for route in _nearest_first(will) if route not in kept]
+    lines += [f"route del {route_words(route)}" for route in reversed(_nearest_first(was, old)) if route not in kept]
+    lines += [f"route append {route_words(route)}" for route in _nearest_first(will, new) if route not in kept]
     lines += [f"neigh del {n.ip} dev {n.dev}" for n in old.neighbours if n not in new.neighbours]
     lines += [
         f"neigh replace {n.ip} lladdr {n.mac} dev {n.dev} nud permanent"
@@ -243,9 +244,20 @@ def _rivals(route: Route, routes: list[Route]) -> list[Route]:
     return [r for r in routes if (r.table, r.dst, r.metric) == (route.table, route.dst, route.metric)]
 
 
-def _nearest_first(routes: list[Route]) -> list[Route]:
-    """Put on-link routes first and refusing ones last: a gateway must be reachable when its route is added."""
-    return sorted(routes, key=lambda route: (route.type in REJECTING, route.via is not None))
+def _nearest_first(routes: list[Route], netns: Netns) -> list[Route]:
+    """Put on-link routes first and refusing ones last: a gateway must be reachable when its route is added.
+
+    Before all go those that would be refused by now: what leads to their gateway elsewhere was added later.
+    """
+    return sorted(routes, key=lambda r: (not _outdated(r, netns), r.type in REJECTING, r.via is not None))
+
+
+def _outdated(route: Route, netns: Netns) -> bool:
+    try:
+        check_route(netns, route)
+    except Refused:
+        return True
+    return False
 
 
 def route_words(route: Route) -> str:

@@ -18,7 +18,7 @@ from mcnilib.linux.target_nat import NATS, Dnat
 
 PROBE_HOOKS = {
     "probe_pre": "PREROUTING", "probe_ctpre": "PREROUTING", "probe_out": "OUTPUT", "probe_ctout": "OUTPUT",
-    "probe_fwd": "FORWARD", "probe_in": "INPUT", "probe_post": "POSTROUTING",
+    "probe_dnat": "PREROUTING", "probe_fwd": "FORWARD", "probe_in": "INPUT", "probe_post": "POSTROUTING",
 }  # fmt: skip
 BUILT_IN = frozenset(PROBE_HOOKS.values())
 

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from itertools import groupby
 
 from mcnilib.linux.packet import Packet
 from mcnilib.trace.trace import Fate, Journey, Stage, Step
@@ -34,11 +35,17 @@ def story(journey: Journey, ports: set[int], tracked: set[str]) -> Story:
     steps = journey.steps
     return Story(
         key=f"{_direction(journey)} {kind(journey.packet)}",
-        crossings=tuple(_crossing(s, ports) for s in steps if s.stage in (Stage.DEVICE, Stage.TUNNEL) and not _lost(s)),
+        crossings=_crossings(steps, ports),
         rules=tuple(_rule(s, ports) for s in steps if s.stage is Stage.NETFILTER),
         states=tuple(((s.netns, s.hook), s.ctstate) for s in steps if _tells_state(s, tracked)),
         end=_end(steps[-1], forwarded=any(s.stage in (Stage.DEVICE, Stage.TUNNEL) for s in steps)),
     )
+
+
+def _crossings(steps: Sequence[Step], ports: set[int]) -> tuple[str, ...]:
+    """Tell the devices crossed; captures cannot tell two equal packets on one device apart, so equal ones are one."""
+    told = (_crossing(s, ports) for s in steps if s.stage in (Stage.DEVICE, Stage.TUNNEL) and not _lost(s))
+    return tuple(line for line, _ in groupby(told))
 
 
 def _lost(step: Step) -> bool:

@@ -124,6 +124,7 @@ def probe_table(*, tracked: bool) -> str:
     """Return the private table as nft text: trace everything; where conntrack is in use, show each packet's state."""
     chains = [
         "chain probe_pre { type filter hook prerouting priority -450; meta nftrace set 1; }",
+        "chain probe_dnat { type filter hook prerouting priority 2000; }",
         "chain probe_out { type filter hook output priority -450; meta nftrace set 1; }",
         "chain probe_fwd { type filter hook forward priority 2000; }",
         "chain probe_in { type filter hook input priority 2000; }",

@@ -10,6 +10,7 @@ from ipaddress import IPv4Address
 from typing import TYPE_CHECKING
 
 from mcnilib.errors import Refused
+from mcnilib.linux.fib import address_type
 from mcnilib.linux.route import ANY, REJECTING, SCOPES, Route, scope_id
 
 if TYPE_CHECKING:
@@ -37,7 +38,7 @@ def check_route(netns: Netns, route: Route) -> None:
 
 def _check_gateway(netns: Netns, route: Route, via: IPv4Address) -> None:
     if route.onlink:
-        if any(via in r.dst and r.dev == route.dev for r in netns.routes if r.table == "local"):
+        if address_type(netns, via) != "UNICAST":
             raise Refused(f"Nexthop has invalid gateway: {route}", error="EINVAL")
         return
     scope = max(scope_id(route.scope) + 1, SCOPES["link"])

@@ -50,7 +50,12 @@ def _destination(draw: Random, world: World, server: str) -> str:
 def _line(draw: Random, world: World) -> str:
     netns = draw.choice(list(world))
     make: Callable[[Random, World, Netns], str] = draw.choice(
-        [_rule_line] * 10 + [_chain_line] * 4 + [_sysctl] * 4 + [_route] * 4 + [_policy_rule] * 3 + [_chain_policy]
+        [_rule_line] * 10
+        + [_chain_line] * 4
+        + [_sysctl] * 4
+        + [_route] * 4
+        + [_policy_rule] * 3
+        + [_chain_policy, _address, _neigh]
     )
     if make is _chain_line:  # one that is there wants to be used
         netns = next((one for one in world if own_chains(one)), netns)
@@ -99,9 +104,25 @@ def _route(draw: Random, world: World, netns: Netns) -> str:
     kind = draw.choice(("via", "via", "via", "dev", "refuse"))
     if kind == "refuse":
         return f"ip route add {draw.choice(('blackhole', 'unreachable', 'prohibit', 'throw'))} {target}{where}"
+    dev, metric = draw.choice(devices(netns)), draw.choice(("", "", " metric 100"))
+    own = addresses(netns)
+    src = f" src {draw.choice(own)}" if own and draw.random() < 0.2 else ""
     if kind == "dev":
-        return f"ip route {how} {target} dev {draw.choice(devices(netns))}{where}"
-    return f"ip route {how} {target} via {draw.choice(every_address(world))}{where}"
+        return f"ip route {how} {target} dev {dev}{src}{where}{metric}"
+    onlink = f" dev {dev} onlink" if draw.random() < 0.2 else ""
+    return f"ip route {how} {target} via {draw.choice(every_address(world))}{onlink}{src}{where}{metric}"
+
+
+def _address(draw: Random, world: World, netns: Netns) -> str:
+    new = f"{draw.choice(every_address(world)).rpartition('.')[0]}.{draw.choice((77, 78))}"
+    return f"ip address add {new}/32 dev {draw.choice(devices(netns))}"  # of two equal networks the lab orders none
+
+
+def _neigh(draw: Random, world: World, netns: Netns) -> str:
+    macs = [link.mac for other in world for link in other.links if not isinstance(link.kind, Loopback)]
+    return (
+        f"ip neigh add {draw.choice(every_address(world))} lladdr {draw.choice(macs)} dev {draw.choice(devices(netns))}"
+    )
 
 
 def _policy_rule(draw: Random, world: World, netns: Netns) -> str:

@@ -8,15 +8,22 @@ import time
 from argparse import Namespace
 from collections import Counter
 from collections.abc import Iterable, Iterator
+from hashlib import sha256
+from importlib.resources import files
 from pathlib import Path
 from typing import Any
 
+from mcnilib.errors import Unsupported
 from mcnilib.kernel.fuzz.case import Case
 from mcnilib.kernel.fuzz.chance import chance
 from mcnilib.kernel.fuzz.shrink import shrink
-from mcnilib.kernel.fuzz.trial import AGREES, DIFFERS, REFUSED, Trial, attempt
+from mcnilib.kernel.fuzz.trial import AGREES, DIFFERS, REFUSED, Trial, attempt, simulate
 from mcnilib.kernel.report import release
 from mcnilib.kernel.worker import Bench, Benches
+
+FILE = "fuzz.json"
+DIGESTED = 200
+"""Cases by which a record tells that generator and model are those that made it."""
 
 AT_ONCE = 8
 """Worlds at once; most of the time each waits for a client's patience to end."""
@@ -94,12 +101,36 @@ def record(trials: Iterable[Trial], seed: int, numbers: range) -> dict[str, Any]
         "date": time.strftime("%Y-%m-%d", time.gmtime()),
         "seed": seed,
         "first": numbers.start,
+        "digest": digest(seed, numbers.start),
         "worlds": len(tried),
         AGREES: ended[AGREES],
         DIFFERS: ended[DIFFERS],
         "refused": dict(refused.most_common()),
         "verdicts": dict(Counter(trial.verdict for trial in tried if trial.verdict).most_common()),
     }
+
+
+def digest(seed: int, first: int) -> str:
+    """Digest some of the cases and what the model makes of them: another generator or outcome, another digest."""
+    total = sha256()
+    for number in range(first, first + DIGESTED):
+        case = chance(seed, number)
+        total.update(f"{case}{_verdict(case)}\n".encode())
+    return total.hexdigest()[:16]
+
+
+def _verdict(case: Case) -> str:
+    try:
+        outcome = simulate(case).outcome
+    except Unsupported:
+        return REFUSED
+    return f"{outcome.verdict.value} {outcome.error} {outcome.seen_source}"
+
+
+def recorded() -> dict[str, Any]:
+    """Read the run that is shipped with the package."""
+    found: dict[str, Any] = json.loads(files("mcnilib.kernel").joinpath(FILE).read_text())
+    return found
 
 
 def _progress(done: int, total: int) -> None:
