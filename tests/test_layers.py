@@ -1,6 +1,6 @@
 """The rules of the house, read from the syntax tree of every module: who may import whom, sizes, docstrings, words.
 
-Order of the layers: errors < linux < cluster, trace < scenarios, snapshots < show, kernel < cli, notebook. Two layers on one step do not
+Order of the layers: errors, progress < linux < cluster, trace < scenarios, snapshots < show, kernel < cli, notebook. Two layers on one step do not
 know each other.
 """
 
@@ -18,6 +18,7 @@ import pytest
 ROOT = Path(__file__).resolve().parents[1] / "mcnilib"
 RANK = {
     "errors": 0,
+    "progress": 0,
     "linux": 1,
     "cluster": 2,
     "trace": 2,

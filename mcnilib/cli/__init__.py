@@ -17,6 +17,7 @@ from mcnilib.cli import classroom, completion, snapshots
 from mcnilib.cli.common import add_settings, chosen, printable, seconds
 from mcnilib.cluster.settings import Settings
 from mcnilib.errors import McniError, MissingExtra
+from mcnilib.progress import shown
 from mcnilib.scenarios import Scenario, all_scenarios, scenario
 
 EXAMPLES = """examples:
@@ -156,7 +157,8 @@ def run_scenario(arguments: argparse.Namespace) -> int:
         from mcnilib.show.files import save_picture
         from mcnilib.show.views import plan_for
 
-        save_picture(arguments.picture, story.world(settings), trace, plan_for(story, settings))
+        with shown(f"mcni: drawing {printable(str(arguments.picture))}"):
+            save_picture(arguments.picture, story.world(settings), trace, plan_for(story, settings))
     return 0 if trace.outcome.works else 1
 
 

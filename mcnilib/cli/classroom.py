@@ -7,8 +7,9 @@ import json
 from pathlib import Path
 from typing import Any
 
-from mcnilib.cli.common import add_settings, chosen
+from mcnilib.cli.common import add_settings, chosen, printable
 from mcnilib.learner import learner_copy
+from mcnilib.progress import shown
 from mcnilib.scenarios import scenario
 from mcnilib.scenarios.link import BINDER, print_link
 
@@ -56,7 +57,9 @@ def write_handout(arguments: argparse.Namespace) -> int:
     from mcnilib.show.handout import handout
 
     story = scenario(arguments.scenario)
-    handout(arguments.file, story, chosen(story, arguments))
+    settings = chosen(story, arguments)
+    with shown(f"mcni: drawing {printable(str(arguments.file))}"):
+        handout(arguments.file, story, settings)
     print(json.dumps({"file": str(arguments.file)}) if arguments.json else arguments.file)
     return 0
 

@@ -10,6 +10,7 @@ from typing import Any
 from mcnilib.cli.common import add_settings, chosen, printable, seconds
 from mcnilib.cluster.kube_proxy.modes import instead
 from mcnilib.linux.memory import all_of_it_stays
+from mcnilib.progress import shown
 from mcnilib.scenarios import scenario
 from mcnilib.snapshots.folder import decoded, write_folder
 from mcnilib.snapshots.merge import read_segment
@@ -97,8 +98,10 @@ def trace_snapshot(arguments: argparse.Namespace) -> int:
     """Run one conversation through a snapshot; print the verdict, and what else was asked for."""
     flow = read_flow(arguments.netns, arguments.to, arguments.source, arguments.patience)
     listeners = read_listeners(arguments.listen)
-    snapshot = open_snapshot(*arguments.snapshot, segments=map(read_segment, arguments.segment))
-    trace = snapshot.trace(flow, listeners)
+    with shown(_going_on("reading", *arguments.snapshot)):
+        snapshot = open_snapshot(*arguments.snapshot, segments=map(read_segment, arguments.segment))
+    with shown(_going_on("following the packets through", *arguments.snapshot)):
+        trace = snapshot.trace(flow, listeners)
     if arguments.json:
         from mcnilib.trace.export import trace_to_json
 
@@ -109,7 +112,8 @@ def trace_snapshot(arguments: argparse.Namespace) -> int:
     if arguments.picture:
         from mcnilib.show.files import save_picture
 
-        save_picture(arguments.picture, snapshot.world, trace)
+        with shown(_going_on("drawing", arguments.picture)):
+            save_picture(arguments.picture, snapshot.world, trace)
     if trace.outcome.verdict is Verdict.UNKNOWN:
         return 3
     return 0 if trace.outcome.works else 1
@@ -129,7 +133,8 @@ def save_snapshot(arguments: argparse.Namespace) -> int:
     settings = chosen(story, arguments)
     flow = story.flow(settings)
     to = f"{flow.proto}:{flow.dst}" + (f":{flow.dport}" if flow.dport else "")
-    files = Snapshot(story.world(settings), story.listeners(settings)).files()
+    with shown(_going_on("building", arguments.scenario)):
+        files = Snapshot(story.world(settings), story.listeners(settings)).files()
     return _write(arguments, files, f"--from {flow.netns} --to {to}")
 
 
@@ -141,22 +146,30 @@ def collect_here(arguments: argparse.Namespace) -> int:
         return 0
     from mcnilib.kernel.collect import collect
 
-    printed = collect(script(), arguments.only, connections=arguments.connections)
+    with shown(_going_on("collecting")):
+        printed = collect(script(), arguments.only, connections=arguments.connections)
     return _write(arguments, read_stream(decoded(printed, "collect.sh"), "collect.sh"))
 
 
 def merge_snapshots(arguments: argparse.Namespace) -> int:
     """Write several snapshots as one folder."""
-    files = read_files(*arguments.snapshot, segments=map(read_segment, arguments.segment))
+    with shown(_going_on("reading", *arguments.snapshot)):
+        files = read_files(*arguments.snapshot, segments=map(read_segment, arguments.segment))
     return _write(arguments, files)
 
 
 def _write(arguments: argparse.Namespace, files: dict[str, str], question: str = "--from ... --to ...") -> int:
     """Write a folder, and say how to go on."""
-    write_folder(arguments.folder, files)
+    with shown(_going_on("writing", arguments.folder)):
+        write_folder(arguments.folder, files)
     again = f"mcni trace {arguments.folder} {question}"
     if arguments.json:
         print(json.dumps({"folder": str(arguments.folder), "files": sorted(files), "trace": again}, indent=1))
     else:
         print(printable(again))
     return 0
+
+
+def _going_on(doing: str, *what: object) -> str:
+    """Say what goes on, for the line that is shown meanwhile."""
+    return printable(" ".join(["mcni:", doing, *map(str, what)]))

@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import platform
 import random
-import sys
 import time
 from argparse import Namespace
 from collections import Counter
@@ -16,6 +15,7 @@ from mcnilib.cluster.settings import Settings
 from mcnilib.errors import McniError
 from mcnilib.kernel.record import AGREES, DIFFERS, SKIPPED, UNKNOWN, Recorded, digest, position, read, write
 from mcnilib.kernel.verify import Result, verify
+from mcnilib.progress import Line
 from mcnilib.scenarios import Scenario, all_scenarios, scenario
 
 MARKS = {AGREES: "agree", DIFFERS: "DIFFER", SKIPPED: "skipped"}
@@ -27,12 +27,14 @@ def main(arguments: Namespace) -> int:
     if arguments.record and not arguments.all:
         raise McniError("--record needs --all: the record holds every combination of a scenario")
     results: dict[str, list[Result]] = {story.name: [] for story in stories}
-    started = time.monotonic()
+    line = Line("mcni verify")
     for result in verify(stories, lambda story: chosen(story, arguments), arguments.jobs):
         results[result.scenario].append(result)
         if not arguments.json:
-            print(f"{MARKS[result.letter]:<8}{result}")
-        _progress(results, started)
+            line.clear()
+            print(f"{MARKS[result.letter]:<8}{result}", flush=line.seen)
+        line.show(sum(map(len, results.values())))
+    line.clear()
     if arguments.json:
         print(json.dumps([_as_json(name, found) for name, found in results.items()], indent=1))
     else:
@@ -74,13 +76,6 @@ def _as_json(name: str, results: Iterable[Result]) -> dict[str, object]:
 def release() -> str:
     """Return the kernel's version without what a distribution or a machine adds to it."""
     return platform.release().split("-")[0]
-
-
-def _progress(results: dict[str, list[Result]], started: float) -> None:
-    """Show on a terminal how far the run is."""
-    if sys.stderr.isatty():
-        done = sum(map(len, results.values()))
-        print(f"\r{done} combinations in {time.monotonic() - started:.0f} s", end="\r", file=sys.stderr)
 
 
 def _keep(file: Path, new: Mapping[str, Recorded]) -> None:

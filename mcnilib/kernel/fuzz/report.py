@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import sys
 import time
 from argparse import Namespace
 from collections import Counter
@@ -20,6 +19,7 @@ from mcnilib.kernel.fuzz.shrink import shrink
 from mcnilib.kernel.fuzz.trial import AGREES, DIFFERS, REFUSED, Trial, attempt, simulate
 from mcnilib.kernel.report import release
 from mcnilib.kernel.worker import Bench, Benches
+from mcnilib.progress import Line
 
 FILE = "fuzz.json"
 DIGESTED = 200
@@ -32,10 +32,12 @@ AT_ONCE = 8
 def main(arguments: Namespace) -> int:
     """Try the cases the command line asks for; return 0 when none differs, 1 otherwise."""
     numbers = range(arguments.first, arguments.first + arguments.worlds)
-    trials = []
+    trials: list[Trial] = []
+    line = Line("mcni fuzz", len(numbers))
     for trial in trials_of(chance(arguments.seed, number) for number in numbers):
         trials.append(trial)
-        _progress(len(trials), len(numbers))
+        line.show(len(trials))
+    line.clear()
     found = [trial for trial in trials if trial.ended == DIFFERS]
     small = [smallest(trial.case) for trial in found]
     if arguments.keep:
@@ -131,8 +133,3 @@ def recorded() -> dict[str, Any]:
     """Read the run that is shipped with the package."""
     found: dict[str, Any] = json.loads(files("mcnilib.kernel").joinpath(FILE).read_text())
     return found
-
-
-def _progress(done: int, total: int) -> None:
-    if sys.stderr.isatty():
-        print(f"\r{done} of {total} worlds", end="\n" if done == total else "", file=sys.stderr, flush=True)
