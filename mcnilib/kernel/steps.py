@@ -65,7 +65,7 @@ class Telling:
             if (first.netns, first.dev) in self.cabling.tunnels:
                 verb = "packed" if first.out else "unpacked"
                 steps.append(Step(first.netns, Stage.TUNNEL, f"{verb} by {first.dev}", packet, packet, oif=first.dev))
-            elif first.out and last.out:
+            elif first.out and (last.out or (last.netns, last.dev) in self.cabling.master):
                 action = f"leaves by {first.dev}; no device takes {first.mac}"
                 steps.append(Step(first.netns, Stage.DEVICE, action, packet, packet, oif=first.dev, path=path))
             elif first.out:

@@ -217,9 +217,8 @@ class Wire:
             return [Unknown(f"the frame gets to {bridge.name}: {bridge.kind.why}", collect="")]
         if bridge is None or not bridge.up:
             return []
-        own: Ends = (
-            [Landing(netns, bridge, (*path, (netns, bridge.name)))] if frame.dst in (bridge.mac, BROADCAST) else []
-        )
+        mine = (bridge.mac, link.mac, BROADCAST)  # of its ports' MACs the bridge believes that of the port itself
+        own: Ends = [Landing(netns, bridge, (*path, (netns, bridge.name)))] if frame.dst in mine else []
         if own and frame.dst != BROADCAST:
             return own
         if frame.dst != BROADCAST and shown_to_iptables(self.world[netns]):
