@@ -3,14 +3,18 @@
 from __future__ import annotations
 
 import re
+from dataclasses import replace
 
 import pytest
 from show_examples import EXAMPLES, connects, hangs, world
 
+from mcnilib.linux.iptables_save import parse_tables
+from mcnilib.linux.tables import find_table, put_chain, put_table
 from mcnilib.scenarios import all_scenarios, scenario
 from mcnilib.show.state import consulted, state_html, state_lines
 from mcnilib.show.table import HEADS, rows, table_html, table_text
 from mcnilib.trace.explain import DEPTHS
+from mcnilib.trace.run import run
 
 STORY = scenario("7")
 START = STORY.start()
@@ -91,6 +95,32 @@ def test_the_deciding_line_is_marked_in_its_listing(story, settings, command, de
     assert printed == command
     assert next(line.text for line in lines if line.decided).endswith(decided)
     assert sum(line.decided for line in lines) == 1
+
+
+@pytest.mark.parametrize(
+    ("before", "after", "shown"), [(90, 90, "all"), (300, 1, "few"), (1, 300, "few"), (0, 300, "few")]
+)
+def test_of_a_long_chain_only_what_a_packet_was_compared_with_is_printed(before, after, shown):
+    other = "".join(
+        "-A KUBE-FORWARD -d 9.9.{}.{}/32 -j ACCEPT\n".format(*divmod(i, 256)) for i in range(before + after)
+    )
+    table = find_table(STORY.world(START)["node1"].tables, "filter")
+    rules = parse_tables(f"*filter\n:KUBE-FORWARD - [0:0]\n{other}COMMIT\n")[0].chain("KUBE-FORWARD").rules
+    old = table.chain("KUBE-FORWARD")
+    chain = replace(old, rules=(*rules[:before], *old.rules, *rules[before:]))
+    node = STORY.world(START)["node1"]
+    there = STORY.world(START).put(node.but(tables=put_table(node.tables, put_chain(table, chain))))
+    trace = run(there, STORY.flow(START), STORY.listeners(START))
+    _, lines = state_lines(there, trace.outcome.step)
+    own = [str(rule) for rule in old.rules]
+    if shown == "all":
+        assert [line.text for line in lines[1:]] == [*map(str, chain.rules)]
+        return
+    assert [line.text for line in lines[1:] if line.text != "..."] == own
+    left = [line.note for line in lines if line.text == "..."]
+    counts = ["1 rule asks" if n == 1 else f"{n} rules ask" for n in (before, after) if n]
+    assert left == [f"{count} for another address, port or device" for count in counts]
+    assert [line.text for line in lines if line.decided] == [own[0]]
 
 
 def test_a_step_without_a_line_says_what_happened_instead():

@@ -6,12 +6,13 @@ packet met in that namespace are folded below.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from html import escape
+from itertools import groupby
 
 from mcnilib.errors import McniError
-from mcnilib.linux.netfilter import ChainRule
+from mcnilib.linux.netfilter import Chain, ChainRule
 from mcnilib.linux.show import listing
 from mcnilib.linux.sysctl import Setting
 from mcnilib.linux.tables import find_table
@@ -20,6 +21,8 @@ from mcnilib.trace.explain import conntrack_view
 from mcnilib.trace.trace import Journey, Step, Trace
 
 MARK = "▶"
+LONG = 200
+"""Rules a chain may have before only those are shown that a packet had to be compared with."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,8 +63,22 @@ def _chain(world: World, step: Step) -> Iterator[StateLine]:
     yield StateLine(
         f":{chain.name} {chain.policy or '-'} [0:0]", policy, "no rule ended it: the policy" if policy else ""
     )
-    for rule in chain.rules:
-        yield _rule(rule, step)
+    for near, some in groupby(chain.rules, _near(chain, step)):
+        rules = tuple(some)
+        yield from (_rule(rule, step) for rule in rules) if near else (_passed_over(len(rules)),)
+
+
+def _near(chain: Chain, step: Step) -> Callable[[ChainRule], bool]:
+    """Tell which rules are shown: all of a chain, and of a long one those that were tried, and the one that decided."""
+    if len(chain.rules) <= LONG or step.context is None:
+        return lambda rule: True
+    tried = set(map(id, chain.candidates(step.before, step.context)))
+    return lambda rule: id(rule) in tried or rule == step.line
+
+
+def _passed_over(number: int) -> StateLine:
+    rules = "1 rule asks" if number == 1 else f"{number:,} rules ask"
+    return StateLine("...", note=f"{rules} for another address, port or device")
 
 
 def _rule(rule: ChainRule, step: Step) -> StateLine:
