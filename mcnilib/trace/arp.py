@@ -49,15 +49,15 @@ def _ask(net: Network, log: Log, host: Host, link: Link, ip: IPv4Address, packet
     """
     sender = _sender(host, link, ip, packet)
     gap = net.wire.beyond(host.name, link, Frame(link.mac, BROADCAST))
-    landings = net.wire.send(host.name, link, Frame(link.mac, BROADCAST))
-    for landing in sorted(landings, key=lambda one: not _owns(net, one, ip)):
+    answering = []
+    for landing in net.wire.send(host.name, link, Frame(link.mac, BROADCAST)):
         try:
-            other = net.hosts[landing.netns]
+            if answers(net.hosts[landing.netns], landing.link, ip, sender):
+                answering.append(landing)
         except Unknown as unknown:
             gap = gap or unknown
-            continue
-        if not answers(other, landing.link, ip, sender):
-            continue
+    for landing in _in_order(net, link, ip, answering):
+        other = net.hosts[landing.netns]
         if int(sender):  # who answers learns the asker. Source: arp_process(), neigh_event_ns()
             other.neighbours[(landing.link.name, sender)] = link.mac
         back = net.wire.send(other.name, landing.link, Frame(landing.link.mac, link.mac))
@@ -72,11 +72,13 @@ def _ask(net: Network, log: Log, host: Host, link: Link, ip: IPv4Address, packet
     return None
 
 
-def _owns(net: Network, landing: Landing, ip: IPv4Address) -> bool:
-    try:
-        return net.hosts[landing.netns].is_local(ip)
-    except Unknown:
-        return False
+def _in_order(net: Network, link: Link, ip: IPv4Address, answering: list[Landing]) -> list[Landing]:
+    """Put owners before proxies. Raises: Unsupported when it is chance which of several namespaces is first."""
+    owners = [landing for landing in answering if net.hosts[landing.netns].is_local(ip)]
+    rivals = dict.fromkeys(landing.netns for landing in owners or answering)
+    if len(rivals) > 1:
+        raise Unsupported(f"{' and '.join(rivals)} answer who has {ip} on {link.name}: which is first is chance")
+    return owners + [landing for landing in answering if landing not in owners]
 
 
 def _noted(log: Log, host: Host, link: Link, packet: Packet, entry: Neigh) -> str:
