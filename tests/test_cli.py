@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import argparse
 import json
+import re
+import shlex
 import subprocess
 import sys
 
 import pytest
 
-from mcnilib.cli import main
+from mcnilib.cli import command_line, main
 
 FLAGSHIP = "macvlan-to-calico-across-nodes"
 
@@ -114,6 +117,21 @@ def test_help_has_examples(capsys) -> None:
     assert "mcni run 7 --kube-proxy 1.30 --be-liberal 1 --restarted yes --table" in capsys.readouterr().out
 
 
+def helps() -> dict[str, str]:
+    """Return the help of the command and of each verb."""
+    parser = command_line()
+    verbs = next(a.choices for a in parser._actions if isinstance(a, argparse._SubParsersAction))
+    return {"mcni": parser.format_help()} | {name: verb.format_help() for name, verb in verbs.items()}
+
+
+@pytest.mark.parametrize(("verb", "text"), helps().items(), ids=lambda value: value.split()[0])
+def test_every_example_of_every_help_is_accepted(verb: str, text: str) -> None:
+    found = re.findall(r"mcni ((?!VERB)[a-z][^|>)#\n]*)", text.partition("examples:")[2])
+    assert any(words.startswith(verb) or verb == "mcni" for words in found), f"{verb} --help has no example of {verb}"
+    for words in found:
+        command_line().parse_args(shlex.split(words))
+
+
 @pytest.mark.parametrize(
     "words", [["--patience", "-1"], ["--patience", "soon"], ["--patience", "inf"], ["--patience", "nan"]]
 )
@@ -122,6 +140,23 @@ def test_patience_is_a_number_of_seconds(capsys, words: list[str]) -> None:
         main(["run", FLAGSHIP, *words])
     assert ended.value.code == 2
     assert "is not a number of seconds" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("words", "says"),
+    [
+        (["verify", "7", "--sample", "-1"], "--sample: '-1' is not a whole number from 1 up"),
+        (["verify", "7", "--jobs", "0"], "--jobs: '0' is not a whole number from 1 up"),
+        (["fuzz", "--worlds", "many"], "--worlds: 'many' is not a whole number from 1 up"),
+        (["fuzz", "--record", "nowhere/x.json"], "--record: there is no folder 'nowhere'"),
+        (["verify", "--record", "nowhere/x.json"], "--record: there is no folder 'nowhere'"),
+    ],
+)
+def test_what_no_run_can_do_is_said_before_it(capsys, words: list[str], says: str) -> None:
+    with pytest.raises(SystemExit) as ended:
+        main(words)
+    assert ended.value.code == 2
+    assert says in capsys.readouterr().err
 
 
 def test_a_picture_that_cannot_be_written_is_an_error_in_one_line(capsys, tmp_path) -> None:

@@ -138,9 +138,9 @@ def test_the_readme_s_extras_exist(extra):
 
 @pytest.mark.parametrize("command", [c for c in commands() if c.startswith("mcni ")])
 def test_the_readme_s_command_lines_are_understood(command):
-    from mcnilib.cli import _parser
+    from mcnilib.cli import command_line
 
-    assert callable(_parser().parse_args(shlex.split(command)[1:]).verb)
+    assert callable(command_line().parse_args(shlex.split(command)[1:]).verb)
 
 
 @pytest.mark.parametrize("program", re.findall(r"^```python\n(.*?)^```", README, re.DOTALL | re.MULTILINE))

@@ -7,7 +7,7 @@ import json
 from pathlib import Path
 from typing import Any
 
-from mcnilib.cli.common import add_settings, chosen, printable
+from mcnilib.cli.common import add_settings, add_verb, chosen, printable
 from mcnilib.learner import learner_copy
 from mcnilib.progress import shown
 from mcnilib.scenarios import scenario
@@ -23,25 +23,23 @@ EXAMPLES = """examples:
 
 def add_verbs(verbs: Any) -> None:
     """Add the verbs to the command line."""
-    link = _verb(verbs, "link", "print an address that opens the notebook in this very state", link_to_state)
+    link = add_verb(
+        verbs, "link", "print an address that opens the notebook in this very state", link_to_state, EXAMPLES
+    )
     link.add_argument("scenario", help="name or number, see `mcni list`")
     where = "where a JupyterLab shows the notebooks, as http://localhost:8888/lab/tree/notebooks (default: Binder)"
     link.add_argument("--base", default=BINDER, metavar="URL", help=where)
     add_settings(link)
-    paper = _verb(verbs, "handout", "print a run on paper: picture, reasons, packets, deciding state", write_handout)
+    paper = add_verb(
+        verbs, "handout", "print a run on paper: picture, reasons, packets, deciding state", write_handout, EXAMPLES
+    )
     paper.add_argument("scenario", help="name or number, see `mcni list`")
     paper.add_argument("file", type=Path, help="a PDF with pages in the proportions of A4")
     add_settings(paper)
-    learner = _verb(verbs, "learner", "write a copy of the course without results and solutions", write_learner_copy)
+    learner = add_verb(
+        verbs, "learner", "write a copy of the course without results and solutions", write_learner_copy, EXAMPLES
+    )
     learner.add_argument("folder", type=Path, help="a folder that is not there yet, or empty")
-
-
-def _verb(verbs: Any, name: str, help: str, verb: Any) -> Any:
-    look = argparse.RawDescriptionHelpFormatter
-    parser = verbs.add_parser(name, help=help, description=help, epilog=EXAMPLES, formatter_class=look)
-    parser.add_argument("--json", action="store_true", help="print the result as JSON")
-    parser.set_defaults(verb=verb)
-    return parser
 
 
 def link_to_state(arguments: argparse.Namespace) -> int:

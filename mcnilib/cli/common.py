@@ -3,12 +3,32 @@
 from __future__ import annotations
 
 import argparse
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
 
 from mcnilib.cluster.settings import Settings, options
 from mcnilib.scenarios import Scenario
 
 OWNER = "all_verbs"
 """Where a parsed command line keeps the verbs, for the one that describes them all."""
+
+
+JSON = "print the result as JSON"
+TRACE_JSON = "print the whole trace as JSON (docs/trace-json.md)"
+
+
+def add_verb(
+    verbs: Any, name: str, help: str, run: Callable[[argparse.Namespace], int], examples: str, json: str = JSON
+) -> argparse.ArgumentParser:
+    """Add a verb, which has examples and `--json`; `json` says what that prints."""
+    look = argparse.RawDescriptionHelpFormatter
+    made: argparse.ArgumentParser = verbs.add_parser(
+        name, help=help, description=f"{help[0].upper()}{help[1:]}.", epilog=examples, formatter_class=look
+    )
+    made.add_argument("--json", action="store_true", help=json)
+    made.set_defaults(verb=run)
+    return made
 
 
 def seconds(text: str) -> float:
@@ -20,6 +40,20 @@ def seconds(text: str) -> float:
     if not 0 < value <= 86400:
         raise argparse.ArgumentTypeError(f"{text!r} is not a number of seconds from 0 to 86400")
     return value
+
+
+def count(text: str) -> int:
+    """Read a whole number from 1 up."""
+    if not (text.isascii() and text.isdigit() and int(text)):
+        raise argparse.ArgumentTypeError(f"{text!r} is not a whole number from 1 up")
+    return int(text)
+
+
+def new_file(text: str) -> Path:
+    """Read the name of a file to write, in a folder that is there: known before any work is done."""
+    if not Path(text).absolute().parent.is_dir():
+        raise argparse.ArgumentTypeError(f"there is no folder {str(Path(text).parent)!r}")
+    return Path(text)
 
 
 def add_settings(parser: argparse.ArgumentParser) -> None:

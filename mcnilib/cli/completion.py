@@ -1,9 +1,4 @@
-"""`mcni completion`: what a shell may complete, derived from the verbs and options themselves.
-
-eval "$(mcni completion bash)"        in ~/.bashrc
-eval "$(mcni completion zsh)"         in ~/.zshrc
-mcni completion fish | source         in ~/.config/fish/config.fish
-"""
+"""`mcni completion`: what a shell may complete, derived from the verbs and options themselves."""
 
 from __future__ import annotations
 
@@ -14,9 +9,14 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from mcnilib.cli.common import OWNER
+from mcnilib.cli.common import OWNER, add_verb
 from mcnilib.scenarios import all_scenarios
 
+EXAMPLES = """examples:
+  eval "$(mcni completion bash)"        # in ~/.bashrc
+  eval "$(mcni completion zsh)"         # in ~/.zshrc
+  mcni completion fish | source         # in ~/.config/fish/config.fish
+"""
 SHELLS = ("bash", "zsh", "fish")
 
 
@@ -33,13 +33,12 @@ class Verb:
 
 def add_verbs(verbs: Any) -> None:
     """Add the verb to the command line."""
-    completion = verbs.add_parser(
-        "completion", help="print the completion of a shell", description=__doc__,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-    )  # fmt: skip
+    said = "print what completes verbs, scenarios and options in a shell"
+    completion = add_verb(
+        verbs, "completion", said, print_completion, EXAMPLES, "print what may follow which verb as JSON"
+    )
     completion.add_argument("shell", choices=SHELLS, help="for which shell")
-    completion.add_argument("--json", action="store_true", help="print what may follow which verb as JSON")
-    completion.set_defaults(verb=print_completion, **{OWNER: verbs})
+    completion.set_defaults(**{OWNER: verbs})
 
 
 def print_completion(arguments: argparse.Namespace) -> int:

@@ -7,7 +7,7 @@ import json
 from pathlib import Path
 from typing import Any
 
-from mcnilib.cli.common import add_settings, chosen, printable, seconds
+from mcnilib.cli.common import TRACE_JSON, add_settings, add_verb, chosen, printable, seconds
 from mcnilib.cluster.kube_proxy.modes import instead
 from mcnilib.linux.memory import all_of_it_stays
 from mcnilib.progress import shown
@@ -42,16 +42,8 @@ def add_verbs(verbs: Any) -> None:
     _add_collect(verbs)
 
 
-def _verb(verbs: Any, name: str, help: str, run: Any) -> argparse.ArgumentParser:
-    made: argparse.ArgumentParser = verbs.add_parser(
-        name, help=help, epilog=EXAMPLES, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
-    made.set_defaults(verb=run)
-    return made
-
-
 def _add_trace(verbs: Any) -> None:
-    trace = _verb(verbs, "trace", "run one conversation through a snapshot", trace_snapshot)
+    trace = add_verb(verbs, "trace", "run one conversation through a snapshot", trace_snapshot, EXAMPLES, TRACE_JSON)
     trace.add_argument("snapshot", nargs="+", help="folder or output of the script (docs/snapshot.md); - reads stdin")
     trace.add_argument(
         "--from", dest="netns", metavar="NETNS", required=True, help="the client: a network namespace, or its address"
@@ -63,7 +55,6 @@ def _add_trace(verbs: Any) -> None:
     )
     trace.add_argument("--segment", action="append", default=[], metavar=SEGMENT, help=SEGMENT_HELP)
     trace.add_argument("--patience", type=seconds, default=5.0, metavar="SECONDS", help="how long the client waits")
-    trace.add_argument("--json", action="store_true", help="print the whole trace as JSON (docs/trace-json.md)")
     trace.add_argument("--table", action="store_true", help="print the steps as a table")
     trace.add_argument(
         "--depth", choices=("outcome", "hops", "decisions"), default="hops", help="how much the table tells"
@@ -72,25 +63,24 @@ def _add_trace(verbs: Any) -> None:
 
 
 def _add_save(verbs: Any) -> None:
-    save = _verb(verbs, "save", "write a scenario's cluster as a snapshot", save_snapshot)
+    save = add_verb(verbs, "save", "write a scenario's cluster as a snapshot", save_snapshot, EXAMPLES)
     save.add_argument("scenario", help="name or number, see `mcni list`")
     save.add_argument("folder", type=Path, help="a folder that is not there yet, or empty")
-    save.add_argument("--json", action="store_true", help="print what was written as JSON")
     add_settings(save)
 
 
 def _add_collect(verbs: Any) -> None:
-    collect = _verb(verbs, "collect", "gather a snapshot of this machine, or print the script that does", collect_here)
+    collect = add_verb(
+        verbs, "collect", "gather a snapshot of this machine, or print the script that does", collect_here, EXAMPLES
+    )
     collect.add_argument("folder", nargs="?", type=Path, help="a folder that is not there yet, or empty; takes root")
     collect.add_argument("--script", action="store_true", help="print the shell script to run on a node")
     collect.add_argument("--only", action="append", default=[], metavar="NETNS", help="take only this named namespace")
     collect.add_argument("--connections", action="store_true", help="take the connections too (conntrack -L)")
-    collect.add_argument("--json", action="store_true", help="print what was written as JSON")
-    merge = _verb(verbs, "merge", "make one folder of several snapshots", merge_snapshots)
+    merge = add_verb(verbs, "merge", "make one folder of several snapshots", merge_snapshots, EXAMPLES)
     merge.add_argument("snapshot", nargs="+", help="folder or output of the script; - reads stdin")
     merge.add_argument("folder", type=Path, help="a folder that is not there yet, or empty")
     merge.add_argument("--segment", action="append", default=[], metavar=SEGMENT, help=SEGMENT_HELP)
-    merge.add_argument("--json", action="store_true", help="print what was written as JSON")
 
 
 @all_of_it_stays()

@@ -1,0 +1,73 @@
+"""The verbs that ask the real kernel: `mcni verify`, `mcni fuzz` and `mcni clean`. They take root."""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+from typing import Any
+
+from mcnilib.cli.common import add_verb, count, new_file
+
+EXAMPLES = """examples:
+  mcni verify 7 --sample 20                       # 20 combinations of settings, drawn by chance
+  mcni verify 7 --all                             # each of them
+  mcni verify --seed 5 --json                     # a sample of every scenario
+  mcni fuzz --worlds 500 --seed 7
+  mcni fuzz --seed 7 --first 42 --worlds 1        # one world again
+  mcni fuzz --worlds 500 --seed 8 --keep cases    # write the smallest case of each disagreement
+  mcni clean                                      # what a run that was killed may have left
+
+They make network namespaces of their own and touch nothing in the machine's.
+exit status: 0 everything agrees, 1 something differs, 2 wrong input, or this machine cannot make such namespaces
+"""
+
+
+def add_verbs(verbs: Any) -> None:
+    """Add the verbs to the command line."""
+    _add_verify(verbs)
+    _add_fuzz(verbs)
+    add_verb(verbs, "clean", "remove what an aborted kernel run left", clean_up, EXAMPLES)
+
+
+def _add_verify(verbs: Any) -> None:
+    said = "run the same conversations on the real kernel and compare hop by hop"
+    verify = add_verb(verbs, "verify", said, verify_scenarios, EXAMPLES)
+    verify.add_argument("scenario", nargs="*", help="name or number; all of them when left out")
+    verify.add_argument("--all", action="store_true", help="every combination of settings, not a sample")
+    verify.add_argument("--sample", type=count, default=12, metavar="N", help="combinations per scenario (default: 12)")
+    verify.add_argument("--seed", type=int, default=0, help="which sample (default: 0)")
+    verify.add_argument(
+        "--jobs", type=count, default=0, metavar="N", help="worlds at once (default: chosen by the number of cores)"
+    )
+    verify.add_argument("--record", metavar="FILE", type=new_file, help="write the results as the recorded run")
+
+
+def _add_fuzz(verbs: Any) -> None:
+    said = "run random worlds and exchanges in the simulator and on the real kernel, and compare"
+    fuzz = add_verb(verbs, "fuzz", said, fuzz_worlds, EXAMPLES)
+    fuzz.add_argument("--worlds", type=count, default=200, metavar="N", help="how many (default: 200)")
+    fuzz.add_argument("--seed", type=int, default=0, help="the same seed gives the same worlds (default: 0)")
+    fuzz.add_argument("--first", type=int, default=0, metavar="NUMBER", help="the first one's number (default: 0)")
+    fuzz.add_argument("--keep", type=Path, metavar="FOLDER", help="write the smallest case of each disagreement there")
+    fuzz.add_argument("--record", type=new_file, metavar="FILE", help="write down what the run came to, as JSON")
+
+
+def verify_scenarios(arguments: argparse.Namespace) -> int:
+    """Compare the model with the real kernel."""
+    from mcnilib.kernel.report import main
+
+    return int(main(arguments))
+
+
+def fuzz_worlds(arguments: argparse.Namespace) -> int:
+    """Compare the model with the real kernel by chance."""
+    from mcnilib.kernel.fuzz.report import main
+
+    return int(main(arguments))
+
+
+def clean_up(arguments: argparse.Namespace) -> int:
+    """Remove leftovers of kernel runs."""
+    from mcnilib.kernel.clean import main
+
+    return int(main(as_json=arguments.json))
