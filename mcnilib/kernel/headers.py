@@ -14,6 +14,8 @@ from mcnilib.linux.packet import FLAGS, Icmp, Inner, Packet, Tcp
 
 PROTOCOLS = {1: "icmp", 4: "ipencap", 6: "tcp", 17: "udp"}
 _BITS = {"FIN": 1, "SYN": 2, "RST": 4, "PSH": 8, "ACK": 16, "URG": 32, "ECE": 64, "CWR": 128}
+VXLAN = bytes((8, 0, 0, 0))
+"""How a VXLAN header begins: its network id is valid, the rest is reserved. Source: RFC 7348 section 5."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,7 +36,7 @@ class Seen:
     inner: Seen | None = None  # what a tunnel header carries
 
 
-def read(data: bytes, transport: bytes | None = None, *, mark: int = 0, vxlan: int = 4789) -> Seen:
+def read(data: bytes, transport: bytes | None = None, *, mark: int = 0) -> Seen:
     """Read an IPv4 packet from its bytes; `transport` is given when the headers were captured apart."""
     size = (data[0] & 15) * 4
     total, ident = struct.unpack_from("!HH", data, 2)
@@ -46,7 +48,7 @@ def read(data: bytes, transport: bytes | None = None, *, mark: int = 0, vxlan: i
     if proto == "tcp":
         return _tcp(packet, ident, total - size, rest)
     if proto == "udp":
-        return _udp(packet, ident, rest, vxlan)
+        return _udp(packet, ident, rest)
     if proto == "icmp":
         return _icmp(packet, ident, total - size, rest)
     if proto == "ipencap" and len(rest) >= 20:
@@ -76,10 +78,11 @@ def _scale(options: bytes) -> int | None:
     return None
 
 
-def _udp(packet: Packet, ident: int, data: bytes, vxlan: int) -> Seen:
+def _udp(packet: Packet, ident: int, data: bytes) -> Seen:
+    """Read UDP; VXLAN is known by its own header, as it stays VXLAN when a NAT rule changes the port."""
     sport, dport, size = struct.unpack_from("!HHH", data)
     packet = packet.but(sport=sport, dport=dport, length=size - 8)
-    if dport == vxlan and len(data) >= 8 + 8 + 14 + 20:
+    if data[8:12] == VXLAN and len(data) >= 8 + 8 + 14 + 20:
         inner = read(data[30:])
         packet = packet.but(inner=Inner(inner.packet, int.from_bytes(data[12:15], "big"), data[16:22].hex(":")))
         return Seen(packet, Mark("udp", ident, (size,)), inner)

@@ -21,7 +21,7 @@ from mcnilib.kernel.netlink import add_counter
 from mcnilib.kernel.syscalls import inside, new_netns
 from mcnilib.kernel.tools import Running, finish_all, start
 from mcnilib.kernel.watch import Watch, open_watch
-from mcnilib.linux.link import Macvlan, Vxlan
+from mcnilib.linux.link import Macvlan
 from mcnilib.linux.netns import Netns
 from mcnilib.linux.world import World
 
@@ -99,7 +99,7 @@ class Lab:
         self._await_carriers(world)
         for netns in world:
             with self.inside(netns.name):
-                self.watches[netns.name] = open_watch(netns.name, vxlan=_vxlan_port(netns))
+                self.watches[netns.name] = open_watch(netns.name)
         self._configure([(state.empty(netns), netns) for netns in world])
 
     def _place(self, netns: str) -> str:
@@ -180,7 +180,3 @@ def _has_carrier(netns: Netns, name: str) -> bool:
     """Tell whether a device can have a carrier: a bridge without ports has none."""
     ports = [link for link in netns.links if link.master == name]
     return type(netns.link(name).kind).__name__ != "Bridge" or bool(ports)
-
-
-def _vxlan_port(netns: Netns) -> int:
-    return next((link.kind.port for link in netns.links if isinstance(link.kind, Vxlan)), 4789)

@@ -70,7 +70,7 @@ def stays(watch: Watch) -> list[Stay]:
     open_: dict[int, Stay] = {}
     for event in watch.events:
         if event.handle and event.chain in ("probe_pre", "probe_out"):
-            seen = _seen(event, watch.vxlan)
+            seen = _seen(event)
             open_[event.packet] = Stay(
                 watch.netns, seen.mark, PROBE_HOOKS[event.chain], watch.devices.get(event.iif, ""), seen.packet
             )
@@ -93,14 +93,14 @@ def _complete_by_words(stay: Stay) -> None:
         stay.hits[-1], stay.current = replace(hit, after=after), after
 
 
-def _seen(event: TraceEvent, vxlan: int) -> Seen:
-    return read(event.network, event.transport, mark=event.mark, vxlan=vxlan)
+def _seen(event: TraceEvent) -> Seen:
+    return read(event.network, event.transport, mark=event.mark)
 
 
 def _add(stay: Stay, event: TraceEvent, watch: Watch) -> None:
     before = stay.current
     if event.network:
-        before = _seen(event, watch.vxlan).packet.but(mark=stay.current.mark)
+        before = _seen(event).packet.but(mark=stay.current.mark)
         stay.devices = watch.devices.get(event.iif, ""), watch.devices.get(event.oif, "")
         _complete(stay, before)
     packet = stay.current = before.but(mark=event.mark)

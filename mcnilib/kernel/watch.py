@@ -48,7 +48,6 @@ class Watch:
     capture: socket.socket
     trace: socket.socket
     connections: socket.socket
-    vxlan: int = 4789
     devices: dict[int, str] = field(default_factory=dict)
     frames: list[Frame] = field(default_factory=list)
     events: list[TraceEvent] = field(default_factory=list)
@@ -77,12 +76,12 @@ class Watch:
             sock.close()
 
 
-def open_watch(netns: str, *, vxlan: int = 4789) -> Watch:
-    """Open the sockets in the current namespace; `vxlan` is the UDP port of its tunnels."""
+def open_watch(netns: str) -> Watch:
+    """Open the sockets in the current namespace."""
     capture = socket.socket(socket.AF_PACKET, socket.SOCK_RAW | socket.SOCK_NONBLOCK, socket.htons(ETH_P_ALL))
     widen(capture)
     capture.setsockopt(socket.SOL_SOCKET, SO_TIMESTAMPNS, 1)
-    return Watch(netns, capture, listen("trace"), listen("connections"), vxlan, dict(socket.if_nameindex()))
+    return Watch(netns, capture, listen("trace"), listen("connections"), dict(socket.if_nameindex()))
 
 
 def _frames(watch: Watch) -> list[Frame]:
@@ -105,7 +104,7 @@ def _frame(
     out, other = kind == PACKET_OUTGOING, kind == PACKET_OTHERHOST
     time = _time(control)
     if protocol == ETH_P_IP:
-        return Frame(time, watch.netns, dev, out, other, read(body, vxlan=watch.vxlan), mac)
+        return Frame(time, watch.netns, dev, out, other, read(body), mac)
     if protocol == ETH_P_ARP:
         target = ".".join(map(str, body[24:28]))
         return Frame(time, watch.netns, dev, out, other, None, mac, (body[7], target))
