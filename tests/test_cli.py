@@ -103,6 +103,18 @@ def test_list_names_every_scenario(capsys, form: list[str]) -> None:
     assert FLAGSHIP in capsys.readouterr().out
 
 
+def test_a_scenario_s_settings_are_listed_as_the_command_line_takes_them(capsys) -> None:
+    assert main(["list", "7"]) == 0
+    shown = capsys.readouterr().out
+    assert "--be-liberal         0 | 1  (starts with 0)" in shown
+    assert main(["list", "7", "--json"]) == 0
+    (story,) = json.loads(capsys.readouterr().out)
+    for name, one in story["settings"].items():
+        assert f"--{name} " in shown
+        assert main(["run", "7", f"--{name}", one["start"]]) in (0, 1)
+        assert one["start"] in one["values"]
+
+
 @pytest.mark.parametrize("kind", ["svg", "png", "pdf"])
 def test_pictures_are_written_by_their_ending(tmp_path, kind: str) -> None:
     target = tmp_path / f"path.{kind}"

@@ -22,7 +22,7 @@ from mcnilib.scenarios import Scenario, all_scenarios, scenario
 
 EXAMPLES = """examples:
   mcni list
-  mcni list --json
+  mcni list 7
   mcni run macvlan-to-calico-across-nodes --kube-proxy 1.28
   mcni run 7 --kube-proxy 1.30 --be-liberal 1 --restarted yes --table
   mcni run 7 --workaround "host route back" --picture path.svg
@@ -62,7 +62,7 @@ def command_line() -> argparse.ArgumentParser:
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     verbs = parser.add_subparsers(required=True, metavar="VERB")
-    add_verb(verbs, "list", "show the scenarios; --json adds the settings each of them has", list_scenarios, EXAMPLES)
+    _add_list(verbs)
     _add_run(verbs)
     _add_state(verbs)
     classroom.add_verbs(verbs)
@@ -70,6 +70,11 @@ def command_line() -> argparse.ArgumentParser:
     kernel.add_verbs(verbs)
     completion.add_verbs(verbs)
     return parser
+
+
+def _add_list(verbs: Any) -> None:
+    listing = add_verb(verbs, "list", "show the scenarios and their settings", list_scenarios, EXAMPLES)
+    listing.add_argument("scenario", nargs="*", help="name or number: show its settings and their values too")
 
 
 def _add_run(verbs: Any) -> None:
@@ -97,19 +102,23 @@ def _add_state(verbs: Any) -> None:
 
 
 def list_scenarios(arguments: argparse.Namespace) -> int:
-    """Print the scenarios."""
-    found = all_scenarios()
+    """Print the scenarios; of those that are named the settings too."""
+    found = [scenario(name) for name in arguments.scenario] or all_scenarios()
     if arguments.json:
-        print(
-            json.dumps(
-                [{"number": s.number, "name": s.name, "title": s.title, "settings": s.settings} for s in found],
-                indent=1,
-            )
-        )
+        print(json.dumps([_as_json(one) for one in found], indent=1))
         return 0
     for one in found:
         print(f"{one.number:>2}  {one.name:<34} {one.title}")
+        for option in one.options() if arguments.scenario else ():
+            start = option.text(getattr(one.start(), option.attribute))
+            print(f"    --{option.name:<18} {' | '.join(option.texts)}  (starts with {start})")
     return 0
+
+
+def _as_json(story: Scenario) -> dict[str, object]:
+    start = story.start().texts()
+    settings = {one.name: {"values": one.texts, "start": start[one.name]} for one in story.options()}
+    return {"number": story.number, "name": story.name, "title": story.title, "settings": settings}
 
 
 def run_scenario(arguments: argparse.Namespace) -> int:
