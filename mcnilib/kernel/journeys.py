@@ -34,6 +34,11 @@ class Way:
         """The last device it was seen on."""
         return next((item for item in reversed(self.items) if isinstance(item, Frame)), None)
 
+    def at_sockets(self, frame: Frame) -> bool:
+        """Tell whether it reached the sockets, so that a frame that leaves is another packet."""
+        last = self.items[-1] if self.items else None
+        return frame.out and isinstance(last, Stay) and "INPUT" in last.passed
+
 
 class Cabling:
     """Which devices stand on which: macvlan children, bridge ports, tunnels."""
@@ -65,7 +70,17 @@ class Cabling:
         here, before = (frame.netns, frame.dev), (last.netns, last.dev)
         if not last.out:
             return frame.netns == last.netns
-        return self.below.get(before) == here or before in self.tunnels or self.master.get(here) == last.dev
+        below = self.below.get(before) == here or before in self.tunnels or self.master.get(here) == last.dev
+        return below or self.flooded(last, frame)
+
+    def flooded(self, last: Frame, frame: Frame) -> bool:
+        """Tell whether a bridge that knows no port for the frame sent a copy by one port and now by the next."""
+        ports = (last.netns, last.dev), (frame.netns, frame.dev)
+        bridges = {self._bridge(port) for port in ports}
+        return last.out and frame.out and ports[0] != ports[1] and len(bridges) == 1 and "" not in bridges
+
+    def _bridge(self, place: tuple[str, str]) -> str:
+        return f"{place[0]} {self.master[place]}" if place in self.master else ""
 
 
 def ways(world: World, frames: Iterable[Frame], stays: Iterable[Stay]) -> list[Way]:
@@ -81,10 +96,10 @@ def ways(world: World, frames: Iterable[Frame], stays: Iterable[Stay]) -> list[W
     for frame in seen:
         mark = frame.seen.mark if frame.seen else Mark("", 0, ())
         way = open_.get(inner.get(mark, mark))
-        if way is None or (way.last_frame and not cabling.goes_on(way.last_frame, frame)):
+        if way is None or way.at_sockets(frame) or (way.last_frame and not cabling.goes_on(way.last_frame, frame)):
             way = open_[inner.get(mark, mark)] = Way(inner.get(mark, mark), frame.time)
             found.append(way)
-        _extend(way, frame, mark, waiting)
+        _extend(way, frame, mark, waiting, cabling)
     lost = [stay for queue in waiting.values() for stay in queue]
     return found + [Way(stay.mark, 0, [stay]) for stay in lost if not _joins(stay, found, cabling)]
 
@@ -100,9 +115,14 @@ def _joins(stay: Stay, found: Iterable[Way], cabling: Cabling) -> bool:
     return False
 
 
-def _extend(way: Way, frame: Frame, mark: Mark, waiting: dict[tuple[str, Mark, str, str], deque[Stay]]) -> None:
-    """Add a frame, and the stay it came out of or led to."""
+def _extend(
+    way: Way, frame: Frame, mark: Mark, waiting: dict[tuple[str, Mark, str, str], deque[Stay]], cabling: Cabling
+) -> None:
+    """Add a frame, and the stay it came out of or led to; of a bridge's copies the last stands for all."""
     last = way.last_frame
+    if last and cabling.flooded(last, frame):
+        way.items[-1] = frame
+        return
     outer = last is not None and frame.out and last.seen is not None and last.seen.mark != mark
     if frame.out and (last is None or outer):
         _claim(way, waiting[frame.netns, mark, "OUTPUT", ""])

@@ -22,7 +22,7 @@ from mcnilib.linux.packet import Packet
 from mcnilib.trace.flow import ANY_ADDRESS, Flow, Listener
 from mcnilib.trace.outcome import judge
 from mcnilib.trace.sockets import Client
-from mcnilib.trace.trace import Fate, Journey, Outcome, Stage, Step, Trace
+from mcnilib.trace.trace import Fate, Journey, Outcome, Stage, Step, Trace, Verdict
 
 ECHO_REQUEST, ECHO_REPLY = 8, 0
 VXLAN_PORT = 4789
@@ -134,4 +134,6 @@ def _judge(journeys: tuple[Journey, ...], heard: Heard) -> Outcome:
     arrived = heard.arrived or any(j.fate is Fate.DELIVERED and not j.reply for j in journeys)
     client = Client(heard.connected, heard.answered, heard.error, heard.done)
     outcome = judge(journeys, client)
+    if heard.arrived and outcome.verdict is Verdict.LOST:  # a counter rose for another datagram at this host's sockets
+        outcome = replace(outcome, verdict=Verdict.ONE_WAY)
     return replace(outcome, seen_source=heard.seen_source or outcome.seen_source) if arrived else outcome

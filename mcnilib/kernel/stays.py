@@ -117,10 +117,15 @@ def _add(stay: Stay, event: TraceEvent, watch: Watch) -> None:
 
 
 def _complete(stay: Stay, packet: Packet) -> None:
-    """Give a NAT rule the packet it made: the next chain is the first to show it."""
+    """Give a NAT rule the packet it made: the next chain is the first to show it.
+
+    What a rule before the route lookup left alone, the source, may have changed meanwhile: ports that would clash.
+    """
     hit = stay.hits[-1] if stay.hits else None
     if hit and isinstance(hit.line, ChainRule) and isinstance(hit.line.target, NATS):
-        stay.hits[-1] = replace(hit, after=packet)
+        early = hit.hook in ("PREROUTING", "OUTPUT")
+        after = packet.but(src=hit.before.src, sport=hit.before.sport) if early else packet
+        stay.hits[-1] = replace(hit, after=after)
 
 
 def _line(event: TraceEvent, watch: Watch) -> ChainRule | str | None:

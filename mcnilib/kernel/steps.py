@@ -99,7 +99,7 @@ class Telling:
             text = f"who has {target}? nobody answers"
             return Step(stay.netns, Stage.ARP, text, packet, packet, oif=stay.oif, fate=Fate.UNREACHABLE)
         for counter, stage, fate, text in ENDS:
-            if self.rises.get(stay.netns, {}).get(counter):
+            if self.rises.get(stay.netns, {}).get(counter) and (counter != "IpInHdrErrors" or packet.ttl <= 1):
                 return Step(stay.netns, stage, text, packet, packet, iif=stay.iif, fate=fate)
         return Step(
             stay.netns, Stage.ROUTE, "vanishes; no counter says why", packet, packet, iif=stay.iif, fate=Fate.DROPPED

@@ -22,7 +22,7 @@ from mcnilib.trace.flow import ANY_ADDRESS, Flow, Listener
 from mcnilib.trace.tcp import HARD_ERRORS
 
 REQUEST, ANSWER = b"ping\n", b"pong\n"
-UDP_ANSWER = b"answer\n"  # of another length than the request, so that captures cannot be confused
+UDP_ANSWER = b"answer\n"  # its length, like the others, is that of the model (trace/tcp.py)
 TCP_CLOSED = 7
 LAST_WORDS = 60
 """Milliseconds in which nothing happens until an answered connection that does not close is left at that: a FIN is
@@ -55,8 +55,7 @@ class Talk:
         self._actions: dict[int, Callable[[], None]] = {}
         self._accepted: list[socket.socket] = []
         for listener in listeners:
-            if listener.proto == flow.proto:
-                self._listen(listener)
+            self._listen(listener)
 
     def finish(self) -> Heard:
         """Run the conversation to its end, or to the end of the client's patience; sockets stay open."""
@@ -139,7 +138,10 @@ class Talk:
         self._ignore(connection)
 
     def _answer_datagram(self, sock: socket.socket, pinned: bool) -> None:
-        data, control, _, peer = sock.recvmsg(4096, 64)
+        try:
+            data, control, _, peer = sock.recvmsg(4096, 64)
+        except BlockingIOError:  # its checksum was wrong: the kernel sees that only now, and drops it
+            return
         self.heard.arrived, self.heard.seen_source = True, self.heard.seen_source or peer[0]
         if data != REQUEST:
             return

@@ -117,15 +117,15 @@ def _proxies(host: Host, link: Link) -> bool:
 
 
 def _may_answer(host: Host, link: Link, target: IPv4Address, sender: IPv4Address) -> bool:
-    """Apply arp_ignore. Source: arp_ignore() in net/ipv4/arp.c."""
+    """Apply arp_ignore. Source: arp_ignore() in net/ipv4/arp.c, confirm_addr_indev() in net/ipv4/devinet.c."""
     ignore = host.conf("arp_ignore", link.name)
-    own = next((a for a in link.addresses if a.ip == target), None)
+    own = any(a.ip == target for a in link.addresses)
     if ignore == 0:
         return True
     if ignore == 1:
-        return own is not None
-    if ignore == 2:
-        return own is not None and sender in own.interface.network
+        return own
+    if ignore == 2:  # the subnet that holds both may be that of another address
+        return own and any(target in net and sender in net for net in (a.interface.network for a in link.addresses))
     if ignore == 8:
         return False
     raise Unsupported(f"arp_ignore {ignore} on {link.name} in {host.name}; 0, 1, 2 and 8 are modelled")

@@ -28,6 +28,9 @@ from mcnilib.trace.walk import walk
 MAX_DECISIONS = 200_000
 """Decisions of one conversation before it is called endless; the longest of the scenarios takes some 500."""
 
+_NEXT, _IDLE, _TIMER = range(3)
+"""Which of several events that are due goes first."""
+
 MAX_JOURNEYS = 400
 """Packets of one conversation before the run stops: two hosts can answer each other for ever."""
 
@@ -68,7 +71,7 @@ class Run:
             self.net.hosts[name].connections.load(entry)
         self.flow, self.sockets = flow, Sockets(self, listeners)
         self.journeys: list[Journey] = []
-        self._events: list[tuple[float, bool, int, Callable[[], None]]] = []
+        self._events: list[tuple[float, int, int, Callable[[], None]]] = []
         self._order, self._numbers = count(), count(1)
         self._gaps = (Unknown, Unsupported) if partial else (Unknown,)
         self._decisions = 0
@@ -108,8 +111,12 @@ class Run:
         self.journeys.append(Journey(1, 0.0, packet, (step,)))
 
     def later(self, seconds: float, action: Callable[[], None], *, idle: bool = False) -> None:
-        """Do something after a while; 0 means after everything already due, `idle` also after what follows from it."""
-        heapq.heappush(self._events, (self.net.now + seconds, idle, next(self._order), action))
+        """Do something after a while; 0 means after everything already due, `idle` also after what follows from it.
+
+        Of two timers that end at once the second waits until everything has happened that follows from the first.
+        """
+        rank = _TIMER if seconds else _IDLE if idle else _NEXT
+        heapq.heappush(self._events, (self.net.now + seconds, rank, next(self._order), action))
 
     def emit(self, netns: str, packet: Packet | Skb, *, reply: bool, repeats: int = 0) -> int:
         """Send a packet as soon as everything already due is done; return the number its journey will have."""

@@ -19,7 +19,7 @@ from mcnilib.trace.icmp import complain, reset_for
 from mcnilib.trace.ip import Delivery, choose_source
 from mcnilib.trace.log import Log
 from mcnilib.trace.network import Emission
-from mcnilib.trace.tcp import ANSWER, HARD_ERRORS, REQUEST, Ends, TcpClient, TcpEnd, TcpServer
+from mcnilib.trace.tcp import HARD_ERRORS, REQUEST, UDP_ANSWER, Ends, TcpClient, TcpEnd, TcpServer
 from mcnilib.trace.trace import Fate, Stage, Step
 from mcnilib.trace.tunnel import listens
 
@@ -143,7 +143,8 @@ class Sockets:
         listener = self._listener(at, packet)
         if listener:
             self._accept(log, at, packet, f"a datagram for the socket on port {packet.dport}", listener)
-            return partial(self._answer_udp, at, packet, listener)
+            asks = packet.length == REQUEST and not packet.inner
+            return partial(self._answer_udp, at, packet, listener) if asks else None
         flow = self.run.flow
         mine = (flow.netns, flow.proto, flow.sport, self.client.local) == (at.netns, "udp", packet.dport, packet.dst)
         if mine and (packet.src, packet.sport) == (flow.dst, flow.dport):
@@ -164,7 +165,7 @@ class Sockets:
     def _answer_udp(self, at: Delivery, packet: Packet, listener: Listener) -> None:
         """Answer a datagram from the address it came to (pinned) or from one the route chooses."""
         fixed = listener.address if listener.address != ANY_ADDRESS else packet.dst if listener.pinned else ANY_ADDRESS
-        answer = Packet(fixed, packet.src, "udp", packet.dport, packet.sport, length=ANSWER)
+        answer = Packet(fixed, packet.src, "udp", packet.dport, packet.sport, length=UDP_ANSWER)
         unbound = fixed == ANY_ADDRESS
         chosen = choose_source(self.run.net.hosts[at.netns], answer) if unbound else answer
         if not isinstance(chosen, NoRoute):

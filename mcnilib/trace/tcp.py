@@ -20,6 +20,8 @@ if TYPE_CHECKING:
 
 REQUEST, ANSWER = 5, 5
 """Payload bytes of the request and the answer."""
+UDP_ANSWER = 7
+"""Of a datagram: captures tell it from the request by its length, as both may have the IP id 0 (RFC 6864)."""
 FIRST_RTO, MIN_RTO, MAX_RTO = 1.0, 0.2, 120.0
 """Retransmission timeouts: before the round trip is known, afterwards, at most (TCP_TIMEOUT_INIT, TCP_RTO_MIN,
 TCP_RTO_MAX)."""
