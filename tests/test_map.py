@@ -36,5 +36,6 @@ def test_every_machine_and_pod_is_written_and_no_text_lies_on_another() -> None:
 
 
 def test_a_viewer_without_a_kernel_gets_picture_and_words() -> None:
-    bundle = cluster_map()._repr_mimebundle_()
-    assert bundle["image/png"] and "mac1 172.16.100.2" in str(bundle["text/plain"])
+    data, metadata = cluster_map()._repr_mimebundle_()
+    assert data["image/png"] and "mac1 172.16.100.2" in str(data["text/plain"])
+    assert metadata["image/png"]["alt"] == data["text/plain"]

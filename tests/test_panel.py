@@ -54,10 +54,10 @@ def test_each_control_can_be_set_to_each_of_its_values(story: str) -> None:
 
 
 def test_a_viewer_without_a_kernel_gets_picture_and_verdict() -> None:
-    bundle = explore(STORY)._repr_mimebundle_()
-    data = bundle[0] if isinstance(bundle, tuple) else bundle
+    data, metadata = explore(STORY)._repr_mimebundle_()
     assert data["text/plain"].startswith("connect succeeds, then hangs")
-    assert data["image/png"]
+    assert data["image/png"].startswith(b"\x89PNG")
+    assert metadata["image/png"]["alt"] == data["text/plain"]
 
 
 def test_deeper_tables_have_more_rows_and_every_cell_is_escaped() -> None:

@@ -13,73 +13,20 @@ from mcnilib.linux.conntrack import Conntrack, Entry, Flow
 from mcnilib.linux.nat_range import Choice, NatRange
 from mcnilib.linux.packet import Packet
 
-TRIES = 128
+ANY = NatRange(None, None)
+"""What a connection is allowed that no rule rewrites: its own source, if no other connection has the flow already."""
 
 
 def bind(
     table: Conntrack, entry: Entry, span: NatRange, *, source: bool, random: Callable[[], float], now: float
 ) -> Entry:
     """Give the connection what a NAT target allows; where there is a choice, it is made as the kernel does."""
-    if span.single and source:
-        return bind_source(table, entry, span.low, port=span.port, random=random if span.random else None, now=now)
-    if span.single and span.low:
-        return bind_destination(entry, span.low, span.port)
     current = entry.reply.inverse()
     wanted = Choice(table, span, source, random, now).of(current)
     changed = wanted != current
     if source:
         return entry._replace(reply=wanted.inverse(), snat=entry.snat or changed, src_done=True)
     return entry._replace(reply=wanted.inverse(), dnat=entry.dnat or changed, dst_done=True)
-
-
-def bind_destination(entry: Entry, to: IPv4Address, port: int) -> Entry:
-    """Send the connection to another destination; port 0 keeps the port."""
-    current = entry.reply.inverse()
-    wanted = replace(current, dst=to, dport=port or current.dport)
-    return entry._replace(reply=wanted.inverse(), dnat=entry.dnat or wanted != current, dst_done=True)
-
-
-def bind_source(
-    table: Conntrack,
-    entry: Entry,
-    to: IPv4Address | None,
-    *,
-    port: int = 0,
-    random: Callable[[], float] | None,
-    now: float,
-) -> Entry:
-    """Give the connection another source; None keeps the address but still avoids a clash of ports.
-
-    `random` draws the port (--random-fully); otherwise the port is kept where it is free.
-    """
-    current = entry.reply.inverse()
-    wanted = _with_port(current, to or current.src, port or current.sport)
-    if random:
-        wanted = _with_port(wanted, wanted.src, _draw(wanted.sport, random()))
-    wanted = _free(table, wanted, now)
-    return entry._replace(reply=wanted.inverse(), snat=entry.snat or wanted != current, src_done=True)
-
-
-def _with_port(flow: Flow, src: IPv4Address, port: int) -> Flow:
-    if not flow.sport:  # a protocol without ports
-        return replace(flow, src=src)
-    return replace(
-        flow, src=src, sport=port, dport=port if flow.icmp else flow.dport
-    )  # an ICMP id is one for both ends
-
-
-def _draw(port: int, fraction: float) -> int:
-    low, high = (1, 511) if 0 < port < 512 else (600, 1023) if 0 < port < 1024 else (1024, 65535)
-    return low + int(fraction * (high - low + 1))
-
-
-def _free(table: Conntrack, flow: Flow, now: float) -> Flow:
-    """Count up from the wanted port until no other connection has the reply flow."""
-    for _ in range(TRIES):
-        if not table.used(flow.inverse(), now):
-            return flow
-        flow = _with_port(flow, flow.src, 1024 + (flow.sport + 1 - 1024) % 64512)
-    return flow
 
 
 def translate(packet: Packet, entry: Entry, *, source: bool, reply: bool) -> Packet:

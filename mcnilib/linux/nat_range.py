@@ -91,15 +91,15 @@ class Choice(NamedTuple):
     def _with_free_port(self, flow: Flow) -> Flow:
         if (not self.span.port and not self.source) or not flow.sport:
             return flow
-        for port in self._ports(self._port(flow)):
+        for port in self._ports(self._port(flow), echo=flow.icmp is not None and not self.span.port):
             found = self._with(flow, port=port)
             if self._free(found):
                 return found
         return found
 
-    def _ports(self, port: int) -> Iterator[int]:
+    def _ports(self, port: int, *, echo: bool) -> Iterator[int]:
         """Count up from a port, by chance for a source; start anew elsewhere, with half the attempts each time."""
-        low, high = _allowed(self.span, port)
+        low, high = (0, 65535) if echo else _allowed(self.span, port)
         size = high - low + 1
         chance = self.span.random or self.source
         start = port - self.span.base_port if self.span.base_port else self._random() if chance else 0

@@ -20,6 +20,7 @@ from mcnilib.scenarios.scenario import Scenario
 from mcnilib.show.conclusion_table import ConclusionTable, Key, document_html, table_style
 from mcnilib.show.controls import Controls
 from mcnilib.show.panel import no_remark, reasons_html, verdict_html
+from mcnilib.show.still import Bundle, still
 from mcnilib.show.style import style_sheet
 from mcnilib.show.views import svg_of
 
@@ -152,13 +153,9 @@ class ConclusionPanel(widgets.VBox):  # type: ignore[misc]
         if ahead is self._ahead and next(ahead, False):
             loop.call_later(PAUSE, self._prepare, loop, ahead)
 
-    def _repr_mimebundle_(self, **kwargs: Any) -> Any:
+    def _repr_mimebundle_(self, **kwargs: Any) -> Bundle:
         """Add the tables as text, for viewers without a kernel."""
-        bundle = super()._repr_mimebundle_(**kwargs)
-        data = bundle[0] if isinstance(bundle, tuple) else bundle
-        if data is not None:
-            data["text/plain"] = conclusion_text(self.settings)
-        return bundle
+        return still(super()._repr_mimebundle_(**kwargs), [conclusion_text(self.settings)])
 
 
 def running_loop() -> asyncio.AbstractEventLoop | None:

@@ -19,6 +19,7 @@ from mcnilib.show.drawing import Drawing, lay_out
 from mcnilib.show.panel import DEPTH_LABELS, code_html
 from mcnilib.show.state import state_html
 from mcnilib.show.stepper import Stepper
+from mcnilib.show.still import Bundle, still
 from mcnilib.show.style import style_sheet
 from mcnilib.show.svg import to_png, to_svg
 from mcnilib.show.table import rows, table_html
@@ -57,6 +58,7 @@ class Inquiry(widgets.VBox):  # type: ignore[misc]
         self.verdict, self.picture, self.compared, self.state, self.steps = (widgets.HTML() for _ in range(5))
         self.world: World = snapshot.world
         self.trace: Trace | None = None
+        self._problem = ""
         super().__init__(self._parts())
         self.ask()
 
@@ -75,8 +77,8 @@ class Inquiry(widgets.VBox):  # type: ignore[misc]
         try:
             before, self.trace = self._run()
         except (McniError, KeyError) as problem:
-            said = problem.args[0] if isinstance(problem, KeyError) else problem
-            self.verdict.value = f'<div class="mcni" role="alert"><pre>{escape(str(said))}</pre></div>'
+            self._problem = str(problem.args[0] if isinstance(problem, KeyError) else problem)
+            self.verdict.value = f'<div class="mcni" role="alert"><pre>{escape(self._problem)}</pre></div>'
             return
         glyph = "✓" if self.trace.outcome.works else "✗"
         words = code_html(verdict(self.trace))
@@ -114,14 +116,12 @@ class Inquiry(widgets.VBox):  # type: ignore[misc]
     def _drawing(self, trace: Trace, at: tuple[int, int] | None = None) -> Drawing:
         return lay_out(self.world, trace, None, at)
 
-    def _repr_mimebundle_(self, **kwargs: Any) -> Any:
+    def _repr_mimebundle_(self, **kwargs: Any) -> Bundle:
         """Add the picture and the verdict for viewers without a kernel."""
         bundle = super()._repr_mimebundle_(**kwargs)
-        data = bundle[0] if isinstance(bundle, tuple) else bundle
-        if data is not None and self.trace:
-            data["text/plain"] = "\n".join([verdict(self.trace), *because(self.trace)])
-            data["image/png"] = to_png(self._drawing(self.trace))
-        return bundle
+        if not self.trace:
+            return still(bundle, [self._problem])
+        return still(bundle, [verdict(self.trace), *because(self.trace)], to_png(self._drawing(self.trace)))
 
 
 def _field(name: str, value: str, hint: str) -> Any:

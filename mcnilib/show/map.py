@@ -18,6 +18,7 @@ from mcnilib.linux.world import World
 from mcnilib.show.paint import new_figure
 from mcnilib.show.palette import FONTS, INK, QUIET, SURFACES
 from mcnilib.show.plan import plan_of
+from mcnilib.show.still import Bundle, still
 
 WIDTH, MARGIN, GAP, LINE, HEAD = 864.0, 12.0, 14.0, 17.0, 46.0
 BAR, OUTSIDE = 26.0, 64.0
@@ -40,8 +41,8 @@ class Map:
     def _members(self, names: tuple[str, ...]) -> str:
         return ", ".join(f"{name} {addresses(self.world[name])}" for name in names)
 
-    def _repr_mimebundle_(self, **kwargs: Any) -> dict[str, object]:
-        return {"text/plain": "\n".join(self.lines()), "image/png": to_png(paint_map(self.world))}
+    def _repr_mimebundle_(self, **kwargs: Any) -> Bundle:
+        return still(None, self.lines(), to_png(paint_map(self.world)))
 
 
 def addresses(netns: Netns) -> str:

@@ -15,6 +15,7 @@ from mcnilib.scenarios.scenario import Scenario
 from mcnilib.show.controls import Controls
 from mcnilib.show.panel import verdict_html
 from mcnilib.show.parting import MOST, changed_state, first_step, parting_html, state_changes_html
+from mcnilib.show.still import Bundle, still
 from mcnilib.show.style import style_sheet
 from mcnilib.show.svg import to_png
 from mcnilib.show.views import picture_of, svg_of
@@ -75,14 +76,10 @@ class Pair(widgets.VBox):  # type: ignore[misc]
         state = state_changes_html(here, there, parted)
         self.parting.value = f'<div class="mcni">{parting_html(parted, NAMES)}{state}</div>'
 
-    def _repr_mimebundle_(self, **kwargs: Any) -> Any:
+    def _repr_mimebundle_(self, **kwargs: Any) -> Bundle:
         """Add both verdicts, the difference and the changed lines for viewers without a kernel."""
-        bundle = super()._repr_mimebundle_(**kwargs)
-        data = bundle[0] if isinstance(bundle, tuple) else bundle
-        if data is not None:
-            data["text/plain"] = "\n".join(self.lines())
-            data["image/png"] = to_png(picture_of(self.story, self.settings[1]))
-        return bundle
+        picture = to_png(picture_of(self.story, self.settings[1]))
+        return still(super()._repr_mimebundle_(**kwargs), self.lines(), picture)
 
     def lines(self) -> list[str]:
         """Tell the comparison in words."""

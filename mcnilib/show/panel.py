@@ -20,6 +20,7 @@ from mcnilib.show.controls import WIDE, Controls
 from mcnilib.show.share import Share
 from mcnilib.show.state import state_html
 from mcnilib.show.stepper import Stepper
+from mcnilib.show.still import Bundle, still
 from mcnilib.show.style import style_sheet
 from mcnilib.show.svg import to_png
 from mcnilib.show.table import rows, table_html
@@ -122,15 +123,11 @@ class Panel(widgets.VBox):  # type: ignore[misc]
 
         loop.call_later(QUIET, next_one, self.settings)
 
-    def _repr_mimebundle_(self, **kwargs: Any) -> Any:
+    def _repr_mimebundle_(self, **kwargs: Any) -> Bundle:
         """Add the picture and the verdict for viewers without a kernel."""
-        bundle = super()._repr_mimebundle_(**kwargs)
-        data = bundle[0] if isinstance(bundle, tuple) else bundle
-        if data is not None:
-            trace = self.story.run(self.settings)
-            data["text/plain"] = "\n".join([verdict(trace), *because(trace)])
-            data["image/png"] = to_png(picture_of(self.story, self.settings))
-        return bundle
+        trace = self.story.run(self.settings)
+        words = [verdict(trace), *because(trace)]
+        return still(super()._repr_mimebundle_(**kwargs), words, to_png(picture_of(self.story, self.settings)))
 
 
 def verdict_html(story: Scenario, settings: Settings) -> str:

@@ -12,6 +12,8 @@ from typing import Any
 
 import ipywidgets as widgets
 
+from mcnilib.show.still import Bundle, still
+
 
 def predict(question: str, options: Mapping[str, object], check: Callable[[], object]) -> Quiz:
     """Return a quiz: `options` are the answers and the values they stand for, `check` computes the right value."""
@@ -43,10 +45,7 @@ class Quiz(widgets.VBox):  # type: ignore[misc]
             return "✓ Right."
         return "✗ Not so. Look at the picture below, then try again."
 
-    def _repr_mimebundle_(self, **kwargs: Any) -> Any:
+    def _repr_mimebundle_(self, **kwargs: Any) -> Bundle:
         """Add the question as text for viewers without a kernel."""
-        bundle = super()._repr_mimebundle_(**kwargs)
-        data = bundle[0] if isinstance(bundle, tuple) else bundle
-        if data is not None:
-            data["text/plain"] = "\n".join([self.question, *(f"  ( ) {option}" for option in self._options)])
-        return bundle
+        lines = [self.question, *(f"  ( ) {option}" for option in self._options)]
+        return still(super()._repr_mimebundle_(**kwargs), lines)

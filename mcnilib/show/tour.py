@@ -21,6 +21,7 @@ from mcnilib.linux.world import World
 from mcnilib.show.controls import WIDE
 from mcnilib.show.map import addresses
 from mcnilib.show.state import StateLine, line_html
+from mcnilib.show.still import Bundle, still
 from mcnilib.show.style import style_sheet
 
 NODE = "the node itself"
@@ -185,10 +186,6 @@ class Tour(widgets.VBox):  # type: ignore[misc]
         what = NODE if self.kind.value is None else f"{self.kind.label} pod on {self.node.value}"
         return f"{name}: {what}, {addresses(self.world[name])}"
 
-    def _repr_mimebundle_(self, **kwargs: Any) -> Any:
+    def _repr_mimebundle_(self, **kwargs: Any) -> Bundle:
         """Add what is shown as text, for viewers without a kernel."""
-        bundle = super()._repr_mimebundle_(**kwargs)
-        data = bundle[0] if isinstance(bundle, tuple) else bundle
-        if data is not None:
-            data["text/plain"] = "\n".join([self.summary(), *words(self.world[self.who.value])])
-        return bundle
+        return still(super()._repr_mimebundle_(**kwargs), [self.summary(), *words(self.world[self.who.value])])

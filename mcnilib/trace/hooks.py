@@ -10,7 +10,7 @@ from ipaddress import IPv4Address
 from mcnilib.errors import Unknown
 from mcnilib.linux.conntrack import Entry, Tracked
 from mcnilib.linux.context import Context
-from mcnilib.linux.nat import bind, bind_source, translate
+from mcnilib.linux.nat import ANY, bind, translate
 from mcnilib.linux.nat_range import NatRange
 from mcnilib.linux.netfilter import HOOKS, Chain, ChainRule, Table, traverse
 from mcnilib.linux.packet import Packet
@@ -166,7 +166,8 @@ class Hook:
         """Return the entry bound as the target says; None when MASQUERADE or REDIRECT finds no address."""
         table, now = self.host.connections, self.now
         if not isinstance(target, NATS):
-            return bind_source(table, entry, None, random=None, now=now) if source else entry._replace(dst_done=True)
+            alone = entry._replace(dst_done=True)
+            return bind(table, entry, ANY, source=True, random=self.host.random, now=now) if source else alone
         span = self._span(entry, target, source)
         if span is None:
             return None
