@@ -86,7 +86,8 @@ class Choice(NamedTuple):
         if low is None or high is None or low == high:
             return low
         hashed = jhash2((_swapped(flow.src), 0, 0, 0), 0 if self.span.persistent else _swapped(flow.dst))
-        return low + (hashed * (int(high) - int(low) + 1) >> 32)
+        size = int(high) - int(low) + 1 & WORD  # the last below the first: a range that goes round, as in the kernel
+        return IPv4Address(int(low) + (hashed * size >> 32) & WORD)
 
     def _with_free_port(self, flow: Flow) -> Flow:
         if (not self.span.port and not self.source) or not flow.sport:
