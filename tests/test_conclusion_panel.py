@@ -139,7 +139,7 @@ def test_a_viewer_without_a_kernel_gets_both_tables_as_text() -> None:
 
 def test_while_it_computes_the_reader_sees_how_far_it_is(monkeypatch) -> None:
     monkeypatch.setattr(conclusion_panel, "SLICE", 0.0)
-    monkeypatch.setattr(conclusion_panel, "QUIET", 60.0)
+    monkeypatch.setattr("mcnilib.show.ahead.QUIET", 60.0)
     seen: list[str] = []
 
     async def click() -> dict:
@@ -159,7 +159,7 @@ def test_while_it_computes_the_reader_sees_how_far_it_is(monkeypatch) -> None:
 
 def test_a_further_click_does_not_wait_for_the_table_before(monkeypatch) -> None:
     monkeypatch.setattr(conclusion_panel, "SLICE", 0.0)
-    monkeypatch.setattr(conclusion_panel, "QUIET", 60.0)
+    monkeypatch.setattr("mcnilib.show.ahead.QUIET", 60.0)
 
     async def clicks() -> dict:
         panel = conclusion()

@@ -92,17 +92,18 @@ def test_the_picture_for_viewers_without_a_kernel_is_that_of_the_panel(panel):
 
 
 def test_what_one_click_may_bring_is_prepared_while_the_kernel_is_idle(monkeypatch):
-    monkeypatch.setattr("mcnilib.show.panel.QUIET", 0.0)
-    monkeypatch.setattr("mcnilib.show.panel.PAUSE", 0.0)
+    monkeypatch.setattr("mcnilib.show.ahead.QUIET", 0.0)
+    monkeypatch.setattr("mcnilib.show.ahead.PAUSE", 0.0)
 
-    async def look_a_while() -> tuple[Panel, int]:
+    async def look_a_while() -> Panel:
         panel = Panel(scenario("6"), scenario("6").start())
-        before = svg_of.cache_info().currsize
-        await asyncio.sleep(0.5)
-        return panel, svg_of.cache_info().currsize - before
+        before, likely = svg_of.cache_info().currsize, len(list(neighbours(panel.story, panel.settings)))
+        async with asyncio.timeout(60):
+            while svg_of.cache_info().currsize < before + likely:
+                await asyncio.sleep(0)
+        return panel
 
-    panel, prepared = asyncio.run(look_a_while())
-    assert prepared == len(list(neighbours(panel.story, panel.settings)))
+    panel = asyncio.run(look_a_while())
     hits = svg_of.cache_info().hits
     panel.controls["be_liberal"].value = True
     assert svg_of.cache_info().hits > hits

@@ -6,7 +6,6 @@ and a further click does not wait; what one click may bring is prepared afterwar
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Callable, Iterator
 from html import escape
 from typing import Any
@@ -17,6 +16,7 @@ from mcnilib.cluster.settings import Placement, Settings
 from mcnilib.scenarios.conclusion import MACVLAN, TO_CALICO, Cell, cell, conclude, differences, toggles
 from mcnilib.scenarios.conclusion_text import MARK, NOBODY, conclusion_text, name_of
 from mcnilib.scenarios.scenario import Scenario
+from mcnilib.show.ahead import Ahead, running_loop
 from mcnilib.show.conclusion_table import ConclusionTable, Key, document_html, table_style
 from mcnilib.show.controls import Controls
 from mcnilib.show.panel import no_remark, reasons_html, verdict_html
@@ -24,8 +24,8 @@ from mcnilib.show.still import Bundle, still
 from mcnilib.show.style import style_sheet
 from mcnilib.show.views import svg_of
 
-SLICE, PAUSE, QUIET = 0.1, 0.01, 0.3
-"""Seconds: computing at a stretch, the rest after it, and without a click before the next clicks are prepared."""
+SLICE, PAUSE = 0.1, 0.01
+"""Seconds: computing at a stretch, and the rest after it."""
 
 
 class ConclusionPanel(widgets.VBox):  # type: ignore[misc]
@@ -40,7 +40,7 @@ class ConclusionPanel(widgets.VBox):  # type: ignore[misc]
         ConclusionPanel._count += 1
         self.settings, self.chosen, self._scale, self._remark = settings, (MACVLAN, TO_CALICO), scale, remark
         self._uid, self._round = f"mcnicell{ConclusionPanel._count}", 0
-        self._ahead: Iterator[bool] = iter(())
+        self._ahead = Ahead()
         box = Controls(toggles(), settings, self._change)
         self.controls = box.of
         self.table = ConclusionTable(self.choose)
@@ -62,7 +62,7 @@ class ConclusionPanel(widgets.VBox):  # type: ignore[misc]
     def refresh(self) -> None:
         """Compute the table for the current settings, a few cells at a time, and show it."""
         self._round += 1
-        self._ahead = iter(())
+        self._ahead.stop()
         self._compute(self._cells(), 0, self._round)
 
     def _change(self, settings: Settings) -> None:
@@ -144,26 +144,11 @@ class ConclusionPanel(widgets.VBox):  # type: ignore[misc]
 
     def _prepare_later(self) -> None:
         """Begin to prepare when the reader has not clicked for a while."""
-        self._ahead = self._likely()
-        if loop := running_loop():
-            loop.call_later(QUIET, self._prepare, loop, self._ahead)
-
-    def _prepare(self, loop: asyncio.AbstractEventLoop, ahead: Iterator[bool]) -> None:
-        """Prepare one piece after the other, until the next click."""
-        if ahead is self._ahead and next(ahead, False):
-            loop.call_later(PAUSE, self._prepare, loop, ahead)
+        self._ahead.start(self._likely())
 
     def _repr_mimebundle_(self, **kwargs: Any) -> Bundle:
         """Add the tables as text, for viewers without a kernel."""
         return still(super()._repr_mimebundle_(**kwargs), [conclusion_text(self.settings)])
-
-
-def running_loop() -> asyncio.AbstractEventLoop | None:
-    """Return the event loop the kernel runs in; None outside of one."""
-    try:
-        return asyncio.get_running_loop()
-    except RuntimeError:
-        return None
 
 
 def facts_html(one: Cell, story: Scenario) -> str:

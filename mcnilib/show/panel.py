@@ -6,9 +6,8 @@ What one click may bring is prepared while the reader looks.
 
 from __future__ import annotations
 
-import asyncio
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from html import escape
 from typing import Any
 
@@ -16,6 +15,7 @@ import ipywidgets as widgets
 
 from mcnilib.cluster.settings import Settings
 from mcnilib.scenarios.scenario import Scenario, neighbours
+from mcnilib.show.ahead import Ahead, soon
 from mcnilib.show.controls import WIDE, Controls
 from mcnilib.show.share import Share
 from mcnilib.show.state import state_html
@@ -28,8 +28,8 @@ from mcnilib.show.views import picture_of, svg_of
 from mcnilib.trace.explain import DEPTHS, because, verdict
 
 DEPTH_LABELS = {"outcome": "the outcome", "hops": "every hop", "decisions": "every decision"}
-QUIET, PAUSE, SOON = 0.3, 0.02, 0.05
-"""Seconds without a click before the next runs are prepared, between two of them, from the picture to the tables."""
+SOON = 0.05
+"""Seconds from the picture to the tables below it."""
 
 
 def no_remark(story: Scenario, settings: Settings) -> str:
@@ -52,7 +52,7 @@ class Panel(widgets.VBox):  # type: ignore[misc]
         """Build the controls and show the first run; `remark` adds a few words to each verdict."""
         Panel._count += 1
         self.story, self.settings, self._scale, self._remark = story, settings, scale, remark
-        self._uid = f"mcni{Panel._count}"
+        self._uid, self._ahead = f"mcni{Panel._count}", Ahead()
         self._box = Controls(story.options(), settings, self._change)
         self.controls = self._box.of
         self.depth = widgets.Dropdown(
@@ -83,14 +83,9 @@ class Panel(widgets.VBox):  # type: ignore[misc]
         """Show the run of the current settings: picture and verdict at once, the tables when those can be seen."""
         self.picture.value = svg_of(self.story, self.settings, self._uid, self._scale, None)
         self.verdict.value = verdict_html(self.story, self.settings)
-        try:
-            loop = asyncio.get_running_loop()
-        except RuntimeError:
-            self._restart()
-            return
         shown = self.settings
-        loop.call_later(SOON, lambda: self._restart() if shown == self.settings else None)
-        self._prepare(loop)
+        soon(SOON, lambda: self._restart() if shown == self.settings else None)
+        self._ahead.start(self._likely())
 
     def _restart(self) -> None:
         """Offer the steps of the run at the chosen depth, and show the one that decided."""
@@ -111,17 +106,10 @@ class Panel(widgets.VBox):  # type: ignore[misc]
         )
         self.state.value = f'<div class="mcni">{state_html(world, trace, journey, step)}</div>'
 
-    def _prepare(self, loop: asyncio.AbstractEventLoop) -> None:
-        """Prepare the pictures one click away, one at a time, whenever the kernel is idle."""
-        waiting = neighbours(self.story, self.settings)
-
-        def next_one(shown: Settings) -> None:
-            following = next(waiting, None)
-            if following is not None and shown == self.settings:
-                svg_of(self.story, following, self._uid, self._scale, None)
-                loop.call_later(PAUSE, next_one, shown)
-
-        loop.call_later(QUIET, next_one, self.settings)
+    def _likely(self) -> Iterator[str]:
+        """Make the pictures that are one click away."""
+        for following in neighbours(self.story, self.settings):
+            yield svg_of(self.story, following, self._uid, self._scale, None)
 
     def _repr_mimebundle_(self, **kwargs: Any) -> Bundle:
         """Add the picture and the verdict for viewers without a kernel."""

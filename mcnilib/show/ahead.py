@@ -1,0 +1,82 @@
+"""Work ahead of the reader: what the next click may show is made while the kernel has nothing else to do.
+
+A piece at a time, so that a click never waits for more than one; not before a cell has been over for a while, so that
+running all cells is not slowed down.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import sys
+from collections.abc import Callable, Iterator
+from time import monotonic
+
+QUIET, PAUSE = 0.3, 0.02
+"""Seconds after a click or a cell before work ahead begins, and between two pieces of it."""
+
+
+class Ahead:
+    """Pieces of work of which only the latest lot is done; without an event loop (in a script) none is."""
+
+    def __init__(self) -> None:
+        """Have nothing to do yet."""
+        self._pieces: Iterator[object] = iter(())
+
+    def start(self, pieces: Iterator[object]) -> None:
+        """Do these pieces, by asking for the next, instead of those from before."""
+        self._pieces = pieces
+        _watch_cells()
+        if loop := running_loop():
+            loop.call_later(QUIET, self._next, loop, pieces)
+
+    def stop(self) -> None:
+        """Leave what is not done yet."""
+        self._pieces = iter(())
+
+    def _next(self, loop: asyncio.AbstractEventLoop, pieces: Iterator[object]) -> None:
+        if pieces is not self._pieces:
+            return
+        if monotonic() - _Cells.ended < QUIET:
+            loop.call_later(QUIET, self._next, loop, pieces)
+        elif next(pieces, self) is not self:
+            loop.call_later(PAUSE, self._next, loop, pieces)
+
+
+class _Cells:
+    """When the last cell of the notebook ended, by the clock `monotonic`; and whether anybody tells us."""
+
+    ended = float("-inf")
+    watched = False
+
+
+def _watch_cells() -> None:
+    """Have IPython tell when a cell has ended, where there is IPython. Source: IPython.core.events, post_run_cell."""
+    shell = getattr(sys.modules.get("IPython"), "get_ipython", _nobody)()
+    if shell and not _Cells.watched:
+        _Cells.watched = True
+        shell.events.register("post_run_cell", _cell_ended)
+
+
+def _nobody() -> None:
+    """There is no IPython."""
+
+
+def _cell_ended(result: object) -> None:
+    _Cells.ended = monotonic()
+
+
+def running_loop() -> asyncio.AbstractEventLoop | None:
+    """Return the event loop the kernel runs in; None outside of one."""
+    try:
+        return asyncio.get_running_loop()
+    except RuntimeError:
+        return None
+
+
+def soon(seconds: float, action: Callable[[], None]) -> None:
+    """Do something a little later; at once where no event loop runs."""
+    loop = running_loop()
+    if loop:
+        loop.call_later(seconds, action)
+    else:
+        action()

@@ -1,0 +1,91 @@
+"""Work ahead of the reader: when it begins, that a piece is done at a time, what ends it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import pytest
+
+from mcnilib.show import ahead
+from mcnilib.show.ahead import PAUSE, QUIET, Ahead
+
+
+class Loop:
+    """An event loop and a clock in the hands of the test."""
+
+    def __init__(self) -> None:
+        self.now = 100.0
+        self.waiting: list[tuple[float, Callable[..., None], tuple[object, ...]]] = []
+
+    def call_later(self, seconds: float, action: Callable[..., None], *arguments: object) -> None:
+        self.waiting.append((self.now + seconds, action, arguments))
+
+    def turn(self) -> float:
+        """Let the next action happen; return how long it waited."""
+        time, action, arguments = self.waiting.pop(0)
+        waited, self.now = time - self.now, time
+        action(*arguments)
+        return round(waited, 6)
+
+
+@pytest.fixture
+def loop(monkeypatch) -> Loop:
+    made = Loop()
+    monkeypatch.setattr(ahead, "running_loop", lambda: made)
+    monkeypatch.setattr(ahead, "monotonic", lambda: made.now)
+    monkeypatch.setattr(ahead._Cells, "ended", float("-inf"))
+    return made
+
+
+def pieces(done: list[str], names: str):
+    return (done.append(name) for name in names)
+
+
+def test_a_piece_at_a_time(loop) -> None:
+    done: list[str] = []
+    Ahead().start(pieces(done, "ab"))
+    assert done == []
+    assert (loop.turn(), done) == (QUIET, ["a"])
+    assert (loop.turn(), done) == (PAUSE, ["a", "b"])
+    loop.turn()
+    assert loop.waiting == []
+
+
+def test_nothing_between_two_cells(loop) -> None:
+    done: list[str] = []
+    Ahead().start(pieces(done, "ab"))
+    for _ in range(5):
+        loop.now += QUIET / 2
+        ahead._cell_ended(None)
+        loop.turn()
+        assert done == []
+    loop.now += QUIET
+    loop.turn()
+    assert done == ["a"]
+
+
+def test_the_latest_lot_only(loop) -> None:
+    done: list[str] = []
+    work = Ahead()
+    work.start(pieces(done, "ab"))
+    work.start(pieces(done, "xy"))
+    while loop.waiting:
+        loop.turn()
+    assert done == ["x", "y"]
+
+
+def test_stopped(loop) -> None:
+    done: list[str] = []
+    work = Ahead()
+    work.start(pieces(done, "ab"))
+    loop.turn()
+    work.stop()
+    while loop.waiting:
+        loop.turn()
+    assert done == ["a"]
+
+
+def test_in_a_script_nothing_is_done_ahead(monkeypatch) -> None:
+    done: list[str] = []
+    Ahead().start(pieces(done, "ab"))
+    assert done == []
