@@ -18,6 +18,8 @@ from mcnilib.scenarios.conclusion import (
     Target,
     conclude,
     differences,
+    failing,
+    failing_singly,
 )
 
 HERE, THERE = Placement.SAME_NODE, Placement.ACROSS_NODES
@@ -142,3 +144,12 @@ def test_the_settings_of_the_table_are_those_that_choose_no_actor() -> None:
     assert {one.attribute for one in options()} - set(GLOBAL) == {
         "placement", "endpoint", "external_policy", "receiving_node",
     }  # fmt: skip
+
+
+def test_each_setting_changed_alone() -> None:
+    """Of the settings of the table these change who fails; no version of kube-proxy does by itself."""
+    counts = {f"{one.name} {one.text(value)}": len(cells) for one, value, cells in failing_singly(Settings())}
+    changed = {name for name, count in counts.items() if count != len(failing(Settings()))}
+    assert counts["protocol UDP"] == counts["workaround host route back"] == 0
+    assert {"tuning not tuned", "nat-outgoing off", "cluster-cidr no", "macvlan-mode private"} <= changed
+    assert not any(name.startswith("kube-proxy") for name in changed)

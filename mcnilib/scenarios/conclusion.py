@@ -12,6 +12,7 @@ from itertools import product
 
 from mcnilib.cluster.settings import Option, Placement, Protocol, Settings, option, options
 from mcnilib.cluster.spec import PodKind
+from mcnilib.linux.memory import all_of_it_stays
 from mcnilib.scenarios import Scenario, scenario
 from mcnilib.scenarios.scenario import Way
 from mcnilib.trace.trace import Outcome, Trace
@@ -178,3 +179,19 @@ def differences(settings: Settings) -> tuple[Cell, ...]:
     """Return the cells of both placements in which the document is wrong under these settings."""
     rows = (row for placement in Placement for row in conclude(settings, placement))
     return tuple(one for row in rows for one in row if one.holds is False)
+
+
+def failing(settings: Settings) -> tuple[Cell, ...]:
+    """Return the cells of both placements whose conversation does not work."""
+    rows = (row for placement in Placement for row in conclude(settings, placement))
+    return tuple(one for row in rows for one in row if one.outcome and not one.outcome.works)
+
+
+@all_of_it_stays()
+def failing_singly(settings: Settings) -> tuple[tuple[Option, object, tuple[Cell, ...]], ...]:
+    """Change each toggle of the table alone, to each of its values; return toggle, value and the cells that fail then.
+
+    Some 900 conversations: two or three seconds, and less when they have been held before.
+    """
+    alone = ((one, value) for one in toggles() if one.attribute != "placement" for value in one.values)
+    return tuple((one, value, failing(settings.but(**{one.attribute: value}))) for one, value in alone)
