@@ -14,7 +14,7 @@ from mcnilib.kernel.netlink import TraceEvent
 from mcnilib.kernel.watch import Watch
 from mcnilib.linux.netfilter import ChainRule
 from mcnilib.linux.packet import Packet
-from mcnilib.linux.target_nat import NATS, Dnat
+from mcnilib.linux.target_nat import NATS
 
 PROBE_HOOKS = {
     "probe_pre": "PREROUTING", "probe_ctpre": "PREROUTING", "probe_out": "OUTPUT", "probe_ctout": "OUTPUT",
@@ -77,20 +77,7 @@ def stays(watch: Watch) -> list[Stay]:
             found.append(open_[event.packet])
         if event.packet in open_:
             _add(open_[event.packet], event, watch)
-    for stay in found:
-        _complete_by_words(stay)
     return found
-
-
-def _complete_by_words(stay: Stay) -> None:
-    """Give a DNAT rule the packet it made when nothing showed it: the packet ended in the route lookup."""
-    hit = stay.hits[-1] if stay.hits else None
-    if hit and hit.before == hit.after and isinstance(hit.line, ChainRule) and isinstance(hit.line.target, Dnat):
-        span = hit.line.target.span
-        if span.low is None or not span.single:
-            return
-        after = hit.before.but(dst=span.low, dport=span.port or hit.before.dport)
-        stay.hits[-1], stay.current = replace(hit, after=after), after
 
 
 def _seen(event: TraceEvent) -> Seen:

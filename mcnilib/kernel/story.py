@@ -11,6 +11,8 @@ from mcnilib.trace.trace import Fate, Journey, Stage, Step
 
 UNCOUNTED = ("prohibit", "unreachable")
 """Types of routes that send an ICMP error and raise no counter. Source: ip_error() in net/ipv4/route.c."""
+UNSEEN = (Stage.ROUTE, Stage.RP_FILTER, Stage.FORWARDING)
+"""Where a packet can end without a trace of what the last rule made of it."""
 ASKING_HOOKS = ("PREROUTING", "OUTPUT")
 
 
@@ -33,10 +35,11 @@ class Story:
 def story(journey: Journey, ports: set[int], tracked: set[str]) -> Story:
     """Reduce a journey. `ports` are those that are not drawn at random; states count where the kernel tracks."""
     steps = journey.steps
+    seen = max((at for at, step in enumerate(steps) if step.stage not in UNSEEN), default=0)
     return Story(
         key=f"{_direction(journey)} {kind(journey.packet)}",
         crossings=_crossings(steps, ports),
-        rules=tuple(_rule(s, ports) for s in steps if s.stage is Stage.NETFILTER),
+        rules=tuple(_rule(s, ports, shown=at < seen) for at, s in enumerate(steps) if s.stage is Stage.NETFILTER),
         states=tuple(((s.netns, s.hook), s.ctstate) for s in steps if _tells_state(s, tracked)),
         end=_end(steps[-1], forwarded=any(s.stage in (Stage.DEVICE, Stage.TUNNEL) for s in steps)),
     )
@@ -106,9 +109,10 @@ def _crossing(step: Step, ports: set[int]) -> str:
     return f"{way}: {addresses(step.before, ports)}"
 
 
-def _rule(step: Step, ports: set[int]) -> str:
+def _rule(step: Step, ports: set[int], *, shown: bool) -> str:
+    """Tell a rule that matched; what it made of the packet only where something later shows it."""
     before, after = _header(step.before, ports), _header(step.after, ports)
-    change = "" if after == before else f" -> {after}"
+    change = "" if after == before or not shown else f" -> {after}"
     mark = f" mark {step.after.mark:#x}" if step.after.mark else ""
     place = f"{step.netns} {step.hook} {step.table}"
     return f"{place}: {step.evidence} | {before}{change}{mark}"

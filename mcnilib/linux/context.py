@@ -34,4 +34,5 @@ class Context:
     random: Callable[[], float] | None = None
     now: float = 0.0  # seconds since the run began
     memory: dict[object, Any] | None = None  # what matches of this namespace remember in this run
+    fresh: bool = True  # nothing says anything of its connection: NOTRACK has an effect
     notrack: bool = False  # set by a NOTRACK rule

@@ -28,15 +28,6 @@ class NatRange(NamedTuple):
     random: bool = False
     persistent: bool = False
 
-    @property
-    def single(self) -> bool:
-        """Tell whether there is nothing to choose but a free port of any number."""
-        return self.low == self.high and not self.base_port and (not self.port or self._one_port)
-
-    @property
-    def _one_port(self) -> bool:
-        return self.port == self.last_port and not self.random
-
     def has(self, ip: IPv4Address, port: int) -> bool:
         """Tell whether the address and port are allowed."""
         if self.low and self.high and not self.low <= ip <= self.high:

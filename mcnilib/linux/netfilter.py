@@ -262,7 +262,8 @@ def traverse(
             if rule.returns:
                 rules = iter(())  # as if the chain ended here
                 break
-            at.notrack = at.notrack or isinstance(target, Notrack)
+            if isinstance(target, Notrack) and at.fresh:
+                at.notrack, at.ctstate = True, "UNTRACKED"
         else:
             if not callers:
                 return base.policy or "ACCEPT", packet, base

@@ -85,7 +85,7 @@ class Hook:
         if verdict in ("DROP", "REJECT"):
             self._drop(table, at, line)
             return False
-        if at.notrack and not self.skb.tracked:
+        if at.notrack:
             self.skb.tracked = Tracked("UNTRACKED")
         return True
 

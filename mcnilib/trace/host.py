@@ -76,6 +76,7 @@ class Host:
             iif=iif,
             oif=oif,
             ctstate=(tracked.state if tracked else "") or "INVALID",
+            fresh=tracked is None or tracked.state == "INVALID",
             reply=tracked.reply if tracked else False,
             entry=self.connections[tracked.number] if tracked and tracked.number else None,
             sets=self.sets,

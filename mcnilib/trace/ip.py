@@ -16,10 +16,11 @@ from mcnilib.linux.link import Bridge, Ipip, Link, Opaque, Vxlan
 from mcnilib.linux.nexthop import next_hop
 from mcnilib.linux.packet import Packet
 from mcnilib.linux.route import UNCHOSEN, Query, Route
-from mcnilib.linux.source import preferred_source, validate_source
+from mcnilib.linux.source import validate_source
 from mcnilib.linux.sysctl import deciding
 from mcnilib.trace import tunnel
 from mcnilib.trace.arp import PATIENCE, resolve
+from mcnilib.trace.bind import for_many
 from mcnilib.trace.hooks import Hook
 from mcnilib.trace.host import Host, Skb
 from mcnilib.trace.icmp import complain, reject
@@ -80,8 +81,7 @@ def receive(net: Network, log: Log, place: Arrival) -> Place:
         return None
     if packet.dst != before and decision.route.dev == dev and isinstance(place.link.kind, Bridge):
         _refuse_bridged_dnat(host, dev)
-    if decision.route.type == "broadcast":
-        raise Unsupported(f"broadcast to {packet.dst} in {host.name}")
+    _refuse_many(host, packet, decision.route)
     local = decision.route.type == "local"
     if not local and not _forwards(log, host, packet, dev):
         return None
@@ -141,8 +141,14 @@ def _route(net: Network, log: Log, host: Host, skb: Skb, *, again: bool = False)
         fate = Fate.DROPPED if again else Fate.UNREACHABLE
         log.add(host.name, Stage.ROUTE, f"no route: {error.error}", packet, line=error.line, fate=fate)
         return None
+    _refuse_many(host, packet, decision.route)
     _note_route(log, host, packet, decision, "rerouted" if again else "route")
     return decision
+
+
+def _refuse_many(host: Host, packet: Packet, route: Route) -> None:
+    if for_many(packet.dst, route):
+        raise Unsupported(f"{'multicast' if packet.dst.is_multicast else 'broadcast'} to {packet.dst} in {host.name}")
 
 
 def _note_route(log: Log, host: Host, packet: Packet, decision: Decision, word: str, iif: str = "") -> None:
@@ -280,13 +286,3 @@ def _encapsulate(net: Network, log: Log, host: Host, link: Link, route: Route, s
         return None
     log.add(host.name, Stage.TUNNEL, f"packed by {link.name} for {outer.dst}", skb.packet, outer, oif=link.name)
     return Departure(host.name, Skb(outer, by_icmp=skb.by_icmp))
-
-
-def choose_source(host: Host, packet: Packet) -> Packet | NoRoute:
-    """Give an unbound socket's packet its source address, as the first route lookup does."""
-    try:
-        route = lookup(host.netns, Query(packet.dst, packet.src, mark=packet.mark)).route
-    except NoRoute as error:
-        return error
-    src = preferred_source(host.netns, route, packet.dst)
-    return packet.but(src=src) if src else NoRoute(f"no source address towards {packet.dst}", error="EADDRNOTAVAIL")

@@ -14,9 +14,10 @@ from mcnilib.errors import McniError, NoRoute, Unknown, Unsupported
 from mcnilib.linux.conntrack import Entry
 from mcnilib.linux.packet import Packet
 from mcnilib.linux.world import World
+from mcnilib.trace.bind import choose_source
 from mcnilib.trace.flow import ANY_ADDRESS, Flow, Listener
 from mcnilib.trace.host import Skb
-from mcnilib.trace.ip import Delivery, Departure, choose_source
+from mcnilib.trace.ip import Delivery, Departure
 from mcnilib.trace.log import Log
 from mcnilib.trace.network import Emission, Network
 from mcnilib.trace.outcome import judge

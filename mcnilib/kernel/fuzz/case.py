@@ -4,7 +4,8 @@
     r: iptables -A FORWARD -p tcp -m tcp --dport 80 -j DROP
     from a to tcp:10.0.2.2:80 at b
 
-The last line names the client, what it dials, and where the server listens on port 80, TCP and UDP.
+The last line names the client, the address it binds its socket to if it does (`from a 10.0.1.2 to ...`), what it
+dials, and where the server listens on port 80, TCP and UDP.
 """
 
 from __future__ import annotations
@@ -30,10 +31,12 @@ class Case:
     client: str
     to: str  # tcp:ADDRESS:PORT, udp:ADDRESS:PORT or icmp:ADDRESS
     server: str
+    source: str = ""  # the address the client binds its socket to
 
     def __str__(self) -> str:
         typed = "".join(f"{line}\n" for line in self.lines)
-        return f"world {self.world}\n{typed}from {self.client} to {self.to} at {self.server}\n"
+        client = f"{self.client} {self.source}".rstrip()
+        return f"world {self.world}\n{typed}from {client} to {self.to} at {self.server}\n"
 
     def build(self) -> World:
         """Return the world after everything was typed. Raises: McniError for a line it does not take."""
@@ -43,7 +46,8 @@ class Case:
         """Return the conversation, from a port of the client; it waits `patience` seconds."""
         proto, address, *port = self.to.split(":")
         number = int(port[0]) if port else 0
-        return Flow(self.client, IPv4Address(address), proto, number, sport=sport, patience=patience)
+        source = IPv4Address(self.source) if self.source else None
+        return Flow(self.client, IPv4Address(address), proto, number, sport=sport, src=source, patience=patience)
 
     def listeners(self) -> tuple[Listener, ...]:
         """Return the server's sockets."""
@@ -68,7 +72,8 @@ def parse_case(text: str, source: str = "case") -> Case:
     head, last = (lines[0].split(), lines[-1].split()) if lines else ([], [])
     if head[:1] != ["world"] or len(head) != 2:
         raise StateSyntaxError("expected `world NAME`", source=source, line=1, column=1, text=" ".join(head))
+    source = last.pop(2) if len(last) == 7 else ""
     if [last[i : i + 1] for i in (0, 2, 4)] != [["from"], ["to"], ["at"]] or len(last) != 6:
-        what = "expected `from CLIENT to PROTOCOL:ADDRESS[:PORT] at SERVER` at the end"
+        what = "expected `from CLIENT [ADDRESS] to PROTOCOL:ADDRESS[:PORT] at SERVER` at the end"
         raise StateSyntaxError(what, source=source, line=len(text.splitlines()), column=1, text=" ".join(last))
-    return Case(head[1], tuple(lines[1:-1]), last[1], last[3], last[5])
+    return Case(head[1], tuple(lines[1:-1]), last[1], last[3], last[5], source)

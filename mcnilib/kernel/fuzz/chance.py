@@ -7,7 +7,7 @@ second default route) is left out; everything else stays, however foolish.
 from __future__ import annotations
 
 from collections.abc import Callable
-from ipaddress import IPv4Interface
+from ipaddress import IPv4Interface, IPv4Network
 from random import Random
 
 from mcnilib.errors import McniError
@@ -37,13 +37,22 @@ def chance(seed: int, number: int) -> Case:
             continue
         lines.append(line)
     client, server = draw.sample(sorted(n.name for n in world if not n.name.startswith(("r", "s"))), 2)
-    return Case(name, tuple(lines), client, _destination(draw, world, server), server)
+    return Case(name, tuple(lines), client, _destination(draw, world, server), server, _source(draw, world, client))
+
+
+def _source(draw: Random, world: World, client: str) -> str:
+    """Choose what the client binds its socket to: mostly nothing, else an address of its own, or another's."""
+    own = addresses(world[client])
+    return draw.choice([""] * 30 + own * 4 + every_address(world)[:1])
 
 
 def _destination(draw: Random, world: World, server: str) -> str:
-    """Choose what is dialled: mostly the server, sometimes a router, an address of nobody, or a closed port."""
+    """Choose what is dialled: mostly the server, sometimes a router, nobody, everybody, or a closed port."""
     address = draw.choice(addresses(world[server]) * 6 + every_address(world) + [NOWHERE])
     kind = draw.choice(("tcp", "tcp", "tcp", "udp", "udp", "icmp"))
+    if draw.random() < 0.02:
+        every = [str(IPv4Network(network).broadcast_address) for network in networks(world)]
+        address = draw.choice([*every, "255.255.255.255", *(["224.0.0.1"] if kind == "tcp" else [])])
     return f"icmp:{address}" if kind == "icmp" else f"{kind}:{address}:{draw.choice((80, 80, 80, 80, 8080))}"
 
 
