@@ -7,7 +7,7 @@ second default route) is left out; everything else stays, however foolish.
 from __future__ import annotations
 
 from collections.abc import Callable
-from ipaddress import IPv4Interface, IPv4Network
+from ipaddress import IPv4Interface
 from random import Random
 
 from mcnilib.errors import McniError
@@ -37,7 +37,8 @@ def chance(seed: int, number: int) -> Case:
             continue
         lines.append(line)
     client, server = draw.sample(sorted(n.name for n in world if not n.name.startswith(("r", "s"))), 2)
-    return Case(name, tuple(lines), client, _destination(draw, world, server), server, _source(draw, world, client))
+    to, source = _destination(draw, world, client, server), _source(draw, world, client)
+    return Case(name, tuple(lines), client, to, server, source)
 
 
 def _source(draw: Random, world: World, client: str) -> str:
@@ -46,12 +47,13 @@ def _source(draw: Random, world: World, client: str) -> str:
     return draw.choice([""] * 30 + own * 4 + every_address(world)[:1])
 
 
-def _destination(draw: Random, world: World, server: str) -> str:
+def _destination(draw: Random, world: World, client: str, server: str) -> str:
     """Choose what is dialled: mostly the server, sometimes a router, nobody, everybody, or a closed port."""
     address = draw.choice(addresses(world[server]) * 6 + every_address(world) + [NOWHERE])
     kind = draw.choice(("tcp", "tcp", "tcp", "udp", "udp", "icmp"))
     if draw.random() < 0.02:
-        every = [str(IPv4Network(network).broadcast_address) for network in networks(world)]
+        own = (IPv4Interface(f"{address}/24").network for address in addresses(world[client]))
+        every = [str(network.broadcast_address) for network in own]
         address = draw.choice([*every, "255.255.255.255", *(["224.0.0.1"] if kind == "tcp" else [])])
     return f"icmp:{address}" if kind == "icmp" else f"{kind}:{address}:{draw.choice((80, 80, 80, 80, 8080))}"
 
