@@ -44,14 +44,17 @@ def run(
     seed: int = 0,
     connections: Sequence[tuple[str, Entry]] = (),
     partial: bool = False,
+    crossing: bool = False,
 ) -> Trace:
     """Run one conversation and return everything that happened.
 
     `connections` are conntrack entries that exist already, each with its namespace (from `conntrack -L`).
     With `partial`, state that is not modelled ends the run as state that was not collected does: unknown.
+    With `crossing`, packets that two timers send at once cross each other on their way; else one conversation's end
+    finishes first. Which of them happens is chance on a machine with several CPUs.
     Raises: Unsupported for state that is not modelled; KeyError for a namespace that does not exist.
     """
-    return Run(world, flow, listeners, seed, connections, partial).finish()
+    return Run(world, flow, listeners, seed, connections, partial, crossing).finish()
 
 
 class Run:
@@ -65,6 +68,7 @@ class Run:
         seed: int,
         connections: Sequence[tuple[str, Entry]],
         partial: bool = False,
+        crossing: bool = False,
     ) -> None:
         """Wake up the world and load the connections that exist already."""
         self.net = Network(world, Random(seed).random)
@@ -74,6 +78,7 @@ class Run:
         self.journeys: list[Journey] = []
         self._events: list[tuple[float, int, int, Callable[[], None]]] = []
         self._order, self._numbers = count(), count(1)
+        self._timer = _NEXT if crossing else _TIMER
         self._gaps = (Unknown, Unsupported) if partial else (Unknown,)
         self._decisions = 0
         self._ended = False  # nobody knows how it goes on
@@ -116,7 +121,7 @@ class Run:
 
         Of two timers that end at once the second waits until everything has happened that follows from the first.
         """
-        rank = _TIMER if seconds else _IDLE if idle else _NEXT
+        rank = self._timer if seconds else _IDLE if idle else _NEXT
         heapq.heappush(self._events, (self.net.now + seconds, rank, next(self._order), action))
 
     def emit(self, netns: str, packet: Packet | Skb, *, reply: bool, repeats: int = 0) -> int:

@@ -90,4 +90,7 @@ def _measure(lab: Lab, case: Case, *, slower: int = 1) -> Trial:
         where = extract_tb(problem.__traceback__)[-1]
         return Trial(case, DIFFERS, f"the lab cannot tell what happened: {problem!r} in {where.name}:{where.lineno}")
     report = compare(run(world, flow, listeners), kernel, flow, listeners)
+    if not report.agrees:  # when two timers end at once, chance says whether what they send crosses
+        crossed = compare(run(world, flow, listeners, crossing=True), kernel, flow, listeners)
+        report = crossed if crossed.agrees else report
     return Trial(case, AGREES if report.agrees else DIFFERS, str(report), kernel.outcome.verdict.value)
