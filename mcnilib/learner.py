@@ -1,6 +1,7 @@
 """A copy of the whole course for learners: every notebook without results, every exercise without its solution.
 
 The copy is a project of its own, to be put on Binder or handed out: it opens with the same commands as the original.
+Nothing in it leads back to the original, where the solutions are, nor to what is written for teachers.
 """
 
 from __future__ import annotations
@@ -13,13 +14,30 @@ from pathlib import Path
 from typing import Any
 
 from mcnilib.errors import McniError
+from mcnilib.scenarios.link import BINDER
 from mcnilib.snapshots.folder import write_folder
 
 PROJECT = Path(__file__).parents[1]
-WHOLE = ("pyproject.toml", "uv.lock", "README.md", "LICENSE")
+WHOLE = ("uv.lock", "LICENSE", "docs/flagship.svg", "mcnilib/py.typed", "mcnilib/kernel/record.json")
 FOLDERS = {"mcnilib": "**/*.py", "binder": "*", "docs": "*.md", "notebooks": "*.ipynb"}
-DATA = ("mcnilib/py.typed", "mcnilib/kernel/record.json")
+TEACHERS = "docs/teaching.md"
+LINKS = "mcnilib/scenarios/link.py"
 EXERCISES = "mcnilib/scenarios/exercises"
+
+ORIGINAL = "https://mybinder.org/v2/gh/mcnilib/mcnilib/"
+SOURCES = "https://github.com/mcnilib/mcnilib/blob/main/"
+LOCAL = "http://localhost:8888/lab/tree/notebooks"
+"""Where the original opens on Binder, where its files can be read, and where a JupyterLab of one's own shows a copy."""
+
+REPOSITORY = re.compile(r"[\w.-]+/[\w.-]+", re.ASCII)
+BADGE = re.compile(r"\[Open on Binder\]\([^)\n]*\)(?:  ·  )?")
+TESTS = re.compile(r"^\[tool\.pytest\.ini_options\]\n(?:[^\[\n].*\n|\n)*", re.MULTILINE)
+NO_TESTS = """\
+[tool.pytest.ini_options]
+testpaths = ["notebooks"]
+addopts = "-ra --nbval-lax --nbval-current-env"
+"""
+"""A copy has no tests and no results to compare with: that every cell runs is what pytest finds out there."""
 
 SOLUTION = re.compile(r'^solution = (?:"""(?s:.*?)"""|\'\'\'(?s:.*?)\'\'\'|"[^\n]*"|\'[^\n]*\')\n', re.MULTILINE)
 OFFER = re.compile(r"^`exercise\(\d+, \d+\)\.solve\(\)` shows a solution\.\n*", re.MULTILINE)
@@ -29,29 +47,73 @@ class LearnerError(McniError, OSError):
     """A copy that cannot be made; nothing was written."""
 
 
-def learner_copy(folder: Path, project: Path = PROJECT) -> tuple[str, ...]:
+def learner_copy(folder: Path, project: Path = PROJECT, binder: str = "") -> tuple[str, ...]:
     """Write the copy into a new folder, complete or not at all; return the names of its files.
 
-    Raises: LearnerError outside a clone of the project; SnapshotError when the folder is there and not empty.
+    `binder` is the repository the copy will be in, as OWNER/NAME on GitHub: its links to Binder then open it there;
+    otherwise it has none.
+    Raises: LearnerError outside a clone of the project, or for a name that is no repository's; SnapshotError when the
+    folder is there and not empty.
     """
     if not (project / "notebooks").is_dir():
         raise LearnerError("the notebooks are not here: `mcni learner` works in a clone of the project")
-    files = dict(_files(project))
+    if binder and not REPOSITORY.fullmatch(binder):
+        raise LearnerError(f"{binder!r} is not OWNER/NAME of a repository")
+    files = dict(_files(project, binder))
     write_folder(folder, files)
     for script in ("binder/postBuild", "binder/start"):
         (folder / script).chmod(0o755)
     return tuple(files)
 
 
-def _files(project: Path) -> Iterator[tuple[str, str]]:
-    for name in (*WHOLE, *DATA):
-        yield name, (project / name).read_text(encoding="utf-8")
+def _files(project: Path, binder: str) -> Iterator[tuple[str, str]]:
+    for name in WHOLE:
+        yield name, _read(project / name)
+    yield "pyproject.toml", without_tests(_read(project / "pyproject.toml"))
+    yield "README.md", for_learners(_read(project / "README.md"), binder)
     for folder, pattern in FOLDERS.items():
         for path in sorted((project / folder).glob(pattern)):
-            text = path.read_text(encoding="utf-8")
-            yield path.relative_to(project).as_posix(), unsolved(text) if path.suffix == ".ipynb" else text
+            name = path.relative_to(project).as_posix()
+            if name != TEACHERS:
+                yield name, _changed(name, _read(path), binder)
     for path in sorted((project / EXERCISES).glob("*.toml")):
-        yield f"{EXERCISES}/{path.name}", without_solutions(path.read_text(encoding="utf-8"))
+        yield f"{EXERCISES}/{path.name}", without_solutions(_read(path))
+
+
+def _read(path: Path) -> str:
+    return path.read_text(encoding="utf-8")
+
+
+def _changed(name: str, text: str, binder: str) -> str:
+    """Return a file of the copy: notebooks are emptied, and links lead to the copy."""
+    if name.endswith(".ipynb"):
+        return unsolved(text, binder)
+    return text.replace(f'"{BINDER}"', f'"{_base(binder)}"') if name == LINKS else text
+
+
+def _base(binder: str) -> str:
+    """Return where the notebooks of the copy open."""
+    return BINDER.replace(ORIGINAL, _on_binder(binder)) if binder else LOCAL
+
+
+def _on_binder(binder: str) -> str:
+    return f"https://mybinder.org/v2/gh/{binder}/"
+
+
+def without_tests(text: str) -> str:
+    """Return pyproject.toml for a copy. Raises: LearnerError when the settings of pytest are not found."""
+    left, found = TESTS.subn(lambda _: NO_TESTS, text)
+    if found != 1:
+        raise LearnerError("pyproject.toml does not say how its tests run")
+    return left
+
+
+def for_learners(text: str, binder: str = "") -> str:
+    """Return the README of a copy: nothing for teachers or of `.ci/`; without a repository nothing about Binder."""
+    gone = (".ci/run",) if binder else (".ci/run", "Binder")
+    kept = [part for part in text.split("\n\n") if not any(word in part for word in gone)]
+    lines = "\n\n".join(kept).replace(ORIGINAL, _on_binder(binder)).splitlines(keepends=True)
+    return "".join(line for line in lines if TEACHERS not in line)
 
 
 def without_solutions(text: str) -> str:
@@ -62,16 +124,17 @@ def without_solutions(text: str) -> str:
     return left
 
 
-def unsolved(text: str) -> str:
-    """Return a notebook as a learner gets it: no outputs, no counts, no offer to show solutions."""
+def unsolved(text: str, binder: str = "") -> str:
+    """Return a notebook as a learner gets it: no outputs, no counts, no offer to show solutions, links to the copy."""
     notebook = json.loads(text)
     for cell in notebook["cells"]:
-        _clear(cell)
+        _clear(cell, binder)
     return json.dumps(notebook, indent=1, ensure_ascii=False) + "\n"
 
 
-def _clear(cell: dict[str, Any]) -> None:
-    source = "".join(cell["source"])
-    cell["source"] = OFFER.sub("", source).splitlines(keepends=True)
+def _clear(cell: dict[str, Any], binder: str) -> None:
+    source = OFFER.sub("", "".join(cell["source"])).replace(SOURCES, "../")
+    source = source.replace(ORIGINAL, _on_binder(binder)) if binder else BADGE.sub("", source)
+    cell["source"] = source.splitlines(keepends=True)
     if cell["cell_type"] == "code":
         cell |= {"outputs": [], "execution_count": None}

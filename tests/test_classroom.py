@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import subprocess
 import sys
 import tomllib
@@ -12,7 +13,7 @@ from pathlib import Path
 import pytest
 
 from mcnilib.cli import main
-from mcnilib.learner import LearnerError, learner_copy, without_solutions
+from mcnilib.learner import LearnerError, learner_copy, without_solutions, without_tests
 from mcnilib.scenarios import all_scenarios
 from mcnilib.scenarios.exercise import exercises
 from mcnilib.show.handout import handout
@@ -24,6 +25,14 @@ ROOT = Path(__file__).parents[1]
 def copy(tmp_path_factory) -> Path:
     folder = tmp_path_factory.mktemp("class") / "course"
     assert main(["learner", str(folder)]) == 0
+    return folder
+
+
+@pytest.fixture(scope="module")
+def course(tmp_path_factory) -> Path:
+    """A copy that will be in a repository of its own."""
+    folder = tmp_path_factory.mktemp("school") / "course"
+    assert main(["learner", str(folder), "--binder", "my-school/course"]) == 0
     return folder
 
 
@@ -62,8 +71,77 @@ def test_in_the_copy_exercises_are_checked_but_not_solved(copy: Path) -> None:
 
 def test_the_copy_can_be_opened_on_binder(copy: Path) -> None:
     assert os.access(copy / "binder" / "postBuild", os.X_OK)
-    for name in ("pyproject.toml", "uv.lock", "README.md", "LICENSE", "binder/requirements.txt"):
+    for name in ("uv.lock", "LICENSE", "binder/requirements.txt"):
         assert (copy / name).read_text() == (ROOT / name).read_text()
+    mine, theirs = (tomllib.loads((folder / "pyproject.toml").read_text()) for folder in (ROOT, copy))
+    assert mine["tool"].pop("pytest") != theirs["tool"].pop("pytest")
+    assert mine == theirs
+
+
+LINK = re.compile(r"\]\(([^)#\s]+)[^)]*\)")
+
+
+def test_what_a_page_of_the_copy_points_at_is_in_the_copy(copy: Path) -> None:
+    pages = [copy / "README.md", *(copy / "docs").glob("*.md"), *(copy / "notebooks").glob("*.ipynb")]
+    links = [(page, link) for page in pages for link in LINK.findall(page.read_text()) if "://" not in link]
+    assert len(links) > 40
+    assert (copy / "README.md", "docs/flagship.svg") in links
+    assert [(page.name, link) for page, link in links if not (page.parent / link).exists()] == []
+
+
+def test_the_copy_has_nothing_for_teachers(copy: Path) -> None:
+    assert not (copy / "docs" / "teaching.md").exists()
+    assert "teaching.md" not in (copy / "README.md").read_text()
+    assert "mcni handout 7 handout.pdf" in (copy / "README.md").read_text()
+
+
+PLACE = re.compile(r"mybinder\.org/v2/gh/[^/]+/[^/]+|(?<=BINDER = \"http://)[^/]+")
+COURSE = {"mybinder.org/v2/gh/my-school/course"}
+
+
+@pytest.mark.parametrize(
+    ("name", "alone", "there"),
+    [
+        ("README.md", set(), COURSE),
+        ("mcnilib/scenarios/link.py", {"localhost:8888"}, COURSE),
+        ("notebooks/00-index.ipynb", set(), COURSE),
+        ("notebooks/17-your-own-cluster.ipynb", set(), COURSE),
+    ],
+)
+def test_links_open_the_copy(copy: Path, course: Path, name: str, alone: set[str], there: set[str]) -> None:
+    assert set(PLACE.findall((ROOT / name).read_text())) == {"mybinder.org/v2/gh/mcnilib/mcnilib"}
+    assert set(PLACE.findall((copy / name).read_text())) == alone
+    assert set(PLACE.findall((course / name).read_text())) == there
+
+
+def test_no_link_leads_to_the_solutions(copy: Path, course: Path) -> None:
+    files = [path for folder in (copy, course) for path in folder.rglob("*") if path.suffix in (".md", ".ipynb")]
+    assert len(files) > 40
+    assert [path for path in files if re.search(r"(github\.com|/gh)/mcnilib/", path.read_text())] == []
+    assert "Open on Binder" in (course / "notebooks" / "00-index.ipynb").read_text()
+    assert "Binder" not in (copy / "notebooks" / "00-index.ipynb").read_text()
+
+
+def test_a_repository_has_an_owner_and_a_name(tmp_path: Path, capsys) -> None:
+    assert main(["learner", str(tmp_path / "course"), "--binder", "https://github.com/my-school/course"]) == 2
+    assert "is not OWNER/NAME" in capsys.readouterr().err
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.notebook
+def test_the_tests_of_the_copy_are_its_notebooks(copy: Path) -> None:
+    lesson = "notebooks/01-macvlan-same-subnet.ipynb"
+    command = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", lesson]
+    environment = {**os.environ, "PYTHONPATH": str(copy)}
+    ended = subprocess.run(command, cwd=copy, env=environment, capture_output=True, text=True, check=False)
+    assert ended.returncode == 0, ended.stdout[-2000:]
+    cells = json.loads((copy / lesson).read_text())["cells"]
+    assert f"{sum(cell['cell_type'] == 'code' for cell in cells)} passed" in ended.stdout
+
+
+def test_a_project_whose_tests_are_not_found_is_not_copied() -> None:
+    with pytest.raises(LearnerError, match="how its tests run"):
+        without_tests("[project]\n")
 
 
 def test_a_folder_with_something_in_it_is_left_alone(tmp_path: Path, capsys) -> None:

@@ -17,7 +17,7 @@ EXAMPLES = """examples:
   mcni link 7 --kube-proxy 1.30 --be-liberal 1
   mcni link 7 --base http://localhost:8888/lab/tree/notebooks
   mcni handout 7 handout.pdf --workaround "host route back"
-  mcni learner ../course-for-learners
+  mcni learner ../course-for-learners --binder my-school/course
 """
 
 
@@ -40,6 +40,8 @@ def add_verbs(verbs: Any) -> None:
         verbs, "learner", "write a copy of the course without results and solutions", write_learner_copy, EXAMPLES
     )
     learner.add_argument("folder", type=Path, help="a folder that is not there yet, or empty")
+    where = "the GitHub repository the copy will be in: its Binder links open that one (default: it has no such links)"
+    learner.add_argument("--binder", default="", metavar="OWNER/REPO", help=where)
 
 
 def link_to_state(arguments: argparse.Namespace) -> int:
@@ -64,7 +66,7 @@ def write_handout(arguments: argparse.Namespace) -> int:
 
 def write_learner_copy(arguments: argparse.Namespace) -> int:
     """Write the copy for learners."""
-    names = learner_copy(arguments.folder)
+    names = learner_copy(arguments.folder, binder=arguments.binder)
     if arguments.json:
         print(json.dumps({"folder": str(arguments.folder), "files": sorted(names)}, indent=1))
         return 0
