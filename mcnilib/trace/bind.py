@@ -20,16 +20,20 @@ ANY = IPv4Address("0.0.0.0")
 LIMITED = IPv4Address("255.255.255.255")
 
 
+class NotSent(NoRoute):
+    """The socket itself refuses: nothing is sent. The message says why, `error` is the errno name."""
+
+
 def choose_source(host: Host, packet: Packet) -> Packet | NoRoute:
     """Return the packet with its socket's source: the address it is bound to, or the one the first lookup chooses.
 
     Returns what connect() or bind() fails with, where they do: the errno is in it.
     """
     if packet.dst == ANY:
-        raise Unsupported(f"0.0.0.0 as a destination, in {host.name}: name the address")
+        raise Unsupported(f"0.0.0.0 as a destination, in {host.name}, is not modelled: name an address")
     bound = packet.src != ANY
     if bound and not host.is_local(packet.src):
-        return NoRoute(f"{packet.src} is no address of {host.name}", error="EADDRNOTAVAIL")
+        return NotSent(f"{packet.src} is no address of {host.name}", error="EADDRNOTAVAIL")
     if bound and (
         packet.dst == LIMITED or packet.dst.is_multicast
     ):  # by the device of its address, whatever the routes
@@ -52,7 +56,7 @@ def for_many(dst: IPv4Address, route: Route) -> bool:
 def _group(host: Host, packet: Packet, route: Route | None) -> NoRoute:
     """TCP has one peer; a broadcast takes SO_BROADCAST, which the client does not set; multicast is not modelled."""
     if packet.proto == "tcp":
-        return NoRoute(f"{packet.dst} is for many", line=route)
+        return NotSent(f"{packet.dst} is not one host", line=route)
     if packet.dst.is_multicast:
-        raise Unsupported(f"multicast to {packet.dst} from {host.name}")
-    return NoRoute(f"broadcast to {packet.dst} without SO_BROADCAST", error="EACCES", line=route)
+        raise Unsupported(f"multicast to {packet.dst} from {host.name} is not modelled")
+    return NotSent(f"broadcast to {packet.dst} without SO_BROADCAST", error="EACCES", line=route)

@@ -1,0 +1,55 @@
+"""Before a socket sends: bound addresses, broadcast, multicast. The kernel says the same: tests/data/fuzz."""
+
+from __future__ import annotations
+
+from ipaddress import IPv4Address
+
+import pytest
+from small_worlds import namespace, plug, talk
+
+from mcnilib.errors import Unsupported
+from mcnilib.trace.trace import Trace
+
+A = namespace("a", "eth0 10.0.1.1/24\neth1 10.0.2.1/24", "route default via 10.0.1.2 dev eth0")
+B = namespace("b", "eth0 10.0.1.2/24\neth1 10.0.2.2/24")
+WORLD = plug(A, B, lan="a.eth0 b.eth0", other="a.eth1 b.eth1")
+
+
+def dial(to: str, source: str = "") -> Trace:
+    return talk(WORLD, to, src=IPv4Address(source) if source else None)
+
+
+@pytest.mark.parametrize(
+    ("to", "source", "seen"),
+    [
+        ("tcp:10.0.1.2:80", "", "10.0.1.1"),
+        ("tcp:10.0.1.2:80", "10.0.1.1", "10.0.1.1"),
+        ("tcp:10.0.1.2:80", "10.0.2.1", "10.0.2.1"),
+        ("udp:10.0.1.2:80", "10.0.2.1", "10.0.2.1"),
+        ("icmp:10.0.1.2", "10.0.2.1", "10.0.2.1"),
+    ],
+)
+def test_a_bound_socket_keeps_its_address(to: str, source: str, seen: str) -> None:
+    assert dial(to, source).outcome.seen_source == seen
+
+
+@pytest.mark.parametrize(
+    ("to", "source", "error", "says"),
+    [
+        ("tcp:10.0.1.2:80", "10.0.1.9", "EADDRNOTAVAIL", "10.0.1.9 is no address of a"),
+        ("udp:10.0.1.2:80", "10.0.1.2", "EADDRNOTAVAIL", "10.0.1.2 is no address of a"),
+        ("udp:10.0.1.255:80", "", "EACCES", "broadcast to 10.0.1.255 without SO_BROADCAST"),
+        ("icmp:255.255.255.255", "", "EACCES", "broadcast to 255.255.255.255 without SO_BROADCAST"),
+        ("tcp:10.0.1.255:80", "", "ENETUNREACH", "10.0.1.255 is not one host"),
+        ("tcp:224.0.0.1:80", "", "ENETUNREACH", "224.0.0.1 is not one host"),
+    ],
+)
+def test_what_a_socket_refuses(to: str, source: str, error: str, says: str) -> None:
+    outcome = dial(to, source).outcome
+    assert (outcome.error, outcome.step.action) == (error, f"{says}: {error}")
+
+
+@pytest.mark.parametrize(("to", "says"), [("udp:224.0.0.1:80", "multicast"), ("tcp:0.0.0.0:80", "0.0.0.0")])
+def test_what_is_not_modelled_is_refused_by_name(to: str, says: str) -> None:
+    with pytest.raises(Unsupported, match=says):
+        dial(to)
