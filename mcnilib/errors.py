@@ -50,7 +50,10 @@ class MissingExtra(McniError, ImportError):
 
     def __init__(self, what: str, package: str) -> None:
         """Name what was asked for and the package it needs."""
-        super().__init__(f"{what} needs {package}: install it with `pip install 'mcnilib[notebooks]'`")
+        super().__init__(
+            f"{what} needs {package}: install it with `pip install 'mcnilib[notebooks]'`; "
+            "in a clone, `uv run --extra notebooks mcni ...` does"
+        )
 
 
 class NoRoute(McniError, LookupError):

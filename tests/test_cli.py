@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import os
 import re
 import shlex
 import subprocess
@@ -12,6 +13,10 @@ import sys
 import pytest
 
 from mcnilib.cli import command_line, main
+from mcnilib.cli.common import PICTURES, chosen
+from mcnilib.cluster.settings import SettingError
+from mcnilib.scenarios import all_scenarios
+from mcnilib.show.files import ENDINGS
 
 FLAGSHIP = "macvlan-to-calico-across-nodes"
 
@@ -43,6 +48,11 @@ def test_run_says_what_becomes_of_the_conversation(capsys, words: list[str], sta
         (["run", FLAGSHIP, "--encapsulation", "vxlna"], "did you mean 'VXLAN'?"),
         (["state", "7", "node9", "ip rule"], "no network namespace 'node9'; there are node1"),
         (["state", "7", "node1", "ip frob"], "ip frob"),
+        (["run", "4", "--endpoint", "cal2"], "endpoint cannot be 'cal2' in macvlan-to-clusterip-macvlan; it is one of"),
+        (["run", "4", "--endpoint", "none"], "it is one of mac4, mac1b, mac3"),
+        (["run", "5", "--endpoint", "none"], "it is one of mac3, mac4"),
+        (["save", "9", "nowhere", "--endpoint", "none"], "it is one of cal1, cal2"),
+        (["handout", "99", "x.pdf"], "there is no scenario '99'"),
     ],
 )
 def test_a_mistake_is_named_and_ends_with_2(capsys, words: list[str], says: str) -> None:
@@ -141,7 +151,29 @@ def test_every_example_of_every_help_is_accepted(verb: str, text: str) -> None:
     found = re.findall(r"mcni ((?!VERB)[a-z][^|>)#\n]*)", text.partition("examples:")[2])
     assert any(words.startswith(verb) or verb == "mcni" for words in found), f"{verb} --help has no example of {verb}"
     for words in found:
-        command_line().parse_args(shlex.split(words))
+        command_line().read(shlex.split(words))
+
+
+def test_the_examples_of_trace_run_on_a_saved_cluster(tmp_path, monkeypatch, capsys) -> None:
+    monkeypatch.chdir(tmp_path)
+    assert main(["save", FLAGSHIP, "here"]) == 0
+    examples = re.findall(r"mcni (trace here .*)", helps()["trace"])
+    assert len(examples) == 2
+    for words in examples:
+        assert main(shlex.split(words)) in (0, 1), words
+        assert capsys.readouterr().out
+
+
+def test_what_save_says_can_be_typed(tmp_path, monkeypatch, capsys) -> None:
+    monkeypatch.chdir(tmp_path)
+    assert main(["save", FLAGSHIP, "my folder"]) == 0
+    assert main(shlex.split(capsys.readouterr().out)[1:]) == 1
+
+
+@pytest.mark.parametrize("story", all_scenarios(), ids=lambda story: story.name)
+def test_every_start_can_be_asked_for(story) -> None:
+    words = [word for name, text in story.start().texts().items() for word in (f"--{name}", text)]
+    assert chosen(story, command_line().read(["run", story.name, *words])) == story.start()
 
 
 @pytest.mark.parametrize(
@@ -162,20 +194,65 @@ def test_patience_is_a_number_of_seconds(capsys, words: list[str]) -> None:
         (["fuzz", "--worlds", "many"], "--worlds: 'many' is not a whole number from 1 up"),
         (["fuzz", "--record", "nowhere/x.json"], "--record: there is no folder 'nowhere'"),
         (["verify", "--record", "nowhere/x.json"], "--record: there is no folder 'nowhere'"),
+        (["run", "7", "--picture", "nowhere/x.svg"], "--picture: there is no folder 'nowhere'"),
+        (["run", "7", "--picture", "x.gif"], "--picture: 'x.gif' must end in .svg, .png, .pdf"),
+        (["trace", "here", "--picture", "x"], "--picture: 'x' must end in .svg, .png, .pdf"),
+        (["handout", "7", "x.svg"], "file: 'x.svg' must end in .pdf"),
+        (["handout", "7", "nowhere/x.pdf"], "file: there is no folder 'nowhere'"),
+        (["state", "7", "node1", "ip", "rule"], 'put the command in quotes: "ip rule"'),
+        (["state", "7", "node1", "ip", "-d", "address"], 'put the command in quotes: "ip -d address"'),
+        (["state", "7", "node1", "ip rule", "--kubeproxy=1.28"], "did you mean '--kube-proxy'?"),
+        (["run", "7", "\x1b[2J"], "unrecognized arguments: \\x1b[2J"),
     ],
 )
 def test_what_no_run_can_do_is_said_before_it(capsys, words: list[str], says: str) -> None:
     with pytest.raises(SystemExit) as ended:
         main(words)
     assert ended.value.code == 2
-    assert says in capsys.readouterr().err
+    said = capsys.readouterr().err
+    assert says in said
+    assert said.splitlines()[1:] == [f"`mcni {words[0]} --help` shows how"]
 
 
-def test_a_picture_that_cannot_be_written_is_an_error_in_one_line(capsys, tmp_path) -> None:
-    assert main(["run", FLAGSHIP, "--picture", str(tmp_path / "nowhere" / "x.svg")]) == 2
-    assert capsys.readouterr().err.count("\n") == 1
-    assert main(["run", FLAGSHIP, "--picture", str(tmp_path / "x.jpeg")]) == 2
-    assert ".svg" in capsys.readouterr().err
+def test_the_endings_of_pictures_are_those_that_are_drawn() -> None:
+    assert PICTURES == ENDINGS
+
+
+@pytest.mark.parametrize(
+    ("error", "status", "says"),
+    [
+        (KeyboardInterrupt(), 130, "mcni: interrupted\n"),
+        (KeyError("no device 'e9'; there are lo"), 2, "mcni: no device 'e9'; there are lo\n"),
+        (SettingError("no such value"), 2, "mcni: no such value\n"),
+    ],
+)
+def test_what_ends_a_verb_is_one_line(capsys, monkeypatch, error: BaseException, status: int, says: str) -> None:
+    monkeypatch.setattr("mcnilib.cli.scenario", failing_with(error))
+    assert main(["run", "7"]) == status
+    assert capsys.readouterr().err == says
+
+
+def test_a_missing_key_is_no_message(monkeypatch) -> None:
+    monkeypatch.setattr("mcnilib.cli.scenario", failing_with(KeyError("node2")))
+    with pytest.raises(KeyError):
+        main(["run", "7"])
+
+
+def failing_with(error: BaseException):
+    def fails(*_):
+        raise error
+
+    return fails
+
+
+@pytest.mark.parametrize("words", [["run", "7", "--json"], ["list"]], ids=["more than a pipe holds", "less"])
+def test_a_reader_who_stops_ends_it_as_a_closed_pipe_does(words: list[str]) -> None:
+    reading, writing = os.pipe()
+    os.close(reading)
+    command = [sys.executable, "-c", "import sys; from mcnilib.cli import main; sys.exit(main())", *words]
+    ended = subprocess.run(command, stdout=writing, stderr=subprocess.PIPE, text=True, check=False)
+    os.close(writing)
+    assert (ended.returncode, ended.stderr) == (141, "")
 
 
 def test_what_needs_a_package_that_is_missing_says_how_to_install_it(tmp_path) -> None:
@@ -184,4 +261,5 @@ def test_what_needs_a_package_that_is_missing_says_how_to_install_it(tmp_path) -
     ended = subprocess.run(words, capture_output=True, text=True, check=False)
     assert ended.returncode == 2
     assert "pip install 'mcnilib[notebooks]'" in ended.stderr
+    assert "uv run --extra notebooks mcni" in ended.stderr
     assert "Traceback" not in ended.stderr

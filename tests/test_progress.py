@@ -166,3 +166,32 @@ def test_what_verify_prints_stands_above_its_line(terminal: Terminal, monkeypatc
     assert terminal.lines[:3] == [f"agree   {result}" for result in results]
     assert "mcni verify, 2 done, 0 s" in terminal.getvalue()
     assert "done" not in "".join(terminal.lines)
+
+
+@pytest.mark.parametrize("words", [["run", "7", "--picture", "x.svg"], ["handout", "7", "x.pdf"]])
+def test_what_draws_is_loaded_while_the_line_shows(terminal: Terminal, tmp_path, monkeypatch, words: list[str]) -> None:
+    """Loading it takes most of the time: the line would come too late."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(sys, "stderr", terminal)
+    for name in ("mcnilib.show.files", "mcnilib.show.handout"):
+        monkeypatch.setitem(sys.modules, name, None)
+    monkeypatch.setattr("mcnilib.cli.shown", seen := Seen())
+    monkeypatch.setattr("mcnilib.cli.classroom.shown", seen)
+    assert main(words) == 2
+    assert seen.ended == ["ModuleNotFoundError"]
+
+
+class Seen:
+    """A `shown` that keeps what ended its blocks."""
+
+    def __init__(self) -> None:
+        self.ended: list[str] = []
+
+    def __call__(self, what: str) -> Seen:
+        return self
+
+    def __enter__(self) -> None:
+        pass
+
+    def __exit__(self, kind, error, trace) -> None:
+        self.ended.append(kind.__name__)

@@ -1,20 +1,23 @@
 """The same verbs in a terminal: `mcni list`, `run`, `state`, `link`, `handout`, `learner`, `save`, `trace`, ...
 
 Exit status: 0 the conversation works (run, trace) or everything agrees (verify); 1 it does not; 2 the command line or
-its input is wrong; 3 what would decide was not collected (trace).
+its input is wrong; 3 what would decide was not collected (trace). As every Unix tool it ends with 130 when it is
+interrupted, and with 141 when whoever reads its output stops reading.
 """
 
 from __future__ import annotations
 
 import argparse
 import json
+import os
+import signal
 import sys
 from collections.abc import Sequence
-from pathlib import Path
 from typing import Any
 
 from mcnilib.cli import classroom, completion, kernel, snapshots
-from mcnilib.cli.common import TRACE_JSON, add_settings, add_verb, chosen, printable, seconds
+from mcnilib.cli.common import TRACE_JSON, add_settings, add_verb, chosen, picture_file, printable, seconds
+from mcnilib.cli.parser import Parser
 from mcnilib.cluster.settings import Settings
 from mcnilib.errors import McniError, MissingExtra
 from mcnilib.progress import shown
@@ -34,28 +37,46 @@ EXAMPLES = """examples:
   mcni verify 7 --sample 20
 
 `mcni VERB --help` has more of them.
+exit status: 0 the conversation works, 1 it does not, 2 wrong input, 3 what would decide was not collected;
+130 interrupted, 141 whoever read the output stopped reading
 """
+WRONG, INTERRUPTED, CLOSED = 2, 128 + signal.SIGINT, 128 + signal.SIGPIPE
+"""Exit statuses: of input that is wrong, and those a shell gives to what such a signal ended."""
 
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run the command line and return the exit status."""
     try:
-        arguments = command_line().parse_args(argv)
-        return int(arguments.verb(arguments))
+        arguments = command_line().read(argv)
+        status = int(arguments.verb(arguments))
+        sys.stdout.flush()
+        return status
     except BrokenPipeError:  # the reader of our output has seen enough
-        sys.stderr.close()
-        return 0
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return CLOSED
+    except KeyboardInterrupt:
+        said: object = "interrupted"
+        status = INTERRUPTED
     except ModuleNotFoundError as error:
-        said: object = MissingExtra("this", error.name or "a package")
+        said, status = MissingExtra("this", error.name or "a package"), WRONG
     except (McniError, KeyError, OSError) as error:
-        said = error.args[0] if isinstance(error, KeyError) else error
+        said, status = _sentence(error), WRONG
     print(printable(f"mcni: {said}"), file=sys.stderr)
-    return 2
+    return status
 
 
-def command_line() -> argparse.ArgumentParser:
+def _sentence(error: Exception) -> str:
+    """Return what an error says; one whose only word is a key that was missing is no message, and raised again."""
+    if not isinstance(error, KeyError):
+        return str(error)
+    if " " not in str(error.args[0]):
+        raise error
+    return str(error.args[0])
+
+
+def command_line() -> Parser:
     """Return the parser of the whole command line."""
-    parser = argparse.ArgumentParser(
+    parser = Parser(
         prog="mcni",
         description="Follow packets through a Kubernetes cluster with Calico and Macvlan.",
         epilog=EXAMPLES,
@@ -85,7 +106,7 @@ def _add_run(verbs: Any) -> None:
     run.add_argument(
         "--depth", choices=("outcome", "hops", "decisions"), default="hops", help="how much the table tells"
     )
-    run.add_argument("--picture", metavar="FILE", type=Path, help="write the picture; .svg, .png or .pdf")
+    run.add_argument("--picture", metavar="FILE", type=picture_file, help="write the picture; .svg, .png or .pdf")
     run.add_argument(
         "--patience", type=seconds, metavar="SECONDS", help="how long the client waits (default: the scenario's)"
     )
@@ -134,10 +155,10 @@ def run_scenario(arguments: argparse.Namespace) -> int:
     else:
         _print_run(story, settings, trace, arguments)
     if arguments.picture:
-        from mcnilib.show.files import save_picture
-        from mcnilib.show.views import plan_for
-
         with shown(f"mcni: drawing {printable(str(arguments.picture))}"):
+            from mcnilib.show.files import save_picture  # takes most of the time
+            from mcnilib.show.views import plan_for
+
             save_picture(arguments.picture, story.world(settings), trace, plan_for(story, settings))
     return 0 if trace.outcome.works else 1
 

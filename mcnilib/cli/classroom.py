@@ -7,7 +7,7 @@ import json
 from pathlib import Path
 from typing import Any
 
-from mcnilib.cli.common import add_settings, add_verb, chosen, printable
+from mcnilib.cli.common import add_settings, add_verb, chosen, pdf_file, printable
 from mcnilib.learner import learner_copy
 from mcnilib.progress import shown
 from mcnilib.scenarios import scenario
@@ -34,7 +34,7 @@ def add_verbs(verbs: Any) -> None:
         verbs, "handout", "print a run on paper: picture, reasons, packets, deciding state", write_handout, EXAMPLES
     )
     paper.add_argument("scenario", help="name or number, see `mcni list`")
-    paper.add_argument("file", type=Path, help="a PDF with pages in the proportions of A4")
+    paper.add_argument("file", type=pdf_file, help="a PDF with pages in the proportions of A4")
     add_settings(paper)
     learner = add_verb(
         verbs, "learner", "write a copy of the course without results and solutions", write_learner_copy, EXAMPLES
@@ -54,11 +54,11 @@ def link_to_state(arguments: argparse.Namespace) -> int:
 
 def write_handout(arguments: argparse.Namespace) -> int:
     """Write a run as a PDF."""
-    from mcnilib.show.handout import handout
-
     story = scenario(arguments.scenario)
     settings = chosen(story, arguments)
     with shown(f"mcni: drawing {printable(str(arguments.file))}"):
+        from mcnilib.show.handout import handout  # takes most of the time
+
         handout(arguments.file, story, settings)
     print(json.dumps({"file": str(arguments.file)}) if arguments.json else arguments.file)
     return 0

@@ -7,12 +7,13 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from mcnilib.cluster.settings import Settings, options
+from mcnilib.cluster.settings import Option, SettingError, Settings, option, options
 from mcnilib.scenarios import Scenario
 
 OWNER = "all_verbs"
 """Where a parsed command line keeps the verbs, for the one that describes them all."""
-
+PICTURES = (".svg", ".png", ".pdf")
+"""Endings of pictures, as mcnilib.show.files has them: known here without loading what draws."""
 
 JSON = "print the result as JSON"
 TRACE_JSON = "print the whole trace as JSON (docs/trace-json.md)"
@@ -27,7 +28,7 @@ def add_verb(
         name, help=help, description=f"{help[0].upper()}{help[1:]}.", epilog=examples, formatter_class=look
     )
     made.add_argument("--json", action="store_true", help=json)
-    made.set_defaults(verb=run)
+    made.set_defaults(verb=run, usage=made)
     return made
 
 
@@ -56,22 +57,56 @@ def new_file(text: str) -> Path:
     return Path(text)
 
 
+def picture_file(text: str) -> Path:
+    """Read the name of a picture to write."""
+    return _ending_in(PICTURES, text)
+
+
+def pdf_file(text: str) -> Path:
+    """Read the name of a PDF to write."""
+    return _ending_in((".pdf",), text)
+
+
+def _ending_in(endings: tuple[str, ...], text: str) -> Path:
+    if Path(text).suffix.lower() not in endings:
+        raise argparse.ArgumentTypeError(f"{text!r} must end in {', '.join(endings)}")
+    return new_file(text)
+
+
 def add_settings(parser: argparse.ArgumentParser) -> None:
     """Add an option for each setting of the cluster."""
     group = parser.add_argument_group("settings")
     for one in options():
-        text = one.text(one.default)
+        start = f"(default: the scenario's, else {one.text(one.default)})"
         group.add_argument(
             f"--{one.name}",
             metavar="|".join(one.texts) if len(one.texts) < 5 else "VALUE",
-            help=f"{one.help} (default: {text})".replace("%", "%%"),
+            help=f"{one.help} {start}".replace("%", "%%"),
         )
 
 
 def chosen(story: Scenario, arguments: argparse.Namespace) -> Settings:
-    """Return the settings of a scenario, changed as the command line says."""
-    texts = {o.name: getattr(arguments, o.attribute) for o in options()}
-    return story.start().but(**{name: text for name, text in texts.items() if text is not None})
+    """Return the settings of a scenario, changed as the command line says.
+
+    Raises: SettingError for a value that does not exist, or that the scenario has no conversation for.
+    """
+    settings = story.start().but(**_asked_for(arguments))
+    for one in story.options():
+        _check(story, one, settings)
+    return settings
+
+
+def _asked_for(arguments: argparse.Namespace) -> dict[str, str]:
+    """Return the settings that stand on the command line: name -> value."""
+    texts = {one.name: getattr(arguments, one.attribute) for one in options()}
+    return {name: text for name, text in texts.items() if text is not None}
+
+
+def _check(story: Scenario, one: Option, settings: Settings) -> None:
+    """Insist on a value the story is told with. Raises: SettingError, naming those."""
+    if getattr(settings, one.attribute) not in one.values:
+        text = option(one.name).text(getattr(settings, one.attribute))
+        raise SettingError(f"{one.name} cannot be {text!r} in {story.name}; it is one of {', '.join(one.texts)}")
 
 
 def printable(text: str) -> str:

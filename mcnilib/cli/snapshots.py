@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import argparse
 import json
+import shlex
 from pathlib import Path
 from typing import Any
 
-from mcnilib.cli.common import TRACE_JSON, add_settings, add_verb, chosen, printable, seconds
+from mcnilib.cli.common import TRACE_JSON, add_settings, add_verb, chosen, picture_file, printable, seconds
 from mcnilib.cluster.kube_proxy.modes import instead
 from mcnilib.linux.memory import all_of_it_stays
 from mcnilib.progress import shown
@@ -22,7 +23,7 @@ from mcnilib.trace.trace import Trace, Verdict
 EXAMPLES = """examples:
   mcni save macvlan-to-calico-across-nodes here --kube-proxy 1.28
   mcni trace here --from mac1 --to tcp:10.233.101.2:80 --table
-  mcni trace here --from mac1 --to udp:10.96.0.10:53 --listen cal2:53 --json
+  mcni trace here --from mac1 --to udp:10.233.101.2:53 --listen cal2:53 --json
 
   mcni collect --script > collect.sh              # run it on each node, as root: sh collect.sh > node1.txt
   mcni trace node1.txt node2.txt --segment lan=node1/eth0,node2/eth0 --from 10.244.1.5 --to tcp:10.244.2.7:80
@@ -59,7 +60,7 @@ def _add_trace(verbs: Any) -> None:
     trace.add_argument(
         "--depth", choices=("outcome", "hops", "decisions"), default="hops", help="how much the table tells"
     )
-    trace.add_argument("--picture", metavar="FILE", type=Path, help="write the picture; .svg, .png or .pdf")
+    trace.add_argument("--picture", metavar="FILE", type=picture_file, help="write the picture; .svg, .png or .pdf")
 
 
 def _add_save(verbs: Any) -> None:
@@ -100,9 +101,9 @@ def trace_snapshot(arguments: argparse.Namespace) -> int:
     else:
         print(*_told(trace, arguments), sep="\n")
     if arguments.picture:
-        from mcnilib.show.files import save_picture
-
         with shown(_going_on("drawing", arguments.picture)):
+            from mcnilib.show.files import save_picture  # takes most of the time
+
             save_picture(arguments.picture, snapshot.world, trace)
     if trace.outcome.verdict is Verdict.UNKNOWN:
         return 3
@@ -152,7 +153,7 @@ def _write(arguments: argparse.Namespace, files: dict[str, str], question: str =
     """Write a folder, and say how to go on."""
     with shown(_going_on("writing", arguments.folder)):
         write_folder(arguments.folder, files)
-    again = f"mcni trace {arguments.folder} {question}"
+    again = f"mcni trace {shlex.quote(str(arguments.folder))} {question}"
     if arguments.json:
         print(json.dumps({"folder": str(arguments.folder), "files": sorted(files), "trace": again}, indent=1))
     else:

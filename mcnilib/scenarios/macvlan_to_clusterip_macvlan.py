@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from mcnilib.cluster.settings import Protocol, Settings
-from mcnilib.cluster.spec import CLUSTER
+from mcnilib.cluster.settings import Protocol, SettingError, Settings
 from mcnilib.scenarios.scenario import Claim, Scenario, Way
 from mcnilib.scenarios.ways import to_service
 
@@ -15,12 +14,14 @@ CLAIM = Claim(
     works=True,
 )
 NO_VETH = Claim(SECTION, "the route in the pod that sends services through veth0 is taken for granted", works=None)
-CLIENTS = {"node1": "mac1", "node3": "mac3", "node4": "mac3"}
-"""Who asks for an endpoint on this node."""
+CLIENTS = {"mac4": "mac3", "mac1b": "mac1", "mac3": "mac3"}
+"""Who asks for this endpoint."""
 
 
 def _way(settings: Settings) -> Way:
-    return to_service(CLIENTS[CLUSTER.pod(settings.endpoint).node], settings.endpoint)
+    if settings.endpoint not in CLIENTS:
+        raise SettingError(f"nobody asks for endpoint {settings.endpoint!r}; it is one of {', '.join(CLIENTS)}")
+    return to_service(CLIENTS[settings.endpoint], settings.endpoint)
 
 
 SCENARIO = Scenario(
@@ -36,5 +37,5 @@ SCENARIO = Scenario(
     claim=lambda settings: CLAIM if settings.coordinator else NO_VETH,
     notebook="04-macvlan-to-clusterip-macvlan.ipynb",
     defaults=(("endpoint", "mac4"), ("cluster_cidr", False)),
-    values=(("endpoint", ("mac4", "mac1b", "mac3")), ("protocol", (Protocol.TCP, Protocol.UDP))),
+    values=(("endpoint", tuple(CLIENTS)), ("protocol", (Protocol.TCP, Protocol.UDP))),
 )
