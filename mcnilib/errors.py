@@ -18,6 +18,12 @@ class StateSyntaxError(McniError, ValueError):
         self.what, self.source, self.line, self.column, self.text = what, source, line, column, text
         super().__init__(f"{source}:{line}:{column}: {what}\n  {text}\n  {' ' * (column - 1)}^")
 
+    def inside(self, place: str) -> StateSyntaxError:
+        """Return the same error with a place before the name of the source: the folder of a file."""
+        return StateSyntaxError(
+            self.what, source=f"{place}{self.source}", line=self.line, column=self.column, text=self.text
+        )
+
 
 class Unsupported(McniError, NotImplementedError):
     """A real feature of Linux that is not modelled; it is named, never guessed."""

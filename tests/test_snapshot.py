@@ -90,6 +90,8 @@ def broken(folder: Path, how: str) -> None:
             file.mkdir()
         case "bytes":
             file.write_bytes(b"0:\tfrom all\n1:\t\xff")
+        case "word":
+            file.write_text("0:\t\n")
         case "nul":
             file.write_bytes(b"0:\tfrom\0 all\n")
         case _:
@@ -99,18 +101,19 @@ def broken(folder: Path, how: str) -> None:
 @pytest.mark.parametrize(
     ("how", "says"),
     [
-        ("link", "a/ip-rule.txt cannot be read"),
-        ("link to a folder", "'a' cannot be read as a folder"),
-        ("pipe", "a/ip-rule.txt is no regular file"),
-        ("folder", "a/ip-rule.txt is no regular file"),
-        ("bytes", "a/ip-rule.txt:2:4: not text in UTF-8"),
-        ("nul", "a/ip-rule.txt:1:8: a control character, '\\x00'"),
+        ("link", "s/a/ip-rule.txt cannot be read"),
+        ("link to a folder", "s/a cannot be read as a folder"),
+        ("pipe", "s/a/ip-rule.txt is no regular file"),
+        ("folder", "s/a/ip-rule.txt is no regular file"),
+        ("bytes", "s/a/ip-rule.txt:2:4: not text in UTF-8"),
+        ("word", "s/a/ip-rule.txt:1:3: from is missing"),
+        ("nul", "s/a/ip-rule.txt:1:8: a control character, '\\x00'"),
         ('{"namespaces": ["../a"], "segments": []}', "'../a' cannot be the name of a network namespace"),
         ('{"namespaces": ["a", "a"], "segments": []}', "'a' is named twice"),
         ('{"namespaces": ["a\\u001b[2J"], "segments": []}', "cannot be the name"),
         ('{"format": 2, "namespaces": [], "segments": []}', "format 2; this version reads format 1"),
-        ("[" * 100000, "world.json:1:1"),
-        ("", "world.json:1:1"),
+        ("[" * 100000, "s/world.json:1:1"),
+        ("", "s/world.json:1:1"),
     ],
 )
 def test_a_strange_folder_is_an_error_that_says_where(tmp_path: Path, capsys, how: str, says: str) -> None:
@@ -242,11 +245,61 @@ def test_snapshots_of_two_nodes_become_one(tmp_path: Path, capsys) -> None:
     assert not (tmp_path / "x").exists()
 
 
+LO_AND_E0 = "1: lo: <LOOPBACK> mtu 65536\n 2: e0@if3: <BROADCAST> mtu 1500\n"
+AS_JSON = """ [{"ifindex": 2, "ifname": "e0", "link_index": 3, "flags": [], "mtu": 1500, "link_type": "ether"}]\n"""
+
+
+@pytest.mark.parametrize(
+    ("file", "printed", "there"), [("ip-address.txt", LO_AND_E0, "lo, e0"), ("ip-address.json", AS_JSON, "e0")]
+)
+def test_a_segment_takes_devices_that_are_there(tmp_path: Path, capsys, file: str, printed: str, there: str) -> None:
+    (tmp_path / "n1.txt").write_text(STREAM.replace("> ip-rule", f"> {file}\n {printed} =0\n> ip-rule"))
+    for device, status in (("e0", 0), ("eth9", 2)):
+        words = ["merge", str(tmp_path / "n1.txt"), str(tmp_path / device), "--segment", f"lan=n1/{device},web/any"]
+        assert main(words) == status
+    assert f"no device 'eth9' in n1; there are {there}\n" in capsys.readouterr().err
+    assert not (tmp_path / "eth9").exists()
+
+
+def test_an_error_in_one_of_several_snapshots_names_it(tmp_path: Path, capsys) -> None:
+    for name in ("n1", "n2"):
+        (tmp_path / name).write_text(
+            STREAM.replace("n1", name).replace("0:\tfrom", "0:\tform" if name > "n1" else "0:\tfrom")
+        )
+    assert main(["trace", str(tmp_path / "n1"), str(tmp_path / "n2"), "--from", "n1", "--to", "icmp:10.0.0.1"]) == 2
+    assert f"{tmp_path / 'n2'}: n2/ip-rule.txt:1:4: " in capsys.readouterr().err
+
+
 def test_standard_input_is_a_snapshot_too(tmp_path: Path, capsys, monkeypatch) -> None:
     stdin = type("In", (), {"buffer": io.BytesIO(STREAM.encode())})()
     monkeypatch.setattr("sys.stdin", stdin)
     assert main(["trace", "-", "--from", "n1", "--to", "icmp:10.0.0.1"]) == 3
     assert "n1/ip-address.txt is not in the snapshot; collect `ip -d address show` in n1" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(
+    ("words", "says"),
+    [
+        (["--script", "here"], "--script prints the script and writes no folder"),
+        (["--script", "--only", "web"], "MCNI_ONLY=web sh collect.sh"),
+        (["--only", "a", "--only", "b", "--connections"], "MCNI_ONLY='a b' MCNI_CONNECTIONS=1 sh collect.sh"),
+    ],
+)
+def test_what_changes_nothing_about_the_script_is_refused(capsys, words: list[str], says: str) -> None:
+    with pytest.raises(SystemExit) as ended:
+        main(["collect", *words])
+    assert ended.value.code == 2
+    said = capsys.readouterr()
+    assert says in said.err and not said.out
+
+
+@pytest.mark.kernel
+@pytest.mark.skipif(os.name != "posix" or os.geteuid() != 0, reason="network namespaces take root")
+@pytest.mark.parametrize("name", ["nosuch", "*", ".."])
+def test_a_namespace_that_is_not_there_is_not_collected(tmp_path: Path, capsys, name: str) -> None:
+    assert main(["collect", str(tmp_path / "here"), "--only", name]) == 2
+    assert f"no network namespace '{name}'; there are " in capsys.readouterr().err
+    assert not list(tmp_path.iterdir())
 
 
 @pytest.mark.kernel

@@ -132,6 +132,7 @@ def save_snapshot(arguments: argparse.Namespace) -> int:
 def collect_here(arguments: argparse.Namespace) -> int:
     """Print the script, or run it here and write what it printed as a folder."""
     if arguments.script or arguments.folder is None:
+        _check_script_alone(arguments)
         text = script()
         print(json.dumps({"script": text}) if arguments.json else text, end="")
         return 0
@@ -140,6 +141,17 @@ def collect_here(arguments: argparse.Namespace) -> int:
     with shown(_going_on("collecting")):
         printed = collect(script(), arguments.only, connections=arguments.connections)
     return _write(arguments, read_stream(decoded(printed, "collect.sh"), "collect.sh"))
+
+
+def _check_script_alone(arguments: argparse.Namespace) -> None:
+    """Refuse what changes nothing about the script, which is told in another way on a node."""
+    if arguments.folder is not None:
+        arguments.usage.error("--script prints the script and writes no folder; leave one of them out")
+    told = [f"MCNI_ONLY={shlex.quote(' '.join(arguments.only))}"] if arguments.only else []
+    told += ["MCNI_CONNECTIONS=1"] if arguments.connections else []
+    if told:
+        said = "the script takes --only and --connections as variables"
+        arguments.usage.error(f"{said}: {' '.join(told)} sh collect.sh; or name a FOLDER to collect this machine into")
 
 
 def merge_snapshots(arguments: argparse.Namespace) -> int:

@@ -82,6 +82,17 @@ fi
 
 mount -n --rbind /tmp /run || exit 1
 
+# a name that is nobody's is a mistake: without this the snapshot would be empty
+there=" $(cd /run/netns && printf '%s ' *)"
+set -f
+for wanted in ${MCNI_ONLY:-}; do
+    case $there in
+        *" $wanted "*) ;;
+        *) printf "no network namespace '%s'; there are%s\n" "$wanted" "$there" >&2; exit 1 ;;
+    esac
+done
+set +f
+
 printf 'mcni-snapshot 1 %s\n' "$node"
 for ns in /run/netns/*; do
     case " ${MCNI_ONLY:-${ns##*/}} " in

@@ -16,7 +16,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 
-from mcnilib.errors import McniError, StateSyntaxError
+from mcnilib.errors import McniError, StateSyntaxError, Unsupported
 from mcnilib.linux.ip_json import FORMS
 from mcnilib.linux.snapshot import FILES, OPTIONAL, OTHERS
 from mcnilib.linux.world_file import WORLD, parse_world
@@ -40,24 +40,37 @@ def read_folder(folder: Path) -> dict[str, str]:
 
     Raises: SnapshotError, StateSyntaxError for bytes that are no text or a `world.json` that cannot be read.
     """
-    with _opened(folder) as top:
+    with _opened(folder, str(folder)) as top, located(f"{folder}/"):
         text = _read(top, WORLD, WORLD)
         if text is None:
-            raise SnapshotError(f"{folder} is no snapshot: it has no {WORLD} (docs/snapshot.md)")
+            raise SnapshotError(f"{WORLD} is missing: this is no snapshot (docs/snapshot.md)")
         files, total = {WORLD: text}, 0
         for name, file, content in _namespaces(top, [place.name for place in parse_world(text)[0]]):
             files[f"{name}/{file}"] = content
             total += len(content)
             if total > MAX_ALL:
-                raise SnapshotError(f"{folder} has more than {MAX_ALL >> 20} MB")
+                raise SnapshotError(f"{file} and what was read before it have more than {MAX_ALL >> 20} MB")
     return files
+
+
+@contextmanager
+def located(place: str) -> Iterator[None]:
+    """Say in errors about files where the files are: `place` is put before their names."""
+    try:
+        yield
+    except StateSyntaxError as wrong:
+        raise wrong.inside(place) from None
+    except SnapshotError as problem:
+        raise SnapshotError(f"{place}{problem}") from None
+    except Unsupported as problem:
+        raise Unsupported(f"{place}{problem}") from None
 
 
 def _namespaces(top: int, names: Iterable[str]) -> Iterator[tuple[str, str, str]]:
     for name in names:
         if not _exists(top, name):
             continue
-        with _opened(name, top) as here:
+        with _opened(name, name, top) as here:
             for file in NAMES:
                 content = _read(here, file, f"{name}/{file}")
                 if content is not None:
@@ -73,14 +86,14 @@ def _exists(at: int, name: str) -> bool:
 
 
 @contextmanager
-def _opened(folder: Path | str, at: int | None = None) -> Iterator[int]:
+def _opened(folder: Path | str, called: str, at: int | None = None) -> Iterator[int]:
     """Open a folder; the one the user names may be a link, those inside it may not."""
     flags = os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC | (0 if at is None else os.O_NOFOLLOW)
     try:
         descriptor = os.open(folder, flags, dir_fd=at)
     except (OSError, ValueError) as problem:
         why = getattr(problem, "strerror", None) or problem
-        raise SnapshotError(f"{str(folder)!r} cannot be read as a folder: {why}") from None
+        raise SnapshotError(f"{called} cannot be read as a folder: {why}") from None
     try:
         yield descriptor
     finally:

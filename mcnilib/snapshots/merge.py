@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 
 from mcnilib.errors import McniError
+from mcnilib.linux.ip_json import link_lines, text_of
 from mcnilib.linux.world import Port, Segment
 from mcnilib.linux.world_file import WORLD, Place, folder_name, parse_world, print_world
 
@@ -20,7 +22,7 @@ def merged(parts: Sequence[Files], segments: Iterable[Segment] = ()) -> dict[str
     """Return the files of several snapshots as those of one; `segments` are added to their own.
 
     A namespace whose name is taken gets that of its machine in front, and a number if need be.
-    Raises: StateSyntaxError for a `world.json` that cannot be read, MergeError for a port that is not there.
+    Raises: StateSyntaxError for a file that cannot be read, MergeError for a port that is not there.
     """
     files: dict[str, str] = {}
     places: list[Place] = []
@@ -34,9 +36,11 @@ def merged(parts: Sequence[Files], segments: Iterable[Segment] = ()) -> dict[str
         for one in own_segments:
             _join(found, replace(one, ports=tuple(Port(names.get(p.netns, p.netns), p.link) for p in one.ports)))
         complete = complete and whole
-    for one in segments:
+    told = tuple(segments)
+    for one in told:
         _join(found, one)
     _check(found.values(), places)
+    _check_devices(told, files)
     return {WORLD: print_world(places, found.values(), complete), **files}
 
 
@@ -75,6 +79,23 @@ def _check(segments: Iterable[Segment], places: Iterable[Place]) -> None:
     for port in (port for one in segments for port in one.ports):
         if port.netns not in names:
             raise MergeError(f"no network namespace {port.netns!r}; there are {', '.join(sorted(names))}")
+
+
+def _check_devices(segments: Iterable[Segment], files: Files) -> None:
+    """Insist on devices that are there, where it was collected which there are."""
+    for port in (port for one in segments for port in one.ports):
+        names = _devices(files, port.netns)
+        if names and port.link not in names:
+            raise MergeError(f"no device {port.link!r} in {port.netns}; there are {', '.join(names)}")
+
+
+def _devices(files: Files, netns: str) -> list[str]:
+    """Return the names of a namespace's devices; none where they were not collected."""
+    stem = f"{netns}/ip-address"
+    text = files.get(f"{stem}.txt", "")
+    if not text and f"{stem}.json" in files:
+        text = text_of(files[f"{stem}.json"], link_lines, f"{stem}.json")
+    return re.findall(r"^\d+: ([^:@\s]+)[:@]", text, re.MULTILINE)
 
 
 def read_segment(text: str) -> Segment:

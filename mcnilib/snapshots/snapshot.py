@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from ipaddress import AddressValueError, IPv4Address
 from pathlib import Path
 
+from mcnilib.errors import StateSyntaxError
 from mcnilib.linux.collected import load_collected
 from mcnilib.linux.conntrack import Entry
 from mcnilib.linux.conntrack_list import parse_connections
@@ -69,14 +71,33 @@ def open_snapshot(*paths: Path | str, segments: Iterable[Segment] = ()) -> Snaps
 
     Raises: SnapshotError, StateSyntaxError for text the tools do not print, Unsupported for another version.
     """
-    return snapshot_of(read_files(*paths, segments=segments), ", ".join(map(str, paths)))
+    parts = [(path, _read(Path(path))) for path in paths]
+    with _located(parts):
+        return snapshot_of(_joined([files for _, files in parts], segments), ", ".join(map(str, paths)))
 
 
 def read_files(*paths: Path | str, segments: Iterable[Segment] = ()) -> dict[str, str]:
     """Return the files of one or several snapshots: relative name -> text. Raises: see `open_snapshot`."""
-    parts = [_read(Path(path)) for path in paths]
+    parts = [(path, _read(Path(path))) for path in paths]
+    with _located(parts):
+        return _joined([files for _, files in parts], segments)
+
+
+def _joined(parts: Sequence[dict[str, str]], segments: Iterable[Segment]) -> dict[str, str]:
     extra = tuple(segments)
     return parts[0] if len(parts) == 1 and not extra else merged(parts, extra)
+
+
+@contextmanager
+def _located(parts: Iterable[tuple[Path | str, Mapping[str, str]]]) -> Iterator[None]:
+    """Say in errors which snapshot a file is of; a namespace that got another name is in none."""
+    try:
+        yield
+    except StateSyntaxError as wrong:
+        path = next((path for path, files in parts if wrong.source in files), None)
+        if path is None:
+            raise
+        raise wrong.inside(f"{path}/" if Path(path).is_dir() else f"{path}: ") from None
 
 
 def _read(path: Path) -> dict[str, str]:
