@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass, replace
+from html import unescape
 from ipaddress import IPv4Address, IPv4Interface, IPv4Network
 
 from mcnilib.linux.conntrack import Entry, flow_of
@@ -25,6 +27,11 @@ VETH, CALI1, CALI2 = "vethc41ca4a1b2c", "cali2d1f0e3c4b5", "cali9f8e7d6c5b4"
 PROXY = Origin("kube-proxy 1.28", "drops what conntrack calls INVALID, so that it cannot be answered with a reset")
 FELIX = Origin("Felix", "lets packets of its workloads through")
 KERNEL = Origin("the kernel", "derived from an address")
+
+
+def text_of(html: str) -> str:
+    """Return what a reader sees of HTML."""
+    return unescape(re.sub("<[^>]*>", "", html))
 
 
 @dataclass(frozen=True, slots=True)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pytest
+from show_examples import text_of
 
 from mcnilib import ask, scenario
 from mcnilib.linux.world import World
@@ -24,7 +25,7 @@ def test_the_panel_shows_the_answer(panel: Inquiry) -> None:
     assert "connect succeeds, then hangs" in panel.verdict.value
     assert "kube-proxy (inferred)" in panel.verdict.value
     assert "<svg" in panel.picture.value
-    assert "-A KUBE-FORWARD" in panel.state.value
+    assert "-A KUBE-FORWARD" in text_of(panel.state.value)
     assert panel.compared.value == ""
     data = panel._repr_mimebundle_()
     bundle = data[0] if isinstance(data, tuple) else data
@@ -63,10 +64,22 @@ def test_the_steps_can_be_walked(panel: Inquiry) -> None:
     ],
 )
 def test_a_mistake_is_shown_where_the_verdict_stands(panel: Inquiry, field: str, value: str, says: str) -> None:
+    before = {part: part.value for part in (panel.picture, panel.compared, panel.state, panel.steps)}
+    right = getattr(panel, field).value
     getattr(panel, field).value = value
     panel.ask()
     assert says in panel.verdict.value
     assert 'role="alert"' in panel.verdict.value
+    assert [part.value for part in before] == [""] * 4  # nothing answers this question
+    assert (panel.stepper.slider.max, panel.stepper.forward.disabled) == (0, True)
+    getattr(panel, field).value = right
+    panel.ask()
+    assert {part: part.value for part in before} == before
+
+
+def test_a_field_has_room_for_its_hint(panel: Inquiry) -> None:
+    for field in (panel.to, panel.source, panel.listen):
+        assert int(field.layout.width.removesuffix("ch")) > len(field.description) + len(field.placeholder)
 
 
 def test_commands_are_one_a_line() -> None:

@@ -8,7 +8,7 @@ import pytest
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 
 from mcnilib.notebook import cluster_map
-from mcnilib.show.map import paint_map
+from mcnilib.show.map import Bar, paint_map
 
 
 @pytest.mark.parametrize(
@@ -33,6 +33,45 @@ def test_every_machine_and_pod_is_written_and_no_text_lies_on_another() -> None:
     boxes = [(text.get_text(), text.get_window_extent(renderer)) for text in texts]
     assert [(a, b) for (a, one), (b, two) in combinations(boxes, 2) if one.overlaps(two)] == []
     assert all(figure.bbox.contains(box.x0, box.y0) and figure.bbox.contains(box.x1, box.y1) for _, box in boxes)
+
+
+def test_every_cable_is_plugged_into_its_own_segment_and_no_other() -> None:
+    world = cluster_map().world
+    axes = paint_map(world).axes[0]
+    plugs = [line.get_xydata()[0] for line in axes.lines if line.get_gid() == "plug"]
+    assert len(plugs) == sum(len(segment.ports) for segment in world.segments)
+    bars = {text.get_position()[1]: text.get_text() for text in axes.texts}
+    for segment in world.segments:
+        assert sum(bars.get(y) == segment.name for _, y in plugs) == len(segment.ports)
+
+
+UPPER = Bar("upper", 0, 100, 10, ((20, -50), (60, 50)))
+LOWER = Bar("lower", 30, 100, 20, ((40, -50), (90, 50)))
+
+
+@pytest.mark.parametrize(
+    ("bar", "others", "passing", "free"),
+    [
+        (UPPER, [LOWER], [40], 80),  # from above down to the lower bar; the name stands right of 60
+        (LOWER, [UPPER], [60], 75),  # from below up to the upper bar; the name stands between 60 and 90
+        (UPPER, [Bar("lower", 30, 200, 20, ((150, -50),))], [], 40),  # beside the bar, not across
+        (UPPER, [], [], 40),
+    ],
+)
+def test_a_cable_of_another_segment_passes_where_it_crosses(bar, others, passing, free) -> None:
+    assert bar.passing([bar, *others]) == passing
+    assert bar.free([bar, *others]) == free
+
+
+def test_no_name_of_a_segment_lies_on_a_cable() -> None:
+    world = cluster_map().world
+    figure = paint_map(world)
+    renderer = FigureCanvasAgg(figure).get_renderer()
+    names = {segment.name for segment in world.segments}
+    texts = [text for text in figure.axes[0].texts if text.get_text() in names]
+    cables = [line.get_window_extent(renderer) for line in figure.axes[0].lines]
+    assert len(texts) == len(names)
+    assert [t.get_text() for t in texts for cable in cables if t.get_window_extent(renderer).overlaps(cable)] == []
 
 
 def test_a_viewer_without_a_kernel_gets_picture_and_words() -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 
 import pytest
+from show_examples import text_of
 
 from mcnilib.cluster.settings import Protocol
 from mcnilib.notebook import side_by_side
@@ -22,8 +23,8 @@ def test_the_first_difference_and_the_line_behind_it_are_marked() -> None:
     assert "✗ connect succeeds, then hangs" in pair.sides[0].verdict.value
     assert "✓ connected" in pair.sides[1].verdict.value
     assert "The first difference: packet 3" in pair.parting.value
-    (decided,) = re.findall(r'class="line decided"[^>]*><code>(.*?)</code>', pair.parting.value)
-    assert decided == "▶ - -A KUBE-FORWARD -m conntrack --ctstate INVALID -j DROP"
+    (decided,) = re.findall(r'class="line decided"[^>]*><code>(.*?)</code></div>', pair.parting.value)
+    assert text_of(decided) == "▶ - -A KUBE-FORWARD -m conntrack --ctstate INVALID -j DROP"
 
 
 @pytest.mark.parametrize(
@@ -46,6 +47,11 @@ def test_two_equal_runs_say_so() -> None:
     pair = side_by_side(STORY)
     assert "No step differs" in pair.parting.value
     assert "No line of state differs" in pair.parting.value
+
+
+def test_the_sides_are_called_right_also_where_they_stand_below_each_other() -> None:
+    heads = [text_of(side.children[0].value) for side in side_by_side(STORY, **CURE).sides]
+    assert heads == ["left (above on a narrow page)", "right (below on a narrow page)"]
 
 
 def test_a_click_on_either_side_is_compared_anew() -> None:

@@ -6,12 +6,13 @@ import re
 from dataclasses import replace
 
 import pytest
-from show_examples import EXAMPLES, connects, hangs, world
+from show_examples import EXAMPLES, connects, hangs, text_of, world
 
 from mcnilib.linux.iptables_save import parse_tables
 from mcnilib.linux.tables import find_table, put_chain, put_table
 from mcnilib.scenarios import all_scenarios, scenario
 from mcnilib.show.state import consulted, state_html, state_lines
+from mcnilib.show.style import code
 from mcnilib.show.table import HEADS, rows, table_html, table_text
 from mcnilib.trace.explain import DEPTHS
 from mcnilib.trace.run import run
@@ -57,6 +58,22 @@ def test_the_table_is_a_real_table_with_headings():
 def test_the_step_looked_at_is_marked_by_a_sign_and_for_screen_readers(current):
     html = table_html(hangs(), "decisions", current)
     assert html.count('aria-current="step"') == html.count("▶ ") == 1
+
+
+@pytest.mark.parametrize(
+    ("line", "unbroken"),
+    [
+        (
+            "-m conntrack --ctstate NEW -j MARK --set-xmark 0x1/0x1",
+            ["-m", "--ctstate", "-j", "--set-xmark"],
+        ),
+        ("default via 172.16.0.1 dev eth0", []),
+        ("- -A <KUBE-SVC>", ["-A", "&lt;KUBE-SVC&gt;"]),
+    ],
+)
+def test_words_with_hyphens_stay_whole(line, unbroken):
+    assert re.findall(r'<span class="word">(.*?)</span>', code(line)) == unbroken
+    assert text_of(code(line)) == line
 
 
 def test_a_loss_is_marked_by_a_sign():

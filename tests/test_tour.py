@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ipywidgets as widgets
 import pytest
+from show_examples import text_of
 
 from mcnilib.cluster.build import build
 from mcnilib.cluster.settings import Settings
@@ -149,11 +150,18 @@ def test_a_line_the_reader_typed_names_the_reader():
     assert [line for line in words(world["mac1"]) if "1.1.1.1" in line and line.endswith("# you: typed as a command")]
 
 
+def test_the_columns_of_a_listing_stand_below_each_other():
+    rules = [line.partition("  # ")[0] for line in words(WORLD["node1"]) if "from all lookup" in line]
+    assert [line.index("from") for line in rules] == [10] * 4
+    assert "\t" in listing(WORLD["node1"], "ip rule") and "\t" not in "".join(words(WORLD["node1"]))
+    assert "\t" not in to_html(WORLD["node1"])
+
+
 def test_long_listings_are_folded_and_markup_is_escaped():
     page = to_html(WORLD["node1"])
     assert page.count("<details>") == page.count("</details>") >= 4
     assert "node1# iptables-save -t filter</code>" in page.partition("<details>")[2]
-    assert "-j cali-FORWARD" in page and "&lt;BROADCAST" in page and "<BROADCAST" not in page
+    assert "-j cali-FORWARD" in text_of(page) and "&lt;BROADCAST" in page and "<BROADCAST" not in page
 
 
 def test_it_is_made_of_lists_a_keyboard_can_use_and_speaks_when_something_changes(tour):

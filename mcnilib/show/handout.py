@@ -73,7 +73,7 @@ def _state(story: Scenario, settings: Settings) -> Iterator[Line]:
     if command:
         yield Line(f"The state that decided: {step.netns}# {command}", bold=True)
         for line in lines:
-            yield Line(f"{MARK if line.decided else '   '} {line.text.strip()}", bold=line.decided)
+            yield Line(f"{MARK if line.decided else '   '} {line.columns.strip()}", bold=line.decided)
 
 
 def _broken(lines: Iterator[Line], wide: float) -> Iterator[Line]:

@@ -47,7 +47,7 @@ class Inquiry(widgets.VBox):  # type: ignore[misc]
         self.listen = _field("Listening", " ".join(listen), "NETNS:PORT ... beside those that were collected")
         self.commands = widgets.Textarea(
             description="What if", placeholder="NETNS: iptables -D FORWARD 1", rows=3, style=WIDE,
-            layout=widgets.Layout(width="100%"),
+            layout=widgets.Layout(width="auto"),
         )  # fmt: skip
         self.button = widgets.Button(description="Trace", tooltip="Follow the packets", icon="play")
         self.button.on_click(lambda _: self.ask())
@@ -79,6 +79,7 @@ class Inquiry(widgets.VBox):  # type: ignore[misc]
         except (McniError, KeyError) as problem:
             self._problem = str(problem.args[0] if isinstance(problem, KeyError) else problem)
             self.verdict.value = f'<div class="mcni" role="alert"><pre>{escape(self._problem)}</pre></div>'
+            self._clear()
             return
         glyph = "✓" if self.trace.outcome.works else "✗"
         words = code_html(verdict(self.trace))
@@ -86,6 +87,13 @@ class Inquiry(widgets.VBox):  # type: ignore[misc]
         self.verdict.value = f"<div {live}>{glyph} {words}</div>"
         self.compared.value = _compared(before, self.trace) if before else ""
         self._offer()
+
+    def _clear(self) -> None:
+        """Show nothing: what was shown answers another question."""
+        self.trace = None
+        for shown in (self.compared, self.picture, self.state, self.steps):
+            shown.value = ""
+        self.stepper.offer(())
 
     def _run(self) -> tuple[Trace | None, Trace]:
         """Return the run of the snapshot, if commands change it, and the run to be shown."""
@@ -125,8 +133,16 @@ class Inquiry(widgets.VBox):  # type: ignore[misc]
 
 
 def _field(name: str, value: str, hint: str) -> Any:
+    """Return a field in which its whole hint can be read; a character is at most 1ch wide on average."""
+    layout = widgets.Layout(width=f"{len(name) + len(hint) + 4}ch", max_width="100%")
     return widgets.Text(
-        value=value, description=name, placeholder=hint, tooltip=hint, style=WIDE, continuous_update=False
+        value=value,
+        description=name,
+        placeholder=hint,
+        tooltip=hint,
+        style=WIDE,
+        layout=layout,
+        continuous_update=False,
     )
 
 

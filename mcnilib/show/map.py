@@ -5,8 +5,10 @@ The overview before the first packet; `drawing` shows one conversation in detail
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from io import BytesIO
+from itertools import pairwise
 from typing import Any
 
 from matplotlib.figure import Figure
@@ -16,13 +18,15 @@ from mcnilib.linux.link import Ipip, Loopback, Vxlan
 from mcnilib.linux.netns import Netns
 from mcnilib.linux.world import World
 from mcnilib.show.paint import new_figure
-from mcnilib.show.palette import FONTS, INK, QUIET, SURFACES
+from mcnilib.show.palette import FONTS, INK, PAPER, QUIET, SURFACES
 from mcnilib.show.plan import plan_of
 from mcnilib.show.still import Bundle, still
 
 WIDTH, MARGIN, GAP, LINE, HEAD = 864.0, 12.0, 14.0, 17.0, 46.0
-BAR, OUTSIDE = 26.0, 64.0
-"""Sizes in pixels: the picture, its margin, between boxes, a line of text, a title, a segment, a machine below."""
+BAR, OUTSIDE, DOT, CUT = 26.0, 64.0, 5.0, 4.5
+"""Sizes in pixels: the picture, its margin, between boxes, a line of text, a title, a segment, a machine below; the dot
+where a cable is plugged in, the gap in a segment that a cable only passes.
+"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,8 +61,8 @@ def paint_map(world: World) -> Figure:
     plan = plan_of(world)
     most = max((len(m.members) for m in plan.machines), default=0)
     top = MARGIN + HEAD + most * 2 * LINE + 10
-    bars = {s.name: top + 22 + i * (BAR + 8) for i, s in enumerate(world.segments)}
-    below = top + 22 + len(bars) * (BAR + 8) + 16
+    tops = {s.name: top + 22 + i * (BAR + 8) for i, s in enumerate(world.segments)}
+    below = top + 22 + len(tops) * (BAR + 8) + 16
     figure, axes = _sheet(below + OUTSIDE + MARGIN)
     middle: dict[str, float] = {}
     width = (WIDTH - 2 * MARGIN + GAP) / max(1, len(plan.machines)) - GAP
@@ -73,7 +77,7 @@ def paint_map(world: World) -> Figure:
             _write(axes, x + 12, y, name, bold=True)
             _write(axes, x + 12, y + LINE - 2, addresses(world[name]), colour=QUIET, size=11)
     _outside(axes, world, plan.outside, below, middle)
-    _segments(axes, world, bars, middle, (top, below))
+    _segments(axes, bars_of(world, tops, middle, (top, below)))
     return figure
 
 
@@ -102,22 +106,55 @@ def _outside(axes: Any, world: World, names: tuple[str, ...], y: float, middle: 
         _write(axes, x + 12, y + 42, addresses(world[name]), colour=QUIET, size=11)
 
 
-def _segments(
-    axes: Any, world: World, bars: dict[str, float], middle: dict[str, float], edges: tuple[float, float]
-) -> None:
-    """Draw each segment as a bar from its first to its last machine, and a line from each of them."""
+@dataclass(frozen=True, slots=True)
+class Bar:
+    """A segment as it is drawn: its ends, the height of its middle, its cables: (where, from which height)."""
+
+    name: str
+    left: float
+    right: float
+    y: float
+    cables: tuple[tuple[float, float], ...]
+
+    def passing(self, bars: Iterable[Bar]) -> list[float]:
+        """Return where the cables of other segments pass this one."""
+        return [
+            x
+            for other in bars
+            if other is not self
+            for x, start in other.cables
+            if self.left <= x <= self.right and min(start, other.y) < self.y < max(start, other.y)
+        ]
+
+    def free(self, bars: Iterable[Bar]) -> float:
+        """Return the middle of the longest part without a cable, for the name."""
+        edges = sorted([self.left, *(x for x, _ in self.cables), *self.passing(bars), self.right])
+        left, right = max(pairwise(edges), key=lambda part: part[1] - part[0])
+        return (left + right) / 2
+
+
+def bars_of(world: World, tops: dict[str, float], middle: dict[str, float], edges: tuple[float, float]) -> list[Bar]:
+    """Return each segment as a bar from its first to its last machine; a machine's cables stand beside each other."""
     hosts = {machine.host for machine in plan_of(world).machines}
+    bars = []
     for place, segment in enumerate(world.segments):
         shift = (place - len(world.segments) / 2) * 26
-        ends = [middle[port.netns] + shift for port in segment.ports if port.netns in middle]
-        y = bars[segment.name]
-        for port in segment.ports:
-            x = middle[port.netns] + shift
-            start = edges[0] if port.netns in hosts else edges[1]
-            axes.plot([x, x], [start, y + BAR / 2], color=QUIET, linewidth=1.2, zorder=1)
-        left = min(ends) - 40
-        _box(axes, left, y, max(ends) + 40 - left, BAR, "segment")
-        _write(axes, (left + max(ends) + 40) / 2, y + BAR / 2, segment.name, align="center")
+        cables = tuple((middle[p.netns] + shift, edges[p.netns not in hosts]) for p in segment.ports)
+        ends = [x for x, _ in cables]
+        bars.append(Bar(segment.name, min(ends) - 40, max(ends) + 40, tops[segment.name] + BAR / 2, cables))
+    return bars
+
+
+def _segments(axes: Any, bars: list[Bar]) -> None:
+    """Draw the bars and their cables: a dot where one is plugged in, a gap in the bar where one only passes."""
+    for bar in bars:
+        _box(axes, bar.left, bar.y - BAR / 2, bar.right - bar.left, BAR, "segment")
+        _write(axes, bar.free(bars), bar.y, bar.name, align="center")
+        for x in bar.passing(bars):
+            axes.plot([x, x], [bar.y - BAR / 2, bar.y + BAR / 2], color=PAPER, linewidth=CUT, zorder=2.5)
+        for x, start in bar.cables:
+            axes.plot([x, x], [start, bar.y], color=QUIET, linewidth=1.2, solid_capstyle="butt", zorder=3)
+            axes.plot([x], [bar.y], "o", color=QUIET, markersize=DOT, zorder=3, gid="plug")
 
 
 def _box(axes: Any, x: float, y: float, width: float, height: float, kind: str) -> None:

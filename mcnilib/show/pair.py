@@ -23,17 +23,18 @@ from mcnilib.trace.explain import difference, verdict
 from mcnilib.trace.trace import Step
 
 NAMES = ("left", "right")
-NARROWEST = "560px"
+HEADS = ("left (above on a narrow page)", "right (below on a narrow page)")
+NARROWEST = "470px"
 """A picture narrower than this cannot be read: where two of them do not fit beside each other, they stand below."""
 
 
 class Side(widgets.VBox):  # type: ignore[misc]
     """One of the two runs: its controls, its verdict and its picture."""
 
-    def __init__(self, name: str, controls: Controls) -> None:
-        """Show nothing yet; `name` heads the side."""
+    def __init__(self, head: str, controls: Controls) -> None:
+        """Show nothing yet; `head` stands above all."""
         self.verdict, self.picture = widgets.HTML(), widgets.HTML()
-        parts = [widgets.HTML(f"<h4>{name}</h4>"), controls, self.verdict, self.picture]
+        parts = [widgets.HTML(f"<h4>{head}</h4>"), controls, self.verdict, self.picture]
         super().__init__(parts, layout=widgets.Layout(flex=f"1 1 {NARROWEST}", min_width="0"))
         self.add_class("mcni-side")
 
@@ -49,7 +50,7 @@ class Pair(widgets.VBox):  # type: ignore[misc]
         self.story, self._scale = story, scale
         self._uids = tuple(f"mcnipair{Pair._count}{name}" for name in NAMES)
         self.controls = tuple(Controls(story.options(), settings, self._change) for settings in (left, right))
-        self.sides = tuple(Side(name, box) for name, box in zip(NAMES, self.controls, strict=True))
+        self.sides = tuple(Side(head, box) for head, box in zip(HEADS, self.controls, strict=True))
         self.parting = widgets.HTML()
         both = widgets.Box(list(self.sides), layout=widgets.Layout(flex_flow="row wrap", grid_gap="8px 24px"))
         super().__init__([widgets.HTML(style_sheet(scale)), both, self.parting])

@@ -21,7 +21,7 @@ from mcnilib.show.share import Share
 from mcnilib.show.state import state_html
 from mcnilib.show.stepper import Stepper
 from mcnilib.show.still import Bundle, still
-from mcnilib.show.style import style_sheet
+from mcnilib.show.style import as_code, style_sheet
 from mcnilib.show.svg import to_png
 from mcnilib.show.table import rows, table_html
 from mcnilib.show.views import picture_of, svg_of
@@ -137,4 +137,4 @@ def reasons_html(story: Scenario, settings: Settings, remark: str) -> str:
 
 def code_html(text: str) -> str:
     """Escape a sentence; what stands between backticks is code."""
-    return re.sub("`([^`]*)`", r"<code>\1</code>", escape(text))
+    return re.sub("`([^`]*)`", lambda found: as_code(found[1]), escape(text))

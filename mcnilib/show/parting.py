@@ -8,6 +8,7 @@ from html import escape
 
 from mcnilib.linux.snapshot import save
 from mcnilib.linux.world import World
+from mcnilib.show.style import code
 from mcnilib.trace.explain import Difference, tell_step
 from mcnilib.trace.trace import Step, Trace
 
@@ -52,7 +53,7 @@ def parting_html(parted: Difference | None, names: tuple[str, str]) -> str:
 
 
 def _step(step: Step | None) -> str:
-    return f"<code>{escape(tell_step(step))}</code>" if step else "nothing more happens to this packet"
+    return code(tell_step(step)) if step else "nothing more happens to this packet"
 
 
 def state_changes_html(here: World, there: World, parted: Difference | None) -> str:
@@ -74,7 +75,8 @@ def _file(name: str, lines: tuple[Change, ...], decided: set[str]) -> str:
 
 def _line(mark: str, text: str, decided: bool) -> str:
     attributes = ' class="line decided" aria-current="true"' if decided else ' class="line"'
-    return f"<div{attributes}><code>{'▶ ' if decided else '  '}{mark} {escape(text)}</code></div>"
+    line = f"{'▶' if decided else ' '} {mark} {text.expandtabs(8)}"
+    return f"<div{attributes}>{code(line)}</div>"
 
 
 def first_step(trace: Trace, parted: Difference | None, step: Step | None) -> tuple[int, int] | None:

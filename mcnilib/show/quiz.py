@@ -43,7 +43,7 @@ class Quiz(widgets.VBox):  # type: ignore[misc]
             return "Choose an answer first."
         if self._options[self.choice.value] == self._check():
             return "✓ Right."
-        return "✗ Not so. Look at the picture below, then try again."
+        return "✗ Not so. Look at what follows, then try again."
 
     def _repr_mimebundle_(self, **kwargs: Any) -> Bundle:
         """Add the question as text for viewers without a kernel."""

@@ -17,6 +17,7 @@ from mcnilib.linux.show import listing
 from mcnilib.linux.sysctl import Setting
 from mcnilib.linux.tables import find_table
 from mcnilib.linux.world import World
+from mcnilib.show.style import code
 from mcnilib.trace.explain import conntrack_view
 from mcnilib.trace.trace import Journey, Step, Trace
 
@@ -32,6 +33,11 @@ class StateLine:
     text: str
     decided: bool = False
     note: str = ""
+
+    @property
+    def columns(self) -> str:
+        """The text with spaces for tabs, as a terminal shows it; so it can be indented."""
+        return self.text.expandtabs(8).rstrip()
 
 
 def state_lines(world: World, step: Step) -> tuple[str, tuple[StateLine, ...]]:
@@ -124,12 +130,12 @@ def line_html(line: StateLine) -> str:
     mark = f"{MARK} " if line.decided else "  "
     note = f'<span class="note">  # {escape(line.note)}</span>' if line.note else ""
     strong = ' class="line decided" aria-current="true"' if line.decided else ' class="line"'
-    return f"<div{strong}><code>{mark}{escape(line.text.rstrip())}</code>{note}</div>"
+    return f"<div{strong}>{code(mark + line.columns)}{note}</div>"
 
 
 def _connections(trace: Trace, journey: Journey, step: Step) -> str:
     """Print what conntrack of the namespace knows after the packet."""
     entries = conntrack_view(trace, step.netns, journey.number)
-    lines = "".join(f'<div class="line"><code>  {escape(one.line(journey.time))}</code></div>' for one in entries)
+    lines = "".join(f'<div class="line">{code("  " + one.line(journey.time))}</div>' for one in entries)
     empty = '<div class="line">  (no connection)</div>'
     return f"<h4>{escape(step.netns)}# conntrack -L, after packet {journey.number}</h4>{lines or empty}"

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+from html import escape
 from string import Template
 
 RULES = Template(
@@ -25,6 +27,7 @@ RULES = Template(
 .mcni-steps th, .mcni-steps td { border-bottom: 1px solid rgba(128, 128, 128, .35); }
 .mcni-steps code, .mcni-state code { white-space: pre-wrap; font-size: ${CODE}px; }
 .mcni-steps code, .mcni-state code { background: none; color: inherit; }
+.mcni code .word { display: inline-block; }
 .mcni-steps tr.lost th, .mcni-steps tr.lost td { font-weight: 600; }
 .mcni-steps tr.current { outline: 3px solid #0072B2; outline-offset: -3px; }
 .mcni-state h4 { font: 600 ${SIZE}px monospace; margin: 8px 0 2px; }
@@ -34,6 +37,22 @@ RULES = Template(
 </style>"""
 )
 """Sizes in pixels: text, the verdict, the height of a control, code."""
+
+HYPHENATED = re.compile(r"\S*-\S+")
+
+
+def code(text: str) -> str:
+    """Return text as code."""
+    return as_code(escape(text))
+
+
+def as_code(html: str) -> str:
+    """Return escaped text as code: a word with hyphens begins a new line rather than break after one of them."""
+    return f"<code>{HYPHENATED.sub(_unbroken, html)}</code>"
+
+
+def _unbroken(word: re.Match[str]) -> str:
+    return f'<span class="word">{word[0]}</span>'
 
 
 def style_sheet(scale: float = 1.0) -> str:

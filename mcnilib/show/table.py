@@ -9,6 +9,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from html import escape
 
+from mcnilib.show.style import code
 from mcnilib.trace.explain import DEPTHS, packet_name, place_name
 from mcnilib.trace.trace import Fate, Journey, Stage, Step, Trace
 
@@ -111,7 +112,7 @@ def _line(row: Row, current: bool) -> str:
 def _cells(row: Row) -> Iterator[str]:
     yield escape(row.where)
     yield escape(row.what)
-    yield f"<code>{escape(row.line)}</code>" if row.line else ""
+    yield code(row.line) if row.line else ""
     yield f'<span title="{escape(row.why, quote=True)}">{escape(row.writer)}</span>' if row.writer else ""
     yield escape(row.changed)
 

@@ -112,7 +112,7 @@ def words(netns: Netns) -> list[str]:
     told: list[str] = []
     for part in look_into(netns):
         told.append(f"{netns.name}# {part.command}")
-        told += (f"  {line.text}{f'  # {line.note}' if line.note else ''}" for line in part.lines)
+        told += (f"  {line.columns}{f'  # {line.note}' if line.note else ''}" for line in part.lines)
     return told
 
 
