@@ -251,6 +251,11 @@ def test_a_device_below_one_that_is_not_modelled_may_hand_packets_to_it() -> Non
     assert outcome(files, "tcp:192.168.0.1:80").startswith("connected")
     files["node/ip-address.txt"] += IPVLAN
     assert "ipv0 of node shares its device" in outcome(files, "tcp:192.168.0.1:80")
+    assert "pod answers who has 192.168.0.2, and ipv0 of node shares" in outcome(files, "tcp:192.168.0.2:80", "node")
+    files["node/ip-address.txt"] = files["node/ip-address.txt"].replace(
+        "ipv0@eth0: <BROADCAST,MULTICAST,UP,", "ipv0@eth0: <BROADCAST,MULTICAST,"
+    )
+    assert outcome(files, "tcp:192.168.0.1:80").startswith("connected")
 
 
 def test_a_bond_that_world_json_calls_a_port_is_a_nic() -> None:

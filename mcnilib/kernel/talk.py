@@ -23,6 +23,7 @@ from mcnilib.trace.tcp import HARD_ERRORS
 
 REQUEST, ANSWER = b"ping\n", b"pong\n"
 UDP_ANSWER = b"answer\n"  # its length, like the others, is that of the model (trace/tcp.py)
+ECHO_REQUEST = 8
 TCP_CLOSED = 7
 LAST_WORDS = 60
 """Milliseconds in which nothing happens until an answered connection that does not close is left at that: a FIN is
@@ -214,7 +215,7 @@ class Talk:
         if self.flow.src:
             sock.bind((str(self.flow.src), 0))
         self._watch(sock, select.POLLIN, lambda: self._read_echo(sock))
-        message = struct.pack("!BBHHH", 8, 0, 0, self.ident, 1) + bytes(56)
+        message = struct.pack("!BBHHH", ECHO_REQUEST, 0, 0, self.ident, 1) + bytes(56)
         sock.sendto(message[:2] + struct.pack("!H", checksum(message)) + message[4:], (str(self.flow.dst), 0))
 
     def _read_echo(self, sock: socket.socket) -> None:
@@ -227,6 +228,7 @@ class Talk:
         elif (
             (kind, code) in ICMP_NAMES
             and kind in (3, 11)
+            and message[8 + 20] == ECHO_REQUEST
             and struct.unpack_from("!H", message, 8 + 20 + 4)[0] == self.ident
         ):
             self.heard.error = HARD_ERRORS.get((kind, code), "")

@@ -222,7 +222,7 @@ def print_settings(settings: tuple[Setting, ...], devices: Iterable[str]) -> str
 
 def parse_setting(line: str, *, source: str = "sysctl", number: int = 1) -> Setting:
     """Read one line of `sysctl -a`. Raises: StateSyntaxError, Unsupported."""
-    found = re.fullmatch(r"([^\s=]+) ?= ?(-?\d+)\s*", line)
+    found = re.fullmatch(r"([^\s=]+) ?= ?(-?[0-9]{1,19})\s*", line)
     if not found:
         column = line.find("=") + 1 or 1
         raise StateSyntaxError("not `key = number`", source=source, line=number, column=column, text=line)
@@ -231,12 +231,13 @@ def parse_setting(line: str, *, source: str = "sysctl", number: int = 1) -> Sett
 
 def parse_settings(text: str, *, source: str = "sysctl") -> tuple[Setting, ...]:
     """Read the output of `sysctl -a`, passing over keys that are not modelled."""
-    found: tuple[Setting, ...] = ()
+    found: dict[str, Setting] = {}
     for number, line in enumerate(text.splitlines(), 1):
         key = line.partition("=")[0].strip()
-        if "=" not in line or is_modelled(key):
-            found = _put(found, parse_setting(line, source=source, number=number)) if line.strip() else found
-    return found
+        if line.strip() and ("=" not in line or is_modelled(key)):
+            one = parse_setting(line, source=source, number=number)
+            found[one.key] = one
+    return tuple(found.values())
 
 
 def is_modelled(key: str) -> bool:

@@ -66,6 +66,8 @@ def _ask(net: Network, log: Log, host: Host, link: Link, ip: IPv4Address, packet
             text = f"who has {ip}? {other.name} answers on {landing.link.name}: {landing.link.mac}"
             log.add(host.name, Stage.ARP, text, packet, oif=link.name, to=(other.name, landing.link.name))
             return landing.link.mac
+        if lost := net.wire.beyond(other.name, landing.link, Frame(landing.link.mac, link.mac)):
+            raise Unknown(f"{other.name} answers who has {ip}, and {lost.why}", collect=lost.collect)
     if gap:
         raise Unknown(f"nobody who was collected answers who has {ip}, and {gap.why}", collect=gap.collect)
     log.add(host.name, Stage.ARP, f"who has {ip}? nobody answers", packet, oif=link.name, fate=Fate.UNREACHABLE)

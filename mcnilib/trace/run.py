@@ -50,8 +50,8 @@ def run(
 
     `connections` are conntrack entries that exist already, each with its namespace (from `conntrack -L`).
     With `partial`, state that is not modelled ends the run as state that was not collected does: unknown.
-    With `crossing`, packets that two timers send at once cross each other on their way; else one conversation's end
-    finishes first. Which of them happens is chance on a machine with several CPUs.
+    With `crossing`, what happens at once crosses: packets that two timers send, an ICMP error and the connect() that it
+    is about. Otherwise one is over before the other begins. On a real machine that is chance.
     Raises: Unsupported for state that is not modelled; KeyError for a namespace that does not exist.
     """
     return Run(world, flow, listeners, seed, connections, partial, crossing).finish()
@@ -78,7 +78,7 @@ class Run:
         self.journeys: list[Journey] = []
         self._events: list[tuple[float, int, int, Callable[[], None]]] = []
         self._order, self._numbers = count(), count(1)
-        self._timer = _NEXT if crossing else _TIMER
+        self.crossing, self._timer = crossing, _NEXT if crossing else _TIMER
         self._gaps = (Unknown, Unsupported) if partial else (Unknown,)
         self._decisions = 0
         self._ended = False  # nobody knows how it goes on

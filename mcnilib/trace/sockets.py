@@ -211,12 +211,19 @@ class Sockets:
         return None
 
     def _is_ours(self, at: Delivery, quoted: Packet) -> bool:
+        """Tell whether the client sent the quoted packet; ping looks at its type and id only (ping.c of iputils)."""
         flow = self.run.flow
-        same = (at.netns, quoted.proto, quoted.src, quoted.dst) == (flow.netns, flow.proto, self.client.local, flow.dst)
-        ours = quoted.icmp.ident == ECHO_ID if quoted.icmp else (quoted.sport, quoted.dport) == (flow.sport, flow.dport)
-        return flow.proto != "tcp" and same and ours
+        if flow.proto == "tcp" or (at.netns, quoted.proto) != (flow.netns, flow.proto):
+            return False
+        if quoted.icmp:
+            return (quoted.icmp.type, quoted.icmp.ident) == (8, ECHO_ID)
+        return (quoted.src, quoted.sport, quoted.dst, quoted.dport) == (
+            self.client.local, flow.sport, flow.dst, flow.dport,
+        )  # fmt: skip
 
     def _tcp_error(self, end: TcpEnd, kind: tuple[int, int]) -> None:
+        if self.run.crossing and not self.run.net.now:  # connect() still holds the socket: a soft error, tcp_v4_err()
+            return
         end.icmp_error(kind)
         self._report(end)
 

@@ -242,7 +242,7 @@ def _sharing(world: World) -> Iterator[tuple[tuple[str, int], Unknown]]:
     """Name the devices that hand packets over to a device of a kind that is not modelled."""
     for netns in world:
         for link in netns.links:
-            if isinstance(link.kind, Opaque) and link.kind.lower:
+            if isinstance(link.kind, Opaque) and link.kind.lower and link.up:
                 itself = link.kind.lower == Far(netns.name, link.index)
                 why = link.kind.why if itself else f"{link.name} of {netns.name} shares its device: {link.kind.why}"
                 yield (link.kind.lower.netns, link.kind.lower.index), Unknown(why, collect="")
