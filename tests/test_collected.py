@@ -280,3 +280,70 @@ def test_a_neighbour_entry_is_no_proof_that_somebody_takes_the_frame() -> None:
         '{"namespaces": ["node", "pod"], "segments": [{"name": "lan", "ports": ["node/eth0"]}], "complete": false}'
     )
     assert "the machine with the MAC address 02:00:00:00:00:77" in outcome(files, "tcp:192.168.0.2:80")
+
+
+ETHER = {"flags": ["BROADCAST", "MULTICAST"], "mtu": 1500, "link_type": "ether", "address": "02:00:00:00:00:70"}
+
+
+@pytest.mark.parametrize(
+    ("data", "says"),
+    [
+        ({"external": True, "id": 0, "port": 8472, "learning": False}, "'external' in a vxlan device"),
+        ({"external": True, "port": 8472, "learning": False}, "'external' in a vxlan device"),
+        ({"id": 7, "port": 4789, "learning": True}, "'learning' in a vxlan device"),
+        ({"id": 7, "group": "239.1.1.1", "link": "eth1", "port": 4789, "learning": True}, "'group' in a vxlan device"),
+        ({"id": 7, "port": 4789, "learning": False}, "without id, local, dev or nolearning"),
+    ],
+)
+def test_a_vxlan_device_nobody_understands_is_kept(data: dict[str, object], says: str) -> None:
+    tunnel = {"ifindex": 9, "ifname": "vx0", **ETHER, "linkinfo": {"info_kind": "vxlan", "info_data": data}}
+    files = gone("node/ip-address.txt")
+    shown = json.dumps([tunnel])
+    text = text_of(shown, FORMS["ip-address"], "x")
+    files["node/ip-address.txt"] = cluster()["node/ip-address.txt"] + text
+    kind = load_collected(files)["node"].link("vx0").kind
+    assert isinstance(kind, Opaque) and says in kind.why
+    assert outcome(files, "tcp:10.0.0.1:80").startswith("connected")
+
+
+@pytest.mark.parametrize("form", ["txt", "json"])
+def test_an_address_with_a_peer_makes_only_its_own_device_unknown(form: str) -> None:
+    told = {
+        "family": "inet",
+        "local": "10.8.0.1",
+        "address": "10.8.0.2",
+        "prefixlen": 32,
+        "scope": "global",
+        "label": "t0",
+    }
+    device = {"ifindex": 9, "ifname": "t0", **ETHER, "addr_info": [told]}
+    files = cluster()
+    files["node/ip-address.txt"] += (
+        text_of(json.dumps([device]), FORMS["ip-address"], "x")
+        if form == "json"
+        else nic(9, "t0", "10.8.0.1 peer 10.8.0.2/32", 9)
+    )
+    found = load_collected(files)["node"].link("t0")
+    assert isinstance(found.kind, Opaque) and "a point-to-point address (peer)" in found.kind.why
+    assert [str(address.interface) for address in found.addresses] == ["10.8.0.1/32"]
+    assert outcome(files, "tcp:10.0.0.1:80").startswith("connected")
+
+
+@pytest.mark.parametrize("word", ["xdp/id:17", "xdpgeneric/id:17", "xdpoffload", "xdpmulti/id:0"])
+@pytest.mark.parametrize("dev", ["v0", "eth0"])
+def test_nobody_knows_what_a_program_lets_into_a_device(word: str, dev: str) -> None:
+    files = {**cluster(), "world.json": LAN.replace(', "pod/eth0"', "")}
+    plain, (before, _, after) = files["node/ip-address.txt"], files["node/ip-address.txt"].partition(f" {dev}")
+    files["node/ip-address.txt"] = before + f" {dev}" + after.replace("mtu 1500", f"mtu 1500 {word}", 1)
+    assert files["node/ip-address.txt"] != plain
+    said = outcome(files, "tcp:10.0.0.1:80")
+    assert said.startswith("connected") if dev == "eth0" else "v0 has an XDP program" in said
+    assert isinstance(load_collected(files)["node"].link(dev).kind, Opaque)
+
+
+@pytest.mark.parametrize(
+    "xdp", [{"mode": 2, "prog": {"id": 17}}, {"mode": 4, "attached": [{"mode": 1, "prog": {"id": 17}}]}]
+)
+def test_programs_in_json(xdp: dict[str, object]) -> None:
+    device = {"ifindex": 9, "ifname": "t0", **ETHER, "xdp": xdp}
+    assert " mtu 1500 xdp/id:17\n" in text_of(json.dumps([device]), FORMS["ip-address"], "x")

@@ -176,6 +176,7 @@ def changed(old: str, new: str) -> str:
         (changed(" nolearning", ""), "without id, local, dev or nolearning"),
         (changed(" local 172.16.1.2", " group 239.1.1.1"), "'group' in a vxlan device"),
         (changed("inet 10.5.0.1/24", "inet 10.5.0.1 peer 10.5.0.2/32"), "a point-to-point address"),
+        (changed("mtu 1400", "mtu 1400 xdpgeneric/id:17"), "a device with an XDP program"),
         (changed("eth0:", "eth0@if7:"), "eth0 is of no kind that is named"),
         (changed("mv0@en0:", "mv0@gone:"), "the other end of mv0@gone"),
     ],
@@ -183,6 +184,19 @@ def changed(old: str, new: str) -> str:
 def test_what_is_not_modelled_is_named(text: str, named: str) -> None:
     with pytest.raises(Unsupported, match=named):
         parse_links(text, netns="node1")
+
+
+@pytest.mark.parametrize(
+    ("old", "new"),
+    [
+        ("scope host lo", "scope host proto keepalived lo"),
+        ("scope host lo", "scope host proto kernel_lo lo"),
+        ("qlen 1000", "qlen 1000 netns-immutable"),
+        ("promiscuity 0", "promiscuity 0 netns-immutable"),
+    ],
+)
+def test_words_that_change_nothing(old: str, new: str) -> None:
+    assert parse_links(changed(old, new), netns="node1") == parse_links(REAL, netns="node1")
 
 
 @pytest.mark.parametrize(

@@ -9,14 +9,19 @@ from mcnilib.linux.route import SCOPES
 from mcnilib.linux.words import Words
 
 
-def read_address(words: Words) -> Address:
-    """Read `inet A/P [brd B] scope S [flags] LABEL`. Raises: StateSyntaxError; Unsupported for a peer's address."""
+def read_address(words: Words, *, peers: bool = False) -> Address:
+    """Read `inet A/P [brd B] scope S [proto P] [flags] LABEL`; with `peers` also `inet A peer B/P`, where A is a /32.
+
+    Raises: StateSyntaxError; Unsupported for a peer's address.
+    """
     words.take()
     interface, broadcast, scope = words.interface(), None, ""
     while not scope:
         match words.take("scope"):
             case "peer":
-                raise Unsupported(f"{words.source}:{words.number}: a point-to-point address (peer)")
+                if not peers:
+                    raise Unsupported(f"{words.source}:{words.number}: a point-to-point address (peer)")
+                words.interface()
             case "brd":
                 broadcast = words.address()
             case "metric":
@@ -25,6 +30,9 @@ def read_address(words: Words) -> Address:
                 scope = words.one_of(SCOPES)
             case _:
                 raise words.unknown(("brd", "scope", "metric"))
+    if words.next == "proto" and not words.last:
+        words.take()
+        words.take("a protocol")
     while words.next in ADDRESS_FLAGS:
         words.take()
     words.take("the device's name")

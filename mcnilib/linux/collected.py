@@ -16,7 +16,7 @@ from mcnilib.linux.ip_json import FORMS, text_of
 from mcnilib.linux.ipset import parse_sets
 from mcnilib.linux.iptables_save import parse_tables
 from mcnilib.linux.link import Far, Link, Opaque, Physical, Veth, Vxlan
-from mcnilib.linux.link_parse import parse_links
+from mcnilib.linux.link_parse import parse_links, programs
 from mcnilib.linux.neigh import parse_neighbours
 from mcnilib.linux.netns import Gap, Netns
 from mcnilib.linux.peers import Home, connected, parse_ids
@@ -50,16 +50,22 @@ class _Reader:
     def __init__(self, place: Place, files: Mapping[str, str], ports: frozenset[Port]) -> None:
         self.place, self.files, self.ports = place, files, ports
         self.gaps: list[Gap] = []
+        self.programs: dict[str, str] = {}
 
     def home(self) -> Home:
         """Return the devices, and what is known of where the others are."""
         name = self.place.name
         none: tuple[Link, ...] = ()
-        links = self.read("ip-address", lambda text, at: parse_links(text, at, name, partial=True), none)
+        links = self.read("ip-address", self._links, none)
         path = f"{name}/{IDS}"
         links = tuple(self._plugged(link) for link in links)
         ids = {**parse_ids(self.files.get(path, ""), path), **self.place.ids}
         return Home(name, links, self.place.node, self.place.called, ids)
+
+    def _links(self, text: str, path: str) -> tuple[Link, ...]:
+        """Read the devices, and which of them have programs."""
+        self.programs = programs(text, path)
+        return parse_links(text, path, self.place.name, partial=True)
 
     def netns(self, links: tuple[Link, ...]) -> Netns:
         """Read everything else."""
@@ -89,7 +95,7 @@ class _Reader:
     def _filtered(self, link: Link) -> Link:
         """Return a device, as one nobody knows when programs may decide about its packets."""
         path = f"{self.place.name}/tc.txt"
-        why = filtered_devices(self.files.get(path, ""), path).get(link.name)
+        why = self.programs.get(link.name) or filtered_devices(self.files.get(path, ""), path).get(link.name)
         return replace(link, kind=Opaque(why, Far(self.place.name, link.index))) if why else link
 
     def _tables(self) -> Tables:

@@ -59,7 +59,8 @@ def link_lines(entry: Entry) -> Iterator[str]:
     far = entry["link"] if "link" in entry else f"if{entry['link_index']}" if "link_index" in entry else ""
     other = f"@{far or 'NONE'}" if far is None or far else ""
     master = f" master {entry['master']}" if "master" in entry else ""
-    yield f"{entry['ifindex']}: {entry['ifname']}{other}: <{','.join(entry['flags'])}> mtu {entry['mtu']}{master}"
+    xdp = f" xdp/id:{_program(entry['xdp'])}" if entry.get("xdp") else ""
+    yield f"{entry['ifindex']}: {entry['ifname']}{other}: <{','.join(entry['flags'])}> mtu {entry['mtu']}{xdp}{master}"
     yield f"    link/{entry['link_type']} {entry.get('address', '')}{_far_words(entry)}"
     info = entry.get("linkinfo", {})
     if "info_kind" in info:
@@ -69,6 +70,11 @@ def link_lines(entry: Entry) -> Iterator[str]:
     for address in entry.get("addr_info", []):
         if address.get("family") == "inet":
             yield f"    {_address_line(address, entry['ifname'])}"
+
+
+def _program(xdp: Entry) -> object:
+    """Return the id of a program that sees a device's frames first; several attached ones stand in a list."""
+    return next((one["prog"]["id"] for one in (xdp, *xdp.get("attached", [])) if "prog" in one), 0)
 
 
 def _far_words(entry: Entry) -> str:
@@ -92,9 +98,10 @@ def _kind_line(kind: str, data: Entry) -> str:
 
 
 def _vxlan_line(data: Entry) -> str:
-    words = [f"vxlan id {data['id']}"]
+    words = [f"vxlan id {data['id']}"] if "id" in data else ["vxlan"]
     words += [f"{word} {data[key]}" for word, key in (("group", "group"), ("remote", "remote")) if key in data]
-    words += [f"{word} {data[key]}" for word, key in (("local", "local"), ("dev", "link"), ("dstport", "port"))]
+    printed = (("local", "local"), ("dev", "link"), ("dstport", "port"))
+    words += [f"{word} {data[key]}" for word, key in printed if key in data]
     words += ["learning" if data.get("learning") else "nolearning"]
     return " ".join([*words, *(flag for flag in VXLAN_REFUSED if data.get(flag))])
 

@@ -68,7 +68,8 @@ def parse_links(
 ) -> tuple[Link, ...]:
     """Read the output of `ip -d address show` in network namespace `netns`; IPv6 is passed over.
 
-    With `partial`, devices that are not modelled become `Opaque`, and a namespace known by its id only is called `/ID`.
+    With `partial`, devices that are not modelled become `Opaque`, and a namespace known by its id only is called `/ID`;
+    `programs` tells which devices have an XDP program.
     Raises: StateSyntaxError for text `ip` does not print, Unsupported for kinds and options that are not modelled.
     """
     blocks: list[list[Words]] = []
@@ -77,6 +78,9 @@ def parse_links(
             continue
         if not line[0].isspace():
             blocks.append([])
+            if not partial and XDP.search(line):
+                raise Unsupported(f"{source}:{number}: a device with an XDP program")
+            line = XDP.sub(lambda found: found[1].ljust(len(found[0])), line)
         elif not blocks:
             raise StateSyntaxError("a link begins with its number", source=source, line=number, column=1, text=line)
         blocks[-1].append(Words(line, source=source, number=number))
@@ -89,6 +93,20 @@ def parse_links(
     return links
 
 
+XDP = re.compile(r"(> mtu \d{1,10} )xdp(?:generic|offload|multi)?(?:/id:\d{1,10})?(?= |$)", re.ASCII)
+"""A program that gets a device's frames before the network stack does. Source: xdp_dump() in ip/iplink_xdp.c."""
+
+
+def programs(text: str, source: str = "ip -d address") -> dict[str, str]:
+    """Return the devices with an XDP program, which decides what becomes of their frames, each with the reason."""
+    found = {}
+    for number, line in enumerate(text.splitlines(), 1):
+        name = re.match(r"\d{1,10}: ([^\s@:]+)[@:]", line, re.ASCII)
+        if name and XDP.search(line):
+            found[name[1]] = f"{source}:{number}: {name[1]} has an XDP program, which is not modelled"
+    return found
+
+
 def _link_or_opaque(lines: list[Words], where: _Where) -> Link:
     """Read a link; one that is not modelled keeps its name, its addresses and the reason."""
     again = [Words(words.line, source=words.source, number=words.number) for words in lines]
@@ -97,7 +115,7 @@ def _link_or_opaque(lines: list[Words], where: _Where) -> Link:
     except Unsupported as problem:
         index, name, other = _names(again[0])
         up, values = "UP" in _flags(again[0]), again[0].fields(HEAD, (), "a link")
-        addresses = tuple(read_address(words) for words in again[2:] if words.next == "inet")
+        addresses = tuple(read_address(words, peers=True) for words in again[2:] if words.next == "inet")
         kind = Opaque(str(problem), _lower(again, other, where))
         mac = re.match(r"\s+link/ether (\S+)", again[1].line) if again[1:] else None
         return Link(index, name, kind, mac[1] if mac else NO_MAC, addresses, up, master=values.get("master", ""))  # type: ignore[arg-type]
@@ -142,7 +160,7 @@ def _link(lines: list[Words], where: _Where) -> Link:
             addresses.append(read_address(words))
         elif words.next == "bridge_slave":
             _check_port(words)
-        elif words.next not in ("inet6", "valid_lft", "alias", "altname"):
+        elif words.next not in ("inet6", "valid_lft", "alias", "altname", "prog/xdp"):
             kind = _kind(words, head, where)
     if kind is None and (layer != "ether" or other):
         raise Unsupported(f"{where.source}:{first.number}: {name} is of no kind that is named; `ip -d` names it")
@@ -192,7 +210,7 @@ def _link_layer(words: Words, partial: bool) -> tuple[str, str, str]:
 def _passed_over(*groups: Iterable[str], flags: Iterable[str] = ()) -> Grammar:
     """Build the grammar of words that change nothing: those with a value, and those without."""
     grammar: Grammar = {word: (word, lambda words: words.take("a value")) for group in groups for word in group}
-    return {**grammar, **{word: (word, lambda words: True) for word in flags}}
+    return {**grammar, **{word: (word, lambda words: True) for word in ("netns-immutable", *flags)}}
 
 
 def _kind(words: Words, head: _Head, where: _Where) -> Kind:
