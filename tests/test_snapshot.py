@@ -141,6 +141,20 @@ def test_another_mode_of_kube_proxy_is_named_with_what_to_run_instead(tmp_path, 
     assert says in capsys.readouterr().out
 
 
+IPVS = (
+    "9: kube-ipvs0: <BROADCAST,NOARP> mtu 1500\n    link/ether 02:00:00:00:00:99 brd ff:ff:ff:ff:ff:ff\n    dummy\n"
+    "    inet 10.96.0.1/32 scope global kube-ipvs0\n"
+)
+
+
+def test_ipvs_is_named_with_what_to_run_instead(tmp_path, capsys) -> None:
+    write_folder(tmp_path / "s", {**SMALL, "a/ip-address.txt": SMALL["a/ip-address.txt"] + IPVS})
+    assert main(["trace", str(tmp_path / "s"), "--from", "a", "--to", "icmp:127.0.0.1"]) == 3
+    said = capsys.readouterr().out
+    assert "a has the device kube-ipvs0: IPVS" in said
+    assert "it runs in IPVS mode, which is not modelled. Let it run in iptables mode" in said
+
+
 @pytest.mark.parametrize(
     ("to", "says"),
     [

@@ -8,6 +8,7 @@ from dataclasses import dataclass, replace
 from ipaddress import AddressValueError, IPv4Address
 from pathlib import Path
 
+from mcnilib.cluster.kube_proxy.modes import without_ipvs
 from mcnilib.errors import StateSyntaxError
 from mcnilib.linux.collected import load_collected
 from mcnilib.linux.conntrack import Entry
@@ -113,7 +114,7 @@ def snapshot_of(files: Mapping[str, str], name: str = "snapshot") -> Snapshot:
     """Read a snapshot's files; errors name them as the mapping does."""
     for path, text in files.items():
         check_text(text, path)
-    world = load_collected(files)
+    world = without_ipvs(load_collected(files))
     return Snapshot(world, tuple(_listeners(world, files)), name, tuple(_connections(world, files)))
 
 

@@ -1,17 +1,36 @@
 """kube-proxy's modes beside iptables: they are not modelled; what to run instead.
 
-Source: kube-proxy --help (--proxy-mode, v1.31); tableName in pkg/proxy/nftables/proxier.go of Kubernetes 1.31.
+Source: kube-proxy --help (--proxy-mode, v1.31); tableName in pkg/proxy/nftables/proxier.go and defaultDummyDevice in
+pkg/proxy/ipvs/proxier.go of Kubernetes 1.31.
 """
 
 from __future__ import annotations
 
 import re
 
+from mcnilib.linux.netns import Gap
+from mcnilib.linux.world import World
+
+IPVS_DEVICE = "kube-ipvs0"
+"""It holds the cluster IPs; IPVS takes their packets at INPUT, and no iptables rule shows where to."""
+
 SIGNS = (
     (r"this is what nft prints|nftables table \S+ kube-proxy", "nftables"),
-    (r"this is what ipvsadm prints", "IPVS"),
+    (rf"this is what ipvsadm prints|{IPVS_DEVICE}", "IPVS"),
 )
 """What a complaint about state says when a mode may have written it."""
+
+
+def without_ipvs(world: World) -> World:
+    """Return the world with a gap in each namespace whose cluster IPs IPVS serves: nobody collected its table."""
+    for netns in world:
+        if any(link.name == IPVS_DEVICE for link in netns.links):
+            gap = Gap(
+                f"{netns.name} has the device {IPVS_DEVICE}: IPVS, which is not modelled, serves its services",
+                rules=True,
+            )
+            world = world.put(netns.but(missing=(*netns.missing, gap)))
+    return world
 
 
 def instead(said: str) -> str:
