@@ -228,8 +228,18 @@ REJECT = RULE.format("-A INPUT -s 10.9.9.9/32 -j DROP\n")
         ("node/tc.txt", "qdisc noqueue 0: dev lo root refcnt 2\nqdisc clsact ffff: dev v0 parent ffff:fff1\n", "v0 has a qdisc clsact"),
         ("node/tc.txt", "qdisc clsact ffff: dev eth0 parent ffff:fff1\n", ""),
         ("node/iptables-legacy.txt", REJECT, ""),
+        ("node/nft.txt", "table arp filter\n", "node/nft.txt:1: the nftables table arp filter is not modelled"),
+        ("node/iptables.txt", f"# Table `filter' contains incompatible base-chains, use 'nft' tool to list them.\n{RULE.format('')}", "node/iptables.txt:1: table filter holds chains or rules of nftables"),
+        ("node/iptables.txt", f"{RULE.format('')}# Table `nat' is incompatible, use 'nft' tool.\n", "node/iptables.txt:6: table nat holds chains or rules of nftables"),
+        ("node/iptables.txt", RULE.format("-A INPUT -m recent --rcheck --name l --mask 255.255.255.255 --rsource -j DROP\n"), "the list l of recent addresses was not collected"),
+        ("node/iptables.txt", RULE.format("-A INPUT -m recent --set --name l --mask 255.255.255.255 --rsource\n" * 300), ""),
+        ("node/iptables.txt", RULE.format("-A INPUT -m recent ! --set --name l --mask 255.255.255.255 --rsource -j DROP\n"), ""),
+        ("node/iptables.txt", RULE.format("-A INPUT -m quota --quota 900 -j ACCEPT\n"), "its quota of 900 a rule has left was not collected"),
+        ("node/iptables.txt", RULE.format("-A INPUT -m statistic --mode nth --every 2 --packet 0 -j DROP\n"), "which packet of 2 the next one is was not collected"),
+        ("node/iptables.txt", RULE.format("-A INPUT -m limit --limit 5/sec -j ACCEPT\n"), ""),
     ],
-    ids=["a table of inet", "kube-proxy's nftables mode", "what iptables-save prints", "a program on the way", "a program elsewhere", "legacy rules only"],
+    ids=["a table of inet", "kube-proxy's nftables mode", "what iptables-save prints", "a program on the way", "a program elsewhere", "legacy rules only",
+         "a table of arp", "chains of nft in a table of iptables", "rules of nft in a table of iptables", "a list of addresses", "a list that is only filled", "never", "a quota", "a count", "a rate"],
 )  # fmt: skip
 def test_what_else_may_be_at_work(file: str, text: str, says: str) -> None:
     said = outcome({**cluster(), file: text}, "tcp:10.0.0.1:80")
@@ -242,6 +252,37 @@ def test_rules_of_both_backends_are_not_put_in_an_order() -> None:
     assert "both iptables-nft and iptables-legacy hold rules" in outcome(files, "tcp:10.0.0.1:80")
     drop = RULE.format("-A INPUT -j DROP\n")
     assert "by `-j DROP`" in outcome({**cluster(), "node/iptables-legacy.txt": drop}, "tcp:10.0.0.1:80")
+
+
+@pytest.mark.parametrize(
+    "holds", [REJECT, RULE.replace(":INPUT ACCEPT", ":INPUT DROP").format(""), REJECT.replace("-A", "[1:60] -A")]
+)
+def test_a_policy_that_drops_is_something_a_backend_holds(holds: str) -> None:
+    for files in (
+        {"iptables-legacy.txt": holds, "iptables.txt": REJECT},
+        {"iptables-legacy.txt": REJECT, "iptables.txt": holds},
+    ):
+        said = outcome({**cluster(), **{f"node/{name}": text for name, text in files.items()}}, "tcp:10.0.0.1:80")
+        assert "both iptables-nft and iptables-legacy hold rules" in said
+
+
+def test_a_legacy_policy_that_drops_decides() -> None:
+    files = {**cluster(), "node/iptables-legacy.txt": RULE.replace(":INPUT ACCEPT", ":INPUT DROP").format("")}
+    assert ":INPUT DROP" in outcome(files, "tcp:10.0.0.1:80")
+
+
+@pytest.mark.parametrize("file", ["nft.txt", "tc.txt", "iptables-legacy.txt"])
+@pytest.mark.parametrize("text", ["\nbash: not found\n", "\n{}\n"])
+def test_text_the_tools_do_not_print_is_not_nothing(file: str, text: str) -> None:
+    with pytest.raises(StateSyntaxError, match=f"^node/{file}:2:1: "):
+        load_collected({**cluster(), f"node/{file}": text})
+
+
+def test_a_cluster_that_is_there_as_a_whole_remembers_nothing() -> None:
+    rule = RULE.format("-A INPUT -m recent --rcheck --name l --mask 255.255.255.255 --rsource -j DROP\n")
+    files = {**cluster(), "node/iptables.txt": rule}
+    files["world.json"] = files["world.json"].replace("false", "true")
+    assert outcome(files, "tcp:10.0.0.1:80").startswith("connected")
 
 
 def test_a_device_below_one_that_is_not_modelled_may_hand_packets_to_it() -> None:

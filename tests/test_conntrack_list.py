@@ -44,6 +44,11 @@ def test_a_listing() -> None:
     assert [entry.line(0) for entry in (tcp, icmp)] == [LINES.splitlines()[0], LINES.splitlines()[2]]
 
 
+@pytest.mark.parametrize("zone", ["zone", "zone-orig", "zone-reply"])
+def test_other_zones_than_0_are_passed_over(zone: str) -> None:
+    assert parse_connections(LINES.replace(" use=", f" {zone}=5 use=")) == ()
+
+
 @pytest.mark.parametrize(
     ("old", "new", "says"),
     [

@@ -152,6 +152,8 @@ def test_counters_comments_and_order_are_no_content() -> None:
         ("*filter\n-A X -j DROP\nCOMMIT", 2, "chain X is not declared above"),
         ("*broute\nCOMMIT", 1, "'broute' is not a table"),
         ("*filter\n:FORWARD ACCEPT\n-A FORWARD -j DROP", 4, "COMMIT is missing"),
+        ("*filter\n:FORWARD ACCEPT\n-A FORWARD -j DROP\n:FORWARD ACCEPT\nCOMMIT", 4, "chain FORWARD is declared twice"),
+        ("*filter\nCOMMIT\n*filter\nCOMMIT", 3, "table filter stands twice"),
         ("*filter\n[1:2] -A FORWARD -p tpc\nCOMMIT", 2, "'tpc' is not a protocol"),
     ],
 )
@@ -194,3 +196,8 @@ def test_the_text_of_another_tool_is_named(text: str, tool: str) -> None:
     with pytest.raises(Unsupported) as error:
         parse_tables(f"# comment\n{text}", "node1/iptables.txt")
     assert str(error.value).startswith(f"node1/iptables.txt:2: this is what {tool} prints")
+
+
+def test_a_table_of_which_only_a_part_is_printed_is_refused() -> None:
+    with pytest.raises(Unsupported, match=r"^iptables-save:2: table nat holds chains or rules of nftables"):
+        parse_tables("# comment\n# Table `nat' is incompatible, use 'nft' tool.\n")

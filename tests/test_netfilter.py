@@ -105,6 +105,18 @@ def test_targets_of_other_tables(hook: str, table: str, rule: str, verdict: str)
     assert at.notrack is (table == "raw")
 
 
+@pytest.mark.parametrize(
+    ("first", "notrack", "state"),
+    [("CT --ctevents new", False, "NEW"), ("NOTRACK", True, "UNTRACKED"), ("MARK --set-mark 1", True, "UNTRACKED")],
+)
+def test_where_a_template_is_attached_notrack_comes_too_late(first: str, notrack: bool, state: str) -> None:
+    """Source: xt_ct_target() in net/netfilter/xt_CT.c: what the packet has already stays."""
+    at = Context("PREROUTING", ctstate="INVALID")
+    rules = [parse_rule(f"-A PREROUTING -j {target}") for target in (first, "NOTRACK")]
+    met_rules(append((empty_table("raw"),), "raw", rules)[0], at)
+    assert (at.notrack, at.ctstate) == (notrack, state)
+
+
 def test_a_table_without_the_chain_lets_pass() -> None:
     assert traverse(Table("raw"), "OUTPUT", PACKET, Context("OUTPUT"), lambda *_: None) == ("ACCEPT", PACKET, None)
 

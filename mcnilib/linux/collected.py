@@ -22,7 +22,13 @@ from mcnilib.linux.netns import Gap, Netns
 from mcnilib.linux.peers import Home, connected, parse_ids
 from mcnilib.linux.route import parse_routes, parse_rules
 from mcnilib.linux.snapshot import FILES
-from mcnilib.linux.strangers import both_backends, filtered_devices, foreign_tables
+from mcnilib.linux.strangers import (
+    both_backends,
+    filtered_devices,
+    foreign_tables,
+    holds_something,
+    incompatible_tables,
+)
 from mcnilib.linux.sysctl import parse_settings
 from mcnilib.linux.tables import Tables
 from mcnilib.linux.world import Port, World
@@ -39,7 +45,7 @@ def load_collected(files: Mapping[str, str]) -> World:
     """
     places, segments, complete = parse_world(files.get(WORLD, ""))
     ports = frozenset(port for one in segments for port in one.ports)
-    readers = {place.name: _Reader(place, files, ports) for place in places}
+    readers = {place.name: _Reader(place, files, ports, complete) for place in places}
     links = connected(reader.home() for reader in readers.values())
     return World(tuple(readers[name].netns(links[name]) for name in readers), segments, complete)
 
@@ -47,8 +53,8 @@ def load_collected(files: Mapping[str, str]) -> World:
 class _Reader:
     """The files of one namespace, and the gaps found while reading them."""
 
-    def __init__(self, place: Place, files: Mapping[str, str], ports: frozenset[Port]) -> None:
-        self.place, self.files, self.ports = place, files, ports
+    def __init__(self, place: Place, files: Mapping[str, str], ports: frozenset[Port], complete: bool) -> None:
+        self.place, self.files, self.ports, self.complete = place, files, ports, complete
         self.gaps: list[Gap] = []
         self.programs: dict[str, str] = {}
 
@@ -104,9 +110,15 @@ class _Reader:
         nft, legacy = (self.files.get(f"{name}/{file}.txt", "") for file in ("iptables", "iptables-legacy"))
         self.gaps += both_backends(nft, legacy, f"{name}/iptables-legacy.txt")
         self.gaps += foreign_tables(self.files.get(f"{name}/nft.txt", ""), f"{name}/nft.txt")
-        stem = "iptables-legacy" if "\n-A " in legacy else "iptables"
+        self.gaps += incompatible_tables(nft, f"{name}/iptables.txt")
+        stem, other = ("iptables-legacy", "iptables")[:: 1 if holds_something(legacy) else -1]
         none: Tables = ()
-        return self.read(stem, lambda text, at: parse_tables(text, at, partial=True), none)
+        if f"{name}/{other}.txt" in self.files:
+            self.read(other, self._parse_tables, none)  # holds nothing, but what is wrong in it is said
+        return self.read(stem, self._parse_tables, none)
+
+    def _parse_tables(self, text: str, source: str) -> Tables:
+        return parse_tables(text, source, partial=True, running=not self.complete)
 
     def read(self, stem: str, parse: Callable[[str, str], Part], nothing: Part, *, needed: bool = True) -> Part:
         """Read one listing in either form; note a gap when it is not there or not modelled."""

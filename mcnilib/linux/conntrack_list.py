@@ -17,6 +17,7 @@ from mcnilib.linux.tcp_track import STATES, TcpTrack
 
 FIELD = re.compile(r"(src|dst|sport|dport|type|code|id)=(\S+)")
 HEAD = re.compile(r"(\w+) +(\d{1,3}) +(\d{1,10}) +", re.ASCII)
+ZONE = re.compile(r" zone(?:-orig|-reply)?=")
 PROTOCOLS = ("tcp", "udp", "icmp")
 
 
@@ -27,7 +28,7 @@ def parse_connections(text: str, source: str = "conntrack -L") -> tuple[Entry, .
 
 def _entry(line: str, source: str, number: int) -> Iterator[Entry]:
     head = HEAD.match(line)
-    if not line.strip() or line.startswith("conntrack v") or " zone=" in line:
+    if not line.strip() or line.startswith("conntrack v") or ZONE.search(line):
         return
     if not head:
         raise _wrong("not `PROTOCOL NUMBER SECONDS ...`", source, number, 1, line)

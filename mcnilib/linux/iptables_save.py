@@ -15,11 +15,12 @@ from mcnilib.errors import StateSyntaxError, Unsupported
 from mcnilib.linux.alike import Forms
 from mcnilib.linux.bodies import Body
 from mcnilib.linux.chain_checks import check_table
+from mcnilib.linux.match_memory import COUNTING
 from mcnilib.linux.memory import all_of_it_stays
 from mcnilib.linux.netfilter import BUILT_IN, ChainRule, Table
 from mcnilib.linux.origin import Origin
 from mcnilib.linux.rule_parse import CHAIN_LENGTH, read_rule
-from mcnilib.linux.strangers import other_tool
+from mcnilib.linux.strangers import incompatible_tables, other_tool
 from mcnilib.linux.tables import Tables, put_chains, put_table
 from mcnilib.linux.unread import absent_chains, unread_rule
 
@@ -51,10 +52,12 @@ def _parse_cached(line: str) -> ChainRule:
 
 
 @all_of_it_stays()
-def parse_tables(text: str, source: str = "iptables-save", *, partial: bool = False) -> Tables:
+def parse_tables(text: str, source: str = "iptables-save", *, partial: bool = False, running: bool = False) -> Tables:
     """Read the output of iptables-save (any backend).
 
-    With `partial`, rules that are not modelled are kept as `Unread`, and so are chains that are not there.
+    With `partial`, rules that are not modelled are kept as `Unread`, and so are chains that are not there; what a
+    comment says is not printed is passed over. With `running`, the rules have seen packets: what they remember is not
+    known.
     Raises: StateSyntaxError; Unsupported, also for what another tool prints; Refused for rules the kernel would not
     load where they stand.
     """
@@ -62,12 +65,17 @@ def parse_tables(text: str, source: str = "iptables-save", *, partial: bool = Fa
     section: _Section | None = None
     lines = text.splitlines()
     for number, line in enumerate(lines, 1):
+        if line.startswith("#") and not partial:
+            for gap in incompatible_tables(line, source, number):
+                raise Unsupported(gap.why)
         if not line.strip() or line.startswith("#"):
             continue
         if line.startswith("*"):
             if section is not None:
                 raise _fail("COMMIT is missing", line, source, number)
-            section = _Section(_table_name(line, source, number), source, partial)
+            section = _Section(_table_name(line, source, number), source, partial, running)
+            if any(table.name == section.name for table in tables):
+                raise _fail(f"table {section.name} stands twice", line, source, number)
         elif section is None:
             raise _stranger(line, source, number)
         elif line.strip() == "COMMIT":
@@ -103,8 +111,8 @@ def _without_counters(line: str) -> str:
 class _Section:
     """The lines of one table, from *TABLE to COMMIT."""
 
-    def __init__(self, name: str, source: str, partial: bool) -> None:
-        self.name, self.source, self.partial = name, source, partial
+    def __init__(self, name: str, source: str, partial: bool, running: bool) -> None:
+        self.name, self.source, self.partial, self.running = name, source, partial, running
         self.chains: dict[str, Body[Numbered]] = {}
         self.forms = Forms()
 
@@ -112,6 +120,8 @@ class _Section:
         """Read a chain or a rule."""
         if line.startswith(":"):
             chain = self._chain(line, number)
+            if chain.name in self.chains:
+                raise _fail(f"chain {chain.name} is declared twice, or behind its rules", line, self.source, number)
             self.chains[chain.name] = chain
         elif not self._take(_COUNTERS.sub("", line, count=1) if line.startswith("[") else line, line, number):
             self._read_whole(line, number)
@@ -134,7 +144,7 @@ class _Section:
         if rule.chain not in self.chains and rule.chain not in BUILT_IN[self.name]:
             raise _fail(f"chain {rule.chain} is not declared above", line, self.source, number)
         body = self.chains.setdefault(rule.chain, Body(rule.chain, "ACCEPT", self._put_off))
-        body.put(rule)
+        body.put(_running(rule) if self.running and rule.remembers else rule)
         self.forms.learn(_COUNTERS.sub("", line, count=1), rule)
 
     def _rule(self, line: str, number: int) -> ChainRule:
@@ -163,6 +173,12 @@ class _Section:
         table = put_chains(Table(self.name), chains.values())
         check_table(table, self.source)
         return table
+
+
+def _running(rule: ChainRule) -> ChainRule:
+    """Return a rule that has seen packets before, nobody knows which."""
+    matches = (replace(one, known=False) if isinstance(one, COUNTING) else one for one in rule.matches)
+    return replace(rule, matches=tuple(matches))
 
 
 def _fail(what: str, line: str, source: str, number: int) -> StateSyntaxError:

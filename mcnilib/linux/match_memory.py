@@ -1,18 +1,19 @@
 """Matches that remember the packets they saw: limit, quota, statistic by count, recent.
 
 What they remember belongs to one run, which begins as if the rules had just been loaded; time is the run's own. What a
-rule remembers is kept under the match itself: two equal rules remember apart.
+rule remembers is kept under the match itself: two equal rules remember apart. Rules of a running machine have seen
+packets before: what they remember is not known, but that a bucket of `limit` is full, as it soon is when nobody comes.
 Source: iptables-extensions(8); net/netfilter/{nft_limit,xt_limit,xt_quota,nft_numgen,xt_recent}.c (Linux 6.18).
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from ipaddress import IPv4Address
 from typing import NamedTuple, TypeVar
 
-from mcnilib.errors import Unsupported
+from mcnilib.errors import Unknown, Unsupported
 from mcnilib.linux.context import Context
 from mcnilib.linux.match import Test, bang
 from mcnilib.linux.match_rest import lengths
@@ -68,12 +69,15 @@ class Quota:
 
     bytes: int
     negated: bool = False
+    known: bool = field(default=True, compare=False)  # no packet has come yet
 
     def test(self) -> Test:
         """Take the packet's bytes from the quota."""
         return lambda packet, at: self._take(packet, at) is not self.negated
 
     def _take(self, packet: Packet, at: Context) -> bool:
+        if not self.known:
+            raise Unknown(f"how many bytes of its quota of {self.bytes} a rule has left was not collected", collect="")
         left = remembered(at, self, id(self), lambda: [self.bytes])
         shortest, longest = lengths(packet)
         if shortest <= left[0] and shortest != longest:
@@ -97,12 +101,15 @@ class Nth:
     every: int
     packet: int
     negated: bool = False
+    known: bool = field(default=True, compare=False)  # no packet has come yet
 
     def test(self) -> Test:
         """Count the packet."""
         return lambda packet, at: self._count(at) is not self.negated
 
     def _count(self, at: Context) -> bool:
+        if not self.known and self.every > 1:
+            raise Unknown(f"which packet of {self.every} the next one is was not collected", collect="")
         seen = remembered(at, self, id(self), lambda: [0])
         seen[0] += 1
         return (seen[0] - 1) % self.every == self.packet
@@ -137,6 +144,7 @@ class Recent:
     """
 
     words: str
+    known: bool = field(default=True, compare=False)  # the list was empty when the run began
 
     def test(self) -> Test:
         """Look the address up, or note it, in the list."""
@@ -175,6 +183,8 @@ class _Asked(NamedTuple):
 
     def ask(self, packet: Packet, at: Context, owner: Recent) -> bool:
         """Tell whether the address is in the list as asked, and note what is to be noted. Source: recent_mt()."""
+        if not owner.known and self.mode != "set":  # which always notes the address
+            raise Unknown(f"the list {self.name} of recent addresses was not collected", collect="")
         mask, seen = self._list(at, owner)
         ip = int(packet.dst if self.dst else packet.src) & mask
         ttl = packet.ttl + (1 if at.iif and at.oif else 0)  # as it was before it was forwarded
@@ -217,5 +227,8 @@ def _add(seen: dict[int, Seen], ip: int, now: float, ttl: int) -> None:
     seen[ip] = Seen(now, ttl)
 
 
-MEMORIES = (Limit, Quota, Nth, Recent)
+COUNTING = (Quota, Nth, Recent)
+"""Matches that remember packets however long ago they came."""
+
+MEMORIES = (Limit, *COUNTING)
 """Matches that answer differently when the same packet asks again, because they remember it."""

@@ -278,6 +278,8 @@ def _apply(target: Target | None, packet: Packet, at: Context) -> Packet:
         return target.apply(packet)
     if isinstance(target, KeptTarget):
         target.refuse()
+        if target.name == "CT" and at.fresh:  # a template for the connection is there now, see xt_ct_target()
+            at.fresh, at.ctstate = False, "NEW"
     if at.entry is None or not isinstance(target, Connmark):
         return packet
     if target.action == "restore":

@@ -8,6 +8,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 
+from mcnilib.errors import StateSyntaxError
 from mcnilib.linux.netfilter import BUILT_IN
 from mcnilib.linux.netns import Gap
 
@@ -30,20 +31,69 @@ def other_tool(line: str) -> str:
     return next((tool for pattern, tool in FOREIGN if re.fullmatch(pattern, line.strip())), "")
 
 
+TABLE = re.compile(r"table (ip|ip6|inet|arp|bridge|netdev) (\S+)\s*")
+QDISC = re.compile(r"qdisc (\S+) \S+ dev (\S+)")
+INCOMPATIBLE = re.compile(r"^# Table `(\S+)' (?:is incompatible|contains incompatible base-chains)", re.MULTILINE)
+"""The comment in which iptables-save says of a table that it holds more than is printed."""
+HOLDING = re.compile(r"^(?:(?:\[\d+:\d+\] )?-A |:\S+ DROP\b)", re.MULTILINE)
+"""A line that does something to packets: a rule, or a policy that drops."""
+
+
 def foreign_tables(text: str, source: str) -> Iterator[Gap]:
-    """Read `nft list tables`; yield the tables whose rules `iptables-save` does not print."""
+    """Read `nft list tables`; yield the tables whose rules `iptables-save` does not print.
+
+    A table of the family arp counts before the first ARP packet is answered.
+    Raises: StateSyntaxError for text nft does not print.
+    """
+    for number, line in _lines(text):
+        found = TABLE.fullmatch(line)
+        if not found:
+            raise _wrong("expected table FAMILY NAME, as `nft list tables` prints it", line, source, number)
+        family, name = found.groups()
+        if family in ("inet", "netdev", "bridge", "arp") or (family == "ip" and name not in BUILT_IN):
+            why = f"{source}:{number}: the nftables table {family} {name} is not modelled"
+            yield Gap(why, rules=family != "arp")
+
+
+def incompatible_tables(text: str, source: str, first: int = 1) -> Iterator[Gap]:
+    """Read iptables-save; yield the tables of which it says that they hold what it cannot print; `first`
+    numbers the first line.
+
+    Source: iptables/xtables-save.c (iptables 1.8.9).
+    """
+    for found in INCOMPATIBLE.finditer(text):
+        number = text.count("\n", 0, found.start()) + first
+        what = f"table {found[1]} holds chains or rules of nftables that iptables-save does not print"
+        yield Gap(f"{source}:{number}: {what}", rules=True)
+
+
+def holds_something(text: str) -> bool:
+    """Tell whether the text of iptables-save has a rule, or a policy that drops."""
+    return HOLDING.search(text) is not None
+
+
+def _lines(text: str) -> Iterator[tuple[int, str]]:
+    """Yield the lines that are neither empty nor a comment, with their numbers."""
     for number, line in enumerate(text.splitlines(), 1):
-        words = line.split()
-        family, name = (words[1], words[2]) if words[:1] == ["table"] and len(words) == 3 else ("", "")
-        if family in ("inet", "netdev", "bridge") or (family == "ip" and name not in BUILT_IN):
-            yield Gap(f"{source}:{number}: the nftables table {family} {name} is not modelled", rules=True)
+        if line.strip() and not line.startswith("#"):
+            yield number, line
+
+
+def _wrong(what: str, line: str, source: str, number: int) -> StateSyntaxError:
+    return StateSyntaxError(what, source=source, line=number, column=1, text=line)
 
 
 def filtered_devices(text: str, source: str) -> dict[str, str]:
-    """Read `tc qdisc show`; return the devices that may carry filters or programs, each with the reason."""
-    found = {}
-    for number, line in enumerate(text.splitlines(), 1):
-        words = re.match(r"qdisc (\S+) \S+ dev (\S+)", line)
+    """Read `tc qdisc show`; return the devices that may carry filters or programs, each with the reason.
+
+    Lines that begin with a space go on about the discipline above.
+    Raises: StateSyntaxError for text tc does not print.
+    """
+    found: dict[str, str] = {}
+    for number, line in _lines(text):
+        words = QDISC.match(line)
+        if not words and not line[0].isspace():
+            raise _wrong("expected qdisc KIND HANDLE: dev DEVICE, as `tc qdisc show` prints it", line, source, number)
         if words and words[1] in FILTERING:
             what = f"{words[2]} has a qdisc {words[1]}, whose filters and programs are not modelled"
             found[words[2]] = f"{source}:{number}: {what}"
@@ -52,5 +102,5 @@ def filtered_devices(text: str, source: str) -> dict[str, str]:
 
 def both_backends(nft: str, legacy: str, source: str) -> Iterator[Gap]:
     """Yield a gap when both backends of iptables hold rules: their order among each other is not modelled."""
-    if "\n-A " in nft and "\n-A " in legacy:
+    if holds_something(nft) and holds_something(legacy):
         yield Gap(f"{source}: both iptables-nft and iptables-legacy hold rules, which is not modelled", rules=True)
