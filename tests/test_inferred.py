@@ -55,6 +55,7 @@ def test_an_inference_is_never_wrong_and_seldom_missing(settings: Settings) -> N
         (parse_ip_rule("32766:\tfrom all lookup main"), "the kernel", "exists in every network namespace"),
         (parse_neigh("10.0.0.1 dev veth0d9c208d4c7 lladdr 02:00:00:00:00:01 PERMANENT"), "Spiderpool's coordinator (inferred)", "inferred from the device veth0d9c208d4c7"),
         (parse_rule("-A FORWARD -j ACCEPT"), None, None),
+        (parse_rule('-A FORWARD -m comment --comment "" -j ACCEPT'), None, None),
         (parse_rule("-A KUBED -j ACCEPT"), None, None),
         (parse_route("default via 10.0.0.1 dev eth0"), None, None),
         ("tcp LISTEN 0.0.0.0:80", None, None),

@@ -164,6 +164,39 @@ def test_what_is_no_file_of_rules(text: str, line: int, what: str) -> None:
     assert what in error.value.what
 
 
+@pytest.mark.parametrize(
+    ("rule", "what"),
+    [
+        ('-A X -j ""', "a target has a name"),
+        ('-A X -g ""', "a target has a name"),
+        ('-A "" -j DROP', "a chain has a name"),
+        (f"-A X -m comment --comment {'x' * 65536}", "65536 characters at most"),
+        (f"-A X -m quota --quota {'9' * 5000}", "below 2"),
+        (f"-A X -m quota --quota 0x{'f' * 5000}", "below 2"),
+        (f"-A X -m hashlimit --hashlimit-name a --hashlimit-upto {'9' * 5000}b/s", "is not a rate"),
+        (f"-A X -m connbytes --connbytes {'9' * 5000} --connbytes-mode bytes --connbytes-dir both", "is not a number"),
+        (f"-A X -j RATEEST --rateest-name a --rateest-interval {'9' * 500}s --rateest-ewmalog 1s", "is not a time"),
+    ],
+)
+def test_names_without_letters_and_numbers_without_end_are_refused(rule: str, what: str) -> None:
+    with pytest.raises(StateSyntaxError, match=what):
+        parse_rule(rule)
+
+
+@pytest.mark.parametrize("words", ["realm --realm cosmos", "realm ! --realm cosmos", "devgroup --src-group default"])
+def test_names_out_of_the_files_of_iproute2_stay_names(words: str) -> None:
+    assert str(parse_rule(f"-A X -m {words}")) == f"-A X -m {words}"
+
+
+@pytest.mark.parametrize("table", ["raw", "mangle", "nat", "filter", "security"])
+def test_classify_stands_in_every_table_but_not_before_routing(table: str) -> None:
+    rule = "-A {} -j CLASSIFY --set-class 0001:0002\n"
+    assert parse_tables(f"*{table}\n{rule.format('OUTPUT')}COMMIT\n")
+    if table in ("raw", "mangle", "nat"):
+        with pytest.raises(Refused, match="no place in PREROUTING"):
+            parse_tables(f"*{table}\n{rule.format('PREROUTING')}COMMIT\n")
+
+
 def test_the_column_counts_the_counters() -> None:
     with pytest.raises(StateSyntaxError) as error:
         parse_tables("*filter\n[1:2] -A FORWARD -p tpc\nCOMMIT")

@@ -81,7 +81,7 @@ def _of_chain_rule(rule: ChainRule) -> Origin | None:
     if found := _first(CHAINS, rule.chain):
         return _inferred(found, f"the name of the chain {rule.chain}")
     words = re.search(r'--comment (?:"([^"]*)"|(\S+))', rule.text)
-    comment = (words[1] or words[2]) if words else ""
+    comment = (words[1] or words[2] or "") if words else ""
     if found := _first(COMMENTS, comment):
         return _inferred(found, f"its comment {comment!r}")
     if isinstance(rule.target, Jump) and (found := _first(CHAINS, rule.target.chain)):

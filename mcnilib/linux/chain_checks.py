@@ -37,7 +37,7 @@ NO_DEVICE = {"in": ("POSTROUTING", "OUTPUT"), "out": ("PREROUTING", "INPUT")}
 MANGLE, EVERY = ("mangle",), BUILT_IN["mangle"]
 KEPT_PLACES: dict[str, tuple[tuple[str, ...], tuple[str, ...]]] = {
     "CHECKSUM": (MANGLE, EVERY),
-    "CLASSIFY": (MANGLE, ("FORWARD", "OUTPUT", "POSTROUTING")),
+    "CLASSIFY": (tuple(BUILT_IN), ("FORWARD", "OUTPUT", "POSTROUTING")),
     "CONNSECMARK": (("mangle", "security"), EVERY),
     "CT": (("raw",), ("PREROUTING", "OUTPUT")),
     "ECN": (MANGLE, EVERY),

@@ -120,8 +120,7 @@ class IpSet:
             case "iface":
                 return packet_device(at, side)
             case "mark":
-                found = re.search(r"\bmarkmask (\S+)", self.options)
-                return packet.mark & (int(found[1], 0) if found else 0xFFFFFFFF)
+                return packet.mark & mark_mask_of(self.options)
         return no_mac(self.name)(packet, at, side)
 
     def _found(self, key: Key, now: float) -> int:
@@ -143,6 +142,12 @@ def mask_of(options: str) -> int:
     if not found or "inet6" in options.split():
         return 0xFFFFFFFF
     return int(IPv4Address(found[2]) if "." in found[2] else IPv4Network(f"0.0.0.0/{found[2]}").netmask)
+
+
+def mark_mask_of(options: str) -> int:
+    """Return the mask a set puts on marks; all ones when it has none. Raises: ValueError."""
+    found = re.search(r"\bmarkmask (\S{1,10})(?!\S)|\bmarkmask\b", options)
+    return int(found[1] or "none", 0) if found else 0xFFFFFFFF
 
 
 def _length(part: Part, wildcard: bool) -> int:
@@ -207,7 +212,7 @@ def _create(words: Words, name: str) -> IpSet:
         raise Unsupported(f"{words.source}:{words.number}: {kind} of set {name}; types are {', '.join(TYPES)}")
     rest = words.rest()
     try:
-        mask_of(rest)
+        mask_of(rest), mark_mask_of(rest)
     except ValueError:
         raise words.error(f"set {name} has a mask that is none") from None
     return IpSet(name, kind, (), rest)
@@ -241,4 +246,7 @@ def _read_parts(words: Words, one: IpSet) -> Member:
         return Member(tuple(found), words.rest())
     bitmap = one.type.startswith("bitmap")
     parts = tuple(read_part(words, kind, text, bitmap) for kind, text in zip(kinds, found, strict=True))
-    return Member(parts, words.rest())
+    rest = words.rest()
+    if re.search(r"\btimeout \d{11}", rest):
+        raise words.error("a timeout has 10 digits at most")
+    return Member(parts, rest)

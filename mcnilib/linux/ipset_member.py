@@ -19,6 +19,7 @@ from mcnilib.linux.protocols import WITH_PORTS, protocol_name
 from mcnilib.linux.words import Words
 
 MAC = r"[0-9A-Fa-f]{2}(:[0-9A-Fa-f]{2}){5}"
+PORT = r"\d{1,5}"
 PHYSICAL = "physdev:"
 
 Part = IPv4Network | str
@@ -70,7 +71,7 @@ def read_part(words: Words, kind: str, text: str, bitmap: bool) -> Part:
         return _bitmap_port(words, text) if bitmap else _port(words, text)
     if kind == "mac" and not re.fullmatch(MAC, text, re.ASCII):
         raise words.wrong(f"{text!r} is not a MAC address")
-    if kind == "mark" and not re.fullmatch(r"0x[0-9a-f]{1,8}|\d{1,10}", text, re.ASCII):
+    if kind == "mark" and not re.fullmatch(r"0x[0-9a-f]{1,8}|0|[1-9]\d{0,9}", text, re.ASCII):
         raise words.wrong(f"{text!r} is not a mark")
     return text.upper() if kind == "mac" else text
 
@@ -86,7 +87,7 @@ def _network(words: Words, kind: str, text: str) -> IPv4Network:
 
 
 def _bitmap_port(words: Words, text: str) -> str:
-    if not text.isdecimal() or int(text) > 0xFFFF:
+    if not re.fullmatch(PORT, text, re.ASCII) or int(text) > 0xFFFF:
         raise words.wrong(f"{text!r} is not a port")
     return text
 
@@ -110,7 +111,7 @@ def port_key(text: str) -> Hashable:
             return proto, kind << 8 | (code or 0)
         found = re.fullmatch(r"(\d{1,3})/(\d{1,3})", number, re.ASCII)
         return (proto, int(found[1]) << 8 | int(found[2])) if found else None
-    return (proto, int(number)) if number.isdecimal() and int(number) <= 0xFFFF else None
+    return (proto, int(number)) if re.fullmatch(PORT, number, re.ASCII) and int(number) <= 0xFFFF else None
 
 
 def packet_port(packet: Packet, side: str) -> Hashable:

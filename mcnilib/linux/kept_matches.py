@@ -16,7 +16,7 @@ from mcnilib.linux.kept_words import (
     hexadecimal,
     in_quotes,
     mac,
-    masked_hex,
+    named_hex,
     number,
     prefix,
     several,
@@ -50,7 +50,7 @@ def _one_or_range(words: RuleWords) -> str:
 
 def _from_to(words: RuleWords) -> str:
     """Read FROM or FROM:TO, 64 bits each."""
-    low, _, high = word(r"\d*(:\d*)?", "a number or a range")(words).partition(":")
+    low, _, high = word(r"\d{0,20}(:\d{0,20})?", "a number or a range")(words).partition(":")
     return f"{int(low or 0)}:{int(high)}" if high else str(int(low or 0))
 
 
@@ -105,7 +105,7 @@ MATCHES = {
         frozenset([*PORTS, "--dccp-types", "--dccp-option"]), aliases=LONG_PORTS, protocols=("dccp",), why=BODY,
     ),
     "devgroup": Grammar(
-        {"--src-group": masked_hex, "--dst-group": masked_hex}, frozenset(["--src-group", "--dst-group"]),
+        {"--src-group": named_hex, "--dst-group": named_hex}, frozenset(["--src-group", "--dst-group"]),
         some=True, why="groups of devices are not modelled",
     ),
     "esp": Grammar({"--espspi": span(0xFFFFFFFF, "an SPI")}, frozenset(["--espspi"]), protocols=("esp",), why=BODY),
@@ -155,7 +155,7 @@ MATCHES = {
         frozenset(["--rateest-lt", "--rateest-gt", "--rateest-eq"]), why="rates are not estimated",
     ),
     "realm": Grammar(
-        {"--realm": masked_hex}, frozenset(["--realm"]), ("--realm",), why="realms of routes are not modelled"
+        {"--realm": named_hex}, frozenset(["--realm"]), ("--realm",), why="realms of routes are not modelled"
     ),
     "socket": Grammar(
         {"--transparent": flag, "--nowildcard": flag, "--restore-skmark": flag},

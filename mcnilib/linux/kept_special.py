@@ -65,7 +65,7 @@ def _straight(option: str) -> str:
 
 def _hash_rate(words: RuleWords) -> str:
     found = words.take("a rate")
-    if re.fullmatch(r"\d+[km]?b(/s(ec)?)?", found, re.ASCII):
+    if re.fullmatch(r"\d{1,10}[km]?b(/s(ec)?)?", found, re.ASCII):
         return _bytes(found.partition("/")[0]) + "/s"
     return read_rate(words, found, 1_000_000).text
 
@@ -79,7 +79,7 @@ def _bytes(found: str) -> str:
 
 
 def _burst(words: RuleWords) -> str:
-    return word(r"\d+([km]?b)?", "a number, or a number of bytes")(words)
+    return word(r"\d{1,10}([km]?b)?", "a number, or a number of bytes")(words)
 
 
 HASHLIMIT = Grammar(
@@ -259,14 +259,14 @@ U32_TOKEN = re.compile(r"\s*(0[xX][0-9a-fA-F]+|\d+|&&|<<|>>|[&@=,:])", re.ASCII)
 
 
 def _program(words: RuleWords) -> str:
-    source, place, found = words.take("tests"), 0, ""
-    while place < len(source.rstrip()):
+    source, place, found = words.take("tests").rstrip(), 0, []
+    while place < len(source):
         token = U32_TOKEN.match(source, place)
         if not token:
             raise words.fail(f"{source[place:]!r} is not a test")
-        found += f"{words.as_number(token[1], 'a number'):#x}" if token[1][0].isdigit() else token[1]
+        found.append(f"{words.as_number(token[1], 'a number'):#x}" if token[1][0].isdigit() else token[1])
         place = token.end()
-    return f'"{found}"'
+    return f'"{"".join(found)}"'
 
 
 U32 = Grammar({"--u32": _program}, frozenset(["--u32"]), ("--u32",))

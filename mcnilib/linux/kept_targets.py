@@ -24,7 +24,7 @@ from mcnilib.linux.kept_words import (
 from mcnilib.linux.rule_words import RuleWords
 
 OPTION_NUMBERS = {"mss": 2, "wscale": 3, "sack-permitted": 4, "sack": 5, "timestamp": 8, "md5": 19}
-SPAN = word(r"\d+(\.\d+)?(us|ms|s)", "a time such as 250ms")
+SPAN = word(r"\d{1,9}(\.\d{1,9})?(us|ms|s)", "a time such as 250ms")
 SIDES = word(r"(src|dst)(,(src|dst)){0,5}", "a list of src and dst")
 
 

@@ -130,6 +130,16 @@ def masked_hex(words: RuleWords) -> str:
     return f"{first:#x}" if bits == 0xFFFFFFFF else f"{first:#x}/{bits:#x}"
 
 
+def named_hex(words: RuleWords) -> str:
+    """Read a name out of a file below /etc/iproute2, which stays one, or a number as `masked_hex` does.
+
+    Source: xtables_parse_val_mask() in libxtables/xtables.c (iptables 1.8.9).
+    """
+    if re.fullmatch(r"[A-Za-z_][\w.-]*", words.peek(), re.ASCII):
+        return words.take("a name")
+    return masked_hex(words)
+
+
 def span(high: int, what: str = "a number") -> Reader:
     """Return the reader of LOW, LOW:HIGH, :HIGH or LOW:, both within 0 to `high`."""
 

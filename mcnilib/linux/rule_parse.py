@@ -6,6 +6,7 @@ Source: iptables(8), iptables-restore(8) (iptables 1.8.9).
 
 from __future__ import annotations
 
+from mcnilib.errors import StateSyntaxError
 from mcnilib.linux.header_parse import HEADER_ORDER, read_header
 from mcnilib.linux.kept import KeptMatch, KeptTarget
 from mcnilib.linux.kept_matches import IMPLIED as KEPT_IMPLIED
@@ -24,12 +25,18 @@ from mcnilib.linux.target_nat import Dnat, Masquerade, Redirect, Snat
 from mcnilib.linux.target_parse import read_target
 
 OPTIONS = ("-s", "-d", "-i", "-o", "-p", "-m", "-j", "-g", "--dport", "--sport")
+LINE_LENGTH = 65536
+"""Longest rule that is read; iptables-restore reads lines of 10239 bytes."""
+
 CHAIN_LENGTH = 28
 """Longest chain name iptables accepts."""
 
 
 def read_rule(line: str, source: str, number: int) -> ChainRule:
     """Read one rule. Raises: StateSyntaxError, Unsupported."""
+    if len(line) > LINE_LENGTH:
+        what = f"a rule has {LINE_LENGTH} characters at most"
+        raise StateSyntaxError(what, source=source, line=number, column=1, text=f"{line[:60]}...")
     words = RuleWords(line, source, number)
     if words.take("-A") not in ("-A", "--append"):
         raise words.fail("a rule begins with -A")
@@ -39,6 +46,8 @@ def read_rule(line: str, source: str, number: int) -> ChainRule:
 def chain_name(words: RuleWords) -> str:
     """Read the name of a chain."""
     name = words.take("a chain")
+    if not name:
+        raise words.fail("a chain has a name")
     if len(name) > CHAIN_LENGTH:
         raise words.fail(f"chain names have {CHAIN_LENGTH} characters at most")
     return name
@@ -86,7 +95,7 @@ class _Draft:
 
     def _put_match(self, match: Match) -> None:
         """Add a match; further `-m tcp` options join those that are there, as they do in the kernel."""
-        for i, other in enumerate(self.matches):
+        for i, other in enumerate(self.matches) if isinstance(match, Ports) else ():
             if isinstance(other, Ports) and isinstance(match, Ports) and other.proto == match.proto:
                 if clash := other.clash(match):
                     raise self.words.fail(f"{clash} stands twice")

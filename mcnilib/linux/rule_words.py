@@ -12,6 +12,9 @@ from mcnilib.errors import StateSyntaxError, Unsupported
 
 _QUOTED = re.compile(r'"(?:[^"\\]|\\.)*"')
 _WORD = re.compile(rf"{_QUOTED.pattern}|\S+")
+LONGEST = 40
+"""Digits a number may have, leading zeroes among them."""
+
 _PLAIN = re.compile(r"[A-Za-z0-9_-]+")
 
 
@@ -107,6 +110,8 @@ class RuleWords:
     def as_long(self, word: str, what: str) -> int:
         """Turn a word just read into a number of 64 bits, written as in `as_number`."""
         digits = word.lower().removeprefix("0x") if word.lower().startswith("0x") else word
+        if len(digits) > LONGEST:
+            raise self.fail(f"{what} must be below 2**64")
         base = 16 if digits != word else 8 if word.startswith("0") else 10
         if not re.fullmatch("[0-9a-f]+" if base == 16 else f"[0-{min(base, 10) - 1}]+", digits, re.ASCII):
             raise self.fail(f"{word!r} is not {what}")

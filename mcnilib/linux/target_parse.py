@@ -38,6 +38,8 @@ ALL = 0xFFFFFFFF
 def read_target(words: RuleWords, goto: bool) -> Target:
     """Read a target's name and options; a name that is no target is a chain. Raises: StateSyntaxError."""
     name = words.take("a target")
+    if not name:
+        raise words.fail("a target has a name")
     if goto:
         return Jump(name, True)
     if name in READERS:
