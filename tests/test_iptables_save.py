@@ -5,6 +5,7 @@ The facts are in `rule_facts`; `test_iptables_kernel` asks the real tool about t
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 
 import pytest
@@ -95,7 +96,23 @@ def test_tables_the_kernel_would_not_load_are_refused(table: str, rules: str, sa
     with pytest.raises(Refused) as error:
         parse_tables(in_table(rules, table), "node1/iptables.txt")
     assert says in str(error.value)
-    assert str(error.value).startswith("node1/iptables.txt: ")
+    place = re.match(r"node1/iptables\.txt:(\d+):1: ", str(error.value))
+    assert place
+    assert in_table(rules, table).splitlines()[int(place[1]) - 1].startswith("-A ")
+
+
+@pytest.mark.parametrize(
+    ("text", "place"),
+    [
+        ("-A FORWARD -j X\n[1:2] -A X -j X\n", "6:7"),
+        ("-A FORWARD -j DROP\n-A FORWARD -j INPUT\n", "6:1"),
+        ("-A X -j DROP\n-A X -j NOTRACK\n-A X -j NOTRACK\n", "6:1"),
+    ],
+)
+def test_what_the_kernel_would_not_load_is_found_in_its_line(text: str, place: str) -> None:
+    nat = "*nat\nCOMMIT\n"
+    with pytest.raises(Refused, match=f"^iptables-save:{place}: "):
+        parse_tables(f"{nat}*filter\n:X - [0:0]\n{text}COMMIT\n")
 
 
 @pytest.mark.parametrize(("table", "rules"), LOADED)

@@ -6,13 +6,13 @@ xt_MASQUERADE.c, xt_addrtype.c (Linux 6.18); iptables-restore(8) (iptables 1.8.9
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
 from mcnilib.errors import Refused
 from mcnilib.linux.kept import KeptMatch, KeptTarget
 from mcnilib.linux.match_state import AddrType, RpFilter
 from mcnilib.linux.netfilter import BUILT_IN, Chain, ChainRule, Table
-from mcnilib.linux.target import DROP, Notrack, Reject, SetDscp, SetTos, SetTtl
+from mcnilib.linux.target import DROP, Jump, Notrack, Reject, SetDscp, SetTos, SetTtl
 from mcnilib.linux.target_nat import Dnat, Masquerade, Netmap, Redirect, Snat
 
 PLACES: dict[type, tuple[tuple[str, ...], tuple[str, ...]]] = {
@@ -53,36 +53,46 @@ KEPT_PLACES: dict[str, tuple[tuple[str, ...], tuple[str, ...]]] = {
 NOWHERE: frozenset[str] = frozenset()
 
 
-def check_table(table: Table, source: str = "iptables") -> None:
-    """Refuse a table the kernel would not load.
+Where = Callable[[str, Callable[[ChainRule], bool]], str]
+"""Says where a chain's first rule that fits stands in the text: `source:line:column`, or the source alone."""
+
+
+def check_table(table: Table, source: str = "iptables", where: Where | None = None) -> None:
+    """Refuse a table the kernel would not load; `where` finds the rule to blame.
 
     Circles among chains that no hook leads to are no harm, and loaded.
     Raises: Refused, naming the circle, the missing chain or the rule.
     """
+    place = where or (lambda chain, fits: source)
     for chain in table.chains:
         for jump in _jumps(table, chain.name):
             if jump not in table.by_name or jump in BUILT_IN[table.name]:
                 why = "is not there" if jump not in table.by_name else "is a built-in chain"
-                what = f"{source}: chain {chain.name} of table {table.name} jumps to {jump}, which {why}"
+                at = place(chain.name, _jumping_to(jump))
+                what = f"{at}: chain {chain.name} of table {table.name} jumps to {jump}, which {why}"
                 raise Refused(what, error="ENOENT")
-    hooks = _hooks(table, source)
+    hooks = _hooks(table, place)
     good: set[tuple[object, ...]] = set()
     for chain in table.chains:
         reached = hooks.get(chain.name, NOWHERE)
         kinds = (reached, *map(id, chain.outline.samples))
         if kinds not in good:
-            _check_places(table, chain, reached, source)
+            _check_places(table, chain, reached, place)
             good.add(kinds)
+
+
+def _jumping_to(chain: str) -> Callable[[ChainRule], bool]:
+    return lambda rule: isinstance(rule.target, Jump) and rule.target.chain == chain
 
 
 def _jumps(table: Table, chain: str) -> Iterator[str]:
     return iter(table.chain(chain).outline.jumps)
 
 
-def _hooks(table: Table, source: str) -> dict[str, frozenset[str]]:
+def _hooks(table: Table, place: Where) -> dict[str, frozenset[str]]:
     """Return for each chain the hooks it is reached from. Raises: Refused for a circle."""
     found = {name: frozenset((name,)) for name in BUILT_IN[table.name] if name in table.by_name}
-    for name in _callers_first(table, tuple(found), source):
+    for name in _callers_first(table, tuple(found), place):
         own = found[name]
         for jump in _jumps(table, name):
             if not own <= (so_far := found.get(jump, NOWHERE)):
@@ -90,7 +100,7 @@ def _hooks(table: Table, source: str) -> dict[str, frozenset[str]]:
     return found
 
 
-def _callers_first(table: Table, starts: tuple[str, ...], source: str) -> list[str]:
+def _callers_first(table: Table, starts: tuple[str, ...], place: Where) -> list[str]:
     """Order the chains reached from some of them so that each stands behind all that jump to it."""
     done: dict[str, None] = {}
     for start in starts:
@@ -105,16 +115,18 @@ def _callers_first(table: Table, starts: tuple[str, ...], source: str) -> list[s
             if following in path:
                 walked = list(path)
                 circle = " > ".join([*walked[walked.index(following) :], following])
-                raise Refused(f"{source}: chains of table {table.name} jump in a circle: {circle}", error="EMLINK")
+                at = place(name, _jumping_to(following))
+                raise Refused(f"{at}: chains of table {table.name} jump in a circle: {circle}", error="EMLINK")
             path[following] = _jumps(table, following)
     return list(reversed(done))
 
 
-def _check_places(table: Table, chain: Chain, hooks: frozenset[str], source: str) -> None:
+def _check_places(table: Table, chain: Chain, hooks: frozenset[str], place: Where) -> None:
     """Refuse the first rule of a chain that has no place where the chain is reached from."""
     if any(_misplaced(table, sample, hooks) for sample in chain.outline.samples):
         rule, why = next((rule, why) for rule in chain.rules if (why := _misplaced(table, rule, hooks)))
-        raise Refused(f"{source}: {rule} {why}", error="EINVAL")
+        at = place(chain.name, lambda one: bool(_misplaced(table, one, hooks)))
+        raise Refused(f"{at}: {rule} {why}", error="EINVAL")
 
 
 def _misplaced(table: Table, rule: ChainRule, hooks: frozenset[str]) -> str:

@@ -7,7 +7,7 @@ Source: iptables-save(8), iptables-restore(8) (iptables 1.8.9).
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import replace
 from functools import lru_cache
 
@@ -73,13 +73,13 @@ def parse_tables(text: str, source: str = "iptables-save", *, partial: bool = Fa
         if line.startswith("*"):
             if section is not None:
                 raise _fail("COMMIT is missing", line, source, number)
-            section = _Section(_table_name(line, source, number), source, partial, running)
+            section = _Section(_table_name(line, source, number), source, partial, running, number)
             if any(table.name == section.name for table in tables):
                 raise _fail(f"table {section.name} stands twice", line, source, number)
         elif section is None:
             raise _stranger(line, source, number)
         elif line.strip() == "COMMIT":
-            tables = put_table(tables, section.table())
+            tables = put_table(tables, section.table(lines[:number]))
             section = None
         else:
             section.read(line, number)
@@ -111,8 +111,8 @@ def _without_counters(line: str) -> str:
 class _Section:
     """The lines of one table, from *TABLE to COMMIT."""
 
-    def __init__(self, name: str, source: str, partial: bool, running: bool) -> None:
-        self.name, self.source, self.partial, self.running = name, source, partial, running
+    def __init__(self, name: str, source: str, partial: bool, running: bool, start: int) -> None:
+        self.name, self.source, self.partial, self.running, self.start = name, source, partial, running, start
         self.chains: dict[str, Body[Numbered]] = {}
         self.forms = Forms()
 
@@ -165,14 +165,28 @@ class _Section:
         policy = found[2].replace("-", "ACCEPT") if found[1] in BUILT_IN[self.name] else ""
         return Body(found[1], policy, self._put_off)
 
-    def table(self) -> Table:
-        """Put the rules into their chains. Raises: Refused for a table the kernel would not load."""
+    def table(self, lines: list[str]) -> Table:
+        """Put the rules into their chains; `lines` end with the table's COMMIT.
+
+        Raises: Refused for a table the kernel would not load.
+        """
         chains = {name: body.chain() for name, body in self.chains.items()}
         if self.partial:
             chains |= {chain.name: chain for chain in absent_chains(self.name, chains, self.source)}
         table = put_chains(Table(self.name), chains.values())
-        check_table(table, self.source)
+        check_table(table, self.source, lambda chain, fits: self._where(lines, chain, fits))
         return table
+
+    def _where(self, lines: list[str], chain: str, fits: Callable[[ChainRule], bool]) -> str:
+        """Say where the first rule of a chain that fits stands, by reading the table's lines again."""
+        for number, line in enumerate(lines[self.start :], self.start + 1):
+            words = _without_counters(line)
+            if not words.lstrip().startswith("-A ") or f" {chain} " not in f"{words} ":
+                continue
+            rule = self._rule(words, number)
+            if rule.chain == chain and fits(rule):
+                return f"{self.source}:{number}:{words.index('-A') + 1}"
+        return self.source
 
 
 def _running(rule: ChainRule) -> ChainRule:
