@@ -81,8 +81,8 @@ class _Reader:
         return Netns(
             self.place.name,
             links,
-            self.read("ip-rule", lambda text, at: parse_rules(text, source=at), ()),
-            self.read("ip-route", lambda text, at: parse_routes(text, "all", source=at), ()),
+            self.read("ip-rule", lambda text, at: parse_rules(text, source=at, partial=True), ()),
+            self.read("ip-route", lambda text, at: parse_routes(text, "all", source=at, partial=True), ()),
             self.read("ip-neigh", lambda text, at: parse_neighbours(text, source=at), ()),
             self._tables(),
             self.read("ipset", lambda text, at: parse_sets(text, at), (), needed=False),

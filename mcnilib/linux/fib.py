@@ -13,7 +13,7 @@ from collections.abc import Callable, Iterable, Iterator
 from ipaddress import IPv4Address, IPv4Network
 from typing import TYPE_CHECKING, NamedTuple
 
-from mcnilib.errors import NoRoute
+from mcnilib.errors import NoRoute, Unknown
 from mcnilib.linux.link import Link
 from mcnilib.linux.route import ANY, DEFAULT_RULES, REJECTING, Query, Route, Rule, scope_id
 
@@ -67,7 +67,7 @@ class Fib:
     def __init__(self, rules: tuple[Rule, ...], routes: Iterable[Route], links: Iterable[Link]) -> None:
         """Index the tables by prefix; Linux ignores routes over a device that is down, except to its own addresses."""
         up = {link.name for link in links if link.up}
-        live = [route for route in routes if route.type in (*REJECTING, "local") or route.dev in up]
+        live = [r for r in routes if r.type in (*REJECTING, "local") or r.dev in up or (r.kept and not r.dev)]
         tables: dict[str, list[Route]] = {}
         for route in live:
             tables.setdefault(route.table, []).append(route)
@@ -82,7 +82,10 @@ class Fib:
             self._stages = [Stage(rules[1], None, self.local), Stage(rules[2], None, _trie(tables.get("default", ())))]
 
     def lookup(self, query: Query, scope: int = 0) -> Decision:
-        """Choose rule and route; only routes of at least this scope are considered. Raises: NoRoute."""
+        """Choose rule and route; only routes of at least this scope are considered.
+
+        Raises: NoRoute; Unknown when a rule or a route that is not modelled would decide.
+        """
         key = (int(query.dst), int(query.src), query.iif, query.oif, query.mark, scope)
         found = self._memo.get(key)
         if found is None:
@@ -99,9 +102,13 @@ class Fib:
         for rule, applies, trie in self._stages:
             if applies is not None and not applies(query, src, dst):
                 continue
+            if rule.kept and (rule.action != "lookup" or find_route(trie, dst, query.oif, scope)):
+                raise Unknown(f"{rule.why}, and nobody knows whether {query.dst} takes it: {rule.kept}", collect="")
             if rule.action != "lookup":
                 return Refusal(f"{rule.action} rule for {query.dst}", RULE_ERRORS[rule.action], rule)
             route = find_route(trie, dst, query.oif, scope)
+            if route and route.kept:
+                raise Unknown(f"{route.why}, which {query.dst} takes: {route.kept}", collect="")
             if route is None or route.type == "throw":
                 continue
             if route.type in ROUTE_ERRORS:
@@ -110,8 +117,15 @@ class Fib:
         return Refusal(f"no route to {query.dst}{_circumstances(query)}", "ENETUNREACH", None)
 
     def address_type(self, ip: int, dev: str) -> str:
-        """Look an address up among the local ones. Source: __inet_dev_addr_type()."""
+        """Look an address up among the local ones. Source: __inet_dev_addr_type().
+
+        Raises: Unknown when the route is not modelled; of one that is unicast, whatever its next hop is, it is known.
+        """
         route = find_route(self.local, ip, "", 0)
+        if route and route.kept and (route.type != "unicast" or " tos " in route.kept):
+            raise Unknown(
+                f"{route.why}, which tells what kind of address {IPv4Address(ip)} is: {route.kept}", collect=""
+            )
         if route is None or route.type in REJECTING or (dev and dev != route.dev):
             return "UNICAST"
         return route.type.upper()
@@ -151,7 +165,9 @@ def find_route(trie: Trie, dst: int, oif: str, scope: int) -> Route | None:
 
 
 def _selector(rule: Rule) -> Selector | None:
-    """Compile a rule's selectors; None when it applies to everything."""
+    """Compile a rule's selectors; None when it applies to everything, or may (not modelled, with `not`)."""
+    if rule.kept and rule.inverted:
+        return None
     if (rule.src, rule.dst, rule.iif, rule.oif, rule.fwmark, rule.inverted) == (ANY, ANY, "", "", None, False):
         return None
     (src_bits, src), (dst_bits, dst) = _cut(rule.src), _cut(rule.dst)

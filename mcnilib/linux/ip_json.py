@@ -128,9 +128,33 @@ def route_lines(entry: Entry) -> Iterator[str]:
         return
     words = [entry["type"]] if "type" in entry else []
     words += [entry["dst"]]
-    words += [f"{word} {entry[key]}" for key, word in ROUTE.items() if key in entry]
-    words += [*entry.get("flags", []), *(key for key in entry if key not in ROUTE_KEYS)]
+    words += [
+        f"{word} {entry[key]}" for key, word in (("encap", "encap"), ("tos", "tos"), ("nhid", "nhid")) if key in entry
+    ]
+    words += _hop_words(entry)
+    words += [f"{word} {entry[key]}" for key, word in ROUTE.items() if key in entry and key not in HOP]
+    words += [*entry.get("flags", []), *(_realms(entry["flow"]) if "flow" in entry else ())]
+    words += [word for part in entry.get("metrics", []) for word in _metrics(part)]
+    words += [key for key in entry if key not in ROUTE_KEYS]
+    for hop in entry.get("nexthops", []):
+        words += ["nexthop", *_hop_words(hop), f"weight {hop['weight']}", *hop.get("flags", [])]
     yield " ".join(words)
+
+
+def _hop_words(entry: Entry) -> list[str]:
+    """Return the words for a next hop: its gateway, which may be one of IPv6, and its device."""
+    via = [f"via {entry['via']['family']} {entry['via']['host']}"] if "via" in entry else []
+    return [*via, *(f"{ROUTE[key]} {entry[key]}" for key in HOP if key in entry)]
+
+
+def _realms(flow: Entry) -> list[str]:
+    return [f"realms {flow['from']}/{flow['to']}" if "from" in flow else f"realm {flow['to']}"]
+
+
+def _metrics(part: Entry) -> list[str]:
+    """Return the words for a route's settings; JSON has names of its own for two of them."""
+    words = [f"{METRICS.get(key, key)} {value}" for key, value in part.items() if key != "lock" and value is not None]
+    return words + [f"features {key}" for key, value in part.items() if value is None]
 
 
 ROUTE = {
@@ -142,7 +166,9 @@ ROUTE = {
     "prefsrc": "src",
     "metric": "metric",
 }
-ROUTE_KEYS = {*ROUTE, "type", "dst", "flags"}
+HOP = ("gateway", "dev")
+METRICS = {"congestion": "congctl"}
+ROUTE_KEYS = {*ROUTE, "type", "dst", "flags", "tos", "nhid", "encap", "via", "flow", "metrics", "nexthops"}
 
 
 def rule_lines(entry: Entry) -> Iterator[str]:
@@ -151,17 +177,32 @@ def rule_lines(entry: Entry) -> Iterator[str]:
     words += [f"from {_prefix(entry, 'src')}", *([f"to {_prefix(entry, 'dst')}"] if "dst" in entry else [])]
     if "fwmark" in entry:
         words += [f"fwmark {entry['fwmark']}" + (f"/{entry['fwmask']}" if "fwmask" in entry else "")]
-    words += [f"{key} {entry[key]}" for key in ("iif", "oif") if key in entry]
-    words += [f"lookup {entry['table']}"] if "table" in entry else []
+    words += [f"{key} {entry[key]}" for key in ("iif", "oif", "tos", "tun_id", "ipproto") if key in entry]
+    words += [f"{word} {_range(entry, key)}" for word, key in RANGES.items() if key in entry or f"{key}_start" in entry]
+    table = entry.get("table", "[l3mdev-table]" if "l3mdev" in entry else None)
+    words += [f"lookup {table}"] if table is not None else []
     words += [entry["action"]] if "action" in entry else []
+    words += [f"{word} {entry[key]}" for key, word in RULE.items() if key in entry]
+    words += [f"realms {'/'.join(str(entry[key]) for key in FLOW if key in entry)}"] if "flow_to" in entry else []
+    words += [word for word in ("nop", "masquerade") if word in entry]
+    words += ["[unresolved]"] if "unresolved" in entry else []
     words += [f"proto {entry['protocol']}"] if "protocol" in entry else []
     yield " ".join([*words, *(key for key in entry if key not in RULE_KEYS)])
 
 
+RULE = {"goto": "goto", "suppress_prefixlen": "suppress_prefixlength", "suppress_ifgroup": "suppress_ifgroup"}
+RANGES = {"uidrange": "uid", "sport": "sport", "dport": "dport"}
+FLOW = ("flow_from", "flow_to")
 RULE_KEYS = {
     *("priority", "not", "src", "srclen", "dst", "dstlen", "fwmark", "fwmask", "iif", "oif", "table", "action"),
-    "protocol",
+    *("protocol", "iif_detached", "oif_detached", "tos", "tun_id", "ipproto", "nop", "l3mdev", "masquerade"),
+    *(*RULE, *FLOW, "unresolved"),
+    *(f"{key}{end}" for key in RANGES.values() for end in ("", "_start", "_end")),
 }
+
+
+def _range(entry: Entry, key: str) -> str:
+    return str(entry[key]) if key in entry else f"{entry[f'{key}_start']}-{entry[f'{key}_end']}"
 
 
 def _prefix(entry: Entry, side: str) -> str:

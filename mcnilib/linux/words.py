@@ -98,7 +98,7 @@ class Words:
         """Read a number from 0 to `limit`, decimal or with 0x."""
         word = self.take("a number")
         if (
-            not re.fullmatch(r"0x[0-9a-f]+|[0-9]+", word, re.ASCII)
+            not re.fullmatch(r"0x[0-9a-f]{1,16}|[0-9]{1,20}", word, re.ASCII)
             or not 0 <= int(word, 16 if "x" in word else 10) <= limit
         ):
             raise self.wrong(f"{word!r} is not a number from 0 to {limit}")
