@@ -408,3 +408,17 @@ def test_nobody_knows_what_a_program_lets_into_a_device(word: str, dev: str) -> 
 def test_programs_in_json(xdp: dict[str, object]) -> None:
     device = {"ifindex": 9, "ifname": "t0", **ETHER, "xdp": xdp}
     assert " mtu 1500 xdp/id:17\n" in text_of(json.dumps([device]), FORMS["ip-address"], "x")
+
+
+@pytest.mark.parametrize("where", ["link-netnsid abc", "link-netnsid -1", "link-netns /abc", "link-netns /"])
+def test_where_a_link_leads_is_an_id_or_a_name(where: str) -> None:
+    files = cluster()
+    files["node/ip-address.txt"] = files["node/ip-address.txt"].replace("link-netnsid 4", where)
+    with pytest.raises(StateSyntaxError, match=r"node/ip-address\.txt:8:\d+: '.*' is not an? "):
+        load_collected(files)
+
+
+def test_an_id_that_is_not_known_leads_where_the_indexes_say() -> None:
+    files = cluster()
+    files["node/ip-address.txt"] = files["node/ip-address.txt"].replace("link-netnsid 4", "link-netnsid unknown")
+    assert load_collected(files)["node"].link("v0").kind.peer == Far("pod", 3)

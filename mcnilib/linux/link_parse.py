@@ -207,6 +207,13 @@ def _link_layer(words: Words, partial: bool) -> tuple[str, str, str]:
     return layer, mac, str(values.get("link-netns", ""))
 
 
+def _fitting(words: Words, pattern: str, what: str) -> str:
+    word = words.take(what)
+    if not re.fullmatch(pattern, word, re.ASCII):
+        raise words.wrong(f"{word!r} is not {what}")
+    return word
+
+
 def _passed_over(*groups: Iterable[str], flags: Iterable[str] = ()) -> Grammar:
     """Build the grammar of words that change nothing: those with a value, and those without."""
     grammar: Grammar = {word: (word, lambda words: words.take("a value")) for group in groups for word in group}
@@ -285,7 +292,11 @@ def _check_port(words: Words) -> None:
 
 
 HEAD: Grammar = {**_passed_over(COMMON, ["master"]), "mtu": ("mtu", lambda words: words.number_upto(0xFFFFFFFF))}
-LAYER = _passed_over(COMMON, ["brd", "peer", "link-netns", "link-netnsid"], flags=["proto_down", "unnumbered"])
+LAYER: Grammar = {
+    **_passed_over(COMMON, ["brd", "peer"], flags=["proto_down", "unnumbered"]),
+    "link-netns": ("link-netns", lambda words: _fitting(words, r"[^/]+|/(\d{1,10}|unknown)", "a namespace")),
+    "link-netnsid": ("link-netnsid", lambda words: _fitting(words, r"\d{1,10}|unknown", "an id")),
+}
 VXLAN_DEVICE: Grammar = {
     **_passed_over(VXLAN, COMMON, flags=[*VXLAN_FLAGS, "nolearning"]),
     "id": ("vni", lambda words: words.number_upto(0xFFFFFF)),

@@ -64,11 +64,18 @@ def _named(link: Link, home: Home, every: list[Home]) -> Link:
 def _found(far: Far, home: Home, every: list[Home]) -> Far:
     """Return the far end with the name of its namespace; as it is when that is not known."""
     near = [other for other in every if other.node == home.node and other is not home]
-    called = home.ids.get(int(far.netns[1:]), "") if far.netns[:1] == "/" else far.netns
+    called = _called(far.netns, home)
     if called:
         return Far(next((other.name for other in near if called in (other.called, other.name)), called), far.index)
     fitting = [other for other in near if _fits(far.netns, home, other)]
     return Far(fitting[0].name, far.index) if len(fitting) == 1 else far
+
+
+def _called(netns: str, home: Home) -> str:
+    """Return the name of the namespace a link leads to; empty for an id without a name, and one `ip` does not know."""
+    if netns[:1] != "/":
+        return netns
+    return home.ids.get(int(netns[1:]), "") if netns[1:].isdecimal() else ""
 
 
 def _fits(number: str, home: Home, other: Home) -> bool:
@@ -94,5 +101,5 @@ def _joined(link: Link, end: Link | None, home: Home, other: Home) -> bool:
     if not isinstance(end.kind, Veth) or end.kind.peer.index != link.index:
         return False
     back = end.kind.peer.netns
-    named = other.ids.get(int(back[1:]), "") if back[:1] == "/" else back
+    named = _called(back, other)
     return back != other.name and named in ("", home.called, home.name)
