@@ -18,7 +18,14 @@ from mcnilib.scenarios.link import BINDER
 from mcnilib.snapshots.folder import write_folder
 
 PROJECT = Path(__file__).parents[1]
-WHOLE = ("uv.lock", "LICENSE", "docs/flagship.svg", "mcnilib/py.typed", "mcnilib/kernel/record.json")
+WHOLE = (
+    "uv.lock",
+    "LICENSE",
+    "docs/flagship.svg",
+    "mcnilib/py.typed",
+    "mcnilib/kernel/record.json",
+    "mcnilib/kernel/fuzz.json",
+)
 FOLDERS = {"mcnilib": "**/*.py", "binder": "*", "docs": "*.md", "notebooks": "*.ipynb"}
 TEACHERS = "docs/teaching.md"
 LINKS = "mcnilib/scenarios/link.py"

@@ -20,7 +20,8 @@ from mcnilib.linux.link import Address, Far, Link, Veth
 from mcnilib.linux.neigh import parse_neigh
 from mcnilib.linux.netns import Netns, new_netns
 from mcnilib.linux.packet import Packet
-from mcnilib.linux.route import UNCHOSEN, Query, Route, Rule, parse_route, parse_rule, print_routes
+from mcnilib.linux.route import UNCHOSEN, Query, Route, Rule, print_routes
+from mcnilib.linux.route_parse import parse_route, parse_rule
 from mcnilib.linux.source import preferred_source, validate_source
 from mcnilib.linux.sysctl import CONF
 

@@ -9,7 +9,7 @@ from mcnilib.linux.iptables_save import parse_tables
 from mcnilib.linux.link import Address, Far, Kind, Link, Macvlan, Physical, Veth
 from mcnilib.linux.neigh import parse_neigh
 from mcnilib.linux.netns import Netns, add_link, add_neigh, add_routes, add_rule, new_netns, set_sysctl
-from mcnilib.linux.route import parse_route, parse_rule
+from mcnilib.linux.route_parse import parse_route, parse_rule
 from mcnilib.linux.world import Port, Segment, World
 from mcnilib.trace.flow import Flow, Listener
 from mcnilib.trace.run import run

@@ -11,7 +11,7 @@ from mcnilib.errors import StateSyntaxError
 from mcnilib.linux.collected import load_collected
 from mcnilib.linux.ip_json import FORMS, text_of
 from mcnilib.linux.link import Far, Opaque
-from mcnilib.linux.route import parse_route, parse_rule
+from mcnilib.linux.route_parse import parse_route, parse_rule
 from mcnilib.linux.snapshot import FILES
 from mcnilib.snapshots.question import read_flow, read_listeners
 from mcnilib.snapshots.snapshot import snapshot_of

@@ -21,7 +21,7 @@ from mcnilib.kernel.netlink import attributes
 from mcnilib.kernel.talk import checksum
 from mcnilib.linux.link import Far, Link, Macvlan, Veth
 from mcnilib.linux.netns import Netns
-from mcnilib.linux.route import parse_route, parse_rule
+from mcnilib.linux.route_parse import parse_route, parse_rule
 from mcnilib.linux.world import World
 from mcnilib.trace.run import run
 

@@ -13,18 +13,8 @@ from ip_states import STATES, State
 from mcnilib.errors import NoRoute, StateSyntaxError, Unknown, Unsupported
 from mcnilib.linux.fib import address_type, lookup
 from mcnilib.linux.netns import Netns
-from mcnilib.linux.route import (
-    DEFAULT_RULES,
-    UNNUMBERED,
-    Query,
-    Route,
-    Rule,
-    parse_route,
-    parse_routes,
-    parse_rule,
-    parse_rules,
-    print_routes,
-)
+from mcnilib.linux.route import DEFAULT_RULES, UNNUMBERED, Query, Route, Rule, print_routes
+from mcnilib.linux.route_parse import parse_route, parse_routes, parse_rule, parse_rules
 
 ROUTES = """\
 default via 10.1.0.9 dev v0 

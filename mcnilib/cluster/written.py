@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from functools import lru_cache
 
-from mcnilib.linux import neigh, route
+from mcnilib.linux import neigh, route_parse
 from mcnilib.linux.iptables_save import parse_rule
 from mcnilib.linux.neigh import Neigh
 from mcnilib.linux.netfilter import BUILT_IN, Chain, ChainRule, Table
@@ -29,13 +29,13 @@ def chain_rule(line: str, by: Origin) -> ChainRule:
 @_cached
 def ip_route(line: str, by: Origin, table: str = "main") -> Route:
     """Read a line of `ip route show table T`."""
-    return route.parse_route(line, table, by)
+    return route_parse.parse_route(line, table, by)
 
 
 @_cached
 def ip_rule(line: str, by: Origin) -> Rule:
     """Read a line of `ip rule`."""
-    return route.parse_rule(line, by)
+    return route_parse.parse_rule(line, by)
 
 
 @_cached

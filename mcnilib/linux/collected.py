@@ -20,7 +20,7 @@ from mcnilib.linux.link_parse import parse_links, programs
 from mcnilib.linux.neigh import parse_neighbours
 from mcnilib.linux.netns import Gap, Netns
 from mcnilib.linux.peers import Home, connected, parse_ids
-from mcnilib.linux.route import parse_routes, parse_rules
+from mcnilib.linux.route_parse import parse_routes, parse_rules
 from mcnilib.linux.snapshot import FILES
 from mcnilib.linux.strangers import (
     both_backends,

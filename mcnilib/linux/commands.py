@@ -29,7 +29,7 @@ from mcnilib.linux.netns import (
 )
 from mcnilib.linux.nexthop import device_of
 from mcnilib.linux.origin import Origin
-from mcnilib.linux.route import parse_route, parse_rule
+from mcnilib.linux.route_parse import parse_route, parse_rule
 from mcnilib.linux.tables import Tables, append, delete, find_table, flush_chain, insert, new_chain, set_policy
 from mcnilib.linux.words import Words
 from mcnilib.linux.world import World

@@ -8,9 +8,7 @@ Source: ip/{ipaddress,iplink_vxlan,iplink_macvlan,iplink_bridge,iplink_bridge_sl
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable
 from dataclasses import dataclass
-from ipaddress import IPv4Address
 
 from mcnilib.errors import StateSyntaxError, Unsupported
 from mcnilib.linux.address_parse import read_address
@@ -19,7 +17,6 @@ from mcnilib.linux.link import (
     Address,
     Bridge,
     Far,
-    Ipip,
     Kind,
     Link,
     Loopback,
@@ -27,20 +24,16 @@ from mcnilib.linux.link import (
     Opaque,
     Physical,
     Veth,
-    Vxlan,
 )
 from mcnilib.linux.link_words import (
     BRIDGE,
     COMMON,
-    IPIP,
-    IPIP_FLAGS,
     MACVLAN,
     MODES,
     PORT,
-    VXLAN,
-    VXLAN_FLAGS,
-    VXLAN_REFUSED,
+    passed_over,
 )
+from mcnilib.linux.tunnel_parse import read_ipip, read_vxlan
 from mcnilib.linux.words import Grammar, Words
 
 
@@ -214,29 +207,23 @@ def _fitting(words: Words, pattern: str, what: str) -> str:
     return word
 
 
-def _passed_over(*groups: Iterable[str], flags: Iterable[str] = ()) -> Grammar:
-    """Build the grammar of words that change nothing: those with a value, and those without."""
-    grammar: Grammar = {word: (word, lambda words: words.take("a value")) for group in groups for word in group}
-    return {**grammar, **{word: (word, lambda words: True) for word in ("netns-immutable", *flags)}}
-
-
 def _kind(words: Words, head: _Head, where: _Where) -> Kind:
     """Read the line that names the kind."""
     match words.take():
         case "veth":
-            words.fields(_passed_over(COMMON), (), "a veth")
+            words.fields(passed_over(COMMON), (), "a veth")
             return Veth(_other_end(words, head, where))
         case "macvlan":
             return _macvlan(words, head, where)
         case "bridge":
-            values = words.fields(_passed_over(BRIDGE, COMMON, ["vlan_filtering"]), (), "a bridge")
+            values = words.fields(passed_over(BRIDGE, COMMON, ["vlan_filtering"]), (), "a bridge")
             if values.get("vlan_filtering", "0") != "0":
                 raise Unsupported(f"{where.source}:{words.number}: a bridge with vlan_filtering")
             return Bridge()
         case "vxlan":
-            return _vxlan(words)
+            return read_vxlan(words)
         case "ipip":
-            return _ipip(words)
+            return read_ipip(words)
         case other:
             raise Unsupported(f"{where.source}:{words.number}: link kind {other!r} of {head.name}")
 
@@ -257,56 +244,22 @@ def _macvlan(words: Words, head: _Head, where: _Where) -> Macvlan:
     if words.next == "source":
         raise Unsupported(f"{where.source}:{words.number}: macvlan mode 'source'")
     mode = words.one_of(MODES)
-    words.fields(_passed_over(MACVLAN, COMMON, flags=["nopromisc"]), (), "a macvlan")
+    words.fields(passed_over(MACVLAN, COMMON, flags=["nopromisc"]), (), "a macvlan")
     return Macvlan(_other_end(words, head, where), mode)
-
-
-def _vxlan(words: Words) -> Vxlan:
-    values = words.fields(VXLAN_DEVICE, VXLAN_REFUSED, "a vxlan device")
-    if not {"vni", "local", "dev", "nolearning"} <= values.keys():
-        raise Unsupported(f"{words.source}:{words.number}: a vxlan device without id, local, dev or nolearning")
-    known = {name: values[name] for name in ("vni", "local", "dev", "port") if name in values}
-    return Vxlan(**known)  # type: ignore[arg-type]
-
-
-def _ipip(words: Words) -> Ipip:
-    words.one_of(("any", "ipip"))
-    values = words.fields(IPIP_DEVICE, (), "an ipip device")
-    return Ipip(values.get("local"), values.get("remote"))  # type: ignore[arg-type]
-
-
-def _address_or_any(words: Words) -> IPv4Address | None:
-    if words.next != "any":
-        return words.address()
-    words.take()
-    return None
 
 
 def _check_port(words: Words) -> None:
     """Refuse the settings of a bridge port that would change a frame's way."""
     words.take()
-    values = words.fields(_passed_over(PORT, COMMON, ["state", "hairpin", "isolated"]), (), "a bridge port")
+    values = words.fields(passed_over(PORT, COMMON, ["state", "hairpin", "isolated"]), (), "a bridge port")
     for word, usual in (("state", ("forwarding", "disabled")), ("hairpin", ("off",)), ("isolated", ("off",))):
         if values.get(word, usual[0]) not in usual:
             raise Unsupported(f"{words.source}:{words.number}: a bridge port with {word} {values[word]}")
 
 
-HEAD: Grammar = {**_passed_over(COMMON, ["master"]), "mtu": ("mtu", lambda words: words.number_upto(0xFFFFFFFF))}
+HEAD: Grammar = {**passed_over(COMMON, ["master"]), "mtu": ("mtu", lambda words: words.number_upto(0xFFFFFFFF))}
 LAYER: Grammar = {
-    **_passed_over(COMMON, ["brd", "peer"], flags=["proto_down", "unnumbered"]),
+    **passed_over(COMMON, ["brd", "peer"], flags=["proto_down", "unnumbered"]),
     "link-netns": ("link-netns", lambda words: _fitting(words, r"[^/]+|/(\d{1,10}|unknown)", "a namespace")),
     "link-netnsid": ("link-netnsid", lambda words: _fitting(words, r"\d{1,10}|unknown", "an id")),
-}
-VXLAN_DEVICE: Grammar = {
-    **_passed_over(VXLAN, COMMON, flags=[*VXLAN_FLAGS, "nolearning"]),
-    "id": ("vni", lambda words: words.number_upto(0xFFFFFF)),
-    "local": ("local", Words.address),
-    "dev": ("dev", lambda words: words.take("a device")),
-    "srcport": ("srcport", lambda words: (words.number_upto(65535), words.number_upto(65535))),
-    "dstport": ("port", lambda words: words.number_upto(65535)),
-}
-IPIP_DEVICE: Grammar = {
-    **_passed_over(IPIP, COMMON, flags=IPIP_FLAGS),
-    "local": ("local", _address_or_any),
-    "remote": ("remote", _address_or_any),
 }

@@ -5,6 +5,10 @@ Source: ip/{ipaddress,iplink_vxlan,iplink_macvlan,iplink_bridge,iplink_bridge_sl
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+
+from mcnilib.linux.words import Grammar
+
 MODES = ("bridge", "private", "vepa", "passthru")
 """Modes of a macvlan child that are modelled."""
 
@@ -90,3 +94,9 @@ ADDRESS_FLAGS = _words(
     """
 )
 """What may stand between the scope of an address and its label."""
+
+
+def passed_over(*groups: Iterable[str], flags: Iterable[str] = ()) -> Grammar:
+    """Build the grammar of words that change nothing: those with a value, and those without."""
+    grammar: Grammar = {word: (word, lambda words: words.take("a value")) for group in groups for word in group}
+    return {**grammar, **{word: (word, lambda words: True) for word in ("netns-immutable", *flags)}}

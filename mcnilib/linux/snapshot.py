@@ -17,7 +17,8 @@ from mcnilib.linux.link import print_links
 from mcnilib.linux.link_parse import parse_links
 from mcnilib.linux.neigh import parse_neighbours
 from mcnilib.linux.netns import Netns
-from mcnilib.linux.route import parse_routes, parse_rules, print_routes
+from mcnilib.linux.route import print_routes
+from mcnilib.linux.route_parse import parse_routes, parse_rules
 from mcnilib.linux.sysctl import parse_settings
 from mcnilib.linux.world import World
 from mcnilib.linux.world_file import WORLD, Place, folder_name, parse_world, print_world
