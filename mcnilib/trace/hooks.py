@@ -7,19 +7,21 @@ from __future__ import annotations
 
 from ipaddress import IPv4Address
 
-from mcnilib.errors import Unknown
+from mcnilib.errors import NoRoute, Unknown
 from mcnilib.linux.conntrack import Entry, Tracked
 from mcnilib.linux.context import Context
+from mcnilib.linux.fib import lookup
 from mcnilib.linux.nat import ANY, bind, translate
 from mcnilib.linux.nat_range import NatRange
 from mcnilib.linux.netfilter import HOOKS, Chain, ChainRule, Table, traverse
 from mcnilib.linux.packet import Packet
+from mcnilib.linux.route import Query
 from mcnilib.linux.source import source_address
 from mcnilib.linux.target import Reject
 from mcnilib.linux.target_nat import NATS, Dnat, Masquerade, Nat, Netmap, Snat
 from mcnilib.trace.host import Host, Skb
 from mcnilib.trace.log import Log
-from mcnilib.trace.trace import Fate
+from mcnilib.trace.trace import Fate, Stage
 
 SOURCE_HOOKS = ("POSTROUTING", "INPUT")
 LOOPBACK = IPv4Address("127.0.0.1")
@@ -45,6 +47,7 @@ class Hook:
         for gap in self.host.netns.missing:
             raise Unknown(gap.why, collect=gap.collect, netns=self.host.name)
         for part in HOOKS[self.name]:
+            before = self.skb.packet
             if part == "conntrack":
                 self._track()
             elif part == "confirm":
@@ -54,6 +57,25 @@ class Hook:
                     return False
             elif part in self.host.tables and not self._table(self.host.tables[part]):
                 return False
+            if self.name == "OUTPUT" and self.skb.packet is not before and not self._finds_a_way(part, before):
+                return False
+        return True
+
+    def _finds_a_way(self, part: str, before: Packet) -> bool:
+        """Drop a packet that has no route any more at once, before the tables that follow.
+
+        Source: ipt_mangle_out() in net/ipv4/netfilter/iptable_mangle.c, nf_nat_ipv4_local_fn() in nf_nat_proto.c.
+        """
+        packet = self.skb.packet
+        asked = {"mangle": ("dst", "src", "mark", "tos"), "nat": ("dst",)}.get(part, ())
+        if all(getattr(packet, name) == getattr(before, name) for name in asked):
+            return True
+        try:
+            lookup(self.host.netns, Query(packet.dst, packet.src, mark=packet.mark))
+        except NoRoute as error:
+            text = f"no route: {error.error}"
+            self.log.add(self.host.name, Stage.ROUTE, text, packet, line=error.line, fate=Fate.DROPPED)
+            return False
         return True
 
     def _track(self) -> None:
