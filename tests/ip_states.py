@@ -296,6 +296,26 @@ STATES = (
         """,
     ),
     State(
+        "a rule that passes over short prefixes, as a tunnel for everything writes it",
+        """
+        address add 10.0.0.1/24 dev e0
+        address add 10.2.0.1/24 dev e2
+        route add default via 10.0.0.9 dev e0
+        route add 9.0.0.0/8 via 10.0.0.8 dev e0
+        route add blackhole 8.0.0.0/8
+        route add default via 10.2.0.9 dev e2 table 100
+        rule add not from all fwmark 0x7 lookup 100 priority 200
+        rule add lookup main suppress_prefixlength 8 priority 100
+        """,
+        """
+        1.1.1.1 -> default via 10.2.0.9 dev e2 table 100 => 10.2.0.1
+        1.1.1.1 mark 7 -> default via 10.0.0.9 dev e0
+        9.1.1.1 -> default via 10.2.0.9 dev e2 table 100 => 10.2.0.1
+        8.1.1.1 -> EINVAL
+        10.0.0.7 -> 10.0.0.0/24 dev e0 proto kernel scope link src 10.0.0.1 => 10.0.0.1
+        """,
+    ),
+    State(
         "numbers the kernel gives to rules",
         """
         address add 10.0.0.1/24 dev e0

@@ -12,6 +12,7 @@ from ip_states import STATES, State
 
 from mcnilib.errors import NoRoute, StateSyntaxError, Unknown, Unsupported
 from mcnilib.linux.fib import address_type, lookup
+from mcnilib.linux.link import Link, Opaque
 from mcnilib.linux.netns import Netns
 from mcnilib.linux.route import DEFAULT_RULES, UNNUMBERED, Query, Route, Rule, print_routes
 from mcnilib.linux.route_parse import parse_route, parse_routes, parse_rule, parse_rules
@@ -42,6 +43,7 @@ RULES = """\
 19:	from all fwmark 0x5/0 lookup 99
 20:	from all fwmark 0/0xff lookup 8
 1000:	from all to 10.1.2.3 iif lo oif eth0 lookup main
+32760:	from all lookup main suppress_prefixlength 0 proto static
 32761:	from all lookup 77 proto static
 32762:	from all fwmark 0x4000/0x4000 lookup 5000000
 32763:	from 10.0.0.0/8 unreachable
@@ -145,7 +147,7 @@ def test_where_a_rule_line_is_wrong(line: str, column: int, what: str) -> None:
         (parse_route, "10.0.0.0/8 dev x scope link mtu 1400", "mtu"),
         (parse_route, "multicast 224.0.0.0/4 dev x", "multicast"),
         (parse_routes, "default proto static \n\tnexthop via 10.0.0.1 dev x weight 1 \n", "nexthop"),
-        (parse_rule, "5: from all lookup main suppress_prefixlength 0", "suppress_prefixlength"),
+        (parse_rule, "5: from all lookup main suppress_ifgroup 3", "suppress_ifgroup"),
         (parse_rule, "5: from all ipproto tcp lookup 5", "ipproto"),
         (parse_rule, "5: from all goto 32766", "goto"),
         (parse_rule, "5: from all lookup [l3mdev-table]", "[l3mdev-table]"),
@@ -333,7 +335,7 @@ def test_where_a_collected_route_is_wrong(line: str, column: int, what: str) -> 
 
 KEPT_RULES = """\
 1000:	from all lookup [l3mdev-table]
-1001:	from 10.2.0.0/16 lookup main suppress_prefixlength 0
+1001:	from 10.2.0.0/16 lookup main suppress_prefixlength 0 realms 3
 1002:	from 10.2.0.0/16 lookup main suppress_ifgroup 3
 1003:	from 10.2.0.0/16 uidrange 5-10 lookup main
 1004:	from 10.2.0.0/16 ipproto tcp sport 10-20 dport 80 lookup wan1 proto cilium
@@ -350,7 +352,7 @@ def test_a_rule_that_is_not_modelled_is_kept_as_it_was() -> None:
     found = parse_rules(KEPT_RULES, source="r", partial=True)
     assert "".join(f"{rule}\n" for rule in found) == KEPT_RULES
     assert [rule.why.split()[1] for rule in found] == [
-        *("'[l3mdev-table]'", "'suppress_prefixlength'", "'suppress_ifgroup'", "'uidrange'", "'ipproto'", "'tos'"),
+        *("'[l3mdev-table]'", "'realms'", "'suppress_ifgroup'", "'uidrange'", "'ipproto'", "'tos'"),
         *("'goto'", "'nop'", "'tun_id'", "'realms'", "'goto'"),
     ]
     assert found[4].table == "wan1"
@@ -361,19 +363,24 @@ def collected(*rules: str, routes: str = "") -> Netns:
     netns = model("address add 10.0.0.1/24 dev e0\nroute add default via 10.0.0.9 dev e0")
     more = parse_routes(routes, "all", source="r", partial=True)
     lines = "0: from all lookup local\n32766: from all lookup main\n" + "".join(f"{rule}\n" for rule in rules)
-    return netns.but(routes=(*more, *netns.routes), rules=parse_rules(lines, source="u", partial=True))
+    links = (*netns.links, Link(9, "of-a-vrf", Opaque("a device of a VRF"), up=True))
+    return netns.but(links=links, routes=(*more, *netns.routes), rules=parse_rules(lines, source="u", partial=True))
 
 
 @pytest.mark.parametrize(
     ("rule", "question", "known"),
     [
-        ("5: from all lookup [l3mdev-table]", "1.1.1.1", False),
+        ("5: from all lookup [l3mdev-table]", "1.1.1.1", True),
+        ("5: from all lookup [l3mdev-table]", "1.1.1.1 oif e0", True),
+        ("5: from all lookup [l3mdev-table]", "1.1.1.1 oif of-a-vrf", False),
+        ("5: not from all lookup [l3mdev-table]", "1.1.1.1", False),
         ("5: from all lookup [l3mdev-table]", "10.0.0.1", True),
         ("5: from 10.2.0.0/16 ipproto tcp lookup main", "1.1.1.1", True),
         ("5: from 10.2.0.0/16 ipproto tcp lookup main", "1.1.1.1 from 10.2.0.1", False),
         ("5: from 10.2.0.0/16 ipproto tcp lookup 77", "1.1.1.1 from 10.2.0.1", True),
         ("5: not from 10.2.0.0/16 ipproto tcp lookup main", "1.1.1.1", False),
-        ("5: not from 10.2.0.0/16 lookup main suppress_prefixlength 0", "1.1.1.1 from 10.2.0.1", False),
+        ("5: not from 10.2.0.0/16 lookup main suppress_ifgroup 3", "1.1.1.1 from 10.2.0.1", False),
+        ("5: not from 10.2.0.0/16 lookup main suppress_prefixlength 0", "1.1.1.1 from 10.2.0.1", True),
         ("5: from all fwmark 0x1 goto 32766", "1.1.1.1", True),
         ("5: from all fwmark 0x1 goto 32766", "1.1.1.1 mark 1", False),
         ("32767: from all goto 40000", "1.1.1.1", True),

@@ -9,13 +9,14 @@ Source: net/ipv4/{fib_trie,fib_frontend,fib_rules}.c, include/net/ip_fib.h (Linu
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Set
 from ipaddress import IPv4Address, IPv4Network
 from typing import TYPE_CHECKING, NamedTuple
 
 from mcnilib.errors import NoRoute, Unknown
-from mcnilib.linux.link import Link
+from mcnilib.linux.link import Link, Opaque
 from mcnilib.linux.route import ANY, DEFAULT_RULES, REJECTING, Query, Route, Rule, scope_id
+from mcnilib.linux.route_words import L3MDEV
 
 if TYPE_CHECKING:
     from mcnilib.linux.netns import Netns
@@ -75,7 +76,8 @@ class Fib:
         self._memo: dict[tuple[object, ...], Decision | Refusal] = {}
         self._rules = {rule.table: rule for rule in rules}
         if self.custom:
-            self._stages = [Stage(r, _selector(r), _trie(tables.get(r.table, ()))) for r in rules]
+            strange = {link.name for link in links if isinstance(link.kind, Opaque)}
+            self._stages = [Stage(r, _selector(r, strange), _trie(tables.get(r.table, ()))) for r in rules]
             self.local = _trie(tables.get("local", ()))
         else:
             self.local = _trie([*tables.get("local", ()), *tables.get("main", ())])
@@ -113,6 +115,8 @@ class Fib:
                 continue
             if route.type in ROUTE_ERRORS:
                 return Refusal(f"{route.type} route to {route.dst}", ROUTE_ERRORS[route.type], route)
+            if route.dst.prefixlen <= rule.suppress:  # only of routes that lead somewhere: fib4_rule_suppress()
+                continue
             return Decision(rule if self.custom else self._rules[route.table], route)
         return Refusal(f"no route to {query.dst}{_circumstances(query)}", "ENETUNREACH", None)
 
@@ -164,10 +168,16 @@ def find_route(trie: Trie, dst: int, oif: str, scope: int) -> Route | None:
     return None
 
 
-def _selector(rule: Rule) -> Selector | None:
-    """Compile a rule's selectors; None when it applies to everything, or may (not modelled, with `not`)."""
+def _selector(rule: Rule, strange: Set[str]) -> Selector | None:
+    """Compile a rule's selectors; None when it applies to everything, or may (not modelled, with `not`).
+
+    The rule for VRFs applies to packets over their devices only, which are among the `strange`, whose kind is not
+    modelled. Source: l3mdev_fib_rule_match() in net/l3mdev/l3mdev.c.
+    """
     if rule.kept and rule.inverted:
         return None
+    if rule.action in (L3MDEV, "l3mdev"):
+        return lambda query, from_, to: query.iif in strange or query.oif in strange
     if (rule.src, rule.dst, rule.iif, rule.oif, rule.fwmark, rule.inverted) == (ANY, ANY, "", "", None, False):
         return None
     (src_bits, src), (dst_bits, dst) = _cut(rule.src), _cut(rule.dst)

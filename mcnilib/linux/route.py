@@ -1,9 +1,9 @@
 """The nouns of policy routing, a line of `ip route` and a line of `ip rule`, as text and back.
 
-Models priorities, selectors (not, from, to, iif, oif, fwmark/mask), tables, longest prefix, metric, unicast, local,
-broadcast, blackhole, unreachable, prohibit and throw routes; one next hop per route. Other words of the tools raise
-`Unsupported`; in what was collected elsewhere they are kept, and end the way of a packet that needs them. The lookup
-is in `mcnilib.linux.fib`. Source: ip-rule(8), ip-route(8), iproute2 6.1.
+Models priorities, selectors (not, from, to, iif, oif, fwmark/mask), tables, suppress_prefixlength, longest prefix,
+metric, unicast, local, broadcast, blackhole, unreachable, prohibit and throw routes; one next hop per route. Other
+words of the tools raise `Unsupported`; in what was collected elsewhere they are kept, and end the way of a packet that
+needs them. The lookup is in `mcnilib.linux.fib`. Source: ip-rule(8), ip-route(8), iproute2 6.1.
 """
 
 from __future__ import annotations
@@ -19,6 +19,8 @@ UNCHOSEN = IPv4Address(0)
 FULL_MASK = 0xFFFFFFFF
 UNNUMBERED = -1
 """Priority of a rule that was written without one."""
+UNSUPPRESSED = -1
+"""Prefix length of a rule that passes over no route."""
 
 TABLES = {"local": 255, "main": 254, "default": 253}
 """Tables that `ip` prints by name. Source: /etc/iproute2/rt_tables."""
@@ -83,6 +85,9 @@ class Rule:
     fwmask: int = FULL_MASK
     action: str = "lookup"  # lookup, blackhole, unreachable, prohibit
     inverted: bool = False  # `not`: applies when a selector does not hold
+    suppress: int = (
+        UNSUPPRESSED  # of the routes it leads to, those with a prefix of at most this length are passed over
+    )
     proto: str = ""
     kept: str = ""  # the whole line, when it has words that are not modelled; the selectors above hold besides
     why: str = field(default="", compare=False)  # names the first of these, and where it stands
@@ -98,6 +103,7 @@ class Rule:
         words += ["iif", self.iif] if self.iif else []
         words += ["oif", self.oif] if self.oif else []
         words += ["lookup", self.table] if self.action == "lookup" else [self.action]
+        words += ["suppress_prefixlength", str(self.suppress)] if self.suppress != UNSUPPRESSED else []
         words += ["proto", self.proto] if self.proto else []
         priority = "" if self.priority == UNNUMBERED else f"{self.priority}:\t"
         return priority + " ".join(words)

@@ -82,6 +82,7 @@ _RULE: Grammar = {
     "iif": ("iif", _device),
     "oif": ("oif", _device),
     "lookup": ("table", _table),
+    "suppress_prefixlength": ("suppress", lambda words: words.number_upto(0x7FFFFFFF)),
     "blackhole": ("action", lambda words: "blackhole"),
     "unreachable": ("action", lambda words: "unreachable"),
     "prohibit": ("action", lambda words: "prohibit"),

@@ -90,8 +90,8 @@ ROUTE_KEPT: Grammar = {
 ROUTE_TYPES_KEPT = ("anycast", "multicast", "nat", "xresolve")
 
 RULE_KEPT: Grammar = {
-    **{word: (word, _value) for word in ("tos", "dsfield", "dscp", "goto", "realms", "suppress_prefixlength")},
-    **{word: (word, _value) for word in ("suppress_ifgroup", "ipproto", "sport", "dport", "uidrange", "tun_id")},
+    **{word: (word, _value) for word in ("tos", "dsfield", "dscp", "goto", "realms", "suppress_ifgroup")},
+    **{word: (word, _value) for word in ("ipproto", "sport", "dport", "uidrange", "tun_id")},
     "map-to": ("map-to", _value),
     **{word: (word, _flag) for word in ("nop", "masquerade", "l3mdev", "[unresolved]", L3MDEV)},
 }

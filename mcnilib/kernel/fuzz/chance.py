@@ -147,6 +147,8 @@ def _policy_rule(draw: Random, world: World, netns: Netns) -> str:
         draw.randint(1, 2),
     )
     action = draw.choice((*(f"lookup {t}" for t in TABLES * 2), "blackhole", "unreachable", "prohibit"))
+    if action.startswith("lookup") and draw.random() < 0.3:
+        action += f" suppress_prefixlength {draw.choice((0, 8, 16, 24, 31, 32))}"
     inverted = draw.choice(("", "", "", "not "))
     if not any(word.startswith("from") for word in words):
         words.insert(0, "from all")
