@@ -39,15 +39,15 @@ WATCH = """selector => {
   const changed = now =>
     now.length !== before.length || now.some((n, i) => n !== before[i] || n.outerHTML !== texts[i]);
   window.mcniPaint = null;
+  window.mcniWatch?.abort();  // of a click that changed nothing
+  const watch = window.mcniWatch = new AbortController();
   let start = null;
-  const note = event => { start ??= event.timeStamp; };
-  const kinds = ['click', 'keydown', 'input', 'change'];
-  kinds.forEach(kind => document.addEventListener(kind, note, true));
+  for (const kind of ['click', 'keydown', 'input', 'change'])
+    document.addEventListener(kind, event => { start ??= event.timeStamp; }, {capture: true, signal: watch.signal});
   const observer = new MutationObserver(async () => {
     const now = look();
     if (start === null || !now.length || !changed(now)) return;
-    observer.disconnect();
-    kinds.forEach(kind => document.removeEventListener(kind, note, true));
+    watch.abort();
     const images = now.flatMap(n => n.tagName === 'IMG' ? [n] : [...n.querySelectorAll('img')]);
     await Promise.all(images.map(image => image.decode().catch(() => null)));
     requestAnimationFrame(() => {
@@ -56,6 +56,7 @@ WATCH = """selector => {
       port2.postMessage(0);
     });
   });
+  watch.signal.addEventListener('abort', () => observer.disconnect());
   observer.observe(document.body, {subtree: true, childList: true, characterData: true, attributes: true});
 }"""
 
@@ -95,6 +96,12 @@ class LabPage:
     def open(self, notebook: str, query: str = "") -> LabPage:
         """Open a notebook of the server's folder, by a link that says `query`, and wait until its kernel is idle."""
         self.page.goto(f"{self.server.url(notebook)}{'&' if query else ''}{query}")
+        self.page.wait_for_function(READY)
+        return self.wait_idle()
+
+    def open_from_list(self, notebook: str) -> LabPage:
+        """Open a notebook in the JupyterLab this page already shows, by a double click in its file list."""
+        self.page.locator(".jp-DirListing-item").filter(has_text=notebook).dblclick()
         self.page.wait_for_function(READY)
         return self.wait_idle()
 

@@ -34,9 +34,10 @@ class LabServer:
     token: str
     root: Path
 
-    def url(self, path: str) -> str:
-        """Return the address of a notebook, given relative to `root`, in a workspace of its own."""
-        return f"http://127.0.0.1:{self.port}/lab/workspaces/{secrets.token_hex(4)}/tree/{path}?token={self.token}"
+    def url(self, path: str = "") -> str:
+        """Return the address of a notebook, given relative to `root`, or of the list, in a workspace of its own."""
+        tree = f"/tree/{path}" if path else ""
+        return f"http://127.0.0.1:{self.port}/lab/workspaces/{secrets.token_hex(4)}{tree}?token={self.token}"
 
     def answers(self) -> bool:
         """Tell whether the server is ready."""

@@ -17,7 +17,7 @@ from browser.lab_page import new_page
 
 FLAGSHIP = "07-macvlan-to-calico-across-nodes.ipynb"
 PANEL = ".jp-OutputArea:has(.mcni-stepper)"
-ROUNDS, MOST = 3, 12
+CLICKS, TRIES = 60, 60
 
 
 @pytest.fixture(scope="module")
@@ -31,10 +31,15 @@ def opened(request, server, browser, thorough):
         yield None
         return
     with new_page(browser, server) as lab:
+        lab.page.goto(server.url())
+        lab.page.locator(".jp-DirListing-item").filter(has_text=request.param).wait_for()
         started = time.monotonic()
-        lab.open(request.param).run_all()
+        lab.open_from_list(request.param)
+        opening = time.monotonic() - started
+        lab.run_all()
+        taken = time.monotonic() - started
         lab.page.set_default_timeout(2000)
-        print(f"\n{request.param}: opened and all cells run in {time.monotonic() - started:.1f} s")
+        print(f"\n{request.param}: opened and all cells run in {taken:.1f} s, of which opening {opening:.1f} s")
         yield lab
 
 
@@ -54,12 +59,19 @@ def test_click_to_painted_picture(opened, thorough) -> None:
         return  # measured with --benchmark-enable
     buttons = opened.page.locator(PANEL).first.locator(".widget-toggle-button")
     times: list[float] = []
-    for _ in range(ROUNDS if thorough else 1):
-        for at in range(min(buttons.count(), MOST)):
-            button = opened.wait_idle().page.locator(PANEL).first.locator(".widget-toggle-button").nth(at)
+    dull: set[int] = set()  # toggles that left the picture as it was
+    for _ in range(TRIES if thorough else 1) if buttons.count() else ():
+        for number in sorted({*range(buttons.count())} - dull):
+            button = opened.wait_idle().page.locator(PANEL).first.locator(".widget-toggle-button").nth(number)
             if "mod-active" not in (button.get_attribute("class") or "") and button.is_enabled():
-                times += painted(opened, button)
+                times += (taken := painted(opened, button))
+                dull |= set() if taken else {number}
+        if len(times) >= CLICKS or len(dull) == buttons.count():
+            break
     assert times or not buttons.count()
     if thorough and times:
-        p95 = quantiles(times, n=20)[-1]
-        print(f"click to painted picture: median {median(times):.0f} ms, p95 {p95:.0f} ms, {len(times)} clicks")
+        p95 = quantiles(times, n=20, method="inclusive")[-1]
+        worst = " ".join(f"{one:.0f}" for one in sorted(times)[-5:])
+        print(
+            f"click to painted picture: median {median(times):.0f} ms, p95 {p95:.0f} ms, {len(times)} clicks ({worst})"
+        )
