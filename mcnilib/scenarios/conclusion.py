@@ -181,6 +181,7 @@ def differences(settings: Settings) -> tuple[Cell, ...]:
     return tuple(one for row in rows for one in row if one.holds is False)
 
 
+@all_of_it_stays()
 def failing(settings: Settings) -> tuple[Cell, ...]:
     """Return the cells of both placements whose conversation does not work."""
     rows = (row for placement in Placement for row in conclude(settings, placement))
