@@ -44,6 +44,15 @@ def test_what_if(panel: Inquiry) -> None:
     assert "connect succeeds, then hangs" in panel.verdict.value
 
 
+def test_a_field_that_changes_asks_by_itself(panel: Inquiry) -> None:
+    panel.to.value = "udp:10.233.101.2:80"
+    assert "✓ connected" in panel.verdict.value
+    panel.commands.value = "node1: iptables -P FORWARD DROP"
+    assert "Without the commands" in panel.compared.value
+    panel.client.value = "node1"
+    assert "node1" in panel.steps.value
+
+
 def test_the_steps_can_be_walked(panel: Inquiry) -> None:
     before = panel.picture.value
     panel.stepper.forward.click()

@@ -14,9 +14,10 @@ import ipywidgets as widgets
 
 from mcnilib.errors import McniError
 from mcnilib.linux.world import World
+from mcnilib.show.ahead import soon
 from mcnilib.show.controls import WIDE
 from mcnilib.show.drawing import Drawing, lay_out
-from mcnilib.show.panel import DEPTH_LABELS, code_html
+from mcnilib.show.panel import DEPTH_LABELS, SOON, code_html
 from mcnilib.show.state import state_html
 from mcnilib.show.stepper import Stepper
 from mcnilib.show.still import Bundle, still
@@ -47,7 +48,7 @@ class Inquiry(widgets.VBox):  # type: ignore[misc]
         self.listen = _field("Listening", " ".join(listen), "NETNS:PORT ... beside those that were collected")
         self.commands = widgets.Textarea(
             description="What if", placeholder="NETNS: iptables -D FORWARD 1", rows=3, style=WIDE,
-            layout=widgets.Layout(width="auto"),
+            continuous_update=False, layout=widgets.Layout(width="auto"),
         )  # fmt: skip
         self.button = widgets.Button(description="Trace", tooltip="Follow the packets", icon="play")
         self.button.on_click(lambda _: self.ask())
@@ -61,6 +62,8 @@ class Inquiry(widgets.VBox):  # type: ignore[misc]
         self._problem = ""
         super().__init__(self._parts())
         self.ask()
+        for field in (self.client, self.to, self.source, self.listen, self.commands):  # a click may overtake the words
+            field.observe(lambda change: self.ask(), names="value")
 
     def _parts(self) -> list[Any]:
         """Return what the panel shows, from top to bottom."""
@@ -86,7 +89,9 @@ class Inquiry(widgets.VBox):  # type: ignore[misc]
         live = 'class="mcni mcni-verdict" role="status" aria-live="polite"'
         self.verdict.value = f"<div {live}>{glyph} {words}</div>"
         self.compared.value = _compared(before, self.trace) if before else ""
-        self._offer()
+        self._show_picture(self.trace, None)
+        shown = self.trace
+        soon(SOON, lambda: self._offer() if shown is self.trace else None)
 
     def _clear(self) -> None:
         """Show nothing: what was shown answers another question."""
@@ -117,9 +122,12 @@ class Inquiry(widgets.VBox):  # type: ignore[misc]
             return
         journey = next((j for j in trace.journeys if at and j.number == at[0]), trace.outcome.journey)
         step = journey.steps[at[1]] if at else trace.outcome.step
-        self.picture.value = to_svg(self._drawing(trace, at), self._uid, self._scale)
+        self._show_picture(trace, at)
         self.state.value = f'<div class="mcni">{state_html(self.world, trace, journey, step)}</div>'
         self.steps.value = f'<div class="mcni">{table_html(trace, self.depth.value, at)}</div>'
+
+    def _show_picture(self, trace: Trace, at: tuple[int, int] | None) -> None:
+        self.picture.value = to_svg(self._drawing(trace, at), self._uid, self._scale)
 
     def _drawing(self, trace: Trace, at: tuple[int, int] | None = None) -> Drawing:
         return lay_out(self.world, trace, None, at)
