@@ -51,6 +51,17 @@ def test_every_picture_has_words_beside_it(path: Path) -> None:
                 assert len(output.data["text/plain"]) > 20
 
 
+@pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda path: path.stem)
+def test_no_table_is_wider_than_a_page(path: Path) -> None:
+    """JupyterLab breaks lines after 108 characters in a window of 1280 pixels with its list of files beside them."""
+    for cell in cells(path):
+        for text in (o.text for o in cell.get("outputs", ()) if o.output_type == "stream"):
+            for table in (part for part in text.split("\n\n") if "\n-----" in part):
+                lines = table.splitlines()
+                rule = next(i for i, line in enumerate(lines) if line.startswith("-----"))
+                assert len(lines[rule]) <= 108, lines[0]
+
+
 OTHERWISE = {
     "17": {
         "explore(": "ask(",

@@ -14,7 +14,7 @@ NOBODY = "no such pods"
 MARK = "≠"
 """Stands where the document's table says something else."""
 COLUMN = 16
-"""Characters after which the name of a column is broken."""
+"""Characters after which the name of a line or a column is broken."""
 
 
 def conclusion_matrix(settings: Settings, placement: Placement, where: bool = False) -> str:
@@ -26,8 +26,13 @@ def conclusion_matrix(settings: Settings, placement: Placement, where: bool = Fa
     heads = [["", *line] for line in zip_longest(*names, fillvalue="")]
     heads[0][0] = placement.value
     rows = zip(SOURCES, conclude(settings, placement), strict=True)
-    body = [[NAMES[source], *(said(cell, where=where) for cell in row)] for source, row in rows]
+    body = [line for source, row in rows for line in _named(NAMES[source], [said(one, where=where) for one in row])]
     return matrix.draw([*heads, *body], len(heads))
+
+
+def _named(name: str, cells: list[str]) -> list[list[str]]:
+    """Return a line of the table; the rest of a long name stands in the next one."""
+    return [list(line) for line in zip_longest(wrap(name, COLUMN), *([cell] for cell in cells), fillvalue="")]
 
 
 def said(cell: Cell, *, where: bool = False) -> str:

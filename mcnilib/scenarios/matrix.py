@@ -27,25 +27,41 @@ SHORT = {
 
 
 FOLD_FROM = 6
-"""Lines from which on equal neighbours are drawn together."""
+"""Lines of one value from which on equal neighbours are drawn together."""
+
+WIDEST = 104
+"""Characters of a line that a notebook shows unbroken beside JupyterLab's list of files, in a window of 1280 pixels."""
 
 
 def matrix(story: Scenario, rows: str, *columns: str, start: Settings | None = None, where: bool = False) -> str:
     """Return a table: one line per value of `rows`, one column per combination of `columns`, a verdict in each cell.
 
     Names are attributes of Settings; other settings are as in `start` (default: the scenario's). `where` adds the
-    namespace that decided. Equal neighbouring lines of a long table are drawn together as `first .. last`.
+    namespace that decided. Equal neighbouring lines of a long table are drawn together as `first .. last`; where a
+    table is wider than WIDEST, the first of its columns become lines.
     """
-    options = {name: _toggle(story, name) for name in (rows, *columns)}
-    base = start or story.start()
+    drawn = ""
+    for moved in range(max(1, len(columns))):
+        drawn = _table(story, (*columns[:moved], rows), columns[moved:], start or story.start(), where)
+        if max(map(len, drawn.splitlines())) <= WIDEST:
+            break
+    return drawn
+
+
+def _table(story: Scenario, rows: Sequence[str], columns: Sequence[str], base: Settings, where: bool) -> str:
+    """Draw a line for each combination of some settings, a column for each of others."""
+    options = {name: _toggle(story, name) for name in (*rows, *columns)}
     heads = list(product(*(options[name].values for name in columns)))
     body = []
-    for value in options[rows].values:
-        chosen = [base.but(**{rows: value}, **dict(zip(columns, head, strict=True))) for head in heads]
-        body.append((options[rows].text(value), [cell(story.run(settings), where=where) for settings in chosen]))
-    titles = [[options[name].text(head[i]) for head in heads] for i, name in enumerate(columns)]
-    lines = [[options[name].label, *title] for name, title in zip(columns, titles, strict=True)]
-    return draw([*lines, [options[rows].label, *([""] * len(heads))], *_folded(body, FOLD_FROM)], len(lines) + 1)
+    for values in product(*(options[name].values for name in rows)):
+        line = base.but(**dict(zip(rows, values, strict=True)))
+        chosen = [line.but(**dict(zip(columns, head, strict=True))) for head in heads]
+        names = [options[name].text(value) for name, value in zip(rows, values, strict=True)]
+        body.append((names, [cell(story.run(settings), where=where) for settings in chosen]))
+    room = [""] * (len(rows) - 1)
+    lines = [[options[n].label, *room, *(options[n].text(head[i]) for head in heads)] for i, n in enumerate(columns)]
+    labels = [*(options[name].label for name in rows), *([""] * len(heads))]
+    return draw([*lines, labels, *_folded(body, FOLD_FROM)], len(lines) + 1)
 
 
 def _toggle(story: Scenario, name: str) -> Option:
@@ -64,15 +80,19 @@ def cell(trace: Trace, *, where: bool = False) -> str:
     return word if outcome.works or not where else f"{word} ({outcome.step.netns})"
 
 
-def _folded(body: Sequence[tuple[str, list[str]]], least: int) -> list[list[str]]:
+def _folded(body: Sequence[tuple[list[str], list[str]]], least: int) -> list[list[str]]:
     """Draw equal neighbouring lines together when there are many, as the versions of a program are."""
-    groups: list[tuple[list[str], list[str]]] = []
-    for name, cells in body:
-        if len(body) >= least and groups and groups[-1][1] == cells:
-            groups[-1][0].append(name)
+    groups: list[tuple[list[str], list[str], list[str]]] = []
+    many = len({names[-1] for names, _ in body}) >= least
+    for (*before, name), cells in body:
+        if many and groups and (groups[-1][0], groups[-1][2]) == (before, cells):
+            groups[-1][1].append(name)
         else:
-            groups.append(([name], cells))
-    return [[names[0] if len(names) == 1 else f"{names[0]} .. {names[-1]}", *cells] for names, cells in groups]
+            groups.append((before, [name], cells))
+    return [
+        [*before, names[0] if len(names) == 1 else f"{names[0]} .. {names[-1]}", *cells]
+        for before, names, cells in groups
+    ]
 
 
 def draw(lines: Sequence[Sequence[str]], heads: int) -> str:
