@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import asyncio
+
 import pytest
 from show_examples import text_of
 
 from mcnilib import ask, scenario
 from mcnilib.linux.world import World
+from mcnilib.show.ahead import soon
 from mcnilib.show.inquiry import Inquiry
+from mcnilib.show.panel import SOON
 from mcnilib.snapshots.question import QuestionError, changed
 from mcnilib.snapshots.snapshot import Snapshot, snapshot_of
 
@@ -30,6 +34,21 @@ def test_the_panel_shows_the_answer(panel: Inquiry) -> None:
     data = panel._repr_mimebundle_()
     bundle = data[0] if isinstance(data, tuple) else data
     assert "connect succeeds, then hangs" in bundle["text/plain"]
+
+
+def test_the_steps_can_be_walked_as_soon_as_the_panel_is_there() -> None:
+    story = scenario("7")
+    snapshot = snapshot_of(Snapshot(story.world(story.start()), story.listeners(story.start())).files())
+
+    async def first_key_of_a_quick_reader() -> Inquiry:
+        panel = ask(snapshot, "mac1", "tcp:10.233.101.2:80")
+        panel.stepper.slider.value = 2
+        put_off = asyncio.get_running_loop().create_future()
+        soon(SOON, lambda: put_off.set_result(None))
+        await put_off
+        return panel
+
+    assert "step 2 of" in asyncio.run(first_key_of_a_quick_reader()).stepper.where.value
 
 
 def test_what_if(panel: Inquiry) -> None:

@@ -61,7 +61,8 @@ class Inquiry(widgets.VBox):  # type: ignore[misc]
         self.trace: Trace | None = None
         self._problem = ""
         super().__init__(self._parts())
-        self.ask()
+        self._answer()
+        self._offer()  # whoever sees the panel may press an arrow key at once
         for field in (self.client, self.to, self.source, self.listen, self.commands):  # a click may overtake the words
             field.observe(lambda change: self.ask(), names="value")
 
@@ -76,7 +77,13 @@ class Inquiry(widgets.VBox):  # type: ignore[misc]
         return [widgets.HTML(style_sheet(self._scale)), question, self.commands, self.button, *answer]
 
     def ask(self) -> None:
-        """Run the conversation as the fields say; a mistake in them is shown where the verdict stands."""
+        """Run the conversation as the fields say: picture and verdict at once, the tables when those can be seen."""
+        self._answer()
+        shown = self.trace
+        soon(SOON, lambda: self._offer() if shown is self.trace else None)
+
+    def _answer(self) -> None:
+        """Show the verdict and the picture; a mistake in the fields is shown where the verdict stands."""
         try:
             before, self.trace = self._run()
         except (McniError, KeyError) as problem:
@@ -90,8 +97,6 @@ class Inquiry(widgets.VBox):  # type: ignore[misc]
         self.verdict.value = f"<div {live}>{glyph} {words}</div>"
         self.compared.value = _compared(before, self.trace) if before else ""
         self._show_picture(self.trace, None)
-        shown = self.trace
-        soon(SOON, lambda: self._offer() if shown is self.trace else None)
 
     def _clear(self) -> None:
         """Show nothing: what was shown answers another question."""
