@@ -170,11 +170,11 @@ class Wire:
         if not device.up:
             return []
         siblings = self._children.get((lower.netns, lower.index), [])
-        near = [s for s in siblings if s[1].mac != frame.src and s[2].mode == "bridge"] if mode == "bridge" else []
-        here: Ends = [
+        near = [(n, link) for n, link, kind in siblings if mode == kind.mode == "bridge"]
+        here: Ends = [  # what is sent to its own MAC comes back, what is sent to all does not
             Landing(n, link, (*path, (lower.netns, device.name)))
-            for n, link, _ in near
-            if frame.dst in (link.mac, BROADCAST)
+            for n, link in near
+            if frame.dst == link.mac or (frame.dst == BROADCAST and link.mac != frame.src)
         ]
         if here and frame.dst != BROADCAST:
             return here
