@@ -55,6 +55,7 @@ class Cabling:
         self.children = {(low, link.mac) for name, link in links for low in [self.below.get((name, link.name))] if low}
         self.master = {(name, link.name): link.master for name, link in links if link.master}
         self.tunnels = {(name, link.name) for name, link in links if isinstance(link.kind, Vxlan)}
+        self.listening = {name for name, link in links if isinstance(link.kind, Vxlan) and link.up}
 
     def takes(self, frame: Frame) -> bool:
         """Tell whether a frame was meant for this device or something that stands on it; switches also flood."""

@@ -24,6 +24,7 @@ from mcnilib.kernel.watch import Watch, open_watch
 from mcnilib.linux.link import Macvlan
 from mcnilib.linux.netns import Netns
 from mcnilib.linux.world import World
+from mcnilib.trace.wire import Wire, wire_of
 
 SIOCGIFFLAGS, IFF_RUNNING = 0x8913, 0x40
 READY_WITHIN = 5.0
@@ -137,15 +138,16 @@ class Lab:
         finish_all([self.start(name, *argv, text=text) for name, text in texts if text])
 
     def _await_carriers(self, world: World) -> None:
-        """Wait until every device that is up has a carrier; the kernel tells it a moment after the cable is there."""
+        """Wait until every device that can have a carrier has it, which is a moment after the cable is there."""
         deadline = time.monotonic() + READY_WITHIN
+        wire = wire_of(world)
         for netns in world:
             with self.inside(netns.name):
-                self._await_one(netns, deadline)
+                self._await_one(netns, wire, deadline)
 
     @staticmethod
-    def _await_one(netns: Netns, deadline: float) -> None:
-        names = [link.name for link in netns.links if link.up and _has_carrier(netns, link.name)]
+    def _await_one(netns: Netns, wire: Wire, deadline: float) -> None:
+        names = [link.name for link in netns.links if wire.has_carrier(netns.name, link)]
         with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as sock:
             while names := [name for name in names if not _running(sock, name)]:
                 if time.monotonic() > deadline:
@@ -174,9 +176,3 @@ def has_equal_defaults(world: World) -> bool:
 def _running(sock: socket.socket, name: str) -> bool:
     answer = ioctl(sock, SIOCGIFFLAGS, struct.pack("16sH14x", name.encode(), 0))
     return bool(struct.unpack_from("H", answer, 16)[0] & IFF_RUNNING)
-
-
-def _has_carrier(netns: Netns, name: str) -> bool:
-    """Tell whether a device can have a carrier: a bridge without ports has none."""
-    ports = [link for link in netns.links if link.master == name]
-    return type(netns.link(name).kind).__name__ != "Bridge" or bool(ports)

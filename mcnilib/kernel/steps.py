@@ -13,6 +13,7 @@ from mcnilib.linux.packet import Packet
 from mcnilib.linux.target import Reject
 from mcnilib.linux.world import World
 from mcnilib.trace.trace import Fate, Journey, Stage, Step
+from mcnilib.trace.wire import wire_of
 
 Counts = dict[str, dict[str, int]]
 """Namespace -> IP counter -> by how much it rose during the conversation."""
@@ -34,6 +35,7 @@ class Telling:
     def __init__(self, world: World, rises: Counts, arps: Iterable[Frame]) -> None:
         """Keep what explains the end of a packet that no rule dropped."""
         self.cabling, self.rises = Cabling(world), rises
+        self.world, self.wire = world, wire_of(world)
         messages = list(arps)
         answered = {(f.netns, f.dev) for f in messages if not f.out and f.arp[0] == ARP_REPLY}
         self.asked = {(f.netns, f.dev): f.arp[1] for f in messages if f.out and f.arp[0] == ARP_REQUEST}
@@ -85,15 +87,22 @@ class Telling:
         else:
             steps.append(self._silent_end(last))
 
+    def _dead(self, stay: Stay) -> bool:
+        """Tell whether what the packet was to leave by cannot send."""
+        return not self.wire.has_carrier(stay.netns, self.world[stay.netns].link(stay.oif))
+
     def _silent_end(self, stay: Stay) -> Step:
         """Explain an end that no rule caused."""
         packet = stay.current
         if "INPUT" in stay.passed:
             refused = packet.proto == "udp" and self.rises.get(stay.netns, {}).get("UdpNoPorts")
-            if packet.dport == VXLAN_PORT and any(netns == stay.netns for netns, _ in self.cabling.tunnels):
+            if packet.dport == VXLAN_PORT and stay.netns in self.cabling.listening:
                 return Step(stay.netns, Stage.TUNNEL, "no tunnel takes it", packet, packet, fate=Fate.DROPPED)
             text, fate = f"{packet.kind} reaches the sockets", Fate.REJECTED if refused else Fate.DELIVERED
             return Step(stay.netns, Stage.SOCKET, text, packet, packet, iif=stay.iif, fate=fate)
+        if "POSTROUTING" in stay.passed and self._dead(stay):
+            text = f"{stay.oif} is down or has no carrier"
+            return Step(stay.netns, Stage.DEVICE, text, packet, packet, oif=stay.oif, fate=Fate.DROPPED)
         if "POSTROUTING" in stay.passed:
             target = self.unanswered.get((stay.netns, stay.oif), "the next hop")
             text = f"who has {target}? nobody answers"

@@ -45,6 +45,11 @@ class Decision(NamedTuple):
     rule: Rule
     route: Route
 
+    @property
+    def device(self) -> str:
+        """The device a packet is handed to: lo for the namespace's own addresses, whichever device has them."""
+        return "lo" if self.route.type == "local" else self.route.dev
+
 
 class Refusal(NamedTuple):
     """Why there is no route: in words, as errno, and the route or rule that decided (None: nothing fitted)."""

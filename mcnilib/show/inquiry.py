@@ -17,7 +17,7 @@ from mcnilib.linux.world import World
 from mcnilib.show.ahead import soon
 from mcnilib.show.controls import WIDE
 from mcnilib.show.drawing import Drawing, lay_out
-from mcnilib.show.panel import DEPTH_LABELS, SOON, code_html
+from mcnilib.show.panel import SOON, code_html, depth_chooser
 from mcnilib.show.state import state_html
 from mcnilib.show.stepper import Stepper
 from mcnilib.show.still import Bundle, still
@@ -26,7 +26,7 @@ from mcnilib.show.svg import to_png, to_svg
 from mcnilib.show.table import rows, table_html
 from mcnilib.snapshots.question import changed, read_flow, read_listeners
 from mcnilib.snapshots.snapshot import Snapshot
-from mcnilib.trace.explain import DEPTHS, because, difference, verdict
+from mcnilib.trace.explain import because, difference, verdict
 from mcnilib.trace.trace import Trace
 
 
@@ -52,9 +52,7 @@ class Inquiry(widgets.VBox):  # type: ignore[misc]
         )  # fmt: skip
         self.button = widgets.Button(description="Trace", tooltip="Follow the packets", icon="play")
         self.button.on_click(lambda _: self.ask())
-        depths = [(DEPTH_LABELS[depth], depth) for depth in DEPTHS]
-        self.depth = widgets.Dropdown(options=depths, value="hops", description="Tell me", style=WIDE)
-        self.depth.observe(lambda change: self._offer(), names="value")
+        self.depth = depth_chooser(self._offer)
         self.stepper = Stepper(self._show_step)
         self.verdict, self.picture, self.compared, self.state, self.steps = (widgets.HTML() for _ in range(5))
         self.world: World = snapshot.world

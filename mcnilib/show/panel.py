@@ -37,6 +37,14 @@ def no_remark(story: Scenario, settings: Settings) -> str:
     return ""
 
 
+def depth_chooser(changed: Callable[[], None]) -> Any:
+    """Return the list from which the reader chooses how much is told; `changed` is called after each choice."""
+    options = [(DEPTH_LABELS[depth], depth) for depth in DEPTHS]
+    chooser = widgets.Dropdown(options=options, value="hops", description="Tell me", style=dict(WIDE))
+    chooser.observe(lambda change: changed(), names="value")
+    return chooser
+
+
 class Panel(widgets.VBox):  # type: ignore[misc]
     """A story under settings that can be changed, and a conversation that can be walked through."""
 
@@ -55,13 +63,7 @@ class Panel(widgets.VBox):  # type: ignore[misc]
         self._uid, self._ahead = f"mcni{Panel._count}", Ahead()
         self._box = Controls(story.options(), settings, self._change)
         self.controls = self._box.of
-        self.depth = widgets.Dropdown(
-            options=[(DEPTH_LABELS[depth], depth) for depth in DEPTHS],
-            value="hops",
-            description="Tell me",
-            style=dict(WIDE),
-        )
-        self.depth.observe(lambda change: self._restart(), names="value")
+        self.depth = depth_chooser(self._restart)
         self.stepper = Stepper(self._show_step)
         self.share = Share(story, self._box.take)
         self.verdict, self.picture, self.reasons, self.steps, self.state = (widgets.HTML() for _ in range(5))

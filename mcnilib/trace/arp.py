@@ -34,12 +34,16 @@ def resolve(net: Network, log: Log, host: Host, link: Link, ip: IPv4Address, pac
 
     Raises: Unknown when somebody who was not collected might answer.
     """
-    for entry in host.netns.neighbours:
-        if entry.ip == ip and entry.dev == link.name:
-            return _noted(log, host, link, packet, entry)
-    if known := host.neighbours.get((link.name, ip)):
-        return known
-    return _ask(net, log, host, link, ip, packet)
+    entry = known(host, link, ip)
+    if isinstance(entry, Neigh):
+        return _noted(log, host, link, packet, entry)
+    return entry or _ask(net, log, host, link, ip, packet)
+
+
+def known(host: Host, link: Link, ip: IPv4Address) -> Neigh | str | None:
+    """Return the entry of a neighbour, or the MAC that ARP learned before; None when one has to ask."""
+    entries = (entry for entry in host.netns.neighbours if entry.ip == ip and entry.dev == link.name)
+    return next(entries, None) or host.neighbours.get((link.name, ip))
 
 
 def _ask(net: Network, log: Log, host: Host, link: Link, ip: IPv4Address, packet: Packet) -> str | None:

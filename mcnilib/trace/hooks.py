@@ -140,15 +140,16 @@ class Hook:
     def _nat(self) -> bool:
         """Decide NAT for a new connection, apply it to every packet.
 
-        Not yet decided and related is REJECT's RST: it carries the connection of the SYN that came no further.
-        Source: nf_nat_inet_fn().
+        Not yet decided and related is REJECT's RST: it carries the connection of the SYN that came no further. An ICMP
+        error carries one too, and is only rewritten. Source: nf_nat_inet_fn().
         """
         tracked, host = self.skb.tracked, self.host
         if not tracked or not tracked.number:
             return True
         source = self.name in SOURCE_HOOKS
         entry = host.connections[tracked.number]
-        if tracked.state in ("NEW", "RELATED") and not (entry.src_done if source else entry.dst_done):
+        asks = tracked.state == "NEW" or (tracked.state == "RELATED" and not self.skb.packet.icmp)
+        if asks and not (entry.src_done if source else entry.dst_done):
             return self._bind(tracked, source)
         if self.name == "POSTROUTING" and not tracked.reply and entry.masquerade_oif not in ("", self.oif):
             host.connections.forget(tracked.number)

@@ -7,26 +7,25 @@ Source: net/ipv4/{ip_input,ip_forward,ip_output,route,fib_frontend}.c (Linux 6.1
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from mcnilib.errors import NoRoute, Unknown, Unsupported
+from mcnilib.errors import NoRoute, Unsupported
 from mcnilib.linux.fib import Decision, lookup
-from mcnilib.linux.link import Bridge, Ipip, Link, Opaque, Vxlan
-from mcnilib.linux.nexthop import next_hop
+from mcnilib.linux.link import Bridge
 from mcnilib.linux.packet import Packet
 from mcnilib.linux.route import UNCHOSEN, Query, Route
 from mcnilib.linux.source import validate_source
 from mcnilib.linux.sysctl import deciding
 from mcnilib.trace import tunnel
-from mcnilib.trace.arp import PATIENCE, resolve
 from mcnilib.trace.bind import for_many
 from mcnilib.trace.hooks import Hook
 from mcnilib.trace.host import Host, Skb
 from mcnilib.trace.icmp import complain, reject
+from mcnilib.trace.leave import leave
 from mcnilib.trace.log import Log
+from mcnilib.trace.place import Arrival, Delivery, Departure, Place
 from mcnilib.trace.trace import Fate, Stage
-from mcnilib.trace.wire import BRIDGE_CALLS, Frame, shown_to_iptables
+from mcnilib.trace.wire import BRIDGE_CALLS, shown_to_iptables
 
 if TYPE_CHECKING:
     from mcnilib.trace.network import Network
@@ -34,35 +33,6 @@ if TYPE_CHECKING:
 DEFAULT_PRIORITIES = (0, 32766, 32767)
 CODES = {"ENETUNREACH": (3, 0), "EHOSTUNREACH": (3, 1), "EACCES": (3, 13)}
 """ICMP errors a router answers with when its lookup fails; EINVAL (blackhole) is silent. Source: ip_error()."""
-
-
-@dataclass(frozen=True, slots=True)
-class Arrival:
-    """The packet stands at the input of `link` in `netns`."""
-
-    netns: str
-    link: Link
-    skb: Skb
-
-
-@dataclass(frozen=True, slots=True)
-class Departure:
-    """The packet is about to leave `netns` as its own: OUTPUT comes next."""
-
-    netns: str
-    skb: Skb
-
-
-@dataclass(frozen=True, slots=True)
-class Delivery:
-    """The packet reached the transport layer of `netns`."""
-
-    netns: str
-    skb: Skb
-    iif: str
-
-
-Place = Arrival | Departure | Delivery | None
 
 
 def receive(net: Network, log: Log, place: Arrival) -> Place:
@@ -118,7 +88,7 @@ def send(net: Network, log: Log, place: Departure) -> Place:
     decision = _route(net, log, host, skb)
     if decision is None:
         return None
-    hook = Hook(host, skb, "OUTPUT", log, net.now, oif=_device(decision))
+    hook = Hook(host, skb, "OUTPUT", log, net.now, oif=decision.device)
     before = skb.packet
     if not hook.run():
         reject(net, host, skb, hook)
@@ -128,7 +98,7 @@ def send(net: Network, log: Log, place: Departure) -> Place:
         decision = _route(net, log, host, skb, again=True)
         if decision is None:
             return None
-    return _leave(net, log, host, skb, decision, "")
+    return leave(net, log, host, skb, decision, "")
 
 
 def _route(net: Network, log: Log, host: Host, skb: Skb, *, again: bool = False) -> Decision | None:
@@ -156,13 +126,7 @@ def _note_route(log: Log, host: Host, packet: Packet, decision: Decision, word: 
     if rule.priority not in DEFAULT_PRIORITIES:
         log.add(host.name, Stage.ROUTE, f"rule {rule.priority}: table {rule.table}", packet, line=rule, iif=iif)
     via = f" via {route.via}" if route.via else ""
-    log.add(
-        host.name, Stage.ROUTE, f"{word}: {_device(decision)}{via}", packet, line=route, iif=iif, oif=_device(decision)
-    )
-
-
-def _device(decision: Decision) -> str:
-    return "lo" if decision.route.type == "local" else decision.route.dev
+    log.add(host.name, Stage.ROUTE, f"{word}: {decision.device}{via}", packet, line=route, iif=iif, oif=decision.device)
 
 
 def _no_route(net: Network, log: Log, host: Host, skb: Skb, dev: str, error: NoRoute) -> None:
@@ -218,71 +182,8 @@ def _forward(net: Network, log: Log, host: Host, skb: Skb, dev: str, decision: D
         complain(net, host, skb, 11, 0)
         return None
     skb.packet = skb.packet.but(ttl=skb.packet.ttl - 1)
-    hook = Hook(host, skb, "FORWARD", log, net.now, iif=dev, oif=_device(decision))
+    hook = Hook(host, skb, "FORWARD", log, net.now, iif=dev, oif=decision.device)
     if not hook.run():
         reject(net, host, skb, hook)
         return None
-    return _leave(net, log, host, skb, decision, dev)
-
-
-def _leave(net: Network, log: Log, host: Host, skb: Skb, decision: Decision, iif: str) -> Place:
-    """POSTROUTING, then the device: a wire, a tunnel or loopback."""
-    route, link = decision.route, host.links[_device(decision)]
-    hook = Hook(host, skb, "POSTROUTING", log, net.now, iif=iif, oif=link.name)
-    hook.next_hop = next_hop(host.netns, route, skb.packet.dst)
-    if not hook.run():
-        return None
-    if link.name == "lo":
-        log.add(
-            host.name, Stage.DEVICE, "loops back", skb.packet, oif="lo", to=(host.name, "lo"), path=((host.name, "lo"),)
-        )
-        return Arrival(host.name, link, skb)
-    if isinstance(link.kind, Opaque):
-        raise Unknown(f"the packet leaves by {link.name}: {link.kind.why}", collect="")
-    if isinstance(link.kind, Vxlan | Ipip):
-        return _encapsulate(net, log, host, link, route, skb)
-    return _transmit(net, log, host, link, route, skb)
-
-
-def _transmit(net: Network, log: Log, host: Host, link: Link, route: Route, skb: Skb) -> Place:
-    """Resolve the next hop and put the frame on the wire."""
-    packet = skb.packet
-    mac = resolve(net, log, host, link, next_hop(host.netns, route, packet.dst), packet)
-    if mac is None:
-        complain(net, host, skb, 3, 1, after=PATIENCE)
-        return None
-    landings = net.wire.send(host.name, link, Frame(link.mac, mac))
-    if not landings:
-        if gap := net.wire.beyond(host.name, link, Frame(link.mac, mac)):
-            raise gap
-        log.add(
-            host.name,
-            Stage.DEVICE,
-            f"leaves by {link.name}; no device takes {mac}",
-            packet,
-            oif=link.name,
-            fate=Fate.DROPPED,
-        )
-        return None
-    landing = landings[0]
-    if landing.netns != host.name:
-        packet = packet.but(mark=0) if packet.mark else packet
-    place = (landing.netns, landing.link.name)
-    action = f"leaves by {link.name}, arrives at {landing.link.name} of {landing.netns}"
-    log.add(host.name, Stage.DEVICE, action, skb.packet, packet, oif=link.name, to=place, path=landing.path)
-    return Arrival(landing.netns, landing.link, Skb(packet))
-
-
-def _encapsulate(net: Network, log: Log, host: Host, link: Link, route: Route, skb: Skb) -> Place:
-    """Wrap the packet for its tunnel; the outer packet starts again as the namespace's own."""
-    next_ip = next_hop(host.netns, route, skb.packet.dst)
-    mac = resolve(net, log, host, link, next_ip, skb.packet) if isinstance(link.kind, Vxlan) else ""
-    if mac is None:
-        complain(net, host, skb, 3, 1, after=PATIENCE)
-        return None
-    outer = tunnel.encapsulate(host, link, skb.packet, next_ip, mac)
-    if isinstance(outer, str):
-        log.add(host.name, Stage.TUNNEL, outer, skb.packet, oif=link.name, fate=Fate.DROPPED)
-        return None
-    log.add(host.name, Stage.TUNNEL, f"packed by {link.name} for {outer.dst}", skb.packet, outer, oif=link.name)
-    return Departure(host.name, Skb(outer, by_icmp=skb.by_icmp))
+    return leave(net, log, host, skb, decision, dev)

@@ -17,10 +17,10 @@ from mcnilib.linux.world import World
 from mcnilib.trace.bind import NotSent, choose_source
 from mcnilib.trace.flow import ANY_ADDRESS, Flow, Listener
 from mcnilib.trace.host import Skb
-from mcnilib.trace.ip import Delivery, Departure
 from mcnilib.trace.log import Log
 from mcnilib.trace.network import Emission, Network
 from mcnilib.trace.outcome import judge
+from mcnilib.trace.place import Delivery, Departure
 from mcnilib.trace.sockets import Client, Sockets, open_client
 from mcnilib.trace.tcp import TcpEnd
 from mcnilib.trace.trace import Fate, Journey, Stage, Step, Trace

@@ -17,9 +17,9 @@ from mcnilib.trace.bind import choose_source
 from mcnilib.trace.flow import ANY_ADDRESS, Listener
 from mcnilib.trace.host import Skb
 from mcnilib.trace.icmp import complain, reset_for
-from mcnilib.trace.ip import Delivery
 from mcnilib.trace.log import Log
 from mcnilib.trace.network import Emission
+from mcnilib.trace.place import Delivery
 from mcnilib.trace.tcp import HARD_ERRORS, REQUEST, UDP_ANSWER, Ends, TcpClient, TcpEnd, TcpServer
 from mcnilib.trace.trace import Fate, Stage, Step
 from mcnilib.trace.tunnel import listens

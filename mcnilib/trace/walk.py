@@ -6,9 +6,10 @@ Source: the order of the Linux receive and transmit paths; each verb in `mcnilib
 from __future__ import annotations
 
 from mcnilib.errors import McniError
-from mcnilib.trace.ip import Arrival, Delivery, Departure, Place, receive, send
+from mcnilib.trace.ip import receive, send
 from mcnilib.trace.log import Log
 from mcnilib.trace.network import Network
+from mcnilib.trace.place import Arrival, Delivery, Departure, Place
 
 MAX_PLACES = 2000
 """Places one packet may stand at before the walk is called endless; TTL ends real loops much earlier."""

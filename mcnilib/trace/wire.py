@@ -115,6 +115,24 @@ class Wire:
         """Return the device another namespace's link points to; None when it is not there."""
         return self._by_index.get((far.netns, far.index))
 
+    def has_carrier(self, netns: str, link: Link) -> bool:
+        """Tell whether a device is up and what it hangs on is too: peer, lower device, a port of a bridge.
+
+        Source: veth_open() in drivers/net/veth.c, macvlan's netif_stacked_transfer_operstate(), br_add_if().
+        """
+        if not link.up:
+            return False
+        match link.kind:
+            case Veth(peer=far):
+                other = self.at(far)
+                return other is None or other.up
+            case Macvlan(lower=far):
+                other = self.at(far)
+                return other is None or self.has_carrier(far.netns, other)
+            case Bridge():
+                return any(self.has_carrier(netns, port) for port in self._ports.get((netns, link.name), []))
+        return True
+
     def _send(self, netns: str, link: Link, frame: Frame, path: tuple[Place, ...]) -> Ends:
         if not link.up or len(path) > MAX_DEPTH:
             return []

@@ -1,0 +1,107 @@
+"""The way out of a namespace: POSTROUTING, then the device, which is a wire, a tunnel or loopback.
+
+Source: net/ipv4/ip_output.c, net/core/dev.c (Linux 6.18).
+"""
+
+from __future__ import annotations
+
+from ipaddress import IPv4Address
+from typing import TYPE_CHECKING
+
+from mcnilib.errors import Unknown
+from mcnilib.linux.fib import Decision
+from mcnilib.linux.link import Ipip, Link, Opaque, Vxlan
+from mcnilib.linux.nexthop import next_hop
+from mcnilib.linux.route import Route
+from mcnilib.trace import tunnel
+from mcnilib.trace.arp import PATIENCE, known, resolve
+from mcnilib.trace.hooks import Hook
+from mcnilib.trace.host import Host, Skb
+from mcnilib.trace.icmp import complain
+from mcnilib.trace.log import Log
+from mcnilib.trace.place import Arrival, Departure, Place
+from mcnilib.trace.trace import Fate, Stage
+from mcnilib.trace.wire import Frame
+
+if TYPE_CHECKING:
+    from mcnilib.trace.network import Network
+
+
+def leave(net: Network, log: Log, host: Host, skb: Skb, decision: Decision, iif: str) -> Place:
+    """POSTROUTING, then the device: a wire, a tunnel or loopback."""
+    route, link = decision.route, host.links[decision.device]
+    hook = Hook(host, skb, "POSTROUTING", log, net.now, iif=iif, oif=link.name)
+    hook.next_hop = next_hop(host.netns, route, skb.packet.dst)
+    if not hook.run():
+        return None
+    if not net.wire.has_carrier(host.name, link):
+        _no_carrier(net, log, host, link, hook.next_hop, skb)
+        return None
+    if link.name == "lo":
+        return _loop_back(log, host, link, skb)
+    if isinstance(link.kind, Opaque):
+        raise Unknown(f"the packet leaves by {link.name}: {link.kind.why}", collect="")
+    if isinstance(link.kind, Vxlan | Ipip):
+        return _encapsulate(net, log, host, link, route, skb)
+    return _transmit(net, log, host, link, route, skb)
+
+
+def _loop_back(log: Log, host: Host, lo: Link, skb: Skb) -> Place:
+    here = (host.name, "lo")
+    log.add(host.name, Stage.DEVICE, "loops back", skb.packet, oif="lo", to=here, path=(here,))
+    return Arrival(host.name, lo, skb)
+
+
+def _no_carrier(net: Network, log: Log, host: Host, link: Link, next_ip: IPv4Address, skb: Skb) -> None:
+    """Lose a packet on a device that has nothing at its other end, ARP requests for it too.
+
+    Source: noop_enqueue() in net/sched/sch_generic.c, dev_deactivate() of linkwatch.
+    """
+    action = f"{link.name} has no carrier" if link.up else f"{link.name} is down"
+    log.add(host.name, Stage.DEVICE, action, skb.packet, oif=link.name, fate=Fate.DROPPED)
+    if link.has_arp and not known(host, link, next_ip):
+        complain(net, host, skb, 3, 1, after=PATIENCE)
+
+
+def _transmit(net: Network, log: Log, host: Host, link: Link, route: Route, skb: Skb) -> Place:
+    """Resolve the next hop and put the frame on the wire."""
+    packet = skb.packet
+    mac = resolve(net, log, host, link, next_hop(host.netns, route, packet.dst), packet)
+    if mac is None:
+        complain(net, host, skb, 3, 1, after=PATIENCE)
+        return None
+    landings = net.wire.send(host.name, link, Frame(link.mac, mac))
+    if not landings:
+        if gap := net.wire.beyond(host.name, link, Frame(link.mac, mac)):
+            raise gap
+        log.add(
+            host.name,
+            Stage.DEVICE,
+            f"leaves by {link.name}; no device takes {mac}",
+            packet,
+            oif=link.name,
+            fate=Fate.DROPPED,
+        )
+        return None
+    landing = landings[0]
+    if landing.netns != host.name:
+        packet = packet.but(mark=0) if packet.mark else packet
+    place = (landing.netns, landing.link.name)
+    action = f"leaves by {link.name}, arrives at {landing.link.name} of {landing.netns}"
+    log.add(host.name, Stage.DEVICE, action, skb.packet, packet, oif=link.name, to=place, path=landing.path)
+    return Arrival(landing.netns, landing.link, Skb(packet))
+
+
+def _encapsulate(net: Network, log: Log, host: Host, link: Link, route: Route, skb: Skb) -> Place:
+    """Wrap the packet for its tunnel; the outer packet starts again as the namespace's own."""
+    next_ip = next_hop(host.netns, route, skb.packet.dst)
+    mac = resolve(net, log, host, link, next_ip, skb.packet) if isinstance(link.kind, Vxlan) else ""
+    if mac is None:
+        complain(net, host, skb, 3, 1, after=PATIENCE)
+        return None
+    outer = tunnel.encapsulate(host, link, skb.packet, next_ip, mac)
+    if isinstance(outer, str):
+        log.add(host.name, Stage.TUNNEL, outer, skb.packet, oif=link.name, fate=Fate.DROPPED)
+        return None
+    log.add(host.name, Stage.TUNNEL, f"packed by {link.name} for {outer.dst}", skb.packet, outer, oif=link.name)
+    return Departure(host.name, Skb(outer, by_icmp=skb.by_icmp))
