@@ -289,6 +289,7 @@ KEPT_ROUTES = """\
 10.1.7.0/24 via 10.0.0.8 dev e0 hoplimit 7 features ecn tcp_usec_ts mtu 1400
 multicast 10.1.8.0/24 dev e0 scope link
 anycast 10.1.9.1 dev e0 table local scope link
+blackhole 10.1.10.1 nhid 9 dev lo
 """
 
 
@@ -301,9 +302,9 @@ def test_a_route_that_is_not_modelled_is_kept_as_it_was() -> None:
     assert [route.why.partition(": ")[2] for route in found] == [
         *("'nexthop' in a route", "'realms' in a route", "'tos' in a route", "'via inet6 fe80::1' in a route"),
         *("'nhid' in a route", "'encap' in a route", "'nhid' in a route", "'hoplimit' in a route"),
-        *("route type 'multicast'", "route type 'anycast'"),
+        *("route type 'multicast'", "route type 'anycast'", "'nhid' in a route"),
     ]
-    assert [route.why.split(":")[1] for route in found] == [str(n) for n in (1, 4, 5, 6, 7, 8, 9, 11, 12, 13)]
+    assert [route.why.split(":")[1] for route in found] == [str(n) for n in (1, 4, 5, 6, 7, 8, 9, 11, 12, 13, 14)]
     assert (found[6].table, found[6].proto) == ("wan1", "cilium")
 
 

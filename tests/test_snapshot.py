@@ -184,9 +184,14 @@ def test_listeners_as_ss_prints_them() -> None:
         "udp   UNCONN 0      0      127.0.0.53%lo:53     0.0.0.0:*\n"
         "tcp   LISTEN 0      4096               *:80           *:*\n"
         "tcp   LISTEN 0      4096            [::]:443       [::]:*\n"
+        "tcp   LISTEN 0      50     [::ffff:10.2.0.2]:90    *:*\n"
     )
     found = parse_listeners(text, "a")
-    assert found == (Listener("a", 53, "udp", IPv4Address("127.0.0.53"), True), Listener("a", 80))
+    assert found == (
+        Listener("a", 53, "udp", IPv4Address("127.0.0.53"), True),
+        Listener("a", 80),
+        Listener("a", 90, "tcp", IPv4Address("10.2.0.2")),
+    )
     assert parse_listeners(print_listeners(found), "a") == found
     with pytest.raises(McniError, match=r"ss -ltun:1:28: 'x' is not an address"):
         parse_listeners("tcp   LISTEN 0      128    x 0.0.0.0:*\n", "a")

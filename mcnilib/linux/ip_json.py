@@ -110,7 +110,8 @@ VXLAN_REFUSED = ("proxy", "rsc", "l2miss", "l3miss", "external", "gbp", "gpe", "
 
 
 def _port_line(data: Entry) -> str:
-    switches = (f"{word} {'on' if data.get(word) else 'off'}" for word in ("hairpin", "isolated"))
+    usual = {"hairpin": False, "isolated": False, "learning": True, "flood": True, "bcast_flood": True}
+    switches = (f"{word} {'on' if data.get(word, value) else 'off'}" for word, value in usual.items())
     return " ".join(["bridge_slave state", data.get("state", "forwarding"), *switches])
 
 

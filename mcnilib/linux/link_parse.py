@@ -140,7 +140,7 @@ def _link(lines: list[Words], where: _Where) -> Link:
     """Read the head, the link layer, the kind if one is named, and the addresses."""
     first, *rest = lines
     index, name, other = _names(first)
-    up = "UP" in _flags(first)
+    flags = _flags(first)
     values = first.fields(HEAD, (), "a link")
     if not rest:
         raise first.error("the link/ether line is missing")
@@ -157,8 +157,10 @@ def _link(lines: list[Words], where: _Where) -> Link:
             kind = _kind(words, head, where)
     if kind is None and (layer != "ether" or other):
         raise Unsupported(f"{where.source}:{first.number}: {name} is of no kind that is named; `ip -d` names it")
+    if layer == "ether" and "NOARP" in flags:
+        raise Unsupported(f"{where.source}:{first.number}: {name} has the flag NOARP")
     mtu, master = values.get("mtu", 1500), values.get("master", "")
-    return Link(index, name, kind or Physical(), mac, tuple(addresses), up, mtu, master)  # type: ignore[arg-type]
+    return Link(index, name, kind or Physical(), mac, tuple(addresses), "UP" in flags, mtu, master)  # type: ignore[arg-type]
 
 
 def _names(words: Words) -> tuple[int, str, str]:
@@ -251,11 +253,18 @@ def _macvlan(words: Words, head: _Head, where: _Where) -> Macvlan:
 def _check_port(words: Words) -> None:
     """Refuse the settings of a bridge port that would change a frame's way."""
     words.take()
-    values = words.fields(passed_over(PORT, COMMON, ["state", "hairpin", "isolated"]), (), "a bridge port")
-    for word, usual in (("state", ("forwarding", "disabled")), ("hairpin", ("off",)), ("isolated", ("off",))):
+    values = words.fields(passed_over(PORT, COMMON, PORT_USUAL), (), "a bridge port")
+    for word, usual in PORT_USUAL.items():
         if values.get(word, usual[0]) not in usual:
             raise Unsupported(f"{words.source}:{words.number}: a bridge port with {word} {values[word]}")
 
+
+PORT_USUAL = {
+    "state": ("forwarding", "disabled"),
+    **dict.fromkeys(("hairpin", "isolated"), ("off",)),
+    **dict.fromkeys(("learning", "flood", "bcast_flood"), ("on",)),
+}
+"""Settings of a bridge port that change a frame's way, with the values that are modelled."""
 
 HEAD: Grammar = {**passed_over(COMMON, ["master"]), "mtu": ("mtu", lambda words: words.number_upto(0xFFFFFFFF))}
 LAYER: Grammar = {

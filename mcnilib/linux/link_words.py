@@ -42,9 +42,9 @@ BRIDGE = _words(
 
 PORT = _words(
     """
-    priority cost guard root_block fastleave learning flood port_id port_no designated_port designated_cost
+    priority cost guard root_block fastleave port_id port_no designated_port designated_cost
     designated_bridge designated_root hold_timer message_age_timer forward_delay_timer topology_change_ack
-    config_pending proxy_arp proxy_arp_wifi mcast_router mcast_fast_leave mcast_flood bcast_flood mcast_to_unicast
+    config_pending proxy_arp proxy_arp_wifi mcast_router mcast_fast_leave mcast_flood mcast_to_unicast
     neigh_suppress neigh_vlan_suppress group_fwd_mask group_fwd_mask_str vlan_tunnel locked mab
     """
 )

@@ -113,7 +113,7 @@ def parse_route(
     grammar = _COLLECTED_ROUTE if partial else _ROUTE
     values = {"table": table, "dst": words.prefix(), **words.fields(grammar, refused, "a route")}
     values |= _kept_words(values, kind, line, f"{source}:{number}") if partial else {}
-    if kind in REJECTING and ("dev" in values or "via" in values):
+    if kind in REJECTING and ("dev" in values or "via" in values) and "nhid" not in values:
         raise words.error(f"a {kind} route has neither gateway nor device")
     if kind not in REJECTING and "dev" not in values and not {"nexthop", "nhid"} & values.keys():
         raise words.error("dev is missing")

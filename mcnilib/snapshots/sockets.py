@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Iterator
 from ipaddress import AddressValueError, IPv4Address
 
@@ -10,7 +11,7 @@ from mcnilib.trace.flow import ANY_ADDRESS, Listener
 
 STATES = {"tcp": "LISTEN", "udp": "UNCONN"}
 EVERYWHERE = ("0.0.0.0", "*")
-"""All IPv4 addresses; `*` is an IPv6 socket that takes IPv4 as well."""
+"""All IPv4 addresses; `*` is an IPv6 socket that takes IPv4 as well, `[::ffff:A.B.C.D]` one that takes only IPv4."""
 
 
 def parse_listeners(text: str, netns: str, source: str = "ss -ltun") -> tuple[Listener, ...]:
@@ -32,7 +33,7 @@ def _listener(words: Words, netns: str) -> Iterator[Listener]:
     host, _, port = place.rpartition(":")
     if not (port.isdecimal() and port.isascii() and len(port) <= 5 and int(port) <= 65535):
         raise words.wrong(f"{place!r} is not an address and a port")
-    host = host.partition("%")[0]
+    host = re.sub(r"^\[::ffff:([\d.]+)\]", r"\1", host).partition("%")[0]
     if host.startswith("["):
         return
     try:
