@@ -139,6 +139,7 @@ class Case(NamedTuple):
     verdict: str
     client: str = "a"
     server: str = "b"
+    dev: str = ""  # the device the servers are bound to
 
     @property
     def flow(self) -> Flow:
@@ -149,12 +150,18 @@ class Case(NamedTuple):
     @property
     def listeners(self) -> tuple[Listener, ...]:
         """TCP and UDP on port 80."""
-        return Listener(self.server, 80), Listener(self.server, 80, "udp", pinned=True)
+        udp = Listener(self.server, 80, "udp", pinned=True, dev=self.dev)
+        return Listener(self.server, 80, dev=self.dev), udp
 
 
 CASES = {
     "through a router": Case(routed(), "tcp:10.0.2.2:80", "connected"),
     "a closed port": Case(routed(), "tcp:10.0.2.2:81", "connection refused"),
+    "a socket bound to the device": Case(routed(), "tcp:10.0.2.2:80", "connected", dev="eth0"),
+    "a socket bound to another device": Case(routed(), "tcp:10.0.2.2:80", "connection refused", dev="lo"),
+    "on loopback, the address's device": Case(routed(), "tcp:10.0.2.2:80", "connected", "b", dev="eth0"),
+    "on loopback, bound to it": Case(routed(), "udp:10.0.2.2:80", "connection refused", "b", dev="lo"),
+    "on loopback, its address": Case(routed(), "udp:127.0.0.1:80", "connected", "b", dev="lo"),
     "a closed UDP port": Case(routed(), "udp:10.0.2.2:81", "connection refused"),
     "echo": Case(routed(), "icmp:10.0.2.2", "connected"),
     "NAT both ways": Case(routed(NAT + DROP_INVALID), "tcp:10.9.9.9:8080", "connected"),

@@ -13,6 +13,7 @@ import pytest
 
 from mcnilib.cli import main
 from mcnilib.errors import McniError
+from mcnilib.kernel.fuzz.case import base
 from mcnilib.linux.snapshot import FILES
 from mcnilib.scenarios import all_scenarios
 from mcnilib.snapshots.folder import read_folder, write_folder
@@ -22,6 +23,7 @@ from mcnilib.snapshots.sockets import parse_listeners, print_listeners
 from mcnilib.snapshots.stream import read_stream
 from mcnilib.trace.explain import difference
 from mcnilib.trace.flow import Listener
+from mcnilib.trace.trace import Verdict
 
 SMALL = {
     "world.json": '{"format": 1, "namespaces": ["a"], "segments": []}',
@@ -188,13 +190,29 @@ def test_listeners_as_ss_prints_them() -> None:
     )
     found = parse_listeners(text, "a")
     assert found == (
-        Listener("a", 53, "udp", IPv4Address("127.0.0.53"), True),
+        Listener("a", 53, "udp", IPv4Address("127.0.0.53"), True, "lo"),
         Listener("a", 80),
         Listener("a", 90, "tcp", IPv4Address("10.2.0.2")),
     )
     assert parse_listeners(print_listeners(found), "a") == found
     with pytest.raises(McniError, match=r"ss -ltun:1:28: 'x' is not an address"):
         parse_listeners("tcp   LISTEN 0      128    x 0.0.0.0:*\n", "a")
+
+
+@pytest.mark.parametrize(
+    ("bound", "client", "verdict"),
+    [
+        ("0.0.0.0%eth0", "b", Verdict.CONNECTED),
+        ("0.0.0.0%lo", "b", Verdict.REFUSED),
+        ("0.0.0.0%eth0", "a", Verdict.CONNECTED),  # the device that has the address, although lo carries the packet
+        ("0.0.0.0%lo", "a", Verdict.REFUSED),
+        ("10.0.1.2%eth0", "b", Verdict.CONNECTED),
+    ],
+)
+def test_a_socket_bound_to_a_device_hears_what_comes_from_there(bound: str, client: str, verdict: Verdict) -> None:
+    servers = parse_listeners(f"tcp   LISTEN 0      128    {bound}:80    0.0.0.0:*\n", "a")
+    flow = read_flow(client, "tcp:10.0.1.2:80")
+    assert Snapshot(base("routers"), servers).trace(flow).outcome.verdict is verdict
 
 
 def test_nobody_listens_unless_the_snapshot_or_the_question_says_so(tmp_path: Path) -> None:

@@ -109,6 +109,8 @@ class Talk:
         kind = socket.SOCK_STREAM if listener.proto == "tcp" else socket.SOCK_DGRAM
         sock = self._open(listener.netns, kind)
         sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        if listener.dev:
+            sock.setsockopt(socket.SOL_SOCKET, socket.SO_BINDTODEVICE, listener.dev.encode())
         sock.bind((str(listener.address), listener.port))
         if listener.proto == "tcp":
             sock.listen()

@@ -33,14 +33,15 @@ def _listener(words: Words, netns: str) -> Iterator[Listener]:
     host, _, port = place.rpartition(":")
     if not (port.isdecimal() and port.isascii() and len(port) <= 5 and int(port) <= 65535):
         raise words.wrong(f"{place!r} is not an address and a port")
-    host = re.sub(r"^\[::ffff:([\d.]+)\]", r"\1", host).partition("%")[0]
+    host = re.sub(r"^\[::ffff:([\d.]+)\]", r"\1", host)
+    host, _, dev = host.partition("%")
     if host.startswith("["):
         return
     try:
         address = ANY_ADDRESS if host in EVERYWHERE else IPv4Address(host)
     except AddressValueError:
         raise words.wrong(f"{host!r} is not an IPv4 address") from None
-    yield Listener(netns, int(port), proto, address, pinned=proto == "udp")
+    yield Listener(netns, int(port), proto, address, pinned=proto == "udp", dev=dev)
 
 
 def print_listeners(listeners: Iterable[Listener]) -> str:
@@ -54,4 +55,4 @@ HEAD = "Netid State  Recv-Q Send-Q Local Address:Port  Peer Address:PortProcess"
 
 def _line(one: Listener) -> str:
     queue = 128 if one.proto == "tcp" else 0
-    return f"{one.proto:<5} {STATES[one.proto]:<6} 0      {queue:<6} {one.address}:{one.port}  0.0.0.0:*"
+    return f"{one.proto:<5} {STATES[one.proto]:<6} 0      {queue:<6} {one.host}:{one.port}  0.0.0.0:*"

@@ -13,7 +13,7 @@ class Listener:
     """A server socket, as `ss -ltn` would show it. ICMP echo needs none.
 
     `pinned` (UDP): the answer is sent from the address the request came to; otherwise the kernel chooses a source
-    again.
+    again. `dev` is the device the socket is bound to, with SO_BINDTODEVICE; empty for all.
     """
 
     netns: str
@@ -21,9 +21,15 @@ class Listener:
     proto: str = "tcp"
     address: IPv4Address = ANY_ADDRESS
     pinned: bool = False
+    dev: str = ""
+
+    @property
+    def host(self) -> str:
+        """The address as `ss` prints it, `%` and the device behind it where there is one."""
+        return f"{self.address}%{self.dev}" if self.dev else str(self.address)
 
     def __str__(self) -> str:
-        host = "0.0.0.0" if self.address == ANY_ADDRESS else str(self.address)
+        host = self.host
         return (
             f"{self.proto} LISTEN {host}:{self.port}"
             if self.proto == "tcp"

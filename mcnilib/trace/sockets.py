@@ -12,7 +12,9 @@ from ipaddress import IPv4Address
 from typing import TYPE_CHECKING
 
 from mcnilib.errors import NoRoute
+from mcnilib.linux.fib import lookup
 from mcnilib.linux.packet import Icmp, Packet
+from mcnilib.linux.route import Query
 from mcnilib.trace.bind import choose_source
 from mcnilib.trace.flow import ANY_ADDRESS, Listener
 from mcnilib.trace.host import Skb
@@ -103,9 +105,21 @@ class Sockets:
     def _listener(self, at: Delivery, packet: Packet) -> Listener | None:
         for one in self.listeners:
             wanted = (one.netns, one.proto, one.port) == (at.netns, packet.proto, packet.dport)
-            if wanted and one.address in (ANY_ADDRESS, packet.dst):
+            if wanted and one.address in (ANY_ADDRESS, packet.dst) and one.dev in ("", self._device(at, packet)):
                 return one
         return None
+
+    def _device(self, at: Delivery, packet: Packet) -> str:
+        """Name the device a socket sees a packet come from: on loopback the one that has the address.
+
+        Source: inet_iif(); ip_route_output_key_hash_rcu(), "make sure orig_oif points to fib result device".
+        """
+        if at.iif != "lo":
+            return at.iif
+        try:
+            return lookup(self.run.net.hosts[at.netns].netns, Query(packet.dst)).route.dev
+        except NoRoute:
+            return at.iif
 
     def _receive_tcp(self, log: Log, at: Delivery, packet: Packet) -> Callable[[], None] | None:
         tcp = packet.tcp
