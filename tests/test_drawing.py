@@ -207,7 +207,8 @@ def test_any_world_can_be_drawn(name):
     trace = run(case.world, case.flow, case.listeners)
     picture = lay_out(case.world, trace)
     assert flaws(picture) == []
-    assert {number for arrow in picture.arrows for number in arrow.numbers} == {j.number for j in trace.journeys}
+    travelled = {j.number for j in trace.journeys if case.client != case.server}  # within a namespace: nothing to draw
+    assert {number for arrow in picture.arrows for number in arrow.numbers} == travelled
 
 
 def test_the_cluster_keeps_its_plan():
