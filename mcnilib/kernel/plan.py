@@ -162,6 +162,7 @@ def _making(world: World, netns: Netns, link: Link, place: Place) -> Making | No
             return Making((netns.name,), (end,), f"{new} type bridge mcast_snooping 0 stp_state 0")
         case Vxlan() as kind:
             words = f"id {kind.vni} local {kind.local} dev {kind.dev} dstport {kind.port} nolearning"
+            words += "" if kind.udpcsum else " noudpcsum"
             return Making(
                 (netns.name,), (end,), f"{new} type vxlan {words}", ((netns.name, netns.link(kind.dev).index),)
             )

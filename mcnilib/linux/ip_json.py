@@ -103,6 +103,7 @@ def _vxlan_line(data: Entry) -> str:
     printed = (("local", "local"), ("dev", "link"), ("dstport", "port"))
     words += [f"{word} {data[key]}" for word, key in printed if key in data]
     words += ["learning" if data.get("learning") else "nolearning"]
+    words += [] if data.get("udp_csum", True) else ["noudpcsum"]
     return " ".join([*words, *(flag for flag in VXLAN_REFUSED if data.get(flag))])
 
 

@@ -56,13 +56,17 @@ class Bridge:
 
 @dataclass(frozen=True, slots=True)
 class Vxlan:
-    """A VXLAN device with a static forwarding database: MAC -> remote tunnel end."""
+    """A VXLAN device with a static forwarding database: MAC -> remote tunnel end.
+
+    `udpcsum`: its UDP headers have a checksum, as they do unless the device was made with `noudpcsum`.
+    """
 
     vni: int
     local: IPv4Address
     dev: str
     port: int = 4789
     fdb: tuple[tuple[str, IPv4Address], ...] = ()
+    udpcsum: bool = True
 
 
 @dataclass(frozen=True, slots=True)
@@ -190,8 +194,9 @@ def _kind_text(kind: Kind) -> str:
             return why.replace("\n", " ")
         case Macvlan(mode=mode):
             return f"macvlan mode {mode}"
-        case Vxlan(vni=vni, local=local, dev=dev, port=port):
-            return f"vxlan id {vni} local {local} dev {dev} srcport 0 0 dstport {port} nolearning"
+        case Vxlan(vni=vni, local=local, dev=dev, port=port, udpcsum=udpcsum):
+            checksum = "" if udpcsum else " noudpcsum"
+            return f"vxlan id {vni} local {local} dev {dev} srcport 0 0 dstport {port} nolearning{checksum}"
         case Ipip(local=local, remote=remote):
             proto = "any" if local is None and remote is None else "ipip"
             return f"ipip {proto} remote {remote or 'any'} local {local or 'any'}"

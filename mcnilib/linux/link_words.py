@@ -64,7 +64,7 @@ VXLAN = _words(
 
 VXLAN_FLAGS = _words(
     """
-    udpcsum noudpcsum noudp6zerocsumtx noudp6zerocsumrx udp6zerocsumtx udp6zerocsumrx
+    udpcsum noudp6zerocsumtx noudp6zerocsumrx udp6zerocsumtx udp6zerocsumrx
     """
 )
 

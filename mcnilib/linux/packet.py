@@ -64,11 +64,15 @@ class Icmp:
 
 @dataclass(frozen=True, slots=True)
 class Inner:
-    """What a tunnel header carries: the packet, and for VXLAN the network id and the inner destination MAC."""
+    """What a tunnel header carries: the packet, and for VXLAN the network id and the inner destination MAC.
+
+    `udpcsum`: the outer UDP header has a checksum.
+    """
 
     packet: Packet
     vni: int | None = None
     mac: str = ""
+    udpcsum: bool = False
 
 
 class Packet(NamedTuple):

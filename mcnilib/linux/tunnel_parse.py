@@ -18,7 +18,7 @@ def read_vxlan(words: Words) -> Vxlan:
     values = words.fields(VXLAN_DEVICE, VXLAN_REFUSED, "a vxlan device")
     if not {"vni", "local", "dev", "nolearning"} <= values.keys():
         raise Unsupported(f"{words.source}:{words.number}: a vxlan device without id, local, dev or nolearning")
-    known = {name: values[name] for name in ("vni", "local", "dev", "port") if name in values}
+    known = {name: values[name] for name in ("vni", "local", "dev", "port", "udpcsum") if name in values}
     return Vxlan(**known)  # type: ignore[arg-type]
 
 
@@ -38,6 +38,7 @@ def _address_or_any(words: Words) -> IPv4Address | None:
 
 VXLAN_DEVICE: Grammar = {
     **passed_over(VXLAN, COMMON, flags=[*VXLAN_FLAGS, "nolearning"]),
+    "noudpcsum": ("udpcsum", lambda words: False),
     "id": ("vni", lambda words: words.number_upto(0xFFFFFF)),
     "local": ("local", Words.address),
     "dev": ("dev", lambda words: words.take("a device")),

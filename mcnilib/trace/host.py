@@ -24,18 +24,27 @@ CT = "net.netfilter.nf_conntrack_"
 class Skb:
     """A packet on its way through namespaces, with what Linux keeps beside it (struct sk_buff)."""
 
-    __slots__ = ("by_icmp", "packet", "tracked", "unbound")
+    __slots__ = ("broken", "by_icmp", "packet", "tracked", "txhash", "unbound")
 
     def __init__(
-        self, packet: Packet, tracked: Tracked | None = None, *, unbound: bool = False, by_icmp: bool = False
+        self,
+        packet: Packet,
+        tracked: Tracked | None = None,
+        *,
+        unbound: bool = False,
+        by_icmp: bool = False,
+        txhash: int = 0,
     ) -> None:
         """Start with what the sender attached; `tracked` is set only by replies netfilter itself sends.
 
         `unbound`: the lookup that chose the source was the only one, so no rule `from` that source was asked.
         `by_icmp`: the kernel's own ICMP socket sends it, alone or in a tunnel of the same namespace.
+        `txhash` is what the socket adds to the flow's hash, another after each timeout (sk_rethink_txhash()).
+        `broken`, set on the way: the UDP checksum is wrong.
         """
+        self.broken = False
         self.packet, self.tracked, self.unbound = packet, tracked, unbound
-        self.by_icmp = by_icmp
+        self.by_icmp, self.txhash = by_icmp, txhash
 
 
 class Host:

@@ -38,9 +38,9 @@ REJECT_CODES = {
 
 
 def complain(net: Network, host: Host, skb: Skb, kind: int, code: int, *, after: float = 0.0) -> None:
-    """Queue an ICMP error about a packet, unless the packet is one itself. Source: icmp_send(), icmp_glue_bits()."""
+    """Queue an ICMP error about a packet, unless it is one itself or damaged. Source: icmp_send(), icmp_glue_bits()."""
     packet = skb.packet
-    if packet.icmp and packet.icmp.is_error:
+    if skb.broken or (packet.icmp and packet.icmp.is_error):
         return
     own, mark = host.is_local(packet.dst), _reflected(host, packet)
     src = packet.dst if own else _error_source(host, Query(packet.src, mark=mark))

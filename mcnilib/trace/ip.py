@@ -157,7 +157,12 @@ def _deliver(net: Network, log: Log, host: Host, skb: Skb, dev: str) -> Place:
     if not hook.run():
         reject(net, host, skb, hook)
         return None
-    if skb.packet.inner and tunnel.listens(host, skb.packet):
+    tunnelled = skb.packet.inner and tunnel.listens(host, skb.packet)
+    if skb.broken:
+        stage = Stage.TUNNEL if tunnelled else Stage.SOCKET
+        log.add(host.name, stage, "the UDP checksum is wrong", skb.packet, iif=dev, fate=Fate.DROPPED)
+        return None
+    if tunnelled:
         return _decapsulate(net, log, host, skb)
     return Delivery(host.name, skb, dev)
 
@@ -171,7 +176,7 @@ def _decapsulate(net: Network, log: Log, host: Host, skb: Skb) -> Place:
         return None
     link, inner = landed
     log.add(host.name, Stage.TUNNEL, f"unpacked by {link.name}", skb.packet, inner, oif=link.name)
-    return Arrival(host.name, link, Skb(inner))
+    return Arrival(host.name, link, Skb(inner, txhash=skb.txhash))
 
 
 def _forward(net: Network, log: Log, host: Host, skb: Skb, dev: str, decision: Decision) -> Place:

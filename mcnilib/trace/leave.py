@@ -8,7 +8,7 @@ from __future__ import annotations
 from ipaddress import IPv4Address
 from typing import TYPE_CHECKING
 
-from mcnilib.errors import Unknown
+from mcnilib.errors import Unknown, Unsupported
 from mcnilib.linux.fib import Decision
 from mcnilib.linux.link import Ipip, Link, Opaque, Vxlan
 from mcnilib.linux.nexthop import next_hop
@@ -47,9 +47,28 @@ def leave(net: Network, log: Log, host: Host, skb: Skb, decision: Decision, iif:
 
 
 def _loop_back(log: Log, host: Host, lo: Link, skb: Skb) -> Place:
+    skb.broken = _checksum_breaks(host, skb)
     here = (host.name, "lo")
     log.add(host.name, Stage.DEVICE, "loops back", skb.packet, oif="lo", to=here, path=(here,))
     return Arrival(host.name, lo, skb)
+
+
+def _checksum_breaks(host: Host, skb: Skb) -> bool:
+    """Tell whether the UDP checksum of a tunnel's packet is wrong once lo has computed the one inside.
+
+    NAT rewrites it as if it were still to be computed, which is true of the inner one only; lo cannot leave that to
+    the receiver. Source: inet_proto_csum_replace4() with CHECKSUM_PARTIAL, skb_csum_hwoffload_help(). Raises:
+    Unsupported for a RST, whose sender decides which of the two is still to be computed.
+    """
+    inner, tracked = skb.packet.inner, skb.tracked
+    if not (inner and inner.udpcsum and inner.packet.proto in ("tcp", "udp") and tracked and tracked.number):
+        return False
+    entry = host.connections[tracked.number]
+    if not (entry.snat or entry.dnat):
+        return False
+    if inner.packet.tcp and "RST" in inner.packet.tcp.flags:
+        raise Unsupported(f"a RST in a tunnel of {host.name} that NAT sends to {host.name} itself")
+    return True
 
 
 def _no_carrier(net: Network, log: Log, host: Host, link: Link, next_ip: IPv4Address, skb: Skb) -> None:
@@ -89,7 +108,7 @@ def _transmit(net: Network, log: Log, host: Host, link: Link, route: Route, skb:
     place = (landing.netns, landing.link.name)
     action = f"leaves by {link.name}, arrives at {landing.link.name} of {landing.netns}"
     log.add(host.name, Stage.DEVICE, action, skb.packet, packet, oif=link.name, to=place, path=landing.path)
-    return Arrival(landing.netns, landing.link, Skb(packet))
+    return Arrival(landing.netns, landing.link, Skb(packet, txhash=skb.txhash))
 
 
 def _encapsulate(net: Network, log: Log, host: Host, link: Link, route: Route, skb: Skb) -> Place:
@@ -99,9 +118,9 @@ def _encapsulate(net: Network, log: Log, host: Host, link: Link, route: Route, s
     if mac is None:
         complain(net, host, skb, 3, 1, after=PATIENCE)
         return None
-    outer = tunnel.encapsulate(host, link, skb.packet, next_ip, mac)
+    outer = tunnel.encapsulate(host, link, skb, next_ip, mac)
     if isinstance(outer, str):
         log.add(host.name, Stage.TUNNEL, outer, skb.packet, oif=link.name, fate=Fate.DROPPED)
         return None
     log.add(host.name, Stage.TUNNEL, f"packed by {link.name} for {outer.dst}", skb.packet, outer, oif=link.name)
-    return Departure(host.name, Skb(outer, by_icmp=skb.by_icmp))
+    return Departure(host.name, Skb(outer, by_icmp=skb.by_icmp, txhash=skb.txhash))

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING
 
 from mcnilib.linux.packet import Packet, Tcp
 from mcnilib.linux.tcp_window import before, segment_end
+from mcnilib.trace.host import Skb
 
 if TYPE_CHECKING:
     from mcnilib.trace.run import Run
@@ -57,6 +58,7 @@ class TcpEnd:
         self._journey = 0
         self._retries = 0
         self._rto = FIRST_RTO
+        self._txhash = 0  # changes when a segment is sent again: another way may be better
         self._timer = 0  # generation: a timer of an older one has been cancelled
 
     def segment(self, flags: str, length: int = 0, seq: int | None = None) -> Packet:
@@ -80,7 +82,7 @@ class TcpEnd:
         if self.snd_nxt != begin:
             self._waiting, self._retries = packet, 0
             self._arm()
-        journey = self.run.emit(self.ends.netns, packet, reply=self.reply)
+        journey = self.run.emit(self.ends.netns, Skb(packet, txhash=self._txhash), reply=self.reply)
         if self._waiting is packet:
             self._journey = journey
 
@@ -118,7 +120,13 @@ class TcpEnd:
         if not (self.state == "SYN_SENT" and self._retries <= SYN_LINEAR):
             self._rto = min(self._rto * 2, MAX_RTO)
         self._arm()
-        self.run.emit(self.ends.netns, self._waiting, reply=self.reply, repeats=self._journey)
+        self._repeat(self._waiting)
+
+    def _repeat(self, packet: Packet) -> None:
+        """Send a segment again, with another hash. Source: sk_rethink_txhash(), tcp_rtx_synack()."""
+        self._txhash += 1
+        again = Skb(packet, txhash=self._txhash)
+        self.run.emit(self.ends.netns, again, reply=self.reply, repeats=self._journey)
 
     def _limit(self) -> int:
         names = {"SYN_SENT": "tcp_syn_retries", "SYN_RECV": "tcp_synack_retries"}
@@ -239,7 +247,7 @@ class TcpServer(TcpEnd):
 
     def _repeat_syn_ack(self) -> None:
         if self.state == "SYN_RECV" and self._waiting:
-            self.run.emit(self.ends.netns, self._waiting, reply=True, repeats=self._journey)
+            self._repeat(self._waiting)
         else:
             self.send("ACK")
 

@@ -13,7 +13,7 @@ from mcnilib.linux.link import Ipip, Link, Vxlan
 from mcnilib.linux.packet import Inner, Packet
 from mcnilib.linux.route import Query
 from mcnilib.linux.source import preferred_source
-from mcnilib.trace.host import Host
+from mcnilib.trace.host import Host, Skb
 
 MAX_NESTING = 8
 """Headers around one packet before it counts as a dead loop.
@@ -22,19 +22,19 @@ Source: XMIT_RECURSION_LIMIT in include/linux/netdevice.h.
 """
 
 
-def encapsulate(host: Host, link: Link, packet: Packet, next_hop: IPv4Address, mac: str) -> Packet | str:
+def encapsulate(host: Host, link: Link, skb: Skb, next_hop: IPv4Address, mac: str) -> Packet | str:
     """Return the outer packet, or in words why the device drops it. The skb mark stays on the outer packet."""
+    packet = skb.packet
     if _nesting(packet) >= MAX_NESTING:
         return f"dead loop on virtual device {link.name}"
     match link.kind:
-        case Vxlan(vni, local, _, port, fdb):
+        case Vxlan(vni, local, _, port, fdb, udpcsum):
             remote = next((ip for m, ip in fdb if m == mac), None)
             if remote is None:
                 return f"{link.name} has no forwarding entry for {mac}"
-            inner = Inner(packet, vni, mac)
-            outer = Packet(
-                local, remote, "udp", source_port(packet), port, mark=packet.mark, length=packet.length, inner=inner
-            )
+            inner = Inner(packet, vni, mac, udpcsum)
+            sport = source_port(packet, skb.txhash)
+            outer = Packet(local, remote, "udp", sport, port, mark=packet.mark, length=packet.length, inner=inner)
             return _with_source(host, link, outer)
         case Ipip(local, remote):
             outer = Packet(
@@ -65,12 +65,13 @@ def _with_source(host: Host, link: Link, outer: Packet) -> Packet | str:
     return outer.but(src=src) if src else f"no source address towards {outer.dst}"
 
 
-def source_port(packet: Packet) -> int:
+def source_port(packet: Packet, txhash: int = 0) -> int:
     """Derive the outer UDP source port from the inner flow: one flow, one port, as udp_flow_src_port() does.
 
-    The kernel's hash has a secret; this one only keeps its range, 32768 to 60999.
+    A socket whose segment was not acknowledged in time takes another hash (`txhash`), so another port. The kernel's
+    hash has a secret; this one only keeps its range, 32768 to 60999.
     """
-    key = hash((int(packet.src), int(packet.dst), packet.sport, packet.dport))
+    key = hash((int(packet.src), int(packet.dst), packet.sport, packet.dport, txhash))
     return 32768 + key % 28232
 
 
@@ -87,7 +88,7 @@ def decapsulate(host: Host, packet: Packet) -> tuple[Link, Packet] | str:
         return "nothing inside"
     for link in host.links.values():
         match link.kind:
-            case Vxlan(vni, local, _, port, _) if (vni, port) == (inner.vni, packet.dport) and link.up:
+            case Vxlan(vni, local, _, port) if (vni, port) == (inner.vni, packet.dport) and link.up:
                 if inner.mac != link.mac:
                     return f"the inner frame is for {inner.mac}, not for {link.name}"
                 return link, inner.packet.but(mark=packet.mark)
