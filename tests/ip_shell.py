@@ -7,6 +7,7 @@ what a host's administrator set for new namespaces is set back to the kernel's o
 from __future__ import annotations
 
 import os
+import re
 import subprocess
 from collections.abc import Sequence
 from functools import lru_cache
@@ -107,8 +108,11 @@ def _play(netns: Netns, words: list[str]) -> Netns:
             return verbs.add_routes(netns, typed_route(" ".join(rest)), how=how)
         case ["rule", "add", *rest]:
             return verbs.add_rule(netns, typed_rule(rest))
+        case ["neigh", "add", "proxy", *rest]:
+            return verbs.add_neigh(netns, parse_neigh(" ".join([*rest, "proxy"])))
         case ["neigh", "add", *rest]:
-            return verbs.add_neigh(netns, parse_neigh(" ".join(rest).replace("nud permanent", "PERMANENT")))
+            entry = re.sub(r"nud (\w+)", lambda nud: nud[1].upper(), " ".join(rest))
+            return verbs.add_neigh(netns, parse_neigh(entry))
         case ["link", "set", dev, state]:
             return verbs.set_link(netns, dev, up=state == "up")
         case ["sysctl", key, value]:

@@ -131,6 +131,21 @@ ODD = chains(
 )  # fmt: skip
 
 
+def behind(entry: str) -> World:
+    """A router that a takes the server's address to be behind, on its own link."""
+    a = namespace("a", "eth0 10.0.1.2/24", "route 10.0.2.0/24 dev eth0 scope link")
+    r = namespace("r", "e1 10.0.1.1/24\ne2 10.0.2.1/24", f"{FORWARDS}{entry}")
+    b = namespace("b", "eth0 10.0.2.2/24", "route default via 10.0.2.1 dev eth0")
+    return plug(a, r, b, one="a.eth0 r.e1", two="b.eth0 r.e2")
+
+
+def not_asked() -> World:
+    """The router has an entry for the server that ARP leaves alone, with another MAC."""
+    world = routed()
+    r = add(world["r"], "neigh", "10.0.2.2 dev e2 lladdr 02:00:00:00:99:99 NOARP")
+    return World(tuple(r if n.name == "r" else n for n in world), world.segments)
+
+
 class Case(NamedTuple):
     """A conversation, from `client` to `to`, and how it ends for the client."""
 
@@ -162,6 +177,10 @@ CASES = {
     "on loopback, the address's device": Case(routed(), "tcp:10.0.2.2:80", "connected", "b", dev="eth0"),
     "on loopback, bound to it": Case(routed(), "udp:10.0.2.2:80", "connection refused", "b", dev="lo"),
     "on loopback, its address": Case(routed(), "udp:127.0.0.1:80", "connected", "b", dev="lo"),
+    "a proxy for one address": Case(behind("neigh 10.0.2.2 dev e1 proxy"), "tcp:10.0.2.2:80", "connected"),
+    "a proxy for another address": Case(behind("neigh 10.0.2.3 dev e1 proxy"), "tcp:10.0.2.2:80", "connect times out"),
+    "a proxy on another device": Case(behind("neigh 10.0.2.2 dev e2 proxy"), "tcp:10.0.2.2:80", "connect times out"),
+    "an entry that is not asked for": Case(not_asked(), "tcp:10.0.2.2:80", "connect times out"),
     "a closed UDP port": Case(routed(), "udp:10.0.2.2:81", "connection refused"),
     "echo": Case(routed(), "icmp:10.0.2.2", "connected"),
     "NAT both ways": Case(routed(NAT + DROP_INVALID), "tcp:10.9.9.9:8080", "connected"),

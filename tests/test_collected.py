@@ -6,16 +6,19 @@ import json
 from dataclasses import replace
 
 import pytest
+from kernel_worlds import bridged
 
 from mcnilib.errors import StateSyntaxError
 from mcnilib.linux.collected import load_collected
 from mcnilib.linux.ip_json import FORMS, text_of
 from mcnilib.linux.link import Far, Opaque
 from mcnilib.linux.route_parse import parse_route, parse_rule
-from mcnilib.linux.snapshot import FILES
+from mcnilib.linux.snapshot import FILES, save
 from mcnilib.snapshots.question import read_flow, read_listeners
 from mcnilib.snapshots.snapshot import snapshot_of
-from mcnilib.trace.explain import verdict
+from mcnilib.trace.explain import tell, verdict
+from mcnilib.trace.flow import Listener
+from mcnilib.trace.run import run
 
 LO = (
     "1: lo: <LOOPBACK,UP,LOWER_UP> mtu 65536 qdisc noqueue state UNKNOWN group default qlen 1000\n"
@@ -248,6 +251,9 @@ REJECT = RULE.format("-A INPUT -s 10.9.9.9/32 -j DROP\n")
         ("node/tc.txt", "qdisc noqueue 0: dev lo root refcnt 2\nqdisc clsact ffff: dev v0 parent ffff:fff1\n", "v0 has a qdisc clsact"),
         ("node/tc.txt", "qdisc clsact ffff: dev eth0 parent ffff:fff1\n", ""),
         ("node/iptables-legacy.txt", REJECT, ""),
+        ("node/nft.txt", "table bridge filter\n", ""),
+        ("node/xfrm.txt", "\t SPD IN  0 OUT 1 FWD 0 (Sock: IN 0 OUT 0 FWD 0)\n", "node/xfrm.txt:1: the namespace has XFRM policies"),
+        ("node/xfrm.txt", "\t SPD IN  0 OUT 0 FWD 0\n", ""),
         ("node/nft.txt", "table arp filter\n", "node/nft.txt:1: the nftables table arp filter is not modelled"),
         ("node/iptables.txt", f"# Table `filter' contains incompatible base-chains, use 'nft' tool to list them.\n{RULE.format('')}", "node/iptables.txt:1: table filter holds chains or rules of nftables"),
         ("node/iptables.txt", f"{RULE.format('')}# Table `nat' is incompatible, use 'nft' tool.\n", "node/iptables.txt:6: table nat holds chains or rules of nftables"),
@@ -259,12 +265,20 @@ REJECT = RULE.format("-A INPUT -s 10.9.9.9/32 -j DROP\n")
         ("node/iptables.txt", RULE.format("-A INPUT -m limit --limit 5/sec -j ACCEPT\n"), ""),
     ],
     ids=["a table of inet", "kube-proxy's nftables mode", "what iptables-save prints", "a program on the way", "a program elsewhere", "legacy rules only",
-         "a table of arp", "chains of nft in a table of iptables", "rules of nft in a table of iptables", "a list of addresses", "a list that is only filled", "never", "a quota", "a count", "a rate"],
+         "a table of bridges without a bridge", "IPsec", "no IPsec", "a table of arp", "chains of nft in a table of iptables", "rules of nft in a table of iptables", "a list of addresses", "a list that is only filled", "never", "a quota", "a count", "a rate"],
 )  # fmt: skip
 def test_what_else_may_be_at_work(file: str, text: str, says: str) -> None:
     said = outcome({**cluster(), file: text}, "tcp:10.0.0.1:80")
     assert says in said
     assert said.startswith("unknown" if says else "connected")
+
+
+@pytest.mark.parametrize(("to", "says"), [("tcp:10.0.7.3:80", "unknown"), ("tcp:10.0.7.2:80", "connected")])
+def test_a_table_of_the_family_bridge_counts_for_frames_that_get_to_a_bridge(to: str, says: str) -> None:
+    files = save(bridged()) | {"n/nft.txt": "table bridge filter\n"}
+    trace = run(load_collected(files), read_flow("a", to), [Listener("a", 80), Listener("b", 80)])
+    assert trace.outcome.verdict.value.startswith(says)
+    assert ("n/nft.txt:1: the nftables table bridge filter" in "\n".join(tell(trace))) is (says == "unknown")
 
 
 def test_rules_of_both_backends_are_not_put_in_an_order() -> None:
@@ -291,7 +305,7 @@ def test_a_legacy_policy_that_drops_decides() -> None:
     assert ":INPUT DROP" in outcome(files, "tcp:10.0.0.1:80")
 
 
-@pytest.mark.parametrize("file", ["nft.txt", "tc.txt", "iptables-legacy.txt"])
+@pytest.mark.parametrize("file", ["nft.txt", "tc.txt", "xfrm.txt", "iptables-legacy.txt"])
 @pytest.mark.parametrize("text", ["\nbash: not found\n", "\n{}\n"])
 def test_text_the_tools_do_not_print_is_not_nothing(file: str, text: str) -> None:
     with pytest.raises(StateSyntaxError, match=f"^node/{file}:2:1: "):

@@ -6,11 +6,15 @@ import pytest
 from ip_shell import model, real
 
 from mcnilib.errors import StateSyntaxError, Unsupported
-from mcnilib.linux.neigh import parse_neigh, parse_neighbours
+from mcnilib.linux.neigh import SHOWN_BY, parse_neigh, parse_neighbours
 from mcnilib.linux.show import listing
 
 LINE = "169.254.1.1 dev eth0 lladdr ee:ee:ee:ee:ee:ee PERMANENT "
-COMMAND = "neigh add 10.0.0.9 dev e0 lladdr 02:00:00:00:00:01 nud permanent"
+COMMANDS = """
+    neigh add 10.0.0.9 dev e0 lladdr 02:00:00:00:00:01 nud permanent
+    neigh add 10.0.0.8 dev e0 lladdr 02:00:00:00:00:02 nud noarp
+    neigh add proxy 10.0.0.7 dev e0
+"""
 
 
 def test_an_entry_prints_as_the_tool_prints_it() -> None:
@@ -23,13 +27,30 @@ def test_what_was_learned_is_no_state() -> None:
 
 
 @pytest.mark.parametrize(
+    ("line", "is_state"),
+    [
+        ("10.0.0.9 dev eth0 lladdr 02:00:00:00:00:09 NOARP ", True),
+        ("10.0.0.9 dev eth0 proxy ", True),
+        ("224.0.0.22 dev eth0 lladdr 01:00:5e:00:00:16 NOARP ", False),
+        ("10.0.0.255 dev eth0 lladdr ff:ff:ff:ff:ff:ff NOARP ", False),
+        ("127.0.0.1 dev lo lladdr 00:00:00:00:00:00 NOARP ", False),
+        ("10.244.1.1 dev tunl0 lladdr 172.16.1.3 NOARP ", False),
+        ("10.8.0.1 dev wg0 NOARP ", False),
+        ("10.0.0.9 dev eth0 NONE ", False),
+    ],
+)
+def test_of_all_entries_those_are_state_that_somebody_wrote(line: str, is_state: bool) -> None:
+    assert [str(entry) for entry in parse_neighbours(line)] == [line] * is_state
+
+
+@pytest.mark.parametrize(
     ("line", "column", "what"),
     [
         ("10.0.0.9 eth0 lladdr 02:00:00:00:00:01 PERMANENT", 10, "unknown word 'eth0'"),
         ("10.0.0.9 dev eth0 lladr 02:00:00:00:00:01 PERMANENT", 19, "unknown word 'lladr'; did you mean 'lladdr'?"),
         ("10.0.0.9 dev eth0 lladdr 02:00:00:00:01 PERMANENT", 26, "'02:00:00:00:01' is not a MAC address"),
         ("10.0.0 dev eth0 lladdr 02:00:00:00:00:01 PERMANENT", 1, "'10.0.0' is not an IPv4 address"),
-        ("10.0.0.9 dev eth0 lladdr 02:00:00:00:00:01", 43, "one of PERMANENT is missing"),
+        ("10.0.0.9 dev eth0 lladdr 02:00:00:00:00:01", 43, "one of PERMANENT, NOARP is missing"),
         ("10.0.0.9 dev eth0 lladdr 02:00:00:00:00:01 PERMANENT now", 54, "unexpected word 'now'"),
     ],
 )
@@ -40,14 +61,15 @@ def test_where_a_line_is_wrong(line: str, column: int, what: str) -> None:
 
 
 @pytest.mark.parametrize(
-    "state", ["lladdr 02:00:00:00:00:01 NOARP", "lladdr 02:00:00:00:00:01 REACHABLE", "FAILED", "proxy"]
+    "state", ["lladdr 02:00:00:00:00:01 REACHABLE", "lladdr 02:00:00:00:00:01 router PERMANENT", "FAILED", "NOARP"]
 )
 def test_other_entries_are_named(state: str) -> None:
-    with pytest.raises(Unsupported, match=state.split()[-1]):
+    with pytest.raises(Unsupported, match=state.removeprefix("lladdr 02:00:00:00:00:01 ").split()[0]):
         parse_neigh(f"10.0.0.9 dev eth0 {state}")
 
 
 @pytest.mark.kernel
-def test_the_kernel_prints_it_so() -> None:
-    (found,) = real(COMMAND, ["ip -4 neigh"])
-    assert found == listing(model(COMMAND), "ip neigh")
+@pytest.mark.parametrize("command", SHOWN_BY.values())
+def test_the_kernel_prints_it_so(command: str) -> None:
+    (found,) = real(COMMANDS, [command.replace("ip", "ip -4", 1)])
+    assert found == listing(model(COMMANDS), command) != ""

@@ -13,6 +13,7 @@ from graphlib import CycleError, TopologicalSorter
 
 from mcnilib.errors import Refused, Unsupported
 from mcnilib.linux.link import NO_MAC, Bridge, Far, Ipip, Link, Loopback, Macvlan, Opaque, Physical, Veth, Vxlan
+from mcnilib.linux.neigh import PROXY, Neigh
 from mcnilib.linux.netns import Netns
 from mcnilib.linux.nexthop import check_route
 from mcnilib.linux.route import REJECTING, Route, Rule, print_routes
@@ -211,13 +212,15 @@ def routing_changes(old: Netns, new: Netns) -> str:
     lines, later = _rule_changes(old.rules, new.rules)
     lines += [f"route del {route_words(route)}" for route in reversed(_nearest_first(was, old)) if route not in kept]
     lines += [f"route append {route_words(route)}" for route in _nearest_first(will, new) if route not in kept]
-    lines += [f"neigh del {n.ip} dev {n.dev}" for n in old.neighbours if n not in new.neighbours]
-    lines += [
-        f"neigh replace {n.ip} lladdr {n.mac} dev {n.dev} nud permanent"
-        for n in new.neighbours
-        if n not in old.neighbours
-    ]
+    lines += [f"neigh del {_neigh_words(n)}" for n in old.neighbours if n not in new.neighbours]
+    lines += [f"neigh replace {_neigh_words(n)}" for n in new.neighbours if n not in old.neighbours]
     return "\n".join(lines + later)
+
+
+def _neigh_words(neigh: Neigh) -> str:
+    if neigh.state == PROXY:
+        return f"proxy {neigh.ip} dev {neigh.dev}"
+    return f"{neigh.ip} lladdr {neigh.mac} dev {neigh.dev} nud {neigh.state.lower()}"
 
 
 def _rule_changes(old: Iterable[Rule], new: Iterable[Rule]) -> tuple[list[str], list[str]]:

@@ -18,13 +18,15 @@ from mcnilib.linux.ipset import parse_sets, print_sets
 from mcnilib.linux.iptables_save import print_tables
 from mcnilib.linux.link import Far, Link, Macvlan, Physical, Veth, Vxlan
 from mcnilib.linux.link_parse import parse_links
+from mcnilib.linux.neigh import PROXY, Neigh, parse_neighbours
 from mcnilib.linux.netns import Netns
 from mcnilib.linux.route import print_routes
 
 COMMANDS = {
     "ip rule": ("ip", "rule"),
     "ip route show table all": ("ip", "-4", "route", "show", "table", "all"),
-    "ip neigh show nud permanent": ("ip", "-4", "neigh", "show", "nud", "permanent"),
+    "ip neigh": ("ip", "-4", "neigh", "show", "nud", "permanent", "nud", "noarp"),
+    "ip neigh show proxy": ("ip", "-4", "neigh", "show", "proxy"),
     "bridge fdb show": ("bridge", "fdb", "show"),
     "iptables-save": ("iptables-nft-save",),
     "ipset save": ("ipset", "save"),
@@ -77,8 +79,10 @@ def _meant(netns: Netns, command: str) -> list[str]:
             return [str(rule).rstrip() for rule in netns.rules]
         case "ip route show table all":
             return _stripped(print_routes(netns.routes))
-        case "ip neigh show nud permanent":
-            return sorted(str(neigh).rstrip() for neigh in netns.neighbours)
+        case "ip neigh":
+            return _neighbours(neigh for neigh in netns.neighbours if neigh.state != PROXY)
+        case "ip neigh show proxy":
+            return _neighbours(neigh for neigh in netns.neighbours if neigh.state == PROXY)
         case "bridge fdb show":
             return sorted(_stripped(print_fdb(netns.links)))
         case "iptables-save":
@@ -91,8 +95,8 @@ def _meant(netns: Netns, command: str) -> list[str]:
 def _lines(netns: Netns, command: str, text: str) -> list[str]:
     """Return the lines the tool printed, without what has no meaning here."""
     match command:
-        case "ip neigh show nud permanent":
-            return sorted(_stripped(text))
+        case "ip neigh" | "ip neigh show proxy":
+            return _neighbours(parse_neighbours(text))
         case "bridge fdb show":
             return sorted(line for line in _stripped(text) if " dst " in line)
         case "iptables-save":
@@ -104,6 +108,10 @@ def _lines(netns: Netns, command: str, text: str) -> list[str]:
             named = re.sub(r"link-netnsid \d+", "link-netns elsewhere", text)  # the lab's namespaces have no names
             return _links(parse_links(named, netns=netns.name))
     return _stripped(text)
+
+
+def _neighbours(entries: Iterable[Neigh]) -> list[str]:
+    return sorted(str(entry).rstrip() for entry in entries)
 
 
 def _stripped(text: str) -> list[str]:

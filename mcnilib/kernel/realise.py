@@ -22,6 +22,7 @@ from mcnilib.kernel.syscalls import inside, new_netns
 from mcnilib.kernel.tools import Running, finish_all, start
 from mcnilib.kernel.watch import Watch, open_watch
 from mcnilib.linux.link import Macvlan
+from mcnilib.linux.neigh import PROXY
 from mcnilib.linux.netns import Netns
 from mcnilib.linux.world import World
 from mcnilib.trace.wire import Wire, wire_of
@@ -50,7 +51,7 @@ class Lab:
 
     def become(self, world: World) -> None:
         """Turn the lab into another world: change what differs if the devices are the same, else build anew."""
-        if not same_devices(self.world, world) or self.errors > ERROR_BURST or has_equal_defaults(world):
+        if not alike(self.world, world) or self.errors > ERROR_BURST or has_equal_defaults(world):
             self.clear()
             self._build(world)
             return
@@ -155,10 +156,13 @@ class Lab:
                 time.sleep(0.001)
 
 
-def same_devices(one: World, other: World) -> bool:
-    """Tell whether two worlds have the same namespaces, devices and cabling."""
-    devices = [(netns.name, netns.links) for netns in one]
-    return bool(devices) and one.segments == other.segments and devices == [(n.name, n.links) for n in other]
+def alike(one: World, other: World) -> bool:
+    """Tell whether two worlds have the same devices and cabling, and proxies: what ARP learned of those would stay."""
+    return one.segments == other.segments and _parts(one) == _parts(other) != []
+
+
+def _parts(world: World) -> list[tuple[object, ...]]:
+    return [(n.name, n.links, [entry for entry in n.neighbours if entry.state == PROXY]) for n in world]
 
 
 def has_equal_defaults(world: World) -> bool:

@@ -15,7 +15,7 @@ from mcnilib.linux.fdb import with_fdb
 from mcnilib.linux.ip_json import FORMS, text_of
 from mcnilib.linux.ipset import parse_sets
 from mcnilib.linux.iptables_save import parse_tables
-from mcnilib.linux.link import Far, Link, Opaque, Physical, Veth, Vxlan
+from mcnilib.linux.link import Bridge, Far, Link, Opaque, Physical, Veth, Vxlan
 from mcnilib.linux.link_parse import parse_links, programs
 from mcnilib.linux.neigh import parse_neighbours
 from mcnilib.linux.netns import Gap, Netns
@@ -24,10 +24,12 @@ from mcnilib.linux.route_parse import parse_routes, parse_rules
 from mcnilib.linux.snapshot import FILES
 from mcnilib.linux.strangers import (
     both_backends,
+    filtered_bridges,
     filtered_devices,
     foreign_tables,
     holds_something,
     incompatible_tables,
+    transforms,
 )
 from mcnilib.linux.sysctl import parse_settings
 from mcnilib.linux.tables import Tables
@@ -99,9 +101,11 @@ class _Reader:
         return replace(link, kind=Physical()) if plugged else link
 
     def _filtered(self, link: Link) -> Link:
-        """Return a device, as one nobody knows when programs may decide about its packets."""
-        path = f"{self.place.name}/tc.txt"
-        why = self.programs.get(link.name) or filtered_devices(self.files.get(path, ""), path).get(link.name)
+        """Return a device, as one nobody knows when programs or nftables may decide about its packets."""
+        tc, nft = f"{self.place.name}/tc.txt", f"{self.place.name}/nft.txt"
+        why = self.programs.get(link.name) or filtered_devices(self.files.get(tc, ""), tc).get(link.name)
+        if isinstance(link.kind, Bridge):
+            why = why or filtered_bridges(self.files.get(nft, ""), nft)
         return replace(link, kind=Opaque(why, Far(self.place.name, link.index))) if why else link
 
     def _tables(self) -> Tables:
@@ -110,6 +114,7 @@ class _Reader:
         nft, legacy = (self.files.get(f"{name}/{file}.txt", "") for file in ("iptables", "iptables-legacy"))
         self.gaps += both_backends(nft, legacy, f"{name}/iptables-legacy.txt")
         self.gaps += foreign_tables(self.files.get(f"{name}/nft.txt", ""), f"{name}/nft.txt")
+        self.gaps += transforms(self.files.get(f"{name}/xfrm.txt", ""), f"{name}/xfrm.txt")
         self.gaps += incompatible_tables(nft, f"{name}/iptables.txt")
         stem, other = ("iptables-legacy", "iptables")[:: 1 if holds_something(legacy) else -1]
         none: Tables = ()

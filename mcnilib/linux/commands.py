@@ -139,12 +139,14 @@ def _ip_address(netns: Netns, verb: str, words: list[str], by: Origin) -> Netns:
 
 
 def _ip_neigh(netns: Netns, verb: str, words: list[str], by: Origin) -> Netns:
-    _, rest = _take(words, "nud")
+    nud, rest = _take(words, "nud")
     mac, rest = _take(rest, "lladdr")
     dev, rest = _take(rest, "dev")
-    if verb != "add" or len(rest) != 1:
-        raise Unsupported("of `ip neigh`, `add ADDRESS lladdr MAC dev DEVICE` is understood")
-    return add_neigh(netns, parse_neigh(f"{rest[0]} dev {dev} lladdr {mac} PERMANENT", by, source="ip neigh add"))
+    proxy, rest = _take(rest, "proxy")
+    if verb != "add" or len(rest) != (0 if proxy else 1):
+        raise Unsupported("of `ip neigh`, `add ADDRESS lladdr MAC dev DEVICE` and `add proxy ADDRESS dev DEVICE` work")
+    line = f"{proxy} dev {dev} proxy" if proxy else f"{rest[0]} dev {dev} lladdr {mac} {(nud or 'permanent').upper()}"
+    return add_neigh(netns, parse_neigh(line, by, source="ip neigh add"))
 
 
 def _ip_link(netns: Netns, verb: str, words: list[str], by: Origin) -> Netns:

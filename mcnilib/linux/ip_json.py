@@ -216,7 +216,8 @@ def neigh_lines(entry: Entry) -> Iterator[str]:
     """Turn an object of `ip -j neigh` into a line of `ip neigh`."""
     if ":" not in entry["dst"]:
         mac = f" lladdr {entry['lladdr']}" if "lladdr" in entry else ""
-        yield f"{entry['dst']} dev {entry['dev']}{mac} {' '.join(entry['state'])}"
+        state = "proxy" if "proxy" in entry else " ".join(entry["state"])
+        yield f"{entry['dst']} dev {entry['dev']}{mac} {state}"
 
 
 def fdb_lines(entry: Entry) -> Iterator[str]:

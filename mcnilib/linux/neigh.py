@@ -1,11 +1,14 @@
 """Neighbour entries as `ip neigh` prints them.
 
-Only permanent entries are state; what ARP learns during a run belongs to the run (`mcnilib.trace.arp`), so parsing a
-whole listing leaves learned entries out. Source: ip-neighbour(8), arp(7).
+Only what somebody wrote is state: permanent entries, those with `nud noarp`, and addresses ARP answers for (proxy).
+What ARP learns during a run belongs to the run (`mcnilib.trace.arp`), so parsing a whole listing leaves learned entries
+out. Source: ip-neighbour(8), arp(7).
 """
 
 from __future__ import annotations
 
+import re
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 from ipaddress import IPv4Address
 
@@ -13,13 +16,28 @@ from mcnilib.errors import Unsupported
 from mcnilib.linux.origin import Origin
 from mcnilib.linux.words import Words
 
-LEARNED = ("INCOMPLETE", "REACHABLE", "STALE", "DELAY", "PROBE", "FAILED")
-"""States of entries that ARP made. Source: ip-neighbour(8)."""
+LEARNED = ("INCOMPLETE", "REACHABLE", "STALE", "DELAY", "PROBE", "FAILED", "NONE")
+"""States of entries that ARP made, or has still to fill. Source: ip-neighbour(8)."""
+
+SHOWN_BY = {"PERMANENT": "ip neigh", "NOARP": "ip neigh show nud noarp", "proxy": "ip neigh show proxy"}
+"""States of entries somebody wrote, with the command that shows them."""
+
+PROXY = "proxy"
+MADE_BY_KERNEL = re.compile(
+    r"(?!\S+ dev \S+ lladdr ([0-9a-f]{2}:){5}[0-9a-f]{2} ).*|\S+ dev (lo |\S+ lladdr (.[13579bdf]|00:00:00:00:00:00)).*"
+)
+"""Entries in the state NOARP that the kernel makes by itself: on devices without ARP, for groups and broadcasts.
+
+Source: arp_constructor() in net/ipv4/arp.c.
+"""
 
 
 @dataclass(frozen=True, slots=True)
 class Neigh:
-    """One line of `ip neigh`: a permanent address-to-MAC entry on a device."""
+    """One line of `ip neigh`: an address-to-MAC entry on a device that ARP does not change, or a proxy's, without MAC.
+
+    `state` is PERMANENT, NOARP or proxy.
+    """
 
     ip: IPv4Address
     dev: str
@@ -28,34 +46,53 @@ class Neigh:
     by: Origin | None = field(default=None, compare=False)
 
     def __str__(self) -> str:
-        return f"{self.ip} dev {self.dev} lladdr {self.mac} {self.state} "
+        lladdr = f"lladdr {self.mac} " if self.mac else ""
+        return f"{self.ip} dev {self.dev} {lladdr}{self.state} "
 
 
 def parse_neigh(line: str, by: Origin | None = None, *, source: str = "ip neigh", number: int = 1) -> Neigh:
-    """Read one line of `ip neigh` that names a permanent entry.
+    """Read one line of `ip neigh` that names an entry somebody wrote, or of `ip neigh show proxy`.
 
-    Raises: StateSyntaxError for text `ip` does not print, Unsupported for an entry that is not permanent.
+    Raises: StateSyntaxError for text `ip` does not print, Unsupported for an entry of another state.
     """
     words = Words(line, source=source, number=number)
     ip = words.address()
     words.one_of(["dev"])
     dev = words.take("a device")
-    if words.next in (*LEARNED, "NOARP", "proxy"):
-        raise Unsupported(f"{source}:{number}: neighbour state {words.next!r}")
+    if words.next == PROXY:
+        words.take()
+        words.end()
+        return Neigh(ip, dev, "", PROXY, by)
+    _refuse(words, *LEARNED, "NOARP")
     words.one_of(["lladdr"])
     mac = words.mac()
-    if words.next in (*LEARNED, "NOARP", "NONE", "router", "extern_learn", "proto"):
-        raise Unsupported(f"{source}:{number}: neighbour state {words.next!r}")
-    state = words.one_of(["PERMANENT"])
+    _refuse(words, *LEARNED, "router", "extern_learn", "proto")
+    state = words.one_of(["PERMANENT", "NOARP"])
     words.end()
     return Neigh(ip, dev, mac, state, by)
 
 
+def _refuse(words: Words, *states: str) -> None:
+    if words.next in states:
+        raise Unsupported(f"{words.source}:{words.number}: neighbour state {words.next!r}")
+
+
 def parse_neighbours(text: str, *, source: str = "ip neigh") -> tuple[Neigh, ...]:
-    """Read the output of `ip neigh`, leaving out what ARP learned and what is not IPv4."""
+    """Read the output of `ip neigh`, with `nud all` and `proxy` too, leaving out what ARP made and what is not IPv4."""
     entries = []
     for number, line in enumerate(text.splitlines(), 1):
         words = line.split()
-        if words and words[-1] not in LEARNED and ":" not in words[0]:
+        if words and words[-1] not in LEARNED and ":" not in words[0] and not _made_by_kernel(line, words):
             entries.append(parse_neigh(line, source=source, number=number))
     return tuple(entries)
+
+
+def print_neighbours(neighbours: Iterable[Neigh], command: str = "") -> str:
+    """Print what a command of SHOWN_BY shows; without one all of them, those behind each other."""
+    order = [(state, shown) for state, shown in SHOWN_BY.items() if command in ("", shown)]
+    entries = tuple(neighbours)
+    return "".join(f"{one}\n" for state, _ in order for one in entries if one.state == state)
+
+
+def _made_by_kernel(line: str, words: list[str]) -> bool:
+    return words[-1] == "NOARP" and MADE_BY_KERNEL.fullmatch(line) is not None

@@ -18,7 +18,7 @@ from mcnilib.errors import Refused
 from mcnilib.linux.fib import Fib
 from mcnilib.linux.ipset import IpSet
 from mcnilib.linux.link import Address, Link, Loopback
-from mcnilib.linux.neigh import Neigh
+from mcnilib.linux.neigh import PROXY, Neigh
 from mcnilib.linux.netfilter import Table
 from mcnilib.linux.nexthop import check_route
 from mcnilib.linux.origin import KERNEL, Origin
@@ -261,7 +261,7 @@ def add_rule(netns: Netns, rule: Rule) -> Netns:
 def add_neigh(netns: Netns, neigh: Neigh) -> Netns:
     """Add a neighbour entry. Raises: Refused (EEXIST) when the device has one for that address."""
     netns.link(neigh.dev)
-    if any((n.ip, n.dev) == (neigh.ip, neigh.dev) for n in netns.neighbours):
+    if any((n.ip, n.dev, n.state == PROXY) == (neigh.ip, neigh.dev, neigh.state == PROXY) for n in netns.neighbours):
         raise Refused(f"{netns.name} has a neighbour entry for {neigh.ip} on {neigh.dev}", error="EEXIST")
     return netns.but(neighbours=(*netns.neighbours, neigh))
 

@@ -6,12 +6,14 @@ What exists only while a conversation runs (`conntrack -L`, `ss -ltun`) is print
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import partial
 
 from mcnilib.errors import Unsupported
 from mcnilib.linux.fdb import print_fdb
 from mcnilib.linux.ipset import print_sets
 from mcnilib.linux.iptables_save import print_table, print_tables
 from mcnilib.linux.link import print_links
+from mcnilib.linux.neigh import SHOWN_BY, print_neighbours
 from mcnilib.linux.netns import Netns
 from mcnilib.linux.route import print_routes
 from mcnilib.linux.sysctl import print_settings
@@ -22,13 +24,17 @@ def _lines(items: object) -> str:
     return "".join(f"{item}\n" for item in items)  # type: ignore[attr-defined]
 
 
+def _neighbours(command: str, netns: Netns) -> str:
+    return print_neighbours(netns.neighbours, command)
+
+
 COMMANDS: dict[str, Callable[[Netns], str]] = {
     "ip -d address": lambda netns: print_links(netns.links, netns.name),
     "bridge fdb": lambda netns: print_fdb(netns.links),
     "ip rule": lambda netns: _lines(netns.rules),
     "ip route": lambda netns: print_routes(netns.routes, "main"),
     "ip route show table all": lambda netns: print_routes(netns.routes),
-    "ip neigh": lambda netns: _lines(netns.neighbours),
+    **{shown: partial(_neighbours, shown) for shown in SHOWN_BY.values()},
     "iptables-save": lambda netns: print_tables(netns.tables),
     "ipset save": lambda netns: print_sets(netns.sets),
     "sysctl -a": lambda netns: print_settings(netns.sysctls, [link.name for link in netns.links]),

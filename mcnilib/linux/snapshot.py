@@ -15,7 +15,7 @@ from mcnilib.linux.ipset import parse_sets, print_sets
 from mcnilib.linux.iptables_save import parse_tables, print_tables
 from mcnilib.linux.link import print_links
 from mcnilib.linux.link_parse import parse_links
-from mcnilib.linux.neigh import parse_neighbours
+from mcnilib.linux.neigh import parse_neighbours, print_neighbours
 from mcnilib.linux.netns import Netns
 from mcnilib.linux.route import print_routes
 from mcnilib.linux.route_parse import parse_routes, parse_rules
@@ -28,7 +28,7 @@ FILES = {
     "bridge-fdb.txt": "bridge fdb show",
     "ip-rule.txt": "ip rule",
     "ip-route.txt": "ip -4 route show table all",
-    "ip-neigh.txt": "ip -4 neigh",
+    "ip-neigh.txt": "ip -4 neigh show nud all; ip -4 neigh show proxy",
     "sysctl.txt": "sysctl -a",
     "iptables.txt": "iptables-save",
     "ipset.txt": "ipset save",
@@ -42,6 +42,7 @@ OTHERS = {
     "iptables-legacy.txt": "iptables-legacy-save",
     "nft.txt": "nft list tables",
     "tc.txt": "tc qdisc show",
+    "xfrm.txt": "ip xfrm policy count",
 }
 """Files that say whether something not modelled is at work: rules of another kind, filters of devices."""
 
@@ -55,7 +56,7 @@ def save(world: World) -> dict[str, str]:
             print_fdb(netns.links),
             "".join(f"{rule}\n" for rule in netns.rules),
             print_routes(netns.routes),
-            "".join(f"{entry}\n" for entry in netns.neighbours),
+            print_neighbours(netns.neighbours),
             "".join(f"{line}\n" for line in netns.sysctls),
             print_tables(netns.tables),
             print_sets(netns.sets),

@@ -32,6 +32,7 @@ def other_tool(line: str) -> str:
 
 
 TABLE = re.compile(r"table (ip|ip6|inet|arp|bridge|netdev) (\S+)\s*")
+POLICIES = re.compile(r"\s*SPD IN\s+(\d{1,10}) OUT (\d{1,10}) FWD (\d{1,10})(?: \(Sock: .*\))?", re.ASCII)
 QDISC = re.compile(r"qdisc (\S+) \S+ dev (\S+)")
 INCOMPATIBLE = re.compile(r"^# Table `(\S+)' (?:is incompatible|contains incompatible base-chains)", re.MULTILINE)
 """The comment in which iptables-save says of a table that it holds more than is printed."""
@@ -42,7 +43,8 @@ HOLDING = re.compile(r"^(?:(?:\[\d+:\d+\] )?-A |:\S+ DROP\b)", re.MULTILINE)
 def foreign_tables(text: str, source: str) -> Iterator[Gap]:
     """Read `nft list tables`; yield the tables whose rules `iptables-save` does not print.
 
-    A table of the family arp counts before the first ARP packet is answered.
+    Tables of the families arp and netdev count before the first ARP packet is answered; for those of the family bridge
+    see `filtered_bridges`.
     Raises: StateSyntaxError for text nft does not print.
     """
     for number, line in _lines(text):
@@ -50,9 +52,18 @@ def foreign_tables(text: str, source: str) -> Iterator[Gap]:
         if not found:
             raise _wrong("expected table FAMILY NAME, as `nft list tables` prints it", line, source, number)
         family, name = found.groups()
-        if family in ("inet", "netdev", "bridge", "arp") or (family == "ip" and name not in BUILT_IN):
-            why = f"{source}:{number}: the nftables table {family} {name} is not modelled"
-            yield Gap(why, rules=family != "arp")
+        if family in ("inet", "netdev", "arp") or (family == "ip" and name not in BUILT_IN):
+            yield Gap(_foreign(source, number, family, name), rules=family in ("ip", "inet"))
+
+
+def filtered_bridges(text: str, source: str) -> str:
+    """Read `nft list tables`; say which table of the family bridge decides about frames there, empty for none."""
+    tables = ((number, TABLE.fullmatch(line)) for number, line in _lines(text))
+    return next((_foreign(source, n, *found.groups()) for n, found in tables if found and found[1] == "bridge"), "")
+
+
+def _foreign(source: str, number: int, family: str, name: str) -> str:
+    return f"{source}:{number}: the nftables table {family} {name} is not modelled"
 
 
 def incompatible_tables(text: str, source: str, first: int = 1) -> Iterator[Gap]:
@@ -65,6 +76,19 @@ def incompatible_tables(text: str, source: str, first: int = 1) -> Iterator[Gap]
         number = text.count("\n", 0, found.start()) + first
         what = f"table {found[1]} holds chains or rules of nftables that iptables-save does not print"
         yield Gap(f"{source}:{number}: {what}", rules=True)
+
+
+def transforms(text: str, source: str) -> Iterator[Gap]:
+    """Read `ip xfrm policy count`; yield a gap when IPsec policies may take packets out of their way.
+
+    Source: ip/xfrm_policy.c (iproute2 6.1). Raises: StateSyntaxError for text ip does not print.
+    """
+    for number, line in _lines(text):
+        found = POLICIES.fullmatch(line)
+        if not found:
+            raise _wrong("expected SPD IN N OUT N FWD N, as `ip xfrm policy count` prints it", line, source, number)
+        if any(int(count) for count in found.groups()):
+            yield Gap(f"{source}:{number}: the namespace has XFRM policies (IPsec), which are not modelled", rules=True)
 
 
 def holds_something(text: str) -> bool:

@@ -110,7 +110,10 @@ def focus_of(world: World, *traces: Trace) -> frozenset[str]:
     owners = {
         a.ip: netns.name for netns in world for link in netns.links for a in link.addresses if not a.ip.is_loopback
     }
-    names = {name for trace in traces for journey in trace.journeys for name in _touched(journey, owners)}
+    journeys = [journey for trace in traces for journey in trace.journeys]
+    names = {name for journey in journeys for name in _touched(journey, owners)}
+    asked = (world.segment_of(journey.last.netns, journey.last.oif) for journey in journeys)
+    names |= {segment.name for segment in asked if segment}  # where nobody answered
     members = {m.host: m.members for m in plan_of(world).machines}
     routers = (
         n.name

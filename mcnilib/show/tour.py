@@ -13,6 +13,7 @@ from typing import Any
 import ipywidgets as widgets
 
 from mcnilib.cluster.spec import Cluster, PodKind
+from mcnilib.linux.neigh import SHOWN_BY
 from mcnilib.linux.netfilter import Table
 from mcnilib.linux.netns import Netns
 from mcnilib.linux.origin import KERNEL, Origin
@@ -68,7 +69,8 @@ def _routing(netns: Netns) -> Iterator[Shown]:
 
 
 def _neighbours(netns: Netns) -> Iterator[Shown]:
-    yield Shown("ip neigh", _noted(netns.neighbours))
+    for state, command in SHOWN_BY.items():
+        yield Shown(command, _noted(one for one in netns.neighbours if one.state == state))
 
 
 def _sysctls(netns: Netns) -> Iterator[Shown]:

@@ -46,7 +46,7 @@ collect() {
     show ip-netns.txt ip netns list-id
     show ip-rule.txt ip -4 rule show
     show ip-route.txt ip -4 route show table all
-    show ip-neigh.txt ip -4 neigh show
+    show ip-neigh.txt sh -c 'ip -4 neigh show nud all; ip -4 neigh show proxy'
     show bridge-fdb.txt bridge fdb show
     show iptables.txt "$save"
     # asking for legacy tables would create them, so ask only for those that are there
@@ -55,6 +55,7 @@ collect() {
     fi
     show nft.txt nft list tables
     show tc.txt tc qdisc show
+    show xfrm.txt ip xfrm policy count
     show ipset.txt ipset save
     show sysctl.txt sysctl -e net.ipv4 net.netfilter net.bridge
     show ss.txt ss -ltun

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 from mcnilib.errors import NoRoute, Unknown, Unsupported
 from mcnilib.linux.fib import lookup
 from mcnilib.linux.link import Link
-from mcnilib.linux.neigh import Neigh
+from mcnilib.linux.neigh import PROXY, Neigh
 from mcnilib.linux.packet import Packet
 from mcnilib.linux.route import Query
 from mcnilib.linux.source import source_address, validate_source
@@ -42,7 +42,7 @@ def resolve(net: Network, log: Log, host: Host, link: Link, ip: IPv4Address, pac
 
 def known(host: Host, link: Link, ip: IPv4Address) -> Neigh | str | None:
     """Return the entry of a neighbour, or the MAC that ARP learned before; None when one has to ask."""
-    entries = (entry for entry in host.netns.neighbours if entry.ip == ip and entry.dev == link.name)
+    entries = (x for x in host.netns.neighbours if (x.ip, x.dev) == (ip, link.name) and x.state != PROXY)
     return next(entries, None) or host.neighbours.get((link.name, ip))
 
 
@@ -115,11 +115,15 @@ def answers(host: Host, link: Link, target: IPv4Address, sender: IPv4Address) ->
         return False
     if route.type == "local":
         return _may_answer(host, link, target, sender) and not _filtered(host, link, target, sender)
-    return route.type == "unicast" and route.dev != link.name and _proxies(host, link)
+    return route.type == "unicast" and route.dev != link.name and _proxies(host, link, target)
 
 
-def _proxies(host: Host, link: Link) -> bool:
-    return bool(host.conf("forwarding", link.name)) and bool(host.conf("proxy_arp", link.name))
+def _proxies(host: Host, link: Link, target: IPv4Address) -> bool:
+    """Tell whether the namespace answers for addresses behind it: for all of them, or for this one (ip neigh proxy)."""
+    if not host.conf("forwarding", link.name):
+        return False
+    entry = (target, link.name, PROXY)
+    return bool(host.conf("proxy_arp", link.name)) or entry in ((x.ip, x.dev, x.state) for x in host.netns.neighbours)
 
 
 def _may_answer(host: Host, link: Link, target: IPv4Address, sender: IPv4Address) -> bool:

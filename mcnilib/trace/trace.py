@@ -11,7 +11,7 @@ from typing import NamedTuple
 
 from mcnilib.linux.conntrack import Entry
 from mcnilib.linux.context import Context
-from mcnilib.linux.neigh import Neigh
+from mcnilib.linux.neigh import SHOWN_BY, Neigh
 from mcnilib.linux.origin import Origin
 from mcnilib.linux.packet import Packet
 from mcnilib.linux.route import Route, Rule
@@ -114,8 +114,8 @@ def listing_of(step: Step) -> Listing | None:
             return Listing(step.netns, f"ip route show table {table}")
         case Rule():
             return Listing(step.netns, "ip rule")
-        case Neigh():
-            return Listing(step.netns, "ip neigh")
+        case Neigh(state=state):
+            return Listing(step.netns, SHOWN_BY[state])
         case Setting():
             return Listing(step.netns, "sysctl -a")
     return Listing(step.netns, f"iptables-save -t {step.table}" if step.table else "ss -ltun")

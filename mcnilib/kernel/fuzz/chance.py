@@ -66,7 +66,7 @@ def _line(draw: Random, world: World) -> str:
         + [_sysctl] * 4
         + [_route] * 4
         + [_policy_rule] * 3
-        + [_chain_policy, _address, _neigh]
+        + [_chain_policy, _address, _neigh, _link]
     )
     if make is _chain_line:  # one that is there wants to be used
         netns = next((one for one in world if own_chains(one)), netns)
@@ -130,10 +130,15 @@ def _address(draw: Random, world: World, netns: Netns) -> str:
 
 
 def _neigh(draw: Random, world: World, netns: Netns) -> str:
+    ip, dev = draw.choice(every_address(world)), draw.choice(devices(netns))
+    if draw.random() < 0.3:
+        return f"ip neigh add proxy {ip} dev {dev}"
     macs = [link.mac for other in world for link in other.links if not isinstance(link.kind, Loopback)]
-    return (
-        f"ip neigh add {draw.choice(every_address(world))} lladdr {draw.choice(macs)} dev {draw.choice(devices(netns))}"
-    )
+    return f"ip neigh add {ip} lladdr {draw.choice(macs)} dev {dev}{draw.choice(('', '', ' nud noarp'))}"
+
+
+def _link(draw: Random, world: World, netns: Netns) -> str:
+    return f"ip link set {draw.choice([*devices(netns), 'lo'])} {draw.choice(('down', 'down', 'up'))}"
 
 
 def _policy_rule(draw: Random, world: World, netns: Netns) -> str:
