@@ -190,7 +190,7 @@ def test_listeners_as_ss_prints_them() -> None:
     )
     found = parse_listeners(text, "a")
     assert found == (
-        Listener("a", 53, "udp", IPv4Address("127.0.0.53"), True, "lo"),
+        Listener("a", 53, "udp", IPv4Address("127.0.0.53"), None, "lo"),
         Listener("a", 80),
         Listener("a", 90, "tcp", IPv4Address("10.2.0.2")),
     )
@@ -213,6 +213,16 @@ def test_a_socket_bound_to_a_device_hears_what_comes_from_there(bound: str, clie
     servers = parse_listeners(f"tcp   LISTEN 0      128    {bound}:80    0.0.0.0:*\n", "a")
     flow = read_flow(client, "tcp:10.0.1.2:80")
     assert Snapshot(base("routers"), servers).trace(flow).outcome.verdict is verdict
+
+
+@pytest.mark.parametrize(
+    ("more", "verdict"), [((), Verdict.UNKNOWN), (("b:80",), Verdict.CONNECTED)], ids=["listed", "also said"]
+)
+def test_a_datagram_to_the_address_the_route_would_not_choose(more: tuple[str, ...], verdict: Verdict) -> None:
+    servers = parse_listeners("udp   UNCONN 0      0      0.0.0.0:80    0.0.0.0:*\n", "b")
+    snapshot = Snapshot(base("routers"), servers)
+    traces = [snapshot.trace(read_flow("a", f"udp:10.0.2.{host}:80"), read_listeners(more)) for host in (2, 22)]
+    assert [trace.outcome.verdict for trace in traces] == [Verdict.CONNECTED, verdict]
 
 
 def test_nobody_listens_unless_the_snapshot_or_the_question_says_so(tmp_path: Path) -> None:

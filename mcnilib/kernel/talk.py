@@ -116,8 +116,8 @@ class Talk:
             sock.listen()
             self._watch(sock, select.POLLIN, lambda: self._accept(sock))
         else:
-            sock.setsockopt(socket.IPPROTO_IP, IP_PKTINFO, int(listener.pinned))
-            self._watch(sock, select.POLLIN, lambda: self._answer_datagram(sock, listener.pinned))
+            sock.setsockopt(socket.IPPROTO_IP, IP_PKTINFO, int(listener.pinned is not False))
+            self._watch(sock, select.POLLIN, lambda: self._answer_datagram(sock, listener.pinned is not False))
 
     def _accept(self, sock: socket.socket) -> None:
         connection, peer = sock.accept()

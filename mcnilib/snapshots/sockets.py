@@ -41,7 +41,7 @@ def _listener(words: Words, netns: str) -> Iterator[Listener]:
         address = ANY_ADDRESS if host in EVERYWHERE else IPv4Address(host)
     except AddressValueError:
         raise words.wrong(f"{host!r} is not an IPv4 address") from None
-    yield Listener(netns, int(port), proto, address, pinned=proto == "udp", dev=dev)
+    yield Listener(netns, int(port), proto, address, pinned=None if proto == "udp" else False, dev=dev)
 
 
 def print_listeners(listeners: Iterable[Listener]) -> str:

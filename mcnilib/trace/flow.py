@@ -13,14 +13,15 @@ class Listener:
     """A server socket, as `ss -ltn` would show it. ICMP echo needs none.
 
     `pinned` (UDP): the answer is sent from the address the request came to; otherwise the kernel chooses a source
-    again. `dev` is the device the socket is bound to, with SO_BINDTODEVICE; empty for all.
+    again; None: nobody knows how the program does it (IP_PKTINFO in ip(7)). `dev` is the device the socket is bound to,
+    with SO_BINDTODEVICE; empty for all.
     """
 
     netns: str
     port: int
     proto: str = "tcp"
     address: IPv4Address = ANY_ADDRESS
-    pinned: bool = False
+    pinned: bool | None = False
     dev: str = ""
 
     @property

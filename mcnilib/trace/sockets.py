@@ -11,7 +11,7 @@ from functools import partial
 from ipaddress import IPv4Address
 from typing import TYPE_CHECKING
 
-from mcnilib.errors import NoRoute
+from mcnilib.errors import NoRoute, Unknown
 from mcnilib.linux.fib import lookup
 from mcnilib.linux.packet import Icmp, Packet
 from mcnilib.linux.route import Query
@@ -158,8 +158,10 @@ class Sockets:
         listener = self._listener(at, packet)
         if listener:
             self._accept(log, at, packet, f"a datagram for the socket on port {packet.dport}", listener)
-            asks = packet.length == REQUEST and not packet.inner
-            return partial(self._answer_udp, at, packet, listener) if asks else None
+            if packet.length != REQUEST or packet.inner:
+                return None
+            fixed = self._answering(at, packet, listener)
+            return partial(self._answer_udp, at, packet, fixed)
         flow = self.run.flow
         mine = (flow.netns, flow.proto, flow.sport, self.client.local) == (at.netns, "udp", packet.dport, packet.dst)
         if mine and (packet.src, packet.sport) == (flow.dst, flow.dport):
@@ -177,9 +179,23 @@ class Sockets:
         complain(self.run.net, self.run.net.hosts[at.netns], Skb(packet), 3, 3)
         return None
 
-    def _answer_udp(self, at: Delivery, packet: Packet, listener: Listener) -> None:
-        """Answer a datagram from the address it came to (pinned) or from one the route chooses."""
-        fixed = listener.address if listener.address != ANY_ADDRESS else packet.dst if listener.pinned else ANY_ADDRESS
+    def _answering(self, at: Delivery, packet: Packet, listener: Listener) -> IPv4Address:
+        """Return the address a server sends its answer from, 0.0.0.0 to let the route choose.
+
+        Raises: Unknown where the two ways a program may do it lead to different addresses.
+        """
+        if listener.address != ANY_ADDRESS:
+            return listener.address
+        if listener.pinned is None:
+            probe = Packet(ANY_ADDRESS, packet.src, "udp", packet.dport, packet.sport)
+            chosen = choose_source(self.run.net.hosts[at.netns], probe)
+            if isinstance(chosen, Packet) and chosen.src != packet.dst:
+                ways = f"from {packet.dst}, where it was asked, as --listen would have it, or from {chosen.src}"
+                raise Unknown(f"the listing of sockets does not tell whether the server answers {ways}", collect="")
+        return packet.dst if listener.pinned is not False else ANY_ADDRESS
+
+    def _answer_udp(self, at: Delivery, packet: Packet, fixed: IPv4Address) -> None:
+        """Answer a datagram from the given address, or from one the route chooses."""
         answer = Packet(fixed, packet.src, "udp", packet.dport, packet.sport, length=UDP_ANSWER)
         unbound = fixed == ANY_ADDRESS
         chosen = choose_source(self.run.net.hosts[at.netns], answer) if unbound else answer
