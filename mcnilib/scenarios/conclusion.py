@@ -125,8 +125,7 @@ class Cell:
     @property
     def outcome(self) -> Outcome | None:
         """How the conversation ends."""
-        trace = self.trace()
-        return trace.outcome if trace else None
+        return self.story.outcome(self.settings) if self.story else None
 
     @property
     def link(self) -> str:

@@ -40,7 +40,7 @@ def _of(story: Scenario) -> Iterator[Disagreement]:
     start = story.start()
     for settings in (start, *neighbours(story, start)):
         claim = story.claim(settings)
-        if claim.holds(story.run(settings).outcome.works) is False:
+        if claim.holds(story.outcome(settings).works) is False:
             found.setdefault(claim, []).append(settings)
     for claim, runs in found.items():
         yield Disagreement(story, runs[0], claim, len(runs))

@@ -13,10 +13,13 @@ from mcnilib.cluster.settings import Option, Protocol, Settings, option, sweep
 from mcnilib.cluster.spec import CLUSTER
 from mcnilib.linux.world import World
 from mcnilib.trace.flow import Flow, Listener
+from mcnilib.trace.recall import Recall
 from mcnilib.trace.run import run
-from mcnilib.trace.trace import Trace
+from mcnilib.trace.trace import Outcome, Trace
 
 SERVER_PORT = 80
+RECALL = Recall()
+"""What the sweeps of all scenarios have in common."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,6 +95,10 @@ class Scenario:
         """Run the conversation; traces are remembered, because they only depend on the arguments."""
         return _run(self, settings, self.patience if patience is None else patience)
 
+    def outcome(self, settings: Settings) -> Outcome:
+        """Return how the conversation ends; less work than `run` where the settings change nothing it meets."""
+        return _outcome(self, settings)
+
     def combinations(self) -> Iterator[Settings]:
         """Yield every combination of the scenario's settings."""
         return sweep(self.start(), *self.options())
@@ -113,6 +120,12 @@ def neighbours(story: Scenario, settings: Settings) -> Iterator[Settings]:
         for value in one.values:
             if value != getattr(settings, one.attribute):
                 yield settings.but(**{one.attribute: value})
+
+
+@lru_cache(maxsize=4096)
+def _outcome(scenario: Scenario, settings: Settings) -> Outcome:
+    flow = replace(scenario.flow(settings), patience=scenario.patience)
+    return RECALL.outcome(scenario.world(settings), flow, scenario.listeners(settings))
 
 
 @lru_cache(maxsize=4096)

@@ -65,8 +65,8 @@ class Run:
         world: World,
         flow: Flow,
         listeners: Sequence[Listener],
-        seed: int,
-        connections: Sequence[tuple[str, Entry]],
+        seed: int = 0,
+        connections: Sequence[tuple[str, Entry]] = (),
         partial: bool = False,
         crossing: bool = False,
     ) -> None:

@@ -1,0 +1,62 @@
+"""Outcomes remembered: a conversation ends as before when the namespaces it came to, and all cables, are as before.
+
+A sweep over settings asks for many conversations that never meet what a setting changes. Only outcomes are remembered,
+not traces: two equal rules may have different writers, and a trace tells of them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import NamedTuple
+
+from mcnilib.linux.link import Bridge
+from mcnilib.linux.netns import Netns
+from mcnilib.linux.world import World
+from mcnilib.trace.flow import Flow, Listener
+from mcnilib.trace.run import Run
+from mcnilib.trace.trace import Outcome, Verdict
+from mcnilib.trace.wire import shown_to_iptables
+
+KEPT = 256
+"""Outcomes kept of one conversation; the sweep over one setting after the other needs some 40."""
+
+
+class _Met(NamedTuple):
+    """What decided a conversation, and how it ended."""
+
+    cables: tuple[object, ...]
+    namespaces: tuple[Netns, ...]
+    outcome: Outcome
+
+    def decides(self, world: World, cables: tuple[object, ...]) -> bool:
+        return all(world[met.name] == met for met in self.namespaces) and self.cables == cables
+
+
+class Recall:
+    """The outcomes of conversations, each with the state it depended on."""
+
+    def __init__(self) -> None:
+        """Remember nothing yet."""
+        self._known: dict[tuple[Flow, tuple[Listener, ...]], list[_Met]] = {}
+
+    def outcome(self, world: World, flow: Flow, listeners: Sequence[Listener]) -> Outcome:
+        """Return how `mcnilib.trace.run.run` ends; the conversation is held unless one before saw the same state."""
+        known = self._known.setdefault((flow, tuple(listeners)), [])
+        cables = _cables(world)
+        for met in known:
+            if met.decides(world, cables):
+                return met.outcome
+        talk = Run(world, flow, listeners)
+        outcome = talk.finish().outcome
+        if outcome.verdict is not Verdict.UNKNOWN and len(known) < KEPT:
+            known.append(_Met(cables, tuple(world[name] for name in talk.net.hosts), outcome))
+        return outcome
+
+
+def _cables(world: World) -> tuple[object, ...]:
+    """Return all that `mcnilib.trace.wire` reads of a world."""
+    return (world.segments, world.complete, *((n.name, n.links, _bridges_shown(n)) for n in world))
+
+
+def _bridges_shown(netns: Netns) -> bool:
+    return any(isinstance(link.kind, Bridge) for link in netns.links) and shown_to_iptables(netns)

@@ -1,0 +1,91 @@
+"""Outcomes remembered: never another than the conversation has, and not worked out again where nothing it met changed."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import replace
+from ipaddress import IPv4Address
+
+import pytest
+from kernel_worlds import bridged
+from small_worlds import namespace, plug, routed
+
+from mcnilib.errors import Unsupported
+from mcnilib.linux.commands import do
+from mcnilib.linux.world import World
+from mcnilib.scenarios import all_scenarios
+from mcnilib.scenarios.scenario import Scenario, neighbours
+from mcnilib.trace.flow import Flow, Listener
+from mcnilib.trace.recall import Recall
+from mcnilib.trace.run import run
+from mcnilib.trace.trace import Outcome
+
+TO_B = Flow("a", IPv4Address("10.0.2.2"), "tcp", 80)
+SERVER = [Listener("b", 80)]
+
+
+def told(outcome: Outcome) -> tuple[object, ...]:
+    """All that an outcome tells, without the objects of its run."""
+    steps = [(s.netns, s.stage, s.action, s.evidence, s.before, s.after) for s in outcome.journey.steps]
+    return outcome.verdict, outcome.error, outcome.seen_source, outcome.journey.number, steps
+
+
+@pytest.mark.parametrize("story", all_scenarios(), ids=lambda story: story.name)
+def test_the_outcome_is_that_of_the_conversation(story: Scenario) -> None:
+    for settings in (story.start(), *neighbours(story, story.start())):
+        assert told(story.outcome(settings)) == told(story.run(settings).outcome), settings
+
+
+def with_bystander(command: str = "") -> World:
+    """The router between a and b, and c that nobody talks to."""
+    c = namespace("c", "eth0 10.0.3.2/24")
+    world = plug(*routed(), c, lan1="a.eth0 r.e1", lan2="b.eth0 r.e2", lan3="c.eth0")
+    return do(world, "c", command) if command else world
+
+
+def test_what_the_conversation_does_not_meet_changes_nothing() -> None:
+    recall = Recall()
+    before = recall.outcome(with_bystander(), TO_B, SERVER)
+    assert recall.outcome(with_bystander("iptables -A INPUT -j DROP"), TO_B, SERVER) is before
+
+
+def unplugged() -> World:
+    return replace(with_bystander(), segments=with_bystander().segments[:1])
+
+
+def taken() -> World:
+    """c stands on b's segment, with b's MAC address."""
+    world = plug(*with_bystander(), lan1="a.eth0 r.e1", lan2="c.eth0 b.eth0 r.e2")
+    c = world["c"]
+    stolen = replace(c.link("eth0"), mac=world["b"].link("eth0").mac)
+    return replace(world, namespaces=tuple(n.but(links=(n.links[0], stolen)) if n is c else n for n in world))
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        lambda: do(with_bystander(), "r", "iptables -A FORWARD -j DROP"),
+        lambda: do(with_bystander(), "b", "ip route del default"),
+        unplugged,
+        taken,
+    ],
+    ids=["a rule on the way", "a route at the end", "a cable", "a device nobody met"],
+)
+def test_what_it_meets_is_asked_again(change: Callable[[], World]) -> None:
+    recall = Recall()
+    before = told(recall.outcome(with_bystander(), TO_B, SERVER))
+    assert told(recall.outcome(change(), TO_B, SERVER)) == told(run(change(), TO_B, SERVER).outcome) != before
+
+
+def test_rules_that_see_what_crosses_a_bridge_count_although_nobody_stops_there() -> None:
+    flow, recall = Flow("a", IPv4Address("10.0.7.3"), "tcp", 80), Recall()
+    world = bridged()
+    for here, there, ip in (
+        ("a", "b", "10.0.7.3"),
+        ("b", "a", "10.0.7.2"),
+    ):  # nobody asks, so n's own stack sees nothing
+        world = do(world, here, f"ip neigh add {ip} lladdr {world[there].link('eth0').mac} dev eth0")
+    assert recall.outcome(world, flow, SERVER).works
+    shown = do(do(world, "n", "iptables -A FORWARD -j DROP"), "n", "sysctl -w net.bridge.bridge-nf-call-iptables=1")
+    with pytest.raises(Unsupported, match="bridge-nf-call-iptables"):
+        recall.outcome(shown, flow, SERVER)
