@@ -80,6 +80,12 @@ class Cabling:
         bridges = {self._bridge(port) for port in ports}
         return last.out and frame.out and ports[0] != ports[1] and len(bridges) == 1 and "" not in bridges
 
+    def late_copy(self, way: Way, frame: Frame) -> bool:
+        """Tell whether a bridge sent this copy when another had arrived already: nobody takes this one."""
+        frames = [item for item in way.items if isinstance(item, Frame)][-2:]
+        arrived = len(frames) == 2 and not frames[1].out and frames[1].netns != frame.netns
+        return arrived and frame.time - frames[0].time <= PAUSE and self.flooded(frames[0], frame)
+
     def _bridge(self, place: tuple[str, str]) -> str:
         return f"{place[0]} {self.master[place]}" if place in self.master else ""
 
@@ -97,6 +103,8 @@ def ways(world: World, frames: Iterable[Frame], stays: Iterable[Stay]) -> list[W
     for frame in seen:
         mark = frame.seen.mark if frame.seen else Mark("", 0, ())
         way = open_.get(inner.get(mark, mark))
+        if way and cabling.late_copy(way, frame):
+            continue
         if way is None or way.at_sockets(frame) or (way.last_frame and not cabling.goes_on(way.last_frame, frame)):
             way = open_[inner.get(mark, mark)] = Way(inner.get(mark, mark), frame.time)
             found.append(way)
