@@ -32,7 +32,11 @@ class Setting:
 
 
 FORWARD = "net.ipv4.ip_forward"
+REDIRECTS = "net.ipv4.conf.all.accept_redirects"
+"""What writing ip_forward sets to the opposite. Source: inet_forward_change() in net/ipv4/devinet.c."""
+
 CONF = {
+    "accept_redirects": ("1", "believe a router that tells of a shorter way"),
     "accept_local": ("0", "accept packets whose source is one of the namespace's own addresses"),
     "arp_announce": ("0", "which source address an ARP request carries"),
     "arp_filter": ("0", "answer ARP only on the device an answer to the sender would leave by"),
@@ -120,6 +124,9 @@ def setting(settings: Iterable[Setting], key: str) -> Setting:
         for line in settings:
             if line.key == place:
                 return line if place == key else Setting(key, line.value, line.by)
+    if key == REDIRECTS:
+        forward = setting(settings, FORWARD)
+        return Setting(key, str(int(forward.value == "0")), forward.by)
     return Setting(key, _default(key), BUILT_IN)
 
 
@@ -183,7 +190,7 @@ def written(settings: tuple[Setting, ...], new: Setting, devices: Mapping[str, b
     if found and found[1] not in ("all", "default", *(dev.replace(".", "/") for dev in devices)):
         raise Refused(f"no device {found[1]!r} for {new.key}", error="ENOENT")
     if new.key == FORWARD and new.value != get(settings, FORWARD):  # writing the value it has changes no device
-        settings = tuple(line for line in settings if not line.key.endswith(".forwarding"))
+        settings = tuple(line for line in settings if not line.key.endswith(".forwarding") and line.key != REDIRECTS)
     elif found and found[1] == "default":
         stay = [dev for dev, follows in devices.items() if not follows or found[2] in NEVER_FOLLOWING]
         settings = _pinned(settings, [conf_key(found[2], dev) for dev in stay], new.value)

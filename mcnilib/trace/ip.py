@@ -16,7 +16,7 @@ from mcnilib.linux.packet import Packet
 from mcnilib.linux.route import UNCHOSEN, Query, Route
 from mcnilib.linux.source import validate_source
 from mcnilib.linux.sysctl import deciding
-from mcnilib.trace import tunnel
+from mcnilib.trace import redirect, tunnel
 from mcnilib.trace.bind import for_many
 from mcnilib.trace.hooks import Hook
 from mcnilib.trace.host import Host, Skb
@@ -112,6 +112,7 @@ def _route(net: Network, log: Log, host: Host, skb: Skb, *, again: bool = False)
         log.add(host.name, Stage.ROUTE, f"no route: {error.error}", packet, line=error.line, fate=fate)
         return None
     _refuse_many(host, packet, decision.route)
+    redirect.believe(net, host, packet, decision.device)
     _note_route(log, host, packet, decision, "rerouted" if again else "route")
     return decision
 
@@ -186,6 +187,7 @@ def _forward(net: Network, log: Log, host: Host, skb: Skb, dev: str, decision: D
         log.add(host.name, Stage.FORWARDING, "TTL used up", skb.packet, iif=dev, fate=Fate.DROPPED)
         complain(net, host, skb, 11, 0)
         return None
+    redirect.tell_of_shorter_way(net, host, skb, dev, decision)
     skb.packet = skb.packet.but(ttl=skb.packet.ttl - 1)
     hook = Hook(host, skb, "FORWARD", log, net.now, iif=dev, oif=decision.device)
     if not hook.run():

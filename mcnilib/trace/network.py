@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from ipaddress import IPv4Address
 
 from mcnilib.errors import Unknown
 from mcnilib.linux.world import World
@@ -49,3 +50,4 @@ class Network:
         self.wire = wire_of(world)
         self.now = 0.0
         self.outbox: list[Emission] = []
+        self.redirected: dict[tuple[IPv4Address, IPv4Address], str] = {}  # (source, destination): by which router

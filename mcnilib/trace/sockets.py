@@ -269,7 +269,8 @@ class Sockets:
         """
         words = step.action.split(": ")
         here = netns == step.netns == self.run.flow.netns
-        if not here or packet.src != self.client.local:
+        came_back = bool(step.iif)
+        if not here or came_back or packet.src != self.client.local:
             return
         if step.stage is Stage.NETFILTER:
             self._not_permitted(packet, step)
