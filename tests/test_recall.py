@@ -25,7 +25,9 @@ SERVER = [Listener("b", 80)]
 
 
 def told(outcome: Outcome) -> tuple[object, ...]:
-    """All that an outcome tells, without the objects of its run."""
+    """All that an outcome tells, without the objects of its run; of one that works, not which packet was the last."""
+    if outcome.works:
+        return outcome.verdict, outcome.error, outcome.seen_source
     steps = [(s.netns, s.stage, s.action, s.evidence, s.before, s.after) for s in outcome.journey.steps]
     return outcome.verdict, outcome.error, outcome.seen_source, outcome.journey.number, steps
 
@@ -75,6 +77,17 @@ def test_what_it_meets_is_asked_again(change: Callable[[], World]) -> None:
     recall = Recall()
     before = told(recall.outcome(with_bystander(), TO_B, SERVER))
     assert told(recall.outcome(change(), TO_B, SERVER)) == told(run(change(), TO_B, SERVER).outcome) != before
+
+
+def test_who_was_only_asked_by_arp_may_answer_now() -> None:
+    """c hears the request for an address nobody has; as a proxy it answers. Its iptables rules never mattered."""
+    c = namespace("c", "eth0 10.0.1.3/24\neth1 10.0.3.2/24", "route 10.0.1.77 dev eth1\nsysctl net.ipv4.ip_forward 1")
+    world = plug(*routed(), c, lan1="a.eth0 r.e1 c.eth0", lan2="b.eth0 r.e2")
+    flow, recall = Flow("a", IPv4Address("10.0.1.77"), "tcp", 80), Recall()
+    before = recall.outcome(world, flow, SERVER)
+    assert recall.outcome(do(world, "c", "iptables -A INPUT -j DROP"), flow, SERVER) is before
+    proxied = do(world, "c", "sysctl -w net.ipv4.conf.eth0.proxy_arp=1")
+    assert told(recall.outcome(proxied, flow, SERVER)) == told(run(proxied, flow, SERVER).outcome) != told(before)
 
 
 def test_rules_that_see_what_crosses_a_bridge_count_although_nobody_stops_there() -> None:

@@ -25,11 +25,13 @@ class _Met(NamedTuple):
     """What decided a conversation, and how it ended."""
 
     cables: tuple[object, ...]
-    namespaces: tuple[Netns, ...]
+    passed: tuple[Netns, ...]
+    asked: tuple[tuple[str, tuple[object, ...]], ...]  # those that only ARP asked, and what it read there
     outcome: Outcome
 
     def decides(self, world: World, cables: tuple[object, ...]) -> bool:
-        return all(world[met.name] == met for met in self.namespaces) and self.cables == cables
+        same = all(world[met.name] == met for met in self.passed) and self.cables == cables
+        return same and all(_for_arp(world[name]) == read for name, read in self.asked)
 
 
 class Recall:
@@ -40,17 +42,28 @@ class Recall:
         self._known: dict[tuple[Flow, tuple[Listener, ...]], list[_Met]] = {}
 
     def outcome(self, world: World, flow: Flow, listeners: Sequence[Listener]) -> Outcome:
-        """Return how `mcnilib.trace.run.run` ends; the conversation is held unless one before saw the same state."""
+        """Return how `mcnilib.trace.run.run` ends; the conversation is held unless one before saw the same state.
+
+        One that works ends with the client's answer here, not with the last packet of its close.
+        """
         known = self._known.setdefault((flow, tuple(listeners)), [])
         cables = _cables(world)
         for met in known:
             if met.decides(world, cables):
                 return met.outcome
         talk = Run(world, flow, listeners)
-        outcome = talk.finish().outcome
-        if outcome.verdict is not Verdict.UNKNOWN and len(known) < KEPT:
-            known.append(_Met(cables, tuple(world[name] for name in talk.net.hosts), outcome))
-        return outcome
+        trace = talk.finish(closing=False)
+        if trace.outcome.verdict is not Verdict.UNKNOWN and len(known) < KEPT:
+            passed = {flow.netns, *(step.netns for journey in trace.journeys for step in journey.steps)}
+            asked = tuple((name, _for_arp(world[name])) for name in talk.net.hosts if name not in passed)
+            known.append(_Met(cables, tuple(world[name] for name in sorted(passed)), asked, trace.outcome))
+        return trace.outcome
+
+
+def _for_arp(netns: Netns) -> tuple[object, ...]:
+    """Return what decides whether a namespace answers ARP; its devices are among the cables."""
+    sysctls = tuple(line for line in netns.sysctls if line.key.startswith("net.ipv4."))
+    return netns.rules, netns.routes, netns.neighbours, netns.missing, sysctls
 
 
 def _cables(world: World) -> tuple[object, ...]:

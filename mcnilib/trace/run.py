@@ -83,12 +83,15 @@ class Run:
         self._decisions = 0
         self._ended = False  # nobody knows how it goes on
 
-    def finish(self) -> Trace:
-        """Play all events until the client has its answer, or its patience ends."""
+    def finish(self, *, closing: bool = True) -> Trace:
+        """Play all events until the client has its answer and what is due then is done, or its patience ends.
+
+        Without `closing` the answer is the end: the connection stays open, which changes no verdict.
+        """
         client = self._start()
         while self._events and not self._ended and len(self.journeys) < MAX_JOURNEYS:
             time, _, _, action = self._events[0]
-            if time > self.flow.patience or (client.done and time > self.net.now):
+            if time > self.flow.patience or (client.done and time > self.net.now) or (client.answered and not closing):
                 break
             heapq.heappop(self._events)
             self.net.now = time
