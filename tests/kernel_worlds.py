@@ -139,6 +139,14 @@ def behind(entry: str) -> World:
     return plug(a, r, b, one="a.eth0 r.e1", two="b.eth0 r.e2")
 
 
+def apart(pvlan: str) -> World:
+    """Two hosts on a segment that do not hear each other: b answers no ARP, and the router between them is asked."""
+    a = namespace("a", "eth0 10.0.1.2/24")
+    state = f"{FORWARDS}neigh 10.0.1.3 dev e1 lladdr 02:62:2d:2d:2d:02 PERMANENT\nsysctl net.ipv4.conf.e1.proxy_arp_pvlan {pvlan}"
+    b = namespace("b", "eth0 10.0.1.3/24", "sysctl net.ipv4.conf.eth0.arp_ignore 8")
+    return plug(a, namespace("r", "e1 10.0.1.1/24", state), b, lan="a.eth0 r.e1 b.eth0")
+
+
 def not_asked() -> World:
     """The router has an entry for the server that ARP leaves alone, with another MAC."""
     world = routed()
@@ -180,6 +188,8 @@ CASES = {
     "a proxy for one address": Case(behind("neigh 10.0.2.2 dev e1 proxy"), "tcp:10.0.2.2:80", "connected"),
     "a proxy for another address": Case(behind("neigh 10.0.2.3 dev e1 proxy"), "tcp:10.0.2.2:80", "connect times out"),
     "a proxy on another device": Case(behind("neigh 10.0.2.2 dev e2 proxy"), "tcp:10.0.2.2:80", "connect times out"),
+    "a private VLAN": Case(apart("1"), "tcp:10.0.1.3:80", "connected"),
+    "no private VLAN": Case(apart("0"), "tcp:10.0.1.3:80", "connect times out"),
     "an entry that is not asked for": Case(not_asked(), "tcp:10.0.2.2:80", "connect times out"),
     "a closed UDP port": Case(routed(), "udp:10.0.2.2:81", "connection refused"),
     "echo": Case(routed(), "icmp:10.0.2.2", "connected"),

@@ -254,6 +254,12 @@ REJECT = RULE.format("-A INPUT -s 10.9.9.9/32 -j DROP\n")
         ("node/nft.txt", "table bridge filter\n", ""),
         ("node/xfrm.txt", "\t SPD IN  0 OUT 1 FWD 0 (Sock: IN 0 OUT 0 FWD 0)\n", "node/xfrm.txt:1: the namespace has XFRM policies"),
         ("node/xfrm.txt", "\t SPD IN  0 OUT 0 FWD 0\n", ""),
+        ("node/sysctl.txt", FORWARD + "net.netfilter.nf_conntrack_count = 262144\nnet.netfilter.nf_conntrack_max = 262144\n", "conntrack is full, nf_conntrack_count is 262144 of 262144"),
+        ("node/sysctl.txt", FORWARD + "net.netfilter.nf_conntrack_count = 0\nnet.netfilter.nf_conntrack_max = 0\n", ""),
+        ("node/sysctl.txt", FORWARD + "net.netfilter.nf_conntrack_count = 9\nnet.netfilter.nf_conntrack_max = 262144\n", ""),
+        ("node/sysctl.txt", FORWARD + "net.ipv4.tcp_fwmark_accept = 1\n", "node/sysctl.txt:4: net.ipv4.tcp_fwmark_accept = 1 is not modelled"),
+        ("node/sysctl.txt", FORWARD + "net.ipv4.conf.eth0.ignore_routes_with_linkdown = 1\n", "ignore_routes_with_linkdown = 1 is not modelled"),
+        ("node/sysctl.txt", FORWARD + "net.ipv4.tcp_fwmark_accept = 0\nnet.ipv4.conf.all.medium_id = 0\n", ""),
         ("node/nft.txt", "table arp filter\n", "node/nft.txt:1: the nftables table arp filter is not modelled"),
         ("node/iptables.txt", f"# Table `filter' contains incompatible base-chains, use 'nft' tool to list them.\n{RULE.format('')}", "node/iptables.txt:1: table filter holds chains or rules of nftables"),
         ("node/iptables.txt", f"{RULE.format('')}# Table `nat' is incompatible, use 'nft' tool.\n", "node/iptables.txt:6: table nat holds chains or rules of nftables"),
@@ -265,7 +271,7 @@ REJECT = RULE.format("-A INPUT -s 10.9.9.9/32 -j DROP\n")
         ("node/iptables.txt", RULE.format("-A INPUT -m limit --limit 5/sec -j ACCEPT\n"), ""),
     ],
     ids=["a table of inet", "kube-proxy's nftables mode", "what iptables-save prints", "a program on the way", "a program elsewhere", "legacy rules only",
-         "a table of bridges without a bridge", "IPsec", "no IPsec", "a table of arp", "chains of nft in a table of iptables", "rules of nft in a table of iptables", "a list of addresses", "a list that is only filled", "never", "a quota", "a count", "a rate"],
+         "a table of bridges without a bridge", "IPsec", "no IPsec", "conntrack full", "conntrack without limit", "conntrack with room", "marks of connections", "routes without carrier", "off", "a table of arp", "chains of nft in a table of iptables", "rules of nft in a table of iptables", "a list of addresses", "a list that is only filled", "never", "a quota", "a count", "a rate"],
 )  # fmt: skip
 def test_what_else_may_be_at_work(file: str, text: str, says: str) -> None:
     said = outcome({**cluster(), file: text}, "tcp:10.0.0.1:80")

@@ -8,10 +8,11 @@ Tables, rules, routes and sysctls are loaded as the text the World prints.
 from __future__ import annotations
 
 import os
+import re
 import socket
 import struct
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import AbstractContextManager
 from fcntl import ioctl
 
@@ -156,13 +157,23 @@ class Lab:
                 time.sleep(0.001)
 
 
+ARP = re.compile(r"\.(arp|proxy_arp)\w*$")
+"""Sysctls that decide who answers ARP, and to whom."""
+
+
 def alike(one: World, other: World) -> bool:
-    """Tell whether two worlds have the same devices and cabling, and proxies: what ARP learned of those would stay."""
+    """Tell whether two worlds have the same devices and cabling, and answer ARP alike: what it learned stays."""
     return one.segments == other.segments and _parts(one) == _parts(other) != []
 
 
 def _parts(world: World) -> list[tuple[object, ...]]:
-    return [(n.name, n.links, [entry for entry in n.neighbours if entry.state == PROXY]) for n in world]
+    return [(n.name, n.links, *_answering(n)) for n in world]
+
+
+def _answering(netns: Netns) -> Iterator[object]:
+    """Yield what makes a namespace answer ARP or not, beside its addresses."""
+    yield from (entry for entry in netns.neighbours if entry.state == PROXY)
+    yield from (line for line in netns.sysctls if ARP.search(line.key))
 
 
 def has_equal_defaults(world: World) -> bool:

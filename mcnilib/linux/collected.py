@@ -27,8 +27,10 @@ from mcnilib.linux.strangers import (
     filtered_bridges,
     filtered_devices,
     foreign_tables,
+    full_table,
     holds_something,
     incompatible_tables,
+    odd_sysctls,
     transforms,
 )
 from mcnilib.linux.sysctl import parse_settings
@@ -115,6 +117,8 @@ class _Reader:
         self.gaps += both_backends(nft, legacy, f"{name}/iptables-legacy.txt")
         self.gaps += foreign_tables(self.files.get(f"{name}/nft.txt", ""), f"{name}/nft.txt")
         self.gaps += transforms(self.files.get(f"{name}/xfrm.txt", ""), f"{name}/xfrm.txt")
+        for problems in (full_table, odd_sysctls):
+            self.gaps += problems(self.files.get(f"{name}/sysctl.txt", ""), f"{name}/sysctl.txt")
         self.gaps += incompatible_tables(nft, f"{name}/iptables.txt")
         stem, other = ("iptables-legacy", "iptables")[:: 1 if holds_something(legacy) else -1]
         none: Tables = ()

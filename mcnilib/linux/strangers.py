@@ -32,6 +32,15 @@ def other_tool(line: str) -> str:
 
 
 TABLE = re.compile(r"table (ip|ip6|inet|arp|bridge|netdev) (\S+)\s*")
+ODD = re.compile(
+    r"net\.ipv4\.(tcp_fwmark_accept|conf\.\S+\.(ignore_routes_with_linkdown|medium_id)) ?= ?-?0*[1-9]\d*", re.ASCII
+)
+"""Settings that are off almost everywhere: marks of connections, routes without carrier, proxy ARP between media.
+
+Source: Documentation/networking/ip-sysctl.rst.
+"""
+
+USE = ("count", "max")
 POLICIES = re.compile(r"\s*SPD IN\s+(\d{1,10}) OUT (\d{1,10}) FWD (\d{1,10})(?: \(Sock: .*\))?", re.ASCII)
 QDISC = re.compile(r"qdisc (\S+) \S+ dev (\S+)")
 INCOMPATIBLE = re.compile(r"^# Table `(\S+)' (?:is incompatible|contains incompatible base-chains)", re.MULTILINE)
@@ -89,6 +98,24 @@ def transforms(text: str, source: str) -> Iterator[Gap]:
             raise _wrong("expected SPD IN N OUT N FWD N, as `ip xfrm policy count` prints it", line, source, number)
         if any(int(count) for count in found.groups()):
             yield Gap(f"{source}:{number}: the namespace has XFRM policies (IPsec), which are not modelled", rules=True)
+
+
+def full_table(sysctls: str, source: str) -> Iterator[Gap]:
+    """Read `sysctl -a`; yield a gap when conntrack has no room: then it drops packets, or forgets others' connections.
+
+    Source: __nf_conntrack_alloc() and early_drop() in net/netfilter/nf_conntrack_core.c.
+    """
+    found = {what: re.search(rf"^net\.netfilter\.nf_conntrack_{what} = (\d{{1,10}})$", sysctls, re.M) for what in USE}
+    count, most = (int(one[1]) if one else 0 for one in (found[what] for what in USE))
+    if count and count >= most:
+        yield Gap(f"{source}: conntrack is full, nf_conntrack_count is {count} of {most}", rules=True)
+
+
+def odd_sysctls(sysctls: str, source: str) -> Iterator[Gap]:
+    """Read `sysctl -a`; yield a gap for each setting that is not modelled and, as it is set, changes ways of packets."""
+    for number, line in _lines(sysctls):
+        if ODD.fullmatch(line.strip()):
+            yield Gap(f"{source}:{number}: {line.strip()} is not modelled")
 
 
 def holds_something(text: str) -> bool:

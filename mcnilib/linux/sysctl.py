@@ -43,6 +43,7 @@ CONF = {
     "arp_ignore": ("0", "for which of its addresses a device answers ARP"),
     "forwarding": ("0", "pass packets on that came in by this device"),
     "proxy_arp": ("0", "answer ARP for addresses that are reached by another device"),
+    "proxy_arp_pvlan": ("0", "answer ARP also for addresses that are reached by the same device"),
     "route_localnet": ("0", "treat 127.0.0.0/8 like any other network"),
     "rp_filter": ("0", "check that the source is reached by the device the packet came from: 0 off, 1 strict, 2 loose"),
     "send_redirects": ("1", "tell a sender on the same wire of a shorter way"),

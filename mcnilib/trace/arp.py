@@ -1,7 +1,7 @@
 """ARP: who answers for a next hop on a device, and what is remembered for the rest of the run.
 
-Source: net/ipv4/arp.c (arp_solicit, arp_process), arp(7), Documentation/networking/ip-sysctl.rst (arp_ignore,
-proxy_arp).
+Source: net/ipv4/arp.c (arp_solicit, arp_process, arp_fwd_pvlan), arp(7), Documentation/networking/ip-sysctl.rst
+(arp_ignore, proxy_arp).
 """
 
 from __future__ import annotations
@@ -115,13 +115,18 @@ def answers(host: Host, link: Link, target: IPv4Address, sender: IPv4Address) ->
         return False
     if route.type == "local":
         return _may_answer(host, link, target, sender) and not _filtered(host, link, target, sender)
-    return route.type == "unicast" and route.dev != link.name and _proxies(host, link, target)
+    return route.type == "unicast" and _proxies(host, link, target, route.dev == link.name, sender)
 
 
-def _proxies(host: Host, link: Link, target: IPv4Address) -> bool:
-    """Tell whether the namespace answers for addresses behind it: for all of them, or for this one (ip neigh proxy)."""
+def _proxies(host: Host, link: Link, target: IPv4Address, same: bool, sender: IPv4Address) -> bool:
+    """Tell whether the namespace answers for addresses behind it: for all of them, or for this one (ip neigh proxy).
+
+    `same`: the way there is the device the request came by, where switches keep neighbours apart (private VLAN).
+    """
     if not host.conf("forwarding", link.name):
         return False
+    if same:
+        return bool(host.conf("proxy_arp_pvlan", link.name)) and sender != target
     entry = (target, link.name, PROXY)
     return bool(host.conf("proxy_arp", link.name)) or entry in ((x.ip, x.dev, x.state) for x in host.netns.neighbours)
 

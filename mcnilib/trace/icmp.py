@@ -25,6 +25,8 @@ if TYPE_CHECKING:
 TOS_MASK, INTERNET_CONTROL = 0x1E, 0xC0
 """What an ICMP error takes over of the TOS, and the precedence it has. Source: __icmp_send() in net/ipv4/icmp.c."""
 
+INBOUND = "net.ipv4.icmp_errors_use_inbound_ifaddr"
+
 REJECT_CODES = {
     "icmp-net-unreachable": 0,
     "icmp-host-unreachable": 1,
@@ -43,6 +45,8 @@ def complain(net: Network, host: Host, skb: Skb, kind: int, code: int, *, after:
     if skb.broken or (packet.icmp and packet.icmp.is_error):
         return
     own, mark = host.is_local(packet.dst), _reflected(host, packet)
+    if not own and host.flag(INBOUND):
+        raise Unsupported(f"{INBOUND} = 1 in {host.name}, which sends an ICMP error")
     src = packet.dst if own else _error_source(host, Query(packet.src, mark=mark))
     if src is None:
         return
