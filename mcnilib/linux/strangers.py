@@ -33,7 +33,8 @@ def other_tool(line: str) -> str:
 
 TABLE = re.compile(r"table (ip|ip6|inet|arp|bridge|netdev) (\S+)\s*")
 ODD = re.compile(
-    r"net\.ipv4\.(tcp_fwmark_accept|conf\.\S+\.(ignore_routes_with_linkdown|medium_id)) ?= ?-?0*[1-9]\d*", re.ASCII
+    r"^net\.ipv4\.(tcp_fwmark_accept|conf\.\S+\.(ignore_routes_with_linkdown|medium_id)) ?= ?-?0*[1-9]\d*",
+    re.ASCII | re.MULTILINE,
 )
 """Settings that are off almost everywhere: marks of connections, routes without carrier, proxy ARP between media.
 
@@ -112,10 +113,10 @@ def full_table(sysctls: str, source: str) -> Iterator[Gap]:
 
 
 def odd_sysctls(sysctls: str, source: str) -> Iterator[Gap]:
-    """Read `sysctl -a`; yield a gap for each setting that is not modelled and, as it is set, changes ways of packets."""
-    for number, line in _lines(sysctls):
-        if ODD.fullmatch(line.strip()):
-            yield Gap(f"{source}:{number}: {line.strip()} is not modelled")
+    """Read `sysctl -a`; yield a gap for each setting that is not modelled and, as it is set, changes packets' ways."""
+    for found in ODD.finditer(sysctls):
+        number = sysctls.count("\n", 0, found.start()) + 1
+        yield Gap(f"{source}:{number}: {found[0]} is not modelled")
 
 
 def holds_something(text: str) -> bool:
