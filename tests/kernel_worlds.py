@@ -48,6 +48,19 @@ def macvlans(mode: str = "bridge", *, reflects: bool = False) -> World:
     return plug(n, m, a, p, b, reflects=reflects, lan="n.en0 m.en0")
 
 
+def everywhere_else() -> World:
+    """The tunnel, whose forwarding entry is for all MACs that have none."""
+    world = tunnelled()
+    for netns in (world["n"], world["m"]):
+        links = tuple(replace(x, kind=_for_all(x.kind)) if isinstance(x.kind, Vxlan) else x for x in netns.links)
+        world = world.put(netns.but(links=links))
+    return world
+
+
+def _for_all(kind: Vxlan) -> Vxlan:
+    return replace(kind, fdb=tuple(("00:00:00:00:00:00", far) for _, far in kind.fdb))
+
+
 def tunnelled() -> World:
     """Two nodes with a VXLAN between them; pods a and b behind veths that have no address on the node's side."""
     return plug(
@@ -185,6 +198,7 @@ CASES = {
     "on loopback, the address's device": Case(routed(), "tcp:10.0.2.2:80", "connected", "b", dev="eth0"),
     "on loopback, bound to it": Case(routed(), "udp:10.0.2.2:80", "connection refused", "b", dev="lo"),
     "on loopback, its address": Case(routed(), "udp:127.0.0.1:80", "connected", "b", dev="lo"),
+    "a tunnel's entry for all others": Case(everywhere_else(), "tcp:10.9.2.5:80", "connected"),
     "a proxy for one address": Case(behind("neigh 10.0.2.2 dev e1 proxy"), "tcp:10.0.2.2:80", "connected"),
     "a proxy for another address": Case(behind("neigh 10.0.2.3 dev e1 proxy"), "tcp:10.0.2.2:80", "connect times out"),
     "a proxy on another device": Case(behind("neigh 10.0.2.2 dev e2 proxy"), "tcp:10.0.2.2:80", "connect times out"),

@@ -170,7 +170,25 @@ def changed(old: str, new: str) -> str:
         (changed("link-netns switch", "link-netnsid 0"), "link-netnsid 0"),
         (changed("link/ether ce", "link/infiniband ce"), "link type 'infiniband'"),
         (changed("vlan_filtering 0", "vlan_filtering 1"), "a bridge with vlan_filtering"),
+        (changed("nf_call_iptables 0", "nf_call_iptables 1"), "a bridge with nf_call_iptables 1"),
         (changed("hairpin off", "hairpin on"), "a bridge port with hairpin on"),
+        *(
+            (changed("isolated off", f"isolated off {word} on"), f"a bridge port with {word} on")
+            for word in (
+                "locked",
+                "mab",
+                "neigh_suppress",
+                "neigh_vlan_suppress",
+                "proxy_arp",
+                "proxy_arp_wifi",
+                "vlan_tunnel",
+            )
+        ),
+        (changed("ipip any remote any", "ipip any fwmark 0x5 remote any"), "'fwmark' in an ipip device"),
+        (
+            changed("local any ttl", "local any encap fou encap-sport auto encap-dport 5555 ttl"),
+            "'encap' in an ipip device",
+        ),
         (changed("learning on", "learning off"), "a bridge port with learning off"),
         (changed("flood on", "flood off"), "a bridge port with flood off"),
         (changed("6: k0@k1: <BROADCAST,", "6: k0@k1: <BROADCAST,NOARP,"), "k0 has the flag NOARP"),

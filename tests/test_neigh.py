@@ -6,6 +6,7 @@ import pytest
 from ip_shell import model, real
 
 from mcnilib.errors import StateSyntaxError, Unsupported
+from mcnilib.linux.ip_json import FORMS, text_of
 from mcnilib.linux.neigh import SHOWN_BY, parse_neigh, parse_neighbours
 from mcnilib.linux.show import listing
 
@@ -36,11 +37,27 @@ def test_what_was_learned_is_no_state() -> None:
         ("127.0.0.1 dev lo lladdr 00:00:00:00:00:00 NOARP ", False),
         ("10.244.1.1 dev tunl0 lladdr 172.16.1.3 NOARP ", False),
         ("10.8.0.1 dev wg0 NOARP ", False),
-        ("10.0.0.9 dev eth0 NONE ", False),
+        ("10.0.0.9 dev eth0 ", False),
+        ("10.0.0.9 dev eth0 lladdr 02:00:00:00:00:09 extern_learn ", False),
+        ("10.0.0.9 dev eth0 lladdr 02:00:00:00:00:09 REACHABLE proto zebra ", False),
+        ("10.0.0.9 dev eth0 managed INCOMPLETE ", False),
     ],
 )
 def test_of_all_entries_those_are_state_that_somebody_wrote(line: str, is_state: bool) -> None:
     assert [str(entry) for entry in parse_neighbours(line)] == [line] * is_state
+
+
+@pytest.mark.parametrize(
+    ("line", "entry"),
+    [
+        ("10.0.0.9 dev eth0 lladdr 02:00:00:00:00:09 PERMANENT proto static ", "10.0.0.9 dev eth0 lladdr 02:00:00:00:00:09 PERMANENT "),
+        ("10.0.0.9 dev eth0 lladdr 02:00:00:00:00:09 router extern_learn NOARP ", "10.0.0.9 dev eth0 lladdr 02:00:00:00:00:09 NOARP "),
+        ("10.0.0.9 dev eth0 proxy proto static ", "10.0.0.9 dev eth0 proxy "),
+        ("10.0.0.9 dev eth0 router proxy extern_learn ", "10.0.0.9 dev eth0 proxy "),
+    ],
+)  # fmt: skip
+def test_who_wrote_an_entry_and_what_else_it_is_changes_nothing(line: str, entry: str) -> None:
+    assert [str(one) for one in parse_neighbours(line)] == [entry]
 
 
 @pytest.mark.parametrize(
@@ -60,12 +77,39 @@ def test_where_a_line_is_wrong(line: str, column: int, what: str) -> None:
     assert (caught.value.column, caught.value.what) == (column, what)
 
 
-@pytest.mark.parametrize(
-    "state", ["lladdr 02:00:00:00:00:01 REACHABLE", "lladdr 02:00:00:00:00:01 router PERMANENT", "FAILED", "NOARP"]
-)
+@pytest.mark.parametrize("state", ["lladdr 02:00:00:00:00:01 REACHABLE", "FAILED", "NOARP"])
 def test_other_entries_are_named(state: str) -> None:
     with pytest.raises(Unsupported, match=state.removeprefix("lladdr 02:00:00:00:00:01 ").split()[0]):
         parse_neigh(f"10.0.0.9 dev eth0 {state}")
+
+
+@pytest.mark.kernel
+def test_a_device_that_goes_down_loses_its_entries() -> None:
+    """Permanent ones and proxies too; those of another device stay."""
+    commands = (
+        f"{COMMANDS}neigh add 10.9.0.1 dev e1 lladdr 02:00:00:00:00:05 nud permanent\nlink set e0 down\nlink set e0 up"
+    )
+    found = real(commands, ["ip -4 neigh show nud all", "ip -4 neigh show proxy"])
+    assert "".join(found) == "".join(listing(model(commands), command) for command in SHOWN_BY.values())
+    assert "10.9.0.1 dev e1" in found[0]
+
+
+@pytest.mark.kernel
+@pytest.mark.parametrize(
+    "lines",
+    [
+        "",
+        "neigh add 10.0.0.6 lladdr 02:00:00:00:00:04 dev e0 nud none\nneigh add 10.0.0.5 lladdr 02:00:00:00:00:03 dev e0 extern_learn nud permanent",
+    ],
+)
+def test_the_kernel_s_own_listing_is_read_in_both_forms(lines: str) -> None:
+    commands = ["ip -4 neigh show nud all", "ip -4 neigh show proxy"]
+    text = "".join(real(COMMANDS + lines, commands))
+    shown = (
+        text_of(one, FORMS["ip-neigh"], "x") for one in real(COMMANDS + lines, [f"ip -j{c[2:]}" for c in commands])
+    )
+    assert sorted(map(str, parse_neighbours("".join(shown)))) == sorted(map(str, parse_neighbours(text)))
+    assert len(parse_neighbours(text)) == 3 + lines.count("permanent")
 
 
 @pytest.mark.kernel

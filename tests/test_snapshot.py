@@ -14,6 +14,7 @@ import pytest
 from mcnilib.cli import main
 from mcnilib.errors import McniError
 from mcnilib.kernel.fuzz.case import base
+from mcnilib.linux.commands import do
 from mcnilib.linux.snapshot import FILES
 from mcnilib.scenarios import all_scenarios
 from mcnilib.snapshots.folder import read_folder, write_folder
@@ -213,6 +214,23 @@ def test_a_socket_bound_to_a_device_hears_what_comes_from_there(bound: str, clie
     servers = parse_listeners(f"tcp   LISTEN 0      128    {bound}:80    0.0.0.0:*\n", "a")
     flow = read_flow(client, "tcp:10.0.1.2:80")
     assert Snapshot(base("routers"), servers).trace(flow).outcome.verdict is verdict
+
+
+def test_a_socket_bound_to_a_device_that_leads_elsewhere_is_unknown() -> None:
+    """Linux sends the SYN-ACK by the socket's device whatever the routes say: that look-up is not modelled."""
+    world = do(base("routers"), "b", "ip route add 10.0.1.2 dev lo")
+    servers = parse_listeners("tcp   LISTEN 0      128    0.0.0.0%eth0:80    0.0.0.0:*\n", "b")
+    outcome = Snapshot(world, servers).trace(read_flow("a", "tcp:10.0.2.2:80")).outcome
+    assert outcome.verdict is Verdict.UNKNOWN
+    assert "to which no route leads by eth0" in outcome.step.action
+
+
+@pytest.mark.parametrize("swapped", [False, True])
+def test_of_two_sockets_the_one_bound_to_the_address_answers(swapped: bool) -> None:
+    lines = [f"udp   UNCONN 0      0      {host}:80    0.0.0.0:*\n" for host in ("0.0.0.0", "10.0.2.22")]
+    servers = parse_listeners("".join(lines[::-1] if swapped else lines), "b")
+    trace = Snapshot(base("routers"), servers).trace(read_flow("a", "udp:10.0.2.22:80"))
+    assert trace.outcome.verdict is Verdict.CONNECTED
 
 
 @pytest.mark.parametrize(

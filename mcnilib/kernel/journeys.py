@@ -14,7 +14,7 @@ from dataclasses import dataclass, field
 from mcnilib.kernel.headers import Mark
 from mcnilib.kernel.stays import Stay
 from mcnilib.kernel.watch import Frame
-from mcnilib.linux.link import Macvlan, Vxlan
+from mcnilib.linux.link import Macvlan, Veth, Vxlan
 from mcnilib.linux.world import World
 
 PAUSE = 150_000_000
@@ -28,6 +28,7 @@ class Way:
     mark: Mark
     time: int = 0
     items: list[Frame | Stay] = field(default_factory=list)
+    copies: list[Frame] = field(default_factory=list)  # a bridge's, of the frame seen last
 
     @property
     def last_frame(self) -> Frame | None:
@@ -53,6 +54,11 @@ class Cabling:
             if isinstance(link.kind, Macvlan)
         }
         self.children = {(low, link.mac) for name, link in links for low in [self.below.get((name, link.name))] if low}
+        self.peer = {
+            (name, link.name): (link.kind.peer.netns, indexes.get((link.kind.peer.netns, link.kind.peer.index), ""))
+            for name, link in links
+            if isinstance(link.kind, Veth)
+        }
         self.master = {(name, link.name): link.master for name, link in links if link.master}
         self.tunnels = {(name, link.name) for name, link in links if isinstance(link.kind, Vxlan)}
         self.listening = {name for name, link in links if isinstance(link.kind, Vxlan) and link.up}
@@ -127,11 +133,16 @@ def _joins(stay: Stay, found: Iterable[Way], cabling: Cabling) -> bool:
 def _extend(
     way: Way, frame: Frame, mark: Mark, waiting: dict[tuple[str, Mark, str, str], deque[Stay]], cabling: Cabling
 ) -> None:
-    """Add a frame, and the stay it came out of or led to; of a bridge's copies the last stands for all."""
+    """Add a frame, and the stay it came out of or led to; of a bridge's copies the one that arrives, else the last."""
     last = way.last_frame
     if last and cabling.flooded(last, frame):
+        way.copies.append(last)
         way.items[-1] = frame
         return
+    if way.copies and not frame.out:
+        came_from = cabling.peer.get((frame.netns, frame.dev))
+        way.items[-1] = next((copy for copy in way.copies if (copy.netns, copy.dev) == came_from), way.items[-1])
+    way.copies.clear()
     outer = last is not None and frame.out and last.seen is not None and last.seen.mark != mark
     if frame.out and (last is None or outer):
         _claim(way, waiting[frame.netns, mark, "OUTPUT", ""])

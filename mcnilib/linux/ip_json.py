@@ -12,6 +12,8 @@ from collections.abc import Callable, Iterable, Iterator
 from typing import Any
 
 from mcnilib.errors import StateSyntaxError
+from mcnilib.linux.link_words import BRIDGE_SWITCHES, PORT_OFF, PORT_ON
+from mcnilib.linux.neigh import FLAGS
 
 Entry = dict[str, Any]
 
@@ -88,13 +90,21 @@ def _kind_line(kind: str, data: Entry) -> str:
         case "macvlan":
             return f"macvlan mode {data['mode']}"
         case "bridge":
-            return f"bridge vlan_filtering {data.get('vlan_filtering', 0)}"
+            return " ".join(["bridge", *(f"{word} {data.get(word, 0)}" for word in BRIDGE_SWITCHES)])
         case "vxlan":
             return _vxlan_line(data)
         case "ipip":
-            ends = (f"{word} {data[word]}" for word in ("remote", "local") if data.get(word))
-            return " ".join(["ipip", data.get("proto", "any"), *ends])
+            return _ipip_line(data)
     return kind
+
+
+def _ipip_line(data: Entry) -> str:
+    named = (("remote", "remote"), ("local", "local"), ("link", "dev"), ("fwmark", "fwmark"))
+    words = [f"{word} {data[key]}" for key, word in named if data.get(key)]
+    words += ["external"] if data.get("external") else []
+    encap = data.get("encap", {})
+    kind = encap.get("type", "none") if isinstance(encap, dict) else encap
+    return " ".join(["ipip", data.get("proto", "any"), *words, *([f"encap {kind}"] if kind != "none" else [])])
 
 
 def _vxlan_line(data: Entry) -> str:
@@ -111,7 +121,7 @@ VXLAN_REFUSED = ("proxy", "rsc", "l2miss", "l3miss", "external", "gbp", "gpe", "
 
 
 def _port_line(data: Entry) -> str:
-    usual = {"hairpin": False, "isolated": False, "learning": True, "flood": True, "bcast_flood": True}
+    usual = dict.fromkeys(PORT_OFF, False) | dict.fromkeys(PORT_ON, True)
     switches = (f"{word} {'on' if data.get(word, value) else 'off'}" for word, value in usual.items())
     return " ".join(["bridge_slave state", data.get("state", "forwarding"), *switches])
 
@@ -216,8 +226,8 @@ def neigh_lines(entry: Entry) -> Iterator[str]:
     """Turn an object of `ip -j neigh` into a line of `ip neigh`."""
     if ":" not in entry["dst"]:
         mac = f" lladdr {entry['lladdr']}" if "lladdr" in entry else ""
-        state = "proxy" if "proxy" in entry else " ".join(entry["state"])
-        yield f"{entry['dst']} dev {entry['dev']}{mac} {state}"
+        flags = (flag for flag in FLAGS if flag in entry)
+        yield " ".join([f"{entry['dst']} dev {entry['dev']}{mac}", *flags, *entry.get("state", [])])
 
 
 def fdb_lines(entry: Entry) -> Iterator[str]:

@@ -71,7 +71,7 @@ class Vxlan:
 
 @dataclass(frozen=True, slots=True)
 class Ipip:
-    """An IP-in-IP device without fixed remote: the route's gateway is the outer destination."""
+    """An IP-in-IP device; without a fixed remote the route's gateway is the outer destination."""
 
     local: IPv4Address | None = None
     remote: IPv4Address | None = None

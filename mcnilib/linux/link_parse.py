@@ -8,6 +8,7 @@ Source: ip/{ipaddress,iplink_vxlan,iplink_macvlan,iplink_bridge,iplink_bridge_sl
 from __future__ import annotations
 
 import re
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
 from mcnilib.errors import StateSyntaxError, Unsupported
@@ -27,10 +28,13 @@ from mcnilib.linux.link import (
 )
 from mcnilib.linux.link_words import (
     BRIDGE,
+    BRIDGE_SWITCHES,
     COMMON,
     MACVLAN,
     MODES,
     PORT,
+    PORT_OFF,
+    PORT_ON,
     passed_over,
 )
 from mcnilib.linux.tunnel_parse import read_ipip, read_vxlan
@@ -218,9 +222,7 @@ def _kind(words: Words, head: _Head, where: _Where) -> Kind:
         case "macvlan":
             return _macvlan(words, head, where)
         case "bridge":
-            values = words.fields(passed_over(BRIDGE, COMMON, ["vlan_filtering"]), (), "a bridge")
-            if values.get("vlan_filtering", "0") != "0":
-                raise Unsupported(f"{where.source}:{words.number}: a bridge with vlan_filtering")
+            _read_usual(words, BRIDGE, BRIDGE_USUAL, "a bridge")
             return Bridge()
         case "vxlan":
             return read_vxlan(words)
@@ -253,18 +255,27 @@ def _macvlan(words: Words, head: _Head, where: _Where) -> Macvlan:
 def _check_port(words: Words) -> None:
     """Refuse the settings of a bridge port that would change a frame's way."""
     words.take()
-    values = words.fields(passed_over(PORT, COMMON, PORT_USUAL), (), "a bridge port")
-    for word, usual in PORT_USUAL.items():
+    _read_usual(words, PORT, PORT_USUAL, "a bridge port")
+
+
+def _read_usual(words: Words, passed: Iterable[str], deciding: Mapping[str, tuple[str, ...]], what: str) -> None:
+    values = words.fields(passed_over(passed, COMMON, deciding), (), what)
+    for word, usual in deciding.items():
         if values.get(word, usual[0]) not in usual:
-            raise Unsupported(f"{words.source}:{words.number}: a bridge port with {word} {values[word]}")
+            raise Unsupported(f"{words.source}:{words.number}: {what} with {word} {values[word]}")
 
 
+BRIDGE_USUAL = dict.fromkeys(BRIDGE_SWITCHES, ("0",))
 PORT_USUAL = {
     "state": ("forwarding", "disabled"),
-    **dict.fromkeys(("hairpin", "isolated"), ("off",)),
-    **dict.fromkeys(("learning", "flood", "bcast_flood"), ("on",)),
+    **dict.fromkeys(PORT_OFF, ("off",)),
+    **dict.fromkeys(PORT_ON, ("on",)),
 }
-"""Settings of a bridge port that change a frame's way, with the values that are modelled."""
+"""Settings of a bridge and of its ports that change a frame's way, with the values that are modelled.
+
+Source: br_handle_frame_finish() in net/bridge/br_input.c, br_do_proxy_suppress_arp() in net/bridge/br_arp_nd_proxy.c,
+br_nf_pre_routing() in net/bridge/br_netfilter_hooks.c.
+"""
 
 HEAD: Grammar = {**passed_over(COMMON, ["master"]), "mtu": ("mtu", lambda words: words.number_upto(0xFFFFFFFF))}
 LAYER: Grammar = {

@@ -35,17 +35,24 @@ BRIDGE = _words(
     mcast_querier mcast_hash_elasticity mcast_hash_max mcast_last_member_count mcast_startup_query_count
     mcast_last_member_interval mcast_querier_interval mcast_membership_interval mcast_query_interval
     mcast_query_response_interval mcast_startup_query_interval mcast_stats_enabled mcast_igmp_version
-    mcast_mld_version nf_call_iptables nf_call_ip6tables nf_call_arptables fdb_n_learned fdb_max_learned
+    mcast_mld_version nf_call_ip6tables fdb_n_learned fdb_max_learned
     """
 )
 """Settings of a bridge that change nothing here."""
+
+BRIDGE_SWITCHES = ("vlan_filtering", "nf_call_iptables", "nf_call_arptables")
+PORT_ON = ("learning", "flood", "bcast_flood")
+PORT_OFF = (
+    *("hairpin", "isolated", "locked", "mab", "proxy_arp", "proxy_arp_wifi"),
+    *("neigh_suppress", "neigh_vlan_suppress", "vlan_tunnel"),
+)
+"""Settings that change a frame's way unless they are 0, on, off."""
 
 PORT = _words(
     """
     priority cost guard root_block fastleave port_id port_no designated_port designated_cost
     designated_bridge designated_root hold_timer message_age_timer forward_delay_timer topology_change_ack
-    config_pending proxy_arp proxy_arp_wifi mcast_router mcast_fast_leave mcast_flood mcast_to_unicast
-    neigh_suppress neigh_vlan_suppress group_fwd_mask group_fwd_mask_str vlan_tunnel locked mab
+    config_pending mcast_router mcast_fast_leave mcast_flood mcast_to_unicast group_fwd_mask group_fwd_mask_str
     """
 )
 """Settings of a bridge port that change nothing here."""
@@ -78,9 +85,16 @@ VXLAN_REFUSED = _words(
 
 IPIP = _words(
     """
-    ttl tos encap encap-sport encap-dport 6rd-prefix fwmark dev
+    ttl tos 6rd-prefix
     """
 )
+
+IPIP_REFUSED = _words(
+    """
+    encap encap-sport encap-dport encap-csum encap-csum6 encap-remcsum fwmark dev external
+    """
+)
+"""Settings of an IPIP device that would change where packets go, or what they are."""
 
 IPIP_FLAGS = _words(
     """

@@ -16,15 +16,19 @@ from mcnilib.errors import Unsupported
 from mcnilib.linux.origin import Origin
 from mcnilib.linux.words import Words
 
-LEARNED = ("INCOMPLETE", "REACHABLE", "STALE", "DELAY", "PROBE", "FAILED", "NONE")
+LEARNED = ("INCOMPLETE", "REACHABLE", "STALE", "DELAY", "PROBE", "FAILED")
 """States of entries that ARP made, or has still to fill. Source: ip-neighbour(8)."""
+
+FLAGS = ("router", "proxy", "managed", "extern_learn", "offload")
+"""What may stand before the state. Source: print_neigh() in ip/ipneigh.c (iproute2 6.1)."""
 
 SHOWN_BY = {"PERMANENT": "ip neigh", "NOARP": "ip neigh show nud noarp", "proxy": "ip neigh show proxy"}
 """States of entries somebody wrote, with the command that shows them."""
 
 PROXY = "proxy"
 MADE_BY_KERNEL = re.compile(
-    r"(?!\S+ dev \S+ lladdr ([0-9a-f]{2}:){5}[0-9a-f]{2} ).*|\S+ dev (lo |\S+ lladdr (.[13579bdf]|00:00:00:00:00:00)).*"
+    r"\S+ dev (lo |(?!\S+ lladdr ([0-9a-f]{2}:){5}[0-9a-f]{2} )|\S+ lladdr (.[13579bdf]|00:00:00:00:00:00))"
+    r".*\bNOARP\b.*"
 )
 """Entries in the state NOARP that the kernel makes by itself: on devices without ARP, for groups and broadcasts.
 
@@ -59,32 +63,38 @@ def parse_neigh(line: str, by: Origin | None = None, *, source: str = "ip neigh"
     ip = words.address()
     words.one_of(["dev"])
     dev = words.take("a device")
-    if words.next == PROXY:
+    mac = words.mac() if words.next == "lladdr" and words.take() else ""
+    flags = [words.take() for _ in iter(lambda: words.next in FLAGS, False)]
+    state = PROXY if PROXY in flags else _state(words, mac)
+    if words.next == "proto":
         words.take()
-        words.end()
-        return Neigh(ip, dev, "", PROXY, by)
-    _refuse(words, *LEARNED, "NOARP")
-    words.one_of(["lladdr"])
-    mac = words.mac()
-    _refuse(words, *LEARNED, "router", "extern_learn", "proto")
-    state = words.one_of(["PERMANENT", "NOARP"])
+        words.take("a protocol")
     words.end()
-    return Neigh(ip, dev, mac, state, by)
+    return Neigh(ip, dev, "" if state == PROXY else mac, state, by)
 
 
-def _refuse(words: Words, *states: str) -> None:
-    if words.next in states:
+def _state(words: Words, mac: str) -> str:
+    if words.next in LEARNED or (words.next == "NOARP" and not mac):
         raise Unsupported(f"{words.source}:{words.number}: neighbour state {words.next!r}")
+    if not mac:
+        words.one_of(["lladdr"])
+    return words.one_of(["PERMANENT", "NOARP"])
 
 
 def parse_neighbours(text: str, *, source: str = "ip neigh") -> tuple[Neigh, ...]:
     """Read the output of `ip neigh`, with `nud all` and `proxy` too, leaving out what ARP made and what is not IPv4."""
     entries = []
     for number, line in enumerate(text.splitlines(), 1):
-        words = line.split()
-        if words and words[-1] not in LEARNED and ":" not in words[0] and not _made_by_kernel(line, words):
+        words = re.sub(r" proto \S+ *$", "", line).split()
+        if words and ":" not in words[0] and not _learned(words) and not MADE_BY_KERNEL.fullmatch(line):
             entries.append(parse_neigh(line, source=source, number=number))
     return tuple(entries)
+
+
+def _learned(words: list[str]) -> bool:
+    """Tell whether ARP made the entry, or it says nothing yet: then it has no state at all."""
+    stateless = len(words) == 3 and words[1] == "dev"
+    return stateless or (PROXY not in words and (words[-1] in LEARNED or words[-1] in FLAGS))
 
 
 def print_neighbours(neighbours: Iterable[Neigh], command: str = "") -> str:

@@ -159,11 +159,14 @@ def _with_address(link: Link, new: Address) -> tuple[Address, ...]:
 def set_link(netns: Netns, dev: str, *, up: bool) -> Netns:
     """Switch a device on or off. Off, it keeps only the routes to its own addresses; on, only derived ones come back.
 
-    Source: fib_disable_ip(), fib_add_ifaddr() in net/ipv4/fib_frontend.c.
+    Its neighbour entries go, also permanent ones.
+    Source: fib_disable_ip(), fib_add_ifaddr() in net/ipv4/fib_frontend.c; neigh_ifdown() in net/core/neighbour.c.
     """
     link = replace(netns.link(dev), up=up)
     kept = tuple(r for r in netns.routes if up or r.dev != dev or r.type == "local")
-    netns = netns.but(links=tuple(link if x.name == dev else x for x in netns.links), routes=kept)
+    entries = tuple(entry for entry in netns.neighbours if up or entry.dev != dev)
+    links = tuple(link if x.name == dev else x for x in netns.links)
+    netns = netns.but(links=links, routes=kept, neighbours=entries)
     return _derive(netns, (route for address in link.addresses for route in derived_routes(link, address)))
 
 

@@ -9,7 +9,16 @@ from ipaddress import IPv4Address
 
 from mcnilib.errors import Unsupported
 from mcnilib.linux.link import Ipip, Vxlan
-from mcnilib.linux.link_words import COMMON, IPIP, IPIP_FLAGS, VXLAN, VXLAN_FLAGS, VXLAN_REFUSED, passed_over
+from mcnilib.linux.link_words import (
+    COMMON,
+    IPIP,
+    IPIP_FLAGS,
+    IPIP_REFUSED,
+    VXLAN,
+    VXLAN_FLAGS,
+    VXLAN_REFUSED,
+    passed_over,
+)
 from mcnilib.linux.words import Grammar, Words
 
 
@@ -25,7 +34,7 @@ def read_vxlan(words: Words) -> Vxlan:
 def read_ipip(words: Words) -> Ipip:
     """Read the words after `ipip`."""
     words.one_of(("any", "ipip"))
-    values = words.fields(IPIP_DEVICE, (), "an ipip device")
+    values = words.fields(IPIP_DEVICE, IPIP_REFUSED, "an ipip device")
     return Ipip(values.get("local"), values.get("remote"))  # type: ignore[arg-type]
 
 

@@ -17,7 +17,7 @@ EVERYWHERE = ("0.0.0.0", "*")
 def parse_listeners(text: str, netns: str, source: str = "ss -ltun") -> tuple[Listener, ...]:
     """Read the output of `ss -ltun` in a namespace; sockets that take no IPv4 are passed over.
 
-    A UDP server is taken to answer from the address it was asked on. Raises: StateSyntaxError.
+    Nobody knows from which address a UDP server on all of them answers. Raises: StateSyntaxError.
     """
     lines = enumerate(text.splitlines(), 1)
     found = (Words(line, source=source, number=number) for number, line in lines)

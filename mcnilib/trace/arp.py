@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 from mcnilib.errors import NoRoute, Unknown, Unsupported
 from mcnilib.linux.fib import lookup
-from mcnilib.linux.link import Link
+from mcnilib.linux.link import Link, Vxlan
 from mcnilib.linux.neigh import PROXY, Neigh
 from mcnilib.linux.packet import Packet
 from mcnilib.linux.route import Query
@@ -37,6 +37,8 @@ def resolve(net: Network, log: Log, host: Host, link: Link, ip: IPv4Address, pac
     entry = known(host, link, ip)
     if isinstance(entry, Neigh):
         return _noted(log, host, link, packet, entry)
+    if entry is None and isinstance(link.kind, Vxlan):
+        raise Unsupported(f"ARP out of the VXLAN device {link.name} of {host.name}, for {ip}")
     return entry or _ask(net, log, host, link, ip, packet)
 
 

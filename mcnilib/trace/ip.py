@@ -106,7 +106,8 @@ def _route(net: Network, log: Log, host: Host, skb: Skb, *, again: bool = False)
     packet = skb.packet
     try:
         src = UNCHOSEN if skb.unbound and not again else packet.src
-        decision = lookup(host.netns, Query(packet.dst, src, mark=packet.mark))
+        mark = 0 if packet.proto == tunnel.IPIP and not again else packet.mark
+        decision = lookup(host.netns, Query(packet.dst, src, mark=mark))
     except NoRoute as error:
         fate = Fate.DROPPED if again else Fate.UNREACHABLE
         log.add(host.name, Stage.ROUTE, f"no route: {error.error}", packet, line=error.line, fate=fate)

@@ -11,14 +11,13 @@ from functools import partial
 from ipaddress import IPv4Address
 from typing import TYPE_CHECKING
 
-from mcnilib.errors import NoRoute, Unknown
-from mcnilib.linux.fib import lookup
+from mcnilib.errors import NoRoute
 from mcnilib.linux.packet import Icmp, Packet
-from mcnilib.linux.route import Query
 from mcnilib.trace.bind import choose_source
 from mcnilib.trace.flow import ANY_ADDRESS, Listener
 from mcnilib.trace.host import Skb
 from mcnilib.trace.icmp import complain, reset_for
+from mcnilib.trace.listening import answers_from, listening
 from mcnilib.trace.log import Log
 from mcnilib.trace.network import Emission
 from mcnilib.trace.place import Delivery
@@ -102,32 +101,18 @@ class Sockets:
         complain(self.run.net, self.run.net.hosts[at.netns], at.skb, 3, 2)
         return None
 
-    def _listener(self, at: Delivery, packet: Packet) -> Listener | None:
-        for one in self.listeners:
-            wanted = (one.netns, one.proto, one.port) == (at.netns, packet.proto, packet.dport)
-            if wanted and one.address in (ANY_ADDRESS, packet.dst) and one.dev in ("", self._device(at, packet)):
-                return one
-        return None
-
-    def _device(self, at: Delivery, packet: Packet) -> str:
-        """Name the device a socket sees a packet come from: on loopback the one that has the address.
-
-        Source: inet_iif(); ip_route_output_key_hash_rcu(), "make sure orig_oif points to fib result device".
-        """
-        if at.iif != "lo":
-            return at.iif
-        try:
-            return lookup(self.run.net.hosts[at.netns].netns, Query(packet.dst)).route.dev
-        except NoRoute:
-            return at.iif
-
     def _receive_tcp(self, log: Log, at: Delivery, packet: Packet) -> Callable[[], None] | None:
         tcp = packet.tcp
         if tcp is None:
             return None
         ends = Ends(at.netns, packet.dst, packet.dport, packet.src, packet.sport)
         end = self._tcp.get(ends)
-        if end is None and (listener := self._listener(at, packet)) and "SYN" in tcp.flags and "ACK" not in tcp.flags:
+        if (
+            end is None
+            and (listener := listening(self.listeners, self.run.net.hosts[at.netns], at.iif, packet))
+            and "SYN" in tcp.flags
+            and "ACK" not in tcp.flags
+        ):
             self._accept(log, at, packet, f"a SYN for the listener on port {packet.dport}", listener)
             server = TcpServer(self.run, ends, SERVER_ISN)
             self.add(server)
@@ -155,12 +140,12 @@ class Sockets:
         self.run.net.outbox.append(Emission(at.netns, Skb(reset_for(packet, tcp))))
 
     def _receive_udp(self, log: Log, at: Delivery, packet: Packet) -> Callable[[], None] | None:
-        listener = self._listener(at, packet)
+        listener = listening(self.listeners, self.run.net.hosts[at.netns], at.iif, packet)
         if listener:
             self._accept(log, at, packet, f"a datagram for the socket on port {packet.dport}", listener)
             if packet.length != REQUEST or packet.inner:
                 return None
-            fixed = self._answering(at, packet, listener)
+            fixed = answers_from(self.run.net.hosts[at.netns], packet, listener)
             return partial(self._answer_udp, at, packet, fixed)
         flow = self.run.flow
         mine = (flow.netns, flow.proto, flow.sport, self.client.local) == (at.netns, "udp", packet.dport, packet.dst)
@@ -178,21 +163,6 @@ class Sockets:
         # udp_rcv() has let go of the connection: the error is looked up like any other
         complain(self.run.net, self.run.net.hosts[at.netns], Skb(packet), 3, 3)
         return None
-
-    def _answering(self, at: Delivery, packet: Packet, listener: Listener) -> IPv4Address:
-        """Return the address a server sends its answer from, 0.0.0.0 to let the route choose.
-
-        Raises: Unknown where the two ways a program may do it lead to different addresses.
-        """
-        if listener.address != ANY_ADDRESS:
-            return listener.address
-        if listener.pinned is None:
-            probe = Packet(ANY_ADDRESS, packet.src, "udp", packet.dport, packet.sport)
-            chosen = choose_source(self.run.net.hosts[at.netns], probe)
-            if isinstance(chosen, Packet) and chosen.src != packet.dst:
-                ways = f"from {packet.dst}, where it was asked, as --listen would have it, or from {chosen.src}"
-                raise Unknown(f"the listing of sockets does not tell whether the server answers {ways}", collect="")
-        return packet.dst if listener.pinned is not False else ANY_ADDRESS
 
     def _answer_udp(self, at: Delivery, packet: Packet, fixed: IPv4Address) -> None:
         """Answer a datagram from the given address, or from one the route chooses."""

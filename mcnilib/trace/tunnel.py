@@ -5,15 +5,19 @@ Source: drivers/net/vxlan/vxlan_core.c, net/ipv4/{ipip,ip_tunnel}.c (Linux 6.18)
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from ipaddress import IPv4Address
 
-from mcnilib.errors import NoRoute
+from mcnilib.errors import NoRoute, Unsupported
 from mcnilib.linux.fib import lookup
-from mcnilib.linux.link import Ipip, Link, Vxlan
+from mcnilib.linux.link import NO_MAC, Ipip, Link, Vxlan
 from mcnilib.linux.packet import Inner, Packet
 from mcnilib.linux.route import Query
 from mcnilib.linux.source import preferred_source
 from mcnilib.trace.host import Host, Skb
+
+IPIP = "ipencap"
+"""The protocol of an IPIP packet; its device looks the way up without the packet's mark. Source: ip_tunnel_xmit()."""
 
 MAX_NESTING = 8
 """Headers around one packet before it counts as a dead loop.
@@ -29,7 +33,7 @@ def encapsulate(host: Host, link: Link, skb: Skb, next_hop: IPv4Address, mac: st
         return f"dead loop on virtual device {link.name}"
     match link.kind:
         case Vxlan(vni, local, _, port, fdb, udpcsum):
-            remote = next((ip for m, ip in fdb if m == mac), None)
+            remote = _remote(host, link, fdb, mac)
             if remote is None:
                 return f"{link.name} has no forwarding entry for {mac}"
             inner = Inner(packet, vni, mac, udpcsum)
@@ -37,11 +41,17 @@ def encapsulate(host: Host, link: Link, skb: Skb, next_hop: IPv4Address, mac: st
             outer = Packet(local, remote, "udp", sport, port, mark=packet.mark, length=packet.length, inner=inner)
             return _with_source(host, link, outer)
         case Ipip(local, remote):
-            outer = Packet(
-                local or IPv4Address(0), remote or next_hop, "ipencap", mark=packet.mark, inner=Inner(packet)
-            )
+            outer = Packet(local or IPv4Address(0), remote or next_hop, IPIP, mark=packet.mark, inner=Inner(packet))
             return _with_source(host, link, outer)
     return f"{link.name} is no tunnel"
+
+
+def _remote(host: Host, link: Link, fdb: Sequence[tuple[str, IPv4Address]], mac: str) -> IPv4Address | None:
+    """Find the far end for a MAC, or for all others (00:00:00:00:00:00). Source: vxlan_xmit(), vxlan_find_mac()."""
+    far = [ip for known, ip in fdb if known == mac] or [ip for known, ip in fdb if known == NO_MAC]
+    if len(far) > 1:
+        raise Unsupported(f"{link.name} of {host.name} sends copies for {mac} to {len(far)} far ends")
+    return far[0] if far else None
 
 
 def _nesting(packet: Packet) -> int:
@@ -53,8 +63,9 @@ def _with_source(host: Host, link: Link, outer: Packet) -> Packet | str:
 
     Source: ip_tunnel_xmit() in net/ipv4/ip_tunnel.c, udp_tunnel_dst_lookup() in net/ipv4/udp_tunnel_core.c.
     """
+    mark = 0 if outer.proto == IPIP else outer.mark
     try:
-        route = lookup(host.netns, Query(outer.dst, outer.src, mark=outer.mark)).route
+        route = lookup(host.netns, Query(outer.dst, outer.src, mark=mark)).route
     except NoRoute as error:
         return f"no route to the tunnel's far end: {error}"
     if route.dev == link.name:
@@ -81,12 +92,17 @@ def listens(host: Host, packet: Packet) -> bool:
     return packet.proto != "udp" or packet.dport in ports
 
 
+def _generality(link: Link) -> tuple[bool, bool]:
+    """Order IPIP devices as they are asked: both ends fixed, the remote, the local one, none (ip_tunnel_lookup())."""
+    return (link.kind.remote is None, link.kind.local is None) if isinstance(link.kind, Ipip) else (False, False)
+
+
 def decapsulate(host: Host, packet: Packet) -> tuple[Link, Packet] | str:
     """Return the tunnel device that unpacks the packet and what was inside, or in words why nothing does."""
     inner = packet.inner
     if inner is None:
         return "nothing inside"
-    for link in host.links.values():
+    for link in sorted(host.links.values(), key=_generality):
         match link.kind:
             case Vxlan(vni, local, _, port) if (vni, port) == (inner.vni, packet.dport) and link.up:
                 if inner.mac != link.mac:
