@@ -178,7 +178,44 @@ def test_a_question_that_cannot_be_read(to: str, says: str) -> None:
 def test_questions() -> None:
     flow = read_flow("a", "udp:10.0.0.1:53", "10.0.0.2")
     assert (flow.proto, flow.dst, flow.dport, flow.src) == ("udp", IPv4Address("10.0.0.1"), 53, IPv4Address("10.0.0.2"))
+    assert read_flow("a", "icmp:10.0.0.1").sport == 40000
     assert read_listeners(["b:80"]) == (Listener("b", 80), Listener("b", 80, "udp", pinned=True))
+
+
+@pytest.mark.parametrize(
+    ("source", "src", "sport"),
+    [("10.0.0.2", "10.0.0.2", 40000), ("10.0.0.2:51234", "10.0.0.2", 51234), (":51234", None, 51234)],
+)
+def test_the_client_s_end_of_a_question(source: str, src: str | None, sport: int) -> None:
+    flow = read_flow("a", "tcp:10.0.0.1:80", source)
+    assert (flow.src and str(flow.src), flow.sport) == (src, sport)
+
+
+@pytest.mark.parametrize(
+    ("to", "source", "says"),
+    [
+        ("tcp:10.0.0.1:80", "10.0.0:1", "'10.0.0' is not an IPv4 address"),
+        ("tcp:10.0.0.1:80", "10.0.0.2:0", "'0' is not a port"),
+        ("tcp:10.0.0.1:80", "10.0.0.2:", "'' is not a port"),
+        ("icmp:10.0.0.1", ":4000", "':4000' has a port, and ICMP has none"),
+    ],
+)
+def test_a_client_s_end_that_cannot_be_read(to: str, source: str, says: str) -> None:
+    with pytest.raises(QuestionError, match=says):
+        read_flow("a", to, source)
+
+
+def test_a_rule_that_asks_for_the_client_s_port_meets_it() -> None:
+    world = do(base("routers"), "b", "iptables -A INPUT -p tcp --sport 51234 -j DROP")
+    servers = read_listeners(["b:80"])
+    asked = [Snapshot(world, servers).trace(read_flow("a", "tcp:10.0.2.2:80", one)) for one in ("", ":51234")]
+    assert [trace.outcome.works for trace in asked] == [True, False]
+
+
+def test_a_client_s_port_that_a_server_has_is_refused() -> None:
+    servers = read_listeners(["a:40000"])
+    with pytest.raises(QuestionError, match=r"0\.0\.0\.0:40000 has the client's port in a: name another one"):
+        Snapshot(base("routers"), servers).trace(read_flow("a", "tcp:10.0.2.2:80"))
 
 
 def test_listeners_as_ss_prints_them() -> None:
@@ -223,6 +260,17 @@ def test_a_socket_bound_to_a_device_that_leads_elsewhere_is_unknown() -> None:
     outcome = Snapshot(world, servers).trace(read_flow("a", "tcp:10.0.2.2:80")).outcome
     assert outcome.verdict is Verdict.UNKNOWN
     assert "to which no route leads by eth0" in outcome.step.action
+
+
+def test_a_server_whose_queue_was_full_is_unknown() -> None:
+    """Linux drops SYNs to it (ListenOverflows in `nstat`), until the program accepts a connection."""
+    servers = parse_listeners("tcp   LISTEN 6      5    0.0.0.0:80    0.0.0.0:*\n", "b")
+    assert parse_listeners(print_listeners(servers), "b") == servers
+    outcome = Snapshot(base("routers"), servers).trace(read_flow("a", "tcp:10.0.2.2:80")).outcome
+    assert outcome.verdict is Verdict.UNKNOWN
+    assert "the queue of tcp LISTEN 0.0.0.0:80 was full" in outcome.step.action
+    enough = parse_listeners("tcp   LISTEN 5      5    0.0.0.0:80    0.0.0.0:*\n", "b")
+    assert Snapshot(base("routers"), enough).trace(read_flow("a", "tcp:10.0.2.2:80")).outcome.works
 
 
 @pytest.mark.parametrize("swapped", [False, True])

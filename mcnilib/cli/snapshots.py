@@ -50,7 +50,7 @@ def _add_trace(verbs: Any) -> None:
         "--from", dest="netns", metavar="NETNS", required=True, help="the client: a network namespace, or its address"
     )
     trace.add_argument("--to", required=True, metavar="tcp:ADDRESS:PORT", help="also udp:ADDRESS:PORT and icmp:ADDRESS")
-    trace.add_argument("--source", metavar="ADDRESS", default="", help="the address the client binds its socket to")
+    trace.add_argument("--source", metavar="ADDRESS[:PORT]", default="", help="what the client binds its socket to")
     trace.add_argument(
         "--listen", action="append", default=[], metavar="NETNS:PORT", help="a server (TCP and UDP); may be repeated"
     )

@@ -44,7 +44,7 @@ class Inquiry(widgets.VBox):  # type: ignore[misc]
         names = [one.name for one in snapshot.world]
         self.client = widgets.Dropdown(options=names, value=snapshot.namespace(netns), description="From", style=WIDE)
         self.to = _field("To", to, "tcp:ADDRESS:PORT, udp:ADDRESS:PORT or icmp:ADDRESS")
-        self.source = _field("Source", source, "address the client binds to (optional)")
+        self.source = _field("Source", source, "ADDRESS, :PORT or ADDRESS:PORT the client binds to (optional)")
         self.listen = _field("Listening", " ".join(listen), "NETNS:PORT ... beside those that were collected")
         self.commands = widgets.Textarea(
             description="What if", placeholder="NETNS: iptables -D FORWARD 1", rows=3, style=WIDE,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
+from dataclasses import replace
 from ipaddress import AddressValueError, IPv4Address
 
 from mcnilib.errors import McniError
@@ -18,14 +19,30 @@ class QuestionError(McniError, ValueError):
 def read_flow(netns: str, to: str, source: str = "", patience: float = 5.0) -> Flow:
     """Read `tcp:ADDRESS:PORT`, `udp:ADDRESS:PORT` or `icmp:ADDRESS` as a conversation begun in `netns`.
 
+    `source` is what the client binds its socket to: `ADDRESS`, `ADDRESS:PORT` or `:PORT`; without a port it is 40000.
     Raises: QuestionError.
     """
     proto, _, rest = to.partition(":")
     host, colon, port = rest.partition(":")
     if proto not in ("tcp", "udp", "icmp") or bool(colon) is (proto == "icmp"):
         raise QuestionError(f"{to!r} is not tcp:ADDRESS:PORT, udp:ADDRESS:PORT or icmp:ADDRESS")
-    bound = _address(source) if source else None
-    return Flow(netns, _address(host), proto, _port(port) if colon else 0, bound, patience=patience)
+    flow = Flow(netns, _address(host), proto, _port(port) if colon else 0, patience=patience)
+    return _from(flow, source) if source else flow
+
+
+def _from(flow: Flow, source: str) -> Flow:
+    """Return the conversation with the client's socket bound to `ADDRESS`, `ADDRESS:PORT` or `:PORT`."""
+    address, colon, port = source.partition(":")
+    if colon and flow.proto == "icmp":
+        raise QuestionError(f"{source!r} has a port, and ICMP has none")
+    return replace(flow, src=_address(address) if address else None, sport=_port(port) if colon else flow.sport)
+
+
+def own_port(flow: Flow, servers: Iterable[Listener]) -> None:
+    """Check that no server has the port the client's socket is to have. Raises: QuestionError."""
+    there = (one for one in servers if (one.netns, one.proto, one.port) == (flow.netns, flow.proto, flow.sport))
+    if taken := next(there, None):
+        raise QuestionError(f"{taken} has the client's port in {flow.netns}: name another one, as in --source :40001")
 
 
 def read_listeners(texts: Iterable[str]) -> tuple[Listener, ...]:

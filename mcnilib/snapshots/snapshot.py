@@ -18,6 +18,7 @@ from mcnilib.linux.snapshot import save
 from mcnilib.linux.world import Segment, World
 from mcnilib.snapshots.folder import SnapshotError, check_text, read_file, read_folder
 from mcnilib.snapshots.merge import merged
+from mcnilib.snapshots.question import own_port
 from mcnilib.snapshots.sockets import parse_listeners, print_listeners
 from mcnilib.snapshots.stream import read_stream
 from mcnilib.snapshots.writers import with_writers
@@ -40,12 +41,14 @@ class Snapshot:
     def trace(self, flow: Flow, listeners: Sequence[Listener] = ()) -> Trace:
         """Run a conversation through the snapshot; `listeners` are added to those that were collected.
 
-        Raises: KeyError for a namespace that is not there, Unsupported for state that is not modelled.
+        Raises: KeyError for a namespace that is not there, Unsupported for state that is not modelled, QuestionError
+        for a client's port that a server has.
         """
         flow = replace(flow, netns=self.namespace(flow.netns))
         for one in listeners:
             _ = self.world[one.netns]
         servers = (*listeners, *self.listeners)
+        own_port(flow, servers)
         return with_writers(run(self.world, flow, servers, connections=self.connections, partial=True))
 
     def namespace(self, name: str) -> str:

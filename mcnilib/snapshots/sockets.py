@@ -27,8 +27,7 @@ def parse_listeners(text: str, netns: str, source: str = "ss -ltun") -> tuple[Li
 def _listener(words: Words, netns: str) -> Iterator[Listener]:
     proto = words.one_of(STATES)
     words.one_of((STATES[proto],))
-    for _ in ("Recv-Q", "Send-Q"):
-        words.number_upto(0xFFFFFFFF)
+    waiting, most = (words.number_upto(0xFFFFFFFF) for _ in ("Recv-Q", "Send-Q"))
     place = words.take("an address and a port")
     host, _, port = place.rpartition(":")
     if not (port.isdecimal() and port.isascii() and len(port) <= 5 and int(port) <= 65535):
@@ -41,7 +40,8 @@ def _listener(words: Words, netns: str) -> Iterator[Listener]:
         address = ANY_ADDRESS if host in EVERYWHERE else IPv4Address(host)
     except AddressValueError:
         raise words.wrong(f"{host!r} is not an IPv4 address") from None
-    yield Listener(netns, int(port), proto, address, pinned=None if proto == "udp" else False, dev=dev)
+    full = proto == "tcp" and waiting > most
+    yield Listener(netns, int(port), proto, address, pinned=None if proto == "udp" else False, dev=dev, full=full)
 
 
 def print_listeners(listeners: Iterable[Listener]) -> str:
@@ -55,4 +55,5 @@ HEAD = "Netid State  Recv-Q Send-Q Local Address:Port  Peer Address:PortProcess"
 
 def _line(one: Listener) -> str:
     queue = 128 if one.proto == "tcp" else 0
-    return f"{one.proto:<5} {STATES[one.proto]:<6} 0      {queue:<6} {one.host}:{one.port}  0.0.0.0:*"
+    waiting = queue + 1 if one.full else 0
+    return f"{one.proto:<5} {STATES[one.proto]:<6} {waiting:<6} {queue:<6} {one.host}:{one.port}  0.0.0.0:*"

@@ -14,7 +14,8 @@ class Listener:
 
     `pinned` (UDP): the answer is sent from the address the request came to; otherwise the kernel chooses a source
     again; None: nobody knows how the program does it (IP_PKTINFO in ip(7)). `dev` is the device the socket is bound to,
-    with SO_BINDTODEVICE; empty for all.
+    with SO_BINDTODEVICE; empty for all. `full` (TCP): more connections waited to be accepted than the program asked
+    to keep waiting, when the socket was listed.
     """
 
     netns: str
@@ -23,6 +24,7 @@ class Listener:
     address: IPv4Address = ANY_ADDRESS
     pinned: bool | None = False
     dev: str = ""
+    full: bool = False
 
     @property
     def host(self) -> str:

@@ -22,7 +22,9 @@ from mcnilib.trace.host import Host
 def listening(listeners: Sequence[Listener], host: Host, iif: str, packet: Packet) -> Listener | None:
     """Return the socket for a packet that came by `iif`, of several the one bound to most; None when nobody listens.
 
-    Raises: Unsupported where the answer of a socket bound to a device has no way by that device.
+    Raises: Unsupported where the answer of a socket bound to a device has no way by that device; Unknown for a SYN to a
+    socket whose queue was full: whether the program has accepted since then, nobody can tell.
+    Source: sk_acceptq_is_full() in tcp_conn_request(), which drops the SYN.
     """
     wanted = (host.name, packet.proto, packet.dport)
     there = (x for x in listeners if (x.netns, x.proto, x.port) == wanted and x.address in (ANY_ADDRESS, packet.dst))
@@ -30,6 +32,8 @@ def listening(listeners: Sequence[Listener], host: Host, iif: str, packet: Packe
     best = max(found, key=lambda one: (one.address != ANY_ADDRESS) + bool(one.dev), default=None)
     if best and best.dev and not _leads_back(host, best.dev, packet):
         raise Unsupported(f"{best} of {host.name} answers {packet.src}, to which no route leads by {best.dev}")
+    if best and best.full:
+        raise Unknown(f"the queue of {best} was full (Recv-Q above Send-Q), and a full one drops SYNs", collect="")
     return best
 
 
