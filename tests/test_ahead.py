@@ -1,4 +1,4 @@
-"""Work ahead of the reader: when it begins, that a piece is done at a time, what ends it."""
+"""Work ahead of the reader: when it begins, how much is done at a stretch, what ends it."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from collections.abc import Callable
 import pytest
 
 from mcnilib.show import ahead
-from mcnilib.show.ahead import PAUSE, QUIET, Ahead
+from mcnilib.show.ahead import PAUSE, QUIET, SLICE, Ahead
 
 
 class Loop:
@@ -37,13 +37,18 @@ def loop(monkeypatch) -> Loop:
     return made
 
 
-def pieces(done: list[str], names: str):
-    return (done.append(name) for name in names)
+def pieces(done: list[str], names: str, loop: Loop | None = None, seconds: float = 2 * SLICE):
+    """Pieces of work that take some seconds each and leave their names."""
+    for name in names:
+        done.append(name)
+        if loop:
+            loop.now += seconds
+        yield None
 
 
 def test_a_piece_at_a_time(loop) -> None:
     done: list[str] = []
-    Ahead().start(pieces(done, "ab"))
+    Ahead().start(pieces(done, "ab", loop))
     assert done == []
     assert (loop.turn(), done) == (QUIET, ["a"])
     assert (loop.turn(), done) == (PAUSE, ["a", "b"])
@@ -51,9 +56,18 @@ def test_a_piece_at_a_time(loop) -> None:
     assert loop.waiting == []
 
 
+def test_small_pieces_are_done_at_a_stretch(loop) -> None:
+    done: list[str] = []
+    Ahead().start(pieces(done, "abcdefgh", loop, SLICE / 4))
+    loop.turn()
+    assert 4 <= len(done) <= 6
+    loop.turn()
+    assert len(done) == 8
+
+
 def test_nothing_between_two_cells(loop) -> None:
     done: list[str] = []
-    Ahead().start(pieces(done, "ab"))
+    Ahead().start(pieces(done, "ab", loop))
     for _ in range(5):
         loop.now += QUIET / 2
         ahead._cell_ended(None)
@@ -67,8 +81,8 @@ def test_nothing_between_two_cells(loop) -> None:
 def test_the_latest_lot_only(loop) -> None:
     done: list[str] = []
     work = Ahead()
-    work.start(pieces(done, "ab"))
-    work.start(pieces(done, "xy"))
+    work.start(pieces(done, "ab", loop))
+    work.start(pieces(done, "xy", loop))
     while loop.waiting:
         loop.turn()
     assert done == ["x", "y"]
@@ -77,7 +91,7 @@ def test_the_latest_lot_only(loop) -> None:
 def test_stopped(loop) -> None:
     done: list[str] = []
     work = Ahead()
-    work.start(pieces(done, "ab"))
+    work.start(pieces(done, "ab", loop))
     loop.turn()
     work.stop()
     while loop.waiting:

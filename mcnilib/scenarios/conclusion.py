@@ -191,7 +191,7 @@ def failing(settings: Settings) -> tuple[Cell, ...]:
 def failing_singly(settings: Settings) -> tuple[tuple[Option, object, tuple[Cell, ...]], ...]:
     """Change each toggle of the table alone, to each of its values; return toggle, value and the cells that fail then.
 
-    Some 900 conversations: two or three seconds, and less when they have been held before.
+    Some 600 conversations: one or two seconds, and less when they have been held before.
     """
     alone = ((one, value) for one in toggles() if one.attribute != "placement" for value in one.values)
     return tuple((one, value, failing(settings.but(**{one.attribute: value}))) for one, value in alone)

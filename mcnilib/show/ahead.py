@@ -11,8 +11,13 @@ import sys
 from collections.abc import Callable, Iterator
 from time import monotonic
 
-QUIET, PAUSE = 0.3, 0.02
-"""Seconds after a click or a cell before work ahead begins, and between two pieces of it."""
+from mcnilib.linux.memory import all_of_it_stays
+
+QUIET, SLICE, PAUSE = 0.3, 0.015, 0.02
+"""Seconds after a click or a cell before work ahead begins, of work at a stretch, and between two stretches.
+
+A stretch ends with the piece that exceeds it: pieces are to be small.
+"""
 
 
 class Ahead:
@@ -38,8 +43,15 @@ class Ahead:
             return
         if monotonic() - _Cells.ended < QUIET:
             loop.call_later(QUIET, self._next, loop, pieces)
-        elif next(pieces, self) is not self:
+        elif _go_on(pieces):
             loop.call_later(PAUSE, self._next, loop, pieces)
+
+
+@all_of_it_stays()
+def _go_on(pieces: Iterator[object]) -> bool:
+    """Do pieces for SLICE seconds; tell whether there may be more."""
+    until = monotonic() + SLICE
+    return any(monotonic() > until for _ in pieces)
 
 
 class _Cells:

@@ -60,9 +60,10 @@ class ConclusionPanel(widgets.VBox):  # type: ignore[misc]
         self._prepare_later()
 
     def refresh(self) -> None:
-        """Compute the table for the current settings, a few cells at a time, and show it."""
+        """Show the chosen conversation under the current settings at once, then the table, a few cells at a time."""
         self._round += 1
         self._ahead.stop()
+        self._show()
         self._compute(self._cells(), 0, self._round)
 
     def _change(self, settings: Settings) -> None:
@@ -111,7 +112,6 @@ class ConclusionPanel(widgets.VBox):  # type: ignore[misc]
         )
         self.summary.value = _status(f"{counts}. {differs}")
         self.document.value = document_html(wrong)
-        self._show()
 
     def _show(self) -> None:
         """Show the conversation behind the chosen cell."""
@@ -128,7 +128,7 @@ class ConclusionPanel(widgets.VBox):  # type: ignore[misc]
     def _picture(self, one: Cell) -> str:
         return svg_of(one.story, one.settings, self._uid, self._scale, None) if one.story else ""
 
-    def _likely(self) -> Iterator[bool]:
+    def _likely(self) -> Iterator[object]:
         """Prepare what one click may bring, piece by piece: pictures of the cells in sight, then other settings."""
         for one in self._cells():
             if one.placement is self.settings.placement:
@@ -137,8 +137,8 @@ class ConclusionPanel(widgets.VBox):  # type: ignore[misc]
         for toggle in toggles():
             for value in toggle.values:
                 changed = self.settings.but(**{toggle.attribute: value})
-                for row in (row for placement in Placement for row in conclude(changed, placement)):
-                    yield bool([one.outcome for one in row])
+                for one in (one for placement in Placement for row in conclude(changed, placement) for one in row):
+                    yield one.outcome
                 self._picture(cell(changed, changed.placement, *self.chosen))
                 yield True
 

@@ -4,7 +4,7 @@ neighbours."""
 from __future__ import annotations
 
 from collections.abc import Callable
-from functools import partial
+from functools import cache, partial
 from ipaddress import IPv4Address
 
 from mcnilib.linux.conntrack import Conntrack, Tracked
@@ -57,10 +57,9 @@ class Host:
         self.links: dict[str, Link] = {link.name: link for link in netns.links}
         self.tables: dict[str, Table] = {table.name: table for table in netns.tables}
         self.sets = {s.name: s for s in netns.sets}
-        self.connections = Conntrack(self._limits(), self._timeout)
+        self.connections = Conntrack(self._limits(), _timeouts(netns))
         self.ttl = self.number("net.ipv4.ip_default_ttl")
         self.memory: dict[object, object] = {}  # of matches such as limit
-        self._timeouts: dict[str, float] = {}
         self.neighbours: dict[tuple[str, IPv4Address], str] = {}  # learned by ARP during the run
         self._address_type = partial(address_type, netns)
         self._reverse_path = partial(rpfilter_passes, netns)
@@ -100,11 +99,6 @@ class Host:
         """Tell whether the address is one of this namespace's own."""
         return self._address_type(ip) == "LOCAL"
 
-    def _timeout(self, name: str) -> float:
-        if name not in self._timeouts:
-            self._timeouts[name] = float(self.number(CT + name))
-        return self._timeouts[name]
-
     def _limits(self) -> Limits:
         return Limits(
             be_liberal=self.flag(CT + "tcp_be_liberal"),
@@ -112,3 +106,8 @@ class Host:
             ignore_invalid_rst=self.flag(CT + "tcp_ignore_invalid_rst"),
             max_retrans=self.number(CT + "tcp_max_retrans"),
         )
+
+
+def _timeouts(netns: Netns) -> Callable[[str], float]:
+    """Return what tells conntrack's timeouts, in seconds: it asks for the same few again and again."""
+    return cache(lambda name: float(number(netns.sysctls, CT + name)))

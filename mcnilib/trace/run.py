@@ -96,6 +96,8 @@ class Run:
             heapq.heappop(self._events)
             self.net.now = time
             action()
+        self._events.clear()
+        del self.sockets  # each holds the other: the run would stay until the next search for garbage
         tables = tuple((name, tuple(host.connections)) for name, host in self.net.hosts.items())
         return Trace(tuple(self.journeys), judge(self.journeys, client), tables)
 
