@@ -283,7 +283,6 @@ KEPT_ROUTES = """\
 10.1.1.0/24 via 10.0.0.8 dev e0 realms 3/5
 10.1.2.0/24 tos 0x10 via 10.0.0.8 dev e0
 10.1.3.0/24 via inet6 fe80::1 dev e0
-10.1.4.0/24 nhid 5 via 10.0.0.8 dev e0
 10.1.5.0/24 encap ip id 7 src 0.0.0.0 dst 1.2.3.4 ttl 0 tos 0 via 10.0.0.8 dev e0
 10.1.6.0/24 nhid 9 table wan1 proto cilium \n\tnexthop via 10.0.0.8 dev e0 weight 1
 10.1.7.0/24 via 10.0.0.8 dev e0 hoplimit 7 features ecn tcp_usec_ts mtu 1400
@@ -301,11 +300,19 @@ def test_a_route_that_is_not_modelled_is_kept_as_it_was() -> None:
     assert parse_routes(print_routes(found), "all", partial=True) == found
     assert [route.why.partition(": ")[2] for route in found] == [
         *("'nexthop' in a route", "'realms' in a route", "'tos' in a route", "'via inet6 fe80::1' in a route"),
-        *("'nhid' in a route", "'encap' in a route", "'nhid' in a route", "'hoplimit' in a route"),
+        *("'encap' in a route", "'nhid' in a route", "'hoplimit' in a route"),
         *("route type 'multicast'", "route type 'anycast'", "'nhid' in a route"),
     ]
-    assert [route.why.split(":")[1] for route in found] == [str(n) for n in (1, 4, 5, 6, 7, 8, 9, 11, 12, 13, 14)]
-    assert (found[6].table, found[6].proto) == ("wan1", "cilium")
+    assert [route.why.split(":")[1] for route in found] == [str(n) for n in (1, 4, 5, 6, 7, 8, 10, 11, 12, 13)]
+    assert (found[5].table, found[5].proto) == ("wan1", "cilium")
+
+
+def test_a_route_over_a_next_hop_object_goes_where_ip_says() -> None:
+    line = "10.0.0.0/8 nhid 5 via 10.0.0.1 dev x proto zebra metric 20 "
+    route = parse_route(line, partial=True)
+    assert (str(route), route.kept, route.dev, route.nhid) == (line, "", "x", 5)
+    with pytest.raises(Unsupported, match="'nhid' in a route"):
+        parse_route(line)
 
 
 @pytest.mark.parametrize(

@@ -54,6 +54,7 @@ class Route:
     metric: int = 0
     onlink: bool = False
     linkdown: bool = False  # the device has no carrier; Linux uses the route all the same
+    nhid: int = 0  # the next hop object its way was taken from (`ip nexthop`); 0: none
     settings: str = ""  # of the connections over it, which change nothing here: mtu 1400 advmss 1000
     kept: str = ""  # the whole line, when it has words that are not modelled
     why: str = field(default="", compare=False)  # names the first of these, and where it stands
@@ -173,6 +174,7 @@ def _route_text(route: Route, in_table: str) -> str:
         return f"{route.kept} "
     words = [route.type] if route.type != "unicast" else []
     words.append(_prefix_text(route.dst, "default"))
+    words += ["nhid", str(route.nhid)] if route.nhid else []
     words += ["via", str(route.via)] if route.via else []
     words += ["dev", route.dev] if route.dev else []
     words += ["table", in_table] if in_table else []

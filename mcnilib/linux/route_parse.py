@@ -73,6 +73,7 @@ _COLLECTED_ROUTE: Grammar = {
     **ROUTE_KEPT,
     **{word: _OWN_NAMES[word] for word in ("table", "proto")},
     "via": ("via", gateway),
+    "nhid": ("nhid", lambda words: words.number_upto(FULL_MASK)),
 }
 
 _RULE: Grammar = {
@@ -109,7 +110,7 @@ def parse_route(
     if words.next in ROUTE_TYPES_KEPT and not partial:
         raise Unsupported(f"{source}:{number}: route type {words.next!r}")
     kind = words.take() if words.next in (*TYPES, *ROUTE_TYPES_KEPT) else "unicast"
-    refused = () if partial else (*METRICS, *ROUTE_KEPT, "inet6", "lock", "cache")
+    refused = () if partial else (*METRICS, *ROUTE_KEPT, "nhid", "inet6", "lock", "cache")
     grammar = _COLLECTED_ROUTE if partial else _ROUTE
     values = {"table": table, "dst": words.prefix(), **words.fields(grammar, refused, "a route")}
     values |= _kept_words(values, kind, line, f"{source}:{number}") if partial else {}
@@ -132,7 +133,8 @@ def _kept_words(values: dict[str, object], kind: str, line: str, place: str) -> 
     unread = [f"route type {kind!r}"] if kind not in TYPES else []
     if isinstance(values.get("via"), str):
         unread, found["via"] = [*unread, f"{values['via']!r} in a route"], None
-    unread += [f"{word!r} in a route" for word in values if word in ROUTE_KEPT]
+    told = kind == "unicast" and "dev" in values  # ip prints what the next hop object says, where that is one way
+    unread += [f"{word!r} in a route" for word in values if word in ROUTE_KEPT or (word == "nhid" and not told)]
     return {**found, "kept": " ".join(line.split()), "why": f"{place}: {unread[0]}"} if unread else found
 
 

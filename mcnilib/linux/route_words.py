@@ -79,7 +79,7 @@ have no size here, so `mtu` does not cut or refuse any.
 """
 
 ROUTE_KEPT: Grammar = {
-    **{word: (word, _value) for word in ("realm", "realms", "nhid", "tos", "dsfield", "from", "pref", "error", "as")},
+    **{word: (word, _value) for word in ("realm", "realms", "tos", "dsfield", "from", "pref", "error", "as")},
     **{word: (word, _value) for word in ("expires", "hoplimit", "ttl-propagate", "uid", "mark")},
     **{word: (word, _flag) for word in ("dead", "offload", "trap", "pervasive", "notify", "unresolved")},
     **{word: (word, _flag) for word in ("rt_offload", "rt_trap", "offload_failed", "rt_offload_failed")},
