@@ -5,6 +5,8 @@ from __future__ import annotations
 import asyncio
 import re
 import shlex
+from html import unescape
+from pathlib import Path
 
 import pytest
 
@@ -13,7 +15,10 @@ from mcnilib.notebook import conclusion
 from mcnilib.scenarios import scenario
 from mcnilib.scenarios.conclusion import MACVLAN, SOURCES, TARGETS, TO_CALICO, TO_MULTI, TOGGLES, conclude, toggles
 from mcnilib.scenarios.conclusion_text import conclusion_text, difference_lines
+from mcnilib.scenarios.link import parse_link
 from mcnilib.show import conclusion_panel
+
+NOTEBOOKS = Path(__file__).resolve().parents[1] / "notebooks"
 
 CURE = {"kube_proxy": "1.30", "be_liberal": True, "restarted": True}
 EVERYWHERE = [(placement, source, target) for placement in Placement for source in SOURCES for target in TARGETS]
@@ -94,6 +99,21 @@ def test_the_command_of_a_cell_leads_to_the_same_outcome(changes: dict) -> None:
         attributes = {option.name: option.attribute for option in options()}
         texts = {attributes[key.removeprefix("--")]: value for key, value in zip(typed[::2], typed[1::2], strict=True)}
         assert story.run(story.start().but(**texts)).outcome.verdict is one.outcome.verdict, one.link
+
+
+@pytest.mark.parametrize(
+    ("changes", "words"),
+    [({}, "in this state"), (CURE, "in this state"), ({"macvlan_mode": "private"}, "as it starts")],
+    ids=str,
+)
+def test_a_cell_links_to_its_notebook(changes: dict, words: str) -> None:
+    panel = conclusion(**changes)
+    href, shown, rest = re.search(r'<a href="\./([^"]+)"[^>]*>([^<]+)</a> \(([^,]+),', panel.facts.value).groups()
+    assert (shown, rest) == ("07-macvlan-to-calico-across-nodes.ipynb", words)
+    assert (NOTEBOOKS / href.partition("?")[0]).is_file()
+    if rest == "in this state":
+        story, settings = parse_link(unescape(href))
+        assert story.run(settings).outcome.verdict is panel._cell(panel.chosen).outcome.verdict
 
 
 def test_every_toggle_changes_some_cell() -> None:

@@ -12,9 +12,10 @@ from typing import Any
 
 import ipywidgets as widgets
 
-from mcnilib.cluster.settings import Placement, Settings
+from mcnilib.cluster.settings import Placement, SettingError, Settings
 from mcnilib.scenarios.conclusion import MACVLAN, TO_CALICO, Cell, cell, conclude, differences, toggles
 from mcnilib.scenarios.conclusion_text import MARK, NOBODY, conclusion_text, name_of
+from mcnilib.scenarios.link import print_link
 from mcnilib.scenarios.scenario import Scenario
 from mcnilib.show.ahead import Ahead, running_loop
 from mcnilib.show.conclusion_table import ConclusionTable, Key, document_html, table_style
@@ -152,12 +153,23 @@ class ConclusionPanel(widgets.VBox):  # type: ignore[misc]
 
 
 def facts_html(one: Cell, story: Scenario) -> str:
-    """Return which cell this is, the scenario behind it and its notebook, and the command that shows it."""
-    book = f", notebook <code>{escape(story.notebook)}</code>" if story.notebook else ""
+    """Return which cell this is, the scenario behind it, a link to its notebook, and the command that shows it."""
     return (
         f'<div class="mcni"><div><b>{escape(name_of(one))}</b>: scenario {story.number}, '
-        f"<code>{escape(story.name)}</code>{book}</div><div><code>{escape(one.link)}</code></div></div>"
+        f"<code>{escape(story.name)}</code>{_book(one, story)}</div><div><code>{escape(one.link)}</code></div></div>"
     )
+
+
+def _book(one: Cell, story: Scenario) -> str:
+    """Return the link to the notebook beside this one; it carries the state where all of it can be set there."""
+    if not story.notebook:
+        return ""
+    try:
+        address, words = print_link(story, one.settings, base="."), "in this state"
+    except SettingError:
+        address, words = f"./{story.notebook}", "as it starts"
+    link = f'<a href="{escape(address)}" target="_blank" rel="noopener">{escape(story.notebook)}</a>'
+    return f", notebook {link} ({words}, in a new tab)"
 
 
 def _count(placement: Placement, cells: list[Cell]) -> str:

@@ -53,3 +53,14 @@ def test_a_look_around_shows_the_namespace_that_is_chosen(server, browser) -> No
         expect(tour.locator("[role=status]").first).to_contain_text("node3: the node itself")
         expect(tour.locator("h4").first).to_have_text("node3# ip -d address")
         assert lab.errors == []
+
+
+def test_a_cell_of_the_conclusion_opens_its_notebook(server, browser) -> None:
+    with new_page(browser, server) as lab:
+        lab.open("16-conclusion.ipynb").run_all()
+        with lab.page.context.expect_page() as opened:
+            lab.page.get_by_role("link", name=FLAGSHIP).first.click()
+        tab = opened.value
+        tab.wait_for_function("window.jupyterapp?.shell?.currentWidget?.context?.path")
+        assert tab.evaluate("window.jupyterapp.shell.currentWidget.context.path") == FLAGSHIP
+        assert lab.errors == []
