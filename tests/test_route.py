@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-from contextlib import nullcontext
 from dataclasses import replace
 from ipaddress import IPv4Address
 
@@ -12,7 +11,7 @@ from ip_shell import answer, model, query_of, real, real_answer, source
 from ip_states import STATES, State
 
 from mcnilib.errors import NoRoute, StateSyntaxError, Unknown, Unsupported
-from mcnilib.linux.fib import Fib, address_type, lookup
+from mcnilib.linux.fib import address_type, lookup
 from mcnilib.linux.link import Link, Opaque
 from mcnilib.linux.netns import Netns
 from mcnilib.linux.route import DEFAULT_RULES, UNNUMBERED, Query, Route, Rule, print_routes
@@ -306,31 +305,6 @@ def test_a_route_that_is_not_modelled_is_kept_as_it_was() -> None:
     ]
     assert [route.why.split(":")[1] for route in found] == [str(n) for n in (1, 4, 5, 6, 7, 8, 10, 11, 12, 13)]
     assert (found[5].table, found[5].proto) == ("wan1", "cilium")
-
-
-TWO_WAYS_OUT = """\
-default via 10.0.0.9 dev e0
-default via 10.1.0.2 dev e1{}
-10.0.0.0/24 dev e0 proto kernel scope link src 10.0.0.1
-"""
-
-
-@pytest.mark.parametrize(
-    ("metric", "to", "oif", "says"),
-    [
-        ("", "8.8.8.8", "", "two default routes of one metric, by 10.0.0.9 dev e0 and 10.1.0.2 dev e1: which is taken"),
-        ("", "10.0.0.5", "", ""),
-        ("", "8.8.8.8", "e0", ""),
-        (" metric 5", "8.8.8.8", "", ""),
-    ],
-)
-def test_which_of_two_equal_default_routes_is_taken_nobody_knows(metric: str, to: str, oif: str, says: str) -> None:
-    """Linux: with 10.0.0.9 silent, the first packet is lost by e0 and the second goes by e1."""
-    routes = parse_routes(TWO_WAYS_OUT.format(metric))
-    fib = Fib(DEFAULT_RULES, routes, [Link(1, "e0"), Link(2, "e1")])
-    query = Query(IPv4Address(to), oif=oif)
-    with pytest.raises(Unknown, match=says) if says else nullcontext():
-        assert fib.lookup(query).route.dev == "e0"
 
 
 def test_a_route_over_a_next_hop_object_goes_where_ip_says() -> None:

@@ -20,6 +20,8 @@ from mcnilib.linux.link_parse import parse_links, programs
 from mcnilib.linux.neigh import parse_neighbours
 from mcnilib.linux.netns import Gap, Netns
 from mcnilib.linux.peers import Home, connected, parse_ids
+from mcnilib.linux.rivals import by_neighbours
+from mcnilib.linux.route import Route
 from mcnilib.linux.route_parse import parse_routes, parse_rules
 from mcnilib.linux.snapshot import FILES
 from mcnilib.linux.strangers import (
@@ -82,11 +84,13 @@ class _Reader:
         links = tuple(self._filtered(link) for link in links)
         if any(isinstance(link.kind, Vxlan) for link in links):
             links = self.read("bridge-fdb", lambda text, at: with_fdb(links, text, at), links)
+        no_routes: tuple[Route, ...] = ()
+        routes = self.read("ip-route", lambda text, at: parse_routes(text, "all", source=at, partial=True), no_routes)
         return Netns(
             self.place.name,
             links,
             self.read("ip-rule", lambda text, at: parse_rules(text, source=at, partial=True), ()),
-            self.read("ip-route", lambda text, at: parse_routes(text, "all", source=at, partial=True), ()),
+            self.read("ip-neigh", lambda text, at: by_neighbours(routes, text), routes, needed=False),
             self.read("ip-neigh", lambda text, at: parse_neighbours(text, source=at), ()),
             self._tables(),
             self.read("ipset", lambda text, at: parse_sets(text, at), (), needed=False),

@@ -2,8 +2,8 @@
 
 Rules are tried by priority; in a table the longest prefix wins, then the lowest metric, then the order of the table.
 As long as nobody added or removed a rule, Linux keeps the tables local and main in one trie, so a longer prefix in main
-beats a shorter one in local. Not modelled: multipath, TOS, VRF, the choice between default routes of one metric, which
-depends on who answered ARP lately, and that a socket bound to a device sends even without a route.
+beats a shorter one in local. Not modelled: multipath, TOS, VRF, the turns that default routes of one metric take
+(`mcnilib.linux.rivals`), and that a socket bound to a device sends even without a route.
 Source: net/ipv4/{fib_trie,fib_frontend,fib_rules}.c, include/net/ip_fib.h (Linux 6.18).
 """
 
@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from mcnilib.errors import NoRoute, Unknown
 from mcnilib.linux.link import Link, Opaque
+from mcnilib.linux.rivals import contested
 from mcnilib.linux.route import ANY, DEFAULT_RULES, REJECTING, Query, Route, Rule, scope_id
 from mcnilib.linux.route_words import L3MDEV
 
@@ -78,6 +79,7 @@ class Fib:
         for route in live:
             tables.setdefault(route.table, []).append(route)
         self.custom = rules != DEFAULT_RULES
+        self.contested = contested(live)
         self._memo: dict[tuple[object, ...], Decision | Refusal] = {}
         self._rules = {rule.table: rule for rule in rules}
         if self.custom:
@@ -122,8 +124,6 @@ class Fib:
                 return Refusal(f"{route.type} route to {route.dst}", ROUTE_ERRORS[route.type], route)
             if route.dst.prefixlen <= rule.suppress:  # only of routes that lead somewhere: fib4_rule_suppress()
                 continue
-            if route.via and not route.dst.prefixlen and not query.oif:
-                _only_one(route, trie)
             return Decision(rule if self.custom else self._rules[route.table], route)
         return Refusal(f"no route to {query.dst}{_circumstances(query)}", "ENETUNREACH", None)
 
@@ -173,17 +173,6 @@ def find_route(trie: Trie, dst: int, oif: str, scope: int) -> Route | None:
             if reach >= scope and (not oif or dev in (oif, "")):
                 return route
     return None
-
-
-def _only_one(route: Route, trie: Trie) -> None:
-    """Check that no other default route with a gateway has the same metric: Linux leaves one whose gateway is silent.
-
-    Source: fib_select_default() in net/ipv4/fib_semantics.c. Raises: Unknown.
-    """
-    equal = [one for one, _, _ in trie[-1][1][0] if one.via and (one.table, one.metric) == (route.table, route.metric)]
-    if len(equal) > 1:
-        ways = " and ".join(f"{one.via} dev {one.dev}" for one in equal)
-        raise Unknown(f"two default routes of one metric, by {ways}: which is taken depends on ARP so far", collect="")
 
 
 def _selector(rule: Rule, strange: Set[str]) -> Selector | None:

@@ -10,7 +10,6 @@ from ipaddress import IPv4Address
 from typing import TYPE_CHECKING
 
 from mcnilib.errors import NoRoute, Unknown, Unsupported
-from mcnilib.linux.fib import lookup
 from mcnilib.linux.link import Link, Vxlan
 from mcnilib.linux.neigh import PROXY, Neigh
 from mcnilib.linux.packet import Packet
@@ -39,7 +38,10 @@ def resolve(net: Network, log: Log, host: Host, link: Link, ip: IPv4Address, pac
         return _noted(log, host, link, packet, entry)
     if entry is None and isinstance(link.kind, Vxlan):
         raise Unsupported(f"ARP out of the VXLAN device {link.name} of {host.name}, for {ip}")
-    return entry or _ask(net, log, host, link, ip, packet)
+    mac = entry or _ask(net, log, host, link, ip, packet)
+    if mac is None:
+        host.unconfirmed.add(ip)
+    return mac
 
 
 def known(host: Host, link: Link, ip: IPv4Address) -> Neigh | str | None:
@@ -64,8 +66,8 @@ def _ask(net: Network, log: Log, host: Host, link: Link, ip: IPv4Address, packet
             gap = gap or unknown
     for landing in _in_order(net, link, ip, answering):
         other = net.hosts[landing.netns]
-        if int(sender):  # who answers learns the asker. Source: arp_process(), neigh_event_ns()
-            other.neighbours[(landing.link.name, sender)] = link.mac
+        if int(sender):
+            _learn(other, landing.link.name, sender, link.mac)
         back = net.wire.send(other.name, landing.link, Frame(landing.link.mac, link.mac))
         if any((b.netns, b.link.name) == (host.name, link.name) for b in back):
             host.neighbours[(link.name, ip)] = landing.link.mac
@@ -78,6 +80,13 @@ def _ask(net: Network, log: Log, host: Host, link: Link, ip: IPv4Address, packet
         raise Unknown(f"nobody who was collected answers who has {ip}, and {gap.why}", collect=gap.collect)
     log.add(host.name, Stage.ARP, f"who has {ip}? nobody answers", packet, oif=link.name, fate=Fate.UNREACHABLE)
     return None
+
+
+def _learn(host: Host, dev: str, asker: IPv4Address, mac: str) -> None:
+    """Let who answers learn the asker. Source: arp_process(), neigh_event_ns()."""
+    if (dev, asker) not in host.neighbours:
+        host.unconfirmed.add(asker)
+    host.neighbours[dev, asker] = mac
 
 
 def _in_order(net: Network, link: Link, ip: IPv4Address, answering: list[Landing]) -> list[Landing]:
@@ -110,7 +119,7 @@ def answers(host: Host, link: Link, target: IPv4Address, sender: IPv4Address) ->
         return host.is_local(target)
     probe = Packet(sender, target, proto="arp")
     try:
-        route = lookup(host.netns, Query(target, sender, iif=link.name)).route
+        route = host.route(Query(target, sender, iif=link.name)).route
     except NoRoute:
         return False
     if validate_source(host.netns, probe, link.name) is not None:
@@ -153,6 +162,6 @@ def _filtered(host: Host, link: Link, target: IPv4Address, sender: IPv4Address) 
     if not host.conf("arp_filter", link.name):
         return False
     try:
-        return lookup(host.netns, Query(sender, target)).route.dev != link.name
+        return host.route(Query(sender, target)).route.dev != link.name
     except NoRoute:
         return True

@@ -10,7 +10,6 @@ from __future__ import annotations
 from ipaddress import IPv4Address
 
 from mcnilib.errors import NoRoute, Unsupported
-from mcnilib.linux.fib import lookup
 from mcnilib.linux.packet import Packet
 from mcnilib.linux.route import Query, Route
 from mcnilib.linux.source import preferred_source
@@ -39,7 +38,7 @@ def choose_source(host: Host, packet: Packet) -> Packet | NoRoute:
     ):  # by the device of its address, whatever the routes
         return _group(host, packet, None)
     try:
-        route = lookup(host.netns, Query(packet.dst, packet.src, mark=packet.mark)).route
+        route = host.route(Query(packet.dst, packet.src, mark=packet.mark)).route
     except NoRoute as error:
         return error
     if for_many(packet.dst, route):

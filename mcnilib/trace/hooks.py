@@ -10,7 +10,6 @@ from ipaddress import IPv4Address
 from mcnilib.errors import NoRoute, Unknown
 from mcnilib.linux.conntrack import Entry, Tracked
 from mcnilib.linux.context import Context
-from mcnilib.linux.fib import lookup
 from mcnilib.linux.nat import ANY, bind, translate
 from mcnilib.linux.nat_range import NatRange
 from mcnilib.linux.netfilter import HOOKS, Chain, ChainRule, Table, traverse
@@ -71,7 +70,7 @@ class Hook:
         if all(getattr(packet, name) == getattr(before, name) for name in asked):
             return True
         try:
-            lookup(self.host.netns, Query(packet.dst, packet.src, mark=packet.mark))
+            self.host.route(Query(packet.dst, packet.src, mark=packet.mark))
         except NoRoute as error:
             text = f"no route: {error.error}"
             self.log.add(self.host.name, Stage.ROUTE, text, packet, line=error.line, fate=Fate.DROPPED)

@@ -7,13 +7,16 @@ from collections.abc import Callable
 from functools import cache, partial
 from ipaddress import IPv4Address
 
+from mcnilib.errors import Unknown
 from mcnilib.linux.conntrack import Conntrack, Tracked
 from mcnilib.linux.context import Context
-from mcnilib.linux.fib import address_type
+from mcnilib.linux.fib import Decision, address_type
 from mcnilib.linux.link import Link
+from mcnilib.linux.neigh import PROXY
 from mcnilib.linux.netfilter import Table
 from mcnilib.linux.netns import Netns
 from mcnilib.linux.packet import Packet
+from mcnilib.linux.route import Query, Route
 from mcnilib.linux.source import rpfilter_passes
 from mcnilib.linux.sysctl import flag, number
 from mcnilib.linux.tcp_track import Limits
@@ -61,6 +64,7 @@ class Host:
         self.ttl = self.number("net.ipv4.ip_default_ttl")
         self.memory: dict[object, object] = {}  # of matches such as limit
         self.neighbours: dict[tuple[str, IPv4Address], str] = {}  # learned by ARP during the run
+        self.unconfirmed: set[IPv4Address] = set()  # asked by ARP and silent, or known only because they asked
         self._address_type = partial(address_type, netns)
         self._reverse_path = partial(rpfilter_passes, netns)
 
@@ -94,6 +98,24 @@ class Host:
             now=now,
             memory=self.memory,
         )
+
+    def route(self, query: Query) -> Decision:
+        """Choose rule and route of a packet.
+
+        Raises: NoRoute; Unknown where several default routes take turns (`mcnilib.linux.rivals`).
+        """
+        fib = self.netns.fib
+        decision = fib.lookup(query)
+        if fib.contested and decision.route in fib.contested and not query.oif:
+            self._take_turns(decision.route)
+        return decision
+
+    def _take_turns(self, route: Route) -> None:
+        """Let the first have its turn while nothing speaks against its gateway. Source: fib_detect_death()."""
+        written = any((x.ip, x.dev) == (route.via, route.dev) and x.state != PROXY for x in self.netns.neighbours)
+        if written or route.via in self.unconfirmed:
+            why = f"{self.name} has several default routes of one metric, and ARP does not confirm {route.via}"
+            raise Unknown(f"{why}: Linux lets them take turns", collect="")
 
     def is_local(self, ip: IPv4Address) -> bool:
         """Tell whether the address is one of this namespace's own."""

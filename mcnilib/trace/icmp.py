@@ -10,7 +10,6 @@ from typing import TYPE_CHECKING
 
 from mcnilib.errors import NoRoute, Unsupported
 from mcnilib.linux.conntrack import Tracked
-from mcnilib.linux.fib import lookup
 from mcnilib.linux.packet import Icmp, Packet, Tcp
 from mcnilib.linux.route import Query
 from mcnilib.linux.source import preferred_source
@@ -74,7 +73,7 @@ def attached(tracked: Tracked | None) -> Tracked | None:
 def _error_source(host: Host, query: Query) -> IPv4Address | None:
     """Let the route to the one who is told choose the source. Source: icmp_route_lookup()."""
     try:
-        route = lookup(host.netns, query).route
+        route = host.route(query).route
     except NoRoute:
         return None
     return preferred_source(host.netns, route, query.dst)
@@ -105,7 +104,7 @@ def _reset(net: Network, host: Host, skb: Skb) -> None:
         return
     answer = reset_for(packet, packet.tcp).but(mark=_reflected(host, packet), tos=0)
     try:
-        lookup(host.netns, Query(answer.dst, answer.src, mark=answer.mark))
+        host.route(Query(answer.dst, answer.src, mark=answer.mark))
     except NoRoute:
         return
     net.outbox.append(Emission(host.name, Skb(answer, attached(skb.tracked))))

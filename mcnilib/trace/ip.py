@@ -10,7 +10,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from mcnilib.errors import NoRoute, Unsupported
-from mcnilib.linux.fib import Decision, lookup
+from mcnilib.linux.fib import Decision
 from mcnilib.linux.link import Bridge
 from mcnilib.linux.packet import Packet
 from mcnilib.linux.route import UNCHOSEN, Query, Route
@@ -45,7 +45,7 @@ def receive(net: Network, log: Log, place: Arrival) -> Place:
         return None
     packet = skb.packet
     try:
-        decision = lookup(host.netns, Query(packet.dst, packet.src, dev, mark=packet.mark))
+        decision = host.route(Query(packet.dst, packet.src, dev, mark=packet.mark))
     except NoRoute as error:
         _no_route(net, log, host, skb, dev, error)
         return None
@@ -107,7 +107,7 @@ def _route(net: Network, log: Log, host: Host, skb: Skb, *, again: bool = False)
     try:
         src = UNCHOSEN if skb.unbound and not again else packet.src
         mark = 0 if packet.proto == tunnel.IPIP and not again else packet.mark
-        decision = lookup(host.netns, Query(packet.dst, src, mark=mark))
+        decision = host.route(Query(packet.dst, src, mark=mark))
     except NoRoute as error:
         fate = Fate.DROPPED if again else Fate.UNREACHABLE
         log.add(host.name, Stage.ROUTE, f"no route: {error.error}", packet, line=error.line, fate=fate)

@@ -79,6 +79,7 @@ def _no_carrier(net: Network, log: Log, host: Host, link: Link, next_ip: IPv4Add
     action = f"{link.name} has no carrier" if link.up else f"{link.name} is down"
     log.add(host.name, Stage.DEVICE, action, skb.packet, oif=link.name, fate=Fate.DROPPED)
     if link.has_arp and not known(host, link, next_ip):
+        host.unconfirmed.add(next_ip)
         complain(net, host, skb, 3, 1, after=PATIENCE)
 
 

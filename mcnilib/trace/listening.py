@@ -11,7 +11,6 @@ from collections.abc import Sequence
 from ipaddress import IPv4Address
 
 from mcnilib.errors import NoRoute, Unknown, Unsupported
-from mcnilib.linux.fib import lookup
 from mcnilib.linux.packet import Packet
 from mcnilib.linux.route import Query
 from mcnilib.trace.bind import choose_source
@@ -45,7 +44,7 @@ def _device(host: Host, iif: str, packet: Packet) -> str:
     if iif != "lo":
         return iif
     try:
-        return lookup(host.netns, Query(packet.dst)).route.dev
+        return host.route(Query(packet.dst)).route.dev
     except NoRoute:
         return iif
 
@@ -53,7 +52,7 @@ def _device(host: Host, iif: str, packet: Packet) -> str:
 def _leads_back(host: Host, dev: str, packet: Packet) -> bool:
     """Tell whether the routes send an answer by the device: Linux looks up by the device, which is not modelled."""
     try:
-        route = lookup(host.netns, Query(packet.src, packet.dst)).route
+        route = host.route(Query(packet.src, packet.dst)).route
     except NoRoute:
         return False
     return route.type == "local" or route.dev == dev

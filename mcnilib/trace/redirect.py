@@ -11,7 +11,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from mcnilib.errors import NoRoute, Unknown
-from mcnilib.linux.fib import Decision, lookup
+from mcnilib.linux.fib import Decision
 from mcnilib.linux.packet import Packet
 from mcnilib.linux.route import Query
 from mcnilib.linux.sysctl import conf_key
@@ -54,7 +54,7 @@ def _rewritten(host: Host, skb: Skb) -> bool:
 
 def _is_neighbour(host: Host, packet: Packet, dev: str) -> bool:
     try:
-        route = lookup(host.netns, Query(packet.src, packet.dst, mark=packet.mark)).route
+        route = host.route(Query(packet.src, packet.dst, mark=packet.mark)).route
     except NoRoute:
         return False
     return route.via is None and route.dev == dev

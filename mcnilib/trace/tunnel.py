@@ -9,7 +9,6 @@ from collections.abc import Sequence
 from ipaddress import IPv4Address
 
 from mcnilib.errors import NoRoute, Unsupported
-from mcnilib.linux.fib import lookup
 from mcnilib.linux.link import NO_MAC, Ipip, Link, Vxlan
 from mcnilib.linux.packet import Inner, Packet
 from mcnilib.linux.route import Query
@@ -65,7 +64,7 @@ def _with_source(host: Host, link: Link, outer: Packet) -> Packet | str:
     """
     mark = 0 if outer.proto == IPIP else outer.mark
     try:
-        route = lookup(host.netns, Query(outer.dst, outer.src, mark=mark)).route
+        route = host.route(Query(outer.dst, outer.src, mark=mark)).route
     except NoRoute as error:
         return f"no route to the tunnel's far end: {error}"
     if route.dev == link.name:

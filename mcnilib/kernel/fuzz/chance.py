@@ -111,7 +111,9 @@ def _route(draw: Random, world: World, netns: Netns) -> str:
     target = draw.choice(["default", *networks(world), *every_address(world), NOWHERE])
     table = draw.choice(TABLES)
     where = "" if table == "main" else f" table {table}"
-    how = "replace" if target == "default" else "add"  # the lab does not replace what the kernel derives
+    how = "add"  # the lab does not replace what the kernel derives
+    if target == "default":
+        how = draw.choice(("replace", "replace", "append", "prepend"))
     kind = draw.choice(("via", "via", "via", "dev", "refuse"))
     if kind == "refuse":
         return f"ip route add {draw.choice(('blackhole', 'unreachable', 'prohibit', 'throw'))} {target}{where}"

@@ -1,0 +1,90 @@
+"""Default routes of one metric: the first is taken until something speaks against its gateway; then nobody knows."""
+
+from __future__ import annotations
+
+import pytest
+
+from mcnilib.kernel.fuzz.case import base
+from mcnilib.linux.commands import do
+from mcnilib.linux.rivals import by_neighbours, contested
+from mcnilib.linux.route_parse import parse_routes
+from mcnilib.linux.world import World
+from mcnilib.snapshots.question import read_flow, read_listeners
+from mcnilib.snapshots.snapshot import Snapshot, snapshot_of
+from mcnilib.trace.trace import Outcome, Verdict
+
+SECOND = "ip route append default via 10.0.1.254"
+NO_ANSWER = "iptables -A FORWARD -j DROP"
+
+ROUTES = """\
+default via 10.0.0.9 dev e0
+default via 10.1.0.2 dev e1
+default via 10.1.0.3 dev e1 metric 5
+default via 10.1.0.4 dev e1 table 7
+10.0.0.0/24 dev e0 proto kernel scope link src 10.0.0.1
+"""
+
+
+def outcome(world: World, to: str = "tcp:10.0.2.2:80") -> Outcome:
+    return Snapshot(world, read_listeners(["b:80"])).trace(read_flow("a", to)).outcome
+
+
+def test_only_default_routes_of_one_table_and_one_metric_are_rivals() -> None:
+    rivals = contested(parse_routes(ROUTES, "all"))
+    assert sorted(str(one.via) for one in rivals) == ["10.0.0.9", "10.1.0.2"]
+
+
+def test_the_first_is_taken() -> None:
+    world = do(base("routers"), "a", SECOND)
+    world = do(world, "s", NO_ANSWER)  # who forwards is r, by which the first route leads
+    assert outcome(world).verdict is Verdict.CONNECTED
+
+
+def test_what_follows_when_the_gateway_of_the_first_is_silent_is_unknown() -> None:
+    """Linux: the first SYN is lost, the second goes by the other gateway."""
+    world = do(do(base("routers"), "a", SECOND), "r", "ip link set e1 down")
+    found = outcome(world)
+    assert (found.verdict, found.journey.number) == (Verdict.UNKNOWN, 2)
+    assert "several default routes of one metric, and ARP does not confirm 10.0.1.1" in found.step.action
+    alone = outcome(do(base("routers"), "r", "ip link set e1 down"))
+    assert alone.verdict is not Verdict.UNKNOWN
+
+
+def test_a_gateway_whose_mac_is_written_down_is_left_at_the_second_packet() -> None:
+    world = base("routers")
+    mac = next(link.mac for link in world["r"].links if link.name == "e1")
+    written = do(world, "a", f"ip neigh add 10.0.1.1 lladdr {mac} dev eth0")
+    assert outcome(written).verdict is Verdict.CONNECTED
+    assert outcome(do(written, "a", SECOND)).verdict is Verdict.UNKNOWN
+
+
+@pytest.mark.parametrize(
+    ("listing", "doubtful"),
+    [
+        ("", False),
+        ("10.0.0.9 dev e0 lladdr 02:00:00:00:00:01 REACHABLE \n", False),
+        ("10.0.0.9 dev e0 lladdr 02:00:00:00:00:01 STALE \n", True),
+        ("10.0.0.9 dev e0 FAILED \n", True),
+        ("10.1.0.2 dev e1 INCOMPLETE \n", True),
+        ("10.0.0.9 dev e1 FAILED \n", False),
+        ("10.1.0.3 dev e1 FAILED \n", False),
+        ("10.0.0.9 dev e0 proxy \n", False),
+        ("\n10.0.0.9\n", False),
+    ],
+)
+def test_what_a_listing_of_neighbours_tells(listing: str, doubtful: bool) -> None:
+    routes = parse_routes(ROUTES, "all")
+    found = by_neighbours(routes, listing)
+    assert [bool(one.kept) for one in found] == [doubtful, doubtful, False, False, False]
+    assert all("`ip neigh` says 10." in one.why for one in found if one.kept)
+
+
+def test_a_snapshot_with_an_old_entry_of_a_gateway_is_unknown_there() -> None:
+    world = do(base("routers"), "a", SECOND)
+    files = Snapshot(world).files()
+    flow, servers = read_flow("a", "tcp:10.0.2.2:80"), read_listeners(["b:80"])
+    assert snapshot_of(files).trace(flow, servers).outcome.works
+    files["a/ip-neigh.txt"] = "10.0.1.1 dev eth0 lladdr 02:00:00:00:00:01 STALE \n"
+    found = snapshot_of(files).trace(flow, servers).outcome
+    assert found.verdict is Verdict.UNKNOWN
+    assert "several default routes of one metric take turns" in found.step.action
