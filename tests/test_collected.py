@@ -268,10 +268,11 @@ REJECT = RULE.format("-A INPUT -s 10.9.9.9/32 -j DROP\n")
         ("node/iptables.txt", RULE.format("-A INPUT -m recent ! --set --name l --mask 255.255.255.255 --rsource -j DROP\n"), ""),
         ("node/iptables.txt", RULE.format("-A INPUT -m quota --quota 900 -j ACCEPT\n"), "its quota of 900 a rule has left was not collected"),
         ("node/iptables.txt", RULE.format("-A INPUT -m statistic --mode nth --every 2 --packet 0 -j DROP\n"), "which packet of 2 the next one is was not collected"),
-        ("node/iptables.txt", RULE.format("-A INPUT -m limit --limit 5/sec -j ACCEPT\n"), ""),
+        ("node/iptables.txt", RULE.format("-A INPUT -m limit --limit 5/sec -j ACCEPT\n"), "how many packets a bucket of 5 at 5/sec has left, nobody knows"),
+        ("node/iptables.txt", RULE.format("-A INPUT -m limit --limit 5/min -j LOG\n"), ""),
     ],
     ids=["a table of inet", "kube-proxy's nftables mode", "what iptables-save prints", "a program on the way", "a program elsewhere", "legacy rules only",
-         "a table of bridges without a bridge", "IPsec", "no IPsec", "conntrack full", "conntrack without limit", "conntrack with room", "marks of connections", "routes without carrier", "off", "a table of arp", "chains of nft in a table of iptables", "rules of nft in a table of iptables", "a list of addresses", "a list that is only filled", "never", "a quota", "a count", "a rate"],
+         "a table of bridges without a bridge", "IPsec", "no IPsec", "conntrack full", "conntrack without limit", "conntrack with room", "marks of connections", "routes without carrier", "off", "a table of arp", "chains of nft in a table of iptables", "rules of nft in a table of iptables", "a list of addresses", "a list that is only filled", "never", "a quota", "a count", "a rate", "a rate of a log"],
 )  # fmt: skip
 def test_what_else_may_be_at_work(file: str, text: str, says: str) -> None:
     said = outcome({**cluster(), file: text}, "tcp:10.0.0.1:80")

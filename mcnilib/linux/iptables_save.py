@@ -15,13 +15,14 @@ from mcnilib.errors import StateSyntaxError, Unsupported
 from mcnilib.linux.alike import Forms
 from mcnilib.linux.bodies import Body
 from mcnilib.linux.chain_checks import check_table
-from mcnilib.linux.match_memory import COUNTING
+from mcnilib.linux.match_memory import MEMORIES, Limit
 from mcnilib.linux.memory import all_of_it_stays
 from mcnilib.linux.netfilter import BUILT_IN, ChainRule, Table
 from mcnilib.linux.origin import Origin
 from mcnilib.linux.rule_parse import CHAIN_LENGTH, read_rule
 from mcnilib.linux.strangers import incompatible_tables, other_tool
 from mcnilib.linux.tables import Tables, put_chains, put_table
+from mcnilib.linux.target import Log
 from mcnilib.linux.unread import absent_chains, unread_rule
 
 _CHAIN = re.compile(r":(\S+) (ACCEPT|DROP|-)(?: \[\d+:\d+\])?\s*")
@@ -190,8 +191,13 @@ class _Section:
 
 
 def _running(rule: ChainRule) -> ChainRule:
-    """Return a rule that has seen packets before, nobody knows which."""
-    matches = (replace(one, known=False) if isinstance(one, COUNTING) else one for one in rule.matches)
+    """Return a rule that has seen packets before, nobody knows which.
+
+    How much its bucket of `-m limit` holds is all the same to packets where the rule only tells of them.
+    """
+    only_tells = rule.target is None or isinstance(rule.target, Log)
+    unsure = tuple(one for one in MEMORIES if not (only_tells and one is Limit))
+    matches = (replace(one, known=False) if isinstance(one, unsure) else one for one in rule.matches)
     return replace(rule, matches=tuple(matches))
 
 

@@ -2,7 +2,7 @@
 
 What they remember belongs to one run, which begins as if the rules had just been loaded; time is the run's own. What a
 rule remembers is kept under the match itself: two equal rules remember apart. Rules of a running machine have seen
-packets before: what they remember is not known, but that a bucket of `limit` is full, as it soon is when nobody comes.
+packets before: what they remember is not known.
 Source: iptables-extensions(8); net/netfilter/{nft_limit,xt_limit,xt_quota,nft_numgen,xt_recent}.c (Linux 6.18).
 """
 
@@ -39,6 +39,7 @@ class Limit:
 
     rate: Rate
     burst: int = 5
+    known: bool = field(default=True, compare=False)  # no packet has come yet
 
     def test(self) -> Test:
         """Take a packet out of the bucket, if there is one."""
@@ -46,6 +47,10 @@ class Limit:
 
     def _take(self, packet: Packet, at: Context) -> bool:
         """Count in nanoseconds, of which a packet costs as many as the rate lies between two. Source: nft_limit.c."""
+        if not self.known:
+            raise Unknown(
+                f"how many packets a bucket of {self.burst} at {self.rate.text} has left, nobody knows", collect=""
+            )
         cost, now = self.rate.nanoseconds, round(at.now * 1e9)
         bucket = remembered(at, self, id(self), lambda: [self.burst * cost, now])
         bucket[0] = min(self.burst * cost, bucket[0] + now - bucket[1])
@@ -227,8 +232,5 @@ def _add(seen: dict[int, Seen], ip: int, now: float, ttl: int) -> None:
     seen[ip] = Seen(now, ttl)
 
 
-COUNTING = (Quota, Nth, Recent)
-"""Matches that remember packets however long ago they came."""
-
-MEMORIES = (Limit, *COUNTING)
+MEMORIES = (Limit, Quota, Nth, Recent)
 """Matches that answer differently when the same packet asks again, because they remember it."""
