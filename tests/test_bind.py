@@ -8,6 +8,7 @@ import pytest
 from small_worlds import namespace, plug, talk
 
 from mcnilib.errors import Unsupported
+from mcnilib.linux.commands import do
 from mcnilib.trace.trace import Trace
 
 A = namespace("a", "eth0 10.0.1.1/24\neth1 10.0.2.1/24", "route default via 10.0.1.2 dev eth0")
@@ -53,3 +54,10 @@ def test_what_a_socket_refuses(to: str, source: str, error: str, says: str) -> N
 def test_what_is_not_modelled_is_refused_by_name(to: str, says: str) -> None:
     with pytest.raises(Unsupported, match=says):
         dial(to)
+
+
+def test_where_sockets_may_have_any_address_one_that_does_is_not_modelled() -> None:
+    world = do(WORLD, "a", "sysctl -w net.ipv4.ip_nonlocal_bind=1")
+    assert talk(world, "tcp:10.0.1.2:80", src=IPv4Address("10.0.1.1")).outcome.works
+    with pytest.raises(Unsupported, match=r"a socket of a with 10\.0\.1\.9, which ip_nonlocal_bind allows"):
+        talk(world, "tcp:10.0.1.2:80", src=IPv4Address("10.0.1.9"))

@@ -65,6 +65,7 @@ GLOBAL = {
         "send ICMP errors from an address of the device the packet came in by",
     ),
     "net.ipv4.ip_default_ttl": ("64", "time to live of the namespace's own packets"),
+    "net.ipv4.ip_nonlocal_bind": ("0", "let sockets have addresses that are not the namespace's own"),
     "net.ipv4.tcp_retries2": ("15", "retransmissions of data before a connection is given up"),
     "net.ipv4.tcp_syn_retries": ("6", "retransmissions of a SYN before connect() fails"),
     "net.ipv4.tcp_synack_retries": ("5", "retransmissions of a SYN-ACK before the half-open connection is forgotten"),

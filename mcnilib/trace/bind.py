@@ -32,6 +32,10 @@ def choose_source(host: Host, packet: Packet) -> Packet | NoRoute:
         raise Unsupported(f"0.0.0.0 as a destination, in {host.name}, is not modelled: name an address")
     bound = packet.src != ANY
     if bound and not host.is_local(packet.src):
+        if host.flag("net.ipv4.ip_nonlocal_bind"):
+            raise Unsupported(
+                f"a socket of {host.name} with {packet.src}, which ip_nonlocal_bind allows, is not modelled"
+            )
         return NotSent(f"{packet.src} is no address of {host.name}", error="EADDRNOTAVAIL")
     if bound and (
         packet.dst == LIMITED or packet.dst.is_multicast
