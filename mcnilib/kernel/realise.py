@@ -25,6 +25,7 @@ from mcnilib.kernel.watch import Watch, open_watch
 from mcnilib.linux.link import Macvlan
 from mcnilib.linux.neigh import PROXY
 from mcnilib.linux.netns import Netns
+from mcnilib.linux.rivals import contested
 from mcnilib.linux.world import World
 from mcnilib.trace.wire import Wire, wire_of
 
@@ -52,7 +53,8 @@ class Lab:
 
     def become(self, world: World) -> None:
         """Turn the lab into another world: change what differs if the devices are the same, else build anew."""
-        if not alike(self.world, world) or self.errors > ERROR_BURST or has_equal_defaults(world):
+        taking_turns = any(contested(netns.routes) for netns in world)  # by what ARP learned: a fresh lab knows nothing
+        if not alike(self.world, world) or self.errors > ERROR_BURST or taking_turns:
             self.clear()
             self._build(world)
             return
@@ -174,18 +176,6 @@ def _answering(netns: Netns) -> Iterator[object]:
     """Yield what makes a namespace answer ARP or not, beside its addresses."""
     yield from (entry for entry in netns.neighbours if entry.state == PROXY)
     yield from (line for line in netns.sysctls if ARP.search(line.key))
-
-
-def has_equal_defaults(world: World) -> bool:
-    """Tell whether a table has two default routes of one metric: Linux chooses between them by what ARP has learned.
-
-    A lab that was used before would choose otherwise than a fresh one. Source: fib_select_default().
-    """
-    for netns in world:
-        defaults = [(route.table, route.metric) for route in netns.routes if route.via and not route.dst.prefixlen]
-        if len(set(defaults)) < len(defaults):
-            return True
-    return False
 
 
 def _running(sock: socket.socket, name: str) -> bool:

@@ -117,6 +117,13 @@ class Host:
             why = f"{self.name} has several default routes of one metric, and ARP does not confirm {route.via}"
             raise Unknown(f"{why}: Linux lets them take turns", collect="")
 
+    def rewrites(self, skb: Skb) -> bool:
+        """Tell whether NAT changes the packets of the connection this one belongs to."""
+        if not (skb.tracked and skb.tracked.number):
+            return False
+        entry = self.connections[skb.tracked.number]
+        return entry.snat or entry.dnat
+
     def is_local(self, ip: IPv4Address) -> bool:
         """Tell whether the address is one of this namespace's own."""
         return self._address_type(ip) == "LOCAL"

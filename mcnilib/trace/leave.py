@@ -60,11 +60,8 @@ def _checksum_breaks(host: Host, skb: Skb) -> bool:
     the receiver. Source: inet_proto_csum_replace4() with CHECKSUM_PARTIAL, skb_csum_hwoffload_help(). Raises:
     Unsupported for a RST, whose sender decides which of the two is still to be computed.
     """
-    inner, tracked = skb.packet.inner, skb.tracked
-    if not (inner and inner.udpcsum and inner.packet.proto in ("tcp", "udp") and tracked and tracked.number):
-        return False
-    entry = host.connections[tracked.number]
-    if not (entry.snat or entry.dnat):
+    inner = skb.packet.inner
+    if not (inner and inner.udpcsum and inner.packet.proto in ("tcp", "udp") and host.rewrites(skb)):
         return False
     if inner.packet.tcp and "RST" in inner.packet.tcp.flags:
         raise Unsupported(f"a RST in a tunnel of {host.name} that NAT sends to {host.name} itself")

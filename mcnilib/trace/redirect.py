@@ -24,7 +24,8 @@ if TYPE_CHECKING:
 def tell_of_shorter_way(net: Network, host: Host, skb: Skb, iif: str, decision: Decision) -> None:
     """Remember that the sender of a packet was told, if it was: a neighbour's packet leaves by where it came in."""
     back = decision.device == iif and any(_listed(host, "send_redirects", iif))
-    if back and not _rewritten(host, skb) and _is_neighbour(host, skb.packet, iif):
+    # of a connection that NAT changes, conntrack drops redirects
+    if back and not host.rewrites(skb) and _is_neighbour(host, skb.packet, iif):
         net.redirected[skb.packet.src, skb.packet.dst] = host.name
 
 
@@ -42,14 +43,6 @@ def _listed(host: Host, name: str, dev: str) -> tuple[bool, bool]:
     values = {line.key: line.value for line in host.sysctls}
     one, every = (values.get(conf_key(name, scope), "0") != "0" for scope in ("all", dev))
     return one, every
-
-
-def _rewritten(host: Host, skb: Skb) -> bool:
-    """Tell whether NAT changed the packet: conntrack drops redirects about such connections."""
-    if not (skb.tracked and skb.tracked.number):
-        return False
-    entry = host.connections[skb.tracked.number]
-    return entry.snat or entry.dnat
 
 
 def _is_neighbour(host: Host, packet: Packet, dev: str) -> bool:
