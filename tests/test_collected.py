@@ -443,3 +443,36 @@ def test_an_id_that_is_not_known_leads_where_the_indexes_say() -> None:
     files = cluster()
     files["node/ip-address.txt"] = files["node/ip-address.txt"].replace("link-netnsid 4", "link-netnsid unknown")
     assert load_collected(files)["node"].link("v0").kind.peer == Far("pod", 3)
+
+
+def stacked(count: int, first: int) -> str:
+    """Print macvlan devices, each on the one before; the first hangs on device number `first`."""
+    text = ""
+    for index in range(9, 9 + count):
+        lower = first if index == 9 else index - 1
+        name = "v0" if lower == 7 else f"m{lower}"
+        text += f"{index}: m{index}@{name}: <UP> mtu 1500\n    link/ether 02:00:00:00:99:01 brd ff:ff:ff:ff:ff:ff\n    macvlan mode bridge\n"
+    return text
+
+
+BRIDGE = "{0}: b{0}: <UP> mtu 1500 master b{1}\n    link/ether 02:00:00:00:99:0{0} brd ff:ff:ff:ff:ff:ff\n    bridge\n"
+
+
+@pytest.mark.parametrize(
+    ("devices", "dev"),
+    [
+        (stacked(1, 9), "m9"),
+        (stacked(2, 10), "m10"),
+        (stacked(3000, 3008), "m9"),
+        (stacked(3000, 7), "m3008"),
+        (BRIDGE.format(8, 8), "b8"),
+        (BRIDGE.format(8, 9) + BRIDGE.format(9, 8), "b8"),
+    ],
+    ids=["on itself", "on each other", "in a circle of 3000", "3000 high", "its own port", "a port of its port"],
+)
+def test_devices_that_hang_on_each_other_end_somewhere(devices: str, dev: str) -> None:
+    """Linux refuses circles, and more than eight storeys: net/core/dev.c, MAX_NEST_DEV."""
+    files = cluster()
+    files["node/ip-address.txt"] += devices
+    files["node/ip-route.txt"] += f"10.9.0.2 dev {dev} scope link\n"
+    assert outcome(files, "tcp:10.9.0.2:80", "node").startswith("un")

@@ -120,18 +120,28 @@ class Wire:
 
         Source: veth_open() in drivers/net/veth.c, macvlan's netif_stacked_transfer_operstate(), br_add_if().
         """
-        if not link.up:
-            return False
+        below, seen = [(netns, link)], set[tuple[str, int]]()
+        for place, device in below:  # grows; a device that hangs on itself hangs on nothing
+            if device.up and (place, device.index) not in seen:
+                seen.add((place, device.index))
+                lower = self._lower(place, device)
+                if lower is None:
+                    return True
+                below += lower
+        return False
+
+    def _lower(self, netns: str, link: Link) -> list[tuple[str, Link]] | None:
+        """Return the devices one of which has to have a carrier; None when it depends on nothing else."""
         match link.kind:
             case Veth(peer=far):
                 other = self.at(far)
-                return other is None or other.up
+                return None if other is None or other.up else []
             case Macvlan(lower=far):
                 other = self.at(far)
-                return other is None or self.has_carrier(far.netns, other)
+                return None if other is None else [(far.netns, other)]
             case Bridge():
-                return any(self.has_carrier(netns, port) for port in self._ports.get((netns, link.name), []))
-        return True
+                return [(netns, port) for port in self._ports.get((netns, link.name), [])]
+        return None
 
     def _send(self, netns: str, link: Link, frame: Frame, path: tuple[Place, ...]) -> Ends:
         if not link.up or len(path) > MAX_DEPTH:
