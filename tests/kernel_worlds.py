@@ -22,7 +22,7 @@ PATIENCE = 0.7
 def chains(table: str, *rules: str, policy: str = "ACCEPT") -> str:
     """A table with its built-in chains; the policy is FORWARD's."""
     names = {"filter": "INPUT FORWARD OUTPUT", "nat": "PREROUTING INPUT OUTPUT POSTROUTING", "raw": "PREROUTING OUTPUT"}
-    names["mangle"] = "PREROUTING INPUT FORWARD OUTPUT POSTROUTING"
+    names["mangle"], names["security"] = "PREROUTING INPUT FORWARD OUTPUT POSTROUTING", names["filter"]
     heads = "".join(f":{n} {policy if n == 'FORWARD' else 'ACCEPT'} [0:0]\n" for n in names[table].split())
     return f"*{table}\n{heads}" + "".join(f"-A {rule}\n" for rule in rules) + "COMMIT\n"
 
@@ -152,6 +152,20 @@ def behind(entry: str) -> World:
     return plug(a, r, b, one="a.eth0 r.e1", two="b.eth0 r.e2")
 
 
+def two_ways_out(*tables: str) -> World:
+    """A client with two cables to the router: what is marked leaves by the second."""
+    state = "route default via 10.0.1.1 dev eth0\nrule 100: from all fwmark 0x1 lookup 5\nroute default via 10.0.3.1 dev eth1 table 5"
+    a = namespace("a", "eth0 10.0.1.2/24\neth1 10.0.3.2/24", state, "".join(tables))
+    r = namespace("r", "e1 10.0.1.1/24\ne2 10.0.2.1/24\ne3 10.0.3.1/24", FORWARDS)
+    b = namespace("b", "eth0 10.0.2.2/24", "route default via 10.0.2.1 dev eth0")
+    return plug(a, r, b, one="a.eth0 r.e1", two="b.eth0 r.e2", three="a.eth1 r.e3")
+
+
+def marking(table: str, *more: str, mark: int = 1) -> str:
+    """A table whose OUTPUT marks the request, by number or by what the connection has."""
+    return chains(table, f"OUTPUT -d 10.0.0.0/8 -j MARK --set-xmark {mark:#x}/0xffffffff", *more)
+
+
 def apart(pvlan: str) -> World:
     """Two hosts on a segment that do not hear each other: b answers no ARP, and the router between them is asked."""
     a = namespace("a", "eth0 10.0.1.2/24")
@@ -189,6 +203,9 @@ class Case(NamedTuple):
         udp = Listener(self.server, 80, "udp", pinned=True, dev=self.dev)
         return Listener(self.server, 80, dev=self.dev), udp
 
+
+RESTORE = "OUTPUT -j CONNMARK --restore-mark --nfmask 0xffffffff --ctmask 0xffffffff"
+SAVED = ("INPUT -j CONNMARK --set-xmark 0x1/0xffffffff",)
 
 CASES = {
     "through a router": Case(routed(), "tcp:10.0.2.2:80", "connected"),
@@ -239,5 +256,21 @@ CASES = {
     "a limit in the middle of a handshake": Case(routed(LIMITED), "tcp:10.0.2.2:80", "connect succeeds, then hangs"),
     "TTL and TOS changed": Case(routed(CHANGED), "udp:10.0.2.2:80", "connected"),
     "TTL spent": Case(routed(chains("mangle", "PREROUTING -j TTL --ttl-set 1")), "udp:10.0.2.2:80", "lost"),
+    "a mark of mangle is routed again": Case(two_ways_out(marking("mangle")), "tcp:10.0.2.2:80", "connected"),
+    "a mark of raw is not": Case(two_ways_out(marking("raw")), "tcp:10.0.2.2:80", "connected"),
+    "a mark of filter is not": Case(two_ways_out(marking("filter")), "icmp:10.0.2.2", "connected"),
+    "a mark of security is not": Case(two_ways_out(marking("security")), "udp:10.0.2.2:80", "connected"),
+    "a mark of nat is not": Case(two_ways_out(marking("nat")), "udp:10.0.2.2:80", "connected"),
+    "a mark of mangle that filter clears": Case(two_ways_out(marking("mangle"), marking("filter", mark=0)), "tcp:10.0.2.2:80", "connected"),
+    "a mark of raw that mangle clears": Case(two_ways_out(marking("raw"), marking("mangle", mark=0)), "tcp:10.0.2.2:80", "connected"),
+    "a mark of raw, then the TOS": Case(two_ways_out(marking("raw"), chains("mangle", "OUTPUT -j TOS --set-tos 0x10/0xff")), "udp:10.0.2.2:80", "connected"),
+    "a mark of raw, then the DSCP": Case(two_ways_out(marking("raw"), chains("mangle", "OUTPUT -j DSCP --set-dscp 0x2e")), "tcp:10.0.2.2:80", "connected"),
+    "a mark of raw, then the TTL": Case(two_ways_out(marking("raw"), chains("mangle", "OUTPUT -j TTL --ttl-set 9")), "udp:10.0.2.2:80", "connected"),
+    "a mark of raw, then DNAT": Case(two_ways_out(marking("raw"), chains("nat", "OUTPUT -d 10.9.9.9/32 -j DNAT --to-destination 10.0.2.2")), "tcp:10.9.9.9:80", "connected"),
+    "a mark of nat before DNAT": Case(two_ways_out(marking("nat", "OUTPUT -d 10.9.9.9/32 -j DNAT --to-destination 10.0.2.2")), "tcp:10.9.9.9:80", "connected"),
+    "a mark of filter after DNAT": Case(two_ways_out(marking("filter"), chains("nat", "OUTPUT -d 10.9.9.9/32 -j DNAT --to-destination 10.0.2.2")), "tcp:10.9.9.9:80", "connected"),
+    "a mark of raw, then DNAT to the address it has": Case(two_ways_out(marking("raw"), chains("nat", "OUTPUT -p tcp -j DNAT --to-destination 10.0.2.2:80")), "tcp:10.0.2.2:8080", "connected"),
+    "a connection's mark, restored by raw": Case(two_ways_out(chains("raw", RESTORE), chains("mangle", *SAVED)), "tcp:10.0.2.2:80", "connected"),
+    "a connection's mark, restored by mangle": Case(two_ways_out(chains("mangle", RESTORE, *SAVED)), "tcp:10.0.2.2:80", "connected"),
     "odd matches": Case(routed(ODD), "tcp:10.0.2.2:80", "connected"),
 }  # fmt: skip

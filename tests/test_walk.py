@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import pytest
+from kernel_worlds import CASES
 from small_worlds import mac, namespace, plug, routed, talk
 
+from mcnilib.trace.run import run
 from mcnilib.trace.trace import Fate, Stage
 
 
@@ -165,6 +167,25 @@ def test_a_restored_mark_reroutes_the_answer(marks: str, works: bool) -> None:
     assert trace.outcome.works is works
     answer = next(j for j in trace.journeys if j.reply)
     assert any(step.action.startswith("rerouted: e2") for step in answer.steps) is works
+
+
+@pytest.mark.parametrize(
+    ("name", "device"),
+    [
+        ("a mark of mangle is routed again", "eth1"),
+        ("a mark of raw is not", "eth0"),
+        ("a mark of filter is not", "eth0"),
+        ("a mark of mangle that filter clears", "eth1"),
+        ("a mark of raw, then the TOS", "eth1"),
+        ("a mark of raw, then the TTL", "eth0"),
+        ("a mark of raw, then DNAT", "eth1"),
+        ("a mark of filter after DNAT", "eth0"),
+    ],
+)
+def test_only_mangle_and_nat_look_the_route_up_again(name: str, device: str) -> None:
+    case = CASES[name]
+    trace = run(case.world, case.flow, case.listeners)
+    assert next(step.oif for step in trace.journeys[0].steps if step.to) == device
 
 
 @pytest.mark.parametrize(

@@ -2,7 +2,7 @@
 
     device ──► PREROUTING ──► routing ──► FORWARD ──► routing done ──► POSTROUTING ──► device
                                  │                        ▲
-                                 ▼                        │ (again, when a rule changed mark or address)
+                                 ▼                        │ (again, when mangle or nat changed what it asks for)
                                INPUT ──► socket ──► OUTPUT ┘
 
 Source: include/uapi/linux/netfilter_ipv4.h (priorities), net/ipv4/netfilter/ip_tables.c, iptables(8).

@@ -5,31 +5,40 @@ Source: include/uapi/linux/netfilter_ipv4.h (order), nf_conntrack_core.c, nf_nat
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from ipaddress import IPv4Address
 
-from mcnilib.errors import NoRoute, Unknown
+from mcnilib.errors import Unknown
 from mcnilib.linux.conntrack import Entry, Tracked
 from mcnilib.linux.context import Context
+from mcnilib.linux.fib import Decision
 from mcnilib.linux.nat import ANY, bind, translate
 from mcnilib.linux.nat_range import NatRange
 from mcnilib.linux.netfilter import HOOKS, Chain, ChainRule, Table, traverse
 from mcnilib.linux.packet import Packet
-from mcnilib.linux.route import Query
 from mcnilib.linux.source import source_address
 from mcnilib.linux.target import Reject
 from mcnilib.linux.target_nat import NATS, Dnat, Masquerade, Nat, Netmap, Snat
 from mcnilib.trace.host import Host, Skb
 from mcnilib.trace.log import Log
-from mcnilib.trace.trace import Fate, Stage
+from mcnilib.trace.trace import Fate
 
 SOURCE_HOOKS = ("POSTROUTING", "INPUT")
 LOOPBACK = IPv4Address("127.0.0.1")
+REROUTES = {"mangle": ("src", "dst", "mark", "tos"), "nat": ("dst",)}
+"""What a table of OUTPUT must change for the route to be looked up again, at once and with the mark of that moment.
+
+No other table asks: raw, filter and security may set marks, which no lookup sees unless one of these two comes later.
+Source: ipt_mangle_out() in net/ipv4/netfilter/iptable_mangle.c, nf_route_table_hook4() in
+net/netfilter/nft_chain_route.c (iptables-nft makes mangle OUTPUT a chain of type route, the others are not),
+nf_nat_ipv4_local_fn() in net/netfilter/nf_nat_proto.c.
+"""
 
 
 class Hook:
     """One packet at one hook of one namespace."""
 
-    __slots__ = ("host", "iif", "log", "name", "next_hop", "now", "oif", "rejected", "skb")
+    __slots__ = ("decision", "host", "iif", "log", "name", "next_hop", "now", "oif", "rejected", "reroute", "skb")
 
     def __init__(self, host: Host, skb: Skb, name: str, log: Log, now: float, *, iif: str = "", oif: str = "") -> None:
         """Remember where the packet stands; `now` is seconds since the run began."""
@@ -37,6 +46,8 @@ class Hook:
         self.iif, self.oif = iif, oif
         self.next_hop: IPv4Address | None = None  # for MASQUERADE
         self.rejected: Reject | None = None
+        self.reroute: Callable[[], Decision | None] | None = None  # in OUTPUT: look up again, note it
+        self.decision: Decision | None = None  # what the last of these lookups found
 
     def run(self) -> bool:
         """Consult the hook's tables in order; False when the packet ended here.
@@ -56,26 +67,17 @@ class Hook:
                     return False
             elif part in self.host.tables and not self._table(self.host.tables[part]):
                 return False
-            if self.name == "OUTPUT" and self.skb.packet is not before and not self._finds_a_way(part, before):
+            if self.reroute and self.skb.packet is not before and not self._reroutes(part, before):
                 return False
         return True
 
-    def _finds_a_way(self, part: str, before: Packet) -> bool:
-        """Drop a packet that has no route any more at once, before the tables that follow.
-
-        Source: ipt_mangle_out() in net/ipv4/netfilter/iptable_mangle.c, nf_nat_ipv4_local_fn() in nf_nat_proto.c.
-        """
+    def _reroutes(self, part: str, before: Packet) -> bool:
+        """Look the way out up again right after a table that changed what Linux compares; False when there is none."""
         packet = self.skb.packet
-        asked = {"mangle": ("dst", "src", "mark", "tos"), "nat": ("dst",)}.get(part, ())
-        if all(getattr(packet, name) == getattr(before, name) for name in asked):
+        if self.reroute is None or all(getattr(packet, x) == getattr(before, x) for x in REROUTES.get(part, ())):
             return True
-        try:
-            self.host.route(Query(packet.dst, packet.src, mark=packet.mark))
-        except NoRoute as error:
-            text = f"no route: {error.error}"
-            self.log.add(self.host.name, Stage.ROUTE, text, packet, line=error.line, fate=Fate.DROPPED)
-            return False
-        return True
+        self.decision = self.reroute()
+        return self.decision is not None
 
     def _track(self) -> None:
         skb, host = self.skb, self.host

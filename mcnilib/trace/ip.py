@@ -7,6 +7,7 @@ Source: net/ipv4/{ip_input,ip_forward,ip_output,route,fib_frontend}.c (Linux 6.1
 
 from __future__ import annotations
 
+from functools import partial
 from typing import TYPE_CHECKING
 
 from mcnilib.errors import NoRoute, Unsupported
@@ -81,7 +82,7 @@ def _forwards(log: Log, host: Host, packet: Packet, dev: str) -> bool:
 
 
 def send(net: Network, log: Log, place: Departure) -> Place:
-    """Send a packet of the namespace's own: route, OUTPUT, route again if a rule changed it, then out."""
+    """Send a packet of the namespace's own: route, OUTPUT, which may route it again, then out."""
     host, skb = net.hosts[place.netns], place.skb
     if skb.packet.ttl != host.ttl:
         skb.packet = skb.packet.but(ttl=host.ttl)
@@ -89,16 +90,11 @@ def send(net: Network, log: Log, place: Departure) -> Place:
     if decision is None:
         return None
     hook = Hook(host, skb, "OUTPUT", log, net.now, oif=decision.device)
-    before = skb.packet
+    hook.reroute = partial(_route, net, log, host, skb, again=True)
     if not hook.run():
         reject(net, host, skb, hook)
         return None
-    after = skb.packet
-    if (after.mark, after.src, after.dst, after.tos) != (before.mark, before.src, before.dst, before.tos):
-        decision = _route(net, log, host, skb, again=True)
-        if decision is None:
-            return None
-    return leave(net, log, host, skb, decision, "")
+    return leave(net, log, host, skb, hook.decision or decision, "")
 
 
 def _route(net: Network, log: Log, host: Host, skb: Skb, *, again: bool = False) -> Decision | None:
