@@ -3,19 +3,20 @@
 from __future__ import annotations
 
 import json
+import re
 from dataclasses import replace
 
 import pytest
 from ip_shell import model, real
 from ip_states import STATES, State
 
-from mcnilib.errors import StateSyntaxError, Unsupported
+from mcnilib.errors import McniError, StateSyntaxError
 from mcnilib.linux.ipset import parse_sets
 from mcnilib.linux.iptables_save import parse_tables
 from mcnilib.linux.link import Address, Link, Physical, Veth
 from mcnilib.linux.link_parse import parse_links
 from mcnilib.linux.netns import Netns
-from mcnilib.linux.show import COMMANDS, listing
+from mcnilib.linux.show import listing
 from mcnilib.linux.snapshot import FILES, load, save
 from mcnilib.linux.world import Port, Segment, World
 
@@ -27,12 +28,18 @@ TABLES = """\
 -A FORWARD -m conntrack --ctstate INVALID -j DROP
 COMMIT
 """
+NO_NAT = """\
+*nat
+:PREROUTING ACCEPT [0:0]
+:INPUT ACCEPT [0:0]
+:OUTPUT ACCEPT [0:0]
+:POSTROUTING ACCEPT [0:0]
+COMMIT
+"""
 SETS = "create web hash:ip family inet hashsize 1024 maxelem 65536\nadd web 10.0.0.9\n"
 
 
-def node() -> Netns:
-    netns = model(
-        """
+NODE = """
         address add 10.0.0.1/24 dev e0
         sysctl net.ipv4.ip_forward 1
         route add default via 10.0.0.9 dev e0
@@ -40,7 +47,10 @@ def node() -> Netns:
         rule add lookup 500 priority 1000
         neigh add 10.0.0.9 dev e0 lladdr 02:00:00:00:00:09 nud permanent
         """
-    )
+
+
+def node() -> Netns:
+    netns = model(NODE)
     return netns.but(tables=parse_tables(TABLES), sets=parse_sets(SETS))
 
 
@@ -52,14 +62,14 @@ def node() -> Netns:
         ("ip route", "default via 10.0.0.9 dev e0 \n10.0.0.0/24 dev e0 proto kernel scope link src 10.0.0.1 \n"),
         ("ip route show table main", "default via 10.0.0.9 dev e0 \n10.0.0.0/24 dev e0 proto kernel scope link src 10.0.0.1 \n"),
         ("ip route show table 500", "10.7.0.1 dev e2 scope link \n"),
-        ("ip route show table 501", ""),
         ("ip neigh", "10.0.0.9 dev e0 lladdr 02:00:00:00:00:09 PERMANENT \n"),
         ("ip neigh show", "10.0.0.9 dev e0 lladdr 02:00:00:00:00:09 PERMANENT \n"),
         ("iptables-save -t filter", TABLES),
         ("iptables-save", TABLES),
-        ("iptables-save -t nat", ""),
+        ("iptables-save -t nat", NO_NAT),
         ("ipset save", SETS),
         ("ipset  save", SETS),
+        ("sysctl net.ipv4.ip_forward", "net.ipv4.ip_forward = 1\n"),
     ],
 )  # fmt: skip
 def test_what_a_command_prints(command: str, text: str) -> None:
@@ -88,10 +98,113 @@ def test_a_sysctl_listing_is_in_order_and_without_repetition() -> None:
     assert keys == sorted(set(keys))
 
 
-@pytest.mark.parametrize("command", ["ip route get 10.0.0.1", "conntrack -L", "iptables -L", "ip nieghbour"])
-def test_other_commands_are_named(command: str) -> None:
-    with pytest.raises(Unsupported, match=f"command '{command}'; there are {', '.join(COMMANDS)}"):
+@pytest.mark.parametrize(
+    ("spelt", "command"),
+    [
+        ("ip r", "ip route"),
+        ("ip -4 route", "ip route"),
+        ("ip route list", "ip route"),
+        ("ip ro lst", "ip route"),
+        ("ip r s t all", "ip route show table all"),
+        ("ip route ls table 0", "ip route show table all"),
+        ("ip route show table 254", "ip route show table main"),
+        ("ip route show table 0x1f4", "ip route show table 500"),
+        ("ip route show 'table' 500", "ip route show table 500"),
+        ("sudo ip route show table 500", "ip route show table 500"),
+        ("ip ru", "ip rule"),
+        ("ip -4 rule list", "ip rule"),
+        ("ip n", "ip neigh"),
+        ("ip neighbour show", "ip neigh"),
+        ("ip neigh show nud permanent", "ip neigh"),
+        ("ip -d a", "ip -d address"),
+        ("ip -details addr ls", "ip -d address"),
+        ("iptables-save -tfilter", "iptables-save -t filter"),
+        ("iptables-save --table=filter", "iptables-save -t filter"),
+        ("iptables-save --table 'filter'", "iptables-save -t filter"),
+        ("iptables-save -t nat -t filter", "iptables-save -t filter"),
+        ("sysctl -A", "sysctl -a"),
+        ("ipset -S", "ipset save"),
+    ],
+)
+def test_other_spellings_the_tools_take(spelt: str, command: str) -> None:
+    assert listing(node(), spelt) == listing(node(), command) != ""
+
+
+@pytest.mark.parametrize(
+    ("command", "says"),
+    [
+        ("", "command '' is not modelled"),
+        ("ip", "command 'ip' is not modelled"),
+        ("ip route get 10.0.0.1", "command 'ip route get 10.0.0.1' is not modelled; there are ip -d address, bridge fdb"),
+        ("ip nieghbour", "did you mean 'ip neigh'?"),
+        ("ip address", "did you mean 'ip -d address'?"),
+        ("ip -j route", "command 'ip -j route' is not modelled"),
+        ("ip -6 route", "command 'ip -6 route' is not modelled"),
+        ("ip route table 500", "command 'ip route table 500' is not modelled"),
+        ("ip route show dev e0", "command 'ip route show dev e0' is not modelled"),
+        ("ip route show 'table 500'", "is not modelled"),
+        ("ip route show table", "is not modelled"),
+        ("ip route show table 501", "here has no routing table '501'; it has main, 500, local; did you mean '500'?"),
+        ("ip route show table default", "no routing table 'default'"),  # the kernel makes it with its first route
+        ("ip route show table mian", "did you mean 'main'?"),
+        ("ip route show table 99999999999999", "no routing table '99999999999999'"),
+        ("ip route show table 4294967296", "no routing table '4294967296'"),
+        ("ip route show table 0500", "no routing table '0500'"),  # octal there
+        ("iptables -L", "did you mean 'iptables-save'?"),
+        ("iptables-save -t filtr", "table 'filtr' does not exist; there are raw, mangle, nat, filter, security; did you mean 'filter'?"),
+        ("iptables-save -t Filter", "table 'Filter' does not exist"),
+        ("iptables-save -t ''", "table '' does not exist"),
+        ("iptables-save -t", "option -t requires argument"),
+        ("iptables-save -c", "option -c not recognized; -t TABLE is modelled"),
+        ("iptables-save filter", "unknown argument 'filter'; it takes -t TABLE"),
+        ("iptables-save list", "unknown argument 'list'"),
+        ("iptables-save -t 'filter", '"iptables-save -t \'filter": no closing quotation'),
+        ("iptables-save | grep FORWARD", "'|' in 'iptables-save | grep FORWARD' is for a shell"),
+        ("ip rule; ip route", "';' in 'ip rule; ip route' is for a shell"),
+        ("ipset save web", "command 'ipset save web' is not modelled"),
+        ("sysctl net.ipv4.ip_foward", "did you mean 'net.ipv4.ip_forward'?"),
+        ("sysctl -n net.ipv4.ip_forward", "is not modelled"),
+        ("conntrack -L", "command 'conntrack -L' is not modelled"),
+        ("ss -ltun", "command 'ss -ltun' is not modelled"),
+    ],
+)  # fmt: skip
+def test_what_is_not_printed_is_refused_by_name(command: str, says: str) -> None:
+    with pytest.raises(McniError) as caught:
         listing(node(), command)
+    assert says in str(caught.value)
+
+
+TYPED = """
+ip r; ip ro; ip -4 r; ip route s; ip route ls; ip route lst; ip route lists; ip route SHOW; ip Route; ip route show table
+ip r s t all; ip route ls table 0; ip route show table main; ip route show table local; ip route show table default
+ip route show table 500; ip route show table 501; ip route show table 0x1f4; ip route show table 254; ip route show table -1
+ip route show table mian; ip route show table 4294967295; ip route show table 4294967296; ip route show table 99999999999999
+ip route table 500; ip route show t 500; ip route show ta 500; ip route show tables 500; ip route show ''; ip '' route
+ip rule; ip ru; ip -4 rule; ip rule list; ip rule lst; ip rule sho; ip rule xyz; ip rules
+ip neigh; ip n; ip neighbor; ip neighbour; ip neighbors; ip neigh show; ip neigh ls; ip neigh proxy; ip neigh show proxy
+ip neigh show nud permanent; ip neigh show nud NOARP; ip neigh show nud; ip --4 neigh
+iptables-save -t filter; iptables-save -tfilter; iptables-save --table filter; iptables-save --tabl=filter
+iptables-save -t filtr; iptables-save -t ''; iptables-save -t; iptables-save filter; iptables-save -x; iptables-save list
+iptables-save -t nat; iptables-save -t raw -t filter; iptables-save -t security
+ipset save; ipset -S; ipset --save; ipset save nope; sysctl net.ipv4.ip_forward; sysctl net.ipv4.nope; sysctl nope
+"""
+
+
+@pytest.mark.kernel
+def test_the_tools_print_the_same_or_the_model_refuses() -> None:
+    commands = [command.strip() for line in TYPED.strip().splitlines() for command in line.split(";")]
+    asked = [f"{{ {command.replace('ip ', 'ip -4 ', 1)} || echo REFUSED; }} | grep -v '^#'" for command in commands]
+    prepared = "iptables -w -P FORWARD DROP; iptables -w -A FORWARD -m conntrack --ctstate INVALID -j DROP"
+    found = dict(zip(commands, real(NODE, [f"{prepared} 2>&1", *asked])[1:], strict=True))
+    wrong = {}
+    for command, text in found.items():
+        try:
+            printed = re.sub(r"\[\d+:\d+\]", "[0:0]", listing(node().but(sets=()), command))
+        except McniError:
+            printed = "REFUSED"
+        if printed != ("REFUSED" if "REFUSED" in text else re.sub(r"\[\d+:\d+\]", "[0:0]", text)):
+            wrong[command] = (text, printed)
+    assert wrong == {}
 
 
 def compared(netns: Netns) -> list[str]:

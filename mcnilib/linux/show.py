@@ -1,22 +1,31 @@
 """What the commands of a shell in a network namespace print: the listings in which every step finds its evidence.
 
-What exists only while a conversation runs (`conntrack -L`, `ss -ltun`) is printed by the run, not here.
+A command may be spelt as its tool lets it be spelt (`ip r s t 500`). What the tool would refuse, and what it would
+print in another form, is refused by name. What exists only while a conversation runs (`conntrack -L`, `ss -ltun`) is
+printed by the run, not here.
+Source: do_iproute(), do_iprule(), do_ipneigh(), do_ipaddr() in ip/*.c and matches() in lib/utils.c (iproute2 6.1),
+iptables/xtables-save.c (iptables 1.8.9), sysctl(8), ipset(8).
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import re
+import shlex
+from collections.abc import Callable, Sequence
 from functools import partial
+from getopt import GetoptError, getopt
 
-from mcnilib.errors import Unsupported
+from mcnilib.errors import McniError, Unsupported
 from mcnilib.linux.fdb import print_fdb
 from mcnilib.linux.ipset import print_sets
 from mcnilib.linux.iptables_save import print_table, print_tables
 from mcnilib.linux.link import print_links
 from mcnilib.linux.neigh import SHOWN_BY, print_neighbours
+from mcnilib.linux.netfilter import BUILT_IN
 from mcnilib.linux.netns import Netns
-from mcnilib.linux.route import print_routes
+from mcnilib.linux.route import FULL_MASK, TABLES, print_routes
 from mcnilib.linux.sysctl import print_settings
+from mcnilib.linux.tables import find_table
 from mcnilib.linux.words import nearest
 
 
@@ -28,6 +37,10 @@ def _neighbours(command: str, netns: Netns) -> str:
     return print_neighbours(netns.neighbours, command)
 
 
+def _sysctls(netns: Netns) -> str:
+    return print_settings(netns.sysctls, [link.name for link in netns.links])
+
+
 COMMANDS: dict[str, Callable[[Netns], str]] = {
     "ip -d address": lambda netns: print_links(netns.links, netns.name),
     "bridge fdb": lambda netns: print_fdb(netns.links),
@@ -37,24 +50,106 @@ COMMANDS: dict[str, Callable[[Netns], str]] = {
     **{shown: partial(_neighbours, shown) for shown in SHOWN_BY.values()},
     "iptables-save": lambda netns: print_tables(netns.tables),
     "ipset save": lambda netns: print_sets(netns.sets),
-    "sysctl -a": lambda netns: print_settings(netns.sysctls, [link.name for link in netns.links]),
+    "sysctl -a": _sysctls,
 }
-"""The commands and how their output is made; there are also `ip route show table T` and `iptables-save -t T`."""
+"""The commands and how their output is made; besides `ip route show table T`, `iptables-save -t T` and `sysctl KEY`."""
+
+
+def _begins(word: str, least: int = 1) -> str:
+    """Return the pattern of what begins a word of `ip`, which is enough of it."""
+    return f"(?:{'|'.join(word[:n] for n in range(len(word), least - 1, -1))})"
+
+
+_IP = r"ip(?: --?4)*"  # the model knows no other family
+_SHOW = f" (?:{_begins('show')}|{_begins('list')}|{_begins('lst')})"
+_ROUTE, _RULE = f"{_IP} {_begins('route')}", f"{_IP} {_begins('rule', 2)}"
+_NEIGH = f"{_IP} (?:{_begins('neighbor')}|neighbour)"
+SPELLINGS = {
+    f"ip(?: --?{_begins('details')})+ {_begins('address')}(?:{_SHOW})?": "ip -d address",
+    f"bridge {_begins('fdb')}(?:{_SHOW})?": "bridge fdb",
+    f"{_RULE}(?:{_SHOW})?": "ip rule",
+    f"{_ROUTE}(?:{_SHOW})?": "ip route",
+    f"{_NEIGH}(?:{_SHOW}(?: nud permanent)?)?": SHOWN_BY["PERMANENT"],
+    f"{_NEIGH}{_SHOW} nud noarp": SHOWN_BY["NOARP"],
+    f"{_NEIGH}{_SHOW} proxy": SHOWN_BY["proxy"],
+    "ipset (?:-S|(?:--)?save)": "ipset save",
+    "sysctl (?:-[aAX]|--all)": "sysctl -a",
+}
+"""Every way to spell a command that is modelled."""
+_IN_TABLE = re.compile(rf"{_ROUTE}{_SHOW} {_begins('table')} (\S+)")
+_KEYS = re.compile(r"sysctl ([a-z]\S*)")
+
+
+def shell_words(command: str) -> list[str]:
+    """Cut a command into words as a shell does. Raises: McniError for an open quote, or for more than one command."""
+    lexer = shlex.shlex(command, posix=True, punctuation_chars=True)
+    lexer.whitespace_split, lexer.commenters = True, ""
+    try:
+        words = list(lexer)
+    except ValueError as problem:
+        raise McniError(f"{command!r}: {str(problem)[0].lower()}{str(problem)[1:]}") from None
+    for word in words:
+        if word and not word.strip("();<>|&"):
+            raise McniError(
+                f"{word!r} in {command!r} is for a shell: put it, and what follows, behind the closing quote"
+            )
+    return words[1:] if words[:1] == ["sudo"] else words
 
 
 def listing(netns: Netns, command: str) -> str:
-    """Print what a command prints in a namespace; a trailing `show` or `list` changes nothing.
+    """Print what a command prints in a namespace.
 
-    Raises: Unsupported for a command that is not modelled.
+    Raises: Unsupported for a command that is not modelled, McniError for one the tool would refuse.
     """
-    command = " ".join(command.split())
-    for ending in (" show", " list"):
-        command = command.removesuffix(ending)
-    if command in COMMANDS:
-        return COMMANDS[command](netns)
-    if command.startswith("ip route show table "):
-        return print_routes(netns.routes, command.rpartition(" ")[2])
-    if command.startswith("iptables-save -t "):
-        name = command.rpartition(" ")[2]
-        return "".join(print_table(table) for table in netns.tables if table.name == name)
-    raise Unsupported(f"command {command!r}; there are {', '.join(COMMANDS)}{nearest(command, COMMANDS)}")
+    words = shell_words(command)
+    if words[:1] == ["iptables-save"]:
+        return _iptables_save(netns, words[1:])
+    typed = shlex.join(words)  # a quoted word with spaces in it is no two words
+    for spelling, meant in SPELLINGS.items():
+        if re.fullmatch(spelling, typed):
+            return COMMANDS[meant](netns)
+    if found := _IN_TABLE.fullmatch(typed):
+        return print_routes(netns.routes, _table(netns, found[1]))
+    if found := _KEYS.fullmatch(typed):
+        return _sysctl(netns, found[1])
+    raise Unsupported(f"command {typed!r} is not modelled; there are {', '.join(COMMANDS)}{nearest(typed, COMMANDS)}")
+
+
+def _table(netns: Netns, name: str) -> str:
+    """Return a routing table as routes name it; the kernel has made those that have routes, and main.
+
+    Raises: McniError for a table that is not there. Source: inet_dump_fib() in net/ipv4/fib_frontend.c.
+    """
+    there = list(dict.fromkeys(["main", *(route.table for route in netns.routes)]))
+    numbers = {str(number): name for name, number in TABLES.items()} | {"0": "all", "unspec": "all"}
+    if re.fullmatch("0x[0-9a-fA-F]{1,8}|[1-9][0-9]{0,9}", name) and int(name, 0) <= FULL_MASK:
+        name = str(int(name, 0))
+    name = numbers.get(name, name)
+    if name not in (*there, "all"):
+        raise McniError(f"{netns.name} has no routing table {name!r}; it has {', '.join(there)}{nearest(name, there)}")
+    return name
+
+
+def _iptables_save(netns: Netns, words: Sequence[str]) -> str:
+    try:
+        options, left = getopt(list(words), "t:", ["table="])
+    except GetoptError as problem:
+        raise Unsupported(f"iptables-save: {problem.msg}; -t TABLE is modelled") from None
+    if left:
+        raise McniError(f"iptables-save: unknown argument {left[0]!r}; it takes -t TABLE{nearest(left[0], BUILT_IN)}")
+    if not options:
+        return print_tables(netns.tables)
+    name = options[-1][1]
+    if name not in BUILT_IN:
+        raise McniError(
+            f"iptables-save: table {name!r} does not exist; there are {', '.join(BUILT_IN)}{nearest(name, BUILT_IN)}"
+        )
+    return print_table(find_table(netns.tables, name))
+
+
+def _sysctl(netns: Netns, key: str) -> str:
+    """Print the line of one key."""
+    lines = {line.partition(" = ")[0]: line for line in _sysctls(netns).splitlines()}
+    if key not in lines:
+        raise Unsupported(f"sysctl {key!r} is not modelled{nearest(key, lines)}")
+    return f"{lines[key]}\n"
