@@ -5,14 +5,17 @@ from __future__ import annotations
 import os
 import re
 from pathlib import Path
+from random import Random
 
 import pytest
 
 from mcnilib.cli import main
 from mcnilib.errors import McniError, StateSyntaxError
 from mcnilib.kernel.compare import compare
-from mcnilib.kernel.fuzz.case import Case, parse_case
+from mcnilib.kernel.fuzz import pieces
+from mcnilib.kernel.fuzz.case import Case, base, parse_case
 from mcnilib.kernel.fuzz.chance import chance
+from mcnilib.kernel.fuzz.pieces import guesses
 from mcnilib.kernel.fuzz.report import digest, recorded, trials_of
 from mcnilib.kernel.fuzz.shrink import shrink
 from mcnilib.kernel.fuzz.trial import AGREES, DIFFERS, REFUSED, attempt, simulate
@@ -58,6 +61,22 @@ def test_fresh_worlds_agree(bench, capsys) -> None:
     refused = [trial.text for trial in trials if trial.ended == REFUSED]
     assert len(refused) <= FRESH // 50, refused
     assert not differ, "\n".join([f"MCNI_FUZZ_SEED={seed}", *differ])
+
+
+def test_a_piece_left_out_makes_an_answer_unknown_or_leaves_it() -> None:
+    seed = int(os.environ.get("MCNI_FUZZ_SEED") or int.from_bytes(os.urandom(4), "big"))
+    cases = [chance(seed, number) for number in range(100)]
+    said = [f"{case}{one}" for number, case in enumerate(cases) for one in guesses(case, Random(number), 10)]
+    assert not said, "\n".join([f"MCNI_FUZZ_SEED={seed}", *said])
+
+
+def test_a_model_that_guesses_what_is_missing_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
+    case = Case("routers", ("b: sysctl -w net.ipv4.icmp_echo_ignore_all=1",), "a", "icmp:10.0.2.2", "b")
+    every = pieces.collected(base("routers"))["b/sysctl.txt"]
+    monkeypatch.setattr(pieces, "PIECES", (lambda draw, files: ("b's sysctls", {**files, "b/sysctl.txt": every}),))
+    assert [*guesses(case, Random(1), 1)] == [
+        "without b's sysctls: connected, 10.0.1.2; with it: delivered one way only, 10.0.1.2"
+    ]
 
 
 RENEW = "record anew: mcni fuzz --worlds 10000 --seed SEED --record mcnilib/kernel/fuzz.json"
@@ -117,6 +136,20 @@ def test_a_case_that_cannot_be_read_says_what_is_expected(text: str, says: str) 
 def test_a_world_that_does_not_exist_is_named() -> None:
     with pytest.raises(McniError, match="'nowhere'"):
         simulate(Case("nowhere", (), "a", "icmp:10.0.1.1", "b"))
+
+
+KINDS = {
+    "a mark in OUTPUT of raw": r"-t raw -[AI] OUTPUT .*-j MARK",
+    "a mark in OUTPUT of mangle": r"-t mangle -[AI] OUTPUT .*-j MARK",
+    "a mark in OUTPUT of nat": r"-t nat -[AI] OUTPUT .*-j MARK",
+    "a mark in OUTPUT of filter": r"-t filter -[AI] OUTPUT .*-j MARK",
+    "a mark that decides the route": r"ip rule add .*fwmark .* lookup 99",
+}
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_every_kind_comes_up(kind: str) -> None:
+    assert any(re.search(KINDS[kind], str(chance(1, number))) for number in range(400))
 
 
 def test_shrinking_leaves_only_the_lines_that_matter() -> None:

@@ -12,7 +12,9 @@ from random import Random
 
 from mcnilib.errors import McniError
 from mcnilib.kernel.fuzz.case import Case, base
+from mcnilib.kernel.fuzz.recipes import marked
 from mcnilib.kernel.fuzz.rules import typed_chain, typed_rule
+from mcnilib.kernel.fuzz.shape import addresses, devices, every_address, networks, own_chains
 from mcnilib.kernel.fuzz.worlds import WORLDS, typed
 from mcnilib.linux.link import Loopback
 from mcnilib.linux.netns import Netns
@@ -30,12 +32,12 @@ def chance(seed: int, number: int) -> Case:
     name = draw.choice(sorted(WORLDS))
     world, lines = base(name), []
     for _ in range(draw.randint(1, MOST_LINES)):
-        line = _line(draw, world)
-        try:
-            world = typed(world, line)
-        except McniError:
-            continue
-        lines.append(line)
+        for line in _lines(draw, world):
+            try:
+                world = typed(world, line)
+            except McniError:
+                continue
+            lines.append(line)
     client, server = draw.sample(sorted(n.name for n in world if not n.name.startswith(("r", "s"))), 2)
     to, source = _destination(draw, world, client, server), _source(draw, world, client)
     return Case(name, tuple(lines), client, to, server, source)
@@ -56,6 +58,18 @@ def _destination(draw: Random, world: World, client: str, server: str) -> str:
         every = [str(network.broadcast_address) for network in own]
         address = draw.choice([*every, "255.255.255.255", *(["224.0.0.1"] if kind == "tcp" else [])])
     return f"icmp:{address}" if kind == "icmp" else f"{kind}:{address}:{draw.choice((80, 80, 80, 80, 8080))}"
+
+
+RECIPES: tuple[Callable[[Random, World, Netns], list[str]], ...] = (marked,)
+RECIPE = 0.1
+"""How often several lines that belong together are typed instead of one."""
+
+
+def _lines(draw: Random, world: World) -> list[str]:
+    if draw.random() >= RECIPE:
+        return [_line(draw, world)]
+    netns = draw.choice(list(world))
+    return [f"{netns.name}: {line}" for line in draw.choice(RECIPES)(draw, world, netns)]
 
 
 def _line(draw: Random, world: World) -> str:
@@ -161,29 +175,3 @@ def _policy_rule(draw: Random, world: World, netns: Netns) -> str:
         words.insert(0, "from all")
     words.sort(key=lambda word: not word.startswith("from"))
     return f"ip rule add {inverted}{' '.join(words)} priority {draw.randint(50, 200)} {action}"
-
-
-def own_chains(netns: Netns) -> dict[str, list[str]]:
-    """List the chains somebody made, by table."""
-    found = {table.name: [chain.name for chain in table.chains if not chain.policy] for table in netns.tables}
-    return {table: chains for table, chains in found.items() if chains}
-
-
-def devices(netns: Netns) -> list[str]:
-    """Name the devices of a namespace but for its loopback."""
-    return [link.name for link in netns.links if not isinstance(link.kind, Loopback)]
-
-
-def addresses(netns: Netns) -> list[str]:
-    """List the addresses of a namespace but for its loopback's."""
-    return [str(a.ip) for link in netns.links if not isinstance(link.kind, Loopback) for a in link.addresses]
-
-
-def every_address(world: World) -> list[str]:
-    """List all addresses of a world."""
-    return [address for netns in world for address in addresses(netns)]
-
-
-def networks(world: World) -> list[str]:
-    """List the networks the addresses of a world lie in."""
-    return sorted({str(IPv4Interface(f"{address}/24").network) for address in every_address(world)})

@@ -1,0 +1,99 @@
+"""What an answer needs: a world is saved as if it had been collected, and asked again with one piece left out.
+
+Then the answer may be that nobody knows, or a refusal to read it; another answer than before would be a guess. That
+takes no kernel.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import replace
+from random import Random
+
+from mcnilib.errors import McniError
+from mcnilib.kernel.fuzz.case import Case
+from mcnilib.linux.sysctl import get, parse_setting, print_settings
+from mcnilib.linux.world import World
+from mcnilib.linux.world_file import WORLD
+from mcnilib.snapshots.snapshot import Snapshot, snapshot_of
+from mcnilib.trace.trace import Verdict
+
+Files = dict[str, str]
+Answer = tuple[str, ...]
+"""The verdict, the client's errno, and its address as the server saw it. Empty: nobody knows."""
+
+
+def collected(world: World) -> Files:
+    """Return a world's files as a machine's: every sysctl has a line, and there is more than was collected."""
+    segments = tuple(replace(one, uplink=False) for one in world.segments)
+    files = Snapshot(replace(world, segments=segments, complete=False)).files()
+    for netns in world:
+        files[f"{netns.name}/sysctl.txt"] = print_settings(netns.sysctls, [link.name for link in netns.links])
+    return files
+
+
+def answer(files: Mapping[str, str], case: Case) -> Answer:
+    """Ask a snapshot the question of a case."""
+    try:
+        outcome = snapshot_of(files).trace(case.flow(), case.listeners()).outcome
+    except (McniError, KeyError):  # it cannot be read, or who asks or listens is not in it
+        return ()
+    known = outcome.verdict is not Verdict.UNKNOWN
+    return (outcome.verdict.value, outcome.error, outcome.seen_source) if known else ()
+
+
+def guesses(case: Case, draw: Random, tries: int) -> Iterator[str]:
+    """Yield in words what was answered otherwise with a piece left out, of so many pieces chosen by chance."""
+    files = collected(case.build())
+    whole = answer(files, case)
+    for _ in range(tries if whole else 0):
+        what, rest = draw.choice(PIECES)(draw, files)
+        other = answer(rest, case)
+        if other not in ((), whole):
+            yield f"without {what}: {_words(other)}; with it: {_words(whole)}"
+
+
+def _words(one: Answer) -> str:
+    return ", ".join(filter(None, one))
+
+
+def _file(draw: Random, files: Files) -> tuple[str, Files]:
+    name = draw.choice([name for name in files if name != WORLD])
+    return name, {other: text for other, text in files.items() if other != name}
+
+
+def _namespace(draw: Random, files: Files) -> tuple[str, Files]:
+    """Leave out a namespace; that its NICs stand in segments may be known or not."""
+    world = json.loads(files[WORLD])
+    name = draw.choice(world["namespaces"])
+    world["namespaces"].remove(name)
+    placed = draw.random() < 0.5
+    for segment in world["segments"] if not placed else ():
+        rest = [port for port in segment["ports"] if port.partition("/")[0] != name]
+        segment |= {"ports": rest, "uplink": rest != segment["ports"]}
+    kept = {other: text for other, text in files.items() if other.partition("/")[0] != name}
+    return f"{name}, {'known' if placed else 'not known'} in its segments", {**kept, WORLD: json.dumps(world)}
+
+
+def _sysctl(draw: Random, files: Files) -> tuple[str, Files]:
+    name = draw.choice([name for name in files if name.endswith("/sysctl.txt")])
+    lines = files[name].splitlines(keepends=True)
+    odd = [line for line in lines if parse_setting(line).value != get((), parse_setting(line).key)]
+    gone = draw.choice(odd if odd and draw.random() < 0.5 else lines)
+    return f"{gone.strip()} in {name}", {**files, name: "".join(line for line in lines if line != gone)}
+
+
+def _half(draw: Random, files: Files) -> tuple[str, Files]:
+    """Leave out half of a file of which one can tell: sysctls that are not there, a table without its end."""
+    stem = draw.choice(("sysctl", "iptables", "ip-address"))
+    name = draw.choice([name for name in files if name.endswith(f"/{stem}.txt")])
+    text = files[name]
+    middle = text.rfind("\n", 0, len(text) // 2) + 1
+    first = stem != "sysctl" or draw.random() < 0.5
+    which = "second" if first else "first"
+    return f"the {which} half of {name}", {**files, name: text[:middle] if first else text[middle:]}
+
+
+PIECES: tuple[Callable[[Random, Files], tuple[str, Files]], ...] = (_file, _file, _namespace, _sysctl, _sysctl, _half)
+"""Ways to leave something out."""
