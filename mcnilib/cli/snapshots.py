@@ -113,7 +113,7 @@ def trace_snapshot(arguments: argparse.Namespace) -> int:
 def _told(trace: Trace, arguments: argparse.Namespace) -> list[str]:
     from mcnilib.trace.explain import tell, verdict
 
-    told = tell(trace, arguments.depth) if arguments.table else [verdict(trace)]
+    told = tell(trace, arguments.depth) if arguments.table else [verdict(trace), *trace.notes]
     advice = instead(verdict(trace))
     return [printable(x) for x in (*told, *([advice] if advice else []))]
 

@@ -90,7 +90,7 @@ class Inquiry(widgets.VBox):  # type: ignore[misc]
             self._clear()
             return
         glyph = "✓" if self.trace.outcome.works else "✗"
-        words = code_html(verdict(self.trace))
+        words = "<br>".join(map(code_html, (verdict(self.trace), *self.trace.notes)))
         live = 'class="mcni mcni-verdict" role="status" aria-live="polite"'
         self.verdict.value = f"<div {live}>{glyph} {words}</div>"
         self.compared.value = _compared(before, self.trace) if before else ""

@@ -23,6 +23,7 @@ from mcnilib.snapshots.sockets import parse_listeners, print_listeners
 from mcnilib.snapshots.stream import read_stream
 from mcnilib.snapshots.writers import with_writers
 from mcnilib.trace.flow import Flow, Listener
+from mcnilib.trace.notes import notes_on
 from mcnilib.trace.run import run
 from mcnilib.trace.trace import Trace
 
@@ -49,7 +50,8 @@ class Snapshot:
             _ = self.world[one.netns]
         servers = (*listeners, *self.listeners)
         own_port(flow, servers)
-        return with_writers(run(self.world, flow, servers, connections=self.connections, partial=True))
+        trace = run(self.world, flow, servers, connections=self.connections, partial=True)
+        return with_writers(replace(trace, notes=notes_on(self.world, trace)))
 
     def namespace(self, name: str) -> str:
         """Return a namespace's name; it may be given as one of its addresses. Raises: KeyError."""

@@ -87,10 +87,12 @@ def tell(trace: Trace, depth: str = "hops") -> list[str]:
 
 
 def because(trace: Trace) -> list[str]:
-    """Say why the deciding step came to its decision, as far as connection tracking is the reason."""
+    """Say why the deciding step came to its decision, as far as connection tracking is the reason; then the notes."""
+    return [*([] if trace.outcome.works else _reasons(trace)), *trace.notes]
+
+
+def _reasons(trace: Trace) -> list[str]:
     outcome = trace.outcome
-    if outcome.works:
-        return []
     by = outcome.step.by
     reason = "who wrote the line is" if by and by.inferred else "the line is there because:"
     lines = [f"{reason} {by.why}"] if by else []

@@ -21,6 +21,7 @@ def trace_to_json(trace: Trace) -> Json:
     return {
         "format": FORMAT,
         "outcome": _outcome(trace.outcome),
+        "notes": list(trace.notes),
         "journeys": [_journey(journey) for journey in trace.journeys],
         "connections": {name: [_entry(entry) for entry in entries] for name, entries in trace.connections if entries},
     }

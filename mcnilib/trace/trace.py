@@ -185,3 +185,4 @@ class Trace:
     journeys: tuple[Journey, ...]
     outcome: Outcome
     connections: tuple[tuple[str, tuple[Entry, ...]], ...] = ()  # per namespace, at the end
+    notes: tuple[str, ...] = ()  # what the verdict rests on though nobody gave it, and what was not looked at

@@ -1,0 +1,85 @@
+"""What is said with a verdict because it was not looked at: sizes.
+
+Packets have no size here, so nothing is too large for a device. Where one on the way takes less than the sender's own,
+the verdict holds for small packets only.
+Source: ip_forward(), ip_finish_output() in net/ipv4 (Linux 6.18), RFC 1191.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from ipaddress import IPv4Network
+from typing import NamedTuple
+
+from mcnilib.linux.link import Loopback
+from mcnilib.linux.packet import Packet
+from mcnilib.linux.route import Route
+from mcnilib.linux.world import World
+from mcnilib.trace.trace import Fate, Journey, Stage, Step, Trace
+
+HEADERS = {"udp": 50, "ipencap": 20}
+"""Bytes a tunnel puts around a packet: VXLAN (RFC 7348) and IPIP (RFC 2003)."""
+
+
+class Room(NamedTuple):
+    """The largest IP packet that passes somewhere, and how much of it the headers of tunnels take, in bytes."""
+
+    mtu: int
+    headers: int
+    where: str
+
+    @property
+    def left(self) -> int:
+        """What is left for the packet itself."""
+        return self.mtu - self.headers
+
+    def __str__(self) -> str:
+        inside = f" ({self.left} inside the tunnel)" if self.headers else ""
+        return f"{self.mtu} at {self.where}{inside}"
+
+
+def notes_on(world: World, trace: Trace) -> tuple[str, ...]:
+    """Return what is to be said with the verdict, most important first."""
+    return tuple(_sizes(world, trace))
+
+
+def _sizes(world: World, trace: Trace) -> Iterator[str]:
+    """Say where on the way of a conversation that works less passes than its sender's own device takes."""
+    if not trace.outcome.works:
+        return
+    arrived = (journey for journey in trace.journeys if journey.fate is Fate.DELIVERED)
+    tight = [room for room in (_tightest(world, journey) for journey in arrived) if room]
+    if tight:
+        narrow = min(tight, key=lambda room: room.left)
+        yield f"small packets: {trace.outcome.verdict.value}; MTU {narrow} was not considered"
+
+
+def _tightest(world: World, journey: Journey) -> Room | None:
+    """Return the narrowest place of a packet's way, if it is narrower than where the packet began."""
+    rooms = [room for step in journey.steps for room in _rooms(world, step)]
+    narrow = min(rooms, key=lambda room: room.left, default=None)
+    return narrow if narrow and narrow.left < rooms[0].left else None
+
+
+def _rooms(world: World, step: Step) -> Iterator[Room]:
+    """Yield what one step has room for: the route that was chosen, the devices that were crossed."""
+    headers = _headers(step.after)
+    if isinstance(step.line, Route) and (found := re.search(r"\bmtu (?:lock )?(\d+)", step.line.settings)):
+        yield Room(int(found[1]), headers, f"the route to {_prefix(step.line.dst)} on {step.netns}")
+    crossed = [*step.path, *([step.to] if step.to else [])] if step.stage is Stage.DEVICE else []
+    crossed += [(step.netns, step.oif)] if step.stage is Stage.TUNNEL and step.after.inner else []
+    packed = _headers(step.before)
+    for netns, dev in dict.fromkeys(crossed):
+        link = world[netns].link(dev) if dev else None
+        if link and not isinstance(link.kind, Loopback):
+            yield Room(link.mtu, packed, f"{netns}.{dev}")
+
+
+def _prefix(dst: IPv4Network) -> str:
+    return str(dst) if dst.prefixlen else "default"
+
+
+def _headers(packet: Packet) -> int:
+    """Return how many bytes the tunnels around a packet have added."""
+    return HEADERS.get(packet.proto, 0) + _headers(packet.inner.packet) if packet.inner else 0
