@@ -161,6 +161,29 @@ def two_ways_out(*tables: str) -> World:
     return plug(a, r, b, one="a.eth0 r.e1", two="b.eth0 r.e2", three="a.eth1 r.e3")
 
 
+def local_elsewhere(state: str, tables: str = "") -> World:
+    """The server takes 8.8.8.0/24 for its own, by a route of type local that `state` has."""
+    a = namespace("a", "eth0 10.0.1.2/24", "route default via 10.0.1.1 dev eth0")
+    r = namespace("r", "e1 10.0.1.1/24\ne2 10.0.2.1/24", f"{FORWARDS}route 8.8.8.0/24 via 10.0.2.2 dev e2")
+    b = namespace("b", "eth0 10.0.2.2/24", f"route default via 10.0.2.1 dev eth0\n{state}", tables)
+    return plug(a, r, b, one="a.eth0 r.e1", two="b.eth0 r.e2")
+
+
+IN_TABLE = "rule 100: from all iif eth0 lookup 100\nroute local 8.8.8.0/24 dev lo table 100 scope host"
+OWN_TABLE = "rule 100: from all lookup 100\nroute local 8.8.8.0/24 dev lo table 100 scope host"
+IN_MAIN = "route local 8.8.8.0/24 dev lo scope host"
+IN_LOCAL = "route local 8.8.8.0/24 dev lo table local scope host"
+REFUSES = chains("filter", "INPUT -p udp -j REJECT", "INPUT -p tcp -j REJECT --reject-with tcp-reset")
+
+
+def of_loopback(*rules: str, localnet: str = "0", more: str = "") -> World:
+    """A client that redirects what goes to its loopback address to the server."""
+    dnat = chains("nat", "OUTPUT -d 127.0.0.1/32 -j DNAT --to-destination 10.0.2.2", *rules)
+    state = f"route default via 10.0.1.1 dev eth0\nsysctl net.ipv4.conf.eth0.route_localnet {localnet}\n{more}"
+    a = namespace("a", "eth0 10.0.1.2/24", state, dnat)
+    return World(tuple(a if n.name == "a" else n for n in routed()), routed().segments)
+
+
 def marking(table: str, *more: str, mark: int = 1) -> str:
     """A table whose OUTPUT marks the request, by number or by what the connection has."""
     return chains(table, f"OUTPUT -d 10.0.0.0/8 -j MARK --set-xmark {mark:#x}/0xffffffff", *more)
@@ -190,12 +213,14 @@ class Case(NamedTuple):
     client: str = "a"
     server: str = "b"
     dev: str = ""  # the device the servers are bound to
+    src: str = ""  # the address the client is bound to
 
     @property
     def flow(self) -> Flow:
         """The conversation, with the patience of the lab."""
         proto, ip, *port = self.to.split(":")
-        return Flow(self.client, IPv4Address(ip), proto, int(port[0]) if port else 0, patience=PATIENCE)
+        src = IPv4Address(self.src) if self.src else None
+        return Flow(self.client, IPv4Address(ip), proto, int(port[0]) if port else 0, src=src, patience=PATIENCE)
 
     @property
     def listeners(self) -> tuple[Listener, ...]:
@@ -272,5 +297,29 @@ CASES = {
     "a mark of raw, then DNAT to the address it has": Case(two_ways_out(marking("raw"), chains("nat", "OUTPUT -p tcp -j DNAT --to-destination 10.0.2.2:80")), "tcp:10.0.2.2:8080", "connected"),
     "a connection's mark, restored by raw": Case(two_ways_out(chains("raw", RESTORE), chains("mangle", *SAVED)), "tcp:10.0.2.2:80", "connected"),
     "a connection's mark, restored by mangle": Case(two_ways_out(chains("mangle", RESTORE, *SAVED)), "tcp:10.0.2.2:80", "connected"),
+    "a source local by a rule's table": Case(local_elsewhere(IN_TABLE), "tcp:8.8.8.8:80", "connect times out"),
+    "a source local by a rule's table, closed port": Case(local_elsewhere(IN_TABLE), "tcp:8.8.8.8:81", "connect times out"),
+    "a source local by a rule's table, echo": Case(local_elsewhere(IN_TABLE), "icmp:8.8.8.8", "delivered one way only"),
+    "a source local by a rule's table, UDP": Case(local_elsewhere(IN_TABLE), "udp:8.8.8.8:80", "delivered one way only"),
+    "a source local by a rule's table, closed UDP port": Case(local_elsewhere(IN_TABLE), "udp:8.8.8.8:81", "lost"),
+    "a source local by a rule's table, REJECT": Case(local_elsewhere(IN_TABLE, REFUSES), "udp:8.8.8.8:80", "lost"),
+    "a source local by a rule's table, REJECT with a RST": Case(local_elsewhere(IN_TABLE, REFUSES), "tcp:8.8.8.8:80", "connection refused"),
+    "to oneself, local by a rule's table": Case(local_elsewhere(OWN_TABLE), "tcp:8.8.8.8:80", "unreachable", "b"),
+    "to oneself, local by a rule's table, UDP": Case(local_elsewhere(OWN_TABLE), "udp:8.8.8.8:80", "unreachable", "b"),
+    "to oneself, local by a rule's table, echo": Case(local_elsewhere(OWN_TABLE), "icmp:8.8.8.8", "delivered one way only", "b"),
+    "bound to what a rule's table has": Case(local_elsewhere(OWN_TABLE), "tcp:10.0.1.2:80", "unreachable", "b", "a", src="8.8.8.8"),
+    "a source local by table main": Case(local_elsewhere(IN_MAIN), "tcp:8.8.8.8:80", "connected"),
+    "a source local by table main, bound to it": Case(local_elsewhere(IN_MAIN), "udp:10.0.1.2:80", "connected", "b", "a", src="8.8.8.8"),
+    "a source local by table main, where there is a rule": Case(local_elsewhere(f"rule 100: from all to 9.9.9.9 lookup 7\n{IN_MAIN}"), "tcp:8.8.8.8:80", "connect times out"),
+    "a source local by table local": Case(local_elsewhere(IN_LOCAL), "tcp:8.8.8.8:80", "connected"),
+    "a source local by table local, where there is a rule": Case(local_elsewhere(f"rule 100: from all to 9.9.9.9 lookup 7\n{IN_LOCAL}"), "icmp:8.8.8.8", "connected"),
+    "a loopback address leaves nothing": Case(routed(), "tcp:10.0.2.2:80", "unreachable", src="127.0.0.1"),
+    "a loopback address pings nothing": Case(routed(), "icmp:10.0.2.2", "unreachable", src="127.0.0.1"),
+    "DNAT of loopback outwards": Case(of_loopback(), "tcp:127.0.0.1:80", "connect times out"),
+    "DNAT of loopback outwards, UDP": Case(of_loopback(), "udp:127.0.0.1:80", "unreachable"),
+    "DNAT of loopback outwards, echo": Case(of_loopback(), "icmp:127.0.0.1", "unreachable"),
+    "DNAT of loopback outwards, allowed": Case(of_loopback("POSTROUTING -o eth0 -j MASQUERADE", localnet="1"), "tcp:127.0.0.1:80", "connected"),
+    "DNAT of loopback outwards from an address": Case(of_loopback(), "tcp:127.0.0.1:80", "connected", src="10.0.1.2"),
+    "nobody's network": Case(routed(), "tcp:0.1.2.3:80", "unreachable"),
     "odd matches": Case(routed(ODD), "tcp:10.0.2.2:80", "connected"),
 }  # fmt: skip

@@ -40,6 +40,22 @@ def test_what_a_command_changes(netns: str, commands: list[str], works_then: boo
     assert works(netns, *commands) is works_then
 
 
+@pytest.mark.parametrize(
+    ("command", "table", "line"),
+    [
+        ("ip route add local 8.8.8.0/24 dev lo", "local", "local 8.8.8.0/24 dev lo scope host"),
+        ("ip route add local 8.8.8.0/24 dev lo table 100", "100", "local 8.8.8.0/24 dev lo scope host"),
+        ("ip route add broadcast 8.8.8.0 dev en0", "local", "broadcast 8.8.8.0 dev en0 scope link"),
+        ("ip route add 8.8.8.0/24 dev en0", "main", "8.8.8.0/24 dev en0 scope link"),
+    ],
+)
+def test_a_route_goes_where_ip_puts_it(command: str, table: str, line: str) -> None:
+    netns = do(WORLD, "node1", command)["node1"]
+    assert [str(r).strip() for r in netns.routes if r.table == table and "8.8.8" in str(r)] == [line]
+    gone = do(WORLD, "node1", command, command.replace(" add ", " del "))["node1"]
+    assert not any("8.8.8" in str(r) for r in gone.routes)
+
+
 def test_a_typed_line_is_yours() -> None:
     world = do(WORLD, "node1", "iptables -I FORWARD -j DROP")
     step = run(world, STORY.flow(START), STORY.listeners(START)).outcome.step

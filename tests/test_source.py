@@ -212,6 +212,8 @@ def test_a_namespace_without_address_has_no_source() -> None:
         (TWO + "sysctl net.ipv4.conf.e0.rp_filter 2", "9.9.9.9 > 10.0.0.1", "e0",
          "there is no way back to 9.9.9.9: no route to 9.9.9.9 from 10.0.0.1", "net.ipv4.conf.e0.rp_filter = 2"),
         (TWO, "10.2.0.1 > 10.0.0.1", "e0", "10.2.0.1 is an address of this namespace", "net.ipv4.conf.e0.accept_local = 0"),
+        (TWO + "rule add iif lo lookup 100\nroute add local 9.9.9.0/24 dev lo table 100", "9.9.9.9 > 10.0.0.1", "e0",
+         "9.9.9.9 is local here by 9.9.9.0/24 of table 100", "net.ipv4.conf.e0.accept_local = 0"),
         (TWO, "127.0.0.1 > 10.0.0.1", "e0", "127.0.0.1 came in by e0", "net.ipv4.conf.e0.route_localnet = 0"),
         (TWO, "224.0.0.1 > 10.0.0.1", "e0", "no host has the address 224.0.0.1", "None"),
     ],

@@ -169,6 +169,12 @@ def test_a_restored_mark_reroutes_the_answer(marks: str, works: bool) -> None:
     assert any(step.action.startswith("rerouted: e2") for step in answer.steps) is works
 
 
+@pytest.mark.parametrize("name", CASES)
+def test_a_conversation_ends_as_the_kernel_lets_it_end(name: str) -> None:
+    case = CASES[name]
+    assert run(case.world, case.flow, case.listeners).outcome.verdict.value == case.verdict
+
+
 @pytest.mark.parametrize(
     ("name", "device"),
     [

@@ -265,9 +265,13 @@ def _outdated(route: Route, netns: Netns) -> bool:
 
 
 def route_words(route: Route) -> str:
-    """Return the words after `ip route add` or `del`: the line `ip route show table all` prints."""
+    """Return the words after `ip route add` or `del`: the line `ip route show table all` prints.
+
+    What `ip` takes for granted is spelt out: a scope of link without a gateway, the table local for local addresses.
+    """
     scope = " scope global" if (route.type, route.scope, route.via) == ("unicast", "global", None) else ""
-    return print_routes([replace(route, linkdown=False)]).strip() + scope
+    table = " table main" if (route.table, route.type) in (("main", "local"), ("main", "broadcast")) else ""
+    return print_routes([replace(route, linkdown=False)]).strip() + scope + table
 
 
 def rule_words(rule: Rule) -> str:

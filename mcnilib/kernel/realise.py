@@ -53,8 +53,7 @@ class Lab:
 
     def become(self, world: World) -> None:
         """Turn the lab into another world: change what differs if the devices are the same, else build anew."""
-        taking_turns = any(contested(netns.routes) for netns in world)  # by what ARP learned: a fresh lab knows nothing
-        if not alike(self.world, world) or self.errors > ERROR_BURST or taking_turns:
+        if not alike(self.world, world) or self.errors > ERROR_BURST or any(map(_remembers, world)):
             self.clear()
             self._build(world)
             return
@@ -157,6 +156,15 @@ class Lab:
                 if time.monotonic() > deadline:
                     raise McniError(f"no carrier on {', '.join(names)} in {netns.name} after {READY_WITHIN:g} s")
                 time.sleep(0.001)
+
+
+def _remembers(netns: Netns) -> bool:
+    """Tell whether what a namespace has been before decides, which a fresh lab has not.
+
+    Default routes take turns by what ARP learned; and once there was a rule, the tables local and main stay apart.
+    Source: fib_unmerge() in net/ipv4/fib_frontend.c.
+    """
+    return bool(contested(netns.routes)) or (netns.has_custom_local_routes and not netns.fib.custom)
 
 
 ARP = re.compile(r"\.(arp|proxy_arp)\w*$")

@@ -37,6 +37,12 @@ from mcnilib.linux.world import World
 LEARNER = Origin("you", "typed as a command")
 USAGE = "ip route|rule|address|neigh|link ..., iptables ..., sysctl KEY=VALUE"
 
+NEAR = {"local": "host", "broadcast": "link"}
+"""Types of routes that `ip` puts into table local, unless another is named, and the scope it gives them.
+
+Without a gateway the scope of a unicast route is link. Source: iproute_modify() in ip/iproute.c, ip-route(8).
+"""
+
 PRIORITY = tuple(word[:n] for word in ("preference", "priority", "order") for n in range(3, len(word) + 1))
 """`ip rule` takes what begins one of its words, as `pref`. Source: iprule_modify() in ip/iprule.c, iproute2 6.1."""
 
@@ -99,18 +105,20 @@ def _take(words: list[str], *names: str) -> tuple[str, list[str]]:
 
 def _ip_route(netns: Netns, verb: str, words: list[str], by: Origin) -> Netns:
     table, rest = _take(words, "table")
+    table = table or ("local" if rest[:1] and rest[0] in NEAR else "main")
     if verb in ("del", "delete"):
         dev, _ = _take(rest, "dev")
-        target = next((word for word in rest if word not in ("blackhole", "unreachable", "prohibit")), "default")
-        return del_route(netns, target, table=table or "main", dev=dev)
+        target = next((word for word in rest if word not in ("blackhole", "unreachable", "prohibit", *NEAR)), "default")
+        return del_route(netns, target, table=table, dev=dev)
     if verb not in ("add", "append", "prepend", "replace"):
         raise Unsupported(f"ip route {verb}; add, append, prepend, replace and del are understood")
     gateway, _ = _take(rest, "via")
     if gateway and "dev" not in rest:
-        rest = [*rest, "dev", device_of(netns, Words(gateway, source="ip route", number=1).address(), table or "main")]
-    route = parse_route(" ".join(rest), table or "main", by, source=f"ip route {verb}")
-    if route.scope == "global" and not route.via and route.type == "unicast" and "scope" not in rest:
-        route = replace(route, scope="link")  # without a gateway the destination is on the link, ip-route(8)
+        rest = [*rest, "dev", device_of(netns, Words(gateway, source="ip route", number=1).address(), table)]
+    route = parse_route(" ".join(rest), table, by, source=f"ip route {verb}")
+    near = NEAR.get(route.type, "link" if route.type == "unicast" and not route.via else "")
+    if near and "scope" not in rest:
+        route = replace(route, scope=near)
     return add_routes(netns, route, how=verb)
 
 

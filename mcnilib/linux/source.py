@@ -99,8 +99,11 @@ def _impossible(netns: Netns, packet: Packet, iif: str) -> Martian | None:
 
 
 def _own_source(netns: Netns, packet: Packet, iif: str, route: Route | None = None) -> Martian:
+    """Say that the sender would be this namespace: a device has the address, or a route of type local claims it."""
     line = deciding(netns.sysctls, "accept_local", iif)
-    return Martian(f"{packet.src} is an address of this namespace", line, route)
+    claimed = route is not None and packet.src not in netns.own_addresses
+    why = f"local here by {route.dst} of table {route.table}" if route and claimed else "an address of this namespace"
+    return Martian(f"{packet.src} is {why}", line, route)
 
 
 def _full_check(netns: Netns, packet: Packet, iif: str, oif: str, strictness: int) -> Martian | None:

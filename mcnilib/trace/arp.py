@@ -15,6 +15,7 @@ from mcnilib.linux.neigh import PROXY, Neigh
 from mcnilib.linux.packet import Packet
 from mcnilib.linux.route import Query
 from mcnilib.linux.source import source_address, validate_source
+from mcnilib.trace.bind import route_out
 from mcnilib.trace.host import Host
 from mcnilib.trace.log import Log
 from mcnilib.trace.trace import Fate, Stage
@@ -162,6 +163,6 @@ def _filtered(host: Host, link: Link, target: IPv4Address, sender: IPv4Address) 
     if not host.conf("arp_filter", link.name):
         return False
     try:
-        return host.route(Query(sender, target)).route.dev != link.name
+        return route_out(host, Query(sender, target)).route.dev != link.name
     except NoRoute:
         return True

@@ -1,8 +1,9 @@
-"""Before a socket sends: the source address its packets get, and whether it may send to the destination at all.
+"""Before a namespace sends: the source address its packets get, and whether it may send them from there at all.
 
 Source: inet_bind() and inet_addr_valid_or_nonlocal() in net/ipv4/af_inet.c and include/net/inet_sock.h,
 tcp_v4_connect() in net/ipv4/tcp_ipv4.c, __ip4_datagram_connect() in net/ipv4/datagram.c, raw_sendmsg() in
-net/ipv4/raw.c, __mkroute_output() in net/ipv4/route.c (Linux 6.18); ip(7), SO_BROADCAST in socket(7).
+net/ipv4/raw.c, ip_route_output_key_hash_rcu() and __mkroute_output() in net/ipv4/route.c (Linux 6.18); ip(7),
+SO_BROADCAST in socket(7).
 """
 
 from __future__ import annotations
@@ -10,9 +11,12 @@ from __future__ import annotations
 from ipaddress import IPv4Address
 
 from mcnilib.errors import NoRoute, Unsupported
+from mcnilib.linux.fib import Decision
+from mcnilib.linux.link import Loopback
 from mcnilib.linux.packet import Packet
 from mcnilib.linux.route import Query, Route
 from mcnilib.linux.source import preferred_source
+from mcnilib.linux.sysctl import deciding
 from mcnilib.trace.host import Host
 
 ANY = IPv4Address("0.0.0.0")
@@ -20,7 +24,36 @@ LIMITED = IPv4Address("255.255.255.255")
 
 
 class NotSent(NoRoute):
-    """The socket itself refuses: nothing is sent. The message says why, `error` is the errno name."""
+    """Nothing is sent, whatever the routes say. The message says why, `error` is the errno name."""
+
+
+def route_out(host: Host, query: Query, *, any_source: bool = False) -> Decision:
+    """Look up the way of what the namespace itself sends.
+
+    Its source must be an address of one of its devices, or local by the table `local`; that a rule leads to another
+    table, where it is local, does not count. `any_source` leaves that out, as netfilter does when it looks up again.
+    Raises: NoRoute (NotSent where the source decides).
+    Source: __ip_dev_find() in net/ipv4/devinet.c, ip_route_me_harder() in net/ipv4/netfilter.c.
+    """
+    src = query.src
+    if src != ANY and not any_source and not (src in host.netns.own_addresses or host.is_local(src)):
+        raise NotSent(f"{src} is no address of {host.name}: no device has it, nor table local", error="ENETUNREACH")
+    decision = host.route(query)
+    _keep_inside(host, src, decision.device)
+    return decision
+
+
+def _keep_inside(host: Host, src: IPv4Address, dev: str) -> None:
+    """Keep the loopback network's addresses on the loopback device. Source: __mkroute_output()."""
+    if int(src) >> 24 != 127 or isinstance(host.links[dev].kind, Loopback) or host.conf("route_localnet", dev):
+        return
+    line = deciding(host.netns.sysctls, "route_localnet", dev)
+    raise NotSent(f"{src} may not leave by {dev}", error="EINVAL", line=line)
+
+
+def refused(error: NoRoute) -> str:
+    """Say why a packet has no way out; the errno comes last."""
+    return f"{error}: {error.error}" if isinstance(error, NotSent) else f"no route: {error.error}"
 
 
 def choose_source(host: Host, packet: Packet) -> Packet | NoRoute:
@@ -42,12 +75,14 @@ def choose_source(host: Host, packet: Packet) -> Packet | NoRoute:
     ):  # by the device of its address, whatever the routes
         return _group(host, packet, None)
     try:
-        route = host.route(Query(packet.dst, packet.src, mark=packet.mark)).route
+        decision = route_out(host, Query(packet.dst, packet.src, mark=packet.mark))
+        if for_many(packet.dst, decision.route):
+            return _group(host, packet, decision.route)
+        src = packet.src if bound else preferred_source(host.netns, decision.route, packet.dst)
+        if src:
+            _keep_inside(host, src, decision.device)
     except NoRoute as error:
         return error
-    if for_many(packet.dst, route):
-        return _group(host, packet, route)
-    src = packet.src if bound else preferred_source(host.netns, route, packet.dst)
     return packet.but(src=src) if src else NoRoute(f"no source address towards {packet.dst}", error="EADDRNOTAVAIL")
 
 

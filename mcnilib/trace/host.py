@@ -27,7 +27,7 @@ CT = "net.netfilter.nf_conntrack_"
 class Skb:
     """A packet on its way through namespaces, with what Linux keeps beside it (struct sk_buff)."""
 
-    __slots__ = ("broken", "by_icmp", "packet", "tracked", "txhash", "unbound")
+    __slots__ = ("any_source", "broken", "by_icmp", "local", "packet", "tracked", "txhash", "unbound")
 
     def __init__(
         self,
@@ -36,18 +36,20 @@ class Skb:
         *,
         unbound: bool = False,
         by_icmp: bool = False,
+        any_source: bool = False,
         txhash: int = 0,
     ) -> None:
         """Start with what the sender attached; `tracked` is set only by replies netfilter itself sends.
 
         `unbound`: the lookup that chose the source was the only one, so no rule `from` that source was asked.
         `by_icmp`: the kernel's own ICMP socket sends it, alone or in a tunnel of the same namespace.
+        `any_source`: netfilter sends it, from whichever address it was asked at.
         `txhash` is what the socket adds to the flow's hash, another after each timeout (sk_rethink_txhash()).
-        `broken`, set on the way: the UDP checksum is wrong.
+        Set on the way: `broken`, the UDP checksum is wrong; `local`, its route is of type local (RTCF_LOCAL).
         """
-        self.broken = False
+        self.broken = self.local = False
         self.packet, self.tracked, self.unbound = packet, tracked, unbound
-        self.by_icmp, self.txhash = by_icmp, txhash
+        self.by_icmp, self.any_source, self.txhash = by_icmp, any_source, txhash
 
 
 class Host:

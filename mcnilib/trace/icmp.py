@@ -43,7 +43,7 @@ def complain(net: Network, host: Host, skb: Skb, kind: int, code: int, *, after:
     packet = skb.packet
     if skb.broken or (packet.icmp and packet.icmp.is_error):
         return
-    own, mark = host.is_local(packet.dst), _reflected(host, packet)
+    own, mark = skb.local, _reflected(host, packet)
     if not own and host.flag(INBOUND):
         raise Unsupported(f"{INBOUND} = 1 in {host.name}, which sends an ICMP error")
     src = packet.dst if own else _error_source(host, Query(packet.src, mark=mark))
@@ -107,7 +107,7 @@ def _reset(net: Network, host: Host, skb: Skb) -> None:
         host.route(Query(answer.dst, answer.src, mark=answer.mark))
     except NoRoute:
         return
-    net.outbox.append(Emission(host.name, Skb(answer, attached(skb.tracked))))
+    net.outbox.append(Emission(host.name, Skb(answer, attached(skb.tracked), any_source=True)))
     if skb.tracked:
         host.connections.close(skb.tracked.number, net.now)
 

@@ -18,7 +18,7 @@ from mcnilib.linux.route import UNCHOSEN, Query, Route
 from mcnilib.linux.source import validate_source
 from mcnilib.linux.sysctl import deciding
 from mcnilib.trace import redirect, tunnel
-from mcnilib.trace.bind import for_many
+from mcnilib.trace.bind import for_many, refused, route_out
 from mcnilib.trace.hooks import Hook
 from mcnilib.trace.host import Host, Skb
 from mcnilib.trace.icmp import complain, reject
@@ -53,7 +53,7 @@ def receive(net: Network, log: Log, place: Arrival) -> Place:
     if packet.dst != before and decision.route.dev == dev and isinstance(place.link.kind, Bridge):
         _refuse_bridged_dnat(host, dev)
     _refuse_many(host, packet, decision.route)
-    local = decision.route.type == "local"
+    skb.local = local = decision.route.type == "local"
     if not local and not _forwards(log, host, packet, dev):
         return None
     if not looped and not _source_is_valid(log, host, packet, dev, "" if local else decision.route.dev):
@@ -103,11 +103,12 @@ def _route(net: Network, log: Log, host: Host, skb: Skb, *, again: bool = False)
     try:
         src = UNCHOSEN if skb.unbound and not again else packet.src
         mark = 0 if packet.proto == tunnel.IPIP and not again else packet.mark
-        decision = host.route(Query(packet.dst, src, mark=mark))
+        decision = route_out(host, Query(packet.dst, src, mark=mark), any_source=again or skb.any_source)
     except NoRoute as error:
         fate = Fate.DROPPED if again else Fate.UNREACHABLE
-        log.add(host.name, Stage.ROUTE, f"no route: {error.error}", packet, line=error.line, fate=fate)
+        log.add(host.name, Stage.ROUTE, refused(error), packet, line=error.line, fate=fate)
         return None
+    skb.local = decision.route.type == "local"
     _refuse_many(host, packet, decision.route)
     redirect.believe(net, host, packet, decision.device)
     _note_route(log, host, packet, decision, "rerouted" if again else "route")

@@ -14,7 +14,7 @@ from mcnilib.errors import McniError, NoRoute, Unknown, Unsupported
 from mcnilib.linux.conntrack import Entry
 from mcnilib.linux.packet import Packet
 from mcnilib.linux.world import World
-from mcnilib.trace.bind import NotSent, choose_source
+from mcnilib.trace.bind import choose_source, refused
 from mcnilib.trace.flow import ANY_ADDRESS, Flow, Listener
 from mcnilib.trace.host import Skb
 from mcnilib.trace.log import Log
@@ -116,8 +116,7 @@ class Run:
         return open_client(self, chosen)
 
     def _fail(self, packet: Packet, error: NoRoute) -> None:
-        action = f"{error}: {error.error}" if isinstance(error, NotSent) else f"no route: {error.error}"
-        step = Step(self.flow.netns, Stage.ROUTE, action, packet, packet, error.line, fate=Fate.UNREACHABLE)
+        step = Step(self.flow.netns, Stage.ROUTE, refused(error), packet, packet, error.line, fate=Fate.UNREACHABLE)
         self.journeys.append(Journey(1, 0.0, packet, (step,)))
 
     def later(self, seconds: float, action: Callable[[], None], *, idle: bool = False) -> None:

@@ -161,7 +161,9 @@ class Sockets:
             log, at, packet, f"no socket for a datagram from {packet.src}:{packet.sport}: answers port unreachable"
         )
         # udp_rcv() has let go of the connection: the error is looked up like any other
-        complain(self.run.net, self.run.net.hosts[at.netns], Skb(packet), 3, 3)
+        untracked = Skb(packet)
+        untracked.local = True
+        complain(self.run.net, self.run.net.hosts[at.netns], untracked, 3, 3)
         return None
 
     def _answer_udp(self, at: Delivery, packet: Packet, fixed: IPv4Address) -> None:
@@ -242,23 +244,29 @@ class Sockets:
         came_back = bool(step.iif)
         if not here or came_back or packet.src != self.client.local:
             return
-        if step.stage is Stage.NETFILTER:
-            self._not_permitted(packet, step)
-        if step.stage is not Stage.ROUTE or step.before.inner:
+        if step.before.inner:
+            return
+        if step.stage is Stage.NETFILTER and self._is_request(packet) and step.hook in ("OUTPUT", "POSTROUTING"):
+            self._fail_sending("EPERM")
+        if step.stage is not Stage.ROUTE:
             return
         end = self._tcp.get(Ends(netns, packet.src, packet.sport, packet.dst, packet.dport))
         if isinstance(end, TcpClient) and end.state == "SYN_SENT" and step.fate is Fate.UNREACHABLE:
             end.error = words[-1]
             end.close()
-        elif end is None and not self.client.done:
-            self.client.error, self.client.done = words[-1], True
+        elif end is None and self._is_request(packet):
+            self._fail_sending(words[-1])
 
-    def _not_permitted(self, packet: Packet, step: Step) -> None:
-        """Fail sendto() when a rule drops the datagram on its way out; connect() does not hear of it."""
-        echo = packet.icmp is not None and packet.icmp.type == 8
-        request = echo or (packet.proto == "udp" and packet.sport == self.run.flow.sport)
-        if request and step.hook in ("OUTPUT", "POSTROUTING") and not step.before.inner and not self.client.done:
-            self.client.error, self.client.done = "EPERM", True
+    def _is_request(self, packet: Packet) -> bool:
+        """Tell whether a packet of the client's address is its datagram or echo: connect() does not hear of the end."""
+        if packet.icmp:
+            return packet.icmp.type == 8
+        return packet.proto == "udp" and packet.sport == self.run.flow.sport
+
+    def _fail_sending(self, error: str) -> None:
+        """Let sendto() fail."""
+        if not self.client.done:
+            self.client.error, self.client.done = error, True
 
     def _accept(self, log: Log, at: Delivery, packet: Packet, text: str, line: Listener | None = None) -> None:
         log.add(at.netns, Stage.SOCKET, text, packet, line=line, iif=at.iif, fate=Fate.DELIVERED)

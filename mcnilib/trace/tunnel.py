@@ -13,6 +13,7 @@ from mcnilib.linux.link import NO_MAC, Ipip, Link, Vxlan
 from mcnilib.linux.packet import Inner, Packet
 from mcnilib.linux.route import Query
 from mcnilib.linux.source import preferred_source
+from mcnilib.trace.bind import route_out
 from mcnilib.trace.host import Host, Skb
 
 IPIP = "ipencap"
@@ -64,7 +65,7 @@ def _with_source(host: Host, link: Link, outer: Packet) -> Packet | str:
     """
     mark = 0 if outer.proto == IPIP else outer.mark
     try:
-        route = host.route(Query(outer.dst, outer.src, mark=mark)).route
+        route = route_out(host, Query(outer.dst, outer.src, mark=mark)).route
     except NoRoute as error:
         return f"no route to the tunnel's far end: {error}"
     if route.dev == link.name:
