@@ -15,7 +15,7 @@ from typing import Any
 
 from mcnilib.errors import McniError
 from mcnilib.scenarios.link import BINDER
-from mcnilib.snapshots.folder import write_folder
+from mcnilib.writing import write_folder
 
 PROJECT = Path(__file__).parents[1]
 WHOLE = (
@@ -26,6 +26,7 @@ WHOLE = (
     "mcnilib/kernel/record.json",
     "mcnilib/kernel/fuzz.json",
 )
+PROGRAMS = ("binder/postBuild", "binder/start")
 FOLDERS = {"mcnilib": "**/*.py", "binder": "*", "docs": "*.md", "notebooks": "*.ipynb"}
 TEACHERS = "docs/teaching.md"
 LINKS = "mcnilib/scenarios/link.py"
@@ -36,7 +37,9 @@ SOURCES = "https://github.com/mcnilib/mcnilib/blob/main/"
 LOCAL = "http://localhost:8888/lab/tree/notebooks"
 """Where the original opens on Binder, where its files can be read, and where a JupyterLab of one's own shows a copy."""
 
-REPOSITORY = re.compile(r"[\w.-]+/[\w.-]+", re.ASCII)
+REPOSITORY = re.compile(r"[a-zA-Z\d-]+/(?!\.\.?$)[\w.-]+", re.ASCII)
+"""OWNER/NAME on GitHub: an owner has letters, digits and hyphens; `.` and `..` are steps of a path and no names."""
+
 BADGE = re.compile(r"\[Open on Binder\]\([^)\n]*\)(?:  ·  )?")
 TESTS = re.compile(r"^\[tool\.pytest\.ini_options\]\n(?:[^\[\n].*\n|\n)*", re.MULTILINE)
 NO_TESTS = """\
@@ -59,7 +62,7 @@ def learner_copy(folder: Path, project: Path = PROJECT, binder: str = "") -> tup
 
     `binder` is the repository the copy will be in, as OWNER/NAME on GitHub: its links to Binder then open it there;
     otherwise it has none.
-    Raises: LearnerError outside a clone of the project, or for a name that is no repository's; SnapshotError when the
+    Raises: LearnerError outside a clone of the project, or for a name that is no repository's; WriteError when the
     folder is there and not empty.
     """
     if not (project / "notebooks").is_dir():
@@ -67,9 +70,7 @@ def learner_copy(folder: Path, project: Path = PROJECT, binder: str = "") -> tup
     if binder and not REPOSITORY.fullmatch(binder):
         raise LearnerError(f"{binder!r} is not OWNER/NAME of a repository")
     files = dict(_files(project, binder))
-    write_folder(folder, files)
-    for script in ("binder/postBuild", "binder/start"):
-        (folder / script).chmod(0o755)
+    write_folder(folder, files, programs=PROGRAMS)
     return tuple(files)
 
 

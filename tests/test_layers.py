@@ -1,6 +1,6 @@
 """The rules of the house, read from the syntax tree of every module: who may import whom, sizes, docstrings, words.
 
-Order of the layers: errors, progress < linux < cluster, trace < scenarios, snapshots < show, kernel < cli, notebook. Two layers on one step do not
+Order of the layers: errors, progress < linux, writing < cluster, trace < scenarios, snapshots < show, kernel < cli, notebook. Two layers on one step do not
 know each other.
 """
 
@@ -20,6 +20,7 @@ RANK = {
     "errors": 0,
     "progress": 0,
     "linux": 1,
+    "writing": 1,
     "cluster": 2,
     "trace": 2,
     "scenarios": 3,
@@ -183,7 +184,34 @@ def _public(tree: ast.Module | ast.ClassDef) -> Iterator[ast.ClassDef | ast.Func
             yield from _public(node)
 
 
-CHECKS: list[Check] = [upward, foreign, eager, words, long_file, long_body, undocumented]
+WRITING = {
+    "write_text",
+    "write_bytes",
+    "mkdir",
+    "makedirs",
+    "mkdtemp",
+    "mkstemp",
+    "touch",
+    "rename",
+    "unlink",
+    "symlink_to",
+}
+OF_THE_KERNEL = {"kernel/sysctls.py", "kernel/syscalls.py"}
+"""Write to /proc only, which is no disk."""
+
+
+def writers(module: Module) -> Iterator[Complaint]:
+    """All that is written to a disk passes through mcnilib.writing, which proves where it goes."""
+    if module.layer == "writing" or module.path.as_posix() in OF_THE_KERNEL:
+        return
+    for node in (node for node in ast.walk(module.tree) if isinstance(node, ast.Call)):
+        done = ast.unparse(node.func).split(".")[-1]
+        modes = [x.value for x in ast.walk(node) if isinstance(x, ast.Constant) and isinstance(x.value, str)]
+        if done in WRITING or (done == "open" and any(re.fullmatch("[rb+t]*[wax+][rb+t]*", mode) for mode in modes)):
+            yield node.lineno, f"{done} writes"
+
+
+CHECKS: list[Check] = [upward, foreign, eager, words, writers, long_file, long_body, undocumented]
 
 
 def complaints(root: Path, check: Check) -> list[str]:
@@ -239,6 +267,10 @@ REASON = "# long because the kernel's table is"
         (eager, "__init__.py", "from . import errors\n", 1),
         (eager, "cli.py", "import mcnilib.show.files\n", 1),
         (eager, "cli.py", "from mcnilib.kernel import verify\n", 1),
+        (writers, "show/a.py", "x = 1\npath.write_text('x')\n", 2),
+        (writers, "snapshots/a.py", "import os\n\nos.mkdir('x')\n", 3),
+        (writers, "cli.py", "open(name, 'wb')\n", 1),
+        (writers, "kernel/a.py", "path.open(mode='a')\n", 1),
         (words, "linux/a.py", "x = 1\n# as KUBE-FORWARD does\n", 2),
         (words, "trace/a.py", "x = 'cali' + 'Calico'\n", 1),
         (words, "trace/a.py", "spiderpool = None\n", 1),
@@ -267,6 +299,8 @@ def test_a_planted_breach_is_found(tmp_path, check, path, source, line):
         (foreign, "linux/a.py", "import ipaddress, re\nfrom mcnilib.errors import McniError\n"),
         (eager, "cli.py", "import mcnilib.scenarios\ndef f():\n    import mcnilib.show\n"),
         (eager, "__init__.py", "from importlib import import_module\n"),
+        (writers, "writing.py", "open(name, 'xb')\n"),
+        (writers, "snapshots/a.py", "open(name, 'rb')\nos.open(name, os.O_RDONLY)\n"),
         (words, "cluster/a.py", "calico = 'KUBE-FORWARD'\n"),
         (long_file, "linux/a.py", "x = 1\n" * MAX_FILE),
         (long_body, "linux/a.py", f"def f():\n    'Say.'\n{BODY.rpartition(chr(10))[0]}\n"),

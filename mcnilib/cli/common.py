@@ -9,6 +9,7 @@ from typing import Any
 
 from mcnilib.cluster.settings import Option, SettingError, Settings, option, options
 from mcnilib.scenarios import Scenario
+from mcnilib.writing import WriteError, check_file, check_files_in
 
 OWNER = "all_verbs"
 """Where a parsed command line keeps the verbs, for the one that describes them all."""
@@ -51,9 +52,20 @@ def count(text: str) -> int:
 
 
 def new_file(text: str) -> Path:
-    """Read the name of a file to write, in a folder that is there: known before any work is done."""
-    if not Path(text).absolute().parent.is_dir():
-        raise argparse.ArgumentTypeError(f"there is no folder {str(Path(text).parent)!r}")
+    """Read the name of a file to write: what stands in the way is known before any work is done."""
+    return _writable(check_file, text)
+
+
+def files_in(text: str) -> Path:
+    """Read the name of a folder to write files into; it is made when it is not there."""
+    return _writable(check_files_in, text)
+
+
+def _writable(check: Callable[[Path], None], text: str) -> Path:
+    try:
+        check(Path(text))
+    except WriteError as problem:
+        raise argparse.ArgumentTypeError(str(problem)) from None
     return Path(text)
 
 

@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 import argparse
-from pathlib import Path
 from typing import Any
 
-from mcnilib.cli.common import add_verb, count, new_file
+from mcnilib.cli.common import add_verb, count, files_in, new_file
 
 EXAMPLES = """examples:
   mcni verify 7 --sample 20                       # 20 combinations of settings, drawn by chance
@@ -48,7 +47,9 @@ def _add_fuzz(verbs: Any) -> None:
     fuzz.add_argument("--worlds", type=count, default=200, metavar="N", help="how many (default: 200)")
     fuzz.add_argument("--seed", type=int, default=0, help="the same seed gives the same worlds (default: 0)")
     fuzz.add_argument("--first", type=int, default=0, metavar="NUMBER", help="the first one's number (default: 0)")
-    fuzz.add_argument("--keep", type=Path, metavar="FOLDER", help="write the smallest case of each disagreement there")
+    fuzz.add_argument(
+        "--keep", type=files_in, metavar="FOLDER", help="write the smallest case of each disagreement there"
+    )
     fuzz.add_argument("--record", type=new_file, metavar="FILE", help="write down what the run came to, as JSON")
 
 

@@ -19,6 +19,7 @@ from mcnilib.snapshots.question import read_flow, read_listeners
 from mcnilib.snapshots.snapshot import Snapshot, open_snapshot, read_files
 from mcnilib.snapshots.stream import read_stream, script
 from mcnilib.trace.trace import Trace, Verdict
+from mcnilib.writing import check_folder
 
 EXAMPLES = """examples:
   mcni save macvlan-to-calico-across-nodes here --kube-proxy 1.28
@@ -138,6 +139,7 @@ def collect_here(arguments: argparse.Namespace) -> int:
         return 0
     from mcnilib.kernel.collect import collect
 
+    check_folder(arguments.folder)
     with shown(_going_on("collecting")):
         printed = collect(script(), arguments.only, connections=arguments.connections)
     return _write(arguments, read_stream(decoded(printed, "collect.sh"), "collect.sh"))
@@ -156,6 +158,7 @@ def _check_script_alone(arguments: argparse.Namespace) -> None:
 
 def merge_snapshots(arguments: argparse.Namespace) -> int:
     """Write several snapshots as one folder."""
+    check_folder(arguments.folder)
     with shown(_going_on("reading", *arguments.snapshot)):
         files = read_files(*arguments.snapshot, segments=map(read_segment, arguments.segment))
     return _write(arguments, files)

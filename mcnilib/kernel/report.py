@@ -8,7 +8,7 @@ import random
 import time
 from argparse import Namespace
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 from mcnilib.cluster.settings import Settings
@@ -17,6 +17,7 @@ from mcnilib.kernel.record import AGREES, DIFFERS, SKIPPED, UNKNOWN, Recorded, d
 from mcnilib.kernel.verify import Result, verify
 from mcnilib.progress import Line
 from mcnilib.scenarios import Scenario, all_scenarios, scenario
+from mcnilib.writing import write_file
 
 MARKS = {AGREES: "agree", DIFFERS: "DIFFER", SKIPPED: "skipped"}
 
@@ -26,6 +27,7 @@ def main(arguments: Namespace) -> int:
     stories = [scenario(name) for name in arguments.scenario] or list(all_scenarios())
     if arguments.record and not arguments.all:
         raise McniError("--record needs --all: the record holds every combination of a scenario")
+    old = _kept(arguments.record)
     results: dict[str, list[Result]] = {story.name: [] for story in stories}
     line = Line("mcni verify")
     for result in verify(stories, lambda story: chosen(story, arguments), arguments.jobs):
@@ -40,7 +42,7 @@ def main(arguments: Namespace) -> int:
     else:
         print(*(summary(story.name, results[story.name]) for story in stories), sep="\n")
     if arguments.record:
-        _keep(Path(arguments.record), {story.name: _recorded(story, results[story.name]) for story in stories})
+        write_file(arguments.record, write(old | {one.name: _recorded(one, results[one.name]) for one in stories}))
     return int(any(result.letter == DIFFERS for found in results.values() for result in found))
 
 
@@ -78,11 +80,15 @@ def release() -> str:
     return platform.release().split("-")[0]
 
 
-def _keep(file: Path, new: Mapping[str, Recorded]) -> None:
-    """Write what was measured into a record file; scenarios that exist and were not measured now keep what they had."""
-    old = dict(read(file.read_text())) if file.exists() else {}
-    known = {story.name for story in all_scenarios()}
-    file.write_text(write({name: one for name, one in (old | dict(new)).items() if name in known}))
+def _kept(file: Path | None) -> dict[str, Recorded]:
+    """Read, before anything is measured, what a record file holds of scenarios that exist. Raises: McniError."""
+    if not file or not file.exists():
+        return {}
+    try:
+        known = {story.name for story in all_scenarios()}
+        return {name: one for name, one in read(file.read_text(encoding="utf-8")).items() if name in known}
+    except (ValueError, LookupError, TypeError, AttributeError):
+        raise McniError(f"{file} is no record of `mcni verify --record`: name another file, or remove it") from None
 
 
 def _recorded(story: Scenario, results: Iterable[Result]) -> Recorded:

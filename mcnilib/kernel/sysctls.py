@@ -12,6 +12,7 @@ from pathlib import Path
 from mcnilib.errors import McniError
 from mcnilib.linux.netns import Netns
 from mcnilib.linux.sysctl import CONF, FORWARD, conf_key, get
+from mcnilib.writing import inside
 
 ROOT = Path("/proc/sys")
 REDIRECTS = ("send_redirects", "accept_redirects")
@@ -83,4 +84,4 @@ def write(key: str, value: str, *, missing_ok: bool = False) -> None:
 
 def _path(key: str) -> Path:
     """Return the file of a key as `sysctl` spells it: dots separate, a slash stands for a dot in a device name."""
-    return ROOT / key.translate(str.maketrans("./", "/."))
+    return inside(ROOT, key.translate(str.maketrans("./", "/.")))

@@ -47,7 +47,7 @@ def folder_name(netns: str) -> str:
     """Return the name, which is also a folder's name. Raises: ValueError when no namespace can have it."""
     printable = netns.isprintable() and len(netns.encode(errors="replace")) <= NAME_LENGTH
     if not netns or "/" in netns or netns in (".", "..") or not printable:
-        raise ValueError(f"{netns!r} cannot be the name of a network namespace (ip-netns(8))")
+        raise ValueError(f"{netns!r} cannot be the name of a network namespace or machine (ip-netns(8))")
     return netns
 
 
@@ -108,6 +108,8 @@ def _place(found: Any) -> Place:
         return Place(folder_name(_text(found)))
     ids = {int(number): folder_name(_text(name)) for number, name in found.get("ids", {}).items()}
     node, called = _text(found.get("node", "")), _text(found.get("called", ""))
+    if node:
+        folder_name(node)  # a namespace whose name is taken gets it in front of its own
     return Place(folder_name(_text(found["name"])), node, called, ids)
 
 

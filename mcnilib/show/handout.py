@@ -8,6 +8,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
+from io import BytesIO
 from pathlib import Path
 
 import matplotlib
@@ -23,6 +24,7 @@ from mcnilib.show.scene import Label
 from mcnilib.show.state import MARK, state_lines
 from mcnilib.show.views import picture_of
 from mcnilib.trace.explain import because, tell, verdict
+from mcnilib.writing import write_file
 
 PROPORTION = math.sqrt(2)
 """Height of a page by its width, ISO 216."""
@@ -40,13 +42,15 @@ class Line:
 
 
 def handout(path: Path, story: Scenario, settings: Settings) -> None:
-    """Write a run as a PDF. Raises: OSError when the file cannot be written."""
+    """Write a run as a PDF. Raises: WriteError when the file cannot be written."""
     drawing = picture_of(story, settings)
     high = drawing.width * PROPORTION
     sheets = list(_sheets(_broken(_lines(story, settings), drawing.width - 3 * MARGIN), drawing.height, high))
-    with matplotlib.rc_context({"pdf.fonttype": 42}), PdfPages(path, metadata={"CreationDate": None}) as pages:
+    out = BytesIO()
+    with matplotlib.rc_context({"pdf.fonttype": 42}), PdfPages(out, metadata={"CreationDate": None}) as pages:
         for number, lines in enumerate(sheets, start=1):
             pages.savefig(_page(drawing, lines, high, number, len(sheets)))
+    write_file(path, out.getvalue())
 
 
 def _lines(story: Scenario, settings: Settings) -> Iterator[Line]:

@@ -8,14 +8,13 @@ from __future__ import annotations
 
 import os
 import re
-import shutil
 import stat
 import sys
-import tempfile
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 
+from mcnilib import writing
 from mcnilib.errors import McniError, StateSyntaxError, Unsupported
 from mcnilib.linux.ip_json import FORMS
 from mcnilib.linux.snapshot import FILES, OPTIONAL, OTHERS
@@ -32,7 +31,7 @@ NAMES = (*FILES, *OPTIONAL, *OTHERS, *(f"{stem}.json" for stem in FORMS))
 
 
 class SnapshotError(McniError, OSError):
-    """A folder that is no snapshot, or that cannot be written; nothing was changed."""
+    """A folder or file that is no snapshot."""
 
 
 def read_folder(folder: Path) -> dict[str, str]:
@@ -159,28 +158,8 @@ def _wrong(what: str, before: str, name: str) -> StateSyntaxError:
 
 
 def write_folder(folder: Path, files: Mapping[str, str]) -> None:
-    """Write the files of a snapshot as a new folder, complete or not at all: beside it first, then renamed.
+    """Write the files of a snapshot as a new folder for its owner alone, complete or not at all.
 
-    Raises: SnapshotError when the folder is there and not empty, or cannot be written.
+    Raises: WriteError when the folder is there and not empty, or cannot be written.
     """
-    if os.path.lexists(folder) and (not folder.is_dir() or any(folder.iterdir())):
-        raise SnapshotError(f"{folder} is there already and not empty; nothing was written")
-    try:
-        beside = Path(tempfile.mkdtemp(prefix=f".{folder.name}.", dir=folder.absolute().parent))
-    except OSError as problem:
-        raise SnapshotError(f"{folder} cannot be written: {problem.strerror}") from None
-    try:
-        _fill(beside, files)
-        beside.chmod(0o755)
-        beside.rename(folder)
-    except OSError as problem:
-        raise SnapshotError(f"{folder} cannot be written: {problem.strerror}") from None
-    finally:
-        shutil.rmtree(beside, ignore_errors=True)
-
-
-def _fill(top: Path, files: Mapping[str, str]) -> None:
-    for name, text in files.items():
-        target = top / name
-        target.parent.mkdir(parents=True, exist_ok=True)
-        target.write_text(text, encoding="utf-8")
+    writing.write_folder(folder, files, private=True)

@@ -9,7 +9,7 @@ from dataclasses import replace
 from mcnilib.errors import McniError
 from mcnilib.linux.ip_json import link_lines, text_of
 from mcnilib.linux.world import Port, Segment
-from mcnilib.linux.world_file import WORLD, Place, folder_name, parse_world, print_world
+from mcnilib.linux.world_file import NAME_LENGTH, WORLD, Place, folder_name, parse_world, print_world
 
 Files = Mapping[str, str]
 
@@ -48,7 +48,8 @@ def _names(own: Iterable[Place], taken: set[str]) -> dict[str, str]:
     """Choose a name for each namespace that nobody has yet."""
     names = {}
     for place in own:
-        wanted = (place.name, *([f"{place.node}.{place.name}"] if place.node else []))
+        there = f"{place.node}.{place.name}"
+        wanted = (place.name, *([there] if place.node and len(there.encode()) <= NAME_LENGTH else []))
         counted = (f"{place.name}.{number}" for number in range(2, 10**6))
         names[place.name] = next(name for name in (*wanted, *counted) if name not in taken)
         taken.add(names[place.name])

@@ -74,16 +74,22 @@ class _Reader:
             raise self._wrong("not the output of collect.sh")
         if int(found[1]) != FORMAT:
             raise Unsupported(f"{self.source}: format {found[1]}; this version reads format {FORMAT}")
+        self._name(found[2])
         self.at += 1
         return found[2]
 
-    def _place(self, node: str, words: str) -> None:
-        name, _, called = words.partition("\t")
+    def _name(self, name: str) -> None:
+        """Insist on a name that a folder can have."""
         try:
             folder_name(name)
         except ValueError as problem:
-            self.at -= 1
             raise self._wrong(str(problem)) from None
+
+    def _place(self, node: str, words: str) -> None:
+        name, _, called = words.partition("\t")
+        self.at -= 1
+        self._name(name)
+        self.at += 1
         taken = {place.name for place in self.places}
         unique = name if name not in taken else next(x for i in range(2, 10**6) if (x := f"{name}.{i}") not in taken)
         self.places.append(Place(unique, node, called))

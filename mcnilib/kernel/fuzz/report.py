@@ -20,6 +20,7 @@ from mcnilib.kernel.fuzz.trial import AGREES, DIFFERS, REFUSED, Trial, attempt, 
 from mcnilib.kernel.report import release
 from mcnilib.kernel.worker import Bench, Benches
 from mcnilib.progress import Line
+from mcnilib.writing import add_file, write_file
 
 FILE = "fuzz.json"
 DIGESTED = 200
@@ -50,7 +51,7 @@ def main(arguments: Namespace) -> int:
         print("".join(f"{trial.case}{trial.text}\n\n" for trial in small), end="")
         print(summary(trials, arguments.seed, numbers))
     if arguments.record:
-        Path(arguments.record).write_text(f"{json.dumps(come_to, indent=1)}\n", encoding="utf-8")
+        write_file(arguments.record, f"{json.dumps(come_to, indent=1)}\n")
     return int(bool(found))
 
 
@@ -78,9 +79,8 @@ def smallest(case: Case) -> Trial:
 
 def keep(folder: Path, name: str, trial: Trial) -> None:
     """Write a case with what differs as a file that the tests try again."""
-    folder.mkdir(parents=True, exist_ok=True)
     said = "".join(f"# {line}\n" for line in trial.text.splitlines())
-    (folder / f"{name}.txt").write_text(f"{said}{trial.case}", encoding="utf-8")
+    add_file(folder, f"{name}.txt", f"{said}{trial.case}")
 
 
 def summary(trials: Iterable[Trial], seed: int, numbers: range) -> str:

@@ -1,0 +1,157 @@
+"""Everything this package writes to a disk: files that are replaced whole, folders that are there whole or not at all.
+
+Names may come from anybody: a snapshot, a stream, a hostname. `inside` is the one way from a name to a path, and proves
+that it lies in the folder being written; that folder is new and nobody else's, so no link in it leads out again.
+All is written under another name first and gets its own by rename: a full disk or a signal leaves what was there.
+Source: path_resolution(7), rename(2).
+"""
+
+from __future__ import annotations
+
+import os
+import secrets
+import shutil
+import stat
+from collections.abc import Callable, Collection, Iterator, Mapping
+from contextlib import contextmanager, suppress
+from pathlib import Path
+
+from mcnilib.errors import McniError
+
+NAME_MAX = 255
+"""Bytes of one step of a path. Source: include/uapi/linux/limits.h."""
+
+
+class WriteError(McniError, OSError):
+    """Something that cannot be written; nothing was changed."""
+
+
+def inside(folder: Path, name: str) -> Path:
+    """Return the path of `name`, relative with slashes, in a folder. Raises: WriteError for a name that leads out."""
+    return folder.joinpath(*map(_step, name.split("/")))
+
+
+def _step(name: str) -> str:
+    """Return a name that leads to what lies directly in a folder, as no empty name, `.` and `..` do."""
+    fits = len(name.encode(errors="replace")) <= NAME_MAX
+    if not fits or name in ("", ".", "..") or {"/", os.sep} & set(name) or any(x < " " or x == "\x7f" for x in name):
+        raise WriteError(f"{name!r} cannot be the name of a file or folder; nothing was written")
+    return name
+
+
+def write_file(path: Path, data: str | bytes) -> None:
+    """Write a file, or replace one as a whole; it then keeps its mode and owner. Text becomes UTF-8.
+
+    Raises: WriteError, naming the file, when it cannot be written or is no regular file; nothing was changed then.
+    """
+    check_file(path)
+    beside = _beside(path)
+    with _naming(path):
+        try:
+            _put(beside, data, like=path if path.exists() else None)
+            beside.replace(path)
+        finally:
+            beside.unlink(missing_ok=True)
+
+
+def write_folder(
+    folder: Path, files: Mapping[str, str], *, private: bool = False, programs: Collection[str] = ()
+) -> None:
+    """Write a new folder: relative name -> text. A `private` one is its owner's alone; `programs` can be started.
+
+    Raises: WriteError when the folder is there and not empty, or cannot be written; nothing was changed then.
+    """
+    check_folder(folder)
+    beside, own = _beside(folder), 0o700 if private else 0o777
+    with _naming(folder):
+        try:
+            beside.mkdir(own)
+            for name, text in files.items():
+                target = inside(beside, name)
+                target.parent.mkdir(own, parents=True, exist_ok=True)
+                _put(target, text, own if name in programs else own & 0o666)
+            beside.rename(folder)
+        finally:
+            shutil.rmtree(beside, ignore_errors=True)
+
+
+def add_file(folder: Path, name: str, data: str | bytes) -> None:
+    """Write a file directly in a folder, which is made when it is not there. Raises: WriteError."""
+    with _naming(folder):
+        folder.mkdir(parents=True, exist_ok=True)
+    write_file(inside(folder, name), data)
+
+
+def check_file(path: Path) -> None:
+    """Tell before any work is done that a file cannot be written. Raises: WriteError."""
+    with _naming(path):
+        if not path.parent.is_dir():
+            raise WriteError(f"there is no folder {str(path.parent)!r}")
+        _check_kind(path, stat.S_ISREG, "no regular file")
+        _check_room(path)
+
+
+def check_folder(folder: Path) -> None:
+    """Tell before any work is done that a new folder cannot be written. Raises: WriteError."""
+    with _naming(folder):
+        _check_kind(folder, stat.S_ISDIR, "no folder")
+        if folder.is_dir() and any(folder.iterdir()):
+            raise WriteError(f"{folder} is there already and not empty; nothing was written")
+        _check_room(folder)
+
+
+def check_files_in(folder: Path) -> None:
+    """Tell before any work is done that no file can be added to a folder, or it cannot be made. Raises: WriteError."""
+    with _naming(folder):
+        there = next(one for one in (folder, *folder.absolute().parents) if os.path.lexists(one))
+        if not there.is_dir():
+            raise WriteError(f"{there} is there already and is no folder; nothing was written")
+        _check_room(there / "any")
+
+
+def _check_kind(path: Path, meant: Callable[[int], bool], other: str) -> None:
+    """Insist on a name that is free, or has what is meant; a link is nothing of that kind, wherever it leads."""
+    if path.name in ("", ".."):
+        raise WriteError(f"{str(path)!r} names nothing that can be written")
+    if not os.path.lexists(path):
+        return
+    mode = path.lstat().st_mode
+    if stat.S_ISLNK(mode):
+        raise WriteError(f"{path} is a symbolic link, which is not followed; nothing was written")
+    if not meant(mode):
+        raise WriteError(f"{path} is there already and is {other}; nothing was written")
+
+
+def _check_room(path: Path) -> None:
+    if not os.access(path.parent, os.W_OK | os.X_OK):
+        raise WriteError(f"{path} cannot be written: its folder takes no new files")
+
+
+def _beside(path: Path) -> Path:
+    """Return a name in the same folder that nobody has, for as long as something is being written."""
+    return path.parent / f".mcni-{secrets.token_hex(8)}"
+
+
+def _put(path: Path, data: str | bytes, mode: int = 0o666, like: Path | None = None) -> None:
+    """Write a new file: every byte this package writes to a disk passes here. `open` follows no link with `x`."""
+    with open(path, "xb", opener=lambda name, flags: os.open(name, flags, mode)) as file:
+        if like:
+            shutil.copymode(like, path)
+            with suppress(PermissionError):  # only root gives files away
+                shutil.chown(path, like.stat().st_uid, like.stat().st_gid)
+        file.write(data.encode() if isinstance(data, str) else data)
+        file.flush()
+        if like:
+            os.fsync(file.fileno())  # some file systems tell only now that there is no room
+
+
+@contextmanager
+def _naming(path: Path) -> Iterator[None]:
+    """Say in errors of the system what could not be written."""
+    try:
+        yield
+    except McniError:
+        raise
+    except (OSError, ValueError) as problem:
+        why = getattr(problem, "strerror", None) or problem
+        raise WriteError(f"{path} cannot be written: {why}") from None
