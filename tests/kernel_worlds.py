@@ -7,10 +7,10 @@ from ipaddress import IPv4Address
 from typing import NamedTuple
 
 from small_worlds import _add as add
-from small_worlds import device, namespace, plug, routed
+from small_worlds import device, mac, namespace, plug, routed
 
 from mcnilib.linux.ipset import parse_sets
-from mcnilib.linux.link import Bridge, Far, Link, Veth, Vxlan
+from mcnilib.linux.link import Bridge, Far, Link, Macvlan, Veth, Vxlan
 from mcnilib.linux.netns import Netns, add_link, new_netns
 from mcnilib.linux.world import World
 from mcnilib.trace.flow import Flow, Listener
@@ -104,6 +104,35 @@ def bridged() -> World:
     n = made("n", device("n", 2, "br0", "10.0.7.1/24", Bridge()), *(replace(end, master="br0") for end in ends))
     pods = (namespace(pod, f"eth0 10.0.7.{i}/24 veth n {i + 1}") for i, pod in ((2, "a"), (3, "b")))
     return plug(n, *pods)
+
+
+def macvlan_on_bridge(mode: str = "bridge") -> World:
+    """The node with the bridge, on which pods c and d stand as macvlan children."""
+    pods = (namespace(pod, f"eth0 10.0.7.{i}/24 macvlan n 2 {mode}") for i, pod in ((4, "c"), (5, "d")))
+    return World((*bridged(), *pods))
+
+
+def passthru_port() -> World:
+    """A guest b behind a bridge of m, whose way out is a macvlan in mode passthru on the NIC of n."""
+    n = namespace("n", "en0 10.0.7.1/24")
+    mv, vb = device("m", 3, "mv", "", Macvlan(Far("n", 2), "passthru")), device("m", 4, "vb", "", Veth(Far("b", 2)))
+    mv = replace(mv, mac=n.link("en0").mac)  # which it has in this mode
+    m = made("m", device("m", 2, "br0", "10.0.7.4/24", Bridge()), *(replace(x, master="br0") for x in (mv, vb)))
+    return plug(
+        namespace("a", "eth0 10.0.7.2/24"), n, m, namespace("b", "eth0 10.0.7.3/24 veth m 4"), lan="a.eth0 n.en0"
+    )
+
+
+def told(world: World) -> World:
+    """The pods, of which a was told where p is."""
+    a = add(world["a"], "neigh", f"10.0.1.12 dev eth0 lladdr {mac('p', 2)} PERMANENT")
+    return world.put(a)
+
+
+def altered(world: World, netns: str, dev: str, **fields: object) -> World:
+    """The world with a device that is a little different."""
+    links = tuple(replace(x, **fields) if x.name == dev else x for x in world[netns].links)  # type: ignore[arg-type]
+    return world.put(world[netns].but(links=links))
 
 
 def marked() -> World:
@@ -269,6 +298,8 @@ CASES = {
     "VXLAN": Case(tunnelled(), "tcp:10.9.2.5:80", "connected"),
     "strict rp_filter on an asymmetric path": Case(asymmetric(chains("nat")), "udp:10.0.1.3:80", "connected"),
     "a bridge": Case(bridged(), "tcp:10.0.7.3:80", "connected"),
+    "from a macvlan child to its sibling on the bridge": Case(macvlan_on_bridge(), "tcp:10.0.7.5:80", "connected", client="c", server="d"),
+    "from a macvlan child to the bridge below it": Case(macvlan_on_bridge(), "icmp:10.0.7.1", "lost", client="c", server="n"),
     "a mark chooses a table, which is a blackhole": Case(marked(), "udp:10.0.2.2:80", "lost"),
     "a set that does not hold the client": Case(marked(), "tcp:10.0.2.2:80", "connected"),
     "REDIRECT to the router itself": Case(redirected("PREROUTING -p tcp -j REDIRECT --to-ports 80"), "tcp:10.0.2.2:8080", "connected", server="r"),
@@ -323,3 +354,23 @@ CASES = {
     "nobody's network": Case(routed(), "tcp:0.1.2.3:80", "unreachable"),
     "odd matches": Case(routed(ODD), "tcp:10.0.2.2:80", "connected"),
 }  # fmt: skip
+
+FLOODED = {
+    "to a macvlan child on the bridge": Case(macvlan_on_bridge(), "tcp:10.0.7.4:80", "connected", server="c"),
+    "from a macvlan child on the bridge": Case(macvlan_on_bridge(), "tcp:10.0.7.3:80", "connected", client="c"),
+    "to a private macvlan child on the bridge": Case(macvlan_on_bridge("private"), "udp:10.0.7.4:80", "connected", server="c"),
+    "through a bridge whose port is a macvlan in mode passthru": Case(passthru_port(), "tcp:10.0.7.3:80", "connected"),
+    "back through a bridge whose port is a macvlan in mode passthru": Case(passthru_port(), "tcp:10.0.7.2:80", "connected", client="b", server="a"),
+    "to a bridge whose port is a macvlan in mode passthru": Case(passthru_port(), "tcp:10.0.7.4:80", "connected", server="m"),
+    "to the device below a macvlan in mode passthru": Case(passthru_port(), "icmp:10.0.7.1", "lost", server="n"),
+    "client and server with one MAC on a bridge": Case(altered(bridged(), "b", "eth0", mac=mac("a", 2)), "tcp:10.0.7.3:80", "connect times out"),
+    "a client with the MAC of a bridge port": Case(altered(bridged(), "a", "eth0", mac=mac("n", 4)), "tcp:10.0.7.3:80", "connect times out"),
+    "a client with the MAC of another bridge port, to the bridge": Case(altered(bridged(), "a", "eth0", mac=mac("n", 4)), "tcp:10.0.7.1:80", "connect times out", server="n"),
+    "a client with the MAC of its bridge port, to the bridge": Case(altered(bridged(), "a", "eth0", mac=mac("n", 3)), "tcp:10.0.7.1:80", "connected", server="n"),
+    "a client with the MAC of the bridge": Case(altered(bridged(), "a", "eth0", mac=mac("n", 2)), "tcp:10.0.7.1:80", "connect times out", server="n"),
+    "a server with the MAC of its bridge port": Case(altered(bridged(), "b", "eth0", mac=mac("n", 4)), "tcp:10.0.7.3:80", "connect times out"),
+    "to a macvlan child with protodown": Case(altered(macvlans(), "p", "eth0", carrier=False), "tcp:10.0.1.12:80", "connect times out", server="p"),
+    "from a macvlan child with protodown": Case(altered(macvlans(), "p", "eth0", carrier=False), "tcp:10.0.1.13:80", "connect times out", client="p"),
+    "without an answer to a macvlan child with protodown": Case(told(altered(macvlans(), "p", "eth0", carrier=False)), "udp:10.0.1.12:80", "delivered one way only", server="p"),
+}  # fmt: skip
+"""Cases of which only the outcome is compared: a bridge hands out more than one copy, and the lab mixes them up."""

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from dataclasses import replace
 
 import pytest
-from kernel_worlds import CASES, DROP_INVALID, Case, asymmetric, chains, macvlans, marked, tunnelled
+from kernel_worlds import CASES, DROP_INVALID, FLOODED, Case, asymmetric, chains, macvlans, marked, tunnelled
 from small_worlds import routed
 
 from mcnilib.cluster.build import build
@@ -79,6 +79,16 @@ def test_simulator_and_kernel_agree(bench: Bench, number: int, name: str) -> Non
     model = run(case.world, flow, case.listeners)
     assert str(compare(model, kernel, flow, case.listeners)) == f"agree on {len(kernel.journeys)} packets"
     assert kernel.outcome.verdict.value == case.verdict
+
+
+@pytest.mark.parametrize(("number", "name"), [*enumerate(FLOODED, 2001)], ids=list(FLOODED))
+def test_simulator_and_kernel_agree_on_the_outcome(bench: Bench, number: int, name: str) -> None:
+    case = FLOODED[name]
+    need(bench, case.world)
+    flow = replace(case.flow, sport=10000 + number)
+    kernel, model = bench.run(converse, case.world, flow, case.listeners, number), run(case.world, flow, case.listeners)
+    assert [one.outcome.verdict.value for one in (kernel, model)] == [case.verdict, case.verdict]
+    assert kernel.outcome.error == model.outcome.error
 
 
 UNTRACKED = chains("raw", "PREROUTING -j CT --notrack") + chains("nat")

@@ -197,6 +197,7 @@ def addresses(netns: Netns) -> list[str]:
     """Return the `ip -batch` lines that join bridges, bring devices up and give them their addresses."""
     lines = [f"link set {link.name} master {link.master}" for link in netns.links if link.master]
     lines += [f"link set {link.name} up" for link in netns.links if link.up]
+    lines += [f"link set {link.name} protodown on" for link in netns.links if not link.carrier]
     for link in netns.links:
         for address in link.addresses:
             if not isinstance(link.kind, Loopback) or not address.ip.is_loopback:

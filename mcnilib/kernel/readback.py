@@ -135,14 +135,14 @@ def _links(links: Iterable[Link]) -> list[str]:
     nowhere = Far("", 0)
     lines = []
     for link in links:
-        kind = link.kind
+        kind, carrier = link.kind, link.carrier or not isinstance(link.kind, Macvlan)  # others have it by their cables
         if isinstance(kind, Physical | Veth):
             kind = Veth(nowhere)
         elif isinstance(kind, Macvlan):
             kind = replace(kind, lower=nowhere)
         elif isinstance(kind, Vxlan):
             kind = replace(kind, fdb=())
-        lines.append(str(replace(link, kind=kind, by=None)))
+        lines.append(str(replace(link, kind=kind, carrier=carrier, by=None)))
     return lines
 
 

@@ -103,8 +103,9 @@ class _Reader:
 
         Only what `world.json` says tells them from others.
         """
-        plugged = Port(self.place.name, link.name) in self.ports and isinstance(link.kind, Veth | Opaque)
-        return replace(link, kind=Physical()) if plugged else link
+        if Port(self.place.name, link.name) in self.ports and isinstance(link.kind, Veth | Opaque):
+            return replace(link, kind=Physical())
+        return replace(link, carrier=True) if isinstance(link.kind, Veth | Bridge) else link  # by the other ends
 
     def _filtered(self, link: Link) -> Link:
         """Return a device, as one nobody knows when programs or nftables may decide about its packets."""

@@ -80,9 +80,10 @@ def _program(xdp: Entry) -> object:
 
 
 def _far_words(entry: Entry) -> str:
+    down = " protodown on" if entry.get("proto_down") else ""
     if "link_netns" in entry:
-        return f" link-netns {entry['link_netns']}"
-    return f" link-netnsid {entry['link_netnsid']}" if "link_netnsid" in entry else ""
+        return f" link-netns {entry['link_netns']}{down}"
+    return f" link-netnsid {entry['link_netnsid']}{down}" if "link_netnsid" in entry else down
 
 
 def _kind_line(kind: str, data: Entry) -> str:

@@ -120,6 +120,7 @@ class Link:
     up: bool = True
     mtu: int = 1500
     master: str = ""  # the bridge this device is a port of
+    carrier: bool = True  # false: its cable has nothing at the other end, or it is kept down (protodown)
     by: Origin | None = field(default=None, compare=False)
 
     def primary(self, address: Address) -> Address:
@@ -148,7 +149,8 @@ def _link_lines(link: Link, names: dict[int, str], netns: str) -> Iterator[str]:
     flags, qdisc, state = _condition(link)
     name = f"{link.name}@NONE" if isinstance(link.kind, Ipip) else f"{link.name}{other}"
     yield f"{link.index}: {name}: <{flags}> mtu {link.mtu} qdisc {qdisc}{master} state {state} group default qlen 1000"
-    yield f"    {_link_layer(link)}" + (f" link-netns {far.netns} " if far and not here else " ")
+    down = "protodown on " if isinstance(link.kind, Macvlan) and not link.carrier else ""
+    yield f"    {_link_layer(link)}" + (f" link-netns {far.netns} " if far and not here else " ") + down
     if not isinstance(link.kind, Loopback | Physical):
         yield f"    {_kind_text(link.kind)} "
     for address in link.addresses:
@@ -176,6 +178,8 @@ def _condition(link: Link) -> tuple[str, str, str]:
             flags, qdisc, state = "BROADCAST,MULTICAST", "noqueue", "UP"
     if isinstance(link.kind, Physical):
         qdisc = "pfifo_fast"
+    if link.up and not link.carrier:
+        return f"NO-CARRIER,{flags},UP", qdisc, "DOWN"
     return (f"{flags},UP,LOWER_UP", qdisc, state) if link.up else (flags, "noop", "DOWN")
 
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from mcnilib.errors import StateSyntaxError, Unsupported
 from mcnilib.linux.address_parse import read_address
@@ -111,11 +111,12 @@ def _link_or_opaque(lines: list[Words], where: _Where) -> Link:
         return _link(lines, where)
     except Unsupported as problem:
         index, name, other = _names(again[0])
-        up, values = "UP" in _flags(again[0]), again[0].fields(HEAD, (), "a link")
+        flags, values = _flags(again[0]), again[0].fields(HEAD, (), "a link")
         addresses = tuple(read_address(words, peers=True) for words in again[2:] if words.next == "inet")
         kind = Opaque(str(problem), _lower(again, other, where))
         mac = re.match(r"\s+link/ether (\S+)", again[1].line) if again[1:] else None
-        return Link(index, name, kind, mac[1] if mac else NO_MAC, addresses, up, master=values.get("master", ""))  # type: ignore[arg-type]
+        found = Link(index, name, kind, mac[1] if mac else NO_MAC, addresses, "UP" in flags, carrier=_carrier(flags))
+        return replace(found, master=values.get("master", ""))  # type: ignore[arg-type]
 
 
 def _lower(lines: list[Words], other: str, where: _Where) -> Far | None:
@@ -148,6 +149,7 @@ def _link(lines: list[Words], where: _Where) -> Link:
     values = first.fields(HEAD, (), "a link")
     if not rest:
         raise first.error("the link/ether line is missing")
+    held = "protodown on" in rest[0].line
     layer, mac, far_netns = _link_layer(rest[0], where.partial)
     head = _Head(name, "" if layer == "ipip" else other, far_netns)
     kind: Kind | None = Loopback() if layer == "loopback" else None
@@ -164,7 +166,8 @@ def _link(lines: list[Words], where: _Where) -> Link:
     if layer == "ether" and "NOARP" in flags:
         raise Unsupported(f"{where.source}:{first.number}: {name} has the flag NOARP")
     mtu, master = values.get("mtu", 1500), values.get("master", "")
-    return Link(index, name, kind or Physical(), mac, tuple(addresses), "UP" in flags, mtu, master)  # type: ignore[arg-type]
+    carrier = not held if isinstance(kind, Macvlan) else _carrier(flags)  # otherwise it has that of its lower device
+    return Link(index, name, kind or Physical(), mac, tuple(addresses), "UP" in flags, mtu, master, carrier)  # type: ignore[arg-type]
 
 
 def _names(words: Words) -> tuple[int, str, str]:
@@ -183,6 +186,14 @@ def _flags(words: Words) -> list[str]:
     if not re.fullmatch(r"<[A-Z0-9,_-]*>", flags):
         raise words.wrong(f"{flags!r} are not flags")
     return flags[1:-1].split(",")
+
+
+def _carrier(flags: list[str]) -> bool:
+    """Tell whether a device can send and receive; one that waits for more than a cable (dormant) can.
+
+    Source: print_link_flags() in ip/ipaddress.c; netif_carrier_ok() decides whether a queue is attached.
+    """
+    return "NO-CARRIER" not in flags or "LOWER_UP" in flags
 
 
 def _link_layer(words: Words, partial: bool) -> tuple[str, str, str]:
@@ -279,7 +290,7 @@ br_nf_pre_routing() in net/bridge/br_netfilter_hooks.c.
 
 HEAD: Grammar = {**passed_over(COMMON, ["master"]), "mtu": ("mtu", lambda words: words.number_upto(0xFFFFFFFF))}
 LAYER: Grammar = {
-    **passed_over(COMMON, ["brd", "peer"], flags=["proto_down", "unnumbered"]),
+    **passed_over(COMMON, ["brd", "peer", "protodown", "protodown_reason"], flags=["proto_down", "unnumbered"]),
     "link-netns": ("link-netns", lambda words: _fitting(words, r"[^/]+|/(\d{1,10}|unknown)", "a namespace")),
     "link-netnsid": ("link-netnsid", lambda words: _fitting(words, r"\d{1,10}|unknown", "an id")),
 }

@@ -33,10 +33,12 @@ def other_tool(line: str) -> str:
 
 TABLE = re.compile(r"table (ip|ip6|inet|arp|bridge|netdev) (\S+)\s*")
 ODD = re.compile(
-    r"^net\.ipv4\.(tcp_fwmark_accept|conf\.\S+\.(ignore_routes_with_linkdown|medium_id)) ?= ?-?0*[1-9]\d*",
+    r"^net\.ipv4\.((tcp_fwmark_accept|conf\.\S+\.(ignore_routes_with_linkdown|medium_id)|neigh\.(?!default\.)\S+\.app_solicit)"
+    r" ?= ?-?0*[1-9]\d*|neigh\.(?!default\.)\S+\.mcast_solicit ?= ?0+$)",
     re.ASCII | re.MULTILINE,
 )
-"""Settings that are off almost everywhere: marks of connections, routes without carrier, proxy ARP between media.
+"""Settings that are the same almost everywhere: marks of connections, routes without carrier, proxy ARP between media,
+ARP that asks a program, or does not ask at all.
 
 Source: Documentation/networking/ip-sysctl.rst.
 """

@@ -100,6 +100,8 @@ def _in_order(net: Network, link: Link, ip: IPv4Address, answering: list[Landing
 
 
 def _noted(log: Log, host: Host, link: Link, packet: Packet, entry: Neigh) -> str:
+    if int(entry.mac[:2], 16) & 1:
+        raise Unsupported(f"{entry.ip} on {link.name} of {host.name} is at {entry.mac}: the frame is for a whole group")
     log.add(host.name, Stage.ARP, f"{entry.ip} is at {entry.mac}", packet, line=entry, oif=link.name)
     return entry.mac
 

@@ -21,7 +21,7 @@ from mcnilib.trace.icmp import complain
 from mcnilib.trace.log import Log
 from mcnilib.trace.place import Arrival, Departure, Place
 from mcnilib.trace.trace import Fate, Stage
-from mcnilib.trace.wire import Frame
+from mcnilib.trace.wire import Frame, Landing
 
 if TYPE_CHECKING:
     from mcnilib.trace.network import Network
@@ -87,26 +87,28 @@ def _transmit(net: Network, log: Log, host: Host, link: Link, route: Route, skb:
     if mac is None:
         complain(net, host, skb, 3, 1, after=PATIENCE)
         return None
-    landings = net.wire.send(host.name, link, Frame(link.mac, mac))
-    if not landings:
-        if gap := net.wire.beyond(host.name, link, Frame(link.mac, mac)):
-            raise gap
-        log.add(
-            host.name,
-            Stage.DEVICE,
-            f"leaves by {link.name}; no device takes {mac}",
-            packet,
-            oif=link.name,
-            fate=Fate.DROPPED,
-        )
+    landing = _taker(net, host, link, Frame(link.mac, mac))
+    if landing is None:
+        action = f"leaves by {link.name}; no device takes {mac}"
+        log.add(host.name, Stage.DEVICE, action, packet, oif=link.name, fate=Fate.DROPPED)
         return None
-    landing = landings[0]
     if landing.netns != host.name:
         packet = packet.but(mark=0) if packet.mark else packet
     place = (landing.netns, landing.link.name)
     action = f"leaves by {link.name}, arrives at {landing.link.name} of {landing.netns}"
     log.add(host.name, Stage.DEVICE, action, skb.packet, packet, oif=link.name, to=place, path=landing.path)
     return Arrival(landing.netns, landing.link, Skb(packet, txhash=skb.txhash))
+
+
+def _taker(net: Network, host: Host, link: Link, frame: Frame) -> Landing | None:
+    """Return where a frame lands; None when no device takes it. Raises: Unknown; Unsupported when several take it."""
+    landings = net.wire.send(host.name, link, frame)
+    if len(landings) > 1:
+        several = " and ".join(f"{one.link.name} of {one.netns}" for one in landings)
+        raise Unsupported(f"{several} take what is sent to {frame.dst}: a switch sends it where it saw that MAC last")
+    if not landings and (gap := net.wire.beyond(host.name, link, frame)):
+        raise gap
+    return landings[0] if landings else None
 
 
 def _encapsulate(net: Network, log: Log, host: Host, link: Link, route: Route, skb: Skb) -> Place:

@@ -1,13 +1,15 @@
 """Where an Ethernet frame goes: from the device it is sent on to the devices whose IP layer takes it.
 
-Veth pairs, macvlan children (bridge, private, vepa), software bridges, switch segments and loopback. Tunnels are not
-wires: they are IP and live in `mcnilib.trace.tunnel`. Switches are taken to know where each MAC is.
-Source: drivers/net/veth.c, drivers/net/macvlan.c (macvlan_queue_xmit, macvlan_handle_frame), net/bridge/.
+Veth pairs, macvlan children (bridge, private, vepa, passthru), software bridges, switch segments and loopback, one on
+top of the other. Tunnels are not wires: they are IP and live in `mcnilib.trace.tunnel`. Switches are taken to know
+where each MAC is; what a bridge learned only matters where one MAC is in two places, and there it is refused.
+Source: drivers/net/veth.c, drivers/net/macvlan.c (macvlan_queue_xmit, macvlan_handle_frame),
+net/bridge/{br_input,br_forward,br_device,br_fdb}.c (Linux 6.18).
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 from dataclasses import dataclass
 from itertools import chain
 
@@ -15,19 +17,14 @@ from mcnilib.errors import Unknown, Unsupported
 from mcnilib.linux.link import Bridge, Far, Link, Loopback, Macvlan, Opaque, Physical, Veth
 from mcnilib.linux.netns import Netns
 from mcnilib.linux.sysctl import flag
-from mcnilib.linux.world import Port, World
+from mcnilib.linux.world import World
+from mcnilib.trace.cables import Cables, Child, Place
 
 BROADCAST = "ff:ff:ff:ff:ff:ff"
-MAX_DEPTH = 32
-"""Devices a frame may cross before the wiring is called a loop."""
-
-MAX_CROSSED = 100_000
-"""Devices all copies of a frame may be sent on: where bridges form circles, every round doubles them."""
+MAX_DEPTH = 64
+"""Devices a frame may cross, one after the other."""
 
 BRIDGE_CALLS = "net.bridge.bridge-nf-call-iptables"
-
-Place = tuple[str, str]
-"""(network namespace, device)."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,10 +48,28 @@ class Frame:
     dst: str
 
 
+@dataclass(frozen=True, slots=True)
+class _Sight:
+    """A frame on its way: the devices behind it, and whether the last one takes it for its own (PACKET_HOST)."""
+
+    frame: Frame
+    path: tuple[Place, ...] = ()
+    taken: bool = False
+
+    def at(self, netns: str, device: str, *, taken: bool | None = None) -> _Sight:
+        """Return the frame one device further."""
+        return _Sight(self.frame, (*self.path, (netns, device)), self.taken if taken is None else taken)
+
+    @property
+    def to_all(self) -> bool:
+        """Tell whether it is a broadcast."""
+        return self.frame.dst == BROADCAST
+
+
 def wire_of(world: World) -> Wire:
     """Return the cabling of a world, indexed at its first run and kept for the next ones."""
     known = _WIRES.get(id(world))
-    if known is None or known.world is not world:
+    if known is None or known.cables.world is not world:
         while len(_WIRES) >= KEPT:
             del _WIRES[next(iter(_WIRES))]
         known = _WIRES[id(world)] = Wire(world)
@@ -62,24 +77,12 @@ def wire_of(world: World) -> Wire:
 
 
 class Wire:
-    """The cabling of a world, indexed once; it never changes during a run."""
+    """The ways of frames through a world; each is found once."""
 
     def __init__(self, world: World) -> None:
-        """Index devices by number, macvlan children by lower device, bridge ports by bridge."""
-        self.world = world
-        self._by_index = {(netns.name, link.index): link for netns in world for link in netns.links}
-        self._by_name = {(netns.name, link.name): link for netns in world for link in netns.links}
-        self._children: dict[tuple[str, int], list[tuple[str, Link, Macvlan]]] = {}
-        self._ports: dict[Place, list[Link]] = {}
-        for netns in world:
-            for link in netns.links:
-                if isinstance(link.kind, Macvlan) and link.up:
-                    lower = (link.kind.lower.netns, link.kind.lower.index)
-                    self._children.setdefault(lower, []).append((netns.name, link, link.kind))
-                if link.master:
-                    self._ports.setdefault((netns.name, link.master), []).append(link)
-        self._sharing = dict(_sharing(world))
-        self._crossed = 0
+        """Index the cabling."""
+        self.cables = Cables(world)
+        self.has_carrier = self.cables.has_carrier
         self._memo: dict[tuple[str, str, Frame], tuple[Landing | Unknown, ...]] = {}
 
     def send(self, netns: str, link: Link, frame: Frame) -> tuple[Landing, ...]:
@@ -93,169 +96,166 @@ class Wire:
     def _ends(self, netns: str, link: Link, frame: Frame) -> tuple[Landing | Unknown, ...]:
         key = (netns, link.name, frame)
         if key not in self._memo:
-            self._crossed = 0
-            self._memo[key] = tuple(self._send(netns, link, frame, ()))
+            self._memo[key] = tuple(self._send(netns, link, _Sight(frame)))
         return self._memo[key]
 
-    def _other_end(self, netns: str, link: Link, far: Far) -> Link | Unknown:
-        """Return the device at the other end of a link, or why nobody knows it."""
-        found = self.at(far)
-        if found:
-            return found
-        here = f"{link.name} of {netns}"
-        if any(n.name == far.netns for n in self.world):
-            return Unknown(
-                f"{far.netns} has no device {far.index}, which {here} leads to", collect=f"{far.netns} again"
-            )
-        name = f"the network namespace with id {far.netns[1:]} there" if far.netns[:1] == "/" else far.netns
-        what = f"{name}, with its device {far.index}" if far.netns else f"the namespace of its device {far.index}"
-        return Unknown(f"the other end of {here} was not collected", collect=what)
-
-    def at(self, far: Far) -> Link | None:
-        """Return the device another namespace's link points to; None when it is not there."""
-        return self._by_index.get((far.netns, far.index))
-
-    def has_carrier(self, netns: str, link: Link) -> bool:
-        """Tell whether a device is up and what it hangs on is too: peer, lower device, a port of a bridge.
-
-        Source: veth_open() in drivers/net/veth.c, macvlan's netif_stacked_transfer_operstate(), br_add_if().
-        """
-        below, seen = [(netns, link)], set[tuple[str, int]]()
-        for place, device in below:  # grows; a device that hangs on itself hangs on nothing
-            if device.up and (place, device.index) not in seen:
-                seen.add((place, device.index))
-                lower = self._lower(place, device)
-                if lower is None:
-                    return True
-                below += lower
-        return False
-
-    def _lower(self, netns: str, link: Link) -> list[tuple[str, Link]] | None:
-        """Return the devices one of which has to have a carrier; None when it depends on nothing else."""
-        match link.kind:
-            case Veth(peer=far):
-                other = self.at(far)
-                return None if other is None or other.up else []
-            case Macvlan(lower=far):
-                other = self.at(far)
-                return None if other is None else [(far.netns, other)]
-            case Bridge():
-                return [(netns, port) for port in self._ports.get((netns, link.name), [])]
-        return None
-
-    def _send(self, netns: str, link: Link, frame: Frame, path: tuple[Place, ...]) -> Ends:
-        if not link.up or len(path) > MAX_DEPTH:
+    def _send(self, netns: str, link: Link, sight: _Sight) -> Ends:
+        if not (link.up and link.carrier):
             return []
-        self._crossed += 1
-        if self._crossed > MAX_CROSSED:
-            raise Unsupported(
-                f"copies of one frame cross more than {MAX_CROSSED} devices: bridges in a circle, {link.name}"
-            )
-        path = (*path, (netns, link.name))
+        if len(sight.path) > MAX_DEPTH:
+            raise Unsupported(f"a frame crosses more than {MAX_DEPTH} devices, {link.name} of {netns} is the next")
+        sight = sight.at(netns, link.name)
         match link.kind:
             case Loopback():
-                return [Landing(netns, link, path)]
+                return [Landing(netns, link, sight.path)]
             case Veth(peer):
-                return self._receive(peer.netns, self._other_end(netns, link, peer), frame, path)
+                return self._receive(peer.netns, self.cables.other_end(netns, link, peer), sight)
             case Macvlan(lower, mode):
-                return self._send_child(self._other_end(netns, link, lower), lower, mode, frame, path)
+                return self._send_child(self.cables.other_end(netns, link, lower), lower, mode, sight)
             case Bridge():
-                return self._flood(netns, link.name, "", frame, path)
+                return self._forward(netns, link, "", sight)
             case Physical():
-                return self._send_segment(netns, link, frame, path)
+                return self._send_segment(netns, link, sight)
             case Opaque(why):
                 return [Unknown(f"the frame leaves by {link.name}: {why}", collect="")]
         raise Unsupported(f"a bridge port of kind {type(link.kind).__name__.lower()} ({link.name} in {netns})")
 
-    def _send_segment(self, netns: str, link: Link, frame: Frame, path: tuple[Place, ...]) -> Ends:
-        segment = self.world.segment_of(netns, link.name)
+    def _send_segment(self, netns: str, link: Link, sight: _Sight) -> Ends:
+        world = self.cables.world
+        segment = world.segment_of(netns, link.name)
         if segment is None:
             what = "the segment it is plugged into, in world.json, and who else is"
             loose = Unknown(f"nobody said where the cable of {link.name} of {netns} leads", collect=what)
-            return [] if self.world.complete else [loose]
-        path = (*path, (segment.name, ""))
+            return [] if world.complete else [loose]
+        sight = sight.at(segment.name, "")
         others = (p for p in segment.ports if segment.reflects or (p.netns, p.link) != (netns, link.name))
-        ends = self._all(self._receive(p.netns, self._port(p), frame, path) for p in others)
+        ends = _all(self._receive(p.netns, self.cables.plugged(p), sight) for p in others)
         if segment.uplink:
-            sought = f": the machine with the MAC address {frame.dst}" if frame.dst != BROADCAST else ""
+            sought = "" if sight.to_all else f": the machine with the MAC address {sight.frame.dst}"
             what = f"who else is plugged into {segment.name}{sought}"
             ends.append(Unknown(f"the frame leaves by the uplink of {segment.name}", collect=what))
         return ends
 
-    def _port(self, port: Port) -> Link | Unknown:
-        """Return the NIC that is plugged into a port of a segment."""
-        found = self._by_name.get((port.netns, port.link))
-        return found or Unknown(f"{port.link} of {port.netns} was not collected", collect=port.netns)
-
-    def _flood(self, netns: str, bridge: str, ingress: str, frame: Frame, path: tuple[Place, ...]) -> Ends:
-        ports = (port for port in self._ports.get((netns, bridge), []) if port.name != ingress)
-        return self._all(self._send(netns, port, frame, path) for port in ports)
-
-    def _send_child(self, device: Link | Unknown, lower: Far, mode: str, frame: Frame, path: tuple[Place, ...]) -> Ends:
+    def _send_child(self, device: Link | Unknown, lower: Far, mode: str, sight: _Sight) -> Ends:
         """Send from a macvlan child: to bridge-mode siblings at once, everything else out by the lower device."""
         if isinstance(device, Unknown):
             return [device]
         if not device.up:
             return []
-        siblings = self._children.get((lower.netns, lower.index), [])
-        near = [(n, link) for n, link, kind in siblings if mode == kind.mode == "bridge"]
-        here: Ends = [  # what is sent to its own MAC comes back, what is sent to all does not
-            Landing(n, link, (*path, (lower.netns, device.name)))
+        siblings = self.cables.children.get((lower.netns, lower.index), [])
+        near = [(n, link) for n, link, kind in siblings if mode == kind.mode == "bridge" and link.up]
+        frame, below = sight.frame, sight.at(lower.netns, device.name, taken=True)
+        here = _all(  # what is sent to its own MAC comes back, what is sent to all does not
+            self._enter(n, link, below)
             for n, link in near
-            if frame.dst == link.mac or (frame.dst == BROADCAST and link.mac != frame.src)
-        ]
-        if here and frame.dst != BROADCAST:
+            if frame.dst == link.mac or (sight.to_all and link.mac != frame.src)
+        )
+        if here and not sight.to_all:
             return here
-        return here + self._send(lower.netns, device, frame, path)
+        return here + self._send(lower.netns, device, sight)
 
-    def _receive(self, netns: str, link: Link | Unknown, frame: Frame, path: tuple[Place, ...]) -> Ends:
+    def _receive(self, netns: str, link: Link | Unknown, sight: _Sight) -> Ends:
+        """Take a frame from a cable."""
         if isinstance(link, Unknown):
             return [link]
-        if not link.up or len(path) > MAX_DEPTH:
+        if not (link.up and link.carrier):
             return []
-        path = (*path, (netns, link.name))
-        if (netns, link.index) in self._sharing:
-            return [self._sharing[netns, link.index]]
-        children = self._children.get((netns, link.index))
-        if children:
-            return self._receive_lower(netns, link, children, frame, path)
+        return self._enter(netns, link, sight.at(netns, link.name, taken=sight.frame.dst in (link.mac, BROADCAST)))
+
+    def _enter(self, netns: str, link: Link, sight: _Sight) -> Ends:
+        """Take a frame at a device: what stands on it comes before its own IP layer (rx_handler)."""
+        key = (netns, link.index)
+        if key in self.cables.sharing:
+            return [self.cables.sharing[key]]
+        if children := self.cables.children.get(key):
+            return self._enter_lower(netns, link, children, sight)
         if link.master:
-            return self._receive_port(netns, link, frame, path)
-        return [Landing(netns, link, path)] if frame.dst in (link.mac, BROADCAST) else []
+            return self._enter_port(netns, link, sight)
+        return [Landing(netns, link, sight.path)] if sight.taken else []
 
-    def _receive_lower(
-        self, netns: str, link: Link, children: list[tuple[str, Link, Macvlan]], frame: Frame, path: tuple[Place, ...]
-    ) -> Ends:
-        """Take a frame that reached a device with macvlan children: they come before the device's own IP layer."""
-        own: Ends = [Landing(netns, link, path)] if frame.dst in (link.mac, BROADCAST) else []
-        if frame.dst != BROADCAST:
-            return [Landing(n, child, path) for n, child, _ in children if child.mac == frame.dst] or own
-        source = next((kind for _, child, kind in children if child.mac == frame.src), None)
-        if source and source.mode not in ("vepa", "bridge"):
-            return [Landing(n, child, path) for n, child, _ in children if child.mac == frame.src]
-        modes: tuple[str, ...] = ("bridge", "vepa", "private", "passthru")
-        if source:
-            modes = ("vepa", "bridge") if source.mode == "vepa" else ("vepa",)
-        copies = [(n, c) for n, c, kind in children if kind.mode in modes and c.mac != frame.src]
-        return [Landing(n, child, path) for n, child in copies] + own
+    def _enter_lower(self, netns: str, link: Link, children: list[Child], sight: _Sight) -> Ends:
+        """Take a frame at a device with macvlan children: those that want it, or else its own IP layer.
 
-    def _receive_port(self, netns: str, link: Link, frame: Frame, path: tuple[Place, ...]) -> Ends:
-        bridge = self._by_name.get((netns, link.master))
+        One in mode passthru takes every frame that is not for all, whomever it is for, and loses it while it is down.
+        """
+        own: Ends = [Landing(netns, link, sight.path)] if sight.taken else []
+        if sight.to_all:
+            return _all(self._enter(n, child, sight) for n, child in _copies(children, sight.frame)) + own
+        passthru = [(n, child) for n, child, kind in children if kind.mode == "passthru"]
+        wanting = passthru or [(n, child) for n, child, _ in children if child.up and child.mac == sight.frame.dst]
+        if not wanting:
+            return own
+        taken = _Sight(sight.frame, sight.path, taken=True)
+        return _all(self._enter(n, child, taken) for n, child in wanting if child.up)
+
+    def _enter_port(self, netns: str, port: Link, sight: _Sight) -> Ends:
+        """Take a frame at a port of a bridge: up to the bridge's own IP layer, or out of other ports, or both."""
+        bridge = self.cables.by_name.get((netns, port.master))
         if bridge and isinstance(bridge.kind, Opaque):
             return [Unknown(f"the frame gets to {bridge.name}: {bridge.kind.why}", collect="")]
-        if bridge is None or not bridge.up:
+        if bridge is None or not bridge.up or not port.carrier:
             return []
-        mine = (bridge.mac, link.mac, BROADCAST)  # of its ports' MACs the bridge believes that of the port itself
-        own: Ends = [Landing(netns, bridge, (*path, (netns, bridge.name)))] if frame.dst in mine else []
-        if own and frame.dst != BROADCAST:
-            return own
-        if frame.dst != BROADCAST and shown_to_iptables(self.world[netns]):
+        if sight.path[-1] != (netns, port.name):  # a macvlan child
+            sight = sight.at(netns, port.name)
+        self._refuse_circle(netns, port, sight)
+        if sight.to_all:
+            return self._pass_up(netns, bridge, sight) + self._forward(netns, bridge, port.name, sight)
+        if self._is_own(netns, bridge, sight.frame.dst):
+            return self._pass_up(netns, bridge, sight)
+        if shown_to_iptables(self.cables.world[netns]):
             raise Unsupported(f"iptables of {netns} sees what crosses the bridge {bridge.name}: {BRIDGE_CALLS} = 1")
-        return own + self._flood(netns, bridge.name, link.name, frame, path)
+        promiscuous = (netns, bridge.index) in self.cables.children
+        up = self._pass_up(netns, bridge, sight) if promiscuous else []
+        return up + self._forward(netns, bridge, port.name, sight)
 
-    @staticmethod
-    def _all(parts: Iterable[Ends]) -> Ends:
-        return list(chain.from_iterable(parts))
+    def _refuse_circle(self, netns: str, port: Link, sight: _Sight) -> None:
+        """Refuse a frame that gets to a bridge again: without STP, copies of it go round for ever."""
+        before = (self.cables.by_name.get(place) for place in sight.path if place[0] == netns and place[1] != port.name)
+        again = sight.path.count((netns, port.name)) > 1
+        if again or any(link and link.master == port.master for link in before):
+            raise Unsupported(f"a frame gets to the bridge {port.master} of {netns} twice: bridges in a circle")
+
+    def _is_own(self, netns: str, bridge: Link, mac: str) -> bool:
+        """Tell whether a bridge takes a MAC for its own: its address and its ports' addresses."""
+        return mac == bridge.mac or any(mac == port.mac for port in self.cables.ports.get((netns, bridge.name), []))
+
+    def _pass_up(self, netns: str, bridge: Link, sight: _Sight) -> Ends:
+        """Hand a frame to the bridge as a device; of its ports' MACs its IP layer believes that of the port itself."""
+        return self._enter(
+            netns, bridge, sight.at(netns, bridge.name, taken=sight.taken or sight.frame.dst == bridge.mac)
+        )
+
+    def _forward(self, netns: str, bridge: Link, ingress: str, sight: _Sight) -> Ends:
+        """Send a frame out of a bridge's ports, but for the one it came in by (empty: the bridge's own frame).
+
+        What comes in by a port teaches the bridge where its sender is: the way to that MAC is back, so it is lost.
+        The bridge's own frame to the MAC of a port goes out of that port, one to its own MAC nowhere.
+        """
+        ports = [port for port in self.cables.ports.get((netns, bridge.name), []) if port.name != ingress]
+        if ingress and sight.frame.src == sight.frame.dst:
+            return []
+        if not ingress and self._is_own(netns, bridge, sight.frame.dst):
+            ports = [port for port in ports if port.mac == sight.frame.dst]
+        return _all(self._send(netns, port, sight) for port in ports)
+
+
+def _copies(children: list[Child], frame: Frame) -> list[tuple[str, Link]]:
+    """Choose the macvlan children that get a copy of a broadcast their lower device received.
+
+    Source: macvlan_handle_frame(), macvlan_multicast_rx().
+    """
+    awake = [child for child in children if child[1].up]
+    source = next((kind for _, child, kind in awake if child.mac == frame.src), None)
+    if source and source.mode not in ("vepa", "bridge"):
+        return [(n, child) for n, child, _ in awake if child.mac == frame.src]
+    modes: tuple[str, ...] = ("bridge", "vepa", "private", "passthru")
+    if source:
+        modes = ("vepa", "bridge") if source.mode == "vepa" else ("vepa",)
+    return [(n, c) for n, c, kind in awake if kind.mode in modes and c.mac != frame.src]
+
+
+def _all(parts: Iterable[Ends]) -> Ends:
+    return list(chain.from_iterable(parts))
 
 
 def shown_to_iptables(netns: Netns) -> bool:
@@ -264,16 +264,6 @@ def shown_to_iptables(netns: Netns) -> bool:
     Write the sysctl as 0 where the module is not loaded. Source: net/bridge/br_netfilter_hooks.c.
     """
     return bool(netns.tables) and flag(netns.sysctls, BRIDGE_CALLS)
-
-
-def _sharing(world: World) -> Iterator[tuple[tuple[str, int], Unknown]]:
-    """Name the devices that hand packets over to a device of a kind that is not modelled."""
-    for netns in world:
-        for link in netns.links:
-            if isinstance(link.kind, Opaque) and link.kind.lower and link.up:
-                itself = link.kind.lower == Far(netns.name, link.index)
-                why = link.kind.why if itself else f"{link.name} of {netns.name} shares its device: {link.kind.why}"
-                yield (link.kind.lower.netns, link.kind.lower.index), Unknown(why, collect="")
 
 
 KEPT = 16

@@ -1,0 +1,99 @@
+"""What hangs on what in a world: veth pairs, macvlan children, bridge ports, NICs in segments.
+
+Indexed once for a world, which never changes during a run; how frames go over it is in `mcnilib.trace.wire`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from mcnilib.errors import Unknown
+from mcnilib.linux.link import Bridge, Far, Link, Macvlan, Opaque, Veth
+from mcnilib.linux.world import Port, World
+
+Place = tuple[str, str]
+"""(network namespace, device)."""
+
+Child = tuple[str, Link, Macvlan]
+"""A macvlan device: its namespace, itself, its kind."""
+
+
+class Cables:
+    """The devices of a world by number, macvlan children by lower device, bridge ports by bridge."""
+
+    def __init__(self, world: World) -> None:
+        """Index a world."""
+        self.world = world
+        self._by_index = {(netns.name, link.index): link for netns in world for link in netns.links}
+        self.by_name = {(netns.name, link.name): link for netns in world for link in netns.links}
+        self.children: dict[tuple[str, int], list[Child]] = {}
+        self.ports: dict[Place, list[Link]] = {}
+        for netns in world:
+            for link in netns.links:
+                if isinstance(link.kind, Macvlan):
+                    lower = (link.kind.lower.netns, link.kind.lower.index)
+                    self.children.setdefault(lower, []).append((netns.name, link, link.kind))
+                if link.master:
+                    self.ports.setdefault((netns.name, link.master), []).append(link)
+        self.sharing = dict(_sharing(world))
+
+    def at(self, far: Far) -> Link | None:
+        """Return the device another namespace's link points to; None when it is not there."""
+        return self._by_index.get((far.netns, far.index))
+
+    def other_end(self, netns: str, link: Link, far: Far) -> Link | Unknown:
+        """Return the device at the other end of a link, or why nobody knows it."""
+        found = self.at(far)
+        if found:
+            return found
+        here = f"{link.name} of {netns}"
+        if any(n.name == far.netns for n in self.world):
+            return Unknown(
+                f"{far.netns} has no device {far.index}, which {here} leads to", collect=f"{far.netns} again"
+            )
+        name = f"the network namespace with id {far.netns[1:]} there" if far.netns[:1] == "/" else far.netns
+        what = f"{name}, with its device {far.index}" if far.netns else f"the namespace of its device {far.index}"
+        return Unknown(f"the other end of {here} was not collected", collect=what)
+
+    def plugged(self, port: Port) -> Link | Unknown:
+        """Return the NIC that is plugged into a port of a segment."""
+        found = self.by_name.get((port.netns, port.link))
+        return found or Unknown(f"{port.link} of {port.netns} was not collected", collect=port.netns)
+
+    def has_carrier(self, netns: str, link: Link) -> bool:
+        """Tell whether a device is up and what it hangs on is too: peer, lower device, a port of a bridge.
+
+        Source: veth_open() in drivers/net/veth.c, macvlan's netif_stacked_transfer_operstate(), br_add_if().
+        """
+        below, seen = [(netns, link)], set[tuple[str, int]]()
+        for place, device in below:  # grows; a device that hangs on itself hangs on nothing
+            if device.up and device.carrier and (place, device.index) not in seen:
+                seen.add((place, device.index))
+                lower = self._lower(place, device)
+                if lower is None:
+                    return True
+                below += lower
+        return False
+
+    def _lower(self, netns: str, link: Link) -> list[tuple[str, Link]] | None:
+        """Return the devices one of which has to have a carrier; None when it depends on nothing else."""
+        match link.kind:
+            case Veth(peer=far):
+                other = self.at(far)
+                return None if other is None or other.up else []
+            case Macvlan(lower=far):
+                other = self.at(far)
+                return None if other is None else [(far.netns, other)]
+            case Bridge():
+                return [(netns, port) for port in self.ports.get((netns, link.name), [])]
+        return None
+
+
+def _sharing(world: World) -> Iterator[tuple[tuple[str, int], Unknown]]:
+    """Name the devices that hand packets over to a device of a kind that is not modelled."""
+    for netns in world:
+        for link in netns.links:
+            if isinstance(link.kind, Opaque) and link.kind.lower and link.up:
+                itself = link.kind.lower == Far(netns.name, link.index)
+                why = link.kind.why if itself else f"{link.name} of {netns.name} shares its device: {link.kind.why}"
+                yield (link.kind.lower.netns, link.kind.lower.index), Unknown(why, collect="")
