@@ -10,6 +10,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from mcnilib.errors import Unsupported
+from mcnilib.linux.chance import Chance
 from mcnilib.linux.context import Context
 from mcnilib.linux.ipset import parse_sets
 from mcnilib.linux.iptables_save import parse_rule
@@ -86,6 +87,7 @@ packets = st.builds(
     st.sampled_from(ADDRESSES), st.sampled_from(ADDRESSES), st.sampled_from(["tcp", "udp"]),
     st.sampled_from([80, 81, 82, 83]), st.sampled_from([0, 1]),
 )  # fmt: skip
+ANSWERS = Random(0).choices((0, 1), k=500)
 places = st.tuples(st.sampled_from(["eth0", "eth1", "lo"]), st.sampled_from(["eth0", "eth1", "lo"]))
 
 
@@ -96,8 +98,8 @@ class Scanned(Chain):
         return self.rules
 
 
-def at_hook(place: tuple[str, str], memory: dict[object, tuple[object, object]], random: Random) -> Context:
-    return Context("FORWARD", *place, sets=SETS, memory=memory, random=random.random)
+def at_hook(place: tuple[str, str], memory: dict[object, tuple[object, object]], chance: Chance) -> Context:
+    return Context("FORWARD", *place, sets=SETS, memory=memory, chance=chance)
 
 
 def walked(table: Table, packet: Packet, at: Context) -> tuple[object, ...]:
@@ -113,9 +115,9 @@ def walked(table: Table, packet: Packet, at: Context) -> tuple[object, ...]:
 def told(table: Table, passing: list[tuple[Packet, tuple[str, str]]]) -> list[object]:
     """Walk packets through a table one after the other; at the end, what it remembers and how often chance was asked."""
     memory: dict[object, tuple[object, object]] = {}
-    random = Random(0)
-    said: list[object] = [walked(table, packet, at_hook(place, memory, random)) for packet, place in passing]
-    return [*said, {key: kept for key, (_, kept) in memory.items()}, random.random()]
+    chance = Chance(ANSWERS)
+    said: list[object] = [walked(table, packet, at_hook(place, memory, chance)) for packet, place in passing]
+    return [*said, {key: kept for key, (_, kept) in memory.items()}, chance.turns]
 
 
 @settings(max_examples=60, deadline=None, suppress_health_check=list(HealthCheck))
@@ -141,7 +143,7 @@ def unseen(rule: ChainRule, packet: Packet, at: Context) -> bool:
 def test_what_is_passed_over_nobody_notices(chain: Chain, passing) -> None:
     order = {id(rule): number for number, rule in enumerate(chain.rules)}
     for packet, place in passing:
-        at = at_hook(place, {}, Random(0))
+        at = at_hook(place, {}, Chance())
         found = [order[id(rule)] for rule in chain.candidates(packet, at)]
         assert found == sorted(set(found)), "in their order, each once"
         assert all(unseen(rule, packet, at) for rule in chain.rules if order[id(rule)] not in found)

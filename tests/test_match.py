@@ -8,6 +8,7 @@ import pytest
 
 from mcnilib.errors import Unknown, Unsupported
 from mcnilib.linux.conntrack import Entry, Flow
+from mcnilib.linux.chance import Chance
 from mcnilib.linux.context import Context
 from mcnilib.linux.ipset import IpSet
 from mcnilib.linux.iptables_save import parse_rule
@@ -19,7 +20,7 @@ PING = Packet(CLIENT, SERVER, "icmp", icmp=Icmp(8))
 DNATED = Entry(Flow("tcp", CLIENT, SERVER), Flow("tcp", SERVER, CLIENT), dnat=True, mark=0x7)
 AT = Context(
     "FORWARD", "veth1", "cali123", "NEW", sets={"pods": IpSet("pods", members=(IPv4Network("10.233.64.0/18"),))},
-    address_type=lambda ip, dev: "LOCAL" if ip == CLIENT else "UNICAST", reverse_path=lambda *_: False, random=lambda: 0.4,
+    address_type=lambda ip, dev: "LOCAL" if ip == CLIENT else "UNICAST", reverse_path=lambda *_: False,
 )  # fmt: skip
 
 
@@ -161,16 +162,26 @@ def test_icmp_types_exclude() -> None:
     assert parse_rule("-A X -p icmp -m icmp ! --icmp-type 0").holds(PING, AT)
 
 
-@pytest.mark.parametrize(("share", "holds"), [("0.5", True), ("0.39", False), ("1", True), ("0", False)])
-def test_chance_draws_once_and_why_not_never_draws(share: str, holds: bool) -> None:
-    draws: list[float] = []
-    at = Context("FORWARD", random=lambda: draws.append(0.4) or 0.4)
+@pytest.mark.parametrize(
+    ("share", "answers", "holds", "asked"),
+    [
+        pytest.param("0.5", (0,), True, 1, id="asked, and it holds"),
+        pytest.param("0.5", (1,), False, 1, id="asked, and it does not"),
+        pytest.param("0.4", (), False, 1, id="the likelier answer is no"),
+        pytest.param("0.6", (), True, 1, id="the likelier answer is yes"),
+        pytest.param("1", (), True, 0, id="always: no question"),
+        pytest.param("0", (), False, 0, id="never: no question"),
+    ],
+)
+def test_chance_is_asked_once_and_why_not_never_asks(share: str, answers: tuple[int, ...], holds: bool, asked: int) -> None:
+    chance = Chance(answers)
+    at = Context("FORWARD", chance=chance)
     rule = parse_rule(f"-A X -p tcp -m statistic --mode random --probability {share}")
     assert rule.holds(PACKET, at) is holds
-    assert len(draws) == 1
+    assert len(chance.turns) == asked
     assert rule.why_not(PACKET, at) == f"chance decides, it holds with probability {float(share):g}"
     assert rule.why_not(PING, at) == "protocol is icmp, not tcp"
-    assert len(draws) == 1
+    assert len(chance.turns) == asked
 
 
 @pytest.mark.parametrize(

@@ -9,6 +9,7 @@ from ipaddress import IPv4Address
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from mcnilib.linux.chance import Chance
     from mcnilib.linux.conntrack import Entry
     from mcnilib.linux.ipset import IpSet
     from mcnilib.linux.packet import Packet
@@ -31,7 +32,7 @@ class Context:
     reverse_path: Callable[[Packet, str, bool, bool, bool], bool] | None = (
         None  # (packet, iif, loose, validmark, accept_local) -> passes
     )
-    random: Callable[[], float] | None = None
+    chance: Chance | None = None
     now: float = 0.0  # seconds since the run began
     memory: dict[object, Any] | None = None  # what matches of this namespace remember in this run
     fresh: bool = True  # nothing says anything of its connection: NOTRACK has an effect

@@ -10,6 +10,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from mcnilib.errors import Unsupported
+from mcnilib.linux.chance import Chance
 from mcnilib.linux.context import Context
 from mcnilib.linux.match import Test, bang, differs
 from mcnilib.linux.packet import Packet
@@ -133,13 +134,18 @@ class Statistic:
 
     def test(self) -> Test:
         """Draw a number."""
-        limit, wanted = self.share / 0x80000000, not self.negated
-        return lambda packet, at: ((at.random() if at.random else 0.0) < limit) is wanted
+        share, question = self._share, str(self)
+        return lambda packet, at: (at.chance or Chance()).holds(question, share)
 
     def why_not(self, packet: Packet, at: Context) -> str:
         """Say that chance decides; nothing is drawn."""
+        return f"chance decides, it holds with probability {self._share:.3g}"
+
+    @property
+    def _share(self) -> float:
+        """How probable it is that the match holds."""
         share = self.share / 0x80000000
-        return f"chance decides, it holds with probability {1 - share if self.negated else share:.3g}"
+        return 1 - share if self.negated else share
 
     def __str__(self) -> str:
         return f"-m statistic --mode random {bang(self.negated)}--probability {self.share / 0x80000000:.11f}"

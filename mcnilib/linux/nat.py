@@ -5,10 +5,10 @@ Source: net/netfilter/nf_nat_core.c, nf_nat_masquerade.c, nf_nat_proto.c (Linux 
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import replace
 from ipaddress import IPv4Address
 
+from mcnilib.linux.chance import Chance
 from mcnilib.linux.conntrack import Conntrack, Entry, Flow
 from mcnilib.linux.nat_range import Choice, NatRange
 from mcnilib.linux.packet import Packet
@@ -18,11 +18,11 @@ ANY = NatRange(None, None)
 
 
 def bind(
-    table: Conntrack, entry: Entry, span: NatRange, *, source: bool, random: Callable[[], float], now: float
+    table: Conntrack, entry: Entry, span: NatRange, *, source: bool, chance: Chance, now: float
 ) -> Entry:
     """Give the connection what a NAT target allows; where there is a choice, it is made as the kernel does."""
     current = entry.reply.inverse()
-    wanted = Choice(table, span, source, random, now).of(current)
+    wanted = Choice(table, span, source, chance, now).of(current)
     changed = wanted != current
     if source:
         return entry._replace(reply=wanted.inverse(), snat=entry.snat or changed, src_done=True)

@@ -6,11 +6,12 @@ include/linux/jhash.h (Linux 6.18).
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import replace
 from ipaddress import IPv4Address
 from typing import NamedTuple
 
+from mcnilib.linux.chance import Chance
 from mcnilib.linux.conntrack import Conntrack, Flow
 
 ATTEMPTS, FEWEST_ATTEMPTS = 128, 16
@@ -36,12 +37,12 @@ class NatRange(NamedTuple):
 
 
 class Choice(NamedTuple):
-    """The choice for one connection: the table knows which flows are taken, `draw` returns a number from 0 to 1."""
+    """The choice for one connection: the table knows which flows are taken, `chance` draws ports."""
 
     table: Conntrack
     span: NatRange
     source: bool
-    draw: Callable[[], float]
+    chance: Chance
     now: float
 
     def of(self, flow: Flow) -> Flow:
@@ -83,27 +84,27 @@ class Choice(NamedTuple):
     def _with_free_port(self, flow: Flow) -> Flow:
         if (not self.span.port and not self.source) or not flow.sport:
             return flow
-        for port in self._ports(self._port(flow), echo=flow.icmp is not None and not self.span.port):
+        echo = flow.icmp is not None and not self.span.port
+        low, high = (0, 65535) if echo else _allowed(self.span, self._port(flow))
+        for port in self._ports(self._port(flow), low, high, flow.proto):
             found = self._with(flow, port=port)
             if self._free(found):
                 return found
         return found
 
-    def _ports(self, port: int, *, echo: bool) -> Iterator[int]:
+    def _ports(self, port: int, low: int, high: int, proto: str) -> Iterator[int]:
         """Count up from a port, by chance for a source; start anew elsewhere, with half the attempts each time."""
-        low, high = (0, 65535) if echo else _allowed(self.span, port)
-        size = high - low + 1
-        chance = self.span.random or self.source
-        start = port - self.span.base_port if self.span.base_port else self._random() if chance else 0
+        size, start = high - low + 1, 0
+        if self.span.base_port:
+            start = port - self.span.base_port
+        elif self.span.random or self.source:
+            start = self.chance.port(low, high, proto) - low
         attempts = min(size, ATTEMPTS)
         while True:
             yield from (low + (start + step & 0xFFFF) % size for step in range(attempts))
             if attempts >= size or attempts < FEWEST_ATTEMPTS:
                 return
-            attempts, start = attempts // 2, self._random()
-
-    def _random(self) -> int:
-        return int(self.draw() * 0x10000)
+            attempts, start = attempts // 2, self.chance.port(low, high, proto) - low
 
     def _free(self, flow: Flow) -> bool:
         return not self.table.used(flow.inverse(), self.now)

@@ -19,9 +19,11 @@ from mcnilib.linux.fib import Fib
 from mcnilib.linux.ipset import IpSet
 from mcnilib.linux.link import Address, Link, Loopback
 from mcnilib.linux.neigh import PROXY, Neigh
+from mcnilib.linux.match_ports import Range
 from mcnilib.linux.netfilter import Table
 from mcnilib.linux.nexthop import check_route
 from mcnilib.linux.origin import KERNEL, Origin
+from mcnilib.linux.port_rules import asked_ports
 from mcnilib.linux.route import DEFAULT_RULES, SCOPES, UNNUMBERED, Route, Rule, table_id
 from mcnilib.linux.sysctl import Setting, conf, inherited, written
 from mcnilib.linux.tables import asks_for_tracking
@@ -71,6 +73,11 @@ class Netns:
     def tracks(self) -> bool:
         """Tell whether the kernel tracks connections here: only where a rule asks for it."""
         return asks_for_tracking(self.tables)
+
+    @cached_property
+    def asked_ports(self) -> frozenset[Range]:
+        """The ranges of ports that rules and sets ask for."""
+        return asked_ports(self.tables, self.sets)
 
     @cached_property
     def _conf(self) -> dict[tuple[str, str], int]:

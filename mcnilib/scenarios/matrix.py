@@ -22,6 +22,8 @@ SHORT = {
     Verdict.UNREACHABLE: "unreachable",
     Verdict.ONE_WAY: "one way",
     Verdict.LOST: "lost",
+    Verdict.UNKNOWN: "unknown",
+    Verdict.DEPENDS: "depends",
 }
 """The verdicts in a word or two, for cells of a table."""
 

@@ -41,6 +41,7 @@ ROLES = {
     "reply": Role("#E69F00", "reply", outline="#7A5200", dash=(6.0, 3.5), text=INK),
     "drop": Role("#B84E00", "lost here", glyph="✗"),
     "delivered": Role("#00795A", "works", glyph="✓"),
+    "depends": Role("#6A5400", "it depends", glyph="◐"),
     "rewrite": Role("#8F4A77", "rewritten", glyph="⇄"),
     "tunnel": Role("#4B5563", "packed", glyph="⊐"),
 }

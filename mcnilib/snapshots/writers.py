@@ -10,12 +10,13 @@ from mcnilib.trace.trace import Journey, Step, Trace
 
 
 def with_writers(trace: Trace) -> Trace:
-    """Return the same trace; lines whose writer nobody noted name the probable one."""
+    """Return the same trace and branches; lines whose writer nobody noted name the probable one."""
     journeys = tuple(_journey(journey) for journey in trace.journeys)
     outcome = trace.outcome
     decided = journeys[trace.journeys.index(outcome.journey)]
     step = decided.steps[outcome.journey.steps.index(outcome.step)]
-    return replace(trace, journeys=journeys, outcome=replace(outcome, journey=decided, step=step))
+    branches = tuple(replace(one, trace=with_writers(one.trace)) for one in trace.branches)
+    return replace(trace, journeys=journeys, outcome=replace(outcome, journey=decided, step=step), branches=branches)
 
 
 def _journey(journey: Journey) -> Journey:

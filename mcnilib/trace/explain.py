@@ -10,6 +10,7 @@ from dataclasses import dataclass
 
 from mcnilib.linux.conntrack import Entry
 from mcnilib.linux.packet import Packet
+from mcnilib.trace.branches import Part, parts
 from mcnilib.trace.trace import Fate, Journey, Stage, Step, Trace, Verdict
 
 DEPTHS = ("outcome", "hops", "decisions")
@@ -40,7 +41,23 @@ def place_name(step: Step) -> str:
 
 
 def verdict(trace: Trace) -> str:
-    """Say in one sentence how the conversation ends, and which line of state decided it."""
+    """Say in one sentence how the conversation ends, and which line of state decided it; where chance decides, for
+    each end it may take."""
+    if trace.outcome.verdict is Verdict.DEPENDS:
+        more = f"; chance has more branches than the {len(trace.branches)} followed here" if trace.open else ""
+        return f"{trace.outcome.verdict.value}: {'; '.join(map(_part, parts(trace)))}{more}"
+    return _end_of(trace)
+
+
+def _part(part: Part) -> str:
+    share = f"({part.share})" if part.share else ""
+    which = " ".join(word for word in (part.where, share) if word)
+    if part.trace.outcome.works:
+        return f"works {which}".rstrip()
+    return f"{which}: {_end_of(part.trace)}" if which else _end_of(part.trace)
+
+
+def _end_of(trace: Trace) -> str:
     outcome, step = trace.outcome, trace.outcome.step
     if outcome.verdict is Verdict.UNKNOWN:
         return f"{outcome.verdict.value}, because {step.action}; {journey_name(outcome.journey)} got to {step.netns}"

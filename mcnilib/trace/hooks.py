@@ -195,11 +195,11 @@ class Hook:
         table, now = self.host.connections, self.now
         if not isinstance(target, NATS):
             alone = entry._replace(dst_done=True)
-            return bind(table, entry, ANY, source=True, random=self.host.random, now=now) if source else alone
+            return bind(table, entry, ANY, source=True, chance=self.host.chance, now=now) if source else alone
         span = self._span(entry, target, source)
         if span is None:
             return None
-        bound = bind(table, entry, span, source=source, random=self.host.random, now=now)
+        bound = bind(table, entry, span, source=source, chance=self.host.chance, now=now)
         return bound._replace(masquerade_oif=self.oif) if isinstance(target, Masquerade) else bound
 
     def _span(self, entry: Entry, target: Nat, source: bool) -> NatRange | None:

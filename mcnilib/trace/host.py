@@ -8,6 +8,7 @@ from functools import cache, partial
 from ipaddress import IPv4Address
 
 from mcnilib.errors import Unknown
+from mcnilib.linux.chance import Chance
 from mcnilib.linux.conntrack import Conntrack, Tracked
 from mcnilib.linux.context import Context
 from mcnilib.linux.fib import Decision, address_type
@@ -55,9 +56,9 @@ class Skb:
 class Host:
     """A network namespace at run time."""
 
-    def __init__(self, netns: Netns, random: Callable[[], float]) -> None:
-        """Index the namespace's state; `random` is the run's source of randomness."""
-        self.netns, self.name, self.random = netns, netns.name, random
+    def __init__(self, netns: Netns, chance: Chance) -> None:
+        """Index the namespace's state; `chance` answers what the kernel leaves to it."""
+        self.netns, self.name, self.chance = netns, netns.name, chance
         self.sysctls = netns.sysctls
         self.links: dict[str, Link] = {link.name: link for link in netns.links}
         self.tables: dict[str, Table] = {table.name: table for table in netns.tables}
@@ -96,7 +97,7 @@ class Host:
             sets=self.sets,
             address_type=self._address_type,
             reverse_path=self._reverse_path,
-            random=self.random,
+            chance=self.chance,
             now=now,
             memory=self.memory,
         )

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass
 from ipaddress import IPv4Address
 
 from mcnilib.errors import Unknown
+from mcnilib.linux.chance import Chance
 from mcnilib.linux.world import World
 from mcnilib.trace.host import Host, Skb
 from mcnilib.trace.wire import wire_of
@@ -27,26 +27,26 @@ class Emission:
 class Hosts(dict[str, Host]):
     """The namespaces of a run by name, each woken up when the first packet gets there."""
 
-    def __init__(self, world: World, random: Callable[[], float]) -> None:
+    def __init__(self, world: World, chance: Chance) -> None:
         """Remember the world; nobody is awake yet."""
         super().__init__()
-        self._world, self._random = world, random
+        self._world, self._chance = world, chance
 
     def __missing__(self, name: str) -> Host:
         netns = self._world[name]
         for gap in netns.missing:
             if not gap.rules:
                 raise Unknown(gap.why, collect=gap.collect, netns=name)
-        host = self[name] = Host(netns, self._random)
+        host = self[name] = Host(netns, self._chance)
         return host
 
 
 class Network:
     """Everything that lives as long as one run."""
 
-    def __init__(self, world: World, random: Callable[[], float]) -> None:
+    def __init__(self, world: World, chance: Chance) -> None:
         """Wake the world up: fresh conntrack tables, empty ARP caches, time 0."""
-        self.hosts = Hosts(world, random)
+        self.hosts = Hosts(world, chance)
         self.wire = wire_of(world)
         self.now = 0.0
         self.outbox: list[Emission] = []

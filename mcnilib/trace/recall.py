@@ -9,12 +9,14 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import NamedTuple
 
+from mcnilib.linux.chance import Chance
 from mcnilib.linux.link import Bridge
 from mcnilib.linux.netns import Netns
 from mcnilib.linux.world import World
+from mcnilib.trace.branches import follow
 from mcnilib.trace.flow import Flow, Listener
 from mcnilib.trace.run import Run
-from mcnilib.trace.trace import Outcome, Verdict
+from mcnilib.trace.trace import Outcome, Trace, Verdict
 from mcnilib.trace.wire import shown_to_iptables
 
 KEPT = 256
@@ -51,11 +53,17 @@ class Recall:
         for met in known:
             if met.decides(world, cables):
                 return met.outcome
-        talk = Run(world, flow, listeners)
-        trace = talk.finish(closing=False)
+        talks: list[Run] = []
+
+        def talk(chance: Chance) -> Trace:
+            talks.append(Run(world, flow, listeners, chance=chance))
+            return talks[-1].finish(closing=False)
+
+        trace = follow(world, talk)
         if trace.outcome.verdict is not Verdict.UNKNOWN and len(known) < KEPT:
-            passed = {flow.netns, *(step.netns for journey in trace.journeys for step in journey.steps)}
-            asked = tuple((name, _for_arp(world[name])) for name in talk.net.hosts if name not in passed)
+            passed = {flow.netns, *(step.netns for one in talks for journey in one.journeys for step in journey.steps)}
+            awake = sorted({name for one in talks for name in one.net.hosts})
+            asked = tuple((name, _for_arp(world[name])) for name in awake if name not in passed)
             known.append(_Met(cables, tuple(world[name] for name in sorted(passed)), asked, trace.outcome))
         return trace.outcome
 

@@ -1,6 +1,6 @@
 """A run: one conversation through a world, from the client's first packet until it is answered or given up.
 
-Events happen in order of time; the network itself takes no time. Randomness comes from the seed.
+Events happen in order of time; the network itself takes no time. Chance is an argument.
 """
 
 from __future__ import annotations
@@ -8,13 +8,14 @@ from __future__ import annotations
 import heapq
 from collections.abc import Callable, Sequence
 from itertools import count
-from random import Random
 
 from mcnilib.errors import McniError, NoRoute, Unknown, Unsupported
+from mcnilib.linux.chance import Chance
 from mcnilib.linux.conntrack import Entry
 from mcnilib.linux.packet import Packet
 from mcnilib.linux.world import World
 from mcnilib.trace.bind import choose_source, refused
+from mcnilib.trace.branches import follow
 from mcnilib.trace.flow import ANY_ADDRESS, Flow, Listener
 from mcnilib.trace.host import Skb
 from mcnilib.trace.log import Log
@@ -41,12 +42,11 @@ def run(
     flow: Flow,
     listeners: Sequence[Listener],
     *,
-    seed: int = 0,
     connections: Sequence[tuple[str, Entry]] = (),
     partial: bool = False,
     crossing: bool = False,
 ) -> Trace:
-    """Run one conversation and return everything that happened.
+    """Run one conversation and return everything that happened; where chance has a say, also what else may happen.
 
     `connections` are conntrack entries that exist already, each with its namespace (from `conntrack -L`).
     With `partial`, state that is not modelled ends the run as state that was not collected does: unknown.
@@ -54,7 +54,7 @@ def run(
     is about. Otherwise one is over before the other begins. On a real machine that is chance.
     Raises: Unsupported for state that is not modelled; KeyError for a namespace that does not exist.
     """
-    return Run(world, flow, listeners, seed, connections, partial, crossing).finish()
+    return follow(world, lambda chance: Run(world, flow, listeners, connections, partial, crossing, chance).finish())
 
 
 class Run:
@@ -65,13 +65,13 @@ class Run:
         world: World,
         flow: Flow,
         listeners: Sequence[Listener],
-        seed: int = 0,
         connections: Sequence[tuple[str, Entry]] = (),
         partial: bool = False,
         crossing: bool = False,
+        chance: Chance | None = None,
     ) -> None:
         """Wake up the world and load the connections that exist already."""
-        self.net = Network(world, Random(seed).random)
+        self.net = Network(world, chance or Chance())
         for name, entry in connections:
             self.net.hosts[name].connections.load(entry)
         self.flow, self.sockets = flow, Sockets(self, listeners)

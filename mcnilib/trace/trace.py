@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from enum import Enum
 from typing import NamedTuple
 
+from mcnilib.linux.chance import Turn
 from mcnilib.linux.conntrack import Entry
 from mcnilib.linux.context import Context
 from mcnilib.linux.neigh import SHOWN_BY, Neigh
@@ -160,6 +161,7 @@ class Verdict(Enum):
     ONE_WAY = "delivered one way only"  # UDP and ICMP: the request arrives, no answer comes back
     LOST = "lost"  # UDP and ICMP: the request never arrives
     UNKNOWN = "unknown beyond this point"  # what would decide was not collected
+    DEPENDS = "it depends"  # chance decides: the branches of the trace end differently
 
 
 @dataclass(frozen=True, slots=True)
@@ -186,3 +188,19 @@ class Trace:
     outcome: Outcome
     connections: tuple[tuple[str, tuple[Entry, ...]], ...] = ()  # per namespace, at the end
     notes: tuple[str, ...] = ()  # what the verdict rests on though nobody gave it, and what was not looked at
+    branches: tuple[Branch, ...] = ()  # what else chance may do, this conversation among it; none where it has no say
+    open: bool = False  # there are more branches than were followed
+
+    @property
+    def courses(self) -> tuple[Trace, ...]:
+        """Every course the conversation may take; itself alone where chance has no say."""
+        return tuple(branch.trace for branch in self.branches) or (self,)
+
+
+@dataclass(frozen=True, slots=True)
+class Branch:
+    """One course chance may take: what it was asked, how probable that is, and the conversation it leads to."""
+
+    turns: tuple[Turn, ...]
+    share: float | None  # from 0 to 1; None where nobody knows
+    trace: Trace

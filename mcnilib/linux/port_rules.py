@@ -1,0 +1,48 @@
+"""Which ranges of ports the rules and sets of a namespace ask for: there it matters which port NAT draws."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Sequence
+
+from mcnilib.linux.ipset import IpSet
+from mcnilib.linux.ipset_member import Member, port_key
+from mcnilib.linux.match import Match
+from mcnilib.linux.match_ports import Multiport, Ports, Range
+from mcnilib.linux.netfilter import Table
+
+
+def asked_ports(tables: Sequence[Table], sets: Sequence[IpSet]) -> frozenset[Range]:
+    """Return the ranges that rules and sets name; of rules that look alike but for one port, only one is named."""
+    chains = (chain for table in tables for chain in table.chains)
+    matches = (match for chain in chains for rule in chain.outline.samples for match in rule.matches)
+    return frozenset([*(ports for match in matches for ports in _of_match(match)), *_of_sets(sets)])
+
+
+def _of_match(match: Match) -> Iterator[Range]:
+    if isinstance(match, Ports):
+        yield from (ports for ports in (match.sport, match.dport) if ports)
+    elif isinstance(match, Multiport):
+        yield from match.ranges
+
+
+def _of_sets(sets: Iterable[IpSet]) -> Iterator[Range]:
+    """Yield the ports of sets that have some, those that follow each other as one range."""
+    for one in sets:
+        if "port" in one.kinds:
+            place = one.kinds.index("port")
+            members = (member for member in one.members if isinstance(member, Member))
+            yield from _joined(sorted({number for m in members if (number := _number(str(m.parts[place]))) >= 0}))
+
+
+def _number(part: str) -> int:
+    """Return the port of `tcp:80`, or of `80` in a set of type bitmap:port; -1 for the ICMP type of another member."""
+    key = port_key(part if ":" in part else f"tcp:{part}")
+    return int(key[1]) if isinstance(key, tuple) and key[0] != "icmp" else -1
+
+
+def _joined(ports: Sequence[int]) -> Iterator[Range]:
+    start = 0
+    for at in range(1, len(ports) + 1):
+        if at == len(ports) or ports[at] != ports[at - 1] + 1:
+            yield ports[start], ports[at - 1]
+            start = at
