@@ -7,8 +7,8 @@ from ipaddress import IPv4Address, IPv4Network
 import pytest
 
 from mcnilib.errors import Unknown, Unsupported
-from mcnilib.linux.conntrack import Entry, Flow
 from mcnilib.linux.chance import Chance
+from mcnilib.linux.conntrack import Entry, Flow
 from mcnilib.linux.context import Context
 from mcnilib.linux.ipset import IpSet
 from mcnilib.linux.iptables_save import parse_rule
@@ -173,7 +173,9 @@ def test_icmp_types_exclude() -> None:
         pytest.param("0", (), False, 0, id="never: no question"),
     ],
 )
-def test_chance_is_asked_once_and_why_not_never_asks(share: str, answers: tuple[int, ...], holds: bool, asked: int) -> None:
+def test_chance_is_asked_once_and_why_not_never_asks(
+    share: str, answers: tuple[int, ...], holds: bool, asked: int
+) -> None:
     chance = Chance(answers)
     at = Context("FORWARD", chance=chance)
     rule = parse_rule(f"-A X -p tcp -m statistic --mode random --probability {share}")

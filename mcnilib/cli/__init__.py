@@ -1,8 +1,8 @@
 """The same verbs in a terminal: `mcni list`, `run`, `state`, `link`, `handout`, `learner`, `save`, `trace`, ...
 
 Exit status: 0 the conversation works (run, trace) or everything agrees (verify); 1 it does not; 2 the command line or
-its input is wrong; 3 what would decide was not collected (trace). As every Unix tool it ends with 130 when it is
-interrupted, and with 141 when whoever reads its output stops reading.
+its input is wrong; 3 what would decide was not collected (trace); 4 it depends, because chance decides. As every Unix
+tool it ends with 130 when it is interrupted, and with 141 when whoever reads its output stops reading.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from mcnilib.cli import classroom, completion, kernel, snapshots
-from mcnilib.cli.common import TRACE_JSON, add_settings, add_verb, chosen, picture_file, printable, seconds
+from mcnilib.cli.common import TRACE_JSON, add_settings, add_verb, chosen, picture_file, printable, seconds, status_of
 from mcnilib.cli.parser import Parser
 from mcnilib.cluster.settings import Settings
 from mcnilib.errors import McniError, MissingExtra
@@ -37,8 +37,8 @@ EXAMPLES = """examples:
   mcni verify 7 --sample 20
 
 `mcni VERB --help` has more of them.
-exit status: 0 the conversation works, 1 it does not, 2 wrong input, 3 what would decide was not collected;
-130 interrupted, 141 whoever read the output stopped reading
+exit status: 0 the conversation works, 1 it does not, 2 wrong input, 3 what would decide was not collected,
+4 it depends (chance decides); 130 interrupted, 141 whoever read the output stopped reading
 """
 WRONG, INTERRUPTED, CLOSED = 2, 128 + signal.SIGINT, 128 + signal.SIGPIPE
 """Exit statuses: of input that is wrong, and those a shell gives to what such a signal ended."""
@@ -160,7 +160,7 @@ def run_scenario(arguments: argparse.Namespace) -> int:
             from mcnilib.show.views import plan_for
 
             save_picture(arguments.picture, story.world(settings), trace, plan_for(story, settings))
-    return 0 if trace.outcome.works else 1
+    return status_of(trace)
 
 
 def _print_run(story: Scenario, settings: Settings, trace: Any, arguments: argparse.Namespace) -> None:

@@ -9,6 +9,7 @@ from typing import Any
 
 from mcnilib.cluster.settings import Option, SettingError, Settings, option, options
 from mcnilib.scenarios import Scenario
+from mcnilib.trace.trace import Trace, Verdict
 from mcnilib.writing import WriteError, check_file, check_files_in
 
 OWNER = "all_verbs"
@@ -49,6 +50,19 @@ def count(text: str) -> int:
     if not (text.isascii() and text.isdigit() and int(text)):
         raise argparse.ArgumentTypeError(f"{text!r} is not a whole number from 1 up")
     return int(text)
+
+
+def status_of(trace: Trace) -> int:
+    """Return the exit status of a conversation: 0 it works, 1 it does not, 3 nobody knows, 4 chance decides.
+
+    Where some courses fail and some are unknown, it may be that none works: 3.
+    """
+    ends = {course.outcome.verdict for course in trace.courses}
+    if ends == {Verdict.CONNECTED}:
+        return 0
+    if Verdict.CONNECTED in ends and ends - {Verdict.CONNECTED, Verdict.UNKNOWN}:
+        return 4
+    return 3 if Verdict.UNKNOWN in ends else 1
 
 
 def new_file(text: str) -> Path:

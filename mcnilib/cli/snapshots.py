@@ -8,7 +8,7 @@ import shlex
 from pathlib import Path
 from typing import Any
 
-from mcnilib.cli.common import TRACE_JSON, add_settings, add_verb, chosen, picture_file, printable, seconds
+from mcnilib.cli.common import TRACE_JSON, add_settings, add_verb, chosen, picture_file, printable, seconds, status_of
 from mcnilib.cluster.kube_proxy.modes import instead
 from mcnilib.linux.memory import all_of_it_stays
 from mcnilib.progress import shown
@@ -18,7 +18,7 @@ from mcnilib.snapshots.merge import read_segment
 from mcnilib.snapshots.question import read_flow, read_listeners
 from mcnilib.snapshots.snapshot import Snapshot, open_snapshot, read_files
 from mcnilib.snapshots.stream import read_stream, script
-from mcnilib.trace.trace import Trace, Verdict
+from mcnilib.trace.trace import Trace
 from mcnilib.writing import check_folder
 
 EXAMPLES = """examples:
@@ -31,7 +31,8 @@ EXAMPLES = """examples:
   mcni merge node1.txt node2.txt cluster          # the same as a folder, to read, keep and change
   ssh node1 sudo sh -s < collect.sh | mcni trace - --from 10.244.1.5 --to icmp:10.244.1.6
 
-exit status: 0 the conversation works, 1 it does not, 2 wrong input, 3 what would decide was not collected
+exit status: 0 the conversation works, 1 it does not, 2 wrong input, 3 what would decide was not collected,
+4 it depends: chance decides, and the verdict says how each course ends
 """
 SEGMENT = "NAME=NETNS/DEVICE,..."
 SEGMENT_HELP = "NICs that are plugged into one switch, which leads further; may be repeated"
@@ -106,9 +107,7 @@ def trace_snapshot(arguments: argparse.Namespace) -> int:
             from mcnilib.show.files import save_picture  # takes most of the time
 
             save_picture(arguments.picture, snapshot.world, trace)
-    if trace.outcome.verdict is Verdict.UNKNOWN:
-        return 3
-    return 0 if trace.outcome.works else 1
+    return status_of(trace)
 
 
 def _told(trace: Trace, arguments: argparse.Namespace) -> list[str]:

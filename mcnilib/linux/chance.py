@@ -54,7 +54,7 @@ class Chance:
         self._random = Random(0).random
 
     def pick(self, question: str, options: Sequence[str], shares: Sequence[float] = ()) -> int:
-        """Answer a question with the place of one of its options; without `shares` nobody knows how probable each is."""
+        """Answer a question with the place of one of its options; without `shares` nobody knows how likely each is."""
         turn = Turn(question, tuple(options), tuple(shares), 0)
         if len(self.turns) < len(self._answers):
             taken = self._answers[len(self.turns)]

@@ -17,9 +17,7 @@ ANY = NatRange(None, None)
 """What a connection is allowed that no rule rewrites: its own source, if no other connection has the flow already."""
 
 
-def bind(
-    table: Conntrack, entry: Entry, span: NatRange, *, source: bool, chance: Chance, now: float
-) -> Entry:
+def bind(table: Conntrack, entry: Entry, span: NatRange, *, source: bool, chance: Chance, now: float) -> Entry:
     """Give the connection what a NAT target allows; where there is a choice, it is made as the kernel does."""
     current = entry.reply.inverse()
     wanted = Choice(table, span, source, chance, now).of(current)

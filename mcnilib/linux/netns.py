@@ -18,8 +18,8 @@ from mcnilib.errors import Refused
 from mcnilib.linux.fib import Fib
 from mcnilib.linux.ipset import IpSet
 from mcnilib.linux.link import Address, Link, Loopback
-from mcnilib.linux.neigh import PROXY, Neigh
 from mcnilib.linux.match_ports import Range
+from mcnilib.linux.neigh import PROXY, Neigh
 from mcnilib.linux.netfilter import Table
 from mcnilib.linux.nexthop import check_route
 from mcnilib.linux.origin import KERNEL, Origin

@@ -7,9 +7,12 @@ from itertools import chain
 
 from mcnilib.linux.world import World
 from mcnilib.show.lettering import wrap
+from mcnilib.show.palette import ROLES, role_of
 from mcnilib.show.plan import Plan
 from mcnilib.show.scene import Arrow, Label, Places
 from mcnilib.show.words import never_seen, tracked, writers
+from mcnilib.trace.branches import parts
+from mcnilib.trace.explain import part_name
 from mcnilib.trace.trace import Fate, Trace
 
 
@@ -21,12 +24,17 @@ def captions(places: Places, world: World, trace: Trace, plan: Plan) -> tuple[La
 def _header(trace: Trace) -> Iterator[Label]:
     """Yield the outcome in words, and who talks to whom."""
     outcome, first = trace.outcome, trace.journeys[0].packet
-    glyph, colour = ("✓", "delivered") if outcome.works else ("✗", "drop")
-    yield Label(f"{glyph} {outcome.verdict.value}", 14, 18, size=16.0, bold=True, colour=colour)
+    name = next(name for name, role in ROLES.items() if role is role_of(outcome))
+    yield Label(f"{role_of(outcome).glyph} {outcome.verdict.value}", 14, 18, size=16.0, bold=True, colour=name)
     port = f":{first.dport}" if first.dport else ""
-    yield Label(
-        f"{trace.journeys[0].steps[0].netns} → {first.dst}{port}, {first.proto.upper()}", 14, 37, colour="quiet"
-    )
+    asked = f"{trace.journeys[0].steps[0].netns} → {first.dst}{port}, {first.proto.upper()}"
+    yield Label(f"{asked}{_shown(trace)}", 14, 37, colour="quiet")
+
+
+def _shown(trace: Trace) -> str:
+    """Say which of several ends is drawn."""
+    drawn = (part for part in parts(trace) if part.trace.journeys is trace.journeys)
+    return next((f"; drawn here: {part_name(part)}" for part in drawn), "") if len(parts(trace)) > 1 else ""
 
 
 KEY = ((False, "request", 18.0), (True, "reply", 37.0))

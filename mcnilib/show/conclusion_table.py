@@ -13,7 +13,7 @@ from mcnilib.cluster.spec import PodKind
 from mcnilib.scenarios.conclusion import DOCUMENT, NAMES, SOURCES, TARGETS, Cell, Target
 from mcnilib.scenarios.conclusion_text import MARK, NOBODY, name_of
 from mcnilib.scenarios.matrix import SHORT
-from mcnilib.show.palette import ROLES
+from mcnilib.show.palette import ROLES, role_of
 
 Key = tuple[PodKind, Target]
 """Row and column."""
@@ -84,8 +84,7 @@ def word_of(cell: Cell) -> str:
     """Return the fate of a cell's conversation: a glyph and a word or two."""
     if cell.outcome is None:
         return f"– {NOBODY}"
-    role = ROLES["delivered" if cell.outcome.works else "drop"]
-    return f"{role.glyph} {SHORT[cell.outcome.verdict]}"
+    return f"{role_of(cell.outcome).glyph} {SHORT[cell.outcome.verdict]}"
 
 
 def words_of(cell: Cell) -> str:

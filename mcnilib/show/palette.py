@@ -11,6 +11,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from functools import cache
 
+from mcnilib.trace.trace import Outcome, Verdict
+
 PAPER, INK, QUIET = "#FFFFFF", "#1B1F24", "#5C6570"
 """The sheet, text, and text that only names things."""
 
@@ -85,6 +87,12 @@ FAINT = {
 def surface(kind: str, involved: bool) -> Surface:
     """Return how an area of a kind is drawn, strong when it takes part."""
     return (SURFACES if involved else FAINT)[kind]
+
+
+def role_of(outcome: Outcome) -> Role:
+    """Return how an outcome is drawn: works, lost, or a matter of chance."""
+    depends = outcome.verdict is Verdict.DEPENDS
+    return ROLES["depends" if depends else "delivered" if outcome.works else "drop"]
 
 
 @cache

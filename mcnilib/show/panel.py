@@ -17,6 +17,7 @@ from mcnilib.cluster.settings import Settings
 from mcnilib.scenarios.scenario import Scenario, neighbours
 from mcnilib.show.ahead import Ahead, soon
 from mcnilib.show.controls import WIDE, Controls
+from mcnilib.show.palette import role_of
 from mcnilib.show.share import Share
 from mcnilib.show.state import state_html
 from mcnilib.show.stepper import Stepper
@@ -123,7 +124,7 @@ class Panel(widgets.VBox):  # type: ignore[misc]
 def verdict_html(story: Scenario, settings: Settings) -> str:
     """Return the verdict as a live region."""
     trace = story.run(settings)
-    glyph = "✓" if trace.outcome.works else "✗"
+    glyph = role_of(trace.outcome).glyph
     return f'<div class="mcni mcni-verdict" role="status" aria-live="polite">{glyph} {code_html(verdict(trace))}</div>'
 
 

@@ -49,12 +49,21 @@ def verdict(trace: Trace) -> str:
     return _end_of(trace)
 
 
+def part_name(part: Part) -> str:
+    """Name some branches by how they end and when: `works through 10.0.1.5 (1 of 2)`."""
+    outcome = part.trace.outcome
+    return f"{'works' if outcome.works else outcome.verdict.value} {_which(part)}".rstrip()
+
+
 def _part(part: Part) -> str:
-    share = f"({part.share})" if part.share else ""
-    which = " ".join(word for word in (part.where, share) if word)
+    which = _which(part)
     if part.trace.outcome.works:
-        return f"works {which}".rstrip()
+        return part_name(part)
     return f"{which}: {_end_of(part.trace)}" if which else _end_of(part.trace)
+
+
+def _which(part: Part) -> str:
+    return " ".join(word for word in (part.where, f"({part.share})" if part.share else "") if word)
 
 
 def _end_of(trace: Trace) -> str:

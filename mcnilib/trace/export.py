@@ -9,7 +9,7 @@ from typing import Any
 
 from mcnilib.linux.conntrack import Entry
 from mcnilib.linux.packet import Packet
-from mcnilib.trace.trace import Journey, Outcome, Step, Trace
+from mcnilib.trace.trace import Branch, Journey, Outcome, Step, Trace
 
 FORMAT = 1
 
@@ -17,14 +17,22 @@ Json = dict[str, Any]
 
 
 def trace_to_json(trace: Trace) -> Json:
-    """Return the whole trace: outcome, journeys with their steps, and the connections at the end."""
-    return {
+    """Return the whole trace: outcome, journeys with their steps, and the connections at the end; where chance has a
+    say, how each branch ends."""
+    branches: Json = {"branches": [_branch(one) for one in trace.branches], "open": trace.open}
+    told: Json = {
         "format": FORMAT,
         "outcome": _outcome(trace.outcome),
         "notes": list(trace.notes),
         "journeys": [_journey(journey) for journey in trace.journeys],
         "connections": {name: [_entry(entry) for entry in entries] for name, entries in trace.connections if entries},
     }
+    return told | branches if trace.branches else told
+
+
+def _branch(branch: Branch) -> Json:
+    chance = [{"question": turn.question, "answer": turn.options[turn.taken]} for turn in branch.turns]
+    return {"share": branch.share, "chance": chance, "outcome": _outcome(branch.trace.outcome)}
 
 
 def _outcome(outcome: Outcome) -> Json:

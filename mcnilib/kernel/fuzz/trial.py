@@ -46,8 +46,11 @@ def attempt(lab: Lab, case: Case) -> Trial:
         trace = simulate(case)
     except Unsupported as refusal:
         return Trial(case, REFUSED, str(refusal))
-    if trace.outcome.verdict is Verdict.UNKNOWN:
-        return Trial(case, REFUSED, trace.outcome.step.action)
+    unknown = next((one.outcome for one in trace.courses if one.outcome.verdict is Verdict.UNKNOWN), None)
+    if unknown:
+        return Trial(case, REFUSED, unknown.step.action)
+    if trace.open:
+        return Trial(case, REFUSED, "chance has more branches than are followed")
     if any(_packed_twice(step.after) for journey in trace.journeys for step in journey.steps):
         return Trial(case, REFUSED, "the lab cannot follow a packet through a tunnel in a tunnel")
     try:
