@@ -6,6 +6,7 @@ import pytest
 from kernel_worlds import CASES
 from small_worlds import mac, namespace, plug, routed, talk
 
+from mcnilib.trace.flow import ANY_ADDRESS, Flow, Listener, NoConversation
 from mcnilib.trace.run import run
 from mcnilib.trace.trace import Fate, Stage
 
@@ -167,6 +168,32 @@ def test_a_restored_mark_reroutes_the_answer(marks: str, works: bool) -> None:
     assert trace.outcome.works is works
     answer = next(j for j in trace.journeys if j.reply)
     assert any(step.action.startswith("rerouted: e2") for step in answer.steps) is works
+
+
+@pytest.mark.parametrize(
+    ("made", "says"),
+    [
+        (lambda: Flow("a", ANY_ADDRESS, "TCP"), "the protocol is one of tcp, udp, icmp, not 'TCP'"),
+        (lambda: Flow("a", ANY_ADDRESS, ""), "not ''"),
+        (lambda: Flow("a", ANY_ADDRESS, "sctp"), "not 'sctp'"),
+        (lambda: Flow("a", ANY_ADDRESS, "udp", 65536), "dport is a port from 1 to 65535, not 65536"),
+        (lambda: Flow("a", ANY_ADDRESS, "tcp", 0), "dport is a port"),
+        (lambda: Flow("a", ANY_ADDRESS, "tcp", "80"), "not '80'"),
+        (lambda: Flow("a", ANY_ADDRESS, sport=-1), "sport is a port from 1 to 65535, not -1"),
+        (lambda: Flow("a", "10.0.0.1"), "takes an IPv4Address, not '10.0.0.1'"),
+        (lambda: Flow("a", ANY_ADDRESS, patience=float("nan")), "patience is a number of seconds"),
+        (lambda: Flow("a", ANY_ADDRESS, patience=-1.0), "patience is a number of seconds"),
+        (lambda: Listener("a", 80, "icmp"), "the protocol is one of tcp, udp, not 'icmp'"),
+        (lambda: Listener("a", 0), "port is a port from 1 to 65535"),
+    ],
+)
+def test_a_conversation_that_nobody_can_hold_is_refused(made, says: str) -> None:
+    with pytest.raises(NoConversation, match=says):
+        made()
+
+
+def test_a_ping_needs_no_port() -> None:
+    assert Flow("a", ANY_ADDRESS, "icmp", 0, sport=0).dport == 0
 
 
 @pytest.mark.parametrize("name", CASES)

@@ -30,7 +30,7 @@ def _listener(words: Words, netns: str) -> Iterator[Listener]:
     waiting, most = (words.number_upto(0xFFFFFFFF) for _ in ("Recv-Q", "Send-Q"))
     place = words.take("an address and a port")
     host, _, port = place.rpartition(":")
-    if not (port.isdecimal() and port.isascii() and len(port) <= 5 and int(port) <= 65535):
+    if not (port.isdecimal() and port.isascii() and len(port) <= 5 and 0 < int(port) <= 65535):
         raise words.wrong(f"{place!r} is not an address and a port")
     host = re.sub(r"^\[::ffff:([\d.]+)\]", r"\1", host)
     host, _, dev = host.partition("%")

@@ -5,7 +5,24 @@ from __future__ import annotations
 from dataclasses import dataclass
 from ipaddress import IPv4Address
 
+from mcnilib.errors import McniError
+
 ANY_ADDRESS = IPv4Address(0)
+PROTOCOLS = ("tcp", "udp", "icmp")
+"""What a client may speak, as the words of `Flow.proto`; servers listen for the first two."""
+
+
+class NoConversation(McniError, ValueError):
+    """A conversation or a server that no program could have; the message says what may stand there."""
+
+
+def _check(value: object, allowed: tuple[str, ...], **ports: object) -> None:
+    """Refuse another word for the protocol, and what is no port. Raises: NoConversation."""
+    if value not in allowed:
+        raise NoConversation(f"the protocol is one of {', '.join(allowed)}, not {value!r}")
+    for name, port in ports.items():
+        if not isinstance(port, int) or not 0 < port <= 0xFFFF:
+            raise NoConversation(f"{name} is a port from 1 to 65535, not {port!r}")
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,6 +43,10 @@ class Listener:
     dev: str = ""
     full: bool = False
 
+    def __post_init__(self) -> None:
+        """Refuse what `ss` lists nowhere. Raises: NoConversation."""
+        _check(self.proto, PROTOCOLS[:2], port=self.port)
+
     @property
     def host(self) -> str:
         """The address as `ss` prints it, `%` and the device behind it where there is one."""
@@ -45,7 +66,8 @@ class Flow:
     """One conversation the client starts: from namespace `netns` to `proto` `dst`:`dport`.
 
     `patience` is how many seconds the client program waits for the answer before it gives up (curl --max-time);
-    `src` binds the client's socket to an address.
+    `src` binds the client's socket to an address. ICMP has no ports, they are not looked at.
+    Raises: NoConversation for another protocol, a port that is none, or a patience that is no time.
     """
 
     netns: str
@@ -55,3 +77,12 @@ class Flow:
     src: IPv4Address | None = None
     sport: int = 40000
     patience: float = 5.0
+
+    def __post_init__(self) -> None:
+        """Check what the words and numbers may be."""
+        _check(self.proto, PROTOCOLS, **({} if self.proto == "icmp" else {"dport": self.dport, "sport": self.sport}))
+        for address in (self.dst, self.src or ANY_ADDRESS):
+            if not isinstance(address, IPv4Address):
+                raise NoConversation(f"a conversation takes an IPv4Address, not {address!r}")
+        if not self.patience >= 0:  # nor NaN
+            raise NoConversation(f"patience is a number of seconds from 0 on, not {self.patience!r}")
