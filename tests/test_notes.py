@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping
 
 import pytest
 from test_collected import cluster
 
+from mcnilib.linux.sysctl import print_settings
 from mcnilib.snapshots.question import read_flow, read_listeners
 from mcnilib.snapshots.snapshot import snapshot_of
-from mcnilib.trace.explain import tell
+from mcnilib.trace.explain import tell, verdict
 from mcnilib.trace.export import trace_to_json
 from mcnilib.trace.trace import Trace
 
@@ -52,3 +54,74 @@ def test_notes_stand_in_the_tale_and_in_the_json() -> None:
     assert trace.notes
     assert set(trace.notes) <= set(tell(trace, "outcome"))
     assert trace_to_json(trace)["notes"] == list(trace.notes)
+
+
+def routed(typed: str) -> dict[str, str]:
+    """A pod that asks the node for another network, which the node has on its NIC; `typed` are the node's sysctls."""
+    files = cluster() | {"node/sysctl.txt": typed}
+    whole = {"complete": True, "namespaces": ["node", "pod"], "segments": []}
+    return files | {"world.json": json.dumps(whole)}
+
+
+STRICT = "net.ipv4.conf.all.rp_filter = 1\n"
+OFF = "net.ipv4.ip_forward = 0\n"
+
+
+@pytest.mark.parametrize(
+    ("typed", "to", "source", "said"),
+    [
+        pytest.param("", "tcp:10.0.0.1:80", "pod", [], id="nothing is given, nothing matters"),
+        pytest.param(OFF, "tcp:192.168.0.2:80", "pod", [], id="given as the default"),
+        pytest.param("", "tcp:192.168.0.2:80", "pod", ["ip_forward = 0 on node"], id="a router that does not route"),
+        pytest.param("", "icmp:10.0.0.1", "pod", ["icmp_echo_ignore_all = 0 on node"], id="a ping is answered"),
+        pytest.param("net.ipv4.icmp_echo_ignore_all = 0\n", "icmp:10.0.0.1", "pod", [], id="a ping, and that is given"),
+    ],
+)
+def test_a_default_that_decided_is_listed_where_nobody_gave_it(
+    typed: str, to: str, source: str, said: list[str]
+) -> None:
+    notes = asked(routed(typed), to, source).notes
+    assert [note for note in notes if note.startswith("assumed")] == [f"assumed: {one}, not given" for one in said]
+
+
+def test_a_line_that_nobody_gave_has_no_writer() -> None:
+    assert verdict(asked(routed(""), "tcp:192.168.0.2:80")).endswith("by `net.ipv4.ip_forward = 0`")
+
+
+def whole(**changed: str) -> dict[str, str]:
+    """The pod and the node as the script collects them: every sysctl has its line."""
+    files = cluster()
+    devices = {"node": ["lo", "eth0", "v0"], "pod": ["lo", "eth0"]}
+    files |= {f"{name}/sysctl.txt": print_settings((), dev) for name, dev in devices.items()}
+    names = [{"name": name, "collected": True} for name in devices]
+    world = {"complete": False, "namespaces": names, "segments": []}
+    return files | {"world.json": json.dumps(world)} | {f"{name}/sysctl.txt": text for name, text in changed.items()}
+
+
+def without(*lines: str, of: str = "node") -> dict[str, str]:
+    """What was collected, without the lines in which one of these words stands."""
+    text = whole()[f"{of}/sysctl.txt"].splitlines(keepends=True)
+    return whole(**{of: "".join(line for line in text if not any(word in line for word in lines))})
+
+
+@pytest.mark.parametrize(
+    ("files", "to", "says"),
+    [
+        pytest.param(whole(), "tcp:10.0.0.1:80", "connected", id="every line is there"),
+        pytest.param(without("arp_ignore"), "tcp:10.0.0.1:80", "node/sysctl.txt has no line net.ipv4.conf.v0.arp_ignore", id="arp_ignore"),
+        pytest.param(without("forward"), "tcp:192.168.0.2:80", "node/sysctl.txt has no line net.ipv4.conf.v0.forwarding", id="forwarding"),
+        pytest.param(without("forward"), "tcp:10.0.0.1:80", "connected", id="forwarding, and nothing is forwarded"),
+        pytest.param(without("rp_filter", of="pod"), "tcp:10.0.0.1:80", "pod/sysctl.txt has no line net.ipv4.conf.eth0.rp_filter", id="rp_filter"),
+        pytest.param(whole(pod=""), "tcp:10.0.0.1:80", "pod/sysctl.txt has no line", id="no line at all"),
+        pytest.param(without("netfilter", "net.bridge"), "tcp:10.0.0.1:80", "connected", id="conntrack and br_netfilter are not loaded"),
+        pytest.param(without("tcp_ignore_invalid_rst"), "tcp:10.0.0.1:80", "connected", id="a kernel before 5.14"),
+        pytest.param(without("ip_default_ttl", of="pod"), "tcp:10.0.0.1:80", "has no line net.ipv4.ip_default_ttl", id="time to live"),
+    ],
+)  # fmt: skip
+def test_a_line_missing_from_what_was_collected_is_unknown_where_it_decides(
+    files: dict[str, str], to: str, says: str
+) -> None:
+    trace = asked(files, to)
+    assert says in verdict(trace)
+    assert trace.outcome.works is (says == "connected")
+    assert trace.notes == ()

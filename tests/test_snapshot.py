@@ -315,8 +315,8 @@ STREAM = (
 def test_what_the_script_prints_becomes_files() -> None:
     files = read_stream(STREAM)
     assert json.loads(files.pop("world.json"))["namespaces"] == [
-        {"name": "n1", "node": "n1"},
-        {"name": "web", "node": "n1", "called": "web"},
+        {"name": "n1", "node": "n1", "collected": True},
+        {"name": "web", "node": "n1", "called": "web", "collected": True},
     ]
     assert files == {"n1/ip-rule.txt": "0:\tfrom all lookup local\n", "web/sysctl.txt": "net.ipv4.ip_forward = 1\n"}
 
@@ -348,8 +348,8 @@ def test_snapshots_of_two_nodes_become_one(tmp_path: Path, capsys) -> None:
     assert main(["merge", str(one), str(two), str(out), "--segment", "lan=n1/eth0,n2/eth0"]) == 0
     found = json.loads((out / "world.json").read_text())
     assert found["namespaces"][2:] == [
-        {"name": "n2", "node": "n2"},
-        {"name": "n2.web", "node": "n2", "called": "web"},
+        {"name": "n2", "node": "n2", "collected": True},
+        {"name": "n2.web", "node": "n2", "called": "web", "collected": True},
     ]
     assert found["segments"] == [{"name": "lan", "reflects": False, "uplink": True, "ports": ["n1/eth0", "n2/eth0"]}]
     assert sorted(path.name for path in out.iterdir()) == ["n1", "n2", "n2.web", "web", "world.json"]

@@ -35,7 +35,7 @@ from mcnilib.linux.strangers import (
     odd_sysctls,
     transforms,
 )
-from mcnilib.linux.sysctl import parse_settings
+from mcnilib.linux.sysctl import Setting, listing, parse_settings
 from mcnilib.linux.tables import Tables
 from mcnilib.linux.world import Port, World
 from mcnilib.linux.world_file import WORLD, Place, parse_world
@@ -94,9 +94,14 @@ class _Reader:
             self.read("ip-neigh", lambda text, at: parse_neighbours(text, source=at), ()),
             self._tables(),
             self.read("ipset", lambda text, at: parse_sets(text, at), (), needed=False),
-            self.read("sysctl", lambda text, at: parse_settings(text, source=at), ()),
+            self.read("sysctl", lambda text, at: self._settings(text, at, links), ()),
             tuple(self.gaps),
         )
+
+    def _settings(self, text: str, path: str, links: tuple[Link, ...]) -> tuple[Setting, ...]:
+        """Read the sysctls; of what was collected, those that are missing are not at their defaults."""
+        found = parse_settings(text, source=path)
+        return listing(found, (link.name for link in links), path) if self.place.collected else found
 
     def _plugged(self, link: Link) -> Link:
         """Return a device that stands in a segment as a NIC: a bond is one from outside, and so is a container's end.

@@ -57,7 +57,7 @@ def save(world: World) -> dict[str, str]:
             "".join(f"{rule}\n" for rule in netns.rules),
             print_routes(netns.routes),
             print_neighbours(netns.neighbours),
-            "".join(f"{line}\n" for line in netns.sysctls),
+            "".join(f"{line}\n" for line in netns.sysctls if line.value),
             print_tables(netns.tables),
             print_sets(netns.sets),
         )

@@ -1,6 +1,7 @@
 """The sysctls the model reads, with the kernel's defaults, and how `all` and a device's own value combine.
 
-Only what was written is stored. A device follows `default` until it gets a line or an address of its own; one created
+Only what was written is stored; of a listing that somebody collected also which lines it lacks, for nobody knows what
+they would say. A device follows `default` until it gets a line or an address of its own; one created
 after `default` was written keeps a copy. `net.ipv4.conf.all.forwarding` is another name of `net.ipv4.ip_forward` and is
 stored as that. Dots in a device's name are printed as slashes: `net.ipv4.conf.vxlan/0.rp_filter`. Not modelled: what a
 new namespace inherits from the first one (net.core.devconf_inherit_init_net); it starts with the compiled defaults.
@@ -14,14 +15,14 @@ import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
 
-from mcnilib.errors import Refused, StateSyntaxError, Unsupported
+from mcnilib.errors import Refused, StateSyntaxError, Unknown, Unsupported
 from mcnilib.linux.origin import Origin
 from mcnilib.linux.words import nearest
 
 
 @dataclass(frozen=True, slots=True)
 class Setting:
-    """One line of `sysctl -a`: `key = value`."""
+    """One line of `sysctl -a`: `key = value`. Without a value: a line that was not in what was collected."""
 
     key: str
     value: str
@@ -55,9 +56,11 @@ NEVER_FOLLOWING = ("forwarding", "route_localnet")
 """What devices that are there already do not take over from `default`."""
 
 NETFILTER = "net.netfilter.nf_conntrack_"
+BRIDGE_CALLS = "net.bridge.bridge-nf-call-iptables"
+"""Is there only while the module br_netfilter is loaded; without it no bridged packet is shown to iptables."""
 GLOBAL = {
     FORWARD: ("0", "pass packets on; writing it writes every device's `forwarding`"),
-    "net.bridge.bridge-nf-call-iptables": ("1", "show bridged packets to iptables"),
+    BRIDGE_CALLS: ("1", "show bridged packets to iptables"),
     "net.ipv4.fwmark_reflect": ("0", "give the kernel's own answers the mark of what they answer"),
     "net.ipv4.icmp_echo_ignore_all": ("0", "answer no ping"),
     "net.ipv4.icmp_errors_use_inbound_ifaddr": (
@@ -119,16 +122,24 @@ def canonical(key: str) -> str:
 def setting(settings: Iterable[Setting], key: str) -> Setting:
     """Return the line `sysctl` prints for a key, the kernel's default where nothing was written.
 
-    Raises: Unsupported for a key that is not modelled.
+    Raises: Unsupported for a key that is not modelled, Unknown for a line that was not collected.
     """
+    line = stored(settings, key)
+    if not line.value:
+        raise Unknown(line.by.why if line.by else f"nobody knows {key}", collect=f"`sysctl {key}`")
+    return line
+
+
+def stored(settings: Iterable[Setting], key: str) -> Setting:
+    """Return what is known of a key: the line `setting` returns, or one without a value."""
     key = canonical(key)
     for place in _places(key):
         for line in settings:
             if line.key == place:
                 return line if place == key else Setting(key, line.value, line.by)
     if key == REDIRECTS:
-        forward = setting(settings, FORWARD)
-        return Setting(key, str(int(forward.value == "0")), forward.by)
+        forward = stored(settings, FORWARD)
+        return Setting(key, forward.value and str(int(forward.value == "0")), forward.by)
     return Setting(key, _default(key), BUILT_IN)
 
 
@@ -167,9 +178,10 @@ def deciding(settings: Iterable[Setting], name: str, dev: str) -> Setting:
     Source: IN_DEV_MAXCONF, IN_DEV_ORCONF and IN_DEV_FORWARD in include/linux/inetdevice.h.
     """
     own = setting(settings, conf_key(name, dev))
-    common = setting(settings, conf_key(name, "all"))
     if name == "forwarding":
+        common = stored(settings, FORWARD)
         return common if common.value == own.value else own
+    common = setting(settings, conf_key(name, "all"))
     return common if int(common.value) > int(own.value) else own
 
 
@@ -207,7 +219,7 @@ def _put(settings: tuple[Setting, ...], new: Setting) -> tuple[Setting, ...]:
 
 def _pinned(settings: tuple[Setting, ...], keys: Iterable[str], new: str) -> tuple[Setting, ...]:
     """Keep the values of keys that would otherwise follow the new value of `default`."""
-    for line in [setting(settings, key) for key in keys]:
+    for line in [stored(settings, key) for key in keys]:
         settings = settings if line.value == new else _put(settings, line)
     return settings
 
@@ -225,8 +237,22 @@ def inherited(settings: tuple[Setting, ...], dev: str) -> tuple[Setting, ...]:
 def print_settings(settings: tuple[Setting, ...], devices: Iterable[str]) -> str:
     """Print every modelled sysctl as `sysctl -a` does, by key."""
     keys = [*GLOBAL, *(conf_key(name, dev) for name in CONF for dev in ("all", "default", *devices))]
-    lines = [setting(settings, key) for key in dict.fromkeys(keys)]
-    return "".join(f"{line}\n" for line in sorted(lines, key=lambda line: line.key))
+    lines = [stored(settings, key) for key in dict.fromkeys(keys)]
+    return "".join(f"{line}\n" for line in sorted(lines, key=lambda line: line.key) if line.value)
+
+
+LATER = (NETFILTER + "tcp_ignore_invalid_rst",)
+"""Sysctls that kernels in use do not have yet; these do as with the default (since Linux 5.14)."""
+
+
+def listing(found: tuple[Setting, ...], devices: Iterable[str], source: str) -> tuple[Setting, ...]:
+    """Return the lines of a whole `sysctl -a`, with a line without a value for each that should be there and is not."""
+    there = {line.key for line in found}
+    keys = [key for key in GLOBAL if key not in (*LATER, BRIDGE_CALLS)]
+    keys += [conf_key(name, dev) for dev in ("all", "default", *devices) for name in CONF]
+    lost = [Setting(key, "", Origin("nobody", f"{source} has no line {key}")) for key in keys if key not in there]
+    off = [] if BRIDGE_CALLS in there else [Setting(BRIDGE_CALLS, "0", Origin("the kernel", "has no br_netfilter"))]
+    return (*found, *lost, *off)
 
 
 def parse_setting(line: str, *, source: str = "sysctl", number: int = 1) -> Setting:

@@ -30,6 +30,7 @@ NAME_LENGTH = 255
 class Place:
     """A namespace of a snapshot: its name there, its machine, the name that machine's tools have for it (or none).
 
+    `collected`: its files are all that the tools said; a line that is not there is one nobody knows.
     `ids` says which namespace (by its name in the snapshot) an id means that `ip` prints as link-netnsid.
     """
 
@@ -37,6 +38,7 @@ class Place:
     node: str = ""
     called: str = ""
     ids: Mapping[int, str] = field(default_factory=dict)
+    collected: bool = False
 
 
 Parts = tuple[list[Place], tuple[Segment, ...], bool]
@@ -64,7 +66,7 @@ def print_world(places: Iterable[Place], segments: Iterable[Segment], complete: 
 
 def _place_json(place: Place) -> object:
     ids = {str(number): name for number, name in place.ids.items()}
-    known = {"node": place.node, "called": place.called, "ids": ids}
+    known = {"node": place.node, "called": place.called, "ids": ids, "collected": place.collected}
     more = {key: value for key, value in known.items() if value}
     return {"name": place.name, **more} if more else place.name
 
@@ -110,7 +112,7 @@ def _place(found: Any) -> Place:
     node, called = _text(found.get("node", "")), _text(found.get("called", ""))
     if node:
         folder_name(node)  # a namespace whose name is taken gets it in front of its own
-    return Place(folder_name(_text(found["name"])), node, called, ids)
+    return Place(folder_name(_text(found["name"])), node, called, ids, found.get("collected", False) is True)
 
 
 def _segment(part: Mapping[str, Any], complete: bool) -> Segment:

@@ -75,7 +75,8 @@ def _neighbours(netns: Netns) -> Iterator[Shown]:
 
 def _sysctls(netns: Netns) -> Iterator[Shown]:
     """Yield what somebody wrote; what the kernel copied to a device by itself is left out."""
-    written = [one for one in netns.sysctls if one.by is None or one.by.writer != KERNEL.writer]
+    told = (one for one in netns.sysctls if one.value)
+    written = [one for one in told if one.by is None or one.by.writer != KERNEL.writer]
     yield Shown("sysctl -a, what was written", _noted(written))
 
 

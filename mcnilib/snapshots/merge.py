@@ -60,7 +60,7 @@ def _renamed(place: Place, names: Mapping[str, str], number: int) -> Place:
     """Give a namespace its new name; without a machine's name, each snapshot counts as a machine of its own."""
     ids = {key: names.get(name, name) for key, name in place.ids.items()}
     called = place.called or (place.name if names[place.name] != place.name else "")
-    return Place(names[place.name], place.node or (f"#{number + 1}" if number else ""), called, ids)
+    return Place(names[place.name], place.node or (f"#{number + 1}" if number else ""), called, ids, place.collected)
 
 
 def _moved(path: str, names: Mapping[str, str]) -> str:

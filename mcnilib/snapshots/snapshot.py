@@ -14,8 +14,11 @@ from mcnilib.linux.collected import load_collected
 from mcnilib.linux.conntrack import Entry
 from mcnilib.linux.conntrack_list import parse_connections
 from mcnilib.linux.memory import all_of_it_stays
+from mcnilib.linux.netns import Netns
 from mcnilib.linux.snapshot import save
+from mcnilib.linux.sysctl import CONF, GLOBAL, conf_key, stored
 from mcnilib.linux.world import Segment, World
+from mcnilib.snapshots.assumed import UNASKED, assumed
 from mcnilib.snapshots.folder import SnapshotError, check_text, read_file, read_folder
 from mcnilib.snapshots.merge import merged
 from mcnilib.snapshots.question import own_port
@@ -27,7 +30,7 @@ from mcnilib.trace.notes import notes_on
 from mcnilib.trace.run import run
 from mcnilib.trace.trace import Trace
 
-SOCKETS, CONNECTIONS = "ss.txt", "conntrack.txt"
+SOCKETS, CONNECTIONS, SYSCTLS = "ss.txt", "conntrack.txt", "sysctl.txt"
 
 
 @dataclass(frozen=True)
@@ -50,8 +53,13 @@ class Snapshot:
             _ = self.world[one.netns]
         servers = (*listeners, *self.listeners)
         own_port(flow, servers)
-        trace = run(self.world, flow, servers, connections=self.connections, partial=True)
-        return with_writers(replace(trace, notes=notes_on(self.world, trace)))
+
+        def ask(world: World) -> Trace:
+            return run(world, flow, servers, connections=self.connections, partial=True)
+
+        trace = ask(self.world)
+        notes = (*notes_on(self.world, trace), *assumed(self.world, trace, ask))
+        return with_writers(replace(trace, notes=notes))
 
     def namespace(self, name: str) -> str:
         """Return a namespace's name; it may be given as one of its addresses. Raises: KeyError."""
@@ -66,10 +74,24 @@ class Snapshot:
         return owners[0]
 
     def files(self) -> dict[str, str]:
-        """Return the files of the snapshot: relative name -> text."""
+        """Return the files of the snapshot: relative name -> text. Sysctls that nobody wrote have their defaults."""
         names = [netns.name for netns in self.world]
         sockets = {f"{n}/{SOCKETS}": print_listeners(x for x in self.listeners if x.netns == n) for n in names}
-        return save(self.world) | {name: text for name, text in sockets.items() if text}
+        found = save(self.world) | {name: text for name, text in sockets.items() if text}
+        return found | {f"{netns.name}/{SYSCTLS}": _given(netns) for netns in self.world}
+
+
+def _given(netns: Netns) -> str:
+    """Print the sysctls with what the model takes for them where nobody wrote any, so that nothing is left to assume.
+
+    Redirects are off where they are not listed (`mcnilib.trace.redirect`), and devices without a line are like
+    `default`.
+    """
+    there = {line.key: line for line in netns.sysctls}
+    keys = (*GLOBAL, *(conf_key(name, scope) for name in CONF if name not in UNASKED for scope in ("all", "default")))
+    rest = {key: stored(netns.sysctls, key) for key in keys if key not in there}
+    lines = sorted({**there, **rest}.values(), key=lambda line: line.key)
+    return "".join(f"{line}\n" for line in lines if line.value)
 
 
 def open_snapshot(*paths: Path | str, segments: Iterable[Segment] = ()) -> Snapshot:

@@ -92,7 +92,7 @@ class _Reader:
         self.at += 1
         taken = {place.name for place in self.places}
         unique = name if name not in taken else next(x for i in range(2, 10**6) if (x := f"{name}.{i}") not in taken)
-        self.places.append(Place(unique, node, called))
+        self.places.append(Place(unique, node, called, collected=True))
 
     def _file(self, name: str) -> None:
         """Read the output of one command; that of one that failed is left out."""

@@ -6,11 +6,15 @@ from dataclasses import replace
 from typing import Any
 
 from mcnilib.cluster.inferred import writer_of
+from mcnilib.linux.sysctl import BUILT_IN
 from mcnilib.trace.trace import Journey, Step, Trace
 
 
 def with_writers(trace: Trace) -> Trace:
-    """Return the same trace and branches; lines whose writer nobody noted name the probable one."""
+    """Return the same trace and branches; lines whose writer nobody noted name the probable one.
+
+    Defaults that were assumed have no writer.
+    """
     journeys = tuple(_journey(journey) for journey in trace.journeys)
     outcome = trace.outcome
     decided = journeys[trace.journeys.index(outcome.journey)]
@@ -25,5 +29,7 @@ def _journey(journey: Journey) -> Journey:
 
 def _step(step: Step) -> Step:
     line: Any = step.line
+    if step.by is BUILT_IN:
+        return step._replace(line=replace(line, by=None))
     by = writer_of(line) if line is not None and step.by is None else None
     return step._replace(line=replace(line, by=by)) if by else step

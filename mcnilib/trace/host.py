@@ -4,7 +4,7 @@ neighbours."""
 from __future__ import annotations
 
 from collections.abc import Callable
-from functools import cache, partial
+from functools import cache, cached_property, partial
 from ipaddress import IPv4Address
 
 from mcnilib.errors import Unknown
@@ -63,13 +63,17 @@ class Host:
         self.links: dict[str, Link] = {link.name: link for link in netns.links}
         self.tables: dict[str, Table] = {table.name: table for table in netns.tables}
         self.sets = {s.name: s for s in netns.sets}
-        self.connections = Conntrack(self._limits(), _timeouts(netns))
-        self.ttl = self.number("net.ipv4.ip_default_ttl")
+        self.connections = Conntrack(self._limits() if netns.tracks else Limits(), _timeouts(netns))
         self.memory: dict[object, object] = {}  # of matches such as limit
         self.neighbours: dict[tuple[str, IPv4Address], str] = {}  # learned by ARP during the run
         self.unconfirmed: set[IPv4Address] = set()  # asked by ARP and silent, or known only because they asked
         self._address_type = partial(address_type, netns)
         self._reverse_path = partial(rpfilter_passes, netns)
+
+    @cached_property
+    def ttl(self) -> int:
+        """The time to live of the namespace's own packets."""
+        return self.number("net.ipv4.ip_default_ttl")
 
     def flag(self, key: str) -> bool:
         """Read a 0/1 sysctl."""

@@ -16,7 +16,7 @@ from mcnilib.linux.link import Bridge
 from mcnilib.linux.packet import Packet
 from mcnilib.linux.route import UNCHOSEN, Query, Route
 from mcnilib.linux.source import validate_source
-from mcnilib.linux.sysctl import deciding
+from mcnilib.linux.sysctl import BRIDGE_CALLS, deciding
 from mcnilib.trace import redirect, tunnel
 from mcnilib.trace.bind import for_many, refused, route_out
 from mcnilib.trace.hooks import Hook
@@ -26,7 +26,7 @@ from mcnilib.trace.leave import leave
 from mcnilib.trace.log import Log
 from mcnilib.trace.place import Arrival, Delivery, Departure, Place
 from mcnilib.trace.trace import Fate, Stage
-from mcnilib.trace.wire import BRIDGE_CALLS, shown_to_iptables
+from mcnilib.trace.wire import shown_to_iptables
 
 if TYPE_CHECKING:
     from mcnilib.trace.network import Network

@@ -32,8 +32,10 @@ def tell_of_shorter_way(net: Network, host: Host, skb: Skb, iif: str, decision: 
 def believe(net: Network, host: Host, packet: Packet, dev: str) -> None:
     """Raise Unknown for a packet whose sender was told of a shorter way and believes it."""
     router = net.redirected.get((packet.src, packet.dst))
+    if not router:
+        return
     accepts = all if host.conf("forwarding", dev) else any
-    if router and accepts(_listed(host, "accept_redirects", dev)):
+    if accepts(_listed(host, "accept_redirects", dev)):
         way = f"{router} has told {host.name} of a shorter way to {packet.dst}, by an ICMP redirect"
         raise Unknown(f"{way}: with accept_redirects on, what {host.name} does then is not modelled", collect="")
 

@@ -16,7 +16,7 @@ from itertools import chain
 from mcnilib.errors import Unknown, Unsupported
 from mcnilib.linux.link import Bridge, Far, Link, Loopback, Macvlan, Opaque, Physical, Veth
 from mcnilib.linux.netns import Netns
-from mcnilib.linux.sysctl import flag
+from mcnilib.linux.sysctl import BRIDGE_CALLS, flag
 from mcnilib.linux.world import World
 from mcnilib.trace.cables import Cables, Child, Place
 
@@ -24,7 +24,6 @@ BROADCAST = "ff:ff:ff:ff:ff:ff"
 MAX_DEPTH = 64
 """Devices a frame may cross, one after the other."""
 
-BRIDGE_CALLS = "net.bridge.bridge-nf-call-iptables"
 
 
 @dataclass(frozen=True, slots=True)

@@ -15,7 +15,7 @@ from mcnilib.errors import McniError
 from mcnilib.kernel.fuzz.case import Case
 from mcnilib.linux.sysctl import get, parse_setting, print_settings
 from mcnilib.linux.world import World
-from mcnilib.linux.world_file import WORLD
+from mcnilib.linux.world_file import WORLD, Place, print_world
 from mcnilib.snapshots.snapshot import Snapshot, snapshot_of
 from mcnilib.trace.trace import Verdict
 
@@ -28,6 +28,7 @@ def collected(world: World) -> Files:
     """Return a world's files as a machine's: every sysctl has a line, and there is more than was collected."""
     segments = tuple(replace(one, uplink=False) for one in world.segments)
     files = Snapshot(replace(world, segments=segments, complete=False)).files()
+    files[WORLD] = print_world([Place(netns.name, collected=True) for netns in world], segments, complete=False)
     for netns in world:
         files[f"{netns.name}/sysctl.txt"] = print_settings(netns.sysctls, [link.name for link in netns.links])
     return files
@@ -66,8 +67,9 @@ def _file(draw: Random, files: Files) -> tuple[str, Files]:
 def _namespace(draw: Random, files: Files) -> tuple[str, Files]:
     """Leave out a namespace; that its NICs stand in segments may be known or not."""
     world = json.loads(files[WORLD])
-    name = draw.choice(world["namespaces"])
-    world["namespaces"].remove(name)
+    one = draw.choice(world["namespaces"])
+    world["namespaces"].remove(one)
+    name = one["name"]
     placed = draw.random() < 0.5
     for segment in world["segments"] if not placed else ():
         rest = [port for port in segment["ports"] if port.partition("/")[0] != name]
