@@ -6,7 +6,7 @@ import json
 from collections.abc import Mapping
 
 import pytest
-from test_collected import cluster
+from test_collected import LO, cluster, nic, veth
 
 from mcnilib.linux.sysctl import print_settings
 from mcnilib.snapshots.question import read_flow, read_listeners
@@ -88,6 +88,9 @@ def test_a_line_that_nobody_gave_has_no_writer() -> None:
     assert verdict(asked(routed(""), "tcp:192.168.0.2:80")).endswith("by `net.ipv4.ip_forward = 0`")
 
 
+ETH0, V0 = nic(2, "eth0", "192.168.0.1/24", 1), veth(7, "v0", 3, "4", "10.0.0.1/24", 2)
+
+
 def whole(**changed: str) -> dict[str, str]:
     """The pod and the node as the script collects them: every sysctl has its line."""
     files = cluster()
@@ -115,6 +118,8 @@ def without(*lines: str, of: str = "node") -> dict[str, str]:
         pytest.param(whole(pod=""), "tcp:10.0.0.1:80", "pod/sysctl.txt has no line", id="no line at all"),
         pytest.param(without("netfilter", "net.bridge"), "tcp:10.0.0.1:80", "connected", id="conntrack and br_netfilter are not loaded"),
         pytest.param(without("tcp_ignore_invalid_rst"), "tcp:10.0.0.1:80", "connected", id="a kernel before 5.14"),
+        pytest.param(whole() | {"node/ip-address.txt": LO + V0}, "tcp:10.0.0.1:80", "node/ip-address has no device eth0, and node/ip-route names it", id="a device that routes name"),
+        pytest.param(whole() | {"node/ip-address.txt": LO + ETH0 + V0.replace("    inet 10.0.0.1/24 scope global v0\n", "")}, "tcp:10.0.0.1:80", "node/ip-address has no 10.0.0.1 on v0", id="an address that routes name"),
         pytest.param(without("ip_default_ttl", of="pod"), "tcp:10.0.0.1:80", "has no line net.ipv4.ip_default_ttl", id="time to live"),
     ],
 )  # fmt: skip

@@ -86,6 +86,7 @@ class _Reader:
             links = self.read("bridge-fdb", lambda text, at: with_fdb(links, text, at), links)
         no_routes: tuple[Route, ...] = ()
         routes = self.read("ip-route", lambda text, at: parse_routes(text, "all", source=at, partial=True), no_routes)
+        self._compare(links, routes)
         return Netns(
             self.place.name,
             links,
@@ -97,6 +98,17 @@ class _Reader:
             self.read("sysctl", lambda text, at: self._settings(text, at, links), ()),
             tuple(self.gaps),
         )
+
+    def _compare(self, links: tuple[Link, ...], routes: tuple[Route, ...]) -> None:
+        """Note a gap when devices, or their addresses, are missing whose routes are there."""
+        there = {link.name: {address.ip for address in link.addresses} for link in links}
+        own = (r for r in routes if (r.type, r.table, r.proto, r.dst.prefixlen) == ("local", "local", "kernel", 32))
+        lost = (f"no device {r.dev}" for r in routes if r.dev and r.dev not in there)
+        without = (f"no {r.src} on {r.dev}" for r in own if r.src not in there.get(r.dev, (r.src,)))
+        what = next(lost, "") or (self.place.collected and next(without, ""))
+        if what and not self.gaps:
+            files = f"{self.place.name}/ip-address has {what}, and {self.place.name}/ip-route names it"
+            self.gaps.append(Gap(files, f"`ip -d address show` in {self.place.name}"))
 
     def _settings(self, text: str, path: str, links: tuple[Link, ...]) -> tuple[Setting, ...]:
         """Read the sysctls; of what was collected, those that are missing are not at their defaults."""

@@ -25,7 +25,6 @@ MAX_DEPTH = 64
 """Devices a frame may cross, one after the other."""
 
 
-
 @dataclass(frozen=True, slots=True)
 class Landing:
     """A device whose IP layer takes the frame; `path` names the devices and segments crossed since the sender."""
