@@ -28,13 +28,14 @@ ECHO_REQUEST, ECHO_REPLY = 8, 0
 VXLAN_PORT = 4789
 
 
-def observe(lab: Lab, flow: Flow, listeners: Sequence[Listener], *, ident: int = 1) -> Trace:
+def observe(lab: Lab, flow: Flow, listeners: Sequence[Listener], *, ident: int = 1, going_on: bool = False) -> Trace:
     """Hold one conversation in the lab and return what happened to every packet.
 
-    Two conversations in one lab must differ in `flow.sport` (TCP, UDP) or `ident` (ICMP): conntrack remembers.
+    Two conversations in one lab must differ in `flow.sport` (TCP, UDP) or `ident` (ICMP): conntrack remembers. If they
+    shall not, the later one is `going_on`: its connections are those of both.
     """
     for watch in lab.watches.values():
-        watch.forget()
+        watch.forget(connections=not going_on)
     before = _counters(lab)
     talk = Talk(lab, flow, listeners, ident)
     try:

@@ -24,7 +24,7 @@ from mcnilib.trace.tcp import HARD_ERRORS
 REQUEST, ANSWER = b"ping\n", b"pong\n"
 UDP_ANSWER = b"answer\n"  # its length, like the others, is that of the model (trace/tcp.py)
 ECHO_REQUEST = 8
-TCP_CLOSED = 7
+TCP_CLOSED, TCP_LISTEN, TCP_REPAIR = 7, 10, 19
 LAST_WORDS = 60
 """Milliseconds in which nothing happens until an answered connection that does not close is left at that: a FIN is
 sent again after 200."""
@@ -79,10 +79,13 @@ class Talk:
         return self.heard.done or self.heard.answered
 
     def close(self) -> None:
-        """Close all sockets without another word: TCP connections are reset, nothing is retransmitted."""
+        """Close all sockets without another word: nothing is sent, nothing is retransmitted.
+
+        Source: TCP_REPAIR in tcp_disconnect(), net/ipv4/tcp.c.
+        """
         for sock in self.heard.sockets:
-            if sock.type == socket.SOCK_STREAM:
-                sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+            if sock.type == socket.SOCK_STREAM and _tcp_state(sock) != TCP_LISTEN:
+                sock.setsockopt(socket.IPPROTO_TCP, TCP_REPAIR, 1)
             sock.close()
 
     def _await_last_words(self) -> None:

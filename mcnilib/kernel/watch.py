@@ -63,12 +63,13 @@ class Watch:
         self.events += trace_events(self.trace)
         self.tuples.update(dict.fromkeys(new_connections(self.connections)))
 
-    def forget(self) -> None:
-        """Throw away everything seen so far."""
+    def forget(self, *, connections: bool = True) -> None:
+        """Throw away everything seen so far; the connections there are only if asked."""
         self.drain()
         self.frames.clear()
         self.events.clear()
-        self.tuples.clear()
+        if connections:
+            self.tuples.clear()
 
     def close(self) -> None:
         """Close the sockets."""

@@ -143,6 +143,10 @@ class Conntrack:
             if self._index.get(flow.key(), (0,))[0] == number:
                 del self._index[flow.key()]
 
+    def copy(self, other: Conntrack) -> None:
+        """Take over what another table holds; limits and timeouts stay this one's."""
+        self._entries, self._index, self._next = dict(other._entries), dict(other._index), other._next
+
     def load(self, entry: Entry) -> None:
         """Put an existing connection into the table, as `conntrack -I` would."""
         self.confirm(self._add(entry))

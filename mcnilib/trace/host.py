@@ -4,6 +4,7 @@ neighbours."""
 from __future__ import annotations
 
 from collections.abc import Callable
+from copy import deepcopy
 from functools import cache, cached_property, partial
 from ipaddress import IPv4Address
 
@@ -64,7 +65,7 @@ class Host:
         self.tables: dict[str, Table] = {table.name: table for table in netns.tables}
         self.sets = {s.name: s for s in netns.sets}
         self.connections = Conntrack(self._limits() if netns.tracks else Limits(), _timeouts(netns))
-        self.memory: dict[object, object] = {}  # of matches such as limit
+        self.memory: dict[object, tuple[object, object]] = {}  # of matches such as limit
         self.neighbours: dict[tuple[str, IPv4Address], str] = {}  # learned by ARP during the run
         self.unconfirmed: set[IPv4Address] = set()  # asked by ARP and silent, or known only because they asked
         self._address_type = partial(address_type, netns)
@@ -74,6 +75,12 @@ class Host:
     def ttl(self) -> int:
         """The time to live of the namespace's own packets."""
         return self.number("net.ipv4.ip_default_ttl")
+
+    def remember(self, past: Host) -> None:
+        """Go on with what another run left behind, which stays as it is: connections, neighbours, memories."""
+        self.connections.copy(past.connections)
+        self.memory = {key: (owner, deepcopy(kept)) for key, (owner, kept) in past.memory.items()}
+        self.neighbours, self.unconfirmed = dict(past.neighbours), set(past.unconfirmed)
 
     def flag(self, key: str) -> bool:
         """Read a 0/1 sysctl."""

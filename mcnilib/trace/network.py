@@ -42,12 +42,22 @@ class Hosts(dict[str, Host]):
 
 
 class Network:
-    """Everything that lives as long as one run."""
+    """Everything that lives as long as one run, and what the next one goes on with."""
 
-    def __init__(self, world: World, chance: Chance) -> None:
-        """Wake the world up: fresh conntrack tables, empty ARP caches, time 0."""
+    def __init__(self, world: World, chance: Chance, past: Network | None = None) -> None:
+        """Wake the world up: fresh conntrack tables, empty ARP caches, time 0; or all of it as `past` has left it.
+
+        The world of the past may differ in what was typed since then.
+        """
         self.hosts = Hosts(world, chance)
         self.wire = wire_of(world)
         self.now = 0.0
         self.outbox: list[Emission] = []
         self.redirected: dict[tuple[IPv4Address, IPv4Address], str] = {}  # (source, destination): by which router
+        if past:
+            self._go_on(past)
+
+    def _go_on(self, past: Network) -> None:
+        self.now, self.redirected = past.now, dict(past.redirected)
+        for name, host in past.hosts.items():
+            self.hosts[name].remember(host)

@@ -69,9 +69,11 @@ class Run:
         partial: bool = False,
         crossing: bool = False,
         chance: Chance | None = None,
+        past: Network | None = None,
     ) -> None:
-        """Wake up the world and load the connections that exist already."""
-        self.net = Network(world, chance or Chance())
+        """Wake up the world and load the connections that exist already; or go on in `past`, another run's `net`."""
+        self.net = Network(world, chance or Chance(), past)
+        self.begun = self.net.now
         for name, entry in connections:
             self.net.hosts[name].connections.load(entry)
         self.flow, self.sockets = flow, Sockets(self, listeners)
@@ -91,7 +93,11 @@ class Run:
         client = self._start()
         while self._events and not self._ended and len(self.journeys) < MAX_JOURNEYS:
             time, _, _, action = self._events[0]
-            if time > self.flow.patience or (client.done and time > self.net.now) or (client.answered and not closing):
+            if (
+                time > self.begun + self.flow.patience
+                or (client.done and time > self.net.now)
+                or (client.answered and not closing)
+            ):
                 break
             heapq.heappop(self._events)
             self.net.now = time
@@ -140,7 +146,7 @@ class Run:
         if self._decisions > MAX_DECISIONS:
             raise McniError(f"the conversation takes more than {MAX_DECISIONS} decisions")
         delivery, receiver = self._walk(log, netns, skb)
-        self.journeys.append(Journey(number, self.net.now, packet, tuple(log.steps), reply, repeats))
+        self.journeys.append(Journey(number, self.net.now - self.begun, packet, tuple(log.steps), reply, repeats))
         self._decisions += len(log.steps)
         if self._ended:
             return

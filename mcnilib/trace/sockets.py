@@ -224,7 +224,9 @@ class Sockets:
         )  # fmt: skip
 
     def _tcp_error(self, end: TcpEnd, kind: tuple[int, int]) -> None:
-        if self.run.crossing and not self.run.net.now:  # connect() still holds the socket: a soft error, tcp_v4_err()
+        if (
+            self.run.crossing and self.run.net.now == self.run.begun
+        ):  # connect() still holds the socket: a soft error, tcp_v4_err()
             return
         end.icmp_error(kind)
         self._report(end)

@@ -1,18 +1,21 @@
-"""A case: a world, what was typed into it, and an exchange. Text form, one item a line:
+"""A case: a world, what was typed into it, and an exchange; perhaps more was typed then, and more said. Text form:
 
     world routers
     r: iptables -A FORWARD -p tcp -m tcp --dport 80 -j DROP
     from a to tcp:10.0.2.2:80 at b
 
 The last line names the client, the address it binds its socket to if it does (`from a 10.0.1.2 to ...`), what it
-dials, and where the server listens on port 80, TCP and UDP.
+dials, and where the server listens on port 80, TCP and UDP. Later lines may follow, each exchange in the state that
+the one before it left behind: datagrams and pings with the port and the id of those before, TCP with another port.
 """
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from functools import lru_cache
 from ipaddress import IPv4Address
+from itertools import count
 
 from mcnilib.errors import McniError, StateSyntaxError
 from mcnilib.kernel.fuzz.worlds import WORLDS, typed
@@ -23,10 +26,9 @@ SERVER_PORT = 80
 
 
 @dataclass(frozen=True, slots=True)
-class Case:
-    """What both sides run. `lines` are `NETNS: COMMAND`."""
+class Turn:
+    """One exchange, and what was typed before it. `lines` are `NETNS: COMMAND`."""
 
-    world: str
     lines: tuple[str, ...]
     client: str
     to: str  # tcp:ADDRESS:PORT, udp:ADDRESS:PORT or icmp:ADDRESS
@@ -36,11 +38,12 @@ class Case:
     def __str__(self) -> str:
         typed = "".join(f"{line}\n" for line in self.lines)
         client = f"{self.client} {self.source}".rstrip()
-        return f"world {self.world}\n{typed}from {client} to {self.to} at {self.server}\n"
+        return f"{typed}from {client} to {self.to} at {self.server}\n"
 
-    def build(self) -> World:
-        """Return the world after everything was typed. Raises: McniError for a line it does not take."""
-        return typed(base(self.world), *self.lines)
+    @property
+    def proto(self) -> str:
+        """What the client speaks: tcp, udp or icmp."""
+        return self.to.partition(":")[0]
 
     def flow(self, sport: int = 40000, patience: float = 5.0) -> Flow:
         """Return the conversation, from a port of the client; it waits `patience` seconds."""
@@ -53,9 +56,69 @@ class Case:
         """Return the server's sockets."""
         return Listener(self.server, SERVER_PORT), Listener(self.server, SERVER_PORT, "udp", pinned=True)
 
+
+@dataclass(frozen=True, slots=True)
+class Case:
+    """What both sides run: a world, what was typed into it, an exchange, and those after it."""
+
+    world: str
+    lines: tuple[str, ...]
+    client: str
+    to: str
+    server: str
+    source: str = ""
+    later: tuple[Turn, ...] = ()
+
+    def __str__(self) -> str:
+        return "".join((f"world {self.world}\n", *map(str, self.turns)))
+
+    @property
+    def turns(self) -> tuple[Turn, ...]:
+        """All exchanges in order."""
+        return (Turn(self.lines, self.client, self.to, self.server, self.source), *self.later)
+
+    @property
+    def every_line(self) -> tuple[str, ...]:
+        """All that was typed before one of the exchanges."""
+        return tuple(line for turn in self.turns for line in turn.lines)
+
+    def worlds(self) -> tuple[World, ...]:
+        """Return the world of each exchange. Raises: McniError for what it does not take of what is typed."""
+        made = [base(self.world)]
+        for turn in self.turns:
+            made.append(typed(made[-1], *turn.lines) if turn.lines else made[-1])
+        return tuple(made[1:])
+
+    def build(self) -> World:
+        """Return the world of the first exchange. Raises: see `worlds`."""
+        return typed(base(self.world), *self.lines)
+
+    def flow(self, sport: int = 40000, patience: float = 5.0) -> Flow:
+        """Return the first conversation; see `Turn`."""
+        return self.turns[0].flow(sport, patience)
+
+    def listeners(self) -> tuple[Listener, ...]:
+        """Return the server's sockets of the first conversation."""
+        return self.turns[0].listeners()
+
     def without(self, first: int, last: int) -> Case:
         """Return the case without some of its lines, `last` not included."""
-        return replace(self, lines=self.lines[:first] + self.lines[last:])
+        numbers = count()
+        turns = [replace(t, lines=tuple(x for x in t.lines if not first <= next(numbers) < last)) for t in self.turns]
+        return _of(self.world, turns)
+
+    def without_turn(self, gone: int) -> Case:
+        """Return the case without one of its exchanges; what was typed before it stays."""
+        turns, lines = list(self.turns), self.turns[gone].lines
+        del turns[gone]
+        if gone < len(turns):
+            turns[gone] = replace(turns[gone], lines=(*lines, *turns[gone].lines))
+        return _of(self.world, turns)
+
+
+def _of(world: str, turns: Sequence[Turn]) -> Case:
+    first = turns[0]
+    return Case(world, first.lines, first.client, first.to, first.server, first.source, tuple(turns[1:]))
 
 
 @lru_cache(maxsize=len(WORLDS))
@@ -69,11 +132,30 @@ def base(name: str) -> World:
 def parse_case(text: str, source: str = "case") -> Case:
     """Read the text form; lines that begin with # are passed over. Raises: StateSyntaxError."""
     lines = [line for line in text.splitlines() if line.strip() and not line.startswith("#")]
-    head, last = (lines[0].split(), lines[-1].split()) if lines else ([], [])
+    head = lines[0].split() if lines else []
     if head[:1] != ["world"] or len(head) != 2:
         raise StateSyntaxError("expected `world NAME`", source=source, line=1, column=1, text=" ".join(head))
-    source = last.pop(2) if len(last) == 7 else ""
-    if [last[i : i + 1] for i in (0, 2, 4)] != [["from"], ["to"], ["at"]] or len(last) != 6:
-        what = "expected `from CLIENT [ADDRESS] to PROTOCOL:ADDRESS[:PORT] at SERVER` at the end"
-        raise StateSyntaxError(what, source=source, line=len(text.splitlines()), column=1, text=" ".join(last))
-    return Case(head[1], tuple(lines[1:-1]), last[1], last[3], last[5], source)
+    turns: list[Turn] = []
+    typed_: list[str] = []
+    for line in lines[1:]:
+        if line.startswith("from "):
+            turns.append(_turn(tuple(typed_), line, source))
+            typed_ = []
+        else:
+            typed_.append(line)
+    if typed_ or not turns:
+        raise _wrong_turn((typed_ or [""])[-1], source)
+    return _of(head[1], turns)
+
+
+def _turn(lines: tuple[str, ...], line: str, source: str) -> Turn:
+    words = line.split()
+    bound = words.pop(2) if len(words) == 7 else ""
+    if [words[i : i + 1] for i in (0, 2, 4)] != [["from"], ["to"], ["at"]] or len(words) != 6:
+        raise _wrong_turn(line, source)
+    return Turn(lines, words[1], words[3], words[5], bound)
+
+
+def _wrong_turn(line: str, source: str) -> StateSyntaxError:
+    what = "expected `from CLIENT [ADDRESS] to PROTOCOL:ADDRESS[:PORT] at SERVER` at the end"
+    return StateSyntaxError(what, source=source, line=1, column=1, text=line)

@@ -6,21 +6,26 @@ second default route) is left out; everything else stays, however foolish.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from ipaddress import IPv4Interface
 from random import Random
 
 from mcnilib.errors import McniError
-from mcnilib.kernel.fuzz.case import Case, base
+from mcnilib.kernel.fuzz.case import Case, Turn, base
+from mcnilib.kernel.fuzz.matches import remembers
 from mcnilib.kernel.fuzz.recipes import marked
 from mcnilib.kernel.fuzz.rules import typed_chain, typed_rule
 from mcnilib.kernel.fuzz.shape import addresses, devices, every_address, networks, own_chains
 from mcnilib.kernel.fuzz.worlds import WORLDS, typed
+from mcnilib.kernel.realise import alike
 from mcnilib.linux.link import Loopback
 from mcnilib.linux.netns import Netns
+from mcnilib.linux.rivals import contested
 from mcnilib.linux.world import World
 
 MOST_LINES = 10
+GOES_ON = 0.25
+"""How often more is said after the first exchange."""
 TABLES = ("main", "77", "88")
 NOWHERE = "10.3.0.9"
 """An address nobody has."""
@@ -30,17 +35,39 @@ def chance(seed: int, number: int) -> Case:
     """Make up a case."""
     draw = Random(f"{seed} {number}")
     name = draw.choice(sorted(WORLDS))
-    world, lines = base(name), []
-    for _ in range(draw.randint(1, MOST_LINES)):
+    world, lines = _typed(draw, base(name), draw.randint(1, MOST_LINES))
+    client, server = draw.sample(sorted(n.name for n in world if not n.name.startswith(("r", "s"))), 2)
+    first = Turn(tuple(lines), client, _destination(draw, world, client, server), server, _source(draw, world, client))
+    later = tuple(_later(draw, world, first)) if draw.random() < GOES_ON else ()
+    return Case(name, first.lines, first.client, first.to, first.server, first.source, later)
+
+
+def _typed(draw: Random, world: World, number: int) -> tuple[World, list[str]]:
+    """Type so many lines; return the world and those it takes."""
+    taken = []
+    for _ in range(number):
         for line in _lines(draw, world):
             try:
                 world = typed(world, line)
             except McniError:
                 continue
-            lines.append(line)
-    client, server = draw.sample(sorted(n.name for n in world if not n.name.startswith(("r", "s"))), 2)
-    to, source = _destination(draw, world, client, server), _source(draw, world, client)
-    return Case(name, tuple(lines), client, to, server, source)
+            taken.append(line)
+    return world, taken
+
+
+def _later(draw: Random, world: World, first: Turn) -> Iterator[Turn]:
+    """Make up what is said after the first exchange, mostly the same again, and what is typed before it.
+
+    Nothing that rules remember may be typed over, and no device or ARP changed: the lab would begin anew.
+    """
+    lines = list(first.lines)
+    for _ in range(draw.randint(1, 2)):
+        changed, more = _typed(draw, world, draw.choice((0, 0, 1, 2)))
+        if not alike(world, changed) or remembers(lines + more) or any(contested(netns.routes) for netns in changed):
+            changed, more = world, []
+        lines, world = lines + more, changed
+        to = draw.choice((first.to, first.to, _destination(draw, world, first.client, first.server)))
+        yield Turn(tuple(more), first.client, to, first.server, draw.choice((first.source, first.source, "")))
 
 
 def _source(draw: Random, world: World, client: str) -> str:

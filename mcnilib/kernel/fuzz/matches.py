@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from random import Random
 
 STATES = (
@@ -16,8 +16,16 @@ STATES = (
     "SNAT",
     "DNAT",
 )
+REMEMBERING = ("-m recent", "-m limit", "-m statistic")
+"""Matches that remember packets: no conversation of another case may have passed them."""
+
 OFTEN = 4
 """How often a connection's state is asked for, against once for every other match."""
+
+
+def remembers(lines: Iterable[str]) -> bool:
+    """Tell whether a rule among these lines remembers packets."""
+    return any(match in line for line in lines for match in REMEMBERING)
 
 
 def other(draw: Random, chain: str, addresses: list[str]) -> str:

@@ -12,11 +12,12 @@ MOST = 200
 
 
 def shrink(case: Case, differs: Callable[[Case], bool]) -> Case:
-    """Drop half of the lines, then quarters, then single ones, as long as the rest still differs."""
-    tries, size = 0, max(1, len(case.lines) // 2)
+    """Drop exchanges, then half of the lines, then quarters, then single ones, as long as the rest still differs."""
+    case = _fewer_turns(case, differs)
+    tries, size = 0, max(1, len(case.every_line) // 2)
     while size and tries < MOST:
         smaller = None
-        for first in range(0, len(case.lines), size):
+        for first in range(0, len(case.every_line), size):
             tries += 1
             candidate = case.without(first, first + size)
             if candidate != case and _builds(candidate) and differs(candidate):
@@ -29,9 +30,17 @@ def shrink(case: Case, differs: Callable[[Case], bool]) -> Case:
     return case
 
 
+def _fewer_turns(case: Case, differs: Callable[[Case], bool]) -> Case:
+    for gone in reversed(range(len(case.turns))):
+        candidate = case.without_turn(gone) if len(case.turns) > 1 else case
+        if candidate != case and differs(candidate):
+            case = candidate
+    return case
+
+
 def _builds(case: Case) -> bool:
     try:
-        case.build()
+        case.worlds()
     except McniError:
         return False
     return True

@@ -2,18 +2,25 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from random import Random
 from traceback import extract_tb
 
 from mcnilib.errors import McniError, Unsupported
-from mcnilib.kernel.compare import compare
+from mcnilib.kernel.compare import Report, compare
 from mcnilib.kernel.fuzz.case import Case
+from mcnilib.kernel.fuzz.matches import remembers
 from mcnilib.kernel.fuzz.pieces import guesses
 from mcnilib.kernel.observe import observe
-from mcnilib.kernel.realise import Lab
+from mcnilib.kernel.realise import ERROR_BURST, Lab
+from mcnilib.linux.chance import Chance
 from mcnilib.linux.packet import Packet
-from mcnilib.trace.run import run
+from mcnilib.linux.world import World
+from mcnilib.trace.branches import follow
+from mcnilib.trace.flow import Flow, Listener
+from mcnilib.trace.network import Network
+from mcnilib.trace.run import Run
 from mcnilib.trace.trace import Trace, Verdict
 
 PATIENCE = {"tcp": 0.7, "udp": 0.3, "icmp": 0.3}
@@ -21,11 +28,8 @@ PATIENCE = {"tcp": 0.7, "udp": 0.3, "icmp": 0.3}
 SLOWER = 3
 FIRST_PORT, PORTS = 10000, 20000
 
-PIECES = 5
+PIECES = 0
 """How many pieces are left out of each world, one at a time, to ask it again."""
-
-REMEMBERING = ("-m recent", "-m limit", "-m statistic")
-"""Matches that remember packets: no conversation of another case may have passed them."""
 
 AGREES, DIFFERS, REFUSED = "agrees", "differs", "refused"
 
@@ -43,16 +47,11 @@ class Trial:
 def attempt(lab: Lab, case: Case) -> Trial:
     """Run a case on both sides; runs in a worker. The model may refuse a world, but only before the kernel ran it."""
     try:
-        trace = simulate(case)
-    except Unsupported as refusal:
-        return Trial(case, REFUSED, str(refusal))
-    unknown = next((one.outcome for one in trace.courses if one.outcome.verdict is Verdict.UNKNOWN), None)
-    if unknown:
-        return Trial(case, REFUSED, unknown.step.action)
-    if trace.open:
-        return Trial(case, REFUSED, "chance has more branches than are followed")
-    if any(_packed_twice(step.after) for journey in trace.journeys for step in journey.steps):
-        return Trial(case, REFUSED, "the lab cannot follow a packet through a tunnel in a tunnel")
+        refused = next(filter(None, map(_why_not, _simulated(case))), "")
+    except Unsupported as problem:
+        refused = str(problem)
+    if refused:
+        return Trial(case, REFUSED, refused)
     try:
         _become(lab, case)
     except McniError as problem:
@@ -66,10 +65,21 @@ def attempt(lab: Lab, case: Case) -> Trial:
     return next((Trial(case, DIFFERS, text, trial.verdict) for text in guessed), trial)
 
 
+def _why_not(trace: Trace) -> str:
+    """Say why the kernel cannot be asked about an exchange; empty when it can."""
+    if unknown := [one.outcome.step.action for one in trace.courses if one.outcome.verdict is Verdict.UNKNOWN]:
+        return unknown[0]
+    if trace.open:
+        return "chance has more branches than are followed"
+    if any(_packed_twice(step.after) for journey in trace.journeys for step in journey.steps):
+        return "the lab cannot follow a packet through a tunnel in a tunnel"
+    return ""
+
+
 def _become(lab: Lab, case: Case) -> None:
     """Build the case's world; anew where what is there stands in the way. Raises: McniError."""
     try:
-        if any(match in line for line in case.lines for match in REMEMBERING):
+        if len(case.turns) > 1 or remembers(case.every_line):
             lab.clear()
         lab.become(case.build())
     except McniError:
@@ -78,8 +88,35 @@ def _become(lab: Lab, case: Case) -> None:
 
 
 def simulate(case: Case) -> Trace:
-    """Run a case in the simulator only."""
-    return run(case.build(), case.flow(), case.listeners())
+    """Run a case in the simulator only, and return the last exchange."""
+    return list(_simulated(case))[-1]
+
+
+def _simulated(case: Case) -> Iterator[Trace]:
+    """Run all exchanges; where chance has a say, each goes on in the likeliest course of the one before."""
+    past: Network | None = None
+    for world, turn in zip(case.worlds(), case.turns, strict=True):
+        trace, nets = courses(world, turn.flow(), turn.listeners(), past)
+        yield trace
+        past = nets[0][1]
+
+
+Nets = list[tuple[Trace, Network]]
+"""The courses of an exchange, the likeliest first, each with what it leaves behind."""
+
+
+def courses(
+    world: World, flow: Flow, listeners: Sequence[Listener], past: Network | None, *, crossing: bool = False
+) -> tuple[Trace, Nets]:
+    """Run an exchange, in every course chance may take, in what the one before it left behind."""
+    found: Nets = []
+
+    def play(chance: Chance) -> Trace:
+        one = Run(world, flow, listeners, crossing=crossing, chance=chance, past=past)
+        found.append((one.finish(), one.net))
+        return found[-1][0]
+
+    return follow(world, play), found
 
 
 def _packed_twice(packet: Packet) -> bool:
@@ -87,18 +124,47 @@ def _packed_twice(packet: Packet) -> bool:
 
 
 def _measure(lab: Lab, case: Case, *, slower: int = 1) -> Trial:
-    world, listeners = case.build(), case.listeners()
-    lab.become(world)
-    lab.conversations += 1
-    proto = case.to.partition(":")[0]
-    flow = case.flow(FIRST_PORT + lab.conversations % PORTS, PATIENCE[proto] * slower)
-    try:
-        kernel = observe(lab, flow, listeners, ident=flow.sport + PORTS)
-    except (LookupError, ValueError) as problem:  # what was captured makes no conversation
-        where = extract_tb(problem.__traceback__)[-1]
-        return Trial(case, DIFFERS, f"the lab cannot tell what happened: {problem!r} in {where.name}:{where.lineno}")
-    report = compare(run(world, flow, listeners), kernel, flow, listeners)
-    if not report.agrees:  # when two timers end at once, chance says whether what they send crosses
-        crossed = compare(run(world, flow, listeners, crossing=True), kernel, flow, listeners)
-        report = crossed if crossed.agrees else report
-    return Trial(case, AGREES if report.agrees else DIFFERS, str(report), kernel.outcome.verdict.value)
+    """Hold all exchanges of a case and compare; the first that differs ends it."""
+    past: Network | None = None
+    first = FIRST_PORT + lab.conversations % PORTS
+    trial = Trial(case, AGREES, "")
+    for number, (world, turn) in enumerate(zip(case.worlds(), case.turns, strict=True)):
+        if number and lab.errors > ERROR_BURST:  # from now on the kernel keeps some to itself
+            break
+        if turn.lines or not number:
+            lab.become(world)
+        lab.conversations += 1
+        flow = turn.flow(first + number if turn.proto == "tcp" else first, PATIENCE[turn.proto] * slower)
+        try:
+            kernel = observe(lab, flow, turn.listeners(), ident=first + PORTS, going_on=number > 0)
+            report, past = _compared(world, flow, turn.listeners(), kernel, past)
+        except Unsupported:  # which way chance went before, the model did not know when it agreed to go on
+            break
+        except (LookupError, ValueError) as problem:  # what was captured makes no conversation
+            where = extract_tb(problem.__traceback__)[-1]
+            what = f"the lab cannot tell what happened: {problem!r} in {where.name}:{where.lineno}"
+            return Trial(case, DIFFERS, what)
+        text = f"{f'exchange {number + 1}: ' if case.later else ''}{report}"
+        trial = Trial(case, AGREES if report.agrees else DIFFERS, text, kernel.outcome.verdict.value)
+        if not report.agrees:
+            break
+    return trial
+
+
+def _compared(
+    world: World, flow: Flow, listeners: Sequence[Listener], kernel: Trace, past: Network | None
+) -> tuple[Report, Network]:
+    """Compare with the courses of the model; when two timers end at once, chance says whether what they send crosses.
+
+    Raises: Unsupported where the model does not know all courses of an exchange that is not the first.
+    """
+    reports: list[tuple[Report, Network]] = []
+    for crossing in (False, True):
+        trace, nets = courses(world, flow, listeners, past, crossing=crossing)
+        if past and (why := _why_not(trace)):
+            raise Unsupported(why)
+        for model, net in nets:
+            reports.append((compare(model, kernel, flow, listeners), net))
+            if reports[-1][0].agrees:
+                return reports[-1]
+    return reports[0]
