@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import re
+from dataclasses import replace
 from pathlib import Path
 from random import Random
 
@@ -126,6 +127,7 @@ def test_every_world_comes_up() -> None:
         ("", "expected `world NAME`"),
         ("world routers\n", "expected `from CLIENT"),
         ("world\nfrom a to b at c", "world NAME"),
+        ("world routers\nfrom a to icmp:10.0.1.1 at b\na: iptables -P INPUT DROP", "at SERVER` at the end"),
     ],
 )
 def test_a_case_that_cannot_be_read_says_what_is_expected(text: str, says: str) -> None:
@@ -144,12 +146,39 @@ KINDS = {
     "a mark in OUTPUT of nat": r"-t nat -[AI] OUTPUT .*-j MARK",
     "a mark in OUTPUT of filter": r"-t filter -[AI] OUTPUT .*-j MARK",
     "a mark that decides the route": r"ip rule add .*fwmark .* lookup 99",
+    "several exchanges": r"\nfrom .*\nfrom ",
+    "something typed between them": r"\nfrom .*\n\w: .*\nfrom ",
 }
 
 
 @pytest.mark.parametrize("kind", KINDS)
 def test_every_kind_comes_up(kind: str) -> None:
     assert any(re.search(KINDS[kind], str(chance(1, number))) for number in range(400))
+
+
+GONE_ON = {
+    "datagrams-keep-their-dnat": ("connected", "connected"),
+    "dnat-comes-too-late-for-datagrams": ("connected", "connected", "connection refused"),
+    "without-a-rule-that-asks-nothing-is-tracked": ("connected", "lost"),
+    "dnat-comes-too-late-for-what-is-stored": ("lost", "lost"),
+    "what-a-limit-has-left": ("connected", "lost"),
+}
+
+
+@pytest.mark.parametrize("name", GONE_ON)
+def test_an_exchange_finds_what_the_one_before_left_behind(name: str) -> None:
+    case = parse_case((KEPT[0].parent / f"{name}.txt").read_text())
+    ends = [replace(case, later=case.later[:number]) for number in range(len(case.turns))]
+    assert tuple(simulate(one).outcome.verdict.value for one in ends) == GONE_ON[name]
+
+
+def test_shrinking_leaves_only_the_exchanges_that_matter() -> None:
+    case = parse_case((KEPT[0].parent / "dnat-comes-too-late-for-datagrams.txt").read_text())
+    small = shrink(case, lambda one: one.turns[-1].to == "tcp:10.0.2.2:80" and "DNAT" in str(one))
+    assert str(small) == (
+        "world routers\nr: iptables -t nat -A PREROUTING -j DNAT --to-destination 10.0.2.1\n"
+        "from a to tcp:10.0.2.2:80 at b\n"
+    )
 
 
 def test_shrinking_leaves_only_the_lines_that_matter() -> None:

@@ -145,7 +145,7 @@ class Hook:
         error carries one too, and is only rewritten. Source: nf_nat_inet_fn().
         """
         tracked, host = self.skb.tracked, self.host
-        if not tracked or not tracked.number:
+        if not tracked or not tracked.number or "nat" not in host.tables:
             return True
         source = self.name in SOURCE_HOOKS
         entry = host.connections[tracked.number]
@@ -171,7 +171,7 @@ class Hook:
         """Ask the nat table about a new connection and rewrite its first packet."""
         host, before = self.host, self.skb.packet
         at = host.context(self.name, self.skb, self.iif, self.oif, self.now)
-        verdict, line = self._traverse(host.tables["nat"], at) if "nat" in host.tables else ("ACCEPT", None)
+        verdict, line = self._traverse(host.tables["nat"], at)
         if verdict == "DROP":
             self._drop(host.tables["nat"], at, line)
             return False
@@ -180,6 +180,10 @@ class Hook:
         if bound is None:
             self.log.amend(action="dropped: the device has no address to take", fate=Fate.DROPPED)
             return False
+        if bound.confirmed:
+            if isinstance(target, NATS):
+                self.log.amend(action=f"{target}: too late, the connection is stored already")
+            return True
         host.connections[tracked.number] = at.entry = bound
         self.skb.packet = translate(self.skb.packet, bound, source=source, reply=tracked.reply)
         if isinstance(target, NATS):
@@ -191,14 +195,20 @@ class Hook:
         return True
 
     def _decide(self, entry: Entry, target: object, source: bool) -> Entry | None:
-        """Return the entry bound as the target says; None when MASQUERADE or REDIRECT finds no address."""
-        table, now = self.host.connections, self.now
-        if not isinstance(target, NATS):
-            alone = entry._replace(dst_done=True)
-            return bind(table, entry, ANY, source=True, chance=self.host.chance, now=now) if source else alone
-        span = self._span(entry, target, source)
-        if span is None:
-            return None
+        """Return the entry bound as the target says; None when MASQUERADE or REDIRECT finds no address.
+
+        One that is stored stays as it is: there was no nat table then. Source: nf_nat_setup_info().
+        """
+        table, now, span = self.host.connections, self.now, ANY
+        if isinstance(target, NATS):
+            found = self._span(entry, target, source)
+            if found is None:
+                return None
+            span = found
+        if entry.confirmed:
+            return entry
+        if span is ANY and not source:
+            return entry._replace(dst_done=True)
         bound = bind(table, entry, span, source=source, chance=self.host.chance, now=now)
         return bound._replace(masquerade_oif=self.oif) if isinstance(target, Masquerade) else bound
 
