@@ -10,7 +10,7 @@ from small_worlds import _add as add
 from small_worlds import device, mac, namespace, plug, routed
 
 from mcnilib.linux.ipset import parse_sets
-from mcnilib.linux.link import Bridge, Far, Link, Macvlan, Veth, Vxlan
+from mcnilib.linux.link import Bridge, Far, Link, Macvlan, Station, Veth, Vxlan
 from mcnilib.linux.netns import Netns, add_link, new_netns
 from mcnilib.linux.world import World
 from mcnilib.trace.flow import Flow, Listener
@@ -121,6 +121,11 @@ def passthru_port() -> World:
     return plug(
         namespace("a", "eth0 10.0.7.2/24"), n, m, namespace("b", "eth0 10.0.7.3/24 veth m 4"), lan="a.eth0 n.en0"
     )
+
+
+def knowing(mac: str, port: str, state: str = "static", *, sticky: bool = False, world: World | None = None) -> World:
+    """The node with the bridge, which has an entry for a MAC."""
+    return altered(world or bridged(), "n", "br0", kind=Bridge((Station(mac, port, state, sticky),)))
 
 
 def told(world: World) -> World:
@@ -372,5 +377,16 @@ FLOODED = {
     "to a macvlan child with protodown": Case(altered(macvlans(), "p", "eth0", carrier=False), "tcp:10.0.1.12:80", "connect times out", server="p"),
     "from a macvlan child with protodown": Case(altered(macvlans(), "p", "eth0", carrier=False), "tcp:10.0.1.13:80", "connect times out", client="p"),
     "without an answer to a macvlan child with protodown": Case(told(altered(macvlans(), "p", "eth0", carrier=False)), "udp:10.0.1.12:80", "delivered one way only", server="p"),
+    "a sticky entry that points back": Case(knowing(mac("b", 2), "va", sticky=True), "tcp:10.0.7.3:80", "connect times out"),
+    "a sticky entry that is right": Case(knowing(mac("b", 2), "vb", sticky=True), "tcp:10.0.7.3:80", "connected"),
+    "a sticky entry for the client": Case(knowing(mac("a", 2), "vb", sticky=True), "tcp:10.0.7.3:80", "connect times out"),
+    "a sticky entry for the client, who talks to the bridge": Case(knowing(mac("a", 2), "vb", sticky=True), "tcp:10.0.7.1:80", "connect times out", server="n"),
+    "a permanent entry, which makes it the bridge's own": Case(knowing(mac("b", 2), "va", "permanent"), "tcp:10.0.7.3:80", "connect times out"),
+    "a permanent entry for the client": Case(knowing(mac("a", 2), "va", "permanent"), "tcp:10.0.7.3:80", "connect times out"),
+    "a permanent entry at another port, from the bridge": Case(knowing(mac("a", 2), "vb", "permanent"), "tcp:10.0.7.2:80", "connect times out", client="n", server="a"),
+    "a sticky entry for a macvlan child on the bridge": Case(knowing(mac("c", 2), "vb", sticky=True, world=macvlan_on_bridge()), "tcp:10.0.7.4:80", "connected", server="c"),
+    "client and server with one MAC, which sticks to the server's port": Case(knowing(mac("a", 2), "vb", sticky=True, world=altered(bridged(), "b", "eth0", mac=mac("a", 2))), "tcp:10.0.7.3:80", "connect times out"),
+    "client and server with one MAC, which sticks to the client's port": Case(knowing(mac("a", 2), "va", sticky=True, world=altered(bridged(), "b", "eth0", mac=mac("a", 2))), "tcp:10.0.7.3:80", "connect times out"),
+    "a static entry that is right": Case(knowing(mac("b", 2), "vb"), "tcp:10.0.7.3:80", "connected"),
 }  # fmt: skip
 """Cases of which only the outcome is compared: a bridge hands out more than one copy, and the lab mixes them up."""

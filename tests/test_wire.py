@@ -5,10 +5,12 @@ from __future__ import annotations
 from dataclasses import replace
 
 import pytest
-from kernel_worlds import altered, bridged, macvlans, made
-from small_worlds import device, namespace, plug, talk
+from kernel_worlds import altered, bridged, knowing, macvlans, made
+from small_worlds import device, mac, namespace, plug, talk
 
 from mcnilib.errors import Unsupported
+from mcnilib.linux.fdb import print_fdb, with_fdb
+from mcnilib.linux.ip_json import FORMS, text_of
 from mcnilib.linux.link import Bridge, Far, Link, Veth
 from mcnilib.linux.world import World
 from mcnilib.trace.explain import verdict
@@ -56,6 +58,8 @@ def _two_ports() -> list[Link]:
         pytest.param(altered(lan(), "b", "eth0", carrier=False), "tcp:10.0.1.3:80", "unreachable", id="unplugged, and asked for"),
         pytest.param(altered(lan(), "a", "eth0", carrier=False), "tcp:10.0.1.3:80", "unreachable", id="unplugged, and asking"),
         pytest.param(altered(bridged(), "n", "br0", carrier=False), "tcp:10.0.7.1:80", "unreachable", id="a bridge without carrier"),
+        pytest.param(knowing(mac("a", 2), "va", "permanent"), "icmp:10.0.7.1", "connected", id="a permanent entry of the client's MAC: the bridge itself answers by that port"),
+        pytest.param(knowing(mac("b", 2), "va", ""), "icmp:10.0.7.1", "connected", id="a learned entry that is wrong, and not asked for"),
         pytest.param(two_switches(1), "tcp:10.0.7.3:80", "connected", id="two bridges and one cable"),
         pytest.param(altered(bridged(), "b", "eth0", mac=bridged()["a"].link("eth0").mac), "tcp:10.0.7.3:80", "unreachable", id="client and server with one MAC: the bridge knows where that is, where the answer comes from"),
         pytest.param(altered(bridged(), "a", "eth0", mac=bridged()["n"].link("vb").mac), "tcp:10.0.7.3:80", "unreachable", id="a client with the MAC of a port: the bridge keeps the answer"),
@@ -65,10 +69,10 @@ def test_who_takes_a_frame(world: World, to: str, says: str) -> None:
     assert verdict(talk(world, to)).startswith(says)
 
 
-def at(world: World, mac: str) -> World:
+def at(world: World, told: str) -> World:
     """The world in which a was told the MAC of b."""
     a = world["a"]
-    entry = namespace("a", "eth0 10.0.1.2/24", f"neigh 10.0.1.3 dev eth0 lladdr {mac} PERMANENT").neighbours
+    entry = namespace("a", "eth0 10.0.1.2/24", f"neigh 10.0.1.3 dev eth0 lladdr {told} PERMANENT").neighbours
     return world.put(a.but(neighbours=entry))
 
 
@@ -85,6 +89,47 @@ def at(world: World, mac: str) -> World:
 def test_what_is_refused_by_name(world: World, to: str, says: str) -> None:
     with pytest.raises(Unsupported, match=says):
         talk(world, to)
+
+
+@pytest.mark.parametrize(
+    ("state", "port"), [pytest.param("static", "va", id="a static entry"), pytest.param("", "va", id="a learned one")]
+)
+def test_an_entry_that_moves_with_the_next_frame_is_unknown_where_it_is_wrong(state: str, port: str) -> None:
+    world = knowing(mac("b", 2), port, state)
+    said = verdict(talk(world, "tcp:10.0.7.3:80"))
+    assert "br0 of n has 02:62:2d:2d:2d:02 behind va, and by the cables it is elsewhere" in said
+
+
+FDB = """\
+02:00:00:00:00:01 dev br0 self permanent
+33:33:00:00:00:01 dev va self permanent
+02:6e:2d:2d:2d:03 dev va master br0 permanent
+02:6e:2d:2d:2d:03 dev va vlan 1 master br0 permanent
+02:6e:2d:2d:2d:02 dev br0 master br0 permanent
+02:00:00:00:00:aa dev va sticky master br0 static
+02:00:00:00:00:ab dev va master br0 permanent
+02:00:00:00:00:ac dev vb master br0 stale
+02:00:00:00:00:ad dev vb extern_learn master br0 
+"""  # noqa: W291
+FDB_JSON = """[{"mac":"02:00:00:00:00:01","ifname":"br0","flags":["self"],"state":"permanent"},
+{"mac":"02:6e:2d:2d:2d:03","ifname":"va","vlan":1,"flags":[],"master":"br0","state":"permanent"},
+{"mac":"02:00:00:00:00:aa","ifname":"va","flags":["sticky"],"master":"br0","state":"static"},
+{"mac":"02:00:00:00:00:ab","ifname":"va","flags":[],"master":"br0","state":"permanent"},
+{"mac":"02:00:00:00:00:ac","ifname":"vb","flags":[],"master":"br0","state":"stale"},
+{"mac":"02:00:00:00:00:ad","ifname":"vb","flags":["extern_learn"],"master":"br0","state":""}]"""
+
+
+@pytest.mark.parametrize(
+    "text",
+    [pytest.param(FDB, id="text"), pytest.param(text_of(FDB_JSON, FORMS["bridge-fdb"], "fdb"), id="JSON")],
+)
+def test_what_is_kept_of_a_bridge_s_entries(text: str) -> None:
+    links = with_fdb(bridged()["n"].links, text)
+    assert print_fdb(links) == (
+        "02:00:00:00:00:aa dev va sticky master br0 static\n02:00:00:00:00:ab dev va master br0 permanent\n"
+        "02:00:00:00:00:ac dev vb master br0 \n02:00:00:00:00:ad dev vb master br0 \n"
+    )
+    assert with_fdb(links, print_fdb(links)) == links
 
 
 def test_a_device_kept_down_takes_frames_and_sends_none() -> None:

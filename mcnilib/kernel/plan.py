@@ -7,11 +7,13 @@ Source: ip-link(8), ip-route(8), ip-rule(8), bridge(8); inet_select_addr() in ne
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field, replace
 from graphlib import CycleError, TopologicalSorter
 
 from mcnilib.errors import Refused, Unsupported
+from mcnilib.linux.fdb import LEARNED, print_fdb
 from mcnilib.linux.link import NO_MAC, Bridge, Far, Ipip, Link, Loopback, Macvlan, Opaque, Physical, Veth, Vxlan
 from mcnilib.linux.neigh import PROXY, Neigh
 from mcnilib.linux.netns import Netns
@@ -281,6 +283,6 @@ def rule_words(rule: Rule) -> str:
 
 
 def forwarding_database(netns: Netns) -> list[str]:
-    """Return the `bridge -batch` lines for the static entries of VXLAN devices."""
-    tunnels = [(link.name, link.kind) for link in netns.links if isinstance(link.kind, Vxlan)]
-    return [f"fdb append {mac} dev {name} dst {ip} self permanent" for name, kind in tunnels for mac, ip in kind.fdb]
+    """Return the `bridge -batch` lines for the entries somebody wrote on VXLAN devices and bridges."""
+    written = (line for line in print_fdb(netns.links).splitlines() if not LEARNED.search(line))
+    return [f"fdb append {re.sub(r' master .*? ', ' master ', line)}" for line in written]

@@ -13,10 +13,10 @@ from dataclasses import dataclass, replace
 from mcnilib.kernel import sysctls
 from mcnilib.kernel.realise import Lab
 from mcnilib.kernel.tools import finish
-from mcnilib.linux.fdb import print_fdb
+from mcnilib.linux.fdb import LEARNED, print_fdb, with_fdb
 from mcnilib.linux.ipset import parse_sets, print_sets
 from mcnilib.linux.iptables_save import print_tables
-from mcnilib.linux.link import Far, Link, Macvlan, Physical, Veth, Vxlan
+from mcnilib.linux.link import Bridge, Far, Link, Macvlan, Physical, Veth, Vxlan
 from mcnilib.linux.link_parse import parse_links
 from mcnilib.linux.neigh import PROXY, Neigh, parse_neighbours
 from mcnilib.linux.netns import Netns
@@ -98,7 +98,8 @@ def _lines(netns: Netns, command: str, text: str) -> list[str]:
         case "ip neigh" | "ip neigh show proxy":
             return _neighbours(parse_neighbours(text))
         case "bridge fdb show":
-            return sorted(line for line in _stripped(text) if " dst " in line)
+            found = with_fdb(netns.links, text)
+            return sorted(line for line in _stripped(print_fdb(found)) if not LEARNED.search(line))
         case "iptables-save":
             lines = (line for line in _stripped(text) if not line.startswith("#"))
             return _tables([re.sub(r"\[\d+:\d+\]", "[0:0]", line) for line in lines])
@@ -142,6 +143,8 @@ def _links(links: Iterable[Link]) -> list[str]:
             kind = replace(kind, lower=nowhere)
         elif isinstance(kind, Vxlan):
             kind = replace(kind, fdb=())
+        elif isinstance(kind, Bridge):
+            kind = Bridge()
         lines.append(str(replace(link, kind=kind, carrier=carrier, by=None)))
     return lines
 

@@ -82,8 +82,8 @@ class _Reader:
     def netns(self, links: tuple[Link, ...]) -> Netns:
         """Read everything else."""
         links = tuple(self._filtered(link) for link in links)
-        if any(isinstance(link.kind, Vxlan) for link in links):
-            links = self.read("bridge-fdb", lambda text, at: with_fdb(links, text, at), links)
+        tunnels = any(isinstance(link.kind, Vxlan) for link in links)
+        links = self.read("bridge-fdb", lambda text, at: with_fdb(links, text, at), links, needed=tunnels)
         no_routes: tuple[Route, ...] = ()
         routes = self.read("ip-route", lambda text, at: parse_routes(text, "all", source=at, partial=True), no_routes)
         self._compare(links, routes)

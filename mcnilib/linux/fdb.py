@@ -1,44 +1,85 @@
-"""The forwarding entries of VXLAN devices, as `bridge fdb show` prints them: which MAC stands behind which tunnel end.
+"""Forwarding entries as `bridge fdb show` prints them: which MAC stands behind which port, or which tunnel end.
 
-Source: bridge(8), bridge/fdb.c (iproute2 6.1).
+Kept are those of bridges and the far ends of VXLAN devices. Passed over are what a device filters by itself (`self`),
+and entries of single VLANs, which a bridge without `vlan_filtering` does not ask.
+Source: bridge(8), bridge/fdb.c (iproute2 6.1), net/bridge/br_fdb.c (Linux 6.18).
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+import re
+from collections.abc import Iterable, Iterator
 from dataclasses import replace
 from ipaddress import IPv4Address
 
 from mcnilib.errors import Unsupported
-from mcnilib.linux.link import Link, Vxlan
+from mcnilib.linux.link import Bridge, Link, Opaque, Station, Vxlan
 from mcnilib.linux.words import Words
+
+LEARNED = re.compile(r" master \S+ ?$")
+"""What a bridge saw: such an entry has no state."""
 
 
 def print_fdb(links: Iterable[Link]) -> str:
-    """Print the entries of VXLAN devices that name a far end, as `bridge fdb show` does."""
-    tunnels = ((link.name, link.kind.fdb) for link in links if isinstance(link.kind, Vxlan))
-    return "".join(f"{mac} dev {dev} dst {ip} self permanent\n" for dev, fdb in tunnels for mac, ip in fdb)
+    """Print the entries of VXLAN devices that name a far end, and those of bridges, as `bridge fdb show` does."""
+    return "".join(f"{line}\n" for link in links for line in _entries(link))
+
+
+def _entries(link: Link) -> Iterator[str]:
+    match link.kind:
+        case Vxlan(fdb=far_ends):
+            yield from (f"{mac} dev {link.name} dst {ip} self permanent" for mac, ip in far_ends)
+        case Bridge(fdb=stations):
+            for one in stations:
+                sticky = " sticky" if one.sticky else ""
+                yield f"{one.mac} dev {one.port}{sticky} master {link.name} {one.state}"
 
 
 def with_fdb(links: Iterable[Link], text: str, source: str = "bridge fdb") -> tuple[Link, ...]:
-    """Return the links with the entries `bridge fdb show` prints for their VXLAN devices.
+    """Return the links with the entries `bridge fdb show` prints for their bridges and VXLAN devices.
 
-    Entries without a far end (`dst`) belong to other devices or to the kernel and are passed over.
+    Raises: StateSyntaxError for text the tool does not print, Unsupported for far ends with options.
     """
-    entries: dict[str, list[tuple[str, IPv4Address]]] = {}
+    links = tuple(links)
+    opaque = {link.name for link in links if isinstance(link.kind, Opaque)}
+    far: dict[str, list[tuple[str, IPv4Address]]] = {}
+    stations: dict[str, list[Station]] = {}
     for number, line in enumerate(text.splitlines(), 1):
         words = Words(line, source=source, number=number)
+        if opaque.intersection(line.split()[2:3]):
+            continue
         if " dst " in line:
             mac, dev, ip = _fdb_entry(words)
-            entries.setdefault(dev, []).append((mac, ip))
-    links = tuple(links)
-    strangers = entries.keys() - {link.name for link in links if isinstance(link.kind, Vxlan)}
+            far.setdefault(dev, []).append((mac, ip))
+        elif " master " in line and " vlan " not in line:
+            bridge, station = _station(words)
+            stations.setdefault(bridge, []).append(station)
+    strangers = far.keys() - {link.name for link in links if isinstance(link.kind, Vxlan)}
     if strangers:
         raise Unsupported(f"{source}: far ends on {', '.join(sorted(strangers))}, which is no vxlan device")
-    return tuple(
-        replace(x, kind=replace(x.kind, fdb=tuple(entries.get(x.name, ())))) if isinstance(x.kind, Vxlan) else x
-        for x in links
-    )
+    own = {(link.name, link.mac) for link in links}
+    written = {name: tuple(x for x in found if (x.port, x.mac) not in own) for name, found in stations.items()}
+    return tuple(_with_entries(link, tuple(far.get(link.name, ())), written.get(link.name, ())) for link in links)
+
+
+def _with_entries(link: Link, far: tuple[tuple[str, IPv4Address], ...], stations: tuple[Station, ...]) -> Link:
+    if isinstance(link.kind, Vxlan):
+        return replace(link, kind=replace(link.kind, fdb=far))
+    return replace(link, kind=replace(link.kind, fdb=stations)) if isinstance(link.kind, Bridge) else link
+
+
+def _station(words: Words) -> tuple[str, Station]:
+    """Read an entry of a bridge: the bridge, and the entry."""
+    mac = words.mac()
+    words.one_of(("dev",))
+    port, flags = words.take("a device"), set()
+    while words.next != "master":
+        flags.add(words.one_of(("self", "router", "extern_learn", "offload", "sticky", "locked", "master")))
+    words.take()
+    bridge = words.take("a bridge")
+    state = words.one_of(("permanent", "static", "stale")) if words else ""
+    words.end()
+    return bridge, Station(mac, port, "" if state == "stale" else state, "sticky" in flags)
 
 
 def _fdb_entry(words: Words) -> tuple[str, str, IPv4Address]:
@@ -51,6 +92,8 @@ def _fdb_entry(words: Words) -> tuple[str, str, IPv4Address]:
         word = words.take()
         if word in ("port", "vni", "via", "src_vni", "nhid"):
             raise Unsupported(f"{words.source}:{words.number}: a forwarding entry with {word!r}")
-        if word not in ("self", "permanent", "static", "link-netnsid", "extern_learn", "offload"):
+        if word == "master":
+            words.take("a bridge")
+        elif word not in ("self", "permanent", "static", "stale", "link-netnsid", "extern_learn", "offload"):
             raise words.unknown(("self", "permanent", "static"))
     return mac, dev, ip

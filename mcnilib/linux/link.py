@@ -50,8 +50,27 @@ class Macvlan:
 
 
 @dataclass(frozen=True, slots=True)
+class Station:
+    """An entry of a bridge's forwarding database: frames for `mac` go out of `port`.
+
+    `state`: permanent (the bridge keeps such frames itself), static, or empty for one that was learned. Unless it is
+    `sticky`, an entry moves when a frame of that MAC comes in by another port.
+    """
+
+    mac: str
+    port: str
+    state: str = "static"
+    sticky: bool = False
+
+
+@dataclass(frozen=True, slots=True)
 class Bridge:
-    """A software switch; its ports are the links whose `master` is its name."""
+    """A software switch; its ports are the links whose `master` is its name.
+
+    `fdb` leaves out the entries the kernel makes for the MACs of the bridge and its ports.
+    """
+
+    fdb: tuple[Station, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from mcnilib.errors import Unknown
-from mcnilib.linux.link import Bridge, Far, Link, Macvlan, Opaque, Veth
+from mcnilib.linux.link import Bridge, Far, Link, Macvlan, Opaque, Station, Veth
 from mcnilib.linux.world import Port, World
 
 Place = tuple[str, str]
@@ -36,10 +36,24 @@ class Cables:
                 if link.master:
                     self.ports.setdefault((netns.name, link.master), []).append(link)
         self.sharing = dict(_sharing(world))
+        self._stations: dict[Place, dict[str, Station]] = {}
 
     def at(self, far: Far) -> Link | None:
         """Return the device another namespace's link points to; None when it is not there."""
         return self._by_index.get((far.netns, far.index))
+
+    def station(self, netns: str, bridge: Link, mac: str) -> Station | None:
+        """Return a bridge's entry for a MAC: one that somebody wrote or it learned, or the kernel's for its own MACs.
+
+        Source: br_fdb_add_local(), br_fdb_change_mac_address() in net/bridge/br_fdb.c.
+        """
+        place = (netns, bridge.name)
+        if place not in self._stations:
+            written = bridge.kind.fdb if isinstance(bridge.kind, Bridge) else ()
+            own = [(port.mac, port.name) for port in self.ports.get(place, [])] + [(bridge.mac, bridge.name)]
+            entries = [*written, *(Station(*one, "permanent") for one in own)]
+            self._stations[place] = {one.mac: one for one in reversed(entries)}
+        return self._stations[place].get(mac)
 
     def other_end(self, netns: str, link: Link, far: Far) -> Link | Unknown:
         """Return the device at the other end of a link, or why nobody knows it."""

@@ -198,7 +198,8 @@ class Wire:
         self._refuse_circle(netns, port, sight)
         if sight.to_all:
             return self._pass_up(netns, bridge, sight) + self._forward(netns, bridge, port.name, sight)
-        if self._is_own(netns, bridge, sight.frame.dst):
+        station = self.cables.station(netns, bridge, sight.frame.dst)
+        if station and station.state == "permanent":
             return self._pass_up(netns, bridge, sight)
         if shown_to_iptables(self.cables.world[netns]):
             raise Unsupported(f"iptables of {netns} sees what crosses the bridge {bridge.name}: {BRIDGE_CALLS} = 1")
@@ -213,10 +214,6 @@ class Wire:
         if again or any(link and link.master == port.master for link in before):
             raise Unsupported(f"a frame gets to the bridge {port.master} of {netns} twice: bridges in a circle")
 
-    def _is_own(self, netns: str, bridge: Link, mac: str) -> bool:
-        """Tell whether a bridge takes a MAC for its own: its address and its ports' addresses."""
-        return mac == bridge.mac or any(mac == port.mac for port in self.cables.ports.get((netns, bridge.name), []))
-
     def _pass_up(self, netns: str, bridge: Link, sight: _Sight) -> Ends:
         """Hand a frame to the bridge as a device; of its ports' MACs its IP layer believes that of the port itself."""
         return self._enter(
@@ -227,14 +224,23 @@ class Wire:
         """Send a frame out of a bridge's ports, but for the one it came in by (empty: the bridge's own frame).
 
         What comes in by a port teaches the bridge where its sender is: the way to that MAC is back, so it is lost.
-        The bridge's own frame to the MAC of a port goes out of that port, one to its own MAC nowhere.
         """
         ports = [port for port in self.cables.ports.get((netns, bridge.name), []) if port.name != ingress]
-        if ingress and sight.frame.src == sight.frame.dst:
+        station = None if sight.to_all else self.cables.station(netns, bridge, sight.frame.dst)
+        sticks = station is not None and (station.sticky or station.state == "permanent")
+        if ingress and sight.frame.src == sight.frame.dst and not sticks:
             return []
-        if not ingress and self._is_own(netns, bridge, sight.frame.dst):
-            ports = [port for port in ports if port.mac == sight.frame.dst]
-        return _all(self._send(netns, port, sight) for port in ports)
+        if station and sticks:
+            ports = [port for port in ports if port.name == station.port]
+        ends = {port.name: self._send(netns, port, sight) for port in ports}
+        if station is None or sticks:
+            return _all(ends.values())
+        here = ends.pop(station.port, [])
+        elsewhere = _all(ends.values())
+        if any(isinstance(end, Landing) for end in elsewhere) or (elsewhere and not here and station.port != ingress):
+            why = f"{bridge.name} of {netns} has {station.mac} behind {station.port}, and by the cables it is elsewhere"
+            return [Unknown(f"{why}: the entry moves as soon as that sends something", collect="")]
+        return here
 
 
 def _copies(children: list[Child], frame: Frame) -> list[tuple[str, Link]]:
