@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import subprocess
 from collections.abc import Iterable, Mapping
 
@@ -37,8 +38,12 @@ def collect(
     if os.geteuid() != 0:
         raise CollectError("reading the network namespaces of this machine takes root: sudo mcni collect ...")
     kept = {key: value for key, value in os.environ.items() if not key.startswith("MCNI_")}
-    places = " ".join(f"{name}={place}" for name, place in (at or {}).items())
-    chosen = {"MCNI_AT": places, "MCNI_ONLY": " ".join(only), "MCNI_CONNECTIONS": "1" if connections else ""}
+    places = " ".join(f"{_plain(name)}={place}" for name, place in (at or {}).items())
+    chosen = {
+        "MCNI_AT": places,
+        "MCNI_ONLY": " ".join(map(_plain, only)),
+        "MCNI_CONNECTIONS": "1" if connections else "",
+    }
     words = ["sh", "-s"]
     try:
         done = subprocess.run(
@@ -49,3 +54,8 @@ def collect(
     if done.returncode:
         raise CollectError(f"the script failed: {done.stderr.decode(errors='replace').strip()[:500]}")
     return done.stdout
+
+
+def _plain(name: str) -> str:
+    """Return a name as the script spells it: each byte that is no printable ASCII, a space or a slash becomes `_`."""
+    return re.sub(rb"[^!-.0-~]", b"_", os.fsencode(name)).decode()
