@@ -70,7 +70,8 @@ name() {
     seen="$seen$id "
     set -- "$(plain "$1")" "$2"
     while [ -e "/tmp/netns/$1" ]; do set -- "$1.$id" "$2"; done
-    : >"/tmp/netns/$1" && mount -n --bind "$2" "/tmp/netns/$1"
+    : >"/tmp/netns/$1"
+    mount -n --bind "$2" "/tmp/netns/$1" 2>/dev/null || rm "/tmp/netns/$1" # its last process has just ended
 }
 
 # show FILE COMMAND...: the output of a command in the namespace $ns, each line behind a space, then its exit status
