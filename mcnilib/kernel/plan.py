@@ -254,14 +254,15 @@ def _rivals(route: Route, routes: list[Route]) -> list[Route]:
 def _nearest_first(routes: list[Route], netns: Netns) -> list[Route]:
     """Put on-link routes first and refusing ones last: a gateway must be reachable when its route is added.
 
-    Before all go those that would be refused by now: what leads to their gateway elsewhere was added later.
+    Before all go those that would be refused by now: what leads to their gateway elsewhere was added later. A route
+    to its own gateway is not in the way of itself.
     """
     return sorted(routes, key=lambda r: (not _outdated(r, netns), r.type in REJECTING, r.via is not None))
 
 
 def _outdated(route: Route, netns: Netns) -> bool:
     try:
-        check_route(netns, route)
+        check_route(netns.but(routes=tuple(other for other in netns.routes if other != route)), route)
     except Refused:
         return True
     return False

@@ -107,7 +107,7 @@ class Telling:
             target = self.unanswered.get((stay.netns, stay.oif), "the next hop")
             text = f"who has {target}? nobody answers"
             return Step(stay.netns, Stage.ARP, text, packet, packet, oif=stay.oif, fate=Fate.UNREACHABLE)
-        for counter, stage, fate, text in ENDS:
+        for counter, stage, fate, text in ENDS if stay.begins == "PREROUTING" else ():
             if self.rises.get(stay.netns, {}).get(counter) and (counter != "IpInHdrErrors" or packet.ttl <= 1):
                 return Step(stay.netns, stage, text, packet, packet, iif=stay.iif, fate=fate)
         return Step(
