@@ -37,7 +37,10 @@ CODES = {"ENETUNREACH": (3, 0), "EHOSTUNREACH": (3, 1), "EACCES": (3, 13)}
 
 
 def receive(net: Network, log: Log, place: Arrival) -> Place:
-    """Take a packet from a device: PREROUTING, routing, then delivery or forwarding."""
+    """Take a packet from a device: PREROUTING, routing, then delivery or forwarding.
+
+    What comes from lo keeps the route it was sent with, unless its destination changed: ip_rcv_finish_core().
+    """
     host, skb, dev = net.hosts[place.netns], place.skb, place.link.name
     looped = dev == "lo"  # it was routed and checked when it was sent
     before, hook = skb.packet.dst, Hook(host, skb, "PREROUTING", log, net.now, iif=dev)
@@ -45,6 +48,8 @@ def receive(net: Network, log: Log, place: Arrival) -> Place:
         reject(net, host, skb, hook)
         return None
     packet = skb.packet
+    if looped and skb.local and packet.dst == before:
+        return _deliver(net, log, host, skb, dev)
     try:
         decision = host.route(Query(packet.dst, packet.src, dev, mark=packet.mark))
     except NoRoute as error:
@@ -108,7 +113,7 @@ def _route(net: Network, log: Log, host: Host, skb: Skb, *, again: bool = False)
         fate = Fate.DROPPED if again else Fate.UNREACHABLE
         log.add(host.name, Stage.ROUTE, refused(error), packet, line=error.line, fate=fate)
         return None
-    skb.local = decision.route.type == "local"
+    skb.local = decision.route.type == "local" or decision.device == "lo"  # __mkroute_output()
     _refuse_many(host, packet, decision.route)
     redirect.believe(net, host, packet, decision.device)
     _note_route(log, host, packet, decision, "rerouted" if again else "route")
