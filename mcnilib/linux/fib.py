@@ -151,13 +151,13 @@ def _circumstances(query: Query) -> str:
 
 
 def _trie(routes: Iterable[Route]) -> Trie:
-    levels: dict[int, dict[int, tuple[Slot, ...]]] = {}
+    levels: dict[int, dict[int, list[Slot]]] = {}
     for route in routes:
         bits = 32 - route.dst.prefixlen
         level = levels.setdefault(bits, {})
         network = int(route.dst.network_address) >> bits
-        level[network] = (*level.get(network, ()), (route, route.dev, scope_id(route.scope)))
-    return tuple(sorted(levels.items()))
+        level.setdefault(network, []).append((route, route.dev, scope_id(route.scope)))
+    return tuple((bits, {net: tuple(slots) for net, slots in level.items()}) for bits, level in sorted(levels.items()))
 
 
 def candidates(trie: Trie, dst: int) -> Iterator[Slot]:

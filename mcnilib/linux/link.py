@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
-from ipaddress import IPv4Address, IPv4Interface
+from ipaddress import IPv4Address, IPv4Interface, IPv4Network
 
 from mcnilib.linux.origin import Origin
 
@@ -147,6 +147,13 @@ class Link:
         same = (a for a in self.addresses if a.interface.network == address.interface.network)
         return next(same, address)
 
+    def primaries(self) -> tuple[Address, ...]:
+        """Return the addresses that are not printed as `secondary`: the first of each subnet."""
+        first: dict[IPv4Network, Address] = {}
+        for address in self.addresses:
+            first.setdefault(address.interface.network, address)
+        return tuple(first.values())
+
     @property
     def has_arp(self) -> bool:
         """Tell whether neighbours are resolved on this device (false: NOARP, loopback and IPIP)."""
@@ -172,8 +179,10 @@ def _link_lines(link: Link, names: dict[int, str], netns: str) -> Iterator[str]:
     yield f"    {_link_layer(link)}" + (f" link-netns {far.netns} " if far and not here else " ") + down
     if not isinstance(link.kind, Loopback | Physical):
         yield f"    {_kind_text(link.kind)} "
+    primaries = set(link.primaries())
     for address in link.addresses:
-        yield f"    {_address_text(link, address)}"
+        secondary = "" if address in primaries else " secondary"
+        yield f"    {_address_text(address)}{secondary} {link.name}"
         yield "       valid_lft forever preferred_lft forever"
 
 
@@ -226,7 +235,6 @@ def _kind_text(kind: Kind) -> str:
     return type(kind).__name__.lower()
 
 
-def _address_text(link: Link, address: Address) -> str:
+def _address_text(address: Address) -> str:
     broadcast = f" brd {address.broadcast}" if address.broadcast else ""
-    secondary = "" if link.primary(address) == address else " secondary"
-    return f"inet {address.interface}{broadcast} scope {address.scope}{secondary} {link.name}"
+    return f"inet {address.interface}{broadcast} scope {address.scope}"

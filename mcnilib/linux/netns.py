@@ -158,7 +158,8 @@ def _with_address(link: Link, new: Address) -> tuple[Address, ...]:
         raise Refused(f"{link.name} has another scope for {new.interface.network} than {new.scope}", error="EINVAL")
     if shared:
         return (*link.addresses, new)
-    before = [link.primary(a) is a and SCOPES[new.scope] <= SCOPES[a.scope] for a in link.addresses]
+    primaries = set(link.primaries())
+    before = [a in primaries and SCOPES[new.scope] <= SCOPES[a.scope] for a in link.addresses]
     place = len(before) - before[::-1].index(True) if True in before else 0
     return (*link.addresses[:place], new, *link.addresses[place:])
 

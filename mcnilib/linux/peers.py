@@ -8,8 +8,9 @@ Source: ip-netns(8); net/core/net_namespace.c, rtnl_fill_link_netnsid() in net/c
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
+from itertools import islice
 
 from mcnilib.errors import StateSyntaxError
 from mcnilib.linux.link import Bridge, Far, Link, Macvlan, Opaque, Physical, Veth
@@ -47,28 +48,82 @@ def parse_ids(text: str, source: str = "ip netns list-id") -> dict[int, str]:
 def connected(homes: Iterable[Home]) -> dict[str, tuple[Link, ...]]:
     """Return the devices of each namespace, with the namespaces of their other ends named as far as they are known."""
     every = list(homes)
-    return {home.name: tuple(_named(link, home, every) for link in home.links) for home in every}
+    directory = _Directory(every)
+    return {home.name: tuple(_named(link, home, directory) for link in home.links) for home in every}
 
 
-def _named(link: Link, home: Home, every: list[Home]) -> Link:
+class _Directory:
+    """The namespaces of each machine by their names, and by the devices they have."""
+
+    def __init__(self, homes: Iterable[Home]) -> None:
+        self._called: dict[tuple[str, str], list[Home]] = {}
+        self._ends: dict[tuple[object, ...], dict[str, Home]] = {}
+        self._devices: dict[str, dict[int, Link]] = {}
+        self._leading: dict[tuple[str, str], list[tuple[Link, Far]]] = {}
+        self._known: dict[tuple[str, str], Home | None] = {}
+        for home in homes:
+            for name in {home.called, home.name}:
+                self._called.setdefault((home.node, name), []).append(home)
+            self._devices[home.name] = {link.index: link for link in home.links}
+            for link in home.links:
+                self._enter(home, link)
+
+    def _enter(self, home: Home, link: Link) -> None:
+        for key in _as_end(link):
+            self._ends.setdefault((home.node, *key), {})[home.name] = home
+        if far := _far(link):
+            self._leading.setdefault((home.name, far.netns), []).append((link, far))
+
+    def called(self, name: str, home: Home) -> Home | None:
+        """Return another namespace of the same machine by its name, there or here."""
+        return next((one for one in self._called.get((home.node, name), ()) if one is not home), None)
+
+    def fitting(self, number: str, home: Home) -> Home | None:
+        """Return the only namespace all links of `home` that lead to an id could lead to; None for none or several."""
+        key = (home.name, number)
+        if key not in self._known:
+            ends = (self._ends.get((home.node, *_sought(*one)), {}) for one in self._leading[key])
+            near = (other for other in min(ends, key=len).values() if other is not home)
+            found = list(islice((other for other in near if self._fits(number, home, other)), 2))
+            self._known[key] = found[0] if len(found) == 1 else None
+        return self._known[key]
+
+    def _fits(self, number: str, home: Home, other: Home) -> bool:
+        devices = self._devices[other.name]
+        return all(_joined(link, devices.get(far.index), home, other) for link, far in self._leading[home.name, number])
+
+
+def _as_end(link: Link) -> Iterator[tuple[object, ...]]:
+    """Yield what a device may be found as: the other end of a veth, and what lies below another device."""
+    if isinstance(link.kind, Veth):
+        yield link.index, link.kind.peer.index
+    if isinstance(link.kind, Physical | Bridge | Veth):
+        yield (link.index,)
+
+
+def _sought(link: Link, far: Far) -> tuple[object, ...]:
+    """Return what the other end of a link is found as."""
+    return (far.index, link.index) if isinstance(link.kind, Veth) else (far.index,)
+
+
+def _named(link: Link, home: Home, directory: _Directory) -> Link:
     match link.kind:
         case Veth(peer=far) if far.netns != home.name:
-            return replace(link, kind=replace(link.kind, peer=_found(far, home, every)))
+            return replace(link, kind=replace(link.kind, peer=_found(far, home, directory)))
         case Macvlan(lower=far) if far.netns != home.name:
-            return replace(link, kind=replace(link.kind, lower=_found(far, home, every)))
+            return replace(link, kind=replace(link.kind, lower=_found(far, home, directory)))
         case Opaque(lower=Far() as far) if far.netns != home.name:
-            return replace(link, kind=replace(link.kind, lower=_found(far, home, every)))
+            return replace(link, kind=replace(link.kind, lower=_found(far, home, directory)))
     return link
 
 
-def _found(far: Far, home: Home, every: list[Home]) -> Far:
+def _found(far: Far, home: Home, directory: _Directory) -> Far:
     """Return the far end with the name of its namespace; as it is when that is not known."""
-    near = [other for other in every if other.node == home.node and other is not home]
-    called = _called(far.netns, home)
-    if called:
-        return Far(next((other.name for other in near if called in (other.called, other.name)), called), far.index)
-    fitting = [other for other in near if _fits(far.netns, home, other)]
-    return Far(fitting[0].name, far.index) if len(fitting) == 1 else far
+    if called := _called(far.netns, home):
+        other = directory.called(called, home)
+        return Far(other.name if other else called, far.index)
+    fitting = directory.fitting(far.netns, home)
+    return Far(fitting.name, far.index) if fitting else far
 
 
 def _called(netns: str, home: Home) -> str:
@@ -76,13 +131,6 @@ def _called(netns: str, home: Home) -> str:
     if netns[:1] != "/":
         return netns
     return home.ids.get(int(netns[1:]), "") if netns[1:].isdecimal() else ""
-
-
-def _fits(number: str, home: Home, other: Home) -> bool:
-    """Tell whether all links of a namespace that lead to an id could lead to `other`."""
-    devices = {link.index: link for link in other.links}
-    leading = [(link, far) for link in home.links if (far := _far(link)) and far.netns == number]
-    return all(_joined(link, devices.get(far.index), home, other) for link, far in leading)
 
 
 def _far(link: Link) -> Far | None:

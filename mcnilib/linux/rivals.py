@@ -28,8 +28,8 @@ def by_neighbours(routes: tuple[Route, ...], listing: str) -> tuple[Route, ...]:
     The gateways of all of them count: where one is left, nobody knows for which.
     """
     rivals = contested(routes)
-    starts = tuple(f"{route.via} dev {route.dev} " for route in rivals)
-    lines = (line.strip() for line in listing.splitlines() if starts and line.startswith(starts))
+    gateways = {(str(route.via), "dev", route.dev) for route in rivals}
+    lines = (line.strip() for line in listing.splitlines() if gateways and tuple(line.split()[:3]) in gateways)
     doubt = next((line for line in lines if not line.endswith(("REACHABLE", PROXY))), "")
     if not doubt:
         return routes

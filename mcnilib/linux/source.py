@@ -9,7 +9,7 @@ from ipaddress import IPv4Address
 from typing import TYPE_CHECKING, NamedTuple
 
 from mcnilib.errors import NoRoute
-from mcnilib.linux.link import Address, Link, Loopback
+from mcnilib.linux.link import Loopback
 from mcnilib.linux.packet import Packet
 from mcnilib.linux.route import SCOPES, UNCHOSEN, Query, Route, scope_id
 from mcnilib.linux.sysctl import Setting, deciding
@@ -39,18 +39,14 @@ def source_address(
     """
     limit = scope_id(scope)
     nearest = SCOPES["link"] if netns.conf("route_localnet", dev) else SCOPES["host"]
-    own = [a for a in _primaries(netns.link(dev)) if min(scope_id(a.scope), nearest) <= limit]
+    own = [a for a in netns.link(dev).primaries() if min(scope_id(a.scope), nearest) <= limit]
     for address in own:
         if next_hop is None or next_hop in address.interface.network:
             return address.ip
     if own:
         return own[0].ip
-    everywhere = (a for link in netns.links for a in _primaries(link))
+    everywhere = (a for link in netns.links for a in link.primaries())
     return next((a.ip for a in everywhere if a.scope != "link" and scope_id(a.scope) <= limit), None)
-
-
-def _primaries(link: Link) -> list[Address]:
-    return [a for a in link.addresses if link.primary(a) == a]
 
 
 def preferred_source(netns: Netns, route: Route, dst: IPv4Address) -> IPv4Address | None:

@@ -110,13 +110,20 @@ def conf_key(name: str, dev: str) -> str:
 
 def canonical(key: str) -> str:
     """Return a key as it is stored. Raises: Unsupported when it is not modelled, naming the nearest that is."""
+    stored = _stored(key)
+    if stored is None:
+        found = _DEVICE_KEY.fullmatch(key)
+        near = nearest(found[2], CONF) if found else nearest(key, GLOBAL)
+        raise Unsupported(f"sysctl {key} is not modelled{near}")
+    return stored
+
+
+def _stored(key: str) -> str | None:
+    """Return a key as it is stored; None when it is not modelled."""
     if key in GLOBAL:
         return key
     found = _DEVICE_KEY.fullmatch(key)
-    if found and found[2] in CONF:
-        return conf_key(found[2], found[1])
-    near = nearest(found[2], CONF) if found else nearest(key, GLOBAL)
-    raise Unsupported(f"sysctl {key} is not modelled{near}")
+    return conf_key(found[2], found[1]) if found and found[2] in CONF else None
 
 
 def setting(settings: Iterable[Setting], key: str) -> Setting:
@@ -277,7 +284,4 @@ def parse_settings(text: str, *, source: str = "sysctl") -> tuple[Setting, ...]:
 
 def is_modelled(key: str) -> bool:
     """Tell whether the model reads a sysctl."""
-    try:
-        return bool(canonical(key))
-    except Unsupported:
-        return False
+    return _stored(key) is not None

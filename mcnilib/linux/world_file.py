@@ -10,8 +10,10 @@ docs/snapshot.md describes every key.
 from __future__ import annotations
 
 import json
+from collections import Counter
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
+from itertools import count
 from typing import Any
 
 from mcnilib.errors import StateSyntaxError, Unsupported
@@ -51,6 +53,24 @@ def folder_name(netns: str) -> str:
     if not netns or "/" in netns or netns in (".", "..") or not printable:
         raise ValueError(f"{netns!r} cannot be the name of a network namespace or machine (ip-netns(8))")
     return netns
+
+
+class Names:
+    """Names that are taken, and which number comes next for each: each choice takes the same time."""
+
+    def __init__(self) -> None:
+        """Begin with none."""
+        self._next: dict[str, int] = {}
+
+    def choose(self, *wanted: str) -> str:
+        """Take the first of the names that is free, else the first of them with a number behind it: `web.2`."""
+        name = next((name for name in wanted if name not in self._next), None)
+        if name is None:
+            numbered = (f"{wanted[0]}.{number}" for number in count(self._next[wanted[0]]))
+            name = next(name for name in numbered if name not in self._next)
+            self._next[wanted[0]] = int(name.rpartition(".")[2]) + 1
+        self._next[name] = 2
+        return name
 
 
 def print_world(places: Iterable[Place], segments: Iterable[Segment], complete: bool) -> str:
@@ -101,7 +121,7 @@ def _check_format(found: object) -> None:
 
 def _check_twice(what: str, names: list[str]) -> None:
     if len(set(names)) < len(names):
-        twice = next(name for place, name in enumerate(names) if name in names[:place])
+        twice = next(name for name, number in Counter(names).items() if number > 1)
         raise ValueError(f"the {what} {twice!r} is named twice")
 
 

@@ -9,7 +9,7 @@ from dataclasses import replace
 from mcnilib.errors import McniError
 from mcnilib.linux.ip_json import link_lines, text_of
 from mcnilib.linux.world import Port, Segment
-from mcnilib.linux.world_file import NAME_LENGTH, WORLD, Place, folder_name, parse_world, print_world
+from mcnilib.linux.world_file import NAME_LENGTH, WORLD, Names, Place, folder_name, parse_world, print_world
 
 Files = Mapping[str, str]
 
@@ -27,10 +27,10 @@ def merged(parts: Sequence[Files], segments: Iterable[Segment] = ()) -> dict[str
     files: dict[str, str] = {}
     places: list[Place] = []
     found: dict[str, Segment] = {}
-    complete = True
+    complete, taken = True, Names()
     for number, part in enumerate(parts):
         own, own_segments, whole = parse_world(part.get(WORLD, ""))
-        names = _names(own, {place.name for place in places})
+        names = _names(own, taken)
         places += [_renamed(place, names, number) for place in own]
         files |= {_moved(name, names): text for name, text in part.items() if name != WORLD}
         for one in own_segments:
@@ -44,15 +44,13 @@ def merged(parts: Sequence[Files], segments: Iterable[Segment] = ()) -> dict[str
     return {WORLD: print_world(places, found.values(), complete), **files}
 
 
-def _names(own: Iterable[Place], taken: set[str]) -> dict[str, str]:
+def _names(own: Iterable[Place], taken: Names) -> dict[str, str]:
     """Choose a name for each namespace that nobody has yet."""
     names = {}
     for place in own:
         there = f"{place.node}.{place.name}"
         wanted = (place.name, *([there] if place.node and len(there.encode()) <= NAME_LENGTH else []))
-        counted = (f"{place.name}.{number}" for number in range(2, 10**6))
-        names[place.name] = next(name for name in (*wanted, *counted) if name not in taken)
-        taken.add(names[place.name])
+        names[place.name] = taken.choose(*wanted)
     return names
 
 

@@ -14,7 +14,7 @@ import re
 from importlib.resources import files as resources
 
 from mcnilib.errors import StateSyntaxError, Unsupported
-from mcnilib.linux.world_file import FORMAT, WORLD, Place, folder_name, print_world
+from mcnilib.linux.world_file import FORMAT, WORLD, Names, Place, folder_name, print_world
 from mcnilib.snapshots.folder import NAMES
 
 HEAD = "mcni-snapshot "
@@ -42,6 +42,7 @@ class _Reader:
         self.lines, self.source, self.at = text.split("\n"), source, 0
         self.files: dict[str, str] = {}
         self.places: list[Place] = []
+        self.names = Names()
 
     def read(self) -> dict[str, str]:
         """Read to the word `end`."""
@@ -90,9 +91,7 @@ class _Reader:
         self.at -= 1
         self._name(name)
         self.at += 1
-        taken = {place.name for place in self.places}
-        unique = name if name not in taken else next(x for i in range(2, 10**6) if (x := f"{name}.{i}") not in taken)
-        self.places.append(Place(unique, node, called, collected=True))
+        self.places.append(Place(self.names.choose(name), node, called, collected=True))
 
     def _file(self, name: str) -> None:
         """Read the output of one command; that of one that failed is left out."""
