@@ -64,6 +64,7 @@ class _Reader:
         self.gaps: list[Gap] = []
         self.programs: dict[str, str] = {}
         self.filtered: dict[str, str] = {}
+        self.bridged = ""
 
     def home(self) -> Home:
         """Return the devices, and what is known of where the others are."""
@@ -82,8 +83,9 @@ class _Reader:
 
     def netns(self, links: tuple[Link, ...]) -> Netns:
         """Read everything else."""
-        tc = f"{self.place.name}/tc.txt"
+        tc, nft = f"{self.place.name}/tc.txt", f"{self.place.name}/nft.txt"
         self.filtered = filtered_devices(self.files.get(tc, ""), tc)
+        self.bridged = filtered_bridges(self.files.get(nft, ""), nft)
         links = tuple(self._filtered(link) for link in links)
         tunnels = any(isinstance(link.kind, Vxlan) for link in links)
         links = self.read("bridge-fdb", lambda text, at: with_fdb(links, text, at), links, needed=tunnels)
@@ -129,10 +131,9 @@ class _Reader:
 
     def _filtered(self, link: Link) -> Link:
         """Return a device, as one nobody knows when programs or nftables may decide about its packets."""
-        nft = f"{self.place.name}/nft.txt"
         why = self.programs.get(link.name) or self.filtered.get(link.name)
         if isinstance(link.kind, Bridge):
-            why = why or filtered_bridges(self.files.get(nft, ""), nft)
+            why = why or self.bridged
         return replace(link, kind=Opaque(why, Far(self.place.name, link.index))) if why else link
 
     def _tables(self) -> Tables:

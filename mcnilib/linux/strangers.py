@@ -84,8 +84,7 @@ def incompatible_tables(text: str, source: str, first: int = 1) -> Iterator[Gap]
 
     Source: iptables/xtables-save.c (iptables 1.8.9).
     """
-    for found in INCOMPATIBLE.finditer(text):
-        number = text.count("\n", 0, found.start()) + first
+    for number, found in _places(INCOMPATIBLE, text, first):
         what = f"table {found[1]} holds chains or rules of nftables that iptables-save does not print"
         yield Gap(f"{source}:{number}: {what}", rules=True)
 
@@ -116,8 +115,7 @@ def full_table(sysctls: str, source: str) -> Iterator[Gap]:
 
 def odd_sysctls(sysctls: str, source: str) -> Iterator[Gap]:
     """Read `sysctl -a`; yield a gap for each setting that is not modelled and, as it is set, changes packets' ways."""
-    for found in ODD.finditer(sysctls):
-        number = sysctls.count("\n", 0, found.start()) + 1
+    for number, found in _places(ODD, sysctls):
         yield Gap(f"{source}:{number}: {found[0]} is not modelled")
 
 
@@ -131,6 +129,15 @@ def _lines(text: str) -> Iterator[tuple[int, str]]:
     for number, line in enumerate(text.splitlines(), 1):
         if line.strip() and not line.startswith("#"):
             yield number, line
+
+
+def _places(pattern: re.Pattern[str], text: str, first: int = 1) -> Iterator[tuple[int, re.Match[str]]]:
+    """Yield where a pattern stands, with the number of the line; `first` numbers the first line."""
+    number, counted = first, 0
+    for found in pattern.finditer(text):
+        number += text.count("\n", counted, found.start())
+        counted = found.start()
+        yield number, found
 
 
 def _wrong(what: str, line: str, source: str, number: int) -> StateSyntaxError:

@@ -26,7 +26,7 @@ def merged(parts: Sequence[Files], segments: Iterable[Segment] = ()) -> dict[str
     """
     files: dict[str, str] = {}
     places: list[Place] = []
-    found: dict[str, Segment] = {}
+    found: dict[str, list[Segment]] = {}
     complete, taken = True, Names()
     for number, part in enumerate(parts):
         own, own_segments, whole = parse_world(part.get(WORLD, ""))
@@ -34,14 +34,16 @@ def merged(parts: Sequence[Files], segments: Iterable[Segment] = ()) -> dict[str
         places += [_renamed(place, names, number) for place in own]
         files |= {_moved(name, names): text for name, text in part.items() if name != WORLD}
         for one in own_segments:
-            _join(found, replace(one, ports=tuple(Port(names.get(p.netns, p.netns), p.link) for p in one.ports)))
+            ports = tuple(Port(names.get(port.netns, port.netns), port.link) for port in one.ports)
+            found.setdefault(one.name, []).append(replace(one, ports=ports))
         complete = complete and whole
     told = tuple(segments)
     for one in told:
-        _join(found, one)
-    _check(found.values(), places)
+        found.setdefault(one.name, []).append(one)
+    joined = [_joined(same) for same in found.values()]
+    _check(joined, places)
     _check_devices(told, files)
-    return {WORLD: print_world(places, found.values(), complete), **files}
+    return {WORLD: print_world(places, joined, complete), **files}
 
 
 def _names(own: Iterable[Place], taken: Names) -> dict[str, str]:
@@ -66,11 +68,11 @@ def _moved(path: str, names: Mapping[str, str]) -> str:
     return f"{names[folder]}/{file}" if folder in names else path
 
 
-def _join(found: dict[str, Segment], one: Segment) -> None:
-    """Add a segment, or its ports to the one of that name."""
-    old = found.get(one.name, replace(one, ports=()))
-    ports = (*old.ports, *(port for port in one.ports if port not in old.ports))
-    found[one.name] = Segment(one.name, ports, old.reflects or one.reflects, old.uplink or one.uplink)
+def _joined(same: Sequence[Segment]) -> Segment:
+    """Return the segment that several of one name are: it has the ports of all."""
+    ports = dict.fromkeys(port for one in same for port in one.ports)
+    reflects, uplink = any(one.reflects for one in same), any(one.uplink for one in same)
+    return Segment(same[0].name, tuple(ports), reflects, uplink)
 
 
 def _check(segments: Iterable[Segment], places: Iterable[Place]) -> None:
@@ -82,8 +84,10 @@ def _check(segments: Iterable[Segment], places: Iterable[Place]) -> None:
 
 def _check_devices(segments: Iterable[Segment], files: Files) -> None:
     """Insist on devices that are there, where it was collected which there are."""
-    for port in (port for one in segments for port in one.ports):
-        names = _devices(files, port.netns)
+    ports = [port for one in segments for port in one.ports]
+    devices = {netns: _devices(files, netns) for netns in {port.netns for port in ports}}
+    for port in ports:
+        names = devices[port.netns]
         if names and port.link not in names:
             raise MergeError(f"no device {port.link!r} in {port.netns}; there are {', '.join(names)}")
 

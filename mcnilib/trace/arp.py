@@ -96,7 +96,7 @@ def _in_order(net: Network, link: Link, ip: IPv4Address, answering: list[Landing
     rivals = dict.fromkeys(landing.netns for landing in owners or answering)
     if len(rivals) > 1:
         raise Unsupported(f"{' and '.join(rivals)} answer who has {ip} on {link.name}: which is first is chance")
-    return owners + [landing for landing in answering if landing not in owners]
+    return owners + [landing for landing in answering if not net.hosts[landing.netns].is_local(ip)]
 
 
 def _noted(log: Log, host: Host, link: Link, packet: Packet, entry: Neigh) -> str:
