@@ -22,7 +22,7 @@ from mcnilib.snapshots.question import QuestionError, read_flow, read_listeners
 from mcnilib.snapshots.snapshot import Snapshot, open_snapshot
 from mcnilib.snapshots.sockets import parse_listeners, print_listeners
 from mcnilib.snapshots.stream import read_stream
-from mcnilib.trace.explain import difference
+from mcnilib.trace.explain import difference, verdict
 from mcnilib.trace.flow import Listener
 from mcnilib.trace.trace import Verdict
 
@@ -178,13 +178,13 @@ def test_a_question_that_cannot_be_read(to: str, says: str) -> None:
 def test_questions() -> None:
     flow = read_flow("a", "udp:10.0.0.1:53", "10.0.0.2")
     assert (flow.proto, flow.dst, flow.dport, flow.src) == ("udp", IPv4Address("10.0.0.1"), 53, IPv4Address("10.0.0.2"))
-    assert read_flow("a", "icmp:10.0.0.1").sport == 40000
+    assert read_flow("a", "icmp:10.0.0.1").sport == 0
     assert read_listeners(["b:80"]) == (Listener("b", 80), Listener("b", 80, "udp", pinned=True))
 
 
 @pytest.mark.parametrize(
     ("source", "src", "sport"),
-    [("10.0.0.2", "10.0.0.2", 40000), ("10.0.0.2:51234", "10.0.0.2", 51234), (":51234", None, 51234)],
+    [("10.0.0.2", "10.0.0.2", 0), ("10.0.0.2:51234", "10.0.0.2", 51234), (":51234", None, 51234)],
 )
 def test_the_client_s_end_of_a_question(source: str, src: str | None, sport: int) -> None:
     flow = read_flow("a", "tcp:10.0.0.1:80", source)
@@ -215,7 +215,21 @@ def test_a_rule_that_asks_for_the_client_s_port_meets_it() -> None:
 def test_a_client_s_port_that_a_server_has_is_refused() -> None:
     servers = read_listeners(["a:40000"])
     with pytest.raises(QuestionError, match=r"0\.0\.0\.0:40000 has the client's port in a: name another one"):
-        Snapshot(base("routers"), servers).trace(read_flow("a", "tcp:10.0.2.2:80"))
+        Snapshot(base("routers"), servers).trace(read_flow("a", "tcp:10.0.2.2:80", ":40000"))
+
+
+def test_a_client_that_asks_for_no_port_gets_one_that_no_server_has() -> None:
+    world, servers = base("routers"), read_listeners(["a:40000", "b:80"])
+    trace = Snapshot(world, servers).trace(read_flow("a", "tcp:10.0.2.2:80"))
+    assert trace.outcome.works and trace.journeys[0].packet.sport == 40001
+
+
+def test_whether_a_rule_asks_for_the_drawn_port_of_a_client_is_chance() -> None:
+    world = do(base("routers"), "b", "iptables -A INPUT -p tcp --sport 50000:65535 -j DROP")
+    servers = read_listeners(["b:80"])
+    said = [verdict(Snapshot(world, servers).trace(read_flow("a", "tcp:10.0.2.2:80", one))) for one in ("", ":49999")]
+    assert said[0].startswith("it depends: works if the port drawn of 32768:60999 is in 32768:49999 (61.0 %)")
+    assert said[1].startswith("connected")
 
 
 def test_listeners_as_ss_prints_them() -> None:

@@ -14,6 +14,9 @@ from typing import NamedTuple
 Range = tuple[int, int]
 """First and last port."""
 
+EPHEMERAL = 32768, 60999
+"""The ports a client gets that asks for none: net.ipv4.ip_local_port_range where nobody wrote it (ip-sysctl.rst)."""
+
 ONE_BY_ONE = 16
 """Ports of a range so small that each is a case of its own."""
 
@@ -52,6 +55,7 @@ class Chance:
         self._answers, self._ports = answers, ports
         self._before: dict[tuple[str, tuple[str, ...]], int] = {}
         self._random = Random(0).random
+        self._kept: dict[object, int] = {}
 
     def pick(self, question: str, options: Sequence[str], shares: Sequence[float] = ()) -> int:
         """Answer a question with the place of one of its options; without `shares` nobody knows how likely each is."""
@@ -71,8 +75,18 @@ class Chance:
             return share >= 1
         return not self.pick(question, ("holds", "does not hold"), (share, 1 - share))
 
-    def port(self, low: int, high: int, proto: str) -> int:
-        """Draw a port. Ranges that somebody asks for are cases, each with one port that stands for the others."""
+    def port(self, low: int, high: int, proto: str, *, usual: int = 0, key: object = None) -> int:
+        """Draw a port. Ranges that somebody asks for are cases, each with one port that stands for the others.
+
+        That is `usual`, where it is in the case. What has the same `key` gets the same port.
+        """
+        if key is None:
+            return self._port(low, high, proto, usual)
+        if key not in self._kept:
+            self._kept[key] = self._port(low, high, proto, usual)
+        return self._kept[key]
+
+    def _port(self, low: int, high: int, proto: str, usual: int) -> int:
         cases = list(_cases(low, high, self._ports(proto)))
         size = high - low + 1
         at = 0
@@ -81,7 +95,7 @@ class Chance:
             words = [f"is {first}" if first == last else f"is in {first}:{last}" for first, last in cases]
             at = self.pick(f"the {'id' if proto == 'icmp' else 'port'} drawn of {low}:{high}", words, shares)
         first, last = cases[at]
-        return first + int(self._random() * 0x10000) % (last - first + 1)
+        return usual if first <= usual <= last else first + int(self._random() * 0x10000) % (last - first + 1)
 
 
 def _cases(low: int, high: int, asked: Sequence[Range]) -> Iterator[Range]:

@@ -7,6 +7,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from mcnilib.linux.ipset import IpSet
 from mcnilib.linux.ipset_member import Member, port_key
 from mcnilib.linux.match import Match
+from mcnilib.linux.match_conntrack import ConntrackIs, CtPorts
 from mcnilib.linux.match_ports import Multiport, Ports, Range
 from mcnilib.linux.netfilter import Table
 
@@ -23,6 +24,8 @@ def _of_match(match: Match) -> Iterator[Range]:
         yield from (ports for ports in (match.sport, match.dport) if ports)
     elif isinstance(match, Multiport):
         yield from match.ranges
+    elif isinstance(match, ConntrackIs):
+        yield from (option.ports for option in match.options if isinstance(option, CtPorts))
 
 
 def _of_sets(sets: Iterable[IpSet]) -> Iterator[Range]:

@@ -19,7 +19,8 @@ class QuestionError(McniError, ValueError):
 def read_flow(netns: str, to: str, source: str = "", patience: float = 5.0) -> Flow:
     """Read `tcp:ADDRESS:PORT`, `udp:ADDRESS:PORT` or `icmp:ADDRESS` as a conversation begun in `netns`.
 
-    `source` is what the client binds its socket to: `ADDRESS`, `ADDRESS:PORT` or `:PORT`; without a port it is 40000.
+    `source` is what the client binds its socket to: `ADDRESS`, `ADDRESS:PORT` or `:PORT`; without a port the kernel
+    draws one.
     Raises: QuestionError.
     """
     proto, _, rest = to.partition(":")

@@ -66,8 +66,8 @@ class Flow:
     """One conversation the client starts: from namespace `netns` to `proto` `dst`:`dport`.
 
     `patience` is how many seconds the client program waits for the answer before it gives up (curl --max-time);
-    `src` binds the client's socket to an address. ICMP has no ports, they are not looked at.
-    Raises: NoConversation for another protocol, a port that is none, or a patience that is no time.
+    `src` binds the client's socket to an address, `sport` to a port; 0: the kernel draws one. ICMP has no ports, they are
+    not looked at. Raises: NoConversation for another protocol, a port that is none, or a patience that is no time.
     """
 
     netns: str
@@ -75,12 +75,13 @@ class Flow:
     proto: str = "tcp"
     dport: int = 80
     src: IPv4Address | None = None
-    sport: int = 40000
+    sport: int = 0
     patience: float = 5.0
 
     def __post_init__(self) -> None:
         """Check what the words and numbers may be."""
-        _check(self.proto, PROTOCOLS, **({} if self.proto == "icmp" else {"dport": self.dport, "sport": self.sport}))
+        ports = {"dport": self.dport} | ({"sport": self.sport} if self.sport else {})
+        _check(self.proto, PROTOCOLS, **({} if self.proto == "icmp" else ports))
         for address in (self.dst, self.src or ANY_ADDRESS):
             if not isinstance(address, IPv4Address):
                 raise NoConversation(f"a conversation takes an IPv4Address, not {address!r}")

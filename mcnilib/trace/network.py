@@ -49,7 +49,7 @@ class Network:
 
         The world of the past may differ in what was typed since then.
         """
-        self.hosts = Hosts(world, chance)
+        self.hosts, self.chance = Hosts(world, chance), chance
         self.wire = wire_of(world)
         self.now = 0.0
         self.outbox: list[Emission] = []

@@ -7,10 +7,11 @@ from __future__ import annotations
 
 import heapq
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from itertools import count
 
 from mcnilib.errors import McniError, NoRoute, Unknown, Unsupported
-from mcnilib.linux.chance import Chance
+from mcnilib.linux.chance import EPHEMERAL, Chance
 from mcnilib.linux.conntrack import Entry
 from mcnilib.linux.packet import Packet
 from mcnilib.linux.world import World
@@ -32,6 +33,9 @@ MAX_DECISIONS = 200_000
 
 _NEXT, _IDLE, _TIMER = range(3)
 """Which of several events that are due goes first."""
+
+USUAL = 40000
+"""The port of a client that asks for none, where no rule asks for it."""
 
 MAX_JOURNEYS = 400
 """Packets of one conversation before the run stops: two hosts can answer each other for ever."""
@@ -57,6 +61,15 @@ def run(
     return follow(world, lambda chance: Run(world, flow, listeners, connections, partial, crossing, chance).finish())
 
 
+def _bound(flow: Flow, listeners: Sequence[Listener], chance: Chance) -> Flow:
+    """Return the conversation with the port that its client gets, which is no server's: USUAL where none matters."""
+    if flow.sport or flow.proto == "icmp":
+        return flow
+    taken = {one.port for one in listeners if (one.netns, one.proto) == (flow.netns, flow.proto)}
+    usual = next(port for port in count(USUAL) if port not in taken)
+    return replace(flow, sport=chance.port(*EPHEMERAL, flow.proto, usual=usual))
+
+
 class Run:
     """The run in progress: the network, the event queue, the sockets, the journeys so far."""
 
@@ -76,7 +89,7 @@ class Run:
         self.begun = self.net.now
         for name, entry in connections:
             self.net.hosts[name].connections.load(entry)
-        self.flow, self.sockets = flow, Sockets(self, listeners)
+        self.flow, self.sockets = _bound(flow, listeners, self.net.chance), Sockets(self, listeners)
         self.journeys: list[Journey] = []
         self._events: list[tuple[float, int, int, Callable[[], None]]] = []
         self._order, self._numbers = count(), count(1)

@@ -9,6 +9,7 @@ from collections.abc import Sequence
 from ipaddress import IPv4Address
 
 from mcnilib.errors import NoRoute, Unsupported
+from mcnilib.linux.chance import EPHEMERAL, Chance
 from mcnilib.linux.link import NO_MAC, Ipip, Link, Vxlan
 from mcnilib.linux.packet import Inner, Packet
 from mcnilib.linux.route import Query
@@ -37,7 +38,7 @@ def encapsulate(host: Host, link: Link, skb: Skb, next_hop: IPv4Address, mac: st
             if remote is None:
                 return f"{link.name} has no forwarding entry for {mac}"
             inner = Inner(packet, vni, mac, udpcsum)
-            sport = source_port(packet, skb.txhash)
+            sport = source_port(host.chance, packet, skb.txhash)
             outer = Packet(local, remote, "udp", sport, port, mark=packet.mark, length=packet.length, inner=inner)
             return _with_source(host, link, outer)
         case Ipip(local, remote):
@@ -76,14 +77,15 @@ def _with_source(host: Host, link: Link, outer: Packet) -> Packet | str:
     return outer.but(src=src) if src else f"no source address towards {outer.dst}"
 
 
-def source_port(packet: Packet, txhash: int = 0) -> int:
+def source_port(chance: Chance, packet: Packet, txhash: int = 0) -> int:
     """Derive the outer UDP source port from the inner flow: one flow, one port, as udp_flow_src_port() does.
 
     A socket whose segment was not acknowledged in time takes another hash (`txhash`), so another port. The kernel's
-    hash has a secret; this one only keeps its range, 32768 to 60999.
+    hash has a secret, so which port of 32768 to 60999 it is is chance.
     """
-    key = hash((int(packet.src), int(packet.dst), packet.sport, packet.dport, txhash))
-    return 32768 + key % 28232
+    low, high = EPHEMERAL
+    key = int(packet.src), int(packet.dst), packet.sport, packet.dport, txhash
+    return chance.port(low, high, "udp", usual=low + hash(key) % (high - low + 1), key=key)
 
 
 def listens(host: Host, packet: Packet) -> bool:
