@@ -296,7 +296,7 @@ def test_of_two_sockets_the_one_bound_to_the_address_answers(swapped: bool) -> N
 
 
 @pytest.mark.parametrize(
-    ("more", "verdict"), [((), Verdict.UNKNOWN), (("b:80",), Verdict.CONNECTED)], ids=["listed", "also said"]
+    ("more", "verdict"), [((), Verdict.DEPENDS), (("b:80",), Verdict.CONNECTED)], ids=["listed", "also said"]
 )
 def test_a_datagram_to_the_address_the_route_would_not_choose(more: tuple[str, ...], verdict: Verdict) -> None:
     servers = parse_listeners("udp   UNCONN 0      0      0.0.0.0:80    0.0.0.0:*\n", "b")

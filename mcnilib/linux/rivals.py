@@ -1,7 +1,7 @@
 """Default routes of one metric: which of them Linux takes depends on what ARP knows of their gateways.
 
 The first is taken while nothing is known of its gateway, and while that has answered lately. Once it is silent, or its
-entry is an old or a permanent one, the others have their turn, by a memory that no tool shows.
+entry is an old or a permanent one, the others have their turn, by a memory that no tool shows: then it is chance.
 Source: fib_select_default(), fib_detect_death() in net/ipv4/fib_semantics.c (Linux 6.18).
 """
 
@@ -23,7 +23,7 @@ def contested(routes: Iterable[Route]) -> frozenset[Route]:
 
 
 def by_neighbours(routes: tuple[Route, ...], listing: str) -> tuple[Route, ...]:
-    """Return the routes; those whose turn depends on `listing`, the output of `ip neigh`, are not modelled there.
+    """Return the routes; those that may have their turn by `listing`, the output of `ip neigh`, name the line of doubt.
 
     The gateways of all of them count: where one is left, nobody knows for which.
     """
@@ -31,7 +31,4 @@ def by_neighbours(routes: tuple[Route, ...], listing: str) -> tuple[Route, ...]:
     gateways = {(str(route.via), "dev", route.dev) for route in rivals}
     lines = (line.strip() for line in listing.splitlines() if gateways and tuple(line.split()[:3]) in gateways)
     doubt = next((line for line in lines if not line.endswith(("REACHABLE", PROXY))), "")
-    if not doubt:
-        return routes
-    why = f"several default routes of one metric take turns, and `ip neigh` says {doubt}"
-    return tuple(replace(r, kept=str(r).strip(), why=why) if r in rivals else r for r in routes)
+    return tuple(replace(route, doubt=doubt) if route in rivals else route for route in routes) if doubt else routes

@@ -58,6 +58,7 @@ class Route:
     settings: str = ""  # of the connections over it, which change nothing here: mtu 1400 advmss 1000
     kept: str = ""  # the whole line, when it has words that are not modelled
     why: str = field(default="", compare=False)  # names the first of these, and where it stands
+    doubt: str = field(default="", compare=False)  # what `ip neigh` has against its gateway, see mcnilib.linux.rivals
     by: Origin | None = field(default=None, compare=False)
 
     def __str__(self) -> str:

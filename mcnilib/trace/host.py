@@ -8,7 +8,6 @@ from copy import deepcopy
 from functools import cache, cached_property, partial
 from ipaddress import IPv4Address
 
-from mcnilib.errors import Unknown
 from mcnilib.linux.chance import Chance
 from mcnilib.linux.conntrack import Conntrack, Tracked
 from mcnilib.linux.context import Context
@@ -114,22 +113,25 @@ class Host:
         )
 
     def route(self, query: Query) -> Decision:
-        """Choose rule and route of a packet.
-
-        Raises: NoRoute; Unknown where several default routes take turns (`mcnilib.linux.rivals`).
-        """
+        """Choose rule and route of a packet; of default routes that take turns, one by chance. Raises: NoRoute."""
         fib = self.netns.fib
         decision = fib.lookup(query)
         if fib.contested and decision.route in fib.contested and not query.oif:
-            self._take_turns(decision.route)
+            return decision._replace(route=self._turn(decision.route))
         return decision
 
-    def _take_turns(self, route: Route) -> None:
-        """Let the first have its turn while nothing speaks against its gateway. Source: fib_detect_death()."""
-        written = any((x.ip, x.dev) == (route.via, route.dev) and x.state != PROXY for x in self.netns.neighbours)
-        if written or route.via in self.unconfirmed:
-            why = f"{self.name} has several default routes of one metric, and ARP does not confirm {route.via}"
-            raise Unknown(f"{why}: Linux lets them take turns", collect="")
+    def _turn(self, first: Route) -> Route:
+        """Take the first route while nothing speaks against its gateway, then any of its metric.
+
+        Source: fib_select_default(), fib_detect_death().
+        """
+        written = any((x.ip, x.dev) == (first.via, first.dev) and x.state != PROXY for x in self.netns.neighbours)
+        if not (written or first.doubt or first.via in self.unconfirmed):
+            return first
+        live = (route for route in self.netns.routes if route in self.netns.fib.contested)
+        rivals = [route for route in live if (route.table, route.metric) == (first.table, first.metric)]
+        turn = self.chance.pick(f"the default route {self.name} takes", [f"is {str(one).strip()}" for one in rivals])
+        return rivals[turn]
 
     def rewrites(self, skb: Skb) -> bool:
         """Tell whether NAT changes the packets of the connection this one belongs to."""

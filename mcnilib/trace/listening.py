@@ -61,13 +61,13 @@ def _leads_back(host: Host, dev: str, packet: Packet) -> bool:
 def answers_from(host: Host, packet: Packet, listener: Listener) -> IPv4Address:
     """Return the address a UDP server sends its answer from, 0.0.0.0 to let the route choose.
 
-    Raises: Unknown where the two ways a program may do it lead to different addresses.
+    How a program does it that was only listed, nobody knows: where it matters, it may do either.
     """
     if listener.address != ANY_ADDRESS:
         return listener.address
     if listener.pinned is None:
         chosen = choose_source(host, Packet(ANY_ADDRESS, packet.src, "udp", packet.dport, packet.sport))
         if isinstance(chosen, Packet) and chosen.src != packet.dst:
-            ways = f"from {packet.dst}, where it was asked, as --listen would have it, or from {chosen.src}"
-            raise Unknown(f"the listing of sockets does not tell whether the server answers {ways}", collect="")
+            ways = f"answers from {packet.dst}, where it was asked", f"answers from {chosen.src}, as its route has it"
+            return (packet.dst, ANY_ADDRESS)[host.chance.pick(f"the server on UDP port {packet.dport}", ways)]
     return packet.dst if listener.pinned is not False else ANY_ADDRESS
