@@ -8,12 +8,19 @@ import pytest
 from show_examples import text_of
 
 from mcnilib import ask, scenario
+from mcnilib.kernel.fuzz.case import base
+from mcnilib.linux.commands import do
 from mcnilib.linux.world import World
 from mcnilib.show.ahead import soon
 from mcnilib.show.inquiry import Inquiry
 from mcnilib.show.panel import SOON
-from mcnilib.snapshots.question import QuestionError, changed
+from mcnilib.snapshots.question import QuestionError, changed, read_listeners
 from mcnilib.snapshots.snapshot import Snapshot, snapshot_of
+
+HALF_DEAD = (
+    "iptables -t nat -A PREROUTING -d 10.0.9.9 -p tcp -m statistic --mode random --probability 0.5 -j DNAT --to-destination 10.0.2.2",
+    "iptables -t nat -A PREROUTING -d 10.0.9.9 -p tcp -j DNAT --to-destination 10.0.2.99",
+)
 
 
 @pytest.fixture
@@ -115,3 +122,18 @@ def test_commands_are_one_a_line() -> None:
     assert changed(world, "\n# nothing\n") is world
     with pytest.raises(QuestionError, match="is not NETNS: COMMAND"):
         changed(world, "node1")
+
+
+def test_where_chance_decides_each_end_can_be_drawn() -> None:
+    world = do(do(base("routers"), "b", "ip address add 10.0.2.3/24 dev eth0"), "r", *HALF_DEAD)
+    panel = ask(Snapshot(world, read_listeners(["b:80"])), "a", "tcp:10.0.9.9:80")
+    assert "◐ it depends: works through 10.0.2.2 (1 of 2)" in text_of(panel.verdict.value)
+    assert [name for name, _ in panel.end.options] == [
+        "works through 10.0.2.2 (1 of 2)",
+        "unreachable through 10.0.2.99 (1 of 2)",
+    ]
+    assert "unreachable" in text_of(panel.picture.value)
+    panel.end.value = panel.end.options[0][1]
+    assert "✓ connected" in text_of(panel.picture.value)
+    panel.to.value = "tcp:10.0.2.2:80"
+    assert panel.end.layout.display == "none" and not panel.end.options

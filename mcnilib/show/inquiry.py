@@ -5,7 +5,7 @@ Like the panel of a story it prints nothing: everything shown is the value of an
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import replace
 from html import escape
 from typing import Any
@@ -17,6 +17,7 @@ from mcnilib.linux.world import World
 from mcnilib.show.ahead import soon
 from mcnilib.show.controls import WIDE
 from mcnilib.show.drawing import Drawing, lay_out
+from mcnilib.show.palette import role_of
 from mcnilib.show.panel import SOON, code_html, depth_chooser
 from mcnilib.show.state import state_html
 from mcnilib.show.stepper import Stepper
@@ -26,8 +27,11 @@ from mcnilib.show.svg import to_png, to_svg
 from mcnilib.show.table import rows, table_html
 from mcnilib.snapshots.question import changed, read_flow, read_listeners
 from mcnilib.snapshots.snapshot import Snapshot
-from mcnilib.trace.explain import because, difference, verdict
-from mcnilib.trace.trace import Trace
+from mcnilib.trace.branches import parts
+from mcnilib.trace.explain import because, difference, part_name, verdict
+from mcnilib.trace.trace import Trace, Verdict
+
+DEPENDS = Verdict.DEPENDS
 
 
 class Inquiry(widgets.VBox):  # type: ignore[misc]
@@ -52,11 +56,13 @@ class Inquiry(widgets.VBox):  # type: ignore[misc]
         )  # fmt: skip
         self.button = widgets.Button(description="Trace", tooltip="Follow the packets", icon="play")
         self.button.on_click(lambda _: self.ask())
+        self.end = _end_chooser(self._draw_end)
         self.depth = depth_chooser(self._offer)
         self.stepper = Stepper(self._show_step)
         self.verdict, self.picture, self.compared, self.state, self.steps = (widgets.HTML() for _ in range(5))
         self.world: World = snapshot.world
         self.trace: Trace | None = None
+        self.drawn: Trace | None = None  # the trace, or the one of its ends that is chosen
         self._problem = ""
         super().__init__(self._parts())
         self._answer()
@@ -71,7 +77,7 @@ class Inquiry(widgets.VBox):  # type: ignore[misc]
             layout=widgets.Layout(flex_flow="row wrap", grid_gap="6px 18px"),
         )
         question.add_class("mcni-settings")
-        answer = [self.verdict, self.compared, self.picture, self.stepper, self.state, self.depth, self.steps]
+        answer = [self.verdict, self.compared, self.end, self.picture, self.stepper, self.state, self.depth, self.steps]
         return [widgets.HTML(style_sheet(self._scale)), question, self.commands, self.button, *answer]
 
     def ask(self) -> None:
@@ -89,16 +95,34 @@ class Inquiry(widgets.VBox):  # type: ignore[misc]
             self.verdict.value = f'<div class="mcni" role="alert"><pre>{escape(self._problem)}</pre></div>'
             self._clear()
             return
-        glyph = "✓" if self.trace.outcome.works else "✗"
+        glyph = role_of(self.trace.outcome).glyph
         words = "<br>".join(map(code_html, (verdict(self.trace), *self.trace.notes)))
         live = 'class="mcni mcni-verdict" role="status" aria-live="polite"'
         self.verdict.value = f"<div {live}>{glyph} {words}</div>"
         self.compared.value = _compared(before, self.trace) if before else ""
-        self._show_picture(self.trace, None)
+        self._offer_ends(self.trace)
+        self._show_picture(self.drawn or self.trace, None)
+
+    def _offer_ends(self, trace: Trace) -> None:
+        """Offer the ends of a conversation that depends on chance; the one the trace itself tells is drawn first."""
+        self.drawn = None
+        ends = [(part_name(part), part.trace) for part in parts(trace)] if trace.outcome.verdict is DEPENDS else []
+        self.end.options = ends
+        self.end.layout.display = None if ends else "none"
+        self.drawn = self.end.value = next((end for _, end in ends if end.journeys is trace.journeys), None)
+        self.drawn = self.drawn or trace
+
+    def _draw_end(self) -> None:
+        """Draw the end that was chosen."""
+        if self.drawn and self.end.value and self.end.value is not self.drawn:
+            self.drawn = self.end.value
+            self._show_picture(self.drawn, None)
+            self._offer()
 
     def _clear(self) -> None:
         """Show nothing: what was shown answers another question."""
-        self.trace = None
+        self.trace = self.drawn = None
+        self.end.options, self.end.layout.display = (), "none"
         for shown in (self.compared, self.picture, self.state, self.steps):
             shown.value = ""
         self.stepper.offer(())
@@ -114,13 +138,13 @@ class Inquiry(widgets.VBox):  # type: ignore[misc]
 
     def _offer(self) -> None:
         """Offer the steps of the run at the chosen depth, and show the whole of it."""
-        if self.trace:
-            told = rows(self.trace, self.depth.value)
+        if self.drawn:
+            told = rows(self.drawn, self.depth.value)
             self.stepper.offer([((row.journey, row.index), f"{row.packet}, {row.where}: {row.what}") for row in told])
 
     def _show_step(self, at: tuple[int, int] | None) -> None:
         """Show the conversation at one step, or all of it: picture, state and table."""
-        trace = self.trace
+        trace = self.drawn
         if trace is None:
             return
         journey = next((j for j in trace.journeys if at and j.number == at[0]), trace.outcome.journey)
@@ -141,6 +165,18 @@ class Inquiry(widgets.VBox):  # type: ignore[misc]
         if not self.trace:
             return still(bundle, [self._problem])
         return still(bundle, [verdict(self.trace), *because(self.trace)], to_png(self._drawing(self.trace)))
+
+
+def _end_chooser(draw: Callable[[], None]) -> Any:
+    """Return the choice of which end is drawn, where chance decides."""
+    made = widgets.Dropdown(
+        description="Drawn",
+        tooltip="Chance decides: which of the ends is drawn",
+        style=WIDE,
+        layout=widgets.Layout(width="max-content", max_width="100%", display="none"),
+    )
+    made.observe(lambda change: draw(), names="value")
+    return made
 
 
 def _field(name: str, value: str, hint: str) -> Any:

@@ -66,8 +66,9 @@ class Flow:
     """One conversation the client starts: from namespace `netns` to `proto` `dst`:`dport`.
 
     `patience` is how many seconds the client program waits for the answer before it gives up (curl --max-time);
-    `src` binds the client's socket to an address, `sport` to a port; 0: the kernel draws one. ICMP has no ports, they are
-    not looked at. Raises: NoConversation for another protocol, a port that is none, or a patience that is no time.
+    `src` binds the client's socket to an address, `sport` to a port; 0: the kernel draws one. ICMP has no ports: they
+    are not looked at.
+    Raises: NoConversation for another protocol, a port that is none, or a patience that is no time.
     """
 
     netns: str
