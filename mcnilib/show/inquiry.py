@@ -38,6 +38,8 @@ class Inquiry(widgets.VBox):  # type: ignore[misc]
     """A question to a snapshot, and a place for commands that change its state."""
 
     _count = 0
+    trace: Trace | None
+    drawn: Trace | None
 
     def __init__(
         self, snapshot: Snapshot, netns: str, to: str, listen: Sequence[str] = (), source: str = "", scale: float = 1.0
@@ -61,8 +63,7 @@ class Inquiry(widgets.VBox):  # type: ignore[misc]
         self.stepper = Stepper(self._show_step)
         self.verdict, self.picture, self.compared, self.state, self.steps = (widgets.HTML() for _ in range(5))
         self.world: World = snapshot.world
-        self.trace: Trace | None = None
-        self.drawn: Trace | None = None  # the trace, or the one of its ends that is chosen
+        self.trace = self.drawn = None  # what was asked; of its ends the one that is drawn
         self._problem = ""
         super().__init__(self._parts())
         self._answer()
