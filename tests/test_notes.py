@@ -130,3 +130,22 @@ def test_a_line_missing_from_what_was_collected_is_unknown_where_it_decides(
     assert says in verdict(trace)
     assert trace.outcome.works is (says == "connected")
     assert trace.notes == ()
+
+
+NAT = "*nat\n:PREROUTING ACCEPT [0:0]\n:INPUT ACCEPT [0:0]\n:OUTPUT ACCEPT [0:0]\n:POSTROUTING ACCEPT [0:0]\n-A PREROUTING -d 10.0.0.1/32 -p udp -m udp --dport 53 -j REDIRECT --to-ports 80\nCOMMIT\n"  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("files", "to", "said"),
+    [
+        pytest.param({}, "udp:10.0.0.1:53", True, id="a rule decided, an old connection might instead"),
+        pytest.param({}, "udp:10.0.0.1:80", False, id="no rule decided"),
+        pytest.param({}, "tcp:10.0.0.1:53", False, id="TCP takes another port each time"),
+        pytest.param({"node/conntrack.txt": ""}, "udp:10.0.0.1:53", False, id="there are none"),
+    ],
+)
+def test_old_connections_that_were_not_collected_are_named_where_nat_decides(
+    files: dict[str, str], to: str, said: bool
+) -> None:
+    notes = asked(whole() | {"node/iptables.txt": NAT} | files, to).notes
+    assert any("connections that exist on node were not collected" in note for note in notes) is said

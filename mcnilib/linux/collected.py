@@ -6,11 +6,21 @@ device of another kind or a rule nobody understands ends there, unknown. Text th
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import replace
 from typing import TypeVar
 
 from mcnilib.errors import Unsupported
+from mcnilib.linux.attached import (
+    UNSHOWN,
+    filtered_devices,
+    filters,
+    programs_at_hooks,
+    programs_on,
+    queued_devices,
+    shows_hooks,
+    since,
+)
 from mcnilib.linux.fdb import with_fdb
 from mcnilib.linux.ip_json import FORMS, text_of
 from mcnilib.linux.ipset import parse_sets
@@ -18,7 +28,7 @@ from mcnilib.linux.iptables_save import parse_tables
 from mcnilib.linux.link import Bridge, Far, Link, Opaque, Physical, Veth, Vxlan
 from mcnilib.linux.link_parse import parse_links, programs
 from mcnilib.linux.neigh import parse_neighbours
-from mcnilib.linux.netns import Gap, Netns
+from mcnilib.linux.netns import CONNECTIONS, PROGRAMS, Gap, Netns
 from mcnilib.linux.peers import Home, connected, parse_ids
 from mcnilib.linux.rivals import by_neighbours
 from mcnilib.linux.route import Route
@@ -27,7 +37,6 @@ from mcnilib.linux.snapshot import FILES
 from mcnilib.linux.strangers import (
     both_backends,
     filtered_bridges,
-    filtered_devices,
     foreign_tables,
     full_table,
     holds_something,
@@ -63,8 +72,6 @@ class _Reader:
         self.place, self.files, self.ports, self.complete = place, files, ports, complete
         self.gaps: list[Gap] = []
         self.programs: dict[str, str] = {}
-        self.filtered: dict[str, str] = {}
-        self.bridged = ""
 
     def home(self) -> Home:
         """Return the devices, and what is known of where the others are."""
@@ -83,10 +90,7 @@ class _Reader:
 
     def netns(self, links: tuple[Link, ...]) -> Netns:
         """Read everything else."""
-        tc, nft = f"{self.place.name}/tc.txt", f"{self.place.name}/nft.txt"
-        self.filtered = filtered_devices(self.files.get(tc, ""), tc)
-        self.bridged = filtered_bridges(self.files.get(nft, ""), nft)
-        links = tuple(self._filtered(link) for link in links)
+        links = self._attached(links)
         tunnels = any(isinstance(link.kind, Vxlan) for link in links)
         links = self.read("bridge-fdb", lambda text, at: with_fdb(links, text, at), links, needed=tunnels)
         no_routes: tuple[Route, ...] = ()
@@ -102,7 +106,15 @@ class _Reader:
             self.read("ipset", lambda text, at: parse_sets(text, at), (), needed=False),
             self.read("sysctl", lambda text, at: self._settings(text, at, links), ()),
             tuple(self.gaps),
+            tuple(self._unseen()),
         )
+
+    def _unseen(self) -> Iterator[str]:
+        """Name what was not looked at, of what was collected."""
+        if since(self._file("uname.txt")[0], UNSHOWN) and not shows_hooks(self._file("bpf.txt")[0]):
+            yield PROGRAMS
+        if self.place.collected and f"{self.place.name}/conntrack.txt" not in self.files:
+            yield CONNECTIONS
 
     def _compare(self, links: tuple[Link, ...], routes: tuple[Route, ...]) -> None:
         """Note a gap when devices, or their addresses, are missing whose routes are there."""
@@ -129,22 +141,38 @@ class _Reader:
             return replace(link, kind=Physical())
         return replace(link, carrier=True) if isinstance(link.kind, Veth | Bridge) else link  # by the other ends
 
-    def _filtered(self, link: Link) -> Link:
-        """Return a device, as one nobody knows when programs or nftables may decide about its packets."""
-        why = self.programs.get(link.name) or self.filtered.get(link.name)
-        if isinstance(link.kind, Bridge):
-            why = why or self.bridged
-        return replace(link, kind=Opaque(why, Far(self.place.name, link.index))) if why else link
+    def _attached(self, links: tuple[Link, ...]) -> tuple[Link, ...]:
+        """Return the devices; what programs, filters or nftables decide about is not known there."""
+        tc, nft = self._file("tc.txt"), self._file("nft.txt")
+        both = {**programs_on(*self._file("bpf.txt")), **filtered_devices(*tc), **self.programs}
+        out = {**filters(*self._file("tc-filter.txt")), **queued_devices(*tc)}
+        bridges = filtered_bridges(*nft)
+        return tuple(
+            self._known(link, both.get(link.name) or (bridges if isinstance(link.kind, Bridge) else ""), out)
+            for link in links
+        )
+
+    def _known(self, link: Link, why: str, out: Mapping[str, str]) -> Link:
+        """Return a device as it is known: not at all for a reason, or not what becomes of packets that leave."""
+        if why:
+            return replace(link, kind=Opaque(why, Far(self.place.name, link.index)))
+        return replace(link, egress=out[link.name]) if link.name in out else link
+
+    def _file(self, file: str) -> tuple[str, str]:
+        """Return the text of one of the namespace's files, empty when it is not there, and its name."""
+        path = f"{self.place.name}/{file}"
+        return self.files.get(path, ""), path
 
     def _tables(self) -> Tables:
         """Read the netfilter rules of the backend that has any."""
         name = self.place.name
         nft, legacy = (self.files.get(f"{name}/{file}.txt", "") for file in ("iptables", "iptables-legacy"))
         self.gaps += both_backends(nft, legacy, f"{name}/iptables-legacy.txt")
-        self.gaps += foreign_tables(self.files.get(f"{name}/nft.txt", ""), f"{name}/nft.txt")
-        self.gaps += transforms(self.files.get(f"{name}/xfrm.txt", ""), f"{name}/xfrm.txt")
+        self.gaps += foreign_tables(*self._file("nft.txt"))
+        self.gaps += transforms(*self._file("xfrm.txt"))
+        self.gaps += programs_at_hooks(*self._file("bpf.txt"))
         for problems in (full_table, odd_sysctls):
-            self.gaps += problems(self.files.get(f"{name}/sysctl.txt", ""), f"{name}/sysctl.txt")
+            self.gaps += problems(*self._file("sysctl.txt"))
         self.gaps += incompatible_tables(nft, f"{name}/iptables.txt")
         stem, other = ("iptables-legacy", "iptables")[:: 1 if holds_something(legacy) else -1]
         none: Tables = ()

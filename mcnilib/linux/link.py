@@ -140,6 +140,7 @@ class Link:
     mtu: int = 1500
     master: str = ""  # the bridge this device is a port of
     carrier: bool = True  # false: its cable has nothing at the other end, or it is kept down (protodown)
+    egress: str = ""  # why nobody knows what becomes of packets that leave by it: its queueing discipline
     by: Origin | None = field(default=None, compare=False)
 
     def primary(self, address: Address) -> Address:

@@ -28,16 +28,24 @@ from mcnilib.linux.route import DEFAULT_RULES, SCOPES, UNNUMBERED, Route, Rule, 
 from mcnilib.linux.sysctl import Setting, conf, inherited, written
 from mcnilib.linux.tables import asks_for_tracking
 
+PROGRAMS, CONNECTIONS = "BPF programs that only bpftool shows", "connections that exist"
+"""What may not have been looked at in a namespace though it may be there."""
+
 
 class Gap(NamedTuple):
     """A part of a namespace's state that nobody knows: why, and what to collect.
 
-    `rules`: only the netfilter rules are not known, which ARP does not ask.
+    `rules`: only the netfilter rules are not known, which ARP does not ask; of these hooks, where some are named.
     """
 
     why: str
     collect: str = ""
     rules: bool = False
+    hooks: tuple[str, ...] = ()
+
+    def at(self, hook: str) -> bool:
+        """Tell whether a packet meets it at a hook."""
+        return not self.hooks or hook in self.hooks
 
 
 @dataclass(frozen=True)
@@ -53,6 +61,7 @@ class Netns:
     sets: tuple[IpSet, ...] = ()
     sysctls: tuple[Setting, ...] = ()  # only what was written; the rest has the kernel's default
     missing: tuple[Gap, ...] = ()  # parts of the state nobody knows
+    unseen: tuple[str, ...] = ()  # parts nobody looked at that seldom decide: said with a verdict
 
     @cached_property
     def fib(self) -> Fib:

@@ -42,6 +42,9 @@ OTHERS = {
     "iptables-legacy.txt": "iptables-legacy-save",
     "nft.txt": "nft list tables",
     "tc.txt": "tc qdisc show",
+    "tc-filter.txt": "tc filter show dev DEVICE, the device in front of each line",
+    "bpf.txt": "readlink /proc/self/ns/net; bpftool net; bpftool link",
+    "uname.txt": "uname -r",
     "xfrm.txt": "ip xfrm policy count",
 }
 """Files that say whether something not modelled is at work: rules of another kind, filters of devices."""

@@ -12,10 +12,6 @@ from mcnilib.errors import StateSyntaxError
 from mcnilib.linux.netfilter import BUILT_IN
 from mcnilib.linux.netns import Gap
 
-FILTERING = ("clsact", "ingress")
-"""Queueing disciplines that exist to carry filters and programs."""
-
-
 FOREIGN = (
     (r"table (ip|ip6|inet|arp|bridge|netdev) \S+( \{.*)?|\{\s*\"nftables\".*", "nft"),
     (
@@ -45,7 +41,6 @@ Source: Documentation/networking/ip-sysctl.rst.
 
 USE = ("count", "max")
 POLICIES = re.compile(r"\s*SPD IN\s+(\d{1,10}) OUT (\d{1,10}) FWD (\d{1,10})(?: \(Sock: .*\))?", re.ASCII)
-QDISC = re.compile(r"qdisc (\S+) \S+ dev (\S+)")
 INCOMPATIBLE = re.compile(r"^# Table `(\S+)' (?:is incompatible|contains incompatible base-chains)", re.MULTILINE)
 """The comment in which iptables-save says of a table that it holds more than is printed."""
 HOLDING = re.compile(r"^(?:(?:\[\d+:\d+\] )?-A |:\S+ DROP\b)", re.MULTILINE)
@@ -59,10 +54,10 @@ def foreign_tables(text: str, source: str) -> Iterator[Gap]:
     see `filtered_bridges`.
     Raises: StateSyntaxError for text nft does not print.
     """
-    for number, line in _lines(text):
+    for number, line in told_lines(text):
         found = TABLE.fullmatch(line)
         if not found:
-            raise _wrong("expected table FAMILY NAME, as `nft list tables` prints it", line, source, number)
+            raise wrong_line("expected table FAMILY NAME, as `nft list tables` prints it", line, source, number)
         family, name = found.groups()
         if family in ("inet", "netdev", "arp") or (family == "ip" and name not in BUILT_IN):
             yield Gap(_foreign(source, number, family, name), rules=family in ("ip", "inet"))
@@ -70,7 +65,7 @@ def foreign_tables(text: str, source: str) -> Iterator[Gap]:
 
 def filtered_bridges(text: str, source: str) -> str:
     """Read `nft list tables`; say which table of the family bridge decides about frames there, empty for none."""
-    tables = ((number, TABLE.fullmatch(line)) for number, line in _lines(text))
+    tables = ((number, TABLE.fullmatch(line)) for number, line in told_lines(text))
     return next((_foreign(source, n, *found.groups()) for n, found in tables if found and found[1] == "bridge"), "")
 
 
@@ -94,10 +89,10 @@ def transforms(text: str, source: str) -> Iterator[Gap]:
 
     Source: ip/xfrm_policy.c (iproute2 6.1). Raises: StateSyntaxError for text ip does not print.
     """
-    for number, line in _lines(text):
+    for number, line in told_lines(text):
         found = POLICIES.fullmatch(line)
         if not found:
-            raise _wrong("expected SPD IN N OUT N FWD N, as `ip xfrm policy count` prints it", line, source, number)
+            raise wrong_line("expected SPD IN N OUT N FWD N, as `ip xfrm policy count` prints it", line, source, number)
         if any(int(count) for count in found.groups()):
             yield Gap(f"{source}:{number}: the namespace has XFRM policies (IPsec), which are not modelled", rules=True)
 
@@ -124,7 +119,7 @@ def holds_something(text: str) -> bool:
     return HOLDING.search(text) is not None
 
 
-def _lines(text: str) -> Iterator[tuple[int, str]]:
+def told_lines(text: str) -> Iterator[tuple[int, str]]:
     """Yield the lines that are neither empty nor a comment, with their numbers."""
     for number, line in enumerate(text.splitlines(), 1):
         if line.strip() and not line.startswith("#"):
@@ -140,25 +135,9 @@ def _places(pattern: re.Pattern[str], text: str, first: int = 1) -> Iterator[tup
         yield number, found
 
 
-def _wrong(what: str, line: str, source: str, number: int) -> StateSyntaxError:
+def wrong_line(what: str, line: str, source: str, number: int) -> StateSyntaxError:
+    """Build the error that points to the begin of a line."""
     return StateSyntaxError(what, source=source, line=number, column=1, text=line)
-
-
-def filtered_devices(text: str, source: str) -> dict[str, str]:
-    """Read `tc qdisc show`; return the devices that may carry filters or programs, each with the reason.
-
-    Lines that begin with a space go on about the discipline above.
-    Raises: StateSyntaxError for text tc does not print.
-    """
-    found: dict[str, str] = {}
-    for number, line in _lines(text):
-        words = QDISC.match(line)
-        if not words and not line[0].isspace():
-            raise _wrong("expected qdisc KIND HANDLE: dev DEVICE, as `tc qdisc show` prints it", line, source, number)
-        if words and words[1] in FILTERING:
-            what = f"{words[2]} has a qdisc {words[1]}, whose filters and programs are not modelled"
-            found[words[2]] = f"{source}:{number}: {what}"
-    return found
 
 
 def both_backends(nft: str, legacy: str, source: str) -> Iterator[Gap]:

@@ -98,6 +98,9 @@ collect() {
     fi
     show nft.txt nft list tables
     show tc.txt tc qdisc show
+    if has tc; then show tc-filter.txt sh -c "$filters"; fi
+    if has bpftool; then show bpf.txt sh -c "$programs"; fi
+    show uname.txt uname -r
     show xfrm.txt ip xfrm policy count
     show ipset.txt ipset save
     if has sysctl; then
@@ -108,6 +111,15 @@ collect() {
     if [ -n "${MCNI_CONNECTIONS:-}" ]; then show conntrack.txt conntrack -L; fi
 }
 
+# tc shows the filters of one device at a time; only these disciplines take any and are common
+filters='tc qdisc show | while read -r _ kind handle rest; do
+    dev=${rest#*dev }; dev=${dev%% *}
+    case $kind in fq_codel|fq_pie|sfq|cake) ;; *) continue ;; esac
+    case $handle$rest in 0:*parent*) continue ;; 0:*) set -- ;; *) set -- parent "$handle" ;; esac
+    tc filter show dev "$dev" "$@" | while IFS= read -r line; do printf "%s %s\n" "$dev" "$line"; done
+done'
+# of the programs of the whole machine only those of network namespaces; a namespace is known by its number
+programs='readlink /proc/self/ns/net && bpftool net && { bpftool link | grep netns_ino; :; }'
 save=iptables-save
 if has iptables-nft-save; then save=iptables-nft-save; fi
 mount -n -t tmpfs -o mode=0700 mcni /tmp && mkdir /tmp/netns || exit 1

@@ -156,4 +156,4 @@ def _connections(world: World, files: Mapping[str, str]) -> Iterable[tuple[str, 
     for netns in world:
         path = f"{netns.name}/{CONNECTIONS}"
         entries = parse_connections(files.get(path, ""), path)
-        yield from ((netns.name, entry) for entry in entries if not netns.missing)
+        yield from ((netns.name, entry) for entry in entries if all(gap.rules for gap in netns.missing))

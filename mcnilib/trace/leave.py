@@ -37,10 +37,10 @@ def leave(net: Network, log: Log, host: Host, skb: Skb, decision: Decision, iif:
     if not net.wire.has_carrier(host.name, link):
         _no_carrier(net, log, host, link, hook.next_hop, skb)
         return None
+    if why := link.egress or (link.kind.why if isinstance(link.kind, Opaque) else ""):
+        raise Unknown(f"the packet leaves by {link.name}: {why}", collect="")
     if link.name == "lo":
         return _loop_back(log, host, link, skb)
-    if isinstance(link.kind, Opaque):
-        raise Unknown(f"the packet leaves by {link.name}: {link.kind.why}", collect="")
     if isinstance(link.kind, Vxlan | Ipip):
         return _encapsulate(net, log, host, link, route, skb)
     return _transmit(net, log, host, link, route, skb)

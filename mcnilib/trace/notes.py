@@ -1,4 +1,4 @@
-"""What is said with a verdict because it was not looked at: sizes.
+"""What is said with a verdict because it was not looked at: sizes, programs that no tool showed, old connections.
 
 Packets have no size here, so nothing is too large for a device. Where one on the way takes less than the sender's own,
 the verdict holds for small packets only.
@@ -13,10 +13,13 @@ from ipaddress import IPv4Network
 from typing import NamedTuple
 
 from mcnilib.linux.link import Loopback
+from mcnilib.linux.netfilter import ChainRule
+from mcnilib.linux.netns import CONNECTIONS, PROGRAMS
 from mcnilib.linux.packet import Packet
 from mcnilib.linux.route import Route
+from mcnilib.linux.target_nat import NATS
 from mcnilib.linux.world import World
-from mcnilib.trace.trace import Fate, Journey, Stage, Step, Trace
+from mcnilib.trace.trace import Fate, Journey, Stage, Step, Trace, Verdict
 
 HEADERS = {"udp": 50, "ipencap": 20}
 """Bytes a tunnel puts around a packet: VXLAN (RFC 7348) and IPIP (RFC 2003)."""
@@ -41,18 +44,36 @@ class Room(NamedTuple):
 
 def notes_on(world: World, trace: Trace) -> tuple[str, ...]:
     """Return what is to be said with the verdict, most important first."""
-    return tuple(_sizes(world, trace))
+    return (*_sizes(world, trace), *_unseen(world, trace))
+
+
+def _unseen(world: World, trace: Trace) -> Iterator[str]:
+    """Say what nobody looked at in the namespaces the packets came to."""
+    steps = [step for course in trace.courses for journey in course.journeys for step in journey.steps]
+    here = dict.fromkeys(step.netns for step in steps)
+    blind = [netns.name for netns in world if netns.name in here and PROGRAMS in netns.unseen]
+    if blind:
+        why = "bpftool is not there, or older than Linux 6.4"
+        yield f"{PROGRAMS} (tcx, netfilter, sk_lookup) were not looked for on {', '.join(blind)}: {why}"
+    for step in steps:
+        if _binds_datagrams(step) and CONNECTIONS in world[step.netns].unseen:
+            yield f"{CONNECTIONS} on {step.netns} were not collected: an old one goes on without `{step.evidence}`"
+            return
+
+
+def _binds_datagrams(step: Step) -> bool:
+    """Tell whether a NAT rule decided about UDP, whose connections outlive the rules they were made by."""
+    return step.before.proto == "udp" and isinstance(step.line, ChainRule) and isinstance(step.line.target, NATS)
 
 
 def _sizes(world: World, trace: Trace) -> Iterator[str]:
     """Say where on the way of a conversation that works less passes than its sender's own device takes."""
-    if not trace.outcome.works:
-        return
-    arrived = (journey for journey in trace.journeys if journey.fate is Fate.DELIVERED)
+    works = [course for course in trace.courses if course.outcome.works]
+    arrived = (journey for course in works for journey in course.journeys if journey.fate is Fate.DELIVERED)
     tight = [room for room in (_tightest(world, journey) for journey in arrived) if room]
     if tight:
         narrow = min(tight, key=lambda room: room.left)
-        yield f"small packets: {trace.outcome.verdict.value}; MTU {narrow} was not considered"
+        yield f"small packets: {Verdict.CONNECTED.value}; MTU {narrow} was not considered"
 
 
 def _tightest(world: World, journey: Journey) -> Room | None:

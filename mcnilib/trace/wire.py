@@ -102,6 +102,8 @@ class Wire:
             return []
         if len(sight.path) > MAX_DEPTH:
             raise Unsupported(f"a frame crosses more than {MAX_DEPTH} devices, {link.name} of {netns} is the next")
+        if link.egress:
+            return [Unknown(f"the frame leaves by {link.name}: {link.egress}", collect="")]
         sight = sight.at(netns, link.name)
         match link.kind:
             case Loopback():
