@@ -10,7 +10,7 @@ from small_worlds import _add as add
 from small_worlds import device, mac, namespace, plug, routed
 
 from mcnilib.linux.ipset import parse_sets
-from mcnilib.linux.link import Bridge, Far, Link, Macvlan, Station, Veth, Vxlan
+from mcnilib.linux.link import NO_MAC, Bridge, Far, Ipip, Link, Macvlan, Station, Veth, Vxlan
 from mcnilib.linux.netns import Netns, add_link, new_netns
 from mcnilib.linux.world import World
 from mcnilib.trace.flow import Flow, Listener
@@ -80,6 +80,27 @@ def _node(name: str, other: str, pod: str, number: int) -> Netns:
         sysctl net.ipv4.ip_forward 1
         sysctl net.ipv4.conf.cali0.proxy_arp 1"""
     return made(name, *links, device(name, 4, "cali0", "", Veth(Far(pod, 2))), state=state)
+
+
+ENDS = IPv4Address("10.0.1.1"), IPv4Address("10.0.1.2")
+
+
+def tunnel(netns: str, index: int, name: str, address: str, kind: Ipip) -> Link:
+    """An IPIP device, which has no MAC."""
+    return replace(device(netns, index, name, address, kind), mac=NO_MAC, mtu=1480)
+
+
+def ipip_tunnels(*state: str, fallback: int = 9, ends: Ipip = Ipip(ENDS[1], ENDS[0])) -> World:
+    """a and b with an IPIP device each; at b tunl0, with the given number, takes what no other device does."""
+    one, other = ENDS
+    routes = "route 10.9.2.1 dev t\n" + "\n".join(state)
+    a = made(
+        "a", device("a", 2, "en0", f"{one}/24"), tunnel("a", 3, "t", "10.9.1.1/32", Ipip(one, other)), state=routes
+    )
+    devices = [tunnel("b", 5, "t", "10.9.2.1/32", ends), tunnel("b", fallback, "tunl0", "10.9.3.1/32", Ipip())]
+    back = "route 10.9.1.1 dev t\nsysctl net.ipv4.conf.all.rp_filter 1"
+    b = made("b", device("b", 2, "en0", f"{other}/24"), *sorted(devices, key=lambda link: link.index), state=back)
+    return plug(a, b, lan="a.en0 b.en0")
 
 
 def _pod(name: str, node: str, number: int) -> Netns:
@@ -302,6 +323,8 @@ CASES = {
     "vepa siblings and a reflecting switch": Case(macvlans("vepa", reflects=True), "tcp:10.0.1.12:80", "connected", server="p"),
     "VXLAN": Case(tunnelled(), "tcp:10.9.2.5:80", "connected"),
     "strict rp_filter on an asymmetric path": Case(asymmetric(chains("nat")), "udp:10.0.1.3:80", "connected"),
+    "IPIP": Case(ipip_tunnels(), "tcp:10.9.2.1:80", "connected"),
+    "IPIP, echo": Case(ipip_tunnels(ends=Ipip(None, ENDS[0])), "icmp:10.9.2.1", "connected"),
     "a bridge": Case(bridged(), "tcp:10.0.7.3:80", "connected"),
     "from a macvlan child to its sibling on the bridge": Case(macvlan_on_bridge(), "tcp:10.0.7.5:80", "connected", client="c", server="d"),
     "from a macvlan child to the bridge below it": Case(macvlan_on_bridge(), "icmp:10.0.7.1", "lost", client="c", server="n"),

@@ -7,7 +7,7 @@ from dataclasses import replace
 
 import pytest
 from kernel_worlds import CASES, DROP_INVALID, FLOODED, Case, asymmetric, chains, macvlans, marked, tunnelled
-from small_worlds import routed
+from small_worlds import namespace, plug, routed
 
 from mcnilib.cluster.build import build
 from mcnilib.cluster.settings import Settings
@@ -15,7 +15,9 @@ from mcnilib.kernel.capabilities import lacking, probe
 from mcnilib.kernel.compare import Report, compare
 from mcnilib.kernel.run import converse, differences
 from mcnilib.kernel.syscalls import NoLab
+from mcnilib.kernel.tools import ToolFailed
 from mcnilib.kernel.worker import Bench
+from mcnilib.linux.route_parse import parse_route
 from mcnilib.linux.world import World
 from mcnilib.trace.run import run
 from mcnilib.trace.trace import Stage
@@ -51,6 +53,7 @@ def measured(bench: Bench, case: Case, number: int, model: World | None = None) 
     "world",
     [
         pytest.param(routed(), id="hosts and a router"),
+        pytest.param(plug(namespace("a", "up 10.0.1.2/24\nt\ndev"), lan="a.up a.t"), id="devices named like words"),
         pytest.param(asymmetric(DROP_INVALID), id="rules"),
         pytest.param(macvlans(), id="macvlan and veth"),
         pytest.param(tunnelled(), id="VXLAN, neighbours, proxy ARP"),
@@ -68,6 +71,14 @@ def test_what_the_tools_print_is_what_the_world_prints(bench: Bench, world: Worl
 def test_a_lab_that_became_another_world_is_that_world(bench: Bench) -> None:
     for settings in (Settings(), Settings.of(workaround="SNAT on the pod's node", be_liberal=True), Settings()):
         assert "\n".join(map(str, bench.run(differences, build(settings)))) == ""
+
+
+def test_nobody_measures_in_a_world_that_failed_half_way(bench: Bench) -> None:
+    a = routed()["a"]
+    lost = a.but(routes=(*a.routes, parse_route("9.9.9.0/24 via 7.7.7.7 dev eth0")))
+    for _ in range(2):
+        with pytest.raises(ToolFailed, match="Nexthop has invalid gateway"):
+            bench.run(differences, routed().put(lost))
 
 
 @pytest.mark.parametrize(("number", "name"), [*enumerate(CASES, 1)], ids=list(CASES))

@@ -14,12 +14,13 @@ from kernel_worlds import CASES, macvlans, tunnelled
 from mcnilib.cluster.build import build
 from mcnilib.cluster.settings import Settings
 from mcnilib.errors import Unsupported
-from mcnilib.kernel import plan
+from mcnilib.kernel import devices, plan
 from mcnilib.kernel.compare import compare
 from mcnilib.kernel.headers import read
 from mcnilib.kernel.netlink import attributes
+from mcnilib.kernel.readback import as_in_the_world
 from mcnilib.kernel.talk import checksum
-from mcnilib.linux.link import Far, Link, Macvlan, Veth
+from mcnilib.linux.link import Bridge, Far, Ipip, Link, Macvlan, Veth
 from mcnilib.linux.netns import Netns
 from mcnilib.linux.route_parse import parse_route, parse_rule
 from mcnilib.linux.world import World
@@ -34,6 +35,14 @@ def ip(proto: int, payload: bytes, ident: int = 7) -> bytes:
 
 def tcp(flags: int, data: bytes = b"", options: bytes = b"") -> bytes:
     return struct.pack("!HHIIBBHHH", 40000, 80, 1, 2, (20 + len(options)) << 2, flags, 512, 0, 0) + options + data
+
+
+def test_a_rule_trace_shows_of_an_ipip_packet_its_own_header_only() -> None:
+    whole = ip(4, ip(6, tcp(2)))
+    captured, traced = read(whole), read(whole[:20], whole[20:40])
+    assert (traced.mark, traced.inner) == (captured.mark, None)
+    assert captured.inner is not None
+    assert captured.inner.packet.dport == 80
 
 
 def udp(data: bytes, dport: int = 80) -> bytes:
@@ -118,10 +127,10 @@ def test_a_rule_is_added_in_the_words_it_is_printed_in(line: str, words: str) ->
 
 @pytest.mark.parametrize("world", [macvlans(), tunnelled(), build(Settings())], ids=["macvlan", "VXLAN", "cluster"])
 def test_devices_are_created_in_the_order_of_their_indexes(world: World) -> None:
-    made = {making.command: making.ends for making in plan.makings(world, str)}
+    made = {making.command: making.ends for making in devices.makings(world, str)}
     last: dict[str, int] = {}
-    for _, commands in plan.in_order(plan.makings(world, str)):
-        for netns, index in (end for command in commands for end in made[command] if end[0] != plan.SWITCH):
+    for _, commands in devices.in_order(devices.makings(world, str)):
+        for netns, index in (end for command in commands for end in made[command] if end[0] != devices.SWITCH):
             assert index > last.get(netns, 0)
             last[netns] = index
 
@@ -130,11 +139,48 @@ def test_indexes_that_contradict_each_other_are_refused() -> None:
     a = Netns("a", (Link(2, "x", Veth(Far("b", 3))), Link(3, "y", Veth(Far("b", 2)))))
     b = Netns("b", (Link(2, "y", Veth(Far("a", 3))), Link(3, "x", Veth(Far("a", 2)))))
     with pytest.raises(Unsupported, match="no order of creation"):
-        plan.in_order(plan.makings(World((a, b)), str))
+        devices.in_order(devices.makings(World((a, b)), str))
+
+
+@pytest.mark.parametrize("world", [macvlans(), tunnelled(), build(Settings())], ids=["macvlan", "VXLAN", "cluster"])
+def test_the_kernel_chooses_the_indexes(world: World) -> None:
+    assert not [making.command for making in devices.makings(world, str) if " index " in making.command]
+
+
+@pytest.mark.parametrize(
+    ("names", "standing", "renamed", "made"),
+    [
+        pytest.param("tunl0", "", [], "link add name tunl0 mtu 1480 type ipip", id="no module: the tunnel is made"),
+        pytest.param("tunl0", "tunl0 gre0", [], "link set dev tunl0 name tunl0\nlink set dev tunl0 mtu 1480", id="it is there"),
+        pytest.param("t", "tunl0", [], "link set dev tunl0 name t\nlink set dev t mtu 1480", id="under another name"),
+        pytest.param("t gre0", "gre0 tunl0", ["link set dev gre0 name mcni0"], "link set dev tunl0 name t\nlink set dev t mtu 1480", id="a name that is taken"),
+    ],
+)  # fmt: skip
+def test_the_fallback_of_ipip_is_used_and_other_fallbacks_make_way(
+    names: str, standing: str, renamed: list[str], made: str
+) -> None:
+    links = [
+        Link(number, name, Ipip() if number == 2 else Bridge(), mtu=1480)
+        for number, name in enumerate(names.split(), 2)
+    ]
+    netns = Netns("a", tuple(links))
+    assert devices.out_of_the_way(netns, standing.split()) == renamed
+    makings = devices.makings(World((netns,)), str, {"a": standing.split()})
+    assert next(one.command for one in makings if one.ends == (("a", 2),)) == made
+
+
+def test_a_fallback_is_not_part_of_what_is_read_back() -> None:
+    text = "".join(
+        f"{index}: {name}: <BROADCAST,MULTICAST,UP,LOWER_UP> mtu 1500 qdisc noqueue state UP\n    link/ether 02:00:00:00:00:01\n"
+        for index, name in ((7, "eth0@if3"), (2, "gretap0@NONE"), (9, "stray"))
+    )
+    netns = Netns("a", (Link(2, "eth0"),))
+    lines = [line.split(" <")[0] for line in as_in_the_world(netns, text).splitlines() if not line.startswith(" ")]
+    assert lines == ["2: eth0@if3:", "9: stray:"]
 
 
 def test_a_macvlan_child_is_made_where_its_lower_device_is() -> None:
-    child = next(m for m in plan.makings(macvlans(), str) if "macvlan" in m.command and "netns p " in m.command)
+    child = next(m for m in devices.makings(macvlans(), str) if "macvlan" in m.command and "netns p " in m.command)
     assert child.homes == ("n",)
     assert isinstance(macvlans()["p"].link("eth0").kind, Macvlan)
 

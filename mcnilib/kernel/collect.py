@@ -8,7 +8,7 @@ import subprocess
 from collections.abc import Iterable, Mapping
 
 from mcnilib.errors import McniError
-from mcnilib.kernel.plan import SWITCH
+from mcnilib.kernel.devices import SWITCH
 from mcnilib.kernel.realise import Lab
 from mcnilib.linux.world import World
 

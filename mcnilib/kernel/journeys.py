@@ -14,7 +14,7 @@ from dataclasses import dataclass, field
 from mcnilib.kernel.headers import Mark
 from mcnilib.kernel.stays import Stay
 from mcnilib.kernel.watch import Frame
-from mcnilib.linux.link import Macvlan, Veth, Vxlan
+from mcnilib.linux.link import Ipip, Macvlan, Veth, Vxlan
 from mcnilib.linux.world import World
 
 PAUSE = 150_000_000
@@ -60,7 +60,7 @@ class Cabling:
             if isinstance(link.kind, Veth)
         }
         self.master = {(name, link.name): link.master for name, link in links if link.master}
-        self.tunnels = {(name, link.name) for name, link in links if isinstance(link.kind, Vxlan)}
+        self.tunnels = {(name, link.name) for name, link in links if isinstance(link.kind, Vxlan | Ipip)}
         self.listening = {name for name, link in links if isinstance(link.kind, Vxlan) and link.up}
 
     def takes(self, frame: Frame) -> bool:

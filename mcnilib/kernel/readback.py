@@ -106,9 +106,23 @@ def _lines(netns: Netns, command: str, text: str) -> list[str]:
         case "ipset save":
             return _sets(text)
         case "ip -d address":
-            named = re.sub(r"link-netnsid \d+", "link-netns elsewhere", text)  # the lab's namespaces have no names
-            return _links(parse_links(named, netns=netns.name))
+            return _links(parse_links(as_in_the_world(netns, text), netns=netns.name))
     return _stripped(text)
+
+
+def as_in_the_world(netns: Netns, text: str) -> str:
+    """Give devices the World's indexes, and leave out what the kernel gives every namespace (tunl0, gre0, sit0).
+
+    The lab's namespaces have no names, and the kernel chooses the indexes.
+    """
+    indexes, kept = {link.name: link.index for link in netns.links}, []
+    for block in re.split(r"^(?=\d+: )", text, flags=re.MULTILINE)[1:]:
+        number, name = re.findall(r"[^\s:@]+", block)[:2]
+        if name in indexes:
+            kept.append(f"{indexes[name]}{block[len(number) :]}")
+        elif f"{name}@NONE: " not in block:
+            kept.append(block)
+    return re.sub(r"link-netnsid \d+", "link-netns elsewhere", "".join(kept))
 
 
 def _neighbours(entries: Iterable[Neigh]) -> list[str]:

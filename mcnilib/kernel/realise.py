@@ -17,7 +17,7 @@ from contextlib import AbstractContextManager
 from fcntl import ioctl
 
 from mcnilib.errors import McniError
-from mcnilib.kernel import plan, state, sysctls
+from mcnilib.kernel import devices, plan, state, sysctls
 from mcnilib.kernel.netlink import add_counter
 from mcnilib.kernel.syscalls import inside, new_netns
 from mcnilib.kernel.tools import Running, finish_all, start
@@ -52,7 +52,17 @@ class Lab:
         self._netns: dict[str, int] = {}
 
     def become(self, world: World) -> None:
-        """Turn the lab into another world: change what differs if the devices are the same, else build anew."""
+        """Turn the lab into another world: change what differs if the devices are the same, else build anew.
+
+        What fails half-way leaves no namespaces behind: nobody shall measure in half a world.
+        """
+        try:
+            self._become(world)
+        except BaseException:
+            self.clear()
+            raise
+
+    def _become(self, world: World) -> None:
         if not alike(self.world, world) or self.errors > ERROR_BURST or any(map(_remembers, world)):
             self.clear()
             self._build(world)
@@ -88,13 +98,14 @@ class Lab:
     def _build(self, world: World) -> None:
         """Make namespaces, devices, addresses; then everything that can also be changed later."""
         self.world = world
-        for name in (plan.SWITCH, *(netns.name for netns in world)):
+        for name in (devices.SWITCH, *(netns.name for netns in world)):
             self._netns[name] = new_netns(self.home)
             with self.inside(name):
                 sysctls.baseline()
-                if name == plan.SWITCH:
+                if name == devices.SWITCH:
                     sysctls.write("net.bridge.bridge-nf-call-iptables", "0", missing_ok=True)
-        for home, lines in plan.in_order(plan.makings(world, self._place)):
+        standing = self._make_way(world)
+        for home, lines in devices.in_order(devices.makings(world, self._place, standing)):
             self.run(home, "ip", "-batch", "-", text="\n".join(lines))
         self._address(world)
         for netns in world:
@@ -105,6 +116,18 @@ class Lab:
             with self.inside(netns.name):
                 self.watches[netns.name] = open_watch(netns.name)
         self._configure([(state.empty(netns), netns) for netns in world])
+
+    def _make_way(self, world: World) -> dict[str, list[str]]:
+        """Return the devices that namespaces have got by themselves, once none has a name the World wants."""
+        found: dict[str, list[str]] = {}
+        for name, text in devices.loading(world):
+            self.run(name, "ip", "-batch", "-", text=text)
+        for netns in world:
+            with self.inside(netns.name):
+                found[netns.name] = [name for _, name in socket.if_nameindex() if name != "lo"]
+            if lines := devices.out_of_the_way(netns, found[netns.name]):
+                self.run(netns.name, "ip", "-batch", "-", text="\n".join(lines))
+        return found
 
     def _place(self, netns: str) -> str:
         return f"/proc/self/fd/{self._netns[netns]}"

@@ -1,0 +1,222 @@
+"""The devices of a World as the commands that make them: pure text, nothing is run here.
+
+The kernel chooses the indexes: a wanted one may be taken by a device that every namespace gets (tunl0, gre0, sit0), and
+Linux 6.1 looks it up in the namespace a command runs in, not where the device goes. But devices are created in the
+order of the World's indexes, because Linux chooses some source addresses by the order of registration.
+Source: ip-link(8); inet_select_addr() in net/ipv4/devinet.c, __rtnl_newlink() in net/core/rtnetlink.c (Linux 6.1,
+6.18), ip_tunnel_init_net() in net/ipv4/ip_tunnel.c.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, field
+from graphlib import CycleError, TopologicalSorter
+
+from mcnilib.errors import Unsupported
+from mcnilib.linux.link import NO_MAC, Bridge, Far, Ipip, Link, Loopback, Macvlan, Opaque, Physical, Veth, Vxlan
+from mcnilib.linux.netns import Netns
+from mcnilib.linux.world import Segment, World
+
+SWITCH = "(switch)"
+"""The namespace that holds one bridge per segment. No world can have a namespace of that name."""
+
+Place = Callable[[str], str]
+"""Namespace name -> what `ip ... netns` accepts for it."""
+
+FALLBACK = "tunl0"
+"""The IPIP device of every namespace that takes what no other takes, where the module is loaded."""
+
+Standing = Mapping[str, Iterable[str]]
+"""Namespace name -> devices that are there before anybody makes one, beside lo."""
+
+
+@dataclass(frozen=True, slots=True)
+class Making:
+    """One device, or one veth pair, to create: the namespaces it can be created from, the ends it has, the command."""
+
+    homes: tuple[str, ...]
+    ends: tuple[tuple[str, int], ...]
+    command: str
+    after: tuple[tuple[str, int], ...] = field(default=())  # ends that must exist before
+
+
+def makings(world: World, place: Place, standing: Standing | None = None) -> tuple[Making, ...]:
+    """Describe every device of the world, and the switch, as things to create.
+
+    Devices that are standing already are renamed where the world wants their names; the IPIP device without ends is
+    the fallback itself, of which Linux has but one in a namespace.
+    """
+    ports = [(s, i, port) for i, s in enumerate(world.segments) for port in s.ports]
+    made = [_bridge_of_segment(i, s.name) for i, s in enumerate(world.segments)]
+    made += [_cable(world, number, netns, link, place) for number, (netns, link) in enumerate(_nics(world))]
+    plugged = {(port.netns, port.link): (segment, number) for segment, number, port in ports}
+    return (*made, *_plugs(world, plugged), *_others(world, place, standing or {}))
+
+
+def loading(world: World) -> list[tuple[str, str]]:
+    """Name a namespace, and `ip -batch` text that does nothing there but load the modules whose fallbacks would come.
+
+    A module is loaded when a device of its kind is first made, and gives every namespace its fallback at that moment.
+    """
+    tunnels = (netns.name for netns in world for link in netns.links if isinstance(link.kind, Ipip))
+    return [(name, "link add name mcni type ipip local 127.0.0.1\nlink del mcni") for name in list(tunnels)[:1]]
+
+
+def out_of_the_way(netns: Netns, standing: Iterable[str]) -> list[str]:
+    """Return the `ip -batch` lines that rename standing devices whose names a namespace's own devices are to have."""
+    wanted = {link.name for link in netns.links}
+    if any(link.kind == Ipip() for link in netns.links):
+        wanted.discard(FALLBACK)
+    return [f"link set dev {name} name mcni{number}" for number, name in enumerate(standing) if name in wanted]
+
+
+def in_order(made: Iterable[Making]) -> list[tuple[str, list[str]]]:
+    """Order the creations and group them by the namespace to run them from.
+
+    Raises: Unsupported when the indexes of different namespaces contradict each other.
+    """
+    makings_ = list(made)
+    sorter = TopologicalSorter(_dependencies(makings_))
+    try:
+        sorter.prepare()
+    except CycleError as problem:
+        devices = ", ".join(str(makings_[i].ends) for i in problem.args[1])
+        raise Unsupported(f"no order of creation gives these devices their indexes: {devices}") from None
+    return _greedy(makings_, sorter)
+
+
+def _greedy(made: list[Making], sorter: TopologicalSorter[int]) -> list[tuple[str, list[str]]]:
+    """Stay in one namespace as long as something can be created from there."""
+    batches: list[tuple[str, list[str]]] = []
+    ready: list[int] = []
+    while sorter.is_active():
+        ready += sorter.get_ready()
+        home = _next_home(made, ready, batches[-1][0] if batches else "")
+        if not batches or batches[-1][0] != home:
+            batches.append((home, []))
+        for number in [n for n in ready if home in made[n].homes]:
+            batches[-1][1].append(made[number].command)
+            ready.remove(number)
+            sorter.done(number)
+    return batches
+
+
+def _next_home(made: list[Making], ready: list[int], current: str) -> str:
+    homes = [home for number in ready for home in made[number].homes]
+    return current if current in homes else max(homes, key=homes.count)
+
+
+def _dependencies(made: list[Making]) -> dict[int, set[int]]:
+    maker = {end: number for number, making in enumerate(made) for end in making.ends}
+    needs: dict[int, set[int]] = {number: set() for number in range(len(made))}
+    for number, making in enumerate(made):
+        needs[number] |= {maker[end] for end in making.after if end in maker}
+    last: dict[str, int] = {}
+    for netns, index in sorted(end for end in maker if end[0] != SWITCH):
+        number = maker[(netns, index)]
+        if netns in last and last[netns] != number:
+            needs[number].add(last[netns])
+        last[netns] = number
+    return needs
+
+
+def _nics(world: World) -> list[tuple[Netns, Link]]:
+    return [(netns, link) for netns in world for link in netns.links if isinstance(link.kind, Physical)]
+
+
+def _bridge_of_segment(number: int, name: str) -> Making:
+    command = f"link add name {bridge_name(number)} type bridge mcast_snooping 0 stp_state 0"
+    return Making((SWITCH,), ((SWITCH, 10000 + number),), command)
+
+
+def bridge_name(number: int) -> str:
+    """Name the switch's bridge of the segment with that number."""
+    return f"segment{number}"
+
+
+def port_name(number: int) -> str:
+    """Name the switch's end of the cable to the NIC with that number."""
+    return f"port{number}"
+
+
+def _cable(world: World, number: int, netns: Netns, link: Link, place: Place) -> Making:
+    near = f"{_new(link)} netns {place(netns.name)}"
+    far = f"name {port_name(number)} mtu {link.mtu} netns {place(SWITCH)}"
+    ends = ((netns.name, link.index), (SWITCH, 1000 + number))
+    return Making((SWITCH, netns.name), ends, f"link add {near} type veth peer {far}")
+
+
+def _plugs(world: World, plugged: dict[tuple[str, str], tuple[Segment, int]]) -> list[Making]:
+    made = []
+    for number, (netns, link) in enumerate(_nics(world)):
+        after = [(SWITCH, 1000 + number)]
+        commands = [f"link set dev {port_name(number)} up"]
+        if (netns.name, link.name) in plugged:
+            _, segment = plugged[netns.name, link.name]
+            hairpin = "on" if world.segments[segment].reflects else "off"
+            commands = [
+                f"link set dev {port_name(number)} up master {bridge_name(segment)}",
+                f"link set dev {port_name(number)} type bridge_slave hairpin {hairpin}",
+            ]
+            after.append((SWITCH, 10000 + segment))
+        made.append(Making((SWITCH,), (), "\n".join(commands), tuple(after)))
+    ups = [f"link set dev {bridge_name(i)} up" for i in range(len(world.segments))]
+    bridges = tuple((SWITCH, 10000 + i) for i in range(len(world.segments)))
+    return [*made, *([Making((SWITCH,), (), "\n".join(ups), bridges)] if ups else [])]
+
+
+def _others(world: World, place: Place, standing: Standing) -> list[Making]:
+    made = []
+    for netns in world:
+        for link in netns.links:
+            making = _making(world, netns, link, place, FALLBACK in standing.get(netns.name, ()))
+            made += [making] if making else []
+    return made
+
+
+def _making(world: World, netns: Netns, link: Link, place: Place, has_fallback: bool) -> Making | None:
+    end, new = (netns.name, link.index), f"link add {_new(link)}"
+    match link.kind:
+        case Loopback() | Physical():
+            return None
+        case Veth(peer=peer):
+            return _pair(world, netns, link, peer, place)
+        case Macvlan(lower=lower, mode=mode):
+            command = f"link add link {_at(world, lower).name} {_new(link)} netns {place(netns.name)} type macvlan"
+            return Making((lower.netns,), (end,), f"{command} mode {mode}", ((lower.netns, lower.index),))
+        case Bridge():
+            return Making((netns.name,), (end,), f"{new} type bridge mcast_snooping 0 stp_state 0")
+        case Vxlan() as kind:
+            words = f"id {kind.vni} local {kind.local} dev {kind.dev} dstport {kind.port} nolearning"
+            words += "" if kind.udpcsum else " noudpcsum"
+            return Making(
+                (netns.name,), (end,), f"{new} type vxlan {words}", ((netns.name, netns.link(kind.dev).index),)
+            )
+        case Opaque(why=why):
+            raise Unsupported(why)
+        case Ipip(local=None, remote=None) if has_fallback:  # it is there, with these ends
+            commands = [f"link set dev {FALLBACK} name {link.name}", f"link set dev {link.name} mtu {link.mtu}"]
+            return Making((netns.name,), (end,), "\n".join(commands))
+        case Ipip(local=local, remote=remote):
+            words = f"{f' local {local}' if local else ''}{f' remote {remote}' if remote else ''}"
+            return Making((netns.name,), (end,), f"{new} type ipip{words}")
+
+
+def _pair(world: World, netns: Netns, link: Link, peer: Far, place: Place) -> Making | None:
+    """Describe a veth pair once, at its first end."""
+    ends = ((netns.name, link.index), (peer.netns, peer.index))
+    if ends[1] < ends[0]:
+        return None
+    other = _at(world, peer)
+    near, far = f"{_new(link)} netns {place(netns.name)}", f"{_new(other)} netns {place(peer.netns)}"
+    return Making((SWITCH, netns.name, peer.netns), ends, f"link add {near} type veth peer {far}")
+
+
+def _at(world: World, far: Far) -> Link:
+    return next(link for link in world[far.netns].links if link.index == far.index)
+
+
+def _new(link: Link) -> str:
+    mac = f" address {link.mac}" if link.mac != NO_MAC and link.has_arp else ""
+    return f"name {link.name}{mac} mtu {link.mtu}"
