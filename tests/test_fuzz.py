@@ -146,6 +146,11 @@ KINDS = {
     "a mark in OUTPUT of nat": r"-t nat -[AI] OUTPUT .*-j MARK",
     "a mark in OUTPUT of filter": r"-t filter -[AI] OUTPUT .*-j MARK",
     "a mark that decides the route": r"ip rule add .*fwmark .* lookup 99",
+    "a service with two endpoints": r"-A SVC .*--probability 0.5.*DNAT",
+    "a service with three endpoints": r"-A SVC .*--probability 0.3.*DNAT",
+    "a service that is dialled": r"SVC[^$]*\nfrom .* to \w+:10.96.0.10:80",
+    "a rule that chance asks": r"-m statistic --mode random --probability .* -j DROP",
+    "a drawn port that a rule asks for": r"--random-fully\n.*port \d+:\d+ -j DROP",
     "several exchanges": r"\nfrom .*\nfrom ",
     "something typed between them": r"\nfrom .*\n\w: .*\nfrom ",
 }

@@ -13,9 +13,9 @@ from random import Random
 from mcnilib.errors import McniError
 from mcnilib.kernel.fuzz.case import Case, Turn, base
 from mcnilib.kernel.fuzz.matches import remembers
-from mcnilib.kernel.fuzz.recipes import marked
+from mcnilib.kernel.fuzz.recipes import RECIPES
 from mcnilib.kernel.fuzz.rules import typed_chain, typed_rule
-from mcnilib.kernel.fuzz.shape import addresses, devices, every_address, networks, own_chains
+from mcnilib.kernel.fuzz.shape import NOWHERE, SERVICE, addresses, devices, every_address, networks, own_chains
 from mcnilib.kernel.fuzz.worlds import WORLDS, typed
 from mcnilib.kernel.realise import alike
 from mcnilib.linux.link import Loopback
@@ -27,8 +27,6 @@ MOST_LINES = 10
 GOES_ON = 0.25
 """How often more is said after the first exchange."""
 TABLES = ("main", "77", "88")
-NOWHERE = "10.3.0.9"
-"""An address nobody has."""
 
 
 def chance(seed: int, number: int) -> Case:
@@ -78,7 +76,8 @@ def _source(draw: Random, world: World, client: str) -> str:
 
 def _destination(draw: Random, world: World, client: str, server: str) -> str:
     """Choose what is dialled: mostly the server, sometimes a router, nobody, everybody, or a closed port."""
-    address = draw.choice(addresses(world[server]) * 6 + every_address(world) + [NOWHERE])
+    service = [SERVICE] * 9 if any(SERVICE in str(table) for netns in world for table in netns.tables) else []
+    address = draw.choice(addresses(world[server]) * 6 + every_address(world) + [NOWHERE] + service)
     kind = draw.choice(("tcp", "tcp", "tcp", "udp", "udp", "icmp"))
     if draw.random() < 0.02:
         own = (IPv4Interface(f"{address}/24").network for address in addresses(world[client]))
@@ -87,8 +86,7 @@ def _destination(draw: Random, world: World, client: str, server: str) -> str:
     return f"icmp:{address}" if kind == "icmp" else f"{kind}:{address}:{draw.choice((80, 80, 80, 80, 8080))}"
 
 
-RECIPES: tuple[Callable[[Random, World, Netns], list[str]], ...] = (marked,)
-RECIPE = 0.1
+RECIPE = 0.12
 """How often several lines that belong together are typed instead of one."""
 
 

@@ -16,7 +16,7 @@ STATES = (
     "SNAT",
     "DNAT",
 )
-REMEMBERING = ("-m recent", "-m limit", "-m statistic")
+REMEMBERING = ("-m recent", "-m limit", "--mode nth")
 """Matches that remember packets: no conversation of another case may have passed them."""
 
 OFTEN = 4

@@ -7,7 +7,7 @@ takes no kernel.
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import replace
 from random import Random
 
@@ -21,7 +21,7 @@ from mcnilib.trace.trace import Verdict
 
 Files = dict[str, str]
 Answer = tuple[str, ...]
-"""The verdict, the client's errno, and its address as the server saw it. Empty: nobody knows."""
+"""The verdict, the client's errno, and its address as the server saw it."""
 
 
 def collected(world: World) -> Files:
@@ -34,29 +34,29 @@ def collected(world: World) -> Files:
     return files
 
 
-def answer(files: Mapping[str, str], case: Case) -> Answer:
-    """Ask a snapshot the question of a case."""
+def answers(files: Mapping[str, str], case: Case) -> dict[Answer, None]:
+    """Ask a snapshot the question of a case; return what is known, for each course that chance may take."""
     try:
-        outcome = snapshot_of(files).trace(case.flow(), case.listeners()).outcome
+        trace = snapshot_of(files).trace(case.flow(), case.listeners())
     except (McniError, KeyError):  # it cannot be read, or who asks or listens is not in it
-        return ()
-    known = outcome.verdict is not Verdict.UNKNOWN
-    return (outcome.verdict.value, outcome.error, outcome.seen_source) if known else ()
+        return {}
+    ends = (one.outcome for one in trace.courses if one.outcome.verdict is not Verdict.UNKNOWN)
+    return dict.fromkeys((end.verdict.value, end.error, end.seen_source) for end in ends)
 
 
 def guesses(case: Case, draw: Random, tries: int) -> Iterator[str]:
     """Yield in words what was answered otherwise with a piece left out, of so many pieces chosen by chance."""
     files = collected(case.build())
-    whole = answer(files, case)
+    whole = answers(files, case)
     for _ in range(tries if whole else 0):
         what, rest = draw.choice(PIECES)(draw, files)
-        other = answer(rest, case)
-        if other not in ((), whole):
-            yield f"without {what}: {_words(other)}; with it: {_words(whole)}"
+        new = [one for one in answers(rest, case) if one not in whole]
+        if new:
+            yield f"without {what}: {_words(new)}; with it: {_words(whole)}"
 
 
-def _words(one: Answer) -> str:
-    return ", ".join(filter(None, one))
+def _words(some: Iterable[Answer]) -> str:
+    return " or ".join(", ".join(filter(None, one)) for one in some)
 
 
 def _file(draw: Random, files: Files) -> tuple[str, Files]:

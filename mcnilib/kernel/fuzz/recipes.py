@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from random import Random
 
 from mcnilib.kernel.fuzz.rules import CHAINS
-from mcnilib.kernel.fuzz.shape import addresses, devices, every_address, networks
+from mcnilib.kernel.fuzz.shape import NOWHERE, SERVICE, addresses, devices, every_address, networks
 from mcnilib.linux.netns import Netns
 from mcnilib.linux.world import World
 
@@ -22,7 +23,7 @@ def marked(draw: Random, world: World, netns: Netns) -> list[str]:
     Sometimes a later table takes the mark away again, or a connection's mark is what marks.
     """
     lines = [_policy_rule(draw, world), _marked_route(draw, world, netns)]
-    tables = draw.sample([table for table, chains in CHAINS.items() if "OUTPUT" in chains], draw.randint(1, 2))
+    tables = draw.sample(list(CHAINS), draw.randint(1, 2))
     lines += [_marking_rule(draw, table) for table in tables]
     if draw.random() < 0.3:
         restore = "CONNMARK --restore-mark --nfmask 0xffffffff --ctmask 0xffffffff"
@@ -50,3 +51,50 @@ def _marked_route(draw: Random, world: World, netns: Netns) -> str:
 def _marking_rule(draw: Random, table: str) -> str:
     target = draw.choice((*MARKS, MARKS[0], MARKS[0], FORGET))
     return f"iptables -t {table} -{draw.choice('AI')} OUTPUT {draw.choice(MATCHES)}-j {target}"
+
+
+def balanced(draw: Random, world: World, netns: Netns) -> list[str]:
+    """Share a service among two or three endpoints by chance, some of them dead, as kube-proxy does."""
+    every = every_address(world)
+    ends = draw.sample(every, min(len(every), draw.choice((2, 2, 3))))
+    if draw.random() < 0.3:
+        ends[draw.randrange(len(ends))] = NOWHERE
+    proto, chain = draw.choice(("tcp", "tcp", "udp")), draw.choice(("PREROUTING", "OUTPUT", "both"))
+    lines = ["iptables -t nat -N SVC"]
+    for number, end in enumerate(ends):
+        left = len(ends) - number
+        share = f"-m statistic --mode random --probability {1 / left:.11f} " if left > 1 else ""
+        port = draw.choice((":80", ":80", ":80", ":8080"))
+        lines.append(f"iptables -t nat -A SVC -p {proto} {share}-j DNAT --to-destination {end}{port}")
+    address = draw.choice((SERVICE, SERVICE, draw.choice(every)))
+    jump = f"-d {address}/32 -p {proto} -m {proto} --dport 80 -j SVC"
+    chains = ("PREROUTING", "OUTPUT") if chain == "both" else (chain,)
+    lines += [f"iptables -t nat -A {one} {jump}" for one in chains]
+    return [*lines, *(["iptables -t nat -A POSTROUTING -j MASQUERADE"] if draw.random() < 0.3 else [])]
+
+
+def chosen(draw: Random, world: World, netns: Netns) -> list[str]:
+    """Let chance choose packets that open a connection, or any."""
+    share = draw.choice(("0.50000000000", "0.33333333349", "0.25000000000"))
+    table = draw.choice(("filter", "filter", "mangle", "raw"))
+    opening = draw.choice(
+        ("-p tcp -m tcp --tcp-flags FIN,SYN,RST,ACK SYN", "-p udp", "-p icmp", "-p tcp -m tcp --dport 80")
+    )
+    match = f"{opening} -m statistic --mode random --probability {share}"
+    return [f"iptables -t {table} -A {draw.choice(CHAINS[table])} {match} -j {draw.choice(('DROP', 'DROP', 'ACCEPT'))}"]
+
+
+def drawn(draw: Random, world: World, netns: Netns) -> list[str]:
+    """Let chance draw the port of a masqueraded connection, and a rule ask for it."""
+    proto, side = draw.choice(("tcp", "udp")), draw.choice(("--sport", "--sport", "--dport"))
+    chain, ports = (
+        draw.choice(("INPUT", "FORWARD", "FORWARD")),
+        draw.choice(("1024:32767", "32768:65535", "1024:20000")),
+    )
+    return [
+        f"iptables -t nat -A POSTROUTING -p {proto} -j MASQUERADE --random-fully",
+        f"iptables -A {chain} -p {proto} -m {proto} {side} {ports} -j DROP",
+    ]
+
+
+RECIPES: tuple[Callable[[Random, World, Netns], list[str]], ...] = (marked, marked, balanced, chosen, drawn)

@@ -8,6 +8,9 @@ from mcnilib.linux.link import Loopback
 from mcnilib.linux.netns import Netns
 from mcnilib.linux.world import World
 
+NOWHERE, SERVICE = "10.3.0.9", "10.96.0.10"
+"""Addresses nobody has; rules may send the second to somebody."""
+
 
 def own_chains(netns: Netns) -> dict[str, list[str]]:
     """List the chains somebody made, by table."""

@@ -69,8 +69,6 @@ def _why_not(trace: Trace) -> str:
     """Say why the kernel cannot be asked about an exchange; empty when it can."""
     if unknown := [one.outcome.step.action for one in trace.courses if one.outcome.verdict is Verdict.UNKNOWN]:
         return unknown[0]
-    if trace.open:
-        return "chance has more branches than are followed"
     if any(_packed_twice(step.after) for journey in trace.journeys for step in journey.steps):
         return "the lab cannot follow a packet through a tunnel in a tunnel"
     return ""
@@ -96,7 +94,7 @@ def _simulated(case: Case) -> Iterator[Trace]:
     """Run all exchanges; where chance has a say, each goes on in the likeliest course of the one before."""
     past: Network | None = None
     for world, turn in zip(case.worlds(), case.turns, strict=True):
-        trace, nets = courses(world, turn.flow(), turn.listeners(), past)
+        trace, nets = courses(world, turn.flow(patience=PATIENCE[turn.proto] * SLOWER), turn.listeners(), past)
         yield trace
         past = nets[0][1]
 
@@ -138,8 +136,8 @@ def _measure(lab: Lab, case: Case, *, slower: int = 1) -> Trial:
         try:
             kernel = observe(lab, flow, turn.listeners(), ident=first + PORTS, going_on=number > 0)
             report, past = _compared(world, flow, turn.listeners(), kernel, past)
-        except Unsupported:  # which way chance went before, the model did not know when it agreed to go on
-            break
+        except Unsupported as problem:  # which way chance went before, the model did not know when it agreed to go on
+            return trial if number else Trial(case, REFUSED, str(problem))
         except (LookupError, ValueError) as problem:  # what was captured makes no conversation
             where = extract_tb(problem.__traceback__)[-1]
             what = f"the lab cannot tell what happened: {problem!r} in {where.name}:{where.lineno}"
@@ -156,7 +154,7 @@ def _compared(
 ) -> tuple[Report, Network]:
     """Compare with the courses of the model; when two timers end at once, chance says whether what they send crosses.
 
-    Raises: Unsupported where the model does not know all courses of an exchange that is not the first.
+    Raises: Unsupported where the model does not know all courses, or not all of an exchange that is not the first.
     """
     reports: list[tuple[Report, Network]] = []
     for crossing in (False, True):
@@ -167,4 +165,6 @@ def _compared(
             reports.append((compare(model, kernel, flow, listeners), net))
             if reports[-1][0].agrees:
                 return reports[-1]
+        if trace.open:
+            raise Unsupported("chance has more branches than are followed")
     return reports[0]
