@@ -144,6 +144,23 @@ def passthru_port() -> World:
     )
 
 
+def two_legs(dropping: str) -> World:
+    """The node with the bridge, at which b has two ports, of one network; packets that come by one of them it drops."""
+    ends = [
+        device("n", index, f"v{at}", "", Veth(Far(pod, at)))
+        for index, pod, at in ((3, "a", 2), (4, "b", 2), (5, "b", 3))
+    ]
+    ends = [replace(end, name=f"v{end.index}", master="br0") for end in ends]
+    n = made("n", device("n", 2, "br0", "10.0.7.1/24", Bridge()), *ends)
+    b = namespace(
+        "b",
+        "eth0 10.0.7.3/24 veth n 4\neth1 10.0.7.4/24 veth n 5",
+        "",
+        chains("filter", f"INPUT -i {dropping} -j DROP"),
+    )
+    return plug(n, namespace("a", "eth0 10.0.7.2/24 veth n 3"), b)
+
+
 def knowing(mac: str, port: str, state: str = "static", *, sticky: bool = False, world: World | None = None) -> World:
     """The node with the bridge, which has an entry for a MAC."""
     return altered(world or bridged(), "n", "br0", kind=Bridge((Station(mac, port, state, sticky),)))
@@ -328,6 +345,8 @@ CASES = {
     "a bridge": Case(bridged(), "tcp:10.0.7.3:80", "connected"),
     "from a macvlan child to its sibling on the bridge": Case(macvlan_on_bridge(), "tcp:10.0.7.5:80", "connected", client="c", server="d"),
     "from a macvlan child to the bridge below it": Case(macvlan_on_bridge(), "icmp:10.0.7.1", "lost", client="c", server="n"),
+    "two legs on a bridge: the port added last hears ARP first": Case(two_legs("eth0"), "tcp:10.0.7.3:80", "connected"),
+    "two legs on a bridge, of which the one added last drops": Case(two_legs("eth1"), "tcp:10.0.7.3:80", "connect times out"),
     "a mark chooses a table, which is a blackhole": Case(marked(), "udp:10.0.2.2:80", "lost"),
     "a set that does not hold the client": Case(marked(), "tcp:10.0.2.2:80", "connected"),
     "REDIRECT to the router itself": Case(redirected("PREROUTING -p tcp -j REDIRECT --to-ports 80"), "tcp:10.0.2.2:8080", "connected", server="r"),

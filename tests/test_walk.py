@@ -199,7 +199,9 @@ def test_a_ping_needs_no_port() -> None:
 @pytest.mark.parametrize("name", CASES)
 def test_a_conversation_ends_as_the_kernel_lets_it_end(name: str) -> None:
     case = CASES[name]
-    assert run(case.world, case.flow, case.listeners).outcome.verdict.value == case.verdict
+    courses = run(case.world, case.flow, case.listeners).courses  # of which chance took one
+    assert case.verdict in {one.outcome.verdict.value for one in courses}
+    assert len(courses) == 1 or "two legs" in name
 
 
 @pytest.mark.parametrize(

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 
 import pytest
-from kernel_worlds import altered, bridged, knowing, macvlans, made
+from kernel_worlds import altered, bridged, knowing, macvlans, made, two_legs
 from small_worlds import device, mac, namespace, plug, talk
 
 from mcnilib.errors import Unsupported
@@ -60,6 +60,7 @@ def _two_ports() -> list[Link]:
         pytest.param(altered(bridged(), "n", "br0", carrier=False), "tcp:10.0.7.1:80", "unreachable", id="a bridge without carrier"),
         pytest.param(knowing(mac("a", 2), "va", "permanent"), "icmp:10.0.7.1", "connected", id="a permanent entry of the client's MAC: the bridge itself answers by that port"),
         pytest.param(knowing(mac("b", 2), "va", ""), "icmp:10.0.7.1", "connected", id="a learned entry that is wrong, and not asked for"),
+        pytest.param(two_legs("eth1"), "tcp:10.0.7.3:80", "it depends: works if the first to answer who has 10.0.7.3 on eth0 of a is eth0 of b", id="two legs on a bridge: which of them hears ARP first nothing shows"),
         pytest.param(two_switches(1), "tcp:10.0.7.3:80", "connected", id="two bridges and one cable"),
         pytest.param(altered(bridged(), "b", "eth0", mac=bridged()["a"].link("eth0").mac), "tcp:10.0.7.3:80", "unreachable", id="client and server with one MAC: the bridge knows where that is, where the answer comes from"),
         pytest.param(altered(bridged(), "a", "eth0", mac=bridged()["n"].link("vb").mac), "tcp:10.0.7.3:80", "unreachable", id="a client with the MAC of a port: the bridge keeps the answer"),

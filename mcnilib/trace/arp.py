@@ -65,22 +65,32 @@ def _ask(net: Network, log: Log, host: Host, link: Link, ip: IPv4Address, packet
                 answering.append(landing)
         except Unknown as unknown:
             gap = gap or unknown
-    for landing in _in_order(net, link, ip, answering):
-        other = net.hosts[landing.netns]
-        if int(sender):
-            _learn(other, landing.link.name, sender, link.mac)
-        back = net.wire.send(other.name, landing.link, Frame(landing.link.mac, link.mac))
-        if any((b.netns, b.link.name) == (host.name, link.name) for b in back):
-            host.neighbours[(link.name, ip)] = landing.link.mac
-            text = f"who has {ip}? {other.name} answers on {landing.link.name}: {landing.link.mac}"
-            log.add(host.name, Stage.ARP, text, packet, oif=link.name, to=(other.name, landing.link.name))
-            return landing.link.mac
-        if lost := net.wire.beyond(other.name, landing.link, Frame(landing.link.mac, link.mac)):
-            raise Unknown(f"{other.name} answers who has {ip}, and {lost.why}", collect=lost.collect)
+    for landing in answering if int(sender) else ():
+        _learn(net.hosts[landing.netns], landing.link.name, sender, link.mac)
+    heard = [landing for landing in answering if _is_heard(net, host, link, landing)]
+    if heard:
+        landing = _first(net, host, link, ip, heard)
+        host.neighbours[(link.name, ip)] = landing.link.mac
+        text = f"who has {ip}? {landing.netns} answers on {landing.link.name}: {landing.link.mac}"
+        log.add(host.name, Stage.ARP, text, packet, oif=link.name, to=(landing.netns, landing.link.name))
+        return landing.link.mac
+    _lose(net, link, ip, answering)
     if gap:
         raise Unknown(f"nobody who was collected answers who has {ip}, and {gap.why}", collect=gap.collect)
     log.add(host.name, Stage.ARP, f"who has {ip}? nobody answers", packet, oif=link.name, fate=Fate.UNREACHABLE)
     return None
+
+
+def _is_heard(net: Network, host: Host, link: Link, landing: Landing) -> bool:
+    back = net.wire.send(landing.netns, landing.link, Frame(landing.link.mac, link.mac))
+    return any((one.netns, one.link.name) == (host.name, link.name) for one in back)
+
+
+def _lose(net: Network, link: Link, ip: IPv4Address, answering: list[Landing]) -> None:
+    """Raise: Unknown when an answer leaves what is known."""
+    for landing in answering:
+        if lost := net.wire.beyond(landing.netns, landing.link, Frame(landing.link.mac, link.mac)):
+            raise Unknown(f"{landing.netns} answers who has {ip}, and {lost.why}", collect=lost.collect)
 
 
 def _learn(host: Host, dev: str, asker: IPv4Address, mac: str) -> None:
@@ -90,13 +100,18 @@ def _learn(host: Host, dev: str, asker: IPv4Address, mac: str) -> None:
     host.neighbours[dev, asker] = mac
 
 
-def _in_order(net: Network, link: Link, ip: IPv4Address, answering: list[Landing]) -> list[Landing]:
-    """Put owners before proxies. Raises: Unsupported when it is chance which of several namespaces is first."""
-    owners = [landing for landing in answering if net.hosts[landing.netns].is_local(ip)]
-    rivals = dict.fromkeys(landing.netns for landing in owners or answering)
-    if len(rivals) > 1:
-        raise Unsupported(f"{' and '.join(rivals)} answer who has {ip} on {link.name}: which is first is chance")
-    return owners + [landing for landing in answering if not net.hosts[landing.netns].is_local(ip)]
+def _first(net: Network, host: Host, link: Link, ip: IPv4Address, heard: list[Landing]) -> Landing:
+    """Choose the answer that counts, which is the first: owners before proxies, and among several it is chance.
+
+    The second within `locktime` (1 s) changes nothing. A bridge asks the port first that was added last, which nothing
+    shows. Source: arp_process(), br_flood() in net/bridge/br_forward.c.
+    """
+    owners = [landing for landing in heard if net.hosts[landing.netns].is_local(ip)]
+    first = owners or heard
+    if len(first) == 1:
+        return first[0]
+    options = [f"is {landing.link.name} of {landing.netns}" for landing in first]
+    return first[host.chance.pick(f"the first to answer who has {ip} on {link.name} of {host.name}", options)]
 
 
 def _noted(log: Log, host: Host, link: Link, packet: Packet, entry: Neigh) -> str:
