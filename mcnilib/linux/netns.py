@@ -8,7 +8,7 @@ Source: net/ipv4/{devinet,fib_frontend,fib_trie}.c, net/core/fib_rules.c (Linux 
 from __future__ import annotations
 
 from bisect import bisect_left, bisect_right
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from functools import cached_property
 from ipaddress import IPv4Address, IPv4Interface, IPv4Network
@@ -25,7 +25,7 @@ from mcnilib.linux.nexthop import check_route
 from mcnilib.linux.origin import KERNEL, Origin
 from mcnilib.linux.port_rules import asked_ports
 from mcnilib.linux.route import DEFAULT_RULES, SCOPES, UNNUMBERED, Route, Rule, table_id
-from mcnilib.linux.sysctl import Setting, conf, inherited, written
+from mcnilib.linux.sysctl import Setting, by_key, conf, inherited, written
 from mcnilib.linux.tables import asks_for_tracking
 
 PROGRAMS, CONNECTIONS = "BPF programs that only bpftool shows", "connections that exist"
@@ -89,13 +89,18 @@ class Netns:
         return asked_ports(self.tables, self.sets)
 
     @cached_property
+    def settings(self) -> Mapping[str, Setting]:
+        """The sysctls by their keys."""
+        return by_key(self.sysctls)
+
+    @cached_property
     def _conf(self) -> dict[tuple[str, str], int]:
         return {}
 
     def conf(self, name: str, dev: str) -> int:
         """Return the value of net.ipv4.conf.*.NAME that holds for a device; see `mcnilib.linux.sysctl.deciding`."""
         if (name, dev) not in self._conf:
-            self._conf[name, dev] = conf(self.sysctls, name, dev)
+            self._conf[name, dev] = conf(self.settings, name, dev)
         return self._conf[name, dev]
 
     def but(self, **changes: object) -> Netns:

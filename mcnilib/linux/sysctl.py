@@ -32,6 +32,9 @@ class Setting:
         return f"{self.key} = {self.value}"
 
 
+Settings = Iterable[Setting] | Mapping[str, Setting]
+"""The lines of a namespace, as they stand or by their keys."""
+
 FORWARD = "net.ipv4.ip_forward"
 REDIRECTS = "net.ipv4.conf.all.accept_redirects"
 """What writing ip_forward sets to the opposite. Source: inet_forward_change() in net/ipv4/devinet.c."""
@@ -126,7 +129,14 @@ def _stored(key: str) -> str | None:
     return conf_key(found[2], found[1]) if found and found[2] in CONF else None
 
 
-def setting(settings: Iterable[Setting], key: str) -> Setting:
+def by_key(settings: Settings) -> Mapping[str, Setting]:
+    """Return the lines by their keys, the first of each: who asks for many of them indexes them once."""
+    if isinstance(settings, Mapping):
+        return settings
+    return {line.key: line for line in reversed(tuple(settings))}
+
+
+def setting(settings: Settings, key: str) -> Setting:
     """Return the line `sysctl` prints for a key, the kernel's default where nothing was written.
 
     Raises: Unsupported for a key that is not modelled, Unknown for a line that was not collected.
@@ -137,15 +147,14 @@ def setting(settings: Iterable[Setting], key: str) -> Setting:
     return line
 
 
-def stored(settings: Iterable[Setting], key: str) -> Setting:
+def stored(settings: Settings, key: str) -> Setting:
     """Return what is known of a key: the line `setting` returns, or one without a value."""
-    key = canonical(key)
+    key, lines = canonical(key), by_key(settings)
     for place in _places(key):
-        for line in settings:
-            if line.key == place:
-                return line if place == key else Setting(key, line.value, line.by)
+        if line := lines.get(place):
+            return line if place == key else Setting(key, line.value, line.by)
     if key == REDIRECTS:
-        forward = stored(settings, FORWARD)
+        forward = stored(lines, FORWARD)
         return Setting(key, forward.value and str(int(forward.value == "0")), forward.by)
     return Setting(key, _default(key), BUILT_IN)
 
@@ -163,22 +172,22 @@ def _default(key: str) -> str:
     return GLOBAL[key][0] if key in GLOBAL else CONF[key.rpartition(".")[2]][0]
 
 
-def get(settings: Iterable[Setting], key: str) -> str:
+def get(settings: Settings, key: str) -> str:
     """Return the value of a key. Raises: Unsupported for a key that is not modelled."""
     return setting(settings, key).value
 
 
-def number(settings: Iterable[Setting], key: str) -> int:
+def number(settings: Settings, key: str) -> int:
     """Return the value of a numeric key."""
     return int(get(settings, key))
 
 
-def flag(settings: Iterable[Setting], key: str) -> bool:
+def flag(settings: Settings, key: str) -> bool:
     """Return the value of an on/off key: everything but 0 is on."""
     return number(settings, key) != 0
 
 
-def deciding(settings: Iterable[Setting], name: str, dev: str) -> Setting:
+def deciding(settings: Settings, name: str, dev: str) -> Setting:
     """Return the line that decides for a device: the larger of `all` and its own.
 
     For `forwarding` it is always its own; where ip_forward, which wrote it, says the same, that line is returned.
@@ -192,7 +201,7 @@ def deciding(settings: Iterable[Setting], name: str, dev: str) -> Setting:
     return common if int(common.value) > int(own.value) else own
 
 
-def conf(settings: Iterable[Setting], name: str, dev: str) -> int:
+def conf(settings: Settings, name: str, dev: str) -> int:
     """Return the value of net.ipv4.conf.*.NAME that holds for a device. Source: see `deciding`."""
     return int(deciding(settings, name, dev).value)
 
@@ -244,7 +253,8 @@ def inherited(settings: tuple[Setting, ...], dev: str) -> tuple[Setting, ...]:
 def print_settings(settings: tuple[Setting, ...], devices: Iterable[str]) -> str:
     """Print every modelled sysctl as `sysctl -a` does, by key."""
     keys = [*GLOBAL, *(conf_key(name, dev) for name in CONF for dev in ("all", "default", *devices))]
-    lines = [stored(settings, key) for key in dict.fromkeys(keys)]
+    known = by_key(settings)
+    lines = [stored(known, key) for key in dict.fromkeys(keys)]
     return "".join(f"{line}\n" for line in sorted(lines, key=lambda line: line.key) if line.value)
 
 

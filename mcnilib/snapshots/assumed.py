@@ -46,7 +46,7 @@ def assumed(world: World, trace: Trace, ask: Ask) -> Iterator[str]:
 def _turned(netns: Netns, name: str) -> Netns:
     """Return a namespace in which a setting has the other value wherever nobody gave it; itself where it was given."""
     keys = [conf_key(name, dev) for dev in ("all", *(link.name for link in netns.links))] if name in CONF else [name]
-    lines = [stored(netns.sysctls, key) for key in keys]
+    lines = [stored(netns.settings, key) for key in keys]
     new = tuple(Setting(line.key, OTHER[line.value]) for line in lines if line.by is BUILT_IN)
     return netns.but(sysctls=(*netns.sysctls, *new)) if new else netns
 

@@ -89,7 +89,7 @@ def _given(netns: Netns) -> str:
     """
     there = {line.key: line for line in netns.sysctls}
     keys = (*GLOBAL, *(conf_key(name, scope) for name in CONF if name not in UNASKED for scope in ("all", "default")))
-    rest = {key: stored(netns.sysctls, key) for key in keys if key not in there}
+    rest = {key: stored(netns.settings, key) for key in keys if key not in there}
     lines = sorted({**there, **rest}.values(), key=lambda line: line.key)
     return "".join(f"{line}\n" for line in lines if line.value)
 

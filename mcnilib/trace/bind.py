@@ -47,7 +47,7 @@ def _keep_inside(host: Host, src: IPv4Address, dev: str) -> None:
     """Keep the loopback network's addresses on the loopback device. Source: __mkroute_output()."""
     if int(src) >> 24 != 127 or isinstance(host.links[dev].kind, Loopback) or host.conf("route_localnet", dev):
         return
-    line = deciding(host.netns.sysctls, "route_localnet", dev)
+    line = deciding(host.netns.settings, "route_localnet", dev)
     raise NotSent(f"{src} may not leave by {dev}", error="EINVAL", line=line)
 
 

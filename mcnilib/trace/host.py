@@ -83,11 +83,11 @@ class Host:
 
     def flag(self, key: str) -> bool:
         """Read a 0/1 sysctl."""
-        return flag(self.sysctls, key)
+        return flag(self.netns.settings, key)
 
     def number(self, key: str) -> int:
         """Read a numeric sysctl."""
-        return number(self.sysctls, key)
+        return number(self.netns.settings, key)
 
     def conf(self, name: str, dev: str) -> int:
         """Read net.ipv4.conf.*.name as the kernel combines `all` and the device."""
@@ -155,4 +155,4 @@ class Host:
 
 def _timeouts(netns: Netns) -> Callable[[str], float]:
     """Return what tells conntrack's timeouts, in seconds: it asks for the same few again and again."""
-    return cache(lambda name: float(number(netns.sysctls, CT + name)))
+    return cache(lambda name: float(number(netns.settings, CT + name)))

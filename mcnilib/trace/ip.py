@@ -79,7 +79,7 @@ def _forwards(log: Log, host: Host, packet: Packet, dev: str) -> bool:
     """Tell whether packets from the device may be passed on at all."""
     if host.conf("forwarding", dev):
         return True
-    line = deciding(host.netns.sysctls, "forwarding", dev)
+    line = deciding(host.netns.settings, "forwarding", dev)
     log.add(
         host.name, Stage.FORWARDING, "not for us, and we do not forward", packet, line=line, iif=dev, fate=Fate.DROPPED
     )

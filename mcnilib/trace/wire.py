@@ -269,7 +269,7 @@ def shown_to_iptables(netns: Netns) -> bool:
 
     Write the sysctl as 0 where the module is not loaded. Source: net/bridge/br_netfilter_hooks.c.
     """
-    return bool(netns.tables) and flag(netns.sysctls, BRIDGE_CALLS)
+    return bool(netns.tables) and flag(netns.settings, BRIDGE_CALLS)
 
 
 KEPT = 16
