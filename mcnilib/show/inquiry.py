@@ -19,6 +19,7 @@ from mcnilib.show.controls import WIDE
 from mcnilib.show.drawing import Drawing, lay_out
 from mcnilib.show.palette import role_of
 from mcnilib.show.panel import SOON, code_html, depth_chooser
+from mcnilib.show.plan import focus_of, plan_of
 from mcnilib.show.state import state_html
 from mcnilib.show.stepper import Stepper
 from mcnilib.show.still import Bundle, still
@@ -158,7 +159,10 @@ class Inquiry(widgets.VBox):  # type: ignore[misc]
         self.picture.value = to_svg(self._drawing(trace, at), self._uid, self._scale)
 
     def _drawing(self, trace: Trace, at: tuple[int, int] | None = None) -> Drawing:
-        return lay_out(self.world, trace, None, at)
+        ends = (
+            plan_of(self.world).look_at(focus_of(self.world, self.trace)) if self.trace else None
+        )  # alike for all ends
+        return lay_out(self.world, trace, ends, at)
 
     def _repr_mimebundle_(self, **kwargs: Any) -> Bundle:
         """Add the picture and the verdict for viewers without a kernel."""

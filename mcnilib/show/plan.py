@@ -110,7 +110,8 @@ def focus_of(world: World, *traces: Trace) -> frozenset[str]:
     owners = {
         a.ip: netns.name for netns in world for link in netns.links for a in link.addresses if not a.ip.is_loopback
     }
-    journeys = [journey for trace in traces for journey in trace.journeys]
+    courses = [course for trace in traces for course in trace.courses]
+    journeys = [journey for course in courses for journey in course.journeys]
     names = {name for journey in journeys for name in _touched(journey, owners)}
     asked = (world.segment_of(journey.last.netns, journey.last.oif) for journey in journeys)
     names |= {segment.name for segment in asked if segment}  # where nobody answered
