@@ -152,7 +152,7 @@ def test_shares_add_up_to_the_whole() -> None:
     ],
 )
 def test_a_drawn_port_is_a_question_where_it_matters(low, high, asked, cases) -> None:
-    chance = Chance(ports=lambda proto: asked)
+    chance = Chance(ports=lambda: asked)
     port = chance.port(low, high, "tcp")
     assert low <= port <= high
     words = [option.split()[-1] for turn in chance.turns for option in turn.options]

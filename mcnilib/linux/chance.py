@@ -6,7 +6,7 @@ again with another answer (`mcnilib.trace.branches`).
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from itertools import pairwise
 from random import Random
 from typing import NamedTuple
@@ -46,10 +46,10 @@ class Turn(NamedTuple):
 class Chance:
     """The answers of one run: first those it was handed, then as before, and the likeliest where nothing was before.
 
-    `ports` names the ranges of ports that something may ask for, given `tcp`, `udp` or `icmp`.
+    `ports` returns the ranges of ports that something asks for.
     """
 
-    def __init__(self, answers: Sequence[int] = (), ports: Callable[[str], Sequence[Range]] = lambda proto: ()) -> None:
+    def __init__(self, answers: Sequence[int] = (), ports: Callable[[], Iterable[Range]] = tuple) -> None:
         """Take the answers to the first questions, each the place of an option."""
         self.turns: list[Turn] = []
         self._answers, self._ports = answers, ports
@@ -87,7 +87,7 @@ class Chance:
         return self._kept[key]
 
     def _port(self, low: int, high: int, proto: str, usual: int) -> int:
-        cases = list(_cases(low, high, self._ports(proto)))
+        cases = list(_cases(low, high, self._ports()))
         size = high - low + 1
         at = 0
         if len(cases) > 1:
@@ -98,7 +98,7 @@ class Chance:
         return usual if first <= usual <= last else first + int(self._random() * 0x10000) % (last - first + 1)
 
 
-def _cases(low: int, high: int, asked: Sequence[Range]) -> Iterator[Range]:
+def _cases(low: int, high: int, asked: Iterable[Range]) -> Iterator[Range]:
     """Split a range where one that is asked for begins or ends; rare cases are left out."""
     size = high - low + 1
     if size <= ONE_BY_ONE:

@@ -9,10 +9,11 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from fractions import Fraction
+from functools import cache
 from heapq import heappop, heappush
 from math import prod
 
-from mcnilib.linux.chance import Chance, Range, Turn
+from mcnilib.linux.chance import Chance, Turn
 from mcnilib.linux.packet import Packet
 from mcnilib.linux.world import World
 from mcnilib.trace.trace import Branch, Trace, Verdict
@@ -31,21 +32,18 @@ def follow(world: World, play: Callable[[Chance], Trace]) -> Trace:
 
     Where all branches end alike, that is how it ends. At most MOST are followed; `open` says that there are more.
     """
+    ports = cache(lambda: frozenset(ports for netns in world for ports in netns.asked_ports))
     found: list[Branch] = []
     waiting: list[tuple[float, Answers]] = [(-1.0, ())]
     while waiting and len(found) < MOST:
         answers = heappop(waiting)[1]
-        chance = Chance(answers, lambda proto: _ports(world))
+        chance = Chance(answers, ports)
         trace = play(chance)
         turns = tuple(chance.turns)
         found.append(Branch(turns, _share(turns), trace))
         for weight, other in _others(turns, len(answers)):
             heappush(waiting, (-weight, other))
     return _joined(found, bool(waiting)) if found[0].turns else found[0].trace
-
-
-def _ports(world: World) -> Sequence[Range]:
-    return [ports for netns in world for ports in netns.asked_ports]
 
 
 def _share(turns: Sequence[Turn]) -> float | None:
