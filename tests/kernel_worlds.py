@@ -301,6 +301,15 @@ class Case(NamedTuple):
         return Listener(self.server, 80, dev=self.dev), udp
 
 
+REFUSALS = {
+    "net-unreachable": "unreachable",
+    "host-unreachable": "unreachable",
+    "proto-unreachable": "unreachable",
+    "port-unreachable": "connection refused",
+    "net-prohibited": "unreachable",
+    "host-prohibited": "unreachable",
+    "admin-prohibited": "unreachable",
+}
 RESTORE = "OUTPUT -j CONNMARK --restore-mark --nfmask 0xffffffff --ctmask 0xffffffff"
 SAVED = ("INPUT -j CONNMARK --set-xmark 0x1/0xffffffff",)
 
@@ -399,6 +408,10 @@ CASES = {
     "DNAT of loopback outwards, allowed": Case(of_loopback("POSTROUTING -o eth0 -j MASQUERADE", localnet="1"), "tcp:127.0.0.1:80", "connected"),
     "DNAT of loopback outwards from an address": Case(of_loopback(), "tcp:127.0.0.1:80", "connected", src="10.0.1.2"),
     "nobody's network": Case(routed(), "tcp:0.1.2.3:80", "unreachable"),
+    **{
+        f"an echo that is refused: {kind}": Case(routed(chains("filter", f"FORWARD -j REJECT --reject-with icmp-{kind}")), "icmp:10.0.2.2", verdict)
+        for kind, verdict in REFUSALS.items()
+    },
     "odd matches": Case(routed(ODD), "tcp:10.0.2.2:80", "connected"),
 }  # fmt: skip
 

@@ -60,7 +60,7 @@ def compare(model: Trace, kernel: Trace, flow: Flow, listeners: Sequence[Listene
 
 
 def _compare(model: Trace, kernel: Trace, flow: Flow, listeners: Sequence[Listener]) -> Report:
-    ports = {flow.sport, flow.dport, *(listener.port for listener in listeners)}
+    ports = {flow.sport, flow.dport, *(listener.port for listener in listeners)} - {0}  # ICMP has none
     tracked = {step.netns for j in kernel.journeys for step in j.steps if step.ctstate}
     ours, theirs = (group(story(j, ports, tracked) for j in trace.journeys) for trace in (model, kernel))
     partings: list[Parting] = []

@@ -81,7 +81,8 @@ def _journeys(lab: Lab, flow: Flow, listeners: Sequence[Listener], heard: Heard,
     watches = lab.watches.values()
     frames = [frame for watch in watches for frame in watch.frames]
     found = ways(lab.world, frames, (stay for watch in watches for stay in stays(watch)))
-    telling = Telling(lab.world, rises, [frame for frame in frames if frame.seen is None])
+    arps = [frame for frame in frames if frame.seen is None]
+    telling = Telling(lab.world, rises, arps, lab.running())
     own = frozenset(a.ip for link in lab.world[flow.netns].links for a in link.addresses)
     return _number([telling.journey(way, heard.started) for way in found], flow, listeners, own)
 

@@ -71,6 +71,14 @@ class Lab:
         self.world = world
         self._configure([(old, new) for old, new in pairs if old != new])
 
+    def running(self) -> frozenset[tuple[str, str]]:
+        """Return the devices, each with its namespace, that are up and have a carrier at this moment."""
+        found = []
+        for name in self.watches:
+            with self.inside(name), socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as sock:
+                found += [(name, dev) for _, dev in socket.if_nameindex() if _running(sock, dev)]
+        return frozenset(found)
+
     def places(self) -> dict[str, str]:
         """Return the file by which other programs find each namespace, as long as this process lives."""
         return {name: f"/proc/{os.getpid()}/fd/{descriptor}" for name, descriptor in self._netns.items()}

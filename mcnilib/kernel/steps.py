@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Set
 
 from mcnilib.kernel.headers import Seen
 from mcnilib.kernel.journeys import Cabling, Way
@@ -13,7 +13,6 @@ from mcnilib.linux.packet import Packet
 from mcnilib.linux.target import Reject
 from mcnilib.linux.world import World
 from mcnilib.trace.trace import Fate, Journey, Stage, Step
-from mcnilib.trace.wire import wire_of
 
 Counts = dict[str, dict[str, int]]
 """Namespace -> IP counter -> by how much it rose during the conversation."""
@@ -30,12 +29,14 @@ ENDS = (
 
 
 class Telling:
-    """Turns ways into journeys. `rises` are the counters of the conversation, `arps` the ARP messages seen."""
+    """Turns ways into journeys.
 
-    def __init__(self, world: World, rises: Counts, arps: Iterable[Frame]) -> None:
+    `rises` are the counters of the conversation, `arps` the ARP messages seen, `running` the devices with a carrier.
+    """
+
+    def __init__(self, world: World, rises: Counts, arps: Iterable[Frame], running: Set[tuple[str, str]]) -> None:
         """Keep what explains the end of a packet that no rule dropped."""
-        self.cabling, self.rises = Cabling(world), rises
-        self.world, self.wire = world, wire_of(world)
+        self.cabling, self.rises, self.running = Cabling(world), rises, running
         messages = list(arps)
         answered = {(f.netns, f.dev) for f in messages if not f.out and f.arp[0] == ARP_REPLY}
         self.asked = {(f.netns, f.dev): f.arp[1] for f in messages if f.out and f.arp[0] == ARP_REQUEST}
@@ -87,10 +88,6 @@ class Telling:
         else:
             steps.append(self._silent_end(last))
 
-    def _dead(self, stay: Stay) -> bool:
-        """Tell whether what the packet was to leave by cannot send."""
-        return not self.wire.has_carrier(stay.netns, self.world[stay.netns].link(stay.oif))
-
     def _silent_end(self, stay: Stay) -> Step:
         """Explain an end that no rule caused."""
         packet = stay.current
@@ -100,10 +97,11 @@ class Telling:
                 return Step(stay.netns, Stage.TUNNEL, "no tunnel takes it", packet, packet, fate=Fate.DROPPED)
             text, fate = f"{packet.kind} reaches the sockets", Fate.REJECTED if refused else Fate.DELIVERED
             return Step(stay.netns, Stage.SOCKET, text, packet, packet, iif=stay.iif, fate=fate)
-        if "POSTROUTING" in stay.passed and self._dead(stay):
+        leaving = "POSTROUTING" in stay.passed
+        if leaving and (stay.netns, stay.oif) not in self.running:
             text = f"{stay.oif} is down or has no carrier"
             return Step(stay.netns, Stage.DEVICE, text, packet, packet, oif=stay.oif, fate=Fate.DROPPED)
-        if "POSTROUTING" in stay.passed:
+        if leaving and (stay.netns, stay.oif) in self.asked:
             target = self.unanswered.get((stay.netns, stay.oif), "the next hop")
             text = f"who has {target}? nobody answers"
             return Step(stay.netns, Stage.ARP, text, packet, packet, oif=stay.oif, fate=Fate.UNREACHABLE)

@@ -1,8 +1,8 @@
 """One conversation with real sockets: client and servers in one loop, bounded by the client's patience.
 
 TCP: connect, request, answer, close, close. UDP: request and answer. ICMP: one echo. Only readiness of sockets is
-waited for.
-Source: tcp(7), udp(7), raw(7), ip(7).
+waited for. Every errno is the kernel's own: of ICMP errors about the echo it comes with the error queue of the socket.
+Source: tcp(7), udp(7), raw(7), ip(7) (IP_RECVERR); ping4_receive_error_msg() in ping.c of iputils.
 """
 
 from __future__ import annotations
@@ -17,18 +17,18 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
 from mcnilib.kernel.realise import Lab
-from mcnilib.linux.packet import ICMP_NAMES
 from mcnilib.trace.flow import ANY_ADDRESS, Flow, Listener
-from mcnilib.trace.tcp import HARD_ERRORS
 
 REQUEST, ANSWER = b"ping\n", b"pong\n"
 UDP_ANSWER = b"answer\n"  # its length, like the others, is that of the model (trace/tcp.py)
-ECHO_REQUEST = 8
+ECHO_REQUEST, ECHO_REPLY = 8, 0
 TCP_CLOSED, TCP_LISTEN, TCP_REPAIR = 7, 10, 19
 LAST_WORDS = 60
 """Milliseconds in which nothing happens until an answered connection that does not close is left at that: a FIN is
 sent again after 200."""
-IP_PKTINFO = 8
+IP_PKTINFO, IP_RECVERR = 8, 11
+FROM_ICMP = 2
+"""Who tells of an error: SO_EE_ORIGIN_ICMP in linux/errqueue.h."""
 
 
 @dataclass(slots=True)
@@ -217,6 +217,7 @@ class Talk:
 
     def _start_echo(self) -> None:
         sock = self._open(self.flow.netns, socket.SOCK_RAW, socket.IPPROTO_ICMP)
+        sock.setsockopt(socket.IPPROTO_IP, IP_RECVERR, 1)
         if self.flow.src:
             sock.bind((str(self.flow.src), 0))
         self._watch(sock, select.POLLIN, lambda: self._read_echo(sock))
@@ -225,19 +226,26 @@ class Talk:
 
     def _read_echo(self, sock: socket.socket) -> None:
         """Take the echo reply with our id, or an error about our request, as ping(8) does."""
-        data = sock.recv(4096)
-        message = data[(data[0] & 15) * 4 :]
-        kind, code, _, ident, _ = struct.unpack_from("!BBHHH", message)
-        if kind == 0 and ident == self.ident:
+        self._read_errors(sock)
+        try:
+            data = sock.recv(4096)
+        except OSError:  # the errno of an error that was read, or is somebody else's
+            return
+        kind, _, _, ident, _ = struct.unpack_from("!BBHHH", data, (data[0] & 15) * 4)
+        if kind == ECHO_REPLY and ident == self.ident:
             self.heard.connected = self.heard.answered = self.heard.done = True
-        elif (
-            (kind, code) in ICMP_NAMES
-            and kind in (3, 11)
-            and message[8 + 20] == ECHO_REQUEST
-            and struct.unpack_from("!H", message, 8 + 20 + 4)[0] == self.ident
-        ):
-            self.heard.error = HARD_ERRORS.get((kind, code), "")
-            self.heard.done = bool(self.heard.error)
+
+    def _read_errors(self, sock: socket.socket) -> None:
+        """Take the errors that wait: what they are about, from the ICMP header on, and the errno the kernel gives."""
+        while True:
+            try:
+                data, control, _, _ = sock.recvmsg(4096, 512, socket.MSG_ERRQUEUE)
+            except BlockingIOError:
+                return
+            ours = data[:1] == bytes([ECHO_REQUEST]) and data[4:6] == struct.pack("!H", self.ident)
+            for number, origin in (struct.unpack_from("IB", told) for _, kind, told in control if kind == IP_RECVERR):
+                if ours and origin == FROM_ICMP and not self.heard.done:
+                    self._fail(number)
 
     def _fail(self, number: int | None) -> None:
         self.heard.error = errno.errorcode.get(number or 0, str(number))
