@@ -42,6 +42,13 @@ class Unknown(McniError, LookupError):
         super().__init__(f"{why}; collect {collect}" if collect else why)
 
 
+class NotThere(McniError, KeyError):
+    """A name that nothing has: of a namespace, a device, a chain; the message names those there are."""
+
+    def __str__(self) -> str:
+        return str(self.args[0])  # KeyError would put it in quotes
+
+
 class Refused(McniError, ValueError):
     """The kernel would refuse the change; `error` is the errno name it answers with."""
 

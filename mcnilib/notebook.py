@@ -39,7 +39,7 @@ def ask(
     """Return the panel of a snapshot: a question, the picture, the steps, the deciding state, and what-if.
 
     `netns` is a network namespace or one of its addresses, `to` as in `tcp:10.0.0.1:80`, `listen` servers as in
-    `web:80` beside those that were collected. Raises: KeyError for a namespace that is not there.
+    `web:80` beside those that were collected. Raises: NotThere for a namespace that is not there.
     """
     return Inquiry(snapshot, netns, to, listen, source, scale)
 

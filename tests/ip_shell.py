@@ -100,10 +100,8 @@ def _play(netns: Netns, words: list[str]) -> Netns:
             return verbs.add_address(netns, dev, address)
         case ["route", "del", dst, *rest]:
             options = dict(zip(rest[::2], rest[1::2], strict=True))
-            metric = int(options["metric"]) if "metric" in options else None
-            return verbs.del_route(
-                netns, dst, table=options.get("table", "main"), dev=options.get("dev", ""), metric=metric
-            )
+            given = {name: int(text) if name == "metric" else text for name, text in options.items()}
+            return verbs.del_route(netns, dst, **given)
         case ["route", how, *rest]:
             return verbs.add_routes(netns, typed_route(" ".join(rest)), how=how)
         case ["rule", "add", *rest]:

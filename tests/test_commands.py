@@ -2,10 +2,15 @@
 
 from __future__ import annotations
 
+import contextlib
+
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from typed_commands import model, real, state, typed
 
 from mcnilib.errors import McniError
-from mcnilib.linux.commands import do
+from mcnilib.linux.commands import do, run_command
 from mcnilib.linux.show import listing
 from mcnilib.scenarios import scenario
 from mcnilib.trace.run import run
@@ -13,6 +18,7 @@ from mcnilib.trace.run import run
 STORY = scenario("7")
 START = STORY.start()
 WORLD = STORY.world(START)
+HERE = model()
 VETH = next(link.name for link in WORLD["node1"].links if link.name.startswith("veth"))
 
 
@@ -82,8 +88,49 @@ def test_a_typed_line_is_yours() -> None:
         ("iptables -Z FORWARD 1", "-Z"),
         ("sysctl net.ipv4.ip_forward", "KEY=VALUE"),
         ("sysctl -w net.ipv4.frobnicate=1", "frobnicate"),
+        ("ip route del 10.9.0.1/24", "command:1:14: '10.9.0.1/24' is not an IPv4 prefix"),
+        ("ip route del 10.9.0.0/33", "'10.9.0.0/33' is not an IPv4 prefix"),
+        ("ip route del 10.9.0.0/0.0.0.255", "'10.9.0.0/0.0.0.255' is not an IPv4 prefix"),
+        ("ip rout del x", "'x' is not an IPv4 prefix"),
+        ("ip route del table 100", "the destination is missing"),
+        ("ip route del default via 172.16.0.77", "no such route to 0.0.0.0/0"),
+        ("ip route del 172.16.0.0/16 xyz", "unknown word 'xyz'"),
+        ("ip route del 172.16.0.0/16 dev en9", "no device 'en9' in node1; there are lo, en0"),
+        ("ip route add 10.9.0.0/24 via", "a value is missing behind 'via'"),
+        ("ip route add 10.9.0.0/24 dev en0 onlink", "onlink by its gateway"),
+        ("ip rotue add 10.9.0.0/24 dev en0", "did you mean 'route'?"),
+        ("ip route ad 10.9.0.0/24 dev en0 table mian", "did you mean 'main'?"),
+        ("ip route frob 10.9.0.0/24", "ip route frob: understood are add, replace, prepend, append, delete"),
+        ("ip rule del pref 77", "has no such rule"),
+        ("ip rule add from 10.0.0.0/33 lookup 9", "command:1:18: '10.0.0.0/33' is not an IPv4 prefix"),
+        ("ip address add 10.0.0.500/24 dev en0", "command:1:16: '10.0.0.500/24' is not an IPv4 address"),
+        ("ip address add 10.0.0.5/24 dev en9", "no device 'en9' in node1"),
+        ("ip address add 224.0.0.5/24 dev en0", "no address of one machine"),
+        ("ip neigh add 10.0.0.5 dev en0", "`add ADDRESS lladdr MAC dev DEVICE`"),
+        ("ip link set en9 down", "no device 'en9'"),
+        ("ip link set en0 up down", "set DEVICE up|down"),
+        ("iptables -t filtr -A FORWARD -j DROP", "table 'filtr' does not exist; there are raw, mangle, nat, filter, security; did you mean 'filter'?"),
+        ("iptables -A FORWRAD -j DROP", "did you mean 'FORWARD'?"),
+        ("iptables -I FORWARD ² -j DROP", "there is no rule ²"),
+        ("iptables -I FORWARD 99 -j DROP", "there is no rule 99"),
+        ("iptables -I FORWARD 99999999999999999999999 -j DROP", "there is no rule 9999"),
+        ("iptables -D FORWARD 1 -j DROP", "nothing may follow the rule's number"),
+        ("iptables -P KUBE-FORWARD DROP", "no built-in chain"),
+        ("iptables -N KUBE-FORWARD", "exists already"),
+        ("iptables -N DROP", "cannot be the name of a chain"),
+        ("iptables -N 'a b'", "cannot be the name of a chain"),
+        ("iptables -F FORWARD now", "nothing may follow FORWARD"),
+        ("iptables -A FORWARD -m comment --comment 'a b -j DROP", "no closing quotation"),
+        ("iptables -A FORWARD -j DROP; iptables -F", "';' in"),
+        ("iptables -A", "the chain is missing"),
+        ("iptables", "expected iptables"),
+        ("sysctl -w net.ipv4.ip_forward = 1", "'net.ipv4.ip_forward' is not KEY=VALUE"),
+        ("sysctl -w net.ipv4.ip_forward=yes", "takes a number"),
+        ("sysctl -w net.ipv4.ip_forward=١", "takes a number"),
+        ("sysctl -w net.ipv4.ip_default_ttl=256", "takes 1 to 255, not 256"),
+        ("ipp route add x", "'ipp' is not understood; understood are ip route|rule|address|neigh|link ..., iptables ..., sysctl KEY=VALUE; did you mean 'ip'?"),
     ],
-)
+)  # fmt: skip
 def test_a_command_that_fails_says_why(command: str, says: str) -> None:
     with pytest.raises(McniError) as error:
         do(WORLD, "node1", command)
@@ -142,3 +189,56 @@ def test_flushing_a_table_empties_every_chain_and_keeps_them() -> None:
     assert "\n-A " not in text
     assert ":KUBE-FORWARD - [0:0]" in text
     assert works("node1", "iptables -F")
+
+
+@pytest.mark.parametrize(
+    ("commands", "shown", "line"),
+    [
+        (["ip rule add from 10.9.0.9 pref 70", "ip rule del pref 70"], "ip rule", ""),  # a number says enough
+        (["ip rule add fwmark 7 lookup 70 pref 70", "ip rule del fwmark 7"], "ip rule", ""),
+        (["ip rule add lookup 70 pref 70", "ip rule add lookup 70 pref 71", "ip rule del lookup 70"], "ip rule", "71:\tfrom all lookup 70"),  # the first one goes
+        (["ip rule add from 10.9.0.9"], "ip rule", "999:\tfrom 10.9.0.9 lookup main"),
+        (["ip r a 10.9.0.0/24 dev en0 preference 5"], "ip route", "10.9.0.0/24 dev en0 scope link metric 5"),
+        (["ip route add dev en0 10.9.0.0/24"], "ip route", "10.9.0.0/24 dev en0 scope link"),
+        (["ip route add local 10.9.0.0/24 dev lo"], "ip route show table local", "local 10.9.0.0/24 dev lo scope host"),
+        (["iptables -A FORWARD -s 10.9.0.9 -j DROP -t mangle"], "iptables-save -t mangle", "-A FORWARD -s 10.9.0.9/32 -j DROP"),
+        (["iptables -A FORWARD -m comment --comment 'a \"b\"' -j DROP"], "iptables-save -t filter", '-A FORWARD -m comment --comment "a \\"b\\"" -j DROP'),
+        (["iptables --table=raw --append OUTPUT --jump NOTRACK"], "iptables-save -t raw", "-A OUTPUT -j NOTRACK"),
+        (["sysctl -w net.ipv4.ip_default_ttl=0x10 net.ipv4.tcp_syn_retries=3"], "sysctl net.ipv4.ip_default_ttl", "net.ipv4.ip_default_ttl = 16"),
+    ],
+)  # fmt: skip
+def test_words_as_a_person_types_them(commands: list[str], shown: str, line: str) -> None:
+    before = [one.strip() for one in listing(WORLD["node1"], shown).splitlines()]
+    after = [one.strip() for one in listing(do(WORLD, "node1", *commands)["node1"], shown).splitlines()]
+    assert [one for one in after if one not in before] == ([line] if line else [])
+
+
+@pytest.mark.kernel
+def test_the_tools_refuse_or_do_the_same() -> None:
+    """The model may refuse more, by name; what it carries out leaves what the tools leave."""
+    wrong = {}
+    for command, shown in real(typed()).items():
+        try:
+            found = state(run_command(HERE, command))
+        except McniError:
+            continue
+        if found != shown:
+            wrong[command] = shown, found
+    assert wrong == {}
+
+
+WORDS = sorted(
+    {word for command in typed() for word in command.split()} | {"²", "", "'", '"', "|", "\x1b", "0" * 5000, "💥"}
+)
+
+
+@given(
+    st.sampled_from(typed()), st.lists(st.tuples(st.integers(0, 8), st.sampled_from(WORDS), st.booleans()), max_size=3)
+)
+@settings(max_examples=400, deadline=None)
+def test_no_command_hurts(command: str, changes: list[tuple[int, str, bool]]) -> None:
+    words = command.split()
+    for at, word, instead in changes:
+        words[at : at + instead] = [word]
+    with contextlib.suppress(McniError):
+        run_command(HERE, " ".join(words))

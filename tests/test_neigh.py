@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import pytest
 from ip_shell import model, real
+from kernel_worlds import CASES
 
 from mcnilib.errors import StateSyntaxError, Unsupported
 from mcnilib.linux.ip_json import FORMS, text_of
 from mcnilib.linux.neigh import SHOWN_BY, parse_neigh, parse_neighbours
 from mcnilib.linux.show import listing
+from mcnilib.trace.run import run
 
 LINE = "169.254.1.1 dev eth0 lladdr ee:ee:ee:ee:ee:ee PERMANENT "
 COMMANDS = """
@@ -32,6 +34,7 @@ def test_what_was_learned_is_no_state() -> None:
     [
         ("10.0.0.9 dev eth0 lladdr 02:00:00:00:00:09 NOARP ", True),
         ("10.0.0.9 dev eth0 proxy ", True),
+        ("10.0.0.9 proxy ", True),  # on every device
         ("224.0.0.22 dev eth0 lladdr 01:00:5e:00:00:16 NOARP ", False),
         ("10.0.0.255 dev eth0 lladdr ff:ff:ff:ff:ff:ff NOARP ", False),
         ("127.0.0.1 dev lo lladdr 00:00:00:00:00:00 NOARP ", False),
@@ -81,6 +84,17 @@ def test_where_a_line_is_wrong(line: str, column: int, what: str) -> None:
 def test_other_entries_are_named(state: str) -> None:
     with pytest.raises(Unsupported, match=state.removeprefix("lladdr 02:00:00:00:00:01 ").split()[0]):
         parse_neigh(f"10.0.0.9 dev eth0 {state}")
+
+
+@pytest.mark.parametrize(
+    ("dev", "works"), [("dev e1 ", True), ("dev e2 ", False), ("", True)], ids=lambda value: str(value)
+)
+def test_a_proxy_answers_on_its_device_or_on_each(dev: str, works: bool) -> None:
+    """Not put to the kernel: it keeps an entry without a device when the namespace is gone."""
+    case = CASES["a proxy for one address"]
+    router = next(one for one in case.world if one.neighbours)
+    world = case.world.put(router.but(neighbours=(parse_neigh(f"10.0.2.2 {dev}proxy"),)))
+    assert run(world, case.flow, case.listeners).outcome.works is works
 
 
 @pytest.mark.kernel

@@ -17,6 +17,8 @@ from hashlib import sha1, sha256
 from ipaddress import IPv4Address, IPv4Interface, IPv4Network
 from typing import TypeVar
 
+from mcnilib.linux.words import not_there
+
 LAN16, LAN17, OUTSIDE = "lan-172.16", "lan-172.17", "outside"
 """Names of the switch segments."""
 
@@ -49,11 +51,8 @@ class Host:
     default: IPv4Address | None = None
 
     def nic(self, name: str) -> Nic:
-        """Return the card called `name`; KeyError names the ones there are."""
-        for nic in self.nics:
-            if nic.name == name:
-                return nic
-        raise KeyError(f"no card {name!r} in {self.name}; there are {', '.join(n.name for n in self.nics)}")
+        """Return the card called `name`. Raises: NotThere."""
+        return _named(self.nics, name, "card")
 
     @property
     def address(self) -> IPv4Interface:
@@ -205,11 +204,11 @@ class Cluster:
     service_cidr: IPv4Network
 
     def node(self, name: str) -> Node:
-        """Return the node called `name`; KeyError names the ones there are."""
+        """Return the node called `name`. Raises: NotThere."""
         return _named(self.nodes, name, "node")
 
     def pod(self, name: str) -> Pod:
-        """Return the pod called `name`; KeyError names the ones there are."""
+        """Return the pod called `name`. Raises: NotThere."""
         return _named(self.pods, name, "pod")
 
     def pods_of(self, node: str) -> tuple[Pod, ...]:
@@ -230,14 +229,13 @@ class Cluster:
         return web, replace(web, port_name=f"{web.port_name}-udp", protocol="udp")
 
 
-Named = TypeVar("Named", Node, Pod)
+Named = TypeVar("Named", Node, Pod, Nic)
 
 
 def _named(items: tuple[Named, ...], name: str, what: str) -> Named:
-    for item in items:
-        if item.name == name:
-            return item
-    raise KeyError(f"no {what} {name!r}; there are {', '.join(item.name for item in items)}")
+    if found := next((item for item in items if item.name == name), None):
+        return found
+    raise not_there(what, name, (item.name for item in items))
 
 
 GATEWAY16, GATEWAY17 = IPv4Address("172.16.0.1"), IPv4Address("172.17.0.1")

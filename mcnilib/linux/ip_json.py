@@ -228,7 +228,8 @@ def neigh_lines(entry: Entry) -> Iterator[str]:
     if ":" not in entry["dst"]:
         mac = f" lladdr {entry['lladdr']}" if "lladdr" in entry else ""
         flags = (flag for flag in FLAGS if flag in entry)
-        yield " ".join([f"{entry['dst']} dev {entry['dev']}{mac}", *flags, *entry.get("state", [])])
+        dev = f" dev {entry['dev']}" if "dev" in entry else ""
+        yield " ".join([f"{entry['dst']}{dev}{mac}", *flags, *entry.get("state", [])])
 
 
 def fdb_lines(entry: Entry) -> Iterator[str]:

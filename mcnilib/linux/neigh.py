@@ -40,7 +40,7 @@ Source: arp_constructor() in net/ipv4/arp.c.
 class Neigh:
     """One line of `ip neigh`: an address-to-MAC entry on a device that ARP does not change, or a proxy's, without MAC.
 
-    `state` is PERMANENT, NOARP or proxy.
+    `state` is PERMANENT, NOARP or proxy; a proxy's entry without a device holds for each of them.
     """
 
     ip: IPv4Address
@@ -51,7 +51,8 @@ class Neigh:
 
     def __str__(self) -> str:
         lladdr = f"lladdr {self.mac} " if self.mac else ""
-        return f"{self.ip} dev {self.dev} {lladdr}{self.state} "
+        dev = f"dev {self.dev} " if self.dev else ""
+        return f"{self.ip} {dev}{lladdr}{self.state} "
 
 
 def parse_neigh(line: str, by: Origin | None = None, *, source: str = "ip neigh", number: int = 1) -> Neigh:
@@ -61,8 +62,7 @@ def parse_neigh(line: str, by: Origin | None = None, *, source: str = "ip neigh"
     """
     words = Words(line, source=source, number=number)
     ip = words.address()
-    words.one_of(["dev"])
-    dev = words.take("a device")
+    dev = words.take("a device") if words.next != PROXY and words.one_of(["dev"]) else ""
     mac = words.mac() if words.next == "lladdr" and words.take() else ""
     flags = [words.take() for _ in iter(lambda: words.next in FLAGS, False)]
     state = PROXY if PROXY in flags else _state(words, mac)

@@ -15,7 +15,7 @@ from dataclasses import dataclass, field
 from functools import cached_property
 from typing import NamedTuple
 
-from mcnilib.errors import Unsupported
+from mcnilib.errors import NotThere, Unsupported
 from mcnilib.linux.context import Context
 from mcnilib.linux.dispatch import Index
 from mcnilib.linux.kept import KeptMatch, KeptTarget
@@ -213,9 +213,9 @@ class Table:
         return {chain.name: chain for chain in self.chains}
 
     def chain(self, name: str) -> Chain:
-        """Return the chain called `name`; KeyError names the table."""
+        """Return the chain called `name`. Raises: NotThere, naming the table."""
         if name not in self.by_name:
-            raise KeyError(f"no chain {name!r} in table {self.name}")
+            raise NotThere(f"no chain {name!r} in table {self.name}")
         return self.by_name[name]
 
 

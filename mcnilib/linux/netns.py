@@ -27,6 +27,7 @@ from mcnilib.linux.port_rules import asked_ports
 from mcnilib.linux.route import DEFAULT_RULES, SCOPES, UNNUMBERED, Route, Rule, table_id
 from mcnilib.linux.sysctl import Setting, by_key, conf, inherited, written
 from mcnilib.linux.tables import asks_for_tracking
+from mcnilib.linux.words import not_there
 
 PROGRAMS, CONNECTIONS = "BPF programs that only bpftool shows", "connections that exist"
 """What may not have been looked at in a namespace though it may be there."""
@@ -108,11 +109,11 @@ class Netns:
         return replace(self, **changes)  # type: ignore[arg-type]
 
     def link(self, name: str) -> Link:
-        """Return the device called `name`; KeyError names the ones there are."""
+        """Return the device called `name`. Raises: NotThere."""
         for link in self.links:
             if link.name == name:
                 return link
-        raise KeyError(f"no device {name!r} in {self.name}; there are {', '.join(x.name for x in self.links)}")
+        raise not_there("device", name, (link.name for link in self.links), f" in {self.name}")
 
 
 def new_netns(name: str) -> Netns:
@@ -254,19 +255,30 @@ def _place(route: Route) -> tuple[int, int, int, int, int]:
     return table & 255, table, int(route.dst.network_address), -route.dst.prefixlen, route.metric
 
 
-def del_route(
-    netns: Netns, dst: IPv4Network | str, *, table: str = "main", dev: str = "", metric: int | None = None
-) -> Netns:
+def del_route(netns: Netns, dst: IPv4Network | str, *, table: str = "main", **given: object) -> Netns:
     """Delete the first route of a table that fits, as `ip route del`; `dst` may be `default`.
 
-    Raises: Refused (ESRCH) when none fits.
+    `given` names other fields of the route that must be as said, as `dev="en0"`.
+    Raises: Refused (ESRCH) when none fits. Source: fib_table_delete() in net/ipv4/fib_trie.c.
     """
     prefix = IPv4Network("0.0.0.0/0" if dst == "default" else dst)
     for place, route in enumerate(netns.routes):
-        fits = route.dst == prefix and route.table == table and dev in ("", route.dev)
-        if fits and metric in (None, route.metric):
+        fits = route.dst == prefix and route.table == table
+        if fits and all(getattr(route, name) == value for name, value in given.items()):
             return netns.but(routes=netns.routes[:place] + netns.routes[place + 1 :])
-    raise Refused(f"table {table} of {netns.name} has no route to {prefix}", error="ESRCH")
+    what = "no such route" if given else "no route"
+    raise Refused(f"table {table} of {netns.name} has {what} to {prefix}", error="ESRCH")
+
+
+def del_rule(netns: Netns, **given: object) -> Netns:
+    """Delete the first rule whose fields are as said, as `ip rule del`.
+
+    Raises: Refused (ENOENT) when none fits. Source: rule_find() in net/core/fib_rules.c.
+    """
+    for place, rule in enumerate(netns.rules):
+        if all(getattr(rule, name) == value for name, value in given.items()):
+            return netns.but(rules=netns.rules[:place] + netns.rules[place + 1 :])
+    raise Refused(f"{netns.name} has no such rule", error="ENOENT")
 
 
 def add_rule(netns: Netns, rule: Rule) -> Netns:
@@ -285,7 +297,8 @@ def add_rule(netns: Netns, rule: Rule) -> Netns:
 
 def add_neigh(netns: Netns, neigh: Neigh) -> Netns:
     """Add a neighbour entry. Raises: Refused (EEXIST) when the device has one for that address."""
-    netns.link(neigh.dev)
+    if neigh.dev:
+        netns.link(neigh.dev)
     if any((n.ip, n.dev, n.state == PROXY) == (neigh.ip, neigh.dev, neigh.state == PROXY) for n in netns.neighbours):
         raise Refused(f"{netns.name} has a neighbour entry for {neigh.ip} on {neigh.dev}", error="EEXIST")
     return netns.but(neighbours=(*netns.neighbours, neigh))

@@ -29,6 +29,8 @@ def check_route(netns: Netns, route: Route) -> None:
         raise Refused(f"Cannot find device {route.dev!r} in {netns.name} for {route}", error="ENODEV")
     if not link.up and route.type != "local":
         raise Refused(f"Device for nexthop is not up: {route}", error="ENETDOWN")
+    if route.onlink and not route.via:
+        raise Refused(f"Invalid flags for nexthop, a route is onlink by its gateway: {route}", error="EINVAL")
     if route.via:
         _check_gateway(netns, route, route.via)
     own = route.type == "local" and route.src == route.dst.network_address

@@ -26,7 +26,7 @@ from mcnilib.linux.netns import Netns
 from mcnilib.linux.route import FULL_MASK, TABLES, print_routes
 from mcnilib.linux.sysctl import print_settings
 from mcnilib.linux.tables import find_table
-from mcnilib.linux.words import nearest
+from mcnilib.linux.words import nearest, shell_words
 
 
 def _lines(items: object) -> str:
@@ -78,22 +78,6 @@ SPELLINGS = {
 """Every way to spell a command that is modelled."""
 _IN_TABLE = re.compile(rf"{_ROUTE}{_SHOW} {_begins('table')} (\S+)")
 _KEYS = re.compile(r"sysctl ([a-z]\S*)")
-
-
-def shell_words(command: str) -> list[str]:
-    """Cut a command into words as a shell does. Raises: McniError for an open quote, or for more than one command."""
-    lexer = shlex.shlex(command, posix=True, punctuation_chars=True)
-    lexer.whitespace_split, lexer.commenters = True, ""
-    try:
-        words = list(lexer)
-    except ValueError as problem:
-        raise McniError(f"{command!r}: {str(problem)[0].lower()}{str(problem)[1:]}") from None
-    for word in words:
-        if word and not word.strip("();<>|&"):
-            raise McniError(
-                f"{word!r} in {command!r} is for a shell: put it, and what follows, behind the closing quote"
-            )
-    return words[1:] if words[:1] == ["sudo"] else words
 
 
 def listing(netns: Netns, command: str) -> str:

@@ -17,6 +17,7 @@ from dataclasses import dataclass, field, replace
 
 from mcnilib.errors import Refused, StateSyntaxError, Unknown, Unsupported
 from mcnilib.linux.origin import Origin
+from mcnilib.linux.sysctl_value import taken
 from mcnilib.linux.words import nearest
 
 
@@ -211,11 +212,10 @@ def written(settings: tuple[Setting, ...], new: Setting, devices: Mapping[str, b
 
     `devices` says of each device whether it still follows `default`, that is, has no address yet.
     Source: devinet_conf_proc(), devinet_sysctl_forward() and ipv4_devconf_setall() in net/ipv4/devinet.c.
-    Raises: Unsupported for an unknown key, Refused for a value that is no number or a device that is not there.
+    Raises: Unsupported for an unknown key, Refused for a value it does not take or a device that is not there.
     """
     new = replace(new, key=canonical(new.key))
-    if not re.fullmatch(r"-?\d+", new.value):
-        raise Refused(f"{new.key} takes a number, not {new.value!r}", error="EINVAL")
+    new = replace(new, value=taken(new.key, new.value.strip()))
     found = _DEVICE_KEY.fullmatch(new.key)
     if found and found[1] not in ("all", "default", *(dev.replace(".", "/") for dev in devices)):
         raise Refused(f"no device {found[1]!r} for {new.key}", error="ENOENT")

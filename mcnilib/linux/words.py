@@ -6,17 +6,48 @@ The parsers of `route`, `neigh` and `link` share it.
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterable, Mapping
+import shlex
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from difflib import get_close_matches
 from ipaddress import IPv4Address, IPv4Interface, IPv4Network
 
-from mcnilib.errors import StateSyntaxError, Unsupported
+from mcnilib.errors import McniError, NotThere, StateSyntaxError, Unsupported
+
+MANY = 30
+"""So many names are listed in a message."""
 
 
 def nearest(word: str, words: Iterable[str]) -> str:
     """Return `; did you mean 'x'?` with the nearest valid word, or nothing."""
     close = get_close_matches(word, list(words), 1)
     return f"; did you mean {close[0]!r}?" if close else ""
+
+
+def not_there(what: str, name: str, names: Iterable[str], where: str = "") -> NotThere:
+    """Build the error for a name nothing has, with the names there are and the nearest of them."""
+    there = list(names)
+    known = f"; there are {names_of(there)}" if there else "; there are none"
+    return NotThere(f"no {what} {name!r}{where}{known}{nearest(name, there)}")
+
+
+def names_of(there: Sequence[str]) -> str:
+    """List names, of very many the first."""
+    more = f" and {len(there) - MANY} more" if len(there) > MANY else ""
+    return ", ".join(there[:MANY]) + more
+
+
+def shell_words(command: str) -> list[str]:
+    """Cut a command into words as a shell does. Raises: McniError for an open quote, or for more than one command."""
+    lexer = shlex.shlex(command, posix=True, punctuation_chars=True)
+    lexer.whitespace_split, lexer.commenters = True, ""
+    try:
+        words = list(lexer)
+    except ValueError as problem:
+        raise McniError(f"{command!r}: {str(problem)[0].lower()}{str(problem)[1:]}") from None
+    for word in words:
+        if word and not word.strip("();<>|&"):
+            raise McniError(f"{word!r} in {command!r} is for a shell, and there is none here: leave it out")
+    return words[1:] if words[:1] == ["sudo"] else words
 
 
 class Words:
@@ -82,7 +113,7 @@ class Words:
         """Read `default`, `all`, an address or a prefix; unless `strict` is false it must not have host bits."""
         word = self.take("a prefix")
         try:
-            return IPv4Network("0.0.0.0/0" if word in ("default", "all") else word, strict)
+            return IPv4Network("0.0.0.0/0" if word in ("default", "all") else _with_length(word), strict)
         except ValueError:
             raise self.wrong(f"{word!r} is not an IPv4 prefix") from None
 
@@ -90,7 +121,7 @@ class Words:
         """Read an address with its prefix length; without one it is a /32."""
         word = self.take("an address")
         try:
-            return IPv4Interface(word)
+            return IPv4Interface(_with_length(word))
         except ValueError:
             raise self.wrong(f"{word!r} is not an IPv4 address with prefix length") from None
 
@@ -151,6 +182,17 @@ class Words:
                 raise self.wrong(f"{word!r} sets the {name} a second time")
             values[name] = read(self)
         return values
+
+
+def _with_length(word: str) -> str:
+    """Return an address or prefix; Python also takes masks, 0.0.0.255 as 24, and 024 where `ip` takes an octal number.
+
+    Raises: ValueError for these.
+    """
+    length = word.partition("/")[2]
+    if "/" in word and not re.fullmatch("0|[1-9][0-9]?", length):
+        raise ValueError(length)
+    return word
 
 
 Grammar = dict[str, tuple[str, Callable[[Words], object]]]

@@ -9,6 +9,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, replace
 
 from mcnilib.linux.netns import Netns
+from mcnilib.linux.words import not_there
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,11 +45,11 @@ class World:
     complete: bool = True
 
     def __getitem__(self, name: str) -> Netns:
-        """Return the namespace called `name`; KeyError names the ones there are."""
+        """Return the namespace called `name`. Raises: NotThere."""
         for netns in self.namespaces:
             if netns.name == name:
                 return netns
-        raise KeyError(f"no network namespace {name!r}; there are {', '.join(n.name for n in self.namespaces)}")
+        raise not_there("network namespace", name, (netns.name for netns in self.namespaces))
 
     def __iter__(self) -> Iterator[Netns]:
         return iter(self.namespaces)

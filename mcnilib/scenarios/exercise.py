@@ -14,7 +14,7 @@ from functools import cache
 from importlib.resources import files
 
 from mcnilib.cluster.settings import Settings
-from mcnilib.errors import McniError
+from mcnilib.errors import McniError, NotThere
 from mcnilib.linux.commands import do
 from mcnilib.linux.show import listing
 from mcnilib.linux.world import World
@@ -75,8 +75,8 @@ class Exercise:
                 world = do(world, netns, command)
             wrong = self._broken(world, commands)
             traces = [run(world, one.flow(self.settings), one.listeners(self.settings)) for one in self._stories()]
-        except (McniError, KeyError) as error:
-            return False, str(error.args[0] if isinstance(error, KeyError) else error)
+        except McniError as error:
+            return False, str(error)
         if wrong:
             return False, wrong
         shown = next((trace for trace in traces if trace.outcome.works is not self.works), traces[0])
@@ -139,9 +139,9 @@ def _tuple(value: object) -> object:
 
 
 def exercise(scenario: int, number: int) -> Exercise:
-    """Return an exercise of a scenario. Raises: KeyError, naming the ones there are."""
+    """Return an exercise of a scenario. Raises: NotThere, naming the ones there are."""
     for one in exercises():
         if (one.scenario, one.number) == (scenario, number):
             return one
     known = ", ".join(str(one.number) for one in exercises() if one.scenario == scenario) or "none"
-    raise KeyError(f"scenario {scenario} has no exercise {number}; there are {known}")
+    raise NotThere(f"scenario {scenario} has no exercise {number}; there are {known}")

@@ -35,7 +35,7 @@ def parse_link(text: str) -> tuple[Scenario, Settings]:
     """Return the scenario and the settings a link carries; anything before `mcni=` is not looked at.
 
     Raises: SettingError where the text carries no scenario, or a setting or value that does not exist;
-    KeyError for a scenario that does not exist, naming the nearest.
+    ScenarioError for a scenario that does not exist, naming the nearest.
     """
     if len(text) > LONGEST:
         raise SettingError(f"a link has at most {LONGEST} characters, this one has {len(text)}")

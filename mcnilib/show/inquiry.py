@@ -92,8 +92,8 @@ class Inquiry(widgets.VBox):  # type: ignore[misc]
         """Show the verdict and the picture; a mistake in the fields is shown where the verdict stands."""
         try:
             before, self.trace = self._run()
-        except (McniError, KeyError) as problem:
-            self._problem = str(problem.args[0] if isinstance(problem, KeyError) else problem)
+        except McniError as problem:
+            self._problem = str(problem)
             self.verdict.value = f'<div class="mcni" role="alert"><pre>{escape(self._problem)}</pre></div>'
             self._clear()
             return

@@ -8,6 +8,7 @@ from dataclasses import replace
 
 from mcnilib.errors import McniError
 from mcnilib.linux.ip_json import link_lines, text_of
+from mcnilib.linux.words import not_there
 from mcnilib.linux.world import Port, Segment
 from mcnilib.linux.world_file import NAME_LENGTH, WORLD, Names, Place, folder_name, parse_world, print_world
 
@@ -22,7 +23,7 @@ def merged(parts: Sequence[Files], segments: Iterable[Segment] = ()) -> dict[str
     """Return the files of several snapshots as those of one; `segments` are added to their own.
 
     A namespace whose name is taken gets that of its machine in front, and a number if need be.
-    Raises: StateSyntaxError for a file that cannot be read, MergeError for a port that is not there.
+    Raises: StateSyntaxError for a file that cannot be read, NotThere for a port that is not there.
     """
     files: dict[str, str] = {}
     places: list[Place] = []
@@ -79,7 +80,7 @@ def _check(segments: Iterable[Segment], places: Iterable[Place]) -> None:
     names = {place.name for place in places}
     for port in (port for one in segments for port in one.ports):
         if port.netns not in names:
-            raise MergeError(f"no network namespace {port.netns!r}; there are {', '.join(sorted(names))}")
+            raise not_there("network namespace", port.netns, sorted(names))
 
 
 def _check_devices(segments: Iterable[Segment], files: Files) -> None:
@@ -89,7 +90,7 @@ def _check_devices(segments: Iterable[Segment], files: Files) -> None:
     for port in ports:
         names = devices[port.netns]
         if names and port.link not in names:
-            raise MergeError(f"no device {port.link!r} in {port.netns}; there are {', '.join(names)}")
+            raise not_there("device", port.link, names, f" in {port.netns}")
 
 
 def _devices(files: Files, netns: str) -> list[str]:

@@ -9,7 +9,7 @@ from ipaddress import AddressValueError, IPv4Address
 from pathlib import Path
 
 from mcnilib.cluster.kube_proxy.modes import without_ipvs
-from mcnilib.errors import StateSyntaxError
+from mcnilib.errors import NotThere, StateSyntaxError
 from mcnilib.linux.collected import load_collected
 from mcnilib.linux.conntrack import Entry
 from mcnilib.linux.conntrack_list import parse_connections
@@ -17,6 +17,7 @@ from mcnilib.linux.memory import all_of_it_stays
 from mcnilib.linux.netns import Netns
 from mcnilib.linux.snapshot import save
 from mcnilib.linux.sysctl import CONF, GLOBAL, conf_key, stored
+from mcnilib.linux.words import names_of, nearest
 from mcnilib.linux.world import Segment, World
 from mcnilib.snapshots.assumed import UNASKED, assumed
 from mcnilib.snapshots.folder import SnapshotError, check_text, read_file, read_folder
@@ -45,7 +46,7 @@ class Snapshot:
     def trace(self, flow: Flow, listeners: Sequence[Listener] = ()) -> Trace:
         """Run a conversation through the snapshot; `listeners` are added to those that were collected.
 
-        Raises: KeyError for a namespace that is not there, Unsupported for state that is not modelled, QuestionError
+        Raises: NotThere for a namespace that is not there, Unsupported for state that is not modelled, QuestionError
         for a client's port that a server has.
         """
         flow = replace(flow, netns=self.namespace(flow.netns))
@@ -62,16 +63,22 @@ class Snapshot:
         return with_writers(replace(trace, notes=notes))
 
     def namespace(self, name: str) -> str:
-        """Return a namespace's name; it may be given as one of its addresses. Raises: KeyError."""
+        """Return a namespace's name; it may be given as one of its addresses. Raises: NotThere."""
         try:
             address = IPv4Address(name)
         except AddressValueError:
             return self.world[name].name
         owners = [netns.name for netns in self.world if address in netns.own_addresses]
         if len(owners) != 1:
-            who = f"{', '.join(owners)} have" if owners else "no network namespace has"
-            raise KeyError(f"{who} the address {address}")
+            raise self._not_one(str(address), owners)
         return owners[0]
+
+    def _not_one(self, address: str, owners: Sequence[str]) -> NotThere:
+        """Build the error for an address that no namespace has, or several."""
+        if owners:
+            return NotThere(f"{names_of(owners)} have the address {address}: name one of them")
+        known = [str(one) for netns in self.world for one in netns.own_addresses]
+        return NotThere(f"no network namespace has the address {address}{nearest(address, known)}")
 
     def files(self) -> dict[str, str]:
         """Return the files of the snapshot: relative name -> text. Sysctls that nobody wrote have their defaults."""

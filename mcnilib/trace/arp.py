@@ -156,8 +156,8 @@ def _proxies(host: Host, link: Link, target: IPv4Address, same: bool, sender: IP
         return False
     if same:
         return bool(host.conf("proxy_arp_pvlan", link.name)) and sender != target
-    entry = (target, link.name, PROXY)
-    return bool(host.conf("proxy_arp", link.name)) or entry in ((x.ip, x.dev, x.state) for x in host.netns.neighbours)
+    proxies = (x.dev for x in host.netns.neighbours if (x.ip, x.state) == (target, PROXY))
+    return bool(host.conf("proxy_arp", link.name)) or any(dev in ("", link.name) for dev in proxies)
 
 
 def _may_answer(host: Host, link: Link, target: IPv4Address, sender: IPv4Address) -> bool:

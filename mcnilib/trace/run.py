@@ -56,7 +56,7 @@ def run(
     With `partial`, state that is not modelled ends the run as state that was not collected does: unknown.
     With `crossing`, what happens at once crosses: packets that two timers send, an ICMP error and the connect() that it
     is about. Otherwise one is over before the other begins. On a real machine that is chance.
-    Raises: Unsupported for state that is not modelled; KeyError for a namespace that does not exist.
+    Raises: Unsupported for state that is not modelled; NotThere for a namespace that does not exist.
     """
     return follow(world, lambda chance: Run(world, flow, listeners, connections, partial, crossing, chance).finish())
 

@@ -14,6 +14,7 @@ from mcnilib.cluster.settings import Encapsulation
 from mcnilib.cluster.spec import Node, Pod
 from mcnilib.errors import Unsupported
 from mcnilib.linux.origin import Origin
+from mcnilib.linux.words import not_there
 
 VERSIONS = ("3.26", "3.27", "3.28.1", "3.28", "3.29", "3.30", "3.31", "3.32")
 """Releases of Calico that are modelled."""
@@ -91,11 +92,11 @@ class Calico:
         return "cali40network-ip-pools" if self.since(3, 32) else "cali40all-ipam-pools"
 
     def node(self, name: str) -> Node:
-        """Return the node called `name`; KeyError names the ones there are."""
+        """Return the node called `name`. Raises: NotThere."""
         for node in self.nodes:
             if node.name == name:
                 return node
-        raise KeyError(f"no node {name!r}; there are {', '.join(node.name for node in self.nodes)}")
+        raise not_there("node", name, (node.name for node in self.nodes))
 
     def peers(self, name: str) -> tuple[Node, ...]:
         """Return all nodes but the one called `name`."""

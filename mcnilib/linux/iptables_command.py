@@ -1,0 +1,167 @@
+"""The command `iptables` as it is typed, carried out on the model. Source: iptables(8) and its code, release 1.8.9."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Sequence
+
+from mcnilib.errors import McniError, Unsupported
+from mcnilib.linux.chain_checks import check_table
+from mcnilib.linux.iptables_save import parse_rule
+from mcnilib.linux.netfilter import BUILT_IN, ChainRule
+from mcnilib.linux.netns import Netns
+from mcnilib.linux.origin import Origin
+from mcnilib.linux.rule_parse import CHAIN_LENGTH
+from mcnilib.linux.tables import Tables, append, delete, find_table, flush_chain, insert, new_chain, set_policy
+from mcnilib.linux.target import Jump
+from mcnilib.linux.words import nearest
+
+Edit = Callable[[Tables, str, str, list[str], Origin], Tables]
+SHORT = {
+    **{"--append": "-A", "--insert": "-I", "--delete": "-D", "--policy": "-P", "--new-chain": "-N", "--flush": "-F"},
+    **{"--new": "-N", "--table": "-t", "--wait": "-w"},
+}
+TEXTS = ("--comment", "--log-prefix", "--nflog-prefix")
+"""Options whose value may look like an option."""
+
+
+def iptables(netns: Netns, words: list[str], by: Origin) -> Netns:
+    """Carry out `iptables [-t TABLE] VERB CHAIN ...`; the table and -w may stand anywhere.
+
+    Raises: McniError for what the tool, the kernel or the model does not take.
+    """
+    table, rest = _table(words)
+    if not rest or rest[0] not in EDITS:
+        found = f" {rest[0]}" if rest else ""
+        raise Unsupported(f"iptables{found}: expected iptables [-t TABLE] {'|'.join(EDITS)} CHAIN ...")
+    if rest == ["-F"]:
+        return netns.but(tables=_flush_all(netns.tables, table))
+    if len(rest) < 2:
+        raise McniError(f"iptables {rest[0]}: the chain is missing")
+    verb, chain = rest[:2]
+    there = find_table(netns.tables, table).by_name
+    if verb != "-N" and chain not in there:
+        raise McniError(f"iptables: table {table} of {netns.name} has no chain {chain}{nearest(chain, there)}")
+    tables = EDITS[verb](netns.tables, table, chain, rest[2:], by)
+    check_table(find_table(tables, table), f"iptables in {netns.name}")
+    return netns.but(tables=tables)
+
+
+def _table(words: Sequence[str]) -> tuple[str, list[str]]:
+    """Take -t TABLE and -w [SECONDS] out of the words. Raises: McniError for a table that does not exist."""
+    table, rest, left = "filter", [], [SHORT.get(word, word) for word in words]
+    while left:
+        word = left.pop(0)
+        if word == "-t" or word.startswith("--table="):
+            table = word.partition("=")[2] if "=" in word else "".join(left[:1])
+            left = left[word == "-t" :]
+        elif word == "-w":
+            left = left[bool(left and left[0].isdecimal()) :]
+        else:
+            rest += [word, *left[: word in TEXTS]]
+            left = left[word in TEXTS :]
+    if table not in BUILT_IN:
+        known = ", ".join(BUILT_IN)
+        raise McniError(f"iptables: table {table!r} does not exist; there are {known}{nearest(table, BUILT_IN)}")
+    return table, rest
+
+
+def _rule(chain: str, words: Sequence[str], by: Origin | None = None) -> ChainRule:
+    return parse_rule(" ".join(map(_quoted, ["-A", chain, *words])), by)
+
+
+def _quoted(word: str) -> str:
+    """Write a word so that it is read as one."""
+    if word and not re.search(r'[\s"]', word):
+        return word
+    return '"' + re.sub(r'(["\\])', r"\\\1", word) + '"'
+
+
+def _numbered(words: Sequence[str]) -> bool:
+    """Tell whether the rule is given by its number: what is neither an option nor its negation."""
+    return bool(words) and words[0][:1] not in ("-", "!")
+
+
+def _number(chain: str, word: str, most: int) -> int:
+    """Read the number of a rule, from 1 to `most`. Raises: McniError."""
+    number = int(word) if re.fullmatch("[0-9]{1,9}", word) else 0
+    if not 1 <= number <= most:
+        raise McniError(f"iptables: there is no rule {word} in {chain}; numbers are 1 to {most}")
+    return number
+
+
+def _append(tables: Tables, table: str, chain: str, words: list[str], by: Origin) -> Tables:
+    return append(tables, table, [_rule(chain, words, by)])
+
+
+def _insert(tables: Tables, table: str, chain: str, words: list[str], by: Origin) -> Tables:
+    most = len(find_table(tables, table).chain(chain).rules) + 1
+    number = _number(chain, words.pop(0), most) if _numbered(words) else 1
+    return insert(tables, table, _rule(chain, words, by), number)
+
+
+def _delete(tables: Tables, table: str, chain: str, words: list[str], by: Origin) -> Tables:
+    """Delete a rule by its number, or the first that reads as said."""
+    rules = find_table(tables, table).chain(chain).rules
+    if not _numbered(words):
+        rule = _rule(chain, words)
+    elif len(words) == 1:
+        rule = rules[_number(chain, words[0], len(rules)) - 1]
+    else:
+        raise McniError(f"iptables: nothing may follow the rule's number, not {words[1]!r}")
+    if rule not in rules:
+        raise McniError(f"iptables: {chain} has no rule {rule}")
+    return delete(tables, table, rule)
+
+
+def _policy(tables: Tables, table: str, chain: str, words: list[str], by: Origin) -> Tables:
+    if chain not in BUILT_IN[table]:
+        raise McniError(f"iptables: {chain} is no built-in chain and has no policy")
+    if words not in (["ACCEPT"], ["DROP"]):
+        raise McniError(f"iptables: a policy is ACCEPT or DROP, not {' '.join(words)!r}")
+    if (table, words) == ("nat", ["DROP"]):
+        raise McniError("iptables: table nat is not for filtering, no chain of it drops by policy")
+    return set_policy(tables, table, chain, words[0])
+
+
+def _new(tables: Tables, table: str, chain: str, words: list[str], by: Origin) -> Tables:
+    _check_alone(chain, words)
+    if chain in find_table(tables, table).by_name:
+        raise McniError(f"iptables: chain {chain} exists already in table {table}")
+    if not re.fullmatch(rf"[^-!\s\"'\\][^\s\"'\\]{{0,{CHAIN_LENGTH - 1}}}", chain) or _is_target(chain):
+        raise McniError(f"iptables: {chain!r} cannot be the name of a chain")
+    return new_chain(tables, table, chain)
+
+
+def _is_target(name: str) -> bool:
+    try:
+        return not isinstance(_rule("X", ["-j", name]).target, Jump)
+    except McniError:  # a target that needs options
+        return True
+
+
+def _flush(tables: Tables, table: str, chain: str, words: list[str], by: Origin) -> Tables:
+    _check_alone(chain, words)
+    return flush_chain(tables, table, chain)
+
+
+def _check_alone(chain: str, words: list[str]) -> None:
+    if words:
+        raise McniError(f"iptables: nothing may follow {chain} here, not {words[0]!r}")
+
+
+def _flush_all(tables: Tables, table: str) -> Tables:
+    """Delete the rules of every chain of a table; the chains and their policies stay."""
+    for chain in find_table(tables, table).chains:
+        tables = flush_chain(tables, table, chain.name)
+    return tables
+
+
+EDITS: dict[str, Edit] = {
+    "-A": _append,
+    "-I": _insert,
+    "-D": _delete,
+    "-P": _policy,
+    "-N": _new,
+    "-F": _flush,
+}
