@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 
-from mcnilib.errors import McniError, Unsupported
+from mcnilib.errors import McniError, Refused, Unsupported
 from mcnilib.linux.link import Address
 from mcnilib.linux.neigh import PROXY, parse_neigh
 from mcnilib.linux.netns import (
@@ -19,7 +19,6 @@ from mcnilib.linux.netns import (
     add_routes,
     add_rule,
     del_route,
-    del_rule,
     set_link,
 )
 from mcnilib.linux.nexthop import device_of
@@ -162,9 +161,20 @@ def _rule(verb: str, netns: Netns, words: list[str], by: Origin) -> Netns:
     if verb == "add":
         return add_rule(netns, rule)
     given = {field: getattr(rule, field) for word in asked for field in _RULE_FIELDS.get(word, ())}
-    return del_rule(
+    return _without_rule(
         netns, **{field: value for field, value in given.items() if value not in (ANY, 0) or field == "priority"}
     )
+
+
+def _without_rule(netns: Netns, **given: object) -> Netns:
+    """Delete the first rule whose fields are as said.
+
+    Raises: Refused (ENOENT) when none fits. Source: rule_find() in net/core/fib_rules.c.
+    """
+    for place, rule in enumerate(netns.rules):
+        if all(getattr(rule, name) == value for name, value in given.items()):
+            return netns.but(rules=netns.rules[:place] + netns.rules[place + 1 :])
+    raise Refused(f"{netns.name} has no such rule", error="ENOENT")
 
 
 def _add_address(netns: Netns, words: list[str], by: Origin) -> Netns:

@@ -270,17 +270,6 @@ def del_route(netns: Netns, dst: IPv4Network | str, *, table: str = "main", **gi
     raise Refused(f"table {table} of {netns.name} has {what} to {prefix}", error="ESRCH")
 
 
-def del_rule(netns: Netns, **given: object) -> Netns:
-    """Delete the first rule whose fields are as said, as `ip rule del`.
-
-    Raises: Refused (ENOENT) when none fits. Source: rule_find() in net/core/fib_rules.c.
-    """
-    for place, rule in enumerate(netns.rules):
-        if all(getattr(rule, name) == value for name, value in given.items()):
-            return netns.but(rules=netns.rules[:place] + netns.rules[place + 1 :])
-    raise Refused(f"{netns.name} has no such rule", error="ENOENT")
-
-
 def add_rule(netns: Netns, rule: Rule) -> Netns:
     """Add a routing rule behind those of the same priority; an unnumbered one gets the number the kernel gives.
 
