@@ -8,13 +8,14 @@ Source: net/ipv4/{devinet,fib_frontend,fib_trie}.c, net/core/fib_rules.c (Linux 
 from __future__ import annotations
 
 from bisect import bisect_left, bisect_right
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 from functools import cached_property
 from ipaddress import IPv4Address, IPv4Interface, IPv4Network
 from typing import NamedTuple
 
 from mcnilib.errors import Refused
+from mcnilib.linux.derived import derived_routes
 from mcnilib.linux.fib import Fib
 from mcnilib.linux.ipset import IpSet
 from mcnilib.linux.link import Address, Link, Loopback
@@ -191,32 +192,6 @@ def set_link(netns: Netns, dev: str, *, up: bool) -> Netns:
     links = tuple(link if x.name == dev else x for x in netns.links)
     netns = netns.but(links=links, routes=kept, neighbours=entries)
     return _derive(netns, (route for address in link.addresses for route in derived_routes(link, address)))
-
-
-def derived_routes(link: Link, address: Address, by: Origin | None = None) -> Iterator[Route]:
-    """Yield the routes the kernel adds for an address: local, broadcast, and the subnet it stands in.
-
-    The subnet is left out for a /32 and a device that is down, broadcasts also for a /31. A secondary address derives
-    the routes of its primary again.
-    Source: fib_add_ifaddr() in net/ipv4/fib_frontend.c.
-    """
-    subnet, src = address.interface.network, link.primary(address).ip
-    by = by or Origin("the kernel", f"derived from the address {address.interface} on {link.name}")
-    lo = isinstance(link.kind, Loopback)
-
-    def route(dst: object, kind: str, scope: str, table: str = "local") -> Route:
-        return Route(IPv4Network(dst), link.name, None, src, kind, table, scope, "kernel", by=by)
-
-    yield route(address.ip, "local", "host")
-    if not link.up:
-        return
-    if address.broadcast and int(address.broadcast) != 0xFFFFFFFF:
-        yield route(address.broadcast, "broadcast", "link")
-    if subnet.prefixlen == 32 or not int(subnet.network_address):
-        return
-    yield route(subnet, "local", "host") if lo else route(subnet, "unicast", "link", "main")
-    if subnet.prefixlen < 31:
-        yield route(subnet.broadcast_address, "broadcast", "link")
 
 
 def add_routes(netns: Netns, *routes: Route, how: str = "add") -> Netns:
