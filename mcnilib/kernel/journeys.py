@@ -42,7 +42,7 @@ class Way:
 
 
 class Cabling:
-    """Which devices stand on which: macvlan children, bridge ports, tunnels."""
+    """Which devices stand on which: macvlan children (one in mode passthru takes every MAC), bridge ports, tunnels."""
 
     def __init__(self, world: World) -> None:
         """Index the world's devices."""
@@ -53,12 +53,17 @@ class Cabling:
             for name, link in links
             if isinstance(link.kind, Macvlan)
         }
-        self.children = {(low, link.mac) for name, link in links for low in [self.below.get((name, link.name))] if low}
+        self.children = {
+            (self.below[name, link.name], "" if link.kind.mode == "passthru" else link.mac)
+            for name, link in links
+            if isinstance(link.kind, Macvlan)
+        }
         self.peer = {
             (name, link.name): (link.kind.peer.netns, indexes.get((link.kind.peer.netns, link.kind.peer.index), ""))
             for name, link in links
             if isinstance(link.kind, Veth)
         }
+        self.segments = {(port.netns, port.link): one.name for one in world.segments for port in one.ports}
         self.master = {(name, link.name): link.master for name, link in links if link.master}
         self.tunnels = {(name, link.name) for name, link in links if isinstance(link.kind, Vxlan | Ipip)}
         self.listening = {name for name, link in links if isinstance(link.kind, Vxlan) and link.up}
@@ -66,7 +71,7 @@ class Cabling:
     def takes(self, frame: Frame) -> bool:
         """Tell whether a frame was meant for this device or something that stands on it; switches also flood."""
         place = (frame.netns, frame.dev)
-        return not frame.other or (place, frame.mac) in self.children or place in self.master
+        return not frame.other or {(place, frame.mac), (place, "")} & self.children != set() or place in self.master
 
     def goes_on(self, last: Frame, frame: Frame) -> bool:
         """Tell whether `frame` is the next sight of the packet last seen in `last`."""
@@ -86,11 +91,27 @@ class Cabling:
         bridges = {self._bridge(port) for port in ports}
         return last.out and frame.out and ports[0] != ports[1] and len(bridges) == 1 and "" not in bridges
 
-    def late_copy(self, way: Way, frame: Frame) -> bool:
-        """Tell whether a bridge sent this copy when another had arrived already: nobody takes this one."""
-        frames = [item for item in way.items if isinstance(item, Frame)][-2:]
-        arrived = len(frames) == 2 and not frames[1].out and frames[1].netns != frame.netns
-        return arrived and frame.time - frames[0].time <= PAUSE and self.flooded(frames[0], frame)
+    def copy(self, way: Way, frame: Frame) -> bool:
+        """Tell whether a bridge sent this beside what went on: it knows no port for the frame, or it is promiscuous.
+
+        What leaves by a port comes in by another, or out of the bridge itself, just before: no copy does.
+        """
+        if not frame.out or (frame.netns, frame.dev) not in self.master:
+            return False
+        here = next((x for x in reversed(way.items) if isinstance(x, Frame) and x.netns == frame.netns), None)
+        if here is None or frame.time - here.time > PAUSE:
+            return False
+        up = not here.out and here.dev == self.master[frame.netns, frame.dev]
+        sent = here.out and here.dev != self.master[frame.netns, frame.dev]
+        return up or (here is not way.last_frame and not (sent and not self.flooded(here, frame)))
+
+    def passed_up(self, last: Frame, frame: Frame) -> bool:
+        """Tell whether a bridge takes for itself what it has just sent a copy of by a port."""
+        return last.out and not frame.out and self.master.get((last.netns, last.dev)) == frame.dev
+
+    def cable(self, place: tuple[str, str]) -> object:
+        """Return what two devices with a cable between them have in common."""
+        return self.segments.get(place) or frozenset((place, self.peer.get(place)))
 
     def _bridge(self, place: tuple[str, str]) -> str:
         return f"{place[0]} {self.master[place]}" if place in self.master else ""
@@ -109,7 +130,7 @@ def ways(world: World, frames: Iterable[Frame], stays: Iterable[Stay]) -> list[W
     for frame in seen:
         mark = frame.seen.mark if frame.seen else Mark("", 0, ())
         way = open_.get(inner.get(mark, mark))
-        if way and cabling.late_copy(way, frame):
+        if way and cabling.copy(way, frame):
             continue
         if way is None or way.at_sockets(frame) or (way.last_frame and not cabling.goes_on(way.last_frame, frame)):
             way = open_[inner.get(mark, mark)] = Way(inner.get(mark, mark), frame.time)
@@ -139,9 +160,12 @@ def _extend(
         way.copies.append(last)
         way.items[-1] = frame
         return
-    if way.copies and not frame.out:
-        came_from = cabling.peer.get((frame.netns, frame.dev))
-        way.items[-1] = next((copy for copy in way.copies if (copy.netns, copy.dev) == came_from), way.items[-1])
+    if last and last is way.items[-1] and last.netns == frame.netns and cabling.passed_up(last, frame):
+        way.items.pop()
+    elif way.copies and not frame.out:
+        cable = cabling.cable((frame.netns, frame.dev))
+        came = (copy for copy in way.copies if cabling.cable((copy.netns, copy.dev)) == cable)
+        way.items[-1] = next(came, way.items[-1])
     way.copies.clear()
     outer = last is not None and frame.out and last.seen is not None and last.seen.mark != mark
     if frame.out and (last is None or outer):

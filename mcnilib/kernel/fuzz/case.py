@@ -18,7 +18,8 @@ from ipaddress import IPv4Address
 from itertools import count
 
 from mcnilib.errors import McniError, StateSyntaxError
-from mcnilib.kernel.fuzz.worlds import WORLDS, typed
+from mcnilib.kernel.fuzz.parts import typed
+from mcnilib.kernel.fuzz.worlds import WORLDS
 from mcnilib.linux.world import World
 from mcnilib.trace.flow import Flow, Listener
 

@@ -12,11 +12,13 @@ from random import Random
 
 from mcnilib.errors import McniError
 from mcnilib.kernel.fuzz.case import Case, Turn, base
+from mcnilib.kernel.fuzz.frames import about_frames
 from mcnilib.kernel.fuzz.matches import remembers
+from mcnilib.kernel.fuzz.parts import typed
 from mcnilib.kernel.fuzz.recipes import RECIPES
 from mcnilib.kernel.fuzz.rules import typed_chain, typed_rule
 from mcnilib.kernel.fuzz.shape import NOWHERE, SERVICE, addresses, devices, every_address, networks, own_chains
-from mcnilib.kernel.fuzz.worlds import WORLDS, typed
+from mcnilib.kernel.fuzz.worlds import WORLDS
 from mcnilib.kernel.realise import alike
 from mcnilib.linux.link import Loopback
 from mcnilib.linux.netns import Netns
@@ -86,11 +88,15 @@ def _destination(draw: Random, world: World, client: str, server: str) -> str:
     return f"icmp:{address}" if kind == "icmp" else f"{kind}:{address}:{draw.choice((80, 80, 80, 80, 8080))}"
 
 
+FRAMES = 0.04
+"""How often something about frames is typed."""
 RECIPE = 0.12
 """How often several lines that belong together are typed instead of one."""
 
 
 def _lines(draw: Random, world: World) -> list[str]:
+    if draw.random() < FRAMES:
+        return list(filter(None, [about_frames(draw, world)]))
     if draw.random() >= RECIPE:
         return [_line(draw, world)]
     netns = draw.choice(list(world))

@@ -5,59 +5,11 @@ from __future__ import annotations
 from collections.abc import Callable
 from ipaddress import IPv4Address, IPv4Interface
 
-from mcnilib.linux.commands import do
-from mcnilib.linux.ipset import parse_sets
-from mcnilib.linux.link import Address, Bridge, Far, Kind, Link, Macvlan, Physical, Veth, Vxlan
-from mcnilib.linux.netns import Netns, add_link, new_netns
-from mcnilib.linux.world import Port, Segment, World
-
-FORWARDS = "sysctl -w net.ipv4.ip_forward=1"
-NIC = Physical()
-LAB = "02:00:00:00"
-"""The beginning of every device's MAC: locally administered."""
-
-
-SETS = """\
-create hosts hash:ip family inet hashsize 1024 maxelem 65536
-add hosts 10.0.1.2
-add hosts 10.0.2.2
-add hosts 10.9.2.5
-create nets hash:net family inet hashsize 1024 maxelem 65536
-add nets 10.0.1.0/24
-add nets 10.9.1.0/26
-create services hash:ip,port family inet hashsize 1024 maxelem 65536
-add services 10.0.2.2,tcp:80
-add services 10.9.2.5,udp:80
-add services 10.0.7.3,tcp:80
-"""
-"""IP sets of every namespace, for rules to ask."""
-
-
-def device(number: int, index: int, name: str, addresses: str = "", kind: Kind = NIC) -> Link:
-    """Return a device of namespace `number`; `addresses` are separated by spaces."""
-    own = tuple(Address(IPv4Interface(one)) for one in addresses.split())
-    return Link(index, name, kind, f"{LAB}:{number:02x}:{index:02x}", own)
-
-
-def netns(name: str, *links: Link) -> Netns:
-    """Return a namespace with these devices, up."""
-    made = new_netns(name).but(sets=parse_sets(SETS))
-    for link in links:
-        made = add_link(made, link)
-    return made
-
-
-def segment(name: str, *ports: str, reflects: bool = False) -> Segment:
-    """Return a switch with ports `NETNS/DEVICE`."""
-    return Segment(name, tuple(Port(*port.split("/")) for port in ports), reflects)
-
-
-def typed(world: World, *lines: str) -> World:
-    """Carry out lines `NETNS: COMMAND`."""
-    for line in lines:
-        name, _, command = line.partition(": ")
-        world = do(world, name, command)
-    return world
+from mcnilib.kernel.fuzz.parts import FORWARDS, device, netns, segment, typed
+from mcnilib.kernel.fuzz.switched import bridged, guests, stacked, two_ports
+from mcnilib.linux.link import Address, Far, Link, Macvlan, Veth, Vxlan
+from mcnilib.linux.netns import Netns
+from mcnilib.linux.world import World
 
 
 def routers() -> World:
@@ -118,28 +70,6 @@ def pods() -> World:  # long because a world is one piece
     )
 
 
-def bridged() -> World:
-    """A node n with a bridge of two pods, and c on its LAN."""
-    n = netns(
-        "n",
-        device(1, 2, "en0", "10.0.1.1/24"),
-        device(1, 3, "br0", "10.0.7.1/24", Bridge()),
-        *(Link(i, f"v{pod}", Veth(Far(pod, 2)), f"{LAB}:01:{i:02x}", master="br0") for i, pod in ((4, "a"), (5, "b"))),
-    )
-    made = World(
-        (
-            n,
-            netns("a", device(2, 2, "eth0", "10.0.7.2/24", Veth(Far("n", 4)))),
-            netns("b", device(3, 2, "eth0", "10.0.7.3/24", Veth(Far("n", 5)))),
-            netns("c", device(4, 2, "eth0", "10.0.1.3/24")),
-        ),
-        (segment("lan", "n/en0", "c/eth0"),),
-    )
-    routes = (f"{pod}: ip route add default via 10.0.7.1 dev eth0" for pod in ("a", "b"))
-    unseen = "n: sysctl -w net.bridge.bridge-nf-call-iptables=0"
-    return typed(made, *routes, f"n: {FORWARDS}", unseen, "c: ip route add 10.0.7.0/24 via 10.0.1.1 dev eth0")
-
-
 def tunnelled() -> World:
     """Two nodes n and m with a VXLAN between them, and a pod of each."""
     nodes = (_tunnel_end(name, pod, number) for name, pod, number in (("n", "a", 1), ("m", "b", 2)))
@@ -176,5 +106,7 @@ def _tunnel_lines(node: str, pod: str, number: int) -> tuple[str, ...]:
     )
 
 
-WORLDS: dict[str, Callable[[], World]] = {one.__name__: one for one in (routers, two_legs, pods, bridged, tunnelled)}
+WORLDS: dict[str, Callable[[], World]] = {
+    one.__name__: one for one in (routers, two_legs, pods, bridged, stacked, guests, two_ports, tunnelled)
+}
 """The worlds by name, as a case's first line has it."""

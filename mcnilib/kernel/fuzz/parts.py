@@ -1,0 +1,91 @@
+"""What worlds are made of: devices, namespaces, segments, and the lines that are typed into them."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import replace
+from ipaddress import IPv4Interface
+
+from mcnilib.errors import McniError
+from mcnilib.linux.commands import do
+from mcnilib.linux.ipset import parse_sets
+from mcnilib.linux.link import Address, Bridge, Kind, Link, Loopback, Physical, Station
+from mcnilib.linux.netns import Netns, add_link, new_netns
+from mcnilib.linux.world import Port, Segment, World
+
+FORWARDS = "sysctl -w net.ipv4.ip_forward=1"
+NIC = Physical()
+LAB = "02:00:00:00"
+"""The beginning of every device's MAC: locally administered."""
+
+
+SETS = """\
+create hosts hash:ip family inet hashsize 1024 maxelem 65536
+add hosts 10.0.1.2
+add hosts 10.0.2.2
+add hosts 10.9.2.5
+create nets hash:net family inet hashsize 1024 maxelem 65536
+add nets 10.0.1.0/24
+add nets 10.9.1.0/26
+create services hash:ip,port family inet hashsize 1024 maxelem 65536
+add services 10.0.2.2,tcp:80
+add services 10.9.2.5,udp:80
+add services 10.0.7.3,tcp:80
+"""
+"""IP sets of every namespace, for rules to ask."""
+
+
+def device(number: int, index: int, name: str, addresses: str = "", kind: Kind = NIC) -> Link:
+    """Return a device of namespace `number`; `addresses` are separated by spaces."""
+    own = tuple(Address(IPv4Interface(one)) for one in addresses.split())
+    return Link(index, name, kind, f"{LAB}:{number:02x}:{index:02x}", own)
+
+
+def netns(name: str, *links: Link) -> Netns:
+    """Return a namespace with these devices, up."""
+    made = new_netns(name).but(sets=parse_sets(SETS))
+    for link in links:
+        made = add_link(made, link)
+    return made
+
+
+def segment(name: str, *ports: str, reflects: bool = False) -> Segment:
+    """Return a switch with ports `NETNS/DEVICE`."""
+    return Segment(name, tuple(Port(*port.split("/")) for port in ports), reflects)
+
+
+FDB = re.compile(r"bridge fdb add (\S+) dev (\S+) master( sticky)? (static|permanent)")
+LINK = re.compile(r"ip link set (\S+) (address|protodown) (\S+)")
+
+
+def typed(world: World, *lines: str) -> World:
+    """Carry out lines `NETNS: COMMAND`; besides what the model's readers may type, what concerns frames.
+
+    Raises: McniError for a line that is not taken.
+    """
+    for line in lines:
+        name, _, command = line.partition(": ")
+        if found := FDB.fullmatch(command):
+            world = world.put(_learned(world[name], Station(found[1], found[2], found[4], sticky=bool(found[3]))))
+        elif found := LINK.fullmatch(command):
+            change = {"mac": found[3]} if found[2] == "address" else {"carrier": found[3] == "off"}
+            world = world.put(_changed(world[name], found[1], **change))
+        else:
+            world = do(world, name, command)
+    return world
+
+
+def _learned(where: Netns, station: Station) -> Netns:
+    """Give the bridge of a port an entry. Raises: McniError when there is no such port, or the MAC is known."""
+    bridge = where.link(where.link(station.port).master) if where.link(station.port).master else None
+    own = {link.mac for link in where.links}
+    if bridge is None or not isinstance(bridge.kind, Bridge) or station.mac in own | {x.mac for x in bridge.kind.fdb}:
+        raise McniError(f"{where.name}: {station.port} is no port, or {station.mac} is known")
+    return _changed(where, bridge.name, kind=Bridge((*bridge.kind.fdb, station)))
+
+
+def _changed(where: Netns, dev: str, **fields: object) -> Netns:
+    if isinstance(where.link(dev).kind, Loopback):
+        raise McniError(f"{where.name}: not {dev}")
+    links = tuple(replace(x, **fields) if x.name == dev else x for x in where.links)  # type: ignore[arg-type]
+    return where.but(links=links)
