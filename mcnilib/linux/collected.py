@@ -29,19 +29,24 @@ from mcnilib.linux.link import Bridge, Far, Link, Opaque, Physical, Veth, Vxlan
 from mcnilib.linux.link_parse import parse_links, programs
 from mcnilib.linux.neigh import parse_neighbours
 from mcnilib.linux.netns import CONNECTIONS, PROGRAMS, Gap, Netns
+from mcnilib.linux.nft_json import Ruleset
 from mcnilib.linux.peers import Home, connected, parse_ids
 from mcnilib.linux.rivals import by_neighbours
 from mcnilib.linux.route import Route
 from mcnilib.linux.route_parse import parse_routes, parse_rules
 from mcnilib.linux.snapshot import FILES
 from mcnilib.linux.strangers import (
+    arp_rules,
     both_backends,
+    bridge_rules,
+    dormant_tables,
     filtered_bridges,
     foreign_tables,
     full_table,
     holds_something,
     incompatible_tables,
     odd_sysctls,
+    tells_flags,
     transforms,
 )
 from mcnilib.linux.sysctl import Setting, listing, parse_settings
@@ -72,6 +77,9 @@ class _Reader:
         self.place, self.files, self.ports, self.complete = place, files, ports, complete
         self.gaps: list[Gap] = []
         self.programs: dict[str, str] = {}
+        name = f"{place.name}/nft.json"
+        dormant = dormant_tables(*self._file("nft.txt"))
+        self.ruleset = Ruleset(files[name], name, dormant) if name in files else None
 
     def home(self) -> Home:
         """Return the devices, and what is known of where the others are."""
@@ -146,7 +154,8 @@ class _Reader:
         tc, nft = self._file("tc.txt"), self._file("nft.txt")
         both = {**programs_on(*self._file("bpf.txt")), **filtered_devices(*tc), **self.programs}
         out = {**filters(*self._file("tc-filter.txt")), **queued_devices(*tc)}
-        bridges = filtered_bridges(*nft)
+        bridges = self.ruleset.bridges() if self.ruleset else filtered_bridges(*nft)
+        bridges = bridges or bridge_rules(*self._file("ebtables-legacy.txt"))
         return tuple(
             self._known(link, both.get(link.name) or (bridges if isinstance(link.kind, Bridge) else ""), out)
             for link in links
@@ -168,7 +177,9 @@ class _Reader:
         name = self.place.name
         nft, legacy = (self.files.get(f"{name}/{file}.txt", "") for file in ("iptables", "iptables-legacy"))
         self.gaps += both_backends(nft, legacy, f"{name}/iptables-legacy.txt")
-        self.gaps += foreign_tables(*self._file("nft.txt"))
+        told = self._file("nft.txt")
+        self.gaps += self.ruleset.gaps(tells_flags(told[0])) if self.ruleset else foreign_tables(*told)
+        self.gaps += arp_rules(*self._file("arptables-legacy.txt"))
         self.gaps += transforms(*self._file("xfrm.txt"))
         self.gaps += programs_at_hooks(*self._file("bpf.txt"))
         for problems in (full_table, odd_sysctls):
@@ -181,7 +192,9 @@ class _Reader:
         return self.read(stem, self._parse_tables, none)
 
     def _parse_tables(self, text: str, source: str) -> Tables:
-        return parse_tables(text, source, partial=True, running=not self.complete)
+        tables = parse_tables(text, source, partial=True, running=not self.complete)
+        backend = self.ruleset if source.endswith("/iptables.txt") else None
+        return backend.corrected(tables) if backend else tables
 
     def read(self, stem: str, parse: Callable[[str, str], Part], nothing: Part, *, needed: bool = True) -> Part:
         """Read one listing in either form; note a gap when it is not there or not modelled."""

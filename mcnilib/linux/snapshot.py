@@ -40,7 +40,10 @@ OPTIONAL = {"ss.txt": "ss -ltun", "conntrack.txt": "conntrack -L", "ip-netns.txt
 
 OTHERS = {
     "iptables-legacy.txt": "iptables-legacy-save",
+    "arptables-legacy.txt": "arptables-legacy-save",
+    "ebtables-legacy.txt": "grep ^ebtable_ /proc/modules",
     "nft.txt": "nft list tables",
+    "nft.json": "nft -j list ruleset",
     "tc.txt": "tc qdisc show",
     "tc-filter.txt": "tc filter show dev DEVICE, the device in front of each line",
     "bpf.txt": "readlink /proc/self/ns/net; bpftool net; bpftool link",

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
+from itertools import pairwise
 
 from mcnilib.errors import StateSyntaxError
 from mcnilib.linux.netfilter import BUILT_IN
@@ -27,7 +28,8 @@ def other_tool(line: str) -> str:
     return next((tool for pattern, tool in FOREIGN if re.fullmatch(pattern, line.strip())), "")
 
 
-TABLE = re.compile(r"table (ip|ip6|inet|arp|bridge|netdev) (\S+)\s*")
+TABLE = re.compile(r"table (ip|ip6|inet|arp|bridge|netdev) (\S+)( \{)?\s*")
+TABLE_FLAGS = re.compile(r"\s+flags (\w+(?:, ?\w+)*)")
 ODD = re.compile(
     r"^net\.ipv4\.((tcp_fwmark_accept|conf\.\S+\.(ignore_routes_with_linkdown|medium_id)|neigh\.(?!default\.)\S+\.app_solicit)"
     r" ?= ?-?0*[1-9]\d*|neigh\.(?!default\.)\S+\.mcast_solicit ?= ?0+$)",
@@ -54,19 +56,38 @@ def foreign_tables(text: str, source: str) -> Iterator[Gap]:
     see `filtered_bridges`.
     Raises: StateSyntaxError for text nft does not print.
     """
-    for number, line in told_lines(text):
-        found = TABLE.fullmatch(line)
-        if not found:
-            raise wrong_line("expected table FAMILY NAME, as `nft list tables` prints it", line, source, number)
-        family, name = found.groups()
+    for number, family, name, dormant in _tables(text, source):
+        if dormant:
+            continue
         if family in ("inet", "netdev", "arp") or (family == "ip" and name not in BUILT_IN):
             yield Gap(_foreign(source, number, family, name), rules=family in ("ip", "inet"))
 
 
 def filtered_bridges(text: str, source: str) -> str:
     """Read `nft list tables`; say which table of the family bridge decides about frames there, empty for none."""
-    tables = ((number, TABLE.fullmatch(line)) for number, line in told_lines(text))
-    return next((_foreign(source, n, *found.groups()) for n, found in tables if found and found[1] == "bridge"), "")
+    active = ((number, family, name) for number, family, name, dormant in _tables(text, source) if not dormant)
+    return next((_foreign(source, *one) for one in active if one[1] == "bridge"), "")
+
+
+def dormant_tables(text: str, source: str) -> frozenset[tuple[str, str]]:
+    """Read `nft list ruleset`, of which only tables and their flags are left; return those that no packet meets."""
+    return frozenset((family, name) for _, family, name, dormant in _tables(text, source) if dormant)
+
+
+def tells_flags(text: str) -> bool:
+    """Tell whether tables are printed with their flags."""
+    return any(line.rstrip().endswith("{") for _, line in told_lines(text))
+
+
+def _tables(text: str, source: str) -> Iterator[tuple[int, str, str, bool]]:
+    """Yield line, family and name of each table, and whether it is dormant."""
+    lines = [*told_lines(text), (0, "")]
+    for (number, line), (_, following) in pairwise(lines):
+        found, flags = TABLE.fullmatch(line), TABLE_FLAGS.fullmatch(following)
+        if found:
+            yield number, found[1], found[2], flags is not None and "dormant" in flags[1]
+        elif not TABLE_FLAGS.fullmatch(line):
+            raise wrong_line("expected table FAMILY NAME, as `nft list tables` prints it", line, source, number)
 
 
 def _foreign(source: str, number: int, family: str, name: str) -> str:
@@ -82,6 +103,24 @@ def incompatible_tables(text: str, source: str, first: int = 1) -> Iterator[Gap]
     for number, found in _places(INCOMPATIBLE, text, first):
         what = f"table {found[1]} holds chains or rules of nftables that iptables-save does not print"
         yield Gap(f"{source}:{number}: {what}", rules=True)
+
+
+def arp_rules(text: str, source: str) -> Iterator[Gap]:
+    """Read `arptables-legacy-save`, or the names of its tables where it is not installed; yield a gap for rules."""
+    if holds_something(text) or any(re.fullmatch(r"[a-z]\w*", line) for _, line in told_lines(text)):
+        yield Gap(f"{source}: arptables-legacy has a table with rules, which are not modelled")
+
+
+def bridge_rules(text: str, source: str) -> str:
+    """Read the lines of /proc/modules about ebtables-legacy; say which table of it holds rules, empty for none.
+
+    A module of a table is in use while the table has rules in some namespace of the machine.
+    Source: do_replace_finish() in net/bridge/netfilter/ebtables.c (Linux 6.18).
+    """
+    for number, line in told_lines(text):
+        if found := re.match(r"(ebtable_\w+) \d+ [1-9]", line):
+            return f"{source}:{number}: ebtables-legacy has rules in {found[1]} of this machine, which are not modelled"
+    return ""
 
 
 def transforms(text: str, source: str) -> Iterator[Gap]:

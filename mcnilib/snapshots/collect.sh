@@ -96,7 +96,14 @@ collect() {
     if nsenter --net="$ns" grep -q . /proc/net/ip_tables_names 2>/dev/null; then
         show iptables-legacy.txt iptables-legacy-save
     fi
-    show nft.txt nft list tables
+    if nsenter --net="$ns" grep -q . /proc/net/arp_tables_names 2>/dev/null; then
+        if has arptables-legacy-save; then show arptables-legacy.txt arptables-legacy-save
+        else show arptables-legacy.txt cat /proc/net/arp_tables_names; fi
+    fi
+    # those of ebtables have no such list: a module of theirs is in use while its table has rules
+    if grep -q ^ebtable_ /proc/modules 2>/dev/null; then show ebtables-legacy.txt grep ^ebtable_ /proc/modules; fi
+    if has nft; then show nft.txt sh -c "$tables"; fi
+    show nft.json nft -j list ruleset
     show tc.txt tc qdisc show
     if has tc; then show tc-filter.txt sh -c "$filters"; fi
     if has bpftool; then show bpf.txt sh -c "$programs"; fi
@@ -111,6 +118,8 @@ collect() {
     if [ -n "${MCNI_CONNECTIONS:-}" ]; then show conntrack.txt conntrack -L; fi
 }
 
+# only the text form tells the flags of a table in every version, and it is long
+tables='if nft -j list tables | grep -q flags; then nft list ruleset | grep -E "^table |^.flags "; else nft list tables; fi'
 # tc shows the filters of one device at a time; only these disciplines take any and are common
 filters='tc qdisc show | while read -r _ kind handle rest; do
     dev=${rest#*dev }; dev=${dev%% *}

@@ -1,0 +1,181 @@
+"""`nft -j list ruleset`, held against what iptables-save prints of the same tables.
+
+iptables-save says nothing of sets, maps, ranges of addresses and other native expressions, and prints such a rule
+without them; it does not say that a table is dormant; tables of other names and families it leaves out. Of all these
+only so much is read here as tells where they are: a packet that gets there is unknown.
+Source: libnftables-json(5), nft(8); measured with iptables 1.8.9 and nft 1.0.6.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+from mcnilib.errors import StateSyntaxError
+from mcnilib.linux.ip_json import read_json
+from mcnilib.linux.netfilter import BUILT_IN, Chain, ChainRule, Table
+from mcnilib.linux.netns import Gap
+from mcnilib.linux.tables import Tables
+from mcnilib.linux.unread import Unread
+
+Named = tuple[str, str]
+"""Family and name of a table."""
+
+FLAGS = {"owner", "persist"}
+"""Flags of a table that change nothing for packets; nft 1.0.6 prints others than there are."""
+ADDRESSES, PORTS, HEADERS = (
+    ("saddr", "daddr"),
+    ("sport", "dport"),
+    ("protocol", "ttl", "frag-off", "type", "code", "flags"),
+)
+META = ("l4proto", "iif", "iifname", "oif", "oifname", "mark", "pkttype")
+DONE = ("counter", "accept", "drop", "return", "jump", "goto", "continue", "log", "xt")
+"""Statements iptables-nft writes, and iptables-save prints."""
+
+
+@dataclass
+class NativeChain:
+    """A chain as nft prints it; `hook` is empty for one that no packet gets to by itself."""
+
+    table: Named
+    name: str
+    hook: str = ""
+    policy: str = "accept"
+    rules: list[Any] = field(default_factory=list)
+
+    @property
+    def acts(self) -> bool:
+        """Tell whether a packet that gets here may meet something."""
+        return bool(self.rules) or self.policy != "accept"
+
+    def __str__(self) -> str:
+        return f"{' '.join(self.table)} {self.name}"
+
+
+class Ruleset:
+    """The chains of a namespace as nft prints them, without those of dormant tables."""
+
+    def __init__(self, text: str, source: str, dormant: frozenset[Named]) -> None:
+        """Read the ruleset; `dormant` are tables of which the text form of nft says that they are.
+
+        Raises: StateSyntaxError for text nft does not print.
+        """
+        self.source = source
+        self.chains: dict[tuple[Named, str], NativeChain] = {}
+        self.dormant, self.doubtful = set(dormant), set[Named]()
+        try:
+            for entry in read_json(text, source)["nftables"]:
+                self._take(entry)
+        except (LookupError, TypeError, AttributeError) as problem:
+            what = f"not a ruleset, as `nft -j list ruleset` prints it: {problem}"
+            raise StateSyntaxError(what, source=source, line=1, column=1, text=text[:80].partition("\n")[0]) from None
+
+    def _take(self, entry: dict[str, Any]) -> None:
+        if (table := entry.get("table")) is not None:
+            self._table((table["family"], table["name"]), table.get("flags", []))
+        elif (chain := entry.get("chain")) is not None:
+            at = (chain["family"], chain["table"])
+            one = NativeChain(at, chain["name"], chain.get("hook", ""), chain.get("policy", "accept"))
+            self.chains[at, one.name] = one
+        elif (rule := entry.get("rule")) is not None:
+            self.chains[(rule["family"], rule["table"]), rule["chain"]].rules.append(rule["expr"])
+
+    def _table(self, table: Named, flags: str | list[str]) -> None:
+        said = {flags} if isinstance(flags, str) else set(flags)
+        if "dormant" in said:
+            self.dormant.add(table)
+        elif said - FLAGS and table not in self.dormant:
+            self.doubtful.add(table)
+
+    def gaps(self, told: bool) -> Iterator[Gap]:
+        """Yield where a packet meets chains that iptables-save does not print.
+
+        `told`: the flags of tables were printed as text, too. ARP meets chains of the families arp and netdev.
+        """
+        for family, name in () if told else sorted(self.doubtful):
+            yield Gap(f"{self.source}: whether the table {family} {name} is dormant, nft does not say", rules=True)
+        for one in self._foreign():
+            if one.table[0] in ("ip", "inet") and one.hook != "ingress":
+                yield Gap(self._why(one), rules=True, hooks=(one.hook.upper(),))
+            elif one.table[0] in ("arp", "netdev", "inet"):
+                yield Gap(self._why(one))
+
+    def bridges(self) -> str:
+        """Say which chain decides about frames in bridges; empty for none."""
+        return next((self._why(one) for one in self._foreign() if one.table[0] == "bridge"), "")
+
+    def _foreign(self) -> Iterator[NativeChain]:
+        """Yield the chains at hooks that belong to tables of which iptables-save prints nothing."""
+        for one in self.chains.values():
+            own = one.table[0] == "ip" and one.table[1] in BUILT_IN
+            if one.hook and one.acts and not own and one.table not in self.dormant:
+                yield one
+
+    def _why(self, one: NativeChain) -> str:
+        return f"{self.source}: the nftables chain {one}, at the hook {one.hook}, is not modelled"
+
+    def corrected(self, tables: Tables) -> Tables:
+        """Return the tables without dormant ones, and with rules nobody knows in place of those printed wrongly."""
+        return tuple(self._corrected(table) for table in tables if ("ip", table.name) not in self.dormant)
+
+    def _corrected(self, table: Table) -> Table:
+        chains = tuple(self._chain(table, chain) for chain in table.chains)
+        return (
+            Table(table.name, chains) if any(a is not b for a, b in zip(chains, table.chains, strict=True)) else table
+        )
+
+    def _chain(self, table: Table, chain: Chain) -> Chain:
+        found = self.chains.get((("ip", table.name), chain.name))
+        if found and not found.hook and chain.name in BUILT_IN[table.name]:
+            return Chain(chain.name, (), "ACCEPT")  # no packet gets there
+        native = [number for number, expr in enumerate(found.rules) if not _printed(expr)] if found else []
+        if not found or not native:
+            return chain
+        rules = list(chain.rules)
+        if len(rules) != len(found.rules):
+            return replace(chain, rules=(self._unknown(chain.name, native[0]),))
+        for number in native:
+            rules[number] = self._unknown(chain.name, number)
+        return replace(chain, rules=tuple(rules))
+
+    def _unknown(self, chain: str, number: int) -> ChainRule:
+        why = (
+            f"{self.source}: rule {number + 1} of {chain} has expressions of nftables that iptables-save does not print"
+        )
+        return ChainRule(chain, (Unread("", why),))
+
+
+def _printed(expr: list[dict[str, Any]]) -> bool:
+    """Tell whether iptables-save prints everything a rule says."""
+    return all(_statement_printed(key, value) for statement in expr for key, value in statement.items())
+
+
+def _statement_printed(key: str, value: Any) -> bool:
+    if key == "match":
+        return _match_printed(value["left"], value["right"])
+    if key == "limit":
+        return not value.get("inv", False)
+    if key == "mangle":  # TRACE and, in later versions, MARK
+        return bool(value["key"].get("meta", {}).get("key") in ("nftrace", "mark"))
+    return key in DONE
+
+
+def _match_printed(left: Any, right: Any) -> bool:
+    """Tell whether a comparison has a form in the words of iptables."""
+    masked = left.get("&")
+    subject = masked[0] if masked else left
+    if _set(right) or not isinstance(subject, dict):
+        return False
+    if (kind := subject.get("payload")) is not None:
+        what = kind.get("field", "")
+        ranges = what in PORTS
+        known = what in (*ADDRESSES, *PORTS, *HEADERS) and kind.get("protocol") in ("ip", "tcp", "udp", "icmp")
+    else:
+        known, ranges = subject.get("meta", {}).get("key") in META, False
+    return known and (ranges or not (isinstance(right, dict) and "range" in right))
+
+
+def _set(right: Any) -> bool:
+    """Tell whether something is compared with many values: a set, by its name or with its elements."""
+    return (isinstance(right, str) and right.startswith("@")) or (isinstance(right, dict) and "set" in right)
