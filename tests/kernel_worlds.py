@@ -372,7 +372,7 @@ CASES = {
     "a mark of raw is not": Case(two_ways_out(marking("raw")), "tcp:10.0.2.2:80", "connected"),
     "a mark of filter is not": Case(two_ways_out(marking("filter")), "icmp:10.0.2.2", "connected"),
     "a mark of security is not": Case(two_ways_out(marking("security")), "udp:10.0.2.2:80", "connected"),
-    "a mark of nat is not": Case(two_ways_out(marking("nat")), "udp:10.0.2.2:80", "connected"),
+    "a mark of nat is not": Case(two_ways_out(marking("nat"), DROP_INVALID), "udp:10.0.2.2:80", "connected"),
     "a mark of mangle that filter clears": Case(two_ways_out(marking("mangle"), marking("filter", mark=0)), "tcp:10.0.2.2:80", "connected"),
     "a mark of raw that mangle clears": Case(two_ways_out(marking("raw"), marking("mangle", mark=0)), "tcp:10.0.2.2:80", "connected"),
     "a mark of raw, then the TOS": Case(two_ways_out(marking("raw"), chains("mangle", "OUTPUT -j TOS --set-tos 0x10/0xff")), "udp:10.0.2.2:80", "connected"),

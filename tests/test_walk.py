@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import pytest
-from kernel_worlds import CASES
+from kernel_worlds import CASES, chains
 from small_worlds import mac, namespace, plug, routed, talk
 
+from mcnilib.errors import Unsupported
+from mcnilib.linux.iptables_save import parse_tables
 from mcnilib.trace.flow import ANY_ADDRESS, Flow, Listener, NoConversation
 from mcnilib.trace.run import run
 from mcnilib.trace.trace import Fate, Stage
@@ -221,6 +223,34 @@ def test_only_mangle_and_nat_look_the_route_up_again(name: str, device: str) -> 
     case = CASES[name]
     trace = run(case.world, case.flow, case.listeners)
     assert next(step.oif for step in trace.journeys[0].steps if step.to) == device
+
+
+def actions(name: str) -> list[str]:
+    case = CASES[name]
+    return [step.action for step in run(case.world, case.flow, case.listeners).journeys[0].steps]
+
+
+def test_a_packet_that_table_nat_only_marked_keeps_its_port() -> None:
+    told = actions("a mark of nat is not")
+    assert "MARK --set-xmark 0x1/0xffffffff" in told
+    assert not [action for action in told if "taken" in action]
+
+
+@pytest.mark.parametrize("priority", [0, 1, 32766])
+def test_a_rule_is_told_whatever_its_priority(priority: int) -> None:
+    a = namespace(
+        "a", "eth0 10.0.1.2/24", f"rule {priority}: from all lookup 7\nroute default via 10.0.1.1 dev eth0 table 7"
+    )
+    told = [step.action for step in talk(routed().put(a), "icmp:10.0.2.2").journeys[0].steps]
+    assert f"rule {priority}: table 7" in told
+    assert f"rule {priority}: table 7" not in actions("through a router")
+
+
+def test_a_sysctl_that_nobody_gave_is_not_told_as_if_it_had_been_read() -> None:
+    case = CASES["a bridge"]
+    filtered = case.world["n"].but(tables=parse_tables(chains("filter", "FORWARD -j DROP")))
+    with pytest.raises(Unsupported, match="bridge-nf-call-iptables = 1, which nobody gave"):
+        run(case.world.put(filtered), case.flow, case.listeners)
 
 
 @pytest.mark.parametrize(

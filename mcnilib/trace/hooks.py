@@ -169,7 +169,7 @@ class Hook:
 
     def _bind(self, tracked: Tracked, source: bool) -> bool:
         """Ask the nat table about a new connection and rewrite its first packet."""
-        host, before = self.host, self.skb.packet
+        host = self.host
         at = host.context(self.name, self.skb, self.iif, self.oif, self.now)
         verdict, line = self._traverse(host.tables["nat"], at)
         if verdict == "DROP":
@@ -185,13 +185,13 @@ class Hook:
                 self.log.amend(action=f"{target}: too late, the connection is stored already")
             return True
         host.connections[tracked.number] = at.entry = bound
-        self.skb.packet = translate(self.skb.packet, bound, source=source, reply=tracked.reply)
+        before = self.skb.packet  # rules of the table may have marked it
+        self.skb.packet = translate(before, bound, source=source, reply=tracked.reply)
         if isinstance(target, NATS):
             self.log.amend(action=_nat_action(bound, source), after=self.skb.packet, entry=bound)
         elif self.skb.packet is not before:
-            self.log.connection(
-                host.name, self.name, "port changed: it was taken", before, self.skb.packet, tracked.state, bound
-            )
+            taken = f"{'id' if before.icmp else 'port'} changed: it was taken"
+            self.log.connection(host.name, self.name, taken, before, self.skb.packet, tracked.state, bound)
         return True
 
     def _decide(self, entry: Entry, target: object, source: bool) -> Entry | None:

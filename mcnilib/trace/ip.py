@@ -14,9 +14,9 @@ from mcnilib.errors import NoRoute, Unsupported
 from mcnilib.linux.fib import Decision
 from mcnilib.linux.link import Bridge
 from mcnilib.linux.packet import Packet
-from mcnilib.linux.route import UNCHOSEN, Query, Route
+from mcnilib.linux.route import DEFAULT_RULES, UNCHOSEN, Query, Route
 from mcnilib.linux.source import validate_source
-from mcnilib.linux.sysctl import BRIDGE_CALLS, deciding
+from mcnilib.linux.sysctl import deciding
 from mcnilib.trace import redirect, tunnel
 from mcnilib.trace.bind import for_many, refused, route_out
 from mcnilib.trace.hooks import Hook
@@ -26,12 +26,11 @@ from mcnilib.trace.leave import leave
 from mcnilib.trace.log import Log
 from mcnilib.trace.place import Arrival, Delivery, Departure, Place
 from mcnilib.trace.trace import Fate, Stage
-from mcnilib.trace.wire import shown_to_iptables
+from mcnilib.trace.wire import shown_because, shown_to_iptables
 
 if TYPE_CHECKING:
     from mcnilib.trace.network import Network
 
-DEFAULT_PRIORITIES = (0, 32766, 32767)
 CODES = {"ENETUNREACH": (3, 0), "EHOSTUNREACH": (3, 1), "EACCES": (3, 13)}
 """ICMP errors a router answers with when its lookup fails; EINVAL (blackhole) is silent. Source: ip_error()."""
 
@@ -72,7 +71,7 @@ def _refuse_bridged_dnat(host: Host, dev: str) -> None:
     Source: br_nf_pre_routing_finish() in net/bridge/br_netfilter_hooks.c.
     """
     if shown_to_iptables(host.netns):
-        raise Unsupported(f"DNAT back into the bridge {dev} of {host.name} with {BRIDGE_CALLS} = 1")
+        raise Unsupported(f"DNAT back into the bridge {dev} of {host.name} with {shown_because(host.netns)}")
 
 
 def _forwards(log: Log, host: Host, packet: Packet, dev: str) -> bool:
@@ -127,7 +126,7 @@ def _refuse_many(host: Host, packet: Packet, route: Route) -> None:
 
 def _note_route(log: Log, host: Host, packet: Packet, decision: Decision, word: str, iif: str = "") -> None:
     rule, route = decision.rule, decision.route
-    if rule.priority not in DEFAULT_PRIORITIES:
+    if host.netns.fib.custom and rule not in DEFAULT_RULES:
         log.add(host.name, Stage.ROUTE, f"rule {rule.priority}: table {rule.table}", packet, line=rule, iif=iif)
     via = f" via {route.via}" if route.via else ""
     log.add(host.name, Stage.ROUTE, f"{word}: {decision.device}{via}", packet, line=route, iif=iif, oif=decision.device)

@@ -16,7 +16,7 @@ from itertools import chain
 from mcnilib.errors import Unknown, Unsupported
 from mcnilib.linux.link import Bridge, Far, Link, Loopback, Macvlan, Opaque, Physical, Veth
 from mcnilib.linux.netns import Netns
-from mcnilib.linux.sysctl import BRIDGE_CALLS, flag
+from mcnilib.linux.sysctl import BRIDGE_CALLS, BUILT_IN, flag, setting
 from mcnilib.linux.world import World
 from mcnilib.trace.cables import Cables, Child, Place
 
@@ -204,7 +204,8 @@ class Wire:
         if station and station.state == "permanent":
             return self._pass_up(netns, bridge, sight)
         if shown_to_iptables(self.cables.world[netns]):
-            raise Unsupported(f"iptables of {netns} sees what crosses the bridge {bridge.name}: {BRIDGE_CALLS} = 1")
+            why = shown_because(self.cables.world[netns])
+            raise Unsupported(f"iptables of {netns} sees what crosses the bridge {bridge.name}: {why}")
         promiscuous = (netns, bridge.index) in self.cables.children
         up = self._pass_up(netns, bridge, sight) if promiscuous else []
         return up + self._forward(netns, bridge, port.name, sight)
@@ -270,6 +271,12 @@ def shown_to_iptables(netns: Netns) -> bool:
     Write the sysctl as 0 where the module is not loaded. Source: net/bridge/br_netfilter_hooks.c.
     """
     return bool(netns.tables) and flag(netns.settings, BRIDGE_CALLS)
+
+
+def shown_because(netns: Netns) -> str:
+    """Return the line by which bridged packets are shown to iptables, and whether it is only assumed."""
+    line = setting(netns.settings, BRIDGE_CALLS)
+    return f"{line}, which nobody gave" if line.by == BUILT_IN else str(line)
 
 
 KEPT = 16
