@@ -7,7 +7,10 @@ Read the packages from top to bottom: `linux` (what a namespace holds and does),
 from __future__ import annotations
 
 from importlib import import_module
-from typing import Any
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:  # loads more than everything else here
+    from typing import Any
 
 __version__ = "0.1.0"
 

@@ -161,9 +161,14 @@ def test_it_says_what_is_missing_where_there_can_be_no_lab() -> None:
     assert "NoLab: network namespaces cannot be made here" in done.stderr
 
 
+AS_A_LAB = (
+    f"import ctypes, time; ctypes.CDLL(None).prctl(15, {NAME.encode()!r}, 0, 0, 0); print(flush=True); time.sleep(60)"
+)
+
+
 def test_clean_finds_a_lab_without_a_parent_and_ends_it(capsys: pytest.CaptureFixture[str]) -> None:
-    code = f"import ctypes, time; ctypes.CDLL(None).prctl(15, {NAME.encode()!r}, 0, 0, 0); time.sleep(60)"
-    subprocess.run(["sh", "-c", '"$@" & exit 0', "sh", sys.executable, "-c", code], check=True)
+    words = [sys.executable, "-c", AS_A_LAB, str(os.getpid())]
+    subprocess.run(["sh", "-c", '"$@" >/dev/null & exit 0', "sh", *words], check=True)
     assert wait_for(leftovers)
     pids = [one.pid for one in leftovers()]
     assert main(["clean"]) == 0
@@ -172,6 +177,44 @@ def test_clean_finds_a_lab_without_a_parent_and_ends_it(capsys: pytest.CaptureFi
     assert clean() == ()
     main(["clean"])
     assert "nothing to clean" in capsys.readouterr().out
+
+
+def test_a_lab_at_work_is_not_cleaned_away(capsys: pytest.CaptureFixture[str]) -> None:
+    with Bench() as bench:
+        bench.run(differences, routed())
+        assert main(["clean"]) == 0
+        assert bench.run(differences, routed()) == ()
+    assert "nothing to clean" in capsys.readouterr().out
+
+
+@pytest.mark.skipif(os.getuid() != 0, reason="namespaces of processes take root")
+def test_in_a_container_whose_first_process_runs_labs_they_are_not_cleaned_away() -> None:
+    code = f"""
+        import sys; sys.path[:0] = {[str(ROOT), str(ROOT / "tests")]!r}
+        import os
+        from small_worlds import routed
+        from mcnilib.kernel.clean import clean
+        from mcnilib.kernel.run import differences
+        from mcnilib.kernel.worker import Bench
+        with Bench() as bench:
+            bench.run(differences, routed())
+            print(os.getpid(), clean(), bench.run(differences, routed()))"""
+    words = ["unshare", "--pid", "--fork", "--mount-proc", sys.executable, "-c", dedent(code)]
+    done = subprocess.run(words, capture_output=True, text=True, check=False)
+    if "unshare" in done.stderr:
+        pytest.skip(f"this kernel test needs namespaces of processes: {done.stderr.strip()}")
+    assert done.stdout == "1 () ()\n", done.stderr
+
+
+def test_a_lab_of_a_container_is_not_ours_to_clean() -> None:
+    words = ["unshare", "--pid", "--fork", "--mount-proc", "--kill-child", sys.executable, "-c", AS_A_LAB, "99"]
+    with subprocess.Popen(words, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as container:
+        if container.stdout.readline() != "\n":  # type: ignore[union-attr]
+            pytest.skip("this kernel test needs namespaces of processes")
+        try:
+            assert clean() == ()
+        finally:
+            container.kill()
 
 
 def test_one_conversation_is_one_call() -> None:

@@ -13,6 +13,7 @@ import os
 import signal
 import sys
 from collections.abc import Sequence
+from contextlib import suppress
 from typing import Any
 
 from mcnilib.cli import classroom, completion, kernel, snapshots
@@ -47,25 +48,43 @@ WRONG, INTERRUPTED, CLOSED = 2, 128 + signal.SIGINT, 128 + signal.SIGPIPE
 def main(argv: Sequence[str] | None = None) -> int:
     """Run the command line and return the exit status."""
     try:
+        if sys.stdout is None:
+            raise McniError("standard output is closed")
         arguments = command_line().read(argv)
-        status = int(arguments.verb(arguments))
-        sys.stdout.flush()
-        return status
-    except BrokenPipeError:  # the reader of our output has seen enough
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        return CLOSED
-    except KeyboardInterrupt:
-        said: object = "interrupted"
-        status = INTERRUPTED
-    except ModuleNotFoundError as error:
-        said, status = MissingExtra("this", error.name or "a package"), WRONG
-    except (McniError, KeyError, OSError) as error:
-        said, status = _sentence(error), WRONG
-    print(printable(f"mcni: {said}"), file=sys.stderr)
+        return flushed(int(arguments.verb(arguments)))
+    except (McniError, KeyError, OSError, ModuleNotFoundError, KeyboardInterrupt) as error:
+        return ended(error)
+
+
+def flushed(status: int) -> int:
+    """Return the exit status after everything that was printed has been written."""
+    try:
+        if sys.stdout is not None:
+            sys.stdout.flush()
+    except OSError as error:
+        return ended(error)
     return status
 
 
-def _sentence(error: Exception) -> str:
+def ended(error: BaseException) -> int:
+    """Say in one line what ended the command, and return its exit status."""
+    if isinstance(error, BrokenPipeError):  # the reader of our output has seen enough
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return CLOSED
+    if isinstance(error, KeyboardInterrupt):
+        return _said("interrupted", INTERRUPTED)
+    if isinstance(error, ModuleNotFoundError):
+        error = MissingExtra("this", error.name or "a package")
+    return _said(_sentence(error), WRONG)
+
+
+def _said(text: str, status: int) -> int:
+    with suppress(OSError):  # nobody hears it, but the status tells
+        print(printable(f"mcni: {text}"), file=sys.stderr, flush=True)
+    return status
+
+
+def _sentence(error: BaseException) -> str:
     """Return what an error says; one whose only word is a key that was missing is no message, and raised again."""
     if not isinstance(error, KeyError):
         return str(error)

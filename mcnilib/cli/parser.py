@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import argparse
+import sys
 from collections.abc import Sequence
-from typing import NoReturn
+from typing import Any, NoReturn
 
 from mcnilib.cli.common import printable
 from mcnilib.linux.words import nearest
@@ -16,6 +17,13 @@ class Parser(argparse.ArgumentParser):
     def error(self, message: str) -> NoReturn:
         """Say what is wrong and where the right way is found; end with status 2."""
         self.exit(2, printable(f"{self.prog}: {message}\n`{self.prog} --help` shows how\n"))
+
+    def _print_message(self, message: str, file: Any = None) -> None:
+        """Print help; that it cannot be written is an error, and passed over only where it is an error that is told."""
+        if file is None or file is not sys.stdout:
+            super()._print_message(message, file)
+        else:
+            file.write(message)
 
     def read(self, words: Sequence[str] | None) -> argparse.Namespace:
         """Read the words of the command line; words that are left over are an error of the verb they follow."""

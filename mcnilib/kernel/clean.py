@@ -17,22 +17,32 @@ from mcnilib.kernel.syscalls import NAME
 
 @dataclass(frozen=True, slots=True)
 class Leftover:
-    """A lab process without a parent that waits for it."""
+    """A lab process without the parent that started it."""
 
     pid: int
 
 
 def leftovers() -> tuple[Leftover, ...]:
-    """Find this user's lab processes that were handed to init."""
+    """Find this user's lab processes whose parent is not the one that started them: it is gone, they were handed on.
+
+    A lab names its starter by an id that means something among the processes it sees (pid_namespaces(7)); labs of
+    containers see others than we do, and are passed over.
+    """
     found = []
     for folder in Path("/proc").glob("[0-9]*"):
         try:
-            name, (state, parent) = (folder / "comm").read_text().strip(), _state(folder)
-            if name == NAME and parent == "1" and state != "Z" and folder.stat().st_uid == os.getuid():
+            if (folder / "comm").read_text().strip() == NAME and _is_left(folder):
                 found.append(Leftover(int(folder.name)))
         except OSError:
             continue
     return tuple(found)
+
+
+def _is_left(folder: Path) -> bool:
+    state, parent = _state(folder)
+    starter = (folder / "cmdline").read_text(errors="replace").rstrip("\0").rpartition("\0")[2]
+    ours = folder.stat().st_uid == os.getuid() and (folder / "ns/pid").samefile("/proc/self/ns/pid")
+    return ours and state != "Z" and starter.isdecimal() and starter != parent
 
 
 def clean() -> tuple[Leftover, ...]:

@@ -16,6 +16,7 @@ import subprocess
 import sys
 import traceback
 from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
 from dataclasses import fields, is_dataclass
 from pathlib import Path
 from types import TracebackType
@@ -40,10 +41,11 @@ class Bench:
         """Start the worker. Errors of the start (see NoLab) appear with the first result."""
         root = str(Path(__file__).parents[2])
         paths = [root, *filter(None, [os.environ.get("PYTHONPATH")])]
-        self._process = subprocess.Popen(
-            (sys.executable, "-m", "mcnilib.kernel.worker"),
-            stdin=subprocess.PIPE, stdout=subprocess.PIPE, env=os.environ | {"PYTHONPATH": os.pathsep.join(paths)},
-        )  # fmt: skip
+        with _without_interruption():
+            self._process = subprocess.Popen(
+                (sys.executable, "-m", "mcnilib.kernel.worker", str(os.getpid())),
+                stdin=subprocess.PIPE, stdout=subprocess.PIPE, env=os.environ | {"PYTHONPATH": os.pathsep.join(paths)},
+            )  # fmt: skip
 
     def __enter__(self) -> Bench:
         return self
@@ -132,6 +134,16 @@ class Benches:
                 yield number, bench.result()
 
 
+@contextmanager
+def _without_interruption() -> Iterator[None]:
+    """Start what runs on when Ctrl-C is pressed: it reaches this process, whose end ends the others."""
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, [signal.SIGINT])
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
+
+
 def _pipe(pipe: Any) -> BinaryIO:
     return pipe  # type: ignore[no-any-return]
 
@@ -162,7 +174,6 @@ def _receive(pipe: BinaryIO) -> Any:
 
 def main() -> None:
     """Leave the host's network and do jobs until the input ends."""
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C reaches the parent, and its end ends us
     answers = os.fdopen(os.dup(1), "wb")
     os.dup2(2, 1)
     try:

@@ -11,7 +11,7 @@ import re
 import stat
 import sys
 from collections.abc import Iterable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext, suppress
 from pathlib import Path
 
 from mcnilib import writing
@@ -77,10 +77,11 @@ def _namespaces(top: int, names: Iterable[str]) -> Iterator[tuple[str, str, str]
 
 
 def _exists(at: int, name: str) -> bool:
-    try:
-        os.stat(name, dir_fd=at, follow_symlinks=False)
-    except FileNotFoundError:
-        return False
+    with suppress(ValueError):  # the letters of file names lack one: opening it will say so
+        try:
+            os.stat(name, dir_fd=at, follow_symlinks=False)
+        except FileNotFoundError:
+            return False
     return True
 
 
@@ -122,8 +123,10 @@ def read_file(path: Path) -> str:
 
     Raises: SnapshotError; StateSyntaxError for bytes that are no text.
     """
+    if str(path) == "-" and sys.stdin is None:
+        raise SnapshotError("standard input is closed")
     try:
-        with sys.stdin.buffer if str(path) == "-" else path.open("rb") as opened:
+        with nullcontext(sys.stdin.buffer) if str(path) == "-" else path.open("rb") as opened:
             data = opened.read(MAX_FILE + 1)
     except OSError as problem:
         raise SnapshotError(f"{path} cannot be read: {problem.strerror}") from None

@@ -106,16 +106,22 @@ def open_snapshot(*paths: Path | str, segments: Iterable[Segment] = ()) -> Snaps
 
     Raises: SnapshotError, StateSyntaxError for text the tools do not print, Unsupported for another version.
     """
-    parts = [(path, _read(Path(path))) for path in paths]
+    parts = _parts(paths)
     with _located(parts):
         return snapshot_of(_joined([files for _, files in parts], segments), ", ".join(map(str, paths)))
 
 
 def read_files(*paths: Path | str, segments: Iterable[Segment] = ()) -> dict[str, str]:
     """Return the files of one or several snapshots: relative name -> text. Raises: see `open_snapshot`."""
-    parts = [(path, _read(Path(path))) for path in paths]
+    parts = _parts(paths)
     with _located(parts):
         return _joined([files for _, files in parts], segments)
+
+
+def _parts(paths: Sequence[Path | str]) -> list[tuple[Path | str, dict[str, str]]]:
+    if [str(path) for path in paths].count("-") > 1:
+        raise SnapshotError("standard input is named twice (-), and can be read only once")
+    return [(path, _read(Path(path))) for path in paths]
 
 
 def _joined(parts: Sequence[dict[str, str]], segments: Iterable[Segment]) -> dict[str, str]:
