@@ -239,16 +239,45 @@ def test_listeners_as_ss_prints_them() -> None:
         "tcp   LISTEN 0      4096               *:80           *:*\n"
         "tcp   LISTEN 0      4096            [::]:443       [::]:*\n"
         "tcp   LISTEN 0      50     [::ffff:10.2.0.2]:90    *:*\n"
+        "udp   ESTAB  0      0      10.2.0.2:5000     10.2.0.9:40000\n"
+        "udp   ESTAB  0      0      [::ffff:10.2.0.2]:6000     [::ffff:10.2.0.9]:53\n"
+        "udp   ESTAB  0      0      [fd00::2]:5000     [fd00::9]:40000\n"
+        "tcp   ESTAB  0      0      10.2.0.2:80     10.2.0.9:40000\n"
+        "tcp   TIME-WAIT  0      0      10.2.0.2:80     10.2.0.9:40001\n"
     )
     found = parse_listeners(text, "a")
     assert found == (
         Listener("a", 53, "udp", IPv4Address("127.0.0.53"), None, "lo"),
         Listener("a", 80),
         Listener("a", 90, "tcp", IPv4Address("10.2.0.2")),
+        Listener("a", 5000, "udp", IPv4Address("10.2.0.2"), None, peer=(IPv4Address("10.2.0.9"), 40000)),
+        Listener("a", 6000, "udp", IPv4Address("10.2.0.2"), None, peer=(IPv4Address("10.2.0.9"), 53)),
     )
     assert parse_listeners(print_listeners(found), "a") == found
     with pytest.raises(McniError, match=r"ss -ltun:1:28: 'x' is not an address"):
         parse_listeners("tcp   LISTEN 0      128    x 0.0.0.0:*\n", "a")
+
+
+@pytest.mark.parametrize(
+    ("more", "source", "answers"),
+    [
+        pytest.param("", ":4000", "udp ESTAB 10.0.2.2:80 10.0.1.2:4000", id="its peer"),
+        pytest.param("", ":4001", "", id="another port of its peer's"),
+        pytest.param("udp UNCONN 0 0 0.0.0.0:80 0.0.0.0:*\n", ":4001", "udp UNCONN 0.0.0.0:80", id="another socket is for all"),
+        pytest.param("udp UNCONN 0 0 10.0.2.2:80 0.0.0.0:*\n", ":4000", "udp ESTAB 10.0.2.2:80 10.0.1.2:4000", id="the connected one is asked first"),
+    ],
+)  # fmt: skip
+def test_a_connected_udp_socket_answers_its_peer(more: str, source: str, answers: str) -> None:
+    servers = parse_listeners(f"{more}udp ESTAB 0 0 10.0.2.2:80 10.0.1.2:4000\n", "b")
+    trace = Snapshot(base("routers"), servers).trace(read_flow("a", "udp:10.0.2.2:80", source))
+    assert trace.outcome.works is bool(answers)
+    assert answers in [step.evidence for step in trace.journeys[0].steps] or not answers
+
+
+def test_a_datagram_to_one_s_own_port_comes_back() -> None:
+    trace = Snapshot(base("routers")).trace(read_flow("a", "udp:10.0.1.2:4000", ":4000"))
+    assert trace.outcome.works
+    assert trace.outcome.step.action == "its own datagram, back at the client's socket"
 
 
 @pytest.mark.parametrize(

@@ -35,7 +35,7 @@ FILES = {
 }
 """Files of a namespace and the command whose output each holds."""
 
-OPTIONAL = {"ss.txt": "ss -ltun", "conntrack.txt": "conntrack -L", "ip-netns.txt": "ip netns list-id"}
+OPTIONAL = {"ss.txt": "ss -tuan", "conntrack.txt": "conntrack -L", "ip-netns.txt": "ip netns list-id"}
 """Files a namespace may have besides: who listens, the connections there are, names of the namespaces links lead to."""
 
 OTHERS = {

@@ -114,7 +114,7 @@ collect() {
         show sysctl.txt sh -c 'lines=$(sysctl -e net.ipv4 net.netfilter net.bridge | sed -n -E "/^$0 ?=/p")
             [ -n "$lines" ] && printf "%s\n" "$lines"' "$sysctls"
     fi
-    show ss.txt ss -ltun
+    if has ss; then show ss.txt sh -c 'ss -tuan | grep -v "^tcp  *[^L ]"'; fi # not who is connected by TCP
     if [ -n "${MCNI_CONNECTIONS:-}" ]; then show conntrack.txt conntrack -L; fi
 }
 

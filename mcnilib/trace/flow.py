@@ -32,7 +32,8 @@ class Listener:
     `pinned` (UDP): the answer is sent from the address the request came to; otherwise the kernel chooses a source
     again; None: nobody knows how the program does it (IP_PKTINFO in ip(7)). `dev` is the device the socket is bound to,
     with SO_BINDTODEVICE; empty for all. `full` (TCP): more connections waited to be accepted than the program asked
-    to keep waiting, when the socket was listed.
+    to keep waiting, when the socket was listed. `peer` (UDP): the address and port the socket is connected to; it takes
+    datagrams of nobody else.
     """
 
     netns: str
@@ -42,6 +43,7 @@ class Listener:
     pinned: bool | None = False
     dev: str = ""
     full: bool = False
+    peer: tuple[IPv4Address, int] | None = None
 
     def __post_init__(self) -> None:
         """Refuse what `ss` lists nowhere. Raises: NoConversation."""
@@ -53,12 +55,9 @@ class Listener:
         return f"{self.address}%{self.dev}" if self.dev else str(self.address)
 
     def __str__(self) -> str:
-        host = self.host
-        return (
-            f"{self.proto} LISTEN {host}:{self.port}"
-            if self.proto == "tcp"
-            else f"{self.proto} UNCONN {host}:{self.port}"
-        )
+        if self.peer:
+            return f"{self.proto} ESTAB {self.host}:{self.port} {self.peer[0]}:{self.peer[1]}"
+        return f"{self.proto} {'LISTEN' if self.proto == 'tcp' else 'UNCONN'} {self.host}:{self.port}"
 
 
 @dataclass(frozen=True, slots=True)

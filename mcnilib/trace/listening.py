@@ -27,8 +27,10 @@ def listening(listeners: Sequence[Listener], host: Host, iif: str, packet: Packe
     """
     wanted = (host.name, packet.proto, packet.dport)
     there = (x for x in listeners if (x.netns, x.proto, x.port) == wanted and x.address in (ANY_ADDRESS, packet.dst))
+    there = (one for one in there if one.peer in (None, (packet.src, packet.sport)))
     found = [one for one in there if one.dev in ("", _device(host, iif, packet))]
-    best = max(found, key=lambda one: (one.address != ANY_ADDRESS) + bool(one.dev), default=None)
+    # those of an address are looked up before those of all; a peer counts more than a device
+    best = max(found, key=lambda x: (x.address != ANY_ADDRESS, bool(x.peer), bool(x.dev)), default=None)
     if best and best.dev and not _leads_back(host, best.dev, packet):
         raise Unsupported(f"{best} of {host.name} answers {packet.src}, to which no route leads by {best.dev}")
     if best and best.full:

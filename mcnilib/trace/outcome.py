@@ -51,11 +51,8 @@ def _deciding(journeys: Sequence[Journey], verdict: Verdict) -> Journey:
         return journeys[-1]
     lost = [j for j in journeys if j.fate is not Fate.DELIVERED]
     if verdict is Verdict.CONNECTED or not lost:
-        return (
-            [j for j in journeys if j.fate is Fate.DELIVERED and j.reply][-1]
-            if verdict is Verdict.CONNECTED
-            else journeys[-1]
-        )
+        answers = [j for j in journeys if j.fate is Fate.DELIVERED and j.reply]
+        return answers[-1] if answers and verdict is Verdict.CONNECTED else journeys[-1]
     return lost[0]
 
 

@@ -140,20 +140,20 @@ class Sockets:
         self.run.net.outbox.append(Emission(at.netns, Skb(reset_for(packet, tcp))))
 
     def _receive_udp(self, log: Log, at: Delivery, packet: Packet) -> Callable[[], None] | None:
-        listener = listening(self.listeners, self.run.net.hosts[at.netns], at.iif, packet)
+        host, flow = self.run.net.hosts[at.netns], self.run.flow
+        listener = listening(self.listeners, host, at.iif, packet)
         if listener:
             self._accept(log, at, packet, f"a datagram for the socket on port {packet.dport}", listener)
             if packet.length != REQUEST or packet.inner:
                 return None
-            fixed = answers_from(self.run.net.hosts[at.netns], packet, listener)
-            return partial(self._answer_udp, at, packet, fixed)
-        flow = self.run.flow
+            return partial(self._answer_udp, at, packet, answers_from(host, packet, listener))
         mine = (flow.netns, flow.proto, flow.sport, self.client.local) == (at.netns, "udp", packet.dport, packet.dst)
         if mine and (packet.src, packet.sport) == (flow.dst, flow.dport):
-            self._accept(log, at, packet, "the answer for the client's socket")
+            what = "the answer for" if packet.length == UDP_ANSWER else "its own datagram, back at"
+            self._accept(log, at, packet, f"{what} the client's socket")
             self.client.answered = self.client.connected = self.client.done = True
             return None
-        if listens(self.run.net.hosts[at.netns], packet):
+        if listens(host, packet):
             text = "no VXLAN packet: the tunnel whose port it is drops it"
             log.add(at.netns, Stage.TUNNEL, text, packet, iif=at.iif, fate=Fate.DROPPED)
             return None
@@ -163,7 +163,7 @@ class Sockets:
         # udp_rcv() has let go of the connection: the error is looked up like any other
         untracked = Skb(packet)
         untracked.local = True
-        complain(self.run.net, self.run.net.hosts[at.netns], untracked, 3, 3)
+        complain(self.run.net, host, untracked, 3, 3)
         return None
 
     def _answer_udp(self, at: Delivery, packet: Packet, fixed: IPv4Address) -> None:
