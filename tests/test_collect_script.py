@@ -105,8 +105,10 @@ def test_whatever_a_machine_is_called_the_script_writes_nowhere(node: str, name:
         ["sh", "-s"], input=script(), env=os.environ | told, capture_output=True, text=True, check=False
     )
     assert (done.returncode, done.stderr) == (0, "")
-    (found,) = json.loads(read_stream(done.stdout)["world.json"])["namespaces"]
-    assert (found["name"], found["node"], found["called"]) == (name, name, name)
+    files = read_stream(done.stdout)
+    (found,) = (one for one in json.loads(files["world.json"])["namespaces"] if one["name"] == name)
+    assert (found["node"], found["called"]) == (name, name)
+    assert {path.partition("/")[0] for path in files} == {"world.json", name}
     assert before == {folder: [x for x in os.listdir(folder) if "mcni-node" in x] for folder in folders}
 
 

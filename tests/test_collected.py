@@ -14,6 +14,7 @@ from mcnilib.linux.ip_json import FORMS, text_of
 from mcnilib.linux.link import Far, Opaque
 from mcnilib.linux.route_parse import parse_route, parse_rule
 from mcnilib.linux.snapshot import FILES, save
+from mcnilib.snapshots.merge import merged
 from mcnilib.snapshots.question import read_flow, read_listeners
 from mcnilib.snapshots.snapshot import snapshot_of
 from mcnilib.trace.explain import tell, verdict
@@ -140,6 +141,86 @@ def test_a_device_that_is_not_modelled_is_a_gap_only_for_what_goes_there() -> No
     assert outcome(files, "tcp:10.0.0.1:80").startswith("connected")
     assert outcome(files, "tcp:10.9.0.1:80").startswith("connected")
     assert "the packet leaves by wg0" in outcome(files, "tcp:10.9.0.2:80")
+
+
+def child(name: str, lower: str, mac: int) -> dict[str, str]:
+    """The files of a namespace with a macvlan child that knows the one below by an id."""
+    text = LO + (
+        f"2: eth0@if{lower}: <BROADCAST,MULTICAST,UP,LOWER_UP> mtu 1500 qdisc noqueue state UP group default qlen 1000\n"
+        f"    link/ether 02:00:00:00:00:{mac:02x} brd ff:ff:ff:ff:ff:ff link-netnsid 5\n    macvlan mode bridge\n"
+        f"    inet 192.168.0.{mac}/24 scope global eth0\n"
+    )
+    routed = routes(("eth0", f"192.168.0.{mac}/24"))
+    files = dict.fromkeys(FILES, "") | {"ip-address.txt": text, "ip-rule.txt": RULES, "ip-route.txt": routed}
+    return {f"{name}/{file}": content for file, content in files.items()}
+
+
+def alone(*more: object) -> str:
+    """`world.json` of node, pod and others of that machine, and of another machine at the other end of the cable."""
+    places = [{"name": "node", "node": "m"}, {"name": "pod", "node": "m"}, {"name": "far", "node": "f"}]
+    segments = [{"name": "lan", "ports": ["node/eth0", "far/eth0"], "uplink": False}]
+    return json.dumps({"format": 1, "complete": False, "segments": segments, "namespaces": [*places, *more]})
+
+
+def two_machines() -> dict[str, str]:
+    """The cluster, and the other machine."""
+    text, routed = LO + nic(2, "eth0", "192.168.0.5/24", 5), routes(("eth0", "192.168.0.5/24"))
+    files = dict.fromkeys(FILES, "") | {"ip-address.txt": text, "ip-rule.txt": RULES, "ip-route.txt": routed}
+    return cluster() | {f"far/{name}": content for name, content in files.items()} | {"world.json": alone()}
+
+
+FDB = "33:33:00:00:00:01 dev eth0 self permanent\n02:00:00:00:00:{:02x} dev eth0 self permanent\n"
+
+
+@pytest.mark.parametrize(
+    ("files", "says"),
+    [
+        pytest.param({}, "unreachable (EHOSTUNREACH)", id="nobody else is there"),
+        pytest.param({"node/bridge-fdb.txt": FDB.format(3)}, "unreachable (EHOSTUNREACH)", id="a MAC of a device that was collected"),
+        pytest.param({"node/bridge-fdb.txt": FDB.format(9)}, "a device with the MAC address 02:00:00:00:00:09, which was not collected, stands on eth0 of node", id="a MAC of a device that was not"),
+        pytest.param({"node/bridge-fdb.txt": FDB.format(9).replace("eth0", "v0")}, "unreachable (EHOSTUNREACH)", id="on another device"),
+        pytest.param({"world.json": alone({"name": "web", "node": "m"})}, "web of that machine may have devices on eth0 of node; collect `ip -d address show` in web", id="a namespace that was left out"),
+        pytest.param({"world.json": alone({"name": "web", "node": "other"})}, "unreachable (EHOSTUNREACH)", id="one of another machine was left out"),
+        pytest.param({"world.json": alone(*({"name": f"w{i}", "node": "m"} for i in range(5)))}, "w0, w1, w2 and 2 more of that machine may have", id="many were left out"),
+    ],
+)  # fmt: skip
+def test_nobody_answers_only_where_nobody_else_can(files: dict[str, str], says: str) -> None:
+    assert says in outcome(two_machines() | files, "tcp:192.168.0.2:80", "far")
+
+
+@pytest.mark.parametrize(
+    ("lower", "says"),
+    [
+        pytest.param("2", "eth0 of web may stand on eth0 of node", id="on a device that has the index"),
+        pytest.param("3", "unreachable (EHOSTUNREACH)", id="on a device that nobody collected"),
+    ],
+)
+def test_a_child_that_fits_two_places_may_answer_in_either(lower: str, says: str) -> None:
+    twin = {name.replace("node/", "twin/"): text for name, text in cluster().items() if name.startswith("node/")}
+    files = two_machines() | twin | child("web", "2", 77)
+    files["pod/ip-address.txt"] = files["pod/ip-address.txt"].replace("link-netnsid 0", "link-netns node")
+    files = {name: text.replace("eth0@if2", f"eth0@if{lower}") for name, text in files.items()}
+    others = ({"name": "web", "node": "m"}, {"name": "twin", "node": "m"})
+    assert says in outcome(files | {"world.json": alone(*others)}, "tcp:192.168.0.77:80", "far")
+
+
+def test_who_answers_is_certain_while_somebody_else_might_be_there() -> None:
+    files = two_machines() | {"world.json": alone({"name": "web", "node": "m"}), "node/bridge-fdb.txt": FDB.format(9)}
+    assert outcome(files, "tcp:192.168.0.1:80", "far").startswith("connected")
+
+
+def test_what_one_snapshot_left_out_another_one_has() -> None:
+    whole, parts = two_machines(), []
+    for one in ("node", "pod", "far"):
+        world = json.loads(alone())
+        for place in world["namespaces"]:
+            place["called"] = place["name"]
+        files = {name: text for name, text in whole.items() if name.startswith(one)}
+        parts.append(files | {"world.json": json.dumps(world)})
+    files = merged(parts)
+    assert [place["name"] for place in json.loads(files["world.json"])["namespaces"]] == ["node", "pod", "far"]
+    assert outcome(files, "tcp:192.168.0.1:80", "far").startswith("connected")
+    assert outcome(files, "tcp:192.168.0.2:80", "far").startswith("unreachable")
 
 
 def test_two_namespaces_that_fit_are_none() -> None:

@@ -21,7 +21,8 @@ from mcnilib.linux.attached import (
     shows_hooks,
     since,
 )
-from mcnilib.linux.fdb import with_fdb
+from mcnilib.linux.fdb import filtered_macs, with_fdb
+from mcnilib.linux.hidden import with_hidden
 from mcnilib.linux.ip_json import FORMS, text_of
 from mcnilib.linux.ipset import parse_sets
 from mcnilib.linux.iptables_save import parse_tables
@@ -66,7 +67,10 @@ def load_collected(files: Mapping[str, str]) -> World:
     places, segments, complete = parse_world(files.get(WORLD, ""))
     ports = frozenset(port for one in segments for port in one.ports)
     readers = {place.name: _Reader(place, files, ports, complete) for place in places}
-    links = connected(reader.home() for reader in readers.values())
+    homes = [reader.home() for reader in readers.values()]
+    placed = connected(homes)
+    filters = {name: reader.filters() for name, reader in readers.items()}
+    links = with_hidden((replace(home, links=placed[home.name]) for home in homes), filters)
     return World(tuple(readers[name].netns(links[name]) for name in readers), segments, complete)
 
 
@@ -90,6 +94,11 @@ class _Reader:
         links = tuple(self._plugged(link) for link in links)
         ids = {**parse_ids(self.files.get(path, ""), path), **self.place.ids}
         return Home(name, links, self.place.node, self.place.called, ids)
+
+    def filters(self) -> dict[str, list[str]]:
+        """Return the MACs that devices take beside their own."""
+        none: dict[str, list[str]] = {}
+        return self.read("bridge-fdb", lambda text, path: filtered_macs(text), none, needed=False)
 
     def _links(self, text: str, path: str) -> tuple[Link, ...]:
         """Read the devices, and which of them have programs."""

@@ -19,6 +19,8 @@ from mcnilib.linux.words import Words
 LEARNED = re.compile(r" master \S+ ?$")
 """What a bridge saw: such an entry has no state."""
 
+OWN_FILTER = re.compile(r"^(.[02468ace]:\S+) dev (\S+) self permanent *$", re.MULTILINE)
+
 
 def print_fdb(links: Iterable[Link]) -> str:
     """Print the entries of VXLAN devices that name a far end, and those of bridges, as `bridge fdb show` does."""
@@ -33,6 +35,14 @@ def _entries(link: Link) -> Iterator[str]:
             for one in stations:
                 sticky = " sticky" if one.sticky else ""
                 yield f"{one.mac} dev {one.port}{sticky} master {link.name} {one.state}"
+
+
+def filtered_macs(text: str) -> dict[str, list[str]]:
+    """Return the single MACs that devices take beside their own, as `bridge fdb show` prints them: device -> MACs."""
+    found: dict[str, list[str]] = {}
+    for mac, dev in OWN_FILTER.findall(text):
+        found.setdefault(dev, []).append(mac)
+    return found
 
 
 def with_fdb(links: Iterable[Link], text: str, source: str = "bridge fdb") -> tuple[Link, ...]:

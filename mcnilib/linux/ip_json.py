@@ -236,8 +236,9 @@ def fdb_lines(entry: Entry) -> Iterator[str]:
     """Turn an object of `bridge -j fdb show` into a line of `bridge fdb show`."""
     far = f" dst {entry['dst']}" if "dst" in entry else ""
     others = (f"{key} {entry[key]}" for key in ("vlan", "port", "vni", "via") if key in entry)
-    master = (f"master {entry['master']} {entry.get('state', '')}",) if "master" in entry else ()
-    yield " ".join([f"{entry['mac']} dev {entry['ifname']}{far}", *others, *entry.get("flags", []), *master])
+    master = [f"master {entry['master']}"] if "master" in entry else []
+    words = [*others, *entry.get("flags", []), *master, entry.get("state", "")]
+    yield " ".join([f"{entry['mac']} dev {entry['ifname']}{far}", *words])
 
 
 FORMS: dict[str, Callable[[Entry], Iterable[str]]] = {

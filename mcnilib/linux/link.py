@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from ipaddress import IPv4Address, IPv4Interface, IPv4Network
+from typing import NamedTuple
 
 from mcnilib.linux.origin import Origin
 
@@ -127,6 +128,14 @@ class Address:
         return self.interface.ip
 
 
+class Hidden(NamedTuple):
+    """A device that stands on another one, or may, and is not known; an empty `mac` may be any. See `hidden`."""
+
+    mac: str
+    why: str
+    collect: str
+
+
 @dataclass(frozen=True, slots=True)
 class Link:
     """One network device. Indexes are unique per namespace and give the order of registration."""
@@ -140,6 +149,7 @@ class Link:
     mtu: int = 1500
     master: str = ""  # the bridge this device is a port of
     carrier: bool = True  # false: its cable has nothing at the other end, or it is kept down (protodown)
+    hidden: tuple[Hidden, ...] = ()  # who else may take its frames
     egress: str = ""  # why nobody knows what becomes of packets that leave by it: its queueing discipline
     by: Origin | None = field(default=None, compare=False)
 

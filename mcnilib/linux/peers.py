@@ -1,7 +1,8 @@
 """Which namespace the other end of a link is in, when `ip` prints only an id or a name of its own machine.
 
 An id (`link-netnsid`) means something only in the namespace that prints it. `ip netns list-id` names some of them;
-for the others the veth pairs tell: the two ends name each other's index. What fits two namespaces stays unknown.
+for the others the veth pairs tell: the two ends name each other's index. What lies below a macvlan device is taken
+for a NIC or a bridge. What fits two namespaces stays unknown.
 Source: ip-netns(8); net/core/net_namespace.c, rtnl_fill_link_netnsid() in net/core/rtnetlink.c (Linux 6.18).
 """
 
@@ -97,7 +98,7 @@ def _as_end(link: Link) -> Iterator[tuple[object, ...]]:
     """Yield what a device may be found as: the other end of a veth, and what lies below another device."""
     if isinstance(link.kind, Veth):
         yield link.index, link.kind.peer.index
-    if isinstance(link.kind, Physical | Bridge | Veth):
+    if isinstance(link.kind, Physical | Bridge):
         yield (link.index,)
 
 
@@ -145,7 +146,7 @@ def _joined(link: Link, end: Link | None, home: Home, other: Home) -> bool:
     if end is None:
         return False
     if isinstance(link.kind, Macvlan | Opaque):
-        return isinstance(end.kind, Physical | Bridge | Veth)
+        return isinstance(end.kind, Physical | Bridge)
     if not isinstance(end.kind, Veth) or end.kind.peer.index != link.index:
         return False
     back = end.kind.peer.netns

@@ -166,11 +166,10 @@ set +f
 
 printf 'mcni-snapshot 1 %s\n' "$node"
 for ns in /run/netns/*; do
+    # one that is left out is named all the same: it may have devices on those of others
+    printf '@ %s\t%s\n' "${ns##*/}" "${ns##*/}"
     case "${only:- ${ns##*/}} " in
-        *" ${ns##*/} "*)
-            printf '@ %s\t%s\n' "${ns##*/}" "${ns##*/}"
-            collect
-            ;;
+        *" ${ns##*/} "*) collect ;;
     esac
 done
 echo end

@@ -10,7 +10,7 @@ from mcnilib.errors import McniError
 from mcnilib.linux.ip_json import link_lines, text_of
 from mcnilib.linux.words import not_there
 from mcnilib.linux.world import Port, Segment
-from mcnilib.linux.world_file import NAME_LENGTH, WORLD, Names, Place, folder_name, parse_world, print_world
+from mcnilib.linux.world_file import NAME_LENGTH, WORLD, Names, Parts, Place, folder_name, parse_world, print_world
 
 Files = Mapping[str, str]
 
@@ -29,8 +29,7 @@ def merged(parts: Sequence[Files], segments: Iterable[Segment] = ()) -> dict[str
     places: list[Place] = []
     found: dict[str, list[Segment]] = {}
     complete, taken = True, Names()
-    for number, part in enumerate(parts):
-        own, own_segments, whole = parse_world(part.get(WORLD, ""))
+    for number, (part, (own, own_segments, whole)) in enumerate(zip(parts, _worlds(parts), strict=True)):
         names = _names(own, taken)
         places += [_renamed(place, names, number) for place in own]
         files |= {_moved(name, names): text for name, text in part.items() if name != WORLD}
@@ -45,6 +44,18 @@ def merged(parts: Sequence[Files], segments: Iterable[Segment] = ()) -> dict[str
     _check(joined, places)
     _check_devices(told, files)
     return {WORLD: print_world(places, joined, complete), **files}
+
+
+def _worlds(parts: Sequence[Files]) -> list[Parts]:
+    """Read what each snapshot consists of; a namespace without files is left out when another snapshot has them."""
+    worlds = [parse_world(part.get(WORLD, "")) for part in parts]
+    folders = [{name.partition("/")[0] for name in part} for part in parts]
+    found = zip(worlds, folders, strict=True)
+    there = {(one.node, one.called) for (places, *_), names in found for one in places if one.name in names}
+    return [
+        ([one for one in places if one.name in names or (one.node, one.called) not in there], segments, whole)
+        for (places, segments, whole), names in zip(worlds, folders, strict=True)
+    ]
 
 
 def _names(own: Iterable[Place], taken: Names) -> dict[str, str]:

@@ -25,6 +25,7 @@ class Cables:
         """Index a world."""
         self.world = world
         self._by_index = {(netns.name, link.index): link for netns in world for link in netns.links}
+        self._collected = {netns.name for netns in world if netns.links}
         self.by_name = {(netns.name, link.name): link for netns in world for link in netns.links}
         self.children: dict[tuple[str, int], list[Child]] = {}
         self.ports: dict[Place, list[Link]] = {}
@@ -61,7 +62,7 @@ class Cables:
         if found:
             return found
         here = f"{link.name} of {netns}"
-        if any(n.name == far.netns for n in self.world):
+        if far.netns in self._collected:
             return Unknown(
                 f"{far.netns} has no device {far.index}, which {here} leads to", collect=f"{far.netns} again"
             )

@@ -163,6 +163,14 @@ class Wire:
         return self._enter(netns, link, sight.at(netns, link.name, taken=sight.frame.dst in (link.mac, BROADCAST)))
 
     def _enter(self, netns: str, link: Link, sight: _Sight) -> Ends:
+        """Take a frame at a device, on which there may be others that nobody placed."""
+        ends = self._taken(netns, link, sight)
+        for mac, why, collect in link.hidden:
+            if sight.to_all or sight.frame.dst == mac or not (mac or ends):
+                ends.append(Unknown(why, collect=collect))
+        return ends
+
+    def _taken(self, netns: str, link: Link, sight: _Sight) -> Ends:
         """Take a frame at a device: what stands on it comes before its own IP layer (rx_handler)."""
         key = (netns, link.index)
         if key in self.cables.sharing:
@@ -206,7 +214,7 @@ class Wire:
         if shown_to_iptables(self.cables.world[netns]):
             why = shown_because(self.cables.world[netns])
             raise Unsupported(f"iptables of {netns} sees what crosses the bridge {bridge.name}: {why}")
-        promiscuous = (netns, bridge.index) in self.cables.children
+        promiscuous = bridge.hidden or (netns, bridge.index) in self.cables.children
         up = self._pass_up(netns, bridge, sight) if promiscuous else []
         return up + self._forward(netns, bridge, port.name, sight)
 
