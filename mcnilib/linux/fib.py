@@ -203,6 +203,12 @@ def _selector(rule: Rule, strange: Set[str]) -> Selector | None:
     return applies
 
 
+def asks(rule: Rule, query: Query) -> bool:
+    """Tell whether a rule applies to a lookup, in a namespace without devices of kinds that are not modelled."""
+    applies = _selector(rule, frozenset())
+    return applies is None or applies(query, int(query.src), int(query.dst))
+
+
 def _cut(prefix: IPv4Network) -> tuple[int, int]:
     bits = 32 - prefix.prefixlen
     return bits, int(prefix.network_address) >> bits

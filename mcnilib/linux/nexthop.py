@@ -10,8 +10,8 @@ from ipaddress import IPv4Address
 from typing import TYPE_CHECKING
 
 from mcnilib.errors import Refused
-from mcnilib.linux.fib import address_type
-from mcnilib.linux.route import ANY, REJECTING, SCOPES, Route, scope_id
+from mcnilib.linux.fib import address_type, asks
+from mcnilib.linux.route import ANY, REJECTING, SCOPES, UNCHOSEN, Query, Route, scope_id
 
 if TYPE_CHECKING:
     from mcnilib.linux.netns import Netns
@@ -74,12 +74,13 @@ def next_hop(netns: Netns, route: Route, destination: IPv4Address) -> IPv4Addres
 
 
 def _way(netns: Netns, route: Route, scope: int) -> Route | None:
-    """Look the gateway up: in the route's own table first, then as every packet of the namespace.
+    """Look the gateway up: in the route's own table first, then as a packet of the namespace without source and mark.
 
     Without a device any will do.
     """
+    query = Query(route.via or UNCHOSEN, UNCHOSEN)
     tables = [route.table] if route.table != "main" else []
-    tables += [rule.table for rule in netns.rules if rule.action == "lookup" and not rule.iif and not rule.oif]
+    tables += [rule.table for rule in netns.rules if rule.action == "lookup" and asks(rule, query)]
     for table in dict.fromkeys(tables):
         fits = [
             r
