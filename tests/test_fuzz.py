@@ -151,6 +151,8 @@ KINDS = {
     "a service that is dialled": r"SVC[^$]*\nfrom .* to \w+:10.96.0.10:80",
     "a rule that chance asks": r"-m statistic --mode random --probability .* -j DROP",
     "a drawn port that a rule asks for": r"--random-fully\n.*port \d+:\d+ -j DROP",
+    "a local route in a table of its own": r"ip route add local .* table 66\n.*lookup 66",
+    "a local route in main": r"ip route add local .* table main",
     "macvlan on a bridge": r"world stacked",
     "macvlan in mode passthru as a port": r"world guests",
     "two legs in one bridge": r"world two_ports",

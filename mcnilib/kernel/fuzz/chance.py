@@ -78,7 +78,8 @@ def _source(draw: Random, world: World, client: str) -> str:
 
 def _destination(draw: Random, world: World, client: str, server: str) -> str:
     """Choose what is dialled: mostly the server, sometimes a router, nobody, everybody, or a closed port."""
-    service = [SERVICE] * 9 if any(SERVICE in str(table) for netns in world for table in netns.tables) else []
+    written = any(SERVICE in str((netns.tables, netns.routes)) for netns in world)
+    service = [SERVICE] * 9 if written else []
     address = draw.choice(addresses(world[server]) * 6 + every_address(world) + [NOWHERE] + service)
     kind = draw.choice(("tcp", "tcp", "tcp", "udp", "udp", "icmp"))
     if draw.random() < 0.02:

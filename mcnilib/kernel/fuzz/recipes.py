@@ -10,8 +10,8 @@ from mcnilib.kernel.fuzz.shape import NOWHERE, SERVICE, addresses, devices, ever
 from mcnilib.linux.netns import Netns
 from mcnilib.linux.world import World
 
-MARKED_TABLE = 99
-"""The routing table that only marked packets are looked up in."""
+MARKED_TABLE, LOCAL_TABLE = 99, 66
+"""The routing tables that only marked packets are looked up in, and that addresses of one's own stand in."""
 MARKS = ("MARK --set-xmark 0x1/0xffffffff", "MARK --set-xmark 0x1/0x1", "CONNMARK --set-xmark 0x1/0xffffffff")
 FORGET = "MARK --set-xmark 0x0/0xffffffff"
 MATCHES = ("", "", "", "-p tcp ", "-p udp ", "-p tcp -m tcp --dport 80 ", "-p tcp -m tcp --sport 80 ", "-p icmp ")
@@ -97,4 +97,18 @@ def drawn(draw: Random, world: World, netns: Netns) -> list[str]:
     ]
 
 
-RECIPES: tuple[Callable[[Random, World, Netns], list[str]], ...] = (marked, marked, balanced, chosen, drawn)
+def taken(draw: Random, world: World, netns: Netns) -> list[str]:
+    """Take foreign addresses for one's own, by a route of type local, perhaps in a table that a rule leads to."""
+    target = draw.choice((SERVICE, SERVICE, NOWHERE, *networks(world), *every_address(world)))
+    table = draw.choice(("", "", " table main", *[f" table {LOCAL_TABLE}"] * 4))
+    dev = draw.choice(("lo", "lo", "lo", *devices(netns)))
+    lines = [f"ip route add local {target} dev {dev}{table}"]
+    if str(LOCAL_TABLE) in table:
+        asked = draw.choice(("", f"iif {draw.choice(devices(netns))} ", "iif lo ", "fwmark 0x1 ", f"to {SERVICE} "))
+        lines.append(f"ip rule add from all {asked}priority {draw.randint(50, 200)} lookup {LOCAL_TABLE}")
+        if "fwmark" in asked:
+            lines.append(f"iptables -t mangle -A {draw.choice(('PREROUTING', 'OUTPUT'))} -j MARK --set-xmark 0x1/0x1")
+    return lines
+
+
+RECIPES: tuple[Callable[[Random, World, Netns], list[str]], ...] = (marked, marked, balanced, chosen, drawn, taken)
