@@ -63,7 +63,7 @@ class Lab:
             raise
 
     def _become(self, world: World) -> None:
-        if not alike(self.world, world) or self.errors > ERROR_BURST or any(map(_remembers, world)):
+        if not alike(self.world, world) or self.errors > ERROR_BURST or needs_fresh_lab(world):
             self.clear()
             self._build(world)
             return
@@ -189,13 +189,13 @@ class Lab:
                 time.sleep(0.001)
 
 
-def _remembers(netns: Netns) -> bool:
+def needs_fresh_lab(world: World) -> bool:
     """Tell whether what a namespace has been before decides, which a fresh lab has not.
 
     Default routes take turns by what ARP learned; and once there was a rule, the tables local and main stay apart.
     Source: fib_unmerge() in net/ipv4/fib_frontend.c.
     """
-    return bool(contested(netns.routes)) or (netns.has_custom_local_routes and not netns.fib.custom)
+    return any(contested(n.routes) or (n.has_custom_local_routes and not n.fib.custom) for n in world)
 
 
 ARP = re.compile(r"\.(arp|proxy_arp)\w*$")

@@ -71,6 +71,9 @@ def _with_source(host: Host, link: Link, outer: Packet) -> Packet | str:
         return f"no route to the tunnel's far end: {error}"
     if route.dev == link.name:
         return f"circular route to {outer.dst}"
+    if outer.proto != IPIP and route.type == "local":  # encap_bypass_if_local() in drivers/net/vxlan/vxlan_core.c
+        why = f"{link.name} of {host.name} packs for {outer.dst}, which {host.name} takes for its own address"
+        raise Unsupported(f"{why}: Linux hands the packet over unpacked, with the route it had")
     if int(outer.src):
         return outer
     src = preferred_source(host.netns, route, outer.dst)

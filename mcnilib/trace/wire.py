@@ -127,6 +127,8 @@ class Wire:
             what = "the segment it is plugged into, in world.json, and who else is"
             loose = Unknown(f"nobody said where the cable of {link.name} of {netns} leads", collect=what)
             return [] if world.complete else [loose]
+        if sight.frame.src == sight.frame.dst and not segment.reflects:  # the way to that MAC is back
+            return []
         sight = sight.at(segment.name, "")
         others = (p for p in segment.ports if segment.reflects or (p.netns, p.link) != (netns, link.name))
         ends = _all(self._receive(p.netns, self.cables.plugged(p), sight) for p in others)

@@ -19,10 +19,9 @@ from mcnilib.kernel.fuzz.recipes import RECIPES
 from mcnilib.kernel.fuzz.rules import typed_chain, typed_rule
 from mcnilib.kernel.fuzz.shape import NOWHERE, SERVICE, addresses, devices, every_address, networks, own_chains
 from mcnilib.kernel.fuzz.worlds import WORLDS
-from mcnilib.kernel.realise import alike
+from mcnilib.kernel.realise import alike, needs_fresh_lab
 from mcnilib.linux.link import Loopback
 from mcnilib.linux.netns import Netns
-from mcnilib.linux.rivals import contested
 from mcnilib.linux.world import World
 
 MOST_LINES = 10
@@ -63,7 +62,7 @@ def _later(draw: Random, world: World, first: Turn) -> Iterator[Turn]:
     lines = list(first.lines)
     for _ in range(draw.randint(1, 2)):
         changed, more = _typed(draw, world, draw.choice((0, 0, 1, 2)))
-        if not alike(world, changed) or remembers(lines + more) or any(contested(netns.routes) for netns in changed):
+        if not alike(world, changed) or remembers(lines + more) or needs_fresh_lab(changed):
             changed, more = world, []
         lines, world = lines + more, changed
         to = draw.choice((first.to, first.to, _destination(draw, world, first.client, first.server)))
