@@ -23,6 +23,7 @@ from mcnilib.show.controls import Controls
 from mcnilib.show.panel import no_remark, reasons_html, verdict_html
 from mcnilib.show.still import Bundle, still
 from mcnilib.show.style import style_sheet
+from mcnilib.show.trouble import alert_html, or_gives_up
 from mcnilib.show.views import svg_of
 
 SLICE, PAUSE = 0.1, 0.01
@@ -52,6 +53,7 @@ class ConclusionPanel(widgets.VBox):  # type: ignore[misc]
         super().__init__([sheets, box, self.summary, self.table, *below])
         self.refresh()
 
+    @or_gives_up
     def choose(self, key: Key) -> None:
         """Show the conversation behind a cell."""
         before, self.chosen = self.chosen, key
@@ -60,6 +62,7 @@ class ConclusionPanel(widgets.VBox):  # type: ignore[misc]
         self._show()
         self._prepare_later()
 
+    @or_gives_up
     def refresh(self) -> None:
         """Show the chosen conversation under the current settings at once, then the table, a few cells at a time."""
         self._round += 1
@@ -79,6 +82,7 @@ class ConclusionPanel(widgets.VBox):  # type: ignore[misc]
         placements = sorted(Placement, key=lambda one: one is not self.settings.placement)
         return [one for placement in placements for row in conclude(self.settings, placement) for one in row]
 
+    @or_gives_up
     def _compute(self, cells: list[Cell], done: int, round: int) -> None:
         """Go on computing; after SLICE seconds say how far it is, and let other clicks through."""
         if round != self._round:
@@ -125,6 +129,15 @@ class ConclusionPanel(widgets.VBox):  # type: ignore[misc]
         self.verdict.value = verdict_html(one.story, one.settings)
         self.facts.value = facts_html(one, one.story)
         self.reasons.value = reasons_html(one.story, one.settings, self._remark(one.story, one.settings))
+
+    def give_up(self, problem: Exception) -> None:
+        """Say where the verdict stands what is wrong, and show nothing else: it would tell of other settings."""
+        self._round += 1  # no more cells
+        self._ahead.stop()
+        self.verdict.value = alert_html(problem)
+        for part in (self.summary, self.facts, self.picture, self.reasons, self.document):
+            part.value = ""
+        self.table.wait(self.table.buttons)
 
     def _picture(self, one: Cell) -> str:
         return svg_of(one.story, one.settings, self._uid, self._scale, None) if one.story else ""

@@ -7,12 +7,10 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import replace
-from html import escape
 from typing import Any
 
 import ipywidgets as widgets
 
-from mcnilib.errors import McniError
 from mcnilib.linux.world import World
 from mcnilib.show.ahead import soon
 from mcnilib.show.controls import WIDE
@@ -26,6 +24,7 @@ from mcnilib.show.still import Bundle, still
 from mcnilib.show.style import style_sheet
 from mcnilib.show.svg import to_png, to_svg
 from mcnilib.show.table import rows, table_html
+from mcnilib.show.trouble import alert_html, or_gives_up, why
 from mcnilib.snapshots.question import changed, read_flow, read_listeners
 from mcnilib.snapshots.snapshot import Snapshot
 from mcnilib.trace.branches import parts
@@ -88,15 +87,10 @@ class Inquiry(widgets.VBox):  # type: ignore[misc]
         shown = self.trace
         soon(SOON, lambda: self._offer() if shown is self.trace else None)
 
+    @or_gives_up
     def _answer(self) -> None:
-        """Show the verdict and the picture; a mistake in the fields is shown where the verdict stands."""
-        try:
-            before, self.trace = self._run()
-        except McniError as problem:
-            self._problem = str(problem)
-            self.verdict.value = f'<div class="mcni" role="alert"><pre>{escape(self._problem)}</pre></div>'
-            self._clear()
-            return
+        """Show the verdict and the picture."""
+        before, self.trace = self._run()
         glyph = role_of(self.trace.outcome).glyph
         words = "<br>".join(map(code_html, (verdict(self.trace), *self.trace.notes)))
         live = 'class="mcni mcni-verdict" role="status" aria-live="polite"'
@@ -114,6 +108,7 @@ class Inquiry(widgets.VBox):  # type: ignore[misc]
         self.drawn = self.end.value = next((end for _, end in ends if end.journeys is trace.journeys), None)
         self.drawn = self.drawn or trace
 
+    @or_gives_up
     def _draw_end(self) -> None:
         """Draw the end that was chosen."""
         if self.drawn and self.end.value and self.end.value is not self.drawn:
@@ -121,13 +116,14 @@ class Inquiry(widgets.VBox):  # type: ignore[misc]
             self._show_picture(self.drawn, None)
             self._offer()
 
-    def _clear(self) -> None:
-        """Show nothing: what was shown answers another question."""
+    def give_up(self, problem: Exception) -> None:
+        """Say where the verdict stands what is wrong, and show nothing else: it would answer another question."""
+        self._problem, self.verdict.value = why(problem), alert_html(problem)
         self.trace = self.drawn = None
         self.end.options, self.end.layout.display = (), "none"
         for shown in (self.compared, self.picture, self.state, self.steps):
             shown.value = ""
-        self.stepper.offer(())
+        self.stepper.empty()
 
     def _run(self) -> tuple[Trace | None, Trace]:
         """Return the run of the snapshot, if commands change it, and the run to be shown."""
@@ -138,12 +134,14 @@ class Inquiry(widgets.VBox):  # type: ignore[misc]
         before = self.snapshot.trace(flow, servers) if self.world is not self.snapshot.world else None
         return before, shown
 
+    @or_gives_up
     def _offer(self) -> None:
         """Offer the steps of the run at the chosen depth, and show the whole of it."""
         if self.drawn:
             told = rows(self.drawn, self.depth.value)
             self.stepper.offer([((row.journey, row.index), f"{row.packet}, {row.where}: {row.what}") for row in told])
 
+    @or_gives_up
     def _show_step(self, at: tuple[int, int] | None) -> None:
         """Show the conversation at one step, or all of it: picture, state and table."""
         trace = self.drawn

@@ -18,6 +18,7 @@ from mcnilib.show.parting import MOST, changed_state, first_step, parting_html, 
 from mcnilib.show.still import Bundle, still
 from mcnilib.show.style import style_sheet
 from mcnilib.show.svg import to_png
+from mcnilib.show.trouble import alert_html, or_gives_up
 from mcnilib.show.views import picture_of, svg_of
 from mcnilib.trace.explain import difference, verdict
 from mcnilib.trace.trace import Step
@@ -64,6 +65,7 @@ class Pair(widgets.VBox):  # type: ignore[misc]
     def _change(self, settings: Settings) -> None:
         self.refresh()
 
+    @or_gives_up
     def refresh(self) -> None:
         """Show both runs of the current settings and where they part."""
         traces = tuple(self.story.run(settings) for settings in self.settings)
@@ -76,6 +78,12 @@ class Pair(widgets.VBox):  # type: ignore[misc]
         here, there = (self.story.world(settings) for settings in self.settings)
         state = state_changes_html(here, there, parted)
         self.parting.value = f'<div class="mcni">{parting_html(parted, NAMES)}{state}</div>'
+
+    def give_up(self, problem: Exception) -> None:
+        """Say below what is wrong, and show nothing else: it would tell of other settings."""
+        self.parting.value = alert_html(problem)
+        for side in self.sides:
+            side.picture.value = side.verdict.value = ""
 
     def _repr_mimebundle_(self, **kwargs: Any) -> Bundle:
         """Add both verdicts, the difference and the changed lines for viewers without a kernel."""

@@ -25,6 +25,7 @@ from mcnilib.show.still import Bundle, still
 from mcnilib.show.style import as_code, style_sheet
 from mcnilib.show.svg import to_png
 from mcnilib.show.table import rows, table_html
+from mcnilib.show.trouble import alert_html, or_gives_up
 from mcnilib.show.views import picture_of, svg_of
 from mcnilib.trace.explain import DEPTHS, because, verdict
 
@@ -82,6 +83,7 @@ class Panel(widgets.VBox):  # type: ignore[misc]
         self.settings = settings
         self.refresh()
 
+    @or_gives_up
     def refresh(self) -> None:
         """Show the run of the current settings: picture and verdict at once, the tables when those can be seen."""
         self.picture.value = svg_of(self.story, self.settings, self._uid, self._scale, None)
@@ -90,6 +92,7 @@ class Panel(widgets.VBox):  # type: ignore[misc]
         soon(SOON, lambda: self._restart() if shown == self.settings else None)
         self._ahead.start(self._likely())
 
+    @or_gives_up
     def _restart(self) -> None:
         """Offer the steps of the run at the chosen depth, and show the one that decided."""
         self.share.show(self.settings)
@@ -97,6 +100,7 @@ class Panel(widgets.VBox):  # type: ignore[misc]
         told = rows(trace, self.depth.value)
         self.stepper.offer([((row.journey, row.index), f"{row.packet}, {row.where}: {row.what}") for row in told])
 
+    @or_gives_up
     def _show_step(self, at: tuple[int, int] | None) -> None:
         """Show the conversation at one step, or all of it: picture, table and state."""
         trace, world = self.story.run(self.settings), self.story.world(self.settings)
@@ -108,6 +112,13 @@ class Panel(widgets.VBox):  # type: ignore[misc]
             "" if at else reasons_html(self.story, self.settings, self._remark(self.story, self.settings))
         )
         self.state.value = f'<div class="mcni">{state_html(world, trace, journey, step)}</div>'
+
+    def give_up(self, problem: Exception) -> None:
+        """Say where the verdict stands what is wrong, and show nothing else: it would tell of other settings."""
+        self.verdict.value = alert_html(problem)
+        for part in (self.picture, self.reasons, self.steps, self.state):
+            part.value = ""
+        self.stepper.empty()
 
     def _likely(self) -> Iterator[str]:
         """Make the pictures that are one click away."""

@@ -13,6 +13,7 @@ from typing import Any
 import ipywidgets as widgets
 
 from mcnilib.show.still import Bundle, still
+from mcnilib.show.trouble import alert_html, or_gives_up
 
 
 def predict(question: str, options: Mapping[str, object], check: Callable[[], object]) -> Quiz:
@@ -34,6 +35,11 @@ class Quiz(widgets.VBox):  # type: ignore[misc]
         self.button.on_click(self._answer)
         super().__init__([widgets.HTML(f"<p><b>{escape(question)}</b></p>"), self.choice, self.button, self.remark])
 
+    def give_up(self, problem: Exception) -> None:
+        """Say what is wrong where the judgement stands."""
+        self.remark.value = alert_html(problem)
+
+    @or_gives_up
     def _answer(self, button: object = None) -> None:
         self.remark.value = f'<div role="status" aria-live="polite">{escape(self.judge())}</div>'
 

@@ -13,6 +13,7 @@ from mcnilib.errors import McniError
 from mcnilib.scenarios.link import parse_link, print_link
 from mcnilib.scenarios.scenario import Scenario
 from mcnilib.show.address import PageAddress
+from mcnilib.show.trouble import or_gives_up, why
 
 
 class Share(widgets.HBox):  # type: ignore[misc]
@@ -40,10 +41,16 @@ class Share(widgets.HBox):  # type: ignore[misc]
             self._say("")
         self._shown = self.link.value = link
 
+    def give_up(self, problem: Exception) -> None:
+        """Say what is wrong beside the field."""
+        self._say(why(problem))
+
+    @or_gives_up
     def _pasted(self, text: str) -> None:
         if text != self._shown:
             self._say(self._follow(text.strip()))
 
+    @or_gives_up
     def _opened(self, text: str) -> None:
         try:
             mine = parse_link(text)[0] == self._story

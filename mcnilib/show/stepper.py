@@ -40,11 +40,19 @@ class Stepper(widgets.HBox):  # type: ignore[misc]
 
     def offer(self, steps: Steps) -> None:
         """Take the steps of another run, and show all of it."""
+        self._take(steps)
+        self._show(self.place)
+
+    def empty(self) -> None:
+        """Take no steps, of a run there is none of, and show nothing."""
+        self._take(())
+
+    def _take(self, steps: Steps) -> None:
         self._offering = True
         self._steps = tuple(steps)
         self.slider.value, self.slider.max = 0, len(self._steps)
         self._offering = False
-        self._tell()
+        self._say()
 
     @property
     def place(self) -> Place | None:
@@ -55,14 +63,16 @@ class Stepper(widgets.HBox):  # type: ignore[misc]
         self.slider.value = max(0, min(len(self._steps), self.slider.value + by)) if by else 0
 
     def _tell(self) -> None:
-        if self._offering:
-            return
+        if not self._offering:
+            self._say()
+            self._show(self.place)
+
+    def _say(self) -> None:
         at, total = self.slider.value, len(self._steps)
         text = f"step {at} of {total}: {self._steps[at - 1][1]}" if at else f"{total} steps"
         self.where.value = f'<span class="mcni" role="status" aria-live="polite">{escape(text)}</span>'
         self.back.disabled = self.whole.disabled = at == 0
         self.forward.disabled = at == total
-        self._show(self.place)
 
 
 def _slider() -> Any:

@@ -24,6 +24,7 @@ from mcnilib.show.map import addresses
 from mcnilib.show.state import StateLine, line_html
 from mcnilib.show.still import Bundle, still
 from mcnilib.show.style import style_sheet
+from mcnilib.show.trouble import alert_html, or_gives_up
 
 NODE = "the node itself"
 """The choice beside the kinds of pods."""
@@ -179,6 +180,11 @@ class Tour(widgets.VBox):  # type: ignore[misc]
         self.who.disabled = len(names) < 2
         self._show()
 
+    def give_up(self, problem: Exception) -> None:
+        """Say what is wrong, and show nothing else: it would be another namespace's."""
+        self.about.value, self.state.value = alert_html(problem), ""
+
+    @or_gives_up
     def _show(self) -> None:
         self.about.value = f'<div class="mcni" role="status" aria-live="polite"><b>{escape(self.summary())}</b></div>'
         self.state.value = to_html(self.world[self.who.value])

@@ -1,0 +1,106 @@
+"""Whatever goes wrong in a panel, it says so, and shows no answer to another question."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+
+from mcnilib import ask, scenario
+from mcnilib.errors import Unsupported
+from mcnilib.notebook import conclusion, explore, look_around, side_by_side
+from mcnilib.scenarios.conclusion import MULTI, TO_CALICO
+from mcnilib.show import conclusion_panel, inquiry, pair, panel, share, tour
+from mcnilib.show.quiz import predict
+from mcnilib.snapshots.snapshot import Snapshot
+
+STORY = scenario("7")
+HOLE, KNOWN = RuntimeError("<a hole>"), Unsupported("a <device> that is not modelled")
+SAYS = {
+    HOLE: "mcnilib made a mistake here, please report it: RuntimeError: &lt;a hole&gt;",
+    KNOWN: "a &lt;device&gt; that is not modelled",
+}
+
+
+def inquired() -> Any:
+    return ask(Snapshot(STORY.world(STORY.start()), STORY.listeners(STORY.start())), "mac1", "tcp:10.233.101.2:80")
+
+
+def set_to(where: str, value: object) -> Callable[[Any], None]:
+    def act(shown: Any) -> None:
+        setattr(getattr(shown, where), "value", value)  # noqa: B010 -- a traitlet
+
+    return act
+
+
+def toggle(shown: Any) -> None:
+    shown.controls["kube_proxy"].value = "1.30"
+
+
+def liberal(shown: Any) -> None:
+    shown.controls[0].of["be_liberal"].value = True
+
+
+def parts_of(*names: str) -> Callable[[Any], list[Any]]:
+    return lambda shown: [getattr(shown, name) for name in names]
+
+
+def sides(shown: Any) -> list[Any]:
+    return [part for side in shown.sides for part in (side.verdict, side.picture)]
+
+
+ANSWER = ("picture", "steps", "state")
+
+
+@pytest.mark.parametrize("problem", SAYS, ids=["a hole", "not modelled"])
+@pytest.mark.parametrize(
+    ("made", "module", "broken", "act", "said", "cleared"),
+    [
+        pytest.param(inquired, inquiry, "verdict", set_to("to", "udp:10.233.101.2:80"), "verdict", parts_of(*ANSWER, "compared"), id="asked anew"),
+        pytest.param(inquired, inquiry, "lay_out", set_to("to", "udp:10.233.101.2:80"), "verdict", parts_of(*ANSWER, "compared"), id="asked anew, no picture"),
+        pytest.param(inquired, inquiry, "read_flow", set_to("commands", "node1: ip route del x"), "verdict", parts_of(*ANSWER, "compared"), id="what if"),
+        pytest.param(inquired, inquiry, "table_html", lambda shown: shown.stepper.forward.click(), "verdict", parts_of(*ANSWER, "compared"), id="a step of a snapshot"),
+        pytest.param(lambda: explore(STORY), panel, "svg_of", toggle, "verdict", parts_of(*ANSWER, "reasons"), id="a setting, no picture"),
+        pytest.param(lambda: explore(STORY), panel, "verdict_html", toggle, "verdict", parts_of(*ANSWER, "reasons"), id="a setting, no verdict"),
+        pytest.param(lambda: explore(STORY), panel, "state_html", lambda shown: shown.stepper.forward.click(), "verdict", parts_of(*ANSWER, "reasons"), id="a step"),
+        pytest.param(lambda: explore(STORY), panel, "rows", set_to("depth", "decisions"), "verdict", parts_of(*ANSWER, "reasons"), id="a depth"),
+        pytest.param(lambda: side_by_side(STORY, kube_proxy="1.30"), pair, "difference", liberal, "parting", sides, id="one of two"),
+        pytest.param(conclusion, conclusion_panel, "verdict_html", lambda shown: shown.choose((MULTI, TO_CALICO)), "verdict", parts_of("picture", "reasons", "facts", "summary"), id="a cell"),
+        pytest.param(look_around, tour, "to_html", set_to("kind", None), "about", parts_of("state"), id="a look around"),
+    ],
+)  # fmt: skip
+def test_what_goes_wrong_is_said_and_the_old_answer_is_gone(
+    monkeypatch, problem, made, module, broken, act, said, cleared
+) -> None:
+    shown = made()
+
+    def fails(*_: object, **__: object) -> None:
+        raise problem
+
+    monkeypatch.setattr(module, broken, fails)
+    act(shown)
+    text = getattr(shown, said).value
+    assert SAYS[problem] in text and 'role="alert"' in text
+    assert [part.value for part in cleared(shown)] == [""] * len(cleared(shown))
+
+
+def test_a_panel_answers_again_after_a_mistake(monkeypatch) -> None:
+    shown = explore(STORY)
+    with monkeypatch.context() as broken:
+        broken.setattr(panel, "svg_of", lambda *_: 1 / 0)
+        shown.controls["kube_proxy"].value = "1.30"
+    assert "ZeroDivisionError" in shown.verdict.value
+    shown.controls["kube_proxy"].value = "1.28"
+    assert "connect succeeds" in shown.verdict.value and "<svg" in shown.picture.value and "<table" in shown.steps.value
+
+
+def test_a_question_and_a_link_say_it_too(monkeypatch) -> None:
+    quiz = predict("Which?", {"a": 1}, lambda: 1 / 0)
+    quiz.choice.value = "a"
+    quiz.button.click()
+    assert "ZeroDivisionError" in quiz.remark.value
+    shown = explore(STORY)
+    monkeypatch.setattr(share, "parse_link", lambda text: 1 / 0)
+    shown.share.link.value = "mcni=7"
+    assert "ZeroDivisionError" in shown.share.remark.value
