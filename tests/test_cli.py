@@ -12,6 +12,7 @@ import sys
 
 import pytest
 
+from mcnilib import __version__
 from mcnilib.cli import command_line, main
 from mcnilib.cli.common import PICTURES, chosen
 from mcnilib.cluster.settings import SettingError
@@ -172,7 +173,8 @@ def test_what_save_says_can_be_typed(tmp_path, monkeypatch, capsys) -> None:
 
 @pytest.mark.parametrize("story", all_scenarios(), ids=lambda story: story.name)
 def test_every_start_can_be_asked_for(story) -> None:
-    words = [word for name, text in story.start().texts().items() for word in (f"--{name}", text)]
+    texts = story.start().texts()
+    words = [word for one in story.options() for word in (f"--{one.name}", texts[one.name])]
     assert chosen(story, command_line().read(["run", story.name, *words])) == story.start()
 
 
@@ -227,13 +229,13 @@ def test_the_endings_of_pictures_are_those_that_are_drawn() -> None:
     ],
 )
 def test_what_ends_a_verb_is_one_line(capsys, monkeypatch, error: BaseException, status: int, says: str) -> None:
-    monkeypatch.setattr("mcnilib.cli.scenario", failing_with(error))
+    monkeypatch.setattr("mcnilib.cli.story_named", failing_with(error))
     assert main(["run", "7"]) == status
     assert capsys.readouterr().err == says
 
 
 def test_a_missing_key_is_no_message(monkeypatch) -> None:
-    monkeypatch.setattr("mcnilib.cli.scenario", failing_with(KeyError("node2")))
+    monkeypatch.setattr("mcnilib.cli.story_named", failing_with(KeyError("node2")))
     with pytest.raises(KeyError):
         main(["run", "7"])
 
@@ -263,3 +265,99 @@ def test_what_needs_a_package_that_is_missing_says_how_to_install_it(tmp_path) -
     assert "pip install 'mcnilib[notebooks]'" in ended.stderr
     assert "uv run --extra notebooks mcni" in ended.stderr
     assert "Traceback" not in ended.stderr
+
+
+@pytest.mark.parametrize(
+    ("words", "says"),
+    [
+        pytest.param(["lst"], "did you mean 'list'?", id="a verb"),
+        pytest.param(["trase", "here"], "did you mean 'trace'?", id="another verb"),
+        pytest.param(["7"], "did you mean `mcni run 7`?", id="a scenario without a verb"),
+        pytest.param(["frobnicate"], "'frobnicate' is none of list, run, state,", id="nothing like a verb"),
+        pytest.param([], "required: VERB", id="no verb"),
+        pytest.param(["completion", "bsh"], "did you mean 'bash'?", id="a shell"),
+        pytest.param(["run", "7", "--table", "--depth", "hop"], "did you mean 'hops'?", id="a depth"),
+        pytest.param(["run", "7", "--kube-proxi", "1.28"], "did you mean '--kube-proxy'?", id="an option"),
+        pytest.param(["run", "7", "--protocl=udp"], "did you mean '--protocol'?", id="an option with its value"),
+        pytest.param(["--json", "run", "7"], "--json belongs behind the verb: mcni run ... --json", id="an option before the verb"),
+        pytest.param(["verify", "7", "--smple", "3"], "did you mean '--sample'?", id="an option of verify"),
+        pytest.param(["run", "7", "--depth", "hops"], "--depth changes nothing without --table", id="depth without table"),
+        pytest.param(["run", "7", "--table", "--json"], "--table changes nothing beside --json", id="table and JSON"),
+        pytest.param(["run", "7", "--depth", "hops", "--json"], "--depth changes nothing without --table", id="depth and JSON"),
+        pytest.param(["trace", "x", "--from", "a", "--to", "tcp:1.2.3.4:5", "--depth", "hops"], "--depth changes nothing", id="depth without table, trace"),
+        pytest.param(["trace", "x", "--from", "a", "--to", "icmp:1.2.3.4", "--listen", "b:80"], "--listen changes nothing for ICMP", id="a server for a ping"),
+        pytest.param(["state", "7", "node1", "ip rule", "--protocol", "udp"], "--protocol changes nothing in the state", id="a protocol of a state"),
+        pytest.param(["state", "10", "node1", "ip rule", "--placement", "same node"], "--placement changes nothing in the state", id="a placement of a state"),
+        pytest.param(["verify", "7", "--all", "--sample", "3"], "--sample changes nothing beside --all", id="a sample of all"),
+        pytest.param(["verify", "7", "--all", "--seed", "3"], "--seed changes nothing beside --all", id="the seed of all"),
+        pytest.param(["fuzz", "--seed", "9" * 5000], "... ", id="a number as long as a page"),
+    ],
+)  # fmt: skip
+def test_a_command_line_nobody_meant_is_refused_with_what_was_meant(capsys, words: list[str], says: str) -> None:
+    with pytest.raises(SystemExit) as ended:
+        main(words)
+    assert ended.value.code == 2
+    said = capsys.readouterr().err
+    assert says in said
+    assert len(said) < 500
+
+
+@pytest.mark.parametrize(
+    ("words", "says"),
+    [
+        pytest.param(["run", "16", "--receiving-node", "node1"], "calico-to-calico has no setting --receiving-node; it has --encapsulation, --protocol", id="another scenario's setting"),
+        pytest.param(["save", "7", "x", "--placement", "same node"], "has no setting --placement; it has --kube-proxy,", id="a placement where there is one"),
+        pytest.param(["link", "7", "--external-policy", "Local"], "has no setting --external-policy", id="a policy without a NodePort"),
+        pytest.param(["run", "7", "--workaround", "host rout back"], "did you mean 'host route back'?", id="a value"),
+        pytest.param(["run", "7", "--be-liberal", "yes"], "it is one of 0, 1", id="another value"),
+        pytest.param(["run", "nodeport"], "did you mean 'nodeport-to-", id="the beginning of a scenario"),
+        pytest.param(["run", ""], "there is no scenario ''", id="no scenario"),
+        pytest.param(["state", "7", "nod1", "ip rule"], "did you mean 'node1'?", id="a namespace"),
+        pytest.param(["state", "7", "node1", "ip ruel"], "did you mean 'ip rule'?", id="a command"),
+        pytest.param(["state", "7", "node1", ""], "command '' is not modelled; there are ip -d address,", id="no command"),
+        pytest.param(["state", "7", "node1", "iptables-save -t filtr"], "did you mean 'filter'?", id="a table"),
+        pytest.param(["state", "7", "node1", "ip route show table 99999999999999"], "node1 has no routing table '99999999999999'; it has main", id="a routing table"),
+    ],
+)  # fmt: skip
+def test_a_name_nothing_has_is_refused_with_the_nearest(capsys, words: list[str], says: str) -> None:
+    assert main(words) == 2
+    captured = capsys.readouterr()
+    assert says in captured.err
+    assert captured.out == ""
+
+
+def test_the_version(capsys) -> None:
+    with pytest.raises(SystemExit) as ended:
+        main(["--version"])
+    assert ended.value.code == 0
+    assert capsys.readouterr().out == f"mcni {__version__}\n"
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (["run", "3", "--json"], "mcni: 3 is node-to-own-macvlan here; 3 too, by name: macvlan-to-own-node, macvlan-to-other-node\n"),
+        (["state", "5", "node1", "ip rule"], "mcni: 5 is nodeport-to-macvlan here; 5 too, by name: nodeport-to-macvlan-from-lan\n"),
+        (["run", "7"], ""),
+        (["run", "macvlan-to-own-node"], ""),
+    ],
+)  # fmt: skip
+def test_which_of_several_with_one_number_it_is(capsys, words: list[str], said: str) -> None:
+    main(words)
+    assert capsys.readouterr().err == said
+
+
+def test_all_of_a_number_are_listed(capsys) -> None:
+    assert main(["list", "3"]) == 0
+    shown = capsys.readouterr().out
+    assert [name in shown for name in ("node-to-own-macvlan", "macvlan-to-own-node", "macvlan-to-other-node")] == [
+        True
+    ] * 3
+
+
+def test_what_save_says_of_a_name_like_an_option_can_be_typed(tmp_path, monkeypatch, capsys) -> None:
+    monkeypatch.chdir(tmp_path)
+    assert main(["save", FLAGSHIP, "--", "-x"]) == 0
+    said = capsys.readouterr().out
+    assert said.startswith("mcni trace ./-x --from ")
+    assert main(shlex.split(said)[1:]) == 1

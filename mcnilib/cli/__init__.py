@@ -16,13 +16,26 @@ from collections.abc import Sequence
 from contextlib import suppress
 from typing import Any
 
+from mcnilib import __version__
 from mcnilib.cli import classroom, completion, kernel, snapshots
-from mcnilib.cli.common import TRACE_JSON, add_settings, add_verb, chosen, picture_file, printable, seconds, status_of
-from mcnilib.cli.parser import Parser
+from mcnilib.cli.common import (
+    DEPTHS,
+    TRACE_JSON,
+    add_settings,
+    add_story,
+    add_table,
+    add_verb,
+    chosen,
+    picture_file,
+    seconds,
+    status_of,
+    story_named,
+)
+from mcnilib.cli.parser import Parser, printable
 from mcnilib.cluster.settings import Settings
 from mcnilib.errors import McniError, MissingExtra
 from mcnilib.progress import shown
-from mcnilib.scenarios import Scenario, all_scenarios, scenario
+from mcnilib.scenarios import Scenario, all_scenarios, scenarios
 
 EXAMPLES = """examples:
   mcni list
@@ -101,6 +114,7 @@ def command_line() -> Parser:
         epilog=EXAMPLES,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
+    parser.add_argument("--version", action="version", version=f"mcni {__version__}")
     verbs = parser.add_subparsers(required=True, metavar="VERB")
     _add_list(verbs)
     _add_run(verbs)
@@ -120,11 +134,8 @@ def _add_list(verbs: Any) -> None:
 def _add_run(verbs: Any) -> None:
     said = "run one conversation and say what becomes of it"
     run = add_verb(verbs, "run", said, run_scenario, EXAMPLES, TRACE_JSON)
-    run.add_argument("scenario", help="name or number, see `mcni list`")
-    run.add_argument("--table", action="store_true", help="print the steps as a table")
-    run.add_argument(
-        "--depth", choices=("outcome", "hops", "decisions"), default="hops", help="how much the table tells"
-    )
+    add_story(run)
+    add_table(run)
     run.add_argument("--picture", metavar="FILE", type=picture_file, help="write the picture; .svg, .png or .pdf")
     run.add_argument(
         "--patience", type=seconds, metavar="SECONDS", help="how long the client waits (default: the scenario's)"
@@ -135,15 +146,17 @@ def _add_run(verbs: Any) -> None:
 def _add_state(verbs: Any) -> None:
     said = "print a part of a namespace's state, as the real tool does"
     state = add_verb(verbs, "state", said, print_state, EXAMPLES)
-    state.add_argument("scenario", help="name or number, see `mcni list`")
+    add_story(state)
     state.add_argument("netns", help="for example node1 or mac1")
     state.add_argument("command", help='for example "ip rule", "ip route show table 500", "iptables-save -t filter"')
     add_settings(state)
+    for name in ("protocol", "placement", "receiving-node"):
+        state.refuse(f"--{name}", "in the state; it chooses a conversation", lambda found: True)
 
 
 def list_scenarios(arguments: argparse.Namespace) -> int:
     """Print the scenarios; of those that are named the settings too."""
-    found = [scenario(name) for name in arguments.scenario] or all_scenarios()
+    found = [one for name in arguments.scenario for one in scenarios(name)] or all_scenarios()
     if arguments.json:
         print(json.dumps([_as_json(one) for one in found], indent=1))
         return 0
@@ -163,7 +176,7 @@ def _as_json(story: Scenario) -> dict[str, object]:
 
 def run_scenario(arguments: argparse.Namespace) -> int:
     """Run one conversation; print the verdict, and what else was asked for."""
-    story = scenario(arguments.scenario)
+    story = story_named(arguments.scenario)
     settings = chosen(story, arguments)
     trace = story.run(settings, arguments.patience)
     if arguments.json:
@@ -186,14 +199,14 @@ def _print_run(story: Scenario, settings: Settings, trace: Any, arguments: argpa
     from mcnilib.trace.explain import tell, verdict
 
     print(f"{story.number}. {story.title} ({settings})")
-    print(*(tell(trace, arguments.depth) if arguments.table else [verdict(trace)]), sep="\n")
+    print(*(tell(trace, arguments.depth or DEPTHS[1]) if arguments.table else [verdict(trace)]), sep="\n")
 
 
 def print_state(arguments: argparse.Namespace) -> int:
     """Print one listing of one namespace."""
     from mcnilib.linux.show import listing
 
-    story = scenario(arguments.scenario)
+    story = story_named(arguments.scenario)
     world = story.world(chosen(story, arguments))
     text = listing(world[arguments.netns], arguments.command)
     if arguments.json:

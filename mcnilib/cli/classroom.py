@@ -7,10 +7,10 @@ import json
 from pathlib import Path
 from typing import Any
 
-from mcnilib.cli.common import add_settings, add_verb, chosen, pdf_file, printable
+from mcnilib.cli.common import add_settings, add_story, add_verb, chosen, pdf_file, story_named
+from mcnilib.cli.parser import printable
 from mcnilib.learner import learner_copy
 from mcnilib.progress import shown
-from mcnilib.scenarios import scenario
 from mcnilib.scenarios.link import BINDER, print_link
 
 EXAMPLES = """examples:
@@ -26,14 +26,14 @@ def add_verbs(verbs: Any) -> None:
     link = add_verb(
         verbs, "link", "print an address that opens the notebook in this very state", link_to_state, EXAMPLES
     )
-    link.add_argument("scenario", help="name or number, see `mcni list`")
+    add_story(link)
     where = "where a JupyterLab shows the notebooks, as http://localhost:8888/lab/tree/notebooks (default: Binder)"
     link.add_argument("--base", default=BINDER, metavar="URL", help=where)
     add_settings(link)
     paper = add_verb(
         verbs, "handout", "print a run on paper: picture, reasons, packets, deciding state", write_handout, EXAMPLES
     )
-    paper.add_argument("scenario", help="name or number, see `mcni list`")
+    add_story(paper)
     paper.add_argument("file", type=pdf_file, help="a PDF with pages in the proportions of A4")
     add_settings(paper)
     learner = add_verb(
@@ -46,7 +46,7 @@ def add_verbs(verbs: Any) -> None:
 
 def link_to_state(arguments: argparse.Namespace) -> int:
     """Print the link of a state."""
-    story = scenario(arguments.scenario)
+    story = story_named(arguments.scenario)
     link = print_link(story, chosen(story, arguments), arguments.base.rstrip("/"))
     print(json.dumps({"link": link}) if arguments.json else link)
     return 0
@@ -54,7 +54,7 @@ def link_to_state(arguments: argparse.Namespace) -> int:
 
 def write_handout(arguments: argparse.Namespace) -> int:
     """Write a run as a PDF."""
-    story = scenario(arguments.scenario)
+    story = story_named(arguments.scenario)
     settings = chosen(story, arguments)
     with shown(f"mcni: drawing {printable(str(arguments.file))}"):
         from mcnilib.show.handout import handout  # takes most of the time

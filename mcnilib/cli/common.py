@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 import argparse
+import sys
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
+from mcnilib.cli.parser import Parser
 from mcnilib.cluster.settings import Option, SettingError, Settings, option, options
-from mcnilib.scenarios import Scenario
+from mcnilib.scenarios import Scenario, scenarios
+from mcnilib.scenarios.scenario import OF_SOME
 from mcnilib.trace.trace import Trace, Verdict
 from mcnilib.writing import WriteError, check_file, check_files_in
 
@@ -18,20 +22,48 @@ PICTURES = (".svg", ".png", ".pdf")
 """Endings of pictures, as mcnilib.show.files has them: known here without loading what draws."""
 
 JSON = "print the result as JSON"
+DEPTHS = ("outcome", "hops", "decisions")
+"""How much a table tells, as mcnilib.trace.explain has it; the second where nothing is said."""
 TRACE_JSON = "print the whole trace as JSON (docs/trace-json.md)"
 
 
 def add_verb(
     verbs: Any, name: str, help: str, run: Callable[[argparse.Namespace], int], examples: str, json: str = JSON
-) -> argparse.ArgumentParser:
+) -> Parser:
     """Add a verb, which has examples and `--json`; `json` says what that prints."""
     look = argparse.RawDescriptionHelpFormatter
-    made: argparse.ArgumentParser = verbs.add_parser(
+    made: Parser = verbs.add_parser(
         name, help=help, description=f"{help[0].upper()}{help[1:]}.", epilog=examples, formatter_class=look
     )
     made.add_argument("--json", action="store_true", help=json)
     made.set_defaults(verb=run, usage=made)
     return made
+
+
+def add_story(parser: argparse.ArgumentParser) -> None:
+    """Add the scenario a verb is about."""
+    parser.add_argument("scenario", help="name or number, see `mcni list`")
+
+
+def story_named(name: str) -> Scenario:
+    """Return a scenario by its name or number; which one it is, where several have that number, is said on stderr.
+
+    Raises: ScenarioError.
+    """
+    story, *others = scenarios(name)
+    if others and sys.stderr is not None:
+        also = ", ".join(one.name for one in others)
+        with suppress(OSError):
+            print(f"mcni: {name} is {story.name} here; {name} too, by name: {also}", file=sys.stderr)
+    return story
+
+
+def add_table(parser: Parser) -> None:
+    """Add the options of a run's table."""
+    parser.add_argument("--table", action="store_true", help="print the steps as a table")
+    parser.add_argument("--depth", choices=DEPTHS, help=f"how much the table tells (default: {DEPTHS[1]})")
+    parser.refuse("--table", "beside --json, which prints the whole trace", lambda found: found.json)
+    parser.refuse("--depth", "without --table", lambda found: not found.table)
 
 
 def seconds(text: str) -> float:
@@ -100,7 +132,7 @@ def _ending_in(endings: tuple[str, ...], text: str) -> Path:
 
 
 def add_settings(parser: argparse.ArgumentParser) -> None:
-    """Add an option for each setting of the cluster."""
+    """Add an option for each setting of the cluster and the conversation."""
     group = parser.add_argument_group("settings")
     for one in options():
         start = f"(default: the scenario's, else {one.text(one.default)})"
@@ -114,9 +146,15 @@ def add_settings(parser: argparse.ArgumentParser) -> None:
 def chosen(story: Scenario, arguments: argparse.Namespace) -> Settings:
     """Return the settings of a scenario, changed as the command line says.
 
-    Raises: SettingError for a value that does not exist, or that the scenario has no conversation for.
+    Raises: SettingError for a value that does not exist, or that the scenario has no conversation for, and for a
+    setting that chooses actors the scenario has not.
     """
-    settings = story.start().but(**_asked_for(arguments))
+    asked = _asked_for(arguments)
+    for name in asked:
+        if option(name).attribute in OF_SOME and option(name).attribute not in story.settings:
+            known = ", ".join(f"--{one.name}" for one in story.options())
+            raise SettingError(f"{story.name} has no setting --{name}; it has {known}")
+    settings = story.start().but(**asked)
     for one in story.options():
         _check(story, one, settings)
     return settings
@@ -133,8 +171,3 @@ def _check(story: Scenario, one: Option, settings: Settings) -> None:
     if getattr(settings, one.attribute) not in one.values:
         text = option(one.name).text(getattr(settings, one.attribute))
         raise SettingError(f"{one.name} cannot be {text!r} in {story.name}; it is one of {', '.join(one.texts)}")
-
-
-def printable(text: str) -> str:
-    """Return a text without control characters that would act on a terminal; they are spelt out."""
-    return "".join(x if x.isprintable() or x in "\n\t" else ascii(x)[1:-1] for x in text)

@@ -7,6 +7,9 @@ from typing import Any
 
 from mcnilib.cli.common import add_verb, count, files_in, new_file
 
+SAMPLE = 12
+"""Combinations of a scenario that are verified where nothing is said."""
+
 EXAMPLES = """examples:
   mcni verify 7 --sample 20                       # 20 combinations of settings, drawn by chance
   mcni verify 7 --all                             # each of them
@@ -33,8 +36,10 @@ def _add_verify(verbs: Any) -> None:
     verify = add_verb(verbs, "verify", said, verify_scenarios, EXAMPLES)
     verify.add_argument("scenario", nargs="*", help="name or number; all of them when left out")
     verify.add_argument("--all", action="store_true", help="every combination of settings, not a sample")
-    verify.add_argument("--sample", type=count, default=12, metavar="N", help="combinations per scenario (default: 12)")
-    verify.add_argument("--seed", type=int, default=0, help="which sample (default: 0)")
+    verify.add_argument("--sample", type=count, metavar="N", help=f"combinations per scenario (default: {SAMPLE})")
+    verify.add_argument("--seed", type=int, help="which sample (default: 0)")
+    for option in ("--sample", "--seed"):
+        verify.refuse(option, "beside --all, which takes every combination", lambda found: found.all)
     verify.add_argument(
         "--jobs", type=count, default=0, metavar="N", help="worlds at once (default: chosen by the number of cores)"
     )
@@ -57,6 +62,7 @@ def verify_scenarios(arguments: argparse.Namespace) -> int:
     """Compare the model with the real kernel."""
     from mcnilib.kernel.report import main
 
+    arguments.sample, arguments.seed = arguments.sample or SAMPLE, arguments.seed or 0
     return int(main(arguments))
 
 

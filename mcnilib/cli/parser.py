@@ -4,19 +4,55 @@ from __future__ import annotations
 
 import argparse
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Iterable, Sequence
 from typing import Any, NoReturn
 
-from mcnilib.cli.common import printable
 from mcnilib.linux.words import nearest
+from mcnilib.scenarios import all_scenarios
+
+LONGEST = 300
+"""Characters of one line of a message."""
+
+
+def printable(text: str) -> str:
+    """Return a text without control characters that would act on a terminal; they are spelt out."""
+    return "".join(x if x.isprintable() or x in "\n\t" else ascii(x)[1:-1] for x in text)
 
 
 class Parser(argparse.ArgumentParser):
     """A parser that names its help where others print their usage, which is longer than a terminal is high."""
 
+    def __init__(self, *arguments: Any, **options: Any) -> None:
+        """Begin without options that need others."""
+        super().__init__(*arguments, **options)
+        self._idle: list[tuple[str, str, Callable[[argparse.Namespace], bool]]] = []
+
     def error(self, message: str) -> NoReturn:
         """Say what is wrong and where the right way is found; end with status 2."""
-        self.exit(2, printable(f"{self.prog}: {message}\n`{self.prog} --help` shows how\n"))
+        said = message if len(message) <= LONGEST else f"{message[: LONGEST // 2]} ... {message[-LONGEST // 2 :]}"
+        self.exit(2, printable(f"{self.prog}: {said}\n`{self.prog} --help` shows how\n"))
+
+    def refuse(self, option: str, because: str, when: Callable[[argparse.Namespace], bool]) -> None:
+        """Refuse an option `when` it would change nothing: `because` says why. Its default must be None or empty."""
+        self._idle.append((option, because, when))
+
+    def check(self, found: argparse.Namespace) -> None:
+        """Insist that each option on the command line changes something; end with status 2 otherwise."""
+        for option, because, when in self._idle:
+            given = getattr(found, option.removeprefix("--").replace("-", "_"))
+            if given not in (None, False, "", []) and when(found):
+                self.error(f"{option} changes nothing {because}")
+
+    def _check_value(self, action: argparse.Action, value: Any) -> None:
+        if action.choices is not None and value not in action.choices:
+            raise argparse.ArgumentError(action, self._not_a_choice(str(value), list(map(str, action.choices)), action))
+
+    def _not_a_choice(self, value: str, choices: Iterable[str], action: argparse.Action) -> str:
+        near = nearest(value, choices)
+        stories = {name for story in all_scenarios() for name in (story.name, str(story.number))}
+        if isinstance(action, argparse._SubParsersAction) and value in stories:
+            near = f"; did you mean `mcni run {value}`?"
+        return f"{value!r} is none of {', '.join(choices)}{near}"
 
     def _print_message(self, message: str, file: Any = None) -> None:
         """Print help; that it cannot be written is an error, and passed over only where it is an error that is told."""
@@ -31,10 +67,15 @@ class Parser(argparse.ArgumentParser):
         if left:
             usage: Parser = getattr(found, "usage", self)
             usage.error(usage.too_much(found, left))
+        if hasattr(found, "usage"):
+            found.usage.check(found)
         return found
 
     def too_much(self, found: argparse.Namespace, left: Sequence[str]) -> str:
         """Say which words nobody reads; those of a command were not quoted."""
         if getattr(found, "command", "") and not left[0].startswith("--"):
             return f'put the command in quotes: "{" ".join([found.command, *left])}"'
-        return f"unrecognized arguments: {' '.join(left)}{nearest(left[0], self._option_string_actions)}"
+        known = self._option_string_actions
+        if left[0].partition("=")[0] in known:
+            return f"{left[0]} belongs behind the verb: {self.prog} ... {left[0]}"
+        return f"unrecognized arguments: {' '.join(left)}{nearest(left[0].partition('=')[0], known)}"

@@ -8,11 +8,23 @@ import shlex
 from pathlib import Path
 from typing import Any
 
-from mcnilib.cli.common import TRACE_JSON, add_settings, add_verb, chosen, picture_file, printable, seconds, status_of
+from mcnilib.cli.common import (
+    DEPTHS,
+    TRACE_JSON,
+    add_settings,
+    add_story,
+    add_table,
+    add_verb,
+    chosen,
+    picture_file,
+    seconds,
+    status_of,
+    story_named,
+)
+from mcnilib.cli.parser import printable
 from mcnilib.cluster.kube_proxy.modes import instead
 from mcnilib.linux.memory import all_of_it_stays
 from mcnilib.progress import shown
-from mcnilib.scenarios import scenario
 from mcnilib.snapshots.folder import decoded, write_folder
 from mcnilib.snapshots.merge import read_segment
 from mcnilib.snapshots.question import read_flow, read_listeners
@@ -58,16 +70,14 @@ def _add_trace(verbs: Any) -> None:
     )
     trace.add_argument("--segment", action="append", default=[], metavar=SEGMENT, help=SEGMENT_HELP)
     trace.add_argument("--patience", type=seconds, default=5.0, metavar="SECONDS", help="how long the client waits")
-    trace.add_argument("--table", action="store_true", help="print the steps as a table")
-    trace.add_argument(
-        "--depth", choices=("outcome", "hops", "decisions"), default="hops", help="how much the table tells"
-    )
+    trace.refuse("--listen", "for ICMP, which no server answers", lambda found: found.to.lower().startswith("icmp"))
+    add_table(trace)
     trace.add_argument("--picture", metavar="FILE", type=picture_file, help="write the picture; .svg, .png or .pdf")
 
 
 def _add_save(verbs: Any) -> None:
     save = add_verb(verbs, "save", "write a scenario's cluster as a snapshot", save_snapshot, EXAMPLES)
-    save.add_argument("scenario", help="name or number, see `mcni list`")
+    add_story(save)
     save.add_argument("folder", type=Path, help="a folder that is not there yet, or empty")
     add_settings(save)
 
@@ -113,14 +123,14 @@ def trace_snapshot(arguments: argparse.Namespace) -> int:
 def _told(trace: Trace, arguments: argparse.Namespace) -> list[str]:
     from mcnilib.trace.explain import tell, verdict
 
-    told = tell(trace, arguments.depth) if arguments.table else [verdict(trace), *trace.notes]
+    told = tell(trace, arguments.depth or DEPTHS[1]) if arguments.table else [verdict(trace), *trace.notes]
     advice = instead(verdict(trace))
     return [printable(x) for x in (*told, *([advice] if advice else []))]
 
 
 def save_snapshot(arguments: argparse.Namespace) -> int:
     """Write the cluster of a scenario as a folder."""
-    story = scenario(arguments.scenario)
+    story = story_named(arguments.scenario)
     settings = chosen(story, arguments)
     flow = story.flow(settings)
     to = f"{flow.proto}:{flow.dst}" + (f":{flow.dport}" if flow.dport else "")
@@ -167,7 +177,8 @@ def _write(arguments: argparse.Namespace, files: dict[str, str], question: str =
     """Write a folder, and say how to go on."""
     with shown(_going_on("writing", arguments.folder)):
         write_folder(arguments.folder, files)
-    again = f"mcni trace {shlex.quote(str(arguments.folder))} {question}"
+    named = f"./{arguments.folder}" if str(arguments.folder).startswith("-") else str(arguments.folder)
+    again = f"mcni trace {shlex.quote(named)} {question}"
     if arguments.json:
         print(json.dumps({"folder": str(arguments.folder), "files": sorted(files), "trace": again}, indent=1))
     else:

@@ -16,7 +16,7 @@ from mcnilib.errors import McniError
 from mcnilib.kernel.record import AGREES, DIFFERS, SKIPPED, UNKNOWN, Recorded, digest, position, read, write
 from mcnilib.kernel.verify import Result, verify
 from mcnilib.progress import Line
-from mcnilib.scenarios import Scenario, all_scenarios, scenario
+from mcnilib.scenarios import Scenario, all_scenarios, scenarios
 from mcnilib.writing import write_file
 
 MARKS = {AGREES: "agree", DIFFERS: "DIFFER", SKIPPED: "skipped"}
@@ -24,7 +24,8 @@ MARKS = {AGREES: "agree", DIFFERS: "DIFFER", SKIPPED: "skipped"}
 
 def main(arguments: Namespace) -> int:
     """Verify what the command line asks for; return 0 when nothing differs, 1 otherwise."""
-    stories = [scenario(name) for name in arguments.scenario] or list(all_scenarios())
+    asked = dict.fromkeys(story for name in arguments.scenario for story in scenarios(name))
+    stories = list(asked) or list(all_scenarios())
     if arguments.record and not arguments.all:
         raise McniError("--record needs --all: the record holds every combination of a scenario")
     old = _kept(arguments.record)

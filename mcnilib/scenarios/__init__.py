@@ -16,7 +16,7 @@ from types import ModuleType
 from mcnilib.errors import McniError
 from mcnilib.scenarios.scenario import Claim, Scenario, Way
 
-__all__ = ["Claim", "Scenario", "ScenarioError", "Way", "all_scenarios", "scenario"]
+__all__ = ["Claim", "Scenario", "ScenarioError", "Way", "all_scenarios", "scenario", "scenarios"]
 
 
 class ScenarioError(McniError, LookupError):
@@ -41,9 +41,13 @@ def scenario(name: str) -> Scenario:
 
     Raises: ScenarioError, naming the nearest scenario that exists.
     """
-    known = {str(one.number): one for one in reversed(all_scenarios())} | {one.name: one for one in all_scenarios()}
-    if name in known:
-        return known[name]
-    near = get_close_matches(name, [key for key in known if not key.isdigit()], n=1, cutoff=0.3)
+    return scenarios(name)[0]
+
+
+def scenarios(name: str) -> tuple[Scenario, ...]:
+    """Return the scenario of a name, or all of a number. Raises: ScenarioError, naming the nearest that exists."""
+    if found := tuple(one for one in all_scenarios() if name in (one.name, str(one.number))):
+        return found
+    near = get_close_matches(name, [one.name for one in all_scenarios()], n=1, cutoff=0.3)
     meant = f"did you mean {near[0]!r}? " if near else ""
     raise ScenarioError(f"there is no scenario {name!r}: {meant}`mcni list` shows them all")

@@ -14,18 +14,14 @@ from mcnilib.cluster.settings import Option, Placement, Protocol, Settings, opti
 from mcnilib.cluster.spec import PodKind
 from mcnilib.linux.memory import all_of_it_stays
 from mcnilib.scenarios import Scenario, scenario
-from mcnilib.scenarios.scenario import Way
+from mcnilib.scenarios.scenario import OF_SOME, Way
 from mcnilib.trace.trace import Outcome, Trace
 
 TICK = "✓"
 CONDITION = "requires kube-proxy version greater than v1.29."
 """What the document's table says of Macvlan pod to Calico pod; every other cell is a tick."""
 
-GLOBAL = tuple(
-    one.attribute
-    for one in options()
-    if one.attribute not in ("placement", "endpoint", "external_policy", "receiving_node")
-)
+GLOBAL = tuple(one.attribute for one in options() if one.attribute not in OF_SOME)
 """The settings of the whole table: all but those that choose the actors, and those for NodePorts."""
 
 TOGGLES = (

@@ -22,6 +22,13 @@ RECALL = Recall()
 """What the sweeps of all scenarios have in common."""
 
 
+OF_SOME = ("placement", "endpoint", "external_policy", "receiving_node")
+"""Settings that choose the actors, or shape the service with the NodePort: of those scenarios only that name them.
+
+All others change the cluster or the protocol, and with them any scenario.
+"""
+
+
 @dataclass(frozen=True, slots=True)
 class Claim:
     """What the document says: `section` is its heading, `says` a short statement, `works` whether it promises a
