@@ -6,6 +6,7 @@ because its frames never enter it. The end of a veth pair stands on top of that 
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass, replace
 
 from mcnilib.linux.link import Bridge, Ipip, Link, Loopback, Macvlan, Physical, Veth, Vxlan
@@ -178,9 +179,8 @@ def _place_pod(places: Places, host: Netns, seat: Seat, uplinks: dict[int, str])
     places.write((name, ""), name, rect.x + 10, rect.y + 13, size=13.0, bold=True)
     places.level((name, ""), rect.bottom)
     devices = [x for x in seat.netns.links if not isinstance(x.kind, Loopback)]
-    for number, link in enumerate(devices):
-        x = _nic_x(seat, host, link, len(devices))
-        wide = min(54.0, rect.w * 0.46)
+    wide = min(54.0, rect.w * 0.46, (rect.w - PAD) / max(1, len(devices)) - 4)
+    for number, (link, x) in enumerate(zip(devices, _nic_xs(seat, host, devices), strict=True)):
         chip = Rect(x - wide / 2, rect.bottom - CHIP, wide, CHIP)
         places.nic((name, link.name), chip, y=rect.bottom)
         for address in link.addresses[:1]:
@@ -196,10 +196,18 @@ def _write_address(places: Places, station: Station, text: str, pod: Rect, chip:
     places.write(station, text, x, chip.y - 7 - 12.5 * up, align="center", colour="quiet")
 
 
-def _nic_x(seat: Seat, host: Netns, link: Link, count: int) -> float:
-    if isinstance(link.kind, Macvlan):
-        return seat.nic
-    return seat.inner if count > 1 or _has_child(seat, host) else seat.rect.cx
+def _nic_xs(seat: Seat, host: Netns, devices: list[Link]) -> Iterator[float]:
+    """Yield the x of each NIC of a pod: macvlan NICs at its outer side, the others from its inner side on."""
+    others = sum(not isinstance(link.kind, Macvlan) for link in devices)
+    room = (seat.nic - seat.inner) / max(1, others if others < len(devices) else others - 1)
+    alone = len(devices) == 1 and not _has_child(seat, host)
+    placed = 0
+    for link in devices:
+        if isinstance(link.kind, Macvlan):
+            yield seat.nic
+        else:
+            yield seat.rect.cx if alone else seat.inner + room * placed
+            placed += 1
 
 
 def _hang(places: Places, host: Netns, seat: Seat, link: Link, uplinks: dict[int, str]) -> None:
@@ -208,6 +216,12 @@ def _hang(places: Places, host: Netns, seat: Seat, link: Link, uplinks: dict[int
     match link.kind:
         case Macvlan(lower) if lower.index in uplinks:
             _hang_child(places, seat, station, (host.name, uplinks[lower.index]))
+        case Macvlan(lower) if lower.netns == host.name:
+            bridge = next((d for d in host.links if d.index == lower.index and isinstance(d.kind, Bridge)), None)
+            if bridge:
+                places.join(
+                    "child", station, (host.name, bridge.name), places.graph.edges[station, (station[0], "")]["x"]
+                )
         case Veth(peer) if peer.netns == host.name:
             far = next((d for d in host.links if d.index == peer.index), None)
             if far:

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 from mcnilib.linux.link import Link, Physical
+from mcnilib.linux.netns import Netns
 from mcnilib.linux.world import World
 from mcnilib.show.geometry import Rect
 from mcnilib.show.lettering import shorten, width
@@ -75,13 +78,30 @@ def _place_segments(places: Places, world: World, plan: Plan, y: float) -> float
 def _place_outside(places: Places, world: World, plan: Plan, y: float) -> float:
     there = {netns.name for netns in world}
     hosts = [name for name in plan.outside if name in there and plan.sees(name)]
-    for number, name in enumerate(hosts):
-        nics = [x for x in world[name].links if isinstance(x.kind, Physical) and _plugged(places, world, name, x)]
-        wide = max(width(name, 13, bold=True) + 24, 136.0 * len(nics) + 8)
-        x = plan.width * (number + 1) / (len(hosts) + 1) - wide / 2
-        _place_host(places, world, name, nics, Rect(x, y + DROP, wide, HOST))
+    nics = {name: _shown_nics(places, world[name], world) for name in hosts}
+    for name, (x, wide) in zip(hosts, _abreast(nics, plan.width), strict=True):
+        _place_host(places, world, name, nics[name], Rect(x, y + DROP, wide, HOST))
     _keep_free(places, plan, hosts, Rect(MARGIN, y + DROP - 6, plan.width - 2 * MARGIN, HOST + 18))
     return y + DROP + HOST + 4 if hosts else y
+
+
+def _abreast(nics: Mapping[str, list[Link]], whole: float) -> list[tuple[float, float]]:
+    """Return where the box of each host begins and how wide it is: their middles at equal distances.
+
+    Where they would overlap, they stand narrow and close from the left, which leaves room for names of segments.
+    """
+    wides = [max(width(name, 13, bold=True) + 24, 136.0 * len(own) + 8) for name, own in nics.items()]
+    begins = [whole * (number + 1) / (len(wides) + 1) - wide / 2 for number, wide in enumerate(wides)]
+    if all(x + wide <= following for x, wide, following in zip(begins, wides, begins[1:], strict=False)):
+        return list(zip(begins, wides, strict=True))
+    chips = [max((width(_nic_text(link)) + 22 for link in own), default=0.0) * len(own) for own in nics.values()]
+    wides = [max(width(name, 13, bold=True) + 24, wide + 8, 144.0) for name, wide in zip(nics, chips, strict=True)]
+    gap = min(BETWEEN, (whole - 2 * MARGIN - sum(wides)) / (len(wides) - 1))
+    return [(MARGIN + gap * number + sum(wides[:number]), wide) for number, wide in enumerate(wides)]
+
+
+def _nic_text(link: Link) -> str:
+    return " ".join([link.name, *(str(address.ip) for address in link.addresses[:1])])
 
 
 def _keep_free(places: Places, plan: Plan, hosts: list[str], row: Rect) -> None:
@@ -91,6 +111,10 @@ def _keep_free(places: Places, plan: Plan, hosts: list[str], row: Rect) -> None:
     gaps = [Rect(a, row.y, b - a, row.h) for a, b in zip(edges[::2], edges[1::2], strict=True) if b - a > 100]
     for name, box in zip(hosts, boxes, strict=True):
         places.free[name] = tuple(sorted(gaps, key=lambda gap: abs(gap.cx - box.cx)))
+
+
+def _shown_nics(places: Places, netns: Netns, world: World) -> list[Link]:
+    return [x for x in netns.links if isinstance(x.kind, Physical) and _plugged(places, world, netns.name, x)]
 
 
 def _plugged(places: Places, world: World, name: str, link: Link) -> bool:
@@ -114,7 +138,7 @@ def _place_host(places: Places, world: World, name: str, nics: list[Link], rect:
     places.write((name, ""), name, rect.cx, rect.bottom - 11, size=13.0, bold=True, align="center")
     for number, link in enumerate(nics):
         x = rect.x + rect.w * (number + 0.5) / len(nics)
-        text = " ".join([link.name, *(str(a.ip) for a in link.addresses[:1])])
+        text = _nic_text(link)
         wide = width(text) + 12
         station, chip = (name, link.name), Rect(x - wide / 2, rect.y, wide, 20)
         places.nic(station, chip, text)
