@@ -21,6 +21,7 @@ PROJECT = Path(__file__).parents[1]
 WHOLE = (
     "uv.lock",
     "LICENSE",
+    "SECURITY.md",
     "docs/flagship.svg",
     "mcnilib/py.typed",
     "mcnilib/kernel/record.json",

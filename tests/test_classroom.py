@@ -122,8 +122,21 @@ def test_no_link_leads_to_the_solutions(copy: Path, course: Path) -> None:
     assert "Binder" not in (copy / "notebooks" / "00-index.ipynb").read_text()
 
 
-def test_a_repository_has_an_owner_and_a_name(tmp_path: Path, capsys) -> None:
-    assert main(["learner", str(tmp_path / "course"), "--binder", "https://github.com/my-school/course"]) == 2
+@pytest.mark.parametrize(
+    "name",
+    [
+        "https://github.com/my-school/course",
+        "../..",
+        "my-school/..",
+        "./course",
+        "a/b/c",
+        "my-school/",
+        "a/b\n",
+        "a/\x1b[2J",
+    ],
+)
+def test_a_repository_has_an_owner_and_a_name(tmp_path: Path, capsys, name: str) -> None:
+    assert main(["learner", str(tmp_path / "course"), "--binder", name]) == 2
     assert "is not OWNER/NAME" in capsys.readouterr().err
     assert list(tmp_path.iterdir()) == []
 
@@ -189,3 +202,18 @@ def test_a_link_is_printed_for_what_the_notebook_can_show(capsys, words: list[st
     assert main(["link", *words]) == status
     said = capsys.readouterr()
     assert says in said.out + said.err
+
+
+@pytest.mark.parametrize("base", ["", "x", "\x1b[2Jhttp://a", "http://a\nb", "http://a b", "javascript:alert(1)"])
+def test_a_link_begins_with_an_address_of_the_web(capsys, base: str) -> None:
+    with pytest.raises(SystemExit) as ended:
+        main(["link", "7", "--base", base])
+    assert ended.value.code == 2
+    said = capsys.readouterr()
+    assert "is not an address that begins with http:// or https://" in said.err
+    assert not said.out and "\x1b" not in said.err
+
+
+def test_the_name_of_what_was_written_is_spelt_out(tmp_path: Path, capsys) -> None:
+    assert main(["handout", "1", str(tmp_path / "a\x1b[2J.pdf")]) == 0
+    assert capsys.readouterr().out.endswith("a\\x1b[2J.pdf\n")

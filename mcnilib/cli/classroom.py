@@ -7,7 +7,7 @@ import json
 from pathlib import Path
 from typing import Any
 
-from mcnilib.cli.common import add_settings, add_story, add_verb, chosen, pdf_file, story_named
+from mcnilib.cli.common import add_settings, add_story, add_verb, chosen, pdf_file, story_named, web_address
 from mcnilib.cli.parser import printable
 from mcnilib.learner import learner_copy
 from mcnilib.progress import shown
@@ -28,7 +28,7 @@ def add_verbs(verbs: Any) -> None:
     )
     add_story(link)
     where = "where a JupyterLab shows the notebooks, as http://localhost:8888/lab/tree/notebooks (default: Binder)"
-    link.add_argument("--base", default=BINDER, metavar="URL", help=where)
+    link.add_argument("--base", type=web_address, default=BINDER, metavar="URL", help=where)
     add_settings(link)
     paper = add_verb(
         verbs, "handout", "print a run on paper: picture, reasons, packets, deciding state", write_handout, EXAMPLES
@@ -47,7 +47,7 @@ def add_verbs(verbs: Any) -> None:
 def link_to_state(arguments: argparse.Namespace) -> int:
     """Print the link of a state."""
     story = story_named(arguments.scenario)
-    link = print_link(story, chosen(story, arguments), arguments.base.rstrip("/"))
+    link = print_link(story, chosen(story, arguments), arguments.base)
     print(json.dumps({"link": link}) if arguments.json else link)
     return 0
 
@@ -60,7 +60,7 @@ def write_handout(arguments: argparse.Namespace) -> int:
         from mcnilib.show.handout import handout  # takes most of the time
 
         handout(arguments.file, story, settings)
-    print(json.dumps({"file": str(arguments.file)}) if arguments.json else arguments.file)
+    print(json.dumps({"file": str(arguments.file)}) if arguments.json else printable(str(arguments.file)))
     return 0
 
 
@@ -70,5 +70,6 @@ def write_learner_copy(arguments: argparse.Namespace) -> int:
     if arguments.json:
         print(json.dumps({"folder": str(arguments.folder), "files": sorted(names)}, indent=1))
         return 0
-    print(f"{arguments.folder}: {len(names)} files; {sum(name.endswith('.ipynb') for name in names)} notebooks")
+    where = printable(str(arguments.folder))
+    print(f"{where}: {len(names)} files; {sum(name.endswith('.ipynb') for name in names)} notebooks")
     return 0

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import re
 import sys
 from collections.abc import Callable
 from contextlib import suppress
@@ -75,6 +76,13 @@ def seconds(text: str) -> float:
     if not 0 < value <= 86400:
         raise argparse.ArgumentTypeError(f"{text!r} is not a number of seconds from 0 to 86400")
     return value
+
+
+def web_address(text: str) -> str:
+    """Read an address of the web: no space, and no character that would act on a terminal or end a line."""
+    if not re.fullmatch(r"https?://[!-~]+", text):
+        raise argparse.ArgumentTypeError(f"{text!r} is not an address that begins with http:// or https://")
+    return text.rstrip("/")
 
 
 def count(text: str) -> int:
