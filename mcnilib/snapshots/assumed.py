@@ -36,8 +36,10 @@ def assumed(world: World, trace: Trace, ask: Ask) -> Iterator[str]:
     if trace.outcome.verdict is Verdict.UNKNOWN:
         return
     end = _end(lambda _: trace, world)
+    awake = {name for course in trace.courses for name, _ in course.connections}
+    there = [netns for netns in world if netns.name in awake]
     for name in SWITCHES:
-        turned = {netns.name: other for netns in world if (other := _turned(netns, name)) is not netns}
+        turned = {netns.name: other for netns in there if (other := _turned(netns, name)) is not netns}
         if turned and _end(ask, _with(world, *turned.values())) != end:
             alone = [one for one in turned if len(turned) <= MOST and _end(ask, _with(world, turned[one])) != end]
             yield _sentence(name, alone or [*turned])
