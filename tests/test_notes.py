@@ -6,8 +6,10 @@ import json
 from collections.abc import Mapping
 
 import pytest
+from kernel_worlds import bridged
 from test_collected import LO, cluster, nic, veth
 
+from mcnilib.linux.snapshot import save
 from mcnilib.linux.sysctl import print_settings
 from mcnilib.snapshots.question import read_flow, read_listeners
 from mcnilib.snapshots.snapshot import snapshot_of
@@ -129,23 +131,46 @@ def test_a_line_missing_from_what_was_collected_is_unknown_where_it_decides(
     trace = asked(files, to)
     assert says in verdict(trace)
     assert trace.outcome.works is (says == "connected")
-    assert trace.notes == ()
+    assert not [note for note in trace.notes if note.startswith("assumed")]
 
 
 NAT = "*nat\n:PREROUTING ACCEPT [0:0]\n:INPUT ACCEPT [0:0]\n:OUTPUT ACCEPT [0:0]\n:POSTROUTING ACCEPT [0:0]\n-A PREROUTING -d 10.0.0.1/32 -p udp -m udp --dport 53 -j REDIRECT --to-ports 80\nCOMMIT\n"  # fmt: skip
 
 
+LOOKED = {
+    f"{netns}/{file}": "" for netns in ("node", "pod") for file in ("nft.txt", "tc.txt", "ss.txt", "conntrack.txt")
+}
+NO_PROGRAMS = "BPF programs that only a bpftool since Linux 6.4 shows (tcx, netfilter, sk_lookup)"
+
+
 @pytest.mark.parametrize(
-    ("files", "to", "said"),
+    ("more", "without", "to", "said"),
     [
-        pytest.param({}, "udp:10.0.0.1:53", True, id="a rule decided, an old connection might instead"),
-        pytest.param({}, "udp:10.0.0.1:80", False, id="no rule decided"),
-        pytest.param({}, "tcp:10.0.0.1:53", False, id="TCP takes another port each time"),
-        pytest.param({"node/conntrack.txt": ""}, "udp:10.0.0.1:53", False, id="there are none"),
+        pytest.param({}, "", "tcp:10.0.0.1:80", [], id="everything was looked at"),
+        pytest.param({}, "nft.txt", "tcp:10.0.0.1:80", ["pod, node: tables of nftables that iptables-save does not print"], id="no nft"),
+        pytest.param({}, "tc.txt", "tcp:10.0.0.1:80", ["pod, node: queueing disciplines and their filters"], id="no tc"),
+        pytest.param({}, "ss.txt", "tcp:10.0.0.1:80", [], id="no ss, and somebody listens all the same"),
+        pytest.param({}, "ss.txt", "tcp:10.0.0.1:81", ["node: sockets"], id="no ss, and nobody is known to listen"),
+        pytest.param({"node/uname.txt": "6.8.0"}, "", "tcp:10.0.0.1:80", [f"node: {NO_PROGRAMS}"], id="no bpftool"),
+        pytest.param({"node/uname.txt": "5.4.0"}, "", "tcp:10.0.0.1:80", [], id="no bpftool, and nothing to show"),
+        pytest.param({"node/iptables.txt": NAT}, "conntrack.txt", "udp:10.0.0.1:53", ["node: connections that exist"], id="a NAT rule decided about UDP"),
+        pytest.param({"node/iptables.txt": NAT}, "conntrack.txt", "udp:10.0.0.1:80", [], id="no NAT rule decided"),
+        pytest.param({"node/iptables.txt": NAT}, "conntrack.txt", "tcp:10.0.0.1:53", [], id="TCP takes another port each time"),
     ],
-)
-def test_old_connections_that_were_not_collected_are_named_where_nat_decides(
-    files: dict[str, str], to: str, said: bool
+)  # fmt: skip
+def test_what_was_not_looked_at_is_said_where_a_packet_may_meet_it(
+    more: dict[str, str], without: str, to: str, said: list[str]
 ) -> None:
-    notes = asked(whole() | {"node/iptables.txt": NAT} | files, to).notes
-    assert any("connections that exist on node were not collected" in note for note in notes) is said
+    files = whole() | {name: text for name, text in LOOKED.items() if not without or not name.endswith(without)} | more
+    assert sorted(asked(files, to).notes) == sorted(f"not collected on {one}" for one in said)
+
+
+def test_entries_of_a_bridge_that_were_not_collected_are_said_where_a_frame_crosses_it() -> None:
+    files = save(bridged()) | {
+        "n/sysctl.txt": print_settings(bridged()["n"].sysctls, [x.name for x in bridged()["n"].links])
+    }
+    del files["n/bridge-fdb.txt"]
+    names = [{"name": netns.name, "collected": netns.name == "n"} for netns in bridged()]
+    world = json.loads(files["world.json"]) | {"namespaces": names}
+    notes = asked(files | {"world.json": json.dumps(world)}, "tcp:10.0.7.3:80", "a", "b:80").notes
+    assert "not collected on n: entries of bridges" in notes

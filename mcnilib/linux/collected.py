@@ -29,7 +29,7 @@ from mcnilib.linux.iptables_save import parse_tables
 from mcnilib.linux.link import Bridge, Far, Link, Opaque, Physical, Veth, Vxlan
 from mcnilib.linux.link_parse import parse_links, programs
 from mcnilib.linux.neigh import parse_neighbours
-from mcnilib.linux.netns import CONNECTIONS, PROGRAMS, Gap, Netns
+from mcnilib.linux.netns import BRIDGES, CONNECTIONS, PROGRAMS, QUEUES, SOCKETS, TABLES, Gap, Netns
 from mcnilib.linux.nft_json import Ruleset
 from mcnilib.linux.peers import Home, connected, parse_ids
 from mcnilib.linux.rivals import by_neighbours
@@ -56,6 +56,14 @@ from mcnilib.linux.world import Port, World
 from mcnilib.linux.world_file import WORLD, Place, parse_world
 
 IDS = "ip-netns.txt"
+LOOKED_AT = {
+    TABLES: ("nft.txt", "nft.json"),
+    QUEUES: ("tc.txt",),
+    BRIDGES: ("bridge-fdb.txt", "bridge-fdb.json"),
+    SOCKETS: ("ss.txt",),
+    CONNECTIONS: ("conntrack.txt",),
+}
+"""What a collected namespace may hold though it was not looked at, and the files that tell."""
 Part = TypeVar("Part")
 
 
@@ -130,8 +138,9 @@ class _Reader:
         """Name what was not looked at, of what was collected."""
         if since(self._file("uname.txt")[0], UNSHOWN) and not shows_hooks(self._file("bpf.txt")[0]):
             yield PROGRAMS
-        if self.place.collected and f"{self.place.name}/conntrack.txt" not in self.files:
-            yield CONNECTIONS
+        for part, names in LOOKED_AT.items() if self.place.collected else ():
+            if not any(f"{self.place.name}/{file}" in self.files for file in names):
+                yield part
 
     def _compare(self, links: tuple[Link, ...], routes: tuple[Route, ...]) -> None:
         """Note a gap when devices, or their addresses, are missing whose routes are there."""

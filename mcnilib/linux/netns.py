@@ -30,7 +30,9 @@ from mcnilib.linux.sysctl import Setting, by_key, conf, inherited, written
 from mcnilib.linux.tables import asks_for_tracking
 from mcnilib.linux.words import not_there
 
-PROGRAMS, CONNECTIONS = "BPF programs that only bpftool shows", "connections that exist"
+PROGRAMS = "BPF programs that only a bpftool since Linux 6.4 shows (tcx, netfilter, sk_lookup)"
+TABLES, QUEUES = "tables of nftables that iptables-save does not print", "queueing disciplines and their filters"
+BRIDGES, SOCKETS, CONNECTIONS = "entries of bridges", "sockets", "connections that exist"
 """What may not have been looked at in a namespace though it may be there."""
 
 

@@ -1,4 +1,4 @@
-"""What is said with a verdict because it was not looked at: sizes, programs that no tool showed, old connections.
+"""What is said with a verdict because it was not looked at: sizes, and what was not collected and may be there.
 
 Packets have no size here, so nothing is too large for a device. Where one on the way takes less than the sender's own,
 the verdict holds for small packets only.
@@ -12,9 +12,9 @@ from collections.abc import Iterator
 from ipaddress import IPv4Network
 from typing import NamedTuple
 
-from mcnilib.linux.link import Loopback
+from mcnilib.linux.link import Bridge, Loopback
 from mcnilib.linux.netfilter import ChainRule
-from mcnilib.linux.netns import CONNECTIONS, PROGRAMS
+from mcnilib.linux.netns import BRIDGES, CONNECTIONS, PROGRAMS, QUEUES, SOCKETS, TABLES
 from mcnilib.linux.packet import Packet
 from mcnilib.linux.route import Route
 from mcnilib.linux.target_nat import NATS
@@ -48,22 +48,30 @@ def notes_on(world: World, trace: Trace) -> tuple[str, ...]:
 
 
 def _unseen(world: World, trace: Trace) -> Iterator[str]:
-    """Say what nobody looked at in the namespaces the packets came to."""
+    """Say what nobody looked at in the namespaces the packets came to, and would have met there."""
     steps = [step for course in trace.courses for journey in course.journeys for step in journey.steps]
-    here = dict.fromkeys(step.netns for step in steps)
-    blind = [netns.name for netns in world if netns.name in here and PROGRAMS in netns.unseen]
-    if blind:
-        why = "bpftool is not there, or older than Linux 6.4"
-        yield f"{PROGRAMS} (tcx, netfilter, sk_lookup) were not looked for on {', '.join(blind)}: {why}"
-    for step in steps:
-        if _binds_datagrams(step) and CONNECTIONS in world[step.netns].unseen:
-            yield f"{CONNECTIONS} on {step.netns} were not collected: an old one goes on without `{step.evidence}`"
-            return
+    meets: dict[str, dict[str, None]] = {}
+    for netns, part in (meeting for step in steps for meeting in _meetings(world, step)):
+        if part in world[netns].unseen:
+            meets.setdefault(part, {})[netns] = None
+    for part in sorted(meets):
+        yield f"not collected on {', '.join(meets[part])}: {part}"
 
 
-def _binds_datagrams(step: Step) -> bool:
-    """Tell whether a NAT rule decided about UDP, whose connections outlive the rules they were made by."""
-    return step.before.proto == "udp" and isinstance(step.line, ChainRule) and isinstance(step.line.target, NATS)
+def _meetings(world: World, step: Step) -> Iterator[tuple[str, str]]:
+    """Yield what a packet may meet at a step: namespaces, and what may be there.
+
+    UDP meets old connections where NAT rules decide about it: they outlive the rules they were made by, and a client
+    that takes the same port again has the same connection.
+    """
+    crossed = [(netns, world[netns].link(dev)) for netns, dev in step.path if dev]
+    for netns in dict.fromkeys((step.netns, *(netns for netns, _ in crossed))):
+        yield from ((netns, part) for part in (PROGRAMS, TABLES, QUEUES))
+    if step.stage is Stage.SOCKET and step.fate is Fate.REJECTED:
+        yield step.netns, SOCKETS
+    if step.before.proto == "udp" and isinstance(step.line, ChainRule) and isinstance(step.line.target, NATS):
+        yield step.netns, CONNECTIONS
+    yield from ((netns, BRIDGES) for netns, link in crossed if link.master or isinstance(link.kind, Bridge))
 
 
 def _sizes(world: World, trace: Trace) -> Iterator[str]:
