@@ -13,11 +13,13 @@ from random import Random
 
 from mcnilib.errors import McniError
 from mcnilib.kernel.fuzz.case import Case
+from mcnilib.linux.link import Macvlan
 from mcnilib.linux.sysctl import get, parse_setting, print_settings
 from mcnilib.linux.world import World
 from mcnilib.linux.world_file import WORLD, Place, print_world
 from mcnilib.snapshots.snapshot import Snapshot, snapshot_of
 from mcnilib.trace.trace import Verdict
+from mcnilib.trace.wire import wire_of
 
 Files = dict[str, str]
 Answer = tuple[str, ...]
@@ -25,12 +27,19 @@ Answer = tuple[str, ...]
 
 
 def collected(world: World) -> Files:
-    """Return a world's files as a machine's: every sysctl has a line, and there is more than was collected."""
+    """Return a world's files as a machine's: every sysctl has a line, and there is more than was collected.
+
+    A device takes the MACs of its macvlan children, and `bridge fdb show` prints them.
+    """
     segments = tuple(replace(one, uplink=False) for one in world.segments)
     files = Snapshot(replace(world, segments=segments, complete=False)).files()
     files[WORLD] = print_world([Place(netns.name, collected=True) for netns in world], segments, complete=False)
     for netns in world:
         files[f"{netns.name}/sysctl.txt"] = print_settings(netns.sysctls, [link.name for link in netns.links])
+        for kind, child in ((link.kind, link) for link in netns.links if link.up):
+            lower = wire_of(world).cables.at(kind.lower) if isinstance(kind, Macvlan) else None
+            if isinstance(kind, Macvlan) and lower and kind.mode != "passthru":  # whose MAC is that of the lower device
+                files[f"{kind.lower.netns}/bridge-fdb.txt"] += f"{child.mac} dev {lower.name} self permanent\n"
     return files
 
 
@@ -59,15 +68,20 @@ def _words(some: Iterable[Answer]) -> str:
     return " or ".join(", ".join(filter(None, one)) for one in some)
 
 
+def _told(name: str, files: Files) -> bool:
+    """Tell whether other listings tell of the devices in this one: of a macvlan in mode passthru none does."""
+    return not name.endswith("/ip-address.txt") or "macvlan mode passthru" not in files[name]
+
+
 def _file(draw: Random, files: Files) -> tuple[str, Files]:
-    name = draw.choice([name for name in files if name != WORLD])
+    name = draw.choice([name for name in files if name != WORLD and _told(name, files)])
     return name, {other: text for other, text in files.items() if other != name}
 
 
 def _namespace(draw: Random, files: Files) -> tuple[str, Files]:
     """Leave out a namespace; that its NICs stand in segments may be known or not."""
     world = json.loads(files[WORLD])
-    one = draw.choice(world["namespaces"])
+    one = draw.choice([one for one in world["namespaces"] if _told(f"{one['name']}/ip-address.txt", files)])
     world["namespaces"].remove(one)
     name = one["name"]
     placed = draw.random() < 0.5
@@ -89,7 +103,7 @@ def _sysctl(draw: Random, files: Files) -> tuple[str, Files]:
 def _half(draw: Random, files: Files) -> tuple[str, Files]:
     """Leave out half of a file of which one can tell: sysctls that are not there, a table without its end."""
     stem = draw.choice(("sysctl", "iptables", "ip-address"))
-    name = draw.choice([name for name in files if name.endswith(f"/{stem}.txt")])
+    name = draw.choice([name for name in files if name.endswith(f"/{stem}.txt") and _told(name, files)])
     text = files[name]
     middle = text.rfind("\n", 0, len(text) // 2) + 1
     first = stem != "sysctl" or draw.random() < 0.5
