@@ -209,6 +209,48 @@ def test_who_answers_is_certain_while_somebody_else_might_be_there() -> None:
     assert outcome(files, "tcp:192.168.0.1:80", "far").startswith("connected")
 
 
+@pytest.mark.parametrize(
+    ("entry", "says"),
+    [
+        pytest.param("192.168.0.1 dev eth0 lladdr 02:00:00:00:00:01 {}", "connected", id="the MAC of the owner"),
+        pytest.param("192.168.0.1 dev eth0 lladdr 02:00:00:00:00:09 router {}", "`ip neigh` of far has 192.168.0.1 at 02:00:00:00:00:09 ({}), and eth0 of node answers with 02:00:00:00:00:01; collect the snapshot again", id="another MAC"),
+        pytest.param("192.168.0.1 dev eth1 lladdr 02:00:00:00:00:09 {}", "connected", id="another device"),
+        pytest.param("192.168.0.9 dev eth0 lladdr 02:00:00:00:00:09 {}", "connected", id="another address"),
+    ],
+)  # fmt: skip
+@pytest.mark.parametrize("state", ["REACHABLE", "STALE", "DELAY", "PROBE"])
+def test_what_arp_knew_is_used_and_must_be_true(entry: str, says: str, state: str) -> None:
+    files = two_machines() | {"far/ip-neigh.txt": entry.format(state) + "\n"}
+    assert says.format(state) in outcome(files, "tcp:192.168.0.1:80", "far")
+
+
+def test_what_arp_knew_of_one_who_does_not_answer_is_unknown() -> None:
+    files = two_machines() | {"far/ip-neigh.txt": "192.168.0.2 dev eth0 lladdr 02:00:00:00:00:01 STALE\n"}
+    assert "at 02:00:00:00:00:01 (STALE), and nobody who was collected answers" in outcome(
+        files, "tcp:192.168.0.2:80", "far"
+    )
+    assert outcome(two_machines(), "tcp:192.168.0.2:80", "far").startswith("unreachable")
+
+
+@pytest.mark.parametrize("line", ["192.168.0.1 dev eth0  FAILED", "192.168.0.1 dev eth0  INCOMPLETE", ""])
+def test_what_arp_did_not_know_is_asked(line: str) -> None:
+    files = two_machines() | {
+        "far/ip-neigh.txt": f"{line}\n",
+        "node/ip-neigh.txt": "192.168.0.5 dev eth0 lladdr 02:00:00:00:00:66 STALE\n",
+    }
+    assert outcome(files, "tcp:192.168.0.1:80", "far").startswith("connected")  # the request tells the node
+
+
+def test_one_that_need_not_ask_tells_nobody_who_it_is() -> None:
+    files = two_machines() | {
+        "far/ip-neigh.txt": "192.168.0.1 dev eth0 lladdr 02:00:00:00:00:01 REACHABLE\n",
+        "node/ip-neigh.txt": "192.168.0.5 dev eth0 lladdr 02:00:00:00:00:66 STALE\n",
+    }
+    assert "`ip neigh` of node has 192.168.0.5 at 02:00:00:00:00:66 (STALE)" in outcome(
+        files, "tcp:192.168.0.1:80", "far"
+    )
+
+
 def test_what_one_snapshot_left_out_another_one_has() -> None:
     whole, parts = two_machines(), []
     for one in ("node", "pod", "far"):

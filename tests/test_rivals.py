@@ -96,6 +96,7 @@ def test_an_old_entry_of_a_gateway_in_a_snapshot_leaves_it_to_chance() -> None:
     files = Snapshot(world).files()
     flow, servers = read_flow("a", "tcp:10.0.2.2:80"), read_listeners(["b:80"])
     assert snapshot_of(files).trace(flow, servers).outcome.works
-    files["a/ip-neigh.txt"] = "10.0.1.1 dev eth0 lladdr 02:00:00:00:00:01 STALE \n"
+    mac = world["r"].link("e1").mac
+    files["a/ip-neigh.txt"] = f"10.0.1.1 dev eth0 lladdr {mac} STALE \n"
     said = verdict(snapshot_of(files).trace(flow, servers))
     assert said.startswith("it depends: works")

@@ -28,7 +28,7 @@ from mcnilib.linux.ipset import parse_sets
 from mcnilib.linux.iptables_save import parse_tables
 from mcnilib.linux.link import Bridge, Far, Link, Opaque, Physical, Veth, Vxlan
 from mcnilib.linux.link_parse import parse_links, programs
-from mcnilib.linux.neigh import parse_neighbours
+from mcnilib.linux.neigh import parse_learned, parse_neighbours
 from mcnilib.linux.netns import BRIDGES, CONNECTIONS, PROGRAMS, QUEUES, SOCKETS, TABLES, Gap, Netns
 from mcnilib.linux.nft_json import Ruleset
 from mcnilib.linux.peers import Home, connected, parse_ids
@@ -131,6 +131,7 @@ class _Reader:
             self.read("ipset", lambda text, at: parse_sets(text, at), (), needed=False),
             self.read("sysctl", lambda text, at: self._settings(text, at, links), ()),
             tuple(self.gaps),
+            self.read("ip-neigh", lambda text, at: parse_learned(text, source=at), (), needed=False),
             tuple(self._unseen()),
         )
 

@@ -19,6 +19,14 @@ from mcnilib.linux.words import Words
 LEARNED = ("INCOMPLETE", "REACHABLE", "STALE", "DELAY", "PROBE", "FAILED")
 """States of entries that ARP made, or has still to fill. Source: ip-neighbour(8)."""
 
+USED = ("REACHABLE", "STALE", "DELAY", "PROBE")
+"""States of entries whose MAC packets are sent to; an old one is asked about later.
+
+Source: neigh_event_send(), neigh_resolve_output() in net/core/neighbour.c.
+"""
+
+IN_USE = re.compile(rf"^[\d.]+ dev \S+ lladdr .*\b({'|'.join(USED)})\b")
+
 FLAGS = ("router", "proxy", "managed", "extern_learn", "offload")
 """What may stand before the state. Source: print_neigh() in ip/ipneigh.c (iproute2 6.1)."""
 
@@ -40,7 +48,8 @@ Source: arp_constructor() in net/ipv4/arp.c.
 class Neigh:
     """One line of `ip neigh`: an address-to-MAC entry on a device that ARP does not change, or a proxy's, without MAC.
 
-    `state` is PERMANENT, NOARP or proxy; a proxy's entry without a device holds for each of them.
+    `state` is PERMANENT, NOARP or proxy, of an entry that ARP made one of USED; a proxy's entry without a device holds
+    for each of them.
     """
 
     ip: IPv4Address
@@ -89,6 +98,21 @@ def parse_neighbours(text: str, *, source: str = "ip neigh") -> tuple[Neigh, ...
         if words and ":" not in words[0] and not _learned(words) and not MADE_BY_KERNEL.fullmatch(line):
             entries.append(parse_neigh(line, source=source, number=number))
     return tuple(entries)
+
+
+def parse_learned(text: str, *, source: str = "ip neigh") -> tuple[Neigh, ...]:
+    """Read from the output of `ip neigh` the entries ARP made that are in use: whoever has one does not ask."""
+    lines = ((number, line) for number, line in enumerate(text.splitlines(), 1) if IN_USE.search(line))
+    return tuple(_used(Words(line, source=source, number=number)) for number, line in lines)
+
+
+def _used(words: Words) -> Neigh:
+    ip, _, dev = words.address(), words.one_of(["dev"]), words.take("a device")
+    words.one_of(["lladdr"])
+    mac = words.mac()
+    while words.next in FLAGS:
+        words.take()
+    return Neigh(ip, dev, mac, words.one_of(USED))
 
 
 def _learned(words: list[str]) -> bool:

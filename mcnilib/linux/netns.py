@@ -65,6 +65,7 @@ class Netns:
     sets: tuple[IpSet, ...] = ()
     sysctls: tuple[Setting, ...] = ()  # only what was written; the rest has the kernel's default
     missing: tuple[Gap, ...] = ()  # parts of the state nobody knows
+    learned: tuple[Neigh, ...] = ()  # neighbours ARP knew when this was collected: those are not asked for
     unseen: tuple[str, ...] = ()  # parts nobody looked at that seldom decide: said with a verdict
 
     @cached_property

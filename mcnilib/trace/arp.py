@@ -57,17 +57,13 @@ def _ask(net: Network, log: Log, host: Host, link: Link, ip: IPv4Address, packet
     Source: arp_process(), pneigh_enqueue() in net/core/neighbour.c.
     """
     sender = _sender(host, link, ip, packet)
-    gap = net.wire.beyond(host.name, link, Frame(link.mac, BROADCAST))
-    answering = []
-    for landing in net.wire.send(host.name, link, Frame(link.mac, BROADCAST)):
-        try:
-            if answers(net.hosts[landing.netns], landing.link, ip, sender):
-                answering.append(landing)
-        except Unknown as unknown:
-            gap = gap or unknown
+    answering, gap = _answering(net, host, link, ip, sender)
+    heard = [landing for landing in answering if _is_heard(net, host, link, landing)]
+    entry = next((x for x in host.netns.learned if (x.ip, x.dev) == (ip, link.name)), None)
+    if entry and (heard or not gap):
+        return _believed(log, host, link, packet, entry, heard)
     for landing in answering if int(sender) else ():
         _learn(net.hosts[landing.netns], landing.link.name, sender, link.mac)
-    heard = [landing for landing in answering if _is_heard(net, host, link, landing)]
     if heard:
         landing = _first(net, host, link, ip, heard)
         host.neighbours[(link.name, ip)] = landing.link.mac
@@ -79,6 +75,32 @@ def _ask(net: Network, log: Log, host: Host, link: Link, ip: IPv4Address, packet
         raise Unknown(f"nobody who was collected answers who has {ip}, and {gap.why}", collect=gap.collect)
     log.add(host.name, Stage.ARP, f"who has {ip}? nobody answers", packet, oif=link.name, fate=Fate.UNREACHABLE)
     return None
+
+
+def _answering(
+    net: Network, host: Host, link: Link, ip: IPv4Address, sender: IPv4Address
+) -> tuple[list[Landing], Unknown | None]:
+    """Return who answers a request, and where it leaves what is known."""
+    gap = net.wire.beyond(host.name, link, Frame(link.mac, BROADCAST))
+    answering = []
+    for landing in net.wire.send(host.name, link, Frame(link.mac, BROADCAST)):
+        try:
+            if answers(net.hosts[landing.netns], landing.link, ip, sender):
+                answering.append(landing)
+        except Unknown as unknown:
+            gap = gap or unknown
+    return answering, gap
+
+
+def _believed(log: Log, host: Host, link: Link, packet: Packet, entry: Neigh, heard: list[Landing]) -> str:
+    """Use what ARP knew when this was collected, without a request. Raises: Unknown when nobody would answer that."""
+    if all(landing.link.mac != entry.mac for landing in heard):
+        others = [f"{landing.link.name} of {landing.netns} answers with {landing.link.mac}" for landing in heard]
+        says = " and ".join(others) or "nobody who was collected answers"
+        why = f"`ip neigh` of {host.name} has {entry.ip} at {entry.mac} ({entry.state}), and {says}"
+        raise Unknown(why, collect="the snapshot again, all of it at one time")
+    host.neighbours[link.name, entry.ip] = entry.mac
+    return _noted(log, host, link, packet, entry)
 
 
 def _is_heard(net: Network, host: Host, link: Link, landing: Landing) -> bool:
