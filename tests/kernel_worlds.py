@@ -301,6 +301,7 @@ class Case(NamedTuple):
         return Listener(self.server, 80, dev=self.dev), udp
 
 
+ANSWERED = chains("filter", "FORWARD -p tcp -m tcp --dport 80 -m conntrack --ctstate ESTABLISHED -j REJECT")
 REFUSALS = {
     "net-unreachable": "unreachable",
     "host-unreachable": "unreachable",
@@ -412,6 +413,10 @@ CASES = {
         f"an echo that is refused: {kind}": Case(routed(chains("filter", f"FORWARD -j REJECT --reject-with icmp-{kind}")), "icmp:10.0.2.2", verdict)
         for kind, verdict in REFUSALS.items()
     },
+    "errors that are limited": Case(routed(ANSWERED, {"net.ipv4.icmp_ratelimit": "60000"}), "tcp:10.0.2.2:80", "connect succeeds, then hangs"),
+    "errors of a type that is not limited": Case(routed(ANSWERED, {"net.ipv4.icmp_ratelimit": "60000", "net.ipv4.icmp_ratemask": "16"}), "tcp:10.0.2.2:80", "connect succeeds, then hangs"),
+    "the first error is sent": Case(routed(REJECT, {"net.ipv4.icmp_msgs_burst": "0"}), "udp:10.0.2.2:80", "connection refused"),
+    "errors to oneself are not limited": Case(routed(sysctls={"net.ipv4.icmp_ratelimit": "60000"}), "udp:10.0.1.1:81", "connection refused", "r"),
     "odd matches": Case(routed(ODD), "tcp:10.0.2.2:80", "connected"),
 }  # fmt: skip
 

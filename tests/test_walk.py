@@ -2,15 +2,20 @@
 
 from __future__ import annotations
 
+from ipaddress import IPv4Address
+
 import pytest
-from kernel_worlds import CASES, chains
+from kernel_worlds import ANSWERED, CASES, chains
 from small_worlds import mac, namespace, plug, routed, talk
 
 from mcnilib.errors import Unsupported
+from mcnilib.linux.chance import Chance
 from mcnilib.linux.iptables_save import parse_tables
 from mcnilib.trace.flow import ANY_ADDRESS, Flow, Listener, NoConversation
+from mcnilib.trace.host import Host
+from mcnilib.trace.icmp_rate import route_error_allowed
 from mcnilib.trace.run import run
-from mcnilib.trace.trace import Fate, Stage
+from mcnilib.trace.trace import Fate, Stage, Verdict
 
 
 def filter_rules(*rules: str, policy: str = "ACCEPT") -> str:
@@ -228,6 +233,35 @@ def test_only_mangle_and_nat_look_the_route_up_again(name: str, device: str) -> 
 def actions(name: str) -> list[str]:
     case = CASES[name]
     return [step.action for step in run(case.world, case.flow, case.listeners).journeys[0].steps]
+
+
+@pytest.mark.parametrize(
+    ("name", "told", "silent"),
+    [("errors that are limited", 1, True), ("errors of a type that is not limited", 4, False)],
+)
+def test_a_limit_keeps_errors_back_and_the_step_says_so(name: str, told: int, silent: bool) -> None:
+    case = CASES[name]
+    journeys = run(case.world, case.flow, case.listeners).journeys
+    assert sum(journey.packet.icmp is not None for journey in journeys) == told
+    why = "rejected with icmp-port-unreachable: says nothing, as net.ipv4.icmp_ratelimit = 60000"
+    assert any(step.action == why for journey in journeys for step in journey.steps) is silent
+
+
+@pytest.mark.parametrize(
+    ("key", "value"),
+    [("icmp_msgs_burst", 0), ("icmp_msgs_per_sec", 0), ("icmp_msgs_per_sec", 1), ("icmp_ratelimit", 60001)],
+)
+def test_what_was_sent_before_may_decide_whether_an_error_is_sent(key: str, value: int) -> None:
+    world = routed(ANSWERED, {f"net.ipv4.{key}": str(value)})
+    outcome = talk(world, "tcp:10.0.2.2:80").outcome
+    assert outcome.verdict is Verdict.UNKNOWN
+    assert f"net.ipv4.{key} = {value} on r" in outcome.step.action
+
+
+def test_who_was_told_that_there_is_no_route_is_not_told_at_once_again() -> None:
+    host = Host(routed()["r"], Chance())
+    told = [route_error_allowed(host, IPv4Address("10.0.1.2"), now) for now in (0.0, 0.0, 0.0, 0.0, 0.0, 0.0, 1.0, 1.0)]
+    assert told == [True, True, True, True, True, False, True, False]
 
 
 def test_a_packet_that_table_nat_only_marked_keeps_its_port() -> None:

@@ -192,10 +192,15 @@ class Lab:
 def needs_fresh_lab(world: World) -> bool:
     """Tell whether what a namespace has been before decides, which a fresh lab has not.
 
-    Default routes take turns by what ARP learned; and once there was a rule, the tables local and main stay apart.
+    Default routes take turns by what ARP learned; once there was a rule, the tables local and main stay apart; and
+    whoever was told of an error is not told again soon.
     Source: fib_unmerge() in net/ipv4/fib_frontend.c.
     """
-    return any(contested(n.routes) or (n.has_custom_local_routes and not n.fib.custom) for n in world)
+    return any(contested(n.routes) or _apart(n) or sysctls.limits(n) for n in world)
+
+
+def _apart(netns: Netns) -> bool:
+    return netns.has_custom_local_routes and not netns.fib.custom
 
 
 ARP = re.compile(r"\.(arp|proxy_arp)\w*$")

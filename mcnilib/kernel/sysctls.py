@@ -18,8 +18,9 @@ ROOT = Path("/proc/sys")
 REDIRECTS = ("send_redirects", "accept_redirects")
 """Off in the lab unless a World lists them: the simulator does not model redirects."""
 
+MASK, LIMITS = "net.ipv4.icmp_ratemask", ("icmp_ratelimit", "icmp_msgs_burst", "icmp_msgs_per_sec")
 LAB = {
-    "net.ipv4.icmp_ratemask": "0",  # no ICMP error is limited: several conversations share one lab
+    MASK: "0",  # no ICMP error is limited, unless a World lists a limit: several conversations share one lab
     "net.ipv4.tcp_no_metrics_save": "1",  # no conversation learns from the one before
     "net.ipv6.conf.all.disable_ipv6": "1",  # no router solicitations among the captures
     "net.ipv6.conf.default.disable_ipv6": "1",
@@ -54,7 +55,7 @@ def change(old: Netns, new: Netns) -> None:
 
 def _listed(netns: Netns) -> dict[str, str]:
     """Return the keys a World sets; a device without a line of its own follows `default`."""
-    found = {}
+    found = {MASK: get((), MASK)} if limits(netns) else {}
     for setting in netns.sysctls:
         found[setting.key] = setting.value
         if setting.key.startswith("net.ipv4.conf.default."):
@@ -64,7 +65,14 @@ def _listed(netns: Netns) -> dict[str, str]:
     return found
 
 
+def limits(netns: Netns) -> bool:
+    """Tell whether a World says how many ICMP errors a namespace sends."""
+    return any(line.key == MASK or line.key.rpartition(".")[2] in LIMITS for line in netns.sysctls)
+
+
 def _unlisted(netns: Netns, key: str) -> str:
+    if key == MASK:
+        return LAB[MASK]
     return "0" if key.rpartition(".")[2] in REDIRECTS else get(netns.sysctls, key)
 
 

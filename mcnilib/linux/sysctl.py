@@ -67,10 +67,11 @@ GLOBAL = {
     BRIDGE_CALLS: ("1", "show bridged packets to iptables"),
     "net.ipv4.fwmark_reflect": ("0", "give the kernel's own answers the mark of what they answer"),
     "net.ipv4.icmp_echo_ignore_all": ("0", "answer no ping"),
-    "net.ipv4.icmp_errors_use_inbound_ifaddr": (
-        "0",
-        "send ICMP errors from an address of the device the packet came in by",
-    ),
+    "net.ipv4.icmp_errors_use_inbound_ifaddr": ("0", "send ICMP errors from the device the packet came in by"),
+    "net.ipv4.icmp_msgs_burst": ("50", "ICMP messages of limited types that may be sent at once"),
+    "net.ipv4.icmp_msgs_per_sec": ("1000", "ICMP messages of limited types in a second, to all peers"),
+    "net.ipv4.icmp_ratelimit": ("1000", "milliseconds between ICMP messages of limited types to one peer"),
+    "net.ipv4.icmp_ratemask": ("6168", "which types of ICMP messages are limited, a bit for each"),
     "net.ipv4.ip_default_ttl": ("64", "time to live of the namespace's own packets"),
     "net.ipv4.ip_nonlocal_bind": ("0", "let sockets have addresses that are not the namespace's own"),
     "net.ipv4.tcp_retries2": ("15", "retransmissions of data before a connection is given up"),
@@ -258,8 +259,8 @@ def print_settings(settings: tuple[Setting, ...], devices: Iterable[str]) -> str
     return "".join(f"{line}\n" for line in sorted(lines, key=lambda line: line.key) if line.value)
 
 
-LATER = (NETFILTER + "tcp_ignore_invalid_rst",)
-"""Sysctls that kernels in use do not have yet; these do as with the default (since Linux 5.14)."""
+LATER = (NETFILTER + "tcp_ignore_invalid_rst", "net.ipv4.icmp_msgs_burst", "net.ipv4.icmp_msgs_per_sec")
+"""Sysctls that namespaces of kernels in use do not have yet; these do as with the default (Linux 5.14, 6.13)."""
 
 
 def listing(found: tuple[Setting, ...], devices: Iterable[str], source: str) -> tuple[Setting, ...]:

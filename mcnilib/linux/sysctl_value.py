@@ -13,6 +13,7 @@ RANGES = {
     **{f"net.ipv4.{n}": _BYTE for n in ("fwmark_reflect", "ip_nonlocal_bind", "tcp_retries2", "tcp_synack_retries")},
     **{_TRACKING + name: _SWITCH for name in ("acct", "tcp_be_liberal", "tcp_ignore_invalid_rst", "tcp_loose")},
     **{_TRACKING + name: _BYTE for name in ("log_invalid", "tcp_max_retrans")},
+    **{f"net.ipv4.icmp_{name}": (0, 2**31 - 1) for name in ("msgs_burst", "msgs_per_sec", "ratelimit")},
     "net.ipv4.ip_default_ttl": (1, 255),
     "net.ipv4.tcp_syn_retries": (1, 127),
 }

@@ -64,6 +64,8 @@ class Host:
         self.tables: dict[str, Table] = {table.name: table for table in netns.tables}
         self.sets = {s.name: s for s in netns.sets}
         self.connections = Conntrack(self._limits() if netns.tracks else Limits(), _timeouts(netns))
+        self.silence: dict[IPv4Address, tuple[float, float]] = {}  # of ICMP: seconds a peer has saved, and when
+        self.errors_sent = (0, -1.0)  # ICMP errors within a second, and since when
         self.memory: dict[object, tuple[object, object]] = {}  # of matches such as limit
         self.neighbours: dict[tuple[str, IPv4Address], str] = {}  # learned by ARP during the run
         self.unconfirmed: set[IPv4Address] = set()  # asked by ARP and silent, or known only because they asked

@@ -15,6 +15,8 @@ from mcnilib.linux.route import Query
 from mcnilib.linux.source import preferred_source
 from mcnilib.linux.tcp_window import segment_end
 from mcnilib.trace.host import Host, Skb
+from mcnilib.trace.icmp_rate import silenced
+from mcnilib.trace.log import Log
 from mcnilib.trace.network import Emission
 
 if TYPE_CHECKING:
@@ -38,8 +40,11 @@ REJECT_CODES = {
 """ICMP codes of --reject-with. Source: iptables-extensions(8)."""
 
 
-def complain(net: Network, host: Host, skb: Skb, kind: int, code: int, *, after: float = 0.0) -> None:
-    """Queue an ICMP error about a packet, unless it is one itself or damaged. Source: icmp_send(), icmp_glue_bits()."""
+def complain(net: Network, log: Log, host: Host, skb: Skb, kind: int, code: int, *, after: float = 0.0) -> None:
+    """Queue an ICMP error about a packet, unless it is one itself or damaged.
+
+    The last step says so where a limit forbids it. Source: icmp_send(), icmp_glue_bits().
+    """
     packet = skb.packet
     if skb.broken or (packet.icmp and packet.icmp.is_error):
         return
@@ -49,9 +54,26 @@ def complain(net: Network, host: Host, skb: Skb, kind: int, code: int, *, after:
     src = packet.dst if own else _error_source(host, Query(packet.src, mark=mark))
     if src is None:
         return
+    near = _is_near(host, packet, mark)
+    if limit := silenced(host, kind, packet.src, net.now + after, near=near):
+        say_nothing(log, limit)
+        return
     tos = (packet.tos & TOS_MASK) | INTERNET_CONTROL
     error = Packet(src, packet.src, "icmp", icmp=Icmp(kind, code, quoted=packet), mark=mark, tos=tos)
     net.outbox.append(Emission(host.name, Skb(error, attached(skb.tracked), unbound=not own, by_icmp=True), after))
+
+
+def say_nothing(log: Log, limit: str) -> None:
+    """Take back what the last step says of an answer."""
+    log.amend(action=f"{log.steps[-1].action.partition(': answers')[0]}: says nothing, as {limit}")
+
+
+def _is_near(host: Host, packet: Packet, mark: int) -> bool:
+    """Tell whether the one who is told is this namespace itself."""
+    try:
+        return host.route(Query(packet.src, mark=mark)).device == "lo"
+    except NoRoute:
+        return False
 
 
 def _reflected(host: Host, packet: Packet) -> int:
@@ -92,7 +114,7 @@ def reject(net: Network, host: Host, skb: Skb, hook: Hook) -> None:
     if kind == "tcp-reset":
         _reset(net, host, skb)
     elif kind in REJECT_CODES:
-        complain(net, host, skb, 3, REJECT_CODES[kind])
+        complain(net, hook.log, host, skb, 3, REJECT_CODES[kind])
     else:
         raise Unsupported(f"REJECT --reject-with {kind}")
 

@@ -21,7 +21,8 @@ from mcnilib.trace import redirect, tunnel
 from mcnilib.trace.bind import for_many, refused, route_out
 from mcnilib.trace.hooks import Hook
 from mcnilib.trace.host import Host, Skb
-from mcnilib.trace.icmp import complain, reject
+from mcnilib.trace.icmp import complain, reject, say_nothing
+from mcnilib.trace.icmp_rate import route_error_allowed
 from mcnilib.trace.leave import leave
 from mcnilib.trace.log import Log
 from mcnilib.trace.place import Arrival, Delivery, Departure, Place
@@ -142,8 +143,10 @@ def _no_route(net: Network, log: Log, host: Host, skb: Skb, dev: str, error: NoR
     log.add(host.name, Stage.ROUTE, f"no route: {error.error}", skb.packet, line=error.line, iif=dev, fate=fate)
     if not told:
         host.connections.drop_unconfirmed(skb.tracked)
+    elif route_error_allowed(host, skb.packet.src, net.now):
+        complain(net, log, host, skb, *CODES[error.error])
     else:
-        complain(net, host, skb, *CODES[error.error])
+        say_nothing(log, f"{skb.packet.src} was told so a moment ago")
 
 
 def _source_is_valid(log: Log, host: Host, packet: Packet, dev: str, oif: str) -> bool:
@@ -175,7 +178,7 @@ def _decapsulate(net: Network, log: Log, host: Host, skb: Skb) -> Place:
     if isinstance(landed, str):
         log.add(host.name, Stage.TUNNEL, landed, skb.packet, fate=Fate.DROPPED)
         if skb.packet.proto != "udp":
-            complain(net, host, skb, 3, 3)  # tunnel4_rcv() in net/ipv4/tunnel4.c
+            complain(net, log, host, skb, 3, 3)  # tunnel4_rcv() in net/ipv4/tunnel4.c
         return None
     link, inner = landed
     log.add(host.name, Stage.TUNNEL, f"unpacked by {link.name}", skb.packet, inner, oif=link.name)
@@ -187,7 +190,7 @@ def _forward(net: Network, log: Log, host: Host, skb: Skb, dev: str, decision: D
     _note_route(log, host, skb.packet, decision, "forward", dev)
     if skb.packet.ttl <= 1:
         log.add(host.name, Stage.FORWARDING, "TTL used up", skb.packet, iif=dev, fate=Fate.DROPPED)
-        complain(net, host, skb, 11, 0)
+        complain(net, log, host, skb, 11, 0)
         return None
     redirect.tell_of_shorter_way(net, host, skb, dev, decision)
     skb.packet = skb.packet.but(ttl=skb.packet.ttl - 1)

@@ -77,7 +77,7 @@ def _no_carrier(net: Network, log: Log, host: Host, link: Link, next_ip: IPv4Add
     log.add(host.name, Stage.DEVICE, action, skb.packet, oif=link.name, fate=Fate.DROPPED)
     if link.has_arp and not known(host, link, next_ip):
         host.unconfirmed.add(next_ip)
-        complain(net, host, skb, 3, 1, after=PATIENCE)
+        complain(net, log, host, skb, 3, 1, after=PATIENCE)
 
 
 def _transmit(net: Network, log: Log, host: Host, link: Link, route: Route, skb: Skb) -> Place:
@@ -85,7 +85,7 @@ def _transmit(net: Network, log: Log, host: Host, link: Link, route: Route, skb:
     packet = skb.packet
     mac = resolve(net, log, host, link, next_hop(host.netns, route, packet.dst), packet)
     if mac is None:
-        complain(net, host, skb, 3, 1, after=PATIENCE)
+        complain(net, log, host, skb, 3, 1, after=PATIENCE)
         return None
     landing = _taker(net, host, link, Frame(link.mac, mac))
     if landing is None:
@@ -116,7 +116,7 @@ def _encapsulate(net: Network, log: Log, host: Host, link: Link, route: Route, s
     next_ip = next_hop(host.netns, route, skb.packet.dst)
     mac = resolve(net, log, host, link, next_ip, skb.packet) if isinstance(link.kind, Vxlan) else ""
     if mac is None:
-        complain(net, host, skb, 3, 1, after=PATIENCE)
+        complain(net, log, host, skb, 3, 1, after=PATIENCE)
         return None
     outer = tunnel.encapsulate(host, link, skb, next_ip, mac)
     if isinstance(outer, str):

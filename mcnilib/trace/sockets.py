@@ -98,7 +98,7 @@ class Sockets:
         if packet.icmp:
             return self._receive_icmp(log, at, packet, packet.icmp)
         self._refuse(log, at, packet, f"nothing here speaks {packet.proto}: answers protocol unreachable")
-        complain(self.run.net, self.run.net.hosts[at.netns], at.skb, 3, 2)
+        complain(self.run.net, log, self.run.net.hosts[at.netns], at.skb, 3, 2)
         return None
 
     def _receive_tcp(self, log: Log, at: Delivery, packet: Packet) -> Callable[[], None] | None:
@@ -163,7 +163,7 @@ class Sockets:
         # udp_rcv() has let go of the connection: the error is looked up like any other
         untracked = Skb(packet)
         untracked.local = True
-        complain(self.run.net, host, untracked, 3, 3)
+        complain(self.run.net, log, host, untracked, 3, 3)
         return None
 
     def _answer_udp(self, at: Delivery, packet: Packet, fixed: IPv4Address) -> None:
