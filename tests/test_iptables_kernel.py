@@ -16,6 +16,7 @@ from rule_facts import LOADED, PLACED, PRINTED, REFUSED_BY_KERNEL, REFUSED_BY_TO
 from set_facts import ASKED, ASKED_SETS, LOADED_SETS
 from strategies_iptables import FEW_ADDRESSES, FEW_PORTS, small_packets, small_tables, tables
 
+from mcnilib.linux.chance import Chance
 from mcnilib.linux.conntrack import Conntrack, Entry, Flow
 from mcnilib.linux.context import Context
 from mcnilib.linux.ipset import parse_sets
@@ -248,7 +249,7 @@ def translated(chain: str, rule: str) -> list[list[str]]:
         ip = flow.src if chain == "POSTROUTING" else flow.dst if isinstance(target, Netmap) else LOOPBACK
         span = target.span if isinstance(target, Dnat | Snat) else target.span(ip)
         entry = bind(
-            table, Entry(flow, flow.inverse(), expires=99), span, source=chain == "POSTROUTING", random=lambda: 0, now=0
+            table, Entry(flow, flow.inverse(), expires=99), span, source=chain == "POSTROUTING", chance=Chance(), now=0
         )
         table.load(entry)
         reply = entry.reply

@@ -69,14 +69,20 @@ def taken() -> World:
         lambda: do(with_bystander(), "r", "iptables -A FORWARD -j DROP"),
         lambda: do(with_bystander(), "b", "ip route del default"),
         unplugged,
-        taken,
     ],
-    ids=["a rule on the way", "a route at the end", "a cable", "a device nobody met"],
+    ids=["a rule on the way", "a route at the end", "a cable"],
 )
 def test_what_it_meets_is_asked_again(change: Callable[[], World]) -> None:
     recall = Recall()
     before = told(recall.outcome(with_bystander(), TO_B, SERVER))
     assert told(recall.outcome(change(), TO_B, SERVER)) == told(run(change(), TO_B, SERVER).outcome) != before
+
+
+def test_a_device_nobody_met_is_asked_again_too() -> None:
+    recall = Recall()
+    recall.outcome(with_bystander(), TO_B, SERVER)
+    with pytest.raises(Unsupported, match="eth0 of c and eth0 of b take what is sent to"):
+        recall.outcome(taken(), TO_B, SERVER)
 
 
 def test_who_was_only_asked_by_arp_may_answer_now() -> None:
