@@ -1,13 +1,35 @@
 """The errors mcnilib raises: one base class, each also the built-in it resembles.
 
-Messages say what was found, where it stands, and what would be valid.
+Messages say what was found, where it stands, and what would be valid. What they quote comes from anywhere, so control
+characters in them are spelt out.
 """
 
 from __future__ import annotations
 
+EXCERPT = 200
+"""Characters of a line that an error shows; of a longer one those around the place that is meant."""
+
+
+def printable(text: str) -> str:
+    """Return a text without characters that act on a terminal or hide what it says; they are spelt out.
+
+    Line ends and tabs stay; a byte that is no UTF-8 (kept by `surrogateescape`) is spelt as the byte.
+    """
+    return text if text.isascii() and text.isprintable() else "".join(map(_spelt, text))
+
+
+def _spelt(letter: str) -> str:
+    if letter.isprintable() or letter in "\n\t":
+        return letter
+    return f"\\x{ord(letter) & 0xFF:02x}" if "\udc80" <= letter <= "\udcff" else ascii(letter)[1:-1]
+
 
 class McniError(Exception):
     """Base of every error this package raises on purpose."""
+
+    def __str__(self) -> str:
+        """Return the message, safe to print."""
+        return printable(super().__str__())
 
 
 class StateSyntaxError(McniError, ValueError):
@@ -16,7 +38,14 @@ class StateSyntaxError(McniError, ValueError):
     def __init__(self, what: str, *, source: str, line: int, column: int, text: str) -> None:
         """Build the message `source:line:column: what`, the line itself and a caret under the column."""
         self.what, self.source, self.line, self.column, self.text = what, source, line, column, text
-        super().__init__(f"{source}:{line}:{column}: {what}\n  {text}\n  {' ' * (column - 1)}^")
+        start = max(0, min(column - 1 - EXCERPT // 2, len(text) - EXCERPT))
+        before, after = printable(text[start : column - 1]), printable(text[column - 1 : start + EXCERPT])
+        super().__init__(f"{self.head}\n  {before}{after}\n  {' ' * len(before)}^")
+
+    @property
+    def head(self) -> str:
+        """Where it stands and what it is, in one line."""
+        return printable(f"{self.source}:{self.line}:{self.column}: {self.what}".replace("\n", " "))
 
     def inside(self, place: str) -> StateSyntaxError:
         """Return the same error with a place before the name of the source: the folder of a file."""

@@ -40,7 +40,8 @@ def _step(name: str) -> str:
 
 
 def write_file(path: Path, data: str | bytes) -> None:
-    """Write a file, or replace one as a whole; it then keeps its mode and owner. Text becomes UTF-8.
+    """Write a file, or replace one as a whole; it then keeps its mode and owner. Text becomes UTF-8; bytes it was not
+    read from (`surrogateescape`) stay as they were.
 
     Raises: WriteError, naming the file, when it cannot be written or is no regular file; nothing was changed then.
     """
@@ -139,7 +140,7 @@ def _put(path: Path, data: str | bytes, mode: int = 0o666, like: Path | None = N
             shutil.copymode(like, path)
             with suppress(PermissionError):  # only root gives files away
                 shutil.chown(path, like.stat().st_uid, like.stat().st_gid)
-        file.write(data.encode() if isinstance(data, str) else data)
+        file.write(data.encode(errors="surrogateescape") if isinstance(data, str) else data)
         file.flush()
         if like:
             os.fsync(file.fileno())  # some file systems tell only now that there is no room

@@ -3,17 +3,19 @@
 from __future__ import annotations
 
 import json
+import re
+from collections.abc import Callable
 from dataclasses import replace
 
 import pytest
 from kernel_worlds import bridged
 
-from mcnilib.errors import StateSyntaxError
 from mcnilib.linux.collected import load_collected
 from mcnilib.linux.ip_json import FORMS, text_of
 from mcnilib.linux.link import Far, Opaque
 from mcnilib.linux.route_parse import parse_route, parse_rule
 from mcnilib.linux.snapshot import FILES, save
+from mcnilib.linux.world import World
 from mcnilib.snapshots.merge import merged
 from mcnilib.snapshots.question import read_flow, read_listeners
 from mcnilib.snapshots.snapshot import snapshot_of
@@ -326,14 +328,20 @@ def test_json_says_the_same_as_text(stem: str, entry: dict[str, object], line: s
     assert bool(of_json.kept) is bool(of_text.kept)
 
 
+def unreadable(found: World | dict[str, str]) -> str:
+    """Return where the only text of the node stands that cannot be read, and why."""
+    world = load_collected(found) if isinstance(found, dict) else found
+    (gap,) = (gap for gap in world["node"].missing if gap.unreadable)
+    return gap.why
+
+
 @pytest.mark.parametrize("text", ["", "{", "[1]", "{}", "[[]]", '[{"dst": 1}]', "[" * 9999, '[{"priority": 1}]'])
 @pytest.mark.parametrize("stem", FORMS)
-def test_json_of_another_shape_is_an_error(stem: str, text: str) -> None:
+def test_json_of_another_shape_cannot_be_read(stem: str, text: str) -> None:
     files = gone(f"node/{stem}.txt") | {f"node/{stem}.json": text}
     if stem == "bridge-fdb":
         return  # read only where a VXLAN device needs it
-    with pytest.raises(StateSyntaxError, match=rf"node/{stem}.json:\d+:\d+: "):
-        load_collected(files)
+    assert re.match(rf"node/{stem}.json:\d+:\d+: ", unreadable(files))
 
 
 def test_a_neighbour_half_collected_does_not_hide_one_who_answers() -> None:
@@ -438,8 +446,7 @@ def test_a_legacy_policy_that_drops_decides() -> None:
 @pytest.mark.parametrize("file", ["nft.txt", "tc.txt", "xfrm.txt", "iptables-legacy.txt"])
 @pytest.mark.parametrize("text", ["\nbash: not found\n", "\n{}\n"])
 def test_text_the_tools_do_not_print_is_not_nothing(file: str, text: str) -> None:
-    with pytest.raises(StateSyntaxError, match=f"^node/{file}:2:1: "):
-        load_collected({**cluster(), f"node/{file}": text})
+    assert unreadable({**cluster(), f"node/{file}": text}).startswith(f"node/{file}:2:1: ")
 
 
 def test_a_cluster_that_is_there_as_a_whole_remembers_nothing() -> None:
@@ -558,8 +565,7 @@ def test_programs_in_json(xdp: dict[str, object]) -> None:
 def test_where_a_link_leads_is_an_id_or_a_name(where: str) -> None:
     files = cluster()
     files["node/ip-address.txt"] = files["node/ip-address.txt"].replace("link-netnsid 4", where)
-    with pytest.raises(StateSyntaxError, match=r"node/ip-address\.txt:8:\d+: '.*' is not an? "):
-        load_collected(files)
+    assert re.match(r"node/ip-address\.txt:8:\d+: '.*' is not an? ", unreadable(files))
 
 
 def test_an_id_that_is_not_known_leads_where_the_indexes_say() -> None:
@@ -599,3 +605,54 @@ def test_devices_that_hang_on_each_other_end_somewhere(devices: str, dev: str) -
     files["node/ip-address.txt"] += devices
     files["node/ip-route.txt"] += f"10.9.0.2 dev {dev} scope link\n"
     assert outcome(files, "tcp:10.9.0.2:80", "node").startswith("un")
+
+
+SETS = "create s hash:ip family inet hashsize 1024 maxelem 65536 comment\nadd s 10.0.0.1 comment "
+COMMENT = '-A INPUT -m comment --comment "{}" -j ACCEPT\n'
+
+
+@pytest.mark.parametrize(
+    ("file", "text", "says"),
+    [
+        pytest.param("ip-address.txt", lambda text: text.replace("v0@", "v\x1b0@"), "7:5: a control character, '\\x1b'", id="a device with an escape"),
+        pytest.param("ip-address.txt", lambda text: text.replace("v0@", "v\udcff0@"), "7:5: not text in UTF-8, \\xff", id="a device with a byte"),
+        pytest.param("ip-address.txt", lambda text: text.replace("v0@", "v\u202e0@"), "7:5: a control character, '\\u202e'", id="a device written from right to left"),
+        pytest.param("ip-address.txt", lambda text: text.replace("v0@", "v@0@"), "7:4: 'v@0@if3:' is not a name with a colon", id="a veth with an @"),
+        pytest.param("ip-address.txt", lambda text: text.replace("eth0:", "eth@0:"), "4:1: '0', which is no device here, is the end of a name", id="a NIC with an @"),
+        pytest.param("ip-address.txt", lambda text: text.replace("v0@if3", "v0@lo").replace("veth", "bridge"), "9:5: v0@lo is a bridge, which has no other end", id="a bridge with an @"),
+        pytest.param("ip-address.txt", lambda text: text + "    alias x\udcff\n", "11:12: not text in UTF-8, \\xff", id="an alias with a byte"),
+        pytest.param("ip-address.txt", lambda text: text + "    alias x\n9: evil: <UP> mtu 1500\n", "12:23: the link/ether line is missing", id="an alias with a newline"),
+        pytest.param("iptables.txt", lambda _: RULE.format(COMMENT.format("one\n-A INPUT -j DROP")), "5:", id="a comment with a newline"),
+        pytest.param("iptables.txt", lambda _: RULE.format(COMMENT.format("one") + COMMENT.format("two\n-A INPUT -j DROP")), "6:", id="another comment with a newline"),
+        pytest.param("iptables.txt", lambda _: RULE.format(COMMENT.format("one\r-A INPUT -j DROP")), "5:35: a control character, '\\r'", id="a comment with a carriage return"),
+        pytest.param("iptables.txt", lambda _: RULE.format(COMMENT.format("\x1b[2J")), "5:32: a control character, '\\x1b'", id="a comment with an escape"),
+        pytest.param("iptables.txt", lambda _: RULE.format(":INPUT - [0:0]\n"), "5:1: chain INPUT is declared twice", id="a chain of nft without a hook"),
+        pytest.param("ipset.txt", lambda _: SETS + '"x\nadd s 10.0.0.2 comment y"\n', "2:", id="a comment of a set with a newline"),
+        pytest.param("ipset.txt", lambda _: SETS + '"\udcff"\n', "2:25: not text in UTF-8, \\xff", id="a comment of a set with a byte"),
+        pytest.param("tc.txt", lambda _: "qdisc noqueue 0: dev \udcff root refcnt 2\n", "1:22: not text in UTF-8", id="a qdisc of a device with a byte"),
+        pytest.param("nft.txt", lambda _: "table ip \x1bx\n", "1:10: a control character", id="a table of nft with an escape"),
+        pytest.param("ss.txt", lambda _: "tcp LISTEN 0 128 0.0.0.0%\x1b:80 0.0.0.0:*\n", "1:26: a control character", id="a socket of a device with an escape"),
+        pytest.param("conntrack.txt", lambda _: "tcp 6 \udcff\n", "1:7: not text in UTF-8", id="a connection with a byte"),
+        pytest.param("ip-netns.txt", lambda _: "nsid 3 (iproute2 netns name: \x1b)\n", "1:30: a control character", id="a name with an escape"),
+    ],
+)  # fmt: skip
+def test_a_namespace_that_cannot_be_read_costs_that_namespace(file: str, text: Callable[[str], str], says: str) -> None:
+    """All of it is what the tools print when somebody in that namespace wants it so."""
+    files = cluster()
+    path = f"node/{file}"
+    files[path] = text(files.get(path, ""))
+    works = "connected; the server sees the client as 10.0.0.2"
+    assert f"{path}:{says}" in unreadable(snapshot_of(files).world)
+    said = outcome(files, "tcp:10.0.0.1:80")
+    assert said.startswith("unknown beyond this point, because ") and said.isprintable()
+    trace = snapshot_of(files).trace(read_flow("pod", "tcp:10.0.0.2:80"), read_listeners(["pod:80"]))
+    assert verdict(trace) == works
+    assert any(f"{path}:{says}" in note and note.isprintable() for note in trace.notes)
+
+
+def test_of_two_namespaces_one_that_cannot_be_read_may_be_the_other_end() -> None:
+    """The pod's indexes fit, but so may those that nobody could read."""
+    files = cluster() | {name.replace("pod/", "twin/"): text for name, text in cluster().items() if "pod/" in name}
+    files["world.json"] = json.dumps({"complete": False, "segments": [], "namespaces": ["node", "pod", "twin"]})
+    files["twin/ip-address.txt"] = files["twin/ip-address.txt"].replace("eth0", "eth\x1b0")
+    assert load_collected(files)["node"].link("v0").kind.peer == Far("/4", 3)

@@ -77,6 +77,11 @@ CREATE = "create x hash:net family inet hashsize 1024 maxelem 65536"
         (f"create x hash:ip,mark\nadd x 1.1.1.1,0x1 timeout {'9' * 5000}", "2:5027", "10 digits at most"),
         ("create x list:set size 8\nadd x y", "2:8", "set y is not created above"),
         ("create x list:set size 8\nadd x x", "2:8", "set x is a list itself"),
+        (
+            'create x hash:ip comment\nadd x 10.0.0.1 comment "a\nadd x 10.0.0.2 comment b"',
+            "2:7",
+            "a comment without its end",
+        ),
     ],
 )
 def test_what_is_no_set_is_refused_with_line_and_column(text: str, where: str, what: str) -> None:
@@ -129,6 +134,8 @@ add six fe80::/64
 create pairs hash:net,net family inet hashsize 1024 maxelem 65536
 add pairs 10.0.0.0/31,10.0.0.0/8
 add pairs 10.0.0.0/8,10.0.0.2 nomatch
+create told hash:net family inet hashsize 1024 maxelem 65536 timeout 100 comment
+add told 10.0.0.1 timeout 0 comment "timeout 1 nomatch, wildcard"
 create marked hash:ip,mark family inet hashsize 1024 maxelem 65536 markmask 0xff
 add marked 10.0.0.1,0x00000007
 """
@@ -146,6 +153,7 @@ PACKET = Packet(IPv4Address("10.0.0.1"), IPv4Address("10.0.0.2"), "udp", 5, 6, m
         ("--match-set counted src", 0, True),
         ("--match-set pairs src,dst", 0, True),
         ("--match-set pairs dst,src", 0, False),
+        ("--match-set told src", 50, True),
         ("--match-set marked src,src", 0, True),
         ("--match-set marked dst,dst", 0, False),
     ],

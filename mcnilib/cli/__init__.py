@@ -31,9 +31,9 @@ from mcnilib.cli.common import (
     status_of,
     story_named,
 )
-from mcnilib.cli.parser import Parser, printable
+from mcnilib.cli.parser import Parser
 from mcnilib.cluster.settings import Settings
-from mcnilib.errors import McniError, MissingExtra
+from mcnilib.errors import McniError, MissingExtra, printable
 from mcnilib.progress import shown
 from mcnilib.scenarios import Scenario, all_scenarios, scenarios
 

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from mcnilib.cli.common import add_settings, add_story, add_verb, chosen, pdf_file, story_named, web_address
-from mcnilib.cli.parser import printable
+from mcnilib.errors import printable
 from mcnilib.learner import learner_copy
 from mcnilib.progress import shown
 from mcnilib.scenarios.link import BINDER, print_link

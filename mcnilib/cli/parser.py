@@ -7,16 +7,12 @@ import sys
 from collections.abc import Callable, Iterable, Sequence
 from typing import Any, NoReturn
 
+from mcnilib.errors import printable
 from mcnilib.linux.words import nearest
 from mcnilib.scenarios import all_scenarios
 
 LONGEST = 300
 """Characters of one line of a message."""
-
-
-def printable(text: str) -> str:
-    """Return a text without control characters that would act on a terminal; they are spelt out."""
-    return "".join(x if x.isprintable() or x in "\n\t" else ascii(x)[1:-1] for x in text)
 
 
 class Parser(argparse.ArgumentParser):

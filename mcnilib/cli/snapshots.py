@@ -21,11 +21,11 @@ from mcnilib.cli.common import (
     status_of,
     story_named,
 )
-from mcnilib.cli.parser import printable
 from mcnilib.cluster.kube_proxy.modes import instead
+from mcnilib.errors import printable
 from mcnilib.linux.memory import all_of_it_stays
 from mcnilib.progress import shown
-from mcnilib.snapshots.folder import decoded, write_folder
+from mcnilib.snapshots.folder import write_folder
 from mcnilib.snapshots.merge import read_segment
 from mcnilib.snapshots.question import read_flow, read_listeners
 from mcnilib.snapshots.snapshot import Snapshot, open_snapshot, read_files
@@ -151,7 +151,7 @@ def collect_here(arguments: argparse.Namespace) -> int:
     check_folder(arguments.folder)
     with shown(_going_on("collecting")):
         printed = collect(script(), arguments.only, connections=arguments.connections)
-    return _write(arguments, read_stream(decoded(printed, "collect.sh"), "collect.sh"))
+    return _write(arguments, read_stream(printed.decode(errors="surrogateescape"), "collect.sh"))
 
 
 def _check_script_alone(arguments: argparse.Namespace) -> None:

@@ -10,7 +10,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 
-from mcnilib.linux.netns import Gap
+from mcnilib.linux.gap import Gap
 from mcnilib.linux.strangers import told_lines, wrong_line
 
 FILTERING = ("clsact", "ingress")

@@ -8,9 +8,10 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import replace
+from functools import cached_property
 from typing import TypeVar
 
-from mcnilib.errors import Unsupported
+from mcnilib.errors import McniError, Unsupported
 from mcnilib.linux.attached import (
     UNSHOWN,
     filtered_devices,
@@ -22,6 +23,7 @@ from mcnilib.linux.attached import (
     since,
 )
 from mcnilib.linux.fdb import filtered_macs, with_fdb
+from mcnilib.linux.gap import BRIDGES, CONNECTIONS, PROGRAMS, QUEUES, SOCKETS, TABLES, Gap, unreadable
 from mcnilib.linux.hidden import with_hidden
 from mcnilib.linux.ip_json import FORMS, text_of
 from mcnilib.linux.ipset import parse_sets
@@ -29,7 +31,7 @@ from mcnilib.linux.iptables_save import parse_tables
 from mcnilib.linux.link import Bridge, Far, Link, Opaque, Physical, Veth, Vxlan
 from mcnilib.linux.link_parse import parse_links, programs
 from mcnilib.linux.neigh import parse_learned, parse_neighbours
-from mcnilib.linux.netns import BRIDGES, CONNECTIONS, PROGRAMS, QUEUES, SOCKETS, TABLES, Gap, Netns
+from mcnilib.linux.netns import Netns
 from mcnilib.linux.nft_json import Ruleset
 from mcnilib.linux.peers import Home, connected, parse_ids
 from mcnilib.linux.rivals import by_neighbours
@@ -52,6 +54,7 @@ from mcnilib.linux.strangers import (
 )
 from mcnilib.linux.sysctl import Setting, listing, parse_settings
 from mcnilib.linux.tables import Tables
+from mcnilib.linux.words import check_text
 from mcnilib.linux.world import Port, World
 from mcnilib.linux.world_file import WORLD, Place, parse_world
 
@@ -70,8 +73,10 @@ Part = TypeVar("Part")
 def load_collected(files: Mapping[str, str]) -> World:
     """Return the world of a snapshot's files; file names in errors are those of the mapping.
 
-    Raises: StateSyntaxError for text the tools do not print; Unsupported for another version of the format.
+    A namespace with text the tools do not print is a gap as far as that text goes; the others are read.
+    Raises: StateSyntaxError for a `world.json` that cannot be read; Unsupported for another version of the format.
     """
+    check_text(files.get(WORLD, ""), WORLD)
     places, segments, complete = parse_world(files.get(WORLD, ""))
     ports = frozenset(port for one in segments for port in one.ports)
     readers = {place.name: _Reader(place, files, ports, complete) for place in places}
@@ -79,7 +84,7 @@ def load_collected(files: Mapping[str, str]) -> World:
     placed = connected(homes)
     filters = {name: reader.filters() for name, reader in readers.items()}
     links = with_hidden((replace(home, links=placed[home.name]) for home in homes), filters)
-    return World(tuple(readers[name].netns(links[name]) for name in readers), segments, complete)
+    return World(tuple(readers[name].as_known(links[name]) for name in readers), segments, complete)
 
 
 class _Reader:
@@ -89,19 +94,20 @@ class _Reader:
         self.place, self.files, self.ports, self.complete = place, files, ports, complete
         self.gaps: list[Gap] = []
         self.programs: dict[str, str] = {}
-        name = f"{place.name}/nft.json"
-        dormant = dormant_tables(*self._file("nft.txt"))
-        self.ruleset = Ruleset(files[name], name, dormant) if name in files else None
 
     def home(self) -> Home:
         """Return the devices, and what is known of where the others are."""
         name = self.place.name
         none: tuple[Link, ...] = ()
         links = self.read("ip-address", self._links, none)
-        path = f"{name}/{IDS}"
+        known = not self.gaps
         links = tuple(self._plugged(link) for link in links)
-        ids = {**parse_ids(self.files.get(path, ""), path), **self.place.ids}
-        return Home(name, links, self.place.node, self.place.called, ids)
+        try:
+            ids = parse_ids(*self._file(IDS))
+        except McniError as problem:
+            ids = {}
+            self.gaps.append(unreadable(problem))
+        return Home(name, links, self.place.node, self.place.called, {**ids, **self.place.ids}, known)
 
     def filters(self) -> dict[str, list[str]]:
         """Return the MACs that devices take beside their own."""
@@ -113,8 +119,15 @@ class _Reader:
         self.programs = programs(text, path)
         return parse_links(text, path, self.place.name, partial=True)
 
+    def as_known(self, links: tuple[Link, ...]) -> Netns:
+        """Read everything else; nothing but the devices is known when that is not possible."""
+        try:
+            return self.netns(links)
+        except McniError as problem:
+            return Netns(self.place.name, links, missing=(*self.gaps, unreadable(problem)))
+
     def netns(self, links: tuple[Link, ...]) -> Netns:
-        """Read everything else."""
+        """Read everything else. Raises: McniError for text that cannot be read."""
         links = self._attached(links)
         tunnels = any(isinstance(link.kind, Vxlan) for link in links)
         links = self.read("bridge-fdb", lambda text, at: with_fdb(links, text, at), links, needed=tunnels)
@@ -186,10 +199,18 @@ class _Reader:
             return replace(link, kind=Opaque(why, Far(self.place.name, link.index)))
         return replace(link, egress=out[link.name]) if link.name in out else link
 
+    @cached_property
+    def ruleset(self) -> Ruleset | None:
+        """What nft prints of all tables, where that was collected. Raises: StateSyntaxError."""
+        text, name = self._file("nft.json")
+        return Ruleset(text, name, dormant_tables(*self._file("nft.txt"))) if name in self.files else None
+
     def _file(self, file: str) -> tuple[str, str]:
         """Return the text of one of the namespace's files, empty when it is not there, and its name."""
         path = f"{self.place.name}/{file}"
-        return self.files.get(path, ""), path
+        text = self.files.get(path, "")
+        check_text(text, path)
+        return text, path
 
     def _tables(self) -> Tables:
         """Read the netfilter rules of the backend that has any."""
@@ -216,20 +237,26 @@ class _Reader:
         return backend.corrected(tables) if backend else tables
 
     def read(self, stem: str, parse: Callable[[str, str], Part], nothing: Part, *, needed: bool = True) -> Part:
-        """Read one listing in either form; note a gap when it is not there or not modelled."""
+        """Read one listing in either form; note a gap when it is not there, not modelled, or cannot be read."""
         path = f"{self.place.name}/{stem}.txt"
-        text = self.files.get(path)
-        if text is None and stem in FORMS and f"{path[:-4]}.json" in self.files:
-            path = f"{path[:-4]}.json"
-            text = text_of(self.files[path], FORMS[stem], path)
-        if text is None:
-            if needed:
-                what = f"`{FILES[f'{stem}.txt']}` in {self.place.name}"
-                self.gaps.append(Gap(f"{path} is not in the snapshot", what, stem == "iptables"))
-            return nothing
+        json = f"{path[:-4]}.json"
+        rules = stem.startswith("iptables")
         try:
-            return parse(text, path)
+            if path not in self.files and stem in FORMS and json in self.files:
+                path = json
+            if path in self.files:
+                return parse(self._text(path, stem), path)
+            gap = Gap(f"{path} is not in the snapshot", f"`{FILES[f'{stem}.txt']}` in {self.place.name}", rules)
         except Unsupported as problem:
-            if needed:
-                self.gaps.append(Gap(str(problem), "", stem.startswith("iptables")))
-            return nothing
+            gap = Gap(str(problem), "", rules)
+        except McniError as problem:
+            gap, needed = unreadable(problem, rules=rules or stem == "ipset"), True
+        if needed and gap not in self.gaps:
+            self.gaps.append(gap)
+        return nothing
+
+    def _text(self, path: str, stem: str) -> str:
+        """Return the text form of a listing. Raises: StateSyntaxError for JSON or characters no tool prints."""
+        text = self.files[path]
+        check_text(text, path)
+        return text_of(text, FORMS[stem], path) if path.endswith(".json") else text

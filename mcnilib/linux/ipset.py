@@ -198,10 +198,17 @@ def parse_sets(text: str, source: str = "ipset save") -> tuple[IpSet, ...]:
         if verb == "create":
             sets[name], members[name] = _create(words, name), []
         else:
+            _check_comment(words)
             members[name].append(_read_member(words, sets[name]))
             if sets[name].type == "list:set":
                 _check_listed(words, members[name][-1], sets)
     return tuple(replace(one, members=tuple(members[one.name])) for one in sets.values())
+
+
+def _check_comment(words: Words) -> None:
+    """Insist that a comment ends: with a line end in it, it goes on in what looks like the next line."""
+    if words.line.count('"') % 2:
+        raise words.error("a comment without its end")
 
 
 def _create(words: Words, name: str) -> IpSet:

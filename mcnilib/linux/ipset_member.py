@@ -33,19 +33,24 @@ class Member(NamedTuple):
     options: str = ""  # as `ipset save` prints them: timeout 50 packets 0 bytes 0 comment "x" nomatch
 
     @property
+    def said(self) -> str:
+        """The options without the comment, which may say anything. Source: ipset_print_string() in lib/print.c."""
+        return re.sub(r'\bcomment "[^"]*"', "", self.options)
+
+    @property
     def nomatch(self) -> bool:
         """Tell whether the member is an exception: what it holds is not in the set."""
-        return "nomatch" in self.options.split()
+        return "nomatch" in self.said.split()
 
     @property
     def wildcard(self) -> bool:
         """Tell whether a device is given by its beginning."""
-        return "wildcard" in self.options.split()
+        return "wildcard" in self.said.split()
 
     @property
     def timeout(self) -> int:
         """Seconds until the member is gone; 0: it stays."""
-        found = re.search(r"\btimeout (\d+)", self.options)
+        found = re.search(r"\btimeout (\d+)", self.said)
         return int(found[1]) if found else 0
 
     def alive(self, now: float) -> bool:

@@ -1,7 +1,7 @@
 """Reading links from the output of `ip -d address show`.
 
-Takes the tool's whole output and passes over words that change nothing here (timers, offload sizes, IPv6). A kind or
-option that would change a packet's way raises `Unsupported`.
+Words that change nothing here (timers, offload sizes, IPv6) are passed over; a kind or option that would change a
+packet's way raises `Unsupported`.
 Source: ip/{ipaddress,iplink_vxlan,iplink_macvlan,iplink_bridge,iplink_bridge_slave,link_iptnl}.c (iproute2 6.1).
 """
 
@@ -65,8 +65,7 @@ def parse_links(
 ) -> tuple[Link, ...]:
     """Read the output of `ip -d address show` in network namespace `netns`; IPv6 is passed over.
 
-    With `partial`, devices that are not modelled become `Opaque`, and a namespace known by its id only is called `/ID`;
-    `programs` tells which devices have an XDP program.
+    With `partial`, devices that are not modelled become `Opaque`, and a namespace known by its id only is called `/ID`.
     Raises: StateSyntaxError for text `ip` does not print, Unsupported for kinds and options that are not modelled.
     """
     blocks: list[list[Words]] = []
@@ -107,6 +106,9 @@ def programs(text: str, source: str = "ip -d address") -> dict[str, str]:
 def _link_or_opaque(lines: list[Words], where: _Where) -> Link:
     """Read a link; one that is not modelled keeps its name, its addresses and the reason."""
     again = [Words(words.line, source=words.source, number=words.number) for words in lines]
+    end = re.match(r"\d+: [^\s:]*@(?!NONE:|if\d{1,10}:)([^\s@:]+):", lines[0].line, re.ASCII)
+    if end and end[1] not in where.indexes:
+        raise again[0].error(f"{end[1]!r}, which is no device here, is the end of a name with an @ in it")
     try:
         return _link(lines, where)
     except Unsupported as problem:
@@ -232,6 +234,8 @@ def _kind(words: Words, head: _Head, where: _Where) -> Kind:
             return Veth(_other_end(words, head, where))
         case "macvlan":
             return _macvlan(words, head, where)
+        case "bridge" if head.other:
+            raise words.wrong(f"{head.name}@{head.other} is a bridge, which has no other end")
         case "bridge":
             _read_usual(words, BRIDGE, BRIDGE_USUAL, "a bridge")
             return Bridge()

@@ -12,11 +12,11 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 from functools import cached_property
 from ipaddress import IPv4Address, IPv4Interface, IPv4Network
-from typing import NamedTuple
 
 from mcnilib.errors import Refused
 from mcnilib.linux.derived import derived_routes
 from mcnilib.linux.fib import Fib
+from mcnilib.linux.gap import Gap
 from mcnilib.linux.ipset import IpSet
 from mcnilib.linux.link import Address, Link, Loopback
 from mcnilib.linux.match_ports import Range
@@ -29,27 +29,6 @@ from mcnilib.linux.route import DEFAULT_RULES, SCOPES, UNNUMBERED, Route, Rule, 
 from mcnilib.linux.sysctl import Setting, by_key, conf, inherited, written
 from mcnilib.linux.tables import asks_for_tracking
 from mcnilib.linux.words import not_there
-
-PROGRAMS = "BPF programs that only a bpftool since Linux 6.4 shows (tcx, netfilter, sk_lookup)"
-TABLES, QUEUES = "tables of nftables that iptables-save does not print", "queueing disciplines and their filters"
-BRIDGES, SOCKETS, CONNECTIONS = "entries of bridges", "sockets", "connections that exist"
-"""What may not have been looked at in a namespace though it may be there."""
-
-
-class Gap(NamedTuple):
-    """A part of a namespace's state that nobody knows: why, and what to collect.
-
-    `rules`: only the netfilter rules are not known, which ARP does not ask; of these hooks, where some are named.
-    """
-
-    why: str
-    collect: str = ""
-    rules: bool = False
-    hooks: tuple[str, ...] = ()
-
-    def at(self, hook: str) -> bool:
-        """Tell whether a packet meets it at a hook."""
-        return not self.hooks or hook in self.hooks
 
 
 @dataclass(frozen=True)

@@ -13,9 +13,9 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 
 from mcnilib.errors import StateSyntaxError
+from mcnilib.linux.gap import Gap
 from mcnilib.linux.ip_json import read_json
 from mcnilib.linux.netfilter import BUILT_IN, Chain, ChainRule, Table
-from mcnilib.linux.netns import Gap
 from mcnilib.linux.tables import Tables
 from mcnilib.linux.unread import Unread
 

@@ -21,7 +21,7 @@ from mcnilib.linux.link import Bridge, Far, Link, Macvlan, Opaque, Physical, Vet
 class Home:
     """A namespace's devices, and where it was collected: the machine, and the name it has there (empty: none).
 
-    `ids` says which name an id has, as seen from here.
+    `ids` says which name an id has, as seen from here. `known`: it was collected which devices there are.
     """
 
     name: str
@@ -29,6 +29,7 @@ class Home:
     node: str = ""
     called: str = ""
     ids: Mapping[int, str] = field(default_factory=dict)
+    known: bool = True
 
 
 def parse_ids(text: str, source: str = "ip netns list-id") -> dict[int, str]:
@@ -61,11 +62,14 @@ class _Directory:
         self._ends: dict[tuple[object, ...], dict[str, Home]] = {}
         self._devices: dict[str, dict[int, Link]] = {}
         self._leading: dict[tuple[str, str], list[tuple[Link, Far]]] = {}
+        self._blind: dict[str, list[Home]] = {}
         self._known: dict[tuple[str, str], Home | None] = {}
         for home in homes:
             for name in {home.called, home.name}:
                 self._called.setdefault((home.node, name), []).append(home)
             self._devices[home.name] = {link.index: link for link in home.links}
+            if not home.known:
+                self._blind.setdefault(home.node, []).append(home)
             for link in home.links:
                 self._enter(home, link)
 
@@ -80,13 +84,17 @@ class _Directory:
         return next((one for one in self._called.get((home.node, name), ()) if one is not home), None)
 
     def fitting(self, number: str, home: Home) -> Home | None:
-        """Return the only namespace all links of `home` that lead to an id could lead to; None for none or several."""
+        """Return the only namespace all links of `home` that lead to an id could lead to; None for none or several.
+
+        One whose devices nobody knows could be any.
+        """
         key = (home.name, number)
         if key not in self._known:
             ends = (self._ends.get((home.node, *_sought(*one)), {}) for one in self._leading[key])
             near = (other for other in min(ends, key=len).values() if other is not home)
             found = list(islice((other for other in near if self._fits(number, home, other)), 2))
-            self._known[key] = found[0] if len(found) == 1 else None
+            blind = any(other is not home for other in self._blind.get(home.node, ()))
+            self._known[key] = found[0] if len(found) == 1 and not blind else None
         return self._known[key]
 
     def _fits(self, number: str, home: Home, other: Home) -> bool:

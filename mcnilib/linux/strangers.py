@@ -10,8 +10,8 @@ from collections.abc import Iterator
 from itertools import pairwise
 
 from mcnilib.errors import StateSyntaxError
+from mcnilib.linux.gap import Gap
 from mcnilib.linux.netfilter import BUILT_IN
-from mcnilib.linux.netns import Gap
 
 FOREIGN = (
     (r"table (ip|ip6|inet|arp|bridge|netdev) \S+( \{.*)?|\{\s*\"nftables\".*", "nft"),

@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from difflib import get_close_matches
 from ipaddress import IPv4Address, IPv4Interface, IPv4Network
 
-from mcnilib.errors import McniError, NotThere, StateSyntaxError, Unsupported
+from mcnilib.errors import McniError, NotThere, StateSyntaxError, Unsupported, printable
 
 MANY = 30
 """So many names are listed in a message."""
@@ -48,6 +48,23 @@ def shell_words(command: str) -> list[str]:
         if word and not word.strip("();<>|&"):
             raise McniError(f"{word!r} in {command!r} is for a shell, and there is none here: leave it out")
     return words[1:] if words[:1] == ["sudo"] else words
+
+
+CONTROL = re.compile(
+    "[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f\u200e\u200f\u2028-\u202e\u2066-\u2069\ud800-\udfff]|\r(?!\n)"
+)
+"""Characters that act on a terminal or hide what a line says, and bytes that are no text; not tab and line ends."""
+
+
+def check_text(text: str, name: str) -> None:
+    """Refuse control characters, and bytes that are no UTF-8. Raises: StateSyntaxError naming line and column."""
+    if not (found := CONTROL.search(text)):
+        return
+    what = f"a control character, {found[0]!a}" if found[0] < "\ud800" else f"not text in UTF-8, {printable(found[0])}"
+    start = text.rfind("\n", 0, found.start()) + 1
+    line = text[start:].partition("\n")[0]
+    number = text.count("\n", 0, start) + 1
+    raise StateSyntaxError(what, source=name, line=number, column=found.start() - start + 1, text=line)
 
 
 class Words:

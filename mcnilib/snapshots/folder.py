@@ -7,7 +7,6 @@ followed, sizes are limited, and no name from inside a snapshot reaches the file
 from __future__ import annotations
 
 import os
-import re
 import stat
 import sys
 from collections.abc import Iterable, Iterator, Mapping
@@ -37,7 +36,8 @@ class SnapshotError(McniError, OSError):
 def read_folder(folder: Path) -> dict[str, str]:
     """Return the files of a snapshot: relative name -> text. Files that are not there are left out.
 
-    Raises: SnapshotError, StateSyntaxError for bytes that are no text or a `world.json` that cannot be read.
+    Bytes that are no UTF-8 are kept as they are (`surrogateescape`). Raises: SnapshotError, StateSyntaxError for a
+    `world.json` that cannot be read.
     """
     with _opened(folder, str(folder)) as top, located(f"{folder}/"):
         text = _read(top, WORLD, WORLD)
@@ -115,14 +115,11 @@ def _read(at: int, file: str, name: str) -> str | None:
         data = opened.read(MAX_FILE + 1)
     if len(data) > MAX_FILE:
         raise SnapshotError(f"{name} has more than {MAX_FILE >> 20} MB")
-    return decoded(data, name)
+    return data.decode(errors="surrogateescape")
 
 
 def read_file(path: Path) -> str:
-    """Return the text of a file, or of standard input for `-`.
-
-    Raises: SnapshotError; StateSyntaxError for bytes that are no text.
-    """
+    """Return the text of a file, or of standard input for `-`, with bytes that are no UTF-8. Raises: SnapshotError."""
     if str(path) == "-" and sys.stdin is None:
         raise SnapshotError("standard input is closed")
     try:
@@ -132,32 +129,7 @@ def read_file(path: Path) -> str:
         raise SnapshotError(f"{path} cannot be read: {problem.strerror}") from None
     if len(data) > MAX_FILE:
         raise SnapshotError(f"{path} has more than {MAX_FILE >> 20} MB")
-    return decoded(data, str(path))
-
-
-def decoded(data: bytes, name: str) -> str:
-    """Return the text of bytes. Raises: StateSyntaxError naming line and column of what is no UTF-8."""
-    try:
-        return data.decode()
-    except UnicodeDecodeError as problem:
-        raise _wrong("not text in UTF-8", data[: problem.start].decode(), name) from None
-
-
-CONTROL = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f\u200e\u200f\u2028-\u202e\u2066-\u2069]")
-"""Characters that no tool prints and that act on a terminal or hide what a line says; not tab and line ends."""
-
-
-def check_text(text: str, name: str) -> None:
-    """Refuse control characters. Raises: StateSyntaxError naming line and column."""
-    if found := CONTROL.search(text):
-        raise _wrong(f"a control character, {found[0]!a}", text[: found.start()], name)
-
-
-def _wrong(what: str, before: str, name: str) -> StateSyntaxError:
-    """Build the error that points behind a text."""
-    line = before.rpartition("\n")[2]
-    number = before.count("\n") + 1
-    return StateSyntaxError(what, source=name, line=number, column=len(line) + 1, text=line[-200:])
+    return data.decode(errors="surrogateescape")
 
 
 def write_folder(folder: Path, files: Mapping[str, str]) -> None:

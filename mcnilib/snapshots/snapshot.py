@@ -9,18 +9,19 @@ from ipaddress import AddressValueError, IPv4Address
 from pathlib import Path
 
 from mcnilib.cluster.kube_proxy.modes import without_ipvs
-from mcnilib.errors import NotThere, StateSyntaxError
+from mcnilib.errors import McniError, NotThere, StateSyntaxError
 from mcnilib.linux.collected import load_collected
 from mcnilib.linux.conntrack import Entry
 from mcnilib.linux.conntrack_list import parse_connections
+from mcnilib.linux.gap import Gap, unreadable
 from mcnilib.linux.memory import all_of_it_stays
 from mcnilib.linux.netns import Netns
 from mcnilib.linux.snapshot import save
 from mcnilib.linux.sysctl import CONF, GLOBAL, conf_key, stored
-from mcnilib.linux.words import names_of, nearest
+from mcnilib.linux.words import check_text, names_of, nearest
 from mcnilib.linux.world import Segment, World
 from mcnilib.snapshots.assumed import UNASKED, assumed
-from mcnilib.snapshots.folder import SnapshotError, check_text, read_file, read_folder
+from mcnilib.snapshots.folder import SnapshotError, read_file, read_folder
 from mcnilib.snapshots.merge import merged
 from mcnilib.snapshots.question import own_port
 from mcnilib.snapshots.sockets import parse_listeners, print_listeners
@@ -152,21 +153,35 @@ def _read(path: Path) -> dict[str, str]:
 @all_of_it_stays()
 def snapshot_of(files: Mapping[str, str], name: str = "snapshot") -> Snapshot:
     """Read a snapshot's files; errors name them as the mapping does."""
-    for path, text in files.items():
-        check_text(text, path)
     world = without_ipvs(load_collected(files))
-    return Snapshot(world, tuple(_listeners(world, files)), name, tuple(_connections(world, files)))
+    gaps: dict[str, list[Gap]] = {}
+    listeners, connections = tuple(_listeners(world, files, gaps)), tuple(_connections(world, files, gaps))
+    known = (netns.but(missing=(*netns.missing, *gaps.get(netns.name, ()))) for netns in world)
+    return Snapshot(replace(world, namespaces=tuple(known)) if gaps else world, listeners, name, connections)
 
 
-def _listeners(world: World, files: Mapping[str, str]) -> Iterable[Listener]:
+def _listeners(world: World, files: Mapping[str, str], gaps: dict[str, list[Gap]]) -> Iterable[Listener]:
     for netns in world:
-        path = f"{netns.name}/{SOCKETS}"
-        yield from parse_listeners(files.get(path, ""), netns.name, path)
+        with _noted(netns.name, gaps):
+            path = f"{netns.name}/{SOCKETS}"
+            check_text(files.get(path, ""), path)
+            yield from parse_listeners(files.get(path, ""), netns.name, path)
 
 
-def _connections(world: World, files: Mapping[str, str]) -> Iterable[tuple[str, Entry]]:
+def _connections(world: World, files: Mapping[str, str], gaps: dict[str, list[Gap]]) -> Iterable[tuple[str, Entry]]:
     """Yield the connections of each namespace whose state is known well enough to hold any."""
     for netns in world:
-        path = f"{netns.name}/{CONNECTIONS}"
-        entries = parse_connections(files.get(path, ""), path)
-        yield from ((netns.name, entry) for entry in entries if all(gap.rules for gap in netns.missing))
+        with _noted(netns.name, gaps):
+            path = f"{netns.name}/{CONNECTIONS}"
+            check_text(files.get(path, ""), path)
+            entries = parse_connections(files.get(path, ""), path)
+            yield from ((netns.name, entry) for entry in entries if all(gap.rules for gap in netns.missing))
+
+
+@contextmanager
+def _noted(netns: str, gaps: dict[str, list[Gap]]) -> Iterator[None]:
+    """Note a gap in a namespace instead of an error in one of its files."""
+    try:
+        yield
+    except McniError as problem:
+        gaps.setdefault(netns, []).append(unreadable(problem))

@@ -13,7 +13,7 @@ from __future__ import annotations
 import re
 from importlib.resources import files as resources
 
-from mcnilib.errors import StateSyntaxError, Unsupported
+from mcnilib.errors import StateSyntaxError, Unsupported, printable
 from mcnilib.linux.world_file import FORMAT, WORLD, Names, Place, folder_name, print_world
 from mcnilib.snapshots.folder import NAMES
 
@@ -75,9 +75,10 @@ class _Reader:
             raise self._wrong("not the output of collect.sh")
         if int(found[1]) != FORMAT:
             raise Unsupported(f"{self.source}: format {found[1]}; this version reads format {FORMAT}")
-        self._name(found[2])
+        node = printable(found[2])
+        self._name(node)
         self.at += 1
-        return found[2]
+        return node
 
     def _name(self, name: str) -> None:
         """Insist on a name that a folder can have."""
@@ -87,7 +88,7 @@ class _Reader:
             raise self._wrong(str(problem)) from None
 
     def _place(self, node: str, words: str) -> None:
-        name, _, called = words.partition("\t")
+        name, _, called = printable(words).partition("\t")
         self.at -= 1
         self._name(name)
         self.at += 1

@@ -12,15 +12,17 @@ from collections.abc import Iterator
 from ipaddress import IPv4Network
 from typing import NamedTuple
 
+from mcnilib.linux.gap import BRIDGES, CONNECTIONS, PROGRAMS, QUEUES, SOCKETS, TABLES
 from mcnilib.linux.link import Bridge, Loopback
 from mcnilib.linux.netfilter import ChainRule
-from mcnilib.linux.netns import BRIDGES, CONNECTIONS, PROGRAMS, QUEUES, SOCKETS, TABLES
 from mcnilib.linux.packet import Packet
 from mcnilib.linux.route import Route
 from mcnilib.linux.target_nat import NATS
 from mcnilib.linux.world import World
 from mcnilib.trace.trace import Fate, Journey, Stage, Step, Trace, Verdict
 
+SHOWN = 5
+"""Namespaces that are named where there may be many."""
 HEADERS = {"udp": 50, "ipencap": 20}
 """Bytes a tunnel puts around a packet: VXLAN (RFC 7348) and IPIP (RFC 2003)."""
 
@@ -44,7 +46,17 @@ class Room(NamedTuple):
 
 def notes_on(world: World, trace: Trace) -> tuple[str, ...]:
     """Return what is to be said with the verdict, most important first."""
-    return (*_sizes(world, trace), *_unseen(world, trace))
+    return (*_sizes(world, trace), *_unseen(world, trace), *_unreadable(world, trace))
+
+
+def _unreadable(world: World, trace: Trace) -> Iterator[str]:
+    """Name what was collected and cannot be read, where the verdict does not."""
+    gaps = ((netns.name, gap.why) for netns in world for gap in netns.missing if gap.unreadable)
+    rest = [(name, why) for name, why in gaps if why not in trace.outcome.step.action]
+    names = list(dict.fromkeys(name for name, _ in rest))
+    if names:
+        more = f" and {len(names) - SHOWN} more" if names[SHOWN:] else ""
+        yield f"not looked at, in {', '.join(names[:SHOWN])}{more}: {rest[0][1]}"
 
 
 def _unseen(world: World, trace: Trace) -> Iterator[str]:

@@ -7,8 +7,10 @@ pkg/proxy/ipvs/proxier.go of Kubernetes 1.31.
 from __future__ import annotations
 
 import re
+from dataclasses import replace
 
-from mcnilib.linux.netns import Gap
+from mcnilib.linux.gap import Gap
+from mcnilib.linux.netns import Netns
 from mcnilib.linux.world import World
 
 IPVS_DEVICE = "kube-ipvs0"
@@ -23,14 +25,14 @@ SIGNS = (
 
 def without_ipvs(world: World) -> World:
     """Return the world with a gap in each namespace whose cluster IPs IPVS serves: nobody collected its table."""
-    for netns in world:
-        if any(link.name == IPVS_DEVICE for link in netns.links):
-            gap = Gap(
-                f"{netns.name} has the device {IPVS_DEVICE}: IPVS, which is not modelled, serves its services",
-                rules=True,
-            )
-            world = world.put(netns.but(missing=(*netns.missing, gap)))
-    return world
+    served = {netns.name for netns in world if any(link.name == IPVS_DEVICE for link in netns.links)}
+    known = (_without(netns) if netns.name in served else netns for netns in world)
+    return replace(world, namespaces=tuple(known)) if served else world
+
+
+def _without(netns: Netns) -> Netns:
+    why = f"{netns.name} has the device {IPVS_DEVICE}: IPVS, which is not modelled, serves its services"
+    return netns.but(missing=(*netns.missing, Gap(why, rules=True)))
 
 
 def instead(said: str) -> str:
