@@ -279,6 +279,10 @@ def test_what_needs_a_package_that_is_missing_says_how_to_install_it(tmp_path) -
         pytest.param(["run", "7", "--table", "--depth", "hop"], "did you mean 'hops'?", id="a depth"),
         pytest.param(["run", "7", "--kube-proxi", "1.28"], "did you mean '--kube-proxy'?", id="an option"),
         pytest.param(["run", "7", "--protocl=udp"], "did you mean '--protocol'?", id="an option with its value"),
+        pytest.param(["help"], "did you mean `mcni --help`?", id="help as a verb"),
+        pytest.param(["run", "7", "--workaround", "host", "route", "back"], 'put the value in quotes: --workaround "host route back"', id="a value of several words"),
+        pytest.param(["run", "10", "--placement", "same", "node"], 'put the value in quotes: --placement "same node"', id="a value of two words"),
+        pytest.param(["run", "7", "--patience", "３"], "is not a number of seconds above 0, up to 86400", id="a digit of another alphabet"),
         pytest.param(["--json", "run", "7"], "--json belongs behind the verb: mcni run ... --json", id="an option before the verb"),
         pytest.param(["verify", "7", "--smple", "3"], "did you mean '--sample'?", id="an option of verify"),
         pytest.param(["run", "7", "--depth", "hops"], "--depth changes nothing without --table", id="depth without table"),
@@ -361,3 +365,43 @@ def test_what_save_says_of_a_name_like_an_option_can_be_typed(tmp_path, monkeypa
     said = capsys.readouterr().out
     assert said.startswith("mcni trace ./-x --from ")
     assert main(shlex.split(said)[1:]) == 1
+
+
+@pytest.fixture(scope="module")
+def saved(tmp_path_factory) -> str:
+    """The flagship's cluster as a folder."""
+    folder = tmp_path_factory.mktemp("saved") / "cluster"
+    assert main(["save", FLAGSHIP, str(folder)]) == 0
+    return str(folder)
+
+
+@pytest.mark.parametrize(
+    ("words", "says"),
+    [
+        (["--from", "172.16.100.99", "--to", "tcp:10.233.101.2:80"], "no network namespace has the address 172.16.100.99"),
+        (["--from", "127.0.0.1", "--to", "tcp:10.233.101.2:80"], "node1, node2, node3, node4, gateway, client, lan-client, mac1, mac1b, mac2, mac3, mac4, mac17, cal1, cal2, cal3, mul1, mul2 have the address 127.0.0.1: name one of them"),
+        (["--from", "172.16.100.2/16", "--to", "tcp:10.233.101.2:80"], "did you mean '172.16.100.2'?"),
+        (["--from", "172.16.100.2:4000", "--to", "tcp:10.233.101.2:80"], "did you mean '172.16.100.2'?"),
+        (["--from", "mac11", "--to", "tcp:10.233.101.2:80"], "did you mean 'mac1'?"),
+        (["--from", "MAC1", "--to", "tcp:10.233.101.2:80"], "did you mean 'mac1'?"),
+        (["--from", "", "--to", "tcp:10.233.101.2:80"], "no network namespace ''; there are node1,"),
+        (["--from", "mac1", "--to", "10.233.101.2:80"], "did you mean 'tcp:10.233.101.2:80'?"),
+        (["--from", "mac1", "--to", "10.233.101.2"], "did you mean 'icmp:10.233.101.2'?"),
+        (["--from", "mac1", "--to", "udp://10.233.101.2:80/"], "did you mean 'udp:10.233.101.2:80'?"),
+        (["--from", "mac1", "--to", "icmp:10.233.101.2:80"], "did you mean 'tcp:10.233.101.2:80'?"),
+        (["--from", "mac1", "--to", "http://10.233.101.2:80/"], "did you mean 'tcp:10.233.101.2:80'?"),
+        (["--from", "mac1", "--to", "tcp:cal2:80"], "'cal2' is not an IPv4 address"),
+        (["--from", "mac1", "--to", "tcp:10.233.101.2:80", "--listen", "10.233.101.22:80"], "no network namespace has the address 10.233.101.22; did you mean '10.233.101.2'?"),
+    ],
+)  # fmt: skip
+def test_a_question_nobody_can_answer_is_refused(capsys, saved: str, words: list[str], says: str) -> None:
+    assert main(["trace", saved, *words]) == 2
+    captured = capsys.readouterr()
+    assert says in captured.err
+    assert captured.out == ""
+
+
+def test_client_and_server_may_be_given_as_addresses(capsys, saved: str) -> None:
+    words = ["--from", "172.16.100.2", "--to", "UDP:10.233.101.2:53", "--listen", "10.233.101.2:53"]
+    assert main(["trace", saved, *words]) == 0
+    assert "connected" in capsys.readouterr().out

@@ -87,10 +87,21 @@ def test_what_a_command_prints(command: str, text: str) -> None:
         ("sysctl -a", "net.ipv4.conf.e0.forwarding = 1"),
         ("sysctl -a", "net.ipv4.conf.e0.rp_filter = 0"),
         ("sysctl -a", "net.netfilter.nf_conntrack_tcp_be_liberal = 0"),
+        ("ip address", "    inet 10.0.0.1/24 scope global e0"),
+        ("ip address show e0", "    inet 10.0.0.1/24 scope global e0"),
     ],
 )  # fmt: skip
 def test_a_line_among_others(command: str, line: str) -> None:
     assert line in listing(node(), command).split("\n")
+
+
+def test_a_device_without_its_details() -> None:
+    text = listing(node(), "ip -d address")
+    assert "    veth \n" in text
+    assert listing(node(), "ip address") == text.replace("    veth \n", "").replace(
+        "brd ff:ff:ff:ff:ff:ff ", "brd ff:ff:ff:ff:ff:ff"
+    ).replace("brd 00:00:00:00:00:00 ", "brd 00:00:00:00:00:00")
+    assert [line[:7] for line in listing(node(), "ip -d address show e2").splitlines() if line[0] != " "] == ["4: e2@e"]
 
 
 def test_a_sysctl_listing_is_in_order_and_without_repetition() -> None:
@@ -117,6 +128,8 @@ def test_a_sysctl_listing_is_in_order_and_without_repetition() -> None:
         ("ip neighbour show", "ip neigh"),
         ("ip neigh show nud permanent", "ip neigh"),
         ("ip -d a", "ip -d address"),
+        ("ip a", "ip address show"),
+        ("ip a s e0", "ip address show dev e0"),
         ("ip -details addr ls", "ip -d address"),
         ("iptables-save -tfilter", "iptables-save -t filter"),
         ("iptables-save --table=filter", "iptables-save -t filter"),
@@ -137,7 +150,8 @@ def test_other_spellings_the_tools_take(spelt: str, command: str) -> None:
         ("ip", "command 'ip' is not modelled"),
         ("ip route get 10.0.0.1", "command 'ip route get 10.0.0.1' is not modelled; there are ip -d address, bridge fdb"),
         ("ip nieghbour", "did you mean 'ip neigh'?"),
-        ("ip address", "did you mean 'ip -d address'?"),
+        ("ip -4 address", "did you mean 'ip -d address'?"),  # of devices without an address it prints nothing
+        ("ip address show dev e9", "no device 'e9' in here; there are lo, e0, e1, e2, e3"),
         ("ip -j route", "command 'ip -j route' is not modelled"),
         ("ip -6 route", "command 'ip -6 route' is not modelled"),
         ("ip route table 500", "command 'ip route table 500' is not modelled"),

@@ -70,11 +70,11 @@ def add_table(parser: Parser) -> None:
 def seconds(text: str) -> float:
     """Read a number of seconds above 0 and up to a day."""
     try:
-        value = float(text)
+        value = float(text) if text.isascii() else 0.0
     except ValueError:
         value = 0.0
     if not 0 < value <= 86400:
-        raise argparse.ArgumentTypeError(f"{text!r} is not a number of seconds from 0 to 86400")
+        raise argparse.ArgumentTypeError(f"{text!r} is not a number of seconds above 0, up to 86400")
     return value
 
 

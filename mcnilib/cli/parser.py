@@ -48,6 +48,8 @@ class Parser(argparse.ArgumentParser):
         stories = {name for story in all_scenarios() for name in (story.name, str(story.number))}
         if isinstance(action, argparse._SubParsersAction) and value in stories:
             near = f"; did you mean `mcni run {value}`?"
+        elif value == "help":
+            near = "; did you mean `mcni --help`?"
         return f"{value!r} is none of {', '.join(choices)}{near}"
 
     def _print_message(self, message: str, file: Any = None) -> None:
@@ -71,6 +73,10 @@ class Parser(argparse.ArgumentParser):
         """Say which words nobody reads; those of a command were not quoted."""
         if getattr(found, "command", "") and not left[0].startswith("--"):
             return f'put the command in quotes: "{" ".join([found.command, *left])}"'
+        for action in self._actions:  # a value of several words
+            value = f"{getattr(found, action.dest, '')} {' '.join(left)}"
+            if value.lower() in str(action.metavar).lower().split("|"):
+                return f'put the value in quotes: {action.option_strings[0]} "{value}"'
         known = self._option_string_actions
         if left[0].partition("=")[0] in known:
             return f"{left[0]} belongs behind the verb: {self.prog} ... {left[0]}"

@@ -65,7 +65,6 @@ _SHOW = f" (?:{_begins('show')}|{_begins('list')}|{_begins('lst')})"
 _ROUTE, _RULE = f"{_IP} {_begins('route')}", f"{_IP} {_begins('rule', 2)}"
 _NEIGH = f"{_IP} (?:{_begins('neighbor')}|neighbour)"
 SPELLINGS = {
-    f"ip(?: --?{_begins('details')})+ {_begins('address')}(?:{_SHOW})?": "ip -d address",
     f"bridge {_begins('fdb')}(?:{_SHOW})?": "bridge fdb",
     f"{_RULE}(?:{_SHOW})?": "ip rule",
     f"{_ROUTE}(?:{_SHOW})?": "ip route",
@@ -76,6 +75,7 @@ SPELLINGS = {
     "sysctl (?:-[aAX]|--all)": "sysctl -a",
 }
 """Every way to spell a command that is modelled."""
+_ADDRESS = re.compile(rf"ip((?: --?{_begins('details')})*) {_begins('address')}(?:{_SHOW}(?: (?:dev )?(\S+))?)?")
 _IN_TABLE = re.compile(rf"{_ROUTE}{_SHOW} {_begins('table')} (\S+)")
 _KEYS = re.compile(r"sysctl ([a-z]\S*)")
 
@@ -92,11 +92,21 @@ def listing(netns: Netns, command: str) -> str:
     for spelling, meant in SPELLINGS.items():
         if re.fullmatch(spelling, typed):
             return COMMANDS[meant](netns)
+    if found := _ADDRESS.fullmatch(typed):
+        return _address(netns, found[2] or "", details=bool(found[1]))
     if found := _IN_TABLE.fullmatch(typed):
         return print_routes(netns.routes, _table(netns, found[1]))
     if found := _KEYS.fullmatch(typed):
         return _sysctl(netns, found[1])
     raise Unsupported(f"command {typed!r} is not modelled; there are {', '.join(COMMANDS)}{nearest(typed, COMMANDS)}")
+
+
+def _address(netns: Netns, dev: str, *, details: bool) -> str:
+    """Print devices, or one of them, with their addresses; the kind of a device is one of the details."""
+    blocks = re.split(r"^(?=\d)", print_links(netns.links, netns.name), flags=re.MULTILINE)[1:]
+    names = [netns.link(dev).name] if dev else [link.name for link in netns.links]
+    shown = "".join(block for block, link in zip(blocks, netns.links, strict=True) if link.name in names)
+    return shown if details else re.sub(r"^    (?!link/|inet|   ).*\n| +$", "", shown, flags=re.MULTILINE)
 
 
 def _table(netns: Netns, name: str) -> str:

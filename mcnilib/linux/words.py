@@ -18,16 +18,17 @@ MANY = 30
 
 
 def nearest(word: str, words: Iterable[str]) -> str:
-    """Return `; did you mean 'x'?` with the nearest valid word, or nothing."""
-    close = get_close_matches(word, list(words), 1)
-    return f"; did you mean {close[0]!r}?" if close else ""
+    """Return `; did you mean 'x'?` with the nearest valid word, in capitals or not, or nothing."""
+    lowered = {one.lower(): one for one in words}
+    close = get_close_matches(word.lower(), lowered, 1)
+    return f"; did you mean {lowered[close[0]]!r}?" if close else ""
 
 
-def not_there(what: str, name: str, names: Iterable[str], where: str = "") -> NotThere:
-    """Build the error for a name nothing has, with the names there are and the nearest of them."""
+def not_there(what: str, name: str, names: Iterable[str], where: str = "", also: Iterable[str] = ()) -> NotThere:
+    """Build the error for a name nothing has, with the names there are and the nearest of them, or of `also`."""
     there = list(names)
     known = f"; there are {names_of(there)}" if there else "; there are none"
-    return NotThere(f"no {what} {name!r}{where}{known}{nearest(name, there)}")
+    return NotThere(f"no {what} {name!r}{where}{known}{nearest(name, [*there, *also])}")
 
 
 def names_of(there: Sequence[str]) -> str:

@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Iterator
 from dataclasses import replace
+from difflib import get_close_matches
 from ipaddress import AddressValueError, IPv4Address
 
 from mcnilib.errors import McniError
 from mcnilib.linux.commands import do
 from mcnilib.linux.world import World
 from mcnilib.trace.flow import Flow, Listener
+
+PROTOCOLS = ("tcp", "udp", "icmp")
 
 
 class QuestionError(McniError, ValueError):
@@ -25,10 +29,22 @@ def read_flow(netns: str, to: str, source: str = "", patience: float = 5.0) -> F
     """
     proto, _, rest = to.partition(":")
     host, colon, port = rest.partition(":")
-    if proto not in ("tcp", "udp", "icmp") or bool(colon) is (proto == "icmp"):
-        raise QuestionError(f"{to!r} is not tcp:ADDRESS:PORT, udp:ADDRESS:PORT or icmp:ADDRESS")
+    proto = proto.lower()
+    if proto not in PROTOCOLS or bool(colon) is (proto == "icmp") or "/" in rest:
+        raise QuestionError(f"{to!r} is not tcp:ADDRESS:PORT, udp:ADDRESS:PORT or icmp:ADDRESS{_meant(to)}")
     flow = Flow(netns, _address(host), proto, _port(port) if colon else 0, patience=patience)
     return _from(flow, source) if source else flow
+
+
+def _meant(to: str) -> str:
+    """Guess what was meant by an address, and a port if there is one, written in another form."""
+    found = re.search(r"([0-9]+(?:\.[0-9]+){3})(?::([0-9]+))?", to)
+    if not found:
+        return ""
+    named = get_close_matches(re.split(r"\W", to)[0].lower(), PROTOCOLS, 1)
+    proto = "icmp" if not found[2] else named[0] if named and named[0] != "icmp" else "tcp"
+    port = f":{found[2]}" if found[2] else ""
+    return f"; did you mean '{proto}:{found[1]}{port}'?"
 
 
 def _from(flow: Flow, source: str) -> Flow:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
@@ -18,7 +19,7 @@ from mcnilib.linux.memory import all_of_it_stays
 from mcnilib.linux.netns import Netns
 from mcnilib.linux.snapshot import save
 from mcnilib.linux.sysctl import CONF, GLOBAL, conf_key, stored
-from mcnilib.linux.words import check_text, names_of, nearest
+from mcnilib.linux.words import check_text, names_of, nearest, not_there
 from mcnilib.linux.world import Segment, World
 from mcnilib.snapshots.assumed import UNASKED, assumed
 from mcnilib.snapshots.folder import SnapshotError, read_file, read_folder
@@ -51,9 +52,8 @@ class Snapshot:
         for a client's port that a server has.
         """
         flow = replace(flow, netns=self.namespace(flow.netns))
-        for one in listeners:
-            _ = self.world[one.netns]
-        servers = (*listeners, *self.listeners)
+        given = tuple(replace(one, netns=self.namespace(one.netns)) for one in listeners)
+        servers = (*given, *self.listeners)
         own_port(flow, servers)
 
         def ask(world: World) -> Trace:
@@ -65,10 +65,14 @@ class Snapshot:
 
     def namespace(self, name: str) -> str:
         """Return a namespace's name; it may be given as one of its addresses. Raises: NotThere."""
+        names = [netns.name for netns in self.world]
         try:
             address = IPv4Address(name)
         except AddressValueError:
-            return self.world[name].name
+            if name in names:
+                return name
+            known, bare = self._addresses(), re.split("[/:]", name)[0]  # an address with a length or a port
+            raise not_there("network namespace", name, names, also=[bare] if bare in known else known) from None
         owners = [netns.name for netns in self.world if address in netns.own_addresses]
         if len(owners) != 1:
             raise self._not_one(str(address), owners)
@@ -78,8 +82,10 @@ class Snapshot:
         """Build the error for an address that no namespace has, or several."""
         if owners:
             return NotThere(f"{names_of(owners)} have the address {address}: name one of them")
-        known = [str(one) for netns in self.world for one in netns.own_addresses]
-        return NotThere(f"no network namespace has the address {address}{nearest(address, known)}")
+        return NotThere(f"no network namespace has the address {address}{nearest(address, self._addresses())}")
+
+    def _addresses(self) -> list[str]:
+        return [str(one) for netns in self.world for one in netns.own_addresses]
 
     def files(self) -> dict[str, str]:
         """Return the files of the snapshot: relative name -> text. Sysctls that nobody wrote have their defaults."""
