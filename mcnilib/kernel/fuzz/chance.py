@@ -25,6 +25,8 @@ from mcnilib.linux.netns import Netns
 from mcnilib.linux.world import World
 
 MOST_LINES = 10
+ALONE = 0.03
+"""How often a host dials itself."""
 GOES_ON = 0.25
 """How often more is said after the first exchange."""
 TABLES = ("main", "77", "88")
@@ -35,7 +37,8 @@ def chance(seed: int, number: int) -> Case:
     draw = Random(f"{seed} {number}")
     name = draw.choice(sorted(WORLDS))
     world, lines = _typed(draw, base(name), draw.randint(1, MOST_LINES))
-    client, server = draw.sample(sorted(n.name for n in world if not n.name.startswith(("r", "s"))), 2)
+    hosts = sorted(n.name for n in world if not n.name.startswith(("r", "s")))
+    client, server = draw.sample(hosts, 2) if draw.random() > ALONE else [draw.choice(hosts)] * 2
     first = Turn(tuple(lines), client, _destination(draw, world, client, server), server, _source(draw, world, client))
     later = tuple(_later(draw, world, first)) if draw.random() < GOES_ON else ()
     return Case(name, first.lines, first.client, first.to, first.server, first.source, later)
@@ -80,6 +83,8 @@ def _destination(draw: Random, world: World, client: str, server: str) -> str:
     written = any(SERVICE in str((netns.tables, netns.routes)) for netns in world)
     service = [SERVICE] * 9 if written else []
     address = draw.choice(addresses(world[server]) * 6 + every_address(world) + [NOWHERE] + service)
+    if draw.random() < (0.3 if client == server else 0.01):
+        address = "127.0.0.1"
     kind = draw.choice(("tcp", "tcp", "tcp", "udp", "udp", "icmp"))
     if draw.random() < 0.02:
         own = (IPv4Interface(f"{address}/24").network for address in addresses(world[client]))
@@ -140,6 +145,8 @@ def _sysctl(draw: Random, world: World, netns: Netns) -> str:
         f"net.ipv4.conf.{dev}.arp_filter": "01",
         f"net.ipv4.conf.{dev}.arp_announce": "012",
         f"net.ipv4.conf.{dev}.proxy_arp": "01",
+        f"net.ipv4.conf.{dev}.proxy_arp_pvlan": "1",
+        f"net.ipv4.conf.{dev}.route_localnet": "1",
         f"net.ipv4.conf.{dev}.forwarding": "01",
         "net.ipv4.ip_forward": "01",
         "net.ipv4.icmp_echo_ignore_all": "1",

@@ -13,6 +13,8 @@ CHAINS = {
     "filter": ("INPUT", "FORWARD", "OUTPUT"),
 }
 WEIGHTS = ("filter", "filter", "filter", "nat", "nat", "mangle", "mangle", "raw")
+LOOPBACK = 0.05
+"""How often NAT sends something to 127.0.0.1."""
 PORTS = ("80", "8080", "1024:65535", "443")
 
 
@@ -103,7 +105,7 @@ def _marking(draw: Random) -> list[str]:
 
 
 def _rewriting(draw: Random, chain: str, addresses: list[str], own: list[str], matches: str) -> list[str]:
-    address = draw.choice(addresses)
+    address = draw.choice(addresses) if draw.random() > LOOPBACK else "127.0.0.1"
     port = draw.choice(("", "", ":80", ":8080")) if "-p tcp" in matches or "-p udp" in matches else ""
     network = f"{address.rpartition('.')[0]}.0/{draw.choice((24, 28))}"
     if chain in ("PREROUTING", "OUTPUT"):

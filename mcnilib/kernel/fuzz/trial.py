@@ -21,7 +21,7 @@ from mcnilib.trace.branches import follow
 from mcnilib.trace.flow import Flow, Listener
 from mcnilib.trace.network import Network
 from mcnilib.trace.run import Run
-from mcnilib.trace.trace import Trace, Verdict
+from mcnilib.trace.trace import Fate, Stage, Trace, Verdict
 
 PATIENCE = {"tcp": 0.7, "udp": 0.3, "icmp": 0.3}
 """Seconds the client waits; see `verify`."""
@@ -144,9 +144,14 @@ def _measure(lab: Lab, case: Case, *, slower: int = 1) -> Trial:
             return Trial(case, DIFFERS, what)
         text = f"{f'exchange {number + 1}: ' if case.later else ''}{report}"
         trial = Trial(case, AGREES if report.agrees else DIFFERS, text, kernel.outcome.verdict.value)
-        if not report.agrees:
+        if not report.agrees or _waits(kernel):
             break
     return trial
+
+
+def _waits(trace: Trace) -> bool:
+    """Tell whether a packet waits for ARP in vain: when that ends its sender is told, in the middle of what follows."""
+    return any(j.last.stage in (Stage.ARP, Stage.DEVICE) and j.fate is not Fate.DELIVERED for j in trace.journeys)
 
 
 def _compared(
