@@ -49,6 +49,27 @@ def test_what_is_attached_is_named_where_a_packet_meets_it(file: str, text: str,
     assert says in said
 
 
+@pytest.mark.parametrize(
+    ("kind", "told", "says"),
+    [
+        pytest.param("noqueue", None, "", id="no queue"),
+        pytest.param("fq_codel", None, "", id="a queue with room"),
+        pytest.param(
+            "tbf", None, "node/ip-address.txt:7: v0 has a qdisc tbf", id="a token bucket, and tc was not asked"
+        ),
+        pytest.param("tbf", "qdisc noqueue 0: dev v0 root refcnt 2\n", "", id="tc knows better"),
+    ],
+)
+def test_the_queue_that_ip_names_counts_where_tc_was_not_asked(kind: str, told: str | None, says: str) -> None:
+    files = whole()
+    files["node/ip-address.txt"] = files["node/ip-address.txt"].replace(
+        "qdisc noqueue state UP", f"qdisc {kind} state UP"
+    )
+    said = outcome(files | ({"node/tc.txt": told} if told else {}), "tcp:10.0.0.1:80")
+    assert said.startswith("unknown beyond" if says else "connected")
+    assert says in said
+
+
 def test_what_comes_in_does_not_meet_the_queue_of_what_leaves() -> None:
     queue = {"pod/tc.txt": "qdisc tbf 8001: dev eth0 root refcnt 2 rate 1Kbit burst 10b lat 1us \n"}
     known = {"pod/ip-neigh.txt": "10.0.0.1 dev eth0 lladdr 02:00:00:00:00:02 PERMANENT \n"}

@@ -135,9 +135,7 @@ def test_a_table_of_its_own_is_unknown_at_its_hooks(text: str, says: str) -> Non
     assert says in verdict(asked(whole() | {"node/nft.json": text, "node/nft.txt": "table inet fw\n"}))
 
 
-@pytest.mark.parametrize(
-    "text", ["", "{}", "[]", '{"nftables": 3}', '{"nftables": [{"rule": {}}]}', '{"nftables": [3]}']
-)
+@pytest.mark.parametrize("text", ["{}", "[]", '{"nftables": 3}', '{"nftables": [{"rule": {}}]}', '{"nftables": [3]}'])
 def test_text_nft_does_not_print_cannot_be_read(text: str) -> None:
     said = verdict(asked(whole() | {"node/nft.json": text}))
     assert said.startswith("unknown") and "node/nft.json:1:1" in said

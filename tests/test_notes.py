@@ -138,7 +138,7 @@ NAT = "*nat\n:PREROUTING ACCEPT [0:0]\n:INPUT ACCEPT [0:0]\n:OUTPUT ACCEPT [0:0]
 
 
 LOOKED = {
-    f"{netns}/{file}": "" for netns in ("node", "pod") for file in ("nft.txt", "tc.txt", "ss.txt", "conntrack.txt")
+    f"{netns}/{file}": "" for netns in ("node", "pod") for file in ("nft.json", "tc.txt", "ss.txt", "conntrack.txt")
 }
 NO_PROGRAMS = "BPF programs that only a bpftool since Linux 6.4 shows (tcx, netfilter, sk_lookup)"
 
@@ -147,7 +147,7 @@ NO_PROGRAMS = "BPF programs that only a bpftool since Linux 6.4 shows (tcx, netf
     ("more", "without", "to", "said"),
     [
         pytest.param({}, "", "tcp:10.0.0.1:80", [], id="everything was looked at"),
-        pytest.param({}, "nft.txt", "tcp:10.0.0.1:80", ["pod, node: tables of nftables that iptables-save does not print"], id="no nft"),
+        pytest.param({}, "nft.json", "tcp:10.0.0.1:80", ["pod, node: tables and rules of nftables that iptables-save does not print"], id="no nft"),
         pytest.param({}, "tc.txt", "tcp:10.0.0.1:80", ["pod, node: queueing disciplines and their filters"], id="no tc"),
         pytest.param({}, "ss.txt", "tcp:10.0.0.1:80", [], id="no ss, and somebody listens all the same"),
         pytest.param({}, "ss.txt", "tcp:10.0.0.1:81", ["node: sockets"], id="no ss, and nobody is known to listen"),

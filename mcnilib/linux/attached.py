@@ -24,6 +24,7 @@ UNSHOWN = (5, 9)
 """Linux from which on there are programs that no other tool shows: sk_lookup, then netfilter (6.4) and tcx (6.6)."""
 
 QDISC = re.compile(r"qdisc (\S+) \S+ (?:\[offloaded\] )?dev (\S+)(.*)")
+ROOT = re.compile(r"\d{1,10}: ([^\s@:]+)[@:].*? qdisc (\S+)")
 ROOM = re.compile(r"\b(?:flow_)?limit (\d+)p\b|\bmem(?:ory_)?limit \d+b\b")
 FILTER = re.compile(r"(\S+) +filter ")
 SECTION = re.compile(r"(xdp|tc|flow_dissector|netfilter):")
@@ -53,6 +54,16 @@ def queued_devices(text: str, source: str) -> dict[str, str]:
         small = any(not room[1] or int(room[1]) < FEW for room in ROOM.finditer(options))
         if kind not in FILTERING and (kind not in HARMLESS or small):
             found.setdefault(dev, f"{source}:{number}: {dev} has a qdisc {kind}, which is not modelled")
+    return found
+
+
+def root_queues(text: str, source: str) -> dict[str, str]:
+    """Read `ip address show`, which names the discipline of each device without its options; see `queued_devices`."""
+    found: dict[str, str] = {}
+    for number, line in told_lines(text):
+        words = ROOT.match(line)
+        if words and words[2] not in HARMLESS:
+            found[words[1]] = f"{source}:{number}: {words[1]} has a qdisc {words[2]}, which is not modelled"
     return found
 
 

@@ -19,6 +19,7 @@ from mcnilib.linux.attached import (
     programs_at_hooks,
     programs_on,
     queued_devices,
+    root_queues,
     shows_hooks,
     since,
 )
@@ -60,7 +61,7 @@ from mcnilib.linux.world_file import WORLD, Place, parse_world
 
 IDS = "ip-netns.txt"
 LOOKED_AT = {
-    TABLES: ("nft.txt", "nft.json"),
+    TABLES: ("nft.json",),
     QUEUES: ("tc.txt",),
     BRIDGES: ("bridge-fdb.txt", "bridge-fdb.json"),
     SOCKETS: ("ss.txt",),
@@ -94,6 +95,7 @@ class _Reader:
         self.place, self.files, self.ports, self.complete = place, files, ports, complete
         self.gaps: list[Gap] = []
         self.programs: dict[str, str] = {}
+        self.queues: dict[str, str] = {}
 
     def home(self) -> Home:
         """Return the devices, and what is known of where the others are."""
@@ -116,7 +118,7 @@ class _Reader:
 
     def _links(self, text: str, path: str) -> tuple[Link, ...]:
         """Read the devices, and which of them have programs."""
-        self.programs = programs(text, path)
+        self.programs, self.queues = programs(text, path), root_queues(text, path)
         return parse_links(text, path, self.place.name, partial=True)
 
     def as_known(self, links: tuple[Link, ...]) -> Netns:
@@ -185,7 +187,8 @@ class _Reader:
         """Return the devices; what programs, filters or nftables decide about is not known there."""
         tc, nft = self._file("tc.txt"), self._file("nft.txt")
         both = {**programs_on(*self._file("bpf.txt")), **filtered_devices(*tc), **self.programs}
-        out = {**filters(*self._file("tc-filter.txt")), **queued_devices(*tc)}
+        queues = queued_devices(*tc) if tc[1] in self.files else self.queues
+        out = {**filters(*self._file("tc-filter.txt")), **queues}
         bridges = self.ruleset.bridges() if self.ruleset else filtered_bridges(*nft)
         bridges = bridges or bridge_rules(*self._file("ebtables-legacy.txt"))
         return tuple(

@@ -60,11 +60,12 @@ def link_lines(entry: Entry) -> Iterator[str]:
     """Turn an object of `ip -d -j address` into the lines of `ip -d address`."""
     far = entry["link"] if "link" in entry else f"if{entry['link_index']}" if "link_index" in entry else ""
     other = f"@{far or 'NONE'}" if far is None or far else ""
-    master = f" master {entry['master']}" if "master" in entry else ""
+    more = f" qdisc {entry['qdisc']}" if "qdisc" in entry else ""
+    more += f" master {entry['master']}" if "master" in entry else ""
     xdp = f" xdp/id:{_program(entry['xdp'])}" if entry.get("xdp") else ""
     if "@" in entry["ifname"]:
         raise ValueError(f"{entry['ifname']!r}, which in the text form is a device and its other end")
-    yield f"{entry['ifindex']}: {entry['ifname']}{other}: <{','.join(entry['flags'])}> mtu {entry['mtu']}{xdp}{master}"
+    yield f"{entry['ifindex']}: {entry['ifname']}{other}: <{','.join(entry['flags'])}> mtu {entry['mtu']}{xdp}{more}"
     yield f"    link/{entry['link_type']} {entry.get('address', '')}{_far_words(entry)}"
     info = entry.get("linkinfo", {})
     if "info_kind" in info:

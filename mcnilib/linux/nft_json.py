@@ -65,7 +65,7 @@ class Ruleset:
         self.chains: dict[tuple[Named, str], NativeChain] = {}
         self.dormant, self.doubtful = set(dormant), set[Named]()
         try:
-            for entry in read_json(text, source)["nftables"]:
+            for entry in read_json(text, source)["nftables"] if text.strip() else ():
                 self._take(entry)
         except (LookupError, TypeError, AttributeError) as problem:
             what = f"not a ruleset, as `nft -j list ruleset` prints it: {problem}"
