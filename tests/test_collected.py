@@ -253,6 +253,21 @@ def test_one_that_need_not_ask_tells_nobody_who_it_is() -> None:
     )
 
 
+@pytest.mark.parametrize(
+    ("line", "works"),
+    [
+        pytest.param("net.ipv4.neigh.eth0.mcast_solicit = 0", False, id="ARP does not ask"),
+        pytest.param("net.ipv4.neigh.eth0.app_solicit = 1", False, id="ARP asks a program"),
+        pytest.param("net.ipv4.neigh.default.mcast_solicit = 0", True, id="on devices to come"),
+        pytest.param("net.ipv4.neigh.eth0.mcast_solicit = 3", True, id="three times, as usual"),
+    ],
+)
+def test_arp_asks_only_where_it_may(line: str, works: bool) -> None:
+    files = two_machines() | {"far/sysctl.txt": f"{line}\n"}
+    said = outcome(files, "tcp:192.168.0.1:80", "far")
+    assert said.startswith("connected" if works else "unknown") and (works or f"{line} is not modelled" in said)
+
+
 def test_what_one_snapshot_left_out_another_one_has() -> None:
     whole, parts = two_machines(), []
     for one in ("node", "pod", "far"):

@@ -172,6 +172,7 @@ def changed(old: str, new: str) -> str:
         (changed("vlan_filtering 0", "vlan_filtering 1"), "a bridge with vlan_filtering"),
         (changed("nf_call_iptables 0", "nf_call_iptables 1"), "a bridge with nf_call_iptables 1"),
         (changed("hairpin off", "hairpin on"), "a bridge port with hairpin on"),
+        (changed("bridge_slave state forwarding", "bridge_slave state disabled"), "a bridge port with state disabled"),
         *(
             (changed("isolated off", f"isolated off {word} on"), f"a bridge port with {word} on")
             for word in (

@@ -13,19 +13,7 @@ from dataclasses import dataclass, replace
 
 from mcnilib.errors import StateSyntaxError, Unsupported
 from mcnilib.linux.address_parse import read_address
-from mcnilib.linux.link import (
-    NO_MAC,
-    Address,
-    Bridge,
-    Far,
-    Kind,
-    Link,
-    Loopback,
-    Macvlan,
-    Opaque,
-    Physical,
-    Veth,
-)
+from mcnilib.linux.link import NO_MAC, Address, Bridge, Far, Kind, Link, Loopback, Macvlan, Opaque, Physical, Veth
 from mcnilib.linux.link_words import (
     BRIDGE,
     BRIDGE_SWITCHES,
@@ -160,7 +148,7 @@ def _link(lines: list[Words], where: _Where) -> Link:
         if words.next == "inet":
             addresses.append(read_address(words))
         elif words.next == "bridge_slave":
-            _check_port(words)
+            _check_port(words, up="UP" in flags and _carrier(flags))
         elif words.next not in ("inet6", "valid_lft", "alias", "altname", "prog/xdp"):
             kind = _kind(words, head, where)
     if kind is None and (layer != "ether" or other):
@@ -267,10 +255,14 @@ def _macvlan(words: Words, head: _Head, where: _Where) -> Macvlan:
     return Macvlan(_other_end(words, head, where), mode)
 
 
-def _check_port(words: Words) -> None:
-    """Refuse the settings of a bridge port that would change a frame's way."""
+def _check_port(words: Words, *, up: bool) -> None:
+    """Refuse the settings of a bridge port that would change a frame's way.
+
+    A port that is up is disabled only when somebody said so, or the bridge is down. Source: br_port_carrier_check().
+    """
     words.take()
-    _read_usual(words, PORT, PORT_USUAL, "a bridge port")
+    usual = {**PORT_USUAL, "state": ("forwarding",)} if up else PORT_USUAL
+    _read_usual(words, PORT, usual, "a bridge port")
 
 
 def _read_usual(words: Words, passed: Iterable[str], deciding: Mapping[str, tuple[str, ...]], what: str) -> None:
