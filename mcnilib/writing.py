@@ -86,10 +86,8 @@ def add_file(folder: Path, name: str, data: str | bytes) -> None:
 def check_file(path: Path) -> None:
     """Tell before any work is done that a file cannot be written. Raises: WriteError."""
     with _naming(path):
-        if not path.parent.is_dir():
-            raise WriteError(f"there is no folder {str(path.parent)!r}")
         _check_kind(path, stat.S_ISREG, "no regular file")
-        _check_room(path)
+        _check_room(path, path.parent)
 
 
 def check_folder(folder: Path) -> None:
@@ -98,7 +96,7 @@ def check_folder(folder: Path) -> None:
         _check_kind(folder, stat.S_ISDIR, "no folder")
         if folder.is_dir() and any(folder.iterdir()):
             raise WriteError(f"{folder} is there already and not empty; nothing was written")
-        _check_room(folder)
+        _check_room(folder, folder.parent)
 
 
 def check_files_in(folder: Path) -> None:
@@ -107,7 +105,7 @@ def check_files_in(folder: Path) -> None:
         there = next(one for one in (folder, *folder.absolute().parents) if os.path.lexists(one))
         if not there.is_dir():
             raise WriteError(f"{there} is there already and is no folder; nothing was written")
-        _check_room(there / "any")
+        _check_room(folder, there)
 
 
 def _check_kind(path: Path, meant: Callable[[int], bool], other: str) -> None:
@@ -123,9 +121,11 @@ def _check_kind(path: Path, meant: Callable[[int], bool], other: str) -> None:
         raise WriteError(f"{path} is there already and is {other}; nothing was written")
 
 
-def _check_room(path: Path) -> None:
-    if not os.access(path.parent, os.W_OK | os.X_OK):
-        raise WriteError(f"{path} cannot be written: its folder takes no new files")
+def _check_room(path: Path, folder: Path) -> None:
+    if not folder.is_dir():
+        raise WriteError(f"there is no folder {str(folder)!r}")
+    if not os.access(folder, os.W_OK | os.X_OK):
+        raise WriteError(f"{path} cannot be written: {folder} takes no new files")
 
 
 def _beside(path: Path) -> Path:

@@ -143,6 +143,17 @@ def test_a_strange_name_leads_nowhere_else(
     assert not [path for path in where.rglob("*") if path.name.startswith(".mcni-")]
 
 
+@pytest.mark.parametrize("node", ["../../other", "{top}/other", "\x1b[2J", ".."])
+def test_a_machine_with_a_strange_name_is_refused_where_it_stands(tmp_path: Path, capsys, node: str) -> None:
+    (tmp_path / "one").write_text(stream("n1"))
+    (tmp_path / "two").write_text(stream(node.format(top=tmp_path)))
+    assert main(["merge", str(tmp_path / "one"), str(tmp_path / "two"), str(tmp_path / "out")]) == 2
+    said = capsys.readouterr().err
+    assert f"{tmp_path / 'two'}:1:1: " in said and "cannot be the name of a network namespace or machine" in said
+    assert "\x1b" not in said
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["one", "two"]
+
+
 STORY = scenario("1")
 
 
@@ -212,7 +223,7 @@ def test_a_file_is_replaced_whole_and_keeps_its_mode(tmp_path: Path, writer: Cal
         (a_snapshot, "x", "file", "x is there already and is no folder; nothing was written"),
         (a_snapshot, "x", "full", "x is there already and not empty; nothing was written"),
         (a_snapshot, ".", "", "'.' names nothing that can be written"),
-        (a_snapshot, "nowhere/x", "", "its folder takes no new files"),
+        (a_snapshot, "nowhere/x", "", "there is no folder 'nowhere'"),
         (a_record, "x", "full", "x is there already and is no regular file; nothing was written"),
         (a_record, "x", "pipe", "x is there already and is no regular file; nothing was written"),
         (a_record, "nowhere/x", "", "there is no folder 'nowhere'"),
