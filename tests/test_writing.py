@@ -143,7 +143,7 @@ def test_a_strange_name_leads_nowhere_else(
     assert not [path for path in where.rglob("*") if path.name.startswith(".mcni-")]
 
 
-@pytest.mark.parametrize("node", ["../../other", "{top}/other", "\x1b[2J", ".."])
+@pytest.mark.parametrize("node", ["../../other", "{top}/other", ".."])
 def test_a_machine_with_a_strange_name_is_refused_where_it_stands(tmp_path: Path, capsys, node: str) -> None:
     (tmp_path / "one").write_text(stream("n1"))
     (tmp_path / "two").write_text(stream(node.format(top=tmp_path)))
