@@ -15,11 +15,15 @@ def with_writers(trace: Trace) -> Trace:
 
     Defaults that were assumed have no writer.
     """
-    journeys = tuple(_journey(journey) for journey in trace.journeys)
+    branches = tuple(replace(one, trace=with_writers(one.trace)) for one in trace.branches)
+    same = (
+        new.trace for new, old in zip(branches, trace.branches, strict=True) if old.trace.journeys is trace.journeys
+    )
+    told = next(same, None)  # of the branches the one that the trace itself tells stays the same
+    journeys = told.journeys if told else tuple(_journey(journey) for journey in trace.journeys)
     outcome = trace.outcome
     decided = journeys[trace.journeys.index(outcome.journey)]
     step = decided.steps[outcome.journey.steps.index(outcome.step)]
-    branches = tuple(replace(one, trace=with_writers(one.trace)) for one in trace.branches)
     return replace(trace, journeys=journeys, outcome=replace(outcome, journey=decided, step=step), branches=branches)
 
 
