@@ -132,7 +132,9 @@ def test_where_chance_decides_each_end_can_be_drawn() -> None:
         "works through 10.0.2.2 (1 of 2)",
         "unreachable through 10.0.2.99 (1 of 2)",
     ]
-    assert "drawn here: unreachable through 10.0.2.99 (1 of 2)" in text_of(panel.picture.value)
+    assert "unreachable" in text_of(panel.picture.value)
+    on_paper = [label.text for label in panel._drawing(panel.trace).labels]
+    assert "a → 10.0.9.9:80, TCP; drawn here: unreachable through 10.0.2.99 (1 of 2)" in on_paper
     panel.end.value = panel.end.options[0][1]
     assert "✓ connected" in text_of(panel.picture.value)
     panel.to.value = "tcp:10.0.2.2:80"
