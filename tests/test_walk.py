@@ -11,6 +11,8 @@ from small_worlds import mac, namespace, plug, routed, talk
 from mcnilib.errors import Unsupported
 from mcnilib.linux.chance import Chance
 from mcnilib.linux.iptables_save import parse_tables
+from mcnilib.linux.world import World
+from mcnilib.snapshots.question import read_flow
 from mcnilib.trace.flow import ANY_ADDRESS, Flow, Listener, NoConversation
 from mcnilib.trace.host import Host
 from mcnilib.trace.icmp_rate import route_error_allowed
@@ -362,3 +364,17 @@ def test_every_journey_ends_in_a_fate() -> None:
     for journey in talk(asymmetric(INVALID), "tcp:10.0.2.2:80").journeys:
         assert journey.fate is not Fate.GOES_ON
         assert all(step.fate is Fate.GOES_ON for step in journey.steps[:-1])
+
+
+@pytest.mark.parametrize("to", ["udp:10.0.0.1:40000", "tcp:10.0.0.1:40000", "tcp:127.0.0.1:40000"])
+def test_a_socket_may_talk_to_itself(to: str) -> None:
+    """Linux takes its SYN for a simultaneous open (RFC 9293, section 3.5); the kernel was asked."""
+    world = World((namespace("a", "eth0 10.0.0.1/24"),))
+    assert run(world, read_flow("a", to), []).outcome.works
+
+
+def test_where_connections_are_tracked_a_socket_that_talks_to_itself_is_refused() -> None:
+    rules = "*filter\n:INPUT ACCEPT\n-A INPUT -m conntrack --ctstate NEW\nCOMMIT\n"
+    world = World((namespace("a", "eth0 10.0.0.1/24", tables=rules),))
+    with pytest.raises(Unsupported, match="conntrack of a, whose socket is connected with itself"):
+        run(world, read_flow("a", "tcp:10.0.0.1:40000"), [])

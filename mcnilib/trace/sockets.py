@@ -11,7 +11,7 @@ from functools import partial
 from ipaddress import IPv4Address
 from typing import TYPE_CHECKING
 
-from mcnilib.errors import NoRoute
+from mcnilib.errors import NoRoute, Unsupported
 from mcnilib.linux.packet import Icmp, Packet
 from mcnilib.trace.bind import choose_source
 from mcnilib.trace.flow import ANY_ADDRESS, Listener
@@ -107,6 +107,8 @@ class Sockets:
             return None
         ends = Ends(at.netns, packet.dst, packet.dport, packet.src, packet.sport)
         end = self._tcp.get(ends)
+        if end and packet.src == packet.dst and packet.sport == packet.dport:
+            self._check_itself(at.netns)
         if (
             end is None
             and (listener := listening(self.listeners, self.run.net.hosts[at.netns], at.iif, packet))
@@ -122,6 +124,11 @@ class Sockets:
             return None
         self._accept(log, at, packet, f"{packet.kind} for the connection with {packet.src}:{packet.sport}")
         return partial(self._hand_over, end, packet)
+
+    def _check_itself(self, netns: str) -> None:
+        """Refuse a socket that talks to itself where connections are tracked: both directions look alike there."""
+        if self.run.net.hosts[netns].netns.tracks:
+            raise Unsupported(f"conntrack of {netns}, whose socket is connected with itself")
 
     def _hand_over(self, end: TcpEnd, packet: Packet) -> None:
         if packet.tcp:

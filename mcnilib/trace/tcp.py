@@ -179,6 +179,8 @@ class TcpClient(TcpEnd):
         elif "RST" in tcp.flags:
             if self.reset(tcp):
                 self.error = "ECONNRESET"
+        elif self.state == "SYN_RECV" and "ACK" in tcp.flags:
+            self._open(tcp)
         elif "SYN" in tcp.flags:
             self.send("ACK")  # a SYN-ACK again: our ACK was lost
         else:
@@ -192,13 +194,23 @@ class TcpClient(TcpEnd):
                 self.error = "ECONNREFUSED"
                 self.close()
         elif {"SYN", "ACK"} <= tcp.flags:
-            self.acknowledge(tcp.ack)
-            self.rcv_nxt, self.state, self.connected = tcp.seq + 1, "ESTABLISHED", True
+            self.rcv_nxt = tcp.seq + 1
+            self._open(tcp)
             self.send("ACK")
-            self.act("PSH ACK", REQUEST)
+        elif "SYN" in tcp.flags:  # simultaneous open: of a socket with itself. Source: tcp_rcv_synsent_state_process()
+            self.rcv_nxt, self.state = tcp.seq + 1, "SYN_RECV"
+            self.run.emit(self.ends.netns, self.segment("SYN ACK", seq=self.snd_una), reply=False)
+
+    def _open(self, tcp: Tcp) -> None:
+        self.acknowledge(tcp.ack)
+        self.state, self.connected = "ESTABLISHED", True
+        self.act("PSH ACK", REQUEST)
 
     def _receive_segment(self, packet: Packet, tcp: Tcp) -> None:
         self.acknowledge(tcp.ack)
+        if self.state == "CLOSING" and self._waiting is None:
+            self.close()
+            return
         if tcp.seq != self.rcv_nxt:
             self.send("ACK")
             return
@@ -210,7 +222,10 @@ class TcpClient(TcpEnd):
         if "FIN" in tcp.flags:
             self.rcv_nxt += 1
             self.send("ACK")
-            self.close()
+            if self._waiting:
+                self.state = "CLOSING"  # its own FIN is on its way still
+            else:
+                self.close()
 
     def icmp_error(self, kind: tuple[int, int]) -> None:
         """Fail a connect at once; an established connection keeps trying. Source: tcp_v4_err()."""
