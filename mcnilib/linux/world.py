@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
+from functools import cached_property
 
 from mcnilib.linux.netns import Netns
 from mcnilib.linux.words import not_there
@@ -46,9 +47,8 @@ class World:
 
     def __getitem__(self, name: str) -> Netns:
         """Return the namespace called `name`. Raises: NotThere."""
-        for netns in self.namespaces:
-            if netns.name == name:
-                return netns
+        if found := self._named.get(name):
+            return found
         raise not_there("network namespace", name, (netns.name for netns in self.namespaces))
 
     def __iter__(self) -> Iterator[Netns]:
@@ -63,4 +63,12 @@ class World:
 
     def segment_of(self, netns: str, link: str) -> Segment | None:
         """Find the segment a NIC is plugged into; None when the cable hangs loose."""
-        return next((s for s in self.segments if Port(netns, link) in s.ports), None)
+        return self._plugged.get(Port(netns, link))
+
+    @cached_property
+    def _named(self) -> dict[str, Netns]:
+        return {netns.name: netns for netns in reversed(self.namespaces)}
+
+    @cached_property
+    def _plugged(self) -> dict[Port, Segment]:
+        return {port: segment for segment in reversed(self.segments) for port in segment.ports}

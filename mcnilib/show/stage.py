@@ -155,7 +155,8 @@ def _stretch_segments(places: Places, world: World, plan: Plan) -> None:
         if box.kind != "segment":
             continue
         plugs = places.plugs.get(box.name, [plan.width / 2])
-        text = " ".join([box.name, _subnet(world, box.name)])
+        subnet, most = _subnet(world, box.name), plan.width - 2 * MARGIN - 30
+        text = " ".join([shorten(box.name, most - width(f" {subnet}")), subnet])
         room, left, right = width(text) + 24, min(plugs) - 24, max(plugs) + 24
         crossing = _crossing(places, box.rect.cy)
         spots = range(int(MARGIN), int(plan.width - MARGIN - room), 6)
