@@ -102,6 +102,8 @@ def test_a_typed_line_is_yours() -> None:
         ("ip route ad 10.9.0.0/24 dev en0 table mian", "did you mean 'main'?"),
         ("ip route frob 10.9.0.0/24", "ip route frob: understood are add, replace, prepend, append, delete"),
         ("ip rule del pref 77", "has no such rule"),
+        ("ip rule add lookup 0", "table 0, which stands for any empty one"),
+        ("ip rule add oif a/b lookup 9", "'a/b' cannot be the name of a device"),
         ("ip rule add from 10.0.0.0/33 lookup 9", "command:1:18: '10.0.0.0/33' is not an IPv4 prefix"),
         ("ip address add 10.0.0.500/24 dev en0", "command:1:16: '10.0.0.500/24' is not an IPv4 address"),
         ("ip address add 10.0.0.5/24 dev en9", "no device 'en9' in node1"),

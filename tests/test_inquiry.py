@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 from show_examples import text_of
 
 from mcnilib import ask, scenario
+from mcnilib.errors import McniError
 from mcnilib.kernel.fuzz.case import base
 from mcnilib.linux.commands import do
 from mcnilib.linux.world import World
@@ -21,6 +25,9 @@ HALF_DEAD = (
     "iptables -t nat -A PREROUTING -d 10.0.9.9 -p tcp -m statistic --mode random --probability 0.5 -j DNAT --to-destination 10.0.2.2",
     "iptables -t nat -A PREROUTING -d 10.0.9.9 -p tcp -j DNAT --to-destination 10.0.2.99",
 )
+
+
+WORLD = scenario("7").world(scenario("7").start())
 
 
 @pytest.fixture
@@ -95,6 +102,12 @@ def test_the_steps_can_be_walked(panel: Inquiry) -> None:
         ("listen", "nobody:80", "no network namespace &#x27;nobody&#x27;"),
         ("commands", "node1 iptables", "is not NETNS: COMMAND"),
         ("commands", "node1: iptables -A FORWARD -j <b>", "&lt;b&gt;"),
+        ("commands", "node1: ip route del 10.9.0.1/24", "&#x27;10.9.0.1/24&#x27; is not an IPv4 prefix"),
+        ("commands", "node1: ip route del 10.9.0.0/33", "&#x27;10.9.0.0/33&#x27; is not an IPv4 prefix"),
+        ("commands", "node1: ip address add 10.0.0.500/24 dev en0", "&#x27;10.0.0.500/24&#x27; is not an IPv4 address"),
+        ("commands", "mac1: ip rout del x", "&#x27;x&#x27; is not an IPv4 prefix"),
+        ("commands", "node11: iptables -F", "did you mean &#x27;node1&#x27;?"),
+        ("commands", "node1: iptables -t filtr -F", "did you mean &#x27;filter&#x27;?"),
         ("source", "x", "&#x27;x&#x27; is not an IPv4 address"),
     ],
 )
@@ -139,3 +152,33 @@ def test_where_chance_decides_each_end_can_be_drawn() -> None:
     assert "✓ connected" in text_of(panel.picture.value)
     panel.to.value = "tcp:10.0.2.2:80"
     assert panel.end.layout.display == "none" and not panel.end.options
+
+
+def test_a_blank_behind_the_colon_may_be_left_out() -> None:
+    assert (
+        changed(WORLD, "node1:iptables -P FORWARD DROP") == changed(WORLD, "node1: iptables -P FORWARD DROP") != WORLD
+    )
+
+
+LINES = (
+    "node1: ip route del 10.9.0.1/24",
+    "node1: ip address add 10.0.0.500/24 dev en0",
+    "mac1: ip rout del x",
+    "nodeX: iptables -F",
+    "node1:",
+    ": ip rule add lookup 7",
+)
+
+
+@given(
+    st.lists(
+        st.one_of(
+            st.sampled_from(LINES), st.text(max_size=40), st.text(max_size=40).map(lambda text: f"node1: ip {text}")
+        ),
+        max_size=3,
+    )
+)
+@settings(max_examples=300, deadline=None)
+def test_no_command_hurts_the_panel(lines: list[str]) -> None:
+    with contextlib.suppress(McniError):
+        changed(WORLD, "\n".join(lines))

@@ -45,6 +45,7 @@ EXAMPLES = """examples:
   mcni run 7 --workaround "host route back" --picture path.svg
   mcni run 7 --protocol udp --json
   mcni state 7 node1 "iptables-save -t filter"
+  mcni state 7 mac1 "ip route show table 100"
   mcni link 7 --kube-proxy 1.30 --be-liberal 1
   mcni handout 7 handout.pdf
   mcni trace my-cluster --from 10.244.1.5 --to tcp:10.96.0.1:443

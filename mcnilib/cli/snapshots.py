@@ -66,7 +66,11 @@ def _add_trace(verbs: Any) -> None:
     trace.add_argument("--to", required=True, metavar="tcp:ADDRESS:PORT", help="also udp:ADDRESS:PORT and icmp:ADDRESS")
     trace.add_argument("--source", metavar="ADDRESS[:PORT]", default="", help="what the client binds its socket to")
     trace.add_argument(
-        "--listen", action="append", default=[], metavar="NETNS:PORT", help="a server (TCP and UDP); may be repeated"
+        "--listen",
+        action="append",
+        default=[],
+        metavar="NETNS:PORT",
+        help="a server (TCP and UDP), its namespace or address; may be repeated",
     )
     trace.add_argument("--segment", action="append", default=[], metavar=SEGMENT, help=SEGMENT_HELP)
     trace.add_argument("--patience", type=seconds, default=5.0, metavar="SECONDS", help="how long the client waits")

@@ -6,6 +6,7 @@ ip/ipaddress.c, ipneigh_modify() in ip/ipneigh.c, iplink_parse() in ip/iplink.c 
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 
@@ -148,6 +149,11 @@ def _rule(verb: str, netns: Netns, words: list[str], by: Origin) -> Netns:
     source = f"ip rule {verb}"
     said, alone = _typed(words, _RULE_WORDS, ("not", *_RULE_ACTIONS, *RULE_KEPT), source)
     asked = dict(said)
+    if said.get("lookup") == "0":
+        raise Unsupported(f"{source}: table 0, which stands for any empty one")
+    for word in ("iif", "oif"):
+        if not re.fullmatch(r"[^\s/]{1,15}", said.get(word, "lo")):
+            raise McniError(f"{source}: {said[word]!r} cannot be the name of a device")
     if not said.keys() & {"lookup", *_RULE_ACTIONS, *RULE_KEPT}:
         said["lookup"] = "main"
     inverted = "not " if said.pop("not", None) is not None else ""

@@ -75,8 +75,8 @@ def changed(world: World, commands: str) -> World:
     for line in map(str.strip, commands.splitlines()):
         if not line or line.startswith("#"):
             continue
-        netns, colon, command = line.partition(": ")
-        if not colon:
+        netns, colon, command = line.partition(": ") if ": " in line else line.partition(":")
+        if not colon or " " in netns:
             raise QuestionError(f"{line!r} is not NETNS: COMMAND, for example node1: iptables -D FORWARD 1")
         world = do(world, netns, command.strip())
     return world
