@@ -30,10 +30,10 @@ def text_of(text: str, lines: Callable[[Entry], Iterable[str]], source: str) -> 
     return "".join(f"{line}\n" for entry in found if entry for line in _lines(entry, lines, source))
 
 
-def read_json(text: str, source: str) -> Any:
-    """Read JSON. Raises: StateSyntaxError that says where it breaks off."""
+def read_json(text: str, source: str, kept: Callable[[Entry], Any] | None = None) -> Any:
+    """Read JSON; `kept` says what is kept of an object. Raises: StateSyntaxError that says where it breaks off."""
     try:
-        return json.loads(text)
+        return json.loads(text, object_hook=kept)
     except json.JSONDecodeError as problem:
         line = text.splitlines()[problem.lineno - 1][:200] if text.splitlines()[problem.lineno - 1 :] else ""
         where = {"line": problem.lineno, "column": min(problem.colno, 200)}

@@ -42,7 +42,7 @@ class NativeChain:
     name: str
     hook: str = ""
     policy: str = "accept"
-    rules: list[Any] = field(default_factory=list)
+    rules: list[bool] = field(default_factory=list)  # whether iptables-save prints all of it
 
     @property
     def acts(self) -> bool:
@@ -65,7 +65,7 @@ class Ruleset:
         self.chains: dict[tuple[Named, str], NativeChain] = {}
         self.dormant, self.doubtful = set(dormant), set[Named]()
         try:
-            for entry in read_json(text, source)["nftables"] if text.strip() else ():
+            for entry in read_json(text, source, _short)["nftables"] if text.strip() else ():
                 self._take(entry)
         except (LookupError, TypeError, AttributeError) as problem:
             what = f"not a ruleset, as `nft -j list ruleset` prints it: {problem}"
@@ -129,7 +129,7 @@ class Ruleset:
         found = self.chains.get((("ip", table.name), chain.name))
         if found and not found.hook and chain.name in BUILT_IN[table.name]:
             return Chain(chain.name, (), "ACCEPT")  # no packet gets there
-        native = [number for number, expr in enumerate(found.rules) if not _printed(expr)] if found else []
+        native = [number for number, whole in enumerate(found.rules) if not whole] if found else []
         if not found or not native:
             return chain
         rules = list(chain.rules)
@@ -144,6 +144,11 @@ class Ruleset:
             f"{self.source}: rule {number + 1} of {chain} has expressions of nftables that iptables-save does not print"
         )
         return ChainRule(chain, (Unread("", why),))
+
+
+def _short(entry: dict[str, Any]) -> dict[str, Any]:
+    """Keep of a rule whether iptables-save prints it: a node has a hundred thousand of them."""
+    return {**entry, "expr": _printed(entry["expr"])} if "expr" in entry and "chain" in entry else entry
 
 
 def _printed(expr: list[dict[str, Any]]) -> bool:
