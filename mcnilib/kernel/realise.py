@@ -22,7 +22,7 @@ from mcnilib.kernel.netlink import add_counter
 from mcnilib.kernel.syscalls import inside, new_netns
 from mcnilib.kernel.tools import Running, finish_all, start
 from mcnilib.kernel.watch import Watch, open_watch
-from mcnilib.linux.link import Macvlan
+from mcnilib.linux.link import Ipip, Macvlan
 from mcnilib.linux.neigh import PROXY
 from mcnilib.linux.netns import Netns
 from mcnilib.linux.rivals import contested
@@ -193,10 +193,14 @@ def needs_fresh_lab(world: World) -> bool:
     """Tell whether what a namespace has been before decides, which a fresh lab has not.
 
     Default routes take turns by what ARP learned; once there was a rule, the tables local and main stay apart; and
-    whoever was told of an error is not told again soon.
+    whoever was told of an error is not told again soon; all that IPIP carries is one connection to conntrack.
     Source: fib_unmerge() in net/ipv4/fib_frontend.c.
     """
-    return any(contested(n.routes) or _apart(n) or sysctls.limits(n) for n in world)
+    return any(contested(n.routes) or _apart(n) or sysctls.limits(n) or _shares_a_tunnel(n) for n in world)
+
+
+def _shares_a_tunnel(netns: Netns) -> bool:
+    return netns.tracks and any(isinstance(link.kind, Ipip) for link in netns.links)
 
 
 def _apart(netns: Netns) -> bool:
