@@ -104,6 +104,21 @@ class Cables:
         return None
 
 
+def copies(children: list[Child], src: str) -> list[tuple[str, Link]]:
+    """Choose the macvlan children that get a copy of a broadcast from the MAC `src` that their lower device received.
+
+    Source: macvlan_handle_frame(), macvlan_multicast_rx().
+    """
+    awake = [child for child in children if child[1].up]
+    source = next((kind for _, child, kind in awake if child.mac == src), None)
+    if source and source.mode not in ("vepa", "bridge"):
+        return [(n, child) for n, child, _ in awake if child.mac == src]
+    modes: tuple[str, ...] = ("bridge", "vepa", "private", "passthru")
+    if source:
+        modes = ("vepa", "bridge") if source.mode == "vepa" else ("vepa",)
+    return [(n, c) for n, c, kind in awake if kind.mode in modes and c.mac != src]
+
+
 def _sharing(world: World) -> Iterator[tuple[tuple[str, int], Unknown]]:
     """Name the devices that hand packets over to a device of a kind that is not modelled."""
     for netns in world:

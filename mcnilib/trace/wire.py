@@ -18,7 +18,7 @@ from mcnilib.linux.link import Bridge, Far, Link, Loopback, Macvlan, Opaque, Phy
 from mcnilib.linux.netns import Netns
 from mcnilib.linux.sysctl import BRIDGE_CALLS, BUILT_IN, flag, setting
 from mcnilib.linux.world import World
-from mcnilib.trace.cables import Cables, Child, Place
+from mcnilib.trace.cables import Cables, Child, Place, copies
 
 BROADCAST = "ff:ff:ff:ff:ff:ff"
 MAX_DEPTH = 64
@@ -80,22 +80,33 @@ class Wire:
     def __init__(self, world: World) -> None:
         """Index the cabling."""
         self.cables = Cables(world)
-        self.has_carrier = self.cables.has_carrier
-        self._memo: dict[tuple[str, str, Frame], tuple[Landing | Unknown, ...]] = {}
+        self._carriers: dict[Place, bool] = {}
+        self._memo: dict[tuple[str, str, Frame], tuple[tuple[Landing, ...], Unknown | None]] = {}
 
     def send(self, netns: str, link: Link, frame: Frame) -> tuple[Landing, ...]:
         """Return every known device that takes the frame when it is sent on `link`; none when it is lost."""
-        return tuple(end for end in self._ends(netns, link, frame) if isinstance(end, Landing))
+        return self._ends(netns, link, frame)[0]
 
     def beyond(self, netns: str, link: Link, frame: Frame) -> Unknown | None:
         """Return where the frame leaves what is known of the world; None when it does not."""
-        return next((end for end in self._ends(netns, link, frame) if isinstance(end, Unknown)), None)
+        return self._ends(netns, link, frame)[1]
 
-    def _ends(self, netns: str, link: Link, frame: Frame) -> tuple[Landing | Unknown, ...]:
+    def has_carrier(self, netns: str, link: Link) -> bool:
+        """Tell whether a device can send; see `Cables.has_carrier`."""
+        key = (netns, link.name)
+        if key not in self._carriers:
+            self._carriers[key] = self.cables.has_carrier(netns, link)
+        return self._carriers[key]
+
+    def _ends(self, netns: str, link: Link, frame: Frame) -> tuple[tuple[Landing, ...], Unknown | None]:
         key = (netns, link.name, frame)
-        if key not in self._memo:
-            self._memo[key] = tuple(self._send(netns, link, _Sight(frame)))
-        return self._memo[key]
+        known = self._memo.get(key)
+        if known is None:
+            ends = self._send(netns, link, _Sight(frame))
+            landings = tuple(end for end in ends if isinstance(end, Landing))
+            lost = next((end for end in ends if isinstance(end, Unknown)), None)
+            known = self._memo[key] = landings, lost
+        return known
 
     def _send(self, netns: str, link: Link, sight: _Sight) -> Ends:
         if not (link.up and link.carrier):
@@ -190,7 +201,7 @@ class Wire:
         """
         own: Ends = [Landing(netns, link, sight.path)] if sight.taken else []
         if sight.to_all:
-            return _all(self._enter(n, child, sight) for n, child in _copies(children, sight.frame)) + own
+            return _all(self._enter(n, child, sight) for n, child in copies(children, sight.frame.src)) + own
         passthru = [(n, child) for n, child, kind in children if kind.mode == "passthru"]
         wanting = passthru or [(n, child) for n, child, _ in children if child.up and child.mac == sight.frame.dst]
         if not wanting:
@@ -254,21 +265,6 @@ class Wire:
             why = f"{bridge.name} of {netns} has {station.mac} behind {station.port}, and by the cables it is elsewhere"
             return [Unknown(f"{why}: the entry moves as soon as that sends something", collect="")]
         return here
-
-
-def _copies(children: list[Child], frame: Frame) -> list[tuple[str, Link]]:
-    """Choose the macvlan children that get a copy of a broadcast their lower device received.
-
-    Source: macvlan_handle_frame(), macvlan_multicast_rx().
-    """
-    awake = [child for child in children if child[1].up]
-    source = next((kind for _, child, kind in awake if child.mac == frame.src), None)
-    if source and source.mode not in ("vepa", "bridge"):
-        return [(n, child) for n, child, _ in awake if child.mac == frame.src]
-    modes: tuple[str, ...] = ("bridge", "vepa", "private", "passthru")
-    if source:
-        modes = ("vepa", "bridge") if source.mode == "vepa" else ("vepa",)
-    return [(n, c) for n, c, kind in awake if kind.mode in modes and c.mac != frame.src]
 
 
 def _all(parts: Iterable[Ends]) -> Ends:
