@@ -53,11 +53,12 @@ class Network:
         self.wire = wire_of(world)
         self.now = 0.0
         self.outbox: list[Emission] = []
+        self.held = 0  # conversations before this one; each of their sockets had a hash of its own: sk_set_txhash()
         self.redirected: dict[tuple[IPv4Address, IPv4Address], str] = {}  # (source, destination): by which router
         if past:
             self._go_on(past)
 
     def _go_on(self, past: Network) -> None:
-        self.now, self.redirected = past.now, dict(past.redirected)
+        self.now, self.held, self.redirected = past.now, past.held + 1, dict(past.redirected)
         for name, host in past.hosts.items():
             self.hosts[name].remember(host)

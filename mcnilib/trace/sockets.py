@@ -56,7 +56,7 @@ def open_client(run: Run, packet: Packet) -> Client:
         run.sockets.add(end)
         end.connect()
     elif flow.proto == "udp":
-        run.emit(flow.netns, packet.but(length=REQUEST), reply=False)
+        run.emit(flow.netns, Skb(packet.but(length=REQUEST), txhash=run.net.held), reply=False)
     else:
         echo = Packet(packet.src, flow.dst, "icmp", icmp=Icmp(8, ident=ECHO_ID, seq=1), length=56)
         run.emit(flow.netns, Skb(echo, unbound=flow.src is None), reply=False)  # raw_sendmsg() asks once
