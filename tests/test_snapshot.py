@@ -515,3 +515,27 @@ def test_this_machine_s_namespaces_are_collected_and_traced(tmp_path: Path, caps
         f"the other end of rs of {router} was not collected; collect {server}, with its device"
         in capsys.readouterr().out
     )
+
+
+@pytest.mark.parametrize("letters", [12, 150, 255])
+@pytest.mark.parametrize("what", ["segment", "namespace", "device", "nothing"])
+def test_a_picture_takes_names_of_any_length(tmp_path: Path, what: str, letters: int) -> None:
+    """`nothing`: the client's device is down, so that there is none to draw."""
+    name = "W" * letters
+    files = {path: text for path, text in SMALL.items() if path != "world.json"}
+    eth = "2: eth0: <BROADCAST,UP,LOWER_UP> mtu 1500\n    link/ether 02:00:00:00:00:01 brd ff:ff:ff:ff:ff:ff\n    inet 10.0.0.1/24 scope global eth0\n"
+    files["a/ip-address.txt"] = files.get("a/ip-address.txt", "") + ("" if what == "nothing" else eth)
+    files["a/ip-route.txt"] = (
+        "10.0.0.0/24 dev eth0 scope link\nlocal 10.0.0.1 dev eth0 table local proto kernel scope host src 10.0.0.1\n"
+    )
+    if what == "device":
+        files = {path: text.replace("eth0", name) for path, text in files.items()}
+    netns, dev = name if what == "namespace" else "a", name if what == "device" else "eth0"
+    segment = {"name": name if what == "segment" else "lan", "ports": [f"{netns}/{dev}"]}
+    files = {path.replace("a/", f"{netns}/"): text for path, text in files.items()}
+    files["world.json"] = json.dumps({"namespaces": [netns], "segments": [] if what == "nothing" else [segment]})
+    write_folder(tmp_path / "s", files)
+    picture = tmp_path / "p.svg"
+    asked = ["trace", str(tmp_path / "s"), "--from", netns, "--to", "tcp:10.0.0.2:80", "--picture", str(picture)]
+    assert main(asked) in (1, 3)
+    assert picture.read_text().startswith("<?xml")

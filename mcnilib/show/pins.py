@@ -10,7 +10,7 @@ from collections.abc import Iterable, Sequence
 
 import numpy as np
 
-from mcnilib.show.geometry import Line, Rect, along, length, strokes
+from mcnilib.show.geometry import Line, Point, Rect, along, length, strokes
 from mcnilib.show.lettering import wrap
 from mcnilib.show.marks import Bundles, Lines, Pin, text_rect
 from mcnilib.show.notes import size_of
@@ -77,7 +77,7 @@ def _label_spots(room: Room, way: Way, lines: Lines, journeys: list[Journey]) ->
         spots = room.spots(_along_line(lines[way], size), size)
         price = spots.price + _beside(spots, size, lines[way]) + 60.0 * extra
         found += cheapest(Spots(spots.x, spots.y, price), (text,), size)
-    return sorted(found)[:FEW]
+    return sorted(found)[:FEW] or [_no_room((text,), lines[way][0])]
 
 
 def _along_line(line: Line, size: tuple[float, float]) -> Rect:
@@ -115,7 +115,12 @@ def _note_spots(room: Room, places: Places, pin: Pin) -> list[Spot]:
             price = spots.price + room.leaders(spots, size, pin.at) + extra
             price += sum(FOREIGN * _shared(spots, size, rect) for rect in foreign)
             found += cheapest(Spots(spots.x, spots.y, price), text, size)
-    return sorted(found)[:MOST]
+    return sorted(found)[:MOST] or [_no_room(text, pin.at)]
+
+
+def _no_room(text: tuple[str, ...], at: Point) -> Spot:
+    """Return the only spot of a note that fits nowhere: where it belongs, on the sheet or not."""
+    return Spot(0.0, text, Rect(at[0], at[1], *size_of(text)))
 
 
 def _home(places: Places, pin: Pin) -> tuple[Rect, list[Rect]]:

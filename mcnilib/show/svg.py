@@ -82,7 +82,7 @@ def _layer(width: float, height: float, painter: Callable[[Figure], None]) -> st
     with matplotlib.rc_context(RC):
         FigureCanvasSVG(figure).print_svg(out, metadata=NO_METADATA)  # type: ignore[no-untyped-call]
     text = out.getvalue()
-    inner = text[text.index('<g id="figure_1">') : text.rindex("</svg>")].strip()
+    inner = text[text.index('<g id="figure_1"') : text.rindex("</svg>")].strip()
     return SPACE.sub(" ", IDLE.sub("", inner))
 
 
