@@ -87,6 +87,8 @@ def check_file(path: Path) -> None:
     """Tell before any work is done that a file cannot be written. Raises: WriteError."""
     with _naming(path):
         _check_kind(path, stat.S_ISREG, "no regular file")
+        if path.exists() and not os.access(path, os.W_OK):
+            raise WriteError(f"{path} is there already and read-only; nothing was written")
         _check_room(path, path.parent)
 
 

@@ -217,6 +217,17 @@ def test_a_file_is_replaced_whole_and_keeps_its_mode(tmp_path: Path, writer: Cal
     assert [path.name for path in tmp_path.iterdir()] == [name]
 
 
+@pytest.mark.parametrize(("writer", "name"), FILE_WRITERS[:1])
+def test_a_file_that_its_owner_made_read_only_stays(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, writer: Callable[[Path], None], name: str
+) -> None:
+    (tmp_path / name).write_text("mine")
+    monkeypatch.setattr(os, "access", lambda path, _: path != tmp_path / name)  # root may write everything
+    with pytest.raises(WriteError, match="is there already and read-only; nothing was written"):
+        writer(tmp_path / name)
+    assert (tmp_path / name).read_text() == "mine"
+
+
 @pytest.mark.parametrize(
     ("writer", "name", "there", "says"),
     [
