@@ -75,6 +75,7 @@ OFF = "net.ipv4.ip_forward = 0\n"
         pytest.param("", "tcp:10.0.0.1:80", "pod", [], id="nothing is given, nothing matters"),
         pytest.param(OFF, "tcp:192.168.0.2:80", "pod", [], id="given as the default"),
         pytest.param("", "tcp:192.168.0.2:80", "pod", ["ip_forward = 0 on node"], id="a router that does not route"),
+        pytest.param("", "tcp:192.168.0.1:80", "pod", [], id="another address of the router"),
         pytest.param("", "icmp:10.0.0.1", "pod", ["icmp_echo_ignore_all = 0 on node"], id="a ping is answered"),
         pytest.param("net.ipv4.icmp_echo_ignore_all = 0\n", "icmp:10.0.0.1", "pod", [], id="a ping, and that is given"),
     ],
@@ -84,6 +85,23 @@ def test_a_default_that_decided_is_listed_where_nobody_gave_it(
 ) -> None:
     notes = asked(routed(typed), to, source).notes
     assert [note for note in notes if note.startswith("assumed")] == [f"assumed: {one}, not given" for one in said]
+
+
+@pytest.mark.parametrize(
+    ("given", "said"),
+    [
+        pytest.param("", ["assumed: arp_ignore = 0 on node, not given"], id="nobody gave it"),
+        pytest.param("net.ipv4.conf.all.arp_ignore = 0\nnet.ipv4.conf.default.arp_ignore = 0\n", [], id="given for all"),
+        pytest.param("net.ipv4.conf.all.arp_ignore = 0\nnet.ipv4.conf.v0.arp_ignore = 0\n", [], id="given for the device"),
+        pytest.param("net.ipv4.conf.v0.arp_ignore = 0\n", ["assumed: arp_ignore = 0 on node, not given"], id="the larger of two is not"),
+    ],
+)  # fmt: skip
+def test_a_device_that_answers_for_the_address_of_another(given: str, said: list[str]) -> None:
+    files = routed(given)
+    files["pod/ip-route.txt"] += "192.168.0.0/24 dev eth0 scope link\n"
+    trace = asked(files, "tcp:192.168.0.1:80")
+    assert trace.outcome.works
+    assert [note for note in trace.notes if note.startswith("assumed")] == said
 
 
 def test_a_line_that_nobody_gave_has_no_writer() -> None:

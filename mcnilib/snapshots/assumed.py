@@ -27,6 +27,8 @@ SWITCHES = (
 )
 """Settings that have another value than the default: on or off; numbers of seconds or packets are left out."""
 OTHER = {"0": "1", "1": "0"}
+STRICTER = {"arp_announce": "2", "arp_ignore": "2"}
+"""Settings with more than two values: the one that is in use and farthest from the default."""
 MOST = 64
 """Namespaces that are asked about one by one."""
 
@@ -49,7 +51,8 @@ def _turned(netns: Netns, name: str) -> Netns:
     """Return a namespace in which a setting has the other value wherever nobody gave it; itself where it was given."""
     keys = [conf_key(name, dev) for dev in ("all", *(link.name for link in netns.links))] if name in CONF else [name]
     lines = [stored(netns.settings, key) for key in keys]
-    new = tuple(Setting(line.key, OTHER[line.value]) for line in lines if line.by is BUILT_IN)
+    other = STRICTER.get(name)
+    new = tuple(Setting(line.key, other or OTHER[line.value]) for line in lines if line.by is BUILT_IN)
     return netns.but(sysctls=(*netns.sysctls, *new)) if new else netns
 
 
