@@ -207,7 +207,7 @@ def print_state(arguments: argparse.Namespace) -> int:
     """Print one listing of one namespace."""
     from mcnilib.linux.show import listing
 
-    story = story_named(arguments.scenario)
+    story = story_named(arguments.scenario, arguments.netns, arguments.command)
     world = story.world(chosen(story, arguments))
     text = listing(world[arguments.netns], arguments.command)
     if arguments.json:

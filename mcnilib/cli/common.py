@@ -12,7 +12,7 @@ from typing import Any
 
 from mcnilib.cli.parser import Parser
 from mcnilib.cluster.settings import Option, SettingError, Settings, option, options
-from mcnilib.scenarios import Scenario, scenarios
+from mcnilib.scenarios import Scenario, ScenarioError, all_scenarios, scenarios
 from mcnilib.scenarios.scenario import OF_SOME
 from mcnilib.trace.trace import Trace, Verdict
 from mcnilib.writing import WriteError, check_file, check_files_in
@@ -46,12 +46,17 @@ def add_story(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("scenario", help="name or number, see `mcni list`")
 
 
-def story_named(name: str) -> Scenario:
+def story_named(name: str, *behind: object) -> Scenario:
     """Return a scenario by its name or number; which one it is, where several have that number, is said on stderr.
 
-    Raises: ScenarioError.
+    `behind` are the words that follow it. Raises: ScenarioError, which says so when one of them is the scenario.
     """
-    story, *others = scenarios(name)
+    try:
+        story, *others = scenarios(name)
+    except ScenarioError as problem:
+        known = {text for one in all_scenarios() for text in (one.name, str(one.number))}
+        swapped = [f"; {word} is one, and stands first" for word in map(str, behind) if word in known]
+        raise ScenarioError(f"{problem}{''.join(swapped[:1])}") from None
     if others and sys.stderr is not None:
         also = ", ".join(one.name for one in others)
         with suppress(OSError):

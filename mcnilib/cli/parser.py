@@ -48,8 +48,8 @@ class Parser(argparse.ArgumentParser):
         stories = {name for story in all_scenarios() for name in (story.name, str(story.number))}
         if isinstance(action, argparse._SubParsersAction) and value in stories:
             near = f"; did you mean `mcni run {value}`?"
-        elif value == "help":
-            near = "; did you mean `mcni --help`?"
+        elif f"--{value}" in self._option_string_actions:
+            near = f"; did you mean `{self.prog} --{value}`?"
         return f"{value!r} is none of {', '.join(choices)}{near}"
 
     def _print_message(self, message: str, file: Any = None) -> None:

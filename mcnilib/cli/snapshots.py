@@ -134,7 +134,7 @@ def _told(trace: Trace, arguments: argparse.Namespace) -> list[str]:
 
 def save_snapshot(arguments: argparse.Namespace) -> int:
     """Write the cluster of a scenario as a folder."""
-    story = story_named(arguments.scenario)
+    story = story_named(arguments.scenario, arguments.folder)
     settings = chosen(story, arguments)
     flow = story.flow(settings)
     to = f"{flow.proto}:{flow.dst}" + (f":{flow.dport}" if flow.dport else "")

@@ -47,7 +47,7 @@ def shell_words(command: str) -> list[str]:
         raise McniError(f"{command!r}: {str(problem)[0].lower()}{str(problem)[1:]}") from None
     for word in words:
         if word and not word.strip("();<>|&"):
-            raise McniError(f"{word!r} in {command!r} is for a shell, and there is none here: leave it out")
+            raise McniError(f"{word!r} in {command!r} is for a shell: leave it out, or put it behind the closing quote")
     return words[1:] if words[:1] == ["sudo"] else words
 
 
