@@ -167,6 +167,7 @@ KINDS = {
     "a MAC twice": r"ip link set \S+ address ",
     "a device that is down": r"ip link set \S+ down",
     "several exchanges": r"\nfrom .*\nfrom ",
+    "an exchange the other way round": r"from (\w) .* at (\w)\n(\w: .*\n)*from \2 .* at \1\n",
     "something typed between them": r"\nfrom .*\n\w: .*\nfrom ",
 }
 

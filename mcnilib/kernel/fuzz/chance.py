@@ -68,6 +68,10 @@ def _later(draw: Random, world: World, first: Turn) -> Iterator[Turn]:
         if not alike(world, changed) or remembers(lines + more) or needs_fresh_lab(changed):
             changed, more = world, []
         lines, world = lines + more, changed
+        if draw.random() < 0.2:  # the other way round
+            to = _destination(draw, world, first.server, first.client)
+            yield Turn(tuple(more), first.server, to, first.client, _source(draw, world, first.server))
+            continue
         to = draw.choice((first.to, first.to, _destination(draw, world, first.client, first.server)))
         yield Turn(tuple(more), first.client, to, first.server, draw.choice((first.source, first.source, "")))
 

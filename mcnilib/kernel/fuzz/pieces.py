@@ -18,7 +18,8 @@ from mcnilib.linux.sysctl import get, parse_setting, print_settings
 from mcnilib.linux.world import World
 from mcnilib.linux.world_file import WORLD, Place, print_world
 from mcnilib.snapshots.snapshot import Snapshot, snapshot_of
-from mcnilib.trace.trace import Verdict
+from mcnilib.trace.run import run
+from mcnilib.trace.trace import Trace, Verdict
 from mcnilib.trace.wire import wire_of
 
 Files = dict[str, str]
@@ -49,14 +50,25 @@ def answers(files: Mapping[str, str], case: Case) -> dict[Answer, None]:
         trace = snapshot_of(files).trace(case.flow(), case.listeners())
     except (McniError, KeyError):  # it cannot be read, or who asks or listens is not in it
         return {}
+    return _ends(trace)
+
+
+def _ends(trace: Trace) -> dict[Answer, None]:
     ends = (one.outcome for one in trace.courses if one.outcome.verdict is not Verdict.UNKNOWN)
     return dict.fromkeys((end.verdict.value, end.error, end.seen_source) for end in ends)
 
 
 def guesses(case: Case, draw: Random, tries: int) -> Iterator[str]:
-    """Yield in words what was answered otherwise with a piece left out, of so many pieces chosen by chance."""
-    files = collected(case.build())
+    """Yield in words what was answered otherwise with a piece left out, of so many pieces chosen by chance.
+
+    With all pieces the answer is that of the world they are from.
+    """
+    world = case.build()
+    files = collected(world)
     whole = answers(files, case)
+    typed = _ends(run(world, case.flow(), case.listeners(), partial=True))
+    if new := [one for one in whole if one not in typed]:
+        yield f"collected: {_words(new)}; as it was typed: {_words(typed)}"
     for _ in range(tries if whole else 0):
         what, rest = draw.choice(PIECES)(draw, files)
         new = [one for one in answers(rest, case) if one not in whole]
