@@ -11,7 +11,7 @@ from dataclasses import replace
 
 from mcnilib.errors import McniError
 from mcnilib.linux.netns import Netns
-from mcnilib.linux.sysctl import BUILT_IN, CONF, FORWARD, GLOBAL, Setting, conf_key, stored
+from mcnilib.linux.sysctl import BUILT_IN, CONF, FORWARD, GLOBAL, NETFILTER, Setting, conf_key, stored
 from mcnilib.linux.world import World
 from mcnilib.trace.trace import Trace, Verdict
 
@@ -19,8 +19,8 @@ Ask = Callable[[World], Trace]
 
 UNASKED = ("accept_redirects", "send_redirects")
 """Off where they are not listed (`mcnilib.trace.redirect`)."""
-ELSEWHERE = (FORWARD, "net.ipv4.icmp_errors_use_inbound_ifaddr")
-"""Asked as `forwarding`; and what decides only which address an ICMP error comes from."""
+ELSEWHERE = (FORWARD, "net.ipv4.icmp_errors_use_inbound_ifaddr", NETFILTER + "acct", NETFILTER + "log_invalid")
+"""Asked as `forwarding`; and what decides only which address an ICMP error comes from, what is counted or logged."""
 SWITCHES = (
     *(name for name in CONF if name not in UNASKED),
     *(key for key, (default, _) in GLOBAL.items() if default in ("0", "1") and key not in ELSEWHERE),

@@ -54,8 +54,9 @@ class Hook:
 
         Raises: Unknown where nobody knows the rules.
         """
-        for gap in filter(lambda gap: gap.at(self.name), self.host.netns.missing):
-            raise Unknown(gap.why, collect=gap.collect, netns=self.host.name)
+        for gap in self.host.netns.missing:
+            if gap.at(self.name):
+                raise Unknown(gap.why, collect=gap.collect, netns=self.host.name)
         for part in HOOKS[self.name]:
             before = self.skb.packet
             if part == "conntrack":
