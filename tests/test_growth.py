@@ -94,7 +94,10 @@ def pods(n: int) -> Files:
 
 def switch(n: int) -> Files:
     """Return `n` namespaces on the switch between client and server."""
-    nics = ({**namespace(f"n{i}"), f"n{i}/ip-address.txt": LO + device(i + 9, "eth0")} for i in range(n))
+    nics = (
+        {**namespace(f"n{i}"), f"n{i}/ip-address.txt": LO + device(i + 9, "eth0"), f"n{i}/ip-route.txt": ""}
+        for i in range(n)
+    )
     ports = [*LAN["ports"], *(f"n{i}/eth0" for i in range(n))]
     return world(namespace("a"), *nics, segments=[{"name": "lan", "ports": ports}])
 
@@ -116,7 +119,7 @@ WORLDS: dict[str, tuple[int, Make]] = {
             )
         ),
     ),
-    "macvlan devices": (400, lines(ip_address=lambda i: device(i + 10, f"m{i}@eth0", "macvlan mode bridge"))),
+    "macvlan devices": (60, lines(ip_address=lambda i: device(i + 10, f"m{i}@eth0", "macvlan mode bridge"))),
     "devices of another kind": (300, lines(ip_address=lambda i: device(i + 10, f"i{i}@eth0", "ipvlan mode l2"))),
     "addresses": (800, lines(ip_address=lambda i: f"    inet {ip(i)}/32 scope global eth0\n")),
     "addresses of one subnet": (
