@@ -5,11 +5,13 @@ from __future__ import annotations
 from ipaddress import IPv4Address
 
 import pytest
-from small_worlds import namespace, plug, talk
+from small_worlds import namespace, plug, routed, talk
 
 from mcnilib.errors import Unsupported
 from mcnilib.linux.commands import do
-from mcnilib.trace.trace import Trace
+from mcnilib.linux.world import World
+from mcnilib.trace.explain import verdict
+from mcnilib.trace.trace import Trace, Verdict
 
 A = namespace("a", "eth0 10.0.1.1/24\neth1 10.0.2.1/24", "route default via 10.0.1.2 dev eth0")
 B = namespace("b", "eth0 10.0.1.2/24\neth1 10.0.2.2/24")
@@ -61,3 +63,39 @@ def test_where_sockets_may_have_any_address_one_that_does_is_not_modelled() -> N
     assert talk(world, "tcp:10.0.1.2:80", src=IPv4Address("10.0.1.1")).outcome.works
     with pytest.raises(Unsupported, match=r"a socket of a with 10\.0\.1\.9, which ip_nonlocal_bind allows"):
         talk(world, "tcp:10.0.1.2:80", src=IPv4Address("10.0.1.9"))
+
+
+def test_a_host_without_an_address_sends_from_none_which_is_not_modelled() -> None:
+    bare = plug(namespace("a", "eth0", "route default dev eth0"), B, lan="a.eth0 b.eth0")
+    with pytest.raises(Unsupported, match=r"a has no address to send to 10\.0\.9\.9 from, and takes 0\.0\.0\.0"):
+        talk(bare, "tcp:10.0.9.9:80")
+
+
+DNAT = "*nat\n:PREROUTING ACCEPT [0:0]\n:OUTPUT ACCEPT [0:0]\n-A {hook} -d 10.0.9.9/32 -j DNAT --to-destination {to}\nCOMMIT\n"
+
+
+@pytest.mark.parametrize(("to", "end"), [("tcp:10.0.9.9:80", Verdict.TIMED_OUT), ("icmp:10.0.9.9", Verdict.LOST)])
+def test_a_router_drops_what_dnat_sends_to_no_address_and_says_nothing(to: str, end: Verdict) -> None:
+    outcome = talk(routed(DNAT.format(hook="PREROUTING", to="0.0.0.0")), to).outcome
+    assert (outcome.verdict, outcome.step.action) == (end, "martian destination 0.0.0.0")
+
+
+@pytest.mark.parametrize("to", ["224.0.0.1", "255.255.255.255"])
+def test_what_dnat_sends_to_many_is_refused_whether_there_is_a_route_or_not(to: str) -> None:
+    with pytest.raises(Unsupported, match=to):
+        talk(routed(DNAT.format(hook="PREROUTING", to=to)), "tcp:10.0.9.9:80")
+
+
+def ruled(tables: str) -> World:
+    """The rules of the router are those of the client instead."""
+    return routed().put(routed()["a"].but(tables=routed(tables)["r"].tables))
+
+
+def test_what_a_host_sends_itself_to_no_address_is_refused() -> None:
+    with pytest.raises(Unsupported, match=r"DNAT to 0\.0\.0\.0 on the way out of a"):
+        talk(ruled(DNAT.format(hook="OUTPUT", to="0.0.0.0")), "tcp:10.0.9.9:80")
+
+
+@pytest.mark.parametrize("to", ["udp:10.0.2.2:80", "icmp:10.0.2.2"])
+def test_a_datagram_that_its_own_rules_drop_says_so_to_its_sender(to: str) -> None:
+    assert verdict(talk(ruled("*filter\n:OUTPUT DROP [0:0]\nCOMMIT\n"), to)).startswith("lost (EPERM)")

@@ -9,6 +9,7 @@ SO_BROADCAST in socket(7).
 from __future__ import annotations
 
 from ipaddress import IPv4Address
+from typing import NoReturn
 
 from mcnilib.errors import NoRoute, Unsupported
 from mcnilib.linux.fib import Decision
@@ -60,6 +61,7 @@ def choose_source(host: Host, packet: Packet) -> Packet | NoRoute:
     """Return the packet with its socket's source: the address it is bound to, or the one the first lookup chooses.
 
     Returns what connect() or bind() fails with, where they do: the errno is in it.
+    Raises: Unsupported where there is no address to send from: Linux takes 0.0.0.0, which most receivers drop.
     """
     if packet.dst == ANY:
         raise Unsupported(f"0.0.0.0 as a destination, in {host.name}, is not modelled: name an address")
@@ -83,7 +85,12 @@ def choose_source(host: Host, packet: Packet) -> Packet | NoRoute:
             _keep_inside(host, src, decision.device)
     except NoRoute as error:
         return error
-    return packet.but(src=src) if src else NoRoute(f"no source address towards {packet.dst}", error="EADDRNOTAVAIL")
+    return packet.but(src=src or nobody(host, packet.dst))
+
+
+def nobody(host: Host, dst: IPv4Address) -> NoReturn:
+    """Raise: Unsupported, for what Linux sends from 0.0.0.0 because no device has an address for it."""
+    raise Unsupported(f"{host.name} has no address to send to {dst} from, and takes 0.0.0.0: not modelled")
 
 
 def for_many(dst: IPv4Address, route: Route) -> bool:

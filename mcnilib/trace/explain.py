@@ -73,7 +73,7 @@ def _end_of(trace: Trace) -> str:
     if outcome.works:
         seen = f"; the server sees the client as {outcome.seen_source}" if outcome.seen_source else ""
         return f"{outcome.verdict.value}{seen}"
-    error = f" ({outcome.error})" if outcome.verdict in (Verdict.UNREACHABLE, Verdict.REFUSED, Verdict.RESET) else ""
+    error = f" ({outcome.error})" if outcome.error not in ("", "ETIMEDOUT") else ""
     return f"{outcome.verdict.value}{error}: {journey_name(outcome.journey)} {fate_of(step)}"
 
 

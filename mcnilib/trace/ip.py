@@ -18,7 +18,7 @@ from mcnilib.linux.route import DEFAULT_RULES, UNCHOSEN, Query, Route
 from mcnilib.linux.source import validate_source
 from mcnilib.linux.sysctl import deciding
 from mcnilib.trace import redirect, tunnel
-from mcnilib.trace.bind import for_many, refused, route_out
+from mcnilib.trace.bind import ANY, LIMITED, refused, route_out
 from mcnilib.trace.hooks import Hook
 from mcnilib.trace.host import Host, Skb
 from mcnilib.trace.icmp import complain, reject, say_nothing
@@ -50,6 +50,8 @@ def receive(net: Network, log: Log, place: Arrival) -> Place:
     packet = skb.packet
     if looped and skb.local and packet.dst == before:
         return _deliver(net, log, host, skb, dev)
+    if packet.dst != before and _is_martian(log, host, skb, dev):
+        return None
     try:
         decision = host.route(Query(packet.dst, packet.src, dev, mark=packet.mark))
     except NoRoute as error:
@@ -64,6 +66,20 @@ def receive(net: Network, log: Log, place: Arrival) -> Place:
     if not looped and not _source_is_valid(log, host, packet, dev, "" if local else decision.route.dev):
         return None
     return _deliver(net, log, host, skb, dev) if local else _forward(net, log, host, skb, dev, decision)
+
+
+def _is_martian(log: Log, host: Host, skb: Skb, dev: str) -> bool:
+    """Drop silently what DNAT sends to 0.0.0.0/8. Source: ip_route_input_slow(), martian_destination.
+
+    Raises: Unsupported for more than one receiver, whether there is a route or not.
+    """
+    packet = skb.packet
+    _refuse_groups(host, packet)
+    if int(packet.dst) >> 24:
+        return False
+    log.add(host.name, Stage.ROUTE, f"martian destination {packet.dst}", packet, iif=dev, fate=Fate.DROPPED)
+    host.connections.drop_unconfirmed(skb.tracked)
+    return True
 
 
 def _refuse_bridged_dnat(host: Host, dev: str) -> None:
@@ -105,6 +121,10 @@ def send(net: Network, log: Log, place: Departure) -> Place:
 def _route(net: Network, log: Log, host: Host, skb: Skb, *, again: bool = False) -> Decision | None:
     """Look up the way out of a packet of the namespace's own; note it, or tell the sender there is none."""
     packet = skb.packet
+    if again:
+        _refuse_groups(host, packet)
+        if packet.dst == ANY:  # it is routed to lo
+            raise Unsupported(f"DNAT to {packet.dst} on the way out of {host.name} is not modelled")
     try:
         src = UNCHOSEN if skb.unbound and not again else packet.src
         mark = 0 if packet.proto == tunnel.IPIP and not again else packet.mark
@@ -121,7 +141,13 @@ def _route(net: Network, log: Log, host: Host, skb: Skb, *, again: bool = False)
 
 
 def _refuse_many(host: Host, packet: Packet, route: Route) -> None:
-    if for_many(packet.dst, route):
+    if route.type == "broadcast":
+        raise Unsupported(f"broadcast to {packet.dst} in {host.name}")
+    _refuse_groups(host, packet)
+
+
+def _refuse_groups(host: Host, packet: Packet) -> None:
+    if packet.dst == LIMITED or packet.dst.is_multicast:
         raise Unsupported(f"{'multicast' if packet.dst.is_multicast else 'broadcast'} to {packet.dst} in {host.name}")
 
 

@@ -14,7 +14,7 @@ from mcnilib.linux.link import NO_MAC, Ipip, Link, Vxlan
 from mcnilib.linux.packet import Inner, Packet
 from mcnilib.linux.route import Query
 from mcnilib.linux.source import preferred_source
-from mcnilib.trace.bind import route_out
+from mcnilib.trace.bind import nobody, route_out
 from mcnilib.trace.host import Host, Skb
 
 IPIP = "ipencap"
@@ -77,7 +77,7 @@ def _with_source(host: Host, link: Link, outer: Packet) -> Packet | str:
     if int(outer.src):
         return outer
     src = preferred_source(host.netns, route, outer.dst)
-    return outer.but(src=src) if src else f"no source address towards {outer.dst}"
+    return outer.but(src=src or nobody(host, outer.dst))
 
 
 def source_port(chance: Chance, packet: Packet, txhash: int = 0) -> int:
