@@ -82,6 +82,16 @@ def saved(rule: Callable[[int], str], chain: Callable[[int], str] = lambda i: ""
     )
 
 
+def native(n: int) -> str:
+    """Print a ruleset of nft with `n` chains of a table of its own, each with a rule."""
+    at = {"family": "inet", "table": "t"}
+    entries: list[object] = [{"table": {"family": "inet", "name": "t"}}]
+    for i in range(n):
+        entries += [{"chain": {**at, "name": f"c{i}", "hook": "input", "prio": i, "policy": "accept"}}]
+        entries += [{"rule": {**at, "chain": f"c{i}", "expr": [{"drop": None}]}}]
+    return json.dumps({"nftables": entries})
+
+
 def pods(n: int) -> Files:
     """Return a node with the ends of `n` veth pairs, known by ids, and the namespaces with the other ends."""
     ends = (device(i + 10, f"c{i}@if3", "veth", where=f" link-netnsid {i}") for i in range(n))
@@ -178,6 +188,10 @@ WORLDS: dict[str, tuple[int, Make]] = {
             tc=lambda i: f"qdisc noqueue 0: dev d{i} root refcnt 2\n",
         ),
     ),
+    "filters": (1000, lines(tc_filter=lambda i: f"v{i} filter parent 1: protocol ip pref 1 u32\n")),
+    "programs": (1000, lines(bpf=lambda i: f"v{i}({i}) tcx/ingress x prog_id {i}\n" if i else "tc:\n")),
+    "programs at hooks": (1000, lines(bpf=lambda i: f"\tip input prio {i} prog_id 9\n" if i else "netfilter:\n")),
+    "chains of nftables": (1000, lambda n: world(namespace("a"), {"a/nft.json": native(n)})),
     "sockets": (1000, lines(ss=lambda i: f"tcp   LISTEN 0      128    {ip(i)}:80    0.0.0.0:*\n")),
     "connections": (
         500,
