@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import re
 from dataclasses import replace
@@ -11,20 +12,21 @@ from random import Random
 import pytest
 
 from mcnilib.cli import main
-from mcnilib.errors import McniError, StateSyntaxError
+from mcnilib.errors import McniError, StateSyntaxError, Unsupported
 from mcnilib.kernel.compare import compare
 from mcnilib.kernel.fuzz import pieces
 from mcnilib.kernel.fuzz.case import Case, base, parse_case
 from mcnilib.kernel.fuzz.chance import chance
-from mcnilib.kernel.fuzz.pieces import guesses
+from mcnilib.kernel.fuzz.exchanges import simulate
+from mcnilib.kernel.fuzz.pieces import guesses, listed
 from mcnilib.kernel.fuzz.report import digest, recorded, trials_of
 from mcnilib.kernel.fuzz.shrink import shrink
-from mcnilib.kernel.fuzz.trial import AGREES, DIFFERS, REFUSED, attempt, simulate
+from mcnilib.kernel.fuzz.trial import AGREES, DIFFERS, REFUSED, attempt
 from mcnilib.kernel.fuzz.worlds import WORLDS
 from mcnilib.kernel.run import converse
 from mcnilib.kernel.syscalls import NoLab
 from mcnilib.kernel.worker import Bench
-from mcnilib.linux.conntrack import Conntrack, Tracked
+from mcnilib.linux.conntrack import Conntrack, Entry, Tracked
 from mcnilib.trace.run import run
 
 KEPT = sorted((Path(__file__).parent / "data" / "fuzz").glob("*.txt"))
@@ -64,10 +66,18 @@ def test_fresh_worlds_agree(bench, capsys) -> None:
     assert not differ, "\n".join([f"MCNI_FUZZ_SEED={seed}", *differ])
 
 
+def with_connections(case: Case) -> list[str]:
+    """Return what `conntrack -L` leads astray; a world the model refuses is not asked."""
+    with contextlib.suppress(Unsupported):
+        return [*listed(case)]
+    return []
+
+
 def test_a_piece_left_out_makes_an_answer_unknown_or_leaves_it() -> None:
     seed = int(os.environ.get("MCNI_FUZZ_SEED") or int.from_bytes(os.urandom(4), "big"))
     cases = [chance(seed, number) for number in range(100)]
     said = [f"{case}{one}" for number, case in enumerate(cases) for one in guesses(case, Random(number), 10)]
+    said += [f"{case}{one}" for case in cases for one in with_connections(case)]
     assert not said, "\n".join([f"MCNI_FUZZ_SEED={seed}", *said])
 
 
@@ -78,6 +88,13 @@ def test_a_model_that_guesses_what_is_missing_is_told(monkeypatch: pytest.Monkey
     assert [*guesses(case, Random(1), 1)] == [
         "without b's sysctls: connected, 10.0.1.2; with it: delivered one way only, 10.0.1.2"
     ]
+
+
+def test_a_listing_of_connections_that_leads_astray_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
+    case = parse_case((KEPT[0].parent / "datagrams-keep-their-dnat.txt").read_text())
+    assert not [*listed(case)]
+    monkeypatch.setattr(Entry, "line", lambda self, now: "")
+    assert [*listed(case)] == ["with conntrack -L: lost; as it went on: connected, 10.0.1.2"]
 
 
 RENEW = "record anew: mcni fuzz --worlds 10000 --seed SEED --record mcnilib/kernel/fuzz.json"

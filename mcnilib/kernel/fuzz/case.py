@@ -24,6 +24,10 @@ from mcnilib.linux.world import World
 from mcnilib.trace.flow import Flow, Listener
 
 SERVER_PORT = 80
+PATIENCE = {"tcp": 0.7, "udp": 0.3, "icmp": 0.3}
+"""Seconds the client waits; see `verify`."""
+SLOWER = 3
+"""How much more patience a second measurement has."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,6 +97,11 @@ class Case:
     def build(self) -> World:
         """Return the world of the first exchange. Raises: see `worlds`."""
         return typed(base(self.world), *self.lines)
+
+    def flows(self, sport: int = 40000, slower: int = SLOWER) -> tuple[Flow, ...]:
+        """Return the conversations: those of TCP from a port each, the others from the same. `slower`: see `SLOWER`."""
+        ports = (sport + number * (turn.proto == "tcp") for number, turn in enumerate(self.turns))
+        return tuple(t.flow(port, PATIENCE[t.proto] * slower) for t, port in zip(self.turns, ports, strict=True))
 
     def flow(self, sport: int = 40000, patience: float = 5.0) -> Flow:
         """Return the first conversation; see `Turn`."""

@@ -13,6 +13,7 @@ from random import Random
 
 from mcnilib.errors import McniError
 from mcnilib.kernel.fuzz.case import Case
+from mcnilib.kernel.fuzz.exchanges import simulated
 from mcnilib.linux.link import Macvlan
 from mcnilib.linux.sysctl import get, parse_setting, print_settings
 from mcnilib.linux.world import World
@@ -74,6 +75,20 @@ def guesses(case: Case, draw: Random, tries: int) -> Iterator[str]:
         new = [one for one in answers(rest, case) if one not in whole]
         if new:
             yield f"without {what}: {_words(new)}; with it: {_words(whole)}"
+
+
+def listed(case: Case) -> Iterator[str]:
+    """Yield in words what a snapshot with `conntrack -L` answers otherwise than what was said before left behind."""
+    *before, (trace, _) = simulated(case)
+    if not before or any(one.branches for one, _ in before):
+        return
+    files, net = collected(case.worlds()[-1]), before[-1][1]
+    for name, host in net.hosts.items():
+        files[f"{name}/conntrack.txt"] = "".join(f"{entry.line(net.now)}\n" for entry in host.connections)
+    turn = case.turns[-1]
+    told = _ends(snapshot_of(files).trace(case.flows()[-1], turn.listeners()))
+    if new := [one for one in told if one not in _ends(trace)]:
+        yield f"with conntrack -L: {_words(new)}; as it went on: {_words(_ends(trace))}"
 
 
 def _words(some: Iterable[Answer]) -> str:

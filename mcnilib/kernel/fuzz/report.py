@@ -15,8 +15,9 @@ from typing import Any
 from mcnilib.errors import Unsupported
 from mcnilib.kernel.fuzz.case import Case
 from mcnilib.kernel.fuzz.chance import chance
+from mcnilib.kernel.fuzz.exchanges import simulate
 from mcnilib.kernel.fuzz.shrink import shrink
-from mcnilib.kernel.fuzz.trial import AGREES, DIFFERS, REFUSED, Trial, attempt, simulate
+from mcnilib.kernel.fuzz.trial import AGREES, DIFFERS, REFUSED, Trial, attempt
 from mcnilib.kernel.report import release
 from mcnilib.kernel.worker import Bench, Benches
 from mcnilib.progress import Line

@@ -2,30 +2,26 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import chain
 from random import Random
 from traceback import extract_tb
 
 from mcnilib.errors import McniError, Unsupported
 from mcnilib.kernel.compare import Report, compare
-from mcnilib.kernel.fuzz.case import Case
+from mcnilib.kernel.fuzz.case import SLOWER, Case
+from mcnilib.kernel.fuzz.exchanges import courses, simulated
 from mcnilib.kernel.fuzz.matches import remembers
-from mcnilib.kernel.fuzz.pieces import guesses
+from mcnilib.kernel.fuzz.pieces import guesses, listed
 from mcnilib.kernel.observe import observe
 from mcnilib.kernel.realise import ERROR_BURST, Lab
-from mcnilib.linux.chance import Chance
 from mcnilib.linux.packet import Packet
 from mcnilib.linux.world import World
-from mcnilib.trace.branches import follow
 from mcnilib.trace.flow import Flow, Listener
 from mcnilib.trace.network import Network
-from mcnilib.trace.run import Run
 from mcnilib.trace.trace import Fate, Stage, Trace, Verdict
 
-PATIENCE = {"tcp": 0.7, "udp": 0.3, "icmp": 0.3}
-"""Seconds the client waits; see `verify`."""
-SLOWER = 3
 FIRST_PORT, PORTS = 10000, 20000
 
 PIECES = 5
@@ -47,7 +43,7 @@ class Trial:
 def attempt(lab: Lab, case: Case) -> Trial:
     """Run a case on both sides; runs in a worker. The model may refuse a world, but only before the kernel ran it."""
     try:
-        refused = next(filter(None, map(_why_not, _simulated(case))), "")
+        refused = next(filter(None, (_why_not(trace) for trace, _ in simulated(case))), "")
     except Unsupported as problem:
         refused = str(problem)
     if refused:
@@ -61,7 +57,9 @@ def attempt(lab: Lab, case: Case) -> Trial:
     if trial.ended != AGREES:  # once more, with more patience, in a fresh lab
         lab.clear()
         trial = _measure(lab, case, slower=SLOWER)
-    guessed = guesses(case, Random(f"{case.world} {case.client} {case.to}"), PIECES) if trial.ended == AGREES else ()
+    if trial.ended != AGREES:
+        return trial
+    guessed = chain(guesses(case, Random(f"{case.world} {case.client} {case.to}"), PIECES), listed(case))
     return next((Trial(case, DIFFERS, text, trial.verdict) for text in guessed), trial)
 
 
@@ -85,38 +83,6 @@ def _become(lab: Lab, case: Case) -> None:
         lab.become(case.build())
 
 
-def simulate(case: Case) -> Trace:
-    """Run a case in the simulator only, and return the last exchange."""
-    return list(_simulated(case))[-1]
-
-
-def _simulated(case: Case) -> Iterator[Trace]:
-    """Run all exchanges; where chance has a say, each goes on in the likeliest course of the one before."""
-    past: Network | None = None
-    for world, turn in zip(case.worlds(), case.turns, strict=True):
-        trace, nets = courses(world, turn.flow(patience=PATIENCE[turn.proto] * SLOWER), turn.listeners(), past)
-        yield trace
-        past = nets[0][1]
-
-
-Nets = list[tuple[Trace, Network]]
-"""The courses of an exchange, the likeliest first, each with what it leaves behind."""
-
-
-def courses(
-    world: World, flow: Flow, listeners: Sequence[Listener], past: Network | None, *, crossing: bool = False
-) -> tuple[Trace, Nets]:
-    """Run an exchange, in every course chance may take, in what the one before it left behind."""
-    found: Nets = []
-
-    def play(chance: Chance) -> Trace:
-        one = Run(world, flow, listeners, crossing=crossing, chance=chance, past=past)
-        found.append((one.finish(), one.net))
-        return found[-1][0]
-
-    return follow(world, play), found
-
-
 def _packed_twice(packet: Packet) -> bool:
     return bool(packet.inner and packet.inner.packet.inner)
 
@@ -126,13 +92,13 @@ def _measure(lab: Lab, case: Case, *, slower: int = 1) -> Trial:
     past: Network | None = None
     first = FIRST_PORT + lab.conversations % PORTS
     trial = Trial(case, AGREES, "")
-    for number, (world, turn) in enumerate(zip(case.worlds(), case.turns, strict=True)):
+    flows = case.flows(first, slower)
+    for number, (world, flow, turn) in enumerate(zip(case.worlds(), flows, case.turns, strict=True)):
         if number and lab.errors > ERROR_BURST:  # from now on the kernel keeps some to itself
             break
         if turn.lines or not number:
             lab.become(world)
         lab.conversations += 1
-        flow = turn.flow(first + number if turn.proto == "tcp" else first, PATIENCE[turn.proto] * slower)
         try:
             kernel = observe(lab, flow, turn.listeners(), ident=first + PORTS, going_on=number > 0)
             report, past = _compared(world, flow, turn.listeners(), kernel, past)
