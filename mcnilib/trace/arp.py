@@ -27,6 +27,8 @@ if TYPE_CHECKING:
 PATIENCE = 3.0
 """Seconds until an unanswered neighbour is given up: three requests, one second apart (arp(7) mcast_solicit,
 retrans_time)."""
+OWNS, PROXIES = "owns", "proxies"
+"""How a namespace answers ARP: a route of type local has the address, or it stands in for others."""
 
 
 def resolve(net: Network, log: Log, host: Host, link: Link, ip: IPv4Address, packet: Packet) -> str | None:
@@ -65,7 +67,7 @@ def _ask(net: Network, log: Log, host: Host, link: Link, ip: IPv4Address, packet
     for landing in answering if int(sender) else ():
         _learn(net.hosts[landing.netns], landing.link.name, sender, link.mac)
     if heard:
-        landing = _first(net, host, link, ip, heard)
+        landing = _first(net, host, link, ip, sender, heard)
         host.neighbours[(link.name, ip)] = landing.link.mac
         text = f"who has {ip}? {landing.netns} answers on {landing.link.name}: {landing.link.mac}"
         log.add(host.name, Stage.ARP, text, packet, oif=link.name, to=(landing.netns, landing.link.name))
@@ -122,14 +124,15 @@ def _learn(host: Host, dev: str, asker: IPv4Address, mac: str) -> None:
     host.neighbours[dev, asker] = mac
 
 
-def _first(net: Network, host: Host, link: Link, ip: IPv4Address, heard: list[Landing]) -> Landing:
+def _first(net: Network, host: Host, link: Link, ip: IPv4Address, sender: IPv4Address, heard: list[Landing]) -> Landing:
     """Choose the answer that counts, which is the first: owners before proxies, and among several it is chance.
 
     The second within `locktime` (1 s) changes nothing. A bridge asks the port first that was added last, which nothing
     shows. Source: arp_process(), br_flood() in net/bridge/br_forward.c.
     """
-    owners = [landing for landing in heard if net.hosts[landing.netns].is_local(ip)]
-    first = owners or heard
+    if len(heard) == 1:
+        return heard[0]
+    first = [one for one in heard if answers(net.hosts[one.netns], one.link, ip, sender) == OWNS] or heard
     if len(first) == 1:
         return first[0]
     options = [f"is {landing.link.name} of {landing.netns}" for landing in first]
@@ -153,20 +156,22 @@ def _sender(host: Host, link: Link, target: IPv4Address, packet: Packet) -> IPv4
     return source_address(host.netns, link.name, target, "link") or IPv4Address(0)
 
 
-def answers(host: Host, link: Link, target: IPv4Address, sender: IPv4Address) -> bool:
-    """Tell whether the namespace answers a request for `target` that came in by `link`."""
+def answers(host: Host, link: Link, target: IPv4Address, sender: IPv4Address) -> str:
+    """Tell how the namespace answers a request for `target` that came in by `link`: OWNS, PROXIES, or empty for not."""
     if sender == IPv4Address(0):  # duplicate address detection
-        return host.is_local(target)
+        return OWNS if host.is_local(target) else ""
     probe = Packet(sender, target, proto="arp")
     try:
         route = host.route(Query(target, sender, iif=link.name)).route
     except NoRoute:
-        return False
+        return ""
     if validate_source(host.netns, probe, link.name) is not None:
-        return False
+        return ""
     if route.type == "local":
-        return _may_answer(host, link, target, sender) and not _filtered(host, link, target, sender)
-    return route.type == "unicast" and _proxies(host, link, target, route.dev == link.name, sender)
+        mine = _may_answer(host, link, target, sender) and not _filtered(host, link, target, sender)
+        return OWNS if mine else ""
+    proxies = route.type == "unicast" and _proxies(host, link, target, route.dev == link.name, sender)
+    return PROXIES if proxies else ""
 
 
 def _proxies(host: Host, link: Link, target: IPv4Address, same: bool, sender: IPv4Address) -> bool:
