@@ -15,6 +15,7 @@ import networkx as nx
 
 from mcnilib.show.geometry import Line, Point, shift, tidy
 from mcnilib.show.scene import Places, Station
+from mcnilib.trace.icmp import SILENT
 from mcnilib.trace.trace import Fate, Journey, Stage, Step
 
 GAP, TURN = 9.0, 6.0
@@ -61,7 +62,7 @@ def way_of(places: Places, journey: Journey) -> Way:
         stations.append((last.netns, last.oif))
     drawn = tuple(s for i, s in enumerate(stations) if places.draws(s) and s not in stations[i + 1 : i + 2])
     arrived = journey.fate is Fate.DELIVERED
-    evidence = "" if arrived else last.evidence or last.action
+    evidence = "" if arrived else last.evidence or last.action.partition(SILENT)[0]  # told or not, it is one end
     return Way(drawn, journey.reply, arrived, last.netns, place, evidence)
 
 

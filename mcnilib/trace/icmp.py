@@ -63,9 +63,13 @@ def complain(net: Network, log: Log, host: Host, skb: Skb, kind: int, code: int,
     net.outbox.append(Emission(host.name, Skb(error, attached(skb.tracked), unbound=not own, by_icmp=True), after))
 
 
+SILENT = ": says nothing, as "
+"""What stands between a decision and the limit by which nobody is told of it."""
+
+
 def say_nothing(log: Log, limit: str) -> None:
     """Take back what the last step says of an answer."""
-    log.amend(action=f"{log.steps[-1].action.partition(': answers')[0]}: says nothing, as {limit}")
+    log.amend(action=f"{log.steps[-1].action.partition(': answers')[0]}{SILENT}{limit}")
 
 
 def _is_near(host: Host, packet: Packet, mark: int) -> bool:
