@@ -97,7 +97,7 @@ def _destination(draw: Random, world: World, client: str, server: str) -> str:
     return f"icmp:{address}" if kind == "icmp" else f"{kind}:{address}:{draw.choice((80, 80, 80, 80, 8080))}"
 
 
-FRAMES = 0.04
+FRAMES = 0.03
 """How often something about frames is typed."""
 RECIPE = 0.12
 """How often several lines that belong together are typed instead of one."""

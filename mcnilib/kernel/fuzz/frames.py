@@ -14,7 +14,7 @@ Place = tuple[str, Link]
 def about_frames(draw: Random, world: World) -> str:
     """Make up a line with its namespace; empty where the world has no device for it."""
     devices = [(netns.name, link) for netns in world for link in netns.links if not isinstance(link.kind, Loopback)]
-    make = draw.choice((_entry, _entry, _entry, _no_carrier, _twin))
+    make = draw.choice((*[_entry] * 4, *[_no_carrier] * 3, _twin))
     return make(draw, devices)
 
 
