@@ -86,11 +86,10 @@ class Telling:
             rejected = isinstance(last.dropped_by.line, ChainRule) and isinstance(last.dropped_by.line.target, Reject)
             steps[-1] = steps[-1]._replace(fate=Fate.REJECTED if rejected else Fate.DROPPED)
         else:
-            steps.append(self._silent_end(last))
+            steps.append(self._silent_end(last, _carried(way, last)))
 
-    def _silent_end(self, stay: Stay) -> Step:
+    def _silent_end(self, stay: Stay, packet: Packet) -> Step:
         """Explain an end that no rule caused."""
-        packet = stay.current
         if "INPUT" in stay.passed:
             refused = packet.proto == "udp" and self.rises.get(stay.netns, {}).get("UdpNoPorts")
             if packet.dport == VXLAN_PORT and stay.netns in self.cabling.listening:
@@ -119,6 +118,13 @@ def _made(way: Way) -> Packet:
     packet = first.packet if isinstance(first, Stay) else _packet(first)
     captured = next((_packet(item) for item in way.items if isinstance(item, Frame)), packet)
     return packet.but(icmp=captured.icmp) if captured.icmp and captured.icmp.quoted else packet
+
+
+def _carried(way: Way, stay: Stay) -> Packet:
+    """Return the packet as it ended, with what is in it: a rule trace shows headers only, a capture everything."""
+    frames = (_packet(item) for item in reversed(way.items) if isinstance(item, Frame))
+    inner = next((packet.inner for packet in frames if packet.inner and packet.proto == stay.current.proto), None)
+    return stay.current.but(inner=inner) if inner and stay.current.dport in (0, VXLAN_PORT) else stay.current
 
 
 def _packet(frame: Frame) -> Packet:
