@@ -64,3 +64,16 @@ def test_a_cell_of_the_conclusion_opens_its_notebook(server, browser) -> None:
         tab.wait_for_function("window.jupyterapp?.shell?.currentWidget?.context?.path")
         assert tab.evaluate("window.jupyterapp.shell.currentWidget.context.path") == FLAGSHIP
         assert lab.errors == []
+
+
+def test_each_end_of_a_conversation_that_depends_on_chance_can_be_chosen(server, browser) -> None:
+    with new_page(browser, server) as lab:
+        lab.open("17-your-own-cluster.ipynb").run_all()
+        shown = lab.page.locator(".jp-OutputArea:has(svg[role=img])").nth(1)
+        expect(shown.locator(".mcni-verdict")).to_contain_text("◐ it depends: works through 10.233.101.2 (1 of 2)")
+        ends = shown.get_by_label("Drawn")
+        expect(ends.locator("option")).to_have_count(2)
+        expect(shown.locator("svg[role=img]")).to_contain_text("connect times out")
+        ends.select_option("works through 10.233.101.2 (1 of 2)")
+        expect(shown.locator("svg[role=img]")).to_contain_text("✓ connected")
+        assert lab.errors == []

@@ -16,6 +16,7 @@ from mcnilib.kernel.fuzz.matches import remembers
 from mcnilib.kernel.fuzz.pieces import guesses, listed
 from mcnilib.kernel.observe import observe
 from mcnilib.kernel.realise import ERROR_BURST, Lab
+from mcnilib.kernel.tools import ToolFailed
 from mcnilib.linux.packet import Packet
 from mcnilib.linux.world import World
 from mcnilib.trace.flow import Flow, Listener
@@ -96,13 +97,14 @@ def _measure(lab: Lab, case: Case, *, slower: int = 1) -> Trial:
     for number, (world, flow, turn) in enumerate(zip(case.worlds(), flows, case.turns, strict=True)):
         if number and lab.errors > ERROR_BURST:  # from now on the kernel keeps some to itself
             break
-        if turn.lines or not number:
-            lab.become(world)
         lab.conversations += 1
         try:
+            if turn.lines or not number:
+                lab.become(world)
             kernel = observe(lab, flow, turn.listeners(), ident=first + PORTS, going_on=number > 0)
             report, past = _compared(world, flow, turn.listeners(), kernel, past)
-        except Unsupported as problem:  # which way chance went before, the model did not know when it agreed to go on
+        except (Unsupported, ToolFailed) as problem:  # which way chance went before; or half of what was typed is there
+            lab.clear()
             return trial if number else Trial(case, REFUSED, str(problem))
         except (LookupError, ValueError) as problem:  # what was captured makes no conversation
             where = extract_tb(problem.__traceback__)[-1]
