@@ -2,17 +2,23 @@
 
 from __future__ import annotations
 
+from ipaddress import IPv4Address
+
 import pytest
 from ip_shell import model, real
 from kernel_worlds import CASES
 
 from mcnilib.errors import StateSyntaxError, Unsupported
 from mcnilib.linux.ip_json import FORMS, text_of
-from mcnilib.linux.neigh import SHOWN_BY, parse_neigh, parse_neighbours
+from mcnilib.linux.neigh import SHOWN_BY, Neigh, parse_neigh, parse_neighbours
+from mcnilib.linux.netns import Netns
+from mcnilib.linux.packet import Packet
 from mcnilib.linux.show import listing
 from mcnilib.trace.run import run
+from mcnilib.trace.trace import Stage, Step
 
 LINE = "169.254.1.1 dev eth0 lladdr ee:ee:ee:ee:ee:ee PERMANENT "
+COMMANDS_SHOWING = tuple(dict.fromkeys(SHOWN_BY.values()))
 COMMANDS = """
     neigh add 10.0.0.9 dev e0 lladdr 02:00:00:00:00:01 nud permanent
     neigh add 10.0.0.8 dev e0 lladdr 02:00:00:00:00:02 nud noarp
@@ -104,7 +110,7 @@ def test_a_device_that_goes_down_loses_its_entries() -> None:
         f"{COMMANDS}neigh add 10.9.0.1 dev e1 lladdr 02:00:00:00:00:05 nud permanent\nlink set e0 down\nlink set e0 up"
     )
     found = real(commands, ["ip -4 neigh show nud all", "ip -4 neigh show proxy"])
-    assert "".join(found) == "".join(listing(model(commands), command) for command in SHOWN_BY.values())
+    assert "".join(found) == "".join(listing(model(commands), command) for command in COMMANDS_SHOWING)
     assert "10.9.0.1 dev e1" in found[0]
 
 
@@ -127,7 +133,16 @@ def test_the_kernel_s_own_listing_is_read_in_both_forms(lines: str) -> None:
 
 
 @pytest.mark.kernel
-@pytest.mark.parametrize("command", SHOWN_BY.values())
+@pytest.mark.parametrize("command", COMMANDS_SHOWING)
 def test_the_kernel_prints_it_so(command: str) -> None:
     (found,) = real(COMMANDS, [command.replace("ip", "ip -4", 1)])
     assert found == listing(model(COMMANDS), command) != ""
+
+
+@pytest.mark.parametrize("state", SHOWN_BY)
+def test_every_entry_stands_in_the_listing_that_a_step_names(state: str) -> None:
+    """Also one that ARP learned: where it decides, programs and readers look for it there."""
+    entry = Neigh(IPv4Address("10.0.1.77"), "eth0", "" if state == "proxy" else "02:00:00:00:00:07", state)
+    packet = Packet(IPv4Address("10.0.1.2"), entry.ip)
+    step = Step("a", Stage.ARP, "", packet, packet, entry)
+    assert str(entry) in listing(Netns("a", neighbours=(entry,)), step.listing.command)

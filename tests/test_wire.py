@@ -11,7 +11,7 @@ from small_worlds import device, mac, namespace, plug, talk
 from mcnilib.errors import Unsupported
 from mcnilib.linux.fdb import print_fdb, with_fdb
 from mcnilib.linux.ip_json import FORMS, text_of
-from mcnilib.linux.link import Bridge, Far, Link, Veth
+from mcnilib.linux.link import Bridge, Far, Link, Opaque, Veth
 from mcnilib.linux.world import World
 from mcnilib.trace.explain import verdict
 
@@ -138,3 +138,12 @@ def test_a_device_kept_down_takes_frames_and_sends_none() -> None:
     world = altered(macvlans(), "p", "eth0", carrier=False)
     assert verdict(talk(world, "tcp:10.0.1.12:80", client="a", server="p")).startswith("unreachable")
     assert verdict(talk(world, "tcp:10.0.1.11:80", client="p", server="a")).startswith("unreachable")
+
+
+def test_what_comes_in_by_a_port_that_is_not_modelled_is_unknown() -> None:
+    """A port that sends back what it gets (hairpin), or keeps it from other ports: nobody who answers is no answer."""
+    world = two_switches(0)
+    port = replace(world["n"].link("va"), kind=Opaque("n/ip-address.txt:9: a bridge port with hairpin on"))
+    world = world.put(world["n"].but(links=tuple(port if x.name == "va" else x for x in world["n"].links)))
+    said = verdict(talk(world, "tcp:10.0.7.9:80"))
+    assert said.startswith("unknown beyond this point") and "the frame gets to va: n/ip-address.txt:9" in said

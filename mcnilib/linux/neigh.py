@@ -30,8 +30,11 @@ IN_USE = re.compile(rf"^[\d.]+ dev \S+ lladdr .*\b({'|'.join(USED)})\b")
 FLAGS = ("router", "proxy", "managed", "extern_learn", "offload")
 """What may stand before the state. Source: print_neigh() in ip/ipneigh.c (iproute2 6.1)."""
 
-SHOWN_BY = {"PERMANENT": "ip neigh", "NOARP": "ip neigh show nud noarp", "proxy": "ip neigh show proxy"}
-"""States of entries somebody wrote, with the command that shows them."""
+SHOWN_BY = dict.fromkeys(("PERMANENT", *USED), "ip neigh") | {
+    "NOARP": "ip neigh show nud noarp",
+    "proxy": "ip neigh show proxy",
+}
+"""States of entries, with the command that shows them."""
 
 PROXY = "proxy"
 MADE_BY_KERNEL = re.compile(

@@ -70,8 +70,8 @@ def _routing(netns: Netns) -> Iterator[Shown]:
 
 
 def _neighbours(netns: Netns) -> Iterator[Shown]:
-    for state, command in SHOWN_BY.items():
-        yield Shown(command, _noted(one for one in netns.neighbours if one.state == state))
+    for command in dict.fromkeys(SHOWN_BY.values()):
+        yield Shown(command, _noted(one for one in netns.neighbours if SHOWN_BY[one.state] == command))
 
 
 def _sysctls(netns: Netns) -> Iterator[Shown]:

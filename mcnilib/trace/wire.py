@@ -212,8 +212,9 @@ class Wire:
     def _enter_port(self, netns: str, port: Link, sight: _Sight) -> Ends:
         """Take a frame at a port of a bridge: up to the bridge's own IP layer, or out of other ports, or both."""
         bridge = self.cables.by_name.get((netns, port.master))
-        if bridge and isinstance(bridge.kind, Opaque):
-            return [Unknown(f"the frame gets to {bridge.name}: {bridge.kind.why}", collect="")]
+        for one in filter(None, (port, bridge)):
+            if isinstance(one.kind, Opaque):
+                return [Unknown(f"the frame gets to {one.name}: {one.kind.why}", collect="")]
         if bridge is None or not bridge.up or not port.carrier:
             return []
         if sight.path[-1] != (netns, port.name):  # a macvlan child
