@@ -79,9 +79,13 @@ def _nearest_first(routes: list[Route], netns: Netns) -> list[Route]:
     """Put on-link routes first and refusing ones last: a gateway must be reachable when its route is added.
 
     Before all go those that would be refused by now: what leads to their gateway elsewhere was added later. A route
-    to its own gateway is not in the way of itself.
+    to its own gateway is not in the way of itself. Rivals keep their order: it is state.
     """
-    return sorted(routes, key=lambda r: (not _outdated(r, netns), r.type in REJECTING, r.via is not None))
+    order = sorted(routes, key=lambda r: (not _outdated(r, netns), r.type in REJECTING, r.via is not None))
+    waiting: dict[tuple[object, ...], list[Route]] = {}
+    for route in reversed(routes):
+        waiting.setdefault((route.table, route.dst, route.metric), []).append(route)
+    return [waiting[route.table, route.dst, route.metric].pop() for route in order]
 
 
 def _outdated(route: Route, netns: Netns) -> bool:

@@ -9,7 +9,7 @@ from mcnilib.errors import McniError, StateSyntaxError
 PROGRAMS = "BPF programs that only a bpftool since Linux 6.4 shows (tcx, netfilter, sk_lookup)"
 TABLES = "tables and rules of nftables that iptables-save does not print"
 QUEUES = "queueing disciplines and their filters"
-BRIDGES, SOCKETS, CONNECTIONS = "entries of bridges", "sockets", "connections that exist"
+SOCKETS, CONNECTIONS = "sockets", "connections that exist"
 """What may not have been looked at in a namespace though it may be there."""
 
 

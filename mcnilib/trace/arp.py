@@ -58,6 +58,8 @@ def _ask(net: Network, log: Log, host: Host, link: Link, ip: IPv4Address, packet
 
     Source: arp_process(), pneigh_enqueue() in net/core/neighbour.c.
     """
+    if host.is_local(ip):
+        raise Unsupported(f"the next hop {ip} is an address of {host.name} itself, by a local route somebody added")
     sender = _sender(host, link, ip, packet)
     answering, gap = _answering(net, host, link, ip, sender)
     heard = [landing for landing in answering if _is_heard(net, host, link, landing)]
@@ -66,6 +68,8 @@ def _ask(net: Network, log: Log, host: Host, link: Link, ip: IPv4Address, packet
         return _believed(log, host, link, packet, entry, heard)
     for landing in answering if int(sender) else ():
         _learn(net.hosts[landing.netns], landing.link.name, sender, link.mac)
+    if gap and heard and not any(net.hosts[landing.netns].is_local(ip) for landing in heard):
+        raise Unknown(f"only proxies that were collected answer who has {ip}, and {gap.why}", collect=gap.collect)
     if heard:
         landing = _first(net, host, link, ip, sender, heard)
         host.neighbours[(link.name, ip)] = landing.link.mac
@@ -165,7 +169,8 @@ def answers(host: Host, link: Link, target: IPv4Address, sender: IPv4Address) ->
         route = host.route(Query(target, sender, iif=link.name)).route
     except NoRoute:
         return ""
-    if validate_source(host.netns, probe, link.name) is not None:
+    out = "" if route.type == "local" else route.dev  # ip_route_input_slow(), __mkroute_input()
+    if validate_source(host.netns, probe, link.name, out) is not None:
         return ""
     if route.type == "local":
         mine = _may_answer(host, link, target, sender) and not _filtered(host, link, target, sender)

@@ -34,6 +34,8 @@ def leave(net: Network, log: Log, host: Host, skb: Skb, decision: Decision, iif:
     hook.next_hop = next_hop(host.netns, route, skb.packet.dst)
     if not hook.run():
         return None
+    if link.name == "lo" and not link.up:
+        raise Unsupported(f"lo of {host.name} is down, and a packet would leave by it")
     if not net.wire.has_carrier(host.name, link):
         _no_carrier(net, log, host, link, hook.next_hop, skb)
         return None

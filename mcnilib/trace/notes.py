@@ -12,8 +12,8 @@ from collections.abc import Iterator
 from ipaddress import IPv4Network
 from typing import NamedTuple
 
-from mcnilib.linux.gap import BRIDGES, CONNECTIONS, PROGRAMS, QUEUES, SOCKETS, TABLES
-from mcnilib.linux.link import Bridge, Loopback
+from mcnilib.linux.gap import CONNECTIONS, PROGRAMS, QUEUES, SOCKETS, TABLES
+from mcnilib.linux.link import Loopback
 from mcnilib.linux.netfilter import ChainRule
 from mcnilib.linux.packet import Packet
 from mcnilib.linux.route import Route
@@ -83,7 +83,6 @@ def _meetings(world: World, step: Step) -> Iterator[tuple[str, str]]:
         yield step.netns, SOCKETS
     if step.before.proto == "udp" and isinstance(step.line, ChainRule) and isinstance(step.line.target, NATS):
         yield step.netns, CONNECTIONS
-    yield from ((netns, BRIDGES) for netns, link in crossed if link.master or isinstance(link.kind, Bridge))
 
 
 def _sizes(world: World, trace: Trace) -> Iterator[str]:

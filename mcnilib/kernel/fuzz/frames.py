@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from random import Random
 
-from mcnilib.linux.link import Link, Loopback, Macvlan, Physical, Veth, Vxlan
+from mcnilib.linux.link import Far, Link, Loopback, Macvlan, Physical, Veth, Vxlan
 from mcnilib.linux.world import World
 
 Place = tuple[str, Link]
@@ -38,6 +38,8 @@ def _no_carrier(draw: Random, devices: list[Place]) -> str:
 
 
 def _twin(draw: Random, devices: list[Place]) -> str:
-    """Give a device the MAC of another."""
-    netns, link = draw.choice([place for place in devices if isinstance(place[1].kind, Physical | Veth | Macvlan)])
+    """Give a device the MAC of another; a child in mode passthru has that of its lower device, and changes with it."""
+    tied = [kind.lower for _, one in devices if isinstance(kind := one.kind, Macvlan) and kind.mode == "passthru"]
+    able = [place for place in devices if isinstance(place[1].kind, Physical | Veth | Macvlan)]
+    netns, link = draw.choice([place for place in able if Far(place[0], place[1].index) not in tied])
     return f"{netns}: ip link set {link.name} address {draw.choice(devices)[1].mac}"

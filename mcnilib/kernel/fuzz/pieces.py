@@ -78,13 +78,17 @@ def guesses(case: Case, draw: Random, tries: int) -> Iterator[str]:
 
 
 def listed(case: Case) -> Iterator[str]:
-    """Yield in words what a snapshot with `conntrack -L` answers otherwise than what was said before left behind."""
+    """Yield in words what a snapshot with `conntrack -L` and `ip neigh` answers otherwise than what was said before
+    left behind."""
     *before, (trace, _) = simulated(case)
     if not before or any(one.branches for one, _ in before):
         return
     files, net = collected(case.worlds()[-1]), before[-1][1]
     for name, host in net.hosts.items():
         files[f"{name}/conntrack.txt"] = "".join(f"{entry.line(net.now)}\n" for entry in host.connections)
+        for (dev, ip), mac in host.neighbours.items():
+            state = "STALE" if ip in host.unconfirmed else "REACHABLE"
+            files[f"{name}/ip-neigh.txt"] += f"{ip} dev {dev} lladdr {mac} {state} \n"
     turn = case.turns[-1]
     told = _ends(snapshot_of(files).trace(case.flows()[-1], turn.listeners()))
     if new := [one for one in told if one not in _ends(trace)]:
@@ -133,6 +137,8 @@ def _half(draw: Random, files: Files) -> tuple[str, Files]:
     name = draw.choice([name for name in files if name.endswith(f"/{stem}.txt") and _told(name, files)])
     text = files[name]
     middle = text.rfind("\n", 0, len(text) // 2) + 1
+    if text[:middle].endswith("COMMIT\n"):  # whole tables: nothing tells of the others
+        middle = text.rfind("\n", 0, middle - 1) + 1
     first = stem != "sysctl" or draw.random() < 0.5
     which = "second" if first else "first"
     return f"the {which} half of {name}", {**files, name: text[:middle] if first else text[middle:]}
