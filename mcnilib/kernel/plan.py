@@ -59,8 +59,9 @@ def _rule_changes(old: Iterable[Rule], new: Iterable[Rule]) -> tuple[list[str], 
     was, will = list(old), list(new)
     gone = [f"rule del {rule_words(rule)}" for rule in was if rule not in will]
     added = [rule for rule in will if rule not in was]
+    refusing = {rule.priority for rule in added if rule.action != "lookup"}  # of one priority the order is state
     first, last = (
-        [f"rule add {rule_words(r)}" for r in added if (r.action == "lookup") is leads] for leads in (True, False)
+        [f"rule add {rule_words(r)}" for r in added if (r.priority in refusing) is late] for late in (False, True)
     )
     return gone + first, last
 
