@@ -27,6 +27,14 @@ if TYPE_CHECKING:
     from mcnilib.trace.network import Network
 
 
+def _refuse_by_lo(host: Host, link: Link, route: Route, skb: Skb) -> None:
+    """Refuse what is not known of loopback. Raises: Unsupported."""
+    if not link.up:
+        raise Unsupported(f"lo of {host.name} is down, and a packet would leave by it")
+    if skb.packet.inner and route.type != "local":
+        raise Unsupported(f"a tunnel of {host.name} sends to {skb.packet.dst} by lo, where that is nobody's address")
+
+
 def leave(net: Network, log: Log, host: Host, skb: Skb, decision: Decision, iif: str) -> Place:
     """POSTROUTING, then the device: a wire, a tunnel or loopback."""
     route, link = decision.route, host.links[decision.device]
@@ -34,8 +42,8 @@ def leave(net: Network, log: Log, host: Host, skb: Skb, decision: Decision, iif:
     hook.next_hop = next_hop(host.netns, route, skb.packet.dst)
     if not hook.run():
         return None
-    if link.name == "lo" and not link.up:
-        raise Unsupported(f"lo of {host.name} is down, and a packet would leave by it")
+    if link.name == "lo":
+        _refuse_by_lo(host, link, route, skb)
     if not net.wire.has_carrier(host.name, link):
         _no_carrier(net, log, host, link, hook.next_hop, skb)
         return None
