@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 
 def _refuse_by_lo(host: Host, link: Link, route: Route, skb: Skb) -> None:
     """Refuse what is not known of loopback. Raises: Unsupported."""
-    if not link.up:
+    if not link.up and skb.packet.dst.is_loopback:
         raise Unsupported(f"lo of {host.name} is down, and a packet would leave by it")
     if skb.packet.inner and route.type != "local":
         raise Unsupported(f"a tunnel of {host.name} sends to {skb.packet.dst} by lo, where that is nobody's address")
