@@ -214,8 +214,7 @@ class _Reader:
         there = any(f"{path}.{form}" in self.files for form in ("txt", "json"))
         if there or not (self.place.collected and isinstance(link.kind, Bridge)):
             return link
-        why = f"{path}.txt is not in the snapshot, and {link.name} is a bridge"
-        return replace(link, kind=Opaque(why, Far(self.place.name, link.index)))
+        return self._known(link, f"{path}.txt is not in the snapshot, and {link.name} is a bridge", {})
 
     def _file(self, file: str) -> tuple[str, str]:
         """Return the text of one of the namespace's files, empty when it is not there, and its name."""

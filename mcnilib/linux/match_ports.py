@@ -8,14 +8,13 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 
 from mcnilib.errors import Unsupported
+from mcnilib.linux.chance import Range
 from mcnilib.linux.context import Context
 from mcnilib.linux.match import Test, bang, differs
 from mcnilib.linux.packet import Packet
 
 FLAG_ORDER = ("FIN", "SYN", "RST", "PSH", "ACK", "URG")
 """The order iptables-save prints TCP flags in."""
-
-Range = tuple[int, int]
 
 
 def range_text(ports: Range) -> str:

@@ -157,10 +157,9 @@ class Inquiry(widgets.VBox):  # type: ignore[misc]
         self.picture.value = to_svg(self._drawing(trace, at), self._uid, self._scale)
 
     def _drawing(self, trace: Trace, at: tuple[int, int] | None = None) -> Drawing:
-        ends = (
-            plan_of(self.world).look_at(focus_of(self.world, self.trace)) if self.trace else None
-        )  # alike for all ends
-        return lay_out(self.world, trace, ends, at)
+        """Draw the trace, or one of its ends: all of them have the same places."""
+        plan = plan_of(self.world).look_at(focus_of(self.world, self.trace or trace))
+        return lay_out(self.world, trace, plan, at)
 
     def _repr_mimebundle_(self, **kwargs: Any) -> Bundle:
         """Add the picture and the verdict for viewers without a kernel."""
