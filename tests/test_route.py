@@ -10,7 +10,7 @@ import pytest
 from ip_shell import answer, model, query_of, real, real_answer, source
 from ip_states import STATES, State
 
-from mcnilib.errors import NoRoute, StateSyntaxError, Unknown, Unsupported
+from mcnilib.errors import EXCERPT, NoRoute, StateSyntaxError, Unknown, Unsupported
 from mcnilib.linux.fib import address_type, lookup
 from mcnilib.linux.link import Link, Opaque
 from mcnilib.linux.netns import Netns
@@ -117,7 +117,7 @@ def test_where_a_route_line_is_wrong(line: str, column: int, what: str) -> None:
         parse_route(line, source="node1/ip-route.txt", number=4)
     assert (caught.value.column, caught.value.what) == (column, what)
     assert str(caught.value).startswith(f"node1/ip-route.txt:4:{column}: ")
-    assert str(caught.value).endswith(f"\n  {line}\n  {' ' * (column - 1)}^")
+    assert str(caught.value).endswith(f"\n  {line[:EXCERPT]}\n  {' ' * (column - 1)}^")
 
 
 @pytest.mark.parametrize(

@@ -10,14 +10,19 @@ from mcnilib.linux.ipset_member import Member, port_key
 from mcnilib.linux.match import Match
 from mcnilib.linux.match_conntrack import ConntrackIs, CtPorts
 from mcnilib.linux.match_ports import Multiport, Ports
+from mcnilib.linux.match_set import InSet
 from mcnilib.linux.netfilter import Table
 
 
 def asked_ports(tables: Sequence[Table], sets: Sequence[IpSet]) -> frozenset[Range]:
-    """Return the ranges that rules and sets name; of rules that look alike but for one port, only one is named."""
+    """Return the ranges that rules name, and the sets if any rule looks into one.
+
+    Of rules that look alike but for one port or one set, only one is asked.
+    """
     chains = (chain for table in tables for chain in table.chains)
-    matches = (match for chain in chains for rule in chain.outline.samples for match in rule.matches)
-    return frozenset([*(ports for match in matches for ports in _of_match(match)), *_of_sets(sets)])
+    matches = [match for chain in chains for rule in chain.outline.samples for match in rule.matches]
+    looked_into = sets if any(isinstance(match, InSet) for match in matches) else ()
+    return frozenset([*(ports for match in matches for ports in _of_match(match)), *_of_sets(looked_into)])
 
 
 def _of_match(match: Match) -> Iterator[Range]:

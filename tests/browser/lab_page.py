@@ -22,6 +22,10 @@ READY = """() => {
   return !!(panel?.context?.isReady && panel.sessionContext?.isReady && panel.sessionContext.session?.kernel);
 }"""
 IDLE = "() => window.jupyterapp.shell.currentWidget.sessionContext.session.kernel.status === 'idle'"
+ANSWERED = """async () => {
+  const kernel = window.jupyterapp.shell.currentWidget.sessionContext.session.kernel;
+  for (let asked = 0; asked < 2; asked++) await kernel.requestKernelInfo();  // a widget may hold back one message
+}"""
 RUN_ALL = """() => {
   window.mcniRan = null;
   window.jupyterapp.commands.execute('notebook:run-all-cells').then(() => { window.mcniRan = true; });
@@ -106,8 +110,9 @@ class LabPage:
         return self.wait_idle()
 
     def wait_idle(self) -> LabPage:
-        """Wait until the kernel has nothing left to do."""
+        """Wait until the kernel has answered all that was asked before: it takes requests in turn."""
         self.page.wait_for_function(IDLE)
+        self.page.evaluate(ANSWERED)
         return self
 
     def run_all(self) -> LabPage:

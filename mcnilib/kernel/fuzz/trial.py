@@ -130,6 +130,7 @@ def _compared(
     Raises: Unsupported where the model does not know all courses, or not all of an exchange that is not the first.
     """
     reports: list[tuple[Report, Network]] = []
+    more = False
     for crossing in (False, True):
         trace, nets = courses(world, flow, listeners, past, crossing=crossing)
         if past and (why := _why_not(trace)):
@@ -138,6 +139,7 @@ def _compared(
             reports.append((compare(model, kernel, flow, listeners), net))
             if reports[-1][0].agrees:
                 return reports[-1]
-        if trace.open:
-            raise Unsupported("chance has more branches than are followed")
+        more |= trace.open
+    if more:
+        raise Unsupported("chance has more branches than are followed")
     return reports[0]
