@@ -9,10 +9,13 @@ from __future__ import annotations
 import ast
 import re
 import sys
-from collections.abc import Callable, Iterator
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator
+from functools import cache
 from pathlib import Path
 from typing import NamedTuple
 
+import house_debts as debts
 import pytest
 
 ROOT = Path(__file__).resolve().parents[1] / "mcnilib"
@@ -38,7 +41,9 @@ CLOCKS = {"time", "secrets"}
 ONLY = dict.fromkeys(PICTURES, "show") | dict.fromkeys(PROCESSES, "kernel")
 MODEL = {"errors", "linux", "cluster", "trace", "scenarios", "snapshots"}
 FOREIGN_WORDS = re.compile(r"calico|kube|spiderpool", re.IGNORECASE)
-MAX_FILE, MAX_BODY = 300, 25
+MAX_FILE, MAX_BODY = 450, 25
+SMALL, MAX_ROOM = 60, 12
+MAX_SMALL_FOR_ONE = 20
 
 
 class Module(NamedTuple):
@@ -53,6 +58,12 @@ class Module(NamedTuple):
         """The layer the file belongs to; `mcnilib` for the package's own `__init__`."""
         name = self.path.parts[0].removesuffix(".py")
         return {"__init__": "mcnilib", "__main__": "cli"}.get(name, name)
+
+    @property
+    def name(self) -> str:
+        """The name by which it is imported."""
+        parts = self.path.with_suffix("").parts
+        return ".".join(("mcnilib", *(parts[:-1] if parts[-1] == "__init__" else parts)))
 
     @property
     def lines(self) -> list[str]:
@@ -80,18 +91,19 @@ Complaint = tuple[int, str]
 Check = Callable[[Module], Iterator[Complaint]]
 
 
+@cache
 def read(root: Path) -> list[Module]:
     """Parse every module of a package."""
     files = sorted(root.rglob("*.py"))
     return [Module(f.relative_to(root), text := f.read_text(encoding="utf-8"), ast.parse(text)) for f in files]
 
 
-def imports(module: Module) -> Iterator[Import]:
+@cache
+def imports(module: Module) -> list[Import]:
     """List what a module imports, also inside functions and by `import_module("…")`."""
     lazy = {id(inner) for outer in ast.walk(module.tree) if isinstance(outer, FUNCTIONS) for inner in ast.walk(outer)}
-    for node in ast.walk(module.tree):
-        for name in _names(node, module):
-            yield Import(node.lineno, name, id(node) in lazy)  # type: ignore[attr-defined]
+    named = ((node, name) for node in ast.walk(module.tree) for name in _names(node, module))
+    return [Import(node.lineno, name, id(node) in lazy) for node, name in named]  # type: ignore[attr-defined]
 
 
 FUNCTIONS = (ast.FunctionDef, ast.AsyncFunctionDef)
@@ -146,7 +158,7 @@ def words(module: Module) -> Iterator[Complaint]:
 
 
 def long_file(module: Module) -> Iterator[Complaint]:
-    """A file fits into one sitting."""
+    """A file is one concept; one that does not fit into one sitting is two."""
     if len(module.lines) > MAX_FILE:
         yield len(module.lines), f"{len(module.lines)} lines, at most {MAX_FILE}"
 
@@ -313,8 +325,134 @@ def test_what_is_allowed_passes(tmp_path, check, path, source):
     assert _planted(tmp_path, check, path, source) == []
 
 
+def defined(module: Module) -> Iterator[str]:
+    """List the public names a module binds at its top: classes, functions, constants; not what it imports."""
+    for node in module.tree.body:
+        targets = node.targets if isinstance(node, ast.Assign) else [getattr(node, "target", None)]
+        names = [node.name] if isinstance(node, (ast.ClassDef, *FUNCTIONS)) else []
+        names += [one.id for target in targets if target for one in ast.walk(target) if isinstance(one, ast.Name)]
+        yield from (name for name in names if not name.startswith("_"))
+
+
+def twice(house: list[Module]) -> set[str]:
+    """A public name is defined in one module: who reads it knows which is meant."""
+    counted = Counter(name for module in house for name in dict.fromkeys(defined(module)))
+    return {name for name, number in counted.items() if number > 1} - set(debts.OF_EACH)
+
+
+def links(house: list[Module]) -> dict[str, set[str]]:
+    """Return for each module those of ours it imports, also inside functions and for their types alone."""
+    names = {module.name for module in house}
+    found: dict[str, set[str]] = {name: set() for name in names}
+    for module in house:
+        for one in imports(module):
+            longest = one.name
+            while longest and longest not in names:
+                longest = longest.rpartition(".")[0]
+            found[module.name] |= {longest} - {"", module.name}
+    return found
+
+
+def small_for_one(house: list[Module]) -> set[str]:
+    """A file exists because it is a concept, not because another became too long: a short one has several users."""
+    users = Counter(used for own in links(house).values() for used in own)
+    return {module.name for module in house if len(module.lines) < SMALL and users[module.name] == 1}
+
+
+def crowded(house: list[Module]) -> set[str]:
+    """A room is overlooked at a glance: it has at most 12 files."""
+    files = Counter(_room(module) for module in house)
+    return {room for room, number in files.items() if number > MAX_ROOM}
+
+
+def _room(module: Module) -> str:
+    return ".".join(("mcnilib", *module.path.parts[:-1]))
+
+
+def circles(house: list[Module]) -> set[frozenset[str]]:
+    """Modules do not import one another in a circle, not even for their types: one can be understood before the other."""
+    users = links(house)
+    reached = {name: _reached(users, name) for name in users}
+    return {frozenset({one for one in reached[name] if name in reached[one]}) for name in users} - {frozenset()}
+
+
+def _reached(users: dict[str, set[str]], start: str) -> set[str]:
+    done: set[str] = set()
+    waiting = [start]
+    while waiting:
+        new = users[waiting.pop()] - done
+        done |= new
+        waiting += new
+    return done
+
+
+HouseCheck = Callable[[list[Module]], Iterable[object]]
+OWED: list[tuple[HouseCheck, Iterable[object]]] = [
+    (twice, debts.TWICE),
+    (small_for_one, debts.SMALL_FOR_ONE),
+    (crowded, debts.CROWDED),
+    (circles, map(frozenset, debts.CIRCLES)),
+]
+
+
+@pytest.mark.parametrize(
+    ("check", "owed"), [(check, set(owed)) for check, owed in OWED], ids=lambda x: getattr(x, "__name__", "")
+)
+def test_the_house_owes_no_more_than_it_did(check, owed):
+    found = set(check(read(ROOT)))
+    assert sorted(map(_listed, found - owed)) == [], check.__doc__
+    assert sorted(map(_listed, owed - found)) == [], (
+        f"no longer true: take it out of the list for {check.__name__} in house_debts.py"
+    )
+
+
+def _listed(debt: object) -> object:
+    return sorted(debt) if isinstance(debt, frozenset) else debt
+
+
+def test_the_debts_are_listed_once_and_bounded():
+    assert len(debts.TWICE) == len(set(debts.TWICE))
+    assert len(debts.SMALL_FOR_ONE) <= MAX_SMALL_FOR_ONE, "files under 60 lines with a single user"
+    files = Counter(map(_room, read(ROOT)))
+    assert {room: files[room] for room, bound in debts.CROWDED.items() if files[room] > bound} == {}
+
+
+@pytest.mark.parametrize("name", debts.OF_EACH)
+def test_a_name_of_each_is_defined_by_several(name):
+    assert sum(name in defined(module) for module in read(ROOT)) > 1
+
+
+@pytest.mark.parametrize(
+    ("check", "files", "found"),
+    [
+        (twice, {"a.py": "class Place: ...\n", "b.py": "Place = 1\n"}, {"Place"}),
+        (twice, {"a.py": "def run(): ...\n", "b.py": "run: int = 1\n"}, {"run"}),
+        (twice, {"a.py": "A, B = 1, 2\n", "b.py": "async def B(): ...\n"}, {"B"}),
+        (twice, {"a.py": "_A = 1\nA = 2\nA = 3\n", "b.py": "_A = 1\nfrom mcnilib.a import A\ndef f(A): A = 1\n"}, set()),
+        (small_for_one, {"a.py": "x = 1\n", "b.py": "import mcnilib.a\n"}, {"mcnilib.a"}),
+        (small_for_one, {"r/__init__.py": "x = 1\n", "b.py": "from mcnilib.r import x\n"}, {"mcnilib.r"}),
+        (small_for_one, {"a.py": "x = 1\n" * (SMALL - 1), "b.py": "def f():\n    import mcnilib.a\n"}, {"mcnilib.a"}),
+        (small_for_one, {"a.py": "x = 1\n" * SMALL, "b.py": "import mcnilib.a\n"}, set()),
+        (small_for_one, {"a.py": "", "b.py": "import mcnilib.a\n", "c.py": "from mcnilib import a\n"}, set()),
+        (crowded, {f"r/{i}.py": "" for i in range(MAX_ROOM + 1)}, {"mcnilib.r"}),
+        (crowded, {f"r/{i}.py": "" for i in range(MAX_ROOM)} | {"r/s/a.py": ""}, set()),
+        (circles, {"a.py": "import mcnilib.b\n", "b.py": "from mcnilib.a import x\n"}, {frozenset({"mcnilib.a", "mcnilib.b"})}),
+        (circles, {"a.py": "if TYPE_CHECKING:\n    from mcnilib.b import B\n", "b.py": "from mcnilib import c\n", "c.py": "def f():\n    import mcnilib.a\n", "d.py": "import mcnilib.a\n"}, {frozenset({"mcnilib.a", "mcnilib.b", "mcnilib.c"})}),
+        (circles, {"a.py": "import mcnilib.b\n", "b.py": "import mcnilib.c\n", "c.py": ""}, set()),
+    ],
+)  # fmt: skip
+def test_a_planted_debt_is_found(tmp_path, check, files, found):
+    for path, source in files.items():
+        _plant(tmp_path, path, source)
+    assert check(read(tmp_path / "mcnilib")) == found
+
+
 def _planted(tmp_path: Path, check: Check, path: str, source: str) -> list[str]:
-    file = tmp_path / "mcnilib" / path
-    file.parent.mkdir(parents=True)
-    file.write_text(source, encoding="utf-8")
+    _plant(tmp_path, path, source)
     return complaints(tmp_path / "mcnilib", check)
+
+
+def _plant(tmp_path: Path, path: str, source: str) -> None:
+    file = tmp_path / "mcnilib" / path
+    file.parent.mkdir(parents=True, exist_ok=True)
+    file.write_text(source, encoding="utf-8")
