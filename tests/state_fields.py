@@ -1,0 +1,306 @@
+"""One world, and for every field of every value it is made of a world that differs from it in just that field.
+
+A field that somebody adds must get its row, or its reason in `LOST`: tests/test_state_fields.py asks for it by name.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import replace
+from ipaddress import IPv4Address, IPv4Interface, IPv4Network
+from typing import Any
+
+from small_worlds import namespace, plug
+
+from mcnilib.linux.gap import Gap
+from mcnilib.linux.ipset import IpSet, parse_sets
+from mcnilib.linux.iptables_save import parse_tables
+from mcnilib.linux.link import (
+    Address,
+    Bridge,
+    Far,
+    Hidden,
+    Ipip,
+    Link,
+    Loopback,
+    Macvlan,
+    Opaque,
+    Physical,
+    Station,
+    Veth,
+    Vxlan,
+)
+from mcnilib.linux.neigh import Neigh, parse_neigh
+from mcnilib.linux.netfilter import Chain, ChainRule, Table
+from mcnilib.linux.netns import Netns, add_address, add_link, add_routes, add_rule, del_route
+from mcnilib.linux.route import Route, Rule
+from mcnilib.linux.route_parse import parse_route, parse_rule
+from mcnilib.linux.sysctl import Setting
+from mcnilib.linux.world import Port, Segment, World
+
+STATE = """route 10.0.9.0/24 via 10.0.1.9 dev en0
+route blackhole 10.0.8.0/24 table 7
+rule 1000: from 10.0.2.0/24 lookup 7
+neigh 10.0.1.9 dev en0 lladdr 02:00:00:00:00:09 PERMANENT
+sysctl net.ipv4.ip_forward 1"""
+
+RULES = """*filter
+:INPUT ACCEPT [0:0]
+:FORWARD ACCEPT [0:0]
+:OUTPUT ACCEPT [0:0]
+:MINE - [0:0]
+-A FORWARD -s 10.0.2.0/24 -j DROP
+COMMIT
+"""
+
+SETS = "create some hash:net family inet hashsize 1024 maxelem 65536\nadd some 10.0.7.0/24\n"
+
+
+def _base() -> World:
+    n = namespace("n", "en0 10.0.1.1/24\nva 10.0.2.1/24 veth p 2\nvb veth p 3", STATE, RULES)
+    mac, here, there = "02:00:00:00:00:{:02x}", IPv4Address("10.0.1.1"), IPv4Address("10.0.1.8")
+    tunnel = Vxlan(7, here, "en0", 4789, (("66:00:00:00:00:01", there),))
+    for link in (
+        Link(5, "br0", Bridge((Station("02:00:00:00:00:44", "va"),)), mac.format(5)),
+        Link(6, "vx", tunnel, mac.format(6), mtu=1450),
+        Link(7, "mv", Macvlan(Far("n", 2)), mac.format(7)),
+    ):
+        n = add_link(n, link)
+    links = tuple(replace(link, master="br0") if isinstance(link.kind, Veth) else link for link in n.links)
+    n = n.but(links=links, sets=parse_sets(SETS))
+    return plug(n, namespace("p", "eth0 10.0.2.2/24 veth n 3\neth1 veth n 4"), lan="n.en0")
+
+
+BASE = _base()
+N = BASE["n"]
+ENDS = IPv4Address("10.0.1.1"), IPv4Address("10.0.1.8")
+
+
+def netns(**changes: object) -> World:
+    return BASE.put(N.but(**changes))
+
+
+def tunnel(*ends: IPv4Address | None) -> World:
+    """The world with an IPIP device, which not every kernel has."""
+    return BASE.put(add_link(N, Link(9, "tun", Ipip(*ends), mtu=1480)))
+
+
+def address(text: str = "10.0.6.1/24", scope: str = "global", broadcast: IPv4Address | None = None) -> World:
+    return BASE.put(add_address(N, "mv", Address(IPv4Interface(text), scope, broadcast)))
+
+
+EMPTY = IpSet("some")
+BASES = {Ipip: tunnel(*ENDS), Address: address(), IpSet: netns(sets=(EMPTY,))}
+"""Where the world to compare with is another."""
+
+
+def link(device: str, /, **changes: Any) -> World:
+    return netns(links=tuple(replace(one, **changes) if one.name == device else one for one in N.links))
+
+
+def kind(device: str, /, **changes: Any) -> World:
+    return link(device, kind=replace(N.link(device).kind, **changes))
+
+
+def route(**changes: Any) -> World:
+    old = next(one for one in N.routes if one.via)
+    return BASE.put(add_routes(del_route(N, old.dst), replace(old, **changes)))
+
+
+def rule(**changes: Any) -> World:
+    old = next(one for one in N.rules if one.priority == 1000)
+    return BASE.put(add_rule(N.but(rules=tuple(one for one in N.rules if one != old)), replace(old, **changes)))
+
+
+def neigh(**changes: Any) -> World:
+    return netns(neighbours=(replace(N.neighbours[0], **changes),))
+
+
+def table(**changes: Any) -> World:
+    return netns(tables=(replace(N.tables[0], **changes),))
+
+
+def chain(place: int, **changes: Any) -> World:
+    chains = N.tables[0].chains
+    return table(chains=(*chains[:place], replace(chains[place], **changes), *chains[place + 1 :]))
+
+
+def chain_rule(**changes: Any) -> World:
+    return chain(1, rules=(replace(N.tables[0].chains[1].rules[0], **changes),))
+
+
+def segment(**changes: Any) -> World:
+    return replace(BASE, segments=(replace(BASE.segments[0], **changes),))
+
+
+FIELDS: dict[type, dict[str, Callable[[], World]]] = {
+    World: {
+        "namespaces": lambda: replace(BASE, namespaces=(*BASE.namespaces, namespace("q", ""))),
+        "segments": lambda: replace(BASE, segments=(*BASE.segments, Segment("wan", ()))),
+        "complete": lambda: replace(BASE, complete=False),
+    },
+    Segment: {
+        "name": lambda: segment(name="wan"),
+        "ports": lambda: segment(ports=()),
+        "reflects": lambda: segment(reflects=True),
+        "uplink": lambda: segment(uplink=True),
+    },
+    Port: {
+        "netns": lambda: segment(ports=(Port("p", "en0"),)),
+        "link": lambda: segment(ports=(Port("n", "mv"),)),
+    },
+    Netns: {
+        "name": lambda: replace(BASE, namespaces=(*BASE.namespaces, namespace("q", ""))),
+        "links": lambda: BASE.put(add_link(N, Link(8, "br1", Bridge(), "02:00:00:00:00:08"))),
+        "rules": lambda: BASE.put(add_rule(N, parse_rule("900: from all iif en0 lookup 7"))),
+        "routes": lambda: BASE.put(add_routes(N, parse_route("10.0.3.0/24 via 10.0.1.7 dev en0"))),
+        "neighbours": lambda: netns(neighbours=(*N.neighbours, parse_neigh("10.0.1.8 dev en0 proxy"))),
+        "tables": lambda: netns(tables=(*N.tables, *parse_tables(RULES.replace("filter", "security")))),
+        "sets": lambda: netns(sets=(*N.sets, *parse_sets(SETS.replace("some", "other")))),
+        "sysctls": lambda: netns(sysctls=(*N.sysctls, Setting("net.ipv4.conf.en0.rp_filter", "2"))),
+        "missing": lambda: netns(missing=(Gap("nobody looked"),)),
+        "learned": lambda: netns(learned=(Neigh(IPv4Address("10.0.1.7"), "en0", "02:00:00:00:00:07", "REACHABLE"),)),
+        "unseen": lambda: netns(unseen=("sockets",)),
+    },
+    Link: {
+        "index": lambda: link("mv", index=8),
+        "name": lambda: link("vx", name="vx1"),
+        "kind": lambda: link("mv", kind=Bridge()),
+        "mac": lambda: link("mv", mac="02:00:00:00:00:77"),
+        "addresses": lambda: address(),
+        "up": lambda: link("mv", up=False),
+        "mtu": lambda: link("mv", mtu=1400),
+        "master": lambda: link("vb", master=""),
+        "carrier": lambda: link("mv", carrier=False),
+        "hidden": lambda: link("en0", hidden=(Hidden("", "why", "what"),)),
+        "egress": lambda: link("en0", egress="tbf"),
+    },
+    Loopback: {},
+    Physical: {},
+    Veth: {"peer": lambda: link("mv", kind=Veth(Far("p", 9)))},
+    Far: {"netns": lambda: kind("mv", lower=Far("p", 3)), "index": lambda: kind("mv", lower=Far("n", 3))},
+    Macvlan: {"lower": lambda: kind("mv", lower=Far("n", 3)), "mode": lambda: kind("mv", mode="private")},
+    Station: {
+        "mac": lambda: kind("br0", fdb=(Station("02:00:00:00:00:45", "va"),)),
+        "port": lambda: kind("br0", fdb=(Station("02:00:00:00:00:44", "vb"),)),
+        "state": lambda: kind("br0", fdb=(Station("02:00:00:00:00:44", "va", "permanent"),)),
+        "sticky": lambda: kind("br0", fdb=(Station("02:00:00:00:00:44", "va", sticky=True),)),
+    },
+    Bridge: {"fdb": lambda: kind("br0", fdb=())},
+    Vxlan: {
+        "vni": lambda: kind("vx", vni=8),
+        "local": lambda: kind("vx", local=IPv4Address("10.0.2.1")),
+        "dev": lambda: kind("vx", dev="va"),
+        "port": lambda: kind("vx", port=8472),
+        "fdb": lambda: kind("vx", fdb=()),
+        "udpcsum": lambda: kind("vx", udpcsum=False),
+    },
+    Ipip: {"local": lambda: tunnel(None, ENDS[1]), "remote": lambda: tunnel(ENDS[0], None)},
+    Opaque: {"why": lambda: link("mv", kind=Opaque("bond")), "lower": lambda: link("mv", kind=Opaque("bond", Far("n", 2)))},
+    Address: {
+        "interface": lambda: address("10.0.6.2/25"),
+        "scope": lambda: address(scope="link"),
+        "broadcast": lambda: address(broadcast=IPv4Address("10.0.6.255")),
+    },
+    Rule: {
+        "priority": lambda: rule(priority=1001),
+        "table": lambda: rule(table="8"),
+        "src": lambda: rule(src=IPv4Network("10.0.2.9")),
+        "dst": lambda: rule(dst=IPv4Network("10.0.2.9")),
+        "iif": lambda: rule(iif="en0"),
+        "oif": lambda: rule(oif="en0"),
+        "fwmark": lambda: rule(fwmark=5),
+        "fwmask": lambda: rule(fwmark=5, fwmask=7),
+        "action": lambda: rule(action="prohibit", table="main"),
+        "inverted": lambda: rule(inverted=True),
+        "suppress": lambda: rule(suppress=0),
+        "proto": lambda: rule(proto="static"),
+        "kept": lambda: rule(kept="1000:\tfrom all ipproto tcp lookup 7"),
+    },
+    Route: {
+        "dst": lambda: route(dst=IPv4Network("10.0.9.0/25")),
+        "dev": lambda: route(dev="va", onlink=True),
+        "via": lambda: route(via=IPv4Address("10.0.1.8")),
+        "src": lambda: route(src=IPv4Address("10.0.2.1")),
+        "type": lambda: route(type="prohibit", via=None, dev=""),
+        "table": lambda: route(table="9"),
+        "scope": lambda: route(scope="site"),
+        "proto": lambda: route(proto="bird"),
+        "metric": lambda: route(metric=7),
+        "onlink": lambda: route(onlink=True),
+        "linkdown": lambda: route(linkdown=True),
+        "nhid": lambda: route(nhid=3),
+        "settings": lambda: route(settings="mtu 1400"),
+        "kept": lambda: route(kept="10.0.9.0/24 encap mpls 1 via 10.0.1.9 dev en0"),
+    },
+    Neigh: {
+        "ip": lambda: neigh(ip=IPv4Address("10.0.1.8")),
+        "dev": lambda: neigh(dev="mv"),
+        "mac": lambda: neigh(mac="02:00:00:00:00:08"),
+        "state": lambda: neigh(state="NOARP"),
+    },
+    Table: {"name": lambda: table(name="security"), "chains": lambda: table(chains=N.tables[0].chains[:3])},
+    Chain: {
+        "name": lambda: chain(3, name="YOURS"),
+        "rules": lambda: chain(1, rules=()),
+        "policy": lambda: chain(1, policy="DROP"),
+    },
+    ChainRule: {
+        "chain": lambda: chain(2, rules=(replace(N.tables[0].chains[1].rules[0], chain="OUTPUT"),)),
+        "matches": lambda: chain_rule(matches=()),
+        "target": lambda: chain_rule(target=None),
+    },
+    IpSet: {
+        "name": lambda: netns(sets=(replace(EMPTY, name="other"),)),
+        "type": lambda: netns(sets=(replace(EMPTY, type="hash:ip"),)),
+        "members": lambda: netns(sets=(replace(EMPTY, members=(IPv4Network("10.0.7.0/25"),)),)),
+        "options": lambda: netns(sets=(replace(EMPTY, options="family inet hashsize 2048 maxelem 65536"),)),
+    },
+    Setting: {
+        "key": lambda: netns(sysctls=(Setting("net.ipv4.conf.en0.proxy_arp", "1"),)),
+        "value": lambda: netns(sysctls=(Setting("net.ipv4.ip_forward", "0"),)),
+    },
+}  # fmt: skip
+"""Class, field, and the world that differs in it."""
+
+NO_STATE = {
+    "by": "who wrote it: said about the state, no part of it",
+    "why": "which word of `kept` is not modelled: follows from the text",
+    "doubt": "what another listing has against it: found anew when both are read",
+}
+"""Fields that equality does not look at."""
+
+SAVED, COLLECTED, DIGEST, LAB = "saved and loaded", "a folder read as collected", "digest of the records", "lab"
+"""What a field must survive: the lab builds it and reads it back."""
+
+FILES = (SAVED, COLLECTED)
+_FOUND_ANEW = "what nobody knows is found when files are read, and never written"
+_LEARNED = "what ARP knew when it was collected: a world starts with what somebody wrote"
+_NOT_STRICT = "only collected state may have it; strict loading refuses it"
+_KNOWN = "the cables of the records' worlds are all known"
+_SWITCH = "the lab's switch is not read back; packets show where its cables lead"
+_FAR = "far ends are left out of what is read back; packets show where they are"
+_COLLECTED_ONLY = "of a running machine; the lab does not make it"
+
+LOST: dict[tuple[type, str], dict[str, str]] = {
+    (World, "segments"): {LAB: _SWITCH},
+    (World, "complete"): {DIGEST: _KNOWN, LAB: _KNOWN},
+    **{(Segment, name): {LAB: _SWITCH} for name in ("name", "ports", "reflects")},
+    (Segment, "uplink"): {DIGEST: _KNOWN, LAB: _KNOWN},
+    **{(Port, name): {LAB: _SWITCH} for name in ("netns", "link")},
+    **{(Netns, name): dict.fromkeys((*FILES, DIGEST, LAB), _FOUND_ANEW) for name in ("missing", "unseen")},
+    (Netns, "learned"): dict.fromkeys((*FILES, DIGEST, LAB), _LEARNED),
+    (Link, "index"): {LAB: "the kernel chooses indexes; their order is read back"},
+    **{(Link, name): dict.fromkeys((*FILES, LAB), _FOUND_ANEW) for name in ("hidden", "egress")},
+    **{(Opaque, name): dict.fromkeys((*FILES, LAB), _FOUND_ANEW) for name in ("why", "lower")},
+    (Veth, "peer"): {LAB: _FAR},
+    (Macvlan, "lower"): {LAB: _FAR},
+    **{(Far, name): {LAB: _FAR} for name in ("netns", "index")},
+    (Rule, "kept"): dict.fromkeys(FILES, _NOT_STRICT + "; read as collected, it has a reason besides"),
+    **{(Route, name): {SAVED: _NOT_STRICT, LAB: _COLLECTED_ONLY} for name in ("nhid", "kept")},
+    (Route, "settings"): {SAVED: _NOT_STRICT},
+    (Route, "linkdown"): {LAB: "the kernel says so of a device that has no carrier"},
+    (IpSet, "type"): {DIGEST: "its members tell it"},
+    (IpSet, "options"): {DIGEST: "sizes of a hash decide nothing", LAB: "sizes of a hash decide nothing"},
+}
+"""Class and field -> what it does not survive, and why that is right."""
