@@ -314,7 +314,7 @@ MODELLED = (
     "DSCP", "NETMAP", "REDIRECT", "TOS", "TTL",
     "addrtype", "comment", "connmark", "conntrack", "icmp", "mark", "multiport", "rpfilter", "set", "state",
     "statistic", "tcp", "udp", "CONNMARK", "DNAT", "LOG", "MARK", "MASQUERADE", "NFLOG", "NOTRACK", "REJECT", "SNAT",
-    "TRACE",
+    "TRACE", "nfacct",
 )  # fmt: skip
 """What decides as in the kernel; their texts are in `rule_facts`."""
 
@@ -340,7 +340,6 @@ WITHOUT_EFFECT = (
     "RATEEST",
     "SECMARK",
     "ULOG",
-    "nfacct",
 )
 """What a packet passes as if it were not there."""
 
