@@ -1,0 +1,241 @@
+"""Every kind of device and every listing declares what it needs, in one literal table each; what nobody declared is named."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import fields, replace
+from ipaddress import IPv4Address
+from pathlib import Path
+from typing import NamedTuple, get_args
+
+import pytest
+from small_worlds import device, namespace, plug
+from state_fields import BASE
+
+import mcnilib
+from mcnilib.errors import McniError, Unsupported
+from mcnilib.kernel import readback
+from mcnilib.kernel.capabilities import needs
+from mcnilib.kernel.devices import makings
+from mcnilib.kernel.journeys import Cabling
+from mcnilib.linux import ip_json, show, snapshot
+from mcnilib.linux.collected import load_collected
+from mcnilib.linux.link import (
+    NO_MAC,
+    Bridge,
+    Far,
+    Ipip,
+    Kind,
+    Loopback,
+    Macvlan,
+    Opaque,
+    Physical,
+    Veth,
+    Vxlan,
+    print_links,
+)
+from mcnilib.linux.link_parse import parse_links
+from mcnilib.linux.neigh import Neigh, parse_neigh
+from mcnilib.linux.netns import add_link
+from mcnilib.linux.peers import Home, connected
+from mcnilib.linux.world import World
+from mcnilib.trace.wire import Frame, Wire
+
+
+class KindFacts(NamedTuple):
+    """What a kind of device declares."""
+
+    example: Kind
+    printed: str = ""  # its line of `ip -d address`
+    strict: bool = True  # reads back what it prints
+    arp: bool = True  # neighbours are resolved on it
+    leads: bool = False  # its other end is in a namespace that has to be named
+    made: str = ""  # the words with which the lab makes it
+    refused: bool = False  # the lab does not make it
+    needs: str = ""  # what a kernel must have for it
+    lands: str = ""  # who takes a broadcast sent on it
+    paths: str = ""  # as what the lab's packet paths know it
+
+
+HERE, THERE, TO_ALL = IPv4Address("10.0.1.1"), IPv4Address("10.0.1.2"), "ff:ff:ff:ff:ff:ff"
+TUNNELLED = "nobody: it carries packets, not frames"
+VXLAN, IPIP = Vxlan(7, HERE, "en0"), Ipip(HERE, THERE)
+KINDS = {
+    "Loopback": KindFacts(Loopback(), arp=False, lands="n.lo"),
+    "Physical": KindFacts(Physical(), made="veth", lands="m.en1"),
+    "Veth": KindFacts(Veth(Far("p", 2)), "veth", leads=True, made="veth", needs="veth", lands="p.eth0", paths="peer"),
+    "Macvlan": KindFacts(Macvlan(Far("n", 2)), "macvlan mode bridge", leads=True, made="macvlan", needs="macvlan", lands="m.en0", paths="below"),
+    "Bridge": KindFacts(Bridge(), "bridge", made="bridge", needs="bridge"),
+    "Vxlan": KindFacts(VXLAN, "vxlan id 7 local 10.0.1.1 dev en0 srcport 0 0 dstport 4789 nolearning", made="vxlan", needs="vxlan", lands=TUNNELLED, paths="tunnels"),
+    "Ipip": KindFacts(IPIP, "ipip ipip remote 10.0.1.2 local 10.0.1.1", arp=False, made="ipip", needs="ipip", lands=TUNNELLED, paths="tunnels"),
+    "Opaque": KindFacts(Opaque("bond", Far("n", 2)), "bond", strict=False, leads=True, refused=True),
+}  # fmt: skip
+"""Each kind by the name of its class. How it is drawn is in the tests of the pictures."""
+
+
+def world_with(kind: Kind) -> World:
+    """A node n with a NIC and a device d of some kind; m on the same switch; p, where the other end of a veth is."""
+    n, m = namespace("n", "en0 10.0.1.1/24"), namespace("m", "en0 10.0.1.2/24\nen1")
+    p = namespace("p", "eth0 veth n 3")
+    here = Physical() if isinstance(kind, Loopback) else kind
+    wan = {"wan": "n.d m.en1"} if isinstance(here, Physical) else {}
+    link = (
+        replace(device("n", 3, "d", "", here), mac=NO_MAC) if isinstance(here, Ipip) else device("n", 3, "d", "", here)
+    )
+    return plug(add_link(n, link), m, p, lan="n.en0 m.en0", **wan)
+
+
+def facts_of(kind: Kind) -> KindFacts:
+    """Find out what holds for a kind of device."""
+    world = world_with(kind)
+    netns = world["n"]
+    link = netns.link("lo" if isinstance(kind, Loopback) else "d")
+    text = print_links(netns.links, "n")
+    line = re.search(rf"^{link.index}: .*\n .*\n    (?!inet)(.*) $", text, re.MULTILINE)
+    return KindFacts(
+        kind,
+        line[1] if line else "",
+        _reads(text, netns.links),
+        link.has_arp,
+        _is_named(world, link.name),
+        *_making(world, link.index),
+        " ".join(needs(replace(world, namespaces=(netns,)))),
+        " ".join(_landings(world, link.name)),
+        " ".join(
+            name for name, held in vars(Cabling(world)).items() if ("n", link.name) in held and name != "segments"
+        ),
+    )
+
+
+def _reads(text: str, links: object) -> bool:
+    try:
+        return parse_links(text, netns="n") == links
+    except McniError:
+        return False
+
+
+def _is_named(world: World, name: str) -> bool:
+    """Tell whether the namespace of its other end is found by an id of the tools."""
+    link = world["n"].link(name)
+    ends = [one.name for one in fields(link.kind) if isinstance(getattr(link.kind, one.name), Far)]
+    far = replace(link, kind=replace(link.kind, **{one: Far("/5", 2) for one in ends}))
+    (named,) = connected([Home("n", (far,), ids={5: "p"})])["n"]
+    return bool(ends) and all(getattr(named.kind, one) == Far("p", 2) for one in ends)
+
+
+def _making(world: World, index: int) -> tuple[str, bool]:
+    """Return the kind the lab makes a device of, and whether it refuses."""
+    try:
+        made = [one.command for one in makings(world, str) if ("n", index) in one.ends]
+    except Unsupported:
+        return "", True
+    return " ".join(found[1] for command in made if (found := re.search(r" type (\w+)", command))), False
+
+
+def _landings(world: World, name: str) -> list[str]:
+    link = world["n"].link(name)
+    try:
+        return [f"{one.netns}.{one.link.name}" for one in Wire(world).send("n", link, Frame(link.mac, TO_ALL))]
+    except Unsupported:
+        return [TUNNELLED]
+
+
+@pytest.mark.parametrize(("name", "facts"), KINDS.items())
+def test_a_kind_of_device_is_what_it_declares(name: str, facts: KindFacts) -> None:
+    assert type(facts.example).__name__ == name
+    assert facts_of(facts.example)._asdict() == facts._asdict()
+
+
+def test_every_kind_of_device_is_declared() -> None:
+    assert sorted({one.__name__ for one in get_args(Kind)} ^ set(KINDS)) == []
+
+
+class ListingFacts(NamedTuple):
+    """What a file of a snapshot declares."""
+
+    command: str  # whose output it holds
+    fields: str = ""  # what of a namespace is lost without it
+    gap: bool = False  # without it nobody knows the namespace
+    rules: bool = False  # then only its netfilter rules are not known
+    json: bool = False  # may be given in the tool's JSON form
+    shown: tuple[str, ...] = ()  # commands of a shell that print it, or part of it
+    read_back: tuple[str, ...] = ()  # commands by which the lab reads it back
+    script: bool = True  # the script that collects writes it
+
+
+NEIGHBOURS = ("ip neigh", "ip neigh show nud noarp", "ip neigh show proxy")
+ROUTES = ("ip route", "ip route show table all")
+LISTINGS = {
+    "ip-address": ListingFacts("ip -d address show", "links", True, json=True, shown=("ip -d address",), read_back=("ip -d address",)),
+    "bridge-fdb": ListingFacts("bridge fdb show", "links", True, json=True, shown=("bridge fdb",), read_back=("bridge fdb show",)),
+    "ip-rule": ListingFacts("ip rule", "rules", True, json=True, shown=("ip rule",), read_back=("ip rule",)),
+    "ip-route": ListingFacts("ip -4 route show table all", "routes", True, json=True, shown=ROUTES, read_back=ROUTES[1:]),
+    "ip-neigh": ListingFacts("ip -4 neigh show nud all; ip -4 neigh show proxy", "neighbours", True, json=True, shown=NEIGHBOURS, read_back=("ip neigh", "ip neigh show proxy")),
+    "sysctl": ListingFacts("sysctl -a", "sysctls", True, shown=("sysctl -a",)),
+    "iptables": ListingFacts("iptables-save", "tables", True, rules=True, shown=("iptables-save",), read_back=("iptables-save",)),
+    "ipset": ListingFacts("ipset save", "sets", shown=("ipset save",), read_back=("ipset save",)),
+    "ss": ListingFacts("ss -tuan"),
+    "conntrack": ListingFacts("conntrack -L"),
+    "ip-netns": ListingFacts("ip netns list-id"),
+    "iptables-legacy": ListingFacts("iptables-legacy-save"),
+    "arptables-legacy": ListingFacts("arptables-legacy-save"),
+    "ebtables-legacy": ListingFacts("grep ^ebtable_ /proc/modules"),
+    "nft": ListingFacts("nft list tables"),
+    "nft.json": ListingFacts("nft -j list ruleset"),
+    "tc": ListingFacts("tc qdisc show"),
+    "tc-filter": ListingFacts("tc filter show dev DEVICE, the device in front of each line"),
+    "bpf": ListingFacts("readlink /proc/self/ns/net; bpftool net; bpftool link"),
+    "uname": ListingFacts("uname -r"),
+    "xfrm": ListingFacts("ip xfrm policy count"),
+}  # fmt: skip
+"""Each file of a namespace's folder by its name without `.txt`. The sysctls are read back one by one."""
+
+SCRIPT = (Path(mcnilib.__file__).parent / "snapshots" / "collect.sh").read_text(encoding="utf-8")
+
+
+def listing_files() -> dict[str, str]:
+    """Return every file that is known, and its command: the one place that knows where those are listed."""
+    return {**snapshot.FILES, **snapshot.OPTIONAL, **snapshot.OTHERS}
+
+
+def _stem(file: str) -> str:
+    return file.removesuffix(".txt")
+
+
+@pytest.mark.parametrize("file", listing_files())
+def test_a_listing_is_what_it_declares(file: str) -> None:
+    facts, stem = LISTINGS[_stem(file)], _stem(file)
+    files = snapshot.save(FULL)
+    without = load_collected({name: text for name, text in files.items() if name != f"n/{file}"})["n"]
+    lost = [one.name for one in fields(without) if getattr(without, one.name) != getattr(FULL["n"], one.name)]
+    printed = {command: set(made(FULL["n"]).splitlines()) for command, made in show.COMMANDS.items()}
+    text = set(files.get(f"n/{file}", "").splitlines())
+    assert facts == ListingFacts(
+        listing_files()[file],
+        " ".join(name for name in lost if name != "missing"),
+        bool(without.missing),
+        any(gap.rules for gap in without.missing),
+        stem in ip_json.FORMS,
+        tuple(command for command, lines in printed.items() if lines & text),
+        facts.read_back,
+        bool(re.search(rf"\bshow {re.escape(stem)}(\.txt|\.json)? ", SCRIPT)),
+    )
+
+
+NOARP = Neigh(IPv4Address("10.0.1.7"), "en0", "02:00:00:00:00:07", "NOARP")
+FULL = BASE.put(BASE["n"].but(neighbours=(*BASE["n"].neighbours, NOARP, parse_neigh("10.0.1.8 dev en0 proxy"))))
+
+
+def test_every_listing_is_declared() -> None:
+    assert sorted(set(map(_stem, listing_files())) ^ set(LISTINGS)) == []
+    assert sorted({command for one in LISTINGS.values() for command in one.shown} ^ set(show.COMMANDS)) == []
+    assert sorted({command for one in LISTINGS.values() for command in one.read_back} ^ set(readback.COMMANDS)) == []
+    assert sorted({stem for stem, one in LISTINGS.items() if one.json} ^ set(ip_json.FORMS)) == []
+    assert (
+        sorted(
+            {_stem(name) for name in re.findall(r"\bshow (\S+\.(?:txt|json)) ", SCRIPT)}
+            - set(LISTINGS)
+            - {"ip-address.json"}
+        )
+        == []
+    )
