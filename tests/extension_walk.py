@@ -15,14 +15,18 @@ from rule_facts import in_table
 
 from mcnilib import linux
 from mcnilib.errors import McniError, StateSyntaxError
-from mcnilib.linux import kept_matches, kept_special, kept_targets, match_parse, target_parse
 from mcnilib.linux.context import Context
 from mcnilib.linux.iptables_save import parse_rule, parse_tables
+from mcnilib.linux.kept_matches import MATCHES
+from mcnilib.linux.kept_special import SPECIAL
+from mcnilib.linux.kept_targets import TARGETS
 from mcnilib.linux.match import Destination
+from mcnilib.linux.match_parse import READERS as MATCH_READERS
 from mcnilib.linux.netfilter import BUILT_IN, Chain, ChainRule
 from mcnilib.linux.netns import Netns
 from mcnilib.linux.packet import Packet
 from mcnilib.linux.target import Target
+from mcnilib.linux.target_parse import READERS as TARGET_READERS
 
 EVERY_TABLE = "raw mangle nat filter security"
 EVERY_HOOK = "PREROUTING INPUT FORWARD OUTPUT POSTROUTING"
@@ -187,12 +191,12 @@ NO_EXTENSION = {
 
 def modelled_names() -> set[str]:
     """Name the matches (`-m`) and targets (`-j`) that have a reader: the one place that knows where those are listed."""
-    return {f"-m {name}" for name in match_parse.READERS} | {f"-j {name}" for name in target_parse.READERS}
+    return {f"-m {name}" for name in MATCH_READERS} | {f"-j {name}" for name in TARGET_READERS}
 
 
 def opaque_names() -> set[str]:
     """Name those that are kept as text, which may also be modelled with some options."""
-    matches, targets = {*kept_matches.MATCHES, *kept_special.SPECIAL}, {*kept_targets.TARGETS, "HMARK", "CT"}
+    matches, targets = {*MATCHES, *SPECIAL}, {*TARGETS, "HMARK", "CT"}
     return {f"-m {name}" for name in matches} | {f"-j {name}" for name in targets}
 
 

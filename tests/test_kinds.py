@@ -14,12 +14,12 @@ from state_fields import BASE
 
 import mcnilib
 from mcnilib.errors import McniError, Unsupported
-from mcnilib.kernel import readback
 from mcnilib.kernel.capabilities import needs
 from mcnilib.kernel.devices import makings
 from mcnilib.kernel.journeys import Cabling
-from mcnilib.linux import ip_json, show, snapshot
+from mcnilib.kernel.readback import COMMANDS as READ_BACK
 from mcnilib.linux.collected import load_collected
+from mcnilib.linux.ip_json import FORMS
 from mcnilib.linux.link import (
     NO_MAC,
     Bridge,
@@ -38,6 +38,8 @@ from mcnilib.linux.link_parse import parse_links
 from mcnilib.linux.neigh import Neigh, parse_neigh
 from mcnilib.linux.netns import add_link
 from mcnilib.linux.peers import Home, connected
+from mcnilib.linux.show import COMMANDS as SHOWN
+from mcnilib.linux.snapshot import FILES, OPTIONAL, OTHERS, save
 from mcnilib.linux.world import World
 from mcnilib.trace.wire import Frame, Wire
 
@@ -190,12 +192,12 @@ LISTINGS = {
 }  # fmt: skip
 """Each file of a namespace's folder by its name without `.txt`. The sysctls are read back one by one."""
 
-SCRIPT = (Path(mcnilib.__file__).parent / "snapshots" / "collect.sh").read_text(encoding="utf-8")
+SCRIPT = next(Path(mcnilib.__file__).parent.rglob("collect.sh")).read_text(encoding="utf-8")
 
 
 def listing_files() -> dict[str, str]:
     """Return every file that is known, and its command: the one place that knows where those are listed."""
-    return {**snapshot.FILES, **snapshot.OPTIONAL, **snapshot.OTHERS}
+    return {**FILES, **OPTIONAL, **OTHERS}
 
 
 def _stem(file: str) -> str:
@@ -205,17 +207,17 @@ def _stem(file: str) -> str:
 @pytest.mark.parametrize("file", listing_files())
 def test_a_listing_is_what_it_declares(file: str) -> None:
     facts, stem = LISTINGS[_stem(file)], _stem(file)
-    files = snapshot.save(FULL)
+    files = save(FULL)
     without = load_collected({name: text for name, text in files.items() if name != f"n/{file}"})["n"]
     lost = [one.name for one in fields(without) if getattr(without, one.name) != getattr(FULL["n"], one.name)]
-    printed = {command: set(made(FULL["n"]).splitlines()) for command, made in show.COMMANDS.items()}
+    printed = {command: set(made(FULL["n"]).splitlines()) for command, made in SHOWN.items()}
     text = set(files.get(f"n/{file}", "").splitlines())
     assert facts == ListingFacts(
         listing_files()[file],
         " ".join(name for name in lost if name != "missing"),
         bool(without.missing),
         any(gap.rules for gap in without.missing),
-        stem in ip_json.FORMS,
+        stem in FORMS,
         tuple(command for command, lines in printed.items() if lines & text),
         facts.read_back,
         bool(re.search(rf"\bshow {re.escape(stem)}(\.txt|\.json)? ", SCRIPT)),
@@ -228,9 +230,9 @@ FULL = BASE.put(BASE["n"].but(neighbours=(*BASE["n"].neighbours, NOARP, parse_ne
 
 def test_every_listing_is_declared() -> None:
     assert sorted(set(map(_stem, listing_files())) ^ set(LISTINGS)) == []
-    assert sorted({command for one in LISTINGS.values() for command in one.shown} ^ set(show.COMMANDS)) == []
-    assert sorted({command for one in LISTINGS.values() for command in one.read_back} ^ set(readback.COMMANDS)) == []
-    assert sorted({stem for stem, one in LISTINGS.items() if one.json} ^ set(ip_json.FORMS)) == []
+    assert sorted({command for one in LISTINGS.values() for command in one.shown} ^ set(SHOWN)) == []
+    assert sorted({command for one in LISTINGS.values() for command in one.read_back} ^ set(READ_BACK)) == []
+    assert sorted({stem for stem, one in LISTINGS.items() if one.json} ^ set(FORMS)) == []
     assert (
         sorted(
             {_stem(name) for name in re.findall(r"\bshow (\S+\.(?:txt|json)) ", SCRIPT)}
