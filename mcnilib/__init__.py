@@ -47,10 +47,10 @@ def __getattr__(name: str) -> Any:
     """Load a public name on first use, so that `import mcnilib` itself loads next to nothing (PEP 562)."""
     if name not in _HOMES:
         raise AttributeError(f"module 'mcnilib' has no attribute {name!r}; it has {', '.join(_HOMES)}")
-    from mcnilib.linux.memory import all_of_it_stays
+    from mcnilib.gc_pause import gc_paused
 
     try:
-        with all_of_it_stays():
+        with gc_paused():
             value = globals()[name] = getattr(import_module(_HOMES[name]), name)
     except ModuleNotFoundError as error:
         from mcnilib.errors import MissingExtra

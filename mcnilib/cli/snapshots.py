@@ -23,7 +23,7 @@ from mcnilib.cli.common import (
 )
 from mcnilib.cluster.kube_proxy.modes import instead
 from mcnilib.errors import printable
-from mcnilib.linux.memory import all_of_it_stays
+from mcnilib.gc_pause import gc_paused
 from mcnilib.progress import shown
 from mcnilib.snapshots.folder import write_folder
 from mcnilib.snapshots.merge import read_segment
@@ -100,7 +100,7 @@ def _add_collect(verbs: Any) -> None:
     merge.add_argument("--segment", action="append", default=[], metavar=SEGMENT, help=SEGMENT_HELP)
 
 
-@all_of_it_stays()
+@gc_paused()
 def trace_snapshot(arguments: argparse.Namespace) -> int:
     """Run one conversation through a snapshot; print the verdict, and what else was asked for."""
     flow = read_flow(arguments.netns, arguments.to, arguments.source, arguments.patience)

@@ -12,11 +12,11 @@ from dataclasses import replace
 from functools import lru_cache
 
 from mcnilib.errors import StateSyntaxError, Unsupported
+from mcnilib.gc_pause import gc_paused
 from mcnilib.linux.alike import Forms
 from mcnilib.linux.bodies import Body
 from mcnilib.linux.chain_checks import check_table
 from mcnilib.linux.match_memory import MEMORIES, Limit
-from mcnilib.linux.memory import all_of_it_stays
 from mcnilib.linux.netfilter import BUILT_IN, ChainRule, Table
 from mcnilib.linux.origin import Origin
 from mcnilib.linux.rule_parse import CHAIN_LENGTH, read_rule
@@ -52,7 +52,7 @@ def _parse_cached(line: str) -> ChainRule:
     return read_rule(line, "rule", 1)
 
 
-@all_of_it_stays()
+@gc_paused()
 def parse_tables(text: str, source: str = "iptables-save", *, partial: bool = False, running: bool = False) -> Tables:
     """Read the output of iptables-save (any backend).
 
@@ -211,7 +211,7 @@ def print_table(table: Table) -> str:
     return "\n".join([f"*{table.name}", *map(str, table.chains), *rules, "COMMIT", ""])
 
 
-@all_of_it_stays()
+@gc_paused()
 def print_tables(tables: Iterable[Table]) -> str:
     """Print tables as iptables-save does, without its comment lines."""
     return "".join(print_table(table) for table in sorted(tables, key=lambda one: PRINTED.index(one.name)))

@@ -12,7 +12,7 @@ from itertools import product
 
 from mcnilib.cluster.settings import Option, Placement, Protocol, Settings, option, options
 from mcnilib.cluster.spec import PodKind
-from mcnilib.linux.memory import all_of_it_stays
+from mcnilib.gc_pause import gc_paused
 from mcnilib.scenarios import Scenario, scenario
 from mcnilib.scenarios.scenario import OF_SOME, Way
 from mcnilib.trace.trace import Outcome, Trace
@@ -176,14 +176,14 @@ def differences(settings: Settings) -> tuple[Cell, ...]:
     return tuple(one for row in rows for one in row if one.holds is False)
 
 
-@all_of_it_stays()
+@gc_paused()
 def failing(settings: Settings) -> tuple[Cell, ...]:
     """Return the cells of both placements whose conversation does not work."""
     rows = (row for placement in Placement for row in conclude(settings, placement))
     return tuple(one for row in rows for one in row if one.outcome and not one.outcome.works)
 
 
-@all_of_it_stays()
+@gc_paused()
 def failing_singly(settings: Settings) -> tuple[tuple[Option, object, tuple[Cell, ...]], ...]:
     """Change each toggle of the table alone, to each of its values; return toggle, value and the cells that fail then.
 

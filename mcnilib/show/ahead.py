@@ -11,7 +11,7 @@ import sys
 from collections.abc import Callable, Iterator
 from time import monotonic
 
-from mcnilib.linux.memory import all_of_it_stays
+from mcnilib.gc_pause import gc_paused
 
 QUIET, SLICE, PAUSE = 0.3, 0.015, 0.02
 """Seconds after a click or a cell before work ahead begins, of work at a stretch, and between two stretches.
@@ -47,7 +47,7 @@ class Ahead:
             loop.call_later(PAUSE, self._next, loop, pieces)
 
 
-@all_of_it_stays()
+@gc_paused()
 def _go_on(pieces: Iterator[object]) -> bool:
     """Do pieces for SLICE seconds; tell whether there may be more."""
     until = monotonic() + SLICE

@@ -11,11 +11,11 @@ from pathlib import Path
 
 from mcnilib.cluster.kube_proxy.modes import without_ipvs
 from mcnilib.errors import McniError, NotThere, StateSyntaxError
+from mcnilib.gc_pause import gc_paused
 from mcnilib.linux.collected import load_collected
 from mcnilib.linux.conntrack import Entry
 from mcnilib.linux.conntrack_list import parse_connections
 from mcnilib.linux.gap import Gap, unreadable
-from mcnilib.linux.memory import all_of_it_stays
 from mcnilib.linux.netns import Netns
 from mcnilib.linux.snapshot import save
 from mcnilib.linux.sysctl import CONF, GLOBAL, conf_key, stored
@@ -156,7 +156,7 @@ def _read(path: Path) -> dict[str, str]:
     return read_stream(read_file(path), str(path))
 
 
-@all_of_it_stays()
+@gc_paused()
 def snapshot_of(files: Mapping[str, str], name: str = "snapshot") -> Snapshot:
     """Read a snapshot's files; errors name them as the mapping does."""
     world = without_ipvs(load_collected(files))

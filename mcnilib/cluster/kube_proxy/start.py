@@ -20,7 +20,7 @@ from mcnilib.cluster.kube_proxy.services import service_rules
 from mcnilib.cluster.kube_proxy.view import View
 from mcnilib.cluster.spec import Host, Service
 from mcnilib.cluster.written import put_chains
-from mcnilib.linux.memory import all_of_it_stays
+from mcnilib.gc_pause import gc_paused
 from mcnilib.linux.netns import Netns, set_sysctl
 from mcnilib.linux.sysctl import flag
 from mcnilib.linux.tables import find_table
@@ -30,7 +30,7 @@ CANARIES = tuple((table, "KUBE-PROXY-CANARY") for table in ("mangle", "nat", "fi
 """Empty chains whose disappearance tells kube-proxy that somebody flushed iptables."""
 
 
-@all_of_it_stays()
+@gc_paused()
 def start_kube_proxy(netns: Netns, proxy: KubeProxy, node: Host, services: tuple[Service, ...] = ()) -> Netns:
     """Write what kube-proxy writes when it starts on `node`; starting again is a restart."""
     netns = _sysctls(netns, proxy)

@@ -8,7 +8,7 @@ from contextlib import contextmanager
 
 
 @contextmanager
-def all_of_it_stays() -> Iterator[None]:
+def gc_paused() -> Iterator[None]:
     """Do not look for garbage meanwhile, and later pass over what there is at the end.
 
     Nothing is lost by it but circles: what nobody holds any more is freed as always, and neither states nor runs hold
