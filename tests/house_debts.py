@@ -216,7 +216,7 @@ SMALL_FOR_ONE = {
     "mcnilib.linux.address_parse",
     "mcnilib.linux.derived",
     "mcnilib.linux.port_rules",
-    "mcnilib.linux.sysctl_value",
+    "mcnilib.linux.sysctl",
     "mcnilib.show.address",
     "mcnilib.snapshots.writers",
     "mcnilib.trace.redirect",

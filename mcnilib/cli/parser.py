@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterable, Sequence
 from typing import Any, NoReturn
 
 from mcnilib.errors import printable
-from mcnilib.linux.words import nearest
+from mcnilib.linux.text import nearest
 from mcnilib.scenarios import all_scenarios
 
 LONGEST = 300

@@ -17,7 +17,7 @@ from hashlib import sha1, sha256
 from ipaddress import IPv4Address, IPv4Interface, IPv4Network
 from typing import TypeVar
 
-from mcnilib.linux.words import not_there
+from mcnilib.linux.text import not_there
 
 LAN16, LAN17, OUTSIDE = "lan-172.16", "lan-172.17", "outside"
 """Names of the switch segments."""

@@ -6,7 +6,7 @@ from mcnilib.errors import Unsupported
 from mcnilib.linux.link import Address
 from mcnilib.linux.link_words import ADDRESS_FLAGS
 from mcnilib.linux.route import SCOPES
-from mcnilib.linux.words import Words
+from mcnilib.linux.text import Words
 
 
 def read_address(words: Words, *, peers: bool = False) -> Address:

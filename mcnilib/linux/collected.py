@@ -55,7 +55,7 @@ from mcnilib.linux.strangers import (
 )
 from mcnilib.linux.sysctl import Setting, listing, parse_settings
 from mcnilib.linux.tables import Tables
-from mcnilib.linux.words import check_text
+from mcnilib.linux.text import check_text
 from mcnilib.linux.world import Port, World
 from mcnilib.linux.world_file import WORLD, Place, parse_world
 

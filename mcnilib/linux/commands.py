@@ -20,7 +20,7 @@ from mcnilib.linux.ip_command import ip
 from mcnilib.linux.iptables_command import iptables
 from mcnilib.linux.netns import Netns, set_sysctl
 from mcnilib.linux.origin import Origin
-from mcnilib.linux.words import nearest, shell_words
+from mcnilib.linux.text import nearest, shell_words
 from mcnilib.linux.world import World
 
 LEARNER = Origin("you", "typed as a command")

@@ -21,7 +21,7 @@ from mcnilib.linux.match_conntrack import (
     CtState,
     CtStatus,
 )
-from mcnilib.linux.protocols import ALL_PROTOCOLS, PROTOCOL_NUMBERS, USUAL, protocol_name
+from mcnilib.linux.packet import ALL_PROTOCOLS, PROTOCOL_NUMBERS, USUAL, protocol_name
 from mcnilib.linux.rule_words import RuleWords, each_option, has_holes, need
 
 OPTIONS = {f"--{name}": name for name in CT_ORDER}

@@ -14,7 +14,7 @@ from ipaddress import IPv4Address
 
 from mcnilib.errors import Unsupported
 from mcnilib.linux.link import Bridge, Link, Opaque, Station, Vxlan
-from mcnilib.linux.words import Words
+from mcnilib.linux.text import Words
 
 LEARNED = re.compile(r" master \S+ ?$")
 """What a bridge saw: such an entry has no state."""

@@ -7,7 +7,7 @@ from ipaddress import IPv4Address, IPv4Network
 
 from mcnilib.linux.match import Destination, InInterface, Match, OutInterface, Protocol, Source
 from mcnilib.linux.match_header import Fragment, MaskedAddress
-from mcnilib.linux.protocols import ALL_PROTOCOLS, USUAL, protocol_name
+from mcnilib.linux.packet import ALL_PROTOCOLS, USUAL, protocol_name
 from mcnilib.linux.rule_words import RuleWords, has_holes
 
 HEADER = {

@@ -27,7 +27,7 @@ from mcnilib.linux.origin import Origin
 from mcnilib.linux.route import ANY, REJECTING, TYPES
 from mcnilib.linux.route_parse import parse_route, parse_rule
 from mcnilib.linux.route_words import METRICS, ROUTE_KEPT, RULE_KEPT
-from mcnilib.linux.words import Words, nearest
+from mcnilib.linux.text import Words, nearest
 
 PRIORITY = tuple(word[:n] for word in ("preference", "priority", "order") for n in range(3, len(word) + 1))
 """`ip rule` takes what begins one of its words, as `pref`. Source: iprule_modify() in ip/iprule.c."""

@@ -29,7 +29,7 @@ from mcnilib.linux.ipset_member import (
 )
 from mcnilib.linux.origin import Origin
 from mcnilib.linux.packet import Packet
-from mcnilib.linux.words import Words
+from mcnilib.linux.text import Words
 
 TYPES = (
     "hash:ip", "hash:net", "hash:mac", "hash:ip,mac", "hash:ip,mark", "hash:ip,port", "hash:net,port", "hash:net,net",

@@ -13,10 +13,8 @@ from typing import NamedTuple
 
 from mcnilib.errors import Unsupported
 from mcnilib.linux.context import Context
-from mcnilib.linux.icmp_names import ICMP_WORDS
-from mcnilib.linux.packet import Packet
-from mcnilib.linux.protocols import WITH_PORTS, protocol_name
-from mcnilib.linux.words import Words
+from mcnilib.linux.packet import ICMP_WORDS, WITH_PORTS, Packet, protocol_name
+from mcnilib.linux.text import Words
 
 MAC = r"[0-9A-Fa-f]{2}(:[0-9A-Fa-f]{2}){5}"
 PORT = r"\d{1,5}"

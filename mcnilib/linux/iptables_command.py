@@ -14,7 +14,7 @@ from mcnilib.linux.origin import Origin
 from mcnilib.linux.rule_parse import CHAIN_LENGTH
 from mcnilib.linux.tables import Tables, append, delete, find_table, flush_chain, insert, new_chain, set_policy
 from mcnilib.linux.target import Jump
-from mcnilib.linux.words import nearest
+from mcnilib.linux.text import nearest
 
 Edit = Callable[[Tables, str, str, list[str], Origin], Tables]
 SHORT = {

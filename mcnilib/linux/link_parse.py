@@ -25,8 +25,8 @@ from mcnilib.linux.link_words import (
     PORT_ON,
     passed_over,
 )
+from mcnilib.linux.text import Grammar, Words
 from mcnilib.linux.tunnel_parse import read_ipip, read_vxlan
-from mcnilib.linux.words import Grammar, Words
 
 
 @dataclass(frozen=True, slots=True)

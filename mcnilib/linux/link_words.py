@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from mcnilib.linux.words import Grammar
+from mcnilib.linux.text import Grammar
 
 MODES = ("bridge", "private", "vepa", "passthru")
 """Modes of a macvlan child that are modelled."""

@@ -14,8 +14,7 @@ from mcnilib.errors import Unsupported
 from mcnilib.linux.conntrack import Entry
 from mcnilib.linux.context import Context
 from mcnilib.linux.match import Test, bang, differs
-from mcnilib.linux.packet import Packet
-from mcnilib.linux.protocols import PROTOCOL_NUMBERS
+from mcnilib.linux.packet import PROTOCOL_NUMBERS, Packet
 
 STATE_ORDER = ("INVALID", "NEW", "RELATED", "ESTABLISHED", "UNTRACKED", "SNAT", "DNAT")
 """The order iptables-save prints the words of --ctstate in."""

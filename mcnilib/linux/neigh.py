@@ -14,7 +14,7 @@ from ipaddress import IPv4Address
 
 from mcnilib.errors import Unsupported
 from mcnilib.linux.origin import Origin
-from mcnilib.linux.words import Words
+from mcnilib.linux.text import Words
 
 LEARNED = ("INCOMPLETE", "REACHABLE", "STALE", "DELAY", "PROBE", "FAILED")
 """States of entries that ARP made, or has still to fill. Source: ip-neighbour(8)."""

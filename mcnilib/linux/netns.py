@@ -28,7 +28,7 @@ from mcnilib.linux.port_rules import asked_ports
 from mcnilib.linux.route import DEFAULT_RULES, SCOPES, UNNUMBERED, Route, Rule, table_id
 from mcnilib.linux.sysctl import Setting, by_key, conf, inherited, written
 from mcnilib.linux.tables import asks_for_tracking
-from mcnilib.linux.words import not_there
+from mcnilib.linux.text import not_there
 
 
 @dataclass(frozen=True)

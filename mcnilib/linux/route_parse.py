@@ -18,7 +18,7 @@ from mcnilib.linux.route_words import (
     gateway,
     named_here,
 )
-from mcnilib.linux.words import Grammar, Words
+from mcnilib.linux.text import Grammar, Words
 
 
 def _device(words: Words) -> str:

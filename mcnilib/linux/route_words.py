@@ -10,7 +10,7 @@ import re
 from collections.abc import Mapping
 from ipaddress import IPv6Address
 
-from mcnilib.linux.words import Grammar, Words
+from mcnilib.linux.text import Grammar, Words
 
 L3MDEV = "[l3mdev-table]"
 """Stands for the table of the VRF a packet belongs to."""

@@ -17,8 +17,8 @@ from mcnilib.linux.match_header import Ecn
 from mcnilib.linux.match_parse import read_match
 from mcnilib.linux.match_ports import IcmpType, Multiport, Ports
 from mcnilib.linux.netfilter import ChainRule
+from mcnilib.linux.packet import WITH_PORTS
 from mcnilib.linux.port_parse import IMPLIED
-from mcnilib.linux.protocols import WITH_PORTS
 from mcnilib.linux.rule_words import RuleWords
 from mcnilib.linux.target import Reject, Target
 from mcnilib.linux.target_nat import Dnat, Masquerade, Redirect, Snat

@@ -26,7 +26,7 @@ from mcnilib.linux.netns import Netns
 from mcnilib.linux.route import FULL_MASK, TABLES, print_routes
 from mcnilib.linux.sysctl import print_settings
 from mcnilib.linux.tables import find_table
-from mcnilib.linux.words import nearest, shell_words
+from mcnilib.linux.text import nearest, shell_words
 
 
 def _lines(items: object) -> str:

@@ -19,7 +19,7 @@ from mcnilib.linux.link_words import (
     VXLAN_REFUSED,
     passed_over,
 )
-from mcnilib.linux.words import Grammar, Words
+from mcnilib.linux.text import Grammar, Words
 
 
 def read_vxlan(words: Words) -> Vxlan:

@@ -10,7 +10,7 @@ from dataclasses import dataclass, replace
 from functools import cached_property
 
 from mcnilib.linux.netns import Netns
-from mcnilib.linux.words import not_there
+from mcnilib.linux.text import not_there
 
 
 @dataclass(frozen=True, slots=True)

@@ -19,7 +19,7 @@ from mcnilib.linux.gap import Gap, unreadable
 from mcnilib.linux.netns import Netns
 from mcnilib.linux.snapshot import save
 from mcnilib.linux.sysctl import CONF, GLOBAL, conf_key, stored
-from mcnilib.linux.words import check_text, names_of, nearest, not_there
+from mcnilib.linux.text import check_text, names_of, nearest, not_there
 from mcnilib.linux.world import Segment, World
 from mcnilib.snapshots.assumed import UNASKED, assumed
 from mcnilib.snapshots.folder import SnapshotError, read_file, read_folder

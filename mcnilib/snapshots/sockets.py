@@ -6,7 +6,7 @@ import re
 from collections.abc import Iterable, Iterator
 from ipaddress import AddressValueError, IPv4Address
 
-from mcnilib.linux.words import Words
+from mcnilib.linux.text import Words
 from mcnilib.trace.flow import ANY_ADDRESS, Listener
 
 STATES = {"tcp": ("LISTEN",), "udp": ("UNCONN", "ESTAB")}

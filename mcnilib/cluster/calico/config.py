@@ -14,7 +14,7 @@ from mcnilib.cluster.settings import Encapsulation
 from mcnilib.cluster.spec import Node, Pod
 from mcnilib.errors import Unsupported
 from mcnilib.linux.origin import Origin
-from mcnilib.linux.words import not_there
+from mcnilib.linux.text import not_there
 
 VERSIONS = ("3.26", "3.27", "3.28.1", "3.28", "3.29", "3.30", "3.31", "3.32")
 """Releases of Calico that are modelled."""
