@@ -213,7 +213,7 @@ SMALL_FOR_ONE = {
     "mcnilib.cluster.workarounds",
     "mcnilib.kernel.fuzz.frames",
     "mcnilib.kernel.fuzz.shrink",
-    "mcnilib.linux.address_parse",
+    "mcnilib.linux.device.link_parse",
     "mcnilib.linux.derived",
     "mcnilib.linux.port_rules",
     "mcnilib.linux.sysctl",

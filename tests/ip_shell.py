@@ -17,7 +17,7 @@ import pytest
 
 from mcnilib.errors import NoRoute
 from mcnilib.linux import netns as verbs
-from mcnilib.linux.link import Address, Far, Link, Veth
+from mcnilib.linux.device.link import Address, Far, Link, Veth
 from mcnilib.linux.neigh import parse_neigh
 from mcnilib.linux.netns import Netns, new_netns
 from mcnilib.linux.packet import Packet

@@ -8,7 +8,7 @@ from html import unescape
 from ipaddress import IPv4Address, IPv4Interface, IPv4Network
 
 from mcnilib.linux.conntrack import Entry, flow_of
-from mcnilib.linux.link import Address, Far, Ipip, Kind, Link, Loopback, Macvlan, Physical, Veth, Vxlan
+from mcnilib.linux.device.link import Address, Far, Ipip, Kind, Link, Loopback, Macvlan, Physical, Veth, Vxlan
 from mcnilib.linux.neigh import Neigh
 from mcnilib.linux.netfilter import Chain, ChainRule, Table
 from mcnilib.linux.netns import Netns

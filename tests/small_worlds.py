@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from ipaddress import IPv4Address, IPv4Interface
 
+from mcnilib.linux.device.link import Address, Far, Kind, Link, Macvlan, Physical, Veth
 from mcnilib.linux.iptables_save import parse_tables
-from mcnilib.linux.link import Address, Far, Kind, Link, Macvlan, Physical, Veth
 from mcnilib.linux.neigh import parse_neigh
 from mcnilib.linux.netns import Netns, add_link, add_neigh, add_routes, add_rule, new_netns, set_sysctl
 from mcnilib.linux.route_parse import parse_route, parse_rule

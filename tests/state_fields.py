@@ -12,10 +12,7 @@ from typing import Any
 
 from small_worlds import namespace, plug
 
-from mcnilib.linux.gap import Gap
-from mcnilib.linux.ipset import IpSet, parse_sets
-from mcnilib.linux.iptables_save import parse_tables
-from mcnilib.linux.link import (
+from mcnilib.linux.device.link import (
     Address,
     Bridge,
     Far,
@@ -30,6 +27,9 @@ from mcnilib.linux.link import (
     Veth,
     Vxlan,
 )
+from mcnilib.linux.gap import Gap
+from mcnilib.linux.ipset import IpSet, parse_sets
+from mcnilib.linux.iptables_save import parse_tables
 from mcnilib.linux.neigh import Neigh, parse_neigh
 from mcnilib.linux.netfilter import Chain, ChainRule, Table
 from mcnilib.linux.netns import Netns, add_address, add_link, add_routes, add_rule, del_route

@@ -11,8 +11,8 @@ from mcnilib.cluster.calico import VERSIONS, Calico, Workload, attach, attach_ho
 from mcnilib.cluster.settings import Encapsulation
 from mcnilib.cluster.spec import CLUSTER, Pod, PodKind
 from mcnilib.cluster.underlay import boot
+from mcnilib.linux.device.link import NO_MAC, Ipip, Link, Veth, Vxlan
 from mcnilib.linux.fib import lookup
-from mcnilib.linux.link import NO_MAC, Ipip, Link, Veth, Vxlan
 from mcnilib.linux.netns import Netns, new_netns, set_sysctl
 from mcnilib.linux.route import Query, print_routes
 from mcnilib.linux.sysctl import get

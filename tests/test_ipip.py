@@ -9,8 +9,8 @@ import pytest
 from kernel_worlds import ENDS, ipip_tunnels
 from small_worlds import talk
 
+from mcnilib.linux.device.link import Ipip
 from mcnilib.linux.iptables_save import parse_tables
-from mcnilib.linux.link import Ipip
 
 A, B = ENDS
 

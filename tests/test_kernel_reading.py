@@ -20,7 +20,7 @@ from mcnilib.kernel.headers import read
 from mcnilib.kernel.netlink import attributes
 from mcnilib.kernel.readback import as_in_the_world
 from mcnilib.kernel.talk import checksum
-from mcnilib.linux.link import Bridge, Far, Ipip, Link, Macvlan, Veth
+from mcnilib.linux.device.link import Bridge, Far, Ipip, Link, Macvlan, Veth
 from mcnilib.linux.netns import Netns
 from mcnilib.linux.route_parse import parse_route, parse_rule
 from mcnilib.linux.world import World

@@ -19,8 +19,7 @@ from mcnilib.kernel.devices import makings
 from mcnilib.kernel.journeys import Cabling
 from mcnilib.kernel.readback import COMMANDS as READ_BACK
 from mcnilib.linux.collected import load_collected
-from mcnilib.linux.ip_json import FORMS
-from mcnilib.linux.link import (
+from mcnilib.linux.device.link import (
     NO_MAC,
     Bridge,
     Far,
@@ -34,7 +33,8 @@ from mcnilib.linux.link import (
     Vxlan,
     print_links,
 )
-from mcnilib.linux.link_parse import parse_links
+from mcnilib.linux.device.link_parse import parse_links
+from mcnilib.linux.ip_json import FORMS
 from mcnilib.linux.neigh import Neigh, parse_neigh
 from mcnilib.linux.netns import add_link
 from mcnilib.linux.peers import Home, connected

@@ -8,9 +8,9 @@ import pytest
 from ip_shell import real
 
 from mcnilib.errors import McniError, StateSyntaxError, Unsupported
-from mcnilib.linux.fdb import print_fdb, with_fdb
-from mcnilib.linux.link import Bridge, Far, Ipip, Link, Loopback, Macvlan, Physical, Veth, Vxlan, print_links
-from mcnilib.linux.link_parse import parse_links
+from mcnilib.linux.device.fdb import print_fdb, with_fdb
+from mcnilib.linux.device.link import Bridge, Far, Ipip, Link, Loopback, Macvlan, Physical, Veth, Vxlan, print_links
+from mcnilib.linux.device.link_parse import parse_links
 
 SIZES = "numtxqueues 1 numrxqueues 1 gso_max_size 65536 gso_max_segs 65535 tso_max_size 65536 tso_max_segs 65535 gro_max_size 65536 "
 

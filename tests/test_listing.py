@@ -11,10 +11,10 @@ from ip_shell import model, real
 from ip_states import STATES, State
 
 from mcnilib.errors import McniError, StateSyntaxError
+from mcnilib.linux.device.link import Address, Link, Physical, Veth
+from mcnilib.linux.device.link_parse import parse_links
 from mcnilib.linux.ipset import parse_sets
 from mcnilib.linux.iptables_save import parse_tables
-from mcnilib.linux.link import Address, Link, Physical, Veth
-from mcnilib.linux.link_parse import parse_links
 from mcnilib.linux.netns import Netns
 from mcnilib.linux.show import listing
 from mcnilib.linux.snapshot import FILES, load, save

@@ -6,7 +6,7 @@ import pytest
 
 from mcnilib.cluster.macvlan import add_nic
 from mcnilib.cluster.spec import CLUSTER
-from mcnilib.linux.link import Far, Macvlan
+from mcnilib.linux.device.link import Far, Macvlan
 from mcnilib.linux.netns import new_netns
 from mcnilib.linux.route import print_routes
 

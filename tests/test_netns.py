@@ -6,7 +6,7 @@ import pytest
 from ip_shell import model, real
 
 from mcnilib.errors import Refused, Unsupported
-from mcnilib.linux.link import Link
+from mcnilib.linux.device.link import Link
 from mcnilib.linux.netns import add_address, add_link, add_routes, new_netns, set_link
 from mcnilib.linux.origin import Origin
 from mcnilib.linux.route_parse import parse_route

@@ -15,8 +15,8 @@ from test_link import FDB, REAL
 from test_route import ROUTES, RULES
 
 from mcnilib.errors import StateSyntaxError, Unsupported
-from mcnilib.linux.fdb import print_fdb, with_fdb
-from mcnilib.linux.link import (
+from mcnilib.linux.device.fdb import print_fdb, with_fdb
+from mcnilib.linux.device.link import (
     NO_MAC,
     Address,
     Bridge,
@@ -30,7 +30,7 @@ from mcnilib.linux.link import (
     Vxlan,
     print_links,
 )
-from mcnilib.linux.link_parse import parse_links
+from mcnilib.linux.device.link_parse import parse_links
 from mcnilib.linux.neigh import Neigh, parse_neigh, parse_neighbours
 from mcnilib.linux.netns import Netns
 from mcnilib.linux.route import FULL_MASK, PROTOCOLS, REJECTING, SCOPES, TABLES, Route, Rule, print_routes

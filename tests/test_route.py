@@ -11,8 +11,8 @@ from ip_shell import answer, model, query_of, real, real_answer, source
 from ip_states import STATES, State
 
 from mcnilib.errors import EXCERPT, NoRoute, StateSyntaxError, Unknown, Unsupported
+from mcnilib.linux.device.link import Link, Opaque
 from mcnilib.linux.fib import address_type, lookup
-from mcnilib.linux.link import Link, Opaque
 from mcnilib.linux.netns import Netns
 from mcnilib.linux.route import DEFAULT_RULES, UNNUMBERED, Query, Route, Rule, print_routes
 from mcnilib.linux.route_parse import parse_route, parse_routes, parse_rule, parse_rules

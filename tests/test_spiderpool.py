@@ -11,8 +11,8 @@ from mcnilib.cluster.multi_nic import attach_multi
 from mcnilib.cluster.settings import DefaultNic, Tuning
 from mcnilib.cluster.spec import CLUSTER, mac_of
 from mcnilib.cluster.spiderpool import Coordinator
+from mcnilib.linux.device.link import Address, Far, Link, Veth
 from mcnilib.linux.iptables_save import print_tables
-from mcnilib.linux.link import Address, Far, Link, Veth
 from mcnilib.linux.netns import add_link, add_routes, new_netns
 from mcnilib.linux.route import print_routes
 from mcnilib.linux.route_parse import parse_route

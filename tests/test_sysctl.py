@@ -6,7 +6,7 @@ import pytest
 from ip_shell import START, model, real
 
 from mcnilib.errors import StateSyntaxError, Unsupported
-from mcnilib.linux.link import Link
+from mcnilib.linux.device.link import Link
 from mcnilib.linux.netns import add_link, new_netns, set_sysctl
 from mcnilib.linux.show import listing
 from mcnilib.linux.sysctl import (

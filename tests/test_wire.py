@@ -9,9 +9,9 @@ from kernel_worlds import altered, bridged, knowing, macvlans, made, two_legs
 from small_worlds import device, mac, namespace, plug, talk
 
 from mcnilib.errors import Unsupported
-from mcnilib.linux.fdb import print_fdb, with_fdb
+from mcnilib.linux.device.fdb import print_fdb, with_fdb
+from mcnilib.linux.device.link import Bridge, Far, Link, Opaque, Veth
 from mcnilib.linux.ip_json import FORMS, text_of
-from mcnilib.linux.link import Bridge, Far, Link, Opaque, Veth
 from mcnilib.linux.world import World
 from mcnilib.trace.explain import verdict
 

@@ -10,7 +10,7 @@ from collections.abc import Iterable
 from ip_shell import prefix
 
 from mcnilib.linux.commands import run_command
-from mcnilib.linux.link import Far, Link, Veth
+from mcnilib.linux.device.link import Far, Link, Veth
 from mcnilib.linux.netns import Netns, add_link, new_netns
 from mcnilib.linux.show import listing
 

@@ -11,7 +11,7 @@ from __future__ import annotations
 
 from mcnilib.cluster.spec import Cluster, Pod, PodKind, mac_of
 from mcnilib.cluster.written import ip_route
-from mcnilib.linux.link import Address, Far, Link, Macvlan
+from mcnilib.linux.device.link import Address, Far, Link, Macvlan
 from mcnilib.linux.netns import Netns, add_link, add_routes
 from mcnilib.linux.origin import Origin
 

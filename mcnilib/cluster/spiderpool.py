@@ -15,7 +15,7 @@ from ipaddress import IPv4Address, IPv4Network
 
 from mcnilib.cluster.spec import Pod, PodKind, mac_of
 from mcnilib.cluster.written import chain_rule, ip_neigh, ip_route, ip_rule
-from mcnilib.linux.link import Far, Link, Veth
+from mcnilib.linux.device.link import Far, Link, Veth
 from mcnilib.linux.netns import Netns, add_link, add_neigh, add_routes, add_rule, set_sysctl
 from mcnilib.linux.origin import Origin
 from mcnilib.linux.route import Route

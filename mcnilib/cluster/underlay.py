@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from mcnilib.cluster.spec import Cluster, Host, mac_of
 from mcnilib.cluster.written import chain_rule, ip_route
-from mcnilib.linux.link import Address, Link, Physical
+from mcnilib.linux.device.link import Address, Link, Physical
 from mcnilib.linux.netns import Netns, add_link, add_routes, set_sysctl
 from mcnilib.linux.origin import Origin
 from mcnilib.linux.tables import append

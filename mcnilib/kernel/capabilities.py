@@ -11,7 +11,7 @@ from mcnilib.kernel.realise import Lab
 from mcnilib.kernel.syscalls import inside, new_netns
 from mcnilib.kernel.tools import ToolFailed, finish, missing, start
 from mcnilib.kernel.worker import Bench
-from mcnilib.linux.link import Bridge, Ipip, Macvlan, Veth, Vxlan
+from mcnilib.linux.device.link import Bridge, Ipip, Macvlan, Veth, Vxlan
 from mcnilib.linux.world import World
 
 Capabilities = Mapping[str, str]

@@ -14,7 +14,7 @@ from dataclasses import dataclass, field
 from graphlib import CycleError, TopologicalSorter
 
 from mcnilib.errors import Unsupported
-from mcnilib.linux.link import NO_MAC, Bridge, Far, Ipip, Link, Loopback, Macvlan, Opaque, Physical, Veth, Vxlan
+from mcnilib.linux.device.link import NO_MAC, Bridge, Far, Ipip, Link, Loopback, Macvlan, Opaque, Physical, Veth, Vxlan
 from mcnilib.linux.netns import Netns
 from mcnilib.linux.world import Segment, World
 

@@ -14,7 +14,7 @@ from dataclasses import dataclass, field
 from mcnilib.kernel.headers import Mark
 from mcnilib.kernel.stays import Stay
 from mcnilib.kernel.watch import Frame
-from mcnilib.linux.link import Ipip, Macvlan, Veth, Vxlan
+from mcnilib.linux.device.link import Ipip, Macvlan, Veth, Vxlan
 from mcnilib.linux.world import World
 
 PAUSE = 150_000_000

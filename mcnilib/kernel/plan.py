@@ -11,8 +11,8 @@ from collections.abc import Iterable
 from dataclasses import replace
 
 from mcnilib.errors import Refused
-from mcnilib.linux.fdb import LEARNED, print_fdb
-from mcnilib.linux.link import Loopback
+from mcnilib.linux.device.fdb import LEARNED, print_fdb
+from mcnilib.linux.device.link import Loopback
 from mcnilib.linux.neigh import PROXY, Neigh
 from mcnilib.linux.netns import Netns
 from mcnilib.linux.nexthop import check_route

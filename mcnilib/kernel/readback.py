@@ -13,11 +13,11 @@ from dataclasses import dataclass, replace
 from mcnilib.kernel import sysctls
 from mcnilib.kernel.realise import Lab
 from mcnilib.kernel.tools import finish
-from mcnilib.linux.fdb import LEARNED, print_fdb, with_fdb
+from mcnilib.linux.device.fdb import LEARNED, print_fdb, with_fdb
+from mcnilib.linux.device.link import Bridge, Far, Link, Macvlan, Physical, Veth, Vxlan
+from mcnilib.linux.device.link_parse import parse_links
 from mcnilib.linux.ipset import parse_sets, print_sets
 from mcnilib.linux.iptables_save import print_tables
-from mcnilib.linux.link import Bridge, Far, Link, Macvlan, Physical, Veth, Vxlan
-from mcnilib.linux.link_parse import parse_links
 from mcnilib.linux.neigh import PROXY, Neigh, parse_neighbours
 from mcnilib.linux.netns import Netns
 from mcnilib.linux.route import print_routes

@@ -22,7 +22,7 @@ from mcnilib.kernel.netlink import add_counter
 from mcnilib.kernel.syscalls import inside, new_netns
 from mcnilib.kernel.tools import Running, finish_all, start
 from mcnilib.kernel.watch import Watch, open_watch
-from mcnilib.linux.link import Ipip, Macvlan
+from mcnilib.linux.device.link import Ipip, Macvlan
 from mcnilib.linux.neigh import PROXY
 from mcnilib.linux.netns import Netns
 from mcnilib.linux.rivals import contested

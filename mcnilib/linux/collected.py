@@ -23,14 +23,14 @@ from mcnilib.linux.attached import (
     shows_hooks,
     since,
 )
-from mcnilib.linux.fdb import filtered_macs, with_fdb
+from mcnilib.linux.device.fdb import filtered_macs, with_fdb
+from mcnilib.linux.device.link import Bridge, Far, Link, Opaque, Physical, Veth, Vxlan
+from mcnilib.linux.device.link_parse import parse_links, programs
 from mcnilib.linux.gap import CONNECTIONS, PROGRAMS, QUEUES, SOCKETS, TABLES, Gap, unreadable
 from mcnilib.linux.hidden import with_hidden
 from mcnilib.linux.ip_json import FORMS, text_of
 from mcnilib.linux.ipset import parse_sets
 from mcnilib.linux.iptables_save import parse_tables
-from mcnilib.linux.link import Bridge, Far, Link, Opaque, Physical, Veth, Vxlan
-from mcnilib.linux.link_parse import parse_links, programs
 from mcnilib.linux.neigh import parse_learned, parse_neighbours
 from mcnilib.linux.netns import Netns
 from mcnilib.linux.nft_json import Ruleset

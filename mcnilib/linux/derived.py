@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from ipaddress import IPv4Network
 
-from mcnilib.linux.link import Address, Link, Loopback
+from mcnilib.linux.device.link import Address, Link, Loopback
 from mcnilib.linux.origin import Origin
 from mcnilib.linux.route import Route
 

@@ -14,7 +14,7 @@ from ipaddress import IPv4Address, IPv4Network
 from typing import TYPE_CHECKING, NamedTuple
 
 from mcnilib.errors import NoRoute, Unknown
-from mcnilib.linux.link import Link, Opaque
+from mcnilib.linux.device.link import Link, Opaque
 from mcnilib.linux.rivals import contested
 from mcnilib.linux.route import ANY, DEFAULT_RULES, REJECTING, Query, Route, Rule, scope_id
 from mcnilib.linux.route_words import L3MDEV

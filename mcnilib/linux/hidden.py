@@ -12,7 +12,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import replace
 
-from mcnilib.linux.link import Bridge, Far, Hidden, Link, Macvlan, Opaque, Physical, Veth
+from mcnilib.linux.device.link import Bridge, Far, Hidden, Link, Macvlan, Opaque, Physical, Veth
 from mcnilib.linux.peers import Home
 
 NAMED = 3

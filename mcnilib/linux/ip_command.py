@@ -11,7 +11,7 @@ from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 
 from mcnilib.errors import McniError, Refused, Unsupported
-from mcnilib.linux.link import Address
+from mcnilib.linux.device.link import Address
 from mcnilib.linux.neigh import PROXY, parse_neigh
 from mcnilib.linux.netns import (
     Netns,

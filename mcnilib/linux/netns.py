@@ -16,10 +16,10 @@ from ipaddress import IPv4Address, IPv4Interface, IPv4Network
 from mcnilib.errors import Refused
 from mcnilib.linux.chance import Range
 from mcnilib.linux.derived import derived_routes
+from mcnilib.linux.device.link import Address, Link, Loopback
 from mcnilib.linux.fib import Fib
 from mcnilib.linux.gap import Gap
 from mcnilib.linux.ipset import IpSet
-from mcnilib.linux.link import Address, Link, Loopback
 from mcnilib.linux.neigh import PROXY, Neigh
 from mcnilib.linux.netfilter import Table
 from mcnilib.linux.nexthop import check_route

@@ -14,7 +14,7 @@ from dataclasses import dataclass, field, replace
 from itertools import islice
 
 from mcnilib.errors import StateSyntaxError
-from mcnilib.linux.link import Bridge, Far, Link, Macvlan, Opaque, Physical, Veth
+from mcnilib.linux.device.link import Bridge, Far, Link, Macvlan, Opaque, Physical, Veth
 
 
 @dataclass(frozen=True)

@@ -16,10 +16,10 @@ from functools import partial
 from getopt import GetoptError, getopt
 
 from mcnilib.errors import McniError, Unsupported
-from mcnilib.linux.fdb import print_fdb
+from mcnilib.linux.device.fdb import print_fdb
+from mcnilib.linux.device.link import print_links
 from mcnilib.linux.ipset import print_sets
 from mcnilib.linux.iptables_save import print_table, print_tables
-from mcnilib.linux.link import print_links
 from mcnilib.linux.neigh import SHOWN_BY, print_neighbours
 from mcnilib.linux.netfilter import BUILT_IN
 from mcnilib.linux.netns import Netns

@@ -10,11 +10,11 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from mcnilib.linux.fdb import print_fdb, with_fdb
+from mcnilib.linux.device.fdb import print_fdb, with_fdb
+from mcnilib.linux.device.link import print_links
+from mcnilib.linux.device.link_parse import parse_links
 from mcnilib.linux.ipset import parse_sets, print_sets
 from mcnilib.linux.iptables_save import parse_tables, print_tables
-from mcnilib.linux.link import print_links
-from mcnilib.linux.link_parse import parse_links
 from mcnilib.linux.neigh import parse_neighbours, print_neighbours
 from mcnilib.linux.netns import Netns
 from mcnilib.linux.route import print_routes

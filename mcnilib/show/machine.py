@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 
-from mcnilib.linux.link import Bridge, Ipip, Link, Loopback, Macvlan, Physical, Veth, Vxlan
+from mcnilib.linux.device.link import Bridge, Ipip, Link, Loopback, Macvlan, Physical, Veth, Vxlan
 from mcnilib.linux.netns import Netns
 from mcnilib.linux.world import World
 from mcnilib.show.geometry import Rect

@@ -14,7 +14,7 @@ from typing import Any
 from matplotlib.figure import Figure
 from matplotlib.patches import FancyBboxPatch
 
-from mcnilib.linux.link import Ipip, Loopback, Vxlan
+from mcnilib.linux.device.link import Ipip, Loopback, Vxlan
 from mcnilib.linux.netns import Netns
 from mcnilib.linux.world import World
 from mcnilib.show.paint import new_figure

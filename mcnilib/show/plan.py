@@ -14,7 +14,7 @@ from ipaddress import IPv4Address
 
 import networkx as nx
 
-from mcnilib.linux.link import Macvlan, Physical, Veth
+from mcnilib.linux.device.link import Macvlan, Physical, Veth
 from mcnilib.linux.world import World
 from mcnilib.trace.trace import Journey, Trace
 

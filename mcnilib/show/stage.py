@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from mcnilib.linux.link import Link, Physical
+from mcnilib.linux.device.link import Link, Physical
 from mcnilib.linux.netns import Netns
 from mcnilib.linux.world import World
 from mcnilib.show.geometry import Rect

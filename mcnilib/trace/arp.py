@@ -10,7 +10,7 @@ from ipaddress import IPv4Address
 from typing import TYPE_CHECKING
 
 from mcnilib.errors import NoRoute, Unknown, Unsupported
-from mcnilib.linux.link import Link, Vxlan
+from mcnilib.linux.device.link import Link, Vxlan
 from mcnilib.linux.neigh import PROXY, Neigh
 from mcnilib.linux.packet import Packet
 from mcnilib.linux.route import Query

@@ -12,8 +12,8 @@ from ipaddress import IPv4Address
 from typing import NoReturn
 
 from mcnilib.errors import NoRoute, Unsupported
+from mcnilib.linux.device.link import Loopback
 from mcnilib.linux.fib import Decision
-from mcnilib.linux.link import Loopback
 from mcnilib.linux.packet import Packet
 from mcnilib.linux.route import Query, Route
 from mcnilib.linux.source import preferred_source

@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from mcnilib.errors import Unknown
-from mcnilib.linux.link import Bridge, Far, Link, Macvlan, Opaque, Station, Veth
+from mcnilib.linux.device.link import Bridge, Far, Link, Macvlan, Opaque, Station, Veth
 from mcnilib.linux.world import Port, World
 
 Place = tuple[str, str]

@@ -11,8 +11,8 @@ from ipaddress import IPv4Address
 from mcnilib.linux.chance import Chance
 from mcnilib.linux.conntrack import Conntrack, Tracked
 from mcnilib.linux.context import Context
+from mcnilib.linux.device.link import Link
 from mcnilib.linux.fib import Decision, address_type
-from mcnilib.linux.link import Link
 from mcnilib.linux.neigh import PROXY
 from mcnilib.linux.netfilter import Table
 from mcnilib.linux.netns import Netns

@@ -11,8 +11,8 @@ from functools import partial
 from typing import TYPE_CHECKING
 
 from mcnilib.errors import NoRoute, Unsupported
+from mcnilib.linux.device.link import Bridge
 from mcnilib.linux.fib import Decision
-from mcnilib.linux.link import Bridge
 from mcnilib.linux.packet import Packet
 from mcnilib.linux.route import DEFAULT_RULES, UNCHOSEN, Query, Route
 from mcnilib.linux.source import validate_source

@@ -9,8 +9,8 @@ from ipaddress import IPv4Address
 from typing import TYPE_CHECKING
 
 from mcnilib.errors import Unknown, Unsupported
+from mcnilib.linux.device.link import Ipip, Link, Opaque, Vxlan
 from mcnilib.linux.fib import Decision
-from mcnilib.linux.link import Ipip, Link, Opaque, Vxlan
 from mcnilib.linux.nexthop import next_hop
 from mcnilib.linux.route import Route
 from mcnilib.trace import tunnel

@@ -12,8 +12,8 @@ from collections.abc import Iterator
 from ipaddress import IPv4Network
 from typing import NamedTuple
 
+from mcnilib.linux.device.link import Loopback
 from mcnilib.linux.gap import CONNECTIONS, PROGRAMS, QUEUES, SOCKETS, TABLES
-from mcnilib.linux.link import Loopback
 from mcnilib.linux.netfilter import ChainRule
 from mcnilib.linux.packet import Packet
 from mcnilib.linux.route import Route

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from mcnilib.linux.link import Link
+from mcnilib.linux.device.link import Link
 from mcnilib.trace.host import Skb
 
 

@@ -10,7 +10,7 @@ from ipaddress import IPv4Address
 
 from mcnilib.errors import NoRoute, Unsupported
 from mcnilib.linux.chance import EPHEMERAL, Chance
-from mcnilib.linux.link import NO_MAC, Ipip, Link, Vxlan
+from mcnilib.linux.device.link import NO_MAC, Ipip, Link, Vxlan
 from mcnilib.linux.packet import Inner, Packet
 from mcnilib.linux.route import Query
 from mcnilib.linux.source import preferred_source

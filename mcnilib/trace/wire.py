@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from itertools import chain
 
 from mcnilib.errors import Unknown, Unsupported
-from mcnilib.linux.link import Bridge, Far, Link, Loopback, Macvlan, Opaque, Physical, Veth
+from mcnilib.linux.device.link import Bridge, Far, Link, Loopback, Macvlan, Opaque, Physical, Veth
 from mcnilib.linux.netns import Netns
 from mcnilib.linux.sysctl import BRIDGE_CALLS, BUILT_IN, flag, setting
 from mcnilib.linux.world import World

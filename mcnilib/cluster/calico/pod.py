@@ -15,7 +15,7 @@ from ipaddress import IPv4Interface
 from mcnilib.cluster.calico.config import Calico
 from mcnilib.cluster.spec import Pod, mac_of
 from mcnilib.cluster.written import ip_route
-from mcnilib.linux.link import Address, Far, Link, Veth
+from mcnilib.linux.device.link import Address, Far, Link, Veth
 from mcnilib.linux.netns import Netns, add_link, add_routes, set_sysctl
 from mcnilib.linux.origin import Origin
 from mcnilib.linux.route import Route

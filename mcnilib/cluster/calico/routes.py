@@ -22,7 +22,7 @@ from mcnilib.cluster.calico.pod import PRIORITY
 from mcnilib.cluster.settings import Encapsulation
 from mcnilib.cluster.spec import Node
 from mcnilib.cluster.written import ip_neigh, ip_route
-from mcnilib.linux.link import NO_MAC, Address, Ipip, Link, Vxlan
+from mcnilib.linux.device.link import NO_MAC, Address, Ipip, Link, Vxlan
 from mcnilib.linux.netns import Netns, add_link, add_neigh, add_routes
 from mcnilib.linux.origin import Origin
 from mcnilib.linux.route import Route

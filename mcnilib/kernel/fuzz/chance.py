@@ -20,7 +20,7 @@ from mcnilib.kernel.fuzz.rules import typed_chain, typed_rule
 from mcnilib.kernel.fuzz.shape import NOWHERE, SERVICE, addresses, devices, every_address, networks, own_chains
 from mcnilib.kernel.fuzz.worlds import WORLDS
 from mcnilib.kernel.realise import alike, needs_fresh_lab
-from mcnilib.linux.link import Loopback
+from mcnilib.linux.device.link import Loopback
 from mcnilib.linux.netns import Netns
 from mcnilib.linux.world import World
 

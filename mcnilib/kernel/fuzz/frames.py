@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from random import Random
 
-from mcnilib.linux.link import Far, Link, Loopback, Macvlan, Physical, Veth, Vxlan
+from mcnilib.linux.device.link import Far, Link, Loopback, Macvlan, Physical, Veth, Vxlan
 from mcnilib.linux.world import World
 
 Place = tuple[str, Link]

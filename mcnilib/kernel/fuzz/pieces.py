@@ -14,7 +14,7 @@ from random import Random
 from mcnilib.errors import McniError
 from mcnilib.kernel.fuzz.case import Case
 from mcnilib.kernel.fuzz.exchanges import simulated
-from mcnilib.linux.link import Macvlan
+from mcnilib.linux.device.link import Macvlan
 from mcnilib.linux.sysctl import get, parse_setting, print_settings
 from mcnilib.linux.world import World
 from mcnilib.linux.world_file import WORLD, Place, print_world

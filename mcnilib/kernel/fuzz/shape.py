@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from ipaddress import IPv4Interface
 
-from mcnilib.linux.link import Loopback
+from mcnilib.linux.device.link import Loopback
 from mcnilib.linux.netns import Netns
 from mcnilib.linux.world import World
 

@@ -6,7 +6,7 @@ from collections.abc import Iterable
 from dataclasses import replace
 
 from mcnilib.kernel.fuzz.parts import FORWARDS, device, netns, segment, typed
-from mcnilib.linux.link import Bridge, Far, Link, Macvlan, Veth
+from mcnilib.linux.device.link import Bridge, Far, Link, Macvlan, Veth
 from mcnilib.linux.netns import Netns
 from mcnilib.linux.world import World
 

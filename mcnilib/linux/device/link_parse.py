@@ -12,9 +12,21 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 
 from mcnilib.errors import StateSyntaxError, Unsupported
-from mcnilib.linux.address_parse import read_address
-from mcnilib.linux.link import NO_MAC, Address, Bridge, Far, Kind, Link, Loopback, Macvlan, Opaque, Physical, Veth
-from mcnilib.linux.link_words import (
+from mcnilib.linux.device.link import (
+    NO_MAC,
+    Address,
+    Bridge,
+    Far,
+    Kind,
+    Link,
+    Loopback,
+    Macvlan,
+    Opaque,
+    Physical,
+    Veth,
+)
+from mcnilib.linux.device.link_words import (
+    ADDRESS_FLAGS,
     BRIDGE,
     BRIDGE_SWITCHES,
     COMMON,
@@ -25,8 +37,40 @@ from mcnilib.linux.link_words import (
     PORT_ON,
     passed_over,
 )
+from mcnilib.linux.device.tunnel_parse import read_ipip, read_vxlan
+from mcnilib.linux.route import SCOPES
 from mcnilib.linux.text import Grammar, Words
-from mcnilib.linux.tunnel_parse import read_ipip, read_vxlan
+
+
+def read_address(words: Words, *, peers: bool = False) -> Address:
+    """Read `inet A/P [brd B] scope S [proto P] [flags] LABEL`; with `peers` also `inet A peer B/P`, where A is a /32.
+
+    Raises: StateSyntaxError; Unsupported for a peer's address.
+    """
+    words.take()
+    interface, broadcast, scope = words.interface(), None, ""
+    while not scope:
+        match words.take("scope"):
+            case "peer":
+                if not peers:
+                    raise Unsupported(f"{words.source}:{words.number}: a point-to-point address (peer)")
+                words.interface()
+            case "brd":
+                broadcast = words.address()
+            case "metric":
+                words.number_upto(0xFFFFFFFF)
+            case "scope":
+                scope = words.one_of(SCOPES)
+            case _:
+                raise words.unknown(("brd", "scope", "metric"))
+    if words.next == "proto" and not words.last:
+        words.take()
+        words.take("a protocol")
+    while words.next in ADDRESS_FLAGS:
+        words.take()
+    words.take("the device's name")
+    words.end()
+    return Address(interface, scope, broadcast)
 
 
 @dataclass(frozen=True, slots=True)
@@ -273,6 +317,7 @@ def _read_usual(words: Words, passed: Iterable[str], deciding: Mapping[str, tupl
 
 
 BRIDGE_USUAL = dict.fromkeys(BRIDGE_SWITCHES, ("0",))
+
 PORT_USUAL = {
     "state": ("forwarding", "disabled"),
     **dict.fromkeys(PORT_OFF, ("off",)),
@@ -285,6 +330,7 @@ br_nf_pre_routing() in net/bridge/br_netfilter_hooks.c.
 """
 
 HEAD: Grammar = {**passed_over(COMMON, ["master"]), "mtu": ("mtu", lambda words: words.number_upto(0xFFFFFFFF))}
+
 LAYER: Grammar = {
     **passed_over(COMMON, ["brd", "peer", "protodown", "protodown_reason"], flags=["proto_down", "unnumbered"]),
     "link-netns": ("link-netns", lambda words: _fitting(words, r"[^/]+|/(\d{1,10}|unknown)", "a namespace")),

@@ -13,7 +13,7 @@ from dataclasses import replace
 from ipaddress import IPv4Address
 
 from mcnilib.errors import Unsupported
-from mcnilib.linux.link import Bridge, Link, Opaque, Station, Vxlan
+from mcnilib.linux.device.link import Bridge, Link, Opaque, Station, Vxlan
 from mcnilib.linux.text import Words
 
 LEARNED = re.compile(r" master \S+ ?$")

@@ -8,8 +8,8 @@ from __future__ import annotations
 from ipaddress import IPv4Address
 
 from mcnilib.errors import Unsupported
-from mcnilib.linux.link import Ipip, Vxlan
-from mcnilib.linux.link_words import (
+from mcnilib.linux.device.link import Ipip, Vxlan
+from mcnilib.linux.device.link_words import (
     COMMON,
     IPIP,
     IPIP_FLAGS,
@@ -54,6 +54,7 @@ VXLAN_DEVICE: Grammar = {
     "srcport": ("srcport", lambda words: (words.number_upto(65535), words.number_upto(65535))),
     "dstport": ("port", lambda words: words.number_upto(65535)),
 }
+
 IPIP_DEVICE: Grammar = {
     **passed_over(IPIP, COMMON, flags=IPIP_FLAGS),
     "local": ("local", _address_or_any),

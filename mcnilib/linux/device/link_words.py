@@ -41,7 +41,9 @@ BRIDGE = _words(
 """Settings of a bridge that change nothing here."""
 
 BRIDGE_SWITCHES = ("vlan_filtering", "nf_call_iptables", "nf_call_arptables")
+
 PORT_ON = ("learning", "flood", "bcast_flood")
+
 PORT_OFF = (
     *("hairpin", "isolated", "locked", "mab", "proxy_arp", "proxy_arp_wifi"),
     *("neigh_suppress", "neigh_vlan_suppress", "vlan_tunnel"),
