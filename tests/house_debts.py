@@ -214,7 +214,7 @@ SMALL_FOR_ONE = {
     "mcnilib.kernel.fuzz.frames",
     "mcnilib.kernel.fuzz.shrink",
     "mcnilib.linux.device.link_parse",
-    "mcnilib.linux.derived",
+    "mcnilib.linux.routing.fib",
     "mcnilib.linux.port_rules",
     "mcnilib.linux.sysctl",
     "mcnilib.show.address",
@@ -238,7 +238,7 @@ CROWDED = {
 CIRCLES = [
     {"mcnilib.linux.context", "mcnilib.linux.ipset", "mcnilib.linux.ipset_member"},
     {"mcnilib.linux.dispatch", "mcnilib.linux.netfilter"},
-    {"mcnilib.linux.fib", "mcnilib.linux.netns", "mcnilib.linux.nexthop"},
+    {"mcnilib.linux.routing.fib", "mcnilib.linux.netns", "mcnilib.linux.routing.nexthop"},
     {"mcnilib.trace.outcome", "mcnilib.trace.run", "mcnilib.trace.sockets", "mcnilib.trace.tcp"},
 ]
 """Modules that import one another in a circle, be it for their types alone."""

@@ -18,12 +18,12 @@ import pytest
 from mcnilib.errors import NoRoute
 from mcnilib.linux import netns as verbs
 from mcnilib.linux.device.link import Address, Far, Link, Veth
-from mcnilib.linux.neigh import parse_neigh
 from mcnilib.linux.netns import Netns, new_netns
 from mcnilib.linux.packet import Packet
-from mcnilib.linux.route import UNCHOSEN, Query, Route, Rule, print_routes
-from mcnilib.linux.route_parse import parse_route, parse_rule
-from mcnilib.linux.source import preferred_source, validate_source
+from mcnilib.linux.routing.neigh import parse_neigh
+from mcnilib.linux.routing.route import UNCHOSEN, Query, Route, parse_route, print_routes
+from mcnilib.linux.routing.rule import Rule, parse_rule
+from mcnilib.linux.routing.source import preferred_source, validate_source
 from mcnilib.linux.sysctl import CONF
 
 START = f"""

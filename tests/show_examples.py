@@ -9,12 +9,12 @@ from ipaddress import IPv4Address, IPv4Interface, IPv4Network
 
 from mcnilib.linux.conntrack import Entry, flow_of
 from mcnilib.linux.device.link import Address, Far, Ipip, Kind, Link, Loopback, Macvlan, Physical, Veth, Vxlan
-from mcnilib.linux.neigh import Neigh
 from mcnilib.linux.netfilter import Chain, ChainRule, Table
 from mcnilib.linux.netns import Netns
 from mcnilib.linux.origin import Origin
 from mcnilib.linux.packet import Inner, Packet, Tcp
-from mcnilib.linux.route import Route
+from mcnilib.linux.routing.neigh import Neigh
+from mcnilib.linux.routing.route import Route
 from mcnilib.linux.sysctl import Setting
 from mcnilib.linux.target import DROP, Dnat, Masquerade
 from mcnilib.linux.world import Port, Segment, World

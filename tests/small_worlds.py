@@ -7,9 +7,10 @@ from ipaddress import IPv4Address, IPv4Interface
 
 from mcnilib.linux.device.link import Address, Far, Kind, Link, Macvlan, Physical, Veth
 from mcnilib.linux.iptables_save import parse_tables
-from mcnilib.linux.neigh import parse_neigh
 from mcnilib.linux.netns import Netns, add_link, add_neigh, add_routes, add_rule, new_netns, set_sysctl
-from mcnilib.linux.route_parse import parse_route, parse_rule
+from mcnilib.linux.routing.neigh import parse_neigh
+from mcnilib.linux.routing.route import parse_route
+from mcnilib.linux.routing.rule import parse_rule
 from mcnilib.linux.world import Port, Segment, World
 from mcnilib.trace.flow import Flow, Listener
 from mcnilib.trace.run import run

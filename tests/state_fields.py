@@ -30,11 +30,11 @@ from mcnilib.linux.device.link import (
 from mcnilib.linux.gap import Gap
 from mcnilib.linux.ipset import IpSet, parse_sets
 from mcnilib.linux.iptables_save import parse_tables
-from mcnilib.linux.neigh import Neigh, parse_neigh
 from mcnilib.linux.netfilter import Chain, ChainRule, Table
 from mcnilib.linux.netns import Netns, add_address, add_link, add_routes, add_rule, del_route
-from mcnilib.linux.route import Route, Rule
-from mcnilib.linux.route_parse import parse_route, parse_rule
+from mcnilib.linux.routing.neigh import Neigh, parse_neigh
+from mcnilib.linux.routing.route import Route, parse_route
+from mcnilib.linux.routing.rule import Rule, parse_rule
 from mcnilib.linux.sysctl import Setting
 from mcnilib.linux.world import Port, Segment, World
 

@@ -12,9 +12,9 @@ from mcnilib.cluster.settings import Encapsulation
 from mcnilib.cluster.spec import CLUSTER, Pod, PodKind
 from mcnilib.cluster.underlay import boot
 from mcnilib.linux.device.link import NO_MAC, Ipip, Link, Veth, Vxlan
-from mcnilib.linux.fib import lookup
 from mcnilib.linux.netns import Netns, new_netns, set_sysctl
-from mcnilib.linux.route import Query, print_routes
+from mcnilib.linux.routing.fib import lookup
+from mcnilib.linux.routing.route import Query, print_routes
 from mcnilib.linux.sysctl import get
 
 NONE, VXLAN, IPIP = Encapsulation

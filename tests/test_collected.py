@@ -13,7 +13,8 @@ from kernel_worlds import bridged
 from mcnilib.linux.collected import load_collected
 from mcnilib.linux.device.link import Far, Opaque
 from mcnilib.linux.ip_json import FORMS, text_of
-from mcnilib.linux.route_parse import parse_route, parse_rule
+from mcnilib.linux.routing.route import parse_route
+from mcnilib.linux.routing.rule import parse_rule
 from mcnilib.linux.snapshot import FILES, save
 from mcnilib.linux.world import World
 from mcnilib.snapshots.merge import merged

@@ -17,7 +17,7 @@ from mcnilib.kernel.run import converse, differences
 from mcnilib.kernel.syscalls import NoLab
 from mcnilib.kernel.tools import ToolFailed
 from mcnilib.kernel.worker import Bench
-from mcnilib.linux.route_parse import parse_route
+from mcnilib.linux.routing.route import parse_route
 from mcnilib.linux.world import World
 from mcnilib.trace.run import run
 from mcnilib.trace.trace import Stage

@@ -22,7 +22,8 @@ from mcnilib.kernel.readback import as_in_the_world
 from mcnilib.kernel.talk import checksum
 from mcnilib.linux.device.link import Bridge, Far, Ipip, Link, Macvlan, Veth
 from mcnilib.linux.netns import Netns
-from mcnilib.linux.route_parse import parse_route, parse_rule
+from mcnilib.linux.routing.route import parse_route
+from mcnilib.linux.routing.rule import parse_rule
 from mcnilib.linux.world import World
 from mcnilib.trace.run import run
 

@@ -35,9 +35,9 @@ from mcnilib.linux.device.link import (
 )
 from mcnilib.linux.device.link_parse import parse_links
 from mcnilib.linux.ip_json import FORMS
-from mcnilib.linux.neigh import Neigh, parse_neigh
 from mcnilib.linux.netns import add_link
 from mcnilib.linux.peers import Home, connected
+from mcnilib.linux.routing.neigh import Neigh, parse_neigh
 from mcnilib.linux.show import COMMANDS as SHOWN
 from mcnilib.linux.snapshot import FILES, OPTIONAL, OTHERS, save
 from mcnilib.linux.world import World

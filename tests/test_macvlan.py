@@ -8,7 +8,7 @@ from mcnilib.cluster.macvlan import add_nic
 from mcnilib.cluster.spec import CLUSTER
 from mcnilib.linux.device.link import Far, Macvlan
 from mcnilib.linux.netns import new_netns
-from mcnilib.linux.route import print_routes
+from mcnilib.linux.routing.route import print_routes
 
 
 def pod_netns(name, mode="bridge"):

@@ -10,9 +10,9 @@ from kernel_worlds import CASES
 
 from mcnilib.errors import StateSyntaxError, Unsupported
 from mcnilib.linux.ip_json import FORMS, text_of
-from mcnilib.linux.neigh import SHOWN_BY, Neigh, parse_neigh, parse_neighbours
 from mcnilib.linux.netns import Netns
 from mcnilib.linux.packet import Packet
+from mcnilib.linux.routing.neigh import SHOWN_BY, Neigh, parse_neigh, parse_neighbours
 from mcnilib.linux.show import listing
 from mcnilib.trace.run import run
 from mcnilib.trace.trace import Stage, Step

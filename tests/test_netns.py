@@ -9,7 +9,7 @@ from mcnilib.errors import Refused, Unsupported
 from mcnilib.linux.device.link import Link
 from mcnilib.linux.netns import add_address, add_link, add_routes, new_netns, set_link
 from mcnilib.linux.origin import Origin
-from mcnilib.linux.route_parse import parse_route
+from mcnilib.linux.routing.route import parse_route
 
 BASE = "address add 10.0.0.1/24 dev e0\naddress add 10.2.0.1/16 dev e2\n"
 

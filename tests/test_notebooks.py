@@ -108,7 +108,7 @@ ACK_ROW = (
 )  # the ACK after a lone SYN is fine
 GATE = ("cluster/kube_proxy/config.py", "return self.minor >= 29", "return self.minor >= 28")
 MODES = ("trace/wire.py", 'if mode == kind.mode == "bridge"', 'if "private" not in (mode, kind.mode)')
-GATEWAYS = ("linux/nexthop.py", "    return route.via\n", "    return destination\n")
+GATEWAYS = ("linux/routing/nexthop.py", "    return route.via\n", "    return destination\n")
 TABLE_500 = ("cluster/spiderpool.py", "from all lookup {HOST_TABLE}", "from all lookup 501")
 MARKS = ("cluster/spiderpool.py", "from all fwmark 0x1 lookup", "from all fwmark 0x2 lookup")
 MASQUERADE = (

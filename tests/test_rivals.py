@@ -6,8 +6,8 @@ import pytest
 
 from mcnilib.kernel.fuzz.case import base
 from mcnilib.linux.commands import do
-from mcnilib.linux.rivals import by_neighbours, contested
-from mcnilib.linux.route_parse import parse_routes
+from mcnilib.linux.routing.fib import by_neighbours, contested
+from mcnilib.linux.routing.route import parse_routes
 from mcnilib.linux.world import World
 from mcnilib.snapshots.question import read_flow, read_listeners
 from mcnilib.snapshots.snapshot import Snapshot, snapshot_of

@@ -31,10 +31,20 @@ from mcnilib.linux.device.link import (
     print_links,
 )
 from mcnilib.linux.device.link_parse import parse_links
-from mcnilib.linux.neigh import Neigh, parse_neigh, parse_neighbours
 from mcnilib.linux.netns import Netns
-from mcnilib.linux.route import FULL_MASK, PROTOCOLS, REJECTING, SCOPES, TABLES, Route, Rule, print_routes
-from mcnilib.linux.route_parse import parse_route, parse_routes, parse_rule, parse_rules
+from mcnilib.linux.routing.neigh import Neigh, parse_neigh, parse_neighbours
+from mcnilib.linux.routing.route import (
+    FULL_MASK,
+    PROTOCOLS,
+    REJECTING,
+    SCOPES,
+    TABLES,
+    Route,
+    parse_route,
+    parse_routes,
+    print_routes,
+)
+from mcnilib.linux.routing.rule import Rule, parse_rule, parse_rules
 from mcnilib.linux.snapshot import load, save
 from mcnilib.linux.sysctl import CONF, GLOBAL, Setting, conf_key, parse_setting, parse_settings
 from mcnilib.linux.world import Port, Segment, World

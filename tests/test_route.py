@@ -12,10 +12,10 @@ from ip_states import STATES, State
 
 from mcnilib.errors import EXCERPT, NoRoute, StateSyntaxError, Unknown, Unsupported
 from mcnilib.linux.device.link import Link, Opaque
-from mcnilib.linux.fib import address_type, lookup
 from mcnilib.linux.netns import Netns
-from mcnilib.linux.route import DEFAULT_RULES, UNNUMBERED, Query, Route, Rule, print_routes
-from mcnilib.linux.route_parse import parse_route, parse_routes, parse_rule, parse_rules
+from mcnilib.linux.routing.fib import address_type, lookup
+from mcnilib.linux.routing.route import Query, Route, parse_route, parse_routes, print_routes
+from mcnilib.linux.routing.rule import DEFAULT_RULES, UNNUMBERED, Rule, parse_rule, parse_rules
 
 ROUTES = """\
 default via 10.1.0.9 dev v0 

@@ -12,9 +12,9 @@ from ipaddress import IPv4Address
 import pytest
 from ip_shell import START, model, real
 
-from mcnilib.linux.fib import address_type
 from mcnilib.linux.packet import Packet
-from mcnilib.linux.source import rpfilter_passes, source_address, validate_source
+from mcnilib.linux.routing.fib import address_type
+from mcnilib.linux.routing.source import rpfilter_passes, source_address, validate_source
 
 TWO = """
 address add 10.0.0.1/24 dev e0

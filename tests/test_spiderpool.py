@@ -14,8 +14,7 @@ from mcnilib.cluster.spiderpool import Coordinator
 from mcnilib.linux.device.link import Address, Far, Link, Veth
 from mcnilib.linux.iptables_save import print_tables
 from mcnilib.linux.netns import add_link, add_routes, new_netns
-from mcnilib.linux.route import print_routes
-from mcnilib.linux.route_parse import parse_route
+from mcnilib.linux.routing.route import parse_route, print_routes
 
 NODE3 = IPv4Address("172.17.1.1")
 VETH = CLUSTER.pod("mac3").host_device

@@ -12,10 +12,11 @@ from __future__ import annotations
 import re
 from functools import lru_cache
 
-from mcnilib.linux.neigh import Neigh
 from mcnilib.linux.netfilter import ChainRule
 from mcnilib.linux.origin import Origin
-from mcnilib.linux.route import Route, Rule
+from mcnilib.linux.routing.neigh import Neigh
+from mcnilib.linux.routing.route import Route
+from mcnilib.linux.routing.rule import Rule
 from mcnilib.linux.target import Jump
 
 CHAINS = (

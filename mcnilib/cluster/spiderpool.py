@@ -18,7 +18,7 @@ from mcnilib.cluster.written import chain_rule, ip_neigh, ip_route, ip_rule
 from mcnilib.linux.device.link import Far, Link, Veth
 from mcnilib.linux.netns import Netns, add_link, add_neigh, add_routes, add_rule, set_sysctl
 from mcnilib.linux.origin import Origin
-from mcnilib.linux.route import Route
+from mcnilib.linux.routing.route import Route
 from mcnilib.linux.tables import append
 
 WRITER = "the coordinator"

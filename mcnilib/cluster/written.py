@@ -9,12 +9,13 @@ from __future__ import annotations
 from collections.abc import Iterable
 from functools import lru_cache
 
-from mcnilib.linux import neigh, route_parse
 from mcnilib.linux.iptables_save import parse_rule
-from mcnilib.linux.neigh import Neigh
 from mcnilib.linux.netfilter import BUILT_IN, Chain, ChainRule, Table
 from mcnilib.linux.origin import Origin
-from mcnilib.linux.route import Route, Rule
+from mcnilib.linux.routing import neigh, route, rule
+from mcnilib.linux.routing.neigh import Neigh
+from mcnilib.linux.routing.route import Route
+from mcnilib.linux.routing.rule import Rule
 from mcnilib.linux.tables import Tables, find_table, put_table
 
 _cached = lru_cache(maxsize=16384)
@@ -29,13 +30,13 @@ def chain_rule(line: str, by: Origin) -> ChainRule:
 @_cached
 def ip_route(line: str, by: Origin, table: str = "main") -> Route:
     """Read a line of `ip route show table T`."""
-    return route_parse.parse_route(line, table, by)
+    return route.parse_route(line, table, by)
 
 
 @_cached
 def ip_rule(line: str, by: Origin) -> Rule:
     """Read a line of `ip rule`."""
-    return route_parse.parse_rule(line, by)
+    return rule.parse_rule(line, by)
 
 
 @_cached

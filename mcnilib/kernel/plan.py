@@ -13,10 +13,11 @@ from dataclasses import replace
 from mcnilib.errors import Refused
 from mcnilib.linux.device.fdb import LEARNED, print_fdb
 from mcnilib.linux.device.link import Loopback
-from mcnilib.linux.neigh import PROXY, Neigh
 from mcnilib.linux.netns import Netns
-from mcnilib.linux.nexthop import check_route
-from mcnilib.linux.route import REJECTING, Route, Rule, print_routes
+from mcnilib.linux.routing.neigh import PROXY, Neigh
+from mcnilib.linux.routing.nexthop import check_route
+from mcnilib.linux.routing.route import REJECTING, Route, print_routes
+from mcnilib.linux.routing.rule import Rule
 
 
 def addresses(netns: Netns) -> list[str]:

@@ -18,9 +18,9 @@ from mcnilib.linux.device.link import Bridge, Far, Link, Macvlan, Physical, Veth
 from mcnilib.linux.device.link_parse import parse_links
 from mcnilib.linux.ipset import parse_sets, print_sets
 from mcnilib.linux.iptables_save import print_tables
-from mcnilib.linux.neigh import PROXY, Neigh, parse_neighbours
 from mcnilib.linux.netns import Netns
-from mcnilib.linux.route import print_routes
+from mcnilib.linux.routing.neigh import PROXY, Neigh, parse_neighbours
+from mcnilib.linux.routing.route import print_routes
 
 COMMANDS = {
     "ip rule": ("ip", "rule"),

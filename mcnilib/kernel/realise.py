@@ -23,9 +23,9 @@ from mcnilib.kernel.syscalls import inside, new_netns
 from mcnilib.kernel.tools import Running, finish_all, start
 from mcnilib.kernel.watch import Watch, open_watch
 from mcnilib.linux.device.link import Ipip, Macvlan
-from mcnilib.linux.neigh import PROXY
 from mcnilib.linux.netns import Netns
-from mcnilib.linux.rivals import contested
+from mcnilib.linux.routing.fib import contested
+from mcnilib.linux.routing.neigh import PROXY
 from mcnilib.linux.world import World
 from mcnilib.trace.wire import Wire, wire_of
 

@@ -31,13 +31,13 @@ from mcnilib.linux.hidden import with_hidden
 from mcnilib.linux.ip_json import FORMS, text_of
 from mcnilib.linux.ipset import parse_sets
 from mcnilib.linux.iptables_save import parse_tables
-from mcnilib.linux.neigh import parse_learned, parse_neighbours
 from mcnilib.linux.netns import Netns
 from mcnilib.linux.nft_json import Ruleset
 from mcnilib.linux.peers import Home, connected, parse_ids
-from mcnilib.linux.rivals import by_neighbours
-from mcnilib.linux.route import Route
-from mcnilib.linux.route_parse import parse_routes, parse_rules
+from mcnilib.linux.routing.fib import by_neighbours
+from mcnilib.linux.routing.neigh import parse_learned, parse_neighbours
+from mcnilib.linux.routing.route import Route, parse_routes
+from mcnilib.linux.routing.rule import parse_rules
 from mcnilib.linux.snapshot import FILES
 from mcnilib.linux.strangers import (
     arp_rules,

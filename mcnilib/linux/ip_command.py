@@ -12,7 +12,6 @@ from functools import partial
 
 from mcnilib.errors import McniError, Refused, Unsupported
 from mcnilib.linux.device.link import Address
-from mcnilib.linux.neigh import PROXY, parse_neigh
 from mcnilib.linux.netns import (
     Netns,
     add_address,
@@ -22,11 +21,11 @@ from mcnilib.linux.netns import (
     del_route,
     set_link,
 )
-from mcnilib.linux.nexthop import device_of
 from mcnilib.linux.origin import Origin
-from mcnilib.linux.route import ANY, REJECTING, TYPES
-from mcnilib.linux.route_parse import parse_route, parse_rule
-from mcnilib.linux.route_words import METRICS, ROUTE_KEPT, RULE_KEPT
+from mcnilib.linux.routing.neigh import PROXY, parse_neigh
+from mcnilib.linux.routing.nexthop import device_of
+from mcnilib.linux.routing.route import ANY, METRICS, REJECTING, ROUTE_KEPT, TYPES, parse_route
+from mcnilib.linux.routing.rule import RULE_KEPT, parse_rule
 from mcnilib.linux.text import Words, nearest
 
 PRIORITY = tuple(word[:n] for word in ("preference", "priority", "order") for n in range(3, len(word) + 1))

@@ -13,7 +13,7 @@ from typing import Any
 
 from mcnilib.errors import StateSyntaxError
 from mcnilib.linux.device.link_words import BRIDGE_SWITCHES, PORT_OFF, PORT_ON
-from mcnilib.linux.neigh import FLAGS
+from mcnilib.linux.routing.neigh import FLAGS
 
 Entry = dict[str, Any]
 

@@ -15,17 +15,17 @@ from ipaddress import IPv4Address, IPv4Interface, IPv4Network
 
 from mcnilib.errors import Refused
 from mcnilib.linux.chance import Range
-from mcnilib.linux.derived import derived_routes
 from mcnilib.linux.device.link import Address, Link, Loopback
-from mcnilib.linux.fib import Fib
 from mcnilib.linux.gap import Gap
 from mcnilib.linux.ipset import IpSet
-from mcnilib.linux.neigh import PROXY, Neigh
 from mcnilib.linux.netfilter import Table
-from mcnilib.linux.nexthop import check_route
 from mcnilib.linux.origin import KERNEL, Origin
 from mcnilib.linux.port_rules import asked_ports
-from mcnilib.linux.route import DEFAULT_RULES, SCOPES, UNNUMBERED, Route, Rule, table_id
+from mcnilib.linux.routing.fib import Fib, derived_routes
+from mcnilib.linux.routing.neigh import PROXY, Neigh
+from mcnilib.linux.routing.nexthop import check_route
+from mcnilib.linux.routing.route import SCOPES, Route, table_id
+from mcnilib.linux.routing.rule import DEFAULT_RULES, UNNUMBERED, Rule
 from mcnilib.linux.sysctl import Setting, by_key, conf, inherited, written
 from mcnilib.linux.tables import asks_for_tracking
 from mcnilib.linux.text import not_there
@@ -49,7 +49,7 @@ class Netns:
 
     @cached_property
     def fib(self) -> Fib:
-        """Rules and routes, compiled for `mcnilib.linux.fib.lookup`."""
+        """Rules and routes, compiled for `mcnilib.linux.routing.fib.lookup`."""
         return Fib(self.rules, self.routes, self.links)
 
     @cached_property

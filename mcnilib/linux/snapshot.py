@@ -15,10 +15,10 @@ from mcnilib.linux.device.link import print_links
 from mcnilib.linux.device.link_parse import parse_links
 from mcnilib.linux.ipset import parse_sets, print_sets
 from mcnilib.linux.iptables_save import parse_tables, print_tables
-from mcnilib.linux.neigh import parse_neighbours, print_neighbours
 from mcnilib.linux.netns import Netns
-from mcnilib.linux.route import print_routes
-from mcnilib.linux.route_parse import parse_routes, parse_rules
+from mcnilib.linux.routing.neigh import parse_neighbours, print_neighbours
+from mcnilib.linux.routing.route import parse_routes, print_routes
+from mcnilib.linux.routing.rule import parse_rules
 from mcnilib.linux.sysctl import parse_settings
 from mcnilib.linux.world import World
 from mcnilib.linux.world_file import WORLD, Place, folder_name, parse_world, print_world

@@ -13,10 +13,10 @@ from typing import Any
 import ipywidgets as widgets
 
 from mcnilib.cluster.spec import Cluster, PodKind
-from mcnilib.linux.neigh import SHOWN_BY
 from mcnilib.linux.netfilter import Table
 from mcnilib.linux.netns import Netns
 from mcnilib.linux.origin import KERNEL, Origin
+from mcnilib.linux.routing.neigh import SHOWN_BY
 from mcnilib.linux.show import listing
 from mcnilib.linux.world import World
 from mcnilib.show.controls import WIDE

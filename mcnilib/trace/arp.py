@@ -11,10 +11,10 @@ from typing import TYPE_CHECKING
 
 from mcnilib.errors import NoRoute, Unknown, Unsupported
 from mcnilib.linux.device.link import Link, Vxlan
-from mcnilib.linux.neigh import PROXY, Neigh
 from mcnilib.linux.packet import Packet
-from mcnilib.linux.route import Query
-from mcnilib.linux.source import source_address, validate_source
+from mcnilib.linux.routing.neigh import PROXY, Neigh
+from mcnilib.linux.routing.route import Query
+from mcnilib.linux.routing.source import source_address, validate_source
 from mcnilib.trace.bind import route_out
 from mcnilib.trace.host import Host
 from mcnilib.trace.log import Log

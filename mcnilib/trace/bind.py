@@ -13,10 +13,10 @@ from typing import NoReturn
 
 from mcnilib.errors import NoRoute, Unsupported
 from mcnilib.linux.device.link import Loopback
-from mcnilib.linux.fib import Decision
 from mcnilib.linux.packet import Packet
-from mcnilib.linux.route import Query, Route
-from mcnilib.linux.source import preferred_source
+from mcnilib.linux.routing.fib import Decision
+from mcnilib.linux.routing.route import Query, Route
+from mcnilib.linux.routing.source import preferred_source
 from mcnilib.linux.sysctl import deciding
 from mcnilib.trace.host import Host
 

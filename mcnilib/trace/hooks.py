@@ -11,12 +11,12 @@ from ipaddress import IPv4Address
 from mcnilib.errors import Unknown
 from mcnilib.linux.conntrack import Entry, Tracked
 from mcnilib.linux.context import Context
-from mcnilib.linux.fib import Decision
 from mcnilib.linux.nat import ANY, bind, translate
 from mcnilib.linux.nat_range import NatRange
 from mcnilib.linux.netfilter import HOOKS, Chain, ChainRule, Table, traverse
 from mcnilib.linux.packet import Packet
-from mcnilib.linux.source import source_address
+from mcnilib.linux.routing.fib import Decision
+from mcnilib.linux.routing.source import source_address
 from mcnilib.linux.target import Reject
 from mcnilib.linux.target_nat import NATS, Dnat, Masquerade, Nat, Netmap, Snat
 from mcnilib.trace.host import Host, Skb

@@ -12,13 +12,13 @@ from mcnilib.linux.chance import Chance
 from mcnilib.linux.conntrack import Conntrack, Tracked
 from mcnilib.linux.context import Context
 from mcnilib.linux.device.link import Link
-from mcnilib.linux.fib import Decision, address_type
-from mcnilib.linux.neigh import PROXY
 from mcnilib.linux.netfilter import Table
 from mcnilib.linux.netns import Netns
 from mcnilib.linux.packet import Packet
-from mcnilib.linux.route import Query, Route
-from mcnilib.linux.source import rpfilter_passes
+from mcnilib.linux.routing.fib import Decision, address_type
+from mcnilib.linux.routing.neigh import PROXY
+from mcnilib.linux.routing.route import Query, Route
+from mcnilib.linux.routing.source import rpfilter_passes
 from mcnilib.linux.sysctl import flag, number
 from mcnilib.linux.tcp_track import Limits
 

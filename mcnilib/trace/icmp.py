@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING
 from mcnilib.errors import NoRoute, Unsupported
 from mcnilib.linux.conntrack import Tracked
 from mcnilib.linux.packet import Icmp, Packet, Tcp
-from mcnilib.linux.route import Query
-from mcnilib.linux.source import preferred_source
+from mcnilib.linux.routing.route import Query
+from mcnilib.linux.routing.source import preferred_source
 from mcnilib.linux.tcp_window import segment_end
 from mcnilib.trace.host import Host, Skb
 from mcnilib.trace.icmp_rate import silenced

@@ -12,10 +12,11 @@ from typing import TYPE_CHECKING
 
 from mcnilib.errors import NoRoute, Unsupported
 from mcnilib.linux.device.link import Bridge
-from mcnilib.linux.fib import Decision
 from mcnilib.linux.packet import Packet
-from mcnilib.linux.route import DEFAULT_RULES, UNCHOSEN, Query, Route
-from mcnilib.linux.source import validate_source
+from mcnilib.linux.routing.fib import Decision
+from mcnilib.linux.routing.route import UNCHOSEN, Query, Route
+from mcnilib.linux.routing.rule import DEFAULT_RULES
+from mcnilib.linux.routing.source import validate_source
 from mcnilib.linux.sysctl import deciding
 from mcnilib.trace import redirect, tunnel
 from mcnilib.trace.bind import ANY, LIMITED, refused, route_out

@@ -10,9 +10,9 @@ from typing import TYPE_CHECKING
 
 from mcnilib.errors import Unknown, Unsupported
 from mcnilib.linux.device.link import Ipip, Link, Opaque, Vxlan
-from mcnilib.linux.fib import Decision
-from mcnilib.linux.nexthop import next_hop
-from mcnilib.linux.route import Route
+from mcnilib.linux.routing.fib import Decision
+from mcnilib.linux.routing.nexthop import next_hop
+from mcnilib.linux.routing.route import Route
 from mcnilib.trace import tunnel
 from mcnilib.trace.arp import PATIENCE, known, resolve
 from mcnilib.trace.hooks import Hook

@@ -12,7 +12,7 @@ from ipaddress import IPv4Address
 
 from mcnilib.errors import NoRoute, Unknown, Unsupported
 from mcnilib.linux.packet import Packet
-from mcnilib.linux.route import Query
+from mcnilib.linux.routing.route import Query
 from mcnilib.trace.bind import choose_source
 from mcnilib.trace.flow import ANY_ADDRESS, Listener
 from mcnilib.trace.host import Host

@@ -11,9 +11,9 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from mcnilib.errors import NoRoute, Unknown
-from mcnilib.linux.fib import Decision
 from mcnilib.linux.packet import Packet
-from mcnilib.linux.route import Query
+from mcnilib.linux.routing.fib import Decision
+from mcnilib.linux.routing.route import Query
 from mcnilib.linux.sysctl import conf_key
 from mcnilib.trace.host import Host, Skb
 

@@ -12,10 +12,11 @@ from typing import NamedTuple
 from mcnilib.linux.chance import Turn
 from mcnilib.linux.conntrack import Entry
 from mcnilib.linux.context import Context
-from mcnilib.linux.neigh import SHOWN_BY, Neigh
 from mcnilib.linux.origin import Origin
 from mcnilib.linux.packet import Packet
-from mcnilib.linux.route import Route, Rule
+from mcnilib.linux.routing.neigh import SHOWN_BY, Neigh
+from mcnilib.linux.routing.route import Route
+from mcnilib.linux.routing.rule import Rule
 from mcnilib.linux.sysctl import Setting
 
 

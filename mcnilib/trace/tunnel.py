@@ -12,8 +12,8 @@ from mcnilib.errors import NoRoute, Unsupported
 from mcnilib.linux.chance import EPHEMERAL, Chance
 from mcnilib.linux.device.link import NO_MAC, Ipip, Link, Vxlan
 from mcnilib.linux.packet import Inner, Packet
-from mcnilib.linux.route import Query
-from mcnilib.linux.source import preferred_source
+from mcnilib.linux.routing.route import Query
+from mcnilib.linux.routing.source import preferred_source
 from mcnilib.trace.bind import nobody, route_out
 from mcnilib.trace.host import Host, Skb
 

@@ -18,7 +18,7 @@ from mcnilib.cluster.written import ip_route
 from mcnilib.linux.device.link import Address, Far, Link, Veth
 from mcnilib.linux.netns import Netns, add_link, add_routes, set_sysctl
 from mcnilib.linux.origin import Origin
-from mcnilib.linux.route import Route
+from mcnilib.linux.routing.route import Route
 from mcnilib.linux.sysctl import get
 
 WRITER = "the Calico CNI"

@@ -25,7 +25,7 @@ from mcnilib.cluster.written import ip_neigh, ip_route
 from mcnilib.linux.device.link import NO_MAC, Address, Ipip, Link, Vxlan
 from mcnilib.linux.netns import Netns, add_link, add_neigh, add_routes
 from mcnilib.linux.origin import Origin
-from mcnilib.linux.route import Route
+from mcnilib.linux.routing.route import Route
 
 VNI, PORT = 4096, 4789
 TUNNEL_INDEX = 9

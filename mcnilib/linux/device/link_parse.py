@@ -38,7 +38,7 @@ from mcnilib.linux.device.link_words import (
     passed_over,
 )
 from mcnilib.linux.device.tunnel_parse import read_ipip, read_vxlan
-from mcnilib.linux.route import SCOPES
+from mcnilib.linux.routing.route import SCOPES
 from mcnilib.linux.text import Grammar, Words
 
 

@@ -10,8 +10,8 @@ from ipaddress import IPv4Address
 from typing import TYPE_CHECKING
 
 from mcnilib.errors import Refused
-from mcnilib.linux.fib import address_type, asks
-from mcnilib.linux.route import ANY, REJECTING, SCOPES, UNCHOSEN, Query, Route, scope_id
+from mcnilib.linux.routing.fib import address_type, asks
+from mcnilib.linux.routing.route import ANY, REJECTING, SCOPES, UNCHOSEN, Query, Route, scope_id
 
 if TYPE_CHECKING:
     from mcnilib.linux.netns import Netns

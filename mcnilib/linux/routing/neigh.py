@@ -37,6 +37,7 @@ SHOWN_BY = dict.fromkeys(("PERMANENT", *USED), "ip neigh") | {
 """States of entries, with the command that shows them."""
 
 PROXY = "proxy"
+
 MADE_BY_KERNEL = re.compile(
     r"\S+ dev (lo |(?!\S+ lladdr ([0-9a-f]{2}:){5}[0-9a-f]{2} )|\S+ lladdr (.[13579bdf]|00:00:00:00:00:00))"
     r".*\bNOARP\b.*"

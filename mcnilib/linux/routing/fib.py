@@ -3,24 +3,28 @@
 Rules are tried by priority; in a table the longest prefix wins, then the lowest metric, then the order of the table.
 As long as nobody added or removed a rule, Linux keeps the tables local and main in one trie, so a longer prefix in main
 beats a shorter one in local. Not modelled: multipath, TOS, VRF, the turns that default routes of one metric take
-(`mcnilib.linux.rivals`), and that a socket bound to a device sends even without a route.
+(`mcnilib.linux.routing.fib`), and that a socket bound to a device sends even without a route.
 Source: net/ipv4/{fib_trie,fib_frontend,fib_rules}.c, include/net/ip_fib.h (Linux 6.18).
 """
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Set
+from dataclasses import replace
 from ipaddress import IPv4Address, IPv4Network
 from typing import TYPE_CHECKING, NamedTuple
 
 from mcnilib.errors import NoRoute, Unknown
-from mcnilib.linux.device.link import Link, Opaque
-from mcnilib.linux.rivals import contested
-from mcnilib.linux.route import ANY, DEFAULT_RULES, REJECTING, Query, Route, Rule, scope_id
-from mcnilib.linux.route_words import L3MDEV
+from mcnilib.linux.device.link import Address, Link, Loopback, Opaque
+from mcnilib.linux.origin import Origin
+from mcnilib.linux.routing.neigh import PROXY
+from mcnilib.linux.routing.route import ANY, L3MDEV, REJECTING, Query, Route, scope_id
+from mcnilib.linux.routing.rule import DEFAULT_RULES, Rule
 
 if TYPE_CHECKING:
     from mcnilib.linux.netns import Netns
+
 
 ROUTE_ERRORS = {"blackhole": "EINVAL", "unreachable": "EHOSTUNREACH", "prohibit": "EACCES"}
 """Errno of a rejecting route. Source: fib_props in net/ipv4/fib_semantics.c."""
@@ -234,3 +238,48 @@ def address_type(netns: Netns, ip: IPv4Address, dev: str = "") -> str:
     if number in (0, 0xFFFFFFFF):
         return "BROADCAST"
     return netns.fib.address_type(number, dev)
+
+
+def derived_routes(link: Link, address: Address, by: Origin | None = None) -> Iterator[Route]:
+    """Yield the routes the kernel adds for an address: local, broadcast, and the subnet it stands in.
+
+    The subnet is left out for a /32 and a device that is down, broadcasts also for a /31. A secondary address derives
+    the routes of its primary again.
+    Source: fib_add_ifaddr() in net/ipv4/fib_frontend.c.
+    """
+    subnet, src = address.interface.network, link.primary(address).ip
+    by = by or Origin("the kernel", f"derived from the address {address.interface} on {link.name}")
+    lo = isinstance(link.kind, Loopback)
+
+    def route(dst: object, kind: str, scope: str, table: str = "local") -> Route:
+        return Route(IPv4Network(dst), link.name, None, src, kind, table, scope, "kernel", by=by)
+
+    yield route(address.ip, "local", "host")
+    if not link.up:
+        return
+    if address.broadcast and int(address.broadcast) != 0xFFFFFFFF:
+        yield route(address.broadcast, "broadcast", "link")
+    if subnet.prefixlen == 32 or not int(subnet.network_address):
+        return
+    yield route(subnet, "local", "host") if lo else route(subnet, "unicast", "link", "main")
+    if subnet.prefixlen < 31:
+        yield route(subnet.broadcast_address, "broadcast", "link")
+
+
+def contested(routes: Iterable[Route]) -> frozenset[Route]:
+    """Return the default routes with a gateway that share table and metric with another one."""
+    default = [route for route in routes if route.via and not route.dst.prefixlen]
+    many = Counter((route.table, route.metric) for route in default)
+    return frozenset(route for route in default if many[route.table, route.metric] > 1)
+
+
+def by_neighbours(routes: tuple[Route, ...], listing: str) -> tuple[Route, ...]:
+    """Return the routes; those that may have their turn by `listing`, the output of `ip neigh`, name the line of doubt.
+
+    The gateways of all of them count: where one is left, nobody knows for which.
+    """
+    rivals = contested(routes)
+    gateways = {(str(route.via), "dev", route.dev) for route in rivals}
+    lines = (line.strip() for line in listing.splitlines() if gateways and tuple(line.split()[:3]) in gateways)
+    doubt = next((line for line in lines if not line.endswith(("REACHABLE", PROXY))), "")
+    return tuple(replace(route, doubt=doubt) if route in rivals else route for route in routes) if doubt else routes

@@ -11,11 +11,12 @@ from typing import TYPE_CHECKING, NamedTuple
 from mcnilib.errors import NoRoute
 from mcnilib.linux.device.link import Loopback
 from mcnilib.linux.packet import Packet
-from mcnilib.linux.route import SCOPES, UNCHOSEN, Query, Route, scope_id
+from mcnilib.linux.routing.route import SCOPES, UNCHOSEN, Query, Route, scope_id
 from mcnilib.linux.sysctl import Setting, deciding
 
 if TYPE_CHECKING:
     from mcnilib.linux.netns import Netns
+
 
 BROADCAST = 0xFFFFFFFF
 

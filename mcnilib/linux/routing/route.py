@@ -1,0 +1,324 @@
+"""The nouns of policy routing, a line of `ip route` and a line of `ip rule`, as text and back.
+
+Models priorities, selectors (not, from, to, iif, oif, fwmark/mask), tables, suppress_prefixlength, longest prefix,
+metric, unicast, local, broadcast, blackhole, unreachable, prohibit and throw routes; one next hop per route. Other
+words of the tools raise `Unsupported`; in what was collected elsewhere they are kept, and end the way of a packet that
+needs them. The lookup is in `mcnilib.linux.routing.fib`. Source: ip-rule(8), ip-route(8), iproute2 6.1.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from ipaddress import IPv4Address, IPv4Network, IPv6Address
+
+from mcnilib.errors import Unsupported
+from mcnilib.linux.origin import Origin
+from mcnilib.linux.text import Grammar, Words
+
+L3MDEV = "[l3mdev-table]"
+"""Stands for the table of the VRF a packet belongs to."""
+
+NAME = r"[A-Za-z_][A-Za-z0-9_.+-]{0,63}"
+"""Names of tables and protocols that rt_tables and rt_protos of the machine may give. Source: rtnl_tab_initialize()."""
+
+
+def _value(words: Words) -> object:
+    return words.take("a value")
+
+
+def _flag(words: Words) -> object:
+    return True
+
+
+def gateway(words: Words) -> object:
+    """Read a gateway; one of IPv6 is returned as the words it is printed with."""
+    if words.next != "inet6":
+        return words.address()
+    words.take()
+    address = words.take("an address")
+    try:
+        return f"via inet6 {IPv6Address(address)}"
+    except ValueError:
+        raise words.wrong(f"{address!r} is not an IPv6 address") from None
+
+
+def _metric(words: Words) -> object:
+    """Read the value of a route's metric; `lock` before it says that the kernel does not adapt it."""
+    lock = f"{words.take()} " if words.next == "lock" else ""
+    return f"{lock}{words.take('a value')}"
+
+
+def _encapsulation(words: Words) -> object:
+    """Read what a route wraps packets in, up to the way it sends them."""
+    taken = [words.take("an encapsulation")]
+    while words and words.next not in ("via", "dev", "nexthop"):
+        taken.append(words.take())
+    return taken
+
+
+def _features(words: Words) -> object:
+    taken = [words.take("a feature")]
+    while words.next in ("ecn", "tcp_usec_ts"):
+        taken.append(words.take())
+    return taken
+
+
+def _next_hops(words: Words) -> object:
+    """Read all next hops of a route, which stand behind everything else."""
+    if words.next not in ("via", "dev", "encap"):
+        raise words.error("a next hop is missing")
+    return words.rest()
+
+
+METRICS: Grammar = {
+    word: (word, _metric)
+    for word in (
+        *("mtu", "advmss", "window", "rtt", "rttvar", "cwnd", "initcwnd", "initrwnd", "ssthresh", "reordering"),
+        *("rto_min", "quickack", "congctl", "fastopen_no_cookie"),
+    )
+}
+"""Settings of a route for the connections over it. They change sizes and times, and nothing that is modelled: packets
+have no size here, so `mtu` does not cut or refuse any.
+"""
+
+ROUTE_KEPT: Grammar = {
+    **{word: (word, _value) for word in ("realm", "realms", "tos", "dsfield", "from", "pref", "error", "as")},
+    **{word: (word, _value) for word in ("expires", "hoplimit", "ttl-propagate", "uid", "mark")},
+    **{word: (word, _flag) for word in ("dead", "offload", "trap", "pervasive", "notify", "unresolved")},
+    **{word: (word, _flag) for word in ("rt_offload", "rt_trap", "offload_failed", "rt_offload_failed")},
+    "encap": ("encap", _encapsulation),
+    "features": ("features", _features),
+    "nexthop": ("nexthop", _next_hops),
+}
+
+ROUTE_TYPES_KEPT = ("anycast", "multicast", "nat", "xresolve")
+
+
+def named_here(words: Words, names: Mapping[str, int], limit: int) -> str:
+    """Read a number or a name; one that is not among `names` is the machine's own."""
+    if re.fullmatch(NAME, words.next, re.ASCII) or words.next == L3MDEV:
+        return words.take()
+    return words.named(names, limit)
+
+
+ANY = IPv4Network("0.0.0.0/0")
+
+UNCHOSEN = IPv4Address(0)
+
+FULL_MASK = 0xFFFFFFFF
+
+TABLES = {"local": 255, "main": 254, "default": 253}
+"""Tables that `ip` prints by name. Source: /etc/iproute2/rt_tables."""
+
+SCOPES = {"global": 0, "site": 200, "link": 253, "host": 254, "nowhere": 255}
+"""Scopes of addresses and routes: the higher the number, the nearer. Source: /etc/iproute2/rt_scopes."""
+
+PROTOCOLS = {
+    **{"unspec": 0, "redirect": 1, "kernel": 2, "boot": 3, "static": 4, "gated": 8, "ra": 9, "mrt": 10, "zebra": 11},
+    **{"bird": 12, "dnrouted": 13, "xorp": 14, "ntk": 15, "dhcp": 16, "keepalived": 18, "babel": 42, "openr": 99},
+    **{"bgp": 186, "isis": 187, "ospf": 188, "rip": 189, "eigrp": 192},
+}
+"""Who installed a route; numbers without a name are printed as numbers. Source: /etc/iproute2/rt_protos."""
+
+REJECTING = ("blackhole", "unreachable", "prohibit", "throw")
+
+TYPES = ("unicast", "local", "broadcast", *REJECTING)
+
+
+@dataclass(frozen=True, slots=True)
+class Route:
+    """One line of `ip route show table T`. `table` is what `ip` prints: local, main, default or a number."""
+
+    dst: IPv4Network
+    dev: str = ""
+    via: IPv4Address | None = None
+    src: IPv4Address | None = None
+    type: str = "unicast"  # unicast, local, broadcast, blackhole, unreachable, prohibit, throw
+    table: str = "main"
+    scope: str = "global"  # global, site, link, host, nowhere, or a number
+    proto: str = "boot"  # printed unless boot: kernel, static, bird, 80, ...
+    metric: int = 0
+    onlink: bool = False
+    linkdown: bool = False  # the device has no carrier; Linux uses the route all the same
+    nhid: int = 0  # the next hop object its way was taken from (`ip nexthop`); 0: none
+    settings: str = ""  # of the connections over it, which change nothing here: mtu 1400 advmss 1000
+    kept: str = ""  # the whole line, when it has words that are not modelled
+    why: str = field(default="", compare=False)  # names the first of these, and where it stands
+    doubt: str = field(
+        default="", compare=False
+    )  # what `ip neigh` has against its gateway, see mcnilib.linux.routing.fib
+    by: Origin | None = field(default=None, compare=False)
+
+    def __str__(self) -> str:
+        return _route_text(self, in_table="")
+
+    def why_not(self, query: Query) -> str:
+        """Say why a lookup does not take this route, in words; empty when prefix and device fit."""
+        if query.dst not in self.dst:
+            return f"{query.dst} is not in {self.dst}"
+        if query.oif and query.oif != self.dev:
+            return f"the device is {self.dev or 'none'}, not {query.oif}"
+        return ""
+
+
+@dataclass(frozen=True, slots=True)
+class Query:
+    """What a lookup is asked with: the flow key of the kernel. `src` 0.0.0.0 means not chosen yet."""
+
+    dst: IPv4Address
+    src: IPv4Address = UNCHOSEN
+    iif: str = "lo"
+    oif: str = ""
+    mark: int = 0
+
+
+def table_id(table: str) -> int:
+    """Return the number of a routing table, given as `ip` prints it."""
+    if table in TABLES or table.isdecimal():
+        return TABLES[table] if table in TABLES else int(table)
+    return FULL_MASK + int.from_bytes(table.encode(), "big")  # the machine's own name for a number nobody knows
+
+
+def scope_id(scope: str) -> int:
+    """Return the number of a scope, given as `ip` prints it."""
+    return SCOPES[scope] if scope in SCOPES else int(scope)
+
+
+def _prefix_text(prefix: IPv4Network, everything: str) -> str:
+    if prefix == ANY:
+        return everything
+    return str(prefix.network_address) if prefix.prefixlen == 32 else str(prefix)
+
+
+def _route_text(route: Route, in_table: str) -> str:
+    if route.kept:
+        return f"{route.kept} "
+    words = [route.type] if route.type != "unicast" else []
+    words.append(_prefix_text(route.dst, "default"))
+    words += ["nhid", str(route.nhid)] if route.nhid else []
+    words += ["via", str(route.via)] if route.via else []
+    words += ["dev", route.dev] if route.dev else []
+    words += ["table", in_table] if in_table else []
+    words += ["proto", route.proto] if route.proto != "boot" else []
+    words += ["scope", route.scope] if route.scope != "global" else []
+    words += ["src", str(route.src)] if route.src else []
+    words += ["metric", str(route.metric)] if route.metric else []
+    words += ["onlink"] if route.onlink else []
+    words += ["linkdown"] if route.linkdown else []
+    words += [route.settings] if route.settings else []
+    return " ".join(words) + " "
+
+
+def print_routes(routes: Iterable[Route], table: str = "all") -> str:
+    """Print what `ip route show table T` prints; `all` adds the table to the lines of all but main."""
+    if table == "all":
+        return "".join(_route_text(r, r.table if r.table != "main" else "") + "\n" for r in routes)
+    return "".join(f"{route}\n" for route in routes if route.table == table)
+
+
+def _device(words: Words) -> str:
+    return words.take("a device")
+
+
+def _gateway(words: Words) -> IPv4Address:
+    if words.next == "inet6":
+        raise Unsupported(f"{words.source}:{words.number}: {words.next!r} in a route")
+    return words.address()
+
+
+def _table(words: Words) -> str:
+    if words.next == L3MDEV:
+        raise Unsupported(f"{words.source}:{words.number}: {L3MDEV!r} in a rule")
+    return words.named(TABLES, FULL_MASK)
+
+
+NUMBER = r"0x[0-9a-f]{1,16}|0|[1-9]\d{0,19}"
+
+_ROUTE: Grammar = {
+    "via": ("via", _gateway),
+    "dev": ("dev", _device),
+    "table": ("table", _table),
+    "proto": ("proto", lambda words: words.named(PROTOCOLS)),
+    "scope": ("scope", lambda words: words.named(SCOPES)),
+    "src": ("src", Words.address),
+    "metric": ("metric", lambda words: words.number_upto(FULL_MASK)),
+    "onlink": ("onlink", lambda words: True),
+    "linkdown": ("linkdown", lambda words: True),
+}
+
+_OWN_NAMES: Grammar = {
+    "table": ("table", lambda words: named_here(words, TABLES, FULL_MASK)),
+    "lookup": ("table", lambda words: named_here(words, TABLES, FULL_MASK)),
+    "proto": ("proto", lambda words: named_here(words, PROTOCOLS, 255)),
+}
+
+_COLLECTED_ROUTE: Grammar = {
+    **_ROUTE,
+    **METRICS,
+    **ROUTE_KEPT,
+    **{word: _OWN_NAMES[word] for word in ("table", "proto")},
+    "via": ("via", gateway),
+    "nhid": ("nhid", lambda words: words.number_upto(FULL_MASK)),
+}
+
+
+def parse_route(
+    line: str,
+    table: str = "main",
+    by: Origin | None = None,
+    *,
+    source: str = "ip route",
+    number: int = 1,
+    partial: bool = False,
+) -> Route:
+    """Read one line of `ip route show table T`, where `table` is T.
+
+    With `partial`, words that are not modelled are kept, and names of tables and protocols are the machine's own.
+    Raises: StateSyntaxError for text `ip` does not print, Unsupported for words that are not modelled.
+    """
+    words = Words(line, source=source, number=number)
+    if words.next in ROUTE_TYPES_KEPT and not partial:
+        raise Unsupported(f"{source}:{number}: route type {words.next!r}")
+    kind = words.take() if words.next in (*TYPES, *ROUTE_TYPES_KEPT) else "unicast"
+    refused = () if partial else (*METRICS, *ROUTE_KEPT, "nhid", "inet6", "lock", "cache")
+    grammar = _COLLECTED_ROUTE if partial else _ROUTE
+    values = {"table": table, "dst": words.prefix(), **words.fields(grammar, refused, "a route")}
+    values |= _kept_words(values, kind, line, f"{source}:{number}") if partial else {}
+    if kind in REJECTING and ("dev" in values or "via" in values) and "nhid" not in values:
+        raise words.error(f"a {kind} route has neither gateway nor device")
+    if kind not in REJECTING and "dev" not in values and not {"nexthop", "nhid"} & values.keys():
+        raise words.error("dev is missing")
+    return Route(**{name: values[name] for name in values if name not in ROUTE_ONLY}, type=kind, by=by)  # type: ignore[arg-type]
+
+
+ROUTE_ONLY = {*METRICS, *ROUTE_KEPT}
+"""Words whose values stand in the route's text only."""
+
+
+def _kept_words(values: dict[str, object], kind: str, line: str, place: str) -> dict[str, object]:
+    """Return the fields of a route for its words that change nothing, and for those that are not modelled."""
+    found: dict[str, object] = {}
+    settings = [f"{word} {values[word]}" for word in values if word in METRICS]
+    found |= {"settings": " ".join(settings)} if settings else {}
+    unread = [f"route type {kind!r}"] if kind not in TYPES else []
+    if isinstance(values.get("via"), str):
+        unread, found["via"] = [*unread, f"{values['via']!r} in a route"], None
+    told = kind == "unicast" and "dev" in values  # ip prints what the next hop object says, where that is one way
+    unread += [f"{word!r} in a route" for word in values if word in ROUTE_KEPT or (word == "nhid" and not told)]
+    return {**found, "kept": " ".join(line.split()), "why": f"{place}: {unread[0]}"} if unread else found
+
+
+def parse_routes(
+    text: str, table: str = "main", *, source: str = "ip route", partial: bool = False
+) -> tuple[Route, ...]:
+    """Read the output of `ip route show table T`; with `all` for T, lines without `table` belong to main."""
+    lines: list[tuple[int, str]] = []
+    for number, line in enumerate(text.splitlines(), 1):
+        if line.startswith("\t") and lines:  # a next hop of the route above
+            lines[-1] = (lines[-1][0], f"{lines[-1][1]} {line[1:]}")
+        elif line.strip():
+            lines.append((number, line))
+    within = "main" if table == "all" else table
+    return tuple(parse_route(line, within, source=source, number=n, partial=partial) for n, line in lines)
