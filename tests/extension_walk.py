@@ -15,14 +15,15 @@ from rule_facts import in_table
 
 from mcnilib import linux
 from mcnilib.errors import McniError, StateSyntaxError
-from mcnilib.linux.context import Context
-from mcnilib.linux.iptables_save import parse_rule, parse_tables
 from mcnilib.linux.kept_matches import MATCHES
 from mcnilib.linux.kept_special import SPECIAL
 from mcnilib.linux.kept_targets import TARGETS
 from mcnilib.linux.match import Destination
 from mcnilib.linux.match_parse import READERS as MATCH_READERS
-from mcnilib.linux.netfilter import BUILT_IN, Chain, ChainRule
+from mcnilib.linux.netfilter.context import Context
+from mcnilib.linux.netfilter.hooks import BUILT_IN
+from mcnilib.linux.netfilter.iptables.rule import Chain, ChainRule
+from mcnilib.linux.netfilter.iptables.save import parse_rule, parse_tables
 from mcnilib.linux.netns import Netns
 from mcnilib.linux.packet import Packet
 from mcnilib.linux.target import Target

@@ -215,7 +215,7 @@ SMALL_FOR_ONE = {
     "mcnilib.kernel.fuzz.shrink",
     "mcnilib.linux.device.link_parse",
     "mcnilib.linux.routing.fib",
-    "mcnilib.linux.port_rules",
+    "mcnilib.linux.netfilter.iptables.asked_ports",
     "mcnilib.linux.sysctl",
     "mcnilib.show.address",
     "mcnilib.snapshots.writers",
@@ -236,8 +236,8 @@ CROWDED = {
 """Rooms with more files than one overlooks, and how many they may have meanwhile."""
 
 CIRCLES = [
-    {"mcnilib.linux.context", "mcnilib.linux.ipset", "mcnilib.linux.ipset_member"},
-    {"mcnilib.linux.dispatch", "mcnilib.linux.netfilter"},
+    {"mcnilib.linux.netfilter.context", "mcnilib.linux.netfilter.ipset", "mcnilib.linux.netfilter.ipset"},
+    {"mcnilib.linux.netfilter.iptables.rule", "mcnilib.linux.netfilter.iptables.rule"},
     {"mcnilib.linux.routing.fib", "mcnilib.linux.netns", "mcnilib.linux.routing.nexthop"},
     {"mcnilib.trace.outcome", "mcnilib.trace.run", "mcnilib.trace.sockets", "mcnilib.trace.tcp"},
 ]

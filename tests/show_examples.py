@@ -7,9 +7,9 @@ from dataclasses import dataclass, replace
 from html import unescape
 from ipaddress import IPv4Address, IPv4Interface, IPv4Network
 
-from mcnilib.linux.conntrack import Entry, flow_of
 from mcnilib.linux.device.link import Address, Far, Ipip, Kind, Link, Loopback, Macvlan, Physical, Veth, Vxlan
-from mcnilib.linux.netfilter import Chain, ChainRule, Table
+from mcnilib.linux.netfilter.conntrack import Entry, flow_of
+from mcnilib.linux.netfilter.iptables.rule import Chain, ChainRule, Table
 from mcnilib.linux.netns import Netns
 from mcnilib.linux.origin import Origin
 from mcnilib.linux.packet import Inner, Packet, Tcp

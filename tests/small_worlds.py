@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from ipaddress import IPv4Address, IPv4Interface
 
 from mcnilib.linux.device.link import Address, Far, Kind, Link, Macvlan, Physical, Veth
-from mcnilib.linux.iptables_save import parse_tables
+from mcnilib.linux.netfilter.iptables.save import parse_tables
 from mcnilib.linux.netns import Netns, add_link, add_neigh, add_routes, add_rule, new_netns, set_sysctl
 from mcnilib.linux.routing.neigh import parse_neigh
 from mcnilib.linux.routing.route import parse_route

@@ -28,9 +28,9 @@ from mcnilib.linux.device.link import (
     Vxlan,
 )
 from mcnilib.linux.gap import Gap
-from mcnilib.linux.ipset import IpSet, parse_sets
-from mcnilib.linux.iptables_save import parse_tables
-from mcnilib.linux.netfilter import Chain, ChainRule, Table
+from mcnilib.linux.netfilter.ipset import IpSet, parse_sets
+from mcnilib.linux.netfilter.iptables.rule import Chain, ChainRule, Table
+from mcnilib.linux.netfilter.iptables.save import parse_tables
 from mcnilib.linux.netns import Netns, add_address, add_link, add_routes, add_rule, del_route
 from mcnilib.linux.routing.neigh import Neigh, parse_neigh
 from mcnilib.linux.routing.route import Route, parse_route

@@ -7,7 +7,6 @@ from ipaddress import IPv4Interface, IPv4Network
 from hypothesis import strategies as st
 
 from mcnilib.linux.header_parse import WITHOUT
-from mcnilib.linux.iptables_save import parse_rule
 from mcnilib.linux.match import Destination, InInterface, OutInterface, Protocol, Source
 from mcnilib.linux.match_conntrack import (
     CT_ORDER,
@@ -38,7 +37,9 @@ from mcnilib.linux.match_state import (
     RpFilter,
     Statistic,
 )
-from mcnilib.linux.netfilter import BUILT_IN, Chain, ChainRule, Table
+from mcnilib.linux.netfilter.hooks import BUILT_IN
+from mcnilib.linux.netfilter.iptables.rule import Chain, ChainRule, Table
+from mcnilib.linux.netfilter.iptables.save import parse_rule
 from mcnilib.linux.target import (
     ACCEPT,
     DROP,

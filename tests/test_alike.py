@@ -10,13 +10,12 @@ from hypothesis import given
 from strategies_iptables import tables
 
 from mcnilib.errors import Refused, StateSyntaxError
-from mcnilib.linux import alike
-from mcnilib.linux.alike import Form, Forms
-from mcnilib.linux.iptables_save import parse_rule, parse_tables, print_table, print_tables
 from mcnilib.linux.kept_targets import TARGETS
-from mcnilib.linux.netfilter import HOOKS
-from mcnilib.linux.rule_parse import read_rule
-from mcnilib.linux.tables import asks_for_tracking
+from mcnilib.linux.netfilter.hooks import HOOKS
+from mcnilib.linux.netfilter.iptables import save
+from mcnilib.linux.netfilter.iptables.edit import asks_for_tracking
+from mcnilib.linux.netfilter.iptables.rule_text import read_rule
+from mcnilib.linux.netfilter.iptables.save import Form, Forms, parse_rule, parse_tables, print_table, print_tables
 from mcnilib.linux.target_parse import READERS
 
 DATA = Path(__file__).parent / "data"
@@ -30,7 +29,7 @@ CHAINS = ("KUBE-SERVICES", "KUBE-SVC-1", "KUBE-SVC-2", "KUBE-SEP-1", "KUBE-SEP-2
 
 @pytest.fixture(autouse=True)
 def from_the_first_line_on(monkeypatch) -> None:
-    monkeypatch.setattr(alike, "FEW", 0)
+    monkeypatch.setattr(save, "FEW", 0)
 
 
 def table(*lines: str) -> str:
@@ -143,7 +142,7 @@ def test_counters_in_front_change_nothing():
 
 
 def test_no_name_of_a_target_or_a_hook_may_stand_where_a_chain_does():
-    assert not [name for name in (*READERS, *TARGETS, *HOOKS) if re.fullmatch(alike._CHAIN, name)]
+    assert not [name for name in (*READERS, *TARGETS, *HOOKS) if re.fullmatch(save._CHAIN, name)]
 
 
 @given(tables())

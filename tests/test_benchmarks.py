@@ -12,7 +12,7 @@ from itertools import islice
 import pytest
 
 from mcnilib.cluster.settings import sweep
-from mcnilib.linux.iptables_save import parse_tables, print_tables
+from mcnilib.linux.netfilter.iptables.save import parse_tables, print_tables
 from mcnilib.scenarios import scenario
 from mcnilib.trace.run import run
 

@@ -10,11 +10,12 @@ from pathlib import Path
 
 import pytest
 
-from mcnilib.linux.context import Context
-from mcnilib.linux.iptables_save import parse_tables, print_tables
-from mcnilib.linux.netfilter import Table, traverse
+from mcnilib.linux.netfilter.context import Context
+from mcnilib.linux.netfilter.iptables.edit import find_table
+from mcnilib.linux.netfilter.iptables.rule import Table
+from mcnilib.linux.netfilter.iptables.save import parse_tables, print_tables
+from mcnilib.linux.netfilter.iptables.traverse import traverse
 from mcnilib.linux.packet import Packet, Tcp
-from mcnilib.linux.tables import find_table
 
 PACKET = Packet(IPv4Address("172.16.100.2"), IPv4Address("10.233.101.2"), "tcp", 40000, 80, Tcp(frozenset({"SYN"})))
 FELIX = Path(__file__).parent / "data" / "calico" / "felix-3.32-vxlan.txt"

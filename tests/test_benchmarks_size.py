@@ -19,7 +19,7 @@ from mcnilib.cluster.build import build
 from mcnilib.cluster.kube_proxy.config import KubeProxy
 from mcnilib.cluster.kube_proxy.start import rules, start_kube_proxy
 from mcnilib.cluster.spec import CLUSTER, Endpoint, Pod, PodKind, Service
-from mcnilib.linux.iptables_save import parse_tables, print_tables
+from mcnilib.linux.netfilter.iptables.save import parse_tables, print_tables
 from mcnilib.linux.snapshot import save
 from mcnilib.linux.world import World
 from mcnilib.scenarios import scenario
@@ -99,7 +99,7 @@ def test_the_memory_reading_needs(benchmark, many: int, tmp_path) -> None:
     """The figure is in the column of extra info: MB at most, of a process that reads the rules and has nothing else."""
     path = tmp_path / "iptables.txt"
     path.write_text(saved(many, 10))
-    code = f"from mcnilib.linux.iptables_save import parse_tables; parse_tables(open({str(path)!r}).read())"
+    code = f"from mcnilib.linux.netfilter.iptables.save import parse_tables; parse_tables(open({str(path)!r}).read())"
     _, benchmark.extra_info["MB"] = benchmark.pedantic(alone, (code,), rounds=1)
     assert benchmark.extra_info["MB"] > 0
 

@@ -9,9 +9,9 @@ import pytest
 from mcnilib.cluster.build import build, events
 from mcnilib.cluster.settings import Encapsulation, MacvlanMode, Settings, Tuning, Workaround, options, sweep
 from mcnilib.cluster.spec import CLUSTER
-from mcnilib.linux.iptables_save import parse_tables, print_tables
+from mcnilib.linux.netfilter.iptables.edit import find_table
+from mcnilib.linux.netfilter.iptables.save import parse_tables, print_tables
 from mcnilib.linux.routing.route import parse_routes, print_routes
-from mcnilib.linux.tables import find_table
 
 DROP = "-A KUBE-FORWARD -m conntrack --ctstate INVALID -j DROP"
 LIBERAL = "net.netfilter.nf_conntrack_tcp_be_liberal"

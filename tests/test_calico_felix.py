@@ -16,11 +16,11 @@ from mcnilib.cluster.calico.hashes import limited
 from mcnilib.cluster.settings import Encapsulation
 from mcnilib.cluster.spec import CLUSTER
 from mcnilib.errors import Unsupported
-from mcnilib.linux.chain_checks import check_table
-from mcnilib.linux.ipset import print_sets
-from mcnilib.linux.iptables_save import parse_rule, parse_tables, print_tables
+from mcnilib.linux.netfilter.ipset import print_sets
+from mcnilib.linux.netfilter.iptables.edit import append, find_table, insert
+from mcnilib.linux.netfilter.iptables.save import parse_rule, parse_tables, print_tables
+from mcnilib.linux.netfilter.iptables.validate import check_table
 from mcnilib.linux.netns import Netns, new_netns
-from mcnilib.linux.tables import append, find_table, insert
 
 DATA = Path(__file__).parent / "data" / "calico"
 NONE, VXLAN, IPIP = Encapsulation

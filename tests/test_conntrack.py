@@ -10,10 +10,10 @@ from ipaddress import IPv4Address
 
 import pytest
 
-from mcnilib.linux.conntrack import Conntrack
+from mcnilib.linux.netfilter.conntrack import Conntrack
+from mcnilib.linux.netfilter.conntrack_tcp import Limits
 from mcnilib.linux.packet import Icmp, Packet, Tcp
 from mcnilib.linux.sysctl import number
-from mcnilib.linux.tcp_track import Limits
 
 CLIENT, SERVER = IPv4Address("172.16.100.2"), IPv4Address("10.233.101.2")
 

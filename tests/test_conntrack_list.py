@@ -10,7 +10,7 @@ from kernel_worlds import chains
 from small_worlds import routed
 
 from mcnilib.errors import StateSyntaxError
-from mcnilib.linux.conntrack_list import parse_connections
+from mcnilib.linux.netfilter.conntrack import parse_connections
 from mcnilib.snapshots.question import read_flow, read_listeners
 from mcnilib.snapshots.snapshot import Snapshot
 from mcnilib.trace.explain import verdict

@@ -15,7 +15,7 @@ from extension_walk import (
 )
 from test_extensions import UNDOCUMENTED, read
 
-from mcnilib.linux.kept import KeptMatch, KeptTarget
+from mcnilib.linux.netfilter.iptables.extension import KeptMatch, KeptTarget
 
 
 @pytest.mark.parametrize(("words", "facts"), DECLARED.items())

@@ -11,10 +11,11 @@ from hypothesis import strategies as st
 
 from mcnilib.errors import Unsupported
 from mcnilib.linux.chance import Chance
-from mcnilib.linux.context import Context
-from mcnilib.linux.ipset import parse_sets
-from mcnilib.linux.iptables_save import parse_rule
-from mcnilib.linux.netfilter import INDEX_FROM, UNDECIDED, Chain, ChainRule, Table, traverse
+from mcnilib.linux.netfilter.context import Context
+from mcnilib.linux.netfilter.ipset import parse_sets
+from mcnilib.linux.netfilter.iptables.rule import INDEX_FROM, UNDECIDED, Chain, ChainRule, Table
+from mcnilib.linux.netfilter.iptables.save import parse_rule
+from mcnilib.linux.netfilter.iptables.traverse import traverse
 from mcnilib.linux.packet import Packet
 
 ADDRESSES = ("10.0.0.1", "10.0.0.2", "10.0.0.9")

@@ -16,10 +16,11 @@ from extension_facts import (
 from rule_facts import in_table
 
 from mcnilib.errors import Refused, StateSyntaxError, Unsupported
-from mcnilib.linux.context import Context
-from mcnilib.linux.iptables_save import parse_rule, parse_tables, print_tables
-from mcnilib.linux.kept import KeptMatch, KeptTarget
-from mcnilib.linux.netfilter import ChainRule, Table, traverse
+from mcnilib.linux.netfilter.context import Context
+from mcnilib.linux.netfilter.iptables.extension import KeptMatch, KeptTarget
+from mcnilib.linux.netfilter.iptables.rule import ChainRule, Table
+from mcnilib.linux.netfilter.iptables.save import parse_rule, parse_tables, print_tables
+from mcnilib.linux.netfilter.iptables.traverse import traverse
 from mcnilib.linux.packet import Packet, Tcp
 
 DOCUMENTED = """

@@ -26,7 +26,7 @@ from mcnilib.kernel.fuzz.worlds import WORLDS
 from mcnilib.kernel.run import converse
 from mcnilib.kernel.syscalls import NoLab
 from mcnilib.kernel.worker import Bench
-from mcnilib.linux.conntrack import Conntrack, Entry, Tracked
+from mcnilib.linux.netfilter.conntrack import Conntrack, Entry, Tracked
 from mcnilib.trace.run import run
 
 KEPT = sorted((Path(__file__).parent / "data" / "fuzz").glob("*.txt"))

@@ -9,7 +9,7 @@ import pytest
 from mcnilib.cluster.build import build
 from mcnilib.cluster.inferred import writer_of
 from mcnilib.cluster.settings import Settings
-from mcnilib.linux.iptables_save import parse_rule
+from mcnilib.linux.netfilter.iptables.save import parse_rule
 from mcnilib.linux.routing.neigh import parse_neigh
 from mcnilib.linux.routing.route import parse_route
 from mcnilib.linux.routing.rule import parse_rule as parse_ip_rule

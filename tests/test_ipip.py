@@ -10,7 +10,7 @@ from kernel_worlds import ENDS, ipip_tunnels
 from small_worlds import talk
 
 from mcnilib.linux.device.link import Ipip
-from mcnilib.linux.iptables_save import parse_tables
+from mcnilib.linux.netfilter.iptables.save import parse_tables
 
 A, B = ENDS
 

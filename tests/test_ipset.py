@@ -11,9 +11,9 @@ from set_facts import SAVED_SETS
 from strategies_iptables import names, networks
 
 from mcnilib.errors import StateSyntaxError, Unknown, Unsupported
-from mcnilib.linux.context import Context
-from mcnilib.linux.ipset import IpSet, parse_sets, print_sets
-from mcnilib.linux.iptables_save import parse_rule
+from mcnilib.linux.netfilter.context import Context
+from mcnilib.linux.netfilter.ipset import IpSet, parse_sets, print_sets
+from mcnilib.linux.netfilter.iptables.save import parse_rule
 from mcnilib.linux.packet import Packet
 
 SETS = """\

@@ -17,15 +17,16 @@ from set_facts import ASKED, ASKED_SETS, LOADED_SETS
 from strategies_iptables import FEW_ADDRESSES, FEW_PORTS, small_packets, small_tables, tables
 
 from mcnilib.linux.chance import Chance
-from mcnilib.linux.conntrack import Conntrack, Entry, Flow
-from mcnilib.linux.context import Context
-from mcnilib.linux.ipset import parse_sets
-from mcnilib.linux.iptables_save import parse_rule, parse_tables, print_tables
-from mcnilib.linux.nat import bind
-from mcnilib.linux.netfilter import Table, traverse
+from mcnilib.linux.netfilter.conntrack import Conntrack, Entry, Flow
+from mcnilib.linux.netfilter.conntrack_tcp import Limits
+from mcnilib.linux.netfilter.context import Context
+from mcnilib.linux.netfilter.ipset import parse_sets
+from mcnilib.linux.netfilter.iptables.rule import Table
+from mcnilib.linux.netfilter.iptables.save import parse_rule, parse_tables, print_tables
+from mcnilib.linux.netfilter.iptables.traverse import traverse
+from mcnilib.linux.netfilter.nat import bind
 from mcnilib.linux.packet import Packet
 from mcnilib.linux.target_nat import Dnat, Netmap, Snat
-from mcnilib.linux.tcp_track import Limits
 
 pytestmark = pytest.mark.kernel
 LOOPBACK = IPv4Address("127.0.0.1")

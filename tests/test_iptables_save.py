@@ -12,7 +12,7 @@ import pytest
 from rule_facts import LOADED, PLACED, PRINTED, REFUSED_BY_KERNEL, REFUSED_BY_TOOL, UNSUPPORTED, in_table
 
 from mcnilib.errors import Refused, StateSyntaxError, Unsupported
-from mcnilib.linux.iptables_save import parse_rule, parse_tables, print_tables
+from mcnilib.linux.netfilter.iptables.save import parse_rule, parse_tables, print_tables
 from mcnilib.linux.origin import Origin
 
 DATA = Path(__file__).parent / "data"

@@ -13,9 +13,9 @@ from mcnilib.cluster.kube_proxy.names import chain_of, digest, endpoint_chain
 from mcnilib.cluster.settings import VERSIONS
 from mcnilib.cluster.spec import Endpoint, Host, Nic, Service, TrafficPolicy
 from mcnilib.errors import Unsupported
-from mcnilib.linux.iptables_save import parse_tables, print_tables
+from mcnilib.linux.netfilter.iptables.edit import find_table
+from mcnilib.linux.netfilter.iptables.save import parse_tables, print_tables
 from mcnilib.linux.netns import new_netns, set_sysctl
-from mcnilib.linux.tables import find_table
 
 CIDR = IPv4Network("10.233.64.0/18")
 NODE = Host("node1", (Nic("en0", 2, "lan", IPv4Interface("172.17.1.1/16")),))
@@ -495,8 +495,8 @@ def test_the_kubelet_drops_what_older_kube_proxies_mark():
 
 def test_jumps_that_are_there_are_not_moved():
     """Felix puts itself on top after kube-proxy; a restarted kube-proxy stays below."""
-    from mcnilib.linux.iptables_save import parse_rule
-    from mcnilib.linux.tables import insert, new_chain
+    from mcnilib.linux.netfilter.iptables.edit import insert, new_chain
+    from mcnilib.linux.netfilter.iptables.save import parse_rule
 
     netns = node("1.28")
     tables = new_chain(netns.tables, "filter", "cali-FORWARD")

@@ -13,8 +13,8 @@ from ip_states import STATES, State
 from mcnilib.errors import McniError, StateSyntaxError
 from mcnilib.linux.device.link import Address, Link, Physical, Veth
 from mcnilib.linux.device.link_parse import parse_links
-from mcnilib.linux.ipset import parse_sets
-from mcnilib.linux.iptables_save import parse_tables
+from mcnilib.linux.netfilter.ipset import parse_sets
+from mcnilib.linux.netfilter.iptables.save import parse_tables
 from mcnilib.linux.netns import Netns
 from mcnilib.linux.show import listing
 from mcnilib.linux.snapshot import FILES, load, save

@@ -8,10 +8,10 @@ import pytest
 
 from mcnilib.errors import Unknown, Unsupported
 from mcnilib.linux.chance import Chance
-from mcnilib.linux.conntrack import Entry, Flow
-from mcnilib.linux.context import Context
-from mcnilib.linux.ipset import IpSet
-from mcnilib.linux.iptables_save import parse_rule
+from mcnilib.linux.netfilter.conntrack import Entry, Flow
+from mcnilib.linux.netfilter.context import Context
+from mcnilib.linux.netfilter.ipset import IpSet
+from mcnilib.linux.netfilter.iptables.save import parse_rule
 from mcnilib.linux.packet import Icmp, Packet, Tcp
 
 CLIENT, SERVER = IPv4Address("172.16.100.2"), IPv4Address("10.233.101.2")

@@ -11,14 +11,10 @@ from hypothesis import strategies as st
 from strategies_iptables import FEW_DEVICES, small_packets, small_tables
 
 from mcnilib.errors import Unsupported
-from mcnilib.linux.conntrack import Entry, Flow
-from mcnilib.linux.context import Context
-from mcnilib.linux.dispatch import Index
-from mcnilib.linux.ipset import parse_sets
-from mcnilib.linux.iptables_save import parse_rule, parse_tables, print_tables
-from mcnilib.linux.netfilter import Chain, ChainRule, Table, traverse, why_not
-from mcnilib.linux.packet import Packet, Tcp
-from mcnilib.linux.tables import (
+from mcnilib.linux.netfilter.conntrack import Entry, Flow
+from mcnilib.linux.netfilter.context import Context
+from mcnilib.linux.netfilter.ipset import parse_sets
+from mcnilib.linux.netfilter.iptables.edit import (
     append,
     delete,
     empty_table,
@@ -29,6 +25,10 @@ from mcnilib.linux.tables import (
     put_table,
     set_policy,
 )
+from mcnilib.linux.netfilter.iptables.rule import Chain, ChainRule, Index, Table, why_not
+from mcnilib.linux.netfilter.iptables.save import parse_rule, parse_tables, print_tables
+from mcnilib.linux.netfilter.iptables.traverse import traverse
+from mcnilib.linux.packet import Packet, Tcp
 
 CLIENT, SERVER = IPv4Address("172.16.100.2"), IPv4Address("10.233.101.2")
 PACKET = Packet(CLIENT, SERVER, "tcp", 40000, 80, Tcp(frozenset({"SYN"})), mark=0x4001)

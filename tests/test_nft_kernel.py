@@ -7,9 +7,9 @@ import pytest
 from iptables_shell import in_namespace
 from rule_facts import in_table
 
-from mcnilib.linux.iptables_save import parse_tables
+from mcnilib.linux.netfilter.iptables.edit import Tables
+from mcnilib.linux.netfilter.iptables.save import parse_tables
 from mcnilib.linux.nft_json import Ruleset
-from mcnilib.linux.tables import Tables
 
 LISTER = """
 import json, subprocess, sys

@@ -102,7 +102,7 @@ def test_links_between_notebooks_lead_somewhere(path: Path) -> None:
 
 
 ACK_ROW = (
-    "linux/tcp_track.py",
+    "linux/netfilter/conntrack_tcp.py",
     '"ack": _row("ES IV ES ES',
     '"ack": _row("ES ES ES ES',
 )  # the ACK after a lone SYN is fine

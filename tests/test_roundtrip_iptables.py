@@ -10,9 +10,9 @@ from rule_facts import PLACED, PRINTED, REFUSED_BY_TOOL, UNSUPPORTED, in_table
 from strategies_iptables import rules, small_tables, tables, targets
 
 from mcnilib.errors import McniError
-from mcnilib.linux.ipset import parse_sets
-from mcnilib.linux.iptables_save import parse_rule, parse_tables, print_tables
-from mcnilib.linux.netfilter import ChainRule, Table
+from mcnilib.linux.netfilter.ipset import parse_sets
+from mcnilib.linux.netfilter.iptables.rule import ChainRule, Table
+from mcnilib.linux.netfilter.iptables.save import parse_rule, parse_tables, print_tables
 
 slow = settings(max_examples=40, deadline=None, suppress_health_check=list(HealthCheck))
 

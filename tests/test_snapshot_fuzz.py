@@ -16,8 +16,8 @@ from hypothesis import strategies as st
 from mcnilib import scenario
 from mcnilib.cli import main
 from mcnilib.errors import McniError
-from mcnilib.linux.conntrack_list import parse_connections
 from mcnilib.linux.ip_json import FORMS
+from mcnilib.linux.netfilter.conntrack import parse_connections
 from mcnilib.show.drawing import lay_out
 from mcnilib.snapshots.folder import write_folder
 from mcnilib.snapshots.question import read_flow

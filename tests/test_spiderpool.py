@@ -12,7 +12,7 @@ from mcnilib.cluster.settings import DefaultNic, Tuning
 from mcnilib.cluster.spec import CLUSTER, mac_of
 from mcnilib.cluster.spiderpool import Coordinator
 from mcnilib.linux.device.link import Address, Far, Link, Veth
-from mcnilib.linux.iptables_save import print_tables
+from mcnilib.linux.netfilter.iptables.save import print_tables
 from mcnilib.linux.netns import add_link, add_routes, new_netns
 from mcnilib.linux.routing.route import parse_route, print_routes
 

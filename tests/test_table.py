@@ -8,8 +8,8 @@ from dataclasses import replace
 import pytest
 from show_examples import EXAMPLES, connects, hangs, text_of, world
 
-from mcnilib.linux.iptables_save import parse_tables
-from mcnilib.linux.tables import find_table, put_chain, put_table
+from mcnilib.linux.netfilter.iptables.edit import find_table, put_chain, put_table
+from mcnilib.linux.netfilter.iptables.save import parse_tables
 from mcnilib.scenarios import all_scenarios, scenario
 from mcnilib.show.state import consulted, state_html, state_lines
 from mcnilib.show.style import code

@@ -10,7 +10,7 @@ from small_worlds import mac, namespace, plug, routed, talk
 
 from mcnilib.errors import Unsupported
 from mcnilib.linux.chance import Chance
-from mcnilib.linux.iptables_save import parse_tables
+from mcnilib.linux.netfilter.iptables.save import parse_tables
 from mcnilib.linux.world import World
 from mcnilib.snapshots.question import read_flow
 from mcnilib.trace.flow import ANY_ADDRESS, Flow, Listener, NoConversation

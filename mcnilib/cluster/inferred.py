@@ -12,7 +12,7 @@ from __future__ import annotations
 import re
 from functools import lru_cache
 
-from mcnilib.linux.netfilter import ChainRule
+from mcnilib.linux.netfilter.iptables.rule import ChainRule
 from mcnilib.linux.origin import Origin
 from mcnilib.linux.routing.neigh import Neigh
 from mcnilib.linux.routing.route import Route

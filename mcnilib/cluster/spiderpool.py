@@ -16,10 +16,10 @@ from ipaddress import IPv4Address, IPv4Network
 from mcnilib.cluster.spec import Pod, PodKind, mac_of
 from mcnilib.cluster.written import chain_rule, ip_neigh, ip_route, ip_rule
 from mcnilib.linux.device.link import Far, Link, Veth
+from mcnilib.linux.netfilter.iptables.edit import append
 from mcnilib.linux.netns import Netns, add_link, add_neigh, add_routes, add_rule, set_sysctl
 from mcnilib.linux.origin import Origin
 from mcnilib.linux.routing.route import Route
-from mcnilib.linux.tables import append
 
 WRITER = "the coordinator"
 HOST_TABLE, MARK_TABLE, NIC_TABLE = "500", "100", "101"

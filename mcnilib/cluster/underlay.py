@@ -10,9 +10,9 @@ from __future__ import annotations
 from mcnilib.cluster.spec import Cluster, Host, mac_of
 from mcnilib.cluster.written import chain_rule, ip_route
 from mcnilib.linux.device.link import Address, Link, Physical
+from mcnilib.linux.netfilter.iptables.edit import append
 from mcnilib.linux.netns import Netns, add_link, add_routes, set_sysctl
 from mcnilib.linux.origin import Origin
-from mcnilib.linux.tables import append
 from mcnilib.linux.world import Port, Segment
 
 ADMIN = "the administrator"

@@ -9,14 +9,15 @@ from __future__ import annotations
 from collections.abc import Iterable
 from functools import lru_cache
 
-from mcnilib.linux.iptables_save import parse_rule
-from mcnilib.linux.netfilter import BUILT_IN, Chain, ChainRule, Table
+from mcnilib.linux.netfilter.hooks import BUILT_IN
+from mcnilib.linux.netfilter.iptables.edit import Tables, find_table, put_table
+from mcnilib.linux.netfilter.iptables.rule import Chain, ChainRule, Table
+from mcnilib.linux.netfilter.iptables.save import parse_rule
 from mcnilib.linux.origin import Origin
 from mcnilib.linux.routing import neigh, route, rule
 from mcnilib.linux.routing.neigh import Neigh
 from mcnilib.linux.routing.route import Route
 from mcnilib.linux.routing.rule import Rule
-from mcnilib.linux.tables import Tables, find_table, put_table
 
 _cached = lru_cache(maxsize=16384)
 

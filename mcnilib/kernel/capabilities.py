@@ -82,7 +82,7 @@ def needs(world: World) -> tuple[str, ...]:
 
 
 def _words(tables: object) -> set[str]:
-    from mcnilib.linux.iptables_save import print_tables
+    from mcnilib.linux.netfilter.iptables.save import print_tables
 
     text = print_tables(tables)  # type: ignore[arg-type]
     found = {"-m conntrack": "conntrack", "*nat": "nat", "-m rpfilter": "rpfilter match", "-m nfacct": "nfacct"}

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from itertools import zip_longest
 
 from mcnilib.kernel.story import Story, group, story
-from mcnilib.linux.conntrack import Entry
+from mcnilib.linux.netfilter.conntrack import Entry
 from mcnilib.trace.flow import Flow, Listener
 from mcnilib.trace.trace import Trace
 

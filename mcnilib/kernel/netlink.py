@@ -14,8 +14,8 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from ipaddress import IPv4Address
 
-from mcnilib.linux.conntrack import Entry, Flow
-from mcnilib.linux.tcp_track import STATES, TcpTrack
+from mcnilib.linux.netfilter.conntrack import Entry, Flow
+from mcnilib.linux.netfilter.conntrack_tcp import STATES, TcpTrack
 
 NETLINK_NETFILTER, SOL_NETLINK, ADD_MEMBERSHIP, SO_RCVBUFFORCE = 12, 270, 1, 33
 GROUPS = {"connections": (1,), "trace": (9,)}

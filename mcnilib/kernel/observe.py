@@ -17,7 +17,7 @@ from mcnilib.kernel.stays import stays
 from mcnilib.kernel.steps import Counts, Telling
 from mcnilib.kernel.talk import Heard, Talk
 from mcnilib.kernel.watch import ARP_REPLY, ARP_REQUEST, counters
-from mcnilib.linux.conntrack import Entry
+from mcnilib.linux.netfilter.conntrack import Entry
 from mcnilib.linux.packet import Packet
 from mcnilib.trace.flow import ANY_ADDRESS, Flow, Listener
 from mcnilib.trace.outcome import judge

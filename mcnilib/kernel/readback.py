@@ -16,8 +16,8 @@ from mcnilib.kernel.tools import finish
 from mcnilib.linux.device.fdb import LEARNED, print_fdb, with_fdb
 from mcnilib.linux.device.link import Bridge, Far, Link, Macvlan, Physical, Veth, Vxlan
 from mcnilib.linux.device.link_parse import parse_links
-from mcnilib.linux.ipset import parse_sets, print_sets
-from mcnilib.linux.iptables_save import print_tables
+from mcnilib.linux.netfilter.ipset import parse_sets, print_sets
+from mcnilib.linux.netfilter.iptables.save import print_tables
 from mcnilib.linux.netns import Netns
 from mcnilib.linux.routing.neigh import PROXY, Neigh, parse_neighbours
 from mcnilib.linux.routing.route import print_routes

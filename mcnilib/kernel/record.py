@@ -17,7 +17,7 @@ from importlib.resources import files
 from itertools import groupby
 
 from mcnilib.cluster.settings import Settings, options
-from mcnilib.linux.iptables_save import print_table
+from mcnilib.linux.netfilter.iptables.save import print_table
 from mcnilib.linux.routing.route import print_routes
 from mcnilib.linux.world import World
 from mcnilib.scenarios.scenario import Scenario

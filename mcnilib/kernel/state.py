@@ -5,10 +5,10 @@ from __future__ import annotations
 from mcnilib.errors import McniError
 from mcnilib.kernel.netlink import rule_handles
 from mcnilib.kernel.watch import STATES, probe_table
-from mcnilib.linux.ipset import print_sets
-from mcnilib.linux.iptables_save import print_tables
 from mcnilib.linux.match_state import NfAcct
-from mcnilib.linux.netfilter import ChainRule
+from mcnilib.linux.netfilter.ipset import print_sets
+from mcnilib.linux.netfilter.iptables.rule import ChainRule
+from mcnilib.linux.netfilter.iptables.save import print_tables
 from mcnilib.linux.netns import Netns
 
 

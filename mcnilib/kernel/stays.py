@@ -12,7 +12,7 @@ from dataclasses import dataclass, field, replace
 from mcnilib.kernel.headers import Mark, Seen, read
 from mcnilib.kernel.netlink import TraceEvent
 from mcnilib.kernel.watch import Watch
-from mcnilib.linux.netfilter import ChainRule
+from mcnilib.linux.netfilter.iptables.rule import ChainRule
 from mcnilib.linux.packet import Packet
 from mcnilib.linux.target_nat import NATS
 

@@ -8,7 +8,7 @@ from mcnilib.kernel.headers import Seen
 from mcnilib.kernel.journeys import Cabling, Way
 from mcnilib.kernel.stays import Hit, Stay
 from mcnilib.kernel.watch import ARP_REPLY, ARP_REQUEST, Frame
-from mcnilib.linux.netfilter import ChainRule
+from mcnilib.linux.netfilter.iptables.rule import ChainRule
 from mcnilib.linux.packet import Packet
 from mcnilib.linux.target import Reject
 from mcnilib.linux.world import World

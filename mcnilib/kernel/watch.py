@@ -16,7 +16,7 @@ from pathlib import Path
 from mcnilib.errors import McniError
 from mcnilib.kernel.headers import Seen, read
 from mcnilib.kernel.netlink import TraceEvent, listen, new_connections, trace_events, widen
-from mcnilib.linux.netfilter import ChainRule
+from mcnilib.linux.netfilter.iptables.rule import ChainRule
 
 ETH_P_ALL, ETH_P_IP, ETH_P_ARP = 3, 0x0800, 0x0806
 SO_TIMESTAMPNS = 35

@@ -29,8 +29,9 @@ from mcnilib.linux.device.link_parse import parse_links, programs
 from mcnilib.linux.gap import CONNECTIONS, PROGRAMS, QUEUES, SOCKETS, TABLES, Gap, unreadable
 from mcnilib.linux.hidden import with_hidden
 from mcnilib.linux.ip_json import FORMS, text_of
-from mcnilib.linux.ipset import parse_sets
-from mcnilib.linux.iptables_save import parse_tables
+from mcnilib.linux.netfilter.ipset import parse_sets
+from mcnilib.linux.netfilter.iptables.edit import Tables
+from mcnilib.linux.netfilter.iptables.save import parse_tables
 from mcnilib.linux.netns import Netns
 from mcnilib.linux.nft_json import Ruleset
 from mcnilib.linux.peers import Home, connected, parse_ids
@@ -54,7 +55,6 @@ from mcnilib.linux.strangers import (
     transforms,
 )
 from mcnilib.linux.sysctl import Setting, listing, parse_settings
-from mcnilib.linux.tables import Tables
 from mcnilib.linux.text import check_text
 from mcnilib.linux.world import Port, World
 from mcnilib.linux.world_file import WORLD, Place, parse_world

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from ipaddress import IPv4Interface
 
-from mcnilib.linux.match import Match
 from mcnilib.linux.match_conntrack import (
     CT_ORDER,
     PLAIN_STATES,
@@ -21,8 +20,9 @@ from mcnilib.linux.match_conntrack import (
     CtState,
     CtStatus,
 )
+from mcnilib.linux.netfilter.iptables.extension import Match
+from mcnilib.linux.netfilter.iptables.words import RuleWords, each_option, has_holes, need
 from mcnilib.linux.packet import ALL_PROTOCOLS, PROTOCOL_NUMBERS, USUAL, protocol_name
-from mcnilib.linux.rule_words import RuleWords, each_option, has_holes, need
 
 OPTIONS = {f"--{name}": name for name in CT_ORDER}
 

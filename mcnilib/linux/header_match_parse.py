@@ -8,12 +8,12 @@ from __future__ import annotations
 from collections.abc import Callable
 from ipaddress import IPv4Address
 
-from mcnilib.linux.match import Match, bang
 from mcnilib.linux.match_header import Dscp, Ecn, Ends, IpRange, Tos, Ttl
 from mcnilib.linux.match_memory import Limit, Quota, Recent
 from mcnilib.linux.match_rest import Helper, Length, PacketType
+from mcnilib.linux.netfilter.iptables.extension import Match, bang
+from mcnilib.linux.netfilter.iptables.words import RuleWords, each_option, need
 from mcnilib.linux.rate import read_rate
-from mcnilib.linux.rule_words import RuleWords, each_option, need
 
 LIMIT_SCALE = 10_000
 TOS_NAMES = {

@@ -5,10 +5,11 @@ from __future__ import annotations
 import re
 from ipaddress import IPv4Address, IPv4Network
 
-from mcnilib.linux.match import Destination, InInterface, Match, OutInterface, Protocol, Source
+from mcnilib.linux.match import Destination, InInterface, OutInterface, Protocol, Source
 from mcnilib.linux.match_header import Fragment, MaskedAddress
+from mcnilib.linux.netfilter.iptables.extension import Match
+from mcnilib.linux.netfilter.iptables.words import RuleWords, has_holes
 from mcnilib.linux.packet import ALL_PROTOCOLS, USUAL, protocol_name
-from mcnilib.linux.rule_words import RuleWords, has_holes
 
 HEADER = {
     "-s": "src", "--source": "src", "--src": "src", "-d": "dst", "--destination": "dst", "--dst": "dst",

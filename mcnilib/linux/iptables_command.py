@@ -6,13 +6,23 @@ import re
 from collections.abc import Callable, Sequence
 
 from mcnilib.errors import McniError, Unsupported
-from mcnilib.linux.chain_checks import check_table
-from mcnilib.linux.iptables_save import parse_rule
-from mcnilib.linux.netfilter import BUILT_IN, ChainRule
+from mcnilib.linux.netfilter.hooks import BUILT_IN
+from mcnilib.linux.netfilter.iptables.edit import (
+    Tables,
+    append,
+    delete,
+    find_table,
+    flush_chain,
+    insert,
+    new_chain,
+    set_policy,
+)
+from mcnilib.linux.netfilter.iptables.rule import ChainRule
+from mcnilib.linux.netfilter.iptables.rule_text import CHAIN_LENGTH
+from mcnilib.linux.netfilter.iptables.save import parse_rule
+from mcnilib.linux.netfilter.iptables.validate import check_table
 from mcnilib.linux.netns import Netns
 from mcnilib.linux.origin import Origin
-from mcnilib.linux.rule_parse import CHAIN_LENGTH
-from mcnilib.linux.tables import Tables, append, delete, find_table, flush_chain, insert, new_chain, set_policy
 from mcnilib.linux.target import Jump
 from mcnilib.linux.text import nearest
 

@@ -6,9 +6,9 @@ Source: iptables-extensions(8); extensions/lib{xt,ipt}_*.c (iptables 1.8.9).
 
 from __future__ import annotations
 
-from mcnilib.linux.kept import KeptMatch
 from mcnilib.linux.kept_special import SPECIAL
-from mcnilib.linux.kept_words import (
+from mcnilib.linux.netfilter.iptables.extension import KeptMatch
+from mcnilib.linux.netfilter.iptables.grammar import (
     Grammar,
     choice,
     device,
@@ -24,7 +24,7 @@ from mcnilib.linux.kept_words import (
     text,
     word,
 )
-from mcnilib.linux.rule_words import RuleWords
+from mcnilib.linux.netfilter.iptables.words import RuleWords
 
 BODY = "packets of this protocol have no body here"
 DCCP_TYPES = (

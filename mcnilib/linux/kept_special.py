@@ -9,7 +9,7 @@ import re
 from collections.abc import Callable
 from ipaddress import IPv4Network
 
-from mcnilib.linux.kept_words import (
+from mcnilib.linux.netfilter.iptables.grammar import (
     Grammar,
     choice,
     flag,
@@ -21,8 +21,8 @@ from mcnilib.linux.kept_words import (
     text,
     word,
 )
+from mcnilib.linux.netfilter.iptables.words import RuleWords, has_holes
 from mcnilib.linux.rate import read_rate
-from mcnilib.linux.rule_words import RuleWords, has_holes
 
 
 def _mask(words: RuleWords) -> str:

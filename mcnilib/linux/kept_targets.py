@@ -7,8 +7,8 @@ Source: iptables-extensions(8); extensions/lib{xt,ipt}_*.c (iptables 1.8.9).
 
 from __future__ import annotations
 
-from mcnilib.linux.kept import KeptTarget
-from mcnilib.linux.kept_words import (
+from mcnilib.linux.netfilter.iptables.extension import KeptTarget
+from mcnilib.linux.netfilter.iptables.grammar import (
     Grammar,
     address,
     choice,
@@ -21,7 +21,7 @@ from mcnilib.linux.kept_words import (
     text,
     word,
 )
-from mcnilib.linux.rule_words import RuleWords
+from mcnilib.linux.netfilter.iptables.words import RuleWords
 
 OPTION_NUMBERS = {"mss": 2, "wscale": 3, "sack-permitted": 4, "sack": 5, "timestamp": 8, "md5": 19}
 SPAN = word(r"\d{1,9}(\.\d{1,9})?(us|ms|s)", "a time such as 250ms")

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from mcnilib.linux.rule_words import RuleWords, each_option
+from mcnilib.linux.netfilter.iptables.words import RuleWords, each_option
 from mcnilib.linux.target import Log
 
 LEVELS = ("emerg", "alert", "crit", "error", "warning", "notice", "info", "debug")

@@ -7,44 +7,12 @@ Source: iptables(8).
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass
 from ipaddress import IPv4Network
-from typing import Protocol as Structural
 
-from mcnilib.linux.context import Context
+from mcnilib.linux.netfilter.context import Context
+from mcnilib.linux.netfilter.iptables.extension import Test, bang, differs
 from mcnilib.linux.packet import Packet
-
-Test = Callable[[Packet, Context], bool]
-
-
-class Match(Structural):
-    """A condition of a rule. `str(match)` is exactly what iptables-save prints for it."""
-
-    def test(self) -> Test | None:
-        """Return the compiled condition; None when it always holds."""
-        ...
-
-    def why_not(self, packet: Packet, at: Context) -> str:
-        """Say what the packet is and what the rule asks for, for example `mark is 0x0, not 0x4000/0x4000`."""
-        ...
-
-
-def holds(match: Match, packet: Packet, at: Context) -> bool:
-    """Tell whether the packet satisfies the condition at this hook."""
-    test = match.test()
-    return test is None or test(packet, at)
-
-
-def bang(negated: bool) -> str:
-    """Return the `! ` in front of a negated option."""
-    return "! " if negated else ""
-
-
-def differs(what: str, found: object, wanted: object, negated: bool) -> str:
-    """Phrase the answer of `why_not`: `src is A, not B`, or for a negated option `src is A, which the rule
-    excludes`."""
-    return f"{what} is {found}, which the rule excludes" if negated else f"{what} is {found}, not {wanted}"
 
 
 @dataclass(frozen=True, slots=True)

@@ -11,9 +11,9 @@ from ipaddress import IPv4Address, IPv4Interface
 from typing import ClassVar
 
 from mcnilib.errors import Unsupported
-from mcnilib.linux.conntrack import Entry
-from mcnilib.linux.context import Context
-from mcnilib.linux.match import Test, bang, differs
+from mcnilib.linux.netfilter.conntrack import Entry
+from mcnilib.linux.netfilter.context import Context
+from mcnilib.linux.netfilter.iptables.extension import Test, bang, differs
 from mcnilib.linux.packet import PROTOCOL_NUMBERS, Packet
 
 STATE_ORDER = ("INVALID", "NEW", "RELATED", "ESTABLISHED", "UNTRACKED", "SNAT", "DNAT")

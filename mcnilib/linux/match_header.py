@@ -8,8 +8,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from ipaddress import IPv4Address
 
-from mcnilib.linux.context import Context
-from mcnilib.linux.match import Test, bang, differs
+from mcnilib.linux.netfilter.context import Context
+from mcnilib.linux.netfilter.iptables.extension import Test, bang, differs
 from mcnilib.linux.packet import Packet
 
 

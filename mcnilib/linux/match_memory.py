@@ -14,9 +14,9 @@ from ipaddress import IPv4Address
 from typing import NamedTuple, TypeVar
 
 from mcnilib.errors import Unknown, Unsupported
-from mcnilib.linux.context import Context
-from mcnilib.linux.match import Test, bang
 from mcnilib.linux.match_rest import lengths
+from mcnilib.linux.netfilter.context import Context
+from mcnilib.linux.netfilter.iptables.extension import Test, bang
 from mcnilib.linux.packet import Packet
 from mcnilib.linux.rate import Rate
 

@@ -13,7 +13,6 @@ from collections.abc import Callable
 from mcnilib.linux.ct_parse import read_conntrack, read_state
 from mcnilib.linux.header_match_parse import HEADER_READERS
 from mcnilib.linux.kept_matches import read_kept_match
-from mcnilib.linux.match import Match
 from mcnilib.linux.match_memory import Nth
 from mcnilib.linux.match_set import read_set
 from mcnilib.linux.match_state import (
@@ -26,8 +25,9 @@ from mcnilib.linux.match_state import (
     RpFilter,
     Statistic,
 )
+from mcnilib.linux.netfilter.iptables.extension import Match
+from mcnilib.linux.netfilter.iptables.words import RuleWords, each_option, need, need_plain
 from mcnilib.linux.port_parse import read_icmp, read_multiport, read_ports
-from mcnilib.linux.rule_words import RuleWords, each_option, need, need_plain
 
 COMMENT_LENGTH = 255
 """Longest comment the kernel keeps."""

@@ -9,8 +9,8 @@ from dataclasses import dataclass, replace
 
 from mcnilib.errors import Unsupported
 from mcnilib.linux.chance import Range
-from mcnilib.linux.context import Context
-from mcnilib.linux.match import Test, bang, differs
+from mcnilib.linux.netfilter.context import Context
+from mcnilib.linux.netfilter.iptables.extension import Test, bang, differs
 from mcnilib.linux.packet import Packet
 
 FLAG_ORDER = ("FIN", "SYN", "RST", "PSH", "ACK", "URG")

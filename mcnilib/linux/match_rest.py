@@ -8,10 +8,10 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from mcnilib.errors import Unsupported
-from mcnilib.linux.context import Context
-from mcnilib.linux.match import Test, bang, differs
+from mcnilib.linux.netfilter.context import Context
+from mcnilib.linux.netfilter.iptables.extension import Test, bang, differs
+from mcnilib.linux.netfilter.iptables.words import quoted
 from mcnilib.linux.packet import Packet
-from mcnilib.linux.rule_words import quoted
 
 IP_HEADER, UDP_HEADER, ICMP_HEADER, TCP_HEADER, TCP_OPTIONS = 20, 8, 8, 20, 40
 

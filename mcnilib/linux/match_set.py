@@ -9,11 +9,11 @@ import re
 from dataclasses import dataclass
 
 from mcnilib.errors import Unsupported
-from mcnilib.linux.context import Context
-from mcnilib.linux.ipset import find_set
-from mcnilib.linux.match import Match, Test, bang
+from mcnilib.linux.netfilter.context import Context
+from mcnilib.linux.netfilter.ipset import find_set
+from mcnilib.linux.netfilter.iptables.extension import Match, Test, bang
+from mcnilib.linux.netfilter.iptables.words import RuleWords, each_option, need
 from mcnilib.linux.packet import Packet
-from mcnilib.linux.rule_words import RuleWords, each_option, need
 
 
 @dataclass(frozen=True, slots=True)

@@ -11,10 +11,10 @@ from dataclasses import dataclass
 
 from mcnilib.errors import Unsupported
 from mcnilib.linux.chance import Chance
-from mcnilib.linux.context import Context
-from mcnilib.linux.match import Test, bang, differs
+from mcnilib.linux.netfilter.context import Context
+from mcnilib.linux.netfilter.iptables.extension import Test, bang, differs
+from mcnilib.linux.netfilter.iptables.words import quoted
 from mcnilib.linux.packet import Packet
-from mcnilib.linux.rule_words import quoted
 
 ADDRESS_TYPES = (
     "UNSPEC", "UNICAST", "LOCAL", "BROADCAST", "ANYCAST", "MULTICAST",

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from ipaddress import IPv4Address, IPv4Network
 
-from mcnilib.linux.rule_words import RuleWords, each_option, has_holes, need_plain
+from mcnilib.linux.netfilter.iptables.words import RuleWords, each_option, has_holes, need_plain
 from mcnilib.linux.target_nat import Dnat, Masquerade, Netmap, Redirect, Snat
 
 Ends = tuple[IPv4Address | None, IPv4Address | None]

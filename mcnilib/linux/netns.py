@@ -17,17 +17,17 @@ from mcnilib.errors import Refused
 from mcnilib.linux.chance import Range
 from mcnilib.linux.device.link import Address, Link, Loopback
 from mcnilib.linux.gap import Gap
-from mcnilib.linux.ipset import IpSet
-from mcnilib.linux.netfilter import Table
+from mcnilib.linux.netfilter.ipset import IpSet
+from mcnilib.linux.netfilter.iptables.asked_ports import asked_ports
+from mcnilib.linux.netfilter.iptables.edit import asks_for_tracking
+from mcnilib.linux.netfilter.iptables.rule import Table
 from mcnilib.linux.origin import KERNEL, Origin
-from mcnilib.linux.port_rules import asked_ports
 from mcnilib.linux.routing.fib import Fib, derived_routes
 from mcnilib.linux.routing.neigh import PROXY, Neigh
 from mcnilib.linux.routing.nexthop import check_route
 from mcnilib.linux.routing.route import SCOPES, Route, table_id
 from mcnilib.linux.routing.rule import DEFAULT_RULES, UNNUMBERED, Rule
 from mcnilib.linux.sysctl import Setting, by_key, conf, inherited, written
-from mcnilib.linux.tables import asks_for_tracking
 from mcnilib.linux.text import not_there
 
 

@@ -15,9 +15,10 @@ from typing import Any
 from mcnilib.errors import StateSyntaxError
 from mcnilib.linux.gap import Gap
 from mcnilib.linux.ip_json import read_json
-from mcnilib.linux.netfilter import BUILT_IN, Chain, ChainRule, Table
-from mcnilib.linux.tables import Tables
-from mcnilib.linux.unread import Unread
+from mcnilib.linux.netfilter.hooks import BUILT_IN
+from mcnilib.linux.netfilter.iptables.edit import Tables
+from mcnilib.linux.netfilter.iptables.rule import Chain, ChainRule, Table
+from mcnilib.linux.netfilter.iptables.save import Unread
 
 Named = tuple[str, str]
 """Family and name of a table."""

@@ -8,10 +8,10 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from mcnilib.linux.chance import Range
-from mcnilib.linux.match import Match
 from mcnilib.linux.match_ports import FLAG_ORDER, IcmpType, Multiport, Ports
+from mcnilib.linux.netfilter.iptables.extension import Match
+from mcnilib.linux.netfilter.iptables.words import RuleWords, each_option, need
 from mcnilib.linux.packet import ICMP_WORDS
-from mcnilib.linux.rule_words import RuleWords, each_option, need
 
 Flags = tuple[frozenset[str], frozenset[str]]
 

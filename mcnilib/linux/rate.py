@@ -8,7 +8,7 @@ from __future__ import annotations
 import re
 from typing import NamedTuple
 
-from mcnilib.linux.rule_words import RuleWords
+from mcnilib.linux.netfilter.iptables.words import RuleWords
 
 UNITS = {"day": 86400, "hour": 3600, "min": 60, "sec": 1}
 """Seconds of each unit, in the order they are tried in for printing."""

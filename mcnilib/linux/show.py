@@ -18,14 +18,14 @@ from getopt import GetoptError, getopt
 from mcnilib.errors import McniError, Unsupported
 from mcnilib.linux.device.fdb import print_fdb
 from mcnilib.linux.device.link import print_links
-from mcnilib.linux.ipset import print_sets
-from mcnilib.linux.iptables_save import print_table, print_tables
-from mcnilib.linux.netfilter import BUILT_IN
+from mcnilib.linux.netfilter.hooks import BUILT_IN
+from mcnilib.linux.netfilter.ipset import print_sets
+from mcnilib.linux.netfilter.iptables.edit import find_table
+from mcnilib.linux.netfilter.iptables.save import print_table, print_tables
 from mcnilib.linux.netns import Netns
 from mcnilib.linux.routing.neigh import SHOWN_BY, print_neighbours
 from mcnilib.linux.routing.route import FULL_MASK, TABLES, print_routes
 from mcnilib.linux.sysctl import print_settings
-from mcnilib.linux.tables import find_table
 from mcnilib.linux.text import nearest, shell_words
 
 

@@ -13,8 +13,8 @@ from typing import Any
 from mcnilib.linux.device.fdb import print_fdb, with_fdb
 from mcnilib.linux.device.link import print_links
 from mcnilib.linux.device.link_parse import parse_links
-from mcnilib.linux.ipset import parse_sets, print_sets
-from mcnilib.linux.iptables_save import parse_tables, print_tables
+from mcnilib.linux.netfilter.ipset import parse_sets, print_sets
+from mcnilib.linux.netfilter.iptables.save import parse_tables, print_tables
 from mcnilib.linux.netns import Netns
 from mcnilib.linux.routing.neigh import parse_neighbours, print_neighbours
 from mcnilib.linux.routing.route import parse_routes, print_routes

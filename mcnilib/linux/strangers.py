@@ -11,7 +11,7 @@ from itertools import pairwise
 
 from mcnilib.errors import StateSyntaxError
 from mcnilib.linux.gap import Gap
-from mcnilib.linux.netfilter import BUILT_IN
+from mcnilib.linux.netfilter.hooks import BUILT_IN
 
 FOREIGN = (
     (r"table (ip|ip6|inet|arp|bridge|netdev) \S+( \{.*)?|\{\s*\"nftables\".*", "nft"),

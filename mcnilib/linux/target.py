@@ -9,9 +9,9 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from mcnilib.linux.kept import KeptTarget
+from mcnilib.linux.netfilter.iptables.extension import KeptTarget
+from mcnilib.linux.netfilter.iptables.words import quoted
 from mcnilib.linux.packet import Packet
-from mcnilib.linux.rule_words import quoted
 from mcnilib.linux.target_nat import Dnat, Masquerade, Netmap, Redirect, Snat
 
 REJECT_KINDS = (

@@ -8,7 +8,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from ipaddress import IPv4Address, IPv4Network
 
-from mcnilib.linux.nat_range import NatRange
+from mcnilib.linux.netfilter.nat import NatRange
 
 
 def _flags(**flags: bool) -> str:

@@ -14,7 +14,7 @@ from mcnilib.linux.kept_targets import read_ct, read_kept_target
 from mcnilib.linux.log_parse import read_log, read_nflog
 from mcnilib.linux.match_parse import read_masked
 from mcnilib.linux.nat_parse import read_dnat, read_masquerade, read_netmap, read_redirect, read_snat
-from mcnilib.linux.rule_words import RuleWords, each_option, need_plain
+from mcnilib.linux.netfilter.iptables.words import RuleWords, each_option, need_plain
 from mcnilib.linux.target import (
     ACCEPT,
     DROP,

@@ -12,10 +12,10 @@ from html import escape
 from itertools import groupby
 
 from mcnilib.errors import McniError
-from mcnilib.linux.netfilter import Chain, ChainRule
+from mcnilib.linux.netfilter.iptables.edit import find_table
+from mcnilib.linux.netfilter.iptables.rule import Chain, ChainRule
 from mcnilib.linux.show import listing
 from mcnilib.linux.sysctl import Setting
-from mcnilib.linux.tables import find_table
 from mcnilib.linux.world import World
 from mcnilib.show.style import code
 from mcnilib.trace.explain import conntrack_view

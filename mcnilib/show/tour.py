@@ -13,7 +13,7 @@ from typing import Any
 import ipywidgets as widgets
 
 from mcnilib.cluster.spec import Cluster, PodKind
-from mcnilib.linux.netfilter import Table
+from mcnilib.linux.netfilter.iptables.rule import Table
 from mcnilib.linux.netns import Netns
 from mcnilib.linux.origin import KERNEL, Origin
 from mcnilib.linux.routing.neigh import SHOWN_BY

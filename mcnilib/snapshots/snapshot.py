@@ -13,9 +13,8 @@ from mcnilib.cluster.kube_proxy.modes import without_ipvs
 from mcnilib.errors import McniError, NotThere, StateSyntaxError
 from mcnilib.gc_pause import gc_paused
 from mcnilib.linux.collected import load_collected
-from mcnilib.linux.conntrack import Entry
-from mcnilib.linux.conntrack_list import parse_connections
 from mcnilib.linux.gap import Gap, unreadable
+from mcnilib.linux.netfilter.conntrack import Entry, parse_connections
 from mcnilib.linux.netns import Netns
 from mcnilib.linux.snapshot import save
 from mcnilib.linux.sysctl import CONF, GLOBAL, conf_key, stored

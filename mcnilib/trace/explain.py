@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from mcnilib.linux.conntrack import Entry
+from mcnilib.linux.netfilter.conntrack import Entry
 from mcnilib.linux.packet import Packet
 from mcnilib.trace.branches import Part, parts
 from mcnilib.trace.trace import Fate, Journey, Stage, Step, Trace, Verdict

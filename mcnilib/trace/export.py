@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from mcnilib.linux.conntrack import Entry
+from mcnilib.linux.netfilter.conntrack import Entry
 from mcnilib.linux.packet import Packet
 from mcnilib.trace.trace import Branch, Journey, Outcome, Step, Trace
 

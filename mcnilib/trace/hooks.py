@@ -9,11 +9,12 @@ from collections.abc import Callable
 from ipaddress import IPv4Address
 
 from mcnilib.errors import Unknown
-from mcnilib.linux.conntrack import Entry, Tracked
-from mcnilib.linux.context import Context
-from mcnilib.linux.nat import ANY, bind, translate
-from mcnilib.linux.nat_range import NatRange
-from mcnilib.linux.netfilter import HOOKS, Chain, ChainRule, Table, traverse
+from mcnilib.linux.netfilter.conntrack import Entry, Tracked
+from mcnilib.linux.netfilter.context import Context
+from mcnilib.linux.netfilter.hooks import HOOKS
+from mcnilib.linux.netfilter.iptables.rule import Chain, ChainRule, Table
+from mcnilib.linux.netfilter.iptables.traverse import traverse
+from mcnilib.linux.netfilter.nat import ANY, NatRange, bind, translate
 from mcnilib.linux.packet import Packet
 from mcnilib.linux.routing.fib import Decision
 from mcnilib.linux.routing.source import source_address

@@ -9,10 +9,11 @@ from functools import cache, cached_property, partial
 from ipaddress import IPv4Address
 
 from mcnilib.linux.chance import Chance
-from mcnilib.linux.conntrack import Conntrack, Tracked
-from mcnilib.linux.context import Context
 from mcnilib.linux.device.link import Link
-from mcnilib.linux.netfilter import Table
+from mcnilib.linux.netfilter.conntrack import Conntrack, Tracked
+from mcnilib.linux.netfilter.conntrack_tcp import Limits
+from mcnilib.linux.netfilter.context import Context
+from mcnilib.linux.netfilter.iptables.rule import Table
 from mcnilib.linux.netns import Netns
 from mcnilib.linux.packet import Packet
 from mcnilib.linux.routing.fib import Decision, address_type
@@ -20,7 +21,6 @@ from mcnilib.linux.routing.neigh import PROXY
 from mcnilib.linux.routing.route import Query, Route
 from mcnilib.linux.routing.source import rpfilter_passes
 from mcnilib.linux.sysctl import flag, number
-from mcnilib.linux.tcp_track import Limits
 
 CT = "net.netfilter.nf_conntrack_"
 

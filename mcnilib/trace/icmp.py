@@ -9,11 +9,11 @@ from ipaddress import IPv4Address
 from typing import TYPE_CHECKING
 
 from mcnilib.errors import NoRoute, Unsupported
-from mcnilib.linux.conntrack import Tracked
+from mcnilib.linux.netfilter.conntrack import Tracked
+from mcnilib.linux.netfilter.conntrack_tcp import segment_end
 from mcnilib.linux.packet import Icmp, Packet, Tcp
 from mcnilib.linux.routing.route import Query
 from mcnilib.linux.routing.source import preferred_source
-from mcnilib.linux.tcp_window import segment_end
 from mcnilib.trace.host import Host, Skb
 from mcnilib.trace.icmp_rate import silenced
 from mcnilib.trace.log import Log

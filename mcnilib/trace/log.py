@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from mcnilib.linux.netfilter import Chain, ChainRule
+from mcnilib.linux.netfilter.iptables.rule import Chain, ChainRule
 from mcnilib.linux.packet import Packet
 from mcnilib.trace.trace import Fate, Stage, Step
 
 if TYPE_CHECKING:
-    from mcnilib.linux.conntrack import Entry
-    from mcnilib.linux.context import Context
+    from mcnilib.linux.netfilter.conntrack import Entry
+    from mcnilib.linux.netfilter.context import Context
 
 
 class Log:

@@ -14,7 +14,7 @@ from typing import NamedTuple
 
 from mcnilib.linux.device.link import Loopback
 from mcnilib.linux.gap import CONNECTIONS, PROGRAMS, QUEUES, SOCKETS, TABLES
-from mcnilib.linux.netfilter import ChainRule
+from mcnilib.linux.netfilter.iptables.rule import ChainRule
 from mcnilib.linux.packet import Packet
 from mcnilib.linux.routing.route import Route
 from mcnilib.linux.target_nat import NATS

@@ -12,7 +12,7 @@ from itertools import count
 
 from mcnilib.errors import McniError, NoRoute, Unknown, Unsupported
 from mcnilib.linux.chance import EPHEMERAL, Chance
-from mcnilib.linux.conntrack import Entry
+from mcnilib.linux.netfilter.conntrack import Entry
 from mcnilib.linux.packet import Packet
 from mcnilib.linux.world import World
 from mcnilib.trace.bind import choose_source, refused

@@ -12,8 +12,8 @@ from dataclasses import dataclass
 from ipaddress import IPv4Address
 from typing import TYPE_CHECKING
 
+from mcnilib.linux.netfilter.conntrack_tcp import before, segment_end
 from mcnilib.linux.packet import Packet, Tcp
-from mcnilib.linux.tcp_window import before, segment_end
 from mcnilib.trace.host import Skb
 
 if TYPE_CHECKING:

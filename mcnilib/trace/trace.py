@@ -10,8 +10,8 @@ from enum import Enum
 from typing import NamedTuple
 
 from mcnilib.linux.chance import Turn
-from mcnilib.linux.conntrack import Entry
-from mcnilib.linux.context import Context
+from mcnilib.linux.netfilter.conntrack import Entry
+from mcnilib.linux.netfilter.context import Context
 from mcnilib.linux.origin import Origin
 from mcnilib.linux.packet import Packet
 from mcnilib.linux.routing.neigh import SHOWN_BY, Neigh

@@ -9,11 +9,10 @@ from collections.abc import Callable, Iterable
 
 from mcnilib.cluster.kube_proxy.config import Line, Rules
 from mcnilib.cluster.written import chain_rule, put_chains
-from mcnilib.linux.alike import Forms
-from mcnilib.linux.bodies import Body
-from mcnilib.linux.netfilter import Chain, ChainRule
+from mcnilib.linux.netfilter.iptables.edit import Tables, find_table
+from mcnilib.linux.netfilter.iptables.rule import Body, Chain, ChainRule
+from mcnilib.linux.netfilter.iptables.save import Forms
 from mcnilib.linux.origin import Origin
-from mcnilib.linux.tables import Tables, find_table
 
 Author = Callable[[str], Origin]
 """Makes the origin of a line from its reason."""

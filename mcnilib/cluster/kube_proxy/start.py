@@ -21,9 +21,9 @@ from mcnilib.cluster.kube_proxy.view import View
 from mcnilib.cluster.spec import Host, Service
 from mcnilib.cluster.written import put_chains
 from mcnilib.gc_pause import gc_paused
+from mcnilib.linux.netfilter.iptables.edit import find_table
 from mcnilib.linux.netns import Netns, set_sysctl
 from mcnilib.linux.sysctl import flag
-from mcnilib.linux.tables import find_table
 
 BE_LIBERAL = "net.netfilter.nf_conntrack_tcp_be_liberal"
 CANARIES = tuple((table, "KUBE-PROXY-CANARY") for table in ("mangle", "nat", "filter"))

@@ -9,9 +9,10 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 
 from mcnilib.errors import Refused
-from mcnilib.linux.kept import KeptMatch, KeptTarget
 from mcnilib.linux.match_state import AddrType, RpFilter
-from mcnilib.linux.netfilter import BUILT_IN, Chain, ChainRule, Table
+from mcnilib.linux.netfilter.hooks import BUILT_IN
+from mcnilib.linux.netfilter.iptables.extension import KeptMatch, KeptTarget
+from mcnilib.linux.netfilter.iptables.rule import Chain, ChainRule, Table
 from mcnilib.linux.target import DROP, Jump, Notrack, Reject, SetDscp, SetTos, SetTtl
 from mcnilib.linux.target_nat import Dnat, Masquerade, Netmap, Redirect, Snat
 
@@ -33,8 +34,8 @@ PLACES: dict[type, tuple[tuple[str, ...], tuple[str, ...]]] = {
 NO_DEVICE = {"in": ("POSTROUTING", "OUTPUT"), "out": ("PREROUTING", "INPUT")}
 """Built-in chains that refuse `addrtype --limit-iface-...`."""
 
-
 MANGLE, EVERY = ("mangle",), BUILT_IN["mangle"]
+
 KEPT_PLACES: dict[str, tuple[tuple[str, ...], tuple[str, ...]]] = {
     "CHECKSUM": (MANGLE, EVERY),
     "CLASSIFY": (tuple(BUILT_IN), ("FORWARD", "OUTPUT", "POSTROUTING")),
@@ -49,9 +50,7 @@ KEPT_PLACES: dict[str, tuple[tuple[str, ...], tuple[str, ...]]] = {
 }
 """The same for matches and targets that are kept as text, by name."""
 
-
 NOWHERE: frozenset[str] = frozenset()
-
 
 Where = Callable[[str, Callable[[ChainRule], bool]], str]
 """Says where a chain's first rule that fits stands in the text: `source:line:column`, or the source alone."""

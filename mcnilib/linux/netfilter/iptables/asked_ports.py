@@ -5,13 +5,12 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Sequence
 
 from mcnilib.linux.chance import Range
-from mcnilib.linux.ipset import IpSet
-from mcnilib.linux.ipset_member import Member, port_key
-from mcnilib.linux.match import Match
 from mcnilib.linux.match_conntrack import ConntrackIs, CtPorts
 from mcnilib.linux.match_ports import Multiport, Ports
 from mcnilib.linux.match_set import InSet
-from mcnilib.linux.netfilter import Table
+from mcnilib.linux.netfilter.ipset import IpSet, Member, port_key
+from mcnilib.linux.netfilter.iptables.extension import Match
+from mcnilib.linux.netfilter.iptables.rule import Table
 
 
 def asked_ports(tables: Sequence[Table], sets: Sequence[IpSet]) -> frozenset[Range]:

@@ -7,30 +7,172 @@ Source: iptables-save(8), iptables-restore(8) (iptables 1.8.9).
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterable
-from dataclasses import replace
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import dataclass, replace
 from functools import lru_cache
+from itertools import pairwise
+from typing import NamedTuple
 
-from mcnilib.errors import StateSyntaxError, Unsupported
+from mcnilib.errors import McniError, StateSyntaxError, Unknown, Unsupported
 from mcnilib.gc_pause import gc_paused
-from mcnilib.linux.alike import Forms
-from mcnilib.linux.bodies import Body
-from mcnilib.linux.chain_checks import check_table
 from mcnilib.linux.match_memory import MEMORIES, Limit
-from mcnilib.linux.netfilter import BUILT_IN, ChainRule, Table
+from mcnilib.linux.netfilter.context import Context
+from mcnilib.linux.netfilter.hooks import BUILT_IN, HOOKS
+from mcnilib.linux.netfilter.iptables.edit import Tables, put_chains, put_table
+from mcnilib.linux.netfilter.iptables.extension import Match, Test
+from mcnilib.linux.netfilter.iptables.rule import Body, Chain, ChainRule, Table
+from mcnilib.linux.netfilter.iptables.rule_text import CHAIN_LENGTH, read_rule
+from mcnilib.linux.netfilter.iptables.validate import check_table
+from mcnilib.linux.netfilter.iptables.words import word_list
 from mcnilib.linux.origin import Origin
-from mcnilib.linux.rule_parse import CHAIN_LENGTH, read_rule
+from mcnilib.linux.packet import Packet
 from mcnilib.linux.strangers import incompatible_tables, other_tool
-from mcnilib.linux.tables import Tables, put_chains, put_table
-from mcnilib.linux.target import Log
-from mcnilib.linux.unread import absent_chains, unread_rule
+from mcnilib.linux.target import Jump, Log
+
+_BYTE = r"(?:25[0-5]|2[0-4]\d|1\d\d|[1-9]?\d)"
+
+_ADDRESS = rf"{_BYTE}\.{_BYTE}\.{_BYTE}\.{_BYTE}"
+
+_PORT = r"[1-9]\d{0,3}|[1-5]\d{4}|6[0-4]\d{3}|65[0-4]\d\d|655[0-2]\d|6553[0-5]"
+
+_HOST, _DEVICE = rf"{_ADDRESS}/32", r"[A-Za-z][A-Za-z0-9_.-]{0,14}"
+
+_CHAIN_NAME = r"[A-Z]*[-_a-z0-9][A-Za-z0-9_-]*"  # no name of a target or of a hook, which are all capitals
+
+HOLES = {
+    "-s": _HOST,
+    "-d": _HOST,
+    "-i": _DEVICE,
+    "-o": _DEVICE,
+    "--dport": _PORT,
+    "--sport": _PORT,
+    "--comment": r'"[ !#-\[\]-~]{0,255}"',  # printable ASCII without quotes and backslashes
+    "--probability": r"0\.\d{1,11}",
+    "--to-destination": rf"{_ADDRESS}:(?:{_PORT})",
+}
+"""The values that may differ in rules of one form, by the option they follow; all others must be the same."""
+
+FEW = 250
+"""So many lines are sooner read than their forms learned."""
+
+MOST = 128
+"""Forms that are remembered; a ruleset that has more of them is read line by line."""
+
+
+class Form(NamedTuple):
+    """How the lines of alike rules look, and one rule of them. Groups: the chain, the chain it jumps to if it does."""
+
+    pattern: re.Pattern[str]
+    sample: ChainRule
+
+    @classmethod
+    def of(cls, line: str, rule: ChainRule) -> Form | None:
+        """Return the form of a line that was read as this rule; None where it cannot be told from the line alone."""
+        words = word_list(line)
+        if " ".join(words) != line or words[0] != "-A" or rule.remembers:
+            return None
+        own = re.escape(words[1]) if rule.chain in HOOKS or not re.fullmatch(_CHAIN_NAME, words[1]) else _CHAIN_NAME
+        holes = dict(HOLES)
+        if isinstance(rule.target, Jump) and words[-2] in ("-j", "-g"):
+            holes[words[-2]] = _CHAIN_NAME
+        parts = [_part(option, word, holes) for option, word in pairwise(words[1:])]
+        pattern = " ".join([rf"-A ({own})", *parts])
+        return cls(re.compile(pattern, re.ASCII), rule)
+
+
+def _part(option: str, word: str, holes: dict[str, str]) -> str:
+    """Return the pattern of a word that follows an option."""
+    pattern = holes.get(option)
+    if pattern is None or not re.fullmatch(pattern, word, re.ASCII):
+        return re.escape(word)
+    return f"({pattern})" if pattern == _CHAIN_NAME else f"(?:{pattern})"
+
+
+class Alike(NamedTuple):
+    """A rule of the same form, the chain a line belongs to, and the chain it jumps to; empty when it does not."""
+
+    sample: ChainRule
+    chain: str
+    to: str
+
+
+class Forms:
+    """The forms seen so far, the usual ones first."""
+
+    def __init__(self) -> None:
+        """Begin without any."""
+        self._forms: list[Form] = []
+        self._read = 0
+
+    def find(self, line: str) -> Alike | None:
+        """Return a rule that looks alike, with the chains this line names; None for a line of no known form.
+
+        A form that fits moves one place up.
+        """
+        forms = self._forms
+        for at, form in enumerate(forms):
+            if found := form.pattern.fullmatch(line):
+                if at:
+                    forms[at - 1], forms[at] = form, forms[at - 1]
+                return Alike(form.sample, found[1], found[2] if found.re.groups > 1 else "")
+        return None
+
+    def learn(self, line: str, rule: ChainRule) -> None:
+        """Remember the form of a line that was read."""
+        self._read += 1
+        if self._read > FEW and len(self._forms) < MOST and (form := Form.of(line, rule)):
+            self._forms.append(form)
+
+
+@dataclass(frozen=True, slots=True)
+class Unread:
+    """The rest of a rule from the first word that is not modelled; `why` names it, `collect` what is missing."""
+
+    words: str
+    why: str
+    collect: str = ""
+
+    def test(self) -> Test:
+        """End the packet's way here: nobody knows whether the rule holds."""
+        return self._end
+
+    def _end(self, packet: Packet, at: Context) -> bool:
+        raise Unknown(self.why, collect=self.collect)
+
+    def why_not(self, packet: Packet, at: Context) -> str:
+        """Say why nobody knows."""
+        return self.why
+
+    def __str__(self) -> str:
+        return self.words
+
+
+def unread_rule(line: str, problem: Unsupported, source: str, number: int) -> ChainRule:
+    """Keep what is understood of a rule: its chain, and the header matches iptables-save prints in front."""
+    head = min((line.partition(word)[0] for word in (" -m ", " -j ", " -g ")), key=len)
+    try:
+        rule = read_rule(head, source, number)
+    except McniError:
+        head = " ".join(line.split()[:2])
+        rule = read_rule(head, source, number)
+    matches: tuple[Match, ...] = (*rule.matches, Unread(line[len(head) :].strip(), str(problem)))
+    return ChainRule(rule.chain, matches)
+
+
+def absent_chains(table: str, chains: Mapping[str, Chain], source: str) -> Iterator[Chain]:
+    """Yield a chain that ends every packet, unknown, for each one that is jumped to but not there."""
+    jumps = (jump for chain in chains.values() for jump in chain.outline.jumps)
+    for name in sorted({jump for jump in jumps if jump not in chains and jump not in BUILT_IN[table]}):
+        why = f"{source} has no chain {name} in table {table}"
+        yield Chain(name, (ChainRule(name, (Unread("", why, f"`iptables-save -t {table}`"),)),))
+
 
 _CHAIN = re.compile(r":(\S+) (ACCEPT|DROP|-)(?: \[\d+:\d+\])?\s*")
+
 _COUNTERS = re.compile(r"^\[\d+:\d+\] ")
 
 Numbered = tuple[str, int]
 """A line and its number."""
-
 
 PRINTED = ("mangle", "security", "raw", "filter", "nat")
 """The order iptables-save 1.8.9 (nf_tables) prints tables in, whatever order they were made in."""

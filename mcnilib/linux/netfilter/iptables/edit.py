@@ -8,19 +8,23 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable
 from dataclasses import replace
 
-from mcnilib.linux.kept import KeptMatch, KeptTarget
 from mcnilib.linux.match_conntrack import ConntrackIs
 from mcnilib.linux.match_rest import Helper
 from mcnilib.linux.match_state import ConnmarkIs
-from mcnilib.linux.netfilter import BUILT_IN, Chain, ChainRule, Table
+from mcnilib.linux.netfilter.hooks import BUILT_IN
+from mcnilib.linux.netfilter.iptables.extension import KeptMatch, KeptTarget
+from mcnilib.linux.netfilter.iptables.rule import Chain, ChainRule, Table
 from mcnilib.linux.target import Connmark
 from mcnilib.linux.target_nat import NATS
 
 Tables = tuple[Table, ...]
+
 TRACKING_MATCHES, TRACKING_TARGETS = (ConntrackIs, ConnmarkIs, Helper), (Connmark, *NATS)
 """What makes the kernel track connections; NOTRACK and an empty nat table do not (measured on Linux 6.18)."""
+
 TRACKING_KEPT = ("connbytes", "connlabel", "connlimit", "cluster", "CT", "SYNPROXY", "CONNSECMARK")
 """The same among what is kept as text. Source: the checkentry functions of net/netfilter/xt_*.c."""
+
 ORDER = ("raw", "mangle", "nat", "filter", "security")
 
 

@@ -8,23 +8,24 @@ from __future__ import annotations
 
 from mcnilib.errors import StateSyntaxError
 from mcnilib.linux.header_parse import HEADER_ORDER, read_header
-from mcnilib.linux.kept import KeptMatch, KeptTarget
 from mcnilib.linux.kept_matches import IMPLIED as KEPT_IMPLIED
 from mcnilib.linux.kept_matches import PROTOCOLS
 from mcnilib.linux.kept_targets import TARGETS
-from mcnilib.linux.match import Match, Protocol
+from mcnilib.linux.match import Protocol
 from mcnilib.linux.match_header import Ecn
 from mcnilib.linux.match_parse import read_match
 from mcnilib.linux.match_ports import IcmpType, Multiport, Ports
-from mcnilib.linux.netfilter import ChainRule
+from mcnilib.linux.netfilter.iptables.extension import KeptMatch, KeptTarget, Match
+from mcnilib.linux.netfilter.iptables.rule import ChainRule
+from mcnilib.linux.netfilter.iptables.words import RuleWords
 from mcnilib.linux.packet import WITH_PORTS
 from mcnilib.linux.port_parse import IMPLIED
-from mcnilib.linux.rule_words import RuleWords
 from mcnilib.linux.target import Reject, Target
 from mcnilib.linux.target_nat import Dnat, Masquerade, Redirect, Snat
 from mcnilib.linux.target_parse import read_target
 
 OPTIONS = ("-s", "-d", "-i", "-o", "-p", "-m", "-j", "-g", "--dport", "--sport")
+
 LINE_LENGTH = 65536
 """Longest rule that is read; iptables-restore reads lines of 10239 bytes."""
 

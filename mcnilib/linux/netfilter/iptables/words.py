@@ -11,7 +11,9 @@ from itertools import islice
 from mcnilib.errors import StateSyntaxError, Unsupported
 
 _QUOTED = re.compile(r'"(?:[^"\\]|\\.)*"')
+
 _WORD = re.compile(rf"{_QUOTED.pattern}|\S+")
+
 LONGEST = 40
 """Digits a number may have, leading zeroes among them."""
 

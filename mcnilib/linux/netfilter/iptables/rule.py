@@ -10,51 +10,144 @@ Source: include/uapi/linux/netfilter_ipv4.h (priorities), net/ipv4/netfilter/ip_
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections import Counter, defaultdict
+from collections.abc import Callable, Hashable, Iterator, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
-from typing import NamedTuple
+from operator import itemgetter
+from typing import Generic, NamedTuple, TypeVar
 
 from mcnilib.errors import NotThere, Unsupported
-from mcnilib.linux.context import Context
-from mcnilib.linux.dispatch import Index
-from mcnilib.linux.kept import KeptMatch, KeptTarget
-from mcnilib.linux.match import Match, Test
+from mcnilib.linux.match import Destination, InInterface, OutInterface, Protocol, Source
+from mcnilib.linux.match_conntrack import ConntrackIs
+from mcnilib.linux.match_header import Dscp, Ecn, Fragment, IpRange, MaskedAddress, Tos, Ttl
 from mcnilib.linux.match_memory import MEMORIES
-from mcnilib.linux.match_state import Statistic
+from mcnilib.linux.match_ports import IcmpType, Multiport, Ports
+from mcnilib.linux.match_rest import Helper
+from mcnilib.linux.match_state import Comment, ConnmarkIs, MarkIs, NfAcct, Statistic
+from mcnilib.linux.netfilter.context import Context
+from mcnilib.linux.netfilter.iptables.extension import KeptMatch, Match, Test
 from mcnilib.linux.origin import Origin
 from mcnilib.linux.packet import Packet
 from mcnilib.linux.target import (
     CHANGING,
     RETURN,
-    Connmark,
     Jump,
     Log,
-    Mark,
     Notrack,
     Reject,
-    Rewriting,
     Target,
     Verdict,
 )
 
-HOOKS = {
-    "PREROUTING": ("raw", "conntrack", "mangle", "nat"),
-    "INPUT": ("mangle", "filter", "security", "nat", "confirm"),
-    "FORWARD": ("mangle", "filter", "security"),
-    "OUTPUT": ("raw", "conntrack", "mangle", "nat", "filter", "security"),
-    "POSTROUTING": ("mangle", "nat", "confirm"),
-}
-"""What each hook consults, in order; `conntrack` looks the packet up, `confirm` stores a new connection."""
+Later = TypeVar("Later")
+"""What is kept of a line that is put off: enough to read it."""
 
-BUILT_IN = {
-    "raw": ("PREROUTING", "OUTPUT"),
-    "mangle": ("PREROUTING", "INPUT", "FORWARD", "OUTPUT", "POSTROUTING"),
-    "nat": ("PREROUTING", "INPUT", "OUTPUT", "POSTROUTING"),
-    "filter": ("INPUT", "FORWARD", "OUTPUT"),
-    "security": ("INPUT", "FORWARD", "OUTPUT"),
+
+class Body(Generic[Later]):
+    """The rules of one chain so far."""
+
+    def __init__(self, name: str, policy: str, read: Callable[[Later], ChainRule]) -> None:
+        """Begin without rules; `read` reads a line that was put off, and must not fail."""
+        self.name, self.policy, self._read = name, policy, read
+        self._parts: list[ChainRule | Later] = []
+        self._samples: dict[int, ChainRule] = {}
+        self._jumps: dict[str, None] = {}
+
+    def put(self, rule: ChainRule) -> None:
+        """Append a rule."""
+        self._parts.append(rule)
+        self._samples[id(rule)] = rule
+        if isinstance(rule.target, Jump):
+            self._jumps[rule.target.chain] = None
+
+    def put_off(self, line: Later, sample: ChainRule, to: str) -> None:
+        """Append a line that looks like the sample, and jumps to the chain `to` unless that is empty."""
+        self._parts.append(line)
+        self._samples[id(sample)] = sample
+        if to:
+            self._jumps[to] = None
+
+    def chain(self) -> Chain:
+        """Return the chain."""
+        outline = Outline(tuple(self._jumps), tuple(self._samples.values()))
+        return Chain.later(self.name, self.policy, self._rules, outline)
+
+    def _rules(self) -> tuple[ChainRule, ...]:
+        return tuple(one if isinstance(one, ChainRule) else self._read(one) for one in self._parts)
+
+
+READ: dict[str, Callable[[Packet, Context], Hashable]] = {
+    "service": lambda packet, at: (int(packet.dst), packet.dport),
+    "dst": lambda packet, at: int(packet.dst),
+    "src": lambda packet, at: int(packet.src),
+    "iif": lambda packet, at: at.iif,
+    "oif": lambda packet, at: at.oif,
+    "dport": lambda packet, at: packet.dport,
 }
-"""Built-in chains of each table, in the order iptables-save prints them."""
+"""What rules are indexed by, and where a packet has it. Nothing here changes while a packet walks a table."""
+
+REPEATABLE = (
+    Source, Destination, InInterface, OutInterface, Protocol, Ports, IcmpType, Multiport,
+    Comment, ConntrackIs, MarkIs, ConnmarkIs, NfAcct,
+    MaskedAddress, Fragment, IpRange, Ttl, Tos, Dscp, Ecn, Helper,
+)  # fmt: skip
+"""Matches that neither draw nor fail: passing them over because a later one does not hold changes nothing."""
+
+Key = tuple[str, Hashable]
+
+Placed = tuple[int, "ChainRule"]
+
+
+class Index:
+    """The rules of a chain, each under the rarest value it asks for."""
+
+    def __init__(self, rules: Sequence[ChainRule]) -> None:
+        """Sort the rules; those that ask for no exact value are free."""
+        keys = [tuple(_keys(rule.matches)) for rule in rules]
+        population = Counter(key for own in keys for key in own)
+        parts: dict[str, dict[Hashable, list[Placed]]] = {}
+        free: list[Placed] = []
+        for place, (rule, own) in enumerate(zip(rules, keys, strict=True)):
+            if own:
+                kind, value = min(own, key=population.__getitem__)
+                parts.setdefault(kind, defaultdict(list))[value].append((place, rule))
+            else:
+                free.append((place, rule))
+        self._parts = tuple((READ[kind], dict(buckets)) for kind, buckets in parts.items())
+        self._free, self._free_rules = free, [rule for _, rule in free]
+
+    def candidates(self, packet: Packet, at: Context) -> Sequence[ChainRule]:
+        """Return, in their order, the rules that could match this packet."""
+        found = self._free
+        for read, buckets in self._parts:
+            own = buckets.get(read(packet, at))
+            if own:
+                found = found + own
+        if found is self._free:
+            return self._free_rules
+        return [rule for _, rule in sorted(found, key=itemgetter(0))]
+
+
+def _keys(matches: Sequence[Match]) -> Iterator[Key]:
+    """List the exact values a rule asks for, up to the first match that has to be tried in any case."""
+    dst = None
+    for match in matches:
+        if not isinstance(match, REPEATABLE) or (isinstance(match, ConntrackIs) and match.may_fail):
+            return
+        if isinstance(match, Ports):
+            low, high = match.dport or (0, 1)
+            if low == high and not match.not_dport:
+                yield "dport", low
+                if dst is not None:
+                    yield "service", (dst, low)
+        elif isinstance(match, Source | Destination) and match.network.prefixlen == 32 and not match.negated:
+            value = int(match.network.network_address)
+            yield ("src" if isinstance(match, Source) else "dst"), value
+            dst = value if isinstance(match, Destination) else dst
+        elif isinstance(match, InInterface | OutInterface) and not match.negated and not match.name.endswith("+"):
+            yield ("iif" if isinstance(match, InInterface) else "oif"), match.name
+
 
 UNDECIDED = (Statistic, *MEMORIES, KeptMatch)
 """Matches that must not be asked a second time about a packet: chance, memory, or what is not modelled, decides."""
@@ -217,76 +310,6 @@ class Table:
         if name not in self.by_name:
             raise NotThere(f"no chain {name!r} in table {self.name}")
         return self.by_name[name]
-
-
-MAX_JUMPS = 20_000
-"""Jumps one packet may take in one table at one hook: chains that jump to the next one twice double with each chain."""
-
-Note = Callable[[ChainRule, Packet, Packet], None]
-
-
-def traverse(
-    table: Table, hook: str, packet: Packet, at: Context, note: Note
-) -> tuple[str, Packet, ChainRule | Chain | None]:  # long because it is the inner loop of every walk
-    """Walk a table's chain of one hook.
-
-    Returns the verdict (ACCEPT, DROP, REJECT or the name of a NAT target), the packet as the rules changed it,
-    and what decided: a rule, or the built-in chain whose policy applied; None when the table has no such chain.
-    `note` hears of every rule whose matches held, with the packet before and after it. A changed connection mark is
-    left in `at.entry`.
-    """
-    base = table.by_name.get(hook)
-    if base is None:
-        return "ACCEPT", packet, None
-    callers: list[Iterator[ChainRule]] = []
-    jumps = 0
-    rules = iter(base.candidates(packet, at))
-    while True:
-        for rule in rules:
-            if not rule.test(packet, at):
-                continue
-            target, before = rule.target, packet
-            if rule.changes:
-                packet = _apply(target, packet, at)
-            note(rule, before, packet)
-            if isinstance(target, Jump):
-                jumps += 1
-                if jumps > MAX_JUMPS:
-                    raise Unsupported(f"table {table.name}: a packet takes more than {MAX_JUMPS} jumps in {hook}")
-                if not target.goto:
-                    callers.append(rules)
-                rules = iter(table.chain(target.chain).candidates(packet, at))
-                break
-            if rule.ends:
-                return rule.ends, packet, rule
-            if rule.returns:
-                rules = iter(())  # as if the chain ended here
-                break
-            if isinstance(target, Notrack) and at.fresh:
-                at.notrack, at.ctstate = True, "UNTRACKED"
-        else:
-            if not callers:
-                return base.policy or "ACCEPT", packet, base
-            rules = callers.pop()
-
-
-def _apply(target: Target | None, packet: Packet, at: Context) -> Packet:
-    """Change the packet or its connection's mark. Source: xt_mark.c, xt_connmark.c."""
-    if isinstance(target, Mark):
-        return packet.but(mark=(packet.mark & ~target.mask) ^ target.value)
-    if isinstance(target, Rewriting):
-        return target.apply(packet)
-    if isinstance(target, KeptTarget):
-        target.refuse()
-        if target.name == "CT" and at.fresh:  # a template for the connection is there now, see xt_ct_target()
-            at.fresh, at.ctstate = False, "NEW"
-    if at.entry is None or not isinstance(target, Connmark):
-        return packet
-    if target.action == "restore":
-        return packet.but(mark=(packet.mark & ~target.nfmask) ^ (at.entry.mark & target.ctmask))
-    value = target.value if target.action == "set" else packet.mark & target.nfmask
-    at.entry = at.entry._replace(mark=(at.entry.mark & ~target.ctmask & 0xFFFFFFFF) ^ value)
-    return packet
 
 
 def why_not(rule: ChainRule, packet: Packet, at: Context) -> str:

@@ -12,8 +12,8 @@ from dataclasses import dataclass, field
 from functools import cached_property
 from ipaddress import IPv4Address, IPv4Interface
 
-from mcnilib.linux.match import bang
-from mcnilib.linux.rule_words import RuleWords, each_option, quoted
+from mcnilib.linux.netfilter.iptables.extension import bang
+from mcnilib.linux.netfilter.iptables.words import RuleWords, each_option, quoted
 
 Reader = Callable[[RuleWords], str]
 """Reads the value of an option and returns it as iptables-save prints it; empty for an option without value."""

@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from mcnilib.linux.chance import Chance
-    from mcnilib.linux.conntrack import Entry
-    from mcnilib.linux.ipset import IpSet
+    from mcnilib.linux.netfilter.conntrack import Entry
+    from mcnilib.linux.netfilter.ipset import IpSet
     from mcnilib.linux.packet import Packet
 
 

@@ -1,0 +1,96 @@
+"""netfilter: rules, chains and tables, the order in which a hook consults them, and the walk through one table.
+
+    device ──► PREROUTING ──► routing ──► FORWARD ──► routing done ──► POSTROUTING ──► device
+                                 │                        ▲
+                                 ▼                        │ (again, when mangle or nat changed what it asks for)
+                               INPUT ──► socket ──► OUTPUT ┘
+
+Source: include/uapi/linux/netfilter_ipv4.h (priorities), net/ipv4/netfilter/ip_tables.c, iptables(8).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+
+from mcnilib.errors import Unsupported
+from mcnilib.linux.netfilter.context import Context
+from mcnilib.linux.netfilter.iptables.extension import KeptTarget
+from mcnilib.linux.netfilter.iptables.rule import Chain, ChainRule, Table
+from mcnilib.linux.packet import Packet
+from mcnilib.linux.target import (
+    Connmark,
+    Jump,
+    Mark,
+    Notrack,
+    Rewriting,
+    Target,
+)
+
+MAX_JUMPS = 20_000
+"""Jumps one packet may take in one table at one hook: chains that jump to the next one twice double with each chain."""
+
+Note = Callable[[ChainRule, Packet, Packet], None]
+
+
+def traverse(
+    table: Table, hook: str, packet: Packet, at: Context, note: Note
+) -> tuple[str, Packet, ChainRule | Chain | None]:  # long because it is the inner loop of every walk
+    """Walk a table's chain of one hook.
+
+    Returns the verdict (ACCEPT, DROP, REJECT or the name of a NAT target), the packet as the rules changed it,
+    and what decided: a rule, or the built-in chain whose policy applied; None when the table has no such chain.
+    `note` hears of every rule whose matches held, with the packet before and after it. A changed connection mark is
+    left in `at.entry`.
+    """
+    base = table.by_name.get(hook)
+    if base is None:
+        return "ACCEPT", packet, None
+    callers: list[Iterator[ChainRule]] = []
+    jumps = 0
+    rules = iter(base.candidates(packet, at))
+    while True:
+        for rule in rules:
+            if not rule.test(packet, at):
+                continue
+            target, before = rule.target, packet
+            if rule.changes:
+                packet = _apply(target, packet, at)
+            note(rule, before, packet)
+            if isinstance(target, Jump):
+                jumps += 1
+                if jumps > MAX_JUMPS:
+                    raise Unsupported(f"table {table.name}: a packet takes more than {MAX_JUMPS} jumps in {hook}")
+                if not target.goto:
+                    callers.append(rules)
+                rules = iter(table.chain(target.chain).candidates(packet, at))
+                break
+            if rule.ends:
+                return rule.ends, packet, rule
+            if rule.returns:
+                rules = iter(())  # as if the chain ended here
+                break
+            if isinstance(target, Notrack) and at.fresh:
+                at.notrack, at.ctstate = True, "UNTRACKED"
+        else:
+            if not callers:
+                return base.policy or "ACCEPT", packet, base
+            rules = callers.pop()
+
+
+def _apply(target: Target | None, packet: Packet, at: Context) -> Packet:
+    """Change the packet or its connection's mark. Source: xt_mark.c, xt_connmark.c."""
+    if isinstance(target, Mark):
+        return packet.but(mark=(packet.mark & ~target.mask) ^ target.value)
+    if isinstance(target, Rewriting):
+        return target.apply(packet)
+    if isinstance(target, KeptTarget):
+        target.refuse()
+        if target.name == "CT" and at.fresh:  # a template for the connection is there now, see xt_ct_target()
+            at.fresh, at.ctstate = False, "NEW"
+    if at.entry is None or not isinstance(target, Connmark):
+        return packet
+    if target.action == "restore":
+        return packet.but(mark=(packet.mark & ~target.nfmask) ^ (at.entry.mark & target.ctmask))
+    value = target.value if target.action == "set" else packet.mark & target.nfmask
+    at.entry = at.entry._replace(mark=(at.entry.mark & ~target.ctmask & 0xFFFFFFFF) ^ value)
+    return packet
