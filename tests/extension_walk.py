@@ -15,19 +15,19 @@ from rule_facts import in_table
 
 from mcnilib import linux
 from mcnilib.errors import McniError, StateSyntaxError
-from mcnilib.linux.kept_matches import MATCHES
-from mcnilib.linux.kept_special import SPECIAL
-from mcnilib.linux.kept_targets import TARGETS
-from mcnilib.linux.match import Destination
-from mcnilib.linux.match_parse import READERS as MATCH_READERS
 from mcnilib.linux.netfilter.context import Context
 from mcnilib.linux.netfilter.hooks import BUILT_IN
+from mcnilib.linux.netfilter.iptables.match.header import Destination
+from mcnilib.linux.netfilter.iptables.match.opaque import MATCHES
+from mcnilib.linux.netfilter.iptables.match.opaque_special import SPECIAL
+from mcnilib.linux.netfilter.iptables.match.registry import READERS as MATCH_READERS
 from mcnilib.linux.netfilter.iptables.rule import Chain, ChainRule
 from mcnilib.linux.netfilter.iptables.save import parse_rule, parse_tables
+from mcnilib.linux.netfilter.iptables.target.opaque import TARGETS
+from mcnilib.linux.netfilter.iptables.target.registry import READERS as TARGET_READERS
+from mcnilib.linux.netfilter.iptables.target.registry import Target
 from mcnilib.linux.netns import Netns
 from mcnilib.linux.packet import Packet
-from mcnilib.linux.target import Target
-from mcnilib.linux.target_parse import READERS as TARGET_READERS
 
 EVERY_TABLE = "raw mangle nat filter security"
 EVERY_HOOK = "PREROUTING INPUT FORWARD OUTPUT POSTROUTING"

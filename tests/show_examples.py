@@ -10,13 +10,14 @@ from ipaddress import IPv4Address, IPv4Interface, IPv4Network
 from mcnilib.linux.device.link import Address, Far, Ipip, Kind, Link, Loopback, Macvlan, Physical, Veth, Vxlan
 from mcnilib.linux.netfilter.conntrack import Entry, flow_of
 from mcnilib.linux.netfilter.iptables.rule import Chain, ChainRule, Table
+from mcnilib.linux.netfilter.iptables.target.nat import Dnat, Masquerade
+from mcnilib.linux.netfilter.iptables.target.verdict import DROP
 from mcnilib.linux.netns import Netns
 from mcnilib.linux.origin import Origin
 from mcnilib.linux.packet import Inner, Packet, Tcp
 from mcnilib.linux.routing.neigh import Neigh
 from mcnilib.linux.routing.route import Route
 from mcnilib.linux.sysctl import Setting
-from mcnilib.linux.target import DROP, Dnat, Masquerade
 from mcnilib.linux.world import Port, Segment, World
 from mcnilib.trace.trace import Fate, Journey, Outcome, Stage, Step, Trace, Verdict
 

@@ -6,9 +6,9 @@ from ipaddress import IPv4Interface, IPv4Network
 
 from hypothesis import strategies as st
 
-from mcnilib.linux.header_parse import WITHOUT
-from mcnilib.linux.match import Destination, InInterface, OutInterface, Protocol, Source
-from mcnilib.linux.match_conntrack import (
+from mcnilib.linux.netfilter.hooks import BUILT_IN
+from mcnilib.linux.netfilter.iptables.match.addrtype import ADDRESS_TYPES, AddrType, RpFilter
+from mcnilib.linux.netfilter.iptables.match.conntrack import (
     CT_ORDER,
     PLAIN_STATES,
     SIDES,
@@ -22,40 +22,26 @@ from mcnilib.linux.match_conntrack import (
     CtState,
     CtStatus,
 )
-from mcnilib.linux.match_header import Dscp, Ecn, IpRange, Tos, Ttl
-from mcnilib.linux.match_memory import Nth, Quota, Recent
-from mcnilib.linux.match_ports import FLAG_ORDER, IcmpType, Multiport, Ports
-from mcnilib.linux.match_rest import Helper, Length, PacketType
-from mcnilib.linux.match_set import InSet
-from mcnilib.linux.match_state import (
-    ADDRESS_TYPES,
-    AddrType,
-    Comment,
-    ConnmarkIs,
-    MarkIs,
-    NfAcct,
-    RpFilter,
-    Statistic,
+from mcnilib.linux.netfilter.iptables.match.header import (
+    WITHOUT,
+    Destination,
+    InInterface,
+    OutInterface,
+    Protocol,
+    Source,
 )
-from mcnilib.linux.netfilter.hooks import BUILT_IN
+from mcnilib.linux.netfilter.iptables.match.ip import Dscp, Ecn, IpRange, Length, Tos, Ttl
+from mcnilib.linux.netfilter.iptables.match.mark import ConnmarkIs, MarkIs
+from mcnilib.linux.netfilter.iptables.match.misc import Comment, Helper, NfAcct, PacketType
+from mcnilib.linux.netfilter.iptables.match.ports import FLAG_ORDER, IcmpType, Multiport, Ports
+from mcnilib.linux.netfilter.iptables.match.set import InSet
+from mcnilib.linux.netfilter.iptables.match.stateful import Nth, Quota, Recent, Statistic
 from mcnilib.linux.netfilter.iptables.rule import Chain, ChainRule, Table
 from mcnilib.linux.netfilter.iptables.save import parse_rule
-from mcnilib.linux.target import (
-    ACCEPT,
-    DROP,
-    REJECT_KINDS,
-    RETURN,
-    Connmark,
-    Jump,
-    Log,
-    Mark,
-    Notrack,
-    Reject,
-    SetDscp,
-    SetTos,
-    SetTtl,
-)
-from mcnilib.linux.target_nat import Dnat, Masquerade, Netmap, Redirect, Snat
+from mcnilib.linux.netfilter.iptables.target.log import Log
+from mcnilib.linux.netfilter.iptables.target.mangle import Connmark, Mark, Notrack, SetDscp, SetTos, SetTtl
+from mcnilib.linux.netfilter.iptables.target.nat import Dnat, Masquerade, Netmap, Redirect, Snat
+from mcnilib.linux.netfilter.iptables.target.verdict import ACCEPT, DROP, REJECT_KINDS, RETURN, Jump, Reject
 
 yes = st.booleans()
 numbers = st.integers(0, 0xFFFFFFFF)

@@ -10,13 +10,13 @@ from hypothesis import given
 from strategies_iptables import tables
 
 from mcnilib.errors import Refused, StateSyntaxError
-from mcnilib.linux.kept_targets import TARGETS
 from mcnilib.linux.netfilter.hooks import HOOKS
 from mcnilib.linux.netfilter.iptables import save
 from mcnilib.linux.netfilter.iptables.edit import asks_for_tracking
 from mcnilib.linux.netfilter.iptables.rule_text import read_rule
 from mcnilib.linux.netfilter.iptables.save import Form, Forms, parse_rule, parse_tables, print_table, print_tables
-from mcnilib.linux.target_parse import READERS
+from mcnilib.linux.netfilter.iptables.target.opaque import TARGETS
+from mcnilib.linux.netfilter.iptables.target.registry import READERS
 
 DATA = Path(__file__).parent / "data"
 SERVICE = (

@@ -23,10 +23,10 @@ from mcnilib.linux.netfilter.context import Context
 from mcnilib.linux.netfilter.ipset import parse_sets
 from mcnilib.linux.netfilter.iptables.rule import Table
 from mcnilib.linux.netfilter.iptables.save import parse_rule, parse_tables, print_tables
+from mcnilib.linux.netfilter.iptables.target.nat import Dnat, Netmap, Snat
 from mcnilib.linux.netfilter.iptables.traverse import traverse
 from mcnilib.linux.netfilter.nat import bind
 from mcnilib.linux.packet import Packet
-from mcnilib.linux.target_nat import Dnat, Netmap, Snat
 
 pytestmark = pytest.mark.kernel
 LOOPBACK = IPv4Address("127.0.0.1")
@@ -100,7 +100,7 @@ def test_rulesets_of_real_nodes_come_back_to_the_letter(path: Path) -> None:
 
 
 def sets_of(table: Table):
-    from mcnilib.linux.match_set import InSet
+    from mcnilib.linux.netfilter.iptables.match.set import InSet
 
     return (m for chain in table.chains for rule in chain.rules for m in rule.matches if isinstance(m, InSet))
 

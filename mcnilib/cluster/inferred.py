@@ -13,11 +13,11 @@ import re
 from functools import lru_cache
 
 from mcnilib.linux.netfilter.iptables.rule import ChainRule
+from mcnilib.linux.netfilter.iptables.target.verdict import Jump
 from mcnilib.linux.origin import Origin
 from mcnilib.linux.routing.neigh import Neigh
 from mcnilib.linux.routing.route import Route
 from mcnilib.linux.routing.rule import Rule
-from mcnilib.linux.target import Jump
 
 CHAINS = (
     (r"KUBE-(FIREWALL|MARK-DROP|KUBELET-CANARY)", "kube-proxy or the kubelet"),

@@ -13,8 +13,8 @@ from mcnilib.kernel.headers import Mark, Seen, read
 from mcnilib.kernel.netlink import TraceEvent
 from mcnilib.kernel.watch import Watch
 from mcnilib.linux.netfilter.iptables.rule import ChainRule
+from mcnilib.linux.netfilter.iptables.target.nat import NATS
 from mcnilib.linux.packet import Packet
-from mcnilib.linux.target_nat import NATS
 
 PROBE_HOOKS = {
     "probe_pre": "PREROUTING", "probe_ctpre": "PREROUTING", "probe_out": "OUTPUT", "probe_ctout": "OUTPUT",

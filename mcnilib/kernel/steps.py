@@ -9,8 +9,8 @@ from mcnilib.kernel.journeys import Cabling, Way
 from mcnilib.kernel.stays import Hit, Stay
 from mcnilib.kernel.watch import ARP_REPLY, ARP_REQUEST, Frame
 from mcnilib.linux.netfilter.iptables.rule import ChainRule
+from mcnilib.linux.netfilter.iptables.target.verdict import Reject
 from mcnilib.linux.packet import Packet
-from mcnilib.linux.target import Reject
 from mcnilib.linux.world import World
 from mcnilib.trace.trace import Fate, Journey, Stage, Step
 

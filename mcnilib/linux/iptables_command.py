@@ -20,10 +20,10 @@ from mcnilib.linux.netfilter.iptables.edit import (
 from mcnilib.linux.netfilter.iptables.rule import ChainRule
 from mcnilib.linux.netfilter.iptables.rule_text import CHAIN_LENGTH
 from mcnilib.linux.netfilter.iptables.save import parse_rule
+from mcnilib.linux.netfilter.iptables.target.verdict import Jump
 from mcnilib.linux.netfilter.iptables.validate import check_table
 from mcnilib.linux.netns import Netns
 from mcnilib.linux.origin import Origin
-from mcnilib.linux.target import Jump
 from mcnilib.linux.text import nearest
 
 Edit = Callable[[Tables, str, str, list[str], Origin], Tables]

@@ -10,6 +10,24 @@ from dataclasses import dataclass
 from ipaddress import IPv4Address
 from typing import NamedTuple
 
+IP_HEADER, UDP_HEADER, ICMP_HEADER, TCP_HEADER, TCP_OPTIONS = 20, 8, 8, 20, 40
+
+
+def lengths(packet: Packet) -> tuple[int, int]:
+    """Return the shortest and the longest the packet can be, in bytes with its IP header.
+
+    A TCP segment has 0 to 40 bytes of options; how much an ICMP error quotes, and how long a packet in a tunnel is, is
+    not known.
+    """
+    if packet.inner or packet.proto not in ("tcp", "udp", "icmp") or (packet.icmp and packet.icmp.quoted):
+        return IP_HEADER, 0xFFFF
+    if packet.proto == "tcp":
+        shortest = IP_HEADER + TCP_HEADER + packet.length
+        return shortest, shortest + TCP_OPTIONS
+    whole = IP_HEADER + (UDP_HEADER if packet.proto == "udp" else ICMP_HEADER) + packet.length
+    return whole, whole
+
+
 _UNREACHABLE = (
     "network-unreachable", "host-unreachable", "protocol-unreachable", "port-unreachable", "fragmentation-needed",
     "source-route-failed", "network-unknown", "host-unknown", "", "network-prohibited", "host-prohibited",

@@ -13,13 +13,13 @@ from mcnilib.linux.netfilter.conntrack import Entry, Tracked
 from mcnilib.linux.netfilter.context import Context
 from mcnilib.linux.netfilter.hooks import HOOKS
 from mcnilib.linux.netfilter.iptables.rule import Chain, ChainRule, Table
+from mcnilib.linux.netfilter.iptables.target.nat import NATS, Dnat, Masquerade, Nat, Netmap, Snat
+from mcnilib.linux.netfilter.iptables.target.verdict import Reject
 from mcnilib.linux.netfilter.iptables.traverse import traverse
 from mcnilib.linux.netfilter.nat import ANY, NatRange, bind, translate
 from mcnilib.linux.packet import Packet
 from mcnilib.linux.routing.fib import Decision
 from mcnilib.linux.routing.source import source_address
-from mcnilib.linux.target import Reject
-from mcnilib.linux.target_nat import NATS, Dnat, Masquerade, Nat, Netmap, Snat
 from mcnilib.trace.host import Host, Skb
 from mcnilib.trace.log import Log
 from mcnilib.trace.trace import Fate

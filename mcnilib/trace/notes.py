@@ -15,9 +15,9 @@ from typing import NamedTuple
 from mcnilib.linux.device.link import Loopback
 from mcnilib.linux.gap import CONNECTIONS, PROGRAMS, QUEUES, SOCKETS, TABLES
 from mcnilib.linux.netfilter.iptables.rule import ChainRule
+from mcnilib.linux.netfilter.iptables.target.nat import NATS
 from mcnilib.linux.packet import Packet
 from mcnilib.linux.routing.route import Route
-from mcnilib.linux.target_nat import NATS
 from mcnilib.linux.world import World
 from mcnilib.trace.trace import Fate, Journey, Stage, Step, Trace, Verdict
 

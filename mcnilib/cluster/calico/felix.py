@@ -17,9 +17,9 @@ from mcnilib.cluster.calico.hashes import APPENDED, FelixChain, lines
 from mcnilib.cluster.calico.static import EMPTY, hooks, mangle_chains, nat_chains, raw_chains
 from mcnilib.cluster.settings import Encapsulation
 from mcnilib.cluster.written import chain_rule, put_chains
-from mcnilib.linux.match_state import Comment
 from mcnilib.linux.netfilter.ipset import IpSet
 from mcnilib.linux.netfilter.iptables.edit import Tables, find_table
+from mcnilib.linux.netfilter.iptables.match.misc import Comment
 from mcnilib.linux.netfilter.iptables.rule import Chain, ChainRule, Table
 from mcnilib.linux.netns import Netns, set_sysctl
 

@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Sequence
 
 from mcnilib.linux.chance import Range
-from mcnilib.linux.match_conntrack import ConntrackIs, CtPorts
-from mcnilib.linux.match_ports import Multiport, Ports
-from mcnilib.linux.match_set import InSet
 from mcnilib.linux.netfilter.ipset import IpSet, Member, port_key
 from mcnilib.linux.netfilter.iptables.extension import Match
+from mcnilib.linux.netfilter.iptables.match.conntrack import ConntrackIs, CtPorts
+from mcnilib.linux.netfilter.iptables.match.ports import Multiport, Ports
+from mcnilib.linux.netfilter.iptables.match.set import InSet
 from mcnilib.linux.netfilter.iptables.rule import Table
 
 

@@ -8,14 +8,14 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable
 from dataclasses import replace
 
-from mcnilib.linux.match_conntrack import ConntrackIs
-from mcnilib.linux.match_rest import Helper
-from mcnilib.linux.match_state import ConnmarkIs
 from mcnilib.linux.netfilter.hooks import BUILT_IN
 from mcnilib.linux.netfilter.iptables.extension import KeptMatch, KeptTarget
+from mcnilib.linux.netfilter.iptables.match.conntrack import ConntrackIs
+from mcnilib.linux.netfilter.iptables.match.mark import ConnmarkIs
+from mcnilib.linux.netfilter.iptables.match.misc import Helper
 from mcnilib.linux.netfilter.iptables.rule import Chain, ChainRule, Table
-from mcnilib.linux.target import Connmark
-from mcnilib.linux.target_nat import NATS
+from mcnilib.linux.netfilter.iptables.target.mangle import Connmark
+from mcnilib.linux.netfilter.iptables.target.nat import NATS
 
 Tables = tuple[Table, ...]
 

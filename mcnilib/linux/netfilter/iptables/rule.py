@@ -18,27 +18,29 @@ from operator import itemgetter
 from typing import Generic, NamedTuple, TypeVar
 
 from mcnilib.errors import NotThere, Unsupported
-from mcnilib.linux.match import Destination, InInterface, OutInterface, Protocol, Source
-from mcnilib.linux.match_conntrack import ConntrackIs
-from mcnilib.linux.match_header import Dscp, Ecn, Fragment, IpRange, MaskedAddress, Tos, Ttl
-from mcnilib.linux.match_memory import MEMORIES
-from mcnilib.linux.match_ports import IcmpType, Multiport, Ports
-from mcnilib.linux.match_rest import Helper
-from mcnilib.linux.match_state import Comment, ConnmarkIs, MarkIs, NfAcct, Statistic
 from mcnilib.linux.netfilter.context import Context
 from mcnilib.linux.netfilter.iptables.extension import KeptMatch, Match, Test
+from mcnilib.linux.netfilter.iptables.match.conntrack import ConntrackIs
+from mcnilib.linux.netfilter.iptables.match.header import (
+    Destination,
+    Fragment,
+    InInterface,
+    MaskedAddress,
+    OutInterface,
+    Protocol,
+    Source,
+)
+from mcnilib.linux.netfilter.iptables.match.ip import Dscp, Ecn, IpRange, Tos, Ttl
+from mcnilib.linux.netfilter.iptables.match.mark import ConnmarkIs, MarkIs
+from mcnilib.linux.netfilter.iptables.match.misc import Comment, Helper, NfAcct
+from mcnilib.linux.netfilter.iptables.match.ports import IcmpType, Multiport, Ports
+from mcnilib.linux.netfilter.iptables.match.stateful import MEMORIES, Statistic
+from mcnilib.linux.netfilter.iptables.target.log import Log
+from mcnilib.linux.netfilter.iptables.target.mangle import CHANGING, Notrack
+from mcnilib.linux.netfilter.iptables.target.registry import Target
+from mcnilib.linux.netfilter.iptables.target.verdict import RETURN, Jump, Reject, Verdict
 from mcnilib.linux.origin import Origin
 from mcnilib.linux.packet import Packet
-from mcnilib.linux.target import (
-    CHANGING,
-    RETURN,
-    Jump,
-    Log,
-    Notrack,
-    Reject,
-    Target,
-    Verdict,
-)
 
 Later = TypeVar("Later")
 """What is kept of a line that is put off: enough to read it."""

@@ -7,22 +7,20 @@ Source: iptables(8), iptables-restore(8) (iptables 1.8.9).
 from __future__ import annotations
 
 from mcnilib.errors import StateSyntaxError
-from mcnilib.linux.header_parse import HEADER_ORDER, read_header
-from mcnilib.linux.kept_matches import IMPLIED as KEPT_IMPLIED
-from mcnilib.linux.kept_matches import PROTOCOLS
-from mcnilib.linux.kept_targets import TARGETS
-from mcnilib.linux.match import Protocol
-from mcnilib.linux.match_header import Ecn
-from mcnilib.linux.match_parse import read_match
-from mcnilib.linux.match_ports import IcmpType, Multiport, Ports
 from mcnilib.linux.netfilter.iptables.extension import KeptMatch, KeptTarget, Match
+from mcnilib.linux.netfilter.iptables.match.header import HEADER_ORDER, Protocol, read_header
+from mcnilib.linux.netfilter.iptables.match.ip import Ecn
+from mcnilib.linux.netfilter.iptables.match.opaque import IMPLIED as KEPT_IMPLIED
+from mcnilib.linux.netfilter.iptables.match.opaque import PROTOCOLS
+from mcnilib.linux.netfilter.iptables.match.ports import IMPLIED, IcmpType, Multiport, Ports
+from mcnilib.linux.netfilter.iptables.match.registry import read_match
 from mcnilib.linux.netfilter.iptables.rule import ChainRule
+from mcnilib.linux.netfilter.iptables.target.nat import Dnat, Masquerade, Redirect, Snat
+from mcnilib.linux.netfilter.iptables.target.opaque import TARGETS
+from mcnilib.linux.netfilter.iptables.target.registry import Target, read_target
+from mcnilib.linux.netfilter.iptables.target.verdict import Reject
 from mcnilib.linux.netfilter.iptables.words import RuleWords
 from mcnilib.linux.packet import WITH_PORTS
-from mcnilib.linux.port_parse import IMPLIED
-from mcnilib.linux.target import Reject, Target
-from mcnilib.linux.target_nat import Dnat, Masquerade, Redirect, Snat
-from mcnilib.linux.target_parse import read_target
 
 OPTIONS = ("-s", "-d", "-i", "-o", "-p", "-m", "-j", "-g", "--dport", "--sport")
 

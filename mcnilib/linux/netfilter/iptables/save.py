@@ -15,19 +15,20 @@ from typing import NamedTuple
 
 from mcnilib.errors import McniError, StateSyntaxError, Unknown, Unsupported
 from mcnilib.gc_pause import gc_paused
-from mcnilib.linux.match_memory import MEMORIES, Limit
 from mcnilib.linux.netfilter.context import Context
 from mcnilib.linux.netfilter.hooks import BUILT_IN, HOOKS
 from mcnilib.linux.netfilter.iptables.edit import Tables, put_chains, put_table
 from mcnilib.linux.netfilter.iptables.extension import Match, Test
+from mcnilib.linux.netfilter.iptables.match.stateful import MEMORIES, Limit
 from mcnilib.linux.netfilter.iptables.rule import Body, Chain, ChainRule, Table
 from mcnilib.linux.netfilter.iptables.rule_text import CHAIN_LENGTH, read_rule
+from mcnilib.linux.netfilter.iptables.target.log import Log
+from mcnilib.linux.netfilter.iptables.target.verdict import Jump
 from mcnilib.linux.netfilter.iptables.validate import check_table
 from mcnilib.linux.netfilter.iptables.words import word_list
 from mcnilib.linux.origin import Origin
 from mcnilib.linux.packet import Packet
 from mcnilib.linux.strangers import incompatible_tables, other_tool
-from mcnilib.linux.target import Jump, Log
 
 _BYTE = r"(?:25[0-5]|2[0-4]\d|1\d\d|[1-9]?\d)"
 

@@ -16,15 +16,10 @@ from mcnilib.errors import Unsupported
 from mcnilib.linux.netfilter.context import Context
 from mcnilib.linux.netfilter.iptables.extension import KeptTarget
 from mcnilib.linux.netfilter.iptables.rule import Chain, ChainRule, Table
+from mcnilib.linux.netfilter.iptables.target.mangle import Connmark, Mark, Notrack, Rewriting
+from mcnilib.linux.netfilter.iptables.target.registry import Target
+from mcnilib.linux.netfilter.iptables.target.verdict import Jump
 from mcnilib.linux.packet import Packet
-from mcnilib.linux.target import (
-    Connmark,
-    Jump,
-    Mark,
-    Notrack,
-    Rewriting,
-    Target,
-)
 
 MAX_JUMPS = 20_000
 """Jumps one packet may take in one table at one hook: chains that jump to the next one twice double with each chain."""

@@ -9,12 +9,13 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 
 from mcnilib.errors import Refused
-from mcnilib.linux.match_state import AddrType, RpFilter
 from mcnilib.linux.netfilter.hooks import BUILT_IN
 from mcnilib.linux.netfilter.iptables.extension import KeptMatch, KeptTarget
+from mcnilib.linux.netfilter.iptables.match.addrtype import AddrType, RpFilter
 from mcnilib.linux.netfilter.iptables.rule import Chain, ChainRule, Table
-from mcnilib.linux.target import DROP, Jump, Notrack, Reject, SetDscp, SetTos, SetTtl
-from mcnilib.linux.target_nat import Dnat, Masquerade, Netmap, Redirect, Snat
+from mcnilib.linux.netfilter.iptables.target.mangle import Notrack, SetDscp, SetTos, SetTtl
+from mcnilib.linux.netfilter.iptables.target.nat import Dnat, Masquerade, Netmap, Redirect, Snat
+from mcnilib.linux.netfilter.iptables.target.verdict import DROP, Jump, Reject
 
 PLACES: dict[type, tuple[tuple[str, ...], tuple[str, ...]]] = {
     Reject: (("filter",), ("INPUT", "FORWARD", "OUTPUT")),

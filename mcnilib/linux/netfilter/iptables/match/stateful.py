@@ -8,17 +8,112 @@ Source: iptables-extensions(8); net/netfilter/{nft_limit,xt_limit,xt_quota,nft_n
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from ipaddress import IPv4Address
 from typing import NamedTuple, TypeVar
 
 from mcnilib.errors import Unknown, Unsupported
-from mcnilib.linux.match_rest import lengths
+from mcnilib.linux.chance import Chance
 from mcnilib.linux.netfilter.context import Context
-from mcnilib.linux.netfilter.iptables.extension import Test, bang
-from mcnilib.linux.packet import Packet
-from mcnilib.linux.rate import Rate
+from mcnilib.linux.netfilter.iptables.extension import Match, Test, bang
+from mcnilib.linux.netfilter.iptables.match.header import read_ip
+from mcnilib.linux.netfilter.iptables.words import RuleWords, each_option, need
+from mcnilib.linux.packet import Packet, lengths
+
+STATISTIC = {"--mode": "mode", "--probability": "probability", "--every": "every", "--packet": "packet"}
+
+
+def _statistic(words: RuleWords) -> Match:
+    found: dict[str, tuple[str, bool]] = {}
+    for name, negated in each_option(words, "statistic", STATISTIC, plain=("mode", "packet")):
+        found[name] = words.take(f"the value of --{name}"), negated
+        if name == "probability" and not _is_probability(found[name][0]):
+            raise words.fail(f"{found[name][0]!r} is not a probability from 0 to 1")
+    match {name: value for name, (value, _) in found.items()}:
+        case {"mode": "random", "probability": share, **rest} if not rest:
+            return Statistic(round(float(share) * 0x80000000), found["probability"][1])
+        case {"mode": "nth", "every": every, "packet": packet, **rest} if not rest:
+            count = words.as_number(every, "a count", 1)
+            return Nth(count, words.as_number(packet, "a packet", 0, count - 1), found["every"][1])
+    raise words.fail("expected --mode random --probability P or --mode nth --every N --packet P")
+
+
+def _is_probability(word: str) -> bool:
+    return bool(re.fullmatch(r"(\d+\.?\d*|\.\d+)(e[-+]?\d{1,3})?", word, re.ASCII)) and float(word) <= 1
+
+
+@dataclass(frozen=True, slots=True)
+class Statistic:
+    """`-m statistic --mode random --probability P`; P is kept in units of 2**-31, as the kernel does."""
+
+    share: int
+    negated: bool = False
+
+    def test(self) -> Test:
+        """Draw a number."""
+        share, question = self._share, str(self)
+        return lambda packet, at: (at.chance or Chance()).holds(question, share)
+
+    def why_not(self, packet: Packet, at: Context) -> str:
+        """Say that chance decides; nothing is drawn."""
+        return f"chance decides, it holds with probability {self._share:.3g}"
+
+    @property
+    def _share(self) -> float:
+        """How probable it is that the match holds."""
+        share = self.share / 0x80000000
+        return 1 - share if self.negated else share
+
+    def __str__(self) -> str:
+        return f"-m statistic --mode random {bang(self.negated)}--probability {self.share / 0x80000000:.11f}"
+
+
+UNITS = {"day": 86400, "hour": 3600, "min": 60, "sec": 1}
+"""Seconds of each unit, in the order they are tried in for printing."""
+
+
+class Rate(NamedTuple):
+    """One packet in `period` units of 1/scale seconds."""
+
+    period: int
+    scale: int
+
+    @property
+    def nanoseconds(self) -> int:
+        """Nanoseconds from one packet to the next."""
+        return self.period * 1_000_000_000 // self.scale
+
+    @property
+    def text(self) -> str:
+        """The rate as iptables-save prints it."""
+        best = "day"
+        for name, seconds in UNITS.items():
+            whole = seconds * self.scale
+            if name != "day" and (self.period > whole or whole // self.period < whole % self.period):
+                break
+            best = name
+        return f"{UNITS[best] * self.scale // self.period}/{best}"
+
+
+def read_rate(words: RuleWords, word: str, scale: int) -> Rate:
+    """Turn a word just read, such as `5/min` or `3`, into a rate. Raises: StateSyntaxError."""
+    found = re.fullmatch(r"(\d{1,9})(?:/([a-z]+))?", word, re.ASCII)
+    unit = next((name for name in UNITS if found and _means(found[2] or "sec", name)), "")
+    if not found or not unit or not int(found[1]):
+        raise words.fail(f"{word!r} is not a rate such as 5/min")
+    period = UNITS[unit] * scale // int(found[1])
+    if not period:
+        raise words.fail(f"{word!r} is faster than the kernel can measure")
+    return Rate(period, scale)
+
+
+def _means(word: str, unit: str) -> bool:
+    """Tell whether a word is a unit or begins as one does: `s`, `sec`, `second`."""
+    whole = {"sec": "second", "min": "minute"}.get(unit, unit)
+    return whole.startswith(word)
+
 
 Memory = TypeVar("Memory")
 
@@ -234,3 +329,52 @@ def _add(seen: dict[int, Seen], ip: int, now: float, ttl: int) -> None:
 
 MEMORIES = (Limit, Quota, Nth, Recent)
 """Matches that answer differently when the same packet asks again, because they remember it."""
+
+LIMIT_SCALE = 10_000
+
+
+def _limit(words: RuleWords) -> Match:
+    rate, burst = read_rate(words, "3/hour", LIMIT_SCALE), 0
+    known = {"--limit": "rate", "--limit-burst": "burst"}
+    for name, _ in each_option(words, "limit", known, plain=known.values()):
+        if name == "rate":
+            rate = read_rate(words, words.take("a rate"), LIMIT_SCALE)
+        else:
+            burst = words.number("a number", 0, 10000)
+    return Limit(rate, burst or 5)
+
+
+def _quota(words: RuleWords) -> Match:
+    _, negated = need(words, "--quota")
+    return Quota(words.as_long(words.take("a number of bytes"), "a number of bytes"), negated)
+
+
+RECENT_MODES = ("set", "rcheck", "update", "remove")
+
+RECENT = {f"--{name}": name for name in ("seconds", "reap", "hitcount", "rttl", "name", "mask", "rsource", "rdest")}
+"""Options of `-m recent` beside the mode, in the order iptables-save prints them."""
+
+
+def _recent(words: RuleWords) -> Match:
+    """Keep the words, in the order iptables-save prints them."""
+    known = RECENT | dict.fromkeys([f"--{mode}" for mode in RECENT_MODES], "mode")
+    found = {"name": "--name DEFAULT", "mask": "--mask 255.255.255.255"}
+    for name, negated in each_option(words, "recent", known, plain=RECENT.values()):
+        option = words.last
+        found[name] = f"{bang(negated)}{option}{_recent_value(words, name)}"
+    mode = found.get("mode", "").removeprefix("! ")
+    if not mode or ("reap" in found and "seconds" not in found) or ("rttl" in found and mode in ("--set", "--remove")):
+        raise words.fail("expected --set, --rcheck, --update or --remove; --reap needs --seconds, --rttl a check")
+    found["rsource"] = found.pop("rdest", "--rsource")
+    return Recent(" ".join(found[name] for name in ("mode", *RECENT.values()) if found.get(name)))
+
+
+def _recent_value(words: RuleWords, name: str) -> str:
+    match name:
+        case "seconds" | "hitcount":
+            return f" {words.number(name, 1)}"
+        case "name":
+            return f" {words.take('the name')}"
+        case "mask":
+            return f" {read_ip(words, words.take('the mask'))}"
+    return ""

@@ -2,8 +2,22 @@
 
 from __future__ import annotations
 
-from mcnilib.linux.netfilter.iptables.words import RuleWords, each_option
-from mcnilib.linux.target import Log
+from dataclasses import dataclass
+
+from mcnilib.linux.netfilter.iptables.words import RuleWords, each_option, quoted
+
+
+@dataclass(frozen=True, slots=True)
+class Log:
+    """LOG, NFLOG or TRACE: tells somebody and goes on."""
+
+    name: str
+    options: tuple[tuple[str, str], ...] = ()  # (option, value); flags such as --log-uid have an empty value
+
+    def __str__(self) -> str:
+        words = (f"{name} {quoted(value)}" if value else name for name, value in self.options)
+        return " ".join([f"-j {self.name}", *words])
+
 
 LEVELS = ("emerg", "alert", "crit", "error", "warning", "notice", "info", "debug")
 """Names of log levels, by number."""
@@ -11,6 +25,7 @@ LEVELS = ("emerg", "alert", "crit", "error", "warning", "notice", "info", "debug
 DEFAULT_LEVEL = LEVELS.index("warning")
 
 FLAGS = ("--log-tcp-sequence", "--log-tcp-options", "--log-ip-options", "--log-uid", "--log-macdecode")
+
 LOG = {option: option for option in ("--log-prefix", "--log-level", *FLAGS)}
 """Options of LOG, in the order iptables-save prints them."""
 
@@ -18,6 +33,7 @@ NFLOG = {option: option for option in ("--nflog-prefix", "--nflog-group", "--nfl
 """Options of NFLOG, in the order iptables-save prints them."""
 
 PREFIX_LENGTHS = {"--log-prefix": 29, "--nflog-prefix": 63}
+
 LIMITS = {"--nflog-group": 0xFFFF, "--nflog-size": 0xFFFFFFFF, "--nflog-threshold": 0xFFFF}
 
 

@@ -67,8 +67,11 @@ def _part(kind: str, side: str, packet: Packet, at: Context) -> str:
 
 
 SIDES = re.compile(r"(src|dst)(,(src|dst)){0,5}")
+
 UPDATES = ("--update-counters", "--update-subcounters")
+
 COMPARED = ("--packets-eq", "--packets-lt", "--packets-gt", "--bytes-eq", "--bytes-lt", "--bytes-gt")
+
 OPTIONS = {"--return-nomatch": "nomatch", **{option: option for option in (*UPDATES, *COMPARED)}}
 """The options after --match-set, in the order iptables-save prints them."""
 

@@ -8,53 +8,46 @@ from __future__ import annotations
 from dataclasses import dataclass
 from ipaddress import IPv4Address
 
+from mcnilib.errors import Unsupported
 from mcnilib.linux.netfilter.context import Context
-from mcnilib.linux.netfilter.iptables.extension import Test, bang, differs
-from mcnilib.linux.packet import Packet
+from mcnilib.linux.netfilter.iptables.extension import Match, Test, bang, differs
+from mcnilib.linux.netfilter.iptables.match.header import read_ip
+from mcnilib.linux.netfilter.iptables.match.misc import KINDS
+from mcnilib.linux.netfilter.iptables.words import RuleWords, each_option, need
+from mcnilib.linux.packet import Packet, lengths
 
 
 @dataclass(frozen=True, slots=True)
-class MaskedAddress:
-    """`-s` or `-d` with a mask that is no prefix, such as 10.0.0.5/255.0.0.255."""
+class Length:
+    """`-m length --length LOW:HIGH`: bytes of the packet with its IP header."""
 
-    side: str  # s or d
-    address: IPv4Address
-    mask: IPv4Address
+    low: int
+    high: int
     negated: bool = False
 
     def test(self) -> Test:
-        """Compare the masked address."""
-        mask, wanted = int(self.mask), not self.negated
-        net = int(self.address) & mask
-        if self.side == "s":
-            return lambda packet, at: (int(packet.src) & mask == net) is wanted
-        return lambda packet, at: (int(packet.dst) & mask == net) is wanted
+        """Compare the length; where options not modelled would decide, the packet is refused."""
+        return lambda packet, at: self._within(packet) is not self.negated
+
+    def _within(self, packet: Packet) -> bool:
+        shortest, longest = lengths(packet)
+        if longest < self.low or shortest > self.high or self.low > self.high:
+            return False
+        if self.low <= shortest and longest <= self.high:
+            return True
+        raise Unsupported(f"match {str(self)[3:]} for a packet of {shortest} to {longest} bytes: its exact length")
 
     def why_not(self, packet: Packet, at: Context) -> str:
-        """Name the address."""
-        side, found = ("source", packet.src) if self.side == "s" else ("destination", packet.dst)
-        return differs(side, found, f"{self.address}/{self.mask}", self.negated)
+        """Name the length."""
+        shortest, longest = lengths(packet)
+        found = str(shortest) if shortest == longest else f"{shortest} to {longest}"
+        return differs("length", found, self._words(), self.negated)
+
+    def _words(self) -> str:
+        return str(self.low) if self.low == self.high else f"{self.low}:{self.high}"
 
     def __str__(self) -> str:
-        return f"{bang(self.negated)}-{self.side} {self.address}/{self.mask}"
-
-
-@dataclass(frozen=True, slots=True)
-class Fragment:
-    """`-f`: second and further fragments. Packets here are whole, so it never holds, and `! -f` always does."""
-
-    negated: bool = False
-
-    def test(self) -> Test | None:
-        """Hold for `! -f` only."""
-        return None if self.negated else lambda packet, at: False
-
-    def why_not(self, packet: Packet, at: Context) -> str:
-        """Say that packets are whole."""
-        return "" if self.negated else "the packet is whole, not a later fragment"
-
-    def __str__(self) -> str:
-        return f"{bang(self.negated)}-f"
+        return f"-m length {bang(self.negated)}--length {self._words()}"
 
 
 Ends = tuple[IPv4Address, IPv4Address]
@@ -185,3 +178,94 @@ class Ecn:
         words += [f"{bang(not self.cwr)}--ecn-tcp-cwr"] if self.cwr is not None else []
         words += [f"{bang(self.ect_negated)}--ecn-ip-ect {self.ect}"] if self.ect is not None else []
         return " ".join(words)
+
+
+TOS_NAMES = {
+    "minimize-delay": 0x10, "maximize-throughput": 0x08, "maximize-reliability": 0x04, "minimize-cost": 0x02,
+    "normal-service": 0x00,
+}  # fmt: skip
+
+TOS_NAME_MASK = 0x3F
+
+DSCP_CLASSES = (
+    {f"cs{number}": number * 8 for number in range(8)}
+    | {f"af{high}{low}": high * 8 + low * 2 for high in range(1, 5) for low in range(1, 4)}
+    | {"be": 0, "ef": 0x2E}
+)
+
+
+def read_ends(words: RuleWords, word: str) -> Ends:
+    """Turn `A-B` or `A` into the ends of a range of addresses."""
+    low, dash, high = word.partition("-")
+    first = read_ip(words, low)
+    return first, read_ip(words, high) if dash else first
+
+
+def _iprange(words: RuleWords) -> Match:
+    found: dict[str, tuple[Ends | None, bool]] = {}
+    for name, negated in each_option(words, "iprange", {"--src-range": "src", "--dst-range": "dst"}):
+        found[name] = read_ends(words, words.take("a range of addresses")), negated
+    if not found:
+        raise words.fail("iprange needs --src-range or --dst-range")
+    src, dst = found.get("src", (None, False)), found.get("dst", (None, False))
+    return IpRange(src[0], dst[0], src[1], dst[1])
+
+
+def _ttl(words: RuleWords) -> Match:
+    option, negated = need(words, "--ttl-eq", "--ttl-lt", "--ttl-gt", "--ttl")
+    if negated and option not in ("--ttl-eq", "--ttl"):
+        raise words.fail(f"{option} cannot be negated")
+    return Ttl("eq" if option == "--ttl" else option[-2:], words.number("a TTL", 0, 255), negated)
+
+
+def read_tos(words: RuleWords) -> tuple[int, int]:
+    """Read VALUE, VALUE/MASK or the name of a type of service: value and mask."""
+    word = words.take("a type of service")
+    if word.lower() in TOS_NAMES:
+        return TOS_NAMES[word.lower()], TOS_NAME_MASK
+    value, slash, mask = word.partition("/")
+    return words.as_number(value, "a TOS", 0, 255), words.as_number(mask, "a mask", 0, 255) if slash else 0xFF
+
+
+def _tos(words: RuleWords) -> Match:
+    _, negated = need(words, "--tos")
+    return Tos(*read_tos(words), negated)
+
+
+def read_dscp(words: RuleWords, option: str) -> int:
+    """Read the value of --dscp or --dscp-class."""
+    if not option.endswith("-class"):
+        return words.number("a DSCP", 0, 63)
+    name = words.take("a class").lower()
+    if name not in DSCP_CLASSES:
+        raise words.fail(f"{name!r} is not a class of service", near=tuple(DSCP_CLASSES))
+    return DSCP_CLASSES[name]
+
+
+def _dscp(words: RuleWords) -> Match:
+    option, negated = need(words, "--dscp", "--dscp-class")
+    return Dscp(read_dscp(words, option), negated)
+
+
+def _ecn(words: RuleWords) -> Match:
+    found: dict[str, bool] = {}
+    ect = None
+    for name, negated in each_option(
+        words, "ecn", {"--ecn-tcp-ece": "ece", "--ecn-tcp-cwr": "cwr", "--ecn-ip-ect": "ect"}
+    ):
+        found[name] = not negated
+        if name == "ect":
+            ect = words.number("the ECN bits", 0, 3)
+    if not found:
+        raise words.fail("ecn needs --ecn-tcp-ece, --ecn-tcp-cwr or --ecn-ip-ect")
+    return Ecn(found.get("ece"), found.get("cwr"), ect, not found.get("ect", True))
+
+
+def _length(words: RuleWords) -> Match:
+    _, negated = need(words, "--length")
+    low, colon, high = words.take("a length").partition(":")
+    first = words.as_number(low or "0", "a length", 0, 0xFFFF)
+    return Length(first, words.as_number(high or "65535", "a length", 0, 0xFFFF) if colon else first, negated)
+
+
+KINDS |= {"multicast": "multicast", "mcast": "multicast"}

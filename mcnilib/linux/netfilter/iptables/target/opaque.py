@@ -24,7 +24,9 @@ from mcnilib.linux.netfilter.iptables.grammar import (
 from mcnilib.linux.netfilter.iptables.words import RuleWords
 
 OPTION_NUMBERS = {"mss": 2, "wscale": 3, "sack-permitted": 4, "sack": 5, "timestamp": 8, "md5": 19}
+
 SPAN = word(r"\d{1,9}(\.\d{1,9})?(us|ms|s)", "a time such as 250ms")
+
 SIDES = word(r"(src|dst)(,(src|dst)){0,5}", "a list of src and dst")
 
 
@@ -129,6 +131,7 @@ HMARK = Grammar(
     },
     needed=("--hmark-mod", "--hmark-rnd"), why="the kernel's hash of addresses is not computed",
 )  # fmt: skip
+
 TUPLE = {
     "src": "--hmark-src-prefix 32", "dst": "--hmark-dst-prefix 32", "proto": "--hmark-proto-mask 0xffff",
     "sport": "--hmark-sport-mask 0xffff", "dport": "--hmark-dport-mask 0xffff", "spi": "--hmark-spi-mask 0xffffffff",
@@ -150,13 +153,16 @@ def _hmark(words: RuleWords) -> KeptTarget:
 EVENTS = (
     "new", "related", "destroy", "reply", "assured", "protoinfo", "helper", "mark", "natseqinfo", "secmark",
 )  # fmt: skip
+
 ZONE = word(r"\d{1,5}|mark", "the number of a zone, or mark")
+
 CT = Grammar(
     {
         "--notrack": flag, "--helper": text, "--timeout": text, "--ctevents": several("an event", *EVENTS),
         "--expevents": several("an event", "new"), "--zone-orig": ZONE, "--zone-reply": ZONE, "--zone": ZONE,
     }
 )  # fmt: skip
+
 CT_WHY = {
     "--helper": "helpers of connection tracking are not modelled",
     "--timeout": "timeout policies of connections are not modelled",

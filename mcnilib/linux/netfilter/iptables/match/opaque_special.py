@@ -21,8 +21,8 @@ from mcnilib.linux.netfilter.iptables.grammar import (
     text,
     word,
 )
+from mcnilib.linux.netfilter.iptables.match.stateful import read_rate
 from mcnilib.linux.netfilter.iptables.words import RuleWords, has_holes
-from mcnilib.linux.rate import read_rate
 
 
 def _mask(words: RuleWords) -> str:
@@ -110,6 +110,7 @@ def _hashlimit(words: RuleWords) -> str:
 
 
 POLICY = Grammar({"--dir": choice("in", "out"), "--pol": choice("none", "ipsec"), "--strict": flag})
+
 ELEMENT = Grammar(
     {
         "--reqid": number(), "--spi": hexadecimal(), "--proto": choice("ah", "esp", "ipcomp"),
@@ -131,6 +132,7 @@ CHUNKS = (
     "COOKIE_ECHO", "COOKIE_ACK", "ECN_ECNE", "ECN_CWR", "SHUTDOWN_COMPLETE", "I_DATA", "RE_CONFIG", "PAD", "ASCONF",
     "ASCONF_ACK", "FORWARD_TSN", "I_FORWARD_TSN", "ALL", "NONE",
 )  # fmt: skip
+
 CHUNK_ORDER = {name: place for place, name in enumerate(CHUNKS)} | {"ASCONF_ACK": 128, "RE_CONFIG": 130, "PAD": 132}
 
 
@@ -196,6 +198,7 @@ def _in_quotes(pattern: bytes) -> str:
 
 
 DAYS = ("Mon", "Tue", "Wed", "Thu", "Fri", "Sat", "Sun")
+
 DATE = re.compile(r"(\d{4})(?:-(\d\d?)(?:-(\d\d?)(?:T(\d\d?)(?::(\d\d?)(?::(\d\d?))?)?)?)?)?", re.ASCII)
 
 
@@ -277,6 +280,7 @@ def _u32(words: RuleWords) -> str:
 
 
 BYTES = "packets have no payload bytes here, only their number"
+
 SPECIAL: dict[str, tuple[str, Callable[[RuleWords], str]]] = {
     "connlimit": ("connections are not counted by address", _connlimit),
     "hashlimit": ("buckets by address are not modelled", _hashlimit),

@@ -6,7 +6,6 @@ Source: iptables-extensions(8); extensions/lib{xt,ipt}_*.c (iptables 1.8.9).
 
 from __future__ import annotations
 
-from mcnilib.linux.kept_special import SPECIAL
 from mcnilib.linux.netfilter.iptables.extension import KeptMatch
 from mcnilib.linux.netfilter.iptables.grammar import (
     Grammar,
@@ -24,15 +23,21 @@ from mcnilib.linux.netfilter.iptables.grammar import (
     text,
     word,
 )
+from mcnilib.linux.netfilter.iptables.match.opaque_special import SPECIAL
 from mcnilib.linux.netfilter.iptables.words import RuleWords
 
 BODY = "packets of this protocol have no body here"
+
 DCCP_TYPES = (
     "REQUEST", "RESPONSE", "DATA", "ACK", "DATAACK", "CLOSEREQ", "CLOSE", "RESET", "SYNC", "SYNCACK", "INVALID",
 )  # fmt: skip
+
 PORTS = {"--sport": span(65535, "a port"), "--dport": span(65535, "a port")}
+
 LONG_PORTS = {"--source-port": "--sport", "--destination-port": "--dport"}
+
 IDS = word(r"\d{1,10}(-\d{1,10})?", "a number or a range of numbers")
+
 RATE = word(r"\d+(\.\d+)?[A-Za-z]*", "a rate")
 
 

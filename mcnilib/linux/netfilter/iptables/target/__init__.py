@@ -1,0 +1,1 @@
+"""ROOM mcnilib/linux/netfilter/iptables/target"""
