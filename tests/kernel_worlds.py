@@ -12,8 +12,8 @@ from small_worlds import device, mac, namespace, plug, routed
 from mcnilib.linux.device.link import NO_MAC, Bridge, Far, Ipip, Link, Macvlan, Station, Veth, Vxlan
 from mcnilib.linux.netfilter.ipset import parse_sets
 from mcnilib.linux.netns import Netns, add_link, new_netns
-from mcnilib.linux.world import World
 from mcnilib.trace.flow import Flow, Listener
+from mcnilib.world.world import World
 
 FORWARDS = "sysctl net.ipv4.ip_forward 1\n"
 PATIENCE = 0.7

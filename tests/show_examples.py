@@ -18,8 +18,8 @@ from mcnilib.linux.packet import Inner, Packet, Tcp
 from mcnilib.linux.routing.neigh import Neigh
 from mcnilib.linux.routing.route import Route
 from mcnilib.linux.sysctl import Setting
-from mcnilib.linux.world import Port, Segment, World
 from mcnilib.trace.trace import Fate, Journey, Outcome, Stage, Step, Trace, Verdict
+from mcnilib.world.world import Port, Segment, World
 
 MAC1, CAL2, NODE1, NODE2 = map(IPv4Address, ("172.16.100.2", "10.233.101.2", "172.16.1.2", "172.16.1.3"))
 SERVICE = IPv4Address("10.233.0.100")

@@ -11,10 +11,10 @@ from mcnilib.linux.netns import Netns, add_link, add_neigh, add_routes, add_rule
 from mcnilib.linux.routing.neigh import parse_neigh
 from mcnilib.linux.routing.route import parse_route
 from mcnilib.linux.routing.rule import parse_rule
-from mcnilib.linux.world import Port, Segment, World
 from mcnilib.trace.flow import Flow, Listener
 from mcnilib.trace.run import run
 from mcnilib.trace.trace import Trace
+from mcnilib.world.world import Port, Segment, World
 
 
 def mac(netns: str, index: int) -> str:

@@ -36,7 +36,7 @@ from mcnilib.linux.routing.neigh import Neigh, parse_neigh
 from mcnilib.linux.routing.route import Route, parse_route
 from mcnilib.linux.routing.rule import Rule, parse_rule
 from mcnilib.linux.sysctl import Setting
-from mcnilib.linux.world import Port, Segment, World
+from mcnilib.world.world import Port, Segment, World
 
 STATE = """route 10.0.9.0/24 via 10.0.1.9 dev en0
 route blackhole 10.0.8.0/24 table 7

@@ -21,11 +21,11 @@ from mcnilib.cluster.kube_proxy.start import rules, start_kube_proxy
 from mcnilib.cluster.spec import CLUSTER, Endpoint, Pod, PodKind, Service
 from mcnilib.linux.netfilter.iptables.save import parse_tables, print_tables
 from mcnilib.linux.snapshot import save
-from mcnilib.linux.world import World
 from mcnilib.scenarios import scenario
 from mcnilib.snapshots.folder import write_folder
 from mcnilib.snapshots.snapshot import open_snapshot
 from mcnilib.trace.run import run
+from mcnilib.world.world import World
 
 PROXY = KubeProxy("1.28", cluster_cidr=IPv4Network("10.233.64.0/18"))
 NODE = next(node for node in CLUSTER.nodes if node.name == "node1")

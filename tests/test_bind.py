@@ -8,10 +8,10 @@ import pytest
 from small_worlds import namespace, plug, routed, talk
 
 from mcnilib.errors import Unsupported
-from mcnilib.linux.commands import do
-from mcnilib.linux.world import World
 from mcnilib.trace.explain import verdict
 from mcnilib.trace.trace import Trace, Verdict
+from mcnilib.world.commands import do
+from mcnilib.world.world import World
 
 A = namespace("a", "eth0 10.0.1.1/24\neth1 10.0.2.1/24", "route default via 10.0.1.2 dev eth0")
 B = namespace("b", "eth0 10.0.1.2/24\neth1 10.0.2.2/24")

@@ -16,12 +16,12 @@ from mcnilib.kernel.collect import collected
 from mcnilib.kernel.run import differences
 from mcnilib.kernel.syscalls import NoLab
 from mcnilib.kernel.worker import Bench
-from mcnilib.linux.world import World
 from mcnilib.scenarios import scenario
 from mcnilib.snapshots.merge import merged
 from mcnilib.snapshots.snapshot import Snapshot, snapshot_of
 from mcnilib.snapshots.stream import read_stream, script
 from mcnilib.trace.explain import difference, verdict
+from mcnilib.world.world import World
 
 pytestmark = pytest.mark.kernel
 

@@ -12,17 +12,17 @@ from kernel_worlds import bridged
 
 from mcnilib.linux.collected import load_collected
 from mcnilib.linux.device.link import Far, Opaque
-from mcnilib.linux.ip_json import FORMS, text_of
 from mcnilib.linux.routing.route import parse_route
 from mcnilib.linux.routing.rule import parse_rule
 from mcnilib.linux.snapshot import FILES, save
-from mcnilib.linux.world import World
 from mcnilib.snapshots.merge import merged
 from mcnilib.snapshots.question import read_flow, read_listeners
 from mcnilib.snapshots.snapshot import snapshot_of
 from mcnilib.trace.explain import tell, verdict
 from mcnilib.trace.flow import Listener
 from mcnilib.trace.run import run
+from mcnilib.world.json_form import FORMS, text_of
+from mcnilib.world.world import World
 
 LO = (
     "1: lo: <LOOPBACK,UP,LOWER_UP> mtu 65536 qdisc noqueue state UNKNOWN group default qlen 1000\n"

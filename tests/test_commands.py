@@ -10,10 +10,10 @@ from hypothesis import strategies as st
 from typed_commands import model, real, state, typed
 
 from mcnilib.errors import McniError
-from mcnilib.linux.commands import do, run_command
-from mcnilib.linux.show import listing
 from mcnilib.scenarios import scenario
 from mcnilib.trace.run import run
+from mcnilib.world.commands import do, run_command
+from mcnilib.world.listing import listing
 
 STORY = scenario("7")
 START = STORY.start()

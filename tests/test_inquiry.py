@@ -13,13 +13,13 @@ from show_examples import text_of
 from mcnilib import ask, scenario
 from mcnilib.errors import McniError
 from mcnilib.kernel.fuzz.case import base
-from mcnilib.linux.commands import do
-from mcnilib.linux.world import World
 from mcnilib.show.ahead import soon
 from mcnilib.show.inquiry import Inquiry
 from mcnilib.show.panel import SOON
 from mcnilib.snapshots.question import QuestionError, changed, read_listeners
 from mcnilib.snapshots.snapshot import Snapshot, snapshot_of
+from mcnilib.world.commands import do
+from mcnilib.world.world import World
 
 HALF_DEAD = (
     "iptables -t nat -A PREROUTING -d 10.0.9.9 -p tcp -m statistic --mode random --probability 0.5 -j DNAT --to-destination 10.0.2.2",

@@ -18,9 +18,9 @@ from mcnilib.kernel.syscalls import NoLab
 from mcnilib.kernel.tools import ToolFailed
 from mcnilib.kernel.worker import Bench
 from mcnilib.linux.routing.route import parse_route
-from mcnilib.linux.world import World
 from mcnilib.trace.run import run
 from mcnilib.trace.trace import Stage
+from mcnilib.world.world import World
 
 pytestmark = pytest.mark.kernel
 

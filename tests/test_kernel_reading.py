@@ -24,8 +24,8 @@ from mcnilib.linux.device.link import Bridge, Far, Ipip, Link, Macvlan, Veth
 from mcnilib.linux.netns import Netns
 from mcnilib.linux.routing.route import parse_route
 from mcnilib.linux.routing.rule import parse_rule
-from mcnilib.linux.world import World
 from mcnilib.trace.run import run
+from mcnilib.world.world import World
 
 A, B = IPv4Address("10.0.1.2").packed, IPv4Address("10.0.2.2").packed
 

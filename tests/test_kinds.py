@@ -34,14 +34,14 @@ from mcnilib.linux.device.link import (
     print_links,
 )
 from mcnilib.linux.device.link_parse import parse_links
-from mcnilib.linux.ip_json import FORMS
 from mcnilib.linux.netns import add_link
 from mcnilib.linux.peers import Home, connected
 from mcnilib.linux.routing.neigh import Neigh, parse_neigh
-from mcnilib.linux.show import COMMANDS as SHOWN
 from mcnilib.linux.snapshot import FILES, OPTIONAL, OTHERS, save
-from mcnilib.linux.world import World
 from mcnilib.trace.wire import Frame, Wire
+from mcnilib.world.json_form import FORMS
+from mcnilib.world.listing import COMMANDS as SHOWN
+from mcnilib.world.world import World
 
 
 class KindFacts(NamedTuple):

@@ -16,9 +16,9 @@ from mcnilib.linux.device.link_parse import parse_links
 from mcnilib.linux.netfilter.ipset import parse_sets
 from mcnilib.linux.netfilter.iptables.save import parse_tables
 from mcnilib.linux.netns import Netns
-from mcnilib.linux.show import listing
 from mcnilib.linux.snapshot import FILES, load, save
-from mcnilib.linux.world import Port, Segment, World
+from mcnilib.world.listing import listing
+from mcnilib.world.world import Port, Segment, World
 
 TABLES = """\
 *filter

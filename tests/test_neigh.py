@@ -9,13 +9,13 @@ from ip_shell import model, real
 from kernel_worlds import CASES
 
 from mcnilib.errors import StateSyntaxError, Unsupported
-from mcnilib.linux.ip_json import FORMS, text_of
 from mcnilib.linux.netns import Netns
 from mcnilib.linux.packet import Packet
 from mcnilib.linux.routing.neigh import SHOWN_BY, Neigh, parse_neigh, parse_neighbours
-from mcnilib.linux.show import listing
 from mcnilib.trace.run import run
 from mcnilib.trace.trace import Stage, Step
+from mcnilib.world.json_form import FORMS, text_of
+from mcnilib.world.listing import listing
 
 LINE = "169.254.1.1 dev eth0 lladdr ee:ee:ee:ee:ee:ee PERMANENT "
 COMMANDS_SHOWING = tuple(dict.fromkeys(SHOWN_BY.values()))

@@ -11,14 +11,14 @@ from kernel_worlds import bridged
 from small_worlds import namespace, plug, routed
 
 from mcnilib.errors import Unsupported
-from mcnilib.linux.commands import do
-from mcnilib.linux.world import World
 from mcnilib.scenarios import all_scenarios
 from mcnilib.scenarios.scenario import Scenario, neighbours
 from mcnilib.trace.flow import Flow, Listener
 from mcnilib.trace.recall import Recall
 from mcnilib.trace.run import run
 from mcnilib.trace.trace import Outcome
+from mcnilib.world.commands import do
+from mcnilib.world.world import World
 
 TO_B = Flow("a", IPv4Address("10.0.2.2"), "tcp", 80)
 SERVER = [Listener("b", 80)]

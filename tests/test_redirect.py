@@ -5,8 +5,8 @@ from __future__ import annotations
 import pytest
 from small_worlds import namespace, plug, talk
 
-from mcnilib.linux.commands import do
-from mcnilib.linux.world import World
+from mcnilib.world.commands import do
+from mcnilib.world.world import World
 
 SEND, ACCEPT = "net.ipv4.conf.all.send_redirects", "net.ipv4.conf.eth0.accept_redirects"
 

@@ -5,14 +5,14 @@ from __future__ import annotations
 import pytest
 
 from mcnilib.kernel.fuzz.case import base
-from mcnilib.linux.commands import do
 from mcnilib.linux.routing.fib import by_neighbours, contested
 from mcnilib.linux.routing.route import parse_routes
-from mcnilib.linux.world import World
 from mcnilib.snapshots.question import read_flow, read_listeners
 from mcnilib.snapshots.snapshot import Snapshot, snapshot_of
 from mcnilib.trace.explain import verdict
 from mcnilib.trace.trace import Outcome, Trace, Verdict
+from mcnilib.world.commands import do
+from mcnilib.world.world import World
 
 SECOND = "ip route append default via 10.0.1.254"
 NO_ANSWER = "iptables -A FORWARD -j DROP"

@@ -15,14 +15,14 @@ import pytest
 from mcnilib.cluster.settings import SettingError, Settings, Tuning
 from mcnilib.cluster.spec import CLUSTER
 from mcnilib.errors import McniError
-from mcnilib.linux.commands import do
-from mcnilib.linux.show import listing
 from mcnilib.scenarios import Scenario, ScenarioError, all_scenarios, scenario
 from mcnilib.scenarios.matrix import compare, matrix
 from mcnilib.trace.explain import packet_name
 from mcnilib.trace.flow import Flow, Listener
 from mcnilib.trace.run import run
 from mcnilib.trace.trace import Journey, Stage, Step, Trace
+from mcnilib.world.commands import do
+from mcnilib.world.listing import listing
 
 CONNECTED, HANGS, TIMES_OUT = "connected", "connect succeeds, then hangs", "connect times out"
 ONE_WAY, LOST, UNREACHABLE = "delivered one way only", "lost", "unreachable"

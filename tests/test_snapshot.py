@@ -14,7 +14,6 @@ import pytest
 from mcnilib.cli import main
 from mcnilib.errors import McniError
 from mcnilib.kernel.fuzz.case import base
-from mcnilib.linux.commands import do
 from mcnilib.linux.snapshot import FILES
 from mcnilib.scenarios import all_scenarios
 from mcnilib.snapshots.folder import read_folder, write_folder
@@ -26,6 +25,7 @@ from mcnilib.snapshots.stream import read_stream
 from mcnilib.trace.explain import difference, verdict
 from mcnilib.trace.flow import Listener
 from mcnilib.trace.trace import Verdict
+from mcnilib.world.commands import do
 
 SMALL = {
     "world.json": '{"format": 1, "namespaces": ["a"], "segments": []}',

@@ -16,13 +16,13 @@ from hypothesis import strategies as st
 from mcnilib import scenario
 from mcnilib.cli import main
 from mcnilib.errors import McniError
-from mcnilib.linux.ip_json import FORMS
 from mcnilib.linux.netfilter.conntrack import parse_connections
 from mcnilib.show.drawing import lay_out
 from mcnilib.snapshots.folder import write_folder
 from mcnilib.snapshots.question import read_flow
 from mcnilib.snapshots.snapshot import Snapshot, read_files, snapshot_of
 from mcnilib.snapshots.stream import read_stream
+from mcnilib.world.json_form import FORMS
 
 BOUNDED = settings(max_examples=120, deadline=None, suppress_health_check=list(HealthCheck))
 

@@ -20,8 +20,8 @@ from mcnilib.kernel.syscalls import NoLab
 from mcnilib.kernel.worker import Bench
 from mcnilib.linux.collected import load_collected
 from mcnilib.linux.snapshot import load, save
-from mcnilib.linux.world import World
 from mcnilib.snapshots.folder import read_folder, write_folder
+from mcnilib.world.world import World
 
 ROWS = [pytest.param(one, name, id=f"{one.__name__}.{name}") for one, rows in FIELDS.items() for name in rows]
 every_field = pytest.mark.parametrize(("one", "name"), ROWS)

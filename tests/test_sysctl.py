@@ -8,7 +8,6 @@ from ip_shell import START, model, real
 from mcnilib.errors import StateSyntaxError, Unsupported
 from mcnilib.linux.device.link import Link
 from mcnilib.linux.netns import add_link, new_netns, set_sysctl
-from mcnilib.linux.show import listing
 from mcnilib.linux.sysctl import (
     CONF,
     GLOBAL,
@@ -21,6 +20,7 @@ from mcnilib.linux.sysctl import (
     parse_setting,
     parse_settings,
 )
+from mcnilib.world.listing import listing
 
 # Commands, then KEY=VALUE as they read afterwards (`conf.` stands for `net.ipv4.conf.`).
 WRITTEN = [

@@ -10,10 +10,10 @@ from mcnilib.cluster.build import build
 from mcnilib.cluster.settings import Settings
 from mcnilib.cluster.spec import PodKind
 from mcnilib.errors import McniError
-from mcnilib.linux.commands import do
-from mcnilib.linux.show import listing
 from mcnilib.notebook import look_around
 from mcnilib.show.tour import Tour, look_into, to_html, words
+from mcnilib.world.commands import do
+from mcnilib.world.listing import listing
 
 WORLD = build(Settings())
 EVERYBODY = [netns.name for netns in WORLD]

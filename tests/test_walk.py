@@ -11,13 +11,13 @@ from small_worlds import mac, namespace, plug, routed, talk
 from mcnilib.errors import Unsupported
 from mcnilib.linux.chance import Chance
 from mcnilib.linux.netfilter.iptables.save import parse_tables
-from mcnilib.linux.world import World
 from mcnilib.snapshots.question import read_flow
 from mcnilib.trace.flow import ANY_ADDRESS, Flow, Listener, NoConversation
 from mcnilib.trace.host import Host
 from mcnilib.trace.icmp_rate import route_error_allowed
 from mcnilib.trace.run import run
 from mcnilib.trace.trace import Fate, Stage, Verdict
+from mcnilib.world.world import World
 
 
 def filter_rules(*rules: str, policy: str = "ACCEPT") -> str:

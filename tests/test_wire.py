@@ -11,9 +11,9 @@ from small_worlds import device, mac, namespace, plug, talk
 from mcnilib.errors import Unsupported
 from mcnilib.linux.device.fdb import print_fdb, with_fdb
 from mcnilib.linux.device.link import Bridge, Far, Link, Opaque, Veth
-from mcnilib.linux.ip_json import FORMS, text_of
-from mcnilib.linux.world import World
 from mcnilib.trace.explain import verdict
+from mcnilib.world.json_form import FORMS, text_of
+from mcnilib.world.world import World
 
 
 def lan() -> World:

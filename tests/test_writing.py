@@ -18,7 +18,6 @@ from mcnilib.kernel.fuzz.case import Case
 from mcnilib.kernel.fuzz.report import keep
 from mcnilib.kernel.fuzz.trial import DIFFERS, Trial
 from mcnilib.learner import learner_copy
-from mcnilib.linux.world import World
 from mcnilib.linux.world_file import Place, print_world
 from mcnilib.scenarios import scenario
 from mcnilib.show.files import save_picture
@@ -26,6 +25,7 @@ from mcnilib.show.handout import handout
 from mcnilib.snapshots import folder as snapshots
 from mcnilib.snapshots.merge import merged
 from mcnilib.snapshots.snapshot import read_files
+from mcnilib.world.world import World
 from mcnilib.writing import WriteError, write_file, write_folder
 
 HOSTILE = [

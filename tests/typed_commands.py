@@ -9,10 +9,10 @@ from collections.abc import Iterable
 
 from ip_shell import prefix
 
-from mcnilib.linux.commands import run_command
 from mcnilib.linux.device.link import Far, Link, Veth
 from mcnilib.linux.netns import Netns, add_link, new_netns
-from mcnilib.linux.show import listing
+from mcnilib.world.commands import run_command
+from mcnilib.world.listing import listing
 
 BEFORE = """
 ip address add 10.0.0.1/24 dev e0

@@ -205,7 +205,7 @@ def _print_run(story: Scenario, settings: Settings, trace: Any, arguments: argpa
 
 def print_state(arguments: argparse.Namespace) -> int:
     """Print one listing of one namespace."""
-    from mcnilib.linux.show import listing
+    from mcnilib.world.listing import listing
 
     story = story_named(arguments.scenario, arguments.netns, arguments.command)
     world = story.world(chosen(story, arguments))

@@ -23,7 +23,7 @@ from mcnilib.cluster.spec import CLUSTER, Cluster, Pod, PodKind, TrafficPolicy
 from mcnilib.cluster.spiderpool import Coordinator
 from mcnilib.linux.netns import Netns, new_netns, set_sysctl
 from mcnilib.linux.origin import Origin
-from mcnilib.linux.world import Segment, World
+from mcnilib.world.world import Segment, World
 
 __all__ = ["Change", "Event", "build", "events"]
 

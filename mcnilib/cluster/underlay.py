@@ -13,7 +13,7 @@ from mcnilib.linux.device.link import Address, Link, Physical
 from mcnilib.linux.netfilter.iptables.edit import append
 from mcnilib.linux.netns import Netns, add_link, add_routes, set_sysctl
 from mcnilib.linux.origin import Origin
-from mcnilib.linux.world import Port, Segment
+from mcnilib.world.world import Port, Segment
 
 ADMIN = "the administrator"
 

@@ -12,7 +12,7 @@ from mcnilib.kernel.syscalls import inside, new_netns
 from mcnilib.kernel.tools import ToolFailed, finish, missing, start
 from mcnilib.kernel.worker import Bench
 from mcnilib.linux.device.link import Bridge, Ipip, Macvlan, Veth, Vxlan
-from mcnilib.linux.world import World
+from mcnilib.world.world import World
 
 Capabilities = Mapping[str, str]
 """Name -> what is missing; empty text: it is there."""

@@ -10,7 +10,7 @@ from collections.abc import Iterable, Mapping
 from mcnilib.errors import McniError
 from mcnilib.kernel.devices import SWITCH
 from mcnilib.kernel.realise import Lab
-from mcnilib.linux.world import World
+from mcnilib.world.world import World
 
 WITHIN = 300.0
 """Seconds the script may take."""

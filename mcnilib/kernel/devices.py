@@ -16,7 +16,7 @@ from graphlib import CycleError, TopologicalSorter
 from mcnilib.errors import Unsupported
 from mcnilib.linux.device.link import NO_MAC, Bridge, Far, Ipip, Link, Loopback, Macvlan, Opaque, Physical, Veth, Vxlan
 from mcnilib.linux.netns import Netns
-from mcnilib.linux.world import Segment, World
+from mcnilib.world.world import Segment, World
 
 SWITCH = "(switch)"
 """The namespace that holds one bridge per segment. No world can have a namespace of that name."""

@@ -15,7 +15,7 @@ from mcnilib.kernel.headers import Mark
 from mcnilib.kernel.stays import Stay
 from mcnilib.kernel.watch import Frame
 from mcnilib.linux.device.link import Ipip, Macvlan, Veth, Vxlan
-from mcnilib.linux.world import World
+from mcnilib.world.world import World
 
 PAUSE = 150_000_000
 """Nanoseconds after which a frame with the same mark is another packet: less than any retransmission, more than ARP."""

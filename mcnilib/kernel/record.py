@@ -19,8 +19,8 @@ from itertools import groupby
 from mcnilib.cluster.settings import Settings, options
 from mcnilib.linux.netfilter.iptables.save import print_table
 from mcnilib.linux.routing.route import print_routes
-from mcnilib.linux.world import World
 from mcnilib.scenarios.scenario import Scenario
+from mcnilib.world.world import World
 
 AGREES, DIFFERS, SKIPPED, UNKNOWN = "a", "d", "s", "-"
 WORDS = {AGREES: "agrees", DIFFERS: "differs", SKIPPED: "skipped", UNKNOWN: "not measured"}

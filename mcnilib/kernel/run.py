@@ -8,9 +8,9 @@ from mcnilib.kernel.observe import observe
 from mcnilib.kernel.readback import Difference, read_back
 from mcnilib.kernel.realise import Lab
 from mcnilib.kernel.worker import Bench
-from mcnilib.linux.world import World
 from mcnilib.trace.flow import Flow, Listener
 from mcnilib.trace.trace import Trace
+from mcnilib.world.world import World
 
 
 def run(world: World, flow: Flow, listeners: Sequence[Listener] = ()) -> Trace:

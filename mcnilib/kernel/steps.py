@@ -11,8 +11,8 @@ from mcnilib.kernel.watch import ARP_REPLY, ARP_REQUEST, Frame
 from mcnilib.linux.netfilter.iptables.rule import ChainRule
 from mcnilib.linux.netfilter.iptables.target.verdict import Reject
 from mcnilib.linux.packet import Packet
-from mcnilib.linux.world import World
 from mcnilib.trace.trace import Fate, Journey, Stage, Step
+from mcnilib.world.world import World
 
 Counts = dict[str, dict[str, int]]
 """Namespace -> IP counter -> by how much it rose during the conversation."""

@@ -18,10 +18,10 @@ from mcnilib.kernel.observe import observe
 from mcnilib.kernel.realise import Lab
 from mcnilib.kernel.record import AGREES, DIFFERS, SKIPPED, world_text
 from mcnilib.kernel.worker import Benches
-from mcnilib.linux.world import World
 from mcnilib.scenarios import Scenario, scenario
 from mcnilib.trace.flow import Flow, Listener
 from mcnilib.trace.run import run
+from mcnilib.world.world import World
 
 PATIENCE = {"tcp": 0.7, "udp": 0.3, "icmp": 0.3}
 """Seconds the client waits: long enough for two retransmissions of data, nothing else repeats sooner."""

@@ -28,7 +28,6 @@ from mcnilib.linux.device.link import Bridge, Far, Link, Opaque, Physical, Veth,
 from mcnilib.linux.device.link_parse import parse_links, programs
 from mcnilib.linux.gap import CONNECTIONS, PROGRAMS, QUEUES, SOCKETS, TABLES, Gap, unreadable
 from mcnilib.linux.hidden import with_hidden
-from mcnilib.linux.ip_json import FORMS, text_of
 from mcnilib.linux.netfilter.ipset import parse_sets
 from mcnilib.linux.netfilter.iptables.edit import Tables
 from mcnilib.linux.netfilter.iptables.save import parse_tables
@@ -56,8 +55,9 @@ from mcnilib.linux.strangers import (
 )
 from mcnilib.linux.sysctl import Setting, listing, parse_settings
 from mcnilib.linux.text import check_text
-from mcnilib.linux.world import Port, World
 from mcnilib.linux.world_file import WORLD, Place, parse_world
+from mcnilib.world.json_form import FORMS, text_of
+from mcnilib.world.world import Port, World
 
 IDS = "ip-netns.txt"
 LOOKED_AT = {

@@ -14,11 +14,11 @@ from typing import Any
 
 from mcnilib.errors import StateSyntaxError
 from mcnilib.linux.gap import Gap
-from mcnilib.linux.ip_json import read_json
 from mcnilib.linux.netfilter.hooks import BUILT_IN
 from mcnilib.linux.netfilter.iptables.edit import Tables
 from mcnilib.linux.netfilter.iptables.rule import Chain, ChainRule, Table
 from mcnilib.linux.netfilter.iptables.save import Unread
+from mcnilib.world.json_form import read_json
 
 Named = tuple[str, str]
 """Family and name of a table."""

@@ -20,8 +20,8 @@ from mcnilib.linux.routing.neigh import parse_neighbours, print_neighbours
 from mcnilib.linux.routing.route import parse_routes, print_routes
 from mcnilib.linux.routing.rule import parse_rules
 from mcnilib.linux.sysctl import parse_settings
-from mcnilib.linux.world import World
 from mcnilib.linux.world_file import WORLD, Place, folder_name, parse_world, print_world
+from mcnilib.world.world import World
 
 FILES = {
     "ip-address.txt": "ip -d address show",

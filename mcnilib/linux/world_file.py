@@ -17,8 +17,8 @@ from itertools import count
 from typing import Any
 
 from mcnilib.errors import StateSyntaxError, Unsupported
-from mcnilib.linux.ip_json import read_json
-from mcnilib.linux.world import Port, Segment
+from mcnilib.world.json_form import read_json
+from mcnilib.world.world import Port, Segment
 
 WORLD = "world.json"
 FORMAT = 1

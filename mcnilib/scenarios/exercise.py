@@ -15,13 +15,13 @@ from importlib.resources import files
 
 from mcnilib.cluster.settings import Settings
 from mcnilib.errors import McniError, NotThere
-from mcnilib.linux.commands import do
-from mcnilib.linux.show import listing
-from mcnilib.linux.world import World
 from mcnilib.scenarios import scenario
 from mcnilib.scenarios.scenario import Scenario
 from mcnilib.trace.explain import verdict
 from mcnilib.trace.run import run
+from mcnilib.world.commands import do
+from mcnilib.world.listing import listing
+from mcnilib.world.world import World
 
 
 @dataclass(frozen=True)

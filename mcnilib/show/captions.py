@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Iterator
 from itertools import chain
 
-from mcnilib.linux.world import World
 from mcnilib.show.lettering import wrap
 from mcnilib.show.palette import ROLES, role_of
 from mcnilib.show.plan import Plan
@@ -14,6 +13,7 @@ from mcnilib.show.words import never_seen, tracked, writers
 from mcnilib.trace.branches import parts
 from mcnilib.trace.explain import part_name
 from mcnilib.trace.trace import Fate, Trace
+from mcnilib.world.world import World
 
 
 def captions(places: Places, world: World, trace: Trace, plan: Plan) -> tuple[Label, ...]:

@@ -11,7 +11,6 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
 from functools import lru_cache
 
-from mcnilib.linux.world import World
 from mcnilib.show.captions import captions, samples
 from mcnilib.show.geometry import Line, Point, shift
 from mcnilib.show.marks import number_rect, numbers_of, pins_of, standing
@@ -22,6 +21,7 @@ from mcnilib.show.stage import set_stage
 from mcnilib.show.ways import Lane, Way, lanes, packed, placed, trail_of, visited, way_of
 from mcnilib.trace.explain import tell
 from mcnilib.trace.trace import Journey, Trace
+from mcnilib.world.world import World
 
 Bundles = dict[Way, list[Journey]]
 

@@ -9,12 +9,12 @@ from pathlib import Path
 import matplotlib
 
 from mcnilib.errors import McniError
-from mcnilib.linux.world import World
 from mcnilib.show.drawing import Drawing, lay_out
 from mcnilib.show.paint import new_figure, paint
 from mcnilib.show.plan import Plan
 from mcnilib.show.svg import to_png, to_svg
 from mcnilib.trace.trace import Trace
+from mcnilib.world.world import World
 from mcnilib.writing import write_file
 
 

@@ -11,7 +11,6 @@ from typing import Any
 
 import ipywidgets as widgets
 
-from mcnilib.linux.world import World
 from mcnilib.show.ahead import soon
 from mcnilib.show.controls import WIDE
 from mcnilib.show.drawing import Drawing, lay_out
@@ -30,6 +29,7 @@ from mcnilib.snapshots.snapshot import Snapshot
 from mcnilib.trace.branches import parts
 from mcnilib.trace.explain import because, difference, part_name, verdict
 from mcnilib.trace.trace import Trace, Verdict
+from mcnilib.world.world import World
 
 DEPENDS = Verdict.DEPENDS
 

@@ -11,11 +11,11 @@ from dataclasses import dataclass, replace
 
 from mcnilib.linux.device.link import Bridge, Ipip, Link, Loopback, Macvlan, Physical, Veth, Vxlan
 from mcnilib.linux.netns import Netns
-from mcnilib.linux.world import World
 from mcnilib.show.geometry import Rect
 from mcnilib.show.lettering import shorten, width
 from mcnilib.show.plan import Machine
 from mcnilib.show.scene import Places, Station
+from mcnilib.world.world import World
 
 TITLE, POD, GAP, HOST, FOOT, NIC = 28.0, 66.0, 36.0, 236.0, 10.0, 46.0
 """Heights from top to bottom:

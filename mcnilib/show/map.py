@@ -16,11 +16,11 @@ from matplotlib.patches import FancyBboxPatch
 
 from mcnilib.linux.device.link import Ipip, Loopback, Vxlan
 from mcnilib.linux.netns import Netns
-from mcnilib.linux.world import World
 from mcnilib.show.paint import new_figure
 from mcnilib.show.palette import FONTS, INK, PAPER, QUIET, SURFACES
 from mcnilib.show.plan import plan_of
 from mcnilib.show.still import Bundle, still
+from mcnilib.world.world import World
 
 WIDTH, MARGIN, GAP, LINE, HEAD = 864.0, 12.0, 14.0, 17.0, 46.0
 BAR, OUTSIDE, DOT, CUT = 26.0, 64.0, 5.0, 4.5

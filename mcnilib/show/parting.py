@@ -7,10 +7,10 @@ from difflib import SequenceMatcher
 from html import escape
 
 from mcnilib.linux.snapshot import save
-from mcnilib.linux.world import World
 from mcnilib.show.style import code
 from mcnilib.trace.explain import Difference, tell_step
 from mcnilib.trace.trace import Step, Trace
+from mcnilib.world.world import World
 
 MOST = 12
 """Changed lines shown of one file; the rest is counted."""

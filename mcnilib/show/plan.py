@@ -15,8 +15,8 @@ from ipaddress import IPv4Address
 import networkx as nx
 
 from mcnilib.linux.device.link import Macvlan, Physical, Veth
-from mcnilib.linux.world import World
 from mcnilib.trace.trace import Journey, Trace
+from mcnilib.world.world import World
 
 
 @dataclass(frozen=True, slots=True)

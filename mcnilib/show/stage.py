@@ -6,12 +6,12 @@ from collections.abc import Mapping
 
 from mcnilib.linux.device.link import Link, Physical
 from mcnilib.linux.netns import Netns
-from mcnilib.linux.world import World
 from mcnilib.show.geometry import Rect
 from mcnilib.show.lettering import shorten, width
 from mcnilib.show.machine import HEIGHT, place_machine
 from mcnilib.show.plan import Plan
 from mcnilib.show.scene import Places
+from mcnilib.world.world import World
 
 HEADER, MARGIN, BETWEEN = 48.0, 12.0, 16.0
 BAND, BAND_STEP, DROP = 26.0, 38.0, 24.0

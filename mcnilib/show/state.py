@@ -14,12 +14,12 @@ from itertools import groupby
 from mcnilib.errors import McniError
 from mcnilib.linux.netfilter.iptables.edit import find_table
 from mcnilib.linux.netfilter.iptables.rule import Chain, ChainRule
-from mcnilib.linux.show import listing
 from mcnilib.linux.sysctl import Setting
-from mcnilib.linux.world import World
 from mcnilib.show.style import code
 from mcnilib.trace.explain import conntrack_view
 from mcnilib.trace.trace import Journey, Step, Trace
+from mcnilib.world.listing import listing
+from mcnilib.world.world import World
 
 MARK = "▶"
 LONG = 200

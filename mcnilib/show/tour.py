@@ -17,14 +17,14 @@ from mcnilib.linux.netfilter.iptables.rule import Table
 from mcnilib.linux.netns import Netns
 from mcnilib.linux.origin import KERNEL, Origin
 from mcnilib.linux.routing.neigh import SHOWN_BY
-from mcnilib.linux.show import listing
-from mcnilib.linux.world import World
 from mcnilib.show.controls import WIDE
 from mcnilib.show.map import addresses
 from mcnilib.show.state import StateLine, line_html
 from mcnilib.show.still import Bundle, still
 from mcnilib.show.style import style_sheet
 from mcnilib.show.trouble import alert_html, or_gives_up
+from mcnilib.world.listing import listing
+from mcnilib.world.world import World
 
 NODE = "the node itself"
 """The choice beside the kinds of pods."""

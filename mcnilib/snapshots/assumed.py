@@ -12,8 +12,8 @@ from dataclasses import replace
 from mcnilib.errors import McniError
 from mcnilib.linux.netns import Netns
 from mcnilib.linux.sysctl import BUILT_IN, CONF, FORWARD, GLOBAL, NETFILTER, Setting, conf_key, stored
-from mcnilib.linux.world import World
 from mcnilib.trace.trace import Trace, Verdict
+from mcnilib.world.world import World
 
 Ask = Callable[[World], Trace]
 

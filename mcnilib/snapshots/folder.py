@@ -15,9 +15,9 @@ from pathlib import Path
 
 from mcnilib import writing
 from mcnilib.errors import McniError, StateSyntaxError, Unsupported
-from mcnilib.linux.ip_json import FORMS
 from mcnilib.linux.snapshot import FILES, OPTIONAL, OTHERS
 from mcnilib.linux.world_file import WORLD, parse_world
+from mcnilib.world.json_form import FORMS
 
 MAX_FILE = 256 << 20
 """Bytes of one file; the largest rulesets in use have some 20 MB."""

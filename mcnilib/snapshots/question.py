@@ -9,9 +9,9 @@ from difflib import get_close_matches
 from ipaddress import AddressValueError, IPv4Address
 
 from mcnilib.errors import McniError
-from mcnilib.linux.commands import do
-from mcnilib.linux.world import World
 from mcnilib.trace.flow import Flow, Listener
+from mcnilib.world.commands import do
+from mcnilib.world.world import World
 
 PROTOCOLS = ("tcp", "udp", "icmp")
 
@@ -70,7 +70,7 @@ def read_listeners(texts: Iterable[str]) -> tuple[Listener, ...]:
 def changed(world: World, commands: str) -> World:
     """Carry out commands, one `NETNS: COMMAND` a line, and return the world afterwards; the same world for none.
 
-    Raises: QuestionError for another line; see `mcnilib.linux.commands.do` for the commands.
+    Raises: QuestionError for another line; see `mcnilib.world.commands.do` for the commands.
     """
     for line in map(str.strip, commands.splitlines()):
         if not line or line.startswith("#"):

@@ -19,7 +19,6 @@ from mcnilib.linux.netns import Netns
 from mcnilib.linux.snapshot import save
 from mcnilib.linux.sysctl import CONF, GLOBAL, conf_key, stored
 from mcnilib.linux.text import check_text, names_of, nearest, not_there
-from mcnilib.linux.world import Segment, World
 from mcnilib.snapshots.assumed import UNASKED, assumed
 from mcnilib.snapshots.folder import SnapshotError, read_file, read_folder
 from mcnilib.snapshots.merge import merged
@@ -31,6 +30,7 @@ from mcnilib.trace.flow import Flow, Listener
 from mcnilib.trace.notes import notes_on
 from mcnilib.trace.run import run
 from mcnilib.trace.trace import Trace
+from mcnilib.world.world import Segment, World
 
 SOCKETS, CONNECTIONS, SYSCTLS = "ss.txt", "conntrack.txt", "sysctl.txt"
 

@@ -15,8 +15,8 @@ from math import prod
 
 from mcnilib.linux.chance import Chance, Turn
 from mcnilib.linux.packet import Packet
-from mcnilib.linux.world import World
 from mcnilib.trace.trace import Branch, Trace, Verdict
+from mcnilib.world.world import World
 
 MOST = 64
 """Branches of one conversation that are followed."""

@@ -9,7 +9,7 @@ from collections.abc import Iterator
 
 from mcnilib.errors import Unknown
 from mcnilib.linux.device.link import Bridge, Far, Link, Macvlan, Opaque, Station, Veth
-from mcnilib.linux.world import Port, World
+from mcnilib.world.world import Port, World
 
 Place = tuple[str, str]
 """(network namespace, device)."""

@@ -7,9 +7,9 @@ from ipaddress import IPv4Address
 
 from mcnilib.errors import Unknown
 from mcnilib.linux.chance import Chance
-from mcnilib.linux.world import World
 from mcnilib.trace.host import Host, Skb
 from mcnilib.trace.wire import wire_of
+from mcnilib.world.world import World
 
 
 @dataclass(frozen=True, slots=True)

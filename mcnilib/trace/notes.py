@@ -18,8 +18,8 @@ from mcnilib.linux.netfilter.iptables.rule import ChainRule
 from mcnilib.linux.netfilter.iptables.target.nat import NATS
 from mcnilib.linux.packet import Packet
 from mcnilib.linux.routing.route import Route
-from mcnilib.linux.world import World
 from mcnilib.trace.trace import Fate, Journey, Stage, Step, Trace, Verdict
+from mcnilib.world.world import World
 
 SHOWN = 5
 """Namespaces that are named where there may be many."""

@@ -12,12 +12,12 @@ from typing import NamedTuple
 from mcnilib.linux.chance import Chance
 from mcnilib.linux.device.link import Bridge
 from mcnilib.linux.netns import Netns
-from mcnilib.linux.world import World
 from mcnilib.trace.branches import follow
 from mcnilib.trace.flow import Flow, Listener
 from mcnilib.trace.run import Run
 from mcnilib.trace.trace import Outcome, Trace, Verdict
 from mcnilib.trace.wire import shown_to_iptables
+from mcnilib.world.world import World
 
 KEPT = 256
 """Outcomes kept of one conversation; the sweep over one setting after the other needs some 40."""

@@ -14,7 +14,6 @@ from mcnilib.errors import McniError, NoRoute, Unknown, Unsupported
 from mcnilib.linux.chance import EPHEMERAL, Chance
 from mcnilib.linux.netfilter.conntrack import Entry
 from mcnilib.linux.packet import Packet
-from mcnilib.linux.world import World
 from mcnilib.trace.bind import choose_source, refused
 from mcnilib.trace.branches import follow
 from mcnilib.trace.flow import ANY_ADDRESS, Flow, Listener
@@ -27,6 +26,7 @@ from mcnilib.trace.sockets import Client, Sockets, open_client
 from mcnilib.trace.tcp import TcpEnd
 from mcnilib.trace.trace import Fate, Journey, Stage, Step, Trace
 from mcnilib.trace.walk import walk
+from mcnilib.world.world import World
 
 MAX_DECISIONS = 200_000
 """Decisions of one conversation before it is called endless; the longest of the scenarios takes some 500."""

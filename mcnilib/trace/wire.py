@@ -17,8 +17,8 @@ from mcnilib.errors import Unknown, Unsupported
 from mcnilib.linux.device.link import Bridge, Far, Link, Loopback, Macvlan, Opaque, Physical, Veth
 from mcnilib.linux.netns import Netns
 from mcnilib.linux.sysctl import BRIDGE_CALLS, BUILT_IN, flag, setting
-from mcnilib.linux.world import World
 from mcnilib.trace.cables import Cables, Child, Place, copies
+from mcnilib.world.world import World
 
 BROADCAST = "ff:ff:ff:ff:ff:ff"
 MAX_DEPTH = 64

@@ -11,7 +11,7 @@ from dataclasses import replace
 
 from mcnilib.linux.gap import Gap
 from mcnilib.linux.netns import Netns
-from mcnilib.linux.world import World
+from mcnilib.world.world import World
 
 IPVS_DEVICE = "kube-ipvs0"
 """It holds the cluster IPs; IPVS takes their packets at INPUT, and no iptables rule shows where to."""

@@ -20,8 +20,8 @@ from itertools import count
 from mcnilib.errors import McniError, StateSyntaxError
 from mcnilib.kernel.fuzz.parts import typed
 from mcnilib.kernel.fuzz.worlds import WORLDS
-from mcnilib.linux.world import World
 from mcnilib.trace.flow import Flow, Listener
+from mcnilib.world.world import World
 
 SERVER_PORT = 80
 PATIENCE = {"tcp": 0.7, "udp": 0.3, "icmp": 0.3}

@@ -22,7 +22,7 @@ from mcnilib.kernel.fuzz.worlds import WORLDS
 from mcnilib.kernel.realise import alike, needs_fresh_lab
 from mcnilib.linux.device.link import Loopback
 from mcnilib.linux.netns import Netns
-from mcnilib.linux.world import World
+from mcnilib.world.world import World
 
 MOST_LINES = 10
 ALONE = 0.03

@@ -6,12 +6,12 @@ from collections.abc import Iterator, Sequence
 
 from mcnilib.kernel.fuzz.case import Case
 from mcnilib.linux.chance import Chance
-from mcnilib.linux.world import World
 from mcnilib.trace.branches import follow
 from mcnilib.trace.flow import Flow, Listener
 from mcnilib.trace.network import Network
 from mcnilib.trace.run import Run
 from mcnilib.trace.trace import Trace
+from mcnilib.world.world import World
 
 Nets = list[tuple[Trace, Network]]
 """The courses of an exchange, the likeliest first, each with what it leaves behind."""

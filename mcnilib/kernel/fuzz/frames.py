@@ -5,7 +5,7 @@ from __future__ import annotations
 from random import Random
 
 from mcnilib.linux.device.link import Far, Link, Loopback, Macvlan, Physical, Veth, Vxlan
-from mcnilib.linux.world import World
+from mcnilib.world.world import World
 
 Place = tuple[str, Link]
 """A namespace and one of its devices."""

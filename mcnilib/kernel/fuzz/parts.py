@@ -7,11 +7,11 @@ from dataclasses import replace
 from ipaddress import IPv4Interface
 
 from mcnilib.errors import McniError
-from mcnilib.linux.commands import do
 from mcnilib.linux.device.link import Address, Bridge, Kind, Link, Loopback, Physical, Station
 from mcnilib.linux.netfilter.ipset import parse_sets
 from mcnilib.linux.netns import Netns, add_link, new_netns
-from mcnilib.linux.world import Port, Segment, World
+from mcnilib.world.commands import do
+from mcnilib.world.world import Port, Segment, World
 
 FORWARDS = "sysctl -w net.ipv4.ip_forward=1"
 NIC = Physical()

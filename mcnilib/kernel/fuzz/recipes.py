@@ -8,7 +8,7 @@ from random import Random
 from mcnilib.kernel.fuzz.rules import CHAINS
 from mcnilib.kernel.fuzz.shape import NOWHERE, SERVICE, addresses, devices, every_address, networks
 from mcnilib.linux.netns import Netns
-from mcnilib.linux.world import World
+from mcnilib.world.world import World
 
 MARKED_TABLE, LOCAL_TABLE = 99, 66
 """The routing tables that only marked packets are looked up in, and that addresses of one's own stand in."""

@@ -6,7 +6,7 @@ from ipaddress import IPv4Interface
 
 from mcnilib.linux.device.link import Loopback
 from mcnilib.linux.netns import Netns
-from mcnilib.linux.world import World
+from mcnilib.world.world import World
 
 NOWHERE, SERVICE = "10.3.0.9", "10.96.0.10"
 """Addresses nobody has; rules may send the second to somebody."""

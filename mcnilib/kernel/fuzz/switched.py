@@ -8,7 +8,7 @@ from dataclasses import replace
 from mcnilib.kernel.fuzz.parts import FORWARDS, device, netns, segment, typed
 from mcnilib.linux.device.link import Bridge, Far, Link, Macvlan, Veth
 from mcnilib.linux.netns import Netns
-from mcnilib.linux.world import World
+from mcnilib.world.world import World
 
 UNSEEN = "sysctl -w net.bridge.bridge-nf-call-iptables=0"
 

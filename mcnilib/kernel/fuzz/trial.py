@@ -18,10 +18,10 @@ from mcnilib.kernel.observe import observe
 from mcnilib.kernel.realise import ERROR_BURST, Lab
 from mcnilib.kernel.tools import ToolFailed
 from mcnilib.linux.packet import Packet
-from mcnilib.linux.world import World
 from mcnilib.trace.flow import Flow, Listener
 from mcnilib.trace.network import Network
 from mcnilib.trace.trace import Fate, Stage, Trace, Verdict
+from mcnilib.world.world import World
 
 FIRST_PORT, PORTS = 10000, 20000
 

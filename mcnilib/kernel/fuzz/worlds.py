@@ -9,7 +9,7 @@ from mcnilib.kernel.fuzz.parts import FORWARDS, device, netns, segment, typed
 from mcnilib.kernel.fuzz.switched import bridged, guests, stacked, two_ports
 from mcnilib.linux.device.link import Address, Far, Link, Macvlan, Veth, Vxlan
 from mcnilib.linux.netns import Netns
-from mcnilib.linux.world import World
+from mcnilib.world.world import World
 
 
 def routers() -> World:

@@ -182,8 +182,11 @@ ROUTE = {
     "prefsrc": "src",
     "metric": "metric",
 }
+
 HOP = ("gateway", "dev")
+
 METRICS = {"congestion": "congctl"}
+
 ROUTE_KEYS = {*ROUTE, "type", "dst", "flags", "tos", "nhid", "encap", "via", "flow", "metrics", "nexthops"}
 
 
@@ -207,8 +210,11 @@ def rule_lines(entry: Entry) -> Iterator[str]:
 
 
 RULE = {"goto": "goto", "suppress_prefixlen": "suppress_prefixlength", "suppress_ifgroup": "suppress_ifgroup"}
+
 RANGES = {"uidrange": "uid", "sport": "sport", "dport": "dport"}
+
 FLOW = ("flow_from", "flow_to")
+
 RULE_KEYS = {
     *("priority", "not", "src", "srclen", "dst", "dstlen", "fwmark", "fwmask", "iif", "oif", "table", "action"),
     *("protocol", "iif_detached", "oif_detached", "tos", "tun_id", "ipproto", "nop", "l3mdev", "masquerade"),

@@ -61,9 +61,13 @@ def _begins(word: str, least: int = 1) -> str:
 
 
 _IP = r"ip(?: --?4)*"  # the model knows no other family
+
 _SHOW = f" (?:{_begins('show')}|{_begins('list')}|{_begins('lst')})"
+
 _ROUTE, _RULE = f"{_IP} {_begins('route')}", f"{_IP} {_begins('rule', 2)}"
+
 _NEIGH = f"{_IP} (?:{_begins('neighbor')}|neighbour)"
+
 SPELLINGS = {
     f"bridge {_begins('fdb')}(?:{_SHOW})?": "bridge fdb",
     f"{_RULE}(?:{_SHOW})?": "ip rule",
@@ -75,8 +79,11 @@ SPELLINGS = {
     "sysctl (?:-[aAX]|--all)": "sysctl -a",
 }
 """Every way to spell a command that is modelled."""
+
 _ADDRESS = re.compile(rf"ip((?: --?{_begins('details')})*) {_begins('address')}(?:{_SHOW}(?: (?:dev )?(\S+))?)?")
+
 _IN_TABLE = re.compile(rf"{_ROUTE}{_SHOW} {_begins('table')} (\S+)")
+
 _KEYS = re.compile(r"sysctl ([a-z]\S*)")
 
 

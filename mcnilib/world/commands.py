@@ -16,14 +16,15 @@ from collections.abc import Callable
 from getopt import GetoptError, getopt
 
 from mcnilib.errors import McniError, StateSyntaxError, Unsupported
-from mcnilib.linux.ip_command import ip
-from mcnilib.linux.iptables_command import iptables
 from mcnilib.linux.netns import Netns, set_sysctl
 from mcnilib.linux.origin import Origin
 from mcnilib.linux.text import nearest, shell_words
-from mcnilib.linux.world import World
+from mcnilib.world.ip_command import ip
+from mcnilib.world.iptables_command import iptables
+from mcnilib.world.world import World
 
 LEARNER = Origin("you", "typed as a command")
+
 USAGE = "ip route|rule|address|neigh|link ..., iptables ..., sysctl KEY=VALUE"
 
 

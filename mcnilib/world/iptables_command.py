@@ -27,10 +27,12 @@ from mcnilib.linux.origin import Origin
 from mcnilib.linux.text import nearest
 
 Edit = Callable[[Tables, str, str, list[str], Origin], Tables]
+
 SHORT = {
     **{"--append": "-A", "--insert": "-I", "--delete": "-D", "--policy": "-P", "--new-chain": "-N", "--flush": "-F"},
     **{"--new": "-N", "--table": "-t", "--wait": "-w"},
 }
+
 TEXTS = ("--comment", "--log-prefix", "--nflog-prefix")
 """Options whose value may look like an option."""
 

@@ -85,7 +85,9 @@ _ROUTE_WORDS = {
     **{word: word for word in (*METRICS, *ROUTE_KEPT, "to", "via", "dev", "table", "proto", "scope", "src", "nhid")},
     **{"oif": "dev", "metric": "metric", "priority": "metric", "preference": "metric", "protocol": "proto"},
 }
+
 _ROUTE_FLAGS = ("onlink", "linkdown")
+
 _OF_LOCAL = {"local": "host", "broadcast": "link"}
 """Types of routes that belong to table `local`, with their scopes, unless another one is said."""
 
@@ -134,7 +136,9 @@ _RULE_WORDS = {
     **{"table": "lookup", "dev": "iif", "sup_pl": "suppress_prefixlength", "protocol": "proto"},
     **dict.fromkeys(PRIORITY, "priority"),
 }
+
 _RULE_ACTIONS = ("blackhole", "unreachable", "prohibit")
+
 _RULE_FIELDS = {
     **{"from": ("src",), "to": ("dst",), "fwmark": ("fwmark", "fwmask"), "lookup": ("table", "action")},
     **{word: (word,) for word in ("priority", "iif", "oif", "proto")},
