@@ -218,7 +218,7 @@ SMALL_FOR_ONE = {
     "mcnilib.linux.netfilter.iptables.asked_ports",
     "mcnilib.linux.sysctl",
     "mcnilib.show.address",
-    "mcnilib.snapshots.writers",
+    "mcnilib.snapshots.provenance",
     "mcnilib.trace.redirect",
     "mcnilib.trace.walk",
 }

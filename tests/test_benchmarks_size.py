@@ -20,8 +20,8 @@ from mcnilib.cluster.kube_proxy.config import KubeProxy
 from mcnilib.cluster.kube_proxy.start import rules, start_kube_proxy
 from mcnilib.cluster.spec import CLUSTER, Endpoint, Pod, PodKind, Service
 from mcnilib.linux.netfilter.iptables.save import parse_tables, print_tables
-from mcnilib.linux.snapshot import save
 from mcnilib.scenarios import scenario
+from mcnilib.snapshots.files import save
 from mcnilib.snapshots.folder import write_folder
 from mcnilib.snapshots.snapshot import open_snapshot
 from mcnilib.trace.run import run

@@ -11,9 +11,9 @@ import subprocess
 import pytest
 
 from mcnilib.kernel.collect import collect
-from mcnilib.linux.strangers import ODD, USE
 from mcnilib.linux.sysctl import CONF, GLOBAL, conf_key
 from mcnilib.snapshots.stream import read_stream, script
+from mcnilib.snapshots.unsupported import ODD, USE
 
 
 def sysctls_collected() -> re.Pattern[str]:

@@ -10,11 +10,11 @@ from dataclasses import replace
 import pytest
 from kernel_worlds import bridged
 
-from mcnilib.linux.collected import load_collected
 from mcnilib.linux.device.link import Far, Opaque
 from mcnilib.linux.routing.route import parse_route
 from mcnilib.linux.routing.rule import parse_rule
-from mcnilib.linux.snapshot import FILES, save
+from mcnilib.snapshots.files import FILES, save
+from mcnilib.snapshots.load import load_collected
 from mcnilib.snapshots.merge import merged
 from mcnilib.snapshots.question import read_flow, read_listeners
 from mcnilib.snapshots.snapshot import snapshot_of

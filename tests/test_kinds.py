@@ -18,7 +18,6 @@ from mcnilib.kernel.capabilities import needs
 from mcnilib.kernel.devices import makings
 from mcnilib.kernel.journeys import Cabling
 from mcnilib.kernel.readback import COMMANDS as READ_BACK
-from mcnilib.linux.collected import load_collected
 from mcnilib.linux.device.link import (
     NO_MAC,
     Bridge,
@@ -35,9 +34,10 @@ from mcnilib.linux.device.link import (
 )
 from mcnilib.linux.device.link_parse import parse_links
 from mcnilib.linux.netns import add_link
-from mcnilib.linux.peers import Home, connected
 from mcnilib.linux.routing.neigh import Neigh, parse_neigh
-from mcnilib.linux.snapshot import FILES, OPTIONAL, OTHERS, save
+from mcnilib.snapshots.files import FILES, OPTIONAL, OTHERS, save
+from mcnilib.snapshots.load import load_collected
+from mcnilib.snapshots.netns_ids import Home, connected
 from mcnilib.trace.wire import Frame, Wire
 from mcnilib.world.json_form import FORMS
 from mcnilib.world.listing import COMMANDS as SHOWN

@@ -16,7 +16,7 @@ from mcnilib.linux.device.link_parse import parse_links
 from mcnilib.linux.netfilter.ipset import parse_sets
 from mcnilib.linux.netfilter.iptables.save import parse_tables
 from mcnilib.linux.netns import Netns
-from mcnilib.linux.snapshot import FILES, load, save
+from mcnilib.snapshots.files import FILES, load, save
 from mcnilib.world.listing import listing
 from mcnilib.world.world import Port, Segment, World
 

@@ -8,8 +8,8 @@ import pytest
 from kernel_worlds import bridged
 from test_notes import asked, whole
 
-from mcnilib.linux.collected import load_collected
-from mcnilib.linux.snapshot import save
+from mcnilib.snapshots.files import save
+from mcnilib.snapshots.load import load_collected
 from mcnilib.snapshots.question import read_flow
 from mcnilib.trace.explain import tell, verdict
 from mcnilib.trace.flow import Listener

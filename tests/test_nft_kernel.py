@@ -9,7 +9,7 @@ from rule_facts import in_table
 
 from mcnilib.linux.netfilter.iptables.edit import Tables
 from mcnilib.linux.netfilter.iptables.save import parse_tables
-from mcnilib.linux.nft_json import Ruleset
+from mcnilib.snapshots.nft_json import Ruleset
 
 LISTER = """
 import json, subprocess, sys

@@ -9,8 +9,8 @@ import pytest
 from kernel_worlds import bridged
 from test_collected import LO, cluster, nic, veth
 
-from mcnilib.linux.snapshot import save
 from mcnilib.linux.sysctl import print_settings
+from mcnilib.snapshots.files import save
 from mcnilib.snapshots.question import read_flow, read_listeners
 from mcnilib.snapshots.snapshot import snapshot_of
 from mcnilib.trace.explain import tell, verdict

@@ -45,8 +45,8 @@ from mcnilib.linux.routing.route import (
     print_routes,
 )
 from mcnilib.linux.routing.rule import Rule, parse_rule, parse_rules
-from mcnilib.linux.snapshot import load, save
 from mcnilib.linux.sysctl import CONF, GLOBAL, Setting, conf_key, parse_setting, parse_settings
+from mcnilib.snapshots.files import load, save
 from mcnilib.world.world import Port, Segment, World
 
 HERE = "here"

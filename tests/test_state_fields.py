@@ -18,9 +18,9 @@ from mcnilib.kernel.realise import Lab
 from mcnilib.kernel.record import world_text
 from mcnilib.kernel.syscalls import NoLab
 from mcnilib.kernel.worker import Bench
-from mcnilib.linux.collected import load_collected
-from mcnilib.linux.snapshot import load, save
+from mcnilib.snapshots.files import load, save
 from mcnilib.snapshots.folder import read_folder, write_folder
+from mcnilib.snapshots.load import load_collected
 from mcnilib.world.world import World
 
 ROWS = [pytest.param(one, name, id=f"{one.__name__}.{name}") for one, rows in FIELDS.items() for name in rows]

@@ -18,11 +18,11 @@ from mcnilib.kernel.fuzz.case import Case
 from mcnilib.kernel.fuzz.report import keep
 from mcnilib.kernel.fuzz.trial import DIFFERS, Trial
 from mcnilib.learner import learner_copy
-from mcnilib.linux.world_file import Place, print_world
 from mcnilib.scenarios import scenario
 from mcnilib.show.files import save_picture
 from mcnilib.show.handout import handout
 from mcnilib.snapshots import folder as snapshots
+from mcnilib.snapshots.files import Place, print_world
 from mcnilib.snapshots.merge import merged
 from mcnilib.snapshots.snapshot import read_files
 from mcnilib.world.world import World

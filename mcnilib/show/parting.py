@@ -6,8 +6,8 @@ from collections.abc import Iterator
 from difflib import SequenceMatcher
 from html import escape
 
-from mcnilib.linux.snapshot import save
 from mcnilib.show.style import code
+from mcnilib.snapshots.files import save
 from mcnilib.trace.explain import Difference, tell_step
 from mcnilib.trace.trace import Step, Trace
 from mcnilib.world.world import World

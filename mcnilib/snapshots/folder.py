@@ -15,8 +15,7 @@ from pathlib import Path
 
 from mcnilib import writing
 from mcnilib.errors import McniError, StateSyntaxError, Unsupported
-from mcnilib.linux.snapshot import FILES, OPTIONAL, OTHERS
-from mcnilib.linux.world_file import WORLD, parse_world
+from mcnilib.snapshots.files import FILES, OPTIONAL, OTHERS, WORLD, parse_world
 from mcnilib.world.json_form import FORMS
 
 MAX_FILE = 256 << 20

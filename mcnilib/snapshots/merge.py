@@ -8,7 +8,7 @@ from dataclasses import replace
 
 from mcnilib.errors import McniError
 from mcnilib.linux.text import not_there
-from mcnilib.linux.world_file import NAME_LENGTH, WORLD, Names, Parts, Place, folder_name, parse_world, print_world
+from mcnilib.snapshots.files import NAME_LENGTH, WORLD, Names, Parts, Place, folder_name, parse_world, print_world
 from mcnilib.world.json_form import link_lines, text_of
 from mcnilib.world.world import Port, Segment
 

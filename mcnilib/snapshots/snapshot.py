@@ -12,20 +12,19 @@ from pathlib import Path
 from mcnilib.cluster.kube_proxy.modes import without_ipvs
 from mcnilib.errors import McniError, NotThere, StateSyntaxError
 from mcnilib.gc_pause import gc_paused
-from mcnilib.linux.collected import load_collected
 from mcnilib.linux.gap import Gap, unreadable
 from mcnilib.linux.netfilter.conntrack import Entry, parse_connections
 from mcnilib.linux.netns import Netns
-from mcnilib.linux.snapshot import save
 from mcnilib.linux.sysctl import CONF, GLOBAL, conf_key, stored
 from mcnilib.linux.text import check_text, names_of, nearest, not_there
 from mcnilib.snapshots.assumed import UNASKED, assumed
+from mcnilib.snapshots.files import save
 from mcnilib.snapshots.folder import SnapshotError, read_file, read_folder
+from mcnilib.snapshots.load import load_collected
 from mcnilib.snapshots.merge import merged
-from mcnilib.snapshots.question import own_port
-from mcnilib.snapshots.sockets import parse_listeners, print_listeners
+from mcnilib.snapshots.provenance import with_writers
+from mcnilib.snapshots.question import own_port, parse_listeners, print_listeners
 from mcnilib.snapshots.stream import read_stream
-from mcnilib.snapshots.writers import with_writers
 from mcnilib.trace.flow import Flow, Listener
 from mcnilib.trace.notes import notes_on
 from mcnilib.trace.run import run

@@ -14,7 +14,7 @@ import re
 from importlib.resources import files as resources
 
 from mcnilib.errors import StateSyntaxError, Unsupported, printable
-from mcnilib.linux.world_file import FORMAT, WORLD, Names, Place, folder_name, print_world
+from mcnilib.snapshots.files import FORMAT, WORLD, Names, Place, folder_name, print_world
 from mcnilib.snapshots.folder import NAMES
 
 HEAD = "mcni-snapshot "

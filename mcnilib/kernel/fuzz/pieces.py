@@ -16,7 +16,7 @@ from mcnilib.kernel.fuzz.case import Case
 from mcnilib.kernel.fuzz.exchanges import simulated
 from mcnilib.linux.device.link import Macvlan
 from mcnilib.linux.sysctl import get, parse_setting, print_settings
-from mcnilib.linux.world_file import WORLD, Place, print_world
+from mcnilib.snapshots.files import WORLD, Place, print_world
 from mcnilib.snapshots.snapshot import Snapshot, snapshot_of
 from mcnilib.trace.run import run
 from mcnilib.trace.trace import Trace, Verdict

@@ -28,7 +28,7 @@ from mcnilib.linux.netfilter.iptables.validate import check_table
 from mcnilib.linux.netfilter.iptables.words import word_list
 from mcnilib.linux.origin import Origin
 from mcnilib.linux.packet import Packet
-from mcnilib.linux.strangers import incompatible_tables, other_tool
+from mcnilib.snapshots.unsupported import incompatible_tables, other_tool
 
 _BYTE = r"(?:25[0-5]|2[0-4]\d|1\d\d|[1-9]?\d)"
 

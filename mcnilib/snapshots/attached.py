@@ -11,12 +11,14 @@ import re
 from collections.abc import Iterator
 
 from mcnilib.linux.gap import Gap
-from mcnilib.linux.strangers import told_lines, wrong_line
+from mcnilib.snapshots.unsupported import told_lines, wrong_line
 
 FILTERING = ("clsact", "ingress")
 """Queueing disciplines that exist to carry filters and programs."""
+
 HARMLESS = ("noqueue", "noop", "pfifo_fast", "mq", "fq", "codel", "pie", "fq_codel", "fq_pie", "sfq", "cake")
 """Disciplines that pass on what comes one by one, unless filters are attached to them (`filters`)."""
+
 FEW = 10
 """Packets that a discipline must have room for, to be harmless; an unscaled number of bytes is too few."""
 
@@ -24,13 +26,21 @@ UNSHOWN = (5, 9)
 """Linux from which on there are programs that no other tool shows: sk_lookup, then netfilter (6.4) and tcx (6.6)."""
 
 QDISC = re.compile(r"qdisc (\S+) \S+ (?:\[offloaded\] )?dev (\S+)(.*)")
+
 ROOT = re.compile(r"\d{1,10}: ([^\s@:]+)[@:].*? qdisc (\S+)")
+
 ROOM = re.compile(r"\b(?:flow_)?limit (\d+)p\b|\bmem(?:ory_)?limit \d+b\b")
+
 FILTER = re.compile(r"(\S+) +filter ")
+
 SECTION = re.compile(r"(xdp|tc|flow_dissector|netfilter):")
+
 PROGRAM = re.compile(r"(\S+)\(\d+\) (\S+).*")
+
 HOOK = re.compile(r"\s+(\S+) (prerouting|input|forward|output|postrouting)\b.*")
+
 NETNS = re.compile(r"net:\[(\d+)\]", re.MULTILINE)
+
 LOOKUP = re.compile(r"\s*netns_ino (\d+)\s+attach_type sk_lookup\b")
 
 

@@ -1,6 +1,6 @@
 """A world from what was collected on real machines: what is missing or not modelled stays in it as a gap.
 
-Unlike `mcnilib.linux.snapshot.load` nothing is refused for being incomplete. A packet that needs a missing part, a
+Unlike `mcnilib.snapshots.files.load` nothing is refused for being incomplete. A packet that needs a missing part, a
 device of another kind or a rule nobody understands ends there, unknown. Text that no tool prints is still an error.
 """
 
@@ -12,7 +12,21 @@ from functools import cached_property
 from typing import TypeVar
 
 from mcnilib.errors import McniError, Unsupported
-from mcnilib.linux.attached import (
+from mcnilib.linux.device.fdb import filtered_macs, with_fdb
+from mcnilib.linux.device.link import Bridge, Far, Link, Opaque, Physical, Veth, Vxlan
+from mcnilib.linux.device.link_parse import parse_links, programs
+from mcnilib.linux.gap import CONNECTIONS, PROGRAMS, QUEUES, SOCKETS, TABLES, Gap, unreadable
+from mcnilib.linux.netfilter.ipset import parse_sets
+from mcnilib.linux.netfilter.iptables.edit import Tables
+from mcnilib.linux.netfilter.iptables.save import parse_tables
+from mcnilib.linux.netns import Netns
+from mcnilib.linux.routing.fib import by_neighbours
+from mcnilib.linux.routing.neigh import parse_learned, parse_neighbours
+from mcnilib.linux.routing.route import Route, parse_routes
+from mcnilib.linux.routing.rule import parse_rules
+from mcnilib.linux.sysctl import Setting, listing, parse_settings
+from mcnilib.linux.text import check_text
+from mcnilib.snapshots.attached import (
     UNSHOWN,
     filtered_devices,
     filters,
@@ -23,23 +37,10 @@ from mcnilib.linux.attached import (
     shows_hooks,
     since,
 )
-from mcnilib.linux.device.fdb import filtered_macs, with_fdb
-from mcnilib.linux.device.link import Bridge, Far, Link, Opaque, Physical, Veth, Vxlan
-from mcnilib.linux.device.link_parse import parse_links, programs
-from mcnilib.linux.gap import CONNECTIONS, PROGRAMS, QUEUES, SOCKETS, TABLES, Gap, unreadable
-from mcnilib.linux.hidden import with_hidden
-from mcnilib.linux.netfilter.ipset import parse_sets
-from mcnilib.linux.netfilter.iptables.edit import Tables
-from mcnilib.linux.netfilter.iptables.save import parse_tables
-from mcnilib.linux.netns import Netns
-from mcnilib.linux.nft_json import Ruleset
-from mcnilib.linux.peers import Home, connected, parse_ids
-from mcnilib.linux.routing.fib import by_neighbours
-from mcnilib.linux.routing.neigh import parse_learned, parse_neighbours
-from mcnilib.linux.routing.route import Route, parse_routes
-from mcnilib.linux.routing.rule import parse_rules
-from mcnilib.linux.snapshot import FILES
-from mcnilib.linux.strangers import (
+from mcnilib.snapshots.files import FILES, WORLD, Place, parse_world
+from mcnilib.snapshots.netns_ids import Home, connected, parse_ids, with_hidden
+from mcnilib.snapshots.nft_json import Ruleset
+from mcnilib.snapshots.unsupported import (
     arp_rules,
     both_backends,
     bridge_rules,
@@ -53,13 +54,11 @@ from mcnilib.linux.strangers import (
     tells_flags,
     transforms,
 )
-from mcnilib.linux.sysctl import Setting, listing, parse_settings
-from mcnilib.linux.text import check_text
-from mcnilib.linux.world_file import WORLD, Place, parse_world
 from mcnilib.world.json_form import FORMS, text_of
 from mcnilib.world.world import Port, World
 
 IDS = "ip-netns.txt"
+
 LOOKED_AT = {
     TABLES: ("nft.json",),
     QUEUES: ("tc.txt",),
@@ -67,6 +66,7 @@ LOOKED_AT = {
     CONNECTIONS: ("conntrack.txt",),
 }
 """What a collected namespace may hold though it was not looked at, and the files that tell."""
+
 Part = TypeVar("Part")
 
 

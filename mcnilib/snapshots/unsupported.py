@@ -29,7 +29,9 @@ def other_tool(line: str) -> str:
 
 
 TABLE = re.compile(r"table (ip|ip6|inet|arp|bridge|netdev) (\S+)( \{)?\s*")
+
 TABLE_FLAGS = re.compile(r"\s+flags (\w+(?:, ?\w+)*)")
+
 ODD = re.compile(
     r"^net\.ipv4\.((tcp_fwmark_accept|conf\.\S+\.(ignore_routes_with_linkdown|medium_id)|neigh\.(?!default\.)\S+\.app_solicit)"
     r" ?= ?-?0*[1-9]\d*|neigh\.(?!default\.)\S+\.mcast_solicit ?= ?0+$)",
@@ -42,9 +44,12 @@ Source: Documentation/networking/ip-sysctl.rst.
 """
 
 USE = ("count", "max")
+
 POLICIES = re.compile(r"\s*SPD IN\s+(\d{1,10}) OUT (\d{1,10}) FWD (\d{1,10})(?: \(Sock: .*\))?", re.ASCII)
+
 INCOMPATIBLE = re.compile(r"^# Table `(\S+)' (?:is incompatible|contains incompatible base-chains)", re.MULTILINE)
 """The comment in which iptables-save says of a table that it holds more than is printed."""
+
 HOLDING = re.compile(r"^(?:(?:\[\d+:\d+\] )?-A |:\S+ DROP\b)", re.MULTILINE)
 """A line that does something to packets: a rule, or a policy that drops."""
 

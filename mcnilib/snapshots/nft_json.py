@@ -25,12 +25,15 @@ Named = tuple[str, str]
 
 FLAGS = {"owner", "persist"}
 """Flags of a table that change nothing for packets; nft 1.0.6 prints others than there are."""
+
 ADDRESSES, PORTS, HEADERS = (
     ("saddr", "daddr"),
     ("sport", "dport"),
     ("protocol", "ttl", "frag-off", "type", "code", "flags"),
 )
+
 META = ("l4proto", "iif", "iifname", "oif", "oifname", "mark", "pkttype")
+
 DONE = ("counter", "accept", "drop", "return", "jump", "goto", "continue", "log", "xt")
 """Statements iptables-nft writes, and iptables-save prints."""
 
