@@ -209,7 +209,7 @@ TWICE = [
 SMALL_FOR_ONE = {
     "mcnilib.cli.output",
     "mcnilib.cluster.kube_proxy",
-    "mcnilib.cluster.macvlan",
+    "mcnilib.cluster.cni.macvlan",
     "mcnilib.cluster.workarounds",
     "mcnilib.kernel.fuzz.frames",
     "mcnilib.kernel.fuzz.shrink",

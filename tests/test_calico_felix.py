@@ -11,8 +11,9 @@ from pathlib import Path
 
 import pytest
 
-from mcnilib.cluster.calico import VERSIONS, Calico, Workload, start_felix
-from mcnilib.cluster.calico.hashes import limited
+from mcnilib.cluster.cni.calico.config import VERSIONS, Calico, Workload
+from mcnilib.cluster.cni.calico.felix import start_felix
+from mcnilib.cluster.cni.calico.hashes import limited
 from mcnilib.cluster.settings import Encapsulation
 from mcnilib.cluster.spec import CLUSTER
 from mcnilib.errors import Unsupported

@@ -7,7 +7,9 @@ from itertools import product
 
 import pytest
 
-from mcnilib.cluster.calico import VERSIONS, Calico, Workload, attach, attach_host, join, vtep_mac
+from mcnilib.cluster.cni.calico.config import VERSIONS, Calico, Workload
+from mcnilib.cluster.cni.calico.pod import attach, attach_host
+from mcnilib.cluster.cni.calico.routes import join, vtep_mac
 from mcnilib.cluster.settings import Encapsulation
 from mcnilib.cluster.spec import CLUSTER, Pod, PodKind
 from mcnilib.cluster.underlay import boot

@@ -9,7 +9,7 @@ import pytest
 
 from mcnilib.cluster.kube_proxy import BE_LIBERAL, KubeProxy, rules, start_kube_proxy, start_kubelet
 from mcnilib.cluster.kube_proxy.endpoints import lot
-from mcnilib.cluster.kube_proxy.names import chain_of, digest, endpoint_chain
+from mcnilib.cluster.kube_proxy.view import chain_of, digest, endpoint_chain
 from mcnilib.cluster.settings import VERSIONS
 from mcnilib.cluster.spec import Endpoint, Host, Nic, Service, TrafficPolicy
 from mcnilib.errors import Unsupported

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from mcnilib.cluster.macvlan import add_nic
+from mcnilib.cluster.cni.macvlan import add_nic
 from mcnilib.cluster.spec import CLUSTER
 from mcnilib.linux.device.link import Far, Macvlan
 from mcnilib.linux.netns import new_netns

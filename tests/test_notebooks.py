@@ -109,19 +109,23 @@ ACK_ROW = (
 GATE = ("cluster/kube_proxy/config.py", "return self.minor >= 29", "return self.minor >= 28")
 MODES = ("trace/wire.py", 'if mode == kind.mode == "bridge"', 'if "private" not in (mode, kind.mode)')
 GATEWAYS = ("linux/routing/nexthop.py", "    return route.via\n", "    return destination\n")
-TABLE_500 = ("cluster/spiderpool.py", "from all lookup {HOST_TABLE}", "from all lookup 501")
-MARKS = ("cluster/spiderpool.py", "from all fwmark 0x1 lookup", "from all fwmark 0x2 lookup")
+TABLE_500 = ("cluster/cni/spiderpool.py", "from all lookup {HOST_TABLE}", "from all lookup 501")
+MARKS = ("cluster/cni/spiderpool.py", "from all fwmark 0x1 lookup", "from all fwmark 0x2 lookup")
 MASQUERADE = (
-    "cluster/kube_proxy/fixed.py",
+    "cluster/kube_proxy/static_chains.py",
     "-A KUBE-MARK-MASQ -j MARK --set-xmark {MARK}/{MARK}",
     "-A KUBE-MARK-MASQ -j MARK --set-xmark 0x0/{MARK}",
 )
 OUTGOING = (
-    "cluster/calico/felix.py",
+    "cluster/cni/calico/felix.py",
     "calico.pools if calico.nat_outgoing else ()",
     "() if calico.nat_outgoing else calico.pools",
 )
-POLICY = ("cluster/multi_nic.py", "from {pod.overlay} lookup {MARK_TABLE}", "from {pod.overlay} lookup {NIC_TABLE}")
+POLICY = (
+    "cluster/cni/spiderpool.py",
+    "from {pod.overlay} lookup {MARK_TABLE}",
+    "from {pod.overlay} lookup {NIC_TABLE}",
+)
 TEETH = {
     "01": [MODES], "02": [GATEWAYS], "03": [TABLE_500], "04": [MASQUERADE], "05": [MARKS], "06": [TABLE_500],
     "07": [ACK_ROW, GATE], "08": [GATEWAYS], "09": [MASQUERADE], "10": [OUTGOING], "11": [POLICY], "12": [POLICY],

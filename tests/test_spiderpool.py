@@ -6,11 +6,10 @@ from ipaddress import IPv4Address, IPv4Interface
 
 import pytest
 
-from mcnilib.cluster import macvlan, spiderpool
-from mcnilib.cluster.multi_nic import attach_multi
+from mcnilib.cluster.cni import macvlan, spiderpool
+from mcnilib.cluster.cni.spiderpool import Coordinator, attach_multi
 from mcnilib.cluster.settings import DefaultNic, Tuning
 from mcnilib.cluster.spec import CLUSTER, mac_of
-from mcnilib.cluster.spiderpool import Coordinator
 from mcnilib.linux.device.link import Address, Far, Link, Veth
 from mcnilib.linux.netfilter.iptables.save import print_tables
 from mcnilib.linux.netns import add_link, add_routes, new_netns

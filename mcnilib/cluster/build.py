@@ -9,21 +9,86 @@ Start here to see who writes what: `events` lists the history, `build` returns w
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from functools import lru_cache
 from ipaddress import IPv4Address
+from typing import Any
 
-from mcnilib.cluster import calico, macvlan, multi_nic, spiderpool, underlay, workarounds
-from mcnilib.cluster.calico import Calico, Workload
-from mcnilib.cluster.events import Change, Event, apply, change
+from mcnilib.cluster import underlay, workarounds
+from mcnilib.cluster.cni import calico, macvlan, spiderpool
+from mcnilib.cluster.cni.calico.config import Calico, Workload
+from mcnilib.cluster.cni.spiderpool import Coordinator
 from mcnilib.cluster.kube_proxy import BE_LIBERAL, KubeProxy, start_kube_proxy, start_kubelet
 from mcnilib.cluster.settings import DefaultNic, Encapsulation, MacvlanMode, Settings, Tuning, Workaround
 from mcnilib.cluster.spec import CLUSTER, Cluster, Pod, PodKind, TrafficPolicy
-from mcnilib.cluster.spiderpool import Coordinator
 from mcnilib.linux.netns import Netns, new_netns, set_sysctl
 from mcnilib.linux.origin import Origin
 from mcnilib.world.world import Segment, World
+
+Verb = Callable[..., Netns]
+
+
+@dataclass(frozen=True, eq=False)
+class Change:
+    """What one component does to one namespace: `verb(namespace, *arguments)`. Compared by identity; see `change`."""
+
+    netns: str
+    verb: Verb
+    arguments: tuple[Any, ...] = ()
+
+    def __str__(self) -> str:
+        return f"{self.netns}: {self.verb.__name__}"
+
+
+@lru_cache(maxsize=8192)
+def change(netns: str, verb: Verb, *arguments: Any) -> Change:
+    """Return the change with these arguments; equal arguments give the same object."""
+    return Change(netns, verb, arguments)
+
+
+@dataclass(frozen=True, eq=False)
+class Event:
+    """Something that happens to the cluster, as an administrator would name it, and what it did in a sentence."""
+
+    name: str
+    did: str
+    changes: tuple[Change, ...] = ()
+
+    @property
+    def namespaces(self) -> tuple[str, ...]:
+        """The namespaces the event changes."""
+        return tuple(dict.fromkeys(change.netns for change in self.changes))
+
+    def __str__(self) -> str:
+        return f"{self.name}: {self.did}"
+
+
+def apply(event: Event, namespaces: dict[str, Netns]) -> None:
+    """Let an event happen to the namespaces, given by name."""
+    for change in event.changes:
+        namespaces[change.netns] = _after(_Held(namespaces[change.netns]), change)
+
+
+class _Held:
+    """A namespace as a key: compared by identity, because comparing whole namespaces would cost more than it saves."""
+
+    __slots__ = ("netns",)
+
+    def __init__(self, netns: Netns) -> None:
+        self.netns = netns
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, _Held) and self.netns is other.netns
+
+    def __hash__(self) -> int:
+        return id(self.netns)
+
+
+@lru_cache(maxsize=8192)
+def _after(before: _Held, change: Change) -> Netns:
+    return change.verb(before.netns, *change.arguments)
+
 
 __all__ = ["Change", "Event", "build", "events"]
 
@@ -205,7 +270,7 @@ def _multi_pod(
     changes = [*_calico_pod(pod, config).changes, change(pod.name, macvlan.add_nic, pod, cluster, nics[0].value)]
     if ips:
         coordinator = Coordinator(ips, cluster.pod_cidr, cluster.service_cidr, rp_filter)
-        changes += [change(pod.name, multi_nic.attach_multi, pod, coordinator, *nics[1:])]
+        changes += [change(pod.name, spiderpool.attach_multi, pod, coordinator, *nics[1:])]
         changes += [change(pod.node, spiderpool.attach_host, pod)]
     did = f"Calico's pair and a Macvlan NIC{', and the coordinator arranges their routes' if ips else ''}"
     return Event(f"create pod {pod.name}", did, tuple(changes))

@@ -7,8 +7,8 @@ routes of a pod or client.
 
 from __future__ import annotations
 
+from mcnilib.cluster.intern import chain_rule, ip_route
 from mcnilib.cluster.spec import Cluster, Host, mac_of
-from mcnilib.cluster.written import chain_rule, ip_route
 from mcnilib.linux.device.link import Address, Link, Physical
 from mcnilib.linux.netfilter.iptables.edit import append
 from mcnilib.linux.netns import Netns, add_link, add_routes, set_sysctl

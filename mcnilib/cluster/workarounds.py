@@ -10,9 +10,9 @@ from __future__ import annotations
 from collections.abc import Iterable
 from ipaddress import IPv4Network
 
+from mcnilib.cluster.intern import chain_rule, ip_route
 from mcnilib.cluster.settings import Encapsulation
 from mcnilib.cluster.spec import Node, Pod
-from mcnilib.cluster.written import chain_rule, ip_route
 from mcnilib.linux.netfilter.iptables.edit import append, insert
 from mcnilib.linux.netns import Netns, add_routes
 from mcnilib.linux.origin import Origin

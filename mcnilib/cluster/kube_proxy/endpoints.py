@@ -8,8 +8,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from mcnilib.cluster.kube_proxy.config import Line
-from mcnilib.cluster.kube_proxy.names import endpoint_chain
-from mcnilib.cluster.kube_proxy.view import View
+from mcnilib.cluster.kube_proxy.view import View, endpoint_chain
 from mcnilib.cluster.spec import Endpoint
 
 

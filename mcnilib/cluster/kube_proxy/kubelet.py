@@ -8,8 +8,8 @@ Source: pkg/kubelet/kubelet_network_linux.go (1.24 line); KEP-3178 (IPTablesOwne
 from __future__ import annotations
 
 from mcnilib.cluster.kube_proxy.config import KubeProxy, Line, Rules
-from mcnilib.cluster.kube_proxy.fixed import MARTIANS, WHY_MARTIANS, masquerading
 from mcnilib.cluster.kube_proxy.restore import ensure_chains, ensure_rules
+from mcnilib.cluster.kube_proxy.static_chains import MARTIANS, WHY_MARTIANS, masquerading
 from mcnilib.linux.netns import Netns
 from mcnilib.linux.origin import Origin
 

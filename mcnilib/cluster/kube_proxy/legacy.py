@@ -15,9 +15,8 @@ from dataclasses import replace
 
 from mcnilib.cluster.kube_proxy.config import Line, Rules
 from mcnilib.cluster.kube_proxy.endpoints import endpoint_rules, lot, no_local
-from mcnilib.cluster.kube_proxy.names import endpoint_chain
 from mcnilib.cluster.kube_proxy.services import allowed, answers, health, masquerade
-from mcnilib.cluster.kube_proxy.view import View
+from mcnilib.cluster.kube_proxy.view import View, endpoint_chain
 from mcnilib.cluster.spec import Endpoint, TrafficPolicy
 
 

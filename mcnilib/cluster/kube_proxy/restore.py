@@ -7,8 +7,8 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable
 
+from mcnilib.cluster.intern import chain_rule, put_chains
 from mcnilib.cluster.kube_proxy.config import Line, Rules
-from mcnilib.cluster.written import chain_rule, put_chains
 from mcnilib.linux.netfilter.iptables.edit import Tables, find_table
 from mcnilib.linux.netfilter.iptables.rule import Body, Chain, ChainRule
 from mcnilib.linux.netfilter.iptables.save import Forms

@@ -15,9 +15,8 @@ from ipaddress import IPv4Address
 
 from mcnilib.cluster.kube_proxy.config import Line, Rules
 from mcnilib.cluster.kube_proxy.endpoints import balance, endpoint_rules, no_local
-from mcnilib.cluster.kube_proxy.fixed import LOCALHOST_COUNTER
-from mcnilib.cluster.kube_proxy.names import endpoint_chain
-from mcnilib.cluster.kube_proxy.view import View
+from mcnilib.cluster.kube_proxy.static_chains import LOCALHOST_COUNTER
+from mcnilib.cluster.kube_proxy.view import View, endpoint_chain
 
 LOCAL = "-m addrtype --dst-type LOCAL"
 

@@ -11,15 +11,14 @@ from __future__ import annotations
 from collections.abc import Iterator
 from functools import lru_cache
 
+from mcnilib.cluster.intern import put_chains
 from mcnilib.cluster.kube_proxy.config import KubeProxy, Rules
-from mcnilib.cluster.kube_proxy.fixed import fixed, jumps, tail
 from mcnilib.cluster.kube_proxy.legacy import legacy_rules
-from mcnilib.cluster.kube_proxy.names import SERVICE_CHAINS
 from mcnilib.cluster.kube_proxy.restore import ensure_chains, ensure_rules, restore
 from mcnilib.cluster.kube_proxy.services import service_rules
-from mcnilib.cluster.kube_proxy.view import View
+from mcnilib.cluster.kube_proxy.static_chains import fixed, jumps, tail
+from mcnilib.cluster.kube_proxy.view import SERVICE_CHAINS, View
 from mcnilib.cluster.spec import Host, Service
-from mcnilib.cluster.written import put_chains
 from mcnilib.gc_pause import gc_paused
 from mcnilib.linux.netfilter.iptables.edit import find_table
 from mcnilib.linux.netns import Netns, set_sysctl

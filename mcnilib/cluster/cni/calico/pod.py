@@ -12,9 +12,9 @@ from __future__ import annotations
 from collections.abc import Iterator
 from ipaddress import IPv4Interface
 
-from mcnilib.cluster.calico.config import Calico
+from mcnilib.cluster.cni.calico.config import Calico
+from mcnilib.cluster.intern import ip_route
 from mcnilib.cluster.spec import Pod, mac_of
-from mcnilib.cluster.written import ip_route
 from mcnilib.linux.device.link import Address, Far, Link, Veth
 from mcnilib.linux.netns import Netns, add_link, add_routes, set_sysctl
 from mcnilib.linux.origin import Origin
@@ -22,6 +22,7 @@ from mcnilib.linux.routing.route import Route
 from mcnilib.linux.sysctl import get
 
 WRITER = "the Calico CNI"
+
 HOST_MAC = "ee:ee:ee:ee:ee:ee"
 """The MAC of the node's end of every pair."""
 

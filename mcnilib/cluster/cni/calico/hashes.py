@@ -59,7 +59,9 @@ def lines(chain: FelixChain) -> Iterator[tuple[str, str]]:
 
 
 _FRONT = re.compile(r"--(in|out)-interface (\S+) ?|-p (\S+) ?")
+
 _PROTOCOLS = {"4": "ipencap", "17": "udp"}
+
 _SPELLINGS = (
     ("--jump ", "-j "),
     ("--goto ", "-g "),

@@ -9,8 +9,8 @@ pkg/utils/convert/convert.go.
 
 from __future__ import annotations
 
+from mcnilib.cluster.intern import ip_route
 from mcnilib.cluster.spec import Cluster, Pod, PodKind, mac_of
-from mcnilib.cluster.written import ip_route
 from mcnilib.linux.device.link import Address, Far, Link, Macvlan
 from mcnilib.linux.netns import Netns, add_link, add_routes
 from mcnilib.linux.origin import Origin

@@ -11,12 +11,12 @@ from collections.abc import Iterable, Iterator
 from functools import lru_cache
 from ipaddress import IPv4Network
 
-from mcnilib.cluster.calico.config import Calico, Workload
-from mcnilib.cluster.calico.filter import filter_chains
-from mcnilib.cluster.calico.hashes import APPENDED, FelixChain, lines
-from mcnilib.cluster.calico.static import EMPTY, hooks, mangle_chains, nat_chains, raw_chains
+from mcnilib.cluster.cni.calico.config import Calico, Workload
+from mcnilib.cluster.cni.calico.filter import filter_chains
+from mcnilib.cluster.cni.calico.hashes import APPENDED, FelixChain, lines
+from mcnilib.cluster.cni.calico.static import EMPTY, hooks, mangle_chains, nat_chains, raw_chains
+from mcnilib.cluster.intern import chain_rule, put_chains
 from mcnilib.cluster.settings import Encapsulation
-from mcnilib.cluster.written import chain_rule, put_chains
 from mcnilib.linux.netfilter.ipset import IpSet
 from mcnilib.linux.netfilter.iptables.edit import Tables, find_table
 from mcnilib.linux.netfilter.iptables.match.misc import Comment
@@ -24,6 +24,7 @@ from mcnilib.linux.netfilter.iptables.rule import Chain, ChainRule, Table
 from mcnilib.linux.netns import Netns, set_sysctl
 
 OPTIONS = "family inet hashsize 1024 maxelem 1048576"
+
 SYSCTLS = (
     ("net.ipv4.ip_forward", "1", "the node is the router of its pods"),
     ("net.netfilter.nf_conntrack_acct", "1", "counts the bytes of connections for flow statistics"),

@@ -8,10 +8,12 @@
 Not modelled: NetworkPolicies, host endpoints, IPv6, the eBPF and nftables dataplanes, ipvs, WireGuard, CrossSubnet.
 """
 
-from mcnilib.cluster.calico.config import VERSIONS, Calico, Workload
-from mcnilib.cluster.calico.felix import start_felix
-from mcnilib.cluster.calico.pod import GATEWAY, HOST_MAC, attach, attach_host
-from mcnilib.cluster.calico.routes import join, vtep_mac
+from __future__ import annotations
+
+from mcnilib.cluster.cni.calico.config import VERSIONS, Calico, Workload
+from mcnilib.cluster.cni.calico.felix import start_felix
+from mcnilib.cluster.cni.calico.pod import GATEWAY, HOST_MAC, attach, attach_host
+from mcnilib.cluster.cni.calico.routes import join, vtep_mac
 
 __all__ = [
     "GATEWAY",

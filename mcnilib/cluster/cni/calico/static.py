@@ -10,14 +10,15 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from mcnilib.cluster.calico.config import Calico
-from mcnilib.cluster.calico.hashes import APPENDED, FelixChain, FelixRule
+from mcnilib.cluster.cni.calico.config import Calico
+from mcnilib.cluster.cni.calico.hashes import APPENDED, FelixChain, FelixRule
 from mcnilib.cluster.settings import Encapsulation
 
 PODS = "cali+"
 """Matches the node's ends of all pods' pairs."""
 
 HOST_ACCEPTED = "Host endpoint policy accepted packet."
+
 EMPTY = {
     "raw": ("cali-from-host-endpoint", "cali-rpf-skip", "cali-to-host-endpoint"),
     "mangle": ("cali-from-host-endpoint", "cali-to-host-endpoint"),
@@ -33,6 +34,7 @@ EMPTY = {
 """Chains without rules: no host endpoints, floating addresses, allowed spoofers or advertised service ranges."""
 
 WHY_HOST = "policy of the node's own devices would stand there; without host endpoints the chain is empty"
+
 WHY_CLEAR = "starts with clean mark bits, whatever other rules left in them"
 
 

@@ -17,17 +17,18 @@ from __future__ import annotations
 from hashlib import sha1
 from ipaddress import IPv4Address, IPv4Interface
 
-from mcnilib.cluster.calico.config import Calico
-from mcnilib.cluster.calico.pod import PRIORITY
+from mcnilib.cluster.cni.calico.config import Calico
+from mcnilib.cluster.cni.calico.pod import PRIORITY
+from mcnilib.cluster.intern import ip_neigh, ip_route
 from mcnilib.cluster.settings import Encapsulation
 from mcnilib.cluster.spec import Node
-from mcnilib.cluster.written import ip_neigh, ip_route
 from mcnilib.linux.device.link import NO_MAC, Address, Ipip, Link, Vxlan
 from mcnilib.linux.netns import Netns, add_link, add_neigh, add_routes
 from mcnilib.linux.origin import Origin
 from mcnilib.linux.routing.route import Route
 
 VNI, PORT = 4096, 4789
+
 TUNNEL_INDEX = 9
 """Device index of the tunnel device, between the NICs and the pods."""
 

@@ -13,12 +13,14 @@ MARK = "0x4000"
 """The packet mark that asks for masquerading: 1 << masqueradeBit, 14 by default."""
 
 INVALID_COUNTER, LOCALHOST_COUNTER = "ct_state_invalid_dropped_pkts", "localhost_nps_accepted_pkts"
+
 LAST_RULE = "kubernetes service nodeports; NOTE: this must be the last rule in this chain"
 
 MARTIANS = (
     '-A KUBE-FIREWALL ! -s 127.0.0.0/8 -d 127.0.0.0/8 -m comment --comment "block incoming localnet connections" '
     "-m conntrack ! --ctstate RELATED,ESTABLISHED,DNAT -j DROP"
 )
+
 WHY_MARTIANS = "keeps strangers out of 127.0.0.0/8, which route_localnet opened for NodePorts on localhost"
 
 

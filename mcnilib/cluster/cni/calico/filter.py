@@ -10,9 +10,9 @@ from __future__ import annotations
 from collections.abc import Iterator
 from itertools import groupby, takewhile
 
-from mcnilib.cluster.calico.config import Calico, Workload
-from mcnilib.cluster.calico.hashes import FelixChain, FelixRule, limited
-from mcnilib.cluster.calico.static import (
+from mcnilib.cluster.cni.calico.config import Calico, Workload
+from mcnilib.cluster.cni.calico.hashes import FelixChain, FelixRule, limited
+from mcnilib.cluster.cni.calico.static import (
     HOST_ACCEPTED,
     PODS,
     WHY_CLEAR,
