@@ -219,8 +219,8 @@ SMALL_FOR_ONE = {
     "mcnilib.linux.sysctl",
     "mcnilib.show.address",
     "mcnilib.snapshots.provenance",
-    "mcnilib.trace.redirect",
-    "mcnilib.trace.walk",
+    "mcnilib.trace.stack.icmp",
+    "mcnilib.trace.stack.walk",
 }
 """Short modules that only one other imports: is it a concept of its own, or only a cut?"""
 
@@ -239,6 +239,6 @@ CIRCLES = [
     {"mcnilib.linux.netfilter.context", "mcnilib.linux.netfilter.ipset", "mcnilib.linux.netfilter.ipset"},
     {"mcnilib.linux.netfilter.iptables.rule", "mcnilib.linux.netfilter.iptables.rule"},
     {"mcnilib.linux.routing.fib", "mcnilib.linux.netns", "mcnilib.linux.routing.nexthop"},
-    {"mcnilib.trace.outcome", "mcnilib.trace.run", "mcnilib.trace.sockets", "mcnilib.trace.tcp"},
+    {"mcnilib.trace.outcome", "mcnilib.trace.run", "mcnilib.trace.transport.sockets", "mcnilib.trace.transport.tcp"},
 ]
 """Modules that import one another in a circle, be it for their types alone."""

@@ -38,7 +38,7 @@ from mcnilib.linux.routing.neigh import Neigh, parse_neigh
 from mcnilib.snapshots.files import FILES, OPTIONAL, OTHERS, save
 from mcnilib.snapshots.load import load_collected
 from mcnilib.snapshots.netns_ids import Home, connected
-from mcnilib.trace.wire import Frame, Wire
+from mcnilib.trace.stack.ethernet import Frame, Wire
 from mcnilib.world.json_form import FORMS
 from mcnilib.world.listing import COMMANDS as SHOWN
 from mcnilib.world.world import World

@@ -107,7 +107,7 @@ ACK_ROW = (
     '"ack": _row("ES ES ES ES',
 )  # the ACK after a lone SYN is fine
 GATE = ("cluster/kube_proxy/config.py", "return self.minor >= 29", "return self.minor >= 28")
-MODES = ("trace/wire.py", 'if mode == kind.mode == "bridge"', 'if "private" not in (mode, kind.mode)')
+MODES = ("trace/stack/ethernet.py", 'if mode == kind.mode == "bridge"', 'if "private" not in (mode, kind.mode)')
 GATEWAYS = ("linux/routing/nexthop.py", "    return route.via\n", "    return destination\n")
 TABLE_500 = ("cluster/cni/spiderpool.py", "from all lookup {HOST_TABLE}", "from all lookup 501")
 MARKS = ("cluster/cni/spiderpool.py", "from all fwmark 0x1 lookup", "from all fwmark 0x2 lookup")

@@ -14,7 +14,7 @@ from mcnilib.errors import Unsupported
 from mcnilib.scenarios import all_scenarios
 from mcnilib.scenarios.scenario import Scenario, neighbours
 from mcnilib.trace.flow import Flow, Listener
-from mcnilib.trace.recall import Recall
+from mcnilib.trace.outcome_cache import Recall
 from mcnilib.trace.run import run
 from mcnilib.trace.trace import Outcome
 from mcnilib.world.commands import do

@@ -13,9 +13,9 @@ from mcnilib.linux.chance import Chance
 from mcnilib.linux.netfilter.iptables.save import parse_tables
 from mcnilib.snapshots.question import read_flow
 from mcnilib.trace.flow import ANY_ADDRESS, Flow, Listener, NoConversation
-from mcnilib.trace.host import Host
-from mcnilib.trace.icmp_rate import route_error_allowed
 from mcnilib.trace.run import run
+from mcnilib.trace.stack.host import Host
+from mcnilib.trace.stack.icmp import route_error_allowed
 from mcnilib.trace.trace import Fate, Stage, Verdict
 from mcnilib.world.world import World
 

@@ -21,8 +21,8 @@ from mcnilib.linux.netfilter.conntrack import Entry
 from mcnilib.linux.packet import Packet
 from mcnilib.trace.flow import ANY_ADDRESS, Flow, Listener
 from mcnilib.trace.outcome import judge
-from mcnilib.trace.sockets import Client
 from mcnilib.trace.trace import Fate, Journey, Outcome, Stage, Step, Trace, Verdict
+from mcnilib.trace.transport.sockets import Client
 
 ECHO_REQUEST, ECHO_REPLY = 8, 0
 VXLAN_PORT = 4789

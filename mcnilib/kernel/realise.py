@@ -26,7 +26,7 @@ from mcnilib.linux.device.link import Ipip, Macvlan
 from mcnilib.linux.netns import Netns
 from mcnilib.linux.routing.fib import contested
 from mcnilib.linux.routing.neigh import PROXY
-from mcnilib.trace.wire import Wire, wire_of
+from mcnilib.trace.stack.ethernet import Wire, wire_of
 from mcnilib.world.world import World
 
 SIOCGIFFLAGS, IFF_RUNNING = 0x8913, 0x40

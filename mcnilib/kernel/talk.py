@@ -20,7 +20,7 @@ from mcnilib.kernel.realise import Lab
 from mcnilib.trace.flow import ANY_ADDRESS, Flow, Listener
 
 REQUEST, ANSWER = b"ping\n", b"pong\n"
-UDP_ANSWER = b"answer\n"  # its length, like the others, is that of the model (trace/tcp.py)
+UDP_ANSWER = b"answer\n"  # its length, like the others, is that of the model (trace/transport/tcp.py)
 ECHO_REQUEST, ECHO_REPLY = 8, 0
 TCP_CLOSED, TCP_LISTEN, TCP_REPAIR = 7, 10, 19
 LAST_WORDS = 60

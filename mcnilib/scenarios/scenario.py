@@ -12,7 +12,7 @@ from mcnilib.cluster.build import build
 from mcnilib.cluster.settings import Option, Protocol, Settings, option, sweep
 from mcnilib.cluster.spec import CLUSTER
 from mcnilib.trace.flow import Flow, Listener
-from mcnilib.trace.recall import Recall
+from mcnilib.trace.outcome_cache import Recall
 from mcnilib.trace.run import run
 from mcnilib.trace.trace import Outcome, Trace
 from mcnilib.world.world import World

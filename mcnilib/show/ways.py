@@ -15,7 +15,7 @@ import networkx as nx
 
 from mcnilib.show.geometry import Line, Point, shift, tidy
 from mcnilib.show.scene import Places, Station
-from mcnilib.trace.icmp import SILENT
+from mcnilib.trace.stack.icmp import SILENT
 from mcnilib.trace.trace import Fate, Journey, Stage, Step
 
 GAP, TURN = 9.0, 6.0

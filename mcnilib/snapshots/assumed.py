@@ -18,7 +18,7 @@ from mcnilib.world.world import World
 Ask = Callable[[World], Trace]
 
 UNASKED = ("accept_redirects", "send_redirects")
-"""Off where they are not listed (`mcnilib.trace.redirect`)."""
+"""Off where they are not listed (`mcnilib.trace.stack.icmp`)."""
 ELSEWHERE = (FORWARD, "net.ipv4.icmp_errors_use_inbound_ifaddr", NETFILTER + "acct", NETFILTER + "log_invalid")
 """Asked as `forwarding`; and what decides only which address an ICMP error comes from, what is counted or logged."""
 SWITCHES = (

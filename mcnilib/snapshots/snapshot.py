@@ -96,7 +96,7 @@ class Snapshot:
 def _given(netns: Netns) -> str:
     """Print the sysctls with what the model takes for them where nobody wrote any, so that nothing is left to assume.
 
-    Redirects are off where they are not listed (`mcnilib.trace.redirect`), and devices without a line are like
+    Redirects are off where they are not listed (`mcnilib.trace.stack.icmp`), and devices without a line are like
     `default`.
     """
     there = {line.key: line for line in netns.sysctls}

@@ -14,18 +14,16 @@ from mcnilib.errors import McniError, NoRoute, Unknown, Unsupported
 from mcnilib.linux.chance import EPHEMERAL, Chance
 from mcnilib.linux.netfilter.conntrack import Entry
 from mcnilib.linux.packet import Packet
-from mcnilib.trace.bind import choose_source, refused
 from mcnilib.trace.branches import follow
 from mcnilib.trace.flow import ANY_ADDRESS, Flow, Listener
-from mcnilib.trace.host import Skb
-from mcnilib.trace.log import Log
-from mcnilib.trace.network import Emission, Network
 from mcnilib.trace.outcome import judge
-from mcnilib.trace.place import Delivery, Departure
-from mcnilib.trace.sockets import Client, Sockets, open_client
-from mcnilib.trace.tcp import TcpEnd
+from mcnilib.trace.stack.host import Delivery, Departure, Emission, Network, Skb
+from mcnilib.trace.stack.recorder import Log
+from mcnilib.trace.stack.walk import walk
 from mcnilib.trace.trace import Fate, Journey, Stage, Step, Trace
-from mcnilib.trace.walk import walk
+from mcnilib.trace.transport.socket_lookup import choose_source, refused
+from mcnilib.trace.transport.sockets import Client, Sockets, open_client
+from mcnilib.trace.transport.tcp import TcpEnd
 from mcnilib.world.world import World
 
 MAX_DECISIONS = 200_000

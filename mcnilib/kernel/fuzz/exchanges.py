@@ -8,8 +8,8 @@ from mcnilib.kernel.fuzz.case import Case
 from mcnilib.linux.chance import Chance
 from mcnilib.trace.branches import follow
 from mcnilib.trace.flow import Flow, Listener
-from mcnilib.trace.network import Network
 from mcnilib.trace.run import Run
+from mcnilib.trace.stack.host import Network
 from mcnilib.trace.trace import Trace
 from mcnilib.world.world import World
 

@@ -19,8 +19,8 @@ from mcnilib.linux.sysctl import get, parse_setting, print_settings
 from mcnilib.snapshots.files import WORLD, Place, print_world
 from mcnilib.snapshots.snapshot import Snapshot, snapshot_of
 from mcnilib.trace.run import run
+from mcnilib.trace.stack.ethernet import wire_of
 from mcnilib.trace.trace import Trace, Verdict
-from mcnilib.trace.wire import wire_of
 from mcnilib.world.world import World
 
 Files = dict[str, str]

@@ -19,7 +19,7 @@ from mcnilib.kernel.realise import ERROR_BURST, Lab
 from mcnilib.kernel.tools import ToolFailed
 from mcnilib.linux.packet import Packet
 from mcnilib.trace.flow import Flow, Listener
-from mcnilib.trace.network import Network
+from mcnilib.trace.stack.host import Network
 from mcnilib.trace.trace import Fate, Stage, Trace, Verdict
 from mcnilib.world.world import World
 

@@ -2,7 +2,7 @@
 
 Modelled kinds: loopback, physical (a port on a switch segment), veth, macvlan, bridge, vxlan, ipip. Any other kind
 raises `Unsupported`. Reading the tool's output is in `link_parse`, frame delivery between devices in
-`mcnilib.trace.wire`. Source: ip-link(8), ip-address(8), iproute2 6.1.
+`mcnilib.trace.stack.ethernet`. Source: ip-link(8), ip-address(8), iproute2 6.1.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """Neighbour entries as `ip neigh` prints them.
 
 Only what somebody wrote is state: permanent entries, those with `nud noarp`, and addresses ARP answers for (proxy).
-What ARP learns during a run belongs to the run (`mcnilib.trace.arp`), so parsing a whole listing leaves learned entries
+What ARP learns in a run belongs to the run (`trace.stack.neighbour`): reading a whole listing leaves learned entries
 out. Source: ip-neighbour(8), arp(7).
 """
 

@@ -8,19 +8,22 @@ SO_BROADCAST in socket(7).
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from ipaddress import IPv4Address
 from typing import NoReturn
 
-from mcnilib.errors import NoRoute, Unsupported
+from mcnilib.errors import NoRoute, Unknown, Unsupported
 from mcnilib.linux.device.link import Loopback
 from mcnilib.linux.packet import Packet
 from mcnilib.linux.routing.fib import Decision
 from mcnilib.linux.routing.route import Query, Route
 from mcnilib.linux.routing.source import preferred_source
 from mcnilib.linux.sysctl import deciding
-from mcnilib.trace.host import Host
+from mcnilib.trace.flow import ANY_ADDRESS, Listener
+from mcnilib.trace.stack.host import Host
 
 ANY = IPv4Address("0.0.0.0")
+
 LIMITED = IPv4Address("255.255.255.255")
 
 
@@ -105,3 +108,60 @@ def _group(host: Host, packet: Packet, route: Route | None) -> NoRoute:
     if packet.dst.is_multicast:
         raise Unsupported(f"multicast to {packet.dst} from {host.name} is not modelled")
     return NotSent(f"broadcast to {packet.dst} without SO_BROADCAST", error="EACCES", line=route)
+
+
+def listening(listeners: Sequence[Listener], host: Host, iif: str, packet: Packet) -> Listener | None:
+    """Return the socket for a packet that came by `iif`, of several the one bound to most; None when nobody listens.
+
+    Raises: Unsupported where the answer of a socket bound to a device has no way by that device; Unknown for a SYN to a
+    socket whose queue was full: whether the program has accepted since then, nobody can tell.
+    Source: sk_acceptq_is_full() in tcp_conn_request(), which drops the SYN.
+    """
+    wanted = (host.name, packet.proto, packet.dport)
+    there = (x for x in listeners if (x.netns, x.proto, x.port) == wanted and x.address in (ANY_ADDRESS, packet.dst))
+    there = (one for one in there if one.peer in (None, (packet.src, packet.sport)))
+    found = [one for one in there if one.dev in ("", _device(host, iif, packet))]
+    # those of an address are looked up before those of all; a peer counts more than a device
+    best = max(found, key=lambda x: (x.address != ANY_ADDRESS, bool(x.peer), bool(x.dev)), default=None)
+    if best and best.dev and not _leads_back(host, best.dev, packet):
+        raise Unsupported(f"{best} of {host.name} answers {packet.src}, to which no route leads by {best.dev}")
+    if best and best.full:
+        raise Unknown(f"the queue of {best} was full (Recv-Q above Send-Q), and a full one drops SYNs", collect="")
+    return best
+
+
+def _device(host: Host, iif: str, packet: Packet) -> str:
+    """Name the device a socket sees a packet come from: on loopback the one that has the address.
+
+    Source: inet_iif(); ip_route_output_key_hash_rcu(), "make sure orig_oif points to fib result device".
+    """
+    if iif != "lo":
+        return iif
+    try:
+        return host.route(Query(packet.dst)).route.dev
+    except NoRoute:
+        return iif
+
+
+def _leads_back(host: Host, dev: str, packet: Packet) -> bool:
+    """Tell whether the routes send an answer by the device: Linux looks up by the device, which is not modelled."""
+    try:
+        route = host.route(Query(packet.src, packet.dst)).route
+    except NoRoute:
+        return False
+    return route.type == "local" or route.dev == dev
+
+
+def answers_from(host: Host, packet: Packet, listener: Listener) -> IPv4Address:
+    """Return the address a UDP server sends its answer from, 0.0.0.0 to let the route choose.
+
+    How a program does it that was only listed, nobody knows: where it matters, it may do either.
+    """
+    if listener.address != ANY_ADDRESS:
+        return listener.address
+    if listener.pinned is None:
+        chosen = choose_source(host, Packet(ANY_ADDRESS, packet.src, "udp", packet.dport, packet.sport))
+        if isinstance(chosen, Packet) and chosen.src != packet.dst:
+            ways = f"answers from {packet.dst}, where it was asked", f"answers from {chosen.src}, as its route has it"
+            return (packet.dst, ANY_ADDRESS)[host.chance.pick(f"the server on UDP port {packet.dport}", ways)]
+    return packet.dst if listener.pinned is not False else ANY_ADDRESS

@@ -15,8 +15,8 @@ from mcnilib.linux.netns import Netns
 from mcnilib.trace.branches import follow
 from mcnilib.trace.flow import Flow, Listener
 from mcnilib.trace.run import Run
+from mcnilib.trace.stack.ethernet import shown_to_iptables
 from mcnilib.trace.trace import Outcome, Trace, Verdict
-from mcnilib.trace.wire import shown_to_iptables
 from mcnilib.world.world import World
 
 KEPT = 256
@@ -75,7 +75,7 @@ def _for_arp(netns: Netns) -> tuple[object, ...]:
 
 
 def _cables(world: World) -> tuple[object, ...]:
-    """Return all that `mcnilib.trace.wire` reads of a world."""
+    """Return all that `mcnilib.trace.stack.ethernet` reads of a world."""
     return (world.segments, world.complete, *((n.name, n.links, _bridges_shown(n)) for n in world))
 
 

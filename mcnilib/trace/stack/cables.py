@@ -1,6 +1,6 @@
 """What hangs on what in a world: veth pairs, macvlan children, bridge ports, NICs in segments.
 
-Indexed once for a world, which never changes during a run; how frames go over it is in `mcnilib.trace.wire`.
+Indexed once for a world, which never changes during a run; how frames go over it is in `mcnilib.trace.stack.ethernet`.
 """
 
 from __future__ import annotations

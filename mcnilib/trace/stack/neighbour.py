@@ -15,18 +15,20 @@ from mcnilib.linux.packet import Packet
 from mcnilib.linux.routing.neigh import PROXY, Neigh
 from mcnilib.linux.routing.route import Query
 from mcnilib.linux.routing.source import source_address, validate_source
-from mcnilib.trace.bind import route_out
-from mcnilib.trace.host import Host
-from mcnilib.trace.log import Log
+from mcnilib.trace.stack.ethernet import BROADCAST, Frame, Landing
+from mcnilib.trace.stack.host import Host
+from mcnilib.trace.stack.recorder import Log
 from mcnilib.trace.trace import Fate, Stage
-from mcnilib.trace.wire import BROADCAST, Frame, Landing
+from mcnilib.trace.transport.socket_lookup import route_out
 
 if TYPE_CHECKING:
-    from mcnilib.trace.network import Network
+    from mcnilib.trace.stack.host import Network
+
 
 PATIENCE = 3.0
 """Seconds until an unanswered neighbour is given up: three requests, one second apart (arp(7) mcast_solicit,
 retrans_time)."""
+
 OWNS, PROXIES = "owns", "proxies"
 """How a namespace answers ARP: a route of type local has the address, or it stands in for others."""
 

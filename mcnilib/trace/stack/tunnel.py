@@ -14,8 +14,8 @@ from mcnilib.linux.device.link import NO_MAC, Ipip, Link, Vxlan
 from mcnilib.linux.packet import Inner, Packet
 from mcnilib.linux.routing.route import Query
 from mcnilib.linux.routing.source import preferred_source
-from mcnilib.trace.bind import nobody, route_out
-from mcnilib.trace.host import Host, Skb
+from mcnilib.trace.stack.host import Host, Skb
+from mcnilib.trace.transport.socket_lookup import nobody, route_out
 
 IPIP = "ipencap"
 """The protocol of an IPIP packet; its device looks the way up without the packet's mark. Source: ip_tunnel_xmit()."""

@@ -18,20 +18,19 @@ from mcnilib.linux.routing.route import UNCHOSEN, Query, Route
 from mcnilib.linux.routing.rule import DEFAULT_RULES
 from mcnilib.linux.routing.source import validate_source
 from mcnilib.linux.sysctl import deciding
-from mcnilib.trace import redirect, tunnel
-from mcnilib.trace.bind import ANY, LIMITED, refused, route_out
-from mcnilib.trace.hooks import Hook
-from mcnilib.trace.host import Host, Skb
-from mcnilib.trace.icmp import complain, reject, say_nothing
-from mcnilib.trace.icmp_rate import route_error_allowed
-from mcnilib.trace.leave import leave
-from mcnilib.trace.log import Log
-from mcnilib.trace.place import Arrival, Delivery, Departure, Place
+from mcnilib.trace.stack import tunnel
+from mcnilib.trace.stack.ethernet import shown_because, shown_to_iptables
+from mcnilib.trace.stack.host import Arrival, Delivery, Departure, Host, Place, Skb
+from mcnilib.trace.stack.icmp import icmp_send, reject, route_error_allowed, say_nothing
+from mcnilib.trace.stack.ip_output import leave
+from mcnilib.trace.stack.netfilter import Hook
+from mcnilib.trace.stack.recorder import Log
 from mcnilib.trace.trace import Fate, Stage
-from mcnilib.trace.wire import shown_because, shown_to_iptables
+from mcnilib.trace.transport.socket_lookup import ANY, LIMITED, refused, route_out
 
 if TYPE_CHECKING:
-    from mcnilib.trace.network import Network
+    from mcnilib.trace.stack.host import Network
+
 
 CODES = {"ENETUNREACH": (3, 0), "EHOSTUNREACH": (3, 1), "EACCES": (3, 13)}
 """ICMP errors a router answers with when its lookup fails; EINVAL (blackhole) is silent. Source: ip_error()."""
@@ -136,7 +135,7 @@ def _route(net: Network, log: Log, host: Host, skb: Skb, *, again: bool = False)
         return None
     skb.local = decision.route.type == "local" or decision.device == "lo"  # __mkroute_output()
     _refuse_many(host, packet, decision.route)
-    redirect.believe(net, host, packet, decision.device)
+    icmp.believe(net, host, packet, decision.device)
     _note_route(log, host, packet, decision, "rerouted" if again else "route")
     return decision
 
@@ -171,7 +170,7 @@ def _no_route(net: Network, log: Log, host: Host, skb: Skb, dev: str, error: NoR
     if not told:
         host.connections.drop_unconfirmed(skb.tracked)
     elif route_error_allowed(host, skb.packet.src, net.now):
-        complain(net, log, host, skb, *CODES[error.error])
+        icmp_send(net, log, host, skb, *CODES[error.error])
     else:
         say_nothing(log, f"{skb.packet.src} was told so a moment ago")
 
@@ -205,7 +204,7 @@ def _decapsulate(net: Network, log: Log, host: Host, skb: Skb) -> Place:
     if isinstance(landed, str):
         log.add(host.name, Stage.TUNNEL, landed, skb.packet, fate=Fate.DROPPED)
         if skb.packet.proto != "udp":
-            complain(net, log, host, skb, 3, 3)  # tunnel4_rcv() in net/ipv4/tunnel4.c
+            icmp_send(net, log, host, skb, 3, 3)  # tunnel4_rcv() in net/ipv4/tunnel4.c
         return None
     link, inner = landed
     log.add(host.name, Stage.TUNNEL, f"unpacked by {link.name}", skb.packet, inner, oif=link.name)
@@ -217,9 +216,9 @@ def _forward(net: Network, log: Log, host: Host, skb: Skb, dev: str, decision: D
     _note_route(log, host, skb.packet, decision, "forward", dev)
     if skb.packet.ttl <= 1:
         log.add(host.name, Stage.FORWARDING, "TTL used up", skb.packet, iif=dev, fate=Fate.DROPPED)
-        complain(net, log, host, skb, 11, 0)
+        icmp_send(net, log, host, skb, 11, 0)
         return None
-    redirect.tell_of_shorter_way(net, host, skb, dev, decision)
+    icmp.tell_of_shorter_way(net, host, skb, dev, decision)
     skb.packet = skb.packet.but(ttl=skb.packet.ttl - 1)
     hook = Hook(host, skb, "FORWARD", log, net.now, iif=dev, oif=decision.device)
     if not hook.run():

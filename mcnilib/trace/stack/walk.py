@@ -1,15 +1,14 @@
 """The walk of one packet: where it stands, one step, and the loop around it.
 
-Source: the order of the Linux receive and transmit paths; each verb in `mcnilib.trace.ip` names its kernel files.
+Source: the order of the Linux receive and transmit paths; each verb in `trace.stack.ip_input` names its kernel files.
 """
 
 from __future__ import annotations
 
 from mcnilib.errors import McniError
-from mcnilib.trace.ip import receive, send
-from mcnilib.trace.log import Log
-from mcnilib.trace.network import Network
-from mcnilib.trace.place import Arrival, Delivery, Departure, Place
+from mcnilib.trace.stack.host import Arrival, Delivery, Departure, Network, Place
+from mcnilib.trace.stack.ip_input import receive, send
+from mcnilib.trace.stack.recorder import Log
 
 MAX_PLACES = 2000
 """Places one packet may stand at before the walk is called endless; TTL ends real loops much earlier."""

@@ -13,25 +13,24 @@ from typing import TYPE_CHECKING
 
 from mcnilib.errors import NoRoute, Unsupported
 from mcnilib.linux.packet import Icmp, Packet
-from mcnilib.trace.bind import choose_source
 from mcnilib.trace.flow import ANY_ADDRESS, Listener
-from mcnilib.trace.host import Skb
-from mcnilib.trace.icmp import complain, reset_for
-from mcnilib.trace.listening import answers_from, listening
-from mcnilib.trace.log import Log
-from mcnilib.trace.network import Emission
-from mcnilib.trace.place import Delivery
-from mcnilib.trace.tcp import HARD_ERRORS, REQUEST, UDP_ANSWER, Ends, TcpClient, TcpEnd, TcpServer
+from mcnilib.trace.stack.host import Delivery, Emission, Skb
+from mcnilib.trace.stack.icmp import icmp_send, reset_for
+from mcnilib.trace.stack.recorder import Log
+from mcnilib.trace.stack.tunnel import listens
 from mcnilib.trace.trace import Fate, Stage, Step
-from mcnilib.trace.tunnel import listens
+from mcnilib.trace.transport.socket_lookup import answers_from, choose_source, listening
+from mcnilib.trace.transport.tcp import HARD_ERRORS, REQUEST, UDP_ANSWER, Ends, TcpClient, TcpEnd, TcpServer
 
 if TYPE_CHECKING:
     from mcnilib.trace.run import Run
+
 
 CLIENT_ISN, SERVER_ISN = 1000, 5000
 """Initial sequence numbers; fixed, because nothing in the model depends on them."""
 
 ECHO_ID = 4242
+
 SOFT_ERRORS = ((3, 0), (3, 1), (11, 0))
 """ICMP errors a UDP socket does not hear of. Source: icmp_err_convert, __udp4_lib_err() in net/ipv4/udp.c."""
 
@@ -98,7 +97,7 @@ class Sockets:
         if packet.icmp:
             return self._receive_icmp(log, at, packet, packet.icmp)
         self._refuse(log, at, packet, f"nothing here speaks {packet.proto}: answers protocol unreachable")
-        complain(self.run.net, log, self.run.net.hosts[at.netns], at.skb, 3, 2)
+        icmp_send(self.run.net, log, self.run.net.hosts[at.netns], at.skb, 3, 2)
         return None
 
     def _receive_tcp(self, log: Log, at: Delivery, packet: Packet) -> Callable[[], None] | None:
@@ -170,7 +169,7 @@ class Sockets:
         # udp_rcv() has let go of the connection: the error is looked up like any other
         untracked = Skb(packet)
         untracked.local = True
-        complain(self.run.net, log, host, untracked, 3, 3)
+        icmp_send(self.run.net, log, host, untracked, 3, 3)
         return None
 
     def _answer_udp(self, at: Delivery, packet: Packet, fixed: IPv4Address) -> None:

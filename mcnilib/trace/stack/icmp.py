@@ -8,20 +8,80 @@ from __future__ import annotations
 from ipaddress import IPv4Address
 from typing import TYPE_CHECKING
 
-from mcnilib.errors import NoRoute, Unsupported
+from mcnilib.errors import NoRoute, Unknown, Unsupported
 from mcnilib.linux.netfilter.conntrack import Tracked
 from mcnilib.linux.netfilter.conntrack_tcp import segment_end
 from mcnilib.linux.packet import Icmp, Packet, Tcp
+from mcnilib.linux.routing.fib import Decision
 from mcnilib.linux.routing.route import Query
 from mcnilib.linux.routing.source import preferred_source
-from mcnilib.trace.host import Host, Skb
-from mcnilib.trace.icmp_rate import silenced
-from mcnilib.trace.log import Log
-from mcnilib.trace.network import Emission
+from mcnilib.linux.sysctl import conf_key, setting
+from mcnilib.trace.stack.host import Emission, Host, Skb
+from mcnilib.trace.stack.recorder import Log
 
 if TYPE_CHECKING:
-    from mcnilib.trace.hooks import Hook
-    from mcnilib.trace.network import Network
+    from mcnilib.trace.stack.host import Network
+    from mcnilib.trace.stack.netfilter import Hook
+
+
+MASK, INTERVAL = "net.ipv4.icmp_ratemask", "net.ipv4.icmp_ratelimit"
+
+PER_SECOND, BURST = "net.ipv4.icmp_msgs_per_sec", "net.ipv4.icmp_msgs_burst"
+
+AT_ONCE = 6
+"""Errors a peer gets at once (XRLIM_BURST_FACTOR)."""
+
+QUIET = 60.0
+"""Seconds of silence a peer that is new is taken to have had (inet_getpeer())."""
+
+ROUTE_ERRORS, ROUTE_INTERVAL = 5.0, 1.0
+"""Of no-route errors: seconds saved at most, seconds one costs (net.ipv4.route.error_burst, route.error_cost)."""
+
+
+def silenced(host: Host, kind: int, peer: IPv4Address, now: float, *, near: bool) -> str:
+    """Say which limit keeps an ICMP error of a type from being sent; empty when it is sent, which is counted.
+
+    `near`: it would leave by the loopback device, where no peer is limited. Raises: Unknown.
+    """
+    if not host.number(MASK) >> kind & 1:
+        return ""
+    _check_total(host, now)
+    seconds = host.number(INTERVAL) / 1000
+    if near or _take(host, peer, seconds, AT_ONCE * seconds, now):
+        return ""
+    if seconds > QUIET:
+        why = f"{setting(host.sysctls, INTERVAL)} on {host.name}: whether {peer} was told anything lately"
+        raise Unknown(f"{why} decides whether it is told now", collect="")
+    return str(setting(host.sysctls, INTERVAL))
+
+
+def route_error_allowed(host: Host, peer: IPv4Address, now: float) -> bool:
+    """Tell whether a peer is told that there is no route. Both limits take from what the peer has saved."""
+    return _take(host, peer, ROUTE_INTERVAL, ROUTE_ERRORS, now)
+
+
+def _take(host: Host, peer: IPv4Address, cost: float, most: float, now: float) -> bool:
+    """Take the cost of an error, in seconds, from the silence a peer has saved; False when it has not enough."""
+    saved, last = host.silence.get(peer, (0.0, now - QUIET))
+    saved = min(saved + now - last, most)
+    enough = saved >= cost
+    host.silence[peer] = (saved - cost if enough else saved, now)
+    return enough
+
+
+def _check_total(host: Host, now: float) -> None:
+    """Count an error; each takes 0 to 2 of the credit, by chance, which is filled up when a second has passed.
+
+    Raises: Unknown where chance, or what was sent before, decides.
+    """
+    sent, last = host.errors_sent if now - host.errors_sent[1] < 1 else (0, now)
+    rate, most = host.number(PER_SECOND), host.number(BURST)
+    if (sent and 2 * sent >= min(rate, most)) or not rate:
+        key = BURST if most <= rate else PER_SECOND
+        why = f"{setting(host.sysctls, key)} on {host.name}: what it sent just before"
+        raise Unknown(f"{why} decides whether it sends this ICMP error", collect="")
+    host.errors_sent = (sent + 1, last)
+
 
 TOS_MASK, INTERNET_CONTROL = 0x1E, 0xC0
 """What an ICMP error takes over of the TOS, and the precedence it has. Source: __icmp_send() in net/ipv4/icmp.c."""
@@ -40,7 +100,7 @@ REJECT_CODES = {
 """ICMP codes of --reject-with. Source: iptables-extensions(8)."""
 
 
-def complain(net: Network, log: Log, host: Host, skb: Skb, kind: int, code: int, *, after: float = 0.0) -> None:
+def icmp_send(net: Network, log: Log, host: Host, skb: Skb, kind: int, code: int, *, after: float = 0.0) -> None:
     """Queue an ICMP error about a packet, unless it is one itself or damaged.
 
     The last step says so where a limit forbids it. Source: icmp_send(), icmp_glue_bits().
@@ -118,7 +178,7 @@ def reject(net: Network, host: Host, skb: Skb, hook: Hook) -> None:
     if kind == "tcp-reset":
         _reset(net, host, skb)
     elif kind in REJECT_CODES:
-        complain(net, hook.log, host, skb, 3, REJECT_CODES[kind])
+        icmp_send(net, hook.log, host, skb, 3, REJECT_CODES[kind])
     else:
         raise Unsupported(f"REJECT --reject-with {kind}")
 
@@ -145,3 +205,37 @@ def reset_for(packet: Packet, tcp: Tcp) -> Packet:
     else:
         answer = Tcp(frozenset({"RST", "ACK"}), seq=0, ack=segment_end(packet, tcp), window=0)
     return Packet(packet.dst, packet.src, "tcp", packet.dport, packet.sport, answer, tos=packet.tos)
+
+
+def send_redirect(net: Network, host: Host, skb: Skb, iif: str, decision: Decision) -> None:
+    """Remember that the sender of a packet was told, if it was: a neighbour's packet leaves by where it came in."""
+    back = decision.device == iif and any(_listed(host, "send_redirects", iif))
+    # of a connection that NAT changes, conntrack drops redirects
+    if back and not host.rewrites(skb) and _is_neighbour(host, skb.packet, iif):
+        net.redirected[skb.packet.src, skb.packet.dst] = host.name
+
+
+def accept_redirect(net: Network, host: Host, packet: Packet, dev: str) -> None:
+    """Raise Unknown for a packet whose sender was told of a shorter way and believes it."""
+    router = net.redirected.get((packet.src, packet.dst))
+    if not router:
+        return
+    accepts = all if host.conf("forwarding", dev) else any
+    if accepts(_listed(host, "accept_redirects", dev)):
+        way = f"{router} has told {host.name} of a shorter way to {packet.dst}, by an ICMP redirect"
+        raise Unknown(f"{way}: with accept_redirects on, what {host.name} does then is not modelled", collect="")
+
+
+def _listed(host: Host, name: str, dev: str) -> tuple[bool, bool]:
+    """Tell whether the setting is on for all devices, and for this one, by the lines that are there."""
+    values = {line.key: line.value for line in host.sysctls}
+    one, every = (values.get(conf_key(name, scope), "0") != "0" for scope in ("all", dev))
+    return one, every
+
+
+def _is_neighbour(host: Host, packet: Packet, dev: str) -> bool:
+    try:
+        route = host.route(Query(packet.src, packet.dst, mark=packet.mark)).route
+    except NoRoute:
+        return False
+    return route.via is None and route.dev == dev

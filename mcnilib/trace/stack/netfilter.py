@@ -20,12 +20,14 @@ from mcnilib.linux.netfilter.nat import ANY, NatRange, bind, translate
 from mcnilib.linux.packet import Packet
 from mcnilib.linux.routing.fib import Decision
 from mcnilib.linux.routing.source import source_address
-from mcnilib.trace.host import Host, Skb
-from mcnilib.trace.log import Log
+from mcnilib.trace.stack.host import Host, Skb
+from mcnilib.trace.stack.recorder import Log
 from mcnilib.trace.trace import Fate
 
 SOURCE_HOOKS = ("POSTROUTING", "INPUT")
+
 LOOPBACK = IPv4Address("127.0.0.1")
+
 REROUTES = {"mangle": ("src", "dst", "mark", "tos"), "nat": ("dst",)}
 """What a table of OUTPUT must change for the route to be looked up again, at once and with the mark of that moment.
 

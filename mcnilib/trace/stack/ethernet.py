@@ -1,7 +1,7 @@
 """Where an Ethernet frame goes: from the device it is sent on to the devices whose IP layer takes it.
 
 Veth pairs, macvlan children (bridge, private, vepa, passthru), software bridges, switch segments and loopback, one on
-top of the other. Tunnels are not wires: they are IP and live in `mcnilib.trace.tunnel`. Switches are taken to know
+top of the other. Tunnels are not wires: they are IP and live in `trace.stack.tunnel`. Switches are taken to know
 where each MAC is; what a bridge learned only matters where one MAC is in two places, and there it is refused.
 Source: drivers/net/veth.c, drivers/net/macvlan.c (macvlan_queue_xmit, macvlan_handle_frame),
 net/bridge/{br_input,br_forward,br_device,br_fdb}.c (Linux 6.18).
@@ -17,10 +17,11 @@ from mcnilib.errors import Unknown, Unsupported
 from mcnilib.linux.device.link import Bridge, Far, Link, Loopback, Macvlan, Opaque, Physical, Veth
 from mcnilib.linux.netns import Netns
 from mcnilib.linux.sysctl import BRIDGE_CALLS, BUILT_IN, flag, setting
-from mcnilib.trace.cables import Cables, Child, Place, copies
+from mcnilib.trace.stack.cables import Cables, Child, Place, copies
 from mcnilib.world.world import World
 
 BROADCAST = "ff:ff:ff:ff:ff:ff"
+
 MAX_DEPTH = 64
 """Devices a frame may cross, one after the other."""
 
@@ -288,4 +289,5 @@ def shown_because(netns: Netns) -> str:
 
 KEPT = 16
 """Worlds whose cabling is kept."""
+
 _WIRES: dict[int, Wire] = {}

@@ -5,9 +5,11 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from copy import deepcopy
+from dataclasses import dataclass
 from functools import cache, cached_property, partial
 from ipaddress import IPv4Address
 
+from mcnilib.errors import Unknown
 from mcnilib.linux.chance import Chance
 from mcnilib.linux.device.link import Link
 from mcnilib.linux.netfilter.conntrack import Conntrack, Tracked
@@ -21,6 +23,37 @@ from mcnilib.linux.routing.neigh import PROXY
 from mcnilib.linux.routing.route import Query, Route
 from mcnilib.linux.routing.source import rpfilter_passes
 from mcnilib.linux.sysctl import flag, number
+from mcnilib.trace.stack.ethernet import wire_of
+from mcnilib.world.world import World
+
+
+@dataclass(frozen=True, slots=True)
+class Arrival:
+    """The packet stands at the input of `link` in `netns`."""
+
+    netns: str
+    link: Link
+    skb: Skb
+
+
+@dataclass(frozen=True, slots=True)
+class Departure:
+    """The packet is about to leave `netns` as its own: OUTPUT comes next."""
+
+    netns: str
+    skb: Skb
+
+
+@dataclass(frozen=True, slots=True)
+class Delivery:
+    """The packet reached the transport layer of `netns`."""
+
+    netns: str
+    skb: Skb
+    iif: str
+
+
+Place = Arrival | Departure | Delivery | None
 
 CT = "net.netfilter.nf_conntrack_"
 
@@ -158,3 +191,55 @@ class Host:
 def _timeouts(netns: Netns) -> Callable[[str], float]:
     """Return what tells conntrack's timeouts, in seconds: it asks for the same few again and again."""
     return cache(lambda name: float(number(netns.settings, CT + name)))
+
+
+@dataclass(frozen=True, slots=True)
+class Emission:
+    """A packet a namespace's IP layer sends by itself: an ICMP error, a RST, an echo reply.
+
+    `after` delays it by seconds.
+    """
+
+    netns: str
+    skb: Skb
+    after: float = 0.0
+
+
+class Hosts(dict[str, Host]):
+    """The namespaces of a run by name, each woken up when the first packet gets there."""
+
+    def __init__(self, world: World, chance: Chance) -> None:
+        """Remember the world; nobody is awake yet."""
+        super().__init__()
+        self._world, self._chance = world, chance
+
+    def __missing__(self, name: str) -> Host:
+        netns = self._world[name]
+        for gap in netns.missing:
+            if not gap.rules:
+                raise Unknown(gap.why, collect=gap.collect, netns=name)
+        host = self[name] = Host(netns, self._chance)
+        return host
+
+
+class Network:
+    """Everything that lives as long as one run, and what the next one goes on with."""
+
+    def __init__(self, world: World, chance: Chance, past: Network | None = None) -> None:
+        """Wake the world up: fresh conntrack tables, empty ARP caches, time 0; or all of it as `past` has left it.
+
+        The world of the past may differ in what was typed since then.
+        """
+        self.hosts, self.chance = Hosts(world, chance), chance
+        self.wire = wire_of(world)
+        self.now = 0.0
+        self.outbox: list[Emission] = []
+        self.held = 0  # conversations before this one; each of their sockets had a hash of its own: sk_set_txhash()
+        self.redirected: dict[tuple[IPv4Address, IPv4Address], str] = {}  # (source, destination): by which router
+        if past:
+            self._go_on(past)
+
+    def _go_on(self, past: Network) -> None:
+        self.now, self.held, self.redirected = past.now, past.held + 1, dict(past.redirected)
+        for name, host in past.hosts.items():
+            self.hosts[name].remember(host)

@@ -13,18 +13,17 @@ from mcnilib.linux.device.link import Ipip, Link, Opaque, Vxlan
 from mcnilib.linux.routing.fib import Decision
 from mcnilib.linux.routing.nexthop import next_hop
 from mcnilib.linux.routing.route import Route
-from mcnilib.trace import tunnel
-from mcnilib.trace.arp import PATIENCE, known, resolve
-from mcnilib.trace.hooks import Hook
-from mcnilib.trace.host import Host, Skb
-from mcnilib.trace.icmp import complain
-from mcnilib.trace.log import Log
-from mcnilib.trace.place import Arrival, Departure, Place
+from mcnilib.trace.stack import tunnel
+from mcnilib.trace.stack.ethernet import Frame, Landing
+from mcnilib.trace.stack.host import Arrival, Departure, Host, Place, Skb
+from mcnilib.trace.stack.icmp import icmp_send
+from mcnilib.trace.stack.neighbour import PATIENCE, known, resolve
+from mcnilib.trace.stack.netfilter import Hook
+from mcnilib.trace.stack.recorder import Log
 from mcnilib.trace.trace import Fate, Stage
-from mcnilib.trace.wire import Frame, Landing
 
 if TYPE_CHECKING:
-    from mcnilib.trace.network import Network
+    from mcnilib.trace.stack.host import Network
 
 
 def _refuse_by_lo(host: Host, link: Link, route: Route, skb: Skb) -> None:
@@ -87,7 +86,7 @@ def _no_carrier(net: Network, log: Log, host: Host, link: Link, next_ip: IPv4Add
     log.add(host.name, Stage.DEVICE, action, skb.packet, oif=link.name, fate=Fate.DROPPED)
     if link.has_arp and not known(host, link, next_ip):
         host.unconfirmed.add(next_ip)
-        complain(net, log, host, skb, 3, 1, after=PATIENCE)
+        icmp_send(net, log, host, skb, 3, 1, after=PATIENCE)
 
 
 def _transmit(net: Network, log: Log, host: Host, link: Link, route: Route, skb: Skb) -> Place:
@@ -95,7 +94,7 @@ def _transmit(net: Network, log: Log, host: Host, link: Link, route: Route, skb:
     packet = skb.packet
     mac = resolve(net, log, host, link, next_hop(host.netns, route, packet.dst), packet)
     if mac is None:
-        complain(net, log, host, skb, 3, 1, after=PATIENCE)
+        icmp_send(net, log, host, skb, 3, 1, after=PATIENCE)
         return None
     landing = _taker(net, host, link, Frame(link.mac, mac))
     if landing is None:
@@ -126,7 +125,7 @@ def _encapsulate(net: Network, log: Log, host: Host, link: Link, route: Route, s
     next_ip = next_hop(host.netns, route, skb.packet.dst)
     mac = resolve(net, log, host, link, next_ip, skb.packet) if isinstance(link.kind, Vxlan) else ""
     if mac is None:
-        complain(net, log, host, skb, 3, 1, after=PATIENCE)
+        icmp_send(net, log, host, skb, 3, 1, after=PATIENCE)
         return None
     outer = tunnel.encapsulate(host, link, skb, next_ip, mac)
     if isinstance(outer, str):

@@ -14,22 +14,29 @@ from typing import TYPE_CHECKING
 
 from mcnilib.linux.netfilter.conntrack_tcp import before, segment_end
 from mcnilib.linux.packet import Packet, Tcp
-from mcnilib.trace.host import Skb
+from mcnilib.trace.stack.host import Skb
 
 if TYPE_CHECKING:
     from mcnilib.trace.run import Run
 
+
 REQUEST, ANSWER = 5, 5
 """Payload bytes of the request and the answer."""
+
 UDP_ANSWER = 7
 """Of a datagram: captures tell it from the request by its length, as both may have the IP id 0 (RFC 6864)."""
+
 FIRST_RTO, MIN_RTO, MAX_RTO = 1.0, 0.2, 120.0
 """Retransmission timeouts: before the round trip is known, afterwards, at most (TCP_TIMEOUT_INIT, TCP_RTO_MIN,
 TCP_RTO_MAX)."""
+
 SYN_LINEAR = 4
 """SYN timeouts before backing off doubles them (net.ipv4.tcp_syn_linear_timeouts, Linux >= 6.5)."""
+
 WINDOW_SCALE = 7
+
 HARD_ERRORS = {(3, 0): "ENETUNREACH", (3, 1): "EHOSTUNREACH", (3, 2): "ENOPROTOOPT", (3, 3): "ECONNREFUSED"}
+
 HARD_ERRORS |= {(3, 9): "ENETUNREACH", (3, 10): "EHOSTUNREACH", (3, 13): "EHOSTUNREACH", (11, 0): "EHOSTUNREACH"}
 """errno of a connecting socket after an ICMP error. Source: icmp_err_convert in net/ipv4/icmp.c."""
 
