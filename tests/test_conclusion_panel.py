@@ -13,8 +13,18 @@ import pytest
 from mcnilib.cluster.settings import Placement, Settings, options
 from mcnilib.notebook import conclusion
 from mcnilib.scenarios import scenario
-from mcnilib.scenarios.conclusion import MACVLAN, SOURCES, TARGETS, TO_CALICO, TO_MULTI, TOGGLES, conclude, toggles
-from mcnilib.scenarios.conclusion_text import conclusion_text, difference_lines
+from mcnilib.scenarios.conclusion import (
+    MACVLAN,
+    SOURCES,
+    TARGETS,
+    TO_CALICO,
+    TO_MULTI,
+    TOGGLES,
+    conclude,
+    conclusion_text,
+    difference_lines,
+    toggles,
+)
 from mcnilib.scenarios.link import parse_link
 from mcnilib.show import conclusion_panel
 

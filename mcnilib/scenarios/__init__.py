@@ -1,7 +1,7 @@
 """The stories: one module per scenario of the source document, found by itself.
 
 A scenario names actors, a conversation, the settings that matter and what the document claims; no rule, route or
-address stands in one. To add one, put a module with a `SCENARIO` (or `SCENARIOS`) beside the others and a notebook
+address stands in one. To add one, put a module with a `SCENARIO` (or `SCENARIOS`) into stories/ and a notebook
 into notebooks/.
 """
 
@@ -14,6 +14,7 @@ from pkgutil import iter_modules
 from types import ModuleType
 
 from mcnilib.errors import McniError
+from mcnilib.scenarios import stories
 from mcnilib.scenarios.scenario import Claim, Scenario, Way
 
 __all__ = ["Claim", "Scenario", "ScenarioError", "Way", "all_scenarios", "scenario", "scenarios"]
@@ -26,7 +27,7 @@ class ScenarioError(McniError, LookupError):
 @cache
 def all_scenarios() -> tuple[Scenario, ...]:
     """Return every scenario in the document's order."""
-    modules = (import_module(f"{__name__}.{found.name}") for found in iter_modules(__path__))
+    modules = (import_module(f"{stories.__name__}.{found.name}") for found in iter_modules(stories.__path__))
     found = (one for module in modules for one in stories_of(module))
     return tuple(sorted(found, key=lambda one: one.number))
 

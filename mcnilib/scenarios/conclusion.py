@@ -8,16 +8,18 @@ document says something else.
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from itertools import product
+from itertools import product, zip_longest
+from textwrap import wrap
 
 from mcnilib.cluster.settings import Option, Placement, Protocol, Settings, option, options
 from mcnilib.cluster.spec import PodKind
 from mcnilib.gc_pause import gc_paused
-from mcnilib.scenarios import Scenario, scenario
+from mcnilib.scenarios import Scenario, matrix, scenario
 from mcnilib.scenarios.scenario import OF_SOME, Way
 from mcnilib.trace.trace import Outcome, Trace
 
 TICK = "✓"
+
 CONDITION = "requires kube-proxy version greater than v1.29."
 """What the document's table says of Macvlan pod to Calico pod; every other cell is a tick."""
 
@@ -51,9 +53,11 @@ NAMES = {
 """The document's names, in its order."""
 
 SOURCES = tuple(NAMES)
+
 TARGETS = (*(Target(kind) for kind in NAMES), *(Target(kind, service=True) for kind in NAMES))
 
 CALICO, MACVLAN, MULTI = SOURCES
+
 TO_CALICO, TO_MACVLAN, TO_MULTI, CALICO_SERVICE, MACVLAN_SERVICE, MULTI_SERVICE = TARGETS
 
 Behind = tuple[str, str] | None
@@ -191,3 +195,57 @@ def failing_singly(settings: Settings) -> tuple[tuple[Option, object, tuple[Cell
     """
     alone = ((one, value) for one in toggles() if one.attribute != "placement" for value in one.values)
     return tuple((one, value, failing(settings.but(**{one.attribute: value}))) for one, value in alone)
+
+
+NOBODY = "no such pods"
+"""What stands in a cell that the cluster has no two pods for."""
+
+MARK = "≠"
+"""Stands where the document's table says something else."""
+
+COLUMN = 16
+"""Characters after which the name of a line or a column is broken."""
+
+
+def conclusion_matrix(settings: Settings, placement: Placement, where: bool = False) -> str:
+    """Return the table for one placement; MARK stands where the document's table is wrong.
+
+    `where` adds the namespace that decided to each failure.
+    """
+    names = [wrap(str(target), COLUMN) for target in TARGETS]
+    heads = [["", *line] for line in zip_longest(*names, fillvalue="")]
+    heads[0][0] = placement.value
+    rows = zip(SOURCES, conclude(settings, placement), strict=True)
+    body = [line for source, row in rows for line in _named(NAMES[source], [said(one, where=where) for one in row])]
+    return matrix.draw([*heads, *body], len(heads))
+
+
+def _named(name: str, cells: list[str]) -> list[list[str]]:
+    """Return a line of the table; the rest of a long name stands in the next one."""
+    return [list(line) for line in zip_longest(wrap(name, COLUMN), *([cell] for cell in cells), fillvalue="")]
+
+
+def said(cell: Cell, *, where: bool = False) -> str:
+    """Return what becomes of a cell's conversation in a word or two, and MARK where the document is wrong."""
+    trace = cell.trace()
+    word = matrix.cell(trace, where=where) if trace else NOBODY
+    return f"{word} {MARK}" if cell.holds is False else word
+
+
+def difference_lines(settings: Settings) -> list[str]:
+    """Return a line for each cell in which the document's table is wrong, in both placements."""
+    return [
+        f"{name_of(cell)}: the document says '{cell.says}'; Linux: {said(cell)[:-2]}" for cell in differences(settings)
+    ]
+
+
+def name_of(cell: Cell) -> str:
+    """Name a cell: `Macvlan Pod to Calico Pod, across nodes`."""
+    return f"{NAMES[cell.source]} to {cell.target}, {cell.placement.value}"
+
+
+def conclusion_text(settings: Settings) -> str:
+    """Return the tables of both placements, and the differences from the document's."""
+    tables = [conclusion_matrix(settings, placement) for placement in Placement]
+    lines = difference_lines(settings) or ["the document's table is right in every cell"]
+    return "\n\n".join([*tables, "\n".join(lines)])

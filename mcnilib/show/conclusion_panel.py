@@ -13,8 +13,19 @@ from typing import Any
 import ipywidgets as widgets
 
 from mcnilib.cluster.settings import Placement, SettingError, Settings
-from mcnilib.scenarios.conclusion import MACVLAN, TO_CALICO, Cell, cell, conclude, differences, toggles
-from mcnilib.scenarios.conclusion_text import MARK, NOBODY, conclusion_text, name_of
+from mcnilib.scenarios.conclusion import (
+    MACVLAN,
+    MARK,
+    NOBODY,
+    TO_CALICO,
+    Cell,
+    cell,
+    conclude,
+    conclusion_text,
+    differences,
+    name_of,
+    toggles,
+)
 from mcnilib.scenarios.link import print_link
 from mcnilib.scenarios.scenario import Scenario
 from mcnilib.show.ahead import Ahead, running_loop

@@ -10,8 +10,7 @@ from typing import Any
 import ipywidgets as widgets
 
 from mcnilib.cluster.spec import PodKind
-from mcnilib.scenarios.conclusion import DOCUMENT, NAMES, SOURCES, TARGETS, Cell, Target
-from mcnilib.scenarios.conclusion_text import MARK, NOBODY, name_of
+from mcnilib.scenarios.conclusion import DOCUMENT, MARK, NAMES, NOBODY, SOURCES, TARGETS, Cell, Target, name_of
 from mcnilib.scenarios.matrix import SHORT
 from mcnilib.show.palette import ROLES, role_of
 

@@ -3,20 +3,25 @@
 from __future__ import annotations
 
 from mcnilib.cluster.settings import Settings
+from mcnilib.scenarios.dial import to_node
 from mcnilib.scenarios.scenario import Claim, Scenario, Way
-from mcnilib.scenarios.ways import to_node
 
 SECTION = "Macvlan Pod Access to Local Node (Figure 1: 3)"
+
 REPAIRED = Claim(
     SECTION,
     "a veth pair, a route to the node in the pod, and a route to the pod in table 500 of the node solve it",
     works=True,
 )
+
 APART = Claim(SECTION, "a Macvlan child cannot talk to its own master interface", works=False)
+
 SILENT = Claim(SECTION, "other nodes are not mentioned", works=None)
 
 SETTINGS = ("coordinator", "hairpin", "protocol")
+
 NOTEBOOK = "03-macvlan-and-its-node.ipynb"
+
 BROKEN = (("coordinator", False),)
 
 

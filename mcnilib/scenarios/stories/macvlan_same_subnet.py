@@ -6,12 +6,14 @@ from mcnilib.cluster.settings import MacvlanMode, Placement, Settings
 from mcnilib.scenarios.scenario import Claim, Scenario, Way
 
 SECTION = "Macvlan Access to Pods in the Same Subnet (Figure 1: 2)"
+
 DIRECT = Claim(
     SECTION,
     "Macvlan bridge mode carries the packets directly; "
     "on the same node or on different nodes, no gateway forwards anything",
     works=True,
 )
+
 SILENT = Claim(SECTION, "only bridge mode is described", works=None)
 
 

@@ -4,20 +4,27 @@ from __future__ import annotations
 
 from mcnilib.cluster.settings import DefaultNic, Protocol, Settings, Tuning
 from mcnilib.cluster.spec import CLUSTER
+from mcnilib.scenarios.dial import to_node_port
 from mcnilib.scenarios.scenario import Claim, Scenario
-from mcnilib.scenarios.ways import to_node_port
 
 SECTION = "Accessing NodePort of Calico-Macvlan Multi-NIC Pod (Figure 5, black)"
+
 ASTRAY = Claim(
     SECTION, "the answer leaves by net1, its addresses do not fit, and the client discards the packet", works=False
 )
+
 TUNED = Claim(SECTION, "the rule for eth0's address sends the answer back through the node", works=True)
+
 NOTE = Claim(SECTION, "note: with the default route on net1 the issue does not occur", works=True)
+
 SILENT = Claim(SECTION, "the client dials the pod's own node; other nodes are not mentioned", works=None)
 
 SETTINGS = ("default_nic", "tuning", "external_policy", "receiving_node", "protocol")
+
 VALUES = (("receiving_node", ("node2", "node1")), ("protocol", (Protocol.TCP, Protocol.UDP)))
+
 NOTEBOOK = "14-nodeport-to-multi-nic.ipynb"
+
 DEFAULTS = (("endpoint", "mul2"), ("tuning", Tuning.NOT))
 
 

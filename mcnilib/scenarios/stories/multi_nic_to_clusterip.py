@@ -4,14 +4,15 @@ from __future__ import annotations
 
 from mcnilib.cluster.settings import Protocol, Settings
 from mcnilib.cluster.spec import CLUSTER, PodKind
+from mcnilib.scenarios.dial import to_service
 from mcnilib.scenarios.scenario import Claim, Scenario
-from mcnilib.scenarios.ways import to_service
 
 CALICO = Claim(
     "Calico-Macvlan Multi-NIC Pod Accessing ClusterIP (endpoint using Calico network; Figure 5, blue)",
     "eth0 carries it to the node, kube-proxy resolves the ClusterIP, and the answer comes back through that node",
     works=True,
 )
+
 MACVLAN = Claim(
     "Calico-Macvlan Multi-NIC Pod Accessing ClusterIP (endpoint using Macvlan network; Figure 5, red)",
     "the node rewrites the source to its own address, and the answer comes back through that node",

@@ -6,7 +6,9 @@ from mcnilib.cluster.settings import Encapsulation
 from mcnilib.scenarios.scenario import Claim, Scenario, Way
 
 SECTION = "Macvlan Access to Calico Pod: Figure 3, 2->2.2 (the text does not describe it)"
+
 REJECTED = Claim(SECTION, "the figure says of the answer: !!! reject by (stateful firewall)", works=False)
+
 SILENT = Claim(SECTION, "only the stateful firewall is drawn", works=None)
 
 SCENARIO = Scenario(

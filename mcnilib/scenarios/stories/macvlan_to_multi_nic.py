@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from mcnilib.cluster.settings import Placement, Settings, Tuning
+from mcnilib.scenarios.dial import to_underlay
 from mcnilib.scenarios.scenario import Claim, Scenario, Way
-from mcnilib.scenarios.ways import to_underlay
 
 CLAIM = Claim("Conclusion: Macvlan Pod to Calico + Macvlan Multi-NIC Pod", "a tick, without condition", works=True)
+
 NOTEBOOK = "15-macvlan-to-multi-nic.ipynb"
 
 

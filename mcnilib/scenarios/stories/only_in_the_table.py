@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from mcnilib.cluster.settings import Encapsulation, Placement, Protocol, Settings
+from mcnilib.scenarios.dial import to_service, to_underlay
 from mcnilib.scenarios.scenario import Claim, Scenario, Way
-from mcnilib.scenarios.ways import to_service, to_underlay
 
 NOTEBOOK = "16-conclusion.ipynb"
+
 ROUTING = ("default_nic", "tuning", "placement", "protocol")
+
 PROTOCOLS = ("protocol", (Protocol.TCP, Protocol.UDP))
 
 
@@ -16,10 +18,15 @@ def _tick(pair: str) -> Claim:
 
 
 TO_CALICO = _tick("Calico Pod to Calico Pod")
+
 TO_MULTI = _tick("Calico Pod to Calico + Macvlan Multi-NIC Pod")
+
 TO_SERVICE = _tick("Calico Pod to Service")
+
 MACVLAN_TO_SERVICE = _tick("Macvlan Pod to Service for Calico + Macvlan Multi-NIC Pod")
+
 MULTI_TO_MULTI = _tick("Calico + Macvlan Multi-NIC Pod to itself")
+
 MULTI_TO_SERVICE = _tick("Calico + Macvlan Multi-NIC Pod to Service for Calico + Macvlan Multi-NIC Pod")
 
 

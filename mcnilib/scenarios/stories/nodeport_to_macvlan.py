@@ -4,17 +4,20 @@ from __future__ import annotations
 
 from mcnilib.cluster.settings import Protocol, Settings
 from mcnilib.cluster.spec import CLUSTER, TrafficPolicy
+from mcnilib.scenarios.dial import to_node_port
 from mcnilib.scenarios.scenario import Claim, Scenario, Way
-from mcnilib.scenarios.ways import to_node_port
 
 SECTION = "Macvlan Pod Access to Service: Accessing NodePort Service (Figure 2, red)"
+
 LOST = Claim(SECTION, "the answer takes the pod's default route by eth0, so the communication fails", works=False)
+
 MARKED = Claim(
     SECTION,
     "a mark on what comes in by veth0 and a rule for the mark send the answer back to the node, "
     "which translates it for the client",
     works=True,
 )
+
 SILENT = Claim(
     SECTION,
     "only externalTrafficPolicy Local is described, with the pod on the node the client dials and no rp_filter in it",
@@ -22,7 +25,9 @@ SILENT = Claim(
 )
 
 SETTINGS = ("external_policy", "endpoint", "mark_rules", "pod_rp_filter", "protocol")
+
 PROTOCOLS = (Protocol.TCP, Protocol.UDP)
+
 NOTEBOOK = "05-nodeport-to-macvlan.ipynb"
 
 

@@ -3,17 +3,20 @@
 from __future__ import annotations
 
 from mcnilib.cluster.settings import Protocol, SettingError, Settings
+from mcnilib.scenarios.dial import to_service
 from mcnilib.scenarios.scenario import Claim, Scenario, Way
-from mcnilib.scenarios.ways import to_service
 
 SECTION = "Macvlan Pod Access to Service: ClusterIP (Figure 2, black)"
+
 CLAIM = Claim(
     SECTION,
     "veth0 carries the request to the node, kube-proxy rewrites the destination to the endpoint and the source to the "
     "node's address, and the answer comes back through the node",
     works=True,
 )
+
 NO_VETH = Claim(SECTION, "the route in the pod that sends services through veth0 is taken for granted", works=None)
+
 CLIENTS = {"mac4": "mac3", "mac1b": "mac1", "mac3": "mac3"}
 """Who asks for this endpoint."""
 

@@ -6,12 +6,14 @@ from mcnilib.cluster.settings import Settings
 from mcnilib.scenarios.scenario import Claim, Scenario, Way
 
 SECTION = "Macvlan Access to Calico Pod: across nodes (nodes in same subnet, Figure 3: 2->2.1)"
+
 BROKEN = Claim(
     SECTION,
     "the paths of request and reply differ, conntrack may call the packets invalid, and kube-proxy's rule drops them; "
     "below v1.29 this cannot be avoided",
     works=False,
 )
+
 CURED = Claim(
     SECTION,
     "with Kubernetes 1.29, net.netfilter.nf_conntrack_tcp_be_liberal=1 on each node and kube-proxy restarted, "
