@@ -34,7 +34,7 @@ _HOMES = {
     "conclusion": "mcnilib.notebook",
     "cluster_map": "mcnilib.notebook",
     "look_around": "mcnilib.notebook",
-    "predict": "mcnilib.show.quiz",
+    "predict": "mcnilib.show.widgets.quiz",
     "open_snapshot": "mcnilib.snapshots.snapshot",
     "ask": "mcnilib.notebook",
 }

@@ -13,12 +13,12 @@ from mcnilib.cluster.spec import CLUSTER
 from mcnilib.kernel.record import checked
 from mcnilib.scenarios.link import parse_link
 from mcnilib.scenarios.scenario import Scenario
-from mcnilib.show.conclusion_panel import ConclusionPanel
-from mcnilib.show.inquiry import Inquiry
-from mcnilib.show.map import Map
-from mcnilib.show.pair import Pair
-from mcnilib.show.panel import Panel
-from mcnilib.show.tour import Tour
+from mcnilib.show.picture.map import Map
+from mcnilib.show.widgets.conclusion_panel import ConclusionPanel
+from mcnilib.show.widgets.panel import Panel
+from mcnilib.show.widgets.side_by_side import Pair
+from mcnilib.show.widgets.snapshot_panel import Inquiry
+from mcnilib.show.widgets.state_browser import Tour
 from mcnilib.snapshots.snapshot import Snapshot
 
 

@@ -217,7 +217,7 @@ SMALL_FOR_ONE = {
     "mcnilib.linux.routing.fib",
     "mcnilib.linux.netfilter.iptables.asked_ports",
     "mcnilib.linux.sysctl",
-    "mcnilib.show.address",
+    "mcnilib.show.widgets.permalink",
     "mcnilib.snapshots.provenance",
     "mcnilib.trace.stack.icmp",
     "mcnilib.trace.stack.walk",

@@ -6,10 +6,10 @@ from itertools import combinations
 
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 
-from mcnilib.show.drawing import Drawing
-from mcnilib.show.geometry import Rect, strokes
-from mcnilib.show.marks import text_rect
-from mcnilib.show.paint import Words, new_figure, paint
+from mcnilib.show.layout.geometry import Rect, strokes
+from mcnilib.show.layout.markers import text_rect
+from mcnilib.show.picture.drawing import Drawing
+from mcnilib.show.picture.paint import Words, new_figure, paint
 
 
 def words(drawing: Drawing) -> list[tuple[str, float, Rect]]:

@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Iterator
 from itertools import combinations
 
-from mcnilib.show.drawing import Drawing
-from mcnilib.show.geometry import Point, Rect, strokes
-from mcnilib.show.marks import number_rect, text_rect
-from mcnilib.show.room import nearest
-from mcnilib.show.scene import Arrow, Box, Note
+from mcnilib.show.labels.placement import nearest
+from mcnilib.show.layout.geometry import Point, Rect, strokes
+from mcnilib.show.layout.markers import number_rect, text_rect
+from mcnilib.show.layout.scene import Arrow, Box, Note
+from mcnilib.show.picture.drawing import Drawing
 
 NEAR = 30.0
 """No label is further from its arrow, in pixels."""

@@ -6,8 +6,8 @@ from collections.abc import Callable
 
 import pytest
 
-from mcnilib.show import ahead
-from mcnilib.show.ahead import PAUSE, QUIET, SLICE, Ahead
+from mcnilib.show.widgets import prefetch
+from mcnilib.show.widgets.prefetch import PAUSE, QUIET, SLICE, Ahead
 
 
 class Loop:
@@ -31,9 +31,9 @@ class Loop:
 @pytest.fixture
 def loop(monkeypatch) -> Loop:
     made = Loop()
-    monkeypatch.setattr(ahead, "running_loop", lambda: made)
-    monkeypatch.setattr(ahead, "monotonic", lambda: made.now)
-    monkeypatch.setattr(ahead._Cells, "ended", float("-inf"))
+    monkeypatch.setattr(prefetch, "running_loop", lambda: made)
+    monkeypatch.setattr(prefetch, "monotonic", lambda: made.now)
+    monkeypatch.setattr(prefetch._Cells, "ended", float("-inf"))
     return made
 
 
@@ -70,7 +70,7 @@ def test_nothing_between_two_cells(loop) -> None:
     Ahead().start(pieces(done, "ab", loop))
     for _ in range(5):
         loop.now += QUIET / 2
-        ahead._cell_ended(None)
+        prefetch._cell_ended(None)
         loop.turn()
         assert done == []
     loop.now += QUIET

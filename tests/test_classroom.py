@@ -16,7 +16,7 @@ from mcnilib.cli import main
 from mcnilib.learner import LearnerError, learner_copy, without_solutions, without_tests
 from mcnilib.scenarios import all_scenarios
 from mcnilib.scenarios.exercise import exercises
-from mcnilib.show.handout import handout
+from mcnilib.show.picture.handout import handout
 
 ROOT = Path(__file__).parents[1]
 

@@ -26,7 +26,7 @@ from mcnilib.scenarios.conclusion import (
     toggles,
 )
 from mcnilib.scenarios.link import parse_link
-from mcnilib.show import conclusion_panel
+from mcnilib.show.widgets import conclusion_panel
 
 NOTEBOOKS = Path(__file__).resolve().parents[1] / "notebooks"
 
@@ -169,7 +169,7 @@ def test_a_viewer_without_a_kernel_gets_both_tables_as_text() -> None:
 
 def test_while_it_computes_the_reader_sees_how_far_it_is(monkeypatch) -> None:
     monkeypatch.setattr(conclusion_panel, "SLICE", 0.0)
-    monkeypatch.setattr("mcnilib.show.ahead.QUIET", 60.0)
+    monkeypatch.setattr("mcnilib.show.widgets.prefetch.QUIET", 60.0)
     seen: list[str] = []
 
     async def click() -> dict:
@@ -189,7 +189,7 @@ def test_while_it_computes_the_reader_sees_how_far_it_is(monkeypatch) -> None:
 
 def test_a_further_click_does_not_wait_for_the_table_before(monkeypatch) -> None:
     monkeypatch.setattr(conclusion_panel, "SLICE", 0.0)
-    monkeypatch.setattr("mcnilib.show.ahead.QUIET", 60.0)
+    monkeypatch.setattr("mcnilib.show.widgets.prefetch.QUIET", 60.0)
 
     async def clicks() -> dict:
         panel = conclusion()
@@ -207,7 +207,7 @@ def test_what_a_click_may_bring_is_prepared(monkeypatch) -> None:
     ahead = panel._likely()
     for _ in range(18):
         assert next(ahead)
-    monkeypatch.setattr("mcnilib.show.views.to_svg", lambda *_: ran.append("drawn") or "<svg>")
+    monkeypatch.setattr("mcnilib.show.picture.cache.to_svg", lambda *_: ran.append("drawn") or "<svg>")
     for button in panel.table.buttons.values():
         button.click()
     assert ran == []

@@ -8,11 +8,12 @@ import struct
 import pytest
 
 from mcnilib.scenarios import all_scenarios, scenario
-from mcnilib.show.panel import Panel
-from mcnilib.show.quiz import predict
-from mcnilib.show.stepper import Stepper
-from mcnilib.show.table import rows
-from mcnilib.show.views import crowded, neighbours, plan_for, svg_of
+from mcnilib.scenarios.scenario import neighbours
+from mcnilib.show.html.table import rows
+from mcnilib.show.picture.cache import crowded, plan_for, svg_of
+from mcnilib.show.widgets.panel import Panel
+from mcnilib.show.widgets.quiz import predict
+from mcnilib.show.widgets.stepper import Stepper
 
 STORY = scenario("7")
 
@@ -92,8 +93,8 @@ def test_the_picture_for_viewers_without_a_kernel_is_that_of_the_panel(panel):
 
 
 def test_what_one_click_may_bring_is_prepared_while_the_kernel_is_idle(monkeypatch):
-    monkeypatch.setattr("mcnilib.show.ahead.QUIET", 0.0)
-    monkeypatch.setattr("mcnilib.show.ahead.PAUSE", 0.0)
+    monkeypatch.setattr("mcnilib.show.widgets.prefetch.QUIET", 0.0)
+    monkeypatch.setattr("mcnilib.show.widgets.prefetch.PAUSE", 0.0)
 
     async def look_a_while() -> Panel:
         panel = Panel(scenario("6"), scenario("6").start())

@@ -11,11 +11,12 @@ from picture_notes import misplaced
 from show_examples import EXAMPLES, connects, hangs, world
 
 from mcnilib.scenarios import all_scenarios, scenario
-from mcnilib.show.drawing import Drawing, lay_out
-from mcnilib.show.geometry import Rect, clip, shift, tidy
-from mcnilib.show.plan import CLUSTER, Plan, computed, focus_of, plan_of
-from mcnilib.show.views import _plan, crowded, neighbours, picture_of
-from mcnilib.show.ways import visited
+from mcnilib.scenarios.scenario import neighbours
+from mcnilib.show.layout.edge_routing import visited
+from mcnilib.show.layout.geometry import Rect, clip, shift, tidy
+from mcnilib.show.layout.plan import CLUSTER, Plan, computed, focus_of, plan_of
+from mcnilib.show.picture.cache import _plan, crowded, picture_of
+from mcnilib.show.picture.drawing import Drawing, lay_out
 from mcnilib.trace.run import run
 
 

@@ -13,9 +13,9 @@ from show_examples import text_of
 from mcnilib import ask, scenario
 from mcnilib.errors import McniError
 from mcnilib.kernel.fuzz.case import base
-from mcnilib.show.ahead import soon
-from mcnilib.show.inquiry import Inquiry
-from mcnilib.show.panel import SOON
+from mcnilib.show.widgets.panel import SOON
+from mcnilib.show.widgets.prefetch import soon
+from mcnilib.show.widgets.snapshot_panel import Inquiry
 from mcnilib.snapshots.question import QuestionError, changed, read_listeners
 from mcnilib.snapshots.snapshot import Snapshot, snapshot_of
 from mcnilib.world.commands import do

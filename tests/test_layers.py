@@ -253,7 +253,7 @@ REASON = "# long because the kernel's table is"
         (
             upward,
             "linux/a.py",
-            "def f():\n    import mcnilib.show.paint\n",
+            "def f():\n    import mcnilib.show.picture.paint\n",
             2,
         ),  # waiting inside a function is no excuse
         (upward, "linux/a.py", "import_module('mcnilib.cluster.build')\n", 1),
@@ -277,7 +277,7 @@ REASON = "# long because the kernel's table is"
         (foreign, "trace/a.py", "from time import monotonic\n", 1),
         (eager, "__init__.py", "from mcnilib.trace.run import run\n", 1),
         (eager, "__init__.py", "from . import errors\n", 1),
-        (eager, "cli.py", "import mcnilib.show.files\n", 1),
+        (eager, "cli.py", "import mcnilib.show.picture.svg\n", 1),
         (eager, "cli.py", "from mcnilib.kernel import verify\n", 1),
         (writers, "show/a.py", "x = 1\npath.write_text('x')\n", 2),
         (writers, "snapshots/a.py", "import os\n\nos.mkdir('x')\n", 3),

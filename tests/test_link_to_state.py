@@ -7,8 +7,7 @@ import pytest
 from mcnilib.cluster.settings import SettingError
 from mcnilib.scenarios import all_scenarios, scenario
 from mcnilib.scenarios.link import LONGEST, parse_link, print_link
-from mcnilib.scenarios.scenario import Scenario
-from mcnilib.show.views import neighbours
+from mcnilib.scenarios.scenario import Scenario, neighbours
 
 FLAGSHIP = scenario("7")
 STATE = "mcni=macvlan-to-calico-across-nodes&kube-proxy=1.30&restarted=yes"

@@ -8,7 +8,7 @@ import pytest
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 
 from mcnilib.notebook import cluster_map
-from mcnilib.show.map import Bar, paint_map
+from mcnilib.show.picture.map import Bar, paint_map
 
 
 @pytest.mark.parametrize(

@@ -10,8 +10,9 @@ from show_examples import text_of
 from mcnilib.cluster.settings import Protocol
 from mcnilib.notebook import side_by_side
 from mcnilib.scenarios import all_scenarios, scenario
-from mcnilib.show.parting import changed_state
-from mcnilib.show.views import neighbours, svg_of
+from mcnilib.scenarios.scenario import neighbours
+from mcnilib.show.html.diff import changed_state
+from mcnilib.show.picture.cache import svg_of
 from mcnilib.trace.explain import difference
 
 STORY = scenario("7")

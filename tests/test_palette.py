@@ -2,7 +2,7 @@
 
 import pytest
 
-from mcnilib.show.palette import FAINT, INK, PAPER, QUIET, ROLES, SURFACES, contrast
+from mcnilib.show.picture.palette import FAINT, INK, PAPER, QUIET, ROLES, SURFACES, contrast
 
 FILLS = [PAPER, *(look.fill for kinds in (SURFACES, FAINT) for look in kinds.values())]
 

@@ -10,10 +10,10 @@ from show_examples import text_of
 from mcnilib.cluster.settings import options
 from mcnilib.notebook import explore
 from mcnilib.scenarios import scenario
-from mcnilib.show.controls import control
-from mcnilib.show.quiz import predict
-from mcnilib.show.state import state_lines
-from mcnilib.show.table import rows, table_html
+from mcnilib.show.html.state import state_lines
+from mcnilib.show.html.table import rows, table_html
+from mcnilib.show.widgets.controls import control
+from mcnilib.show.widgets.quiz import predict
 
 STORY = scenario("7")
 START = STORY.start()

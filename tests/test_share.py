@@ -7,7 +7,7 @@ import pytest
 from mcnilib.notebook import explore
 from mcnilib.scenarios import scenario
 from mcnilib.scenarios.link import parse_link, print_link
-from mcnilib.show.panel import Panel
+from mcnilib.show.widgets.panel import Panel
 
 STORY = scenario("7")
 CURED = STORY.start().but(kube_proxy="1.30", be_liberal=True, restarted=True)

@@ -17,7 +17,7 @@ from mcnilib import scenario
 from mcnilib.cli import main
 from mcnilib.errors import McniError
 from mcnilib.linux.netfilter.conntrack import parse_connections
-from mcnilib.show.drawing import lay_out
+from mcnilib.show.picture.drawing import lay_out
 from mcnilib.snapshots.folder import write_folder
 from mcnilib.snapshots.question import read_flow
 from mcnilib.snapshots.snapshot import Snapshot, read_files, snapshot_of

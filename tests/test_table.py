@@ -11,9 +11,9 @@ from show_examples import EXAMPLES, connects, hangs, text_of, world
 from mcnilib.linux.netfilter.iptables.edit import find_table, put_chain, put_table
 from mcnilib.linux.netfilter.iptables.save import parse_tables
 from mcnilib.scenarios import all_scenarios, scenario
-from mcnilib.show.state import consulted, state_html, state_lines
-from mcnilib.show.style import code
-from mcnilib.show.table import HEADS, rows, table_html, table_text
+from mcnilib.show.html.state import consulted, state_html, state_lines
+from mcnilib.show.html.style import code
+from mcnilib.show.html.table import HEADS, rows, table_html, table_text
 from mcnilib.trace.explain import DEPTHS
 from mcnilib.trace.run import run
 

@@ -11,7 +11,7 @@ from mcnilib.cluster.settings import Settings
 from mcnilib.cluster.spec import PodKind
 from mcnilib.errors import McniError
 from mcnilib.notebook import look_around
-from mcnilib.show.tour import Tour, look_into, to_html, words
+from mcnilib.show.widgets.state_browser import Tour, look_into, to_html, words
 from mcnilib.world.commands import do
 from mcnilib.world.listing import listing
 

@@ -11,8 +11,8 @@ from mcnilib import ask, scenario
 from mcnilib.errors import Unsupported
 from mcnilib.notebook import conclusion, explore, look_around, side_by_side
 from mcnilib.scenarios.conclusion import MULTI, TO_CALICO
-from mcnilib.show import conclusion_panel, inquiry, pair, panel, share, tour
-from mcnilib.show.quiz import predict
+from mcnilib.show.widgets import conclusion_panel, panel, permalink, side_by_side, snapshot_panel, state_browser
+from mcnilib.show.widgets.quiz import predict
 from mcnilib.snapshots.snapshot import Snapshot
 
 STORY = scenario("7")
@@ -57,17 +57,17 @@ ANSWER = ("picture", "steps", "state")
 @pytest.mark.parametrize(
     ("made", "module", "broken", "act", "said", "cleared"),
     [
-        pytest.param(inquired, inquiry, "verdict", set_to("to", "udp:10.233.101.2:80"), "verdict", parts_of(*ANSWER, "compared"), id="asked anew"),
-        pytest.param(inquired, inquiry, "lay_out", set_to("to", "udp:10.233.101.2:80"), "verdict", parts_of(*ANSWER, "compared"), id="asked anew, no picture"),
-        pytest.param(inquired, inquiry, "read_flow", set_to("commands", "node1: ip route del x"), "verdict", parts_of(*ANSWER, "compared"), id="what if"),
-        pytest.param(inquired, inquiry, "table_html", lambda shown: shown.stepper.forward.click(), "verdict", parts_of(*ANSWER, "compared"), id="a step of a snapshot"),
+        pytest.param(inquired, snapshot_panel, "verdict", set_to("to", "udp:10.233.101.2:80"), "verdict", parts_of(*ANSWER, "compared"), id="asked anew"),
+        pytest.param(inquired, snapshot_panel, "lay_out", set_to("to", "udp:10.233.101.2:80"), "verdict", parts_of(*ANSWER, "compared"), id="asked anew, no picture"),
+        pytest.param(inquired, snapshot_panel, "read_flow", set_to("commands", "node1: ip route del x"), "verdict", parts_of(*ANSWER, "compared"), id="what if"),
+        pytest.param(inquired, snapshot_panel, "table_html", lambda shown: shown.stepper.forward.click(), "verdict", parts_of(*ANSWER, "compared"), id="a step of a snapshot"),
         pytest.param(lambda: explore(STORY), panel, "svg_of", toggle, "verdict", parts_of(*ANSWER, "reasons"), id="a setting, no picture"),
         pytest.param(lambda: explore(STORY), panel, "verdict_html", toggle, "verdict", parts_of(*ANSWER, "reasons"), id="a setting, no verdict"),
         pytest.param(lambda: explore(STORY), panel, "state_html", lambda shown: shown.stepper.forward.click(), "verdict", parts_of(*ANSWER, "reasons"), id="a step"),
         pytest.param(lambda: explore(STORY), panel, "rows", set_to("depth", "decisions"), "verdict", parts_of(*ANSWER, "reasons"), id="a depth"),
-        pytest.param(lambda: side_by_side(STORY, kube_proxy="1.30"), pair, "difference", liberal, "parting", sides, id="one of two"),
+        pytest.param(lambda: side_by_side(STORY, kube_proxy="1.30"), pair_panel, "difference", liberal, "parting", sides, id="one of two"),
         pytest.param(conclusion, conclusion_panel, "verdict_html", lambda shown: shown.choose((MULTI, TO_CALICO)), "verdict", parts_of("picture", "reasons", "facts", "summary"), id="a cell"),
-        pytest.param(look_around, tour, "to_html", set_to("kind", None), "about", parts_of("state"), id="a look around"),
+        pytest.param(look_around, state_browser, "to_html", set_to("kind", None), "about", parts_of("state"), id="a look around"),
     ],
 )  # fmt: skip
 def test_what_goes_wrong_is_said_and_the_old_answer_is_gone(
@@ -101,6 +101,6 @@ def test_a_question_and_a_link_say_it_too(monkeypatch) -> None:
     quiz.button.click()
     assert "ZeroDivisionError" in quiz.remark.value
     shown = explore(STORY)
-    monkeypatch.setattr(share, "parse_link", lambda text: 1 / 0)
+    monkeypatch.setattr(permalink, "parse_link", lambda text: 1 / 0)
     shown.share.link.value = "mcni=7"
     assert "ZeroDivisionError" in shown.share.remark.value

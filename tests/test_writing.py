@@ -19,8 +19,8 @@ from mcnilib.kernel.fuzz.report import keep
 from mcnilib.kernel.fuzz.trial import DIFFERS, Trial
 from mcnilib.learner import learner_copy
 from mcnilib.scenarios import scenario
-from mcnilib.show.files import save_picture
-from mcnilib.show.handout import handout
+from mcnilib.show.picture.handout import handout
+from mcnilib.show.picture.svg import save_picture
 from mcnilib.snapshots import folder as snapshots
 from mcnilib.snapshots.files import Place, print_world
 from mcnilib.snapshots.merge import merged

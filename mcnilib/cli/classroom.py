@@ -57,7 +57,7 @@ def write_handout(arguments: argparse.Namespace) -> int:
     story = story_named(arguments.scenario)
     settings = chosen(story, arguments)
     with shown(f"mcni: drawing {printable(str(arguments.file))}"):
-        from mcnilib.show.handout import handout  # takes most of the time
+        from mcnilib.show.picture.handout import handout  # takes most of the time
 
         handout(arguments.file, story, settings)
     print(json.dumps({"file": str(arguments.file)}) if arguments.json else printable(str(arguments.file)))

@@ -20,7 +20,7 @@ from mcnilib.writing import WriteError, check_file, check_files_in
 OWNER = "all_verbs"
 """Where a parsed command line keeps the verbs, for the one that describes them all."""
 PICTURES = (".svg", ".png", ".pdf")
-"""Endings of pictures, as mcnilib.show.files has them: known here without loading what draws."""
+"""Endings of pictures, as mcnilib.show.picture.svg has them: known here without loading what draws."""
 
 JSON = "print the result as JSON"
 DEPTHS = ("outcome", "hops", "decisions")

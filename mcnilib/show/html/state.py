@@ -1,0 +1,142 @@
+"""The printed state of the place where something was decided, with the deciding line marked.
+
+Of an iptables table only the chain is shown; each of its other rules says why it did not match. The other listings the
+packet met in that namespace are folded below.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from html import escape
+from itertools import groupby
+
+from mcnilib.errors import McniError
+from mcnilib.linux.netfilter.iptables.edit import find_table
+from mcnilib.linux.netfilter.iptables.rule import Chain, ChainRule
+from mcnilib.linux.sysctl import Setting
+from mcnilib.show.html.style import code
+from mcnilib.trace.explain import conntrack_view
+from mcnilib.trace.trace import Journey, Step, Trace
+from mcnilib.world.listing import listing
+from mcnilib.world.world import World
+
+MARK = "▶"
+
+LONG = 200
+"""Rules a chain may have before only those are shown that a packet had to be compared with."""
+
+
+@dataclass(frozen=True, slots=True)
+class StateLine:
+    """One printed line; `note` is a remark beside it, `decided` marks the line that did it."""
+
+    text: str
+    decided: bool = False
+    note: str = ""
+
+    @property
+    def columns(self) -> str:
+        """The text with spaces for tabs, as a terminal shows it; so it can be indented."""
+        return self.text.expandtabs(8).rstrip()
+
+
+def state_lines(world: World, step: Step) -> tuple[str, tuple[StateLine, ...]]:
+    """Return the command that prints the deciding line, and its output; no lines when no state decided.
+
+    Of a netfilter table only the chain is printed, of the sysctls only those of the same name.
+    """
+    listing_of = step.listing
+    if listing_of is None:
+        return "", ()
+    if step.table:
+        return f"{listing_of.command} | grep -w {step.chain}", tuple(_chain(world, step))
+    try:
+        text = listing(world[step.netns], listing_of.command)
+    except McniError:  # the line is of the run, not of the state: a listening socket
+        text = step.evidence
+    command, wanted = listing_of.command, step.evidence.strip()
+    if isinstance(step.line, Setting):
+        name = step.line.key.rpartition(".")[2]
+        command, text = f"{command} | grep {name}", "\n".join(x for x in text.splitlines() if f".{name} =" in x)
+    lines = (StateLine(line, line.strip() == wanted) for line in text.splitlines() if line.strip())
+    return command, tuple(lines)
+
+
+def _chain(world: World, step: Step) -> Iterator[StateLine]:
+    """Yield the chain's declaration and rules: the one that decided, and why each other one did not."""
+    chain = find_table(world[step.netns].tables, step.table).chain(step.chain)
+    policy = not isinstance(step.line, ChainRule)
+    yield StateLine(
+        f":{chain.name} {chain.policy or '-'} [0:0]", policy, "no rule ended it: the policy" if policy else ""
+    )
+    for near, some in groupby(chain.rules, _near(chain, step)):
+        rules = tuple(some)
+        yield from (_rule(rule, step) for rule in rules) if near else (_passed_over(len(rules)),)
+
+
+def _near(chain: Chain, step: Step) -> Callable[[ChainRule], bool]:
+    """Tell which rules are shown: all of a chain, and of a long one those that were tried, and the one that decided."""
+    if len(chain.rules) <= LONG or step.context is None:
+        return lambda rule: True
+    tried = set(map(id, chain.candidates(step.before, step.context)))
+    return lambda rule: id(rule) in tried or rule == step.line
+
+
+def _passed_over(number: int) -> StateLine:
+    rules = "1 rule asks" if number == 1 else f"{number:,} rules ask"
+    return StateLine("...", note=f"{rules} for another address, port or device")
+
+
+def _rule(rule: ChainRule, step: Step) -> StateLine:
+    if rule == step.line:
+        return StateLine(str(rule), True, str(rule.by or ""))
+    try:
+        why = rule.why_not(step.before, step.context) if step.context else ""
+    except McniError as error:
+        why = str(error)
+    return StateLine(str(rule), False, f"not this one: {why}" if why else "")
+
+
+def consulted(journey: Journey, step: Step) -> tuple[Step, ...]:
+    """Return the other steps of a packet in the same namespace that were decided by a line of another listing."""
+    here = [s for s in journey.steps if s.netns == step.netns and s.listing and s is not step]
+    firsts = {(s.listing, s.chain): s for s in reversed(here)}
+    firsts.pop((step.listing, step.chain), None)
+    return tuple(reversed(firsts.values()))
+
+
+def state_html(world: World, trace: Trace, journey: Journey, step: Step) -> str:
+    """Return the state around a step as HTML.
+
+    First the listing with the deciding line and what conntrack knew; folded away the other listings the packet met in
+    that namespace.
+    """
+    command, lines = state_lines(world, step)
+    shown = "".join(map(line_html, lines)) or '<div class="line">no line of state decided this</div>'
+    head = f"{step.netns}# {command}" if command else f"{step.netns}: {step.action}"
+    more = "".join(_section(world, other) for other in consulted(journey, step))
+    also = f"also consulted for packet {journey.number} on {step.netns}"
+    folded = f"<details><summary>{escape(also)}</summary>{more}</details>" if more else ""
+    return f'<div class="mcni-state"><h4>{escape(head)}</h4>{shown}{_connections(trace, journey, step)}{folded}</div>'
+
+
+def _section(world: World, step: Step) -> str:
+    command, lines = state_lines(world, step)
+    return f"<h4>{escape(f'{step.netns}# {command}')}</h4>{''.join(map(line_html, lines))}"
+
+
+def line_html(line: StateLine) -> str:
+    """Return one printed line as HTML: its mark, its text, and the remark beside it."""
+    mark = f"{MARK} " if line.decided else "  "
+    note = f'<span class="note">  # {escape(line.note)}</span>' if line.note else ""
+    strong = ' class="line decided" aria-current="true"' if line.decided else ' class="line"'
+    return f"<div{strong}>{code(mark + line.columns)}{note}</div>"
+
+
+def _connections(trace: Trace, journey: Journey, step: Step) -> str:
+    """Print what conntrack of the namespace knows after the packet."""
+    entries = conntrack_view(trace, step.netns, journey.number)
+    lines = "".join(f'<div class="line">{code("  " + one.line(journey.time))}</div>' for one in entries)
+    empty = '<div class="line">  (no connection)</div>'
+    return f"<h4>{escape(step.netns)}# conntrack -L, after packet {journey.number}</h4>{lines or empty}"

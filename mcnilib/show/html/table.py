@@ -1,0 +1,133 @@
+"""A trace as a table of steps: number, place, what was decided, the line of state, who wrote it, what changed.
+
+Three depths: the outcome, the hops, every decision. As a real HTML table for screens and screen readers.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from html import escape
+
+from mcnilib.show.html.style import code
+from mcnilib.trace.explain import DEPTHS, packet_name, place_name
+from mcnilib.trace.trace import Fate, Journey, Stage, Step, Trace
+
+ADDRESSES = ("src", "dst", "sport", "dport")
+"""The changes worth telling when not every decision is told."""
+
+AROUND = 6
+"""Rows shown before and after the step that is looked at, so that it need not be searched for."""
+
+HEADS = ("packet", "where", "what", "line of state that decided", "written by", "changed")
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """One line of the step table. `journey` and `index` say which step it is."""
+
+    journey: int
+    index: int
+    packet: str
+    where: str
+    what: str
+    line: str
+    writer: str
+    why: str
+    changed: str
+    fate: Fate
+
+
+def rows(trace: Trace, depth: str = "hops") -> tuple[Row, ...]:
+    """Return the steps of a depth as rows. Raises: ValueError for a depth that is not in DEPTHS."""
+    if depth not in DEPTHS:
+        raise ValueError(f"depth cannot be {depth!r}; it is one of {', '.join(DEPTHS)}")
+    chosen = (trace.outcome.journey,) if depth == "outcome" else trace.journeys
+    fields = ADDRESSES if depth != "decisions" else ()
+    return tuple(
+        _row(journey, index, step, fields)
+        for journey in chosen
+        for index, step in enumerate(journey.steps)
+        if _told(journey, step, depth)
+    )
+
+
+def _told(journey: Journey, step: Step, depth: str) -> bool:
+    """Tell whether a step belongs to a depth: the end of a packet always, its moves and rewrites from hops on."""
+    if depth == "decisions" or step is journey.last:
+        return True
+    moved = step.stage in (Stage.DEVICE, Stage.TUNNEL, Stage.NAT)
+    rewritten = (step.before.src, step.before.dst) != (step.after.src, step.after.dst)
+    return depth == "hops" and not journey.retransmission_of and (moved or rewritten)
+
+
+def _row(journey: Journey, index: int, step: Step, fields: tuple[str, ...]) -> Row:
+    again = f" (again: {journey.retransmission_of})" if journey.retransmission_of else ""
+    pairs = (pair for pair in step.before.differences(step.after) if not fields or pair[0] in fields)
+    changed = "; ".join(f"{name} {a} → {b}" for name, a, b in pairs)
+    return Row(
+        journey.number,
+        index,
+        f"{journey.number} {packet_name(journey.packet)}{again}",
+        f"{step.netns}: {place_name(step)}",
+        step.action,
+        step.evidence.strip(),
+        step.by.writer if step.by else "",
+        step.by.why if step.by else "",
+        changed,
+        step.fate,
+    )
+
+
+def table_html(trace: Trace, depth: str = "hops", current: tuple[int, int] | None = None) -> str:
+    """Return the step table as HTML.
+
+    With `current` (packet, step index) only the rows around that step, which is marked with ▶ and `aria-current`.
+    """
+    told = rows(trace, depth)
+    at = next((i for i, row in enumerate(told) if (row.journey, row.index) == current), None)
+    first, last = (0, len(told)) if at is None else (max(0, at - AROUND), min(len(told), at + AROUND + 1))
+    body = "".join(_line(row, number == at) for number, row in enumerate(told[first:last], start=first))
+    heads = "".join(f'<th scope="col">{head}</th>' for head in HEADS)
+    return (
+        f'<table class="mcni-steps"><caption>Steps, told as {depth}</caption><thead><tr>{heads}</tr></thead>'
+        f"<tbody>{_skipped(first, 'before')}{body}{_skipped(len(told) - last, 'after')}</tbody></table>"
+    )
+
+
+def _skipped(count: int, where: str) -> str:
+    return f'<tr><td colspan="{len(HEADS)}">… {count} steps {where}</td></tr>' if count else ""
+
+
+def _line(row: Row, current: bool) -> str:
+    ended = row.fate not in (Fate.GOES_ON, Fate.DELIVERED)
+    marks = ("▶ " if current else "") + ("✗ " if ended else "")
+    classes = " ".join(name for name, on in (("lost", ended), ("current", current)) if on)
+    attributes = f' class="{classes}"' if classes else ""
+    attributes += ' aria-current="step"' if current else ""
+    cells = "".join(f"<td>{cell}</td>" for cell in _cells(row))
+    return f'<tr{attributes}><th scope="row">{marks}{escape(row.packet)}</th>{cells}</tr>'
+
+
+def _cells(row: Row) -> Iterator[str]:
+    yield escape(row.where)
+    yield escape(row.what)
+    yield code(row.line) if row.line else ""
+    yield f'<span title="{escape(row.why, quote=True)}">{escape(row.writer)}</span>' if row.writer else ""
+    yield escape(row.changed)
+
+
+def table_text(trace: Trace, depth: str = "hops") -> str:
+    """Return the step table as text in columns, for terminals and for outputs that are compared."""
+    cells = [
+        (f"{_mark(row)}{row.packet}", row.where, row.what, f"{row.line}{f'  ({row.writer})' if row.writer else ''}")
+        for row in rows(trace, depth)
+    ]
+    table = [HEADS[:4], *cells]
+    widths = [max(len(row[i]) for row in table) for i in range(3)]
+    lines = ("  ".join([*(cell.ljust(w) for cell, w in zip(row, widths, strict=False)), row[3]]) for row in table)
+    return "\n".join(line.rstrip() for line in lines)
+
+
+def _mark(row: Row) -> str:
+    return "✗ " if row.fate not in (Fate.GOES_ON, Fate.DELIVERED) else "  "

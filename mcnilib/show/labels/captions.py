@@ -1,0 +1,89 @@
+"""The words of a drawing that have fixed places: outcome, key, who is client and server, what each host knew."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from itertools import chain
+
+from mcnilib.show.labels.label_text import never_seen, tracked, writers
+from mcnilib.show.labels.text_metrics import wrap
+from mcnilib.show.layout.plan import Plan
+from mcnilib.show.layout.scene import Arrow, Label, Places
+from mcnilib.show.picture.palette import ROLES, role_of
+from mcnilib.trace.branches import parts
+from mcnilib.trace.explain import part_name
+from mcnilib.trace.trace import Fate, Trace
+from mcnilib.world.world import World
+
+
+def captions(places: Places, world: World, trace: Trace, plan: Plan) -> tuple[Label, ...]:
+    """Return all of them."""
+    return (*_header(trace), *_key(plan), *_roles(places, world, trace), *_states(places, trace))
+
+
+def _header(trace: Trace) -> Iterator[Label]:
+    """Yield the outcome in words, and who talks to whom."""
+    outcome, first = trace.outcome, trace.journeys[0].packet
+    name = next(name for name, role in ROLES.items() if role is role_of(outcome))
+    yield Label(f"{role_of(outcome).glyph} {outcome.verdict.value}", 14, 18, size=16.0, bold=True, colour=name)
+    port = f":{first.dport}" if first.dport else ""
+    asked = f"{trace.journeys[0].steps[0].netns} → {first.dst}{port}, {first.proto.upper()}"
+    yield Label(f"{asked}{_shown(trace)}", 14, 37, colour="quiet")
+
+
+def _shown(trace: Trace) -> str:
+    """Say which of several ends is drawn."""
+    drawn = (part for part in parts(trace) if part.trace.journeys is trace.journeys)
+    return next((f"; drawn here: {part_name(part)}" for part in drawn), "") if len(parts(trace)) > 1 else ""
+
+
+KEY = ((False, "request", 18.0), (True, "reply", 37.0))
+"""The two kinds of arrows: is it a reply, its name, its height in the upper right corner."""
+
+
+def _key(plan: Plan) -> Iterator[Label]:
+    yield from (Label(word, plan.width - 66, y, colour="quiet") for _, word, y in KEY)
+
+
+def samples(plan: Plan) -> tuple[Arrow, ...]:
+    """Return one arrow of each kind, beside its name."""
+    right = plan.width - 74
+    return tuple(Arrow(((right - 46, y), (right, y)), (), reply, lost=False) for reply, _, y in KEY)
+
+
+def _roles(places: Places, world: World, trace: Trace) -> Iterator[Label]:
+    """Yield `client` and `server` where they are drawn as pods."""
+    first = trace.journeys[0]
+    arrived = (j.last.netns for j in trace.journeys if not j.reply and j.fate is Fate.DELIVERED)
+    owners = (n.name for n in world for link in n.links for a in link.addresses if a.ip == first.packet.dst)
+    server = next(chain(arrived, owners), "")
+    client = first.steps[0].netns
+    both = {client: "client and server"} if client == server else {client: "client", server: "server"}
+    for name, word in both.items():
+        rect = next((b.rect for b in places.boxes if b.name == name and b.kind == "pod"), None)
+        if rect:
+            yield Label(word, rect.right - 10, rect.y + 14, align="right", colour="quiet")
+
+
+def _states(places: Places, trace: Trace) -> Iterator[Label]:
+    """Yield, for every host a packet passed, what its connection tracking knew in the end, and whose rules matched."""
+    passed = {step.netns for journey in trace.journeys for step in journey.steps}
+    for name in (box.name for box in places.boxes if box.kind == "machine" and box.name in passed):
+        rect, left, right = places.rect(name), places.free[name][0].w, places.free[name][1].w
+        known = [("conntrack", "quiet"), *((text, "ink") for text in (tracked(trace, name), *never_seen(trace, name)))]
+        yield from _column(known, rect.x + 10, rect.bottom - 12, left, "left")
+        names = writers(trace, name)
+        yield from _column(
+            [("iptables by", "quiet"), *names.items()] if names else [],
+            rect.right - 10,
+            rect.bottom - 12,
+            right,
+            "right",
+        )
+
+
+def _column(lines: list[tuple[str, str]], x: float, bottom: float, limit: float, align: str) -> Iterator[Label]:
+    """Yield lines of text one below the other, the last at the bottom; one that is too wide is broken."""
+    broken = [(part, colour) for text, colour in lines for part in wrap(text, limit)]
+    for up, (text, colour) in enumerate(reversed(broken)):
+        yield Label(text, x, bottom - 15 * up, align=align, colour=colour)

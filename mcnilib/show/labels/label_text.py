@@ -1,0 +1,123 @@
+"""Short words for the picture: what an arrow carries, what a rule says, what a note tells."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+
+from mcnilib.trace.explain import conntrack_view, packet_name, place_name, rule_text, saw
+from mcnilib.trace.trace import Fate, Journey, Stage, Step, Trace
+
+COMMENT = re.compile(r'-m comment --comment (?:"(?:[^"\\]|\\.)*"|\S+) ?')
+
+MODULE = re.compile(r"-m \S+ ?")
+
+TARGET = re.compile(r"-[jg] ")
+
+
+def rule_in_short(step: Step) -> str:
+    """Return the deciding line with its comments and module names left out: `ctstate INVALID → DROP`."""
+    if not step.table:
+        return step.evidence.strip()
+    text = MODULE.sub("", COMMENT.sub("", rule_text(step)))
+    return TARGET.sub("→ ", text).replace("--", "").strip()
+
+
+def carried(journeys: Sequence[Journey], most: int = 3) -> str:
+    """Name the packets of an arrow by the first of each kind: `1 SYN · 3 ACK · 4 data …`."""
+    kinds: dict[str, int] = {}
+    for journey in journeys:
+        kinds.setdefault(packet_name(journey.packet), journey.number)
+    names = [f"{number} {kind}" for kind, number in kinds.items()][:most]
+    return " · ".join(names) + (" …" if len(journeys) > len(names) else "")
+
+
+def numbers_in_short(numbers: Sequence[int], most: int = 3) -> str:
+    """Join packet numbers: `1,3,4…`."""
+    return ",".join(map(str, numbers[:most])) + ("…" if len(numbers) > most else "")
+
+
+def loss_lines(journeys: Sequence[Journey]) -> tuple[str, ...]:
+    """Say what was lost, in which part of Linux, by which line, and who wrote it."""
+    step = journeys[0].last
+    word = {Fate.REJECTED: "rejected", Fate.UNREACHABLE: "cannot go on", Fate.UNKNOWN: "not known further"}.get(
+        step.fate, "dropped"
+    )
+    head = f"{carried(journeys, 2)} {word}"
+    if step.table:
+        return (head, f"in {place_name(step)}", rule_in_short(step), *_by(step))
+    return (
+        head,
+        f"{place_name(step)}: {step.action}",
+        *((step.evidence.strip(),) if step.evidence else ()),
+        *_by(step),
+    )
+
+
+def _by(step: Step) -> tuple[str, ...]:
+    return (f"by {step.by.writer}",) if step.by else ()
+
+
+def rewritten(step: Step) -> tuple[str, ...]:
+    """Say what addresses a step wrote: `dst → 10.233.101.2:80`; empty when it wrote none."""
+    after, changed = step.after, {name for name, _, _ in step.before.differences(step.after)}
+    ends = (("src", "sport", after.src, after.sport), ("dst", "dport", after.dst, after.dport))
+    return tuple(
+        f"{side} → {ip}{f':{number}' if port in changed else ''}"
+        for side, port, ip, number in ends
+        if {side, port} & changed
+    )
+
+
+def rewrites(journey: Journey) -> list[Step]:
+    """Return the steps at which an address or port of the packet itself was rewritten."""
+    return [s for s in journey.steps if s.stage is not Stage.TUNNEL and s.before is not s.after and rewritten(s)]
+
+
+def rewrite_lines(journey: Journey, steps: Sequence[Step]) -> tuple[str, ...]:
+    """Say what one namespace rewrote in a packet, and by whose rule; a reply is rewritten as its connection says."""
+    writers = dict.fromkeys(step.by.writer for step in steps if step.table and step.by)
+    back = " back" if journey.reply and not any(step.table for step in steps) else ""
+    by = (f"by {', '.join(writers)}",) if writers else ()
+    return (f"{journey.number} rewritten{back}", *new_addresses(steps), *by)
+
+
+def new_addresses(steps: Sequence[Step]) -> tuple[str, ...]:
+    """Say what addresses several steps wrote."""
+    return tuple(part for step in steps for part in rewritten(step))
+
+
+def tracked(trace: Trace, netns: str) -> str:
+    """Say in which state connection tracking of a namespace had the conversation: when it failed, or at its end."""
+    proto = trace.journeys[0].packet.proto
+    last = trace.journeys[-1] if trace.outcome.works else trace.outcome.journey
+    entries = [e for e in conntrack_view(trace, netns, last.number) if e.original.proto == proto]
+    words = [f"{e.state or e.original.proto.upper()}{'' if e.seen_reply else ', unreplied'}" for e in entries[-1:]]
+    return " ".join(words) or "no entry"
+
+
+def writers(trace: Trace, netns: str) -> dict[str, str]:
+    """Say whose iptables rules matched packets in a namespace:
+
+    name -> `quiet`, or `drop` for who decided the outcome.
+    """
+    names: dict[str, str] = {}
+    for step in (step for journey in trace.journeys for step in journey.steps):
+        if step.table and step.netns == netns and step.by:
+            names.setdefault(step.by.writer, "quiet")
+    decided = trace.outcome.step
+    if not trace.outcome.works and decided.netns == netns and decided.by and decided.table:
+        names[decided.by.writer] = "drop"
+    return names
+
+
+def never_seen(trace: Trace, netns: str) -> list[str]:
+    """Say which packets passed a namespace by that made it misjudge the deciding one; nothing when that is not the
+    story.
+    """
+    outcome = trace.outcome
+    if outcome.works or outcome.step.netns != netns or outcome.step.ctstate != "INVALID":
+        return []
+    before = [j for j in trace.journeys if j.number < outcome.journey.number and not j.retransmission_of]
+    missed = [f"{j.number} {packet_name(j.packet)}" for j in before if not saw(j, netns)]
+    return [f"never saw {', '.join(missed)}"] if missed else []

@@ -1,0 +1,89 @@
+"""How wide a text will be, and how to make it fit:
+
+measured with the font the pictures are drawn in, without drawing.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from functools import cache, lru_cache
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from matplotlib.ft2font import FT2Font
+
+
+LINE_HEIGHT = 1.3
+"""Distance of two lines of text, in font sizes."""
+
+ELLIPSIS = "…"
+
+
+@lru_cache(maxsize=4096)
+def width(text: str, size: float = 11.0, bold: bool = False) -> float:
+    """Return the width of one line of text in pixels. Source: the advance widths of DejaVu Sans."""
+    return sum(_advance(letter, bold) for letter in text) * size
+
+
+@cache
+def _advance(letter: str, bold: bool) -> float:
+    """Return a letter's advance in font sizes."""
+    from matplotlib.ft2font import LoadFlags
+
+    try:
+        return float(_font(bold).load_char(ord(letter), flags=LoadFlags.NO_HINTING).horiAdvance) / 64 / 1000
+    except (RuntimeError, OverflowError):  # a control character: the font has nothing to draw
+        return 0.6
+
+
+@cache
+def _font(bold: bool) -> FT2Font:
+    """Open the font for ourselves: the one matplotlib keeps changes its size with every text it draws."""
+    from matplotlib.font_manager import FontProperties, findfont
+    from matplotlib.ft2font import FT2Font
+
+    font = FT2Font(findfont(FontProperties(family="DejaVu Sans", weight="bold" if bold else "normal")))
+    font.set_size(1000, 72)
+    return font
+
+
+def shorten(text: str, limit: float, size: float = 11.0, bold: bool = False) -> str:
+    """Cut a text so that it is at most `limit` pixels wide, the cut marked by an ellipsis."""
+    if width(text, size, bold) <= limit:
+        return text
+    while text and width(text + ELLIPSIS, size, bold) > limit:
+        text = text[:-1]
+    return text.rstrip() + ELLIPSIS
+
+
+def fit(word: str, limit: float, size: float = 11.0, bold: bool = False) -> str:
+    """Shorten one word; a dotted name loses its beginning, because it says more at its end."""
+    rest = word
+    while width(rest, size, bold) > limit - 12 and "." in rest:
+        rest = rest.split(".", 1)[1]
+    return (
+        word
+        if width(word, size, bold) <= limit
+        else shorten(f"{ELLIPSIS}{rest}" if rest != word else word, limit, size, bold)
+    )
+
+
+def wrap(text: str, limit: float, size: float = 11.0, bold: bool = False) -> tuple[str, ...]:
+    """Break a text at its spaces into lines of at most `limit` pixels; a word that is too long is made to fit."""
+    lines: list[str] = []
+    for word in text.split():
+        joined = f"{lines[-1]} {word}" if lines else word
+        if lines and width(joined, size, bold) <= limit:
+            lines[-1] = joined
+        else:
+            lines.append(fit(word, limit, size, bold))
+    return tuple(lines)
+
+
+SIZE, PAD = 11.0, 6.0
+
+
+def size_of(lines: Sequence[str], *, margin: float = 5.0) -> tuple[float, float]:
+    """Return the width and height of a note with these lines, the first of them bold; `margin` is above and below."""
+    widths = [width(line, SIZE, bold=i == 0) for i, line in enumerate(lines)]
+    return max(widths, default=0.0) * 1.02 + 2 * PAD, len(lines) * SIZE * LINE_HEIGHT + 2 * (margin - 1)

@@ -1,0 +1,62 @@
+"""The picture of a story: one plan for all its settings, so that only the paths change under the reader's hands.
+
+The plan looks at everything that any single change of a setting touches. Where that would be too crowded to read, it
+looks at what the two ends of the conversation at hand need; then the picture changes with them, and only with them.
+"""
+
+from __future__ import annotations
+
+from functools import lru_cache
+
+from mcnilib.cluster.settings import Settings
+from mcnilib.scenarios.scenario import Scenario, neighbours
+from mcnilib.show.layout.plan import Plan, focus_of, plan_of
+from mcnilib.show.picture.drawing import Drawing, lay_out
+from mcnilib.show.picture.svg import to_svg
+
+MOST_MACHINES, MOST_MEMBERS = 2, 2
+"""More machines in a picture, or more pods in a machine, leave too little room for their words."""
+
+
+def picture_of(story: Scenario, settings: Settings, highlight: tuple[int, int] | None = None) -> Drawing:
+    """Lay out the picture of a story under some settings; `highlight` is a packet and the index of one of its steps."""
+    return lay_out(story.world(settings), story.run(settings), plan_for(story, settings), highlight)
+
+
+def plan_for(story: Scenario, settings: Settings) -> Plan:
+    """Return where everything stands in the pictures of a story."""
+    plan = _plan(story, None)
+    if crowded(plan):
+        way = story.way(settings)
+        plan = _plan(story, (way.client, way.server))
+    touched = _seen(story, settings)
+    return plan if touched <= plan.focus else plan.look_at(plan.focus | touched)
+
+
+def crowded(plan: Plan) -> bool:
+    """Tell whether a plan shows more than fits with readable words."""
+    shown = plan.shown_machines()
+    return len(shown) > MOST_MACHINES or any(len(machine.members) > MOST_MEMBERS for machine in shown)
+
+
+@lru_cache(maxsize=256)
+def _plan(story: Scenario, ends: tuple[str, str] | None) -> Plan:
+    """Return the plan that looks at all runs one change away from the start, or at those between two ends only."""
+    start = story.start()
+    around = [start, *neighbours(story, start)]
+    chosen = [s for s in around if ends is None or ends == (story.way(s).client, story.way(s).server)]
+    return plan_of(story.world(start)).look_at({name for settings in chosen for name in _seen(story, settings)})
+
+
+def _seen(story: Scenario, settings: Settings) -> frozenset[str]:
+    """Name what must be seen to follow a run: what packets touch, and both ends, also when no packet arrives."""
+    way = story.way(settings)
+    return focus_of(story.world(settings), story.run(settings)) | {way.client, way.server}
+
+
+@lru_cache(maxsize=1024)
+def svg_of(
+    story: Scenario, settings: Settings, uid: str, scale: float = 1.0, highlight: tuple[int, int] | None = None
+) -> str:
+    """Return the picture of a story as SVG; pictures shown once, or prepared, are kept."""
+    return to_svg(picture_of(story, settings, highlight), uid, scale)

@@ -1,0 +1,114 @@
+"""A run on paper: the picture, the verdict and its reasons, every hop, and the state that decided.
+
+Pages have the proportions of A4 at the picture's natural size; print them fitted to the page.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
+from io import BytesIO
+from pathlib import Path
+
+import matplotlib
+from matplotlib.backends.backend_pdf import PdfPages
+from matplotlib.figure import Figure
+
+from mcnilib.cluster.settings import Settings
+from mcnilib.scenarios.scenario import Scenario
+from mcnilib.show.html.state import MARK, state_lines
+from mcnilib.show.labels.text_metrics import wrap
+from mcnilib.show.layout.scene import Label
+from mcnilib.show.picture.cache import picture_of
+from mcnilib.show.picture.drawing import Drawing
+from mcnilib.show.picture.paint import Words, new_figure, paint, pixels
+from mcnilib.trace.explain import because, tell, verdict
+from mcnilib.writing import write_file
+
+PROPORTION = math.sqrt(2)
+"""Height of a page by its width, ISO 216."""
+
+MARGIN, SIZE, LEADING = 24.0, 11.0, 16.0
+"""Pixels: around the text, height of letters, from line to line."""
+
+
+@dataclass(frozen=True, slots=True)
+class Line:
+    """A line of a handout; its continuation is indented."""
+
+    text: str
+    bold: bool = False
+
+
+def handout(path: Path, story: Scenario, settings: Settings) -> None:
+    """Write a run as a PDF. Raises: WriteError when the file cannot be written."""
+    drawing = picture_of(story, settings)
+    high = drawing.width * PROPORTION
+    sheets = list(_sheets(_broken(_lines(story, settings), drawing.width - 3 * MARGIN), drawing.height, high))
+    out = BytesIO()
+    with matplotlib.rc_context({"pdf.fonttype": 42}), PdfPages(out, metadata={"CreationDate": None}) as pages:
+        for number, lines in enumerate(sheets, start=1):
+            pages.savefig(_page(drawing, lines, high, number, len(sheets)))
+    write_file(path, out.getvalue())
+
+
+def _lines(story: Scenario, settings: Settings) -> Iterator[Line]:
+    """Yield everything that is said, in reading order."""
+    trace, claim = story.run(settings), story.claim(settings)
+    yield Line(f"{story.number}. {story.title}", bold=True)
+    yield Line(story.question)
+    yield Line("Settings", bold=True)
+    shown = settings.texts()
+    yield Line("; ".join(f"{one.label}: {shown[one.name]}" for one in story.options()))
+    yield Line("Outcome", bold=True)
+    yield from map(Line, [verdict(trace), *because(trace)])
+    yield Line(f"The document — {claim.section}: {claim.says}.")
+    yield Line("The packets", bold=True)
+    yield from map(Line, tell(trace, "hops")[1 + len(because(trace)) :])
+    yield from _state(story, settings)
+    yield Line("See it live", bold=True)
+    yield Line(f"{story.command(settings)}; notebooks/{story.notebook}")
+
+
+def _state(story: Scenario, settings: Settings) -> Iterator[Line]:
+    step = story.run(settings).outcome.step
+    command, lines = state_lines(story.world(settings), step)
+    if command:
+        yield Line(f"The state that decided: {step.netns}# {command}", bold=True)
+        for line in lines:
+            yield Line(f"{MARK if line.decided else '   '} {line.columns.strip()}", bold=line.decided)
+
+
+def _broken(lines: Iterator[Line], wide: float) -> Iterator[Line]:
+    """Break lines at the width of the text."""
+    for line in lines:
+        first, *more = wrap(line.text, wide, bold=line.bold) or [""]
+        yield replace(line, text=first)
+        yield from (replace(line, text=f"      {text}") for text in more)
+
+
+def _sheets(lines: Iterator[Line], picture: float, high: float) -> Iterator[list[Line]]:
+    """Share the lines out: the first page has the room below the picture, the others all of it."""
+    left, top = list(lines), picture
+    while left:
+        room = int((high - top - 2 * MARGIN) // LEADING)
+        yield left[:room]
+        left, top = left[room:], 0.0
+
+
+def _page(drawing: Drawing, lines: Sequence[Line], high: float, number: int, of: int) -> Figure:
+    figure = new_figure(drawing.width, high)
+    top = MARGIN
+    if number == 1:
+        paint(figure, replace(drawing, scene=replace(drawing.scene, height=high)))
+        top += drawing.height
+    foot = Label(f"{number} / {of}", drawing.width / 2, high - MARGIN / 2, align="center", colour="quiet")
+    texts = [
+        Label(line.text, MARGIN, top + LEADING * (i + 0.5), size=SIZE, bold=line.bold) for i, line in enumerate(lines)
+    ]
+    for label in (*texts, foot):
+        words = Words(label)
+        words.set_transform(pixels(figure, high))
+        figure.add_artist(words)
+    return figure

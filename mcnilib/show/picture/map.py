@@ -1,0 +1,183 @@
+"""A map of a world: machines with what lives in them, the segments between, and everybody's addresses.
+
+The overview before the first packet; `drawing` shows one conversation in detail.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from io import BytesIO
+from itertools import pairwise
+from typing import Any
+
+from matplotlib.figure import Figure
+from matplotlib.patches import FancyBboxPatch
+
+from mcnilib.linux.device.link import Ipip, Loopback, Vxlan
+from mcnilib.linux.netns import Netns
+from mcnilib.show.layout.plan import plan_of
+from mcnilib.show.picture.paint import new_figure
+from mcnilib.show.picture.palette import FONTS, INK, PAPER, QUIET, SURFACES
+from mcnilib.show.widgets.fallback import Bundle, still
+from mcnilib.world.world import World
+
+WIDTH, MARGIN, GAP, LINE, HEAD = 864.0, 12.0, 14.0, 17.0, 46.0
+
+BAR, OUTSIDE, DOT, CUT = 26.0, 64.0, 5.0, 4.5
+"""Sizes in pixels: the picture, its margin, between boxes, a line of text, a title, a segment, a machine below; the dot
+where a cable is plugged in, the gap in a segment that a cable only passes.
+"""
+
+
+@dataclass(frozen=True, slots=True)
+class Map:
+    """A map as a notebook shows it: a picture, and the same in words."""
+
+    world: World
+
+    def lines(self) -> list[str]:
+        """Tell the map in words, one line per machine."""
+        plan = plan_of(self.world)
+        rows = [f"{m.host} ({addresses(self.world[m.host])}): {self._members(m.members)}" for m in plan.machines]
+        rows += [f"{name}: {addresses(self.world[name])}" for name in plan.outside]
+        return rows + [f"{s.name}: {', '.join(port.netns for port in s.ports)}" for s in self.world.segments]
+
+    def _members(self, names: tuple[str, ...]) -> str:
+        return ", ".join(f"{name} {addresses(self.world[name])}" for name in names)
+
+    def _repr_mimebundle_(self, **kwargs: Any) -> Bundle:
+        return still(None, self.lines(), to_png(paint_map(self.world)))
+
+
+def addresses(netns: Netns) -> str:
+    """Return the addresses of a namespace in a few words."""
+    tunnels = (Loopback, Vxlan, Ipip)
+    own = (link for link in netns.links if not isinstance(link.kind, tunnels))
+    return ", ".join(str(a.ip) for link in own for a in link.addresses)
+
+
+def paint_map(world: World) -> Figure:
+    """Paint the map of a world: machines above, segments across, everybody else below."""
+    plan = plan_of(world)
+    most = max((len(m.members) for m in plan.machines), default=0)
+    top = MARGIN + HEAD + most * 2 * LINE + 10
+    tops = {s.name: top + 22 + i * (BAR + 8) for i, s in enumerate(world.segments)}
+    below = top + 22 + len(tops) * (BAR + 8) + 16
+    figure, axes = _sheet(below + OUTSIDE + MARGIN)
+    middle: dict[str, float] = {}
+    width = (WIDTH - 2 * MARGIN + GAP) / max(1, len(plan.machines)) - GAP
+    for i, machine in enumerate(plan.machines):
+        x = MARGIN + i * (width + GAP)
+        middle[machine.host] = x + width / 2
+        _box(axes, x, MARGIN, width, top - MARGIN, "machine")
+        _write(axes, x + 12, MARGIN + 15, machine.host, bold=True, size=14)
+        _write(axes, x + 12, MARGIN + 33, addresses(world[machine.host]), colour=QUIET)
+        for row, name in enumerate(machine.members):
+            y = MARGIN + HEAD + row * 2 * LINE + 10
+            _write(axes, x + 12, y, name, bold=True)
+            _write(axes, x + 12, y + LINE - 2, addresses(world[name]), colour=QUIET, size=11)
+    _outside(axes, world, plan.outside, below, middle)
+    _segments(axes, bars_of(world, tops, middle, (top, below)))
+    return figure
+
+
+def _sheet(height: float) -> tuple[Figure, Any]:
+    """Return an empty figure whose axes count pixels from the upper left corner."""
+    figure = new_figure(WIDTH, height)
+    axes = figure.add_axes((0, 0, 1, 1), xlim=(0, WIDTH), ylim=(height, 0))
+    axes.set_axis_off()
+    return figure, axes
+
+
+def to_png(figure: Figure, scale: float = 2.0) -> bytes:
+    """Return a figure as PNG, `scale` pixels per unit."""
+    out = BytesIO()
+    figure.savefig(out, format="png", dpi=72 * scale, metadata={"Software": None})
+    return out.getvalue()
+
+
+def _outside(axes: Any, world: World, names: tuple[str, ...], y: float, middle: dict[str, float]) -> None:
+    width = (WIDTH - 2 * MARGIN + GAP) / max(1, len(names)) - GAP
+    for i, name in enumerate(names):
+        x = MARGIN + i * (width + GAP)
+        middle[name] = x + width / 2
+        _box(axes, x, y, width, OUTSIDE, "pod")
+        _write(axes, x + 12, y + 18, name, bold=True, size=14)
+        _write(axes, x + 12, y + 42, addresses(world[name]), colour=QUIET, size=11)
+
+
+@dataclass(frozen=True, slots=True)
+class Bar:
+    """A segment as it is drawn: its ends, the height of its middle, its cables: (where, from which height)."""
+
+    name: str
+    left: float
+    right: float
+    y: float
+    cables: tuple[tuple[float, float], ...]
+
+    def passing(self, bars: Iterable[Bar]) -> list[float]:
+        """Return where the cables of other segments pass this one."""
+        return [
+            x
+            for other in bars
+            if other is not self
+            for x, start in other.cables
+            if self.left <= x <= self.right and min(start, other.y) < self.y < max(start, other.y)
+        ]
+
+    def free(self, bars: Iterable[Bar]) -> float:
+        """Return the middle of the longest part without a cable, for the name."""
+        edges = sorted([self.left, *(x for x, _ in self.cables), *self.passing(bars), self.right])
+        left, right = max(pairwise(edges), key=lambda part: part[1] - part[0])
+        return (left + right) / 2
+
+
+def bars_of(world: World, tops: dict[str, float], middle: dict[str, float], edges: tuple[float, float]) -> list[Bar]:
+    """Return each segment as a bar from its first to its last machine; a machine's cables stand beside each other."""
+    hosts = {machine.host for machine in plan_of(world).machines}
+    bars = []
+    for place, segment in enumerate(world.segments):
+        shift = (place - len(world.segments) / 2) * 26
+        cables = tuple((middle[p.netns] + shift, edges[p.netns not in hosts]) for p in segment.ports)
+        ends = [x for x, _ in cables]
+        bars.append(Bar(segment.name, min(ends) - 40, max(ends) + 40, tops[segment.name] + BAR / 2, cables))
+    return bars
+
+
+def _segments(axes: Any, bars: list[Bar]) -> None:
+    """Draw the bars and their cables: a dot where one is plugged in, a gap in the bar where one only passes."""
+    for bar in bars:
+        _box(axes, bar.left, bar.y - BAR / 2, bar.right - bar.left, BAR, "segment")
+        _write(axes, bar.free(bars), bar.y, bar.name, align="center")
+        for x in bar.passing(bars):
+            axes.plot([x, x], [bar.y - BAR / 2, bar.y + BAR / 2], color=PAPER, linewidth=CUT, zorder=2.5)
+        for x, start in bar.cables:
+            axes.plot([x, x], [start, bar.y], color=QUIET, linewidth=1.2, solid_capstyle="butt", zorder=3)
+            axes.plot([x], [bar.y], "o", color=QUIET, markersize=DOT, zorder=3, gid="plug")
+
+
+def _box(axes: Any, x: float, y: float, width: float, height: float, kind: str) -> None:
+    surface = SURFACES[kind]
+    style = "round,pad=0,rounding_size=6"
+    axes.add_patch(
+        FancyBboxPatch((x, y), width, height, style, fc=surface.fill, ec=surface.edge, lw=surface.width, zorder=2)
+    )
+
+
+def _write(
+    axes: Any,
+    x: float,
+    y: float,
+    text: str,
+    *,
+    bold: bool = False,
+    colour: str = INK,
+    size: float = 11.5,
+    align: str = "left",
+) -> None:
+    weight = "bold" if bold else "normal"
+    axes.text(
+        x, y, text, color=colour, fontsize=size, fontweight=weight, family=FONTS[0], ha=align, va="center", zorder=4
+    )

@@ -1,0 +1,106 @@
+"""The link of what a panel shows: to be copied, or to be pasted and followed."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from html import escape
+from typing import Any
+
+import anywidget
+import ipywidgets as widgets
+import traitlets
+
+from mcnilib.cluster.settings import Settings
+from mcnilib.errors import McniError
+from mcnilib.scenarios.link import parse_link, print_link
+from mcnilib.scenarios.scenario import Scenario
+from mcnilib.show.widgets.fallback import or_gives_up, why
+
+READER = """
+export default {
+  render({ model }) {
+    const opened = performance.getEntriesByType("navigation")[0]?.name ?? "";
+    if (opened.includes("mcni=") && !model.get("value")) {
+      model.set("value", opened.slice(opened.indexOf("?")));
+      model.save_changes();
+    }
+  },
+};
+"""
+"""JupyterLab takes what follows the question mark out of the address bar; the browser remembers how it came here."""
+
+
+class PageAddress(anywidget.AnyWidget):
+    """Shows nothing; `value` becomes what followed the question mark when the page was opened, if it holds a state."""
+
+    _esm = READER
+    value = traitlets.Unicode("").tag(sync=True)
+
+
+class Share(widgets.HBox):  # type: ignore[misc]
+    """A field with the link of the settings shown; `take` is told the settings of a link that somebody puts there.
+
+    A page opened with such a link takes its state by itself.
+    """
+
+    def __init__(self, story: Scenario, take: Callable[[Settings], None]) -> None:
+        """Wait for `show`."""
+        self._story, self._take, self._shown = story, take, ""
+        self.link = _field()
+        self.link.observe(lambda change: self._pasted(change["new"]), names="value")
+        self.address = PageAddress()
+        self.address.observe(lambda change: self._opened(change["new"]), names="value")
+        self.remark = widgets.HTML()
+        layout = widgets.Layout(align_items="center", flex_flow="row wrap", grid_gap="4px")
+        super().__init__([self.link, self.remark, self.address], layout=layout)
+        self.add_class("mcni-share")
+
+    def show(self, settings: Settings) -> None:
+        """Print the link of these settings."""
+        link = print_link(self._story, settings)
+        if link != self._shown:
+            self._say("")
+        self._shown = self.link.value = link
+
+    def give_up(self, problem: Exception) -> None:
+        """Say what is wrong beside the field."""
+        self._say(why(problem))
+
+    @or_gives_up
+    def _pasted(self, text: str) -> None:
+        if text != self._shown:
+            self._say(self._follow(text.strip()))
+
+    @or_gives_up
+    def _opened(self, text: str) -> None:
+        try:
+            mine = parse_link(text)[0] == self._story
+        except McniError as error:
+            return self._say(f"the link that opened this page: {error}")
+        if mine:  # otherwise it is meant for another panel of the page
+            self._say(self._follow(text))
+
+    def _follow(self, text: str) -> str:
+        """Take the state of a link and return what to say about it."""
+        try:
+            story, settings = parse_link(text)
+        except McniError as error:
+            return str(error)
+        if story != self._story:
+            return f"this link shows scenario {story.name}: open {story.notebook or '`mcni run`'}"
+        self._take(settings)
+        self.show(settings)
+        return "this is the state of the link"
+
+    def _say(self, text: str) -> None:
+        self.remark.value = f'<span class="mcni" role="status" aria-live="polite">{escape(text)}</span>'
+
+
+def _field() -> Any:
+    return widgets.Text(
+        description="link to this state",
+        tooltip="Copy it to send this very state; paste another one here to see what it shows",
+        continuous_update=False,
+        style={"description_width": "initial"},
+        layout=widgets.Layout(width="40em"),
+    )

@@ -1,0 +1,56 @@
+"""A question answered before the result is shown.
+
+The right answer is not in the notebook: it is computed when the learner presses Check. Works with the keyboard and
+without a network.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from html import escape
+from typing import Any
+
+import ipywidgets as widgets
+
+from mcnilib.show.widgets.fallback import Bundle, alert_html, or_gives_up, still
+
+
+def predict(question: str, options: Mapping[str, object], check: Callable[[], object]) -> Quiz:
+    """Return a quiz: `options` are the answers and the values they stand for, `check` computes the right value."""
+    return Quiz(question, options, check)
+
+
+class Quiz(widgets.VBox):  # type: ignore[misc]
+    """A question, its answers as radio buttons, a Check button and a remark."""
+
+    def __init__(self, question: str, options: Mapping[str, object], check: Callable[[], object]) -> None:
+        """Build the controls; nothing is computed yet."""
+        self.question, self._options, self._check = question, dict(options), check
+        self.choice = widgets.RadioButtons(
+            options=list(self._options), value=None, description="", layout=widgets.Layout(width="auto")
+        )
+        self.button = widgets.Button(description="Check", tooltip="Check the chosen answer", icon="check")
+        self.remark = widgets.HTML('<div role="status" aria-live="polite"></div>')
+        self.button.on_click(self._answer)
+        super().__init__([widgets.HTML(f"<p><b>{escape(question)}</b></p>"), self.choice, self.button, self.remark])
+
+    def give_up(self, problem: Exception) -> None:
+        """Say what is wrong where the judgement stands."""
+        self.remark.value = alert_html(problem)
+
+    @or_gives_up
+    def _answer(self, button: object = None) -> None:
+        self.remark.value = f'<div role="status" aria-live="polite">{escape(self.judge())}</div>'
+
+    def judge(self) -> str:
+        """Say whether the chosen answer is right."""
+        if self.choice.value is None:
+            return "Choose an answer first."
+        if self._options[self.choice.value] == self._check():
+            return "✓ Right."
+        return "✗ Not so. Look at what follows, then try again."
+
+    def _repr_mimebundle_(self, **kwargs: Any) -> Bundle:
+        """Add the question as text for viewers without a kernel."""
+        lines = [self.question, *(f"  ( ) {option}" for option in self._options)]
+        return still(super()._repr_mimebundle_(**kwargs), lines)
