@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from mcnilib.cluster.build import build
 from mcnilib.cluster.settings import Settings
 from mcnilib.cluster.spec import CLUSTER
-from mcnilib.kernel.record import checked
+from mcnilib.kernel.compare.record import checked
 from mcnilib.scenarios.link import parse_link
 from mcnilib.scenarios.scenario import Scenario
 from mcnilib.show.picture.map import Map

@@ -211,7 +211,7 @@ SMALL_FOR_ONE = {
     "mcnilib.cluster.kube_proxy",
     "mcnilib.cluster.cni.macvlan",
     "mcnilib.cluster.workarounds",
-    "mcnilib.kernel.fuzz.frames",
+    "mcnilib.kernel.fuzz.generate",
     "mcnilib.kernel.fuzz.shrink",
     "mcnilib.linux.device.link_parse",
     "mcnilib.linux.routing.fib",

@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from mcnilib.kernel.fuzz.case import Case
-from mcnilib.kernel.fuzz.exchanges import simulate
+from mcnilib.kernel.fuzz.case import Case, simulate
 from mcnilib.trace.explain import verdict
 
 PROXY = "r: sysctl -w net.ipv4.conf.all.proxy_arp=1"

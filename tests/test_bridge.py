@@ -5,8 +5,7 @@ from __future__ import annotations
 import pytest
 
 from mcnilib.errors import Unsupported
-from mcnilib.kernel.fuzz.case import Case
-from mcnilib.kernel.fuzz.exchanges import simulate
+from mcnilib.kernel.fuzz.case import Case, simulate
 
 DROP = "n: iptables -A FORWARD -j DROP"
 DNAT = "n: iptables -t nat -A PREROUTING -d 10.0.7.1 -j DNAT --to-destination 10.0.7.3"

@@ -11,11 +11,11 @@ from dataclasses import replace
 import pytest
 from small_worlds import routed
 
-from mcnilib.kernel.capabilities import lacking, probe
 from mcnilib.kernel.collect import collected
-from mcnilib.kernel.run import differences
-from mcnilib.kernel.syscalls import NoLab
-from mcnilib.kernel.worker import Bench
+from mcnilib.kernel.lab.capabilities import lacking, probe
+from mcnilib.kernel.lab.syscalls import NoLab
+from mcnilib.kernel.lab.workers import Bench
+from mcnilib.kernel.observe.observe import differences
 from mcnilib.scenarios import scenario
 from mcnilib.snapshots.merge import merged
 from mcnilib.snapshots.snapshot import Snapshot, snapshot_of

@@ -13,19 +13,18 @@ import pytest
 
 from mcnilib.cli import main
 from mcnilib.errors import McniError, StateSyntaxError, Unsupported
-from mcnilib.kernel.compare import compare
+from mcnilib.kernel.compare.compare import compare
 from mcnilib.kernel.fuzz import pieces
-from mcnilib.kernel.fuzz.case import Case, base, parse_case
-from mcnilib.kernel.fuzz.chance import chance
-from mcnilib.kernel.fuzz.exchanges import simulate
+from mcnilib.kernel.fuzz.case import Case, base, parse_case, simulate
+from mcnilib.kernel.fuzz.generate import chance
 from mcnilib.kernel.fuzz.pieces import guesses, listed
 from mcnilib.kernel.fuzz.report import digest, recorded, trials_of
 from mcnilib.kernel.fuzz.shrink import shrink
+from mcnilib.kernel.fuzz.topologies import WORLDS
 from mcnilib.kernel.fuzz.trial import AGREES, DIFFERS, REFUSED, attempt
-from mcnilib.kernel.fuzz.worlds import WORLDS
-from mcnilib.kernel.run import converse
-from mcnilib.kernel.syscalls import NoLab
-from mcnilib.kernel.worker import Bench
+from mcnilib.kernel.lab.syscalls import NoLab
+from mcnilib.kernel.lab.workers import Bench
+from mcnilib.kernel.observe.observe import converse
 from mcnilib.linux.netfilter.conntrack import Conntrack, Entry, Tracked
 from mcnilib.trace.run import run
 

@@ -15,10 +15,10 @@ from kernel_worlds import CASES
 from small_worlds import routed
 
 from mcnilib.cli import main
-from mcnilib.kernel.clean import clean, leftovers
-from mcnilib.kernel.run import converse, differences, run
-from mcnilib.kernel.syscalls import NAME, NoLab
-from mcnilib.kernel.worker import Bench
+from mcnilib.kernel.lab.clean import clean, leftovers
+from mcnilib.kernel.lab.syscalls import NAME, NoLab
+from mcnilib.kernel.lab.workers import Bench
+from mcnilib.kernel.observe.observe import converse, differences, run
 
 pytestmark = pytest.mark.kernel
 ROOT = Path(__file__).parents[1]
@@ -116,7 +116,12 @@ def test_the_hosts_state_is_the_same_while_a_lab_is_at_work() -> None:
 def python_of_everybody() -> str:
     """A Python that a user without rights may start, with the library in a folder they may read."""
     for python in (sys.executable, "/usr/bin/python3"):
-        words = [*NOBODY, python, "-c", f"import sys; sys.path[:0] = [{str(ROOT)!r}]; import mcnilib.kernel.run"]
+        words = [
+            *NOBODY,
+            python,
+            "-c",
+            f"import sys; sys.path[:0] = [{str(ROOT)!r}]; import mcnilib.kernel.observe.observe",
+        ]
         if subprocess.run(words, capture_output=True, env={"PYTHONDONTWRITEBYTECODE": "1"}).returncode == 0:
             return python
     pytest.skip("this kernel test needs a Python and a checkout that every user may read")
@@ -147,7 +152,7 @@ def test_it_works_without_root_in_a_user_namespace(world: str) -> None:
 
 
 def test_it_says_what_is_missing_where_there_can_be_no_lab() -> None:
-    code = f"import sys; sys.path[:0] = [{str(ROOT)!r}]\nfrom mcnilib.kernel.capabilities import capabilities\ncapabilities()"
+    code = f"import sys; sys.path[:0] = [{str(ROOT)!r}]\nfrom mcnilib.kernel.lab.capabilities import capabilities\ncapabilities()"
     limited = [
         "unshare",
         "--user",

@@ -11,12 +11,12 @@ from small_worlds import namespace, plug, routed
 
 from mcnilib.cluster.build import build
 from mcnilib.cluster.settings import Settings
-from mcnilib.kernel.capabilities import lacking, probe
-from mcnilib.kernel.compare import Report, compare
-from mcnilib.kernel.run import converse, differences
-from mcnilib.kernel.syscalls import NoLab
-from mcnilib.kernel.tools import ToolFailed
-from mcnilib.kernel.worker import Bench
+from mcnilib.kernel.compare.compare import Report, compare
+from mcnilib.kernel.lab.capabilities import lacking, probe
+from mcnilib.kernel.lab.syscalls import NoLab
+from mcnilib.kernel.lab.tools import ToolFailed
+from mcnilib.kernel.lab.workers import Bench
+from mcnilib.kernel.observe.observe import converse, differences
 from mcnilib.linux.routing.route import parse_route
 from mcnilib.trace.run import run
 from mcnilib.trace.trace import Stage

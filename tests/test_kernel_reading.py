@@ -14,12 +14,12 @@ from kernel_worlds import CASES, macvlans, tunnelled
 from mcnilib.cluster.build import build
 from mcnilib.cluster.settings import Settings
 from mcnilib.errors import Unsupported
-from mcnilib.kernel import devices, plan
-from mcnilib.kernel.compare import compare
-from mcnilib.kernel.headers import read
-from mcnilib.kernel.netlink import attributes
-from mcnilib.kernel.readback import as_in_the_world
-from mcnilib.kernel.talk import checksum
+from mcnilib.kernel.compare.compare import compare
+from mcnilib.kernel.lab import commands, devices
+from mcnilib.kernel.lab.readback import as_in_the_world
+from mcnilib.kernel.observe.conversation import checksum
+from mcnilib.kernel.observe.decode import read
+from mcnilib.kernel.observe.netlink import attributes
 from mcnilib.linux.device.link import Bridge, Far, Ipip, Link, Macvlan, Veth
 from mcnilib.linux.netns import Netns
 from mcnilib.linux.routing.route import parse_route
@@ -112,7 +112,7 @@ def test_a_message_with_its_checksum_sums_to_zero(data: bytes) -> None:
     ],
 )
 def test_a_route_is_added_in_the_words_it_is_printed_in(line: str) -> None:
-    assert plan.route_words(parse_route(line, "500")).replace(" table 500", "") == line.strip()
+    assert commands.route_words(parse_route(line, "500")).replace(" table 500", "") == line.strip()
 
 
 @pytest.mark.parametrize(
@@ -123,15 +123,15 @@ def test_a_route_is_added_in_the_words_it_is_printed_in(line: str) -> None:
     ],
 )
 def test_a_rule_is_added_in_the_words_it_is_printed_in(line: str, words: str) -> None:
-    assert " ".join(plan.rule_words(parse_rule(line)).split()) == words
+    assert " ".join(commands.rule_words(parse_rule(line)).split()) == words
 
 
 @pytest.mark.parametrize("world", [macvlans(), tunnelled(), build(Settings())], ids=["macvlan", "VXLAN", "cluster"])
 def test_devices_are_created_in_the_order_of_their_indexes(world: World) -> None:
     made = {making.command: making.ends for making in devices.makings(world, str)}
     last: dict[str, int] = {}
-    for _, commands in devices.in_order(devices.makings(world, str)):
-        for netns, index in (end for command in commands for end in made[command] if end[0] != devices.SWITCH):
+    for _, level in devices.in_order(devices.makings(world, str)):
+        for netns, index in (end for command in level for end in made[command] if end[0] != devices.SWITCH):
             assert index > last.get(netns, 0)
             last[netns] = index
 

@@ -10,10 +10,20 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from mcnilib.cluster.settings import Settings
-from mcnilib.kernel import record
-from mcnilib.kernel.record import AGREES, DIFFERS, SKIPPED, UNKNOWN, Recorded, checked, digest, position, recorded
-from mcnilib.kernel.report import chosen, release
-from mcnilib.kernel.verify import verify
+from mcnilib.kernel.compare import record
+from mcnilib.kernel.compare.record import (
+    AGREES,
+    DIFFERS,
+    SKIPPED,
+    UNKNOWN,
+    Recorded,
+    checked,
+    digest,
+    position,
+    recorded,
+)
+from mcnilib.kernel.compare.report import chosen, release
+from mcnilib.kernel.compare.verify import verify
 from mcnilib.scenarios import all_scenarios, scenario
 
 STORIES = all_scenarios()

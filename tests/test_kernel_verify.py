@@ -9,11 +9,11 @@ from pathlib import Path
 import pytest
 
 from mcnilib.cli import main
-from mcnilib.kernel import report
-from mcnilib.kernel.record import AGREES, DIFFERS, SKIPPED, read
-from mcnilib.kernel.syscalls import NoLab
-from mcnilib.kernel.verify import Result, check, groups
-from mcnilib.kernel.worker import Bench
+from mcnilib.kernel.compare import report
+from mcnilib.kernel.compare.record import AGREES, DIFFERS, SKIPPED, read
+from mcnilib.kernel.compare.verify import Result, check, groups
+from mcnilib.kernel.lab.syscalls import NoLab
+from mcnilib.kernel.lab.workers import Bench
 from mcnilib.scenarios import scenario
 
 STORY = scenario("6")

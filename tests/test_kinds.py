@@ -14,10 +14,10 @@ from state_fields import BASE
 
 import mcnilib
 from mcnilib.errors import McniError, Unsupported
-from mcnilib.kernel.capabilities import needs
-from mcnilib.kernel.devices import makings
-from mcnilib.kernel.journeys import Cabling
-from mcnilib.kernel.readback import COMMANDS as READ_BACK
+from mcnilib.kernel.lab.capabilities import needs
+from mcnilib.kernel.lab.devices import makings
+from mcnilib.kernel.lab.readback import COMMANDS as READ_BACK
+from mcnilib.kernel.observe.path import Cabling
 from mcnilib.linux.device.link import (
     NO_MAC,
     Bridge,

@@ -10,7 +10,7 @@ import pytest
 
 from mcnilib import progress
 from mcnilib.cli import main
-from mcnilib.kernel import report
+from mcnilib.kernel.compare import report
 from mcnilib.progress import Line, shown
 from mcnilib.scenarios import scenario
 

@@ -12,12 +12,12 @@ import pytest
 from state_fields import BASE, BASES, COLLECTED, DIGEST, FIELDS, LAB, LOST, NO_STATE, SAVED
 
 from mcnilib.errors import McniError
-from mcnilib.kernel.capabilities import lacking, probe
-from mcnilib.kernel.readback import read_back
-from mcnilib.kernel.realise import Lab
-from mcnilib.kernel.record import world_text
-from mcnilib.kernel.syscalls import NoLab
-from mcnilib.kernel.worker import Bench
+from mcnilib.kernel.compare.record import world_text
+from mcnilib.kernel.lab.capabilities import lacking, probe
+from mcnilib.kernel.lab.lab import Lab
+from mcnilib.kernel.lab.readback import read_back
+from mcnilib.kernel.lab.syscalls import NoLab
+from mcnilib.kernel.lab.workers import Bench
 from mcnilib.snapshots.files import load, save
 from mcnilib.snapshots.folder import read_folder, write_folder
 from mcnilib.snapshots.load import load_collected

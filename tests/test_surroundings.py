@@ -14,7 +14,7 @@ from pathlib import Path
 import pytest
 
 from mcnilib.cli import command_line, main
-from mcnilib.kernel.worker import Bench
+from mcnilib.kernel.lab.workers import Bench
 
 IS_ROOT = os.name == "posix" and os.geteuid() == 0
 

@@ -13,10 +13,10 @@ import pytest
 
 from mcnilib.cli import main
 from mcnilib.errors import McniError
-from mcnilib.kernel import sysctls
 from mcnilib.kernel.fuzz.case import Case
 from mcnilib.kernel.fuzz.report import keep
 from mcnilib.kernel.fuzz.trial import DIFFERS, Trial
+from mcnilib.kernel.lab import sysctls
 from mcnilib.learner import learner_copy
 from mcnilib.scenarios import scenario
 from mcnilib.show.picture.handout import handout

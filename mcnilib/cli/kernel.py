@@ -60,7 +60,7 @@ def _add_fuzz(verbs: Any) -> None:
 
 def verify_scenarios(arguments: argparse.Namespace) -> int:
     """Compare the model with the real kernel."""
-    from mcnilib.kernel.report import main
+    from mcnilib.kernel.compare.report import main
 
     arguments.sample, arguments.seed = arguments.sample or SAMPLE, arguments.seed or 0
     return int(main(arguments))
@@ -75,6 +75,6 @@ def fuzz_worlds(arguments: argparse.Namespace) -> int:
 
 def clean_up(arguments: argparse.Namespace) -> int:
     """Remove leftovers of kernel runs."""
-    from mcnilib.kernel.clean import main
+    from mcnilib.kernel.lab.clean import main
 
     return int(main(as_json=arguments.json))

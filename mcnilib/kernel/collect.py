@@ -8,8 +8,8 @@ import subprocess
 from collections.abc import Iterable, Mapping
 
 from mcnilib.errors import McniError
-from mcnilib.kernel.devices import SWITCH
-from mcnilib.kernel.realise import Lab
+from mcnilib.kernel.lab.devices import SWITCH
+from mcnilib.kernel.lab.lab import Lab
 from mcnilib.world.world import World
 
 WITHIN = 300.0

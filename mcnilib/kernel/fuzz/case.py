@@ -11,7 +11,7 @@ the one before it left behind: datagrams and pings with the port and the id of t
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from functools import lru_cache
 from ipaddress import IPv4Address
@@ -19,13 +19,20 @@ from itertools import count
 
 from mcnilib.errors import McniError, StateSyntaxError
 from mcnilib.kernel.fuzz.parts import typed
-from mcnilib.kernel.fuzz.worlds import WORLDS
+from mcnilib.kernel.fuzz.topologies import WORLDS
+from mcnilib.linux.chance import Chance
+from mcnilib.trace.branches import follow
 from mcnilib.trace.flow import Flow, Listener
+from mcnilib.trace.run import Run
+from mcnilib.trace.stack.host import Network
+from mcnilib.trace.trace import Trace
 from mcnilib.world.world import World
 
 SERVER_PORT = 80
+
 PATIENCE = {"tcp": 0.7, "udp": 0.3, "icmp": 0.3}
 """Seconds the client waits; see `verify`."""
+
 SLOWER = 3
 """How much more patience a second measurement has."""
 
@@ -169,3 +176,38 @@ def _turn(lines: tuple[str, ...], line: str, source: str) -> Turn:
 def _wrong_turn(line: str, source: str) -> StateSyntaxError:
     what = "expected `from CLIENT [ADDRESS] to PROTOCOL:ADDRESS[:PORT] at SERVER` at the end"
     return StateSyntaxError(what, source=source, line=1, column=1, text=line)
+
+
+Nets = list[tuple[Trace, Network]]
+"""The courses of an exchange, the likeliest first, each with what it leaves behind."""
+
+
+def courses(
+    world: World, flow: Flow, listeners: Sequence[Listener], past: Network | None, *, crossing: bool = False
+) -> tuple[Trace, Nets]:
+    """Run an exchange, in every course chance may take, in what the one before it left behind."""
+    found: Nets = []
+
+    def play(chance: Chance) -> Trace:
+        one = Run(world, flow, listeners, crossing=crossing, chance=chance, past=past)
+        found.append((one.finish(), one.net))
+        return found[-1][0]
+
+    return follow(world, play), found
+
+
+def simulated(case: Case) -> Iterator[tuple[Trace, Network]]:
+    """Run all exchanges and yield each with what it leaves behind; where chance has a say, the likeliest course does.
+
+    Raises: Unsupported for state that is not modelled.
+    """
+    past: Network | None = None
+    for world, flow, turn in zip(case.worlds(), case.flows(), case.turns, strict=True):
+        trace, nets = courses(world, flow, turn.listeners(), past)
+        past = nets[0][1]
+        yield trace, past
+
+
+def simulate(case: Case) -> Trace:
+    """Run a case in the simulator only, and return the last exchange."""
+    return list(simulated(case))[-1][0]

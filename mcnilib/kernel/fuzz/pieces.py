@@ -12,8 +12,7 @@ from dataclasses import replace
 from random import Random
 
 from mcnilib.errors import McniError
-from mcnilib.kernel.fuzz.case import Case
-from mcnilib.kernel.fuzz.exchanges import simulated
+from mcnilib.kernel.fuzz.case import Case, simulated
 from mcnilib.linux.device.link import Macvlan
 from mcnilib.linux.sysctl import get, parse_setting, print_settings
 from mcnilib.snapshots.files import WORLD, Place, print_world

@@ -3,17 +3,51 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from ipaddress import IPv4Interface
 from random import Random
 
 from mcnilib.kernel.fuzz.rules import CHAINS
-from mcnilib.kernel.fuzz.shape import NOWHERE, SERVICE, addresses, devices, every_address, networks
+from mcnilib.linux.device.link import Loopback
 from mcnilib.linux.netns import Netns
 from mcnilib.world.world import World
 
+NOWHERE, SERVICE = "10.3.0.9", "10.96.0.10"
+"""Addresses nobody has; rules may send the second to somebody."""
+
+
+def own_chains(netns: Netns) -> dict[str, list[str]]:
+    """List the chains somebody made, by table."""
+    found = {table.name: [chain.name for chain in table.chains if not chain.policy] for table in netns.tables}
+    return {table: chains for table, chains in found.items() if chains}
+
+
+def devices(netns: Netns) -> list[str]:
+    """Name the devices of a namespace but for its loopback."""
+    return [link.name for link in netns.links if not isinstance(link.kind, Loopback)]
+
+
+def addresses(netns: Netns) -> list[str]:
+    """List the addresses of a namespace but for its loopback's."""
+    return [str(a.ip) for link in netns.links if not isinstance(link.kind, Loopback) for a in link.addresses]
+
+
+def every_address(world: World) -> list[str]:
+    """List all addresses of a world."""
+    return [address for netns in world for address in addresses(netns)]
+
+
+def networks(world: World) -> list[str]:
+    """List the networks the addresses of a world lie in."""
+    return sorted({str(IPv4Interface(f"{address}/24").network) for address in every_address(world)})
+
+
 MARKED_TABLE, LOCAL_TABLE = 99, 66
 """The routing tables that only marked packets are looked up in, and that addresses of one's own stand in."""
+
 MARKS = ("MARK --set-xmark 0x1/0xffffffff", "MARK --set-xmark 0x1/0x1", "CONNMARK --set-xmark 0x1/0xffffffff")
+
 FORGET = "MARK --set-xmark 0x0/0xffffffff"
+
 MATCHES = ("", "", "", "-p tcp ", "-p udp ", "-p tcp -m tcp --dport 80 ", "-p tcp -m tcp --sport 80 ", "-p icmp ")
 
 

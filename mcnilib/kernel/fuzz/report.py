@@ -13,13 +13,12 @@ from pathlib import Path
 from typing import Any
 
 from mcnilib.errors import Unsupported
-from mcnilib.kernel.fuzz.case import Case
-from mcnilib.kernel.fuzz.chance import chance
-from mcnilib.kernel.fuzz.exchanges import simulate
+from mcnilib.kernel.compare.report import release
+from mcnilib.kernel.fuzz.case import Case, simulate
+from mcnilib.kernel.fuzz.generate import chance
 from mcnilib.kernel.fuzz.shrink import shrink
 from mcnilib.kernel.fuzz.trial import AGREES, DIFFERS, REFUSED, Trial, attempt
-from mcnilib.kernel.report import release
-from mcnilib.kernel.worker import Bench, Benches
+from mcnilib.kernel.lab.workers import Bench, Benches
 from mcnilib.progress import Line
 from mcnilib.writing import add_file, write_file
 

@@ -9,14 +9,13 @@ from random import Random
 from traceback import extract_tb
 
 from mcnilib.errors import McniError, Unsupported
-from mcnilib.kernel.compare import Report, compare
-from mcnilib.kernel.fuzz.case import SLOWER, Case
-from mcnilib.kernel.fuzz.exchanges import courses, simulated
-from mcnilib.kernel.fuzz.matches import remembers
+from mcnilib.kernel.compare.compare import Report, compare
+from mcnilib.kernel.fuzz.case import SLOWER, Case, courses, simulated
 from mcnilib.kernel.fuzz.pieces import guesses, listed
-from mcnilib.kernel.observe import observe
-from mcnilib.kernel.realise import ERROR_BURST, Lab
-from mcnilib.kernel.tools import ToolFailed
+from mcnilib.kernel.fuzz.rules import remembers
+from mcnilib.kernel.lab.lab import ERROR_BURST, Lab
+from mcnilib.kernel.lab.tools import ToolFailed
+from mcnilib.kernel.observe.observe import observe
 from mcnilib.linux.packet import Packet
 from mcnilib.trace.flow import Flow, Listener
 from mcnilib.trace.stack.host import Network

@@ -13,7 +13,9 @@ from ipaddress import IPv4Address
 from mcnilib.linux.packet import FLAGS, Icmp, Inner, Packet, Tcp
 
 PROTOCOLS = {1: "icmp", 4: "ipencap", 6: "tcp", 17: "udp"}
+
 _BITS = {"FIN": 1, "SYN": 2, "RST": 4, "PSH": 8, "ACK": 16, "URG": 32, "ECE": 64, "CWR": 128}
+
 VXLAN = bytes((8, 0, 0, 0))
 """How a VXLAN header begins: its network id is valid, the rest is reserved. Source: RFC 7348 section 5."""
 

@@ -9,9 +9,9 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field, replace
 
-from mcnilib.kernel.headers import Mark, Seen, read
-from mcnilib.kernel.netlink import TraceEvent
-from mcnilib.kernel.watch import Watch
+from mcnilib.kernel.observe.capture import Watch
+from mcnilib.kernel.observe.decode import Mark, Seen, read
+from mcnilib.kernel.observe.netlink import TraceEvent
 from mcnilib.linux.netfilter.iptables.rule import ChainRule
 from mcnilib.linux.netfilter.iptables.target.nat import NATS
 from mcnilib.linux.packet import Packet
@@ -20,6 +20,7 @@ PROBE_HOOKS = {
     "probe_pre": "PREROUTING", "probe_ctpre": "PREROUTING", "probe_out": "OUTPUT", "probe_ctout": "OUTPUT",
     "probe_dnat": "PREROUTING", "probe_fwd": "FORWARD", "probe_in": "INPUT", "probe_post": "POSTROUTING",
 }  # fmt: skip
+
 BUILT_IN = frozenset(PROBE_HOOKS.values())
 
 

@@ -1,6 +1,6 @@
 """What a namespace has beside its devices: addresses, routes, rules, neighbours, as `ip -batch` lines. Nothing runs.
 
-The devices themselves are made by `mcnilib.kernel.devices`.
+The devices themselves are made by `mcnilib.kernel.lab.devices`.
 Source: ip-address(8), ip-route(8), ip-rule(8), ip-neighbour(8), bridge(8).
 """
 

@@ -12,7 +12,7 @@ import signal
 from dataclasses import dataclass
 from pathlib import Path
 
-from mcnilib.kernel.syscalls import NAME
+from mcnilib.kernel.lab.syscalls import NAME
 
 
 @dataclass(frozen=True, slots=True)

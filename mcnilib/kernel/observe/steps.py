@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Set
 
-from mcnilib.kernel.headers import Seen
-from mcnilib.kernel.journeys import Cabling, Way
-from mcnilib.kernel.stays import Hit, Stay
-from mcnilib.kernel.watch import ARP_REPLY, ARP_REQUEST, Frame
+from mcnilib.kernel.observe.capture import ARP_REPLY, ARP_REQUEST, Frame
+from mcnilib.kernel.observe.decode import Seen
+from mcnilib.kernel.observe.path import Cabling, Way
+from mcnilib.kernel.observe.traversal import Hit, Stay
 from mcnilib.linux.netfilter.iptables.rule import ChainRule
 from mcnilib.linux.netfilter.iptables.target.verdict import Reject
 from mcnilib.linux.packet import Packet
@@ -18,6 +18,7 @@ Counts = dict[str, dict[str, int]]
 """Namespace -> IP counter -> by how much it rose during the conversation."""
 
 VXLAN_PORT = 4789
+
 ENDS = (
     ("TcpIPReversePathFilter", Stage.RP_FILTER, Fate.DROPPED, "the source's route points elsewhere"),
     ("IpInNoRoutes", Stage.ROUTE, Fate.UNREACHABLE, "no route"),

@@ -11,8 +11,10 @@ from mcnilib.trace.trace import Fate, Journey, Stage, Step
 
 UNCOUNTED = ("prohibit", "unreachable")
 """Types of routes that send an ICMP error and raise no counter. Source: ip_error() in net/ipv4/route.c."""
+
 UNSEEN = (Stage.ROUTE, Stage.RP_FILTER, Stage.FORWARDING)
 """Where a packet can end without a trace of what the last rule made of it."""
+
 ASKING_HOOKS = ("PREROUTING", "OUTPUT")
 
 

@@ -16,17 +16,23 @@ import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
-from mcnilib.kernel.realise import Lab
+from mcnilib.kernel.lab.lab import Lab
 from mcnilib.trace.flow import ANY_ADDRESS, Flow, Listener
 
 REQUEST, ANSWER = b"ping\n", b"pong\n"
+
 UDP_ANSWER = b"answer\n"  # its length, like the others, is that of the model (trace/transport/tcp.py)
+
 ECHO_REQUEST, ECHO_REPLY = 8, 0
+
 TCP_CLOSED, TCP_LISTEN, TCP_REPAIR = 7, 10, 19
+
 LAST_WORDS = 60
 """Milliseconds in which nothing happens until an answered connection that does not close is left at that: a FIN is
 sent again after 200."""
+
 IP_PKTINFO, IP_RECVERR = 8, 11
+
 FROM_ICMP = 2
 """Who tells of an error: SO_EE_ORIGIN_ICMP in linux/errqueue.h."""
 

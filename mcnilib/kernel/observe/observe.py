@@ -10,21 +10,25 @@ from collections.abc import Sequence
 from dataclasses import replace
 from ipaddress import IPv4Address
 
-from mcnilib.kernel.journeys import ways
-from mcnilib.kernel.netlink import connections
-from mcnilib.kernel.realise import Lab
-from mcnilib.kernel.stays import stays
-from mcnilib.kernel.steps import Counts, Telling
-from mcnilib.kernel.talk import Heard, Talk
-from mcnilib.kernel.watch import ARP_REPLY, ARP_REQUEST, counters
+from mcnilib.kernel.lab.lab import Lab
+from mcnilib.kernel.lab.readback import Difference, read_back
+from mcnilib.kernel.lab.workers import Bench
+from mcnilib.kernel.observe.capture import ARP_REPLY, ARP_REQUEST, counters
+from mcnilib.kernel.observe.conversation import Heard, Talk
+from mcnilib.kernel.observe.netlink import connections
+from mcnilib.kernel.observe.path import ways
+from mcnilib.kernel.observe.steps import Counts, Telling
+from mcnilib.kernel.observe.traversal import stays
 from mcnilib.linux.netfilter.conntrack import Entry
 from mcnilib.linux.packet import Packet
 from mcnilib.trace.flow import ANY_ADDRESS, Flow, Listener
 from mcnilib.trace.outcome import judge
 from mcnilib.trace.trace import Fate, Journey, Outcome, Stage, Step, Trace, Verdict
 from mcnilib.trace.transport.sockets import Client
+from mcnilib.world.world import World
 
 ECHO_REQUEST, ECHO_REPLY = 8, 0
+
 VXLAN_PORT = 4789
 
 
@@ -139,3 +143,25 @@ def _judge(journeys: tuple[Journey, ...], heard: Heard) -> Outcome:
     if heard.arrived and outcome.verdict is Verdict.LOST:  # a counter rose for another datagram at this host's sockets
         outcome = replace(outcome, verdict=Verdict.ONE_WAY)
     return replace(outcome, seen_source=heard.seen_source or outcome.seen_source) if arrived else outcome
+
+
+def run(world: World, flow: Flow, listeners: Sequence[Listener] = ()) -> Trace:
+    """Run one conversation in a lab that is made for it, and return what the kernel did.
+
+    Raises: NoLab where the system allows no namespaces; ToolFailed when this kernel lacks something the world needs.
+    """
+    with Bench() as bench:
+        trace: Trace = bench.run(converse, world, flow, listeners)
+    return trace
+
+
+def converse(lab: Lab, world: World, flow: Flow, listeners: Sequence[Listener], ident: int = 1) -> Trace:
+    """Turn the lab into the world and hold a conversation; `ident` is the ICMP echo id."""
+    lab.become(world)
+    return observe(lab, flow, listeners, ident=ident)
+
+
+def differences(lab: Lab, world: World) -> tuple[Difference, ...]:
+    """Turn the lab into the world and compare what the tools print with what the World prints."""
+    lab.become(world)
+    return read_back(lab)

@@ -13,9 +13,10 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 
 from mcnilib.errors import McniError
-from mcnilib.kernel.syscalls import inside
+from mcnilib.kernel.lab.syscalls import inside
 
 PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
+
 PACKAGES = {
     "ip": "iproute2",
     "bridge": "iproute2",
@@ -24,7 +25,6 @@ PACKAGES = {
     "ipset": "ipset",
 }
 """Debian packages of the programs the lab starts."""
-
 
 LONGEST = 60
 """Seconds any of these programs may take."""

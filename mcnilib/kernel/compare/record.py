@@ -23,7 +23,9 @@ from mcnilib.scenarios.scenario import Scenario
 from mcnilib.world.world import World
 
 AGREES, DIFFERS, SKIPPED, UNKNOWN = "a", "d", "s", "-"
+
 WORDS = {AGREES: "agrees", DIFFERS: "differs", SKIPPED: "skipped", UNKNOWN: "not measured"}
+
 FILE = "record.json"
 
 
@@ -70,7 +72,7 @@ def position(scenario: Scenario, settings: Settings) -> int | None:
 @cache
 def recorded(name: str) -> Recorded | None:
     """Return the recorded run of a scenario from the package's file."""
-    file = files(__package__).joinpath(FILE)
+    file = files("mcnilib.kernel").joinpath(FILE)
     if not file.is_file():
         return None
     return read(file.read_text()).get(name)

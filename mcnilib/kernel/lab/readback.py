@@ -10,9 +10,9 @@ import re
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
 
-from mcnilib.kernel import sysctls
-from mcnilib.kernel.realise import Lab
-from mcnilib.kernel.tools import finish
+from mcnilib.kernel.lab import sysctls
+from mcnilib.kernel.lab.lab import Lab
+from mcnilib.kernel.lab.tools import finish
 from mcnilib.linux.device.fdb import LEARNED, print_fdb, with_fdb
 from mcnilib.linux.device.link import Bridge, Far, Link, Macvlan, Physical, Veth, Vxlan
 from mcnilib.linux.device.link_parse import parse_links

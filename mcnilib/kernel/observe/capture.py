@@ -14,15 +14,20 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from mcnilib.errors import McniError
-from mcnilib.kernel.headers import Seen, read
-from mcnilib.kernel.netlink import TraceEvent, listen, new_connections, trace_events, widen
+from mcnilib.kernel.observe.decode import Seen, read
+from mcnilib.kernel.observe.netlink import TraceEvent, listen, new_connections, trace_events, widen
 from mcnilib.linux.netfilter.iptables.rule import ChainRule
 
 ETH_P_ALL, ETH_P_IP, ETH_P_ARP = 3, 0x0800, 0x0806
+
 SO_TIMESTAMPNS = 35
+
 SOL_PACKET, PACKET_STATISTICS = 263, 6
+
 PACKET_OTHERHOST, PACKET_OUTGOING = 3, 4
+
 ARP_REQUEST, ARP_REPLY = 1, 2
+
 STATES = ("INVALID", "NEW", "ESTABLISHED", "RELATED", "UNTRACKED")
 
 

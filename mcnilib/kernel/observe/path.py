@@ -11,9 +11,9 @@ from collections import defaultdict, deque
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 
-from mcnilib.kernel.headers import Mark
-from mcnilib.kernel.stays import Stay
-from mcnilib.kernel.watch import Frame
+from mcnilib.kernel.observe.capture import Frame
+from mcnilib.kernel.observe.decode import Mark
+from mcnilib.kernel.observe.traversal import Stay
 from mcnilib.linux.device.link import Ipip, Macvlan, Veth, Vxlan
 from mcnilib.world.world import World
 

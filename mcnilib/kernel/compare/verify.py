@@ -12,12 +12,12 @@ from dataclasses import dataclass, replace
 from hashlib import sha256
 
 from mcnilib.cluster.settings import Settings
-from mcnilib.kernel.capabilities import Capabilities, capabilities, lacking
-from mcnilib.kernel.compare import Report, compare
-from mcnilib.kernel.observe import observe
-from mcnilib.kernel.realise import Lab
-from mcnilib.kernel.record import AGREES, DIFFERS, SKIPPED, world_text
-from mcnilib.kernel.worker import Benches
+from mcnilib.kernel.compare.compare import Report, compare
+from mcnilib.kernel.compare.record import AGREES, DIFFERS, SKIPPED, world_text
+from mcnilib.kernel.lab.capabilities import Capabilities, capabilities, lacking
+from mcnilib.kernel.lab.lab import Lab
+from mcnilib.kernel.lab.workers import Benches
+from mcnilib.kernel.observe.observe import observe
 from mcnilib.scenarios import Scenario, scenario
 from mcnilib.trace.flow import Flow, Listener
 from mcnilib.trace.run import run
@@ -25,8 +25,10 @@ from mcnilib.world.world import World
 
 PATIENCE = {"tcp": 0.7, "udp": 0.3, "icmp": 0.3}
 """Seconds the client waits: long enough for two retransmissions of data, nothing else repeats sooner."""
+
 SLOWER = 3
 """How much more patience a second measurement has."""
+
 FIRST_PORT, PORTS = 10000, 20000
 """Client ports of consecutive conversations in one lab, below those the kernel draws at random."""
 
@@ -52,6 +54,7 @@ class Result:
 
 
 Conversation = tuple[Flow, tuple[Listener, ...]]
+
 Group = dict[Conversation, list[Settings]]
 """Combinations of one world, by the conversation held in it."""
 

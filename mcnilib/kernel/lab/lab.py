@@ -1,7 +1,7 @@
 """A World in real network namespaces: built, changed into another world, read back.
 
 Everything happens in one process that has left the host's network (see `syscalls.leave_host`);
-`mcnilib.kernel.worker` starts it. Physical NICs become veth cables to a switch namespace with one bridge per segment.
+`kernel.lab.workers` starts it. Physical NICs become veth cables to a switch namespace with one bridge per segment.
 Tables, rules, routes and sysctls are loaded as the text the World prints.
 """
 
@@ -17,11 +17,11 @@ from contextlib import AbstractContextManager
 from fcntl import ioctl
 
 from mcnilib.errors import McniError
-from mcnilib.kernel import devices, plan, state, sysctls
-from mcnilib.kernel.netlink import add_counter
-from mcnilib.kernel.syscalls import inside, new_netns
-from mcnilib.kernel.tools import Running, finish_all, start
-from mcnilib.kernel.watch import Watch, open_watch
+from mcnilib.kernel.lab import commands, devices, reconfigure, sysctls
+from mcnilib.kernel.lab.syscalls import inside, new_netns
+from mcnilib.kernel.lab.tools import Running, finish_all, start
+from mcnilib.kernel.observe.capture import Watch, open_watch
+from mcnilib.kernel.observe.netlink import add_counter
 from mcnilib.linux.device.link import Ipip, Macvlan
 from mcnilib.linux.netns import Netns
 from mcnilib.linux.routing.fib import contested
@@ -30,8 +30,10 @@ from mcnilib.trace.stack.ethernet import Wire, wire_of
 from mcnilib.world.world import World
 
 SIOCGIFFLAGS, IFF_RUNNING = 0x8913, 0x40
+
 READY_WITHIN = 5.0
 """Seconds within which all devices must have a carrier."""
+
 ERROR_BURST = 4
 """No-route errors after which a lab is built anew: a router sends five, then one a second. Source: ip_error()."""
 
@@ -123,7 +125,7 @@ class Lab:
         for netns in world:
             with self.inside(netns.name):
                 self.watches[netns.name] = open_watch(netns.name)
-        self._configure([(state.empty(netns), netns) for netns in world])
+        self._configure([(reconfigure.empty(netns), netns) for netns in world])
 
     def _make_way(self, world: World) -> dict[str, list[str]]:
         """Return the devices that namespaces have got by themselves, once none has a name the World wants."""
@@ -144,24 +146,24 @@ class Lab:
         """Bring devices up and address them; the lower devices of macvlan children first."""
         below = {link.kind.lower.netns for netns in world for link in netns.links if isinstance(link.kind, Macvlan)}
         for wave in (below, {netns.name for netns in world} - below):
-            self._each((netns for netns in world if netns.name in wave), ("ip", "-batch", "-"), plan.addresses)
-        self._each(world, ("bridge", "-batch", "-"), plan.forwarding_database)
+            self._each((netns for netns in world if netns.name in wave), ("ip", "-batch", "-"), commands.addresses)
+        self._each(world, ("bridge", "-batch", "-"), commands.forwarding_database)
 
     def _configure(self, pairs: list[Pair]) -> None:
         """Change routes and rules beside netfilter, in all namespaces at once; then sysctls it brings."""
         for _, new in pairs:
             with self.inside(new.name):
-                for counter in state.counters(new):
+                for counter in reconfigure.counters(new):
                     add_counter(counter)
-        pending = self._begin(pairs, ("ip", "-batch", "-"), plan.routing_changes)
-        finish_all(self._begin(pairs, ("nft", "-f", "-"), state.clearing))
-        finish_all(self._begin(pairs, ("ipset", "restore"), state.set_changes))
-        pending += self._begin(pairs, ("iptables-nft-restore",), state.table_changes)
+        pending = self._begin(pairs, ("ip", "-batch", "-"), commands.routing_changes)
+        finish_all(self._begin(pairs, ("nft", "-f", "-"), reconfigure.clearing))
+        finish_all(self._begin(pairs, ("ipset", "restore"), reconfigure.set_changes))
+        pending += self._begin(pairs, ("iptables-nft-restore",), reconfigure.table_changes)
         finish_all(pending)
         for old, new in pairs:
             with self.inside(new.name):
                 sysctls.change(old, new)
-                self.watches[new.name].rules = state.rules_by_handle(new)
+                self.watches[new.name].rules = reconfigure.rules_by_handle(new)
 
     def _begin(self, pairs: list[Pair], argv: tuple[str, ...], text: Callable[[Netns, Netns], str]) -> list[Running]:
         texts = [(new.name, text(old, new)) for old, new in pairs]

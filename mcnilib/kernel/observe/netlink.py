@@ -18,13 +18,21 @@ from mcnilib.linux.netfilter.conntrack import Entry, Flow
 from mcnilib.linux.netfilter.conntrack_tcp import STATES, TcpTrack
 
 NETLINK_NETFILTER, SOL_NETLINK, ADD_MEMBERSHIP, SO_RCVBUFFORCE = 12, 270, 1, 33
+
 GROUPS = {"connections": (1,), "trace": (9,)}
+
 CONNTRACK, ACCOUNTING, NFTABLES = 1, 7, 10
+
 GETRULE, NEWRULE, TRACE = 7, 6, 17
+
 GET_CONNECTION, NESTED = 1, 0x8000
+
 REQUEST_DUMP, REQUEST_CREATE = 0x1 | 0x300, 0x1 | 0x4 | 0x400
+
 PROTOCOLS = {1: "icmp", 4: "ipencap", 6: "tcp", 17: "udp"}
+
 VERDICTS = {0: "DROP", 1: "ACCEPT", 2: "STOLEN", -1: "CONTINUE", -2: "BREAK", -3: "JUMP", -4: "GOTO", -5: "RETURN"}
+
 TYPES = {1: "policy", 2: "return", 3: "rule"}
 
 Attributes = dict[int, bytes]

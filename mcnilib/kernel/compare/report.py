@@ -13,8 +13,8 @@ from pathlib import Path
 
 from mcnilib.cluster.settings import Settings
 from mcnilib.errors import McniError
-from mcnilib.kernel.record import AGREES, DIFFERS, SKIPPED, UNKNOWN, Recorded, digest, position, read, write
-from mcnilib.kernel.verify import Result, verify
+from mcnilib.kernel.compare.record import AGREES, DIFFERS, SKIPPED, UNKNOWN, Recorded, digest, position, read, write
+from mcnilib.kernel.compare.verify import Result, verify
 from mcnilib.progress import Line
 from mcnilib.scenarios import Scenario, all_scenarios, scenarios
 from mcnilib.writing import write_file

@@ -6,11 +6,11 @@ import os
 from collections.abc import Mapping
 from contextlib import suppress
 
-from mcnilib.kernel.netlink import add_counter
-from mcnilib.kernel.realise import Lab
-from mcnilib.kernel.syscalls import inside, new_netns
-from mcnilib.kernel.tools import ToolFailed, finish, missing, start
-from mcnilib.kernel.worker import Bench
+from mcnilib.kernel.lab.lab import Lab
+from mcnilib.kernel.lab.syscalls import inside, new_netns
+from mcnilib.kernel.lab.tools import ToolFailed, finish, missing, start
+from mcnilib.kernel.lab.workers import Bench
+from mcnilib.kernel.observe.netlink import add_counter
 from mcnilib.linux.device.link import Bridge, Ipip, Macvlan, Veth, Vxlan
 from mcnilib.world.world import World
 

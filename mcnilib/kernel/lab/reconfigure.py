@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from mcnilib.errors import McniError
-from mcnilib.kernel.netlink import rule_handles
-from mcnilib.kernel.watch import STATES, probe_table
+from mcnilib.kernel.observe.capture import STATES, probe_table
+from mcnilib.kernel.observe.netlink import rule_handles
 from mcnilib.linux.netfilter.ipset import print_sets
 from mcnilib.linux.netfilter.iptables.match.misc import NfAcct
 from mcnilib.linux.netfilter.iptables.rule import ChainRule

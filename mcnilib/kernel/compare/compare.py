@@ -12,12 +12,13 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from itertools import zip_longest
 
-from mcnilib.kernel.story import Story, group, story
+from mcnilib.kernel.compare.normalise import Story, group, story
 from mcnilib.linux.netfilter.conntrack import Entry
 from mcnilib.trace.flow import Flow, Listener
 from mcnilib.trace.trace import Trace
 
 NOTHING = "(nothing)"
+
 VXLAN_PORT = 4789
 
 

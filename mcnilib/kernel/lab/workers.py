@@ -23,8 +23,8 @@ from types import TracebackType
 from typing import Any, BinaryIO
 
 from mcnilib.errors import McniError
-from mcnilib.kernel.realise import Lab
-from mcnilib.kernel.syscalls import NoLab, leave_host
+from mcnilib.kernel.lab.lab import Lab
+from mcnilib.kernel.lab.syscalls import NoLab, leave_host
 
 Job = Callable[..., Any]
 """What a worker runs: a function of a module, called with the Lab and the job's arguments."""
@@ -39,11 +39,11 @@ class Bench:
 
     def __init__(self) -> None:
         """Start the worker. Errors of the start (see NoLab) appear with the first result."""
-        root = str(Path(__file__).parents[2])
+        root = str(Path(__file__).parents[3])
         paths = [root, *filter(None, [os.environ.get("PYTHONPATH")])]
         with _without_interruption():
             self._process = subprocess.Popen(
-                (sys.executable, "-m", "mcnilib.kernel.worker", str(os.getpid())),
+                (sys.executable, "-m", "mcnilib.kernel.lab.workers", str(os.getpid())),
                 stdin=subprocess.PIPE, stdout=subprocess.PIPE, env=os.environ | {"PYTHONPATH": os.pathsep.join(paths)},
             )  # fmt: skip
 
@@ -152,7 +152,11 @@ class _Pickler(pickle.Pickler):
     """Sends frozen values by their fields: what the simulator compiled and keeps beside them stays here."""
 
     def reducer_override(self, value: object) -> Any:
-        if not is_dataclass(value) or isinstance(value, type) or not type(value).__module__.startswith("mcnilib.linux"):
+        if (
+            not is_dataclass(value)
+            or isinstance(value, type)
+            or not type(value).__module__.startswith(("mcnilib.linux", "mcnilib.world"))
+        ):
             return NotImplemented
         return type(value), tuple(getattr(value, one.name) for one in fields(value) if one.init)
 
@@ -205,6 +209,6 @@ def _survives(problem: McniError) -> bool:
 
 
 if __name__ == "__main__":  # as a module of its name, so that its errors are known under that name on both sides
-    from mcnilib.kernel import worker
+    from mcnilib.kernel.lab import workers
 
-    worker.main()
+    workers.main()

@@ -17,7 +17,9 @@ from pathlib import Path
 from mcnilib.errors import McniError
 
 CLONE_NEWUSER, CLONE_NEWNET = 0x10000000, 0x40000000
+
 PR_SET_PDEATHSIG, PR_SET_NAME = 1, 15
+
 NAME = "mcni-lab"
 """What `ps` shows for a lab process; `mcni clean` looks for it. At most 15 characters."""
 

@@ -15,10 +15,12 @@ from mcnilib.linux.sysctl import CONF, FORWARD, conf_key, get
 from mcnilib.writing import inside
 
 ROOT = Path("/proc/sys")
+
 REDIRECTS = ("send_redirects", "accept_redirects")
 """Off in the lab unless a World lists them: the simulator does not model redirects."""
 
 MASK, LIMITS = "net.ipv4.icmp_ratemask", ("icmp_ratelimit", "icmp_msgs_burst", "icmp_msgs_per_sec")
+
 LAB = {
     MASK: "0",  # no ICMP error is limited, unless a World lists a limit: several conversations share one lab
     "net.ipv4.tcp_no_metrics_save": "1",  # no conversation learns from the one before

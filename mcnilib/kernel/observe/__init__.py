@@ -1,0 +1,1 @@
+"""ROOM mcnilib/kernel/observe"""
