@@ -18,7 +18,7 @@ from mcnilib.linux.device.link_parse import parse_links, programs
 from mcnilib.linux.gap import CONNECTIONS, PROGRAMS, QUEUES, SOCKETS, TABLES, Gap, unreadable
 from mcnilib.linux.netfilter.ipset import parse_sets
 from mcnilib.linux.netfilter.iptables.edit import Tables
-from mcnilib.linux.netfilter.iptables.save import parse_tables
+from mcnilib.linux.netfilter.iptables.save import incompatible_tables, parse_tables
 from mcnilib.linux.netns import Netns
 from mcnilib.linux.routing.fib import by_neighbours
 from mcnilib.linux.routing.neigh import parse_learned, parse_neighbours
@@ -49,7 +49,6 @@ from mcnilib.snapshots.unsupported import (
     foreign_tables,
     full_table,
     holds_something,
-    incompatible_tables,
     odd_sysctls,
     tells_flags,
     transforms,

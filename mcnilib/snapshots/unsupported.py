@@ -12,21 +12,7 @@ from itertools import pairwise
 from mcnilib.errors import StateSyntaxError
 from mcnilib.linux.gap import Gap
 from mcnilib.linux.netfilter.hooks import BUILT_IN
-
-FOREIGN = (
-    (r"table (ip|ip6|inet|arp|bridge|netdev) \S+( \{.*)?|\{\s*\"nftables\".*", "nft"),
-    (
-        r"IP Virtual Server version .*|Prot LocalAddress:Port .*|-A -[tuf] \S+ -s \S+.*|(TCP|UDP|SCTP|FWM) +\S+ +\w+.*",
-        "ipvsadm",
-    ),
-)
-"""How the text of other tools begins: a dump of rules of their own, or a list of virtual servers."""
-
-
-def other_tool(line: str) -> str:
-    """Name the tool that prints such a line, where iptables-save prints none like it; empty when none is known."""
-    return next((tool for pattern, tool in FOREIGN if re.fullmatch(pattern, line.strip())), "")
-
+from mcnilib.linux.netfilter.iptables.save import matching_lines
 
 TABLE = re.compile(r"table (ip|ip6|inet|arp|bridge|netdev) (\S+)( \{)?\s*")
 
@@ -46,9 +32,6 @@ Source: Documentation/networking/ip-sysctl.rst.
 USE = ("count", "max")
 
 POLICIES = re.compile(r"\s*SPD IN\s+(\d{1,10}) OUT (\d{1,10}) FWD (\d{1,10})(?: \(Sock: .*\))?", re.ASCII)
-
-INCOMPATIBLE = re.compile(r"^# Table `(\S+)' (?:is incompatible|contains incompatible base-chains)", re.MULTILINE)
-"""The comment in which iptables-save says of a table that it holds more than is printed."""
 
 HOLDING = re.compile(r"^(?:(?:\[\d+:\d+\] )?-A |:\S+ DROP\b)", re.MULTILINE)
 """A line that does something to packets: a rule, or a policy that drops."""
@@ -99,17 +82,6 @@ def _foreign(source: str, number: int, family: str, name: str) -> str:
     return f"{source}:{number}: the nftables table {family} {name} is not modelled"
 
 
-def incompatible_tables(text: str, source: str, first: int = 1) -> Iterator[Gap]:
-    """Read iptables-save; yield the tables of which it says that they hold what it cannot print; `first`
-    numbers the first line.
-
-    Source: iptables/xtables-save.c (iptables 1.8.9).
-    """
-    for number, found in _places(INCOMPATIBLE, text, first):
-        what = f"table {found[1]} holds chains or rules of nftables that iptables-save does not print"
-        yield Gap(f"{source}:{number}: {what}", rules=True)
-
-
 def arp_rules(text: str, source: str) -> Iterator[Gap]:
     """Read `arptables-legacy-save`, or the names of its tables where it is not installed; yield a gap for rules."""
     if holds_something(text) or any(re.fullmatch(r"[a-z]\w*", line) for _, line in told_lines(text)):
@@ -154,7 +126,7 @@ def full_table(sysctls: str, source: str) -> Iterator[Gap]:
 
 def odd_sysctls(sysctls: str, source: str) -> Iterator[Gap]:
     """Read `sysctl -a`; yield a gap for each setting that is not modelled and, as it is set, changes packets' ways."""
-    for number, found in _places(ODD, sysctls):
+    for number, found in matching_lines(ODD, sysctls):
         yield Gap(f"{source}:{number}: {found[0]} is not modelled")
 
 
@@ -168,15 +140,6 @@ def told_lines(text: str) -> Iterator[tuple[int, str]]:
     for number, line in enumerate(text.splitlines(), 1):
         if line.strip() and not line.startswith("#"):
             yield number, line
-
-
-def _places(pattern: re.Pattern[str], text: str, first: int = 1) -> Iterator[tuple[int, re.Match[str]]]:
-    """Yield where a pattern stands, with the number of the line; `first` numbers the first line."""
-    number, counted = first, 0
-    for found in pattern.finditer(text):
-        number += text.count("\n", counted, found.start())
-        counted = found.start()
-        yield number, found
 
 
 def wrong_line(what: str, line: str, source: str, number: int) -> StateSyntaxError:

@@ -1,1 +1,1 @@
-"""ROOM mcnilib/world"""
+"""Several network namespaces and the cables between them: their listings, and the commands that change them."""

@@ -1,1 +1,1 @@
-"""ROOM mcnilib/cluster/cni"""
+"""The CNI plugins: what each writes into the namespaces of pods and nodes."""

@@ -1,1 +1,1 @@
-"""ROOM mcnilib/kernel/compare"""
+"""Model and kernel side by side, and the record of what agreed."""

@@ -1,1 +1,1 @@
-"""ROOM mcnilib/kernel/lab"""
+"""A world in real network namespaces: made, changed, read back and removed."""

@@ -1,1 +1,1 @@
-"""ROOM mcnilib/kernel/observe"""
+"""A conversation with real sockets, captured and told as a Trace."""

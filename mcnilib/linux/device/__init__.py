@@ -1,1 +1,1 @@
-"""ROOM mcnilib/linux/device"""
+"""Network devices: how `ip -d address` prints each kind, where its other end is, what it does with a frame."""

@@ -1,1 +1,1 @@
-"""ROOM mcnilib/linux/netfilter"""
+"""Netfilter: the hooks, connection tracking, NAT and sets; iptables is the room inside."""

@@ -1,1 +1,1 @@
-"""ROOM mcnilib/linux/routing"""
+"""Routing: rules, routes, next hops and neighbours, their text, and which of them a packet gets."""

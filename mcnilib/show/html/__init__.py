@@ -1,1 +1,1 @@
-"""ROOM mcnilib/show/html"""
+"""What is shown as HTML beside the picture: tables, state, differences."""

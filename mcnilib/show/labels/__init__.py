@@ -1,1 +1,1 @@
-"""ROOM mcnilib/show/labels"""
+"""The words in a picture: their texts, their sizes, and the places that are free for them."""

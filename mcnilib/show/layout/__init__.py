@@ -1,1 +1,1 @@
-"""ROOM mcnilib/show/layout"""
+"""Where things stand in a picture: nodes, devices, edges and markers, in diagram units."""

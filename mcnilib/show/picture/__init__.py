@@ -1,1 +1,1 @@
-"""ROOM mcnilib/show/picture"""
+"""The finished drawing, and what paints it: SVG, PNG and PDF."""

@@ -1,1 +1,1 @@
-"""ROOM mcnilib/show/widgets"""
+"""The panels of the notebooks."""

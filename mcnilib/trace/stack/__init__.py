@@ -1,1 +1,1 @@
-"""ROOM mcnilib/trace/stack"""
+"""One packet on its walk: input, output, hooks, neighbours, links and tunnels, in the kernel's order."""

@@ -21,7 +21,7 @@ from mcnilib.linux.sysctl import deciding
 from mcnilib.trace.stack import tunnel
 from mcnilib.trace.stack.ethernet import shown_because, shown_to_iptables
 from mcnilib.trace.stack.host import Arrival, Delivery, Departure, Host, Place, Skb
-from mcnilib.trace.stack.icmp import icmp_send, reject, route_error_allowed, say_nothing
+from mcnilib.trace.stack.icmp import accept_redirect, icmp_send, reject, route_error_allowed, say_nothing, send_redirect
 from mcnilib.trace.stack.ip_output import leave
 from mcnilib.trace.stack.netfilter import Hook
 from mcnilib.trace.stack.recorder import Log
@@ -135,7 +135,7 @@ def _route(net: Network, log: Log, host: Host, skb: Skb, *, again: bool = False)
         return None
     skb.local = decision.route.type == "local" or decision.device == "lo"  # __mkroute_output()
     _refuse_many(host, packet, decision.route)
-    icmp.believe(net, host, packet, decision.device)
+    accept_redirect(net, host, packet, decision.device)
     _note_route(log, host, packet, decision, "rerouted" if again else "route")
     return decision
 
@@ -218,7 +218,7 @@ def _forward(net: Network, log: Log, host: Host, skb: Skb, dev: str, decision: D
         log.add(host.name, Stage.FORWARDING, "TTL used up", skb.packet, iif=dev, fate=Fate.DROPPED)
         icmp_send(net, log, host, skb, 11, 0)
         return None
-    icmp.tell_of_shorter_way(net, host, skb, dev, decision)
+    send_redirect(net, host, skb, dev, decision)
     skb.packet = skb.packet.but(ttl=skb.packet.ttl - 1)
     hook = Hook(host, skb, "FORWARD", log, net.now, iif=dev, oif=decision.device)
     if not hook.run():

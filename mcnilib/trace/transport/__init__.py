@@ -1,1 +1,1 @@
-"""ROOM mcnilib/trace/transport"""
+"""The ends of a conversation: sockets, and TCP as far as its packets show."""

@@ -1,1 +1,1 @@
-"""ROOM mcnilib/linux/netfilter/iptables"""
+"""iptables: tables, chains and rules, their text, and the way of a packet through them."""

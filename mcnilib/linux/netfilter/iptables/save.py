@@ -15,6 +15,7 @@ from typing import NamedTuple
 
 from mcnilib.errors import McniError, StateSyntaxError, Unknown, Unsupported
 from mcnilib.gc_pause import gc_paused
+from mcnilib.linux.gap import Gap
 from mcnilib.linux.netfilter.context import Context
 from mcnilib.linux.netfilter.hooks import BUILT_IN, HOOKS
 from mcnilib.linux.netfilter.iptables.edit import Tables, put_chains, put_table
@@ -28,7 +29,45 @@ from mcnilib.linux.netfilter.iptables.validate import check_table
 from mcnilib.linux.netfilter.iptables.words import word_list
 from mcnilib.linux.origin import Origin
 from mcnilib.linux.packet import Packet
-from mcnilib.snapshots.unsupported import incompatible_tables, other_tool
+
+FOREIGN = (
+    (r"table (ip|ip6|inet|arp|bridge|netdev) \S+( \{.*)?|\{\s*\"nftables\".*", "nft"),
+    (
+        r"IP Virtual Server version .*|Prot LocalAddress:Port .*|-A -[tuf] \S+ -s \S+.*|(TCP|UDP|SCTP|FWM) +\S+ +\w+.*",
+        "ipvsadm",
+    ),
+)
+"""How the text of other tools begins: a dump of rules of their own, or a list of virtual servers."""
+
+
+def other_tool(line: str) -> str:
+    """Name the tool that prints such a line, where iptables-save prints none like it; empty when none is known."""
+    return next((tool for pattern, tool in FOREIGN if re.fullmatch(pattern, line.strip())), "")
+
+
+INCOMPATIBLE = re.compile(r"^# Table `(\S+)' (?:is incompatible|contains incompatible base-chains)", re.MULTILINE)
+"""The comment in which iptables-save says of a table that it holds more than is printed."""
+
+
+def incompatible_tables(text: str, source: str, first: int = 1) -> Iterator[Gap]:
+    """Read iptables-save; yield the tables of which it says that they hold what it cannot print; `first`
+    numbers the first line.
+
+    Source: iptables/xtables-save.c (iptables 1.8.9).
+    """
+    for number, found in matching_lines(INCOMPATIBLE, text, first):
+        what = f"table {found[1]} holds chains or rules of nftables that iptables-save does not print"
+        yield Gap(f"{source}:{number}: {what}", rules=True)
+
+
+def matching_lines(pattern: re.Pattern[str], text: str, first: int = 1) -> Iterator[tuple[int, re.Match[str]]]:
+    """Yield where a pattern stands, with the number of the line; `first` numbers the first line."""
+    number, counted = first, 0
+    for found in pattern.finditer(text):
+        number += text.count("\n", counted, found.start())
+        counted = found.start()
+        yield number, found
+
 
 _BYTE = r"(?:25[0-5]|2[0-4]\d|1\d\d|[1-9]?\d)"
 

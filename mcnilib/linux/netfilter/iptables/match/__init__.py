@@ -1,1 +1,1 @@
-"""ROOM mcnilib/linux/netfilter/iptables/match"""
+"""The matches of iptables, by extension: how each is read, printed and decided."""

@@ -1,1 +1,1 @@
-"""ROOM mcnilib/linux/netfilter/iptables/target"""
+"""The targets of iptables, by extension: how each is read, printed and carried out."""

@@ -1,6 +1,6 @@
 """One world, and for every field of every value it is made of a world that differs from it in just that field.
 
-A field that somebody adds must get its row, or its reason in `LOST`: tests/test_state_fields.py asks for it by name.
+A field that somebody adds must get its row, or its reason in `LOST`: tests/world/test_state_fields.py asks for it by name.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""Speed of rules, measured by pytest-benchmark: `pytest tests/test_benchmarks_iptables.py --benchmark-enable`.
+"""Speed of rules, measured by pytest-benchmark: `pytest tests/project/test_benchmarks_iptables.py --benchmark-enable`.
 
 Without --benchmark-enable each runs once, as a test that it still works. No time is asserted here.
 """
@@ -18,7 +18,7 @@ from mcnilib.linux.netfilter.iptables.traverse import traverse
 from mcnilib.linux.packet import Packet, Tcp
 
 PACKET = Packet(IPv4Address("172.16.100.2"), IPv4Address("10.233.101.2"), "tcp", 40000, 80, Tcp(frozenset({"SYN"})))
-FELIX = Path(__file__).parent / "data" / "calico" / "felix-3.32-vxlan.txt"
+FELIX = Path(__file__).parents[1] / "data" / "calico" / "felix-3.32-vxlan.txt"
 
 
 def services(number: int) -> str:

@@ -46,7 +46,7 @@ WRITING = {
     "a picture of a trace": [*VERBS["trace"], "--picture", "{}/x.svg"],
     "a record of fuzz": [*VERBS["fuzz"], "--record", "{}/x.json"],
 }
-UNDISTURBED = {"PYTHONDONTWRITEBYTECODE": "1", "PYTHONPATH": str(Path(__file__).parents[1])}
+UNDISTURBED = {"PYTHONDONTWRITEBYTECODE": "1", "PYTHONPATH": str(Path(__file__).parents[2])}
 
 
 @pytest.fixture(scope="module")

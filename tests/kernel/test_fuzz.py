@@ -28,7 +28,7 @@ from mcnilib.kernel.observe.observe import converse
 from mcnilib.linux.netfilter.conntrack import Conntrack, Entry, Tracked
 from mcnilib.trace.run import run
 
-KEPT = sorted((Path(__file__).parent / "data" / "fuzz").glob("*.txt"))
+KEPT = sorted((Path(__file__).parents[1] / "data" / "fuzz").glob("*.txt"))
 FRESH = 300
 """Random worlds of each run of the tests. Their seed is printed; MCNI_FUZZ_SEED repeats a run."""
 

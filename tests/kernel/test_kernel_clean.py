@@ -21,7 +21,7 @@ from mcnilib.kernel.lab.workers import Bench
 from mcnilib.kernel.observe.observe import converse, differences, run
 
 pytestmark = pytest.mark.kernel
-ROOT = Path(__file__).parents[1]
+ROOT = Path(__file__).parents[2]
 SYSCTLS = (
     "net/ipv4/ip_forward",
     "net/ipv4/conf/all/rp_filter",
@@ -64,8 +64,8 @@ import signal, sys, time
 signal.signal(signal.SIGINT, signal.default_int_handler)  # a background job is started with it ignored
 sys.path[:0] = {paths!r}
 from kernel_worlds import CASES
-from mcnilib.kernel.run import converse
-from mcnilib.kernel.worker import Bench
+from mcnilib.kernel.observe.observe import converse
+from mcnilib.kernel.lab.workers import Bench
 case = CASES["through a router"]
 with Bench() as bench:
     print(bench.pid, bench.run(converse, case.world, case.flow, case.listeners).outcome.verdict.value, flush=True)
@@ -139,8 +139,8 @@ def test_it_works_without_root_in_a_user_namespace(world: str) -> None:
         from kernel_worlds import CASES
         from mcnilib.cluster.build import build
         from mcnilib.cluster.settings import Settings
-        from mcnilib.kernel.run import differences
-        from mcnilib.kernel.worker import Bench
+        from mcnilib.kernel.observe.observe import differences
+        from mcnilib.kernel.lab.workers import Bench
         CLUSTER = build(Settings())
         with Bench() as bench:
             print(bench.run(differences, {world}))"""
@@ -198,9 +198,9 @@ def test_in_a_container_whose_first_process_runs_labs_they_are_not_cleaned_away(
         import sys; sys.path[:0] = {[str(ROOT), str(ROOT / "tests")]!r}
         import os
         from small_worlds import routed
-        from mcnilib.kernel.clean import clean
-        from mcnilib.kernel.run import differences
-        from mcnilib.kernel.worker import Bench
+        from mcnilib.kernel.lab.clean import clean
+        from mcnilib.kernel.observe.observe import differences
+        from mcnilib.kernel.lab.workers import Bench
         with Bench() as bench:
             bench.run(differences, routed())
             print(os.getpid(), clean(), bench.run(differences, routed()))"""

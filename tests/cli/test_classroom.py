@@ -18,7 +18,7 @@ from mcnilib.scenarios import all_scenarios
 from mcnilib.scenarios.exercise import exercises
 from mcnilib.show.picture.handout import handout
 
-ROOT = Path(__file__).parents[1]
+ROOT = Path(__file__).parents[2]
 
 
 @pytest.fixture(scope="module")

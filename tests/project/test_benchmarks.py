@@ -1,4 +1,4 @@
-"""Speed, measured by pytest-benchmark: `pytest tests/test_benchmarks.py --benchmark-enable --benchmark-only`.
+"""Speed, measured by pytest-benchmark: `pytest tests/project/test_benchmarks.py --benchmark-enable --benchmark-only`.
 
 Without --benchmark-enable each runs once, as a test that it still works. No time is asserted here.
 """

@@ -23,7 +23,7 @@ from mcnilib.linux.netfilter.iptables.save import parse_rule, parse_tables, prin
 from mcnilib.linux.netfilter.iptables.validate import check_table
 from mcnilib.linux.netns import Netns, new_netns
 
-DATA = Path(__file__).parent / "data" / "calico"
+DATA = Path(__file__).parents[1] / "data" / "calico"
 NONE, VXLAN, IPIP = Encapsulation
 POD = Workload("cali12345")
 MODELLED = list(product(VERSIONS, Encapsulation))

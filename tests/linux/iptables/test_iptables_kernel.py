@@ -30,7 +30,7 @@ from mcnilib.linux.packet import Packet
 
 pytestmark = pytest.mark.kernel
 LOOPBACK = IPv4Address("127.0.0.1")
-DATA = Path(__file__).parent / "data"
+DATA = Path(__file__).parents[2] / "data"
 SETS = "create some hash:net family inet hashsize 1024 maxelem 65536\nadd some 127.0.0.2/31\n"
 
 

@@ -15,7 +15,7 @@ from pathlib import Path
 
 import pytest
 
-ROOT = Path(__file__).resolve().parents[1]
+ROOT = Path(__file__).resolve().parents[2]
 README = (ROOT / "README.md").read_text(encoding="utf-8")
 HEAVY = ("matplotlib", "networkx", "ipywidgets", "numpy", "subprocess", "asyncio", "socket", "ctypes")
 

@@ -15,7 +15,7 @@ from mcnilib.errors import Refused, StateSyntaxError, Unsupported
 from mcnilib.linux.netfilter.iptables.save import parse_rule, parse_tables, print_tables
 from mcnilib.linux.origin import Origin
 
-DATA = Path(__file__).parent / "data"
+DATA = Path(__file__).parents[2] / "data"
 
 
 @pytest.mark.parametrize(("given", "printed"), PRINTED)

@@ -9,7 +9,7 @@ import pytest
 
 from mcnilib.scenarios.errata import Disagreement, disagreements
 
-DOCS = Path(__file__).parents[1] / "docs"
+DOCS = Path(__file__).parents[2] / "docs"
 
 
 def test_the_page_is_what_the_runs_and_the_notebooks_say_today() -> None:

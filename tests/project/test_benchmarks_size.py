@@ -1,4 +1,4 @@
-"""A node of a large cluster: `pytest tests/test_benchmarks_size.py --benchmark-enable --benchmark-only`.
+"""A node of a large cluster: `pytest tests/project/test_benchmarks_size.py --benchmark-enable --benchmark-only`.
 
 5,000 services with 10 endpoints each are 160,009 rules of kube-proxy; with 7 endpoints each they are 115,009. Without
 --benchmark-enable a small cluster is taken, as a test that it all still works. No time is asserted here.

@@ -18,7 +18,7 @@ from mcnilib.linux.netfilter.iptables.save import Form, Forms, parse_rule, parse
 from mcnilib.linux.netfilter.iptables.target.opaque import TARGETS
 from mcnilib.linux.netfilter.iptables.target.registry import READERS
 
-DATA = Path(__file__).parent / "data"
+DATA = Path(__file__).parents[2] / "data"
 SERVICE = (
     '-A KUBE-SERVICES -d 10.96.0.1/32 -p tcp -m comment --comment "a/b cluster IP" -m tcp --dport 80 -j KUBE-SVC-1'
 )

@@ -11,7 +11,8 @@ from mcnilib import ask, scenario
 from mcnilib.errors import Unsupported
 from mcnilib.notebook import conclusion, explore, look_around, side_by_side
 from mcnilib.scenarios.conclusion import MULTI, TO_CALICO
-from mcnilib.show.widgets import conclusion_panel, panel, permalink, side_by_side, snapshot_panel, state_browser
+from mcnilib.show.widgets import conclusion_panel, panel, permalink, snapshot_panel, state_browser
+from mcnilib.show.widgets import side_by_side as pair_panel
 from mcnilib.show.widgets.quiz import predict
 from mcnilib.snapshots.snapshot import Snapshot
 

@@ -28,7 +28,7 @@ from mcnilib.scenarios.conclusion import (
 from mcnilib.scenarios.link import parse_link
 from mcnilib.show.widgets import conclusion_panel
 
-NOTEBOOKS = Path(__file__).resolve().parents[1] / "notebooks"
+NOTEBOOKS = Path(__file__).resolve().parents[2] / "notebooks"
 
 CURE = {"kube_proxy": "1.30", "be_liberal": True, "restarted": True}
 EVERYWHERE = [(placement, source, target) for placement in Placement for source in SOURCES for target in TARGETS]
