@@ -1,4 +1,4 @@
-"""netfilter: rules, chains and tables, the order in which a hook consults them, and the walk through one table.
+"""The five hooks of netfilter, and the order in which each of them consults the tables.
 
     device ──► PREROUTING ──► routing ──► FORWARD ──► routing done ──► POSTROUTING ──► device
                                  │                        ▲

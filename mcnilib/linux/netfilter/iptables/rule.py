@@ -1,11 +1,6 @@
-"""netfilter: rules, chains and tables, the order in which a hook consults them, and the walk through one table.
+"""Rules, chains and tables as iptables knows them, and the index in which a long chain looks its rules up.
 
-    device ──► PREROUTING ──► routing ──► FORWARD ──► routing done ──► POSTROUTING ──► device
-                                 │                        ▲
-                                 ▼                        │ (again, when mangle or nat changed what it asks for)
-                               INPUT ──► socket ──► OUTPUT ┘
-
-Source: include/uapi/linux/netfilter_ipv4.h (priorities), net/ipv4/netfilter/ip_tables.c, iptables(8).
+Source: iptables(8); net/ipv4/netfilter/ip_tables.c.
 """
 
 from __future__ import annotations

@@ -1,11 +1,6 @@
-"""netfilter: rules, chains and tables, the order in which a hook consults them, and the walk through one table.
+"""The walk of a packet through one table: which rules match, what they change, and which of them ends it.
 
-    device ──► PREROUTING ──► routing ──► FORWARD ──► routing done ──► POSTROUTING ──► device
-                                 │                        ▲
-                                 ▼                        │ (again, when mangle or nat changed what it asks for)
-                               INPUT ──► socket ──► OUTPUT ┘
-
-Source: include/uapi/linux/netfilter_ipv4.h (priorities), net/ipv4/netfilter/ip_tables.c, iptables(8).
+Source: net/ipv4/netfilter/ip_tables.c (ipt_do_table), iptables(8).
 """
 
 from __future__ import annotations
