@@ -3,8 +3,12 @@
 from __future__ import annotations
 
 import os
+from pathlib import Path
 
+import hypothesis
 import pytest
+
+HERE = Path(__file__).parent
 
 EXCUSE = "this kernel"
 """A skip whose reason contains these words stays a skip in CI: no package can be installed to repair it."""
@@ -14,6 +18,33 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     """Add the options of this project's tests."""
     what = "write down where the texts of the pictures stand, after looking at them"
     parser.addoption("--write-structures", action="store_true", help=what)
+    what = "only what needs no kernel, no browser and no notebook, and is not slow: a minute on two cores"
+    parser.addoption("--quick", action="store_true", help=what)
+
+
+LEFT_OUT = {"kernel", "browser", "notebook", "slow"}
+"""Marks of what the quick selection leaves out."""
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Let the quick selection collect no notebook, and draw fewer examples."""
+    if config.getoption("quick"):
+        config.option.nbval = config.option.nbval_lax = False
+        hypothesis.settings.register_profile("quick", max_examples=25)
+        hypothesis.settings.load_profile("quick")
+
+
+def pytest_ignore_collect(collection_path: Path, config: pytest.Config) -> bool | None:
+    """Keep the quick selection from loading what drives a browser."""
+    return True if config.getoption("quick") and collection_path == HERE / "browser" else None
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Leave out what the quick selection has no time for."""
+    if config.getoption("quick"):
+        chosen = [item for item in items if not LEFT_OUT & {mark.name for mark in item.iter_markers()}]
+        config.hook.pytest_deselected(items=[item for item in items if item not in {*chosen}])
+        items[:] = chosen
 
 
 def in_ci() -> bool:
@@ -40,6 +71,15 @@ def pytest_runtest_makereport(item, call):
     if _unexcused(report):
         _fail(report)
     return report
+
+
+def pytest_terminal_summary(terminalreporter) -> None:
+    """Say what renews committed outputs, when a cell said something else."""
+    failed = terminalreporter.stats.get("failed", [])
+    if any(report.nodeid.partition("::")[0].endswith(".ipynb") for report in failed):
+        terminalreporter.write_line(
+            "Where a cell rightly says something else now, renew its notebook: mcni record notebooks"
+        )
 
 
 @pytest.hookimpl(wrapper=True)

@@ -175,6 +175,7 @@ def test_a_solution_in_a_form_that_would_stay_stops_the_copy() -> None:
         without_solutions('[[exercise]]\ntask = "t"\n"solution" = "x"\n')
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("story", all_scenarios(), ids=lambda story: story.name)
 def test_every_run_fits_on_paper(story, tmp_path: Path) -> None:
     handout(tmp_path / "run.pdf", story, story.start())
@@ -183,6 +184,7 @@ def test_every_run_fits_on_paper(story, tmp_path: Path) -> None:
     assert 1 <= data.count(b"/Type /Page ") <= 4
 
 
+@pytest.mark.slow
 def test_the_same_run_gives_the_same_paper(tmp_path: Path) -> None:
     for name in ("a.pdf", "b.pdf"):
         assert main(["handout", "6", str(tmp_path / name)]) == 0

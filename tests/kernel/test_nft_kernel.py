@@ -41,6 +41,7 @@ def both(saved: str, native: str) -> tuple[Tables, Tables]:
     return tables, Ruleset(native, "nft.json", frozenset()).corrected(tables)
 
 
+@pytest.mark.slow
 def test_every_rule_of_iptables_is_printed_whole() -> None:
     given = [(table, rule) for _, table, rule, _ in extension_facts.EXTENSIONS]
     texts = [(IPTABLES, in_table(f"-A {rule}", table)) for table, rule in given]

@@ -48,6 +48,7 @@ def test_the_first_is_taken() -> None:
 SILENT = "ip link set e1 down"
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("more", "ends"),
     [
@@ -61,6 +62,7 @@ def test_when_the_gateway_of_the_first_is_silent_any_may_have_its_turn(more: tup
     assert not asked(do(base("routers"), "r", SILENT)).branches, "one default route: no chance"
 
 
+@pytest.mark.slow
 def test_a_gateway_whose_mac_is_written_down_may_be_left() -> None:
     world = base("routers")
     mac = next(link.mac for link in world["r"].links if link.name == "e1")

@@ -16,6 +16,8 @@ from mcnilib.linux.netfilter.iptables.save import parse_tables, print_tables
 from mcnilib.scenarios import scenario
 from mcnilib.trace.run import run
 
+pytestmark = pytest.mark.slow
+
 WORKING = {"kube_proxy": "1.30", "be_liberal": True, "restarted": True}
 
 

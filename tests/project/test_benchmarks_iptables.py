@@ -17,6 +17,8 @@ from mcnilib.linux.netfilter.iptables.save import parse_tables, print_tables
 from mcnilib.linux.netfilter.iptables.traverse import traverse
 from mcnilib.linux.packet import Packet, Tcp
 
+pytestmark = pytest.mark.slow
+
 PACKET = Packet(IPv4Address("172.16.100.2"), IPv4Address("10.233.101.2"), "tcp", 40000, 80, Tcp(frozenset({"SYN"})))
 FELIX = Path(__file__).parents[1] / "data" / "calico" / "felix-3.32-vxlan.txt"
 

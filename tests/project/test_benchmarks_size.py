@@ -27,6 +27,8 @@ from mcnilib.snapshots.snapshot import open_snapshot
 from mcnilib.trace.run import run
 from mcnilib.world.world import World
 
+pytestmark = pytest.mark.slow
+
 PROXY = KubeProxy("1.28", cluster_cidr=IPv4Network("10.233.64.0/18"))
 NODE = next(node for node in CLUSTER.nodes if node.name == "node1")
 STORY = scenario("macvlan-to-clusterip-calico")

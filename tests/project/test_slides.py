@@ -11,6 +11,7 @@ from nbconvert import SlidesExporter
 NOTEBOOKS = sorted((Path(__file__).parents[2] / "notebooks").glob("*.ipynb"))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda path: path.stem)
 def test_every_heading_begins_a_slide(path):
     notebook = nbformat.read(path, 4)

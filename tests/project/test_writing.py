@@ -191,6 +191,7 @@ FILE_WRITERS = [
 FOLDER_WRITERS = [pytest.param(a_snapshot, "x", id="snapshot"), pytest.param(a_copy, "x", id="learner's copy")]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("writer", "name"), [*FILE_WRITERS, *FOLDER_WRITERS])
 @pytest.mark.parametrize("to", ["there", "dangling", "/dev/full", "empty"])
 def test_a_link_is_not_followed_and_not_replaced(

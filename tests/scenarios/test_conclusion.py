@@ -146,6 +146,7 @@ def test_the_settings_of_the_table_are_those_that_choose_no_actor() -> None:
     }  # fmt: skip
 
 
+@pytest.mark.slow
 def test_each_setting_changed_alone() -> None:
     """Of the settings of the table these change who fails; no version of kube-proxy does by itself."""
     counts = {f"{one.name} {one.text(value)}": len(cells) for one, value, cells in failing_singly(Settings())}

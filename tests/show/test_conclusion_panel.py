@@ -69,6 +69,7 @@ def test_a_click_on_a_setting_computes_the_table_again(clicks: dict, summary: st
     assert len([text for text in words(panel).values() if text.startswith("✗")]) == cells
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("placement", "source", "target"), EVERYWHERE)
 def test_a_click_on_a_cell_shows_the_conversation_behind_it(placement, source, target) -> None:
     panel = conclusion(placement=placement)
@@ -126,6 +127,7 @@ def test_a_cell_links_to_its_notebook(changes: dict, words: str) -> None:
         assert story.run(settings).outcome.verdict is panel._cell(panel.chosen).outcome.verdict
 
 
+@pytest.mark.slow
 def test_every_toggle_changes_some_cell() -> None:
     bases = [{}, CURE, {"nat_outgoing": False}, {"cluster_cidr": False}, {"tuning": "not tuned", **CURE}]
     table = {}

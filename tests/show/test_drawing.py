@@ -165,18 +165,21 @@ def variants(story, extra=12):
     return list(dict.fromkeys([start, *neighbours(story, start), *mixed]))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("story", all_scenarios(), ids=lambda story: story.name)
 def test_every_word_has_room_and_every_note_its_place_in_any_scenario(story):
     pictures = {settings: picture_of(story, settings) for settings in variants(story)}
     assert {str(settings): wrong for settings, one in pictures.items() if (wrong := flaws(one) + misplaced(one))} == {}
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("story", all_scenarios(), ids=lambda story: story.name)
 def test_without_a_plan_the_words_find_room_too(story):
     settings = story.start()
     assert flaws(lay_out(story.world(settings), story.run(settings))) == []
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("story", all_scenarios(), ids=lambda story: story.name)
 def test_only_the_paths_change_when_a_setting_does(story):
     """Where the whole story would be too crowded, the picture keeps still as long as the same two ends talk."""

@@ -63,6 +63,7 @@ def test_a_click_on_either_side_is_compared_anew() -> None:
     assert "The first difference: packet 1" in pair.parting.value
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("story", all_scenarios(), ids=lambda story: story.name)
 def test_where_two_runs_part_both_pictures_say_so(story) -> None:
     start = story.start()

@@ -54,6 +54,7 @@ def sides(shown: Any) -> list[Any]:
 ANSWER = ("picture", "steps", "state")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("problem", SAYS, ids=["a hole", "not modelled"])
 @pytest.mark.parametrize(
     ("made", "module", "broken", "act", "said", "cleared"),

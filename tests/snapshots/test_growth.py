@@ -20,6 +20,8 @@ from mcnilib.snapshots.snapshot import snapshot_of
 from mcnilib.snapshots.stream import read_stream
 from mcnilib.world.world import World
 
+pytestmark = pytest.mark.slow
+
 Files = dict[str, str]
 Make = Callable[[int], Files]
 

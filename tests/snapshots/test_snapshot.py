@@ -37,6 +37,7 @@ SMALL = {
 } | {f"a/{name}": "" for name in FILES if name not in ("ip-address.txt", "ip-rule.txt", "ip-route.txt")}
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("story", all_scenarios(), ids=lambda story: story.name)
 def test_a_saved_scenario_is_walked_through_step_by_step_as_before(tmp_path: Path, story) -> None:
     settings = story.start()

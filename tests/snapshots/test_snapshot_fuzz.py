@@ -24,6 +24,8 @@ from mcnilib.snapshots.snapshot import Snapshot, read_files, snapshot_of
 from mcnilib.snapshots.stream import read_stream
 from mcnilib.world.json_form import FORMS
 
+pytestmark = pytest.mark.slow
+
 BOUNDED = settings(max_examples=120, deadline=None, suppress_health_check=list(HealthCheck))
 
 HOSTILE = st.sampled_from(

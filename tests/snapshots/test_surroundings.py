@@ -16,6 +16,8 @@ import pytest
 from mcnilib.cli import command_line, main
 from mcnilib.kernel.lab.workers import Bench
 
+pytestmark = pytest.mark.slow
+
 IS_ROOT = os.name == "posix" and os.geteuid() == 0
 
 VERBS = {
@@ -32,6 +34,7 @@ VERBS = {
     "verify": ["verify", "1", "--sample", "1", "--jobs", "1"],
     "fuzz": ["fuzz", "--worlds", "1"],
     "clean": ["clean"],
+    "record": ["record", "errata", "--check"],
     "completion": ["completion", "bash"],
 }
 """Each verb, with what it writes in the folder {} and what it reads from the snapshot {there}."""

@@ -145,6 +145,7 @@ def test_no_name_of_a_target_or_a_hook_may_stand_where_a_chain_does():
     assert not [name for name in (*READERS, *TARGETS, *HOOKS) if re.fullmatch(save._CHAIN, name)]
 
 
+@pytest.mark.slow
 @given(tables())
 def test_a_table_that_repeats_itself_is_read_as_it_stands(one):
     text = print_table(one)

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from ipaddress import IPv4Address
 from random import Random
 
+import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
@@ -121,6 +122,7 @@ def told(table: Table, passing: list[tuple[Packet, tuple[str, str]]]) -> list[ob
     return [*said, {key: kept for key, (_, kept) in memory.items()}, chance.turns]
 
 
+@pytest.mark.slow
 @settings(max_examples=60, deadline=None, suppress_health_check=list(HealthCheck))
 @given(tables, st.lists(st.tuples(packets, places), min_size=1, max_size=12))
 def test_looking_rules_up_decides_counts_and_remembers_as_trying_all(table: Table, passing) -> None:

@@ -185,6 +185,7 @@ def rebuilt(table: Table, kind: type[Chain]) -> Table:
 SETS = {one.name: one for one in parse_sets("create some hash:net family inet\nadd some 127.0.0.2/31\n")}
 
 
+@pytest.mark.slow
 @settings(max_examples=150, deadline=None, suppress_health_check=list(HealthCheck))
 @given(small_tables(), small_packets, st.sampled_from(FEW_DEVICES), st.sampled_from(["udp", "icmp"]))
 def test_an_indexed_chain_decides_as_a_scanned_one(table: Table, addressed, device: str, proto: str) -> None:
