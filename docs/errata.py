@@ -1,4 +1,4 @@
-"""Write docs/errata.md: what the document says and Linux does not do. Run it from a clone: `uv run docs/errata.py`.
+"""The text of docs/errata.md: what the document says and Linux does not do. `mcni record errata` writes it.
 
 The first table is computed: every story is run, and each statement a run contradicts is listed with the line of state
 that decided. The second part collects the tables of the notebooks. The third, slips.md, has what no
@@ -14,7 +14,7 @@ from pathlib import Path
 from mcnilib.scenarios.errata import disagreements
 
 ROOT = Path(__file__).resolve().parents[1]
-PAGE, SLIPS = ROOT / "docs" / "errata.md", ROOT / "docs" / "slips.md"
+SLIPS = ROOT / "docs" / "slips.md"
 HEADING = "## What the document says, and what Linux does"
 
 INTRODUCTION = """\
@@ -56,8 +56,3 @@ def _collected() -> Iterator[str]:
 
 def _cell(text: str) -> str:
     return text.replace("|", "\\|")
-
-
-if __name__ == "__main__":
-    PAGE.write_text(page(), encoding="utf-8")
-    print(PAGE.relative_to(ROOT))

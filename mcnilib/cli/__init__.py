@@ -17,7 +17,7 @@ from contextlib import suppress
 from typing import Any
 
 from mcnilib import __version__
-from mcnilib.cli import classroom, completion, kernel, snapshots
+from mcnilib.cli import classroom, completion, kernel, record, snapshots
 from mcnilib.cli.common import (
     DEPTHS,
     TRACE_JSON,
@@ -123,6 +123,7 @@ def command_line() -> Parser:
     classroom.add_verbs(verbs)
     snapshots.add_verbs(verbs)
     kernel.add_verbs(verbs)
+    record.add_verbs(verbs)
     completion.add_verbs(verbs)
     return parser
 

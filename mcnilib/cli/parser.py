@@ -40,7 +40,7 @@ class Parser(argparse.ArgumentParser):
                 self.error(f"{option} changes nothing {because}")
 
     def _check_value(self, action: argparse.Action, value: Any) -> None:
-        if action.choices is not None and value not in action.choices:
+        if action.choices is not None and value != [] and value not in action.choices:
             raise argparse.ArgumentError(action, self._not_a_choice(str(value), list(map(str, action.choices)), action))
 
     def _not_a_choice(self, value: str, choices: Iterable[str], action: argparse.Action) -> str:

@@ -1,6 +1,6 @@
 """The structure of a picture on the screen: every text and where it stands, in units of the picture.
 
-Written anew, after looking at the pictures, by `pytest tests/browser/test_notebooks.py --write-structures`.
+Renewed, after looking at the pictures, by `mcni record structures`.
 """
 
 from __future__ import annotations
@@ -9,6 +9,8 @@ import json
 from pathlib import Path
 
 from playwright.sync_api import Locator
+
+from mcnilib.writing import write_file
 
 DATA = Path(__file__).resolve().parents[1] / "data" / "structure"
 SLACK = 3.0  # units of the picture: fonts of another machine are a little wider
@@ -37,7 +39,7 @@ def keep(name: str, seen: list[Place]) -> None:
     """Write a structure down."""
     DATA.mkdir(exist_ok=True)
     lines = ",\n ".join(json.dumps(place, ensure_ascii=False) for place in seen)
-    (DATA / f"{name}.json").write_text(f"[{lines}]\n", encoding="utf-8")
+    write_file(DATA / f"{name}.json", f"[{lines}]\n")
 
 
 def moved(seen: list[Place], before: list[Place]) -> list[tuple[Place, Place]]:

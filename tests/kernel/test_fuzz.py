@@ -72,6 +72,7 @@ def with_connections(case: Case) -> list[str]:
     return []
 
 
+@pytest.mark.slow
 def test_a_piece_left_out_makes_an_answer_unknown_or_leaves_it() -> None:
     seed = int(os.environ.get("MCNI_FUZZ_SEED") or int.from_bytes(os.urandom(4), "big"))
     cases = [chance(seed, number) for number in range(100)]
@@ -96,7 +97,7 @@ def test_a_listing_of_connections_that_leads_astray_is_told(monkeypatch: pytest.
     assert [*listed(case)] == ["with conntrack -L: lost; as it went on: connected, 10.0.1.2"]
 
 
-RENEW = "record anew: mcni fuzz --worlds 10000 --seed SEED --record mcnilib/kernel/fuzz.json"
+RENEW = "renew it: mcni record fuzz"
 
 
 def test_ten_thousand_worlds_are_recorded_without_a_disagreement() -> None:

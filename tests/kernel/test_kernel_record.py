@@ -27,7 +27,7 @@ from mcnilib.kernel.compare.verify import verify
 from mcnilib.scenarios import all_scenarios, scenario
 
 STORIES = all_scenarios()
-RENEW = "renew it: mcni verify --all --record mcnilib/kernel/record.json"
+RENEW = "renew it: mcni record kernel"
 
 
 @given(st.text(alphabet=AGREES + DIFFERS + SKIPPED + UNKNOWN))

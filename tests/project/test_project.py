@@ -59,6 +59,7 @@ def bare(wheel, tmp_path_factory) -> Path:
     return programs
 
 
+@pytest.mark.slow
 def test_the_wheel_is_for_every_python_and_holds_the_types_and_the_licence(wheel):
     names = zipfile.ZipFile(wheel).namelist()
     assert wheel.name.endswith("-py3-none-any.whl")
@@ -67,6 +68,7 @@ def test_the_wheel_is_for_every_python_and_holds_the_types_and_the_licence(wheel
     assert not [name for name in names if not name.startswith("mcnilib")]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("layer", ["linux", "cluster", "trace", "scenarios", "snapshots"])
 def test_the_model_needs_the_standard_library_only(bare, tmp_path, layer):
     program = f"""
@@ -83,11 +85,13 @@ print(sorted({{name.split(".")[0] for name in sys.modules}} - ours))
     assert [name for name in ast.literal_eval(strangers) if not name.startswith(("_", "sitecustomize"))] == []
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("words", [("list",), ("list", "--json"), ("--help",), ("run", "--help")], ids=" ".join)
 def test_the_console_command_runs_from_the_wheel(bare, tmp_path, words):
     assert run(bare / "mcni", *words, cwd=tmp_path).stdout
 
 
+@pytest.mark.slow
 def test_importing_loads_next_to_nothing(bare, tmp_path):
     program = "import sys; before = set(sys.modules); import mcnilib; print(sorted(set(sys.modules) - before))"
     loaded = ast.literal_eval(run(bare / "python", "-c", program, cwd=tmp_path).stdout)
@@ -130,6 +134,17 @@ def test_the_readme_s_notebook_is_there_and_is_what_binder_opens():
     assert f"?urlpath=lab/tree/{notebooks[0]}" in README
 
 
+def test_the_readme_s_picture_is_what_is_drawn_today():
+    from mcnilib.scenarios import scenario
+    from mcnilib.show.picture.cache import plan_for
+    from mcnilib.show.picture.svg import picture_data
+
+    story = scenario("macvlan-to-calico-across-nodes")
+    settings = story.start()
+    text = picture_data(".svg", story.world(settings), story.run(settings), plan_for(story, settings))
+    assert (ROOT / "docs" / "flagship.svg").read_text(encoding="utf-8") == text, "renew it: mcni record picture"
+
+
 @pytest.mark.parametrize("extra", sorted(set(re.findall(r"--extra (\w+)|\.\[(\w+)\]", README))))
 def test_the_readme_s_extras_exist(extra):
     project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
@@ -160,6 +175,7 @@ def test_the_readme_names_every_package(package):
     assert f"`mcnilib/{package}/`" in README
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("ci", "reason", "outcome"),
     [

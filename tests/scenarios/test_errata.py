@@ -14,7 +14,7 @@ DOCS = Path(__file__).parents[2] / "docs"
 
 def test_the_page_is_what_the_runs_and_the_notebooks_say_today() -> None:
     page = runpy.run_path(str(DOCS / "errata.py"))["page"]()
-    assert (DOCS / "errata.md").read_text() == page, "write it anew: uv run docs/errata.py"
+    assert (DOCS / "errata.md").read_text() == page, "renew it: mcni record errata"
 
 
 @pytest.mark.parametrize("one", disagreements(), ids=lambda one: f"{one.story.name}: {one.claim.says[:30]}")

@@ -28,7 +28,7 @@ def main(arguments: Namespace) -> int:
     stories = list(asked) or list(all_scenarios())
     if arguments.record and not arguments.all:
         raise McniError("--record needs --all: the record holds every combination of a scenario")
-    old = _kept(arguments.record)
+    old = kept(arguments.record)
     results: dict[str, list[Result]] = {story.name: [] for story in stories}
     line = Line("mcni verify")
     for result in verify(stories, lambda story: chosen(story, arguments), arguments.jobs):
@@ -43,7 +43,7 @@ def main(arguments: Namespace) -> int:
     else:
         print(*(summary(story.name, results[story.name]) for story in stories), sep="\n")
     if arguments.record:
-        write_file(arguments.record, write(old | {one.name: _recorded(one, results[one.name]) for one in stories}))
+        write_file(arguments.record, write(old | {one.name: as_recorded(one, results[one.name]) for one in stories}))
     return int(any(result.letter == DIFFERS for found in results.values() for result in found))
 
 
@@ -81,7 +81,7 @@ def release() -> str:
     return platform.release().split("-")[0]
 
 
-def _kept(file: Path | None) -> dict[str, Recorded]:
+def kept(file: Path | None) -> dict[str, Recorded]:
     """Read, before anything is measured, what a record file holds of scenarios that exist. Raises: McniError."""
     if not file or not file.exists():
         return {}
@@ -92,7 +92,7 @@ def _kept(file: Path | None) -> dict[str, Recorded]:
         raise McniError(f"{file} is no record of `mcni verify --record`: name another file, or remove it") from None
 
 
-def _recorded(story: Scenario, results: Iterable[Result]) -> Recorded:
+def as_recorded(story: Scenario, results: Iterable[Result]) -> Recorded:
     """Turn a scenario's results into its part of the record."""
     letters: dict[int, str] = {}
     reasons = set()

@@ -120,7 +120,12 @@ def save_picture(path: Path, world: World, trace: Trace, plan: Plan | None = Non
         raise PictureError(
             f"cannot write a picture as {ending or path.name!r}; the name must end in {', '.join(_DRAWN)}"
         )
-    write_file(path, _DRAWN[ending](lay_out(world, trace, plan)))
+    write_file(path, picture_data(ending, world, trace, plan))
+
+
+def picture_data(ending: str, world: World, trace: Trace, plan: Plan | None = None) -> str | bytes:
+    """Return what a file with such an ending, one of `ENDINGS`, holds of the picture of a conversation."""
+    return _DRAWN[ending](lay_out(world, trace, plan))
 
 
 def _svg(drawing: Drawing) -> str:

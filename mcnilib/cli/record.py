@@ -1,0 +1,328 @@
+"""`mcni record`: renew what a clone of the project has recorded of what the model says, where it now says otherwise.
+
+It looks at one part after the other, in an order that ends: notebooks quote the kernel's record, the errata page quotes
+notebooks. A file is replaced as a whole when its part is done, so an interrupted run leaves what was there. What the
+kernel contradicts is told and not recorded: then the model is wrong, not the record.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import runpy
+import sys
+from collections.abc import Callable, Iterator, Sequence
+from configparser import ConfigParser
+from contextlib import redirect_stdout
+from dataclasses import dataclass
+from functools import partial
+from itertools import groupby
+from pathlib import Path
+from re import sub
+from typing import Any
+
+from mcnilib.cli.common import add_verb
+from mcnilib.errors import McniError, MissingExtra
+from mcnilib.learner import PROJECT
+from mcnilib.progress import Line
+from mcnilib.scenarios import Scenario, all_scenarios, scenario
+from mcnilib.writing import write_file
+
+EXAMPLES = """examples:
+  mcni record --check                   # say what is stale, write nothing
+  mcni record                           # renew it
+  mcni record notebooks errata          # only these
+  mcni record fuzz --force              # also if it is fresh
+
+It works in a clone of the project, with all extras: uv run --all-extras mcni record
+exit status: 0 all is fresh now, 1 something is stale or could not be renewed, 2 wrong input
+"""
+RANDOM_WORLDS, RANDOM_AT_ONCE = 10_000, 16
+"""Random worlds of the fuzzer's record; how many of them run at once: most of the time each waits."""
+FLAGSHIP = "macvlan-to-calico-across-nodes"
+STRUCTURES = "tests/browser/test_notebooks.py"
+WIDGET = "application/vnd.jupyter.widget-view+json"
+UNCOMPARED = ("image/png", WIDGET)
+"""Outputs no two runs have in common: pixels of other fonts, random names of widgets."""
+
+
+@dataclass(frozen=True, slots=True)
+class Stale:
+    """A file that does not hold what would be recorded now, what changed, and how it is renewed."""
+
+    file: Path
+    because: str
+    renew: Callable[[], None]
+
+
+@dataclass(frozen=True, slots=True)
+class Part:
+    """One kind of record: what it is, how long looking and renewing take on two cores, and how it is looked at.
+
+    `look` is given the clone and whether everything counts as stale.
+    """
+
+    what: str
+    takes: str
+    look: Callable[[Path, bool], Iterator[Stale]]
+
+
+def add_verbs(verbs: Any) -> None:
+    """Add the verb to the command line."""
+    said = "renew what the repository has recorded: kernel runs, outputs of notebooks, pictures (in a clone)"
+    record = add_verb(verbs, "record", said, renew_records, EXAMPLES)
+    parts = "; ".join(f"{name}: {part.what}" for name, part in RECORDS.items())
+    record.add_argument("part", nargs="*", choices=RECORDS, help=f"all of them when left out. {parts}")
+    record.add_argument("--check", action="store_true", help="say what is stale and write nothing")
+    record.add_argument("--force", action="store_true", help="renew what is fresh, too")
+    record.refuse("--force", "beside --check, which writes nothing", lambda found: found.check)
+
+
+def renew_records(arguments: argparse.Namespace, clone: Path = PROJECT) -> int:
+    """Look at each part that was asked for, and renew what is stale. Raises: McniError outside of a clone."""
+    if not ((clone / "notebooks").is_dir() and (clone / "docs" / "errata.py").is_file()):
+        raise McniError("the records' sources are not here: `mcni record` works in a clone of the project")
+    left = []
+    for name in arguments.part or RECORDS:
+        say = _silent if arguments.json else partial(print, flush=True)
+        say(f"{name}: {RECORDS[name].what} ({RECORDS[name].takes})")
+        left += [{"part": name, **one} for one in _renewed(name, arguments, clone, say)]
+    if arguments.json:
+        print(json.dumps(left, indent=1))
+    return int(any(not one["renewed"] for one in left))
+
+
+def _silent(text: str) -> None:
+    """Say nothing."""
+
+
+def _renewed(
+    name: str, arguments: argparse.Namespace, clone: Path, say: Callable[[str], None]
+) -> Iterator[dict[str, Any]]:
+    """Renew a part; yield each file that was stale, why, and whether it is renewed."""
+    none = True
+    try:
+        for stale in RECORDS[name].look(clone, arguments.force):
+            none, file = False, stale.file.relative_to(clone).as_posix()
+            say(f"  stale: {file}: {stale.because}")
+            if not arguments.check:
+                stale.renew()
+                say(f"  renewed: {file}")
+            yield {"file": file, "because": stale.because, "renewed": not arguments.check}
+    except (McniError, ModuleNotFoundError) as problem:
+        because = MissingExtra("this", problem.name or "a package") if isinstance(problem, ImportError) else problem
+        say(f"  not done: {because}")
+        yield {"file": "", "because": str(because), "renewed": False}
+    else:
+        if none:
+            say("  fresh")
+
+
+def _kernel(clone: Path, force: bool) -> Iterator[Stale]:
+    """Look whether the record has each scenario's worlds as they are."""
+    from mcnilib.kernel.compare.record import AGREES, SKIPPED, digest, read
+
+    file = clone / "mcnilib" / "kernel" / "record.json"
+    records = read(file.read_text(encoding="utf-8")) if file.is_file() else {}
+
+    def is_fresh(story: Scenario) -> bool:
+        held = records.get(story.name)
+        if held is None or held.digest != digest(story) or set(held.results) - {AGREES, SKIPPED}:
+            return False
+        return len(held.results) == sum(1 for _ in story.combinations())
+
+    stories = [story for story in all_scenarios() if force or not is_fresh(story)]
+    if stories or {*records} - {story.name for story in all_scenarios()}:
+        names = ", ".join(story.name for story in stories) or "a scenario is gone"
+        yield Stale(file, names, partial(_measure, file, stories))
+
+
+def _measure(file: Path, stories: Sequence[Scenario]) -> None:
+    """Measure every combination of some scenarios and put them into the record, unless the kernel contradicts."""
+    from mcnilib.kernel.compare.record import DIFFERS, write
+    from mcnilib.kernel.compare.report import as_recorded, kept
+    from mcnilib.kernel.compare.verify import verify
+
+    line = Line("  on the kernel", sum(1 for story in stories for _ in story.combinations()))
+    results = []
+    for result in verify(stories, lambda story: [*story.combinations()]):
+        results.append(result)
+        line.show(len(results))
+    line.clear()
+    if differing := [str(result) for result in results if result.letter == DIFFERS]:
+        raise McniError("\n".join(["the kernel contradicts the model, nothing was recorded:", *differing]))
+    new = {one.name: as_recorded(one, [r for r in results if r.scenario == one.name]) for one in stories}
+    write_file(file, write(kept(file) | new))
+
+
+def _fuzz(clone: Path, force: bool) -> Iterator[Stale]:
+    """Look whether generator and model are those of the record."""
+    from mcnilib.kernel.fuzz.report import digest
+
+    file = clone / "mcnilib" / "kernel" / "fuzz.json"
+    held = json.loads(file.read_text(encoding="utf-8"))
+    if force or digest(held["seed"], held["first"]) != held["digest"]:
+        because = "the generator makes other worlds, or the model other outcomes"
+        yield Stale(file, because, partial(_try_worlds, file, held["seed"]))
+
+
+def _try_worlds(file: Path, seed: int) -> None:
+    """Try the random worlds of a seed and record what they came to, unless one differs."""
+    from mcnilib.kernel.fuzz.generate import chance
+    from mcnilib.kernel.fuzz.report import record, trials_of
+    from mcnilib.kernel.fuzz.trial import DIFFERS
+
+    line, trials = Line("  random worlds", RANDOM_WORLDS), []
+    for trial in trials_of((chance(seed, number) for number in range(RANDOM_WORLDS)), RANDOM_AT_ONCE):
+        trials.append(trial)
+        line.show(len(trials))
+    line.clear()
+    if differing := [f"{trial.case}{trial.text}" for trial in trials if trial.ended == DIFFERS]:
+        raise McniError("\n\n".join(["the kernel contradicts the model, nothing was recorded:", *differing]))
+    write_file(file, json.dumps(record(trials, seed, range(RANDOM_WORLDS)), indent=1) + "\n")
+
+
+def _notebooks(clone: Path, force: bool) -> Iterator[Stale]:
+    """Execute each notebook and compare what its cells say, as the tests do."""
+    import nbformat
+
+    paths = sorted((clone / "notebooks").glob("*.ipynb"))
+    line = Line("  executing notebooks", len(paths))
+    for number, path in enumerate(paths, 1):
+        line.show(number)
+        text = executed(path)
+        spoken = [cell_texts(nbformat.reads(one, 4), clone) for one in (path.read_text(encoding="utf-8"), text)]
+        line.clear()
+        if force or spoken[0] != spoken[1]:
+            cell = next((n for n, (a, b) in enumerate(zip(*spoken, strict=True)) if a != b), 0)
+            yield Stale(path, f"cell {cell} says something else", partial(write_file, path, text))
+
+
+def executed(path: Path) -> str:
+    """Return a notebook's file after all cells ran: streams in one piece, no state of widgets. Raises: McniError."""
+    import nbformat
+    from nbclient import NotebookClient
+    from nbclient.exceptions import CellExecutionError
+
+    notebook = nbformat.read(path, 4)
+    held = notebook.metadata.get("language_info")
+    before = [_widgets(cell) for cell in notebook.cells]
+    options: dict[str, Any] = {
+        "timeout": 900,
+        "kernel_name": "python3",
+        "record_timing": False,
+        "extra_arguments": ["--log-level=ERROR"],
+    }
+    try:
+        NotebookClient(notebook, resources={"metadata": {"path": str(path.parent)}}, **options).execute()
+    except CellExecutionError as problem:
+        raise McniError(f"{path.name} does not run: {problem}") from None
+    notebook.metadata.pop("widgets", None)
+    if held:
+        notebook.metadata["language_info"] = held  # which Python it was is no lesson
+    for cell, widgets in zip(notebook.cells, before, strict=True):
+        cell.get("outputs", [])[:] = _in_one_piece(cell.get("outputs", ()))
+        for new, old in zip(_widgets(cell), widgets, strict=False):
+            new["model_id"] = old["model_id"]  # as good as any, and no difference to read
+    return f"{nbformat.writes(notebook)}\n"
+
+
+def _widgets(cell: Any) -> list[dict[str, Any]]:
+    """Return the references to widgets in a cell's outputs."""
+    views = (output.get("data", {}).get(WIDGET) for output in cell.get("outputs", ()))
+    return [view for view in views if view]
+
+
+def _in_one_piece(outputs: Sequence[Any]) -> Iterator[Any]:
+    """Join the pieces of a stream: how many there are depends on the speed of the machine."""
+    for name, pieces in groupby(outputs, lambda output: output.get("name")):
+        first, *rest = pieces
+        if name is None:
+            yield from (first, *rest)
+        else:
+            first["text"] = "".join(piece["text"] for piece in (first, *rest))
+            yield first
+
+
+def cell_texts(notebook: Any, clone: Path) -> list[list[str]]:
+    """Return what each cell says, without what may differ between two runs (tests/nbval.cfg) and pictures."""
+    config = ConfigParser(interpolation=None)
+    config.read(clone / "tests" / "nbval.cfg", encoding="utf-8")
+    may_differ = [(config[name]["regex"], config[name]["replace"]) for name in config.sections()]
+
+    def of(output: Any) -> Iterator[str]:
+        data = output.get("data", {"text": output.get("text", "")})
+        for text in (f"{kind}: {value}" for kind, value in sorted(data.items()) if kind not in UNCOMPARED):
+            for pattern, instead in may_differ:
+                text = sub(pattern, instead, text)
+            yield text
+
+    return [[text for output in cell.get("outputs", ()) for text in of(output)] for cell in notebook.cells]
+
+
+def _picture(clone: Path, force: bool) -> Iterator[Stale]:
+    """Draw the README's picture and compare."""
+    from mcnilib.show.picture.cache import plan_for
+    from mcnilib.show.picture.svg import picture_data
+
+    file, story = clone / "docs" / "flagship.svg", scenario(FLAGSHIP)
+    settings = story.start()
+    text = picture_data(".svg", story.world(settings), story.run(settings), plan_for(story, settings))
+    if force or file.read_text(encoding="utf-8") != text:
+        yield Stale(file, f"{story.command(settings)} draws another picture", partial(write_file, file, text))
+
+
+def _errata(clone: Path, force: bool) -> Iterator[Stale]:
+    """Compute the page and compare."""
+    file = clone / "docs" / "errata.md"
+    text = runpy.run_path(str(clone / "docs" / "errata.py"))["page"]()
+    if force or file.read_text(encoding="utf-8") != text:
+        yield Stale(file, "runs or notebooks say something else", partial(write_file, file, text))
+
+
+def _structures(clone: Path, force: bool) -> Iterator[Stale]:
+    """Open each notebook in a browser and look where the texts of its picture stand."""
+    moved = [] if force else _in_the_browser(clone)
+    if force or moved:
+        because = f"look at the pictures before you commit: {', '.join(moved) or 'all of them'}"
+        yield Stale(clone / "tests" / "data" / "structure", because, lambda: _write_structures(clone))
+
+
+def _write_structures(clone: Path) -> None:
+    if failed := _in_the_browser(clone, "--write-structures"):
+        raise McniError(f"{', '.join(failed)}: these could not be opened; the test says more")
+
+
+def _in_the_browser(clone: Path, *options: str) -> list[str]:
+    """Run the test of the places; return the notebooks that fail. Raises: McniError when it cannot run."""
+    import pytest
+
+    failed, missing = [], []
+
+    class Listener:
+        @staticmethod
+        def pytest_runtest_logreport(report: pytest.TestReport) -> None:
+            if report.skipped:
+                missing.append(str(report.longrepr))
+            elif report.failed:
+                failed.append(report.nodeid.partition("[")[2].rstrip("]"))
+
+    words = ["-q", "--no-header", "--no-summary", "-k", "has_its_texts_in_their_places", f"--rootdir={clone}", *options]
+    with redirect_stdout(sys.stderr):
+        status = pytest.main([*words, str(clone / STRUCTURES)], plugins=[Listener()])
+    if missing or status not in (pytest.ExitCode.OK, pytest.ExitCode.TESTS_FAILED):
+        raise McniError(f"the notebooks could not be opened in a browser: {'; '.join(missing[:1]) or status}")
+    return failed
+
+
+RECORDS = {
+    "kernel": Part(
+        "every combination of each scenario, on this machine's kernel", "20 minutes if all is stale", _kernel
+    ),
+    "fuzz": Part(f"{RANDOM_WORLDS} random worlds, on this machine's kernel", "1 hour if stale", _fuzz),
+    "notebooks": Part("outputs of the notebooks", "5 minutes: executing is the only way to know", _notebooks),
+    "picture": Part("docs/flagship.svg", "seconds", _picture),
+    "errata": Part("docs/errata.md", "seconds", _errata),
+    "structures": Part("places of the texts in pictures", "5 minutes in Chromium, twice if stale", _structures),
+}
+"""In this order: what is below may quote what is above."""
