@@ -13,82 +13,18 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from functools import lru_cache
 from ipaddress import IPv4Address
-from typing import Any
 
 from mcnilib.cluster import underlay, workarounds
 from mcnilib.cluster.cni import calico, macvlan, spiderpool
 from mcnilib.cluster.cni.calico.config import Calico, Workload
 from mcnilib.cluster.cni.spiderpool import Coordinator
+from mcnilib.cluster.event import Change, Event, Plugin, apply, change
 from mcnilib.cluster.kube_proxy import BE_LIBERAL, KubeProxy, start_kube_proxy, start_kubelet
-from mcnilib.cluster.settings import DefaultNic, Encapsulation, MacvlanMode, Settings, Tuning, Workaround
+from mcnilib.cluster.settings import DefaultNic, Encapsulation, Settings, Tuning, Workaround
 from mcnilib.cluster.spec import CLUSTER, Cluster, Pod, PodKind, TrafficPolicy
 from mcnilib.linux.netns import Netns, new_netns, set_sysctl
 from mcnilib.linux.origin import Origin
 from mcnilib.world.world import Segment, World
-
-Verb = Callable[..., Netns]
-
-
-@dataclass(frozen=True, eq=False)
-class Change:
-    """What one component does to one namespace: `verb(namespace, *arguments)`. Compared by identity; see `change`."""
-
-    netns: str
-    verb: Verb
-    arguments: tuple[Any, ...] = ()
-
-    def __str__(self) -> str:
-        return f"{self.netns}: {self.verb.__name__}"
-
-
-@lru_cache(maxsize=8192)
-def change(netns: str, verb: Verb, *arguments: Any) -> Change:
-    """Return the change with these arguments; equal arguments give the same object."""
-    return Change(netns, verb, arguments)
-
-
-@dataclass(frozen=True, eq=False)
-class Event:
-    """Something that happens to the cluster, as an administrator would name it, and what it did in a sentence."""
-
-    name: str
-    did: str
-    changes: tuple[Change, ...] = ()
-
-    @property
-    def namespaces(self) -> tuple[str, ...]:
-        """The namespaces the event changes."""
-        return tuple(dict.fromkeys(change.netns for change in self.changes))
-
-    def __str__(self) -> str:
-        return f"{self.name}: {self.did}"
-
-
-def apply(event: Event, namespaces: dict[str, Netns]) -> None:
-    """Let an event happen to the namespaces, given by name."""
-    for change in event.changes:
-        namespaces[change.netns] = _after(_Held(namespaces[change.netns]), change)
-
-
-class _Held:
-    """A namespace as a key: compared by identity, because comparing whole namespaces would cost more than it saves."""
-
-    __slots__ = ("netns",)
-
-    def __init__(self, netns: Netns) -> None:
-        self.netns = netns
-
-    def __eq__(self, other: object) -> bool:
-        return isinstance(other, _Held) and self.netns is other.netns
-
-    def __hash__(self) -> int:
-        return id(self.netns)
-
-
-@lru_cache(maxsize=8192)
-def _after(before: _Held, change: Change) -> Netns:
-    return change.verb(before.netns, *change.arguments)
-
 
 __all__ = ["Change", "Event", "build", "events"]
 
@@ -226,54 +162,67 @@ def _agent(cluster: Cluster) -> Event:
 
 
 def _pods(settings: Settings, cluster: Cluster, state: State) -> Iterator[Event]:
-    config = _calico(cluster, settings.encapsulation)
     for pod in cluster.pods:
-        ips = spiderpool.node_addresses(state[pod.node]) if settings.coordinator else ()
-        if pod.kind is PodKind.MACVLAN:
-            yield _macvlan_pod(pod, cluster, settings.macvlan_mode, ips, settings.pod_rp_filter, settings.mark_rules)
-        elif pod.kind is PodKind.CALICO:
-            yield _calico_pod(pod, config)
-        else:
-            nics = (settings.macvlan_mode, settings.default_nic, settings.tuning)
-            yield _multi_pod(pod, cluster, config, ips, settings.pod_rp_filter, nics)
+        yield _pod(pod, _plugins(pod, settings, cluster, state))
     yield _felix(_calico(cluster, settings.encapsulation, settings.nat_outgoing, settings.felix_invalid), cluster)
 
 
-@lru_cache(maxsize=4096)
-def _macvlan_pod(
-    pod: Pod, cluster: Cluster, mode: MacvlanMode, ips: tuple[IPv4Address, ...], rp_filter: int, marks: bool
-) -> Event:  # what a Macvlan pod depends on
-    changes = [change(pod.name, macvlan.add_nic, pod, cluster, mode.value)]
-    if ips:
-        coordinator = Coordinator(ips, cluster.pod_cidr, cluster.service_cidr, rp_filter, marks)
-        changes += [change(pod.name, spiderpool.attach, pod, coordinator)]
-        changes += [change(pod.node, spiderpool.attach_host, pod)]
-    did = f"a Macvlan NIC{', and the coordinator adds a pair to the node' if ips else ''}"
-    return Event(f"create pod {pod.name}", did, tuple(changes))
+def _plugins(pod: Pod, settings: Settings, cluster: Cluster, state: State) -> tuple[Plugin, ...]:
+    """Return the CNI plugins of a pod in the order Multus calls them."""
+    return tuple(
+        plugin
+        for name in pod.kind.wiring.plugins
+        if (plugin := PLUGINS[name](pod, settings, cluster, state[pod.node])) is not None
+    )
+
+
+def _macvlan(pod: Pod, settings: Settings, cluster: Cluster, node: Netns) -> Plugin:
+    return macvlan.MacvlanPlugin(cluster, settings.macvlan_mode.value)
+
+
+def _calico_plugin(pod: Pod, settings: Settings, cluster: Cluster, node: Netns) -> Plugin:
+    return calico.CalicoPlugin(_calico(cluster, settings.encapsulation))
+
+
+def _coordinator(pod: Pod, settings: Settings, cluster: Cluster, node: Netns) -> Plugin | None:
+    ips = spiderpool.node_addresses(node) if settings.coordinator else ()
+    if not ips:
+        return None
+    if pod.overlay:  # only what a pod depends on, so that pods are made once for all settings that do not matter
+        return _coordinator_for(ips, cluster, settings.pod_rp_filter, True, settings.default_nic, settings.tuning)
+    return _coordinator_for(ips, cluster, settings.pod_rp_filter, settings.mark_rules, DefaultNic.ETH0, Tuning.TUNED)
 
 
 @lru_cache(maxsize=1024)
-def _calico_pod(pod: Pod, config: Calico) -> Event:
-    changes = (change(pod.node, calico.attach_host, pod, config), change(pod.name, calico.attach, pod, config))
-    return Event(f"create pod {pod.name}", "Calico's pair to the node", changes)
+def _coordinator_for(
+    ips: tuple[IPv4Address, ...], cluster: Cluster, rp_filter: int, marks: bool, default: DefaultNic, tuning: Tuning
+) -> Plugin:
+    config = Coordinator(ips, cluster.pod_cidr, cluster.service_cidr, rp_filter, marks)
+    return spiderpool.CoordinatorPlugin(config, default, tuning)
 
 
-@lru_cache(maxsize=4096)
-def _multi_pod(
-    pod: Pod,
-    cluster: Cluster,
-    config: Calico,
-    ips: tuple[IPv4Address, ...],
-    rp_filter: int,
-    nics: tuple[MacvlanMode, DefaultNic, Tuning],
-) -> Event:  # what a multi-NIC pod depends on
-    changes = [*_calico_pod(pod, config).changes, change(pod.name, macvlan.add_nic, pod, cluster, nics[0].value)]
-    if ips:
-        coordinator = Coordinator(ips, cluster.pod_cidr, cluster.service_cidr, rp_filter)
-        changes += [change(pod.name, spiderpool.attach_multi, pod, coordinator, *nics[1:])]
-        changes += [change(pod.node, spiderpool.attach_host, pod)]
-    did = f"Calico's pair and a Macvlan NIC{', and the coordinator arranges their routes' if ips else ''}"
-    return Event(f"create pod {pod.name}", did, tuple(changes))
+PLUGINS: Mapping[str, Callable[[Pod, Settings, Cluster, Netns], Plugin | None]] = {
+    "calico": _calico_plugin,
+    "macvlan": _macvlan,
+    "coordinator": _coordinator,
+}
+"""Each plugin with the options that the settings give it; None where they leave it out."""
+
+MADE = {
+    PodKind.MACVLAN: ("a Macvlan NIC", "adds a pair to the node"),
+    PodKind.CALICO: ("Calico's pair to the node", ""),
+    PodKind.MULTI: ("Calico's pair and a Macvlan NIC", "arranges their routes"),
+}
+"""What is made for a kind of pod, and what the coordinator does then, in words."""
+
+
+@lru_cache(maxsize=8192)
+def _pod(pod: Pod, plugins: tuple[Plugin, ...]) -> Event:
+    changes = tuple(one for plugin in plugins for one in plugin.add(pod))
+    did, coordinated = MADE[pod.kind]
+    if any(isinstance(plugin, spiderpool.CoordinatorPlugin) for plugin in plugins):
+        did += f", and the coordinator {coordinated}"
+    return Event(f"create pod {pod.name}", did, changes)
 
 
 @lru_cache(maxsize=64)

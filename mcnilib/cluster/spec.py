@@ -15,7 +15,7 @@ from enum import Enum
 from functools import cached_property
 from hashlib import sha1, sha256
 from ipaddress import IPv4Address, IPv4Interface, IPv4Network
-from typing import TypeVar
+from typing import NamedTuple, TypeVar
 
 from mcnilib.linux.text import not_there
 
@@ -79,6 +79,29 @@ class PodKind(Enum):
     CALICO = "Calico"
     MULTI = "Calico + Macvlan"
 
+    @property
+    def wiring(self) -> Wiring:
+        """The plugins and the devices they make."""
+        return WIRING[self]
+
+
+class Wiring(NamedTuple):
+    """The CNI plugins of a kind of pod, in the order Multus calls them, and the devices they make in the pod.
+
+    `pair` is the pod's end of its veth pair to the node, `macvlan` its Macvlan NIC; empty for none.
+    """
+
+    plugins: tuple[str, ...]
+    pair: str
+    macvlan: str
+
+
+WIRING = {
+    PodKind.MACVLAN: Wiring(("macvlan", "coordinator"), pair="veth0", macvlan="eth0"),
+    PodKind.CALICO: Wiring(("calico",), pair="eth0", macvlan=""),
+    PodKind.MULTI: Wiring(("calico", "macvlan", "coordinator"), pair="eth0", macvlan="net1"),
+}
+
 
 @dataclass(frozen=True, slots=True)
 class Pod:
@@ -117,7 +140,7 @@ class Pod:
 
         Source: workload_endpoint_default.go (calico), cmd/coordinator/cmd/utils.go (spiderpool).
         """
-        if self.kind is PodKind.MACVLAN:
+        if "calico" not in self.kind.wiring.plugins:
             return f"veth{self.container[:11]}"
         digest = sha1(f"{self.namespace}.{self.name}".encode(), usedforsecurity=False)
         return f"cali{digest.hexdigest()[:11]}"
@@ -130,12 +153,12 @@ class Pod:
     @property
     def pair_device(self) -> str:
         """The pod's end of the pair: eth0 when Calico made it, veth0 when the coordinator did."""
-        return "veth0" if self.kind is PodKind.MACVLAN else "eth0"
+        return self.kind.wiring.pair
 
     @property
     def macvlan_device(self) -> str:
         """The pod's Macvlan NIC; empty when it has none."""
-        return {PodKind.MACVLAN: "eth0", PodKind.MULTI: "net1", PodKind.CALICO: ""}[self.kind]
+        return self.kind.wiring.macvlan
 
 
 class TrafficPolicy(Enum):

@@ -9,8 +9,12 @@ pkg/utils/convert/convert.go.
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from mcnilib.cluster.event import Change, change
 from mcnilib.cluster.intern import ip_route
-from mcnilib.cluster.spec import Cluster, Pod, PodKind, mac_of
+from mcnilib.cluster.spec import Cluster, Pod, mac_of
 from mcnilib.linux.device.link import Address, Far, Link, Macvlan
 from mcnilib.linux.netns import Netns, add_link, add_routes
 from mcnilib.linux.origin import Origin
@@ -18,12 +22,25 @@ from mcnilib.linux.origin import Origin
 WRITER = "the Macvlan CNI"
 
 
+@dataclass(frozen=True, slots=True)
+class MacvlanPlugin:
+    """The plugin as Multus calls it. `mode` is bridge, private or vepa."""
+
+    cluster: Cluster
+    mode: str
+
+    def add(self, pod: Pod) -> Iterator[Change]:
+        """Yield what the ADD for a pod does."""
+        yield change(pod.name, add_nic, pod, self.cluster, self.mode)
+
+
 def add_nic(netns: Netns, pod: Pod, cluster: Cluster, mode: str = "bridge") -> Netns:
     """Give a pod its Macvlan NIC with address and default route. `mode` is bridge, private or vepa."""
     if pod.underlay is None:
         raise ValueError(f"pod {pod.name} has no Macvlan NIC")
     lower = Far(pod.node, cluster.node(pod.node).nic(pod.parent).index)
-    device, index = pod.macvlan_device, 2 if pod.kind is PodKind.MACVLAN else 3
+    device = pod.macvlan_device
+    index = 2 if device == "eth0" else 3
     by = Origin(WRITER, f"a child of {pod.parent}: the pod's own place on the underlay")
     mac = mac_of(pod.name, device)
     netns = add_link(netns, Link(index, device, Macvlan(lower, mode), mac, (Address(pod.underlay),), by=by))

@@ -10,13 +10,15 @@ Source: spidernet-io/spiderpool cmd/coordinator/cmd/{command_add,utils,cni_types
 from __future__ import annotations
 
 import re
+from collections.abc import Iterator
 from dataclasses import dataclass
 from ipaddress import IPv4Address, IPv4Network
 
 from mcnilib.cluster.cni.calico.pod import GATEWAY, HOST_MAC
+from mcnilib.cluster.event import Change, change
 from mcnilib.cluster.intern import chain_rule, ip_neigh, ip_route, ip_rule
 from mcnilib.cluster.settings import DefaultNic, Tuning
-from mcnilib.cluster.spec import Pod, PodKind, mac_of
+from mcnilib.cluster.spec import Pod, mac_of
 from mcnilib.linux.device.link import Far, Link, Veth
 from mcnilib.linux.netfilter.iptables.edit import append
 from mcnilib.linux.netns import Netns, add_link, add_neigh, add_routes, add_rule, del_route, set_sysctl
@@ -67,6 +69,23 @@ class Coordinator:
         return (self.pod_cidr, self.service_cidr, *HIJACK)
 
 
+@dataclass(frozen=True, slots=True)
+class CoordinatorPlugin:
+    """The plugin as Multus calls it, last of a chain. `default` and `tuning` concern multi-NIC pods only."""
+
+    config: Coordinator
+    default: DefaultNic
+    tuning: Tuning
+
+    def add(self, pod: Pod) -> Iterator[Change]:
+        """Yield what the ADD for a pod does: the pod's side, then the node's."""
+        if pod.overlay:
+            yield change(pod.name, attach_multi, pod, self.config, self.default, self.tuning)
+        else:
+            yield change(pod.name, attach, pod, self.config)
+        yield change(pod.node, attach_host, pod)
+
+
 def tune_node(node: Netns) -> Netns:
     """Set the sysctls the spiderpool-agent sets on every node (tuneSysctlConfig, on by default).
 
@@ -101,7 +120,7 @@ def attach(netns: Netns, pod: Pod, coordinator: Coordinator) -> Netns:
 
 def attach_host(node: Netns, pod: Pod) -> Netns:
     """Do the node's side: the veth pair (single-NIC pods only), rule 1000, table 500 and the pod's neighbour entry."""
-    if pod.kind is PodKind.MACVLAN:
+    if not pod.overlay:
         by = Origin(WRITER, f"the node's end of the pair to pod {pod.name}")
         link = Link(pod.host_index, pod.host_device, Veth(Far(pod.name, 3)), mac_of(pod.node, pod.host_device), by=by)
         node = add_link(node, link)

@@ -12,7 +12,7 @@ from __future__ import annotations
 
 from mcnilib.cluster.cni.calico.config import VERSIONS, Calico, Workload
 from mcnilib.cluster.cni.calico.felix import start_felix
-from mcnilib.cluster.cni.calico.pod import GATEWAY, HOST_MAC, attach, attach_host
+from mcnilib.cluster.cni.calico.pod import GATEWAY, HOST_MAC, CalicoPlugin, attach, attach_host
 from mcnilib.cluster.cni.calico.routes import join, vtep_mac
 
 __all__ = [
@@ -20,6 +20,7 @@ __all__ = [
     "HOST_MAC",
     "VERSIONS",
     "Calico",
+    "CalicoPlugin",
     "Workload",
     "attach",
     "attach_host",

@@ -10,9 +10,11 @@ Source: cni-plugin/pkg/dataplane/linux/dataplane_linux.go, felix/dataplane/linux
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import dataclass
 from ipaddress import IPv4Interface
 
 from mcnilib.cluster.cni.calico.config import Calico
+from mcnilib.cluster.event import Change, change
 from mcnilib.cluster.intern import ip_route
 from mcnilib.cluster.spec import Pod, mac_of
 from mcnilib.linux.device.link import Address, Far, Link, Veth
@@ -34,6 +36,18 @@ POD_INDEX = 2
 
 PRIORITY = 1024
 """ipv4NormalRoutePriority: the metric of workload routes since 3.32. Source: felix/config/config_params.go."""
+
+
+@dataclass(frozen=True, slots=True)
+class CalicoPlugin:
+    """The plugin as Multus calls it, with what Calico is told."""
+
+    config: Calico
+
+    def add(self, pod: Pod) -> Iterator[Change]:
+        """Yield what the ADD for a pod does: the node's side, then the pod's."""
+        yield change(pod.node, attach_host, pod, self.config)
+        yield change(pod.name, attach, pod, self.config)
 
 
 def attach(netns: Netns, pod: Pod, calico: Calico) -> Netns:
