@@ -17,6 +17,7 @@ from mcnilib.errors import Refused
 from mcnilib.linux.chance import Range
 from mcnilib.linux.device.link import Address, Link, Loopback
 from mcnilib.linux.gap import Gap
+from mcnilib.linux.netfilter.hooks import HookEntry, hook_entries
 from mcnilib.linux.netfilter.ipset import IpSet
 from mcnilib.linux.netfilter.iptables.asked_ports import asked_ports
 from mcnilib.linux.netfilter.iptables.edit import asks_for_tracking
@@ -66,6 +67,11 @@ class Netns:
     def tracks(self) -> bool:
         """Tell whether the kernel tracks connections here: only where a rule asks for it."""
         return asks_for_tracking(self.tables)
+
+    @cached_property
+    def hooks(self) -> Mapping[str, tuple[HookEntry, ...]]:
+        """What stands at each netfilter hook, in the order packets meet it."""
+        return hook_entries(tuple(table.name for table in self.tables), self.tracks)
 
     @cached_property
     def asked_ports(self) -> frozenset[Range]:

@@ -80,7 +80,6 @@ TWICE = [
     "LOCAL",
     "LONG",
     "LONGEST",
-    "LOOPBACK",
     "Line",
     "Log",
     "MAC",

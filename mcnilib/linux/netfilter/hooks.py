@@ -1,29 +1,92 @@
-"""The five hooks of netfilter, and the order in which each of them consults the tables.
+"""The five hooks, and what stands at each: the lowest priority first, as the kernel calls it.
 
     device ──► PREROUTING ──► routing ──► FORWARD ──► routing done ──► POSTROUTING ──► device
                                  │                        ▲
                                  ▼                        │ (again, when mangle or nat changed what it asks for)
                                INPUT ──► socket ──► OUTPUT ┘
 
-Source: include/uapi/linux/netfilter_ipv4.h (priorities), net/ipv4/netfilter/ip_tables.c, iptables(8).
+Whatever else looks at packets (base chains of nftables, IPVS) is one more entry with a priority of its own.
+Not modelled: defragmentation (-400), packets here are whole; SELinux (-225, 225); helpers (300).
+Source: include/uapi/linux/netfilter_ipv4.h (enum nf_ip_hook_priorities), net/netfilter/core.c (Linux 6.18).
 """
 
 from __future__ import annotations
 
-HOOKS = {
-    "PREROUTING": ("raw", "conntrack", "mangle", "nat"),
-    "INPUT": ("mangle", "filter", "security", "nat", "confirm"),
-    "FORWARD": ("mangle", "filter", "security"),
-    "OUTPUT": ("raw", "conntrack", "mangle", "nat", "filter", "security"),
-    "POSTROUTING": ("mangle", "nat", "confirm"),
+from collections.abc import Mapping
+from enum import IntEnum, StrEnum
+from functools import cache
+from typing import NamedTuple
+
+
+class Priority(IntEnum):
+    """NF_IP_PRI_*: when an entry's turn comes at its hook."""
+
+    RAW = -300
+    CONNTRACK = -200
+    MANGLE = -150
+    NAT_DST = -100
+    FILTER = 0
+    SECURITY = 50
+    NAT_SRC = 100
+    CONNTRACK_CONFIRM = 2**31 - 1
+
+
+class HookKind(StrEnum):
+    """What is done with a packet at an entry."""
+
+    CHAIN = "chain"  # walk the table's chain of this hook
+    CONNTRACK = "conntrack"  # look up the packet's connection, or begin one
+    NAT = "nat"  # rewrite an address; the table's chain is asked for the first packet of a connection
+    CONFIRM = "confirm"  # store a new connection: its first packet came through
+
+
+class HookEntry(NamedTuple):
+    """One function of the kernel at a hook (struct nf_hook_ops).
+
+    `reroutes` names the fields of a packet that, changed in OUTPUT, make the kernel look up the route again, at once
+    and with the mark of that moment. No other table asks: raw, filter and security may set marks, which no lookup sees
+    unless mangle or nat comes later.
+    Source: ipt_mangle_out() in net/ipv4/netfilter/iptable_mangle.c, nf_route_table_hook4() in
+    net/netfilter/nft_chain_route.c (iptables-nft makes mangle OUTPUT a chain of type route, the others are not),
+    nf_nat_ipv4_local_fn() in net/netfilter/nf_nat_proto.c.
+    """
+
+    priority: int
+    kind: HookKind
+    table: str = ""
+    reroutes: tuple[str, ...] = ()
+
+
+_RAW = HookEntry(Priority.RAW, HookKind.CHAIN, "raw")
+_TRACK = HookEntry(Priority.CONNTRACK, HookKind.CONNTRACK)
+_MANGLE = HookEntry(Priority.MANGLE, HookKind.CHAIN, "mangle", ("src", "dst", "mark", "tos"))
+_DST_NAT = HookEntry(Priority.NAT_DST, HookKind.NAT, "nat", ("dst",))
+_FILTER = HookEntry(Priority.FILTER, HookKind.CHAIN, "filter")
+_SECURITY = HookEntry(Priority.SECURITY, HookKind.CHAIN, "security")
+_SRC_NAT = HookEntry(Priority.NAT_SRC, HookKind.NAT, "nat")
+_CONFIRM = HookEntry(Priority.CONNTRACK_CONFIRM, HookKind.CONFIRM)
+
+HOOKS: Mapping[str, tuple[HookEntry, ...]] = {
+    "PREROUTING": (_RAW, _TRACK, _MANGLE, _DST_NAT),
+    "INPUT": (_MANGLE, _FILTER, _SECURITY, _SRC_NAT, _CONFIRM),
+    "FORWARD": (_MANGLE, _FILTER, _SECURITY),
+    "OUTPUT": (_RAW, _TRACK, _MANGLE, _DST_NAT, _FILTER, _SECURITY),
+    "POSTROUTING": (_MANGLE, _SRC_NAT, _CONFIRM),
 }
-"""What each hook consults, in order; `conntrack` looks the packet up, `confirm` stores a new connection."""
+"""What the kernel may register at each hook; a namespace has what its rules ask for."""
 
 BUILT_IN = {
-    "raw": ("PREROUTING", "OUTPUT"),
-    "mangle": ("PREROUTING", "INPUT", "FORWARD", "OUTPUT", "POSTROUTING"),
-    "nat": ("PREROUTING", "INPUT", "OUTPUT", "POSTROUTING"),
-    "filter": ("INPUT", "FORWARD", "OUTPUT"),
-    "security": ("INPUT", "FORWARD", "OUTPUT"),
+    table: tuple(hook for hook, entries in HOOKS.items() if any(entry.table == table for entry in entries))
+    for table in ("raw", "mangle", "nat", "filter", "security")
 }
 """Built-in chains of each table, in the order iptables-save prints them."""
+
+
+@cache
+def hook_entries(tables: tuple[str, ...], tracks: bool) -> Mapping[str, tuple[HookEntry, ...]]:
+    """Return what stands at each hook of a namespace with these tables, in the order its packets meet it."""
+    there = {*tables, *([""] if tracks else [])}
+    return {
+        hook: tuple(sorted((entry for entry in entries if entry.table in there), key=lambda entry: entry.priority))
+        for hook, entries in HOOKS.items()
+    }

@@ -1,18 +1,44 @@
 """NAT: decided once per connection, then applied to each of its packets and undone for the answers.
 
+Top to bottom: whether the nat table is asked, what its rule allows (`NatRange`), which address and port are drawn
+(`Choice`), what becomes of the connection (`decide`) and of each packet (`translate`).
+The targets are in `iptables/target/nat`; who asks is `mcnilib.trace.stack.netfilter`.
 Source: net/netfilter/nf_nat_core.c, nf_nat_masquerade.c, nf_nat_proto.c (Linux 6.18).
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 from ipaddress import IPv4Address
-from typing import NamedTuple
+from typing import NamedTuple, Protocol
 
 from mcnilib.linux.chance import Chance
-from mcnilib.linux.netfilter.conntrack import Conntrack, Entry, Flow
+from mcnilib.linux.netfilter.conntrack import Conntrack, Entry, Flow, Tracked
 from mcnilib.linux.packet import Packet
+
+SOURCE_HOOKS = ("POSTROUTING", "INPUT")
+"""Where sources are rewritten; PREROUTING and OUTPUT rewrite destinations. Source: HOOK2MANIP()."""
+
+
+def asks_table(packet: Packet, tracked: Tracked, connection: Entry, hook: str) -> bool:
+    """Tell whether the nat table is asked about a packet: only about the first of a connection.
+
+    Not yet decided and related is REJECT's RST: it carries the connection of the SYN that came no further. An ICMP
+    error carries one too, and is only rewritten. Source: nf_nat_inet_fn().
+    """
+    if tracked.state != "NEW" and (tracked.state != "RELATED" or packet.icmp):
+        return False
+    return not (connection.src_done if hook in SOURCE_HOOKS else connection.dst_done)
+
+
+def oif_changed(tracked: Tracked, connection: Entry, hook: str, oif: str) -> bool:
+    """Tell whether a packet leaves by another device than its connection was masqueraded for.
+
+    Source: nf_nat_oif_changed().
+    """
+    return hook == "POSTROUTING" and not tracked.reply and connection.masquerade_oif not in ("", oif)
+
 
 ATTEMPTS, FEWEST_ATTEMPTS = 128, 16
 
@@ -29,12 +55,35 @@ class NatRange(NamedTuple):
     base_port: int = 0  # ports are shifted by their distance from it; 0: they are not
     random: bool = False
     persistent: bool = False
+    masquerade_oif: str = ""  # the device MASQUERADE took the address of
 
     def has(self, ip: IPv4Address, port: int) -> bool:
         """Tell whether the address and port are allowed."""
         if self.low and self.high and not self.low <= ip <= self.high:
             return False
         return not self.port or self.port <= port <= self.last_port
+
+
+class NatPoint(NamedTuple):
+    """Where the nat table is asked about a connection, and what its targets may ask."""
+
+    hook: str
+    oif: str
+    connection: Entry
+    own_address: Callable[[], IPv4Address | None]  # of the outgoing device, in PREROUTING of the incoming one
+
+    @property
+    def source(self) -> bool:
+        """Tell whether the source is rewritten, not the destination."""
+        return self.hook in SOURCE_HOOKS
+
+
+class NatTarget(Protocol):
+    """What a rule does that rewrites an address: `-j DNAT` and its like."""
+
+    def nat_range(self, at: NatPoint) -> NatRange | None:
+        """Return what the target allows here; None where the machine has no address to take."""
+        ...
 
 
 class Choice(NamedTuple):
@@ -162,13 +211,30 @@ ANY = NatRange(None, None)
 """What a connection is allowed that no rule rewrites: its own source, if no other connection has the flow already."""
 
 
+def decide(table: Conntrack, at: NatPoint, target: NatTarget | None, *, chance: Chance, now: float) -> Entry | None:
+    """Return the connection bound as the target says; None when MASQUERADE or REDIRECT finds no address.
+
+    One that is stored stays as it is: there was no nat table then. Source: nf_nat_setup_info().
+    """
+    span = target.nat_range(at) if target else ANY
+    if span is None:
+        return None
+    if at.connection.confirmed:
+        return at.connection
+    if span is ANY and not at.source:
+        return at.connection._replace(dst_done=True)
+    return bind(table, at.connection, span, source=at.source, chance=chance, now=now)
+
+
 def bind(table: Conntrack, entry: Entry, span: NatRange, *, source: bool, chance: Chance, now: float) -> Entry:
     """Give the connection what a NAT target allows; where there is a choice, it is made as the kernel does."""
     current = entry.reply.inverse()
     wanted = Choice(table, span, source, chance, now).of(current)
     changed = wanted != current
     if source:
-        return entry._replace(reply=wanted.inverse(), snat=entry.snat or changed, src_done=True)
+        return entry._replace(
+            reply=wanted.inverse(), snat=entry.snat or changed, src_done=True, masquerade_oif=span.masquerade_oif
+        )
     return entry._replace(reply=wanted.inverse(), dnat=entry.dnat or changed, dst_done=True)
 
 

@@ -1,41 +1,30 @@
-"""One netfilter hook: its tables in order, conntrack and NAT between them, every decision noted.
+"""One packet at one netfilter hook: what stands there is asked in the order of priorities, every decision noted.
 
-Source: include/uapi/linux/netfilter_ipv4.h (order), nf_conntrack_core.c, nf_nat_core.c, iptable_mangle.c (Linux 6.18).
+What stands where is said in `mcnilib.linux.netfilter.hooks`; how a chain, conntrack and NAT decide in `traverse`,
+`conntrack` and `nat` beside it. Here is only who is asked, and what is written down of the answer.
+Source: nf_hook_slow() in net/netfilter/core.c (Linux 6.18).
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from ipaddress import IPv4Address
 
 from mcnilib.errors import Unknown
 from mcnilib.linux.netfilter.conntrack import Entry, Tracked
 from mcnilib.linux.netfilter.context import Context
-from mcnilib.linux.netfilter.hooks import HOOKS
+from mcnilib.linux.netfilter.hooks import HookEntry, HookKind
 from mcnilib.linux.netfilter.iptables.rule import Chain, ChainRule, Table
-from mcnilib.linux.netfilter.iptables.target.nat import NATS, Dnat, Masquerade, Nat, Netmap, Snat
+from mcnilib.linux.netfilter.iptables.target.nat import NATS
 from mcnilib.linux.netfilter.iptables.target.verdict import Reject
 from mcnilib.linux.netfilter.iptables.traverse import traverse
-from mcnilib.linux.netfilter.nat import ANY, NatRange, bind, translate
+from mcnilib.linux.netfilter.nat import SOURCE_HOOKS, NatPoint, asks_table, decide, oif_changed, translate
 from mcnilib.linux.packet import Packet
 from mcnilib.linux.routing.fib import Decision
 from mcnilib.linux.routing.source import source_address
 from mcnilib.trace.stack.host import Host, Skb
 from mcnilib.trace.stack.recorder import Log
 from mcnilib.trace.trace import Fate
-
-SOURCE_HOOKS = ("POSTROUTING", "INPUT")
-
-LOOPBACK = IPv4Address("127.0.0.1")
-
-REROUTES = {"mangle": ("src", "dst", "mark", "tos"), "nat": ("dst",)}
-"""What a table of OUTPUT must change for the route to be looked up again, at once and with the mark of that moment.
-
-No other table asks: raw, filter and security may set marks, which no lookup sees unless one of these two comes later.
-Source: ipt_mangle_out() in net/ipv4/netfilter/iptable_mangle.c, nf_route_table_hook4() in
-net/netfilter/nft_chain_route.c (iptables-nft makes mangle OUTPUT a chain of type route, the others are not),
-nf_nat_ipv4_local_fn() in net/netfilter/nf_nat_proto.c.
-"""
 
 
 class Hook:
@@ -53,61 +42,58 @@ class Hook:
         self.decision: Decision | None = None  # what the last of these lookups found
 
     def run(self) -> bool:
-        """Consult the hook's tables in order; False when the packet ended here.
+        """Ask what stands at the hook, in order; False when the packet ended here.
 
         Raises: Unknown where nobody knows the rules.
         """
         for gap in self.host.netns.missing:
             if gap.at(self.name):
                 raise Unknown(gap.why, collect=gap.collect, netns=self.host.name)
-        for part in HOOKS[self.name]:
+        for entry in self.host.netns.hooks[self.name]:
             before = self.skb.packet
-            if part == "conntrack":
-                self._track()
-            elif part == "confirm":
-                self._confirm()
-            elif part == "nat":
-                if not self._nat():
-                    return False
-            elif part in self.host.tables and not self._table(self.host.tables[part]):
+            if not EVALUATORS[entry.kind](self, entry):
                 return False
-            if self.reroute and self.skb.packet is not before and not self._reroutes(part, before):
+            if self.reroute and self.skb.packet is not before and not self._reroutes(entry, before):
                 return False
         return True
 
-    def _reroutes(self, part: str, before: Packet) -> bool:
-        """Look the way out up again right after a table that changed what Linux compares; False when there is none."""
+    def _reroutes(self, entry: HookEntry, before: Packet) -> bool:
+        """Look the way out up again right after an entry that changed what Linux compares; False when there is none."""
         packet = self.skb.packet
-        if self.reroute is None or all(getattr(packet, x) == getattr(before, x) for x in REROUTES.get(part, ())):
+        if self.reroute is None or all(getattr(packet, x) == getattr(before, x) for x in entry.reroutes):
             return True
         self.decision = self.reroute()
         return self.decision is not None
 
-    def _track(self) -> None:
+    def track(self, entry: HookEntry) -> bool:
+        """Look up the packet's connection, or begin one."""
         skb, host = self.skb, self.host
-        if not host.netns.tracks:
-            return
-        if skb.tracked and skb.tracked.state:  # seen before (loopback), or left out by NOTRACK
-            if skb.tracked.state == "UNTRACKED":
-                self.log.connection(host.name, self.name, "UNTRACKED", skb.packet, skb.packet, "UNTRACKED", None)
-            return
-        tracked = skb.tracked = host.connections.track(skb.packet, self.now)
-        entry = host.connections[tracked.number] if tracked.number else None
-        action = f"{tracked.state}: {tracked.why}" if tracked.why else tracked.state
-        self.log.connection(host.name, self.name, action, skb.packet, skb.packet, tracked.state, entry)
+        if not (skb.tracked and skb.tracked.state):
+            tracked = skb.tracked = host.connections.track(skb.packet, self.now)
+            self._note(f"{tracked.state}: {tracked.why}" if tracked.why else tracked.state)
+        elif skb.tracked.state == "UNTRACKED":  # left out by NOTRACK; any other state: seen before, on loopback
+            self._note("UNTRACKED")
+        return True
 
-    def _confirm(self) -> None:
+    def confirm(self, entry: HookEntry) -> bool:
+        """Store a new connection."""
         tracked, table = self.skb.tracked, self.host.connections
         if tracked and tracked.number and not tracked.reply and not table[tracked.number].confirmed:
             table.confirm(tracked.number)
-            entry = table[tracked.number]
-            self.log.connection(
-                self.host.name, self.name, "connection stored", self.skb.packet, self.skb.packet, tracked.state, entry
-            )
+            self._note("connection stored")
+        return True
 
-    def _table(self, table: Table) -> bool:
-        """Walk one table's chain of this hook; False when it dropped the packet."""
+    def _note(self, action: str, before: Packet | None = None) -> None:
+        """Note what conntrack or NAT did; `before` is the packet as it was, where it was changed."""
+        tracked, packet = self.skb.tracked, self.skb.packet
+        if tracked:
+            connection = self.host.connections[tracked.number] if tracked.number else None
+            self.log.connection(self.host.name, self.name, action, before or packet, packet, tracked.state, connection)
+
+    def chain(self, entry: HookEntry) -> bool:
+        """Walk the table's chain of this hook; False when it dropped the packet."""
         at = self.host.context(self.name, self.skb, self.iif, self.oif, self.now)
+        table = self.host.tables[entry.table]
         verdict, line = self._traverse(table, at)
         if verdict in ("DROP", "REJECT"):
             self._drop(table, at, line)
@@ -142,95 +128,69 @@ class Hook:
         if not reject:
             self.host.connections.drop_unconfirmed(self.skb.tracked)
 
-    def _nat(self) -> bool:
-        """Decide NAT for a new connection, apply it to every packet.
-
-        Not yet decided and related is REJECT's RST: it carries the connection of the SYN that came no further. An ICMP
-        error carries one too, and is only rewritten. Source: nf_nat_inet_fn().
-        """
-        tracked, host = self.skb.tracked, self.host
-        if not tracked or not tracked.number or "nat" not in host.tables:
+    def nat(self, entry: HookEntry) -> bool:
+        """Rewrite the packet as its connection says, which the table decides for the first one; False when dropped."""
+        tracked, connections = self.skb.tracked, self.host.connections
+        if not tracked or not tracked.number:
             return True
-        source = self.name in SOURCE_HOOKS
-        entry = host.connections[tracked.number]
-        asks = tracked.state == "NEW" or (tracked.state == "RELATED" and not self.skb.packet.icmp)
-        if asks and not (entry.src_done if source else entry.dst_done):
-            return self._bind(tracked, source)
-        if self.name == "POSTROUTING" and not tracked.reply and entry.masquerade_oif not in ("", self.oif):
-            host.connections.forget(tracked.number)
-            self.log.connection(
-                host.name, self.name, "dropped: leaves by another device than the one it was masqueraded for",
-                self.skb.packet, self.skb.packet, tracked.state, None,
-            )  # fmt: skip
+        before, connection = self.skb.packet, connections[tracked.number]
+        if asks_table(before, tracked, connection, self.name):
+            return self._decide(self.host.tables[entry.table], tracked)
+        if oif_changed(tracked, connection, self.name, self.oif):
+            connections.forget(tracked.number)
+            action = "dropped: leaves by another device than the one it was masqueraded for"
+            self.log.connection(self.host.name, self.name, action, before, before, tracked.state, None)
             self.log.amend(fate=Fate.DROPPED)
             return False
-        after = translate(self.skb.packet, entry, source=source, reply=tracked.reply)
-        if after is not self.skb.packet:
-            action = f"{'source' if source else 'destination'} rewritten as the connection says"
-            self.log.connection(host.name, self.name, action, self.skb.packet, after, tracked.state, entry)
-            self.skb.packet = after
+        source = self.name in SOURCE_HOOKS
+        self.skb.packet = translate(before, connection, source=source, reply=tracked.reply)
+        if self.skb.packet is not before:
+            self._note(f"{'source' if source else 'destination'} rewritten as the connection says", before)
         return True
 
-    def _bind(self, tracked: Tracked, source: bool) -> bool:
+    def _decide(self, table: Table, tracked: Tracked) -> bool:
         """Ask the nat table about a new connection and rewrite its first packet."""
-        host = self.host
+        host, source = self.host, self.name in SOURCE_HOOKS
         at = host.context(self.name, self.skb, self.iif, self.oif, self.now)
-        verdict, line = self._traverse(host.tables["nat"], at)
+        verdict, line = self._traverse(table, at)
         if verdict == "DROP":
-            self._drop(host.tables["nat"], at, line)
+            self._drop(table, at, line)
             return False
-        target = line.target if isinstance(line, ChainRule) else None
-        bound = self._decide(host.connections[tracked.number], target, source)
-        if bound is None:
+        target = line.target if isinstance(line, ChainRule) and isinstance(line.target, NATS) else None
+        point = NatPoint(self.name, self.oif, host.connections[tracked.number], self._own_address)
+        decided = decide(host.connections, point, target, chance=host.chance, now=self.now)
+        if decided is None:
             self.log.amend(action="dropped: the device has no address to take", fate=Fate.DROPPED)
             return False
-        if bound.confirmed:
-            if isinstance(target, NATS):
+        if decided.confirmed:
+            if target:
                 self.log.amend(action=f"{target}: too late, the connection is stored already")
             return True
-        host.connections[tracked.number] = at.entry = bound
+        host.connections[tracked.number] = at.entry = decided
         before = self.skb.packet  # rules of the table may have marked it
-        self.skb.packet = translate(before, bound, source=source, reply=tracked.reply)
-        if isinstance(target, NATS):
-            self.log.amend(action=_nat_action(bound, source), after=self.skb.packet, entry=bound)
+        self.skb.packet = translate(before, decided, source=source, reply=tracked.reply)
+        if target:
+            self.log.amend(action=_rewritten(decided, source), after=self.skb.packet, entry=decided)
         elif self.skb.packet is not before:
-            taken = f"{'id' if before.icmp else 'port'} changed: it was taken"
-            self.log.connection(host.name, self.name, taken, before, self.skb.packet, tracked.state, bound)
+            self._note(f"{'id' if before.icmp else 'port'} changed: it was taken", before)
         return True
 
-    def _decide(self, entry: Entry, target: object, source: bool) -> Entry | None:
-        """Return the entry bound as the target says; None when MASQUERADE or REDIRECT finds no address.
-
-        One that is stored stays as it is: there was no nat table then. Source: nf_nat_setup_info().
-        """
-        table, now, span = self.host.connections, self.now, ANY
-        if isinstance(target, NATS):
-            found = self._span(entry, target, source)
-            if found is None:
-                return None
-            span = found
-        if entry.confirmed:
-            return entry
-        if span is ANY and not source:
-            return entry._replace(dst_done=True)
-        bound = bind(table, entry, span, source=source, chance=self.host.chance, now=now)
-        return bound._replace(masquerade_oif=self.oif) if isinstance(target, Masquerade) else bound
-
-    def _span(self, entry: Entry, target: Nat, source: bool) -> NatRange | None:
-        """Return what the target allows here; None where it finds no address."""
-        if isinstance(target, Dnat | Snat):
-            return target.span
-        if isinstance(target, Netmap):
-            current = entry.reply.inverse()
-            return target.span(current.src if source else current.dst)
-        to: IPv4Address | None = LOOPBACK
-        if isinstance(target, Masquerade):
-            to = source_address(self.host.netns, self.oif, self.next_hop or self.skb.packet.dst)
-        elif self.name == "PREROUTING":
-            to = next((one.ip for one in self.host.links[self.iif].addresses), None)
-        return target.span(to) if to else None
+    def _own_address(self) -> IPv4Address | None:
+        """Choose the address of this machine that MASQUERADE takes on the way out, REDIRECT on the way in."""
+        if self.oif:
+            return source_address(self.host.netns, self.oif, self.next_hop or self.skb.packet.dst)
+        return next((address.ip for address in self.host.links[self.iif].addresses), None)
 
 
-def _nat_action(entry: Entry, source: bool) -> str:
-    changed = entry.reply.inverse()
-    return f"SNAT to {changed.src}:{changed.sport}" if source else f"DNAT to {changed.dst}:{changed.dport}"
+EVALUATORS: Mapping[HookKind, Callable[[Hook, HookEntry], bool]] = {
+    HookKind.CHAIN: Hook.chain,
+    HookKind.CONNTRACK: Hook.track,
+    HookKind.NAT: Hook.nat,
+    HookKind.CONFIRM: Hook.confirm,
+}
+"""What is asked at an entry; False ends the packet."""
+
+
+def _rewritten(connection: Entry, source: bool) -> str:
+    wanted = connection.reply.inverse()
+    return f"SNAT to {wanted.src}:{wanted.sport}" if source else f"DNAT to {wanted.dst}:{wanted.dport}"

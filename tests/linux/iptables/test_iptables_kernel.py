@@ -23,9 +23,8 @@ from mcnilib.linux.netfilter.context import Context
 from mcnilib.linux.netfilter.ipset import parse_sets
 from mcnilib.linux.netfilter.iptables.rule import Table
 from mcnilib.linux.netfilter.iptables.save import parse_rule, parse_tables, print_tables
-from mcnilib.linux.netfilter.iptables.target.nat import Dnat, Netmap, Snat
 from mcnilib.linux.netfilter.iptables.traverse import traverse
-from mcnilib.linux.netfilter.nat import bind
+from mcnilib.linux.netfilter.nat import NatPoint, decide
 from mcnilib.linux.packet import Packet
 
 pytestmark = pytest.mark.kernel
@@ -247,11 +246,8 @@ def translated(chain: str, rule: str) -> list[list[str]]:
     table, found = Conntrack(Limits(), lambda name: 30.0), []
     for src, sport, dst, dport in FLOWS:
         flow = Flow("udp", IPv4Address(src), IPv4Address(dst), sport, dport)
-        ip = flow.src if chain == "POSTROUTING" else flow.dst if isinstance(target, Netmap) else LOOPBACK
-        span = target.span if isinstance(target, Dnat | Snat) else target.span(ip)
-        entry = bind(
-            table, Entry(flow, flow.inverse(), expires=99), span, source=chain == "POSTROUTING", chance=Chance(), now=0
-        )
+        at = NatPoint(chain, "lo", Entry(flow, flow.inverse(), expires=99), lambda src=flow.src: src)
+        entry = decide(table, at, target, chance=Chance(), now=0)
         table.load(entry)
         reply = entry.reply
         found.append([str(reply.src), str(reply.dst), str(reply.sport), str(reply.dport)])
@@ -270,7 +266,8 @@ def test_what_chance_translates_stays_within_the_rule() -> None:
     for (chain, rule), found in zip(
         BY_CHANCE, in_namespace(TRANSLATOR, [[text, FLOWS] for text in texts]), strict=True
     ):  # type: ignore[call-overload]
-        span = parse_rule(f"-A {chain} -p udp {rule}").target.span
+        at = NatPoint(chain, "lo", Entry(*[Flow("udp", LOOPBACK, LOOPBACK)] * 2), lambda: LOOPBACK)
+        span = parse_rule(f"-A {chain} -p udp {rule}").target.nat_range(at)
         for src, dst, sport, dport in [*found, *translated(chain, rule)]:
             ip, port = (dst, dport) if chain == "POSTROUTING" else (src, sport)
             assert span.has(IPv4Address(ip), int(port)), rule

@@ -9,7 +9,9 @@ from dataclasses import dataclass
 from ipaddress import IPv4Address, IPv4Network
 
 from mcnilib.linux.netfilter.iptables.words import RuleWords, each_option, has_holes, need_plain
-from mcnilib.linux.netfilter.nat import NatRange
+from mcnilib.linux.netfilter.nat import NatPoint, NatRange
+
+_LOCALHOST = IPv4Address("127.0.0.1")
 
 
 def _flags(**flags: bool) -> str:
@@ -38,9 +40,8 @@ class Dnat:
     random: bool = False
     persistent: bool = False
 
-    @property
-    def span(self) -> NatRange:
-        """What the target allows."""
+    def nat_range(self, at: NatPoint) -> NatRange:
+        """Return what the target allows."""
         last, last_port = self.last or self.to, self.last_port or self.port
         return NatRange(self.to, last, self.port, last_port, self.base_port, self.random, self.persistent)
 
@@ -62,9 +63,8 @@ class Snat:
     random: bool = False
     persistent: bool = False
 
-    @property
-    def span(self) -> NatRange:
-        """What the target allows; both ways to be random are one."""
+    def nat_range(self, at: NatPoint) -> NatRange:
+        """Return what the target allows; both ways to be random are one."""
         chance, last_port = self.random or self.random_fully, self.last_port or self.port
         return NatRange(self.to, self.last or self.to, self.port, last_port, 0, chance, self.persistent)
 
@@ -82,10 +82,10 @@ class Masquerade:
     port: int = 0
     last_port: int = 0
 
-    def span(self, to: IPv4Address) -> NatRange:
-        """What the target allows, given the device's address; both ways to be random are one."""
-        chance, last_port = self.random or self.random_fully, self.last_port or self.port
-        return NatRange(to, to, self.port, last_port, 0, chance)
+    def nat_range(self, at: NatPoint) -> NatRange | None:
+        """Return what the target allows; both ways to be random are one. Source: nf_nat_masquerade_ipv4()."""
+        to, chance, last_port = at.own_address(), self.random or self.random_fully, self.last_port or self.port
+        return NatRange(to, to, self.port, last_port, 0, chance, masquerade_oif=at.oif) if to else None
 
     def __str__(self) -> str:
         words = f"-j MASQUERADE{f' --to-ports {_ports(self.port, self.last_port)}' if self.port else ''}"
@@ -100,9 +100,10 @@ class Redirect:
     last_port: int = 0
     random: bool = False
 
-    def span(self, to: IPv4Address) -> NatRange:
-        """What the target allows, given the address."""
-        return NatRange(to, to, self.port, self.last_port or self.port, 0, self.random)
+    def nat_range(self, at: NatPoint) -> NatRange | None:
+        """Return what the target allows. Source: nf_nat_redirect_ipv4()."""
+        to = _LOCALHOST if at.hook == "OUTPUT" else at.own_address()
+        return NatRange(to, to, self.port, self.last_port or self.port, 0, self.random) if to else None
 
     def __str__(self) -> str:
         words = f"-j REDIRECT{f' --to-ports {_ports(self.port, self.last_port)}' if self.port else ''}"
@@ -116,9 +117,10 @@ class Netmap:
 
     network: IPv4Network
 
-    def span(self, ip: IPv4Address) -> NatRange:
-        """What the target allows, given the address there was."""
-        host = int(ip) & int(self.network.hostmask)
+    def nat_range(self, at: NatPoint) -> NatRange:
+        """Return the one address the connection's own becomes."""
+        current = at.connection.reply.inverse()
+        host = int(current.src if at.source else current.dst) & int(self.network.hostmask)
         to = IPv4Address(int(self.network.network_address) | host)
         return NatRange(to, to)
 
