@@ -29,7 +29,8 @@ WHOLE = (
 )
 PROGRAMS = ("binder/postBuild", "binder/start")
 FOLDERS = {"mcnilib": "**/*.py", "binder": "*", "docs": "*.md", "notebooks": "*.ipynb"}
-TEACHERS = "docs/teaching.md"
+TEACHERS, CARRIERS = "docs/teaching.md", "CONTRIBUTING.md"
+"""Pages for others than learners: for those who teach, and for those who carry the project on."""
 LINKS = "mcnilib/scenarios/link.py"
 EXERCISES = "mcnilib/scenarios/exercises"
 
@@ -118,11 +119,11 @@ def without_tests(text: str) -> str:
 
 
 def for_learners(text: str, binder: str = "") -> str:
-    """Return the README of a copy: nothing for teachers or of `.ci/`; without a repository nothing about Binder."""
+    """Return the README of a copy: nothing for others or of `.ci/`; without a repository nothing about Binder."""
     gone = (".ci/run",) if binder else (".ci/run", "Binder")
     kept = [part for part in text.split("\n\n") if not any(word in part for word in gone)]
     lines = "\n\n".join(kept).replace(ORIGINAL, _on_binder(binder)).splitlines(keepends=True)
-    return "".join(line for line in lines if TEACHERS not in line)
+    return "".join(line for line in lines if not any(word in line for word in (TEACHERS, CARRIERS)))
 
 
 def without_solutions(text: str) -> str:
