@@ -9,7 +9,13 @@ from typing import NamedTuple
 from small_worlds import _add as add
 from small_worlds import device, mac, namespace, plug, routed
 
-from mcnilib.linux.device.link import NO_MAC, Bridge, Far, Ipip, Link, Macvlan, Station, Veth, Vxlan
+from mcnilib.linux.device.base import NO_MAC, FdbEntry, LinkEnd
+from mcnilib.linux.device.bridge import Bridge
+from mcnilib.linux.device.ipip import Ipip
+from mcnilib.linux.device.link import Link
+from mcnilib.linux.device.macvlan import Macvlan
+from mcnilib.linux.device.veth import Veth
+from mcnilib.linux.device.vxlan import Vxlan
 from mcnilib.linux.netfilter.ipset import parse_sets
 from mcnilib.linux.netns import Netns, add_link, new_netns
 from mcnilib.trace.flow import Flow, Listener
@@ -79,7 +85,7 @@ def _node(name: str, other: str, pod: str, number: int) -> Netns:
         neigh 10.9.{far}.0 dev vxlan.0 lladdr 66:00:00:00:00:0{far} PERMANENT
         sysctl net.ipv4.ip_forward 1
         sysctl net.ipv4.conf.cali0.proxy_arp 1"""
-    return made(name, *links, device(name, 4, "cali0", "", Veth(Far(pod, 2))), state=state)
+    return made(name, *links, device(name, 4, "cali0", "", Veth(LinkEnd(pod, 2))), state=state)
 
 
 ENDS = IPv4Address("10.0.1.1"), IPv4Address("10.0.1.2")
@@ -105,7 +111,7 @@ def ipip_tunnels(*state: str, fallback: int = 9, ends: Ipip = Ipip(ENDS[1], ENDS
 
 def _pod(name: str, node: str, number: int) -> Netns:
     state = "route 169.254.1.1 dev eth0 scope link\nroute default via 169.254.1.1 dev eth0"
-    return made(name, device(name, 2, "eth0", f"10.9.{number}.5/32", Veth(Far(node, 4))), state=state)
+    return made(name, device(name, 2, "eth0", f"10.9.{number}.5/32", Veth(LinkEnd(node, 4))), state=state)
 
 
 def made(name: str, *links: Link, state: str = "") -> Netns:
@@ -121,7 +127,7 @@ def made(name: str, *links: Link, state: str = "") -> Netns:
 
 def bridged() -> World:
     """A node with a bridge of two veths and an address, as Docker makes it."""
-    ends = [device("n", index, f"v{pod}", "", Veth(Far(pod, 2))) for index, pod in ((3, "a"), (4, "b"))]
+    ends = [device("n", index, f"v{pod}", "", Veth(LinkEnd(pod, 2))) for index, pod in ((3, "a"), (4, "b"))]
     n = made("n", device("n", 2, "br0", "10.0.7.1/24", Bridge()), *(replace(end, master="br0") for end in ends))
     pods = (namespace(pod, f"eth0 10.0.7.{i}/24 veth n {i + 1}") for i, pod in ((2, "a"), (3, "b")))
     return plug(n, *pods)
@@ -136,7 +142,10 @@ def macvlan_on_bridge(mode: str = "bridge") -> World:
 def passthru_port() -> World:
     """A guest b behind a bridge of m, whose way out is a macvlan in mode passthru on the NIC of n."""
     n = namespace("n", "en0 10.0.7.1/24")
-    mv, vb = device("m", 3, "mv", "", Macvlan(Far("n", 2), "passthru")), device("m", 4, "vb", "", Veth(Far("b", 2)))
+    mv, vb = (
+        device("m", 3, "mv", "", Macvlan(LinkEnd("n", 2), "passthru")),
+        device("m", 4, "vb", "", Veth(LinkEnd("b", 2))),
+    )
     mv = replace(mv, mac=n.link("en0").mac)  # which it has in this mode
     m = made("m", device("m", 2, "br0", "10.0.7.4/24", Bridge()), *(replace(x, master="br0") for x in (mv, vb)))
     return plug(
@@ -147,7 +156,7 @@ def passthru_port() -> World:
 def two_legs(dropping: str) -> World:
     """The node with the bridge, at which b has two ports, of one network; packets that come by one of them it drops."""
     ends = [
-        device("n", index, f"v{at}", "", Veth(Far(pod, at)))
+        device("n", index, f"v{at}", "", Veth(LinkEnd(pod, at)))
         for index, pod, at in ((3, "a", 2), (4, "b", 2), (5, "b", 3))
     ]
     ends = [replace(end, name=f"v{end.index}", master="br0") for end in ends]
@@ -163,7 +172,7 @@ def two_legs(dropping: str) -> World:
 
 def knowing(mac: str, port: str, state: str = "static", *, sticky: bool = False, world: World | None = None) -> World:
     """The node with the bridge, which has an entry for a MAC."""
-    return altered(world or bridged(), "n", "br0", kind=Bridge((Station(mac, port, state, sticky),)))
+    return altered(world or bridged(), "n", "br0", kind=Bridge((FdbEntry(mac, port, state, sticky),)))
 
 
 def told(world: World) -> World:

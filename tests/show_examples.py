@@ -7,7 +7,13 @@ from dataclasses import dataclass, replace
 from html import unescape
 from ipaddress import IPv4Address, IPv4Interface, IPv4Network
 
-from mcnilib.linux.device.link import Address, Far, Ipip, Kind, Link, Loopback, Macvlan, Physical, Veth, Vxlan
+from mcnilib.linux.device.base import Kind, LinkEnd
+from mcnilib.linux.device.ipip import Ipip
+from mcnilib.linux.device.link import Address, Link
+from mcnilib.linux.device.macvlan import Macvlan
+from mcnilib.linux.device.nic import Loopback, Physical
+from mcnilib.linux.device.veth import Veth
+from mcnilib.linux.device.vxlan import Vxlan
 from mcnilib.linux.netfilter.conntrack import Entry, flow_of
 from mcnilib.linux.netfilter.iptables.rule import Chain, ChainRule, Table
 from mcnilib.linux.netfilter.iptables.target.nat import Dnat, Masquerade
@@ -75,22 +81,25 @@ def world(tunnel: str = "") -> World:
     """Two nodes with three pods, a gateway between two segments, a client outside; `tunnel` is vxlan or ipip."""
     node1 = [
         link(2, "en0", Physical(), "172.16.1.2/16"),
-        link(10, VETH, Veth(Far("mac1", 3))),
-        link(13, CALI1, Veth(Far("cal1", 2))),
+        link(10, VETH, Veth(LinkEnd("mac1", 3))),
+        link(13, CALI1, Veth(LinkEnd("cal1", 2))),
     ]
-    node2 = [link(2, "en0", Physical(), "172.16.1.3/16"), link(11, CALI2, Veth(Far("cal2", 2)))]
+    node2 = [link(2, "en0", Physical(), "172.16.1.3/16"), link(11, CALI2, Veth(LinkEnd("cal2", 2)))]
     if tunnel:
         node1.append(link(4, *_tunnel(tunnel, NODE1), "10.233.100.0/32"))
         node2.append(link(4, *_tunnel(tunnel, NODE2), "10.233.101.0/32"))
-    mac1 = (link(2, "eth0", Macvlan(Far("node1", 2)), "172.16.100.2/16"), link(3, "veth0", Veth(Far("node1", 10))))
+    mac1 = (
+        link(2, "eth0", Macvlan(LinkEnd("node1", 2)), "172.16.100.2/16"),
+        link(3, "veth0", Veth(LinkEnd("node1", 10))),
+    )
     gateway = (link(2, "lan16", Physical(), "172.16.0.1/16"), link(3, "wan", Physical(), "1.1.1.254/24"))
     return World(
         (
             Netns("node1", tuple(node1), tables=_tables()),
             Netns("node2", tuple(node2), tables=_tables()),
             _pod("mac1", *mac1),
-            _pod("cal1", link(2, "eth0", Veth(Far("node1", 13)), "10.233.100.3/32")),
-            _pod("cal2", link(2, "eth0", Veth(Far("node2", 11)), "10.233.101.2/32")),
+            _pod("cal1", link(2, "eth0", Veth(LinkEnd("node1", 13)), "10.233.100.3/32")),
+            _pod("cal2", link(2, "eth0", Veth(LinkEnd("node2", 11)), "10.233.101.2/32")),
             _pod("gateway", *gateway),
             _pod("client", link(2, "eth0", Physical(), "1.1.1.1/24")),
         ),

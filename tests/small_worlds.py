@@ -5,7 +5,11 @@ from __future__ import annotations
 from collections.abc import Mapping
 from ipaddress import IPv4Address, IPv4Interface
 
-from mcnilib.linux.device.link import Address, Far, Kind, Link, Macvlan, Physical, Veth
+from mcnilib.linux.device.base import Kind, LinkEnd
+from mcnilib.linux.device.link import Address, Link
+from mcnilib.linux.device.macvlan import Macvlan
+from mcnilib.linux.device.nic import Physical
+from mcnilib.linux.device.veth import Veth
 from mcnilib.linux.netfilter.iptables.save import parse_tables
 from mcnilib.linux.netns import Netns, add_link, add_neigh, add_routes, add_rule, new_netns, set_sysctl
 from mcnilib.linux.routing.neigh import parse_neigh
@@ -48,10 +52,10 @@ def _device(netns: str, index: int, words: list[str]) -> Link:
     kind: Kind = Physical()
     if "veth" in words:
         at = words.index("veth")
-        kind = Veth(Far(words[at + 1], int(words[at + 2])))
+        kind = Veth(LinkEnd(words[at + 1], int(words[at + 2])))
     if "macvlan" in words:
         at = words.index("macvlan")
-        kind = Macvlan(Far(words[at + 1], int(words[at + 2])), words[at + 3])
+        kind = Macvlan(LinkEnd(words[at + 1], int(words[at + 2])), words[at + 3])
     return device(netns, index, words[0], address, kind)
 
 

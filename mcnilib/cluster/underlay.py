@@ -9,7 +9,8 @@ from __future__ import annotations
 
 from mcnilib.cluster.intern import chain_rule, ip_route
 from mcnilib.cluster.spec import Cluster, Host, mac_of
-from mcnilib.linux.device.link import Address, Link, Physical
+from mcnilib.linux.device.link import Address, Link
+from mcnilib.linux.device.nic import Physical
 from mcnilib.linux.netfilter.iptables.edit import append
 from mcnilib.linux.netns import Netns, add_link, add_routes, set_sysctl
 from mcnilib.linux.origin import Origin

@@ -15,7 +15,8 @@ from ipaddress import IPv4Address, IPv4Interface, IPv4Network
 
 from mcnilib.errors import Refused
 from mcnilib.linux.chance import Range
-from mcnilib.linux.device.link import Address, Link, Loopback
+from mcnilib.linux.device.link import Address, Link
+from mcnilib.linux.device.nic import Loopback
 from mcnilib.linux.gap import Gap
 from mcnilib.linux.netfilter.hooks import HookEntry, hook_entries
 from mcnilib.linux.netfilter.ipset import IpSet

@@ -16,8 +16,7 @@ from typing import Any
 
 from mcnilib.errors import StateSyntaxError, Unsupported
 from mcnilib.linux.device.fdb import print_fdb, with_fdb
-from mcnilib.linux.device.link import print_links
-from mcnilib.linux.device.link_parse import parse_links
+from mcnilib.linux.device.link import parse_links, print_links
 from mcnilib.linux.netfilter.ipset import parse_sets, print_sets
 from mcnilib.linux.netfilter.iptables.save import parse_tables, print_tables
 from mcnilib.linux.netns import Netns

@@ -12,9 +12,13 @@ from functools import cached_property
 from typing import TypeVar
 
 from mcnilib.errors import McniError, Unsupported
+from mcnilib.linux.device.base import LinkEnd
+from mcnilib.linux.device.bridge import Bridge
 from mcnilib.linux.device.fdb import filtered_macs, with_fdb
-from mcnilib.linux.device.link import Bridge, Far, Link, Opaque, Physical, Veth, Vxlan
-from mcnilib.linux.device.link_parse import parse_links, programs
+from mcnilib.linux.device.link import Link, parse_links, programs
+from mcnilib.linux.device.nic import Physical, UnmodelledDevice
+from mcnilib.linux.device.veth import Veth
+from mcnilib.linux.device.vxlan import Vxlan
 from mcnilib.linux.gap import CONNECTIONS, PROGRAMS, QUEUES, SOCKETS, TABLES, Gap, unreadable
 from mcnilib.linux.netfilter.ipset import parse_sets
 from mcnilib.linux.netfilter.iptables.edit import Tables
@@ -178,7 +182,7 @@ class _Reader:
 
         Only what `world.json` says tells them from others.
         """
-        if Port(self.place.name, link.name) in self.ports and isinstance(link.kind, Veth | Opaque):
+        if Port(self.place.name, link.name) in self.ports and isinstance(link.kind, Veth | UnmodelledDevice):
             return replace(link, kind=Physical())
         return replace(link, carrier=True) if isinstance(link.kind, Veth | Bridge) else link  # by the other ends
 
@@ -198,7 +202,7 @@ class _Reader:
     def _known(self, link: Link, why: str, out: Mapping[str, str]) -> Link:
         """Return a device as it is known: not at all for a reason, or not what becomes of packets that leave."""
         if why:
-            return replace(link, kind=Opaque(why, Far(self.place.name, link.index)))
+            return replace(link, kind=UnmodelledDevice(why, LinkEnd(self.place.name, link.index)))
         return replace(link, egress=out[link.name]) if link.name in out else link
 
     @cached_property

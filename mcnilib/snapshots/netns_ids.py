@@ -14,7 +14,12 @@ from dataclasses import dataclass, field, replace
 from itertools import islice
 
 from mcnilib.errors import StateSyntaxError
-from mcnilib.linux.device.link import Bridge, Far, Hidden, Link, Macvlan, Opaque, Physical, Veth
+from mcnilib.linux.device.base import LinkEnd
+from mcnilib.linux.device.bridge import Bridge
+from mcnilib.linux.device.link import Hidden, Link
+from mcnilib.linux.device.macvlan import Macvlan
+from mcnilib.linux.device.nic import Physical, UnmodelledDevice
+from mcnilib.linux.device.veth import Veth
 
 
 @dataclass(frozen=True)
@@ -61,7 +66,7 @@ class _Directory:
         self._called: dict[tuple[str, str], list[Home]] = {}
         self._ends: dict[tuple[object, ...], dict[str, Home]] = {}
         self._devices: dict[str, dict[int, Link]] = {}
-        self._leading: dict[tuple[str, str], list[tuple[Link, Far]]] = {}
+        self._leading: dict[tuple[str, str], list[tuple[Link, LinkEnd]]] = {}
         self._blind: dict[str, list[Home]] = {}
         self._known: dict[tuple[str, str], Home | None] = {}
         for home in homes:
@@ -110,7 +115,7 @@ def _as_end(link: Link) -> Iterator[tuple[object, ...]]:
         yield (link.index,)
 
 
-def _sought(link: Link, far: Far) -> tuple[object, ...]:
+def _sought(link: Link, far: LinkEnd) -> tuple[object, ...]:
     """Return what the other end of a link is found as."""
     return (far.index, link.index) if isinstance(link.kind, Veth) else (far.index,)
 
@@ -121,18 +126,18 @@ def _named(link: Link, home: Home, directory: _Directory) -> Link:
             return replace(link, kind=replace(link.kind, peer=_found(far, home, directory)))
         case Macvlan(lower=far) if far.netns != home.name:
             return replace(link, kind=replace(link.kind, lower=_found(far, home, directory)))
-        case Opaque(lower=Far() as far) if far.netns != home.name:
+        case UnmodelledDevice(lower=LinkEnd() as far) if far.netns != home.name:
             return replace(link, kind=replace(link.kind, lower=_found(far, home, directory)))
     return link
 
 
-def _found(far: Far, home: Home, directory: _Directory) -> Far:
+def _found(far: LinkEnd, home: Home, directory: _Directory) -> LinkEnd:
     """Return the far end with the name of its namespace; as it is when that is not known."""
     if called := _called(far.netns, home):
         other = directory.called(called, home)
-        return Far(other.name if other else called, far.index)
+        return LinkEnd(other.name if other else called, far.index)
     fitting = directory.fitting(far.netns, home)
-    return Far(fitting.name, far.index) if fitting else far
+    return LinkEnd(fitting.name, far.index) if fitting else far
 
 
 def _called(netns: str, home: Home) -> str:
@@ -142,9 +147,9 @@ def _called(netns: str, home: Home) -> str:
     return home.ids.get(int(netns[1:]), "") if netns[1:].isdecimal() else ""
 
 
-def _far(link: Link) -> Far | None:
+def _far(link: Link) -> LinkEnd | None:
     match link.kind:
-        case Veth(peer=far) | Macvlan(lower=far) | Opaque(lower=Far() as far):
+        case Veth(peer=far) | Macvlan(lower=far) | UnmodelledDevice(lower=LinkEnd() as far):
             return far
     return None
 
@@ -153,7 +158,7 @@ def _joined(link: Link, end: Link | None, home: Home, other: Home) -> bool:
     """Tell whether a device can be the other end of a link: a veth that names it in turn, or what lies below it."""
     if end is None:
         return False
-    if isinstance(link.kind, Macvlan | Opaque):
+    if isinstance(link.kind, Macvlan | UnmodelledDevice):
         return isinstance(end.kind, Physical | Bridge)
     if not isinstance(end.kind, Veth) or end.kind.peer.index != link.index:
         return False
@@ -215,9 +220,9 @@ class _Seen:
             yield Hidden("", f"{which} of that machine may have devices on {here}", f"`ip -d address show` in {which}")
 
 
-def _below(link: Link) -> Far | None:
+def _below(link: Link) -> LinkEnd | None:
     """Return the device that hands packets over to this one."""
     match link.kind:
-        case Macvlan(lower=far) | Opaque(lower=Far() as far):
+        case Macvlan(lower=far) | UnmodelledDevice(lower=LinkEnd() as far):
             return far
     return None

@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from typing import NamedTuple
 
 from mcnilib.linux.chance import Chance
-from mcnilib.linux.device.link import Bridge
+from mcnilib.linux.device.bridge import Bridge
 from mcnilib.linux.netns import Netns
 from mcnilib.trace.branches import follow
 from mcnilib.trace.flow import Flow, Listener

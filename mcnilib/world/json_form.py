@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterable, Iterator
 from typing import Any
 
 from mcnilib.errors import StateSyntaxError
-from mcnilib.linux.device.link_words import BRIDGE_SWITCHES, PORT_OFF, PORT_ON
+from mcnilib.linux.device.bridge import BRIDGE_SWITCHES, PORT_OFF, PORT_ON
 from mcnilib.linux.routing.neigh import FLAGS
 
 Entry = dict[str, Any]

@@ -13,7 +13,11 @@ from mcnilib.cluster.cni.calico.routes import join, vtep_mac
 from mcnilib.cluster.settings import Encapsulation
 from mcnilib.cluster.spec import CLUSTER, Pod, PodKind
 from mcnilib.cluster.underlay import boot
-from mcnilib.linux.device.link import NO_MAC, Ipip, Link, Veth, Vxlan
+from mcnilib.linux.device.base import NO_MAC
+from mcnilib.linux.device.ipip import Ipip
+from mcnilib.linux.device.link import Link
+from mcnilib.linux.device.veth import Veth
+from mcnilib.linux.device.vxlan import Vxlan
 from mcnilib.linux.netns import Netns, new_netns, set_sysctl
 from mcnilib.linux.routing.fib import lookup
 from mcnilib.linux.routing.route import Query, print_routes

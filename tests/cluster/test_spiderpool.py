@@ -10,7 +10,9 @@ from mcnilib.cluster.cni import macvlan, spiderpool
 from mcnilib.cluster.cni.spiderpool import Coordinator, attach_multi
 from mcnilib.cluster.settings import DefaultNic, Tuning
 from mcnilib.cluster.spec import CLUSTER, mac_of
-from mcnilib.linux.device.link import Address, Far, Link, Veth
+from mcnilib.linux.device.base import LinkEnd
+from mcnilib.linux.device.link import Address, Link
+from mcnilib.linux.device.veth import Veth
 from mcnilib.linux.netfilter.iptables.save import print_tables
 from mcnilib.linux.netns import add_link, add_routes, new_netns
 from mcnilib.linux.routing.route import parse_route, print_routes
@@ -33,7 +35,7 @@ def calico_pod(name):
     """Return a pod as the Calico CNI leaves it."""
     pod = CLUSTER.pod(name)
     address = Address(IPv4Interface(f"{pod.overlay}/32"))
-    eth0 = Link(2, "eth0", Veth(Far(pod.node, pod.host_index)), mac_of(name, "eth0"), (address,))
+    eth0 = Link(2, "eth0", Veth(LinkEnd(pod.node, pod.host_index)), mac_of(name, "eth0"), (address,))
     routes = ("169.254.1.1 dev eth0 scope link", "default via 169.254.1.1 dev eth0")
     return add_routes(add_link(new_netns(name), eth0), *map(parse_route, routes))
 
@@ -75,8 +77,8 @@ def test_a_single_nic_pod_has_one_rule():
 def test_the_pair_between_pod_and_node():
     node = spiderpool.attach_host(new_netns("node3"), CLUSTER.pod("mac3"))
     near, far = mac3().link("veth0"), node.link(VETH)
-    assert near.kind == Veth(Far("node3", far.index))
-    assert far.kind == Veth(Far("mac3", near.index))
+    assert near.kind == Veth(LinkEnd("node3", far.index))
+    assert far.kind == Veth(LinkEnd("mac3", near.index))
     assert not near.addresses  # vethLinkAddress is empty by default
     assert not far.addresses
     assert near.mac != far.mac
@@ -216,7 +218,7 @@ def test_a_multi_nic_pod_has_neither_veth0_nor_mark_rules():
 
 def test_the_node_reaches_the_macvlan_address_of_a_multi_nic_pod_by_its_cali_device():
     pod = CLUSTER.pod("mul1")
-    cali = Link(pod.host_index, pod.host_device, Veth(Far("mul1", 2)), "ee:ee:ee:ee:ee:ee")
+    cali = Link(pod.host_index, pod.host_device, Veth(LinkEnd("mul1", 2)), "ee:ee:ee:ee:ee:ee")
     node = spiderpool.attach_host(add_link(new_netns("node1"), cali), pod)
     assert table(node, "500") == [f"172.16.100.5 dev {pod.host_device} scope link"]
     assert [str(n).strip() for n in node.neighbours] == [

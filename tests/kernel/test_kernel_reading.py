@@ -20,7 +20,12 @@ from mcnilib.kernel.lab.readback import as_in_the_world
 from mcnilib.kernel.observe.conversation import checksum
 from mcnilib.kernel.observe.decode import read
 from mcnilib.kernel.observe.netlink import attributes
-from mcnilib.linux.device.link import Bridge, Far, Ipip, Link, Macvlan, Veth
+from mcnilib.linux.device.base import LinkEnd
+from mcnilib.linux.device.bridge import Bridge
+from mcnilib.linux.device.ipip import Ipip
+from mcnilib.linux.device.link import Link
+from mcnilib.linux.device.macvlan import Macvlan
+from mcnilib.linux.device.veth import Veth
 from mcnilib.linux.netns import Netns
 from mcnilib.linux.routing.route import parse_route
 from mcnilib.linux.routing.rule import parse_rule
@@ -137,8 +142,8 @@ def test_devices_are_created_in_the_order_of_their_indexes(world: World) -> None
 
 
 def test_indexes_that_contradict_each_other_are_refused() -> None:
-    a = Netns("a", (Link(2, "x", Veth(Far("b", 3))), Link(3, "y", Veth(Far("b", 2)))))
-    b = Netns("b", (Link(2, "y", Veth(Far("a", 3))), Link(3, "x", Veth(Far("a", 2)))))
+    a = Netns("a", (Link(2, "x", Veth(LinkEnd("b", 3))), Link(3, "y", Veth(LinkEnd("b", 2)))))
+    b = Netns("b", (Link(2, "y", Veth(LinkEnd("a", 3))), Link(3, "x", Veth(LinkEnd("a", 2)))))
     with pytest.raises(Unsupported, match="no order of creation"):
         devices.in_order(devices.makings(World((a, b)), str))
 

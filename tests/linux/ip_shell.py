@@ -17,7 +17,9 @@ import pytest
 
 from mcnilib.errors import NoRoute
 from mcnilib.linux import netns as verbs
-from mcnilib.linux.device.link import Address, Far, Link, Veth
+from mcnilib.linux.device.base import LinkEnd
+from mcnilib.linux.device.link import Address, Link
+from mcnilib.linux.device.veth import Veth
 from mcnilib.linux.netns import Netns, new_netns
 from mcnilib.linux.packet import Packet
 from mcnilib.linux.routing.neigh import parse_neigh
@@ -82,7 +84,7 @@ def model(commands: str, name: str = "here") -> Netns:
     """Play the same commands on the model."""
     netns = new_netns(name)
     for index in range(2, 6):
-        far = Far(name, index + 1 if index % 2 == 0 else index - 1)
+        far = LinkEnd(name, index + 1 if index % 2 == 0 else index - 1)
         netns = verbs.add_link(netns, Link(index, f"e{index - 2}", Veth(far)))
     for line in filter(None, map(str.strip, commands.splitlines())):
         netns = _play(netns, line.split())

@@ -8,9 +8,15 @@ import pytest
 from ip_shell import real
 
 from mcnilib.errors import McniError, StateSyntaxError, Unsupported
+from mcnilib.linux.device.base import LinkEnd
+from mcnilib.linux.device.bridge import Bridge
 from mcnilib.linux.device.fdb import print_fdb, with_fdb
-from mcnilib.linux.device.link import Bridge, Far, Ipip, Link, Loopback, Macvlan, Physical, Veth, Vxlan, print_links
-from mcnilib.linux.device.link_parse import parse_links
+from mcnilib.linux.device.ipip import Ipip
+from mcnilib.linux.device.link import Link, parse_links, print_links
+from mcnilib.linux.device.macvlan import Macvlan
+from mcnilib.linux.device.nic import Loopback, Physical
+from mcnilib.linux.device.veth import Veth
+from mcnilib.linux.device.vxlan import Vxlan
 
 SIZES = "numtxqueues 1 numrxqueues 1 gso_max_size 65536 gso_max_segs 65535 tso_max_size 65536 tso_max_segs 65535 gro_max_size 65536 "
 
@@ -71,10 +77,10 @@ def links() -> dict[str, Link]:
     ("name", "kind"),
     [
         ("lo", Loopback()),
-        ("en0", Veth(Far("switch", 2))),
-        ("mv0", Macvlan(Far("node1", 2))),
+        ("en0", Veth(LinkEnd("switch", 2))),
+        ("mv0", Macvlan(LinkEnd("node1", 2))),
         ("br0", Bridge()),
-        ("k0", Veth(Far("node1", 7))),
+        ("k0", Veth(LinkEnd("node1", 7))),
         ("eth0", Physical()),
         ("tunl0", Ipip()),
         ("vxlan.1", Vxlan(4096, IPv4Address("172.16.1.2"), "en0", 4789, (

@@ -6,7 +6,8 @@ import pytest
 
 from mcnilib.cluster.cni.macvlan import add_nic
 from mcnilib.cluster.spec import CLUSTER
-from mcnilib.linux.device.link import Far, Macvlan
+from mcnilib.linux.device.base import LinkEnd
+from mcnilib.linux.device.macvlan import Macvlan
 from mcnilib.linux.netns import new_netns
 from mcnilib.linux.routing.route import print_routes
 
@@ -18,10 +19,10 @@ def pod_netns(name, mode="bridge"):
 @pytest.mark.parametrize(
     ("pod", "device", "lower", "address", "gateway"),
     [
-        ("mac1", "eth0", Far("node1", 2), "172.16.100.2/16", "172.16.0.1"),
-        ("mac3", "eth0", Far("node3", 2), "172.17.1.100/16", "172.17.0.1"),
-        ("mac17", "eth0", Far("node1", 3), "172.17.1.150/16", "172.17.0.1"),  # on en1, which has no address
-        ("mul1", "net1", Far("node1", 2), "172.16.100.5/16", "172.16.0.1"),
+        ("mac1", "eth0", LinkEnd("node1", 2), "172.16.100.2/16", "172.16.0.1"),
+        ("mac3", "eth0", LinkEnd("node3", 2), "172.17.1.100/16", "172.17.0.1"),
+        ("mac17", "eth0", LinkEnd("node1", 3), "172.17.1.150/16", "172.17.0.1"),  # on en1, which has no address
+        ("mul1", "net1", LinkEnd("node1", 2), "172.16.100.5/16", "172.16.0.1"),
     ],
 )
 def test_the_pods_nic_is_a_child_of_the_nodes(pod, device, lower, address, gateway):

@@ -15,22 +15,15 @@ from test_link import FDB, REAL
 from test_route import ROUTES, RULES
 
 from mcnilib.errors import StateSyntaxError, Unsupported
+from mcnilib.linux.device.base import NO_MAC, LinkEnd
+from mcnilib.linux.device.bridge import Bridge
 from mcnilib.linux.device.fdb import print_fdb, with_fdb
-from mcnilib.linux.device.link import (
-    NO_MAC,
-    Address,
-    Bridge,
-    Far,
-    Ipip,
-    Link,
-    Loopback,
-    Macvlan,
-    Physical,
-    Veth,
-    Vxlan,
-    print_links,
-)
-from mcnilib.linux.device.link_parse import parse_links
+from mcnilib.linux.device.ipip import Ipip
+from mcnilib.linux.device.link import Address, Link, parse_links, print_links
+from mcnilib.linux.device.macvlan import Macvlan
+from mcnilib.linux.device.nic import Loopback, Physical
+from mcnilib.linux.device.veth import Veth
+from mcnilib.linux.device.vxlan import Vxlan
 from mcnilib.linux.netns import Netns
 from mcnilib.linux.routing.neigh import Neigh, parse_neigh, parse_neighbours
 from mcnilib.linux.routing.route import (
@@ -109,11 +102,11 @@ sysctls = st.builds(Setting, keys, st.integers(-1, 10**9).map(str))
 
 interfaces = st.builds(lambda ip, bits: IPv4Interface((ip, bits)), addresses, st.integers(0, 32))
 link_addresses = st.builds(Address, interfaces, st.sampled_from(list(SCOPES)), maybe(addresses))
-fars = st.builds(Far, names.map("other-{}".format), st.integers(1, 9999))
+fars = st.builds(LinkEnd, names.map("other-{}".format), st.integers(1, 9999))
 
 
 def kinds(index: int, others: list[int]) -> st.SearchStrategy[Any]:
-    here = st.sampled_from(others).map(lambda n: Far(HERE, n)) if others else fars
+    here = st.sampled_from(others).map(lambda n: LinkEnd(HERE, n)) if others else fars
     far = st.one_of(fars, here)
     return st.one_of(
         st.just(Loopback()),

@@ -11,7 +11,8 @@ from ip_shell import answer, model, query_of, real, real_answer, source
 from ip_states import STATES, State
 
 from mcnilib.errors import EXCERPT, NoRoute, StateSyntaxError, Unknown, Unsupported
-from mcnilib.linux.device.link import Link, Opaque
+from mcnilib.linux.device.link import Link
+from mcnilib.linux.device.nic import UnmodelledDevice
 from mcnilib.linux.netns import Netns
 from mcnilib.linux.routing.fib import address_type, lookup
 from mcnilib.linux.routing.route import Query, Route, parse_route, parse_routes, print_routes
@@ -371,7 +372,7 @@ def collected(*rules: str, routes: str = "") -> Netns:
     netns = model("address add 10.0.0.1/24 dev e0\nroute add default via 10.0.0.9 dev e0")
     more = parse_routes(routes, "all", source="r", partial=True)
     lines = "0: from all lookup local\n32766: from all lookup main\n" + "".join(f"{rule}\n" for rule in rules)
-    links = (*netns.links, Link(9, "of-a-vrf", Opaque("a device of a VRF"), up=True))
+    links = (*netns.links, Link(9, "of-a-vrf", UnmodelledDevice("a device of a VRF"), up=True))
     return netns.but(links=links, routes=(*more, *netns.routes), rules=parse_rules(lines, source="u", partial=True))
 
 

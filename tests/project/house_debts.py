@@ -146,7 +146,6 @@ TWICE = [
     "Settings",
     "Side",
     "Stage",
-    "Station",
     "TABLES",
     "TARGETS",
     "TO_CALICO",

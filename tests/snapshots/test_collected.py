@@ -10,7 +10,8 @@ from dataclasses import replace
 import pytest
 from kernel_worlds import bridged
 
-from mcnilib.linux.device.link import Far, Opaque
+from mcnilib.linux.device.base import LinkEnd
+from mcnilib.linux.device.nic import UnmodelledDevice
 from mcnilib.linux.routing.route import parse_route
 from mcnilib.linux.routing.rule import parse_rule
 from mcnilib.snapshots.files import FILES, save
@@ -86,8 +87,8 @@ def outcome(files: dict[str, str], to: str, source: str = "pod") -> str:
 
 def test_the_ends_of_a_veth_pair_find_each_other() -> None:
     world = load_collected(cluster())
-    assert world["node"].link("v0").kind.peer == Far("pod", 3)
-    assert world["pod"].link("eth0").kind.peer == Far("node", 7)
+    assert world["node"].link("v0").kind.peer == LinkEnd("pod", 3)
+    assert world["pod"].link("eth0").kind.peer == LinkEnd("node", 7)
     assert outcome(cluster(), "tcp:10.0.0.1:80") == "connected; the server sees the client as 10.0.0.2"
 
 
@@ -140,7 +141,7 @@ def test_a_device_that_is_not_modelled_is_a_gap_only_for_what_goes_there() -> No
     files = cluster()
     files["node/ip-address.txt"] += strange
     files["node/ip-route.txt"] += routes(("wg0", "10.9.0.1/24"))
-    assert isinstance(load_collected(files)["node"].link("wg0").kind, Opaque)
+    assert isinstance(load_collected(files)["node"].link("wg0").kind, UnmodelledDevice)
     assert outcome(files, "tcp:10.0.0.1:80").startswith("connected")
     assert outcome(files, "tcp:10.9.0.1:80").startswith("connected")
     assert "the packet leaves by wg0" in outcome(files, "tcp:10.9.0.2:80")
@@ -287,18 +288,18 @@ def test_two_namespaces_that_fit_are_none() -> None:
     files = cluster()
     files |= {name.replace("pod/", "twin/"): text for name, text in files.items() if name.startswith("pod/")}
     files["world.json"] = json.dumps({"complete": False, "segments": [], "namespaces": ["node", "pod", "twin"]})
-    assert load_collected(files)["node"].link("v0").kind.peer == Far("/4", 3)
+    assert load_collected(files)["node"].link("v0").kind.peer == LinkEnd("/4", 3)
     assert "was not collected" in outcome(files, "tcp:10.0.0.2:80", "node")
     named = [{"name": "node", "ids": {"4": "pod"}}, "pod", "twin"]
     files["world.json"] = json.dumps({"complete": False, "segments": [], "namespaces": named})
-    assert load_collected(files)["node"].link("v0").kind.peer == Far("pod", 3)
+    assert load_collected(files)["node"].link("v0").kind.peer == LinkEnd("pod", 3)
 
 
 def test_the_same_numbers_on_two_machines_are_no_pair() -> None:
     files = cluster()
     apart = [{"name": "node", "node": "n1"}, {"name": "pod", "node": "n2"}]
     files["world.json"] = json.dumps({"complete": False, "segments": [], "namespaces": apart})
-    assert load_collected(files)["node"].link("v0").kind.peer == Far("/4", 3)
+    assert load_collected(files)["node"].link("v0").kind.peer == LinkEnd("/4", 3)
 
 
 def test_names_of_ids_come_from_the_tool() -> None:
@@ -307,7 +308,7 @@ def test_names_of_ids_come_from_the_tool() -> None:
     files["world.json"] = json.dumps(
         {"complete": False, "segments": [], "namespaces": ["node", {"name": "pod", "called": "cni-1"}]}
     )
-    assert load_collected(files)["node"].link("v0").kind.peer == Far("pod", 3)
+    assert load_collected(files)["node"].link("v0").kind.peer == LinkEnd("pod", 3)
 
 
 @pytest.mark.parametrize(
@@ -530,7 +531,7 @@ def test_a_vxlan_device_nobody_understands_is_kept(data: dict[str, object], says
     text = text_of(shown, FORMS["ip-address"], "x")
     files["node/ip-address.txt"] = cluster()["node/ip-address.txt"] + text
     kind = load_collected(files)["node"].link("vx0").kind
-    assert isinstance(kind, Opaque) and says in kind.why
+    assert isinstance(kind, UnmodelledDevice) and says in kind.why
     assert outcome(files, "tcp:10.0.0.1:80").startswith("connected")
 
 
@@ -552,7 +553,7 @@ def test_an_address_with_a_peer_makes_only_its_own_device_unknown(form: str) -> 
         else nic(9, "t0", "10.8.0.1 peer 10.8.0.2/32", 9)
     )
     found = load_collected(files)["node"].link("t0")
-    assert isinstance(found.kind, Opaque) and "a point-to-point address (peer)" in found.kind.why
+    assert isinstance(found.kind, UnmodelledDevice) and "a point-to-point address (peer)" in found.kind.why
     assert [str(address.interface) for address in found.addresses] == ["10.8.0.1/32"]
     assert outcome(files, "tcp:10.0.0.1:80").startswith("connected")
 
@@ -566,7 +567,7 @@ def test_nobody_knows_what_a_program_lets_into_a_device(word: str, dev: str) -> 
     assert files["node/ip-address.txt"] != plain
     said = outcome(files, "tcp:10.0.0.1:80")
     assert said.startswith("connected") if dev == "eth0" else "v0 has an XDP program" in said
-    assert isinstance(load_collected(files)["node"].link(dev).kind, Opaque)
+    assert isinstance(load_collected(files)["node"].link(dev).kind, UnmodelledDevice)
 
 
 @pytest.mark.parametrize(
@@ -587,7 +588,7 @@ def test_where_a_link_leads_is_an_id_or_a_name(where: str) -> None:
 def test_an_id_that_is_not_known_leads_where_the_indexes_say() -> None:
     files = cluster()
     files["node/ip-address.txt"] = files["node/ip-address.txt"].replace("link-netnsid 4", "link-netnsid unknown")
-    assert load_collected(files)["node"].link("v0").kind.peer == Far("pod", 3)
+    assert load_collected(files)["node"].link("v0").kind.peer == LinkEnd("pod", 3)
 
 
 def stacked(count: int, first: int) -> str:
@@ -671,4 +672,4 @@ def test_of_two_namespaces_one_that_cannot_be_read_may_be_the_other_end() -> Non
     files = cluster() | {name.replace("pod/", "twin/"): text for name, text in cluster().items() if "pod/" in name}
     files["world.json"] = json.dumps({"complete": False, "segments": [], "namespaces": ["node", "pod", "twin"]})
     files["twin/ip-address.txt"] = files["twin/ip-address.txt"].replace("eth0", "eth\x1b0")
-    assert load_collected(files)["node"].link("v0").kind.peer == Far("/4", 3)
+    assert load_collected(files)["node"].link("v0").kind.peer == LinkEnd("/4", 3)

@@ -9,8 +9,12 @@ from kernel_worlds import altered, bridged, knowing, macvlans, made, two_legs
 from small_worlds import device, mac, namespace, plug, talk
 
 from mcnilib.errors import Unsupported
+from mcnilib.linux.device.base import LinkEnd
+from mcnilib.linux.device.bridge import Bridge
 from mcnilib.linux.device.fdb import print_fdb, with_fdb
-from mcnilib.linux.device.link import Bridge, Far, Link, Opaque, Veth
+from mcnilib.linux.device.link import Link
+from mcnilib.linux.device.nic import UnmodelledDevice
+from mcnilib.linux.device.veth import Veth
 from mcnilib.trace.explain import verdict
 from mcnilib.world.json_form import FORMS, text_of
 from mcnilib.world.world import World
@@ -26,11 +30,11 @@ def lan() -> World:
 
 def two_switches(cables: int) -> World:
     """Two bridges of n with cables between them, a at one, b at the other."""
-    ends = [device("n", 4, "va", "", Veth(Far("a", 2))), device("n", 5, "vb", "", Veth(Far("b", 2)))]
+    ends = [device("n", 4, "va", "", Veth(LinkEnd("a", 2))), device("n", 5, "vb", "", Veth(LinkEnd("b", 2)))]
     links = [replace(ends[0], master="br0"), replace(ends[1], master="br1")]
     for i in range(10, 10 + 2 * cables, 2):
-        links += [replace(device("n", i, f"x{i}", "", Veth(Far("n", i + 1))), master="br0")]
-        links += [replace(device("n", i + 1, f"x{i + 1}", "", Veth(Far("n", i))), master="br1")]
+        links += [replace(device("n", i, f"x{i}", "", Veth(LinkEnd("n", i + 1))), master="br0")]
+        links += [replace(device("n", i + 1, f"x{i + 1}", "", Veth(LinkEnd("n", i))), master="br1")]
     n = made("n", device("n", 2, "br0", "", Bridge()), device("n", 3, "br1", "", Bridge()), *links)
     return plug(n, namespace("a", "eth0 10.0.7.2/24 veth n 4"), namespace("b", "eth0 10.0.7.3/24 veth n 5"))
 
@@ -48,7 +52,7 @@ def reflected() -> World:
 
 
 def _two_ports() -> list[Link]:
-    return [device("n", 3, "en0"), device("n", 4, "va", "", Veth(Far("a", 2)))]
+    return [device("n", 3, "en0"), device("n", 4, "va", "", Veth(LinkEnd("a", 2)))]
 
 
 @pytest.mark.parametrize(
@@ -143,7 +147,7 @@ def test_a_device_kept_down_takes_frames_and_sends_none() -> None:
 def test_what_comes_in_by_a_port_that_is_not_modelled_is_unknown() -> None:
     """A port that sends back what it gets (hairpin), or keeps it from other ports: nobody who answers is no answer."""
     world = two_switches(0)
-    port = replace(world["n"].link("va"), kind=Opaque("n/ip-address.txt:9: a bridge port with hairpin on"))
+    port = replace(world["n"].link("va"), kind=UnmodelledDevice("n/ip-address.txt:9: a bridge port with hairpin on"))
     world = world.put(world["n"].but(links=tuple(port if x.name == "va" else x for x in world["n"].links)))
     said = verdict(talk(world, "tcp:10.0.7.9:80"))
     assert said.startswith("unknown beyond this point") and "the frame gets to va: n/ip-address.txt:9" in said

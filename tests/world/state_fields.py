@@ -12,21 +12,14 @@ from typing import Any
 
 from small_worlds import namespace, plug
 
-from mcnilib.linux.device.link import (
-    Address,
-    Bridge,
-    Far,
-    Hidden,
-    Ipip,
-    Link,
-    Loopback,
-    Macvlan,
-    Opaque,
-    Physical,
-    Station,
-    Veth,
-    Vxlan,
-)
+from mcnilib.linux.device.base import FdbEntry, LinkEnd
+from mcnilib.linux.device.bridge import Bridge
+from mcnilib.linux.device.ipip import Ipip
+from mcnilib.linux.device.link import Address, Hidden, Link
+from mcnilib.linux.device.macvlan import Macvlan
+from mcnilib.linux.device.nic import Loopback, Physical, UnmodelledDevice
+from mcnilib.linux.device.veth import Veth
+from mcnilib.linux.device.vxlan import Vxlan
 from mcnilib.linux.gap import Gap
 from mcnilib.linux.netfilter.ipset import IpSet, parse_sets
 from mcnilib.linux.netfilter.iptables.rule import Chain, ChainRule, Table
@@ -61,9 +54,9 @@ def _base() -> World:
     mac, here, there = "02:00:00:00:00:{:02x}", IPv4Address("10.0.1.1"), IPv4Address("10.0.1.8")
     tunnel = Vxlan(7, here, "en0", 4789, (("66:00:00:00:00:01", there),))
     for link in (
-        Link(5, "br0", Bridge((Station("02:00:00:00:00:44", "va"),)), mac.format(5)),
+        Link(5, "br0", Bridge((FdbEntry("02:00:00:00:00:44", "va"),)), mac.format(5)),
         Link(6, "vx", tunnel, mac.format(6), mtu=1450),
-        Link(7, "mv", Macvlan(Far("n", 2)), mac.format(7)),
+        Link(7, "mv", Macvlan(LinkEnd("n", 2)), mac.format(7)),
     ):
         n = add_link(n, link)
     links = tuple(replace(link, master="br0") if isinstance(link.kind, Veth) else link for link in n.links)
@@ -177,14 +170,14 @@ FIELDS: dict[type, dict[str, Callable[[], World]]] = {
     },
     Loopback: {},
     Physical: {},
-    Veth: {"peer": lambda: link("mv", kind=Veth(Far("p", 9)))},
-    Far: {"netns": lambda: kind("mv", lower=Far("p", 3)), "index": lambda: kind("mv", lower=Far("n", 3))},
-    Macvlan: {"lower": lambda: kind("mv", lower=Far("n", 3)), "mode": lambda: kind("mv", mode="private")},
-    Station: {
-        "mac": lambda: kind("br0", fdb=(Station("02:00:00:00:00:45", "va"),)),
-        "port": lambda: kind("br0", fdb=(Station("02:00:00:00:00:44", "vb"),)),
-        "state": lambda: kind("br0", fdb=(Station("02:00:00:00:00:44", "va", "permanent"),)),
-        "sticky": lambda: kind("br0", fdb=(Station("02:00:00:00:00:44", "va", sticky=True),)),
+    Veth: {"peer": lambda: link("mv", kind=Veth(LinkEnd("p", 9)))},
+    LinkEnd: {"netns": lambda: kind("mv", lower=LinkEnd("p", 3)), "index": lambda: kind("mv", lower=LinkEnd("n", 3))},
+    Macvlan: {"lower": lambda: kind("mv", lower=LinkEnd("n", 3)), "mode": lambda: kind("mv", mode="private")},
+    FdbEntry: {
+        "mac": lambda: kind("br0", fdb=(FdbEntry("02:00:00:00:00:45", "va"),)),
+        "port": lambda: kind("br0", fdb=(FdbEntry("02:00:00:00:00:44", "vb"),)),
+        "state": lambda: kind("br0", fdb=(FdbEntry("02:00:00:00:00:44", "va", "permanent"),)),
+        "sticky": lambda: kind("br0", fdb=(FdbEntry("02:00:00:00:00:44", "va", sticky=True),)),
     },
     Bridge: {"fdb": lambda: kind("br0", fdb=())},
     Vxlan: {
@@ -196,7 +189,7 @@ FIELDS: dict[type, dict[str, Callable[[], World]]] = {
         "udpcsum": lambda: kind("vx", udpcsum=False),
     },
     Ipip: {"local": lambda: tunnel(None, ENDS[1]), "remote": lambda: tunnel(ENDS[0], None)},
-    Opaque: {"why": lambda: link("mv", kind=Opaque("bond")), "lower": lambda: link("mv", kind=Opaque("bond", Far("n", 2)))},
+    UnmodelledDevice: {"why": lambda: link("mv", kind=UnmodelledDevice("bond")), "lower": lambda: link("mv", kind=UnmodelledDevice("bond", LinkEnd("n", 2)))},
     Address: {
         "interface": lambda: address("10.0.6.2/25"),
         "scope": lambda: address(scope="link"),
@@ -292,10 +285,10 @@ LOST: dict[tuple[type, str], dict[str, str]] = {
     (Netns, "learned"): dict.fromkeys((*FILES, DIGEST, LAB), _LEARNED),
     (Link, "index"): {LAB: "the kernel chooses indexes; their order is read back"},
     **{(Link, name): dict.fromkeys((*FILES, LAB), _FOUND_ANEW) for name in ("hidden", "egress")},
-    **{(Opaque, name): dict.fromkeys((*FILES, LAB), _FOUND_ANEW) for name in ("why", "lower")},
+    **{(UnmodelledDevice, name): dict.fromkeys((*FILES, LAB), _FOUND_ANEW) for name in ("why", "lower")},
     (Veth, "peer"): {LAB: _FAR},
     (Macvlan, "lower"): {LAB: _FAR},
-    **{(Far, name): {LAB: _FAR} for name in ("netns", "index")},
+    **{(LinkEnd, name): {LAB: _FAR} for name in ("netns", "index")},
     (Rule, "kept"): dict.fromkeys(FILES, _NOT_STRICT + "; read as collected, it has a reason besides"),
     **{(Route, name): {SAVED: _NOT_STRICT, LAB: _COLLECTED_ONLY} for name in ("nhid", "kept")},
     (Route, "settings"): {SAVED: _NOT_STRICT},

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import re
+import sys
 from dataclasses import fields, replace
+from importlib import import_module
 from ipaddress import IPv4Address
 from pathlib import Path
-from typing import NamedTuple, get_args
+from typing import NamedTuple
 
 import pytest
 from small_worlds import device, namespace, plug
@@ -18,21 +20,15 @@ from mcnilib.kernel.lab.capabilities import needs
 from mcnilib.kernel.lab.devices import makings
 from mcnilib.kernel.lab.readback import COMMANDS as READ_BACK
 from mcnilib.kernel.observe.path import Cabling
-from mcnilib.linux.device.link import (
-    NO_MAC,
-    Bridge,
-    Far,
-    Ipip,
-    Kind,
-    Loopback,
-    Macvlan,
-    Opaque,
-    Physical,
-    Veth,
-    Vxlan,
-    print_links,
-)
-from mcnilib.linux.device.link_parse import parse_links
+from mcnilib.linux.device.base import NO_MAC, Kind, LinkEnd
+from mcnilib.linux.device.bridge import Bridge
+from mcnilib.linux.device.ipip import Ipip
+from mcnilib.linux.device.link import KINDS as REGISTERED
+from mcnilib.linux.device.link import parse_links, print_links
+from mcnilib.linux.device.macvlan import Macvlan
+from mcnilib.linux.device.nic import Loopback, Physical, UnmodelledDevice
+from mcnilib.linux.device.veth import Veth
+from mcnilib.linux.device.vxlan import Vxlan
 from mcnilib.linux.netns import add_link
 from mcnilib.linux.routing.neigh import Neigh, parse_neigh
 from mcnilib.snapshots.files import FILES, OPTIONAL, OTHERS, save
@@ -65,12 +61,12 @@ VXLAN, IPIP = Vxlan(7, HERE, "en0"), Ipip(HERE, THERE)
 KINDS = {
     "Loopback": KindFacts(Loopback(), arp=False, lands="n.lo"),
     "Physical": KindFacts(Physical(), made="veth", lands="m.en1"),
-    "Veth": KindFacts(Veth(Far("p", 2)), "veth", leads=True, made="veth", needs="veth", lands="p.eth0", paths="peer"),
-    "Macvlan": KindFacts(Macvlan(Far("n", 2)), "macvlan mode bridge", leads=True, made="macvlan", needs="macvlan", lands="m.en0", paths="below"),
+    "Veth": KindFacts(Veth(LinkEnd("p", 2)), "veth", leads=True, made="veth", needs="veth", lands="p.eth0", paths="peer"),
+    "Macvlan": KindFacts(Macvlan(LinkEnd("n", 2)), "macvlan mode bridge", leads=True, made="macvlan", needs="macvlan", lands="m.en0", paths="below"),
     "Bridge": KindFacts(Bridge(), "bridge", made="bridge", needs="bridge"),
     "Vxlan": KindFacts(VXLAN, "vxlan id 7 local 10.0.1.1 dev en0 srcport 0 0 dstport 4789 nolearning", made="vxlan", needs="vxlan", lands=TUNNELLED, paths="tunnels"),
     "Ipip": KindFacts(IPIP, "ipip ipip remote 10.0.1.2 local 10.0.1.1", arp=False, made="ipip", needs="ipip", lands=TUNNELLED, paths="tunnels"),
-    "Opaque": KindFacts(Opaque("bond", Far("n", 2)), "bond", strict=False, leads=True, refused=True),
+    "UnmodelledDevice": KindFacts(UnmodelledDevice("bond", LinkEnd("n", 2)), "bond", strict=False, leads=True, refused=True),
 }  # fmt: skip
 """Each kind by the name of its class. How it is drawn is in the tests of the pictures."""
 
@@ -119,10 +115,10 @@ def _reads(text: str, links: object) -> bool:
 def _is_named(world: World, name: str) -> bool:
     """Tell whether the namespace of its other end is found by an id of the tools."""
     link = world["n"].link(name)
-    ends = [one.name for one in fields(link.kind) if isinstance(getattr(link.kind, one.name), Far)]
-    far = replace(link, kind=replace(link.kind, **{one: Far("/5", 2) for one in ends}))
+    ends = [one.name for one in fields(link.kind) if isinstance(getattr(link.kind, one.name), LinkEnd)]
+    far = replace(link, kind=replace(link.kind, **{one: LinkEnd("/5", 2) for one in ends}))
     (named,) = connected([Home("n", (far,), ids={5: "p"})])["n"]
-    return bool(ends) and all(getattr(named.kind, one) == Far("p", 2) for one in ends)
+    return bool(ends) and all(getattr(named.kind, one) == LinkEnd("p", 2) for one in ends)
 
 
 def _making(world: World, index: int) -> tuple[str, bool]:
@@ -148,8 +144,17 @@ def test_a_kind_of_device_is_what_it_declares(name: str, facts: KindFacts) -> No
     assert facts_of(facts.example)._asdict() == facts._asdict()
 
 
+def kinds_of(family: type[Kind]) -> set[str]:
+    """Return the names of all kinds that are written down, those of a family only if nobody derives from it."""
+    below = {name for one in family.__subclasses__() for name in kinds_of(one)}
+    return below or {family.__name__}
+
+
 def test_every_kind_of_device_is_declared() -> None:
-    assert sorted({one.__name__ for one in get_args(Kind)} ^ set(KINDS)) == []
+    for module in Path(sys.modules[Kind.__module__].__file__ or "").parent.glob("*.py"):
+        import_module(f"mcnilib.linux.device.{module.stem}")
+    assert sorted({one.__name__ for one in REGISTERED} ^ set(KINDS)) == []
+    assert sorted({one.__name__ for one in REGISTERED} ^ kinds_of(Kind)) == [], "link.KINDS"
 
 
 class ListingFacts(NamedTuple):

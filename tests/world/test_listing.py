@@ -11,8 +11,9 @@ from ip_shell import model, real
 from ip_states import STATES, State
 
 from mcnilib.errors import McniError, StateSyntaxError
-from mcnilib.linux.device.link import Address, Link, Physical, Veth
-from mcnilib.linux.device.link_parse import parse_links
+from mcnilib.linux.device.link import Address, Link, parse_links
+from mcnilib.linux.device.nic import Physical
+from mcnilib.linux.device.veth import Veth
 from mcnilib.linux.netfilter.ipset import parse_sets
 from mcnilib.linux.netfilter.iptables.save import parse_tables
 from mcnilib.linux.netns import Netns

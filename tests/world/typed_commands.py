@@ -9,7 +9,9 @@ from collections.abc import Iterable
 
 from ip_shell import prefix
 
-from mcnilib.linux.device.link import Far, Link, Veth
+from mcnilib.linux.device.base import LinkEnd
+from mcnilib.linux.device.link import Link
+from mcnilib.linux.device.veth import Veth
 from mcnilib.linux.netns import Netns, add_link, new_netns
 from mcnilib.world.commands import run_command
 from mcnilib.world.listing import listing
@@ -90,7 +92,7 @@ def model() -> Netns:
     """Return the namespace in which they are typed."""
     netns = new_netns("here")
     for index in range(2, 6):
-        far = Far("here", index + 1 if index % 2 == 0 else index - 1)
+        far = LinkEnd("here", index + 1 if index % 2 == 0 else index - 1)
         netns = add_link(netns, Link(index, f"e{index - 2}", Veth(far)))
     for line in BEFORE.strip().splitlines():
         netns = run_command(netns, line)

@@ -15,7 +15,9 @@ from dataclasses import dataclass
 from mcnilib.cluster.event import Change, change
 from mcnilib.cluster.intern import ip_route
 from mcnilib.cluster.spec import Cluster, Pod, mac_of
-from mcnilib.linux.device.link import Address, Far, Link, Macvlan
+from mcnilib.linux.device.base import LinkEnd
+from mcnilib.linux.device.link import Address, Link
+from mcnilib.linux.device.macvlan import Macvlan
 from mcnilib.linux.netns import Netns, add_link, add_routes
 from mcnilib.linux.origin import Origin
 
@@ -38,7 +40,7 @@ def add_nic(netns: Netns, pod: Pod, cluster: Cluster, mode: str = "bridge") -> N
     """Give a pod its Macvlan NIC with address and default route. `mode` is bridge, private or vepa."""
     if pod.underlay is None:
         raise ValueError(f"pod {pod.name} has no Macvlan NIC")
-    lower = Far(pod.node, cluster.node(pod.node).nic(pod.parent).index)
+    lower = LinkEnd(pod.node, cluster.node(pod.node).nic(pod.parent).index)
     device = pod.macvlan_device
     index = 2 if device == "eth0" else 3
     by = Origin(WRITER, f"a child of {pod.parent}: the pod's own place on the underlay")

@@ -19,7 +19,9 @@ from mcnilib.cluster.event import Change, change
 from mcnilib.cluster.intern import chain_rule, ip_neigh, ip_route, ip_rule
 from mcnilib.cluster.settings import DefaultNic, Tuning
 from mcnilib.cluster.spec import Pod, mac_of
-from mcnilib.linux.device.link import Far, Link, Veth
+from mcnilib.linux.device.base import LinkEnd
+from mcnilib.linux.device.link import Link
+from mcnilib.linux.device.veth import Veth
 from mcnilib.linux.netfilter.iptables.edit import append
 from mcnilib.linux.netns import Netns, add_link, add_neigh, add_routes, add_rule, del_route, set_sysctl
 from mcnilib.linux.origin import Origin
@@ -111,7 +113,7 @@ def node_addresses(node: Netns) -> tuple[IPv4Address, ...]:
 def attach(netns: Netns, pod: Pod, coordinator: Coordinator) -> Netns:
     """Do the pod's side of a single-NIC Macvlan pod: veth0, neighbours, routes, and the mark rules for replies."""
     by = Origin(WRITER, "the pod's end of the pair to its node")
-    netns = add_link(netns, Link(3, "veth0", Veth(Far(pod.node, pod.host_index)), mac_of(pod.name, "veth0"), by=by))
+    netns = add_link(netns, Link(3, "veth0", Veth(LinkEnd(pod.node, pod.host_index)), mac_of(pod.name, "veth0"), by=by))
     netns = rp_filter(netns, coordinator)
     netns = to_node(netns, pod, coordinator, "veth0", mac_of(pod.node, pod.host_device))
     netns = add_routes(netns, *hijacked(pod, coordinator, "veth0"))
@@ -122,7 +124,9 @@ def attach_host(node: Netns, pod: Pod) -> Netns:
     """Do the node's side: the veth pair (single-NIC pods only), rule 1000, table 500 and the pod's neighbour entry."""
     if not pod.overlay:
         by = Origin(WRITER, f"the node's end of the pair to pod {pod.name}")
-        link = Link(pod.host_index, pod.host_device, Veth(Far(pod.name, 3)), mac_of(pod.node, pod.host_device), by=by)
+        link = Link(
+            pod.host_index, pod.host_device, Veth(LinkEnd(pod.name, 3)), mac_of(pod.node, pod.host_device), by=by
+        )
         node = add_link(node, link)
     rule = ip_rule(
         f"1000:\tfrom all lookup {HOST_TABLE}", Origin(WRITER, "looks for pods before the subnet on the NIC")

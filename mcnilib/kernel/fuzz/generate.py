@@ -26,7 +26,12 @@ from mcnilib.kernel.fuzz.recipes import (
 from mcnilib.kernel.fuzz.rules import remembers, typed_chain, typed_rule
 from mcnilib.kernel.fuzz.topologies import WORLDS
 from mcnilib.kernel.lab.lab import alike, needs_fresh_lab
-from mcnilib.linux.device.link import Far, Link, Loopback, Macvlan, Physical, Veth, Vxlan
+from mcnilib.linux.device.base import LinkEnd
+from mcnilib.linux.device.link import Link
+from mcnilib.linux.device.macvlan import Macvlan
+from mcnilib.linux.device.nic import Loopback, Physical
+from mcnilib.linux.device.veth import Veth
+from mcnilib.linux.device.vxlan import Vxlan
 from mcnilib.linux.netns import Netns
 from mcnilib.world.world import World
 
@@ -64,7 +69,7 @@ def _twin(draw: Random, devices: list[Place]) -> str:
     """Give a device the MAC of another; a child in mode passthru has that of its lower device, and changes with it."""
     tied = [kind.lower for _, one in devices if isinstance(kind := one.kind, Macvlan) and kind.mode == "passthru"]
     able = [place for place in devices if isinstance(place[1].kind, Physical | Veth | Macvlan)]
-    netns, link = draw.choice([place for place in able if Far(place[0], place[1].index) not in tied])
+    netns, link = draw.choice([place for place in able if LinkEnd(place[0], place[1].index) not in tied])
     return f"{netns}: ip link set {link.name} address {draw.choice(devices)[1].mac}"
 
 

@@ -7,7 +7,10 @@ from dataclasses import replace
 from ipaddress import IPv4Interface
 
 from mcnilib.errors import McniError
-from mcnilib.linux.device.link import Address, Bridge, Kind, Link, Loopback, Physical, Station
+from mcnilib.linux.device.base import FdbEntry, Kind
+from mcnilib.linux.device.bridge import Bridge
+from mcnilib.linux.device.link import Address, Link
+from mcnilib.linux.device.nic import Loopback, Physical
 from mcnilib.linux.netfilter.ipset import parse_sets
 from mcnilib.linux.netns import Netns, add_link, new_netns
 from mcnilib.world.commands import do
@@ -66,7 +69,7 @@ def typed(world: World, *lines: str) -> World:
     for line in lines:
         name, _, command = line.partition(": ")
         if found := FDB.fullmatch(command):
-            world = world.put(_learned(world[name], Station(found[1], found[2], found[4], sticky=bool(found[3]))))
+            world = world.put(_learned(world[name], FdbEntry(found[1], found[2], found[4], sticky=bool(found[3]))))
         elif found := LINK.fullmatch(command):
             change = {"mac": found[3]} if found[2] == "address" else {"carrier": found[3] == "off"}
             world = world.put(_changed(world[name], found[1], **change))
@@ -75,7 +78,7 @@ def typed(world: World, *lines: str) -> World:
     return world
 
 
-def _learned(where: Netns, station: Station) -> Netns:
+def _learned(where: Netns, station: FdbEntry) -> Netns:
     """Give the bridge of a port an entry. Raises: McniError when there is no such port, or the MAC is known."""
     bridge = where.link(where.link(station.port).master) if where.link(station.port).master else None
     own = {link.mac for link in where.links}

@@ -13,7 +13,7 @@ from random import Random
 
 from mcnilib.errors import McniError
 from mcnilib.kernel.fuzz.case import Case, simulated
-from mcnilib.linux.device.link import Macvlan
+from mcnilib.linux.device.macvlan import Macvlan
 from mcnilib.linux.sysctl import get, parse_setting, print_settings
 from mcnilib.snapshots.files import WORLD, Place, print_world
 from mcnilib.snapshots.snapshot import Snapshot, snapshot_of

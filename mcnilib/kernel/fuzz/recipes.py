@@ -7,7 +7,7 @@ from ipaddress import IPv4Interface
 from random import Random
 
 from mcnilib.kernel.fuzz.rules import CHAINS
-from mcnilib.linux.device.link import Loopback
+from mcnilib.linux.device.nic import Loopback
 from mcnilib.linux.netns import Netns
 from mcnilib.world.world import World
 

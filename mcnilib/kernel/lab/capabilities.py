@@ -11,7 +11,11 @@ from mcnilib.kernel.lab.syscalls import inside, new_netns
 from mcnilib.kernel.lab.tools import ToolFailed, finish, missing, start
 from mcnilib.kernel.lab.workers import Bench
 from mcnilib.kernel.observe.netlink import add_counter
-from mcnilib.linux.device.link import Bridge, Ipip, Macvlan, Veth, Vxlan
+from mcnilib.linux.device.bridge import Bridge
+from mcnilib.linux.device.ipip import Ipip
+from mcnilib.linux.device.macvlan import Macvlan
+from mcnilib.linux.device.veth import Veth
+from mcnilib.linux.device.vxlan import Vxlan
 from mcnilib.world.world import World
 
 Capabilities = Mapping[str, str]

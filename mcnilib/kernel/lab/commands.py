@@ -12,7 +12,7 @@ from dataclasses import replace
 
 from mcnilib.errors import Refused
 from mcnilib.linux.device.fdb import LEARNED, print_fdb
-from mcnilib.linux.device.link import Loopback
+from mcnilib.linux.device.nic import Loopback
 from mcnilib.linux.netns import Netns
 from mcnilib.linux.routing.neigh import PROXY, Neigh
 from mcnilib.linux.routing.nexthop import check_route

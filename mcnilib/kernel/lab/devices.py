@@ -14,7 +14,9 @@ from dataclasses import dataclass, field
 from graphlib import CycleError, TopologicalSorter
 
 from mcnilib.errors import Unsupported
-from mcnilib.linux.device.link import NO_MAC, Bridge, Far, Ipip, Link, Loopback, Macvlan, Opaque, Physical, Veth, Vxlan
+from mcnilib.linux.device.base import NO_MAC, NOWHERE, DeviceRole, LinkEnd
+from mcnilib.linux.device.bridge import Bridge
+from mcnilib.linux.device.link import Link
 from mcnilib.linux.netns import Netns
 from mcnilib.world.world import Segment, World
 
@@ -23,9 +25,6 @@ SWITCH = "(switch)"
 
 Place = Callable[[str], str]
 """Namespace name -> what `ip ... netns` accepts for it."""
-
-FALLBACK = "tunl0"
-"""The IPIP device of every namespace that takes what no other takes, where the module is loaded."""
 
 Standing = Mapping[str, Iterable[str]]
 """Namespace name -> devices that are there before anybody makes one, beside lo."""
@@ -59,16 +58,19 @@ def loading(world: World) -> list[tuple[str, str]]:
 
     A module is loaded when a device of its kind is first made, and gives every namespace its fallback at that moment.
     """
-    tunnels = (netns.name for netns in world for link in netns.links if isinstance(link.kind, Ipip))
-    return [(name, "link add name mcni type ipip local 127.0.0.1\nlink del mcni") for name in list(tunnels)[:1]]
+    kinds = {link.kind.word: netns.name for netns in reversed(world.namespaces) for link in _with_fallback(netns)}
+    return [(name, f"link add name mcni type {kind} local 127.0.0.1\nlink del mcni") for kind, name in kinds.items()]
 
 
 def out_of_the_way(netns: Netns, standing: Iterable[str]) -> list[str]:
     """Return the `ip -batch` lines that rename standing devices whose names a namespace's own devices are to have."""
     wanted = {link.name for link in netns.links}
-    if any(link.kind == Ipip() for link in netns.links):
-        wanted.discard(FALLBACK)
+    wanted -= {link.kind.fallback for link in _with_fallback(netns) if link.kind.is_fallback}
     return [f"link set dev {name} name mcni{number}" for number, name in enumerate(standing) if name in wanted]
+
+
+def _with_fallback(netns: Netns) -> list[Link]:
+    return [link for link in netns.links if link.kind.fallback]
 
 
 def in_order(made: Iterable[Making]) -> list[tuple[str, list[str]]]:
@@ -122,11 +124,11 @@ def _dependencies(made: list[Making]) -> dict[int, set[int]]:
 
 
 def _nics(world: World) -> list[tuple[Netns, Link]]:
-    return [(netns, link) for netns in world for link in netns.links if isinstance(link.kind, Physical)]
+    return [(netns, link) for netns in world for link in netns.links if link.kind.role is DeviceRole.NIC]
 
 
 def _bridge_of_segment(number: int, name: str) -> Making:
-    command = f"link add name {bridge_name(number)} type bridge mcast_snooping 0 stp_state 0"
+    command = f"link add name {bridge_name(number)} type {Bridge().making}"
     return Making((SWITCH,), ((SWITCH, 10000 + number),), command)
 
 
@@ -170,41 +172,33 @@ def _others(world: World, place: Place, standing: Standing) -> list[Making]:
     made = []
     for netns in world:
         for link in netns.links:
-            making = _making(world, netns, link, place, FALLBACK in standing.get(netns.name, ()))
+            making = _making(world, netns, link, place, standing.get(netns.name, ()))
             made += [making] if making else []
     return made
 
 
-def _making(world: World, netns: Netns, link: Link, place: Place, has_fallback: bool) -> Making | None:
-    end, new = (netns.name, link.index), f"link add {_new(link)}"
-    match link.kind:
-        case Loopback() | Physical():
-            return None
-        case Veth(peer=peer):
-            return _pair(world, netns, link, peer, place)
-        case Macvlan(lower=lower, mode=mode):
-            command = f"link add link {_at(world, lower).name} {_new(link)} netns {place(netns.name)} type macvlan"
-            return Making((lower.netns,), (end,), f"{command} mode {mode}", ((lower.netns, lower.index),))
-        case Bridge():
-            return Making((netns.name,), (end,), f"{new} type bridge mcast_snooping 0 stp_state 0")
-        case Vxlan() as kind:
-            words = f"id {kind.vni} local {kind.local} dev {kind.dev} dstport {kind.port} nolearning"
-            words += "" if kind.udpcsum else " noudpcsum"
-            return Making(
-                (netns.name,), (end,), f"{new} type vxlan {words}", ((netns.name, netns.link(kind.dev).index),)
-            )
-        case Opaque(why=why):
-            raise Unsupported(why)
-        case Ipip(local=None, remote=None) if has_fallback:  # it is there, with these ends
-            commands = [f"link set dev {FALLBACK} name {link.name}", f"link set dev {link.name} mtu {link.mtu}"]
-            return Making((netns.name,), (end,), "\n".join(commands))
-        case Ipip(local=local, remote=remote):
-            words = f"{f' local {local}' if local else ''}{f' remote {remote}' if remote else ''}"
-            return Making((netns.name,), (end,), f"{new} type ipip{words}")
+def _making(world: World, netns: Netns, link: Link, place: Place, standing: Iterable[str]) -> Making | None:
+    """Describe a device beside `lo` and the NICs. Raises: Unsupported for one that is not modelled."""
+    kind, end = link.kind, (netns.name, link.index)
+    if kind.unmodelled:
+        raise Unsupported(kind.unmodelled)
+    if kind.role is DeviceRole.PAIR:
+        return _pair(world, netns, link, place)
+    if not kind.word:
+        return None
+    if kind.is_fallback and kind.fallback in standing:  # it is there, with these ends
+        commands = [f"link set dev {kind.fallback} name {link.name}", f"link set dev {link.name} mtu {link.mtu}"]
+        return Making((netns.name,), (end,), "\n".join(commands))
+    if kind.child and (lower := kind.endpoint):
+        command = f"link add link {_at(world, lower).name} {_new(link)} netns {place(netns.name)} type {kind.making}"
+        return Making((lower.netns,), (end,), command, ((lower.netns, lower.index),))
+    after = ((netns.name, netns.link(kind.underlay).index),) if kind.underlay else ()
+    return Making((netns.name,), (end,), f"link add {_new(link)} type {kind.making}", after)
 
 
-def _pair(world: World, netns: Netns, link: Link, peer: Far, place: Place) -> Making | None:
+def _pair(world: World, netns: Netns, link: Link, place: Place) -> Making | None:
     """Describe a veth pair once, at its first end."""
+    peer = link.kind.endpoint or NOWHERE
     ends = ((netns.name, link.index), (peer.netns, peer.index))
     if ends[1] < ends[0]:
         return None
@@ -213,7 +207,7 @@ def _pair(world: World, netns: Netns, link: Link, peer: Far, place: Place) -> Ma
     return Making((SWITCH, netns.name, peer.netns), ends, f"link add {near} type veth peer {far}")
 
 
-def _at(world: World, far: Far) -> Link:
+def _at(world: World, far: LinkEnd) -> Link:
     return next(link for link in world[far.netns].links if link.index == far.index)
 
 

@@ -22,7 +22,8 @@ from mcnilib.kernel.lab.syscalls import inside, new_netns
 from mcnilib.kernel.lab.tools import Running, finish_all, start
 from mcnilib.kernel.observe.capture import Watch, open_watch
 from mcnilib.kernel.observe.netlink import add_counter
-from mcnilib.linux.device.link import Ipip, Macvlan
+from mcnilib.linux.device.ipip import Ipip
+from mcnilib.linux.device.macvlan import Macvlan
 from mcnilib.linux.netns import Netns
 from mcnilib.linux.routing.fib import contested
 from mcnilib.linux.routing.neigh import PROXY

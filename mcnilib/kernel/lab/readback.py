@@ -13,9 +13,14 @@ from dataclasses import dataclass, replace
 from mcnilib.kernel.lab import sysctls
 from mcnilib.kernel.lab.lab import Lab
 from mcnilib.kernel.lab.tools import finish
+from mcnilib.linux.device.base import LinkEnd
+from mcnilib.linux.device.bridge import Bridge
 from mcnilib.linux.device.fdb import LEARNED, print_fdb, with_fdb
-from mcnilib.linux.device.link import Bridge, Far, Link, Macvlan, Physical, Veth, Vxlan
-from mcnilib.linux.device.link_parse import parse_links
+from mcnilib.linux.device.link import Link, parse_links
+from mcnilib.linux.device.macvlan import Macvlan
+from mcnilib.linux.device.nic import Physical
+from mcnilib.linux.device.veth import Veth
+from mcnilib.linux.device.vxlan import Vxlan
 from mcnilib.linux.netfilter.ipset import parse_sets, print_sets
 from mcnilib.linux.netfilter.iptables.save import print_tables
 from mcnilib.linux.netns import Netns
@@ -147,7 +152,7 @@ def _sets(text: str) -> list[str]:
 
 def _links(links: Iterable[Link]) -> list[str]:
     """Describe devices without their far ends; a NIC is a veth here, and forwarding entries are compared apart."""
-    nowhere = Far("", 0)
+    nowhere = LinkEnd("", 0)
     lines = []
     for link in links:
         kind, carrier = link.kind, link.carrier or not isinstance(link.kind, Macvlan)  # others have it by their cables

@@ -14,7 +14,10 @@ from dataclasses import dataclass, field
 from mcnilib.kernel.observe.capture import Frame
 from mcnilib.kernel.observe.decode import Mark
 from mcnilib.kernel.observe.traversal import Stay
-from mcnilib.linux.device.link import Ipip, Macvlan, Veth, Vxlan
+from mcnilib.linux.device.ipip import Ipip
+from mcnilib.linux.device.macvlan import Macvlan
+from mcnilib.linux.device.veth import Veth
+from mcnilib.linux.device.vxlan import Vxlan
 from mcnilib.world.world import World
 
 PAUSE = 150_000_000

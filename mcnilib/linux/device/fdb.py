@@ -8,12 +8,13 @@ Source: bridge(8), bridge/fdb.c (iproute2 6.1), net/bridge/br_fdb.c (Linux 6.18)
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 from dataclasses import replace
 from ipaddress import IPv4Address
 
 from mcnilib.errors import Unsupported
-from mcnilib.linux.device.link import Bridge, Link, Opaque, Station, Vxlan
+from mcnilib.linux.device.base import FdbEntry
+from mcnilib.linux.device.link import Link
 from mcnilib.linux.text import Words
 
 LEARNED = re.compile(r" master \S+ ?$")
@@ -24,17 +25,7 @@ OWN_FILTER = re.compile(r"^(.[02468ace]:\S+) dev (\S+) self permanent *$", re.MU
 
 def print_fdb(links: Iterable[Link]) -> str:
     """Print the entries of VXLAN devices that name a far end, and those of bridges, as `bridge fdb show` does."""
-    return "".join(f"{line}\n" for link in links for line in _entries(link))
-
-
-def _entries(link: Link) -> Iterator[str]:
-    match link.kind:
-        case Vxlan(fdb=far_ends):
-            yield from (f"{mac} dev {link.name} dst {ip} self permanent" for mac, ip in far_ends)
-        case Bridge(fdb=stations):
-            for one in stations:
-                sticky = " sticky" if one.sticky else ""
-                yield f"{one.mac} dev {one.port}{sticky} master {link.name} {one.state}"
+    return "".join(f"{line}\n" for link in links for line in link.kind.entries(link.name))
 
 
 def filtered_macs(text: str) -> dict[str, list[str]]:
@@ -51,34 +42,29 @@ def with_fdb(links: Iterable[Link], text: str, source: str = "bridge fdb") -> tu
     Raises: StateSyntaxError for text the tool does not print, Unsupported for far ends with options.
     """
     links = tuple(links)
-    opaque = {link.name for link in links if isinstance(link.kind, Opaque)}
+    unmodelled = {link.name for link in links if link.kind.unmodelled}
     far: dict[str, list[tuple[str, IPv4Address]]] = {}
-    stations: dict[str, list[Station]] = {}
+    stations: dict[str, list[FdbEntry]] = {}
     for number, line in enumerate(text.splitlines(), 1):
         words = Words(line, source=source, number=number)
-        if opaque.intersection(line.split()[2:3]):
+        if unmodelled.intersection(line.split()[2:3]):
             continue
         if " dst " in line:
-            mac, dev, ip = _fdb_entry(words)
+            mac, dev, ip = _far_end(words)
             far.setdefault(dev, []).append((mac, ip))
         elif " master " in line and " vlan " not in line:
             bridge, station = _station(words)
             stations.setdefault(bridge, []).append(station)
-    strangers = far.keys() - {link.name for link in links if isinstance(link.kind, Vxlan)}
+    strangers = far.keys() - {link.name for link in links if link.kind.has_far_ends}
     if strangers:
         raise Unsupported(f"{source}: far ends on {', '.join(sorted(strangers))}, which is no vxlan device")
     own = {(link.name, link.mac) for link in links}
     written = {name: tuple(x for x in found if (x.port, x.mac) not in own) for name, found in stations.items()}
-    return tuple(_with_entries(link, tuple(far.get(link.name, ())), written.get(link.name, ())) for link in links)
+    kinds = (link.kind.with_entries(tuple(far.get(link.name, ())), written.get(link.name, ())) for link in links)
+    return tuple(replace(link, kind=kind) for link, kind in zip(links, kinds, strict=True))
 
 
-def _with_entries(link: Link, far: tuple[tuple[str, IPv4Address], ...], stations: tuple[Station, ...]) -> Link:
-    if isinstance(link.kind, Vxlan):
-        return replace(link, kind=replace(link.kind, fdb=far))
-    return replace(link, kind=replace(link.kind, fdb=stations)) if isinstance(link.kind, Bridge) else link
-
-
-def _station(words: Words) -> tuple[str, Station]:
+def _station(words: Words) -> tuple[str, FdbEntry]:
     """Read an entry of a bridge: the bridge, and the entry."""
     mac = words.mac()
     words.one_of(("dev",))
@@ -89,10 +75,10 @@ def _station(words: Words) -> tuple[str, Station]:
     bridge = words.take("a bridge")
     state = words.one_of(("permanent", "static", "stale")) if words else ""
     words.end()
-    return bridge, Station(mac, port, "" if state == "stale" else state, "sticky" in flags)
+    return bridge, FdbEntry(mac, port, "" if state == "stale" else state, "sticky" in flags)
 
 
-def _fdb_entry(words: Words) -> tuple[str, str, IPv4Address]:
+def _far_end(words: Words) -> tuple[str, str, IPv4Address]:
     mac = words.mac()
     words.one_of(("dev",))
     dev = words.take("a device")

@@ -1,114 +1,38 @@
-"""Network devices as `ip -d address show` prints them: kinds, addresses, and where their other end stands.
+"""Network devices as `ip -d address show` prints them: their kind, their addresses, their condition.
 
-Modelled kinds: loopback, physical (a port on a switch segment), veth, macvlan, bridge, vxlan, ipip. Any other kind
-raises `Unsupported`. Reading the tool's output is in `link_parse`, frame delivery between devices in
-`mcnilib.trace.stack.ethernet`. Source: ip-link(8), ip-address(8), iproute2 6.1.
+What is modelled of a kind stands in its own file of this folder. Words that change nothing here (timers, offload
+sizes, IPv6) are passed over; a kind or option that would change a packet's way raises `Unsupported`. Frame delivery
+between devices is in `mcnilib.trace.stack.ethernet`.
+Source: ip-link(8), ip-address(8), ip/ipaddress.c (iproute2 6.1).
 """
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from ipaddress import IPv4Address, IPv4Interface, IPv4Network
 from typing import NamedTuple
 
+from mcnilib.errors import StateSyntaxError, Unsupported
+from mcnilib.linux.device.base import COMMON, NO_MAC, DeviceRole, Head, Kind, LinkEnd, Printout, passed_over, word_set
+from mcnilib.linux.device.bridge import Bridge, check_port
+from mcnilib.linux.device.ipip import Ipip
+from mcnilib.linux.device.macvlan import Macvlan
+from mcnilib.linux.device.nic import Loopback, Physical, UnmodelledDevice
+from mcnilib.linux.device.veth import Veth
+from mcnilib.linux.device.vxlan import Vxlan
 from mcnilib.linux.origin import Origin
+from mcnilib.linux.routing.route import SCOPES
+from mcnilib.linux.text import Grammar, Words
 
-NO_MAC = "00:00:00:00:00:00"
+KINDS: tuple[type[Kind], ...] = (Loopback, Physical, Veth, Macvlan, Bridge, Vxlan, Ipip, UnmodelledDevice)
+"""Every kind there is."""
 
+BY_WORD = {kind.word: kind for kind in KINDS if kind.word}
 
-@dataclass(frozen=True, slots=True)
-class Far:
-    """The device at the other end of a veth, or below a macvlan: `index` in network namespace `netns`."""
-
-    netns: str
-    index: int
-
-
-@dataclass(frozen=True, slots=True)
-class Loopback:
-    """`lo`: what is sent arrives in the same namespace."""
-
-
-@dataclass(frozen=True, slots=True)
-class Physical:
-    """A NIC; the world's segments say which switch it is plugged into."""
-
-
-@dataclass(frozen=True, slots=True)
-class Veth:
-    """One end of a pair; a frame sent here arrives at the peer."""
-
-    peer: Far
-
-
-@dataclass(frozen=True, slots=True)
-class Macvlan:
-    """A child of a lower device. `mode` is bridge, private, vepa or passthru."""
-
-    lower: Far
-    mode: str = "bridge"
-
-
-@dataclass(frozen=True, slots=True)
-class Station:
-    """An entry of a bridge's forwarding database: frames for `mac` go out of `port`.
-
-    `state`: permanent (the bridge keeps such frames itself), static, or empty for one that was learned. Unless it is
-    `sticky`, an entry moves when a frame of that MAC comes in by another port.
-    """
-
-    mac: str
-    port: str
-    state: str = "static"
-    sticky: bool = False
-
-
-@dataclass(frozen=True, slots=True)
-class Bridge:
-    """A software switch; its ports are the links whose `master` is its name.
-
-    `fdb` leaves out the entries the kernel makes for the MACs of the bridge and its ports.
-    """
-
-    fdb: tuple[Station, ...] = ()
-
-
-@dataclass(frozen=True, slots=True)
-class Vxlan:
-    """A VXLAN device with a static forwarding database: MAC -> remote tunnel end.
-
-    `udpcsum`: its UDP headers have a checksum, as they do unless the device was made with `noudpcsum`.
-    """
-
-    vni: int
-    local: IPv4Address
-    dev: str
-    port: int = 4789
-    fdb: tuple[tuple[str, IPv4Address], ...] = ()
-    udpcsum: bool = True
-
-
-@dataclass(frozen=True, slots=True)
-class Ipip:
-    """An IP-in-IP device; without a fixed remote the route's gateway is the outer destination."""
-
-    local: IPv4Address | None = None
-    remote: IPv4Address | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class Opaque:
-    """A device of a kind that is not modelled; `why` names it. Nobody knows what becomes of a packet sent there.
-
-    `lower` is the device below it, when that one hands its packets over.
-    """
-
-    why: str
-    lower: Far | None = None
-
-
-Kind = Loopback | Physical | Veth | Macvlan | Bridge | Vxlan | Ipip | Opaque
+BY_LAYER = {kind.layer: kind for kind in reversed(KINDS)}
+"""A kind for each type of link layer, of those that have it the first."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -142,7 +66,7 @@ class Link:
 
     index: int
     name: str
-    kind: Kind = Physical()
+    kind: Kind = field(default_factory=Physical)
     mac: str = NO_MAC
     addresses: tuple[Address, ...] = ()
     up: bool = True
@@ -168,7 +92,12 @@ class Link:
     @property
     def has_arp(self) -> bool:
         """Tell whether neighbours are resolved on this device (false: NOARP, loopback and IPIP)."""
-        return not isinstance(self.kind, Loopback | Ipip)
+        return self.kind.has_arp
+
+    @property
+    def is_loopback(self) -> bool:
+        """Tell whether it is `lo`."""
+        return self.kind.role is DeviceRole.LOOPBACK
 
 
 def print_links(links: Iterable[Link], netns: str = "") -> str:
@@ -179,17 +108,17 @@ def print_links(links: Iterable[Link], netns: str = "") -> str:
 
 
 def _link_lines(link: Link, names: dict[int, str], netns: str) -> Iterator[str]:
-    far = _far(link.kind)
-    here = far is not None and far.netns == netns
-    other = f"@{names.get(far.index, f'if{far.index}') if here else f'if{far.index}'}" if far else ""
+    end = None if link.kind.unmodelled else link.kind.endpoint
+    here = end is not None and end.netns == netns
+    other = f"@{names.get(end.index, f'if{end.index}') if here else f'if{end.index}'}" if end else ""
     master = f" master {link.master}" if link.master else ""
     flags, qdisc, state = _condition(link)
-    name = f"{link.name}@NONE" if isinstance(link.kind, Ipip) else f"{link.name}{other}"
+    name = f"{link.name}{other if link.kind.has_mac else '@NONE'}"
     yield f"{link.index}: {name}: <{flags}> mtu {link.mtu} qdisc {qdisc}{master} state {state} group default qlen 1000"
-    down = "protodown on " if isinstance(link.kind, Macvlan) and not link.carrier else ""
-    yield f"    {_link_layer(link)}" + (f" link-netns {far.netns} " if far and not here else " ") + down
-    if not isinstance(link.kind, Loopback | Physical):
-        yield f"    {_kind_text(link.kind)} "
+    down = "protodown on " if link.kind.child and not link.carrier else ""
+    yield f"    {link.kind.link_layer(link.mac)}" + (f" link-netns {end.netns} " if end and not here else " ") + down
+    if kind := str(link.kind):
+        yield f"    {kind} "
     primaries = set(link.primaries())
     for address in link.addresses:
         secondary = "" if address in primaries else " secondary"
@@ -197,55 +126,234 @@ def _link_lines(link: Link, names: dict[int, str], netns: str) -> Iterator[str]:
         yield "       valid_lft forever preferred_lft forever"
 
 
-def _far(kind: Kind) -> Far | None:
-    match kind:
-        case Veth(peer=far) | Macvlan(lower=far):
-            return far
-    return None
-
-
 def _condition(link: Link) -> tuple[str, str, str]:
     """Return flags, queueing discipline and operational state."""
-    match link.kind:
-        case Loopback():
-            flags, qdisc, state = "LOOPBACK", "noqueue", "UNKNOWN"
-        case Ipip():
-            flags, qdisc, state = "NOARP", "noqueue", "UNKNOWN"
-        case Vxlan():
-            flags, qdisc, state = "BROADCAST,MULTICAST", "noqueue", "UNKNOWN"
-        case _:
-            flags, qdisc, state = "BROADCAST,MULTICAST", "noqueue", "UP"
-    if isinstance(link.kind, Physical):
-        qdisc = "pfifo_fast"
-    if link.up and not link.carrier:
-        return f"NO-CARRIER,{flags},UP", qdisc, "DOWN"
-    return (f"{flags},UP,LOWER_UP", qdisc, state) if link.up else (flags, "noop", "DOWN")
-
-
-def _link_layer(link: Link) -> str:
-    match link.kind:
-        case Loopback():
-            return f"link/loopback {link.mac} brd 00:00:00:00:00:00"
-        case Ipip(local=local, remote=remote):
-            return f"link/ipip {local or '0.0.0.0'} {'peer' if remote else 'brd'} {remote or '0.0.0.0'}"
-    return f"link/ether {link.mac} brd ff:ff:ff:ff:ff:ff"
-
-
-def _kind_text(kind: Kind) -> str:
-    match kind:
-        case Opaque(why=why):
-            return why.replace("\n", " ")
-        case Macvlan(mode=mode):
-            return f"macvlan mode {mode}"
-        case Vxlan(vni=vni, local=local, dev=dev, port=port, udpcsum=udpcsum):
-            checksum = "" if udpcsum else " noudpcsum"
-            return f"vxlan id {vni} local {local} dev {dev} srcport 0 0 dstport {port} nolearning{checksum}"
-        case Ipip(local=local, remote=remote):
-            proto = "any" if local is None and remote is None else "ipip"
-            return f"ipip {proto} remote {remote or 'any'} local {local or 'any'}"
-    return type(kind).__name__.lower()
+    kind = link.kind
+    if not link.up:
+        return kind.flags, "noop", "DOWN"
+    if not link.carrier:
+        return f"NO-CARRIER,{kind.flags},UP", kind.qdisc, "DOWN"
+    return f"{kind.flags},UP,LOWER_UP", kind.qdisc, kind.state
 
 
 def _address_text(address: Address) -> str:
     broadcast = f" brd {address.broadcast}" if address.broadcast else ""
     return f"inet {address.interface}{broadcast} scope {address.scope}"
+
+
+def read_address(words: Words, *, peers: bool = False) -> Address:
+    """Read `inet A/P [brd B] scope S [proto P] [flags] LABEL`; with `peers` also `inet A peer B/P`, where A is a /32.
+
+    Raises: StateSyntaxError; Unsupported for a peer's address.
+    """
+    words.take()
+    interface, broadcast, scope = words.interface(), None, ""
+    while not scope:
+        match words.take("scope"):
+            case "peer":
+                if not peers:
+                    raise Unsupported(f"{words.source}:{words.number}: a point-to-point address (peer)")
+                words.interface()
+            case "brd":
+                broadcast = words.address()
+            case "metric":
+                words.number_upto(0xFFFFFFFF)
+            case "scope":
+                scope = words.one_of(SCOPES)
+            case _:
+                raise words.unknown(("brd", "scope", "metric"))
+    if words.next == "proto" and not words.last:
+        words.take()
+        words.take("a protocol")
+    while words.next in ADDRESS_FLAGS:
+        words.take()
+    words.take("the device's name")
+    words.end()
+    return Address(interface, scope, broadcast)
+
+
+ADDRESS_FLAGS = word_set("secondary dynamic noprefixroute mngtmpaddr deprecated nodad home tentative")
+"""What may stand between the scope of an address and its label."""
+
+
+def parse_links(
+    text: str, source: str = "ip -d address", netns: str = "", *, partial: bool = False
+) -> tuple[Link, ...]:
+    """Read the output of `ip -d address show` in network namespace `netns`; IPv6 is passed over.
+
+    With `partial`, devices that are not modelled become an `UnmodelledDevice`, and a namespace known by its id only is
+    called `/ID`.
+    Raises: StateSyntaxError for text `ip` does not print, Unsupported for kinds and options that are not modelled.
+    """
+    blocks: list[list[Words]] = []
+    for number, line in enumerate(text.splitlines(), 1):
+        if not line.strip():
+            continue
+        if not line[0].isspace():
+            blocks.append([])
+            if not partial and XDP.search(line):
+                raise Unsupported(f"{source}:{number}: a device with an XDP program")
+            line = XDP.sub(lambda found: found[1].ljust(len(found[0])), line)
+        elif not blocks:
+            raise StateSyntaxError("a link begins with its number", source=source, line=number, column=1, text=line)
+        blocks[-1].append(Words(line, source=source, number=number))
+    heads = (re.match(r"(\d{1,10}): ([^\s@:]+)[@:]", block[0].line, re.ASCII) for block in blocks)
+    printout = Printout(source, netns, {found[2]: int(found[1]) for found in heads if found}, partial)
+    if partial:
+        return tuple(_link_or_unmodelled(block, printout) for block in blocks)
+    links = tuple(_link(block, printout) for block in blocks)
+    _check(links, source)
+    return links
+
+
+XDP = re.compile(r"(> mtu \d{1,10} )xdp(?:generic|offload|multi)?(?:/id:\d{1,10})?(?= |$)", re.ASCII)
+"""A program that gets a device's frames before the network stack does. Source: xdp_dump() in ip/iplink_xdp.c."""
+
+
+def programs(text: str, source: str = "ip -d address") -> dict[str, str]:
+    """Return the devices with an XDP program, which decides what becomes of their frames, each with the reason."""
+    found = {}
+    for number, line in enumerate(text.splitlines(), 1):
+        name = re.match(r"\d{1,10}: ([^\s@:]+)[@:]", line, re.ASCII)
+        if name and XDP.search(line):
+            found[name[1]] = f"{source}:{number}: {name[1]} has an XDP program, which is not modelled"
+    return found
+
+
+def _link_or_unmodelled(lines: list[Words], printout: Printout) -> Link:
+    """Read a link; one that is not modelled keeps its name, its addresses and the reason."""
+    again = [Words(words.line, source=words.source, number=words.number) for words in lines]
+    end = re.match(r"\d+: [^\s:]*@(?!NONE:|if\d{1,10}:)([^\s@:]+):", lines[0].line, re.ASCII)
+    if end and end[1] not in printout.indexes:
+        raise again[0].error(f"{end[1]!r}, which is no device here, is the end of a name with an @ in it")
+    try:
+        return _link(lines, printout)
+    except Unsupported as problem:
+        index, name, other = _names(again[0])
+        flags, values = _flags(again[0]), again[0].fields(HEAD, (), "a link")
+        addresses = tuple(read_address(words, peers=True) for words in again[2:] if words.next == "inet")
+        kind = UnmodelledDevice(str(problem), _lower(again, other, printout))
+        mac = re.match(r"\s+link/ether (\S+)", again[1].line) if again[1:] else None
+        found = Link(index, name, kind, mac[1] if mac else NO_MAC, addresses, "UP" in flags, carrier=_carrier(flags))
+        return replace(found, master=values.get("master", ""))  # type: ignore[arg-type]
+
+
+def _lower(lines: list[Words], other: str, printout: Printout) -> LinkEnd | None:
+    """Find the device that hands packets over to one that is not modelled."""
+    if not lines[2:] or lines[2].next not in SHARING:
+        return None
+    try:
+        _, _, far_netns = _link_layer(lines[1], printout.partial)
+        return Head("", other, far_netns, printout).endpoint(lines[1])
+    except Unsupported:
+        return None
+
+
+SHARING = ("ipvlan", "ipvtap", "macvtap", "macvlan")
+"""Kinds whose lower device hands packets over to them."""
+
+
+def _check(links: tuple[Link, ...], source: str) -> None:
+    bridges = {link.name for link in links if link.kind.role is DeviceRole.BRIDGE}
+    for link in links:
+        if link.master and link.master not in bridges:
+            raise Unsupported(f"{source}: {link.name} has the master {link.master}, which is no bridge")
+
+
+def _link(lines: list[Words], printout: Printout) -> Link:
+    """Read the head, the link layer, the kind if one is named, and the addresses."""
+    first, *rest = lines
+    index, name, other = _names(first)
+    flags = _flags(first)
+    values = first.fields(HEAD, (), "a link")
+    if not rest:
+        raise first.error("the link/ether line is missing")
+    held = "protodown on" in rest[0].line
+    layer, mac, far_netns = _link_layer(rest[0], printout.partial)
+    head = Head(name, other if BY_LAYER[layer].has_mac else "", far_netns, printout)
+    kind: Kind | None = Loopback() if layer == Loopback.layer else None
+    addresses: list[Address] = []
+    for words in rest[1:]:
+        if words.next == "inet":
+            addresses.append(read_address(words))
+        elif words.next == "bridge_slave":
+            check_port(words, up="UP" in flags and _carrier(flags))
+        elif words.next not in ("inet6", "valid_lft", "alias", "altname", "prog/xdp"):
+            kind = _kind(words, head)
+    if kind is None and (layer != Physical.layer or other):
+        raise Unsupported(f"{printout.source}:{first.number}: {name} is of no kind that is named; `ip -d` names it")
+    if layer == Physical.layer and "NOARP" in flags:
+        raise Unsupported(f"{printout.source}:{first.number}: {name} has the flag NOARP")
+    mtu, master = values.get("mtu", 1500), values.get("master", "")
+    carrier = not held if kind and kind.child else _carrier(flags)  # otherwise it has that of its lower device
+    return Link(index, name, kind or Physical(), mac, tuple(addresses), "UP" in flags, mtu, master, carrier)  # type: ignore[arg-type]
+
+
+def _kind(words: Words, head: Head) -> Kind:
+    """Read the line that names the kind."""
+    word = words.take()
+    if word not in BY_WORD:
+        raise Unsupported(f"{head.printout.source}:{words.number}: link kind {word!r} of {head.name}")
+    return BY_WORD[word].read(words, head)
+
+
+def _names(words: Words) -> tuple[int, str, str]:
+    index = words.take("a number")
+    if not re.fullmatch(r"[1-9]\d{0,9}:", index, re.ASCII):
+        raise words.wrong(f"{index!r} is not a number with a colon")
+    name = words.take("a name")
+    found = re.fullmatch(r"([^\s@:]+)(?:@([^\s@:]+))?:", name)
+    if not found:
+        raise words.wrong(f"{name!r} is not a name with a colon")
+    return int(index[:-1]), found[1], found[2] or ""
+
+
+def _flags(words: Words) -> list[str]:
+    flags = words.take("<FLAGS>")
+    if not re.fullmatch(r"<[A-Z0-9,_-]*>", flags):
+        raise words.wrong(f"{flags!r} are not flags")
+    return flags[1:-1].split(",")
+
+
+def _carrier(flags: list[str]) -> bool:
+    """Tell whether a device can send and receive; one that waits for more than a cable (dormant) can.
+
+    Source: print_link_flags() in ip/ipaddress.c; netif_carrier_ok() decides whether a queue is attached.
+    """
+    return "NO-CARRIER" not in flags or "LOWER_UP" in flags
+
+
+def _link_layer(words: Words, partial: bool) -> tuple[str, str, str]:
+    """Read `link/ether MAC brd MAC ...`: the type, the MAC, and the namespace of the other end."""
+    layer, mac = words.take("link/ether").removeprefix("link/"), NO_MAC
+    if layer not in BY_LAYER:
+        raise Unsupported(f"{words.source}:{words.number}: link type {layer!r}")
+    if BY_LAYER[layer].has_mac:
+        mac = words.mac()
+    else:
+        words.address()
+    values = words.fields(LAYER, (), "a link")
+    if partial and "link-netnsid" in values:
+        return layer, mac, f"/{values['link-netnsid']}"
+    if "link-netnsid" in values:
+        number = values["link-netnsid"]
+        raise Unsupported(
+            f"{words.source}:{words.number}: link-netnsid {number}; give the namespace a name (ip-netns(8))"
+        )
+    return layer, mac, str(values.get("link-netns", ""))
+
+
+def _fitting(words: Words, pattern: str, what: str) -> str:
+    word = words.take(what)
+    if not re.fullmatch(pattern, word, re.ASCII):
+        raise words.wrong(f"{word!r} is not {what}")
+    return word
+
+
+HEAD: Grammar = {**passed_over(COMMON, ["master"]), "mtu": ("mtu", lambda words: words.number_upto(0xFFFFFFFF))}
+
+LAYER: Grammar = {
+    **passed_over(COMMON, ["brd", "peer", "protodown", "protodown_reason"], flags=["proto_down", "unnumbered"]),
+    "link-netns": ("link-netns", lambda words: _fitting(words, r"[^/]+|/(\d{1,10}|unknown)", "a namespace")),
+    "link-netnsid": ("link-netnsid", lambda words: _fitting(words, r"\d{1,10}|unknown", "an id")),
+}

@@ -16,7 +16,8 @@ from ipaddress import IPv4Address, IPv4Network
 from typing import TYPE_CHECKING, NamedTuple
 
 from mcnilib.errors import NoRoute, Unknown
-from mcnilib.linux.device.link import Address, Link, Loopback, Opaque
+from mcnilib.linux.device.link import Address, Link
+from mcnilib.linux.device.nic import Loopback, UnmodelledDevice
 from mcnilib.linux.origin import Origin
 from mcnilib.linux.routing.neigh import PROXY
 from mcnilib.linux.routing.route import ANY, L3MDEV, REJECTING, Query, Route, scope_id
@@ -87,7 +88,7 @@ class Fib:
         self._memo: dict[tuple[object, ...], Decision | Refusal] = {}
         self._rules = {rule.table: rule for rule in rules}
         if self.custom:
-            strange = {link.name for link in links if isinstance(link.kind, Opaque)}
+            strange = {link.name for link in links if isinstance(link.kind, UnmodelledDevice)}
             self._stages = [Stage(r, _selector(r, strange), _trie(tables.get(r.table, ()))) for r in rules]
             self.local = _trie(tables.get("local", ()))
         else:

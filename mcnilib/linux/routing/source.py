@@ -9,7 +9,7 @@ from ipaddress import IPv4Address
 from typing import TYPE_CHECKING, NamedTuple
 
 from mcnilib.errors import NoRoute
-from mcnilib.linux.device.link import Loopback
+from mcnilib.linux.device.nic import Loopback
 from mcnilib.linux.packet import Packet
 from mcnilib.linux.routing.route import SCOPES, UNCHOSEN, Query, Route, scope_id
 from mcnilib.linux.sysctl import Setting, deciding

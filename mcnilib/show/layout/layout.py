@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from mcnilib.linux.device.link import Link, Physical
+from mcnilib.linux.device.link import Link
+from mcnilib.linux.device.nic import Physical
 from mcnilib.linux.netns import Netns
 from mcnilib.show.labels.text_metrics import shorten, width
 from mcnilib.show.layout.geometry import Rect

@@ -9,7 +9,13 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 
-from mcnilib.linux.device.link import Bridge, Ipip, Link, Loopback, Macvlan, Physical, Veth, Vxlan
+from mcnilib.linux.device.bridge import Bridge
+from mcnilib.linux.device.ipip import Ipip
+from mcnilib.linux.device.link import Link
+from mcnilib.linux.device.macvlan import Macvlan
+from mcnilib.linux.device.nic import Loopback, Physical
+from mcnilib.linux.device.veth import Veth
+from mcnilib.linux.device.vxlan import Vxlan
 from mcnilib.linux.netns import Netns
 from mcnilib.show.labels.text_metrics import shorten, width
 from mcnilib.show.layout.geometry import Rect

@@ -14,7 +14,9 @@ from ipaddress import IPv4Address
 
 import networkx as nx
 
-from mcnilib.linux.device.link import Macvlan, Physical, Veth
+from mcnilib.linux.device.macvlan import Macvlan
+from mcnilib.linux.device.nic import Physical
+from mcnilib.linux.device.veth import Veth
 from mcnilib.trace.trace import Journey, Trace
 from mcnilib.world.world import World
 

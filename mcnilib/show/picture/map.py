@@ -14,7 +14,9 @@ from typing import Any
 from matplotlib.figure import Figure
 from matplotlib.patches import FancyBboxPatch
 
-from mcnilib.linux.device.link import Ipip, Loopback, Vxlan
+from mcnilib.linux.device.ipip import Ipip
+from mcnilib.linux.device.nic import Loopback
+from mcnilib.linux.device.vxlan import Vxlan
 from mcnilib.linux.netns import Netns
 from mcnilib.show.layout.plan import plan_of
 from mcnilib.show.picture.paint import new_figure

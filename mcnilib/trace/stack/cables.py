@@ -8,13 +8,18 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from mcnilib.errors import Unknown
-from mcnilib.linux.device.link import Bridge, Far, Link, Macvlan, Opaque, Station, Veth
+from mcnilib.linux.device.base import FdbEntry, LinkEnd
+from mcnilib.linux.device.bridge import Bridge
+from mcnilib.linux.device.link import Link
+from mcnilib.linux.device.macvlan import Macvlan
+from mcnilib.linux.device.nic import UnmodelledDevice
+from mcnilib.linux.device.veth import Veth
 from mcnilib.world.world import Port, World
 
 Place = tuple[str, str]
 """(network namespace, device)."""
 
-Child = tuple[str, Link, Macvlan]
+Sibling = tuple[str, Link, Macvlan]
 """A macvlan device: its namespace, itself, its kind."""
 
 
@@ -27,7 +32,7 @@ class Cables:
         self._by_index = {(netns.name, link.index): link for netns in world for link in netns.links}
         self._collected = {netns.name for netns in world if netns.links}
         self.by_name = {(netns.name, link.name): link for netns in world for link in netns.links}
-        self.children: dict[tuple[str, int], list[Child]] = {}
+        self.children: dict[tuple[str, int], list[Sibling]] = {}
         self.ports: dict[Place, list[Link]] = {}
         for netns in world:
             for link in netns.links:
@@ -37,13 +42,13 @@ class Cables:
                 if link.master:
                     self.ports.setdefault((netns.name, link.master), []).append(link)
         self.sharing = dict(_sharing(world))
-        self._stations: dict[Place, dict[str, Station]] = {}
+        self._stations: dict[Place, dict[str, FdbEntry]] = {}
 
-    def at(self, far: Far) -> Link | None:
+    def at(self, far: LinkEnd) -> Link | None:
         """Return the device another namespace's link points to; None when it is not there."""
         return self._by_index.get((far.netns, far.index))
 
-    def station(self, netns: str, bridge: Link, mac: str) -> Station | None:
+    def station(self, netns: str, bridge: Link, mac: str) -> FdbEntry | None:
         """Return a bridge's entry for a MAC: one that somebody wrote or it learned, or the kernel's for its own MACs.
 
         Source: br_fdb_add_local(), br_fdb_change_mac_address() in net/bridge/br_fdb.c.
@@ -52,11 +57,11 @@ class Cables:
         if place not in self._stations:
             written = bridge.kind.fdb if isinstance(bridge.kind, Bridge) else ()
             own = [(port.mac, port.name) for port in self.ports.get(place, [])] + [(bridge.mac, bridge.name)]
-            entries = [*written, *(Station(*one, "permanent") for one in own)]
+            entries = [*written, *(FdbEntry(*one, "permanent") for one in own)]
             self._stations[place] = {one.mac: one for one in reversed(entries)}
         return self._stations[place].get(mac)
 
-    def other_end(self, netns: str, link: Link, far: Far) -> Link | Unknown:
+    def other_end(self, netns: str, link: Link, far: LinkEnd) -> Link | Unknown:
         """Return the device at the other end of a link, or why nobody knows it."""
         found = self.at(far)
         if found:
@@ -104,7 +109,7 @@ class Cables:
         return None
 
 
-def copies(children: list[Child], src: str) -> list[tuple[str, Link]]:
+def copies(children: list[Sibling], src: str) -> list[tuple[str, Link]]:
     """Choose the macvlan children that get a copy of a broadcast from the MAC `src` that their lower device received.
 
     Source: macvlan_handle_frame(), macvlan_multicast_rx().
@@ -123,7 +128,7 @@ def _sharing(world: World) -> Iterator[tuple[tuple[str, int], Unknown]]:
     """Name the devices that hand packets over to a device of a kind that is not modelled."""
     for netns in world:
         for link in netns.links:
-            if isinstance(link.kind, Opaque) and link.kind.lower and link.up:
-                itself = link.kind.lower == Far(netns.name, link.index)
+            if isinstance(link.kind, UnmodelledDevice) and link.kind.lower and link.up:
+                itself = link.kind.lower == LinkEnd(netns.name, link.index)
                 why = link.kind.why if itself else f"{link.name} of {netns.name} shares its device: {link.kind.why}"
                 yield (link.kind.lower.netns, link.kind.lower.index), Unknown(why, collect="")

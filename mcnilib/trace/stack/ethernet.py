@@ -14,10 +14,15 @@ from dataclasses import dataclass
 from itertools import chain
 
 from mcnilib.errors import Unknown, Unsupported
-from mcnilib.linux.device.link import Bridge, Far, Link, Loopback, Macvlan, Opaque, Physical, Veth
+from mcnilib.linux.device.base import LinkEnd
+from mcnilib.linux.device.bridge import Bridge
+from mcnilib.linux.device.link import Link
+from mcnilib.linux.device.macvlan import Macvlan
+from mcnilib.linux.device.nic import Loopback, Physical, UnmodelledDevice
+from mcnilib.linux.device.veth import Veth
 from mcnilib.linux.netns import Netns
 from mcnilib.linux.sysctl import BRIDGE_CALLS, BUILT_IN, flag, setting
-from mcnilib.trace.stack.cables import Cables, Child, Place, copies
+from mcnilib.trace.stack.cables import Cables, Place, Sibling, copies
 from mcnilib.world.world import World
 
 BROADCAST = "ff:ff:ff:ff:ff:ff"
@@ -128,7 +133,7 @@ class Wire:
                 return self._forward(netns, link, "", sight)
             case Physical():
                 return self._send_segment(netns, link, sight)
-            case Opaque(why):
+            case UnmodelledDevice(why):
                 return [Unknown(f"the frame leaves by {link.name}: {why}", collect="")]
         raise Unsupported(f"a bridge port of kind {type(link.kind).__name__.lower()} ({link.name} in {netns})")
 
@@ -150,7 +155,7 @@ class Wire:
             ends.append(Unknown(f"the frame leaves by the uplink of {segment.name}", collect=what))
         return ends
 
-    def _send_child(self, device: Link | Unknown, lower: Far, mode: str, sight: _Sight) -> Ends:
+    def _send_child(self, device: Link | Unknown, lower: LinkEnd, mode: str, sight: _Sight) -> Ends:
         """Send from a macvlan child: to bridge-mode siblings at once, everything else out by the lower device."""
         if isinstance(device, Unknown):
             return [device]
@@ -195,7 +200,7 @@ class Wire:
             return self._enter_port(netns, link, sight)
         return [Landing(netns, link, sight.path)] if sight.taken else []
 
-    def _enter_lower(self, netns: str, link: Link, children: list[Child], sight: _Sight) -> Ends:
+    def _enter_lower(self, netns: str, link: Link, children: list[Sibling], sight: _Sight) -> Ends:
         """Take a frame at a device with macvlan children: those that want it, or else its own IP layer.
 
         One in mode passthru takes every frame that is not for all, whomever it is for, and loses it while it is down.
@@ -214,7 +219,7 @@ class Wire:
         """Take a frame at a port of a bridge: up to the bridge's own IP layer, or out of other ports, or both."""
         bridge = self.cables.by_name.get((netns, port.master))
         for one in filter(None, (port, bridge)):
-            if isinstance(one.kind, Opaque):
+            if isinstance(one.kind, UnmodelledDevice):
                 return [Unknown(f"the frame gets to {one.name}: {one.kind.why}", collect="")]
         if bridge is None or not bridge.up or not port.carrier:
             return []

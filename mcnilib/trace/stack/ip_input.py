@@ -11,7 +11,7 @@ from functools import partial
 from typing import TYPE_CHECKING
 
 from mcnilib.errors import NoRoute, Unsupported
-from mcnilib.linux.device.link import Bridge
+from mcnilib.linux.device.bridge import Bridge
 from mcnilib.linux.packet import Packet
 from mcnilib.linux.routing.fib import Decision
 from mcnilib.linux.routing.route import UNCHOSEN, Query, Route

@@ -9,7 +9,10 @@ from ipaddress import IPv4Address
 from typing import TYPE_CHECKING
 
 from mcnilib.errors import Unknown, Unsupported
-from mcnilib.linux.device.link import Ipip, Link, Opaque, Vxlan
+from mcnilib.linux.device.ipip import Ipip
+from mcnilib.linux.device.link import Link
+from mcnilib.linux.device.nic import UnmodelledDevice
+from mcnilib.linux.device.vxlan import Vxlan
 from mcnilib.linux.routing.fib import Decision
 from mcnilib.linux.routing.nexthop import next_hop
 from mcnilib.linux.routing.route import Route
@@ -46,7 +49,7 @@ def leave(net: Network, log: Log, host: Host, skb: Skb, decision: Decision, iif:
     if not net.wire.has_carrier(host.name, link):
         _no_carrier(net, log, host, link, hook.next_hop, skb)
         return None
-    if why := link.egress or (link.kind.why if isinstance(link.kind, Opaque) else ""):
+    if why := link.egress or (link.kind.why if isinstance(link.kind, UnmodelledDevice) else ""):
         raise Unknown(f"the packet leaves by {link.name}: {why}", collect="")
     if link.name == "lo":
         return _loop_back(log, host, link, skb)

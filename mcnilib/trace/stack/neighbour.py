@@ -10,7 +10,8 @@ from ipaddress import IPv4Address
 from typing import TYPE_CHECKING
 
 from mcnilib.errors import NoRoute, Unknown, Unsupported
-from mcnilib.linux.device.link import Link, Vxlan
+from mcnilib.linux.device.link import Link
+from mcnilib.linux.device.vxlan import Vxlan
 from mcnilib.linux.packet import Packet
 from mcnilib.linux.routing.neigh import PROXY, Neigh
 from mcnilib.linux.routing.route import Query

@@ -10,7 +10,10 @@ from ipaddress import IPv4Address
 
 from mcnilib.errors import NoRoute, Unsupported
 from mcnilib.linux.chance import EPHEMERAL, Chance
-from mcnilib.linux.device.link import NO_MAC, Ipip, Link, Vxlan
+from mcnilib.linux.device.base import NO_MAC
+from mcnilib.linux.device.ipip import Ipip
+from mcnilib.linux.device.link import Link
+from mcnilib.linux.device.vxlan import Vxlan
 from mcnilib.linux.packet import Inner, Packet
 from mcnilib.linux.routing.route import Query
 from mcnilib.linux.routing.source import preferred_source

@@ -13,7 +13,7 @@ from ipaddress import IPv4Address
 from typing import NoReturn
 
 from mcnilib.errors import NoRoute, Unknown, Unsupported
-from mcnilib.linux.device.link import Loopback
+from mcnilib.linux.device.nic import Loopback
 from mcnilib.linux.packet import Packet
 from mcnilib.linux.routing.fib import Decision
 from mcnilib.linux.routing.route import Query, Route

@@ -17,7 +17,9 @@ from mcnilib.cluster.cni.calico.config import Calico
 from mcnilib.cluster.event import Change, change
 from mcnilib.cluster.intern import ip_route
 from mcnilib.cluster.spec import Pod, mac_of
-from mcnilib.linux.device.link import Address, Far, Link, Veth
+from mcnilib.linux.device.base import LinkEnd
+from mcnilib.linux.device.link import Address, Link
+from mcnilib.linux.device.veth import Veth
 from mcnilib.linux.netns import Netns, add_link, add_routes, set_sysctl
 from mcnilib.linux.origin import Origin
 from mcnilib.linux.routing.route import Route
@@ -55,7 +57,7 @@ def attach(netns: Netns, pod: Pod, calico: Calico) -> Netns:
     netns = set_sysctl(netns, "net.ipv4.ip_forward", "0", Origin(WRITER, "a pod is no router"))
     by = Origin(WRITER, "the pod's end of the pair to its node")
     address = Address(IPv4Interface(f"{_overlay(pod)}/32"))
-    peer = Veth(Far(pod.node, pod.host_index))
+    peer = Veth(LinkEnd(pod.node, pod.host_index))
     netns = add_link(netns, Link(POD_INDEX, "eth0", peer, mac_of(pod.name, "eth0"), (address,), mtu=calico.mtu, by=by))
     by = Origin(WRITER, "an address nobody has; the node answers for it")
     netns = add_routes(netns, ip_route(f"{GATEWAY} dev eth0 scope link", by))
@@ -66,7 +68,7 @@ def attach(netns: Netns, pod: Pod, calico: Calico) -> Netns:
 def attach_host(node: Netns, pod: Pod, calico: Calico) -> Netns:
     """Do the node's side: the node's end of the pair, its sysctls, and the route to the pod."""
     by = Origin(WRITER, f"the node's end of the pair to pod {pod.name}; it needs no address")
-    link = Link(pod.host_index, pod.host_device, Veth(Far(pod.name, POD_INDEX)), HOST_MAC, mtu=calico.mtu, by=by)
+    link = Link(pod.host_index, pod.host_device, Veth(LinkEnd(pod.name, POD_INDEX)), HOST_MAC, mtu=calico.mtu, by=by)
     node = add_link(node, link)
     for name, value, by in _sysctls(node, calico):
         node = set_sysctl(node, f"net.ipv4.conf.{pod.host_device}.{name}", value, by)

@@ -22,7 +22,10 @@ from mcnilib.cluster.cni.calico.pod import PRIORITY
 from mcnilib.cluster.intern import ip_neigh, ip_route
 from mcnilib.cluster.settings import Encapsulation
 from mcnilib.cluster.spec import Node
-from mcnilib.linux.device.link import NO_MAC, Address, Ipip, Link, Vxlan
+from mcnilib.linux.device.base import NO_MAC
+from mcnilib.linux.device.ipip import Ipip
+from mcnilib.linux.device.link import Address, Link
+from mcnilib.linux.device.vxlan import Vxlan
 from mcnilib.linux.netns import Netns, add_link, add_neigh, add_routes
 from mcnilib.linux.origin import Origin
 from mcnilib.linux.routing.route import Route

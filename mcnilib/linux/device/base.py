@@ -1,0 +1,339 @@
+"""What every kind of network device says of itself: its words in `ip -d address`, where its frames go, how it is made.
+
+A kind is one frozen class in one file of this folder, and an entry of `mcnilib.linux.device.link.KINDS`. Whoever has
+to do with devices asks the kind; where a family of kinds is alike, its `DeviceRole`. Whole links are read in `link`.
+Source: ip/{ipaddress,iplink}.c (iproute2 6.1).
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import dataclass, replace
+from enum import Enum
+from ipaddress import IPv4Address
+from typing import Any, ClassVar, NamedTuple, Self
+
+from mcnilib.errors import Unsupported
+from mcnilib.linux.packet import Packet
+from mcnilib.linux.text import Grammar, Words
+
+NO_MAC = "00:00:00:00:00:00"
+
+
+@dataclass(frozen=True, slots=True)
+class LinkEnd:
+    """The device at the other end of a veth, or below a macvlan: `index` in network namespace `netns`."""
+
+    netns: str
+    index: int
+
+
+NOWHERE = LinkEnd("", 0)
+"""The other end of a device of which nobody says where it is."""
+
+
+class DeviceRole(Enum):
+    """Where the frames of a device go, and so where its other end is, and how pictures draw it."""
+
+    LOOPBACK = "back into the namespace"
+    NIC = "to the segment it is plugged into"
+    PAIR = "to the other end of its pair"
+    CHILD = "to its siblings, or out by the device below it"
+    BRIDGE = "out of its ports, the devices whose master it is"
+    TUNNEL = "into packets of its namespace: it carries no frames"
+    UNMODELLED = "nobody knows where"
+
+
+def word_set(text: str) -> frozenset[str]:
+    """Return the words of a text as a set."""
+    return frozenset(text.split())
+
+
+COMMON = word_set(
+    """
+    promiscuity allmulti minmtu maxmtu numtxqueues numrxqueues gso_max_size gso_max_segs tso_max_size tso_max_segs
+    gro_max_size gso_ipv4_max_size gro_ipv4_max_size parentbus parentdev addrgenmode portid portname switchid
+    permaddr group qlen mode state qdisc
+    """
+)
+"""Words with one value that may follow any link and change nothing here."""
+
+
+def passed_over(*groups: Iterable[str], flags: Iterable[str] = ()) -> Grammar:
+    """Build the grammar of words that change nothing: those with a value, and those without."""
+    grammar: Grammar = {word: (word, lambda words: words.take("a value")) for group in groups for word in group}
+    return {**grammar, **{word: (word, lambda words: True) for word in ("netns-immutable", *flags)}}
+
+
+class Keyword(NamedTuple):
+    """A word of a kind's line with its value: that of `field`, or `always` the same; without both it has none.
+
+    A word that has a field but no `read` is there while the field has the `value`. `absent` is printed for None.
+    """
+
+    word: str
+    field: str = ""
+    read: Callable[[Words], object] | None = None
+    value: object = True
+    always: str = ""
+    absent: str = ""
+    required: bool = False  # without it a device is not modelled
+
+    def taken(self, words: Words) -> object:
+        """Read what follows the word."""
+        return self.read(words) if self.read else self.value
+
+    def shown(self, kind: Kind, making: bool) -> str:
+        """Return the word and its value; nothing where it is not printed, or goes without saying in `ip link add`."""
+        if not self.read:
+            return self.word if not self.field or getattr(kind, self.field) == self.value else ""
+        value = getattr(kind, self.field) if self.field else None
+        text = str(value) if value is not None else "" if making else self.absent or self.always
+        return f"{self.word} {text}" if text else ""
+
+
+class KindLine:
+    """The grammar of a line of `ip -d address`: reading and printing derive from its options."""
+
+    def __init__(
+        self,
+        what: str,
+        *options: Keyword,
+        passed: str = "",
+        flags: str = "",
+        refused: str = "",
+        usual: Mapping[str, tuple[str, ...]] | None = None,
+    ) -> None:
+        """Declare the line of `what`: the words `passed` over, with a value, and `flags`; those that are `refused`.
+
+        `usual` names the values that are modelled, the default first, of words that would change a frame's way.
+        """
+        self.what, self.options, self._usual = what, options, usual or {}
+        self._refused = word_set(refused)
+        self._grammar = passed_over(word_set(passed), COMMON, self._usual, flags=word_set(flags))
+        self._grammar.update({one.word: (one.field or one.word, one.taken) for one in options})
+
+    def read(self, words: Words, usual: Mapping[str, tuple[str, ...]] | None = None) -> dict[str, Any]:
+        """Read the words up to the end of the line and return the fields they fill.
+
+        Raises: StateSyntaxError for words nobody prints, Unsupported for those that are not modelled.
+        """
+        values = words.fields(self._grammar, self._refused, self.what)
+        for word, modelled in {**self._usual, **(usual or {})}.items():
+            if values.get(word, modelled[0]) not in modelled:
+                raise Unsupported(f"{words.source}:{words.number}: {self.what} with {word} {values[word]}")
+        required = [one.word for one in self.options if one.required]
+        if any(one.required and (one.field or one.word) not in values for one in self.options):
+            listed = f"{', '.join(required[:-1])} or {required[-1]}"
+            raise Unsupported(f"{words.source}:{words.number}: {self.what} without {listed}")
+        return {one.field: values[one.field] for one in self.options if one.field in values}
+
+    def shown(self, kind: Kind, *, making: bool = False) -> list[str]:
+        """Return the words for a device, or those that make one like it."""
+        return [text for one in self.options if (text := one.shown(kind, making))]
+
+
+@dataclass(frozen=True, slots=True)
+class Printout:
+    """What the lines of a link are read against: their namespace, and the indexes of the links printed with them."""
+
+    source: str
+    netns: str
+    indexes: dict[str, int]
+    partial: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Head:
+    """The first two lines of a link, and where they stand."""
+
+    name: str
+    other: str  # what follows @: a device, ifN, or nothing
+    far_netns: str
+    printout: Printout
+
+    def endpoint(self, words: Words) -> LinkEnd:
+        """Find the device behind `@`: by name in this namespace, by number in the one `link-netns` names.
+
+        Raises: Unsupported when it is in no namespace that has a name.
+        """
+        if self.far_netns and re.fullmatch(r"if\d{1,10}", self.other, re.ASCII):
+            return LinkEnd(self.far_netns, int(self.other[2:]))
+        if not self.far_netns and self.other in self.printout.indexes:
+            return LinkEnd(self.printout.netns, self.printout.indexes[self.other])
+        what = f"{self.name}@{self.other}" if self.other else self.name
+        at = f"{self.printout.source}:{words.number}"
+        raise Unsupported(f"{at}: the other end of {what} is in no namespace that has a name")
+
+
+@dataclass(frozen=True, slots=True)
+class FdbEntry:
+    """An entry of a bridge's forwarding database: frames for `mac` go out of `port`.
+
+    `state`: permanent (the bridge keeps such frames itself), static, or empty for one that was learned. Unless it is
+    `sticky`, an entry moves when a frame of that MAC comes in by another port.
+    """
+
+    mac: str
+    port: str
+    state: str = "static"
+    sticky: bool = False
+
+
+FarEnds = tuple[tuple[str, IPv4Address], ...]
+"""Which tunnel end is asked for frames to a MAC."""
+
+
+class Kind:
+    """A kind of device. Subclasses declare what is not true of most, and are frozen values of what one device is."""
+
+    __slots__ = ()
+
+    word: ClassVar[str] = ""  # its name in `ip -d address` and `ip link add`; empty: nobody prints it
+    role: ClassVar[DeviceRole]
+    line: ClassVar[KindLine] = KindLine("a device")
+    end_field: ClassVar[str] = ""  # the field with the other end
+    made_with: ClassVar[str] = ""  # further words of `ip link add`
+    layer: ClassVar[str] = "ether"
+    flags: ClassVar[str] = "BROADCAST,MULTICAST"
+    qdisc: ClassVar[str] = "noqueue"
+    state: ClassVar[str] = "UP"  # the operational state of one that has a carrier
+    has_mac: ClassVar[bool] = True
+    has_arp: ClassVar[bool] = True  # neighbours are resolved on it
+    has_far_ends: ClassVar[bool] = False  # `bridge fdb` says which tunnel end has which MAC
+    protodown: ClassVar[bool] = False  # its carrier can be taken from it (protodown)
+    fallback: ClassVar[str] = ""  # the device of this kind that every namespace gets with the module
+
+    @classmethod
+    def begin(cls, words: Words, head: Head) -> None:
+        """Read what stands between the kind's name and its options."""
+
+    @classmethod
+    def read(cls, words: Words, head: Head) -> Self:
+        """Read the words after the kind's name. Raises: StateSyntaxError, Unsupported."""
+        cls.begin(words, head)
+        values = cls.line.read(words)
+        return cls(**values, **({cls.end_field: head.endpoint(words)} if cls.end_field else {}))
+
+    def __str__(self) -> str:
+        """Return the line of `ip -d address` that names the kind; empty where there is none."""
+        return " ".join([self.word, *self.line.shown(self)])
+
+    @property
+    def making(self) -> str:
+        """The words after `type` of the `ip link add` that makes such a device; empty where none does."""
+        return " ".join([self.word, *self.line.shown(self, making=True), *self.made_with.split()])
+
+    @property
+    def is_fallback(self) -> bool:
+        """Tell whether it has the ends of its kind's `fallback`, of which Linux has but one in a namespace."""
+        return False
+
+    def link_layer(self, mac: str) -> str:
+        """Return the words of the line `link/...`."""
+        return f"link/{self.layer} {mac} brd ff:ff:ff:ff:ff:ff"
+
+    @property
+    def endpoint(self) -> LinkEnd | None:
+        """The device at the other end, or below."""
+        return getattr(self, self.end_field) if self.end_field else None
+
+    def leading_to(self, endpoint: LinkEnd) -> Self:
+        """Return the same with another other end, if it has one."""
+        return replace(self, **{self.end_field: endpoint}) if self.end_field else self  # type: ignore[type-var]
+
+    @property
+    def unmodelled(self) -> str:
+        """Why nobody knows what becomes of what is sent there; empty for kinds that are modelled."""
+        return ""
+
+    @property
+    def underlay(self) -> str:
+        """The device of the same namespace that must be there first."""
+        return ""
+
+    @property
+    def child(self) -> Child | None:
+        """Itself, where it stands on a device and shares its frames."""
+        return None
+
+    @property
+    def tunnel(self) -> Tunnel | None:
+        """Itself, where it carries packets inside packets."""
+        return None
+
+    @property
+    def stations(self) -> tuple[FdbEntry, ...]:
+        """Which MAC is behind which port, as far as somebody wrote it or it was learned."""
+        return ()
+
+    def entries(self, name: str) -> Iterator[str]:
+        """Yield the lines of `bridge fdb show` for a device of that name."""
+        return iter(())
+
+    def with_entries(self, far_ends: FarEnds, stations: tuple[FdbEntry, ...]) -> Self:
+        """Return the same with those of the entries it keeps."""
+        return self
+
+
+class Child(Kind):
+    """A device that stands on another one and shares its frames with its siblings there."""
+
+    __slots__ = ()
+
+    role: ClassVar[DeviceRole] = DeviceRole.CHILD
+    lower: LinkEnd
+
+    @property
+    def child(self) -> Child:
+        """Itself."""
+        return self
+
+    @property
+    def takes_all(self) -> bool:
+        """Tell whether it takes every frame that is for one, whomever it is for."""
+        return False
+
+    def reaches(self, sibling: Child) -> bool:
+        """Tell whether its frames get to a sibling without leaving by the lower device."""
+        return False
+
+    def copied(self, own: bool, sender: Child | None) -> bool:
+        """Tell whether it gets a copy of a broadcast the lower device received, from its `own` MAC or a sibling's."""
+        return not own
+
+
+class Tunnel(Kind):
+    """A device that puts packets into packets of its namespace, and takes them out."""
+
+    __slots__ = ()
+
+    role: ClassVar[DeviceRole] = DeviceRole.TUNNEL
+
+    @property
+    def tunnel(self) -> Tunnel:
+        """Itself."""
+        return self
+
+    @property
+    def udp_port(self) -> int:
+        """The UDP port it listens on; 0 for a protocol of its own."""
+        return 0
+
+    @property
+    def generality(self) -> tuple[bool, ...]:
+        """In which order tunnels are asked whether a packet is for them."""
+        return ()
+
+    def far_ends(self, mac: str, next_hop: IPv4Address) -> tuple[IPv4Address, ...]:
+        """Return where a packet goes, whose next hop has that MAC: none drops it."""
+        raise NotImplementedError
+
+    def packed(self, packet: Packet, far_end: IPv4Address, mac: str, sport: int) -> Packet:
+        """Return the outer packet; `sport` is its source port where there is UDP around it."""
+        raise NotImplementedError
+
+    def takes(self, outer: Packet) -> bool:
+        """Tell whether a packet with something inside is for this device."""
+        raise NotImplementedError

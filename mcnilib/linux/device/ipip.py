@@ -1,0 +1,86 @@
+"""IP-in-IP tunnels.
+
+Source: ip/link_iptnl.c (iproute2 6.1); ip_tunnel_xmit(), ip_tunnel_lookup() in net/ipv4/ip_tunnel.c, net/ipv4/ipip.c
+(Linux 6.18); RFC 2003.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from ipaddress import IPv4Address
+from typing import ClassVar
+
+from mcnilib.linux.device.base import Head, Keyword, KindLine, Tunnel
+from mcnilib.linux.packet import Inner, Packet
+from mcnilib.linux.text import Words
+
+IPIP = "ipencap"
+"""The protocol of an IPIP packet; its device looks the way up without the packet's mark. Source: ip_tunnel_xmit()."""
+
+
+def _address_or_any(words: Words) -> IPv4Address | None:
+    if words.next != "any":
+        return words.address()
+    words.take()
+    return None
+
+
+@dataclass(frozen=True, slots=True)
+class Ipip(Tunnel):
+    """An IP-in-IP device; without a fixed remote the route's gateway is the outer destination."""
+
+    word: ClassVar[str] = "ipip"
+    line: ClassVar[KindLine] = KindLine(
+        "an ipip device",
+        Keyword("remote", "remote", _address_or_any, absent="any"),
+        Keyword("local", "local", _address_or_any, absent="any"),
+        passed="ttl tos 6rd-prefix",
+        flags="nopmtudisc pmtudisc ignore-df noencap-csum noencap-csum6 noencap-remcsum",
+        refused="""
+        encap encap-sport encap-dport encap-csum encap-csum6 encap-remcsum fwmark dev external
+        """,  # these would change where packets go, or what they are
+    )
+    layer: ClassVar[str] = "ipip"
+    flags: ClassVar[str] = "NOARP"
+    state: ClassVar[str] = "UNKNOWN"
+    has_mac: ClassVar[bool] = False
+    has_arp: ClassVar[bool] = False
+    fallback: ClassVar[str] = "tunl0"
+
+    local: IPv4Address | None = None
+    remote: IPv4Address | None = None
+
+    @classmethod
+    def begin(cls, words: Words, head: Head) -> None:
+        """Read what it carries: only IPv4, or anything."""
+        words.one_of(("any", "ipip"))
+
+    def __str__(self) -> str:
+        return " ".join([self.word, "any" if self.is_fallback else "ipip", *self.line.shown(self)])
+
+    @property
+    def is_fallback(self) -> bool:
+        """Tell whether it has no fixed end."""
+        return self.local is None and self.remote is None
+
+    def link_layer(self, mac: str) -> str:
+        """Return the words of the line `link/ipip`, which has its ends in place of a MAC."""
+        return f"link/ipip {self.local or '0.0.0.0'} {'peer' if self.remote else 'brd'} {self.remote or '0.0.0.0'}"
+
+    @property
+    def generality(self) -> tuple[bool, ...]:
+        """Order of asking: both ends fixed, the remote, the local one, none (ip_tunnel_lookup())."""
+        return self.remote is None, self.local is None
+
+    def far_ends(self, mac: str, next_hop: IPv4Address) -> tuple[IPv4Address, ...]:
+        """Return the remote end, or the next hop."""
+        return (self.remote or next_hop,)
+
+    def packed(self, packet: Packet, far_end: IPv4Address, mac: str, sport: int) -> Packet:
+        """Return the outer packet; 0.0.0.0 as its source is still to be chosen. The mark stays on it."""
+        return Packet(self.local or IPv4Address(0), far_end, IPIP, mark=packet.mark, inner=Inner(packet))
+
+    def takes(self, outer: Packet) -> bool:
+        """Tell whether a packet comes from and to the ends it has."""
+        inside = outer.inner is not None and outer.inner.vni is None
+        return inside and self.local in (None, outer.dst) and self.remote in (None, outer.src)

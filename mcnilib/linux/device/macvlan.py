@@ -1,0 +1,68 @@
+"""Macvlan: several devices with MACs of their own on one lower device.
+
+Source: ip/iplink_macvlan.c (iproute2 6.1); macvlan_queue_xmit(), macvlan_handle_frame(), macvlan_multicast_rx() in
+drivers/net/macvlan.c (Linux 6.18).
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import ClassVar
+
+from mcnilib.errors import Unsupported
+from mcnilib.linux.device.base import Child, Head, Keyword, KindLine, LinkEnd
+from mcnilib.linux.text import Words
+
+MODES = ("bridge", "private", "vepa", "passthru")
+"""Modes that are modelled."""
+
+
+def _mode(words: Words) -> str:
+    if words.next == "source":
+        raise Unsupported(f"{words.source}:{words.number}: macvlan mode 'source'")
+    return words.one_of(MODES)
+
+
+@dataclass(frozen=True, slots=True)
+class Macvlan(Child):
+    """A child of a lower device. `mode` is bridge, private, vepa or passthru."""
+
+    word: ClassVar[str] = "macvlan"
+    line: ClassVar[KindLine] = KindLine(
+        "a macvlan",
+        Keyword("mode", "mode", _mode),
+        passed="bcqueuelen usedbcqueuelen bclim",
+        flags="nopromisc",
+    )
+    end_field: ClassVar[str] = "lower"
+    protodown: ClassVar[bool] = True
+
+    lower: LinkEnd
+    mode: str = "bridge"
+
+    @classmethod
+    def begin(cls, words: Words, head: Head) -> None:
+        """Insist that the mode comes first."""
+        if words.next != "mode":
+            words.take("mode")
+            raise words.wrong("mode is missing")
+
+    @property
+    def takes_all(self) -> bool:
+        """Tell whether it takes every frame that is for one, whomever it is for."""
+        return self.mode == "passthru"
+
+    def reaches(self, sibling: Child) -> bool:
+        """Tell whether its frames get to a sibling without leaving by the lower device: both are in bridge mode."""
+        return isinstance(sibling, Macvlan) and self.mode == sibling.mode == "bridge"
+
+    def copied(self, own: bool, sender: Child | None) -> bool:
+        """Tell whether it gets a copy of a broadcast the lower device received, from its `own` MAC or a sibling's.
+
+        What a child in bridge mode sent its siblings have already; one that may not talk to them hears only itself.
+        """
+        if not isinstance(sender, Macvlan):
+            return not own
+        if sender.mode not in ("vepa", "bridge"):
+            return own
+        return not own and self.mode in (("vepa", "bridge") if sender.mode == "vepa" else ("vepa",))

@@ -1,0 +1,53 @@
+"""Devices of which nothing but their name is said: `lo`, NICs, and those of a kind that is not modelled."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import ClassVar
+
+from mcnilib.linux.device.base import NO_MAC, DeviceRole, Kind, LinkEnd
+
+
+@dataclass(frozen=True, slots=True)
+class Loopback(Kind):
+    """`lo`: what is sent arrives in the same namespace."""
+
+    role: ClassVar[DeviceRole] = DeviceRole.LOOPBACK
+    layer: ClassVar[str] = "loopback"
+    flags: ClassVar[str] = "LOOPBACK"
+    state: ClassVar[str] = "UNKNOWN"
+    has_arp: ClassVar[bool] = False
+
+    def link_layer(self, mac: str) -> str:
+        """Return the words of the line `link/loopback`."""
+        return f"link/loopback {mac} brd {NO_MAC}"
+
+
+@dataclass(frozen=True, slots=True)
+class Physical(Kind):
+    """A NIC; the world's segments say which switch it is plugged into."""
+
+    role: ClassVar[DeviceRole] = DeviceRole.NIC
+    qdisc: ClassVar[str] = "pfifo_fast"
+
+
+@dataclass(frozen=True, slots=True)
+class UnmodelledDevice(Kind):
+    """A device of a kind that is not modelled; `why` names it. Nobody knows what becomes of a packet sent there.
+
+    `lower` is the device below it, when that one hands its packets over.
+    """
+
+    role: ClassVar[DeviceRole] = DeviceRole.UNMODELLED
+    end_field: ClassVar[str] = "lower"
+
+    why: str
+    lower: LinkEnd | None = None
+
+    @property
+    def unmodelled(self) -> str:
+        """Why it is not known."""
+        return self.why
+
+    def __str__(self) -> str:
+        return self.why.replace("\n", " ")
