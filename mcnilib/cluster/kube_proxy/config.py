@@ -64,6 +64,36 @@ class KubeProxy:
         """Whether it writes the KUBE-FIREWALL rule itself; before 1.27 only the kubelet did."""
         return self.minor >= 27 and self.localhost_node_ports
 
+    @property
+    def has_xlb_chains(self) -> bool:
+        """Whether it writes KUBE-XLB chains, and none of KUBE-EXT and KUBE-SVL; 1.24 rewrote them all."""
+        return self.minor < 24
+
+    @property
+    def names_pods(self) -> bool:
+        """Whether its comments tell sources from destinations and balancing rules; 1.23 shortened them."""
+        return self.minor < 23
+
+    @property
+    def notes_the_firewall(self) -> bool:
+        """Whether KUBE-FW ends with a note that other traffic is dropped in table filter."""
+        return self.minor >= 27
+
+    @property
+    def jumps_to_firewall(self) -> bool:
+        """Whether it jumps to KUBE-FIREWALL itself; before 1.27 only the kubelet did."""
+        return self.minor >= 27
+
+    @property
+    def kubelet_writes_hint(self) -> bool:
+        """Whether the kubelet of this version writes KUBE-IPTABLES-HINT."""
+        return self.minor >= 24
+
+    @property
+    def kubelet_leaves_nat(self) -> bool:
+        """Whether the kubelet of this version leaves masquerading and drop marks to kube-proxy."""
+        return self.minor >= 27
+
     def origin(self, why: str) -> Origin:
         """Return the origin of a line this kube-proxy writes."""
         return Origin(f"kube-proxy {self.version}", why)

@@ -36,10 +36,10 @@ def start_kubelet(node: Netns, version: str) -> Netns:
 
 def kubelet_rules(version: str) -> Rules:
     """Return the chains and rules of the kubelet."""
-    minor = KubeProxy(version).minor
+    proxy = KubeProxy(version)
     martians = Line("filter", MARTIANS, WHY_MARTIANS)
-    hint = (("mangle", "KUBE-IPTABLES-HINT"),) if minor >= 24 else ()
-    if minor >= 27:
+    hint = (("mangle", "KUBE-IPTABLES-HINT"),) if proxy.kubelet_writes_hint else ()
+    if proxy.kubelet_leaves_nat:
         return Rules((*hint, ("filter", "KUBE-FIREWALL")), (martians,))
     nat = (("nat", "KUBE-MARK-DROP"), ("nat", "KUBE-MARK-MASQ"), ("nat", "KUBE-POSTROUTING"))
     canaries = tuple((table, "KUBE-KUBELET-CANARY") for table in ("mangle", "nat", "filter"))
@@ -49,13 +49,11 @@ def kubelet_rules(version: str) -> Rules:
         "marks packets for KUBE-FIREWALL to drop",
     )
     drop = Line("filter", DROP_MARKED, "drops packets kube-proxy marked: no endpoint may take them")
-    return Rules(
-        (*hint, *canaries, *nat, ("filter", "KUBE-FIREWALL")), (mark, drop, martians, *masquerading(KubeProxy(version)))
-    )
+    return Rules((*hint, *canaries, *nat, ("filter", "KUBE-FIREWALL")), (mark, drop, martians, *masquerading(proxy)))
 
 
 def kubelet_jumps(version: str) -> tuple[Line, ...]:
     """Return the jumps from built-in chains, each put on top."""
     firewall = tuple(Line("filter", f"-A {chain} -j KUBE-FIREWALL", WHY_MARTIANS) for chain in ("OUTPUT", "INPUT"))
     masquerade = Line("nat", POSTROUTING, "to masquerade the connections marked on their way in")
-    return firewall if KubeProxy(version).minor >= 27 else (*firewall, masquerade)
+    return firewall if KubeProxy(version).kubelet_leaves_nat else (*firewall, masquerade)

@@ -118,7 +118,7 @@ def _local_chain(view: View) -> Iterator[Line]:
     words = f"{view.comment('route LOCAL traffic for {} LB IP to service chain')} -m addrtype --src-type LOCAL"
     yield Line("nat", f"{xlb} {words} -j {svc}", "the node itself is not outside: any endpoint will do")
     if view.here:
-        yield from _balance(view, view.chain("XLB"), view.here, "Balancing rule" if view.proxy.minor < 23 else "")
+        yield from _balance(view, view.chain("XLB"), view.here, "Balancing rule" if view.proxy.names_pods else "")
     else:
         yield from no_local(view, view.chain("XLB"))
 

@@ -176,7 +176,7 @@ def firewall(view: View) -> Iterator[Line]:
         yield Line("nat", f"-A {fw} -s {cidr} {words} -j {view.chain('EXT')}", f"{s.full_name} lets {cidr} in")
     if not view.proxy.drops_in_filter:
         yield Line("nat", f"-A {fw} {words} -j KUBE-MARK-DROP", "marks everybody else for the kubelet's drop")
-    elif view.proxy.minor >= 27:
+    elif view.proxy.notes_the_firewall:
         text = f"-A {fw} {view.comment('other traffic to {} will be dropped by KUBE-PROXY-FIREWALL')}"
         yield Line("nat", text, "only a note for the reader of the rules")
 

@@ -49,7 +49,7 @@ def rules(proxy: KubeProxy, node: Host, services: tuple[Service, ...], *, libera
 
     The real one walks its services in random order, so their order in KUBE-SERVICES means nothing.
     """
-    write = legacy_rules if proxy.minor < 24 else service_rules
+    write = legacy_rules if proxy.has_xlb_chains else service_rules
     views = (View(proxy, node, s) for s in sorted(services, key=lambda s: s.full_name))
     parts = (fixed(proxy, liberal=liberal), *(write(view) for view in views))
     return Rules.joined((*parts, Rules((), (tail(proxy),))))

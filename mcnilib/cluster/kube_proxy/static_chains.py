@@ -50,7 +50,7 @@ def jumps(proxy: KubeProxy) -> Iterator[Line]:
         yield Line("nat", _jump(chain, "KUBE-SERVICES", portals), "to find the service a connection is for")
     text = _jump("POSTROUTING", "KUBE-POSTROUTING", "kubernetes postrouting rules")
     yield Line("nat", text, "to masquerade the connections marked on their way in")
-    if proxy.minor >= 27:
+    if proxy.jumps_to_firewall:
         for chain in ("INPUT", "OUTPUT"):
             yield Line("filter", _jump(chain, "KUBE-FIREWALL"), WHY_MARTIANS)
 
@@ -85,7 +85,7 @@ def forwarding(proxy: KubeProxy, *, liberal: bool) -> Iterator[Line]:
         yield Line("filter", f"-A KUBE-FORWARD -m conntrack --ctstate INVALID{counter} -j DROP", _why_drop(proxy))
     text = f'-A KUBE-FORWARD -m comment --comment "kubernetes forwarding rules" -m mark --mark {MARK}/{MARK} -j ACCEPT'
     yield Line("filter", text, "lets service traffic through where the FORWARD policy is DROP")
-    names = ("conntrack pod source rule", "conntrack pod destination rule") if proxy.minor < 23 else ("conntrack rule",)
+    names = ("conntrack pod source rule", "conntrack pod destination rule") if proxy.names_pods else ("conntrack rule",)
     for name in names:
         comment = f'-m comment --comment "kubernetes forwarding {name}"'
         text = f"-A KUBE-FORWARD {comment} -m conntrack --ctstate RELATED,ESTABLISHED -j ACCEPT"
