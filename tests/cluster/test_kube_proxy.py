@@ -8,7 +8,7 @@ from ipaddress import IPv4Address, IPv4Interface, IPv4Network
 import pytest
 
 from mcnilib.cluster.kube_proxy import BE_LIBERAL, KubeProxy, rules, start_kube_proxy, start_kubelet
-from mcnilib.cluster.kube_proxy.endpoints import lot
+from mcnilib.cluster.kube_proxy.endpoints import probability
 from mcnilib.cluster.kube_proxy.view import chain_of, digest, endpoint_chain
 from mcnilib.cluster.settings import VERSIONS
 from mcnilib.cluster.spec import Endpoint, Host, Nic, Service, TrafficPolicy
@@ -253,7 +253,7 @@ def test_a_port_without_name_is_hashed_without_colon():
     [(2, "0.50000000000"), (3, "0.33333333349"), (4, "0.25000000000"), (5, "0.20000000019"), (7, "0.14285714272")],
 )
 def test_probabilities_as_iptables_keeps_them(n, printed):
-    assert lot(n) == f" -m statistic --mode random --probability {printed}"
+    assert probability(n) == f" -m statistic --mode random --probability {printed}"
 
 
 # policies, masquerading, endpoints (1.25 and later)

@@ -1,16 +1,15 @@
 """kube-proxy in iptables mode, every minor release from 1.22 on: what it writes into a node, and when it looks at it.
 
-    names      chain names and their hashes          fixed     chains that every node has, and the jumps to them
-    view       a service as one node sees it         endpoints  choosing an endpoint, and going there
-    services   chains of a service from 1.24 on      legacy    the same for 1.22 and 1.23
-    kubelet    what the kubelet writes beside it     start     putting it all into a namespace, the sysctl read at start
+    config     a version, and what depends on it     static_chains  chains that every node has, and the jumps to them
+    view       a service as one node sees it         endpoints      choosing an endpoint, and going there
+    services   chains of a service from 1.24 on      legacy         the same for 1.22 and 1.23
+    start      what kube-proxy and the kubelet write when they start, and the sysctl read then
 
 Not modelled: IPv6, the ipvs and nftables modes, topology hints, terminating endpoints, more than 1000 endpoints
 (comments dropped).
 """
 
 from mcnilib.cluster.kube_proxy.config import KubeProxy
-from mcnilib.cluster.kube_proxy.kubelet import start_kubelet
-from mcnilib.cluster.kube_proxy.start import BE_LIBERAL, rules, start_kube_proxy
+from mcnilib.cluster.kube_proxy.start import BE_LIBERAL, rules, start_kube_proxy, start_kubelet
 
 __all__ = ["BE_LIBERAL", "KubeProxy", "rules", "start_kube_proxy", "start_kubelet"]

@@ -13,7 +13,7 @@ from mcnilib.cluster.spec import Endpoint
 
 
 def balance(view: View, chain: str, endpoints: tuple[Endpoint, ...]) -> Iterator[Line]:
-    """Yield the choice between endpoints: the one used before (ClientIP affinity), else one by lot."""
+    """Yield the choice between endpoints: the one used before (ClientIP affinity), else one by probability."""
     for endpoint in endpoints if view.service.affinity else ():
         sep = endpoint_chain(view.service, endpoint)
         words = (
@@ -24,12 +24,12 @@ def balance(view: View, chain: str, endpoints: tuple[Endpoint, ...]) -> Iterator
             "nat", text, f"sends a client back to {endpoint} if it was there in the last {view.service.affinity} s"
         )
     for i, endpoint in enumerate(endpoints):
-        text = f"-A {chain} {view.comment(f'{{}} -> {endpoint}')}{lot(len(endpoints) - i)}"
+        text = f"-A {chain} {view.comment(f'{{}} -> {endpoint}')}{probability(len(endpoints) - i)}"
         why = f"chooses {endpoint}" + (f" in one of {len(endpoints) - i} cases" if i < len(endpoints) - 1 else "")
         yield Line("nat", f"{text} -j {endpoint_chain(view.service, endpoint)}", why)
 
 
-def lot(n: int) -> str:
+def probability(n: int) -> str:
     """Return the match that holds in one of n cases, as iptables-save prints it; nothing for the last endpoint.
 
     Source: libxt_statistic.c keeps the probability as a multiple of 2**-31; kube-proxy writes it with ten decimals.

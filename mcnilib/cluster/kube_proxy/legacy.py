@@ -14,7 +14,7 @@ from collections.abc import Iterator
 from dataclasses import replace
 
 from mcnilib.cluster.kube_proxy.config import Line, Rules
-from mcnilib.cluster.kube_proxy.endpoints import endpoint_rules, lot, no_local
+from mcnilib.cluster.kube_proxy.endpoints import endpoint_rules, no_local, probability
 from mcnilib.cluster.kube_proxy.services import allowed, answers, health, masquerade
 from mcnilib.cluster.kube_proxy.view import View, endpoint_chain
 from mcnilib.cluster.spec import Endpoint, TrafficPolicy
@@ -134,6 +134,6 @@ def _balance(view: View, chain: str, endpoints: tuple[Endpoint, ...], numbered: 
             "nat", text, f"sends a client back to {endpoint} if it was there in the last {view.service.affinity} s"
         )
     for i, endpoint in enumerate(endpoints):
-        words = view.comment(f"{numbered} {i} for {{}}" if numbered else "{}") + lot(len(endpoints) - i)
+        words = view.comment(f"{numbered} {i} for {{}}" if numbered else "{}") + probability(len(endpoints) - i)
         why = f"chooses {endpoint}" + (f" in one of {len(endpoints) - i} cases" if i < len(endpoints) - 1 else "")
         yield Line("nat", f"-A {chain} {words} -j {endpoint_chain(view.service, endpoint)}", why)

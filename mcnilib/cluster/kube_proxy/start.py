@@ -1,9 +1,12 @@
-"""Starting kube-proxy on a node: look at the sysctl, make the jumps, rewrite the chains.
+"""Starting the kubelet and kube-proxy on a node: look at the sysctl, make the jumps, rewrite the chains.
 
 nf_conntrack_tcp_be_liberal is read here and only here, as by the real one: setting it later changes nothing until the
 next start. The services are those the node ends up with; later changes of endpoints would only rewrite the same
-chains.
-Source: NewProxier() and syncProxyRules() in kubernetes pkg/proxy/iptables/proxier.go, pkg/proxy/conntrack/sysctls.go.
+chains. The kubelet starts first, so kube-proxy finds the jumps to KUBE-FIREWALL and KUBE-POSTROUTING in place and
+leaves them where they are. Up to 1.26 KUBE-MARK-DROP and the drop of marked packets are the kubelet's; from 1.27 on
+nothing it writes is needed by a packet.
+Source: NewProxier() and syncProxyRules() in kubernetes pkg/proxy/iptables/proxier.go, pkg/proxy/conntrack/sysctls.go;
+pkg/kubelet/kubelet_network_linux.go (1.24 line); KEP-3178 (IPTablesOwnershipCleanup: default from 1.27).
 """
 
 from __future__ import annotations
@@ -12,19 +15,75 @@ from collections.abc import Iterator
 from functools import lru_cache
 
 from mcnilib.cluster.intern import put_chains
-from mcnilib.cluster.kube_proxy.config import KubeProxy, Rules
+from mcnilib.cluster.kube_proxy.config import KubeProxy, Line, Rules
 from mcnilib.cluster.kube_proxy.legacy import legacy_rules
 from mcnilib.cluster.kube_proxy.restore import ensure_chains, ensure_rules, restore
 from mcnilib.cluster.kube_proxy.services import service_rules
-from mcnilib.cluster.kube_proxy.static_chains import fixed, jumps, tail
+from mcnilib.cluster.kube_proxy.static_chains import (
+    MARTIANS,
+    WHY_MARTIANS,
+    jumps,
+    last_rule,
+    masquerading,
+    static_chains,
+)
 from mcnilib.cluster.kube_proxy.view import SERVICE_CHAINS, View
 from mcnilib.cluster.spec import Host, Service
 from mcnilib.gc_pause import gc_paused
 from mcnilib.linux.netfilter.iptables.edit import find_table
 from mcnilib.linux.netns import Netns, set_sysctl
+from mcnilib.linux.origin import Origin
 from mcnilib.linux.sysctl import flag
 
+DROP_MARK = "0x8000"
+"""The mark for packets to be dropped: 1 << iptablesDropBit, 15 by default."""
+
+DROP_MARKED = (
+    '-A KUBE-FIREWALL -m comment --comment "kubernetes firewall for dropping marked packets" '
+    f"-m mark --mark {DROP_MARK}/{DROP_MARK} -j DROP"
+)
+
+POSTROUTING = '-A POSTROUTING -m comment --comment "kubernetes postrouting rules" -j KUBE-POSTROUTING'
+
+
+def start_kubelet(node: Netns, version: str) -> Netns:
+    """Write the chains a kubelet of this minor version (`1.28`) keeps in a node."""
+
+    def author(why: str) -> Origin:
+        return Origin(f"kubelet {version}", why)
+
+    rules = kubelet_rules(version)
+    tables = ensure_rules(ensure_chains(node.tables, rules.chains), rules.lines, author)
+    return node.but(tables=ensure_rules(tables, kubelet_jumps(version), author, on_top=True))
+
+
+def kubelet_rules(version: str) -> Rules:
+    """Return the chains and rules of the kubelet."""
+    proxy = KubeProxy(version)
+    martians = Line("filter", MARTIANS, WHY_MARTIANS)
+    hint = (("mangle", "KUBE-IPTABLES-HINT"),) if proxy.kubelet_writes_hint else ()
+    if proxy.kubelet_leaves_nat:
+        return Rules((*hint, ("filter", "KUBE-FIREWALL")), (martians,))
+    nat = (("nat", "KUBE-MARK-DROP"), ("nat", "KUBE-MARK-MASQ"), ("nat", "KUBE-POSTROUTING"))
+    canaries = tuple((table, "KUBE-KUBELET-CANARY") for table in ("mangle", "nat", "filter"))
+    mark = Line(
+        "nat",
+        f"-A KUBE-MARK-DROP -j MARK --set-xmark {DROP_MARK}/{DROP_MARK}",
+        "marks packets for KUBE-FIREWALL to drop",
+    )
+    drop = Line("filter", DROP_MARKED, "drops packets kube-proxy marked: no endpoint may take them")
+    return Rules((*hint, *canaries, *nat, ("filter", "KUBE-FIREWALL")), (mark, drop, martians, *masquerading(proxy)))
+
+
+def kubelet_jumps(version: str) -> tuple[Line, ...]:
+    """Return the jumps from built-in chains, each put on top."""
+    firewall = tuple(Line("filter", f"-A {chain} -j KUBE-FIREWALL", WHY_MARTIANS) for chain in ("OUTPUT", "INPUT"))
+    masquerade = Line("nat", POSTROUTING, "to masquerade the connections marked on their way in")
+    return firewall if KubeProxy(version).kubelet_leaves_nat else (*firewall, masquerade)
+
+
 BE_LIBERAL = "net.netfilter.nf_conntrack_tcp_be_liberal"
+
 CANARIES = tuple((table, "KUBE-PROXY-CANARY") for table in ("mangle", "nat", "filter"))
 """Empty chains whose disappearance tells kube-proxy that somebody flushed iptables."""
 
@@ -51,8 +110,8 @@ def rules(proxy: KubeProxy, node: Host, services: tuple[Service, ...], *, libera
     """
     write = legacy_rules if proxy.has_xlb_chains else service_rules
     views = (View(proxy, node, s) for s in sorted(services, key=lambda s: s.full_name))
-    parts = (fixed(proxy, liberal=liberal), *(write(view) for view in views))
-    return Rules.joined((*parts, Rules((), (tail(proxy),))))
+    parts = (static_chains(proxy, liberal=liberal), *(write(view) for view in views))
+    return Rules.joined((*parts, Rules((), (last_rule(proxy),))))
 
 
 def _sysctls(netns: Netns, proxy: KubeProxy) -> Netns:

@@ -55,7 +55,7 @@ def jumps(proxy: KubeProxy) -> Iterator[Line]:
             yield Line("filter", _jump(chain, "KUBE-FIREWALL"), WHY_MARTIANS)
 
 
-def fixed(proxy: KubeProxy, *, liberal: bool) -> Rules:
+def static_chains(proxy: KubeProxy, *, liberal: bool) -> Rules:
     """Return the chains that do not depend on services; `liberal`: what nf_conntrack_tcp_be_liberal was at start."""
     names = ["KUBE-SERVICES", "KUBE-EXTERNAL-SERVICES", "KUBE-FORWARD", "KUBE-NODEPORTS"]
     names += ["KUBE-PROXY-FIREWALL"] if proxy.drops_in_filter else []
@@ -99,7 +99,7 @@ def _why_drop(proxy: KubeProxy) -> str:
     return what + f"kube-proxy {proxy.version} always writes it and never looks at nf_conntrack_tcp_be_liberal"
 
 
-def tail(proxy: KubeProxy) -> Line:
+def last_rule(proxy: KubeProxy) -> Line:
     """Return the last rule of KUBE-SERVICES: what is addressed to the node itself may be for a NodePort."""
     localhost = "" if proxy.localhost_node_ports else "! -d 127.0.0.0/8 "
     text = (
