@@ -14,7 +14,7 @@ from mcnilib.linux.device.macvlan import Macvlan
 from mcnilib.linux.device.nic import Loopback, Physical
 from mcnilib.linux.device.veth import Veth
 from mcnilib.linux.device.vxlan import Vxlan
-from mcnilib.linux.netfilter.conntrack import Entry, flow_of
+from mcnilib.linux.netfilter.conntrack import Entry, tuple_of
 from mcnilib.linux.netfilter.iptables.rule import Chain, ChainRule, Table
 from mcnilib.linux.netfilter.iptables.target.nat import Dnat, Masquerade
 from mcnilib.linux.netfilter.iptables.target.verdict import DROP
@@ -139,7 +139,7 @@ def rule(netns: str, packet: Packet, hook: str, table: str, line: ChainRule, act
 
 def seen(netns: str, packet: Packet, hook: str, state: str, **entry: object) -> Step:
     """Conntrack looks the packet up."""
-    flow = flow_of(packet)
+    flow = tuple_of(packet)
     known = Entry(flow, flow.inverse(), confirmed=True, expires=120.0, **entry) if flow else None  # type: ignore[arg-type]
     return Step(netns, Stage.CONNTRACK, state, packet, packet, hook=hook, entry=known, ctstate=state)
 

@@ -55,7 +55,6 @@ TWICE = [
     "FOREIGN",
     "FORMAT",
     "Files",
-    "Flow",
     "Frame",
     "GAP",
     "GLOBAL",
@@ -226,7 +225,6 @@ CROWDED = {
 """Rooms with more files than one overlooks, and how many they may have meanwhile."""
 
 CIRCLES = [
-    {"mcnilib.linux.netfilter.context", "mcnilib.linux.netfilter.ipset"},
     {"mcnilib.linux.netns", "mcnilib.linux.routing.fib", "mcnilib.linux.routing.nexthop"},
     {"mcnilib.trace.outcome", "mcnilib.trace.run", "mcnilib.trace.transport.sockets", "mcnilib.trace.transport.tcp"},
 ]

@@ -14,7 +14,7 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from ipaddress import IPv4Address
 
-from mcnilib.linux.netfilter.conntrack import Entry, Flow
+from mcnilib.linux.netfilter.conntrack import ConnTuple, Entry
 from mcnilib.linux.netfilter.conntrack_tcp import STATES, TcpTrack
 
 NETLINK_NETFILTER, SOL_NETLINK, ADD_MEMBERSHIP, SO_RCVBUFFORCE = 12, 270, 1, 33
@@ -199,11 +199,11 @@ def connections(tuples: Iterable[bytes]) -> Iterator[Entry]:
 
 def _entry(found: Attributes) -> Entry:
     status, protocol = number(found.get(3)), attributes(attributes(found.get(4, b"")).get(1, b""))
-    original = _flow(found[1])
+    original = _tuple(found[1])
     state = STATES[number(protocol.get(1))] if 4 in found and original.proto == "tcp" else ""
     return Entry(
         original=original,
-        reply=_flow(found[2]),
+        reply=_tuple(found[2]),
         tcp=TcpTrack(state) if state else None,
         seen_reply=bool(status & 2),
         assured=bool(status & 4),
@@ -215,12 +215,12 @@ def _entry(found: Attributes) -> Entry:
     )
 
 
-def _flow(data: bytes) -> Flow:
+def _tuple(data: bytes) -> ConnTuple:
     both = attributes(data)
     ip, proto = attributes(both[1]), attributes(both[2])
     name = PROTOCOLS.get(number(proto[1]), str(number(proto[1])))
     src, dst = IPv4Address(ip[1]), IPv4Address(ip[2])
     if name == "icmp":
         ident = number(proto.get(4))
-        return Flow(name, src, dst, ident, ident, (number(proto.get(5)), number(proto.get(6))))
-    return Flow(name, src, dst, number(proto.get(2)), number(proto.get(3)))
+        return ConnTuple(name, src, dst, ident, ident, (number(proto.get(5)), number(proto.get(6))))
+    return ConnTuple(name, src, dst, number(proto.get(2)), number(proto.get(3)))

@@ -26,8 +26,8 @@ ICMP_TRACKED_ERRORS = (3, 4, 5, 11, 12)
 
 
 @dataclass(frozen=True, slots=True)
-class Flow:
-    """One direction of a connection. For ICMP the ports are (id, id) and `icmp` is (type, code)."""
+class ConnTuple:
+    """One direction of a connection (nf_conntrack_tuple); for ICMP the ports are (id, id), `icmp` is (type, code)."""
 
     proto: str
     src: IPv4Address
@@ -36,14 +36,14 @@ class Flow:
     dport: int = 0
     icmp: tuple[int, int] | None = None
 
-    def inverse(self) -> Flow:
-        """Return the flow an answer would have."""
+    def inverse(self) -> ConnTuple:
+        """Return the direction of the answers. Source: nf_ct_invert_tuple()."""
         icmp = (ICMP_PAIRS[self.icmp[0]], self.icmp[1]) if self.icmp else None
-        return Flow(self.proto, self.dst, self.src, self.dport, self.sport, icmp)
+        return ConnTuple(self.proto, self.dst, self.src, self.dport, self.sport, icmp)
 
     def key(self) -> tuple[object, ...]:
-        """Return what the table is indexed by."""
-        return (self.proto, int(self.src), int(self.dst), self.sport, self.dport, self.icmp)
+        """Return what the table is indexed by: with the version of IP, as ::1 and 0.0.0.1 are the same number."""
+        return (self.src.version, self.proto, int(self.src), int(self.dst), self.sport, self.dport, self.icmp)
 
     def __str__(self) -> str:
         if self.icmp:
@@ -54,8 +54,8 @@ class Flow:
 class Entry(NamedTuple):
     """One line of `conntrack -L`. `expires` is the moment, in seconds since the run began, at which it is forgotten."""
 
-    original: Flow
-    reply: Flow
+    original: ConnTuple
+    reply: ConnTuple
     tcp: TcpTrack | None = None
     seen_reply: bool = False
     assured: bool = False
@@ -63,8 +63,8 @@ class Entry(NamedTuple):
     mark: int = 0
     snat: bool = False
     dnat: bool = False
-    src_done: bool = False  # the nat table was asked about the source already
-    dst_done: bool = False
+    src_nat_done: bool = False  # the nat table was asked about the source already (IPS_SRC_NAT_DONE)
+    dst_nat_done: bool = False  # (IPS_DST_NAT_DONE)
     masquerade_oif: str = ""  # the device MASQUERADE chose the address of
     expires: float = 0.0
     stream_since: float = 0.0  # UDP: moment after which replies make it a stream
@@ -95,14 +95,14 @@ class Tracked:
     why: str = ""  # for INVALID and ignored packets: what the kernel would log
 
 
-def flow_of(packet: Packet) -> Flow | None:
-    """Return the flow a packet belongs to; None for ICMP that has no counterpart."""
+def tuple_of(packet: Packet) -> ConnTuple | None:
+    """Return the direction a packet travels in; None for ICMP that has no counterpart. Source: nf_ct_get_tuple()."""
     if packet.icmp:
         if packet.icmp.type not in ICMP_PAIRS:
             return None
         ident = packet.icmp.ident
-        return Flow("icmp", packet.src, packet.dst, ident, ident, (packet.icmp.type, packet.icmp.code))
-    return Flow(packet.proto, packet.src, packet.dst, packet.sport, packet.dport)
+        return ConnTuple("icmp", packet.src, packet.dst, ident, ident, (packet.icmp.type, packet.icmp.code))
+    return ConnTuple(packet.proto, packet.src, packet.dst, packet.sport, packet.dport)
 
 
 class Conntrack:
@@ -126,24 +126,24 @@ class Conntrack:
             entry for number, entry in self._entries.items() if self._index.get(entry.original.key(), (0,))[0] == number
         )
 
-    def find(self, flow: Flow, now: float) -> tuple[int, bool] | None:
-        """Return the number of the entry with this flow and whether it is the reply direction."""
-        hit = self._index.get(flow.key())
+    def find(self, direction: ConnTuple, now: float) -> tuple[int, bool] | None:
+        """Return the number of the entry with this direction, and whether that is the one of its answers."""
+        hit = self._index.get(direction.key())
         if hit and self._entries[hit[0]].expires <= now:
             self.forget(hit[0])
             return None
         return hit
 
-    def used(self, reply: Flow, now: float) -> bool:
-        """Tell whether a connection with this reply flow exists, so that NAT must choose another port."""
+    def used(self, reply: ConnTuple, now: float) -> bool:
+        """Tell whether a connection with these answers exists, so that NAT must choose another port."""
         return self.find(reply, now) is not None
 
     def forget(self, number: int) -> None:
         """Remove an entry from the table; a packet that still holds its number is translated by it to the end."""
         entry = self._entries[number]
-        for flow in (entry.original, entry.reply):
-            if self._index.get(flow.key(), (0,))[0] == number:
-                del self._index[flow.key()]
+        for direction in (entry.original, entry.reply):
+            if self._index.get(direction.key(), (0,))[0] == number:
+                del self._index[direction.key()]
 
     def copy(self, other: Conntrack) -> None:
         """Take over what another table holds; limits and timeouts stay this one's."""
@@ -177,12 +177,12 @@ class Conntrack:
         """Look the packet up, or begin a connection, and move its state. Source: nf_conntrack_in()."""
         if packet.icmp and packet.icmp.type in ICMP_TRACKED_ERRORS:
             return self._related(packet, now)
-        flow = flow_of(packet)
-        if flow is None:
+        direction = tuple_of(packet)
+        if direction is None:
             return Tracked("INVALID", why="ICMP type without counterpart")
-        hit = self.find(flow, now)
+        hit = self.find(direction, now)
         if hit is None:
-            return self._begin(packet, flow, now)
+            return self._begin(packet, direction, now)
         return self._follow(packet, hit[0], hit[1], now)
 
     def _add(self, entry: Entry) -> int:
@@ -193,8 +193,8 @@ class Conntrack:
     def _related(self, packet: Packet, now: float) -> Tracked:
         """Attach an ICMP error to the connection it complains about. Source: nf_conntrack_inet_error()."""
         quoted = packet.icmp.quoted if packet.icmp else None
-        flow = flow_of(quoted) if quoted else None
-        hit = self.find(flow.inverse(), now) if flow else None
+        direction = tuple_of(quoted) if quoted else None
+        hit = self.find(direction.inverse(), now) if direction else None
         if hit is None:
             return Tracked("INVALID", why="ICMP error about an unknown connection")
         entry = self._entries[hit[0]]
@@ -203,7 +203,7 @@ class Conntrack:
             return Tracked("INVALID", why=f"outer daddr {packet.dst} != inner saddr {expected}")
         return Tracked("RELATED", hit[0], hit[1])
 
-    def _begin(self, packet: Packet, flow: Flow, now: float) -> Tracked:
+    def _begin(self, packet: Packet, direction: ConnTuple, now: float) -> Tracked:
         tcp = None
         if packet.tcp:
             opinion = begin(packet, packet.tcp, self.limits)
@@ -212,7 +212,9 @@ class Conntrack:
             tcp = opinion.track
         if packet.icmp and packet.icmp.type not in ICMP_OPENING:
             return Tracked("INVALID", why="ICMP answer without a question")
-        entry = Entry(flow, flow.inverse(), tcp, expires=now + self._lifetime(packet, tcp, False), stream_since=now + 2)
+        entry = Entry(
+            direction, direction.inverse(), tcp, expires=now + self._lifetime(packet, tcp, False), stream_since=now + 2
+        )
         return Tracked("NEW", self._add(entry))
 
     def _lifetime(self, packet: Packet, tcp: TcpTrack | None, stream: bool) -> float:
@@ -299,10 +301,10 @@ def _entry(line: str, source: str, number: int) -> Iterator[Entry]:
     state = line[head.end() :].partition(" ")[0] if head[1] == "tcp" else ""
     if state and state not in STATES:
         raise _wrong(f"{state!r} is no TCP state", source, number, head.end() + 1, line)
-    yield _read(line, state, float(head[3]), *_flows(head[1], line, source, number))
+    yield _read(line, state, float(head[3]), *_directions(head[1], line, source, number))
 
 
-def _read(line: str, state: str, seconds: float, original: Flow, reply: Flow) -> Entry:
+def _read(line: str, state: str, seconds: float, original: ConnTuple, reply: ConnTuple) -> Entry:
     mark = re.search(r" mark=(\d{1,10})\b", line, re.ASCII)
     return Entry(
         original,
@@ -314,25 +316,25 @@ def _read(line: str, state: str, seconds: float, original: Flow, reply: Flow) ->
         mark=int(mark[1]) if mark else 0,
         snat=(original.src, original.sport) != (reply.dst, reply.dport),
         dnat=(original.dst, original.dport) != (reply.src, reply.sport),
-        src_done=True,
-        dst_done=True,
+        src_nat_done=True,
+        dst_nat_done=True,
         expires=seconds,
         listed=True,
     )
 
 
-def _flows(proto: str, line: str, source: str, number: int) -> tuple[Flow, Flow]:
+def _directions(proto: str, line: str, source: str, number: int) -> tuple[ConnTuple, ConnTuple]:
     """Read the two directions: each begins with `src=`."""
     found = list(FIELD.finditer(line))
     starts = [place for place, field in enumerate(found) if field[1] == "src"]
     if len(starts) != 2:
         raise _wrong("not two directions, each beginning with src=", source, number, 1, line)
     parts = found[starts[0] : starts[1]], found[starts[1] :]
-    one, two = (_flow(proto, {field[1]: field for field in part}, source, number, line) for part in parts)
+    one, two = (_direction(proto, {field[1]: field for field in part}, source, number, line) for part in parts)
     return one, two
 
 
-def _flow(proto: str, fields: dict[str, re.Match[str]], source: str, number: int, line: str) -> Flow:
+def _direction(proto: str, fields: dict[str, re.Match[str]], source: str, number: int, line: str) -> ConnTuple:
     def value(name: str, limit: int) -> int:
         field = fields.get(name)
         if field is None or not re.fullmatch(r"\d{1,5}", field[2], re.ASCII) or int(field[2]) > limit:
@@ -350,8 +352,8 @@ def _flow(proto: str, fields: dict[str, re.Match[str]], source: str, number: int
     src, dst = address("src"), address("dst")
     if proto == "icmp":
         ident = value("id", 65535)
-        return Flow(proto, src, dst, ident, ident, (value("type", 255), value("code", 255)))
-    return Flow(proto, src, dst, value("sport", 65535), value("dport", 65535))
+        return ConnTuple(proto, src, dst, ident, ident, (value("type", 255), value("code", 255)))
+    return ConnTuple(proto, src, dst, value("sport", 65535), value("dport", 65535))
 
 
 def _wrong(what: str, source: str, number: int, column: int, line: str) -> StateSyntaxError:

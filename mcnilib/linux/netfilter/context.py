@@ -6,13 +6,12 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 from ipaddress import IPv4Address
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
-if TYPE_CHECKING:
-    from mcnilib.linux.chance import Chance
-    from mcnilib.linux.netfilter.conntrack import Entry
-    from mcnilib.linux.netfilter.ipset import IpSet
-    from mcnilib.linux.packet import Packet
+from mcnilib.linux.chance import Chance
+from mcnilib.linux.netfilter.conntrack import Entry
+from mcnilib.linux.netfilter.ipset import IpSet
+from mcnilib.linux.packet import Packet
 
 
 @dataclass(slots=True)

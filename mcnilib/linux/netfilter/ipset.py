@@ -1,7 +1,7 @@
 """IP sets as `ipset save` prints them: named collections a rule can test packets against.
 
 Every type for IPv4 is read and printed. Not modelled: what asks for MAC addresses, and what changes a set during a run
-(the SET target, counters); timeouts run in the time of the run. Members are read in `ipset_member`.
+(the SET target, counters); timeouts run in the time of the run.
 Source: ipset(8) (ipset 7.17); net/netfilter/ipset/ip_set_{core,hash_gen,list_set}.c (Linux 6.18).
 """
 
@@ -12,10 +12,9 @@ from collections.abc import Callable, Hashable, Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from ipaddress import IPv4Address, IPv4Network
-from typing import NamedTuple
+from typing import NamedTuple, Protocol
 
 from mcnilib.errors import Unknown, Unsupported
-from mcnilib.linux.netfilter.context import Context
 from mcnilib.linux.origin import Origin
 from mcnilib.linux.packet import ICMP_WORDS, WITH_PORTS, Packet, protocol_name
 from mcnilib.linux.text import Words
@@ -143,15 +142,24 @@ def packet_address(packet: Packet, side: str) -> IPv4Address:
     return packet.src if side == "src" else packet.dst
 
 
-def packet_device(at: Context, side: str) -> str:
+class Lookup(Protocol):
+    """What a set asks about a packet beside its header (struct xt_action_param)."""
+
+    iif: str
+    oif: str
+    now: float
+    sets: dict[str, IpSet] | None  # which a list of sets names
+
+
+def packet_device(at: Lookup, side: str) -> str:
     """Return the device of a side: `src` is the one the packet came in by."""
     return at.iif if side == "src" else at.oif
 
 
-def no_mac(name: str) -> Callable[[Packet, Context, str], Hashable]:
+def no_mac(name: str) -> Callable[[Packet, Lookup, str], Hashable]:
     """Return what refuses to look for a MAC address."""
 
-    def refuse(packet: Packet, at: Context, side: str) -> Hashable:
+    def refuse(packet: Packet, at: Lookup, side: str) -> Hashable:
         raise Unsupported(f"set {name} asks for a MAC address; a rule does not see the frame a packet came in")
 
     return refuse
@@ -194,6 +202,11 @@ class IpSet:
         return mask_of(self.options)
 
     @property
+    def inet6(self) -> bool:
+        """Tell whether the addresses of its members are of IPv6, which no packet of IPv4 has."""
+        return "inet6" in self.options.split()
+
+    @property
     def counts(self) -> bool:
         """Tell whether members count their packets and bytes."""
         return "counters" in self.options.split()
@@ -216,28 +229,24 @@ class IpSet:
             return int(part) if self.type == "bitmap:port" else port_key(part)
         return int(part, 0) if kind == "mark" else part
 
-    def has(self, ip: IPv4Address) -> bool:
-        """Tell whether the address is in a set of addresses or networks, as the set was when it was saved."""
-        return self._found((int(ip) & self._mask,), 0.0) > 0
-
-    def holds(self, packet: Packet, at: Context, sides: tuple[str, ...]) -> int:
+    def holds(self, packet: Packet, at: Lookup, sides: tuple[str, ...]) -> int:
         """Look a packet up: 1 when it is in the set, -1 when an exception (nomatch) has it, 0 when nothing has.
 
         `sides` says for each part which end of the packet is looked up. Raises: Unsupported for MAC addresses.
         """
         if self.type == "list:set":
             return int(any(self._listed(member, packet, at, sides) for member in self.members))
-        if len(sides) < len(self.kinds) or "inet6" in self.options.split():
+        if len(sides) < len(self.kinds) or packet.src.version != (6 if self.inet6 else 4):
             return 0
         key = tuple(self._value(kind, packet, at, side) for kind, side in zip(self.kinds, sides, strict=False))
         return 0 if None in key or "" in key else self._found(key, at.now)
 
-    def _listed(self, member: IPv4Network | Member, packet: Packet, at: Context, sides: tuple[str, ...]) -> bool:
+    def _listed(self, member: IPv4Network | Member, packet: Packet, at: Lookup, sides: tuple[str, ...]) -> bool:
         if isinstance(member, IPv4Network) or not member.alive(at.now):
             return False
         return find_set(at.sets, part_text(member.parts[0])).holds(packet, at, sides) > 0
 
-    def _value(self, kind: str, packet: Packet, at: Context, side: str) -> Hashable:
+    def _value(self, kind: str, packet: Packet, at: Lookup, side: str) -> Hashable:
         """Return what is looked up for one part; None where the packet has no such thing."""
         match kind:
             case "ip" | "net":
@@ -353,7 +362,7 @@ def _create(words: Words, name: str) -> IpSet:
 
 
 def _read_member(words: Words, one: IpSet) -> IPv4Network | Member:
-    if one.type in ("hash:ip", "hash:net") and "inet6" not in one.options and words.last:
+    if one.type in ("hash:ip", "hash:net") and not one.inet6 and words.last:
         network = words.prefix()
         if network.prefixlen == 0 or (one.type == "hash:ip" and network.prefixlen < 32):
             raise words.wrong(f"{network} cannot be one member of a {one.type}")
@@ -376,7 +385,7 @@ def _read_parts(words: Words, one: IpSet) -> Member:
         kinds = kinds[:1]
     if len(found) != len(kinds):
         raise words.wrong(f"a member of a {one.type} has {len(kinds)} parts")
-    if "inet6" in one.options.split():
+    if one.inet6:
         return Member(tuple(found), words.rest())
     bitmap = one.type.startswith("bitmap")
     parts = tuple(read_part(words, kind, text, bitmap) for kind, text in zip(kinds, found, strict=True))

@@ -14,7 +14,7 @@ from ipaddress import IPv4Address
 from typing import NamedTuple, Protocol
 
 from mcnilib.linux.chance import Chance
-from mcnilib.linux.netfilter.conntrack import Conntrack, Entry, Flow, Tracked
+from mcnilib.linux.netfilter.conntrack import Conntrack, ConnTuple, Entry, Tracked
 from mcnilib.linux.packet import Packet
 
 SOURCE_HOOKS = ("POSTROUTING", "INPUT")
@@ -29,7 +29,7 @@ def asks_table(packet: Packet, tracked: Tracked, connection: Entry, hook: str) -
     """
     if tracked.state != "NEW" and (tracked.state != "RELATED" or packet.icmp):
         return False
-    return not (connection.src_done if hook in SOURCE_HOOKS else connection.dst_done)
+    return not (connection.src_nat_done if hook in SOURCE_HOOKS else connection.dst_nat_done)
 
 
 def oif_changed(tracked: Tracked, connection: Entry, hook: str, oif: str) -> bool:
@@ -87,7 +87,7 @@ class NatTarget(Protocol):
 
 
 class Choice(NamedTuple):
-    """The choice for one connection: the table knows which flows are taken, `chance` draws ports."""
+    """The choice for one connection: the table knows which tuples are taken, `chance` draws ports."""
 
     table: Conntrack
     span: NatRange
@@ -95,11 +95,11 @@ class Choice(NamedTuple):
     chance: Chance
     now: float
 
-    def of(self, flow: Flow) -> Flow:
-        """Return the flow with the address and port it gets."""
-        if self.source and not self.span.random and (kept := self._as_before(flow)):
+    def of(self, current: ConnTuple) -> ConnTuple:
+        """Return the tuple with the address and port it gets. Source: get_unique_tuple()."""
+        if self.source and not self.span.random and (kept := self._as_before(current)):
             return kept
-        span, wanted = self.span, self._with(flow, ip=self._address(flow))
+        span, wanted = self.span, self._with(current, ip=self._address(current))
         port = self._port(wanted)
         if not span.random:
             inside = span.port and not span.base_port and span.port <= port <= span.last_port
@@ -109,38 +109,38 @@ class Choice(NamedTuple):
                 return wanted
         return self._with_free_port(wanted)
 
-    def _as_before(self, flow: Flow) -> Flow | None:
-        """Return the flow itself if it is allowed and free, else with what its source got for another connection."""
-        if self.span.has(flow.src, flow.sport):
-            return flow if self._free(flow) else None
+    def _as_before(self, current: ConnTuple) -> ConnTuple | None:
+        """Return the tuple itself if it is allowed and free, else with what its source got for another connection."""
+        if self.span.has(current.src, current.sport):
+            return current if self._free(current) else None
         for other in self.table:
             first = other.original
-            if (first.proto, first.src, first.sport) == (flow.proto, flow.src, flow.sport):
+            if (first.proto, first.src, first.sport) == (current.proto, current.src, current.sport):
                 got = other.reply.inverse()
                 if self.span.has(got.src, got.sport):
-                    wanted = self._with(flow, ip=got.src, port=got.sport)
+                    wanted = self._with(current, ip=got.src, port=got.sport)
                     return wanted if self._free(wanted) else None
         return None
 
-    def _address(self, flow: Flow) -> IPv4Address | None:
+    def _address(self, current: ConnTuple) -> IPv4Address | None:
         """Choose an address by a hash of source and destination; of the source alone when it is persistent."""
         low, high = self.span.low, self.span.high
         if low is None or high is None or low == high:
             return low
-        hashed = jhash2((_swapped(flow.src), 0, 0, 0), 0 if self.span.persistent else _swapped(flow.dst))
+        hashed = jhash2((_swapped(current.src), 0, 0, 0), 0 if self.span.persistent else _swapped(current.dst))
         size = int(high) - int(low) + 1 & WORD  # the last below the first: a range that goes round, as in the kernel
         return IPv4Address(int(low) + (hashed * size >> 32) & WORD)
 
-    def _with_free_port(self, flow: Flow) -> Flow:
-        if (not self.span.port and not self.source) or not flow.sport:
-            return flow
-        echo = flow.icmp is not None and not self.span.port
-        low, high = (0, 65535) if echo else _allowed(self.span, self._port(flow))
-        for port in self._ports(self._port(flow), low, high, flow.proto):
-            found = self._with(flow, port=port)
-            if self._free(found):
-                return found
-        return found
+    def _with_free_port(self, wanted: ConnTuple) -> ConnTuple:
+        if (not self.span.port and not self.source) or not wanted.sport:
+            return wanted
+        echo = wanted.icmp is not None and not self.span.port
+        low, high = (0, 65535) if echo else _allowed(self.span, self._port(wanted))
+        for port in self._ports(self._port(wanted), low, high, wanted.proto):
+            drawn = self._with(wanted, port=port)
+            if self._free(drawn):
+                return drawn
+        return drawn
 
     def _ports(self, port: int, low: int, high: int, proto: str) -> Iterator[int]:
         """Count up from a port, by chance for a source; start anew elsewhere, with half the attempts each time."""
@@ -156,17 +156,17 @@ class Choice(NamedTuple):
                 return
             attempts, start = attempts // 2, self.chance.port(low, high, proto) - low
 
-    def _free(self, flow: Flow) -> bool:
-        return not self.table.used(flow.inverse(), self.now)
+    def _free(self, wanted: ConnTuple) -> bool:
+        return not self.table.used(wanted.inverse(), self.now)
 
-    def _port(self, flow: Flow) -> int:
-        return flow.sport if self.source else flow.dport
+    def _port(self, wanted: ConnTuple) -> int:
+        return wanted.sport if self.source else wanted.dport
 
-    def _with(self, flow: Flow, *, ip: IPv4Address | None = None, port: int | None = None) -> Flow:
-        number = self._port(flow) if port is None else port
+    def _with(self, wanted: ConnTuple, *, ip: IPv4Address | None = None, port: int | None = None) -> ConnTuple:
+        number = self._port(wanted) if port is None else port
         if self.source:
-            return replace(flow, src=ip or flow.src, sport=number, dport=number if flow.icmp else flow.dport)
-        return replace(flow, dst=ip or flow.dst, dport=number)
+            return replace(wanted, src=ip or wanted.src, sport=number, dport=number if wanted.icmp else wanted.dport)
+        return replace(wanted, dst=ip or wanted.dst, dport=number)
 
 
 def _allowed(span: NatRange, port: int) -> tuple[int, int]:
@@ -208,7 +208,7 @@ def _rolled(word: int, shift: int) -> int:
 
 
 ANY = NatRange(None, None)
-"""What a connection is allowed that no rule rewrites: its own source, if no other connection has the flow already."""
+"""What a connection is allowed that no rule rewrites: its own source, if no other connection has the tuple already."""
 
 
 def decide(table: Conntrack, at: NatPoint, target: NatTarget | None, *, chance: Chance, now: float) -> Entry | None:
@@ -222,7 +222,7 @@ def decide(table: Conntrack, at: NatPoint, target: NatTarget | None, *, chance: 
     if at.connection.confirmed:
         return at.connection
     if span is ANY and not at.source:
-        return at.connection._replace(dst_done=True)
+        return at.connection._replace(dst_nat_done=True)
     return bind(table, at.connection, span, source=at.source, chance=chance, now=now)
 
 
@@ -233,9 +233,9 @@ def bind(table: Conntrack, entry: Entry, span: NatRange, *, source: bool, chance
     changed = wanted != current
     if source:
         return entry._replace(
-            reply=wanted.inverse(), snat=entry.snat or changed, src_done=True, masquerade_oif=span.masquerade_oif
+            reply=wanted.inverse(), snat=entry.snat or changed, src_nat_done=True, masquerade_oif=span.masquerade_oif
         )
-    return entry._replace(reply=wanted.inverse(), dnat=entry.dnat or changed, dst_done=True)
+    return entry._replace(reply=wanted.inverse(), dnat=entry.dnat or changed, dst_nat_done=True)
 
 
 def translate(packet: Packet, entry: Entry, *, source: bool, reply: bool) -> Packet:
@@ -258,7 +258,7 @@ def _translate(packet: Packet, entry: Entry, *, source: bool, reply: bool) -> Pa
     return _set_destination(packet, target.dst, target.dport)
 
 
-def _translate_error(packet: Packet, entry: Entry, target: Flow, *, source: bool, reply: bool) -> Packet:
+def _translate_error(packet: Packet, entry: Entry, target: ConnTuple, *, source: bool, reply: bool) -> Packet:
     """Rewrite an ICMP error and the packet it quotes. Source: nf_nat_icmp_reply_translation()."""
     icmp = packet.icmp
     if icmp is None or icmp.quoted is None:

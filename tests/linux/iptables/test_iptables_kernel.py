@@ -17,7 +17,7 @@ from set_facts import ASKED, ASKED_SETS, LOADED_SETS
 from strategies_iptables import FEW_ADDRESSES, FEW_PORTS, small_packets, small_tables, tables
 
 from mcnilib.linux.chance import Chance
-from mcnilib.linux.netfilter.conntrack import Conntrack, Entry, Flow
+from mcnilib.linux.netfilter.conntrack import Conntrack, ConnTuple, Entry
 from mcnilib.linux.netfilter.conntrack_tcp import Limits
 from mcnilib.linux.netfilter.context import Context
 from mcnilib.linux.netfilter.ipset import parse_sets
@@ -149,7 +149,7 @@ def count(table: Table, packets: list[tuple[IPv4Address, IPv4Address, int, int]]
     sets = {one.name: one for one in parse_sets(held)}
     memory: dict = {}
     for sport, (src, dst, port, mark) in enumerate(packets, 20001):
-        flow = Flow("udp", src, dst, sport, port)
+        flow = ConnTuple("udp", src, dst, sport, port)
         at = Context("OUTPUT", oif="lo", entry=Entry(flow, flow.inverse()), sets=sets, address_type=lambda *_: "LOCAL")
         at.memory = memory
         packet = Packet(src, dst, "udp", sport, port, length=1, mark=mark)
@@ -245,7 +245,7 @@ def translated(chain: str, rule: str) -> list[list[str]]:
     target = parse_rule(f"-A {chain} -p udp {rule}").target
     table, found = Conntrack(Limits(), lambda name: 30.0), []
     for src, sport, dst, dport in FLOWS:
-        flow = Flow("udp", IPv4Address(src), IPv4Address(dst), sport, dport)
+        flow = ConnTuple("udp", IPv4Address(src), IPv4Address(dst), sport, dport)
         at = NatPoint(chain, "lo", Entry(flow, flow.inverse(), expires=99), lambda src=flow.src: src)
         entry = decide(table, at, target, chance=Chance(), now=0)
         table.load(entry)
@@ -266,7 +266,7 @@ def test_what_chance_translates_stays_within_the_rule() -> None:
     for (chain, rule), found in zip(
         BY_CHANCE, in_namespace(TRANSLATOR, [[text, FLOWS] for text in texts]), strict=True
     ):  # type: ignore[call-overload]
-        at = NatPoint(chain, "lo", Entry(*[Flow("udp", LOOPBACK, LOOPBACK)] * 2), lambda: LOOPBACK)
+        at = NatPoint(chain, "lo", Entry(*[ConnTuple("udp", LOOPBACK, LOOPBACK)] * 2), lambda: LOOPBACK)
         span = parse_rule(f"-A {chain} -p udp {rule}").target.nat_range(at)
         for src, dst, sport, dport in [*found, *translated(chain, rule)]:
             ip, port = (dst, dport) if chain == "POSTROUTING" else (src, sport)

@@ -8,7 +8,7 @@ import pytest
 
 from mcnilib.errors import Unknown, Unsupported
 from mcnilib.linux.chance import Chance
-from mcnilib.linux.netfilter.conntrack import Entry, Flow
+from mcnilib.linux.netfilter.conntrack import ConnTuple, Entry
 from mcnilib.linux.netfilter.context import Context
 from mcnilib.linux.netfilter.ipset import IpSet
 from mcnilib.linux.netfilter.iptables.save import parse_rule
@@ -17,7 +17,7 @@ from mcnilib.linux.packet import Icmp, Packet, Tcp
 CLIENT, SERVER = IPv4Address("172.16.100.2"), IPv4Address("10.233.101.2")
 PACKET = Packet(CLIENT, SERVER, "tcp", 40000, 80, Tcp(frozenset({"SYN"})), mark=0x4001)
 PING = Packet(CLIENT, SERVER, "icmp", icmp=Icmp(8))
-DNATED = Entry(Flow("tcp", CLIENT, SERVER), Flow("tcp", SERVER, CLIENT), dnat=True, mark=0x7)
+DNATED = Entry(ConnTuple("tcp", CLIENT, SERVER), ConnTuple("tcp", SERVER, CLIENT), dnat=True, mark=0x7)
 AT = Context(
     "FORWARD", "veth1", "cali123", "NEW", sets={"pods": IpSet("pods", members=(IPv4Network("10.233.64.0/18"),))},
     address_type=lambda ip, dev: "LOCAL" if ip == CLIENT else "UNICAST", reverse_path=lambda *_: False,
@@ -68,7 +68,7 @@ def test_why_a_rule_does_not_match(rule: str, why_not: str) -> None:
 # A client's connection to a service, SNATed and DNATed on the way, seen at the answer.
 NODE, SERVICE = IPv4Address("172.16.1.2"), IPv4Address("10.233.0.100")
 ENTRY = Entry(
-    Flow("tcp", CLIENT, SERVICE, 40000, 80), Flow("tcp", SERVER, NODE, 8080, 41000),
+    ConnTuple("tcp", CLIENT, SERVICE, 40000, 80), ConnTuple("tcp", SERVER, NODE, 8080, 41000),
     seen_reply=True, confirmed=True, dnat=True, snat=True, mark=0x7,
 )  # fmt: skip
 ANSWER = Context("FORWARD", ctstate="ESTABLISHED", reply=True, entry=ENTRY)
@@ -123,7 +123,7 @@ def test_a_packet_without_connection_is_asked_for_its_state_only(options: str, w
     assert rule.holds(PACKET, at) is (why_not == "")
 
 
-PINGS = Flow("icmp", CLIENT, SERVER, 77, 77, (8, 0))
+PINGS = ConnTuple("icmp", CLIENT, SERVER, 77, 77, (8, 0))
 
 
 @pytest.mark.parametrize(

@@ -6,7 +6,7 @@ and after each the state a rule would see and the TCP state `conntrack -L` would
 
 from __future__ import annotations
 
-from ipaddress import IPv4Address
+from ipaddress import IPv4Address, IPv6Address
 
 import pytest
 
@@ -187,3 +187,12 @@ def test_an_entry_prints_as_conntrack_does(story: str, line: str) -> None:
     connections = table()
     tell(connections, story)
     assert next(iter(connections)).line(0) == line
+
+
+def test_connections_of_two_families_are_two_though_their_numbers_are_the_same() -> None:
+    connections = table()
+    for one in (IPv4Address("0.0.0.1"), IPv6Address("::1")):
+        tracked = connections.track(Packet(one, one, "udp", 40000, 53), 0)
+        assert tracked.state == "NEW"
+        connections.confirm(tracked.number)
+    assert len(list(connections)) == 2

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from strategies_iptables import FEW_DEVICES, small_packets, small_tables
 
 from mcnilib.errors import Unsupported
-from mcnilib.linux.netfilter.conntrack import Entry, Flow
+from mcnilib.linux.netfilter.conntrack import ConnTuple, Entry
 from mcnilib.linux.netfilter.context import Context
 from mcnilib.linux.netfilter.ipset import parse_sets
 from mcnilib.linux.netfilter.iptables.edit import (
@@ -32,7 +32,7 @@ from mcnilib.linux.packet import Packet, Tcp
 
 CLIENT, SERVER = IPv4Address("172.16.100.2"), IPv4Address("10.233.101.2")
 PACKET = Packet(CLIENT, SERVER, "tcp", 40000, 80, Tcp(frozenset({"SYN"})), mark=0x4001)
-ENTRY = Entry(Flow("tcp", CLIENT, SERVER, 40000, 80), Flow("tcp", SERVER, CLIENT, 80, 40000), mark=0x71)
+ENTRY = Entry(ConnTuple("tcp", CLIENT, SERVER, 40000, 80), ConnTuple("tcp", SERVER, CLIENT, 80, 40000), mark=0x71)
 
 CHAINS = """*filter
 :FORWARD DROP [0:0]
@@ -192,7 +192,7 @@ def test_an_indexed_chain_decides_as_a_scanned_one(table: Table, addressed, devi
     src, dst, port, mark = addressed
     ports = (1234, port) if proto == "udp" else (0, 0)
     packet = Packet(IPv4Address(src), IPv4Address(dst), proto, *ports, mark=mark)
-    flow = Flow(proto, packet.src, packet.dst, *ports)
+    flow = ConnTuple(proto, packet.src, packet.dst, *ports)
 
     def walk(kind: type[Chain]) -> tuple[object, ...]:
         at = Context(
