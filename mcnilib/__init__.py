@@ -28,6 +28,7 @@ _HOMES = {
     "do": "mcnilib.world.commands",
     "verdict": "mcnilib.trace.explain",
     "tell": "mcnilib.trace.explain",
+    "conntrack_view": "mcnilib.trace.explain",
     "listing": "mcnilib.world.listing",
     "explore": "mcnilib.notebook",
     "side_by_side": "mcnilib.notebook",

@@ -12,13 +12,13 @@ from mcnilib.cluster.build import build
 from mcnilib.cluster.settings import Option, Protocol, Settings, option, sweep
 from mcnilib.cluster.spec import CLUSTER
 from mcnilib.trace.flow import Flow, Listener
-from mcnilib.trace.outcome_cache import Recall
+from mcnilib.trace.outcome_cache import OutcomeCache
 from mcnilib.trace.run import run
 from mcnilib.trace.trace import Outcome, Trace
 from mcnilib.world.world import World
 
 SERVER_PORT = 80
-RECALL = Recall()
+OUTCOMES = OutcomeCache()
 """What the sweeps of all scenarios have in common."""
 
 
@@ -132,7 +132,7 @@ def neighbours(story: Scenario, settings: Settings) -> Iterator[Settings]:
 @lru_cache(maxsize=4096)
 def _outcome(scenario: Scenario, settings: Settings) -> Outcome:
     flow = replace(scenario.flow(settings), patience=scenario.patience)
-    return RECALL.outcome(scenario.world(settings), flow, scenario.listeners(settings))
+    return OUTCOMES.outcome(scenario.world(settings), flow, scenario.listeners(settings))
 
 
 @lru_cache(maxsize=4096)

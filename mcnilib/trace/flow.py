@@ -1,4 +1,4 @@
-"""What is sent and who listens: the two things a run needs besides a world."""
+"""What is sent, who listens, and what the client program gets: what a run is asked besides a world, and its answer."""
 
 from __future__ import annotations
 
@@ -87,3 +87,18 @@ class Flow:
                 raise NoConversation(f"a conversation takes an IPv4Address, not {address!r}")
         if not self.patience >= 0:  # nor NaN
             raise NoConversation(f"patience is a number of seconds from 0 on, not {self.patience!r}")
+
+
+@dataclass(slots=True)
+class Client:
+    """What the client program knows: whether it connected, got its answer, or an error (the errno's name)."""
+
+    connected: bool = False
+    answered: bool = False
+    error: str = ""
+    local: IPv4Address | None = None
+
+    @property
+    def done(self) -> bool:
+        """Tell whether the program waits for nothing more."""
+        return self.answered or bool(self.error)

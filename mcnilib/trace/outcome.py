@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from mcnilib.trace.flow import Client
 from mcnilib.trace.trace import Fate, Journey, Outcome, Stage, Verdict
-from mcnilib.trace.transport.sockets import Client
 
 UNREACHABLE = ("ENETUNREACH", "EHOSTUNREACH", "EACCES", "EINVAL", "ENOPROTOOPT", "EADDRNOTAVAIL")
 

@@ -23,7 +23,7 @@ KEPT = 256
 """Outcomes kept of one conversation; the sweep over one setting after the other needs some 40."""
 
 
-class _Met(NamedTuple):
+class _Cached(NamedTuple):
     """What decided a conversation, and how it ended."""
 
     cables: tuple[object, ...]
@@ -32,16 +32,16 @@ class _Met(NamedTuple):
     outcome: Outcome
 
     def decides(self, world: World, cables: tuple[object, ...]) -> bool:
-        same = all(world[met.name] == met for met in self.passed) and self.cables == cables
+        same = all(world[netns.name] == netns for netns in self.passed) and self.cables == cables
         return same and all(_for_arp(world[name]) == read for name, read in self.asked)
 
 
-class Recall:
+class OutcomeCache:
     """The outcomes of conversations, each with the state it depended on."""
 
     def __init__(self) -> None:
-        """Remember nothing yet."""
-        self._known: dict[tuple[Flow, tuple[Listener, ...]], list[_Met]] = {}
+        """Start empty."""
+        self._known: dict[tuple[Flow, tuple[Listener, ...]], list[_Cached]] = {}
 
     def outcome(self, world: World, flow: Flow, listeners: Sequence[Listener]) -> Outcome:
         """Return how `mcnilib.trace.run.run` ends; the conversation is held unless one before saw the same state.
@@ -50,9 +50,9 @@ class Recall:
         """
         known = self._known.setdefault((flow, tuple(listeners)), [])
         cables = _cables(world)
-        for met in known:
-            if met.decides(world, cables):
-                return met.outcome
+        for cached in known:
+            if cached.decides(world, cables):
+                return cached.outcome
         talks: list[Run] = []
 
         def talk(chance: Chance) -> Trace:
@@ -64,7 +64,7 @@ class Recall:
             passed = {flow.netns, *(step.netns for one in talks for journey in one.journeys for step in journey.steps)}
             awake = sorted({name for one in talks for name in one.net.hosts})
             asked = tuple((name, _for_arp(world[name])) for name in awake if name not in passed)
-            known.append(_Met(cables, tuple(world[name] for name in sorted(passed)), asked, trace.outcome))
+            known.append(_Cached(cables, tuple(world[name] for name in sorted(passed)), asked, trace.outcome))
         return trace.outcome
 
 

@@ -5,9 +5,9 @@ Events happen in order of time; the network itself takes no time. Chance is an a
 
 from __future__ import annotations
 
-import heapq
 from collections.abc import Callable, Sequence
 from dataclasses import replace
+from functools import partial
 from itertools import count
 
 from mcnilib.errors import McniError, NoRoute, Unknown, Unsupported
@@ -15,22 +15,19 @@ from mcnilib.linux.chance import EPHEMERAL, Chance
 from mcnilib.linux.netfilter.conntrack import Entry
 from mcnilib.linux.packet import Packet
 from mcnilib.trace.branches import follow
+from mcnilib.trace.events import Events, Sending
 from mcnilib.trace.flow import ANY_ADDRESS, Flow, Listener
 from mcnilib.trace.outcome import judge
-from mcnilib.trace.stack.host import Delivery, Departure, Emission, Network, Skb
-from mcnilib.trace.stack.recorder import Log
+from mcnilib.trace.stack.host import Delivery, Departure, Network, Skb
+from mcnilib.trace.stack.recorder import Recorder
 from mcnilib.trace.stack.walk import walk
 from mcnilib.trace.trace import Fate, Journey, Stage, Step, Trace
 from mcnilib.trace.transport.socket_lookup import choose_source, refused
-from mcnilib.trace.transport.sockets import Client, Sockets, open_client
-from mcnilib.trace.transport.tcp import TcpEnd
+from mcnilib.trace.transport.sockets import Sockets
 from mcnilib.world.world import World
 
 MAX_DECISIONS = 200_000
 """Decisions of one conversation before it is called endless; the longest of the scenarios takes some 500."""
-
-_NEXT, _IDLE, _TIMER = range(3)
-"""Which of several events that are due goes first."""
 
 USUAL = 40000
 """The port of a client that asks for none, where no rule asks for it."""
@@ -84,14 +81,12 @@ class Run:
     ) -> None:
         """Wake up the world and load the connections that exist already; or go on in `past`, another run's `net`."""
         self.net = Network(world, chance or Chance(), past)
-        self.begun = self.net.now
         for name, entry in connections:
             self.net.hosts[name].connections.load(entry)
-        self.flow, self.sockets = _bound(flow, listeners, self.net.chance), Sockets(self, listeners)
+        self.flow = _bound(flow, listeners, self.net.chance)
+        self.events = Events(self.net, crossing=crossing)
+        self.sockets = Sockets(self.net, self.events, self.flow, listeners)
         self.journeys: list[Journey] = []
-        self._events: list[tuple[float, int, int, Callable[[], None]]] = []
-        self._order, self._numbers = count(), count(1)
-        self.crossing, self._timer = crossing, _NEXT if crossing else _TIMER
         self._gaps = (Unknown, Unsupported) if partial else (Unknown,)
         self._decisions = 0
         self._ended = False  # nobody knows how it goes on
@@ -101,24 +96,26 @@ class Run:
 
         Without `closing` the answer is the end: the connection stays open, which changes no verdict.
         """
-        client = self._start()
-        while self._events and not self._ended and len(self.journeys) < MAX_JOURNEYS:
-            time, _, _, action = self._events[0]
-            if (
-                time > self.begun + self.flow.patience
-                or (client.done and time > self.net.now)
-                or (client.answered and not closing)
-            ):
-                break
-            heapq.heappop(self._events)
-            self.net.now = time
-            action()
-        self._events.clear()
-        del self.sockets  # each holds the other: the run would stay until the next search for garbage
+        self._start()
+        while self._goes_on(closing):
+            event = self.events.pop()
+            if isinstance(event, Sending):
+                self._travel(event)
+            else:
+                event()
+        self.events.clear()
         tables = tuple((name, tuple(host.connections)) for name, host in self.net.hosts.items())
-        return Trace(tuple(self.journeys), judge(self.journeys, client), tables)
+        return Trace(tuple(self.journeys), judge(self.journeys, self.sockets.client), tables)
 
-    def _start(self) -> Client:
+    def _goes_on(self, closing: bool) -> bool:
+        """Tell whether the next event still counts."""
+        time, client = self.events.time, self.sockets.client
+        if time is None or self._ended or len(self.journeys) >= MAX_JOURNEYS:
+            return False
+        late = time > self.events.begun + self.flow.patience or (client.done and time > self.net.now)
+        return not late and not (client.answered and not closing)
+
+    def _start(self) -> None:
         """Bind the client's socket: the first route lookup chooses its source address."""
         flow = self.flow
         probe = Packet(flow.src or ANY_ADDRESS, flow.dst, flow.proto, flow.sport, flow.dport)
@@ -126,50 +123,43 @@ class Run:
             chosen = choose_source(self.net.hosts[flow.netns], probe)
         except self._gaps as gap:
             self.journeys.append(Journey(1, 0.0, probe, (_gap_step(flow.netns, probe, gap),)))
-            return Client(done=True)
+            return
         if isinstance(chosen, NoRoute):
             self._fail(probe, chosen)
-            return Client(error=chosen.error, done=True)
-        return open_client(self, chosen)
+        else:
+            self.sockets.connect(chosen)
 
     def _fail(self, packet: Packet, error: NoRoute) -> None:
         step = Step(self.flow.netns, Stage.ROUTE, refused(error), packet, packet, error.line, fate=Fate.UNREACHABLE)
         self.journeys.append(Journey(1, 0.0, packet, (step,)))
+        self.sockets.client.error = error.error
 
-    def later(self, seconds: float, action: Callable[[], None], *, idle: bool = False) -> None:
-        """Do something after a while; 0 means after everything already due, `idle` also after what follows from it.
-
-        Of two timers that end at once the second waits until everything has happened that follows from the first.
-        """
-        rank = self._timer if seconds else _IDLE if idle else _NEXT
-        heapq.heappush(self._events, (self.net.now + seconds, rank, next(self._order), action))
-
-    def emit(self, netns: str, packet: Packet | Skb, *, reply: bool, repeats: int = 0) -> int:
-        """Send a packet as soon as everything already due is done; return the number its journey will have."""
-        number = next(self._numbers)
-        skb = packet if isinstance(packet, Skb) else Skb(packet)
-        self.later(0.0, lambda: self._travel(number, netns, skb, reply, repeats))
-        return number
-
-    def _travel(self, number: int, netns: str, skb: Skb, reply: bool, repeats: int) -> None:
+    def _travel(self, sending: Sending) -> None:
         """Walk one packet, let the sockets judge it, freeze its journey, then let its receiver act."""
-        log, packet = Log(), skb.packet
+        number, netns, skb, reply, repeats = sending
+        log, packet = Recorder(), skb.packet
         if self._decisions > MAX_DECISIONS:
             raise McniError(f"the conversation takes more than {MAX_DECISIONS} decisions")
         delivery, receiver = self._walk(log, netns, skb)
-        self.journeys.append(Journey(number, self.net.now - self.begun, packet, tuple(log.steps), reply, repeats))
+        since = self.net.now - self.events.begun
+        self.journeys.append(Journey(number, since, packet, tuple(log.steps), reply, repeats))
         self._decisions += len(log.steps)
         if self._ended:
             return
-        for emission in self.net.outbox:
-            self._emit_later(emission, not reply)
-        self.net.outbox.clear()
+        self._answer(not reply)
         if receiver:
             receiver()
         elif delivery is None:
             self.sockets.local_error(netns, packet, log.steps[-1])
 
-    def _walk(self, log: Log, netns: str, skb: Skb) -> tuple[Delivery | None, Callable[[], None] | None]:
+    def _answer(self, reply: bool) -> None:
+        """Send what the IP layers say about the packet that has just ended."""
+        for netns, skb, after in self.net.outbox:
+            send = partial(self.events.emit, netns, skb, reply=reply)
+            self.events.later(after, send) if after else send()
+        self.net.outbox.clear()
+
+    def _walk(self, log: Recorder, netns: str, skb: Skb) -> tuple[Delivery | None, Callable[[], None] | None]:
         """Walk a packet to its socket; return where it was delivered and what its receiver will do.
 
         The run ends where state that nobody collected would decide.
@@ -184,19 +174,6 @@ class Run:
             log.steps.append(_gap_step(last.netns if last else netns, last.after if last else packet, gap))
             self._ended = True
         return None, None
-
-    def _emit_later(self, emission: Emission, reply: bool) -> None:
-        def send() -> None:
-            self.emit(emission.netns, emission.skb, reply=reply)
-
-        if emission.after:
-            self.later(emission.after, send)
-        else:
-            send()
-
-    def close(self, end: TcpEnd) -> None:
-        """Forget a closed TCP socket."""
-        self.sockets.close(end)
 
 
 def _gap_step(netns: str, packet: Packet, gap: McniError) -> Step:

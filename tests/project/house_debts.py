@@ -80,7 +80,6 @@ TWICE = [
     "LONG",
     "LONGEST",
     "Line",
-    "Log",
     "MAC",
     "MACVLAN",
     "MARGIN",
@@ -226,6 +225,5 @@ CROWDED = {
 
 CIRCLES = [
     {"mcnilib.linux.netns", "mcnilib.linux.routing.fib", "mcnilib.linux.routing.nexthop"},
-    {"mcnilib.trace.outcome", "mcnilib.trace.run", "mcnilib.trace.transport.sockets", "mcnilib.trace.transport.tcp"},
 ]
 """Modules that import one another in a circle, be it for their types alone."""

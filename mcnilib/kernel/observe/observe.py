@@ -21,10 +21,9 @@ from mcnilib.kernel.observe.steps import Counts, Telling
 from mcnilib.kernel.observe.traversal import stays
 from mcnilib.linux.netfilter.conntrack import Entry
 from mcnilib.linux.packet import Packet
-from mcnilib.trace.flow import ANY_ADDRESS, Flow, Listener
+from mcnilib.trace.flow import ANY_ADDRESS, Client, Flow, Listener
 from mcnilib.trace.outcome import judge
 from mcnilib.trace.trace import Fate, Journey, Outcome, Stage, Step, Trace, Verdict
-from mcnilib.trace.transport.sockets import Client
 from mcnilib.world.world import World
 
 ECHO_REQUEST, ECHO_REPLY = 8, 0
@@ -138,7 +137,7 @@ def _never_sent(flow: Flow, heard: Heard) -> Journey:
 def _judge(journeys: tuple[Journey, ...], heard: Heard) -> Outcome:
     """Derive the outcome from what client and server saw; the deciding step as the simulator chooses it."""
     arrived = heard.arrived or any(j.fate is Fate.DELIVERED and not j.reply for j in journeys)
-    client = Client(heard.connected, heard.answered, heard.error, heard.done)
+    client = Client(heard.connected, heard.answered, heard.error)
     outcome = judge(journeys, client)
     if heard.arrived and outcome.verdict is Verdict.LOST:  # a counter rose for another datagram at this host's sockets
         outcome = replace(outcome, verdict=Verdict.ONE_WAY)

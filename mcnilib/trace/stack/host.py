@@ -8,6 +8,7 @@ from copy import deepcopy
 from dataclasses import dataclass
 from functools import cache, cached_property, partial
 from ipaddress import IPv4Address
+from typing import NamedTuple
 
 from mcnilib.errors import Unknown
 from mcnilib.linux.chance import Chance
@@ -193,8 +194,7 @@ def _timeouts(netns: Netns) -> Callable[[str], float]:
     return cache(lambda name: float(number(netns.settings, CT + name)))
 
 
-@dataclass(frozen=True, slots=True)
-class Emission:
+class Emission(NamedTuple):
     """A packet a namespace's IP layer sends by itself: an ICMP error, a RST, an echo reply.
 
     `after` delays it by seconds.

@@ -17,7 +17,7 @@ from mcnilib.linux.routing.route import Query
 from mcnilib.linux.routing.source import preferred_source
 from mcnilib.linux.sysctl import conf_key, setting
 from mcnilib.trace.stack.host import Emission, Host, Skb
-from mcnilib.trace.stack.recorder import Log
+from mcnilib.trace.stack.recorder import Recorder
 
 if TYPE_CHECKING:
     from mcnilib.trace.stack.host import Network
@@ -100,7 +100,7 @@ REJECT_CODES = {
 """ICMP codes of --reject-with. Source: iptables-extensions(8)."""
 
 
-def icmp_send(net: Network, log: Log, host: Host, skb: Skb, kind: int, code: int, *, after: float = 0.0) -> None:
+def icmp_send(net: Network, log: Recorder, host: Host, skb: Skb, kind: int, code: int, *, after: float = 0.0) -> None:
     """Queue an ICMP error about a packet, unless it is one itself or damaged.
 
     The last step says so where a limit forbids it. Source: icmp_send(), icmp_glue_bits().
@@ -127,7 +127,7 @@ SILENT = ": says nothing, as "
 """What stands between a decision and the limit by which nobody is told of it."""
 
 
-def say_nothing(log: Log, limit: str) -> None:
+def say_nothing(log: Recorder, limit: str) -> None:
     """Take back what the last step says of an answer."""
     log.amend(action=f"{log.steps[-1].action.partition(': answers')[0]}{SILENT}{limit}")
 

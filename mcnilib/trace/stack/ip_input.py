@@ -24,7 +24,7 @@ from mcnilib.trace.stack.host import Arrival, Delivery, Departure, Host, Place, 
 from mcnilib.trace.stack.icmp import accept_redirect, icmp_send, reject, route_error_allowed, say_nothing, send_redirect
 from mcnilib.trace.stack.ip_output import leave
 from mcnilib.trace.stack.netfilter import Hook
-from mcnilib.trace.stack.recorder import Log
+from mcnilib.trace.stack.recorder import Recorder
 from mcnilib.trace.trace import Fate, Stage
 from mcnilib.trace.transport.socket_lookup import ANY, LIMITED, refused, route_out
 
@@ -36,7 +36,7 @@ CODES = {"ENETUNREACH": (3, 0), "EHOSTUNREACH": (3, 1), "EACCES": (3, 13)}
 """ICMP errors a router answers with when its lookup fails; EINVAL (blackhole) is silent. Source: ip_error()."""
 
 
-def receive(net: Network, log: Log, place: Arrival) -> Place:
+def receive(net: Network, log: Recorder, place: Arrival) -> Place:
     """Take a packet from a device: PREROUTING, routing, then delivery or forwarding.
 
     What comes from lo keeps the route it was sent with, unless its destination changed: ip_rcv_finish_core().
@@ -68,7 +68,7 @@ def receive(net: Network, log: Log, place: Arrival) -> Place:
     return _deliver(net, log, host, skb, dev) if local else _forward(net, log, host, skb, dev, decision)
 
 
-def _is_martian(log: Log, host: Host, skb: Skb, dev: str) -> bool:
+def _is_martian(log: Recorder, host: Host, skb: Skb, dev: str) -> bool:
     """Drop silently what DNAT sends to 0.0.0.0/8. Source: ip_route_input_slow(), martian_destination.
 
     Raises: Unsupported for more than one receiver, whether there is a route or not.
@@ -91,7 +91,7 @@ def _refuse_bridged_dnat(host: Host, dev: str) -> None:
         raise Unsupported(f"DNAT back into the bridge {dev} of {host.name} with {shown_because(host.netns)}")
 
 
-def _forwards(log: Log, host: Host, packet: Packet, dev: str) -> bool:
+def _forwards(log: Recorder, host: Host, packet: Packet, dev: str) -> bool:
     """Tell whether packets from the device may be passed on at all."""
     if host.conf("forwarding", dev):
         return True
@@ -102,7 +102,7 @@ def _forwards(log: Log, host: Host, packet: Packet, dev: str) -> bool:
     return False
 
 
-def send(net: Network, log: Log, place: Departure) -> Place:
+def send(net: Network, log: Recorder, place: Departure) -> Place:
     """Send a packet of the namespace's own: route, OUTPUT, which may route it again, then out."""
     host, skb = net.hosts[place.netns], place.skb
     if skb.packet.ttl != host.ttl:
@@ -118,7 +118,7 @@ def send(net: Network, log: Log, place: Departure) -> Place:
     return leave(net, log, host, skb, hook.decision or decision, "")
 
 
-def _route(net: Network, log: Log, host: Host, skb: Skb, *, again: bool = False) -> Decision | None:
+def _route(net: Network, log: Recorder, host: Host, skb: Skb, *, again: bool = False) -> Decision | None:
     """Look up the way out of a packet of the namespace's own; note it, or tell the sender there is none."""
     packet = skb.packet
     if again:
@@ -151,7 +151,7 @@ def _refuse_groups(host: Host, packet: Packet) -> None:
         raise Unsupported(f"{'multicast' if packet.dst.is_multicast else 'broadcast'} to {packet.dst} in {host.name}")
 
 
-def _note_route(log: Log, host: Host, packet: Packet, decision: Decision, word: str, iif: str = "") -> None:
+def _note_route(log: Recorder, host: Host, packet: Packet, decision: Decision, word: str, iif: str = "") -> None:
     rule, route = decision.rule, decision.route
     if host.netns.fib.custom and rule not in DEFAULT_RULES:
         log.add(host.name, Stage.ROUTE, f"rule {rule.priority}: table {rule.table}", packet, line=rule, iif=iif)
@@ -159,7 +159,7 @@ def _note_route(log: Log, host: Host, packet: Packet, decision: Decision, word: 
     log.add(host.name, Stage.ROUTE, f"{word}: {decision.device}{via}", packet, line=route, iif=iif, oif=decision.device)
 
 
-def _no_route(net: Network, log: Log, host: Host, skb: Skb, dev: str, error: NoRoute) -> None:
+def _no_route(net: Network, log: Recorder, host: Host, skb: Skb, dev: str, error: NoRoute) -> None:
     """Drop a packet that has no way on; a router tells its sender. Source: ip_route_input_slow(), ip_error()."""
     if not _forwards(log, host, skb.packet, dev):  # whatever the lookup said
         host.connections.drop_unconfirmed(skb.tracked)
@@ -175,7 +175,7 @@ def _no_route(net: Network, log: Log, host: Host, skb: Skb, dev: str, error: NoR
         say_nothing(log, f"{skb.packet.src} was told so a moment ago")
 
 
-def _source_is_valid(log: Log, host: Host, packet: Packet, dev: str, oif: str) -> bool:
+def _source_is_valid(log: Recorder, host: Host, packet: Packet, dev: str, oif: str) -> bool:
     """Apply rp_filter and the martian checks."""
     wrong = validate_source(host.netns, packet, dev, oif)
     if wrong is None:
@@ -184,7 +184,7 @@ def _source_is_valid(log: Log, host: Host, packet: Packet, dev: str, oif: str) -
     return False
 
 
-def _deliver(net: Network, log: Log, host: Host, skb: Skb, dev: str) -> Place:
+def _deliver(net: Network, log: Recorder, host: Host, skb: Skb, dev: str) -> Place:
     hook = Hook(host, skb, "INPUT", log, net.now, iif=dev)
     if not hook.run():
         reject(net, host, skb, hook)
@@ -199,7 +199,7 @@ def _deliver(net: Network, log: Log, host: Host, skb: Skb, dev: str) -> Place:
     return Delivery(host.name, skb, dev)
 
 
-def _decapsulate(net: Network, log: Log, host: Host, skb: Skb) -> Place:
+def _decapsulate(net: Network, log: Recorder, host: Host, skb: Skb) -> Place:
     landed = tunnel.decapsulate(host, skb.packet)
     if isinstance(landed, str):
         log.add(host.name, Stage.TUNNEL, landed, skb.packet, fate=Fate.DROPPED)
@@ -211,7 +211,7 @@ def _decapsulate(net: Network, log: Log, host: Host, skb: Skb) -> Place:
     return Arrival(host.name, link, Skb(inner, txhash=skb.txhash))
 
 
-def _forward(net: Network, log: Log, host: Host, skb: Skb, dev: str, decision: Decision) -> Place:
+def _forward(net: Network, log: Recorder, host: Host, skb: Skb, dev: str, decision: Decision) -> Place:
     """Pass a packet on: TTL left, FORWARD, then out. Source: ip_forward()."""
     _note_route(log, host, skb.packet, decision, "forward", dev)
     if skb.packet.ttl <= 1:

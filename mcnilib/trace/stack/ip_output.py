@@ -22,7 +22,7 @@ from mcnilib.trace.stack.host import Arrival, Departure, Host, Place, Skb
 from mcnilib.trace.stack.icmp import icmp_send
 from mcnilib.trace.stack.neighbour import PATIENCE, known, resolve
 from mcnilib.trace.stack.netfilter import Hook
-from mcnilib.trace.stack.recorder import Log
+from mcnilib.trace.stack.recorder import Recorder
 from mcnilib.trace.trace import Fate, Stage
 
 if TYPE_CHECKING:
@@ -37,7 +37,7 @@ def _refuse_by_lo(host: Host, link: Link, route: Route, skb: Skb) -> None:
         raise Unsupported(f"a tunnel of {host.name} sends to {skb.packet.dst} by lo, where that is nobody's address")
 
 
-def leave(net: Network, log: Log, host: Host, skb: Skb, decision: Decision, iif: str) -> Place:
+def leave(net: Network, log: Recorder, host: Host, skb: Skb, decision: Decision, iif: str) -> Place:
     """POSTROUTING, then the device: a wire, a tunnel or loopback."""
     route, link = decision.route, host.links[decision.device]
     hook = Hook(host, skb, "POSTROUTING", log, net.now, iif=iif, oif=link.name)
@@ -58,7 +58,7 @@ def leave(net: Network, log: Log, host: Host, skb: Skb, decision: Decision, iif:
     return _transmit(net, log, host, link, route, skb)
 
 
-def _loop_back(log: Log, host: Host, lo: Link, skb: Skb) -> Place:
+def _loop_back(log: Recorder, host: Host, lo: Link, skb: Skb) -> Place:
     skb.broken = _checksum_breaks(host, skb)
     here = (host.name, "lo")
     log.add(host.name, Stage.DEVICE, "loops back", skb.packet, oif="lo", to=here, path=(here,))
@@ -80,7 +80,7 @@ def _checksum_breaks(host: Host, skb: Skb) -> bool:
     return True
 
 
-def _no_carrier(net: Network, log: Log, host: Host, link: Link, next_ip: IPv4Address, skb: Skb) -> None:
+def _no_carrier(net: Network, log: Recorder, host: Host, link: Link, next_ip: IPv4Address, skb: Skb) -> None:
     """Lose a packet on a device that has nothing at its other end, ARP requests for it too.
 
     Source: noop_enqueue() in net/sched/sch_generic.c, dev_deactivate() of linkwatch.
@@ -92,7 +92,7 @@ def _no_carrier(net: Network, log: Log, host: Host, link: Link, next_ip: IPv4Add
         icmp_send(net, log, host, skb, 3, 1, after=PATIENCE)
 
 
-def _transmit(net: Network, log: Log, host: Host, link: Link, route: Route, skb: Skb) -> Place:
+def _transmit(net: Network, log: Recorder, host: Host, link: Link, route: Route, skb: Skb) -> Place:
     """Resolve the next hop and put the frame on the wire."""
     packet = skb.packet
     mac = resolve(net, log, host, link, next_hop(host.netns, route, packet.dst), packet)
@@ -123,7 +123,7 @@ def _taker(net: Network, host: Host, link: Link, frame: Frame) -> Landing | None
     return landings[0] if landings else None
 
 
-def _encapsulate(net: Network, log: Log, host: Host, link: Link, route: Route, skb: Skb) -> Place:
+def _encapsulate(net: Network, log: Recorder, host: Host, link: Link, route: Route, skb: Skb) -> Place:
     """Wrap the packet for its tunnel; the outer packet starts again as the namespace's own."""
     next_ip = next_hop(host.netns, route, skb.packet.dst)
     mac = resolve(net, log, host, link, next_ip, skb.packet) if isinstance(link.kind, Vxlan) else ""

@@ -18,7 +18,7 @@ from mcnilib.linux.routing.route import Query
 from mcnilib.linux.routing.source import source_address, validate_source
 from mcnilib.trace.stack.ethernet import BROADCAST, Frame, Landing
 from mcnilib.trace.stack.host import Host
-from mcnilib.trace.stack.recorder import Log
+from mcnilib.trace.stack.recorder import Recorder
 from mcnilib.trace.trace import Fate, Stage
 from mcnilib.trace.transport.socket_lookup import route_out
 
@@ -34,7 +34,7 @@ OWNS, PROXIES = "owns", "proxies"
 """How a namespace answers ARP: a route of type local has the address, or it stands in for others."""
 
 
-def resolve(net: Network, log: Log, host: Host, link: Link, ip: IPv4Address, packet: Packet) -> str | None:
+def resolve(net: Network, log: Recorder, host: Host, link: Link, ip: IPv4Address, packet: Packet) -> str | None:
     """Return the MAC for a next hop, asking the wire once per run; None when nobody answers.
 
     Raises: Unknown when somebody who was not collected might answer.
@@ -56,7 +56,7 @@ def known(host: Host, link: Link, ip: IPv4Address) -> Neigh | str | None:
     return next(entries, None) or host.neighbours.get((link.name, ip))
 
 
-def _ask(net: Network, log: Log, host: Host, link: Link, ip: IPv4Address, packet: Packet) -> str | None:
+def _ask(net: Network, log: Recorder, host: Host, link: Link, ip: IPv4Address, packet: Packet) -> str | None:
     """Send a request and return the first answer: whose address it is, then proxies, which wait a little.
 
     Source: arp_process(), pneigh_enqueue() in net/core/neighbour.c.
@@ -101,7 +101,7 @@ def _answering(
     return answering, gap
 
 
-def _believed(log: Log, host: Host, link: Link, packet: Packet, entry: Neigh, heard: list[Landing]) -> str:
+def _believed(log: Recorder, host: Host, link: Link, packet: Packet, entry: Neigh, heard: list[Landing]) -> str:
     """Use what ARP knew when this was collected, without a request. Raises: Unknown when nobody would answer that."""
     if all(landing.link.mac != entry.mac for landing in heard):
         others = [f"{landing.link.name} of {landing.netns} answers with {landing.link.mac}" for landing in heard]
@@ -146,7 +146,7 @@ def _first(net: Network, host: Host, link: Link, ip: IPv4Address, sender: IPv4Ad
     return first[host.chance.pick(f"the first to answer who has {ip} on {link.name} of {host.name}", options)]
 
 
-def _noted(log: Log, host: Host, link: Link, packet: Packet, entry: Neigh) -> str:
+def _noted(log: Recorder, host: Host, link: Link, packet: Packet, entry: Neigh) -> str:
     if int(entry.mac[:2], 16) & 1:
         raise Unsupported(f"{entry.ip} on {link.name} of {host.name} is at {entry.mac}: the frame is for a whole group")
     log.add(host.name, Stage.ARP, f"{entry.ip} is at {entry.mac}", packet, line=entry, oif=link.name)

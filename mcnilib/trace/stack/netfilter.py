@@ -23,7 +23,7 @@ from mcnilib.linux.packet import Packet
 from mcnilib.linux.routing.fib import Decision
 from mcnilib.linux.routing.source import source_address
 from mcnilib.trace.stack.host import Host, Skb
-from mcnilib.trace.stack.recorder import Log
+from mcnilib.trace.stack.recorder import Recorder
 from mcnilib.trace.trace import Fate
 
 
@@ -32,7 +32,9 @@ class Hook:
 
     __slots__ = ("decision", "host", "iif", "log", "name", "next_hop", "now", "oif", "rejected", "reroute", "skb")
 
-    def __init__(self, host: Host, skb: Skb, name: str, log: Log, now: float, *, iif: str = "", oif: str = "") -> None:
+    def __init__(
+        self, host: Host, skb: Skb, name: str, log: Recorder, now: float, *, iif: str = "", oif: str = ""
+    ) -> None:
         """Remember where the packet stands; `now` is seconds since the run began."""
         self.host, self.skb, self.name, self.log, self.now = host, skb, name, log, now
         self.iif, self.oif = iif, oif

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from mcnilib.linux.netfilter.context import Context
 
 
-class Log:
+class Recorder:
     """Collects the steps of one packet."""
 
     def __init__(self) -> None:

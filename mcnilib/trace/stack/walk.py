@@ -8,13 +8,13 @@ from __future__ import annotations
 from mcnilib.errors import McniError
 from mcnilib.trace.stack.host import Arrival, Delivery, Departure, Network, Place
 from mcnilib.trace.stack.ip_input import receive, send
-from mcnilib.trace.stack.recorder import Log
+from mcnilib.trace.stack.recorder import Recorder
 
 MAX_PLACES = 2000
 """Places one packet may stand at before the walk is called endless; TTL ends real loops much earlier."""
 
 
-def step(net: Network, log: Log, place: Place) -> Place:
+def step(net: Network, log: Recorder, place: Place) -> Place:
     """Move the packet one place on: into a namespace, or out of it."""
     match place:
         case Arrival():
@@ -24,7 +24,7 @@ def step(net: Network, log: Log, place: Place) -> Place:
     return None
 
 
-def walk(net: Network, log: Log, start: Place) -> Delivery | None:
+def walk(net: Network, log: Recorder, start: Place) -> Delivery | None:
     """Walk the packet to its end; return where it was delivered, or None when it was lost on the way.
 
     Raises: McniError when the packet never comes to rest (tunnels that feed each other).

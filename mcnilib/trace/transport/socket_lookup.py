@@ -110,7 +110,7 @@ def _group(host: Host, packet: Packet, route: Route | None) -> NoRoute:
     return NotSent(f"broadcast to {packet.dst} without SO_BROADCAST", error="EACCES", line=route)
 
 
-def listening(listeners: Sequence[Listener], host: Host, iif: str, packet: Packet) -> Listener | None:
+def lookup_listener(listeners: Sequence[Listener], host: Host, iif: str, packet: Packet) -> Listener | None:
     """Return the socket for a packet that came by `iif`, of several the one bound to most; None when nobody listens.
 
     Raises: Unsupported where the answer of a socket bound to a device has no way by that device; Unknown for a SYN to a

@@ -6,25 +6,20 @@ Source: net/ipv4/{tcp_ipv4,udp,icmp,ping}.c (Linux 6.18).
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 from functools import partial
 from ipaddress import IPv4Address
-from typing import TYPE_CHECKING
 
 from mcnilib.errors import NoRoute, Unsupported
 from mcnilib.linux.packet import Icmp, Packet
-from mcnilib.trace.flow import ANY_ADDRESS, Listener
-from mcnilib.trace.stack.host import Delivery, Emission, Skb
+from mcnilib.trace.events import Events
+from mcnilib.trace.flow import ANY_ADDRESS, Client, Flow, Listener
+from mcnilib.trace.stack.host import Delivery, Emission, Network, Skb
 from mcnilib.trace.stack.icmp import icmp_send, reset_for
-from mcnilib.trace.stack.recorder import Log
+from mcnilib.trace.stack.recorder import Recorder
 from mcnilib.trace.stack.tunnel import listens
 from mcnilib.trace.trace import Fate, Stage, Step
-from mcnilib.trace.transport.socket_lookup import answers_from, choose_source, listening
+from mcnilib.trace.transport.socket_lookup import answers_from, choose_source, lookup_listener
 from mcnilib.trace.transport.tcp import HARD_ERRORS, REQUEST, UDP_ANSWER, Ends, TcpClient, TcpEnd, TcpServer
-
-if TYPE_CHECKING:
-    from mcnilib.trace.run import Run
-
 
 CLIENT_ISN, SERVER_ISN = 1000, 5000
 """Initial sequence numbers; fixed, because nothing in the model depends on them."""
@@ -35,59 +30,35 @@ SOFT_ERRORS = ((3, 0), (3, 1), (11, 0))
 """ICMP errors a UDP socket does not hear of. Source: icmp_err_convert, __udp4_lib_err() in net/ipv4/udp.c."""
 
 
-@dataclass(slots=True)
-class Client:
-    """What the client program knows: whether it connected, got its answer, or an error."""
-
-    connected: bool = False
-    answered: bool = False
-    error: str = ""
-    done: bool = False
-    local: IPv4Address | None = None
-
-
-def open_client(run: Run, packet: Packet) -> Client:
-    """Open the client's socket and send the first packet. `packet` carries the chosen source address."""
-    flow, client = run.flow, Client(local=packet.src)
-    run.sockets.client = client
-    if flow.proto == "tcp":
-        end = TcpClient(run, Ends(flow.netns, packet.src, flow.sport, flow.dst, flow.dport), CLIENT_ISN)
-        run.sockets.add(end)
-        end.connect()
-    elif flow.proto == "udp":
-        run.emit(flow.netns, Skb(packet.but(length=REQUEST), txhash=run.net.held), reply=False)
-    else:
-        echo = Packet(packet.src, flow.dst, "icmp", icmp=Icmp(8, ident=ECHO_ID, seq=1), length=56)
-        run.emit(flow.netns, Skb(echo, unbound=flow.src is None), reply=False)  # raw_sendmsg() asks once
-    return client
-
-
 class Sockets:
-    """All sockets of the run."""
+    """All sockets of a run, and what the client program knows."""
 
-    def __init__(self, run: Run, listeners: Sequence[Listener]) -> None:
+    def __init__(self, net: Network, events: Events, flow: Flow, listeners: Sequence[Listener]) -> None:
         """Open the listeners; connections are added as they begin."""
-        self.run, self.listeners = run, tuple(listeners)
+        self.net, self.events, self.flow, self.listeners = net, events, flow, tuple(listeners)
         self.client = Client()
         self._tcp: dict[Ends, TcpEnd] = {}
 
-    def add(self, end: TcpEnd) -> None:
-        """Register a TCP socket."""
-        self._tcp[end.ends] = end
+    def connect(self, packet: Packet) -> None:
+        """Open the client's socket and send the first packet. `packet` carries the chosen source address."""
+        flow, client = self.flow, self.client
+        client.local = packet.src
+        if flow.proto == "tcp":
+            ends = Ends(flow.netns, packet.src, flow.sport, flow.dst, flow.dport)
+            end = self._tcp[ends] = TcpClient(self.events, self.net.hosts[flow.netns], ends, CLIENT_ISN, client)
+            end.connect()
+        elif flow.proto == "udp":
+            self.events.emit(flow.netns, Skb(packet.but(length=REQUEST), txhash=self.net.held), reply=False)
+        else:
+            echo = Packet(packet.src, flow.dst, "icmp", icmp=Icmp(8, ident=ECHO_ID, seq=1), length=56)
+            self.events.emit(flow.netns, Skb(echo, unbound=flow.src is None), reply=False)  # raw_sendmsg() asks once
 
-    def close(self, end: TcpEnd) -> None:
-        """Forget a TCP socket; a closed client has said all it will ever say."""
-        self._tcp.pop(end.ends, None)
-        self._report(end)
+    def _end(self, ends: Ends) -> TcpEnd | None:
+        """Return the TCP socket between two ends; one that is closed is none."""
+        end = self._tcp.get(ends)
+        return None if end is None or end.state == "CLOSED" else end
 
-    def _report(self, end: TcpEnd | None) -> None:
-        """Copy what the client's TCP socket knows to the client program."""
-        if isinstance(end, TcpClient):
-            self.client.connected, self.client.answered = end.connected, end.answered
-            self.client.error = end.error
-            self.client.done = end.answered or bool(end.error)
-
-    def receive(self, log: Log, at: Delivery) -> Callable[[], None] | None:
+    def receive(self, log: Recorder, at: Delivery) -> Callable[[], None] | None:
         """Find the packet's socket, note it, and return what the socket will do."""
         packet = at.skb.packet
         if packet.tcp:
@@ -97,44 +68,38 @@ class Sockets:
         if packet.icmp:
             return self._receive_icmp(log, at, packet, packet.icmp)
         self._refuse(log, at, packet, f"nothing here speaks {packet.proto}: answers protocol unreachable")
-        icmp_send(self.run.net, log, self.run.net.hosts[at.netns], at.skb, 3, 2)
+        icmp_send(self.net, log, self.net.hosts[at.netns], at.skb, 3, 2)
         return None
 
-    def _receive_tcp(self, log: Log, at: Delivery, packet: Packet) -> Callable[[], None] | None:
+    def _receive_tcp(self, log: Recorder, at: Delivery, packet: Packet) -> Callable[[], None] | None:
         tcp = packet.tcp
         if tcp is None:
             return None
         ends = Ends(at.netns, packet.dst, packet.dport, packet.src, packet.sport)
-        end = self._tcp.get(ends)
+        end, host = self._end(ends), self.net.hosts[at.netns]
         if end and packet.src == packet.dst and packet.sport == packet.dport:
             self._check_itself(at.netns)
         if (
             end is None
-            and (listener := listening(self.listeners, self.run.net.hosts[at.netns], at.iif, packet))
+            and (listener := lookup_listener(self.listeners, host, at.iif, packet))
             and "SYN" in tcp.flags
             and "ACK" not in tcp.flags
         ):
             self._accept(log, at, packet, f"a SYN for the listener on port {packet.dport}", listener)
-            server = TcpServer(self.run, ends, SERVER_ISN)
-            self.add(server)
+            server = self._tcp[ends] = TcpServer(self.events, host, ends, SERVER_ISN)
             return partial(server.answer, tcp)
         if end is None:
             self._reset(log, at, packet)
             return None
         self._accept(log, at, packet, f"{packet.kind} for the connection with {packet.src}:{packet.sport}")
-        return partial(self._hand_over, end, packet)
+        return partial(end.receive, packet, tcp)
 
     def _check_itself(self, netns: str) -> None:
         """Refuse a socket that talks to itself where connections are tracked: both directions look alike there."""
-        if self.run.net.hosts[netns].netns.tracks:
+        if self.net.hosts[netns].netns.tracks:
             raise Unsupported(f"conntrack of {netns}, whose socket is connected with itself")
 
-    def _hand_over(self, end: TcpEnd, packet: Packet) -> None:
-        if packet.tcp:
-            end.receive(packet, packet.tcp)
-        self._report(end)
-
-    def _reset(self, log: Log, at: Delivery, packet: Packet) -> None:
+    def _reset(self, log: Recorder, at: Delivery, packet: Packet) -> None:
         """Answer a segment that belongs to no socket with RST; a RST is only dropped."""
         tcp = packet.tcp
         if tcp is None or "RST" in tcp.flags:
@@ -143,11 +108,11 @@ class Sockets:
         self._refuse(
             log, at, packet, f"no socket for {packet.src}:{packet.sport} > {packet.dst}:{packet.dport}: answers RST"
         )
-        self.run.net.outbox.append(Emission(at.netns, Skb(reset_for(packet, tcp))))
+        self.net.outbox.append(Emission(at.netns, Skb(reset_for(packet, tcp))))
 
-    def _receive_udp(self, log: Log, at: Delivery, packet: Packet) -> Callable[[], None] | None:
-        host, flow = self.run.net.hosts[at.netns], self.run.flow
-        listener = listening(self.listeners, host, at.iif, packet)
+    def _receive_udp(self, log: Recorder, at: Delivery, packet: Packet) -> Callable[[], None] | None:
+        host, flow = self.net.hosts[at.netns], self.flow
+        listener = lookup_listener(self.listeners, host, at.iif, packet)
         if listener:
             self._accept(log, at, packet, f"a datagram for the socket on port {packet.dport}", listener)
             if packet.length != REQUEST or packet.inner:
@@ -157,7 +122,7 @@ class Sockets:
         if mine and (packet.src, packet.sport) == (flow.dst, flow.dport):
             what = "the answer for" if packet.length == UDP_ANSWER else "its own datagram, back at"
             self._accept(log, at, packet, f"{what} the client's socket")
-            self.client.answered = self.client.connected = self.client.done = True
+            self.client.answered = self.client.connected = True
             return None
         if listens(host, packet):
             text = "no VXLAN packet: the tunnel whose port it is drops it"
@@ -169,30 +134,30 @@ class Sockets:
         # udp_rcv() has let go of the connection: the error is looked up like any other
         untracked = Skb(packet)
         untracked.local = True
-        icmp_send(self.run.net, log, host, untracked, 3, 3)
+        icmp_send(self.net, log, host, untracked, 3, 3)
         return None
 
     def _answer_udp(self, at: Delivery, packet: Packet, fixed: IPv4Address) -> None:
         """Answer a datagram from the given address, or from one the route chooses."""
         answer = Packet(fixed, packet.src, "udp", packet.dport, packet.sport, length=UDP_ANSWER)
         unbound = fixed == ANY_ADDRESS
-        chosen = choose_source(self.run.net.hosts[at.netns], answer) if unbound else answer
+        chosen = choose_source(self.net.hosts[at.netns], answer) if unbound else answer
         if not isinstance(chosen, NoRoute):
-            self.run.emit(at.netns, Skb(chosen, unbound=unbound), reply=True)
+            self.events.emit(at.netns, Skb(chosen, unbound=unbound), reply=True)
 
-    def _receive_icmp(self, log: Log, at: Delivery, packet: Packet, icmp: Icmp) -> Callable[[], None] | None:
+    def _receive_icmp(self, log: Recorder, at: Delivery, packet: Packet, icmp: Icmp) -> Callable[[], None] | None:
         if icmp.type == 8:
-            silent = self.run.net.hosts[at.netns].flag("net.ipv4.icmp_echo_ignore_all")
+            silent = self.net.hosts[at.netns].flag("net.ipv4.icmp_echo_ignore_all")
             self._accept(log, at, packet, f"echo request: {'ignored' if silent else 'answers'}")
             if silent:
                 return None
-            mark = packet.mark if self.run.net.hosts[at.netns].flag("net.ipv4.fwmark_reflect") else 0
+            mark = packet.mark if self.net.hosts[at.netns].flag("net.ipv4.fwmark_reflect") else 0
             answer = Icmp(0, 0, icmp.ident, icmp.seq)
             reply = Packet(packet.dst, packet.src, "icmp", icmp=answer, length=packet.length, mark=mark, tos=packet.tos)
             return partial(self._answer, at.netns, reply)
-        if icmp.type == 0 and at.netns == self.run.flow.netns and icmp.ident == ECHO_ID:
+        if icmp.type == 0 and at.netns == self.flow.netns and icmp.ident == ECHO_ID:
             self._accept(log, at, packet, "echo reply for the client's socket")
-            self.client.answered = self.client.connected = self.client.done = True
+            self.client.answered = self.client.connected = True
             return None
         if icmp.is_error and icmp.quoted:
             return self._receive_error(log, at, packet, icmp)
@@ -200,14 +165,14 @@ class Sockets:
         return None
 
     def _answer(self, netns: str, reply: Packet) -> None:
-        self.run.emit(netns, Skb(reply, by_icmp=True), reply=True)
+        self.events.emit(netns, Skb(reply, by_icmp=True), reply=True)
 
-    def _receive_error(self, log: Log, at: Delivery, packet: Packet, icmp: Icmp) -> Callable[[], None] | None:
+    def _receive_error(self, log: Recorder, at: Delivery, packet: Packet, icmp: Icmp) -> Callable[[], None] | None:
         """Hand an ICMP error to the socket whose packet it quotes."""
         quoted = icmp.quoted
         if quoted is None:
             return None
-        end = self._tcp.get(Ends(at.netns, quoted.src, quoted.sport, quoted.dst, quoted.dport))
+        end = self._end(Ends(at.netns, quoted.src, quoted.sport, quoted.dst, quoted.dport))
         kind = (icmp.type, icmp.code)
         if end:
             self._accept(log, at, packet, f"{icmp}: about the connection with {quoted.dst}:{quoted.dport}")
@@ -220,7 +185,7 @@ class Sockets:
 
     def _is_ours(self, at: Delivery, quoted: Packet) -> bool:
         """Tell whether the client sent the quoted packet; ping looks at its type and id only (ping.c of iputils)."""
-        flow = self.run.flow
+        flow = self.flow
         if flow.proto == "tcp" or (at.netns, quoted.proto) != (flow.netns, flow.proto):
             return False
         if quoted.icmp:
@@ -230,17 +195,14 @@ class Sockets:
         )  # fmt: skip
 
     def _tcp_error(self, end: TcpEnd, kind: tuple[int, int]) -> None:
-        if (
-            self.run.crossing and self.run.net.now == self.run.begun
-        ):  # connect() still holds the socket: a soft error, tcp_v4_err()
-            return
+        if self.events.crossing and self.net.now == self.events.begun:
+            return  # connect() still holds the socket: a soft error, tcp_v4_err()
         end.icmp_error(kind)
-        self._report(end)
 
     def _client_error(self, kind: tuple[int, int]) -> None:
-        soft = self.run.flow.proto == "udp" and kind in SOFT_ERRORS
+        soft = self.flow.proto == "udp" and kind in SOFT_ERRORS
         if kind in HARD_ERRORS and not soft and not self.client.error:
-            self.client.error, self.client.done = HARD_ERRORS[kind], True
+            self.client.error = HARD_ERRORS[kind]
 
     def local_error(self, netns: str, packet: Packet, step: Step) -> None:
         """Tell a local socket at once that its packet has no route (errno of the lookup) or that a rule dropped it.
@@ -248,7 +210,7 @@ class Sockets:
         A SYN that has no route once a rule changed it (fate: dropped) is sent again later. Source: tcp_connect().
         """
         words = step.action.split(": ")
-        here = netns == step.netns == self.run.flow.netns
+        here = netns == step.netns == self.flow.netns
         came_back = bool(step.iif)
         if not here or came_back or packet.src != self.client.local:
             return
@@ -258,9 +220,9 @@ class Sockets:
             self._fail_sending("EPERM")
         if step.stage is not Stage.ROUTE:
             return
-        end = self._tcp.get(Ends(netns, packet.src, packet.sport, packet.dst, packet.dport))
+        end = self._end(Ends(netns, packet.src, packet.sport, packet.dst, packet.dport))
         if isinstance(end, TcpClient) and end.state == "SYN_SENT" and step.fate is Fate.UNREACHABLE:
-            end.error = words[-1]
+            self.client.error = words[-1]
             end.close()
         elif end is None and self._is_request(packet):
             self._fail_sending(words[-1])
@@ -269,15 +231,15 @@ class Sockets:
         """Tell whether a packet of the client's address is its datagram or echo: connect() does not hear of the end."""
         if packet.icmp:
             return packet.icmp.type == 8
-        return packet.proto == "udp" and packet.sport == self.run.flow.sport
+        return packet.proto == "udp" and packet.sport == self.flow.sport
 
     def _fail_sending(self, error: str) -> None:
         """Let sendto() fail."""
         if not self.client.done:
-            self.client.error, self.client.done = error, True
+            self.client.error = error
 
-    def _accept(self, log: Log, at: Delivery, packet: Packet, text: str, line: Listener | None = None) -> None:
+    def _accept(self, log: Recorder, at: Delivery, packet: Packet, text: str, line: Listener | None = None) -> None:
         log.add(at.netns, Stage.SOCKET, text, packet, line=line, iif=at.iif, fate=Fate.DELIVERED)
 
-    def _refuse(self, log: Log, at: Delivery, packet: Packet, text: str) -> None:
+    def _refuse(self, log: Recorder, at: Delivery, packet: Packet, text: str) -> None:
         log.add(at.netns, Stage.SOCKET, text, packet, iif=at.iif, fate=Fate.REJECTED)

@@ -10,15 +10,12 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from ipaddress import IPv4Address
-from typing import TYPE_CHECKING
 
 from mcnilib.linux.netfilter.conntrack_tcp import before, segment_end
 from mcnilib.linux.packet import Packet, Tcp
-from mcnilib.trace.stack.host import Skb
-
-if TYPE_CHECKING:
-    from mcnilib.trace.run import Run
-
+from mcnilib.trace.events import Events
+from mcnilib.trace.flow import Client
+from mcnilib.trace.stack.host import Host, Skb
 
 REQUEST, ANSWER = 5, 5
 """Payload bytes of the request and the answer."""
@@ -55,9 +52,11 @@ class Ends:
 class TcpEnd:
     """One end of a connection: sequence numbers, the segment waiting for its ACK, and its timer."""
 
-    def __init__(self, run: Run, ends: Ends, isn: int, *, reply: bool) -> None:
-        """Start closed; `reply` says that this end is the server's."""
-        self.run, self.ends, self.reply = run, ends, reply
+    reply: bool  # the end is the server's
+
+    def __init__(self, events: Events, host: Host, ends: Ends, isn: int) -> None:
+        """Start closed, in the namespace `host`."""
+        self.events, self.host, self.ends = events, host, ends
         self.state = "CLOSED"
         self.snd_una = self.snd_nxt = isn
         self.rcv_nxt = 0
@@ -89,13 +88,13 @@ class TcpEnd:
         if self.snd_nxt != begin:
             self._waiting, self._retries = packet, 0
             self._arm()
-        journey = self.run.emit(self.ends.netns, Skb(packet, txhash=self._txhash), reply=self.reply)
+        journey = self.events.emit(self.ends.netns, Skb(packet, txhash=self._txhash), reply=self.reply)
         if self._waiting is packet:
             self._journey = journey
 
     def act(self, flags: str, length: int = 0, *, state: str = "") -> None:
         """Send what the program writes or closes: it acts when the kernel has nothing more to do."""
-        self.run.later(0.0, lambda: self._act(flags, length, state), idle=True)
+        self.events.later(0.0, lambda: self._act(flags, length, state), idle=True)
 
     def _act(self, flags: str, length: int, state: str) -> None:
         if self.state != "CLOSED":
@@ -114,7 +113,7 @@ class TcpEnd:
     def _arm(self) -> None:
         self._timer += 1
         generation = self._timer
-        self.run.later(self._rto, lambda: self._expire(generation))
+        self.events.later(self._rto, lambda: self._expire(generation))
 
     def _expire(self, generation: int) -> None:
         """Retransmit what was not acknowledged, or give up after the sysctl's number of tries."""
@@ -133,17 +132,16 @@ class TcpEnd:
         """Send a segment again, with another hash. Source: sk_rethink_txhash(), tcp_rtx_synack()."""
         self._txhash += 1
         again = Skb(packet, txhash=self._txhash)
-        self.run.emit(self.ends.netns, again, reply=self.reply, repeats=self._journey)
+        self.events.emit(self.ends.netns, again, reply=self.reply, repeats=self._journey)
 
     def _limit(self) -> int:
         names = {"SYN_SENT": "tcp_syn_retries", "SYN_RECV": "tcp_synack_retries"}
-        return self.run.net.hosts[self.ends.netns].number(f"net.ipv4.{names.get(self.state, 'tcp_retries2')}")
+        return self.host.number(f"net.ipv4.{names.get(self.state, 'tcp_retries2')}")
 
     def close(self) -> None:
         """Forget the connection: from now on its segments belong to no socket."""
         self.state = "CLOSED"
         self._timer += 1
-        self.run.close(self)
 
     def give_up(self) -> None:
         """Stop trying."""
@@ -166,13 +164,14 @@ class TcpEnd:
 
 
 class TcpClient(TcpEnd):
-    """The end that connects. `answered` and `error` tell the outcome."""
+    """The end that connects; `client` is told the outcome."""
 
-    def __init__(self, run: Run, ends: Ends, isn: int) -> None:
+    reply = False
+
+    def __init__(self, events: Events, host: Host, ends: Ends, isn: int, client: Client) -> None:
         """Start closed; `connect` begins."""
-        super().__init__(run, ends, isn, reply=False)
-        self.connected = self.answered = False
-        self.error = ""
+        super().__init__(events, host, ends, isn)
+        self.client = client
 
     def connect(self) -> None:
         """Send the SYN."""
@@ -185,7 +184,7 @@ class TcpClient(TcpEnd):
             self._receive_answer_to_syn(tcp)
         elif "RST" in tcp.flags:
             if self.reset(tcp):
-                self.error = "ECONNRESET"
+                self.client.error = "ECONNRESET"
         elif self.state == "SYN_RECV" and "ACK" in tcp.flags:
             self._open(tcp)
         elif "SYN" in tcp.flags:
@@ -195,10 +194,10 @@ class TcpClient(TcpEnd):
 
     def _receive_answer_to_syn(self, tcp: Tcp) -> None:
         if "ACK" in tcp.flags and tcp.ack != self.snd_nxt:
-            self.run.emit(self.ends.netns, self.segment("RST", seq=tcp.ack), reply=False)
+            self.events.emit(self.ends.netns, self.segment("RST", seq=tcp.ack), reply=False)
         elif "RST" in tcp.flags:
             if "ACK" in tcp.flags:
-                self.error = "ECONNREFUSED"
+                self.client.error = "ECONNREFUSED"
                 self.close()
         elif {"SYN", "ACK"} <= tcp.flags:
             self.rcv_nxt = tcp.seq + 1
@@ -206,11 +205,11 @@ class TcpClient(TcpEnd):
             self.send("ACK")
         elif "SYN" in tcp.flags:  # simultaneous open: of a socket with itself. Source: tcp_rcv_synsent_state_process()
             self.rcv_nxt, self.state = tcp.seq + 1, "SYN_RECV"
-            self.run.emit(self.ends.netns, self.segment("SYN ACK", seq=self.snd_una), reply=False)
+            self.events.emit(self.ends.netns, self.segment("SYN ACK", seq=self.snd_una), reply=False)
 
     def _open(self, tcp: Tcp) -> None:
         self.acknowledge(tcp.ack)
-        self.state, self.connected = "ESTABLISHED", True
+        self.state, self.client.connected = "ESTABLISHED", True
         self.act("PSH ACK", REQUEST)
 
     def _receive_segment(self, packet: Packet, tcp: Tcp) -> None:
@@ -223,7 +222,7 @@ class TcpClient(TcpEnd):
             return
         if packet.length:
             self.rcv_nxt += packet.length
-            self.answered = True
+            self.client.answered = True
             self.send("ACK")
             self.act("FIN ACK", state="FIN_WAIT")
         if "FIN" in tcp.flags:
@@ -237,21 +236,19 @@ class TcpClient(TcpEnd):
     def icmp_error(self, kind: tuple[int, int]) -> None:
         """Fail a connect at once; an established connection keeps trying. Source: tcp_v4_err()."""
         if self.state == "SYN_SENT" and kind in HARD_ERRORS:
-            self.error = HARD_ERRORS[kind]
+            self.client.error = HARD_ERRORS[kind]
             self.close()
 
     def give_up(self) -> None:
         """Report ETIMEDOUT to the program."""
-        self.error = "ETIMEDOUT"
+        self.client.error = "ETIMEDOUT"
         self.close()
 
 
 class TcpServer(TcpEnd):
-    """The end that a listener made for one SYN."""
+    """The end that a listener made for one SYN; it starts closed, `answer` takes the SYN."""
 
-    def __init__(self, run: Run, ends: Ends, isn: int) -> None:
-        """Start closed; `answer` takes the SYN."""
-        super().__init__(run, ends, isn, reply=True)
+    reply = True
 
     def answer(self, tcp: Tcp) -> None:
         """Answer the SYN."""

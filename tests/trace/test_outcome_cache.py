@@ -14,7 +14,7 @@ from mcnilib.errors import Unsupported
 from mcnilib.scenarios import all_scenarios
 from mcnilib.scenarios.scenario import Scenario, neighbours
 from mcnilib.trace.flow import Flow, Listener
-from mcnilib.trace.outcome_cache import Recall
+from mcnilib.trace.outcome_cache import OutcomeCache
 from mcnilib.trace.run import run
 from mcnilib.trace.trace import Outcome
 from mcnilib.world.commands import do
@@ -46,9 +46,9 @@ def with_bystander(command: str = "") -> World:
 
 
 def test_what_the_conversation_does_not_meet_changes_nothing() -> None:
-    recall = Recall()
-    before = recall.outcome(with_bystander(), TO_B, SERVER)
-    assert recall.outcome(with_bystander("iptables -A INPUT -j DROP"), TO_B, SERVER) is before
+    cache = OutcomeCache()
+    before = cache.outcome(with_bystander(), TO_B, SERVER)
+    assert cache.outcome(with_bystander("iptables -A INPUT -j DROP"), TO_B, SERVER) is before
 
 
 def unplugged() -> World:
@@ -73,38 +73,38 @@ def taken() -> World:
     ids=["a rule on the way", "a route at the end", "a cable"],
 )
 def test_what_it_meets_is_asked_again(change: Callable[[], World]) -> None:
-    recall = Recall()
-    before = told(recall.outcome(with_bystander(), TO_B, SERVER))
-    assert told(recall.outcome(change(), TO_B, SERVER)) == told(run(change(), TO_B, SERVER).outcome) != before
+    cache = OutcomeCache()
+    before = told(cache.outcome(with_bystander(), TO_B, SERVER))
+    assert told(cache.outcome(change(), TO_B, SERVER)) == told(run(change(), TO_B, SERVER).outcome) != before
 
 
 def test_a_device_nobody_met_is_asked_again_too() -> None:
-    recall = Recall()
-    recall.outcome(with_bystander(), TO_B, SERVER)
+    cache = OutcomeCache()
+    cache.outcome(with_bystander(), TO_B, SERVER)
     with pytest.raises(Unsupported, match="eth0 of c and eth0 of b take what is sent to"):
-        recall.outcome(taken(), TO_B, SERVER)
+        cache.outcome(taken(), TO_B, SERVER)
 
 
 def test_who_was_only_asked_by_arp_may_answer_now() -> None:
     """c hears the request for an address nobody has; as a proxy it answers. Its iptables rules never mattered."""
     c = namespace("c", "eth0 10.0.1.3/24\neth1 10.0.3.2/24", "route 10.0.1.77 dev eth1\nsysctl net.ipv4.ip_forward 1")
     world = plug(*routed(), c, lan1="a.eth0 r.e1 c.eth0", lan2="b.eth0 r.e2")
-    flow, recall = Flow("a", IPv4Address("10.0.1.77"), "tcp", 80), Recall()
-    before = recall.outcome(world, flow, SERVER)
-    assert recall.outcome(do(world, "c", "iptables -A INPUT -j DROP"), flow, SERVER) is before
+    flow, cache = Flow("a", IPv4Address("10.0.1.77"), "tcp", 80), OutcomeCache()
+    before = cache.outcome(world, flow, SERVER)
+    assert cache.outcome(do(world, "c", "iptables -A INPUT -j DROP"), flow, SERVER) is before
     proxied = do(world, "c", "sysctl -w net.ipv4.conf.eth0.proxy_arp=1")
-    assert told(recall.outcome(proxied, flow, SERVER)) == told(run(proxied, flow, SERVER).outcome) != told(before)
+    assert told(cache.outcome(proxied, flow, SERVER)) == told(run(proxied, flow, SERVER).outcome) != told(before)
 
 
 def test_rules_that_see_what_crosses_a_bridge_count_although_nobody_stops_there() -> None:
-    flow, recall = Flow("a", IPv4Address("10.0.7.3"), "tcp", 80), Recall()
+    flow, cache = Flow("a", IPv4Address("10.0.7.3"), "tcp", 80), OutcomeCache()
     world = bridged()
     for here, there, ip in (
         ("a", "b", "10.0.7.3"),
         ("b", "a", "10.0.7.2"),
     ):  # nobody asks, so n's own stack sees nothing
         world = do(world, here, f"ip neigh add {ip} lladdr {world[there].link('eth0').mac} dev eth0")
-    assert recall.outcome(world, flow, SERVER).works
+    assert cache.outcome(world, flow, SERVER).works
     shown = do(do(world, "n", "iptables -A FORWARD -j DROP"), "n", "sysctl -w net.bridge.bridge-nf-call-iptables=1")
     with pytest.raises(Unsupported, match="bridge-nf-call-iptables"):
-        recall.outcome(shown, flow, SERVER)
+        cache.outcome(shown, flow, SERVER)
