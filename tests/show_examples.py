@@ -18,7 +18,7 @@ from mcnilib.linux.netfilter.conntrack import Entry, tuple_of
 from mcnilib.linux.netfilter.iptables.rule import Chain, ChainRule, Table
 from mcnilib.linux.netfilter.iptables.target.nat import Dnat, Masquerade
 from mcnilib.linux.netfilter.iptables.target.verdict import DROP
-from mcnilib.linux.netns import Netns
+from mcnilib.linux.netns import Family, Netns
 from mcnilib.linux.origin import Origin
 from mcnilib.linux.packet import Inner, Packet, Tcp
 from mcnilib.linux.routing.neigh import Neigh
@@ -95,8 +95,8 @@ def world(tunnel: str = "") -> World:
     gateway = (link(2, "lan16", Physical(), "172.16.0.1/16"), link(3, "wan", Physical(), "1.1.1.254/24"))
     return World(
         (
-            Netns("node1", tuple(node1), tables=_tables()),
-            Netns("node2", tuple(node2), tables=_tables()),
+            Netns("node1", tuple(node1), ip4=Family(tables=_tables())),
+            Netns("node2", tuple(node2), ip4=Family(tables=_tables())),
             _pod("mac1", *mac1),
             _pod("cal1", link(2, "eth0", Veth(LinkEnd("node1", 13)), "10.233.100.3/32")),
             _pod("cal2", link(2, "eth0", Veth(LinkEnd("node2", 11)), "10.233.101.2/32")),

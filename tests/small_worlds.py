@@ -44,7 +44,7 @@ def namespace(name: str, devices: str, state: str = "", tables: str = "") -> Net
     for line in filter(None, map(str.strip, state.splitlines())):
         word, _, rest = line.partition(" ")
         netns = _add(netns, word, rest)
-    return netns.but(tables=parse_tables(tables)) if tables else netns
+    return netns.with_ip4(tables=parse_tables(tables)) if tables else netns
 
 
 def _device(netns: str, index: int, words: list[str]) -> Link:

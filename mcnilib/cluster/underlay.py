@@ -50,7 +50,7 @@ def forward(netns: Netns) -> Netns:
 def firewall(gateway: Netns) -> Netns:
     """Put the stateful firewall into the gateway."""
     rules = [chain_rule(line, Origin("the gateway's firewall", why)) for line, why in FIREWALL]
-    return gateway.but(tables=append(gateway.tables, "filter", rules))
+    return gateway.with_ip4(tables=append(gateway.ip4.tables, "filter", rules))
 
 
 def learn_blocks(gateway: Netns, cluster: Cluster) -> Netns:

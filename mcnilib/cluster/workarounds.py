@@ -23,18 +23,18 @@ LEARNER = "the learner"
 def snat(node: Netns, pods: Iterable[Pod], cidr: IPv4Network) -> Netns:
     """Masquerade what Macvlan pods of this node send to Calico pods."""
     by = Origin(LEARNER, "the node answers for its Macvlan pods, so the Calico pod's replies come back through it")
-    tables = node.tables
+    tables = node.ip4.tables
     for pod in reversed(tuple(pods)):  # each on top: Felix wants to be last in this chain
         rule = chain_rule(f"-A POSTROUTING -s {pod.address}/32 -d {cidr} -j MASQUERADE", by)
         tables = insert(tables, "nat", rule)
-    return node.but(tables=tables)
+    return node.with_ip4(tables=tables)
 
 
 def notrack(node: Netns, pods: Iterable[Pod], cidr: IPv4Network) -> Netns:
     """Keep what Macvlan pods send to Calico pods out of connection tracking: it is UNTRACKED then, never INVALID."""
     by = Origin(LEARNER, "what conntrack does not look at it cannot call INVALID")
     lines = [f"-A PREROUTING -d {cidr} -i {pod.host_device} -j CT --notrack" for pod in pods]
-    return node.but(tables=append(node.tables, "raw", [chain_rule(line, by) for line in lines]))
+    return node.with_ip4(tables=append(node.ip4.tables, "raw", [chain_rule(line, by) for line in lines]))
 
 
 def route_back(netns: Netns, node: Node, pods: Iterable[tuple[Pod, Node]], encapsulation: Encapsulation) -> Netns:

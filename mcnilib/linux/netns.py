@@ -34,30 +34,17 @@ from mcnilib.linux.text import not_there
 
 
 @dataclass(frozen=True)
-class Netns:
-    """Everything about one namespace that Linux can print. Tuples keep the order the tools print."""
+class Family:
+    """What a namespace has for each address family. Tuples keep the order the tools print.
 
-    name: str
-    links: tuple[Link, ...] = ()
+    Source: struct netns_ipv4 in include/net/netns/ipv4.h, the `family` of fib_rules_ops, neigh_table and xt_table.
+    """
+
     rules: tuple[Rule, ...] = DEFAULT_RULES
     routes: tuple[Route, ...] = ()  # of all tables, in the order `ip route show table all` prints them
     neighbours: tuple[Neigh, ...] = ()
     tables: tuple[Table, ...] = ()  # netfilter: raw, mangle, nat, filter; absent means empty with policy ACCEPT
-    sets: tuple[IpSet, ...] = ()
-    sysctls: tuple[Setting, ...] = ()  # only what was written; the rest has the kernel's default
-    missing: tuple[Gap, ...] = ()  # parts of the state nobody knows
     learned: tuple[Neigh, ...] = ()  # neighbours ARP knew when this was collected: those are not asked for
-    unseen: tuple[str, ...] = ()  # parts nobody looked at that seldom decide: said with a verdict
-
-    @cached_property
-    def fib(self) -> Fib:
-        """Rules and routes, compiled for `mcnilib.linux.routing.fib.lookup`."""
-        return Fib(self.rules, self.routes, self.links)
-
-    @cached_property
-    def own_addresses(self) -> frozenset[IPv4Address]:
-        """The addresses of all devices."""
-        return frozenset(address.ip for link in self.links for address in link.addresses)
 
     @cached_property
     def has_custom_local_routes(self) -> bool:
@@ -74,10 +61,33 @@ class Netns:
         """What stands at each netfilter hook, in the order packets meet it."""
         return hook_entries(tuple(table.name for table in self.tables), self.tracks)
 
+
+@dataclass(frozen=True)
+class Netns:
+    """Everything about one namespace that Linux can print. Tuples keep the order the tools print."""
+
+    name: str
+    links: tuple[Link, ...] = ()
+    ip4: Family = Family()
+    sets: tuple[IpSet, ...] = ()
+    sysctls: tuple[Setting, ...] = ()  # only what was written; the rest has the kernel's default
+    missing: tuple[Gap, ...] = ()  # parts of the state nobody knows
+    unseen: tuple[str, ...] = ()  # parts nobody looked at that seldom decide: said with a verdict
+
+    @cached_property
+    def fib(self) -> Fib:
+        """Rules and routes, compiled for `mcnilib.linux.routing.fib.lookup`."""
+        return Fib(self.ip4.rules, self.ip4.routes, self.links)
+
+    @cached_property
+    def own_addresses(self) -> frozenset[IPv4Address]:
+        """The addresses of all devices."""
+        return frozenset(address.ip for link in self.links for address in link.addresses)
+
     @cached_property
     def asked_ports(self) -> frozenset[Range]:
         """The ranges of ports that rules and sets ask for."""
-        return asked_ports(self.tables, self.sets)
+        return asked_ports(self.ip4.tables, self.sets)
 
     @cached_property
     def settings(self) -> Mapping[str, Setting]:
@@ -97,6 +107,10 @@ class Netns:
     def but(self, **changes: object) -> Netns:
         """Return the same namespace with some parts replaced."""
         return replace(self, **changes)  # type: ignore[arg-type]
+
+    def with_ip4(self, **changes: object) -> Netns:
+        """Return the same namespace with some parts of its IPv4 state replaced."""
+        return replace(self, ip4=replace(self.ip4, **changes))  # type: ignore[arg-type]
 
     def link(self, name: str) -> Link:
         """Return the device called `name`. Raises: NotThere."""
@@ -147,7 +161,7 @@ def _put_address(netns: Netns, dev: str, address: Address, by: Origin | None = N
 
 
 def _derive(netns: Netns, routes: Iterable[Route]) -> Netns:
-    new = [route for route in dict.fromkeys(routes) if route not in netns.routes]
+    new = [route for route in dict.fromkeys(routes) if route not in netns.ip4.routes]
     return _insert(netns, new, "append")
 
 
@@ -176,10 +190,10 @@ def set_link(netns: Netns, dev: str, *, up: bool) -> Netns:
     Source: fib_disable_ip(), fib_add_ifaddr() in net/ipv4/fib_frontend.c; neigh_ifdown() in net/core/neighbour.c.
     """
     link = replace(netns.link(dev), up=up)
-    kept = tuple(r for r in netns.routes if up or r.dev != dev or r.type == "local")
-    entries = tuple(entry for entry in netns.neighbours if up or entry.dev != dev)
+    kept = tuple(r for r in netns.ip4.routes if up or r.dev != dev or r.type == "local")
+    entries = tuple(entry for entry in netns.ip4.neighbours if up or entry.dev != dev)
     links = tuple(link if x.name == dev else x for x in netns.links)
-    netns = netns.but(links=links, routes=kept, neighbours=entries)
+    netns = netns.but(links=links).with_ip4(routes=kept, neighbours=entries)
     return _derive(netns, (route for address in link.addresses for route in derived_routes(link, address)))
 
 
@@ -197,7 +211,7 @@ def add_routes(netns: Netns, *routes: Route, how: str = "add") -> Netns:
 
 
 def _insert(netns: Netns, new: tuple[Route, ...] | list[Route], how: str) -> Netns:
-    routes = list(netns.routes)
+    routes = list(netns.ip4.routes)
     keys = [_place(route) for route in routes]
     for route in new:
         key = _place(route)
@@ -210,7 +224,7 @@ def _insert(netns: Netns, new: tuple[Route, ...] | list[Route], how: str) -> Net
             continue
         routes.insert(at, route)
         keys.insert(at, key)
-    return netns.but(routes=tuple(routes))
+    return netns.with_ip4(routes=tuple(routes))
 
 
 def _place(route: Route) -> tuple[int, int, int, int, int]:
@@ -226,10 +240,10 @@ def del_route(netns: Netns, dst: IPv4Network | str, *, table: str = "main", **gi
     Raises: Refused (ESRCH) when none fits. Source: fib_table_delete() in net/ipv4/fib_trie.c.
     """
     prefix = IPv4Network("0.0.0.0/0" if dst == "default" else dst)
-    for place, route in enumerate(netns.routes):
+    for place, route in enumerate(netns.ip4.routes):
         fits = route.dst == prefix and route.table == table
         if fits and all(getattr(route, name) == value for name, value in given.items()):
-            return netns.but(routes=netns.routes[:place] + netns.routes[place + 1 :])
+            return netns.with_ip4(routes=netns.ip4.routes[:place] + netns.ip4.routes[place + 1 :])
     what = "no such route" if given else "no route"
     raise Refused(f"table {table} of {netns.name} has {what} to {prefix}", error="ESRCH")
 
@@ -240,21 +254,23 @@ def add_rule(netns: Netns, rule: Rule) -> Netns:
     Raises: Refused (EEXIST) when the very rule is there.
     """
     if rule.priority == UNNUMBERED:
-        second = netns.rules[1].priority if len(netns.rules) > 1 else 0
+        second = netns.ip4.rules[1].priority if len(netns.ip4.rules) > 1 else 0
         rule = replace(rule, priority=max(second - 1, 0))
-    if rule in netns.rules:
+    if rule in netns.ip4.rules:
         raise Refused(f"{netns.name} has the rule {rule}", error="EEXIST")
-    place = bisect_right([r.priority for r in netns.rules], rule.priority)
-    return netns.but(rules=(*netns.rules[:place], rule, *netns.rules[place:]))
+    place = bisect_right([r.priority for r in netns.ip4.rules], rule.priority)
+    return netns.with_ip4(rules=(*netns.ip4.rules[:place], rule, *netns.ip4.rules[place:]))
 
 
 def add_neigh(netns: Netns, neigh: Neigh) -> Netns:
     """Add a neighbour entry. Raises: Refused (EEXIST) when the device has one for that address."""
     if neigh.dev:
         netns.link(neigh.dev)
-    if any((n.ip, n.dev, n.state == PROXY) == (neigh.ip, neigh.dev, neigh.state == PROXY) for n in netns.neighbours):
+    if any(
+        (n.ip, n.dev, n.state == PROXY) == (neigh.ip, neigh.dev, neigh.state == PROXY) for n in netns.ip4.neighbours
+    ):
         raise Refused(f"{netns.name} has a neighbour entry for {neigh.ip} on {neigh.dev}", error="EEXIST")
-    return netns.but(neighbours=(*netns.neighbours, neigh))
+    return netns.with_ip4(neighbours=(*netns.ip4.neighbours, neigh))
 
 
 def set_sysctl(netns: Netns, key: str, value: str, by: Origin | None = None) -> Netns:

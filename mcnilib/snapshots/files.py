@@ -19,7 +19,7 @@ from mcnilib.linux.device.fdb import print_fdb, with_fdb
 from mcnilib.linux.device.link import parse_links, print_links
 from mcnilib.linux.netfilter.ipset import parse_sets, print_sets
 from mcnilib.linux.netfilter.iptables.save import parse_tables, print_tables
-from mcnilib.linux.netns import Netns
+from mcnilib.linux.netns import Family, Netns
 from mcnilib.linux.routing.neigh import parse_neighbours, print_neighbours
 from mcnilib.linux.routing.route import parse_routes, print_routes
 from mcnilib.linux.routing.rule import parse_rules
@@ -64,11 +64,11 @@ def save(world: World) -> dict[str, str]:
         texts = (
             print_links(netns.links, netns.name),
             print_fdb(netns.links),
-            "".join(f"{rule}\n" for rule in netns.rules),
-            print_routes(netns.routes),
-            print_neighbours(netns.neighbours),
+            "".join(f"{rule}\n" for rule in netns.ip4.rules),
+            print_routes(netns.ip4.routes),
+            print_neighbours(netns.ip4.neighbours),
             "".join(f"{line}\n" for line in netns.sysctls if line.value),
-            print_tables(netns.tables),
+            print_tables(netns.ip4.tables),
             print_sets(netns.sets),
         )
         files |= {f"{folder_name(netns.name)}/{name}": text for name, text in zip(FILES, texts, strict=True)}
@@ -94,16 +94,14 @@ def _load_netns(name: str, files: Mapping[str, str]) -> Netns:
         return parse(files.get(path, ""), source=path)
 
     links = read("ip-address.txt", lambda text, source: parse_links(text, source, name))
-    return Netns(
-        name,
-        read("bridge-fdb.txt", lambda text, source: with_fdb(links, text, source)),
-        read("ip-rule.txt", parse_rules),
-        read("ip-route.txt", lambda text, source: parse_routes(text, "all", source=source)),
-        read("ip-neigh.txt", parse_neighbours),
-        read("iptables.txt", parse_tables),
-        read("ipset.txt", parse_sets),
-        read("sysctl.txt", parse_settings),
+    links = read("bridge-fdb.txt", lambda text, source: with_fdb(links, text, source))
+    ip4 = Family(
+        rules=read("ip-rule.txt", parse_rules),
+        routes=read("ip-route.txt", lambda text, source: parse_routes(text, "all", source=source)),
+        neighbours=read("ip-neigh.txt", parse_neighbours),
+        tables=read("iptables.txt", parse_tables),
     )
+    return Netns(name, links, ip4, read("ipset.txt", parse_sets), read("sysctl.txt", parse_settings))
 
 
 WORLD = "world.json"

@@ -23,9 +23,9 @@ from mcnilib.linux.gap import CONNECTIONS, PROGRAMS, QUEUES, SOCKETS, TABLES, Ga
 from mcnilib.linux.netfilter.ipset import parse_sets
 from mcnilib.linux.netfilter.iptables.edit import Tables
 from mcnilib.linux.netfilter.iptables.save import incompatible_tables, parse_tables
-from mcnilib.linux.netns import Netns
+from mcnilib.linux.netns import Family, Netns
 from mcnilib.linux.routing.fib import by_neighbours
-from mcnilib.linux.routing.neigh import parse_learned, parse_neighbours
+from mcnilib.linux.routing.neigh import Neigh, parse_learned, parse_neighbours
 from mcnilib.linux.routing.route import Route, parse_routes
 from mcnilib.linux.routing.rule import parse_rules
 from mcnilib.linux.sysctl import Setting, listing, parse_settings
@@ -137,21 +137,26 @@ class _Reader:
         links = self.read("bridge-fdb", lambda text, at: with_fdb(links, text, at), links, needed=tunnels)
         links = tuple(self._without_entries(link) for link in links)
         no_routes: tuple[Route, ...] = ()
+        no_learned: tuple[Neigh, ...] = ()
         routes = self.read("ip-route", lambda text, at: parse_routes(text, "all", source=at, partial=True), no_routes)
         self._compare(links, routes)
-        return Netns(
-            self.place.name,
-            links,
+        ip4 = Family(
             self.read("ip-rule", lambda text, at: parse_rules(text, source=at, partial=True), ()),
             self.read("ip-neigh", lambda text, at: by_neighbours(routes, text), routes, needed=False),
             self.read("ip-neigh", lambda text, at: parse_neighbours(text, source=at), ()),
             self._tables(),
+        )
+        netns = Netns(
+            self.place.name,
+            links,
+            ip4,
             self.read("ipset", lambda text, at: parse_sets(text, at), (), needed=False),
             self.read("sysctl", lambda text, at: self._settings(text, at, links), ()),
             tuple(self.gaps),
-            self.read("ip-neigh", lambda text, at: parse_learned(text, source=at), (), needed=False),
             tuple(self._unseen()),
         )
+        learned = self.read("ip-neigh", lambda text, at: parse_learned(text, source=at), no_learned, needed=False)
+        return netns.with_ip4(learned=learned)
 
     def _unseen(self) -> Iterator[str]:
         """Name what was not looked at, of what was collected."""

@@ -71,7 +71,7 @@ class OutcomeCache:
 def _for_arp(netns: Netns) -> tuple[object, ...]:
     """Return what decides whether a namespace answers ARP; its devices are among the cables."""
     sysctls = tuple(line for line in netns.sysctls if line.key.startswith("net.ipv4."))
-    return netns.rules, netns.routes, netns.neighbours, netns.missing, sysctls
+    return netns.ip4.rules, netns.ip4.routes, netns.ip4.neighbours, netns.missing, sysctls
 
 
 def _cables(world: World) -> tuple[object, ...]:

@@ -180,9 +180,9 @@ def _without_rule(netns: Netns, **given: object) -> Netns:
 
     Raises: Refused (ENOENT) when none fits. Source: rule_find() in net/core/fib_rules.c.
     """
-    for place, rule in enumerate(netns.rules):
+    for place, rule in enumerate(netns.ip4.rules):
         if all(getattr(rule, name) == value for name, value in given.items()):
-            return netns.but(rules=netns.rules[:place] + netns.rules[place + 1 :])
+            return netns.with_ip4(rules=netns.ip4.rules[:place] + netns.ip4.rules[place + 1 :])
     raise Refused(f"{netns.name} has no such rule", error="ENOENT")
 
 

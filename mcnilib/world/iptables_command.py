@@ -47,16 +47,16 @@ def iptables(netns: Netns, words: list[str], by: Origin) -> Netns:
         found = f" {rest[0]}" if rest else ""
         raise Unsupported(f"iptables{found}: expected iptables [-t TABLE] {'|'.join(EDITS)} CHAIN ...")
     if rest == ["-F"]:
-        return netns.but(tables=_flush_all(netns.tables, table))
+        return netns.with_ip4(tables=_flush_all(netns.ip4.tables, table))
     if len(rest) < 2:
         raise McniError(f"iptables {rest[0]}: the chain is missing")
     verb, chain = rest[:2]
-    there = find_table(netns.tables, table).by_name
+    there = find_table(netns.ip4.tables, table).by_name
     if verb != "-N" and chain not in there:
         raise McniError(f"iptables: table {table} of {netns.name} has no chain {chain}{nearest(chain, there)}")
-    tables = EDITS[verb](netns.tables, table, chain, rest[2:], by)
+    tables = EDITS[verb](netns.ip4.tables, table, chain, rest[2:], by)
     check_table(find_table(tables, table), f"iptables in {netns.name}")
-    return netns.but(tables=tables)
+    return netns.with_ip4(tables=tables)
 
 
 def _table(words: Sequence[str]) -> tuple[str, list[str]]:

@@ -34,7 +34,7 @@ def _lines(items: object) -> str:
 
 
 def _neighbours(command: str, netns: Netns) -> str:
-    return print_neighbours(netns.neighbours, command)
+    return print_neighbours(netns.ip4.neighbours, command)
 
 
 def _sysctls(netns: Netns) -> str:
@@ -44,11 +44,11 @@ def _sysctls(netns: Netns) -> str:
 COMMANDS: dict[str, Callable[[Netns], str]] = {
     "ip -d address": lambda netns: print_links(netns.links, netns.name),
     "bridge fdb": lambda netns: print_fdb(netns.links),
-    "ip rule": lambda netns: _lines(netns.rules),
-    "ip route": lambda netns: print_routes(netns.routes, "main"),
-    "ip route show table all": lambda netns: print_routes(netns.routes),
+    "ip rule": lambda netns: _lines(netns.ip4.rules),
+    "ip route": lambda netns: print_routes(netns.ip4.routes, "main"),
+    "ip route show table all": lambda netns: print_routes(netns.ip4.routes),
     **{shown: partial(_neighbours, shown) for shown in SHOWN_BY.values()},
-    "iptables-save": lambda netns: print_tables(netns.tables),
+    "iptables-save": lambda netns: print_tables(netns.ip4.tables),
     "ipset save": lambda netns: print_sets(netns.sets),
     "sysctl -a": _sysctls,
 }
@@ -102,7 +102,7 @@ def listing(netns: Netns, command: str) -> str:
     if found := _ADDRESS.fullmatch(typed):
         return _address(netns, found[2] or "", details=bool(found[1]))
     if found := _IN_TABLE.fullmatch(typed):
-        return print_routes(netns.routes, _table(netns, found[1]))
+        return print_routes(netns.ip4.routes, _table(netns, found[1]))
     if found := _KEYS.fullmatch(typed):
         return _sysctl(netns, found[1])
     raise Unsupported(f"command {typed!r} is not modelled; there are {', '.join(COMMANDS)}{nearest(typed, COMMANDS)}")
@@ -121,7 +121,7 @@ def _table(netns: Netns, name: str) -> str:
 
     Raises: McniError for a table that is not there. Source: inet_dump_fib() in net/ipv4/fib_frontend.c.
     """
-    there = list(dict.fromkeys(["main", *(route.table for route in netns.routes)]))
+    there = list(dict.fromkeys(["main", *(route.table for route in netns.ip4.routes)]))
     numbers = {str(number): name for name, number in TABLES.items()} | {"0": "all", "unspec": "all"}
     if re.fullmatch("0x[0-9a-fA-F]{1,8}|[1-9][0-9]{0,9}", name) and int(name, 0) <= FULL_MASK:
         name = str(int(name, 0))
@@ -139,13 +139,13 @@ def _iptables_save(netns: Netns, words: Sequence[str]) -> str:
     if left:
         raise McniError(f"iptables-save: unknown argument {left[0]!r}; it takes -t TABLE{nearest(left[0], BUILT_IN)}")
     if not options:
-        return print_tables(netns.tables)
+        return print_tables(netns.ip4.tables)
     name = options[-1][1]
     if name not in BUILT_IN:
         raise McniError(
             f"iptables-save: table {name!r} does not exist; there are {', '.join(BUILT_IN)}{nearest(name, BUILT_IN)}"
         )
-    return print_table(find_table(netns.tables, name))
+    return print_table(find_table(netns.ip4.tables, name))
 
 
 def _sysctl(netns: Netns, key: str) -> str:

@@ -23,11 +23,11 @@ def world(**settings):
 
 
 def chain(netns, table, name):
-    return [str(rule) for rule in find_table(netns.tables, table).chain(name).rules]
+    return [str(rule) for rule in find_table(netns.ip4.tables, table).chain(name).rules]
 
 
 def routes(netns, table="main"):
-    return [line.rstrip() for line in print_routes(netns.routes, table).splitlines()]
+    return [line.rstrip() for line in print_routes(netns.ip4.routes, table).splitlines()]
 
 
 def names(**settings):
@@ -159,8 +159,8 @@ def test_felix_stands_above_kube_proxy_and_has_the_last_word():
 @pytest.mark.parametrize("name", [netns.name for netns in world()])
 def test_every_line_has_a_writer_and_a_reason(name):
     netns = world(workaround="host route back", be_liberal=True, stateful_gateway=True)[name]
-    lines = [*netns.links, *netns.rules, *netns.routes, *netns.neighbours, *netns.sysctls, *netns.sets]
-    lines += [rule for table in netns.tables for c in table.chains for rule in c.rules]
+    lines = [*netns.links, *netns.ip4.rules, *netns.ip4.routes, *netns.ip4.neighbours, *netns.sysctls, *netns.sets]
+    lines += [rule for table in netns.ip4.tables for c in table.chains for rule in c.rules]
     assert [line for line in lines if not (line.by and line.by.writer and line.by.why)] == []
 
 
@@ -168,10 +168,10 @@ def test_every_line_has_a_writer_and_a_reason(name):
 @pytest.mark.parametrize("version", ["1.22", "1.24", "1.28", "1.35"])
 def test_text_and_back(version, encapsulation):
     for netns in world(kube_proxy=version, encapsulation=encapsulation, workaround="NOTRACK for the pod's veth"):
-        assert parse_tables(print_tables(netns.tables)) == netns.tables
-        for table in {route.table for route in netns.routes}:
-            printed = print_routes(netns.routes, table)
-            assert parse_routes(printed, table) == tuple(r for r in netns.routes if r.table == table)
+        assert parse_tables(print_tables(netns.ip4.tables)) == netns.ip4.tables
+        for table in {route.table for route in netns.ip4.routes}:
+            printed = print_routes(netns.ip4.routes, table)
+            assert parse_routes(printed, table) == tuple(r for r in netns.ip4.routes if r.table == table)
 
 
 @pytest.mark.parametrize(
@@ -238,7 +238,7 @@ def test_the_stateful_firewall():
         "-A FORWARD -m conntrack --ctstate INVALID -j DROP",
         "-A FORWARD -m conntrack --ctstate NEW -j ACCEPT",
     ]
-    assert not world()["gateway"].tables
+    assert not world()["gateway"].ip4.tables
 
 
 # workarounds

@@ -38,7 +38,7 @@ def felix(*words: object, workloads: tuple[Workload, ...] = (POD,), **more: obje
 
 
 def chain(node: Netns, table: str, name: str) -> list[str]:
-    return [str(rule) for rule in find_table(node.tables, table).chain(name).rules]
+    return [str(rule) for rule in find_table(node.ip4.tables, table).chain(name).rules]
 
 
 def hashes(node: Netns, table: str, name: str) -> str:
@@ -53,8 +53,8 @@ def hashes(node: Netns, table: str, name: str) -> str:
 def test_a_whole_node_to_the_letter(file, version, encapsulation):
     text = (DATA / file).read_text()
     others = "".join(f"{line}\n" for line in text.splitlines() if "cali" not in line)
-    node = new_netns("node1").but(tables=parse_tables(others))
-    assert print_tables(start_felix(node, calico(version, encapsulation), [POD]).tables) == text
+    node = new_netns("node1").with_ip4(tables=parse_tables(others))
+    assert print_tables(start_felix(node, calico(version, encapsulation), [POD]).ip4.tables) == text
 
 
 # Hashes found on real nodes: felix/fv/cali-iptables-dump.txt (3.30, VXLAN), support dumps of older releases.
@@ -196,7 +196,7 @@ def test_a_node_without_pods_drops_every_unknown_pod_device(name, found):
     ],
 )
 def test_what_versions_and_encapsulations_change(version, encapsulation, table, words, there):
-    text = print_tables((find_table(felix(version, encapsulation).tables, table),))
+    text = print_tables((find_table(felix(version, encapsulation).ip4.tables, table),))
     assert (words in text) is there
 
 
@@ -210,7 +210,7 @@ def test_what_versions_and_encapsulations_change(version, encapsulation, table, 
     ],
 )
 def test_switches(switch, table, words, usual, switched):
-    counts = [print_tables((find_table(node.tables, table),)).count(words) for node in (felix(), felix(**switch))]
+    counts = [print_tables((find_table(node.ip4.tables, table),)).count(words) for node in (felix(), felix(**switch))]
     assert counts == [usual, switched]
 
 
@@ -239,7 +239,9 @@ def test_without_its_invalid_drop_all_later_hashes_of_a_pods_chain_change():
 )
 def test_the_pods_chain_is_found_by_its_device(devices, root, children):
     node = felix(workloads=tuple(Workload(device) for device in reversed(devices)))
-    found = {c.name: c for c in find_table(node.tables, "filter").chains if c.name.startswith("cali-from-wl-dispatch")}
+    found = {
+        c.name: c for c in find_table(node.ip4.tables, "filter").chains if c.name.startswith("cali-from-wl-dispatch")
+    }
     assert len(found) == 1 + len(children)
     for name, expected in [("", root), *children.items()]:
         rules = [str(rule) for rule in found[f"cali-from-wl-dispatch{'-' * bool(name)}{name}"].rules]
@@ -250,7 +252,7 @@ def test_the_pods_chain_is_found_by_its_device(devices, root, children):
 
 def test_pods_of_one_namespace_share_its_profile():
     node = felix(workloads=(Workload("calia", "demo"), Workload("calib", "demo"), Workload("calic", "other")))
-    names = [c.name for c in find_table(node.tables, "filter").chains if c.name.startswith("cali-pri-kns")]
+    names = [c.name for c in find_table(node.ip4.tables, "filter").chains if c.name.startswith("cali-pri-kns")]
     assert names == ["cali-pri-kns.demo", "cali-pri-kns.other"]
 
 
@@ -274,8 +276,8 @@ def test_felix_restores_the_order_and_leaves_the_rules_of_others():
     jump = parse_rule('-A FORWARD -m comment --comment "kubernetes forwarding rules" -j KUBE-FORWARD')
     last = parse_rule("-A FORWARD -i en0 -j ACCEPT")
     drop = parse_rule("-A KUBE-FORWARD -m conntrack --ctstate INVALID -j DROP")
-    tables = append(insert(node.tables, "filter", jump), "filter", [last, drop])
-    lines = chain(start_felix(node.but(tables=tables), calico("3.32", VXLAN), [POD]), "filter", "FORWARD")
+    tables = append(insert(node.ip4.tables, "filter", jump), "filter", [last, drop])
+    lines = chain(start_felix(node.with_ip4(tables=tables), calico("3.32", VXLAN), [POD]), "filter", "FORWARD")
     assert [line.split()[-1] for line in lines] == [
         "cali-FORWARD",
         "KUBE-FORWARD",
@@ -299,8 +301,8 @@ def test_an_upgrade_or_a_vanished_pod_leaves_nothing_behind():
 @pytest.mark.parametrize(("version", "encapsulation"), MODELLED)
 def test_every_version_prints_and_parses_and_jumps_only_to_chains_that_are_there(version, encapsulation):
     node = felix(version, encapsulation, workloads=(POD, Workload("cali19", "demo"), Workload("cali2", "demo")))
-    assert parse_tables(print_tables(node.tables)) == node.tables
-    for table in node.tables:
+    assert parse_tables(print_tables(node.ip4.tables)) == node.ip4.tables
+    for table in node.ip4.tables:
         check_table(table)
         used = {rule.target.chain for c in table.chains for rule in c.rules if hasattr(rule.target, "chain")}
         assert used == {c.name for c in table.chains if not c.policy}  # only chains something jumps to are programmed
@@ -309,7 +311,7 @@ def test_every_version_prints_and_parses_and_jumps_only_to_chains_that_are_there
 @pytest.mark.parametrize(("version", "encapsulation"), MODELLED)
 def test_every_set_a_rule_asks_for_exists(version, encapsulation):
     node = felix(version, encapsulation)
-    words = print_tables(node.tables).split()
+    words = print_tables(node.ip4.tables).split()
     asked = {words[place + 1] for place, word in enumerate(words) if word == "--match-set"}
     assert asked <= {found.name for found in node.sets}
 
@@ -340,7 +342,7 @@ def test_members_of_the_sets(version, encapsulation, more, name, members):
 def test_felix_turns_the_node_into_a_router_and_says_so():
     written = {line.key: line for line in felix().sysctls}
     assert (written["net.ipv4.ip_forward"].value, written["net.netfilter.nf_conntrack_acct"].value) == ("1", "1")
-    rules = [rule for t in felix("3.29").tables for c in t.chains for rule in c.rules]
+    rules = [rule for t in felix("3.29").ip4.tables for c in t.chains for rule in c.rules]
     assert {rule.by.writer for rule in rules} == {"Felix v3.29"}
     assert all(rule.by.why and "\n" not in rule.by.why for rule in rules)
 
@@ -372,7 +374,7 @@ def in_a_namespace(script: str) -> str:
 @pytest.mark.parametrize(("version", "encapsulation"), MODELLED)
 def test_the_kernel_takes_the_rules_and_prints_the_same_text(version, encapsulation):
     node = felix(version, encapsulation, workloads=(POD, Workload("cali19", "demo"), Workload("cali2", "demo")))
-    rules, sets = print_tables(node.tables), print_sets(node.sets)
+    rules, sets = print_tables(node.ip4.tables), print_sets(node.sets)
     script = f"ipset restore <<'END'\n{sets}END\niptables-nft-restore <<'END'\n{rules}END\n"
     printed = in_a_namespace(f"{script}iptables-nft-save\n")
     assert "".join(f"{line}\n" for line in printed.splitlines() if not line.startswith("#")) == rules

@@ -36,7 +36,7 @@ def machine(name: str) -> Netns:
 
 
 def main(netns: Netns) -> list[str]:
-    return print_routes(netns.routes, "main").splitlines()
+    return print_routes(netns.ip4.routes, "main").splitlines()
 
 
 @pytest.mark.parametrize(
@@ -67,7 +67,7 @@ def test_a_pod_sends_everything_to_an_address_nobody_has():
         "default via 169.254.1.1 dev eth0",
         "169.254.1.1 dev eth0 scope link",
     ]
-    assert pod.neighbours == ()  # it has to ask, and the node's proxy ARP answers
+    assert pod.ip4.neighbours == ()  # it has to ask, and the node's proxy ARP answers
     assert get(pod.sysctls, "net.ipv4.ip_forward") == "0"
 
 
@@ -165,7 +165,7 @@ def test_the_vxlan_device_knows_every_peer():
     assert (link.kind.vni, link.kind.port, str(link.kind.local), link.kind.dev) == (4096, 4789, "172.16.1.2", "en0")
     assert [(str(a.interface), link.mtu) for a in link.addresses] == [("10.233.100.0/32", 1450)]
     assert link.mac == "66:f9:37:c3:7e:94"  # 66 and the first five bytes of SHA-1 of the node's name
-    assert [str(neigh).rstrip() for neigh in node.neighbours] == [
+    assert [str(neigh).rstrip() for neigh in node.ip4.neighbours] == [
         "10.233.101.0 dev vxlan.calico lladdr 66:2d:bf:44:a6:8b PERMANENT",
         f"10.233.102.0 dev vxlan.calico lladdr {vtep_mac('node3')} PERMANENT",
         f"10.233.103.0 dev vxlan.calico lladdr {vtep_mac('node4')} PERMANENT",
@@ -178,7 +178,7 @@ def test_the_ipip_device_leaves_the_far_end_to_the_route():
     node, link = tunnel("node2", IPIP)
     assert (link.kind, link.mac, link.mtu) == (Ipip(), NO_MAC, 1480)
     assert [str(a.interface) for a in link.addresses] == ["10.233.101.0/32"]
-    assert node.neighbours == ()
+    assert node.ip4.neighbours == ()
 
 
 def test_without_encapsulation_there_is_no_tunnel_device():
@@ -197,7 +197,7 @@ def test_without_encapsulation_there_is_no_tunnel_device():
 def test_pods_before_the_blackhole_before_everything_else(dst, found):
     node = attach_host(join(machine("node1"), calico()), CAL1, calico())
     query = Query(IPv4Address(dst))
-    routes = [route for route in node.routes if query.dst in route.dst and route.table == "main"]
+    routes = [route for route in node.ip4.routes if query.dst in route.dst and route.table == "main"]
     assert found in str(max(routes, key=lambda route: route.dst.prefixlen))
 
 
@@ -205,7 +205,7 @@ def test_pods_before_the_blackhole_before_everything_else(dst, found):
 def test_every_node_reaches_every_block_and_says_who_wrote_the_way(version, encapsulation):
     for name in ("node1", "node4"):
         node = join(machine(name), calico(version, encapsulation))
-        ways = [route for route in node.routes if route.dst in {peer.block for peer in CLUSTER.nodes}]
+        ways = [route for route in node.ip4.routes if route.dst in {peer.block for peer in CLUSTER.nodes}]
         assert len(ways) == len(CLUSTER.nodes)
         assert {route.by.writer for route in ways} == {f"Felix v{version}" if encapsulation is VXLAN else "BIRD"}
 

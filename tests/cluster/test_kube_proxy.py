@@ -136,7 +136,7 @@ def node(version, *events, service=WEB, **flags):
 
 
 def save(netns):
-    return print_tables(netns.tables)
+    return print_tables(netns.ip4.tables)
 
 
 def lines(netns, chain=""):
@@ -221,7 +221,7 @@ def test_tcp_be_liberal_writes_the_sysctl_before_it_is_read():
 
 
 def test_the_drop_says_who_wrote_it_and_why():
-    chain = {c.name: c for t in node("1.29").tables if t.name == "filter" for c in t.chains}["KUBE-FORWARD"]
+    chain = {c.name: c for t in node("1.29").ip4.tables if t.name == "filter" for c in t.chains}["KUBE-FORWARD"]
     assert chain.rules[0].by.writer == "kube-proxy 1.29"
     assert "because nf_conntrack_tcp_be_liberal was 0 when kube-proxy started" in chain.rules[0].by.why
 
@@ -446,7 +446,7 @@ def test_rules_for_known_connections(version, count):
 def test_text_and_back_for_every_version(version):
     netns = start_kubelet(new_netns("node1"), version)
     netns = start_kube_proxy(netns, KubeProxy(version, CIDR), NODE, (WEB, replace(WEB, name="two", endpoints=THREE)))
-    assert parse_tables(save(netns)) == netns.tables
+    assert parse_tables(save(netns)) == netns.ip4.tables
 
 
 @pytest.mark.parametrize("version", VERSIONS)
@@ -467,7 +467,7 @@ def test_a_restart_after_an_upgrade_leaves_nothing_of_the_old_service_chains():
 def test_kubelet_starts_first_so_its_jumps_stay_below(version):
     netns = start_kube_proxy(start_kubelet(new_netns("node1"), version), KubeProxy(version, CIDR), NODE)
     assert lines(netns, "INPUT")[-1] == "-A INPUT -j KUBE-FIREWALL"
-    assert str(find_table(netns.tables, "filter").chain("OUTPUT").rules[-1]) == "-A OUTPUT -j KUBE-FIREWALL"
+    assert str(find_table(netns.ip4.tables, "filter").chain("OUTPUT").rules[-1]) == "-A OUTPUT -j KUBE-FIREWALL"
     assert lines(netns, "INPUT").count("-A INPUT -j KUBE-FIREWALL") == 1
 
 
@@ -480,7 +480,7 @@ def test_kubelet_starts_first_so_its_jumps_stay_below(version):
     ],
 )
 def test_chains_of_the_kubelet_in_mangle(version, chains):
-    mangle = start_kubelet(new_netns("node1"), version).tables[0]
+    mangle = start_kubelet(new_netns("node1"), version).ip4.tables[0]
     assert [chain.name for chain in mangle.chains if not chain.policy] == chains
 
 
@@ -499,8 +499,8 @@ def test_jumps_that_are_there_are_not_moved():
     from mcnilib.linux.netfilter.iptables.save import parse_rule
 
     netns = node("1.28")
-    tables = new_chain(netns.tables, "filter", "cali-FORWARD")
-    netns = netns.but(tables=insert(tables, "filter", parse_rule("-A FORWARD -j cali-FORWARD")))
+    tables = new_chain(netns.ip4.tables, "filter", "cali-FORWARD")
+    netns = netns.with_ip4(tables=insert(tables, "filter", parse_rule("-A FORWARD -j cali-FORWARD")))
     again = start_kube_proxy(netns, KubeProxy("1.28", CIDR), NODE, (WEB,))
     assert lines(again, "FORWARD") == lines(netns, "FORWARD")
     assert lines(again, "FORWARD")[0] == "-A FORWARD -j cali-FORWARD"

@@ -47,11 +47,11 @@ def mul1(default=DefaultNic.ETH0, tuning=Tuning.TUNED):
 
 
 def table(netns, name):
-    return [line.rstrip() for line in print_routes(netns.routes, name).splitlines()]
+    return [line.rstrip() for line in print_routes(netns.ip4.routes, name).splitlines()]
 
 
 def rules(netns):
-    return [str(rule).split(":\t", 1) for rule in netns.rules if 0 < rule.priority < 32766]
+    return [str(rule).split(":\t", 1) for rule in netns.ip4.rules if 0 < rule.priority < 32766]
 
 
 SINGLE_MAIN = [
@@ -87,12 +87,12 @@ def test_the_pair_between_pod_and_node():
 def test_neighbours_of_pod_and_node_point_at_each_other():
     node = spiderpool.attach_host(new_netns("node3"), CLUSTER.pod("mac3"))
     far, near = node.link(VETH).mac, mac3().link("veth0").mac
-    assert [str(n).strip() for n in mac3().neighbours] == [f"172.17.1.1 dev veth0 lladdr {far} PERMANENT"]
-    assert [str(n).strip() for n in node.neighbours] == [f"172.17.1.100 dev {VETH} lladdr {near} PERMANENT"]
+    assert [str(n).strip() for n in mac3().ip4.neighbours] == [f"172.17.1.1 dev veth0 lladdr {far} PERMANENT"]
+    assert [str(n).strip() for n in node.ip4.neighbours] == [f"172.17.1.100 dev {VETH} lladdr {near} PERMANENT"]
 
 
 def test_mark_rules_of_a_single_nic_pod():
-    lines = [line for line in print_tables(mac3().tables).splitlines() if line.startswith("-A")]
+    lines = [line for line in print_tables(mac3().ip4.tables).splitlines() if line.startswith("-A")]
     assert lines == [
         "-A PREROUTING -i veth0 -m conntrack --ctstate NEW -j MARK --set-xmark 0x1/0xffffffff",
         "-A PREROUTING -m mark --mark 0x1 -j CONNMARK --save-mark --nfmask 0xffffffff --ctmask 0xffffffff",
@@ -102,7 +102,7 @@ def test_mark_rules_of_a_single_nic_pod():
 
 def test_without_mark_rules_nothing_of_them_is_left():
     netns = mac3(mark_rules=False)
-    assert (netns.tables, rules(netns), table(netns, "100")) == ((), [], [])
+    assert (netns.ip4.tables, rules(netns), table(netns, "100")) == ((), [], [])
     assert table(netns, "main") == SINGLE_MAIN
 
 
@@ -212,8 +212,8 @@ def test_routes_and_rules_of_a_multi_nic_pod(default, tuning, expected):
 def test_a_multi_nic_pod_has_neither_veth0_nor_mark_rules():
     netns = mul1()
     assert [link.name for link in netns.links] == ["lo", "eth0", "net1"]
-    assert not netns.tables
-    assert [str(n).strip() for n in netns.neighbours] == ["172.16.1.2 dev eth0 lladdr ee:ee:ee:ee:ee:ee PERMANENT"]
+    assert not netns.ip4.tables
+    assert [str(n).strip() for n in netns.ip4.neighbours] == ["172.16.1.2 dev eth0 lladdr ee:ee:ee:ee:ee:ee PERMANENT"]
 
 
 def test_the_node_reaches_the_macvlan_address_of_a_multi_nic_pod_by_its_cali_device():
@@ -221,13 +221,13 @@ def test_the_node_reaches_the_macvlan_address_of_a_multi_nic_pod_by_its_cali_dev
     cali = Link(pod.host_index, pod.host_device, Veth(LinkEnd("mul1", 2)), "ee:ee:ee:ee:ee:ee")
     node = spiderpool.attach_host(add_link(new_netns("node1"), cali), pod)
     assert table(node, "500") == [f"172.16.100.5 dev {pod.host_device} scope link"]
-    assert [str(n).strip() for n in node.neighbours] == [
+    assert [str(n).strip() for n in node.ip4.neighbours] == [
         f"172.16.100.5 dev {pod.host_device} lladdr {mac_of('mul1', 'eth0')} PERMANENT"
     ]
 
 
 def test_every_line_of_the_coordinator_says_who_wrote_it_and_why():
     netns = mac3()
-    lines = [*netns.routes, *netns.neighbours, *netns.rules, *netns.sysctls]
-    lines += [rule for t in netns.tables for chain in t.chains for rule in chain.rules]
+    lines = [*netns.ip4.routes, *netns.ip4.neighbours, *netns.ip4.rules, *netns.sysctls]
+    lines += [rule for t in netns.ip4.tables for chain in t.chains for rule in chain.rules]
     assert all(line.by and line.by.why for line in lines)

@@ -75,7 +75,7 @@ def test_a_lab_that_became_another_world_is_that_world(bench: Bench) -> None:
 
 def test_nobody_measures_in_a_world_that_failed_half_way(bench: Bench) -> None:
     a = routed()["a"]
-    lost = a.but(routes=(*a.routes, parse_route("9.9.9.0/24 via 7.7.7.7 dev eth0")))
+    lost = a.with_ip4(routes=(*a.ip4.routes, parse_route("9.9.9.0/24 via 7.7.7.7 dev eth0")))
     for _ in range(2):
         with pytest.raises(ToolFailed, match="Nexthop has invalid gateway"):
             bench.run(differences, routed().put(lost))

@@ -201,7 +201,7 @@ def test_a_macvlan_child_is_made_where_its_lower_device_is() -> None:
     ],
 )
 def test_connections_are_tracked_where_a_rule_or_nat_asks_for_it(name: str, netns: str, tracked: bool) -> None:
-    assert CASES[name].world[netns].tracks is tracked
+    assert CASES[name].world[netns].ip4.tracks is tracked
 
 
 @pytest.mark.parametrize(

@@ -88,7 +88,7 @@ def test_what_dnat_sends_to_many_is_refused_whether_there_is_a_route_or_not(to: 
 
 def ruled(tables: str) -> World:
     """The rules of the router are those of the client instead."""
-    return routed().put(routed()["a"].but(tables=routed(tables)["r"].tables))
+    return routed().put(routed()["a"].with_ip4(tables=routed(tables)["r"].ip4.tables))
 
 
 def test_what_a_host_sends_itself_to_no_address_is_refused() -> None:

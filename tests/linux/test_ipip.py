@@ -26,5 +26,7 @@ def test_the_device_with_the_most_fixed_ends_takes_the_packet(ends: Ipip, fallba
 def test_the_far_end_is_looked_up_without_the_packet_s_mark() -> None:
     mangle = "*mangle\n:PREROUTING ACCEPT [0:0]\n:INPUT ACCEPT [0:0]\n:FORWARD ACCEPT [0:0]\n:OUTPUT ACCEPT [0:0]\n:POSTROUTING ACCEPT [0:0]\n"
     world = ipip_tunnels("rule 100: from all fwmark 0x1 unreachable")
-    a = world["a"].but(tables=parse_tables(f"{mangle}-A POSTROUTING -o t -j MARK --set-xmark 0x1/0xffffffff\nCOMMIT\n"))
+    a = world["a"].with_ip4(
+        tables=parse_tables(f"{mangle}-A POSTROUTING -o t -j MARK --set-xmark 0x1/0xffffffff\nCOMMIT\n")
+    )
     assert talk(world.put(a), "tcp:10.9.2.1:80").outcome.works

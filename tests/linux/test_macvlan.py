@@ -30,7 +30,10 @@ def test_the_pods_nic_is_a_child_of_the_nodes(pod, device, lower, address, gatew
     link = netns.link(device)
     assert link.kind == Macvlan(lower, "bridge")
     assert [str(a.interface) for a in link.addresses] == [address]
-    assert f"default via {gateway} dev {device}" in print_routes(netns.routes, "main").replace(" \n", "\n").splitlines()
+    assert (
+        f"default via {gateway} dev {device}"
+        in print_routes(netns.ip4.routes, "main").replace(" \n", "\n").splitlines()
+    )
 
 
 @pytest.mark.parametrize("mode", ["bridge", "private", "vepa"])
@@ -41,8 +44,8 @@ def test_the_mode_is_the_one_asked_for(mode):
 def test_nothing_but_the_nic_is_written():
     netns = pod_netns("mac1")
     assert [link.name for link in netns.links] == ["lo", "eth0"]
-    assert not (netns.neighbours or netns.tables or netns.sysctls)
-    assert len(netns.rules) == 3
+    assert not (netns.ip4.neighbours or netns.ip4.tables or netns.sysctls)
+    assert len(netns.ip4.rules) == 3
 
 
 def test_a_pod_without_macvlan_nic_is_refused():
@@ -51,5 +54,5 @@ def test_a_pod_without_macvlan_nic_is_refused():
 
 
 def test_every_line_names_its_writer():
-    writers = {route.by.writer for route in pod_netns("mac1").routes}
+    writers = {route.by.writer for route in pod_netns("mac1").ip4.routes}
     assert writers == {"the kernel", "Spiderpool IPAM"}

@@ -9,7 +9,7 @@ from ip_shell import model, real
 from kernel_worlds import CASES
 
 from mcnilib.errors import StateSyntaxError, Unsupported
-from mcnilib.linux.netns import Netns
+from mcnilib.linux.netns import Family, Netns
 from mcnilib.linux.packet import Packet
 from mcnilib.linux.routing.neigh import SHOWN_BY, Neigh, parse_neigh, parse_neighbours
 from mcnilib.trace.run import run
@@ -98,8 +98,8 @@ def test_other_entries_are_named(state: str) -> None:
 def test_a_proxy_answers_on_its_device_or_on_each(dev: str, works: bool) -> None:
     """Not put to the kernel: it keeps an entry without a device when the namespace is gone."""
     case = CASES["a proxy for one address"]
-    router = next(one for one in case.world if one.neighbours)
-    world = case.world.put(router.but(neighbours=(parse_neigh(f"10.0.2.2 {dev}proxy"),)))
+    router = next(one for one in case.world if one.ip4.neighbours)
+    world = case.world.put(router.with_ip4(neighbours=(parse_neigh(f"10.0.2.2 {dev}proxy"),)))
     assert run(world, case.flow, case.listeners).outcome.works is works
 
 
@@ -145,4 +145,4 @@ def test_every_entry_stands_in_the_listing_that_a_step_names(state: str) -> None
     entry = Neigh(IPv4Address("10.0.1.77"), "eth0", "" if state == "proxy" else "02:00:00:00:00:07", state)
     packet = Packet(IPv4Address("10.0.1.2"), entry.ip)
     step = Step("a", Stage.ARP, "", packet, packet, entry)
-    assert str(entry) in listing(Netns("a", neighbours=(entry,)), step.listing.command)
+    assert str(entry) in listing(Netns("a", ip4=Family(neighbours=(entry,))), step.listing.command)

@@ -89,7 +89,7 @@ def test_the_kernel_allows_it_too(before: str, command: str) -> None:
 def test_a_fresh_namespace_has_lo_and_its_routes() -> None:
     netns = new_netns("pod")
     assert [str(a.interface) for a in netns.link("lo").addresses] == ["127.0.0.1/8"]
-    assert [str(route) for route in netns.routes] == [
+    assert [str(route) for route in netns.ip4.routes] == [
         "local 127.0.0.0/8 dev lo proto kernel scope host src 127.0.0.1 ",
         "local 127.0.0.1 dev lo proto kernel scope host src 127.0.0.1 ",
         "broadcast 127.255.255.255 dev lo proto kernel scope link src 127.0.0.1 ",
@@ -98,14 +98,14 @@ def test_a_fresh_namespace_has_lo_and_its_routes() -> None:
 
 def test_derived_routes_name_the_address_they_come_from() -> None:
     netns = model("address add 172.16.1.2/16 dev e0")
-    whys = {str(r.by) for r in netns.routes if r.dev == "e0"}
+    whys = {str(r.by) for r in netns.ip4.routes if r.dev == "e0"}
     assert whys == {"the kernel: derived from the address 172.16.1.2/16 on e0"}
 
 
 def test_a_route_keeps_who_wrote_it() -> None:
     by = Origin("the learner", "to see what happens")
     netns = add_routes(model(BASE), parse_route("10.9.0.0/16 dev e0 scope link", by=by))
-    assert [r.by for r in netns.routes if str(r.dst) == "10.9.0.0/16"] == [by]
+    assert [r.by for r in netns.ip4.routes if str(r.dst) == "10.9.0.0/16"] == [by]
 
 
 ORDERS = [
@@ -151,7 +151,7 @@ def test_an_unknown_device_is_named_with_those_there_are() -> None:
 
 def test_a_device_that_is_off_keeps_its_own_addresses_reachable() -> None:
     netns = set_link(model(BASE), "e0", up=False)
-    assert [str(r) for r in netns.routes if r.dev == "e0"] == [
+    assert [str(r) for r in netns.ip4.routes if r.dev == "e0"] == [
         "local 10.0.0.1 dev e0 proto kernel scope host src 10.0.0.1 "
     ]
 

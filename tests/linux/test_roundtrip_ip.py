@@ -24,7 +24,7 @@ from mcnilib.linux.device.macvlan import Macvlan
 from mcnilib.linux.device.nic import Loopback, Physical
 from mcnilib.linux.device.veth import Veth
 from mcnilib.linux.device.vxlan import Vxlan
-from mcnilib.linux.netns import Netns
+from mcnilib.linux.netns import Family, Netns
 from mcnilib.linux.routing.neigh import Neigh, parse_neigh, parse_neighbours
 from mcnilib.linux.routing.route import (
     FULL_MASK,
@@ -177,9 +177,12 @@ def test_the_links_of_a_namespace(links: tuple[Link, ...]) -> None:
     assert print_links(found, HERE) == text
 
 
+families = st.builds(
+    Family, st.lists(rules, max_size=3).map(tuple), st.lists(routes, max_size=3).map(tuple),
+    st.lists(neighbours, max_size=2).map(tuple),
+)  # fmt: skip
 namespaces = st.builds(
-    Netns, names, link_lists(), st.lists(rules, max_size=3).map(tuple), st.lists(routes, max_size=3).map(tuple),
-    st.lists(neighbours, max_size=2).map(tuple), sysctls=st.lists(sysctls, max_size=2, unique_by=lambda s: s.key).map(tuple),
+    Netns, names, link_lists(), families, sysctls=st.lists(sysctls, max_size=2, unique_by=lambda s: s.key).map(tuple),
 )  # fmt: skip
 
 

@@ -367,13 +367,14 @@ def test_a_rule_that_is_not_modelled_is_kept_as_it_was() -> None:
     assert found[4].table == "wan1"
 
 
-def collected(*rules: str, routes: str = "") -> Netns:
+def collected(*added: str, routes: str = "") -> Netns:
     """Return a namespace with these rules and routes beside those everybody has."""
     netns = model("address add 10.0.0.1/24 dev e0\nroute add default via 10.0.0.9 dev e0")
     more = parse_routes(routes, "all", source="r", partial=True)
-    lines = "0: from all lookup local\n32766: from all lookup main\n" + "".join(f"{rule}\n" for rule in rules)
+    lines = "0: from all lookup local\n32766: from all lookup main\n" + "".join(f"{rule}\n" for rule in added)
     links = (*netns.links, Link(9, "of-a-vrf", UnmodelledDevice("a device of a VRF"), up=True))
-    return netns.but(links=links, routes=(*more, *netns.routes), rules=parse_rules(lines, source="u", partial=True))
+    rules = parse_rules(lines, source="u", partial=True)
+    return netns.but(links=links).with_ip4(routes=(*more, *netns.ip4.routes), rules=rules)
 
 
 @pytest.mark.parametrize(
@@ -433,7 +434,7 @@ def test_a_table_of_the_machine_s_own_is_looked_into_by_its_name() -> None:
 def test_what_kind_an_address_is_does_not_depend_on_the_next_hop() -> None:
     hops = "nexthop via 10.0.0.8 dev e0 weight 1 nexthop via 10.0.0.7 dev e0 weight 1"
     netns = collected("32767: from all lookup default", routes=f"1.1.0.0/16 {hops}\nanycast 1.2.0.1 dev e0\n")
-    assert netns.rules == DEFAULT_RULES
+    assert netns.ip4.rules == DEFAULT_RULES
     assert address_type(netns, IPv4Address("1.1.1.1")) == "UNICAST"
     with pytest.raises(Unknown, match=r"route type 'anycast', which tells what kind of address 1\.2\.0\.1 is"):
         address_type(netns, IPv4Address("1.2.0.1"))

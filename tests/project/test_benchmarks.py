@@ -47,7 +47,7 @@ def test_a_hundred_worlds_of_the_flagship(benchmark) -> None:
 
 def test_reading_a_node_s_ruleset(benchmark) -> None:
     story = scenario("7")
-    text = print_tables(story.world(story.start())["node1"].tables)
+    text = print_tables(story.world(story.start())["node1"].ip4.tables)
     assert print_tables(benchmark(parse_tables, text)) == text
 
 

@@ -62,7 +62,7 @@ def world(number: int, endpoints: int = 10) -> World:
 
 @lru_cache(maxsize=4)
 def saved(number: int, endpoints: int) -> str:
-    return print_tables(world(number, endpoints)["node1"].tables)
+    return print_tables(world(number, endpoints)["node1"].ip4.tables)
 
 
 @pytest.mark.parametrize("endpoints", [7, 10])
@@ -71,7 +71,7 @@ def test_generating_the_rules(benchmark, many: int, endpoints: int) -> None:
 
     def generate() -> int:
         rules.cache_clear()
-        return len(start_kube_proxy(node, PROXY, NODE, wanted).tables)
+        return len(start_kube_proxy(node, PROXY, NODE, wanted).ip4.tables)
 
     assert benchmark.pedantic(generate, rounds=3) > 0
 

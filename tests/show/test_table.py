@@ -121,12 +121,12 @@ def test_of_a_long_chain_only_what_a_packet_was_compared_with_is_printed(before,
     other = "".join(
         "-A KUBE-FORWARD -d 9.9.{}.{}/32 -j ACCEPT\n".format(*divmod(i, 256)) for i in range(before + after)
     )
-    table = find_table(STORY.world(START)["node1"].tables, "filter")
+    table = find_table(STORY.world(START)["node1"].ip4.tables, "filter")
     rules = parse_tables(f"*filter\n:KUBE-FORWARD - [0:0]\n{other}COMMIT\n")[0].chain("KUBE-FORWARD").rules
     old = table.chain("KUBE-FORWARD")
     chain = replace(old, rules=(*rules[:before], *old.rules, *rules[before:]))
     node = STORY.world(START)["node1"]
-    there = STORY.world(START).put(node.but(tables=put_table(node.tables, put_chain(table, chain))))
+    there = STORY.world(START).put(node.with_ip4(tables=put_table(node.ip4.tables, put_chain(table, chain))))
     trace = run(there, STORY.flow(START), STORY.listeners(START))
     _, lines = state_lines(there, trace.outcome.step)
     own = [str(rule) for rule in old.rules]

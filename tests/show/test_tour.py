@@ -115,7 +115,7 @@ def test_everything_a_namespace_holds_is_shown_once_and_each_line_has_a_writer(n
     routes = [
         line for command, part in shown.items() if command.startswith("ip route") for line in part.lines if line.text
     ]
-    assert len(routes) == len(netns.routes)
+    assert len(routes) == len(netns.ip4.routes)
     rules = [
         line
         for command, part in shown.items()
@@ -123,11 +123,11 @@ def test_everything_a_namespace_holds_is_shown_once_and_each_line_has_a_writer(n
         for line in part.lines
         if line.text[:2] == "-A"
     ]
-    assert len(rules) == sum(len(chain.rules) for table in netns.tables for chain in table.chains)
+    assert len(rules) == sum(len(chain.rules) for table in netns.ip4.tables for chain in table.chains)
     devices = [line for line in shown["ip -d address"].lines if not line.text.startswith(" ")]
     assert [line.text.split(":")[1].strip().split("@")[0] for line in devices] == [link.name for link in netns.links]
     others = [line for command in ("ip rule", "ip neigh") if command in shown for line in shown[command].lines]
-    assert len(others) == len(netns.rules) + len(netns.neighbours)
+    assert len(others) == len(netns.ip4.rules) + len(netns.ip4.neighbours)
     assert ("ipset save" in shown) == bool(netns.sets)
     assert all(line.note for line in (*routes, *rules, *devices, *others))
 

@@ -115,8 +115,8 @@ def test_a_drawn_port_that_a_rule_asks_for_decides() -> None:
     """The server refuses low ports: the client's port is drawn anew on its way out of the router."""
     world = routed(MASQUERADE)
     b = world["b"]
-    guarded = routed(filtered("-p tcp -m tcp --sport 1024:32767 -j DROP").replace("FORWARD", "INPUT"))["r"].tables
-    trace = talk(world.put(b.but(tables=guarded)), "tcp:10.0.2.2:80")
+    guarded = routed(filtered("-p tcp -m tcp --sport 1024:32767 -j DROP").replace("FORWARD", "INPUT"))["r"].ip4.tables
+    trace = talk(world.put(b.with_ip4(tables=guarded)), "tcp:10.0.2.2:80")
     said = verdict(trace)
     assert said.startswith("it depends: works if the port drawn of 1024:65535 is in 32768:65535 (50.8 %)")
     assert "if the port drawn of 1024:65535 is in 1024:32767 (49.2 %): connect times out" in said

@@ -284,7 +284,7 @@ def test_a_rule_is_told_whatever_its_priority(priority: int) -> None:
 
 def test_a_sysctl_that_nobody_gave_is_not_told_as_if_it_had_been_read() -> None:
     case = CASES["a bridge"]
-    filtered = case.world["n"].but(tables=parse_tables(chains("filter", "FORWARD -j DROP")))
+    filtered = case.world["n"].with_ip4(tables=parse_tables(chains("filter", "FORWARD -j DROP")))
     with pytest.raises(Unsupported, match="bridge-nf-call-iptables = 1, which nobody gave"):
         run(case.world.put(filtered), case.flow, case.listeners)
 

@@ -77,8 +77,8 @@ def test_who_takes_a_frame(world: World, to: str, says: str) -> None:
 def at(world: World, told: str) -> World:
     """The world in which a was told the MAC of b."""
     a = world["a"]
-    entry = namespace("a", "eth0 10.0.1.2/24", f"neigh 10.0.1.3 dev eth0 lladdr {told} PERMANENT").neighbours
-    return world.put(a.but(neighbours=entry))
+    entry = namespace("a", "eth0 10.0.1.2/24", f"neigh 10.0.1.3 dev eth0 lladdr {told} PERMANENT").ip4.neighbours
+    return world.put(a.with_ip4(neighbours=entry))
 
 
 @pytest.mark.parametrize(

@@ -24,7 +24,7 @@ from mcnilib.linux.gap import Gap
 from mcnilib.linux.netfilter.ipset import IpSet, parse_sets
 from mcnilib.linux.netfilter.iptables.rule import Chain, ChainRule, Table
 from mcnilib.linux.netfilter.iptables.save import parse_tables
-from mcnilib.linux.netns import Netns, add_address, add_link, add_routes, add_rule, del_route
+from mcnilib.linux.netns import Family, Netns, add_address, add_link, add_routes, add_rule, del_route
 from mcnilib.linux.routing.neigh import Neigh, parse_neigh
 from mcnilib.linux.routing.route import Route, parse_route
 from mcnilib.linux.routing.rule import Rule, parse_rule
@@ -73,6 +73,10 @@ def netns(**changes: object) -> World:
     return BASE.put(N.but(**changes))
 
 
+def family(**changes: object) -> World:
+    return BASE.put(N.with_ip4(**changes))
+
+
 def tunnel(*ends: IPv4Address | None) -> World:
     """The world with an IPIP device, which not every kernel has."""
     return BASE.put(add_link(N, Link(9, "tun", Ipip(*ends), mtu=1480)))
@@ -96,30 +100,32 @@ def kind(device: str, /, **changes: Any) -> World:
 
 
 def route(**changes: Any) -> World:
-    old = next(one for one in N.routes if one.via)
+    old = next(one for one in N.ip4.routes if one.via)
     return BASE.put(add_routes(del_route(N, old.dst), replace(old, **changes)))
 
 
 def rule(**changes: Any) -> World:
-    old = next(one for one in N.rules if one.priority == 1000)
-    return BASE.put(add_rule(N.but(rules=tuple(one for one in N.rules if one != old)), replace(old, **changes)))
+    old = next(one for one in N.ip4.rules if one.priority == 1000)
+    return BASE.put(
+        add_rule(N.with_ip4(rules=tuple(one for one in N.ip4.rules if one != old)), replace(old, **changes))
+    )
 
 
 def neigh(**changes: Any) -> World:
-    return netns(neighbours=(replace(N.neighbours[0], **changes),))
+    return family(neighbours=(replace(N.ip4.neighbours[0], **changes),))
 
 
 def table(**changes: Any) -> World:
-    return netns(tables=(replace(N.tables[0], **changes),))
+    return family(tables=(replace(N.ip4.tables[0], **changes),))
 
 
 def chain(place: int, **changes: Any) -> World:
-    chains = N.tables[0].chains
+    chains = N.ip4.tables[0].chains
     return table(chains=(*chains[:place], replace(chains[place], **changes), *chains[place + 1 :]))
 
 
 def chain_rule(**changes: Any) -> World:
-    return chain(1, rules=(replace(N.tables[0].chains[1].rules[0], **changes),))
+    return chain(1, rules=(replace(N.ip4.tables[0].chains[1].rules[0], **changes),))
 
 
 def segment(**changes: Any) -> World:
@@ -145,15 +151,18 @@ FIELDS: dict[type, dict[str, Callable[[], World]]] = {
     Netns: {
         "name": lambda: replace(BASE, namespaces=(*BASE.namespaces, namespace("q", ""))),
         "links": lambda: BASE.put(add_link(N, Link(8, "br1", Bridge(), "02:00:00:00:00:08"))),
-        "rules": lambda: BASE.put(add_rule(N, parse_rule("900: from all iif en0 lookup 7"))),
-        "routes": lambda: BASE.put(add_routes(N, parse_route("10.0.3.0/24 via 10.0.1.7 dev en0"))),
-        "neighbours": lambda: netns(neighbours=(*N.neighbours, parse_neigh("10.0.1.8 dev en0 proxy"))),
-        "tables": lambda: netns(tables=(*N.tables, *parse_tables(RULES.replace("filter", "security")))),
+        "ip4": lambda: netns(ip4=replace(N.ip4, tables=())),
         "sets": lambda: netns(sets=(*N.sets, *parse_sets(SETS.replace("some", "other")))),
         "sysctls": lambda: netns(sysctls=(*N.sysctls, Setting("net.ipv4.conf.en0.rp_filter", "2"))),
         "missing": lambda: netns(missing=(Gap("nobody looked"),)),
-        "learned": lambda: netns(learned=(Neigh(IPv4Address("10.0.1.7"), "en0", "02:00:00:00:00:07", "REACHABLE"),)),
         "unseen": lambda: netns(unseen=("sockets",)),
+    },
+    Family: {
+        "rules": lambda: BASE.put(add_rule(N, parse_rule("900: from all iif en0 lookup 7"))),
+        "routes": lambda: BASE.put(add_routes(N, parse_route("10.0.3.0/24 via 10.0.1.7 dev en0"))),
+        "neighbours": lambda: family(neighbours=(*N.ip4.neighbours, parse_neigh("10.0.1.8 dev en0 proxy"))),
+        "tables": lambda: family(tables=(*N.ip4.tables, *parse_tables(RULES.replace("filter", "security")))),
+        "learned": lambda: family(learned=(Neigh(IPv4Address("10.0.1.7"), "en0", "02:00:00:00:00:07", "REACHABLE"),)),
     },
     Link: {
         "index": lambda: link("mv", index=8),
@@ -232,14 +241,14 @@ FIELDS: dict[type, dict[str, Callable[[], World]]] = {
         "mac": lambda: neigh(mac="02:00:00:00:00:08"),
         "state": lambda: neigh(state="NOARP"),
     },
-    Table: {"name": lambda: table(name="security"), "chains": lambda: table(chains=N.tables[0].chains[:3])},
+    Table: {"name": lambda: table(name="security"), "chains": lambda: table(chains=N.ip4.tables[0].chains[:3])},
     Chain: {
         "name": lambda: chain(3, name="YOURS"),
         "rules": lambda: chain(1, rules=()),
         "policy": lambda: chain(1, policy="DROP"),
     },
     ChainRule: {
-        "chain": lambda: chain(2, rules=(replace(N.tables[0].chains[1].rules[0], chain="OUTPUT"),)),
+        "chain": lambda: chain(2, rules=(replace(N.ip4.tables[0].chains[1].rules[0], chain="OUTPUT"),)),
         "matches": lambda: chain_rule(matches=()),
         "target": lambda: chain_rule(target=None),
     },
@@ -282,7 +291,7 @@ LOST: dict[tuple[type, str], dict[str, str]] = {
     (Segment, "uplink"): {DIGEST: _KNOWN, LAB: _KNOWN},
     **{(Port, name): {LAB: _SWITCH} for name in ("netns", "link")},
     **{(Netns, name): dict.fromkeys((*FILES, DIGEST, LAB), _FOUND_ANEW) for name in ("missing", "unseen")},
-    (Netns, "learned"): dict.fromkeys((*FILES, DIGEST, LAB), _LEARNED),
+    (Family, "learned"): dict.fromkeys((*FILES, DIGEST, LAB), _LEARNED),
     (Link, "index"): {LAB: "the kernel chooses indexes; their order is read back"},
     **{(Link, name): dict.fromkeys((*FILES, LAB), _FOUND_ANEW) for name in ("hidden", "egress")},
     **{(UnmodelledDevice, name): dict.fromkeys((*FILES, LAB), _FOUND_ANEW) for name in ("why", "lower")},

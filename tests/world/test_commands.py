@@ -57,9 +57,9 @@ def test_what_a_command_changes(netns: str, commands: list[str], works_then: boo
 )
 def test_a_route_goes_where_ip_puts_it(command: str, table: str, line: str) -> None:
     netns = do(WORLD, "node1", command)["node1"]
-    assert [str(r).strip() for r in netns.routes if r.table == table and "8.8.8" in str(r)] == [line]
+    assert [str(r).strip() for r in netns.ip4.routes if r.table == table and "8.8.8" in str(r)] == [line]
     gone = do(WORLD, "node1", command, command.replace(" add ", " del "))["node1"]
-    assert not any("8.8.8" in str(r) for r in gone.routes)
+    assert not any("8.8.8" in str(r) for r in gone.ip4.routes)
 
 
 def test_a_typed_line_is_yours() -> None:

@@ -52,7 +52,7 @@ NODE = """
 
 def node() -> Netns:
     netns = model(NODE)
-    return netns.but(tables=parse_tables(TABLES), sets=parse_sets(SETS))
+    return netns.with_ip4(tables=parse_tables(TABLES)).but(sets=parse_sets(SETS))
 
 
 @pytest.mark.parametrize(
@@ -223,7 +223,7 @@ def test_the_tools_print_the_same_or_the_model_refuses() -> None:
 
 
 def compared(netns: Netns) -> list[str]:
-    tables = dict.fromkeys(["main", "local", *[route.table for route in netns.routes]])
+    tables = dict.fromkeys(["main", "local", *[route.table for route in netns.ip4.routes]])
     return ["ip rule", "ip neigh", *[f"ip route show table {table}" for table in tables]]
 
 
@@ -323,6 +323,10 @@ def test_a_snapshot_taken_with_the_real_tools() -> None:
     files = {f"here/{name}": text for name, text in zip(FILES, texts, strict=True)}
     netns = load({**files, "world.json": '{"namespaces": ["here"], "segments": []}'})["here"]
     expected = model(commands)
-    assert (netns.rules, netns.routes, netns.neighbours) == (expected.rules, expected.routes, expected.neighbours)
+    assert (netns.ip4.rules, netns.ip4.routes, netns.ip4.neighbours) == (
+        expected.ip4.rules,
+        expected.ip4.routes,
+        expected.ip4.neighbours,
+    )
     assert listing(netns, "sysctl -a") == listing(expected, "sysctl -a")
     assert [plain(link) for link in netns.links] == [plain(link) for link in expected.links]

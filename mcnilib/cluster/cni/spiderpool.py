@@ -131,7 +131,7 @@ def attach_host(node: Netns, pod: Pod) -> Netns:
     rule = ip_rule(
         f"1000:\tfrom all lookup {HOST_TABLE}", Origin(WRITER, "looks for pods before the subnet on the NIC")
     )
-    node = node if rule in node.rules else add_rule(node, rule)
+    node = node if rule in node.ip4.rules else add_rule(node, rule)
     if pod.underlay is None:
         raise ValueError(f"pod {pod.name} has no Macvlan NIC")
     by = Origin(WRITER, f"the node cannot reach {pod.name} over its own NIC, only through the pair")
@@ -169,7 +169,7 @@ def hijacked(pod: Pod, coordinator: Coordinator, dev: str, table: str = "main") 
 def _mark(netns: Netns, pod: Pod, coordinator: Coordinator) -> Netns:
     """Write what sends replies back the way the request came: MARK, CONNMARK, rule 1000 and table 100."""
     rules = [chain_rule(line, Origin(WRITER, why)) for line, why in MARK_RULES]
-    netns = netns.but(tables=append(netns.tables, "mangle", rules))
+    netns = netns.with_ip4(tables=append(netns.ip4.tables, "mangle", rules))
     by = Origin(WRITER, "replies to connections that came in by veth0 leave by veth0")
     netns = add_rule(netns, ip_rule(f"1000:\tfrom all fwmark 0x1 lookup {MARK_TABLE}", by))
     line = f"default via {coordinator.node_ips[0]} dev veth0 src {pod.address}"
@@ -221,7 +221,7 @@ def _move_eth0(netns: Netns, pod: Pod, coordinator: Coordinator, table: str) -> 
     default = ip_route(f"default via {GATEWAY} dev eth0", by, table)
     by = Origin(WRITER, "copied from main")
     link = ip_route(f"{GATEWAY} dev eth0 scope link", by, table)
-    present = {route.dst for route in netns.routes if route.table == table}
+    present = {route.dst for route in netns.ip4.routes if route.table == table}
     copies = [route for route in hijacked(pod, coordinator, "eth0", table) if route.dst not in present]
     netns = add_routes(netns, default, link, *copies)
     by = Origin(WRITER, "what has eth0's address leaves by eth0, so replies go back the way the request came")

@@ -53,8 +53,8 @@ def start_kubelet(node: Netns, version: str) -> Netns:
         return Origin(f"kubelet {version}", why)
 
     rules = kubelet_rules(version)
-    tables = ensure_rules(ensure_chains(node.tables, rules.chains), rules.lines, author)
-    return node.but(tables=ensure_rules(tables, kubelet_jumps(version), author, on_top=True))
+    tables = ensure_rules(ensure_chains(node.ip4.tables, rules.chains), rules.lines, author)
+    return node.with_ip4(tables=ensure_rules(tables, kubelet_jumps(version), author, on_top=True))
 
 
 def kubelet_rules(version: str) -> Rules:
@@ -95,11 +95,11 @@ def start_kube_proxy(netns: Netns, proxy: KubeProxy, node: Host, services: tuple
     written = rules(proxy, node, services, liberal=flag(netns.sysctls, BE_LIBERAL))
     wanted = tuple(jumps(proxy))
     targets = tuple((line.table, line.text.rsplit(" ", 1)[1]) for line in wanted)
-    tables = ensure_rules(ensure_chains(netns.tables, (*CANARIES, *targets)), wanted, proxy.origin, on_top=True)
+    tables = ensure_rules(ensure_chains(netns.ip4.tables, (*CANARIES, *targets)), wanted, proxy.origin, on_top=True)
     tables = restore(tables, written, proxy.origin)
     kept = {name for _, name in written.chains}
     stale = [c for c in find_table(tables, "nat").by_name if c.startswith(SERVICE_CHAINS) and c not in kept]
-    return netns.but(tables=put_chains(tables, "nat", (), without=stale))
+    return netns.with_ip4(tables=put_chains(tables, "nat", (), without=stale))
 
 
 @lru_cache(maxsize=1024)

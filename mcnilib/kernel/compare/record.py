@@ -121,9 +121,9 @@ def world_text(world: World) -> str:
     """Print everything that decides in a world, as one text."""
     lines = [f"{s.name} {s.reflects} {' '.join(f'{p.netns}/{p.link}' for p in s.ports)}" for s in world.segments]
     for netns in world:
-        lines += [netns.name, *map(differing, netns.links), *map(str, netns.rules), print_routes(netns.routes)]
-        tables = "".join(map(print_table, netns.tables))  # not in the order of a tool, which may change
-        lines += [*map(str, netns.neighbours), tables, *map(str, netns.sysctls)]
+        lines += [netns.name, *map(differing, netns.links), *map(str, netns.ip4.rules), print_routes(netns.ip4.routes)]
+        tables = "".join(map(print_table, netns.ip4.tables))  # not in the order of a tool, which may change
+        lines += [*map(str, netns.ip4.neighbours), tables, *map(str, netns.sysctls)]
         lines += [f"{one.name} {one.members}" for one in netns.sets]
     return "\n".join(lines)
 

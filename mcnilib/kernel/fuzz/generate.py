@@ -136,7 +136,7 @@ def _source(draw: Random, world: World, client: str) -> str:
 
 def _destination(draw: Random, world: World, client: str, server: str) -> str:
     """Choose what is dialled: mostly the server, sometimes a router, nobody, everybody, or a closed port."""
-    written = any(SERVICE in str((netns.tables, netns.routes)) for netns in world)
+    written = any(SERVICE in str((netns.ip4.tables, netns.ip4.routes)) for netns in world)
     service = [SERVICE] * 9 if written else []
     address = draw.choice(addresses(world[server]) * 6 + every_address(world) + [NOWHERE] + service)
     if draw.random() < (0.3 if client == server else 0.01):

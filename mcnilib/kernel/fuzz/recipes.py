@@ -17,7 +17,7 @@ NOWHERE, SERVICE = "10.3.0.9", "10.96.0.10"
 
 def own_chains(netns: Netns) -> dict[str, list[str]]:
     """List the chains somebody made, by table."""
-    found = {table.name: [chain.name for chain in table.chains if not chain.policy] for table in netns.tables}
+    found = {table.name: [chain.name for chain in table.chains if not chain.policy] for table in netns.ip4.tables}
     return {table: chains for table, chains in found.items() if chains}
 
 

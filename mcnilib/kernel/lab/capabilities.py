@@ -80,7 +80,7 @@ def needs(world: World) -> tuple[str, ...]:
     """Name the capabilities a world cannot do without, beyond the lab's own."""
     kinds = {Veth: "veth", Macvlan: "macvlan", Bridge: "bridge", Vxlan: "vxlan", Ipip: "ipip"}
     devices = {kinds[type(link.kind)] for netns in world for link in netns.links if type(link.kind) in kinds}
-    rules = {word for netns in world for word in _words(netns.tables)}
+    rules = {word for netns in world for word in _words(netns.ip4.tables)}
     sets = {"ipset"} if any(netns.sets for netns in world) else set()
     return tuple(sorted(devices | sets | (rules & PROBES.keys())))
 

@@ -35,13 +35,13 @@ def addresses(netns: Netns) -> list[str]:
 
 def routing_changes(old: Netns, new: Netns) -> str:
     """Return the `ip -batch` text for what the kernel does not derive from addresses: routes, rules, neighbours."""
-    was, will = _own_routes(old.routes), _own_routes(new.routes)
+    was, will = _own_routes(old.ip4.routes), _own_routes(new.ip4.routes)
     kept = [route for route in will if _rivals(route, was) == _rivals(route, will)]
-    lines, later = _rule_changes(old.rules, new.rules)
+    lines, later = _rule_changes(old.ip4.rules, new.ip4.rules)
     lines += [f"route del {route_words(route)}" for route in reversed(_nearest_first(was, old)) if route not in kept]
     lines += [f"route append {route_words(route)}" for route in _nearest_first(will, new) if route not in kept]
-    lines += [f"neigh del {_neigh_words(n)}" for n in old.neighbours if n not in new.neighbours]
-    lines += [f"neigh replace {_neigh_words(n)}" for n in new.neighbours if n not in old.neighbours]
+    lines += [f"neigh del {_neigh_words(n)}" for n in old.ip4.neighbours if n not in new.ip4.neighbours]
+    lines += [f"neigh replace {_neigh_words(n)}" for n in new.ip4.neighbours if n not in old.ip4.neighbours]
     return "\n".join(lines + later)
 
 
@@ -92,7 +92,7 @@ def _nearest_first(routes: list[Route], netns: Netns) -> list[Route]:
 
 def _outdated(route: Route, netns: Netns) -> bool:
     try:
-        check_route(netns.but(routes=tuple(other for other in netns.routes if other != route)), route)
+        check_route(netns.with_ip4(routes=tuple(other for other in netns.ip4.routes if other != route)), route)
     except Refused:
         return True
     return False

@@ -199,15 +199,15 @@ def needs_fresh_lab(world: World) -> bool:
     whoever was told of an error is not told again soon; all that IPIP carries is one connection to conntrack.
     Source: fib_unmerge() in net/ipv4/fib_frontend.c.
     """
-    return any(contested(n.routes) or _apart(n) or sysctls.limits(n) or _shares_a_tunnel(n) for n in world)
+    return any(contested(n.ip4.routes) or _apart(n) or sysctls.limits(n) or _shares_a_tunnel(n) for n in world)
 
 
 def _shares_a_tunnel(netns: Netns) -> bool:
-    return netns.tracks and any(isinstance(link.kind, Ipip) for link in netns.links)
+    return netns.ip4.tracks and any(isinstance(link.kind, Ipip) for link in netns.links)
 
 
 def _apart(netns: Netns) -> bool:
-    return netns.has_custom_local_routes and not netns.fib.custom
+    return netns.ip4.has_custom_local_routes and not netns.fib.custom
 
 
 ARP = re.compile(r"\.(arp|proxy_arp)\w*$")
@@ -225,7 +225,7 @@ def _parts(world: World) -> list[tuple[object, ...]]:
 
 def _answering(netns: Netns) -> Iterator[object]:
     """Yield what makes a namespace answer ARP or not, beside its addresses."""
-    yield from (entry for entry in netns.neighbours if entry.state == PROXY)
+    yield from (entry for entry in netns.ip4.neighbours if entry.state == PROXY)
     yield from (line for line in netns.sysctls if ARP.search(line.key))
 
 

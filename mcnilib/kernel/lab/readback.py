@@ -81,17 +81,17 @@ def _meant(netns: Netns, command: str) -> list[str]:
     """Return the lines the World prints."""
     match command:
         case "ip rule":
-            return [str(rule).rstrip() for rule in netns.rules]
+            return [str(rule).rstrip() for rule in netns.ip4.rules]
         case "ip route show table all":
-            return _stripped(print_routes(netns.routes))
+            return _stripped(print_routes(netns.ip4.routes))
         case "ip neigh":
-            return _neighbours(neigh for neigh in netns.neighbours if neigh.state != PROXY)
+            return _neighbours(neigh for neigh in netns.ip4.neighbours if neigh.state != PROXY)
         case "ip neigh show proxy":
-            return _neighbours(neigh for neigh in netns.neighbours if neigh.state == PROXY)
+            return _neighbours(neigh for neigh in netns.ip4.neighbours if neigh.state == PROXY)
         case "bridge fdb show":
             return sorted(_stripped(print_fdb(netns.links)))
         case "iptables-save":
-            return _tables(_stripped(print_tables(netns.tables)))
+            return _tables(_stripped(print_tables(netns.ip4.tables)))
         case "ipset save":
             return _sets(print_sets(netns.sets))
     return _links(netns.links)

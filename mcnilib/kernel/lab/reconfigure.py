@@ -19,10 +19,10 @@ def empty(netns: Netns) -> Netns:
 
 def clearing(old: Netns, new: Netns) -> str:
     """Return nft commands that remove tables which go, and put the probes there when they must be new."""
-    kept = {table.name for table in new.tables} if old.sets == new.sets else set()
-    lines = [f"delete table ip {table.name}" for table in old.tables if table.name not in kept]
-    if old == empty(new) or old.tracks != new.tracks:
-        lines.append(probe_table(tracked=new.tracks))
+    kept = {table.name for table in new.ip4.tables} if old.sets == new.sets else set()
+    lines = [f"delete table ip {table.name}" for table in old.ip4.tables if table.name not in kept]
+    if old == empty(new) or old.ip4.tracks != new.ip4.tracks:
+        lines.append(probe_table(tracked=new.ip4.tracks))
     return "\n".join(lines)
 
 
@@ -35,12 +35,12 @@ def set_changes(old: Netns, new: Netns) -> str:
 
 def table_changes(old: Netns, new: Netns) -> str:
     """Return `iptables-restore` text that replaces all tables, if any differ."""
-    return print_tables(new.tables) if (old.tables, old.sets) != (new.tables, new.sets) else ""
+    return print_tables(new.ip4.tables) if (old.ip4.tables, old.sets) != (new.ip4.tables, new.sets) else ""
 
 
 def counters(netns: Netns) -> tuple[str, ...]:
     """Name the accounting objects the rules count with; they must exist before the rules do."""
-    rules = (rule for table in netns.tables for chain in table.chains for rule in chain.rules)
+    rules = (rule for table in netns.ip4.tables for chain in table.chains for rule in chain.rules)
     return tuple(dict.fromkeys(m.name for rule in rules for m in rule.matches if isinstance(m, NfAcct)))
 
 
@@ -53,7 +53,7 @@ def rules_by_handle(netns: Netns) -> dict[tuple[str, str, int], ChainRule | str]
     found: dict[tuple[str, str, int], ChainRule | str] = {}
     for name in ("probe_ctpre", "probe_ctout"):
         found |= {("mcni", name, n): state for n, state in zip(handles.get(("mcni", name), ()), STATES, strict=False)}
-    for table in netns.tables:
+    for table in netns.ip4.tables:
         for chain in table.chains:
             numbers = handles.get((table.name, chain.name), [])
             if len(numbers) != len(chain.rules):

@@ -34,7 +34,7 @@ def check_route(netns: Netns, route: Route) -> None:
     if route.via:
         _check_gateway(netns, route, route.via)
     own = route.type == "local" and route.src == route.dst.network_address
-    if route.src and not own and not _is_local(route.src, netns.routes):
+    if route.src and not own and not _is_local(route.src, netns.ip4.routes):
         raise Refused(f"Invalid prefsrc address: {route}", error="EINVAL")
 
 
@@ -80,11 +80,11 @@ def _way(netns: Netns, route: Route, scope: int) -> Route | None:
     """
     query = Query(route.via or UNCHOSEN, UNCHOSEN)
     tables = [route.table] if route.table != "main" else []
-    tables += [rule.table for rule in netns.rules if rule.action == "lookup" and asks(rule, query)]
+    tables += [rule.table for rule in netns.ip4.rules if rule.action == "lookup" and asks(rule, query)]
     for table in dict.fromkeys(tables):
         fits = [
             r
-            for r in netns.routes
+            for r in netns.ip4.routes
             if r.table == table and route.via in r.dst and route.dev in (r.dev, "") and scope_id(r.scope) >= scope
         ]
         if fits:

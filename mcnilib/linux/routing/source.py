@@ -76,7 +76,7 @@ def validate_source(netns: Netns, packet: Packet, iif: str, oif: str = "") -> Ma
         return _full_check(netns, packet, iif, oif, strictness)
     if netns.conf("accept_local", iif):
         return None
-    if netns.fib.custom or netns.has_custom_local_routes:
+    if netns.fib.custom or netns.ip4.has_custom_local_routes:
         return _full_check(netns, packet, iif, oif, 0)
     if packet.src in netns.own_addresses:
         return _own_source(netns, packet, iif)

@@ -65,7 +65,7 @@ def state_lines(world: World, step: Step) -> tuple[str, tuple[StateLine, ...]]:
 
 def _chain(world: World, step: Step) -> Iterator[StateLine]:
     """Yield the chain's declaration and rules: the one that decided, and why each other one did not."""
-    chain = find_table(world[step.netns].tables, step.table).chain(step.chain)
+    chain = find_table(world[step.netns].ip4.tables, step.table).chain(step.chain)
     policy = not isinstance(step.line, ChainRule)
     yield StateLine(
         f":{chain.name} {chain.policy or '-'} [0:0]", policy, "no rule ended it: the policy" if policy else ""

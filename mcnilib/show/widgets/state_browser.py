@@ -60,17 +60,17 @@ def _links(netns: Netns) -> Iterator[Shown]:
 
 def _routing(netns: Netns) -> Iterator[Shown]:
     """Yield the rules, then the tables in the order in which the rules name them, then those no rule names."""
-    yield Shown("ip rule", _noted(netns.rules))
-    named = dict.fromkeys(rule.table for rule in netns.rules if rule.action == "lookup")
-    for table in dict.fromkeys((*named, *(route.table for route in netns.routes))):
-        lines = _noted(route for route in netns.routes if route.table == table)
+    yield Shown("ip rule", _noted(netns.ip4.rules))
+    named = dict.fromkeys(rule.table for rule in netns.ip4.rules if rule.action == "lookup")
+    for table in dict.fromkeys((*named, *(route.table for route in netns.ip4.routes))):
+        lines = _noted(route for route in netns.ip4.routes if route.table == table)
         unused = () if table in named else (StateLine("", note="no rule leads to this table"),)
         yield Shown(f"ip route show table {table}", (*unused, *lines), folded=table == "local")
 
 
 def _neighbours(netns: Netns) -> Iterator[Shown]:
     for command in dict.fromkeys(SHOWN_BY.values()):
-        yield Shown(command, _noted(one for one in netns.neighbours if SHOWN_BY[one.state] == command))
+        yield Shown(command, _noted(one for one in netns.ip4.neighbours if SHOWN_BY[one.state] == command))
 
 
 def _sysctls(netns: Netns) -> Iterator[Shown]:
@@ -81,7 +81,7 @@ def _sysctls(netns: Netns) -> Iterator[Shown]:
 
 
 def _netfilter(netns: Netns) -> Iterator[Shown]:
-    for table in netns.tables:
+    for table in netns.ip4.tables:
         yield Shown(f"iptables-save -t {table.name}", tuple(_rules(table)), folded=_size(table) > 8)
     sets = tuple(
         StateLine(text, note=_by(one.by) if at == 0 else "")

@@ -283,7 +283,7 @@ def shown_to_iptables(netns: Netns) -> bool:
 
     Write the sysctl as 0 where the module is not loaded. Source: net/bridge/br_netfilter_hooks.c.
     """
-    return bool(netns.tables) and flag(netns.settings, BRIDGE_CALLS)
+    return bool(netns.ip4.tables) and flag(netns.settings, BRIDGE_CALLS)
 
 
 def shown_because(netns: Netns) -> str:

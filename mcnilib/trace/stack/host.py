@@ -95,9 +95,9 @@ class Host:
         self.netns, self.name, self.chance = netns, netns.name, chance
         self.sysctls = netns.sysctls
         self.links: dict[str, Link] = {link.name: link for link in netns.links}
-        self.tables: dict[str, Table] = {table.name: table for table in netns.tables}
+        self.tables: dict[str, Table] = {table.name: table for table in netns.ip4.tables}
         self.sets = {s.name: s for s in netns.sets}
-        self.connections = Conntrack(self._limits() if netns.tracks else Limits(), _timeouts(netns))
+        self.connections = Conntrack(self._limits() if netns.ip4.tracks else Limits(), _timeouts(netns))
         self.silence: dict[IPv4Address, tuple[float, float]] = {}  # of ICMP: seconds a peer has saved, and when
         self.errors_sent = (0, -1.0)  # ICMP errors within a second, and since when
         self.memory: dict[object, tuple[object, object]] = {}  # of matches such as limit
@@ -161,10 +161,10 @@ class Host:
 
         Source: fib_select_default(), fib_detect_death().
         """
-        written = any((x.ip, x.dev) == (first.via, first.dev) and x.state != PROXY for x in self.netns.neighbours)
+        written = any((x.ip, x.dev) == (first.via, first.dev) and x.state != PROXY for x in self.netns.ip4.neighbours)
         if not (written or first.doubt or first.via in self.unconfirmed):
             return first
-        live = (route for route in self.netns.routes if route in self.netns.fib.contested)
+        live = (route for route in self.netns.ip4.routes if route in self.netns.fib.contested)
         rivals = [route for route in live if (route.table, route.metric) == (first.table, first.metric)]
         turn = self.chance.pick(f"the default route {self.name} takes", [f"is {str(one).strip()}" for one in rivals])
         return rivals[turn]

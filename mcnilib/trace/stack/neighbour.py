@@ -52,7 +52,7 @@ def resolve(net: Network, log: Recorder, host: Host, link: Link, ip: IPv4Address
 
 def known(host: Host, link: Link, ip: IPv4Address) -> Neigh | str | None:
     """Return the entry of a neighbour, or the MAC that ARP learned before; None when one has to ask."""
-    entries = (x for x in host.netns.neighbours if (x.ip, x.dev) == (ip, link.name) and x.state != PROXY)
+    entries = (x for x in host.netns.ip4.neighbours if (x.ip, x.dev) == (ip, link.name) and x.state != PROXY)
     return next(entries, None) or host.neighbours.get((link.name, ip))
 
 
@@ -66,7 +66,7 @@ def _ask(net: Network, log: Recorder, host: Host, link: Link, ip: IPv4Address, p
     sender = _sender(host, link, ip, packet)
     answering, gap = _answering(net, host, link, ip, sender)
     heard = [landing for landing in answering if _is_heard(net, host, link, landing)]
-    entry = next((x for x in host.netns.learned if (x.ip, x.dev) == (ip, link.name)), None)
+    entry = next((x for x in host.netns.ip4.learned if (x.ip, x.dev) == (ip, link.name)), None)
     if entry and (heard or not gap):
         return _believed(log, host, link, packet, entry, heard)
     for landing in answering if int(sender) else ():
@@ -191,7 +191,7 @@ def _proxies(host: Host, link: Link, target: IPv4Address, same: bool, sender: IP
         return False
     if same:
         return bool(host.conf("proxy_arp_pvlan", link.name)) and sender != target
-    proxies = (x.dev for x in host.netns.neighbours if (x.ip, x.state) == (target, PROXY))
+    proxies = (x.dev for x in host.netns.ip4.neighbours if (x.ip, x.state) == (target, PROXY))
     return bool(host.conf("proxy_arp", link.name)) or any(dev in ("", link.name) for dev in proxies)
 
 

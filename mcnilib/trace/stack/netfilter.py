@@ -51,7 +51,7 @@ class Hook:
         for gap in self.host.netns.missing:
             if gap.at(self.name):
                 raise Unknown(gap.why, collect=gap.collect, netns=self.host.name)
-        for entry in self.host.netns.hooks[self.name]:
+        for entry in self.host.netns.ip4.hooks[self.name]:
             before = self.skb.packet
             if not EVALUATORS[entry.kind](self, entry):
                 return False

@@ -96,7 +96,7 @@ class Sockets:
 
     def _check_itself(self, netns: str) -> None:
         """Refuse a socket that talks to itself where connections are tracked: both directions look alike there."""
-        if self.net.hosts[netns].netns.tracks:
+        if self.net.hosts[netns].netns.ip4.tracks:
             raise Unsupported(f"conntrack of {netns}, whose socket is connected with itself")
 
     def _reset(self, log: Recorder, at: Delivery, packet: Packet) -> None:

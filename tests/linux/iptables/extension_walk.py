@@ -26,7 +26,7 @@ from mcnilib.linux.netfilter.iptables.save import parse_rule, parse_tables
 from mcnilib.linux.netfilter.iptables.target.opaque import TARGETS
 from mcnilib.linux.netfilter.iptables.target.registry import READERS as TARGET_READERS
 from mcnilib.linux.netfilter.iptables.target.registry import Target
-from mcnilib.linux.netns import Netns
+from mcnilib.linux.netns import Family
 from mcnilib.linux.packet import Packet
 
 EVERY_TABLE = "raw mangle nat filter security"
@@ -243,7 +243,7 @@ def facts_of(words: str) -> Facts:
         bool(match) and _passed_over(part),
         bool(match) and _not_asked(rule),
         rule.remembers,
-        Netns("a", tables=tracked).tracks,
+        Family(tables=tracked).tracks,
         rule.changes,
         rule.ends,
     )

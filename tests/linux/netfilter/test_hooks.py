@@ -5,7 +5,7 @@ from __future__ import annotations
 from mcnilib.linux.netfilter import hooks
 from mcnilib.linux.netfilter.hooks import BUILT_IN, HOOKS, HookKind, hook_entries
 from mcnilib.linux.netfilter.iptables.save import parse_tables
-from mcnilib.linux.netns import Netns
+from mcnilib.linux.netns import Family
 from mcnilib.trace.stack.netfilter import EVALUATORS
 
 EVERYTHING = {
@@ -17,29 +17,29 @@ EVERYTHING = {
 }
 
 
-def standing(hook: str, netns: Netns) -> str:
+def standing(hook: str, family: Family) -> str:
     """Name what stands at a hook: a table, or conntrack's part."""
-    return " ".join(entry.table or entry.kind for entry in netns.hooks[hook])
+    return " ".join(entry.table or entry.kind for entry in family.hooks[hook])
 
 
-def netns(*tables: str) -> Netns:
-    """Return a namespace with tables that ask for conntrack in the last of their chains."""
+def family(*tables: str) -> Family:
+    """Return what a namespace has with tables that ask for conntrack in the last of their chains."""
     rule = "-A OUTPUT -m conntrack --ctstate NEW -j ACCEPT"
     texts = (
         "\n".join([f"*{name}", *(f":{chain} ACCEPT" for chain in BUILT_IN[name]), rule, "COMMIT"]) for name in tables
     )
-    return Netns("n", tables=parse_tables("\n".join(texts)))
+    return Family(tables=parse_tables("\n".join(texts)))
 
 
 def test_all_that_linux_knows_stands_in_the_order_of_the_kernel() -> None:
-    everything = netns("filter", "security", "nat", "mangle", "raw")
+    everything = family("filter", "security", "nat", "mangle", "raw")
     assert {hook: standing(hook, everything) for hook in HOOKS} == EVERYTHING
 
 
 def test_a_namespace_has_only_what_its_rules_ask_for() -> None:
-    assert [standing(hook, Netns("n")) for hook in HOOKS] == [""] * 5
-    assert standing("OUTPUT", netns("filter")) == "conntrack filter"
-    assert standing("POSTROUTING", netns("filter")) == "confirm"
+    assert [standing(hook, Family()) for hook in HOOKS] == [""] * 5
+    assert standing("OUTPUT", family("filter")) == "conntrack filter"
+    assert standing("POSTROUTING", family("filter")) == "confirm"
 
 
 def test_the_priority_decides_whatever_the_order_of_registration(monkeypatch) -> None:

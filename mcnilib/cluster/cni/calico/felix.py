@@ -38,11 +38,11 @@ def start_felix(node: Netns, calico: Calico, workloads: Iterable[Workload] = ())
     """
     for key, value, why in SYSCTLS:
         node = set_sysctl(node, key, value, calico.felix(why))
-    tables = node.tables
+    tables = node.ip4.tables
     for table, owned in _owned(calico, tuple(sorted(workloads))).items():
         tables = _resync(tables, table, owned)
     foreign = (s for s in node.sets if not s.name.startswith("cali40"))
-    return node.but(tables=tables, sets=(*foreign, *sorted(_sets(node, calico), key=lambda s: s.name)))
+    return node.with_ip4(tables=tables).but(sets=(*foreign, *sorted(_sets(node, calico), key=lambda s: s.name)))
 
 
 Owned = dict[str, Chain]
