@@ -12,7 +12,6 @@ from collections.abc import Iterator
 from ipaddress import IPv4Network
 from typing import NamedTuple
 
-from mcnilib.linux.device.nic import Loopback
 from mcnilib.linux.gap import CONNECTIONS, PROGRAMS, QUEUES, SOCKETS, TABLES
 from mcnilib.linux.netfilter.iptables.rule import ChainRule
 from mcnilib.linux.netfilter.iptables.target.nat import NATS
@@ -112,7 +111,7 @@ def _rooms(world: World, step: Step) -> Iterator[Room]:
     packed = _headers(step.before)
     for netns, dev in dict.fromkeys(crossed):
         link = world[netns].link(dev) if dev else None
-        if link and not isinstance(link.kind, Loopback):
+        if link and not link.is_loopback:
             yield Room(link.mtu, packed, f"{netns}.{dev}")
 
 

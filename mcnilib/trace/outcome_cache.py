@@ -10,7 +10,6 @@ from collections.abc import Sequence
 from typing import NamedTuple
 
 from mcnilib.linux.chance import Chance
-from mcnilib.linux.device.bridge import Bridge
 from mcnilib.linux.netns import Netns
 from mcnilib.trace.branches import follow
 from mcnilib.trace.flow import Flow, Listener
@@ -80,4 +79,4 @@ def _cables(world: World) -> tuple[object, ...]:
 
 
 def _bridges_shown(netns: Netns) -> bool:
-    return any(isinstance(link.kind, Bridge) for link in netns.links) and shown_to_iptables(netns)
+    return any(link.is_bridge for link in netns.links) and shown_to_iptables(netns)

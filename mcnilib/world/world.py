@@ -5,12 +5,15 @@ It holds state only; what happens during a run (conntrack, ARP learning, sockets
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from functools import cached_property
+from typing import Any, TypeVar
 
 from mcnilib.linux.netns import Netns
 from mcnilib.linux.text import not_there
+
+T = TypeVar("T")
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,12 +66,24 @@ class World:
 
     def segment_of(self, netns: str, link: str) -> Segment | None:
         """Find the segment a NIC is plugged into; None when the cable hangs loose."""
-        return self._plugged.get(Port(netns, link))
+        return self.by_port.get(Port(netns, link))
+
+    def derived(self, make: Callable[[World], T]) -> T:
+        """Return what `make` makes of the world: at the first use, and then the same as long as the world is there."""
+        if make not in self._derived:
+            self._derived[make] = make(self)
+        made: T = self._derived[make]
+        return made
+
+    @cached_property
+    def _derived(self) -> dict[Callable[[World], Any], Any]:
+        return {}
 
     @cached_property
     def _named(self) -> dict[str, Netns]:
         return {netns.name: netns for netns in reversed(self.namespaces)}
 
     @cached_property
-    def _plugged(self) -> dict[Port, Segment]:
+    def by_port(self) -> dict[Port, Segment]:
+        """The segment of each NIC that is plugged into one."""
         return {port: segment for segment in reversed(self.segments) for port in segment.ports}

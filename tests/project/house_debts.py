@@ -67,8 +67,6 @@ TWICE = [
     "Host",
     "IDS",
     "IMPLIED",
-    "IPIP",
-    "KEPT",
     "KINDS",
     "Key",
     "LAB",

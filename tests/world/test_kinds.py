@@ -20,7 +20,7 @@ from mcnilib.kernel.lab.capabilities import needs
 from mcnilib.kernel.lab.devices import makings
 from mcnilib.kernel.lab.readback import COMMANDS as READ_BACK
 from mcnilib.kernel.observe.path import Cabling
-from mcnilib.linux.device.base import NO_MAC, Kind, LinkEnd
+from mcnilib.linux.device.base import NO_MAC, Frame, Kind, LinkEnd
 from mcnilib.linux.device.bridge import Bridge
 from mcnilib.linux.device.ipip import Ipip
 from mcnilib.linux.device.link import KINDS as REGISTERED
@@ -34,7 +34,7 @@ from mcnilib.linux.routing.neigh import Neigh, parse_neigh
 from mcnilib.snapshots.files import FILES, OPTIONAL, OTHERS, save
 from mcnilib.snapshots.load import load_collected
 from mcnilib.snapshots.netns_ids import Home, connected
-from mcnilib.trace.stack.ethernet import Frame, Wire
+from mcnilib.trace.stack.ethernet import Wire
 from mcnilib.world.json_form import FORMS
 from mcnilib.world.listing import COMMANDS as SHOWN
 from mcnilib.world.world import World

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from enum import Enum
 from ipaddress import IPv4Address
 from typing import Any, ClassVar, NamedTuple, Self
@@ -181,6 +181,15 @@ class FdbEntry:
     sticky: bool = False
 
 
+@dataclass(frozen=True, slots=True)
+class Frame:
+    """Source and destination MAC of a frame; `packet` is what it carries, of which only some kinds want to know."""
+
+    src: str
+    dst: str
+    packet: Packet | None = field(default=None, compare=False)
+
+
 FarEnds = tuple[tuple[str, IPv4Address], ...]
 """Which tunnel end is asked for frames to a MAC."""
 
@@ -202,6 +211,7 @@ class Kind:
     has_mac: ClassVar[bool] = True
     has_arp: ClassVar[bool] = True  # neighbours are resolved on it
     has_far_ends: ClassVar[bool] = False  # `bridge fdb` says which tunnel end has which MAC
+    reads_packets: ClassVar[bool] = False  # what a frame carries decides where it goes
     protodown: ClassVar[bool] = False  # its carrier can be taken from it (protodown)
     fallback: ClassVar[str] = ""  # the device of this kind that every namespace gets with the module
 
@@ -294,6 +304,10 @@ class Child(Kind):
     def takes_all(self) -> bool:
         """Tell whether it takes every frame that is for one, whomever it is for."""
         return False
+
+    def wants(self, mac: str, frame: Frame) -> bool:
+        """Tell whether a frame is for the device, which has that MAC."""
+        return frame.dst == mac
 
     def reaches(self, sibling: Child) -> bool:
         """Tell whether its frames get to a sibling without leaving by the lower device."""

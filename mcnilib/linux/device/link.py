@@ -99,6 +99,11 @@ class Link:
         """Tell whether it is `lo`."""
         return self.kind.role is DeviceRole.LOOPBACK
 
+    @property
+    def is_bridge(self) -> bool:
+        """Tell whether other devices are its ports."""
+        return self.kind.role is DeviceRole.BRIDGE
+
 
 def print_links(links: Iterable[Link], netns: str = "") -> str:
     """Print links as `ip -d address show` does in network namespace `netns`."""
@@ -254,7 +259,7 @@ SHARING = ("ipvlan", "ipvtap", "macvtap", "macvlan")
 
 
 def _check(links: tuple[Link, ...], source: str) -> None:
-    bridges = {link.name for link in links if link.kind.role is DeviceRole.BRIDGE}
+    bridges = {link.name for link in links if link.is_bridge}
     for link in links:
         if link.master and link.master not in bridges:
             raise Unsupported(f"{source}: {link.name} has the master {link.master}, which is no bridge")

@@ -17,7 +17,6 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from mcnilib.errors import NoRoute, Unknown
 from mcnilib.linux.device.link import Address, Link
-from mcnilib.linux.device.nic import Loopback, UnmodelledDevice
 from mcnilib.linux.origin import Origin
 from mcnilib.linux.routing.neigh import PROXY
 from mcnilib.linux.routing.route import ANY, L3MDEV, REJECTING, Query, Route, scope_id
@@ -88,7 +87,7 @@ class Fib:
         self._memo: dict[tuple[object, ...], Decision | Refusal] = {}
         self._rules = {rule.table: rule for rule in rules}
         if self.custom:
-            strange = {link.name for link in links if isinstance(link.kind, UnmodelledDevice)}
+            strange = {link.name for link in links if link.kind.unmodelled}
             self._stages = [Stage(r, _selector(r, strange), _trie(tables.get(r.table, ()))) for r in rules]
             self.local = _trie(tables.get("local", ()))
         else:
@@ -250,7 +249,7 @@ def derived_routes(link: Link, address: Address, by: Origin | None = None) -> It
     """
     subnet, src = address.interface.network, link.primary(address).ip
     by = by or Origin("the kernel", f"derived from the address {address.interface} on {link.name}")
-    lo = isinstance(link.kind, Loopback)
+    lo = link.is_loopback
 
     def route(dst: object, kind: str, scope: str, table: str = "local") -> Route:
         return Route(IPv4Network(dst), link.name, None, src, kind, table, scope, "kernel", by=by)

@@ -9,7 +9,6 @@ from ipaddress import IPv4Address
 from typing import TYPE_CHECKING, NamedTuple
 
 from mcnilib.errors import NoRoute
-from mcnilib.linux.device.nic import Loopback
 from mcnilib.linux.packet import Packet
 from mcnilib.linux.routing.route import SCOPES, UNCHOSEN, Query, Route, scope_id
 from mcnilib.linux.sysctl import Setting, deciding
@@ -116,7 +115,7 @@ def _full_check(netns: Netns, packet: Packet, iif: str, oif: str, strictness: in
         return _own_source(netns, packet, iif, route)
     if route.type not in ("local", "unicast"):
         return Martian(f"{packet.src} is a {route.type} address", None, route)
-    if route.dev == iif or (route.type == "local" and isinstance(link.kind, Loopback)):
+    if route.dev == iif or (route.type == "local" and link.is_loopback):
         return None
     way = f"the way back to {packet.src} is by {route.dev}, not {iif}"
     if not link.addresses:
@@ -136,7 +135,7 @@ def rpfilter_passes(
     Unlike the sysctl it asks with iif lo always, and any route will do when loose.
     Source: rpfilter_mt() in net/ipv4/netfilter/ipt_rpfilter.c.
     """
-    if isinstance(netns.link(iif).kind, Loopback):
+    if netns.link(iif).is_loopback:
         return True
     src, dst = int(packet.src), packet.dst
     if src == 0 and (int(dst) == BROADCAST or int(dst) >> 8 == 0xE00000):

@@ -8,45 +8,41 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from mcnilib.errors import Unknown
-from mcnilib.linux.device.base import FdbEntry, LinkEnd
-from mcnilib.linux.device.bridge import Bridge
+from mcnilib.linux.device.base import NOWHERE, Child, DeviceRole, FdbEntry, LinkEnd
 from mcnilib.linux.device.link import Link
-from mcnilib.linux.device.macvlan import Macvlan
-from mcnilib.linux.device.nic import UnmodelledDevice
-from mcnilib.linux.device.veth import Veth
 from mcnilib.world.world import Port, World
 
 Place = tuple[str, str]
 """(network namespace, device)."""
 
-Sibling = tuple[str, Link, Macvlan]
-"""A macvlan device: its namespace, itself, its kind."""
+Sibling = tuple[str, Link, Child]
+"""A device that stands on another one: its namespace, itself, its kind."""
 
 
 class Cables:
-    """The devices of a world by number, macvlan children by lower device, bridge ports by bridge."""
+    """The devices of a world by number, those that stand on others by these, bridge ports by bridge."""
 
     def __init__(self, world: World) -> None:
         """Index a world."""
-        self.world = world
+        self.segment_of, self.complete = world.by_port, world.complete
+        self.namespaces = {netns.name: netns for netns in world}
         self._by_index = {(netns.name, link.index): link for netns in world for link in netns.links}
-        self._collected = {netns.name for netns in world if netns.links}
         self.by_name = {(netns.name, link.name): link for netns in world for link in netns.links}
         self.children: dict[tuple[str, int], list[Sibling]] = {}
         self.ports: dict[Place, list[Link]] = {}
         for netns in world:
             for link in netns.links:
-                if isinstance(link.kind, Macvlan):
-                    lower = (link.kind.lower.netns, link.kind.lower.index)
-                    self.children.setdefault(lower, []).append((netns.name, link, link.kind))
+                if (child := link.kind.child) and (lower := link.kind.endpoint):
+                    self.children.setdefault((lower.netns, lower.index), []).append((netns.name, link, child))
                 if link.master:
                     self.ports.setdefault((netns.name, link.master), []).append(link)
+        self.reads_packets = any(link.kind.reads_packets for netns in world for link in netns.links)
         self.sharing = dict(_sharing(world))
         self._stations: dict[Place, dict[str, FdbEntry]] = {}
 
-    def at(self, far: LinkEnd) -> Link | None:
+    def at(self, end: LinkEnd | None) -> Link | None:
         """Return the device another namespace's link points to; None when it is not there."""
-        return self._by_index.get((far.netns, far.index))
+        return self._by_index.get((end.netns, end.index)) if end else None
 
     def station(self, netns: str, bridge: Link, mac: str) -> FdbEntry | None:
         """Return a bridge's entry for a MAC: one that somebody wrote or it learned, or the kernel's for its own MACs.
@@ -55,24 +51,24 @@ class Cables:
         """
         place = (netns, bridge.name)
         if place not in self._stations:
-            written = bridge.kind.fdb if isinstance(bridge.kind, Bridge) else ()
+            written = bridge.kind.stations
             own = [(port.mac, port.name) for port in self.ports.get(place, [])] + [(bridge.mac, bridge.name)]
             entries = [*written, *(FdbEntry(*one, "permanent") for one in own)]
             self._stations[place] = {one.mac: one for one in reversed(entries)}
         return self._stations[place].get(mac)
 
-    def other_end(self, netns: str, link: Link, far: LinkEnd) -> Link | Unknown:
+    def other_end(self, netns: str, link: Link) -> Link | Unknown:
         """Return the device at the other end of a link, or why nobody knows it."""
-        found = self.at(far)
-        if found:
-            return found
+        end = link.kind.endpoint or NOWHERE
+        if device := self.at(end):
+            return device
         here = f"{link.name} of {netns}"
-        if far.netns in self._collected:
+        if end.netns in self.namespaces and self.namespaces[end.netns].links:
             return Unknown(
-                f"{far.netns} has no device {far.index}, which {here} leads to", collect=f"{far.netns} again"
+                f"{end.netns} has no device {end.index}, which {here} leads to", collect=f"{end.netns} again"
             )
-        name = f"the network namespace with id {far.netns[1:]} there" if far.netns[:1] == "/" else far.netns
-        what = f"{name}, with its device {far.index}" if far.netns else f"the namespace of its device {far.index}"
+        name = f"the network namespace with id {end.netns[1:]} there" if end.netns[:1] == "/" else end.netns
+        what = f"{name}, with its device {end.index}" if end.netns else f"the namespace of its device {end.index}"
         return Unknown(f"the other end of {here} was not collected", collect=what)
 
     def plugged(self, port: Port) -> Link | Unknown:
@@ -97,38 +93,23 @@ class Cables:
 
     def _lower(self, netns: str, link: Link) -> list[tuple[str, Link]] | None:
         """Return the devices one of which has to have a carrier; None when it depends on nothing else."""
-        match link.kind:
-            case Veth(peer=far):
-                other = self.at(far)
-                return None if other is None or other.up else []
-            case Macvlan(lower=far):
-                other = self.at(far)
-                return None if other is None else [(far.netns, other)]
-            case Bridge():
+        other = self.at(link.kind.endpoint)
+        match link.kind.role:
+            case DeviceRole.PAIR:
+                return [] if other and not other.up else None
+            case DeviceRole.CHILD:
+                return [(end.netns, other)] if other and (end := link.kind.endpoint) else None
+            case DeviceRole.BRIDGE:
                 return [(netns, port) for port in self.ports.get((netns, link.name), [])]
         return None
-
-
-def copies(children: list[Sibling], src: str) -> list[tuple[str, Link]]:
-    """Choose the macvlan children that get a copy of a broadcast from the MAC `src` that their lower device received.
-
-    Source: macvlan_handle_frame(), macvlan_multicast_rx().
-    """
-    awake = [child for child in children if child[1].up]
-    source = next((kind for _, child, kind in awake if child.mac == src), None)
-    if source and source.mode not in ("vepa", "bridge"):
-        return [(n, child) for n, child, _ in awake if child.mac == src]
-    modes: tuple[str, ...] = ("bridge", "vepa", "private", "passthru")
-    if source:
-        modes = ("vepa", "bridge") if source.mode == "vepa" else ("vepa",)
-    return [(n, c) for n, c, kind in awake if kind.mode in modes and c.mac != src]
 
 
 def _sharing(world: World) -> Iterator[tuple[tuple[str, int], Unknown]]:
     """Name the devices that hand packets over to a device of a kind that is not modelled."""
     for netns in world:
         for link in netns.links:
-            if isinstance(link.kind, UnmodelledDevice) and link.kind.lower and link.up:
-                itself = link.kind.lower == LinkEnd(netns.name, link.index)
-                why = link.kind.why if itself else f"{link.name} of {netns.name} shares its device: {link.kind.why}"
-                yield (link.kind.lower.netns, link.kind.lower.index), Unknown(why, collect="")
+            why, lower = link.kind.unmodelled, link.kind.endpoint
+            if why and lower and link.up:
+                itself = lower == LinkEnd(netns.name, link.index)
+                shares = why if itself else f"{link.name} of {netns.name} shares its device: {why}"
+                yield (lower.netns, lower.index), Unknown(shares, collect="")

@@ -14,16 +14,13 @@ from dataclasses import dataclass
 from itertools import chain
 
 from mcnilib.errors import Unknown, Unsupported
-from mcnilib.linux.device.base import LinkEnd
-from mcnilib.linux.device.bridge import Bridge
+from mcnilib.linux.device.base import NOWHERE, DeviceRole, Frame
 from mcnilib.linux.device.link import Link
-from mcnilib.linux.device.macvlan import Macvlan
-from mcnilib.linux.device.nic import Loopback, Physical, UnmodelledDevice
-from mcnilib.linux.device.veth import Veth
 from mcnilib.linux.netns import Netns
+from mcnilib.linux.packet import Packet
 from mcnilib.linux.sysctl import BRIDGE_CALLS, BUILT_IN, flag, setting
-from mcnilib.trace.stack.cables import Cables, Place, Sibling, copies
-from mcnilib.world.world import World
+from mcnilib.trace.stack.cables import Cables, Place, Sibling
+from mcnilib.world.world import Port, World
 
 BROADCAST = "ff:ff:ff:ff:ff:ff"
 
@@ -32,7 +29,7 @@ MAX_DEPTH = 64
 
 
 @dataclass(frozen=True, slots=True)
-class Landing:
+class Receiver:
     """A device whose IP layer takes the frame; `path` names the devices and segments crossed since the sender."""
 
     netns: str
@@ -40,16 +37,8 @@ class Landing:
     path: tuple[Place, ...]
 
 
-Ends = list[Landing | Unknown]
+Ends = list[Receiver | Unknown]
 """Where a frame gets to, and where it leaves what is known."""
-
-
-@dataclass(frozen=True, slots=True)
-class Frame:
-    """Source and destination MAC of a frame."""
-
-    src: str
-    dst: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,12 +61,7 @@ class _Sight:
 
 def wire_of(world: World) -> Wire:
     """Return the cabling of a world, indexed at its first run and kept for the next ones."""
-    known = _WIRES.get(id(world))
-    if known is None or known.cables.world is not world:
-        while len(_WIRES) >= KEPT:
-            del _WIRES[next(iter(_WIRES))]
-        known = _WIRES[id(world)] = Wire(world)
-    return known
+    return world.derived(Wire)
 
 
 class Wire:
@@ -87,9 +71,9 @@ class Wire:
         """Index the cabling."""
         self.cables = Cables(world)
         self._carriers: dict[Place, bool] = {}
-        self._memo: dict[tuple[str, str, Frame], tuple[tuple[Landing, ...], Unknown | None]] = {}
+        self._memo: dict[tuple[str, str, Frame, Packet | None], tuple[tuple[Receiver, ...], Unknown | None]] = {}
 
-    def send(self, netns: str, link: Link, frame: Frame) -> tuple[Landing, ...]:
+    def send(self, netns: str, link: Link, frame: Frame) -> tuple[Receiver, ...]:
         """Return every known device that takes the frame when it is sent on `link`; none when it is lost."""
         return self._ends(netns, link, frame)[0]
 
@@ -104,14 +88,14 @@ class Wire:
             self._carriers[key] = self.cables.has_carrier(netns, link)
         return self._carriers[key]
 
-    def _ends(self, netns: str, link: Link, frame: Frame) -> tuple[tuple[Landing, ...], Unknown | None]:
-        key = (netns, link.name, frame)
+    def _ends(self, netns: str, link: Link, frame: Frame) -> tuple[tuple[Receiver, ...], Unknown | None]:
+        key = (netns, link.name, frame, frame.packet if self.cables.reads_packets else None)
         known = self._memo.get(key)
         if known is None:
             ends = self._send(netns, link, _Sight(frame))
-            landings = tuple(end for end in ends if isinstance(end, Landing))
+            receivers = tuple(end for end in ends if isinstance(end, Receiver))
             lost = next((end for end in ends if isinstance(end, Unknown)), None)
-            known = self._memo[key] = landings, lost
+            known = self._memo[key] = receivers, lost
         return known
 
     def _send(self, netns: str, link: Link, sight: _Sight) -> Ends:
@@ -122,28 +106,29 @@ class Wire:
         if link.egress:
             return [Unknown(f"the frame leaves by {link.name}: {link.egress}", collect="")]
         sight = sight.at(netns, link.name)
-        match link.kind:
-            case Loopback():
-                return [Landing(netns, link, sight.path)]
-            case Veth(peer):
-                return self._receive(peer.netns, self.cables.other_end(netns, link, peer), sight)
-            case Macvlan(lower, mode):
-                return self._send_child(self.cables.other_end(netns, link, lower), lower, mode, sight)
-            case Bridge():
-                return self._forward(netns, link, "", sight)
-            case Physical():
+        match link.kind.role:
+            case DeviceRole.LOOPBACK:
+                return [Receiver(netns, link, sight.path)]
+            case DeviceRole.NIC:
                 return self._send_segment(netns, link, sight)
-            case UnmodelledDevice(why):
-                return [Unknown(f"the frame leaves by {link.name}: {why}", collect="")]
-        raise Unsupported(f"a bridge port of kind {type(link.kind).__name__.lower()} ({link.name} in {netns})")
+            case DeviceRole.PAIR:
+                peer = link.kind.endpoint or NOWHERE
+                return self._receive(peer.netns, self.cables.other_end(netns, link), sight)
+            case DeviceRole.CHILD:
+                return self._send_child(netns, link, sight)
+            case DeviceRole.BRIDGE:
+                return self._forward(netns, link, "", sight)
+            case DeviceRole.TUNNEL:
+                raise Unsupported(f"a bridge port of kind {link.kind.word} ({link.name} in {netns})")
+            case DeviceRole.UNMODELLED:
+                return [Unknown(f"the frame leaves by {link.name}: {link.kind.unmodelled}", collect="")]
 
     def _send_segment(self, netns: str, link: Link, sight: _Sight) -> Ends:
-        world = self.cables.world
-        segment = world.segment_of(netns, link.name)
+        segment = self.cables.segment_of.get(Port(netns, link.name))
         if segment is None:
             what = "the segment it is plugged into, in world.json, and who else is"
             loose = Unknown(f"nobody said where the cable of {link.name} of {netns} leads", collect=what)
-            return [] if world.complete else [loose]
+            return [] if self.cables.complete else [loose]
         if sight.frame.src == sight.frame.dst and not segment.reflects:  # the way to that MAC is back
             return []
         sight = sight.at(segment.name, "")
@@ -155,19 +140,20 @@ class Wire:
             ends.append(Unknown(f"the frame leaves by the uplink of {segment.name}", collect=what))
         return ends
 
-    def _send_child(self, device: Link | Unknown, lower: LinkEnd, mode: str, sight: _Sight) -> Ends:
-        """Send from a macvlan child: to bridge-mode siblings at once, everything else out by the lower device."""
+    def _send_child(self, netns: str, link: Link, sight: _Sight) -> Ends:
+        """Send from a device on another one: to siblings it reaches, everything else out by the lower device."""
+        device, lower = self.cables.other_end(netns, link), link.kind.endpoint or NOWHERE
         if isinstance(device, Unknown):
             return [device]
         if not device.up:
             return []
         siblings = self.cables.children.get((lower.netns, lower.index), [])
-        near = [(n, link) for n, link, kind in siblings if mode == kind.mode == "bridge" and link.up]
         frame, below = sight.frame, sight.at(lower.netns, device.name, taken=True)
         here = _all(  # what is sent to its own MAC comes back, what is sent to all does not
-            self._enter(n, link, below)
-            for n, link in near
-            if frame.dst == link.mac or (sight.to_all and link.mac != frame.src)
+            self._enter(n, sibling, below)
+            for n, sibling, kind in siblings
+            if sibling.up and link.kind.child and link.kind.child.reaches(kind)
+            if kind.wants(sibling.mac, frame) or (sight.to_all and sibling.mac != frame.src)
         )
         if here and not sight.to_all:
             return here
@@ -198,18 +184,19 @@ class Wire:
             return self._enter_lower(netns, link, children, sight)
         if link.master:
             return self._enter_port(netns, link, sight)
-        return [Landing(netns, link, sight.path)] if sight.taken else []
+        return [Receiver(netns, link, sight.path)] if sight.taken else []
 
     def _enter_lower(self, netns: str, link: Link, children: list[Sibling], sight: _Sight) -> Ends:
-        """Take a frame at a device with macvlan children: those that want it, or else its own IP layer.
+        """Take a frame at a device others stand on: those that want it, or else its own IP layer.
 
-        One in mode passthru takes every frame that is not for all, whomever it is for, and loses it while it is down.
+        One that takes all (macvlan in mode passthru) takes every frame that is not for all, whomever it is for, and
+        loses it while it is down.
         """
-        own: Ends = [Landing(netns, link, sight.path)] if sight.taken else []
+        own: Ends = [Receiver(netns, link, sight.path)] if sight.taken else []
         if sight.to_all:
-            return _all(self._enter(n, child, sight) for n, child in copies(children, sight.frame.src)) + own
-        passthru = [(n, child) for n, child, kind in children if kind.mode == "passthru"]
-        wanting = passthru or [(n, child) for n, child, _ in children if child.up and child.mac == sight.frame.dst]
+            return _all(self._enter(n, child, sight) for n, child in _copies(children, sight.frame.src)) + own
+        passthru = [(n, child) for n, child, kind in children if kind.takes_all]
+        wanting = passthru or [(n, x) for n, x, kind in children if x.up and kind.wants(x.mac, sight.frame)]
         if not wanting:
             return own
         taken = _Sight(sight.frame, sight.path, taken=True)
@@ -219,8 +206,8 @@ class Wire:
         """Take a frame at a port of a bridge: up to the bridge's own IP layer, or out of other ports, or both."""
         bridge = self.cables.by_name.get((netns, port.master))
         for one in filter(None, (port, bridge)):
-            if isinstance(one.kind, UnmodelledDevice):
-                return [Unknown(f"the frame gets to {one.name}: {one.kind.why}", collect="")]
+            if one.kind.unmodelled:
+                return [Unknown(f"the frame gets to {one.name}: {one.kind.unmodelled}", collect="")]
         if bridge is None or not bridge.up or not port.carrier:
             return []
         if sight.path[-1] != (netns, port.name):  # a macvlan child
@@ -231,8 +218,8 @@ class Wire:
         station = self.cables.station(netns, bridge, sight.frame.dst)
         if station and station.state == "permanent":
             return self._pass_up(netns, bridge, sight)
-        if shown_to_iptables(self.cables.world[netns]):
-            why = shown_because(self.cables.world[netns])
+        if shown_to_iptables(self.cables.namespaces[netns]):
+            why = shown_because(self.cables.namespaces[netns])
             raise Unsupported(f"iptables of {netns} sees what crosses the bridge {bridge.name}: {why}")
         promiscuous = bridge.hidden or (netns, bridge.index) in self.cables.children
         up = self._pass_up(netns, bridge, sight) if promiscuous else []
@@ -268,10 +255,17 @@ class Wire:
             return _all(ends.values())
         here = ends.pop(station.port, [])
         elsewhere = _all(ends.values())
-        if any(isinstance(end, Landing) for end in elsewhere) or (elsewhere and not here and station.port != ingress):
+        if any(isinstance(end, Receiver) for end in elsewhere) or (elsewhere and not here and station.port != ingress):
             why = f"{bridge.name} of {netns} has {station.mac} behind {station.port}, and by the cables it is elsewhere"
             return [Unknown(f"{why}: the entry moves as soon as that sends something", collect="")]
         return here
+
+
+def _copies(children: list[Sibling], src: str) -> list[tuple[str, Link]]:
+    """Choose the devices that get a copy of a broadcast from the MAC `src` that their lower device received."""
+    awake = [child for child in children if child[1].up]
+    sender = next((kind for _, child, kind in awake if child.mac == src), None)
+    return [(n, child) for n, child, kind in awake if kind.copied(child.mac == src, sender)]
 
 
 def _all(parts: Iterable[Ends]) -> Ends:
@@ -290,9 +284,3 @@ def shown_because(netns: Netns) -> str:
     """Return the line by which bridged packets are shown to iptables, and whether it is only assumed."""
     line = setting(netns.settings, BRIDGE_CALLS)
     return f"{line}, which nobody gave" if line.by == BUILT_IN else str(line)
-
-
-KEPT = 16
-"""Worlds whose cabling is kept."""
-
-_WIRES: dict[int, Wire] = {}

@@ -11,7 +11,7 @@ from functools import partial
 from typing import TYPE_CHECKING
 
 from mcnilib.errors import NoRoute, Unsupported
-from mcnilib.linux.device.bridge import Bridge
+from mcnilib.linux.device.ipip import IPIP
 from mcnilib.linux.packet import Packet
 from mcnilib.linux.routing.fib import Decision
 from mcnilib.linux.routing.route import UNCHOSEN, Query, Route
@@ -57,7 +57,7 @@ def receive(net: Network, log: Recorder, place: Arrival) -> Place:
     except NoRoute as error:
         _no_route(net, log, host, skb, dev, error)
         return None
-    if packet.dst != before and decision.route.dev == dev and isinstance(place.link.kind, Bridge):
+    if packet.dst != before and decision.route.dev == dev and place.link.is_bridge:
         _refuse_bridged_dnat(host, dev)
     _refuse_many(host, packet, decision.route)
     skb.local = local = decision.route.type == "local"
@@ -127,7 +127,7 @@ def _route(net: Network, log: Recorder, host: Host, skb: Skb, *, again: bool = F
             raise Unsupported(f"DNAT to {packet.dst} on the way out of {host.name} is not modelled")
     try:
         src = UNCHOSEN if skb.unbound and not again else packet.src
-        mark = 0 if packet.proto == tunnel.IPIP and not again else packet.mark
+        mark = 0 if packet.proto == IPIP and not again else packet.mark
         decision = route_out(host, Query(packet.dst, src, mark=mark), any_source=again or skb.any_source)
     except NoRoute as error:
         fate = Fate.DROPPED if again else Fate.UNREACHABLE

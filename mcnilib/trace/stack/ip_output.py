@@ -9,15 +9,13 @@ from ipaddress import IPv4Address
 from typing import TYPE_CHECKING
 
 from mcnilib.errors import Unknown, Unsupported
-from mcnilib.linux.device.ipip import Ipip
+from mcnilib.linux.device.base import Frame
 from mcnilib.linux.device.link import Link
-from mcnilib.linux.device.nic import UnmodelledDevice
-from mcnilib.linux.device.vxlan import Vxlan
 from mcnilib.linux.routing.fib import Decision
 from mcnilib.linux.routing.nexthop import next_hop
 from mcnilib.linux.routing.route import Route
 from mcnilib.trace.stack import tunnel
-from mcnilib.trace.stack.ethernet import Frame, Landing
+from mcnilib.trace.stack.ethernet import Receiver
 from mcnilib.trace.stack.host import Arrival, Departure, Host, Place, Skb
 from mcnilib.trace.stack.icmp import icmp_send
 from mcnilib.trace.stack.neighbour import PATIENCE, known, resolve
@@ -49,11 +47,11 @@ def leave(net: Network, log: Recorder, host: Host, skb: Skb, decision: Decision,
     if not net.wire.has_carrier(host.name, link):
         _no_carrier(net, log, host, link, hook.next_hop, skb)
         return None
-    if why := link.egress or (link.kind.why if isinstance(link.kind, UnmodelledDevice) else ""):
+    if why := link.egress or link.kind.unmodelled:
         raise Unknown(f"the packet leaves by {link.name}: {why}", collect="")
     if link.name == "lo":
         return _loop_back(log, host, link, skb)
-    if isinstance(link.kind, Vxlan | Ipip):
+    if link.kind.tunnel:
         return _encapsulate(net, log, host, link, route, skb)
     return _transmit(net, log, host, link, route, skb)
 
@@ -99,7 +97,7 @@ def _transmit(net: Network, log: Recorder, host: Host, link: Link, route: Route,
     if mac is None:
         icmp_send(net, log, host, skb, 3, 1, after=PATIENCE)
         return None
-    landing = _taker(net, host, link, Frame(link.mac, mac))
+    landing = _taker(net, host, link, Frame(link.mac, mac, packet))
     if landing is None:
         action = f"leaves by {link.name}; no device takes {mac}"
         log.add(host.name, Stage.DEVICE, action, packet, oif=link.name, fate=Fate.DROPPED)
@@ -112,7 +110,7 @@ def _transmit(net: Network, log: Recorder, host: Host, link: Link, route: Route,
     return Arrival(landing.netns, landing.link, Skb(packet, txhash=skb.txhash))
 
 
-def _taker(net: Network, host: Host, link: Link, frame: Frame) -> Landing | None:
+def _taker(net: Network, host: Host, link: Link, frame: Frame) -> Receiver | None:
     """Return where a frame lands; None when no device takes it. Raises: Unknown; Unsupported when several take it."""
     landings = net.wire.send(host.name, link, frame)
     if len(landings) > 1:
@@ -126,7 +124,7 @@ def _taker(net: Network, host: Host, link: Link, frame: Frame) -> Landing | None
 def _encapsulate(net: Network, log: Recorder, host: Host, link: Link, route: Route, skb: Skb) -> Place:
     """Wrap the packet for its tunnel; the outer packet starts again as the namespace's own."""
     next_ip = next_hop(host.netns, route, skb.packet.dst)
-    mac = resolve(net, log, host, link, next_ip, skb.packet) if isinstance(link.kind, Vxlan) else ""
+    mac = resolve(net, log, host, link, next_ip, skb.packet) if link.has_arp else ""
     if mac is None:
         icmp_send(net, log, host, skb, 3, 1, after=PATIENCE)
         return None

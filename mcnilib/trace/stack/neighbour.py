@@ -10,13 +10,13 @@ from ipaddress import IPv4Address
 from typing import TYPE_CHECKING
 
 from mcnilib.errors import NoRoute, Unknown, Unsupported
+from mcnilib.linux.device.base import Frame
 from mcnilib.linux.device.link import Link
-from mcnilib.linux.device.vxlan import Vxlan
 from mcnilib.linux.packet import Packet
 from mcnilib.linux.routing.neigh import PROXY, Neigh
 from mcnilib.linux.routing.route import Query
 from mcnilib.linux.routing.source import source_address, validate_source
-from mcnilib.trace.stack.ethernet import BROADCAST, Frame, Landing
+from mcnilib.trace.stack.ethernet import BROADCAST, Receiver
 from mcnilib.trace.stack.host import Host
 from mcnilib.trace.stack.recorder import Recorder
 from mcnilib.trace.trace import Fate, Stage
@@ -42,8 +42,8 @@ def resolve(net: Network, log: Recorder, host: Host, link: Link, ip: IPv4Address
     entry = known(host, link, ip)
     if isinstance(entry, Neigh):
         return _noted(log, host, link, packet, entry)
-    if entry is None and isinstance(link.kind, Vxlan):
-        raise Unsupported(f"ARP out of the VXLAN device {link.name} of {host.name}, for {ip}")
+    if entry is None and link.kind.tunnel:
+        raise Unsupported(f"ARP out of the {link.kind.word.upper()} device {link.name} of {host.name}, for {ip}")
     mac = entry or _ask(net, log, host, link, ip, packet)
     if mac is None:
         host.unconfirmed.add(ip)
@@ -88,7 +88,7 @@ def _ask(net: Network, log: Recorder, host: Host, link: Link, ip: IPv4Address, p
 
 def _answering(
     net: Network, host: Host, link: Link, ip: IPv4Address, sender: IPv4Address
-) -> tuple[list[Landing], Unknown | None]:
+) -> tuple[list[Receiver], Unknown | None]:
     """Return who answers a request, and where it leaves what is known."""
     gap = net.wire.beyond(host.name, link, Frame(link.mac, BROADCAST))
     answering = []
@@ -101,7 +101,7 @@ def _answering(
     return answering, gap
 
 
-def _believed(log: Recorder, host: Host, link: Link, packet: Packet, entry: Neigh, heard: list[Landing]) -> str:
+def _believed(log: Recorder, host: Host, link: Link, packet: Packet, entry: Neigh, heard: list[Receiver]) -> str:
     """Use what ARP knew when this was collected, without a request. Raises: Unknown when nobody would answer that."""
     if all(landing.link.mac != entry.mac for landing in heard):
         others = [f"{landing.link.name} of {landing.netns} answers with {landing.link.mac}" for landing in heard]
@@ -112,12 +112,12 @@ def _believed(log: Recorder, host: Host, link: Link, packet: Packet, entry: Neig
     return _noted(log, host, link, packet, entry)
 
 
-def _is_heard(net: Network, host: Host, link: Link, landing: Landing) -> bool:
+def _is_heard(net: Network, host: Host, link: Link, landing: Receiver) -> bool:
     back = net.wire.send(landing.netns, landing.link, Frame(landing.link.mac, link.mac))
     return any((one.netns, one.link.name) == (host.name, link.name) for one in back)
 
 
-def _lose(net: Network, link: Link, ip: IPv4Address, answering: list[Landing]) -> None:
+def _lose(net: Network, link: Link, ip: IPv4Address, answering: list[Receiver]) -> None:
     """Raise: Unknown when an answer leaves what is known."""
     for landing in answering:
         if lost := net.wire.beyond(landing.netns, landing.link, Frame(landing.link.mac, link.mac)):
@@ -131,7 +131,9 @@ def _learn(host: Host, dev: str, asker: IPv4Address, mac: str) -> None:
     host.neighbours[dev, asker] = mac
 
 
-def _first(net: Network, host: Host, link: Link, ip: IPv4Address, sender: IPv4Address, heard: list[Landing]) -> Landing:
+def _first(
+    net: Network, host: Host, link: Link, ip: IPv4Address, sender: IPv4Address, heard: list[Receiver]
+) -> Receiver:
     """Choose the answer that counts, which is the first: owners before proxies, and among several it is chance.
 
     The second within `locktime` (1 s) changes nothing. A bridge asks the port first that was added last, which nothing

@@ -13,7 +13,6 @@ from ipaddress import IPv4Address
 from typing import NoReturn
 
 from mcnilib.errors import NoRoute, Unknown, Unsupported
-from mcnilib.linux.device.nic import Loopback
 from mcnilib.linux.packet import Packet
 from mcnilib.linux.routing.fib import Decision
 from mcnilib.linux.routing.route import Query, Route
@@ -49,7 +48,7 @@ def route_out(host: Host, query: Query, *, any_source: bool = False) -> Decision
 
 def _keep_inside(host: Host, src: IPv4Address, dev: str) -> None:
     """Keep the loopback network's addresses on the loopback device. Source: __mkroute_output()."""
-    if int(src) >> 24 != 127 or isinstance(host.links[dev].kind, Loopback) or host.conf("route_localnet", dev):
+    if int(src) >> 24 != 127 or host.links[dev].is_loopback or host.conf("route_localnet", dev):
         return
     line = deciding(host.netns.settings, "route_localnet", dev)
     raise NotSent(f"{src} may not leave by {dev}", error="EINVAL", line=line)
