@@ -134,4 +134,9 @@ def differing(value: object) -> str:
         return f"({' '.join(map(differing, value))})" if isinstance(value, tuple) else str(value)
     there = ((one, getattr(value, one.name)) for one in fields(value) if one.compare)
     words = (f"{one.name}={differing(held)}" for one, held in there if held != one.default)
-    return f"{type(value).__name__}({', '.join(words)})"
+    name = type(value).__name__
+    return f"{KNOWN_AS.get(name, name)}({', '.join(words)})"
+
+
+KNOWN_AS = {"LinkEnd": "Far", "FdbEntry": "Station", "UnmodelledDevice": "Opaque"}
+"""Types that have another name since the records were made."""

@@ -66,7 +66,7 @@ class Link:
 
     index: int
     name: str
-    kind: Kind = field(default_factory=Physical)
+    kind: Kind = field(default=Physical())
     mac: str = NO_MAC
     addresses: tuple[Address, ...] = ()
     up: bool = True
