@@ -21,7 +21,7 @@ SHELLS = ("bash", "zsh", "fish")
 
 
 @dataclass(frozen=True, slots=True)
-class Verb:
+class _Verb:
     """What may follow a verb: options with their help and values, and words that need no dash."""
 
     name: str
@@ -54,7 +54,7 @@ def print_completion(arguments: argparse.Namespace) -> int:
     return 0
 
 
-def known(verbs: Any) -> Iterator[Verb]:
+def known(verbs: Any) -> Iterator[_Verb]:
     """Read the verbs out of the parser of the command line."""
     helps = {action.dest: action.help or "" for action in verbs._choices_actions}
     for name, parser in verbs.choices.items():
@@ -62,7 +62,7 @@ def known(verbs: Any) -> Iterator[Verb]:
         named = any(action.dest == "scenario" for action in parser._actions)
         choices = [str(word) for a in parser._actions if not a.option_strings for word in a.choices or ()]
         stories = [story.name for story in all_scenarios()] if named else []
-        yield Verb(
+        yield _Verb(
             name,
             helps.get(name, ""),
             {flag: (action.help or "").replace("%%", "%") for flag, action in flags},
@@ -78,7 +78,7 @@ def _values(action: argparse.Action) -> tuple[str, ...]:
     return tuple(action.metavar.split("|")) if isinstance(action.metavar, str) and "|" in action.metavar else ()
 
 
-def bash(verbs: Iterable[Verb]) -> str:
+def bash(verbs: Iterable[_Verb]) -> str:
     """Return the completion of bash."""
     every = list(verbs)
     cases = "".join(
@@ -111,17 +111,17 @@ complete -o default -F _mcni mcni
 """
 
 
-def zsh(verbs: Iterable[Verb]) -> str:
+def zsh(verbs: Iterable[_Verb]) -> str:
     """Return the completion of zsh, which understands that of bash."""
     return f"autoload -Uz compinit bashcompinit && compinit && bashcompinit\n{bash(verbs)}"
 
 
-def fish(verbs: Iterable[Verb]) -> str:
+def fish(verbs: Iterable[_Verb]) -> str:
     """Return the completion of fish."""
     return "".join(f"{line}\n" for one in verbs for line in _fish(one))
 
 
-def _fish(one: Verb) -> Iterator[str]:
+def _fish(one: _Verb) -> Iterator[str]:
     yield f"complete -c mcni -n __fish_use_subcommand -a {one.name} -d {_quoted(one.help)}"
     here = f"complete -c mcni -n '__fish_seen_subcommand_from {one.name}'"
     for flag, help in one.options.items():

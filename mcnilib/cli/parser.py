@@ -11,7 +11,7 @@ from mcnilib.errors import printable
 from mcnilib.linux.text import nearest
 from mcnilib.scenarios import all_scenarios
 
-LONGEST = 300
+_LONGEST = 300
 """Characters of one line of a message."""
 
 
@@ -25,7 +25,7 @@ class Parser(argparse.ArgumentParser):
 
     def error(self, message: str) -> NoReturn:
         """Say what is wrong and where the right way is found; end with status 2."""
-        said = message if len(message) <= LONGEST else f"{message[: LONGEST // 2]} ... {message[-LONGEST // 2 :]}"
+        said = message if len(message) <= _LONGEST else f"{message[: _LONGEST // 2]} ... {message[-_LONGEST // 2 :]}"
         self.exit(2, printable(f"{self.prog}: {said}\n`{self.prog} --help` shows how\n"))
 
     def refuse(self, option: str, because: str, when: Callable[[argparse.Namespace], bool]) -> None:

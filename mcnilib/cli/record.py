@@ -56,7 +56,7 @@ class Stale:
 
 
 @dataclass(frozen=True, slots=True)
-class Part:
+class _Part:
     """One kind of record: what it is, how long looking and renewing take on two cores, and how it is looked at.
 
     `look` is given the clone and whether everything counts as stale.
@@ -316,13 +316,13 @@ def _in_the_browser(clone: Path, *options: str) -> list[str]:
 
 
 RECORDS = {
-    "kernel": Part(
+    "kernel": _Part(
         "every combination of each scenario, on this machine's kernel", "20 minutes if all is stale", _kernel
     ),
-    "fuzz": Part(f"{RANDOM_WORLDS} random worlds, on this machine's kernel", "1 hour if stale", _fuzz),
-    "notebooks": Part("outputs of the notebooks", "5 minutes: executing is the only way to know", _notebooks),
-    "picture": Part("docs/flagship.svg", "seconds", _picture),
-    "errata": Part("docs/errata.md", "seconds", _errata),
-    "structures": Part("places of the texts in pictures", "5 minutes in Chromium, twice if stale", _structures),
+    "fuzz": _Part(f"{RANDOM_WORLDS} random worlds, on this machine's kernel", "1 hour if stale", _fuzz),
+    "notebooks": _Part("outputs of the notebooks", "5 minutes: executing is the only way to know", _notebooks),
+    "picture": _Part("docs/flagship.svg", "seconds", _picture),
+    "errata": _Part("docs/errata.md", "seconds", _errata),
+    "structures": _Part("places of the texts in pictures", "5 minutes in Chromium, twice if stale", _structures),
 }
 """In this order: what is below may quote what is above."""

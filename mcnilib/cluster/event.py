@@ -13,7 +13,7 @@ from typing import Any, Protocol
 from mcnilib.cluster.spec import Pod
 from mcnilib.linux.netns import Netns
 
-Verb = Callable[..., Netns]
+_Verb = Callable[..., Netns]
 
 
 @dataclass(frozen=True, eq=False)
@@ -21,7 +21,7 @@ class Change:
     """What one component does to one namespace: `verb(namespace, *arguments)`. Compared by identity; see `change`."""
 
     netns: str
-    verb: Verb
+    verb: _Verb
     arguments: tuple[Any, ...] = ()
 
     def __str__(self) -> str:
@@ -29,7 +29,7 @@ class Change:
 
 
 @lru_cache(maxsize=8192)
-def change(netns: str, verb: Verb, *arguments: Any) -> Change:
+def change(netns: str, verb: _Verb, *arguments: Any) -> Change:
     """Return the change with these arguments; equal arguments give the same object."""
     return Change(netns, verb, arguments)
 

@@ -19,7 +19,7 @@ from typing import NamedTuple, TypeVar
 
 from mcnilib.linux.text import not_there
 
-LAN16, LAN17, OUTSIDE = "lan-172.16", "lan-172.17", "outside"
+LAN16, LAN17, _OUTSIDE = "lan-172.16", "lan-172.17", "outside"
 """Names of the switch segments."""
 
 FIRST_POD_INDEX = 10
@@ -306,11 +306,11 @@ CLUSTER = Cluster(
         (
             Nic("lan16", 2, LAN16, IPv4Interface("172.16.0.1/16")),
             Nic("lan17", 3, LAN17, IPv4Interface("172.17.0.1/16")),
-            Nic("wan", 4, OUTSIDE, IPv4Interface("1.1.1.254/24")),
+            Nic("wan", 4, _OUTSIDE, IPv4Interface("1.1.1.254/24")),
         ),
     ),
     clients=(
-        Host("client", (Nic("eth0", 2, OUTSIDE, IPv4Interface("1.1.1.1/24")),), IPv4Address("1.1.1.254")),
+        Host("client", (Nic("eth0", 2, _OUTSIDE, IPv4Interface("1.1.1.1/24")),), IPv4Address("1.1.1.254")),
         Host("lan-client", (Nic("eth0", 2, LAN16, IPv4Interface("172.16.1.100/16")),), GATEWAY16),
     ),
     web=Service("demo", "web", IPv4Address("10.233.0.100"), 80, port_name="http", node_port=32456),

@@ -56,7 +56,7 @@ SOURCES = tuple(NAMES)
 
 TARGETS = (*(Target(kind) for kind in NAMES), *(Target(kind, service=True) for kind in NAMES))
 
-CALICO, MACVLAN, MULTI = SOURCES
+_CALICO, MACVLAN, MULTI = SOURCES
 
 TO_CALICO, TO_MACVLAN, TO_MULTI, CALICO_SERVICE, MACVLAN_SERVICE, MULTI_SERVICE = TARGETS
 
@@ -64,12 +64,12 @@ Behind = tuple[str, str] | None
 """The scenario behind a cell and the service's endpoint there; None: the cluster has no such two pods on one node."""
 
 STORIES: dict[tuple[PodKind, Target], tuple[Behind, Behind]] = {
-    (CALICO, TO_CALICO): (None, ("calico-to-calico", "")),
-    (CALICO, TO_MACVLAN): (("calico-to-macvlan", ""),) * 2,
-    (CALICO, TO_MULTI): (("calico-to-multi-nic", ""),) * 2,
-    (CALICO, CALICO_SERVICE): (("calico-to-clusterip", "cal1"), ("calico-to-clusterip", "cal2")),
-    (CALICO, MACVLAN_SERVICE): (("calico-to-clusterip", "mac1"), ("calico-to-clusterip", "mac2")),
-    (CALICO, MULTI_SERVICE): (("calico-to-clusterip", "mul1"), ("calico-to-clusterip", "mul2")),
+    (_CALICO, TO_CALICO): (None, ("calico-to-calico", "")),
+    (_CALICO, TO_MACVLAN): (("calico-to-macvlan", ""),) * 2,
+    (_CALICO, TO_MULTI): (("calico-to-multi-nic", ""),) * 2,
+    (_CALICO, CALICO_SERVICE): (("calico-to-clusterip", "cal1"), ("calico-to-clusterip", "cal2")),
+    (_CALICO, MACVLAN_SERVICE): (("calico-to-clusterip", "mac1"), ("calico-to-clusterip", "mac2")),
+    (_CALICO, MULTI_SERVICE): (("calico-to-clusterip", "mul1"), ("calico-to-clusterip", "mul2")),
     (MACVLAN, TO_CALICO): (("macvlan-to-calico-same-node", ""), ("macvlan-to-calico-across-nodes", "")),
     (MACVLAN, TO_MACVLAN): (("macvlan-same-subnet", ""),) * 2,
     (MACVLAN, TO_MULTI): (("macvlan-to-multi-nic", ""),) * 2,

@@ -14,7 +14,7 @@ from mcnilib.scenarios import Scenario, scenario
 BINDER = "https://mybinder.org/v2/gh/mcnilib/mcnilib/HEAD?urlpath=lab/tree/notebooks"
 """Where the notebooks open for everybody. What follows `urlpath=` is an address inside Binder, so it is quoted."""
 
-MARK = "mcni="
+_MARK = "mcni="
 LONGEST = 4096
 """Characters of a link that are read."""
 
@@ -39,10 +39,10 @@ def parse_link(text: str) -> tuple[Scenario, Settings]:
     """
     if len(text) > LONGEST:
         raise SettingError(f"a link has at most {LONGEST} characters, this one has {len(text)}")
-    plain = text if MARK in text else unquote(text)
-    if MARK not in plain:
-        raise SettingError(f"{text!r} carries no scenario: it has no `{MARK}`")
-    pairs = dict(parse_qsl(plain[plain.index(MARK) :], keep_blank_values=True))
+    plain = text if _MARK in text else unquote(text)
+    if _MARK not in plain:
+        raise SettingError(f"{text!r} carries no scenario: it has no `{_MARK}`")
+    pairs = dict(parse_qsl(plain[plain.index(_MARK) :], keep_blank_values=True))
     story = scenario(pairs.pop("mcni"))
     return story, _settings(story, pairs)
 

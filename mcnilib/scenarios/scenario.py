@@ -17,7 +17,7 @@ from mcnilib.trace.run import run
 from mcnilib.trace.trace import Outcome, Trace
 from mcnilib.world.world import World
 
-SERVER_PORT = 80
+_SERVER_PORT = 80
 OUTCOMES = OutcomeCache()
 """What the sweeps of all scenarios have in common."""
 
@@ -53,7 +53,7 @@ class Way:
     client: str
     server: str
     to: IPv4Address | None = None
-    port: int = SERVER_PORT
+    port: int = _SERVER_PORT
 
 
 @dataclass(frozen=True)
@@ -96,7 +96,7 @@ class Scenario:
     def listeners(self, settings: Settings) -> tuple[Listener, ...]:
         """Return the server's sockets: TCP and UDP on port 80."""
         server = self.way(settings).server
-        return Listener(server, SERVER_PORT), Listener(server, SERVER_PORT, "udp", pinned=True)
+        return Listener(server, _SERVER_PORT), Listener(server, _SERVER_PORT, "udp", pinned=True)
 
     def run(self, settings: Settings, patience: float | None = None) -> Trace:
         """Run the conversation; traces are remembered, because they only depend on the arguments."""

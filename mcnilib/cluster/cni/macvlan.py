@@ -21,7 +21,7 @@ from mcnilib.linux.device.macvlan import Macvlan
 from mcnilib.linux.netns import Netns, add_link, add_routes
 from mcnilib.linux.origin import Origin
 
-WRITER = "the Macvlan CNI"
+_WRITER = "the Macvlan CNI"
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,7 +43,7 @@ def add_nic(netns: Netns, pod: Pod, cluster: Cluster, mode: str = "bridge") -> N
     lower = LinkEnd(pod.node, cluster.node(pod.node).nic(pod.parent).index)
     device = pod.macvlan_device
     index = 2 if device == "eth0" else 3
-    by = Origin(WRITER, f"a child of {pod.parent}: the pod's own place on the underlay")
+    by = Origin(_WRITER, f"a child of {pod.parent}: the pod's own place on the underlay")
     mac = mac_of(pod.name, device)
     netns = add_link(netns, Link(index, device, Macvlan(lower, mode), mac, (Address(pod.underlay),), by=by))
     by = Origin("Spiderpool IPAM", "the gateway of the pod's address pool")

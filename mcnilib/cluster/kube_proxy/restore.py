@@ -17,11 +17,11 @@ from mcnilib.linux.origin import Origin
 Author = Callable[[str], Origin]
 """Makes the origin of a line from its reason."""
 
-Place = tuple[str, str]
+_Place = tuple[str, str]
 """A table and a chain of it."""
 
 
-def ensure_chains(tables: Tables, places: Iterable[Place]) -> Tables:
+def ensure_chains(tables: Tables, places: Iterable[_Place]) -> Tables:
     """Create the chains that are missing."""
     wanted = tuple(places)
     for table in dict.fromkeys(table for table, _ in wanted):
@@ -33,7 +33,7 @@ def ensure_chains(tables: Tables, places: Iterable[Place]) -> Tables:
 
 def ensure_rules(tables: Tables, lines: Iterable[Line], author: Author, *, on_top: bool = False) -> Tables:
     """Add each rule that stands nowhere in its chain: at the end, or on top of what is there so far."""
-    bodies: dict[Place, list[ChainRule]] = {}
+    bodies: dict[_Place, list[ChainRule]] = {}
     for line in lines:
         rule = chain_rule(line.text, author(line.why))
         body = bodies.setdefault((line.table, rule.chain), _rules(tables, line.table, rule.chain))
@@ -77,7 +77,7 @@ def _rules(tables: Tables, table: str, chain: str) -> list[ChainRule]:
     return list(found.rules) if found else []
 
 
-def _put(tables: Tables, bodies: dict[Place, list[ChainRule]]) -> Tables:
+def _put(tables: Tables, bodies: dict[_Place, list[ChainRule]]) -> Tables:
     for table in dict.fromkeys(table for table, _ in bodies):
         old = find_table(tables, table).by_name
         chains = [

@@ -18,7 +18,7 @@ from mcnilib.cluster.kube_proxy.endpoints import balance, endpoint_rules, no_loc
 from mcnilib.cluster.kube_proxy.static_chains import LOCALHOST_COUNTER
 from mcnilib.cluster.kube_proxy.view import View, endpoint_chain
 
-LOCAL = "-m addrtype --dst-type LOCAL"
+_LOCAL = "-m addrtype --dst-type LOCAL"
 
 
 def service_rules(view: View) -> Rules:
@@ -88,7 +88,7 @@ def answers(view: View) -> Iterator[Line]:
         for ip in (*s.external_ips, *s.load_balancer_ips):
             yield Line("filter", f"-A KUBE-EXTERNAL-SERVICES {view.to(ip)} {words} {view.port(s.port)} {end}", why)
         if s.node_port:
-            text = f"-A KUBE-EXTERNAL-SERVICES -p {s.protocol} {words} {LOCAL} {view.port(s.node_port)} {end}"
+            text = f"-A KUBE-EXTERNAL-SERVICES -p {s.protocol} {words} {_LOCAL} {view.port(s.node_port)} {end}"
             yield Line("filter", text, why)
     if filters and view.everywhere and s.source_ranges:
         words = view.comment(f"{{}} traffic not accepted by {view.chain('FW')}")

@@ -9,7 +9,7 @@ from collections.abc import Iterator
 
 from mcnilib.cluster.kube_proxy.config import KubeProxy, Line, Rules
 
-MARK = "0x4000"
+_MARK = "0x4000"
 """The packet mark that asks for masquerading: 1 << masqueradeBit, 14 by default."""
 
 INVALID_COUNTER, LOCALHOST_COUNTER = "ct_state_invalid_dropped_pkts", "localhost_nps_accepted_pkts"
@@ -70,12 +70,12 @@ def masquerading(proxy: KubeProxy) -> Iterator[Line]:
     """Yield KUBE-MARK-MASQ and KUBE-POSTROUTING."""
     fully = " --random-fully" if proxy.random_fully else ""
     post = "-A KUBE-POSTROUTING"
-    yield Line("nat", f"{post} -m mark ! --mark {MARK}/{MARK} -j RETURN", "only marked connections are masqueraded")
-    yield Line("nat", f"{post} -j MARK --set-xmark {MARK}/0x0", "clears the mark, so that nothing masquerades twice")
+    yield Line("nat", f"{post} -m mark ! --mark {_MARK}/{_MARK} -j RETURN", "only marked connections are masqueraded")
+    yield Line("nat", f"{post} -j MARK --set-xmark {_MARK}/0x0", "clears the mark, so that nothing masquerades twice")
     why = "gives marked connections an address of the outgoing device, so that answers come back here"
     text = f'{post} -m comment --comment "kubernetes service traffic requiring SNAT" -j MASQUERADE{fully}'
     yield Line("nat", text, why)
-    yield Line("nat", f"-A KUBE-MARK-MASQ -j MARK --set-xmark {MARK}/{MARK}", "asks POSTROUTING to masquerade")
+    yield Line("nat", f"-A KUBE-MARK-MASQ -j MARK --set-xmark {_MARK}/{_MARK}", "asks POSTROUTING to masquerade")
 
 
 def forwarding(proxy: KubeProxy, *, liberal: bool) -> Iterator[Line]:
@@ -83,7 +83,9 @@ def forwarding(proxy: KubeProxy, *, liberal: bool) -> Iterator[Line]:
     if not (proxy.reads_be_liberal and liberal):
         counter = f" -m nfacct --nfacct-name  {INVALID_COUNTER}" if proxy.nfacct else ""
         yield Line("filter", f"-A KUBE-FORWARD -m conntrack --ctstate INVALID{counter} -j DROP", _why_drop(proxy))
-    text = f'-A KUBE-FORWARD -m comment --comment "kubernetes forwarding rules" -m mark --mark {MARK}/{MARK} -j ACCEPT'
+    text = (
+        f'-A KUBE-FORWARD -m comment --comment "kubernetes forwarding rules" -m mark --mark {_MARK}/{_MARK} -j ACCEPT'
+    )
     yield Line("filter", text, "lets service traffic through where the FORWARD policy is DROP")
     names = ("conntrack pod source rule", "conntrack pod destination rule") if proxy.names_pods else ("conntrack rule",)
     for name in names:

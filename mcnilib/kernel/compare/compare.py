@@ -19,7 +19,7 @@ from mcnilib.trace.trace import Trace
 
 NOTHING = "(nothing)"
 
-VXLAN_PORT = 4789
+_VXLAN_PORT = 4789
 
 
 @dataclass(frozen=True, slots=True)
@@ -154,7 +154,7 @@ def _tables(model: Trace, kernel: Trace, ports: set[int], tracked: set[str]) -> 
 
 def _entries(entries: Iterable[Entry], ports: set[int]) -> list[str]:
     """Describe connections; those of tunnels are shared by all conversations of a lab and left out."""
-    return sorted(_entry(entry, ports) for entry in entries if entry.original.dport != VXLAN_PORT)
+    return sorted(_entry(entry, ports) for entry in entries if entry.original.dport != _VXLAN_PORT)
 
 
 def _entry(entry: Entry, ports: set[int]) -> str:

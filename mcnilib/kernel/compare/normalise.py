@@ -12,7 +12,7 @@ from mcnilib.trace.trace import Fate, Journey, Stage, Step
 UNCOUNTED = ("prohibit", "unreachable")
 """Types of routes that send an ICMP error and raise no counter. Source: ip_error() in net/ipv4/route.c."""
 
-UNSEEN = (Stage.ROUTE, Stage.RP_FILTER, Stage.FORWARDING)
+_UNSEEN = (Stage.ROUTE, Stage.RP_FILTER, Stage.FORWARDING)
 """Where a packet can end without a trace of what the last rule made of it."""
 
 ASKING_HOOKS = ("PREROUTING", "OUTPUT")
@@ -37,7 +37,7 @@ class Story:
 def story(journey: Journey, ports: set[int], tracked: set[str]) -> Story:
     """Reduce a journey. `ports` are those that are not drawn at random; states count where the kernel tracks."""
     steps = journey.steps
-    seen = max((at for at, step in enumerate(steps) if step.stage not in UNSEEN), default=0)
+    seen = max((at for at, step in enumerate(steps) if step.stage not in _UNSEEN), default=0)
     return Story(
         key=f"{_direction(journey)} {kind(journey.packet)}",
         crossings=_crossings(steps, ports),

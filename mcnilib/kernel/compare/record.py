@@ -26,7 +26,7 @@ AGREES, DIFFERS, SKIPPED, UNKNOWN = "a", "d", "s", "-"
 
 WORDS = {AGREES: "agrees", DIFFERS: "differs", SKIPPED: "skipped", UNKNOWN: "not measured"}
 
-FILE = "record.json"
+_FILE = "record.json"
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,7 +72,7 @@ def position(scenario: Scenario, settings: Settings) -> int | None:
 @cache
 def recorded(name: str) -> Recorded | None:
     """Return the recorded run of a scenario from the package's file."""
-    file = files("mcnilib.kernel").joinpath(FILE)
+    file = files("mcnilib.kernel").joinpath(_FILE)
     if not file.is_file():
         return None
     return read(file.read_text()).get(name)

@@ -23,13 +23,13 @@ from mcnilib.trace.flow import Flow, Listener
 from mcnilib.trace.run import run
 from mcnilib.world.world import World
 
-PATIENCE = {"tcp": 0.7, "udp": 0.3, "icmp": 0.3}
+_PATIENCE = {"tcp": 0.7, "udp": 0.3, "icmp": 0.3}
 """Seconds the client waits: long enough for two retransmissions of data, nothing else repeats sooner."""
 
-SLOWER = 3
+_SLOWER = 3
 """How much more patience a second measurement has."""
 
-FIRST_PORT, PORTS = 10000, 20000
+_FIRST_PORT, _PORTS = 10000, 20000
 """Client ports of consecutive conversations in one lab, below those the kernel draws at random."""
 
 
@@ -107,7 +107,7 @@ def check(lab: Lab, name: str, variants: Sequence[Settings], found: Capabilities
 def _check(lab: Lab, story: Scenario, settings: Settings, world: World) -> Result:
     report, verdict = _measure(lab, story, settings, world)
     if not report.agrees:  # a busy machine may have been too slow for the client's patience: once more, with more of it
-        report, verdict = _measure(lab, story, settings, world, slower=SLOWER)
+        report, verdict = _measure(lab, story, settings, world, slower=_SLOWER)
     return Result(story.name, settings, AGREES if report.agrees else DIFFERS, str(report), verdict)
 
 
@@ -116,7 +116,7 @@ def _measure(lab: Lab, story: Scenario, settings: Settings, world: World, *, slo
     lab.become(world)
     lab.conversations += 1
     flow, listeners = story.flow(settings), story.listeners(settings)
-    sport = FIRST_PORT + lab.conversations % PORTS
-    flow = replace(flow, sport=sport, patience=PATIENCE[flow.proto] * slower)
+    sport = _FIRST_PORT + lab.conversations % _PORTS
+    flow = replace(flow, sport=sport, patience=_PATIENCE[flow.proto] * slower)
     kernel = observe(lab, flow, listeners, ident=lab.conversations % 60000 + 1)
     return compare(run(world, flow, listeners), kernel, flow, listeners), kernel.outcome.verdict.value

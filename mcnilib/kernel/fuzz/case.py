@@ -28,9 +28,9 @@ from mcnilib.trace.stack.host import Network
 from mcnilib.trace.trace import Trace
 from mcnilib.world.world import World
 
-SERVER_PORT = 80
+_SERVER_PORT = 80
 
-PATIENCE = {"tcp": 0.7, "udp": 0.3, "icmp": 0.3}
+_PATIENCE = {"tcp": 0.7, "udp": 0.3, "icmp": 0.3}
 """Seconds the client waits; see `verify`."""
 
 SLOWER = 3
@@ -66,7 +66,7 @@ class Turn:
 
     def listeners(self) -> tuple[Listener, ...]:
         """Return the server's sockets."""
-        return Listener(self.server, SERVER_PORT), Listener(self.server, SERVER_PORT, "udp", pinned=True)
+        return Listener(self.server, _SERVER_PORT), Listener(self.server, _SERVER_PORT, "udp", pinned=True)
 
 
 @dataclass(frozen=True, slots=True)
@@ -108,7 +108,7 @@ class Case:
     def flows(self, sport: int = 40000, slower: int = SLOWER) -> tuple[Flow, ...]:
         """Return the conversations: those of TCP from a port each, the others from the same. `slower`: see `SLOWER`."""
         ports = (sport + number * (turn.proto == "tcp") for number, turn in enumerate(self.turns))
-        return tuple(t.flow(port, PATIENCE[t.proto] * slower) for t, port in zip(self.turns, ports, strict=True))
+        return tuple(t.flow(port, _PATIENCE[t.proto] * slower) for t, port in zip(self.turns, ports, strict=True))
 
     def flow(self, sport: int = 40000, patience: float = 5.0) -> Flow:
         """Return the first conversation; see `Turn`."""

@@ -35,7 +35,7 @@ from mcnilib.linux.device.vxlan import Vxlan
 from mcnilib.linux.netns import Netns
 from mcnilib.world.world import World
 
-Place = tuple[str, Link]
+_Place = tuple[str, Link]
 """A namespace and one of its devices."""
 
 
@@ -46,7 +46,7 @@ def about_frames(draw: Random, world: World) -> str:
     return make(draw, devices)
 
 
-def _entry(draw: Random, devices: list[Place]) -> str:
+def _entry(draw: Random, devices: list[_Place]) -> str:
     """Tell a bridge where a MAC is: mostly where it is not, for one of those that are there."""
     ports = [place for place in devices if place[1].master]
     if not ports:
@@ -56,7 +56,7 @@ def _entry(draw: Random, devices: list[Place]) -> str:
     return f"{netns}: bridge fdb add {draw.choice(devices)[1].mac} dev {port.name} master {state}"
 
 
-def _no_carrier(draw: Random, devices: list[Place]) -> str:
+def _no_carrier(draw: Random, devices: list[_Place]) -> str:
     """Take the carrier from a device of a kind that lets one. Source: drivers/net/{macvlan,vxlan/vxlan_core}.c."""
     able = [place for place in devices if isinstance(place[1].kind, Macvlan | Vxlan)]
     if not able:
@@ -65,7 +65,7 @@ def _no_carrier(draw: Random, devices: list[Place]) -> str:
     return f"{netns}: ip link set {link.name} protodown on"
 
 
-def _twin(draw: Random, devices: list[Place]) -> str:
+def _twin(draw: Random, devices: list[_Place]) -> str:
     """Give a device the MAC of another; a child in mode passthru has that of its lower device, and changes with it."""
     tied = [kind.lower for _, one in devices if isinstance(kind := one.kind, Macvlan) and kind.mode == "passthru"]
     able = [place for place in devices if isinstance(place[1].kind, Physical | Veth | Macvlan)]
@@ -81,7 +81,7 @@ ALONE = 0.03
 GOES_ON = 0.25
 """How often more is said after the first exchange."""
 
-TABLES = ("main", "77", "88")
+_TABLES = ("main", "77", "88")
 
 
 def chance(seed: int, number: int) -> Case:
@@ -218,7 +218,7 @@ def _sysctl(draw: Random, world: World, netns: Netns) -> str:
 
 def _route(draw: Random, world: World, netns: Netns) -> str:
     target = draw.choice(["default", *networks(world), *every_address(world), NOWHERE])
-    table = draw.choice(TABLES)
+    table = draw.choice(_TABLES)
     where = "" if table == "main" else f" table {table}"
     how = "add"  # the lab does not replace what the kernel derives
     if target == "default":
@@ -262,7 +262,7 @@ def _policy_rule(draw: Random, world: World, netns: Netns) -> str:
         ],
         draw.randint(1, 2),
     )
-    action = draw.choice((*(f"lookup {t}" for t in TABLES * 2), "blackhole", "unreachable", "prohibit"))
+    action = draw.choice((*(f"lookup {t}" for t in _TABLES * 2), "blackhole", "unreachable", "prohibit"))
     if action.startswith("lookup") and draw.random() < 0.3:
         action += f" suppress_prefixlength {draw.choice((0, 8, 16, 24, 31, 32))}"
     inverted = draw.choice(("", "", "", "not "))

@@ -17,8 +17,8 @@ from mcnilib.world.commands import do
 from mcnilib.world.world import Port, Segment, World
 
 FORWARDS = "sysctl -w net.ipv4.ip_forward=1"
-NIC = Physical()
-LAB = "02:00:00:00"
+_NIC = Physical()
+_LAB = "02:00:00:00"
 """The beginning of every device's MAC: locally administered."""
 
 
@@ -38,10 +38,10 @@ add services 10.0.7.3,tcp:80
 """IP sets of every namespace, for rules to ask."""
 
 
-def device(number: int, index: int, name: str, addresses: str = "", kind: Kind = NIC) -> Link:
+def device(number: int, index: int, name: str, addresses: str = "", kind: Kind = _NIC) -> Link:
     """Return a device of namespace `number`; `addresses` are separated by spaces."""
     own = tuple(Address(IPv4Interface(one)) for one in addresses.split())
-    return Link(index, name, kind, f"{LAB}:{number:02x}:{index:02x}", own)
+    return Link(index, name, kind, f"{_LAB}:{number:02x}:{index:02x}", own)
 
 
 def netns(name: str, *links: Link) -> Netns:

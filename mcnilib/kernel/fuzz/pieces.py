@@ -22,12 +22,12 @@ from mcnilib.trace.stack.ethernet import wire_of
 from mcnilib.trace.trace import Trace, Verdict
 from mcnilib.world.world import World
 
-Files = dict[str, str]
+_Files = dict[str, str]
 Answer = tuple[str, ...]
 """The verdict, the client's errno, and its address as the server saw it."""
 
 
-def collected(world: World) -> Files:
+def collected(world: World) -> _Files:
     """Return a world's files as a machine's: every sysctl has a line, and there is more than was collected.
 
     A device takes the MACs of its macvlan children, and `bridge fdb show` prints them.
@@ -70,7 +70,7 @@ def guesses(case: Case, draw: Random, tries: int) -> Iterator[str]:
     if new := [one for one in whole if one not in typed]:
         yield f"collected: {_words(new)}; as it was typed: {_words(typed)}"
     for _ in range(tries if whole else 0):
-        what, rest = draw.choice(PIECES)(draw, files)
+        what, rest = draw.choice(_PIECES)(draw, files)
         new = [one for one in answers(rest, case) if one not in whole]
         if new:
             yield f"without {what}: {_words(new)}; with it: {_words(whole)}"
@@ -98,17 +98,17 @@ def _words(some: Iterable[Answer]) -> str:
     return " or ".join(", ".join(filter(None, one)) for one in some)
 
 
-def _told(name: str, files: Files) -> bool:
+def _told(name: str, files: _Files) -> bool:
     """Tell whether other listings tell of the devices in this one: of a macvlan in mode passthru none does."""
     return not name.endswith("/ip-address.txt") or "macvlan mode passthru" not in files[name]
 
 
-def _file(draw: Random, files: Files) -> tuple[str, Files]:
+def _file(draw: Random, files: _Files) -> tuple[str, _Files]:
     name = draw.choice([name for name in files if name != WORLD and _told(name, files)])
     return name, {other: text for other, text in files.items() if other != name}
 
 
-def _namespace(draw: Random, files: Files) -> tuple[str, Files]:
+def _namespace(draw: Random, files: _Files) -> tuple[str, _Files]:
     """Leave out a namespace; that its NICs stand in segments may be known or not."""
     world = json.loads(files[WORLD])
     one = draw.choice([one for one in world["namespaces"] if _told(f"{one['name']}/ip-address.txt", files)])
@@ -122,7 +122,7 @@ def _namespace(draw: Random, files: Files) -> tuple[str, Files]:
     return f"{name}, {'known' if placed else 'not known'} in its segments", {**kept, WORLD: json.dumps(world)}
 
 
-def _sysctl(draw: Random, files: Files) -> tuple[str, Files]:
+def _sysctl(draw: Random, files: _Files) -> tuple[str, _Files]:
     name = draw.choice([name for name in files if name.endswith("/sysctl.txt")])
     lines = files[name].splitlines(keepends=True)
     odd = [line for line in lines if parse_setting(line).value != get((), parse_setting(line).key)]
@@ -130,7 +130,7 @@ def _sysctl(draw: Random, files: Files) -> tuple[str, Files]:
     return f"{gone.strip()} in {name}", {**files, name: "".join(line for line in lines if line != gone)}
 
 
-def _half(draw: Random, files: Files) -> tuple[str, Files]:
+def _half(draw: Random, files: _Files) -> tuple[str, _Files]:
     """Leave out half of a file of which one can tell: sysctls that are not there, a table without its end."""
     stem = draw.choice(("sysctl", "iptables", "ip-address"))
     name = draw.choice([name for name in files if name.endswith(f"/{stem}.txt") and _told(name, files)])
@@ -143,5 +143,12 @@ def _half(draw: Random, files: Files) -> tuple[str, Files]:
     return f"the {which} half of {name}", {**files, name: text[:middle] if first else text[middle:]}
 
 
-PIECES: tuple[Callable[[Random, Files], tuple[str, Files]], ...] = (_file, _file, _namespace, _sysctl, _sysctl, _half)
+_PIECES: tuple[Callable[[Random, _Files], tuple[str, _Files]], ...] = (
+    _file,
+    _file,
+    _namespace,
+    _sysctl,
+    _sysctl,
+    _half,
+)
 """Ways to leave something out."""

@@ -44,11 +44,11 @@ def networks(world: World) -> list[str]:
 MARKED_TABLE, LOCAL_TABLE = 99, 66
 """The routing tables that only marked packets are looked up in, and that addresses of one's own stand in."""
 
-MARKS = ("MARK --set-xmark 0x1/0xffffffff", "MARK --set-xmark 0x1/0x1", "CONNMARK --set-xmark 0x1/0xffffffff")
+_MARKS = ("MARK --set-xmark 0x1/0xffffffff", "MARK --set-xmark 0x1/0x1", "CONNMARK --set-xmark 0x1/0xffffffff")
 
 FORGET = "MARK --set-xmark 0x0/0xffffffff"
 
-MATCHES = ("", "", "", "-p tcp ", "-p udp ", "-p tcp -m tcp --dport 80 ", "-p tcp -m tcp --sport 80 ", "-p icmp ")
+_MATCHES = ("", "", "", "-p tcp ", "-p udp ", "-p tcp -m tcp --dport 80 ", "-p tcp -m tcp --sport 80 ", "-p icmp ")
 
 
 def marked(draw: Random, world: World, netns: Netns) -> list[str]:
@@ -83,8 +83,8 @@ def _marked_route(draw: Random, world: World, netns: Netns) -> str:
 
 
 def _marking_rule(draw: Random, table: str) -> str:
-    target = draw.choice((*MARKS, MARKS[0], MARKS[0], FORGET))
-    return f"iptables -t {table} -{draw.choice('AI')} OUTPUT {draw.choice(MATCHES)}-j {target}"
+    target = draw.choice((*_MARKS, _MARKS[0], _MARKS[0], FORGET))
+    return f"iptables -t {table} -{draw.choice('AI')} OUTPUT {draw.choice(_MATCHES)}-j {target}"
 
 
 def balanced(draw: Random, world: World, netns: Netns) -> list[str]:

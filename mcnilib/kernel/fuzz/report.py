@@ -22,11 +22,11 @@ from mcnilib.kernel.lab.workers import Bench, Benches
 from mcnilib.progress import Line
 from mcnilib.writing import add_file, write_file
 
-FILE = "fuzz.json"
+_FILE = "fuzz.json"
 DIGESTED = 200
 """Cases by which a record tells that generator and model are those that made it."""
 
-AT_ONCE = 8
+_AT_ONCE = 8
 """Worlds at once; most of the time each waits for a client's patience to end."""
 
 
@@ -59,7 +59,7 @@ def _as_json(trial: Trial) -> dict[str, str]:
     return {"case": str(trial.case), "differs": trial.text}
 
 
-def trials_of(cases: Iterable[Case], jobs: int = AT_ONCE) -> Iterator[Trial]:
+def trials_of(cases: Iterable[Case], jobs: int = _AT_ONCE) -> Iterator[Trial]:
     """Yield what each case came to, in the order they are done. Raises: NoLab where there can be no lab."""
     with Benches(jobs) as benches:
         for _, trial in benches.work(attempt, ((case,) for case in cases)):
@@ -131,5 +131,5 @@ def _verdict(case: Case) -> str:
 
 def recorded() -> dict[str, Any]:
     """Read the run that is shipped with the package."""
-    found: dict[str, Any] = json.loads(files("mcnilib.kernel").joinpath(FILE).read_text())
+    found: dict[str, Any] = json.loads(files("mcnilib.kernel").joinpath(_FILE).read_text())
     return found

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable
 from random import Random
 
-STATES = (
+_STATES = (
     "INVALID",
     "NEW",
     "ESTABLISHED",
@@ -43,7 +43,7 @@ def other(draw: Random, chain: str, addresses: list[str]) -> str:
 
 
 def _state(draw: Random, inverted: str) -> str:
-    return f"-m conntrack {inverted}--ctstate {draw.choice(STATES)}"
+    return f"-m conntrack {inverted}--ctstate {draw.choice(_STATES)}"
 
 
 def _marks(draw: Random, inverted: str) -> str:
@@ -72,7 +72,7 @@ def _connection(draw: Random, inverted: str) -> str:
             f"-m conntrack {inverted}--ctproto {draw.choice((1, 6, 17))}",
             f"-m conntrack {inverted}--ctorigdstport {draw.choice(('80', '8080', '1:100'))}",
             f"-m conntrack {inverted}--ctreplsrcport {draw.choice(('80', '8080', '1:100'))}",
-            f"-m state {inverted}--state {draw.choice(STATES[:5])}",
+            f"-m state {inverted}--state {draw.choice(_STATES[:5])}",
         )
     )
 
@@ -136,7 +136,7 @@ WEIGHTS = ("filter", "filter", "filter", "nat", "nat", "mangle", "mangle", "raw"
 LOOPBACK = 0.05
 """How often NAT sends something to 127.0.0.1."""
 
-PORTS = ("80", "8080", "1024:65535", "443")
+_PORTS = ("80", "8080", "1024:65535", "443")
 
 
 def typed_rule(draw: Random, devices: list[str], addresses: list[str], own: list[str]) -> str:
@@ -191,7 +191,7 @@ def _protocol(draw: Random) -> list[str]:
         more += draw.choice(([], ["-m icmp --icmp-type 8"], ["-m icmp --icmp-type 0"]))
     elif draw.random() < 0.6:
         which = draw.choice(("--dport", "--sport"))
-        more.append(f"-m {proto} {draw.choice(('', '! '))}{which} {draw.choice(PORTS)}")
+        more.append(f"-m {proto} {draw.choice(('', '! '))}{which} {draw.choice(_PORTS)}")
     elif draw.random() < 0.3:
         more.append(f"-m multiport {draw.choice(('--dports', '--sports', '--ports'))} 80,443")
     elif proto == "tcp" and draw.random() < 0.6:

@@ -7,7 +7,7 @@ from collections.abc import Callable
 from mcnilib.errors import McniError
 from mcnilib.kernel.fuzz.case import Case
 
-MOST = 200
+_MOST = 200
 """Smaller cases tried at most."""
 
 
@@ -15,7 +15,7 @@ def shrink(case: Case, differs: Callable[[Case], bool]) -> Case:
     """Drop exchanges, then half of the lines, then quarters, then single ones, as long as the rest still differs."""
     case = _fewer_turns(case, differs)
     tries, size = 0, max(1, len(case.every_line) // 2)
-    while size and tries < MOST:
+    while size and tries < _MOST:
         smaller = None
         for first in range(0, len(case.every_line), size):
             tries += 1

@@ -16,7 +16,7 @@ from mcnilib.linux.device.vxlan import Vxlan
 from mcnilib.linux.netns import Netns
 from mcnilib.world.world import World
 
-UNSEEN = "sysctl -w net.bridge.bridge-nf-call-iptables=0"
+_UNSEEN = "sysctl -w net.bridge.bridge-nf-call-iptables=0"
 
 
 def bridged() -> World:
@@ -37,7 +37,7 @@ def stacked() -> World:
     )
     e = netns("e", device(6, 2, "eth0", "10.0.7.6/24"))
     made = World((n, pod("a", 2, 4), pod("b", 3, 5), *children, e), (segment("lan", "n/en0", "e/eth0"),))
-    return typed(made, f"n: {FORWARDS}", f"n: {UNSEEN}")
+    return typed(made, f"n: {FORWARDS}", f"n: {_UNSEEN}")
 
 
 def guests() -> World:
@@ -47,7 +47,7 @@ def guests() -> World:
     m = netns("m", device(2, 2, "br0", "10.0.7.4/24", Bridge()), way_out, port(2, 4, "vb", "b"))
     b = netns("b", device(3, 2, "eth0", "10.0.7.3/24", Veth(LinkEnd("m", 4))))
     made = World((n, m, b, netns("a", device(4, 2, "eth0", "10.0.7.2/24"))), (segment("lan", "n/en0", "a/eth0"),))
-    return typed(made, f"m: {UNSEEN}")
+    return typed(made, f"m: {_UNSEEN}")
 
 
 def two_ports() -> World:
@@ -76,7 +76,7 @@ def _outside(number: int) -> Netns:
 
 def _routed(made: World, *pods: str) -> World:
     routes: Iterable[str] = (f"{pod}: ip route add default via 10.0.7.1 dev eth0" for pod in pods)
-    return typed(made, *routes, f"n: {FORWARDS}", f"n: {UNSEEN}", "c: ip route add 10.0.7.0/24 via 10.0.1.1 dev eth0")
+    return typed(made, *routes, f"n: {FORWARDS}", f"n: {_UNSEEN}", "c: ip route add 10.0.7.0/24 via 10.0.1.1 dev eth0")
 
 
 def routers() -> World:

@@ -22,9 +22,9 @@ from mcnilib.trace.stack.host import Network
 from mcnilib.trace.trace import Fate, Stage, Trace, Verdict
 from mcnilib.world.world import World
 
-FIRST_PORT, PORTS = 10000, 20000
+_FIRST_PORT, _PORTS = 10000, 20000
 
-PIECES = 5
+_PIECES = 5
 """How many pieces are left out of each world, one at a time, to ask it again."""
 
 AGREES, DIFFERS, REFUSED = "agrees", "differs", "refused"
@@ -59,7 +59,7 @@ def attempt(lab: Lab, case: Case) -> Trial:
         trial = _measure(lab, case, slower=SLOWER)
     if trial.ended != AGREES:
         return trial
-    guessed = chain(guesses(case, Random(f"{case.world} {case.client} {case.to}"), PIECES), listed(case))
+    guessed = chain(guesses(case, Random(f"{case.world} {case.client} {case.to}"), _PIECES), listed(case))
     return next((Trial(case, DIFFERS, text, trial.verdict) for text in guessed), trial)
 
 
@@ -90,7 +90,7 @@ def _packed_twice(packet: Packet) -> bool:
 def _measure(lab: Lab, case: Case, *, slower: int = 1) -> Trial:
     """Hold all exchanges of a case and compare; the first that differs ends it."""
     past: Network | None = None
-    first = FIRST_PORT + lab.conversations % PORTS
+    first = _FIRST_PORT + lab.conversations % _PORTS
     trial = Trial(case, AGREES, "")
     flows = case.flows(first, slower)
     for number, (world, flow, turn) in enumerate(zip(case.worlds(), flows, case.turns, strict=True)):
@@ -100,7 +100,7 @@ def _measure(lab: Lab, case: Case, *, slower: int = 1) -> Trial:
         try:
             if turn.lines or not number:
                 lab.become(world)
-            kernel = observe(lab, flow, turn.listeners(), ident=first + PORTS, going_on=number > 0)
+            kernel = observe(lab, flow, turn.listeners(), ident=first + _PORTS, going_on=number > 0)
             report, past = _compared(world, flow, turn.listeners(), kernel, past)
         except (Unsupported, ToolFailed) as problem:  # which way chance went before; or half of what was typed is there
             lab.clear()

@@ -23,7 +23,7 @@ from mcnilib.world.world import Segment, World
 SWITCH = "(switch)"
 """The namespace that holds one bridge per segment. No world can have a namespace of that name."""
 
-Place = Callable[[str], str]
+_Place = Callable[[str], str]
 """Namespace name -> what `ip ... netns` accepts for it."""
 
 Standing = Mapping[str, Iterable[str]]
@@ -40,7 +40,7 @@ class Making:
     after: tuple[tuple[str, int], ...] = field(default=())  # ends that must exist before
 
 
-def makings(world: World, place: Place, standing: Standing | None = None) -> tuple[Making, ...]:
+def makings(world: World, place: _Place, standing: Standing | None = None) -> tuple[Making, ...]:
     """Describe every device of the world, and the switch, as things to create.
 
     Devices that are standing already are renamed where the world wants their names; the IPIP device without ends is
@@ -142,7 +142,7 @@ def port_name(number: int) -> str:
     return f"port{number}"
 
 
-def _cable(world: World, number: int, netns: Netns, link: Link, place: Place) -> Making:
+def _cable(world: World, number: int, netns: Netns, link: Link, place: _Place) -> Making:
     near = f"{_new(link)} netns {place(netns.name)}"
     far = f"name {port_name(number)} mtu {link.mtu} netns {place(SWITCH)}"
     ends = ((netns.name, link.index), (SWITCH, 1000 + number))
@@ -168,7 +168,7 @@ def _plugs(world: World, plugged: dict[tuple[str, str], tuple[Segment, int]]) ->
     return [*made, *([Making((SWITCH,), (), "\n".join(ups), bridges)] if ups else [])]
 
 
-def _others(world: World, place: Place, standing: Standing) -> list[Making]:
+def _others(world: World, place: _Place, standing: Standing) -> list[Making]:
     made = []
     for netns in world:
         for link in netns.links:
@@ -177,7 +177,7 @@ def _others(world: World, place: Place, standing: Standing) -> list[Making]:
     return made
 
 
-def _making(world: World, netns: Netns, link: Link, place: Place, standing: Iterable[str]) -> Making | None:
+def _making(world: World, netns: Netns, link: Link, place: _Place, standing: Iterable[str]) -> Making | None:
     """Describe a device beside `lo` and the NICs. Raises: Unsupported for one that is not modelled."""
     kind, end = link.kind, (netns.name, link.index)
     if kind.unmodelled:
@@ -196,7 +196,7 @@ def _making(world: World, netns: Netns, link: Link, place: Place, standing: Iter
     return Making((netns.name,), (end,), f"link add {_new(link)} type {kind.making}", after)
 
 
-def _pair(world: World, netns: Netns, link: Link, place: Place) -> Making | None:
+def _pair(world: World, netns: Netns, link: Link, place: _Place) -> Making | None:
     """Describe a veth pair once, at its first end."""
     peer = link.kind.endpoint or NOWHERE
     ends = ((netns.name, link.index), (peer.netns, peer.index))

@@ -38,7 +38,7 @@ READY_WITHIN = 5.0
 ERROR_BURST = 4
 """No-route errors after which a lab is built anew: a router sends five, then one a second. Source: ip_error()."""
 
-Pair = tuple[Netns, Netns]
+_Pair = tuple[Netns, Netns]
 """A namespace as it is and as it shall be."""
 
 
@@ -150,7 +150,7 @@ class Lab:
             self._each((netns for netns in world if netns.name in wave), ("ip", "-batch", "-"), commands.addresses)
         self._each(world, ("bridge", "-batch", "-"), commands.forwarding_database)
 
-    def _configure(self, pairs: list[Pair]) -> None:
+    def _configure(self, pairs: list[_Pair]) -> None:
         """Change routes and rules beside netfilter, in all namespaces at once; then sysctls it brings."""
         for _, new in pairs:
             with self.inside(new.name):
@@ -166,7 +166,7 @@ class Lab:
                 sysctls.change(old, new)
                 self.watches[new.name].rules = reconfigure.rules_by_handle(new)
 
-    def _begin(self, pairs: list[Pair], argv: tuple[str, ...], text: Callable[[Netns, Netns], str]) -> list[Running]:
+    def _begin(self, pairs: list[_Pair], argv: tuple[str, ...], text: Callable[[Netns, Netns], str]) -> list[Running]:
         texts = [(new.name, text(old, new)) for old, new in pairs]
         return [self.start(name, *argv, text=words) for name, words in texts if words]
 

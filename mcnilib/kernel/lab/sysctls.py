@@ -16,13 +16,13 @@ from mcnilib.writing import inside
 
 ROOT = Path("/proc/sys")
 
-REDIRECTS = ("send_redirects", "accept_redirects")
+_REDIRECTS = ("send_redirects", "accept_redirects")
 """Off in the lab unless a World lists them: the simulator does not model redirects."""
 
-MASK, LIMITS = "net.ipv4.icmp_ratemask", ("icmp_ratelimit", "icmp_msgs_burst", "icmp_msgs_per_sec")
+_MASK, _LIMITS = "net.ipv4.icmp_ratemask", ("icmp_ratelimit", "icmp_msgs_burst", "icmp_msgs_per_sec")
 
-LAB = {
-    MASK: "0",  # no ICMP error is limited, unless a World lists a limit: several conversations share one lab
+_LAB = {
+    _MASK: "0",  # no ICMP error is limited, unless a World lists a limit: several conversations share one lab
     "net.ipv4.tcp_no_metrics_save": "1",  # no conversation learns from the one before
     "net.ipv6.conf.all.disable_ipv6": "1",  # no router solicitations among the captures
     "net.ipv6.conf.default.disable_ipv6": "1",
@@ -32,10 +32,10 @@ LAB = {
 def baseline() -> None:
     """Give the current namespace the kernel's defaults; to be called before it has devices."""
     write(FORWARD, "0")
-    for key, value in LAB.items():
+    for key, value in _LAB.items():
         write(key, value, missing_ok=True)
     defaults = {name: default for name, (default, _) in CONF.items() if name != "forwarding"}
-    for name, value in (defaults | dict.fromkeys(REDIRECTS, "0")).items():
+    for name, value in (defaults | dict.fromkeys(_REDIRECTS, "0")).items():
         for scope in ("all", "default", "lo"):
             write(conf_key(name, scope), value)
 
@@ -57,7 +57,7 @@ def change(old: Netns, new: Netns) -> None:
 
 def _listed(netns: Netns) -> dict[str, str]:
     """Return the keys a World sets; a device without a line of its own follows `default`."""
-    found = {MASK: get((), MASK)} if limits(netns) else {}
+    found = {_MASK: get((), _MASK)} if limits(netns) else {}
     for setting in netns.sysctls:
         found[setting.key] = setting.value
         if setting.key.startswith("net.ipv4.conf.default."):
@@ -69,13 +69,13 @@ def _listed(netns: Netns) -> dict[str, str]:
 
 def limits(netns: Netns) -> bool:
     """Tell whether a World says how many ICMP errors a namespace sends."""
-    return any(line.key == MASK or line.key.rpartition(".")[2] in LIMITS for line in netns.sysctls)
+    return any(line.key == _MASK or line.key.rpartition(".")[2] in _LIMITS for line in netns.sysctls)
 
 
 def _unlisted(netns: Netns, key: str) -> str:
-    if key == MASK:
-        return LAB[MASK]
-    return "0" if key.rpartition(".")[2] in REDIRECTS else get(netns.sysctls, key)
+    if key == _MASK:
+        return _LAB[_MASK]
+    return "0" if key.rpartition(".")[2] in _REDIRECTS else get(netns.sysctls, key)
 
 
 def read(key: str) -> str:

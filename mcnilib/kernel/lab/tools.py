@@ -26,7 +26,7 @@ PACKAGES = {
 }
 """Debian packages of the programs the lab starts."""
 
-LONGEST = 60
+_LONGEST = 60
 """Seconds any of these programs may take."""
 
 
@@ -86,9 +86,9 @@ def _wait(running: Running) -> int:
     """Wait for the end of a program without polling; one that takes more than a minute hangs and is ended."""
     end = os.pidfd_open(running.process.pid)
     try:
-        if not select.select([end], [], [], LONGEST)[0]:
+        if not select.select([end], [], [], _LONGEST)[0]:
             running.process.kill()
-            raise ToolFailed(f"{' '.join(running.argv)} in {running.where} did not end within {LONGEST} s")
+            raise ToolFailed(f"{' '.join(running.argv)} in {running.where} did not end within {_LONGEST} s")
     finally:
         os.close(end)
     return running.process.wait()

@@ -19,11 +19,11 @@ from dataclasses import dataclass, field
 from mcnilib.kernel.lab.lab import Lab
 from mcnilib.trace.flow import ANY_ADDRESS, Flow, Listener
 
-REQUEST, ANSWER = b"ping\n", b"pong\n"
+_REQUEST, _ANSWER = b"ping\n", b"pong\n"
 
-UDP_ANSWER = b"answer\n"  # its length, like the others, is that of the model (trace/transport/tcp.py)
+_UDP_ANSWER = b"answer\n"  # its length, like the others, is that of the model (trace/transport/tcp.py)
 
-ECHO_REQUEST, ECHO_REPLY = 8, 0
+_ECHO_REQUEST, _ECHO_REPLY = 8, 0
 
 TCP_CLOSED, TCP_LISTEN, TCP_REPAIR = 7, 10, 19
 
@@ -142,7 +142,7 @@ class Talk:
             data = connection.recv(4096)
             if data:
                 self.heard.arrived = True
-                connection.send(ANSWER)
+                connection.send(_ANSWER)
                 return
             connection.shutdown(socket.SHUT_WR)
         except OSError:  # reset meanwhile
@@ -155,13 +155,13 @@ class Talk:
         except BlockingIOError:  # its checksum was wrong: the kernel sees that only now, and drops it
             return
         self.heard.arrived, self.heard.seen_source = True, self.heard.seen_source or peer[0]
-        if data != REQUEST:
+        if data != _REQUEST:
             return
         info = [
             (level, kind, struct.pack("i4s4s", 0, value[4:8], bytes(4))) for level, kind, value in control if pinned
         ]
         try:
-            sock.sendmsg([UDP_ANSWER], info, 0, peer)
+            sock.sendmsg([_UDP_ANSWER], info, 0, peer)
         except OSError:
             return
 
@@ -183,7 +183,7 @@ class Talk:
         else:
             sock.connect((str(flow.dst), flow.dport))
             self._watch(sock, select.POLLIN, lambda: self._read_datagram(sock))
-            sock.send(REQUEST)
+            sock.send(_REQUEST)
 
     def _connected(self, sock: socket.socket) -> None:
         """Learn how connect() ended by asking again, as if it had waited: SO_ERROR would tell soft errors too.
@@ -198,7 +198,7 @@ class Talk:
             return
         self.heard.connected = True
         self._ignore(sock)
-        sock.send(REQUEST)
+        sock.send(_REQUEST)
         self._watch(sock, select.POLLIN, lambda: self._read_stream(sock))
 
     def _read_stream(self, sock: socket.socket) -> None:
@@ -227,7 +227,7 @@ class Talk:
         if self.flow.src:
             sock.bind((str(self.flow.src), 0))
         self._watch(sock, select.POLLIN, lambda: self._read_echo(sock))
-        message = struct.pack("!BBHHH", ECHO_REQUEST, 0, 0, self.ident, 1) + bytes(56)
+        message = struct.pack("!BBHHH", _ECHO_REQUEST, 0, 0, self.ident, 1) + bytes(56)
         sock.sendto(message[:2] + struct.pack("!H", checksum(message)) + message[4:], (str(self.flow.dst), 0))
 
     def _read_echo(self, sock: socket.socket) -> None:
@@ -238,7 +238,7 @@ class Talk:
         except OSError:  # the errno of an error that was read, or is somebody else's
             return
         kind, _, _, ident, _ = struct.unpack_from("!BBHHH", data, (data[0] & 15) * 4)
-        if kind == ECHO_REPLY and ident == self.ident:
+        if kind == _ECHO_REPLY and ident == self.ident:
             self.heard.connected = self.heard.answered = self.heard.done = True
 
     def _read_errors(self, sock: socket.socket) -> None:
@@ -248,7 +248,7 @@ class Talk:
                 data, control, _, _ = sock.recvmsg(4096, 512, socket.MSG_ERRQUEUE)
             except BlockingIOError:
                 return
-            ours = data[:1] == bytes([ECHO_REQUEST]) and data[4:6] == struct.pack("!H", self.ident)
+            ours = data[:1] == bytes([_ECHO_REQUEST]) and data[4:6] == struct.pack("!H", self.ident)
             for number, origin in (struct.unpack_from("IB", told) for _, kind, told in control if kind == IP_RECVERR):
                 if ours and origin == FROM_ICMP and not self.heard.done:
                     self._fail(number)

@@ -29,11 +29,11 @@ GET_CONNECTION, NESTED = 1, 0x8000
 
 REQUEST_DUMP, REQUEST_CREATE = 0x1 | 0x300, 0x1 | 0x4 | 0x400
 
-PROTOCOLS = {1: "icmp", 4: "ipencap", 6: "tcp", 17: "udp"}
+_PROTOCOLS = {1: "icmp", 4: "ipencap", 6: "tcp", 17: "udp"}
 
 VERDICTS = {0: "DROP", 1: "ACCEPT", 2: "STOLEN", -1: "CONTINUE", -2: "BREAK", -3: "JUMP", -4: "GOTO", -5: "RETURN"}
 
-TYPES = {1: "policy", 2: "return", 3: "rule"}
+_TYPES = {1: "policy", 2: "return", 3: "rule"}
 
 Attributes = dict[int, bytes]
 
@@ -126,7 +126,7 @@ def _trace_event(found: Attributes) -> TraceEvent:
         packet=number(found.get(6)),
         table=text(found.get(1)),
         chain=text(found.get(2)),
-        type=TYPES.get(number(found.get(4)), "?"),
+        type=_TYPES.get(number(found.get(4)), "?"),
         handle=number(found.get(3)),
         verdict=VERDICTS.get(code if code < 0 else code & 0xFF, str(code)),
         iif=number(found.get(10)),
@@ -218,7 +218,7 @@ def _entry(found: Attributes) -> Entry:
 def _tuple(data: bytes) -> ConnTuple:
     both = attributes(data)
     ip, proto = attributes(both[1]), attributes(both[2])
-    name = PROTOCOLS.get(number(proto[1]), str(number(proto[1])))
+    name = _PROTOCOLS.get(number(proto[1]), str(number(proto[1])))
     src, dst = IPv4Address(ip[1]), IPv4Address(ip[2])
     if name == "icmp":
         ident = number(proto.get(4))

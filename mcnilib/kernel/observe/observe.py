@@ -26,9 +26,9 @@ from mcnilib.trace.outcome import judge
 from mcnilib.trace.trace import Fate, Journey, Outcome, Stage, Step, Trace, Verdict
 from mcnilib.world.world import World
 
-ECHO_REQUEST, ECHO_REPLY = 8, 0
+_ECHO_REQUEST, _ECHO_REPLY = 8, 0
 
-VXLAN_PORT = 4789
+_VXLAN_PORT = 4789
 
 
 def observe(lab: Lab, flow: Flow, listeners: Sequence[Listener], *, ident: int = 1, going_on: bool = False) -> Trace:
@@ -113,9 +113,9 @@ def is_request(packet: Packet, flow: Flow, ports: set[int], own: frozenset[IPv4A
     addresses.
     """
     if packet.icmp:
-        if packet.icmp.quoted and packet.icmp.quoted.dport != VXLAN_PORT:
+        if packet.icmp.quoted and packet.icmp.quoted.dport != _VXLAN_PORT:
             return not is_request(packet.icmp.quoted, flow, ports, own)
-        return packet.icmp.type == ECHO_REQUEST or (packet.icmp.type != ECHO_REPLY and packet.dst not in own)
+        return packet.icmp.type == _ECHO_REQUEST or (packet.icmp.type != _ECHO_REPLY and packet.dst not in own)
     return packet.sport == flow.sport or (packet.dport in ports and packet.sport not in ports)
 
 

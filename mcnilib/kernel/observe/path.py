@@ -20,7 +20,7 @@ from mcnilib.linux.device.veth import Veth
 from mcnilib.linux.device.vxlan import Vxlan
 from mcnilib.world.world import World
 
-PAUSE = 150_000_000
+_PAUSE = 150_000_000
 """Nanoseconds after which a frame with the same mark is another packet: less than any retransmission, more than ARP."""
 
 
@@ -78,7 +78,7 @@ class Cabling:
 
     def goes_on(self, last: Frame, frame: Frame) -> bool:
         """Tell whether `frame` is the next sight of the packet last seen in `last`."""
-        if frame.time - last.time > PAUSE:
+        if frame.time - last.time > _PAUSE:
             return False
         if not frame.out:
             return True
@@ -102,7 +102,7 @@ class Cabling:
         if not frame.out or (frame.netns, frame.dev) not in self.master:
             return False
         here = next((x for x in reversed(way.items) if isinstance(x, Frame) and x.netns == frame.netns), None)
-        if here is None or frame.time - here.time > PAUSE:
+        if here is None or frame.time - here.time > _PAUSE:
             return False
         up = not here.out and here.dev == self.master[frame.netns, frame.dev]
         sent = here.out and here.dev != self.master[frame.netns, frame.dev]

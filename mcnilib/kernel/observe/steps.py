@@ -17,7 +17,7 @@ from mcnilib.world.world import World
 Counts = dict[str, dict[str, int]]
 """Namespace -> IP counter -> by how much it rose during the conversation."""
 
-VXLAN_PORT = 4789
+_VXLAN_PORT = 4789
 
 ENDS = (
     ("TcpIPReversePathFilter", Stage.RP_FILTER, Fate.DROPPED, "the source's route points elsewhere"),
@@ -93,7 +93,7 @@ class Telling:
         """Explain an end that no rule caused."""
         if "INPUT" in stay.passed:
             refused = packet.proto == "udp" and self.rises.get(stay.netns, {}).get("UdpNoPorts")
-            if packet.dport == VXLAN_PORT and stay.netns in self.cabling.listening:
+            if packet.dport == _VXLAN_PORT and stay.netns in self.cabling.listening:
                 return Step(stay.netns, Stage.TUNNEL, "no tunnel takes it", packet, packet, fate=Fate.DROPPED)
             text, fate = f"{packet.kind} reaches the sockets", Fate.REJECTED if refused else Fate.DELIVERED
             return Step(stay.netns, Stage.SOCKET, text, packet, packet, iif=stay.iif, fate=fate)
@@ -125,7 +125,7 @@ def _carried(way: Way, stay: Stay) -> Packet:
     """Return the packet as it ended, with what is in it: a rule trace shows headers only, a capture everything."""
     frames = (_packet(item) for item in reversed(way.items) if isinstance(item, Frame))
     inner = next((packet.inner for packet in frames if packet.inner and packet.proto == stay.current.proto), None)
-    return stay.current.but(inner=inner) if inner and stay.current.dport in (0, VXLAN_PORT) else stay.current
+    return stay.current.but(inner=inner) if inner and stay.current.dport in (0, _VXLAN_PORT) else stay.current
 
 
 def _packet(frame: Frame) -> Packet:

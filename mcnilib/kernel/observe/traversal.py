@@ -21,7 +21,7 @@ PROBE_HOOKS = {
     "probe_dnat": "PREROUTING", "probe_fwd": "FORWARD", "probe_in": "INPUT", "probe_post": "POSTROUTING",
 }  # fmt: skip
 
-BUILT_IN = frozenset(PROBE_HOOKS.values())
+_BUILT_IN = frozenset(PROBE_HOOKS.values())
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,7 +96,7 @@ def _add(stay: Stay, event: TraceEvent, watch: Watch) -> None:
     if event.table == "mcni":
         _add_probe(stay, event, packet, watch)
         return
-    if event.chain in BUILT_IN:
+    if event.chain in _BUILT_IN:
         stay.at = (event.table, event.chain)
     table, hook = stay.at
     line = _line(event, watch)

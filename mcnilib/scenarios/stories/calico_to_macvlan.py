@@ -5,7 +5,7 @@ from __future__ import annotations
 from mcnilib.cluster.settings import Placement, Settings
 from mcnilib.scenarios.scenario import Claim, Scenario, Way
 
-CLAIM = Claim("Conclusion: Calico Pod to Macvlan Pod", "a tick, without condition", works=True)
+_CLAIM = Claim("Conclusion: Calico Pod to Macvlan Pod", "a tick, without condition", works=True)
 
 
 def _way(settings: Settings) -> Way:
@@ -22,7 +22,7 @@ SCENARIO = Scenario(
     ),
     settings=("nat_outgoing", "placement", "kube_proxy", "be_liberal", "restarted", "protocol"),
     way=_way,
-    claim=lambda settings: CLAIM,
+    claim=lambda settings: _CLAIM,
     notebook="10-calico-to-macvlan.ipynb",
     defaults=(("nat_outgoing", False),),
 )

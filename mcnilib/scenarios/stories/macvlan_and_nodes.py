@@ -6,27 +6,27 @@ from mcnilib.cluster.settings import Settings
 from mcnilib.scenarios.dial import to_node
 from mcnilib.scenarios.scenario import Claim, Scenario, Way
 
-SECTION = "Macvlan Pod Access to Local Node (Figure 1: 3)"
+_SECTION = "Macvlan Pod Access to Local Node (Figure 1: 3)"
 
 REPAIRED = Claim(
-    SECTION,
+    _SECTION,
     "a veth pair, a route to the node in the pod, and a route to the pod in table 500 of the node solve it",
     works=True,
 )
 
-APART = Claim(SECTION, "a Macvlan child cannot talk to its own master interface", works=False)
+_APART = Claim(_SECTION, "a Macvlan child cannot talk to its own master interface", works=False)
 
-SILENT = Claim(SECTION, "other nodes are not mentioned", works=None)
+_SILENT = Claim(_SECTION, "other nodes are not mentioned", works=None)
 
-SETTINGS = ("coordinator", "hairpin", "protocol")
+_SETTINGS = ("coordinator", "hairpin", "protocol")
 
-NOTEBOOK = "03-macvlan-and-its-node.ipynb"
+_NOTEBOOK = "03-macvlan-and-its-node.ipynb"
 
-BROKEN = (("coordinator", False),)
+_BROKEN = (("coordinator", False),)
 
 
 def _claim(settings: Settings) -> Claim:
-    return REPAIRED if settings.coordinator else APART
+    return REPAIRED if settings.coordinator else _APART
 
 
 SCENARIOS = (
@@ -35,32 +35,32 @@ SCENARIOS = (
         name="node-to-own-macvlan",
         title="A node to a Macvlan pod of its own",
         question="node1 opens a connection to mac1, a child of its own en0. Who answers its ARP request?",
-        settings=SETTINGS,
+        settings=_SETTINGS,
         way=lambda settings: Way("node1", "mac1"),
         claim=_claim,
-        notebook=NOTEBOOK,
-        defaults=BROKEN,
+        notebook=_NOTEBOOK,
+        defaults=_BROKEN,
     ),
     Scenario(
         number=3,
         name="macvlan-to-own-node",
         title="Macvlan pod to its own node",
         question="mac1 opens a connection to node1, whose en0 is the parent of its own eth0. Where does the frame go?",
-        settings=SETTINGS,
+        settings=_SETTINGS,
         way=lambda settings: to_node("mac1", "node1"),
         claim=_claim,
-        notebook=NOTEBOOK,
-        defaults=BROKEN,
+        notebook=_NOTEBOOK,
+        defaults=_BROKEN,
     ),
     Scenario(
         number=3,
         name="macvlan-to-other-node",
         title="Macvlan pod to another node",
         question="mac1 reaches node2, but not its own node. What is different about node2?",
-        settings=SETTINGS,
+        settings=_SETTINGS,
         way=lambda settings: to_node("mac1", "node2"),
-        claim=lambda settings: SILENT,
-        notebook=NOTEBOOK,
-        defaults=BROKEN,
+        claim=lambda settings: _SILENT,
+        notebook=_NOTEBOOK,
+        defaults=_BROKEN,
     ),
 )

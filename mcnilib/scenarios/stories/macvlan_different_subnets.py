@@ -5,13 +5,13 @@ from __future__ import annotations
 from mcnilib.cluster.settings import Placement, Settings
 from mcnilib.scenarios.scenario import Claim, Scenario, Way
 
-SECTION = "Macvlan Access to Pods in Different Subnets (Figure 1: 1)"
+_SECTION = "Macvlan Access to Pods in Different Subnets (Figure 1: 1)"
 
 ROUTED = Claim(
-    SECTION, "across nodes or on the same node: the subnets differ, so the gateway has to forward", works=True
+    _SECTION, "across nodes or on the same node: the subnets differ, so the gateway has to forward", works=True
 )
 
-NO_GATEWAY = Claim(SECTION, "the gateway has to forward, so without it there is no way", works=False)
+NO_GATEWAY = Claim(_SECTION, "the gateway has to forward, so without it there is no way", works=False)
 
 
 def _way(settings: Settings) -> Way:

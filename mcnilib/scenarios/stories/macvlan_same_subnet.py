@@ -5,16 +5,16 @@ from __future__ import annotations
 from mcnilib.cluster.settings import MacvlanMode, Placement, Settings
 from mcnilib.scenarios.scenario import Claim, Scenario, Way
 
-SECTION = "Macvlan Access to Pods in the Same Subnet (Figure 1: 2)"
+_SECTION = "Macvlan Access to Pods in the Same Subnet (Figure 1: 2)"
 
 DIRECT = Claim(
-    SECTION,
+    _SECTION,
     "Macvlan bridge mode carries the packets directly; "
     "on the same node or on different nodes, no gateway forwards anything",
     works=True,
 )
 
-SILENT = Claim(SECTION, "only bridge mode is described", works=None)
+_SILENT = Claim(_SECTION, "only bridge mode is described", works=None)
 
 
 def _way(settings: Settings) -> Way:
@@ -31,7 +31,7 @@ SCENARIO = Scenario(
     ),
     settings=("placement", "macvlan_mode", "protocol"),
     way=_way,
-    claim=lambda settings: DIRECT if settings.macvlan_mode is MacvlanMode.BRIDGE else SILENT,
+    claim=lambda settings: DIRECT if settings.macvlan_mode is MacvlanMode.BRIDGE else _SILENT,
     notebook="01-macvlan-same-subnet.ipynb",
     defaults=(("placement", Placement.SAME_NODE),),
 )

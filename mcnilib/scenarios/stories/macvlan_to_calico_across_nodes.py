@@ -5,17 +5,17 @@ from __future__ import annotations
 from mcnilib.cluster.settings import Settings
 from mcnilib.scenarios.scenario import Claim, Scenario, Way
 
-SECTION = "Macvlan Access to Calico Pod: across nodes (nodes in same subnet, Figure 3: 2->2.1)"
+_SECTION = "Macvlan Access to Calico Pod: across nodes (nodes in same subnet, Figure 3: 2->2.1)"
 
-BROKEN = Claim(
-    SECTION,
+_BROKEN = Claim(
+    _SECTION,
     "the paths of request and reply differ, conntrack may call the packets invalid, and kube-proxy's rule drops them; "
     "below v1.29 this cannot be avoided",
     works=False,
 )
 
 CURED = Claim(
-    SECTION,
+    _SECTION,
     "with Kubernetes 1.29, net.netfilter.nf_conntrack_tcp_be_liberal=1 on each node and kube-proxy restarted, "
     "the rule is not there and the pods communicate",
     works=True,
@@ -25,7 +25,7 @@ CURED = Claim(
 def _claim(settings: Settings) -> Claim:
     """Return the document's promise: it knows of one cure only."""
     minor = int(settings.kube_proxy.split(".")[1])
-    return CURED if minor >= 29 and settings.be_liberal and settings.restarted else BROKEN
+    return CURED if minor >= 29 and settings.be_liberal and settings.restarted else _BROKEN
 
 
 SCENARIO = Scenario(

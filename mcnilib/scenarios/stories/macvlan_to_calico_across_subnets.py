@@ -5,11 +5,11 @@ from __future__ import annotations
 from mcnilib.cluster.settings import Encapsulation
 from mcnilib.scenarios.scenario import Claim, Scenario, Way
 
-SECTION = "Macvlan Access to Calico Pod: Figure 3, 2->2.2 (the text does not describe it)"
+_SECTION = "Macvlan Access to Calico Pod: Figure 3, 2->2.2 (the text does not describe it)"
 
-REJECTED = Claim(SECTION, "the figure says of the answer: !!! reject by (stateful firewall)", works=False)
+REJECTED = Claim(_SECTION, "the figure says of the answer: !!! reject by (stateful firewall)", works=False)
 
-SILENT = Claim(SECTION, "only the stateful firewall is drawn", works=None)
+_SILENT = Claim(_SECTION, "only the stateful firewall is drawn", works=None)
 
 SCENARIO = Scenario(
     number=8,
@@ -21,7 +21,7 @@ SCENARIO = Scenario(
     ),
     settings=("stateful_gateway", "encapsulation", "kube_proxy", "be_liberal", "restarted", "protocol"),
     way=lambda settings: Way("mac3", "cal2"),
-    claim=lambda settings: REJECTED if settings.stateful_gateway else SILENT,
+    claim=lambda settings: REJECTED if settings.stateful_gateway else _SILENT,
     notebook="08-macvlan-to-calico-across-subnets.ipynb",
     defaults=(("stateful_gateway", True), ("encapsulation", Encapsulation.VXLAN)),
 )

@@ -6,7 +6,7 @@ from mcnilib.cluster.settings import Protocol
 from mcnilib.scenarios.dial import to_service
 from mcnilib.scenarios.scenario import Claim, Scenario
 
-CLAIM = Claim(
+_CLAIM = Claim(
     "Macvlan Pod Accessing Calico Pod's Service",
     "kube-proxy rewrites the destination to the Calico pod and the source to the node's address, so the answer takes "
     "the same path back",
@@ -24,7 +24,7 @@ SCENARIO = Scenario(
     ),
     settings=("endpoint", "encapsulation", "cluster_cidr", "kube_proxy", "be_liberal", "restarted", "protocol"),
     way=lambda settings: to_service("mac1", settings.endpoint),
-    claim=lambda settings: CLAIM,
+    claim=lambda settings: _CLAIM,
     notebook="09-macvlan-to-clusterip-calico.ipynb",
     defaults=(("endpoint", "cal2"),),
     values=(("endpoint", ("cal1", "cal2")), ("protocol", (Protocol.TCP, Protocol.UDP))),

@@ -6,16 +6,16 @@ from mcnilib.cluster.settings import Protocol, SettingError, Settings
 from mcnilib.scenarios.dial import to_service
 from mcnilib.scenarios.scenario import Claim, Scenario, Way
 
-SECTION = "Macvlan Pod Access to Service: ClusterIP (Figure 2, black)"
+_SECTION = "Macvlan Pod Access to Service: ClusterIP (Figure 2, black)"
 
-CLAIM = Claim(
-    SECTION,
+_CLAIM = Claim(
+    _SECTION,
     "veth0 carries the request to the node, kube-proxy rewrites the destination to the endpoint and the source to the "
     "node's address, and the answer comes back through the node",
     works=True,
 )
 
-NO_VETH = Claim(SECTION, "the route in the pod that sends services through veth0 is taken for granted", works=None)
+NO_VETH = Claim(_SECTION, "the route in the pod that sends services through veth0 is taken for granted", works=None)
 
 CLIENTS = {"mac4": "mac3", "mac1b": "mac1", "mac3": "mac3"}
 """Who asks for this endpoint."""
@@ -37,7 +37,7 @@ SCENARIO = Scenario(
     ),
     settings=("endpoint", "cluster_cidr", "masquerade_all", "coordinator", "protocol"),
     way=_way,
-    claim=lambda settings: CLAIM if settings.coordinator else NO_VETH,
+    claim=lambda settings: _CLAIM if settings.coordinator else NO_VETH,
     notebook="04-macvlan-to-clusterip-macvlan.ipynb",
     defaults=(("endpoint", "mac4"), ("cluster_cidr", False)),
     values=(("endpoint", tuple(CLIENTS)), ("protocol", (Protocol.TCP, Protocol.UDP))),

@@ -6,9 +6,9 @@ from mcnilib.cluster.settings import Placement, Settings, Tuning
 from mcnilib.scenarios.dial import to_underlay
 from mcnilib.scenarios.scenario import Claim, Scenario, Way
 
-CLAIM = Claim("Conclusion: Macvlan Pod to Calico + Macvlan Multi-NIC Pod", "a tick, without condition", works=True)
+_CLAIM = Claim("Conclusion: Macvlan Pod to Calico + Macvlan Multi-NIC Pod", "a tick, without condition", works=True)
 
-NOTEBOOK = "15-macvlan-to-multi-nic.ipynb"
+_NOTEBOOK = "15-macvlan-to-multi-nic.ipynb"
 
 
 def _server(settings: Settings) -> str:
@@ -26,8 +26,8 @@ SCENARIOS = (
         ),
         settings=("kube_proxy", "be_liberal", "restarted", "felix_invalid", "tuning", "placement", "protocol"),
         way=lambda settings: Way("mac1", _server(settings)),
-        claim=lambda settings: CLAIM,
-        notebook=NOTEBOOK,
+        claim=lambda settings: _CLAIM,
+        notebook=_NOTEBOOK,
         defaults=(("tuning", Tuning.NOT), ("placement", Placement.SAME_NODE)),
     ),
     Scenario(
@@ -37,7 +37,7 @@ SCENARIOS = (
         question="mac1 dials the Macvlan address of mul2 instead. What of node2 does the packet meet now?",
         settings=("tuning", "placement", "protocol"),
         way=lambda settings: to_underlay("mac1", _server(settings)),
-        claim=lambda settings: CLAIM,
-        notebook=NOTEBOOK,
+        claim=lambda settings: _CLAIM,
+        notebook=_NOTEBOOK,
     ),
 )

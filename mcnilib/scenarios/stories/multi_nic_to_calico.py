@@ -5,7 +5,7 @@ from __future__ import annotations
 from mcnilib.cluster.settings import DefaultNic, Placement, Settings
 from mcnilib.scenarios.scenario import Claim, Scenario, Way
 
-CLAIM = Claim(
+_CLAIM = Claim(
     "Calico + Macvlan Multi-NIC Pod Accessing Calico Pod (Figure 4, red)",
     "the route for the pod CIDR sends it through eth0 with the Calico address, and the answer comes back the same way",
     works=True,
@@ -23,7 +23,7 @@ SCENARIO = Scenario(
     question="mul1 has its default route on net1. By which NIC does a packet for cal2 leave, and with which address?",
     settings=("default_nic", "tuning", "placement", "protocol"),
     way=_way,
-    claim=lambda settings: CLAIM,
+    claim=lambda settings: _CLAIM,
     notebook="11-multi-nic-to-calico.ipynb",
     defaults=(("default_nic", DefaultNic.NET1),),
 )

@@ -7,13 +7,13 @@ from mcnilib.cluster.spec import CLUSTER, PodKind
 from mcnilib.scenarios.dial import to_service
 from mcnilib.scenarios.scenario import Claim, Scenario
 
-CALICO = Claim(
+_CALICO = Claim(
     "Calico-Macvlan Multi-NIC Pod Accessing ClusterIP (endpoint using Calico network; Figure 5, blue)",
     "eth0 carries it to the node, kube-proxy resolves the ClusterIP, and the answer comes back through that node",
     works=True,
 )
 
-MACVLAN = Claim(
+_MACVLAN = Claim(
     "Calico-Macvlan Multi-NIC Pod Accessing ClusterIP (endpoint using Macvlan network; Figure 5, red)",
     "the node rewrites the source to its own address, and the answer comes back through that node",
     works=True,
@@ -21,7 +21,7 @@ MACVLAN = Claim(
 
 
 def _claim(settings: Settings) -> Claim:
-    return MACVLAN if CLUSTER.pod(settings.endpoint).kind is PodKind.MACVLAN else CALICO
+    return _MACVLAN if CLUSTER.pod(settings.endpoint).kind is PodKind.MACVLAN else _CALICO
 
 
 SCENARIO = Scenario(

@@ -5,7 +5,7 @@ from __future__ import annotations
 from mcnilib.cluster.settings import Placement, Settings
 from mcnilib.scenarios.scenario import Claim, Scenario, Way
 
-CLAIM = Claim(
+_CLAIM = Claim(
     "Calico + Macvlan Multi-NIC Pod Accessing Macvlan Pod (Figure 4, black)",
     "the route of the Macvlan subnet sends it through net1, over the underlay to the pod and back",
     works=True,
@@ -23,6 +23,6 @@ SCENARIO = Scenario(
     question="mul1 has its default route on eth0. Does a packet for mac2 go through Calico?",
     settings=("default_nic", "tuning", "placement", "protocol"),
     way=_way,
-    claim=lambda settings: CLAIM,
+    claim=lambda settings: _CLAIM,
     notebook="12-multi-nic-to-macvlan.ipynb",
 )

@@ -7,34 +7,34 @@ from mcnilib.cluster.spec import CLUSTER, TrafficPolicy
 from mcnilib.scenarios.dial import to_node_port
 from mcnilib.scenarios.scenario import Claim, Scenario, Way
 
-SECTION = "Macvlan Pod Access to Service: Accessing NodePort Service (Figure 2, red)"
+_SECTION = "Macvlan Pod Access to Service: Accessing NodePort Service (Figure 2, red)"
 
-LOST = Claim(SECTION, "the answer takes the pod's default route by eth0, so the communication fails", works=False)
+LOST = Claim(_SECTION, "the answer takes the pod's default route by eth0, so the communication fails", works=False)
 
 MARKED = Claim(
-    SECTION,
+    _SECTION,
     "a mark on what comes in by veth0 and a rule for the mark send the answer back to the node, "
     "which translates it for the client",
     works=True,
 )
 
-SILENT = Claim(
-    SECTION,
+_SILENT = Claim(
+    _SECTION,
     "only externalTrafficPolicy Local is described, with the pod on the node the client dials and no rp_filter in it",
     works=None,
 )
 
-SETTINGS = ("external_policy", "endpoint", "mark_rules", "pod_rp_filter", "protocol")
+_SETTINGS = ("external_policy", "endpoint", "mark_rules", "pod_rp_filter", "protocol")
 
-PROTOCOLS = (Protocol.TCP, Protocol.UDP)
+_PROTOCOLS = (Protocol.TCP, Protocol.UDP)
 
-NOTEBOOK = "05-nodeport-to-macvlan.ipynb"
+_NOTEBOOK = "05-nodeport-to-macvlan.ipynb"
 
 
 def _claim(settings: Settings, way: Way) -> Claim:
     local = CLUSTER.node(CLUSTER.pod(way.server).node).address.ip == way.to
     if settings.external_policy is not TrafficPolicy.LOCAL or not local or settings.pod_rp_filter:
-        return SILENT
+        return _SILENT
     return MARKED if settings.mark_rules else LOST
 
 
@@ -55,23 +55,23 @@ SCENARIOS = (
             "The client 1.1.1.1 dials a port of node3, behind which mac3 answers. By which NIC does the answer leave "
             "the pod, and what does the client see?"
         ),
-        settings=SETTINGS,
+        settings=_SETTINGS,
         way=_from_outside,
         claim=lambda settings: _claim(settings, _from_outside(settings)),
-        notebook=NOTEBOOK,
+        notebook=_NOTEBOOK,
         defaults=(("mark_rules", False), ("endpoint", "mac3")),
-        values=(("endpoint", ("mac3", "mac4")), ("protocol", PROTOCOLS)),
+        values=(("endpoint", ("mac3", "mac4")), ("protocol", _PROTOCOLS)),
     ),
     Scenario(
         number=5,
         name="nodeport-to-macvlan-from-lan",
         title="Client of the same subnet to the NodePort of a Macvlan pod",
         question="The client stands in the pod's own subnet. Is its NodePort any better off?",
-        settings=SETTINGS,
+        settings=_SETTINGS,
         way=_from_lan,
         claim=lambda settings: _claim(settings, _from_lan(settings)),
-        notebook=NOTEBOOK,
+        notebook=_NOTEBOOK,
         defaults=(("mark_rules", False), ("endpoint", "mac1")),
-        values=(("endpoint", ("mac1", "mac2")), ("protocol", PROTOCOLS)),
+        values=(("endpoint", ("mac1", "mac2")), ("protocol", _PROTOCOLS)),
     ),
 )

@@ -7,30 +7,30 @@ from mcnilib.cluster.spec import CLUSTER
 from mcnilib.scenarios.dial import to_node_port
 from mcnilib.scenarios.scenario import Claim, Scenario
 
-SECTION = "Accessing NodePort of Calico-Macvlan Multi-NIC Pod (Figure 5, black)"
+_SECTION = "Accessing NodePort of Calico-Macvlan Multi-NIC Pod (Figure 5, black)"
 
 ASTRAY = Claim(
-    SECTION, "the answer leaves by net1, its addresses do not fit, and the client discards the packet", works=False
+    _SECTION, "the answer leaves by net1, its addresses do not fit, and the client discards the packet", works=False
 )
 
-TUNED = Claim(SECTION, "the rule for eth0's address sends the answer back through the node", works=True)
+TUNED = Claim(_SECTION, "the rule for eth0's address sends the answer back through the node", works=True)
 
-NOTE = Claim(SECTION, "note: with the default route on net1 the issue does not occur", works=True)
+NOTE = Claim(_SECTION, "note: with the default route on net1 the issue does not occur", works=True)
 
-SILENT = Claim(SECTION, "the client dials the pod's own node; other nodes are not mentioned", works=None)
+_SILENT = Claim(_SECTION, "the client dials the pod's own node; other nodes are not mentioned", works=None)
 
-SETTINGS = ("default_nic", "tuning", "external_policy", "receiving_node", "protocol")
+_SETTINGS = ("default_nic", "tuning", "external_policy", "receiving_node", "protocol")
 
 VALUES = (("receiving_node", ("node2", "node1")), ("protocol", (Protocol.TCP, Protocol.UDP)))
 
-NOTEBOOK = "14-nodeport-to-multi-nic.ipynb"
+_NOTEBOOK = "14-nodeport-to-multi-nic.ipynb"
 
 DEFAULTS = (("endpoint", "mul2"), ("tuning", Tuning.NOT))
 
 
 def _claim(settings: Settings) -> Claim:
     if settings.receiving_node != CLUSTER.pod("mul2").node:
-        return SILENT
+        return _SILENT
     if settings.default_nic is DefaultNic.NET1:
         return NOTE
     return TUNED if settings.tuning is Tuning.TUNED else ASTRAY
@@ -45,10 +45,10 @@ SCENARIOS = (
             "lan-client dials node2's port, behind which mul2 answers with its Calico address. The client is a "
             "neighbour of net1. By which NIC does the answer leave?"
         ),
-        settings=SETTINGS,
+        settings=_SETTINGS,
         way=lambda settings: to_node_port("lan-client", settings.receiving_node, "mul2"),
         claim=_claim,
-        notebook=NOTEBOOK,
+        notebook=_NOTEBOOK,
         defaults=DEFAULTS,
         values=VALUES,
     ),
@@ -60,10 +60,10 @@ SCENARIOS = (
             "Now the client is 1.1.1.1, behind the gateway. The document's note says that a default route on net1 "
             "avoids the trouble. Does it?"
         ),
-        settings=SETTINGS,
+        settings=_SETTINGS,
         way=lambda settings: to_node_port("client", settings.receiving_node, "mul2"),
         claim=_claim,
-        notebook=NOTEBOOK,
+        notebook=_NOTEBOOK,
         defaults=(*DEFAULTS, ("default_nic", DefaultNic.NET1)),
         values=VALUES,
     ),

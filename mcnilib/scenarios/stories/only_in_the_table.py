@@ -6,20 +6,20 @@ from mcnilib.cluster.settings import Encapsulation, Placement, Protocol, Setting
 from mcnilib.scenarios.dial import to_service, to_underlay
 from mcnilib.scenarios.scenario import Claim, Scenario, Way
 
-NOTEBOOK = "16-conclusion.ipynb"
+_NOTEBOOK = "16-conclusion.ipynb"
 
 ROUTING = ("default_nic", "tuning", "placement", "protocol")
 
-PROTOCOLS = ("protocol", (Protocol.TCP, Protocol.UDP))
+_PROTOCOLS = ("protocol", (Protocol.TCP, Protocol.UDP))
 
 
 def _tick(pair: str) -> Claim:
     return Claim(f"Conclusion: {pair}", "a tick, without condition", works=True)
 
 
-TO_CALICO = _tick("Calico Pod to Calico Pod")
+_TO_CALICO = _tick("Calico Pod to Calico Pod")
 
-TO_MULTI = _tick("Calico Pod to Calico + Macvlan Multi-NIC Pod")
+_TO_MULTI = _tick("Calico Pod to Calico + Macvlan Multi-NIC Pod")
 
 TO_SERVICE = _tick("Calico Pod to Service")
 
@@ -42,8 +42,8 @@ SCENARIOS = (
         question="cal1 talks to cal2, as in any cluster with Calico alone. What carries the packet between the nodes?",
         settings=("encapsulation", "protocol"),
         way=lambda settings: Way("cal1", "cal2"),
-        claim=lambda settings: TO_CALICO,
-        notebook=NOTEBOOK,
+        claim=lambda settings: _TO_CALICO,
+        notebook=_NOTEBOOK,
     ),
     Scenario(
         number=16,
@@ -52,8 +52,8 @@ SCENARIOS = (
         question="By which NIC does mul1 answer a Calico pod, when its default route is on the other one?",
         settings=ROUTING,
         way=lambda settings: Way(_neighbour(settings), "mul1"),
-        claim=lambda settings: TO_MULTI,
-        notebook=NOTEBOOK,
+        claim=lambda settings: _TO_MULTI,
+        notebook=_NOTEBOOK,
     ),
     Scenario(
         number=16,
@@ -65,8 +65,8 @@ SCENARIOS = (
         ),
         settings=("nat_outgoing", "encapsulation", "felix_invalid", *ROUTING),
         way=lambda settings: to_underlay(_neighbour(settings), "mul1"),
-        claim=lambda settings: TO_MULTI,
-        notebook=NOTEBOOK,
+        claim=lambda settings: _TO_MULTI,
+        notebook=_NOTEBOOK,
         defaults=(("nat_outgoing", False), ("encapsulation", Encapsulation.VXLAN)),
     ),
     Scenario(
@@ -77,9 +77,9 @@ SCENARIOS = (
         settings=("endpoint", "nat_outgoing", "encapsulation", "protocol"),
         way=lambda settings: to_service("cal1", settings.endpoint),
         claim=lambda settings: TO_SERVICE,
-        notebook=NOTEBOOK,
+        notebook=_NOTEBOOK,
         defaults=(("endpoint", "mac2"), ("nat_outgoing", False)),
-        values=(("endpoint", ("cal1", "cal2", "mac1", "mac2", "mul1", "mul2")), PROTOCOLS),
+        values=(("endpoint", ("cal1", "cal2", "mac1", "mac2", "mul1", "mul2")), _PROTOCOLS),
     ),
     Scenario(
         number=16,
@@ -89,9 +89,9 @@ SCENARIOS = (
         settings=("endpoint", "cluster_cidr", "encapsulation", "tuning", "protocol"),
         way=lambda settings: to_service("mac1", settings.endpoint),
         claim=lambda settings: MACVLAN_TO_SERVICE,
-        notebook=NOTEBOOK,
+        notebook=_NOTEBOOK,
         defaults=(("endpoint", "mul2"), ("cluster_cidr", False)),
-        values=(("endpoint", ("mul1", "mul2")), PROTOCOLS),
+        values=(("endpoint", ("mul1", "mul2")), _PROTOCOLS),
     ),
     Scenario(
         number=16,
@@ -101,7 +101,7 @@ SCENARIOS = (
         settings=("default_nic", "tuning", "protocol"),
         way=lambda settings: Way("mul1", "mul2"),
         claim=lambda settings: MULTI_TO_MULTI,
-        notebook=NOTEBOOK,
+        notebook=_NOTEBOOK,
     ),
     Scenario(
         number=16,
@@ -111,8 +111,8 @@ SCENARIOS = (
         settings=("endpoint", "default_nic", "tuning", "protocol"),
         way=lambda settings: to_service("mul2", settings.endpoint),
         claim=lambda settings: MULTI_TO_SERVICE,
-        notebook=NOTEBOOK,
+        notebook=_NOTEBOOK,
         defaults=(("endpoint", "mul2"),),
-        values=(("endpoint", ("mul1", "mul2")), PROTOCOLS),
+        values=(("endpoint", ("mul1", "mul2")), _PROTOCOLS),
     ),
 )

@@ -23,9 +23,9 @@ from mcnilib.linux.netfilter.iptables.match.misc import Comment
 from mcnilib.linux.netfilter.iptables.rule import Chain, ChainRule, Table
 from mcnilib.linux.netns import Netns, set_sysctl
 
-OPTIONS = "family inet hashsize 1024 maxelem 1048576"
+_OPTIONS = "family inet hashsize 1024 maxelem 1048576"
 
-SYSCTLS = (
+_SYSCTLS = (
     ("net.ipv4.ip_forward", "1", "the node is the router of its pods"),
     ("net.netfilter.nf_conntrack_acct", "1", "counts the bytes of connections for flow statistics"),
 )
@@ -36,7 +36,7 @@ def start_felix(node: Netns, calico: Calico, workloads: Iterable[Workload] = ())
 
     Starting it again, or with other workloads, rewrites everything of Felix's and nothing of anybody else's.
     """
-    for key, value, why in SYSCTLS:
+    for key, value, why in _SYSCTLS:
         node = set_sysctl(node, key, value, calico.felix(why))
     tables = node.ip4.tables
     for table, owned in _owned(calico, tuple(sorted(workloads))).items():
@@ -110,7 +110,7 @@ def _sets(node: Netns, calico: Calico) -> Iterator[IpSet]:
 
 
 def _set(calico: Calico, name: str, members: Iterable[IPv4Network], why: str, kind: str = "hash:net") -> IpSet:
-    return IpSet(name, kind, tuple(sorted(members)), OPTIONS, by=calico.felix(why))
+    return IpSet(name, kind, tuple(sorted(members)), _OPTIONS, by=calico.felix(why))
 
 
 def _own_addresses(node: Netns) -> list[IPv4Network]:

@@ -129,8 +129,8 @@ def dispatch(direction: str, devices: list[str]) -> Iterator[FelixChain]:
         child = f"{root}-{prefix[common:]}"
         why = f"several pods have a device called {prefix}...: their chain decides"
         rules.append(FelixRule(f"--goto {child}", _device(direction, f"{prefix}+"), why=why))
-        yield FelixChain(child, (*(_goto(direction, name) for name in names), UNKNOWN))
-    yield FelixChain(root, (*rules, UNKNOWN))
+        yield FelixChain(child, (*(_goto(direction, name) for name in names), _UNKNOWN))
+    yield FelixChain(root, (*rules, _UNKNOWN))
 
 
 def _common(devices: list[str]) -> int:
@@ -139,7 +139,7 @@ def _common(devices: list[str]) -> int:
     return sum(1 for _ in takewhile(lambda column: len(set(column)) == 1, columns))
 
 
-UNKNOWN = FelixRule("--jump DROP", comment="Unknown interface", why="a device like a pod's that Felix does not know")
+_UNKNOWN = FelixRule("--jump DROP", comment="Unknown interface", why="a device like a pod's that Felix does not know")
 
 
 def _device(direction: str, name: str) -> str:

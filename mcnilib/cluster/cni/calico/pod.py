@@ -25,7 +25,7 @@ from mcnilib.linux.origin import Origin
 from mcnilib.linux.routing.route import Route
 from mcnilib.linux.sysctl import get
 
-WRITER = "the Calico CNI"
+_WRITER = "the Calico CNI"
 
 HOST_MAC = "ee:ee:ee:ee:ee:ee"
 """The MAC of the node's end of every pair."""
@@ -54,20 +54,20 @@ class CalicoPlugin:
 
 def attach(netns: Netns, pod: Pod, calico: Calico) -> Netns:
     """Do the pod's side: eth0 with the pod's address, and everything routed to the node."""
-    netns = set_sysctl(netns, "net.ipv4.ip_forward", "0", Origin(WRITER, "a pod is no router"))
-    by = Origin(WRITER, "the pod's end of the pair to its node")
+    netns = set_sysctl(netns, "net.ipv4.ip_forward", "0", Origin(_WRITER, "a pod is no router"))
+    by = Origin(_WRITER, "the pod's end of the pair to its node")
     address = Address(IPv4Interface(f"{_overlay(pod)}/32"))
     peer = Veth(LinkEnd(pod.node, pod.host_index))
     netns = add_link(netns, Link(POD_INDEX, "eth0", peer, mac_of(pod.name, "eth0"), (address,), mtu=calico.mtu, by=by))
-    by = Origin(WRITER, "an address nobody has; the node answers for it")
+    by = Origin(_WRITER, "an address nobody has; the node answers for it")
     netns = add_routes(netns, ip_route(f"{GATEWAY} dev eth0 scope link", by))
-    by = Origin(WRITER, "everything leaves through the node")
+    by = Origin(_WRITER, "everything leaves through the node")
     return add_routes(netns, ip_route(f"default via {GATEWAY} dev eth0", by))
 
 
 def attach_host(node: Netns, pod: Pod, calico: Calico) -> Netns:
     """Do the node's side: the node's end of the pair, its sysctls, and the route to the pod."""
-    by = Origin(WRITER, f"the node's end of the pair to pod {pod.name}; it needs no address")
+    by = Origin(_WRITER, f"the node's end of the pair to pod {pod.name}; it needs no address")
     link = Link(pod.host_index, pod.host_device, Veth(LinkEnd(pod.name, POD_INDEX)), HOST_MAC, mtu=calico.mtu, by=by)
     node = add_link(node, link)
     for name, value, by in _sysctls(node, calico):
@@ -79,13 +79,13 @@ def _route(pod: Pod, calico: Calico) -> Route:
     line = f"{_overlay(pod)} dev {pod.host_device} scope link"
     if calico.since(3, 32):
         return ip_route(f"{line} metric {PRIORITY}", calico.felix(f"the way to pod {pod.name}"))
-    return ip_route(line, Origin(WRITER, f"the way to pod {pod.name}"))
+    return ip_route(line, Origin(_WRITER, f"the way to pod {pod.name}"))
 
 
 def _sysctls(node: Netns, calico: Calico) -> Iterator[tuple[str, str, Origin]]:
-    yield "route_localnet", "1", Origin(WRITER, "lets packets of the pod be redirected to the node's 127.0.0.1")
-    yield "proxy_arp", "1", Origin(WRITER, f"the node answers when the pod asks who has {GATEWAY}")
-    yield "forwarding", "1", Origin(WRITER, "the node is the pod's router")
+    yield "route_localnet", "1", Origin(_WRITER, "lets packets of the pod be redirected to the node's 127.0.0.1")
+    yield "proxy_arp", "1", Origin(_WRITER, f"the node answers when the pod asks who has {GATEWAY}")
+    yield "forwarding", "1", Origin(_WRITER, "the node is the pod's router")
     value = get(node.sysctls, "net.ipv4.conf.default.rp_filter")
     yield "rp_filter", value, calico.felix("copied from net.ipv4.conf.default.rp_filter, as Felix found it")
 

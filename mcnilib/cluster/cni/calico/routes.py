@@ -30,7 +30,7 @@ from mcnilib.linux.netns import Netns, add_link, add_neigh, add_routes
 from mcnilib.linux.origin import Origin
 from mcnilib.linux.routing.route import Route
 
-VNI, PORT = 4096, 4789
+VNI, _PORT = 4096, 4789
 
 TUNNEL_INDEX = 9
 """Device index of the tunnel device, between the NICs and the pods."""
@@ -73,7 +73,7 @@ def _kind(own: Node, peers: tuple[Node, ...], vxlan: bool) -> Vxlan | Ipip:
     if not vxlan:
         return Ipip()
     fdb = tuple((vtep_mac(peer.name), peer.address.ip) for peer in peers)
-    return Vxlan(VNI, own.address.ip, own.nics[0].name, PORT, fdb)
+    return Vxlan(VNI, own.address.ip, own.nics[0].name, _PORT, fdb)
 
 
 def _route(calico: Calico, name: str, peer: Node) -> Route:
