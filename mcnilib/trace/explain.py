@@ -131,7 +131,7 @@ def _reasons(trace: Trace) -> list[str]:
 
 def _tracked(journey: Journey, netns: str) -> Step | None:
     """Return what connection tracking of the namespace last said about the packet."""
-    return next((s for s in reversed(journey.steps) if s.stage is Stage.CONNTRACK and s.netns == netns), None)
+    return next((step for step in reversed(journey.within(netns)) if step.stage is Stage.CONNTRACK), None)
 
 
 def _half_seen(trace: Trace, journey: Journey, netns: str) -> list[str]:
@@ -148,7 +148,7 @@ def _half_seen(trace: Trace, journey: Journey, netns: str) -> list[str]:
 
 def saw(journey: Journey, netns: str) -> bool:
     """Tell whether a packet entered the IP layer of a namespace; passing one of its devices is not enough."""
-    return any(step.netns == netns for step in journey.steps)
+    return netns in journey.hops()
 
 
 def _short(journey: Journey) -> str:
@@ -168,7 +168,7 @@ def _end(step: Step) -> str:
 
 def path_of(journey: Journey) -> tuple[str, ...]:
     """Name what a packet crosses in order: namespaces, and in brackets the devices and segments between them."""
-    words: list[str] = [journey.steps[0].netns]
+    words = [journey.visits[0].netns]
     for step in journey.steps:
         if step.stage is Stage.DEVICE and step.to:
             between = [name if not device else f"{name}.{device}" for name, device in step.path]
@@ -236,8 +236,8 @@ def conntrack_view(trace: Trace, netns: str, number: int) -> tuple[Entry, ...]:
     """
     known: dict[tuple[object, ...], Entry] = {}
     for journey in trace.journeys:
-        for step in journey.steps:
-            if step.netns == netns and step.entry:
+        for step in journey.within(netns):
+            if step.entry:
                 known[step.entry.original.key()] = step.entry
         if journey.number == number:
             return tuple(e for e in known.values() if e.confirmed and e.expires > journey.time)

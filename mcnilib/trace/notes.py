@@ -17,7 +17,7 @@ from mcnilib.linux.netfilter.iptables.rule import ChainRule
 from mcnilib.linux.netfilter.iptables.target.nat import NATS
 from mcnilib.linux.packet import Packet
 from mcnilib.linux.routing.route import Route
-from mcnilib.trace.trace import Fate, Journey, Stage, Step, Trace, Verdict
+from mcnilib.trace.trace import Fate, Journey, Missing, Stage, Step, Trace, Verdict
 from mcnilib.world.world import World
 
 SHOWN = 5
@@ -51,7 +51,9 @@ def notes_on(world: World, trace: Trace) -> tuple[str, ...]:
 def _unreadable(world: World, trace: Trace) -> Iterator[str]:
     """Name what was collected and cannot be read, where the verdict does not."""
     gaps = ((netns.name, gap.why) for netns in world for gap in netns.missing if gap.unreadable)
-    rest = [(name, why) for name, why in gaps if why not in trace.outcome.step.action]
+    what = trace.outcome.step.what
+    told = what.reasons if isinstance(what, Missing) else ()
+    rest = [(name, why) for name, why in gaps if why not in told]
     names = list(dict.fromkeys(name for name, _ in rest))
     if names:
         more = f" and {len(names) - SHOWN} more" if names[SHOWN:] else ""

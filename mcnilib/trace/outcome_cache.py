@@ -60,7 +60,7 @@ class OutcomeCache:
 
         trace = follow(world, talk)
         if trace.outcome.verdict is not Verdict.UNKNOWN and len(known) < KEPT:
-            passed = {flow.netns, *(step.netns for one in talks for journey in one.journeys for step in journey.steps)}
+            passed = {flow.netns, *(name for one in talks for journey in one.journeys for name in journey.hops())}
             awake = sorted({name for one in talks for name in one.net.hosts})
             asked = tuple((name, _for_arp(world[name])) for name in awake if name not in passed)
             known.append(_Cached(cables, tuple(world[name] for name in sorted(passed)), asked, trace.outcome))

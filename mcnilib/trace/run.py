@@ -5,7 +5,7 @@ Events happen in order of time; the network itself takes no time. Chance is an a
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 from functools import partial
 from itertools import count
@@ -21,7 +21,7 @@ from mcnilib.trace.outcome import judge
 from mcnilib.trace.stack.host import Delivery, Departure, Network, Skb
 from mcnilib.trace.stack.recorder import Recorder
 from mcnilib.trace.stack.walk import walk
-from mcnilib.trace.trace import Fate, Journey, Stage, Step, Trace
+from mcnilib.trace.trace import Fate, Journey, Missing, NoWay, Stage, Step, Trace
 from mcnilib.trace.transport.socket_lookup import choose_source, refused
 from mcnilib.trace.transport.sockets import Sockets
 from mcnilib.world.world import World
@@ -130,7 +130,8 @@ class Run:
             self.sockets.connect(chosen)
 
     def _fail(self, packet: Packet, error: NoRoute) -> None:
-        step = Step(self.flow.netns, Stage.ROUTE, refused(error), packet, packet, error.line, fate=Fate.UNREACHABLE)
+        netns, what = self.flow.netns, NoWay(error.error)
+        step = Step(netns, Stage.ROUTE, refused(error), packet, packet, error.line, fate=Fate.UNREACHABLE, what=what)
         self.journeys.append(Journey(1, 0.0, packet, (step,)))
         self.sockets.client.error = error.error
 
@@ -179,4 +180,12 @@ class Run:
 def _gap_step(netns: str, packet: Packet, gap: McniError) -> Step:
     """Make the step with which a packet leaves what is known."""
     where = gap.netns if isinstance(gap, Unknown) else ""
-    return Step(where or netns, Stage.GAP, str(gap), packet, packet, fate=Fate.UNKNOWN)
+    what = Missing(tuple(_reasons(gap)))
+    return Step(where or netns, Stage.GAP, str(gap), packet, packet, fate=Fate.UNKNOWN, what=what)
+
+
+def _reasons(gap: BaseException | None) -> Iterator[str]:
+    """Yield why nobody knows, and what stands behind that."""
+    while isinstance(gap, Unknown):
+        yield gap.why
+        gap = gap.__cause__

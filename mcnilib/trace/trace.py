@@ -1,4 +1,5 @@
-"""What a run leaves behind: Step (one decision), Journey (one packet), Trace (the conversation) and its Outcome.
+"""What a run leaves behind: a Trace (the conversation) of Journeys (one packet), of Visits (one namespace crossed), of
+Steps (one decision); and its Outcome.
 
 All frozen values; nothing is recomputed later. The simulator and the kernel lab both produce them.
 """
@@ -7,6 +8,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from enum import Enum
+from functools import cached_property
+from itertools import groupby
 from typing import NamedTuple
 
 from mcnilib.linux.chance import Turn
@@ -47,6 +50,36 @@ class Stage(Enum):
     GAP = "not collected"  # what would decide is not known
 
 
+class NoWay(NamedTuple):
+    """What happened: a lookup found no way out, or one that is refused."""
+
+    errno: str  # what the call of a local sender fails with: ENETUNREACH, EACCES, EINVAL, ...
+
+
+class Tunnelled(Enum):
+    """What happened: the packet was put into another one, or taken out of it."""
+
+    PACKED = "packed"
+    UNPACKED = "unpacked"
+
+
+class Told(NamedTuple):
+    """What happened: the packet ends, and its sender is told so, unless a limit forbids it."""
+
+    decision: str  # the sentence, without what it says of the answer
+    limit: str = ""  # why nothing is said
+
+
+class Missing(NamedTuple):
+    """What happened: nobody knows, as this was not collected; several reasons where one stands behind the other."""
+
+    reasons: tuple[str, ...]
+
+
+What = NoWay | Tunnelled | Told | Missing
+"""What happened in a step, for programs: none of them reads the sentence, which is for people."""
+
+
 @dataclass(frozen=True, slots=True)
 class Listing:
     """The printed state a line of evidence stands in, named by the command that prints it.
@@ -83,6 +116,7 @@ class Step(NamedTuple):
     to: tuple[str, str] | None = None  # DEVICE steps: (netns, device) where the frame arrives
     path: tuple[tuple[str, str], ...] = ()  # DEVICE steps: devices and segments crossed on the way, sender first
     context: Context | None = None
+    what: What | None = None  # where stage and fate do not say it all
 
     @property
     def evidence(self) -> str:
@@ -123,7 +157,19 @@ def listing_of(step: Step) -> Listing | None:
     return Listing(step.netns, f"iptables-save -t {step.table}" if step.table else "ss -ltun")
 
 
-@dataclass(frozen=True, slots=True)
+class Visit(NamedTuple):
+    """One namespace crossed by a packet: by which device it came in and went out, and what was decided meanwhile.
+
+    What goes round in a namespace, by lo or through its tunnels, does not leave it.
+    """
+
+    netns: str
+    iif: str  # empty: the packet was made there
+    oif: str  # empty: it ended there
+    steps: tuple[Step, ...]
+
+
+@dataclass(frozen=True)
 class Journey:
     """The life of one packet from the socket (or router) that made it to its end."""
 
@@ -144,10 +190,22 @@ class Journey:
         """What became of the packet."""
         return self.last.fate
 
+    @cached_property
+    def visits(self) -> tuple[Visit, ...]:
+        """The namespaces crossed, in order."""
+        stays = [tuple(steps) for _, steps in groupby(self.steps, key=lambda step: step.netns)]
+        moves = [steps[-1] if steps[-1].stage is Stage.DEVICE else None for steps in stays]
+        came = ["", *(move.to[1] if move and move.to else "" for move in moves)]
+        left = [move.oif if move and move.to else "" for move in moves]
+        return tuple(map(Visit, self.hops(), came, left, stays))
+
     def hops(self) -> tuple[str, ...]:
-        """Namespaces in visiting order, one entry per stay."""
-        names = [step.netns for step in self.steps]
-        return tuple(n for i, n in enumerate(names) if i == 0 or names[i - 1] != n)
+        """Namespaces in visiting order, one entry per visit."""
+        return tuple(name for name, _ in groupby(step.netns for step in self.steps))
+
+    def within(self, netns: str) -> tuple[Step, ...]:
+        """Return what was decided in a namespace, whenever the packet was there."""
+        return tuple(step for visit in self.visits if visit.netns == netns for step in visit.steps)
 
 
 class Verdict(Enum):

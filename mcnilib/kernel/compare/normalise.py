@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from itertools import groupby
 
 from mcnilib.linux.packet import Packet
-from mcnilib.trace.trace import Fate, Journey, Stage, Step
+from mcnilib.trace.trace import Fate, Journey, Stage, Step, Tunnelled
 
 UNCOUNTED = ("prohibit", "unreachable")
 """Types of routes that send an ICMP error and raise no counter. Source: ip_error() in net/ipv4/route.c."""
@@ -100,9 +100,9 @@ def addresses(packet: Packet, ports: set[int]) -> str:
 def _crossing(step: Step, ports: set[int]) -> str:
     if step.stage is Stage.TUNNEL:
         inner = step.after if step.before.inner else step.before
-        if step.fate is Fate.DROPPED:  # the device takes it and finds nowhere to send it
-            return f"{step.netns} packed by {step.oif}: {addresses(inner, ports)}"
-        return f"{step.netns} {step.action.split(' for ')[0]}: {addresses(inner, ports)}"
+        unpacked = step.what is Tunnelled.UNPACKED and step.fate is not Fate.DROPPED
+        verb = Tunnelled.UNPACKED if unpacked else Tunnelled.PACKED  # or takes it and finds nowhere to send it
+        return f"{step.netns} {verb.value} by {step.oif}: {addresses(inner, ports)}"
     if step.to is None:
         return f"{step.netns} {step.oif} > nobody: {addresses(step.before, ports)}"
     devices = [place for place in step.path if place[1]]
@@ -149,4 +149,4 @@ def _silent(step: Step, *, forwarded: bool) -> bool:
         uncounted = getattr(step.line, "type", "") in UNCOUNTED or getattr(step.line, "action", "") == "prohibit"
         return step.fate is Fate.DROPPED or (step.fate is Fate.UNREACHABLE and uncounted)
     listed = step.stage is Stage.RP_FILTER and step.listing is not None
-    return listed and not step.evidence.partition(" =")[0].endswith("rp_filter")
+    return listed and not getattr(step.line, "key", "").endswith("rp_filter")

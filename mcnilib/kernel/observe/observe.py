@@ -23,7 +23,7 @@ from mcnilib.linux.netfilter.conntrack import Entry
 from mcnilib.linux.packet import Packet
 from mcnilib.trace.flow import ANY_ADDRESS, Client, Flow, Listener
 from mcnilib.trace.outcome import judge
-from mcnilib.trace.trace import Fate, Journey, Outcome, Stage, Step, Trace, Verdict
+from mcnilib.trace.trace import Fate, Journey, NoWay, Outcome, Stage, Step, Trace, Verdict
 from mcnilib.world.world import World
 
 _ECHO_REQUEST, _ECHO_REPLY = 8, 0
@@ -130,7 +130,15 @@ def _content(packet: Packet, reply: bool) -> tuple[object, ...]:
 def _never_sent(flow: Flow, heard: Heard) -> Journey:
     """Tell of a packet the kernel refused to make: only the errno is left."""
     packet = Packet(flow.src or ANY_ADDRESS, flow.dst, flow.proto, flow.sport, flow.dport)
-    step = Step(flow.netns, Stage.ROUTE, f"no route: {heard.error}", packet, packet, fate=Fate.UNREACHABLE)
+    step = Step(
+        flow.netns,
+        Stage.ROUTE,
+        f"no route: {heard.error}",
+        packet,
+        packet,
+        fate=Fate.UNREACHABLE,
+        what=NoWay(heard.error),
+    )
     return Journey(1, 0.0, packet, (step,))
 
 

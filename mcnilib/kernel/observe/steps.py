@@ -11,7 +11,7 @@ from mcnilib.kernel.observe.traversal import Hit, Stay
 from mcnilib.linux.netfilter.iptables.rule import ChainRule
 from mcnilib.linux.netfilter.iptables.target.verdict import Reject
 from mcnilib.linux.packet import Packet
-from mcnilib.trace.trace import Fate, Journey, Stage, Step
+from mcnilib.trace.trace import Fate, Journey, Stage, Step, Tunnelled
 from mcnilib.world.world import World
 
 Counts = dict[str, dict[str, int]]
@@ -67,8 +67,9 @@ class Telling:
             packet = _packet(first)
             path = _path(hop)
             if (first.netns, first.dev) in self.cabling.tunnels:
-                verb = "packed" if first.out else "unpacked"
-                steps.append(Step(first.netns, Stage.TUNNEL, f"{verb} by {first.dev}", packet, packet, oif=first.dev))
+                what = Tunnelled.PACKED if first.out else Tunnelled.UNPACKED
+                text = f"{what.value} by {first.dev}"
+                steps.append(Step(first.netns, Stage.TUNNEL, text, packet, packet, oif=first.dev, what=what))
             elif first.out and (last.out or (last.netns, last.dev) in self.cabling.master):
                 action = f"leaves by {first.dev}; no device takes {first.mac}"
                 steps.append(Step(first.netns, Stage.DEVICE, action, packet, packet, oif=first.dev, path=path))

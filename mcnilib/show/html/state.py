@@ -100,7 +100,7 @@ def _rule(rule: ChainRule, step: Step) -> StateLine:
 
 def consulted(journey: Journey, step: Step) -> tuple[Step, ...]:
     """Return the other steps of a packet in the same namespace that were decided by a line of another listing."""
-    here = [s for s in journey.steps if s.netns == step.netns and s.listing and s is not step]
+    here = [other for other in journey.within(step.netns) if other.listing and other is not step]
     firsts = {(s.listing, s.chain): s for s in reversed(here)}
     firsts.pop((step.listing, step.chain), None)
     return tuple(reversed(firsts.values()))

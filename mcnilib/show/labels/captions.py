@@ -27,7 +27,7 @@ def _header(trace: Trace) -> Iterator[Label]:
     name = next(name for name, role in ROLES.items() if role is role_of(outcome))
     yield Label(f"{role_of(outcome).glyph} {outcome.verdict.value}", 14, 18, size=16.0, bold=True, colour=name)
     port = f":{first.dport}" if first.dport else ""
-    asked = f"{trace.journeys[0].steps[0].netns} → {first.dst}{port}, {first.proto.upper()}"
+    asked = f"{trace.journeys[0].visits[0].netns} → {first.dst}{port}, {first.proto.upper()}"
     yield Label(f"{asked}{_shown(trace)}", 14, 37, colour="quiet")
 
 
@@ -57,7 +57,7 @@ def _roles(places: Places, world: World, trace: Trace) -> Iterator[Label]:
     arrived = (j.last.netns for j in trace.journeys if not j.reply and j.fate is Fate.DELIVERED)
     owners = (n.name for n in world for link in n.links for a in link.addresses if a.ip == first.packet.dst)
     server = next(chain(arrived, owners), "")
-    client = first.steps[0].netns
+    client = first.visits[0].netns
     both = {client: "client and server"} if client == server else {client: "client", server: "server"}
     for name, word in both.items():
         rect = next((b.rect for b in places.boxes if b.name == name and b.kind == "pod"), None)
@@ -67,7 +67,7 @@ def _roles(places: Places, world: World, trace: Trace) -> Iterator[Label]:
 
 def _states(places: Places, trace: Trace) -> Iterator[Label]:
     """Yield, for every host a packet passed, what its connection tracking knew in the end, and whose rules matched."""
-    passed = {step.netns for journey in trace.journeys for step in journey.steps}
+    passed = {name for journey in trace.journeys for name in journey.hops()}
     for name in (box.name for box in places.boxes if box.kind == "machine" and box.name in passed):
         rect, left, right = places.rect(name), places.free[name][0].w, places.free[name][1].w
         known = [("conntrack", "quiet"), *((text, "ink") for text in (tracked(trace, name), *never_seen(trace, name)))]

@@ -69,9 +69,13 @@ def rewritten(step: Step) -> tuple[str, ...]:
     )
 
 
-def rewrites(journey: Journey) -> list[Step]:
-    """Return the steps at which an address or port of the packet itself was rewritten."""
-    return [s for s in journey.steps if s.stage is not Stage.TUNNEL and s.before is not s.after and rewritten(s)]
+def rewrites(journey: Journey) -> dict[str, list[Step]]:
+    """Return by namespace the steps at which an address or port of the packet itself was rewritten."""
+    steps: dict[str, list[Step]] = {}
+    for s in journey.steps:
+        if s.stage is not Stage.TUNNEL and s.before is not s.after and rewritten(s):
+            steps.setdefault(s.netns, []).append(s)
+    return steps
 
 
 def rewrite_lines(journey: Journey, steps: Sequence[Step]) -> tuple[str, ...]:
@@ -102,8 +106,8 @@ def writers(trace: Trace, netns: str) -> dict[str, str]:
     name -> `quiet`, or `drop` for who decided the outcome.
     """
     names: dict[str, str] = {}
-    for step in (step for journey in trace.journeys for step in journey.steps):
-        if step.table and step.netns == netns and step.by:
+    for step in (step for journey in trace.journeys for step in journey.within(netns)):
+        if step.table and step.by:
             names.setdefault(step.by.writer, "quiet")
     decided = trace.outcome.step
     if not trace.outcome.works and decided.netns == netns and decided.by and decided.table:

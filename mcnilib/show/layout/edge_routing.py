@@ -15,8 +15,7 @@ import networkx as nx
 
 from mcnilib.show.layout.geometry import Line, Point, shift, tidy
 from mcnilib.show.layout.scene import Places, Station
-from mcnilib.trace.stack.icmp import SILENT
-from mcnilib.trace.trace import Fate, Journey, Stage, Step
+from mcnilib.trace.trace import Fate, Journey, Stage, Step, Told
 
 GAP, TURN = 9.0, 6.0
 """Distance of two lines that run side by side, in pixels, and how much further those that run upright are from the
@@ -63,7 +62,8 @@ def way_of(places: Places, journey: Journey) -> Way:
         stations.append((last.netns, last.oif))
     drawn = tuple(s for i, s in enumerate(stations) if places.draws(s) and s not in stations[i + 1 : i + 2])
     arrived = journey.fate is Fate.DELIVERED
-    evidence = "" if arrived else last.evidence or last.action.partition(SILENT)[0]  # told or not, it is one end
+    decision = last.what.decision if isinstance(last.what, Told) and last.what.limit else last.action
+    evidence = "" if arrived else last.evidence or decision  # told or not, it is one end
     return Way(drawn, journey.reply, arrived, last.netns, place, evidence)
 
 

@@ -81,9 +81,9 @@ def _rewrites(places: Places, taken: list[Rect], bundles: Bundles, lines: Lines)
     """Yield a mark for every namespace that rewrites addresses, once for all packets it does the same to."""
     told: set[tuple[str, tuple[str, ...]]] = set()
     for way in lines:
-        for netns in dict.fromkeys(step.netns for journey in bundles[way] for step in rewrites(journey)):
-            journey = next(j for j in bundles[way] if any(s.netns == netns for s in rewrites(j)))
-            steps = [step for step in rewrites(journey) if step.netns == netns]
+        firsts = {netns: (j, steps) for j in reversed(bundles[way]) for netns, steps in rewrites(j).items()}
+        for netns in dict.fromkeys(netns for journey in bundles[way] for netns in rewrites(journey)):
+            journey, steps = firsts[netns]
             what = (netns, new_addresses(steps))
             if what not in told:
                 told.add(what)

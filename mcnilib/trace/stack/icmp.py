@@ -116,20 +116,11 @@ def icmp_send(net: Network, log: Recorder, host: Host, skb: Skb, kind: int, code
         return
     near = _is_near(host, packet, mark)
     if limit := silenced(host, kind, packet.src, net.now + after, near=near):
-        say_nothing(log, limit)
+        log.silence(limit)
         return
     tos = (packet.tos & TOS_MASK) | INTERNET_CONTROL
     error = Packet(src, packet.src, "icmp", icmp=Icmp(kind, code, quoted=packet), mark=mark, tos=tos)
     net.outbox.append(Emission(host.name, Skb(error, attached(skb.tracked), unbound=not own, by_icmp=True), after))
-
-
-SILENT = ": says nothing, as "
-"""What stands between a decision and the limit by which nobody is told of it."""
-
-
-def say_nothing(log: Recorder, limit: str) -> None:
-    """Take back what the last step says of an answer."""
-    log.amend(action=f"{log.steps[-1].action.partition(': answers')[0]}{SILENT}{limit}")
 
 
 def _is_near(host: Host, packet: Packet, mark: int) -> bool:

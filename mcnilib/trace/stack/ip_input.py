@@ -21,11 +21,11 @@ from mcnilib.linux.sysctl import deciding
 from mcnilib.trace.stack import tunnel
 from mcnilib.trace.stack.ethernet import shown_because, shown_to_iptables
 from mcnilib.trace.stack.host import Arrival, Delivery, Departure, Host, Place, Skb
-from mcnilib.trace.stack.icmp import accept_redirect, icmp_send, reject, route_error_allowed, say_nothing, send_redirect
+from mcnilib.trace.stack.icmp import accept_redirect, icmp_send, reject, route_error_allowed, send_redirect
 from mcnilib.trace.stack.ip_output import leave
 from mcnilib.trace.stack.netfilter import Hook
 from mcnilib.trace.stack.recorder import Recorder
-from mcnilib.trace.trace import Fate, Stage
+from mcnilib.trace.trace import Fate, NoWay, Stage, Tunnelled
 from mcnilib.trace.transport.socket_lookup import ANY, LIMITED, refused, route_out
 
 if TYPE_CHECKING:
@@ -131,7 +131,8 @@ def _route(net: Network, log: Recorder, host: Host, skb: Skb, *, again: bool = F
         decision = route_out(host, Query(packet.dst, src, mark=mark), any_source=again or skb.any_source)
     except NoRoute as error:
         fate = Fate.DROPPED if again else Fate.UNREACHABLE
-        log.add(host.name, Stage.ROUTE, refused(error), packet, line=error.line, fate=fate)
+        what = NoWay(error.error)
+        log.add(host.name, Stage.ROUTE, refused(error), packet, line=error.line, fate=fate, what=what)
         return None
     skb.local = decision.route.type == "local" or decision.device == "lo"  # __mkroute_output()
     _refuse_many(host, packet, decision.route)
@@ -166,13 +167,14 @@ def _no_route(net: Network, log: Recorder, host: Host, skb: Skb, dev: str, error
         return
     told = error.error in CODES
     fate = Fate.UNREACHABLE if told else Fate.DROPPED
-    log.add(host.name, Stage.ROUTE, f"no route: {error.error}", skb.packet, line=error.line, iif=dev, fate=fate)
+    text, what = f"no route: {error.error}", NoWay(error.error)
+    log.add(host.name, Stage.ROUTE, text, skb.packet, line=error.line, iif=dev, fate=fate, what=what)
     if not told:
         host.connections.drop_unconfirmed(skb.tracked)
     elif route_error_allowed(host, skb.packet.src, net.now):
         icmp_send(net, log, host, skb, *CODES[error.error])
     else:
-        say_nothing(log, f"{skb.packet.src} was told so a moment ago")
+        log.silence(f"{skb.packet.src} was told so a moment ago")
 
 
 def _source_is_valid(log: Recorder, host: Host, packet: Packet, dev: str, oif: str) -> bool:
@@ -207,7 +209,8 @@ def _decapsulate(net: Network, log: Recorder, host: Host, skb: Skb) -> Place:
             icmp_send(net, log, host, skb, 3, 3)  # tunnel4_rcv() in net/ipv4/tunnel4.c
         return None
     link, inner = landed
-    log.add(host.name, Stage.TUNNEL, f"unpacked by {link.name}", skb.packet, inner, oif=link.name)
+    text, what = f"unpacked by {link.name}", Tunnelled.UNPACKED
+    log.add(host.name, Stage.TUNNEL, text, skb.packet, inner, oif=link.name, what=what)
     return Arrival(host.name, link, Skb(inner, txhash=skb.txhash))
 
 

@@ -21,7 +21,7 @@ from mcnilib.trace.stack.icmp import icmp_send
 from mcnilib.trace.stack.neighbour import PATIENCE, known, resolve
 from mcnilib.trace.stack.netfilter import Hook
 from mcnilib.trace.stack.recorder import Recorder
-from mcnilib.trace.trace import Fate, Stage
+from mcnilib.trace.trace import Fate, Stage, Tunnelled
 
 if TYPE_CHECKING:
     from mcnilib.trace.stack.host import Network
@@ -132,5 +132,6 @@ def _encapsulate(net: Network, log: Recorder, host: Host, link: Link, route: Rou
     if isinstance(outer, str):
         log.add(host.name, Stage.TUNNEL, outer, skb.packet, oif=link.name, fate=Fate.DROPPED)
         return None
-    log.add(host.name, Stage.TUNNEL, f"packed by {link.name} for {outer.dst}", skb.packet, outer, oif=link.name)
+    text, what = f"packed by {link.name} for {outer.dst}", Tunnelled.PACKED
+    log.add(host.name, Stage.TUNNEL, text, skb.packet, outer, oif=link.name, what=what)
     return Departure(host.name, Skb(outer, by_icmp=skb.by_icmp, txhash=skb.txhash))

@@ -72,7 +72,9 @@ def _ask(net: Network, log: Recorder, host: Host, link: Link, ip: IPv4Address, p
     for landing in answering if int(sender) else ():
         _learn(net.hosts[landing.netns], landing.link.name, sender, link.mac)
     if gap and heard and not any(net.hosts[landing.netns].is_local(ip) for landing in heard):
-        raise Unknown(f"only proxies that were collected answer who has {ip}, and {gap.why}", collect=gap.collect)
+        raise Unknown(
+            f"only proxies that were collected answer who has {ip}, and {gap.why}", collect=gap.collect
+        ) from gap
     if heard:
         landing = _first(net, host, link, ip, sender, heard)
         host.neighbours[(link.name, ip)] = landing.link.mac
@@ -81,7 +83,7 @@ def _ask(net: Network, log: Recorder, host: Host, link: Link, ip: IPv4Address, p
         return landing.link.mac
     _lose(net, link, ip, answering)
     if gap:
-        raise Unknown(f"nobody who was collected answers who has {ip}, and {gap.why}", collect=gap.collect)
+        raise Unknown(f"nobody who was collected answers who has {ip}, and {gap.why}", collect=gap.collect) from gap
     log.add(host.name, Stage.ARP, f"who has {ip}? nobody answers", packet, oif=link.name, fate=Fate.UNREACHABLE)
     return None
 
@@ -121,7 +123,7 @@ def _lose(net: Network, link: Link, ip: IPv4Address, answering: list[Receiver]) 
     """Raise: Unknown when an answer leaves what is known."""
     for landing in answering:
         if lost := net.wire.beyond(landing.netns, landing.link, Frame(landing.link.mac, link.mac)):
-            raise Unknown(f"{landing.netns} answers who has {ip}, and {lost.why}", collect=lost.collect)
+            raise Unknown(f"{landing.netns} answers who has {ip}, and {lost.why}", collect=lost.collect) from lost
 
 
 def _learn(host: Host, dev: str, asker: IPv4Address, mac: str) -> None:

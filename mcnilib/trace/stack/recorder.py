@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from mcnilib.linux.netfilter.iptables.rule import Chain, ChainRule
 from mcnilib.linux.packet import Packet
-from mcnilib.trace.trace import Fate, Stage, Step
+from mcnilib.trace.trace import Fate, Stage, Step, Told, What
 
 if TYPE_CHECKING:
     from mcnilib.linux.netfilter.conntrack import Entry
@@ -34,6 +34,7 @@ class Recorder:
         oif: str = "",
         to: tuple[str, str] | None = None,
         path: tuple[tuple[str, str], ...] = (),
+        what: What | None = None,
     ) -> None:
         """Note a decision; `line` is the state that decided it."""
         self.steps.append(
@@ -49,6 +50,7 @@ class Recorder:
                 oif=oif,
                 to=to,
                 path=path,
+                what=what,
             )
         )
 
@@ -102,3 +104,9 @@ class Recorder:
     def amend(self, **changes: object) -> None:
         """Complete the last step, once it is known what came of it."""
         self.steps[-1] = self.steps[-1]._replace(**changes)  # type: ignore[arg-type]
+
+    def silence(self, limit: str) -> None:
+        """Take back what the last step says of an answer: a limit keeps its sender from being told."""
+        step = self.steps[-1]
+        decision = step.what.decision if isinstance(step.what, Told) else step.action
+        self.amend(action=f"{decision}: says nothing, as {limit}", what=Told(decision, limit))

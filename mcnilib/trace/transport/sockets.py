@@ -17,7 +17,7 @@ from mcnilib.trace.stack.host import Delivery, Emission, Network, Skb
 from mcnilib.trace.stack.icmp import icmp_send, reset_for
 from mcnilib.trace.stack.recorder import Recorder
 from mcnilib.trace.stack.tunnel import listens
-from mcnilib.trace.trace import Fate, Stage, Step
+from mcnilib.trace.trace import Fate, NoWay, Stage, Step, Told
 from mcnilib.trace.transport.socket_lookup import answers_from, choose_source, lookup_listener
 from mcnilib.trace.transport.tcp import HARD_ERRORS, REQUEST, UDP_ANSWER, Ends, TcpClient, TcpEnd, TcpServer
 
@@ -67,7 +67,7 @@ class Sockets:
             return self._receive_udp(log, at, packet)
         if packet.icmp:
             return self._receive_icmp(log, at, packet, packet.icmp)
-        self._refuse(log, at, packet, f"nothing here speaks {packet.proto}: answers protocol unreachable")
+        self._refuse(log, at, packet, f"nothing here speaks {packet.proto}", "protocol unreachable")
         icmp_send(self.net, log, self.net.hosts[at.netns], at.skb, 3, 2)
         return None
 
@@ -105,9 +105,7 @@ class Sockets:
         if tcp is None or "RST" in tcp.flags:
             self._refuse(log, at, packet, "RST for a connection that is not there: ignored")
             return
-        self._refuse(
-            log, at, packet, f"no socket for {packet.src}:{packet.sport} > {packet.dst}:{packet.dport}: answers RST"
-        )
+        self._refuse(log, at, packet, f"no socket for {packet.src}:{packet.sport} > {packet.dst}:{packet.dport}", "RST")
         self.net.outbox.append(Emission(at.netns, Skb(reset_for(packet, tcp))))
 
     def _receive_udp(self, log: Recorder, at: Delivery, packet: Packet) -> Callable[[], None] | None:
@@ -128,9 +126,7 @@ class Sockets:
             text = "no VXLAN packet: the tunnel whose port it is drops it"
             log.add(at.netns, Stage.TUNNEL, text, packet, iif=at.iif, fate=Fate.DROPPED)
             return None
-        self._refuse(
-            log, at, packet, f"no socket for a datagram from {packet.src}:{packet.sport}: answers port unreachable"
-        )
+        self._refuse(log, at, packet, f"no socket for a datagram from {packet.src}:{packet.sport}", "port unreachable")
         # udp_rcv() has let go of the connection: the error is looked up like any other
         untracked = Skb(packet)
         untracked.local = True
@@ -209,7 +205,6 @@ class Sockets:
 
         A SYN that has no route once a rule changed it (fate: dropped) is sent again later. Source: tcp_connect().
         """
-        words = step.action.split(": ")
         here = netns == step.netns == self.flow.netns
         came_back = bool(step.iif)
         if not here or came_back or packet.src != self.client.local:
@@ -218,14 +213,14 @@ class Sockets:
             return
         if step.stage is Stage.NETFILTER and self._is_request(packet) and step.hook in ("OUTPUT", "POSTROUTING"):
             self._fail_sending("EPERM")
-        if step.stage is not Stage.ROUTE:
+        if not isinstance(step.what, NoWay):
             return
         end = self._end(Ends(netns, packet.src, packet.sport, packet.dst, packet.dport))
         if isinstance(end, TcpClient) and end.state == "SYN_SENT" and step.fate is Fate.UNREACHABLE:
-            self.client.error = words[-1]
+            self.client.error = step.what.errno
             end.close()
         elif end is None and self._is_request(packet):
-            self._fail_sending(words[-1])
+            self._fail_sending(step.what.errno)
 
     def _is_request(self, packet: Packet) -> bool:
         """Tell whether a packet of the client's address is its datagram or echo: connect() does not hear of the end."""
@@ -241,5 +236,6 @@ class Sockets:
     def _accept(self, log: Recorder, at: Delivery, packet: Packet, text: str, line: Listener | None = None) -> None:
         log.add(at.netns, Stage.SOCKET, text, packet, line=line, iif=at.iif, fate=Fate.DELIVERED)
 
-    def _refuse(self, log: Recorder, at: Delivery, packet: Packet, text: str) -> None:
-        log.add(at.netns, Stage.SOCKET, text, packet, iif=at.iif, fate=Fate.REJECTED)
+    def _refuse(self, log: Recorder, at: Delivery, packet: Packet, text: str, answer: str = "") -> None:
+        what, action = (Told(text), f"{text}: answers {answer}") if answer else (None, text)
+        log.add(at.netns, Stage.SOCKET, action, packet, iif=at.iif, fate=Fate.REJECTED, what=what)
