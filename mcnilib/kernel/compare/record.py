@@ -10,11 +10,12 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass, fields, is_dataclass
+from dataclasses import MISSING, Field, dataclass, fields, is_dataclass
 from functools import cache
 from hashlib import sha256
 from importlib.resources import files
 from itertools import groupby
+from typing import Any
 
 from mcnilib.cluster.settings import Settings, options
 from mcnilib.linux.netfilter.iptables.save import print_table
@@ -128,15 +129,28 @@ def world_text(world: World) -> str:
     return "\n".join(lines)
 
 
+KNOWN_AS = {"LinkEnd": "Far", "UnmodelledDevice": "Opaque"}
+"""Types that had another name when the record was made: a new name changes no digest."""
+
+
 def differing(value: object) -> str:
     """Print a value with those of its fields that are not as they are by default: a new field changes no digest."""
     if not is_dataclass(value):
         return f"({' '.join(map(differing, value))})" if isinstance(value, tuple) else str(value)
     there = ((one, getattr(value, one.name)) for one in fields(value) if one.compare)
+<<<<<<< HEAD
     words = (f"{one.name}={differing(held)}" for one, held in there if held != one.default)
+=======
+    words = (f"{one.name}={differing(held)}" for one, held in there if held != _default(one))
+>>>>>>> abe608d (Names that one module uses are private to it; a new name of a type changes no digest of the record)
     name = type(value).__name__
     return f"{KNOWN_AS.get(name, name)}({', '.join(words)})"
 
 
+<<<<<<< HEAD
 KNOWN_AS = {"LinkEnd": "Far", "FdbEntry": "Station", "UnmodelledDevice": "Opaque"}
 """Types that have another name since the records were made."""
+=======
+def _default(one: Field[Any]) -> object:
+    return one.default if one.default_factory is MISSING else one.default_factory()
+>>>>>>> abe608d (Names that one module uses are private to it; a new name of a type changes no digest of the record)
