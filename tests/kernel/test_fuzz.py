@@ -25,7 +25,7 @@ from mcnilib.kernel.fuzz.trial import AGREES, DIFFERS, REFUSED, attempt
 from mcnilib.kernel.lab.syscalls import NoLab
 from mcnilib.kernel.lab.workers import Bench
 from mcnilib.kernel.observe.observe import converse
-from mcnilib.linux.netfilter.conntrack import Conntrack, Entry, Tracked
+from mcnilib.linux.netfilter.conntrack import ConnState, Conntrack, Entry, Tracked
 from mcnilib.trace.run import run
 
 KEPT = sorted((Path(__file__).parents[1] / "data" / "fuzz").glob("*.txt"))
@@ -117,7 +117,7 @@ def test_the_record_is_of_the_generator_and_the_model_as_they_are() -> None:
 
 def test_another_outcome_makes_the_record_stale(monkeypatch: pytest.MonkeyPatch) -> None:
     run = recorded()
-    monkeypatch.setattr(Conntrack, "track", lambda self, packet, now: Tracked("INVALID"))
+    monkeypatch.setattr(Conntrack, "track", lambda self, packet, now: Tracked(ConnState.INVALID))
     assert digest(run["seed"], run["first"]) != run["digest"]
 
 

@@ -1,6 +1,6 @@
 """Connection tracking: which connection a packet belongs to, and in what state it finds it.
 
-An entry has two directions and, for TCP, the knowledge of `tcp_track`. `Conntrack` is the table of one namespace
+An entry has two directions and, for TCP, the knowledge of `conntrack_tcp`. `Conntrack` is the table of one namespace
 during a run; entries are frozen values. Not modelled: zones, helpers and expectations, accounting.
 Source: net/netfilter/nf_conntrack_core.c, nf_conntrack_proto_{udp,icmp,generic}.c (Linux 6.18).
 """
@@ -10,11 +10,21 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from enum import StrEnum
 from ipaddress import AddressValueError, IPv4Address
 from typing import NamedTuple
 
 from mcnilib.errors import StateSyntaxError, Unknown
-from mcnilib.linux.netfilter.conntrack_tcp import STATES, Limits, TcpTrack, begin, follow, lifetime, segment_kind
+from mcnilib.linux.netfilter.conntrack_tcp import (
+    TCP_STATES,
+    Limits,
+    TcpTrack,
+    TcpVerdict,
+    segment_kind,
+    tcp_new,
+    tcp_packet,
+    timeout_name,
+)
 from mcnilib.linux.packet import Packet
 
 ICMP_PAIRS = {8: 0, 0: 8, 13: 14, 14: 13, 15: 16, 16: 15, 17: 18, 18: 17}
@@ -84,12 +94,22 @@ class Entry(NamedTuple):
         return " ".join([*words, *(["[ASSURED]"] if self.assured else []), f"mark={self.mark} use=1"])
 
 
+class ConnState(StrEnum):
+    """What a rule sees of a packet's connection, as `--ctstate` names it (enum ip_conntrack_info)."""
+
+    INVALID = "INVALID"
+    NEW = "NEW"
+    ESTABLISHED = "ESTABLISHED"
+    RELATED = "RELATED"
+    UNTRACKED = "UNTRACKED"
+
+
 @dataclass(slots=True)
 class Tracked:
     """What conntrack attached to a packet: the entry's number in the table, state and direction; it travels with
     the packet."""
 
-    state: str  # NEW, ESTABLISHED, RELATED, INVALID, UNTRACKED; empty: not asked yet, and NOTRACK comes too late
+    state: ConnState | None  # None: not asked yet, and NOTRACK comes too late
     number: int = 0  # 0: no entry
     reply: bool = False
     why: str = ""  # for INVALID and ignored packets: what the kernel would log
@@ -179,7 +199,7 @@ class Conntrack:
             return self._related(packet, now)
         direction = tuple_of(packet)
         if direction is None:
-            return Tracked("INVALID", why="ICMP type without counterpart")
+            return Tracked(ConnState.INVALID, why="ICMP type without counterpart")
         hit = self.find(direction, now)
         if hit is None:
             return self._begin(packet, direction, now)
@@ -196,30 +216,30 @@ class Conntrack:
         direction = tuple_of(quoted) if quoted else None
         hit = self.find(direction.inverse(), now) if direction else None
         if hit is None:
-            return Tracked("INVALID", why="ICMP error about an unknown connection")
+            return Tracked(ConnState.INVALID, why="ICMP error about an unknown connection")
         entry = self._entries[hit[0]]
         expected = (entry.reply if hit[1] else entry.original).dst
         if packet.dst != expected:
-            return Tracked("INVALID", why=f"outer daddr {packet.dst} != inner saddr {expected}")
-        return Tracked("RELATED", hit[0], hit[1])
+            return Tracked(ConnState.INVALID, why=f"outer daddr {packet.dst} != inner saddr {expected}")
+        return Tracked(ConnState.RELATED, hit[0], hit[1])
 
     def _begin(self, packet: Packet, direction: ConnTuple, now: float) -> Tracked:
         tcp = None
         if packet.tcp:
-            opinion = begin(packet, packet.tcp, self.limits)
-            if opinion.verdict == "invalid":
-                return Tracked("INVALID", why=opinion.why)
+            opinion = tcp_new(packet, packet.tcp, self.limits)
+            if opinion.verdict is TcpVerdict.INVALID:
+                return Tracked(ConnState.INVALID, why=opinion.why)
             tcp = opinion.track
         if packet.icmp and packet.icmp.type not in ICMP_OPENING:
-            return Tracked("INVALID", why="ICMP answer without a question")
+            return Tracked(ConnState.INVALID, why="ICMP answer without a question")
         entry = Entry(
             direction, direction.inverse(), tcp, expires=now + self._lifetime(packet, tcp, False), stream_since=now + 2
         )
-        return Tracked("NEW", self._add(entry))
+        return Tracked(ConnState.NEW, self._add(entry))
 
     def _lifetime(self, packet: Packet, tcp: TcpTrack | None, stream: bool) -> float:
         if tcp and packet.tcp:
-            return self.timeout(f"tcp_timeout_{lifetime(tcp, segment_kind(packet.tcp), self.limits)}")
+            return self.timeout(f"tcp_timeout_{timeout_name(tcp, segment_kind(packet.tcp), self.limits)}")
         names = {"udp": "udp_timeout_stream" if stream else "udp_timeout", "icmp": "icmp_timeout"}
         return self.timeout(names.get(packet.proto, "generic_timeout"))
 
@@ -229,14 +249,14 @@ class Conntrack:
             raise Unknown(
                 f"a connection {entry.original} is there already, and its TCP windows are not known", collect=""
             )
-        state = "ESTABLISHED" if reply or entry.seen_reply else "NEW"
+        state = ConnState.ESTABLISHED if reply or entry.seen_reply else ConnState.NEW
         why = ""
         if packet.tcp and entry.tcp:
-            opinion = follow(entry.tcp, packet, packet.tcp, reply, self.limits, entry.seen_reply, entry.assured)
-            if opinion.verdict == "invalid":
+            opinion = tcp_packet(entry.tcp, packet, packet.tcp, reply, self.limits, entry.seen_reply, entry.assured)
+            if opinion.verdict is TcpVerdict.INVALID:
                 self._entries[number] = entry._replace(tcp=opinion.track)
-                return Tracked("INVALID", why=opinion.why)
-            if opinion.verdict == "reopen":
+                return Tracked(ConnState.INVALID, why=opinion.why)
+            if opinion.verdict is TcpVerdict.REOPEN:
                 self.forget(number)
                 return self.track(packet, now)
             why = opinion.why
@@ -250,11 +270,13 @@ class Conntrack:
         self._entries[number] = moved._replace(seen_reply=True) if reply else moved
         return Tracked(state, number, reply, why)
 
-    def _tcp_entry(self, entry: Entry, packet: Packet, track: TcpTrack, verdict: str, now: float) -> Entry | None:
+    def _tcp_entry(
+        self, entry: Entry, packet: Packet, track: TcpTrack, verdict: TcpVerdict, now: float
+    ) -> Entry | None:
         """Return the entry after an accepted segment: new state, ASSURED, timeout; None when a RST removes it."""
         kind = segment_kind(packet.tcp) if packet.tcp else ""
         before = entry.state
-        if verdict == "ignore":
+        if verdict is TcpVerdict.IGNORE:
             return entry._replace(tcp=track)
         seconds = self._lifetime(packet, track, False)
         if not entry.seen_reply:
@@ -276,13 +298,13 @@ class Conntrack:
         return entry._replace(expires=expires, assured=entry.assured or stream)
 
 
-FIELD = re.compile(r"(src|dst|sport|dport|type|code|id)=(\S+)")
+_FIELD = re.compile(r"(src|dst|sport|dport|type|code|id)=(\S+)")
 
-HEAD = re.compile(r"(\w+) +(\d{1,3}) +(\d{1,10}) +", re.ASCII)
+_HEAD = re.compile(r"(\w+) +(\d{1,3}) +(\d{1,10}) +", re.ASCII)
 
-ZONE = re.compile(r" zone(?:-orig|-reply)?=")
+_ZONE = re.compile(r" zone(?:-orig|-reply)?=")
 
-PROTOCOLS = ("tcp", "udp", "icmp")
+_PROTOCOLS = ("tcp", "udp", "icmp")
 
 
 def parse_connections(text: str, source: str = "conntrack -L") -> tuple[Entry, ...]:
@@ -291,15 +313,15 @@ def parse_connections(text: str, source: str = "conntrack -L") -> tuple[Entry, .
 
 
 def _entry(line: str, source: str, number: int) -> Iterator[Entry]:
-    head = HEAD.match(line)
-    if not line.strip() or line.startswith("conntrack v") or ZONE.search(line):
+    head = _HEAD.match(line)
+    if not line.strip() or line.startswith("conntrack v") or _ZONE.search(line):
         return
     if not head:
         raise _wrong("not `PROTOCOL NUMBER SECONDS ...`", source, number, 1, line)
-    if head[1] not in PROTOCOLS:
+    if head[1] not in _PROTOCOLS:
         return
     state = line[head.end() :].partition(" ")[0] if head[1] == "tcp" else ""
-    if state and state not in STATES:
+    if state and state not in TCP_STATES:
         raise _wrong(f"{state!r} is no TCP state", source, number, head.end() + 1, line)
     yield _read(line, state, float(head[3]), *_directions(head[1], line, source, number))
 
@@ -325,7 +347,7 @@ def _read(line: str, state: str, seconds: float, original: ConnTuple, reply: Con
 
 def _directions(proto: str, line: str, source: str, number: int) -> tuple[ConnTuple, ConnTuple]:
     """Read the two directions: each begins with `src=`."""
-    found = list(FIELD.finditer(line))
+    found = list(_FIELD.finditer(line))
     starts = [place for place, field in enumerate(found) if field[1] == "src"]
     if len(starts) != 2:
         raise _wrong("not two directions, each beginning with src=", source, number, 1, line)

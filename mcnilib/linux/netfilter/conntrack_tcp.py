@@ -1,12 +1,13 @@
 """What conntrack knows of one TCP connection: the state table, and what it makes of the next segment.
 
-`follow` moves the knowledge by one segment and says what conntrack thinks of it. Not modelled: SYN proxy.
+`tcp_packet` moves the knowledge by one segment and says what conntrack thinks of it. Not modelled: SYN proxy.
 Source: net/netfilter/nf_conntrack_proto_tcp.c (Linux 6.18).
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass
+from enum import StrEnum, auto
 from typing import NamedTuple
 
 from mcnilib.linux.packet import Packet, Tcp
@@ -14,7 +15,7 @@ from mcnilib.linux.packet import Packet, Tcp
 MAX_ACK_WINDOW = 66000
 
 
-class Side(NamedTuple):
+class TcpSender(NamedTuple):
     """What conntrack knows of one sender: highest sequence sent and allowed, largest window, window scale."""
 
     end: int = 0
@@ -28,6 +29,15 @@ class Side(NamedTuple):
     unacked: bool = False
 
 
+class TcpVerdict(StrEnum):
+    """What becomes of a segment."""
+
+    ACCEPT = auto()
+    IGNORE = auto()  # it passes, the state stays
+    INVALID = auto()
+    REOPEN = auto()  # it begins another connection of the same tuple (NF_REPEAT)
+
+
 def before(a: int, b: int) -> bool:
     """Compare sequence numbers modulo 2**32."""
     return (a - b) & 0xFFFFFFFF >= 0x80000000
@@ -38,10 +48,10 @@ def segment_end(packet: Packet, tcp: Tcp) -> int:
     return (tcp.seq + packet.length + ("SYN" in tcp.flags) + ("FIN" in tcp.flags)) & 0xFFFFFFFF
 
 
-def judge(
-    sender: Side, receiver: Side, packet: Packet, tcp: Tcp, *, reply: bool, state: str, lenient: bool
-) -> tuple[str, Side, Side, str]:  # long because it follows tcp_in_window() check by check
-    """Return accept, ignore or invalid, what is known of both sides afterwards, and the kernel's words of complaint.
+def tcp_in_window(
+    sender: TcpSender, receiver: TcpSender, packet: Packet, tcp: Tcp, *, reply: bool, state: str, lenient: bool
+) -> tuple[TcpVerdict, TcpSender, TcpSender, str]:  # long because it follows tcp_in_window() check by check
+    """Return the verdict, what is known of both sides afterwards, and the kernel's words of complaint.
 
     `state` is the connection's before the segment; `lenient`: be_liberal is set.
     """
@@ -51,7 +61,7 @@ def judge(
     if syn and (sender.maxwin == 0 or (opening and before(sender.end, end))):
         sender, receiver = _init_sender(sender, receiver, tcp, end, reply)
         if not has_ack:
-            return "accept", sender, receiver, ""
+            return TcpVerdict.ACCEPT, sender, receiver, ""
     elif sender.maxwin == 0:
         sender, receiver = _pick_up(sender, receiver, win, end, ack)
     if not has_ack or ("RST" in tcp.flags and ack == 0):
@@ -61,19 +71,21 @@ def judge(
     bad = _complaint(sender, receiver, seq, end, ack, max(sender.maxwin, MAX_ACK_WINDOW))
     if bad:
         sender = sender._replace(end=end, unacked=True) if bad[0] == "overshot" else sender
-        verdict = "invalid" if bad[0] == "invalid" else "ignore"
-        return "accept" if lenient or sender.liberal else verdict, sender, receiver, bad[1]
-    return "accept", *_learn(sender, receiver, end, ack, win if syn else win << sender.scale, has_ack), ""
+        verdict = TcpVerdict.INVALID if bad[0] == "invalid" else TcpVerdict.IGNORE
+        return TcpVerdict.ACCEPT if lenient or sender.liberal else verdict, sender, receiver, bad[1]
+    return TcpVerdict.ACCEPT, *_learn(sender, receiver, end, ack, win if syn else win << sender.scale, has_ack), ""
 
 
-def _init_sender(sender: Side, receiver: Side, tcp: Tcp, end: int, reply: bool) -> tuple[Side, Side]:
-    sender = Side(end, end, tcp.window or 1, sender.maxack, tcp.scale or 0, tcp.scale is not None)
+def _init_sender(
+    sender: TcpSender, receiver: TcpSender, tcp: Tcp, end: int, reply: bool
+) -> tuple[TcpSender, TcpSender]:
+    sender = TcpSender(end, end, tcp.window or 1, sender.maxack, tcp.scale or 0, tcp.scale is not None)
     if reply and not (sender.has_scale and receiver.has_scale):
         return sender._replace(scale=0), receiver._replace(scale=0)
     return sender, receiver
 
 
-def _pick_up(sender: Side, receiver: Side, win: int, end: int, ack: int) -> tuple[Side, Side]:
+def _pick_up(sender: TcpSender, receiver: TcpSender, win: int, end: int, ack: int) -> tuple[TcpSender, TcpSender]:
     window = (win << sender.scale) or 1
     sender = sender._replace(end=end, maxwin=window, maxend=(end + window) & 0xFFFFFFFF)
     if receiver.maxwin == 0:
@@ -83,7 +95,9 @@ def _pick_up(sender: Side, receiver: Side, win: int, end: int, ack: int) -> tupl
     return sender, receiver
 
 
-def _complaint(sender: Side, receiver: Side, seq: int, end: int, ack: int, bound: int) -> tuple[str, str] | None:
+def _complaint(
+    sender: TcpSender, receiver: TcpSender, seq: int, end: int, ack: int, bound: int
+) -> tuple[str, str] | None:
     """Return what is wrong with the segment: (overshot, invalid or late; the kernel's words), or None."""
     in_window = receiver.maxwin == 0 or before(sender.end - receiver.maxwin - 1, end)
     ack_known = before(ack, receiver.end + 1)
@@ -102,7 +116,9 @@ def _complaint(sender: Side, receiver: Side, seq: int, end: int, ack: int, bound
     return None
 
 
-def _learn(sender: Side, receiver: Side, end: int, ack: int, win: int, has_ack: bool) -> tuple[Side, Side]:
+def _learn(
+    sender: TcpSender, receiver: TcpSender, end: int, ack: int, win: int, has_ack: bool
+) -> tuple[TcpSender, TcpSender]:
     newer = before(sender.end, end)
     maxack = sender.maxack
     if has_ack:
@@ -123,7 +139,7 @@ def _learn(sender: Side, receiver: Side, end: int, ack: int, win: int, has_ack: 
     return sender, receiver._replace(maxwin=rwin, maxend=rmax, unacked=unacked)
 
 
-STATES = (
+TCP_STATES = (
     "NONE",
     "SYN_SENT", "SYN_RECV", "ESTABLISHED", "FIN_WAIT", "CLOSE_WAIT", "LAST_ACK", "TIME_WAIT", "CLOSE", "SYN_SENT2",
 )  # fmt: skip
@@ -135,7 +151,7 @@ _COLUMNS |= {"LA": "LAST_ACK", "TW": "TIME_WAIT", "CL": "CLOSE", "S2": "SYN_SENT
 
 
 def _row(words: str) -> dict[str, str]:
-    return dict(zip(STATES, (_COLUMNS[word] for word in words.split()), strict=True))
+    return dict(zip(TCP_STATES, (_COLUMNS[word] for word in words.split()), strict=True))
 
 
 # Columns: NONE SYN_SENT SYN_RECV ESTABLISHED FIN_WAIT CLOSE_WAIT LAST_ACK TIME_WAIT CLOSE SYN_SENT2
@@ -183,7 +199,7 @@ class TcpTrack(NamedTuple):
     """The TCP part of a conntrack entry."""
 
     state: str = "NONE"
-    sides: tuple[Side, Side] = (Side(), Side())  # original sender, reply sender
+    senders: tuple[TcpSender, TcpSender] = (TcpSender(), TcpSender())  # original sender, reply sender
     last_kind: str = "none"
     last_reply: bool = False
     last_seq: int = 0
@@ -197,9 +213,9 @@ class TcpTrack(NamedTuple):
 
 
 class Opinion(NamedTuple):
-    """What conntrack makes of a segment. `verdict` is accept, ignore (passes, state kept), invalid or reopen."""
+    """What conntrack makes of a segment."""
 
-    verdict: str
+    verdict: TcpVerdict
     track: TcpTrack
     why: str = ""  # the kernel's log message for invalid and ignored segments
 
@@ -216,43 +232,49 @@ def segment_kind(tcp: Tcp) -> str:
     return "ack" if "ACK" in flags else "none"
 
 
-def begin(packet: Packet, tcp: Tcp, limits: Limits) -> Opinion:
-    """Judge the first segment of a connection: SYN opens it, ACK or data picks it up in mid-stream if `loose`."""
+def tcp_new(packet: Packet, tcp: Tcp, limits: Limits) -> Opinion:
+    """Judge the first segment of a connection: SYN opens it, ACK or data picks it up in mid-stream if `loose`.
+
+    Source: tcp_new().
+    """
     if (tcp.flags - {"PSH", "ECE", "CWR"}) not in VALID_FLAGS:
-        return Opinion("invalid", TcpTrack(), "invalid tcp flag combination")
+        return Opinion(TcpVerdict.INVALID, TcpTrack(), "invalid tcp flag combination")
     state = TRANSITIONS[False][segment_kind(tcp)]["NONE"]
     if state == "INVALID" or (state != "SYN_SENT" and not limits.loose):
-        return Opinion("invalid", TcpTrack(), "invalid new")
+        return Opinion(TcpVerdict.INVALID, TcpTrack(), "invalid new")
     end, window = segment_end(packet, tcp), tcp.window or 1
     if state == "SYN_SENT":
-        side = Side(end, end, window, scale=tcp.scale or 0, has_scale=tcp.scale is not None)
-        return follow(TcpTrack(sides=(side, Side())), packet, tcp, False, limits, False, False)
-    side = Side(end, (end + window) & 0xFFFFFFFF, window, liberal=True)
-    return follow(TcpTrack(sides=(side, Side(liberal=True))), packet, tcp, False, limits, False, False)
+        sender = TcpSender(end, end, window, scale=tcp.scale or 0, has_scale=tcp.scale is not None)
+        return tcp_packet(TcpTrack(senders=(sender, TcpSender())), packet, tcp, False, limits, False, False)
+    sender = TcpSender(end, (end + window) & 0xFFFFFFFF, window, liberal=True)
+    return tcp_packet(TcpTrack(senders=(sender, TcpSender(liberal=True))), packet, tcp, False, limits, False, False)
 
 
-def follow(
+def tcp_packet(
     track: TcpTrack, packet: Packet, tcp: Tcp, reply: bool, limits: Limits, seen_reply: bool, assured: bool
 ) -> Opinion:
     """Judge one more segment of a tracked connection and return the knowledge after it.
 
     `reply` is its direction; `seen_reply` and `assured` are the entry's flags before it.
+    Source: nf_conntrack_tcp_packet().
     """
     if (tcp.flags - {"PSH", "ECE", "CWR"}) not in VALID_FLAGS:
-        return Opinion("invalid", track, "invalid tcp flag combination")
+        return Opinion(TcpVerdict.INVALID, track, "invalid tcp flag combination")
     kind = segment_kind(tcp)
     new = TRANSITIONS[reply][kind][track.state]
     if new == "INVALID":
-        return Opinion("invalid", track, f"packet ({kind}) in {_way(reply)} direction invalid, state {track.state}")
+        return Opinion(
+            TcpVerdict.INVALID, track, f"packet ({kind}) in {_way(reply)} direction invalid, state {track.state}"
+        )
     if new == "SYN_SENT" and track.state in ("TIME_WAIT", "CLOSE", "SYN_SENT2"):
         aborted = track.last_reply == reply and track.last_kind == "rst"
-        if aborted or track.sides[0].close_init or track.sides[1].close_init:
-            return Opinion("reopen", track)
+        if aborted or track.senders[0].close_init or track.senders[1].close_init:
+            return Opinion(TcpVerdict.REOPEN, track)
         new = "IGNORE"
     if new == "IGNORE":
         return _ignore(track, packet, tcp, reply, kind, limits)
     if new == "TIME_WAIT" and _is_challenge(track, kind, reply):
-        return Opinion("ignore", track._replace(expect_challenge=False), "challenge-ack ignored")
+        return Opinion(TcpVerdict.IGNORE, track._replace(expect_challenge=False), "challenge-ack ignored")
     if new == "SYN_SENT2":
         track = track._replace(simultaneous=True)
     if new == "SYN_RECV" and reply and kind == "ack" and track.simultaneous:
@@ -286,15 +308,17 @@ def _ignore(track: TcpTrack, packet: Packet, tcp: Tcp, reply: bool, kind: str, l
         noted = noted._replace(last_scale=tcp.scale, expect_challenge=track.state == "LAST_ACK")
     if track.state == "SYN_SENT" and kind == "ack" and reply:
         noted = noted._replace(last_ack=tcp.ack)
-    return Opinion("ignore", noted, f"packet ({kind}) in {_way(reply)} direction ignored, state {track.state}")
+    return Opinion(TcpVerdict.IGNORE, noted, f"packet ({kind}) in {_way(reply)} direction ignored, state {track.state}")
 
 
 def _synced(track: TcpTrack, reply: bool) -> TcpTrack:
     """Believe a SYN that was ignored before, now that it is answered."""
     scale = track.last_scale
-    other = Side(track.last_end, track.last_end, track.last_win or 1, scale=scale or 0, has_scale=scale is not None)
-    mine = Side(liberal=track.sides[reply].liberal)
-    return track._replace(state="SYN_SENT", sides=(other, mine) if reply else (mine, other), expect_challenge=False)
+    other = TcpSender(
+        track.last_end, track.last_end, track.last_win or 1, scale=scale or 0, has_scale=scale is not None
+    )
+    mine = TcpSender(liberal=track.senders[reply].liberal)
+    return track._replace(state="SYN_SENT", senders=(other, mine) if reply else (mine, other), expect_challenge=False)
 
 
 def _reset(
@@ -304,13 +328,13 @@ def _reset(
     done = _accepted(track, tcp, reply, "rst", "CLOSE")
     if track.state in _CLOSING:
         return done
-    maxack, established = track.sides[not reply].maxack, track.state == "ESTABLISHED"
+    maxack, established = track.senders[not reply].maxack, track.state == "ESTABLISHED"
     new = "CLOSE"
     if maxack is not None and track.last_kind != "syn":
         if tcp.seq == 0 and not established:
             return _windowed(track, packet, tcp, reply, "rst", new, limits)
         if before(tcp.seq, maxack) and not limits.ignore_invalid_rst:
-            return Opinion("invalid", track, "invalid rst")
+            return Opinion(TcpVerdict.INVALID, track, "invalid rst")
         train = track.last_kind == "ack" and track.last_reply == reply and tcp.seq == track.last_end
         if not established or tcp.seq == maxack or train:
             return _windowed(track, packet, tcp, reply, "rst", new, limits)
@@ -323,22 +347,22 @@ def _reset(
 
 
 def _accepted(track: TcpTrack, tcp: Tcp, reply: bool, kind: str, new: str) -> Opinion:
-    sides = track.sides
+    senders = track.senders
     if new != track.state and new == "FIN_WAIT":
-        mine = sides[reply]._replace(close_init=True)
-        sides = (sides[0], mine) if reply else (mine, sides[1])
-    return Opinion("accept", track._replace(state=new, sides=sides, last_kind=kind, last_reply=reply))
+        mine = senders[reply]._replace(close_init=True)
+        senders = (senders[0], mine) if reply else (mine, senders[1])
+    return Opinion(TcpVerdict.ACCEPT, track._replace(state=new, senders=senders, last_kind=kind, last_reply=reply))
 
 
 def _windowed(track: TcpTrack, packet: Packet, tcp: Tcp, reply: bool, kind: str, new: str, limits: Limits) -> Opinion:
     """Check the segment against the windows seen so far, then move to the new state."""
-    sides = track.sides
-    verdict, sender, receiver, why = judge(
-        sides[reply], sides[not reply], packet, tcp, reply=reply, state=track.state, lenient=limits.be_liberal
+    senders = track.senders
+    verdict, sender, receiver, why = tcp_in_window(
+        senders[reply], senders[not reply], packet, tcp, reply=reply, state=track.state, lenient=limits.be_liberal
     )
-    track = track._replace(sides=(receiver, sender) if reply else (sender, receiver))
-    if verdict != "accept":
-        if verdict == "invalid" and kind in ("rst", "fin") and _remembers(track, reply):
+    track = track._replace(senders=(receiver, sender) if reply else (sender, receiver))
+    if verdict is not TcpVerdict.ACCEPT:
+        if verdict is TcpVerdict.INVALID and kind in ("rst", "fin") and _remembers(track, reply):
             track = track._replace(last_kind=kind, last_reply=reply)
         return Opinion(verdict, track, why)
     if kind == "ack":
@@ -358,14 +382,14 @@ def _count_retransmissions(track: TcpTrack, packet: Packet, tcp: Tcp, reply: boo
     return track._replace(retrans=0, **dict(zip(names, now, strict=True)))  # type: ignore[arg-type]
 
 
-def lifetime(track: TcpTrack, kind: str, limits: Limits) -> str:
+def timeout_name(track: TcpTrack, kind: str, limits: Limits) -> str:
     """Name the timeout that now applies, as in net.netfilter.nf_conntrack_tcp_timeout_NAME."""
     long_lived = track.state in ("ESTABLISHED",)
     if track.retrans >= limits.max_retrans and long_lived:
         return "max_retrans"
     if kind == "rst":
         return "close"
-    if (track.sides[0].unacked or track.sides[1].unacked) and long_lived:
+    if (track.senders[0].unacked or track.senders[1].unacked) and long_lived:
         return "unacknowledged"
     if track.last_win == 0 and long_lived:
         return "max_retrans"

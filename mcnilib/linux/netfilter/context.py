@@ -9,7 +9,7 @@ from ipaddress import IPv4Address
 from typing import Any
 
 from mcnilib.linux.chance import Chance
-from mcnilib.linux.netfilter.conntrack import Entry
+from mcnilib.linux.netfilter.conntrack import ConnState, Entry
 from mcnilib.linux.netfilter.ipset import IpSet
 from mcnilib.linux.packet import Packet
 
@@ -21,7 +21,7 @@ class Context:
     hook: str
     iif: str = ""
     oif: str = ""
-    ctstate: str = "NEW"  # NEW, ESTABLISHED, RELATED, INVALID or UNTRACKED
+    ctstate: ConnState = ConnState.NEW
     reply: bool = False  # the packet travels in the reply direction of its connection
     entry: Entry | None = None
     sets: dict[str, IpSet] | None = None

@@ -19,20 +19,18 @@ from mcnilib.linux.origin import Origin
 from mcnilib.linux.packet import ICMP_WORDS, WITH_PORTS, Packet, protocol_name
 from mcnilib.linux.text import Words
 
-MAC = r"[0-9A-Fa-f]{2}(:[0-9A-Fa-f]{2}){5}"
+_MAC = r"[0-9A-Fa-f]{2}(:[0-9A-Fa-f]{2}){5}"
 
-PORT = r"\d{1,5}"
+_PORT = r"\d{1,5}"
 
-PHYSICAL = "physdev:"
-
-Part = IPv4Network | str
+MemberPart = IPv4Network | str
 """An address or prefix, or the text of a port, device, MAC address, mark or set."""
 
 
 class Member(NamedTuple):
     """One member: its parts, and the words after it."""
 
-    parts: tuple[Part, ...]
+    parts: tuple[MemberPart, ...]
     options: str = ""  # as `ipset save` prints them: timeout 50 packets 0 bytes 0 comment "x" nomatch
 
     @property
@@ -64,20 +62,20 @@ class Member(NamedTuple):
         return f"{','.join(map(part_text, self.parts))} {self.options}".rstrip()
 
 
-def part_text(part: Part) -> str:
+def part_text(part: MemberPart) -> str:
     """Write one part: an address without /32."""
     if isinstance(part, str):
         return part
     return str(part.network_address) if part.prefixlen == 32 else str(part)
 
 
-def read_part(words: Words, kind: str, text: str, bitmap: bool) -> Part:
+def read_part(words: Words, kind: str, text: str, bitmap: bool) -> MemberPart:
     """Read one part of the member word just read. Raises: StateSyntaxError."""
     if kind in ("ip", "net"):
         return _network(words, kind, text)
     if kind == "port":
         return _bitmap_port(words, text) if bitmap else _port(words, text)
-    if kind == "mac" and not re.fullmatch(MAC, text, re.ASCII):
+    if kind == "mac" and not re.fullmatch(_MAC, text, re.ASCII):
         raise words.wrong(f"{text!r} is not a MAC address")
     if kind == "mark" and not re.fullmatch(r"0x[0-9a-f]{1,8}|0|[1-9]\d{0,9}", text, re.ASCII):
         raise words.wrong(f"{text!r} is not a mark")
@@ -95,7 +93,7 @@ def _network(words: Words, kind: str, text: str) -> IPv4Network:
 
 
 def _bitmap_port(words: Words, text: str) -> str:
-    if not re.fullmatch(PORT, text, re.ASCII) or int(text) > 0xFFFF:
+    if not re.fullmatch(_PORT, text, re.ASCII) or int(text) > 0xFFFF:
         raise words.wrong(f"{text!r} is not a port")
     return text
 
@@ -119,7 +117,7 @@ def port_key(text: str) -> Hashable:
             return proto, kind << 8 | (code or 0)
         found = re.fullmatch(r"(\d{1,3})/(\d{1,3})", number, re.ASCII)
         return (proto, int(found[1]) << 8 | int(found[2])) if found else None
-    return (proto, int(number)) if re.fullmatch(PORT, number, re.ASCII) and int(number) <= 0xFFFF else None
+    return (proto, int(number)) if re.fullmatch(_PORT, number, re.ASCII) and int(number) <= 0xFFFF else None
 
 
 def packet_port(packet: Packet, side: str) -> Hashable:
@@ -165,17 +163,17 @@ def no_mac(name: str) -> Callable[[Packet, Lookup, str], Hashable]:
     return refuse
 
 
-TYPES = (
+SET_TYPES = (
     "hash:ip", "hash:net", "hash:mac", "hash:ip,mac", "hash:ip,mark", "hash:ip,port", "hash:net,port", "hash:net,net",
     "hash:net,iface", "hash:ip,port,ip", "hash:ip,port,net", "hash:net,port,net", "bitmap:ip", "bitmap:ip,mac",
     "bitmap:port", "list:set",
 )  # fmt: skip
 """The types of sets ipset documents."""
 
-NAME_LENGTH = 31
+SET_NAME_LENGTH = 31
 """Longest name of a set."""
 
-Key = tuple[Hashable, ...]
+MemberKey = tuple[Hashable, ...]
 
 Shape = tuple[int, ...]
 """Prefix lengths of a member's networks, and the length of a device given by its beginning; -1 for other parts."""
@@ -212,9 +210,9 @@ class IpSet:
         return "counters" in self.options.split()
 
     @cached_property
-    def _index(self) -> list[tuple[Shape, dict[Key, Member]]]:
+    def _index(self) -> list[tuple[Shape, dict[MemberKey, Member]]]:
         """The members by shape, the longest prefixes first."""
-        found: dict[Shape, dict[Key, Member]] = {}
+        found: dict[Shape, dict[MemberKey, Member]] = {}
         for one in self.members:
             member = one if isinstance(one, Member) else Member((one,))
             shape = tuple(_length(part, member.wildcard) for part in member.parts)
@@ -222,7 +220,7 @@ class IpSet:
             found.setdefault(shape, {})[key] = member
         return sorted(found.items(), reverse=True)
 
-    def _part_key(self, kind: str, part: Part) -> Hashable:
+    def _part_key(self, kind: str, part: MemberPart) -> Hashable:
         if not isinstance(part, str):
             return int(part.network_address)
         if kind == "port":
@@ -259,7 +257,7 @@ class IpSet:
                 return packet.mark & mark_mask_of(self.options)
         return no_mac(self.name)(packet, at, side)
 
-    def _found(self, key: Key, now: float) -> int:
+    def _found(self, key: MemberKey, now: float) -> int:
         for shape, members in self._index:
             member = members.get(tuple(map(_masked, key, shape)))
             if member is not None and member.alive(now):
@@ -286,7 +284,7 @@ def mark_mask_of(options: str) -> int:
     return int(found[1] or "none", 0) if found else 0xFFFFFFFF
 
 
-def _length(part: Part, wildcard: bool) -> int:
+def _length(part: MemberPart, wildcard: bool) -> int:
     if isinstance(part, str):
         return len(part) if wildcard else -1
     return part.prefixlen
@@ -348,11 +346,11 @@ def _check_comment(words: Words) -> None:
 
 
 def _create(words: Words, name: str) -> IpSet:
-    if len(name) > NAME_LENGTH:
-        raise words.wrong(f"names of sets have {NAME_LENGTH} characters at most")
+    if len(name) > SET_NAME_LENGTH:
+        raise words.wrong(f"names of sets have {SET_NAME_LENGTH} characters at most")
     kind = words.take("a type")
-    if kind not in TYPES:
-        raise Unsupported(f"{words.source}:{words.number}: {kind} of set {name}; types are {', '.join(TYPES)}")
+    if kind not in SET_TYPES:
+        raise Unsupported(f"{words.source}:{words.number}: {kind} of set {name}; types are {', '.join(SET_TYPES)}")
     rest = words.rest()
     try:
         mask_of(rest), mark_mask_of(rest)

@@ -14,7 +14,7 @@ from ipaddress import IPv4Address
 from typing import NamedTuple, Protocol
 
 from mcnilib.linux.chance import Chance
-from mcnilib.linux.netfilter.conntrack import Conntrack, ConnTuple, Entry, Tracked
+from mcnilib.linux.netfilter.conntrack import ConnState, Conntrack, ConnTuple, Entry, Tracked
 from mcnilib.linux.packet import Packet
 
 SOURCE_HOOKS = ("POSTROUTING", "INPUT")
@@ -27,7 +27,7 @@ def asks_table(packet: Packet, tracked: Tracked, connection: Entry, hook: str) -
     Not yet decided and related is REJECT's RST: it carries the connection of the SYN that came no further. An ICMP
     error carries one too, and is only rewritten. Source: nf_nat_inet_fn().
     """
-    if tracked.state != "NEW" and (tracked.state != "RELATED" or packet.icmp):
+    if tracked.state is not ConnState.NEW and (tracked.state is not ConnState.RELATED or packet.icmp):
         return False
     return not (connection.src_nat_done if hook in SOURCE_HOOKS else connection.dst_nat_done)
 
@@ -207,8 +207,11 @@ def _rolled(word: int, shift: int) -> int:
     return (word << shift | word >> 32 - shift) & WORD
 
 
-ANY = NatRange(None, None)
-"""What a connection is allowed that no rule rewrites: its own source, if no other connection has the tuple already."""
+NULL_BINDING = NatRange(None, None)
+"""What a connection is allowed that no rule rewrites: its own source, if no other connection has the tuple already.
+
+Source: nf_nat_alloc_null_binding().
+"""
 
 
 def decide(table: Conntrack, at: NatPoint, target: NatTarget | None, *, chance: Chance, now: float) -> Entry | None:
@@ -216,12 +219,12 @@ def decide(table: Conntrack, at: NatPoint, target: NatTarget | None, *, chance: 
 
     One that is stored stays as it is: there was no nat table then. Source: nf_nat_setup_info().
     """
-    span = target.nat_range(at) if target else ANY
+    span = target.nat_range(at) if target else NULL_BINDING
     if span is None:
         return None
     if at.connection.confirmed:
         return at.connection
-    if span is ANY and not at.source:
+    if span is NULL_BINDING and not at.source:
         return at.connection._replace(dst_nat_done=True)
     return bind(table, at.connection, span, source=at.source, chance=chance, now=now)
 

@@ -13,7 +13,7 @@ from typing import NamedTuple
 from mcnilib.errors import Unknown
 from mcnilib.linux.chance import Chance
 from mcnilib.linux.device.link import Link
-from mcnilib.linux.netfilter.conntrack import Conntrack, Tracked
+from mcnilib.linux.netfilter.conntrack import ConnState, Conntrack, Tracked
 from mcnilib.linux.netfilter.conntrack_tcp import Limits
 from mcnilib.linux.netfilter.context import Context
 from mcnilib.linux.netfilter.iptables.rule import Table
@@ -136,8 +136,8 @@ class Host:
             hook=hook,
             iif=iif,
             oif=oif,
-            ctstate=(tracked.state if tracked else "") or "INVALID",
-            fresh=tracked is None or tracked.state == "INVALID",
+            ctstate=(tracked.state if tracked else None) or ConnState.INVALID,
+            fresh=tracked is None or tracked.state is ConnState.INVALID,
             reply=tracked.reply if tracked else False,
             entry=self.connections[tracked.number] if tracked and tracked.number else None,
             sets=self.sets,

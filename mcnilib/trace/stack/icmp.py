@@ -9,7 +9,7 @@ from ipaddress import IPv4Address
 from typing import TYPE_CHECKING
 
 from mcnilib.errors import NoRoute, Unknown, Unsupported
-from mcnilib.linux.netfilter.conntrack import Tracked
+from mcnilib.linux.netfilter.conntrack import ConnState, Tracked
 from mcnilib.linux.netfilter.conntrack_tcp import segment_end
 from mcnilib.linux.packet import Icmp, Packet, Tcp
 from mcnilib.linux.routing.fib import Decision
@@ -142,9 +142,9 @@ def attached(tracked: Tracked | None) -> Tracked | None:
     The answer to what was left out by NOTRACK gets none, and cannot be left out itself: the rule thinks it was seen.
     Source: nf_conntrack_attach(), notrack_chk() in net/netfilter/xt_CT.c.
     """
-    if tracked and tracked.state == "UNTRACKED":
-        return Tracked("")
-    return Tracked("RELATED", tracked.number, not tracked.reply) if tracked and tracked.number else None
+    if tracked and tracked.state is ConnState.UNTRACKED:
+        return Tracked(None)
+    return Tracked(ConnState.RELATED, tracked.number, not tracked.reply) if tracked and tracked.number else None
 
 
 def _error_source(host: Host, query: Query) -> IPv4Address | None:

@@ -11,7 +11,7 @@ from collections.abc import Callable, Mapping
 from ipaddress import IPv4Address
 
 from mcnilib.errors import Unknown
-from mcnilib.linux.netfilter.conntrack import Entry, Tracked
+from mcnilib.linux.netfilter.conntrack import ConnState, Entry, Tracked
 from mcnilib.linux.netfilter.context import Context
 from mcnilib.linux.netfilter.hooks import HookEntry, HookKind
 from mcnilib.linux.netfilter.iptables.rule import Chain, ChainRule, Table
@@ -72,9 +72,9 @@ class Hook:
         skb, host = self.skb, self.host
         if not (skb.tracked and skb.tracked.state):
             tracked = skb.tracked = host.connections.track(skb.packet, self.now)
-            self._note(f"{tracked.state}: {tracked.why}" if tracked.why else tracked.state)
-        elif skb.tracked.state == "UNTRACKED":  # left out by NOTRACK; any other state: seen before, on loopback
-            self._note("UNTRACKED")
+            self._note(f"{tracked.state}: {tracked.why}" if tracked.why else f"{tracked.state}")
+        elif skb.tracked.state is ConnState.UNTRACKED:  # left out by NOTRACK; any other state: seen before, on loopback
+            self._note(ConnState.UNTRACKED)
         return True
 
     def confirm(self, entry: HookEntry) -> bool:
@@ -90,7 +90,8 @@ class Hook:
         tracked, packet = self.skb.tracked, self.skb.packet
         if tracked:
             connection = self.host.connections[tracked.number] if tracked.number else None
-            self.log.connection(self.host.name, self.name, action, before or packet, packet, tracked.state, connection)
+            state = tracked.state or ""
+            self.log.connection(self.host.name, self.name, action, before or packet, packet, state, connection)
 
     def chain(self, entry: HookEntry) -> bool:
         """Walk the table's chain of this hook; False when it dropped the packet."""
@@ -101,7 +102,7 @@ class Hook:
             self._drop(table, at, line)
             return False
         if at.notrack:
-            self.skb.tracked = Tracked("UNTRACKED")
+            self.skb.tracked = Tracked(ConnState.UNTRACKED)
         return True
 
     def _traverse(self, table: Table, at: Context) -> tuple[str, ChainRule | Chain | None]:
@@ -141,7 +142,7 @@ class Hook:
         if oif_changed(tracked, connection, self.name, self.oif):
             connections.forget(tracked.number)
             action = "dropped: leaves by another device than the one it was masqueraded for"
-            self.log.connection(self.host.name, self.name, action, before, before, tracked.state, None)
+            self.log.connection(self.host.name, self.name, action, before, before, tracked.state or "", None)
             self.log.amend(fate=Fate.DROPPED)
             return False
         source = self.name in SOURCE_HOOKS

@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 
 from mcnilib.errors import Unsupported
+from mcnilib.linux.netfilter.conntrack import ConnState
 from mcnilib.linux.netfilter.context import Context
 from mcnilib.linux.netfilter.iptables.extension import KeptTarget
 from mcnilib.linux.netfilter.iptables.rule import Chain, ChainRule, Table
@@ -60,7 +61,7 @@ def traverse(
                 rules = iter(())  # as if the chain ended here
                 break
             if isinstance(target, Notrack) and at.fresh:
-                at.notrack, at.ctstate = True, "UNTRACKED"
+                at.notrack, at.ctstate = True, ConnState.UNTRACKED
         else:
             if not callers:
                 return base.policy or "ACCEPT", packet, base
@@ -76,7 +77,7 @@ def _apply(target: Target | None, packet: Packet, at: Context) -> Packet:
     if isinstance(target, KeptTarget):
         target.refuse()
         if target.name == "CT" and at.fresh:  # a template for the connection is there now, see xt_ct_target()
-            at.fresh, at.ctstate = False, "NEW"
+            at.fresh, at.ctstate = False, ConnState.NEW
     if at.entry is None or not isinstance(target, Connmark):
         return packet
     if target.action == "restore":
