@@ -88,10 +88,10 @@ class Entry(NamedTuple):
     def line(self, now: float) -> str:
         """Print the entry as `conntrack -L` does at moment `now`."""
         numbers = {"tcp": 6, "udp": 17, "icmp": 1}
-        words = [f"{self.original.proto:<8} {numbers.get(self.original.proto, 0)} {max(0, round(self.expires - now))}"]
-        words += [self.state] if self.state else []
-        words += [str(self.original)] + ([] if self.seen_reply else ["[UNREPLIED]"]) + [str(self.reply)]
-        return " ".join([*words, *(["[ASSURED]"] if self.assured else []), f"mark={self.mark} use=1"])
+        fields = [f"{self.original.proto:<8} {numbers.get(self.original.proto, 0)} {max(0, round(self.expires - now))}"]
+        fields += [self.state] if self.state else []
+        fields += [str(self.original)] + ([] if self.seen_reply else ["[UNREPLIED]"]) + [str(self.reply)]
+        return " ".join([*fields, *(["[ASSURED]"] if self.assured else []), f"mark={self.mark} use=1"])
 
 
 class ConnState(StrEnum):
@@ -112,7 +112,7 @@ class Tracked:
     state: ConnState | None  # None: not asked yet, and NOTRACK comes too late
     number: int = 0  # 0: no entry
     reply: bool = False
-    why: str = ""  # for INVALID and ignored packets: what the kernel would log
+    complaint: str = ""  # for INVALID and ignored packets: what the kernel would log
 
 
 def tuple_of(packet: Packet) -> ConnTuple | None:
@@ -199,7 +199,7 @@ class Conntrack:
             return self._related(packet, now)
         direction = tuple_of(packet)
         if direction is None:
-            return Tracked(ConnState.INVALID, why="ICMP type without counterpart")
+            return Tracked(ConnState.INVALID, complaint="ICMP type without counterpart")
         hit = self.find(direction, now)
         if hit is None:
             return self._begin(packet, direction, now)
@@ -216,11 +216,11 @@ class Conntrack:
         direction = tuple_of(quoted) if quoted else None
         hit = self.find(direction.inverse(), now) if direction else None
         if hit is None:
-            return Tracked(ConnState.INVALID, why="ICMP error about an unknown connection")
+            return Tracked(ConnState.INVALID, complaint="ICMP error about an unknown connection")
         entry = self._entries[hit[0]]
         expected = (entry.reply if hit[1] else entry.original).dst
         if packet.dst != expected:
-            return Tracked(ConnState.INVALID, why=f"outer daddr {packet.dst} != inner saddr {expected}")
+            return Tracked(ConnState.INVALID, complaint=f"outer daddr {packet.dst} != inner saddr {expected}")
         return Tracked(ConnState.RELATED, hit[0], hit[1])
 
     def _begin(self, packet: Packet, direction: ConnTuple, now: float) -> Tracked:
@@ -228,10 +228,10 @@ class Conntrack:
         if packet.tcp:
             opinion = tcp_new(packet, packet.tcp, self.limits)
             if opinion.verdict is TcpVerdict.INVALID:
-                return Tracked(ConnState.INVALID, why=opinion.why)
+                return Tracked(ConnState.INVALID, complaint=opinion.complaint)
             tcp = opinion.track
         if packet.icmp and packet.icmp.type not in ICMP_OPENING:
-            return Tracked(ConnState.INVALID, why="ICMP answer without a question")
+            return Tracked(ConnState.INVALID, complaint="ICMP answer without a question")
         entry = Entry(
             direction, direction.inverse(), tcp, expires=now + self._lifetime(packet, tcp, False), stream_since=now + 2
         )
@@ -250,16 +250,16 @@ class Conntrack:
                 f"a connection {entry.original} is there already, and its TCP windows are not known", collect=""
             )
         state = ConnState.ESTABLISHED if reply or entry.seen_reply else ConnState.NEW
-        why = ""
+        complaint = ""
         if packet.tcp and entry.tcp:
             opinion = tcp_packet(entry.tcp, packet, packet.tcp, reply, self.limits, entry.seen_reply, entry.assured)
             if opinion.verdict is TcpVerdict.INVALID:
                 self._entries[number] = entry._replace(tcp=opinion.track)
-                return Tracked(ConnState.INVALID, why=opinion.why)
+                return Tracked(ConnState.INVALID, complaint=opinion.complaint)
             if opinion.verdict is TcpVerdict.REOPEN:
                 self.forget(number)
                 return self.track(packet, now)
-            why = opinion.why
+            complaint = opinion.complaint
             moved = self._tcp_entry(entry, packet, opinion.track, opinion.verdict, now)
         else:
             moved = self._plain_entry(entry, packet, now)
@@ -268,7 +268,7 @@ class Conntrack:
             self._entries[number] = entry._replace(tcp=opinion.track, seen_reply=reply)
             return Tracked(state, number, reply, "the only answer is a RST: entry removed")
         self._entries[number] = moved._replace(seen_reply=True) if reply else moved
-        return Tracked(state, number, reply, why)
+        return Tracked(state, number, reply, complaint)
 
     def _tcp_entry(
         self, entry: Entry, packet: Packet, track: TcpTrack, verdict: TcpVerdict, now: float
@@ -347,13 +347,13 @@ def _read(line: str, state: str, seconds: float, original: ConnTuple, reply: Con
 
 def _directions(proto: str, line: str, source: str, number: int) -> tuple[ConnTuple, ConnTuple]:
     """Read the two directions: each begins with `src=`."""
-    found = list(_FIELD.finditer(line))
-    starts = [place for place, field in enumerate(found) if field[1] == "src"]
+    fields = list(_FIELD.finditer(line))
+    starts = [position for position, field in enumerate(fields) if field[1] == "src"]
     if len(starts) != 2:
         raise _wrong("not two directions, each beginning with src=", source, number, 1, line)
-    parts = found[starts[0] : starts[1]], found[starts[1] :]
-    one, two = (_direction(proto, {field[1]: field for field in part}, source, number, line) for part in parts)
-    return one, two
+    parts = fields[starts[0] : starts[1]], fields[starts[1] :]
+    original, reply = (_direction(proto, {field[1]: field for field in part}, source, number, line) for part in parts)
+    return original, reply
 
 
 def _direction(proto: str, fields: dict[str, re.Match[str]], source: str, number: int, line: str) -> ConnTuple:

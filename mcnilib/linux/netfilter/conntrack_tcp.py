@@ -217,7 +217,7 @@ class Opinion(NamedTuple):
 
     verdict: TcpVerdict
     track: TcpTrack
-    why: str = ""  # the kernel's log message for invalid and ignored segments
+    complaint: str = ""  # the kernel's log message for invalid and ignored segments
 
 
 def segment_kind(tcp: Tcp) -> str:
@@ -357,14 +357,14 @@ def _accepted(track: TcpTrack, tcp: Tcp, reply: bool, kind: str, new: str) -> Op
 def _windowed(track: TcpTrack, packet: Packet, tcp: Tcp, reply: bool, kind: str, new: str, limits: Limits) -> Opinion:
     """Check the segment against the windows seen so far, then move to the new state."""
     senders = track.senders
-    verdict, sender, receiver, why = tcp_in_window(
+    verdict, sender, receiver, complaint = tcp_in_window(
         senders[reply], senders[not reply], packet, tcp, reply=reply, state=track.state, lenient=limits.be_liberal
     )
     track = track._replace(senders=(receiver, sender) if reply else (sender, receiver))
     if verdict is not TcpVerdict.ACCEPT:
         if verdict is TcpVerdict.INVALID and kind in ("rst", "fin") and _remembers(track, reply):
             track = track._replace(last_kind=kind, last_reply=reply)
-        return Opinion(verdict, track, why)
+        return Opinion(verdict, track, complaint)
     if kind == "ack":
         track = _count_retransmissions(track, packet, tcp, reply)
     return _accepted(track, tcp, reply, kind, new)

@@ -51,8 +51,8 @@ class Member(NamedTuple):
     @property
     def timeout(self) -> int:
         """Seconds until the member is gone; 0: it stays."""
-        found = re.search(r"\btimeout (\d+)", self.said)
-        return int(found[1]) if found else 0
+        timeout = re.search(r"\btimeout (\d+)", self.said)
+        return int(timeout[1]) if timeout else 0
 
     def alive(self, now: float) -> bool:
         """Tell whether the member is still there, so many seconds after the set was saved."""
@@ -84,12 +84,12 @@ def read_part(words: Words, kind: str, text: str, bitmap: bool) -> MemberPart:
 
 def _network(words: Words, kind: str, text: str) -> IPv4Network:
     try:
-        found = IPv4Network(text)
+        network = IPv4Network(text)
     except ValueError:
         raise words.wrong(f"{text!r} is not an IPv4 prefix") from None
-    if kind == "ip" and found.prefixlen < 32:
+    if kind == "ip" and network.prefixlen < 32:
         raise words.wrong(f"{text} cannot be one address of a member")
-    return found
+    return network
 
 
 def _bitmap_port(words: Words, text: str) -> str:
@@ -102,8 +102,7 @@ def _port(words: Words, text: str) -> str:
     """Read `tcp:80`, `80` or `icmp:echo-request`; the protocol is written by its name."""
     proto, colon, number = text.rpartition(":")
     name = protocol_name(proto) if colon else "tcp"
-    known = name is not None and (port_key(f"{name}:{number}") is not None)
-    if not known:
+    if name is None or port_key(f"{name}:{number}") is None:
         raise words.wrong(f"{text!r} is not PROTOCOL:PORT")
     return f"{name}:{number}"
 
@@ -115,8 +114,8 @@ def port_key(text: str) -> Hashable:
         kind, code = ICMP_WORDS.get(number, (-1, None))
         if kind >= 0:
             return proto, kind << 8 | (code or 0)
-        found = re.fullmatch(r"(\d{1,3})/(\d{1,3})", number, re.ASCII)
-        return (proto, int(found[1]) << 8 | int(found[2])) if found else None
+        codes = re.fullmatch(r"(\d{1,3})/(\d{1,3})", number, re.ASCII)
+        return (proto, int(codes[1]) << 8 | int(codes[2])) if codes else None
     return (proto, int(number)) if re.fullmatch(_PORT, number, re.ASCII) and int(number) <= 0xFFFF else None
 
 
@@ -212,13 +211,13 @@ class IpSet:
     @cached_property
     def _index(self) -> list[tuple[Shape, dict[MemberKey, Member]]]:
         """The members by shape, the longest prefixes first."""
-        found: dict[Shape, dict[MemberKey, Member]] = {}
-        for one in self.members:
-            member = one if isinstance(one, Member) else Member((one,))
+        by_shape: dict[Shape, dict[MemberKey, Member]] = {}
+        for element in self.members:
+            member = element if isinstance(element, Member) else Member((element,))
             shape = tuple(_length(part, member.wildcard) for part in member.parts)
             key = tuple(map(self._part_key, self.kinds, member.parts))
-            found.setdefault(shape, {})[key] = member
-        return sorted(found.items(), reverse=True)
+            by_shape.setdefault(shape, {})[key] = member
+        return sorted(by_shape.items(), reverse=True)
 
     def _part_key(self, kind: str, part: MemberPart) -> Hashable:
         if not isinstance(part, str):
@@ -272,16 +271,16 @@ class IpSet:
 
 def mask_of(options: str) -> int:
     """Return the netmask or bitmask of a set's options; all ones when it has none. Raises: ValueError."""
-    found = re.search(r"\b(netmask|bitmask) (\S+)", options)
-    if not found or "inet6" in options.split():
+    mask = re.search(r"\b(netmask|bitmask) (\S+)", options)
+    if not mask or "inet6" in options.split():
         return 0xFFFFFFFF
-    return int(IPv4Address(found[2]) if "." in found[2] else IPv4Network(f"0.0.0.0/{found[2]}").netmask)
+    return int(IPv4Address(mask[2]) if "." in mask[2] else IPv4Network(f"0.0.0.0/{mask[2]}").netmask)
 
 
 def mark_mask_of(options: str) -> int:
     """Return the mask a set puts on marks; all ones when it has none. Raises: ValueError."""
-    found = re.search(r"\bmarkmask (\S{1,10})(?!\S)|\bmarkmask\b", options)
-    return int(found[1] or "none", 0) if found else 0xFFFFFFFF
+    mask = re.search(r"\bmarkmask (\S{1,10})(?!\S)|\bmarkmask\b", options)
+    return int(mask[1] or "none", 0) if mask else 0xFFFFFFFF
 
 
 def _length(part: MemberPart, wildcard: bool) -> int:
@@ -304,15 +303,15 @@ def _text(member: IPv4Network | Member) -> str:
 
 def find_set(sets: Mapping[str, IpSet] | None, name: str) -> IpSet:
     """Return a set; one that does not exist is an error, as it is for the kernel. Raises: Unknown."""
-    found = (sets or {}).get(name)
-    if found is None:
+    ip_set = (sets or {}).get(name)
+    if ip_set is None:
         raise Unknown(f"set {name} does not exist", collect="ipset save")
-    return found
+    return ip_set
 
 
 def print_sets(sets: Iterable[IpSet]) -> str:
     """Print sets as `ipset save` does."""
-    return "".join(f"{line}\n" for one in sets for line in one.lines())
+    return "".join(f"{line}\n" for ip_set in sets for line in ip_set.lines())
 
 
 def parse_sets(text: str, source: str = "ipset save") -> tuple[IpSet, ...]:
@@ -336,7 +335,7 @@ def parse_sets(text: str, source: str = "ipset save") -> tuple[IpSet, ...]:
             members[name].append(_read_member(words, sets[name]))
             if sets[name].type == "list:set":
                 _check_listed(words, members[name][-1], sets)
-    return tuple(replace(one, members=tuple(members[one.name])) for one in sets.values())
+    return tuple(replace(ip_set, members=tuple(members[name])) for name, ip_set in sets.items())
 
 
 def _check_comment(words: Words) -> None:
@@ -359,13 +358,13 @@ def _create(words: Words, name: str) -> IpSet:
     return IpSet(name, kind, (), rest)
 
 
-def _read_member(words: Words, one: IpSet) -> IPv4Network | Member:
-    if one.type in ("hash:ip", "hash:net") and not one.inet6 and words.last:
+def _read_member(words: Words, ip_set: IpSet) -> IPv4Network | Member:
+    if ip_set.type in ("hash:ip", "hash:net") and not ip_set.inet6 and words.last:
         network = words.prefix()
-        if network.prefixlen == 0 or (one.type == "hash:ip" and network.prefixlen < 32):
-            raise words.wrong(f"{network} cannot be one member of a {one.type}")
+        if network.prefixlen == 0 or (ip_set.type == "hash:ip" and network.prefixlen < 32):
+            raise words.wrong(f"{network} cannot be one member of a {ip_set.type}")
         return network
-    return _read_parts(words, one)
+    return _read_parts(words, ip_set)
 
 
 def _check_listed(words: Words, member: IPv4Network | Member, sets: Mapping[str, IpSet]) -> None:
@@ -376,18 +375,18 @@ def _check_listed(words: Words, member: IPv4Network | Member, sets: Mapping[str,
         raise words.error(f"set {name} {why}")
 
 
-def _read_parts(words: Words, one: IpSet) -> Member:
-    found = words.take("a member").split(",")
-    kinds = one.kinds
-    if one.type == "bitmap:ip,mac" and len(found) == 1:
+def _read_parts(words: Words, ip_set: IpSet) -> Member:
+    parts = words.take("a member").split(",")
+    kinds = ip_set.kinds
+    if ip_set.type == "bitmap:ip,mac" and len(parts) == 1:
         kinds = kinds[:1]
-    if len(found) != len(kinds):
-        raise words.wrong(f"a member of a {one.type} has {len(kinds)} parts")
-    if one.inet6:
-        return Member(tuple(found), words.rest())
-    bitmap = one.type.startswith("bitmap")
-    parts = tuple(read_part(words, kind, text, bitmap) for kind, text in zip(kinds, found, strict=True))
+    if len(parts) != len(kinds):
+        raise words.wrong(f"a member of a {ip_set.type} has {len(kinds)} parts")
+    if ip_set.inet6:
+        return Member(tuple(parts), words.rest())
+    bitmap = ip_set.type.startswith("bitmap")
+    read = tuple(read_part(words, kind, text, bitmap) for kind, text in zip(kinds, parts, strict=True))
     rest = words.rest()
     if re.search(r"\btimeout \d{11}", rest):
         raise words.error("a timeout has 10 digits at most")
-    return Member(parts, rest)
+    return Member(read, rest)

@@ -72,7 +72,7 @@ class Hook:
         skb, host = self.skb, self.host
         if not (skb.tracked and skb.tracked.state):
             tracked = skb.tracked = host.connections.track(skb.packet, self.now)
-            self._note(f"{tracked.state}: {tracked.why}" if tracked.why else f"{tracked.state}")
+            self._note(f"{tracked.state}: {tracked.complaint}" if tracked.complaint else f"{tracked.state}")
         elif skb.tracked.state is ConnState.UNTRACKED:  # left out by NOTRACK; any other state: seen before, on loopback
             self._note(ConnState.UNTRACKED)
         return True
