@@ -135,7 +135,7 @@ GLOBAL = {
 }
 """Sysctls of a whole namespace: kernel default and meaning."""
 
-BUILT_IN = Origin("the kernel", "its default; nobody wrote this key")
+KERNEL_DEFAULT = Origin("the kernel", "its default; nobody wrote this key")
 """Who is behind a value that was never written."""
 
 _DEVICE_KEY = re.compile(r"net\.ipv4\.conf\.(.+)\.([a-z_]+)")
@@ -193,7 +193,7 @@ def stored(settings: Settings, key: str) -> Setting:
     if key == REDIRECTS:
         forward = stored(lines, FORWARD)
         return Setting(key, forward.value and str(int(forward.value == "0")), forward.by)
-    return Setting(key, _default(key), BUILT_IN)
+    return Setting(key, _default(key), KERNEL_DEFAULT)
 
 
 def _places(key: str) -> tuple[str, ...]:

@@ -11,7 +11,7 @@ from dataclasses import replace
 
 from mcnilib.errors import McniError
 from mcnilib.linux.netns import Netns
-from mcnilib.linux.sysctl import BUILT_IN, CONF, FORWARD, GLOBAL, NETFILTER, Setting, conf_key, stored
+from mcnilib.linux.sysctl import CONF, FORWARD, GLOBAL, KERNEL_DEFAULT, NETFILTER, Setting, conf_key, stored
 from mcnilib.trace.trace import Trace, Verdict
 from mcnilib.world.world import World
 
@@ -52,7 +52,7 @@ def _turned(netns: Netns, name: str) -> Netns:
     keys = [conf_key(name, dev) for dev in ("all", *(link.name for link in netns.links))] if name in CONF else [name]
     lines = [stored(netns.settings, key) for key in keys]
     other = STRICTER.get(name)
-    new = tuple(Setting(line.key, other or OTHER[line.value]) for line in lines if line.by is BUILT_IN)
+    new = tuple(Setting(line.key, other or OTHER[line.value]) for line in lines if line.by is KERNEL_DEFAULT)
     return netns.but(sysctls=(*netns.sysctls, *new)) if new else netns
 
 

@@ -20,7 +20,7 @@ from mcnilib.linux.origin import Origin
 from mcnilib.linux.routing.neigh import Neigh
 from mcnilib.linux.routing.route import Route
 from mcnilib.linux.routing.rule import Rule
-from mcnilib.linux.sysctl import BUILT_IN
+from mcnilib.linux.sysctl import KERNEL_DEFAULT
 from mcnilib.trace.trace import Journey, Step, Trace
 
 CHAINS = (
@@ -156,7 +156,7 @@ def _journey(journey: Journey) -> Journey:
 
 def _step(step: Step) -> Step:
     line: Any = step.line
-    if step.by is BUILT_IN:
+    if step.by is KERNEL_DEFAULT:
         return step._replace(line=replace(line, by=None))
     by = writer_of(line) if line is not None and step.by is None else None
     return step._replace(line=replace(line, by=by)) if by else step

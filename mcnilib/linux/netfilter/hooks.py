@@ -84,7 +84,10 @@ BUILT_IN = {
 
 @cache
 def hook_entries(tables: tuple[str, ...], tracks: bool) -> Mapping[str, tuple[HookEntry, ...]]:
-    """Return what stands at each hook of a namespace with these tables, in the order its packets meet it."""
+    """Return what stands at each hook of a namespace with these tables, in the order its packets meet it.
+
+    Every address family has hooks of its own (struct netns_nf), so a table sees the packets of one family only.
+    """
     there = {*tables, *([""] if tracks else [])}
     return {
         hook: tuple(sorted((entry for entry in entries if entry.table in there), key=lambda entry: entry.priority))

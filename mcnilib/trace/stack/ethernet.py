@@ -18,7 +18,7 @@ from mcnilib.linux.device.base import NOWHERE, DeviceRole, Frame
 from mcnilib.linux.device.link import Link
 from mcnilib.linux.netns import Netns
 from mcnilib.linux.packet import Packet
-from mcnilib.linux.sysctl import BRIDGE_CALLS, BUILT_IN, flag, setting
+from mcnilib.linux.sysctl import BRIDGE_CALLS, KERNEL_DEFAULT, flag, setting
 from mcnilib.trace.stack.cables import Cables, Place, Sibling
 from mcnilib.world.world import Port, World
 
@@ -283,4 +283,4 @@ def shown_to_iptables(netns: Netns) -> bool:
 def shown_because(netns: Netns) -> str:
     """Return the line by which bridged packets are shown to iptables, and whether it is only assumed."""
     line = setting(netns.settings, BRIDGE_CALLS)
-    return f"{line}, which nobody gave" if line.by == BUILT_IN else str(line)
+    return f"{line}, which nobody gave" if line.by == KERNEL_DEFAULT else str(line)
