@@ -129,7 +129,7 @@ def world_text(world: World) -> str:
     return "\n".join(lines)
 
 
-KNOWN_AS = {"LinkEnd": "Far", "UnmodelledDevice": "Opaque"}
+KNOWN_AS = {"LinkEnd": "Far", "FdbEntry": "Station", "UnmodelledDevice": "Opaque"}
 """Types that had another name when the record was made: a new name changes no digest."""
 
 
@@ -138,19 +138,10 @@ def differing(value: object) -> str:
     if not is_dataclass(value):
         return f"({' '.join(map(differing, value))})" if isinstance(value, tuple) else str(value)
     there = ((one, getattr(value, one.name)) for one in fields(value) if one.compare)
-<<<<<<< HEAD
-    words = (f"{one.name}={differing(held)}" for one, held in there if held != one.default)
-=======
     words = (f"{one.name}={differing(held)}" for one, held in there if held != _default(one))
->>>>>>> abe608d (Names that one module uses are private to it; a new name of a type changes no digest of the record)
     name = type(value).__name__
     return f"{KNOWN_AS.get(name, name)}({', '.join(words)})"
 
 
-<<<<<<< HEAD
-KNOWN_AS = {"LinkEnd": "Far", "FdbEntry": "Station", "UnmodelledDevice": "Opaque"}
-"""Types that have another name since the records were made."""
-=======
 def _default(one: Field[Any]) -> object:
     return one.default if one.default_factory is MISSING else one.default_factory()
->>>>>>> abe608d (Names that one module uses are private to it; a new name of a type changes no digest of the record)
