@@ -12,13 +12,10 @@ from functools import cached_property
 from typing import TypeVar
 
 from mcnilib.errors import McniError, Unsupported
-from mcnilib.linux.device.base import LinkEnd
-from mcnilib.linux.device.bridge import Bridge
+from mcnilib.linux.device.base import DeviceRole, LinkEnd
 from mcnilib.linux.device.fdb import filtered_macs, with_fdb
 from mcnilib.linux.device.link import Link, parse_links, programs
 from mcnilib.linux.device.nic import Physical, UnmodelledDevice
-from mcnilib.linux.device.veth import Veth
-from mcnilib.linux.device.vxlan import Vxlan
 from mcnilib.linux.gap import CONNECTIONS, PROGRAMS, QUEUES, SOCKETS, TABLES, Gap, unreadable
 from mcnilib.linux.netfilter.ipset import parse_sets
 from mcnilib.linux.netfilter.iptables.edit import Tables
@@ -133,7 +130,7 @@ class _Reader:
     def netns(self, links: tuple[Link, ...]) -> Netns:
         """Read everything else. Raises: McniError for text that cannot be read."""
         links = self._attached(links)
-        tunnels = any(isinstance(link.kind, Vxlan) for link in links)
+        tunnels = any(link.kind.has_far_ends for link in links)
         links = self.read("bridge-fdb", lambda text, at: with_fdb(links, text, at), links, needed=tunnels)
         links = tuple(self._without_entries(link) for link in links)
         no_routes: tuple[Route, ...] = ()
@@ -187,9 +184,12 @@ class _Reader:
 
         Only what `world.json` says tells them from others.
         """
-        if Port(self.place.name, link.name) in self.ports and isinstance(link.kind, Veth | UnmodelledDevice):
+        role, plugged = link.kind.role, Port(self.place.name, link.name) in self.ports
+        if plugged and role in (DeviceRole.PAIR, DeviceRole.UNMODELLED):
             return replace(link, kind=Physical())
-        return replace(link, carrier=True) if isinstance(link.kind, Veth | Bridge) else link  # by the other ends
+        if role in (DeviceRole.PAIR, DeviceRole.BRIDGE):  # theirs is that of the other ends
+            return replace(link, carrier=True)
+        return link
 
     def _attached(self, links: tuple[Link, ...]) -> tuple[Link, ...]:
         """Return the devices; what programs, filters or nftables decide about is not known there."""
@@ -200,8 +200,7 @@ class _Reader:
         bridges = self.ruleset.bridges() if self.ruleset else filtered_bridges(*nft)
         bridges = bridges or bridge_rules(*self._file("ebtables-legacy.txt"))
         return tuple(
-            self._known(link, both.get(link.name) or (bridges if isinstance(link.kind, Bridge) else ""), out)
-            for link in links
+            self._known(link, both.get(link.name) or (bridges if link.is_bridge else ""), out) for link in links
         )
 
     def _known(self, link: Link, why: str, out: Mapping[str, str]) -> Link:
@@ -220,7 +219,7 @@ class _Reader:
         """Return a bridge as one nobody knows where nobody asked for the entries somebody may have written into it."""
         path = f"{self.place.name}/bridge-fdb"
         there = any(f"{path}.{form}" in self.files for form in ("txt", "json"))
-        if there or not (self.place.collected and isinstance(link.kind, Bridge)):
+        if there or not (self.place.collected and link.is_bridge):
             return link
         return self._known(link, f"{path}.txt is not in the snapshot, and {link.name} is a bridge", {})
 

@@ -14,12 +14,8 @@ from dataclasses import dataclass, field, replace
 from itertools import islice
 
 from mcnilib.errors import StateSyntaxError
-from mcnilib.linux.device.base import LinkEnd
-from mcnilib.linux.device.bridge import Bridge
+from mcnilib.linux.device.base import DeviceRole, LinkEnd
 from mcnilib.linux.device.link import Hidden, Link
-from mcnilib.linux.device.macvlan import Macvlan
-from mcnilib.linux.device.nic import Physical, UnmodelledDevice
-from mcnilib.linux.device.veth import Veth
 
 
 @dataclass(frozen=True)
@@ -81,7 +77,7 @@ class _Directory:
     def _enter(self, home: Home, link: Link) -> None:
         for key in _as_end(link):
             self._ends.setdefault((home.node, *key), {})[home.name] = home
-        if far := _far(link):
+        if far := link.kind.endpoint:
             self._leading.setdefault((home.name, far.netns), []).append((link, far))
 
     def called(self, name: str, home: Home) -> Home | None:
@@ -107,28 +103,28 @@ class _Directory:
         return all(_joined(link, devices.get(far.index), home, other) for link, far in self._leading[home.name, number])
 
 
+BELOW = (DeviceRole.NIC, DeviceRole.BRIDGE)
+"""What another device may stand on."""
+
+
 def _as_end(link: Link) -> Iterator[tuple[object, ...]]:
     """Yield what a device may be found as: the other end of a veth, and what lies below another device."""
-    if isinstance(link.kind, Veth):
-        yield link.index, link.kind.peer.index
-    if isinstance(link.kind, Physical | Bridge):
+    if link.kind.role is DeviceRole.PAIR and link.kind.endpoint:
+        yield link.index, link.kind.endpoint.index
+    if link.kind.role in BELOW:
         yield (link.index,)
 
 
 def _sought(link: Link, far: LinkEnd) -> tuple[object, ...]:
     """Return what the other end of a link is found as."""
-    return (far.index, link.index) if isinstance(link.kind, Veth) else (far.index,)
+    return (far.index, link.index) if link.kind.role is DeviceRole.PAIR else (far.index,)
 
 
 def _named(link: Link, home: Home, directory: _Directory) -> Link:
-    match link.kind:
-        case Veth(peer=far) if far.netns != home.name:
-            return replace(link, kind=replace(link.kind, peer=_found(far, home, directory)))
-        case Macvlan(lower=far) if far.netns != home.name:
-            return replace(link, kind=replace(link.kind, lower=_found(far, home, directory)))
-        case UnmodelledDevice(lower=LinkEnd() as far) if far.netns != home.name:
-            return replace(link, kind=replace(link.kind, lower=_found(far, home, directory)))
-    return link
+    far = link.kind.endpoint
+    if far is None or far.netns == home.name:
+        return link
+    return replace(link, kind=link.kind.leading_to(_found(far, home, directory)))
 
 
 def _found(far: LinkEnd, home: Home, directory: _Directory) -> LinkEnd:
@@ -147,24 +143,17 @@ def _called(netns: str, home: Home) -> str:
     return home.ids.get(int(netns[1:]), "") if netns[1:].isdecimal() else ""
 
 
-def _far(link: Link) -> LinkEnd | None:
-    match link.kind:
-        case Veth(peer=far) | Macvlan(lower=far) | UnmodelledDevice(lower=LinkEnd() as far):
-            return far
-    return None
-
-
 def _joined(link: Link, end: Link | None, home: Home, other: Home) -> bool:
     """Tell whether a device can be the other end of a link: a veth that names it in turn, or what lies below it."""
     if end is None:
         return False
-    if isinstance(link.kind, Macvlan | UnmodelledDevice):
-        return isinstance(end.kind, Physical | Bridge)
-    if not isinstance(end.kind, Veth) or end.kind.peer.index != link.index:
+    if link.kind.role is not DeviceRole.PAIR:
+        return end.kind.role in BELOW
+    back = end.kind.endpoint
+    if end.kind.role is not DeviceRole.PAIR or back is None or back.index != link.index:
         return False
-    back = end.kind.peer.netns
-    named = _called(back, other)
-    return back != other.name and named in ("", home.called, home.name)
+    named = _called(back.netns, other)
+    return back.netns != other.name and named in ("", home.called, home.name)
 
 
 NAMED = 3
@@ -200,7 +189,7 @@ class _Seen:
 
     def told(self, home: Home, link: Link) -> Link:
         """Return a device with what may stand on it; a bridge port has room for nothing else."""
-        if link.master or not isinstance(link.kind, Physical | Veth | Bridge):
+        if link.master or link.kind.role not in (*BELOW, DeviceRole.PAIR):
             return link
         hidden = tuple(self._hidden(home, link))
         return replace(link, hidden=hidden) if hidden else link
@@ -222,7 +211,4 @@ class _Seen:
 
 def _below(link: Link) -> LinkEnd | None:
     """Return the device that hands packets over to this one."""
-    match link.kind:
-        case Macvlan(lower=far) | UnmodelledDevice(lower=LinkEnd() as far):
-            return far
-    return None
+    return None if link.kind.role is DeviceRole.PAIR else link.kind.endpoint

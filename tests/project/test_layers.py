@@ -225,7 +225,39 @@ def writers(module: Module) -> Iterator[Complaint]:
             yield node.lineno, f"{done} writes"
 
 
-CHECKS: list[Check] = [upward, foreign, eager, words, writers, long_file, long_body, undocumented]
+@cache
+def device_kinds() -> set[str]:
+    """Name the kinds of network devices, and the families they belong to."""
+    rooms = (module for module in read(ROOT) if module.path.parts[:2] == DEVICES)
+    classes = [node for module in rooms for node in module.tree.body if isinstance(node, ast.ClassDef)]
+    kinds = {"Kind"}
+    while more := {one.name for one in classes if kinds & set(map(ast.unparse, one.bases))} - kinds:
+        kinds |= more
+    return kinds
+
+
+DEVICES = ("linux", "device")
+
+
+def kinds_apart(module: Module) -> Iterator[Complaint]:
+    """Outside linux/device nobody asks which kind a device is of: the kind says what is true of it, and its role."""
+    for node in ast.walk(module.tree) if module.path.parts[:2] != DEVICES else ():
+        asked: list[ast.expr | None] = []
+        match node:
+            case ast.Call(func=ast.Name(id="isinstance" | "issubclass")):
+                asked += node.args[1:]
+            case ast.MatchClass():
+                asked += [node.cls]
+            case ast.Dict():
+                asked += node.keys
+            case ast.Compare() if "type(" in ast.unparse(node):
+                asked += [node]
+        names = {getattr(one, "id", getattr(one, "attr", "")) for part in asked if part for one in ast.walk(part)}
+        for name in sorted(names & device_kinds()):
+            yield node.lineno, f"tells {name} from other kinds of devices"
+
+
+CHECKS: list[Check] = [upward, foreign, eager, words, writers, long_file, long_body, undocumented, kinds_apart]
 
 
 def complaints(root: Path, check: Check) -> list[str]:
@@ -292,6 +324,11 @@ REASON = "# long because the kernel's table is"
         (long_body, "linux/a.py", f"def f():\n{BODY}\n", 1),
         (long_body, "linux/a.py", f"class C:\n  async def f():\n    'Say.'\n{BODY}\n", 2),
         (long_body, "linux/a.py", f"{REASON}\n\ndef f():\n{BODY}\n", 3),  # the reason stands too far away
+        (kinds_apart, "trace/a.py", "x = 1\nisinstance(link.kind, str | Bridge)\n", 2),
+        (kinds_apart, "show/a.py", "isinstance(link.kind, (str, vxlan.Vxlan))\n", 1),
+        (kinds_apart, "kernel/a.py", "match link.kind:\n    case Macvlan(lower=far):\n        pass\n", 2),
+        (kinds_apart, "kernel/a.py", "words = {Veth: 'veth'}\n", 1),
+        (kinds_apart, "linux/a.py", "x = type(link.kind) is Loopback\n", 1),
         (undocumented, "linux/a.py", "x = 1\n", 1),
         (undocumented, "linux/a.py", "'Doc.'\n\ndef f(): ...\n", 3),
         (undocumented, "linux/a.py", "'Doc.'\nclass C: ...\n", 2),
@@ -320,6 +357,8 @@ def test_a_planted_breach_is_found(tmp_path, check, path, source, line):
         (long_body, "linux/a.py", f"def f():\n    'Say.'\n{BODY.rpartition(chr(10))[0]}\n"),
         (long_body, "linux/a.py", f"{REASON}\ndef f():\n{BODY}\n"),
         (long_body, "linux/a.py", f"def f(\n  a,\n):  {REASON}\n{BODY}\n"),
+        (kinds_apart, "linux/device/a.py", "isinstance(link.kind, Veth)\n"),
+        (kinds_apart, "trace/a.py", "x = Veth(peer) if kind == Bridge() else isinstance(kind, str)\n"),
         (undocumented, "linux/a.py", "'Doc.'\ndef _f(): ...\nclass _C:\n    def f(self): ...\n"),
     ],
 )

@@ -26,12 +26,8 @@ from mcnilib.kernel.fuzz.recipes import (
 from mcnilib.kernel.fuzz.rules import remembers, typed_chain, typed_rule
 from mcnilib.kernel.fuzz.topologies import WORLDS
 from mcnilib.kernel.lab.lab import alike, needs_fresh_lab
-from mcnilib.linux.device.base import LinkEnd
+from mcnilib.linux.device.base import DeviceRole, LinkEnd
 from mcnilib.linux.device.link import Link
-from mcnilib.linux.device.macvlan import Macvlan
-from mcnilib.linux.device.nic import Loopback, Physical
-from mcnilib.linux.device.veth import Veth
-from mcnilib.linux.device.vxlan import Vxlan
 from mcnilib.linux.netns import Netns
 from mcnilib.world.world import World
 
@@ -41,7 +37,7 @@ _Place = tuple[str, Link]
 
 def about_frames(draw: Random, world: World) -> str:
     """Make up a line with its namespace; empty where the world has no device for it."""
-    devices = [(netns.name, link) for netns in world for link in netns.links if not isinstance(link.kind, Loopback)]
+    devices = [(netns.name, link) for netns in world for link in netns.links if not link.is_loopback]
     make = draw.choice((*[_entry] * 4, *[_no_carrier] * 3, _twin))
     return make(draw, devices)
 
@@ -58,7 +54,7 @@ def _entry(draw: Random, devices: list[_Place]) -> str:
 
 def _no_carrier(draw: Random, devices: list[_Place]) -> str:
     """Take the carrier from a device of a kind that lets one. Source: drivers/net/{macvlan,vxlan/vxlan_core}.c."""
-    able = [place for place in devices if isinstance(place[1].kind, Macvlan | Vxlan)]
+    able = [place for place in devices if place[1].kind.protodown]
     if not able:
         return ""
     netns, link = draw.choice(able)
@@ -67,8 +63,8 @@ def _no_carrier(draw: Random, devices: list[_Place]) -> str:
 
 def _twin(draw: Random, devices: list[_Place]) -> str:
     """Give a device the MAC of another; a child in mode passthru has that of its lower device, and changes with it."""
-    tied = [kind.lower for _, one in devices if isinstance(kind := one.kind, Macvlan) and kind.mode == "passthru"]
-    able = [place for place in devices if isinstance(place[1].kind, Physical | Veth | Macvlan)]
+    tied = [child.lower for _, one in devices if (child := one.kind.child) and child.takes_all]
+    able = [place for place in devices if place[1].kind.role in (DeviceRole.NIC, DeviceRole.PAIR, DeviceRole.CHILD)]
     netns, link = draw.choice([place for place in able if LinkEnd(place[0], place[1].index) not in tied])
     return f"{netns}: ip link set {link.name} address {draw.choice(devices)[1].mac}"
 
@@ -244,7 +240,7 @@ def _neigh(draw: Random, world: World, netns: Netns) -> str:
     ip, dev = draw.choice(every_address(world)), draw.choice(devices(netns))
     if draw.random() < 0.3:
         return f"ip neigh add proxy {ip} dev {dev}"
-    macs = [link.mac for other in world for link in other.links if not isinstance(link.kind, Loopback)]
+    macs = [link.mac for other in world for link in other.links if not link.is_loopback]
     return f"ip neigh add {ip} lladdr {draw.choice(macs)} dev {dev}{draw.choice(('', '', ' nud noarp'))}"
 
 

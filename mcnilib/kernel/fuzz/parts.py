@@ -10,7 +10,7 @@ from mcnilib.errors import McniError
 from mcnilib.linux.device.base import FdbEntry, Kind
 from mcnilib.linux.device.bridge import Bridge
 from mcnilib.linux.device.link import Address, Link
-from mcnilib.linux.device.nic import Loopback, Physical
+from mcnilib.linux.device.nic import Physical
 from mcnilib.linux.netfilter.ipset import parse_sets
 from mcnilib.linux.netns import Netns, add_link, new_netns
 from mcnilib.world.commands import do
@@ -82,13 +82,13 @@ def _learned(where: Netns, station: FdbEntry) -> Netns:
     """Give the bridge of a port an entry. Raises: McniError when there is no such port, or the MAC is known."""
     bridge = where.link(where.link(station.port).master) if where.link(station.port).master else None
     own = {link.mac for link in where.links}
-    if bridge is None or not isinstance(bridge.kind, Bridge) or station.mac in own | {x.mac for x in bridge.kind.fdb}:
+    if bridge is None or not bridge.is_bridge or station.mac in own | {x.mac for x in bridge.kind.stations}:
         raise McniError(f"{where.name}: {station.port} is no port, or {station.mac} is known")
-    return _changed(where, bridge.name, kind=Bridge((*bridge.kind.fdb, station)))
+    return _changed(where, bridge.name, kind=Bridge((*bridge.kind.stations, station)))
 
 
 def _changed(where: Netns, dev: str, **fields: object) -> Netns:
-    if isinstance(where.link(dev).kind, Loopback):
+    if where.link(dev).is_loopback:
         raise McniError(f"{where.name}: not {dev}")
     links = tuple(replace(x, **fields) if x.name == dev else x for x in where.links)  # type: ignore[arg-type]
     return where.but(links=links)

@@ -13,7 +13,6 @@ from random import Random
 
 from mcnilib.errors import McniError
 from mcnilib.kernel.fuzz.case import Case, simulated
-from mcnilib.linux.device.macvlan import Macvlan
 from mcnilib.linux.sysctl import get, parse_setting, print_settings
 from mcnilib.snapshots.files import WORLD, Place, print_world
 from mcnilib.snapshots.snapshot import Snapshot, snapshot_of
@@ -37,9 +36,9 @@ def collected(world: World) -> _Files:
     files[WORLD] = print_world([Place(netns.name, collected=True) for netns in world], segments, complete=False)
     for netns in world:
         files[f"{netns.name}/sysctl.txt"] = print_settings(netns.sysctls, [link.name for link in netns.links])
-        for kind, child in ((link.kind, link) for link in netns.links if link.up):
-            lower = wire_of(world).cables.at(kind.lower) if isinstance(kind, Macvlan) else None
-            if isinstance(kind, Macvlan) and lower and kind.mode != "passthru":  # whose MAC is that of the lower device
+        for kind, child in ((link.kind.child, link) for link in netns.links if link.up):
+            lower = wire_of(world).cables.at(kind.lower) if kind else None
+            if kind and lower and not kind.takes_all:  # the MAC of one that does is that of the lower device
                 files[f"{kind.lower.netns}/bridge-fdb.txt"] += f"{child.mac} dev {lower.name} self permanent\n"
     return files
 

@@ -7,7 +7,6 @@ from ipaddress import IPv4Interface
 from random import Random
 
 from mcnilib.kernel.fuzz.rules import CHAINS
-from mcnilib.linux.device.nic import Loopback
 from mcnilib.linux.netns import Netns
 from mcnilib.world.world import World
 
@@ -23,12 +22,12 @@ def own_chains(netns: Netns) -> dict[str, list[str]]:
 
 def devices(netns: Netns) -> list[str]:
     """Name the devices of a namespace but for its loopback."""
-    return [link.name for link in netns.links if not isinstance(link.kind, Loopback)]
+    return [link.name for link in netns.links if not link.is_loopback]
 
 
 def addresses(netns: Netns) -> list[str]:
     """List the addresses of a namespace but for its loopback's."""
-    return [str(a.ip) for link in netns.links if not isinstance(link.kind, Loopback) for a in link.addresses]
+    return [str(a.ip) for link in netns.links if not link.is_loopback for a in link.addresses]
 
 
 def every_address(world: World) -> list[str]:

@@ -11,11 +11,6 @@ from mcnilib.kernel.lab.syscalls import inside, new_netns
 from mcnilib.kernel.lab.tools import ToolFailed, finish, missing, start
 from mcnilib.kernel.lab.workers import Bench
 from mcnilib.kernel.observe.netlink import add_counter
-from mcnilib.linux.device.bridge import Bridge
-from mcnilib.linux.device.ipip import Ipip
-from mcnilib.linux.device.macvlan import Macvlan
-from mcnilib.linux.device.veth import Veth
-from mcnilib.linux.device.vxlan import Vxlan
 from mcnilib.world.world import World
 
 Capabilities = Mapping[str, str]
@@ -78,8 +73,7 @@ def _try(home: int, netns: int, words: tuple[str, str], absent: tuple[str, ...])
 
 def needs(world: World) -> tuple[str, ...]:
     """Name the capabilities a world cannot do without, beyond the lab's own."""
-    kinds = {Veth: "veth", Macvlan: "macvlan", Bridge: "bridge", Vxlan: "vxlan", Ipip: "ipip"}
-    devices = {kinds[type(link.kind)] for netns in world for link in netns.links if type(link.kind) in kinds}
+    devices = {link.kind.word for netns in world for link in netns.links} & PROBES.keys()
     rules = {word for netns in world for word in _words(netns.ip4.tables)}
     sets = {"ipset"} if any(netns.sets for netns in world) else set()
     return tuple(sorted(devices | sets | (rules & PROBES.keys())))

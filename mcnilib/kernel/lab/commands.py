@@ -12,7 +12,6 @@ from dataclasses import replace
 
 from mcnilib.errors import Refused
 from mcnilib.linux.device.fdb import LEARNED, print_fdb
-from mcnilib.linux.device.nic import Loopback
 from mcnilib.linux.netns import Netns
 from mcnilib.linux.routing.neigh import PROXY, Neigh
 from mcnilib.linux.routing.nexthop import check_route
@@ -27,7 +26,7 @@ def addresses(netns: Netns) -> list[str]:
     lines += [f"link set dev {link.name} protodown on" for link in netns.links if not link.carrier]
     for link in netns.links:
         for address in link.addresses:
-            if not isinstance(link.kind, Loopback) or not address.ip.is_loopback:
+            if not link.is_loopback or not address.ip.is_loopback:
                 brd = f" brd {address.broadcast}" if address.broadcast else ""
                 lines.append(f"address add {address.interface}{brd} dev {link.name} scope {address.scope}")
     return lines

@@ -14,7 +14,7 @@ from dataclasses import dataclass, field
 from graphlib import CycleError, TopologicalSorter
 
 from mcnilib.errors import Unsupported
-from mcnilib.linux.device.base import NO_MAC, NOWHERE, DeviceRole, LinkEnd
+from mcnilib.linux.device.base import NO_END, NO_MAC, DeviceRole, LinkEnd
 from mcnilib.linux.device.bridge import Bridge
 from mcnilib.linux.device.link import Link
 from mcnilib.linux.netns import Netns
@@ -198,7 +198,7 @@ def _making(world: World, netns: Netns, link: Link, place: _Place, standing: Ite
 
 def _pair(world: World, netns: Netns, link: Link, place: _Place) -> Making | None:
     """Describe a veth pair once, at its first end."""
-    peer = link.kind.endpoint or NOWHERE
+    peer = link.kind.endpoint or NO_END
     ends = ((netns.name, link.index), (peer.netns, peer.index))
     if ends[1] < ends[0]:
         return None

@@ -22,8 +22,6 @@ from mcnilib.kernel.lab.syscalls import inside, new_netns
 from mcnilib.kernel.lab.tools import Running, finish_all, start
 from mcnilib.kernel.observe.capture import Watch, open_watch
 from mcnilib.kernel.observe.netlink import add_counter
-from mcnilib.linux.device.ipip import Ipip
-from mcnilib.linux.device.macvlan import Macvlan
 from mcnilib.linux.netns import Netns
 from mcnilib.linux.routing.fib import contested
 from mcnilib.linux.routing.neigh import PROXY
@@ -145,7 +143,7 @@ class Lab:
 
     def _address(self, world: World) -> None:
         """Bring devices up and address them; the lower devices of macvlan children first."""
-        below = {link.kind.lower.netns for netns in world for link in netns.links if isinstance(link.kind, Macvlan)}
+        below = {child.lower.netns for netns in world for link in netns.links if (child := link.kind.child)}
         for wave in (below, {netns.name for netns in world} - below):
             self._each((netns for netns in world if netns.name in wave), ("ip", "-batch", "-"), commands.addresses)
         self._each(world, ("bridge", "-batch", "-"), commands.forwarding_database)
@@ -203,7 +201,7 @@ def needs_fresh_lab(world: World) -> bool:
 
 
 def _shares_a_tunnel(netns: Netns) -> bool:
-    return netns.ip4.tracks and any(isinstance(link.kind, Ipip) for link in netns.links)
+    return netns.ip4.tracks and any(link.kind.tunnel and not link.kind.tunnel.udp_port for link in netns.links)
 
 
 def _apart(netns: Netns) -> bool:

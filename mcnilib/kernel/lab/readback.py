@@ -13,14 +13,10 @@ from dataclasses import dataclass, replace
 from mcnilib.kernel.lab import sysctls
 from mcnilib.kernel.lab.lab import Lab
 from mcnilib.kernel.lab.tools import finish
-from mcnilib.linux.device.base import LinkEnd
-from mcnilib.linux.device.bridge import Bridge
+from mcnilib.linux.device.base import NO_END, DeviceRole
 from mcnilib.linux.device.fdb import LEARNED, print_fdb, with_fdb
 from mcnilib.linux.device.link import Link, parse_links
-from mcnilib.linux.device.macvlan import Macvlan
-from mcnilib.linux.device.nic import Physical
 from mcnilib.linux.device.veth import Veth
-from mcnilib.linux.device.vxlan import Vxlan
 from mcnilib.linux.netfilter.ipset import parse_sets, print_sets
 from mcnilib.linux.netfilter.iptables.save import print_tables
 from mcnilib.linux.netns import Netns
@@ -152,18 +148,11 @@ def _sets(text: str) -> list[str]:
 
 def _links(links: Iterable[Link]) -> list[str]:
     """Describe devices without their far ends; a NIC is a veth here, and forwarding entries are compared apart."""
-    nowhere = LinkEnd("", 0)
     lines = []
     for link in links:
-        kind, carrier = link.kind, link.carrier or not isinstance(link.kind, Macvlan)  # others have it by their cables
-        if isinstance(kind, Physical | Veth):
-            kind = Veth(nowhere)
-        elif isinstance(kind, Macvlan):
-            kind = replace(kind, lower=nowhere)
-        elif isinstance(kind, Vxlan):
-            kind = replace(kind, fdb=())
-        elif isinstance(kind, Bridge):
-            kind = Bridge()
+        cable = link.kind.role in (DeviceRole.NIC, DeviceRole.PAIR)
+        kind = Veth(NO_END) if cable else link.kind.leading_to(NO_END).with_entries((), ())
+        carrier = link.carrier or not link.kind.child  # others have it by their cables
         lines.append(str(replace(link, kind=kind, carrier=carrier, by=None)))
     return lines
 

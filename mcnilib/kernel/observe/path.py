@@ -14,10 +14,7 @@ from dataclasses import dataclass, field
 from mcnilib.kernel.observe.capture import Frame
 from mcnilib.kernel.observe.decode import Mark
 from mcnilib.kernel.observe.traversal import Stay
-from mcnilib.linux.device.ipip import Ipip
-from mcnilib.linux.device.macvlan import Macvlan
-from mcnilib.linux.device.veth import Veth
-from mcnilib.linux.device.vxlan import Vxlan
+from mcnilib.linux.device.base import DeviceRole
 from mcnilib.world.world import World
 
 _PAUSE = 150_000_000
@@ -51,25 +48,23 @@ class Cabling:
         """Index the world's devices."""
         indexes = {(netns.name, link.index): link.name for netns in world for link in netns.links}
         links = [(netns.name, link) for netns in world for link in netns.links]
-        self.below: dict[tuple[str, str], tuple[str, str]] = {
-            (name, link.name): (link.kind.lower.netns, indexes[link.kind.lower.netns, link.kind.lower.index])
+        ends = {
+            (name, link.name): (end.netns, indexes.get((end.netns, end.index), ""))
             for name, link in links
-            if isinstance(link.kind, Macvlan)
+            if (end := link.kind.endpoint)
         }
+        self.below = {(name, link.name): ends[name, link.name] for name, link in links if link.kind.child}
         self.children = {
-            (self.below[name, link.name], "" if link.kind.mode == "passthru" else link.mac)
+            (self.below[name, link.name], "" if child.takes_all else link.mac)
             for name, link in links
-            if isinstance(link.kind, Macvlan)
+            if (child := link.kind.child)
         }
-        self.peer = {
-            (name, link.name): (link.kind.peer.netns, indexes.get((link.kind.peer.netns, link.kind.peer.index), ""))
-            for name, link in links
-            if isinstance(link.kind, Veth)
-        }
+        pairs = {(name, link.name) for name, link in links if link.kind.role is DeviceRole.PAIR}
+        self.peer = {place: ends[place] for place in pairs}
         self.segments = {(port.netns, port.link): one.name for one in world.segments for port in one.ports}
         self.master = {(name, link.name): link.master for name, link in links if link.master}
-        self.tunnels = {(name, link.name) for name, link in links if isinstance(link.kind, Vxlan | Ipip)}
-        self.listening = {name for name, link in links if isinstance(link.kind, Vxlan) and link.up}
+        self.tunnels = {(name, link.name) for name, link in links if link.kind.tunnel}
+        self.listening = {name for name, link in links if link.up and link.kind.tunnel and link.kind.tunnel.udp_port}
 
     def takes(self, frame: Frame) -> bool:
         """Tell whether a frame was meant for this device or something that stands on it; switches also flood."""

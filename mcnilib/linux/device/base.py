@@ -29,7 +29,7 @@ class LinkEnd:
     index: int
 
 
-NOWHERE = LinkEnd("", 0)
+NO_END = LinkEnd("", 0)
 """The other end of a device of which nobody says where it is."""
 
 

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
+from mcnilib.linux.device.base import DeviceRole
 from mcnilib.linux.device.link import Link
-from mcnilib.linux.device.nic import Physical
 from mcnilib.linux.netns import Netns
 from mcnilib.show.labels.text_metrics import shorten, width
 from mcnilib.show.layout.geometry import Rect
@@ -116,7 +116,7 @@ def _keep_free(places: Places, plan: Plan, hosts: list[str], row: Rect) -> None:
 
 
 def _shown_nics(places: Places, netns: Netns, world: World) -> list[Link]:
-    return [x for x in netns.links if isinstance(x.kind, Physical) and _plugged(places, world, netns.name, x)]
+    return [x for x in netns.links if x.kind.role is DeviceRole.NIC and _plugged(places, world, netns.name, x)]
 
 
 def _plugged(places: Places, world: World, name: str, link: Link) -> bool:

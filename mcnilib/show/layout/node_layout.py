@@ -9,13 +9,8 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 
-from mcnilib.linux.device.bridge import Bridge
-from mcnilib.linux.device.ipip import Ipip
+from mcnilib.linux.device.base import DeviceRole, LinkEnd
 from mcnilib.linux.device.link import Link
-from mcnilib.linux.device.macvlan import Macvlan
-from mcnilib.linux.device.nic import Loopback, Physical
-from mcnilib.linux.device.veth import Veth
-from mcnilib.linux.device.vxlan import Vxlan
 from mcnilib.linux.netns import Netns
 from mcnilib.show.labels.text_metrics import shorten, width
 from mcnilib.show.layout.geometry import Rect
@@ -115,7 +110,7 @@ def _seats(world: World, machine: Machine, rect: Rect) -> list[Seat]:
 
 
 def _has_child(seat: Seat, host: Netns) -> bool:
-    return any(isinstance(x.kind, Macvlan) and x.kind.lower.netns == host.name for x in seat.netns.links)
+    return any(x.kind.child and x.kind.child.lower.netns == host.name for x in seat.netns.links)
 
 
 def _panel(places: Places, host: Netns, seats: list[Seat], rect: Rect) -> Rect:
@@ -147,8 +142,8 @@ def _keep_free(places: Places, host: Netns, seats: list[Seat], panel: Rect, rect
 
 def _place_nics(places: Places, host: Netns, seats: list[Seat], panel: Rect, rect: Rect) -> dict[int, str]:
     """Place the NICs in use along the lower edge; return the names of all by device index."""
-    parents = {x.kind.lower.index for seat in seats for x in seat.netns.links if isinstance(x.kind, Macvlan)}
-    physical = [link for link in host.links if isinstance(link.kind, Physical)]
+    parents = {x.kind.child.lower.index for seat in seats for x in seat.netns.links if x.kind.child}
+    physical = [link for link in host.links if link.kind.role is DeviceRole.NIC]
     used = [link for i, link in enumerate(physical) if i == 0 or link.addresses or link.index in parents]
     for number, link in enumerate(used):
         _place_nic(places, host, link, seats, panel, rect, len(used) - 1 - number if number else None)
@@ -178,7 +173,7 @@ def _tap(panel: Rect, behind: int | None) -> float:
 
 
 def _is_child(link: Link, host: Netns, lower: Link) -> bool:
-    return isinstance(link.kind, Macvlan) and (link.kind.lower.netns, link.kind.lower.index) == (host.name, lower.index)
+    return link.kind.child is not None and link.kind.child.lower == LinkEnd(host.name, lower.index)
 
 
 def _place_pod(places: Places, host: Netns, seat: Seat, uplinks: dict[int, str]) -> None:
@@ -186,7 +181,7 @@ def _place_pod(places: Places, host: Netns, seat: Seat, uplinks: dict[int, str])
     places.box(name, "pod", rect)
     places.write((name, ""), name, rect.x + 10, rect.y + 13, size=13.0, bold=True)
     places.level((name, ""), rect.bottom)
-    devices = [x for x in seat.netns.links if not isinstance(x.kind, Loopback)]
+    devices = [x for x in seat.netns.links if not x.is_loopback]
     wide = min(54.0, rect.w * 0.46, (rect.w - PAD) / max(1, len(devices)) - 4)
     for number, (link, x) in enumerate(zip(devices, _nic_xs(seat, host, devices), strict=True)):
         chip = Rect(x - wide / 2, rect.bottom - CHIP, wide, CHIP)
@@ -206,12 +201,12 @@ def _write_address(places: Places, station: Station, text: str, pod: Rect, chip:
 
 def _nic_xs(seat: Seat, host: Netns, devices: list[Link]) -> Iterator[float]:
     """Yield the x of each NIC of a pod: macvlan NICs at its outer side, the others from its inner side on."""
-    others = sum(not isinstance(link.kind, Macvlan) for link in devices)
+    others = sum(not link.kind.child for link in devices)
     room = (seat.nic - seat.inner) / max(1, others if others < len(devices) else others - 1)
     alone = len(devices) == 1 and not _has_child(seat, host)
     placed = 0
     for link in devices:
-        if isinstance(link.kind, Macvlan):
+        if link.kind.child:
             yield seat.nic
         else:
             yield seat.rect.cx if alone else seat.inner + room * placed
@@ -221,21 +216,18 @@ def _nic_xs(seat: Seat, host: Netns, devices: list[Link]) -> Iterator[float]:
 def _hang(places: Places, host: Netns, seat: Seat, link: Link, uplinks: dict[int, str]) -> None:
     """Join a pod's NIC to what it hangs on: the far end of its pair, or the NIC of the machine."""
     station = (seat.netns.name, link.name)
-    match link.kind:
-        case Macvlan(lower) if lower.index in uplinks:
-            _hang_child(places, seat, station, (host.name, uplinks[lower.index]))
-        case Macvlan(lower) if lower.netns == host.name:
-            bridge = next((d for d in host.links if d.index == lower.index and isinstance(d.kind, Bridge)), None)
-            if bridge:
-                places.join(
-                    "child", station, (host.name, bridge.name), places.graph.edges[station, (station[0], "")]["x"]
-                )
-        case Veth(peer) if peer.netns == host.name:
-            far = next((d for d in host.links if d.index == peer.index), None)
-            if far:
-                x = places.graph.edges[station, (seat.netns.name, "")]["x"]
-                _place_host_end(places, host, far, x, seat.rect.w)
-                places.join("pair", station, (host.name, far.name), x)
+    end = link.kind.endpoint
+    if end is None or link.kind.unmodelled:
+        return
+    device = next((d for d in host.links if end == LinkEnd(host.name, d.index)), None)
+    x = places.graph.edges[station, (station[0], "")]["x"]
+    if link.kind.child and end.index in uplinks:
+        _hang_child(places, seat, station, (host.name, uplinks[end.index]))
+    elif link.kind.child and device and device.is_bridge:
+        places.join("child", station, (host.name, device.name), x)
+    elif device and not link.kind.child:
+        _place_host_end(places, host, device, x, seat.rect.w)
+        places.join("pair", station, (host.name, device.name), x)
 
 
 def _hang_child(places: Places, seat: Seat, station: Station, lower: Station) -> None:
@@ -262,14 +254,14 @@ def _place_inner(places: Places, host: Netns, panel: Rect, uplinks: dict[int, st
     """Place tunnels and bridges in the host's box, right of its first NIC: what they pack goes on to that NIC."""
     right = panel.right - 8
     for link in host.links:
-        if not isinstance(link.kind, Vxlan | Ipip | Bridge):
+        if link.kind.role not in (DeviceRole.TUNNEL, DeviceRole.BRIDGE):
             continue
         wide = width(link.name) + 12
         chip = Rect(right - wide, panel.y + 66, wide, CHIP)
         station = (host.name, link.name)
         places.nic(station, chip)
         places.join("inside", station, (host.name, ""), chip.right - 16)
-        if not isinstance(link.kind, Bridge) and uplinks:
+        if link.kind.tunnel and uplinks:
             places.inner.add(station)
             first = (host.name, next(iter(uplinks.values())))
             places.join("inside", station, first, places.graph.nodes[first]["tap"])

@@ -14,9 +14,7 @@ from ipaddress import IPv4Address
 
 import networkx as nx
 
-from mcnilib.linux.device.macvlan import Macvlan
-from mcnilib.linux.device.nic import Physical
-from mcnilib.linux.device.veth import Veth
+from mcnilib.linux.device.base import DeviceRole
 from mcnilib.trace.trace import Journey, Trace
 from mcnilib.world.world import World
 
@@ -84,7 +82,7 @@ def plan_of(world: World) -> Plan:
 def computed(world: World) -> Plan:
     """Derive a plan from the links: whoever has a NIC is a host, everybody else belongs to the host he is linked to."""
     graph = links_of(world)
-    hosts = [n.name for n in world if any(isinstance(link.kind, Physical) for link in n.links)]
+    hosts = [n.name for n in world if any(link.kind.role is DeviceRole.NIC for link in n.links)]
     hosts = hosts or [max(graph, key=graph.degree)]
     cells = nx.voronoi_cells(graph, hosts)
     order = [netns.name for netns in world]
@@ -101,9 +99,9 @@ def links_of(world: World) -> nx.Graph:
     graph.add_nodes_from(netns.name for netns in world)
     for netns in world:
         for link in netns.links:
-            match link.kind:
-                case Veth(far) | Macvlan(far) if far.netns in graph:
-                    graph.add_edge(netns.name, far.netns)
+            end = link.kind.endpoint
+            if end and not link.kind.unmodelled and end.netns in graph:
+                graph.add_edge(netns.name, end.netns)
     return graph
 
 

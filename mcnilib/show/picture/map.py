@@ -14,9 +14,6 @@ from typing import Any
 from matplotlib.figure import Figure
 from matplotlib.patches import FancyBboxPatch
 
-from mcnilib.linux.device.ipip import Ipip
-from mcnilib.linux.device.nic import Loopback
-from mcnilib.linux.device.vxlan import Vxlan
 from mcnilib.linux.netns import Netns
 from mcnilib.show.layout.plan import plan_of
 from mcnilib.show.picture.paint import new_figure
@@ -54,8 +51,7 @@ class Map:
 
 def addresses(netns: Netns) -> str:
     """Return the addresses of a namespace in a few words."""
-    tunnels = (Loopback, Vxlan, Ipip)
-    own = (link for link in netns.links if not isinstance(link.kind, tunnels))
+    own = (link for link in netns.links if not (link.is_loopback or link.kind.tunnel))
     return ", ".join(str(a.ip) for link in own for a in link.addresses)
 
 

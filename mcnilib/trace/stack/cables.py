@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from mcnilib.errors import Unknown
-from mcnilib.linux.device.base import NOWHERE, Child, DeviceRole, FdbEntry, LinkEnd
+from mcnilib.linux.device.base import NO_END, Child, DeviceRole, FdbEntry, LinkEnd
 from mcnilib.linux.device.link import Link
 from mcnilib.world.world import Port, World
 
@@ -59,7 +59,7 @@ class Cables:
 
     def other_end(self, netns: str, link: Link) -> Link | Unknown:
         """Return the device at the other end of a link, or why nobody knows it."""
-        end = link.kind.endpoint or NOWHERE
+        end = link.kind.endpoint or NO_END
         if device := self.at(end):
             return device
         here = f"{link.name} of {netns}"

@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from itertools import chain
 
 from mcnilib.errors import Unknown, Unsupported
-from mcnilib.linux.device.base import NOWHERE, DeviceRole, Frame
+from mcnilib.linux.device.base import NO_END, DeviceRole, Frame
 from mcnilib.linux.device.link import Link
 from mcnilib.linux.netns import Netns
 from mcnilib.linux.packet import Packet
@@ -112,7 +112,7 @@ class Wire:
             case DeviceRole.NIC:
                 return self._send_segment(netns, link, sight)
             case DeviceRole.PAIR:
-                peer = link.kind.endpoint or NOWHERE
+                peer = link.kind.endpoint or NO_END
                 return self._receive(peer.netns, self.cables.other_end(netns, link), sight)
             case DeviceRole.CHILD:
                 return self._send_child(netns, link, sight)
@@ -142,7 +142,7 @@ class Wire:
 
     def _send_child(self, netns: str, link: Link, sight: _Sight) -> Ends:
         """Send from a device on another one: to siblings it reaches, everything else out by the lower device."""
-        device, lower = self.cables.other_end(netns, link), link.kind.endpoint or NOWHERE
+        device, lower = self.cables.other_end(netns, link), link.kind.endpoint or NO_END
         if isinstance(device, Unknown):
             return [device]
         if not device.up:
