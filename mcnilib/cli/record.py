@@ -317,9 +317,9 @@ def _in_the_browser(clone: Path, *options: str) -> list[str]:
 
 RECORDS = {
     "kernel": _Part(
-        "every combination of each scenario, on this machine's kernel", "20 minutes if all is stale", _kernel
+        "every combination of each scenario, on this machine's kernel", "10 minutes if all is stale", _kernel
     ),
-    "fuzz": _Part(f"{RANDOM_WORLDS} random worlds, on this machine's kernel", "1 hour if stale", _fuzz),
+    "fuzz": _Part(f"{RANDOM_WORLDS} random worlds, on this machine's kernel", "half an hour if stale", _fuzz),
     "notebooks": _Part("outputs of the notebooks", "5 minutes: executing is the only way to know", _notebooks),
     "picture": _Part("docs/flagship.svg", "seconds", _picture),
     "errata": _Part("docs/errata.md", "seconds", _errata),

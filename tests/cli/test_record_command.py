@@ -5,6 +5,8 @@ from __future__ import annotations
 import json
 import re
 import shutil
+import subprocess
+import sys
 from pathlib import Path
 
 import nbformat
@@ -202,3 +204,27 @@ def test_every_part_is_named_where_something_of_it_is_found_stale() -> None:
 def test_every_part_s_sources_are_there() -> None:
     assert (ROOT / record.STRUCTURES).is_file()
     assert record.FLAGSHIP in {story.name for story in all_scenarios()}
+
+
+def test_pictures_that_changed_are_to_be_looked_at(monkeypatch, clone: Path, capsys) -> None:
+    seen: list[tuple[str, ...]] = []
+
+    def in_the_browser(clone: Path, *options: str) -> list[str]:
+        seen.append(options)
+        return [] if options else ["03-macvlan-and-its-node.ipynb"]
+
+    monkeypatch.setattr(record, "_in_the_browser", in_the_browser)
+    assert mcni("structures", "--check", clone=clone) == 1
+    assert mcni("structures", clone=clone) == 0
+    assert seen == [(), (), ("--write-structures",)]
+    assert "look at the pictures before you commit: 03-macvlan-and-its-node.ipynb" in capsys.readouterr().out
+
+
+@pytest.mark.notebook
+def test_a_cell_that_says_something_else_names_what_renews_it(clone: Path, notebook: Path) -> None:
+    notebook.write_text(notebook.read_text().replace('"new\\n"', '"old\\n"'))
+    (clone / "conftest.py").write_text((ROOT / "tests" / "conftest.py").read_text(encoding="utf-8"))
+    command = (sys.executable, "-m", "pytest", "-q", "--nbval", "--nbval-current-env", "--rootdir", clone, notebook)
+    done = subprocess.run(command, cwd=clone, capture_output=True, text=True, timeout=300, check=False)
+    assert done.returncode == 1, done.stdout
+    assert "renew its notebook: mcni record notebooks" in done.stdout
