@@ -17,6 +17,7 @@ import pytest
 ROOT = Path(__file__).resolve().parents[2]
 GUIDE = (ROOT / "CONTRIBUTING.md").read_text(encoding="utf-8")
 FILES = {
+    "Add a kind of device": 2,
     "Add a setting": 3,
     "Add a scenario": 1,
     "Add a version of kube-proxy": 3,
@@ -44,7 +45,7 @@ def apply(block: Block, root: Path) -> None:
     """Write a new file, or change one: the lines of a diff that are there already stand in it once, in this order."""
     path = root / block.file
     if block.language == "python":
-        assert not path.exists()
+        assert not path.exists(), block.file
         path.write_text("\n".join(block.lines) + "\n", encoding="utf-8")
         return
     old = "".join(f"{line[1:]}\n" for line in block.lines if line[:1] in " -")
@@ -55,18 +56,26 @@ def apply(block: Block, root: Path) -> None:
 
 
 def carry_out(block: Block, root: Path) -> None:
-    """Run each command of a console, and compare what it prints; `...` stands for anything."""
+    """Run a program, or each command of a console; `...` in what it is said to print stands for anything."""
+    if block.language == "python":
+        done = started(root, "-c", "\n".join(block.lines))
+        assert done.returncode == 0, done.stderr
+        return
     for part in re.split(r"^\$ ", "\n".join(block.lines), flags=re.MULTILINE)[1:]:
         command, *expected = part.splitlines()
         program, *words = shlex.split(command)
         assert program == "mcni"
-        done = subprocess.run(
-            (sys.executable, "-m", "mcnilib", *words), cwd=root, text=True, capture_output=True, check=False, timeout=300,
-            env=os.environ | {"PYTHONPATH": str(root), "PYTHONDONTWRITEBYTECODE": "1"},
-        )  # fmt: skip
-        pattern = re.sub(r"\[(.)", r"[[]\1", "\n".join(expected)).replace("...", "*")
+        done = started(root, "-m", "mcnilib", *words)
         printed = "\n".join(line.rstrip() for line in done.stdout.splitlines())
+        pattern = re.sub(r"\[(.)", r"[[]\1", "\n".join(expected)).replace("...", "*")
         assert fnmatchcase(printed, pattern), f"$ {command}\n{done.stdout}{done.stderr}"
+
+
+def started(root: Path, *words: str) -> subprocess.CompletedProcess[str]:
+    """Run Python with the package of a folder."""
+    around = os.environ | {"PYTHONPATH": str(root), "PYTHONDONTWRITEBYTECODE": "1"}
+    command = (sys.executable, *words)
+    return subprocess.run(command, cwd=root, env=around, text=True, capture_output=True, check=False, timeout=300)
 
 
 def test_every_kind_of_change_has_its_example() -> None:
@@ -82,9 +91,9 @@ def test_an_example_does_what_it_says(heading: str, tmp_path: Path) -> None:
     assert 0 < len({block.file for block in changes}) <= FILES[heading]
     for block in changes:
         apply(block, tmp_path)
-    consoles = [block for block in parts if block.language == "console"]
-    assert consoles
-    for block in consoles:
+    claims = [block for block in parts if not block.file]
+    assert claims
+    for block in claims:
         carry_out(block, tmp_path)
 
 
