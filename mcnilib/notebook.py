@@ -14,11 +14,11 @@ from mcnilib.kernel.compare.record import checked
 from mcnilib.scenarios.link import parse_link
 from mcnilib.scenarios.scenario import Scenario
 from mcnilib.show.picture.map import Map
-from mcnilib.show.widgets.conclusion_panel import ConclusionPanel
+from mcnilib.show.widgets.conclusion import ConclusionPanel
 from mcnilib.show.widgets.panel import Panel
-from mcnilib.show.widgets.side_by_side import Pair
-from mcnilib.show.widgets.snapshot_panel import Inquiry
-from mcnilib.show.widgets.state_browser import Tour
+from mcnilib.show.widgets.side_by_side import SideBySide
+from mcnilib.show.widgets.snapshot_panel import SnapshotPanel
+from mcnilib.show.widgets.state_browser import StateBrowser
 from mcnilib.snapshots.snapshot import Snapshot
 
 
@@ -35,13 +35,13 @@ def explore(story: Scenario | str, scale: float = 1.0, **start: object) -> Panel
 
 def ask(
     snapshot: Snapshot, netns: str, to: str, listen: Sequence[str] = (), source: str = "", scale: float = 1.0
-) -> Inquiry:
+) -> SnapshotPanel:
     """Return the panel of a snapshot: a question, the picture, the steps, the deciding state, and what-if.
 
     `netns` is a network namespace or one of its addresses, `to` as in `tcp:10.0.0.1:80`, `listen` servers as in
     `web:80` beside those that were collected. Raises: NotThere for a namespace that is not there.
     """
-    return Inquiry(snapshot, netns, to, listen, source, scale)
+    return SnapshotPanel(snapshot, netns, to, listen, source, scale)
 
 
 def conclusion(scale: float = 1.0, **start: object) -> ConclusionPanel:
@@ -58,19 +58,19 @@ def cluster_map() -> Map:
     return Map(build(Settings()))
 
 
-def look_around(scale: float = 1.0, **settings: object) -> Tour:
+def look_around(scale: float = 1.0, **settings: object) -> StateBrowser:
     """Return a walk through the cluster: choose a pod or a node, and read its state with who wrote each line and why.
 
     `settings` builds the cluster otherwise, as `encapsulation="VXLAN"`; `scale` enlarges everything for a projector.
     Raises: SettingError for a setting or value that does not exist, naming the nearest one.
     """
-    return Tour(build(Settings().but(**settings)), CLUSTER, scale)
+    return StateBrowser(build(Settings().but(**settings)), CLUSTER, scale)
 
 
-def side_by_side(story: Scenario, scale: float = 1.0, **toggles: object) -> Pair:
+def side_by_side(story: Scenario, scale: float = 1.0, **toggles: object) -> SideBySide:
     """Return two runs of a scenario beside each other: as it starts, and with `toggles` changed.
 
     The first step that differs is marked in both pictures; below stand that step and the lines of state that differ.
     Raises: SettingError for a setting or value that does not exist, naming the nearest one.
     """
-    return Pair(story, story.start(), story.start().but(**toggles), scale)
+    return SideBySide(story, story.start(), story.start().but(**toggles), scale)

@@ -26,7 +26,7 @@ from mcnilib.scenarios.conclusion import (
     toggles,
 )
 from mcnilib.scenarios.link import parse_link
-from mcnilib.show.widgets import conclusion_panel
+from mcnilib.show.widgets import conclusion as conclusion_panel
 
 NOTEBOOKS = Path(__file__).resolve().parents[2] / "notebooks"
 
@@ -147,11 +147,11 @@ def test_every_toggle_changes_some_cell() -> None:
 def test_the_documents_own_table_is_there_with_its_differences_marked() -> None:
     panel = conclusion(nat_outgoing=False)
     html = panel.document.value
-    assert html.count("<td") == 18 and html.count("class=wrong") == 4
+    assert html.count("<td") == 18 and html.count('class="wrong"') == 4
     assert html.count("✓") == 17 and "requires kube-proxy version greater than v1.29." in html
     assert html.count("≠ ✗ times out, across nodes") == 3 and html.count("≠ ✗ hangs, across nodes") == 1
     panel.controls["nat_outgoing"].value = True
-    assert panel.document.value.count("class=wrong") == 1
+    assert panel.document.value.count('class="wrong"') == 1
 
 
 def test_the_table_in_words() -> None:
@@ -170,8 +170,8 @@ def test_a_viewer_without_a_kernel_gets_both_tables_as_text() -> None:
 
 
 def test_while_it_computes_the_reader_sees_how_far_it_is(monkeypatch) -> None:
-    monkeypatch.setattr(conclusion_panel, "SLICE", 0.0)
-    monkeypatch.setattr("mcnilib.show.widgets.prefetch.QUIET", 60.0)
+    monkeypatch.setattr(conclusion_panel, "COMPUTE", 0.0)
+    monkeypatch.setattr("mcnilib.show.widgets.prefetch.IDLE_DELAY", 60.0)
     seen: list[str] = []
 
     async def click() -> dict:
@@ -190,8 +190,8 @@ def test_while_it_computes_the_reader_sees_how_far_it_is(monkeypatch) -> None:
 
 
 def test_a_further_click_does_not_wait_for_the_table_before(monkeypatch) -> None:
-    monkeypatch.setattr(conclusion_panel, "SLICE", 0.0)
-    monkeypatch.setattr("mcnilib.show.widgets.prefetch.QUIET", 60.0)
+    monkeypatch.setattr(conclusion_panel, "COMPUTE", 0.0)
+    monkeypatch.setattr("mcnilib.show.widgets.prefetch.IDLE_DELAY", 60.0)
 
     async def clicks() -> dict:
         panel = conclusion()
@@ -209,7 +209,8 @@ def test_what_a_click_may_bring_is_prepared(monkeypatch) -> None:
     ahead = panel._likely()
     for _ in range(18):
         assert next(ahead)
-    monkeypatch.setattr("mcnilib.show.picture.cache.to_svg", lambda *_: ran.append("drawn") or "<svg>")
+    monkeypatch.setattr("mcnilib.show.picture.svg._layer", lambda *_: ran.append("painted") or "")
+    monkeypatch.setattr("mcnilib.show.picture.story_picture.lay_out", lambda *_: ran.append("laid out"))
     for button in panel.table.buttons.values():
         button.click()
     assert ran == []

@@ -10,7 +10,7 @@ import pytest
 from mcnilib.scenarios import all_scenarios, scenario
 from mcnilib.scenarios.scenario import neighbours
 from mcnilib.show.html.table import rows
-from mcnilib.show.picture.cache import crowded, plan_for, svg_of
+from mcnilib.show.picture.story_picture import _picture, crowded, plan_for
 from mcnilib.show.widgets.panel import Panel
 from mcnilib.show.widgets.quiz import predict
 from mcnilib.show.widgets.stepper import Stepper
@@ -47,39 +47,39 @@ def test_only_buttons_that_lead_somewhere_can_be_pressed(clicks, back, forward, 
 
 
 def test_a_step_is_emphasised_in_the_picture_marked_in_the_table_and_shows_its_state(panel):
-    whole = panel.picture.value
-    panel.depth.value = "decisions"
+    whole = panel.view.picture.value
+    panel.view.depth.value = "decisions"
     for _ in range(3):
-        panel.stepper.forward.click()
-    assert panel.picture.value != whole
-    assert panel.steps.value.count("▶ ") == 1
-    at = panel.stepper.place
+        panel.view.stepper.forward.click()
+    assert panel.view.picture.value != whole
+    assert panel.view.steps.value.count("▶ ") == 1
+    at = panel.view.stepper.at
     step = STORY.run(STORY.start()).journeys[at[0] - 1].steps[at[1]]
-    assert f"{step.netns}" in panel.state.value
+    assert f"{step.netns}" in panel.view.state.value
 
 
 def test_every_step_can_be_walked_through(panel):
     for _ in rows(STORY.run(STORY.start()), "hops"):
-        panel.stepper.forward.click()
-        assert panel.steps.value.count("▶ ") == 1
-    assert panel.stepper.forward.disabled
+        panel.view.stepper.forward.click()
+        assert panel.view.steps.value.count("▶ ") == 1
+    assert panel.view.stepper.forward.disabled
 
 
 def test_a_changed_setting_shows_the_whole_conversation_again(panel):
-    panel.stepper.forward.click()
+    panel.view.stepper.forward.click()
     panel.controls["be_liberal"].value = True
-    assert panel.stepper.place is None
-    assert "▶ " not in panel.steps.value
+    assert panel.view.stepper.at is None
+    assert "▶ " not in panel.view.steps.value
 
 
 def test_a_panel_can_begin_elsewhere_and_larger():
     panel = Panel(STORY, STORY.start().but(kube_proxy="1.30", be_liberal=True, restarted=True), 1.5)
-    assert "✓ connected" in panel.verdict.value
-    assert 'width="1296"' in panel.picture.value
+    assert "✓ connected" in panel.view.verdict.value
+    assert 'width="1296"' in panel.view.picture.value
 
 
 def test_two_panels_on_one_page_have_different_ids():
-    one, two = (Panel(STORY, STORY.start()).picture.value for _ in range(2))
+    one, two = (Panel(STORY, STORY.start()).view.picture.value for _ in range(2))
     assert one != two
 
 
@@ -89,35 +89,35 @@ def test_the_picture_for_viewers_without_a_kernel_is_that_of_the_panel(panel):
     png = data["image/png"]
     raw = png if isinstance(png, bytes) else __import__("base64").b64decode(png)
     width, height = struct.unpack(">II", raw[16:24])
-    assert (width, f'height="{height // 2}"' in panel.picture.value) == (1728, True)
+    assert (width, f'height="{height // 2}"' in panel.view.picture.value) == (1728, True)
 
 
 def test_what_one_click_may_bring_is_prepared_while_the_kernel_is_idle(monkeypatch):
-    monkeypatch.setattr("mcnilib.show.widgets.prefetch.QUIET", 0.0)
-    monkeypatch.setattr("mcnilib.show.widgets.prefetch.PAUSE", 0.0)
+    monkeypatch.setattr("mcnilib.show.widgets.prefetch.IDLE_DELAY", 0.0)
+    monkeypatch.setattr("mcnilib.show.widgets.prefetch.SLICE_PAUSE", 0.0)
 
     async def look_a_while() -> Panel:
         panel = Panel(scenario("6"), scenario("6").start())
-        before, likely = svg_of.cache_info().currsize, len(list(neighbours(panel.story, panel.settings)))
+        before, likely = _picture.cache_info().currsize, len(list(neighbours(panel.story, panel.settings)))
         async with asyncio.timeout(60):
-            while svg_of.cache_info().currsize < before + likely:
+            while _picture.cache_info().currsize < before + likely:
                 await asyncio.sleep(0)
         return panel
 
     panel = asyncio.run(look_a_while())
-    hits = svg_of.cache_info().hits
+    hits = _picture.cache_info().hits
     panel.controls["be_liberal"].value = True
-    assert svg_of.cache_info().hits > hits
+    assert _picture.cache_info().hits > hits
 
 
 def test_the_picture_does_not_wait_for_the_tables():
     async def click() -> tuple[bool, bool, bool]:
         panel = Panel(STORY, STORY.start())
-        picture, steps = panel.picture.value, panel.steps.value
+        picture, steps = panel.view.picture.value, panel.view.steps.value
         panel.controls["workaround"].value = panel.controls["workaround"].options[2][1]
-        at_once = (panel.picture.value != picture, panel.steps.value != steps)
+        at_once = (panel.view.picture.value != picture, panel.view.steps.value != steps)
         await asyncio.sleep(0.2)
-        return (*at_once, panel.steps.value != steps)
+        return (*at_once, panel.view.steps.value != steps)
 
     assert asyncio.run(click()) == (True, False, True)
 

@@ -15,8 +15,8 @@ from mcnilib.scenarios.scenario import neighbours
 from mcnilib.show.layout.edge_routing import visited
 from mcnilib.show.layout.geometry import Rect, clip, shift, tidy
 from mcnilib.show.layout.plan import CLUSTER, Plan, computed, focus_of, plan_of
-from mcnilib.show.picture.cache import _plan, crowded, picture_of
 from mcnilib.show.picture.drawing import Drawing, lay_out
+from mcnilib.show.picture.story_picture import _plan, crowded, picture_of
 from mcnilib.trace.run import run
 
 

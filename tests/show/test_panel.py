@@ -37,12 +37,12 @@ def test_every_setting_has_a_control_with_its_label_help_and_choices(option) -> 
 )
 def test_a_click_changes_verdict_picture_and_tables(clicks: dict[str, object], says: str) -> None:
     panel = explore(STORY)
-    before = panel.picture.value
+    before = panel.view.picture.value
     for name, value in clicks.items():
         panel.controls[name].value = value
-    assert says in panel.verdict.value
-    assert (panel.picture.value != before) is bool(clicks)
-    assert 'role="status"' in panel.verdict.value
+    assert says in panel.view.verdict.value
+    assert (panel.view.picture.value != before) is bool(clicks)
+    assert 'role="status"' in panel.view.verdict.value
 
 
 @pytest.mark.parametrize("story", ["6", "7"])
@@ -51,7 +51,7 @@ def test_each_control_can_be_set_to_each_of_its_values(story: str) -> None:
     for widget in panel.controls.values():
         for _, value in widget.options:
             widget.value = value
-            assert "<svg" in panel.picture.value and "<table" in panel.steps.value
+            assert "<svg" in panel.view.picture.value and "<table" in panel.view.steps.value
 
 
 def test_a_viewer_without_a_kernel_gets_picture_and_verdict() -> None:

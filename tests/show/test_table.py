@@ -11,9 +11,9 @@ from show_examples import EXAMPLES, connects, hangs, text_of, world
 from mcnilib.linux.netfilter.iptables.edit import find_table, put_chain, put_table
 from mcnilib.linux.netfilter.iptables.save import parse_tables
 from mcnilib.scenarios import all_scenarios, scenario
+from mcnilib.show.html.markup import code
 from mcnilib.show.html.state import consulted, state_html, state_lines
-from mcnilib.show.html.style import code
-from mcnilib.show.html.table import HEADS, rows, table_html, table_text
+from mcnilib.show.html.table import STEP_COLUMNS, rows, table_html, table_text
 from mcnilib.trace.explain import DEPTHS
 from mcnilib.trace.run import run
 
@@ -49,7 +49,7 @@ def test_a_rewrite_names_the_fields():
 
 def test_the_table_is_a_real_table_with_headings():
     html = table_html(hangs(), "hops")
-    assert html.count('<th scope="col">') == len(HEADS)
+    assert html.count('<th scope="col">') == len(STEP_COLUMNS)
     assert html.count('<th scope="row">') == len(rows(hangs(), "hops"))
     assert "<caption>" in html
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from operator import attrgetter
 from typing import Any
 
 import pytest
@@ -11,7 +12,8 @@ from mcnilib import ask, scenario
 from mcnilib.errors import Unsupported
 from mcnilib.notebook import conclusion, explore, look_around, side_by_side
 from mcnilib.scenarios.conclusion import MULTI, TO_CALICO
-from mcnilib.show.widgets import conclusion_panel, panel, permalink, snapshot_panel, state_browser
+from mcnilib.show.widgets import conclusion as conclusion_panel
+from mcnilib.show.widgets import panel, permalink, snapshot_panel, state_browser, trace_view
 from mcnilib.show.widgets import side_by_side as pair_panel
 from mcnilib.show.widgets.quiz import predict
 from mcnilib.snapshots.snapshot import Snapshot
@@ -30,7 +32,7 @@ def inquired() -> Any:
 
 def set_to(where: str, value: object) -> Callable[[Any], None]:
     def act(shown: Any) -> None:
-        setattr(getattr(shown, where), "value", value)  # noqa: B010 -- a traitlet
+        setattr(attrgetter(where)(shown), "value", value)  # noqa: B010 -- a traitlet
 
     return act
 
@@ -48,10 +50,16 @@ def parts_of(*names: str) -> Callable[[Any], list[Any]]:
 
 
 def sides(shown: Any) -> list[Any]:
-    return [part for side in shown.sides for part in (side.verdict, side.picture)]
+    return [part for side in shown.columns for part in (side.verdict, side.picture)]
 
 
-ANSWER = ("picture", "steps", "state")
+def viewed(shown: Any) -> list[Any]:
+    view = shown.view
+    return [view.picture, view.steps, view.state, view.compared, view.reasons]
+
+
+def step_on(shown: Any) -> None:
+    shown.view.stepper.forward.click()
 
 
 @pytest.mark.slow
@@ -59,17 +67,20 @@ ANSWER = ("picture", "steps", "state")
 @pytest.mark.parametrize(
     ("made", "module", "broken", "act", "said", "cleared"),
     [
-        pytest.param(inquired, snapshot_panel, "verdict", set_to("to", "udp:10.233.101.2:80"), "verdict", parts_of(*ANSWER, "compared"), id="asked anew"),
-        pytest.param(inquired, snapshot_panel, "lay_out", set_to("to", "udp:10.233.101.2:80"), "verdict", parts_of(*ANSWER, "compared"), id="asked anew, no picture"),
-        pytest.param(inquired, snapshot_panel, "read_flow", set_to("commands", "node1: ip route del x"), "verdict", parts_of(*ANSWER, "compared"), id="what if"),
-        pytest.param(inquired, snapshot_panel, "table_html", lambda shown: shown.stepper.forward.click(), "verdict", parts_of(*ANSWER, "compared"), id="a step of a snapshot"),
-        pytest.param(lambda: explore(STORY), panel, "svg_of", toggle, "verdict", parts_of(*ANSWER, "reasons"), id="a setting, no picture"),
-        pytest.param(lambda: explore(STORY), panel, "verdict_html", toggle, "verdict", parts_of(*ANSWER, "reasons"), id="a setting, no verdict"),
-        pytest.param(lambda: explore(STORY), panel, "state_html", lambda shown: shown.stepper.forward.click(), "verdict", parts_of(*ANSWER, "reasons"), id="a step"),
-        pytest.param(lambda: explore(STORY), panel, "rows", set_to("depth", "decisions"), "verdict", parts_of(*ANSWER, "reasons"), id="a depth"),
-        pytest.param(lambda: side_by_side(STORY, kube_proxy="1.30"), pair_panel, "difference", liberal, "parting", sides, id="one of two"),
+        pytest.param(inquired, trace_view, "verdict", set_to("to", "udp:10.233.101.2:80"), "view.verdict", viewed, id="asked anew"),
+        pytest.param(inquired, snapshot_panel, "lay_out", set_to("to", "udp:10.233.101.2:80"), "view.verdict", viewed, id="asked anew, no picture"),
+        pytest.param(inquired, snapshot_panel, "read_flow", set_to("commands", "node1: ip route del x"), "view.verdict", viewed, id="what if"),
+        pytest.param(inquired, trace_view, "table_html", step_on, "view.verdict", viewed, id="a step of a snapshot"),
+        pytest.param(lambda: explore(STORY), panel, "picture_of", toggle, "view.verdict", viewed, id="a setting, no picture"),
+        pytest.param(lambda: explore(STORY), trace_view, "verdict_html", toggle, "view.verdict", viewed, id="a setting, no verdict"),
+        pytest.param(lambda: explore(STORY), panel, "because", toggle, "view.verdict", viewed, id="a setting, no reasons"),
+        pytest.param(lambda: explore(STORY), panel, "neighbours", toggle, "view.verdict", viewed, id="a setting, nothing to prefetch"),
+        pytest.param(lambda: explore(STORY), trace_view, "state_html", step_on, "view.verdict", viewed, id="a step"),
+        pytest.param(lambda: explore(STORY), trace_view, "rows", set_to("view.depth", "decisions"), "view.verdict", viewed, id="a depth"),
+        pytest.param(lambda: side_by_side(STORY, kube_proxy="1.30"), pair_panel, "difference", liberal, "difference", sides, id="one of two"),
         pytest.param(conclusion, conclusion_panel, "verdict_html", lambda shown: shown.choose((MULTI, TO_CALICO)), "verdict", parts_of("picture", "reasons", "facts", "summary"), id="a cell"),
-        pytest.param(look_around, state_browser, "to_html", set_to("kind", None), "about", parts_of("state"), id="a look around"),
+        pytest.param(look_around, state_browser, "netns_html", set_to("kind", None), "about", parts_of("state"), id="a look around"),
+        pytest.param(look_around, state_browser.StateBrowser, "namespaces", set_to("kind", None), "about", parts_of("state"), id="nowhere to look"),
     ],
 )  # fmt: skip
 def test_what_goes_wrong_is_said_and_the_old_answer_is_gone(
@@ -82,7 +93,7 @@ def test_what_goes_wrong_is_said_and_the_old_answer_is_gone(
 
     monkeypatch.setattr(module, broken, fails)
     act(shown)
-    text = getattr(shown, said).value
+    text = attrgetter(said)(shown).value
     assert SAYS[problem] in text and 'role="alert"' in text
     assert [part.value for part in cleared(shown)] == [""] * len(cleared(shown))
 
@@ -90,11 +101,15 @@ def test_what_goes_wrong_is_said_and_the_old_answer_is_gone(
 def test_a_panel_answers_again_after_a_mistake(monkeypatch) -> None:
     shown = explore(STORY)
     with monkeypatch.context() as broken:
-        broken.setattr(panel, "svg_of", lambda *_: 1 / 0)
+        broken.setattr(panel, "picture_of", lambda *_: 1 / 0)
         shown.controls["kube_proxy"].value = "1.30"
-    assert "ZeroDivisionError" in shown.verdict.value
+    assert "ZeroDivisionError" in shown.view.verdict.value
     shown.controls["kube_proxy"].value = "1.28"
-    assert "connect succeeds" in shown.verdict.value and "<svg" in shown.picture.value and "<table" in shown.steps.value
+    assert (
+        "connect succeeds" in shown.view.verdict.value
+        and "<svg" in shown.view.picture.value
+        and "<table" in shown.view.steps.value
+    )
 
 
 def test_a_question_and_a_link_say_it_too(monkeypatch) -> None:
@@ -104,5 +119,5 @@ def test_a_question_and_a_link_say_it_too(monkeypatch) -> None:
     assert "ZeroDivisionError" in quiz.remark.value
     shown = explore(STORY)
     monkeypatch.setattr(permalink, "parse_link", lambda text: 1 / 0)
-    shown.share.link.value = "mcni=7"
-    assert "ZeroDivisionError" in shown.share.remark.value
+    shown.permalink.link.value = "mcni=7"
+    assert "ZeroDivisionError" in shown.permalink.remark.value

@@ -4,28 +4,27 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from difflib import SequenceMatcher
-from html import escape
 
-from mcnilib.show.html.style import code
+from mcnilib.show.html.markup import Html, code, element, folded, joined, printed_line
 from mcnilib.snapshots.files import save
 from mcnilib.trace.explain import Difference, tell_step
 from mcnilib.trace.trace import Step, Trace
 from mcnilib.world.world import World
 
-MOST = 12
+MOST_CHANGES = 12
 """Changed lines shown of one file; the rest is counted."""
 
-Change = tuple[str, str]
+ChangedLine = tuple[str, str]
 """(`-` or `+`, the line)."""
 
 
-def changed_state(here: World, there: World) -> dict[str, tuple[Change, ...]]:
+def changed_state(here: World, there: World) -> dict[str, tuple[ChangedLine, ...]]:
     """Return what differs between two states: files of the snapshot -> lines only here (`-`) and only there (`+`).
 
     Namespaces in which the same lines of the same file differ stand together: `iptables.txt of node1, node2`.
     """
     mine, theirs = save(here), save(there)
-    groups: dict[tuple[str, tuple[Change, ...]], list[str]] = {}
+    groups: dict[tuple[str, tuple[ChangedLine, ...]], list[str]] = {}
     for path in sorted(mine.keys() | theirs.keys()):
         if changes := tuple(_changes(mine.get(path, ""), theirs.get(path, ""))):
             folder, _, file = path.rpartition("/")
@@ -33,7 +32,7 @@ def changed_state(here: World, there: World) -> dict[str, tuple[Change, ...]]:
     return {" of ".join(filter(None, (file, ", ".join(names)))): lines for (file, lines), names in groups.items()}
 
 
-def _changes(mine: str, theirs: str) -> Iterator[Change]:
+def _changes(mine: str, theirs: str) -> Iterator[ChangedLine]:
     if mine == theirs:
         return
     a, b = mine.splitlines(), theirs.splitlines()
@@ -43,40 +42,37 @@ def _changes(mine: str, theirs: str) -> Iterator[Change]:
             yield from (("+", line.strip()) for line in b[b1:b2])
 
 
-def parting_html(parted: Difference | None, names: tuple[str, str]) -> str:
+def difference_html(parted: Difference | None, names: tuple[str, str]) -> Html:
     """Tell the first step in which two runs differ, once for each of them."""
     if parted is None:
-        return "<p><b>No step differs:</b> every packet meets the same decisions in both.</p>"
+        return element("p", element("b", "No step differs:"), " every packet meets the same decisions in both.")
     sides = zip(names, (parted.here, parted.there), strict=True)
-    told = "".join(f"<dt><b>{escape(name)}</b></dt><dd>{_step(step)}</dd>" for name, step in sides)
-    return f"<p><b>The first difference: packet {parted.journey}</b></p><dl>{told}</dl>"
+    steps = (joined(element("dt", element("b", name)), element("dd", _step(step))) for name, step in sides)
+    head = f"The first difference: packet {parted.journey}"
+    return joined(element("p", element("b", head)), element("dl", *steps))
 
 
 def _step(step: Step | None) -> str:
     return code(tell_step(step)) if step else "nothing more happens to this packet"
 
 
-def state_changes_html(here: World, there: World, parted: Difference | None) -> str:
+def state_changes_html(here: World, there: World, parted: Difference | None) -> Html:
     """List the lines of state that differ: `-` only the first has it, `+` only the second, ▶ it decided."""
     changed = changed_state(here, there)
     if not changed:
-        return "<p><b>No line of state differs.</b></p>"
+        return element("p", element("b", "No line of state differs."))
     steps = (parted.here, parted.there) if parted else ()
     decided = {step.evidence.strip() for step in steps if step}
-    files = "".join(_file(name, lines, decided) for name, lines in changed.items())
-    return f'<div class="mcni-state"><h4>lines of state that differ</h4>{files}</div>'
+    files = (_file(name, lines, decided) for name, lines in changed.items())
+    return element("div", element("h4", "lines of state that differ"), *files, class_="mcni-state")
 
 
-def _file(name: str, lines: tuple[Change, ...], decided: set[str]) -> str:
-    shown = "".join(_line(*line, line[1] in decided) for line in lines[:MOST])
-    more = f'<div class="line">… {len(lines) - MOST} more</div>' if len(lines) > MOST else ""
-    return f"<details open><summary><code>{escape(name)}</code></summary>{shown}{more}</details>"
-
-
-def _line(mark: str, text: str, decided: bool) -> str:
-    attributes = ' class="line decided" aria-current="true"' if decided else ' class="line"'
-    line = f"{'▶' if decided else ' '} {mark} {text.expandtabs(8)}"
-    return f"<div{attributes}>{code(line)}</div>"
+def _file(name: str, lines: tuple[ChangedLine, ...], decided: set[str]) -> Html:
+    shown = (
+        printed_line(f"{sign} {text.expandtabs(8)}", decided=text in decided) for sign, text in lines[:MOST_CHANGES]
+    )
+    more = element("div", f"… {len(lines) - MOST_CHANGES} more", class_="line") if len(lines) > MOST_CHANGES else ""
+    return folded(element("code", name), *shown, more, opened=True)
 
 
 def first_step(trace: Trace, parted: Difference | None, step: Step | None) -> tuple[int, int] | None:

@@ -6,24 +6,21 @@ packet met in that namespace are folded below.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
-from html import escape
 from itertools import groupby
 
 from mcnilib.errors import McniError
 from mcnilib.linux.netfilter.iptables.edit import find_table
 from mcnilib.linux.netfilter.iptables.rule import Chain, ChainRule
 from mcnilib.linux.sysctl import Setting
-from mcnilib.show.html.style import code
+from mcnilib.show.html.markup import Html, element, folded, joined, printed_line
 from mcnilib.trace.explain import conntrack_view
 from mcnilib.trace.trace import Journey, Step, Trace
 from mcnilib.world.listing import listing
 from mcnilib.world.world import World
 
-MARK = "▶"
-
-LONG = 200
+LONG_CHAIN = 200
 """Rules a chain may have before only those are shown that a packet had to be compared with."""
 
 
@@ -77,7 +74,7 @@ def _chain(world: World, step: Step) -> Iterator[StateLine]:
 
 def _near(chain: Chain, step: Step) -> Callable[[ChainRule], bool]:
     """Tell which rules are shown: all of a chain, and of a long one those that were tried, and the one that decided."""
-    if len(chain.rules) <= LONG or step.context is None:
+    if len(chain.rules) <= LONG_CHAIN or step.context is None:
         return lambda rule: True
     tried = set(map(id, chain.candidates(step.before, step.context)))
     return lambda rule: id(rule) in tried or rule == step.line
@@ -106,37 +103,34 @@ def consulted(journey: Journey, step: Step) -> tuple[Step, ...]:
     return tuple(reversed(firsts.values()))
 
 
-def state_html(world: World, trace: Trace, journey: Journey, step: Step) -> str:
+def state_html(world: World, trace: Trace, journey: Journey, step: Step) -> Html:
     """Return the state around a step as HTML.
 
     First the listing with the deciding line and what conntrack knew; folded away the other listings the packet met in
     that namespace.
     """
     command, lines = state_lines(world, step)
-    shown = "".join(map(line_html, lines)) or '<div class="line">no line of state decided this</div>'
     head = f"{step.netns}# {command}" if command else f"{step.netns}: {step.action}"
-    more = "".join(_section(world, other) for other in consulted(journey, step))
+    shown = lines_html(lines) or element("div", "no line of state decided this", class_="line")
+    more = [_section(world, other) for other in consulted(journey, step)]
     also = f"also consulted for packet {journey.number} on {step.netns}"
-    folded = f"<details><summary>{escape(also)}</summary>{more}</details>" if more else ""
-    return f'<div class="mcni-state"><h4>{escape(head)}</h4>{shown}{_connections(trace, journey, step)}{folded}</div>'
+    rest = folded(also, *more) if more else ""
+    return element("div", element("h4", head), shown, _connections(trace, journey, step), rest, class_="mcni-state")
 
 
-def _section(world: World, step: Step) -> str:
+def _section(world: World, step: Step) -> Html:
     command, lines = state_lines(world, step)
-    return f"<h4>{escape(f'{step.netns}# {command}')}</h4>{''.join(map(line_html, lines))}"
+    return joined(element("h4", f"{step.netns}# {command}"), lines_html(lines))
 
 
-def line_html(line: StateLine) -> str:
-    """Return one printed line as HTML: its mark, its text, and the remark beside it."""
-    mark = f"{MARK} " if line.decided else "  "
-    note = f'<span class="note">  # {escape(line.note)}</span>' if line.note else ""
-    strong = ' class="line decided" aria-current="true"' if line.decided else ' class="line"'
-    return f"<div{strong}>{code(mark + line.columns)}{note}</div>"
+def lines_html(lines: Iterable[StateLine]) -> Html:
+    """Return printed lines as HTML, each with its mark and the remark beside it."""
+    return joined(*(printed_line(line.columns, decided=line.decided, note=line.note) for line in lines))
 
 
-def _connections(trace: Trace, journey: Journey, step: Step) -> str:
+def _connections(trace: Trace, journey: Journey, step: Step) -> Html:
     """Print what conntrack of the namespace knows after the packet."""
     entries = conntrack_view(trace, step.netns, journey.number)
-    lines = "".join(f'<div class="line">{code("  " + one.line(journey.time))}</div>' for one in entries)
-    empty = '<div class="line">  (no connection)</div>'
-    return f"<h4>{escape(step.netns)}# conntrack -L, after packet {journey.number}</h4>{lines or empty}"
+    lines = joined(*(printed_line(entry.line(journey.time)) for entry in entries))
+    head = element("h4", f"{step.netns}# conntrack -L, after packet {journey.number}")
+    return joined(head, lines or element("div", "  (no connection)", class_="line"))

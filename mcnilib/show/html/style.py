@@ -1,12 +1,12 @@
-"""The style sheet of panels: readable sizes, marks that do not rely on colour, the colours of the theme around them."""
+"""The style sheets of panels: readable sizes, marks that do not rely on colour, the theme's own colours around them."""
 
 from __future__ import annotations
 
-import re
-from html import escape
 from string import Template
 
-RULES = Template(
+from mcnilib.show.picture.palette import INK, QUIET_INK, ROLES
+
+PANEL_RULES = Template(
     """<style>
 .mcni { font-size: ${SIZE}px; line-height: 1.45; max-width: 1240px; }
 .mcni-settings .widget-dropdown, .mcni-settings .widget-toggle-buttons { display: flex; flex-direction: column; }
@@ -38,24 +38,34 @@ RULES = Template(
 )
 """Sizes in pixels: text, the verdict, the height of a control, code."""
 
-HYPHENATED = re.compile(r"\S*-\S+")
-
-
-def code(text: str) -> str:
-    """Return text as code."""
-    return as_code(escape(text))
-
-
-def as_code(html: str) -> str:
-    """Return escaped text as code: a word with hyphens begins a new line rather than break after one of them."""
-    return f"<code>{HYPHENATED.sub(_unbroken, html)}</code>"
-
-
-def _unbroken(word: re.Match[str]) -> str:
-    return f'<span class="word">{word[0]}</span>'
+CONCLUSION_RULES = Template(
+    """<style>
+.mcni-table { max-width: 1240px; gap: 4px; margin-top: 6px; }
+.mcni-table .head { font-size: ${SIZE}px; font-weight: 600; line-height: 1.3; align-self: end; }
+.mcni-table button { width: auto; height: ${HIGH}px; margin: 0; padding: 0 2px; }
+.mcni-table button { font-size: ${SIZE}px; line-height: 1.35; overflow: hidden; }
+.mcni-table button { white-space: pre-line; color: ${INK}; border: 1px solid ${QUIET_INK}; opacity: 1; }
+.mcni-table button.works { background: #E3F3EE; }
+.mcni-table button.fails { background: #FBE9DD; font-weight: 600; border: 2px dashed ${DROP}; }
+.mcni-table button.chosen { outline: 4px solid ${BLUE} !important; outline-offset: -1px !important; }
+.mcni-table button:focus-visible { box-shadow: 0 0 0 6px ${QUIET_INK}; }
+.mcni-document { table-layout: fixed; width: 100%; max-width: 1240px; border-collapse: collapse; }
+.mcni-document { font-size: ${SIZE}px; margin: 6px 0; }
+.mcni-document caption { text-align: left; font-weight: 600; padding: 4px 0; }
+.mcni-document th, .mcni-document td { border: 1px solid ${QUIET_INK}; padding: 2px 6px; text-align: left; }
+.mcni-document td.wrong { border: 3px double ${DROP}; font-weight: 600; }
+</style>"""
+)
+"""Sizes in pixels, and the colours of the palette."""
 
 
 def style_sheet(scale: float = 1.0) -> str:
-    """Return the style sheet as an HTML element; `scale` enlarges text for a projector."""
+    """Return the style sheet of every panel as an HTML element; `scale` enlarges text for a projector."""
     sizes = {"SIZE": 13.0, "LARGE": 16.25, "HIGH": 28.6, "CODE": 12.48}
-    return RULES.substitute({name: f"{size * scale:g}" for name, size in sizes.items()})
+    return PANEL_RULES.substitute({name: f"{size * scale:g}" for name, size in sizes.items()})
+
+
+def conclusion_style(scale: float) -> str:
+    """Return the style sheet of the conclusion's two tables; `scale` enlarges them."""
+    colours = {"INK": INK, "QUIET_INK": QUIET_INK, "DROP": ROLES["drop"].colour, "BLUE": ROLES["request"].colour}
+    return CONCLUSION_RULES.substitute(colours, SIZE=f"{13 * scale:g}", HIGH=f"{46 * scale:g}")

@@ -7,19 +7,18 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from html import escape
 
-from mcnilib.show.html.style import code
+from mcnilib.show.html.markup import DECIDED, Html, code, element
 from mcnilib.trace.explain import DEPTHS, packet_name, place_name
 from mcnilib.trace.trace import Fate, Journey, Stage, Step, Trace
 
-ADDRESSES = ("src", "dst", "sport", "dport")
+ADDRESS_FIELDS = ("src", "dst", "sport", "dport")
 """The changes worth telling when not every decision is told."""
 
 AROUND = 6
 """Rows shown before and after the step that is looked at, so that it need not be searched for."""
 
-HEADS = ("packet", "where", "what", "line of state that decided", "written by", "changed")
+STEP_COLUMNS = ("packet", "where", "what", "line of state that decided", "written by", "changed")
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,7 +42,7 @@ def rows(trace: Trace, depth: str = "hops") -> tuple[Row, ...]:
     if depth not in DEPTHS:
         raise ValueError(f"depth cannot be {depth!r}; it is one of {', '.join(DEPTHS)}")
     chosen = (trace.outcome.journey,) if depth == "outcome" else trace.journeys
-    fields = ADDRESSES if depth != "decisions" else ()
+    fields = ADDRESS_FIELDS if depth != "decisions" else ()
     return tuple(
         _row(journey, index, step, fields)
         for journey in chosen
@@ -79,42 +78,45 @@ def _row(journey: Journey, index: int, step: Step, fields: tuple[str, ...]) -> R
     )
 
 
-def table_html(trace: Trace, depth: str = "hops", current: tuple[int, int] | None = None) -> str:
+def table_html(trace: Trace, depth: str = "hops", current: tuple[int, int] | None = None) -> Html:
     """Return the step table as HTML.
 
     With `current` (packet, step index) only the rows around that step, which is marked with ▶ and `aria-current`.
     """
-    told = rows(trace, depth)
-    at = next((i for i, row in enumerate(told) if (row.journey, row.index) == current), None)
-    first, last = (0, len(told)) if at is None else (max(0, at - AROUND), min(len(told), at + AROUND + 1))
-    body = "".join(_line(row, number == at) for number, row in enumerate(told[first:last], start=first))
-    heads = "".join(f'<th scope="col">{head}</th>' for head in HEADS)
-    return (
-        f'<table class="mcni-steps"><caption>Steps, told as {depth}</caption><thead><tr>{heads}</tr></thead>'
-        f"<tbody>{_skipped(first, 'before')}{body}{_skipped(len(told) - last, 'after')}</tbody></table>"
+    every = rows(trace, depth)
+    at = next((i for i, row in enumerate(every) if (row.journey, row.index) == current), None)
+    first, last = (0, len(every)) if at is None else (max(0, at - AROUND), min(len(every), at + AROUND + 1))
+    body = (_line(row, number == at) for number, row in enumerate(every[first:last], start=first))
+    heads = element("tr", *(element("th", head, scope="col") for head in STEP_COLUMNS))
+    return element(
+        "table",
+        element("caption", f"Steps, told as {depth}"),
+        element("thead", heads),
+        element("tbody", _skipped(first, "before"), *body, _skipped(len(every) - last, "after")),
+        class_="mcni-steps",
     )
 
 
 def _skipped(count: int, where: str) -> str:
-    return f'<tr><td colspan="{len(HEADS)}">… {count} steps {where}</td></tr>' if count else ""
+    text = f"… {count} steps {where}"
+    return element("tr", element("td", text, colspan=str(len(STEP_COLUMNS)))) if count else ""
 
 
-def _line(row: Row, current: bool) -> str:
+def _line(row: Row, current: bool) -> Html:
     ended = row.fate not in (Fate.GOES_ON, Fate.DELIVERED)
-    marks = ("▶ " if current else "") + ("✗ " if ended else "")
+    marks = (f"{DECIDED} " if current else "") + ("✗ " if ended else "")
     classes = " ".join(name for name, on in (("lost", ended), ("current", current)) if on)
-    attributes = f' class="{classes}"' if classes else ""
-    attributes += ' aria-current="step"' if current else ""
-    cells = "".join(f"<td>{cell}</td>" for cell in _cells(row))
-    return f'<tr{attributes}><th scope="row">{marks}{escape(row.packet)}</th>{cells}</tr>'
+    head = element("th", f"{marks}{row.packet}", scope="row")
+    cells = (element("td", cell) for cell in _cells(row))
+    return element("tr", head, *cells, class_=classes, aria_current="step" if current else "")
 
 
 def _cells(row: Row) -> Iterator[str]:
-    yield escape(row.where)
-    yield escape(row.what)
+    yield row.where
+    yield row.what
     yield code(row.line) if row.line else ""
-    yield f'<span title="{escape(row.why, quote=True)}">{escape(row.writer)}</span>' if row.writer else ""
-    yield escape(row.changed)
+    yield element("span", row.writer, title=row.why) if row.writer else ""
+    yield row.changed
 
 
 def table_text(trace: Trace, depth: str = "hops") -> str:
@@ -123,7 +125,7 @@ def table_text(trace: Trace, depth: str = "hops") -> str:
         (f"{_mark(row)}{row.packet}", row.where, row.what, f"{row.line}{f'  ({row.writer})' if row.writer else ''}")
         for row in rows(trace, depth)
     ]
-    table = [HEADS[:4], *cells]
+    table = [STEP_COLUMNS[:4], *cells]
     widths = [max(len(row[i]) for row in table) for i in range(3)]
     lines = ("  ".join([*(cell.ljust(w) for cell, w in zip(row, widths, strict=False)), row[3]]) for row in table)
     return "\n".join(line.rstrip() for line in lines)

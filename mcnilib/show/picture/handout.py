@@ -17,12 +17,13 @@ from matplotlib.figure import Figure
 
 from mcnilib.cluster.settings import Settings
 from mcnilib.scenarios.scenario import Scenario
-from mcnilib.show.html.state import MARK, state_lines
+from mcnilib.show.html.markup import DECIDED
+from mcnilib.show.html.state import state_lines
 from mcnilib.show.labels.text_metrics import wrap
 from mcnilib.show.layout.scene import Label
-from mcnilib.show.picture.cache import picture_of
 from mcnilib.show.picture.drawing import Drawing
 from mcnilib.show.picture.paint import Words, new_figure, paint, pixels
+from mcnilib.show.picture.story_picture import picture_of
 from mcnilib.trace.explain import because, tell, verdict
 from mcnilib.writing import write_file
 
@@ -77,7 +78,7 @@ def _state(story: Scenario, settings: Settings) -> Iterator[Line]:
     if command:
         yield Line(f"The state that decided: {step.netns}# {command}", bold=True)
         for line in lines:
-            yield Line(f"{MARK if line.decided else '   '} {line.columns.strip()}", bold=line.decided)
+            yield Line(f"{DECIDED if line.decided else '   '} {line.columns.strip()}", bold=line.decided)
 
 
 def _broken(lines: Iterator[Line], wide: float) -> Iterator[Line]:

@@ -15,10 +15,10 @@ from matplotlib.figure import Figure
 from matplotlib.patches import FancyBboxPatch
 
 from mcnilib.linux.netns import Netns
+from mcnilib.show.html.fallback import Bundle, static_fallback
 from mcnilib.show.layout.plan import plan_of
 from mcnilib.show.picture.paint import new_figure
-from mcnilib.show.picture.palette import FONTS, INK, PAPER, QUIET, SURFACES
-from mcnilib.show.widgets.fallback import Bundle, still
+from mcnilib.show.picture.palette import FONTS, INK, PAPER, QUIET_INK, SURFACES
 from mcnilib.world.world import World
 
 WIDTH, MARGIN, GAP, LINE, HEAD = 864.0, 12.0, 14.0, 17.0, 46.0
@@ -38,18 +38,18 @@ class Map:
     def lines(self) -> list[str]:
         """Tell the map in words, one line per machine."""
         plan = plan_of(self.world)
-        rows = [f"{m.host} ({addresses(self.world[m.host])}): {self._members(m.members)}" for m in plan.machines]
-        rows += [f"{name}: {addresses(self.world[name])}" for name in plan.outside]
+        rows = [f"{m.host} ({address_list(self.world[m.host])}): {self._members(m.members)}" for m in plan.machines]
+        rows += [f"{name}: {address_list(self.world[name])}" for name in plan.outside]
         return rows + [f"{s.name}: {', '.join(port.netns for port in s.ports)}" for s in self.world.segments]
 
     def _members(self, names: tuple[str, ...]) -> str:
-        return ", ".join(f"{name} {addresses(self.world[name])}" for name in names)
+        return ", ".join(f"{name} {address_list(self.world[name])}" for name in names)
 
     def _repr_mimebundle_(self, **kwargs: Any) -> Bundle:
-        return still(None, self.lines(), to_png(paint_map(self.world)))
+        return static_fallback(None, self.lines(), to_png(paint_map(self.world)))
 
 
-def addresses(netns: Netns) -> str:
+def address_list(netns: Netns) -> str:
     """Return the addresses of a namespace in a few words."""
     own = (link for link in netns.links if not (link.is_loopback or link.kind.tunnel))
     return ", ".join(str(a.ip) for link in own for a in link.addresses)
@@ -70,11 +70,11 @@ def paint_map(world: World) -> Figure:
         middle[machine.host] = x + width / 2
         _box(axes, x, MARGIN, width, top - MARGIN, "machine")
         _write(axes, x + 12, MARGIN + 15, machine.host, bold=True, size=14)
-        _write(axes, x + 12, MARGIN + 33, addresses(world[machine.host]), colour=QUIET)
+        _write(axes, x + 12, MARGIN + 33, address_list(world[machine.host]), colour=QUIET_INK)
         for row, name in enumerate(machine.members):
             y = MARGIN + HEAD + row * 2 * LINE + 10
             _write(axes, x + 12, y, name, bold=True)
-            _write(axes, x + 12, y + LINE - 2, addresses(world[name]), colour=QUIET, size=11)
+            _write(axes, x + 12, y + LINE - 2, address_list(world[name]), colour=QUIET_INK, size=11)
     _outside(axes, world, plan.outside, below, middle)
     _segments(axes, bars_of(world, tops, middle, (top, below)))
     return figure
@@ -102,7 +102,7 @@ def _outside(axes: Any, world: World, names: tuple[str, ...], y: float, middle: 
         middle[name] = x + width / 2
         _box(axes, x, y, width, OUTSIDE, "pod")
         _write(axes, x + 12, y + 18, name, bold=True, size=14)
-        _write(axes, x + 12, y + 42, addresses(world[name]), colour=QUIET, size=11)
+        _write(axes, x + 12, y + 42, address_list(world[name]), colour=QUIET_INK, size=11)
 
 
 @dataclass(frozen=True, slots=True)
@@ -152,8 +152,8 @@ def _segments(axes: Any, bars: list[Bar]) -> None:
         for x in bar.passing(bars):
             axes.plot([x, x], [bar.y - BAR / 2, bar.y + BAR / 2], color=PAPER, linewidth=CUT, zorder=2.5)
         for x, start in bar.cables:
-            axes.plot([x, x], [start, bar.y], color=QUIET, linewidth=1.2, solid_capstyle="butt", zorder=3)
-            axes.plot([x], [bar.y], "o", color=QUIET, markersize=DOT, zorder=3, gid="plug")
+            axes.plot([x, x], [start, bar.y], color=QUIET_INK, linewidth=1.2, solid_capstyle="butt", zorder=3)
+            axes.plot([x], [bar.y], "o", color=QUIET_INK, markersize=DOT, zorder=3, gid="plug")
 
 
 def _box(axes: Any, x: float, y: float, width: float, height: float, kind: str) -> None:

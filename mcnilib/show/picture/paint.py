@@ -23,7 +23,7 @@ from mcnilib.show.layout.geometry import Line, Point, Rect
 from mcnilib.show.layout.markers import number_rect
 from mcnilib.show.layout.scene import Arrow, Cable, Label, Nic, Note, Scene
 from mcnilib.show.picture.drawing import Drawing
-from mcnilib.show.picture.palette import FONTS, INK, PAPER, QUIET, ROLES, surface
+from mcnilib.show.picture.palette import FONTS, INK, PAPER, QUIET_INK, ROLES, surface
 
 DPI = 72
 
@@ -32,7 +32,7 @@ ROUND = "round,pad=0,rounding_size=3"
 CAPITAL = 0.73
 """Height of a capital letter of DejaVu Sans, in font sizes."""
 
-COLOURS = {"ink": INK, "quiet": QUIET, "paper": PAPER} | {name: role.colour for name, role in ROLES.items()}
+COLOURS = {"ink": INK, "quiet": QUIET_INK, "paper": PAPER} | {name: role.colour for name, role in ROLES.items()}
 
 
 def new_figure(width: float, height: float) -> Figure:

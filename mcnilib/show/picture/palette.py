@@ -13,7 +13,7 @@ from functools import cache
 
 from mcnilib.trace.trace import Outcome, Verdict
 
-PAPER, INK, QUIET = "#FFFFFF", "#1B1F24", "#5C6570"
+PAPER, INK, QUIET_INK = "#FFFFFF", "#1B1F24", "#5C6570"
 """The sheet, text, and text that only names things."""
 
 FONTS = ("DejaVu Sans", "Bitstream Vera Sans", "Verdana", "sans-serif")
@@ -74,12 +74,12 @@ SURFACES = {
 """Areas that take part in the conversation."""
 
 FAINT = {
-    "machine": Surface("#F8F9FA", "#D9DEE4", 0.8, QUIET),
-    "host": Surface("#FCFCFD", "#CCD3DA", 0.8, QUIET),
-    "pod": Surface("#FCFCFD", "#CCD3DA", 0.8, QUIET),
-    "nic": Surface("#F8F9FA", "#D9DEE4", 0.8, QUIET),
-    "segment": Surface("#EEF1F4", "#D9DEE4", 0.8, QUIET),
-    "note": Surface("#FCFCFD", "#CCD3DA", 0.8, QUIET),
+    "machine": Surface("#F8F9FA", "#D9DEE4", 0.8, QUIET_INK),
+    "host": Surface("#FCFCFD", "#CCD3DA", 0.8, QUIET_INK),
+    "pod": Surface("#FCFCFD", "#CCD3DA", 0.8, QUIET_INK),
+    "nic": Surface("#F8F9FA", "#D9DEE4", 0.8, QUIET_INK),
+    "segment": Surface("#EEF1F4", "#D9DEE4", 0.8, QUIET_INK),
+    "note": Surface("#FCFCFD", "#CCD3DA", 0.8, QUIET_INK),
 }
 """The same areas when nothing of the conversation touches them."""
 

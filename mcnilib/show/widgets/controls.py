@@ -28,9 +28,11 @@ class Controls(widgets.Box):  # type: ignore[misc]
     def take(self, settings: Settings) -> None:
         """Set all toggles at once."""
         self._taking = True
-        for name, widget in self.of.items():
-            widget.value = getattr(settings, name)
-        self._taking = False
+        try:
+            for name, widget in self.of.items():
+                widget.value = getattr(settings, name)
+        finally:
+            self._taking = False
         self.settings = settings
         self._changed(settings)
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from html import escape
 from typing import Any
 
 import anywidget
@@ -14,7 +13,8 @@ from mcnilib.cluster.settings import Settings
 from mcnilib.errors import McniError
 from mcnilib.scenarios.link import parse_link, print_link
 from mcnilib.scenarios.scenario import Scenario
-from mcnilib.show.widgets.fallback import or_gives_up, why
+from mcnilib.show.html.fallback import error_boundary, error_text
+from mcnilib.show.html.markup import status
 
 READER = """
 export default {
@@ -37,7 +37,7 @@ class PageAddress(anywidget.AnyWidget):
     value = traitlets.Unicode("").tag(sync=True)
 
 
-class Share(widgets.HBox):  # type: ignore[misc]
+class Permalink(widgets.HBox):  # type: ignore[misc]
     """A field with the link of the settings shown; `take` is told the settings of a link that somebody puts there.
 
     A page opened with such a link takes its state by itself.
@@ -62,16 +62,16 @@ class Share(widgets.HBox):  # type: ignore[misc]
             self._say("")
         self._shown = self.link.value = link
 
-    def give_up(self, problem: Exception) -> None:
+    def show_error(self, problem: Exception) -> None:
         """Say what is wrong beside the field."""
-        self._say(why(problem))
+        self._say(error_text(problem))
 
-    @or_gives_up
+    @error_boundary
     def _pasted(self, text: str) -> None:
         if text != self._shown:
             self._say(self._follow(text.strip()))
 
-    @or_gives_up
+    @error_boundary
     def _opened(self, text: str) -> None:
         try:
             mine = parse_link(text)[0] == self._story
@@ -93,7 +93,7 @@ class Share(widgets.HBox):  # type: ignore[misc]
         return "this is the state of the link"
 
     def _say(self, text: str) -> None:
-        self.remark.value = f'<span class="mcni" role="status" aria-live="polite">{escape(text)}</span>'
+        self.remark.value = status(text, tag="span")
 
 
 def _field() -> Any:

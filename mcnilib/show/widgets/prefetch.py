@@ -1,4 +1,4 @@
-"""Work ahead of the reader: what the next click may show is made while the kernel has nothing else to do.
+"""Prefetch: what the next click may show is made while the kernel has nothing else to do.
 
 A piece at a time, so that a click never waits for more than one; not before a cell has been over for a while, so that
 running all cells is not slowed down.
@@ -9,18 +9,19 @@ from __future__ import annotations
 import asyncio
 import sys
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from time import monotonic
 
 from mcnilib.gc_pause import gc_paused
 
-QUIET, SLICE, PAUSE = 0.3, 0.015, 0.02
-"""Seconds after a click or a cell before work ahead begins, of work at a stretch, and between two stretches.
+IDLE_DELAY, SLICE, SLICE_PAUSE = 0.3, 0.015, 0.02
+"""Seconds after a click or a cell before prefetching begins, of work at a stretch, and between two stretches.
 
 A stretch ends with the piece that exceeds it: pieces are to be small.
 """
 
 
-class Ahead:
+class Prefetch:
     """Pieces of work of which only the latest lot is done; without an event loop (in a script) none is."""
 
     def __init__(self) -> None:
@@ -32,7 +33,7 @@ class Ahead:
         self._pieces = pieces
         _watch_cells()
         if loop := running_loop():
-            loop.call_later(QUIET, self._next, loop, pieces)
+            loop.call_later(IDLE_DELAY, self._next, loop, pieces)
 
     def stop(self) -> None:
         """Leave what is not done yet."""
@@ -41,17 +42,19 @@ class Ahead:
     def _next(self, loop: asyncio.AbstractEventLoop, pieces: Iterator[object]) -> None:
         if pieces is not self._pieces:
             return
-        if monotonic() - _Cells.ended < QUIET:
-            loop.call_later(QUIET, self._next, loop, pieces)
-        elif _go_on(pieces):
-            loop.call_later(PAUSE, self._next, loop, pieces)
+        if monotonic() - _Cells.ended < IDLE_DELAY:
+            loop.call_later(IDLE_DELAY, self._next, loop, pieces)
+        elif _do_some(pieces):
+            loop.call_later(SLICE_PAUSE, self._next, loop, pieces)
 
 
 @gc_paused()
-def _go_on(pieces: Iterator[object]) -> bool:
-    """Do pieces for SLICE seconds; tell whether there may be more."""
+def _do_some(pieces: Iterator[object]) -> bool:
+    """Do pieces for SLICE seconds; tell whether there may be more. One that fails is the last: a click will say why."""
     until = monotonic() + SLICE
-    return any(monotonic() > until for _ in pieces)
+    with suppress(Exception):
+        return any(monotonic() > until for _ in pieces)
+    return False
 
 
 class _Cells:
@@ -85,7 +88,7 @@ def running_loop() -> asyncio.AbstractEventLoop | None:
         return None
 
 
-def soon(seconds: float, action: Callable[[], None]) -> None:
+def run_later(seconds: float, action: Callable[[], None]) -> None:
     """Do something a little later; at once where no event loop runs."""
     loop = running_loop()
     if loop:

@@ -7,12 +7,12 @@ without a network.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from html import escape
 from typing import Any
 
 import ipywidgets as widgets
 
-from mcnilib.show.widgets.fallback import Bundle, alert_html, or_gives_up, still
+from mcnilib.show.html.fallback import Bundle, error_boundary, error_html, static_fallback
+from mcnilib.show.html.markup import element, status
 
 
 def predict(question: str, options: Mapping[str, object], check: Callable[[], object]) -> Quiz:
@@ -30,17 +30,17 @@ class Quiz(widgets.VBox):  # type: ignore[misc]
             options=list(self._options), value=None, description="", layout=widgets.Layout(width="auto")
         )
         self.button = widgets.Button(description="Check", tooltip="Check the chosen answer", icon="check")
-        self.remark = widgets.HTML('<div role="status" aria-live="polite"></div>')
+        self.remark = widgets.HTML(status(class_=""))
         self.button.on_click(self._answer)
-        super().__init__([widgets.HTML(f"<p><b>{escape(question)}</b></p>"), self.choice, self.button, self.remark])
+        super().__init__([widgets.HTML(element("p", element("b", question))), self.choice, self.button, self.remark])
 
-    def give_up(self, problem: Exception) -> None:
+    def show_error(self, problem: Exception) -> None:
         """Say what is wrong where the judgement stands."""
-        self.remark.value = alert_html(problem)
+        self.remark.value = error_html(problem)
 
-    @or_gives_up
+    @error_boundary
     def _answer(self, button: object = None) -> None:
-        self.remark.value = f'<div role="status" aria-live="polite">{escape(self.judge())}</div>'
+        self.remark.value = status(self.judge(), class_="")
 
     def judge(self) -> str:
         """Say whether the chosen answer is right."""
@@ -53,4 +53,4 @@ class Quiz(widgets.VBox):  # type: ignore[misc]
     def _repr_mimebundle_(self, **kwargs: Any) -> Bundle:
         """Add the question as text for viewers without a kernel."""
         lines = [self.question, *(f"  ( ) {option}" for option in self._options)]
-        return still(super()._repr_mimebundle_(**kwargs), lines)
+        return static_fallback(super()._repr_mimebundle_(**kwargs), lines)

@@ -1,4 +1,4 @@
-"""Two runs of a story side by side: what did the toggle change?
+"""Two runs of a scenario side by side: what did the toggle change?
 
 Both pictures have the same places, so that only what happened differs; the first step that differs is emphasised in
 both, and below stand that step and the lines of state that differ.
@@ -12,50 +12,47 @@ import ipywidgets as widgets
 
 from mcnilib.cluster.settings import Settings
 from mcnilib.scenarios.scenario import Scenario
-from mcnilib.show.html.diff import MOST, changed_state, first_step, parting_html, state_changes_html
+from mcnilib.show.html.diff import MOST_CHANGES, changed_state, difference_html, first_step, state_changes_html
+from mcnilib.show.html.fallback import Bundle, error_boundary, error_html, static_fallback
+from mcnilib.show.html.markup import block, element
 from mcnilib.show.html.style import style_sheet
-from mcnilib.show.picture.cache import picture_of, svg_of
+from mcnilib.show.picture.story_picture import picture_of
 from mcnilib.show.picture.svg import to_png
 from mcnilib.show.widgets.controls import Controls
-from mcnilib.show.widgets.fallback import Bundle, alert_html, or_gives_up, still
-from mcnilib.show.widgets.panel import verdict_html
+from mcnilib.show.widgets.trace_view import Picture, verdict_html
 from mcnilib.trace.explain import difference, verdict
 from mcnilib.trace.trace import Step
 
-NAMES = ("left", "right")
-
-HEADS = ("left (above on a narrow page)", "right (below on a narrow page)")
+SIDES = {"left": "left (above on a narrow page)", "right": "right (below on a narrow page)"}
+"""What the two runs are called, and the words above them."""
 
 NARROWEST = "470px"
 """A picture narrower than this cannot be read: where two of them do not fit beside each other, they stand below."""
 
 
-class Side(widgets.VBox):  # type: ignore[misc]
+class RunColumn(widgets.VBox):  # type: ignore[misc]
     """One of the two runs: its controls, its verdict and its picture."""
 
-    def __init__(self, head: str, controls: Controls) -> None:
+    def __init__(self, head: str, controls: Controls, scale: float) -> None:
         """Show nothing yet; `head` stands above all."""
-        self.verdict, self.picture = widgets.HTML(), widgets.HTML()
-        parts = [widgets.HTML(f"<h4>{head}</h4>"), controls, self.verdict, self.picture]
+        self.verdict, self.picture = widgets.HTML(), Picture(scale)
+        parts = [widgets.HTML(element("h4", head)), controls, self.verdict, self.picture]
         super().__init__(parts, layout=widgets.Layout(flex=f"1 1 {NARROWEST}", min_width="0"))
         self.add_class("mcni-side")
 
 
-class Pair(widgets.VBox):  # type: ignore[misc]
-    """Two runs of one story, each with its own controls, and where they part."""
-
-    _count = 0
+class SideBySide(widgets.VBox):  # type: ignore[misc]
+    """Two runs of one scenario, each with its own controls, and where they part."""
 
     def __init__(self, story: Scenario, left: Settings, right: Settings, scale: float = 1.0) -> None:
         """Show both runs."""
-        Pair._count += 1
-        self.story, self._scale = story, scale
-        self._uids = tuple(f"mcnipair{Pair._count}{name}" for name in NAMES)
+        self.story = story
         self.controls = tuple(Controls(story.options(), settings, self._change) for settings in (left, right))
-        self.sides = tuple(Side(head, box) for head, box in zip(HEADS, self.controls, strict=True))
-        self.parting = widgets.HTML()
-        both = widgets.Box(list(self.sides), layout=widgets.Layout(flex_flow="row wrap", grid_gap="8px 24px"))
-        super().__init__([widgets.HTML(style_sheet(scale)), both, self.parting])
+        heads = zip(SIDES.values(), self.controls, strict=True)
+        self.columns = tuple(RunColumn(head, controls, scale) for head, controls in heads)
+        self.difference = widgets.HTML()
+        both = widgets.Box(list(self.columns), layout=widgets.Layout(flex_flow="row wrap", grid_gap="8px 24px"))
+        super().__init__([widgets.HTML(style_sheet(scale)), both, self.difference])
         self.refresh()
 
     @property
@@ -66,38 +63,38 @@ class Pair(widgets.VBox):  # type: ignore[misc]
     def _change(self, settings: Settings) -> None:
         self.refresh()
 
-    @or_gives_up
+    @error_boundary
     def refresh(self) -> None:
         """Show both runs of the current settings and where they part."""
         traces = tuple(self.story.run(settings) for settings in self.settings)
         parted = difference(*traces)
         steps: tuple[Step | None, ...] = (parted.here, parted.there) if parted else (None, None)
-        for side, uid, settings, trace, step in zip(self.sides, self._uids, self.settings, traces, steps, strict=True):
-            at = first_step(trace, parted, step)
-            side.picture.value = svg_of(self.story, settings, uid, self._scale, at)
-            side.verdict.value = verdict_html(self.story, settings)
+        for column, settings, trace, step in zip(self.columns, self.settings, traces, steps, strict=True):
+            column.picture.show(picture_of(self.story, settings, first_step(trace, parted, step)))
+            column.verdict.value = verdict_html(trace)
         here, there = (self.story.world(settings) for settings in self.settings)
-        state = state_changes_html(here, there, parted)
-        self.parting.value = f'<div class="mcni">{parting_html(parted, NAMES)}{state}</div>'
+        left, right = SIDES
+        told = difference_html(parted, (left, right)), state_changes_html(here, there, parted)
+        self.difference.value = block(*told)
 
-    def give_up(self, problem: Exception) -> None:
+    def show_error(self, problem: Exception) -> None:
         """Say below what is wrong, and show nothing else: it would tell of other settings."""
-        self.parting.value = alert_html(problem)
-        for side in self.sides:
-            side.picture.value = side.verdict.value = ""
+        self.difference.value = error_html(problem)
+        for column in self.columns:
+            column.picture.value = column.verdict.value = ""
 
     def _repr_mimebundle_(self, **kwargs: Any) -> Bundle:
         """Add both verdicts, the difference and the changed lines for viewers without a kernel."""
         picture = to_png(picture_of(self.story, self.settings[1]))
-        return still(super()._repr_mimebundle_(**kwargs), self.lines(), picture)
+        return static_fallback(super()._repr_mimebundle_(**kwargs), self.lines(), picture)
 
     def lines(self) -> list[str]:
         """Tell the comparison in words."""
         traces = [self.story.run(settings) for settings in self.settings]
         parted = difference(*traces)
-        told = [f"{name}: {verdict(trace)}" for name, trace in zip(NAMES, traces, strict=True)]
+        told = [f"{name}: {verdict(trace)}" for name, trace in zip(SIDES, traces, strict=True)]
         told.append(f"first difference: {parted}" if parted else "no step differs")
         for file, changes in changed_state(*map(self.story.world, self.settings)).items():
-            told += [f"{file}: {mark} {line}" for mark, line in changes[:MOST]]
-            told += [f"{file}: … {len(changes) - MOST} more"] if len(changes) > MOST else []
+            told += [f"{file}: {sign} {line}" for sign, line in changes[:MOST_CHANGES]]
+            told += [f"{file}: … {len(changes) - MOST_CHANGES} more"] if len(changes) > MOST_CHANGES else []
         return told

@@ -1,4 +1,4 @@
-"""A look around: the state of one namespace, each line with who wrote it and why; and a widget to choose whose.
+"""The state browser: the state of one namespace, each line with who wrote it and why; and a widget to choose whose.
 
 Nothing is explained here that the components did not say when they wrote the line (`mcnilib.linux.origin`).
 """
@@ -7,7 +7,6 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
-from html import escape
 from typing import Any
 
 import ipywidgets as widgets
@@ -17,11 +16,12 @@ from mcnilib.linux.netfilter.iptables.rule import Table
 from mcnilib.linux.netns import Netns
 from mcnilib.linux.origin import KERNEL, Origin
 from mcnilib.linux.routing.neigh import SHOWN_BY
-from mcnilib.show.html.state import StateLine, line_html
+from mcnilib.show.html.fallback import Bundle, error_boundary, error_html, static_fallback
+from mcnilib.show.html.markup import Html, block, element, folded, joined, status
+from mcnilib.show.html.state import StateLine, lines_html
 from mcnilib.show.html.style import style_sheet
-from mcnilib.show.picture.map import addresses
+from mcnilib.show.picture.map import address_list
 from mcnilib.show.widgets.controls import WIDE
-from mcnilib.show.widgets.fallback import Bundle, alert_html, or_gives_up, still
 from mcnilib.world.listing import listing
 from mcnilib.world.world import World
 
@@ -30,7 +30,7 @@ NODE = "the node itself"
 
 
 @dataclass(frozen=True, slots=True)
-class Shown:
+class Listed:
     """One command and what it prints; `folded` hides the lines behind the command until they are asked for."""
 
     command: str
@@ -38,7 +38,7 @@ class Shown:
     folded: bool = False
 
 
-def look_into(netns: Netns) -> tuple[Shown, ...]:
+def look_into(netns: Netns) -> tuple[Listed, ...]:
     """Return all that a namespace holds, in the order in which a reader asks: NICs, rules, tables, the rest.
 
     What is empty is left out, and so are sysctls that nobody wrote.
@@ -47,7 +47,7 @@ def look_into(netns: Netns) -> tuple[Shown, ...]:
     return tuple(part for part in parts if part.lines)
 
 
-def _links(netns: Netns) -> Iterator[Shown]:
+def _links(netns: Netns) -> Iterator[Listed]:
     """Yield devices and addresses; the writer of a device stands beside its first line."""
     writers = iter(netns.links)
     lines = []
@@ -55,40 +55,40 @@ def _links(netns: Netns) -> Iterator[Shown]:
         first = not text.startswith(" ")
         if "valid_lft" not in text:
             lines.append(StateLine(text, note=_by(next(writers).by) if first else ""))
-    yield Shown("ip -d address", tuple(lines))
+    yield Listed("ip -d address", tuple(lines))
 
 
-def _routing(netns: Netns) -> Iterator[Shown]:
+def _routing(netns: Netns) -> Iterator[Listed]:
     """Yield the rules, then the tables in the order in which the rules name them, then those no rule names."""
-    yield Shown("ip rule", _noted(netns.ip4.rules))
+    yield Listed("ip rule", _noted(netns.ip4.rules))
     named = dict.fromkeys(rule.table for rule in netns.ip4.rules if rule.action == "lookup")
     for table in dict.fromkeys((*named, *(route.table for route in netns.ip4.routes))):
         lines = _noted(route for route in netns.ip4.routes if route.table == table)
         unused = () if table in named else (StateLine("", note="no rule leads to this table"),)
-        yield Shown(f"ip route show table {table}", (*unused, *lines), folded=table == "local")
+        yield Listed(f"ip route show table {table}", (*unused, *lines), folded=table == "local")
 
 
-def _neighbours(netns: Netns) -> Iterator[Shown]:
+def _neighbours(netns: Netns) -> Iterator[Listed]:
     for command in dict.fromkeys(SHOWN_BY.values()):
-        yield Shown(command, _noted(one for one in netns.ip4.neighbours if SHOWN_BY[one.state] == command))
+        yield Listed(command, _noted(one for one in netns.ip4.neighbours if SHOWN_BY[one.state] == command))
 
 
-def _sysctls(netns: Netns) -> Iterator[Shown]:
+def _sysctls(netns: Netns) -> Iterator[Listed]:
     """Yield what somebody wrote; what the kernel copied to a device by itself is left out."""
     told = (one for one in netns.sysctls if one.value)
     written = [one for one in told if one.by is None or one.by.writer != KERNEL.writer]
-    yield Shown("sysctl -a, what was written", _noted(written))
+    yield Listed("sysctl -a, what was written", _noted(written))
 
 
-def _netfilter(netns: Netns) -> Iterator[Shown]:
+def _netfilter(netns: Netns) -> Iterator[Listed]:
     for table in netns.ip4.tables:
-        yield Shown(f"iptables-save -t {table.name}", tuple(_rules(table)), folded=_size(table) > 8)
+        yield Listed(f"iptables-save -t {table.name}", tuple(_rules(table)), folded=_size(table) > 8)
     sets = tuple(
         StateLine(text, note=_by(one.by) if at == 0 else "")
         for one in netns.sets
         for at, text in enumerate(one.lines())
     )
-    yield Shown("ipset save", sets, folded=True)
+    yield Listed("ipset save", sets, folded=True)
 
 
 def _rules(table: Table) -> Iterator[StateLine]:
@@ -110,7 +110,7 @@ def _by(origin: Origin | None) -> str:
     return str(origin or "")
 
 
-def words(netns: Netns) -> list[str]:
+def state_text(netns: Netns) -> list[str]:
     """Tell a namespace as text: every command, its lines, and after `#` who wrote them and why."""
     told: list[str] = []
     for part in look_into(netns):
@@ -119,20 +119,19 @@ def words(netns: Netns) -> list[str]:
     return told
 
 
-def to_html(netns: Netns) -> str:
+def netns_html(netns: Netns) -> Html:
     """Return a namespace as HTML; long listings are folded."""
-    parts = "".join(_part(netns, part) for part in look_into(netns))
-    return f'<div class="mcni"><div class="mcni-state">{parts}</div></div>'
+    return block(element("div", *(_part(netns, part) for part in look_into(netns)), class_="mcni-state"))
 
 
-def _part(netns: Netns, part: Shown) -> str:
-    head, body = escape(f"{netns.name}# {part.command}"), "".join(map(line_html, part.lines))
+def _part(netns: Netns, part: Listed) -> Html:
+    head, lines = f"{netns.name}# {part.command}", lines_html(part.lines)
     if part.folded:
-        return f"<details><summary><code>{head}</code> ({len(part.lines)} lines)</summary>{body}</details>"
-    return f"<h4>{head}</h4>{body}"
+        return folded(joined(element("code", head), f" ({len(part.lines)} lines)"), lines)
+    return joined(element("h4", head), lines)
 
 
-class Tour(widgets.VBox):  # type: ignore[misc]
+class StateBrowser(widgets.VBox):  # type: ignore[misc]
     """Three lists, for the kind, the node and the pod, and below them what that namespace holds.
 
     The node list offers only nodes that have such a pod.
@@ -156,44 +155,46 @@ class Tour(widgets.VBox):  # type: ignore[misc]
         controls.add_class("mcni-settings")
         super().__init__([widgets.HTML(style_sheet(scale)), controls, self.about, self.state])
 
-    def places(self) -> dict[str, tuple[str, ...]]:
+    def namespaces(self) -> dict[str, tuple[str, ...]]:
         """Return the nodes that have what was chosen, and the namespaces there."""
         if self.kind.value is None:
             return {node.name: (node.name,) for node in self.cluster.nodes}
-        found: dict[str, tuple[str, ...]] = {}
-        for pod in self.cluster.pods:
-            if pod.kind is self.kind.value:
-                found[pod.node] = (*found.get(pod.node, ()), pod.name)
-        return {node.name: found[node.name] for node in self.cluster.nodes if node.name in found}
+        pods = [pod for pod in self.cluster.pods if pod.kind is self.kind.value]
+        names = {node.name: tuple(pod.name for pod in pods if pod.node == node.name) for node in self.cluster.nodes}
+        return {node: members for node, members in names.items() if members}
 
+    @error_boundary
     def _choose_kind(self) -> None:
         """Offer the nodes that have such a pod, and stay on the node if it is one of them."""
-        before, nodes = self.node.value, list(self.places())
+        before, nodes = self.node.value, list(self.namespaces())
         self.node.options = nodes
         self.node.value = before if before in nodes else nodes[0]
         self._choose_node()
 
+    @error_boundary
     def _choose_node(self) -> None:
-        names = self.places()[self.node.value]
+        names = self.namespaces()[self.node.value]
         self.who.options, self.who.index = names, 0
         self.who.disabled = len(names) < 2
         self._show()
 
-    def give_up(self, problem: Exception) -> None:
+    def show_error(self, problem: Exception) -> None:
         """Say what is wrong, and show nothing else: it would be another namespace's."""
-        self.about.value, self.state.value = alert_html(problem), ""
+        self.about.value, self.state.value = error_html(problem), ""
 
-    @or_gives_up
+    @error_boundary
     def _show(self) -> None:
-        self.about.value = f'<div class="mcni" role="status" aria-live="polite"><b>{escape(self.summary())}</b></div>'
-        self.state.value = to_html(self.world[self.who.value])
+        self.about.value = status(element("b", self.summary()))
+        self.state.value = netns_html(self.world[self.who.value])
 
     def summary(self) -> str:
         """Say in one line who is shown: kind, node, addresses."""
         name = self.who.value
         what = NODE if self.kind.value is None else f"{self.kind.label} pod on {self.node.value}"
-        return f"{name}: {what}, {addresses(self.world[name])}"
+        return f"{name}: {what}, {address_list(self.world[name])}"
 
     def _repr_mimebundle_(self, **kwargs: Any) -> Bundle:
         """Add what is shown as text, for viewers without a kernel."""
-        return still(super()._repr_mimebundle_(**kwargs), [self.summary(), *words(self.world[self.who.value])])
+        return static_fallback(
+            super()._repr_mimebundle_(**kwargs), [self.summary(), *state_text(self.world[self.who.value])]
+        )

@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from html import escape
 from typing import Any
 
 import ipywidgets as widgets
 
-Place = tuple[int, int]
+from mcnilib.show.html.markup import status
+
+StepKey = tuple[int, int]
 """(number of the packet, index of its step)."""
 
-Steps = Sequence[tuple[Place, str]]
+Steps = Sequence[tuple[StepKey, str]]
 """The steps one can walk through, each with a few words about it."""
 
 
@@ -22,10 +23,10 @@ class Stepper(widgets.HBox):  # type: ignore[misc]
     and End move it.
     """
 
-    def __init__(self, show: Callable[[Place | None], None]) -> None:
+    def __init__(self, show: Callable[[StepKey | None], None]) -> None:
         """Begin with the whole conversation."""
         self._show, self._offering = show, False
-        self._steps: tuple[tuple[Place, str], ...] = ()
+        self._steps: tuple[tuple[StepKey, str], ...] = ()
         self.slider = _slider()
         self.slider.observe(lambda change: self._tell(), names="value")
         self.back = _button("◀ step back", "Show the step before")
@@ -41,7 +42,7 @@ class Stepper(widgets.HBox):  # type: ignore[misc]
     def offer(self, steps: Steps) -> None:
         """Take the steps of another run, and show all of it."""
         self._take(steps)
-        self._show(self.place)
+        self._show(self.at)
 
     def empty(self) -> None:
         """Take no steps, of a run there is none of, and show nothing."""
@@ -55,7 +56,7 @@ class Stepper(widgets.HBox):  # type: ignore[misc]
         self._say()
 
     @property
-    def place(self) -> Place | None:
+    def at(self) -> StepKey | None:
         """The step looked at; None for the whole conversation."""
         return self._steps[self.slider.value - 1][0] if self.slider.value else None
 
@@ -65,14 +66,14 @@ class Stepper(widgets.HBox):  # type: ignore[misc]
     def _tell(self) -> None:
         if not self._offering:
             self._say()
-            self._show(self.place)
+            self._show(self.at)
 
     def _say(self) -> None:
-        at, total = self.slider.value, len(self._steps)
-        text = f"step {at} of {total}: {self._steps[at - 1][1]}" if at else f"{total} steps"
-        self.where.value = f'<span class="mcni" role="status" aria-live="polite">{escape(text)}</span>'
-        self.back.disabled = self.whole.disabled = at == 0
-        self.forward.disabled = at == total
+        number, total = self.slider.value, len(self._steps)
+        text = f"step {number} of {total}: {self._steps[number - 1][1]}" if number else f"{total} steps"
+        self.where.value = status(text, tag="span")
+        self.back.disabled = self.whole.disabled = number == 0
+        self.forward.disabled = number == total
 
 
 def _slider() -> Any:

@@ -11,7 +11,7 @@ from mcnilib.cluster.settings import Settings
 from mcnilib.cluster.spec import PodKind
 from mcnilib.errors import McniError
 from mcnilib.notebook import look_around
-from mcnilib.show.widgets.state_browser import Tour, look_into, to_html, words
+from mcnilib.show.widgets.state_browser import StateBrowser, look_into, netns_html, state_text
 from mcnilib.world.commands import do
 from mcnilib.world.listing import listing
 
@@ -21,7 +21,7 @@ COORDINATOR = "# the coordinator: "
 
 
 @pytest.fixture
-def tour() -> Tour:
+def browser() -> StateBrowser:
     return look_around()
 
 
@@ -43,33 +43,33 @@ def noted(name: str, command: str) -> list[tuple[str, str]]:
         (None, {node: (node,) for node in ("node1", "node2", "node3", "node4")}),
     ],
 )
-def test_only_nodes_that_have_such_a_pod_are_offered(tour, kind, nodes):
-    tour.kind.value = kind
-    assert tour.places() == nodes
-    assert tour.node.options == tuple(nodes)
+def test_only_nodes_that_have_such_a_pod_are_offered(browser, kind, nodes):
+    browser.kind.value = kind
+    assert browser.namespaces() == nodes
+    assert browser.node.options == tuple(nodes)
     for node, names in nodes.items():
-        tour.node.value = node
-        assert (tour.who.options, tour.who.disabled) == (names, len(names) == 1)
-        assert tour.state.value == to_html(WORLD[names[0]])
+        browser.node.value = node
+        assert (browser.who.options, browser.who.disabled) == (names, len(names) == 1)
+        assert browser.state.value == netns_html(WORLD[names[0]])
 
 
 @pytest.mark.parametrize(
     ("node", "kind", "then"),
     [("node2", PodKind.MULTI, "mul2"), ("node3", PodKind.MULTI, "mul1"), ("node4", None, "node4")],
 )
-def test_another_kind_stays_on_the_node_if_it_can(tour, node, kind, then):
-    tour.node.value = node
-    tour.kind.value = kind
-    assert tour.who.value == then
-    assert tour.summary().startswith(f"{then}: ")
-    assert tour.state.value == to_html(WORLD[then])
+def test_another_kind_stays_on_the_node_if_it_can(browser, node, kind, then):
+    browser.node.value = node
+    browser.kind.value = kind
+    assert browser.who.value == then
+    assert browser.summary().startswith(f"{then}: ")
+    assert browser.state.value == netns_html(WORLD[then])
 
 
-def test_each_pod_of_a_node_can_be_chosen(tour):
-    tour.who.value = "mac17"
-    assert tour.summary() == "mac17: Macvlan pod on node1, 172.17.1.150"
-    assert "mac17# ip rule" in tour.state.value
-    assert "mac17: Macvlan pod on node1" in tour.about.value
+def test_each_pod_of_a_node_can_be_chosen(browser):
+    browser.who.value = "mac17"
+    assert browser.summary() == "mac17: Macvlan pod on node1, 172.17.1.150"
+    assert "mac17# ip rule" in browser.state.value
+    assert "mac17: Macvlan pod on node1" in browser.about.value
 
 
 @pytest.mark.parametrize(
@@ -147,41 +147,43 @@ def test_a_table_that_no_rule_looks_up_is_called_so(name, leads):
 
 def test_a_line_the_reader_typed_names_the_reader():
     world = do(WORLD, "mac1", "ip route add 1.1.1.1 via 172.16.1.2 dev veth0")
-    assert [line for line in words(world["mac1"]) if "1.1.1.1" in line and line.endswith("# you: typed as a command")]
+    assert [
+        line for line in state_text(world["mac1"]) if "1.1.1.1" in line and line.endswith("# you: typed as a command")
+    ]
 
 
 def test_the_columns_of_a_listing_stand_below_each_other():
-    rules = [line.partition("  # ")[0] for line in words(WORLD["node1"]) if "from all lookup" in line]
+    rules = [line.partition("  # ")[0] for line in state_text(WORLD["node1"]) if "from all lookup" in line]
     assert [line.index("from") for line in rules] == [10] * 4
-    assert "\t" in listing(WORLD["node1"], "ip rule") and "\t" not in "".join(words(WORLD["node1"]))
-    assert "\t" not in to_html(WORLD["node1"])
+    assert "\t" in listing(WORLD["node1"], "ip rule") and "\t" not in "".join(state_text(WORLD["node1"]))
+    assert "\t" not in netns_html(WORLD["node1"])
 
 
 def test_long_listings_are_folded_and_markup_is_escaped():
-    page = to_html(WORLD["node1"])
+    page = netns_html(WORLD["node1"])
     assert page.count("<details>") == page.count("</details>") >= 4
     assert "node1# iptables-save -t filter</code>" in page.partition("<details>")[2]
     assert "-j cali-FORWARD" in text_of(page) and "&lt;BROADCAST" in page and "<BROADCAST" not in page
 
 
-def test_it_is_made_of_lists_a_keyboard_can_use_and_speaks_when_something_changes(tour):
-    lists = (tour.kind, tour.node, tour.who)
+def test_it_is_made_of_lists_a_keyboard_can_use_and_speaks_when_something_changes(browser):
+    lists = (browser.kind, browser.node, browser.who)
     assert all(isinstance(one, widgets.Dropdown) for one in lists)
     assert [one.description for one in lists] == ["pod kind", "node", "look into"]
-    assert 'role="status"' in tour.about.value
+    assert 'role="status"' in browser.about.value
 
 
-def test_a_viewer_without_a_kernel_gets_the_words(tour):
-    tour.kind.value = PodKind.MULTI
-    bundle = tour._repr_mimebundle_()
+def test_a_viewer_without_a_kernel_gets_the_words(browser):
+    browser.kind.value = PodKind.MULTI
+    bundle = browser._repr_mimebundle_()
     text = (bundle[0] if isinstance(bundle, tuple) else bundle)["text/plain"]
     assert text.splitlines()[0] == "mul1: Calico + Macvlan pod on node1, 10.233.100.5, 172.16.100.5"
     assert f"from 10.233.100.5 lookup 100  {COORDINATOR}" in text
 
 
 def test_the_cluster_can_be_built_otherwise():
-    tour = look_around(encapsulation="VXLAN")
-    tour.kind.value = None
-    assert "vxlan.calico" in tour.state.value
+    browser = look_around(encapsulation="VXLAN")
+    browser.kind.value = None
+    assert "vxlan.calico" in browser.state.value
     with pytest.raises(McniError, match="encapsulation"):
         look_around(encapsulaton="VXLAN")

@@ -12,7 +12,7 @@ from mcnilib.notebook import side_by_side
 from mcnilib.scenarios import all_scenarios, scenario
 from mcnilib.scenarios.scenario import neighbours
 from mcnilib.show.html.diff import changed_state
-from mcnilib.show.picture.cache import svg_of
+from mcnilib.show.picture.story_picture import picture_of
 from mcnilib.trace.explain import difference
 
 STORY = scenario("7")
@@ -21,10 +21,10 @@ CURE = {"kube_proxy": "1.30", "be_liberal": True, "restarted": True}
 
 def test_the_first_difference_and_the_line_behind_it_are_marked() -> None:
     pair = side_by_side(STORY, **CURE)
-    assert "✗ connect succeeds, then hangs" in pair.sides[0].verdict.value
-    assert "✓ connected" in pair.sides[1].verdict.value
-    assert "The first difference: packet 3" in pair.parting.value
-    (decided,) = re.findall(r'class="line decided"[^>]*><code>(.*?)</code></div>', pair.parting.value)
+    assert "✗ connect succeeds, then hangs" in pair.columns[0].verdict.value
+    assert "✓ connected" in pair.columns[1].verdict.value
+    assert "The first difference: packet 3" in pair.difference.value
+    (decided,) = re.findall(r'class="line decided"[^>]*><code>(.*?)</code></div>', pair.difference.value)
     assert text_of(decided) == "▶ - -A KUBE-FORWARD -m conntrack --ctstate INVALID -j DROP"
 
 
@@ -46,21 +46,21 @@ def test_the_lines_of_state_that_differ_are_listed_once(toggles: dict[str, objec
 
 def test_two_equal_runs_say_so() -> None:
     pair = side_by_side(STORY)
-    assert "No step differs" in pair.parting.value
-    assert "No line of state differs" in pair.parting.value
+    assert "No step differs" in pair.difference.value
+    assert "No line of state differs" in pair.difference.value
 
 
 def test_the_sides_are_called_right_also_where_they_stand_below_each_other() -> None:
-    heads = [text_of(side.children[0].value) for side in side_by_side(STORY, **CURE).sides]
+    heads = [text_of(side.children[0].value) for side in side_by_side(STORY, **CURE).columns]
     assert heads == ["left (above on a narrow page)", "right (below on a narrow page)"]
 
 
 def test_a_click_on_either_side_is_compared_anew() -> None:
     pair = side_by_side(STORY)
     pair.controls[1].of["kube_proxy"].value = "1.30"
-    assert "No step differs" in pair.parting.value  # the version alone changes no rule
+    assert "No step differs" in pair.difference.value  # the version alone changes no rule
     pair.controls[1].of["protocol"].value = Protocol.UDP
-    assert "The first difference: packet 1" in pair.parting.value
+    assert "The first difference: packet 1" in pair.difference.value
 
 
 @pytest.mark.slow
@@ -73,10 +73,8 @@ def test_where_two_runs_part_both_pictures_say_so(story) -> None:
             continue
         (name,) = [o.attribute for o in story.options() if getattr(other, o.attribute) != getattr(start, o.attribute)]
         pair = side_by_side(story, **{name: getattr(other, name)})
-        for side, uid, settings, step in zip(
-            pair.sides, pair._uids, pair.settings, (parted.here, parted.there), strict=True
-        ):
-            plain = svg_of(story, settings, uid, 1.0, None)
+        for side, settings, step in zip(pair.columns, pair.settings, (parted.here, parted.there), strict=True):
+            plain = side.picture.svg(picture_of(story, settings))
             assert (side.picture.value != plain) is (step is not None), (name, settings)
         return
 

@@ -13,9 +13,9 @@ from show_examples import text_of
 from mcnilib import ask, scenario
 from mcnilib.errors import McniError
 from mcnilib.kernel.fuzz.case import base
-from mcnilib.show.widgets.panel import SOON
-from mcnilib.show.widgets.prefetch import soon
-from mcnilib.show.widgets.snapshot_panel import Inquiry
+from mcnilib.show.widgets.prefetch import run_later
+from mcnilib.show.widgets.snapshot_panel import SnapshotPanel
+from mcnilib.show.widgets.trace_view import TABLES_LATER
 from mcnilib.snapshots.question import QuestionError, changed, read_listeners
 from mcnilib.snapshots.snapshot import Snapshot, snapshot_of
 from mcnilib.world.commands import do
@@ -31,20 +31,20 @@ WORLD = scenario("7").world(scenario("7").start())
 
 
 @pytest.fixture
-def panel() -> Inquiry:
+def panel() -> SnapshotPanel:
     story = scenario("7")
     settings = story.start()
     files = Snapshot(story.world(settings), story.listeners(settings)).files()
     return ask(snapshot_of(files), "172.16.100.2", "tcp:10.233.101.2:80")
 
 
-def test_the_panel_shows_the_answer(panel: Inquiry) -> None:
+def test_the_panel_shows_the_answer(panel: SnapshotPanel) -> None:
     assert panel.client.value == "mac1"
-    assert "connect succeeds, then hangs" in panel.verdict.value
-    assert "kube-proxy (inferred)" in panel.verdict.value
-    assert "<svg" in panel.picture.value
-    assert "-A KUBE-FORWARD" in text_of(panel.state.value)
-    assert panel.compared.value == ""
+    assert "connect succeeds, then hangs" in panel.view.verdict.value
+    assert "kube-proxy (inferred)" in panel.view.verdict.value
+    assert "<svg" in panel.view.picture.value
+    assert "-A KUBE-FORWARD" in text_of(panel.view.state.value)
+    assert panel.view.compared.value == ""
     data = panel._repr_mimebundle_()
     bundle = data[0] if isinstance(data, tuple) else data
     assert "connect succeeds, then hangs" in bundle["text/plain"]
@@ -54,45 +54,45 @@ def test_the_steps_can_be_walked_as_soon_as_the_panel_is_there() -> None:
     story = scenario("7")
     snapshot = snapshot_of(Snapshot(story.world(story.start()), story.listeners(story.start())).files())
 
-    async def first_key_of_a_quick_reader() -> Inquiry:
+    async def first_key_of_a_quick_reader() -> SnapshotPanel:
         panel = ask(snapshot, "mac1", "tcp:10.233.101.2:80")
-        panel.stepper.slider.value = 2
+        panel.view.stepper.slider.value = 2
         put_off = asyncio.get_running_loop().create_future()
-        soon(SOON, lambda: put_off.set_result(None))
+        run_later(TABLES_LATER, lambda: put_off.set_result(None))
         await put_off
         return panel
 
-    assert "step 2 of" in asyncio.run(first_key_of_a_quick_reader()).stepper.where.value
+    assert "step 2 of" in asyncio.run(first_key_of_a_quick_reader()).view.stepper.where.value
 
 
-def test_what_if(panel: Inquiry) -> None:
+def test_what_if(panel: SnapshotPanel) -> None:
     panel.commands.value = "# the chain's only rule\nnode1: iptables -D KUBE-FORWARD 1"
     panel.button.click()
-    assert "✓ connected" in panel.verdict.value
-    assert "Without the commands: connect succeeds, then hangs" in panel.compared.value
-    assert "First difference: packet 3" in panel.compared.value
+    assert "✓ connected" in panel.view.verdict.value
+    assert "Without the commands: connect succeeds, then hangs" in panel.view.compared.value
+    assert "First difference: packet 3" in panel.view.compared.value
     panel.commands.value = "node3: iptables -P FORWARD DROP"
     panel.button.click()
-    assert "No step differs" in panel.compared.value
-    assert "connect succeeds, then hangs" in panel.verdict.value
+    assert "No step differs" in panel.view.compared.value
+    assert "connect succeeds, then hangs" in panel.view.verdict.value
 
 
-def test_a_field_that_changes_asks_by_itself(panel: Inquiry) -> None:
+def test_a_field_that_changes_asks_by_itself(panel: SnapshotPanel) -> None:
     panel.to.value = "udp:10.233.101.2:80"
-    assert "✓ connected" in panel.verdict.value
+    assert "✓ connected" in panel.view.verdict.value
     panel.commands.value = "node1: iptables -P FORWARD DROP"
-    assert "Without the commands" in panel.compared.value
+    assert "Without the commands" in panel.view.compared.value
     panel.client.value = "node1"
-    assert "node1" in panel.steps.value
+    assert "node1" in panel.view.steps.value
 
 
-def test_the_steps_can_be_walked(panel: Inquiry) -> None:
-    before = panel.picture.value
-    panel.stepper.forward.click()
-    assert panel.picture.value != before
-    assert "step 1 of" in panel.stepper.where.value
-    panel.depth.value = "decisions"
-    assert "Steps, told as decisions" in panel.steps.value
+def test_the_steps_can_be_walked(panel: SnapshotPanel) -> None:
+    before = panel.view.picture.value
+    panel.view.stepper.forward.click()
+    assert panel.view.picture.value != before
+    assert "step 1 of" in panel.view.stepper.where.value
+    panel.view.depth.value = "decisions"
+    assert "Steps, told as decisions" in panel.view.steps.value
 
 
 @pytest.mark.parametrize(
@@ -111,21 +111,23 @@ def test_the_steps_can_be_walked(panel: Inquiry) -> None:
         ("source", "x", "&#x27;x&#x27; is not an IPv4 address"),
     ],
 )
-def test_a_mistake_is_shown_where_the_verdict_stands(panel: Inquiry, field: str, value: str, says: str) -> None:
-    before = {part: part.value for part in (panel.picture, panel.compared, panel.state, panel.steps)}
+def test_a_mistake_is_shown_where_the_verdict_stands(panel: SnapshotPanel, field: str, value: str, says: str) -> None:
+    before = {
+        part: part.value for part in (panel.view.picture, panel.view.compared, panel.view.state, panel.view.steps)
+    }
     right = getattr(panel, field).value
     getattr(panel, field).value = value
     panel.ask()
-    assert says in panel.verdict.value
-    assert 'role="alert"' in panel.verdict.value
+    assert says in panel.view.verdict.value
+    assert 'role="alert"' in panel.view.verdict.value
     assert [part.value for part in before] == [""] * 4  # nothing answers this question
-    assert (panel.stepper.slider.max, panel.stepper.forward.disabled) == (0, True)
+    assert (panel.view.stepper.slider.max, panel.view.stepper.forward.disabled) == (0, True)
     getattr(panel, field).value = right
     panel.ask()
     assert {part: part.value for part in before} == before
 
 
-def test_a_field_has_room_for_its_hint(panel: Inquiry) -> None:
+def test_a_field_has_room_for_its_hint(panel: SnapshotPanel) -> None:
     for field in (panel.to, panel.source, panel.listen):
         assert int(field.layout.width.removesuffix("ch")) > len(field.description) + len(field.placeholder)
 
@@ -140,18 +142,18 @@ def test_commands_are_one_a_line() -> None:
 def test_where_chance_decides_each_end_can_be_drawn() -> None:
     world = do(do(base("routers"), "b", "ip address add 10.0.2.3/24 dev eth0"), "r", *HALF_DEAD)
     panel = ask(Snapshot(world, read_listeners(["b:80"])), "a", "tcp:10.0.9.9:80")
-    assert "◐ it depends: works through 10.0.2.2 (1 of 2)" in text_of(panel.verdict.value)
-    assert [name for name, _ in panel.end.options] == [
+    assert "◐ it depends: works through 10.0.2.2 (1 of 2)" in text_of(panel.view.verdict.value)
+    assert [name for name, _ in panel.view.end.options] == [
         "works through 10.0.2.2 (1 of 2)",
         "unreachable through 10.0.2.99 (1 of 2)",
     ]
-    assert "unreachable" in text_of(panel.picture.value)
-    on_paper = [label.text for label in panel._drawing(panel.trace).labels]
+    assert "unreachable" in text_of(panel.view.picture.value)
+    on_paper = [label.text for label in panel.view._viewed.draw(panel.view._viewed.trace, None).labels]
     assert "a → 10.0.9.9:80, TCP; drawn here: unreachable through 10.0.2.99 (1 of 2)" in on_paper
-    panel.end.value = panel.end.options[0][1]
-    assert "✓ connected" in text_of(panel.picture.value)
+    panel.view.end.value = panel.view.end.options[0][1]
+    assert "✓ connected" in text_of(panel.view.picture.value)
     panel.to.value = "tcp:10.0.2.2:80"
-    assert panel.end.layout.display == "none" and not panel.end.options
+    assert panel.view.end.layout.display == "none" and not panel.view.end.options
 
 
 def test_a_blank_behind_the_colon_may_be_left_out() -> None:

@@ -12,14 +12,21 @@ from mcnilib.cluster.settings import Settings
 from mcnilib.scenarios.scenario import Scenario, neighbours
 from mcnilib.show.layout.plan import Plan, focus_of, plan_of
 from mcnilib.show.picture.drawing import Drawing, lay_out
-from mcnilib.show.picture.svg import to_svg
 
 MOST_MACHINES, MOST_MEMBERS = 2, 2
 """More machines in a picture, or more pods in a machine, leave too little room for their words."""
 
 
 def picture_of(story: Scenario, settings: Settings, highlight: tuple[int, int] | None = None) -> Drawing:
-    """Lay out the picture of a story under some settings; `highlight` is a packet and the index of one of its steps."""
+    """Lay out the picture of a story under some settings; `highlight` is a packet and the index of one of its steps.
+
+    Pictures shown once, or prefetched, are kept.
+    """
+    return _picture(story, settings, highlight)
+
+
+@lru_cache(maxsize=1024)
+def _picture(story: Scenario, settings: Settings, highlight: tuple[int, int] | None) -> Drawing:
     return lay_out(story.world(settings), story.run(settings), plan_for(story, settings), highlight)
 
 
@@ -52,11 +59,3 @@ def _seen(story: Scenario, settings: Settings) -> frozenset[str]:
     """Name what must be seen to follow a run: what packets touch, and both ends, also when no packet arrives."""
     way = story.way(settings)
     return focus_of(story.world(settings), story.run(settings)) | {way.client, way.server}
-
-
-@lru_cache(maxsize=1024)
-def svg_of(
-    story: Scenario, settings: Settings, uid: str, scale: float = 1.0, highlight: tuple[int, int] | None = None
-) -> str:
-    """Return the picture of a story as SVG; pictures shown once, or prepared, are kept."""
-    return to_svg(picture_of(story, settings, highlight), uid, scale)

@@ -7,7 +7,7 @@ from collections.abc import Callable
 import pytest
 
 from mcnilib.show.widgets import prefetch
-from mcnilib.show.widgets.prefetch import PAUSE, QUIET, SLICE, Ahead
+from mcnilib.show.widgets.prefetch import IDLE_DELAY, SLICE, SLICE_PAUSE, Prefetch
 
 
 class Loop:
@@ -48,17 +48,17 @@ def pieces(done: list[str], names: str, loop: Loop | None = None, seconds: float
 
 def test_a_piece_at_a_time(loop) -> None:
     done: list[str] = []
-    Ahead().start(pieces(done, "ab", loop))
+    Prefetch().start(pieces(done, "ab", loop))
     assert done == []
-    assert (loop.turn(), done) == (QUIET, ["a"])
-    assert (loop.turn(), done) == (PAUSE, ["a", "b"])
+    assert (loop.turn(), done) == (IDLE_DELAY, ["a"])
+    assert (loop.turn(), done) == (SLICE_PAUSE, ["a", "b"])
     loop.turn()
     assert loop.waiting == []
 
 
 def test_small_pieces_are_done_at_a_stretch(loop) -> None:
     done: list[str] = []
-    Ahead().start(pieces(done, "abcdefgh", loop, SLICE / 4))
+    Prefetch().start(pieces(done, "abcdefgh", loop, SLICE / 4))
     loop.turn()
     assert 4 <= len(done) <= 6
     loop.turn()
@@ -67,20 +67,20 @@ def test_small_pieces_are_done_at_a_stretch(loop) -> None:
 
 def test_nothing_between_two_cells(loop) -> None:
     done: list[str] = []
-    Ahead().start(pieces(done, "ab", loop))
+    Prefetch().start(pieces(done, "ab", loop))
     for _ in range(5):
-        loop.now += QUIET / 2
+        loop.now += IDLE_DELAY / 2
         prefetch._cell_ended(None)
         loop.turn()
         assert done == []
-    loop.now += QUIET
+    loop.now += IDLE_DELAY
     loop.turn()
     assert done == ["a"]
 
 
 def test_the_latest_lot_only(loop) -> None:
     done: list[str] = []
-    work = Ahead()
+    work = Prefetch()
     work.start(pieces(done, "ab", loop))
     work.start(pieces(done, "xy", loop))
     while loop.waiting:
@@ -90,7 +90,7 @@ def test_the_latest_lot_only(loop) -> None:
 
 def test_stopped(loop) -> None:
     done: list[str] = []
-    work = Ahead()
+    work = Prefetch()
     work.start(pieces(done, "ab", loop))
     loop.turn()
     work.stop()
@@ -101,5 +101,18 @@ def test_stopped(loop) -> None:
 
 def test_in_a_script_nothing_is_done_ahead(monkeypatch) -> None:
     done: list[str] = []
-    Ahead().start(pieces(done, "ab"))
+    Prefetch().start(pieces(done, "ab"))
     assert done == []
+
+
+def test_a_piece_that_fails_is_left_for_the_click_that_needs_it(loop) -> None:
+    done: list[str] = []
+
+    def fails():
+        yield from pieces(done, "a", loop)
+        raise RuntimeError("a hole")
+
+    Prefetch().start(fails())
+    while loop.waiting:
+        loop.turn()
+    assert done == ["a"]

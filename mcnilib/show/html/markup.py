@@ -1,0 +1,78 @@
+"""Text as HTML: the one place where it is escaped, and where code, live regions and printed lines get their marks.
+
+What is HTML already says so by its type; any other text is escaped where it becomes the content of an element.
+"""
+
+from __future__ import annotations
+
+import re
+from html import escape
+
+DECIDED = "▶"
+"""Stands before the line, step or row that decided or is looked at."""
+
+HYPHENATED, UNBROKEN = re.compile(r"\S*-\S+"), r'<span class="word">\g<0></span>'
+
+QUOTED = re.compile("`([^`]*)`")
+
+
+class Html(str):
+    """Text that is HTML already: it is not escaped again."""
+
+    __slots__ = ()
+
+
+def joined(*parts: str) -> Html:
+    """Put parts one after the other; those that are no HTML yet are escaped."""
+    return Html("".join(part if isinstance(part, Html) else escape(part) for part in parts))
+
+
+def element(tag: str, *content: str, **attributes: str) -> Html:
+    """Return an element. `class_` stands for `class`, `aria_label` for `aria-label`; an empty attribute is left out."""
+    named = ((name.rstrip("_").replace("_", "-"), value) for name, value in attributes.items() if value)
+    start = " ".join([tag, *(f'{name}="{escape(value)}"' for name, value in named)])
+    return Html(f"<{start}>{joined(*content)}</{tag}>")
+
+
+def block(*content: str, **attributes: str) -> Html:
+    """Return a part of a panel: the style sheet of panels applies to it."""
+    return element("div", *content, **{"class_": "mcni"} | attributes)
+
+
+def status(*content: str, tag: str = "div", class_: str = "mcni") -> Html:
+    """Return a live region: screen readers read it out when it changes."""
+    return element(tag, *content, class_=class_, role="status", aria_live="polite")
+
+
+def alert(text: str) -> Html:
+    """Return what is wrong, as a live region that is read out at once."""
+    return block(element("pre", text), role="alert")
+
+
+def code(text: str) -> Html:
+    """Return text as code: a word with hyphens begins a new line rather than break after one of them."""
+    return _code(escape(text))
+
+
+def _code(html: str) -> Html:
+    return Html(f"<code>{HYPHENATED.sub(UNBROKEN, html)}</code>")
+
+
+def sentence(text: str) -> Html:
+    """Return a sentence; what stands between backticks is code."""
+    return Html(QUOTED.sub(lambda quoted: _code(quoted[1]), escape(text)))
+
+
+def printed_line(text: str, *, decided: bool = False, note: str = "") -> Html:
+    """Return one line of state as a tool prints it: its mark, its text, and a remark beside it."""
+    remark = element("span", f"  # {note}", class_="note") if note else ""
+    shown = code(f"{DECIDED if decided else ' '} {text}")
+    return element(
+        "div", shown, remark, class_="line decided" if decided else "line", aria_current="true" if decided else ""
+    )
+
+
+def folded(summary: str, *content: str, opened: bool = False) -> Html:
+    """Return content that hides behind its summary until it is asked for, or until it is sent away if `opened`."""
+    start = "<details open>" if opened else "<details>"
+    return Html(f"{start}{element('summary', summary)}{joined(*content)}</details>")

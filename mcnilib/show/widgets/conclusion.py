@@ -1,0 +1,272 @@
+"""The document's conclusion under settings that can be changed: who reaches whom, and how each cell comes about.
+
+Everything shown is the value of a widget. Cells are computed a few at a time, so that the reader sees how far it is
+and a further click does not wait; what one click may bring is prefetched afterwards.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator
+from typing import Any
+
+import ipywidgets as widgets
+
+from mcnilib.cluster.settings import Placement, SettingError, Settings
+from mcnilib.cluster.spec import PodKind
+from mcnilib.scenarios.conclusion import (
+    DOCUMENT,
+    MACVLAN,
+    MARK,
+    NAMES,
+    NOBODY,
+    SOURCES,
+    TARGETS,
+    TO_CALICO,
+    Cell,
+    Target,
+    conclude,
+    conclusion_text,
+    differences,
+    name_of,
+    toggles,
+)
+from mcnilib.scenarios.conclusion import cell as cell_of
+from mcnilib.scenarios.link import print_link
+from mcnilib.scenarios.matrix import SHORT
+from mcnilib.scenarios.scenario import Scenario
+from mcnilib.show.html.fallback import Bundle, error_boundary, error_html, static_fallback
+from mcnilib.show.html.markup import Html, block, element, joined, status
+from mcnilib.show.html.style import conclusion_style, style_sheet
+from mcnilib.show.picture.palette import role_of
+from mcnilib.show.picture.story_picture import picture_of
+from mcnilib.show.widgets.controls import Controls
+from mcnilib.show.widgets.panel import Remark, no_remark, reasons_html
+from mcnilib.show.widgets.prefetch import Prefetch, running_loop
+from mcnilib.show.widgets.trace_view import Picture, verdict_html
+
+CellKey = tuple[PodKind, Target]
+"""Row and column."""
+
+COMPUTE, REST = 0.1, 0.01
+"""Seconds: computing at a stretch, and the rest after it."""
+
+WAITING = "… computing"
+
+NAME_WIDTH = "150px"
+
+
+class ConclusionTable(widgets.GridBox):  # type: ignore[misc]
+    """The computed table: a native button for each cell; `chosen` is told which one the reader presses."""
+
+    def __init__(self, chosen: Callable[[CellKey], None]) -> None:
+        """Build the names and the buttons; nothing is known yet."""
+        self.buttons = {(source, target): widgets.Button() for source in SOURCES for target in TARGETS}
+        for key, button in self.buttons.items():
+            button.on_click(lambda _, key=key: chosen(key))
+        parts = [_head("from \\ to"), *(_head(str(target)) for target in TARGETS)]
+        for source in SOURCES:
+            parts += [_head(NAMES[source]), *(self.buttons[source, target] for target in TARGETS)]
+        columns = f"{NAME_WIDTH} repeat({len(TARGETS)}, minmax(0, 1fr))"
+        super().__init__(parts, layout=widgets.Layout(grid_template_columns=columns, width="100%"))
+        self.add_class("mcni-table")
+
+    def fill(self, cell: Cell, chosen: bool) -> None:
+        """Show what becomes of one cell's conversation."""
+        button = self.buttons[cell.source, cell.target]
+        kind = "" if cell.outcome is None else "works" if cell.outcome.works else "fails"
+        with button.hold_sync():
+            button.description = f"{fate_text(cell)}\n{MARK} document" if cell.holds is False else fate_text(cell)
+            button.tooltip = f"{name_of(cell)}: {fate_text(cell)}. The document: {cell.says}"
+            button.disabled = cell.story is None
+            button._dom_classes = tuple(name for name in (kind, "chosen" if chosen else "") if name)
+
+    def wait(self, keys: Iterable[CellKey]) -> None:
+        """Show that these cells are being computed."""
+        for key in keys:
+            self.buttons[key].description = WAITING
+            self.buttons[key]._dom_classes = ()
+
+
+def _head(text: str) -> Any:
+    return widgets.HTML(element("div", text, class_="head"), layout=widgets.Layout(align_self="flex-end"))
+
+
+class ConclusionPanel(widgets.VBox):  # type: ignore[misc]
+    """Controls, the computed table, the conversation behind the chosen cell, and the document's own table."""
+
+    def __init__(self, settings: Settings, scale: float = 1.0, remark: Remark = no_remark) -> None:
+        """Build the controls and show the table; `remark` adds a few words to the conversation behind a cell."""
+        self.settings, self.chosen, self._remark = settings, (MACVLAN, TO_CALICO), remark
+        self._round, self._prefetch = 0, Prefetch()
+        box = Controls(toggles(), settings, self._change)
+        self.controls = box.of
+        self.table = ConclusionTable(self.choose)
+        self.picture = Picture(scale)
+        self.summary, self.verdict, self.facts, self.reasons, self.document = (widgets.HTML() for _ in range(5))
+        sheets = widgets.HTML(style_sheet(scale) + conclusion_style(scale))
+        below = [self.verdict, self.facts, self.picture, self.reasons, self.document]
+        super().__init__([sheets, box, self.summary, self.table, *below])
+        self.refresh()
+
+    @error_boundary
+    def choose(self, key: CellKey) -> None:
+        """Show the conversation behind a cell."""
+        before, self.chosen = self.chosen, key
+        for touched in (before, key):
+            self.table.fill(self._cell(touched), chosen=touched == key)
+        self._show()
+        self._prefetch.start(self._likely())
+
+    @error_boundary
+    def refresh(self) -> None:
+        """Show the chosen conversation under the current settings at once, then the table, a few cells at a time."""
+        self._round += 1
+        self._prefetch.stop()
+        self._show()
+        self._compute(self._cells(), 0, self._round)
+
+    def _change(self, settings: Settings) -> None:
+        self.settings = settings
+        self.refresh()
+
+    def _cell(self, key: CellKey) -> Cell:
+        return cell_of(self.settings, self.settings.placement, *key)
+
+    def _cells(self) -> list[Cell]:
+        """Return the cells of both placements, those in sight first."""
+        placements = sorted(Placement, key=lambda placement: placement is not self.settings.placement)
+        return [cell for placement in placements for row in conclude(self.settings, placement) for cell in row]
+
+    def _in_sight(self, cells: Iterable[Cell]) -> list[Cell]:
+        return [cell for cell in cells if cell.placement is self.settings.placement]
+
+    @error_boundary
+    def _compute(self, cells: list[Cell], done: int, round: int) -> None:
+        """Go on computing; after COMPUTE seconds say how far it is, and let other clicks through."""
+        if round != self._round:
+            return
+        loop = running_loop()
+        until = loop.time() + COMPUTE if loop else 0.0
+        for at in range(done, len(cells)):
+            self._fill(cells[at])
+            if loop and loop.time() > until and at + 1 < len(cells):
+                self._wait(cells, at + 1, first=done == 0)
+                loop.call_later(REST, self._compute, cells, at + 1, round)
+                return
+        self._finish(cells)
+        self._prefetch.start(self._likely())
+
+    def _fill(self, cell: Cell) -> None:
+        _ = cell.outcome
+        if cell.placement is self.settings.placement:
+            self.table.fill(cell, chosen=(cell.source, cell.target) == self.chosen)
+
+    def _wait(self, cells: list[Cell], done: int, first: bool) -> None:
+        """Say how far it is; what is in sight and not known yet must not show old words."""
+        self.summary.value = status(f"computing: {done} of {len(cells)} cells")
+        if first:
+            self.table.wait((cell.source, cell.target) for cell in self._in_sight(cells[done:]))
+
+    def _finish(self, cells: list[Cell]) -> None:
+        wrong = differences(self.settings)
+        counts = ", ".join(_count(placement, cells) for placement in Placement)
+        differs = (
+            f"The document's table is wrong in {len(wrong)} of them ({MARK})." if wrong else "The document agrees."
+        )
+        self.summary.value = status(f"{counts}. {differs}")
+        self.document.value = document_html(wrong)
+
+    def _show(self) -> None:
+        """Show the conversation behind the chosen cell."""
+        cell = self._cell(self.chosen)
+        if cell.story is None:
+            self.verdict.value = status(f"{name_of(cell)}: {NOBODY} in this cluster.")
+            self.facts.value = self.picture.value = self.reasons.value = ""
+            return
+        self.picture.show(picture_of(cell.story, cell.settings))
+        self.verdict.value = verdict_html(cell.story.run(cell.settings))
+        self.facts.value = facts_html(cell, cell.story)
+        self.reasons.value = reasons_html(cell.story, cell.settings, self._remark)
+
+    def show_error(self, problem: Exception) -> None:
+        """Say where the verdict stands what is wrong, and show nothing else: it would tell of other settings."""
+        self._round += 1  # no more cells
+        self._prefetch.stop()
+        self.verdict.value = error_html(problem)
+        for part in (self.summary, self.facts, self.picture, self.reasons, self.document):
+            part.value = ""
+        self.table.wait(self.table.buttons)
+
+    def _likely(self) -> Iterator[object]:
+        """Prefetch what one click may bring, piece by piece: pictures of the cells in sight, then other settings."""
+        for cell in self._in_sight(self._cells()):
+            yield self._svg(cell)
+        for toggle in toggles():
+            for value in toggle.values:
+                changed = self.settings.but(**{toggle.attribute: value})
+                for row in (row for placement in Placement for row in conclude(changed, placement)):
+                    for cell in row:
+                        yield cell.outcome
+                yield self._svg(cell_of(changed, changed.placement, *self.chosen))
+
+    def _svg(self, cell: Cell) -> str:
+        return self.picture.svg(picture_of(cell.story, cell.settings)) if cell.story else ""
+
+    def _repr_mimebundle_(self, **kwargs: Any) -> Bundle:
+        """Add the tables as text, for viewers without a kernel."""
+        return static_fallback(super()._repr_mimebundle_(**kwargs), [conclusion_text(self.settings)])
+
+
+def _count(placement: Placement, cells: list[Cell]) -> str:
+    outcomes = [cell.outcome for cell in cells if cell.placement is placement]
+    there = [outcome for outcome in outcomes if outcome]
+    return f"{placement.value}: {sum(outcome.works for outcome in there)} of {len(there)} pairs reach each other"
+
+
+def fate_text(cell: Cell) -> str:
+    """Return the fate of a cell's conversation: a glyph and a word or two."""
+    if cell.outcome is None:
+        return f"– {NOBODY}"
+    return f"{role_of(cell.outcome).glyph} {SHORT[cell.outcome.verdict]}"
+
+
+def facts_html(cell: Cell, story: Scenario) -> Html:
+    """Return which cell this is, the scenario behind it, a link to its notebook, and the command that shows it."""
+    name = joined(element("b", name_of(cell)), f": scenario {story.number}, ", element("code", story.name))
+    return block(element("div", name, _book(cell, story)), element("div", element("code", cell.link)))
+
+
+def _book(cell: Cell, story: Scenario) -> str:
+    """Return the link to the notebook beside this one; it carries the state where all of it can be set there."""
+    if not story.notebook:
+        return ""
+    try:
+        address, state = print_link(story, cell.settings, base="."), "in this state"
+    except SettingError:
+        address, state = f"./{story.notebook}", "as it starts"
+    link = element("a", story.notebook, href=address, target="_blank", rel="noopener")
+    return joined(", notebook ", link, f" ({state}, in a new tab)")
+
+
+def document_html(wrong: Iterable[Cell]) -> Html:
+    """Return the document's own table, with a mark where it is wrong, and for which placement."""
+    cells: dict[CellKey, list[Cell]] = {}
+    for cell in wrong:
+        cells.setdefault((cell.source, cell.target), []).append(cell)
+    caption = f"The document's own table; {MARK} where Linux does something else"
+    heads = (element("th", text, scope="col") for text in ("from \\ to", *map(str, TARGETS)))
+    columns = Html(f'<colgroup><col style="width: {NAME_WIDTH}"></colgroup>')
+    lines = (_line(source, cells) for source in SOURCES)
+    return element(
+        "table", element("caption", caption), columns, element("tr", *heads), *lines, class_="mcni mcni-document"
+    )
+
+
+def _line(source: PodKind, wrong: dict[CellKey, list[Cell]]) -> Html:
+    cells = (_says(DOCUMENT[source, target], wrong.get((source, target), [])) for target in TARGETS)
+    return element("tr", element("th", NAMES[source], scope="row"), *cells)
+
+
+def _says(text: str, wrong: list[Cell]) -> Html:
+    marks = (joined(Html("<br>"), f"{MARK} {fate_text(cell)}, {cell.placement.value}") for cell in wrong)
+    return element("td", text, *marks, class_="wrong" if wrong else "")

@@ -1,0 +1,184 @@
+"""A conversation on the screen: how it ends, its picture, its steps one at a time, the state that decided, the table.
+
+Whoever shows a trace in a panel shows it by this: the panels add only what the reader may change. Verdict and picture
+come at once, what stands below them when it can be seen, what the next click may bring while the reader looks.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
+from itertools import count
+from typing import Any
+
+import ipywidgets as widgets
+
+from mcnilib.show.html.fallback import Bundle, error_boundary, error_html, error_text, static_fallback
+from mcnilib.show.html.markup import Html, block, sentence, status
+from mcnilib.show.html.state import state_html
+from mcnilib.show.html.table import rows, table_html
+from mcnilib.show.picture.drawing import Drawing
+from mcnilib.show.picture.palette import role_of
+from mcnilib.show.picture.svg import to_png, to_svg
+from mcnilib.show.widgets.controls import WIDE
+from mcnilib.show.widgets.prefetch import Prefetch, run_later
+from mcnilib.show.widgets.stepper import StepKey, Stepper
+from mcnilib.trace.explain import DEPTHS, because, verdict
+from mcnilib.trace.trace import Trace
+from mcnilib.world.world import World
+
+DEPTH_LABELS = {"outcome": "the outcome", "hops": "every hop", "decisions": "every decision"}
+
+TABLES_LATER = 0.05
+"""Seconds from the picture to the tables below it."""
+
+NUMBERS = count(1)
+"""Of the pictures of a page: no two of them share an id."""
+
+
+@dataclass(frozen=True)
+class Viewed:
+    """What a view shows: a trace in its world, how it is drawn, and what is said beside it.
+
+    `draw` makes the picture of the trace, or of one of its ends, at a step or as a whole. `ends` are the ends of a
+    conversation that depends on chance, each with its name. `compared` stands above the picture, `reasons` below the
+    steps while the whole conversation is shown; None leaves no room for them. `likely` are the drawings a click may
+    bring.
+    """
+
+    world: World
+    trace: Trace
+    draw: Callable[[Trace, StepKey | None], Drawing]
+    ends: Sequence[tuple[str, Trace]] = ()
+    compared: Html | None = None
+    reasons: Callable[[], Html] | None = None
+    likely: Iterable[Drawing] = ()
+
+
+class Picture(widgets.HTML):  # type: ignore[misc]
+    """A drawing as SVG; `uid` begins the ids in it."""
+
+    def __init__(self, scale: float = 1.0) -> None:
+        """Show nothing yet; `scale` enlarges the picture for a projector."""
+        super().__init__()
+        self.uid, self._scale = f"mcni{next(NUMBERS)}", scale
+
+    def svg(self, drawing: Drawing) -> str:
+        """Return what shows a drawing here; what has been painted once is kept."""
+        return to_svg(drawing, self.uid, self._scale)
+
+    def show(self, drawing: Drawing) -> None:
+        """Show a drawing."""
+        self.value = self.svg(drawing)
+
+
+class TraceView(widgets.VBox):  # type: ignore[misc]
+    """A trace that can be walked through, at a depth the reader chooses."""
+
+    def __init__(self, scale: float = 1.0) -> None:
+        """Show nothing yet."""
+        self.picture = Picture(scale)
+        self.verdict, self.compared, self.reasons, self.state, self.steps = (widgets.HTML() for _ in range(5))
+        self.end, self.depth = _end_chooser(), _depth_chooser()
+        self.end.observe(lambda change: self._draw_end(), names="value")
+        self.depth.observe(lambda change: self._offer(), names="value")
+        self.stepper = Stepper(self._show_step)
+        self._prefetch = Prefetch()
+        self._viewed: Viewed | None = None
+        self._drawn: Trace | None = None  # the trace, or the one of its ends that is drawn
+        self._problem = ""
+        above = [self.verdict, self.compared, self.end, self.picture]
+        below = [self.stepper, self.reasons, self.state, self.depth, self.steps]  # what changes its height
+        super().__init__([*above, *below], layout=widgets.Layout(margin="0"))
+
+    @error_boundary
+    def show(self, viewed: Viewed, *, wait: bool = True) -> None:
+        """Show another trace: picture and verdict at once, the tables when those can be seen, or at once too."""
+        self._viewed = viewed
+        self._offer_ends(viewed)
+        self.picture.show(viewed.draw(self._drawn or viewed.trace, None))
+        self.verdict.value = verdict_html(viewed.trace)
+        _show_if(self.compared, viewed.compared)
+        if wait:
+            run_later(TABLES_LATER, lambda: self._offer() if self._viewed is viewed else None)
+        else:
+            self._offer()
+        self._prefetch.start(self.picture.svg(drawing) for drawing in viewed.likely)
+
+    def _offer_ends(self, viewed: Viewed) -> None:
+        """Offer the ends of a conversation that depends on chance; the one the trace itself tells is drawn first."""
+        self._drawn = None
+        self.end.options = viewed.ends
+        self.end.layout.display = None if viewed.ends else "none"
+        told = (end for _, end in viewed.ends if end.journeys is viewed.trace.journeys)
+        self._drawn = self.end.value = next(told, None)
+        self._drawn = self._drawn or viewed.trace
+
+    @error_boundary
+    def _draw_end(self) -> None:
+        """Draw the end that was chosen."""
+        if self._viewed and self._drawn and self.end.value and self.end.value is not self._drawn:
+            self._drawn = self.end.value
+            self.picture.show(self._viewed.draw(self._drawn, None))
+            self._offer()
+
+    @error_boundary
+    def _offer(self) -> None:
+        """Offer the steps at the chosen depth, and show the whole conversation."""
+        if self._drawn:
+            chosen = rows(self._drawn, self.depth.value)
+            self.stepper.offer([((row.journey, row.index), f"{row.packet}, {row.where}: {row.what}") for row in chosen])
+
+    @error_boundary
+    def _show_step(self, at: StepKey | None) -> None:
+        """Show the conversation at one step, or all of it: picture, table and state."""
+        viewed, trace = self._viewed, self._drawn
+        if viewed is None or trace is None:
+            return
+        journey = next((j for j in trace.journeys if at and j.number == at[0]), trace.outcome.journey)
+        step = journey.steps[at[1]] if at else trace.outcome.step
+        self.picture.show(viewed.draw(trace, at))
+        self.steps.value = block(table_html(trace, self.depth.value, at))
+        _show_if(self.reasons, viewed.reasons and (Html() if at else viewed.reasons()))
+        self.state.value = block(state_html(viewed.world, trace, journey, step))
+
+    def show_error(self, problem: Exception) -> None:
+        """Say where the verdict stands what is wrong, and show nothing else: it would answer another question."""
+        self._problem, self.verdict.value = error_text(problem), error_html(problem)
+        self._viewed = self._drawn = None
+        self.end.options, self.end.layout.display = (), "none"
+        for part in (self.compared, self.picture, self.reasons, self.state, self.steps):
+            part.value = ""
+        self.stepper.empty()
+
+    def fallback(self, bundle: Any) -> Bundle:
+        """Add the picture and the verdict, or what is wrong, to the bundle of a panel, for viewers without a kernel."""
+        if self._viewed is None:
+            return static_fallback(bundle, [self._problem])
+        trace = self._viewed.trace
+        return static_fallback(bundle, [verdict(trace), *because(trace)], to_png(self._viewed.draw(trace, None)))
+
+
+def verdict_html(trace: Trace) -> Html:
+    """Return how a conversation ends, and what that rests on, as a live region."""
+    lines = [sentence(line) for line in (verdict(trace), *trace.notes)]
+    return status(f"{role_of(trace.outcome).glyph} ", Html("<br>".join(lines)), class_="mcni mcni-verdict")
+
+
+def _show_if(part: Any, content: Html | None) -> None:
+    """Show content; None takes no room."""
+    part.value = content or ""
+    part.layout.display = "none" if content is None else None
+
+
+def _end_chooser() -> Any:
+    """Return the choice of which end is drawn, where chance decides."""
+    layout = widgets.Layout(width="max-content", max_width="100%", display="none")
+    tooltip = "Chance decides: which of the ends is drawn"
+    return widgets.Dropdown(description="Drawn", tooltip=tooltip, style=dict(WIDE), layout=layout)
+
+
+def _depth_chooser() -> Any:
+    """Return the list from which the reader chooses how much is told."""
+    options = [(DEPTH_LABELS[depth], depth) for depth in DEPTHS]
+    return widgets.Dropdown(options=options, value="hops", description="Tell me", style=dict(WIDE))
