@@ -262,7 +262,7 @@ def cell_texts(notebook: Any, clone: Path) -> list[list[str]]:
 
 def _picture(clone: Path, force: bool) -> Iterator[Stale]:
     """Draw the README's picture and compare."""
-    from mcnilib.show.picture.cache import plan_for
+    from mcnilib.show.picture.story_picture import plan_for
     from mcnilib.show.picture.svg import picture_data
 
     file, story = clone / "docs" / "flagship.svg", scenario(FLAGSHIP)
