@@ -76,7 +76,7 @@ class Netns:
 
     @cached_property
     def fib(self) -> Fib:
-        """Rules and routes, compiled for `mcnilib.linux.routing.fib.lookup`."""
+        """Rules, routes and devices, compiled for lookups."""
         return Fib(self.ip4.rules, self.ip4.routes, self.links)
 
     @cached_property
@@ -205,16 +205,16 @@ def add_routes(netns: Netns, *routes: Route, how: str = "add") -> Netns:
     (ENODEV, ENETDOWN, ENETUNREACH, EINVAL) when the kernel does not take its device, gateway or source.
     """
     for route in routes:
-        check_route(netns, route)
+        check_route(netns.fib, route, netns.name)
         netns = _insert(netns, (route,), how)
     return netns
 
 
 def _insert(netns: Netns, new: tuple[Route, ...] | list[Route], how: str) -> Netns:
     routes = list(netns.ip4.routes)
-    keys = [_place(route) for route in routes]
+    keys = [_order(route) for route in routes]
     for route in new:
-        key = _place(route)
+        key = _order(route)
         first, last = bisect_left(keys, key), bisect_right(keys, key)
         if first < last and (how == "add" or (how != "replace" and route in routes[first:last])):
             raise Refused(f"table {route.table} of {netns.name} has a route to {route.dst} already", error="EEXIST")
@@ -227,7 +227,7 @@ def _insert(netns: Netns, new: tuple[Route, ...] | list[Route], how: str) -> Net
     return netns.with_ip4(routes=tuple(routes))
 
 
-def _place(route: Route) -> tuple[int, int, int, int, int]:
+def _order(route: Route) -> tuple[int, int, int, int, int]:
     """Sort as the kernel dumps: tables by hash, then the trie by destination, longer prefix first, then metric."""
     table = table_id(route.table)
     return table & 255, table, int(route.dst.network_address), -route.dst.prefixlen, route.metric

@@ -21,7 +21,7 @@ from mcnilib.linux.netfilter.ipset import parse_sets
 from mcnilib.linux.netfilter.iptables.edit import Tables
 from mcnilib.linux.netfilter.iptables.save import incompatible_tables, parse_tables
 from mcnilib.linux.netns import Family, Netns
-from mcnilib.linux.routing.fib import by_neighbours
+from mcnilib.linux.routing.fib import with_doubt
 from mcnilib.linux.routing.neigh import Neigh, parse_learned, parse_neighbours
 from mcnilib.linux.routing.route import Route, parse_routes
 from mcnilib.linux.routing.rule import parse_rules
@@ -139,7 +139,7 @@ class _Reader:
         self._compare(links, routes)
         ip4 = Family(
             self.read("ip-rule", lambda text, at: parse_rules(text, source=at, partial=True), ()),
-            self.read("ip-neigh", lambda text, at: by_neighbours(routes, text), routes, needed=False),
+            self.read("ip-neigh", lambda text, at: with_doubt(routes, text), routes, needed=False),
             self.read("ip-neigh", lambda text, at: parse_neighbours(text, source=at), ()),
             self._tables(),
         )

@@ -113,7 +113,7 @@ def _route(verb: str, netns: Netns, words: list[str], by: Origin) -> Netns:
     if verb == "del":
         return _without_route(netns, line, said, kind, table)
     if "via" in said and "dev" not in said and "onlink" not in said:
-        said["dev"] = device_of(netns, Words(said["via"], source=source, number=1).address(), table)
+        said["dev"] = device_of(netns.fib, Words(said["via"], source=source, number=1).address(), table, netns.name)
     if kind in ("", "unicast") and "via" not in said:
         said.setdefault("scope", "link")  # without a gateway the destination is on the link, ip-route(8)
     return add_routes(netns, parse_route(f"{line} {_text(said)}", table, by, source=source), how=verb)

@@ -19,7 +19,6 @@ from mcnilib.linux.device.link import Link
 from mcnilib.linux.device.veth import Veth
 from mcnilib.linux.device.vxlan import Vxlan
 from mcnilib.linux.netns import Netns, new_netns, set_sysctl
-from mcnilib.linux.routing.fib import lookup
 from mcnilib.linux.routing.route import Query, print_routes
 from mcnilib.linux.sysctl import get
 
@@ -80,7 +79,7 @@ def test_a_pod_sends_everything_to_an_address_nobody_has():
 )
 def test_the_nodes_way_to_a_pod(version, line, writer):
     node = attach_host(new_netns("node1"), CAL1, calico(version))
-    route = lookup(node, Query(CAL1.address)).route
+    route = node.fib.lookup(Query(CAL1.address)).route
     assert (str(route).rstrip(), route.by.writer) == (line, writer)
 
 

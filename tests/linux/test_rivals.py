@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from mcnilib.kernel.fuzz.case import base
-from mcnilib.linux.routing.fib import by_neighbours, contested
+from mcnilib.linux.routing.fib import equal_defaults, with_doubt
 from mcnilib.linux.routing.route import parse_routes
 from mcnilib.snapshots.question import read_flow, read_listeners
 from mcnilib.snapshots.snapshot import Snapshot, snapshot_of
@@ -35,7 +35,7 @@ def outcome(world: World) -> Outcome:
 
 
 def test_only_default_routes_of_one_table_and_one_metric_are_rivals() -> None:
-    rivals = contested(parse_routes(ROUTES, "all"))
+    rivals = equal_defaults(parse_routes(ROUTES, "all"))
     assert sorted(str(one.via) for one in rivals) == ["10.0.0.9", "10.1.0.2"]
 
 
@@ -89,7 +89,7 @@ def test_a_gateway_whose_mac_is_written_down_may_be_left() -> None:
 )
 def test_what_a_listing_of_neighbours_tells(listing: str, doubtful: bool) -> None:
     routes = parse_routes(ROUTES, "all")
-    found = by_neighbours(routes, listing)
+    found = with_doubt(routes, listing)
     assert [bool(one.doubt) for one in found] == [doubtful, doubtful, False, False, False]
 
 

@@ -14,7 +14,6 @@ from mcnilib.errors import EXCERPT, NoRoute, StateSyntaxError, Unknown, Unsuppor
 from mcnilib.linux.device.link import Link
 from mcnilib.linux.device.nic import UnmodelledDevice
 from mcnilib.linux.netns import Netns
-from mcnilib.linux.routing.fib import address_type, lookup
 from mcnilib.linux.routing.route import Query, Route, parse_route, parse_routes, print_routes
 from mcnilib.linux.routing.rule import DEFAULT_RULES, UNNUMBERED, Rule, parse_rule, parse_rules
 
@@ -210,7 +209,7 @@ def test_a_decision_keeps_rule_and_route(question: str, rule: str, route: str, r
     commands = POLICY if rules_of_its_own else "\n".join(c for c in POLICY.splitlines() if not c.startswith("rule"))
     if not rules_of_its_own and "mark" in question:
         return
-    decision = lookup(model(commands), query_of(question))
+    decision = model(commands).fib.lookup(query_of(question))
     assert (str(decision.rule), str(decision.route)) == (rule, route)
 
 
@@ -230,7 +229,7 @@ def test_a_decision_keeps_rule_and_route(question: str, rule: str, route: str, r
 )
 def test_why_there_is_no_route(question: str, error: str, evidence: str, what: str) -> None:
     with pytest.raises(NoRoute) as caught:
-        lookup(model(POLICY), query_of(question))
+        model(POLICY).fib.lookup(query_of(question))
     assert (caught.value.error, caught.value.evidence, str(caught.value)) == (error, evidence, what)
 
 
@@ -274,7 +273,7 @@ def test_routes_over_a_device_that_is_down_are_passed_over() -> None:
 
 def test_many_lookups_are_remembered_and_forgotten() -> None:
     netns = model(POLICY)
-    decisions = [lookup(netns, Query(IPv4Address(number))) for number in range(1 << 24, (1 << 24) + 5000)]
+    decisions = [netns.fib.lookup(Query(IPv4Address(number))) for number in range(1 << 24, (1 << 24) + 5000)]
     assert {str(decision.route) for decision in decisions} == {"default via 10.0.0.9 dev e0 "}
     assert isinstance(decisions[0].rule, Rule) and isinstance(decisions[0].route, Route)
 
@@ -399,10 +398,10 @@ def collected(*added: str, routes: str = "") -> Netns:
 def test_a_rule_nobody_understands_matters_where_its_selectors_hold(rule: str, question: str, known: bool) -> None:
     netns, query = collected(rule), query_of(question)
     if known:
-        assert lookup(netns, query).route.why == ""
+        assert netns.fib.lookup(query).route.why == ""
     else:
         with pytest.raises(Unknown, match="nobody knows whether"):
-            lookup(netns, query)
+            netns.fib.lookup(query)
 
 
 @pytest.mark.parametrize(
@@ -419,25 +418,25 @@ def test_a_rule_nobody_understands_matters_where_its_selectors_hold(rule: str, q
 def test_a_route_nobody_understands_matters_when_it_is_chosen(route: str, question: str, known: bool) -> None:
     netns = collected(routes=route)
     if known:
-        assert lookup(netns, query_of(question)).route.why == ""
+        assert netns.fib.lookup(query_of(question)).route.why == ""
     else:
         with pytest.raises(Unknown, match=r"r:1: .* in a route, which 1\.1\.1\.1 takes: 1\.1\.0\.0/16 "):
-            lookup(netns, query_of(question))
+            netns.fib.lookup(query_of(question))
 
 
 def test_a_table_of_the_machine_s_own_is_looked_into_by_its_name() -> None:
     netns = collected("5: from all fwmark 0x1 lookup wan1", routes="1.1.0.0/16 via 10.0.0.8 dev e0 table wan1")
-    assert str(lookup(netns, query_of("1.1.1.1 mark 1")).route.via) == "10.0.0.8"
-    assert str(lookup(netns, query_of("1.1.1.1")).route.via) == "10.0.0.9"
+    assert str(netns.fib.lookup(query_of("1.1.1.1 mark 1")).route.via) == "10.0.0.8"
+    assert str(netns.fib.lookup(query_of("1.1.1.1")).route.via) == "10.0.0.9"
 
 
 def test_what_kind_an_address_is_does_not_depend_on_the_next_hop() -> None:
     hops = "nexthop via 10.0.0.8 dev e0 weight 1 nexthop via 10.0.0.7 dev e0 weight 1"
     netns = collected("32767: from all lookup default", routes=f"1.1.0.0/16 {hops}\nanycast 1.2.0.1 dev e0\n")
     assert netns.ip4.rules == DEFAULT_RULES
-    assert address_type(netns, IPv4Address("1.1.1.1")) == "UNICAST"
+    assert netns.fib.address_type(IPv4Address("1.1.1.1")) == "UNICAST"
     with pytest.raises(Unknown, match=r"route type 'anycast', which tells what kind of address 1\.2\.0\.1 is"):
-        address_type(netns, IPv4Address("1.2.0.1"))
+        netns.fib.address_type(IPv4Address("1.2.0.1"))
 
 
 def test_rules_are_tried_by_priority_in_whatever_order_they_stand() -> None:

@@ -13,7 +13,6 @@ import pytest
 from ip_shell import START, model, real
 
 from mcnilib.linux.packet import Packet
-from mcnilib.linux.routing.fib import address_type
 from mcnilib.linux.routing.source import rpfilter_passes, source_address, validate_source
 
 TWO = """
@@ -137,7 +136,7 @@ ADDRTYPE = [
 @pytest.mark.parametrize(("state", "address", "kind", "on_e0"), ADDRTYPE)
 def test_what_addrtype_sees(state: str, address: str, kind: str, on_e0: str) -> None:
     netns, ip = model(state), IPv4Address(address)
-    assert (address_type(netns, ip), address_type(netns, ip, "e0")) == (kind, on_e0)
+    assert (netns.fib.address_type(ip), netns.fib.address_type(ip, "e0")) == (kind, on_e0)
 
 
 @pytest.mark.kernel

@@ -22,7 +22,6 @@ TWICE = [
     "BAND",
     "BAR",
     "BETWEEN",
-    "BROADCAST",
     "Bundles",
     "CHAINS",
     "CLUSTER",
@@ -165,7 +164,5 @@ CROWDED = {
 }
 """Rooms with more files than one overlooks, and how many they may have meanwhile."""
 
-CIRCLES = [
-    {"mcnilib.linux.netns", "mcnilib.linux.routing.fib", "mcnilib.linux.routing.nexthop"},
-]
+CIRCLES = []
 """Modules that import one another in a circle, be it for their types alone."""

@@ -91,7 +91,9 @@ def _nearest_first(routes: list[Route], netns: Netns) -> list[Route]:
 
 def _outdated(route: Route, netns: Netns) -> bool:
     try:
-        check_route(netns.with_ip4(routes=tuple(other for other in netns.ip4.routes if other != route)), route)
+        check_route(
+            netns.with_ip4(routes=tuple(other for other in netns.ip4.routes if other != route)).fib, route, netns.name
+        )
     except Refused:
         return True
     return False

@@ -23,7 +23,7 @@ from mcnilib.kernel.lab.tools import Running, finish_all, start
 from mcnilib.kernel.observe.capture import Watch, open_watch
 from mcnilib.kernel.observe.netlink import add_counter
 from mcnilib.linux.netns import Netns
-from mcnilib.linux.routing.fib import contested
+from mcnilib.linux.routing.fib import equal_defaults
 from mcnilib.linux.routing.neigh import PROXY
 from mcnilib.trace.stack.ethernet import Wire, wire_of
 from mcnilib.world.world import World
@@ -197,7 +197,7 @@ def needs_fresh_lab(world: World) -> bool:
     whoever was told of an error is not told again soon; all that IPIP carries is one connection to conntrack.
     Source: fib_unmerge() in net/ipv4/fib_frontend.c.
     """
-    return any(contested(n.ip4.routes) or _apart(n) or sysctls.limits(n) or _shares_a_tunnel(n) for n in world)
+    return any(equal_defaults(n.ip4.routes) or _apart(n) or sysctls.limits(n) or _shares_a_tunnel(n) for n in world)
 
 
 def _shares_a_tunnel(netns: Netns) -> bool:

@@ -5,86 +5,82 @@ Source: fib_check_nh() and fib_create_info() in net/ipv4/fib_semantics.c (Linux 
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Set
 from ipaddress import IPv4Address
-from typing import TYPE_CHECKING
 
 from mcnilib.errors import Refused
-from mcnilib.linux.routing.fib import address_type, asks
+from mcnilib.linux.routing.fib import Fib, applies
 from mcnilib.linux.routing.route import ANY, REJECTING, SCOPES, UNCHOSEN, Query, Route, scope_id
 
-if TYPE_CHECKING:
-    from mcnilib.linux.netns import Netns
 
-
-def check_route(netns: Netns, route: Route) -> None:
-    """Refuse a route the kernel would not take.
+def check_route(fib: Fib, route: Route, netns: str) -> None:
+    """Refuse a route the kernel would not take beside those that are there; `netns` names the namespace.
 
     Raises: Refused: ENODEV or ENETDOWN for the device, EINVAL or ENETUNREACH for gateway or source.
     """
     if route.type in REJECTING:
         return
-    link = next((link for link in netns.links if link.name == route.dev), None)
+    link = next((link for link in fib.links if link.name == route.dev), None)
     if link is None:
-        raise Refused(f"Cannot find device {route.dev!r} in {netns.name} for {route}", error="ENODEV")
+        raise Refused(f"Cannot find device {route.dev!r} in {netns} for {route}", error="ENODEV")
     if not link.up and route.type != "local":
         raise Refused(f"Device for nexthop is not up: {route}", error="ENETDOWN")
     if route.onlink and not route.via:
         raise Refused(f"Invalid flags for nexthop, a route is onlink by its gateway: {route}", error="EINVAL")
     if route.via:
-        _check_gateway(netns, route, route.via)
+        _check_gateway(fib, route, route.via)
     own = route.type == "local" and route.src == route.dst.network_address
-    if route.src and not own and not _is_local(route.src, netns.ip4.routes):
+    if route.src and not own and not _is_local(route.src, fib.routes):
         raise Refused(f"Invalid prefsrc address: {route}", error="EINVAL")
 
 
-def _check_gateway(netns: Netns, route: Route, via: IPv4Address) -> None:
+def _check_gateway(fib: Fib, route: Route, via: IPv4Address) -> None:
     if route.onlink:
-        if address_type(netns, via) != "UNICAST":
+        if fib.address_type(via) != "UNICAST":
             raise Refused(f"Nexthop has invalid gateway: {route}", error="EINVAL")
         return
     scope = max(scope_id(route.scope) + 1, SCOPES["link"])
-    found = _way(netns, route, scope)
-    if found is None:
+    way = _way(fib, route, scope)
+    if way is None:
         raise Refused(f"Nexthop has invalid gateway: {route}", error="ENETUNREACH")
-    if found.type not in ("unicast", "local"):
+    if way.type not in ("unicast", "local"):
         raise Refused(f"Nexthop has invalid gateway: {route}", error="EINVAL")
 
 
-def device_of(netns: Netns, gateway: IPv4Address, table: str = "main") -> str:
+def device_of(fib: Fib, gateway: IPv4Address, table: str, netns: str) -> str:
     """Return the device by which the kernel reaches the gateway of a new route whose device was not given.
 
     Raises: Refused (ENETUNREACH) when the gateway is on no link.
     """
-    way = _way(netns, Route(table=table, dst=ANY, dev="", via=gateway), SCOPES["link"])
+    way = _way(fib, Route(table=table, dst=ANY, dev="", via=gateway), SCOPES["link"])
     if way is None:
-        raise Refused(f"Nexthop has invalid gateway: {gateway} is on no link of {netns.name}", error="ENETUNREACH")
+        raise Refused(f"Nexthop has invalid gateway: {gateway} is on no link of {netns}", error="ENETUNREACH")
     return way.dev
 
 
-def next_hop(netns: Netns, route: Route, destination: IPv4Address) -> IPv4Address:
-    """Return whom the packet is handed to: the gateway, or the destination itself.
+def next_hop(route: Route, destination: IPv4Address, own: Set[IPv4Address]) -> IPv4Address:
+    """Return whom the packet is handed to: the gateway, or the destination itself; `own` are the devices' addresses.
 
     A gateway that is an address of the namespace is one of its own devices in other words, and is not asked.
     Source: fib_check_nh_v4_gw() in net/ipv4/fib_semantics.c, rt_set_nexthop() in net/ipv4/route.c.
     """
-    if route.via is None or (route.via in netns.own_addresses and not route.onlink):
+    if route.via is None or (route.via in own and not route.onlink):
         return destination
     return route.via
 
 
-def _way(netns: Netns, route: Route, scope: int) -> Route | None:
+def _way(fib: Fib, route: Route, scope: int) -> Route | None:
     """Look the gateway up: in the route's own table first, then as a packet of the namespace without source and mark.
 
     Without a device any will do.
     """
     query = Query(route.via or UNCHOSEN, UNCHOSEN)
     tables = [route.table] if route.table != "main" else []
-    tables += [rule.table for rule in netns.ip4.rules if rule.action == "lookup" and asks(rule, query)]
+    tables += [rule.table for rule in fib.rules if rule.action == "lookup" and applies(rule, query)]
     for table in dict.fromkeys(tables):
         fits = [
             r
-            for r in netns.ip4.routes
+            for r in fib.routes
             if r.table == table and route.via in r.dst and route.dev in (r.dev, "") and scope_id(r.scope) >= scope
         ]
         if fits:

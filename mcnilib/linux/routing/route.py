@@ -105,7 +105,7 @@ def named_here(words: Words, names: Mapping[str, int], limit: int) -> str:
 
 ANY = IPv4Network("0.0.0.0/0")
 
-UNCHOSEN = IPv4Address(0)
+UNCHOSEN, LIMITED_BROADCAST = IPv4Address(0), IPv4Address("255.255.255.255")
 
 FULL_MASK = 0xFFFFFFFF
 

@@ -5,19 +5,17 @@ Source: net/ipv4/{devinet,fib_semantics,fib_frontend,route}.c, net/ipv4/netfilte
 
 from __future__ import annotations
 
-from ipaddress import IPv4Address
-from typing import TYPE_CHECKING, NamedTuple
+from ipaddress import IPv4Address, IPv4Network
+from typing import NamedTuple
 
 from mcnilib.errors import NoRoute
+from mcnilib.linux.netns import Netns
 from mcnilib.linux.packet import Packet
-from mcnilib.linux.routing.route import SCOPES, UNCHOSEN, Query, Route, scope_id
+from mcnilib.linux.routing.route import LIMITED_BROADCAST, SCOPES, UNCHOSEN, Query, Route, scope_id
 from mcnilib.linux.sysctl import Setting, deciding
 
-if TYPE_CHECKING:
-    from mcnilib.linux.netns import Netns
-
-
-BROADCAST = 0xFFFFFFFF
+_LOCAL_MULTICAST = IPv4Network("224.0.0.0/24")
+"""Groups that stay on a link. Source: ipv4_is_local_multicast()."""
 
 
 class Martian(NamedTuple):
@@ -67,9 +65,9 @@ def validate_source(netns: Netns, packet: Packet, iif: str, oif: str = "") -> Ma
     `oif` is the device a forwarded packet would leave by, empty for one delivered here: rules with `iif` see it.
     Source: ip_route_input_slow() in net/ipv4/route.c, fib_validate_source() in net/ipv4/fib_frontend.c.
     """
-    strange = _impossible(netns, packet, iif)
-    if strange:
-        return strange
+    martian = _impossible(netns, packet, iif)
+    if martian:
+        return martian
     strictness = netns.conf("rp_filter", iif)
     if strictness or (oif == iif and netns.conf("send_redirects", iif)):
         return _full_check(netns, packet, iif, oif, strictness)
@@ -84,11 +82,10 @@ def validate_source(netns: Netns, packet: Packet, iif: str, oif: str = "") -> Ma
 
 def _impossible(netns: Netns, packet: Packet, iif: str) -> Martian | None:
     """Find addresses that no route can make good."""
-    src = int(packet.src)
-    if src >> 28 == 0xE or src in (0, BROADCAST):
+    if packet.src.is_multicast or packet.src in (UNCHOSEN, LIMITED_BROADCAST):
         return Martian(f"no host has the address {packet.src}", None)
     for address in (packet.dst, packet.src):
-        if int(address) >> 24 == 127 and not netns.conf("route_localnet", iif):
+        if address.is_loopback and not netns.conf("route_localnet", iif):
             line = deciding(netns.settings, "route_localnet", iif)
             return Martian(f"{address} came in by {iif}", line)
     return None
@@ -137,10 +134,10 @@ def rpfilter_passes(
     """
     if netns.link(iif).is_loopback:
         return True
-    src, dst = int(packet.src), packet.dst
-    if src == 0 and (int(dst) == BROADCAST or int(dst) >> 8 == 0xE00000):
+    dst = packet.dst
+    if packet.src == UNCHOSEN and (dst == LIMITED_BROADCAST or dst in _LOCAL_MULTICAST):
         return True
-    asked_from = UNCHOSEN if int(dst) >> 28 == 0xE or int(dst) in (0, BROADCAST) else dst
+    asked_from = UNCHOSEN if dst.is_multicast or dst in (UNCHOSEN, LIMITED_BROADCAST) else dst
     try:
         route = netns.fib.lookup(Query(packet.src, asked_from, mark=packet.mark if validmark else 0)).route
     except NoRoute:

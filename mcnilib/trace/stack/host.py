@@ -19,7 +19,7 @@ from mcnilib.linux.netfilter.context import Context
 from mcnilib.linux.netfilter.iptables.rule import Table
 from mcnilib.linux.netns import Netns
 from mcnilib.linux.packet import Packet
-from mcnilib.linux.routing.fib import Decision, address_type
+from mcnilib.linux.routing.fib import Decision
 from mcnilib.linux.routing.neigh import PROXY
 from mcnilib.linux.routing.route import Query, Route
 from mcnilib.linux.routing.source import rpfilter_passes
@@ -103,7 +103,7 @@ class Host:
         self.memory: dict[object, tuple[object, object]] = {}  # of matches such as limit
         self.neighbours: dict[tuple[str, IPv4Address], str] = {}  # learned by ARP during the run
         self.unconfirmed: set[IPv4Address] = set()  # asked by ARP and silent, or known only because they asked
-        self._address_type = partial(address_type, netns)
+        self._address_type = netns.fib.address_type
         self._reverse_path = partial(rpfilter_passes, netns)
 
     @cached_property
@@ -152,11 +152,11 @@ class Host:
         """Choose rule and route of a packet; of default routes that take turns, one by chance. Raises: NoRoute."""
         fib = self.netns.fib
         decision = fib.lookup(query)
-        if fib.contested and decision.route in fib.contested and not query.oif:
-            return decision._replace(route=self._turn(decision.route))
+        if fib.equal_defaults and decision.route in fib.equal_defaults and not query.oif:
+            return decision._replace(route=self._select_default(decision.route))
         return decision
 
-    def _turn(self, first: Route) -> Route:
+    def _select_default(self, first: Route) -> Route:
         """Take the first route while nothing speaks against its gateway, then any of its metric.
 
         Source: fib_select_default(), fib_detect_death().
@@ -164,10 +164,10 @@ class Host:
         written = any((x.ip, x.dev) == (first.via, first.dev) and x.state != PROXY for x in self.netns.ip4.neighbours)
         if not (written or first.doubt or first.via in self.unconfirmed):
             return first
-        live = (route for route in self.netns.ip4.routes if route in self.netns.fib.contested)
-        rivals = [route for route in live if (route.table, route.metric) == (first.table, first.metric)]
-        turn = self.chance.pick(f"the default route {self.name} takes", [f"is {str(one).strip()}" for one in rivals])
-        return rivals[turn]
+        defaults = (route for route in self.netns.ip4.routes if route in self.netns.fib.equal_defaults)
+        equal = [route for route in defaults if (route.table, route.metric) == (first.table, first.metric)]
+        options = [f"is {str(route).strip()}" for route in equal]
+        return equal[self.chance.pick(f"the default route {self.name} takes", options)]
 
     def rewrites(self, skb: Skb) -> bool:
         """Tell whether NAT changes the packets of the connection this one belongs to."""

@@ -14,7 +14,7 @@ from mcnilib.errors import NoRoute, Unsupported
 from mcnilib.linux.device.ipip import IPIP
 from mcnilib.linux.packet import Packet
 from mcnilib.linux.routing.fib import Decision
-from mcnilib.linux.routing.route import UNCHOSEN, Query, Route
+from mcnilib.linux.routing.route import LIMITED_BROADCAST, UNCHOSEN, Query, Route
 from mcnilib.linux.routing.rule import DEFAULT_RULES
 from mcnilib.linux.routing.source import validate_source
 from mcnilib.linux.sysctl import deciding
@@ -26,7 +26,7 @@ from mcnilib.trace.stack.ip_output import leave
 from mcnilib.trace.stack.netfilter import Hook
 from mcnilib.trace.stack.recorder import Recorder
 from mcnilib.trace.trace import Fate, NoWay, Stage, Tunnelled
-from mcnilib.trace.transport.socket_lookup import ANY, LIMITED, refused, route_out
+from mcnilib.trace.transport.socket_lookup import ANY, refused, route_out
 
 if TYPE_CHECKING:
     from mcnilib.trace.stack.host import Network
@@ -148,7 +148,7 @@ def _refuse_many(host: Host, packet: Packet, route: Route) -> None:
 
 
 def _refuse_groups(host: Host, packet: Packet) -> None:
-    if packet.dst == LIMITED or packet.dst.is_multicast:
+    if packet.dst == LIMITED_BROADCAST or packet.dst.is_multicast:
         raise Unsupported(f"{'multicast' if packet.dst.is_multicast else 'broadcast'} to {packet.dst} in {host.name}")
 
 

@@ -39,7 +39,7 @@ def leave(net: Network, log: Recorder, host: Host, skb: Skb, decision: Decision,
     """POSTROUTING, then the device: a wire, a tunnel or loopback."""
     route, link = decision.route, host.links[decision.device]
     hook = Hook(host, skb, "POSTROUTING", log, net.now, iif=iif, oif=link.name)
-    hook.next_hop = next_hop(host.netns, route, skb.packet.dst)
+    hook.next_hop = next_hop(route, skb.packet.dst, host.netns.own_addresses)
     if not hook.run():
         return None
     if link.name == "lo":
@@ -93,7 +93,7 @@ def _no_carrier(net: Network, log: Recorder, host: Host, link: Link, next_ip: IP
 def _transmit(net: Network, log: Recorder, host: Host, link: Link, route: Route, skb: Skb) -> Place:
     """Resolve the next hop and put the frame on the wire."""
     packet = skb.packet
-    mac = resolve(net, log, host, link, next_hop(host.netns, route, packet.dst), packet)
+    mac = resolve(net, log, host, link, next_hop(route, packet.dst, host.netns.own_addresses), packet)
     if mac is None:
         icmp_send(net, log, host, skb, 3, 1, after=PATIENCE)
         return None
@@ -123,7 +123,7 @@ def _taker(net: Network, host: Host, link: Link, frame: Frame) -> Receiver | Non
 
 def _encapsulate(net: Network, log: Recorder, host: Host, link: Link, route: Route, skb: Skb) -> Place:
     """Wrap the packet for its tunnel; the outer packet starts again as the namespace's own."""
-    next_ip = next_hop(host.netns, route, skb.packet.dst)
+    next_ip = next_hop(route, skb.packet.dst, host.netns.own_addresses)
     mac = resolve(net, log, host, link, next_ip, skb.packet) if link.has_arp else ""
     if mac is None:
         icmp_send(net, log, host, skb, 3, 1, after=PATIENCE)

@@ -15,15 +15,13 @@ from typing import NoReturn
 from mcnilib.errors import NoRoute, Unknown, Unsupported
 from mcnilib.linux.packet import Packet
 from mcnilib.linux.routing.fib import Decision
-from mcnilib.linux.routing.route import Query, Route
+from mcnilib.linux.routing.route import LIMITED_BROADCAST, Query, Route
 from mcnilib.linux.routing.source import preferred_source
 from mcnilib.linux.sysctl import deciding
 from mcnilib.trace.flow import ANY_ADDRESS, Listener
 from mcnilib.trace.stack.host import Host
 
 ANY = IPv4Address("0.0.0.0")
-
-LIMITED = IPv4Address("255.255.255.255")
 
 
 class NotSent(NoRoute):
@@ -75,7 +73,7 @@ def choose_source(host: Host, packet: Packet) -> Packet | NoRoute:
             )
         return NotSent(f"{packet.src} is no address of {host.name}", error="EADDRNOTAVAIL")
     if bound and (
-        packet.dst == LIMITED or packet.dst.is_multicast
+        packet.dst == LIMITED_BROADCAST or packet.dst.is_multicast
     ):  # by the device of its address, whatever the routes
         return _group(host, packet, None)
     try:
@@ -97,7 +95,7 @@ def nobody(host: Host, dst: IPv4Address) -> NoReturn:
 
 def for_many(dst: IPv4Address, route: Route) -> bool:
     """Tell whether packets to the address are for more than one receiver: broadcast or multicast."""
-    return route.type == "broadcast" or dst == LIMITED or dst.is_multicast
+    return route.type == "broadcast" or dst == LIMITED_BROADCAST or dst.is_multicast
 
 
 def _group(host: Host, packet: Packet, route: Route | None) -> NoRoute:
