@@ -93,7 +93,6 @@ TWICE = [
     "SIZE",
     "SOCKETS",
     "SOURCES",
-    "STATES",
     "Seen",
     "Settings",
     "Stage",

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from mcnilib.errors import McniError
-from mcnilib.kernel.observe.capture import STATES, probe_table
+from mcnilib.kernel.observe.capture import probe_table
 from mcnilib.kernel.observe.netlink import rule_handles
+from mcnilib.linux.netfilter.conntrack import ConnState
 from mcnilib.linux.netfilter.ipset import print_sets
 from mcnilib.linux.netfilter.iptables.match.misc import NfAcct
 from mcnilib.linux.netfilter.iptables.rule import ChainRule
@@ -52,7 +53,9 @@ def rules_by_handle(netns: Netns) -> dict[tuple[str, str, int], ChainRule | str]
     handles = rule_handles()
     found: dict[tuple[str, str, int], ChainRule | str] = {}
     for name in ("probe_ctpre", "probe_ctout"):
-        found |= {("mcni", name, n): state for n, state in zip(handles.get(("mcni", name), ()), STATES, strict=False)}
+        found |= {
+            ("mcni", name, n): state for n, state in zip(handles.get(("mcni", name), ()), ConnState, strict=False)
+        }
     for table in netns.ip4.tables:
         for chain in table.chains:
             numbers = handles.get((table.name, chain.name), [])

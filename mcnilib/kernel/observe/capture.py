@@ -16,6 +16,7 @@ from pathlib import Path
 from mcnilib.errors import McniError
 from mcnilib.kernel.observe.decode import Seen, read
 from mcnilib.kernel.observe.netlink import TraceEvent, listen, new_connections, trace_events, widen
+from mcnilib.linux.netfilter.conntrack import ConnState
 from mcnilib.linux.netfilter.iptables.rule import ChainRule
 
 ETH_P_ALL, ETH_P_IP, ETH_P_ARP = 3, 0x0800, 0x0806
@@ -27,8 +28,6 @@ SOL_PACKET, PACKET_STATISTICS = 263, 6
 PACKET_OTHERHOST, PACKET_OUTGOING = 3, 4
 
 ARP_REQUEST, ARP_REPLY = 1, 2
-
-STATES = ("INVALID", "NEW", "ESTABLISHED", "RELATED", "UNTRACKED")
 
 
 @dataclass(frozen=True, slots=True)
@@ -136,7 +135,7 @@ def probe_table(*, tracked: bool) -> str:
         "chain probe_post { type filter hook postrouting priority 2000; }",
     ]
     if tracked:
-        rules = " ".join(f"ct state {state.lower()} continue;" for state in STATES)
+        rules = " ".join(f"ct state {state.lower()} continue;" for state in ConnState)
         chains.append(f"chain probe_ctpre {{ type filter hook prerouting priority -199; {rules} }}")
         chains.append(f"chain probe_ctout {{ type filter hook output priority -199; {rules} }}")
     return "table ip mcni\ndelete table ip mcni\ntable ip mcni {\n" + "\n".join(chains) + "\n}\n"

@@ -312,18 +312,25 @@ def parse_connections(text: str, source: str = "conntrack -L") -> tuple[Entry, .
     return tuple(entry for number, line in enumerate(text.splitlines(), 1) for entry in _entry(line, source, number))
 
 
+_Wrong = Callable[[str, int], StateSyntaxError]
+"""Says what is wrong with a line, and in which column."""
+
+
 def _entry(line: str, source: str, number: int) -> Iterator[Entry]:
+    def wrong(what: str, column: int) -> StateSyntaxError:
+        return StateSyntaxError(what, source=source, line=number, column=column, text=line)
+
     head = _HEAD.match(line)
     if not line.strip() or line.startswith("conntrack v") or _ZONE.search(line):
         return
     if not head:
-        raise _wrong("not `PROTOCOL NUMBER SECONDS ...`", source, number, 1, line)
+        raise wrong("not `PROTOCOL NUMBER SECONDS ...`", 1)
     if head[1] not in _PROTOCOLS:
         return
     state = line[head.end() :].partition(" ")[0] if head[1] == "tcp" else ""
     if state and state not in TCP_STATES:
-        raise _wrong(f"{state!r} is no TCP state", source, number, head.end() + 1, line)
-    yield _read(line, state, float(head[3]), *_directions(head[1], line, source, number))
+        raise wrong(f"{state!r} is no TCP state", head.end() + 1)
+    yield _read(line, state, float(head[3]), *_directions(head[1], line, wrong))
 
 
 def _read(line: str, state: str, seconds: float, original: ConnTuple, reply: ConnTuple) -> Entry:
@@ -345,38 +352,34 @@ def _read(line: str, state: str, seconds: float, original: ConnTuple, reply: Con
     )
 
 
-def _directions(proto: str, line: str, source: str, number: int) -> tuple[ConnTuple, ConnTuple]:
+def _directions(proto: str, line: str, wrong: _Wrong) -> tuple[ConnTuple, ConnTuple]:
     """Read the two directions: each begins with `src=`."""
     fields = list(_FIELD.finditer(line))
     starts = [position for position, field in enumerate(fields) if field[1] == "src"]
     if len(starts) != 2:
-        raise _wrong("not two directions, each beginning with src=", source, number, 1, line)
+        raise wrong("not two directions, each beginning with src=", 1)
     parts = fields[starts[0] : starts[1]], fields[starts[1] :]
-    original, reply = (_direction(proto, {field[1]: field for field in part}, source, number, line) for part in parts)
+    original, reply = (_direction(proto, {field[1]: field for field in part}, len(line), wrong) for part in parts)
     return original, reply
 
 
-def _direction(proto: str, fields: dict[str, re.Match[str]], source: str, number: int, line: str) -> ConnTuple:
+def _direction(proto: str, fields: dict[str, re.Match[str]], length: int, wrong: _Wrong) -> ConnTuple:
     def value(name: str, limit: int) -> int:
         field = fields.get(name)
         if field is None or not re.fullmatch(r"\d{1,5}", field[2], re.ASCII) or int(field[2]) > limit:
-            column = field.start() + 1 if field else len(line) + 1
-            raise _wrong(f"{name}= must be a number up to {limit}", source, number, column, line)
+            column = field.start() + 1 if field else length + 1
+            raise wrong(f"{name}= must be a number up to {limit}", column)
         return int(field[2])
 
     def address(name: str) -> IPv4Address:
         try:
             return IPv4Address(fields[name][2])
         except (KeyError, AddressValueError):
-            column = fields[name].start() + 1 if name in fields else len(line) + 1
-            raise _wrong(f"{name}= must be an IPv4 address", source, number, column, line) from None
+            column = fields[name].start() + 1 if name in fields else length + 1
+            raise wrong(f"{name}= must be an IPv4 address", column) from None
 
     src, dst = address("src"), address("dst")
     if proto == "icmp":
         ident = value("id", 65535)
         return ConnTuple(proto, src, dst, ident, ident, (value("type", 255), value("code", 255)))
     return ConnTuple(proto, src, dst, value("sport", 65535), value("dport", 65535))
-
-
-def _wrong(what: str, source: str, number: int, column: int, line: str) -> StateSyntaxError:
-    return StateSyntaxError(what, source=source, line=number, column=column, text=line)

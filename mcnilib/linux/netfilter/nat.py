@@ -64,6 +64,13 @@ class NatRange(NamedTuple):
         return not self.port or self.port <= port <= self.last_port
 
 
+NULL_BINDING = NatRange(None, None)
+"""What a connection is allowed that no rule rewrites: its own source, if no other connection has the tuple already.
+
+Source: nf_nat_alloc_null_binding().
+"""
+
+
 class NatPoint(NamedTuple):
     """Where the nat table is asked about a connection, and what its targets may ask."""
 
@@ -76,6 +83,11 @@ class NatPoint(NamedTuple):
     def source(self) -> bool:
         """Tell whether the source is rewritten, not the destination."""
         return self.hook in SOURCE_HOOKS
+
+    @property
+    def current(self) -> ConnTuple:
+        """What the packets of the connection look like after the hooks before."""
+        return self.connection.reply.inverse()
 
 
 class NatTarget(Protocol):
@@ -207,38 +219,22 @@ def _rolled(word: int, shift: int) -> int:
     return (word << shift | word >> 32 - shift) & WORD
 
 
-NULL_BINDING = NatRange(None, None)
-"""What a connection is allowed that no rule rewrites: its own source, if no other connection has the tuple already.
-
-Source: nf_nat_alloc_null_binding().
-"""
-
-
 def decide(table: Conntrack, at: NatPoint, target: NatTarget | None, *, chance: Chance, now: float) -> Entry | None:
     """Return the connection bound as the target says; None when MASQUERADE or REDIRECT finds no address.
 
     One that is stored stays as it is: there was no nat table then. Source: nf_nat_setup_info().
     """
     span = target.nat_range(at) if target else NULL_BINDING
-    if span is None:
-        return None
-    if at.connection.confirmed:
-        return at.connection
+    if span is None or at.connection.confirmed:
+        return None if span is None else at.connection
     if span is NULL_BINDING and not at.source:
         return at.connection._replace(dst_nat_done=True)
-    return bind(table, at.connection, span, source=at.source, chance=chance, now=now)
-
-
-def bind(table: Conntrack, entry: Entry, span: NatRange, *, source: bool, chance: Chance, now: float) -> Entry:
-    """Give the connection what a NAT target allows; where there is a choice, it is made as the kernel does."""
-    current = entry.reply.inverse()
-    wanted = Choice(table, span, source, chance, now).of(current)
-    changed = wanted != current
-    if source:
-        return entry._replace(
-            reply=wanted.inverse(), snat=entry.snat or changed, src_nat_done=True, masquerade_oif=span.masquerade_oif
-        )
-    return entry._replace(reply=wanted.inverse(), dnat=entry.dnat or changed, dst_nat_done=True)
+    wanted = Choice(table, span, at.source, chance, now).of(at.current)
+    reply, changed = wanted.inverse(), wanted != at.current
+    if at.source:
+        snat, oif = at.connection.snat or changed, span.masquerade_oif
+        return at.connection._replace(reply=reply, snat=snat, src_nat_done=True, masquerade_oif=oif)
+    return at.connection._replace(reply=reply, dnat=at.connection.dnat or changed, dst_nat_done=True)
 
 
 def translate(packet: Packet, entry: Entry, *, source: bool, reply: bool) -> Packet:

@@ -119,8 +119,7 @@ class Netmap:
 
     def nat_range(self, at: NatPoint) -> NatRange:
         """Return the one address the connection's own becomes."""
-        current = at.connection.reply.inverse()
-        host = int(current.src if at.source else current.dst) & int(self.network.hostmask)
+        host = int(at.current.src if at.source else at.current.dst) & int(self.network.hostmask)
         to = IPv4Address(int(self.network.network_address) | host)
         return NatRange(to, to)
 
