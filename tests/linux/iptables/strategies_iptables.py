@@ -42,6 +42,7 @@ from mcnilib.linux.netfilter.iptables.target.log import Log
 from mcnilib.linux.netfilter.iptables.target.mangle import Connmark, Mark, Notrack, SetDscp, SetTos, SetTtl
 from mcnilib.linux.netfilter.iptables.target.nat import Dnat, Masquerade, Netmap, Redirect, Snat
 from mcnilib.linux.netfilter.iptables.target.verdict import ACCEPT, DROP, REJECT_KINDS, RETURN, Jump, Reject
+from mcnilib.linux.netfilter.iptables.words import quoted
 
 yes = st.booleans()
 numbers = st.integers(0, 0xFFFFFFFF)
@@ -81,7 +82,7 @@ ct_options = st.one_of(
     st.builds(CtDirection, yes),
 )
 conntrack = st.lists(ct_options, min_size=1, max_size=4, unique_by=lambda option: option.option).map(
-    lambda found: ConntrackIs(tuple(sorted(found, key=lambda option: CT_ORDER.index(option.option))))
+    lambda found: ConntrackIs(tuple(sorted(found, key=lambda option: list(CT_ORDER).index(option.option))))
 )
 state = st.builds(CtState, subset(PLAIN_STATES), yes, st.just("state")).map(lambda one: ConntrackIs((one,)))
 types = in_order(ADDRESS_TYPES)
@@ -94,8 +95,12 @@ loadable = st.one_of(  # matches the kernel accepts anywhere, and needs nothing 
     st.builds(AddrType, types, types | st.just(()), yes, st.just(False)),
     st.builds(Statistic, st.integers(0, 0x80000000), yes),
     st.integers(1, 1000).flatmap(lambda every: st.builds(Nth, st.just(every), st.integers(0, every - 1), yes)),
-    st.sampled_from(["--set", "--rcheck --seconds 10800 --reap", "! --update --hitcount 3"]).map(
-        lambda words: Recent(f"{words} --name E --mask 255.255.255.255 --rsource")
+    st.sampled_from(
+        [
+            Recent("set", name="E"),
+            Recent("rcheck", name="E", seconds=10800, reap=True),
+            Recent("update", True, "E", hits=3),
+        ]
     ),
 )
 ends = st.tuples(addresses, addresses)
@@ -155,7 +160,7 @@ marking = st.one_of(
     st.builds(Connmark, st.sampled_from(["save", "restore"]), st.just(0), numbers, numbers),
     st.builds(Connmark, st.just("set"), numbers, ctmask=numbers),
 )
-log = st.builds(Log, st.just("LOG"), st.just(()) | texts.map(lambda t: (("--log-prefix", t), ("--log-uid", ""))))
+log = st.builds(Log, st.just("LOG"), st.just("") | texts.map(lambda t: f"--log-prefix {quoted(t)} --log-uid"))
 targets = st.one_of(
     st.none(),
     verdicts,
@@ -174,7 +179,7 @@ targets = st.one_of(
     st.builds(SetTos, octets, octets),
     st.builds(SetDscp, st.integers(0, 63)),
     st.builds(Notrack, st.sampled_from(["NOTRACK", "CT --notrack"])),
-    st.builds(Log, st.just("NFLOG"), st.builds(lambda group: (("--nflog-group", str(group)),), st.integers(1, 65535))),
+    st.builds(Log, st.just("NFLOG"), st.integers(1, 65535).map(lambda group: f"--nflog-group {group}")),
 )
 
 

@@ -13,10 +13,9 @@ from mcnilib.errors import Refused, StateSyntaxError
 from mcnilib.linux.netfilter.hooks import HOOKS
 from mcnilib.linux.netfilter.iptables import save
 from mcnilib.linux.netfilter.iptables.edit import asks_for_tracking
+from mcnilib.linux.netfilter.iptables.registry import TARGET_NAMES
 from mcnilib.linux.netfilter.iptables.rule_text import read_rule
 from mcnilib.linux.netfilter.iptables.save import Form, Forms, parse_rule, parse_tables, print_table, print_tables
-from mcnilib.linux.netfilter.iptables.target.opaque import TARGETS
-from mcnilib.linux.netfilter.iptables.target.registry import READERS
 
 DATA = Path(__file__).parents[2] / "data"
 SERVICE = (
@@ -142,7 +141,7 @@ def test_counters_in_front_change_nothing():
 
 
 def test_no_name_of_a_target_or_a_hook_may_stand_where_a_chain_does():
-    assert not [name for name in (*READERS, *TARGETS, *HOOKS) if re.fullmatch(save._CHAIN, name)]
+    assert not [name for name in (*TARGET_NAMES, *HOOKS) if re.fullmatch(save._CHAIN, name)]
 
 
 @pytest.mark.slow

@@ -15,7 +15,8 @@ from extension_walk import (
 )
 from test_extensions import UNDOCUMENTED, read
 
-from mcnilib.linux.netfilter.iptables.extension import KeptMatch, KeptTarget
+from mcnilib.linux.netfilter.iptables.match.opaque import OpaqueMatch
+from mcnilib.linux.netfilter.iptables.target.opaque import OpaqueTarget
 
 
 @pytest.mark.parametrize(("words", "facts"), DECLARED.items())
@@ -42,7 +43,9 @@ def test_what_is_called_kept_is_what_the_code_keeps() -> None:
     rules = [(name, read(table, rule)[1]) for name, table, rule in rows]
     parts = [(name, part) for name, rule in rules for part in (*rule.matches, rule.target)]
     kept = {
-        (name, bool(part.why)) for name, part in parts if isinstance(part, KeptMatch | KeptTarget) and part.name == name
+        (name, bool(part.why))
+        for name, part in parts
+        if isinstance(part, OpaqueMatch | OpaqueTarget) and part.name == name
     }
     refused = {name for name, why in kept if why}
     assert sorted(refused - UNDOCUMENTED) == sorted(KEPT)

@@ -14,7 +14,8 @@ from mcnilib.errors import Unsupported
 from mcnilib.linux.chance import Chance
 from mcnilib.linux.netfilter.context import Context
 from mcnilib.linux.netfilter.ipset import parse_sets
-from mcnilib.linux.netfilter.iptables.rule import INDEX_FROM, UNDECIDED, Chain, ChainRule, Table
+from mcnilib.linux.netfilter.iptables.extension import Purity
+from mcnilib.linux.netfilter.iptables.rule import INDEX_FROM, Chain, ChainRule, Table
 from mcnilib.linux.netfilter.iptables.save import parse_rule
 from mcnilib.linux.netfilter.iptables.traverse import traverse
 from mcnilib.linux.packet import Packet
@@ -133,7 +134,7 @@ def test_looking_rules_up_decides_counts_and_remembers_as_trying_all(table: Tabl
 def unseen(rule: ChainRule, packet: Packet, at: Context) -> bool:
     """Tell whether nobody can notice that a rule was passed over: a match fails before any that draws or counts."""
     for match in rule.matches:
-        if isinstance(match, UNDECIDED):
+        if match.purity in (Purity.UNDECIDED, Purity.REMEMBERS):
             return False
         test = match.test()
         if test and not test(packet, at):

@@ -17,9 +17,10 @@ from rule_facts import in_table
 
 from mcnilib.errors import Refused, StateSyntaxError, Unsupported
 from mcnilib.linux.netfilter.context import Context
-from mcnilib.linux.netfilter.iptables.extension import KeptMatch, KeptTarget
+from mcnilib.linux.netfilter.iptables.match.opaque import OpaqueMatch
 from mcnilib.linux.netfilter.iptables.rule import ChainRule, Table
 from mcnilib.linux.netfilter.iptables.save import parse_rule, parse_tables, print_tables
+from mcnilib.linux.netfilter.iptables.target.opaque import OpaqueTarget
 from mcnilib.linux.netfilter.iptables.traverse import traverse
 from mcnilib.linux.packet import Packet, Tcp
 
@@ -72,21 +73,21 @@ def kept_rules() -> list[tuple[str, str, str]]:
 @pytest.mark.parametrize(("name", "table", "rule"), kept_rules())
 def test_a_packet_that_needs_what_is_not_modelled_is_refused_by_name(name: str, table: str, rule: str) -> None:
     _, one = read(table, rule)
-    kept = [part for part in (*one.matches, one.target) if isinstance(part, KeptMatch | KeptTarget)]
+    kept = [part for part in (*one.matches, one.target) if isinstance(part, OpaqueMatch | OpaqueTarget)]
     if not kept or not kept[0].why:
         return
     with pytest.raises(Unsupported) as error:
         meet(*kept)
-    assert f"{'match' if isinstance(kept[0], KeptMatch) else 'target'} {name}" in str(error.value)
+    assert f"{'match' if isinstance(kept[0], OpaqueMatch) else 'target'} {name}" in str(error.value)
     assert KEPT[name] in str(error.value)
 
 
 PACKET = Packet(IPv4Address("10.0.0.1"), IPv4Address("10.0.0.2"), "udp", 5, 6)
 
 
-def meet(part: KeptMatch | KeptTarget) -> None:
+def meet(part: OpaqueMatch | OpaqueTarget) -> None:
     """Send a packet through a chain with one rule, which has nothing but this part."""
-    rule = ChainRule("FORWARD", (part,)) if isinstance(part, KeptMatch) else ChainRule("FORWARD", (), part)
+    rule = ChainRule("FORWARD", (part,)) if isinstance(part, OpaqueMatch) else ChainRule("FORWARD", (), part)
     (table,) = parse_tables("*filter\n:FORWARD ACCEPT [0:0]\nCOMMIT\n")
     chain = table.chains[0].__class__("FORWARD", (rule,), "ACCEPT")
     traverse(Table("filter", (chain,)), "FORWARD", PACKET, Context("FORWARD"), lambda *_: None)
@@ -97,7 +98,7 @@ def test_targets_without_effect_let_the_walk_go_on(name: str) -> None:
     for own, table, rule in kept_rules():
         if own == name:
             _, one = read(table, rule)
-            assert isinstance(one.target, KeptTarget)
+            assert isinstance(one.target, OpaqueTarget)
             assert one.ends == ""
             meet(one.target)
             return

@@ -6,9 +6,6 @@ from collections.abc import Iterable, Iterator, Sequence
 
 from mcnilib.linux.chance import Range
 from mcnilib.linux.netfilter.ipset import IpSet, Member, port_key
-from mcnilib.linux.netfilter.iptables.extension import Match
-from mcnilib.linux.netfilter.iptables.match.conntrack import ConntrackIs, CtPorts
-from mcnilib.linux.netfilter.iptables.match.ports import Multiport, Ports
 from mcnilib.linux.netfilter.iptables.match.set import InSet
 from mcnilib.linux.netfilter.iptables.rule import Table
 
@@ -21,16 +18,7 @@ def asked_ports(tables: Sequence[Table], sets: Sequence[IpSet]) -> frozenset[Ran
     chains = (chain for table in tables for chain in table.chains)
     matches = [match for chain in chains for rule in chain.outline.samples for match in rule.matches]
     looked_into = sets if any(isinstance(match, InSet) for match in matches) else ()
-    return frozenset([*(ports for match in matches for ports in _of_match(match)), *_of_sets(looked_into)])
-
-
-def _of_match(match: Match) -> Iterator[Range]:
-    if isinstance(match, Ports):
-        yield from (ports for ports in (match.sport, match.dport) if ports)
-    elif isinstance(match, Multiport):
-        yield from match.ranges
-    elif isinstance(match, ConntrackIs):
-        yield from (option.ports for option in match.options if isinstance(option, CtPorts))
+    return frozenset([*(ports for match in matches for ports in match.asked_ports), *_of_sets(looked_into)])
 
 
 def _of_sets(sets: Iterable[IpSet]) -> Iterator[Range]:

@@ -9,21 +9,9 @@ from collections.abc import Callable, Iterable
 from dataclasses import replace
 
 from mcnilib.linux.netfilter.hooks import BUILT_IN
-from mcnilib.linux.netfilter.iptables.extension import KeptMatch, KeptTarget
-from mcnilib.linux.netfilter.iptables.match.conntrack import ConntrackIs
-from mcnilib.linux.netfilter.iptables.match.mark import ConnmarkIs
-from mcnilib.linux.netfilter.iptables.match.misc import Helper
 from mcnilib.linux.netfilter.iptables.rule import Chain, ChainRule, Table
-from mcnilib.linux.netfilter.iptables.target.mangle import Connmark
-from mcnilib.linux.netfilter.iptables.target.nat import NATS
 
 Tables = tuple[Table, ...]
-
-TRACKING_MATCHES, TRACKING_TARGETS = (ConntrackIs, ConnmarkIs, Helper), (Connmark, *NATS)
-"""What makes the kernel track connections; NOTRACK and an empty nat table do not (measured on Linux 6.18)."""
-
-TRACKING_KEPT = ("connbytes", "connlabel", "connlimit", "cluster", "CT", "SYNPROXY", "CONNSECMARK")
-"""The same among what is kept as text. Source: the checkentry functions of net/netfilter/xt_*.c."""
 
 ORDER = ("raw", "mangle", "nat", "filter", "security")
 
@@ -111,12 +99,9 @@ def set_policy(tables: Tables, table: str, chain: str, policy: str) -> Tables:
 
 
 def asks_for_tracking(tables: Tables) -> bool:
-    """Tell whether a rule makes the kernel track the connections of its namespace. Source: nf_ct_netns_get()."""
+    """Tell whether a rule makes the kernel track the connections of its namespace.
+
+    NOTRACK and an empty nat table do not (measured on Linux 6.18). Source: nf_ct_netns_get().
+    """
     rules = (rule for table in tables for chain in table.chains for rule in chain.outline.samples)
-    return any(_asks(rule) for rule in rules)
-
-
-def _asks(rule: ChainRule) -> bool:
-    if isinstance(rule.target, TRACKING_TARGETS) or any(isinstance(m, TRACKING_MATCHES) for m in rule.matches):
-        return True
-    return any(isinstance(p, KeptMatch | KeptTarget) and p.name in TRACKING_KEPT for p in (*rule.matches, rule.target))
+    return any(part.record.tracks for rule in rules for part in (*rule.matches, rule.target) if part)

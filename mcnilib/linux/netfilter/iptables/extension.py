@@ -1,95 +1,166 @@
-"""Matches and targets that are read, kept and printed, but not modelled: a packet that needs one is refused by name.
+"""What a match or a target of iptables is: one class with its records, which say all that holds for it.
 
-Whole rulesets of real machines can so be read and compared; only a packet that comes to such a rule cannot go on.
-Source: iptables-extensions(8) (iptables 1.8.9).
+A record is what libxtables and the kernel write down of an extension in one structure each. Readers, the checks of a
+table, the index of long chains and the tracking of connections ask it; nobody keeps a list of extensions beside it.
+Source: include/xtables.h (iptables 1.8.9), include/linux/netfilter/x_tables.h (Linux 6.18).
 """
 
 from __future__ import annotations
 
+from abc import abstractmethod
 from collections.abc import Callable
-from dataclasses import dataclass, field
-from typing import NoReturn
-from typing import Protocol as Structural
+from dataclasses import KW_ONLY, dataclass
+from enum import Enum, auto
+from typing import ClassVar, Self
 
-from mcnilib.errors import Unsupported
+from mcnilib.linux.chance import Range
 from mcnilib.linux.netfilter.context import Context
+from mcnilib.linux.netfilter.hooks import BUILT_IN, HOOKS
+from mcnilib.linux.netfilter.iptables.grammar import Grammar
+from mcnilib.linux.netfilter.iptables.words import RuleWords
 from mcnilib.linux.packet import Packet
 
 Test = Callable[[Packet, Context], bool]
 
 
-class Match(Structural):
-    """A condition of a rule. `str(match)` is exactly what iptables-save prints for it."""
+class Purity(Enum):
+    """What happens when a match is asked about a packet, and asked again."""
 
+    PURE = auto()  # always the same and always an answer: a long chain may pass the rule over
+    REFUSES = auto()  # always the same, but some packets are refused
+    UNDECIDED = auto()  # chance decides, or what is not modelled
+    REMEMBERS = auto()  # it remembers the packet: two equal rules differ
+
+
+@dataclass(frozen=True, slots=True)
+class Record:
+    """What is declared of an extension; `name` stands after -m or -j, and is empty where other words lead to it."""
+
+    name: str
+    options: Grammar
+    _: KW_ONLY
+    tracks: bool  # makes the kernel track connections; source: the checkentry functions of net/netfilter/xt_*.c
+    tables: tuple[str, ...] = tuple(BUILT_IN)  # where the kernel takes it
+    hooks: tuple[str, ...] = tuple(HOOKS)  # the same; a user chain stands in every hook it is reached from
+    protocols: tuple[str, ...] = ()  # the rule must ask for one of these
+    why: str = ""  # what the model lacks, for one that is kept as text
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class MatchRecord(Record):
+    """What is declared of a match."""
+
+    purity: Purity
+    implied: bool = False  # its options may follow `-p NAME` without `-m NAME`
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TargetRecord(Record):
+    """What is declared of a target."""
+
+    changes: bool  # the packet or its connection's mark, or would if it were modelled
+
+
+class Extension:
+    """A match or a target. `str()` is exactly what iptables-save prints for it."""
+
+    __slots__ = ()
+
+    @property
+    @abstractmethod
+    def record(self) -> Record:
+        """What is declared of it."""
+
+    @property
+    def protocols(self) -> tuple[str, ...]:
+        """The protocols of which the rule must ask for one; none if it need not."""
+        return self.record.protocols
+
+    def misplaced(self, table: str, chain: str, hooks: frozenset[str]) -> str:
+        """Say why it has no place in a chain that is reached from these hooks; empty when it has."""
+        if table not in self.record.tables:
+            return f"has no place in table {table}"
+        wrong = sorted(hooks.difference(self.record.hooks))
+        return f"has no place in {' and '.join(wrong)}" if wrong else ""
+
+
+class Match(Extension):
+    """A condition of a rule."""
+
+    __slots__ = ()
+    records: ClassVar[tuple[MatchRecord, ...]]
+
+    @classmethod
+    def read(cls, words: RuleWords, record: MatchRecord) -> Match:
+        """Read the options after `-m NAME`. Raises: StateSyntaxError, Unsupported."""
+        return cls(**record.options.values(words, record.name))
+
+    def __str__(self) -> str:
+        record = self.record
+        options = record.options.print(self)
+        return f"-m {record.name} {options}" if options else f"-m {record.name}"
+
+    @property
+    def record(self) -> MatchRecord:
+        """What is declared of it."""
+        return self.records[0]
+
+    @property
+    def purity(self) -> Purity:
+        """What happens when it is asked."""
+        return self.record.purity
+
+    @abstractmethod
     def test(self) -> Test | None:
         """Return the compiled condition; None when it always holds."""
-        ...
 
+    @abstractmethod
     def why_not(self, packet: Packet, at: Context) -> str:
         """Say what the packet is and what the rule asks for, for example `mark is 0x0, not 0x4000/0x4000`."""
-        ...
+
+    @property
+    def asked_ports(self) -> tuple[Range, ...]:
+        """The ranges of ports it tells apart."""
+        return ()
+
+    def running(self, only_tells: bool) -> Self:
+        """Return the match of a rule that has seen packets before, nobody knows which; it may be one that only tells
+        of them."""
+        return self
 
 
-def holds(match: Match, packet: Packet, at: Context) -> bool:
-    """Tell whether the packet satisfies the condition at this hook."""
-    test = match.test()
-    return test is None or test(packet, at)
+class Target(Extension):
+    """What a rule does with a packet its matches selected."""
 
+    __slots__ = ()
+    records: ClassVar[tuple[TargetRecord, ...]]
 
-def bang(negated: bool) -> str:
-    """Return the `! ` in front of a negated option."""
-    return "! " if negated else ""
+    @classmethod
+    def read(cls, words: RuleWords, record: TargetRecord) -> Target:
+        """Read the options after `-j NAME`. Raises: StateSyntaxError."""
+        return cls(**record.options.values(words, record.name))
+
+    def __str__(self) -> str:
+        record = self.record
+        options = record.options.print(self)
+        return f"-j {record.name} {options}" if options else f"-j {record.name}"
+
+    @property
+    def record(self) -> TargetRecord:
+        """What is declared of it."""
+        return self.records[0]
+
+    @property
+    def ends(self) -> str:
+        """The verdict with which it ends its table; empty when the walk goes on after it."""
+        return ""
+
+    def apply(self, packet: Packet, at: Context) -> Packet:
+        """Return the packet as it is afterwards; a changed connection mark is left in `at.entry`."""
+        return packet
 
 
 def differs(what: str, found: object, wanted: object, negated: bool) -> str:
     """Phrase the answer of `why_not`: `src is A, not B`, or for a negated option `src is A, which the rule
     excludes`."""
     return f"{what} is {found}, which the rule excludes" if negated else f"{what} is {found}, not {wanted}"
-
-
-@dataclass(frozen=True, slots=True)
-class KeptMatch:
-    """`-m NAME OPTIONS`, kept as iptables-save prints it; `why` says what the model lacks."""
-
-    name: str
-    words: str = ""
-    why: str = field(default="", compare=False)
-
-    def test(self) -> Test:
-        """Refuse every packet that reaches the match."""
-        return self._refuse
-
-    def _refuse(self, packet: Packet, at: Context) -> NoReturn:
-        raise Unsupported(f"match {self._text()} when a packet reaches it: {self.why or 'it is not modelled'}")
-
-    def why_not(self, packet: Packet, at: Context) -> str:
-        """Say that the match decides, and why the model cannot."""
-        return f"match {self.name} decides; {self.why or 'it is not modelled'}"
-
-    def _text(self) -> str:
-        return f"{self.name} ({self.words})" if self.words else self.name
-
-    def __str__(self) -> str:
-        return f"-m {self.name} {self.words}".rstrip()
-
-
-@dataclass(frozen=True, slots=True)
-class KeptTarget:
-    """`-j NAME OPTIONS`, kept as iptables-save prints it.
-
-    With an empty `why` the target changes nothing a packet meets on its way (an audit record, a timer, a blinking
-    light), and the walk goes on; otherwise a packet that reaches it is refused.
-    """
-
-    name: str
-    words: str = ""
-    why: str = field(default="", compare=False)
-
-    def refuse(self) -> None:
-        """Raise Unsupported, unless the target has no effect on the walk."""
-        if self.why:
-            words = f" ({self.words})" if self.words else ""
-            raise Unsupported(f"target {self.name}{words} when a packet reaches it: {self.why}")
-
-    def __str__(self) -> str:
-        return f"-j {self.name} {self.words}".rstrip()

@@ -1,6 +1,7 @@
-"""Reading the options of matches and targets that are kept as text: a grammar of options, each with the reader of its
-value, in the order iptables-save prints them.
+"""The options of matches and targets as data: who reads the value of each, where it goes, how iptables-save prints it.
 
+One table says what may stand after `-m NAME` or `-j NAME`; reading and printing both go by it, in the order
+iptables-save prints.
 Source: iptables-extensions(8); extensions/lib{xt,ipt}_*.c (iptables 1.8.9).
 """
 
@@ -11,40 +12,159 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
 from ipaddress import IPv4Address, IPv4Interface
+from operator import attrgetter
+from typing import Any
 
-from mcnilib.linux.netfilter.iptables.extension import bang
-from mcnilib.linux.netfilter.iptables.words import RuleWords, each_option, quoted
+from mcnilib.linux.netfilter.iptables.words import RuleWords, bang, each_option, need, quoted
 
-Reader = Callable[[RuleWords], str]
-"""Reads the value of an option and returns it as iptables-save prints it; empty for an option without value."""
+Reader = Callable[[RuleWords], Any]
+"""Reads the value of an option; of one that is kept as text as iptables-save prints it, empty without value."""
+
+TextReader = Callable[[RuleWords], str]
+"""Returns it as text."""
+
+Given = dict[str, str]
+"""Options of an extension that is kept as text, by name, each as it is printed."""
+
+Finish = Callable[["Grammar", RuleWords, Given], str]
+"""Puts options together that depend on each other."""
+
+
+@dataclass(frozen=True, slots=True)
+class OptionEntry:
+    """An option of a class: the fields its value goes to, and how they are printed."""
+
+    to: tuple[str, ...] = ()
+    read: Reader | None = None  # None: the option has no value
+    show: Callable[..., object] = str
+    negated: str = ""  # the field that tells of a `!`; without one there must be none
+    absent: object = None  # the first field when the option does not stand; ... for one that always does
+    aliases: tuple[str, ...] = ()
+    constants: Mapping[str, object] = field(default_factory=dict)  # what other fields are when it stands
+    sign: bool = False  # without value: the field is true, and false behind a `!`
+    printed: bool = True  # otherwise another way to give the same
+
+    @property
+    def key(self) -> str:
+        """What may be given once."""
+        return next(iter(self.constants or self.to))
+
+    def reader(self) -> Callable[[RuleWords, bool, dict[str, Any]], None]:
+        """Return what reads the option and notes the fields with what they are. It raises: StateSyntaxError."""
+        read, to, constants = self.read, self.to, dict(self.constants)
+        only = to[0] if len(to) == 1 and read else ""
+        negatable = bool(self.negated or self.sign)
+
+        def values(words: RuleWords, negated: bool, found: dict[str, Any]) -> None:
+            if negated and not negatable:
+                raise words.fail(f"{words.last} cannot be negated")
+            if constants:
+                found.update(constants)
+            if only:
+                found[only] = read(words)  # type: ignore[misc]
+            elif to:
+                found.update(zip(to, read(words) if read else (not negated,), strict=True))
+            if negated and self.negated:
+                if to and found[to[0]] == self.absent:
+                    raise words.fail("this would match nothing")
+                found[self.negated] = True
+
+        return values
+
+    def printer(self, name: str) -> Callable[[object], str]:
+        """Return what prints the option of an object; it gives an empty text where the option does not stand."""
+        constants, absent, show = tuple(self.constants.items()), self.absent, self.show
+        with_value, sign, negated = self.read is not None, self.sign, self.negated
+        fields = attrgetter(*self.to) if self.to else None
+        several = len(self.to) > 1
+
+        def text(part: object) -> str:
+            for constant, value in constants:
+                if getattr(part, constant) != value:
+                    return ""
+            if fields is None:
+                return f"! {name}" if negated and getattr(part, negated) else name
+            value = fields(part)
+            if (value[0] if several else value) == absent:
+                return ""
+            bang = "! " if (not value if sign else negated and getattr(part, negated)) else ""
+            if not with_value:
+                return bang + name
+            return f"{bang}{name} {show(*value) if several else show(value)}"
+
+        return text
+
+
+def flag_option(name: str) -> OptionEntry:
+    """Return an option without value that sets a field."""
+    return OptionEntry(constants={name: True})
 
 
 @dataclass(frozen=True)
 class Grammar:
     """What stands after `-m NAME` or `-j NAME`."""
 
-    options: Mapping[str, Reader] = field(default_factory=dict)
-    negatable: frozenset[str] = frozenset()
+    options: Mapping[str, OptionEntry | Reader] = field(default_factory=dict)
+    negatable: frozenset[str] = frozenset()  # of those that are kept as text
     needed: tuple[str, ...] = ()  # options of which each must stand
     defaults: Mapping[str, str] = field(default_factory=dict)  # printed though not given
     aliases: Mapping[str, str] = field(default_factory=dict)
-    protocols: tuple[str, ...] = ()  # the rule must ask for one of these
     some: bool = False  # at least one option must stand
-    why: str = ""
+    one_of: tuple[str, ...] = ()  # one of these must stand
+    single: bool = False  # one option and no more, at once
+    finish: Finish | None = None
 
     @cached_property
-    def _known(self) -> dict[str, str]:
-        return {option: option for option in self.options} | dict(self.aliases)
+    def known(self) -> dict[str, str]:
+        """Every spelling of every option, and what may be given once."""
+        found = dict(self.aliases)
+        for name, option in self.options.items():
+            key = option.key if isinstance(option, OptionEntry) else name
+            found |= dict.fromkeys((name, *(option.aliases if isinstance(option, OptionEntry) else ())), key)
+        return found
 
     @cached_property
-    def _plain(self) -> frozenset[str]:
-        return frozenset(self.options) - self.negatable
+    def readers(self) -> dict[str, Callable[[RuleWords, bool, dict[str, Any]], None]]:
+        """What reads the options of a class, by every spelling."""
+        options = [(name, one) for name, one in self.options.items() if isinstance(one, OptionEntry)]
+        return {spelling: one.reader() for name, one in options for spelling in (name, *one.aliases)}
 
-    def read(self, words: RuleWords, owner: str) -> dict[str, str]:
+    @cached_property
+    def _printers(self) -> tuple[Callable[[object], str], ...]:
+        options = [(name, one) for name, one in self.options.items() if isinstance(one, OptionEntry) and one.printed]
+        return tuple(one.printer(name) for name, one in options)
+
+    def values(self, words: RuleWords, owner: str) -> dict[str, Any]:
+        """Read the options of a class: its fields with what they are. Raises: StateSyntaxError."""
+        found: dict[str, Any] = {}
+        if self.single:
+            name, negated = need(words, self.readers)
+            self.readers[name](words, negated, found)
+            return found
+        for _, negated in each_option(words, self.known):
+            self.readers[words.last](words, negated, found)
+        for name in self.needed:
+            if self.known[name] not in found:
+                need(words, (name,))
+        if self.one_of and not any(self.known[name] in found for name in self.one_of):
+            raise words.fail(f"{owner} needs {', '.join(self.one_of[:-1])} or {self.one_of[-1]}")
+        return found
+
+    def print(self, part: object) -> str:
+        """Print the options of an object."""
+        return " ".join([text for printer in self._printers if (text := printer(part))])
+
+    def read(self, words: RuleWords, owner: str) -> str:
+        """Read the options of what is kept as text, and return the text. Raises: StateSyntaxError."""
+        found = self.given(words, owner)
+        return self.finish(self, words, found) if self.finish else self.text(found)
+
+    def given(self, words: RuleWords, owner: str) -> Given:
         """Read the options: by name, each with its value as it is printed. Raises: StateSyntaxError."""
-        found: dict[str, str] = {}
-        for option, negated in each_option(words, owner, self._known, plain=self._plain):
-            value = self.options[option](words)
+        found: Given = {}
+        for option, negated in each_option(words, self.known, plain=frozenset(self.options) - self.negatable):
+            reader = self.options[option]
+            value = "" if isinstance(reader, OptionEntry) else str(reader(words))
             found[option] = f"{bang(negated)}{option}{' ' if value else ''}{value}"
         for option in self.needed:
             if option not in found:
@@ -53,7 +173,7 @@ class Grammar:
             raise words.fail(f"{owner} needs one of {', '.join(self.options)}")
         return found
 
-    def text(self, found: Mapping[str, str]) -> str:
+    def text(self, found: Given) -> str:
         """Put options in the order they are printed in, with those that are printed always."""
         whole = {**{option: f"{option} {value}" for option, value in self.defaults.items()}, **found}
         return " ".join(whole[option] for option in self.options if option in whole)
@@ -75,7 +195,7 @@ def in_quotes(words: RuleWords) -> str:
     return found if found.startswith('"') else f'"{found}"'
 
 
-def word(pattern: str, what: str = "a word") -> Reader:
+def word(pattern: str, what: str = "a word") -> TextReader:
     """Return the reader of a word of a given form."""
 
     def read(words: RuleWords) -> str:
@@ -87,7 +207,7 @@ def word(pattern: str, what: str = "a word") -> Reader:
     return read
 
 
-def choice(*valid: str) -> Reader:
+def choice(*valid: str) -> TextReader:
     """Return the reader of one of some words."""
 
     def read(words: RuleWords) -> str:
@@ -99,7 +219,7 @@ def choice(*valid: str) -> Reader:
     return read
 
 
-def several(what: str, *valid: str) -> Reader:
+def several(what: str, *valid: str) -> TextReader:
     """Return the reader of a list of words, printed in the order given here."""
 
     def read(words: RuleWords) -> str:
@@ -112,12 +232,17 @@ def several(what: str, *valid: str) -> Reader:
     return read
 
 
-def number(low: int = 0, high: int = 0xFFFFFFFF) -> Reader:
+def number(low: int = 0, high: int = 0xFFFFFFFF, what: str = "a number") -> Reader:
     """Return the reader of a number in a range, printed in decimal."""
-    return lambda words: str(words.number("a number", low, high))
+    return lambda words: words.number(what, low, high)
 
 
-def hexadecimal(digits: int = 0, high: int = 0xFFFFFFFF) -> Reader:
+def any_word(what: str) -> Reader:
+    """Return the reader of any word."""
+    return lambda words: words.take(what)
+
+
+def hexadecimal(digits: int = 0, high: int = 0xFFFFFFFF) -> TextReader:
     """Return the reader of a number printed in hexadecimal, filled up with zeroes to a number of digits."""
     return lambda words: f"0x{words.number('a number', 0, high):0{digits}x}"
 
@@ -140,7 +265,7 @@ def named_hex(words: RuleWords) -> str:
     return masked_hex(words)
 
 
-def span(high: int, what: str = "a number") -> Reader:
+def span(high: int, what: str = "a number") -> TextReader:
     """Return the reader of LOW, LOW:HIGH, :HIGH or LOW:, both within 0 to `high`."""
 
     def read(words: RuleWords) -> str:

@@ -14,26 +14,10 @@ from typing import Generic, NamedTuple, TypeVar
 
 from mcnilib.errors import NotThere, Unsupported
 from mcnilib.linux.netfilter.context import Context
-from mcnilib.linux.netfilter.iptables.extension import KeptMatch, Match, Test
-from mcnilib.linux.netfilter.iptables.match.conntrack import ConntrackIs
-from mcnilib.linux.netfilter.iptables.match.header import (
-    Destination,
-    Fragment,
-    InInterface,
-    MaskedAddress,
-    OutInterface,
-    Protocol,
-    Source,
-)
-from mcnilib.linux.netfilter.iptables.match.ip import Dscp, Ecn, IpRange, Tos, Ttl
-from mcnilib.linux.netfilter.iptables.match.mark import ConnmarkIs, MarkIs
-from mcnilib.linux.netfilter.iptables.match.misc import Comment, Helper, NfAcct
-from mcnilib.linux.netfilter.iptables.match.ports import IcmpType, Multiport, Ports
-from mcnilib.linux.netfilter.iptables.match.stateful import MEMORIES, Statistic
-from mcnilib.linux.netfilter.iptables.target.log import Log
-from mcnilib.linux.netfilter.iptables.target.mangle import CHANGING, Notrack
-from mcnilib.linux.netfilter.iptables.target.registry import Target
-from mcnilib.linux.netfilter.iptables.target.verdict import RETURN, Jump, Reject, Verdict
+from mcnilib.linux.netfilter.iptables.extension import Match, Purity, Target, Test
+from mcnilib.linux.netfilter.iptables.match.header import Destination, InInterface, OutInterface, Source
+from mcnilib.linux.netfilter.iptables.match.ports import Ports
+from mcnilib.linux.netfilter.iptables.target.verdict import RETURN, Jump
 from mcnilib.linux.origin import Origin
 from mcnilib.linux.packet import Packet
 
@@ -84,13 +68,6 @@ READ: dict[str, Callable[[Packet, Context], Hashable]] = {
 }
 """What rules are indexed by, and where a packet has it. Nothing here changes while a packet walks a table."""
 
-REPEATABLE = (
-    Source, Destination, InInterface, OutInterface, Protocol, Ports, IcmpType, Multiport,
-    Comment, ConntrackIs, MarkIs, ConnmarkIs, NfAcct,
-    MaskedAddress, Fragment, IpRange, Ttl, Tos, Dscp, Ecn, Helper,
-)  # fmt: skip
-"""Matches that neither draw nor fail: passing them over because a later one does not hold changes nothing."""
-
 Key = tuple[str, Hashable]
 
 Placed = tuple[int, "ChainRule"]
@@ -130,7 +107,7 @@ def _keys(matches: Sequence[Match]) -> Iterator[Key]:
     """List the exact values a rule asks for, up to the first match that has to be tried in any case."""
     dst = None
     for match in matches:
-        if not isinstance(match, REPEATABLE) or (isinstance(match, ConntrackIs) and match.may_fail):
+        if match.purity is not Purity.PURE:
             return
         if isinstance(match, Ports):
             low, high = match.dport or (0, 1)
@@ -145,9 +122,6 @@ def _keys(matches: Sequence[Match]) -> Iterator[Key]:
         elif isinstance(match, InInterface | OutInterface) and not match.negated and not match.name.endswith("+"):
             yield ("iif" if isinstance(match, InInterface) else "oif"), match.name
 
-
-UNDECIDED = (Statistic, *MEMORIES, KeptMatch)
-"""Matches that must not be asked a second time about a packet: chance, memory, or what is not modelled, decides."""
 
 INDEX_FROM = 12
 """Rules a chain must have before it is indexed instead of scanned."""
@@ -184,22 +158,17 @@ class ChainRule:
     @cached_property
     def changes(self) -> bool:
         """Tell whether the rule changes the packet or its connection's mark, or would if it were modelled."""
-        return isinstance(self.target, CHANGING)
+        return self.target is not None and self.target.record.changes
 
     @cached_property
     def remembers(self) -> bool:
         """Tell whether a match of the rule remembers packets."""
-        return any(isinstance(match, MEMORIES) for match in self.matches)
+        return any(match.purity is Purity.REMEMBERS for match in self.matches)
 
     @cached_property
     def ends(self) -> str:
         """The verdict with which the rule ends its table; empty when the walk goes on after it."""
-        target = self.target
-        if target is None or isinstance(target, (*CHANGING, Log, Jump, Notrack)) or target == RETURN:
-            return ""
-        if isinstance(target, Verdict):
-            return target.name
-        return "REJECT" if isinstance(target, Reject) else type(target).__name__.upper()
+        return self.target.ends if self.target else ""
 
     @cached_property
     def returns(self) -> bool:
@@ -222,7 +191,7 @@ class ChainRule:
         """
         chance = ""
         for match in self.matches:
-            if isinstance(match, UNDECIDED):
+            if match.purity in (Purity.UNDECIDED, Purity.REMEMBERS):
                 chance = chance or match.why_not(packet, at)
             elif said := _why_not(match, packet, at):
                 return said

@@ -1,26 +1,18 @@
 """From one `-A CHAIN ...` line to a rule: what iptables-restore accepts, and what it refuses.
 
-Header options are read in `header_parse`, matches in `match_parse`, targets in `target_parse`.
+Header options are read in `match.header`, matches and targets by their classes, found in `registry`.
 Source: iptables(8), iptables-restore(8) (iptables 1.8.9).
 """
 
 from __future__ import annotations
 
 from mcnilib.errors import StateSyntaxError
-from mcnilib.linux.netfilter.iptables.extension import KeptMatch, KeptTarget, Match
+from mcnilib.linux.netfilter.iptables.extension import Match, Target
 from mcnilib.linux.netfilter.iptables.match.header import HEADER_ORDER, Protocol, read_header
-from mcnilib.linux.netfilter.iptables.match.ip import Ecn
-from mcnilib.linux.netfilter.iptables.match.opaque import IMPLIED as KEPT_IMPLIED
-from mcnilib.linux.netfilter.iptables.match.opaque import PROTOCOLS
-from mcnilib.linux.netfilter.iptables.match.ports import IMPLIED, IcmpType, Multiport, Ports
-from mcnilib.linux.netfilter.iptables.match.registry import read_match
+from mcnilib.linux.netfilter.iptables.match.ports import IcmpType, Ports
+from mcnilib.linux.netfilter.iptables.registry import is_implied, read_match, read_target
 from mcnilib.linux.netfilter.iptables.rule import ChainRule
-from mcnilib.linux.netfilter.iptables.target.nat import Dnat, Masquerade, Redirect, Snat
-from mcnilib.linux.netfilter.iptables.target.opaque import TARGETS
-from mcnilib.linux.netfilter.iptables.target.registry import Target, read_target
-from mcnilib.linux.netfilter.iptables.target.verdict import Reject
 from mcnilib.linux.netfilter.iptables.words import RuleWords
-from mcnilib.linux.packet import WITH_PORTS
 
 OPTIONS = ("-s", "-d", "-i", "-o", "-p", "-m", "-j", "-g", "--dport", "--sport")
 
@@ -108,7 +100,7 @@ class _Draft:
         words, option = self.words, self.words.peek_option()
         protocol = self.header.get("proto")
         name = protocol.name if isinstance(protocol, Protocol) else ""
-        if option not in IMPLIED.get(name, ()) and option not in KEPT_IMPLIED.get(name, ()):
+        if not is_implied(option, name):
             words.take()
             raise words.fail(f"unknown option {option!r}", near=OPTIONS)
         if name == "icmp" and any(isinstance(match, IcmpType) for match in self.matches):
@@ -120,31 +112,10 @@ class _Draft:
         protocol = self.header.get("proto")
         name = protocol.name if isinstance(protocol, Protocol) and not protocol.negated else ""
         for match, place in zip(self.matches, self.places, strict=True):
-            if needed := _needs(match):
-                self._insist(name, needed, place)
-        if needed := _target_needs(self.target):
-            self._insist(name, needed, self.target_place)
+            self._insist(name, match.protocols, place)
+        if self.target:
+            self._insist(name, self.target.protocols, self.target_place)
 
     def _insist(self, protocol: str, needed: tuple[str, ...], place: int) -> None:
-        if protocol not in needed:
+        if needed and protocol not in needed:
             raise self.words.fail(f"this needs -p {' or '.join(needed)}", place=place)
-
-
-def _needs(match: Match) -> tuple[str, ...]:
-    if isinstance(match, Ports):
-        return (match.proto,)
-    if isinstance(match, IcmpType):
-        return ("icmp",)
-    if isinstance(match, KeptMatch):
-        return PROTOCOLS.get(match.name, ())
-    if isinstance(match, Ecn):
-        return () if match.ece is None and match.cwr is None else ("tcp",)
-    return WITH_PORTS if isinstance(match, Multiport) else ()
-
-
-def _target_needs(target: Target | None) -> tuple[str, ...]:
-    if isinstance(target, Dnat | Snat | Masquerade | Redirect) and target.port:
-        return WITH_PORTS
-    if isinstance(target, KeptTarget) and target.name in TARGETS:
-        return TARGETS[target.name].protocols
-    return ("tcp",) if isinstance(target, Reject) and target.kind == "tcp-reset" else ()

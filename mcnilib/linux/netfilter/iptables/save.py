@@ -19,8 +19,8 @@ from mcnilib.linux.gap import Gap
 from mcnilib.linux.netfilter.context import Context
 from mcnilib.linux.netfilter.hooks import BUILT_IN, HOOKS
 from mcnilib.linux.netfilter.iptables.edit import Tables, put_chains, put_table
-from mcnilib.linux.netfilter.iptables.extension import Match, Test
-from mcnilib.linux.netfilter.iptables.match.stateful import MEMORIES, Limit
+from mcnilib.linux.netfilter.iptables.extension import Match, MatchRecord, Purity, Test
+from mcnilib.linux.netfilter.iptables.grammar import Grammar
 from mcnilib.linux.netfilter.iptables.rule import Body, Chain, ChainRule, Table
 from mcnilib.linux.netfilter.iptables.rule_text import CHAIN_LENGTH, read_rule
 from mcnilib.linux.netfilter.iptables.target.log import Log
@@ -165,8 +165,10 @@ class Forms:
 
 
 @dataclass(frozen=True, slots=True)
-class Unread:
+class Unread(Match):
     """The rest of a rule from the first word that is not modelled; `why` names it, `collect` what is missing."""
+
+    records = (MatchRecord("", Grammar(), purity=Purity.REFUSES, tracks=False),)
 
     words: str
     why: str
@@ -373,14 +375,9 @@ class _Section:
 
 
 def _running(rule: ChainRule) -> ChainRule:
-    """Return a rule that has seen packets before, nobody knows which.
-
-    How much its bucket of `-m limit` holds is all the same to packets where the rule only tells of them.
-    """
+    """Return a rule that has seen packets before, nobody knows which."""
     only_tells = rule.target is None or isinstance(rule.target, Log)
-    unsure = tuple(one for one in MEMORIES if not (only_tells and one is Limit))
-    matches = (replace(one, known=False) if isinstance(one, unsure) else one for one in rule.matches)
-    return replace(rule, matches=tuple(matches))
+    return replace(rule, matches=tuple(match.running(only_tells) for match in rule.matches))
 
 
 def _fail(what: str, line: str, source: str, number: int) -> StateSyntaxError:

@@ -10,10 +10,8 @@ from collections.abc import Callable, Iterator
 from mcnilib.errors import Unsupported
 from mcnilib.linux.netfilter.conntrack import ConnState
 from mcnilib.linux.netfilter.context import Context
-from mcnilib.linux.netfilter.iptables.extension import KeptTarget
 from mcnilib.linux.netfilter.iptables.rule import Chain, ChainRule, Table
-from mcnilib.linux.netfilter.iptables.target.mangle import Connmark, Mark, Notrack, Rewriting
-from mcnilib.linux.netfilter.iptables.target.registry import Target
+from mcnilib.linux.netfilter.iptables.target.mangle import Notrack
 from mcnilib.linux.netfilter.iptables.target.verdict import Jump
 from mcnilib.linux.packet import Packet
 
@@ -44,8 +42,8 @@ def traverse(
             if not rule.test(packet, at):
                 continue
             target, before = rule.target, packet
-            if rule.changes:
-                packet = _apply(target, packet, at)
+            if target and rule.changes:
+                packet = target.apply(packet, at)
             note(rule, before, packet)
             if isinstance(target, Jump):
                 jumps += 1
@@ -66,22 +64,3 @@ def traverse(
             if not callers:
                 return base.policy or "ACCEPT", packet, base
             rules = callers.pop()
-
-
-def _apply(target: Target | None, packet: Packet, at: Context) -> Packet:
-    """Change the packet or its connection's mark. Source: xt_mark.c, xt_connmark.c."""
-    if isinstance(target, Mark):
-        return packet.but(mark=(packet.mark & ~target.mask) ^ target.value)
-    if isinstance(target, Rewriting):
-        return target.apply(packet)
-    if isinstance(target, KeptTarget):
-        target.refuse()
-        if target.name == "CT" and at.fresh:  # a template for the connection is there now, see xt_ct_target()
-            at.fresh, at.ctstate = False, ConnState.NEW
-    if at.entry is None or not isinstance(target, Connmark):
-        return packet
-    if target.action == "restore":
-        return packet.but(mark=(packet.mark & ~target.nfmask) ^ (at.entry.mark & target.ctmask))
-    value = target.value if target.action == "set" else packet.mark & target.nfmask
-    at.entry = at.entry._replace(mark=(at.entry.mark & ~target.ctmask & 0xFFFFFFFF) ^ value)
-    return packet

@@ -10,46 +10,8 @@ from collections.abc import Callable, Iterator
 
 from mcnilib.errors import Refused
 from mcnilib.linux.netfilter.hooks import BUILT_IN
-from mcnilib.linux.netfilter.iptables.extension import KeptMatch, KeptTarget
-from mcnilib.linux.netfilter.iptables.match.addrtype import AddrType, RpFilter
 from mcnilib.linux.netfilter.iptables.rule import Chain, ChainRule, Table
-from mcnilib.linux.netfilter.iptables.target.mangle import Notrack, SetDscp, SetTos, SetTtl
-from mcnilib.linux.netfilter.iptables.target.nat import Dnat, Masquerade, Netmap, Redirect, Snat
-from mcnilib.linux.netfilter.iptables.target.verdict import DROP, Jump, Reject
-
-PLACES: dict[type, tuple[tuple[str, ...], tuple[str, ...]]] = {
-    Reject: (("filter",), ("INPUT", "FORWARD", "OUTPUT")),
-    Dnat: (("nat",), ("PREROUTING", "OUTPUT")),
-    Snat: (("nat",), ("INPUT", "POSTROUTING")),
-    Masquerade: (("nat",), ("POSTROUTING",)),
-    Redirect: (("nat",), ("PREROUTING", "OUTPUT")),
-    Netmap: (("nat",), ("PREROUTING", "INPUT", "OUTPUT", "POSTROUTING")),
-    SetTtl: (("mangle",), BUILT_IN["mangle"]),
-    SetTos: (("mangle",), BUILT_IN["mangle"]),
-    SetDscp: (("mangle",), BUILT_IN["mangle"]),
-    Notrack: (("raw",), ("PREROUTING", "OUTPUT")),
-    RpFilter: (("raw", "mangle"), ("PREROUTING",)),
-}
-"""Tables and hooks in which a target or match works; a user chain stands in every hook it is reached from."""
-
-NO_DEVICE = {"in": ("POSTROUTING", "OUTPUT"), "out": ("PREROUTING", "INPUT")}
-"""Built-in chains that refuse `addrtype --limit-iface-...`."""
-
-MANGLE, EVERY = ("mangle",), BUILT_IN["mangle"]
-
-KEPT_PLACES: dict[str, tuple[tuple[str, ...], tuple[str, ...]]] = {
-    "CHECKSUM": (MANGLE, EVERY),
-    "CLASSIFY": (tuple(BUILT_IN), ("FORWARD", "OUTPUT", "POSTROUTING")),
-    "CONNSECMARK": (("mangle", "security"), EVERY),
-    "CT": (("raw",), ("PREROUTING", "OUTPUT")),
-    "ECN": (MANGLE, EVERY),
-    "SECMARK": (("mangle", "security"), EVERY),
-    "SYNPROXY": (tuple(BUILT_IN), ("INPUT", "FORWARD")),
-    "TPROXY": (MANGLE, ("PREROUTING",)),
-    "owner": (tuple(BUILT_IN), ("OUTPUT", "POSTROUTING")),
-    "socket": (tuple(BUILT_IN), ("PREROUTING", "INPUT")),
-}
-"""The same for matches and targets that are kept as text, by name."""
+from mcnilib.linux.netfilter.iptables.target.verdict import Jump
 
 NOWHERE: frozenset[str] = frozenset()
 
@@ -131,17 +93,6 @@ def _check_places(table: Table, chain: Chain, hooks: frozenset[str], place: Wher
 
 def _misplaced(table: Table, rule: ChainRule, hooks: frozenset[str]) -> str:
     """Say why a rule has no place there; empty when it has."""
-    for part in (*rule.matches, rule.target):
-        tables, allowed = _places(part) or ((table.name,), hooks)
-        wrong = sorted(hooks.difference(allowed))
-        if table.name not in tables or wrong:
-            return f"has no place in {' and '.join(wrong) if table.name in tables else f'table {table.name}'}"
-        if isinstance(part, AddrType) and rule.chain in NO_DEVICE.get(part.limit, ()):
-            return f"asks for a device packets in {rule.chain} do not have"
-    return "would filter in table nat" if table.name == "nat" and rule.target == DROP else ""
-
-
-def _places(part: object) -> tuple[tuple[str, ...], tuple[str, ...]] | None:
-    if isinstance(part, KeptMatch | KeptTarget):
-        return KEPT_PLACES.get(part.name)
-    return PLACES.get(type(part))
+    parts = (*rule.matches, rule.target)
+    said = (part.misplaced(table.name, rule.chain, hooks) for part in parts if part)
+    return next(filter(None, said), "")

@@ -30,6 +30,11 @@ def quoted(text: str) -> str:
     return '"' + re.sub(r"([\"\\'])", r"\\\1", text) + '"'
 
 
+def bang(negated: bool) -> str:
+    """Return the `! ` in front of a negated option."""
+    return "! " if negated else ""
+
+
 def has_holes(mask: str) -> bool:
     """Tell whether a mask written as an address, such as 255.0.0.255, is no prefix. False for what is no address."""
     try:
@@ -87,9 +92,11 @@ class RuleWords:
 
     def accept_option(self, *names: str) -> tuple[str, bool]:
         """Read `[!] --name` if the name is one of these: (name, negated); ("", False) when it is not."""
+        return self.take_option() if self.peek_option() in names else ("", False)
+
+    def take_option(self) -> tuple[str, bool]:
+        """Read the next word, or the one after a `!`: (word, negated)."""
         following = self.peek_option()
-        if following not in names:
-            return "", False
         negated = self._words[self._at] == "!"
         self._at += 1 + negated
         return following, negated
@@ -163,39 +170,24 @@ class RuleWords:
         return next((found.start() + 1 for found in islice(_WORD.finditer(self.text), place, None)), 1)
 
 
-def need(words: RuleWords, *options: str) -> tuple[str, bool]:
+def need(words: RuleWords, options: Collection[str]) -> tuple[str, bool]:
     """Read one of the options; a syntax error names them when it is not there."""
-    found = words.accept_option(*options)
-    if not found[0]:
-        words.take("an option")
-        raise words.fail(f"expected {' or '.join(options)}", near=options)
-    return found
+    if words.peek_option() in options:
+        return words.take_option()
+    words.take("an option")
+    raise words.fail(f"expected {' or '.join(options)}", near=tuple(options))
 
 
-def need_plain(words: RuleWords, *options: str) -> str:
-    """Read one of the options, which cannot be negated."""
-    option, negated = need(words, *options)
-    if negated:
-        raise words.fail(f"{option} cannot be negated")
-    return option
-
-
-def each_option(
-    words: RuleWords, owner: str, known: Mapping[str, str], refused: Collection[str] = (), plain: Collection[str] = ()
-) -> Iterator[tuple[str, bool]]:
+def each_option(words: RuleWords, known: Mapping[str, str], plain: Collection[str] = ()) -> Iterator[tuple[str, bool]]:
     """Read the options of a match or target, each once: its name by the table `known`, and whether it is negated.
 
-    Ends at the first word that is no option of this `owner`; the caller reads the option's value in between. Options in
+    Ends at the first word that is none of them; the caller reads the option's value in between. Options in
     `plain` take no `!`.
-    Raises: StateSyntaxError for one that stands twice; Unsupported, naming it, for one in `refused`.
+    Raises: StateSyntaxError for one that stands twice.
     """
     seen: set[str] = set()
-    while True:
-        option, negated = words.accept_option(*known, *refused)
-        if not option:
-            return
-        if option in refused:
-            raise words.unsupported(f"{option} of {owner} is not modelled")
+    while words.peek_option() in known:
+        option, negated = words.take_option()
         name = known[option]
         if name in seen:
             raise words.fail(f"{option} stands twice")

@@ -1,8 +1,6 @@
-"""Matches on what Linux knows beside the header: marks, address types, chance, the reverse path.
+"""Matches that ask the routing tables: the types of addresses, and the way back to the source.
 
-Connection state is in `match_conntrack`, sets are in `match_set`.
-Source: iptables-extensions(8); net/netfilter/xt_{mark,connmark,addrtype,statistic,nfacct}.c,
-net/ipv4/netfilter/ipt_rpfilter.c (Linux 6.18).
+Source: iptables-extensions(8); net/netfilter/xt_addrtype.c, net/ipv4/netfilter/ipt_rpfilter.c (Linux 6.18).
 """
 
 from __future__ import annotations
@@ -11,8 +9,9 @@ from dataclasses import dataclass
 
 from mcnilib.errors import Unsupported
 from mcnilib.linux.netfilter.context import Context
-from mcnilib.linux.netfilter.iptables.extension import Match, Test, bang, differs
-from mcnilib.linux.netfilter.iptables.words import RuleWords, each_option
+from mcnilib.linux.netfilter.iptables.extension import Match, MatchRecord, Purity, Test, differs
+from mcnilib.linux.netfilter.iptables.grammar import Grammar, OptionEntry, flag_option
+from mcnilib.linux.netfilter.iptables.words import RuleWords
 from mcnilib.linux.packet import Packet
 
 ADDRESS_TYPES = (
@@ -21,10 +20,35 @@ ADDRESS_TYPES = (
 )  # fmt: skip
 """The order iptables-save prints types of addresses in."""
 
+NO_DEVICE = {"in": ("POSTROUTING", "OUTPUT"), "out": ("PREROUTING", "INPUT")}
+"""Built-in chains that refuse `addrtype --limit-iface-...`."""
+
+
+def _types(words: RuleWords) -> tuple[str, ...]:
+    types = words.listed("an address type", ADDRESS_TYPES)
+    return tuple(sorted(set(types), key=ADDRESS_TYPES.index))
+
 
 @dataclass(frozen=True, slots=True)
-class AddrType:
+class AddrType(Match):
     """`-m addrtype [!] --src-type TYPES [!] --dst-type TYPES --limit-iface-in|out`."""
+
+    records = (
+        MatchRecord(
+            name="addrtype",
+            options=Grammar(
+                {
+                    "--src-type": OptionEntry(("src",), _types, ",".join, "src_negated", ()),
+                    "--dst-type": OptionEntry(("dst",), _types, ",".join, "dst_negated", ()),
+                    "--limit-iface-in": OptionEntry(constants={"limit": "in"}),
+                    "--limit-iface-out": OptionEntry(constants={"limit": "out"}),
+                },
+                one_of=("--src-type", "--dst-type"),
+            ),
+            purity=Purity.REFUSES,
+            tracks=False,
+        ),
+    )
 
     src: tuple[str, ...] = ()
     dst: tuple[str, ...] = ()
@@ -52,16 +76,34 @@ class AddrType:
                     return differs(f"type of {side} {ip}", found, ",".join(types), negated)
         return ""
 
-    def __str__(self) -> str:
-        words = ["-m addrtype"]
-        words += [f"{bang(self.src_negated)}--src-type {','.join(self.src)}"] if self.src else []
-        words += [f"{bang(self.dst_negated)}--dst-type {','.join(self.dst)}"] if self.dst else []
-        return " ".join([*words, *([f"--limit-iface-{self.limit}"] if self.limit else [])])
+    def misplaced(self, table: str, chain: str, hooks: frozenset[str]) -> str:
+        """Say why it has no place in a chain; a built-in one may lack the device asked for."""
+        if why := Match.misplaced(self, table, chain, hooks):
+            return why
+        return f"asks for a device packets in {chain} do not have" if chain in NO_DEVICE.get(self.limit, ()) else ""
 
 
 @dataclass(frozen=True, slots=True)
-class RpFilter:
+class RpFilter(Match):
     """`-m rpfilter`: would the answer leave by the device the packet came in by?"""
+
+    records = (
+        MatchRecord(
+            name="rpfilter",
+            options=Grammar(
+                {
+                    "--loose": flag_option("loose"),
+                    "--validmark": flag_option("validmark"),
+                    "--accept-local": flag_option("accept_local"),
+                    "--invert": flag_option("invert"),
+                }
+            ),
+            purity=Purity.REFUSES,
+            tracks=False,
+            tables=("raw", "mangle"),
+            hooks=("PREROUTING",),
+        ),
+    )
 
     loose: bool = False
     validmark: bool = False
@@ -80,34 +122,3 @@ class RpFilter:
     def why_not(self, packet: Packet, at: Context) -> str:
         """Say what the way back to the source is like."""
         return f"the way back to {packet.src} {'is' if self.invert else 'is not'} by {at.iif}"
-
-    def __str__(self) -> str:
-        flags = ("loose", self.loose), ("validmark", self.validmark), ("accept-local", self.accept_local)
-        words = [f"--{name}" for name, on in (*flags, ("invert", self.invert)) if on]
-        return " ".join(["-m rpfilter", *words])
-
-
-ADDRTYPE = {"--src-type": "src", "--dst-type": "dst", "--limit-iface-in": "limit", "--limit-iface-out": "limit"}
-
-
-def _addrtype(words: RuleWords) -> Match:
-    found: dict[str, tuple[tuple[str, ...], bool]] = {}
-    limit = ""
-    for name, negated in each_option(words, "addrtype", ADDRTYPE, plain=("limit",)):
-        if name == "limit":
-            limit = words.last.rpartition("-")[2]
-        else:
-            types = words.listed("an address type", ADDRESS_TYPES)
-            found[name] = (tuple(sorted(set(types), key=ADDRESS_TYPES.index)), negated)
-    if not found:
-        raise words.fail("addrtype needs --src-type or --dst-type")
-    src, dst = found.get("src", ((), False)), found.get("dst", ((), False))
-    return AddrType(src[0], dst[0], src[1], dst[1], limit)
-
-
-RPFILTER = {f"--{name}": name for name in ("loose", "validmark", "accept-local", "invert")}
-
-
-def _rpfilter(words: RuleWords) -> Match:
-    found = {name for name, _ in each_option(words, "rpfilter", RPFILTER, plain=RPFILTER.values())}
-    return RpFilter(*(name in found for name in RPFILTER.values()))

@@ -8,13 +8,15 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from ipaddress import IPv4Address, IPv4Interface
-from typing import ClassVar
+from typing import Any, ClassVar
 
 from mcnilib.errors import Unsupported
+from mcnilib.linux.chance import Range
 from mcnilib.linux.netfilter.conntrack import Entry
 from mcnilib.linux.netfilter.context import Context
-from mcnilib.linux.netfilter.iptables.extension import Match, Test, bang, differs
-from mcnilib.linux.netfilter.iptables.words import RuleWords, each_option, has_holes, need
+from mcnilib.linux.netfilter.iptables.extension import Match, MatchRecord, Purity, Test, differs
+from mcnilib.linux.netfilter.iptables.grammar import Grammar, OptionEntry, Reader
+from mcnilib.linux.netfilter.iptables.words import RuleWords, bang, has_holes, need
 from mcnilib.linux.packet import ALL_PROTOCOLS, PROTOCOL_NUMBERS, USUAL, Packet, protocol_name
 
 STATE_ORDER = ("INVALID", "NEW", "RELATED", "ESTABLISHED", "UNTRACKED", "SNAT", "DNAT")
@@ -33,9 +35,6 @@ SIDES = {
     "ctrepldst": "destination of the reply",
 }
 """The four ends of a connection, by the option that asks for one."""
-
-CT_ORDER = ("ctstate", "ctproto", *SIDES, *(f"{side}port" for side in SIDES), "ctstatus", "ctexpire", "ctdir")
-"""The order iptables-save prints the options in."""
 
 
 def ordered(words: frozenset[str], order: tuple[str, ...]) -> str:
@@ -246,74 +245,6 @@ class CtExpire:
 CtOption = CtState | CtProtocol | CtAddress | CtPorts | CtStatus | CtExpire | CtDirection
 
 
-@dataclass(frozen=True, slots=True)
-class ConntrackIs:
-    """`-m conntrack` with its options in the order of `CT_ORDER`, or `-m state`.
-
-    A packet without connection (INVALID, UNTRACKED) is asked for its state only: with --ctstate the other options do
-    not count, without it nothing matches.
-    """
-
-    options: tuple[CtOption, ...]
-
-    @property
-    def may_fail(self) -> bool:
-        """Tell whether an option refuses some packets."""
-        return any(isinstance(option, CtExpire) for option in self.options)
-
-    def test(self) -> Test:
-        """Ask all options; the state first."""
-        tests = [option.test() for option in self.options]
-        if not isinstance(self.options[0], CtState):
-            return lambda packet, at: at.entry is not None and all(test(packet, at) for test in tests)
-        first, rest = tests[0], tests[1:]
-        if not rest:
-            return first
-        return lambda packet, at: first(packet, at) and (at.entry is None or all(test(packet, at) for test in rest))
-
-    def why_not(self, packet: Packet, at: Context) -> str:
-        """Name the first option that does not hold; empty when all hold."""
-        stateful = isinstance(self.options[0], CtState)
-        if at.entry is None and not stateful:
-            return f"the packet belongs to no connection, its ctstate is {at.ctstate}"
-        asked = self.options if at.entry else self.options[:1]
-        return next((one.why_not(packet, at) for one in asked if not one.test()(packet, at)), "")
-
-    def __str__(self) -> str:
-        name = "state" if self.options[0].option == "state" else "conntrack"
-        return f"-m {name} {' '.join(map(str, self.options))}"
-
-
-OPTIONS = {f"--{name}": name for name in CT_ORDER}
-
-
-def read_conntrack(words: RuleWords) -> Match:
-    """Read the options of `-m conntrack`; they may stand in any order."""
-    found = [
-        _option(words, name, negated) for name, negated in each_option(words, "conntrack", OPTIONS, (), ("ctdir",))
-    ]
-    if not found:
-        need(words, *OPTIONS)
-    return ConntrackIs(tuple(sorted(found, key=lambda option: CT_ORDER.index(option.option))))
-
-
-def _option(words: RuleWords, name: str, negated: bool) -> CtOption:
-    if name in SIDES:
-        return CtAddress(name, _address(words), negated)
-    match name:
-        case "ctstate":
-            return CtState(frozenset(words.listed("a state", STATE_ORDER)), negated)
-        case "ctproto":
-            return CtProtocol(_protocol(words), negated)
-        case "ctstatus":
-            return CtStatus(_read_status(words), negated)
-        case "ctexpire":
-            return CtExpire(_seconds(words), negated)
-        case "ctdir":
-            return CtDirection(words.one_of("ORIGINAL or REPLY", ("ORIGINAL", "REPLY")) == "REPLY")
-    return CtPorts(name, _ports(words), negated)
-
-
 def _address(words: RuleWords) -> IPv4Interface:
     word = words.take("an address")
     try:
@@ -334,7 +265,7 @@ def _protocol(words: RuleWords) -> int:
     return int(name) if name.isdecimal() else PROTOCOL_NUMBERS[name]
 
 
-def _read_status(words: RuleWords) -> frozenset[str]:
+def _status_bits(words: RuleWords) -> frozenset[str]:
     """Read the status bits; NONE adds none to others."""
     found = frozenset(words.listed("a status", STATUS_ORDER))
     return found - {"NONE"} or found
@@ -353,7 +284,116 @@ def _ports(words: RuleWords) -> tuple[int, int]:
     return first, words.as_number(high or "65535", "a port", 0, 65535) if colon else first
 
 
-def read_state(words: RuleWords) -> Match:
-    """Read the option of `-m state`, which iptables-save prints as it was given."""
-    _, negated = need(words, "--state")
-    return ConntrackIs((CtState(frozenset(words.listed("a state", PLAIN_STATES)), negated, "state"),))
+def _states(words: RuleWords) -> frozenset[str]:
+    return frozenset(words.listed("a state", STATE_ORDER))
+
+
+def _plain_states(words: RuleWords) -> frozenset[str]:
+    return frozenset(words.listed("a state", PLAIN_STATES))
+
+
+def _is_reply(words: RuleWords) -> bool:
+    return words.one_of("ORIGINAL or REPLY", ("ORIGINAL", "REPLY")) == "REPLY"
+
+
+CT_ORDER: dict[str, Reader] = {
+    "ctstate": _states,
+    "ctproto": _protocol,
+    **dict.fromkeys(SIDES, _address),
+    **dict.fromkeys((f"{side}port" for side in SIDES), _ports),
+    "ctstatus": _status_bits,
+    "ctexpire": _seconds,
+    "ctdir": _is_reply,
+}
+"""Readers of the options, in the order iptables-save prints them."""
+
+
+def _option(name: str, value: Any, negated: bool) -> CtOption:
+    match name:
+        case "ctstate" | "state":
+            return CtState(value, negated, name)
+        case "ctproto":
+            return CtProtocol(value, negated)
+        case "ctstatus":
+            return CtStatus(value, negated)
+        case "ctexpire":
+            return CtExpire(value, negated)
+        case "ctdir":
+            return CtDirection(value)
+    return CtAddress(name, value, negated) if name in SIDES else CtPorts(name, value, negated)
+
+
+@dataclass(frozen=True, slots=True)
+class ConntrackIs(Match):
+    """`-m conntrack` with its options in the order of `CT_ORDER`, or `-m state`.
+
+    A packet without connection (INVALID, UNTRACKED) is asked for its state only: with --ctstate the other options do
+    not count, without it nothing matches.
+    """
+
+    records = (
+        MatchRecord(
+            "conntrack",
+            Grammar(
+                {
+                    f"--{name}": OptionEntry((name,), read, negated="" if name == "ctdir" else f"! {name}")
+                    for name, read in CT_ORDER.items()
+                }
+            ),
+            purity=Purity.PURE,
+            tracks=True,
+        ),
+        MatchRecord(
+            "state",
+            Grammar({"--state": OptionEntry(("state",), _plain_states, negated="! state")}, single=True),
+            purity=Purity.PURE,
+            tracks=True,
+        ),
+    )
+
+    options: tuple[CtOption, ...]
+
+    @classmethod
+    def read(cls, words: RuleWords, record: MatchRecord) -> Match:
+        """Read the options, which may stand in any order."""
+        found = record.options.values(words, record.name)
+        if not found:
+            need(words, record.options.known)
+        order = ("state", *CT_ORDER)
+        return cls(tuple(_option(name, found[name], f"! {name}" in found) for name in order if name in found))
+
+    @property
+    def record(self) -> MatchRecord:
+        """What is declared of the form it was written in."""
+        return self.records[self.options[0].option == "state"]
+
+    @property
+    def purity(self) -> Purity:
+        """Pure, unless an option refuses some packets."""
+        return Purity.REFUSES if any(isinstance(one, CtExpire) for one in self.options) else Purity.PURE
+
+    @property
+    def asked_ports(self) -> tuple[Range, ...]:
+        """The ranges of ports it tells apart."""
+        return tuple(option.ports for option in self.options if isinstance(option, CtPorts))
+
+    def __str__(self) -> str:
+        return f"-m {self.record.name} {' '.join(map(str, self.options))}"
+
+    def test(self) -> Test:
+        """Ask all options; the state first."""
+        tests = [option.test() for option in self.options]
+        if not isinstance(self.options[0], CtState):
+            return lambda packet, at: at.entry is not None and all(test(packet, at) for test in tests)
+        first, rest = tests[0], tests[1:]
+        if not rest:
+            return first
+        return lambda packet, at: first(packet, at) and (at.entry is None or all(test(packet, at) for test in rest))
+
+    def why_not(self, packet: Packet, at: Context) -> str:
+        """Name the first option that does not hold; empty when all hold."""
+        stateful = isinstance(self.options[0], CtState)
+        if at.entry is None and not stateful:
+            return f"the packet belongs to no connection, its ctstate is {at.ctstate}"
+        asked = self.options if at.entry else self.options[:1]
+        return next((one.why_not(packet, at) for one in asked if not one.test()(packet, at)), "")

@@ -1,7 +1,7 @@
-"""What every iptables match can do, and the matches on a packet's header: -s, -d, -i, -o, -p.
+"""Matches on a packet's header that need no -m: -s, -d, -i, -o, -p, -f.
 
 One small frozen class per match with its words, its text and its condition. `test` compiles the condition for the
-walk; `why_not` says in words which condition did not hold. Read `match_state` and `match_ports` next.
+walk; `why_not` says in words which condition did not hold. Read `extension` first.
 Source: iptables(8).
 """
 
@@ -12,14 +12,20 @@ from dataclasses import dataclass
 from ipaddress import IPv4Address, IPv4Network
 
 from mcnilib.linux.netfilter.context import Context
-from mcnilib.linux.netfilter.iptables.extension import Match, Test, bang, differs
-from mcnilib.linux.netfilter.iptables.words import RuleWords, has_holes
+from mcnilib.linux.netfilter.iptables.extension import Match, MatchRecord, Purity, Test, differs
+from mcnilib.linux.netfilter.iptables.grammar import Grammar
+from mcnilib.linux.netfilter.iptables.words import RuleWords, bang, has_holes
 from mcnilib.linux.packet import ALL_PROTOCOLS, USUAL, Packet, protocol_name
+
+BY_HAND = (MatchRecord("", Grammar(), purity=Purity.PURE, tracks=False),)
+"""The record of what stands in front of all -m; `read_header` reads it."""
 
 
 @dataclass(frozen=True, slots=True)
-class MaskedAddress:
+class MaskedAddress(Match):
     """`-s` or `-d` with a mask that is no prefix, such as 10.0.0.5/255.0.0.255."""
+
+    records = BY_HAND
 
     side: str  # s or d
     address: IPv4Address
@@ -44,8 +50,10 @@ class MaskedAddress:
 
 
 @dataclass(frozen=True, slots=True)
-class Fragment:
+class Fragment(Match):
     """`-f`: second and further fragments. Packets here are whole, so it never holds, and `! -f` always does."""
+
+    records = BY_HAND
 
     negated: bool = False
 
@@ -62,8 +70,10 @@ class Fragment:
 
 
 @dataclass(frozen=True, slots=True)
-class Source:
+class Source(Match):
     """`-s NETWORK`."""
+
+    records = BY_HAND
 
     network: IPv4Network
     negated: bool = False
@@ -82,8 +92,10 @@ class Source:
 
 
 @dataclass(frozen=True, slots=True)
-class Destination:
+class Destination(Match):
     """`-d NETWORK`."""
+
+    records = BY_HAND
 
     network: IPv4Network
     negated: bool = False
@@ -107,8 +119,10 @@ def device_matches(pattern: str, device: str) -> bool:
 
 
 @dataclass(frozen=True, slots=True)
-class InInterface:
+class InInterface(Match):
     """`-i DEVICE`, where a trailing `+` stands for any ending."""
+
+    records = BY_HAND
 
     name: str
     negated: bool = False
@@ -127,8 +141,10 @@ class InInterface:
 
 
 @dataclass(frozen=True, slots=True)
-class OutInterface:
+class OutInterface(Match):
     """`-o DEVICE`, where a trailing `+` stands for any ending."""
+
+    records = BY_HAND
 
     name: str
     negated: bool = False
@@ -147,8 +163,10 @@ class OutInterface:
 
 
 @dataclass(frozen=True, slots=True)
-class Protocol:
+class Protocol(Match):
     """`-p PROTOCOL`, by the name /etc/protocols gives it."""
+
+    records = BY_HAND
 
     name: str
     negated: bool = False

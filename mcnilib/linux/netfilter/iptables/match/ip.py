@@ -1,6 +1,6 @@
-"""Matches on the rest of the IPv4 header: address ranges, odd masks, TTL, TOS, DSCP, ECN, fragments.
+"""Matches on the rest of the IPv4 header: its length, address ranges, TTL, TOS, DSCP, ECN.
 
-Source: iptables-extensions(8); net/netfilter/xt_{iprange,dscp,hl,ecn}.c, net/ipv4/netfilter/ip_tables.c (Linux 6.18).
+Source: iptables-extensions(8); net/netfilter/xt_{length,iprange,dscp,hl,ecn}.c (Linux 6.18).
 """
 
 from __future__ import annotations
@@ -10,16 +10,91 @@ from ipaddress import IPv4Address
 
 from mcnilib.errors import Unsupported
 from mcnilib.linux.netfilter.context import Context
-from mcnilib.linux.netfilter.iptables.extension import Match, Test, bang, differs
+from mcnilib.linux.netfilter.iptables.extension import Match, MatchRecord, Purity, Test, differs
+from mcnilib.linux.netfilter.iptables.grammar import Grammar, OptionEntry, number
 from mcnilib.linux.netfilter.iptables.match.header import read_ip
-from mcnilib.linux.netfilter.iptables.match.misc import KINDS
-from mcnilib.linux.netfilter.iptables.words import RuleWords, each_option, need
+from mcnilib.linux.netfilter.iptables.words import RuleWords
 from mcnilib.linux.packet import Packet, lengths
+
+Ends = tuple[IPv4Address, IPv4Address]
+
+TOS_NAMES = {
+    "minimize-delay": 0x10, "maximize-throughput": 0x08, "maximize-reliability": 0x04, "minimize-cost": 0x02,
+    "normal-service": 0x00,
+}  # fmt: skip
+
+TOS_NAME_MASK = 0x3F
+
+DSCP_CLASSES = (
+    {f"cs{number}": number * 8 for number in range(8)}
+    | {f"af{high}{low}": high * 8 + low * 2 for high in range(1, 5) for low in range(1, 4)}
+    | {"be": 0, "ef": 0x2E}
+)
+
+
+def _ends(words: RuleWords) -> Ends:
+    """Read `A-B` or `A` as the ends of a range of addresses."""
+    low, dash, high = words.take("a range of addresses").partition("-")
+    first = read_ip(words, low)
+    return first, read_ip(words, high) if dash else first
+
+
+def read_tos(words: RuleWords) -> tuple[int, int]:
+    """Read VALUE, VALUE/MASK or the name of a type of service: value and mask."""
+    word = words.take("a type of service")
+    if word.lower() in TOS_NAMES:
+        return TOS_NAMES[word.lower()], TOS_NAME_MASK
+    value, slash, mask = word.partition("/")
+    return words.as_number(value, "a TOS", 0, 255), words.as_number(mask, "a mask", 0, 255) if slash else 0xFF
+
+
+def read_class(words: RuleWords) -> int:
+    """Read the name of a DSCP."""
+    name = words.take("a class").lower()
+    if name not in DSCP_CLASSES:
+        raise words.fail(f"{name!r} is not a class of service", near=tuple(DSCP_CLASSES))
+    return DSCP_CLASSES[name]
+
+
+TTL, DSCP = number(0, 255, "a TTL"), number(0, 63, "a DSCP")
+
+
+def masked_tos(value: int, mask: int) -> str:
+    """Write a TOS byte with its mask."""
+    return f"{value:#04x}/{mask:#04x}"
+
+
+def hex_byte(value: int) -> str:
+    """Write a byte in hexadecimal."""
+    return f"{value:#04x}"
+
+
+def _length(words: RuleWords) -> tuple[int, int]:
+    low, colon, high = words.take("a length").partition(":")
+    first = words.as_number(low or "0", "a length", 0, 0xFFFF)
+    return first, words.as_number(high or "65535", "a length", 0, 0xFFFF) if colon else first
+
+
+def _length_text(low: int, high: int) -> str:
+    return str(low) if low == high else f"{low}:{high}"
+
+
+def _ends_text(ends: Ends) -> str:
+    return f"{ends[0]}-{ends[1]}"
 
 
 @dataclass(frozen=True, slots=True)
-class Length:
+class Length(Match):
     """`-m length --length LOW:HIGH`: bytes of the packet with its IP header."""
+
+    records = (
+        MatchRecord(
+            name="length",
+            options=Grammar({"--length": OptionEntry(("low", "high"), _length, _length_text, "negated")}, single=True),
+            purity=Purity.REFUSES,
+            tracks=False,
+        ),
+    )
 
     low: int
     high: int
@@ -41,21 +116,27 @@ class Length:
         """Name the length."""
         shortest, longest = lengths(packet)
         found = str(shortest) if shortest == longest else f"{shortest} to {longest}"
-        return differs("length", found, self._words(), self.negated)
-
-    def _words(self) -> str:
-        return str(self.low) if self.low == self.high else f"{self.low}:{self.high}"
-
-    def __str__(self) -> str:
-        return f"-m length {bang(self.negated)}--length {self._words()}"
-
-
-Ends = tuple[IPv4Address, IPv4Address]
+        return differs("length", found, _length_text(self.low, self.high), self.negated)
 
 
 @dataclass(frozen=True, slots=True)
-class IpRange:
+class IpRange(Match):
     """`-m iprange --src-range A-B --dst-range C-D`, both ends included."""
+
+    records = (
+        MatchRecord(
+            name="iprange",
+            options=Grammar(
+                {
+                    "--src-range": OptionEntry(("src",), _ends, _ends_text, "src_negated"),
+                    "--dst-range": OptionEntry(("dst",), _ends, _ends_text, "dst_negated"),
+                },
+                one_of=("--src-range", "--dst-range"),
+            ),
+            purity=Purity.PURE,
+            tracks=False,
+        ),
+    )
 
     src: Ends | None = None
     dst: Ends | None = None
@@ -76,16 +157,27 @@ class IpRange:
                 return differs(side, ip, f"{ends[0]}-{ends[1]}", negated)
         return ""
 
-    def __str__(self) -> str:
-        words = ["-m iprange"]
-        words += [f"{bang(self.src_negated)}--src-range {self.src[0]}-{self.src[1]}"] if self.src else []
-        words += [f"{bang(self.dst_negated)}--dst-range {self.dst[0]}-{self.dst[1]}"] if self.dst else []
-        return " ".join(words)
-
 
 @dataclass(frozen=True, slots=True)
-class Ttl:
+class Ttl(Match):
     """`-m ttl --ttl-eq|lt|gt N`. Forwarding lowers the TTL before the rules of FORWARD see the packet."""
+
+    records = (
+        MatchRecord(
+            name="ttl",
+            options=Grammar(
+                {
+                    "--ttl-eq": OptionEntry(("ttl",), TTL, negated="negated", constants={"compare": "eq"}),
+                    "--ttl-lt": OptionEntry(("ttl",), TTL, constants={"compare": "lt"}),
+                    "--ttl-gt": OptionEntry(("ttl",), TTL, constants={"compare": "gt"}),
+                    "--ttl": OptionEntry(("ttl",), TTL, negated="negated", constants={"compare": "eq"}, printed=False),
+                },
+                single=True,
+            ),
+            purity=Purity.PURE,
+            tracks=False,
+        ),
+    )
 
     compare: str  # eq, lt or gt
     ttl: int
@@ -105,13 +197,19 @@ class Ttl:
         sign = {"eq": "", "lt": "below ", "gt": "above "}[self.compare]
         return differs("TTL", packet.ttl, f"{sign}{self.ttl}", self.negated)
 
-    def __str__(self) -> str:
-        return f"-m ttl {bang(self.negated)}--ttl-{self.compare} {self.ttl}"
-
 
 @dataclass(frozen=True, slots=True)
-class Tos:
+class Tos(Match):
     """`-m tos --tos VALUE/MASK`."""
+
+    records = (
+        MatchRecord(
+            name="tos",
+            options=Grammar({"--tos": OptionEntry(("value", "mask"), read_tos, masked_tos, "negated")}, single=True),
+            purity=Purity.PURE,
+            tracks=False,
+        ),
+    )
 
     value: int
     mask: int = 0xFF
@@ -126,13 +224,25 @@ class Tos:
         """Name the TOS byte."""
         return differs("TOS", f"{packet.tos:#04x}", f"{self.value:#04x}/{self.mask:#04x}", self.negated)
 
-    def __str__(self) -> str:
-        return f"-m tos {bang(self.negated)}--tos {self.value:#04x}/{self.mask:#04x}"
-
 
 @dataclass(frozen=True, slots=True)
-class Dscp:
+class Dscp(Match):
     """`-m dscp --dscp VALUE`: the upper six bits of the TOS byte."""
+
+    records = (
+        MatchRecord(
+            name="dscp",
+            options=Grammar(
+                {
+                    "--dscp": OptionEntry(("value",), DSCP, hex_byte, "negated"),
+                    "--dscp-class": OptionEntry(("value",), read_class, negated="negated", printed=False),
+                },
+                single=True,
+            ),
+            purity=Purity.PURE,
+            tracks=False,
+        ),
+    )
 
     value: int
     negated: bool = False
@@ -146,18 +256,36 @@ class Dscp:
         """Name the DSCP."""
         return differs("DSCP", f"{packet.tos >> 2:#04x}", f"{self.value:#04x}", self.negated)
 
-    def __str__(self) -> str:
-        return f"-m dscp {bang(self.negated)}--dscp {self.value:#04x}"
-
 
 @dataclass(frozen=True, slots=True)
-class Ecn:
+class Ecn(Match):
     """`-m ecn`: the TCP flags ECE and CWR (true: set, false: not set), the lowest two bits of the TOS byte."""
+
+    records = (
+        MatchRecord(
+            name="ecn",
+            options=Grammar(
+                {
+                    "--ecn-tcp-ece": OptionEntry(("ece",), sign=True),
+                    "--ecn-tcp-cwr": OptionEntry(("cwr",), sign=True),
+                    "--ecn-ip-ect": OptionEntry(("ect",), number(0, 3, "the ECN bits"), negated="ect_negated"),
+                },
+                one_of=("--ecn-tcp-ece", "--ecn-tcp-cwr", "--ecn-ip-ect"),
+            ),
+            purity=Purity.PURE,
+            tracks=False,
+        ),
+    )
 
     ece: bool | None = None
     cwr: bool | None = None
     ect: int | None = None
     ect_negated: bool = False
+
+    @property
+    def protocols(self) -> tuple[str, ...]:
+        """TCP, where a rule asks for one of its flags."""
+        return () if self.ece is None and self.cwr is None else ("tcp",)
 
     def test(self) -> Test:
         """Compare flags and bits."""
@@ -171,101 +299,3 @@ class Ecn:
             if wanted is not None and (packet.tcp is None or (name in packet.tcp.flags) is not wanted):
                 return f"TCP flag {name} is {'not ' if wanted else ''}set"
         return ""
-
-    def __str__(self) -> str:
-        words = ["-m ecn"]
-        words += [f"{bang(not self.ece)}--ecn-tcp-ece"] if self.ece is not None else []
-        words += [f"{bang(not self.cwr)}--ecn-tcp-cwr"] if self.cwr is not None else []
-        words += [f"{bang(self.ect_negated)}--ecn-ip-ect {self.ect}"] if self.ect is not None else []
-        return " ".join(words)
-
-
-TOS_NAMES = {
-    "minimize-delay": 0x10, "maximize-throughput": 0x08, "maximize-reliability": 0x04, "minimize-cost": 0x02,
-    "normal-service": 0x00,
-}  # fmt: skip
-
-TOS_NAME_MASK = 0x3F
-
-DSCP_CLASSES = (
-    {f"cs{number}": number * 8 for number in range(8)}
-    | {f"af{high}{low}": high * 8 + low * 2 for high in range(1, 5) for low in range(1, 4)}
-    | {"be": 0, "ef": 0x2E}
-)
-
-
-def read_ends(words: RuleWords, word: str) -> Ends:
-    """Turn `A-B` or `A` into the ends of a range of addresses."""
-    low, dash, high = word.partition("-")
-    first = read_ip(words, low)
-    return first, read_ip(words, high) if dash else first
-
-
-def _iprange(words: RuleWords) -> Match:
-    found: dict[str, tuple[Ends | None, bool]] = {}
-    for name, negated in each_option(words, "iprange", {"--src-range": "src", "--dst-range": "dst"}):
-        found[name] = read_ends(words, words.take("a range of addresses")), negated
-    if not found:
-        raise words.fail("iprange needs --src-range or --dst-range")
-    src, dst = found.get("src", (None, False)), found.get("dst", (None, False))
-    return IpRange(src[0], dst[0], src[1], dst[1])
-
-
-def _ttl(words: RuleWords) -> Match:
-    option, negated = need(words, "--ttl-eq", "--ttl-lt", "--ttl-gt", "--ttl")
-    if negated and option not in ("--ttl-eq", "--ttl"):
-        raise words.fail(f"{option} cannot be negated")
-    return Ttl("eq" if option == "--ttl" else option[-2:], words.number("a TTL", 0, 255), negated)
-
-
-def read_tos(words: RuleWords) -> tuple[int, int]:
-    """Read VALUE, VALUE/MASK or the name of a type of service: value and mask."""
-    word = words.take("a type of service")
-    if word.lower() in TOS_NAMES:
-        return TOS_NAMES[word.lower()], TOS_NAME_MASK
-    value, slash, mask = word.partition("/")
-    return words.as_number(value, "a TOS", 0, 255), words.as_number(mask, "a mask", 0, 255) if slash else 0xFF
-
-
-def _tos(words: RuleWords) -> Match:
-    _, negated = need(words, "--tos")
-    return Tos(*read_tos(words), negated)
-
-
-def read_dscp(words: RuleWords, option: str) -> int:
-    """Read the value of --dscp or --dscp-class."""
-    if not option.endswith("-class"):
-        return words.number("a DSCP", 0, 63)
-    name = words.take("a class").lower()
-    if name not in DSCP_CLASSES:
-        raise words.fail(f"{name!r} is not a class of service", near=tuple(DSCP_CLASSES))
-    return DSCP_CLASSES[name]
-
-
-def _dscp(words: RuleWords) -> Match:
-    option, negated = need(words, "--dscp", "--dscp-class")
-    return Dscp(read_dscp(words, option), negated)
-
-
-def _ecn(words: RuleWords) -> Match:
-    found: dict[str, bool] = {}
-    ect = None
-    for name, negated in each_option(
-        words, "ecn", {"--ecn-tcp-ece": "ece", "--ecn-tcp-cwr": "cwr", "--ecn-ip-ect": "ect"}
-    ):
-        found[name] = not negated
-        if name == "ect":
-            ect = words.number("the ECN bits", 0, 3)
-    if not found:
-        raise words.fail("ecn needs --ecn-tcp-ece, --ecn-tcp-cwr or --ecn-ip-ect")
-    return Ecn(found.get("ece"), found.get("cwr"), ect, not found.get("ect", True))
-
-
-def _length(words: RuleWords) -> Match:
-    _, negated = need(words, "--length")
-    low, colon, high = words.take("a length").partition(":")
-    first = words.as_number(low or "0", "a length", 0, 0xFFFF)
-    return Length(first, words.as_number(high or "65535", "a length", 0, 0xFFFF) if colon else first, negated)
-
-
-KINDS |= {"multicast": "multicast", "mcast": "multicast"}

@@ -1,8 +1,6 @@
-"""Matches on what Linux knows beside the header: marks, address types, chance, the reverse path.
+"""Matches on the mark of a packet and on that of its connection.
 
-Connection state is in `match_conntrack`, sets are in `match_set`.
-Source: iptables-extensions(8); net/netfilter/xt_{mark,connmark,addrtype,statistic,nfacct}.c,
-net/ipv4/netfilter/ipt_rpfilter.c (Linux 6.18).
+Source: iptables-extensions(8); net/netfilter/xt_{mark,connmark}.c (Linux 6.18).
 """
 
 from __future__ import annotations
@@ -10,8 +8,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from mcnilib.linux.netfilter.context import Context
-from mcnilib.linux.netfilter.iptables.extension import Match, Test, bang, differs
-from mcnilib.linux.netfilter.iptables.words import RuleWords, need
+from mcnilib.linux.netfilter.iptables.extension import Match, MatchRecord, Purity, Test, differs
+from mcnilib.linux.netfilter.iptables.grammar import Grammar, OptionEntry
+from mcnilib.linux.netfilter.iptables.words import RuleWords
 from mcnilib.linux.packet import Packet
 
 
@@ -21,16 +20,9 @@ def read_masked(words: RuleWords, what: str) -> tuple[int, int]:
     return words.as_number(value, what), words.as_number(mask, "a mask") if slash else 0xFFFFFFFF
 
 
-def _mark(words: RuleWords) -> Match:
-    _, negated = need(words, "--mark")
-    value, mask = read_masked(words, "a mark")
-    return MarkIs(value, mask, negated)
-
-
-def _connmark(words: RuleWords) -> Match:
-    _, negated = need(words, "--mark")
-    value, mask = read_masked(words, "a mark")
-    return ConnmarkIs(value, mask, negated)
+def read_mark(words: RuleWords) -> tuple[int, int]:
+    """Read a mark and its mask."""
+    return read_masked(words, "a mark")
 
 
 def masked(value: int, mask: int) -> str:
@@ -39,8 +31,17 @@ def masked(value: int, mask: int) -> str:
 
 
 @dataclass(frozen=True, slots=True)
-class MarkIs:
+class MarkIs(Match):
     """`-m mark --mark VALUE/MASK`."""
+
+    records = (
+        MatchRecord(
+            name="mark",
+            options=Grammar({"--mark": OptionEntry(("value", "mask"), read_mark, masked, "negated")}, single=True),
+            purity=Purity.PURE,
+            tracks=False,
+        ),
+    )
 
     value: int
     mask: int = 0xFFFFFFFF
@@ -55,13 +56,19 @@ class MarkIs:
         """Name the mark."""
         return differs("mark", f"{packet.mark:#x}", masked(self.value, self.mask), self.negated)
 
-    def __str__(self) -> str:
-        return f"-m mark {bang(self.negated)}--mark {masked(self.value, self.mask)}"
-
 
 @dataclass(frozen=True, slots=True)
-class ConnmarkIs:
+class ConnmarkIs(Match):
     """`-m connmark --mark VALUE/MASK`; never holds for a packet without connection."""
+
+    records = (
+        MatchRecord(
+            name="connmark",
+            options=Grammar({"--mark": OptionEntry(("value", "mask"), read_mark, masked, "negated")}, single=True),
+            purity=Purity.PURE,
+            tracks=True,
+        ),
+    )
 
     value: int
     mask: int = 0xFFFFFFFF
@@ -76,6 +83,3 @@ class ConnmarkIs:
         """Name the connection's mark."""
         found = "absent (no connection)" if at.entry is None else f"{at.entry.mark:#x}"
         return differs("connection mark", found, masked(self.value, self.mask), self.negated and at.entry is not None)
-
-    def __str__(self) -> str:
-        return f"-m connmark {bang(self.negated)}--mark {masked(self.value, self.mask)}"

@@ -1,6 +1,6 @@
-"""Readers of matches on the IPv4 header, on length and frame, and of those that remember packets.
+"""Matches on the type of frame and on helpers, and two that always hold: comments and counters.
 
-Source: iptables-extensions(8); extensions/lib{xt,ipt}_*.c (iptables 1.8.9).
+Source: iptables-extensions(8); net/netfilter/xt_{pkttype,helper,comment,nfacct}.c (Linux 6.18).
 """
 
 from __future__ import annotations
@@ -9,29 +9,50 @@ from dataclasses import dataclass
 
 from mcnilib.errors import Unsupported
 from mcnilib.linux.netfilter.context import Context
-from mcnilib.linux.netfilter.iptables.extension import Match, Test, bang, differs
-from mcnilib.linux.netfilter.iptables.words import RuleWords, need, need_plain, quoted
+from mcnilib.linux.netfilter.iptables.extension import Match, MatchRecord, Purity, Test, differs
+from mcnilib.linux.netfilter.iptables.grammar import Grammar, OptionEntry, any_word
+from mcnilib.linux.netfilter.iptables.words import RuleWords, quoted
 from mcnilib.linux.packet import Packet
 
 KINDS = {"unicast": "unicast", "host": "unicast", "broadcast": "broadcast", "bcast": "broadcast"}
 
+KINDS |= {"multicast": "multicast", "mcast": "multicast"}
+"""Types of frames, by all their names."""
 
-def _pkttype(words: RuleWords) -> Match:
-    _, negated = need(words, "--pkt-type")
+COMMENT_LENGTH = 255
+"""Longest comment the kernel keeps."""
+
+
+def _kind(words: RuleWords) -> str:
     kind = words.take("a type of frame").lower()
     if kind not in KINDS:
         raise words.fail(f"{kind!r} is not a type of frame", near=tuple(KINDS))
-    return PacketType(KINDS[kind], negated)
+    return KINDS[kind]
 
 
-def _helper(words: RuleWords) -> Match:
-    _, negated = need(words, "--helper")
-    return Helper(words.take("a helper"), negated)
+def _helper_text(name: str) -> str:
+    return quoted(name) if name else '""'
+
+
+def _comment(words: RuleWords) -> str:
+    text = words.take("the comment")
+    if len(text.encode()) > COMMENT_LENGTH:
+        raise words.fail(f"a comment has {COMMENT_LENGTH} characters at most")
+    return text
 
 
 @dataclass(frozen=True, slots=True)
-class PacketType:
+class PacketType(Match):
     """`-m pkttype --pkt-type unicast|broadcast|multicast`; only unicast frames are modelled."""
+
+    records = (
+        MatchRecord(
+            name="pkttype",
+            options=Grammar({"--pkt-type": OptionEntry(("kind",), _kind, negated="negated")}, single=True),
+            purity=Purity.REFUSES,
+            tracks=False,
+        ),
+    )
 
     kind: str
     negated: bool = False
@@ -49,13 +70,21 @@ class PacketType:
         """Name the kind of frame."""
         return differs("type of frame", "unicast", self.kind, self.negated)
 
-    def __str__(self) -> str:
-        return f"-m pkttype {bang(self.negated)}--pkt-type {self.kind}"
-
 
 @dataclass(frozen=True, slots=True)
-class Helper:
+class Helper(Match):
     """`-m helper --helper NAME`: connections a helper expected. There are no helpers here, so only `!` holds."""
+
+    records = (
+        MatchRecord(
+            name="helper",
+            options=Grammar(
+                {"--helper": OptionEntry(("name",), any_word("a helper"), _helper_text, "negated")}, single=True
+            ),
+            purity=Purity.PURE,
+            tracks=True,
+        ),
+    )
 
     name: str
     negated: bool = False
@@ -68,14 +97,19 @@ class Helper:
         """Say that no helper expected the connection."""
         return "" if self.negated else "no helper expected this connection"
 
-    def __str__(self) -> str:
-        name = quoted(self.name) if self.name else '""'
-        return f"-m helper {bang(self.negated)}--helper {name}"
-
 
 @dataclass(frozen=True, slots=True)
-class Comment:
+class Comment(Match):
     """`-m comment --comment TEXT`: always holds."""
+
+    records = (
+        MatchRecord(
+            name="comment",
+            options=Grammar({"--comment": OptionEntry(("text",), _comment, quoted)}, single=True),
+            purity=Purity.PURE,
+            tracks=False,
+        ),
+    )
 
     text: str
 
@@ -86,13 +120,19 @@ class Comment:
         """Never asked: a comment always holds."""
         return ""
 
-    def __str__(self) -> str:
-        return f"-m comment --comment {quoted(self.text)}"
-
 
 @dataclass(frozen=True, slots=True)
-class NfAcct:
+class NfAcct(Match):
     """`-m nfacct --nfacct-name NAME`: counts, always holds. iptables-save prints two blanks before the name."""
+
+    records = (
+        MatchRecord(
+            name="nfacct",
+            options=Grammar({"--nfacct-name": OptionEntry(("name",), any_word("a name"), " {}".format)}, single=True),
+            purity=Purity.PURE,
+            tracks=False,
+        ),
+    )
 
     name: str
 
@@ -102,23 +142,3 @@ class NfAcct:
     def why_not(self, packet: Packet, at: Context) -> str:
         """Never asked: counting always succeeds."""
         return ""
-
-    def __str__(self) -> str:
-        return f"-m nfacct --nfacct-name  {self.name}"
-
-
-COMMENT_LENGTH = 255
-"""Longest comment the kernel keeps."""
-
-
-def _comment(words: RuleWords) -> Match:
-    need_plain(words, "--comment")
-    text = words.take("the comment")
-    if len(text.encode()) > COMMENT_LENGTH:
-        raise words.fail(f"a comment has {COMMENT_LENGTH} characters at most")
-    return Comment(text)
-
-
-def _nfacct(words: RuleWords) -> Match:
-    need_plain(words, "--nfacct-name")
-    return NfAcct(words.take("a name"))

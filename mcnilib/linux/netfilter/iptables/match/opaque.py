@@ -1,14 +1,22 @@
-"""The matches that are kept as text: what each reads, how iptables-save prints it, and why a packet is refused.
+"""The matches that are read, kept as text and printed, but not modelled: a packet that needs one is refused by name.
 
-Those whose text is more than a list of options are in `kept_special`.
+Whole rulesets of real machines can so be read and compared; only a packet that comes to such a rule cannot go on.
+How some of their options are read is in `opaque_options`.
 Source: iptables-extensions(8); extensions/lib{xt,ipt}_*.c (iptables 1.8.9).
 """
 
 from __future__ import annotations
 
-from mcnilib.linux.netfilter.iptables.extension import KeptMatch
+from dataclasses import dataclass, field
+from functools import partial
+from typing import NoReturn
+
+from mcnilib.errors import Unsupported
+from mcnilib.linux.netfilter.context import Context
+from mcnilib.linux.netfilter.iptables.extension import Match, MatchRecord, Purity, Test
 from mcnilib.linux.netfilter.iptables.grammar import (
     Grammar,
+    any_word,
     choice,
     device,
     flag,
@@ -23,10 +31,33 @@ from mcnilib.linux.netfilter.iptables.grammar import (
     text,
     word,
 )
-from mcnilib.linux.netfilter.iptables.match.opaque_special import SPECIAL
+from mcnilib.linux.netfilter.iptables.match.opaque_options import (
+    byte_burst,
+    bytecode,
+    chunks,
+    clock,
+    connlimit,
+    date,
+    from_to,
+    hash_rate,
+    hashlimit,
+    label,
+    mask,
+    moments,
+    month_days,
+    node_mask,
+    one_or_range,
+    pattern_text,
+    policy,
+    program,
+    week,
+)
 from mcnilib.linux.netfilter.iptables.words import RuleWords
+from mcnilib.linux.packet import Packet
 
 BODY = "packets of this protocol have no body here"
+
+BYTES = "packets have no payload bytes here, only their number"
 
 DCCP_TYPES = (
     "REQUEST", "RESPONSE", "DATA", "ACK", "DATAACK", "CLOSEREQ", "CLOSE", "RESET", "SYNC", "SYNCACK", "INVALID",
@@ -36,157 +67,344 @@ PORTS = {"--sport": span(65535, "a port"), "--dport": span(65535, "a port")}
 
 LONG_PORTS = {"--source-port": "--sport", "--destination-port": "--dport"}
 
-IDS = word(r"\d{1,10}(-\d{1,10})?", "a number or a range of numbers")
-
 RATE = word(r"\d+(\.\d+)?[A-Za-z]*", "a rate")
 
 
-def _node_mask(words: RuleWords) -> str:
-    """Read the mask of nodes, or the number of one of them."""
-    if words.last == "--cluster-local-node":
-        return f"0x{1 << (words.number('a node', 1, 32) - 1):08x}"
-    return hexadecimal(8)(words)
+_opaque = partial(MatchRecord, purity=Purity.UNDECIDED)
 
-
-def _one_or_range(words: RuleWords) -> str:
-    low, _, high = IDS(words).partition("-")
-    return low if high in ("", low) else f"{low}-{high}"
-
-
-def _from_to(words: RuleWords) -> str:
-    """Read FROM or FROM:TO, 64 bits each."""
-    low, _, high = word(r"\d{0,20}(:\d{0,20})?", "a number or a range")(words).partition(":")
-    return f"{int(low or 0)}:{int(high)}" if high else str(int(low or 0))
-
-
-def _label(words: RuleWords) -> str:
-    """Read the number of a label, or a name."""
-    found = words.take("a label")
-    if found.isdecimal():
-        words.as_number(found, "a label", 0, 127)
-    return f'"{found}"'
-
-
-def _bytecode(words: RuleWords) -> str:
-    return f'"{word(r"[0-9]+(,[0-9]+ [0-9]+ [0-9]+ [0-9]+)+", "a program of the classic packet filter")(words)}"'
-
-
-MATCHES = {
-    "ah": Grammar({"--ahspi": span(0xFFFFFFFF, "an SPI")}, frozenset(["--ahspi"]), protocols=("ah",), why=BODY),
-    "bpf": Grammar({"--bytecode": _bytecode, "--object-pinned": text}, why="a program decides that looks at bytes"),
-    "cgroup": Grammar(
-        {"--path": in_quotes, "--cgroup": number()},
-        frozenset(["--path", "--cgroup"]),
+OPAQUE_MATCHES = (
+    _opaque(
+        "ah",
+        Grammar({"--ahspi": span(0xFFFFFFFF, "an SPI")}, frozenset(["--ahspi"])),
+        tracks=False,
+        protocols=("ah",),
+        implied=True,
+        why=BODY,
+    ),
+    _opaque(
+        "bpf",
+        Grammar({"--bytecode": bytecode, "--object-pinned": text}),
+        tracks=False,
+        why="a program decides that looks at bytes",
+    ),
+    _opaque(
+        "cgroup",
+        Grammar({"--path": in_quotes, "--cgroup": number()}, frozenset(["--path", "--cgroup"])),
+        tracks=False,
         why="processes and their groups are not modelled",
     ),
-    "cluster": Grammar(
-        {
-            "--cluster-local-nodemask": _node_mask,
-            "--cluster-total-nodes": number(1, 32),
-            "--cluster-hash-seed": hexadecimal(8),
-        },
-        frozenset(["--cluster-local-nodemask"]),
-        ("--cluster-local-nodemask", "--cluster-total-nodes", "--cluster-hash-seed"),
-        aliases={"--cluster-local-node": "--cluster-local-nodemask"},
+    _opaque(
+        "cluster",
+        Grammar(
+            {
+                "--cluster-local-nodemask": node_mask,
+                "--cluster-total-nodes": number(1, 32),
+                "--cluster-hash-seed": hexadecimal(8),
+            },
+            frozenset(["--cluster-local-nodemask"]),
+            ("--cluster-local-nodemask", "--cluster-total-nodes", "--cluster-hash-seed"),
+            aliases={"--cluster-local-node": "--cluster-local-nodemask"},
+        ),
+        tracks=True,
         why="the kernel's hash of addresses is not computed",
     ),
-    "connbytes": Grammar(
-        {
-            "--connbytes": _from_to,
-            "--connbytes-mode": choice("packets", "bytes", "avgpkt"),
-            "--connbytes-dir": choice("original", "reply", "both"),
-        },
-        frozenset(["--connbytes"]),
-        ("--connbytes", "--connbytes-mode", "--connbytes-dir"),
+    _opaque(
+        "connbytes",
+        Grammar(
+            {
+                "--connbytes": from_to,
+                "--connbytes-mode": choice("packets", "bytes", "avgpkt"),
+                "--connbytes-dir": choice("original", "reply", "both"),
+            },
+            frozenset(["--connbytes"]),
+            ("--connbytes", "--connbytes-mode", "--connbytes-dir"),
+        ),
+        tracks=True,
         why="connections do not count their packets and bytes",
     ),
-    "connlabel": Grammar(
-        {"--label": _label, "--set": flag}, frozenset(["--label"]), ("--label",),
+    _opaque(
+        "connlabel",
+        Grammar({"--label": label, "--set": flag}, frozenset(["--label"]), ("--label",)),
+        tracks=True,
         why="labels of connections are not modelled",
     ),
-    "cpu": Grammar({"--cpu": number()}, frozenset(["--cpu"]), ("--cpu",), why="CPUs are not modelled"),
-    "dccp": Grammar(
-        {**PORTS, "--dccp-types": several("a type of DCCP packets", *DCCP_TYPES), "--dccp-option": number(1, 255)},
-        frozenset([*PORTS, "--dccp-types", "--dccp-option"]), aliases=LONG_PORTS, protocols=("dccp",), why=BODY,
+    _opaque(
+        "connlimit",
+        Grammar(
+            {
+                "--connlimit-upto": number(),
+                "--connlimit-above": number(),
+                "--connlimit-mask": mask,
+                "--connlimit-saddr": flag,
+                "--connlimit-daddr": flag,
+            },
+            frozenset(["--connlimit-upto", "--connlimit-above"]),
+            defaults={"--connlimit-mask": "32", "--connlimit-saddr": ""},
+            finish=connlimit,
+        ),
+        tracks=True,
+        why="connections are not counted by address",
     ),
-    "devgroup": Grammar(
-        {"--src-group": named_hex, "--dst-group": named_hex}, frozenset(["--src-group", "--dst-group"]),
-        some=True, why="groups of devices are not modelled",
+    _opaque(
+        "cpu", Grammar({"--cpu": number()}, frozenset(["--cpu"]), ("--cpu",)), tracks=False, why="CPUs are not modelled"
     ),
-    "esp": Grammar({"--espspi": span(0xFFFFFFFF, "an SPI")}, frozenset(["--espspi"]), protocols=("esp",), why=BODY),
-    "ipcomp": Grammar(
-        {"--ipcompspi": span(0xFFFFFFFF, "an SPI"), "--compres": flag}, frozenset(["--ipcompspi"]),
-        protocols=("ipcomp",), why=BODY,
+    _opaque(
+        "dccp",
+        Grammar(
+            {**PORTS, "--dccp-types": several("a type of DCCP packets", *DCCP_TYPES), "--dccp-option": number(1, 255)},
+            frozenset([*PORTS, "--dccp-types", "--dccp-option"]),
+            aliases=LONG_PORTS,
+        ),
+        tracks=False,
+        protocols=("dccp",),
+        implied=True,
+        why=BODY,
     ),
-    "ipvs": Grammar(
-        {
-            "--ipvs": flag, "--vproto": number(0, 255), "--vaddr": prefix, "--vport": number(0, 65535),
-            "--vdir": choice("ORIGINAL", "REPLY"), "--vmethod": choice("GATE", "IPIP", "MASQ"),
-            "--vportctl": number(0, 65535),
-        },
-        frozenset(["--ipvs", "--vproto", "--vaddr", "--vport", "--vmethod", "--vportctl"]),
+    _opaque(
+        "devgroup",
+        Grammar(
+            {"--src-group": named_hex, "--dst-group": named_hex}, frozenset(["--src-group", "--dst-group"]), some=True
+        ),
+        tracks=False,
+        why="groups of devices are not modelled",
+    ),
+    _opaque(
+        "esp",
+        Grammar({"--espspi": span(0xFFFFFFFF, "an SPI")}, frozenset(["--espspi"])),
+        tracks=False,
+        protocols=("esp",),
+        implied=True,
+        why=BODY,
+    ),
+    _opaque(
+        "hashlimit",
+        Grammar(
+            {
+                "--hashlimit-upto": hash_rate,
+                "--hashlimit-above": hash_rate,
+                "--hashlimit-burst": byte_burst,
+                "--hashlimit-mode": several("srcip, srcport, dstip or dstport", "srcip", "srcport", "dstip", "dstport"),
+                "--hashlimit-name": text,
+                "--hashlimit-htable-size": number(),
+                "--hashlimit-htable-max": number(),
+                "--hashlimit-htable-gcinterval": number(),
+                "--hashlimit-htable-expire": number(),
+                "--hashlimit-srcmask": number(0, 32),
+                "--hashlimit-dstmask": number(0, 32),
+                "--hashlimit-rate-match": flag,
+                "--hashlimit-rate-interval": number(1),
+            },
+            frozenset(["--hashlimit-upto", "--hashlimit-above"]),
+            ("--hashlimit-name",),
+            aliases={"--hashlimit": "--hashlimit-upto"},
+            finish=hashlimit,
+        ),
+        tracks=False,
+        why="buckets by address are not modelled",
+    ),
+    _opaque(
+        "ipcomp",
+        Grammar({"--ipcompspi": span(0xFFFFFFFF, "an SPI"), "--compres": flag}, frozenset(["--ipcompspi"])),
+        tracks=False,
+        protocols=("ipcomp",),
+        implied=True,
+        why=BODY,
+    ),
+    _opaque(
+        "ipvs",
+        Grammar(
+            {
+                "--ipvs": flag,
+                "--vproto": number(0, 255),
+                "--vaddr": prefix,
+                "--vport": number(0, 65535),
+                "--vdir": choice("ORIGINAL", "REPLY"),
+                "--vmethod": choice("GATE", "IPIP", "MASQ"),
+                "--vportctl": number(0, 65535),
+            },
+            frozenset(["--ipvs", "--vproto", "--vaddr", "--vport", "--vmethod", "--vportctl"]),
+        ),
+        tracks=False,
         why="IPVS is not modelled",
     ),
-    "mac": Grammar(
-        {"--mac-source": mac}, frozenset(["--mac-source"]), ("--mac-source",),
+    _opaque(
+        "mac",
+        Grammar({"--mac-source": mac}, frozenset(["--mac-source"]), ("--mac-source",)),
+        tracks=False,
         why="a rule does not see the frame a packet came in",
     ),
-    "osf": Grammar(
-        {"--genre": text, "--ttl": number(0, 2), "--log": number(0, 2)}, frozenset(["--genre"]), ("--genre",),
-        protocols=("tcp",), why="fingerprints of operating systems are not modelled",
+    _opaque(
+        "osf",
+        Grammar({"--genre": text, "--ttl": number(0, 2), "--log": number(0, 2)}, frozenset(["--genre"]), ("--genre",)),
+        tracks=False,
+        protocols=("tcp",),
+        why="fingerprints of operating systems are not modelled",
     ),
-    "owner": Grammar(
-        {"--socket-exists": flag, "--uid-owner": _one_or_range, "--gid-owner": _one_or_range, "--suppl-groups": flag},
-        frozenset(["--socket-exists", "--uid-owner", "--gid-owner"]), some=True,
+    _opaque(
+        "owner",
+        Grammar(
+            {"--socket-exists": flag, "--uid-owner": one_or_range, "--gid-owner": one_or_range, "--suppl-groups": flag},
+            frozenset(["--socket-exists", "--uid-owner", "--gid-owner"]),
+            some=True,
+        ),
+        tracks=False,
+        hooks=("OUTPUT", "POSTROUTING"),
         why="who sends a packet is not modelled",
     ),
-    "physdev": Grammar(
-        {
-            "--physdev-is-in": flag, "--physdev-in": device, "--physdev-is-out": flag, "--physdev-out": device,
-            "--physdev-is-bridged": flag,
-        },
-        frozenset(
-            ["--physdev-is-in", "--physdev-in", "--physdev-is-out", "--physdev-out", "--physdev-is-bridged"]
+    _opaque(
+        "physdev",
+        Grammar(
+            {
+                "--physdev-is-in": flag,
+                "--physdev-in": device,
+                "--physdev-is-out": flag,
+                "--physdev-out": device,
+                "--physdev-is-bridged": flag,
+            },
+            frozenset(["--physdev-is-in", "--physdev-in", "--physdev-is-out", "--physdev-out", "--physdev-is-bridged"]),
+            some=True,
         ),
-        some=True, why="iptables on bridged packets (br_netfilter) is not modelled",
+        tracks=False,
+        why="iptables on bridged packets (br_netfilter) is not modelled",
     ),
-    "rateest": Grammar(
-        {
-            "--rateest-delta": flag, "--rateest": text, "--rateest1": text,
-            "--rateest-bps": RATE, "--rateest-pps": RATE,
-            "--rateest-bps1": RATE, "--rateest-pps1": RATE, "--rateest-lt": flag, "--rateest-gt": flag,
-            "--rateest-eq": flag, "--rateest2": text, "--rateest-bps2": RATE, "--rateest-pps2": RATE,
-        },
-        frozenset(["--rateest-lt", "--rateest-gt", "--rateest-eq"]), why="rates are not estimated",
+    _opaque(
+        "policy",
+        Grammar({"--dir": choice("in", "out"), "--pol": choice("none", "ipsec"), "--strict": flag}, finish=policy),
+        tracks=False,
+        why="IPsec is not modelled",
     ),
-    "realm": Grammar(
-        {"--realm": named_hex}, frozenset(["--realm"]), ("--realm",), why="realms of routes are not modelled"
+    _opaque(
+        "rateest",
+        Grammar(
+            {
+                "--rateest-delta": flag,
+                "--rateest": text,
+                "--rateest1": text,
+                "--rateest-bps": RATE,
+                "--rateest-pps": RATE,
+                "--rateest-bps1": RATE,
+                "--rateest-pps1": RATE,
+                "--rateest-lt": flag,
+                "--rateest-gt": flag,
+                "--rateest-eq": flag,
+                "--rateest2": text,
+                "--rateest-bps2": RATE,
+                "--rateest-pps2": RATE,
+            },
+            frozenset(["--rateest-lt", "--rateest-gt", "--rateest-eq"]),
+        ),
+        tracks=False,
+        why="rates are not estimated",
     ),
-    "socket": Grammar(
-        {"--transparent": flag, "--nowildcard": flag, "--restore-skmark": flag},
+    _opaque(
+        "realm",
+        Grammar({"--realm": named_hex}, frozenset(["--realm"]), ("--realm",)),
+        tracks=False,
+        why="realms of routes are not modelled",
+    ),
+    _opaque(
+        "sctp",
+        Grammar(
+            {**PORTS, "--chunk-types": chunks}, frozenset(["--sport", "--dport", "--chunk-types"]), aliases=LONG_PORTS
+        ),
+        tracks=False,
+        protocols=("sctp",),
+        implied=True,
+        why=BODY,
+    ),
+    _opaque(
+        "socket",
+        Grammar({"--transparent": flag, "--nowildcard": flag, "--restore-skmark": flag}),
+        tracks=False,
+        hooks=("PREROUTING", "INPUT"),
         why="rules do not look for sockets",
     ),
-    "tcpmss": Grammar(
-        {"--mss": span(65535)}, frozenset(["--mss"]), ("--mss",), protocols=("tcp",),
+    _opaque(
+        "string",
+        Grammar(
+            {
+                "--string": any_word("a pattern"),
+                "--hex-string": any_word("a pattern"),
+                "--algo": choice("bm", "kmp"),
+                "--from": number(0, 65535),
+                "--to": number(0, 65535),
+                "--icase": flag,
+            },
+            frozenset(["--string", "--hex-string"]),
+            ("--algo",),
+            finish=pattern_text,
+        ),
+        tracks=False,
+        why=BYTES,
+    ),
+    _opaque(
+        "tcpmss",
+        Grammar({"--mss": span(65535)}, frozenset(["--mss"]), ("--mss",)),
+        tracks=False,
+        protocols=("tcp",),
         why="the maximum segment size of SYN segments is not modelled",
     ),
-}  # fmt: skip
-"""Matches kept as text."""
+    _opaque(
+        "time",
+        Grammar(
+            {
+                "--timestart": clock,
+                "--timestop": clock,
+                "--monthdays": month_days,
+                "--weekdays": week,
+                "--datestart": date,
+                "--datestop": date,
+                "--kerneltz": flag,
+                "--contiguous": flag,
+                "--utc": flag,
+            },
+            frozenset(["--monthdays", "--weekdays"]),
+            defaults={"--datestop": "2038-01-19T03:14:07"},
+            finish=moments,
+        ),
+        tracks=False,
+        why="a run has no date and no time of day",
+    ),
+    _opaque("u32", Grammar({"--u32": program}, frozenset(["--u32"]), ("--u32",)), tracks=False, why=BYTES),
+)
+"""What is declared of each of them."""
 
-PROTOCOLS = {name: grammar.protocols for name, grammar in MATCHES.items() if grammar.protocols} | {"sctp": ("sctp",)}
-"""Protocols that a rule with a kept match must ask for."""
-
-IMPLIED = {
-    "ah": ("--ahspi",), "esp": ("--espspi",), "ipcomp": ("--ipcompspi", "--compres"),
-    "dccp": (*PORTS, *LONG_PORTS, "--dccp-types", "--dccp-option"), "sctp": (*PORTS, *LONG_PORTS, "--chunk-types"),
-}  # fmt: skip
-"""Options that may follow `-p NAME` without `-m NAME`."""
+_BY_NAME = {record.name: record for record in OPAQUE_MATCHES}
 
 
-def read_kept_match(words: RuleWords, name: str) -> KeptMatch | None:
-    """Read the options of a match that is kept; None for a name that is not known. Raises: StateSyntaxError."""
-    if name in SPECIAL:
-        why, read = SPECIAL[name]
-        return KeptMatch(name, read(words), why)
-    grammar = MATCHES.get(name)
-    return KeptMatch(name, grammar.text(grammar.read(words, name)), grammar.why) if grammar else None
+@dataclass(frozen=True, slots=True)
+class OpaqueMatch(Match):
+    """`-m NAME OPTIONS`, kept as iptables-save prints it; `why` says what the model lacks."""
+
+    records = OPAQUE_MATCHES
+
+    name: str
+    words: str = ""
+    why: str = field(default="", compare=False)
+
+    @classmethod
+    def read(cls, words: RuleWords, record: MatchRecord) -> Match:
+        """Read the options, and keep them."""
+        return cls(record.name, record.options.read(words, record.name), record.why)
+
+    @property
+    def record(self) -> MatchRecord:
+        """What is declared of the match of this name."""
+        return _BY_NAME[self.name]
+
+    def test(self) -> Test:
+        """Refuse every packet that reaches the match."""
+        return self._refuse
+
+    def _refuse(self, packet: Packet, at: Context) -> NoReturn:
+        raise Unsupported(f"match {self._text()} when a packet reaches it: {self.why or 'it is not modelled'}")
+
+    def why_not(self, packet: Packet, at: Context) -> str:
+        """Say that the match decides, and why the model cannot."""
+        return f"match {self.name} decides; {self.why or 'it is not modelled'}"
+
+    def _text(self) -> str:
+        return f"{self.name} ({self.words})" if self.words else self.name
+
+    def __str__(self) -> str:
+        return f"-m {self.name} {self.words}".rstrip()

@@ -5,15 +5,15 @@ Source: iptables-extensions(8); net/netfilter/{xt_tcpudp,xt_multiport}.c, net/ip
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass, replace
 
 from mcnilib.errors import Unsupported
 from mcnilib.linux.chance import Range
 from mcnilib.linux.netfilter.context import Context
-from mcnilib.linux.netfilter.iptables.extension import Match, Test, bang, differs
-from mcnilib.linux.netfilter.iptables.words import RuleWords, each_option, need
-from mcnilib.linux.packet import ICMP_WORDS, Packet
+from mcnilib.linux.netfilter.iptables.extension import Match, MatchRecord, Purity, Test, differs
+from mcnilib.linux.netfilter.iptables.grammar import Grammar, OptionEntry, number
+from mcnilib.linux.netfilter.iptables.words import RuleWords
+from mcnilib.linux.packet import ICMP_WORDS, WITH_PORTS, Packet
 
 FLAG_ORDER = ("FIN", "SYN", "RST", "PSH", "ACK", "URG")
 """The order iptables-save prints TCP flags in."""
@@ -24,12 +24,114 @@ def range_text(ports: Range) -> str:
     return str(ports[0]) if ports[0] == ports[1] else f"{ports[0]}:{ports[1]}"
 
 
+Flags = tuple[frozenset[str], frozenset[str]]
+
+
+def _range(words: RuleWords) -> Range | None:
+    """Read `80` or `1000:2000` as a range of ports; None stands for all ports."""
+    word = words.take("a port")
+    low, colon, high = word.partition(":")
+    first = words.as_number(low or "0", "a port", 0, 65535)
+    last = words.as_number(high or "65535", "a port", 0, 65535) if colon else first
+    if last < first:
+        raise words.fail(f"{word!r} is an empty range of ports")
+    return None if (first, last) == (0, 65535) else (first, last)
+
+
+def _flags(words: RuleWords) -> Flags | None:
+    """Read the flags to look at and those that must be set; None when there is nothing to look at."""
+    if words.last == "--syn":
+        return frozenset({"FIN", "SYN", "RST", "ACK"}), frozenset({"SYN"})
+    mask, wanted = _flag_set(words), _flag_set(words)
+    if wanted and not mask:
+        raise words.fail("flags that are not looked at cannot be set: this would match nothing")
+    return (mask, wanted) if mask else None
+
+
+def _flag_set(words: RuleWords) -> frozenset[str]:
+    if words.peek().upper() in ("ALL", "NONE"):
+        return frozenset(FLAG_ORDER if words.take().upper() == "ALL" else ())
+    return frozenset(words.listed("a TCP flag", FLAG_ORDER))
+
+
+def _icmp_type(words: RuleWords) -> tuple[int, int | None]:
+    """Read `TYPE[/CODE]`, by number or name."""
+    word = words.take("an ICMP type")
+    if word.lower() in ICMP_WORDS:
+        return ICMP_WORDS[word.lower()]
+    kind, slash, code = word.partition("/")
+    if not kind[:1].isdecimal():
+        raise words.fail(f"{word!r} is not an ICMP type", near=tuple(ICMP_WORDS))
+    number = words.as_number(kind, "an ICMP type", 0, 255)
+    found = words.as_number(code, "an ICMP code", 0, 255) if slash else None
+    return number, None if number == 255 else found
+
+
+def _icmp_text(kind: int, code: int | None) -> str:
+    if kind == 255:
+        return "any"
+    return str(kind) if code is None else f"{kind}/{code}"
+
+
+def _port_list(words: RuleWords) -> tuple[Range, ...]:
+    """Read up to 15 ports; a range counts as two."""
+    parts = words.take("ports").split(",")
+    ranges = tuple(_exact_range(words, part) for part in parts)
+    if len(parts) + sum(":" in part for part in parts) > 15:
+        raise words.fail("multiport takes 15 ports at most, a range counts as two")
+    return ranges
+
+
+def _list_text(ranges: tuple[Range, ...]) -> str:
+    return ",".join(map(range_text, ranges))
+
+
+def _exact_range(words: RuleWords, word: str) -> Range:
+    low, colon, high = word.partition(":")
+    first = words.as_number(low, "a port", 0, 65535)
+    last = words.as_number(high, "a port", 0, 65535) if colon else first
+    if colon and last <= first:
+        raise words.fail(f"{word!r} is not a range of ports")
+    return first, last
+
+
+def _flags_text(flags: Flags) -> str:
+    return " ".join(",".join(_ordered(names)) or "NONE" for names in flags)
+
+
+def _ordered(names: frozenset[str]) -> list[str]:
+    return [name for name in FLAG_ORDER if name in names]
+
+
+PORT_LISTS = {"sports": ("--source-ports",), "dports": ("--destination-ports",), "ports": ()}
+
+UDP = Grammar(
+    {
+        "--sport": OptionEntry(("sport",), _range, range_text, "not_sport", aliases=("--source-port",)),
+        "--dport": OptionEntry(("dport",), _range, range_text, "not_dport", aliases=("--destination-port",)),
+    }
+)
+
+TCP = Grammar(
+    {
+        **UDP.options,
+        "--tcp-option": OptionEntry(("tcp_option",), number(1, 255, "a TCP option"), negated="not_option"),
+        "--tcp-flags": OptionEntry(("flags",), _flags, _flags_text, "not_flags", aliases=("--syn",)),
+    }
+)
+
+
 @dataclass(frozen=True, slots=True)
-class Ports:
+class Ports(Match):
     """`-m tcp` or `-m udp` with --sport, --dport and, for TCP, --tcp-flags MASK SET and --tcp-option NUMBER.
 
     Which options a segment has is not modelled: one that comes as far as --tcp-option is refused.
     """
+
+    records = (
+        MatchRecord("tcp", TCP, purity=Purity.PURE, tracks=False, implied=True),
+        MatchRecord("udp", UDP, purity=Purity.PURE, tracks=False, implied=True),
+    )
 
     proto: str
     sport: Range | None = None
@@ -40,6 +142,26 @@ class Ports:
     not_flags: bool = False
     tcp_option: int | None = None
     not_option: bool = False
+
+    @classmethod
+    def read(cls, words: RuleWords, record: MatchRecord) -> Match:
+        """Read the options of the protocol's own match."""
+        return cls(record.name, **record.options.values(words, record.name))
+
+    @property
+    def record(self) -> MatchRecord:
+        """What is declared of the protocol's own match."""
+        return self.records[self.proto == "udp"]
+
+    @property
+    def protocols(self) -> tuple[str, ...]:
+        """Its own."""
+        return (self.proto,)
+
+    @property
+    def asked_ports(self) -> tuple[Range, ...]:
+        """The ranges of ports it tells apart."""
+        return tuple(ports for ports in (self.sport, self.dport) if ports)
 
     def joined(self, more: Ports) -> Ports:
         """Return this match with the options another one has in addition."""
@@ -79,24 +201,21 @@ class Ports:
             raise Unsupported(f"match {str(self)[3:]} when a packet reaches it: TCP options are not modelled")
         return ""
 
-    def __str__(self) -> str:
-        words = [f"-m {self.proto}"]
-        words += [f"{bang(self.not_sport)}--sport {range_text(self.sport)}"] if self.sport else []
-        words += [f"{bang(self.not_dport)}--dport {range_text(self.dport)}"] if self.dport else []
-        words += [f"{bang(self.not_option)}--tcp-option {self.tcp_option}"] if self.tcp_option is not None else []
-        if self.flags:
-            mask, set_ = (",".join(_ordered(names)) or "NONE" for names in self.flags)
-            words.append(f"{bang(self.not_flags)}--tcp-flags {mask} {set_}")
-        return " ".join(words)
-
-
-def _ordered(names: frozenset[str]) -> list[str]:
-    return [name for name in FLAG_ORDER if name in names]
-
 
 @dataclass(frozen=True, slots=True)
-class IcmpType:
+class IcmpType(Match):
     """`-m icmp --icmp-type TYPE[/CODE]`; code None: any code; type 255: any type."""
+
+    records = (
+        MatchRecord(
+            "icmp",
+            Grammar({"--icmp-type": OptionEntry(("type", "code"), _icmp_type, _icmp_text, "negated")}, single=True),
+            purity=Purity.PURE,
+            tracks=False,
+            protocols=("icmp",),
+            implied=True,
+        ),
+    )
 
     type: int
     code: int | None = None
@@ -111,24 +230,43 @@ class IcmpType:
         if packet.icmp is None:
             return differs("protocol", packet.proto, "icmp", False)
         right = self.type == 255 or (packet.icmp.type == self.type and self.code in (None, packet.icmp.code))
-        return differs("ICMP type", packet.icmp, self._words(), self.negated) if right is self.negated else ""
-
-    def _words(self) -> str:
-        if self.type == 255:
-            return "any"
-        return str(self.type) if self.code is None else f"{self.type}/{self.code}"
-
-    def __str__(self) -> str:
-        return f"-m icmp {bang(self.negated)}--icmp-type {self._words()}"
+        return (
+            differs("ICMP type", packet.icmp, _icmp_text(self.type, self.code), self.negated)
+            if right is self.negated
+            else ""
+        )
 
 
 @dataclass(frozen=True, slots=True)
-class Multiport:
+class Multiport(Match):
     """`-m multiport --sports|--dports|--ports LIST`."""
+
+    records = (
+        MatchRecord(
+            "multiport",
+            Grammar(
+                {
+                    f"--{name}": OptionEntry(
+                        ("ranges",), _port_list, _list_text, "negated", aliases=aliases, constants={"option": name}
+                    )
+                    for name, aliases in PORT_LISTS.items()
+                },
+                single=True,
+            ),
+            purity=Purity.PURE,
+            tracks=False,
+            protocols=WITH_PORTS,
+        ),
+    )
 
     option: str  # sports, dports or ports
     ranges: tuple[Range, ...]
     negated: bool = False
+
+    @property
+    def asked_ports(self) -> tuple[Range, ...]:
+        """The ranges of ports it tells apart."""
+        return self.ranges
 
     def test(self) -> Test:
         """Compare the ports with the list."""
@@ -140,112 +278,8 @@ class Multiport:
     def why_not(self, packet: Packet, at: Context) -> str:
         """Name the ports."""
         found = ", ".join(map(str, _ports(packet, self.option)))
-        return differs(self.option.rstrip("s"), found, self._words(), self.negated)
-
-    def _words(self) -> str:
-        return ",".join(map(range_text, self.ranges))
-
-    def __str__(self) -> str:
-        return f"-m multiport {bang(self.negated)}--{self.option} {self._words()}"
+        return differs(self.option.rstrip("s"), found, _list_text(self.ranges), self.negated)
 
 
 def _ports(packet: Packet, option: str) -> tuple[int, ...]:
     return {"sports": (packet.sport,), "dports": (packet.dport,)}.get(option, (packet.sport, packet.dport))
-
-
-Flags = tuple[frozenset[str], frozenset[str]]
-
-PORTS = {"--sport": "sport", "--source-port": "sport", "--dport": "dport", "--destination-port": "dport"}
-
-TCP = PORTS | {"--tcp-flags": "flags", "--syn": "flags", "--tcp-option": "option"}
-
-IMPLIED = {"tcp": tuple(TCP), "udp": tuple(PORTS), "icmp": ("--icmp-type",)}
-"""Options that may follow `-p NAME` without `-m NAME`."""
-
-
-def read_ports(proto: str) -> Callable[[RuleWords], Match]:
-    """Return the reader of `-m tcp` or `-m udp`."""
-
-    def read(words: RuleWords) -> Match:
-        ports: dict[str, tuple[Range | None, bool]] = {}
-        flags: tuple[Flags | None, bool] = (None, False)
-        known = TCP if proto == "tcp" else PORTS
-        option: tuple[int | None, bool] = (None, False)
-        for name, negated in each_option(words, proto, known):
-            if name == "option":
-                option = words.number("a TCP option", 1, 255), negated
-                continue
-            if name == "flags":
-                flags = _flags(words), negated
-            else:
-                ports[name] = _range(words, words.take("a port")), negated
-            if negated and not (ports[name][0] if name in ports else flags[0]):
-                raise words.fail("this would match nothing")
-        sport, dport = ports.get("sport", (None, False)), ports.get("dport", (None, False))
-        return Ports(proto, sport[0], dport[0], flags[0], sport[1], dport[1], flags[1], *option)
-
-    return read
-
-
-def _range(words: RuleWords, word: str) -> Range | None:
-    """Turn `80` or `1000:2000` into a range of ports; None stands for all ports."""
-    low, colon, high = word.partition(":")
-    first = words.as_number(low or "0", "a port", 0, 65535)
-    last = words.as_number(high or "65535", "a port", 0, 65535) if colon else first
-    if last < first:
-        raise words.fail(f"{word!r} is an empty range of ports")
-    return None if (first, last) == (0, 65535) else (first, last)
-
-
-def _flags(words: RuleWords) -> Flags | None:
-    """Read the flags to look at and those that must be set; None when there is nothing to look at."""
-    if words.last == "--syn":
-        return frozenset({"FIN", "SYN", "RST", "ACK"}), frozenset({"SYN"})
-    mask, wanted = _flag_set(words), _flag_set(words)
-    if wanted and not mask:
-        raise words.fail("flags that are not looked at cannot be set: this would match nothing")
-    return (mask, wanted) if mask else None
-
-
-def _flag_set(words: RuleWords) -> frozenset[str]:
-    if words.peek().upper() in ("ALL", "NONE"):
-        return frozenset(FLAG_ORDER if words.take().upper() == "ALL" else ())
-    return frozenset(words.listed("a TCP flag", FLAG_ORDER))
-
-
-def read_icmp(words: RuleWords) -> Match:
-    """Read `--icmp-type TYPE[/CODE]`, by number or name."""
-    _, negated = need(words, "--icmp-type")
-    word = words.take("an ICMP type")
-    if word.lower() in ICMP_WORDS:
-        return IcmpType(*ICMP_WORDS[word.lower()], negated)
-    kind, slash, code = word.partition("/")
-    if not kind[:1].isdecimal():
-        raise words.fail(f"{word!r} is not an ICMP type", near=tuple(ICMP_WORDS))
-    number = words.as_number(kind, "an ICMP type", 0, 255)
-    found = words.as_number(code, "an ICMP code", 0, 255) if slash else None
-    return IcmpType(number, None if number == 255 else found, negated)
-
-
-MULTIPORT = {"--sports": "sports", "--source-ports": "sports", "--dports": "dports", "--destination-ports": "dports"}
-
-MULTIPORT |= {"--ports": "ports"}
-
-
-def read_multiport(words: RuleWords) -> Match:
-    """Read `--sports`, `--dports` or `--ports` with up to 15 ports; a range counts as two."""
-    option, negated = need(words, *MULTIPORT)
-    parts = words.take("ports").split(",")
-    ranges = tuple(_exact_range(words, part) for part in parts)
-    if len(parts) + sum(":" in part for part in parts) > 15:
-        raise words.fail("multiport takes 15 ports at most, a range counts as two")
-    return Multiport(MULTIPORT[option], ranges, negated)
-
-
-def _exact_range(words: RuleWords, word: str) -> Range:
-    low, colon, high = word.partition(":")
-    first = words.as_number(low, "a port", 0, 65535)
-    last = words.as_number(high, "a port", 0, 65535) if colon else first
-    if colon and last <= first:
-        raise words.fail(f"{word!r} is not a range of ports")
-    return first, last

@@ -11,20 +11,77 @@ from dataclasses import dataclass
 from mcnilib.errors import Unsupported
 from mcnilib.linux.netfilter.context import Context
 from mcnilib.linux.netfilter.ipset import find_set
-from mcnilib.linux.netfilter.iptables.extension import Match, Test, bang
-from mcnilib.linux.netfilter.iptables.words import RuleWords, each_option, need
+from mcnilib.linux.netfilter.iptables.extension import Match, MatchRecord, Purity, Test
+from mcnilib.linux.netfilter.iptables.grammar import Grammar, OptionEntry, flag
+from mcnilib.linux.netfilter.iptables.words import RuleWords
 from mcnilib.linux.packet import Packet
+
+SIDES = re.compile(r"(src|dst)(,(src|dst)){0,5}")
+
+
+def _name_and_sides(words: RuleWords) -> tuple[str, str]:
+    name, sides = words.take("a set"), words.take("src or dst")
+    if not SIDES.fullmatch(sides):
+        raise words.fail(f"{sides!r} is not a list of src and dst")
+    return name, sides
+
+
+def _long(words: RuleWords) -> int:
+    return words.as_long(words.take("a number"), "a number")
+
+
+UPDATES = ("--update-counters", "--update-subcounters")
+
+COMPARED = ("--packets-eq", "--packets-lt", "--packets-gt", "--bytes-eq", "--bytes-lt", "--bytes-gt")
+
+COUNTERS = Grammar(
+    {"--return-nomatch": flag, **dict.fromkeys(UPDATES, flag), **dict.fromkeys(COMPARED, _long)},
+    frozenset((*UPDATES, "--packets-eq", "--bytes-eq")),
+)
+"""What may follow --match-set."""
 
 
 @dataclass(frozen=True, slots=True)
-class InSet:
+class InSet(Match):
     """`-m set --match-set NAME src|dst[,...]`; a set with fewer parts than sides uses the first ones."""
+
+    records = (
+        MatchRecord(
+            "set",
+            Grammar(
+                {
+                    "--match-set": OptionEntry(
+                        ("name", "sides"), _name_and_sides, "{} {}".format, "negated", aliases=("--set",)
+                    )
+                },
+                single=True,
+            ),
+            purity=Purity.REFUSES,
+            tracks=False,
+        ),
+    )
 
     name: str
     sides: str  # src, dst, or a list of them
     negated: bool = False
     return_nomatch: bool = False  # exceptions match, other members do not
     counters: str = ""  # the options about counters, as iptables-save prints them
+
+    @classmethod
+    def read(cls, words: RuleWords, record: MatchRecord) -> Match:
+        """Read the set, and what may follow it."""
+        found = record.options.values(words, record.name)
+        more = COUNTERS.given(words, record.name)
+        for what in ("packets", "bytes"):
+            if sum(option.startswith(f"--{what}") for option in more) > 1:
+                raise words.fail(f"only one of --{what}-eq, --{what}-lt and --{what}-gt can stand")
+        nomatch = bool(more.pop("--return-nomatch", ""))
+        counters = {option: text for option, text in more.items() if text not in UPDATES}
+        return cls(**found, return_nomatch=nomatch, counters=COUNTERS.text(counters))
+
+    def __str__(self) -> str:
+        nomatch = " --return-nomatch" if self.return_nomatch else ""
+        return f"{Match.__str__(self)}{nomatch} {self.counters}".rstrip()
 
     def test(self) -> Test:
         """Look the packet up; a set that does not exist is an error, as it is for the kernel."""
@@ -48,10 +105,6 @@ class InSet:
         ]
         return f"{', '.join(sides)} is {'' if self.negated else 'not '}in set {self.name}"
 
-    def __str__(self) -> str:
-        nomatch = " --return-nomatch" if self.return_nomatch else ""
-        return f"-m set {bang(self.negated)}--match-set {self.name} {self.sides}{nomatch} {self.counters}".rstrip()
-
 
 def _part(kind: str, side: str, packet: Packet, at: Context) -> str:
     match kind:
@@ -64,39 +117,3 @@ def _part(kind: str, side: str, packet: Packet, at: Context) -> str:
         case "mark":
             return f"{packet.mark:#x}"
     return str(packet.src if side == "src" else packet.dst)
-
-
-SIDES = re.compile(r"(src|dst)(,(src|dst)){0,5}")
-
-UPDATES = ("--update-counters", "--update-subcounters")
-
-COMPARED = ("--packets-eq", "--packets-lt", "--packets-gt", "--bytes-eq", "--bytes-lt", "--bytes-gt")
-
-OPTIONS = {"--return-nomatch": "nomatch", **{option: option for option in (*UPDATES, *COMPARED)}}
-"""The options after --match-set, in the order iptables-save prints them."""
-
-
-def read_set(words: RuleWords) -> Match:
-    """Read the options of `-m set`."""
-    _, negated = need(words, "--match-set", "--set")
-    name, sides = words.take("a set"), words.take("src or dst")
-    if not SIDES.fullmatch(sides):
-        raise words.fail(f"{sides!r} is not a list of src and dst")
-    found: dict[str, str] = {}
-    for option, against in each_option(words, "set", OPTIONS, plain=("nomatch",)):
-        found[option] = _value(words, option, against)
-    for what in ("packets", "bytes"):
-        if sum(option.startswith(f"--{what}") for option in found) > 1:
-            raise words.fail(f"only one of --{what}-eq, --{what}-lt and --{what}-gt can stand")
-    counters = " ".join(found[option] for option in OPTIONS.values() if found.get(option) and option != "nomatch")
-    return InSet(name, sides, negated, "nomatch" in found, counters)
-
-
-def _value(words: RuleWords, option: str, negated: bool) -> str:
-    if option in UPDATES:
-        return f"! {option}" if negated else ""
-    if negated and not option.endswith("-eq"):
-        raise words.fail(f"{option} cannot be negated")
-    if option == "nomatch":
-        return option
-    return f"{bang(negated)}{option} {words.as_long(words.take('a number'), 'a number')}"

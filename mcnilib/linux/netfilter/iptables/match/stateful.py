@@ -10,46 +10,64 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from ipaddress import IPv4Address
-from typing import NamedTuple, TypeVar
+from typing import ClassVar, NamedTuple, Self, TypeVar
 
 from mcnilib.errors import Unknown, Unsupported
 from mcnilib.linux.chance import Chance
 from mcnilib.linux.netfilter.context import Context
-from mcnilib.linux.netfilter.iptables.extension import Match, Test, bang
+from mcnilib.linux.netfilter.iptables.extension import Match, MatchRecord, Purity, Test
+from mcnilib.linux.netfilter.iptables.grammar import Grammar, OptionEntry, any_word, flag_option, number
 from mcnilib.linux.netfilter.iptables.match.header import read_ip
-from mcnilib.linux.netfilter.iptables.words import RuleWords, each_option, need
+from mcnilib.linux.netfilter.iptables.words import RuleWords
 from mcnilib.linux.packet import Packet, lengths
 
-STATISTIC = {"--mode": "mode", "--probability": "probability", "--every": "every", "--packet": "packet"}
 
-
-def _statistic(words: RuleWords) -> Match:
-    found: dict[str, tuple[str, bool]] = {}
-    for name, negated in each_option(words, "statistic", STATISTIC, plain=("mode", "packet")):
-        found[name] = words.take(f"the value of --{name}"), negated
-        if name == "probability" and not _is_probability(found[name][0]):
-            raise words.fail(f"{found[name][0]!r} is not a probability from 0 to 1")
-    match {name: value for name, (value, _) in found.items()}:
-        case {"mode": "random", "probability": share, **rest} if not rest:
-            return Statistic(round(float(share) * 0x80000000), found["probability"][1])
-        case {"mode": "nth", "every": every, "packet": packet, **rest} if not rest:
-            count = words.as_number(every, "a count", 1)
-            return Nth(count, words.as_number(packet, "a packet", 0, count - 1), found["every"][1])
-    raise words.fail("expected --mode random --probability P or --mode nth --every N --packet P")
+def _share(words: RuleWords) -> int:
+    """Read a probability; in units of 2**-31."""
+    word = words.take("the value of --probability")
+    if not _is_probability(word):
+        raise words.fail(f"{word!r} is not a probability from 0 to 1")
+    return round(float(word) * 0x80000000)
 
 
 def _is_probability(word: str) -> bool:
     return bool(re.fullmatch(r"(\d+\.?\d*|\.\d+)(e[-+]?\d{1,3})?", word, re.ASCII)) and float(word) <= 1
 
 
+STATISTIC = Grammar(
+    {
+        "--mode": OptionEntry(("mode",), any_word("the value of --mode")),
+        "--probability": OptionEntry(("share",), _share, lambda share: f"{share / 0x80000000:.11f}", "negated"),
+        "--every": OptionEntry(("every",), any_word("the value of --every"), negated="negated"),
+        "--packet": OptionEntry(("packet",), any_word("the value of --packet")),
+    }
+)
+
+
 @dataclass(frozen=True, slots=True)
-class Statistic:
+class Statistic(Match):
     """`-m statistic --mode random --probability P`; P is kept in units of 2**-31, as the kernel does."""
+
+    records = (MatchRecord("statistic", STATISTIC, purity=Purity.UNDECIDED, tracks=False),)
 
     share: int
     negated: bool = False
+    mode: ClassVar = "random"
+    every: ClassVar = None
+    packet: ClassVar = None
+
+    @classmethod
+    def read(cls, words: RuleWords, record: MatchRecord) -> Match:
+        """Read the options of either mode."""
+        match record.options.values(words, record.name):
+            case {"mode": "random", "share": share, **rest} if rest.keys() <= {"negated"}:
+                return cls(share, **rest)
+            case {"mode": "nth", "every": every, "packet": packet, **rest} if rest.keys() <= {"negated"}:
+                count = words.as_number(every, "a count", 1)
+                return Nth(count, words.as_number(packet, "a packet", 0, count - 1), **rest)
+        raise words.fail("expected --mode random --probability P or --mode nth --every N --packet P")
 
     def test(self) -> Test:
         """Draw a number."""
@@ -65,9 +83,6 @@ class Statistic:
         """How probable it is that the match holds."""
         share = self.share / 0x80000000
         return 1 - share if self.negated else share
-
-    def __str__(self) -> str:
-        return f"-m statistic --mode random {bang(self.negated)}--probability {self.share / 0x80000000:.11f}"
 
 
 UNITS = {"day": 86400, "hour": 3600, "min": 60, "sec": 1}
@@ -115,6 +130,25 @@ def _means(word: str, unit: str) -> bool:
     return whole.startswith(word)
 
 
+LIMIT_SCALE = 10_000
+
+THREE_AN_HOUR = Rate(1200 * LIMIT_SCALE, LIMIT_SCALE)
+
+ONE_ADDRESS = IPv4Address("255.255.255.255")
+
+
+def _limit_rate(words: RuleWords) -> Rate:
+    return read_rate(words, words.take("a rate"), LIMIT_SCALE)
+
+
+def _burst(words: RuleWords) -> int:
+    return words.number("a number", 0, 10000) or 5
+
+
+def _bytes(words: RuleWords) -> int:
+    return words.as_long(words.take("a number of bytes"), "a number of bytes")
+
+
 Memory = TypeVar("Memory")
 
 
@@ -129,12 +163,41 @@ def remembered(at: Context, owner: object, key: object, begin: Callable[[], Memo
 
 
 @dataclass(frozen=True, slots=True)
-class Limit:
+class Remembering(Match):
+    """A match that remembers packets; what it remembers is not known where packets came before the run began."""
+
+    known: bool = field(default=True, compare=False, kw_only=True)  # no packet has come yet
+
+    def running(self, only_tells: bool) -> Self:
+        """Return the match of a rule that has seen packets before, nobody knows which."""
+        return replace(self, known=False)
+
+
+@dataclass(frozen=True, slots=True)
+class Limit(Remembering):
     """`-m limit --limit RATE --limit-burst N`: a bucket of N packets that is filled again at a rate."""
 
-    rate: Rate
+    records = (
+        MatchRecord(
+            "limit",
+            Grammar(
+                {
+                    "--limit": OptionEntry(("rate",), _limit_rate, lambda rate: rate.text),
+                    "--limit-burst": OptionEntry(("burst",), _burst, absent=5),
+                }
+            ),
+            purity=Purity.REMEMBERS,
+            tracks=False,
+        ),
+    )
+
+    rate: Rate = THREE_AN_HOUR
     burst: int = 5
-    known: bool = field(default=True, compare=False)  # no packet has come yet
+
+    def running(self, only_tells: bool) -> Limit:
+        """Return the match of a rule that has seen packets; how much its bucket holds is all the same to packets where
+        the rule only tells of them."""
+        return self if only_tells else replace(self, known=False)
 
     def test(self) -> Test:
         """Take a packet out of the bucket, if there is one."""
@@ -159,17 +222,22 @@ class Limit:
         """Say that the bucket decides; nothing is taken."""
         return f"the rate decides, {self.burst} packets at once, then {self.rate.text}"
 
-    def __str__(self) -> str:
-        return f"-m limit --limit {self.rate.text}{f' --limit-burst {self.burst}' if self.burst != 5 else ''}"
-
 
 @dataclass(frozen=True, slots=True)
-class Quota:
+class Quota(Remembering):
     """`-m quota --quota BYTES`: holds until so many bytes have passed; negated, from then on."""
+
+    records = (
+        MatchRecord(
+            "quota",
+            Grammar({"--quota": OptionEntry(("bytes",), _bytes, negated="negated")}, single=True),
+            purity=Purity.REMEMBERS,
+            tracks=False,
+        ),
+    )
 
     bytes: int
     negated: bool = False
-    known: bool = field(default=True, compare=False)  # no packet has come yet
 
     def test(self) -> Test:
         """Take the packet's bytes from the quota."""
@@ -190,18 +258,18 @@ class Quota:
         """Say that the bytes so far decide; none are taken."""
         return f"the bytes seen so far decide, the quota is {self.bytes}"
 
-    def __str__(self) -> str:
-        return f"-m quota {bang(self.negated)}--quota {self.bytes}"
-
 
 @dataclass(frozen=True, slots=True)
-class Nth:
+class Nth(Remembering):
     """`-m statistic --mode nth --every N --packet P`: one packet of N, first the one number P counted from 0."""
+
+    records = (MatchRecord("statistic", STATISTIC, purity=Purity.REMEMBERS, tracks=False),)
 
     every: int
     packet: int
     negated: bool = False
-    known: bool = field(default=True, compare=False)  # no packet has come yet
+    mode: ClassVar = "nth"
+    share: ClassVar = None
 
     def test(self) -> Test:
         """Count the packet."""
@@ -218,9 +286,6 @@ class Nth:
         """Say that the count decides."""
         return f"the count decides, one packet in {self.every} is chosen"
 
-    def __str__(self) -> str:
-        return f"-m statistic --mode nth {bang(self.negated)}--every {self.every} --packet {self.packet}"
-
 
 LIST_SIZE, STAMPS = 100, 65536
 """Addresses a list of `-m recent` holds, and most moments a rule may count of one address."""
@@ -236,56 +301,77 @@ class Seen:
         self.stamps, self.ttl = [now], ttl
 
 
+def _mask(words: RuleWords) -> IPv4Address:
+    return read_ip(words, words.take("the mask"))
+
+
 @dataclass(frozen=True, slots=True)
-class Recent:
-    """`-m recent ...`: addresses seen lately, in lists that the rules of a namespace share by name.
+class Recent(Remembering):
+    """`-m recent ...`: addresses seen lately, in lists that the rules of a namespace share by name."""
 
-    `words` are the options in the order iptables-save prints them.
-    """
+    records = (
+        MatchRecord(
+            "recent",
+            Grammar(
+                {
+                    **{
+                        f"--{mode}": OptionEntry(negated="negated", constants={"mode": mode})
+                        for mode in ("set", "rcheck", "update", "remove")
+                    },
+                    "--seconds": OptionEntry(("seconds",), number(1, what="seconds"), absent=0),
+                    "--reap": flag_option("reap"),
+                    "--hitcount": OptionEntry(("hits",), number(1, what="hitcount"), absent=0),
+                    "--rttl": flag_option("rttl"),
+                    "--name": OptionEntry(("name",), any_word("the name")),
+                    "--mask": OptionEntry(("mask",), _mask),
+                    "--rsource": OptionEntry(constants={"rdest": False}),
+                    "--rdest": OptionEntry(constants={"dst": True}),
+                }
+            ),
+            purity=Purity.REMEMBERS,
+            tracks=False,
+        ),
+    )
 
-    words: str
-    known: bool = field(default=True, compare=False)  # the list was empty when the run began
+    mode: str  # set, rcheck, update or remove
+    negated: bool = False
+    name: str = "DEFAULT"
+    mask: IPv4Address = ONE_ADDRESS
+    dst: bool = False
+    seconds: int = 0
+    hits: int = 0
+    reap: bool = False
+    rttl: bool = False
+
+    @classmethod
+    def read(cls, words: RuleWords, record: MatchRecord) -> Match:
+        """Read the options; --rdest beats --rsource."""
+        found = record.options.values(words, record.name)
+        found.pop("rdest", None)
+        mode = found.get("mode", "")
+        if not mode or ("reap" in found and "seconds" not in found) or ("rttl" in found and mode in ("set", "remove")):
+            raise words.fail("expected --set, --rcheck, --update or --remove; --reap needs --seconds, --rttl a check")
+        return cls(**found)
+
+    @property
+    def rdest(self) -> bool:
+        """Tell whether --rdest is printed, and not --rsource."""
+        return self.dst
 
     def test(self) -> Test:
         """Look the address up, or note it, in the list."""
-        asked, wanted = _Asked.of(self.words), not self.words.startswith("!")
-        return lambda packet, at: asked.ask(packet, at, self) is wanted
+        wanted = not self.negated
+        return lambda packet, at: self._ask(packet, at) is wanted
 
     def why_not(self, packet: Packet, at: Context) -> str:
         """Say that the list decides; nothing is noted."""
-        asked = _Asked.of(self.words)
-        return f"the list {asked.name} of recent addresses decides about {packet.dst if asked.dst else packet.src}"
+        return f"the list {self.name} of recent addresses decides about {packet.dst if self.dst else packet.src}"
 
-    def __str__(self) -> str:
-        return f"-m recent {self.words}"
-
-
-class _Asked(NamedTuple):
-    """The options of one `-m recent`."""
-
-    mode: str
-    name: str
-    mask: int
-    dst: bool
-    seconds: int
-    hits: int
-    reap: bool
-    rttl: bool
-
-    @classmethod
-    def of(cls, text: str) -> _Asked:
-        words = text.removeprefix("! ").split()
-        value = dict(zip(words, [*words[1:], ""], strict=True))
-        return cls(
-            words[0].lstrip("-"), value["--name"], int(IPv4Address(value["--mask"])), "--rdest" in words,
-            int(value.get("--seconds", 0)), int(value.get("--hitcount", 0)), "--reap" in words, "--rttl" in words,
-        )  # fmt: skip
-
-    def ask(self, packet: Packet, at: Context, owner: Recent) -> bool:
+    def _ask(self, packet: Packet, at: Context) -> bool:
         """Tell whether the address is in the list as asked, and note what is to be noted. Source: recent_mt()."""
-        if not owner.known and self.mode != "set":  # which always notes the address
+        if not self.known and self.mode != "set":  # which always notes the address
             raise Unknown(f"the list {self.name} of recent addresses was not collected", collect="")
-        mask, seen = self._list(at, owner)
+        mask, seen = self._list(at)
         ip = int(packet.dst if self.dst else packet.src) & mask
         ttl = packet.ttl + (1 if at.iif and at.oif else 0)  # as it was before it was forwarded
         known = seen.get(ip)
@@ -304,11 +390,12 @@ class _Asked(NamedTuple):
             seen[ip] = seen.pop(ip)  # the address seen last stands last
         return found
 
-    def _list(self, at: Context, owner: Recent) -> tuple[int, dict[int, Seen]]:
+    def _list(self, at: Context) -> tuple[int, dict[int, Seen]]:
         """Return the list's mask and addresses; the kernel takes the mask of the rule it loaded first."""
-        found: tuple[int, dict[int, Seen]] = remembered(at, owner, ("recent", self.name), lambda: (self.mask, {}))
-        if found[0] != self.mask:
-            raise Unsupported(f"match {str(owner)[3:]}: the rules of one list differ in their masks")
+        mask = int(self.mask)
+        found: tuple[int, dict[int, Seen]] = remembered(at, self, ("recent", self.name), lambda: (mask, {}))
+        if found[0] != mask:
+            raise Unsupported(f"match {str(self)[3:]}: the rules of one list differ in their masks")
         return found
 
     def _found(self, known: Seen, now: float) -> bool:
@@ -325,56 +412,3 @@ def _add(seen: dict[int, Seen], ip: int, now: float, ttl: int) -> None:
     if len(seen) >= LIST_SIZE:
         del seen[next(iter(seen))]
     seen[ip] = Seen(now, ttl)
-
-
-MEMORIES = (Limit, Quota, Nth, Recent)
-"""Matches that answer differently when the same packet asks again, because they remember it."""
-
-LIMIT_SCALE = 10_000
-
-
-def _limit(words: RuleWords) -> Match:
-    rate, burst = read_rate(words, "3/hour", LIMIT_SCALE), 0
-    known = {"--limit": "rate", "--limit-burst": "burst"}
-    for name, _ in each_option(words, "limit", known, plain=known.values()):
-        if name == "rate":
-            rate = read_rate(words, words.take("a rate"), LIMIT_SCALE)
-        else:
-            burst = words.number("a number", 0, 10000)
-    return Limit(rate, burst or 5)
-
-
-def _quota(words: RuleWords) -> Match:
-    _, negated = need(words, "--quota")
-    return Quota(words.as_long(words.take("a number of bytes"), "a number of bytes"), negated)
-
-
-RECENT_MODES = ("set", "rcheck", "update", "remove")
-
-RECENT = {f"--{name}": name for name in ("seconds", "reap", "hitcount", "rttl", "name", "mask", "rsource", "rdest")}
-"""Options of `-m recent` beside the mode, in the order iptables-save prints them."""
-
-
-def _recent(words: RuleWords) -> Match:
-    """Keep the words, in the order iptables-save prints them."""
-    known = RECENT | dict.fromkeys([f"--{mode}" for mode in RECENT_MODES], "mode")
-    found = {"name": "--name DEFAULT", "mask": "--mask 255.255.255.255"}
-    for name, negated in each_option(words, "recent", known, plain=RECENT.values()):
-        option = words.last
-        found[name] = f"{bang(negated)}{option}{_recent_value(words, name)}"
-    mode = found.get("mode", "").removeprefix("! ")
-    if not mode or ("reap" in found and "seconds" not in found) or ("rttl" in found and mode in ("--set", "--remove")):
-        raise words.fail("expected --set, --rcheck, --update or --remove; --reap needs --seconds, --rttl a check")
-    found["rsource"] = found.pop("rdest", "--rsource")
-    return Recent(" ".join(found[name] for name in ("mode", *RECENT.values()) if found.get(name)))
-
-
-def _recent_value(words: RuleWords, name: str) -> str:
-    match name:
-        case "seconds" | "hitcount":
-            return f" {words.number(name, 1)}"
-        case "name":
-            return f" {words.take('the name')}"
-        case "mask":
-            return f" {read_ip(words, words.take('the mask'))}"
-    return ""

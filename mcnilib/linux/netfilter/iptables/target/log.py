@@ -1,53 +1,19 @@
-"""Readers of the options of LOG and NFLOG. Source: iptables-extensions(8) (iptables 1.8.9)."""
+"""LOG, NFLOG and TRACE. Source: iptables-extensions(8) (iptables 1.8.9)."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 
-from mcnilib.linux.netfilter.iptables.words import RuleWords, each_option, quoted
-
-
-@dataclass(frozen=True, slots=True)
-class Log:
-    """LOG, NFLOG or TRACE: tells somebody and goes on."""
-
-    name: str
-    options: tuple[tuple[str, str], ...] = ()  # (option, value); flags such as --log-uid have an empty value
-
-    def __str__(self) -> str:
-        words = (f"{name} {quoted(value)}" if value else name for name, value in self.options)
-        return " ".join([f"-j {self.name}", *words])
-
+from mcnilib.linux.netfilter.iptables.extension import Target, TargetRecord
+from mcnilib.linux.netfilter.iptables.grammar import Given, Grammar, Reader, flag, number
+from mcnilib.linux.netfilter.iptables.words import RuleWords, quoted
 
 LEVELS = ("emerg", "alert", "crit", "error", "warning", "notice", "info", "debug")
 """Names of log levels, by number."""
 
 DEFAULT_LEVEL = LEVELS.index("warning")
 
-FLAGS = ("--log-tcp-sequence", "--log-tcp-options", "--log-ip-options", "--log-uid", "--log-macdecode")
-
-LOG = {option: option for option in ("--log-prefix", "--log-level", *FLAGS)}
-"""Options of LOG, in the order iptables-save prints them."""
-
-NFLOG = {option: option for option in ("--nflog-prefix", "--nflog-group", "--nflog-size", "--nflog-threshold")}
-"""Options of NFLOG, in the order iptables-save prints them."""
-
-PREFIX_LENGTHS = {"--log-prefix": 29, "--nflog-prefix": 63}
-
-LIMITS = {"--nflog-group": 0xFFFF, "--nflog-size": 0xFFFFFFFF, "--nflog-threshold": 0xFFFF}
-
-
-def read_log(words: RuleWords) -> Log:
-    """Read LOG; level 4 is the default and not printed."""
-    found: dict[str, str] = {}
-    for option, _ in each_option(words, "LOG", LOG, plain=LOG):
-        if option in FLAGS:
-            found[option] = ""
-        elif option == "--log-prefix":
-            found[option] = _prefix(words, option)
-        elif (level := _level(words)) != DEFAULT_LEVEL:
-            found[option] = str(level)
-    return Log("LOG", tuple((option, found[option]) for option in LOG if option in found))
+LOG_FLAGS = ("--log-tcp-sequence", "--log-tcp-options", "--log-ip-options", "--log-uid", "--log-macdecode")
 
 
 def _level(words: RuleWords) -> int:
@@ -59,21 +25,62 @@ def _level(words: RuleWords) -> int:
     return words.as_number(word, "a level", 0, 7)
 
 
-def _prefix(words: RuleWords, option: str) -> str:
-    text = words.take("a prefix")
-    if not 0 < len(text.encode()) <= PREFIX_LENGTHS[option]:
-        raise words.fail(f"a prefix has 1 to {PREFIX_LENGTHS[option]} characters")
-    return text
+def _prefix(length: int) -> Reader:
+    def read(words: RuleWords) -> str:
+        text = words.take("a prefix")
+        if not 0 < len(text.encode()) <= length:
+            raise words.fail(f"a prefix has 1 to {length} characters")
+        return quoted(text)
+
+    return read
 
 
-def read_nflog(words: RuleWords) -> Log:
-    """Read NFLOG; group 0 and threshold 0 are the defaults and not printed."""
-    found: dict[str, str] = {}
-    for option, _ in each_option(words, "NFLOG", NFLOG | {"--nflog-range": "--nflog-range"}, plain=NFLOG):
-        if option == "--nflog-range":
-            words.number("a number")  # never had an effect, and is not printed
-        elif option == "--nflog-prefix":
-            found[option] = _prefix(words, option)
-        elif (value := words.number("a number", 0, LIMITS[option])) or option == "--nflog-size":
-            found[option] = str(value)
-    return Log("NFLOG", tuple((option, found[option]) for option in NFLOG if option in found))
+def _without_defaults(grammar: Grammar, words: RuleWords, found: Given) -> str:
+    """Leave out what iptables-save does not print: level 4, group 0, threshold 0, and a range, which has no effect."""
+    unprinted = (f"--log-level {DEFAULT_LEVEL}", "--nflog-group 0", "--nflog-threshold 0")
+    found.pop("--nflog-range", None)
+    return grammar.text({option: text for option, text in found.items() if text not in unprinted})
+
+
+@dataclass(frozen=True, slots=True)
+class Log(Target):
+    """LOG, NFLOG or TRACE: tells somebody and goes on. `words` are its options as iptables-save prints them."""
+
+    records = (
+        TargetRecord(
+            "LOG",
+            Grammar(
+                {"--log-prefix": _prefix(29), "--log-level": _level, **dict.fromkeys(LOG_FLAGS, flag)},
+                finish=_without_defaults,
+            ),
+            tracks=False,
+            changes=False,
+        ),
+        TargetRecord(
+            "NFLOG",
+            Grammar(
+                {
+                    "--nflog-prefix": _prefix(63),
+                    "--nflog-group": number(0, 0xFFFF),
+                    "--nflog-size": number(),
+                    "--nflog-threshold": number(0, 0xFFFF),
+                    "--nflog-range": number(),
+                },
+                finish=_without_defaults,
+            ),
+            tracks=False,
+            changes=False,
+        ),
+        TargetRecord("TRACE", Grammar(), tracks=False, changes=False),
+    )
+
+    name: str
+    words: str = ""
+
+    @classmethod
+    def read(cls, words: RuleWords, record: TargetRecord) -> Target:
+        """Read the options."""
+        return cls(record.name, record.options.read(words, record.name))
+
+    def __str__(self) -> str:
+        return f"-j {self.name} {self.words}".rstrip()

@@ -7,10 +7,18 @@ Source: iptables-extensions(8); extensions/lib{xt,ipt}_*.c (iptables 1.8.9).
 
 from __future__ import annotations
 
-from mcnilib.linux.netfilter.iptables.extension import KeptTarget
+from dataclasses import dataclass, field
+from functools import partial
+
+from mcnilib.errors import Unsupported
+from mcnilib.linux.netfilter.conntrack import ConnState
+from mcnilib.linux.netfilter.context import Context
+from mcnilib.linux.netfilter.iptables.extension import Target, TargetRecord
 from mcnilib.linux.netfilter.iptables.grammar import (
+    Given,
     Grammar,
     address,
+    any_word,
     choice,
     device,
     flag,
@@ -22,6 +30,7 @@ from mcnilib.linux.netfilter.iptables.grammar import (
     word,
 )
 from mcnilib.linux.netfilter.iptables.words import RuleWords
+from mcnilib.linux.packet import Packet
 
 OPTION_NUMBERS = {"mss": 2, "wscale": 3, "sack-permitted": 4, "sack": 5, "timestamp": 8, "md5": 19}
 
@@ -61,77 +70,6 @@ def _masked_mark(words: RuleWords) -> str:
     return f"{words.as_number(value, 'a mark'):#x}/{words.as_number(mask, 'a mask') if slash else 0xFFFFFFFF:#x}"
 
 
-TARGETS = {
-    "AUDIT": Grammar({"--type": choice("accept", "drop", "reject")}, needed=("--type",)),
-    "CHECKSUM": Grammar({"--checksum-fill": flag}, needed=("--checksum-fill",)),
-    "CLASSIFY": Grammar({"--set-class": _class}, needed=("--set-class",)),
-    "CLUSTERIP": Grammar(
-        {
-            "--new": flag, "--hashmode": choice("sourceip", "sourceip-sourceport", "sourceip-sourceport-destport"),
-            "--clustermac": mac, "--total-nodes": number(1, 16), "--local-node": number(1, 16), "--hash-init": number(),
-        },
-        why="Linux 6.3 removed it; use the cluster match",
-    ),
-    "CONNSECMARK": Grammar({"--save": flag, "--restore": flag}),
-    "ECN": Grammar(
-        {"--ecn-tcp-remove": flag}, needed=("--ecn-tcp-remove",), protocols=("tcp",),
-        why="explicit congestion notification is not modelled",
-    ),
-    "IDLETIMER": Grammar({"--timeout": number(1), "--label": word(r"\S{1,27}", "a label"), "--alarm": flag}),
-    "LED": Grammar({"--led-trigger-id": text, "--led-delay": text, "--led-always-blink": flag}),
-    "NFQUEUE": Grammar(
-        {
-            "--queue-num": number(0, 65535), "--queue-balance": word(r"\d+:\d+", "two numbers"),
-            "--queue-bypass": flag, "--queue-cpu-fanout": flag,
-        },
-        why="a program outside the kernel decides",
-    ),
-    "QUEUE": Grammar(why="a program outside the kernel decides"),
-    "RATEEST": Grammar({"--rateest-name": text, "--rateest-interval": _time, "--rateest-ewmalog": _time}),
-    "SECMARK": Grammar({"--selctx": text}, needed=("--selctx",)),
-    "SET": Grammar(
-        {
-            "--add-set": _set, "--exist": flag, "--timeout": number(), "--del-set": _set, "--map-set": _set,
-            "--map-mark": flag, "--map-prio": flag, "--map-queue": flag,
-        },
-        some=True, why="sets do not change during a run",
-    ),
-    "SYNPROXY": Grammar(
-        {"--sack-perm": flag, "--timestamp": flag, "--wscale": number(0, 14), "--mss": number(0, 65535), "--ecn": flag},
-        protocols=("tcp",), why="the kernel's own handshakes are not modelled",
-    ),
-    "TCPMSS": Grammar({"--clamp-mss-to-pmtu": flag, "--set-mss": number(0, 65495)}, protocols=("tcp",), some=True),
-    "TCPOPTSTRIP": Grammar(
-        {"--strip-options": _strip}, needed=("--strip-options",), protocols=("tcp",),
-        why="TCP options are not modelled",
-    ),
-    "TEE": Grammar(
-        {"--gateway": address, "--oif": device}, needed=("--gateway",), why="copies of packets are not sent"
-    ),
-    "TPROXY": Grammar(
-        {"--on-port": number(0, 65535), "--on-ip": address, "--tproxy-mark": _masked_mark}, needed=("--on-port",),
-        defaults={"--on-ip": "0.0.0.0", "--tproxy-mark": "0x0/0x0"}, protocols=("tcp", "udp"),
-        why="transparent proxying is not modelled",
-    ),
-    "ULOG": Grammar(
-        {
-            "--ulog-prefix": text, "--ulog-nlgroup": number(1, 32), "--ulog-cprange": number(),
-            "--ulog-qthreshold": number(1, 50),
-        }
-    ),
-}  # fmt: skip
-"""Targets kept as text."""
-
-HMARK = Grammar(
-    {
-        "--hmark-src-prefix": number(0, 32), "--hmark-dst-prefix": number(0, 32), "--hmark-sport-mask": hexadecimal(4),
-        "--hmark-dport-mask": hexadecimal(4), "--hmark-spi-mask": hexadecimal(8), "--hmark-proto-mask": hexadecimal(2),
-        "--hmark-rnd": hexadecimal(8), "--hmark-mod": number(1), "--hmark-offset": number(),
-        "--hmark-tuple": lambda words: words.take("a tuple"),
-    },
-    needed=("--hmark-mod", "--hmark-rnd"), why="the kernel's hash of addresses is not computed",
-)  # fmt: skip
-
 TUPLE = {
     "src": "--hmark-src-prefix 32", "dst": "--hmark-dst-prefix 32", "proto": "--hmark-proto-mask 0xffff",
     "sport": "--hmark-sport-mask 0xffff", "dport": "--hmark-dport-mask 0xffff", "spi": "--hmark-spi-mask 0xffffffff",
@@ -139,15 +77,20 @@ TUPLE = {
 }  # fmt: skip
 
 
-def _hmark(words: RuleWords) -> KeptTarget:
-    """Read HMARK, whose tuple stands for options of their own."""
-    found = HMARK.read(words, "HMARK")
+def _hmark(grammar: Grammar, words: RuleWords, found: Given) -> str:
+    """Turn the members of a tuple into the options they stand for."""
     members = found.pop("--hmark-tuple", "").rpartition(" ")[2]
     for member in members.split(",") if members else ():
         if member not in TUPLE:
             raise words.fail(f"{member!r} is not part of a tuple", near=tuple(TUPLE))
         found[TUPLE[member].partition(" ")[0]] = TUPLE[member]
-    return KeptTarget("HMARK", HMARK.text(found), HMARK.why)
+    return grammar.text(found)
+
+
+def _nfqueue(grammar: Grammar, words: RuleWords, found: Given) -> str:
+    if "--queue-balance" not in found:
+        found.setdefault("--queue-num", "--queue-num 0")
+    return grammar.text(found)
 
 
 EVENTS = (
@@ -156,13 +99,6 @@ EVENTS = (
 
 ZONE = word(r"\d{1,5}|mark", "the number of a zone, or mark")
 
-CT = Grammar(
-    {
-        "--notrack": flag, "--helper": text, "--timeout": text, "--ctevents": several("an event", *EVENTS),
-        "--expevents": several("an event", "new"), "--zone-orig": ZONE, "--zone-reply": ZONE, "--zone": ZONE,
-    }
-)  # fmt: skip
-
 CT_WHY = {
     "--helper": "helpers of connection tracking are not modelled",
     "--timeout": "timeout policies of connections are not modelled",
@@ -170,23 +106,240 @@ CT_WHY = {
 }
 
 
-def read_ct(words: RuleWords) -> KeptTarget:
+def _ct(grammar: Grammar, words: RuleWords, found: Given) -> str:
+    return grammar.text({option: text for option, text in found.items() if text != "--zone 0"})
+
+
+_opaque = partial(TargetRecord, changes=True)
+
+CT = _opaque(
+    "CT",
+    Grammar(
+        {
+            "--notrack": flag,
+            "--helper": text,
+            "--timeout": text,
+            "--ctevents": several("an event", *EVENTS),
+            "--expevents": several("an event", "new"),
+            "--zone-orig": ZONE,
+            "--zone-reply": ZONE,
+            "--zone": ZONE,
+        },
+        finish=_ct,
+    ),
+    tracks=True,
+    tables=("raw",),
+    hooks=("PREROUTING", "OUTPUT"),
+)
+
+OPAQUE_TARGETS = (
+    CT,
+    _opaque("AUDIT", Grammar({"--type": choice("accept", "drop", "reject")}, needed=("--type",)), tracks=False),
+    _opaque(
+        "CHECKSUM", Grammar({"--checksum-fill": flag}, needed=("--checksum-fill",)), tracks=False, tables=("mangle",)
+    ),
+    _opaque(
+        "CLASSIFY",
+        Grammar({"--set-class": _class}, needed=("--set-class",)),
+        tracks=False,
+        hooks=("FORWARD", "OUTPUT", "POSTROUTING"),
+    ),
+    _opaque(
+        "CLUSTERIP",
+        Grammar(
+            {
+                "--new": flag,
+                "--hashmode": choice("sourceip", "sourceip-sourceport", "sourceip-sourceport-destport"),
+                "--clustermac": mac,
+                "--total-nodes": number(1, 16),
+                "--local-node": number(1, 16),
+                "--hash-init": number(),
+            }
+        ),
+        tracks=False,
+        why="Linux 6.3 removed it; use the cluster match",
+    ),
+    _opaque("CONNSECMARK", Grammar({"--save": flag, "--restore": flag}), tracks=True, tables=("mangle", "security")),
+    _opaque(
+        "ECN",
+        Grammar({"--ecn-tcp-remove": flag}, needed=("--ecn-tcp-remove",)),
+        tracks=False,
+        tables=("mangle",),
+        protocols=("tcp",),
+        why="explicit congestion notification is not modelled",
+    ),
+    _opaque(
+        "HMARK",
+        Grammar(
+            {
+                "--hmark-src-prefix": number(0, 32),
+                "--hmark-dst-prefix": number(0, 32),
+                "--hmark-sport-mask": hexadecimal(4),
+                "--hmark-dport-mask": hexadecimal(4),
+                "--hmark-spi-mask": hexadecimal(8),
+                "--hmark-proto-mask": hexadecimal(2),
+                "--hmark-rnd": hexadecimal(8),
+                "--hmark-mod": number(1),
+                "--hmark-offset": number(),
+                "--hmark-tuple": any_word("a tuple"),
+            },
+            needed=("--hmark-mod", "--hmark-rnd"),
+            finish=_hmark,
+        ),
+        tracks=False,
+        why="the kernel's hash of addresses is not computed",
+    ),
+    _opaque(
+        "IDLETIMER",
+        Grammar({"--timeout": number(1), "--label": word(r"\S{1,27}", "a label"), "--alarm": flag}),
+        tracks=False,
+    ),
+    _opaque("LED", Grammar({"--led-trigger-id": text, "--led-delay": text, "--led-always-blink": flag}), tracks=False),
+    _opaque(
+        "NFQUEUE",
+        Grammar(
+            {
+                "--queue-num": number(0, 65535),
+                "--queue-balance": word(r"\d+:\d+", "two numbers"),
+                "--queue-bypass": flag,
+                "--queue-cpu-fanout": flag,
+            },
+            finish=_nfqueue,
+        ),
+        tracks=False,
+        why="a program outside the kernel decides",
+    ),
+    _opaque("QUEUE", Grammar(), tracks=False, why="a program outside the kernel decides"),
+    _opaque(
+        "RATEEST",
+        Grammar({"--rateest-name": text, "--rateest-interval": _time, "--rateest-ewmalog": _time}),
+        tracks=False,
+    ),
+    _opaque("SECMARK", Grammar({"--selctx": text}, needed=("--selctx",)), tracks=False, tables=("mangle", "security")),
+    _opaque(
+        "SET",
+        Grammar(
+            {
+                "--add-set": _set,
+                "--exist": flag,
+                "--timeout": number(),
+                "--del-set": _set,
+                "--map-set": _set,
+                "--map-mark": flag,
+                "--map-prio": flag,
+                "--map-queue": flag,
+            },
+            some=True,
+        ),
+        tracks=False,
+        why="sets do not change during a run",
+    ),
+    _opaque(
+        "SYNPROXY",
+        Grammar(
+            {
+                "--sack-perm": flag,
+                "--timestamp": flag,
+                "--wscale": number(0, 14),
+                "--mss": number(0, 65535),
+                "--ecn": flag,
+            }
+        ),
+        tracks=True,
+        hooks=("INPUT", "FORWARD"),
+        protocols=("tcp",),
+        why="the kernel's own handshakes are not modelled",
+    ),
+    _opaque(
+        "TCPMSS",
+        Grammar({"--clamp-mss-to-pmtu": flag, "--set-mss": number(0, 65495)}, some=True),
+        tracks=False,
+        protocols=("tcp",),
+    ),
+    _opaque(
+        "TCPOPTSTRIP",
+        Grammar({"--strip-options": _strip}, needed=("--strip-options",)),
+        tracks=False,
+        protocols=("tcp",),
+        why="TCP options are not modelled",
+    ),
+    _opaque(
+        "TEE",
+        Grammar({"--gateway": address, "--oif": device}, needed=("--gateway",)),
+        tracks=False,
+        why="copies of packets are not sent",
+    ),
+    _opaque(
+        "TPROXY",
+        Grammar(
+            {"--on-port": number(0, 65535), "--on-ip": address, "--tproxy-mark": _masked_mark},
+            needed=("--on-port",),
+            defaults={"--on-ip": "0.0.0.0", "--tproxy-mark": "0x0/0x0"},
+        ),
+        tracks=False,
+        tables=("mangle",),
+        hooks=("PREROUTING",),
+        protocols=("tcp", "udp"),
+        why="transparent proxying is not modelled",
+    ),
+    _opaque(
+        "ULOG",
+        Grammar(
+            {
+                "--ulog-prefix": text,
+                "--ulog-nlgroup": number(1, 32),
+                "--ulog-cprange": number(),
+                "--ulog-qthreshold": number(1, 50),
+            }
+        ),
+        tracks=False,
+    ),
+)
+"""What is declared of each of them."""
+
+_BY_NAME = {record.name: record for record in OPAQUE_TARGETS}
+
+
+@dataclass(frozen=True, slots=True)
+class OpaqueTarget(Target):
+    """`-j NAME OPTIONS`, kept as iptables-save prints it.
+
+    With an empty `why` the target changes nothing a packet meets on its way (an audit record, a timer, a blinking
+    light), and the walk goes on; otherwise a packet that reaches it is refused.
+    """
+
+    records = OPAQUE_TARGETS
+
+    name: str
+    words: str = ""
+    why: str = field(default="", compare=False)
+
+    @classmethod
+    def read(cls, words: RuleWords, record: TargetRecord) -> Target:
+        """Read the options, and keep them."""
+        return cls(record.name, record.options.read(words, record.name), record.why)
+
+    @property
+    def record(self) -> TargetRecord:
+        """What is declared of the target of this name."""
+        return _BY_NAME[self.name]
+
+    def apply(self, packet: Packet, at: Context) -> Packet:
+        """Return the packet as it is. Raises: Unsupported, unless the target has no effect on the walk."""
+        if self.why:
+            words = f" ({self.words})" if self.words else ""
+            raise Unsupported(f"target {self.name}{words} when a packet reaches it: {self.why}")
+        if self.name == "CT" and at.fresh:  # a template for the connection is there now, see xt_ct_target()
+            at.fresh, at.ctstate = False, ConnState.NEW
+        return packet
+
+    def __str__(self) -> str:
+        return f"-j {self.name} {self.words}".rstrip()
+
+
+def read_ct(words: RuleWords) -> OpaqueTarget:
     """Read CT; events alone change nothing on the way of a packet."""
-    found = CT.read(words, "CT")
-    if found.get("--zone") == "--zone 0":
-        del found["--zone"]
-    why = next((CT_WHY[option] for option in found if option in CT_WHY), "")
-    return KeptTarget("CT", CT.text(found), why)
-
-
-def read_kept_target(words: RuleWords, name: str) -> KeptTarget | None:
-    """Read the options of a target that is kept; None for a name that is not known. Raises: StateSyntaxError."""
-    if name == "HMARK":
-        return _hmark(words)
-    grammar = TARGETS.get(name)
-    if not grammar:
-        return None
-    found = grammar.read(words, name)
-    if name == "NFQUEUE" and "--queue-balance" not in found:
-        found.setdefault("--queue-num", "--queue-num 0")
-    return KeptTarget(name, grammar.text(found), grammar.why)
+    found = CT.options.given(words, "CT")
+    text = _ct(CT.options, words, found)
+    why = next((CT_WHY[option] for option in found if option in CT_WHY and found[option] != "--zone 0"), "")
+    return OpaqueTarget("CT", text, why)

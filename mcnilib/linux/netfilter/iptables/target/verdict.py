@@ -1,7 +1,5 @@
-"""iptables targets: what a rule does with a packet its matches selected.
+"""Targets that end a chain or a table: ACCEPT, DROP, RETURN, REJECT, and the jump into another chain.
 
-Verdicts end a chain or a table; MARK, CONNMARK, TTL, TOS and DSCP change the packet or its connection. The NAT targets
-are in `target_nat`.
 Source: iptables(8), iptables-extensions(8).
 """
 
@@ -9,6 +7,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from mcnilib.linux.netfilter.iptables.extension import Target, TargetRecord
+from mcnilib.linux.netfilter.iptables.grammar import Grammar, OptionEntry
 from mcnilib.linux.netfilter.iptables.words import RuleWords
 
 REJECT_KINDS = (
@@ -23,32 +23,54 @@ REJECT_KINDS = (
 )
 """What REJECT can answer with."""
 
-REJECT_SHORT = {kind.removeprefix("icmp-").replace("hibited", "hib").replace("able", ""): kind for kind in REJECT_KINDS}
+SHORT_KINDS = {kind.removeprefix("icmp-").replace("hibited", "hib").replace("able", ""): kind for kind in REJECT_KINDS}
+SHORT_KINDS |= {"tcp-rst": "tcp-reset"}
+"""`net-unreach`, `admin-prohib`, ... to the words iptables-save prints."""
 
 
-def _reject(words: RuleWords) -> Reject:
-    if not words.accept("--reject-with"):
-        return Reject()
+def _reject_kind(words: RuleWords) -> str:
     word = words.take("a type")
-    kind = REJECT_SHORT.get(word, word)
+    kind = SHORT_KINDS.get(word, word)
     if kind not in REJECT_KINDS:
         raise words.fail(f"{word!r} is not a type of rejection", near=REJECT_KINDS)
-    return Reject(kind)
+    return kind
 
 
 @dataclass(frozen=True, slots=True)
-class Verdict:
+class Verdict(Target):
     """ACCEPT, DROP or RETURN."""
 
+    records = (
+        TargetRecord("ACCEPT", Grammar(), tracks=False, changes=False),
+        TargetRecord("DROP", Grammar(), tracks=False, changes=False),
+        TargetRecord("RETURN", Grammar(), tracks=False, changes=False),
+    )
+
     name: str
+
+    @classmethod
+    def read(cls, words: RuleWords, record: TargetRecord) -> Target:
+        """Return the verdict, which has no options."""
+        return cls(record.name)
+
+    @property
+    def ends(self) -> str:
+        """The verdict itself; RETURN goes on in the chain that called."""
+        return "" if self.name == "RETURN" else self.name
+
+    def misplaced(self, table: str, chain: str, hooks: frozenset[str]) -> str:
+        """Say that table nat is no place to filter in."""
+        return "would filter in table nat" if table == "nat" and self.name == "DROP" else ""
 
     def __str__(self) -> str:
         return f"-j {self.name}"
 
 
 @dataclass(frozen=True, slots=True)
-class Jump:
+class Jump(Target):
     """Go on in a user chain: `-j` comes back here, `-g` (goto) comes back to where this chain was called from."""
+
+    records = (TargetRecord("", Grammar(), tracks=False, changes=False),)
 
     chain: str
     goto: bool = False
@@ -58,13 +80,31 @@ class Jump:
 
 
 @dataclass(frozen=True, slots=True)
-class Reject:
+class Reject(Target):
     """Drop, and answer with an ICMP error or a TCP RST; `kind` is the word after --reject-with."""
+
+    records = (
+        TargetRecord(
+            "REJECT",
+            Grammar({"--reject-with": OptionEntry(("kind",), _reject_kind)}),
+            tracks=False,
+            changes=False,
+            tables=("filter",),
+            hooks=("INPUT", "FORWARD", "OUTPUT"),
+        ),
+    )
 
     kind: str = "icmp-port-unreachable"
 
-    def __str__(self) -> str:
-        return f"-j REJECT --reject-with {self.kind}"
+    @property
+    def protocols(self) -> tuple[str, ...]:
+        """TCP, for its RST."""
+        return ("tcp",) if self.kind == "tcp-reset" else ()
+
+    @property
+    def ends(self) -> str:
+        """The packet is lost."""
+        return "REJECT"
 
 
 ACCEPT, DROP, RETURN = Verdict("ACCEPT"), Verdict("DROP"), Verdict("RETURN")

@@ -1,4 +1,4 @@
-"""Matches kept as text whose options depend on each other: connlimit, hashlimit, policy, sctp, string, time, u32.
+"""How some options of matches that are kept as text are read: those whose values or whose order are their own.
 
 Source: iptables-extensions(8); extensions/libxt_*.c (iptables 1.8.9).
 """
@@ -6,26 +6,56 @@ Source: iptables-extensions(8); extensions/libxt_*.c (iptables 1.8.9).
 from __future__ import annotations
 
 import re
-from collections.abc import Callable
 from ipaddress import IPv4Network
 
 from mcnilib.linux.netfilter.iptables.grammar import (
+    Given,
     Grammar,
     choice,
-    flag,
     hexadecimal,
     number,
     prefix,
-    several,
-    span,
-    text,
     word,
 )
 from mcnilib.linux.netfilter.iptables.match.stateful import read_rate
 from mcnilib.linux.netfilter.iptables.words import RuleWords, has_holes
 
+IDS = word(r"\d{1,10}(-\d{1,10})?", "a number or a range of numbers")
 
-def _mask(words: RuleWords) -> str:
+
+def node_mask(words: RuleWords) -> str:
+    """Read the mask of nodes, or the number of one of them."""
+    if words.last == "--cluster-local-node":
+        return f"0x{1 << (words.number('a node', 1, 32) - 1):08x}"
+    return hexadecimal(8)(words)
+
+
+def one_or_range(words: RuleWords) -> str:
+    """Read a number or a range of numbers."""
+    low, _, high = IDS(words).partition("-")
+    return low if high in ("", low) else f"{low}-{high}"
+
+
+def from_to(words: RuleWords) -> str:
+    """Read FROM or FROM:TO, 64 bits each."""
+    low, _, high = word(r"\d{0,20}(:\d{0,20})?", "a number or a range")(words).partition(":")
+    return f"{int(low or 0)}:{int(high)}" if high else str(int(low or 0))
+
+
+def label(words: RuleWords) -> str:
+    """Read the number of a label, or a name."""
+    found = words.take("a label")
+    if found.isdecimal():
+        words.as_number(found, "a label", 0, 127)
+    return f'"{found}"'
+
+
+def bytecode(words: RuleWords) -> str:
+    """Read a program of the classic packet filter."""
+    return f'"{word(r"[0-9]+(,[0-9]+ [0-9]+ [0-9]+ [0-9]+)+", "a program of the classic packet filter")(words)}"'
+
+
+def mask(words: RuleWords) -> str:
     """Read a prefix length, or a mask that stands for one."""
     found = words.take("a prefix length")
     try:
@@ -36,18 +66,8 @@ def _mask(words: RuleWords) -> str:
         raise words.fail(f"{found!r} is not a prefix length") from None
 
 
-CONNLIMIT = Grammar(
-    {
-        "--connlimit-upto": number(), "--connlimit-above": number(), "--connlimit-mask": _mask,
-        "--connlimit-saddr": flag, "--connlimit-daddr": flag,
-    },
-    frozenset(["--connlimit-upto", "--connlimit-above"]),
-    defaults={"--connlimit-mask": "32", "--connlimit-saddr": ""},
-)  # fmt: skip
-
-
-def _connlimit(words: RuleWords) -> str:
-    found = CONNLIMIT.read(words, "connlimit")
+def connlimit(grammar: Grammar, words: RuleWords, found: Given) -> str:
+    """Read how many connections, by which address."""
     limit = found.pop("--connlimit-upto", found.pop("--connlimit-above", ""))
     if not limit:
         raise words.fail("connlimit needs --connlimit-upto or --connlimit-above")
@@ -63,7 +83,8 @@ def _straight(option: str) -> str:
     return upto if "-above" in upto and "-upto" in option else upto.replace("-above", "-upto")
 
 
-def _hash_rate(words: RuleWords) -> str:
+def hash_rate(words: RuleWords) -> str:
+    """Read a rate of packets or of bytes."""
     found = words.take("a rate")
     if re.fullmatch(r"\d{1,10}[km]?b(/s(ec)?)?", found, re.ASCII):
         return _bytes(found.partition("/")[0]) + "/s"
@@ -78,27 +99,13 @@ def _bytes(found: str) -> str:
     return f"{count}b"
 
 
-def _burst(words: RuleWords) -> str:
+def byte_burst(words: RuleWords) -> str:
+    """Read a number of packets or of bytes."""
     return word(r"\d{1,10}([km]?b)?", "a number, or a number of bytes")(words)
 
 
-HASHLIMIT = Grammar(
-    {
-        "--hashlimit-upto": _hash_rate, "--hashlimit-above": _hash_rate, "--hashlimit-burst": _burst,
-        "--hashlimit-mode": several("srcip, srcport, dstip or dstport", "srcip", "srcport", "dstip", "dstport"),
-        "--hashlimit-name": text, "--hashlimit-htable-size": number(), "--hashlimit-htable-max": number(),
-        "--hashlimit-htable-gcinterval": number(), "--hashlimit-htable-expire": number(),
-        "--hashlimit-srcmask": number(0, 32), "--hashlimit-dstmask": number(0, 32), "--hashlimit-rate-match": flag,
-        "--hashlimit-rate-interval": number(1),
-    },
-    frozenset(["--hashlimit-upto", "--hashlimit-above"]),
-    ("--hashlimit-name",),
-    aliases={"--hashlimit": "--hashlimit-upto"},
-)  # fmt: skip
-
-
-def _hashlimit(words: RuleWords) -> str:
-    found = HASHLIMIT.read(words, "hashlimit")
+def hashlimit(grammar: Grammar, words: RuleWords, found: Given) -> str:
+    """Put the rate first, and leave out what is the default."""
     limit = found.pop("--hashlimit-upto", found.pop("--hashlimit-above", ""))
     if not limit:
         raise words.fail("hashlimit needs --hashlimit-upto or --hashlimit-above")
@@ -106,25 +113,28 @@ def _hashlimit(words: RuleWords) -> str:
         found.setdefault("--hashlimit-burst", "--hashlimit-burst 5")
     if found.get("--hashlimit-rate-interval", "").endswith(" 1"):
         del found["--hashlimit-rate-interval"]
-    return f"{_straight(limit)} {HASHLIMIT.text(found)}"
+    return f"{_straight(limit)} {grammar.text(found)}"
 
-
-POLICY = Grammar({"--dir": choice("in", "out"), "--pol": choice("none", "ipsec"), "--strict": flag})
 
 ELEMENT = Grammar(
     {
-        "--reqid": number(), "--spi": hexadecimal(), "--proto": choice("ah", "esp", "ipcomp"),
-        "--mode": choice("tunnel", "transport"), "--tunnel-dst": prefix, "--tunnel-src": prefix,
+        "--reqid": number(),
+        "--spi": hexadecimal(),
+        "--proto": choice("ah", "esp", "ipcomp"),
+        "--mode": choice("tunnel", "transport"),
+        "--tunnel-dst": prefix,
+        "--tunnel-src": prefix,
     },
     frozenset(["--reqid", "--spi", "--proto", "--mode", "--tunnel-dst", "--tunnel-src"]),
-)  # fmt: skip
+)
 
 
-def _policy(words: RuleWords) -> str:
-    found = [POLICY.text(POLICY.read(words, "policy")), ELEMENT.text(ELEMENT.read(words, "policy"))]
+def policy(grammar: Grammar, words: RuleWords, found: Given) -> str:
+    """Read the elements of a policy."""
+    parts = [grammar.text(found), ELEMENT.read(words, "policy")]
     while words.accept("--next"):
-        found += ["--next", ELEMENT.text(ELEMENT.read(words, "policy"))]
-    return " ".join(filter(None, found))
+        parts += ["--next", ELEMENT.read(words, "policy")]
+    return " ".join(filter(None, parts))
 
 
 CHUNKS = (
@@ -136,7 +146,8 @@ CHUNKS = (
 CHUNK_ORDER = {name: place for place, name in enumerate(CHUNKS)} | {"ASCONF_ACK": 128, "RE_CONFIG": 130, "PAD": 132}
 
 
-def _chunks(words: RuleWords) -> str:
+def chunks(words: RuleWords) -> str:
+    """Read the types of SCTP chunks, in the order of their numbers."""
     scope = choice("all", "any", "only")(words)
     found = words.take("types of chunks").split(",")
     for one in found:
@@ -145,35 +156,15 @@ def _chunks(words: RuleWords) -> str:
     return f"{scope} {','.join(sorted(found, key=lambda one: CHUNK_ORDER[one.partition(':')[0]]))}"
 
 
-SCTP = Grammar(
-    {"--sport": span(65535, "a port"), "--dport": span(65535, "a port"), "--chunk-types": _chunks},
-    frozenset(["--sport", "--dport", "--chunk-types"]),
-    aliases={"--source-port": "--sport", "--destination-port": "--dport"},
-)
-
-
-def _sctp(words: RuleWords) -> str:
-    return SCTP.text(SCTP.read(words, "sctp"))
-
-
-STRING = Grammar(
-    {
-        "--string": lambda words: words.take("a pattern"), "--hex-string": lambda words: words.take("a pattern"),
-        "--algo": choice("bm", "kmp"), "--from": number(0, 65535), "--to": number(0, 65535), "--icase": flag,
-    },
-    frozenset(["--string", "--hex-string"]), ("--algo",),
-)  # fmt: skip
-
-
-def _string(words: RuleWords) -> str:
-    found = STRING.read(words, "string")
+def pattern_text(grammar: Grammar, words: RuleWords, found: Given) -> str:
+    """Print a pattern in hexadecimal where it needs that."""
     option = next((name for name in ("--string", "--hex-string") if name in found), "")
     if not option:
         raise words.fail("string needs --string or --hex-string")
     sign, _, pattern = found.pop(option).rpartition(f"{option} ")
     plain = _unhex(words, pattern) if option == "--hex-string" else pattern.encode()
     shown = f"--hex-string {_hexed(plain)}" if _needs_hex(plain) else f"--string {_in_quotes(plain)}"
-    return f"{sign}{shown} {STRING.text(found)}"
+    return f"{sign}{shown} {grammar.text(found)}"
 
 
 def _unhex(words: RuleWords, pattern: str) -> bytes:
@@ -202,12 +193,14 @@ DAYS = ("Mon", "Tue", "Wed", "Thu", "Fri", "Sat", "Sun")
 DATE = re.compile(r"(\d{4})(?:-(\d\d?)(?:-(\d\d?)(?:T(\d\d?)(?::(\d\d?)(?::(\d\d?))?)?)?)?)?", re.ASCII)
 
 
-def _clock(words: RuleWords) -> str:
+def clock(words: RuleWords) -> str:
+    """Read a time of day."""
     parts = word(r"\d{1,2}:\d{1,2}(:\d{1,2})?", "a time of day")(words).split(":")
     return ":".join(f"{int(part):02d}" for part in [*parts, "0"][:3])
 
 
-def _date(words: RuleWords) -> str:
+def date(words: RuleWords) -> str:
+    """Read a date with a time of day."""
     found = DATE.fullmatch(words.take("a date"))
     if not found:
         raise words.fail("expected YYYY-MM-DDThh:mm:ss")
@@ -221,30 +214,22 @@ def _day_of_week(one: str) -> str:
     return next((day for day in DAYS if len(one) > 1 and day.lower().startswith(one.lower()[:3])), "")
 
 
-def _week(words: RuleWords) -> str:
+def week(words: RuleWords) -> str:
+    """Read days of the week."""
     days = [_day_of_week(one) for one in words.take("days").split(",")]
     if not all(days):
         raise words.fail("expected days of the week such as Mon,Tue", near=DAYS)
     return ",".join(day for day in DAYS if day in days)
 
 
-def _month(words: RuleWords) -> str:
+def month_days(words: RuleWords) -> str:
+    """Read days of the month."""
     found = sorted({words.as_number(one, "a day of the month", 1, 31) for one in words.take("days").split(",")})
     return ",".join(map(str, found))
 
 
-TIME = Grammar(
-    {
-        "--timestart": _clock, "--timestop": _clock, "--monthdays": _month, "--weekdays": _week, "--datestart": _date,
-        "--datestop": _date, "--kerneltz": flag, "--contiguous": flag, "--utc": flag,
-    },
-    frozenset(["--monthdays", "--weekdays"]),
-    defaults={"--datestop": "2038-01-19T03:14:07"},
-)  # fmt: skip
-
-
-def _time(words: RuleWords) -> str:
-    found = TIME.read(words, "time")
+def moments(grammar: Grammar, words: RuleWords, found: Given) -> str:
+    """Complete the hours; turn days that are excluded into those that are left."""
     found.pop("--utc", None)
     for option, every in (("--monthdays", [str(day) for day in range(1, 32)]), ("--weekdays", list(DAYS))):
         if found.get(option, "").startswith("!"):
@@ -255,13 +240,14 @@ def _time(words: RuleWords) -> str:
     start, stop = (found.get(option, "")[-8:] for option in ("--timestart", "--timestop"))
     if "--contiguous" in found and stop >= start:
         raise words.fail("--contiguous needs a --timestop before --timestart")
-    return TIME.text(found)
+    return grammar.text(found)
 
 
 U32_TOKEN = re.compile(r"\s*(0[xX][0-9a-fA-F]+|\d+|&&|<<|>>|[&@=,:])", re.ASCII)
 
 
-def _program(words: RuleWords) -> str:
+def program(words: RuleWords) -> str:
+    """Read the tests of u32."""
     source, place, found = words.take("tests").rstrip(), 0, []
     while place < len(source):
         token = U32_TOKEN.match(source, place)
@@ -270,24 +256,3 @@ def _program(words: RuleWords) -> str:
         found.append(f"{words.as_number(token[1], 'a number'):#x}" if token[1][0].isdigit() else token[1])
         place = token.end()
     return f'"{"".join(found)}"'
-
-
-U32 = Grammar({"--u32": _program}, frozenset(["--u32"]), ("--u32",))
-
-
-def _u32(words: RuleWords) -> str:
-    return U32.text(U32.read(words, "u32"))
-
-
-BYTES = "packets have no payload bytes here, only their number"
-
-SPECIAL: dict[str, tuple[str, Callable[[RuleWords], str]]] = {
-    "connlimit": ("connections are not counted by address", _connlimit),
-    "hashlimit": ("buckets by address are not modelled", _hashlimit),
-    "policy": ("IPsec is not modelled", _policy),
-    "sctp": ("packets of this protocol have no body here", _sctp),
-    "string": (BYTES, _string),
-    "time": ("a run has no date and no time of day", _time),
-    "u32": (BYTES, _u32),
-}
-"""By name: why a packet is refused, and the reader that returns the text."""
