@@ -14,7 +14,7 @@ from typing import NamedTuple
 
 from mcnilib.linux.gap import CONNECTIONS, PROGRAMS, QUEUES, SOCKETS, TABLES
 from mcnilib.linux.netfilter.iptables.rule import ChainRule
-from mcnilib.linux.netfilter.iptables.target.nat import NATS
+from mcnilib.linux.netfilter.iptables.target.nat import Nat
 from mcnilib.linux.packet import Packet
 from mcnilib.linux.routing.route import Route
 from mcnilib.trace.trace import Fate, Journey, Missing, Stage, Step, Trace, Verdict
@@ -82,7 +82,7 @@ def _meetings(world: World, step: Step) -> Iterator[tuple[str, str]]:
         yield from ((netns, part) for part in (PROGRAMS, TABLES, QUEUES))
     if step.stage is Stage.SOCKET and step.fate is Fate.REJECTED:
         yield step.netns, SOCKETS
-    if step.before.proto == "udp" and isinstance(step.line, ChainRule) and isinstance(step.line.target, NATS):
+    if step.before.proto == "udp" and isinstance(step.line, ChainRule) and isinstance(step.line.target, Nat):
         yield step.netns, CONNECTIONS
 
 

@@ -13,7 +13,7 @@ from mcnilib.kernel.observe.capture import Watch
 from mcnilib.kernel.observe.decode import Mark, Seen, read
 from mcnilib.kernel.observe.netlink import TraceEvent
 from mcnilib.linux.netfilter.iptables.rule import ChainRule
-from mcnilib.linux.netfilter.iptables.target.nat import NATS
+from mcnilib.linux.netfilter.iptables.target.nat import Nat
 from mcnilib.linux.packet import Packet
 
 PROBE_HOOKS = {
@@ -110,7 +110,7 @@ def _complete(stay: Stay, packet: Packet) -> None:
     What a rule before the route lookup left alone, the source, may have changed meanwhile: ports that would clash.
     """
     hit = stay.hits[-1] if stay.hits else None
-    if hit and isinstance(hit.line, ChainRule) and isinstance(hit.line.target, NATS):
+    if hit and isinstance(hit.line, ChainRule) and isinstance(hit.line.target, Nat):
         early = hit.hook in ("PREROUTING", "OUTPUT")
         after = packet.but(src=hit.before.src, sport=hit.before.sport) if early else packet
         stay.hits[-1] = replace(hit, after=after)

@@ -15,7 +15,7 @@ from mcnilib.linux.netfilter.conntrack import ConnState, Entry, Tracked
 from mcnilib.linux.netfilter.context import Context
 from mcnilib.linux.netfilter.hooks import HookEntry, HookKind
 from mcnilib.linux.netfilter.iptables.rule import Chain, ChainRule, Table
-from mcnilib.linux.netfilter.iptables.target.nat import NATS
+from mcnilib.linux.netfilter.iptables.target.nat import Nat
 from mcnilib.linux.netfilter.iptables.target.verdict import Reject
 from mcnilib.linux.netfilter.iptables.traverse import traverse
 from mcnilib.linux.netfilter.nat import SOURCE_HOOKS, NatPoint, asks_table, decide, oif_changed, translate
@@ -159,7 +159,7 @@ class Hook:
         if verdict == "DROP":
             self._drop(table, at, line)
             return False
-        target = line.target if isinstance(line, ChainRule) and isinstance(line.target, NATS) else None
+        target = line.target if isinstance(line, ChainRule) and isinstance(line.target, Nat) else None
         point = NatPoint(self.name, self.oif, host.connections[tracked.number], self._own_address)
         decided = decide(host.connections, point, target, chance=host.chance, now=self.now)
         if decided is None:

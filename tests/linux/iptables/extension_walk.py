@@ -210,7 +210,7 @@ def part_classes() -> set[str]:
         if isinstance(one, type) and one.__module__ == room.__name__
     }
     matches = {one.__name__ for one in there if callable(vars(one).get("test")) and "why_not" in vars(one)} - {"Match"}
-    return matches | {one.__name__ for one in there if issubclass(one, Target)} - {"Target", "Rewriting"}
+    return matches | {one.__name__ for one in there if issubclass(one, Target)} - {"Target", "Nat"}
 
 
 def part_of(rule: ChainRule) -> Any:

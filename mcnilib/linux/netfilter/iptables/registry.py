@@ -17,7 +17,7 @@ from mcnilib.linux.netfilter.iptables.match.set import InSet
 from mcnilib.linux.netfilter.iptables.match.stateful import Limit, Quota, Recent, Statistic
 from mcnilib.linux.netfilter.iptables.target.log import Log
 from mcnilib.linux.netfilter.iptables.target.mangle import Connmark, Mark, Notrack, SetDscp, SetTos, SetTtl
-from mcnilib.linux.netfilter.iptables.target.nat import NATS
+from mcnilib.linux.netfilter.iptables.target.nat import Dnat, Masquerade, Netmap, Redirect, Snat
 from mcnilib.linux.netfilter.iptables.target.opaque import OpaqueTarget
 from mcnilib.linux.netfilter.iptables.target.verdict import Jump, Reject, Verdict
 from mcnilib.linux.netfilter.iptables.words import RuleWords
@@ -29,7 +29,8 @@ MATCHES: tuple[type[Match], ...] = (
 """The classes that read a match."""
 
 TARGETS: tuple[type[Target], ...] = (
-    Verdict, Reject, Mark, Connmark, SetTtl, SetTos, SetDscp, Notrack, Log, *NATS, OpaqueTarget,
+    Verdict, Reject, Mark, Connmark, SetTtl, SetTos, SetDscp, Notrack, Log, Dnat, Snat, Masquerade, Redirect,
+    Netmap, OpaqueTarget,
 )  # fmt: skip
 """The classes that read a target; CT is two of them: of two records of one name the first reads."""
 

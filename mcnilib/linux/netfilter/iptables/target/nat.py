@@ -5,6 +5,7 @@ Source: iptables-extensions(8); extensions/libxt_NAT.c, libipt_NETMAP.c (iptable
 
 from __future__ import annotations
 
+from abc import abstractmethod
 from dataclasses import dataclass
 from functools import partial
 from ipaddress import IPv4Address, IPv4Network
@@ -92,7 +93,7 @@ def _network(words: RuleWords) -> IPv4Network:
 _nat = partial(TargetRecord, tracks=True, changes=False, tables=("nat",))
 
 
-class Rewriting(Target):
+class Nat(Target):
     """A target that rewrites the addresses of a connection, and ends its table."""
 
     __slots__ = ()
@@ -108,9 +109,13 @@ class Rewriting(Target):
         """Its name, which is its verdict."""
         return self.record.name
 
+    @abstractmethod
+    def nat_range(self, at: NatPoint) -> NatRange | None:
+        """Return what the target allows for a connection; None where a device has no address."""
+
 
 @dataclass(frozen=True, slots=True)
-class Dnat(Rewriting):
+class Dnat(Nat):
     """Rewrite the destination of a connection; port 0 keeps the port, no address keeps the address."""
 
     records = (
@@ -149,7 +154,7 @@ class Dnat(Rewriting):
 
 
 @dataclass(frozen=True, slots=True)
-class Snat(Rewriting):
+class Snat(Nat):
     """Rewrite the source of a connection; port 0 keeps the port where it is free, no address keeps the address."""
 
     records = (
@@ -185,7 +190,7 @@ class Snat(Rewriting):
 
 
 @dataclass(frozen=True, slots=True)
-class Masquerade(Rewriting):
+class Masquerade(Nat):
     """Rewrite the source to an address of the outgoing device."""
 
     records = (
@@ -214,7 +219,7 @@ class Masquerade(Rewriting):
 
 
 @dataclass(frozen=True, slots=True)
-class Redirect(Rewriting):
+class Redirect(Nat):
     """Rewrite the destination to this machine: in OUTPUT to 127.0.0.1, else to the incoming device's first address."""
 
     records = (
@@ -243,7 +248,7 @@ class Redirect(Rewriting):
 
 
 @dataclass(frozen=True, slots=True)
-class Netmap(Rewriting):
+class Netmap(Nat):
     """Put the address into another network and keep its host bits: the source in INPUT and POSTROUTING, else the
     destination."""
 
@@ -258,9 +263,3 @@ class Netmap(Rewriting):
         host = int(at.current.src if at.source else at.current.dst) & int(self.network.hostmask)
         to = IPv4Address(int(self.network.network_address) | host)
         return NatRange(to, to)
-
-
-Nat = Dnat | Snat | Masquerade | Redirect | Netmap
-
-NATS = (Dnat, Snat, Masquerade, Redirect, Netmap)
-"""The targets that rewrite the addresses of a connection."""
