@@ -79,7 +79,7 @@ class Mark(Target):
         return packet.but(mark=(packet.mark & ~self.mask) ^ self.value)
 
 
-MASK = number(what="a mask")
+_MASK = number(what="a mask")
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,9 +94,9 @@ class Connmark(Target):
                     **dict.fromkeys(CHANGES, OptionEntry(("value", "ctmask"), _change, constants={"action": "set"})),
                     "--save-mark": OptionEntry(constants={"action": "save"}),
                     "--restore-mark": OptionEntry(constants={"action": "restore"}),
-                    "--nfmask": OptionEntry(("nfmask",), MASK),
-                    "--ctmask": OptionEntry(("ctmask",), MASK),
-                    "--mask": OptionEntry(("mask",), MASK),
+                    "--nfmask": OptionEntry(("nfmask",), _MASK),
+                    "--ctmask": OptionEntry(("ctmask",), _MASK),
+                    "--mask": OptionEntry(("mask",), _MASK),
                 }
             ),
             tracks=True,
