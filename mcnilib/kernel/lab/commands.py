@@ -11,7 +11,7 @@ from collections.abc import Iterable
 from dataclasses import replace
 
 from mcnilib.errors import Refused
-from mcnilib.linux.device.fdb import LEARNED, print_fdb
+from mcnilib.linux.device.fdb import LEARNED_STATION, print_fdb
 from mcnilib.linux.netns import Netns
 from mcnilib.linux.routing.neigh import PROXY, Neigh
 from mcnilib.linux.routing.nexthop import check_route
@@ -19,7 +19,7 @@ from mcnilib.linux.routing.route import REJECTING, Route, print_routes
 from mcnilib.linux.routing.rule import Rule
 
 
-def addresses(netns: Netns) -> list[str]:
+def address_lines(netns: Netns) -> list[str]:
     """Return the `ip -batch` lines that join bridges, bring devices up and give them their addresses."""
     lines = [f"link set dev {link.name} master {link.master}" for link in netns.links if link.master]
     lines += [f"link set dev {link.name} up" for link in netns.links if link.up]
@@ -116,5 +116,5 @@ def rule_words(rule: Rule) -> str:
 
 def forwarding_database(netns: Netns) -> list[str]:
     """Return the `bridge -batch` lines for the entries somebody wrote on VXLAN devices and bridges."""
-    written = (line for line in print_fdb(netns.links).splitlines() if not LEARNED.search(line))
+    written = (line for line in print_fdb(netns.links).splitlines() if not LEARNED_STATION.search(line))
     return [f"fdb append {re.sub(r' master .*? ', ' master ', line)}" for line in written]

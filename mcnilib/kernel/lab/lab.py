@@ -145,7 +145,7 @@ class Lab:
         """Bring devices up and address them; the lower devices of macvlan children first."""
         below = {child.lower.netns for netns in world for link in netns.links if (child := link.kind.child)}
         for wave in (below, {netns.name for netns in world} - below):
-            self._each((netns for netns in world if netns.name in wave), ("ip", "-batch", "-"), commands.addresses)
+            self._each((netns for netns in world if netns.name in wave), ("ip", "-batch", "-"), commands.address_lines)
         self._each(world, ("bridge", "-batch", "-"), commands.forwarding_database)
 
     def _configure(self, pairs: list[_Pair]) -> None:

@@ -14,7 +14,7 @@ from mcnilib.kernel.lab import sysctls
 from mcnilib.kernel.lab.lab import Lab
 from mcnilib.kernel.lab.tools import finish
 from mcnilib.linux.device.base import NO_END, DeviceRole
-from mcnilib.linux.device.fdb import LEARNED, print_fdb, with_fdb
+from mcnilib.linux.device.fdb import LEARNED_STATION, print_fdb, with_fdb
 from mcnilib.linux.device.link import Link, parse_links
 from mcnilib.linux.device.veth import Veth
 from mcnilib.linux.netfilter.ipset import parse_sets, print_sets
@@ -100,7 +100,7 @@ def _lines(netns: Netns, command: str, text: str) -> list[str]:
             return _neighbours(parse_neighbours(text))
         case "bridge fdb show":
             found = with_fdb(netns.links, text)
-            return sorted(line for line in _stripped(print_fdb(found)) if not LEARNED.search(line))
+            return sorted(line for line in _stripped(print_fdb(found)) if not LEARNED_STATION.search(line))
         case "iptables-save":
             lines = (line for line in _stripped(text) if not line.startswith("#"))
             return _tables([re.sub(r"\[\d+:\d+\]", "[0:0]", line) for line in lines])

@@ -1,7 +1,7 @@
 """What every kind of network device says of itself: its words in `ip -d address`, where its frames go, how it is made.
 
-A kind is one frozen class in one file of this folder, and an entry of `mcnilib.linux.device.link.KINDS`. Whoever has
-to do with devices asks the kind; where a family of kinds is alike, its `DeviceRole`. Whole links are read in `link`.
+A kind is one frozen class in this folder and an entry of `link.DEVICE_KINDS`; those of few words share `nic`. Whoever
+has to do with devices asks the kind; where a family of kinds is alike, its `DeviceRole`. Links are read in `link`.
 Source: ip/{ipaddress,iplink}.c (iproute2 6.1).
 """
 
@@ -18,7 +18,7 @@ from mcnilib.errors import Unsupported
 from mcnilib.linux.packet import Packet
 from mcnilib.linux.text import Grammar, Words
 
-NO_MAC = "00:00:00:00:00:00"
+NO_MAC, BROADCAST_MAC = "00:00:00:00:00:00", "ff:ff:ff:ff:ff:ff"
 
 
 @dataclass(frozen=True, slots=True)
@@ -189,6 +189,11 @@ class Frame:
     dst: str
     packet: Packet | None = field(default=None, compare=False)
 
+    @property
+    def to_all(self) -> bool:
+        """Tell whether it is a broadcast."""
+        return self.dst == BROADCAST_MAC
+
 
 FarEnds = tuple[tuple[str, IPv4Address], ...]
 """Which tunnel end is asked for frames to a MAC."""
@@ -202,8 +207,10 @@ class Kind:
     word: ClassVar[str] = ""  # its name in `ip -d address` and `ip link add`; empty: nobody prints it
     role: ClassVar[DeviceRole]
     line: ClassVar[KindLine] = KindLine("a device")
+    slave: ClassVar[KindLine | None] = None  # the line of devices whose master it is; None: it is no master
     end_field: ClassVar[str] = ""  # the field with the other end
     made_with: ClassVar[str] = ""  # further words of `ip link add`
+    probe: ClassVar[str] = ""  # the lines of `ip -batch` that show whether a kernel has it; empty: every kernel does
     layer: ClassVar[str] = "ether"
     flags: ClassVar[str] = "BROADCAST,MULTICAST"
     qdisc: ClassVar[str] = "noqueue"
@@ -218,6 +225,15 @@ class Kind:
     @classmethod
     def begin(cls, words: Words, head: Head) -> None:
         """Read what stands between the kind's name and its options."""
+
+    @classmethod
+    def check_slave(cls, words: Words, *, up: bool) -> None:
+        """Read what follows `KIND_slave` of a device whose master is of this kind, and which is `up` itself.
+
+        Raises: Unsupported for settings that would change a frame's way; StateSyntaxError.
+        """
+        if cls.slave:
+            cls.slave.read(words)
 
     @classmethod
     def read(cls, words: Words, head: Head) -> Self:
@@ -242,7 +258,7 @@ class Kind:
 
     def link_layer(self, mac: str) -> str:
         """Return the words of the line `link/...`."""
-        return f"link/{self.layer} {mac} brd ff:ff:ff:ff:ff:ff"
+        return f"link/{self.layer} {mac} brd {BROADCAST_MAC}"
 
     @property
     def endpoint(self) -> LinkEnd | None:

@@ -23,30 +23,6 @@ PORT_OFF = (
 )
 """Settings that change a frame's way unless they are 0, on, off."""
 
-PORT = KindLine(
-    "a bridge port",
-    passed="""
-    priority cost guard root_block fastleave port_id port_no designated_port designated_cost
-    designated_bridge designated_root hold_timer message_age_timer forward_delay_timer topology_change_ack
-    config_pending mcast_router mcast_fast_leave mcast_flood mcast_to_unicast group_fwd_mask group_fwd_mask_str
-    """,
-    usual={
-        "state": ("forwarding", "disabled"),
-        **dict.fromkeys(PORT_OFF, ("off",)),
-        **dict.fromkeys(PORT_ON, ("on",)),
-    },
-)
-
-
-def check_port(words: Words, *, up: bool) -> None:
-    """Refuse the settings of a bridge port that would change a frame's way.
-
-    A port that is up is disabled only when somebody said so, or the bridge is down. Source: br_port_carrier_check().
-    Raises: StateSyntaxError, Unsupported.
-    """
-    words.take()
-    PORT.read(words, {"state": ("forwarding",)} if up else {})
-
 
 @dataclass(frozen=True, slots=True)
 class Bridge(Kind):
@@ -56,6 +32,7 @@ class Bridge(Kind):
     """
 
     word: ClassVar[str] = "bridge"
+    probe: ClassVar[str] = "link add p5 type bridge"
     role: ClassVar[DeviceRole] = DeviceRole.BRIDGE
     line: ClassVar[KindLine] = KindLine(
         "a bridge",
@@ -71,6 +48,19 @@ class Bridge(Kind):
         """,
         usual=dict.fromkeys(BRIDGE_SWITCHES, ("0",)),
     )
+    slave: ClassVar[KindLine] = KindLine(
+        "a bridge port",
+        passed="""
+        priority cost guard root_block fastleave port_id port_no designated_port designated_cost
+        designated_bridge designated_root hold_timer message_age_timer forward_delay_timer topology_change_ack
+        config_pending mcast_router mcast_fast_leave mcast_flood mcast_to_unicast group_fwd_mask group_fwd_mask_str
+        """,
+        usual={
+            "state": ("forwarding", "disabled"),
+            **dict.fromkeys(PORT_OFF, ("off",)),
+            **dict.fromkeys(PORT_ON, ("on",)),
+        },
+    )
     made_with: ClassVar[str] = "mcast_snooping 0 stp_state 0"
 
     fdb: tuple[FdbEntry, ...] = ()
@@ -80,6 +70,15 @@ class Bridge(Kind):
         """Refuse a name with another end. Raises: StateSyntaxError."""
         if head.other:
             raise words.wrong(f"{head.name}@{head.other} is a bridge, which has no other end")
+
+    @classmethod
+    def check_slave(cls, words: Words, *, up: bool) -> None:
+        """Refuse the settings of a bridge port that would change a frame's way.
+
+        A port that is up is disabled only when somebody said so, or the bridge is down. Source:
+        br_port_carrier_check(). Raises: StateSyntaxError, Unsupported.
+        """
+        cls.slave.read(words, {"state": ("forwarding",)} if up else {})
 
     @property
     def stations(self) -> tuple[FdbEntry, ...]:

@@ -17,7 +17,7 @@ from mcnilib.linux.device.base import FdbEntry
 from mcnilib.linux.device.link import Link
 from mcnilib.linux.text import Words
 
-LEARNED = re.compile(r" master \S+ ?$")
+LEARNED_STATION = re.compile(r" master \S+ ?$")
 """What a bridge saw: such an entry has no state."""
 
 OWN_FILTER = re.compile(r"^(.[02468ace]:\S+) dev (\S+) self permanent *$", re.MULTILINE)

@@ -30,6 +30,7 @@ class Ipip(Tunnel):
     """An IP-in-IP device; without a fixed remote the route's gateway is the outer destination."""
 
     word: ClassVar[str] = "ipip"
+    probe: ClassVar[str] = "link add p7 type ipip local 127.0.0.1"
     line: ClassVar[KindLine] = KindLine(
         "an ipip device",
         Keyword("remote", "remote", _address_or_any, absent="any"),

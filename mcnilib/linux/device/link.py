@@ -16,7 +16,7 @@ from typing import NamedTuple
 
 from mcnilib.errors import StateSyntaxError, Unsupported
 from mcnilib.linux.device.base import COMMON, NO_MAC, DeviceRole, Head, Kind, LinkEnd, Printout, passed_over, word_set
-from mcnilib.linux.device.bridge import Bridge, check_port
+from mcnilib.linux.device.bridge import Bridge
 from mcnilib.linux.device.ipip import Ipip
 from mcnilib.linux.device.macvlan import Macvlan
 from mcnilib.linux.device.nic import Loopback, Physical, UnmodelledDevice
@@ -26,12 +26,15 @@ from mcnilib.linux.origin import Origin
 from mcnilib.linux.routing.route import SCOPES
 from mcnilib.linux.text import Grammar, Words
 
-KINDS: tuple[type[Kind], ...] = (Loopback, Physical, Veth, Macvlan, Bridge, Vxlan, Ipip, UnmodelledDevice)
+DEVICE_KINDS: tuple[type[Kind], ...] = (Loopback, Physical, Veth, Macvlan, Bridge, Vxlan, Ipip, UnmodelledDevice)
 """Every kind there is."""
 
-BY_WORD = {kind.word: kind for kind in KINDS if kind.word}
+BY_WORD = {kind.word: kind for kind in DEVICE_KINDS if kind.word}
 
-BY_LAYER = {kind.layer: kind for kind in reversed(KINDS)}
+MASTERS = {f"{word}_slave": kind for word, kind in BY_WORD.items() if kind.slave}
+"""The kinds whose slaves have a line of that name."""
+
+BY_LAYER = {kind.layer: kind for kind in reversed(DEVICE_KINDS)}
 """A kind for each type of link layer, of those that have it the first."""
 
 
@@ -235,7 +238,7 @@ def _link_or_unmodelled(lines: list[Words], printout: Printout) -> Link:
         return _link(lines, printout)
     except Unsupported as problem:
         index, name, other = _names(again[0])
-        flags, values = _flags(again[0]), again[0].fields(HEAD, (), "a link")
+        flags, values = _flags(again[0]), again[0].fields(_HEAD, (), "a link")
         addresses = tuple(read_address(words, peers=True) for words in again[2:] if words.next == "inet")
         kind = UnmodelledDevice(str(problem), _lower(again, other, printout))
         mac = re.match(r"\s+link/ether (\S+)", again[1].line) if again[1:] else None
@@ -259,7 +262,7 @@ SHARING = ("ipvlan", "ipvtap", "macvtap", "macvlan")
 
 
 def _check(links: tuple[Link, ...], source: str) -> None:
-    bridges = {link.name for link in links if link.is_bridge}
+    bridges = {link.name for link in links if link.kind.slave}
     for link in links:
         if link.master and link.master not in bridges:
             raise Unsupported(f"{source}: {link.name} has the master {link.master}, which is no bridge")
@@ -270,10 +273,9 @@ def _link(lines: list[Words], printout: Printout) -> Link:
     first, *rest = lines
     index, name, other = _names(first)
     flags = _flags(first)
-    values = first.fields(HEAD, (), "a link")
+    values = first.fields(_HEAD, (), "a link")
     if not rest:
         raise first.error("the link/ether line is missing")
-    held = "protodown on" in rest[0].line
     layer, mac, far_netns = _link_layer(rest[0], printout.partial)
     head = Head(name, other if BY_LAYER[layer].has_mac else "", far_netns, printout)
     kind: Kind | None = Loopback() if layer == Loopback.layer else None
@@ -281,17 +283,18 @@ def _link(lines: list[Words], printout: Printout) -> Link:
     for words in rest[1:]:
         if words.next == "inet":
             addresses.append(read_address(words))
-        elif words.next == "bridge_slave":
-            check_port(words, up="UP" in flags and _carrier(flags))
+        elif words.next in MASTERS:
+            MASTERS[words.take()].check_slave(words, up="UP" in flags and _carrier(flags))
         elif words.next not in ("inet6", "valid_lft", "alias", "altname", "prog/xdp"):
             kind = _kind(words, head)
     if kind is None and (layer != Physical.layer or other):
         raise Unsupported(f"{printout.source}:{first.number}: {name} is of no kind that is named; `ip -d` names it")
-    if layer == Physical.layer and "NOARP" in flags:
+    kind = kind or Physical()
+    if kind.has_mac and kind.has_arp and "NOARP" in flags:
         raise Unsupported(f"{printout.source}:{first.number}: {name} has the flag NOARP")
     mtu, master = values.get("mtu", 1500), values.get("master", "")
-    carrier = not held if kind and kind.child else _carrier(flags)  # otherwise it has that of its lower device
-    return Link(index, name, kind or Physical(), mac, tuple(addresses), "UP" in flags, mtu, master, carrier)  # type: ignore[arg-type]
+    carrier = "protodown on" not in rest[0].line if kind.child else _carrier(flags)  # which is the lower device's
+    return Link(index, name, kind, mac, tuple(addresses), "UP" in flags, mtu, master, carrier)  # type: ignore[arg-type]
 
 
 def _kind(words: Words, head: Head) -> Kind:
@@ -337,7 +340,7 @@ def _link_layer(words: Words, partial: bool) -> tuple[str, str, str]:
         mac = words.mac()
     else:
         words.address()
-    values = words.fields(LAYER, (), "a link")
+    values = words.fields(_LAYER, (), "a link")
     if partial and "link-netnsid" in values:
         return layer, mac, f"/{values['link-netnsid']}"
     if "link-netnsid" in values:
@@ -355,9 +358,9 @@ def _fitting(words: Words, pattern: str, what: str) -> str:
     return word
 
 
-HEAD: Grammar = {**passed_over(COMMON, ["master"]), "mtu": ("mtu", lambda words: words.number_upto(0xFFFFFFFF))}
+_HEAD: Grammar = {**passed_over(COMMON, ["master"]), "mtu": ("mtu", lambda words: words.number_upto(0xFFFFFFFF))}
 
-LAYER: Grammar = {
+_LAYER: Grammar = {
     **passed_over(COMMON, ["brd", "peer", "protodown", "protodown_reason"], flags=["proto_down", "unnumbered"]),
     "link-netns": ("link-netns", lambda words: _fitting(words, r"[^/]+|/(\d{1,10}|unknown)", "a namespace")),
     "link-netnsid": ("link-netnsid", lambda words: _fitting(words, r"\d{1,10}|unknown", "an id")),

@@ -28,6 +28,7 @@ class Macvlan(Child):
     """A child of a lower device. `mode` is bridge, private, vepa or passthru."""
 
     word: ClassVar[str] = "macvlan"
+    probe: ClassVar[str] = "link add p3 type veth peer name p8\nlink add link p3 name p4 type macvlan mode bridge"
     line: ClassVar[KindLine] = KindLine(
         "a macvlan",
         Keyword("mode", "mode", _mode),

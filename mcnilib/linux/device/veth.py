@@ -13,6 +13,7 @@ class Veth(Kind):
     """One end of a pair; a frame sent here arrives at the peer."""
 
     word: ClassVar[str] = "veth"
+    probe: ClassVar[str] = "link add p1 type veth peer name p2"
     role: ClassVar[DeviceRole] = DeviceRole.PAIR
     line: ClassVar[KindLine] = KindLine("a veth")
     end_field: ClassVar[str] = "peer"

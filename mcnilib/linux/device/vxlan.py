@@ -24,6 +24,7 @@ class Vxlan(Tunnel):
     """
 
     word: ClassVar[str] = "vxlan"
+    probe: ClassVar[str] = "link add p6 type vxlan id 4096 dstport 4789 local 127.0.0.1"
     line: ClassVar[KindLine] = KindLine(
         "a vxlan device",
         Keyword("id", "vni", lambda words: words.number_upto(0xFFFFFF), required=True),

@@ -12,7 +12,7 @@ from mcnilib.linux.device.base import NO_END, Child, DeviceRole, FdbEntry, LinkE
 from mcnilib.linux.device.link import Link
 from mcnilib.world.world import Port, World
 
-Place = tuple[str, str]
+NamedDevice = tuple[str, str]
 """(network namespace, device)."""
 
 Sibling = tuple[str, Link, Child]
@@ -29,7 +29,7 @@ class Cables:
         self._by_index = {(netns.name, link.index): link for netns in world for link in netns.links}
         self.by_name = {(netns.name, link.name): link for netns in world for link in netns.links}
         self.children: dict[tuple[str, int], list[Sibling]] = {}
-        self.ports: dict[Place, list[Link]] = {}
+        self.ports: dict[NamedDevice, list[Link]] = {}
         for netns in world:
             for link in netns.links:
                 if (child := link.kind.child) and (lower := link.kind.endpoint):
@@ -38,7 +38,7 @@ class Cables:
                     self.ports.setdefault((netns.name, link.master), []).append(link)
         self.reads_packets = any(link.kind.reads_packets for netns in world for link in netns.links)
         self.sharing = dict(_sharing(world))
-        self._stations: dict[Place, dict[str, FdbEntry]] = {}
+        self._stations: dict[NamedDevice, dict[str, FdbEntry]] = {}
 
     def at(self, end: LinkEnd | None) -> Link | None:
         """Return the device another namespace's link points to; None when it is not there."""

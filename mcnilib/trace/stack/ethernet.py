@@ -14,15 +14,13 @@ from dataclasses import dataclass
 from itertools import chain
 
 from mcnilib.errors import Unknown, Unsupported
-from mcnilib.linux.device.base import NO_END, DeviceRole, Frame
+from mcnilib.linux.device.base import BROADCAST_MAC, NO_END, DeviceRole, Frame
 from mcnilib.linux.device.link import Link
 from mcnilib.linux.netns import Netns
 from mcnilib.linux.packet import Packet
 from mcnilib.linux.sysctl import BRIDGE_CALLS, KERNEL_DEFAULT, flag, setting
-from mcnilib.trace.stack.cables import Cables, Place, Sibling
+from mcnilib.trace.stack.cables import Cables, NamedDevice, Sibling
 from mcnilib.world.world import Port, World
-
-BROADCAST = "ff:ff:ff:ff:ff:ff"
 
 MAX_DEPTH = 64
 """Devices a frame may cross, one after the other."""
@@ -34,10 +32,10 @@ class Receiver:
 
     netns: str
     link: Link
-    path: tuple[Place, ...]
+    path: tuple[NamedDevice, ...]
 
 
-Ends = list[Receiver | Unknown]
+_Ends = list[Receiver | Unknown]
 """Where a frame gets to, and where it leaves what is known."""
 
 
@@ -46,7 +44,7 @@ class _Sight:
     """A frame on its way: the devices behind it, and whether the last one takes it for its own (PACKET_HOST)."""
 
     frame: Frame
-    path: tuple[Place, ...] = ()
+    path: tuple[NamedDevice, ...] = ()
     taken: bool = False
 
     def at(self, netns: str, device: str, *, taken: bool | None = None) -> _Sight:
@@ -56,7 +54,7 @@ class _Sight:
     @property
     def to_all(self) -> bool:
         """Tell whether it is a broadcast."""
-        return self.frame.dst == BROADCAST
+        return self.frame.to_all
 
 
 def wire_of(world: World) -> Wire:
@@ -70,7 +68,7 @@ class Wire:
     def __init__(self, world: World) -> None:
         """Index the cabling."""
         self.cables = Cables(world)
-        self._carriers: dict[Place, bool] = {}
+        self._carriers: dict[NamedDevice, bool] = {}
         self._memo: dict[tuple[str, str, Frame, Packet | None], tuple[tuple[Receiver, ...], Unknown | None]] = {}
 
     def send(self, netns: str, link: Link, frame: Frame) -> tuple[Receiver, ...]:
@@ -98,7 +96,7 @@ class Wire:
             known = self._memo[key] = receivers, lost
         return known
 
-    def _send(self, netns: str, link: Link, sight: _Sight) -> Ends:
+    def _send(self, netns: str, link: Link, sight: _Sight) -> _Ends:
         if not (link.up and link.carrier):
             return []
         if len(sight.path) > MAX_DEPTH:
@@ -123,7 +121,7 @@ class Wire:
             case DeviceRole.UNMODELLED:
                 return [Unknown(f"the frame leaves by {link.name}: {link.kind.unmodelled}", collect="")]
 
-    def _send_segment(self, netns: str, link: Link, sight: _Sight) -> Ends:
+    def _send_segment(self, netns: str, link: Link, sight: _Sight) -> _Ends:
         segment = self.cables.segment_of.get(Port(netns, link.name))
         if segment is None:
             what = "the segment it is plugged into, in world.json, and who else is"
@@ -140,7 +138,7 @@ class Wire:
             ends.append(Unknown(f"the frame leaves by the uplink of {segment.name}", collect=what))
         return ends
 
-    def _send_child(self, netns: str, link: Link, sight: _Sight) -> Ends:
+    def _send_child(self, netns: str, link: Link, sight: _Sight) -> _Ends:
         """Send from a device on another one: to siblings it reaches, everything else out by the lower device."""
         device, lower = self.cables.other_end(netns, link), link.kind.endpoint or NO_END
         if isinstance(device, Unknown):
@@ -159,15 +157,15 @@ class Wire:
             return here
         return here + self._send(lower.netns, device, sight)
 
-    def _receive(self, netns: str, link: Link | Unknown, sight: _Sight) -> Ends:
+    def _receive(self, netns: str, link: Link | Unknown, sight: _Sight) -> _Ends:
         """Take a frame from a cable."""
         if isinstance(link, Unknown):
             return [link]
         if not (link.up and link.carrier):
             return []
-        return self._enter(netns, link, sight.at(netns, link.name, taken=sight.frame.dst in (link.mac, BROADCAST)))
+        return self._enter(netns, link, sight.at(netns, link.name, taken=sight.frame.dst in (link.mac, BROADCAST_MAC)))
 
-    def _enter(self, netns: str, link: Link, sight: _Sight) -> Ends:
+    def _enter(self, netns: str, link: Link, sight: _Sight) -> _Ends:
         """Take a frame at a device, on which there may be others that nobody placed."""
         ends = self._taken(netns, link, sight)
         for mac, why, collect in link.hidden:
@@ -175,7 +173,7 @@ class Wire:
                 ends.append(Unknown(why, collect=collect))
         return ends
 
-    def _taken(self, netns: str, link: Link, sight: _Sight) -> Ends:
+    def _taken(self, netns: str, link: Link, sight: _Sight) -> _Ends:
         """Take a frame at a device: what stands on it comes before its own IP layer (rx_handler)."""
         key = (netns, link.index)
         if key in self.cables.sharing:
@@ -186,13 +184,13 @@ class Wire:
             return self._enter_port(netns, link, sight)
         return [Receiver(netns, link, sight.path)] if sight.taken else []
 
-    def _enter_lower(self, netns: str, link: Link, children: list[Sibling], sight: _Sight) -> Ends:
+    def _enter_lower(self, netns: str, link: Link, children: list[Sibling], sight: _Sight) -> _Ends:
         """Take a frame at a device others stand on: those that want it, or else its own IP layer.
 
         One that takes all (macvlan in mode passthru) takes every frame that is not for all, whomever it is for, and
         loses it while it is down.
         """
-        own: Ends = [Receiver(netns, link, sight.path)] if sight.taken else []
+        own: _Ends = [Receiver(netns, link, sight.path)] if sight.taken else []
         if sight.to_all:
             return _all(self._enter(n, child, sight) for n, child in _copies(children, sight.frame.src)) + own
         passthru = [(n, child) for n, child, kind in children if kind.takes_all]
@@ -202,7 +200,7 @@ class Wire:
         taken = _Sight(sight.frame, sight.path, taken=True)
         return _all(self._enter(n, child, taken) for n, child in wanting if child.up)
 
-    def _enter_port(self, netns: str, port: Link, sight: _Sight) -> Ends:
+    def _enter_port(self, netns: str, port: Link, sight: _Sight) -> _Ends:
         """Take a frame at a port of a bridge: up to the bridge's own IP layer, or out of other ports, or both."""
         bridge = self.cables.by_name.get((netns, port.master))
         for one in filter(None, (port, bridge)):
@@ -232,13 +230,13 @@ class Wire:
         if again or any(link and link.master == port.master for link in before):
             raise Unsupported(f"a frame gets to the bridge {port.master} of {netns} twice: bridges in a circle")
 
-    def _pass_up(self, netns: str, bridge: Link, sight: _Sight) -> Ends:
+    def _pass_up(self, netns: str, bridge: Link, sight: _Sight) -> _Ends:
         """Hand a frame to the bridge as a device; of its ports' MACs its IP layer believes that of the port itself."""
         return self._enter(
             netns, bridge, sight.at(netns, bridge.name, taken=sight.taken or sight.frame.dst == bridge.mac)
         )
 
-    def _forward(self, netns: str, bridge: Link, ingress: str, sight: _Sight) -> Ends:
+    def _forward(self, netns: str, bridge: Link, ingress: str, sight: _Sight) -> _Ends:
         """Send a frame out of a bridge's ports, but for the one it came in by (empty: the bridge's own frame).
 
         What comes in by a port teaches the bridge where its sender is: the way to that MAC is back, so it is lost.
@@ -268,7 +266,7 @@ def _copies(children: list[Sibling], src: str) -> list[tuple[str, Link]]:
     return [(n, child) for n, child, kind in awake if kind.copied(child.mac == src, sender)]
 
 
-def _all(parts: Iterable[Ends]) -> Ends:
+def _all(parts: Iterable[_Ends]) -> _Ends:
     return list(chain.from_iterable(parts))
 
 

@@ -10,13 +10,13 @@ from ipaddress import IPv4Address
 from typing import TYPE_CHECKING
 
 from mcnilib.errors import NoRoute, Unknown, Unsupported
-from mcnilib.linux.device.base import Frame
+from mcnilib.linux.device.base import BROADCAST_MAC, Frame
 from mcnilib.linux.device.link import Link
 from mcnilib.linux.packet import Packet
 from mcnilib.linux.routing.neigh import PROXY, Neigh
 from mcnilib.linux.routing.route import Query
 from mcnilib.linux.routing.source import source_address, validate_source
-from mcnilib.trace.stack.ethernet import BROADCAST, Receiver
+from mcnilib.trace.stack.ethernet import Receiver
 from mcnilib.trace.stack.host import Host
 from mcnilib.trace.stack.recorder import Recorder
 from mcnilib.trace.trace import Fate, Stage
@@ -92,9 +92,9 @@ def _answering(
     net: Network, host: Host, link: Link, ip: IPv4Address, sender: IPv4Address
 ) -> tuple[list[Receiver], Unknown | None]:
     """Return who answers a request, and where it leaves what is known."""
-    gap = net.wire.beyond(host.name, link, Frame(link.mac, BROADCAST))
+    gap = net.wire.beyond(host.name, link, Frame(link.mac, BROADCAST_MAC))
     answering = []
-    for landing in net.wire.send(host.name, link, Frame(link.mac, BROADCAST)):
+    for landing in net.wire.send(host.name, link, Frame(link.mac, BROADCAST_MAC)):
         try:
             if answers(net.hosts[landing.netns], landing.link, ip, sender):
                 answering.append(landing)
