@@ -23,7 +23,7 @@ from mcnilib.kernel.observe.path import Cabling
 from mcnilib.linux.device.base import NO_MAC, Frame, Kind, LinkEnd
 from mcnilib.linux.device.bridge import Bridge
 from mcnilib.linux.device.ipip import Ipip
-from mcnilib.linux.device.link import DEVICE_KINDS as REGISTERED
+from mcnilib.linux.device.link import KINDS as REGISTERED
 from mcnilib.linux.device.link import parse_links, print_links
 from mcnilib.linux.device.macvlan import Macvlan
 from mcnilib.linux.device.nic import Loopback, Physical, UnmodelledDevice
@@ -154,7 +154,7 @@ def test_every_kind_of_device_is_declared() -> None:
     for module in Path(sys.modules[Kind.__module__].__file__ or "").parent.glob("*.py"):
         import_module(f"mcnilib.linux.device.{module.stem}")
     assert sorted({one.__name__ for one in REGISTERED} ^ set(KINDS)) == []
-    assert sorted({one.__name__ for one in REGISTERED} ^ kinds_of(Kind)) == [], "link.DEVICE_KINDS"
+    assert sorted({one.__name__ for one in REGISTERED} ^ kinds_of(Kind)) == [], "link.KINDS"
 
 
 class ListingFacts(NamedTuple):

@@ -11,14 +11,14 @@ from mcnilib.kernel.lab.syscalls import inside, new_netns
 from mcnilib.kernel.lab.tools import ToolFailed, finish, missing, start
 from mcnilib.kernel.lab.workers import Bench
 from mcnilib.kernel.observe.netlink import add_counter
-from mcnilib.linux.device.link import DEVICE_KINDS
+from mcnilib.linux.device.link import KINDS
 from mcnilib.world.world import World
 
 Capabilities = Mapping[str, str]
 """Name -> what is missing; empty text: it is there."""
 
 PROBES = {
-    **{kind.word: ("ip", kind.probe) for kind in DEVICE_KINDS if kind.probe},
+    **{kind.word: ("ip", kind.probe) for kind in KINDS if kind.probe},
     "conntrack": ("iptables-nft-restore", "*filter\n-A FORWARD -m conntrack --ctstate INVALID -j DROP\nCOMMIT\n"),
     "nat": ("iptables-nft-restore", "*nat\n-A POSTROUTING -j MASQUERADE --random-fully\nCOMMIT\n"),
     "rpfilter match": ("iptables-nft-restore", "*raw\n-A PREROUTING -m rpfilter --invert -j DROP\nCOMMIT\n"),

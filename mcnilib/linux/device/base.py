@@ -1,6 +1,6 @@
 """What every kind of network device says of itself: its words in `ip -d address`, where its frames go, how it is made.
 
-A kind is one frozen class in this folder and an entry of `link.DEVICE_KINDS`; those of few words share `nic`. Whoever
+A kind is one frozen class in this folder and an entry of `link.KINDS`; those of few words share `nic`. Whoever
 has to do with devices asks the kind; where a family of kinds is alike, its `DeviceRole`. Links are read in `link`.
 Source: ip/{ipaddress,iplink}.c (iproute2 6.1).
 """

@@ -26,15 +26,15 @@ from mcnilib.linux.origin import Origin
 from mcnilib.linux.routing.route import SCOPES
 from mcnilib.linux.text import Grammar, Words
 
-DEVICE_KINDS: tuple[type[Kind], ...] = (Loopback, Physical, Veth, Macvlan, Bridge, Vxlan, Ipip, UnmodelledDevice)
+KINDS: tuple[type[Kind], ...] = (Loopback, Physical, Veth, Macvlan, Bridge, Vxlan, Ipip, UnmodelledDevice)
 """Every kind there is."""
 
-BY_WORD = {kind.word: kind for kind in DEVICE_KINDS if kind.word}
+BY_WORD = {kind.word: kind for kind in KINDS if kind.word}
 
 MASTERS = {f"{word}_slave": kind for word, kind in BY_WORD.items() if kind.slave}
 """The kinds whose slaves have a line of that name."""
 
-BY_LAYER = {kind.layer: kind for kind in reversed(DEVICE_KINDS)}
+BY_LAYER = {kind.layer: kind for kind in reversed(KINDS)}
 """A kind for each type of link layer, of those that have it the first."""
 
 
