@@ -49,7 +49,6 @@ TWICE = [
     "Host",
     "IDS",
     "KINDS",
-    "LEARNED",
     "LEARNER",
     "LINE",
     "LONGEST",

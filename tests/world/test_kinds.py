@@ -24,7 +24,7 @@ from mcnilib.linux.device.base import NO_MAC, Frame, Kind, LinkEnd
 from mcnilib.linux.device.bridge import Bridge
 from mcnilib.linux.device.ipip import Ipip
 from mcnilib.linux.device.link import KINDS as REGISTERED
-from mcnilib.linux.device.link import parse_links, print_links
+from mcnilib.linux.device.link import Link, parse_links, print_links
 from mcnilib.linux.device.macvlan import Macvlan
 from mcnilib.linux.device.nic import Loopback, Physical, UnmodelledDevice
 from mcnilib.linux.device.veth import Veth
@@ -45,6 +45,8 @@ class KindFacts(NamedTuple):
 
     example: Kind
     printed: str = ""  # its line of `ip -d address`
+    flags: str = "BROADCAST,MULTICAST"  # what else is printed between < and > than whether it is up
+    slaves: bool = False  # other devices may have it as their master
     strict: bool = True  # reads back what it prints
     arp: bool = True  # neighbours are resolved on it
     leads: bool = False  # its other end is in a namespace that has to be named
@@ -59,13 +61,13 @@ HERE, THERE, TO_ALL = IPv4Address("10.0.1.1"), IPv4Address("10.0.1.2"), "ff:ff:f
 TUNNELLED = "nobody: it carries packets, not frames"
 VXLAN, IPIP = Vxlan(7, HERE, "en0"), Ipip(HERE, THERE)
 KINDS = {
-    "Loopback": KindFacts(Loopback(), arp=False, lands="n.lo"),
+    "Loopback": KindFacts(Loopback(), flags="LOOPBACK", arp=False, lands="n.lo"),
     "Physical": KindFacts(Physical(), made="veth", lands="m.en1"),
     "Veth": KindFacts(Veth(LinkEnd("p", 2)), "veth", leads=True, made="veth", needs="veth", lands="p.eth0", paths="peer"),
     "Macvlan": KindFacts(Macvlan(LinkEnd("n", 2)), "macvlan mode bridge", leads=True, made="macvlan", needs="macvlan", lands="m.en0", paths="below"),
-    "Bridge": KindFacts(Bridge(), "bridge", made="bridge", needs="bridge"),
+    "Bridge": KindFacts(Bridge(), "bridge", slaves=True, made="bridge", needs="bridge"),
     "Vxlan": KindFacts(VXLAN, "vxlan id 7 local 10.0.1.1 dev en0 srcport 0 0 dstport 4789 nolearning", made="vxlan", needs="vxlan", lands=TUNNELLED, paths="tunnels"),
-    "Ipip": KindFacts(IPIP, "ipip ipip remote 10.0.1.2 local 10.0.1.1", arp=False, made="ipip", needs="ipip", lands=TUNNELLED, paths="tunnels"),
+    "Ipip": KindFacts(IPIP, "ipip ipip remote 10.0.1.2 local 10.0.1.1", "NOARP", arp=False, made="ipip", needs="ipip", lands=TUNNELLED, paths="tunnels"),
     "UnmodelledDevice": KindFacts(UnmodelledDevice("bond", LinkEnd("n", 2)), "bond", strict=False, leads=True, refused=True),
 }  # fmt: skip
 """Each kind by the name of its class. How it is drawn is in the tests of the pictures."""
@@ -93,6 +95,8 @@ def facts_of(kind: Kind) -> KindFacts:
     return KindFacts(
         kind,
         line[1] if line else "",
+        re.findall(rf"^{link.index}: .*<(.*),UP,LOWER_UP>", text, re.MULTILINE)[0],
+        _masters(world, link),
         _reads(text, netns.links),
         link.has_arp,
         _is_named(world, link.name),
@@ -108,6 +112,16 @@ def facts_of(kind: Kind) -> KindFacts:
 def _reads(text: str, links: object) -> bool:
     try:
         return parse_links(text, netns="n") == links
+    except McniError:
+        return False
+
+
+def _masters(world: World, link: Link) -> bool:
+    """Tell whether a device whose master it is reads back, with the line of that kind."""
+    port = replace(device("n", 4, "port", "", Veth(LinkEnd("p", 3))), master=link.name)
+    text = print_links([*world["n"].links, port], "n") + f"    {link.kind.word}_slave \n"
+    try:
+        return parse_links(text, netns="n")[-1] == port
     except McniError:
         return False
 
