@@ -84,7 +84,7 @@ def test_a_piece_left_out_makes_an_answer_unknown_or_leaves_it() -> None:
 def test_a_model_that_guesses_what_is_missing_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
     case = Case("routers", ("b: sysctl -w net.ipv4.icmp_echo_ignore_all=1",), "a", "icmp:10.0.2.2", "b")
     every = pieces.collected(base("routers"))["b/sysctl.txt"]
-    monkeypatch.setattr(pieces, "PIECES", (lambda draw, files: ("b's sysctls", {**files, "b/sysctl.txt": every}),))
+    monkeypatch.setattr(pieces, "_PIECES", (lambda draw, files: ("b's sysctls", {**files, "b/sysctl.txt": every}),))
     assert [*guesses(case, Random(1), 1)] == [
         "without b's sysctls: connected, 10.0.1.2; with it: delivered one way only, 10.0.1.2"
     ]
