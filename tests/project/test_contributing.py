@@ -17,6 +17,7 @@ import pytest
 ROOT = Path(__file__).resolve().parents[2]
 GUIDE = (ROOT / "CONTRIBUTING.md").read_text(encoding="utf-8")
 FILES = {
+    "Add a match": 3,
     "Add a kind of device": 2,
     "Add a setting": 3,
     "Add a scenario": 1,
