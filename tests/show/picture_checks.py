@@ -9,7 +9,7 @@ from matplotlib.backends.backend_agg import FigureCanvasAgg
 from mcnilib.show.layout.geometry import Rect, strokes
 from mcnilib.show.layout.markers import text_rect
 from mcnilib.show.picture.drawing import Drawing
-from mcnilib.show.picture.paint import Words, new_figure, paint
+from mcnilib.show.picture.paint import TextLine, new_figure, paint
 
 
 def words(drawing: Drawing) -> list[tuple[str, float, Rect]]:
@@ -17,7 +17,7 @@ def words(drawing: Drawing) -> list[tuple[str, float, Rect]]:
     figure = new_figure(drawing.width, drawing.height)
     renderer = FigureCanvasAgg(figure).get_renderer()
     paint(figure, drawing)
-    texts = [artist for artist in figure.get_children() if isinstance(artist, Words)]
+    texts = [artist for artist in figure.get_children() if isinstance(artist, TextLine)]
     boxes = [(text, text.get_window_extent(renderer)) for text in texts]
     return [
         (t.get_text(), t.get_fontsize(), Rect(b.x0, drawing.height - b.y1, b.width, b.height))
@@ -34,7 +34,7 @@ def flaws(drawing: Drawing) -> list[str]:
     wrong += [f"{text!r} is outside" for text, _, box in found if not box.inside(sheet)]
     pairs = ((a, b) for a, b in combinations(found, 2) if a[2].grow(-1).meets(b[2].grow(-1)))
     wrong += [f"{a[0]!r} is on {b[0]!r}" for a, b in pairs]
-    for note in drawing.notes:
+    for note in drawing.callouts:
         under = (text for text, _, box in found if note.rect.meets(box.grow(-1)) and text not in note.lines)
         wrong += [f"{text!r} is under the note {note.lines}" for text in under]
     return wrong + crossed_words(drawing)

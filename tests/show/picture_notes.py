@@ -5,10 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterator
 from itertools import combinations
 
-from mcnilib.show.labels.placement import nearest
-from mcnilib.show.layout.geometry import Point, Rect, strokes
+from mcnilib.show.layout.geometry import Point, Rect, nearest_point, strokes
 from mcnilib.show.layout.markers import number_rect, text_rect
-from mcnilib.show.layout.scene import Arrow, Box, Note
+from mcnilib.show.layout.scene import Arrow, Box, Callout
 from mcnilib.show.picture.drawing import Drawing
 
 NEAR = 30.0
@@ -24,14 +23,14 @@ def misplaced(drawing: Drawing) -> list[str]:
     return [flaw for check in checks for flaw in check(drawing)]
 
 
-def pinned(drawing: Drawing) -> list[Note]:
+def pinned(drawing: Drawing) -> list[Callout]:
     """Return the notes that are joined to a mark."""
-    return [note for note in drawing.notes if note.role not in ("request", "reply")]
+    return [note for note in drawing.callouts if note.role not in ("request", "reply")]
 
 
-def labels(drawing: Drawing) -> list[Note]:
+def labels(drawing: Drawing) -> list[Callout]:
     """Return the labels of arrows."""
-    return [note for note in drawing.notes if note.role in ("request", "reply")]
+    return [note for note in drawing.callouts if note.role in ("request", "reply")]
 
 
 def apart(one: Rect, other: Rect) -> float:
@@ -61,16 +60,16 @@ def _machines(drawing: Drawing) -> list[Box]:
 
 def tangled_leaders(drawing: Drawing) -> Iterator[str]:
     """The leader of a note crosses no other leader, and runs over no other note, label or mark."""
-    notes = pinned(drawing)
-    for a, b in combinations(notes, 2):
-        if _cross(a.at, nearest(a.rect, a.at), b.at, nearest(b.rect, b.at)):
+    callouts = pinned(drawing)
+    for a, b in combinations(callouts, 2):
+        if _cross(a.at, nearest_point(a.rect, a.at), b.at, nearest_point(b.rect, b.at)):
             yield f"the leaders of {a.lines[0]!r} and {b.lines[0]!r} cross"
-    for note in notes:
-        dots = list(_dots(note.at, nearest(note.rect, note.at)))
-        for other in drawing.notes:
+    for note in callouts:
+        dots = list(_dots(note.at, nearest_point(note.rect, note.at)))
+        for other in drawing.callouts:
             if other is not note and any(dot.meets(other.rect.grow(1)) for dot in dots):
                 yield f"the leader of {note.lines[0]!r} runs over {other.lines[0]!r}"
-        for other in notes:
+        for other in callouts:
             if other is not note and any(dot.meets(mark_rect(other)) for dot in dots):
                 yield f"the leader of {note.lines[0]!r} runs over the mark of {other.lines[0]!r}"
 
@@ -89,21 +88,21 @@ def _cross(a: Point, b: Point, c: Point, d: Point) -> bool:
     return side(a, b, c) * side(a, b, d) < 0 and side(c, d, a) * side(c, d, b) < 0
 
 
-def mark_rect(note: Note) -> Rect:
+def mark_rect(note: Callout) -> Rect:
     """Return the square in the circle of a mark: what must be seen to read its glyph."""
     return Rect(note.at[0] - 7, note.at[1] - 7, 14, 14)
 
 
 def covered_marks(drawing: Drawing) -> Iterator[str]:
     """Nothing covers a mark, and no mark hides words; what is rewritten is not marked on a tunnel."""
-    notes = pinned(drawing)
-    chips = [(nic.name, nic.rect) for nic in drawing.scene.nics if not nic.wide]
+    callouts = pinned(drawing)
+    chips = [(nic.name, nic.rect) for nic in drawing.scene.devices if not nic.wide]
     texts = [(x.text, text_rect(x)) for x in (*drawing.scene.labels, *drawing.labels)]
-    boxes = [(f"note {note.lines[0]}", note.rect) for note in drawing.notes]
-    marks = [(f"numbers {a.numbers}", number_rect(a)) for a in drawing.arrows if a.mark]
-    pipes = [("tunnel", stroke) for a in drawing.arrows for part in a.packed for stroke in strokes(part, 10)]
-    for note in notes:
-        others = [(f"mark of {other.lines[0]}", mark_rect(other)) for other in notes if other is not note]
+    boxes = [(f"note {note.lines[0]}", note.rect) for note in drawing.callouts]
+    marks = [(f"numbers {a.numbers}", number_rect(a)) for a in drawing.arrows if a.numbers_at]
+    pipes = [("tunnel", stroke) for a in drawing.arrows for part in a.tunnelled for stroke in strokes(part, 10)]
+    for note in callouts:
+        others = [(f"mark of {other.lines[0]}", mark_rect(other)) for other in callouts if other is not note]
         hidden = chips + texts + boxes + marks + others + (pipes if note.role == "rewrite" else [])
         rect = mark_rect(note)
         yield from (f"the mark of {note.lines[0]!r} meets {name}" for name, over in hidden if rect.meets(over))
@@ -117,7 +116,7 @@ def lost_labels(drawing: Drawing) -> Iterator[str]:
             yield f"{note.lines[0]!r} is {far:.0f} px from its arrow"
         yield from (f"{note.lines[0]!r} covers the line of {numbers}" for numbers in _under(drawing, own, note.rect))
     for arrow in drawing.arrows:
-        if arrow.mark:
+        if arrow.numbers_at:
             under = _under(drawing, arrow, number_rect(arrow))
             yield from (f"the numbers {arrow.numbers} cover the line of {numbers}" for numbers in under)
 

@@ -12,9 +12,9 @@ from show_examples import EXAMPLES, connects, hangs, world
 
 from mcnilib.scenarios import all_scenarios, scenario
 from mcnilib.scenarios.scenario import neighbours
-from mcnilib.show.layout.edge_routing import visited
+from mcnilib.show.layout.edge_routing import waypoints_of
 from mcnilib.show.layout.geometry import Rect, clip, shift, tidy
-from mcnilib.show.layout.plan import CLUSTER, Plan, computed, focus_of, plan_of
+from mcnilib.show.layout.plan import CLUSTER_PLAN, Plan, computed_plan, focus_of, plan_of
 from mcnilib.show.picture.drawing import Drawing, lay_out
 from mcnilib.show.picture.story_picture import _plan, crowded, picture_of
 from mcnilib.trace.run import run
@@ -55,13 +55,13 @@ def test_packets_become_arrows(name, expected):
     ],
 )  # fmt: skip
 def test_what_happened_is_said_beside_it(name, role, lines):
-    assert (role, lines) in [(note.role, note.lines) for note in drawing(name).notes]
+    assert (role, lines) in [(note.role, note.lines) for note in drawing(name).callouts]
 
 
 def test_what_a_connection_repeats_for_later_packets_is_said_once():
     story = scenario("nodeport-to-multi-nic")
     settings = story.start().but(external_policy="Cluster", receiving_node="node1", tuning="not tuned")
-    heads = [note.lines[0] for note in picture_of(story, settings).notes if note.role == "rewrite"]
+    heads = [note.lines[0] for note in picture_of(story, settings).callouts if note.role == "rewrite"]
     assert heads == ["1 rewritten", "2 rewritten back"]  # and not again for packet 3, which takes another way
 
 
@@ -71,7 +71,7 @@ def test_what_a_connection_repeats_for_later_packets_is_said_once():
 )
 def test_a_loss_is_marked_inside_the_namespace_that_lost_it(name, netns):
     picture = drawing(name)
-    spot = next(note.at for note in picture.notes if note.role == "drop")
+    spot = next(note.at for note in picture.callouts if note.role == "drop")
     box = next(b.rect for b in picture.scene.boxes if (b.name, b.kind) == (netns, "host"))
     assert Rect(*spot, 0, 0).inside(box)
 
@@ -86,13 +86,13 @@ def test_a_packet_for_a_macvlan_child_passes_the_host_s_network_by():
 
 def test_a_tunnelled_packet_is_drawn_inside_a_pipe():
     request = next(a for a in drawing("inside VXLAN").arrows if a.numbers == (1,))
-    assert len(request.packed) == 1
-    assert all(a.packed == () for a in drawing("hangs").arrows)
+    assert len(request.tunnelled) == 1
+    assert all(a.tunnelled == () for a in drawing("hangs").arrows)
 
 
 def test_a_packed_packet_passes_the_tunnel_device_before_the_nic_and_after_it():
     _, trace = EXAMPLES["inside VXLAN"]
-    assert visited(trace.journeys[0].steps)[4:12] == [
+    assert waypoints_of(trace.journeys[0].steps)[4:12] == [
         ("node1", ""),
         ("node1", "vxlan.calico"),
         ("node1", "en0"),
@@ -120,7 +120,7 @@ def test_a_step_can_be_emphasised_without_moving_anything():
     plain, lit = lay_out(world(), hangs()), lay_out(world(), hangs(), highlight=(3, 2))
     assert plain.trail == ()
     assert len(lit.trail) > 1
-    assert (lit.scene, lit.arrows, lit.notes) == (plain.scene, plain.arrows, plain.notes)
+    assert (lit.scene, lit.arrows, lit.callouts) == (plain.scene, plain.arrows, plain.callouts)
 
 
 @pytest.mark.parametrize("step", range(9))
@@ -135,7 +135,7 @@ def test_every_step_of_a_packet_has_its_place_on_the_way(step):
 def spots(picture: Drawing) -> dict[object, Rect]:
     """Return where the boxes and devices stand."""
     boxes = {(b.name, b.kind): b.rect for b in picture.scene.boxes}
-    return boxes | {(n.netns, n.name): n.rect for n in picture.scene.nics}
+    return boxes | {(n.netns, n.name): n.rect for n in picture.scene.devices}
 
 
 @pytest.mark.parametrize("tunnel", ["vxlan", "ipip"])
@@ -199,7 +199,7 @@ def test_only_the_paths_change_when_a_setting_does(story):
 
 
 def test_a_world_that_is_not_the_cluster_gets_a_plan_from_its_links():
-    plan = computed(world())
+    plan = computed_plan(world())
     assert [(m.host, m.members) for m in plan.machines] == [("node1", ("mac1", "cal1")), ("node2", ("cal2",))]
     assert plan.outside == ("gateway", "client")
 
@@ -217,7 +217,7 @@ def test_any_world_can_be_drawn(name):
 
 
 def test_the_cluster_keeps_its_plan():
-    assert plan_of(world()) == CLUSTER
+    assert plan_of(world()) == CLUSTER_PLAN
 
 
 def test_the_focus_holds_what_packets_touch_and_the_routers_between():
@@ -232,7 +232,7 @@ def test_the_target_is_in_focus_even_when_no_packet_reaches_it():
 
 @pytest.mark.parametrize(("least", "hosts"), [(2, ["node1", "node2"]), (1, ["node2"])])
 def test_at_least_two_machines_are_drawn(least, hosts):
-    plan = Plan(CLUSTER.machines, focus=frozenset({"cal2"}), least=least)
+    plan = Plan(CLUSTER_PLAN.machines, focus=frozenset({"cal2"}), least=least)
     assert [m.host for m in plan.shown_machines()] == hosts
 
 

@@ -64,7 +64,7 @@ def test_the_only_ids_are_those_of_title_and_description(name):
 
 def test_the_same_picture_has_the_same_bytes():
     first = picture("rewritten")
-    for kept in (svg._stage, svg._story, svg._chips):
+    for kept in (svg._background, svg._story, svg._devices):
         kept.cache_clear()
     assert picture("rewritten") == first
 

@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Iterator
 from itertools import chain
 
-from mcnilib.show.labels.label_text import never_seen, tracked, writers
+from mcnilib.show.labels.label_text import conntrack_state, missed_packets, writers
 from mcnilib.show.labels.text_metrics import wrap
 from mcnilib.show.layout.plan import Plan
-from mcnilib.show.layout.scene import Arrow, Label, Places
+from mcnilib.show.layout.scene import Arrow, Label, Layout
 from mcnilib.show.picture.palette import ROLES, role_of
 from mcnilib.trace.branches import parts
 from mcnilib.trace.explain import part_name
@@ -16,9 +16,9 @@ from mcnilib.trace.trace import Fate, Trace
 from mcnilib.world.world import World
 
 
-def captions(places: Places, world: World, trace: Trace, plan: Plan) -> tuple[Label, ...]:
+def captions(layout: Layout, world: World, trace: Trace, plan: Plan) -> tuple[Label, ...]:
     """Return all of them."""
-    return (*_header(trace), *_key(plan), *_roles(places, world, trace), *_states(places, trace))
+    return (*_header(trace), *_key(plan), *_roles(layout, world, trace), *_states(layout, trace))
 
 
 def _header(trace: Trace) -> Iterator[Label]:
@@ -51,7 +51,7 @@ def samples(plan: Plan) -> tuple[Arrow, ...]:
     return tuple(Arrow(((right - 46, y), (right, y)), (), reply, lost=False) for reply, _, y in KEY)
 
 
-def _roles(places: Places, world: World, trace: Trace) -> Iterator[Label]:
+def _roles(layout: Layout, world: World, trace: Trace) -> Iterator[Label]:
     """Yield `client` and `server` where they are drawn as pods."""
     first = trace.journeys[0]
     arrived = (j.last.netns for j in trace.journeys if not j.reply and j.fate is Fate.DELIVERED)
@@ -60,17 +60,20 @@ def _roles(places: Places, world: World, trace: Trace) -> Iterator[Label]:
     client = first.visits[0].netns
     both = {client: "client and server"} if client == server else {client: "client", server: "server"}
     for name, word in both.items():
-        rect = next((b.rect for b in places.boxes if b.name == name and b.kind == "pod"), None)
+        rect = next((b.rect for b in layout.boxes if b.name == name and b.kind == "pod"), None)
         if rect:
             yield Label(word, rect.right - 10, rect.y + 14, align="right", colour="quiet")
 
 
-def _states(places: Places, trace: Trace) -> Iterator[Label]:
+def _states(layout: Layout, trace: Trace) -> Iterator[Label]:
     """Yield, for every host a packet passed, what its connection tracking knew in the end, and whose rules matched."""
     passed = {name for journey in trace.journeys for name in journey.hops()}
-    for name in (box.name for box in places.boxes if box.kind == "machine" and box.name in passed):
-        rect, left, right = places.rect(name), places.free[name][0].w, places.free[name][1].w
-        known = [("conntrack", "quiet"), *((text, "ink") for text in (tracked(trace, name), *never_seen(trace, name)))]
+    for name in (box.name for box in layout.boxes if box.kind == "machine" and box.name in passed):
+        rect, left, right = layout.rect_of(name), layout.callout_areas[name][0].w, layout.callout_areas[name][1].w
+        known = [
+            ("conntrack", "quiet"),
+            *((text, "ink") for text in (conntrack_state(trace, name), *missed_packets(trace, name))),
+        ]
         yield from _column(known, rect.x + 10, rect.bottom - 12, left, "left")
         names = writers(trace, name)
         yield from _column(

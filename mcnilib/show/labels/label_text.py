@@ -23,7 +23,7 @@ def rule_in_short(step: Step) -> str:
     return TARGET.sub("→ ", text).replace("--", "").strip()
 
 
-def carried(journeys: Sequence[Journey], most: int = 3) -> str:
+def packets_in_short(journeys: Sequence[Journey], most: int = 3) -> str:
     """Name the packets of an arrow by the first of each kind: `1 SYN · 3 ACK · 4 data …`."""
     kinds: dict[str, int] = {}
     for journey in journeys:
@@ -43,7 +43,7 @@ def loss_lines(journeys: Sequence[Journey]) -> tuple[str, ...]:
     word = {Fate.REJECTED: "rejected", Fate.UNREACHABLE: "cannot go on", Fate.UNKNOWN: "not known further"}.get(
         step.fate, "dropped"
     )
-    head = f"{carried(journeys, 2)} {word}"
+    head = f"{packets_in_short(journeys, 2)} {word}"
     if step.table:
         return (head, f"in {place_name(step)}", rule_in_short(step), *_by(step))
     return (
@@ -91,7 +91,7 @@ def new_addresses(steps: Sequence[Step]) -> tuple[str, ...]:
     return tuple(part for step in steps for part in rewritten(step))
 
 
-def tracked(trace: Trace, netns: str) -> str:
+def conntrack_state(trace: Trace, netns: str) -> str:
     """Say in which state connection tracking of a namespace had the conversation: when it failed, or at its end."""
     proto = trace.journeys[0].packet.proto
     last = trace.journeys[-1] if trace.outcome.works else trace.outcome.journey
@@ -115,7 +115,7 @@ def writers(trace: Trace, netns: str) -> dict[str, str]:
     return names
 
 
-def never_seen(trace: Trace, netns: str) -> list[str]:
+def missed_packets(trace: Trace, netns: str) -> list[str]:
     """Say which packets passed a namespace by that made it misjudge the deciding one; nothing when that is not the
     story.
     """

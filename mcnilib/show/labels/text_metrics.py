@@ -20,7 +20,7 @@ ELLIPSIS = "…"
 
 
 @lru_cache(maxsize=4096)
-def width(text: str, size: float = 11.0, bold: bool = False) -> float:
+def text_width(text: str, size: float = 11.0, bold: bool = False) -> float:
     """Return the width of one line of text in pixels. Source: the advance widths of DejaVu Sans."""
     return sum(_advance(letter, bold) for letter in text) * size
 
@@ -47,24 +47,24 @@ def _font(bold: bool) -> FT2Font:
     return font
 
 
-def shorten(text: str, limit: float, size: float = 11.0, bold: bool = False) -> str:
+def ellipsize(text: str, limit: float, size: float = 11.0, bold: bool = False) -> str:
     """Cut a text so that it is at most `limit` pixels wide, the cut marked by an ellipsis."""
-    if width(text, size, bold) <= limit:
+    if text_width(text, size, bold) <= limit:
         return text
-    while text and width(text + ELLIPSIS, size, bold) > limit:
+    while text and text_width(text + ELLIPSIS, size, bold) > limit:
         text = text[:-1]
     return text.rstrip() + ELLIPSIS
 
 
-def fit(word: str, limit: float, size: float = 11.0, bold: bool = False) -> str:
+def fit_word(word: str, limit: float, size: float = 11.0, bold: bool = False) -> str:
     """Shorten one word; a dotted name loses its beginning, because it says more at its end."""
     rest = word
-    while width(rest, size, bold) > limit - 12 and "." in rest:
+    while text_width(rest, size, bold) > limit - 12 and "." in rest:
         rest = rest.split(".", 1)[1]
     return (
         word
-        if width(word, size, bold) <= limit
-        else shorten(f"{ELLIPSIS}{rest}" if rest != word else word, limit, size, bold)
+        if text_width(word, size, bold) <= limit
+        else ellipsize(f"{ELLIPSIS}{rest}" if rest != word else word, limit, size, bold)
     )
 
 
@@ -73,17 +73,17 @@ def wrap(text: str, limit: float, size: float = 11.0, bold: bool = False) -> tup
     lines: list[str] = []
     for word in text.split():
         joined = f"{lines[-1]} {word}" if lines else word
-        if lines and width(joined, size, bold) <= limit:
+        if lines and text_width(joined, size, bold) <= limit:
             lines[-1] = joined
         else:
-            lines.append(fit(word, limit, size, bold))
+            lines.append(fit_word(word, limit, size, bold))
     return tuple(lines)
 
 
-SIZE, PAD = 11.0, 6.0
+FONT_SIZE, LABEL_PAD = 11.0, 6.0
 
 
-def size_of(lines: Sequence[str], *, margin: float = 5.0) -> tuple[float, float]:
+def label_size(lines: Sequence[str], *, margin: float = 5.0) -> tuple[float, float]:
     """Return the width and height of a note with these lines, the first of them bold; `margin` is above and below."""
-    widths = [width(line, SIZE, bold=i == 0) for i, line in enumerate(lines)]
-    return max(widths, default=0.0) * 1.02 + 2 * PAD, len(lines) * SIZE * LINE_HEIGHT + 2 * (margin - 1)
+    widths = [text_width(line, FONT_SIZE, bold=i == 0) for i, line in enumerate(lines)]
+    return max(widths, default=0.0) * 1.02 + 2 * LABEL_PAD, len(lines) * FONT_SIZE * LINE_HEIGHT + 2 * (margin - 1)

@@ -8,7 +8,7 @@ from typing import NamedTuple
 
 Point = tuple[float, float]
 
-Line = tuple[Point, ...]
+Polyline = tuple[Point, ...]
 
 
 class Rect(NamedTuple):
@@ -52,7 +52,7 @@ class Rect(NamedTuple):
         return self.x >= other.x and self.y >= other.y and self.right <= other.right and self.bottom <= other.bottom
 
 
-def tidy(points: Iterable[Point]) -> Line:
+def tidy(points: Iterable[Point]) -> Polyline:
     """Drop points that repeat their predecessor or lie on a straight run."""
     kept: list[Point] = []
     for point in points:
@@ -71,7 +71,7 @@ def _straight(a: Point, b: Point, c: Point) -> bool:
     return vertical or level
 
 
-def shift(points: Sequence[Point], by: float, upright: float | None = None) -> Line:
+def shift(points: Sequence[Point], by: float, upright: float | None = None) -> Polyline:
     """Move an orthogonal polyline sideways: `by` pixels to the left of its direction of travel, corners stay square.
 
     Its upright runs are moved by `upright` pixels, where that is given.
@@ -124,7 +124,7 @@ def longest_level(points: Sequence[Point]) -> tuple[Point, Point] | None:
     return max(runs, key=lambda run: abs(run[0][0] - run[1][0]), default=None)
 
 
-def clip(points: Sequence[Point], rect: Rect) -> Line:
+def clip(points: Sequence[Point], rect: Rect) -> Polyline:
     """Return the part of an orthogonal polyline that lies within a rectangle."""
     kept: list[Point] = []
     for a, b in pairwise(points):
@@ -136,6 +136,11 @@ def clip(points: Sequence[Point], rect: Rect) -> Line:
 
 
 def _into(point: Point, rect: Rect) -> Point:
+    return (min(max(point[0], rect.x), rect.right), min(max(point[1], rect.y), rect.bottom))
+
+
+def nearest_point(rect: Rect, point: Point) -> Point:
+    """Return the point of a rectangle that is nearest to a point."""
     return (min(max(point[0], rect.x), rect.right), min(max(point[1], rect.y), rect.bottom))
 
 

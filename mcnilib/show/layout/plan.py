@@ -60,7 +60,7 @@ class Plan:
         return tuple(name for name in (*everyone, *self.outside) if name not in there)
 
 
-CLUSTER = Plan(
+CLUSTER_PLAN = Plan(
     machines=(
         Machine("node1", ("mac1", "mac1b", "cal1", "mul1", "mac17")),
         Machine("node2", ("mac2", "cal2", "mul2")),
@@ -75,13 +75,13 @@ CLUSTER = Plan(
 
 def plan_of(world: World) -> Plan:
     """Return the plan for a world: the cluster's when it knows every namespace, a computed one otherwise."""
-    known = set(CLUSTER.hidden(()))
-    return CLUSTER if all(netns.name in known for netns in world) else computed(world)
+    known = set(CLUSTER_PLAN.hidden(()))
+    return CLUSTER_PLAN if all(netns.name in known for netns in world) else computed_plan(world)
 
 
-def computed(world: World) -> Plan:
+def computed_plan(world: World) -> Plan:
     """Derive a plan from the links: whoever has a NIC is a host, everybody else belongs to the host he is linked to."""
-    graph = links_of(world)
+    graph = link_graph(world)
     hosts = [n.name for n in world if any(link.kind.role is DeviceRole.NIC for link in n.links)]
     hosts = hosts or [max(graph, key=graph.degree)]
     cells = nx.voronoi_cells(graph, hosts)
@@ -93,7 +93,7 @@ def computed(world: World) -> Plan:
     return Plan(machines, outside, tuple(segment.name for segment in world.segments))
 
 
-def links_of(world: World) -> nx.Graph:
+def link_graph(world: World) -> nx.Graph:
     """Return which namespaces are linked by a veth pair or a macvlan child."""
     graph = nx.Graph()
     graph.add_nodes_from(netns.name for netns in world)

@@ -22,7 +22,7 @@ from mcnilib.show.html.state import state_lines
 from mcnilib.show.labels.text_metrics import wrap
 from mcnilib.show.layout.scene import Label
 from mcnilib.show.picture.drawing import Drawing
-from mcnilib.show.picture.paint import Words, new_figure, paint, pixels
+from mcnilib.show.picture.paint import TextLine, new_figure, paint, pixels
 from mcnilib.show.picture.story_picture import picture_of
 from mcnilib.trace.explain import because, tell, verdict
 from mcnilib.writing import write_file
@@ -30,12 +30,12 @@ from mcnilib.writing import write_file
 PROPORTION = math.sqrt(2)
 """Height of a page by its width, ISO 216."""
 
-MARGIN, SIZE, LEADING = 24.0, 11.0, 16.0
+PAGE_MARGIN, LETTER_SIZE, LEADING = 24.0, 11.0, 16.0
 """Pixels: around the text, height of letters, from line to line."""
 
 
 @dataclass(frozen=True, slots=True)
-class Line:
+class PrintedLine:
     """A line of a handout; its continuation is indented."""
 
     text: str
@@ -46,7 +46,7 @@ def handout(path: Path, story: Scenario, settings: Settings) -> None:
     """Write a run as a PDF. Raises: WriteError when the file cannot be written."""
     drawing = picture_of(story, settings)
     high = drawing.width * PROPORTION
-    sheets = list(_sheets(_broken(_lines(story, settings), drawing.width - 3 * MARGIN), drawing.height, high))
+    sheets = list(_sheets(_broken(_lines(story, settings), drawing.width - 3 * PAGE_MARGIN), drawing.height, high))
     out = BytesIO()
     with matplotlib.rc_context({"pdf.fonttype": 42}), PdfPages(out, metadata={"CreationDate": None}) as pages:
         for number, lines in enumerate(sheets, start=1):
@@ -54,34 +54,34 @@ def handout(path: Path, story: Scenario, settings: Settings) -> None:
     write_file(path, out.getvalue())
 
 
-def _lines(story: Scenario, settings: Settings) -> Iterator[Line]:
+def _lines(story: Scenario, settings: Settings) -> Iterator[PrintedLine]:
     """Yield everything that is said, in reading order."""
     trace, claim = story.run(settings), story.claim(settings)
-    yield Line(f"{story.number}. {story.title}", bold=True)
-    yield Line(story.question)
-    yield Line("Settings", bold=True)
+    yield PrintedLine(f"{story.number}. {story.title}", bold=True)
+    yield PrintedLine(story.question)
+    yield PrintedLine("Settings", bold=True)
     shown = settings.texts()
-    yield Line("; ".join(f"{one.label}: {shown[one.name]}" for one in story.options()))
-    yield Line("Outcome", bold=True)
-    yield from map(Line, [verdict(trace), *because(trace)])
-    yield Line(f"The document — {claim.section}: {claim.says}.")
-    yield Line("The packets", bold=True)
-    yield from map(Line, tell(trace, "hops")[1 + len(because(trace)) :])
+    yield PrintedLine("; ".join(f"{one.label}: {shown[one.name]}" for one in story.options()))
+    yield PrintedLine("Outcome", bold=True)
+    yield from map(PrintedLine, [verdict(trace), *because(trace)])
+    yield PrintedLine(f"The document — {claim.section}: {claim.says}.")
+    yield PrintedLine("The packets", bold=True)
+    yield from map(PrintedLine, tell(trace, "hops")[1 + len(because(trace)) :])
     yield from _state(story, settings)
-    yield Line("See it live", bold=True)
-    yield Line(f"{story.command(settings)}; notebooks/{story.notebook}")
+    yield PrintedLine("See it live", bold=True)
+    yield PrintedLine(f"{story.command(settings)}; notebooks/{story.notebook}")
 
 
-def _state(story: Scenario, settings: Settings) -> Iterator[Line]:
+def _state(story: Scenario, settings: Settings) -> Iterator[PrintedLine]:
     step = story.run(settings).outcome.step
     command, lines = state_lines(story.world(settings), step)
     if command:
-        yield Line(f"The state that decided: {step.netns}# {command}", bold=True)
+        yield PrintedLine(f"The state that decided: {step.netns}# {command}", bold=True)
         for line in lines:
-            yield Line(f"{DECIDED if line.decided else '   '} {line.columns.strip()}", bold=line.decided)
+            yield PrintedLine(f"{DECIDED if line.decided else '   '} {line.columns.strip()}", bold=line.decided)
 
 
-def _broken(lines: Iterator[Line], wide: float) -> Iterator[Line]:
+def _broken(lines: Iterator[PrintedLine], wide: float) -> Iterator[PrintedLine]:
     """Break lines at the width of the text."""
     for line in lines:
         first, *more = wrap(line.text, wide, bold=line.bold) or [""]
@@ -89,27 +89,28 @@ def _broken(lines: Iterator[Line], wide: float) -> Iterator[Line]:
         yield from (replace(line, text=f"      {text}") for text in more)
 
 
-def _sheets(lines: Iterator[Line], picture: float, high: float) -> Iterator[list[Line]]:
+def _sheets(lines: Iterator[PrintedLine], picture: float, high: float) -> Iterator[list[PrintedLine]]:
     """Share the lines out: the first page has the room below the picture, the others all of it."""
     left, top = list(lines), picture
     while left:
-        room = int((high - top - 2 * MARGIN) // LEADING)
+        room = int((high - top - 2 * PAGE_MARGIN) // LEADING)
         yield left[:room]
         left, top = left[room:], 0.0
 
 
-def _page(drawing: Drawing, lines: Sequence[Line], high: float, number: int, of: int) -> Figure:
+def _page(drawing: Drawing, lines: Sequence[PrintedLine], high: float, number: int, of: int) -> Figure:
     figure = new_figure(drawing.width, high)
-    top = MARGIN
+    top = PAGE_MARGIN
     if number == 1:
         paint(figure, replace(drawing, scene=replace(drawing.scene, height=high)))
         top += drawing.height
-    foot = Label(f"{number} / {of}", drawing.width / 2, high - MARGIN / 2, align="center", colour="quiet")
+    foot = Label(f"{number} / {of}", drawing.width / 2, high - PAGE_MARGIN / 2, align="center", colour="quiet")
     texts = [
-        Label(line.text, MARGIN, top + LEADING * (i + 0.5), size=SIZE, bold=line.bold) for i, line in enumerate(lines)
+        Label(line.text, PAGE_MARGIN, top + LEADING * (i + 0.5), size=LETTER_SIZE, bold=line.bold)
+        for i, line in enumerate(lines)
     ]
     for label in (*texts, foot):
-        words = Words(label)
+        words = TextLine(label)
         words.set_transform(pixels(figure, high))
         figure.add_artist(words)
     return figure

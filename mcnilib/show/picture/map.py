@@ -21,9 +21,9 @@ from mcnilib.show.picture.paint import new_figure
 from mcnilib.show.picture.palette import FONTS, INK, PAPER, QUIET_INK, SURFACES
 from mcnilib.world.world import World
 
-WIDTH, MARGIN, GAP, LINE, HEAD = 864.0, 12.0, 14.0, 17.0, 46.0
+MAP_WIDTH, MAP_MARGIN, BOX_GAP, LINE_STEP, TITLE_SPACE = 864.0, 12.0, 14.0, 17.0, 46.0
 
-BAR, OUTSIDE, DOT, CUT = 26.0, 64.0, 5.0, 4.5
+BAR_HEIGHT, OUTSIDE_HEIGHT, PLUG_SIZE, CROSSING_GAP = 26.0, 64.0, 5.0, 4.5
 """Sizes in pixels: the picture, its margin, between boxes, a line of text, a title, a segment, a machine below; the dot
 where a cable is plugged in, the gap in a segment that a cable only passes.
 """
@@ -59,22 +59,22 @@ def paint_map(world: World) -> Figure:
     """Paint the map of a world: machines above, segments across, everybody else below."""
     plan = plan_of(world)
     most = max((len(m.members) for m in plan.machines), default=0)
-    top = MARGIN + HEAD + most * 2 * LINE + 10
-    tops = {s.name: top + 22 + i * (BAR + 8) for i, s in enumerate(world.segments)}
-    below = top + 22 + len(tops) * (BAR + 8) + 16
-    figure, axes = _sheet(below + OUTSIDE + MARGIN)
+    top = MAP_MARGIN + TITLE_SPACE + most * 2 * LINE_STEP + 10
+    tops = {s.name: top + 22 + i * (BAR_HEIGHT + 8) for i, s in enumerate(world.segments)}
+    below = top + 22 + len(tops) * (BAR_HEIGHT + 8) + 16
+    figure, axes = _sheet(below + OUTSIDE_HEIGHT + MAP_MARGIN)
     middle: dict[str, float] = {}
-    width = (WIDTH - 2 * MARGIN + GAP) / max(1, len(plan.machines)) - GAP
+    width = (MAP_WIDTH - 2 * MAP_MARGIN + BOX_GAP) / max(1, len(plan.machines)) - BOX_GAP
     for i, machine in enumerate(plan.machines):
-        x = MARGIN + i * (width + GAP)
+        x = MAP_MARGIN + i * (width + BOX_GAP)
         middle[machine.host] = x + width / 2
-        _box(axes, x, MARGIN, width, top - MARGIN, "machine")
-        _write(axes, x + 12, MARGIN + 15, machine.host, bold=True, size=14)
-        _write(axes, x + 12, MARGIN + 33, address_list(world[machine.host]), colour=QUIET_INK)
+        _box(axes, x, MAP_MARGIN, width, top - MAP_MARGIN, "machine")
+        _write(axes, x + 12, MAP_MARGIN + 15, machine.host, bold=True, size=14)
+        _write(axes, x + 12, MAP_MARGIN + 33, address_list(world[machine.host]), colour=QUIET_INK)
         for row, name in enumerate(machine.members):
-            y = MARGIN + HEAD + row * 2 * LINE + 10
+            y = MAP_MARGIN + TITLE_SPACE + row * 2 * LINE_STEP + 10
             _write(axes, x + 12, y, name, bold=True)
-            _write(axes, x + 12, y + LINE - 2, address_list(world[name]), colour=QUIET_INK, size=11)
+            _write(axes, x + 12, y + LINE_STEP - 2, address_list(world[name]), colour=QUIET_INK, size=11)
     _outside(axes, world, plan.outside, below, middle)
     _segments(axes, bars_of(world, tops, middle, (top, below)))
     return figure
@@ -82,8 +82,8 @@ def paint_map(world: World) -> Figure:
 
 def _sheet(height: float) -> tuple[Figure, Any]:
     """Return an empty figure whose axes count pixels from the upper left corner."""
-    figure = new_figure(WIDTH, height)
-    axes = figure.add_axes((0, 0, 1, 1), xlim=(0, WIDTH), ylim=(height, 0))
+    figure = new_figure(MAP_WIDTH, height)
+    axes = figure.add_axes((0, 0, 1, 1), xlim=(0, MAP_WIDTH), ylim=(height, 0))
     axes.set_axis_off()
     return figure, axes
 
@@ -96,11 +96,11 @@ def to_png(figure: Figure, scale: float = 2.0) -> bytes:
 
 
 def _outside(axes: Any, world: World, names: tuple[str, ...], y: float, middle: dict[str, float]) -> None:
-    width = (WIDTH - 2 * MARGIN + GAP) / max(1, len(names)) - GAP
+    width = (MAP_WIDTH - 2 * MAP_MARGIN + BOX_GAP) / max(1, len(names)) - BOX_GAP
     for i, name in enumerate(names):
-        x = MARGIN + i * (width + GAP)
+        x = MAP_MARGIN + i * (width + BOX_GAP)
         middle[name] = x + width / 2
-        _box(axes, x, y, width, OUTSIDE, "pod")
+        _box(axes, x, y, width, OUTSIDE_HEIGHT, "pod")
         _write(axes, x + 12, y + 18, name, bold=True, size=14)
         _write(axes, x + 12, y + 42, address_list(world[name]), colour=QUIET_INK, size=11)
 
@@ -140,20 +140,26 @@ def bars_of(world: World, tops: dict[str, float], middle: dict[str, float], edge
         shift = (place - len(world.segments) / 2) * 26
         cables = tuple((middle[p.netns] + shift, edges[p.netns not in hosts]) for p in segment.ports)
         ends = [x for x, _ in cables]
-        bars.append(Bar(segment.name, min(ends) - 40, max(ends) + 40, tops[segment.name] + BAR / 2, cables))
+        bars.append(Bar(segment.name, min(ends) - 40, max(ends) + 40, tops[segment.name] + BAR_HEIGHT / 2, cables))
     return bars
 
 
 def _segments(axes: Any, bars: list[Bar]) -> None:
     """Draw the bars and their cables: a dot where one is plugged in, a gap in the bar where one only passes."""
     for bar in bars:
-        _box(axes, bar.left, bar.y - BAR / 2, bar.right - bar.left, BAR, "segment")
+        _box(axes, bar.left, bar.y - BAR_HEIGHT / 2, bar.right - bar.left, BAR_HEIGHT, "segment")
         _write(axes, bar.free(bars), bar.y, bar.name, align="center")
         for x in bar.passing(bars):
-            axes.plot([x, x], [bar.y - BAR / 2, bar.y + BAR / 2], color=PAPER, linewidth=CUT, zorder=2.5)
+            axes.plot(
+                [x, x],
+                [bar.y - BAR_HEIGHT / 2, bar.y + BAR_HEIGHT / 2],
+                color=PAPER,
+                linewidth=CROSSING_GAP,
+                zorder=2.5,
+            )
         for x, start in bar.cables:
             axes.plot([x, x], [start, bar.y], color=QUIET_INK, linewidth=1.2, solid_capstyle="butt", zorder=3)
-            axes.plot([x], [bar.y], "o", color=QUIET_INK, markersize=DOT, zorder=3, gid="plug")
+            axes.plot([x], [bar.y], "o", color=QUIET_INK, markersize=PLUG_SIZE, zorder=3, gid="plug")
 
 
 def _box(axes: Any, x: float, y: float, width: float, height: float, kind: str) -> None:

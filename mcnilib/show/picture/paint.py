@@ -17,11 +17,10 @@ from matplotlib.text import Text
 from matplotlib.transforms import Affine2D, Transform
 
 from mcnilib.show.labels.label_text import numbers_in_short
-from mcnilib.show.labels.placement import nearest
-from mcnilib.show.labels.text_metrics import LINE_HEIGHT, PAD, SIZE, width
-from mcnilib.show.layout.geometry import Line, Point, Rect
+from mcnilib.show.labels.text_metrics import FONT_SIZE, LABEL_PAD, LINE_HEIGHT, text_width
+from mcnilib.show.layout.geometry import Point, Polyline, Rect, nearest_point
 from mcnilib.show.layout.markers import number_rect
-from mcnilib.show.layout.scene import Arrow, Cable, Label, Nic, Note, Scene
+from mcnilib.show.layout.scene import Arrow, Cable, Callout, DeviceBox, Label, Scene
 from mcnilib.show.picture.drawing import Drawing
 from mcnilib.show.picture.palette import FONTS, INK, PAPER, QUIET_INK, ROLES, surface
 
@@ -51,7 +50,7 @@ def paint(figure: Figure, drawing: Drawing) -> None:
     """Paint everything on a figure."""
     paint_scene(figure, drawing.scene)
     paint_story(figure, drawing)
-    paint_chips(figure, drawing.scene)
+    paint_devices(figure, drawing.scene)
 
 
 def _add(figure: Figure, height: float, artists: Iterable[Artist]) -> None:
@@ -74,22 +73,24 @@ def _scene(scene: Scene) -> Iterator[Artist]:
     for cable in scene.cables:
         if cable.kind != "inside":
             yield _cable(cable)
-    for nic in scene.nics:
-        if nic.wide:
-            yield _area(nic.rect, "nic", nic.involved, 3)
+    for device in scene.devices:
+        if device.wide:
+            yield _area(device.rect, "nic", device.involved, 3)
     for label in scene.labels:
-        yield Words(label)
+        yield TextLine(label)
 
 
-def paint_chips(figure: Figure, scene: Scene) -> None:
+def paint_devices(figure: Figure, scene: Scene) -> None:
     """Paint the small devices, under which the arrows pass."""
-    chips = (artist for nic in scene.nics if not nic.wide for artist in _chip(nic))
-    _add(figure, scene.height, chips)
+    boxes = (artist for device in scene.devices if not device.wide for artist in _device(device))
+    _add(figure, scene.height, boxes)
 
 
-def _chip(nic: Nic) -> Iterator[Artist]:
-    yield _area(nic.rect, "nic", nic.involved, 3)
-    yield Words(Label(nic.text, nic.rect.cx, nic.rect.cy, align="center", colour="ink" if nic.involved else "quiet"))
+def _device(device: DeviceBox) -> Iterator[Artist]:
+    yield _area(device.rect, "nic", device.involved, 3)
+    yield TextLine(
+        Label(device.text, device.rect.cx, device.rect.cy, align="center", colour="ink" if device.involved else "quiet")
+    )
 
 
 def _area(rect: Rect, kind: str, involved: bool, corner: float) -> Artist:
@@ -106,7 +107,7 @@ def _cable(cable: Cable) -> Artist:
     return Line2D(xs, ys, color=colour, linewidth=1.0, linestyle=":" if cable.kind == "child" else "-")
 
 
-class Words(Text):
+class TextLine(Text):
     """One line of text on a known baseline: drawn without the layout matplotlib would work out anew every time."""
 
     def __init__(self, label: Label) -> None:
@@ -123,7 +124,7 @@ class Words(Text):
             fontproperties=look,
             parse_math=False,
         )
-        long = width(label.text, label.size, label.bold)
+        long = text_width(label.text, label.size, label.bold)
         self._left = (label.x - {"left": 0.0, "center": long / 2, "right": long}[label.align], baseline)
 
     def draw(self, renderer: RendererBase) -> None:
@@ -139,14 +140,14 @@ class Words(Text):
 
 
 def paint_story(figure: Figure, drawing: Drawing) -> None:
-    """Paint what happened: arrows, marks and notes."""
+    """Paint what happened: arrows, markers, labels and callouts."""
     _add(figure, drawing.height, _story(drawing))
 
 
 def _story(drawing: Drawing) -> Iterator[Artist]:
-    for packed in (p for arrow in drawing.arrows for p in arrow.packed):
-        yield _stroke(packed, "#4B5563", 10.0)
-        yield _stroke(packed, "#F1E9D8", 8.0)
+    for part in (part for arrow in drawing.arrows for part in arrow.tunnelled):
+        yield _stroke(part, "#4B5563", 10.0)
+        yield _stroke(part, "#F1E9D8", 8.0)
     for arrow in drawing.arrows:
         for artist in _arrow(arrow):
             artist.set_alpha(0.35 if drawing.trail else 1.0)
@@ -154,15 +155,15 @@ def _story(drawing: Drawing) -> Iterator[Artist]:
     yield from _trail(drawing.trail)
     for arrow in drawing.arrows:
         yield from _mark(arrow)
-    for note in drawing.notes:
-        yield from _pin(note)
-    for note in drawing.notes:
-        yield from _note(note)
+    for callout in drawing.callouts:
+        yield from _leader(callout)
+    for callout in drawing.callouts:
+        yield from _callout(callout)
     for label in drawing.labels:
-        yield Words(label)
+        yield TextLine(label)
 
 
-def _trail(points: Line) -> Iterator[Artist]:
+def _trail(points: Polyline) -> Iterator[Artist]:
     """Emphasise the way of one packet, with a ring where it stands."""
     if len(points) > 1:
         yield _stroke(points, INK, 9.0)
@@ -191,7 +192,7 @@ def _arrow(arrow: Arrow) -> Iterator[Artist]:
         yield _head(arrow.points, role.colour, role.outline or role.colour)
 
 
-def _head(points: Line, colour: str, edge: str) -> Artist:
+def _head(points: Polyline, colour: str, edge: str) -> Artist:
     (ax, ay), (bx, by) = points[-2:]
     size = max(abs(bx - ax), abs(by - ay)) or 1
     ux, uy = (bx - ax) / size, (by - ay) / size
@@ -202,14 +203,14 @@ def _head(points: Line, colour: str, edge: str) -> Artist:
 
 def _mark(arrow: Arrow) -> Iterator[Artist]:
     """Paint the packet numbers on an arrow, with a tip in its direction."""
-    if arrow.mark is None:
+    if arrow.numbers_at is None:
         return
     role, text = ROLES["reply" if arrow.reply else "request"], numbers_in_short(arrow.numbers)
-    (x, y), way = arrow.mark
+    (x, y), direction = arrow.numbers_at
     rect, edge = number_rect(arrow), role.outline or role.colour
-    yield _head(((x, y), (x + way * (rect.w / 2 + 10), y)), role.colour, edge)
+    yield _head(((x, y), (x + direction * (rect.w / 2 + 10), y)), role.colour, edge)
     yield _pill(rect, role.colour, edge)
-    yield Words(Label(text, x, y, bold=True, align="center", colour="ink" if arrow.reply else "paper"))
+    yield TextLine(Label(text, x, y, bold=True, align="center", colour="ink" if arrow.reply else "paper"))
 
 
 def _pill(rect: Rect, fill: str, edge: str) -> Artist:
@@ -217,30 +218,30 @@ def _pill(rect: Rect, fill: str, edge: str) -> Artist:
     return FancyBboxPatch((rect.x, rect.y), rect.w, rect.h, style, facecolor=fill, edgecolor=edge, linewidth=1)
 
 
-def _note(note: Note) -> Iterator[Artist]:
-    role, r, pill = ROLES[note.role], note.rect, note.role in ("request", "reply")
+def _callout(callout: Callout) -> Iterator[Artist]:
+    role, r, pill = ROLES[callout.role], callout.rect, callout.role in ("request", "reply")
     if pill:
         yield _pill(r, role.colour, role.outline or role.colour)
     else:
         yield FancyBboxPatch((r.x, r.y), r.w, r.h, ROUND, facecolor=PAPER, edgecolor=role.colour, linewidth=1.4)
-    colours = ["ink" if note.role == "reply" else "paper"] if pill else [note.role, *["ink"] * len(note.lines)]
-    for number, (line, colour) in enumerate(zip(note.lines, colours, strict=False)):
-        middle = r.cy + SIZE * LINE_HEIGHT * (number + 0.5 - len(note.lines) / 2)
-        yield Words(Label(line, r.x + PAD, middle, bold=number == 0, colour=colour))
+    colours = ["ink" if callout.role == "reply" else "paper"] if pill else [callout.role, *["ink"] * len(callout.lines)]
+    for number, (line, colour) in enumerate(zip(callout.lines, colours, strict=False)):
+        middle = r.cy + FONT_SIZE * LINE_HEIGHT * (number + 0.5 - len(callout.lines) / 2)
+        yield TextLine(Label(line, r.x + LABEL_PAD, middle, bold=number == 0, colour=colour))
 
 
-def _pin(note: Note) -> Iterator[Artist]:
+def _leader(callout: Callout) -> Iterator[Artist]:
     """Join a note to its spot; the label of an arrow stands beside it anyway."""
-    if note.role not in ("request", "reply"):
-        yield _stroke((note.at, nearest(note.rect, note.at)), ROLES[note.role].colour, 1.2)
-        yield from _glyph(note)
+    if callout.role not in ("request", "reply"):
+        yield _stroke((callout.at, nearest_point(callout.rect, callout.at)), ROLES[callout.role].colour, 1.2)
+        yield from _glyph(callout)
 
 
-def _glyph(note: Note) -> Iterator[Artist]:
-    role, (x, y) = ROLES[note.role], note.at
+def _glyph(callout: Callout) -> Iterator[Artist]:
+    role, (x, y) = ROLES[callout.role], callout.at
     yield Circle((x, y), 8.5, facecolor=role.colour, edgecolor=PAPER, linewidth=1.2)
-    if note.role == "drop":
+    if callout.role == "drop":
         for s in (1, -1):
             yield _stroke(((x - 4, y - 4 * s), (x + 4, y + 4 * s)), PAPER, 2.2)
     else:
-        yield Words(Label(role.glyph, x, y, bold=True, align="center", colour="paper"))
+        yield TextLine(Label(role.glyph, x, y, bold=True, align="center", colour="paper"))

@@ -23,7 +23,7 @@ from mcnilib.errors import McniError
 from mcnilib.show.layout.plan import Plan
 from mcnilib.show.layout.scene import Scene
 from mcnilib.show.picture.drawing import Drawing, lay_out
-from mcnilib.show.picture.paint import new_figure, paint, paint_chips, paint_scene, paint_story
+from mcnilib.show.picture.paint import new_figure, paint, paint_devices, paint_scene, paint_story
 from mcnilib.show.picture.palette import FONTS, PAPER
 from mcnilib.trace.trace import Trace
 from mcnilib.world.world import World
@@ -38,7 +38,7 @@ NO_METADATA = {"Date": None, "Creator": None, "Format": None, "Type": None}
 FALLBACKS = ", ".join(f"'{name}'" if " " in name else name for name in FONTS)
 
 IDLE = re.compile(
-    rf' id="(?:figure|patch|line2d|text|words)_\d+"| transform="rotate\(0 [^"]*"|; font-family: \'{FONTS[0]}\'|<g/>'
+    rf' id="(?:figure|patch|line2d|text|textline)_\d+"| transform="rotate\(0 [^"]*"|; font-family: \'{FONTS[0]}\'|<g/>'
 )
 """What matplotlib writes and nobody needs: ids of groups, turns by nothing, a font in every text."""
 
@@ -52,7 +52,7 @@ def to_svg(drawing: Drawing, uid: str = "mcni", scale: float = 1.0) -> str:
     `scale` enlarges it for a projector; it is never wider than its container.
     """
     head = _head(drawing, uid, scale)
-    layers = (_stage(drawing.scene), _story(drawing), _chips(drawing.scene))
+    layers = (_background(drawing.scene), _story(drawing), _devices(drawing.scene))
     body = "\n".join(layers)
     return f'{head}\n<g stroke-linejoin="round" stroke-linecap="butt" font-family="{FALLBACKS}">\n{body}\n</g>\n</svg>'
 
@@ -69,13 +69,13 @@ def _head(drawing: Drawing, uid: str, scale: float) -> str:
 
 
 @lru_cache(maxsize=128)
-def _stage(scene: Scene) -> str:
+def _background(scene: Scene) -> str:
     return _layer(scene.width, scene.height, lambda figure: paint_scene(figure, scene))
 
 
 @lru_cache(maxsize=128)
-def _chips(scene: Scene) -> str:
-    return _layer(scene.width, scene.height, lambda figure: paint_chips(figure, scene))
+def _devices(scene: Scene) -> str:
+    return _layer(scene.width, scene.height, lambda figure: paint_devices(figure, scene))
 
 
 @lru_cache(maxsize=1024)

@@ -1,0 +1,153 @@
+"""Label placement: what an arrow carries, what was lost and by which line, what was rewritten.
+
+The label of an arrow stands beside its line, a callout in or beside the machine it speaks of. All of them are placed
+together, so that none covers another and no leader crosses another.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+
+import numpy as np
+
+from mcnilib.show.labels.label_text import numbers_in_short, packets_in_short
+from mcnilib.show.labels.placement_cost import Array, Candidate, CandidateGrid, CostGrid, cheapest, solve
+from mcnilib.show.labels.text_metrics import label_size, wrap
+from mcnilib.show.layout.edge_routing import Bundles, Edge, EdgeLines
+from mcnilib.show.layout.geometry import Point, Polyline, Rect, along, length, strokes
+from mcnilib.show.layout.markers import Marker, text_rect
+from mcnilib.show.layout.scene import Callout, Layout, Scene
+from mcnilib.trace.trace import Journey
+
+WRAP_COSTS = {160.0: 0.0, 116.0: 500.0, 230.0: 300.0}
+"""Lines of a callout are broken at one of these widths, in pixels; the cost of each."""
+
+TEXT_COST, MARKER_COST, FOREIGN_COST = 40.0, 60.0, 40.0
+LINE_COST, SEGMENT_COST, NIC_COST, OUTLINE_COST = 12.0, 6.0, 8.0, 3.0
+"""What a covered square pixel costs: of words, a marker, a machine the callout does not speak of; a line, a segment, a
+wide NIC, the outline of an area.
+"""
+
+CALLOUT_CANDIDATES, LABEL_CANDIDATES = 130, 24
+"""Candidates of a callout, and of a label, that are compared with those of others."""
+
+NEAR = 26.0
+"""No label stands further from its line, in pixels."""
+
+
+def place_labels(
+    layout: Layout, scene: Scene, bundles: Bundles, lines: EdgeLines, markers: Sequence[Marker], numbers: Iterable[Rect]
+) -> list[Callout]:
+    """Return the labels and callouts: what each arrow carries, then losses, then rewrites."""
+    costs = _cost_grid(scene, lines, [*(marker.rect for marker in markers)], numbers)
+    options = [_label_candidates(costs, edge, lines, bundles[edge]) for edge in lines]
+    options += [_callout_candidates(costs, layout, marker) for marker in markers]
+    candidates = solve(options, [*(None for _ in lines), *(marker.at for marker in markers)])
+    subjects = [("reply" if edge.reply else "request", line[0]) for edge, line in lines.items()]
+    subjects += [(marker.role, marker.at) for marker in markers]
+    return [
+        Callout(role, at, candidate.lines, candidate.rect)
+        for (role, at), candidate in zip(subjects, candidates, strict=True)
+    ]
+
+
+def _cost_grid(scene: Scene, lines: EdgeLines, marks: Iterable[Rect], numbers: Iterable[Rect]) -> CostGrid:
+    """Return the sheet with everything on it that words had better not cover."""
+    costs = CostGrid(Rect(8, 50, scene.width - 16, scene.height - 58))
+    costs.add((text_rect(label) for label in scene.labels), TEXT_COST)
+    costs.add((device.rect for device in scene.devices if not device.wide), TEXT_COST)
+    costs.add((device.rect for device in scene.devices if device.wide), NIC_COST)
+    costs.add((box.rect for box in scene.boxes if box.kind == "segment"), SEGMENT_COST)
+    costs.add((r for box in scene.boxes for r in _edges(box.rect)), OUTLINE_COST)
+    costs.add((r for line in lines.values() for r in strokes(line, 7)), LINE_COST)
+    costs.add(marks, MARKER_COST)
+    costs.add(numbers, TEXT_COST)
+    return costs
+
+
+def _edges(r: Rect) -> tuple[Rect, ...]:
+    """Return the edges of an area: a callout that lies across one looks lost."""
+    return strokes(((r.x, r.y), (r.right, r.y), (r.right, r.bottom), (r.x, r.bottom), (r.x, r.y)), 6)
+
+
+def _label_candidates(costs: CostGrid, edge: Edge, lines: EdgeLines, journeys: list[Journey]) -> list[Candidate]:
+    """Return the candidates for the label of an arrow: at length where there is room, in short where there is not."""
+    texts = dict.fromkeys(
+        [packets_in_short(journeys), packets_in_short(journeys, 2), numbers_in_short([j.number for j in journeys])]
+    )
+    candidates: list[Candidate] = []
+    for extra_cost, text in enumerate(texts):
+        size = label_size((text,), margin=3.0)
+        grid = costs.candidates(_along_line(lines[edge], size), size)
+        cost = grid.cost + _beside(grid, size, lines[edge]) + 60.0 * extra_cost
+        candidates += cheapest(grid._replace(cost=cost), (text,), size)
+    return sorted(candidates)[:LABEL_CANDIDATES] or [_only_candidate((text,), lines[edge][0])]
+
+
+def _along_line(line: Polyline, size: tuple[float, float]) -> Rect:
+    """Return the area about the beginning of a line, where its label may stand."""
+    points = [along(line, min(length(line), at)) for at in range(0, 241, 20)]
+    x, y = min(p[0] for p in points) - size[0] - NEAR, min(p[1] for p in points) - size[1] - NEAR
+    right, bottom = max(p[0] for p in points) + size[0] + NEAR, max(p[1] for p in points) + size[1] + NEAR
+    return Rect(x, y, right - x, bottom - y)
+
+
+def _beside(grid: CandidateGrid, size: tuple[float, float], line: Polyline) -> Array:
+    """Return the cost of being away from a line, and from where it begins."""
+    gaps = [_gap(grid, size, stroke) for stroke in strokes(line, 3)]
+    gap = np.minimum.reduce(gaps)
+    start = _gap(grid, size, Rect(*line[0], 0, 0))
+    return np.where(gap > NEAR, 1e5, 6.0 * gap) + 4.0 * start
+
+
+def _gap(grid: CandidateGrid, size: tuple[float, float], rect: Rect) -> Array:
+    """Return how far each candidate is from a rectangle."""
+    across = np.maximum(np.maximum(grid.x - rect.right, rect.x - grid.x - size[0]), 0.0)
+    down = np.maximum(np.maximum(grid.y - rect.bottom, rect.y - grid.y - size[1]), 0.0)
+    return np.hypot(across, down)
+
+
+def _callout_candidates(costs: CostGrid, layout: Layout, marker: Marker) -> list[Candidate]:
+    """Return the candidates for a callout, its lines broken at the usual width, or another where that fits better."""
+    machine, foreign = _machine_of(layout, marker)
+    candidates: list[Candidate] = []
+    for limit, extra_cost in WRAP_COSTS.items():
+        text = tuple(part for i, line in enumerate(marker.lines) for part in wrap(line, limit, bold=i == 0))
+        size = label_size(text)
+        if all(candidate.lines != text for candidate in candidates):
+            grid = costs.candidates(_about(machine, size), size)
+            cost = grid.cost + costs.leaders(grid, size, marker.at) + extra_cost
+            cost += sum(FOREIGN_COST * _shared(grid, size, rect) for rect in foreign)
+            candidates += cheapest(grid._replace(cost=cost), text, size)
+    return sorted(candidates)[:CALLOUT_CANDIDATES] or [_only_candidate(text, marker.at)]
+
+
+def _only_candidate(text: tuple[str, ...], at: Point) -> Candidate:
+    """Return the only candidate of a callout that fits nowhere: where it belongs, on the sheet or not."""
+    return Candidate(0.0, text, Rect(at[0], at[1], *label_size(text)))
+
+
+def _machine_of(layout: Layout, marker: Marker) -> tuple[Rect, list[Rect]]:
+    """Return the machine a marker is in, and all others."""
+    own = layout.rect_of(marker.netns)
+    machines = [box.rect for box in layout.boxes if box.kind == "machine"]
+    hosts = [box.rect for box in layout.boxes if box.kind == "host"]
+    machines += [host for host in hosts if not any(host.inside(machine) for machine in machines)]
+    home = next((machine for machine in machines if own.inside(machine)), own)
+    return home, [machine for machine in machines if machine is not home]
+
+
+def _about(machine: Rect, size: tuple[float, float]) -> Rect:
+    """Return the area in which callouts about a machine stand: in it or beside it."""
+    beside = Rect(
+        machine.x - 30 - size[0], machine.y - 30 - size[1], machine.w + 60 + 2 * size[0], machine.h + 60 + 2 * size[1]
+    )
+    return beside if machine.h < 300 else machine.grow(30)
+
+
+def _shared(grid: CandidateGrid, size: tuple[float, float], rect: Rect) -> Array:
+    """Return the area each candidate shares with a rectangle."""
+    across = np.minimum(grid.x + size[0], rect.right) - np.maximum(grid.x, rect.x)
+    down = np.minimum(grid.y + size[1], rect.bottom) - np.maximum(grid.y, rect.y)
+    shared: Array = np.maximum(across, 0.0) * np.maximum(down, 0.0)
+    return shared
