@@ -20,8 +20,8 @@ from mcnilib.linux.device.nic import Loopback
 from mcnilib.linux.gap import Gap
 from mcnilib.linux.netfilter.hooks import HookEntry, hook_entries
 from mcnilib.linux.netfilter.ipset import IpSet
-from mcnilib.linux.netfilter.iptables.asked_ports import asked_ports
 from mcnilib.linux.netfilter.iptables.edit import asks_for_tracking
+from mcnilib.linux.netfilter.iptables.match.set import InSet
 from mcnilib.linux.netfilter.iptables.rule import Table
 from mcnilib.linux.origin import KERNEL, Origin
 from mcnilib.linux.routing.fib import Fib, derived_routes
@@ -86,8 +86,16 @@ class Netns:
 
     @cached_property
     def asked_ports(self) -> frozenset[Range]:
-        """The ranges of ports that rules and sets ask for."""
-        return asked_ports(self.ip4.tables, self.sets)
+        """The ranges of ports that rules ask for, and sets if a rule looks into one: it matters which port NAT draws.
+
+        Of rules that look alike but for one port or one set, only one is asked.
+        """
+        chains = (chain for table in self.ip4.tables for chain in table.chains)
+        matches = [match for chain in chains for rule in chain.outline.samples for match in rule.matches]
+        ranges = {ports for match in matches for ports in match.asked_ports}
+        if any(isinstance(match, InSet) for match in matches):
+            ranges.update(ports for ip_set in self.sets for ports in ip_set.asked_ports)
+        return frozenset(ranges)
 
     @cached_property
     def settings(self) -> Mapping[str, Setting]:

@@ -120,7 +120,6 @@ SMALL_FOR_ONE = {
     "mcnilib.cluster.kube_proxy",
     "mcnilib.cluster.workarounds",
     "mcnilib.kernel.fuzz.shrink",
-    "mcnilib.linux.netfilter.iptables.asked_ports",
     "mcnilib.scenarios.stories",
     "mcnilib.trace.stack.walk",
 }

@@ -8,13 +8,14 @@ Source: ipset(8) (ipset 7.17); net/netfilter/ipset/ip_set_{core,hash_gen,list_se
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Hashable, Iterable, Mapping
+from collections.abc import Callable, Hashable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from ipaddress import IPv4Address, IPv4Network
 from typing import NamedTuple, Protocol
 
 from mcnilib.errors import Unknown, Unsupported
+from mcnilib.linux.chance import Range
 from mcnilib.linux.origin import Origin
 from mcnilib.linux.packet import ICMP_WORDS, WITH_PORTS, Packet, protocol_name
 from mcnilib.linux.text import Words
@@ -119,6 +120,20 @@ def port_key(text: str) -> Hashable:
     return (proto, int(number)) if re.fullmatch(_PORT, number, re.ASCII) and int(number) <= 0xFFFF else None
 
 
+def _number(text: str) -> int:
+    """Return the port of `tcp:80`, or of `80` in a set of type bitmap:port; -1 for the ICMP type of another member."""
+    key = port_key(text if ":" in text else f"tcp:{text}")
+    return int(key[1]) if isinstance(key, tuple) and key[0] != "icmp" else -1
+
+
+def _joined(ports: Sequence[int]) -> Iterator[Range]:
+    start = 0
+    for at in range(1, len(ports) + 1):
+        if at == len(ports) or ports[at] != ports[at - 1] + 1:
+            yield ports[start], ports[at - 1]
+            start = at
+
+
 def packet_port(packet: Packet, side: str) -> Hashable:
     """Return the port of a packet as sets see it; for ICMP its type and code, for other protocols 0."""
     if packet.icmp:
@@ -202,6 +217,15 @@ class IpSet:
     def inet6(self) -> bool:
         """Tell whether the addresses of its members are of IPv6, which no packet of IPv4 has."""
         return "inet6" in self.options.split()
+
+    @property
+    def asked_ports(self) -> tuple[Range, ...]:
+        """The ranges of ports its members have, those that follow each other as one."""
+        if "port" not in self.kinds:
+            return ()
+        position = self.kinds.index("port")
+        texts = {str(member.parts[position]) for member in self.members if isinstance(member, Member)}
+        return tuple(_joined(sorted(set(map(_number, texts)) - {-1})))
 
     @property
     def counts(self) -> bool:
