@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import re
 from dataclasses import replace
-from ipaddress import IPv4Address
+from ipaddress import IPv4Address, IPv6Address
+from typing import Any
 
 import pytest
 from ip_shell import answer, model, query_of, real, real_answer, source
@@ -448,3 +449,13 @@ def test_rules_are_tried_by_priority_in_whatever_order_they_stand() -> None:
         *("0:\tfrom all lookup local", "5:\tfrom all blackhole"),
         *("9:\tfrom all lookup main", "9:\tfrom all lookup 7"),
     ]
+
+
+def test_an_address_of_another_family_is_another_key() -> None:
+    fib = model("address add 10.0.0.1/24 dev e0\nroute add default via 10.0.0.9 dev e0").fib
+    known = IPv4Address("10.0.0.1")
+    namesake: Any = IPv6Address(int(known))
+    assert (fib.lookup(Query(known)).route.type, fib.address_type(known)) == ("local", "LOCAL")
+    assert fib.address_type(namesake) == "UNICAST"
+    with pytest.raises(NoRoute):
+        fib.lookup(Query(namesake))

@@ -115,8 +115,15 @@ class Fib:
         """The default routes one of which is chosen at run time."""
         return equal_defaults(self._live)
 
+    @cached_property
+    def _by_table(self) -> dict[str, list[Route]]:
+        tables: dict[str, list[Route]] = {}
+        for route in self._live:
+            tables.setdefault(route.table, []).append(route)
+        return tables
+
     def _table(self, *names: str) -> Trie:
-        return Trie(route for name in names for route in self._live if route.table == name)
+        return Trie(route for name in names for route in self._by_table.get(name, ()))
 
     @cached_property
     def _local(self) -> Trie:

@@ -18,7 +18,7 @@ from mcnilib.trace.stack import tunnel
 from mcnilib.trace.stack.ethernet import Receiver
 from mcnilib.trace.stack.host import Arrival, Departure, Host, Place, Skb
 from mcnilib.trace.stack.icmp import icmp_send
-from mcnilib.trace.stack.neighbour import PATIENCE, known, resolve
+from mcnilib.trace.stack.neighbour import RESOLUTION_TIMEOUT, known, resolve
 from mcnilib.trace.stack.netfilter import Hook
 from mcnilib.trace.stack.recorder import Recorder
 from mcnilib.trace.trace import Fate, Stage, Tunnelled
@@ -87,7 +87,7 @@ def _no_carrier(net: Network, log: Recorder, host: Host, link: Link, next_ip: IP
     log.add(host.name, Stage.DEVICE, action, skb.packet, oif=link.name, fate=Fate.DROPPED)
     if link.has_arp and not known(host, link, next_ip):
         host.unconfirmed.add(next_ip)
-        icmp_send(net, log, host, skb, 3, 1, after=PATIENCE)
+        icmp_send(net, log, host, skb, 3, 1, after=RESOLUTION_TIMEOUT)
 
 
 def _transmit(net: Network, log: Recorder, host: Host, link: Link, route: Route, skb: Skb) -> Place:
@@ -95,7 +95,7 @@ def _transmit(net: Network, log: Recorder, host: Host, link: Link, route: Route,
     packet = skb.packet
     mac = resolve(net, log, host, link, next_hop(route, packet.dst, host.netns.own_addresses), packet)
     if mac is None:
-        icmp_send(net, log, host, skb, 3, 1, after=PATIENCE)
+        icmp_send(net, log, host, skb, 3, 1, after=RESOLUTION_TIMEOUT)
         return None
     landing = _taker(net, host, link, Frame(link.mac, mac, packet))
     if landing is None:
@@ -126,7 +126,7 @@ def _encapsulate(net: Network, log: Recorder, host: Host, link: Link, route: Rou
     next_ip = next_hop(route, skb.packet.dst, host.netns.own_addresses)
     mac = resolve(net, log, host, link, next_ip, skb.packet) if link.has_arp else ""
     if mac is None:
-        icmp_send(net, log, host, skb, 3, 1, after=PATIENCE)
+        icmp_send(net, log, host, skb, 3, 1, after=RESOLUTION_TIMEOUT)
         return None
     outer = tunnel.encapsulate(host, link, skb, next_ip, mac)
     if isinstance(outer, str):

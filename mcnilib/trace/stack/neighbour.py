@@ -1,37 +1,51 @@
-"""ARP: who answers for a next hop on a device, and what is remembered for the rest of the run.
+"""Neighbours: which MAC a next hop has on a device, who answers for it, and what is remembered for the rest of the run.
 
-Source: net/ipv4/arp.c (arp_solicit, arp_process, arp_fwd_pvlan), arp(7), Documentation/networking/ip-sysctl.rst
-(arp_ignore, proxy_arp).
+Asking is the same for each address family, and is modelled first; by which protocol one asks is a `NeighbourProtocol`.
+Source: net/core/neighbour.c, net/ipv4/arp.c (arp_solicit, arp_process, arp_fwd_pvlan), arp(7),
+Documentation/networking/ip-sysctl.rst (arp_ignore, proxy_arp).
 """
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from enum import Enum
 from ipaddress import IPv4Address
-from typing import TYPE_CHECKING
+from typing import NamedTuple
 
 from mcnilib.errors import NoRoute, Unknown, Unsupported
 from mcnilib.linux.device.base import BROADCAST_MAC, Frame
 from mcnilib.linux.device.link import Link
 from mcnilib.linux.packet import Packet
 from mcnilib.linux.routing.neigh import PROXY, Neigh
-from mcnilib.linux.routing.route import Query
+from mcnilib.linux.routing.route import UNCHOSEN, Query
 from mcnilib.linux.routing.source import source_address, validate_source
 from mcnilib.trace.stack.ethernet import Receiver
-from mcnilib.trace.stack.host import Host
+from mcnilib.trace.stack.host import Host, Network
 from mcnilib.trace.stack.recorder import Recorder
 from mcnilib.trace.trace import Fate, Stage
 from mcnilib.trace.transport.socket_lookup import route_out
 
-if TYPE_CHECKING:
-    from mcnilib.trace.stack.host import Network
-
-
-PATIENCE = 3.0
+RESOLUTION_TIMEOUT = 3.0
 """Seconds until an unanswered neighbour is given up: three requests, one second apart (arp(7) mcast_solicit,
 retrans_time)."""
 
-OWNS, PROXIES = "owns", "proxies"
-"""How a namespace answers ARP: a route of type local has the address, or it stands in for others."""
+
+class Reply(Enum):
+    """How a namespace answers who has an address: a route of type local has it, it stands in for others, or not."""
+
+    OWNS = "owns"
+    PROXIES = "proxies"
+    SILENT = ""
+
+
+class NeighbourProtocol(NamedTuple):
+    """How one family's addresses are asked for, and how a namespace answers."""
+
+    name: str
+    stage: Stage
+    group: Callable[[IPv4Address], str]  # target -> MAC that a request for it is sent to
+    sender: Callable[[Host, Link, IPv4Address, Packet], IPv4Address]  # asker, device, target, waiting packet
+    answer: Callable[[Host, Link, IPv4Address, IPv4Address], Reply]  # asked, its device, target, sender
 
 
 def resolve(net: Network, log: Recorder, host: Host, link: Link, ip: IPv4Address, packet: Packet) -> str | None:
@@ -41,89 +55,130 @@ def resolve(net: Network, log: Recorder, host: Host, link: Link, ip: IPv4Address
     """
     entry = known(host, link, ip)
     if isinstance(entry, Neigh):
-        return _noted(log, host, link, packet, entry)
+        return _use(log, host, link, packet, entry)
+    protocol = _PROTOCOLS[ip.version]
     if entry is None and link.kind.tunnel:
-        raise Unsupported(f"ARP out of the {link.kind.word.upper()} device {link.name} of {host.name}, for {ip}")
-    mac = entry or _ask(net, log, host, link, ip, packet)
+        device = f"{link.kind.word.upper()} device {link.name}"
+        raise Unsupported(f"{protocol.name} out of the {device} of {host.name}, for {ip}")
+    mac = entry or _Request(net, log, host, link, ip, packet, protocol).send()
     if mac is None:
         host.unconfirmed.add(ip)
     return mac
 
 
 def known(host: Host, link: Link, ip: IPv4Address) -> Neigh | str | None:
-    """Return the entry of a neighbour, or the MAC that ARP learned before; None when one has to ask."""
+    """Return the entry of a neighbour, or the MAC that was learned before; None when one has to ask."""
     entries = (x for x in host.netns.ip4.neighbours if (x.ip, x.dev) == (ip, link.name) and x.state != PROXY)
     return next(entries, None) or host.neighbours.get((link.name, ip))
 
 
-def _ask(net: Network, log: Recorder, host: Host, link: Link, ip: IPv4Address, packet: Packet) -> str | None:
-    """Send a request and return the first answer: whose address it is, then proxies, which wait a little.
-
-    Source: arp_process(), pneigh_enqueue() in net/core/neighbour.c.
-    """
-    if host.is_local(ip):
-        raise Unsupported(f"the next hop {ip} is an address of {host.name} itself, by a local route somebody added")
-    sender = _sender(host, link, ip, packet)
-    answering, gap = _answering(net, host, link, ip, sender)
-    heard = [landing for landing in answering if _is_heard(net, host, link, landing)]
-    entry = next((x for x in host.netns.ip4.learned if (x.ip, x.dev) == (ip, link.name)), None)
-    if entry and (heard or not gap):
-        return _believed(log, host, link, packet, entry, heard)
-    for landing in answering if int(sender) else ():
-        _learn(net.hosts[landing.netns], landing.link.name, sender, link.mac)
-    if gap and heard and not any(net.hosts[landing.netns].is_local(ip) for landing in heard):
-        raise Unknown(
-            f"only proxies that were collected answer who has {ip}, and {gap.why}", collect=gap.collect
-        ) from gap
-    if heard:
-        landing = _first(net, host, link, ip, sender, heard)
-        host.neighbours[(link.name, ip)] = landing.link.mac
-        text = f"who has {ip}? {landing.netns} answers on {landing.link.name}: {landing.link.mac}"
-        log.add(host.name, Stage.ARP, text, packet, oif=link.name, to=(landing.netns, landing.link.name))
-        return landing.link.mac
-    _lose(net, link, ip, answering)
-    if gap:
-        raise Unknown(f"nobody who was collected answers who has {ip}, and {gap.why}", collect=gap.collect) from gap
-    log.add(host.name, Stage.ARP, f"who has {ip}? nobody answers", packet, oif=link.name, fate=Fate.UNREACHABLE)
-    return None
+def _use(log: Recorder, host: Host, link: Link, packet: Packet, entry: Neigh) -> str:
+    if int(entry.mac[:2], 16) & 1:
+        raise Unsupported(f"{entry.ip} on {link.name} of {host.name} is at {entry.mac}: the frame is for a whole group")
+    stage = _PROTOCOLS[entry.ip.version].stage
+    log.add(host.name, stage, f"{entry.ip} is at {entry.mac}", packet, line=entry, oif=link.name)
+    return entry.mac
 
 
-def _answering(
-    net: Network, host: Host, link: Link, ip: IPv4Address, sender: IPv4Address
-) -> tuple[list[Receiver], Unknown | None]:
-    """Return who answers a request, and where it leaves what is known."""
-    gap = net.wire.beyond(host.name, link, Frame(link.mac, BROADCAST_MAC))
-    answering = []
-    for landing in net.wire.send(host.name, link, Frame(link.mac, BROADCAST_MAC)):
-        try:
-            if answers(net.hosts[landing.netns], landing.link, ip, sender):
-                answering.append(landing)
-        except Unknown as unknown:
-            gap = gap or unknown
-    return answering, gap
+class _Request(NamedTuple):
+    """A host asks on a device who has an address; a packet waits for the answer."""
 
+    net: Network
+    log: Recorder
+    host: Host
+    link: Link
+    ip: IPv4Address
+    packet: Packet
+    protocol: NeighbourProtocol
 
-def _believed(log: Recorder, host: Host, link: Link, packet: Packet, entry: Neigh, heard: list[Receiver]) -> str:
-    """Use what ARP knew when this was collected, without a request. Raises: Unknown when nobody would answer that."""
-    if all(landing.link.mac != entry.mac for landing in heard):
-        others = [f"{landing.link.name} of {landing.netns} answers with {landing.link.mac}" for landing in heard]
-        says = " and ".join(others) or "nobody who was collected answers"
-        why = f"`ip neigh` of {host.name} has {entry.ip} at {entry.mac} ({entry.state}), and {says}"
-        raise Unknown(why, collect="the snapshot again, all of it at one time")
-    host.neighbours[link.name, entry.ip] = entry.mac
-    return _noted(log, host, link, packet, entry)
+    def send(self) -> str | None:
+        """Return the first answer: whose address it is, then proxies, which wait a little.
 
+        Source: arp_process(), pneigh_enqueue() in net/core/neighbour.c.
+        """
+        host, link, ip = self.host, self.link, self.ip
+        if host.is_local(ip):
+            raise Unsupported(f"the next hop {ip} is an address of {host.name} itself, by a local route somebody added")
+        sender = self.protocol.sender(host, link, ip, self.packet)
+        answering, gap = self._answering(sender)
+        heard = [receiver for receiver in answering if self._is_heard(receiver)]
+        entry = next((x for x in host.netns.ip4.learned if (x.ip, x.dev) == (ip, link.name)), None)
+        if entry and (heard or not gap):
+            return self._believe(entry, heard)
+        for receiver in answering if sender != UNCHOSEN else ():
+            _learn(self.net.hosts[receiver.netns], receiver.link.name, sender, link.mac)
+        if gap and heard and not any(self.net.hosts[receiver.netns].is_local(ip) for receiver in heard):
+            raise Unknown(
+                f"only proxies that were collected answer who has {ip}, and {gap.why}", collect=gap.collect
+            ) from gap
+        if heard:
+            return self._accept(self._first(sender, heard))
+        self._lose(answering)
+        if gap:
+            raise Unknown(f"nobody who was collected answers who has {ip}, and {gap.why}", collect=gap.collect) from gap
+        self._note(f"who has {ip}? nobody answers", fate=Fate.UNREACHABLE)
+        return None
 
-def _is_heard(net: Network, host: Host, link: Link, landing: Receiver) -> bool:
-    back = net.wire.send(landing.netns, landing.link, Frame(landing.link.mac, link.mac))
-    return any((one.netns, one.link.name) == (host.name, link.name) for one in back)
+    def _note(self, action: str, to: tuple[str, str] | None = None, fate: Fate = Fate.GOES_ON) -> None:
+        self.log.add(self.host.name, self.protocol.stage, action, self.packet, oif=self.link.name, to=to, fate=fate)
 
+    def _answering(self, sender: IPv4Address) -> tuple[list[Receiver], Unknown | None]:
+        """Return who answers, and where the request leaves what is known."""
+        frame = Frame(self.link.mac, self.protocol.group(self.ip))
+        gap = self.net.wire.beyond(self.host.name, self.link, frame)
+        answering = []
+        for receiver in self.net.wire.send(self.host.name, self.link, frame):
+            try:
+                if self._answer(receiver, sender) is not Reply.SILENT:
+                    answering.append(receiver)
+            except Unknown as unknown:
+                gap = gap or unknown
+        return answering, gap
 
-def _lose(net: Network, link: Link, ip: IPv4Address, answering: list[Receiver]) -> None:
-    """Raise: Unknown when an answer leaves what is known."""
-    for landing in answering:
-        if lost := net.wire.beyond(landing.netns, landing.link, Frame(landing.link.mac, link.mac)):
-            raise Unknown(f"{landing.netns} answers who has {ip}, and {lost.why}", collect=lost.collect) from lost
+    def _answer(self, receiver: Receiver, sender: IPv4Address) -> Reply:
+        return self.protocol.answer(self.net.hosts[receiver.netns], receiver.link, self.ip, sender)
+
+    def _is_heard(self, receiver: Receiver) -> bool:
+        back = self.net.wire.send(receiver.netns, receiver.link, Frame(receiver.link.mac, self.link.mac))
+        return any((one.netns, one.link.name) == (self.host.name, self.link.name) for one in back)
+
+    def _believe(self, entry: Neigh, heard: list[Receiver]) -> str:
+        """Use what was known when this was collected, without a request. Raises: Unknown when nobody answers that."""
+        if all(receiver.link.mac != entry.mac for receiver in heard):
+            others = [f"{one.link.name} of {one.netns} answers with {one.link.mac}" for one in heard]
+            says = " and ".join(others) or "nobody who was collected answers"
+            why = f"`ip neigh` of {self.host.name} has {entry.ip} at {entry.mac} ({entry.state}), and {says}"
+            raise Unknown(why, collect="the snapshot again, all of it at one time")
+        self.host.neighbours[self.link.name, entry.ip] = entry.mac
+        return _use(self.log, self.host, self.link, self.packet, entry)
+
+    def _first(self, sender: IPv4Address, heard: list[Receiver]) -> Receiver:
+        """Choose the answer that counts, which is the first: owners before proxies, and among several it is chance.
+
+        The second within `locktime` (1 s) changes nothing. A bridge asks the port first that was added last, which
+        nothing shows. Source: arp_process(), br_flood() in net/bridge/br_forward.c.
+        """
+        if len(heard) == 1:
+            return heard[0]
+        first = [receiver for receiver in heard if self._answer(receiver, sender) is Reply.OWNS] or heard
+        if len(first) == 1:
+            return first[0]
+        what = f"the first to answer who has {self.ip} on {self.link.name} of {self.host.name}"
+        return first[self.host.chance.pick(what, [f"is {one.link.name} of {one.netns}" for one in first])]
+
+    def _accept(self, receiver: Receiver) -> str:
+        mac = self.host.neighbours[self.link.name, self.ip] = receiver.link.mac
+        action = f"who has {self.ip}? {receiver.netns} answers on {receiver.link.name}: {mac}"
+        self._note(action, to=(receiver.netns, receiver.link.name))
+        return mac
+
+    def _lose(self, answering: list[Receiver]) -> None:
+        """Raise: Unknown when an answer leaves what is known."""
+        for receiver in answering:
+            frame = Frame(receiver.link.mac, self.link.mac)
+            if lost := self.net.wire.beyond(receiver.netns, receiver.link, frame):
+                why = f"{receiver.netns} answers who has {self.ip}, and {lost.why}"
+                raise Unknown(why, collect=lost.collect) from lost
 
 
 def _learn(host: Host, dev: str, asker: IPv4Address, mac: str) -> None:
@@ -133,60 +188,36 @@ def _learn(host: Host, dev: str, asker: IPv4Address, mac: str) -> None:
     host.neighbours[dev, asker] = mac
 
 
-def _first(
-    net: Network, host: Host, link: Link, ip: IPv4Address, sender: IPv4Address, heard: list[Receiver]
-) -> Receiver:
-    """Choose the answer that counts, which is the first: owners before proxies, and among several it is chance.
-
-    The second within `locktime` (1 s) changes nothing. A bridge asks the port first that was added last, which nothing
-    shows. Source: arp_process(), br_flood() in net/bridge/br_forward.c.
-    """
-    if len(heard) == 1:
-        return heard[0]
-    first = [one for one in heard if answers(net.hosts[one.netns], one.link, ip, sender) == OWNS] or heard
-    if len(first) == 1:
-        return first[0]
-    options = [f"is {landing.link.name} of {landing.netns}" for landing in first]
-    return first[host.chance.pick(f"the first to answer who has {ip} on {link.name} of {host.name}", options)]
-
-
-def _noted(log: Recorder, host: Host, link: Link, packet: Packet, entry: Neigh) -> str:
-    if int(entry.mac[:2], 16) & 1:
-        raise Unsupported(f"{entry.ip} on {link.name} of {host.name} is at {entry.mac}: the frame is for a whole group")
-    log.add(host.name, Stage.ARP, f"{entry.ip} is at {entry.mac}", packet, line=entry, oif=link.name)
-    return entry.mac
-
-
-def _sender(host: Host, link: Link, target: IPv4Address, packet: Packet) -> IPv4Address:
+def _arp_sender(host: Host, link: Link, target: IPv4Address, packet: Packet) -> IPv4Address:
     """Choose the address the request is sent from. Source: arp_solicit(), arp_announce 0 to 2."""
     announce = host.conf("arp_announce", link.name)
     if announce == 0 and host.is_local(packet.src):
         return packet.src
     if announce == 1 and any(packet.src == a.ip and target in a.interface.network for a in link.addresses):
         return packet.src
-    return source_address(host.netns, link.name, target, "link") or IPv4Address(0)
+    return source_address(host.netns, link.name, target, "link") or UNCHOSEN
 
 
-def answers(host: Host, link: Link, target: IPv4Address, sender: IPv4Address) -> str:
-    """Tell how the namespace answers a request for `target` that came in by `link`: OWNS, PROXIES, or empty for not."""
-    if sender == IPv4Address(0):  # duplicate address detection
-        return OWNS if host.is_local(target) else ""
+def _arp_answer(host: Host, link: Link, target: IPv4Address, sender: IPv4Address) -> Reply:
+    """Tell how the namespace answers a request for `target` that came in by `link`. Source: arp_process()."""
+    if sender == UNCHOSEN:  # duplicate address detection
+        return Reply.OWNS if host.is_local(target) else Reply.SILENT
     probe = Packet(sender, target, proto="arp")
     try:
         route = host.route(Query(target, sender, iif=link.name)).route
     except NoRoute:
-        return ""
+        return Reply.SILENT
     out = "" if route.type == "local" else route.dev  # ip_route_input_slow(), __mkroute_input()
     if validate_source(host.netns, probe, link.name, out) is not None:
-        return ""
+        return Reply.SILENT
     if route.type == "local":
-        mine = _may_answer(host, link, target, sender) and not _filtered(host, link, target, sender)
-        return OWNS if mine else ""
-    proxies = route.type == "unicast" and _proxies(host, link, target, route.dev == link.name, sender)
-    return PROXIES if proxies else ""
+        mine = not _arp_ignore(host, link, target, sender) and not _arp_filter(host, link, target, sender)
+        return Reply.OWNS if mine else Reply.SILENT
+    proxies = route.type == "unicast" and _proxy_arp(host, link, target, route.dev == link.name, sender)
+    return Reply.PROXIES if proxies else Reply.SILENT
 
 
-def _proxies(host: Host, link: Link, target: IPv4Address, same: bool, sender: IPv4Address) -> bool:
+def _proxy_arp(host: Host, link: Link, target: IPv4Address, same: bool, sender: IPv4Address) -> bool:
     """Tell whether the namespace answers for addresses behind it: for all of them, or for this one (ip neigh proxy).
 
     `same`: the way there is the device the request came by, where switches keep neighbours apart (private VLAN).
@@ -199,26 +230,33 @@ def _proxies(host: Host, link: Link, target: IPv4Address, same: bool, sender: IP
     return bool(host.conf("proxy_arp", link.name)) or any(dev in ("", link.name) for dev in proxies)
 
 
-def _may_answer(host: Host, link: Link, target: IPv4Address, sender: IPv4Address) -> bool:
-    """Apply arp_ignore. Source: arp_ignore() in net/ipv4/arp.c, confirm_addr_indev() in net/ipv4/devinet.c."""
+def _arp_ignore(host: Host, link: Link, target: IPv4Address, sender: IPv4Address) -> bool:
+    """Tell whether it keeps silent. Source: arp_ignore() in arp.c, confirm_addr_indev() in net/ipv4/devinet.c."""
     ignore = host.conf("arp_ignore", link.name)
     own = any(a.ip == target for a in link.addresses)
     if ignore == 0:
-        return True
-    if ignore == 1:
-        return own
-    if ignore == 2:  # the subnet that holds both may be that of another address
-        return own and any(target in net and sender in net for net in (a.interface.network for a in link.addresses))
-    if ignore == 8:
         return False
+    if ignore == 1:
+        return not own
+    if ignore == 2:  # the subnet that holds both may be that of another address
+        subnets = [address.interface.network for address in link.addresses]
+        return not own or not any(target in subnet and sender in subnet for subnet in subnets)
+    if ignore == 8:
+        return True
     raise Unsupported(f"arp_ignore {ignore} on {link.name} in {host.name}; 0, 1, 2 and 8 are modelled")
 
 
-def _filtered(host: Host, link: Link, target: IPv4Address, sender: IPv4Address) -> bool:
-    """Apply arp_filter: answer only on the device an answer to the sender would leave by."""
+def _arp_filter(host: Host, link: Link, target: IPv4Address, sender: IPv4Address) -> bool:
+    """Tell whether it keeps silent: it answers only on the device an answer to the sender would leave by."""
     if not host.conf("arp_filter", link.name):
         return False
     try:
         return route_out(host, Query(sender, target)).route.dev != link.name
     except NoRoute:
         return True
+
+
+_ARP = NeighbourProtocol("ARP", Stage.ARP, lambda target: BROADCAST_MAC, _arp_sender, _arp_answer)
+
+_PROTOCOLS = {4: _ARP}
+"""The protocol of each address family, by its version."""
