@@ -9,7 +9,7 @@ Source: ip-link(8); inet_select_addr() in net/ipv4/devinet.c, __rtnl_newlink() i
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from graphlib import CycleError, TopologicalSorter
 
@@ -18,7 +18,7 @@ from mcnilib.linux.device.base import NO_END, NO_MAC, DeviceRole, LinkEnd
 from mcnilib.linux.device.bridge import Bridge
 from mcnilib.linux.device.link import Link
 from mcnilib.linux.netns import Netns
-from mcnilib.world.world import Segment, World
+from mcnilib.world.world import World
 
 SWITCH = "(switch)"
 """The namespace that holds one bridge per segment. No world can have a namespace of that name."""
@@ -46,11 +46,11 @@ def makings(world: World, place: _Place, standing: Standing | None = None) -> tu
     Devices that are standing already are renamed where the world wants their names; the IPIP device without ends is
     the fallback itself, of which Linux has but one in a namespace.
     """
-    ports = [(s, i, port) for i, s in enumerate(world.segments) for port in s.ports]
-    made = [_bridge_of_segment(i, s.name) for i, s in enumerate(world.segments)]
-    made += [_cable(world, number, netns, link, place) for number, (netns, link) in enumerate(_nics(world))]
-    plugged = {(port.netns, port.link): (segment, number) for segment, number, port in ports}
-    return (*made, *_plugs(world, plugged), *_others(world, place, standing or {}))
+    switches = [_bridge_of_segment(number) for number in range(len(world.segments))]
+    cables = [_cable(number, netns, link, place) for number, (netns, link) in enumerate(_nics(world))]
+    given = standing or {}
+    others = (_making(world, netns, x, place, given.get(netns.name, ())) for netns in world for x in netns.links)
+    return (*switches, *cables, *_plugs(world), *filter(None, others))
 
 
 def loading(world: World) -> list[tuple[str, str]]:
@@ -127,7 +127,7 @@ def _nics(world: World) -> list[tuple[Netns, Link]]:
     return [(netns, link) for netns in world for link in netns.links if link.kind.role is DeviceRole.NIC]
 
 
-def _bridge_of_segment(number: int, name: str) -> Making:
+def _bridge_of_segment(number: int) -> Making:
     command = f"link add name {bridge_name(number)} type {Bridge().making}"
     return Making((SWITCH,), ((SWITCH, 10000 + number),), command)
 
@@ -142,39 +142,26 @@ def port_name(number: int) -> str:
     return f"port{number}"
 
 
-def _cable(world: World, number: int, netns: Netns, link: Link, place: _Place) -> Making:
+def _cable(number: int, netns: Netns, link: Link, place: _Place) -> Making:
     near = f"{_new(link)} netns {place(netns.name)}"
     far = f"name {port_name(number)} mtu {link.mtu} netns {place(SWITCH)}"
     ends = ((netns.name, link.index), (SWITCH, 1000 + number))
     return Making((SWITCH, netns.name), ends, f"link add {near} type veth peer {far}")
 
 
-def _plugs(world: World, plugged: dict[tuple[str, str], tuple[Segment, int]]) -> list[Making]:
-    made = []
+def _plugs(world: World) -> Iterator[Making]:
+    """Yield what puts the switch's ends of the cables into the bridges of their segments, and brings all up."""
     for number, (netns, link) in enumerate(_nics(world)):
-        after = [(SWITCH, 1000 + number)]
-        commands = [f"link set dev {port_name(number)} up"]
-        if (netns.name, link.name) in plugged:
-            _, segment = plugged[netns.name, link.name]
-            hairpin = "on" if world.segments[segment].reflects else "off"
-            commands = [
-                f"link set dev {port_name(number)} up master {bridge_name(segment)}",
-                f"link set dev {port_name(number)} type bridge_slave hairpin {hairpin}",
-            ]
-            after.append((SWITCH, 10000 + segment))
-        made.append(Making((SWITCH,), (), "\n".join(commands), tuple(after)))
-    ups = [f"link set dev {bridge_name(i)} up" for i in range(len(world.segments))]
-    bridges = tuple((SWITCH, 10000 + i) for i in range(len(world.segments)))
-    return [*made, *([Making((SWITCH,), (), "\n".join(ups), bridges)] if ups else [])]
-
-
-def _others(world: World, place: _Place, standing: Standing) -> list[Making]:
-    made = []
-    for netns in world:
-        for link in netns.links:
-            making = _making(world, netns, link, place, standing.get(netns.name, ()))
-            made += [making] if making else []
-    return made
+        port, after = port_name(number), [(SWITCH, 1000 + number)]
+        commands = f"link set dev {port} up"
+        if segment := world.segment_of(netns.name, link.name):
+            bridge = world.segments.index(segment)
+            hairpin = "on" if segment.reflects else "off"
+            commands += f" master {bridge_name(bridge)}\nlink set dev {port} type bridge_slave hairpin {hairpin}"
+            after.append((SWITCH, 10000 + bridge))
+        yield Making((SWITCH,), (), commands, tuple(after))
+    for number in range(len(world.segments)):
+        yield Making((SWITCH,), (), f"link set dev {bridge_name(number)} up", ((SWITCH, 10000 + number),))
 
 
 def _making(world: World, netns: Netns, link: Link, place: _Place, standing: Iterable[str]) -> Making | None:

@@ -8,7 +8,7 @@ Source: ip/{ipaddress,iplink}.c (iproute2 6.1).
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from enum import Enum
 from ipaddress import IPv4Address
@@ -45,25 +45,18 @@ class DeviceRole(Enum):
     UNMODELLED = "nobody knows where"
 
 
-def word_set(text: str) -> frozenset[str]:
-    """Return the words of a text as a set."""
-    return frozenset(text.split())
-
-
-COMMON = word_set(
-    """
+COMMON = """
     promiscuity allmulti minmtu maxmtu numtxqueues numrxqueues gso_max_size gso_max_segs tso_max_size tso_max_segs
     gro_max_size gso_ipv4_max_size gro_ipv4_max_size parentbus parentdev addrgenmode portid portname switchid
     permaddr group qlen mode state qdisc
     """
-)
 """Words with one value that may follow any link and change nothing here."""
 
 
-def passed_over(*groups: Iterable[str], flags: Iterable[str] = ()) -> Grammar:
-    """Build the grammar of words that change nothing: those with a value, and those without."""
-    grammar: Grammar = {word: (word, lambda words: words.take("a value")) for group in groups for word in group}
-    return {**grammar, **{word: (word, lambda words: True) for word in ("netns-immutable", *flags)}}
+def passed_over(valued: str = "", flags: str = "") -> Grammar:
+    """Build the grammar of words that change nothing: those with a value, beside the common ones, and those without."""
+    grammar: Grammar = {word: (word, lambda words: words.take("a value")) for word in f"{COMMON} {valued}".split()}
+    return {**grammar, **{word: (word, lambda words: True) for word in f"netns-immutable {flags}".split()}}
 
 
 class Keyword(NamedTuple):
@@ -110,8 +103,8 @@ class KindLine:
         `usual` names the values that are modelled, the default first, of words that would change a frame's way.
         """
         self.what, self.options, self._usual = what, options, usual or {}
-        self._refused = word_set(refused)
-        self._grammar = passed_over(word_set(passed), COMMON, self._usual, flags=word_set(flags))
+        self._refused = refused.split()
+        self._grammar = passed_over(" ".join((passed, *self._usual)), flags)
         self._grammar.update({one.word: (one.field or one.word, one.taken) for one in options})
 
     def read(self, words: Words, usual: Mapping[str, tuple[str, ...]] | None = None) -> dict[str, Any]:
@@ -123,9 +116,9 @@ class KindLine:
         for word, modelled in {**self._usual, **(usual or {})}.items():
             if values.get(word, modelled[0]) not in modelled:
                 raise Unsupported(f"{words.source}:{words.number}: {self.what} with {word} {values[word]}")
-        required = [one.word for one in self.options if one.required]
-        if any(one.required and (one.field or one.word) not in values for one in self.options):
-            listed = f"{', '.join(required[:-1])} or {required[-1]}"
+        required = {one.field or one.word: one.word for one in self.options if one.required}
+        if not required.keys() <= values.keys():
+            listed = " or ".join(", ".join(required.values()).rsplit(", ", 1))
             raise Unsupported(f"{words.source}:{words.number}: {self.what} without {listed}")
         return {one.field: values[one.field] for one in self.options if one.field in values}
 
@@ -282,12 +275,12 @@ class Kind:
     @property
     def child(self) -> Child | None:
         """Itself, where it stands on a device and shares its frames."""
-        return None
+        return self if isinstance(self, Child) else None
 
     @property
     def tunnel(self) -> Tunnel | None:
         """Itself, where it carries packets inside packets."""
-        return None
+        return self if isinstance(self, Tunnel) else None
 
     @property
     def stations(self) -> tuple[FdbEntry, ...]:
@@ -310,11 +303,6 @@ class Child(Kind):
 
     role: ClassVar[DeviceRole] = DeviceRole.CHILD
     lower: LinkEnd
-
-    @property
-    def child(self) -> Child:
-        """Itself."""
-        return self
 
     @property
     def takes_all(self) -> bool:
@@ -340,11 +328,6 @@ class Tunnel(Kind):
     __slots__ = ()
 
     role: ClassVar[DeviceRole] = DeviceRole.TUNNEL
-
-    @property
-    def tunnel(self) -> Tunnel:
-        """Itself."""
-        return self
 
     @property
     def udp_port(self) -> int:

@@ -15,7 +15,7 @@ from ipaddress import IPv4Address, IPv4Interface, IPv4Network
 from typing import NamedTuple
 
 from mcnilib.errors import StateSyntaxError, Unsupported
-from mcnilib.linux.device.base import COMMON, NO_MAC, DeviceRole, Head, Kind, LinkEnd, Printout, passed_over, word_set
+from mcnilib.linux.device.base import NO_MAC, DeviceRole, Head, Kind, LinkEnd, Printout, passed_over
 from mcnilib.linux.device.bridge import Bridge
 from mcnilib.linux.device.ipip import Ipip
 from mcnilib.linux.device.macvlan import Macvlan
@@ -180,7 +180,7 @@ def read_address(words: Words, *, peers: bool = False) -> Address:
     return Address(interface, scope, broadcast)
 
 
-ADDRESS_FLAGS = word_set("secondary dynamic noprefixroute mngtmpaddr deprecated nodad home tentative")
+ADDRESS_FLAGS = ("secondary", "dynamic", "noprefixroute", "mngtmpaddr", "deprecated", "nodad", "home", "tentative")
 """What may stand between the scope of an address and its label."""
 
 
@@ -358,10 +358,10 @@ def _fitting(words: Words, pattern: str, what: str) -> str:
     return word
 
 
-_HEAD: Grammar = {**passed_over(COMMON, ["master"]), "mtu": ("mtu", lambda words: words.number_upto(0xFFFFFFFF))}
+_HEAD: Grammar = {**passed_over("master"), "mtu": ("mtu", lambda words: words.number_upto(0xFFFFFFFF))}
 
 _LAYER: Grammar = {
-    **passed_over(COMMON, ["brd", "peer", "protodown", "protodown_reason"], flags=["proto_down", "unnumbered"]),
+    **passed_over("brd peer protodown protodown_reason", "proto_down unnumbered"),
     "link-netns": ("link-netns", lambda words: _fitting(words, r"[^/]+|/(\d{1,10}|unknown)", "a namespace")),
     "link-netnsid": ("link-netnsid", lambda words: _fitting(words, r"\d{1,10}|unknown", "an id")),
 }
