@@ -2,20 +2,24 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
+from dataclasses import dataclass, replace
+from ipaddress import IPv4Address
+from typing import ClassVar
 
 import pytest
 from kernel_worlds import altered, bridged, knowing, macvlans, made, two_legs
 from small_worlds import device, mac, namespace, plug, talk
 
 from mcnilib.errors import Unsupported
-from mcnilib.linux.device.base import LinkEnd
+from mcnilib.linux.device.base import Child, Frame, LinkEnd
 from mcnilib.linux.device.bridge import Bridge
 from mcnilib.linux.device.fdb import print_fdb, with_fdb
 from mcnilib.linux.device.link import Link
 from mcnilib.linux.device.nic import UnmodelledDevice
 from mcnilib.linux.device.veth import Veth
+from mcnilib.linux.packet import Packet
 from mcnilib.trace.explain import verdict
+from mcnilib.trace.stack.ethernet import Wire
 from mcnilib.world.json_form import FORMS, text_of
 from mcnilib.world.world import World
 
@@ -72,6 +76,33 @@ def _two_ports() -> list[Link]:
 )  # fmt: skip
 def test_who_takes_a_frame(world: World, to: str, says: str) -> None:
     assert verdict(talk(world, to)).startswith(says)
+
+
+@dataclass(frozen=True, slots=True)
+class ByAddress(Child):
+    """As ipvlan: all have the MAC of the lower device, and where a packet goes decides who takes it."""
+
+    reads_packets: ClassVar[bool] = True
+    end_field: ClassVar[str] = "lower"
+    lower: LinkEnd
+    address: str = ""
+
+    def wants(self, mac: str, frame: Frame) -> bool:
+        return frame.packet is not None and str(frame.packet.dst) == self.address
+
+
+@pytest.mark.parametrize(("dst", "takes"), [("10.0.1.7", ["p"]), ("10.0.1.8", ["q"]), ("10.0.1.2", ["n"])])
+def test_a_kind_may_decide_by_what_a_frame_carries(dst: str, takes: list[str]) -> None:
+    n, m = namespace("n", "eth0 10.0.1.2/24"), namespace("m", "eth0 10.0.1.3/24")
+    lower = n.link("eth0")
+    pods = [
+        made(name, replace(device(name, 2, "ipvl", "", ByAddress(LinkEnd("n", 2), address)), mac=lower.mac))
+        for name, address in (("p", "10.0.1.7"), ("q", "10.0.1.8"))
+    ]
+    wire = Wire(plug(n, m, *pods, lan="n.eth0 m.eth0"))
+    packets = [Packet(IPv4Address("10.0.1.3"), IPv4Address(one)) for one in ("10.0.1.7", dst)]  # the first is no memory
+    receivers = [wire.send("m", m.link("eth0"), Frame(mac("m", 2), lower.mac, packet)) for packet in packets]
+    assert [one.netns for one in receivers[-1]] == takes
 
 
 def at(world: World, told: str) -> World:
