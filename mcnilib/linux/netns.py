@@ -17,7 +17,6 @@ from mcnilib.errors import Refused
 from mcnilib.linux.chance import Range
 from mcnilib.linux.device.link import Address, Link
 from mcnilib.linux.device.nic import Loopback
-from mcnilib.linux.gap import Gap
 from mcnilib.linux.netfilter.hooks import HookEntry, hook_entries
 from mcnilib.linux.netfilter.ipset import IpSet
 from mcnilib.linux.netfilter.iptables.edit import asks_for_tracking
@@ -31,6 +30,7 @@ from mcnilib.linux.routing.route import SCOPES, Route, table_id
 from mcnilib.linux.routing.rule import DEFAULT_RULES, UNNUMBERED, Rule
 from mcnilib.linux.sysctl import Setting, by_key, conf, inherited, written
 from mcnilib.linux.text import not_there
+from mcnilib.linux.unmodelled import Gap
 
 
 @dataclass(frozen=True)

@@ -298,7 +298,7 @@ LATER = (NETFILTER + "tcp_ignore_invalid_rst", "net.ipv4.icmp_msgs_burst", "net.
 """Sysctls that namespaces of kernels in use do not have yet; these do as with the default (Linux 5.14, 6.13)."""
 
 
-def listing(found: tuple[Setting, ...], devices: Iterable[str], source: str) -> tuple[Setting, ...]:
+def with_missing(found: tuple[Setting, ...], devices: Iterable[str], source: str) -> tuple[Setting, ...]:
     """Return the lines of a whole `sysctl -a`, with a line without a value for each that should be there and is not."""
     there = {line.key for line in found}
     keys = [key for key in GLOBAL if key not in (*LATER, BRIDGE_CALLS)]

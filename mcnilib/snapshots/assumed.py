@@ -1,7 +1,7 @@
 """Sysctls that decided an answer though nobody gave them: in a world typed by hand the kernel's default is taken.
 
 Which ones decided is found by asking again with the other value. Of what was collected nothing is assumed: a line that
-is not there ends a packet's way (`mcnilib.linux.sysctl.listing`).
+is not there ends a packet's way (`mcnilib.linux.sysctl.with_missing`).
 """
 
 from __future__ import annotations

@@ -9,99 +9,30 @@ from __future__ import annotations
 
 import json
 from collections import Counter
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from itertools import count
 from typing import Any
 
 from mcnilib.errors import StateSyntaxError, Unsupported
-from mcnilib.linux.device.fdb import print_fdb, with_fdb
-from mcnilib.linux.device.link import parse_links, print_links
-from mcnilib.linux.netfilter.ipset import parse_sets, print_sets
-from mcnilib.linux.netfilter.iptables.save import parse_tables, print_tables
-from mcnilib.linux.netns import Family, Netns
-from mcnilib.linux.routing.neigh import parse_neighbours, print_neighbours
-from mcnilib.linux.routing.route import parse_routes, print_routes
-from mcnilib.linux.routing.rule import parse_rules
-from mcnilib.linux.sysctl import parse_settings
 from mcnilib.world.json_form import read_json
+from mcnilib.world.listing import LISTINGS
 from mcnilib.world.world import Port, Segment, World
 
-FILES = {
-    "ip-address.txt": "ip -d address show",
-    "bridge-fdb.txt": "bridge fdb show",
-    "ip-rule.txt": "ip rule",
-    "ip-route.txt": "ip -4 route show table all",
-    "ip-neigh.txt": "ip -4 neigh show nud all; ip -4 neigh show proxy",
-    "sysctl.txt": "sysctl -a",
-    "iptables.txt": "iptables-save",
-    "ipset.txt": "ipset save",
-}
+FILES = {row.file: row.command for row in LISTINGS if row.print}
 """Files of a namespace and the command whose output each holds."""
-
-OPTIONAL = {"ss.txt": "ss -tuan", "conntrack.txt": "conntrack -L", "ip-netns.txt": "ip netns list-id"}
-"""Files a namespace may have besides: who listens, the connections there are, names of the namespaces links lead to."""
-
-OTHERS = {
-    "iptables-legacy.txt": "iptables-legacy-save",
-    "arptables-legacy.txt": "arptables-legacy-save",
-    "ebtables-legacy.txt": "grep ^ebtable_ /proc/modules",
-    "nft.txt": "nft list tables",
-    "nft.json": "nft -j list ruleset",
-    "tc.txt": "tc qdisc show",
-    "tc-filter.txt": "tc filter show dev DEVICE, the device in front of each line",
-    "bpf.txt": "readlink /proc/self/ns/net; bpftool net; bpftool link",
-    "uname.txt": "uname -r",
-    "xfrm.txt": "ip xfrm policy count",
-}
-"""Files that say whether something not modelled is at work: rules of another kind, filters of devices."""
 
 
 def save(world: World) -> dict[str, str]:
     """Return the files of a world: relative name -> text. Of the sysctls only what was written is kept."""
-    files = {WORLD: _print_world(world)}
-    for netns in world:
-        texts = (
-            print_links(netns.links, netns.name),
-            print_fdb(netns.links),
-            "".join(f"{rule}\n" for rule in netns.ip4.rules),
-            print_routes(netns.ip4.routes),
-            print_neighbours(netns.ip4.neighbours),
-            "".join(f"{line}\n" for line in netns.sysctls if line.value),
-            print_tables(netns.ip4.tables),
-            print_sets(netns.sets),
-        )
-        files |= {f"{folder_name(netns.name)}/{name}": text for name, text in zip(FILES, texts, strict=True)}
-    return files
+    listings = {
+        f"{folder_name(netns.name)}/{row.file}": row.print(netns) for netns in world for row in LISTINGS if row.print
+    }
+    return {WORLD: _print_world(world), **listings}
 
 
 def _print_world(world: World) -> str:
     return print_world([Place(netns.name) for netns in world], world.segments, world.complete)
-
-
-def load(files: Mapping[str, str]) -> World:
-    """Return the world that `save` described; file names in errors are those of the mapping.
-
-    Raises: StateSyntaxError for text the tools do not print, Unsupported for what is not modelled.
-    """
-    namespaces, segments, complete = parse_world(files.get(WORLD, ""))
-    return World(tuple(_load_netns(one.name, files) for one in namespaces), segments, complete)
-
-
-def _load_netns(name: str, files: Mapping[str, str]) -> Netns:
-    def read(file: str, parse: Callable[..., Any]) -> Any:
-        path = f"{name}/{file}"
-        return parse(files.get(path, ""), source=path)
-
-    links = read("ip-address.txt", lambda text, source: parse_links(text, source, name))
-    links = read("bridge-fdb.txt", lambda text, source: with_fdb(links, text, source))
-    ip4 = Family(
-        rules=read("ip-rule.txt", parse_rules),
-        routes=read("ip-route.txt", lambda text, source: parse_routes(text, "all", source=source)),
-        neighbours=read("ip-neigh.txt", parse_neighbours),
-        tables=read("iptables.txt", parse_tables),
-    )
-    return Netns(name, links, ip4, read("ipset.txt", parse_sets), read("sysctl.txt", parse_settings))
 
 
 WORLD = "world.json"

@@ -15,8 +15,8 @@ from pathlib import Path
 
 from mcnilib import writing
 from mcnilib.errors import McniError, StateSyntaxError, Unsupported
-from mcnilib.snapshots.files import FILES, OPTIONAL, OTHERS, WORLD, parse_world
-from mcnilib.world.json_form import FORMS
+from mcnilib.snapshots.files import WORLD, parse_world
+from mcnilib.world.listing import LISTINGS
 
 MAX_FILE = 256 << 20
 """Bytes of one file; the largest rulesets in use have some 20 MB."""
@@ -24,7 +24,7 @@ MAX_ALL = 1 << 30
 """Bytes of a whole snapshot."""
 
 
-NAMES = (*FILES, *OPTIONAL, *OTHERS, *(f"{stem}.json" for stem in FORMS))
+NAMES = tuple(file for row in LISTINGS for file in row.files)
 """Every file a namespace's folder may hold; others are passed over."""
 
 

@@ -1,7 +1,8 @@
-"""A world from what was collected on real machines: what is missing or not modelled stays in it as a gap.
+"""A world from its files: what is missing or not modelled stays in it as a gap, or is refused.
 
-Unlike `mcnilib.snapshots.files.load` nothing is refused for being incomplete. A packet that needs a missing part, a
-device of another kind or a rule nobody understands ends there, unknown. Text that no tool prints is still an error.
+`load_collected` reads what was collected on real machines. Nothing is refused for being incomplete: a packet that needs
+a missing part, a device of another kind or a rule nobody understands ends there, unknown. Text that no tool prints is
+a gap as well. `load` reads what `mcnilib.snapshots.files.save` wrote, and raises the first gap.
 """
 
 from __future__ import annotations
@@ -13,61 +14,54 @@ from typing import TypeVar
 
 from mcnilib.errors import McniError, Unsupported
 from mcnilib.linux.device.base import DeviceRole, LinkEnd
-from mcnilib.linux.device.fdb import filtered_macs, with_fdb
-from mcnilib.linux.device.link import Link, parse_links, programs
+from mcnilib.linux.device.fdb import filtered_macs
+from mcnilib.linux.device.link import Link, programs
 from mcnilib.linux.device.nic import Physical, UnmodelledDevice
-from mcnilib.linux.gap import CONNECTIONS, PROGRAMS, QUEUES, SOCKETS, TABLES, Gap, unreadable
-from mcnilib.linux.netfilter.ipset import parse_sets
-from mcnilib.linux.netfilter.iptables.edit import Tables
-from mcnilib.linux.netfilter.iptables.save import incompatible_tables, parse_tables
-from mcnilib.linux.netns import Family, Netns
-from mcnilib.linux.routing.fib import with_doubt
-from mcnilib.linux.routing.neigh import Neigh, parse_learned, parse_neighbours
-from mcnilib.linux.routing.route import Route, parse_routes
-from mcnilib.linux.routing.rule import parse_rules
-from mcnilib.linux.sysctl import Setting, listing, parse_settings
+from mcnilib.linux.netfilter.iptables.save import incompatible_tables
+from mcnilib.linux.netns import Netns
 from mcnilib.linux.text import check_text
-from mcnilib.snapshots.attached import (
+from mcnilib.linux.unmodelled import Gap, Unseen, unreadable
+from mcnilib.snapshots.files import WORLD, Place, parse_world
+from mcnilib.snapshots.netns_ids import Home, connected, parse_ids, with_hidden
+from mcnilib.snapshots.nft_json import Ruleset
+from mcnilib.snapshots.unsupported import (
     UNSHOWN,
+    arp_rules,
+    both_backends,
+    bridge_rules,
+    dormant_tables,
+    filtered_bridges,
     filtered_devices,
     filters,
+    foreign_tables,
+    full_table,
+    holds_something,
+    odd_sysctls,
     programs_at_hooks,
     programs_on,
     queued_devices,
     root_queues,
     shows_hooks,
     since,
-)
-from mcnilib.snapshots.files import FILES, WORLD, Place, parse_world
-from mcnilib.snapshots.netns_ids import Home, connected, parse_ids, with_hidden
-from mcnilib.snapshots.nft_json import Ruleset
-from mcnilib.snapshots.unsupported import (
-    arp_rules,
-    both_backends,
-    bridge_rules,
-    dormant_tables,
-    filtered_bridges,
-    foreign_tables,
-    full_table,
-    holds_something,
-    odd_sysctls,
     tells_flags,
     transforms,
 )
-from mcnilib.world.json_form import FORMS, text_of
+from mcnilib.world.json_form import text_of
+from mcnilib.world.listing import LISTINGS, ListingRow, Parse, Reading
 from mcnilib.world.world import Port, World
 
-IDS = "ip-netns.txt"
-
-LOOKED_AT = {
-    TABLES: ("nft.json",),
-    QUEUES: ("tc.txt",),
-    SOCKETS: ("ss.txt",),
-    CONNECTIONS: ("conntrack.txt",),
-}
-"""What a collected namespace may hold though it was not looked at, and the files that tell."""
+ROWS = {row.stem: row for row in LISTINGS}
 
 Part = TypeVar("Part")
+
+
+def load(files: Mapping[str, str]) -> World:
+    """Return the world that `save` described; file names in errors are those of the mapping.
+
+    Raises: StateSyntaxError for text the tools do not print, Unsupported for what is not modelled, Unknown for a file
+    that is not there.
+    """
+    return _load(files, strict=True)
 
 
 def load_collected(files: Mapping[str, str]) -> World:
@@ -76,115 +70,122 @@ def load_collected(files: Mapping[str, str]) -> World:
     A namespace with text the tools do not print is a gap as far as that text goes; the others are read.
     Raises: StateSyntaxError for a `world.json` that cannot be read; Unsupported for another version of the format.
     """
+    return _load(files, strict=False)
+
+
+def _load(files: Mapping[str, str], *, strict: bool) -> World:
     check_text(files.get(WORLD, ""), WORLD)
     places, segments, complete = parse_world(files.get(WORLD, ""))
-    ports = frozenset(port for one in segments for port in one.ports)
-    readers = {place.name: _Reader(place, files, ports, complete) for place in places}
+    plugged = frozenset(port for one in segments for port in one.ports)
+    readers = {
+        place.name: _Reader(place, files, plugged, Reading(not strict, not complete, place.collected))
+        for place in places
+    }
     homes = [reader.home() for reader in readers.values()]
-    placed = connected(homes)
-    filters = {name: reader.filters() for name, reader in readers.items()}
-    links = with_hidden((replace(home, links=placed[home.name]) for home in homes), filters)
-    return World(tuple(readers[name].as_known(links[name]) for name in readers), segments, complete)
+    links = connected(homes)
+    if not strict:
+        filters = {name: reader.filters() for name, reader in readers.items()}
+        links = with_hidden((replace(home, links=links[home.name]) for home in homes), filters)
+    return World(tuple(reader.as_known(links[name]) for name, reader in readers.items()), segments, complete)
 
 
 class _Reader:
     """The files of one namespace, and the gaps found while reading them."""
 
-    def __init__(self, place: Place, files: Mapping[str, str], ports: frozenset[Port], complete: bool) -> None:
-        self.place, self.files, self.ports, self.complete = place, files, ports, complete
+    def __init__(self, place: Place, files: Mapping[str, str], plugged: frozenset[Port], how: Reading) -> None:
+        self.place, self.files, self.plugged, self.how = place, files, plugged, how
         self.gaps: list[Gap] = []
         self.programs: dict[str, str] = {}
         self.queues: dict[str, str] = {}
 
     def home(self) -> Home:
         """Return the devices, and what is known of where the others are."""
-        name = self.place.name
+        place = self.place
         none: tuple[Link, ...] = ()
-        links = self.read("ip-address", self._links, none)
+        links = self.read(ROWS["ip-address"], self._links, none)
         known = not self.gaps
-        links = tuple(self._plugged(link) for link in links)
         try:
-            ids = parse_ids(*self._file(IDS))
+            ids = parse_ids(*self._file("ip-netns.txt"))
         except McniError as problem:
             ids = {}
-            self.gaps.append(unreadable(problem))
-        return Home(name, links, self.place.node, self.place.called, {**ids, **self.place.ids}, known)
+            self.note(unreadable(problem), problem)
+        plugged = tuple(map(self._plugged, links)) if self.how.partial else links
+        return Home(place.name, plugged, place.node, place.called, {**ids, **place.ids}, known)
 
     def filters(self) -> dict[str, list[str]]:
         """Return the MACs that devices take beside their own."""
         none: dict[str, list[str]] = {}
-        return self.read("bridge-fdb", lambda text, path: filtered_macs(text), none, needed=False)
+        return self.read(ROWS["bridge-fdb"], lambda text, path: filtered_macs(text), none, needed=False)
 
     def _links(self, text: str, path: str) -> tuple[Link, ...]:
         """Read the devices, and which of them have programs."""
         self.programs, self.queues = programs(text, path), root_queues(text, path)
-        return parse_links(text, path, self.place.name, partial=True)
+        return ROWS["ip-address"].parse(Netns(self.place.name), text, path, self.how).links
 
     def as_known(self, links: tuple[Link, ...]) -> Netns:
         """Read everything else; nothing but the devices is known when that is not possible."""
         try:
             return self.netns(links)
         except McniError as problem:
+            if not self.how.partial:
+                raise
             return Netns(self.place.name, links, missing=(*self.gaps, unreadable(problem)))
 
     def netns(self, links: tuple[Link, ...]) -> Netns:
         """Read everything else. Raises: McniError for text that cannot be read."""
-        links = self._attached(links)
-        tunnels = any(link.kind.has_far_ends for link in links)
-        links = self.read("bridge-fdb", lambda text, at: with_fdb(links, text, at), links, needed=tunnels)
-        links = tuple(self._without_entries(link) for link in links)
-        no_routes: tuple[Route, ...] = ()
-        no_learned: tuple[Neigh, ...] = ()
-        routes = self.read("ip-route", lambda text, at: parse_routes(text, "all", source=at, partial=True), no_routes)
-        self._compare(links, routes)
-        ip4 = Family(
-            self.read("ip-rule", lambda text, at: parse_rules(text, source=at, partial=True), ()),
-            self.read("ip-neigh", lambda text, at: with_doubt(routes, text), routes, needed=False),
-            self.read("ip-neigh", lambda text, at: parse_neighbours(text, source=at), ()),
-            self._tables(),
-        )
-        netns = Netns(
-            self.place.name,
-            links,
-            ip4,
-            self.read("ipset", lambda text, at: parse_sets(text, at), (), needed=False),
-            self.read("sysctl", lambda text, at: self._settings(text, at, links), ()),
-            tuple(self.gaps),
-            tuple(self._unseen()),
-        )
-        learned = self.read("ip-neigh", lambda text, at: parse_learned(text, source=at), no_learned, needed=False)
-        return netns.with_ip4(learned=learned)
+        netns = Netns(self.place.name, self._attached(links))
+        for row in LISTINGS:
+            match row.stem:
+                case "ip-address":
+                    continue  # these are the links that were given
+                case "iptables":
+                    netns = self._tables(netns)
+                case _ if row.print:
+                    netns = self.fill(netns, row)
+            if row.stem == "bridge-fdb":
+                netns = netns.but(links=tuple(map(self._without_entries, netns.links)))
+            if row.stem == "ip-route" and self.how.partial:
+                self._compare(netns)
+        return netns.but(missing=tuple(self.gaps), unseen=tuple(self._unseen()))
+
+    def fill(self, netns: Netns, row: ListingRow, parse: Parse | None = None) -> Netns:
+        """Read one listing into the namespace; `parse` is how, if not as the listing says."""
+        how = parse or row.parse
+        return self.read(row, lambda text, path: how(netns, text, path, self.how), netns, needed=row.needed(netns))
 
     def _unseen(self) -> Iterator[str]:
         """Name what was not looked at, of what was collected."""
         if since(self._file("uname.txt")[0], UNSHOWN) and not shows_hooks(self._file("bpf.txt")[0]):
-            yield PROGRAMS
-        for part, names in LOOKED_AT.items() if self.place.collected else ():
-            if not any(f"{self.place.name}/{file}" in self.files for file in names):
-                yield part
+            yield Unseen.PROGRAMS
+        for row in LISTINGS if self.how.whole else ():
+            if row.unseen and f"{self.place.name}/{row.file}" not in self.files:
+                yield row.unseen
 
-    def _compare(self, links: tuple[Link, ...], routes: tuple[Route, ...]) -> None:
+    def note(self, gap: Gap, problem: McniError | None = None) -> None:
+        """Keep a gap, once; a reader that keeps nothing raises what left it."""
+        if not self.how.partial:
+            raise problem or gap.unknown()
+        if gap not in self.gaps:
+            self.gaps.append(gap)
+
+    def _compare(self, netns: Netns) -> None:
         """Note a gap when devices, or their addresses, are missing whose routes are there."""
-        there = {link.name: {address.ip for address in link.addresses} for link in links}
+        name, routes = self.place.name, netns.ip4.routes
+        there = {link.name: {address.ip for address in link.addresses} for link in netns.links}
         own = (r for r in routes if (r.type, r.table, r.proto, r.dst.prefixlen) == ("local", "local", "kernel", 32))
         lost = (f"no device {r.dev}" for r in routes if r.dev and r.dev not in there)
         without = (f"no {r.src} on {r.dev}" for r in own if r.src not in there.get(r.dev, (r.src,)))
-        what = next(lost, "") or (self.place.collected and next(without, ""))
-        if what and not self.gaps:
-            files = f"{self.place.name}/ip-address has {what}, and {self.place.name}/ip-route names it"
-            self.gaps.append(Gap(files, f"`ip -d address show` in {self.place.name}"))
-
-    def _settings(self, text: str, path: str, links: tuple[Link, ...]) -> tuple[Setting, ...]:
-        """Read the sysctls; of what was collected, those that are missing are not at their defaults."""
-        found = parse_settings(text, source=path)
-        return listing(found, (link.name for link in links), path) if self.place.collected else found
+        missing = next(lost, "") or (self.how.whole and next(without, ""))
+        if missing and not self.gaps:
+            what = f"{name}/ip-address has {missing}, and {name}/ip-route names it"
+            self.note(Gap(what, collect=f"`ip -d address show` in {name}"))
 
     def _plugged(self, link: Link) -> Link:
         """Return a device that stands in a segment as a NIC: a bond is one from outside, and so is a container's end.
 
         Only what `world.json` says tells them from others.
         """
-        role, plugged = link.kind.role, Port(self.place.name, link.name) in self.ports
+        role, plugged = link.kind.role, Port(self.place.name, link.name) in self.plugged
         if plugged and role in (DeviceRole.PAIR, DeviceRole.UNMODELLED):
             return replace(link, kind=Physical())
         if role in (DeviceRole.PAIR, DeviceRole.BRIDGE):  # theirs is that of the other ends
@@ -205,6 +206,8 @@ class _Reader:
 
     def _known(self, link: Link, why: str, out: Mapping[str, str]) -> Link:
         """Return a device as it is known: not at all for a reason, or not what becomes of packets that leave."""
+        if not self.how.partial and (refused := why or out.get(link.name)):
+            raise Unsupported(refused)
         if why:
             return replace(link, kind=UnmodelledDevice(why, LinkEnd(self.place.name, link.index)))
         return replace(link, egress=out[link.name]) if link.name in out else link
@@ -217,11 +220,15 @@ class _Reader:
 
     def _without_entries(self, link: Link) -> Link:
         """Return a bridge as one nobody knows where nobody asked for the entries somebody may have written into it."""
-        path = f"{self.place.name}/bridge-fdb"
-        there = any(f"{path}.{form}" in self.files for form in ("txt", "json"))
-        if there or not (self.place.collected and link.is_bridge):
+        if not (self.how.whole and link.is_bridge) or self._path(ROWS["bridge-fdb"]):
             return link
-        return self._known(link, f"{path}.txt is not in the snapshot, and {link.name} is a bridge", {})
+        path = f"{self.place.name}/bridge-fdb.txt"
+        return self._known(link, f"{path} is not in the snapshot, and {link.name} is a bridge", {})
+
+    def _path(self, row: ListingRow) -> str:
+        """Return the name of the file that holds a listing in either form; empty when it is not there."""
+        paths = (f"{self.place.name}/{file}" for file in row.files)
+        return next((path for path in paths if path in self.files), "")
 
     def _file(self, file: str) -> tuple[str, str]:
         """Return the text of one of the namespace's files, empty when it is not there, and its name."""
@@ -230,51 +237,54 @@ class _Reader:
         check_text(text, path)
         return text, path
 
-    def _tables(self) -> Tables:
+    def _tables(self, netns: Netns) -> Netns:
         """Read the netfilter rules of the backend that has any."""
-        name = self.place.name
-        nft, legacy = (self.files.get(f"{name}/{file}.txt", "") for file in ("iptables", "iptables-legacy"))
-        self.gaps += both_backends(nft, legacy, f"{name}/iptables-legacy.txt")
-        told = self._file("nft.txt")
-        self.gaps += self.ruleset.gaps(tells_flags(told[0])) if self.ruleset else foreign_tables(*told)
-        self.gaps += arp_rules(*self._file("arptables-legacy.txt"))
-        self.gaps += transforms(*self._file("xfrm.txt"))
-        self.gaps += programs_at_hooks(*self._file("bpf.txt"))
-        for problems in (full_table, odd_sysctls):
-            self.gaps += problems(*self._file("sysctl.txt"))
-        self.gaps += incompatible_tables(nft, f"{name}/iptables.txt")
-        stem, other = ("iptables-legacy", "iptables")[:: 1 if holds_something(legacy) else -1]
-        none: Tables = ()
-        if f"{name}/{other}.txt" in self.files:
-            self.read(other, self._parse_tables, none)  # holds nothing, but what is wrong in it is said
-        return self.read(stem, self._parse_tables, none)
+        rows = ROWS["iptables"], ROWS["iptables-legacy"]
+        nft, legacy = (self.files.get(f"{self.place.name}/{row.file}", "") for row in rows)
+        for gap in self._foreign(nft, legacy):
+            self.note(gap)
+        chosen, other = rows[::-1] if holds_something(legacy) else rows
+        if self._path(other):
+            self.fill(netns, other, self._corrected)  # holds nothing, but what is wrong in it is said
+        return self.fill(netns, chosen, self._corrected)
 
-    def _parse_tables(self, text: str, source: str) -> Tables:
-        tables = parse_tables(text, source, partial=True, running=not self.complete)
+    def _foreign(self, nft: str, legacy: str) -> Iterator[Gap]:
+        """Yield what else decides about packets besides the rules that are read."""
+        name, told = self.place.name, self._file("nft.txt")
+        yield from both_backends(nft, legacy, f"{name}/iptables-legacy.txt")
+        yield from self.ruleset.gaps(tells_flags(told[0])) if self.ruleset else foreign_tables(*told)
+        yield from arp_rules(*self._file("arptables-legacy.txt"))
+        yield from transforms(*self._file("xfrm.txt"))
+        yield from programs_at_hooks(*self._file("bpf.txt"))
+        yield from full_table(*self._file("sysctl.txt"))
+        yield from odd_sysctls(*self._file("sysctl.txt"))
+        yield from incompatible_tables(nft, f"{name}/iptables.txt")
+
+    def _corrected(self, netns: Netns, text: str, source: str, how: Reading) -> Netns:
+        """Read the rules, and hold them against what nft prints of them."""
+        netns = ROWS["iptables"].parse(netns, text, source, how)
         backend = self.ruleset if source.endswith("/iptables.txt") else None
-        return backend.corrected(tables) if backend else tables
+        return netns.with_ip4(tables=backend.corrected(netns.ip4.tables)) if backend else netns
 
-    def read(self, stem: str, parse: Callable[[str, str], Part], nothing: Part, *, needed: bool = True) -> Part:
+    def read(self, row: ListingRow, parse: Callable[[str, str], Part], nothing: Part, *, needed: bool = True) -> Part:
         """Read one listing in either form; note a gap when it is not there, not modelled, or cannot be read."""
-        path = f"{self.place.name}/{stem}.txt"
-        json = f"{path[:-4]}.json"
-        rules = stem.startswith("iptables")
+        if not (path := self._path(row)):
+            if needed:
+                name = self.place.name
+                missing = f"{name}/{row.file} is not in the snapshot"
+                self.note(Gap(missing, collect=f"`{row.command}` in {name}", rules=row.rules))
+            return nothing
         try:
-            if path not in self.files and stem in FORMS and json in self.files:
-                path = json
-            if path in self.files:
-                return parse(self._text(path, stem), path)
-            gap = Gap(f"{path} is not in the snapshot", f"`{FILES[f'{stem}.txt']}` in {self.place.name}", rules)
+            return parse(self._text(path, row), path)
         except Unsupported as problem:
-            gap = Gap(str(problem), "", rules)
+            if needed or not self.how.partial:
+                self.note(Gap(str(problem), rules=row.rules), problem)
         except McniError as problem:
-            gap, needed = unreadable(problem, rules=rules or stem == "ipset"), True
-        if needed and gap not in self.gaps:
-            self.gaps.append(gap)
+            self.note(unreadable(problem, rules=row.rules), problem)
         return nothing
 
-    def _text(self, path: str, stem: str) -> str:
+    def _text(self, path: str, row: ListingRow) -> str:
         """Return the text form of a listing. Raises: StateSyntaxError for JSON or characters no tool prints."""
         text = self.files[path]
         check_text(text, path)
-        return text_of(text, FORMS[stem], path) if path.endswith(".json") else text
+        return text_of(text, row.json, path) if row.json and path.endswith(".json") else text

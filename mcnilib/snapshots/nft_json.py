@@ -13,11 +13,11 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 
 from mcnilib.errors import StateSyntaxError
-from mcnilib.linux.gap import Gap
 from mcnilib.linux.netfilter.hooks import BUILT_IN
 from mcnilib.linux.netfilter.iptables.edit import Tables
 from mcnilib.linux.netfilter.iptables.rule import Chain, ChainRule, Table
 from mcnilib.linux.netfilter.iptables.save import Unread
+from mcnilib.linux.unmodelled import Gap
 from mcnilib.world.json_form import read_json
 
 Named = tuple[str, str]
@@ -98,7 +98,7 @@ class Ruleset:
         `told`: the flags of tables were printed as text, too. ARP meets chains of the families arp and netdev.
         """
         for family, name in () if told else sorted(self.doubtful):
-            yield Gap(f"{self.source}: whether the table {family} {name} is dormant, nft does not say", rules=True)
+            yield Gap(f"whether the table {family} {name} is dormant, nft does not say", self.source, rules=True)
         for one in self._foreign():
             if one.table[0] in ("ip", "inet") and one.hook != "ingress":
                 yield Gap(self._why(one), rules=True, hooks=(one.hook.upper(),))

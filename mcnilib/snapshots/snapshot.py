@@ -12,11 +12,11 @@ from pathlib import Path
 from mcnilib.cluster.kube_proxy.modes import without_ipvs
 from mcnilib.errors import McniError, NotThere, StateSyntaxError
 from mcnilib.gc_pause import gc_paused
-from mcnilib.linux.gap import Gap, unreadable
 from mcnilib.linux.netfilter.conntrack import Entry, parse_connections
 from mcnilib.linux.netns import Netns
 from mcnilib.linux.sysctl import CONF, GLOBAL, conf_key, stored
 from mcnilib.linux.text import check_text, names_of, nearest, not_there
+from mcnilib.linux.unmodelled import Gap, unreadable
 from mcnilib.snapshots.assumed import UNASKED, assumed
 from mcnilib.snapshots.files import save
 from mcnilib.snapshots.folder import SnapshotError, read_file, read_folder

@@ -1,6 +1,10 @@
 """What else may be at work in a namespace beside what is modelled, as far as the tools tell.
 
-Source: nft(8), tc(8), iptables(8), ipvsadm(8); Documentation/networking/filter.rst (programs on clsact and ingress).
+Rules of other kinds, IPsec; queueing disciplines, filters and programs on devices and at hooks. A discipline that drops
+only where there is a crowd does nothing here: a conversation is a few packets.
+Source: nft(8), iptables(8), ipvsadm(8), tc(8), tc-filter(8), bpftool-net(8); Documentation/networking/filter.rst
+(programs on clsact and ingress); net/sched/sch_*.c (Linux 6.18): which ones take filters is in `tcf_block` of their
+class operations.
 """
 
 from __future__ import annotations
@@ -10,9 +14,9 @@ from collections.abc import Iterator
 from itertools import pairwise
 
 from mcnilib.errors import StateSyntaxError
-from mcnilib.linux.gap import Gap
 from mcnilib.linux.netfilter.hooks import BUILT_IN
 from mcnilib.linux.netfilter.iptables.save import matching_lines
+from mcnilib.linux.unmodelled import Gap
 
 TABLE = re.compile(r"table (ip|ip6|inet|arp|bridge|netdev) (\S+)( \{)?\s*")
 
@@ -85,7 +89,7 @@ def _foreign(source: str, number: int, family: str, name: str) -> str:
 def arp_rules(text: str, source: str) -> Iterator[Gap]:
     """Read `arptables-legacy-save`, or the names of its tables where it is not installed; yield a gap for rules."""
     if holds_something(text) or any(re.fullmatch(r"[a-z]\w*", line) for _, line in told_lines(text)):
-        yield Gap(f"{source}: arptables-legacy has a table with rules, which are not modelled")
+        yield Gap("arptables-legacy has a table with rules, which are not modelled", source)
 
 
 def bridge_rules(text: str, source: str) -> str:
@@ -110,7 +114,9 @@ def transforms(text: str, source: str) -> Iterator[Gap]:
         if not found:
             raise wrong_line("expected SPD IN N OUT N FWD N, as `ip xfrm policy count` prints it", line, source, number)
         if any(int(count) for count in found.groups()):
-            yield Gap(f"{source}:{number}: the namespace has XFRM policies (IPsec), which are not modelled", rules=True)
+            yield Gap(
+                "the namespace has XFRM policies (IPsec), which are not modelled", f"{source}:{number}", rules=True
+            )
 
 
 def full_table(sysctls: str, source: str) -> Iterator[Gap]:
@@ -121,13 +127,13 @@ def full_table(sysctls: str, source: str) -> Iterator[Gap]:
     found = {what: re.search(rf"^net\.netfilter\.nf_conntrack_{what} = (\d{{1,10}})$", sysctls, re.M) for what in USE}
     count, most = (int(one[1]) if one else 0 for one in (found[what] for what in USE))
     if count and count >= most:
-        yield Gap(f"{source}: conntrack is full, nf_conntrack_count is {count} of {most}", rules=True)
+        yield Gap(f"conntrack is full, nf_conntrack_count is {count} of {most}", source, rules=True)
 
 
 def odd_sysctls(sysctls: str, source: str) -> Iterator[Gap]:
     """Read `sysctl -a`; yield a gap for each setting that is not modelled and, as it is set, changes packets' ways."""
     for number, found in matching_lines(ODD, sysctls):
-        yield Gap(f"{source}:{number}: {found[0]} is not modelled")
+        yield Gap(f"{found[0]} is not modelled", f"{source}:{number}")
 
 
 def holds_something(text: str) -> bool:
@@ -150,4 +156,135 @@ def wrong_line(what: str, line: str, source: str, number: int) -> StateSyntaxErr
 def both_backends(nft: str, legacy: str, source: str) -> Iterator[Gap]:
     """Yield a gap when both backends of iptables hold rules: their order among each other is not modelled."""
     if holds_something(nft) and holds_something(legacy):
-        yield Gap(f"{source}: both iptables-nft and iptables-legacy hold rules, which is not modelled", rules=True)
+        yield Gap("both iptables-nft and iptables-legacy hold rules, which is not modelled", source, rules=True)
+
+
+FILTERING = ("clsact", "ingress")
+"""Queueing disciplines that exist to carry filters and programs."""
+
+HARMLESS = ("noqueue", "noop", "pfifo_fast", "mq", "fq", "codel", "pie", "fq_codel", "fq_pie", "sfq", "cake")
+"""Disciplines that pass on what comes one by one, unless filters are attached to them (`filters`)."""
+
+FEW = 10
+"""Packets that a discipline must have room for, to be harmless; an unscaled number of bytes is too few."""
+
+UNSHOWN = (5, 9)
+"""Linux from which on there are programs that no other tool shows: sk_lookup, then netfilter (6.4) and tcx (6.6)."""
+
+QDISC = re.compile(r"qdisc (\S+) \S+ (?:\[offloaded\] )?dev (\S+)(.*)")
+
+ROOT = re.compile(r"\d{1,10}: ([^\s@:]+)[@:].*? qdisc (\S+)")
+
+ROOM = re.compile(r"\b(?:flow_)?limit (\d+)p\b|\bmem(?:ory_)?limit \d+b\b")
+
+FILTER = re.compile(r"(\S+) +filter ")
+
+SECTION = re.compile(r"(xdp|tc|flow_dissector|netfilter):")
+
+PROGRAM = re.compile(r"(\S+)\(\d+\) (\S+).*")
+
+HOOK = re.compile(r"\s+(\S+) (prerouting|input|forward|output|postrouting)\b.*")
+
+NETNS = re.compile(r"net:\[(\d+)\]", re.MULTILINE)
+
+LOOKUP = re.compile(r"\s*netns_ino (\d+)\s+attach_type sk_lookup\b")
+
+
+def filtered_devices(text: str, source: str) -> dict[str, str]:
+    """Read `tc qdisc show`; return the devices that may carry filters or programs, each with the reason.
+
+    Lines that begin with a space go on about the discipline above.
+    Raises: StateSyntaxError for text tc does not print.
+    """
+    found: dict[str, str] = {}
+    for number, kind, dev, _ in _disciplines(text, source):
+        if kind in FILTERING:
+            found[dev] = f"{source}:{number}: {dev} has a qdisc {kind}, whose filters and programs are not modelled"
+    return found
+
+
+def queued_devices(text: str, source: str) -> dict[str, str]:
+    """Read `tc qdisc show`; return the devices of which nobody knows what becomes of packets that leave, and why."""
+    found: dict[str, str] = {}
+    for number, kind, dev, options in _disciplines(text, source):
+        small = any(not room[1] or int(room[1]) < FEW for room in ROOM.finditer(options))
+        if kind not in FILTERING and (kind not in HARMLESS or small):
+            found.setdefault(dev, f"{source}:{number}: {dev} has a qdisc {kind}, which is not modelled")
+    return found
+
+
+def root_queues(text: str, source: str) -> dict[str, str]:
+    """Read `ip address show`, which names the discipline of each device without its options; see `queued_devices`."""
+    found: dict[str, str] = {}
+    for number, line in told_lines(text):
+        words = ROOT.match(line)
+        if words and words[2] not in HARMLESS:
+            found[words[1]] = f"{source}:{number}: {words[1]} has a qdisc {words[2]}, which is not modelled"
+    return found
+
+
+def _disciplines(text: str, source: str) -> Iterator[tuple[int, str, str, str]]:
+    """Yield line, kind, device and options of each discipline."""
+    for number, line in told_lines(text):
+        words = QDISC.match(line)
+        if words:
+            yield number, words[1], words[2], words[3]
+        elif not line[0].isspace():
+            what = "expected qdisc KIND HANDLE: dev DEVICE, as `tc qdisc show` prints it"
+            raise wrong_line(what, line, source, number)
+
+
+def filters(text: str, source: str) -> dict[str, str]:
+    """Read `tc filter show` of several devices, whose names stand in front; return those that have filters, and why."""
+    found: dict[str, str] = {}
+    for number, line in told_lines(text):
+        if words := FILTER.match(line):
+            found.setdefault(words[1], f"{source}:{number}: {words[1]} has filters in tc, which are not modelled")
+    return found
+
+
+def programs_on(text: str, source: str) -> dict[str, str]:
+    """Read `bpftool net`; return the devices that have BPF programs (XDP, tcx, tc), each with the reason."""
+    found: dict[str, str] = {}
+    for number, section, line in _attachments(text):
+        if section in ("xdp", "tc") and (words := PROGRAM.match(line)):
+            found.setdefault(words[1], f"{source}:{number}: {words[1]} has a BPF program ({section}, {words[2]})")
+    return found
+
+
+def programs_at_hooks(text: str, source: str) -> Iterator[Gap]:
+    """Read `bpftool net`, and `bpftool link` behind it; yield a gap for BPF programs at hooks and socket lookups.
+
+    Programs at hooks are those of the whole machine, for bpftool does not say in which namespace they are. Programs of
+    type sk_lookup choose a socket behind the last hook, INPUT.
+    """
+    here = NETNS.search(text)
+    for number, section, line in _attachments(text):
+        if section == "netfilter" and (words := HOOK.fullmatch(line)) and words[1] in ("ip", "inet"):
+            what = (
+                f"a BPF program is at the hook {words[2]} in a namespace of this machine, bpftool does not say in which"
+            )
+            yield Gap(what, f"{source}:{number}", rules=True, hooks=(words[2].upper(),))
+        elif (found := LOOKUP.match(line)) and (here is None or here[1] == found[1]):
+            yield Gap("a BPF program (sk_lookup) chooses sockets", f"{source}:{number}", rules=True, hooks=("INPUT",))
+
+
+def shows_hooks(text: str) -> bool:
+    """Tell whether this `bpftool net` knows of programs at hooks, as it has since Linux 6.4."""
+    return any(section == "netfilter" for _, section, _ in _attachments(f"{text}\n-"))
+
+
+def _attachments(text: str) -> Iterator[tuple[int, str, str]]:
+    """Yield the lines below the headings of `bpftool net`: line, heading and text."""
+    section = ""
+    for number, line in told_lines(text):
+        if heading := SECTION.fullmatch(line.strip()):
+            section = heading[1]
+        else:
+            yield number, section, line
+
+
+def since(release: str, least: tuple[int, int]) -> bool:
+    """Tell whether the output of `uname -r` is of a kernel at least that new."""
+    found = re.match(r"(\d{1,4})\.(\d{1,4})", release)
+    return found is not None and (int(found[1]), int(found[2])) >= least

@@ -12,11 +12,11 @@ from collections.abc import Iterator
 from ipaddress import IPv4Network
 from typing import NamedTuple
 
-from mcnilib.linux.gap import CONNECTIONS, PROGRAMS, QUEUES, SOCKETS, TABLES
 from mcnilib.linux.netfilter.iptables.rule import ChainRule
 from mcnilib.linux.netfilter.iptables.target.nat import Nat
 from mcnilib.linux.packet import Packet
 from mcnilib.linux.routing.route import Route
+from mcnilib.linux.unmodelled import Unseen
 from mcnilib.trace.trace import Fate, Journey, Missing, Stage, Step, Trace, Verdict
 from mcnilib.world.world import World
 
@@ -79,11 +79,11 @@ def _meetings(world: World, step: Step) -> Iterator[tuple[str, str]]:
     """
     crossed = [(netns, world[netns].link(dev)) for netns, dev in step.path if dev]
     for netns in dict.fromkeys((step.netns, *(netns for netns, _ in crossed))):
-        yield from ((netns, part) for part in (PROGRAMS, TABLES, QUEUES))
+        yield from ((netns, part) for part in (Unseen.PROGRAMS, Unseen.TABLES, Unseen.QUEUES))
     if step.stage is Stage.SOCKET and step.fate is Fate.REJECTED:
-        yield step.netns, SOCKETS
+        yield step.netns, Unseen.SOCKETS
     if step.before.proto == "udp" and isinstance(step.line, ChainRule) and isinstance(step.line.target, Nat):
-        yield step.netns, CONNECTIONS
+        yield step.netns, Unseen.CONNECTIONS
 
 
 def _sizes(world: World, trace: Trace) -> Iterator[str]:

@@ -17,10 +17,7 @@ from mcnilib.linux.netfilter.conntrack import Entry
 from mcnilib.linux.netfilter.context import Context
 from mcnilib.linux.origin import Origin
 from mcnilib.linux.packet import Packet
-from mcnilib.linux.routing.neigh import SHOWN_BY, Neigh
-from mcnilib.linux.routing.route import Route
-from mcnilib.linux.routing.rule import Rule
-from mcnilib.linux.sysctl import Setting
+from mcnilib.world.listing import evidence_command
 
 
 class Fate(Enum):
@@ -143,18 +140,7 @@ class Step(NamedTuple):
 
 def listing_of(step: Step) -> Listing | None:
     """Name the command whose output holds the step's evidence."""
-    match step.line:
-        case None:
-            return None
-        case Route(table=table):
-            return Listing(step.netns, f"ip route show table {table}")
-        case Rule():
-            return Listing(step.netns, "ip rule")
-        case Neigh(state=state):
-            return Listing(step.netns, SHOWN_BY[state])
-        case Setting():
-            return Listing(step.netns, "sysctl -a")
-    return Listing(step.netns, f"iptables-save -t {step.table}" if step.table else "ss -ltun")
+    return None if step.line is None else Listing(step.netns, evidence_command(step.line, step.table))
 
 
 class Visit(NamedTuple):

@@ -248,13 +248,3 @@ def fdb_lines(entry: Entry) -> Iterator[str]:
     master = [f"master {entry['master']}"] if "master" in entry else []
     words = [*others, *entry.get("flags", []), *master, entry.get("state", "")]
     yield " ".join([f"{entry['mac']} dev {entry['ifname']}{far}", *words])
-
-
-FORMS: dict[str, Callable[[Entry], Iterable[str]]] = {
-    "ip-address": link_lines,
-    "bridge-fdb": fdb_lines,
-    "ip-rule": rule_lines,
-    "ip-route": route_lines,
-    "ip-neigh": neigh_lines,
-}
-"""Files that may be in JSON, by the first part of their name."""

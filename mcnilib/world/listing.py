@@ -1,5 +1,7 @@
-"""What the commands of a shell in a network namespace print: the listings in which every step finds its evidence.
+"""The listings: which command prints which part of a namespace, and what a line of it looks like in files and shells.
 
+A listing is one row of `LISTINGS`: from it derive the files of a snapshot and how they are read, the commands of a
+shell, the command named beside a step's evidence, what the lab reads back, and what `snapshots/collect.sh` collects.
 A command may be spelt as its tool lets it be spelt (`ip r s t 500`). What the tool would refuse, and what it would
 print in another form, is refused by name. What exists only while a conversation runs (`conntrack -L`, `ss -ltun`) is
 printed by the run, not here.
@@ -11,48 +13,148 @@ from __future__ import annotations
 
 import re
 import shlex
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
 from functools import partial
 from getopt import GetoptError, getopt
+from typing import Any, NamedTuple
 
 from mcnilib.errors import McniError, Unsupported
-from mcnilib.linux.device.fdb import print_fdb
-from mcnilib.linux.device.link import print_links
+from mcnilib.linux.device.fdb import print_fdb, with_fdb
+from mcnilib.linux.device.link import parse_links, print_links
 from mcnilib.linux.netfilter.hooks import BUILT_IN
-from mcnilib.linux.netfilter.ipset import print_sets
+from mcnilib.linux.netfilter.ipset import parse_sets, print_sets
 from mcnilib.linux.netfilter.iptables.edit import find_table
-from mcnilib.linux.netfilter.iptables.save import print_table, print_tables
+from mcnilib.linux.netfilter.iptables.save import parse_tables, print_table, print_tables
 from mcnilib.linux.netns import Netns
-from mcnilib.linux.routing.neigh import SHOWN_BY, print_neighbours
-from mcnilib.linux.routing.route import FULL_MASK, TABLES, print_routes
-from mcnilib.linux.sysctl import print_settings
+from mcnilib.linux.routing.fib import with_doubt
+from mcnilib.linux.routing.neigh import SHOWN_BY, Neigh, parse_learned, parse_neighbours, print_neighbours
+from mcnilib.linux.routing.route import FULL_MASK, Route, parse_routes, print_routes
+from mcnilib.linux.routing.route import TABLES as NAMED_TABLES
+from mcnilib.linux.routing.rule import Rule, parse_rules
+from mcnilib.linux.sysctl import Setting, parse_settings, print_settings, with_missing
 from mcnilib.linux.text import nearest, shell_words
+from mcnilib.linux.unmodelled import Unseen
+from mcnilib.world.json_form import Entry, fdb_lines, link_lines, neigh_lines, route_lines, rule_lines
 
 
-def _lines(items: object) -> str:
-    return "".join(f"{item}\n" for item in items)  # type: ignore[attr-defined]
+class Reading(NamedTuple):
+    """How a listing is read.
+
+    `partial`: what is not modelled is kept, and ends the way of a packet that meets it; otherwise it is refused.
+    `running`: the machine goes on after this was printed, so that counters and limits stand nobody knows where.
+    `whole`: the files are all that the tools said; a line that is not there is one nobody knows.
+    """
+
+    partial: bool = False
+    running: bool = False
+    whole: bool = False
 
 
-def _neighbours(command: str, netns: Netns) -> str:
-    return print_neighbours(netns.ip4.neighbours, command)
+class ShellCommand(NamedTuple):
+    """A command of a shell that prints a listing, or a part of it: every way to spell it, and what that part is."""
+
+    command: str
+    spelling: str = ""  # a pattern; empty where the options of the command are read
+    print: Callable[[Netns], str] | None = None
 
 
-def _sysctls(netns: Netns) -> str:
+Parse = Callable[[Netns, str, str, Reading], Netns]
+"""Reads a text into the namespace as far as it is known; the third is the name of the file, for errors."""
+
+
+@dataclass(frozen=True)
+class ListingRow:
+    """What one command prints about a namespace, and all that follows from it.
+
+    `print` and `parse` are there for what is state of a namespace. Where `needed`, a namespace is not known without the
+    file, or what cannot be read in it; when `rules`, only its netfilter rules are not. `json` turns an object of the
+    tool's `-j` into lines of the text form. `line` is the type of the lines that are evidence, `evidence` the command
+    that shows one of them. `script` is the command in `collect.sh`, where it is another one.
+    """
+
+    file: str  # in a snapshot
+    command: str  # whose output it holds
+    print: Callable[[Netns], str] | None = None
+    parse: Parse = lambda netns, text, source, how: netns
+    needed: Callable[[Netns], bool] = lambda netns: False
+    rules: bool = False
+    json: Callable[[Entry], Iterable[str]] | None = None
+    shown: tuple[ShellCommand, ...] = ()
+    read_back: Mapping[str, tuple[str, ...]] = field(default_factory=dict)  # its name in the lab -> what is run there
+    line: type | None = None
+    evidence: Callable[[Any], str] = str
+    unseen: Unseen | None = None  # what may be there though nobody looked, without this file
+    script: str = ""
+
+    @property
+    def stem(self) -> str:
+        """The first part of the file's name: behind it stands .txt, or .json for the tool's JSON form."""
+        return self.file.removesuffix(".txt")
+
+    @property
+    def files(self) -> tuple[str, ...]:
+        """The names the file may have."""
+        return (self.file, f"{self.stem}.json") if self.json else (self.file,)
+
+
+def _always(netns: Netns) -> bool:
+    return True
+
+
+def _has_tunnels(netns: Netns) -> bool:
+    return any(link.kind.has_far_ends for link in netns.links)
+
+
+def _links(netns: Netns, text: str, source: str, how: Reading) -> Netns:
+    return netns.but(links=parse_links(text, source, netns.name, partial=how.partial))
+
+
+def _fdb(netns: Netns, text: str, source: str, how: Reading) -> Netns:
+    return netns.but(links=with_fdb(netns.links, text, source))
+
+
+def _rules(netns: Netns, text: str, source: str, how: Reading) -> Netns:
+    return netns.with_ip4(rules=parse_rules(text, source=source, partial=how.partial))
+
+
+def _routes(netns: Netns, text: str, source: str, how: Reading) -> Netns:
+    return netns.with_ip4(routes=parse_routes(text, "all", source=source, partial=how.partial))
+
+
+def _neighbours(netns: Netns, text: str, source: str, how: Reading) -> Netns:
+    written, learned = parse_neighbours(text, source=source), parse_learned(text, source=source)
+    return netns.with_ip4(routes=with_doubt(netns.ip4.routes, text), neighbours=written, learned=learned)
+
+
+def _tables(netns: Netns, text: str, source: str, how: Reading) -> Netns:
+    return netns.with_ip4(tables=parse_tables(text, source, partial=how.partial, running=how.running))
+
+
+def _sets(netns: Netns, text: str, source: str, how: Reading) -> Netns:
+    return netns.but(sets=parse_sets(text, source))
+
+
+def _sysctls(netns: Netns, text: str, source: str, how: Reading) -> Netns:
+    written = parse_settings(text, source=source)
+    names = (link.name for link in netns.links)
+    return netns.but(sysctls=with_missing(written, names, source) if how.whole else written)
+
+
+def _print_lines(lines: Iterable[object]) -> str:
+    return "".join(f"{line}\n" for line in lines)
+
+
+def _print_sysctls(netns: Netns) -> str:
     return print_settings(netns.sysctls, [link.name for link in netns.links])
 
 
-COMMANDS: dict[str, Callable[[Netns], str]] = {
-    "ip -d address": lambda netns: print_links(netns.links, netns.name),
-    "bridge fdb": lambda netns: print_fdb(netns.links),
-    "ip rule": lambda netns: _lines(netns.ip4.rules),
-    "ip route": lambda netns: print_routes(netns.ip4.routes, "main"),
-    "ip route show table all": lambda netns: print_routes(netns.ip4.routes),
-    **{shown: partial(_neighbours, shown) for shown in SHOWN_BY.values()},
-    "iptables-save": lambda netns: print_tables(netns.ip4.tables),
-    "ipset save": lambda netns: print_sets(netns.sets),
-    "sysctl -a": _sysctls,
-}
-"""The commands and how their output is made; besides `ip route show table T`, `iptables-save -t T` and `sysctl KEY`."""
+def _print_neighbours(command: str, netns: Netns) -> str:
+    return print_neighbours(netns.ip4.neighbours, command)
+
+
+def _neighbour_command(state: str, spelling: str) -> ShellCommand:
+    return ShellCommand(SHOWN_BY[state], spelling, partial(_print_neighbours, SHOWN_BY[state]))
 
 
 def _begins(word: str, least: int = 1) -> str:
@@ -68,17 +170,141 @@ _ROUTE, _RULE = f"{_IP} {_begins('route')}", f"{_IP} {_begins('rule', 2)}"
 
 _NEIGH = f"{_IP} (?:{_begins('neighbor')}|neighbour)"
 
-SPELLINGS = {
-    f"bridge {_begins('fdb')}(?:{_SHOW})?": "bridge fdb",
-    f"{_RULE}(?:{_SHOW})?": "ip rule",
-    f"{_ROUTE}(?:{_SHOW})?": "ip route",
-    f"{_NEIGH}(?:{_SHOW}(?: nud permanent)?)?": SHOWN_BY["PERMANENT"],
-    f"{_NEIGH}{_SHOW} nud noarp": SHOWN_BY["NOARP"],
-    f"{_NEIGH}{_SHOW} proxy": SHOWN_BY["proxy"],
-    "ipset (?:-S|(?:--)?save)": "ipset save",
-    "sysctl (?:-[aAX]|--all)": "sysctl -a",
-}
-"""Every way to spell a command that is modelled."""
+LISTINGS = (
+    ListingRow(
+        "ip-address.txt",
+        "ip -d address show",
+        lambda netns: print_links(netns.links, netns.name),
+        _links,
+        _always,
+        json=link_lines,
+        shown=(ShellCommand("ip -d address"),),
+        read_back={"ip -d address": ("ip", "-d", "address")},
+        script="ip -d -j -p address show",
+    ),
+    ListingRow(
+        "bridge-fdb.txt",
+        "bridge fdb show",
+        lambda netns: print_fdb(netns.links),
+        _fdb,
+        _has_tunnels,
+        json=fdb_lines,
+        shown=(ShellCommand("bridge fdb", f"bridge {_begins('fdb')}(?:{_SHOW})?"),),
+        read_back={"bridge fdb show": ("bridge", "fdb", "show")},
+    ),
+    ListingRow(
+        "ip-rule.txt",
+        "ip rule",
+        lambda netns: _print_lines(netns.ip4.rules),
+        _rules,
+        _always,
+        json=rule_lines,
+        shown=(ShellCommand("ip rule", f"{_RULE}(?:{_SHOW})?"),),
+        read_back={"ip rule": ("ip", "rule")},
+        line=Rule,
+        evidence=lambda rule: "ip rule",
+        script="ip -4 rule show",
+    ),
+    ListingRow(
+        "ip-route.txt",
+        "ip -4 route show table all",
+        lambda netns: print_routes(netns.ip4.routes),
+        _routes,
+        _always,
+        json=route_lines,
+        shown=(
+            ShellCommand("ip route", f"{_ROUTE}(?:{_SHOW})?", lambda netns: print_routes(netns.ip4.routes, "main")),
+            ShellCommand("ip route show table all"),
+        ),
+        read_back={"ip route show table all": ("ip", "-4", "route", "show", "table", "all")},
+        line=Route,
+        evidence=lambda route: f"ip route show table {route.table}",
+    ),
+    ListingRow(
+        "ip-neigh.txt",
+        "ip -4 neigh show nud all; ip -4 neigh show proxy",
+        lambda netns: print_neighbours(netns.ip4.neighbours),
+        _neighbours,
+        _always,
+        json=neigh_lines,
+        shown=(
+            _neighbour_command("PERMANENT", f"{_NEIGH}(?:{_SHOW}(?: nud permanent)?)?"),
+            _neighbour_command("NOARP", f"{_NEIGH}{_SHOW} nud noarp"),
+            _neighbour_command("proxy", f"{_NEIGH}{_SHOW} proxy"),
+        ),
+        read_back={
+            "ip neigh": ("ip", "-4", "neigh", "show", "nud", "permanent", "nud", "noarp"),
+            "ip neigh show proxy": ("ip", "-4", "neigh", "show", "proxy"),
+        },
+        line=Neigh,
+        evidence=lambda neigh: SHOWN_BY[neigh.state],
+        script="sh -c 'ip -4 neigh show nud all; ip -4 neigh show proxy'",
+    ),
+    ListingRow(
+        "iptables.txt",
+        "iptables-save",
+        lambda netns: print_tables(netns.ip4.tables),
+        _tables,
+        _always,
+        rules=True,
+        shown=(ShellCommand("iptables-save"),),
+        read_back={"iptables-save": ("iptables-nft-save",)},
+        script='"$save"',
+    ),
+    ListingRow(
+        "ipset.txt",
+        "ipset save",
+        lambda netns: print_sets(netns.sets),
+        _sets,
+        rules=True,
+        shown=(ShellCommand("ipset save", "ipset (?:-S|(?:--)?save)"),),
+        read_back={"ipset save": ("ipset", "save")},
+    ),
+    ListingRow(
+        "sysctl.txt",
+        "sysctl -a",
+        lambda netns: _print_lines(line for line in netns.sysctls if line.value),
+        _sysctls,
+        _always,
+        shown=(ShellCommand("sysctl -a", "sysctl (?:-[aAX]|--all)", _print_sysctls),),
+        line=Setting,
+        evidence=lambda setting: "sysctl -a",
+        script="""sh -c 'lines=$(sysctl -e net.ipv4 net.netfilter net.bridge | sed -n -E "/^$0 ?=/p")
+            [ -n "$lines" ] && printf "%s\\n" "$lines"' "$sysctls\"""",
+    ),
+    ListingRow("ss.txt", "ss -tuan", unseen=Unseen.SOCKETS, script="""sh -c 'ss -tuan | grep -v "^tcp  *[^L ]"'"""),
+    ListingRow("conntrack.txt", "conntrack -L", unseen=Unseen.CONNECTIONS),
+    ListingRow("ip-netns.txt", "ip netns list-id"),
+    ListingRow("iptables-legacy.txt", "iptables-legacy-save", None, _tables, _always, rules=True),
+    ListingRow("arptables-legacy.txt", "arptables-legacy-save"),
+    ListingRow("ebtables-legacy.txt", "grep ^ebtable_ /proc/modules"),
+    ListingRow("nft.txt", "nft list tables", script='sh -c "$tables"'),
+    ListingRow("nft.json", "nft -j list ruleset", unseen=Unseen.TABLES),
+    ListingRow("tc.txt", "tc qdisc show", unseen=Unseen.QUEUES),
+    ListingRow(
+        "tc-filter.txt", "tc filter show dev DEVICE, the device in front of each line", script='sh -c "$filters"'
+    ),
+    ListingRow("bpf.txt", "readlink /proc/self/ns/net; bpftool net; bpftool link", script='sh -c "$programs"'),
+    ListingRow("uname.txt", "uname -r"),
+    ListingRow("xfrm.txt", "ip xfrm policy count"),
+)
+"""Every listing there is, in the order in which a namespace is read: what comes later may need what came before.
+
+Those without `print` say whether something is at work that is not modelled, or what is no state of a namespace.
+"""
+
+COMMANDS = {shown.command: printed for row in LISTINGS for shown in row.shown if (printed := shown.print or row.print)}
+"""The commands and how their output is made; besides `ip route show table T`, `iptables-save -t T` and `sysctl KEY`."""
+
+_BY_LINE = {row.line: row for row in LISTINGS if row.line}
+
+
+def evidence_command(line: object, table: str) -> str:
+    """Name the command whose output holds a line of state; what no row prints is of a netfilter table or a socket."""
+    if row := _BY_LINE.get(type(line)):
+        return row.evidence(line)
+    return f"iptables-save -t {table}" if table else "ss -ltun"
+
 
 _ADDRESS = re.compile(rf"ip((?: --?{_begins('details')})*) {_begins('address')}(?:{_SHOW}(?: (?:dev )?(\S+))?)?")
 
@@ -96,9 +322,9 @@ def listing(netns: Netns, command: str) -> str:
     if words[:1] == ["iptables-save"]:
         return _iptables_save(netns, words[1:])
     typed = shlex.join(words)  # a quoted word with spaces in it is no two words
-    for spelling, meant in SPELLINGS.items():
-        if re.fullmatch(spelling, typed):
-            return COMMANDS[meant](netns)
+    for shown in (shown for row in LISTINGS for shown in row.shown if shown.spelling):
+        if re.fullmatch(shown.spelling, typed):
+            return COMMANDS[shown.command](netns)
     if found := _ADDRESS.fullmatch(typed):
         return _address(netns, found[2] or "", details=bool(found[1]))
     if found := _IN_TABLE.fullmatch(typed):
@@ -122,7 +348,7 @@ def _table(netns: Netns, name: str) -> str:
     Raises: McniError for a table that is not there. Source: inet_dump_fib() in net/ipv4/fib_frontend.c.
     """
     there = list(dict.fromkeys(["main", *(route.table for route in netns.ip4.routes)]))
-    numbers = {str(number): name for name, number in TABLES.items()} | {"0": "all", "unspec": "all"}
+    numbers = {str(number): name for name, number in NAMED_TABLES.items()} | {"0": "all", "unspec": "all"}
     if re.fullmatch("0x[0-9a-fA-F]{1,8}|[1-9][0-9]{0,9}", name) and int(name, 0) <= FULL_MASK:
         name = str(int(name, 0))
     name = numbers.get(name, name)
@@ -150,7 +376,7 @@ def _iptables_save(netns: Netns, words: Sequence[str]) -> str:
 
 def _sysctl(netns: Netns, key: str) -> str:
     """Print the line of one key."""
-    lines = {line.partition(" = ")[0]: line for line in _sysctls(netns).splitlines()}
+    lines = {line.partition(" = ")[0]: line for line in _print_sysctls(netns).splitlines()}
     if key not in lines:
         raise Unsupported(f"sysctl {key!r} is not modelled{nearest(key, lines)}")
     return f"{lines[key]}\n"

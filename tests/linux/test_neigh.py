@@ -14,7 +14,7 @@ from mcnilib.linux.packet import Packet
 from mcnilib.linux.routing.neigh import SHOWN_BY, Neigh, parse_neigh, parse_neighbours
 from mcnilib.trace.run import run
 from mcnilib.trace.trace import Stage, Step
-from mcnilib.world.json_form import FORMS, text_of
+from mcnilib.world.json_form import neigh_lines, text_of
 from mcnilib.world.listing import listing
 
 LINE = "169.254.1.1 dev eth0 lladdr ee:ee:ee:ee:ee:ee PERMANENT "
@@ -125,9 +125,7 @@ def test_a_device_that_goes_down_loses_its_entries() -> None:
 def test_the_kernel_s_own_listing_is_read_in_both_forms(lines: str) -> None:
     commands = ["ip -4 neigh show nud all", "ip -4 neigh show proxy"]
     text = "".join(real(COMMANDS + lines, commands))
-    shown = (
-        text_of(one, FORMS["ip-neigh"], "x") for one in real(COMMANDS + lines, [f"ip -j{c[2:]}" for c in commands])
-    )
+    shown = (text_of(one, neigh_lines, "x") for one in real(COMMANDS + lines, [f"ip -j{c[2:]}" for c in commands]))
     assert sorted(map(str, parse_neighbours("".join(shown)))) == sorted(map(str, parse_neighbours(text)))
     assert len(parse_neighbours(text)) == 3 + lines.count("permanent")
 

@@ -39,7 +39,8 @@ from mcnilib.linux.routing.route import (
 )
 from mcnilib.linux.routing.rule import Rule, parse_rule, parse_rules
 from mcnilib.linux.sysctl import CONF, GLOBAL, Setting, conf_key, parse_setting, parse_settings
-from mcnilib.snapshots.files import load, save
+from mcnilib.snapshots.files import save
+from mcnilib.snapshots.load import load
 from mcnilib.world.world import Port, Segment, World
 
 HERE = "here"

@@ -22,8 +22,11 @@ from mcnilib.snapshots.snapshot import snapshot_of
 from mcnilib.trace.explain import tell, verdict
 from mcnilib.trace.flow import Listener
 from mcnilib.trace.run import run
-from mcnilib.world.json_form import FORMS, text_of
+from mcnilib.world.json_form import text_of
+from mcnilib.world.listing import LISTINGS
 from mcnilib.world.world import World
+
+FORMS = {row.stem: row.json for row in LISTINGS if row.json}
 
 LO = (
     "1: lo: <LOOPBACK,UP,LOWER_UP> mtu 65536 qdisc noqueue state UNKNOWN group default qlen 1000\n"

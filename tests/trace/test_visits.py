@@ -8,8 +8,8 @@ from ipaddress import IPv4Address
 import pytest
 from small_worlds import namespace, plug, routed, talk
 
-from mcnilib.linux.gap import Gap
 from mcnilib.linux.packet import Packet
+from mcnilib.linux.unmodelled import Gap
 from mcnilib.scenarios import scenario
 from mcnilib.trace.stack.recorder import Recorder
 from mcnilib.trace.trace import Fate, Missing, NoWay, Stage, Step, Told, Trace, Tunnelled

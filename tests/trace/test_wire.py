@@ -20,7 +20,7 @@ from mcnilib.linux.device.veth import Veth
 from mcnilib.linux.packet import Packet
 from mcnilib.trace.explain import verdict
 from mcnilib.trace.stack.ethernet import Wire
-from mcnilib.world.json_form import FORMS, text_of
+from mcnilib.world.json_form import fdb_lines, text_of
 from mcnilib.world.world import World
 
 
@@ -157,7 +157,7 @@ FDB_JSON = """[{"mac":"02:00:00:00:00:01","ifname":"br0","flags":["self"],"state
 
 @pytest.mark.parametrize(
     "text",
-    [pytest.param(FDB, id="text"), pytest.param(text_of(FDB_JSON, FORMS["bridge-fdb"], "fdb"), id="JSON")],
+    [pytest.param(FDB, id="text"), pytest.param(text_of(FDB_JSON, fdb_lines, "fdb"), id="JSON")],
 )
 def test_what_is_kept_of_a_bridge_s_entries(text: str) -> None:
     links = with_fdb(bridged()["n"].links, text)

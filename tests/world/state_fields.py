@@ -20,7 +20,6 @@ from mcnilib.linux.device.macvlan import Macvlan
 from mcnilib.linux.device.nic import Loopback, Physical, UnmodelledDevice
 from mcnilib.linux.device.veth import Veth
 from mcnilib.linux.device.vxlan import Vxlan
-from mcnilib.linux.gap import Gap
 from mcnilib.linux.netfilter.ipset import IpSet, parse_sets
 from mcnilib.linux.netfilter.iptables.rule import Chain, ChainRule, Table
 from mcnilib.linux.netfilter.iptables.save import parse_tables
@@ -29,6 +28,7 @@ from mcnilib.linux.routing.neigh import Neigh, parse_neigh
 from mcnilib.linux.routing.route import Route, parse_route
 from mcnilib.linux.routing.rule import Rule, parse_rule
 from mcnilib.linux.sysctl import Setting
+from mcnilib.linux.unmodelled import Gap
 from mcnilib.world.world import Port, Segment, World
 
 STATE = """route 10.0.9.0/24 via 10.0.1.9 dev en0

@@ -18,7 +18,6 @@ import mcnilib
 from mcnilib.errors import McniError, Unsupported
 from mcnilib.kernel.lab.capabilities import needs
 from mcnilib.kernel.lab.devices import makings
-from mcnilib.kernel.lab.readback import COMMANDS as READ_BACK
 from mcnilib.kernel.observe.path import Cabling
 from mcnilib.linux.device.base import NO_MAC, Frame, Kind, LinkEnd
 from mcnilib.linux.device.bridge import Bridge
@@ -29,14 +28,17 @@ from mcnilib.linux.device.macvlan import Macvlan
 from mcnilib.linux.device.nic import Loopback, Physical, UnmodelledDevice
 from mcnilib.linux.device.veth import Veth
 from mcnilib.linux.device.vxlan import Vxlan
-from mcnilib.linux.netns import add_link
+from mcnilib.linux.netns import Family, Netns, add_link
 from mcnilib.linux.routing.neigh import Neigh, parse_neigh
-from mcnilib.snapshots.files import FILES, OPTIONAL, OTHERS, save
+from mcnilib.linux.routing.route import Route
+from mcnilib.linux.routing.rule import Rule
+from mcnilib.linux.sysctl import Setting
+from mcnilib.snapshots.files import save
 from mcnilib.snapshots.load import load_collected
 from mcnilib.snapshots.netns_ids import Home, connected
 from mcnilib.trace.stack.ethernet import Wire
-from mcnilib.world.json_form import FORMS
-from mcnilib.world.listing import COMMANDS as SHOWN
+from mcnilib.world.listing import COMMANDS, ListingRow, evidence_command
+from mcnilib.world.listing import LISTINGS as REGISTER
 from mcnilib.world.world import World
 
 
@@ -182,31 +184,34 @@ class ListingFacts(NamedTuple):
     json: bool = False  # may be given in the tool's JSON form
     shown: tuple[str, ...] = ()  # commands of a shell that print it, or part of it
     read_back: tuple[str, ...] = ()  # commands by which the lab reads it back
-    script: bool = True  # the script that collects writes it
+    evidence: str = ""  # a line of state, and the command that shows it
+    script: str = ""  # what the script that collects runs, if not the command
 
 
+SYSCTLS = """sh -c 'lines=$(sysctl -e net.ipv4 net.netfilter net.bridge | sed -n -E "/^$0 ?=/p")
+            [ -n "$lines" ] && printf "%s\\n" "$lines"' "$sysctls\""""
 NEIGHBOURS = ("ip neigh", "ip neigh show nud noarp", "ip neigh show proxy")
 ROUTES = ("ip route", "ip route show table all")
 LISTINGS = {
-    "ip-address": ListingFacts("ip -d address show", "links", True, json=True, shown=("ip -d address",), read_back=("ip -d address",)),
+    "ip-address": ListingFacts("ip -d address show", "links", True, json=True, shown=("ip -d address",), read_back=("ip -d address",), script="ip -d -j -p address show"),
     "bridge-fdb": ListingFacts("bridge fdb show", "links", True, json=True, shown=("bridge fdb",), read_back=("bridge fdb show",)),
-    "ip-rule": ListingFacts("ip rule", "rules", True, json=True, shown=("ip rule",), read_back=("ip rule",)),
-    "ip-route": ListingFacts("ip -4 route show table all", "routes", True, json=True, shown=ROUTES, read_back=ROUTES[1:]),
-    "ip-neigh": ListingFacts("ip -4 neigh show nud all; ip -4 neigh show proxy", "neighbours", True, json=True, shown=NEIGHBOURS, read_back=("ip neigh", "ip neigh show proxy")),
-    "sysctl": ListingFacts("sysctl -a", "sysctls", True, shown=("sysctl -a",)),
-    "iptables": ListingFacts("iptables-save", "tables", True, rules=True, shown=("iptables-save",), read_back=("iptables-save",)),
+    "ip-rule": ListingFacts("ip rule", "rules", True, json=True, shown=("ip rule",), read_back=("ip rule",), evidence="Rule: ip rule", script="ip -4 rule show"),
+    "ip-route": ListingFacts("ip -4 route show table all", "routes", True, json=True, shown=ROUTES, read_back=ROUTES[1:], evidence="Route: ip route show table local"),
+    "ip-neigh": ListingFacts("ip -4 neigh show nud all; ip -4 neigh show proxy", "neighbours", True, json=True, shown=NEIGHBOURS, read_back=("ip neigh", "ip neigh show proxy"), evidence="Neigh: ip neigh show proxy", script="sh -c 'ip -4 neigh show nud all; ip -4 neigh show proxy'"),
+    "sysctl": ListingFacts("sysctl -a", "sysctls", True, shown=("sysctl -a",), evidence="Setting: sysctl -a", script=SYSCTLS),
+    "iptables": ListingFacts("iptables-save", "tables", True, rules=True, shown=("iptables-save",), read_back=("iptables-save",), script='"$save"'),
     "ipset": ListingFacts("ipset save", "sets", shown=("ipset save",), read_back=("ipset save",)),
-    "ss": ListingFacts("ss -tuan"),
+    "ss": ListingFacts("ss -tuan", script="""sh -c 'ss -tuan | grep -v "^tcp  *[^L ]"'"""),
     "conntrack": ListingFacts("conntrack -L"),
     "ip-netns": ListingFacts("ip netns list-id"),
     "iptables-legacy": ListingFacts("iptables-legacy-save"),
     "arptables-legacy": ListingFacts("arptables-legacy-save"),
     "ebtables-legacy": ListingFacts("grep ^ebtable_ /proc/modules"),
-    "nft": ListingFacts("nft list tables"),
+    "nft": ListingFacts("nft list tables", script='sh -c "$tables"'),
     "nft.json": ListingFacts("nft -j list ruleset"),
     "tc": ListingFacts("tc qdisc show"),
-    "tc-filter": ListingFacts("tc filter show dev DEVICE, the device in front of each line"),
-    "bpf": ListingFacts("readlink /proc/self/ns/net; bpftool net; bpftool link"),
+    "tc-filter": ListingFacts("tc filter show dev DEVICE, the device in front of each line", script='sh -c "$filters"'),
+    "bpf": ListingFacts("readlink /proc/self/ns/net; bpftool net; bpftool link", script='sh -c "$programs"'),
     "uname": ListingFacts("uname -r"),
     "xfrm": ListingFacts("ip xfrm policy count"),
 }  # fmt: skip
@@ -215,37 +220,49 @@ LISTINGS = {
 SCRIPT = next(Path(mcnilib.__file__).parent.rglob("collect.sh")).read_text(encoding="utf-8")
 
 
-def listing_files() -> dict[str, str]:
-    """Return every file that is known, and its command: the one place that knows where those are listed."""
-    return {**FILES, **OPTIONAL, **OTHERS}
+RUN = re.compile(r"""\bshow (\S+\.(?:txt|json)) ((?:'[^']*'|"[^"]*"|[^;'"\n])+?)(?=;| #|\n)""")
+"""A line of the script: the file, and the command whose output goes there."""
 
 
-def _stem(file: str) -> str:
-    return file.removesuffix(".txt")
+def collected(row: ListingRow) -> list[str]:
+    """Return what the script runs for a listing: one thing or another, as the machine has it."""
+    return [command for file, command in RUN.findall(SCRIPT) if file in row.files]
 
 
-def _differing(value: Any, other: Any) -> list[str]:
+def differing(value: Any, other: Any) -> list[str]:
     return [one.name for one in fields(value) if getattr(value, one.name) != getattr(other, one.name)]
 
 
-@pytest.mark.parametrize("file", listing_files())
-def test_a_listing_is_what_it_declares(file: str) -> None:
-    facts, stem = LISTINGS[_stem(file)], _stem(file)
+def evidence_of(row: ListingRow) -> str:
+    """Return the kind of line that stands as evidence in a listing, and the command named beside the last of them."""
+    n = FULL["n"]
+    line = (
+        {Rule: n.ip4.rules, Route: n.ip4.routes, Neigh: n.ip4.neighbours, Setting: n.sysctls}[row.line][-1]
+        if row.line
+        else None
+    )
+    return f"{type(line).__name__}: {evidence_command(line, '')}" if line else ""
+
+
+@pytest.mark.parametrize("row", REGISTER, ids=lambda row: row.stem)
+def test_a_listing_is_what_it_declares(row: ListingRow) -> None:
     files = save(FULL)
-    without = load_collected({name: text for name, text in files.items() if name != f"n/{file}"})["n"]
-    lost = [*_differing(without, FULL["n"]), *_differing(without.ip4, FULL["n"].ip4)]
-    printed = {command: set(made(FULL["n"]).splitlines()) for command, made in SHOWN.items()}
-    text = set(files.get(f"n/{file}", "").splitlines())
-    assert facts == ListingFacts(
-        listing_files()[file],
+    without = load_collected({name: text for name, text in files.items() if name != f"n/{row.file}"})["n"]
+    lost = [*differing(without, FULL["n"]), *differing(without.ip4, FULL["n"].ip4)]
+    printed = {command: set(made(FULL["n"]).splitlines()) for command, made in COMMANDS.items()}
+    text = set(files.get(f"n/{row.file}", "").splitlines())
+    assert LISTINGS[row.stem] == ListingFacts(
+        row.command,
         " ".join(name for name in lost if name not in ("missing", "ip4")),
         bool(without.missing),
         any(gap.rules for gap in without.missing),
-        stem in FORMS,
+        row.json is not None,
         tuple(command for command, lines in printed.items() if lines & text),
-        facts.read_back,
-        bool(re.search(rf"\bshow {re.escape(stem)}(\.txt|\.json)? ", SCRIPT)),
+        tuple(row.read_back),
+        evidence_of(row),
+        row.script,
     )
+    assert (row.script or row.command) in collected(row)
 
 
 NOARP = Neigh(IPv4Address("10.0.1.7"), "en0", "02:00:00:00:00:07", "NOARP")
@@ -255,15 +272,18 @@ FULL = BASE.put(
 
 
 def test_every_listing_is_declared() -> None:
-    assert sorted(set(map(_stem, listing_files())) ^ set(LISTINGS)) == []
-    assert sorted({command for one in LISTINGS.values() for command in one.shown} ^ set(SHOWN)) == []
-    assert sorted({command for one in LISTINGS.values() for command in one.read_back} ^ set(READ_BACK)) == []
-    assert sorted({stem for stem, one in LISTINGS.items() if one.json} ^ set(FORMS)) == []
-    assert (
-        sorted(
-            {_stem(name) for name in re.findall(r"\bshow (\S+\.(?:txt|json)) ", SCRIPT)}
-            - set(LISTINGS)
-            - {"ip-address.json"}
-        )
-        == []
-    )
+    assert sorted({row.stem for row in REGISTER} ^ set(LISTINGS)) == []
+    assert sorted({file for file, _ in RUN.findall(SCRIPT)} - {file for row in REGISTER for file in row.files}) == []
+    assert sorted({command for one in LISTINGS.values() for command in one.shown} ^ set(COMMANDS)) == []
+
+
+def test_a_listing_fills_every_field_of_a_namespace() -> None:
+    filled = {name for one in LISTINGS.values() for name in one.fields.split()}
+    beside = {
+        "name",
+        "ip4",
+        "missing",
+        "unseen",
+        "learned",
+    }  # what is found while reading; the last with the neighbours
+    assert {one.name for one in (*fields(Netns), *fields(Family))} - filled == beside

@@ -17,7 +17,8 @@ from mcnilib.linux.device.veth import Veth
 from mcnilib.linux.netfilter.ipset import parse_sets
 from mcnilib.linux.netfilter.iptables.save import parse_tables
 from mcnilib.linux.netns import Netns
-from mcnilib.snapshots.files import FILES, load, save
+from mcnilib.snapshots.files import FILES, save
+from mcnilib.snapshots.load import load
 from mcnilib.world.listing import listing
 from mcnilib.world.world import Port, Segment, World
 

@@ -19,9 +19,9 @@ from mcnilib.kernel.lab.lab import Lab
 from mcnilib.kernel.lab.readback import read_back
 from mcnilib.kernel.lab.syscalls import NoLab
 from mcnilib.kernel.lab.workers import Bench
-from mcnilib.snapshots.files import load, save
+from mcnilib.snapshots.files import save
 from mcnilib.snapshots.folder import read_folder, write_folder
-from mcnilib.snapshots.load import load_collected
+from mcnilib.snapshots.load import load, load_collected
 from mcnilib.world.world import World
 
 ROWS = [pytest.param(one, name, id=f"{one.__name__}.{name}") for one, rows in FIELDS.items() for name in rows]

@@ -9,8 +9,8 @@ from __future__ import annotations
 import re
 from dataclasses import replace
 
-from mcnilib.linux.gap import Gap
 from mcnilib.linux.netns import Netns
+from mcnilib.linux.unmodelled import Gap
 from mcnilib.world.world import World
 
 IPVS_DEVICE = "kube-ipvs0"

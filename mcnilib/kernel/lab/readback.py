@@ -17,22 +17,10 @@ from mcnilib.linux.device.base import NO_END, DeviceRole
 from mcnilib.linux.device.fdb import LEARNED_STATION, print_fdb, with_fdb
 from mcnilib.linux.device.link import Link, parse_links
 from mcnilib.linux.device.veth import Veth
-from mcnilib.linux.netfilter.ipset import parse_sets, print_sets
-from mcnilib.linux.netfilter.iptables.save import print_tables
+from mcnilib.linux.netfilter.ipset import parse_sets
 from mcnilib.linux.netns import Netns
 from mcnilib.linux.routing.neigh import PROXY, Neigh, parse_neighbours
-from mcnilib.linux.routing.route import print_routes
-
-COMMANDS = {
-    "ip rule": ("ip", "rule"),
-    "ip route show table all": ("ip", "-4", "route", "show", "table", "all"),
-    "ip neigh": ("ip", "-4", "neigh", "show", "nud", "permanent", "nud", "noarp"),
-    "ip neigh show proxy": ("ip", "-4", "neigh", "show", "proxy"),
-    "bridge fdb show": ("bridge", "fdb", "show"),
-    "iptables-save": ("iptables-nft-save",),
-    "ipset save": ("ipset", "save"),
-    "ip -d address": ("ip", "-d", "address"),
-}
+from mcnilib.world.listing import LISTINGS, ListingRow
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,58 +44,61 @@ class Difference:
 def read_back(lab: Lab) -> tuple[Difference, ...]:
     """Compare every listing of every namespace, in order where order means something."""
     running = [
-        (netns, command, lab.start(netns.name, *argv)) for netns in lab.world for command, argv in COMMANDS.items()
+        (netns, row, command, lab.start(netns.name, *argv))
+        for netns in lab.world
+        for row in LISTINGS
+        for command, argv in row.read_back.items()
     ]
-    found = [_difference(netns, command, finish(tool)) for netns, command, tool in running]
+    found = [_difference(netns, row, command, finish(tool)) for netns, row, command, tool in running]
     found += [_sysctls(lab, netns) for netns in lab.world]
     return tuple(difference for difference in found if difference)
 
 
-def _difference(netns: Netns, command: str, real: str) -> Difference | None:
-    meant, lines = _meant(netns, command), _lines(netns, command, real)
-    if meant == lines:
+def _difference(netns: Netns, row: ListingRow, command: str, text: str) -> Difference | None:
+    meant, real = _meant(netns, row, command), _real(netns, row, text)
+    if meant == real:
         return None
-    only_meant, only_real = (tuple(x for x in one if x not in other) for one, other in ((meant, lines), (lines, meant)))
+    only_meant, only_real = (tuple(x for x in one if x not in other) for one, other in ((meant, real), (real, meant)))
     if not only_meant and not only_real:
-        return Difference(netns.name, f"{command} (order)", tuple(meant), tuple(lines))
+        return Difference(netns.name, f"{command} (order)", tuple(meant), tuple(real))
     return Difference(netns.name, command, only_meant, only_real)
 
 
-def _meant(netns: Netns, command: str) -> list[str]:
+def _meant(netns: Netns, row: ListingRow, command: str) -> list[str]:
     """Return the lines the World prints."""
-    match command:
-        case "ip rule":
-            return [str(rule).rstrip() for rule in netns.ip4.rules]
-        case "ip route show table all":
-            return _stripped(print_routes(netns.ip4.routes))
-        case "ip neigh":
-            return _neighbours(neigh for neigh in netns.ip4.neighbours if neigh.state != PROXY)
-        case "ip neigh show proxy":
-            return _neighbours(neigh for neigh in netns.ip4.neighbours if neigh.state == PROXY)
-        case "bridge fdb show":
-            return sorted(_stripped(print_fdb(netns.links)))
-        case "iptables-save":
-            return _tables(_stripped(print_tables(netns.ip4.tables)))
-        case "ipset save":
-            return _sets(print_sets(netns.sets))
-    return _links(netns.links)
+    match row.stem:
+        case "ip-address":
+            return _links(netns.links)
+        case "ip-neigh":
+            proxies = command.endswith(PROXY)
+            return _neighbours(neigh for neigh in netns.ip4.neighbours if (neigh.state == PROXY) is proxies)
+    return _ordered(row, row.print(netns) if row.print else "")
 
 
-def _lines(netns: Netns, command: str, text: str) -> list[str]:
+def _real(netns: Netns, row: ListingRow, text: str) -> list[str]:
     """Return the lines the tool printed, without what has no meaning here."""
-    match command:
-        case "ip neigh" | "ip neigh show proxy":
-            return _neighbours(parse_neighbours(text))
-        case "bridge fdb show":
-            found = with_fdb(netns.links, text)
-            return sorted(line for line in _stripped(print_fdb(found)) if not LEARNED_STATION.search(line))
-        case "iptables-save":
-            lines = (line for line in _stripped(text) if not line.startswith("#"))
-            return _tables([re.sub(r"\[\d+:\d+\]", "[0:0]", line) for line in lines])
-        case "ipset save":
-            return _sets(text)
-        case "ip -d address":
+    match row.stem:
+        case "ip-address":
             return _links(parse_links(as_in_the_world(netns, text), netns=netns.name))
+        case "ip-neigh":
+            return _neighbours(parse_neighbours(text))
+        case "bridge-fdb":
+            kept = _stripped(print_fdb(with_fdb(netns.links, text)))
+            text = "\n".join(line for line in kept if not LEARNED_STATION.search(line))
+        case "iptables":
+            text = re.sub(r"\[\d+:\d+\]", "[0:0]", re.sub(r"^#.*\n?", "", text, flags=re.MULTILINE))
+    return _ordered(row, text)
+
+
+def _ordered(row: ListingRow, text: str) -> list[str]:
+    """Cut a text into lines, in an order of their own where the real one means nothing."""
+    match row.stem:
+        case "bridge-fdb":
+            return sorted(_stripped(text))
+        case "iptables":
+            return _tables(_stripped(text))
+        case "ipset":
+            return _sets(text)
     return _stripped(text)
 
 

@@ -10,7 +10,6 @@ from functools import cache, cached_property, partial
 from ipaddress import IPv4Address
 from typing import NamedTuple
 
-from mcnilib.errors import Unknown
 from mcnilib.linux.chance import Chance
 from mcnilib.linux.device.link import Link
 from mcnilib.linux.netfilter.conntrack import ConnState, Conntrack, Tracked
@@ -217,7 +216,7 @@ class Hosts(dict[str, Host]):
         netns = self._world[name]
         for gap in netns.missing:
             if not gap.rules:
-                raise Unknown(gap.why, collect=gap.collect, netns=name)
+                raise gap.unknown(name)
         host = self[name] = Host(netns, self._chance)
         return host
 

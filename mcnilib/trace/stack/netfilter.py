@@ -10,7 +10,6 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from ipaddress import IPv4Address
 
-from mcnilib.errors import Unknown
 from mcnilib.linux.netfilter.conntrack import ConnState, Entry, Tracked
 from mcnilib.linux.netfilter.context import Context
 from mcnilib.linux.netfilter.hooks import HookEntry, HookKind
@@ -50,7 +49,7 @@ class Hook:
         """
         for gap in self.host.netns.missing:
             if gap.at(self.name):
-                raise Unknown(gap.why, collect=gap.collect, netns=self.host.name)
+                raise gap.unknown(self.host.name)
         for entry in self.host.netns.ip4.hooks[self.name]:
             before = self.skb.packet
             if not EVALUATORS[entry.kind](self, entry):

@@ -15,7 +15,6 @@ from typing import NamedTuple
 
 from mcnilib.errors import McniError, StateSyntaxError, Unknown, Unsupported
 from mcnilib.gc_pause import gc_paused
-from mcnilib.linux.gap import Gap
 from mcnilib.linux.netfilter.context import Context
 from mcnilib.linux.netfilter.hooks import BUILT_IN, HOOKS
 from mcnilib.linux.netfilter.iptables.edit import Tables, put_chains, put_table
@@ -29,6 +28,7 @@ from mcnilib.linux.netfilter.iptables.validate import check_table
 from mcnilib.linux.netfilter.iptables.words import word_list
 from mcnilib.linux.origin import Origin
 from mcnilib.linux.packet import Packet
+from mcnilib.linux.unmodelled import Gap
 
 FOREIGN = (
     (r"table (ip|ip6|inet|arp|bridge|netdev) \S+( \{.*)?|\{\s*\"nftables\".*", "nft"),
@@ -57,7 +57,7 @@ def incompatible_tables(text: str, source: str, first: int = 1) -> Iterator[Gap]
     """
     for number, found in matching_lines(INCOMPATIBLE, text, first):
         what = f"table {found[1]} holds chains or rules of nftables that iptables-save does not print"
-        yield Gap(f"{source}:{number}: {what}", rules=True)
+        yield Gap(what, f"{source}:{number}", rules=True)
 
 
 def matching_lines(pattern: re.Pattern[str], text: str, first: int = 1) -> Iterator[tuple[int, re.Match[str]]]:

@@ -1,0 +1,56 @@
+"""What nobody knows of a namespace's state: it was not collected, is not modelled, or cannot be read.
+
+Never guess: such a part is kept as a `Gap` where it was found, and a packet that meets it ends there. A reader that may
+keep nothing refuses the first one.
+"""
+
+from __future__ import annotations
+
+from enum import StrEnum
+from typing import NamedTuple
+
+from mcnilib.errors import McniError, StateSyntaxError, Unknown
+
+
+class Unseen(StrEnum):
+    """What may be in a namespace though nobody looked: it seldom decides, and is said with a verdict."""
+
+    PROGRAMS = "BPF programs that only a bpftool since Linux 6.4 shows (tcx, netfilter, sk_lookup)"
+    TABLES = "tables and rules of nftables that iptables-save does not print"
+    QUEUES = "queueing disciplines and their filters"
+    SOCKETS = "sockets"
+    CONNECTIONS = "connections that exist"
+
+
+class Gap(NamedTuple):
+    """A part of a namespace's state that nobody knows: what it is, where it stands, and what to collect.
+
+    `rules`: only the netfilter rules are not known, which ARP does not ask; of these hooks, where some are named.
+    `unreadable`: it was collected, but its text is none that the tools print, or has characters that hide what it says.
+    """
+
+    what: str
+    where: str = ""  # FILE or FILE:LINE; empty when `what` says it, or nothing was collected
+    collect: str = ""
+    rules: bool = False
+    hooks: tuple[str, ...] = ()
+    unreadable: bool = False
+
+    @property
+    def why(self) -> str:
+        """Where it stands and what it is, as a sentence says it."""
+        return f"{self.where}: {self.what}" if self.where else self.what
+
+    def at(self, hook: str) -> bool:
+        """Tell whether a packet meets it at a hook."""
+        return not self.hooks or hook in self.hooks
+
+    def unknown(self, netns: str = "") -> Unknown:
+        """Build the error that ends a packet here; `netns` where it met this, if that is not where it is."""
+        return Unknown(self.why, collect=self.collect, netns=netns)
+
+
+def unreadable(problem: McniError, *, rules: bool = False) -> Gap:
+    """Return the gap that text leaves which cannot be read."""
+    what = problem.head if isinstance(problem, StateSyntaxError) else str(problem)
+    return Gap(f"{what}: it cannot be read", rules=rules, unreadable=True)
