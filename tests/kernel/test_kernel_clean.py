@@ -42,11 +42,14 @@ def _a_lab_is_possible() -> None:
 
 
 def host_state() -> dict[str, object]:
-    """Everything of the host a lab could touch: devices, routes, rules, sysctls, named namespaces."""
+    """Everything of the host a lab could touch: devices, routes, rules, sysctls, named namespaces.
+
+    Of neighbours only permanent ones: the others come and go with the host's own traffic.
+    """
     tools = ("ip -o link", "ip route show table all", "ip rule", "ip neigh", "ip netns")
-    state: dict[str, object] = {tool: subprocess.run(tool.split(), capture_output=True).stdout for tool in tools}
-    state |= {key: Path("/proc/sys", key).read_text() for key in SYSCTLS}
-    return state
+    state: dict[str, bytes] = {tool: subprocess.run(tool.split(), capture_output=True).stdout for tool in tools}
+    permanent = [line for line in state.pop("ip neigh").splitlines() if line.strip().endswith(b"PERMANENT")]
+    return state | {"neighbours": permanent} | {key: Path("/proc/sys", key).read_text() for key in SYSCTLS}
 
 
 def wait_for(condition: object) -> bool:
