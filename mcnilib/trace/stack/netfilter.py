@@ -94,8 +94,11 @@ class Hook:
 
     def chain(self, entry: HookEntry) -> bool:
         """Walk the table's chain of this hook; False when it dropped the packet."""
-        at = self.host.context(self.name, self.skb, self.iif, self.oif, self.now)
         table = self.host.tables[entry.table]
+        base = table.by_name.get(self.name)
+        if base is None or base.idle:
+            return True
+        at = self.host.context(self.name, self.skb, self.iif, self.oif, self.now)
         verdict, line = self._traverse(table, at)
         if verdict in ("DROP", "REJECT"):
             self._drop(table, at, line)

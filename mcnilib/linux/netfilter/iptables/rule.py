@@ -247,6 +247,11 @@ class Chain:
         jumps = (rule.target.chain for rule in self.rules if isinstance(rule.target, Jump))
         return Outline(tuple(dict.fromkeys(jumps)), self.rules)
 
+    @cached_property
+    def idle(self) -> bool:
+        """Tell whether the chain lets every packet through without a look at it."""
+        return self.policy == "ACCEPT" and not self.outline.samples
+
     def candidates(self, packet: Packet, at: Context) -> Sequence[ChainRule]:
         """Return, in order, the rules that could match: all of a short chain, a few of a long one."""
         return self.rules if len(self.rules) < INDEX_FROM else self._index.candidates(packet, at)
