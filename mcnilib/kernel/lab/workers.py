@@ -18,6 +18,7 @@ import traceback
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import fields, is_dataclass
+from functools import partial
 from pathlib import Path
 from types import TracebackType
 from typing import Any, BinaryIO
@@ -158,7 +159,10 @@ class _Pickler(pickle.Pickler):
             or not type(value).__module__.startswith(("mcnilib.linux", "mcnilib.world"))
         ):
             return NotImplemented
-        return type(value), tuple(getattr(value, one.name) for one in fields(value) if one.init)
+        given = [one for one in fields(value) if one.init]
+        named = {one.name: getattr(value, one.name) for one in given if one.kw_only}
+        make = partial(type(value), **named) if named else type(value)
+        return make, tuple(getattr(value, one.name) for one in given if not one.kw_only)
 
 
 def _send(pipe: BinaryIO, value: object) -> None:
