@@ -183,7 +183,7 @@ class Words:
         if self:
             raise self.error(f"unexpected word {self.next!r}")
 
-    def fields(self, grammar: Grammar, refused: Iterable[str], what: str) -> dict[str, object]:
+    def fields(self, grammar: WordReaders, refused: Iterable[str], what: str) -> dict[str, object]:
         """Read `word value` pairs up to the end of the line, filling each field at most once.
 
         Raises: Unsupported for a word in `refused`, StateSyntaxError for any other word that is not in the grammar.
@@ -213,5 +213,5 @@ def _with_length(word: str) -> str:
     return word
 
 
-Grammar = dict[str, tuple[str, Callable[[Words], object]]]
+WordReaders = dict[str, tuple[str, Callable[[Words], object]]]
 """Word of a tool -> the field it fills and how its value is read."""

@@ -31,7 +31,6 @@ TWICE = [
     "FORMAT",
     "Frame",
     "GLOBAL",
-    "Grammar",
     "HEAD",
     "HEADERS",
     "Host",

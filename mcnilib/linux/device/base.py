@@ -16,7 +16,7 @@ from typing import Any, ClassVar, NamedTuple, Self
 
 from mcnilib.errors import Unsupported
 from mcnilib.linux.packet import Packet
-from mcnilib.linux.text import Grammar, Words
+from mcnilib.linux.text import WordReaders, Words
 
 NO_MAC, BROADCAST_MAC = "00:00:00:00:00:00", "ff:ff:ff:ff:ff:ff"
 
@@ -53,9 +53,9 @@ COMMON = """
 """Words with one value that may follow any link and change nothing here."""
 
 
-def passed_over(valued: str = "", flags: str = "") -> Grammar:
+def passed_over(valued: str = "", flags: str = "") -> WordReaders:
     """Build the grammar of words that change nothing: those with a value, beside the common ones, and those without."""
-    grammar: Grammar = {word: (word, lambda words: words.take("a value")) for word in f"{COMMON} {valued}".split()}
+    grammar: WordReaders = {word: (word, lambda words: words.take("a value")) for word in f"{COMMON} {valued}".split()}
     return {**grammar, **{word: (word, lambda words: True) for word in f"netns-immutable {flags}".split()}}
 
 

@@ -24,7 +24,7 @@ from mcnilib.linux.device.veth import Veth
 from mcnilib.linux.device.vxlan import Vxlan
 from mcnilib.linux.origin import Origin
 from mcnilib.linux.routing.route import SCOPES
-from mcnilib.linux.text import Grammar, Words
+from mcnilib.linux.text import WordReaders, Words
 
 KINDS: tuple[type[Kind], ...] = (Loopback, Physical, Veth, Macvlan, Bridge, Vxlan, Ipip, UnmodelledDevice)
 """Every kind there is."""
@@ -358,9 +358,9 @@ def _fitting(words: Words, pattern: str, what: str) -> str:
     return word
 
 
-_HEAD: Grammar = {**passed_over("master"), "mtu": ("mtu", lambda words: words.number_upto(0xFFFFFFFF))}
+_HEAD: WordReaders = {**passed_over("master"), "mtu": ("mtu", lambda words: words.number_upto(0xFFFFFFFF))}
 
-_LAYER: Grammar = {
+_LAYER: WordReaders = {
     **passed_over("brd peer protodown protodown_reason", "proto_down unnumbered"),
     "link-netns": ("link-netns", lambda words: _fitting(words, r"[^/]+|/(\d{1,10}|unknown)", "a namespace")),
     "link-netnsid": ("link-netnsid", lambda words: _fitting(words, r"\d{1,10}|unknown", "an id")),

@@ -15,7 +15,7 @@ from ipaddress import IPv4Address, IPv4Network, IPv6Address
 
 from mcnilib.errors import Unsupported
 from mcnilib.linux.origin import Origin
-from mcnilib.linux.text import Grammar, Words
+from mcnilib.linux.text import WordReaders, Words
 
 L3MDEV = "[l3mdev-table]"
 """Stands for the table of the VRF a packet belongs to."""
@@ -72,7 +72,7 @@ def _next_hops(words: Words) -> object:
     return words.rest()
 
 
-METRICS: Grammar = {
+METRICS: WordReaders = {
     word: (word, _metric)
     for word in (
         *("mtu", "advmss", "window", "rtt", "rttvar", "cwnd", "initcwnd", "initrwnd", "ssthresh", "reordering"),
@@ -83,7 +83,7 @@ METRICS: Grammar = {
 have no size here, so `mtu` does not cut or refuse any.
 """
 
-ROUTE_KEPT: Grammar = {
+ROUTE_KEPT: WordReaders = {
     **{word: (word, _value) for word in ("realm", "realms", "tos", "dsfield", "from", "pref", "error", "as")},
     **{word: (word, _value) for word in ("expires", "hoplimit", "ttl-propagate", "uid", "mark")},
     **{word: (word, _flag) for word in ("dead", "offload", "trap", "pervasive", "notify", "unresolved")},
@@ -236,7 +236,7 @@ def _table(words: Words) -> str:
 
 NUMBER = r"0x[0-9a-f]{1,16}|0|[1-9]\d{0,19}"
 
-_ROUTE: Grammar = {
+_ROUTE: WordReaders = {
     "via": ("via", _gateway),
     "dev": ("dev", _device),
     "table": ("table", _table),
@@ -248,13 +248,13 @@ _ROUTE: Grammar = {
     "linkdown": ("linkdown", lambda words: True),
 }
 
-_OWN_NAMES: Grammar = {
+_OWN_NAMES: WordReaders = {
     "table": ("table", lambda words: named_here(words, TABLES, FULL_MASK)),
     "lookup": ("table", lambda words: named_here(words, TABLES, FULL_MASK)),
     "proto": ("proto", lambda words: named_here(words, PROTOCOLS, 255)),
 }
 
-_COLLECTED_ROUTE: Grammar = {
+_COLLECTED_ROUTE: WordReaders = {
     **_ROUTE,
     **METRICS,
     **ROUTE_KEPT,

@@ -27,7 +27,7 @@ from mcnilib.linux.routing.route import (
     _table,
     _value,
 )
-from mcnilib.linux.text import Grammar, Words
+from mcnilib.linux.text import WordReaders, Words
 
 UNNUMBERED = -1
 """Priority of a rule that was written without one."""
@@ -115,7 +115,7 @@ def _mark(words: Words) -> tuple[int, int]:
     return mark, mask
 
 
-_RULE: Grammar = {
+_RULE: WordReaders = {
     "from": ("src", lambda words: words.prefix(strict=False)),
     "to": ("dst", lambda words: words.prefix(strict=False)),
     "fwmark": ("fwmark", _mark),
@@ -129,14 +129,14 @@ _RULE: Grammar = {
     "proto": ("proto", lambda words: words.named(PROTOCOLS)),
 }
 
-RULE_KEPT: Grammar = {
+RULE_KEPT: WordReaders = {
     **{word: (word, _value) for word in ("tos", "dsfield", "dscp", "goto", "realms", "suppress_ifgroup")},
     **{word: (word, _value) for word in ("ipproto", "sport", "dport", "uidrange", "tun_id")},
     "map-to": ("map-to", _value),
     **{word: (word, _flag) for word in ("nop", "masquerade", "l3mdev", "[unresolved]", L3MDEV)},
 }
 
-_COLLECTED_RULE: Grammar = {**_RULE, **RULE_KEPT, **{word: _OWN_NAMES[word] for word in ("lookup", "proto")}}
+_COLLECTED_RULE: WordReaders = {**_RULE, **RULE_KEPT, **{word: _OWN_NAMES[word] for word in ("lookup", "proto")}}
 
 
 def parse_rule(
