@@ -10,6 +10,7 @@ import shlex
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from difflib import get_close_matches
 from ipaddress import IPv4Address, IPv4Interface, IPv4Network
+from itertools import islice
 
 from mcnilib.errors import McniError, NotThere, StateSyntaxError, Unsupported, printable
 
@@ -68,46 +69,62 @@ def check_text(text: str, name: str) -> None:
     raise StateSyntaxError(what, source=name, line=number, column=found.start() - start + 1, text=line)
 
 
-class Words:
-    """The words of one line and how far they are read. Columns count from 1."""
+class Scanner:
+    """The words of one line, and how far they are read. Columns count from 1."""
 
-    def __init__(self, line: str, *, source: str, number: int) -> None:
-        """Split a line at white space; `source` and `number` say where it stands."""
-        self.line, self.source, self.number, self.read = line, source, number, 0
-        self._words = [(found[0], found.start() + 1) for found in re.finditer(r"\S+", line)]
+    word = re.compile(r"\S+")
+
+    def __init__(self, line: str, source: str = "rule", number: int = 1) -> None:
+        """Split a line; `source` and `number` say where it stands."""
+        self.line, self.source, self.line_number, self.read = line, source, number, 0
+        self._words: list[str] = [*self.word.findall(line), ""]  # the empty one is the end
 
     def __bool__(self) -> bool:
-        return self.read < len(self._words)
+        return self.read < len(self._words) - 1
 
     @property
     def next(self) -> str:
         """The next word, not yet read; empty at the end."""
-        return self._words[self.read][0] if self else ""
+        return self._words[self.read]
+
+    def column(self, place: int) -> int:
+        """Return the column of a word by its number from 0; behind the last stands the end of the line."""
+        found = islice(self.word.finditer(self.line), place, None)
+        return next((word.start() + 1 for word in found), len(self.line.rstrip()) + 1)
+
+    def error_at(self, what: str, column: int) -> StateSyntaxError:
+        """Build the error that points to a column."""
+        return StateSyntaxError(what, source=self.source, line=self.line_number, column=column, text=self.line)
+
+
+class Words(Scanner):
+    """The words of a line of `ip`, `bridge` or `ipset`."""
+
+    @property
+    def number(self) -> int:
+        """The number of the line, from 1."""
+        return self.line_number
 
     def take(self, what: str = "another word") -> str:
         """Read one word; at the end of the line say `what` is missing."""
         if not self:
             raise self.error(f"{what} is missing")
         self.read += 1
-        return self._words[self.read - 1][0]
+        return self._words[self.read - 1]
 
     @property
     def last(self) -> bool:
         """Tell whether one word is left."""
-        return self.read == len(self._words) - 1
+        return self.read == len(self._words) - 2
 
     def rest(self) -> str:
         """Read all that is left of the line, as it is written."""
-        if not self:
-            return ""
-        start = self._words[self.read][1] - 1
-        self.read = len(self._words)
+        start, self.read = self.column(self.read) - 1, len(self._words) - 1
         return self.line[start:].rstrip()
 
     def error(self, what: str) -> StateSyntaxError:
         """Build the error that points to the next word."""
-        column = self._words[self.read][1] if self else len(self.line.rstrip()) + 1
-        return StateSyntaxError(what, source=self.source, line=self.number, column=column, text=self.line)
+        return self.error_at(what, self.column(self.read))
 
     def wrong(self, what: str) -> StateSyntaxError:
         """Build the error that points to the word just read."""
@@ -116,7 +133,7 @@ class Words:
 
     def unknown(self, valid: Iterable[str]) -> StateSyntaxError:
         """Build the error for the word just read, naming the nearest valid one."""
-        word = self._words[self.read - 1][0]
+        word = self._words[self.read - 1]
         return self.wrong(f"unknown word {word!r}{nearest(word, valid)}")
 
     def address(self) -> IPv4Address:

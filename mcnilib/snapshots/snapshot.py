@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from ipaddress import AddressValueError, IPv4Address
@@ -14,10 +14,9 @@ from mcnilib.errors import McniError, NotThere, StateSyntaxError
 from mcnilib.gc_pause import gc_paused
 from mcnilib.linux.netfilter.conntrack import Entry, parse_connections
 from mcnilib.linux.netns import Netns
-from mcnilib.linux.sysctl import CONF, GLOBAL, conf_key, stored
+from mcnilib.linux.sysctl import CONF, FORWARD, GLOBAL, KERNEL_DEFAULT, NETFILTER, Setting, conf_key, stored
 from mcnilib.linux.text import check_text, names_of, nearest, not_there
 from mcnilib.linux.unmodelled import Gap, unreadable
-from mcnilib.snapshots.assumed import UNASKED, assumed
 from mcnilib.snapshots.files import save
 from mcnilib.snapshots.folder import SnapshotError, read_file, read_folder
 from mcnilib.snapshots.load import load_collected
@@ -28,10 +27,27 @@ from mcnilib.snapshots.stream import read_stream
 from mcnilib.trace.flow import Flow, Listener
 from mcnilib.trace.notes import notes_on
 from mcnilib.trace.run import run
-from mcnilib.trace.trace import Trace
+from mcnilib.trace.trace import Trace, Verdict
 from mcnilib.world.world import Segment, World
 
 SOCKETS, CONNECTIONS, SYSCTLS = "ss.txt", "conntrack.txt", "sysctl.txt"
+
+_Ask = Callable[[World], Trace]
+
+_UNASKED = ("accept_redirects", "send_redirects")
+"""Off where they are not listed (`mcnilib.trace.stack.icmp`)."""
+_ELSEWHERE = (FORWARD, "net.ipv4.icmp_errors_use_inbound_ifaddr", NETFILTER + "acct", NETFILTER + "log_invalid")
+"""Asked as `forwarding`; and what decides only which address an ICMP error comes from, what is counted or logged."""
+_SWITCHES = (
+    *(name for name in CONF if name not in _UNASKED),
+    *(key for key, (default, _) in GLOBAL.items() if default in ("0", "1") and key not in _ELSEWHERE),
+)
+"""Settings that have another value than the default: on or off; numbers of seconds or packets are left out."""
+_OTHER = {"0": "1", "1": "0"}
+_STRICTER = {"arp_announce": "2", "arp_ignore": "2"}
+"""Settings with more than two values: the one that is in use and farthest from the default."""
+_MOST = 64
+"""Namespaces that are asked about one by one."""
 
 
 @dataclass(frozen=True)
@@ -100,7 +116,7 @@ def _given(netns: Netns) -> str:
     `default`.
     """
     there = {line.key: line for line in netns.sysctls}
-    keys = (*GLOBAL, *(conf_key(name, scope) for name in CONF if name not in UNASKED for scope in ("all", "default")))
+    keys = (*GLOBAL, *(conf_key(name, scope) for name in CONF if name not in _UNASKED for scope in ("all", "default")))
     rest = {key: stored(netns.settings, key) for key in keys if key not in there}
     lines = sorted({**there, **rest}.values(), key=lambda line: line.key)
     return "".join(f"{line}\n" for line in lines if line.value)
@@ -189,3 +205,50 @@ def _noted(netns: str, gaps: dict[str, list[Gap]]) -> Iterator[None]:
         yield
     except McniError as problem:
         gaps.setdefault(netns, []).append(unreadable(problem))
+
+
+def assumed(world: World, trace: Trace, ask: _Ask) -> Iterator[str]:
+    """Yield a sentence for each sysctl that decided though nobody gave it: the kernel's default was taken.
+
+    Which ones decided is found by asking again with the other value. Of what was collected nothing is assumed: a line
+    that is not there ends a packet's way (`mcnilib.linux.sysctl.with_missing`).
+    """
+    if trace.outcome.verdict is Verdict.UNKNOWN:
+        return
+    end = _end(lambda _: trace, world)
+    awake = {name for course in trace.courses for name, _ in course.connections}
+    there = [netns for netns in world if netns.name in awake]
+    for name in _SWITCHES:
+        turned = {netns.name: other for netns in there if (other := _turned(netns, name)) is not netns}
+        if turned and _end(ask, _with(world, *turned.values())) != end:
+            alone = [one for one in turned if len(turned) <= _MOST and _end(ask, _with(world, turned[one])) != end]
+            yield _sentence(name, alone or [*turned])
+
+
+def _turned(netns: Netns, name: str) -> Netns:
+    """Return a namespace in which a setting has the other value wherever nobody gave it; itself where it was given."""
+    keys = [conf_key(name, dev) for dev in ("all", *(link.name for link in netns.links))] if name in CONF else [name]
+    lines = [stored(netns.settings, key) for key in keys]
+    other = _STRICTER.get(name)
+    new = tuple(Setting(line.key, other or _OTHER[line.value]) for line in lines if line.by is KERNEL_DEFAULT)
+    return netns.but(sysctls=(*netns.sysctls, *new)) if new else netns
+
+
+def _with(world: World, *namespaces: Netns) -> World:
+    new = {netns.name: netns for netns in namespaces}
+    return replace(world, namespaces=tuple(new.get(netns.name, netns) for netns in world))
+
+
+def _end(ask: _Ask, world: World) -> tuple[str, ...]:
+    """Return how the conversation ends in a world; a refusal is an end of its own."""
+    try:
+        outcome = ask(world).outcome
+    except McniError as problem:
+        return (str(problem),)
+    return outcome.verdict.value, outcome.error, outcome.seen_source
+
+
+def _sentence(name: str, namespaces: list[str]) -> str:
+    key = conf_key(name, "all") if name in CONF else name
+    default = (CONF[name] if name in CONF else GLOBAL[key])[0]
+    return f"assumed: {key.rpartition('.')[2]} = {default} on {', '.join(namespaces)}, not given"

@@ -118,7 +118,6 @@ SMALL_FOR_ONE = {
 
 CROWDED = {
     "mcnilib.scenarios.stories": 17,
-    "mcnilib.snapshots": 14,
 }
 """Rooms with more files than one overlooks, and how many they may have meanwhile."""
 

@@ -260,7 +260,7 @@ def named_hex(words: RuleWords) -> str:
 
     Source: xtables_parse_val_mask() in libxtables/xtables.c (iptables 1.8.9).
     """
-    if re.fullmatch(r"[A-Za-z_][\w.-]*", words.peek(), re.ASCII):
+    if re.fullmatch(r"[A-Za-z_][\w.-]*", words.next, re.ASCII):
         return words.take("a name")
     return masked_hex(words)
 

@@ -58,7 +58,7 @@ class _Draft:
     def read(self) -> ChainRule:
         """Read to the end of the line."""
         words = self.words
-        while words.more:
+        while words:
             if found := read_header(words, self.chain):
                 self._put_header(*found)
             elif words.accept("-m", "--match"):

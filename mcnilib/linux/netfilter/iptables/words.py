@@ -6,9 +6,9 @@ import re
 from collections.abc import Collection, Iterator, Mapping
 from difflib import get_close_matches
 from ipaddress import IPv4Address
-from itertools import islice
 
 from mcnilib.errors import StateSyntaxError, Unsupported
+from mcnilib.linux.text import Scanner
 
 _QUOTED = re.compile(r'"(?:[^"\\]|\\.)*"')
 
@@ -49,32 +49,17 @@ def word_list(text: str) -> list[str]:
     return _WORD.findall(text)
 
 
-class RuleWords:
-    """The words of a rule, read from left to right."""
+class RuleWords(Scanner):
+    """The words of a rule, read from left to right; a quoted string is one word."""
 
-    def __init__(self, text: str, source: str = "rule", line: int = 1) -> None:
-        """Cut the text into words; a quoted string is one word."""
-        self.text, self.source, self.line = text, source, line
-        self._words: list[str] = [*_WORD.findall(text), ""]  # the empty one is the end
-        self._at = 0
-
-    @property
-    def more(self) -> bool:
-        """Tell whether words are left."""
-        return self._at < len(self._words) - 1
-
-    def peek(self) -> str:
-        """Return the next word without reading it; empty at the end."""
-        return self._words[self._at]
+    word = _WORD
 
     def take(self, what: str = "a word") -> str:
         """Read the next word, without its quotes; `what` names it should the rule end here."""
-        word = self._words[self._at]
+        word = self._words[self.read]
         if not word:
-            raise StateSyntaxError(
-                f"{what} is missing", source=self.source, line=self.line, column=len(self.text) + 1, text=self.text
-            )
-        self._at += 1
+            raise self.error_at(f"{what} is missing", len(self.line) + 1)
+        self.read += 1
         if '"' not in word:
             return word
         if not _QUOTED.fullmatch(word):
@@ -83,12 +68,12 @@ class RuleWords:
 
     def accept(self, *words: str) -> str:
         """Read the next word if it is one of these; otherwise read nothing and return an empty string."""
-        return self.take() if self._words[self._at] in words else ""
+        return self.take() if self._words[self.read] in words else ""
 
     def peek_option(self) -> str:
         """Return the next word, or the one after a `!`, without reading it; empty at the end."""
-        word = self._words[self._at]
-        return self._words[self._at + 1] if word == "!" else word
+        word = self._words[self.read]
+        return self._words[self.read + 1] if word == "!" else word
 
     def accept_option(self, *names: str) -> tuple[str, bool]:
         """Read `[!] --name` if the name is one of these: (name, negated); ("", False) when it is not."""
@@ -97,8 +82,8 @@ class RuleWords:
     def take_option(self) -> tuple[str, bool]:
         """Read the next word, or the one after a `!`: (word, negated)."""
         following = self.peek_option()
-        negated = self._words[self._at] == "!"
-        self._at += 1 + negated
+        negated = self._words[self.read] == "!"
+        self.read += 1 + negated
         return following, negated
 
     def number(self, what: str, low: int = 0, high: int = 0xFFFFFFFF) -> int:
@@ -146,7 +131,7 @@ class RuleWords:
     @property
     def place(self) -> int:
         """The number of the word read last, for errors that are found later."""
-        return max(0, self._at - 1)
+        return max(0, self.read - 1)
 
     @property
     def last(self) -> str:
@@ -156,18 +141,14 @@ class RuleWords:
     def fail(self, what: str, *, near: tuple[str, ...] = (), place: int | None = None) -> StateSyntaxError:
         """Build the error for the word read last, or at a place; `near` are valid words, the closest is named."""
         at = self.place if place is None else place
-        word, column = self._words[at], self._column(at)
+        word = self._words[at]
         close = get_close_matches(word, near, n=1)
         hint = f"; did you mean {close[0]!r}?" if close and close[0] != word else ""
-        return StateSyntaxError(f"{what}{hint}", source=self.source, line=self.line, column=column, text=self.text)
+        return self.error_at(f"{what}{hint}", self.column(at))
 
     def unsupported(self, what: str) -> Unsupported:
         """Build the error for something iptables knows and this model does not; the word read last says where."""
-        return Unsupported(f"{self.source}:{self.line}:{self._column(self.place)}: {what}")
-
-    def _column(self, place: int) -> int:
-        """Return the column of a word, the first being 1."""
-        return next((found.start() + 1 for found in islice(_WORD.finditer(self.text), place, None)), 1)
+        return Unsupported(f"{self.source}:{self.line_number}:{self.column(self.place)}: {what}")
 
 
 def need(words: RuleWords, options: Collection[str]) -> tuple[str, bool]:

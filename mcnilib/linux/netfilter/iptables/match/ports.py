@@ -49,7 +49,7 @@ def _flags(words: RuleWords) -> Flags | None:
 
 
 def _flag_set(words: RuleWords) -> frozenset[str]:
-    if words.peek().upper() in ("ALL", "NONE"):
+    if words.next.upper() in ("ALL", "NONE"):
         return frozenset(FLAG_ORDER if words.take().upper() == "ALL" else ())
     return frozenset(words.listed("a TCP flag", FLAG_ORDER))
 
