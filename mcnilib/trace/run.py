@@ -18,7 +18,7 @@ from mcnilib.trace.branches import follow
 from mcnilib.trace.events import Events, Sending
 from mcnilib.trace.flow import ANY_ADDRESS, Flow, Listener
 from mcnilib.trace.outcome import judge
-from mcnilib.trace.stack.host import Delivery, Departure, Network, Skb
+from mcnilib.trace.stack.host import Delivery, Departure, Network
 from mcnilib.trace.stack.recorder import Recorder
 from mcnilib.trace.stack.walk import walk
 from mcnilib.trace.trace import Fate, Journey, Missing, NoWay, Stage, Step, Trace
@@ -138,20 +138,20 @@ class Run:
     def _travel(self, sending: Sending) -> None:
         """Walk one packet, let the sockets judge it, freeze its journey, then let its receiver act."""
         number, netns, skb, reply, repeats = sending
-        log, packet = Recorder(), skb.packet
+        at, packet = Recorder(self.net, netns, skb), skb.packet
         if self._decisions > MAX_DECISIONS:
             raise McniError(f"the conversation takes more than {MAX_DECISIONS} decisions")
-        delivery, receiver = self._walk(log, netns, skb)
+        delivery, receiver = self._walk(at)
         since = self.net.now - self.events.begun
-        self.journeys.append(Journey(number, since, packet, tuple(log.steps), reply, repeats))
-        self._decisions += len(log.steps)
+        self.journeys.append(Journey(number, since, packet, tuple(at.steps), reply, repeats))
+        self._decisions += len(at.steps)
         if self._ended:
             return
         self._answer(not reply)
         if receiver:
             receiver()
         elif delivery is None:
-            self.sockets.local_error(netns, packet, log.steps[-1])
+            self.sockets.local_error(netns, packet, at.steps[-1])
 
     def _answer(self, reply: bool) -> None:
         """Send what the IP layers say about the packet that has just ended."""
@@ -160,19 +160,19 @@ class Run:
             self.events.later(after, send) if after else send()
         self.net.outbox.clear()
 
-    def _walk(self, log: Recorder, netns: str, skb: Skb) -> tuple[Delivery | None, Callable[[], None] | None]:
+    def _walk(self, at: Recorder) -> tuple[Delivery | None, Callable[[], None] | None]:
         """Walk a packet to its socket; return where it was delivered and what its receiver will do.
 
         The run ends where state that nobody collected would decide.
         """
-        packet, attached = skb.packet, skb.tracked
+        host, packet, attached = at.host, at.skb.packet, at.skb.tracked
         try:
-            delivery = walk(self.net, log, Departure(netns, skb))
-            self.net.hosts[netns].connections.drop_unconfirmed(attached)
-            return delivery, self.sockets.receive(log, delivery) if delivery else None
+            delivery = walk(at, Departure(host.name, at.skb))
+            host.connections.drop_unconfirmed(attached)
+            return delivery, self.sockets.receive(at, delivery.iif) if delivery else None
         except self._gaps as gap:
-            last = log.steps[-1] if log.steps else None
-            log.steps.append(_gap_step(last.netns if last else netns, last.after if last else packet, gap))
+            last = at.steps[-1] if at.steps else None
+            at.steps.append(_gap_step(last.netns if last else host.name, last.after if last else packet, gap))
             self._ended = True
         return None, None
 

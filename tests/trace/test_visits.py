@@ -8,9 +8,11 @@ from ipaddress import IPv4Address
 import pytest
 from small_worlds import namespace, plug, routed, talk
 
+from mcnilib.linux.chance import Chance
 from mcnilib.linux.packet import Packet
 from mcnilib.linux.unmodelled import Gap
 from mcnilib.scenarios import scenario
+from mcnilib.trace.stack.host import Network, Skb
 from mcnilib.trace.stack.recorder import Recorder
 from mcnilib.trace.trace import Fate, Missing, NoWay, Stage, Step, Told, Trace, Tunnelled
 from mcnilib.world.commands import do
@@ -64,8 +66,9 @@ def test_what_happened_is_a_value_beside_the_sentence():
 
 
 def test_a_limit_takes_back_what_was_said_of_an_answer():
-    log, packet = Recorder(), Packet(IPv4Address("10.0.1.2"), IPv4Address("10.0.2.2"))
-    log.add("b", Stage.SOCKET, "no socket: answers RST", packet, what=Told("no socket"))
+    packet = Packet(IPv4Address("10.0.1.2"), IPv4Address("10.0.2.2"))
+    log = Recorder(Network(routed(), Chance()), "b", Skb(packet))
+    log.note(Stage.SOCKET, "no socket: answers RST", what=Told("no socket"))
     log.silence("icmp_ratelimit = 1000")
     assert log.steps[-1].action == "no socket: says nothing, as icmp_ratelimit = 1000"
     assert log.steps[-1].what == Told("no socket", "icmp_ratelimit = 1000")

@@ -20,7 +20,6 @@ from mcnilib.trace.stack.host import Emission, Host, Skb
 from mcnilib.trace.stack.recorder import Recorder
 
 if TYPE_CHECKING:
-    from mcnilib.trace.stack.host import Network
     from mcnilib.trace.stack.netfilter import Hook
 
 
@@ -100,12 +99,12 @@ REJECT_CODES = {
 """ICMP codes of --reject-with. Source: iptables-extensions(8)."""
 
 
-def icmp_send(net: Network, log: Recorder, host: Host, skb: Skb, kind: int, code: int, *, after: float = 0.0) -> None:
+def icmp_send(at: Recorder, kind: int, code: int, *, after: float = 0.0) -> None:
     """Queue an ICMP error about a packet, unless it is one itself or damaged.
 
     The last step says so where a limit forbids it. Source: icmp_send(), icmp_glue_bits().
     """
-    packet = skb.packet
+    net, host, skb, packet = at.net, at.host, at.skb, at.skb.packet
     if skb.broken or (packet.icmp and packet.icmp.is_error):
         return
     own, mark = skb.local, _reflected(host, packet)
@@ -116,7 +115,7 @@ def icmp_send(net: Network, log: Recorder, host: Host, skb: Skb, kind: int, code
         return
     near = _is_near(host, packet, mark)
     if limit := silenced(host, kind, packet.src, net.now + after, near=near):
-        log.silence(limit)
+        at.silence(limit)
         return
     tos = (packet.tos & TOS_MASK) | INTERNET_CONTROL
     error = Packet(src, packet.src, "icmp", icmp=Icmp(kind, code, quoted=packet), mark=mark, tos=tos)
@@ -156,7 +155,7 @@ def _error_source(host: Host, query: Query) -> IPv4Address | None:
     return preferred_source(host.netns, route, query.dst)
 
 
-def reject(net: Network, host: Host, skb: Skb, hook: Hook) -> None:
+def reject(at: Recorder, hook: Hook) -> None:
     """Send what the REJECT rule that ended the packet asks for; nothing when the rule was a DROP.
 
     Source: nf_send_unreach(), nf_send_reset(); icmp_xmit_lock() in net/ipv4/icmp.c.
@@ -164,19 +163,19 @@ def reject(net: Network, host: Host, skb: Skb, hook: Hook) -> None:
     if hook.rejected is None:
         return
     kind = hook.rejected.kind
-    if hook.name == "OUTPUT" and skb.by_icmp:
+    if hook.name == "OUTPUT" and at.skb.by_icmp:
         return  # the socket that would say so is busy sending this very packet: icmp_xmit_lock() fails
     if kind == "tcp-reset":
-        _reset(net, host, skb)
+        _reset(at)
     elif kind in REJECT_CODES:
-        icmp_send(net, hook.log, host, skb, 3, REJECT_CODES[kind])
+        icmp_send(at, 3, REJECT_CODES[kind])
     else:
         raise Unsupported(f"REJECT --reject-with {kind}")
 
 
-def _reset(net: Network, host: Host, skb: Skb) -> None:
+def _reset(at: Recorder) -> None:
     """Answer with a RST that belongs to the same connection, which is closed by it. Source: nf_send_reset()."""
-    packet = skb.packet
+    net, host, skb, packet = at.net, at.host, at.skb, at.skb.packet
     if packet.tcp is None or "RST" in packet.tcp.flags:
         return
     answer = reset_for(packet, packet.tcp).but(mark=_reflected(host, packet), tos=0)
@@ -198,17 +197,19 @@ def reset_for(packet: Packet, tcp: Tcp) -> Packet:
     return Packet(packet.dst, packet.src, "tcp", packet.dport, packet.sport, answer, tos=packet.tos)
 
 
-def send_redirect(net: Network, host: Host, skb: Skb, iif: str, decision: Decision) -> None:
+def send_redirect(at: Recorder, iif: str, decision: Decision) -> None:
     """Remember that the sender of a packet was told, if it was: a neighbour's packet leaves by where it came in."""
+    host, skb = at.host, at.skb
     back = decision.device == iif and any(_listed(host, "send_redirects", iif))
     # of a connection that NAT changes, conntrack drops redirects
     if back and not host.rewrites(skb) and _is_neighbour(host, skb.packet, iif):
-        net.redirected[skb.packet.src, skb.packet.dst] = host.name
+        at.net.redirected[skb.packet.src, skb.packet.dst] = host.name
 
 
-def accept_redirect(net: Network, host: Host, packet: Packet, dev: str) -> None:
+def accept_redirect(at: Recorder, dev: str) -> None:
     """Raise Unknown for a packet whose sender was told of a shorter way and believes it."""
-    router = net.redirected.get((packet.src, packet.dst))
+    host, packet = at.host, at.skb.packet
+    router = at.net.redirected.get((packet.src, packet.dst))
     if not router:
         return
     accepts = all if host.conf("forwarding", dev) else any

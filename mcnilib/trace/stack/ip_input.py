@@ -8,10 +8,10 @@ Source: net/ipv4/{ip_input,ip_forward,ip_output,route,fib_frontend}.c (Linux 6.1
 from __future__ import annotations
 
 from functools import partial
-from typing import TYPE_CHECKING
 
 from mcnilib.errors import NoRoute, Unsupported
 from mcnilib.linux.device.ipip import IPIP
+from mcnilib.linux.device.link import Link
 from mcnilib.linux.packet import Packet
 from mcnilib.linux.routing.fib import Decision
 from mcnilib.linux.routing.route import LIMITED_BROADCAST, UNCHOSEN, Query, Route
@@ -20,7 +20,7 @@ from mcnilib.linux.routing.source import validate_source
 from mcnilib.linux.sysctl import deciding
 from mcnilib.trace.stack import tunnel
 from mcnilib.trace.stack.ethernet import shown_because, shown_to_iptables
-from mcnilib.trace.stack.host import Arrival, Delivery, Departure, Host, Place, Skb
+from mcnilib.trace.stack.host import Arrival, Delivery, Host, Place, Skb
 from mcnilib.trace.stack.icmp import accept_redirect, icmp_send, reject, route_error_allowed, send_redirect
 from mcnilib.trace.stack.ip_output import leave
 from mcnilib.trace.stack.netfilter import Hook
@@ -28,57 +28,53 @@ from mcnilib.trace.stack.recorder import Recorder
 from mcnilib.trace.trace import Fate, NoWay, Stage, Tunnelled
 from mcnilib.trace.transport.socket_lookup import ANY, refused, route_out
 
-if TYPE_CHECKING:
-    from mcnilib.trace.stack.host import Network
-
-
 CODES = {"ENETUNREACH": (3, 0), "EHOSTUNREACH": (3, 1), "EACCES": (3, 13)}
 """ICMP errors a router answers with when its lookup fails; EINVAL (blackhole) is silent. Source: ip_error()."""
 
 
-def receive(net: Network, log: Recorder, place: Arrival) -> Place:
+def receive(at: Recorder, link: Link) -> Place:
     """Take a packet from a device: PREROUTING, routing, then delivery or forwarding.
 
     What comes from lo keeps the route it was sent with, unless its destination changed: ip_rcv_finish_core().
     """
-    host, skb, dev = net.hosts[place.netns], place.skb, place.link.name
+    host, skb, dev = at.host, at.skb, link.name
     looped = dev == "lo"  # it was routed and checked when it was sent
-    before, hook = skb.packet.dst, Hook(host, skb, "PREROUTING", log, net.now, iif=dev)
+    before, hook = skb.packet.dst, Hook("PREROUTING", at, iif=dev)
     if not hook.run():
-        reject(net, host, skb, hook)
+        reject(at, hook)
         return None
     packet = skb.packet
     if looped and skb.local and packet.dst == before:
-        return _deliver(net, log, host, skb, dev)
-    if packet.dst != before and _is_martian(log, host, skb, dev):
+        return _deliver(at, dev)
+    if packet.dst != before and _is_martian(at, dev):
         return None
     try:
         decision = host.route(Query(packet.dst, packet.src, dev, mark=packet.mark))
     except NoRoute as error:
-        _no_route(net, log, host, skb, dev, error)
+        _no_route(at, dev, error)
         return None
-    if packet.dst != before and decision.route.dev == dev and place.link.is_bridge:
+    if packet.dst != before and decision.route.dev == dev and link.is_bridge:
         _refuse_bridged_dnat(host, dev)
     _refuse_many(host, packet, decision.route)
     skb.local = local = decision.route.type == "local"
-    if not local and not _forwards(log, host, packet, dev):
+    if not local and not _forwards(at, dev):
         return None
-    if not looped and not _source_is_valid(log, host, packet, dev, "" if local else decision.route.dev):
+    if not looped and not _source_is_valid(at, dev, "" if local else decision.route.dev):
         return None
-    return _deliver(net, log, host, skb, dev) if local else _forward(net, log, host, skb, dev, decision)
+    return _deliver(at, dev) if local else _forward(at, dev, decision)
 
 
-def _is_martian(log: Recorder, host: Host, skb: Skb, dev: str) -> bool:
+def _is_martian(at: Recorder, dev: str) -> bool:
     """Drop silently what DNAT sends to 0.0.0.0/8. Source: ip_route_input_slow(), martian_destination.
 
     Raises: Unsupported for more than one receiver, whether there is a route or not.
     """
-    packet = skb.packet
-    _refuse_groups(host, packet)
+    packet = at.skb.packet
+    _refuse_groups(at.host, packet)
     if int(packet.dst) >> 24:
         return False
-    log.add(host.name, Stage.ROUTE, f"martian destination {packet.dst}", packet, iif=dev, fate=Fate.DROPPED)
-    host.connections.drop_unconfirmed(skb.tracked)
+    at.note(Stage.ROUTE, f"martian destination {packet.dst}", iif=dev, fate=Fate.DROPPED)
+    at.host.connections.drop_unconfirmed(at.skb.tracked)
     return True
 
 
@@ -91,35 +87,34 @@ def _refuse_bridged_dnat(host: Host, dev: str) -> None:
         raise Unsupported(f"DNAT back into the bridge {dev} of {host.name} with {shown_because(host.netns)}")
 
 
-def _forwards(log: Recorder, host: Host, packet: Packet, dev: str) -> bool:
+def _forwards(at: Recorder, dev: str) -> bool:
     """Tell whether packets from the device may be passed on at all."""
-    if host.conf("forwarding", dev):
+    if at.host.conf("forwarding", dev):
         return True
-    line = deciding(host.netns.settings, "forwarding", dev)
-    log.add(
-        host.name, Stage.FORWARDING, "not for us, and we do not forward", packet, line=line, iif=dev, fate=Fate.DROPPED
-    )
+    line = deciding(at.host.netns.settings, "forwarding", dev)
+    at.note(Stage.FORWARDING, "not for us, and we do not forward", line=line, iif=dev, fate=Fate.DROPPED)
     return False
 
 
-def send(net: Network, log: Recorder, place: Departure) -> Place:
+def send(at: Recorder) -> Place:
     """Send a packet of the namespace's own: route, OUTPUT, which may route it again, then out."""
-    host, skb = net.hosts[place.netns], place.skb
+    host, skb = at.host, at.skb
     if skb.packet.ttl != host.ttl:
         skb.packet = skb.packet.but(ttl=host.ttl)
-    decision = _route(net, log, host, skb)
+    decision = _route(at)
     if decision is None:
         return None
-    hook = Hook(host, skb, "OUTPUT", log, net.now, oif=decision.device)
-    hook.reroute = partial(_route, net, log, host, skb, again=True)
+    hook = Hook("OUTPUT", at, oif=decision.device)
+    hook.reroute = partial(_route, at, again=True)
     if not hook.run():
-        reject(net, host, skb, hook)
+        reject(at, hook)
         return None
-    return leave(net, log, host, skb, hook.decision or decision, "")
+    return leave(at, hook.decision or decision, "")
 
 
-def _route(net: Network, log: Recorder, host: Host, skb: Skb, *, again: bool = False) -> Decision | None:
+def _route(at: Recorder, *, again: bool = False) -> Decision | None:
     """Look up the way out of a packet of the namespace's own; note it, or tell the sender there is none."""
+    host, skb = at.host, at.skb
     packet = skb.packet
     if again:
         _refuse_groups(host, packet)
@@ -132,12 +127,12 @@ def _route(net: Network, log: Recorder, host: Host, skb: Skb, *, again: bool = F
     except NoRoute as error:
         fate = Fate.DROPPED if again else Fate.UNREACHABLE
         what = NoWay(error.error)
-        log.add(host.name, Stage.ROUTE, refused(error), packet, line=error.line, fate=fate, what=what)
+        at.note(Stage.ROUTE, refused(error), line=error.line, fate=fate, what=what)
         return None
     skb.local = decision.route.type == "local" or decision.device == "lo"  # __mkroute_output()
     _refuse_many(host, packet, decision.route)
-    accept_redirect(net, host, packet, decision.device)
-    _note_route(log, host, packet, decision, "rerouted" if again else "route")
+    accept_redirect(at, decision.device)
+    _note_route(at, decision, "rerouted" if again else "route")
     return decision
 
 
@@ -152,79 +147,82 @@ def _refuse_groups(host: Host, packet: Packet) -> None:
         raise Unsupported(f"{'multicast' if packet.dst.is_multicast else 'broadcast'} to {packet.dst} in {host.name}")
 
 
-def _note_route(log: Recorder, host: Host, packet: Packet, decision: Decision, word: str, iif: str = "") -> None:
+def _note_route(at: Recorder, decision: Decision, word: str, iif: str = "") -> None:
     rule, route = decision.rule, decision.route
-    if host.netns.fib.custom and rule not in DEFAULT_RULES:
-        log.add(host.name, Stage.ROUTE, f"rule {rule.priority}: table {rule.table}", packet, line=rule, iif=iif)
+    if at.host.netns.fib.custom and rule not in DEFAULT_RULES:
+        at.note(Stage.ROUTE, f"rule {rule.priority}: table {rule.table}", line=rule, iif=iif)
     via = f" via {route.via}" if route.via else ""
-    log.add(host.name, Stage.ROUTE, f"{word}: {decision.device}{via}", packet, line=route, iif=iif, oif=decision.device)
+    at.note(Stage.ROUTE, f"{word}: {decision.device}{via}", line=route, iif=iif, oif=decision.device)
 
 
-def _no_route(net: Network, log: Recorder, host: Host, skb: Skb, dev: str, error: NoRoute) -> None:
+def _no_route(at: Recorder, dev: str, error: NoRoute) -> None:
     """Drop a packet that has no way on; a router tells its sender. Source: ip_route_input_slow(), ip_error()."""
-    if not _forwards(log, host, skb.packet, dev):  # whatever the lookup said
+    host, skb = at.host, at.skb
+    if not _forwards(at, dev):  # whatever the lookup said
         host.connections.drop_unconfirmed(skb.tracked)
         return
     told = error.error in CODES
     fate = Fate.UNREACHABLE if told else Fate.DROPPED
     text, what = f"no route: {error.error}", NoWay(error.error)
-    log.add(host.name, Stage.ROUTE, text, skb.packet, line=error.line, iif=dev, fate=fate, what=what)
+    at.note(Stage.ROUTE, text, line=error.line, iif=dev, fate=fate, what=what)
     if not told:
         host.connections.drop_unconfirmed(skb.tracked)
-    elif route_error_allowed(host, skb.packet.src, net.now):
-        icmp_send(net, log, host, skb, *CODES[error.error])
+    elif route_error_allowed(host, skb.packet.src, at.net.now):
+        icmp_send(at, *CODES[error.error])
     else:
-        log.silence(f"{skb.packet.src} was told so a moment ago")
+        at.silence(f"{skb.packet.src} was told so a moment ago")
 
 
-def _source_is_valid(log: Recorder, host: Host, packet: Packet, dev: str, oif: str) -> bool:
+def _source_is_valid(at: Recorder, dev: str, oif: str) -> bool:
     """Apply rp_filter and the martian checks."""
-    wrong = validate_source(host.netns, packet, dev, oif)
+    wrong = validate_source(at.host.netns, at.skb.packet, dev, oif)
     if wrong is None:
         return True
-    log.add(host.name, Stage.RP_FILTER, wrong.why, packet, line=wrong.line, iif=dev, fate=Fate.DROPPED)
+    at.note(Stage.RP_FILTER, wrong.why, line=wrong.line, iif=dev, fate=Fate.DROPPED)
     return False
 
 
-def _deliver(net: Network, log: Recorder, host: Host, skb: Skb, dev: str) -> Place:
-    hook = Hook(host, skb, "INPUT", log, net.now, iif=dev)
+def _deliver(at: Recorder, dev: str) -> Place:
+    host, skb, hook = at.host, at.skb, Hook("INPUT", at, iif=dev)
     if not hook.run():
-        reject(net, host, skb, hook)
+        reject(at, hook)
         return None
     tunnelled = skb.packet.inner and tunnel.listens(host, skb.packet)
     if skb.broken:
         stage = Stage.TUNNEL if tunnelled else Stage.SOCKET
-        log.add(host.name, stage, "the UDP checksum is wrong", skb.packet, iif=dev, fate=Fate.DROPPED)
+        at.note(stage, "the UDP checksum is wrong", iif=dev, fate=Fate.DROPPED)
         return None
     if tunnelled:
-        return _decapsulate(net, log, host, skb)
+        return _decapsulate(at)
     return Delivery(host.name, skb, dev)
 
 
-def _decapsulate(net: Network, log: Recorder, host: Host, skb: Skb) -> Place:
+def _decapsulate(at: Recorder) -> Place:
+    host, skb = at.host, at.skb
     landed = tunnel.decapsulate(host, skb.packet)
     if isinstance(landed, str):
-        log.add(host.name, Stage.TUNNEL, landed, skb.packet, fate=Fate.DROPPED)
+        at.note(Stage.TUNNEL, landed, fate=Fate.DROPPED)
         if skb.packet.proto != "udp":
-            icmp_send(net, log, host, skb, 3, 3)  # tunnel4_rcv() in net/ipv4/tunnel4.c
+            icmp_send(at, 3, 3)  # tunnel4_rcv() in net/ipv4/tunnel4.c
         return None
     link, inner = landed
     text, what = f"unpacked by {link.name}", Tunnelled.UNPACKED
-    log.add(host.name, Stage.TUNNEL, text, skb.packet, inner, oif=link.name, what=what)
+    at.note(Stage.TUNNEL, text, inner, oif=link.name, what=what)
     return Arrival(host.name, link, Skb(inner, txhash=skb.txhash))
 
 
-def _forward(net: Network, log: Recorder, host: Host, skb: Skb, dev: str, decision: Decision) -> Place:
+def _forward(at: Recorder, dev: str, decision: Decision) -> Place:
     """Pass a packet on: TTL left, FORWARD, then out. Source: ip_forward()."""
-    _note_route(log, host, skb.packet, decision, "forward", dev)
+    skb = at.skb
+    _note_route(at, decision, "forward", dev)
     if skb.packet.ttl <= 1:
-        log.add(host.name, Stage.FORWARDING, "TTL used up", skb.packet, iif=dev, fate=Fate.DROPPED)
-        icmp_send(net, log, host, skb, 11, 0)
+        at.note(Stage.FORWARDING, "TTL used up", iif=dev, fate=Fate.DROPPED)
+        icmp_send(at, 11, 0)
         return None
-    send_redirect(net, host, skb, dev, decision)
+    send_redirect(at, dev, decision)
     skb.packet = skb.packet.but(ttl=skb.packet.ttl - 1)
-    hook = Hook(host, skb, "FORWARD", log, net.now, iif=dev, oif=decision.device)
+    hook = Hook("FORWARD", at, iif=dev, oif=decision.device)
     if not hook.run():
-        reject(net, host, skb, hook)
+        reject(at, hook)
         return None
-    return leave(net, log, host, skb, decision, dev)
+    return leave(at, decision, dev)

@@ -6,7 +6,6 @@ Source: net/ipv4/ip_output.c, net/core/dev.c (Linux 6.18).
 from __future__ import annotations
 
 from ipaddress import IPv4Address
-from typing import TYPE_CHECKING
 
 from mcnilib.errors import Unknown, Unsupported
 from mcnilib.linux.device.base import Frame
@@ -23,9 +22,6 @@ from mcnilib.trace.stack.netfilter import Hook
 from mcnilib.trace.stack.recorder import Recorder
 from mcnilib.trace.trace import Fate, Stage, Tunnelled
 
-if TYPE_CHECKING:
-    from mcnilib.trace.stack.host import Network
-
 
 def _refuse_by_lo(host: Host, link: Link, route: Route, skb: Skb) -> None:
     """Refuse what is not known of loopback. Raises: Unsupported."""
@@ -35,32 +31,33 @@ def _refuse_by_lo(host: Host, link: Link, route: Route, skb: Skb) -> None:
         raise Unsupported(f"a tunnel of {host.name} sends to {skb.packet.dst} by lo, where that is nobody's address")
 
 
-def leave(net: Network, log: Recorder, host: Host, skb: Skb, decision: Decision, iif: str) -> Place:
+def leave(at: Recorder, decision: Decision, iif: str) -> Place:
     """POSTROUTING, then the device: a wire, a tunnel or loopback."""
-    route, link = decision.route, host.links[decision.device]
-    hook = Hook(host, skb, "POSTROUTING", log, net.now, iif=iif, oif=link.name)
+    host, skb, route = at.host, at.skb, decision.route
+    link = host.links[decision.device]
+    hook = Hook("POSTROUTING", at, iif=iif, oif=link.name)
     hook.next_hop = next_hop(route, skb.packet.dst, host.netns.own_addresses)
     if not hook.run():
         return None
     if link.name == "lo":
         _refuse_by_lo(host, link, route, skb)
-    if not net.wire.has_carrier(host.name, link):
-        _no_carrier(net, log, host, link, hook.next_hop, skb)
+    if not at.net.wire.has_carrier(host.name, link):
+        _no_carrier(at, link, hook.next_hop)
         return None
     if why := link.egress or link.kind.unmodelled:
         raise Unknown(f"the packet leaves by {link.name}: {why}", collect="")
     if link.name == "lo":
-        return _loop_back(log, host, link, skb)
+        return _loop_back(at, link)
     if link.kind.tunnel:
-        return _encapsulate(net, log, host, link, route, skb)
-    return _transmit(net, log, host, link, route, skb)
+        return _encapsulate(at, link, route)
+    return _transmit(at, link, route)
 
 
-def _loop_back(log: Recorder, host: Host, lo: Link, skb: Skb) -> Place:
-    skb.broken = _checksum_breaks(host, skb)
-    here = (host.name, "lo")
-    log.add(host.name, Stage.DEVICE, "loops back", skb.packet, oif="lo", to=here, path=(here,))
-    return Arrival(host.name, lo, skb)
+def _loop_back(at: Recorder, lo: Link) -> Place:
+    at.skb.broken = _checksum_breaks(at.host, at.skb)
+    here = (at.host.name, "lo")
+    at.note(Stage.DEVICE, "loops back", oif="lo", to=here, path=(here,))
+    return Arrival(at.host.name, lo, at.skb)
 
 
 def _checksum_breaks(host: Host, skb: Skb) -> bool:
@@ -78,60 +75,61 @@ def _checksum_breaks(host: Host, skb: Skb) -> bool:
     return True
 
 
-def _no_carrier(net: Network, log: Recorder, host: Host, link: Link, next_ip: IPv4Address, skb: Skb) -> None:
+def _no_carrier(at: Recorder, link: Link, next_ip: IPv4Address) -> None:
     """Lose a packet on a device that has nothing at its other end, ARP requests for it too.
 
     Source: noop_enqueue() in net/sched/sch_generic.c, dev_deactivate() of linkwatch.
     """
     action = f"{link.name} has no carrier" if link.up else f"{link.name} is down"
-    log.add(host.name, Stage.DEVICE, action, skb.packet, oif=link.name, fate=Fate.DROPPED)
-    if link.has_arp and not known(host, link, next_ip):
-        host.unconfirmed.add(next_ip)
-        icmp_send(net, log, host, skb, 3, 1, after=RESOLUTION_TIMEOUT)
+    at.note(Stage.DEVICE, action, oif=link.name, fate=Fate.DROPPED)
+    if link.has_arp and not known(at.host, link, next_ip):
+        at.host.unconfirmed.add(next_ip)
+        icmp_send(at, 3, 1, after=RESOLUTION_TIMEOUT)
 
 
-def _transmit(net: Network, log: Recorder, host: Host, link: Link, route: Route, skb: Skb) -> Place:
+def _transmit(at: Recorder, link: Link, route: Route) -> Place:
     """Resolve the next hop and put the frame on the wire."""
-    packet = skb.packet
-    mac = resolve(net, log, host, link, next_hop(route, packet.dst, host.netns.own_addresses), packet)
+    host, skb, packet = at.host, at.skb, at.skb.packet
+    mac = resolve(at, link, next_hop(route, packet.dst, host.netns.own_addresses))
     if mac is None:
-        icmp_send(net, log, host, skb, 3, 1, after=RESOLUTION_TIMEOUT)
+        icmp_send(at, 3, 1, after=RESOLUTION_TIMEOUT)
         return None
-    landing = _taker(net, host, link, Frame(link.mac, mac, packet))
+    landing = _taker(at, link, Frame(link.mac, mac, packet))
     if landing is None:
         action = f"leaves by {link.name}; no device takes {mac}"
-        log.add(host.name, Stage.DEVICE, action, packet, oif=link.name, fate=Fate.DROPPED)
+        at.note(Stage.DEVICE, action, oif=link.name, fate=Fate.DROPPED)
         return None
     if landing.netns != host.name:
         packet = packet.but(mark=0) if packet.mark else packet
     place = (landing.netns, landing.link.name)
     action = f"leaves by {link.name}, arrives at {landing.link.name} of {landing.netns}"
-    log.add(host.name, Stage.DEVICE, action, skb.packet, packet, oif=link.name, to=place, path=landing.path)
+    at.note(Stage.DEVICE, action, packet, oif=link.name, to=place, path=landing.path)
     return Arrival(landing.netns, landing.link, Skb(packet, txhash=skb.txhash))
 
 
-def _taker(net: Network, host: Host, link: Link, frame: Frame) -> Receiver | None:
+def _taker(at: Recorder, link: Link, frame: Frame) -> Receiver | None:
     """Return where a frame lands; None when no device takes it. Raises: Unknown; Unsupported when several take it."""
-    landings = net.wire.send(host.name, link, frame)
+    landings = at.net.wire.send(at.host.name, link, frame)
     if len(landings) > 1:
         several = " and ".join(f"{one.link.name} of {one.netns}" for one in landings)
         raise Unsupported(f"{several} take what is sent to {frame.dst}: a switch sends it where it saw that MAC last")
-    if not landings and (gap := net.wire.beyond(host.name, link, frame)):
+    if not landings and (gap := at.net.wire.beyond(at.host.name, link, frame)):
         raise gap
     return landings[0] if landings else None
 
 
-def _encapsulate(net: Network, log: Recorder, host: Host, link: Link, route: Route, skb: Skb) -> Place:
+def _encapsulate(at: Recorder, link: Link, route: Route) -> Place:
     """Wrap the packet for its tunnel; the outer packet starts again as the namespace's own."""
+    host, skb = at.host, at.skb
     next_ip = next_hop(route, skb.packet.dst, host.netns.own_addresses)
-    mac = resolve(net, log, host, link, next_ip, skb.packet) if link.has_arp else ""
+    mac = resolve(at, link, next_ip) if link.has_arp else ""
     if mac is None:
-        icmp_send(net, log, host, skb, 3, 1, after=RESOLUTION_TIMEOUT)
+        icmp_send(at, 3, 1, after=RESOLUTION_TIMEOUT)
         return None
     outer = tunnel.encapsulate(host, link, skb, next_ip, mac)
     if isinstance(outer, str):
-        log.add(host.name, Stage.TUNNEL, outer, skb.packet, oif=link.name, fate=Fate.DROPPED)
+        at.note(Stage.TUNNEL, outer, oif=link.name, fate=Fate.DROPPED)
         return None
     text, what = f"packed by {link.name} for {outer.dst}", Tunnelled.PACKED
-    log.add(host.name, Stage.TUNNEL, text, skb.packet, outer, oif=link.name, what=what)
+    at.note(Stage.TUNNEL, text, outer, oif=link.name, what=what)
     return Departure(host.name, Skb(outer, by_icmp=skb.by_icmp, txhash=skb.txhash))

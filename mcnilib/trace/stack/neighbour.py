@@ -20,7 +20,7 @@ from mcnilib.linux.routing.neigh import PROXY, Neigh
 from mcnilib.linux.routing.route import UNCHOSEN, Query
 from mcnilib.linux.routing.source import source_address, validate_source
 from mcnilib.trace.stack.ethernet import Receiver
-from mcnilib.trace.stack.host import Host, Network
+from mcnilib.trace.stack.host import Host
 from mcnilib.trace.stack.recorder import Recorder
 from mcnilib.trace.trace import Fate, Stage
 from mcnilib.trace.transport.socket_lookup import route_out
@@ -48,21 +48,21 @@ class NeighbourProtocol(NamedTuple):
     answer: Callable[[Host, Link, IPv4Address, IPv4Address], Reply]  # asked, its device, target, sender
 
 
-def resolve(net: Network, log: Recorder, host: Host, link: Link, ip: IPv4Address, packet: Packet) -> str | None:
+def resolve(at: Recorder, link: Link, ip: IPv4Address) -> str | None:
     """Return the MAC for a next hop, asking the wire once per run; None when nobody answers.
 
     Raises: Unknown when somebody who was not collected might answer.
     """
-    entry = known(host, link, ip)
+    entry = known(at.host, link, ip)
     if isinstance(entry, Neigh):
-        return _use(log, host, link, packet, entry)
+        return _use(at, link, entry)
     protocol = _PROTOCOLS[ip.version]
     if entry is None and link.kind.tunnel:
         device = f"{link.kind.word.upper()} device {link.name}"
-        raise Unsupported(f"{protocol.name} out of the {device} of {host.name}, for {ip}")
-    mac = entry or _Request(net, log, host, link, ip, packet, protocol).send()
+        raise Unsupported(f"{protocol.name} out of the {device} of {at.host.name}, for {ip}")
+    mac = entry or _Request(at, at.host, link, ip, protocol).send()
     if mac is None:
-        host.unconfirmed.add(ip)
+        at.host.unconfirmed.add(ip)
     return mac
 
 
@@ -72,23 +72,23 @@ def known(host: Host, link: Link, ip: IPv4Address) -> Neigh | str | None:
     return next(entries, None) or host.neighbours.get((link.name, ip))
 
 
-def _use(log: Recorder, host: Host, link: Link, packet: Packet, entry: Neigh) -> str:
+def _use(at: Recorder, link: Link, entry: Neigh) -> str:
     if int(entry.mac[:2], 16) & 1:
-        raise Unsupported(f"{entry.ip} on {link.name} of {host.name} is at {entry.mac}: the frame is for a whole group")
+        raise Unsupported(
+            f"{entry.ip} on {link.name} of {at.host.name} is at {entry.mac}: the frame is for a whole group"
+        )
     stage = _PROTOCOLS[entry.ip.version].stage
-    log.add(host.name, stage, f"{entry.ip} is at {entry.mac}", packet, line=entry, oif=link.name)
+    at.note(stage, f"{entry.ip} is at {entry.mac}", line=entry, oif=link.name)
     return entry.mac
 
 
 class _Request(NamedTuple):
     """A host asks on a device who has an address; a packet waits for the answer."""
 
-    net: Network
-    log: Recorder
+    at: Recorder
     host: Host
     link: Link
     ip: IPv4Address
-    packet: Packet
     protocol: NeighbourProtocol
 
     def send(self) -> str | None:
@@ -99,15 +99,15 @@ class _Request(NamedTuple):
         host, link, ip = self.host, self.link, self.ip
         if host.is_local(ip):
             raise Unsupported(f"the next hop {ip} is an address of {host.name} itself, by a local route somebody added")
-        sender = self.protocol.sender(host, link, ip, self.packet)
+        sender = self.protocol.sender(host, link, ip, self.at.skb.packet)
         answering, gap = self._answering(sender)
         heard = [receiver for receiver in answering if self._is_heard(receiver)]
         entry = next((x for x in host.netns.ip4.learned if (x.ip, x.dev) == (ip, link.name)), None)
         if entry and (heard or not gap):
             return self._believe(entry, heard)
         for receiver in answering if sender != UNCHOSEN else ():
-            _learn(self.net.hosts[receiver.netns], receiver.link.name, sender, link.mac)
-        if gap and heard and not any(self.net.hosts[receiver.netns].is_local(ip) for receiver in heard):
+            _learn(self.at.net.hosts[receiver.netns], receiver.link.name, sender, link.mac)
+        if gap and heard and not any(self.at.net.hosts[receiver.netns].is_local(ip) for receiver in heard):
             raise Unknown(
                 f"only proxies that were collected answer who has {ip}, and {gap.why}", collect=gap.collect
             ) from gap
@@ -120,14 +120,14 @@ class _Request(NamedTuple):
         return None
 
     def _note(self, action: str, to: tuple[str, str] | None = None, fate: Fate = Fate.GOES_ON) -> None:
-        self.log.add(self.host.name, self.protocol.stage, action, self.packet, oif=self.link.name, to=to, fate=fate)
+        self.at.note(self.protocol.stage, action, oif=self.link.name, to=to, fate=fate)
 
     def _answering(self, sender: IPv4Address) -> tuple[list[Receiver], Unknown | None]:
         """Return who answers, and where the request leaves what is known."""
         frame = Frame(self.link.mac, self.protocol.group(self.ip))
-        gap = self.net.wire.beyond(self.host.name, self.link, frame)
+        gap = self.at.net.wire.beyond(self.host.name, self.link, frame)
         answering = []
-        for receiver in self.net.wire.send(self.host.name, self.link, frame):
+        for receiver in self.at.net.wire.send(self.host.name, self.link, frame):
             try:
                 if self._answer(receiver, sender) is not Reply.SILENT:
                     answering.append(receiver)
@@ -136,10 +136,10 @@ class _Request(NamedTuple):
         return answering, gap
 
     def _answer(self, receiver: Receiver, sender: IPv4Address) -> Reply:
-        return self.protocol.answer(self.net.hosts[receiver.netns], receiver.link, self.ip, sender)
+        return self.protocol.answer(self.at.net.hosts[receiver.netns], receiver.link, self.ip, sender)
 
     def _is_heard(self, receiver: Receiver) -> bool:
-        back = self.net.wire.send(receiver.netns, receiver.link, Frame(receiver.link.mac, self.link.mac))
+        back = self.at.net.wire.send(receiver.netns, receiver.link, Frame(receiver.link.mac, self.link.mac))
         return any((one.netns, one.link.name) == (self.host.name, self.link.name) for one in back)
 
     def _believe(self, entry: Neigh, heard: list[Receiver]) -> str:
@@ -150,7 +150,7 @@ class _Request(NamedTuple):
             why = f"`ip neigh` of {self.host.name} has {entry.ip} at {entry.mac} ({entry.state}), and {says}"
             raise Unknown(why, collect="the snapshot again, all of it at one time")
         self.host.neighbours[self.link.name, entry.ip] = entry.mac
-        return _use(self.log, self.host, self.link, self.packet, entry)
+        return _use(self.at, self.link, entry)
 
     def _first(self, sender: IPv4Address, heard: list[Receiver]) -> Receiver:
         """Choose the answer that counts, which is the first: owners before proxies, and among several it is chance.
@@ -176,7 +176,7 @@ class _Request(NamedTuple):
         """Raise: Unknown when an answer leaves what is known."""
         for receiver in answering:
             frame = Frame(receiver.link.mac, self.link.mac)
-            if lost := self.net.wire.beyond(receiver.netns, receiver.link, frame):
+            if lost := self.at.net.wire.beyond(receiver.netns, receiver.link, frame):
                 why = f"{receiver.netns} answers who has {self.ip}, and {lost.why}"
                 raise Unknown(why, collect=lost.collect) from lost
 

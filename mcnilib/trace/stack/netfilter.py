@@ -21,7 +21,6 @@ from mcnilib.linux.netfilter.nat import SOURCE_HOOKS, NatPoint, asks_table, deci
 from mcnilib.linux.packet import Packet
 from mcnilib.linux.routing.fib import Decision
 from mcnilib.linux.routing.source import source_address
-from mcnilib.trace.stack.host import Host, Skb
 from mcnilib.trace.stack.recorder import Recorder
 from mcnilib.trace.trace import Fate
 
@@ -31,11 +30,9 @@ class Hook:
 
     __slots__ = ("decision", "host", "iif", "log", "name", "next_hop", "now", "oif", "rejected", "reroute", "skb")
 
-    def __init__(
-        self, host: Host, skb: Skb, name: str, log: Recorder, now: float, *, iif: str = "", oif: str = ""
-    ) -> None:
-        """Remember where the packet stands; `now` is seconds since the run began."""
-        self.host, self.skb, self.name, self.log, self.now = host, skb, name, log, now
+    def __init__(self, name: str, log: Recorder, *, iif: str = "", oif: str = "") -> None:
+        """Stand at the hook where the packet is."""
+        self.host, self.skb, self.name, self.log, self.now = log.host, log.skb, name, log, log.net.now
         self.iif, self.oif = iif, oif
         self.next_hop: IPv4Address | None = None  # for MASQUERADE
         self.rejected: Reject | None = None
@@ -89,8 +86,7 @@ class Hook:
         tracked, packet = self.skb.tracked, self.skb.packet
         if tracked:
             connection = self.host.connections[tracked.number] if tracked.number else None
-            state = tracked.state or ""
-            self.log.connection(self.host.name, self.name, action, before or packet, packet, state, connection)
+            self.log.connection(self.name, action, before or packet, packet, tracked.state or "", connection)
 
     def chain(self, entry: HookEntry) -> bool:
         """Walk the table's chain of this hook; False when it dropped the packet."""
@@ -109,11 +105,11 @@ class Hook:
 
     def _traverse(self, table: Table, at: Context) -> tuple[str, ChainRule | Chain | None]:
         """Walk the chain and note every rule that matched."""
-        log, netns, name = self.log, self.host.name, table.name
+        log, name = self.log, table.name
         entry = at.entry
 
         def note(rule: ChainRule, before: Packet, after: Packet) -> None:
-            log.rule(netns, at, name, rule, rule.action, before, after)
+            log.rule(at, name, rule, rule.action, before, after)
 
         verdict, self.skb.packet, line = traverse(table, self.name, self.skb.packet, at, note)
         if at.entry is not entry and at.entry and self.skb.tracked:
@@ -125,7 +121,7 @@ class Hook:
         reject = line.target if isinstance(line, ChainRule) and isinstance(line.target, Reject) else None
         if isinstance(line, Chain):
             packet = self.skb.packet
-            self.log.rule(self.host.name, at, table.name, line, "dropped by the chain's policy", packet, packet)
+            self.log.rule(at, table.name, line, "dropped by the chain's policy", packet, packet)
         else:
             self.log.amend(action=f"rejected with {reject.kind}" if reject else "dropped")
         self.log.amend(fate=Fate.REJECTED if reject else Fate.DROPPED)
@@ -144,7 +140,7 @@ class Hook:
         if oif_changed(tracked, connection, self.name, self.oif):
             connections.forget(tracked.number)
             action = "dropped: leaves by another device than the one it was masqueraded for"
-            self.log.connection(self.host.name, self.name, action, before, before, tracked.state or "", None)
+            self.log.connection(self.name, action, before, before, tracked.state or "", None)
             self.log.amend(fate=Fate.DROPPED)
             return False
         source = self.name in SOURCE_HOOKS

@@ -1,4 +1,4 @@
-"""The notebook of one packet's walk: steps are added in order and frozen into a Journey at the end."""
+"""The notebook of one packet's walk: where it stands, and the steps so far, frozen into a Journey at the end."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 from mcnilib.linux.netfilter.iptables.rule import Chain, ChainRule
 from mcnilib.linux.packet import Packet
+from mcnilib.trace.stack.host import Network, Skb
 from mcnilib.trace.trace import Fate, Stage, Step, Told, What
 
 if TYPE_CHECKING:
@@ -14,18 +15,26 @@ if TYPE_CHECKING:
 
 
 class Recorder:
-    """Collects the steps of one packet."""
+    """Goes with one packet: `host` is the namespace it is in, `skb` the packet as it is now, with what goes with it."""
 
-    def __init__(self) -> None:
-        """Start empty."""
-        self.steps: list[Step] = []
+    __slots__ = ("host", "net", "skb", "steps")
 
-    def add(
+    def __init__(self, net: Network, netns: str, skb: Skb) -> None:
+        """Begin in the namespace the packet was made in."""
+        self.net, self.steps = net, list[Step]()
+        self.enter(netns, skb)
+
+    def enter(self, netns: str, skb: Skb) -> None:
+        """Stand in a namespace, perhaps with another packet, put around the one before or taken out of it.
+
+        Raises: Unknown for a namespace that nobody collected.
+        """
+        self.host, self.skb = self.net.hosts[netns], skb
+
+    def note(
         self,
-        netns: str,
         stage: Stage,
         action: str,
-        packet: Packet,
         after: Packet | None = None,
         *,
         line: object = None,
@@ -36,10 +45,11 @@ class Recorder:
         path: tuple[tuple[str, str], ...] = (),
         what: What | None = None,
     ) -> None:
-        """Note a decision; `line` is the state that decided it."""
+        """Note a decision; `line` is the state that decided it, `after` what it made of the packet."""
+        packet = self.skb.packet
         self.steps.append(
             Step(
-                netns=netns,
+                netns=self.host.name,
                 stage=stage,
                 action=action,
                 before=packet,
@@ -56,7 +66,6 @@ class Recorder:
 
     def rule(
         self,
-        netns: str,
         at: Context,
         table: str,
         line: ChainRule | Chain | None,
@@ -67,7 +76,7 @@ class Recorder:
         """Note a netfilter rule that matched, or the chain whose policy decided."""
         self.steps.append(
             Step(
-                netns=netns,
+                netns=self.host.name,
                 stage=Stage.NETFILTER,
                 action=action,
                 before=before,
@@ -84,13 +93,13 @@ class Recorder:
         )
 
     def connection(
-        self, netns: str, hook: str, action: str, before: Packet, after: Packet, ctstate: str, entry: Entry | None
+        self, hook: str, action: str, before: Packet, after: Packet, ctstate: str, entry: Entry | None
     ) -> None:
         """Note what conntrack or NAT did: the connection as it stands afterwards."""
         stage = Stage.NAT if before is not after else Stage.CONNTRACK
         self.steps.append(
             Step(
-                netns=netns,
+                netns=self.host.name,
                 stage=stage,
                 action=action,
                 before=before,

@@ -6,7 +6,7 @@ Source: the order of the Linux receive and transmit paths; each verb in `trace.s
 from __future__ import annotations
 
 from mcnilib.errors import McniError
-from mcnilib.trace.stack.host import Arrival, Delivery, Departure, Network, Place
+from mcnilib.trace.stack.host import Arrival, Delivery, Departure, Place
 from mcnilib.trace.stack.ip_input import receive, send
 from mcnilib.trace.stack.recorder import Recorder
 
@@ -14,17 +14,17 @@ MAX_PLACES = 2000
 """Places one packet may stand at before the walk is called endless; TTL ends real loops much earlier."""
 
 
-def step(net: Network, log: Recorder, place: Place) -> Place:
+def step(at: Recorder, place: Arrival | Departure) -> Place:
     """Move the packet one place on: into a namespace, or out of it."""
+    at.enter(place.netns, place.skb)
     match place:
-        case Arrival():
-            return receive(net, log, place)
+        case Arrival(link=link):
+            return receive(at, link)
         case Departure():
-            return send(net, log, place)
-    return None
+            return send(at)
 
 
-def walk(net: Network, log: Recorder, start: Place) -> Delivery | None:
+def walk(at: Recorder, start: Place) -> Delivery | None:
     """Walk the packet to its end; return where it was delivered, or None when it was lost on the way.
 
     Raises: McniError when the packet never comes to rest (tunnels that feed each other).
@@ -33,5 +33,5 @@ def walk(net: Network, log: Recorder, start: Place) -> Delivery | None:
     for _ in range(MAX_PLACES):
         if place is None or isinstance(place, Delivery):
             return place
-        place = step(net, log, place)
-    raise McniError(f"the packet never comes to rest: {log.steps[-1].action} in {log.steps[-1].netns}")
+        place = step(at, place)
+    raise McniError(f"the packet never comes to rest: {at.steps[-1].action} in {at.steps[-1].netns}")

@@ -13,7 +13,7 @@ from mcnilib.errors import NoRoute, Unsupported
 from mcnilib.linux.packet import Icmp, Packet
 from mcnilib.trace.events import Events
 from mcnilib.trace.flow import ANY_ADDRESS, Client, Flow, Listener
-from mcnilib.trace.stack.host import Delivery, Emission, Network, Skb
+from mcnilib.trace.stack.host import Emission, Network, Skb
 from mcnilib.trace.stack.icmp import icmp_send, reset_for
 from mcnilib.trace.stack.recorder import Recorder
 from mcnilib.trace.stack.tunnel import listens
@@ -58,40 +58,40 @@ class Sockets:
         end = self._tcp.get(ends)
         return None if end is None or end.state == "CLOSED" else end
 
-    def receive(self, log: Recorder, at: Delivery) -> Callable[[], None] | None:
-        """Find the packet's socket, note it, and return what the socket will do."""
+    def receive(self, at: Recorder, iif: str) -> Callable[[], None] | None:
+        """Find the socket of the packet that came by `iif`, note it, and return what the socket will do."""
         packet = at.skb.packet
         if packet.tcp:
-            return self._receive_tcp(log, at, packet)
+            return self._receive_tcp(at, iif, packet)
         if packet.proto == "udp":
-            return self._receive_udp(log, at, packet)
+            return self._receive_udp(at, iif, packet)
         if packet.icmp:
-            return self._receive_icmp(log, at, packet, packet.icmp)
-        self._refuse(log, at, packet, f"nothing here speaks {packet.proto}", "protocol unreachable")
-        icmp_send(self.net, log, self.net.hosts[at.netns], at.skb, 3, 2)
+            return self._receive_icmp(at, iif, packet, packet.icmp)
+        self._refuse(at, iif, f"nothing here speaks {packet.proto}", "protocol unreachable")
+        icmp_send(at, 3, 2)
         return None
 
-    def _receive_tcp(self, log: Recorder, at: Delivery, packet: Packet) -> Callable[[], None] | None:
+    def _receive_tcp(self, at: Recorder, iif: str, packet: Packet) -> Callable[[], None] | None:
         tcp = packet.tcp
         if tcp is None:
             return None
-        ends = Ends(at.netns, packet.dst, packet.dport, packet.src, packet.sport)
-        end, host = self._end(ends), self.net.hosts[at.netns]
+        ends = Ends(at.host.name, packet.dst, packet.dport, packet.src, packet.sport)
+        end, host = self._end(ends), at.host
         if end and packet.src == packet.dst and packet.sport == packet.dport:
-            self._check_itself(at.netns)
+            self._check_itself(at.host.name)
         if (
             end is None
-            and (listener := lookup_listener(self.listeners, host, at.iif, packet))
+            and (listener := lookup_listener(self.listeners, host, iif, packet))
             and "SYN" in tcp.flags
             and "ACK" not in tcp.flags
         ):
-            self._accept(log, at, packet, f"a SYN for the listener on port {packet.dport}", listener)
+            self._accept(at, iif, f"a SYN for the listener on port {packet.dport}", listener)
             server = self._tcp[ends] = TcpServer(self.events, host, ends, SERVER_ISN)
             return partial(server.answer, tcp)
         if end is None:
-            self._reset(log, at, packet)
+            self._reset(at, iif, packet)
             return None
-        self._accept(log, at, packet, f"{packet.kind} for the connection with {packet.src}:{packet.sport}")
+        self._accept(at, iif, f"{packet.kind} for the connection with {packet.src}:{packet.sport}")
         return partial(end.receive, packet, tcp)
 
     def _check_itself(self, netns: str) -> None:
@@ -99,90 +99,90 @@ class Sockets:
         if self.net.hosts[netns].netns.ip4.tracks:
             raise Unsupported(f"conntrack of {netns}, whose socket is connected with itself")
 
-    def _reset(self, log: Recorder, at: Delivery, packet: Packet) -> None:
+    def _reset(self, at: Recorder, iif: str, packet: Packet) -> None:
         """Answer a segment that belongs to no socket with RST; a RST is only dropped."""
         tcp = packet.tcp
         if tcp is None or "RST" in tcp.flags:
-            self._refuse(log, at, packet, "RST for a connection that is not there: ignored")
+            self._refuse(at, iif, "RST for a connection that is not there: ignored")
             return
-        self._refuse(log, at, packet, f"no socket for {packet.src}:{packet.sport} > {packet.dst}:{packet.dport}", "RST")
-        self.net.outbox.append(Emission(at.netns, Skb(reset_for(packet, tcp))))
+        self._refuse(at, iif, f"no socket for {packet.src}:{packet.sport} > {packet.dst}:{packet.dport}", "RST")
+        self.net.outbox.append(Emission(at.host.name, Skb(reset_for(packet, tcp))))
 
-    def _receive_udp(self, log: Recorder, at: Delivery, packet: Packet) -> Callable[[], None] | None:
-        host, flow = self.net.hosts[at.netns], self.flow
-        listener = lookup_listener(self.listeners, host, at.iif, packet)
+    def _receive_udp(self, at: Recorder, iif: str, packet: Packet) -> Callable[[], None] | None:
+        host, flow = at.host, self.flow
+        listener = lookup_listener(self.listeners, host, iif, packet)
         if listener:
-            self._accept(log, at, packet, f"a datagram for the socket on port {packet.dport}", listener)
+            self._accept(at, iif, f"a datagram for the socket on port {packet.dport}", listener)
             if packet.length != REQUEST or packet.inner:
                 return None
             return partial(self._answer_udp, at, packet, answers_from(host, packet, listener))
-        mine = (flow.netns, flow.proto, flow.sport, self.client.local) == (at.netns, "udp", packet.dport, packet.dst)
-        if mine and (packet.src, packet.sport) == (flow.dst, flow.dport):
+        mine = (at.host.name, packet.dport, packet.dst) == (flow.netns, flow.sport, self.client.local)
+        if mine and flow.proto == "udp" and (packet.src, packet.sport) == (flow.dst, flow.dport):
             what = "the answer for" if packet.length == UDP_ANSWER else "its own datagram, back at"
-            self._accept(log, at, packet, f"{what} the client's socket")
+            self._accept(at, iif, f"{what} the client's socket")
             self.client.answered = self.client.connected = True
             return None
         if listens(host, packet):
             text = "no VXLAN packet: the tunnel whose port it is drops it"
-            log.add(at.netns, Stage.TUNNEL, text, packet, iif=at.iif, fate=Fate.DROPPED)
+            at.note(Stage.TUNNEL, text, iif=iif, fate=Fate.DROPPED)
             return None
-        self._refuse(log, at, packet, f"no socket for a datagram from {packet.src}:{packet.sport}", "port unreachable")
+        self._refuse(at, iif, f"no socket for a datagram from {packet.src}:{packet.sport}", "port unreachable")
         # udp_rcv() has let go of the connection: the error is looked up like any other
-        untracked = Skb(packet)
-        untracked.local = True
-        icmp_send(self.net, log, host, untracked, 3, 3)
+        at.skb = Skb(packet)
+        at.skb.local = True
+        icmp_send(at, 3, 3)
         return None
 
-    def _answer_udp(self, at: Delivery, packet: Packet, fixed: IPv4Address) -> None:
+    def _answer_udp(self, at: Recorder, packet: Packet, fixed: IPv4Address) -> None:
         """Answer a datagram from the given address, or from one the route chooses."""
         answer = Packet(fixed, packet.src, "udp", packet.dport, packet.sport, length=UDP_ANSWER)
         unbound = fixed == ANY_ADDRESS
-        chosen = choose_source(self.net.hosts[at.netns], answer) if unbound else answer
+        chosen = choose_source(at.host, answer) if unbound else answer
         if not isinstance(chosen, NoRoute):
-            self.events.emit(at.netns, Skb(chosen, unbound=unbound), reply=True)
+            self.events.emit(at.host.name, Skb(chosen, unbound=unbound), reply=True)
 
-    def _receive_icmp(self, log: Recorder, at: Delivery, packet: Packet, icmp: Icmp) -> Callable[[], None] | None:
+    def _receive_icmp(self, at: Recorder, iif: str, packet: Packet, icmp: Icmp) -> Callable[[], None] | None:
         if icmp.type == 8:
-            silent = self.net.hosts[at.netns].flag("net.ipv4.icmp_echo_ignore_all")
-            self._accept(log, at, packet, f"echo request: {'ignored' if silent else 'answers'}")
+            silent = at.host.flag("net.ipv4.icmp_echo_ignore_all")
+            self._accept(at, iif, f"echo request: {'ignored' if silent else 'answers'}")
             if silent:
                 return None
-            mark = packet.mark if self.net.hosts[at.netns].flag("net.ipv4.fwmark_reflect") else 0
+            mark = packet.mark if at.host.flag("net.ipv4.fwmark_reflect") else 0
             answer = Icmp(0, 0, icmp.ident, icmp.seq)
             reply = Packet(packet.dst, packet.src, "icmp", icmp=answer, length=packet.length, mark=mark, tos=packet.tos)
-            return partial(self._answer, at.netns, reply)
-        if icmp.type == 0 and at.netns == self.flow.netns and icmp.ident == ECHO_ID:
-            self._accept(log, at, packet, "echo reply for the client's socket")
+            return partial(self._answer, at.host.name, reply)
+        if icmp.type == 0 and at.host.name == self.flow.netns and icmp.ident == ECHO_ID:
+            self._accept(at, iif, "echo reply for the client's socket")
             self.client.answered = self.client.connected = True
             return None
         if icmp.is_error and icmp.quoted:
-            return self._receive_error(log, at, packet, icmp)
-        self._refuse(log, at, packet, "nobody waits for this ICMP message: ignored")
+            return self._receive_error(at, iif, packet, icmp)
+        self._refuse(at, iif, "nobody waits for this ICMP message: ignored")
         return None
 
     def _answer(self, netns: str, reply: Packet) -> None:
         self.events.emit(netns, Skb(reply, by_icmp=True), reply=True)
 
-    def _receive_error(self, log: Recorder, at: Delivery, packet: Packet, icmp: Icmp) -> Callable[[], None] | None:
+    def _receive_error(self, at: Recorder, iif: str, packet: Packet, icmp: Icmp) -> Callable[[], None] | None:
         """Hand an ICMP error to the socket whose packet it quotes."""
         quoted = icmp.quoted
         if quoted is None:
             return None
-        end = self._end(Ends(at.netns, quoted.src, quoted.sport, quoted.dst, quoted.dport))
+        end = self._end(Ends(at.host.name, quoted.src, quoted.sport, quoted.dst, quoted.dport))
         kind = (icmp.type, icmp.code)
         if end:
-            self._accept(log, at, packet, f"{icmp}: about the connection with {quoted.dst}:{quoted.dport}")
+            self._accept(at, iif, f"{icmp}: about the connection with {quoted.dst}:{quoted.dport}")
             return partial(self._tcp_error, end, kind)
         if self._is_ours(at, quoted):
-            self._accept(log, at, packet, f"{icmp}: about the client's request")
+            self._accept(at, iif, f"{icmp}: about the client's request")
             return partial(self._client_error, kind)
-        self._refuse(log, at, packet, f"{icmp} about a packet no socket sent: ignored")
+        self._refuse(at, iif, f"{icmp} about a packet no socket sent: ignored")
         return None
 
-    def _is_ours(self, at: Delivery, quoted: Packet) -> bool:
+    def _is_ours(self, at: Recorder, quoted: Packet) -> bool:
         """Tell whether the client sent the quoted packet; ping looks at its type and id only (ping.c of iputils)."""
         flow = self.flow
-        if flow.proto == "tcp" or (at.netns, quoted.proto) != (flow.netns, flow.proto):
+        if flow.proto == "tcp" or (at.host.name, quoted.proto) != (flow.netns, flow.proto):
             return False
         if quoted.icmp:
             return (quoted.icmp.type, quoted.icmp.ident) == (8, ECHO_ID)
@@ -233,9 +233,9 @@ class Sockets:
         if not self.client.done:
             self.client.error = error
 
-    def _accept(self, log: Recorder, at: Delivery, packet: Packet, text: str, line: Listener | None = None) -> None:
-        log.add(at.netns, Stage.SOCKET, text, packet, line=line, iif=at.iif, fate=Fate.DELIVERED)
+    def _accept(self, at: Recorder, iif: str, text: str, line: Listener | None = None) -> None:
+        at.note(Stage.SOCKET, text, line=line, iif=iif, fate=Fate.DELIVERED)
 
-    def _refuse(self, log: Recorder, at: Delivery, packet: Packet, text: str, answer: str = "") -> None:
+    def _refuse(self, at: Recorder, iif: str, text: str, answer: str = "") -> None:
         what, action = (Told(text), f"{text}: answers {answer}") if answer else (None, text)
-        log.add(at.netns, Stage.SOCKET, action, packet, iif=at.iif, fate=Fate.REJECTED, what=what)
+        at.note(Stage.SOCKET, action, iif=iif, fate=Fate.REJECTED, what=what)
