@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from mcnilib.linux.netfilter.conntrack import Entry
+from mcnilib.linux.netfilter.conntrack import ConnState, Entry
 from mcnilib.linux.packet import Packet
 from mcnilib.trace.branches import Part, parts
 from mcnilib.trace.trace import Fate, Journey, Stage, Step, Trace, Verdict
@@ -123,7 +123,7 @@ def _reasons(trace: Trace) -> list[str]:
     reason = "who wrote the line is" if by and by.inferred else "the line is there because:"
     lines = [f"{reason} {by.why}"] if by else []
     tracked = _tracked(outcome.journey, outcome.step.netns)
-    if tracked and tracked.ctstate == "INVALID":
+    if tracked and tracked.ctstate == ConnState.INVALID:
         lines += [f"connection tracking on {tracked.netns} says {tracked.action}"]
         lines += _half_seen(trace, outcome.journey, tracked.netns)
     return lines

@@ -73,7 +73,7 @@ def _step(step: Step) -> Json:
         "listing": step.listing.command if step.listing else "",
         "writer": step.by.writer if step.by else "",
         "why": step.by.why if step.by else "",
-        "ctstate": step.ctstate,
+        "ctstate": str(step.ctstate),
         "changed": [{"field": f, "before": a, "after": b} for f, a, b in step.before.differences(step.after)],
         "to": list(step.to) if step.to else [],
         "fate": step.fate.value,

@@ -10,10 +10,10 @@ from dataclasses import dataclass
 from enum import Enum
 from functools import cached_property
 from itertools import groupby
-from typing import NamedTuple
+from typing import Literal, NamedTuple
 
 from mcnilib.linux.chance import Turn
-from mcnilib.linux.netfilter.conntrack import Entry
+from mcnilib.linux.netfilter.conntrack import ConnState, Entry
 from mcnilib.linux.netfilter.context import Context
 from mcnilib.linux.origin import Origin
 from mcnilib.linux.packet import Packet
@@ -109,7 +109,7 @@ class Step(NamedTuple):
     oif: str = ""
     fate: Fate = Fate.GOES_ON
     entry: Entry | None = None  # the connection after this step, where conntrack, NAT or a rule looked at it
-    ctstate: str = ""
+    ctstate: ConnState | Literal[""] = ""
     to: tuple[str, str] | None = None  # DEVICE steps: (netns, device) where the frame arrives
     path: tuple[tuple[str, str], ...] = ()  # DEVICE steps: devices and segments crossed on the way, sender first
     context: Context | None = None

@@ -15,7 +15,7 @@ from itertools import zip_longest
 from mcnilib.kernel.compare.normalise import Story, group, story
 from mcnilib.linux.netfilter.conntrack import Entry
 from mcnilib.trace.flow import Flow, Listener
-from mcnilib.trace.trace import Trace
+from mcnilib.trace.trace import Stage, Trace
 
 NOTHING = "(nothing)"
 
@@ -100,12 +100,12 @@ def _sent(stories: list[Story]) -> list[Story]:
 
     Source: skb_still_in_host_queue() in net/ipv4/tcp_output.c.
     """
-    return stories[:1] + [one for one in stories[1:] if one.crossings or "(arp)" not in one.end]
+    return stories[:1] + [one for one in stories[1:] if one.crossings or one.stage is not Stage.ARP]
 
 
 def _never_made(story: Story) -> bool:
     """Tell whether a packet found no route in its own namespace: the kernel drops such an answer before it makes it."""
-    return not story.crossings and not story.rules and story.end.endswith("(route)")
+    return not story.crossings and not story.rules and story.stage is Stage.ROUTE
 
 
 def _one(name: str, model: Story, kernel: Story) -> list[Parting]:

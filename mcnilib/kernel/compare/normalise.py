@@ -27,6 +27,7 @@ class Story:
     rules: tuple[str, ...]
     states: tuple[tuple[tuple[str, str], str], ...]  # ((namespace, hook), state)
     end: str
+    stage: Stage | None  # that ended it; None where no counter tells
 
     @property
     def summary(self) -> str:
@@ -37,13 +38,15 @@ class Story:
 def story(journey: Journey, ports: set[int], tracked: set[str]) -> Story:
     """Reduce a journey. `ports` are those that are not drawn at random; states count where the kernel tracks."""
     steps = journey.steps
+    end, stage = _end(steps[-1], forwarded=any(s.stage in (Stage.DEVICE, Stage.TUNNEL) for s in steps))
     seen = max((at for at, step in enumerate(steps) if step.stage not in _UNSEEN), default=0)
     return Story(
         key=f"{_direction(journey)} {kind(journey.packet)}",
         crossings=_crossings(steps, ports),
         rules=tuple(_rule(s, ports, shown=at < seen) for at, s in enumerate(steps) if s.stage is Stage.NETFILTER),
         states=tuple(((s.netns, s.hook), s.ctstate) for s in steps if _tells_state(s, tracked)),
-        end=_end(steps[-1], forwarded=any(s.stage in (Stage.DEVICE, Stage.TUNNEL) for s in steps)),
+        end=end,
+        stage=stage,
     )
 
 
@@ -129,15 +132,14 @@ def _tells_state(step: Step, tracked: set[str]) -> bool:
     return step.stage is Stage.CONNTRACK and step.hook in ASKING_HOOKS and step.netns in tracked and step.iif != "lo"
 
 
-def _end(step: Step, *, forwarded: bool) -> str:
+def _end(step: Step, *, forwarded: bool) -> tuple[str, Stage | None]:
     """Say where the packet ended and what ended it; sockets may take or refuse it, which their answers tell."""
     if step.stage is Stage.SOCKET:
-        return f"reaches the sockets of {step.netns}"
+        return f"reaches the sockets of {step.netns}", step.stage
     reason = f": {step.evidence}" if step.stage is Stage.NETFILTER else ""
-    silent = _silent(step, forwarded=forwarded)
-    stage = "no counter rises" if silent else step.stage.value
-    fate = Fate.DROPPED if silent else step.fate
-    return f"{fate.value} in {step.netns} ({stage}){reason}"
+    if _silent(step, forwarded=forwarded):
+        return f"{Fate.DROPPED.value} in {step.netns} (no counter rises){reason}", None
+    return f"{step.fate.value} in {step.netns} ({step.stage.value}){reason}", step.stage
 
 
 def _silent(step: Step, *, forwarded: bool) -> bool:

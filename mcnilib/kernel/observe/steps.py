@@ -177,8 +177,8 @@ def _stay(stay: Stay) -> list[Step]:
 
 def _hit(stay: Stay, hit: Hit) -> Step:
     action = str(hit.line.target or "counted").removeprefix("-j ") if isinstance(hit.line, ChainRule) else "policy"
-    state = stay.states.get("PREROUTING") or stay.states.get("OUTPUT", "")
     return Step(
         stay.netns, Stage.NETFILTER, "dropped" if hit.verdict == "DROP" else action, hit.before, hit.after,
-        line=hit.line, table=hit.table, hook=hit.hook, iif=hit.iif, oif=hit.oif, ctstate=state,
+        line=hit.line, table=hit.table, hook=hit.hook, iif=hit.iif, oif=hit.oif,
+        ctstate=stay.states.get("PREROUTING") or stay.states.get("OUTPUT") or "",
     )  # fmt: skip

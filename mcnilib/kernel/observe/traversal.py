@@ -12,6 +12,7 @@ from dataclasses import dataclass, field, replace
 from mcnilib.kernel.observe.capture import Watch
 from mcnilib.kernel.observe.decode import Mark, Seen, read
 from mcnilib.kernel.observe.netlink import TraceEvent
+from mcnilib.linux.netfilter.conntrack import ConnState
 from mcnilib.linux.netfilter.iptables.rule import ChainRule
 from mcnilib.linux.netfilter.iptables.target.nat import Nat
 from mcnilib.linux.packet import Packet
@@ -49,7 +50,7 @@ class Stay:
     packet: Packet
     oif: str = ""
     hits: list[Hit] = field(default_factory=list)
-    states: dict[str, str] = field(default_factory=dict)  # hook -> conntrack state
+    states: dict[str, ConnState] = field(default_factory=dict)  # hook -> conntrack state
     passed: dict[str, Packet] = field(default_factory=dict)
     at: tuple[str, str] = ("", "")  # table and hook being traversed
     devices: tuple[str, str] = ("", "")  # in and out, at that hook
@@ -128,6 +129,6 @@ def _add_probe(stay: Stay, event: TraceEvent, packet: Packet, watch: Watch) -> N
     hook = PROBE_HOOKS[event.chain]
     if event.chain in ("probe_ctpre", "probe_ctout"):
         if event.handle:
-            stay.states[hook] = str(watch.rules["mcni", event.chain, event.handle])
+            stay.states[hook] = ConnState(str(watch.rules["mcni", event.chain, event.handle]))
     elif event.type == "policy" and event.chain in ("probe_fwd", "probe_in", "probe_post"):
         stay.passed[hook] = packet

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 
+from mcnilib.linux.netfilter.conntrack import ConnState
 from mcnilib.trace.explain import conntrack_view, packet_name, place_name, rule_text, saw
 from mcnilib.trace.trace import Fate, Journey, Stage, Step, Trace
 
@@ -120,7 +121,7 @@ def missed_packets(trace: Trace, netns: str) -> list[str]:
     story.
     """
     outcome = trace.outcome
-    if outcome.works or outcome.step.netns != netns or outcome.step.ctstate != "INVALID":
+    if outcome.works or outcome.step.netns != netns or outcome.step.ctstate != ConnState.INVALID:
         return []
     before = [j for j in trace.journeys if j.number < outcome.journey.number and not j.retransmission_of]
     missed = [f"{j.number} {packet_name(j.packet)}" for j in before if not saw(j, netns)]

@@ -86,7 +86,7 @@ class Hook:
         tracked, packet = self.skb.tracked, self.skb.packet
         if tracked:
             connection = self.host.connections[tracked.number] if tracked.number else None
-            self.log.connection(self.name, action, before or packet, packet, tracked.state or "", connection)
+            self.log.connection(self.name, action, before or packet, packet, tracked, connection)
 
     def chain(self, entry: HookEntry) -> bool:
         """Walk the table's chain of this hook; False when it dropped the packet."""
@@ -140,7 +140,7 @@ class Hook:
         if oif_changed(tracked, connection, self.name, self.oif):
             connections.forget(tracked.number)
             action = "dropped: leaves by another device than the one it was masqueraded for"
-            self.log.connection(self.name, action, before, before, tracked.state or "", None)
+            self.log.connection(self.name, action, before, before, tracked, None)
             self.log.amend(fate=Fate.DROPPED)
             return False
         source = self.name in SOURCE_HOOKS

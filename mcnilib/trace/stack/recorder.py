@@ -2,16 +2,12 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
+from mcnilib.linux.netfilter.conntrack import Entry, Tracked
+from mcnilib.linux.netfilter.context import Context
 from mcnilib.linux.netfilter.iptables.rule import Chain, ChainRule
 from mcnilib.linux.packet import Packet
 from mcnilib.trace.stack.host import Network, Skb
 from mcnilib.trace.trace import Fate, Stage, Step, Told, What
-
-if TYPE_CHECKING:
-    from mcnilib.linux.netfilter.conntrack import Entry
-    from mcnilib.linux.netfilter.context import Context
 
 
 class Recorder:
@@ -46,69 +42,33 @@ class Recorder:
         what: What | None = None,
     ) -> None:
         """Note a decision; `line` is the state that decided it, `after` what it made of the packet."""
-        packet = self.skb.packet
+        netns, packet = self.host.name, self.skb.packet
         self.steps.append(
             Step(
-                netns=self.host.name,
-                stage=stage,
-                action=action,
-                before=packet,
-                after=after or packet,
-                line=line,
-                fate=fate,
-                iif=iif,
-                oif=oif,
-                to=to,
-                path=path,
-                what=what,
+                netns, stage, action, packet, after or packet, line,
+                iif=iif, oif=oif, fate=fate, to=to, path=path, what=what,
             )
-        )
+        )  # fmt: skip
 
     def rule(
-        self,
-        at: Context,
-        table: str,
-        line: ChainRule | Chain | None,
-        action: str,
-        before: Packet,
-        after: Packet,
+        self, at: Context, table: str, line: ChainRule | Chain | None, action: str, before: Packet, after: Packet
     ) -> None:
         """Note a netfilter rule that matched, or the chain whose policy decided."""
         self.steps.append(
             Step(
-                netns=self.host.name,
-                stage=Stage.NETFILTER,
-                action=action,
-                before=before,
-                after=after,
-                line=line,
-                table=table,
-                hook=at.hook,
-                iif=at.iif,
-                oif=at.oif,
-                entry=at.entry,
+                self.host.name, Stage.NETFILTER, action, before, after, line, table, at.hook, at.iif, at.oif,
+                entry=at.entry, context=at,
                 ctstate="" if table == "raw" else at.ctstate,  # nobody has looked at the connection yet
-                context=at,
             )
-        )
+        )  # fmt: skip
 
     def connection(
-        self, hook: str, action: str, before: Packet, after: Packet, ctstate: str, entry: Entry | None
+        self, hook: str, action: str, before: Packet, after: Packet, tracked: Tracked, entry: Entry | None
     ) -> None:
         """Note what conntrack or NAT did: the connection as it stands afterwards."""
         stage = Stage.NAT if before is not after else Stage.CONNTRACK
-        self.steps.append(
-            Step(
-                netns=self.host.name,
-                stage=stage,
-                action=action,
-                before=before,
-                after=after,
-                hook=hook,
-                entry=entry,
-                ctstate=ctstate,
-            )
-        )
+        step = Step(self.host.name, stage, action, before, after, hook=hook, entry=entry, ctstate=tracked.state or "")
+        self.steps.append(step)
 
     def amend(self, **changes: object) -> None:
         """Complete the last step, once it is known what came of it."""

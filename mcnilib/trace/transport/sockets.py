@@ -19,7 +19,7 @@ from mcnilib.trace.stack.recorder import Recorder
 from mcnilib.trace.stack.tunnel import listens
 from mcnilib.trace.trace import Fate, NoWay, Stage, Step, Told
 from mcnilib.trace.transport.socket_lookup import answers_from, choose_source, lookup_listener
-from mcnilib.trace.transport.tcp import HARD_ERRORS, REQUEST, UDP_ANSWER, Ends, TcpClient, TcpEnd, TcpServer
+from mcnilib.trace.transport.tcp import HARD_ERRORS, REQUEST, UDP_ANSWER, Ends, TcpClient, TcpEnd, TcpServer, TcpState
 
 CLIENT_ISN, SERVER_ISN = 1000, 5000
 """Initial sequence numbers; fixed, because nothing in the model depends on them."""
@@ -56,7 +56,7 @@ class Sockets:
     def _end(self, ends: Ends) -> TcpEnd | None:
         """Return the TCP socket between two ends; one that is closed is none."""
         end = self._tcp.get(ends)
-        return None if end is None or end.state == "CLOSED" else end
+        return None if end is None or end.state is TcpState.CLOSED else end
 
     def receive(self, at: Recorder, iif: str) -> Callable[[], None] | None:
         """Find the socket of the packet that came by `iif`, note it, and return what the socket will do."""
@@ -216,7 +216,7 @@ class Sockets:
         if not isinstance(step.what, NoWay):
             return
         end = self._end(Ends(netns, packet.src, packet.sport, packet.dst, packet.dport))
-        if isinstance(end, TcpClient) and end.state == "SYN_SENT" and step.fate is Fate.UNREACHABLE:
+        if isinstance(end, TcpClient) and end.state is TcpState.SYN_SENT and step.fate is Fate.UNREACHABLE:
             self.client.error = step.what.errno
             end.close()
         elif end is None and self._is_request(packet):

@@ -9,6 +9,7 @@ RFC 6298.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from enum import Enum
 from ipaddress import IPv4Address
 
 from mcnilib.linux.netfilter.conntrack_tcp import before, segment_end
@@ -37,6 +38,9 @@ HARD_ERRORS = {(3, 0): "ENETUNREACH", (3, 1): "EHOSTUNREACH", (3, 2): "ENOPROTOO
 HARD_ERRORS |= {(3, 9): "ENETUNREACH", (3, 10): "EHOSTUNREACH", (3, 13): "EHOSTUNREACH", (11, 0): "EHOSTUNREACH"}
 """errno of a connecting socket after an ICMP error. Source: icmp_err_convert in net/ipv4/icmp.c."""
 
+TcpState = Enum("TcpState", "CLOSED SYN_SENT SYN_RECV ESTABLISHED FIN_WAIT CLOSING LAST_ACK")
+"""States of a socket, as far as one is told from another here (tcp(7), include/net/tcp_states.h)."""
+
 
 @dataclass(frozen=True, slots=True)
 class Ends:
@@ -57,7 +61,7 @@ class TcpEnd:
     def __init__(self, events: Events, host: Host, ends: Ends, isn: int) -> None:
         """Start closed, in the namespace `host`."""
         self.events, self.host, self.ends = events, host, ends
-        self.state = "CLOSED"
+        self.state = TcpState.CLOSED
         self.snd_una = self.snd_nxt = isn
         self.rcv_nxt = 0
         self._waiting: Packet | None = None
@@ -92,12 +96,12 @@ class TcpEnd:
         if self._waiting is packet:
             self._journey = journey
 
-    def act(self, flags: str, length: int = 0, *, state: str = "") -> None:
+    def act(self, flags: str, length: int = 0, *, state: TcpState | None = None) -> None:
         """Send what the program writes or closes: it acts when the kernel has nothing more to do."""
         self.events.later(0.0, lambda: self._act(flags, length, state), idle=True)
 
-    def _act(self, flags: str, length: int, state: str) -> None:
-        if self.state != "CLOSED":
+    def _act(self, flags: str, length: int, state: TcpState | None) -> None:
+        if self.state is not TcpState.CLOSED:
             self.state = state or self.state
             self.send(flags, length)
 
@@ -123,7 +127,7 @@ class TcpEnd:
             self.give_up()
             return
         self._retries += 1
-        if not (self.state == "SYN_SENT" and self._retries <= SYN_LINEAR):
+        if not (self.state is TcpState.SYN_SENT and self._retries <= SYN_LINEAR):
             self._rto = min(self._rto * 2, MAX_RTO)
         self._arm()
         self._repeat(self._waiting)
@@ -135,12 +139,12 @@ class TcpEnd:
         self.events.emit(self.ends.netns, again, reply=self.reply, repeats=self._journey)
 
     def _limit(self) -> int:
-        names = {"SYN_SENT": "tcp_syn_retries", "SYN_RECV": "tcp_synack_retries"}
+        names = {TcpState.SYN_SENT: "tcp_syn_retries", TcpState.SYN_RECV: "tcp_synack_retries"}
         return self.host.number(f"net.ipv4.{names.get(self.state, 'tcp_retries2')}")
 
     def close(self) -> None:
         """Forget the connection: from now on its segments belong to no socket."""
-        self.state = "CLOSED"
+        self.state = TcpState.CLOSED
         self._timer += 1
 
     def give_up(self) -> None:
@@ -175,17 +179,17 @@ class TcpClient(TcpEnd):
 
     def connect(self) -> None:
         """Send the SYN."""
-        self.state = "SYN_SENT"
+        self.state = TcpState.SYN_SENT
         self.send("SYN")
 
     def receive(self, packet: Packet, tcp: Tcp) -> None:
         """Go from SYN_SENT through the answer to the close."""
-        if self.state == "SYN_SENT":
+        if self.state is TcpState.SYN_SENT:
             self._receive_answer_to_syn(tcp)
         elif "RST" in tcp.flags:
             if self.reset(tcp):
                 self.client.error = "ECONNRESET"
-        elif self.state == "SYN_RECV" and "ACK" in tcp.flags:
+        elif self.state is TcpState.SYN_RECV and "ACK" in tcp.flags:
             self._open(tcp)
         elif "SYN" in tcp.flags:
             self.send("ACK")  # a SYN-ACK again: our ACK was lost
@@ -204,17 +208,17 @@ class TcpClient(TcpEnd):
             self._open(tcp)
             self.send("ACK")
         elif "SYN" in tcp.flags:  # simultaneous open: of a socket with itself. Source: tcp_rcv_synsent_state_process()
-            self.rcv_nxt, self.state = tcp.seq + 1, "SYN_RECV"
+            self.rcv_nxt, self.state = tcp.seq + 1, TcpState.SYN_RECV
             self.events.emit(self.ends.netns, self.segment("SYN ACK", seq=self.snd_una), reply=False)
 
     def _open(self, tcp: Tcp) -> None:
         self.acknowledge(tcp.ack)
-        self.state, self.client.connected = "ESTABLISHED", True
+        self.state, self.client.connected = TcpState.ESTABLISHED, True
         self.act("PSH ACK", REQUEST)
 
     def _receive_segment(self, packet: Packet, tcp: Tcp) -> None:
         self.acknowledge(tcp.ack)
-        if self.state == "CLOSING" and self._waiting is None:
+        if self.state is TcpState.CLOSING and self._waiting is None:
             self.close()
             return
         if tcp.seq != self.rcv_nxt:
@@ -224,18 +228,18 @@ class TcpClient(TcpEnd):
             self.rcv_nxt += packet.length
             self.client.answered = True
             self.send("ACK")
-            self.act("FIN ACK", state="FIN_WAIT")
+            self.act("FIN ACK", state=TcpState.FIN_WAIT)
         if "FIN" in tcp.flags:
             self.rcv_nxt += 1
             self.send("ACK")
             if self._waiting:
-                self.state = "CLOSING"  # its own FIN is on its way still
+                self.state = TcpState.CLOSING  # its own FIN is on its way still
             else:
                 self.close()
 
     def icmp_error(self, kind: tuple[int, int]) -> None:
         """Fail a connect at once; an established connection keeps trying. Source: tcp_v4_err()."""
-        if self.state == "SYN_SENT" and kind in HARD_ERRORS:
+        if self.state is TcpState.SYN_SENT and kind in HARD_ERRORS:
             self.client.error = HARD_ERRORS[kind]
             self.close()
 
@@ -252,7 +256,7 @@ class TcpServer(TcpEnd):
 
     def answer(self, tcp: Tcp) -> None:
         """Answer the SYN."""
-        self.state, self.rcv_nxt = "SYN_RECV", tcp.seq + 1
+        self.state, self.rcv_nxt = TcpState.SYN_RECV, tcp.seq + 1
         self.send("SYN ACK")
 
     def receive(self, packet: Packet, tcp: Tcp) -> None:
@@ -265,16 +269,16 @@ class TcpServer(TcpEnd):
             self._receive_segment(packet, tcp)
 
     def _repeat_syn_ack(self) -> None:
-        if self.state == "SYN_RECV" and self._waiting:
+        if self.state is TcpState.SYN_RECV and self._waiting:
             self._repeat(self._waiting)
         else:
             self.send("ACK")
 
     def _receive_segment(self, packet: Packet, tcp: Tcp) -> None:
         self.acknowledge(tcp.ack)
-        if self.state == "SYN_RECV" and tcp.ack == self.snd_nxt:
-            self.state = "ESTABLISHED"
-        if self.state == "LAST_ACK" and tcp.ack == self.snd_nxt:
+        if self.state is TcpState.SYN_RECV and tcp.ack == self.snd_nxt:
+            self.state = TcpState.ESTABLISHED
+        if self.state is TcpState.LAST_ACK and tcp.ack == self.snd_nxt:
             self.close()
             return
         if tcp.seq != self.rcv_nxt:
@@ -286,9 +290,9 @@ class TcpServer(TcpEnd):
             self.act("PSH ACK", ANSWER)
         if "FIN" in tcp.flags:
             self.rcv_nxt += 1
-            self.act("FIN ACK", state="LAST_ACK")
+            self.act("FIN ACK", state=TcpState.LAST_ACK)
 
     def icmp_error(self, kind: tuple[int, int]) -> None:
         """Drop a half-open connection whose client is unreachable. Source: tcp_req_err()."""
-        if self.state == "SYN_RECV" and kind in ((3, 0), (3, 1), (11, 0)):
+        if self.state is TcpState.SYN_RECV and kind in ((3, 0), (3, 1), (11, 0)):
             self.close()
