@@ -27,7 +27,7 @@ WHOLE = (
     "mcnilib/kernel/record.json",
     "mcnilib/kernel/fuzz.json",
 )
-PROGRAMS = ("binder/postBuild", "binder/start")
+EXECUTABLES = ("binder/postBuild", "binder/start")
 FOLDERS = {"mcnilib": "**/*.py", "binder": "*", "docs": "*.md", "notebooks": "*.ipynb"}
 TEACHERS, CARRIERS = "docs/teaching.md", "CONTRIBUTING.md"
 """Pages for others than learners: for those who teach, and for those who carry the project on."""
@@ -35,7 +35,7 @@ LINKS = "mcnilib/scenarios/link.py"
 EXERCISES = "mcnilib/scenarios/exercises"
 
 ORIGINAL = "https://mybinder.org/v2/gh/mcnilib/mcnilib/"
-SOURCES = "https://github.com/mcnilib/mcnilib/blob/main/"
+SOURCE_PAGES = "https://github.com/mcnilib/mcnilib/blob/main/"
 LOCAL = "http://localhost:8888/lab/tree/notebooks"
 """Where the original opens on Binder, where its files can be read, and where a JupyterLab of one's own shows a copy."""
 
@@ -72,7 +72,7 @@ def learner_copy(folder: Path, project: Path = PROJECT, binder: str = "") -> tup
     if binder and not REPOSITORY.fullmatch(binder):
         raise LearnerError(f"{binder!r} is not OWNER/NAME of a repository")
     files = dict(_files(project, binder))
-    write_folder(folder, files, programs=PROGRAMS)
+    write_folder(folder, files, programs=EXECUTABLES)
     return tuple(files)
 
 
@@ -143,7 +143,7 @@ def unsolved(text: str, binder: str = "") -> str:
 
 
 def _clear(cell: dict[str, Any], binder: str) -> None:
-    source = OFFER.sub("", "".join(cell["source"])).replace(SOURCES, "../")
+    source = OFFER.sub("", "".join(cell["source"])).replace(SOURCE_PAGES, "../")
     source = source.replace(ORIGINAL, _on_binder(binder)) if binder else BADGE.sub("", source)
     cell["source"] = source.splitlines(keepends=True)
     if cell["cell_type"] == "code":

@@ -13,8 +13,7 @@ from mcnilib.linux.netfilter.iptables.save import parse_tables
 from mcnilib.scenarios import all_scenarios, scenario
 from mcnilib.show.html.markup import code
 from mcnilib.show.html.state import consulted, state_html, state_lines
-from mcnilib.show.html.table import STEP_COLUMNS, rows, table_html, table_text
-from mcnilib.trace.explain import DEPTHS
+from mcnilib.show.html.table import STEP_COLUMNS, rows, table_html
 from mcnilib.trace.run import run
 
 STORY = scenario("7")
@@ -79,19 +78,6 @@ def test_words_with_hyphens_stay_whole(line, unbroken):
 def test_a_loss_is_marked_by_a_sign():
     assert "✗ 3 ACK" in table_html(hangs(), "outcome")
     assert "✗" not in table_html(connects(), "decisions")
-
-
-@pytest.mark.parametrize("depth", DEPTHS)
-def test_as_text_the_columns_stand_below_each_other(depth):
-    head, *lines = table_text(hangs(), depth).splitlines()
-    assert len(lines) == len(rows(hangs(), depth))
-    column = head.index("what")
-    assert {line[column - 2 : column] for line in lines} == {"  "}
-
-
-def test_the_deciding_line_stands_in_the_text_with_its_writer():
-    assert table_text(hangs(), "outcome").splitlines()[-1].startswith("✗ 3 ACK")
-    assert table_text(hangs(), "outcome").endswith("--ctstate INVALID -j DROP  (kube-proxy 1.28)")
 
 
 # ------------------------------------------------------------------------------------------------ state

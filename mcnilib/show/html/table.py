@@ -117,19 +117,3 @@ def _cells(row: Row) -> Iterator[str]:
     yield code(row.line) if row.line else ""
     yield element("span", row.writer, title=row.why) if row.writer else ""
     yield row.changed
-
-
-def table_text(trace: Trace, depth: str = "hops") -> str:
-    """Return the step table as text in columns, for terminals and for outputs that are compared."""
-    cells = [
-        (f"{_mark(row)}{row.packet}", row.where, row.what, f"{row.line}{f'  ({row.writer})' if row.writer else ''}")
-        for row in rows(trace, depth)
-    ]
-    table = [STEP_COLUMNS[:4], *cells]
-    widths = [max(len(row[i]) for row in table) for i in range(3)]
-    lines = ("  ".join([*(cell.ljust(w) for cell, w in zip(row, widths, strict=False)), row[3]]) for row in table)
-    return "\n".join(line.rstrip() for line in lines)
-
-
-def _mark(row: Row) -> str:
-    return "✗ " if row.fate not in (Fate.GOES_ON, Fate.DELIVERED) else "  "

@@ -69,20 +69,13 @@ def _states(layout: Layout, trace: Trace) -> Iterator[Label]:
     """Yield, for every host a packet passed, what its connection tracking knew in the end, and whose rules matched."""
     passed = {name for journey in trace.journeys for name in journey.hops()}
     for name in (box.name for box in layout.boxes if box.kind == "machine" and box.name in passed):
-        rect, left, right = layout.rect_of(name), layout.callout_areas[name][0].w, layout.callout_areas[name][1].w
-        known = [
-            ("conntrack", "quiet"),
-            *((text, "ink") for text in (conntrack_state(trace, name), *missed_packets(trace, name))),
-        ]
-        yield from _column(known, rect.x + 10, rect.bottom - 12, left, "left")
-        names = writers(trace, name)
-        yield from _column(
-            [("iptables by", "quiet"), *names.items()] if names else [],
-            rect.right - 10,
-            rect.bottom - 12,
-            right,
-            "right",
-        )
+        rect, (left, right, *_) = layout.rect_of(name), layout.callout_areas[name]
+        known = [conntrack_state(trace, name), *missed_packets(trace, name)]
+        tracking = [("conntrack", "quiet"), *((text, "ink") for text in known)]
+        yield from _column(tracking, rect.x + 10, rect.bottom - 12, left.w, "left")
+        if names := writers(trace, name):
+            rules = [("iptables by", "quiet"), *names.items()]
+            yield from _column(rules, rect.right - 10, rect.bottom - 12, right.w, "right")
 
 
 def _column(lines: list[tuple[str, str]], x: float, bottom: float, limit: float, align: str) -> Iterator[Label]:

@@ -59,16 +59,19 @@ def position_of(step: Step) -> str:
 
 def edge_of(layout: Layout, journey: Journey) -> Edge:
     """Return the edge of a journey, as far as the picture shows its waypoints."""
-    last = journey.last
-    waypoints = list(waypoints_of(journey.steps))
-    position = position_of(last)
-    if journey.fate is not Fate.DELIVERED and position in (MIDDLE, EXIT) and layout.draws((last.netns, last.oif)):
-        waypoints.append((last.netns, last.oif))
-    drawn = tuple(s for i, s in enumerate(waypoints) if layout.draws(s) and s not in waypoints[i + 1 : i + 2])
-    arrived = journey.fate is Fate.DELIVERED
+    last, arrived = journey.last, journey.fate is Fate.DELIVERED
+    drawn = _drawn(layout, waypoints_of(journey.steps), last, arrived)
     decision = last.what.decision if isinstance(last.what, Told) and last.what.limit else last.action
     evidence = "" if arrived else last.evidence or decision  # told or not, it is one end
-    return Edge(drawn, journey.reply, arrived, last.netns, position, evidence)
+    return Edge(drawn, journey.reply, arrived, last.netns, position_of(last), evidence)
+
+
+def _drawn(layout: Layout, waypoints: list[Waypoint], last: Step, arrived: bool) -> tuple[Waypoint, ...]:
+    """Return the waypoints the picture shows, none twice in a row; with the way out that a packet did not get to."""
+    way_out = (last.netns, last.oif)
+    if not arrived and position_of(last) in (MIDDLE, EXIT) and layout.draws(way_out):
+        waypoints = [*waypoints, way_out]
+    return tuple(w for i, w in enumerate(waypoints) if layout.draws(w) and w not in waypoints[i + 1 : i + 2])
 
 
 def waypoints_of(steps: Iterable[Step]) -> list[Waypoint]:
@@ -133,10 +136,7 @@ def trail_to(layout: Layout, journey: Journey, index: int) -> Polyline:
     arrives = step.stage in (Stage.DEVICE, Stage.TUNNEL)
     if arrives and step.to:
         waypoints.pop()
-    position = position_of(step)
-    if not arrives and position in (MIDDLE, EXIT) and layout.draws((step.netns, step.oif)):
-        waypoints.append((step.netns, step.oif))
-    drawn = tuple(s for i, s in enumerate(waypoints) if layout.draws(s) and s not in waypoints[i + 1 : i + 2])
+    position, drawn = position_of(step), _drawn(layout, waypoints, step, arrives)
     return edge_line(layout, Edge(drawn, journey.reply, arrives or position == INSIDE, step.netns, position))
 
 

@@ -118,12 +118,6 @@ def along(points: Sequence[Point], distance: float) -> Point:
     return points[-1]
 
 
-def longest_level(points: Sequence[Point]) -> tuple[Point, Point] | None:
-    """Return the longest horizontal run, as it is travelled; None when there is none."""
-    runs = [(a, b) for a, b in pairwise(points) if abs(a[1] - b[1]) < 0.01]
-    return max(runs, key=lambda run: abs(run[0][0] - run[1][0]), default=None)
-
-
 def clip(points: Sequence[Point], rect: Rect) -> Polyline:
     """Return the part of an orthogonal polyline that lies within a rectangle."""
     kept: list[Point] = []

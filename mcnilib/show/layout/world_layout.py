@@ -94,16 +94,15 @@ def _abreast(devices: Mapping[str, list[Link]], whole: float) -> list[tuple[floa
 
     Where they would overlap, they stand narrow and close from the left, which leaves room for names of segments.
     """
-    wides = [max(text_width(name, 13, bold=True) + 24, 136.0 * len(own) + 8) for name, own in devices.items()]
+    names = [text_width(name, 13, bold=True) + 24 for name in devices]
+    wides = [max(name, 136.0 * len(own) + 8) for name, own in zip(names, devices.values(), strict=True)]
     begins = [whole * (number + 1) / (len(wides) + 1) - wide / 2 for number, wide in enumerate(wides)]
     if all(x + wide <= following for x, wide, following in zip(begins, wides, begins[1:], strict=False)):
         return list(zip(begins, wides, strict=True))
-    chips = [
-        max((text_width(_nic_text(link)) + 22 for link in own), default=0.0) * len(own) for own in devices.values()
+    needed = [
+        len(own) * max((text_width(_nic_text(link)) + 22 for link in own), default=0.0) for own in devices.values()
     ]
-    wides = [
-        max(text_width(name, 13, bold=True) + 24, wide + 8, 144.0) for name, wide in zip(devices, chips, strict=True)
-    ]
+    wides = [max(name, wide + 8, 144.0) for name, wide in zip(names, needed, strict=True)]
     gap = min(MACHINE_GAP, (whole - 2 * SHEET_MARGIN - sum(wides)) / (len(wides) - 1))
     return [(SHEET_MARGIN + gap * number + sum(wides[:number]), wide) for number, wide in enumerate(wides)]
 

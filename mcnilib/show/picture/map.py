@@ -7,7 +7,6 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass
-from io import BytesIO
 from itertools import pairwise
 from typing import Any
 
@@ -17,7 +16,7 @@ from matplotlib.patches import FancyBboxPatch
 from mcnilib.linux.netns import Netns
 from mcnilib.show.html.fallback import Bundle, static_fallback
 from mcnilib.show.layout.plan import plan_of
-from mcnilib.show.picture.paint import new_figure
+from mcnilib.show.picture.paint import figure_png, new_figure
 from mcnilib.show.picture.palette import FONTS, INK, PAPER, QUIET_INK, SURFACES
 from mcnilib.world.world import World
 
@@ -46,7 +45,7 @@ class Map:
         return ", ".join(f"{name} {address_list(self.world[name])}" for name in names)
 
     def _repr_mimebundle_(self, **kwargs: Any) -> Bundle:
-        return static_fallback(None, self.lines(), to_png(paint_map(self.world)))
+        return static_fallback(None, self.lines(), figure_png(paint_map(self.world)))
 
 
 def address_list(netns: Netns) -> str:
@@ -86,13 +85,6 @@ def _sheet(height: float) -> tuple[Figure, Any]:
     axes = figure.add_axes((0, 0, 1, 1), xlim=(0, MAP_WIDTH), ylim=(height, 0))
     axes.set_axis_off()
     return figure, axes
-
-
-def to_png(figure: Figure, scale: float = 2.0) -> bytes:
-    """Return a figure as PNG, `scale` pixels per unit."""
-    out = BytesIO()
-    figure.savefig(out, format="png", dpi=72 * scale, metadata={"Software": None})
-    return out.getvalue()
 
 
 def _outside(axes: Any, world: World, names: tuple[str, ...], y: float, middle: dict[str, float]) -> None:

@@ -6,6 +6,7 @@ a Figure of its own, no axes, no global state; one unit is one pixel at natural 
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
+from io import BytesIO
 
 from matplotlib.artist import Artist
 from matplotlib.backend_bases import RendererBase
@@ -39,6 +40,13 @@ def new_figure(width: float, height: float) -> Figure:
     figure = Figure(figsize=(width / DPI, height / DPI), dpi=DPI)
     figure.patch.set_facecolor(PAPER)
     return figure
+
+
+def figure_png(figure: Figure, scale: float = 2.0) -> bytes:
+    """Return a figure as PNG, `scale` pixels per unit."""
+    out = BytesIO()
+    figure.savefig(out, format="png", dpi=DPI * scale, metadata={"Software": None})
+    return out.getvalue()
 
 
 def pixels(figure: Figure, height: float) -> Transform:

@@ -9,7 +9,6 @@ Source: https://jfly.uni-koeln.de/color/, https://www.w3.org/TR/WCAG22/#contrast
 from __future__ import annotations
 
 from dataclasses import dataclass
-from functools import cache
 
 from mcnilib.trace.trace import Outcome, Verdict
 
@@ -18,9 +17,6 @@ PAPER, INK, QUIET_INK = "#FFFFFF", "#1B1F24", "#5C6570"
 
 FONTS = ("DejaVu Sans", "Bitstream Vera Sans", "Verdana", "sans-serif")
 """Fonts by preference; the first is the one positions are computed with, the others are as wide or narrower."""
-
-MIN_SIZE = 11.0
-"""No text is smaller than this, in pixels at the picture's natural width."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,7 +65,6 @@ SURFACES = {
     "pod": Surface(PAPER, "#4B5563", 1.3),
     "nic": Surface("#E7ECF2", "#4B5563", 1.0),
     "segment": Surface("#DDE3EA", "#B9C1CB", 0.8),
-    "note": Surface(PAPER, "#4B5563", 1.0),
 }
 """Areas that take part in the conversation."""
 
@@ -79,7 +74,6 @@ FAINT = {
     "pod": Surface("#FCFCFD", "#CCD3DA", 0.8, QUIET_INK),
     "nic": Surface("#F8F9FA", "#D9DEE4", 0.8, QUIET_INK),
     "segment": Surface("#EEF1F4", "#D9DEE4", 0.8, QUIET_INK),
-    "note": Surface("#FCFCFD", "#CCD3DA", 0.8, QUIET_INK),
 }
 """The same areas when nothing of the conversation touches them."""
 
@@ -93,17 +87,3 @@ def role_of(outcome: Outcome) -> Role:
     """Return how an outcome is drawn: works, lost, or a matter of chance."""
     depends = outcome.verdict is Verdict.DEPENDS
     return ROLES["depends" if depends else "delivered" if outcome.works else "drop"]
-
-
-@cache
-def luminance(colour: str) -> float:
-    """Return the relative luminance of `#RRGGBB`, from 0 (black) to 1 (white). Source: WCAG 2.2."""
-    parts = [int(colour[i : i + 2], 16) / 255 for i in (1, 3, 5)]
-    linear = [part / 12.92 if part <= 0.04045 else ((part + 0.055) / 1.055) ** 2.4 for part in parts]
-    return 0.2126 * linear[0] + 0.7152 * linear[1] + 0.0722 * linear[2]
-
-
-def contrast(one: str, other: str) -> float:
-    """Return the contrast ratio of two colours, from 1 (same) to 21 (black on white). Source: WCAG 2.2."""
-    light, dark = sorted((luminance(one), luminance(other)), reverse=True)
-    return (light + 0.05) / (dark + 0.05)

@@ -23,7 +23,7 @@ from mcnilib.errors import McniError
 from mcnilib.show.layout.plan import Plan
 from mcnilib.show.layout.scene import Scene
 from mcnilib.show.picture.drawing import Drawing, lay_out
-from mcnilib.show.picture.paint import new_figure, paint, paint_devices, paint_scene, paint_story
+from mcnilib.show.picture.paint import figure_png, new_figure, paint, paint_devices, paint_scene, paint_story
 from mcnilib.show.picture.palette import FONTS, PAPER
 from mcnilib.trace.trace import Trace
 from mcnilib.world.world import World
@@ -101,9 +101,7 @@ def to_png(drawing: Drawing, scale: float = 2.0) -> bytes:
     figure = new_figure(drawing.width, drawing.height)
     FigureCanvasAgg(figure)
     paint(figure, drawing)
-    out = BytesIO()
-    figure.savefig(out, format="png", dpi=72 * scale, metadata={"Software": None})
-    return out.getvalue()
+    return figure_png(figure, scale)
 
 
 class PictureError(McniError, ValueError):

@@ -23,7 +23,7 @@ from mcnilib.show.widgets.trace_view import Picture, verdict_html
 from mcnilib.trace.explain import difference, verdict
 from mcnilib.trace.trace import Step
 
-SIDES = {"left": "left (above on a narrow page)", "right": "right (below on a narrow page)"}
+RUN_NAMES = {"left": "left (above on a narrow page)", "right": "right (below on a narrow page)"}
 """What the two runs are called, and the words above them."""
 
 NARROWEST = "470px"
@@ -48,7 +48,7 @@ class SideBySide(widgets.VBox):  # type: ignore[misc]
         """Show both runs."""
         self.story = story
         self.controls = tuple(Controls(story.options(), settings, self._change) for settings in (left, right))
-        heads = zip(SIDES.values(), self.controls, strict=True)
+        heads = zip(RUN_NAMES.values(), self.controls, strict=True)
         self.columns = tuple(RunColumn(head, controls, scale) for head, controls in heads)
         self.difference = widgets.HTML()
         both = widgets.Box(list(self.columns), layout=widgets.Layout(flex_flow="row wrap", grid_gap="8px 24px"))
@@ -73,7 +73,7 @@ class SideBySide(widgets.VBox):  # type: ignore[misc]
             column.picture.show(picture_of(self.story, settings, first_step(trace, parted, step)))
             column.verdict.value = verdict_html(trace)
         here, there = (self.story.world(settings) for settings in self.settings)
-        left, right = SIDES
+        left, right = RUN_NAMES
         told = difference_html(parted, (left, right)), state_changes_html(here, there, parted)
         self.difference.value = block(*told)
 
@@ -92,7 +92,7 @@ class SideBySide(widgets.VBox):  # type: ignore[misc]
         """Tell the comparison in words."""
         traces = [self.story.run(settings) for settings in self.settings]
         parted = difference(*traces)
-        told = [f"{name}: {verdict(trace)}" for name, trace in zip(SIDES, traces, strict=True)]
+        told = [f"{name}: {verdict(trace)}" for name, trace in zip(RUN_NAMES, traces, strict=True)]
         told.append(f"first difference: {parted}" if parted else "no step differs")
         for file, changes in changed_state(*map(self.story.world, self.settings)).items():
             told += [f"{file}: {sign} {line}" for sign, line in changes[:MOST_CHANGES]]

@@ -87,15 +87,8 @@ class SnapshotPanel(widgets.VBox):  # type: ignore[misc]
 def _field(name: str, value: str, hint: str) -> Any:
     """Return a field in which its whole hint can be read; a character is at most 1ch wide on average."""
     layout = widgets.Layout(width=f"{len(name) + len(hint) + 4}ch", max_width="100%")
-    return widgets.Text(
-        value=value,
-        description=name,
-        placeholder=hint,
-        tooltip=hint,
-        style=WIDE,
-        layout=layout,
-        continuous_update=False,
-    )
+    options = {"style": WIDE, "layout": layout, "continuous_update": False}
+    return widgets.Text(value=value, description=name, placeholder=hint, tooltip=hint, **options)
 
 
 def _compared(before: Trace, after: Trace) -> Html:
