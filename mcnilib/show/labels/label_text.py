@@ -41,18 +41,12 @@ def numbers_in_short(numbers: Sequence[int], most: int = 3) -> str:
 def loss_lines(journeys: Sequence[Journey]) -> tuple[str, ...]:
     """Say what was lost, in which part of Linux, by which line, and who wrote it."""
     step = journeys[0].last
-    word = {Fate.REJECTED: "rejected", Fate.UNREACHABLE: "cannot go on", Fate.UNKNOWN: "not known further"}.get(
-        step.fate, "dropped"
-    )
-    head = f"{packets_in_short(journeys, 2)} {word}"
+    fates = {Fate.REJECTED: "rejected", Fate.UNREACHABLE: "cannot go on", Fate.UNKNOWN: "not known further"}
+    head = f"{packets_in_short(journeys, 2)} {fates.get(step.fate, 'dropped')}"
     if step.table:
         return (head, f"in {place_name(step)}", rule_in_short(step), *_by(step))
-    return (
-        head,
-        f"{place_name(step)}: {step.action}",
-        *((step.evidence.strip(),) if step.evidence else ()),
-        *_by(step),
-    )
+    line = (step.evidence.strip(),) if step.evidence else ()
+    return (head, f"{place_name(step)}: {step.action}", *line, *_by(step))
 
 
 def _by(step: Step) -> tuple[str, ...]:
@@ -102,10 +96,7 @@ def conntrack_state(trace: Trace, netns: str) -> str:
 
 
 def writers(trace: Trace, netns: str) -> dict[str, str]:
-    """Say whose iptables rules matched packets in a namespace:
-
-    name -> `quiet`, or `drop` for who decided the outcome.
-    """
+    """Say whose iptables rules matched packets in a namespace: name -> `quiet`, or `drop` for who decided."""
     names: dict[str, str] = {}
     for step in (step for journey in trace.journeys for step in journey.within(netns)):
         if step.table and step.by:
@@ -117,9 +108,7 @@ def writers(trace: Trace, netns: str) -> dict[str, str]:
 
 
 def missed_packets(trace: Trace, netns: str) -> list[str]:
-    """Say which packets passed a namespace by that made it misjudge the deciding one; nothing when that is not the
-    story.
-    """
+    """Say which packets passed a namespace by, so that it misjudged the deciding one; nothing when it did not."""
     outcome = trace.outcome
     if outcome.works or outcome.step.netns != netns or outcome.step.ctstate != ConnState.INVALID:
         return []

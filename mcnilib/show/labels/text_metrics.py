@@ -1,7 +1,4 @@
-"""How wide a text will be, and how to make it fit:
-
-measured with the font the pictures are drawn in, without drawing.
-"""
+"""How wide a text will be, and how to make it fit: measured in the font of the pictures, without drawing."""
 
 from __future__ import annotations
 
@@ -61,11 +58,8 @@ def fit_word(word: str, limit: float, size: float = 11.0, bold: bool = False) ->
     rest = word
     while text_width(rest, size, bold) > limit - 12 and "." in rest:
         rest = rest.split(".", 1)[1]
-    return (
-        word
-        if text_width(word, size, bold) <= limit
-        else ellipsize(f"{ELLIPSIS}{rest}" if rest != word else word, limit, size, bold)
-    )
+    whole = rest == word or text_width(word, size, bold) <= limit
+    return ellipsize(word if whole else f"{ELLIPSIS}{rest}", limit, size, bold)
 
 
 def wrap(text: str, limit: float, size: float = 11.0, bold: bool = False) -> tuple[str, ...]:

@@ -17,7 +17,6 @@ from mcnilib.show.layout.edge_routing import (
     Bundles,
     Edge,
     EdgeLines,
-    Offset,
     edge_of,
     offsets,
     route_edges,
@@ -31,7 +30,7 @@ from mcnilib.show.layout.plan import Plan, focus_of, plan_of
 from mcnilib.show.layout.scene import Arrow, Cable, Callout, Label, Layout, Scene, Waypoint
 from mcnilib.show.layout.world_layout import place_world
 from mcnilib.trace.explain import tell
-from mcnilib.trace.trace import Journey, Trace
+from mcnilib.trace.trace import Trace
 from mcnilib.world.world import World
 
 
@@ -74,11 +73,7 @@ def lay_out(world: World, trace: Trace, plan: Plan | None = None, highlight: tup
     written = replace(scene, labels=scene.labels + labels)
     markers = place_markers(layout, written, bundles, lines)
     numbers_at = place_numbers(written, lines, markers, bundles)
-    offset_of = offsets(lines)
-    arrows = tuple(
-        _arrow(layout, edge, (line, offset_of[edge]), bundles[edge], numbers_at.get(edge))
-        for edge, line in lines.items()
-    )
+    arrows = tuple(_arrows(layout, bundles, lines, numbers_at))
     numbers = [number_rect(arrow) for arrow in arrows if arrow.numbers_at]
     callouts = tuple(place_labels(layout, written, bundles, lines, markers, numbers))
     sentences = tell(trace)
@@ -127,17 +122,15 @@ def _bundles(layout: Layout, trace: Trace) -> Bundles:
     return bundles
 
 
-def _arrow(
-    layout: Layout,
-    edge: Edge,
-    laid: tuple[Polyline, Offset],
-    journeys: list[Journey],
-    numbers_at: tuple[Point, int] | None,
-) -> Arrow:
-    """Make the arrow of a way from its line and how far that is from the middle."""
-    line, offset = laid
-    parts = tuple(shift(part, *offset) for part in tunnel_lines(layout, edge))
-    return Arrow(line, tuple(j.number for j in journeys), edge.reply, not edge.delivered, numbers_at, parts)
+def _arrows(
+    layout: Layout, bundles: Bundles, lines: EdgeLines, numbers_at: dict[Edge, tuple[Point, int]]
+) -> Iterator[Arrow]:
+    """Yield the arrow of every edge."""
+    offset_of = offsets(lines)
+    for edge, line in lines.items():
+        numbers = tuple(journey.number for journey in bundles[edge])
+        parts = tuple(shift(part, *offset_of[edge]) for part in tunnel_lines(layout, edge))
+        yield Arrow(line, numbers, edge.reply, not edge.delivered, numbers_at.get(edge), parts)
 
 
 def _scene(layout: Layout, trace: Trace) -> Scene:

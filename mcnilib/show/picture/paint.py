@@ -1,7 +1,4 @@
-"""Paint a drawing with matplotlib:
-
-a Figure of its own, no axes, no global state; one unit is one pixel at natural size.
-"""
+"""Paint a drawing with matplotlib: a figure of its own, no axes, no global state; a unit is a pixel at natural size."""
 
 from __future__ import annotations
 

@@ -82,7 +82,8 @@ def _sysctls(netns: Netns) -> Iterator[Listed]:
 
 def _netfilter(netns: Netns) -> Iterator[Listed]:
     for table in netns.ip4.tables:
-        yield Listed(f"iptables-save -t {table.name}", tuple(_rules(table)), folded=_size(table) > 8)
+        lines = tuple(_rules(table))
+        yield Listed(f"iptables-save -t {table.name}", lines, folded=len(lines) - len(table.chains) > 8)
     sets = tuple(
         StateLine(text, note=_by(one.by) if at == 0 else "")
         for one in netns.sets
@@ -95,10 +96,6 @@ def _rules(table: Table) -> Iterator[StateLine]:
     yield from (StateLine(str(chain)) for chain in table.chains)
     for chain in table.chains:
         yield from _noted(chain.rules)
-
-
-def _size(table: Table) -> int:
-    return sum(len(chain.rules) for chain in table.chains)
 
 
 def _noted(items: Iterable[Any]) -> tuple[StateLine, ...]:
