@@ -58,7 +58,6 @@ TWICE = [
     "ROUTE_ERRORS",
     "SHORT",
     "SIDES",
-    "SOURCES",
     "Seen",
     "Settings",
     "Stage",
@@ -98,7 +97,6 @@ TWICE = [
     "taken",
     "text",
     "to_node",
-    "to_png",
     "write",
     "write_folder",
 ]
