@@ -203,3 +203,19 @@ def test_done(): ...
     )  # fmt: skip
     counted = re.findall(r"\d+ (?:passed|failed|skipped|error)", done.stdout.splitlines()[-1])
     assert set(counted) == set(outcome.split(", ")), done.stdout
+
+
+HOUSE = (ROOT / "docs" / "architecture.md").read_text(encoding="utf-8")
+
+
+def test_what_the_description_of_the_house_names_is_there():
+    files = re.findall(r"`((?:tests/)?[a-z][\w/]*(?:\.py|/))`", HOUSE)
+    assert files
+    assert [name for name in files if not any((base / name).exists() for base in (ROOT, ROOT / "mcnilib"))] == []
+
+
+def test_each_question_about_the_house_is_answered_by_few_files():
+    (table,) = re.findall(r"^## Where is .*?\n\n(.*?)\n\n", HOUSE, re.DOTALL | re.MULTILINE)
+    opened = [re.findall(r"`[\w/]+\.py`", row) for row in table.splitlines()[2:]]
+    assert all(1 <= len(files) <= 5 for files in opened)
+    assert sum(map(len, opened)) <= 40
