@@ -183,7 +183,7 @@ class _Seen:
             if not home.links:
                 self._missing.setdefault(home.node, []).append(home.name)
             for link in home.links:
-                far = _below(link)
+                far = None if link.kind.role is DeviceRole.PAIR else link.kind.endpoint  # what hands packets over to it
                 if far and (not far.netns or far.netns[:1] == "/"):
                     self._unplaced.setdefault((home.node, far.index), []).append((home.name, link))
 
@@ -207,8 +207,3 @@ class _Seen:
             more = f" and {len(names) - NAMED} more" if len(names) > NAMED else ""
             which = ", ".join(names[:NAMED]) + more
             yield Hidden("", f"{which} of that machine may have devices on {here}", f"`ip -d address show` in {which}")
-
-
-def _below(link: Link) -> LinkEnd | None:
-    """Return the device that hands packets over to this one."""
-    return None if link.kind.role is DeviceRole.PAIR else link.kind.endpoint

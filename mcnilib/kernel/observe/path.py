@@ -59,8 +59,7 @@ class Cabling:
             for name, link in links
             if (child := link.kind.child)
         }
-        pairs = {(name, link.name) for name, link in links if link.kind.role is DeviceRole.PAIR}
-        self.peer = {place: ends[place] for place in pairs}
+        self.peer = {(name, x.name): ends[name, x.name] for name, x in links if x.kind.role is DeviceRole.PAIR}
         self.segments = {(port.netns, port.link): one.name for one in world.segments for port in one.ports}
         self.master = {(name, link.name): link.master for name, link in links if link.master}
         self.tunnels = {(name, link.name) for name, link in links if link.kind.tunnel}

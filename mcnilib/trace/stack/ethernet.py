@@ -51,11 +51,6 @@ class _Sight:
         """Return the frame one device further."""
         return _Sight(self.frame, (*self.path, (netns, device)), self.taken if taken is None else taken)
 
-    @property
-    def to_all(self) -> bool:
-        """Tell whether it is a broadcast."""
-        return self.frame.to_all
-
 
 def wire_of(world: World) -> Wire:
     """Return the cabling of a world, indexed at its first run and kept for the next ones."""
@@ -133,7 +128,7 @@ class Wire:
         others = (p for p in segment.ports if segment.reflects or (p.netns, p.link) != (netns, link.name))
         ends = _all(self._receive(p.netns, self.cables.plugged(p), sight) for p in others)
         if segment.uplink:
-            sought = "" if sight.to_all else f": the machine with the MAC address {sight.frame.dst}"
+            sought = "" if sight.frame.to_all else f": the machine with the MAC address {sight.frame.dst}"
             what = f"who else is plugged into {segment.name}{sought}"
             ends.append(Unknown(f"the frame leaves by the uplink of {segment.name}", collect=what))
         return ends
@@ -151,9 +146,9 @@ class Wire:
             self._enter(n, sibling, below)
             for n, sibling, kind in siblings
             if sibling.up and link.kind.child and link.kind.child.reaches(kind)
-            if kind.wants(sibling.mac, frame) or (sight.to_all and sibling.mac != frame.src)
+            if kind.wants(sibling.mac, frame) or (sight.frame.to_all and sibling.mac != frame.src)
         )
-        if here and not sight.to_all:
+        if here and not sight.frame.to_all:
             return here
         return here + self._send(lower.netns, device, sight)
 
@@ -169,7 +164,7 @@ class Wire:
         """Take a frame at a device, on which there may be others that nobody placed."""
         ends = self._taken(netns, link, sight)
         for mac, why, collect in link.hidden:
-            if sight.to_all or sight.frame.dst == mac or not (mac or ends):
+            if sight.frame.to_all or sight.frame.dst == mac or not (mac or ends):
                 ends.append(Unknown(why, collect=collect))
         return ends
 
@@ -191,7 +186,7 @@ class Wire:
         loses it while it is down.
         """
         own: _Ends = [Receiver(netns, link, sight.path)] if sight.taken else []
-        if sight.to_all:
+        if sight.frame.to_all:
             return _all(self._enter(n, child, sight) for n, child in _copies(children, sight.frame.src)) + own
         passthru = [(n, child) for n, child, kind in children if kind.takes_all]
         wanting = passthru or [(n, x) for n, x, kind in children if x.up and kind.wants(x.mac, sight.frame)]
@@ -211,7 +206,7 @@ class Wire:
         if sight.path[-1] != (netns, port.name):  # a macvlan child
             sight = sight.at(netns, port.name)
         self._refuse_circle(netns, port, sight)
-        if sight.to_all:
+        if sight.frame.to_all:
             return self._pass_up(netns, bridge, sight) + self._forward(netns, bridge, port.name, sight)
         station = self.cables.station(netns, bridge, sight.frame.dst)
         if station and station.state == "permanent":
@@ -242,7 +237,7 @@ class Wire:
         What comes in by a port teaches the bridge where its sender is: the way to that MAC is back, so it is lost.
         """
         ports = [port for port in self.cables.ports.get((netns, bridge.name), []) if port.name != ingress]
-        station = None if sight.to_all else self.cables.station(netns, bridge, sight.frame.dst)
+        station = None if sight.frame.to_all else self.cables.station(netns, bridge, sight.frame.dst)
         sticks = station is not None and (station.sticky or station.state == "permanent")
         if ingress and sight.frame.src == sight.frame.dst and not sticks:
             return []
