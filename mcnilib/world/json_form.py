@@ -15,10 +15,10 @@ from mcnilib.errors import StateSyntaxError
 from mcnilib.linux.device.bridge import BRIDGE_SWITCHES, PORT_OFF, PORT_ON
 from mcnilib.linux.routing.neigh import FLAGS
 
-Entry = dict[str, Any]
+JsonObject = dict[str, Any]
 
 
-def text_of(text: str, lines: Callable[[Entry], Iterable[str]], source: str) -> str:
+def text_of(text: str, lines: Callable[[JsonObject], Iterable[str]], source: str) -> str:
     """Return the text form of a tool's JSON output; `lines` turns one of its objects into lines.
 
     Raises: StateSyntaxError for text that is not JSON, or not a list of objects.
@@ -30,7 +30,7 @@ def text_of(text: str, lines: Callable[[Entry], Iterable[str]], source: str) -> 
     return "".join(f"{line}\n" for entry in found if entry for line in _lines(entry, lines, source))
 
 
-def read_json(text: str, source: str, kept: Callable[[Entry], Any] | None = None) -> Any:
+def read_json(text: str, source: str, kept: Callable[[JsonObject], Any] | None = None) -> Any:
     """Read JSON; `kept` says what is kept of an object. Raises: StateSyntaxError that says where it breaks off."""
     try:
         return json.loads(text, object_hook=kept)
@@ -43,7 +43,7 @@ def read_json(text: str, source: str, kept: Callable[[Entry], Any] | None = None
         raise StateSyntaxError(f"not JSON: {problem}"[:200], source=source, line=1, column=1, text=first) from None
 
 
-def _lines(entry: Entry, lines: Callable[[Entry], Iterable[str]], source: str) -> list[str]:
+def _lines(entry: JsonObject, lines: Callable[[JsonObject], Iterable[str]], source: str) -> list[str]:
     try:
         found = [line.replace("\n", " ") for line in lines(entry)]
         strange = next((line for line in found if not line.isprintable()), None)
@@ -56,7 +56,7 @@ def _lines(entry: Entry, lines: Callable[[Entry], Iterable[str]], source: str) -
         raise StateSyntaxError(what, source=source, line=1, column=1, text=text) from None
 
 
-def link_lines(entry: Entry) -> Iterator[str]:
+def link_lines(entry: JsonObject) -> Iterator[str]:
     """Turn an object of `ip -d -j address` into the lines of `ip -d address`."""
     far = entry["link"] if "link" in entry else f"if{entry['link_index']}" if "link_index" in entry else ""
     other = f"@{far or 'NONE'}" if far is None or far else ""
@@ -77,19 +77,19 @@ def link_lines(entry: Entry) -> Iterator[str]:
             yield f"    {_address_line(address, entry['ifname'])}"
 
 
-def _program(xdp: Entry) -> object:
+def _program(xdp: JsonObject) -> object:
     """Return the id of a program that sees a device's frames first; several attached ones stand in a list."""
     return next((one["prog"]["id"] for one in (xdp, *xdp.get("attached", [])) if "prog" in one), 0)
 
 
-def _far_words(entry: Entry) -> str:
+def _far_words(entry: JsonObject) -> str:
     down = " protodown on" if entry.get("proto_down") else ""
     if "link_netns" in entry:
         return f" link-netns {entry['link_netns']}{down}"
     return f" link-netnsid {entry['link_netnsid']}{down}" if "link_netnsid" in entry else down
 
 
-def _kind_line(kind: str, data: Entry) -> str:
+def _kind_line(kind: str, data: JsonObject) -> str:
     match kind:
         case "macvlan":
             return f"macvlan mode {data['mode']}"
@@ -102,7 +102,7 @@ def _kind_line(kind: str, data: Entry) -> str:
     return kind
 
 
-def _ipip_line(data: Entry) -> str:
+def _ipip_line(data: JsonObject) -> str:
     named = (("remote", "remote"), ("local", "local"), ("link", "dev"), ("fwmark", "fwmark"))
     words = [f"{word} {data[key]}" for key, word in named if data.get(key)]
     words += ["external"] if data.get("external") else []
@@ -111,7 +111,7 @@ def _ipip_line(data: Entry) -> str:
     return " ".join(["ipip", data.get("proto", "any"), *words, *([f"encap {kind}"] if kind != "none" else [])])
 
 
-def _vxlan_line(data: Entry) -> str:
+def _vxlan_line(data: JsonObject) -> str:
     words = [f"vxlan id {data['id']}"] if "id" in data else ["vxlan"]
     words += [f"{word} {data[key]}" for word, key in (("group", "group"), ("remote", "remote")) if key in data]
     printed = (("local", "local"), ("dev", "link"), ("dstport", "port"))
@@ -124,13 +124,13 @@ def _vxlan_line(data: Entry) -> str:
 VXLAN_REFUSED = ("proxy", "rsc", "l2miss", "l3miss", "external", "gbp", "gpe", "vnifilter")
 
 
-def _port_line(data: Entry) -> str:
+def _port_line(data: JsonObject) -> str:
     usual = dict.fromkeys(PORT_OFF, False) | dict.fromkeys(PORT_ON, True)
     switches = (f"{word} {'on' if data.get(word, value) else 'off'}" for word, value in usual.items())
     return " ".join(["bridge_slave state", data.get("state", "forwarding"), *switches])
 
 
-def _address_line(address: Entry, name: str) -> str:
+def _address_line(address: JsonObject, name: str) -> str:
     words = [f"inet {address['local']}"]
     words += [f"peer {address['address']}/{address['prefixlen']}"] if "address" in address else []
     words[0] += "" if "address" in address else f"/{address['prefixlen']}"
@@ -138,7 +138,7 @@ def _address_line(address: Entry, name: str) -> str:
     return " ".join([*words, f"scope {address['scope']}", address.get("label", name)])
 
 
-def route_lines(entry: Entry) -> Iterator[str]:
+def route_lines(entry: JsonObject) -> Iterator[str]:
     """Turn an object of `ip -j route show table all` into a line of `ip -4 route show table all`."""
     if ":" in entry["dst"] or entry.get("family") == "inet6":
         return
@@ -157,17 +157,17 @@ def route_lines(entry: Entry) -> Iterator[str]:
     yield " ".join(words)
 
 
-def _hop_words(entry: Entry) -> list[str]:
+def _hop_words(entry: JsonObject) -> list[str]:
     """Return the words for a next hop: its gateway, which may be one of IPv6, and its device."""
     via = [f"via {entry['via']['family']} {entry['via']['host']}"] if "via" in entry else []
     return [*via, *(f"{ROUTE[key]} {entry[key]}" for key in HOP if key in entry)]
 
 
-def _realms(flow: Entry) -> list[str]:
+def _realms(flow: JsonObject) -> list[str]:
     return [f"realms {flow['from']}/{flow['to']}" if "from" in flow else f"realm {flow['to']}"]
 
 
-def _metrics(part: Entry) -> list[str]:
+def _metrics(part: JsonObject) -> list[str]:
     """Return the words for a route's settings; JSON has names of its own for two of them."""
     words = [f"{METRICS.get(key, key)} {value}" for key, value in part.items() if key != "lock" and value is not None]
     return words + [f"features {key}" for key, value in part.items() if value is None]
@@ -190,7 +190,7 @@ METRICS = {"congestion": "congctl"}
 ROUTE_KEYS = {*ROUTE, "type", "dst", "flags", "tos", "nhid", "encap", "via", "flow", "metrics", "nexthops"}
 
 
-def rule_lines(entry: Entry) -> Iterator[str]:
+def rule_lines(entry: JsonObject) -> Iterator[str]:
     """Turn an object of `ip -j rule` into a line of `ip rule`."""
     words = [f"{entry['priority']}:", *(["not"] if "not" in entry else [])]
     words += [f"from {_prefix(entry, 'src')}", *([f"to {_prefix(entry, 'dst')}"] if "dst" in entry else [])]
@@ -223,16 +223,16 @@ RULE_KEYS = {
 }
 
 
-def _range(entry: Entry, key: str) -> str:
+def _range(entry: JsonObject, key: str) -> str:
     return str(entry[key]) if key in entry else f"{entry[f'{key}_start']}-{entry[f'{key}_end']}"
 
 
-def _prefix(entry: Entry, side: str) -> str:
+def _prefix(entry: JsonObject, side: str) -> str:
     length = entry.get(f"{side}len")
     return str(entry[side]) + (f"/{length}" if length is not None else "")
 
 
-def neigh_lines(entry: Entry) -> Iterator[str]:
+def neigh_lines(entry: JsonObject) -> Iterator[str]:
     """Turn an object of `ip -j neigh` into a line of `ip neigh`."""
     if ":" not in entry["dst"]:
         mac = f" lladdr {entry['lladdr']}" if "lladdr" in entry else ""
@@ -241,7 +241,7 @@ def neigh_lines(entry: Entry) -> Iterator[str]:
         yield " ".join([f"{entry['dst']}{dev}{mac}", *flags, *entry.get("state", [])])
 
 
-def fdb_lines(entry: Entry) -> Iterator[str]:
+def fdb_lines(entry: JsonObject) -> Iterator[str]:
     """Turn an object of `bridge -j fdb show` into a line of `bridge fdb show`."""
     far = f" dst {entry['dst']}" if "dst" in entry else ""
     others = (f"{key} {entry[key]}" for key in ("vlan", "port", "vni", "via") if key in entry)

@@ -35,7 +35,7 @@ from mcnilib.linux.routing.rule import Rule, parse_rules
 from mcnilib.linux.sysctl import Setting, parse_settings, print_settings, with_missing
 from mcnilib.linux.text import nearest, shell_words
 from mcnilib.linux.unmodelled import Unseen
-from mcnilib.world.json_form import Entry, fdb_lines, link_lines, neigh_lines, route_lines, rule_lines
+from mcnilib.world.json_form import JsonObject, fdb_lines, link_lines, neigh_lines, route_lines, rule_lines
 
 
 class Reading(NamedTuple):
@@ -79,7 +79,7 @@ class ListingRow:
     parse: Parse = lambda netns, text, source, how: netns
     needed: Callable[[Netns], bool] = lambda netns: False
     rules: bool = False
-    json: Callable[[Entry], Iterable[str]] | None = None
+    json: Callable[[JsonObject], Iterable[str]] | None = None
     shown: tuple[ShellCommand, ...] = ()
     read_back: Mapping[str, tuple[str, ...]] = field(default_factory=dict)  # its name in the lab -> what is run there
     line: type | None = None

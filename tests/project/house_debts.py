@@ -25,7 +25,6 @@ TWICE = [
     "DIFFERS",
     "Difference",
     "Ends",
-    "Entry",
     "FEW",
     "FLAGS",
     "FORMAT",

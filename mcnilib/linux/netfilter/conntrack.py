@@ -154,10 +154,6 @@ class Conntrack:
             return None
         return hit
 
-    def used(self, reply: ConnTuple, now: float) -> bool:
-        """Tell whether a connection with these answers exists, so that NAT must choose another port."""
-        return self.find(reply, now) is not None
-
     def forget(self, number: int) -> None:
         """Remove an entry from the table; a packet that still holds its number is translated by it to the end."""
         entry = self._entries[number]

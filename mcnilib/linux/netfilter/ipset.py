@@ -8,7 +8,7 @@ Source: ipset(8) (ipset 7.17); net/netfilter/ipset/ip_set_{core,hash_gen,list_se
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Hashable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Hashable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from ipaddress import IPv4Address, IPv4Network
@@ -134,24 +134,14 @@ def _joined(ports: Sequence[int]) -> Iterator[Range]:
             start = at
 
 
-def packet_port(packet: Packet, side: str) -> Hashable:
-    """Return the port of a packet as sets see it; for ICMP its type and code, for other protocols 0."""
+def packet_port(packet: Packet, source: bool, bitmap: bool) -> Hashable:
+    """Return the port as sets see it: for ICMP type and code, for other protocols 0; a bitmap has TCP and UDP only."""
+    number = packet.sport if source else packet.dport
+    if bitmap:
+        return number if packet.proto in ("tcp", "udp") else None
     if packet.icmp:
         return "icmp", packet.icmp.type << 8 | packet.icmp.code
-    number = (packet.sport if side == "src" else packet.dport) if packet.proto in WITH_PORTS else 0
-    return packet.proto, number
-
-
-def packet_bitmap_port(packet: Packet, side: str) -> Hashable:
-    """Return the port as bitmap:port sees it: of TCP and UDP only."""
-    if packet.proto not in ("tcp", "udp"):
-        return None
-    return packet.sport if side == "src" else packet.dport
-
-
-def packet_address(packet: Packet, side: str) -> IPv4Address:
-    """Return one of the two addresses."""
-    return packet.src if side == "src" else packet.dst
+    return packet.proto, number if packet.proto in WITH_PORTS else 0
 
 
 class Lookup(Protocol):
@@ -161,20 +151,6 @@ class Lookup(Protocol):
     oif: str
     now: float
     sets: dict[str, IpSet] | None  # which a list of sets names
-
-
-def packet_device(at: Lookup, side: str) -> str:
-    """Return the device of a side: `src` is the one the packet came in by."""
-    return at.iif if side == "src" else at.oif
-
-
-def no_mac(name: str) -> Callable[[Packet, Lookup, str], Hashable]:
-    """Return what refuses to look for a MAC address."""
-
-    def refuse(packet: Packet, at: Lookup, side: str) -> Hashable:
-        raise Unsupported(f"set {name} asks for a MAC address; a rule does not see the frame a packet came in")
-
-    return refuse
 
 
 SET_TYPES = (
@@ -271,14 +247,14 @@ class IpSet:
         """Return what is looked up for one part; None where the packet has no such thing."""
         match kind:
             case "ip" | "net":
-                return int(packet_address(packet, side)) & self._mask
+                return int(packet.src if side == "src" else packet.dst) & self._mask
             case "port":
-                return (packet_bitmap_port if self.type == "bitmap:port" else packet_port)(packet, side)
+                return packet_port(packet, side == "src", self.type == "bitmap:port")
             case "iface":
-                return packet_device(at, side)
+                return at.iif if side == "src" else at.oif
             case "mark":
                 return packet.mark & mark_mask_of(self.options)
-        return no_mac(self.name)(packet, at, side)
+        raise Unsupported(f"set {self.name} asks for a MAC address; a rule does not see the frame a packet came in")
 
     def _found(self, key: MemberKey, now: float) -> int:
         for shape, members in self._index:

@@ -169,7 +169,7 @@ class Choice(NamedTuple):
             attempts, start = attempts // 2, self.chance.port(low, high, proto) - low
 
     def _free(self, wanted: ConnTuple) -> bool:
-        return not self.table.used(wanted.inverse(), self.now)
+        return self.table.find(wanted.inverse(), self.now) is None
 
     def _port(self, wanted: ConnTuple) -> int:
         return wanted.sport if self.source else wanted.dport
