@@ -120,14 +120,14 @@ def _renewed(
 
 def _kernel(clone: Path, force: bool) -> Iterator[Stale]:
     """Look whether the record has each scenario's worlds as they are."""
-    from mcnilib.kernel.compare.record import AGREES, SKIPPED, digest, read
+    from mcnilib.kernel.compare.record import AGREES, SKIPPED, parse_records, scenario_digest
 
     file = clone / "mcnilib" / "kernel" / "record.json"
-    records = read(file.read_text(encoding="utf-8")) if file.is_file() else {}
+    records = parse_records(file.read_text(encoding="utf-8")) if file.is_file() else {}
 
     def is_fresh(story: Scenario) -> bool:
         held = records.get(story.name)
-        if held is None or held.digest != digest(story) or set(held.results) - {AGREES, SKIPPED}:
+        if held is None or held.digest != scenario_digest(story) or set(held.results) - {AGREES, SKIPPED}:
             return False
         return len(held.results) == sum(1 for _ in story.combinations())
 
@@ -139,7 +139,7 @@ def _kernel(clone: Path, force: bool) -> Iterator[Stale]:
 
 def _measure(file: Path, stories: Sequence[Scenario]) -> None:
     """Measure every combination of some scenarios and put them into the record, unless the kernel contradicts."""
-    from mcnilib.kernel.compare.record import DIFFERS, write
+    from mcnilib.kernel.compare.record import DIFFERS, print_records
     from mcnilib.kernel.compare.report import as_recorded, kept
     from mcnilib.kernel.compare.verify import verify
 
@@ -152,16 +152,16 @@ def _measure(file: Path, stories: Sequence[Scenario]) -> None:
     if differing := [str(result) for result in results if result.letter == DIFFERS]:
         raise McniError("\n".join(["the kernel contradicts the model, nothing was recorded:", *differing]))
     new = {one.name: as_recorded(one, [r for r in results if r.scenario == one.name]) for one in stories}
-    write_file(file, write(kept(file) | new))
+    write_file(file, print_records(kept(file) | new))
 
 
 def _fuzz(clone: Path, force: bool) -> Iterator[Stale]:
     """Look whether generator and model are those of the record."""
-    from mcnilib.kernel.fuzz.report import digest
+    from mcnilib.kernel.fuzz.report import fuzz_digest
 
     file = clone / "mcnilib" / "kernel" / "fuzz.json"
     held = json.loads(file.read_text(encoding="utf-8"))
-    if force or digest(held["seed"], held["first"]) != held["digest"]:
+    if force or fuzz_digest(held["seed"], held["first"]) != held["digest"]:
         because = "the generator makes other worlds, or the model other outcomes"
         yield Stale(file, because, partial(_try_worlds, file, held["seed"]))
 

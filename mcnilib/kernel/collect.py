@@ -20,9 +20,9 @@ class CollectError(McniError, OSError):
     """This machine's state cannot be read."""
 
 
-def collected(lab: Lab, world: World, script: str) -> bytes:
+def collect_world(lab: Lab, world: World, script: str) -> bytes:
     """Turn the lab into the world and gather it as a machine's namespaces; the switch stays what nobody collects."""
-    lab.become(world)
+    lab.realise(world)
     return collect(script, at={name: place for name, place in lab.places().items() if name != SWITCH})
 
 

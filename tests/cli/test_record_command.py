@@ -15,7 +15,7 @@ import pytest
 from mcnilib.cli import command_line, record
 from mcnilib.errors import McniError
 from mcnilib.kernel.compare import verify as kernel_verify
-from mcnilib.kernel.compare.record import read
+from mcnilib.kernel.compare.record import parse_records
 from mcnilib.kernel.compare.verify import Result
 from mcnilib.kernel.fuzz import report as fuzz_report
 from mcnilib.kernel.fuzz.case import Case
@@ -100,16 +100,16 @@ def measured(letter: str):
 def stale_record(clone: Path) -> Path:
     """Make the record of scenario 6 one of other worlds."""
     file = clone / "mcnilib" / "kernel" / "record.json"
-    file.write_text(file.read_text().replace(read(file.read_text())[scenario("6").name].digest, "0" * 16))
+    file.write_text(file.read_text().replace(parse_records(file.read_text())[scenario("6").name].digest, "0" * 16))
     return file
 
 
 @pytest.mark.slow
 def test_only_stale_scenarios_are_measured(monkeypatch, clone: Path, stale_record: Path, capsys) -> None:
     monkeypatch.setattr(kernel_verify, "verify", measured("a"))
-    before = read(stale_record.read_text())
+    before = parse_records(stale_record.read_text())
     assert mcni("kernel", clone=clone) == 0
-    after = read(stale_record.read_text())
+    after = parse_records(stale_record.read_text())
     assert [name for name in after if after[name] != before[name]] == [scenario("6").name]
     assert len(after[scenario("6").name].results) == sum(1 for _ in scenario("6").combinations())
     assert f"record.json: {scenario('6').name}\n" in capsys.readouterr().out

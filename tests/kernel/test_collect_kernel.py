@@ -11,11 +11,11 @@ from dataclasses import replace
 import pytest
 from small_worlds import routed
 
-from mcnilib.kernel.collect import collected
+from mcnilib.kernel.collect import collect_world
 from mcnilib.kernel.lab.capabilities import lacking, probe
 from mcnilib.kernel.lab.syscalls import NoLab
-from mcnilib.kernel.lab.workers import Bench
-from mcnilib.kernel.observe.observe import differences
+from mcnilib.kernel.lab.workers import Worker
+from mcnilib.kernel.observe.observe import listing_mismatches
 from mcnilib.scenarios import scenario
 from mcnilib.snapshots.merge import merged
 from mcnilib.snapshots.snapshot import Snapshot, snapshot_of
@@ -30,11 +30,11 @@ STORIES = ("4", "7", "9", "11", "14")
 
 
 @pytest.fixture(scope="module")
-def bench() -> Iterator[Bench]:
+def worker() -> Iterator[Worker]:
     """One lab for the whole module."""
-    with Bench() as one:
+    with Worker() as one:
         try:
-            one.run(differences, routed())
+            one.run(listing_mismatches, routed())
         except NoLab as problem:
             pytest.skip(str(problem))
         yield one
@@ -54,11 +54,11 @@ def test_where_ip_is_not_that_of_iproute2_the_script_says_so(tmp_path) -> None:
     assert "needs the ip of iproute2" in done.stderr
 
 
-def taken(bench: Bench, world: World) -> Snapshot:
+def taken(worker: Worker, world: World) -> Snapshot:
     """Make a world real and collect it; only the switches are told, as an administrator would."""
-    if missing := ", ".join(lacking(world, bench.run(probe))):
+    if missing := ", ".join(lacking(world, worker.run(probe))):
         pytest.skip(f"this kernel has no {missing}")
-    files = read_stream(bench.run(collected, world, script()).decode())
+    files = read_stream(worker.run(collect_world, world, script()).decode())
     files = {name: without_probes(name, text) for name, text in files.items()}
     return snapshot_of(merged([files], world.segments))
 
@@ -73,19 +73,19 @@ def without_probes(name: str, text: str) -> str:
 
 
 @pytest.mark.parametrize("number", STORIES)
-def test_a_scenario_collected_from_the_kernel_is_walked_as_the_model(bench: Bench, number: str) -> None:
+def test_a_scenario_collected_from_the_kernel_is_walked_as_the_model(worker: Worker, number: str) -> None:
     story = scenario(number)
     settings = story.start()
-    snapshot = taken(bench, story.world(settings))
+    snapshot = taken(worker, story.world(settings))
     found, meant = snapshot.trace(story.flow(settings), story.listeners(settings)), story.run(settings)
     assert verdict(found).partition(", written by")[0] == verdict(meant).partition(", written by")[0]
     assert difference(found, meant) is None
 
 
-def test_without_one_namespace_nothing_is_guessed(bench: Bench) -> None:
+def test_without_one_namespace_nothing_is_guessed(worker: Worker) -> None:
     story = scenario("7")
     settings = story.start()
-    whole = taken(bench, story.world(settings)).world
+    whole = taken(worker, story.world(settings)).world
     part = Snapshot(replace(whole, namespaces=tuple(n for n in whole if n.name != "node2")))
     said = verdict(part.trace(story.flow(settings), story.listeners(settings)))
     assert said.startswith("unknown beyond this point, because ")

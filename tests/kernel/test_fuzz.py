@@ -13,17 +13,16 @@ import pytest
 
 from mcnilib.cli import main
 from mcnilib.errors import McniError, StateSyntaxError, Unsupported
-from mcnilib.kernel.compare.compare import compare
+from mcnilib.kernel.compare.compare import compare_traces
 from mcnilib.kernel.fuzz import pieces
 from mcnilib.kernel.fuzz.case import Case, base, parse_case, simulate
 from mcnilib.kernel.fuzz.generate import chance
 from mcnilib.kernel.fuzz.pieces import guesses, listed
-from mcnilib.kernel.fuzz.report import digest, recorded, trials_of
-from mcnilib.kernel.fuzz.shrink import shrink
+from mcnilib.kernel.fuzz.report import fuzz_digest, recorded_run, trials_of
 from mcnilib.kernel.fuzz.topologies import WORLDS
-from mcnilib.kernel.fuzz.trial import AGREES, DIFFERS, REFUSED, attempt
+from mcnilib.kernel.fuzz.trial import AGREES, DIFFERS, REFUSED, attempt, shrink
 from mcnilib.kernel.lab.syscalls import NoLab
-from mcnilib.kernel.lab.workers import Bench
+from mcnilib.kernel.lab.workers import Worker
 from mcnilib.kernel.observe.observe import converse
 from mcnilib.linux.netfilter.conntrack import ConnState, Conntrack, Entry, Tracked
 from mcnilib.trace.run import run
@@ -34,9 +33,9 @@ FRESH = 300
 
 
 @pytest.fixture(scope="module")
-def bench():
+def worker():
     try:
-        with Bench() as made:
+        with Worker() as made:
             made.run(attempt, Case("routers", (), "a", "icmp:10.0.1.1", "b"))
             yield made
     except NoLab as why:
@@ -45,17 +44,17 @@ def bench():
 
 @pytest.mark.kernel
 @pytest.mark.parametrize("path", KEPT, ids=lambda path: path.stem)
-def test_what_once_differed_agrees(path: Path, bench) -> None:
-    trial = bench.run(attempt, parse_case(path.read_text(), str(path)))
+def test_what_once_differed_agrees(path: Path, worker) -> None:
+    trial = worker.run(attempt, parse_case(path.read_text(), str(path)))
     assert trial.ended == AGREES, trial.text
 
 
 @pytest.mark.kernel
-def test_fresh_worlds_agree(bench, capsys) -> None:
+def test_fresh_worlds_agree(worker, capsys) -> None:
     seed = int(os.environ.get("MCNI_FUZZ_SEED") or int.from_bytes(os.urandom(4), "big"))
     trials = list(trials_of(chance(seed, number) for number in range(FRESH)))
     again = [
-        bench.run(attempt, trial.case) for trial in trials if trial.ended == DIFFERS
+        worker.run(attempt, trial.case) for trial in trials if trial.ended == DIFFERS
     ]  # alone, on a quieter machine
     differ = [f"{trial.case}{trial.text}" for trial in again if trial.ended == DIFFERS]
     with capsys.disabled():
@@ -83,7 +82,7 @@ def test_a_piece_left_out_makes_an_answer_unknown_or_leaves_it() -> None:
 
 def test_a_model_that_guesses_what_is_missing_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
     case = Case("routers", ("b: sysctl -w net.ipv4.icmp_echo_ignore_all=1",), "a", "icmp:10.0.2.2", "b")
-    every = pieces.collected(base("routers"))["b/sysctl.txt"]
+    every = pieces.collected_files(base("routers"))["b/sysctl.txt"]
     monkeypatch.setattr(pieces, "_PIECES", (lambda draw, files: ("b's sysctls", {**files, "b/sysctl.txt": every}),))
     assert [*guesses(case, Random(1), 1)] == [
         "without b's sysctls: connected, 10.0.1.2; with it: delivered one way only, 10.0.1.2"
@@ -101,7 +100,7 @@ RENEW = "renew it: mcni record fuzz"
 
 
 def test_ten_thousand_worlds_are_recorded_without_a_disagreement() -> None:
-    run = recorded()
+    run = recorded_run()
     refused = sum(run["refused"].values())
     assert run["worlds"] >= 10_000, RENEW
     assert (run[DIFFERS], run[AGREES] + refused) == (0, run["worlds"]), RENEW
@@ -111,14 +110,14 @@ def test_ten_thousand_worlds_are_recorded_without_a_disagreement() -> None:
 
 
 def test_the_record_is_of_the_generator_and_the_model_as_they_are() -> None:
-    run = recorded()
-    assert digest(run["seed"], run["first"]) == run["digest"], RENEW
+    run = recorded_run()
+    assert fuzz_digest(run["seed"], run["first"]) == run["digest"], RENEW
 
 
 def test_another_outcome_makes_the_record_stale(monkeypatch: pytest.MonkeyPatch) -> None:
-    run = recorded()
+    run = recorded_run()
     monkeypatch.setattr(Conntrack, "track", lambda self, packet, now: Tracked(ConnState.INVALID))
-    assert digest(run["seed"], run["first"]) != run["digest"]
+    assert fuzz_digest(run["seed"], run["first"]) != run["digest"]
 
 
 @pytest.mark.parametrize("number", range(5))
@@ -226,16 +225,16 @@ def test_shrinking_leaves_only_the_lines_that_matter() -> None:
 
 
 @pytest.mark.kernel
-def test_a_model_that_overlooks_a_rule_is_told_apart(bench) -> None:
+def test_a_model_that_overlooks_a_rule_is_told_apart(worker) -> None:
     case = Case("routers", ("r: iptables -A FORWARD -p udp -j DROP",), "a", "udp:10.0.2.2:80", "b")
     flow, listeners = case.flow(patience=0.3), case.listeners()
-    kernel = bench.run(converse, case.build(), flow, listeners)
-    assert compare(run(case.build(), flow, listeners), kernel, flow, listeners).agrees
-    assert not compare(run(case.without(0, 1).build(), flow, listeners), kernel, flow, listeners).agrees
+    kernel = worker.run(converse, case.build(), flow, listeners)
+    assert compare_traces(run(case.build(), flow, listeners), kernel, flow, listeners).agrees
+    assert not compare_traces(run(case.without(0, 1).build(), flow, listeners), kernel, flow, listeners).agrees
 
 
 @pytest.mark.kernel
-def test_the_command_line_says_what_a_run_came_to(bench, tmp_path: Path, capsys) -> None:
+def test_the_command_line_says_what_a_run_came_to(worker, tmp_path: Path, capsys) -> None:
     assert main(["fuzz", "--worlds", "3", "--seed", "1", "--record", str(tmp_path / "run.json")]) == 0
     assert "3 agree, 0 differ" in capsys.readouterr().out
     assert '"worlds": 3' in (tmp_path / "run.json").read_text()

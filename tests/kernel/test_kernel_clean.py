@@ -16,9 +16,9 @@ from small_worlds import routed
 
 from mcnilib.cli import main
 from mcnilib.kernel.lab.clean import clean, leftovers
-from mcnilib.kernel.lab.syscalls import NAME, NoLab
-from mcnilib.kernel.lab.workers import Bench
-from mcnilib.kernel.observe.observe import converse, differences, run
+from mcnilib.kernel.lab.syscalls import LAB_NAME, NoLab
+from mcnilib.kernel.lab.workers import Worker
+from mcnilib.kernel.observe.observe import converse, listing_mismatches, run_on_kernel
 
 pytestmark = pytest.mark.kernel
 ROOT = Path(__file__).parents[2]
@@ -34,9 +34,9 @@ WITHIN = 10.0
 
 @pytest.fixture(autouse=True)
 def _a_lab_is_possible() -> None:
-    with Bench() as bench:
+    with Worker() as worker:
         try:
-            bench.run(differences, routed())
+            worker.run(listing_mismatches, routed())
         except NoLab as problem:
             pytest.skip(str(problem))
 
@@ -68,10 +68,10 @@ signal.signal(signal.SIGINT, signal.default_int_handler)  # a background job is 
 sys.path[:0] = {paths!r}
 from kernel_worlds import CASES
 from mcnilib.kernel.observe.observe import converse
-from mcnilib.kernel.lab.workers import Bench
+from mcnilib.kernel.lab.workers import Worker
 case = CASES["through a router"]
-with Bench() as bench:
-    print(bench.pid, bench.run(converse, case.world, case.flow, case.listeners).outcome.verdict.value, flush=True)
+with Worker() as worker:
+    print(worker.pid, worker.run(converse, case.world, case.flow, case.listeners).outcome.verdict.value, flush=True)
     {then}
 """
 
@@ -101,18 +101,18 @@ def test_nothing_is_left_behind(end: signal.Signals | None) -> None:
 
 
 def test_a_lab_that_is_killed_itself_is_reported() -> None:
-    with Bench() as bench:
-        bench.run(differences, routed())
-        os.kill(bench.pid, signal.SIGKILL)
+    with Worker() as worker:
+        worker.run(listing_mismatches, routed())
+        os.kill(worker.pid, signal.SIGKILL)
         with pytest.raises((RuntimeError, BrokenPipeError)):
-            bench.run(differences, routed())
+            worker.run(listing_mismatches, routed())
 
 
 def test_the_hosts_state_is_the_same_while_a_lab_is_at_work() -> None:
-    with Bench() as bench:
-        bench.run(differences, routed())
+    with Worker() as worker:
+        worker.run(listing_mismatches, routed())
         before = host_state()
-        bench.run(converse, CASES["VXLAN"].world, CASES["VXLAN"].flow, CASES["VXLAN"].listeners)
+        worker.run(converse, CASES["VXLAN"].world, CASES["VXLAN"].flow, CASES["VXLAN"].listeners)
         assert host_state() == before
 
 
@@ -143,10 +143,10 @@ def test_it_works_without_root_in_a_user_namespace(world: str) -> None:
         from mcnilib.cluster.build import build
         from mcnilib.cluster.settings import Settings
         from mcnilib.kernel.observe.observe import differences
-        from mcnilib.kernel.lab.workers import Bench
+        from mcnilib.kernel.lab.workers import Worker
         CLUSTER = build(Settings())
-        with Bench() as bench:
-            print(bench.run(differences, {world}))"""
+        with Worker() as worker:
+            print(worker.run(differences, {world}))"""
     words = [*NOBODY, python_of_everybody(), "-c", dedent(code)]
     done = subprocess.run(words, capture_output=True, text=True, env={"PYTHONDONTWRITEBYTECODE": "1"})
     if "user namespaces" in done.stderr:
@@ -169,9 +169,7 @@ def test_it_says_what_is_missing_where_there_can_be_no_lab() -> None:
     assert "NoLab: network namespaces cannot be made here" in done.stderr
 
 
-AS_A_LAB = (
-    f"import ctypes, time; ctypes.CDLL(None).prctl(15, {NAME.encode()!r}, 0, 0, 0); print(flush=True); time.sleep(60)"
-)
+AS_A_LAB = f"import ctypes, time; ctypes.CDLL(None).prctl(15, {LAB_NAME.encode()!r}, 0, 0, 0); print(flush=True); time.sleep(60)"
 
 
 def test_clean_finds_a_lab_without_a_parent_and_ends_it(capsys: pytest.CaptureFixture[str]) -> None:
@@ -188,10 +186,10 @@ def test_clean_finds_a_lab_without_a_parent_and_ends_it(capsys: pytest.CaptureFi
 
 
 def test_a_lab_at_work_is_not_cleaned_away(capsys: pytest.CaptureFixture[str]) -> None:
-    with Bench() as bench:
-        bench.run(differences, routed())
+    with Worker() as worker:
+        worker.run(listing_mismatches, routed())
         assert main(["clean"]) == 0
-        assert bench.run(differences, routed()) == ()
+        assert worker.run(listing_mismatches, routed()) == ()
     assert "nothing to clean" in capsys.readouterr().out
 
 
@@ -203,10 +201,10 @@ def test_in_a_container_whose_first_process_runs_labs_they_are_not_cleaned_away(
         from small_worlds import routed
         from mcnilib.kernel.lab.clean import clean
         from mcnilib.kernel.observe.observe import differences
-        from mcnilib.kernel.lab.workers import Bench
-        with Bench() as bench:
-            bench.run(differences, routed())
-            print(os.getpid(), clean(), bench.run(differences, routed()))"""
+        from mcnilib.kernel.lab.workers import Worker
+        with Worker() as worker:
+            worker.run(differences, routed())
+            print(os.getpid(), clean(), worker.run(differences, routed()))"""
     words = ["unshare", "--pid", "--fork", "--mount-proc", sys.executable, "-c", dedent(code)]
     done = subprocess.run(words, capture_output=True, text=True, check=False)
     if "unshare" in done.stderr:
@@ -227,4 +225,4 @@ def test_a_lab_of_a_container_is_not_ours_to_clean() -> None:
 
 def test_one_conversation_is_one_call() -> None:
     case = CASES["echo"]
-    assert run(case.world, case.flow, case.listeners).outcome.works
+    assert run_on_kernel(case.world, case.flow, case.listeners).outcome.works

@@ -11,12 +11,12 @@ from small_worlds import namespace, plug, routed
 
 from mcnilib.cluster.build import build
 from mcnilib.cluster.settings import Settings
-from mcnilib.kernel.compare.compare import Report, compare
+from mcnilib.kernel.compare.compare import Report, compare_traces
 from mcnilib.kernel.lab.capabilities import lacking, probe
 from mcnilib.kernel.lab.syscalls import NoLab
 from mcnilib.kernel.lab.tools import ToolFailed
-from mcnilib.kernel.lab.workers import Bench
-from mcnilib.kernel.observe.observe import converse, differences
+from mcnilib.kernel.lab.workers import Worker
+from mcnilib.kernel.observe.observe import converse, listing_mismatches
 from mcnilib.linux.routing.route import parse_route
 from mcnilib.trace.run import run
 from mcnilib.trace.trace import Stage
@@ -26,27 +26,27 @@ pytestmark = pytest.mark.kernel
 
 
 @pytest.fixture(scope="module")
-def bench() -> Iterator[Bench]:
+def worker() -> Iterator[Worker]:
     """One lab for the whole module; it becomes each test's world."""
-    with Bench() as one:
+    with Worker() as one:
         try:
-            one.run(differences, routed())
+            one.run(listing_mismatches, routed())
         except NoLab as problem:
             pytest.skip(str(problem))
         yield one
 
 
-def need(bench: Bench, world: World) -> None:
+def need(worker: Worker, world: World) -> None:
     """Skip, naming what the kernel does not have, when it cannot make the world."""
-    if missing := ", ".join(lacking(world, bench.run(probe))):
+    if missing := ", ".join(lacking(world, worker.run(probe))):
         pytest.skip(f"this kernel has no {missing}")
 
 
-def measured(bench: Bench, case: Case, number: int, model: World | None = None) -> Report:
+def measured(worker: Worker, case: Case, number: int, model: World | None = None) -> Report:
     """Hold the case's conversation on the kernel, and in the simulator in the same world or another."""
     flow = replace(case.flow, sport=10000 + number)
-    kernel = bench.run(converse, case.world, flow, case.listeners, number)
-    return compare(run(model or case.world, flow, case.listeners), kernel, flow, case.listeners)
+    kernel = worker.run(converse, case.world, flow, case.listeners, number)
+    return compare_traces(run(model or case.world, flow, case.listeners), kernel, flow, case.listeners)
 
 
 @pytest.mark.parametrize(
@@ -63,41 +63,44 @@ def measured(bench: Bench, case: Case, number: int, model: World | None = None) 
         pytest.param(build(Settings.of(workaround="host route back", node_rp_filter=2)), id="with a host route back"),
     ],
 )
-def test_what_the_tools_print_is_what_the_world_prints(bench: Bench, world: World) -> None:
-    need(bench, world)
-    assert "\n".join(map(str, bench.run(differences, world))) == ""
+def test_what_the_tools_print_is_what_the_world_prints(worker: Worker, world: World) -> None:
+    need(worker, world)
+    assert "\n".join(map(str, worker.run(listing_mismatches, world))) == ""
 
 
-def test_a_lab_that_became_another_world_is_that_world(bench: Bench) -> None:
+def test_a_lab_that_became_another_world_is_that_world(worker: Worker) -> None:
     for settings in (Settings(), Settings.of(workaround="SNAT on the pod's node", be_liberal=True), Settings()):
-        assert "\n".join(map(str, bench.run(differences, build(settings)))) == ""
+        assert "\n".join(map(str, worker.run(listing_mismatches, build(settings)))) == ""
 
 
-def test_nobody_measures_in_a_world_that_failed_half_way(bench: Bench) -> None:
+def test_nobody_measures_in_a_world_that_failed_half_way(worker: Worker) -> None:
     a = routed()["a"]
     lost = a.with_ip4(routes=(*a.ip4.routes, parse_route("9.9.9.0/24 via 7.7.7.7 dev eth0")))
     for _ in range(2):
         with pytest.raises(ToolFailed, match="Nexthop has invalid gateway"):
-            bench.run(differences, routed().put(lost))
+            worker.run(listing_mismatches, routed().put(lost))
 
 
 @pytest.mark.parametrize(("number", "name"), [*enumerate(CASES, 1)], ids=list(CASES))
-def test_simulator_and_kernel_agree(bench: Bench, number: int, name: str) -> None:
+def test_simulator_and_kernel_agree(worker: Worker, number: int, name: str) -> None:
     case = CASES[name]
-    need(bench, case.world)
+    need(worker, case.world)
     flow = replace(case.flow, sport=10000 + number)
-    kernel = bench.run(converse, case.world, flow, case.listeners, number)
+    kernel = worker.run(converse, case.world, flow, case.listeners, number)
     model = run(case.world, flow, case.listeners)
-    assert str(compare(model, kernel, flow, case.listeners)) == f"agree on {len(kernel.journeys)} packets"
+    assert str(compare_traces(model, kernel, flow, case.listeners)) == f"agree on {len(kernel.journeys)} packets"
     assert kernel.outcome.verdict.value == case.verdict
 
 
 @pytest.mark.parametrize(("number", "name"), [*enumerate(FLOODED, 2001)], ids=list(FLOODED))
-def test_simulator_and_kernel_agree_on_the_outcome(bench: Bench, number: int, name: str) -> None:
+def test_simulator_and_kernel_agree_on_the_outcome(worker: Worker, number: int, name: str) -> None:
     case = FLOODED[name]
-    need(bench, case.world)
+    need(worker, case.world)
     flow = replace(case.flow, sport=10000 + number)
-    kernel, model = bench.run(converse, case.world, flow, case.listeners, number), run(case.world, flow, case.listeners)
+    kernel, model = (
+        worker.run(converse, case.world, flow, case.listeners, number),
+        run(case.world, flow, case.listeners),
+    )
     assert [one.outcome.verdict.value for one in (kernel, model)] == [case.verdict, case.verdict]
     assert kernel.outcome.error == model.outcome.error
 
@@ -123,16 +126,16 @@ UNTRACKED = chains("raw", "PREROUTING -j CT --notrack") + chains("nat")
         ("a chain's policy", routed(chains("filter", "FORWARD -p tcp -j DROP")), "request SYN, end"),
     ],
 )
-def test_a_model_that_is_wrong_in_one_thing_is_found_out(bench: Bench, name: str, wrong: World, says: str) -> None:
-    report = measured(bench, CASES[name], 500 + len(says), model=wrong)
+def test_a_model_that_is_wrong_in_one_thing_is_found_out(worker: Worker, name: str, wrong: World, says: str) -> None:
+    report = measured(worker, CASES[name], 500 + len(says), model=wrong)
     assert not report.agrees
     assert says in str(report)
 
 
-def test_the_kernels_trace_carries_the_rule_its_writer_and_the_connection(bench: Bench) -> None:
+def test_the_kernels_trace_carries_the_rule_its_writer_and_the_connection(worker: Worker) -> None:
     world = build(Settings())
     case = Case(world, "tcp:10.233.101.2:80", "", client="mac1", server="cal2")
-    trace = bench.run(converse, world, replace(case.flow, sport=9000), case.listeners)
+    trace = worker.run(converse, world, replace(case.flow, sport=9000), case.listeners)
     step = trace.outcome.step
     assert (step.netns, step.table, step.chain, step.ctstate) == ("node1", "filter", "KUBE-FORWARD", "INVALID")
     assert step.evidence == "-A KUBE-FORWARD -m conntrack --ctstate INVALID -j DROP"
@@ -141,9 +144,9 @@ def test_the_kernels_trace_carries_the_rule_its_writer_and_the_connection(bench:
     assert [entry.state for entry in dict(trace.connections)["node2"]] == ["SYN_RECV"]
 
 
-def test_every_packet_is_followed_through_every_device(bench: Bench) -> None:
+def test_every_packet_is_followed_through_every_device(worker: Worker) -> None:
     case = CASES["VXLAN"]
-    trace = bench.run(converse, case.world, replace(case.flow, sport=9001), case.listeners)
+    trace = worker.run(converse, case.world, replace(case.flow, sport=9001), case.listeners)
     steps = [(s.netns, s.oif, s.to) for s in trace.journeys[0].steps if s.stage in (Stage.DEVICE, Stage.TUNNEL)]
     assert steps == [
         ("a", "eth0", ("n", "cali0")),

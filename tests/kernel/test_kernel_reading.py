@@ -14,11 +14,11 @@ from kernel_worlds import CASES, macvlans, tunnelled
 from mcnilib.cluster.build import build
 from mcnilib.cluster.settings import Settings
 from mcnilib.errors import Unsupported
-from mcnilib.kernel.compare.compare import compare
+from mcnilib.kernel.compare.compare import compare_traces
 from mcnilib.kernel.lab import commands, devices
 from mcnilib.kernel.lab.readback import as_in_the_world
 from mcnilib.kernel.observe.conversation import checksum
-from mcnilib.kernel.observe.decode import read
+from mcnilib.kernel.observe.decode import decode
 from mcnilib.kernel.observe.netlink import attributes
 from mcnilib.linux.device.base import LinkEnd
 from mcnilib.linux.device.bridge import Bridge
@@ -45,7 +45,7 @@ def tcp(flags: int, data: bytes = b"", options: bytes = b"") -> bytes:
 
 def test_a_rule_trace_shows_of_an_ipip_packet_its_own_header_only() -> None:
     whole = ip(4, ip(6, tcp(2)))
-    captured, traced = read(whole), read(whole[:20], whole[20:40])
+    captured, traced = decode(whole), decode(whole[:20], whole[20:40])
     assert (traced.mark, traced.inner) == (captured.mark, None)
     assert captured.inner is not None
     assert captured.inner.packet.dport == 80
@@ -70,16 +70,16 @@ VXLAN = udp(struct.pack("!BBHI", 8, 0, 0, 4096 << 8) + bytes.fromhex("6600000000
     ],
 )
 def test_captured_bytes_are_packets(data: bytes, text: str) -> None:
-    assert str(read(data).packet) == text
+    assert str(decode(data).packet) == text
 
 
 def test_an_error_quotes_the_packet_it_is_about() -> None:
-    icmp = read(ip(1, struct.pack("!BBHI", 3, 3, 0, 0) + ip(17, udp(b"")))).packet.icmp
+    icmp = decode(ip(1, struct.pack("!BBHI", 3, 3, 0, 0) + ip(17, udp(b"")))).packet.icmp
     assert icmp and str(icmp.quoted) == "udp 10.0.1.2:40000 > 10.0.2.2:80 UDP"
 
 
 def test_a_tunnel_header_carries_a_packet_with_its_own_mark() -> None:
-    seen = read(ip(17, VXLAN, ident=9))
+    seen = decode(ip(17, VXLAN, ident=9))
     assert seen.inner and seen.packet.inner
     assert (seen.packet.inner.vni, seen.packet.inner.mac) == (4096, "66:00:00:00:00:02")
     assert (seen.inner.mark.proto, seen.inner.mark.ident, seen.mark.proto, seen.mark.ident) == ("tcp", 7, "udp", 9)
@@ -88,12 +88,12 @@ def test_a_tunnel_header_carries_a_packet_with_its_own_mark() -> None:
 def test_the_mark_survives_nat_and_tells_retransmissions_apart() -> None:
     sent, changed = ip(6, tcp(2)), bytearray(ip(6, tcp(2)))
     changed[12:16], changed[20:22] = IPv4Address("10.9.9.9").packed, struct.pack("!H", 1024)
-    assert read(bytes(changed)).mark == read(sent).mark
-    assert read(ip(6, tcp(2), ident=8)).mark != read(sent).mark
+    assert decode(bytes(changed)).mark == decode(sent).mark
+    assert decode(ip(6, tcp(2), ident=8)).mark != decode(sent).mark
 
 
 def test_the_window_scale_stands_among_the_options_of_a_syn() -> None:
-    packet = read(ip(6, tcp(2, options=bytes([2, 4, 5, 180, 1, 3, 3, 7])))).packet
+    packet = decode(ip(6, tcp(2, options=bytes([2, 4, 5, 180, 1, 3, 3, 7])))).packet
     assert packet.tcp and packet.tcp.scale == 7
 
 
@@ -210,14 +210,14 @@ def test_connections_are_tracked_where_a_rule_or_nat_asks_for_it(name: str, netn
 def test_a_trace_agrees_with_itself(name: str) -> None:
     case = CASES[name]
     trace = run(case.world, case.flow, case.listeners)
-    assert str(compare(trace, trace, case.flow, case.listeners)) == f"agree on {len(trace.journeys)} packets"
+    assert str(compare_traces(trace, trace, case.flow, case.listeners)) == f"agree on {len(trace.journeys)} packets"
 
 
 def test_a_difference_is_told_with_packet_place_and_both_sides() -> None:
     good, bad = CASES["through a router"], CASES["a chain's policy"]
     flow = replace(good.flow, patience=0.7, sport=40000)
     traces = [run(case.world, flow, good.listeners) for case in (good, bad)]
-    assert str(compare(*traces, flow, good.listeners)).splitlines()[:4] == [
+    assert str(compare_traces(*traces, flow, good.listeners)).splitlines()[:4] == [
         "part here:",
         "  request SYN, devices and addresses:",
         "    model:  r e2 > b eth0: tcp 10.0.1.2:40000 > 10.0.2.2:80",

@@ -18,11 +18,11 @@ from mcnilib.kernel.compare.record import (
     UNKNOWN,
     Recorded,
     checked,
-    digest,
     position,
-    recorded,
+    recorded_scenario,
+    scenario_digest,
 )
-from mcnilib.kernel.compare.report import chosen, release
+from mcnilib.kernel.compare.report import combinations_of, release
 from mcnilib.kernel.compare.verify import verify
 from mcnilib.scenarios import all_scenarios, scenario
 
@@ -32,11 +32,11 @@ RENEW = "renew it: mcni record kernel"
 
 @given(st.text(alphabet=AGREES + DIFFERS + SKIPPED + UNKNOWN))
 def test_letters_survive_being_shortened(letters: str) -> None:
-    assert record.expand(record.shorten(letters)) == letters
+    assert record.expand(record.run_lengths(letters)) == letters
 
 
 def test_runs_of_a_letter_are_shortened() -> None:
-    assert record.shorten("aaadss") == "3a1d2s"
+    assert record.run_lengths("aaadss") == "3a1d2s"
 
 
 @pytest.mark.parametrize("story", STORIES, ids=lambda story: story.name)
@@ -63,19 +63,19 @@ def test_a_setting_that_is_not_the_scenarios_has_no_place() -> None:
 )
 def test_what_a_reader_sees(monkeypatch: pytest.MonkeyPatch, letters: str, says: str) -> None:
     one = Recorded("6.18.44", "2026-11-23", "0", letters, "this kernel has no ipip")
-    monkeypatch.setattr(record, "recorded", lambda name: one)
+    monkeypatch.setattr(record, "recorded_scenario", lambda name: one)
     story = scenario("6")
     assert checked(story, next(story.combinations())) == says
 
 
 def test_a_record_is_read_as_it_was_written() -> None:
     one = Recorded("6.18.44", "2026-11-23", "abc", "aads", "this kernel has no ipip")
-    assert record.read(record.write({"x": one})) == {"x": one}
+    assert record.parse_records(record.print_records({"x": one})) == {"x": one}
 
 
 @pytest.mark.parametrize("story", STORIES, ids=lambda story: story.name)
 def test_the_record_holds_every_combination_and_no_difference(story) -> None:
-    found = recorded(story.name)
+    found = recorded_scenario(story.name)
     assert found, RENEW
     assert len(found.results) == sum(1 for _ in story.combinations()), RENEW
     assert set(found.results) <= {AGREES, SKIPPED}, RENEW
@@ -83,24 +83,24 @@ def test_the_record_holds_every_combination_and_no_difference(story) -> None:
 
 @pytest.mark.parametrize("story", STORIES, ids=lambda story: story.name)
 def test_the_record_is_of_the_worlds_as_they_are(story) -> None:
-    found = recorded(story.name)
+    found = recorded_scenario(story.name)
     assert found, RENEW
-    assert found.digest == digest(story), RENEW
+    assert found.digest == scenario_digest(story), RENEW
 
 
 def test_another_rule_in_one_world_makes_a_record_stale(monkeypatch: pytest.MonkeyPatch) -> None:
     story = scenario("6")
     other = replace(story, defaults=(*story.defaults, ("felix_invalid", False)))
-    assert digest(other) != digest(story)
+    assert scenario_digest(other) != scenario_digest(story)
 
 
 @pytest.mark.kernel
 def test_a_sample_measured_now_agrees_with_the_record() -> None:
     sample = Namespace(all=False, sample=4, seed=release())
-    for result in verify(STORIES, lambda story: chosen(story, sample)):
+    for result in verify(STORIES, lambda story: combinations_of(story, sample)):
         assert result.letter != DIFFERS, str(result)
         story = scenario(result.scenario)
-        place, found = position(story, result.settings), recorded(story.name)
+        place, found = position(story, result.settings), recorded_scenario(story.name)
         assert found and place is not None, RENEW
         assert found.results[place] == result.letter or SKIPPED in (found.results[place], result.letter), RENEW
 

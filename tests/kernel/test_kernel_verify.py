@@ -10,10 +10,10 @@ import pytest
 
 from mcnilib.cli import main
 from mcnilib.kernel.compare import report
-from mcnilib.kernel.compare.record import AGREES, DIFFERS, SKIPPED, read
+from mcnilib.kernel.compare.record import AGREES, DIFFERS, SKIPPED, parse_records
 from mcnilib.kernel.compare.verify import Result, check, groups
 from mcnilib.kernel.lab.syscalls import NoLab
-from mcnilib.kernel.lab.workers import Bench
+from mcnilib.kernel.lab.workers import Worker
 from mcnilib.scenarios import scenario
 
 STORY = scenario("6")
@@ -26,14 +26,14 @@ def results(*letters: str) -> Iterator[Result]:
 
 
 def test_a_sample_has_the_start_and_depends_on_the_seed_alone() -> None:
-    one, same, other = (report.chosen(STORY, Namespace(all=False, sample=9, seed=seed)) for seed in (1, 1, 2))
+    one, same, other = (report.combinations_of(STORY, Namespace(all=False, sample=9, seed=seed)) for seed in (1, 1, 2))
     assert one == same != other
     assert one[0] == STORY.start()
     assert len(set(one)) == 9
 
 
 def test_all_means_every_combination() -> None:
-    assert report.chosen(STORY, Namespace(all=True, sample=1, seed=0)) == list(STORY.combinations())
+    assert report.combinations_of(STORY, Namespace(all=True, sample=1, seed=0)) == list(STORY.combinations())
 
 
 def test_combinations_of_one_world_and_conversation_are_one_measurement() -> None:
@@ -67,7 +67,7 @@ def test_a_record_keeps_what_was_not_measured_again(monkeypatch: pytest.MonkeyPa
     monkeypatch.setattr(report, "verify", lambda stories, *_: (Result(s.name, s.start(), AGREES, "") for s in stories))
     for name in ("6", "7"):
         main(["verify", name, "--all", "--record", str(file)])
-    assert {"macvlan-to-calico-same-node", "macvlan-to-calico-across-nodes"} == set(read(file.read_text()))
+    assert {"macvlan-to-calico-same-node", "macvlan-to-calico-across-nodes"} == set(parse_records(file.read_text()))
 
 
 def test_a_record_needs_every_combination(capsys: pytest.CaptureFixture[str]) -> None:
@@ -79,9 +79,9 @@ def test_a_record_needs_every_combination(capsys: pytest.CaptureFixture[str]) ->
 def test_what_the_kernel_lacks_is_skipped_by_name() -> None:
     flagship = scenario("7")
     settings = flagship.start().but(encapsulation="IPIP")
-    with Bench() as bench:
+    with Worker() as worker:
         try:
-            found = bench.run(check, flagship.name, [settings], {"ipip": "Unknown device type", "macvlan": ""})
+            found = worker.run(check, flagship.name, [settings], {"ipip": "Unknown device type", "macvlan": ""})
         except NoLab as problem:
             pytest.skip(str(problem))
     assert [(one.letter, one.text) for one in found] == [(SKIPPED, "this kernel has no ipip")]

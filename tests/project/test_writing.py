@@ -94,9 +94,9 @@ def as_kept_case(where: Path, name: str) -> None:
 
 
 def as_sysctl(where: Path, name: str) -> None:
-    sysctls.ROOT.mkdir(exist_ok=True)
+    sysctls.PROC_SYS.mkdir(exist_ok=True)
     slashed = name.translate(str.maketrans("./", "/."))
-    sysctls.write(f"net.ipv4.conf.{slashed}.rp_filter", "from a stranger")
+    sysctls.write_sysctl(f"net.ipv4.conf.{slashed}.rp_filter", "from a stranger")
 
 
 WRITERS = [
@@ -132,7 +132,7 @@ def test_a_strange_name_leads_nowhere_else(
         (top / "other.d").mkdir()
         (top / "other.d" / "ip-rule.txt").write_text("mine")
     (where / "other").symlink_to("../other")
-    monkeypatch.setattr(sysctls, "ROOT", where / "out")
+    monkeypatch.setattr(sysctls, "PROC_SYS", where / "out")
     monkeypatch.chdir(where)
     before = tree(tmp_path)
     with suppress(McniError):

@@ -14,7 +14,7 @@ from pathlib import Path
 import pytest
 
 from mcnilib.cli import command_line, main
-from mcnilib.kernel.lab.workers import Bench
+from mcnilib.kernel.lab.workers import Worker
 
 pytestmark = pytest.mark.slow
 
@@ -207,8 +207,8 @@ sys.exit(main())"""
 @pytest.mark.skipif(not shutil.which("unshare"), reason="the lab is Linux's")
 def test_ctrl_c_does_not_reach_a_lab_that_starts() -> None:
     before = signal.pthread_sigmask(signal.SIG_BLOCK, [])
-    with Bench() as bench:
-        status = Path(f"/proc/{bench.pid}/status").read_text()
+    with Worker() as worker:
+        status = Path(f"/proc/{worker.pid}/status").read_text()
         blocked = int(next(line for line in status.splitlines() if line.startswith("SigBlk")).split()[1], 16)
         assert blocked >> (signal.SIGINT - 1) & 1
     assert signal.pthread_sigmask(signal.SIG_BLOCK, []) == before

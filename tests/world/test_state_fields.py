@@ -18,7 +18,7 @@ from mcnilib.kernel.lab.capabilities import lacking, probe
 from mcnilib.kernel.lab.lab import Lab
 from mcnilib.kernel.lab.readback import read_back
 from mcnilib.kernel.lab.syscalls import NoLab
-from mcnilib.kernel.lab.workers import Bench
+from mcnilib.kernel.lab.workers import Worker
 from mcnilib.snapshots.files import save
 from mcnilib.snapshots.folder import read_folder, write_folder
 from mcnilib.snapshots.load import load, load_collected
@@ -95,9 +95,9 @@ def test_a_field_changes_the_digest_of_the_records(one: type, name: str) -> None
 
 def built_and_noticed(lab: Lab, world: World, base: World) -> tuple[str, bool]:
     """Build a world; return what is read back wrongly, and whether it would be noticed that it is another."""
-    lab.become(base)
+    lab.realise(base)
     noticed = mistaken(lab, world)
-    lab.become(world)
+    lab.realise(world)
     return "\n".join(map(str, read_back(lab))), noticed or mistaken(lab, base)
 
 
@@ -113,11 +113,11 @@ def mistaken(lab: Lab, meant: World) -> bool:
 
 
 @pytest.fixture(scope="module")
-def bench() -> Iterator[Bench]:
+def worker() -> Iterator[Worker]:
     """One lab for all, which finds the jobs of this module."""
     with pytest.MonkeyPatch.context() as changed:
         changed.setenv("PYTHONPATH", os.pathsep.join(filter(None, sys.path)))
-        with Bench() as one:
+        with Worker() as one:
             try:
                 one.run(probe)
             except NoLab as problem:
@@ -127,10 +127,10 @@ def bench() -> Iterator[Bench]:
 
 @pytest.mark.kernel
 @pytest.mark.parametrize(("one", "name"), [row for row in ROWS if LAB not in LOST.get(row.values, {})])
-def test_the_lab_builds_a_field_and_reads_it_back(bench: Bench, one: type, name: str) -> None:
+def test_the_lab_builds_a_field_and_reads_it_back(worker: Worker, one: type, name: str) -> None:
     world = FIELDS[one][name]()
-    if missing := ", ".join(lacking(world, bench.run(probe))):
+    if missing := ", ".join(lacking(world, worker.run(probe))):
         pytest.skip(f"this kernel has no {missing}")
-    wrong, noticed = bench.run(built_and_noticed, world, base_of(one))
+    wrong, noticed = worker.run(built_and_noticed, world, base_of(one))
     assert wrong == ""
     assert noticed, f"{one.__name__}.{name}: reading back does not notice that it is another"

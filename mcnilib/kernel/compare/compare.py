@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from itertools import zip_longest
 
-from mcnilib.kernel.compare.normalise import Story, group, story
+from mcnilib.kernel.compare.normalise import NormalisedJourney, group, normalise
 from mcnilib.linux.netfilter.conntrack import Entry
 from mcnilib.trace.flow import Flow, Listener
 from mcnilib.trace.trace import Stage, Trace
@@ -23,7 +23,7 @@ _VXLAN_PORT = 4789
 
 
 @dataclass(frozen=True, slots=True)
-class Parting:
+class Mismatch:
     """One place where the two differ: of which packet, in what, and what each of them has."""
 
     packet: str
@@ -40,20 +40,20 @@ class Report:
     """The result of a comparison: how many packets were compared, and where the two part."""
 
     packets: int
-    partings: tuple[Parting, ...] = ()
+    mismatches: tuple[Mismatch, ...] = ()
 
     @property
     def agrees(self) -> bool:
         """Tell whether model and kernel are the same in everything compared."""
-        return not self.partings
+        return not self.mismatches
 
     def __str__(self) -> str:
         if self.agrees:
             return f"agree on {self.packets} packets"
-        return "part here:\n" + "\n".join(f"  {parting}" for parting in self.partings)
+        return "part here:\n" + "\n".join(f"  {mismatch}" for mismatch in self.mismatches)
 
 
-def compare(model: Trace, kernel: Trace, flow: Flow, listeners: Sequence[Listener] = ()) -> Report:
+def compare_traces(model: Trace, kernel: Trace, flow: Flow, listeners: Sequence[Listener] = ()) -> Report:
     """Set the simulator's Trace against the kernel's; where chance decides, the course that the kernel took counts."""
     reports = (_compare(one, kernel, flow, listeners) for one in model.courses)
     first = next(reports)
@@ -63,16 +63,16 @@ def compare(model: Trace, kernel: Trace, flow: Flow, listeners: Sequence[Listene
 def _compare(model: Trace, kernel: Trace, flow: Flow, listeners: Sequence[Listener]) -> Report:
     ports = {flow.sport, flow.dport, *(listener.port for listener in listeners)} - {0}  # ICMP has none
     tracked = {step.netns for j in kernel.journeys for step in j.steps if step.ctstate}
-    ours, theirs = (group(story(j, ports, tracked) for j in trace.journeys) for trace in (model, kernel))
-    partings: list[Parting] = []
+    ours, theirs = (group(normalise(j, ports, tracked) for j in trace.journeys) for trace in (model, kernel))
+    mismatches: list[Mismatch] = []
     for key in dict.fromkeys([*ours, *theirs]):
-        partings += _packets(key, ours.get(key, []), theirs.get(key, []))
-    partings += _tables(model, kernel, ports, tracked)
-    partings += _outcome(model, kernel)
-    return Report(len(kernel.journeys), tuple(partings))
+        mismatches += _packets(key, ours.get(key, []), theirs.get(key, []))
+    mismatches += _tables(model, kernel, ports, tracked)
+    mismatches += _outcome(model, kernel)
+    return Report(len(kernel.journeys), tuple(mismatches))
 
 
-def _packets(key: str, model: list[Story], kernel: list[Story]) -> list[Parting]:
+def _packets(key: str, model: list[NormalisedJourney], kernel: list[NormalisedJourney]) -> list[Mismatch]:
     """Compare all sendings of one kind of packet; a pure ACK may be missing on either side."""
     if key.endswith(" ACK"):
         model, kernel = model[:1], kernel[:1]
@@ -83,19 +83,19 @@ def _packets(key: str, model: list[Story], kernel: list[Story]) -> list[Parting]
         model = [one for one in model if not _never_made(one)]
     elif len(kernel) > len(model):  # a socket whose packet was not made is told of by a packet without flags
         kernel = [one for one in kernel if not _never_made(one)]
-    partings: list[Parting] = []
+    mismatches: list[Mismatch] = []
     for number, (one, other) in enumerate(zip_longest(model, kernel), 1):
         name = key if number == 1 else f"{key} (number {number} that differs)"
         if one is None or other is None:
-            partings.append(
-                Parting(name, "presence", one.summary if one else NOTHING, other.summary if other else NOTHING)
+            mismatches.append(
+                Mismatch(name, "presence", one.summary if one else NOTHING, other.summary if other else NOTHING)
             )
         else:
-            partings += _one(name, one, other)
-    return partings
+            mismatches += _one(name, one, other)
+    return mismatches
 
 
-def _sent(stories: list[Story]) -> list[Story]:
+def _sent(stories: list[NormalisedJourney]) -> list[NormalisedJourney]:
     """Leave out retransmissions that wait for ARP: TCP sends none while the first segment waits there itself.
 
     Source: skb_still_in_host_queue() in net/ipv4/tcp_output.c.
@@ -103,28 +103,28 @@ def _sent(stories: list[Story]) -> list[Story]:
     return stories[:1] + [one for one in stories[1:] if one.crossings or one.stage is not Stage.ARP]
 
 
-def _never_made(story: Story) -> bool:
+def _never_made(story: NormalisedJourney) -> bool:
     """Tell whether a packet found no route in its own namespace: the kernel drops such an answer before it makes it."""
     return not story.crossings and not story.rules and story.stage is Stage.ROUTE
 
 
-def _one(name: str, model: Story, kernel: Story) -> list[Parting]:
+def _one(name: str, model: NormalisedJourney, kernel: NormalisedJourney) -> list[Mismatch]:
     """Compare two stories part by part; only the first difference of each part is told."""
-    partings = []
+    mismatches = []
     for what, get in PARTS:
         for one, other in zip_longest(get(model), get(kernel), fillvalue=NOTHING):
             if one != other:
-                partings.append(Parting(name, what, one, other))
+                mismatches.append(Mismatch(name, what, one, other))
                 break
     ours, theirs = _by_place(model), _by_place(kernel)
     for place in (place for place in ours if place in theirs):
         mine, its = ours[place], theirs[place]
         if mine != its[-len(mine) :]:  # the simulator does not ask conntrack about an answer that belongs to its cause
-            partings.append(Parting(name, f"connection state in {place}", ", ".join(mine), ", ".join(its)))
-    return partings
+            mismatches.append(Mismatch(name, f"connection state in {place}", ", ".join(mine), ", ".join(its)))
+    return mismatches
 
 
-def _by_place(one: Story) -> dict[str, list[str]]:
+def _by_place(one: NormalisedJourney) -> dict[str, list[str]]:
     """Return the states a packet was found in, per namespace and hook; a tunnelled one passes OUTPUT twice."""
     places: dict[str, list[str]] = {}
     for (netns, hook), state in one.states:
@@ -132,24 +132,24 @@ def _by_place(one: Story) -> dict[str, list[str]]:
     return places
 
 
-PARTS: tuple[tuple[str, Callable[[Story], Sequence[str]]], ...] = (
+PARTS: tuple[tuple[str, Callable[[NormalisedJourney], Sequence[str]]], ...] = (
     ("devices and addresses", lambda s: s.crossings),
     ("rules", lambda s: s.rules),
     ("end", lambda s: (s.end,)),
 )
 
 
-def _tables(model: Trace, kernel: Trace, ports: set[int], tracked: set[str]) -> list[Parting]:
+def _tables(model: Trace, kernel: Trace, ports: set[int], tracked: set[str]) -> list[Mismatch]:
     """Compare the connection tables of the namespaces in which the kernel tracks."""
     ours, theirs = dict(model.connections), dict(kernel.connections)
-    partings = []
+    mismatches = []
     for name in sorted(tracked):
         one, other = (_entries(table.get(name, ()), ports) for table in (ours, theirs))
         if one != other:
             different = sorted(set(one) ^ set(other))
             mine, its = ("; ".join(e for e in different if e in entries) or NOTHING for entries in (one, other))
-            partings.append(Parting(f"connections of {name}", "conntrack -L", mine, its))
-    return partings
+            mismatches.append(Mismatch(f"connections of {name}", "conntrack -L", mine, its))
+    return mismatches
 
 
 def _entries(entries: Iterable[Entry], ports: set[int]) -> list[str]:
@@ -171,10 +171,10 @@ def _split(numbers: Iterable[object], dst: object) -> tuple[object, object, obje
     return sport, dst, dport
 
 
-def _outcome(model: Trace, kernel: Trace) -> list[Parting]:
+def _outcome(model: Trace, kernel: Trace) -> list[Mismatch]:
     pairs = (
         ("verdict", model.outcome.verdict.value, kernel.outcome.verdict.value),
         ("error at the client", model.outcome.error, kernel.outcome.error),
         ("client's address as the server saw it", model.outcome.seen_source, kernel.outcome.seen_source),
     )
-    return [Parting("outcome", what, one or NOTHING, other or NOTHING) for what, one, other in pairs if one != other]
+    return [Mismatch("outcome", what, one or NOTHING, other or NOTHING) for what, one, other in pairs if one != other]

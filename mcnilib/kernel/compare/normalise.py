@@ -19,7 +19,7 @@ ASKING_HOOKS = ("PREROUTING", "OUTPUT")
 
 
 @dataclass(frozen=True, slots=True)
-class Story:
+class NormalisedJourney:
     """One packet: what it is, the devices it crossed, the rules it matched, its connection states, its end."""
 
     key: str
@@ -35,12 +35,12 @@ class Story:
         return f"{self.crossings[-1] if self.crossings else 'no device reached'}; {self.end}"
 
 
-def story(journey: Journey, ports: set[int], tracked: set[str]) -> Story:
+def normalise(journey: Journey, ports: set[int], tracked: set[str]) -> NormalisedJourney:
     """Reduce a journey. `ports` are those that are not drawn at random; states count where the kernel tracks."""
     steps = journey.steps
     end, stage = _end(steps[-1], forwarded=any(s.stage in (Stage.DEVICE, Stage.TUNNEL) for s in steps))
     seen = max((at for at, step in enumerate(steps) if step.stage not in _UNSEEN), default=0)
-    return Story(
+    return NormalisedJourney(
         key=f"{_direction(journey)} {kind(journey.packet)}",
         crossings=_crossings(steps, ports),
         rules=tuple(_rule(s, ports, shown=at < seen) for at, s in enumerate(steps) if s.stage is Stage.NETFILTER),
@@ -68,9 +68,9 @@ def _direction(journey: Journey) -> str:
     return "reply" if journey.reply else "request"
 
 
-def group(stories: Iterable[Story]) -> dict[str, list[Story]]:
+def group(stories: Iterable[NormalisedJourney]) -> dict[str, list[NormalisedJourney]]:
     """Collect the different stories of each kind of packet, in order; equal ones are one."""
-    groups: dict[str, list[Story]] = {}
+    groups: dict[str, list[NormalisedJourney]] = {}
     for one in stories:
         known = groups.setdefault(one.key, [])
         if one not in known:
@@ -90,10 +90,10 @@ def kind(packet: Packet) -> str:
     return "-".join(flag for flag in ("SYN", "FIN", "ACK") if flag in flags and not (flag == "ACK" and "FIN" in flags))
 
 
-def addresses(packet: Packet, ports: set[int]) -> str:
+def address_pair(packet: Packet, ports: set[int]) -> str:
     """Write source and destination; ports drawn at random become a star."""
     if packet.inner:
-        return f"{packet.proto} {packet.src} > {packet.dst} [{addresses(packet.inner.packet, ports)}]"
+        return f"{packet.proto} {packet.src} > {packet.dst} [{address_pair(packet.inner.packet, ports)}]"
     if packet.icmp:
         return f"icmp {packet.src} > {packet.dst}"
     sport, dport = (port if port in ports else "*" for port in (packet.sport, packet.dport))
@@ -105,13 +105,13 @@ def _crossing(step: Step, ports: set[int]) -> str:
         inner = step.after if step.before.inner else step.before
         unpacked = step.what is Tunnelled.UNPACKED and step.fate is not Fate.DROPPED
         verb = Tunnelled.UNPACKED if unpacked else Tunnelled.PACKED  # or takes it and finds nowhere to send it
-        return f"{step.netns} {verb.value} by {step.oif}: {addresses(inner, ports)}"
+        return f"{step.netns} {verb.value} by {step.oif}: {address_pair(inner, ports)}"
     if step.to is None:
-        return f"{step.netns} {step.oif} > nobody: {addresses(step.before, ports)}"
+        return f"{step.netns} {step.oif} > nobody: {address_pair(step.before, ports)}"
     devices = [place for place in step.path if place[1]]
     devices += [step.to] if devices[-1] != step.to else []
     way = " > ".join(f"{netns} {dev}" for netns, dev in devices)
-    return f"{way}: {addresses(step.before, ports)}"
+    return f"{way}: {address_pair(step.before, ports)}"
 
 
 def _rule(step: Step, ports: set[int], *, shown: bool) -> str:
@@ -125,7 +125,7 @@ def _rule(step: Step, ports: set[int], *, shown: bool) -> str:
 
 def _header(packet: Packet, ports: set[int]) -> str:
     """Write the addresses a rule sees: a rule trace does not show what a tunnel header carries."""
-    return addresses(packet.but(inner=None), {*ports, 4789} - {packet.sport} if packet.dport == 4789 else ports)
+    return address_pair(packet.but(inner=None), {*ports, 4789} - {packet.sport} if packet.dport == 4789 else ports)
 
 
 def _tells_state(step: Step, tracked: set[str]) -> bool:

@@ -43,7 +43,7 @@ class Recorded:
 
 def checked(scenario: Scenario, settings: Settings) -> str:
     """Say in a few words what the kernel said to these settings, for example `checked on Linux 6.18: agrees`."""
-    found = recorded(scenario.name)
+    found = recorded_scenario(scenario.name)
     place = position(scenario, settings)
     if found is None or place is None or place >= len(found.results):
         return "not checked on a kernel yet"
@@ -71,15 +71,15 @@ def position(scenario: Scenario, settings: Settings) -> int | None:
 
 
 @cache
-def recorded(name: str) -> Recorded | None:
+def recorded_scenario(name: str) -> Recorded | None:
     """Return the recorded run of a scenario from the package's file."""
     file = files("mcnilib.kernel").joinpath(_FILE)
     if not file.is_file():
         return None
-    return read(file.read_text()).get(name)
+    return parse_records(file.read_text()).get(name)
 
 
-def read(text: str) -> Mapping[str, Recorded]:
+def parse_records(text: str) -> Mapping[str, Recorded]:
     """Read a record file."""
     content = json.loads(text)
     return {
@@ -88,16 +88,21 @@ def read(text: str) -> Mapping[str, Recorded]:
     }
 
 
-def write(records: Mapping[str, Recorded]) -> str:
+def print_records(records: Mapping[str, Recorded]) -> str:
     """Write a record file, one scenario a paragraph."""
     content = {}
     for name, one in sorted(records.items()):
-        content[name] = {"kernel": one.kernel, "date": one.date, "worlds": one.digest, "results": shorten(one.results)}
+        content[name] = {
+            "kernel": one.kernel,
+            "date": one.date,
+            "worlds": one.digest,
+            "results": run_lengths(one.results),
+        }
         content[name] |= {"skipped": one.skipped} if one.skipped else {}
     return json.dumps(content, indent=1) + "\n"
 
 
-def shorten(letters: str) -> str:
+def run_lengths(letters: str) -> str:
     """Write runs of a letter as number and letter: `aaad` is `3a1d`."""
     return "".join(f"{len(list(run))}{letter}" for letter, run in groupby(letters))
 
@@ -107,7 +112,7 @@ def expand(text: str) -> str:
     return "".join(letter * int(number) for number, letter in re.findall(r"(\d+)([a-z-])", text))
 
 
-def digest(scenario: Scenario) -> str:
+def scenario_digest(scenario: Scenario) -> str:
     """Digest the worlds of the start and of every single change from it: other text, other digest."""
     changes = [scenario.start().but(**{o.attribute: v}) for o in scenario.options() for v in o.values]
     total = sha256()

@@ -13,7 +13,17 @@ from pathlib import Path
 
 from mcnilib.cluster.settings import Settings
 from mcnilib.errors import McniError
-from mcnilib.kernel.compare.record import AGREES, DIFFERS, SKIPPED, UNKNOWN, Recorded, digest, position, read, write
+from mcnilib.kernel.compare.record import (
+    AGREES,
+    DIFFERS,
+    SKIPPED,
+    UNKNOWN,
+    Recorded,
+    parse_records,
+    position,
+    print_records,
+    scenario_digest,
+)
 from mcnilib.kernel.compare.verify import Result, verify
 from mcnilib.progress import Line
 from mcnilib.scenarios import Scenario, all_scenarios, scenarios
@@ -31,7 +41,7 @@ def main(arguments: Namespace) -> int:
     old = kept(arguments.record)
     results: dict[str, list[Result]] = {story.name: [] for story in stories}
     line = Line("mcni verify")
-    for result in verify(stories, lambda story: chosen(story, arguments), arguments.jobs):
+    for result in verify(stories, lambda story: combinations_of(story, arguments), arguments.jobs):
         results[result.scenario].append(result)
         if not arguments.json:
             line.clear()
@@ -41,13 +51,15 @@ def main(arguments: Namespace) -> int:
     if arguments.json:
         print(json.dumps([_as_json(name, found) for name, found in results.items()], indent=1))
     else:
-        print(*(summary(story.name, results[story.name]) for story in stories), sep="\n")
+        print(*(verify_summary(story.name, results[story.name]) for story in stories), sep="\n")
     if arguments.record:
-        write_file(arguments.record, write(old | {one.name: as_recorded(one, results[one.name]) for one in stories}))
+        write_file(
+            arguments.record, print_records(old | {one.name: as_recorded(one, results[one.name]) for one in stories})
+        )
     return int(any(result.letter == DIFFERS for found in results.values() for result in found))
 
 
-def chosen(story: Scenario, arguments: Namespace) -> Sequence[Settings]:
+def combinations_of(story: Scenario, arguments: Namespace) -> Sequence[Settings]:
     """Return the combinations to verify: all of them, or the start and a sample that depends on the seed."""
     everything = list(story.combinations())
     if arguments.all or arguments.sample >= len(everything):
@@ -57,7 +69,7 @@ def chosen(story: Scenario, arguments: Namespace) -> Sequence[Settings]:
     return [story.start(), *draw.sample(others, max(arguments.sample - 1, 0))]
 
 
-def summary(name: str, results: Iterable[Result]) -> str:
+def verify_summary(name: str, results: Iterable[Result]) -> str:
     """Say in one line what a scenario's combinations came to."""
     found = list(results)
     counts = Counter(result.letter for result in found)
@@ -87,7 +99,7 @@ def kept(file: Path | None) -> dict[str, Recorded]:
         return {}
     try:
         known = {story.name for story in all_scenarios()}
-        return {name: one for name, one in read(file.read_text(encoding="utf-8")).items() if name in known}
+        return {name: one for name, one in parse_records(file.read_text(encoding="utf-8")).items() if name in known}
     except (ValueError, LookupError, TypeError, AttributeError):
         raise McniError(f"{file} is no record of `mcni verify --record`: name another file, or remove it") from None
 
@@ -104,4 +116,4 @@ def as_recorded(story: Scenario, results: Iterable[Result]) -> Recorded:
             reasons.add(result.text)
     text = "".join(letters.get(place, UNKNOWN) for place in range(max(letters, default=-1) + 1))
     date = time.strftime("%Y-%m-%d", time.gmtime())
-    return Recorded(release(), date, digest(story), text, "; ".join(sorted(reasons)))
+    return Recorded(release(), date, scenario_digest(story), text, "; ".join(sorted(reasons)))

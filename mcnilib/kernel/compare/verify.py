@@ -12,11 +12,11 @@ from dataclasses import dataclass, replace
 from hashlib import sha256
 
 from mcnilib.cluster.settings import Settings
-from mcnilib.kernel.compare.compare import Report, compare
+from mcnilib.kernel.compare.compare import Report, compare_traces
 from mcnilib.kernel.compare.record import AGREES, DIFFERS, SKIPPED, world_text
 from mcnilib.kernel.lab.capabilities import Capabilities, capabilities, lacking
 from mcnilib.kernel.lab.lab import Lab
-from mcnilib.kernel.lab.workers import Benches
+from mcnilib.kernel.lab.workers import WorkerPool
 from mcnilib.kernel.observe.observe import observe
 from mcnilib.scenarios import Scenario, scenario
 from mcnilib.trace.flow import Flow, Listener
@@ -72,8 +72,8 @@ def verify(
     found = capabilities()
     pieces = [(one.name, group) for one in scenarios for group in groups(one, combinations(one))]
     work = ((name, [settings[0] for settings in group.values()], found) for name, group in pieces)
-    with Benches(min(jobs or 4 * (os.cpu_count() or 1), len(pieces) or 1)) as benches:
-        for number, results in benches.work(check, work):
+    with WorkerPool(min(jobs or 4 * (os.cpu_count() or 1), len(pieces) or 1)) as pool:
+        for number, results in pool.work(check, work):
             yield from _all_of(pieces[number][1], results)
 
 
@@ -113,10 +113,10 @@ def _check(lab: Lab, story: Scenario, settings: Settings, world: World) -> Resul
 
 def _measure(lab: Lab, story: Scenario, settings: Settings, world: World, *, slower: int = 1) -> tuple[Report, str]:
     """Hold the conversation in the simulator and on the kernel; return the comparison and the kernel's verdict."""
-    lab.become(world)
+    lab.realise(world)
     lab.conversations += 1
     flow, listeners = story.flow(settings), story.listeners(settings)
     sport = _FIRST_PORT + lab.conversations % _PORTS
     flow = replace(flow, sport=sport, patience=_PATIENCE[flow.proto] * slower)
     kernel = observe(lab, flow, listeners, ident=lab.conversations % 60000 + 1)
-    return compare(run(world, flow, listeners), kernel, flow, listeners), kernel.outcome.verdict.value
+    return compare_traces(run(world, flow, listeners), kernel, flow, listeners), kernel.outcome.verdict.value

@@ -17,7 +17,7 @@ from mcnilib.kernel.fuzz.recipes import (
     NOWHERE,
     RECIPES,
     SERVICE,
-    addresses,
+    addresses_of,
     devices,
     every_address,
     networks,
@@ -25,7 +25,7 @@ from mcnilib.kernel.fuzz.recipes import (
 )
 from mcnilib.kernel.fuzz.rules import remembers, typed_chain, typed_rule
 from mcnilib.kernel.fuzz.topologies import WORLDS
-from mcnilib.kernel.lab.lab import alike, needs_fresh_lab
+from mcnilib.kernel.lab.lab import needs_fresh_lab, same_topology
 from mcnilib.linux.device.base import DeviceRole, LinkEnd
 from mcnilib.linux.device.link import Link
 from mcnilib.linux.netns import Netns
@@ -113,7 +113,7 @@ def _later(draw: Random, world: World, first: Turn) -> Iterator[Turn]:
     lines = list(first.lines)
     for _ in range(draw.randint(1, 2)):
         changed, more = _typed(draw, world, draw.choice((0, 0, 1, 2)))
-        if not alike(world, changed) or remembers(lines + more) or needs_fresh_lab(changed):
+        if not same_topology(world, changed) or remembers(lines + more) or needs_fresh_lab(changed):
             changed, more = world, []
         lines, world = lines + more, changed
         if draw.random() < 0.2:  # the other way round
@@ -126,7 +126,7 @@ def _later(draw: Random, world: World, first: Turn) -> Iterator[Turn]:
 
 def _source(draw: Random, world: World, client: str) -> str:
     """Choose what the client binds its socket to: mostly nothing, else an address of its own, or another's."""
-    own = addresses(world[client])
+    own = addresses_of(world[client])
     return draw.choice([""] * 30 + own * 4 + every_address(world)[:1])
 
 
@@ -134,12 +134,12 @@ def _destination(draw: Random, world: World, client: str, server: str) -> str:
     """Choose what is dialled: mostly the server, sometimes a router, nobody, everybody, or a closed port."""
     written = any(SERVICE in str((netns.ip4.tables, netns.ip4.routes)) for netns in world)
     service = [SERVICE] * 9 if written else []
-    address = draw.choice(addresses(world[server]) * 6 + every_address(world) + [NOWHERE] + service)
+    address = draw.choice(addresses_of(world[server]) * 6 + every_address(world) + [NOWHERE] + service)
     if draw.random() < (0.3 if client == server else 0.01):
         address = "127.0.0.1"
     kind = draw.choice(("tcp", "tcp", "tcp", "udp", "udp", "icmp"))
     if draw.random() < 0.02:
-        own = (IPv4Interface(f"{address}/24").network for address in addresses(world[client]))
+        own = (IPv4Interface(f"{address}/24").network for address in addresses_of(world[client]))
         every = [str(network.broadcast_address) for network in own]
         address = draw.choice([*every, "255.255.255.255", *(["224.0.0.1"] if kind == "tcp" else [])])
     return f"icmp:{address}" if kind == "icmp" else f"{kind}:{address}:{draw.choice((80, 80, 80, 80, 8080))}"
@@ -177,7 +177,7 @@ def _line(draw: Random, world: World) -> str:
 
 
 def _rule_line(draw: Random, world: World, netns: Netns) -> str:
-    return typed_rule(draw, devices(netns), every_address(world), addresses(netns))
+    return typed_rule(draw, devices(netns), every_address(world), addresses_of(netns))
 
 
 def _chain_line(draw: Random, world: World, netns: Netns) -> str:
@@ -223,7 +223,7 @@ def _route(draw: Random, world: World, netns: Netns) -> str:
     if kind == "refuse":
         return f"ip route add {draw.choice(('blackhole', 'unreachable', 'prohibit', 'throw'))} {target}{where}"
     dev, metric = draw.choice(devices(netns)), draw.choice(("", "", " metric 100"))
-    own = addresses(netns)
+    own = addresses_of(netns)
     src = f" src {draw.choice(own)}" if own and draw.random() < 0.2 else ""
     if kind == "dev":
         return f"ip route {how} {target} dev {dev}{src}{where}{metric}"

@@ -38,7 +38,7 @@ add services 10.0.7.3,tcp:80
 """IP sets of every namespace, for rules to ask."""
 
 
-def device(number: int, index: int, name: str, addresses: str = "", kind: Kind = _NIC) -> Link:
+def nic(number: int, index: int, name: str, addresses: str = "", kind: Kind = _NIC) -> Link:
     """Return a device of namespace `number`; `addresses` are separated by spaces."""
     own = tuple(Address(IPv4Interface(one)) for one in addresses.split())
     return Link(index, name, kind, f"{_LAB}:{number:02x}:{index:02x}", own)

@@ -26,7 +26,7 @@ Answer = tuple[str, ...]
 """The verdict, the client's errno, and its address as the server saw it."""
 
 
-def collected(world: World) -> _Files:
+def collected_files(world: World) -> _Files:
     """Return a world's files as a machine's: every sysctl has a line, and there is more than was collected.
 
     A device takes the MACs of its macvlan children, and `bridge fdb show` prints them.
@@ -43,7 +43,7 @@ def collected(world: World) -> _Files:
     return files
 
 
-def answers(files: Mapping[str, str], case: Case) -> dict[Answer, None]:
+def ask_snapshot(files: Mapping[str, str], case: Case) -> dict[Answer, None]:
     """Ask a snapshot the question of a case; return what is known, for each course that chance may take."""
     try:
         trace = snapshot_of(files).trace(case.flow(), case.listeners())
@@ -63,14 +63,14 @@ def guesses(case: Case, draw: Random, tries: int) -> Iterator[str]:
     With all pieces the answer is that of the world they are from.
     """
     world = case.build()
-    files = collected(world)
-    whole = answers(files, case)
+    files = collected_files(world)
+    whole = ask_snapshot(files, case)
     typed = _ends(run(world, case.flow(), case.listeners(), partial=True))
     if new := [one for one in whole if one not in typed]:
         yield f"collected: {_words(new)}; as it was typed: {_words(typed)}"
     for _ in range(tries if whole else 0):
         what, rest = draw.choice(_PIECES)(draw, files)
-        new = [one for one in answers(rest, case) if one not in whole]
+        new = [one for one in ask_snapshot(rest, case) if one not in whole]
         if new:
             yield f"without {what}: {_words(new)}; with it: {_words(whole)}"
 
@@ -81,7 +81,7 @@ def listed(case: Case) -> Iterator[str]:
     *before, (trace, _) = simulated(case)
     if not before or any(one.branches for one, _ in before):
         return
-    files, net = collected(case.worlds()[-1]), before[-1][1]
+    files, net = collected_files(case.worlds()[-1]), before[-1][1]
     for name, host in net.hosts.items():
         files[f"{name}/conntrack.txt"] = "".join(f"{entry.line(net.now)}\n" for entry in host.connections)
         for (dev, ip), mac in host.neighbours.items():

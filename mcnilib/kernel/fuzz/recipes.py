@@ -6,7 +6,7 @@ from collections.abc import Callable
 from ipaddress import IPv4Interface
 from random import Random
 
-from mcnilib.kernel.fuzz.rules import CHAINS
+from mcnilib.kernel.fuzz.rules import CHAINS_OF
 from mcnilib.linux.netns import Netns
 from mcnilib.world.world import World
 
@@ -25,14 +25,14 @@ def devices(netns: Netns) -> list[str]:
     return [link.name for link in netns.links if not link.is_loopback]
 
 
-def addresses(netns: Netns) -> list[str]:
+def addresses_of(netns: Netns) -> list[str]:
     """List the addresses of a namespace but for its loopback's."""
     return [str(a.ip) for link in netns.links if not link.is_loopback for a in link.addresses]
 
 
 def every_address(world: World) -> list[str]:
     """List all addresses of a world."""
-    return [address for netns in world for address in addresses(netns)]
+    return [address for netns in world for address in addresses_of(netns)]
 
 
 def networks(world: World) -> list[str]:
@@ -56,11 +56,11 @@ def marked(draw: Random, world: World, netns: Netns) -> list[str]:
     Sometimes a later table takes the mark away again, or a connection's mark is what marks.
     """
     lines = [_policy_rule(draw, world), _marked_route(draw, world, netns)]
-    tables = draw.sample(list(CHAINS), draw.randint(1, 2))
+    tables = draw.sample(list(CHAINS_OF), draw.randint(1, 2))
     lines += [_marking_rule(draw, table) for table in tables]
     if draw.random() < 0.3:
         restore = "CONNMARK --restore-mark --nfmask 0xffffffff --ctmask 0xffffffff"
-        lines.append(f"iptables -t {draw.choice(list(CHAINS))} -A OUTPUT -j {restore}")
+        lines.append(f"iptables -t {draw.choice(list(CHAINS_OF))} -A OUTPUT -j {restore}")
     return lines
 
 
@@ -74,7 +74,7 @@ def _policy_rule(draw: Random, world: World) -> str:
 def _marked_route(draw: Random, world: World, netns: Netns) -> str:
     target = draw.choice(("default", "default", *networks(world)))
     refusing = f"{draw.choice(('blackhole', 'unreachable', 'prohibit', 'throw'))} {target}"
-    own = addresses(netns)
+    own = addresses_of(netns)
     src = f" src {draw.choice(own)}" if own and draw.random() < 0.4 else ""
     onward = f"{target} via {draw.choice(every_address(world))}{src}"
     direct = f"{target} dev {draw.choice([*devices(netns), 'lo'])}{src}"
@@ -106,7 +106,7 @@ def balanced(draw: Random, world: World, netns: Netns) -> list[str]:
     return [*lines, *(["iptables -t nat -A POSTROUTING -j MASQUERADE"] if draw.random() < 0.3 else [])]
 
 
-def chosen(draw: Random, world: World, netns: Netns) -> list[str]:
+def random_drops(draw: Random, world: World, netns: Netns) -> list[str]:
     """Let chance choose packets that open a connection, or any."""
     share = draw.choice(("0.50000000000", "0.33333333349", "0.25000000000"))
     table = draw.choice(("filter", "filter", "mangle", "raw"))
@@ -114,7 +114,9 @@ def chosen(draw: Random, world: World, netns: Netns) -> list[str]:
         ("-p tcp -m tcp --tcp-flags FIN,SYN,RST,ACK SYN", "-p udp", "-p icmp", "-p tcp -m tcp --dport 80")
     )
     match = f"{opening} -m statistic --mode random --probability {share}"
-    return [f"iptables -t {table} -A {draw.choice(CHAINS[table])} {match} -j {draw.choice(('DROP', 'DROP', 'ACCEPT'))}"]
+    return [
+        f"iptables -t {table} -A {draw.choice(CHAINS_OF[table])} {match} -j {draw.choice(('DROP', 'DROP', 'ACCEPT'))}"
+    ]
 
 
 def drawn(draw: Random, world: World, netns: Netns) -> list[str]:
@@ -130,7 +132,7 @@ def drawn(draw: Random, world: World, netns: Netns) -> list[str]:
     ]
 
 
-def taken(draw: Random, world: World, netns: Netns) -> list[str]:
+def foreign_addresses(draw: Random, world: World, netns: Netns) -> list[str]:
     """Take foreign addresses for one's own, by a route of type local, perhaps in a table that a rule leads to."""
     target = draw.choice((SERVICE, SERVICE, NOWHERE, *networks(world), *every_address(world)))
     table = draw.choice(("", "", " table main", *[f" table {LOCAL_TABLE}"] * 4))
@@ -144,4 +146,11 @@ def taken(draw: Random, world: World, netns: Netns) -> list[str]:
     return lines
 
 
-RECIPES: tuple[Callable[[Random, World, Netns], list[str]], ...] = (marked, marked, balanced, chosen, drawn, taken)
+RECIPES: tuple[Callable[[Random, World, Netns], list[str]], ...] = (
+    marked,
+    marked,
+    balanced,
+    random_drops,
+    drawn,
+    foreign_addresses,
+)

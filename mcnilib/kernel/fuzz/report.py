@@ -16,9 +16,8 @@ from mcnilib.errors import Unsupported
 from mcnilib.kernel.compare.report import release
 from mcnilib.kernel.fuzz.case import Case, simulate
 from mcnilib.kernel.fuzz.generate import chance
-from mcnilib.kernel.fuzz.shrink import shrink
-from mcnilib.kernel.fuzz.trial import AGREES, DIFFERS, REFUSED, Trial, attempt
-from mcnilib.kernel.lab.workers import Bench, Benches
+from mcnilib.kernel.fuzz.trial import AGREES, DIFFERS, REFUSED, Trial, attempt, shrink
+from mcnilib.kernel.lab.workers import Worker, WorkerPool
 from mcnilib.progress import Line
 from mcnilib.writing import add_file, write_file
 
@@ -49,7 +48,7 @@ def main(arguments: Namespace) -> int:
         print(json.dumps(come_to | {"cases": [_as_json(trial) for trial in small]}, indent=1))
     else:
         print("".join(f"{trial.case}{trial.text}\n\n" for trial in small), end="")
-        print(summary(trials, arguments.seed, numbers))
+        print(fuzz_summary(trials, arguments.seed, numbers))
     if arguments.record:
         write_file(arguments.record, f"{json.dumps(come_to, indent=1)}\n")
     return int(bool(found))
@@ -61,19 +60,19 @@ def _as_json(trial: Trial) -> dict[str, str]:
 
 def trials_of(cases: Iterable[Case], jobs: int = _AT_ONCE) -> Iterator[Trial]:
     """Yield what each case came to, in the order they are done. Raises: NoLab where there can be no lab."""
-    with Benches(jobs) as benches:
-        for _, trial in benches.work(attempt, ((case,) for case in cases)):
+    with WorkerPool(jobs) as pool:
+        for _, trial in pool.work(attempt, ((case,) for case in cases)):
             yield trial
 
 
 def smallest(case: Case) -> Trial:
     """Shrink a case that differs, and try it once more."""
-    with Bench() as bench:
+    with Worker() as worker:
 
         def differs(smaller: Case) -> bool:
-            return bool(bench.run(attempt, smaller).ended == DIFFERS)
+            return bool(worker.run(attempt, smaller).ended == DIFFERS)
 
-        trial: Trial = bench.run(attempt, shrink(case, differs))
+        trial: Trial = worker.run(attempt, shrink(case, differs))
     return trial
 
 
@@ -83,7 +82,7 @@ def keep(folder: Path, name: str, trial: Trial) -> None:
     add_file(folder, f"{name}.txt", f"{said}{trial.case}")
 
 
-def summary(trials: Iterable[Trial], seed: int, numbers: range) -> str:
+def fuzz_summary(trials: Iterable[Trial], seed: int, numbers: range) -> str:
     """Say in a few lines what the run came to."""
     found = record(trials, seed, numbers)
     reasons = "".join(f"\n  {count} refused: {why}" for why, count in found["refused"].items())
@@ -103,7 +102,7 @@ def record(trials: Iterable[Trial], seed: int, numbers: range) -> dict[str, Any]
         "date": time.strftime("%Y-%m-%d", time.gmtime()),
         "seed": seed,
         "first": numbers.start,
-        "digest": digest(seed, numbers.start),
+        "digest": fuzz_digest(seed, numbers.start),
         "worlds": len(tried),
         AGREES: ended[AGREES],
         DIFFERS: ended[DIFFERS],
@@ -112,7 +111,7 @@ def record(trials: Iterable[Trial], seed: int, numbers: range) -> dict[str, Any]
     }
 
 
-def digest(seed: int, first: int) -> str:
+def fuzz_digest(seed: int, first: int) -> str:
     """Digest some of the cases and what the model makes of them: another generator or outcome, another digest."""
     total = sha256()
     for number in range(first, first + DIGESTED):
@@ -129,7 +128,7 @@ def _verdict(case: Case) -> str:
     return f"{outcome.verdict.value} {outcome.error} {outcome.seen_source}"
 
 
-def recorded() -> dict[str, Any]:
+def recorded_run() -> dict[str, Any]:
     """Read the run that is shipped with the package."""
     found: dict[str, Any] = json.loads(files("mcnilib.kernel").joinpath(_FILE).read_text())
     return found

@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable
 from random import Random
 
+from mcnilib.linux.netfilter.hooks import BUILT_IN
+
 _STATES = (
     "INVALID",
     "NEW",
@@ -124,12 +126,7 @@ def _range(draw: Random, inverted: str, addresses: list[str]) -> str:
     return f"-m iprange {inverted}{side} {address}-{address.rpartition('.')[0]}.255"
 
 
-CHAINS = {
-    "raw": ("PREROUTING", "OUTPUT"),
-    "mangle": ("PREROUTING", "INPUT", "FORWARD", "OUTPUT", "POSTROUTING"),
-    "nat": ("PREROUTING", "INPUT", "OUTPUT", "POSTROUTING"),
-    "filter": ("INPUT", "FORWARD", "OUTPUT"),
-}
+CHAINS_OF = {table: BUILT_IN[table] for table in ("raw", "mangle", "nat", "filter")}
 
 WEIGHTS = ("filter", "filter", "filter", "nat", "nat", "mangle", "mangle", "raw")
 
@@ -142,7 +139,7 @@ _PORTS = ("80", "8080", "1024:65535", "443")
 def typed_rule(draw: Random, devices: list[str], addresses: list[str], own: list[str]) -> str:
     """Make up a rule for a namespace with these devices; `own` are its addresses."""
     table = draw.choice(WEIGHTS)
-    chain = draw.choice(CHAINS[table])
+    chain = draw.choice(CHAINS_OF[table])
     verb = draw.choice(("-A", "-A", "-I"))
     matches = " ".join(_matches(draw, chain, devices, addresses))
     target = _target(draw, table, chain, addresses, own, matches)
@@ -154,7 +151,7 @@ def typed_chain(draw: Random, own_chains: dict[str, list[str]], devices: list[st
     if not own_chains:
         return f"iptables -t {draw.choice(WEIGHTS)} -N OWN"
     table = draw.choice(sorted(own_chains))
-    chain, built_in = draw.choice(own_chains[table]), draw.choice(CHAINS[table])
+    chain, built_in = draw.choice(own_chains[table]), draw.choice(CHAINS_OF[table])
     matches = " ".join(_matches(draw, built_in, devices, addresses))
     blank = " " if matches else ""
     if draw.random() < 0.5:

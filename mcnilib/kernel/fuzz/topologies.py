@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterable
 from dataclasses import replace
 from ipaddress import IPv4Address, IPv4Interface
 
-from mcnilib.kernel.fuzz.parts import FORWARDS, device, netns, segment, typed
+from mcnilib.kernel.fuzz.parts import FORWARDS, netns, nic, segment, typed
 from mcnilib.linux.device.base import LinkEnd
 from mcnilib.linux.device.bridge import Bridge
 from mcnilib.linux.device.link import Address, Link
@@ -22,56 +22,56 @@ _UNSEEN = "sysctl -w net.bridge.bridge-nf-call-iptables=0"
 def bridged() -> World:
     """A node n with a bridge of two pods, and c on its LAN."""
     ports = (port(1, 4, "va", "a"), port(1, 5, "vb", "b"))
-    n = netns("n", device(1, 2, "en0", "10.0.1.1/24"), device(1, 3, "br0", "10.0.7.1/24", Bridge()), *ports)
+    n = netns("n", nic(1, 2, "en0", "10.0.1.1/24"), nic(1, 3, "br0", "10.0.7.1/24", Bridge()), *ports)
     made = World((n, pod("a", 2, 4), pod("b", 3, 5), _outside(4)), (segment("lan", "n/en0", "c/eth0"),))
     return _routed(made, "a", "b")
 
 
 def stacked() -> World:
     """The bridge has the LAN as a port too, and macvlan children: c, and d that may talk to none of the others."""
-    lan = replace(device(1, 2, "en0"), master="br0")
-    n = netns("n", lan, device(1, 3, "br0", "10.0.7.1/24", Bridge()), port(1, 4, "va", "a"), port(1, 5, "vb", "b"))
+    lan = replace(nic(1, 2, "en0"), master="br0")
+    n = netns("n", lan, nic(1, 3, "br0", "10.0.7.1/24", Bridge()), port(1, 4, "va", "a"), port(1, 5, "vb", "b"))
     children = (
-        netns("c", device(4, 2, "eth0", "10.0.7.4/24", Macvlan(LinkEnd("n", 3), "bridge"))),
-        netns("d", device(5, 2, "eth0", "10.0.7.5/24", Macvlan(LinkEnd("n", 3), "private"))),
+        netns("c", nic(4, 2, "eth0", "10.0.7.4/24", Macvlan(LinkEnd("n", 3), "bridge"))),
+        netns("d", nic(5, 2, "eth0", "10.0.7.5/24", Macvlan(LinkEnd("n", 3), "private"))),
     )
-    e = netns("e", device(6, 2, "eth0", "10.0.7.6/24"))
+    e = netns("e", nic(6, 2, "eth0", "10.0.7.6/24"))
     made = World((n, pod("a", 2, 4), pod("b", 3, 5), *children, e), (segment("lan", "n/en0", "e/eth0"),))
     return typed(made, f"n: {FORWARDS}", f"n: {_UNSEEN}")
 
 
 def guests() -> World:
     """A guest b behind a bridge of m, whose way out is a macvlan in mode passthru on the NIC of n; a on the LAN."""
-    n = netns("n", device(1, 2, "en0", "10.0.7.1/24"))
-    way_out = replace(device(2, 3, "mv", "", Macvlan(LinkEnd("n", 2), "passthru")), mac=n.link("en0").mac, master="br0")
-    m = netns("m", device(2, 2, "br0", "10.0.7.4/24", Bridge()), way_out, port(2, 4, "vb", "b"))
-    b = netns("b", device(3, 2, "eth0", "10.0.7.3/24", Veth(LinkEnd("m", 4))))
-    made = World((n, m, b, netns("a", device(4, 2, "eth0", "10.0.7.2/24"))), (segment("lan", "n/en0", "a/eth0"),))
+    n = netns("n", nic(1, 2, "en0", "10.0.7.1/24"))
+    way_out = replace(nic(2, 3, "mv", "", Macvlan(LinkEnd("n", 2), "passthru")), mac=n.link("en0").mac, master="br0")
+    m = netns("m", nic(2, 2, "br0", "10.0.7.4/24", Bridge()), way_out, port(2, 4, "vb", "b"))
+    b = netns("b", nic(3, 2, "eth0", "10.0.7.3/24", Veth(LinkEnd("m", 4))))
+    made = World((n, m, b, netns("a", nic(4, 2, "eth0", "10.0.7.2/24"))), (segment("lan", "n/en0", "a/eth0"),))
     return typed(made, f"m: {_UNSEEN}")
 
 
 def two_ports() -> World:
     """Pod b has two legs in one bridge, in different networks; who asks for one may hear of the other."""
     ports = (port(1, 4, "va", "a"), port(1, 5, "vb", "b"), replace(port(1, 6, "vb2", "b"), kind=Veth(LinkEnd("b", 3))))
-    n = netns("n", device(1, 2, "en0", "10.0.1.1/24"), device(1, 3, "br0", "10.0.7.1/24 10.0.8.1/24", Bridge()), *ports)
-    second = device(3, 3, "eth1", "10.0.8.3/24", Veth(LinkEnd("n", 6)))
-    b = netns("b", device(3, 2, "eth0", "10.0.7.3/24", Veth(LinkEnd("n", 5))), second)
+    n = netns("n", nic(1, 2, "en0", "10.0.1.1/24"), nic(1, 3, "br0", "10.0.7.1/24 10.0.8.1/24", Bridge()), *ports)
+    second = nic(3, 3, "eth1", "10.0.8.3/24", Veth(LinkEnd("n", 6)))
+    b = netns("b", nic(3, 2, "eth0", "10.0.7.3/24", Veth(LinkEnd("n", 5))), second)
     made = World((n, pod("a", 2, 4), b, _outside(4)), (segment("lan", "n/en0", "c/eth0"),))
     return typed(_routed(made, "a", "b"), "c: ip route add 10.0.8.0/24 via 10.0.1.1 dev eth0")
 
 
 def port(number: int, index: int, name: str, guest: str) -> Link:
     """Return a port of br0, whose other end is the device 2 of a guest."""
-    return replace(device(number, index, name, "", Veth(LinkEnd(guest, 2))), master="br0")
+    return replace(nic(number, index, name, "", Veth(LinkEnd(guest, 2))), master="br0")
 
 
 def pod(name: str, number: int, index: int) -> Netns:
     """Return a pod of n, whose device there has the given index."""
-    return netns(name, device(number, 2, "eth0", f"10.0.7.{number}/24", Veth(LinkEnd("n", index))))
+    return netns(name, nic(number, 2, "eth0", f"10.0.7.{number}/24", Veth(LinkEnd("n", index))))
 
 
 def _outside(number: int) -> Netns:
-    return netns("c", device(number, 2, "eth0", "10.0.1.3/24"))
+    return netns("c", nic(number, 2, "eth0", "10.0.1.3/24"))
 
 
 def _routed(made: World, *pods: str) -> World:
@@ -83,10 +83,10 @@ def routers() -> World:
     """Client a and server b behind two routers, r and s: what goes by one may come back by the other."""
     made = World(
         (
-            netns("a", device(1, 2, "eth0", "10.0.1.2/24")),
-            netns("b", device(2, 2, "eth0", "10.0.2.2/24 10.0.2.22/24")),
-            netns("r", device(3, 2, "e1", "10.0.1.1/24"), device(3, 3, "e2", "10.0.2.1/24")),
-            netns("s", device(4, 2, "e1", "10.0.1.254/24"), device(4, 3, "e2", "10.0.2.254/24")),
+            netns("a", nic(1, 2, "eth0", "10.0.1.2/24")),
+            netns("b", nic(2, 2, "eth0", "10.0.2.2/24 10.0.2.22/24")),
+            netns("r", nic(3, 2, "e1", "10.0.1.1/24"), nic(3, 3, "e2", "10.0.2.1/24")),
+            netns("s", nic(4, 2, "e1", "10.0.1.254/24"), nic(4, 3, "e2", "10.0.2.254/24")),
         ),
         (segment("lan1", "a/eth0", "r/e1", "s/e1"), segment("lan2", "b/eth0", "r/e2", "s/e2")),
     )
@@ -98,9 +98,9 @@ def two_legs() -> World:
     """Server b has a leg in the client's network too, so its answers need not cross router r."""
     made = World(
         (
-            netns("a", device(1, 2, "eth0", "10.0.1.2/24")),
-            netns("b", device(2, 2, "eth0", "10.0.2.2/24"), device(2, 3, "eth1", "10.0.1.3/24")),
-            netns("r", device(3, 2, "e1", "10.0.1.1/24"), device(3, 3, "e2", "10.0.2.1/24")),
+            netns("a", nic(1, 2, "eth0", "10.0.1.2/24")),
+            netns("b", nic(2, 2, "eth0", "10.0.2.2/24"), nic(2, 3, "eth1", "10.0.1.3/24")),
+            netns("r", nic(3, 2, "e1", "10.0.1.1/24"), nic(3, 3, "e2", "10.0.2.1/24")),
         ),
         (segment("lan1", "a/eth0", "r/e1", "b/eth1"), segment("lan2", "b/eth0", "r/e2")),
     )
@@ -111,14 +111,14 @@ def pods() -> World:  # long because a world is one piece
     """Two nodes n and m: a Macvlan pod a with a second way to n, and pod b behind a veth of m."""
     made = World(
         (
-            netns("n", device(1, 2, "en0", "10.0.1.1/24"), device(1, 3, "va", "", Veth(LinkEnd("a", 3)))),
-            netns("m", device(2, 2, "en0", "10.0.1.2/24"), device(2, 3, "vb", "", Veth(LinkEnd("b", 2)))),
+            netns("n", nic(1, 2, "en0", "10.0.1.1/24"), nic(1, 3, "va", "", Veth(LinkEnd("a", 3)))),
+            netns("m", nic(2, 2, "en0", "10.0.1.2/24"), nic(2, 3, "vb", "", Veth(LinkEnd("b", 2)))),
             netns(
                 "a",
-                device(3, 2, "eth0", "10.0.1.11/24", Macvlan(LinkEnd("n", 2), "bridge")),
-                device(3, 3, "veth0", "", Veth(LinkEnd("n", 3))),
+                nic(3, 2, "eth0", "10.0.1.11/24", Macvlan(LinkEnd("n", 2), "bridge")),
+                nic(3, 3, "veth0", "", Veth(LinkEnd("n", 3))),
             ),
-            netns("b", device(4, 2, "eth0", "10.9.2.5/32", Veth(LinkEnd("m", 3)))),
+            netns("b", nic(4, 2, "eth0", "10.9.2.5/32", Veth(LinkEnd("m", 3)))),
         ),
         (segment("lan", "n/en0", "m/en0"),),
     )
@@ -141,7 +141,7 @@ def tunnelled() -> World:
     """Two nodes n and m with a VXLAN between them, and a pod of each."""
     nodes = (_tunnel_end(name, pod, number) for name, pod, number in (("n", "a", 1), ("m", "b", 2)))
     ends = (
-        netns(pod, device(number + 2, 2, "eth0", f"10.9.{number}.5/32", Veth(LinkEnd(node, 4))))
+        netns(pod, nic(number + 2, 2, "eth0", f"10.9.{number}.5/32", Veth(LinkEnd(node, 4))))
         for node, pod, number in (("n", "a", 1), ("m", "b", 2))
     )
     made = World((*nodes, *ends), (segment("lan", "n/en0", "m/en0"),))
@@ -155,8 +155,8 @@ def _tunnel_end(name: str, pod: str, number: int) -> Netns:
     kind = Vxlan(4096, own, "en0", 4789, ((f"66:00:00:00:00:0{far}", IPv4Address(f"10.0.1.{far}")),))
     address = (Address(IPv4Interface(f"10.9.{number}.0/32")),)
     tunnel = Link(3, "vxlan.0", kind, f"66:00:00:00:00:0{number}", address, mtu=1450)
-    pipe = device(number, 4, "cali0", "", Veth(LinkEnd(pod, 2)))
-    return netns(name, device(number, 2, "en0", f"{own}/24"), tunnel, pipe)
+    pipe = nic(number, 4, "cali0", "", Veth(LinkEnd(pod, 2)))
+    return netns(name, nic(number, 2, "en0", f"{own}/24"), tunnel, pipe)
 
 
 def _tunnel_lines(node: str, pod: str, number: int) -> tuple[str, ...]:

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from itertools import chain
 from random import Random
 from traceback import extract_tb
 
 from mcnilib.errors import McniError, Unsupported
-from mcnilib.kernel.compare.compare import Report, compare
+from mcnilib.kernel.compare.compare import Report, compare_traces
 from mcnilib.kernel.fuzz.case import SLOWER, Case, courses, simulated
 from mcnilib.kernel.fuzz.pieces import guesses, listed
 from mcnilib.kernel.fuzz.rules import remembers
@@ -21,6 +21,45 @@ from mcnilib.trace.flow import Flow, Listener
 from mcnilib.trace.stack.host import Network
 from mcnilib.trace.trace import Fate, Stage, Trace, Verdict
 from mcnilib.world.world import World
+
+_MOST = 200
+"""Smaller cases tried at most."""
+
+
+def shrink(case: Case, differs: Callable[[Case], bool]) -> Case:
+    """Drop exchanges, then half of the lines, then quarters, then single ones, as long as the rest still differs."""
+    case = _fewer_turns(case, differs)
+    tries, size = 0, max(1, len(case.every_line) // 2)
+    while size and tries < _MOST:
+        smaller = None
+        for first in range(0, len(case.every_line), size):
+            tries += 1
+            candidate = case.without(first, first + size)
+            if candidate != case and _builds(candidate) and differs(candidate):
+                smaller = candidate
+                break
+        if smaller is not None:
+            case = smaller
+        else:
+            size = size // 2
+    return case
+
+
+def _fewer_turns(case: Case, differs: Callable[[Case], bool]) -> Case:
+    for gone in reversed(range(len(case.turns))):
+        candidate = case.without_turn(gone) if len(case.turns) > 1 else case
+        if candidate != case and differs(candidate):
+            case = candidate
+    return case
+
+
+def _builds(case: Case) -> bool:
+    try:
+        case.worlds()
+    except McniError:
+        return False
+    return True
+
 
 _FIRST_PORT, _PORTS = 10000, 20000
 
@@ -49,7 +88,7 @@ def attempt(lab: Lab, case: Case) -> Trial:
     if refused:
         return Trial(case, REFUSED, refused)
     try:
-        _become(lab, case)
+        _realise(lab, case)
     except McniError as problem:
         lab.clear()  # half of it may be there
         return Trial(case, REFUSED, f"the lab cannot build it: {problem}")
@@ -72,15 +111,15 @@ def _why_not(trace: Trace) -> str:
     return ""
 
 
-def _become(lab: Lab, case: Case) -> None:
+def _realise(lab: Lab, case: Case) -> None:
     """Build the case's world; anew where what is there stands in the way. Raises: McniError."""
     try:
         if len(case.turns) > 1 or remembers(case.every_line):
             lab.clear()
-        lab.become(case.build())
+        lab.realise(case.build())
     except McniError:
         lab.clear()
-        lab.become(case.build())
+        lab.realise(case.build())
 
 
 def _packed_twice(packet: Packet) -> bool:
@@ -99,7 +138,7 @@ def _measure(lab: Lab, case: Case, *, slower: int = 1) -> Trial:
         lab.conversations += 1
         try:
             if turn.lines or not number:
-                lab.become(world)
+                lab.realise(world)
             kernel = observe(lab, flow, turn.listeners(), ident=first + _PORTS, going_on=number > 0)
             report, past = _compared(world, flow, turn.listeners(), kernel, past)
         except (Unsupported, ToolFailed) as problem:  # which way chance went before; or half of what was typed is there
@@ -135,7 +174,7 @@ def _compared(
         if past and (why := _why_not(trace)):
             raise Unsupported(why)
         for model, net in nets:
-            reports.append((compare(model, kernel, flow, listeners), net))
+            reports.append((compare_traces(model, kernel, flow, listeners), net))
             if reports[-1][0].agrees:
                 return reports[-1]
         more |= trace.open

@@ -7,9 +7,9 @@ from collections.abc import Mapping
 from contextlib import suppress
 
 from mcnilib.kernel.lab.lab import Lab
-from mcnilib.kernel.lab.syscalls import inside, new_netns
+from mcnilib.kernel.lab.syscalls import in_netns, make_netns
 from mcnilib.kernel.lab.tools import ToolFailed, finish, missing, start
-from mcnilib.kernel.lab.workers import Bench
+from mcnilib.kernel.lab.workers import Worker
 from mcnilib.kernel.observe.netlink import add_counter
 from mcnilib.linux.device.link import KINDS
 from mcnilib.world.world import World
@@ -41,16 +41,16 @@ def capabilities() -> Capabilities:
 
     Raises: NoLab when there cannot be a lab at all.
     """
-    with Bench() as bench:
-        found: Capabilities = bench.run(probe)
+    with Worker() as worker:
+        found: Capabilities = worker.run(probe)
     return found
 
 
 def probe(lab: Lab) -> Capabilities:
     """Try every capability in a namespace that is made for it and given back at the end."""
-    netns, absent = new_netns(lab.home), missing()
+    netns, absent = make_netns(lab.home), missing()
     try:
-        with inside(netns, lab.home), suppress(OSError):
+        with in_netns(netns, lab.home), suppress(OSError):
             add_counter("probe")
         return {name: _try(lab.home, netns, words, absent) for name, words in PROBES.items()}
     finally:

@@ -12,7 +12,7 @@ import signal
 from dataclasses import dataclass
 from pathlib import Path
 
-from mcnilib.kernel.lab.syscalls import NAME
+from mcnilib.kernel.lab.syscalls import LAB_NAME
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,7 +31,7 @@ def leftovers() -> tuple[Leftover, ...]:
     found = []
     for folder in Path("/proc").glob("[0-9]*"):
         try:
-            if (folder / "comm").read_text().strip() == NAME and _is_left(folder):
+            if (folder / "comm").read_text().strip() == LAB_NAME and _is_left(folder):
                 found.append(Leftover(int(folder.name)))
         except OSError:
             continue

@@ -18,7 +18,7 @@ from fcntl import ioctl
 
 from mcnilib.errors import McniError
 from mcnilib.kernel.lab import commands, devices, reconfigure, sysctls
-from mcnilib.kernel.lab.syscalls import inside, new_netns
+from mcnilib.kernel.lab.syscalls import in_netns, make_netns
 from mcnilib.kernel.lab.tools import Running, finish_all, start
 from mcnilib.kernel.observe.capture import Watch, open_watch
 from mcnilib.kernel.observe.netlink import add_counter
@@ -44,7 +44,7 @@ class Lab:
     """The namespaces of one world. `home` is the open file of this process's own, empty namespace."""
 
     def __init__(self, home: int) -> None:
-        """Start without namespaces; `become` makes them."""
+        """Start without namespaces; `realise` makes them."""
         self.home = home
         self.world = World(())
         self.watches: dict[str, Watch] = {}
@@ -52,19 +52,19 @@ class Lab:
         self.conversations = 0  # held in this lab so far
         self._netns: dict[str, int] = {}
 
-    def become(self, world: World) -> None:
+    def realise(self, world: World) -> None:
         """Turn the lab into another world: change what differs if the devices are the same, else build anew.
 
         What fails half-way leaves no namespaces behind: nobody shall measure in half a world.
         """
         try:
-            self._become(world)
+            self._realise(world)
         except BaseException:
             self.clear()
             raise
 
-    def _become(self, world: World) -> None:
-        if not alike(self.world, world) or self.errors > ERROR_BURST or needs_fresh_lab(world):
+    def _realise(self, world: World) -> None:
+        if not same_topology(self.world, world) or self.errors > ERROR_BURST or needs_fresh_lab(world):
             self.clear()
             self._build(world)
             return
@@ -102,17 +102,17 @@ class Lab:
 
     def inside(self, netns: str) -> AbstractContextManager[None]:
         """Return a context in which this thread is in the namespace."""
-        return inside(self._netns[netns], self.home)
+        return in_netns(self._netns[netns], self.home)
 
     def _build(self, world: World) -> None:
         """Make namespaces, devices, addresses; then everything that can also be changed later."""
         self.world = world
         for name in (devices.SWITCH, *(netns.name for netns in world)):
-            self._netns[name] = new_netns(self.home)
+            self._netns[name] = make_netns(self.home)
             with self.inside(name):
                 sysctls.baseline()
                 if name == devices.SWITCH:
-                    sysctls.write("net.bridge.bridge-nf-call-iptables", "0", missing_ok=True)
+                    sysctls.write_sysctl("net.bridge.bridge-nf-call-iptables", "0", missing_ok=True)
         standing = self._make_way(world)
         for home, lines in devices.in_order(devices.makings(world, self._place, standing)):
             self.run(home, "ip", "-batch", "-", text="\n".join(lines))
@@ -152,7 +152,7 @@ class Lab:
         """Change routes and rules beside netfilter, in all namespaces at once; then sysctls it brings."""
         for _, new in pairs:
             with self.inside(new.name):
-                for counter in reconfigure.counters(new):
+                for counter in reconfigure.accounting_objects(new):
                     add_counter(counter)
         pending = self._begin(pairs, ("ip", "-batch", "-"), commands.routing_changes)
         finish_all(self._begin(pairs, ("nft", "-f", "-"), reconfigure.clearing))
@@ -161,7 +161,7 @@ class Lab:
         finish_all(pending)
         for old, new in pairs:
             with self.inside(new.name):
-                sysctls.change(old, new)
+                sysctls.change_sysctls(old, new)
                 self.watches[new.name].rules = reconfigure.rules_by_handle(new)
 
     def _begin(self, pairs: list[_Pair], argv: tuple[str, ...], text: Callable[[Netns, Netns], str]) -> list[Running]:
@@ -212,7 +212,7 @@ ARP = re.compile(r"\.(arp|proxy_arp)\w*$")
 """Sysctls that decide who answers ARP, and to whom."""
 
 
-def alike(one: World, other: World) -> bool:
+def same_topology(one: World, other: World) -> bool:
     """Tell whether two worlds have the same devices and cabling, and answer ARP alike: what it learned stays."""
     return one.segments == other.segments and _parts(one) == _parts(other) != []
 

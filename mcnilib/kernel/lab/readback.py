@@ -24,7 +24,7 @@ from mcnilib.world.listing import LISTINGS, ListingRow
 
 
 @dataclass(frozen=True, slots=True)
-class Difference:
+class ListingMismatch:
     """A listing in which the lab is not the World: the lines only one of them has."""
 
     netns: str
@@ -41,7 +41,7 @@ class Difference:
         return "\n".join(lines)
 
 
-def read_back(lab: Lab) -> tuple[Difference, ...]:
+def read_back(lab: Lab) -> tuple[ListingMismatch, ...]:
     """Compare every listing of every namespace, in order where order means something."""
     running = [
         (netns, row, command, lab.start(netns.name, *argv))
@@ -54,14 +54,14 @@ def read_back(lab: Lab) -> tuple[Difference, ...]:
     return tuple(difference for difference in found if difference)
 
 
-def _difference(netns: Netns, row: ListingRow, command: str, text: str) -> Difference | None:
+def _difference(netns: Netns, row: ListingRow, command: str, text: str) -> ListingMismatch | None:
     meant, real = _meant(netns, row, command), _real(netns, row, text)
     if meant == real:
         return None
     only_meant, only_real = (tuple(x for x in one if x not in other) for one, other in ((meant, real), (real, meant)))
     if not only_meant and not only_real:
-        return Difference(netns.name, f"{command} (order)", tuple(meant), tuple(real))
-    return Difference(netns.name, command, only_meant, only_real)
+        return ListingMismatch(netns.name, f"{command} (order)", tuple(meant), tuple(real))
+    return ListingMismatch(netns.name, command, only_meant, only_real)
 
 
 def _meant(netns: Netns, row: ListingRow, command: str) -> list[str]:
@@ -148,10 +148,10 @@ def _links(links: Iterable[Link]) -> list[str]:
     return lines
 
 
-def _sysctls(lab: Lab, netns: Netns) -> Difference | None:
+def _sysctls(lab: Lab, netns: Netns) -> ListingMismatch | None:
     with lab.inside(netns.name):
-        wrong = [(s, real) for s in netns.sysctls if (real := sysctls.read(s.key)) != s.value]
+        wrong = [(s, real) for s in netns.sysctls if (real := sysctls.read_sysctl(s.key)) != s.value]
     if not wrong:
         return None
     meant = tuple(str(setting) for setting, _ in wrong)
-    return Difference(netns.name, "sysctl -a", meant, tuple(f"{setting.key} = {real}" for setting, real in wrong))
+    return ListingMismatch(netns.name, "sysctl -a", meant, tuple(f"{setting.key} = {real}" for setting, real in wrong))

@@ -39,7 +39,7 @@ def table_changes(old: Netns, new: Netns) -> str:
     return print_tables(new.ip4.tables) if (old.ip4.tables, old.sets) != (new.ip4.tables, new.sets) else ""
 
 
-def counters(netns: Netns) -> tuple[str, ...]:
+def accounting_objects(netns: Netns) -> tuple[str, ...]:
     """Name the accounting objects the rules count with; they must exist before the rules do."""
     rules = (rule for table in netns.ip4.tables for chain in table.chains for rule in chain.rules)
     return tuple(dict.fromkeys(m.name for rule in rules for m in rule.matches if isinstance(m, NfAcct)))

@@ -20,7 +20,7 @@ CLONE_NEWUSER, CLONE_NEWNET = 0x10000000, 0x40000000
 
 PR_SET_PDEATHSIG, PR_SET_NAME = 1, 15
 
-NAME = "mcni-lab"
+LAB_NAME = "mcni-lab"
 """What `ps` shows for a lab process; `mcni clean` looks for it. At most 15 characters."""
 
 _libc = ctypes.CDLL(None, use_errno=True)
@@ -41,7 +41,7 @@ def enter(netns: int) -> None:
 
 
 @contextmanager
-def inside(netns: int, home: int) -> Iterator[None]:
+def in_netns(netns: int, home: int) -> Iterator[None]:
     """Work in namespace `netns`, then return to `home`."""
     enter(netns)
     try:
@@ -57,7 +57,7 @@ def this_netns() -> int:
     return descriptor
 
 
-def new_netns(home: int) -> int:
+def make_netns(home: int) -> int:
     """Make an empty network namespace, open it, and return to `home`."""
     unshare(CLONE_NEWNET)
     try:
@@ -86,7 +86,7 @@ def die_with_parent() -> None:
     """Ask the kernel to end this process when its parent ends, and give it the name `mcni clean` looks for."""
     parent = os.getppid()
     _libc.prctl(PR_SET_PDEATHSIG, int(signal.SIGKILL), 0, 0, 0)
-    _libc.prctl(PR_SET_NAME, NAME.encode(), 0, 0, 0)
+    _libc.prctl(PR_SET_NAME, LAB_NAME.encode(), 0, 0, 0)
     if os.getppid() != parent:
         os.kill(os.getpid(), signal.SIGKILL)
 

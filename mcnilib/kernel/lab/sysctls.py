@@ -14,7 +14,7 @@ from mcnilib.linux.netns import Netns
 from mcnilib.linux.sysctl import CONF, FORWARD, conf_key, get
 from mcnilib.writing import inside
 
-ROOT = Path("/proc/sys")
+PROC_SYS = Path("/proc/sys")
 
 _REDIRECTS = ("send_redirects", "accept_redirects")
 """Off in the lab unless a World lists them: the simulator does not model redirects."""
@@ -31,28 +31,28 @@ _LAB = {
 
 def baseline() -> None:
     """Give the current namespace the kernel's defaults; to be called before it has devices."""
-    write(FORWARD, "0")
+    write_sysctl(FORWARD, "0")
     for key, value in _LAB.items():
-        write(key, value, missing_ok=True)
+        write_sysctl(key, value, missing_ok=True)
     defaults = {name: default for name, (default, _) in CONF.items() if name != "forwarding"}
     for name, value in (defaults | dict.fromkeys(_REDIRECTS, "0")).items():
         for scope in ("all", "default", "lo"):
-            write(conf_key(name, scope), value)
+            write_sysctl(conf_key(name, scope), value)
 
 
 def answer_at_once(netns: Netns) -> None:
     """Let proxy ARP answer with next to none of its random delay of up to 0.8 s: just after whose address it is."""
     for link in netns.links:
-        write(f"net.ipv4.neigh.{link.name.replace('.', '/')}.proxy_delay", "1", missing_ok=True)
+        write_sysctl(f"net.ipv4.neigh.{link.name.replace('.', '/')}.proxy_delay", "1", missing_ok=True)
 
 
-def change(old: Netns, new: Netns) -> None:
+def change_sysctls(old: Netns, new: Netns) -> None:
     """Turn what one namespace lists into what another lists; ip_forward first, because it writes others."""
     before, after = _listed(old), _listed(new)
     gone = {key: _unlisted(new, key) for key in before if key not in after}
     changed = {key: value for key, value in (gone | after).items() if before.get(key) != value}
     for key, value in sorted(changed.items(), key=lambda item: item[0] != FORWARD):
-        write(key, value)
+        write_sysctl(key, value)
 
 
 def _listed(netns: Netns) -> dict[str, str]:
@@ -78,12 +78,12 @@ def _unlisted(netns: Netns, key: str) -> str:
     return "0" if key.rpartition(".")[2] in _REDIRECTS else get(netns.sysctls, key)
 
 
-def read(key: str) -> str:
+def read_sysctl(key: str) -> str:
     """Read a sysctl of the current namespace as `sysctl -n` prints it."""
     return _path(key).read_text().rstrip("\n")
 
 
-def write(key: str, value: str, *, missing_ok: bool = False) -> None:
+def write_sysctl(key: str, value: str, *, missing_ok: bool = False) -> None:
     """Set a sysctl of the current namespace. Raises: McniError for a key this kernel does not have."""
     try:
         _path(key).write_text(value)
@@ -94,4 +94,4 @@ def write(key: str, value: str, *, missing_ok: bool = False) -> None:
 
 def _path(key: str) -> Path:
     """Return the file of a key as `sysctl` spells it: dots separate, a slash stands for a dot in a device name."""
-    return inside(ROOT, key.translate(str.maketrans("./", "/.")))
+    return inside(PROC_SYS, key.translate(str.maketrans("./", "/.")))

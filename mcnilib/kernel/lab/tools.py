@@ -13,7 +13,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 
 from mcnilib.errors import McniError
-from mcnilib.kernel.lab.syscalls import inside
+from mcnilib.kernel.lab.syscalls import in_netns
 
 PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 
@@ -63,7 +63,7 @@ def start(where: str, netns: int, home: int, argv: tuple[str, ...], text: str = 
     files = [os.memfd_create("mcni") for _ in range(3)]
     os.write(files[0], text.encode())
     os.lseek(files[0], 0, os.SEEK_SET)
-    with inside(netns, home):
+    with in_netns(netns, home):
         process = subprocess.Popen(
             (find(argv[0]), *argv[1:]), stdin=files[0], stdout=files[1], stderr=files[2], close_fds=False
         )

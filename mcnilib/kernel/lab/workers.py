@@ -1,6 +1,6 @@
 """A lab in a process of its own: jobs go in, results come out, and everything it made ends with it.
 
-`Bench` is the parent's side. The worker leaves the host's network before anything else; when the parent ends, for
+`Worker` is the parent's side. The worker leaves the host's network before anything else; when the parent ends, for
 whatever reason, the kernel ends the worker and with it all its namespaces.
 """
 
@@ -35,7 +35,7 @@ class WorkerFailed(McniError, RuntimeError):
     """A job failed in the worker; the message has the worker's traceback."""
 
 
-class Bench:
+class Worker:
     """A worker process with an empty lab. Use it as a context manager."""
 
     def __init__(self) -> None:
@@ -48,7 +48,7 @@ class Bench:
                 stdin=subprocess.PIPE, stdout=subprocess.PIPE, env=os.environ | {"PYTHONPATH": os.pathsep.join(paths)},
             )  # fmt: skip
 
-    def __enter__(self) -> Bench:
+    def __enter__(self) -> Worker:
         return self
 
     def __exit__(
@@ -100,39 +100,39 @@ class Bench:
             self._process.wait()
 
 
-class Benches:
+class WorkerPool:
     """Several workers; each gets the next piece of work when it is done with the last."""
 
     def __init__(self, number: int) -> None:
         """Start the workers."""
-        self._benches = [Bench() for _ in range(number)]
+        self._workers = [Worker() for _ in range(number)]
 
-    def __enter__(self) -> Benches:
+    def __enter__(self) -> WorkerPool:
         return self
 
     def __exit__(
         self, kind: type[BaseException] | None, value: BaseException | None, trace: TracebackType | None
     ) -> None:
-        for bench in self._benches:
-            bench.close(at_once=kind is not None)
+        for worker in self._workers:
+            worker.close(at_once=kind is not None)
 
     def work(self, job: Job, pieces: Iterable[tuple[object, ...]]) -> Iterator[tuple[int, Any]]:
         """Yield (number of the piece, result) in the order they are done."""
-        waiting, idle, poll = enumerate(pieces), list(self._benches), select.poll()
-        busy: dict[int, tuple[int, Bench]] = {}
+        waiting, idle, poll = enumerate(pieces), list(self._workers), select.poll()
+        busy: dict[int, tuple[int, Worker]] = {}
         while True:
             while idle and (piece := next(waiting, None)) is not None:
-                bench = idle.pop()
-                bench.submit(job, *piece[1])
-                busy[bench.fileno()] = piece[0], bench
-                poll.register(bench, select.POLLIN)
+                worker = idle.pop()
+                worker.submit(job, *piece[1])
+                busy[worker.fileno()] = piece[0], worker
+                poll.register(worker, select.POLLIN)
             if not busy:
                 return
             for descriptor, _ in poll.poll():
-                number, bench = busy.pop(descriptor)
-                poll.unregister(bench)
-                idle.append(bench)
-                yield number, bench.result()
+                number, worker = busy.pop(descriptor)
+                poll.unregister(worker)
+                idle.append(worker)
+                yield number, worker.result()
 
 
 @contextmanager

@@ -14,7 +14,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from mcnilib.errors import McniError
-from mcnilib.kernel.observe.decode import Seen, read
+from mcnilib.kernel.observe.decode import Decoded, decode
 from mcnilib.kernel.observe.netlink import TraceEvent, listen, new_connections, trace_events, widen
 from mcnilib.linux.netfilter.conntrack import ConnState
 from mcnilib.linux.netfilter.iptables.rule import ChainRule
@@ -31,7 +31,7 @@ ARP_REQUEST, ARP_REPLY = 1, 2
 
 
 @dataclass(frozen=True, slots=True)
-class Frame:
+class Captured:
     """One IPv4 packet or ARP message seen on one device. `out`: sent by it; otherwise received."""
 
     time: int  # nanoseconds
@@ -39,7 +39,7 @@ class Frame:
     dev: str
     out: bool
     other: bool  # addressed to another MAC
-    seen: Seen | None
+    seen: Decoded | None
     mac: str = ""  # destination MAC
     arp: tuple[int, str] = (0, "")  # operation, target address
 
@@ -53,7 +53,7 @@ class Watch:
     trace: socket.socket
     connections: socket.socket
     devices: dict[int, str] = field(default_factory=dict)
-    frames: list[Frame] = field(default_factory=list)
+    frames: list[Captured] = field(default_factory=list)
     events: list[TraceEvent] = field(default_factory=list)
     tuples: dict[bytes, None] = field(default_factory=dict)  # connections that were stored, in order
     rules: dict[tuple[str, str, int], ChainRule | str] = field(default_factory=dict)  # by (table, chain, handle)
@@ -89,8 +89,8 @@ def open_watch(netns: str) -> Watch:
     return Watch(netns, capture, listen("trace"), listen("connections"), dict(socket.if_nameindex()))
 
 
-def _frames(watch: Watch) -> list[Frame]:
-    found: list[Frame] = []
+def _frames(watch: Watch) -> list[Captured]:
+    found: list[Captured] = []
     while True:
         try:
             data, control, _, address = watch.capture.recvmsg(2048, 64)
@@ -103,16 +103,16 @@ def _frames(watch: Watch) -> list[Frame]:
 
 def _frame(
     watch: Watch, data: bytes, control: list[tuple[int, int, bytes]], address: tuple[str, int, int, int, bytes]
-) -> Frame | None:
+) -> Captured | None:
     dev, protocol, kind = address[0], address[1], address[2]
     body, mac = (data[14:], data[:6].hex(":")) if address[3] in (1, 772) else (data, "")
     out, other = kind == PACKET_OUTGOING, kind == PACKET_OTHERHOST
     time = _time(control)
     if protocol == ETH_P_IP:
-        return Frame(time, watch.netns, dev, out, other, read(body), mac)
+        return Captured(time, watch.netns, dev, out, other, decode(body), mac)
     if protocol == ETH_P_ARP:
         target = ".".join(map(str, body[24:28]))
-        return Frame(time, watch.netns, dev, out, other, None, mac, (body[7], target))
+        return Captured(time, watch.netns, dev, out, other, None, mac, (body[7], target))
     return None
 
 
@@ -141,7 +141,7 @@ def probe_table(*, tracked: bool) -> str:
     return "table ip mcni\ndelete table ip mcni\ntable ip mcni {\n" + "\n".join(chains) + "\n}\n"
 
 
-def counters() -> dict[str, int]:
+def read_ip_counters() -> dict[str, int]:
     """Read the IP counters of the current namespace, as `nstat -az` prints them."""
     found: dict[str, int] = {}
     for path in ("/proc/thread-self/net/snmp", "/proc/thread-self/net/netstat"):

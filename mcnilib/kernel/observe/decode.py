@@ -21,7 +21,7 @@ VXLAN = bytes((8, 0, 0, 0))
 
 
 @dataclass(frozen=True, slots=True)
-class Mark:
+class Fingerprint:
     """What stays the same on a packet's way: protocol, IP id, and the numbers NAT leaves alone."""
 
     proto: str
@@ -30,15 +30,15 @@ class Mark:
 
 
 @dataclass(frozen=True, slots=True)
-class Seen:
+class Decoded:
     """A packet as it was seen somewhere, and its mark."""
 
     packet: Packet
-    mark: Mark
-    inner: Seen | None = None  # what a tunnel header carries
+    mark: Fingerprint
+    inner: Decoded | None = None  # what a tunnel header carries
 
 
-def read(data: bytes, transport: bytes | None = None, *, mark: int = 0) -> Seen:
+def decode(data: bytes, transport: bytes | None = None, *, mark: int = 0) -> Decoded:
     """Read an IPv4 packet from its bytes; `transport` is given when the headers were captured apart.
 
     Of what an IPIP packet carries that is too little: a rule trace keeps 20 bytes. Source: nf_tables_trace.c.
@@ -57,18 +57,18 @@ def read(data: bytes, transport: bytes | None = None, *, mark: int = 0) -> Seen:
     if proto == "icmp":
         return _icmp(packet, ident, total - size, rest)
     if proto == "ipencap" and transport is None:
-        inner = read(rest)
-        return Seen(packet.but(inner=Inner(inner.packet)), Mark(proto, ident, (total,)), inner)
-    return Seen(packet, Mark(proto, ident, (total,)))
+        inner = decode(rest)
+        return Decoded(packet.but(inner=Inner(inner.packet)), Fingerprint(proto, ident, (total,)), inner)
+    return Decoded(packet, Fingerprint(proto, ident, (total,)))
 
 
-def _tcp(packet: Packet, ident: int, size: int, data: bytes) -> Seen:
+def _tcp(packet: Packet, ident: int, size: int, data: bytes) -> Decoded:
     sport, dport, seq, ack, offset, bits, window = struct.unpack_from("!HHIIBBH", data)
     header = (offset >> 4) * 4
     flags = frozenset(flag for flag in FLAGS if bits & _BITS[flag])
     tcp = Tcp(flags, seq, ack, window, _scale(data[20:header]) if "SYN" in flags else None)
     packet = packet.but(sport=sport, dport=dport, tcp=tcp, length=size - header)
-    return Seen(packet, Mark("tcp", ident, (seq, ack, bits, size - header)))
+    return Decoded(packet, Fingerprint("tcp", ident, (seq, ack, bits, size - header)))
 
 
 def _scale(options: bytes) -> int | None:
@@ -83,27 +83,27 @@ def _scale(options: bytes) -> int | None:
     return None
 
 
-def _udp(packet: Packet, ident: int, data: bytes) -> Seen:
+def _udp(packet: Packet, ident: int, data: bytes) -> Decoded:
     """Read UDP; VXLAN is known by its own header, as it stays VXLAN when a NAT rule changes the port."""
     sport, dport, size = struct.unpack_from("!HHH", data)
     packet = packet.but(sport=sport, dport=dport, length=size - 8)
     if data[8:12] == VXLAN and len(data) >= 8 + 8 + 14 + 20:
-        inner = read(data[30:])
+        inner = decode(data[30:])
         packet = packet.but(inner=Inner(inner.packet, int.from_bytes(data[12:15], "big"), data[16:22].hex(":")))
-        return Seen(packet, Mark("udp", ident, (size,)), inner)
-    return Seen(packet, Mark("udp", ident, (size,)))
+        return Decoded(packet, Fingerprint("udp", ident, (size,)), inner)
+    return Decoded(packet, Fingerprint("udp", ident, (size,)))
 
 
-def _icmp(packet: Packet, ident: int, size: int, data: bytes) -> Seen:
+def _icmp(packet: Packet, ident: int, size: int, data: bytes) -> Decoded:
     kind, code, _, echo, seq = struct.unpack_from("!BBHHH", data)
     query = kind in (0, 8, 13, 14)
     quoted = None if query or len(data) < 8 + 28 else _quoted(data[8:])
     icmp = Icmp(kind, code, echo if query else 0, seq if query else 0, quoted)
-    return Seen(packet.but(icmp=icmp, length=size - 8), Mark("icmp", ident, (kind, code, seq, size)))
+    return Decoded(packet.but(icmp=icmp, length=size - 8), Fingerprint("icmp", ident, (kind, code, seq, size)))
 
 
 def _quoted(data: bytes) -> Packet | None:
     """Read the packet an ICMP error complains about; at least its header and 8 bytes are there. Source: RFC 792."""
     size = (data[0] & 15) * 4
     padded = data[size:] + bytes(max(0, 20 - len(data[size:])))
-    return read(data[:size], padded).packet
+    return decode(data[:size], padded).packet

@@ -102,12 +102,12 @@ def attributes(data: bytes) -> Attributes:
     return found
 
 
-def number(data: bytes | None) -> int:
+def big_endian(data: bytes | None) -> int:
     """Read a big-endian number of any width; 0 when it is absent."""
     return int.from_bytes(data or b"", "big")
 
 
-def text(data: bytes | None) -> str:
+def c_string(data: bytes | None) -> str:
     """Read a zero-terminated string."""
     return (data or b"").split(b"\0")[0].decode()
 
@@ -123,15 +123,15 @@ def _trace_event(found: Attributes) -> TraceEvent:
     verdict = attributes(found[5]) if 5 in found else {}
     code = struct.unpack("!i", verdict.get(1) or found.get(16) or b"\xff\xff\xff\xff")[0]
     return TraceEvent(
-        packet=number(found.get(6)),
-        table=text(found.get(1)),
-        chain=text(found.get(2)),
-        type=_TYPES.get(number(found.get(4)), "?"),
-        handle=number(found.get(3)),
+        packet=big_endian(found.get(6)),
+        table=c_string(found.get(1)),
+        chain=c_string(found.get(2)),
+        type=_TYPES.get(big_endian(found.get(4)), "?"),
+        handle=big_endian(found.get(3)),
         verdict=VERDICTS.get(code if code < 0 else code & 0xFF, str(code)),
-        iif=number(found.get(10)),
-        oif=number(found.get(12)),
-        mark=number(found.get(14)),
+        iif=big_endian(found.get(10)),
+        oif=big_endian(found.get(12)),
+        mark=big_endian(found.get(14)),
         network=found.get(8, b""),
         transport=found.get(9, b""),
     )
@@ -146,7 +146,7 @@ def rule_handles() -> dict[tuple[str, str], list[int]]:
         for kind, data in _until_done(sock):
             if kind == NFTABLES << 8 | NEWRULE:
                 found = attributes(data[4:])
-                handles.setdefault((text(found[1]), text(found[2])), []).append(number(found[3]))
+                handles.setdefault((c_string(found[1]), c_string(found[2])), []).append(big_endian(found[3]))
     return handles
 
 
@@ -198,9 +198,9 @@ def connections(tuples: Iterable[bytes]) -> Iterator[Entry]:
 
 
 def _entry(found: Attributes) -> Entry:
-    status, protocol = number(found.get(3)), attributes(attributes(found.get(4, b"")).get(1, b""))
+    status, protocol = big_endian(found.get(3)), attributes(attributes(found.get(4, b"")).get(1, b""))
     original = _tuple(found[1])
-    state = TCP_STATES[number(protocol.get(1))] if 4 in found and original.proto == "tcp" else ""
+    state = TCP_STATES[big_endian(protocol.get(1))] if 4 in found and original.proto == "tcp" else ""
     return Entry(
         original=original,
         reply=_tuple(found[2]),
@@ -208,19 +208,19 @@ def _entry(found: Attributes) -> Entry:
         seen_reply=bool(status & 2),
         assured=bool(status & 4),
         confirmed=True,
-        mark=number(found.get(8)),
+        mark=big_endian(found.get(8)),
         snat=bool(status & 16),
         dnat=bool(status & 32),
-        expires=float(number(found.get(7))),
+        expires=float(big_endian(found.get(7))),
     )
 
 
 def _tuple(data: bytes) -> ConnTuple:
     both = attributes(data)
     ip, proto = attributes(both[1]), attributes(both[2])
-    name = _PROTOCOLS.get(number(proto[1]), str(number(proto[1])))
+    name = _PROTOCOLS.get(big_endian(proto[1]), str(big_endian(proto[1])))
     src, dst = IPv4Address(ip[1]), IPv4Address(ip[2])
     if name == "icmp":
-        ident = number(proto.get(4))
-        return ConnTuple(name, src, dst, ident, ident, (number(proto.get(5)), number(proto.get(6))))
-    return ConnTuple(name, src, dst, number(proto.get(2)), number(proto.get(3)))
+        ident = big_endian(proto.get(4))
+        return ConnTuple(name, src, dst, ident, ident, (big_endian(proto.get(5)), big_endian(proto.get(6))))
+    return ConnTuple(name, src, dst, big_endian(proto.get(2)), big_endian(proto.get(3)))

@@ -11,14 +11,14 @@ from dataclasses import replace
 from ipaddress import IPv4Address
 
 from mcnilib.kernel.lab.lab import Lab
-from mcnilib.kernel.lab.readback import Difference, read_back
-from mcnilib.kernel.lab.workers import Bench
-from mcnilib.kernel.observe.capture import ARP_REPLY, ARP_REQUEST, counters
+from mcnilib.kernel.lab.readback import ListingMismatch, read_back
+from mcnilib.kernel.lab.workers import Worker
+from mcnilib.kernel.observe.capture import ARP_REPLY, ARP_REQUEST, read_ip_counters
 from mcnilib.kernel.observe.conversation import Heard, Talk
 from mcnilib.kernel.observe.netlink import connections
-from mcnilib.kernel.observe.path import ways
+from mcnilib.kernel.observe.path import packet_paths
 from mcnilib.kernel.observe.steps import Counts, Telling
-from mcnilib.kernel.observe.traversal import stays
+from mcnilib.kernel.observe.traversal import traversals
 from mcnilib.linux.netfilter.conntrack import Entry
 from mcnilib.linux.packet import Packet
 from mcnilib.trace.flow import ANY_ADDRESS, Client, Flow, Listener
@@ -68,7 +68,7 @@ def _counters(lab: Lab) -> Counts:
     found = {}
     for name in lab.watches:
         with lab.inside(name):
-            found[name] = counters()
+            found[name] = read_ip_counters()
     return found
 
 
@@ -83,11 +83,11 @@ def _connections(lab: Lab) -> tuple[tuple[str, tuple[Entry, ...]], ...]:
 def _journeys(lab: Lab, flow: Flow, listeners: Sequence[Listener], heard: Heard, rises: Counts) -> tuple[Journey, ...]:
     watches = lab.watches.values()
     frames = [frame for watch in watches for frame in watch.frames]
-    found = ways(lab.world, frames, (stay for watch in watches for stay in stays(watch)))
+    found = packet_paths(lab.world, frames, (visit for watch in watches for visit in traversals(watch)))
     arps = [frame for frame in frames if frame.seen is None]
     telling = Telling(lab.world, rises, arps, lab.running())
     own = frozenset(a.ip for link in lab.world[flow.netns].links for a in link.addresses)
-    return _number([telling.journey(way, heard.started) for way in found], flow, listeners, own)
+    return _number([telling.journey(path, heard.started) for path in found], flow, listeners, own)
 
 
 def _number(
@@ -152,23 +152,23 @@ def _judge(journeys: tuple[Journey, ...], heard: Heard) -> Outcome:
     return replace(outcome, seen_source=heard.seen_source or outcome.seen_source) if arrived else outcome
 
 
-def run(world: World, flow: Flow, listeners: Sequence[Listener] = ()) -> Trace:
+def run_on_kernel(world: World, flow: Flow, listeners: Sequence[Listener] = ()) -> Trace:
     """Run one conversation in a lab that is made for it, and return what the kernel did.
 
     Raises: NoLab where the system allows no namespaces; ToolFailed when this kernel lacks something the world needs.
     """
-    with Bench() as bench:
-        trace: Trace = bench.run(converse, world, flow, listeners)
+    with Worker() as worker:
+        trace: Trace = worker.run(converse, world, flow, listeners)
     return trace
 
 
 def converse(lab: Lab, world: World, flow: Flow, listeners: Sequence[Listener], ident: int = 1) -> Trace:
     """Turn the lab into the world and hold a conversation; `ident` is the ICMP echo id."""
-    lab.become(world)
+    lab.realise(world)
     return observe(lab, flow, listeners, ident=ident)
 
 
-def differences(lab: Lab, world: World) -> tuple[Difference, ...]:
+def listing_mismatches(lab: Lab, world: World) -> tuple[ListingMismatch, ...]:
     """Turn the lab into the world and compare what the tools print with what the World prints."""
-    lab.become(world)
+    lab.realise(world)
     return read_back(lab)

@@ -1,7 +1,7 @@
-"""Frames and stays put together: one packet's way through all namespaces, in order.
+"""Frames and traversals put together: one packet's path through all namespaces, in order.
 
 A frame belongs to the packet with its mark; a packet that is sent again (or twice with the same header, as RST
-segments are) starts a new way where it leaves its origin. Frames have times, stays do not: each stay is claimed by
+segments are) starts a new path where it leaves its origin. Frames have times, traversals do not: each is claimed by
 the frame that led to it.
 """
 
@@ -11,9 +11,9 @@ from collections import defaultdict, deque
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 
-from mcnilib.kernel.observe.capture import Frame
-from mcnilib.kernel.observe.decode import Mark
-from mcnilib.kernel.observe.traversal import Stay
+from mcnilib.kernel.observe.capture import Captured
+from mcnilib.kernel.observe.decode import Fingerprint
+from mcnilib.kernel.observe.traversal import Traversal
 from mcnilib.linux.device.base import DeviceRole
 from mcnilib.world.world import World
 
@@ -22,23 +22,23 @@ _PAUSE = 150_000_000
 
 
 @dataclass(slots=True)
-class Way:
-    """What is known of one packet: frames and stays in order. `time` is 0 when it never reached a device."""
+class PacketPath:
+    """What is known of one packet: frames and traversals in order. `time` is 0 when it never reached a device."""
 
-    mark: Mark
+    mark: Fingerprint
     time: int = 0
-    items: list[Frame | Stay] = field(default_factory=list)
-    copies: list[Frame] = field(default_factory=list)  # a bridge's, of the frame seen last
+    items: list[Captured | Traversal] = field(default_factory=list)
+    copies: list[Captured] = field(default_factory=list)  # a bridge's, of the frame seen last
 
     @property
-    def last_frame(self) -> Frame | None:
+    def last_frame(self) -> Captured | None:
         """The last device it was seen on."""
-        return next((item for item in reversed(self.items) if isinstance(item, Frame)), None)
+        return next((item for item in reversed(self.items) if isinstance(item, Captured)), None)
 
-    def at_sockets(self, frame: Frame) -> bool:
+    def at_sockets(self, frame: Captured) -> bool:
         """Tell whether it reached the sockets, so that a frame that leaves is another packet."""
         last = self.items[-1] if self.items else None
-        return frame.out and isinstance(last, Stay) and "INPUT" in last.passed
+        return frame.out and isinstance(last, Traversal) and "INPUT" in last.passed
 
 
 class Cabling:
@@ -65,12 +65,12 @@ class Cabling:
         self.tunnels = {(name, link.name) for name, link in links if link.kind.tunnel}
         self.listening = {name for name, link in links if link.up and link.kind.tunnel and link.kind.tunnel.udp_port}
 
-    def takes(self, frame: Frame) -> bool:
+    def takes(self, frame: Captured) -> bool:
         """Tell whether a frame was meant for this device or something that stands on it; switches also flood."""
         place = (frame.netns, frame.dev)
         return not frame.other or {(place, frame.mac), (place, "")} & self.children != set() or place in self.master
 
-    def goes_on(self, last: Frame, frame: Frame) -> bool:
+    def goes_on(self, last: Captured, frame: Captured) -> bool:
         """Tell whether `frame` is the next sight of the packet last seen in `last`."""
         if frame.time - last.time > _PAUSE:
             return False
@@ -82,27 +82,27 @@ class Cabling:
         below = self.below.get(before) == here or before in self.tunnels or self.master.get(here) == last.dev
         return below or self.flooded(last, frame)
 
-    def flooded(self, last: Frame, frame: Frame) -> bool:
+    def flooded(self, last: Captured, frame: Captured) -> bool:
         """Tell whether a bridge that knows no port for the frame sent a copy by one port and now by the next."""
         ports = (last.netns, last.dev), (frame.netns, frame.dev)
         bridges = {self._bridge(port) for port in ports}
         return last.out and frame.out and ports[0] != ports[1] and len(bridges) == 1 and "" not in bridges
 
-    def copy(self, way: Way, frame: Frame) -> bool:
+    def copy(self, path: PacketPath, frame: Captured) -> bool:
         """Tell whether a bridge sent this beside what went on: it knows no port for the frame, or it is promiscuous.
 
         What leaves by a port comes in by another, or out of the bridge itself, just before: no copy does.
         """
         if not frame.out or (frame.netns, frame.dev) not in self.master:
             return False
-        here = next((x for x in reversed(way.items) if isinstance(x, Frame) and x.netns == frame.netns), None)
+        here = next((x for x in reversed(path.items) if isinstance(x, Captured) and x.netns == frame.netns), None)
         if here is None or frame.time - here.time > _PAUSE:
             return False
         up = not here.out and here.dev == self.master[frame.netns, frame.dev]
         sent = here.out and here.dev != self.master[frame.netns, frame.dev]
-        return up or (here is not way.last_frame and not (sent and not self.flooded(here, frame)))
+        return up or (here is not path.last_frame and not (sent and not self.flooded(here, frame)))
 
-    def passed_up(self, last: Frame, frame: Frame) -> bool:
+    def passed_up(self, last: Captured, frame: Captured) -> bool:
         """Tell whether a bridge takes for itself what it has just sent a copy of by a port."""
         return last.out and not frame.out and self.master.get((last.netns, last.dev)) == frame.dev
 
@@ -114,64 +114,68 @@ class Cabling:
         return f"{place[0]} {self.master[place]}" if place in self.master else ""
 
 
-def ways(world: World, frames: Iterable[Frame], stays: Iterable[Stay]) -> list[Way]:
-    """Return every packet's way, in order of departure; packets that reached no device come last."""
+def packet_paths(world: World, frames: Iterable[Captured], traversals: Iterable[Traversal]) -> list[PacketPath]:
+    """Return every packet's path, in order of departure; packets that reached no device come last."""
     cabling = Cabling(world)
     seen = sorted((f for f in frames if f.seen and cabling.takes(f)), key=lambda f: f.time)
     inner = {f.seen.mark: f.seen.inner.mark for f in seen if f.seen and f.seen.inner}
-    waiting: dict[tuple[str, Mark, str, str], deque[Stay]] = defaultdict(deque)
-    for stay in stays:
-        waiting[stay.netns, stay.mark, stay.begins, stay.iif].append(stay)
-    found: list[Way] = []
-    open_: dict[Mark, Way] = {}
+    waiting: dict[tuple[str, Fingerprint, str, str], deque[Traversal]] = defaultdict(deque)
+    for visit in traversals:
+        waiting[visit.netns, visit.mark, visit.begins, visit.iif].append(visit)
+    found: list[PacketPath] = []
+    open_: dict[Fingerprint, PacketPath] = {}
     for frame in seen:
-        mark = frame.seen.mark if frame.seen else Mark("", 0, ())
-        way = open_.get(inner.get(mark, mark))
-        if way and cabling.copy(way, frame):
+        mark = frame.seen.mark if frame.seen else Fingerprint("", 0, ())
+        path = open_.get(inner.get(mark, mark))
+        if path and cabling.copy(path, frame):
             continue
-        if way is None or way.at_sockets(frame) or (way.last_frame and not cabling.goes_on(way.last_frame, frame)):
-            way = open_[inner.get(mark, mark)] = Way(inner.get(mark, mark), frame.time)
-            found.append(way)
-        _extend(way, frame, mark, waiting, cabling)
-    lost = [stay for queue in waiting.values() for stay in queue]
-    return found + [Way(stay.mark, 0, [stay]) for stay in lost if not _joins(stay, found, cabling)]
+        if path is None or path.at_sockets(frame) or (path.last_frame and not cabling.goes_on(path.last_frame, frame)):
+            path = open_[inner.get(mark, mark)] = PacketPath(inner.get(mark, mark), frame.time)
+            found.append(path)
+        _extend(path, frame, mark, waiting, cabling)
+    lost = [visit for queue in waiting.values() for visit in queue]
+    return found + [PacketPath(visit.mark, 0, [visit]) for visit in lost if not _joins(visit, found, cabling)]
 
 
-def _joins(stay: Stay, found: Iterable[Way], cabling: Cabling) -> bool:
-    """Add the stay of a tunnel's outer packet that no device saw to the way of the packet it carries."""
-    for way in found:
-        last = way.items[-1]
-        entered = isinstance(last, Frame) and last.out and (last.netns, last.dev) in cabling.tunnels
-        if entered and last.netns == stay.netns and stay.begins == "OUTPUT":
-            way.items.append(stay)
+def _joins(visit: Traversal, found: Iterable[PacketPath], cabling: Cabling) -> bool:
+    """Add the visit of a tunnel's outer packet that no device saw to the path of the packet it carries."""
+    for path in found:
+        last = path.items[-1]
+        entered = isinstance(last, Captured) and last.out and (last.netns, last.dev) in cabling.tunnels
+        if entered and last.netns == visit.netns and visit.begins == "OUTPUT":
+            path.items.append(visit)
             return True
     return False
 
 
 def _extend(
-    way: Way, frame: Frame, mark: Mark, waiting: dict[tuple[str, Mark, str, str], deque[Stay]], cabling: Cabling
+    path: PacketPath,
+    frame: Captured,
+    mark: Fingerprint,
+    waiting: dict[tuple[str, Fingerprint, str, str], deque[Traversal]],
+    cabling: Cabling,
 ) -> None:
-    """Add a frame, and the stay it came out of or led to; of a bridge's copies the one that arrives, else the last."""
-    last = way.last_frame
+    """Add a frame, and the visit before or after it; of a bridge's copies the one that arrives, else the last."""
+    last = path.last_frame
     if last and cabling.flooded(last, frame):
-        way.copies.append(last)
-        way.items[-1] = frame
+        path.copies.append(last)
+        path.items[-1] = frame
         return
-    if last and last is way.items[-1] and last.netns == frame.netns and cabling.passed_up(last, frame):
-        way.items.pop()
-    elif way.copies and not frame.out:
+    if last and last is path.items[-1] and last.netns == frame.netns and cabling.passed_up(last, frame):
+        path.items.pop()
+    elif path.copies and not frame.out:
         cable = cabling.cable((frame.netns, frame.dev))
-        came = (copy for copy in way.copies if cabling.cable((copy.netns, copy.dev)) == cable)
-        way.items[-1] = next(came, way.items[-1])
-    way.copies.clear()
+        came = (copy for copy in path.copies if cabling.cable((copy.netns, copy.dev)) == cable)
+        path.items[-1] = next(came, path.items[-1])
+    path.copies.clear()
     outer = last is not None and frame.out and last.seen is not None and last.seen.mark != mark
     if frame.out and (last is None or outer):
-        _claim(way, waiting[frame.netns, mark, "OUTPUT", ""])
-    way.items.append(frame)
+        _claim(path, waiting[frame.netns, mark, "OUTPUT", ""])
+    path.items.append(frame)
     if not frame.out:
-        _claim(way, waiting[frame.netns, mark, "PREROUTING", frame.dev])
+        _claim(path, waiting[frame.netns, mark, "PREROUTING", frame.dev])
 
 
-def _claim(way: Way, queue: deque[Stay]) -> None:
+def _claim(path: PacketPath, queue: deque[Traversal]) -> None:
     if queue:
-        way.items.append(queue.popleft())
+        path.items.append(queue.popleft())

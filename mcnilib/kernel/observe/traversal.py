@@ -1,6 +1,6 @@
-"""One packet's stay in one namespace, as the rule trace tells it: hooks, rules matched, connection state, addresses.
+"""One packet in one namespace, as the rule trace tells it: hooks, rules matched, connection state, addresses.
 
-The trace of a namespace is one stream for all packets; the private probe chains mark where each packet's stay begins
+The trace of a namespace is one stream for all packets; the private probe chains mark where each packet begins
 and which hooks it reached.
 Source: net/netfilter/nf_tables_trace.c (Linux 6.18).
 """
@@ -10,7 +10,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field, replace
 
 from mcnilib.kernel.observe.capture import Watch
-from mcnilib.kernel.observe.decode import Mark, Seen, read
+from mcnilib.kernel.observe.decode import Decoded, Fingerprint, decode
 from mcnilib.kernel.observe.netlink import TraceEvent
 from mcnilib.linux.netfilter.conntrack import ConnState
 from mcnilib.linux.netfilter.iptables.rule import ChainRule
@@ -40,11 +40,11 @@ class Hit:
 
 
 @dataclass(slots=True)
-class Stay:
+class Traversal:
     """What happened to one packet in one namespace. `passed`: the packet as it left each hook it survived."""
 
     netns: str
-    mark: Mark
+    mark: Fingerprint
     begins: str  # PREROUTING or OUTPUT
     iif: str
     packet: Packet
@@ -66,14 +66,14 @@ class Stay:
         return self.hits[-1] if self.hits and self.hits[-1].verdict == "DROP" else None
 
 
-def stays(watch: Watch) -> list[Stay]:
+def traversals(watch: Watch) -> list[Traversal]:
     """Sort a namespace's rule trace by packets, in order of arrival."""
-    found: list[Stay] = []
-    open_: dict[int, Stay] = {}
+    found: list[Traversal] = []
+    open_: dict[int, Traversal] = {}
     for event in watch.events:
         if event.handle and event.chain in ("probe_pre", "probe_out"):
             seen = _seen(event)
-            open_[event.packet] = Stay(
+            open_[event.packet] = Traversal(
                 watch.netns, seen.mark, PROBE_HOOKS[event.chain], watch.devices.get(event.iif, ""), seen.packet
             )
             found.append(open_[event.packet])
@@ -82,39 +82,39 @@ def stays(watch: Watch) -> list[Stay]:
     return found
 
 
-def _seen(event: TraceEvent) -> Seen:
-    return read(event.network, event.transport, mark=event.mark)
+def _seen(event: TraceEvent) -> Decoded:
+    return decode(event.network, event.transport, mark=event.mark)
 
 
-def _add(stay: Stay, event: TraceEvent, watch: Watch) -> None:
-    before = stay.current
+def _add(traversal: Traversal, event: TraceEvent, watch: Watch) -> None:
+    before = traversal.current
     if event.network:
-        before = _seen(event).packet.but(mark=stay.current.mark)
-        stay.devices = watch.devices.get(event.iif, ""), watch.devices.get(event.oif, "")
-        _complete(stay, before)
-    packet = stay.current = before.but(mark=event.mark)
-    stay.oif = watch.devices.get(event.oif, stay.oif)
+        before = _seen(event).packet.but(mark=traversal.current.mark)
+        traversal.devices = watch.devices.get(event.iif, ""), watch.devices.get(event.oif, "")
+        _complete(traversal, before)
+    packet = traversal.current = before.but(mark=event.mark)
+    traversal.oif = watch.devices.get(event.oif, traversal.oif)
     if event.table == "mcni":
-        _add_probe(stay, event, packet, watch)
+        _add_probe(traversal, event, packet, watch)
         return
     if event.chain in _BUILT_IN:
-        stay.at = (event.table, event.chain)
-    table, hook = stay.at
+        traversal.at = (event.table, event.chain)
+    table, hook = traversal.at
     line = _line(event, watch)
     if line is not None:
-        stay.hits.append(Hit(table, hook, line, event.verdict, before, packet, *stay.devices))
+        traversal.hits.append(Hit(table, hook, line, event.verdict, before, packet, *traversal.devices))
 
 
-def _complete(stay: Stay, packet: Packet) -> None:
+def _complete(traversal: Traversal, packet: Packet) -> None:
     """Give a NAT rule the packet it made: the next chain is the first to show it.
 
     What a rule before the route lookup left alone, the source, may have changed meanwhile: ports that would clash.
     """
-    hit = stay.hits[-1] if stay.hits else None
+    hit = traversal.hits[-1] if traversal.hits else None
     if hit and isinstance(hit.line, ChainRule) and isinstance(hit.line.target, Nat):
         early = hit.hook in ("PREROUTING", "OUTPUT")
         after = packet.but(src=hit.before.src, sport=hit.before.sport) if early else packet
-        stay.hits[-1] = replace(hit, after=after)
+        traversal.hits[-1] = replace(hit, after=after)
 
 
 def _line(event: TraceEvent, watch: Watch) -> ChainRule | str | None:
@@ -125,10 +125,10 @@ def _line(event: TraceEvent, watch: Watch) -> ChainRule | str | None:
     return f":{event.chain} DROP [0:0]" if dropped else None
 
 
-def _add_probe(stay: Stay, event: TraceEvent, packet: Packet, watch: Watch) -> None:
+def _add_probe(traversal: Traversal, event: TraceEvent, packet: Packet, watch: Watch) -> None:
     hook = PROBE_HOOKS[event.chain]
     if event.chain in ("probe_ctpre", "probe_ctout"):
         if event.handle:
-            stay.states[hook] = ConnState(str(watch.rules["mcni", event.chain, event.handle]))
+            traversal.states[hook] = ConnState(str(watch.rules["mcni", event.chain, event.handle]))
     elif event.type == "policy" and event.chain in ("probe_fwd", "probe_in", "probe_post"):
-        stay.passed[hook] = packet
+        traversal.passed[hook] = packet
