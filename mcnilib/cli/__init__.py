@@ -25,7 +25,7 @@ from mcnilib.cli.common import (
     add_story,
     add_table,
     add_verb,
-    chosen,
+    chosen_settings,
     picture_file,
     seconds,
     status_of,
@@ -179,7 +179,7 @@ def _as_json(story: Scenario) -> dict[str, object]:
 def run_scenario(arguments: argparse.Namespace) -> int:
     """Run one conversation; print the verdict, and what else was asked for."""
     story = story_named(arguments.scenario)
-    settings = chosen(story, arguments)
+    settings = chosen_settings(story, arguments)
     trace = story.run(settings, arguments.patience)
     if arguments.json:
         from mcnilib.trace.export import trace_to_json
@@ -209,7 +209,7 @@ def print_state(arguments: argparse.Namespace) -> int:
     from mcnilib.world.listing import listing
 
     story = story_named(arguments.scenario, arguments.netns, arguments.command)
-    world = story.world(chosen(story, arguments))
+    world = story.world(chosen_settings(story, arguments))
     text = listing(world[arguments.netns], arguments.command)
     if arguments.json:
         where = {"scenario": story.name, "netns": arguments.netns, "command": arguments.command}

@@ -7,7 +7,7 @@ import json
 from pathlib import Path
 from typing import Any
 
-from mcnilib.cli.common import add_settings, add_story, add_verb, chosen, pdf_file, story_named, web_address
+from mcnilib.cli.common import add_settings, add_story, add_verb, chosen_settings, pdf_file, story_named, web_address
 from mcnilib.errors import printable
 from mcnilib.learner import learner_copy
 from mcnilib.progress import shown
@@ -47,7 +47,7 @@ def add_verbs(verbs: Any) -> None:
 def link_to_state(arguments: argparse.Namespace) -> int:
     """Print the link of a state."""
     story = story_named(arguments.scenario)
-    link = print_link(story, chosen(story, arguments), arguments.base)
+    link = print_link(story, chosen_settings(story, arguments), arguments.base)
     print(json.dumps({"link": link}) if arguments.json else link)
     return 0
 
@@ -55,7 +55,7 @@ def link_to_state(arguments: argparse.Namespace) -> int:
 def write_handout(arguments: argparse.Namespace) -> int:
     """Write a run as a PDF."""
     story = story_named(arguments.scenario)
-    settings = chosen(story, arguments)
+    settings = chosen_settings(story, arguments)
     with shown(f"mcni: drawing {printable(str(arguments.file))}"):
         from mcnilib.show.picture.handout import handout  # takes most of the time
 

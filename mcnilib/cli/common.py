@@ -156,7 +156,7 @@ def add_settings(parser: argparse.ArgumentParser) -> None:
         )
 
 
-def chosen(story: Scenario, arguments: argparse.Namespace) -> Settings:
+def chosen_settings(story: Scenario, arguments: argparse.Namespace) -> Settings:
     """Return the settings of a scenario, changed as the command line says.
 
     Raises: SettingError for a value that does not exist, or that the scenario has no conversation for, and for a

@@ -43,7 +43,7 @@ def add_verbs(verbs: Any) -> None:
 
 def print_completion(arguments: argparse.Namespace) -> int:
     """Print the script of a shell."""
-    verbs = tuple(known(getattr(arguments, OWNER)))
+    verbs = tuple(known_verbs(getattr(arguments, OWNER)))
     if arguments.json:
         found = {
             one.name: {"options": dict(one.options), "values": dict(one.values), "words": one.words} for one in verbs
@@ -54,7 +54,7 @@ def print_completion(arguments: argparse.Namespace) -> int:
     return 0
 
 
-def known(verbs: Any) -> Iterator[_Verb]:
+def known_verbs(verbs: Any) -> Iterator[_Verb]:
     """Read the verbs out of the parser of the command line."""
     helps = {action.dest: action.help or "" for action in verbs._choices_actions}
     for name, parser in verbs.choices.items():

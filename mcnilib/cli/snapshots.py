@@ -15,7 +15,7 @@ from mcnilib.cli.common import (
     add_story,
     add_table,
     add_verb,
-    chosen,
+    chosen_settings,
     picture_file,
     seconds,
     status_of,
@@ -135,7 +135,7 @@ def _told(trace: Trace, arguments: argparse.Namespace) -> list[str]:
 def save_snapshot(arguments: argparse.Namespace) -> int:
     """Write the cluster of a scenario as a folder."""
     story = story_named(arguments.scenario, arguments.folder)
-    settings = chosen(story, arguments)
+    settings = chosen_settings(story, arguments)
     flow = story.flow(settings)
     to = f"{flow.proto}:{flow.dst}" + (f":{flow.dport}" if flow.dport else "")
     with shown(_going_on("building", arguments.scenario)):

@@ -88,7 +88,7 @@ def _boot(cluster: Cluster) -> Event:
 
 @lru_cache(maxsize=8)
 def _firewall(cluster: Cluster) -> Event:
-    changes = (change(cluster.gateway.name, underlay.firewall),)
+    changes = (change(cluster.gateway.name, underlay.add_firewall),)
     return Event(
         "start the gateway's firewall", "it lets through what it saw begin, and drops INVALID packets", changes
     )
@@ -245,7 +245,7 @@ def _by_hand(settings: Settings, cluster: Cluster, state: State) -> Iterator[Eve
 
 @lru_cache(maxsize=32)
 def _sysctl(cluster: Cluster, key: str, value: int) -> Event:
-    by = Origin(workarounds.LEARNER, f"sysctl -w {key}={value}")
+    by = Origin(workarounds.WORKAROUND, f"sysctl -w {key}={value}")
     changes = tuple(change(node.name, set_sysctl, key, str(value), by) for node in cluster.nodes)
     return Event(f"sysctl -w {key}={value}", "on every node", changes)
 

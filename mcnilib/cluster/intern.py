@@ -46,7 +46,7 @@ def ip_neigh(line: str, by: Origin) -> Neigh:
     return neigh.parse_neigh(line, by)
 
 
-def put_chains(tables: Tables, table: str, chains: Iterable[Chain], without: Iterable[str] = ()) -> Tables:
+def replace_chains(tables: Tables, table: str, chains: Iterable[Chain], without: Iterable[str] = ()) -> Tables:
     """Replace or add chains of a table, and delete those named in `without`; user chains stay sorted by name."""
     found = find_table(tables, table)
     gone = set(without)

@@ -43,7 +43,7 @@ class Nic:
 
 
 @dataclass(frozen=True, slots=True)
-class Host:
+class HostSpec:
     """A machine outside the cluster: its cards and the default gateway it uses, if any."""
 
     name: str
@@ -61,7 +61,7 @@ class Host:
 
 
 @dataclass(frozen=True, slots=True)
-class Node(Host):
+class Node(HostSpec):
     """A Kubernetes node and the block of pod addresses Calico gave it."""
 
     block: IPv4Network = field(kw_only=True)
@@ -219,8 +219,8 @@ class Cluster:
 
     nodes: tuple[Node, ...]
     pods: tuple[Pod, ...]
-    gateway: Host
-    clients: tuple[Host, ...]
+    gateway: HostSpec
+    clients: tuple[HostSpec, ...]
     web: Service
     multi_node_port: int  # NodePort of demo/web when multi-NIC pods stand behind it
     pod_cidr: IPv4Network  # the Calico pool, and what kube-proxy is told as cluster CIDR
@@ -252,10 +252,10 @@ class Cluster:
         return web, replace(web, port_name=f"{web.port_name}-udp", protocol="udp")
 
 
-Named = TypeVar("Named", Node, Pod, Nic)
+_Named = TypeVar("_Named", Node, Pod, Nic)
 
 
-def _named(items: tuple[Named, ...], name: str, what: str) -> Named:
+def _named(items: tuple[_Named, ...], name: str, what: str) -> _Named:
     if found := next((item for item in items if item.name == name), None):
         return found
     raise not_there(what, name, (item.name for item in items))
@@ -301,7 +301,7 @@ CLUSTER = Cluster(
         _multi("mul1", "node1", 4, "10.233.100.5", "172.16.100.5/16"),
         _multi("mul2", "node2", 2, "10.233.101.3", "172.16.100.6/16"),
     ),
-    gateway=Host(
+    gateway=HostSpec(
         "gateway",
         (
             Nic("lan16", 2, LAN16, IPv4Interface("172.16.0.1/16")),
@@ -310,8 +310,8 @@ CLUSTER = Cluster(
         ),
     ),
     clients=(
-        Host("client", (Nic("eth0", 2, _OUTSIDE, IPv4Interface("1.1.1.1/24")),), IPv4Address("1.1.1.254")),
-        Host("lan-client", (Nic("eth0", 2, LAN16, IPv4Interface("172.16.1.100/16")),), GATEWAY16),
+        HostSpec("client", (Nic("eth0", 2, _OUTSIDE, IPv4Interface("1.1.1.1/24")),), IPv4Address("1.1.1.254")),
+        HostSpec("lan-client", (Nic("eth0", 2, LAN16, IPv4Interface("172.16.1.100/16")),), GATEWAY16),
     ),
     web=Service("demo", "web", IPv4Address("10.233.0.100"), 80, port_name="http", node_port=32456),
     multi_node_port=32567,

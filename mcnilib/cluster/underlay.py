@@ -8,7 +8,7 @@ routes of a pod or client.
 from __future__ import annotations
 
 from mcnilib.cluster.intern import chain_rule, ip_route
-from mcnilib.cluster.spec import Cluster, Host, mac_of
+from mcnilib.cluster.spec import Cluster, HostSpec, mac_of
 from mcnilib.linux.device.link import Address, Link
 from mcnilib.linux.device.nic import Physical
 from mcnilib.linux.netfilter.iptables.edit import append
@@ -29,7 +29,7 @@ FIREWALL = (
 """A stateful firewall that allows everything, provided it sees both directions."""
 
 
-def boot(netns: Netns, host: Host) -> Netns:
+def boot(netns: Netns, host: HostSpec) -> Netns:
     """Bring up the NICs of a node, router or client, and its default route."""
     netns = _no_redirects(netns)
     for nic in host.nics:
@@ -47,7 +47,7 @@ def forward(netns: Netns) -> Netns:
     return set_sysctl(netns, "net.ipv4.ip_forward", "1", Origin(ADMIN, "a router forwards packets for others"))
 
 
-def firewall(gateway: Netns) -> Netns:
+def add_firewall(gateway: Netns) -> Netns:
     """Put the stateful firewall into the gateway."""
     rules = [chain_rule(line, Origin("the gateway's firewall", why)) for line, why in FIREWALL]
     return gateway.with_ip4(tables=append(gateway.ip4.tables, "filter", rules))

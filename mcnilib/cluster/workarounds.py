@@ -17,12 +17,12 @@ from mcnilib.linux.netfilter.iptables.edit import append, insert
 from mcnilib.linux.netns import Netns, add_routes
 from mcnilib.linux.origin import Origin
 
-LEARNER = "the learner"
+WORKAROUND = "the learner"
 
 
 def snat(node: Netns, pods: Iterable[Pod], cidr: IPv4Network) -> Netns:
     """Masquerade what Macvlan pods of this node send to Calico pods."""
-    by = Origin(LEARNER, "the node answers for its Macvlan pods, so the Calico pod's replies come back through it")
+    by = Origin(WORKAROUND, "the node answers for its Macvlan pods, so the Calico pod's replies come back through it")
     tables = node.ip4.tables
     for pod in reversed(tuple(pods)):  # each on top: Felix wants to be last in this chain
         rule = chain_rule(f"-A POSTROUTING -s {pod.address}/32 -d {cidr} -j MASQUERADE", by)
@@ -32,14 +32,14 @@ def snat(node: Netns, pods: Iterable[Pod], cidr: IPv4Network) -> Netns:
 
 def notrack(node: Netns, pods: Iterable[Pod], cidr: IPv4Network) -> Netns:
     """Keep what Macvlan pods send to Calico pods out of connection tracking: it is UNTRACKED then, never INVALID."""
-    by = Origin(LEARNER, "what conntrack does not look at it cannot call INVALID")
+    by = Origin(WORKAROUND, "what conntrack does not look at it cannot call INVALID")
     lines = [f"-A PREROUTING -d {cidr} -i {pod.host_device} -j CT --notrack" for pod in pods]
     return node.with_ip4(tables=append(node.ip4.tables, "raw", [chain_rule(line, by) for line in lines]))
 
 
 def route_back(netns: Netns, node: Node, pods: Iterable[tuple[Pod, Node]], encapsulation: Encapsulation) -> Netns:
     """Send what Calico pods of `node` answer to Macvlan pods of other nodes back through the pod's own node."""
-    by = Origin(LEARNER, "replies to the Macvlan pod go back the way its packets came, through its own node")
+    by = Origin(WORKAROUND, "replies to the Macvlan pod go back the way its packets came, through its own node")
     ways = ((pod, way_to(node, other, encapsulation)) for pod, other in pods)
     return add_routes(netns, *(ip_route(f"{pod.address} {way}", by) for pod, way in ways if way))
 

@@ -15,9 +15,9 @@ from types import ModuleType
 
 from mcnilib.errors import McniError
 from mcnilib.scenarios import stories
-from mcnilib.scenarios.scenario import Claim, Scenario, Way
+from mcnilib.scenarios.scenario import Claim, DialTarget, Scenario
 
-__all__ = ["Claim", "Scenario", "ScenarioError", "Way", "all_scenarios", "scenario", "scenarios"]
+__all__ = ["Claim", "DialTarget", "Scenario", "ScenarioError", "all_scenarios", "scenario", "scenarios"]
 
 
 class ScenarioError(McniError, LookupError):

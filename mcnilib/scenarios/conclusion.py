@@ -15,7 +15,7 @@ from mcnilib.cluster.settings import Option, Placement, Protocol, Settings, opti
 from mcnilib.cluster.spec import PodKind
 from mcnilib.gc_pause import gc_paused
 from mcnilib.scenarios import Scenario, matrix, scenario
-from mcnilib.scenarios.scenario import OF_SOME, Way
+from mcnilib.scenarios.scenario import OF_SOME, DialTarget
 from mcnilib.trace.trace import Outcome, Trace
 
 TICK = "✓"
@@ -23,7 +23,7 @@ TICK = "✓"
 CONDITION = "requires kube-proxy version greater than v1.29."
 """What the document's table says of Macvlan pod to Calico pod; every other cell is a tick."""
 
-GLOBAL = tuple(one.attribute for one in options() if one.attribute not in OF_SOME)
+WHOLE_TABLE = tuple(one.attribute for one in options() if one.attribute not in OF_SOME)
 """The settings of the whole table: all but those that choose the actors, and those for NodePorts."""
 
 TOGGLES = (
@@ -34,7 +34,7 @@ TOGGLES = (
 
 
 @dataclass(frozen=True, slots=True)
-class Target:
+class Column:
     """A column: a kind of pod, dialled at its own address or through a service it stands behind."""
 
     kind: PodKind
@@ -42,28 +42,28 @@ class Target:
 
     def __str__(self) -> str:
         """Return the document's name of the column."""
-        return f"Service for {NAMES[self.kind]}" if self.service else NAMES[self.kind]
+        return f"Service for {POD_NAMES[self.kind]}" if self.service else POD_NAMES[self.kind]
 
 
-NAMES = {
+POD_NAMES = {
     PodKind.CALICO: "Calico Pod",
     PodKind.MACVLAN: "Macvlan Pod",
     PodKind.MULTI: "Calico + Macvlan Multi-NIC Pod",
 }
 """The document's names, in its order."""
 
-SOURCES = tuple(NAMES)
+TABLE_ROWS = tuple(POD_NAMES)
 
-TARGETS = (*(Target(kind) for kind in NAMES), *(Target(kind, service=True) for kind in NAMES))
+COLUMNS = (*(Column(kind) for kind in POD_NAMES), *(Column(kind, service=True) for kind in POD_NAMES))
 
-_CALICO, MACVLAN, MULTI = SOURCES
+_CALICO, MACVLAN, MULTI = TABLE_ROWS
 
-TO_CALICO, TO_MACVLAN, TO_MULTI, CALICO_SERVICE, MACVLAN_SERVICE, MULTI_SERVICE = TARGETS
+TO_CALICO, TO_MACVLAN, TO_MULTI, CALICO_SERVICE, MACVLAN_SERVICE, MULTI_SERVICE = COLUMNS
 
 Behind = tuple[str, str] | None
 """The scenario behind a cell and the service's endpoint there; None: the cluster has no such two pods on one node."""
 
-STORIES: dict[tuple[PodKind, Target], tuple[Behind, Behind]] = {
+STORIES: dict[tuple[PodKind, Column], tuple[Behind, Behind]] = {
     (_CALICO, TO_CALICO): (None, ("calico-to-calico", "")),
     (_CALICO, TO_MACVLAN): (("calico-to-macvlan", ""),) * 2,
     (_CALICO, TO_MULTI): (("calico-to-multi-nic", ""),) * 2,
@@ -88,7 +88,7 @@ STORIES: dict[tuple[PodKind, Target], tuple[Behind, Behind]] = {
 }
 """What is behind each cell, on one node and across nodes."""
 
-DOCUMENT = {key: CONDITION if key == (MACVLAN, TO_CALICO) else TICK for key in product(SOURCES, TARGETS)}
+DOCUMENT = {key: CONDITION if key == (MACVLAN, TO_CALICO) else TICK for key in product(TABLE_ROWS, COLUMNS)}
 """The document's own table. Copies of it have lost the ticks, and with them the six cells of the last row.
 
 Source: the Spiderpool documentation's first edition, where all cells but one are ticks.
@@ -103,7 +103,7 @@ class Cell:
     """
 
     source: PodKind
-    target: Target
+    target: Column
     placement: Placement
     settings: Settings
     story: Scenario | None
@@ -114,7 +114,7 @@ class Cell:
         return self.story.name if self.story else ""
 
     @property
-    def way(self) -> Way | None:
+    def way(self) -> DialTarget | None:
         """Who talks to whom."""
         return self.story.way(self.settings) if self.story else None
 
@@ -132,7 +132,7 @@ class Cell:
         """The command that shows the conversation; it names every setting of the table that the scenario changes."""
         if self.story is None:
             return ""
-        names = dict.fromkeys((*self.story.settings, *GLOBAL))
+        names = dict.fromkeys((*self.story.settings, *WHOLE_TABLE))
         return replace(self.story, settings=tuple(names)).command(self.settings)
 
     @property
@@ -160,11 +160,11 @@ def toggles() -> tuple[Option, ...]:
 
 
 def conclude(settings: Settings, placement: Placement) -> tuple[tuple[Cell, ...], ...]:
-    """Return the table for one placement: a row for each of SOURCES, in it a cell for each of TARGETS."""
-    return tuple(tuple(cell(settings, placement, source, target) for target in TARGETS) for source in SOURCES)
+    """Return the table for one placement: a row for each of TABLE_ROWS, in it a cell for each of COLUMNS."""
+    return tuple(tuple(cell_of(settings, placement, source, target) for target in COLUMNS) for source in TABLE_ROWS)
 
 
-def cell(settings: Settings, placement: Placement, source: PodKind, target: Target) -> Cell:
+def cell_of(settings: Settings, placement: Placement, source: PodKind, target: Column) -> Cell:
     """Return one cell; the conversation is held when its outcome is asked for."""
     behind = STORIES[source, target][placement is Placement.ACROSS_NODES]
     chosen = settings.but(placement=placement)
@@ -200,36 +200,36 @@ def failing_singly(settings: Settings) -> tuple[tuple[Option, object, tuple[Cell
 NOBODY = "no such pods"
 """What stands in a cell that the cluster has no two pods for."""
 
-MARK = "≠"
+WRONG_MARK = "≠"
 """Stands where the document's table says something else."""
 
-COLUMN = 16
+WRAP_AT = 16
 """Characters after which the name of a line or a column is broken."""
 
 
 def conclusion_matrix(settings: Settings, placement: Placement, where: bool = False) -> str:
-    """Return the table for one placement; MARK stands where the document's table is wrong.
+    """Return the table for one placement; WRONG_MARK stands where the document's table is wrong.
 
     `where` adds the namespace that decided to each failure.
     """
-    names = [wrap(str(target), COLUMN) for target in TARGETS]
+    names = [wrap(str(target), WRAP_AT) for target in COLUMNS]
     heads = [["", *line] for line in zip_longest(*names, fillvalue="")]
     heads[0][0] = placement.value
-    rows = zip(SOURCES, conclude(settings, placement), strict=True)
-    body = [line for source, row in rows for line in _named(NAMES[source], [said(one, where=where) for one in row])]
+    rows = zip(TABLE_ROWS, conclude(settings, placement), strict=True)
+    body = [line for source, row in rows for line in _named(POD_NAMES[source], [said(one, where=where) for one in row])]
     return matrix.draw([*heads, *body], len(heads))
 
 
 def _named(name: str, cells: list[str]) -> list[list[str]]:
     """Return a line of the table; the rest of a long name stands in the next one."""
-    return [list(line) for line in zip_longest(wrap(name, COLUMN), *([cell] for cell in cells), fillvalue="")]
+    return [list(line) for line in zip_longest(wrap(name, WRAP_AT), *([cell] for cell in cells), fillvalue="")]
 
 
 def said(cell: Cell, *, where: bool = False) -> str:
-    """Return what becomes of a cell's conversation in a word or two, and MARK where the document is wrong."""
+    """Return what becomes of a cell's conversation in a word or two, and WRONG_MARK where the document is wrong."""
     trace = cell.trace()
-    word = matrix.cell(trace, where=where) if trace else NOBODY
-    return f"{word} {MARK}" if cell.holds is False else word
+    word = matrix.verdict_cell(trace, where=where) if trace else NOBODY
+    return f"{word} {WRONG_MARK}" if cell.holds is False else word
 
 
 def difference_lines(settings: Settings) -> list[str]:
@@ -241,7 +241,7 @@ def difference_lines(settings: Settings) -> list[str]:
 
 def name_of(cell: Cell) -> str:
     """Name a cell: `Macvlan Pod to Calico Pod, across nodes`."""
-    return f"{NAMES[cell.source]} to {cell.target}, {cell.placement.value}"
+    return f"{POD_NAMES[cell.source]} to {cell.target}, {cell.placement.value}"
 
 
 def conclusion_text(settings: Settings) -> str:

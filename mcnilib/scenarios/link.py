@@ -15,7 +15,7 @@ BINDER = "https://mybinder.org/v2/gh/mcnilib/mcnilib/HEAD?urlpath=lab/tree/noteb
 """Where the notebooks open for everybody. What follows `urlpath=` is an address inside Binder, so it is quoted."""
 
 _MARK = "mcni="
-LONGEST = 4096
+LONGEST_LINK = 4096
 """Characters of a link that are read."""
 
 
@@ -37,8 +37,8 @@ def parse_link(text: str) -> tuple[Scenario, Settings]:
     Raises: SettingError where the text carries no scenario, or a setting or value that does not exist;
     ScenarioError for a scenario that does not exist, naming the nearest.
     """
-    if len(text) > LONGEST:
-        raise SettingError(f"a link has at most {LONGEST} characters, this one has {len(text)}")
+    if len(text) > LONGEST_LINK:
+        raise SettingError(f"a link has at most {LONGEST_LINK} characters, this one has {len(text)}")
     plain = text if _MARK in text else unquote(text)
     if _MARK not in plain:
         raise SettingError(f"{text!r} carries no scenario: it has no `{_MARK}`")

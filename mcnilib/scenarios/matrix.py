@@ -13,7 +13,7 @@ from mcnilib.scenarios.scenario import Scenario
 from mcnilib.trace.explain import verdict
 from mcnilib.trace.trace import Trace, Verdict
 
-SHORT = {
+SHORT_VERDICTS = {
     Verdict.CONNECTED: "works",
     Verdict.HANGS: "hangs",
     Verdict.TIMED_OUT: "times out",
@@ -59,7 +59,7 @@ def _table(story: Scenario, rows: Sequence[str], columns: Sequence[str], base: S
         line = base.but(**dict(zip(rows, values, strict=True)))
         chosen = [line.but(**dict(zip(columns, head, strict=True))) for head in heads]
         names = [options[name].text(value) for name, value in zip(rows, values, strict=True)]
-        body.append((names, [cell(story.run(settings), where=where) for settings in chosen]))
+        body.append((names, [verdict_cell(story.run(settings), where=where) for settings in chosen]))
     room = [""] * (len(rows) - 1)
     lines = [[options[n].label, *room, *(options[n].text(head[i]) for head in heads)] for i, n in enumerate(columns)]
     labels = [*(options[name].label for name in rows), *([""] * len(heads))]
@@ -75,10 +75,10 @@ def _toggle(story: Scenario, name: str) -> Option:
     raise SettingError(f"scenario {story.name} has no toggle {name!r}; it has {known}")
 
 
-def cell(trace: Trace, *, where: bool = False) -> str:
+def verdict_cell(trace: Trace, *, where: bool = False) -> str:
     """Return a verdict in a word or two, with the namespace that decided when it is a failure."""
     outcome = trace.outcome
-    word = SHORT[outcome.verdict]
+    word = SHORT_VERDICTS[outcome.verdict]
     return word if outcome.works or not where else f"{word} ({outcome.step.netns})"
 
 

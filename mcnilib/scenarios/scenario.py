@@ -18,9 +18,9 @@ from mcnilib.trace.trace import Outcome, Trace
 from mcnilib.world.world import World
 
 _SERVER_PORT = 80
+
 OUTCOMES = OutcomeCache()
 """What the sweeps of all scenarios have in common."""
-
 
 OF_SOME = ("placement", "endpoint", "external_policy", "receiving_node")
 """Settings that choose the actors, or shape the service with the NodePort: of those scenarios only that name them.
@@ -44,7 +44,7 @@ class Claim:
 
 
 @dataclass(frozen=True, slots=True)
-class Way:
+class DialTarget:
     """The conversation under some settings: client, server, and the address and port the client dials.
 
     `to` and `port` default to the server's own address and port 80.
@@ -56,6 +56,33 @@ class Way:
     port: int = _SERVER_PORT
 
 
+def to_service(client: str, endpoint: str) -> DialTarget:
+    """Dial the ClusterIP of demo/web, which has this pod behind it."""
+    web = CLUSTER.web_behind(endpoint)
+    return DialTarget(client, endpoint, web.cluster_ip, web.port)
+
+
+def to_node_port(client: str, node: str, endpoint: str) -> DialTarget:
+    """Dial the NodePort of demo/web at the address of a node; the service has this pod behind it."""
+    return DialTarget(client, endpoint, CLUSTER.node(node).address.ip, CLUSTER.web_behind(endpoint).node_port)
+
+
+def to_node(client: str, node: str) -> DialTarget:
+    """Dial a program that listens on a node itself."""
+    return DialTarget(client, node, CLUSTER.node(node).address.ip)
+
+
+def to_underlay(client: str, server: str) -> DialTarget:
+    """Dial the Macvlan address of a pod that has a Calico address too.
+
+    Raises: ValueError for a pod without Macvlan NIC.
+    """
+    pod = CLUSTER.pod(server)
+    if pod.underlay is None:
+        raise ValueError(f"pod {server} has no Macvlan NIC")
+    return DialTarget(client, server, pod.underlay.ip)
+
+
 @dataclass(frozen=True)
 class Scenario:
     """One story. `way` chooses the actors by the settings; `settings` are the toggles a reader sees, and no others."""
@@ -65,7 +92,7 @@ class Scenario:
     title: str
     question: str
     settings: tuple[str, ...]  # attributes of Settings
-    way: Callable[[Settings], Way]
+    way: Callable[[Settings], DialTarget]
     claim: Callable[[Settings], Claim]
     notebook: str = ""
     defaults: tuple[tuple[str, object], ...] = ()  # where the scenario starts, as far as it differs from Settings()

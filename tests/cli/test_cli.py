@@ -14,7 +14,7 @@ import pytest
 
 from mcnilib import __version__
 from mcnilib.cli import command_line, main
-from mcnilib.cli.common import PICTURES, chosen
+from mcnilib.cli.common import PICTURES, chosen_settings
 from mcnilib.cluster.settings import SettingError
 from mcnilib.scenarios import all_scenarios
 from mcnilib.show.picture.svg import ENDINGS
@@ -175,7 +175,7 @@ def test_what_save_says_can_be_typed(tmp_path, monkeypatch, capsys) -> None:
 def test_every_start_can_be_asked_for(story) -> None:
     texts = story.start().texts()
     words = [word for one in story.options() for word in (f"--{one.name}", texts[one.name])]
-    assert chosen(story, command_line().read(["run", story.name, *words])) == story.start()
+    assert chosen_settings(story, command_line().read(["run", story.name, *words])) == story.start()
 
 
 @pytest.mark.parametrize(

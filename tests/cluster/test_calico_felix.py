@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from mcnilib.cluster.cni.calico.config import VERSIONS, Calico, Workload
+from mcnilib.cluster.cni.calico.config import CALICO_VERSIONS, Calico, Workload
 from mcnilib.cluster.cni.calico.felix import start_felix
 from mcnilib.cluster.cni.calico.hashes import limited
 from mcnilib.cluster.settings import Encapsulation
@@ -26,7 +26,7 @@ from mcnilib.linux.netns import Netns, new_netns
 DATA = Path(__file__).parents[1] / "data" / "calico"
 NONE, VXLAN, IPIP = Encapsulation
 POD = Workload("cali12345")
-MODELLED = list(product(VERSIONS, Encapsulation))
+MODELLED = list(product(CALICO_VERSIONS, Encapsulation))
 
 
 def calico(version: str = "3.32", encapsulation: Encapsulation = NONE, **more: object) -> Calico:

@@ -7,8 +7,8 @@ from itertools import product
 
 import pytest
 
-from mcnilib.cluster.cni.calico.config import VERSIONS, Calico, Workload
-from mcnilib.cluster.cni.calico.pod import attach, attach_host
+from mcnilib.cluster.cni.calico.config import CALICO_VERSIONS, Calico, Workload
+from mcnilib.cluster.cni.calico.pod import attach_node, attach_pod
 from mcnilib.cluster.cni.calico.routes import join, vtep_mac
 from mcnilib.cluster.settings import Encapsulation
 from mcnilib.cluster.spec import CLUSTER, Pod, PodKind
@@ -49,8 +49,8 @@ def test_the_device_of_a_pod_follows_from_its_name(namespace, pod, device):
 
 @pytest.mark.parametrize(("encapsulation", "mtu"), [(NONE, 1500), (VXLAN, 1450), (IPIP, 1480)])
 def test_both_ends_of_a_pods_pair(encapsulation, mtu):
-    pod = attach(new_netns("cal1"), CAL1, calico(encapsulation=encapsulation)).link("eth0")
-    host = attach_host(machine("node1"), CAL1, calico(encapsulation=encapsulation)).link(CAL1.host_device)
+    pod = attach_pod(new_netns("cal1"), CAL1, calico(encapsulation=encapsulation)).link("eth0")
+    host = attach_node(machine("node1"), CAL1, calico(encapsulation=encapsulation)).link(CAL1.host_device)
     assert (pod.mtu, host.mtu) == (mtu, mtu)
     assert [str(address.interface) for address in pod.addresses] == ["10.233.100.3/32"]
     assert (host.addresses, host.mac) == ((), "ee:ee:ee:ee:ee:ee")
@@ -61,7 +61,7 @@ def test_both_ends_of_a_pods_pair(encapsulation, mtu):
 
 
 def test_a_pod_sends_everything_to_an_address_nobody_has():
-    pod = attach(new_netns("cal1"), CAL1, calico())
+    pod = attach_pod(new_netns("cal1"), CAL1, calico())
     assert [line.rstrip() for line in main(pod)] == [
         "default via 169.254.1.1 dev eth0",
         "169.254.1.1 dev eth0 scope link",
@@ -78,7 +78,7 @@ def test_a_pod_sends_everything_to_an_address_nobody_has():
     ],
 )
 def test_the_nodes_way_to_a_pod(version, line, writer):
-    node = attach_host(new_netns("node1"), CAL1, calico(version))
+    node = attach_node(new_netns("node1"), CAL1, calico(version))
     route = node.fib.lookup(Query(CAL1.address)).route
     assert (str(route).rstrip(), route.by.writer) == (line, writer)
 
@@ -87,24 +87,24 @@ def test_the_nodes_way_to_a_pod(version, line, writer):
     ("name", "value"), [("proxy_arp", "1"), ("route_localnet", "1"), ("forwarding", "1"), ("rp_filter", "0")]
 )
 def test_sysctls_of_the_nodes_end(name, value):
-    node = attach_host(new_netns("node1"), CAL1, calico())
+    node = attach_node(new_netns("node1"), CAL1, calico())
     assert get(node.sysctls, f"net.ipv4.conf.{CAL1.host_device}.{name}") == value
 
 
 @pytest.mark.parametrize("value", ["0", "1", "2"])
 def test_the_source_check_of_the_nodes_end_is_the_default_felix_found(value):
     node = set_sysctl(new_netns("node1"), "net.ipv4.conf.default.rp_filter", value)
-    node = set_sysctl(attach_host(node, CAL1, calico()), "net.ipv4.conf.default.rp_filter", "1")
+    node = set_sysctl(attach_node(node, CAL1, calico()), "net.ipv4.conf.default.rp_filter", "1")
     assert get(node.sysctls, f"net.ipv4.conf.{CAL1.host_device}.rp_filter") == value
 
 
 def test_a_multi_nic_pod_gets_the_same_eth0():
-    assert main(attach(new_netns("mul1"), MUL1, calico())) == main(attach(new_netns("cal1"), CAL1, calico()))
+    assert main(attach_pod(new_netns("mul1"), MUL1, calico())) == main(attach_pod(new_netns("cal1"), CAL1, calico()))
 
 
 def test_a_pod_without_calico_address_is_refused():
     with pytest.raises(ValueError, match="mac1"):
-        attach(new_netns("mac1"), MAC1, calico())
+        attach_pod(new_netns("mac1"), MAC1, calico())
 
 
 # node1 to the blocks of node1 (its own), node2 (same subnet) and node3 (behind the gateway).
@@ -194,13 +194,13 @@ def test_without_encapsulation_there_is_no_tunnel_device():
     ],
 )
 def test_pods_before_the_blackhole_before_everything_else(dst, found):
-    node = attach_host(join(machine("node1"), calico()), CAL1, calico())
+    node = attach_node(join(machine("node1"), calico()), CAL1, calico())
     query = Query(IPv4Address(dst))
     routes = [route for route in node.ip4.routes if query.dst in route.dst and route.table == "main"]
     assert found in str(max(routes, key=lambda route: route.dst.prefixlen))
 
 
-@pytest.mark.parametrize(("version", "encapsulation"), list(product(VERSIONS, Encapsulation)))
+@pytest.mark.parametrize(("version", "encapsulation"), list(product(CALICO_VERSIONS, Encapsulation)))
 def test_every_node_reaches_every_block_and_says_who_wrote_the_way(version, encapsulation):
     for name in ("node1", "node4"):
         node = join(machine(name), calico(version, encapsulation))

@@ -8,17 +8,16 @@ from ipaddress import IPv4Address, IPv4Interface, IPv4Network
 import pytest
 
 from mcnilib.cluster.kube_proxy import BE_LIBERAL, KubeProxy, rules, start_kube_proxy, start_kubelet
-from mcnilib.cluster.kube_proxy.endpoints import probability
-from mcnilib.cluster.kube_proxy.view import chain_of, digest, endpoint_chain
+from mcnilib.cluster.kube_proxy.view import chain_hash, chain_of, endpoint_chain, probability
 from mcnilib.cluster.settings import VERSIONS
-from mcnilib.cluster.spec import Endpoint, Host, Nic, Service, TrafficPolicy
+from mcnilib.cluster.spec import Endpoint, HostSpec, Nic, Service, TrafficPolicy
 from mcnilib.errors import Unsupported
 from mcnilib.linux.netfilter.iptables.edit import find_table
 from mcnilib.linux.netfilter.iptables.save import parse_tables, print_tables
 from mcnilib.linux.netns import new_netns, set_sysctl
 
 CIDR = IPv4Network("10.233.64.0/18")
-NODE = Host("node1", (Nic("en0", 2, "lan", IPv4Interface("172.17.1.1/16")),))
+NODE = HostSpec("node1", (Nic("en0", 2, "lan", IPv4Interface("172.17.1.1/16")),))
 HERE = Endpoint(IPv4Address("172.17.1.200"), 80, "node1")
 THERE = replace(HERE, node="node2")
 WEB = Service(
@@ -240,7 +239,7 @@ def test_the_drop_says_who_wrote_it_and_why():
     ],
 )
 def test_hashes_of_chain_names(text, expected):
-    assert digest(text) == expected
+    assert chain_hash(text) == expected
 
 
 def test_a_port_without_name_is_hashed_without_colon():

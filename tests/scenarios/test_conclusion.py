@@ -7,15 +7,15 @@ import pytest
 from mcnilib.cluster.settings import Placement, Settings, options
 from mcnilib.cluster.spec import CLUSTER, PodKind
 from mcnilib.scenarios.conclusion import (
+    COLUMNS,
     CONDITION,
     DOCUMENT,
-    GLOBAL,
-    SOURCES,
     STORIES,
-    TARGETS,
+    TABLE_ROWS,
     TICK,
+    WHOLE_TABLE,
     Cell,
-    Target,
+    Column,
     conclude,
     differences,
     failing,
@@ -98,13 +98,13 @@ def test_where_the_documents_table_is_wrong(settings: str, cells: set[str]) -> N
 def test_the_documents_table() -> None:
     assert len(DOCUMENT) == len(STORIES) == 18
     conditions = [key for key, says in DOCUMENT.items() if says != TICK]
-    assert conditions == [(PodKind.MACVLAN, Target(PodKind.CALICO))]
+    assert conditions == [(PodKind.MACVLAN, Column(PodKind.CALICO))]
     assert DOCUMENT[conditions[0]] == CONDITION
 
 
 def test_the_names_of_rows_and_columns() -> None:
-    assert [source.value for source in SOURCES] == ["Calico", "Macvlan", "Calico + Macvlan"]
-    assert [str(target) for target in TARGETS] == [
+    assert [source.value for source in TABLE_ROWS] == ["Calico", "Macvlan", "Calico + Macvlan"]
+    assert [str(target) for target in COLUMNS] == [
         "Calico Pod",
         "Macvlan Pod",
         "Calico + Macvlan Multi-NIC Pod",
@@ -141,7 +141,7 @@ def test_a_cell_links_to_the_state_behind_it() -> None:
 
 
 def test_the_settings_of_the_table_are_those_that_choose_no_actor() -> None:
-    assert {one.attribute for one in options()} - set(GLOBAL) == {
+    assert {one.attribute for one in options()} - set(WHOLE_TABLE) == {
         "placement", "endpoint", "external_policy", "receiving_node",
     }  # fmt: skip
 

@@ -14,9 +14,9 @@ from mcnilib.cluster.settings import Placement, Settings, options
 from mcnilib.notebook import conclusion
 from mcnilib.scenarios import scenario
 from mcnilib.scenarios.conclusion import (
+    COLUMNS,
     MACVLAN,
-    SOURCES,
-    TARGETS,
+    TABLE_ROWS,
     TO_CALICO,
     TO_MULTI,
     TOGGLES,
@@ -31,7 +31,7 @@ from mcnilib.show.widgets import conclusion as conclusion_panel
 NOTEBOOKS = Path(__file__).resolve().parents[2] / "notebooks"
 
 CURE = {"kube_proxy": "1.30", "be_liberal": True, "restarted": True}
-EVERYWHERE = [(placement, source, target) for placement in Placement for source in SOURCES for target in TARGETS]
+EVERYWHERE = [(placement, source, target) for placement in Placement for source in TABLE_ROWS for target in COLUMNS]
 
 
 def words(panel) -> dict:
@@ -75,7 +75,7 @@ def test_a_click_on_a_cell_shows_the_conversation_behind_it(placement, source, t
     panel = conclusion(placement=placement)
     button = panel.table.buttons[source, target]
     button.click()
-    one = conclude(panel.settings, placement)[SOURCES.index(source)][TARGETS.index(target)]
+    one = conclude(panel.settings, placement)[TABLE_ROWS.index(source)][COLUMNS.index(target)]
     assert "chosen" in button._dom_classes
     assert [b for b in panel.table.buttons.values() if "chosen" in b._dom_classes] == [button]
     if one.story is None:

@@ -6,7 +6,7 @@ import pytest
 
 from mcnilib.cluster.settings import SettingError
 from mcnilib.scenarios import all_scenarios, scenario
-from mcnilib.scenarios.link import LONGEST, parse_link, print_link
+from mcnilib.scenarios.link import LONGEST_LINK, parse_link, print_link
 from mcnilib.scenarios.scenario import Scenario, neighbours
 
 FLAGSHIP = scenario("7")
@@ -53,7 +53,7 @@ def test_a_link_opens_the_notebook_of_its_scenario() -> None:
         ("mcni=7&kube-proxi=1.30", "did you mean 'kube-proxy'"),
         ("mcni=7&kube-proxy=0.9", "0.9"),
         ("mcni=6&encapsulation=VXLAN", "has no setting 'encapsulation'"),
-        ("mcni=7" + "x" * LONGEST, "at most"),
+        ("mcni=7" + "x" * LONGEST_LINK, "at most"),
     ],
 )
 def test_a_link_that_means_nothing_is_refused_by_name(text: str, says: str) -> None:

@@ -115,7 +115,7 @@ def attach(netns: Netns, pod: Pod, coordinator: Coordinator) -> Netns:
     by = Origin(_WRITER, "the pod's end of the pair to its node")
     netns = add_link(netns, Link(3, "veth0", Veth(LinkEnd(pod.node, pod.host_index)), mac_of(pod.name, "veth0"), by=by))
     netns = rp_filter(netns, coordinator)
-    netns = to_node(netns, pod, coordinator, "veth0", mac_of(pod.node, pod.host_device))
+    netns = reach_node(netns, pod, coordinator, "veth0", mac_of(pod.node, pod.host_device))
     netns = add_routes(netns, *hijacked(pod, coordinator, "veth0"))
     return _mark(netns, pod, coordinator) if coordinator.mark_rules else netns
 
@@ -147,7 +147,7 @@ def rp_filter(netns: Netns, coordinator: Coordinator) -> Netns:
     return set_sysctl(netns, "net.ipv4.conf.all.rp_filter", str(coordinator.rp_filter), Origin(_WRITER, why))
 
 
-def to_node(
+def reach_node(
     netns: Netns, pod: Pod, coordinator: Coordinator, dev: str, lladdr: str, table: str = NIC_TABLE
 ) -> Netns:  # the six things a route to the node is made of
     """Write neighbour entries and routes (main and the NIC's table) for every address of the node."""
@@ -180,7 +180,7 @@ def attach_multi(netns: Netns, pod: Pod, coordinator: Coordinator, default: Defa
     """Do the coordinator's work in a multi-NIC pod that has both NICs, in the order Calico, Macvlan."""
     netns = rp_filter(netns, coordinator)
     table = MARK_TABLE if tuning is Tuning.ONLY_NET1 else NIC_TABLE
-    netns = to_node(netns, pod, coordinator, "eth0", HOST_MAC, table)
+    netns = reach_node(netns, pod, coordinator, "eth0", HOST_MAC, table)
     netns = add_routes(netns, *hijacked(pod, coordinator, "eth0"))
     if tuning is Tuning.ONLY_NET1:
         netns = add_routes(netns, *hijacked(pod, coordinator, "eth0", table))

@@ -1,8 +1,8 @@
 """kube-proxy in iptables mode, every minor release from 1.22 on: what it writes into a node, and when it looks at it.
 
     config     a version, and what depends on it     static_chains  chains that every node has, and the jumps to them
-    view       a service as one node sees it         endpoints      choosing an endpoint, and going there
-    services   chains of a service from 1.24 on      legacy         the same for 1.22 and 1.23
+    view       a service as one node sees it, and    services       chains of a service from 1.24 on
+               how one of its endpoints is chosen    legacy         the same for 1.22 and 1.23
     start      what kube-proxy and the kubelet write when they start, and the sysctl read then
 
 Not modelled: IPv6, the ipvs and nftables modes, topology hints, terminating endpoints, more than 1000 endpoints

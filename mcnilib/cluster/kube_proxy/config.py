@@ -100,7 +100,7 @@ class KubeProxy:
 
 
 @dataclass(frozen=True, slots=True)
-class Line:
+class RuleLine:
     """One rule in the words of iptables-save, the table it belongs to, and why it is there."""
 
     table: str
@@ -118,7 +118,7 @@ class Rules:
     """What is handed to iptables-restore: chains to empty or create, as (table, chain), and their rules in order."""
 
     chains: tuple[tuple[str, str], ...] = ()
-    lines: tuple[Line, ...] = ()
+    lines: tuple[RuleLine, ...] = ()
 
     @classmethod
     def joined(cls, parts: Iterable[Rules]) -> Rules:

@@ -13,19 +13,18 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import replace
 
-from mcnilib.cluster.kube_proxy.config import Line, Rules
-from mcnilib.cluster.kube_proxy.endpoints import endpoint_rules, no_local, probability
-from mcnilib.cluster.kube_proxy.services import allowed, answers, health, masquerade
-from mcnilib.cluster.kube_proxy.view import View, endpoint_chain
+from mcnilib.cluster.kube_proxy.config import RuleLine, Rules
+from mcnilib.cluster.kube_proxy.services import allowed, health, masquerade, refusals
+from mcnilib.cluster.kube_proxy.view import ServiceView, balance, endpoint_chain, endpoint_rules, no_local
 from mcnilib.cluster.spec import Endpoint, TrafficPolicy
 
 
-def legacy_rules(view: View) -> Rules:
+def legacy_rules(view: ServiceView) -> Rules:
     """Return everything kube-proxy 1.22 or 1.23 writes for one service on one node."""
     local = (("nat", view.chain("XLB")),) if view.external_local else ()
     usable = _usable(view)
     if not usable.everywhere:
-        return Rules(local, (*answers(usable), *health(usable)))
+        return Rules(local, (*refusals(usable), *health(usable)))
     names = [usable.chain("SVC"), *(endpoint_chain(view.service, e) for e in usable.everywhere)]
     names += [usable.chain("FW")] if view.service.load_balancer_ips else []
     lines = [
@@ -34,11 +33,15 @@ def legacy_rules(view: View) -> Rules:
         *masquerade(usable, usable.chain("SVC")),
         *_masquerade_external(usable),
     ]
-    lines += [*_balance(usable, usable.chain("SVC"), usable.everywhere, ""), *_firewall(usable), *_local_chain(usable)]
+    lines += [
+        *balance(usable, usable.chain("SVC"), usable.everywhere, _unnamed),
+        *_firewall(usable),
+        *_local_chain(usable),
+    ]
     return Rules((*local, *(("nat", name) for name in names)), (*lines, *endpoint_rules(usable)))
 
 
-def _usable(view: View) -> View:
+def _usable(view: ServiceView) -> ServiceView:
     """Return the view with internalTrafficPolicy Local replaced by what it amounts to: only local endpoints exist."""
     if not view.internal_local:
         return view
@@ -47,93 +50,89 @@ def _usable(view: View) -> View:
     return replace(view, service=service)
 
 
-def _capture(view: View) -> Iterator[Line]:
+def _capture(view: ServiceView) -> Iterator[RuleLine]:
     s = view.service
     target = view.chain("XLB" if view.external_local else "SVC")
     words = f"{view.comment('{} cluster IP')} {view.port(s.port)} -j {view.chain('SVC')}"
     why = f"recognises connections to the cluster IP of {s.full_name}"
-    yield Line("nat", f"-A KUBE-SERVICES {view.to(s.cluster_ip)} {words}", why)
+    yield RuleLine("nat", f"-A KUBE-SERVICES {view.to(s.cluster_ip)} {words}", why)
     for ip in s.external_ips:
         words = f"{view.comment('{} external IP')} {view.port(s.port)} -j {target}"
         why = f"recognises connections to an external IP of {s.full_name}"
-        yield Line("nat", f"-A KUBE-SERVICES {view.to(ip)} {words}", why)
+        yield RuleLine("nat", f"-A KUBE-SERVICES {view.to(ip)} {words}", why)
     for ip in s.load_balancer_ips:
         words = f"{view.comment('{} loadbalancer IP')} {view.port(s.port)} -j {view.chain('FW')}"
         why = f"recognises connections to the load balancer of {s.full_name}"
-        yield Line("nat", f"-A KUBE-SERVICES {view.to(ip)} {words}", why)
+        yield RuleLine("nat", f"-A KUBE-SERVICES {view.to(ip)} {words}", why)
     if s.node_port:
         yield from _node_port(view, target)
 
 
-def _node_port(view: View, target: str) -> Iterator[Line]:
+def _node_port(view: ServiceView, target: str) -> Iterator[RuleLine]:
     words = f"-p {view.service.protocol} {view.comment('{}')} {view.port(view.service.node_port)}"
     if view.external_local:
         text = f"-A KUBE-NODEPORTS -s 127.0.0.0/8 {words} -j KUBE-MARK-MASQ"
-        yield Line("nat", text, "a localhost address must not leave the node as a source")
+        yield RuleLine("nat", text, "a localhost address must not leave the node as a source")
     why = f"recognises connections to the NodePort of {view.service.full_name}"
-    yield Line("nat", f"-A KUBE-NODEPORTS {words} -j {target}", why)
+    yield RuleLine("nat", f"-A KUBE-NODEPORTS {words} -j {target}", why)
 
 
-def _masquerade_external(view: View) -> Iterator[Line]:
+def _masquerade_external(view: ServiceView) -> Iterator[RuleLine]:
     if view.external_local:
         return
     s, svc, cidr = view.service, f"-A {view.chain('SVC')}", view.proxy.cluster_cidr
     source = f"! -s {cidr} " if cidr else ""
     for ip in s.external_ips:
         words = f"{view.comment('{} external IP')} {view.port(s.port)} -j KUBE-MARK-MASQ"
-        yield Line(
+        yield RuleLine(
             "nat", f"{svc} {source}{view.to(ip)} {words}", "the endpoint may be on another node: answers must come back"
         )
     if s.node_port:
         words = f"-p {s.protocol} {view.comment('{}')} {view.port(s.node_port)} -j KUBE-MARK-MASQ"
-        yield Line("nat", f"{svc} {words}", "the endpoint may be on another node: answers must come back here")
+        yield RuleLine("nat", f"{svc} {words}", "the endpoint may be on another node: answers must come back here")
 
 
-def _firewall(view: View) -> Iterator[Line]:
+def _firewall(view: ServiceView) -> Iterator[RuleLine]:
     s, fw, words = view.service, f"-A {view.chain('FW')}", view.comment("{} loadbalancer IP")
     target = view.chain("XLB" if view.external_local else "SVC")
     for ip in s.load_balancer_ips:  # every address repeats the rules
         if not view.external_local:
-            yield Line(
+            yield RuleLine(
                 "nat",
                 f"{fw} {words} -j KUBE-MARK-MASQ",
                 "the endpoint may be on another node: answers must come back here",
             )
         sources = [f"-s {cidr} " for cidr in allowed(view, (ip,))] if s.source_ranges else [""]
         for source in sources:
-            yield Line("nat", f"{fw} {source}{words} -j {target}", f"{s.full_name} lets these clients in")
-        yield Line("nat", f"{fw} {words} -j KUBE-MARK-DROP", "marks everybody else for the kubelet's drop")
+            yield RuleLine("nat", f"{fw} {source}{words} -j {target}", f"{s.full_name} lets these clients in")
+        yield RuleLine("nat", f"{fw} {words} -j KUBE-MARK-DROP", "marks everybody else for the kubelet's drop")
 
 
-def _local_chain(view: View) -> Iterator[Line]:
+def _local_chain(view: ServiceView) -> Iterator[RuleLine]:
     """Yield KUBE-XLB: pods and the node go to any endpoint, everybody else to local ones."""
     if not view.external_local:
         return
     xlb, svc, cidr = f"-A {view.chain('XLB')}", view.chain("SVC"), view.proxy.cluster_cidr
     if cidr:
         words = '-m comment --comment "Redirect pods trying to reach external loadbalancer VIP to clusterIP"'
-        yield Line("nat", f"{xlb} -s {cidr} {words} -j {svc}", "pods are not outside: any endpoint will do for them")
+        yield RuleLine(
+            "nat", f"{xlb} -s {cidr} {words} -j {svc}", "pods are not outside: any endpoint will do for them"
+        )
     words = f"{view.comment('masquerade LOCAL traffic for {} LB IP')} -m addrtype --src-type LOCAL"
-    yield Line("nat", f"{xlb} {words} -j KUBE-MARK-MASQ", "the node itself would be answered at the address it asked")
+    yield RuleLine(
+        "nat", f"{xlb} {words} -j KUBE-MARK-MASQ", "the node itself would be answered at the address it asked"
+    )
     words = f"{view.comment('route LOCAL traffic for {} LB IP to service chain')} -m addrtype --src-type LOCAL"
-    yield Line("nat", f"{xlb} {words} -j {svc}", "the node itself is not outside: any endpoint will do")
+    yield RuleLine("nat", f"{xlb} {words} -j {svc}", "the node itself is not outside: any endpoint will do")
     if view.here:
-        yield from _balance(view, view.chain("XLB"), view.here, "Balancing rule" if view.proxy.names_pods else "")
+        yield from balance(view, view.chain("XLB"), view.here, _numbered if view.proxy.names_pods else _unnamed)
     else:
         yield from no_local(view, view.chain("XLB"))
 
 
-def _balance(view: View, chain: str, endpoints: tuple[Endpoint, ...], numbered: str) -> Iterator[Line]:
-    for endpoint in endpoints if view.service.affinity else ():
-        sep = endpoint_chain(view.service, endpoint)
-        words = (
-            f"-m recent --rcheck --seconds {view.service.affinity} --reap --name {sep} --mask 255.255.255.255 --rsource"
-        )
-        text = f"-A {chain} {view.comment('{}')} {words} -j {sep}"
-        yield Line(
-            "nat", text, f"sends a client back to {endpoint} if it was there in the last {view.service.affinity} s"
-        )
-    for i, endpoint in enumerate(endpoints):
-        words = view.comment(f"{numbered} {i} for {{}}" if numbered else "{}") + probability(len(endpoints) - i)
-        why = f"chooses {endpoint}" + (f" in one of {len(endpoints) - i} cases" if i < len(endpoints) - 1 else "")
-        yield Line("nat", f"-A {chain} {words} -j {endpoint_chain(view.service, endpoint)}", why)
+def _unnamed(endpoint: Endpoint, place: int | None) -> str:
+    return "{}"
+
+
+def _numbered(endpoint: Endpoint, place: int | None) -> str:
+    return "{}" if place is None else f"Balancing rule {place} for {{}}"

@@ -7,8 +7,8 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable
 
-from mcnilib.cluster.intern import chain_rule, put_chains
-from mcnilib.cluster.kube_proxy.config import Line, Rules
+from mcnilib.cluster.intern import chain_rule, replace_chains
+from mcnilib.cluster.kube_proxy.config import RuleLine, Rules
 from mcnilib.linux.netfilter.iptables.edit import Tables, find_table
 from mcnilib.linux.netfilter.iptables.rule import Body, Chain, ChainRule
 from mcnilib.linux.netfilter.iptables.save import Forms
@@ -27,11 +27,11 @@ def ensure_chains(tables: Tables, places: Iterable[_Place]) -> Tables:
     for table in dict.fromkeys(table for table, _ in wanted):
         there = find_table(tables, table).by_name
         missing = [Chain(name) for t, name in wanted if t == table and name not in there]
-        tables = put_chains(tables, table, missing) if missing else tables
+        tables = replace_chains(tables, table, missing) if missing else tables
     return tables
 
 
-def ensure_rules(tables: Tables, lines: Iterable[Line], author: Author, *, on_top: bool = False) -> Tables:
+def ensure_rules(tables: Tables, lines: Iterable[RuleLine], author: Author, *, on_top: bool = False) -> Tables:
     """Add each rule that stands nowhere in its chain: at the end, or on top of what is there so far."""
     bodies: dict[_Place, list[ChainRule]] = {}
     for line in lines:
@@ -45,7 +45,7 @@ def ensure_rules(tables: Tables, lines: Iterable[Line], author: Author, *, on_to
 def restore(tables: Tables, rules: Rules, author: Author) -> Tables:
     """Empty the chains named and write their rules; all other chains stay as they are."""
 
-    def read(line: Line) -> ChainRule:
+    def read(line: RuleLine) -> ChainRule:
         return chain_rule(line.text, author(line.why))
 
     forms = Forms()
@@ -53,11 +53,11 @@ def restore(tables: Tables, rules: Rules, author: Author) -> Tables:
     for line in rules.lines:
         _take(bodies[line.table, line.chain], line, forms, read)
     for table in dict.fromkeys(table for table, _ in bodies):
-        tables = put_chains(tables, table, (body.chain() for place, body in bodies.items() if place[0] == table))
+        tables = replace_chains(tables, table, (body.chain() for place, body in bodies.items() if place[0] == table))
     return tables
 
 
-def _take(body: Body[Line], line: Line, forms: Forms, read: Callable[[Line], ChainRule]) -> None:
+def _take(body: Body[RuleLine], line: RuleLine, forms: Forms, read: Callable[[RuleLine], ChainRule]) -> None:
     """Append a line: one that looks like others is read when it is asked for."""
     if known := forms.find(line.text):
         body.put_off(line, known.sample, known.to)
@@ -85,5 +85,5 @@ def _put(tables: Tables, bodies: dict[_Place, list[ChainRule]]) -> Tables:
             for (t, name), body in bodies.items()
             if t == table
         ]
-        tables = put_chains(tables, table, chains)
+        tables = replace_chains(tables, table, chains)
     return tables

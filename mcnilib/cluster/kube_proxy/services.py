@@ -13,23 +13,23 @@ from __future__ import annotations
 from collections.abc import Iterator
 from ipaddress import IPv4Address
 
-from mcnilib.cluster.kube_proxy.config import Line, Rules
-from mcnilib.cluster.kube_proxy.endpoints import balance, endpoint_rules, no_local
+from mcnilib.cluster.kube_proxy.config import RuleLine, Rules
 from mcnilib.cluster.kube_proxy.static_chains import LOCALHOST_COUNTER
-from mcnilib.cluster.kube_proxy.view import View, endpoint_chain
+from mcnilib.cluster.kube_proxy.view import ServiceView, balance, endpoint_chain, endpoint_rules, no_local
+from mcnilib.cluster.spec import Endpoint
 
 _LOCAL = "-m addrtype --dst-type LOCAL"
 
 
-def service_rules(view: View) -> Rules:
+def service_rules(view: ServiceView) -> Rules:
     """Return everything kube-proxy 1.24 or later writes for one service on one node."""
-    lines = [*capture(view), *answers(view), *health(view)]
+    lines = [*capture(view), *refusals(view), *health(view)]
     if not view.everywhere:
         return Rules((), tuple(lines))
     return Rules(tuple(("nat", name) for name in chains(view)), (*lines, *policy_chains(view), *endpoint_rules(view)))
 
 
-def chains(view: View) -> Iterator[str]:
+def chains(view: ServiceView) -> Iterator[str]:
     """Yield the chains the service has on this node."""
     eager = not view.proxy.drops_in_filter  # 1.24 creates policy chains even when they hold no endpoint
     if view.external:
@@ -44,7 +44,7 @@ def chains(view: View) -> Iterator[str]:
         yield endpoint_chain(view.service, endpoint)
 
 
-def capture(view: View) -> Iterator[Line]:
+def capture(view: ServiceView) -> Iterator[RuleLine]:
     """Yield the rules that recognise packets for the service and send them to its chains."""
     s, ext = view.service, view.chain("EXT")
     if not view.everywhere:
@@ -52,52 +52,52 @@ def capture(view: View) -> Iterator[Line]:
     if not view.internal_local or view.here or not view.proxy.drops_in_filter:
         to = view.chain("SVL" if view.internal_local else "SVC")
         text = f"-A KUBE-SERVICES {view.to(s.cluster_ip)} {view.comment('{} cluster IP')} {view.port(s.port)} -j {to}"
-        yield Line("nat", text, f"recognises connections to the cluster IP of {s.full_name}")
+        yield RuleLine("nat", text, f"recognises connections to the cluster IP of {s.full_name}")
     for ip in s.external_ips:
         text = f"-A KUBE-SERVICES {view.to(ip)} {view.comment('{} external IP')} {view.port(s.port)} -j {ext}"
-        yield Line("nat", text, f"recognises connections to an external IP of {s.full_name}")
+        yield RuleLine("nat", text, f"recognises connections to an external IP of {s.full_name}")
     for ip in s.load_balancer_ips:
         to = view.chain("FW") if s.source_ranges else ext
         text = f"-A KUBE-SERVICES {view.to(ip)} {view.comment('{} loadbalancer IP')} {view.port(s.port)} -j {to}"
-        yield Line("nat", text, f"recognises connections to the load balancer of {s.full_name}")
+        yield RuleLine("nat", text, f"recognises connections to the load balancer of {s.full_name}")
     if s.node_port:
         yield from node_port(view)
 
 
-def node_port(view: View) -> Iterator[Line]:
+def node_port(view: ServiceView) -> Iterator[RuleLine]:
     """Yield the rules of the NodePort; from 1.31 on accesses over localhost are counted when the kernel can."""
     s = view.service
     words = f"-p {s.protocol} {view.comment('{}')} {view.port(s.node_port)}"
     if view.proxy.nfacct and view.proxy.localhost_node_ports:
         counted = f"-d 127.0.0.0/8 {words} -m nfacct --nfacct-name  {LOCALHOST_COUNTER}"
         text = f"-A KUBE-NODEPORTS {counted} -j {view.chain('EXT')}"
-        yield Line("nat", text, "counts NodePort connections that use a localhost address")
+        yield RuleLine("nat", text, "counts NodePort connections that use a localhost address")
     text = f"-A KUBE-NODEPORTS {words} -j {view.chain('EXT')}"
-    yield Line("nat", text, f"recognises connections to the NodePort of {s.full_name}")
+    yield RuleLine("nat", text, f"recognises connections to the NodePort of {s.full_name}")
 
 
-def answers(view: View) -> Iterator[Line]:
+def refusals(view: ServiceView) -> Iterator[RuleLine]:
     """Yield what table filter does with packets no endpoint may take: REJECT without any, DROP without a local one."""
     s, filters = view.service, view.proxy.drops_in_filter
     if not view.everywhere or (view.internal_local and not view.here and filters):
         words, end, why = _refusal(view)
         text = f"-A KUBE-SERVICES {view.to(s.cluster_ip)} {words} {view.port(s.port)} {end}"
-        yield Line("filter", text, why)
+        yield RuleLine("filter", text, why)
     if not view.everywhere or (view.external_local and not view.here and filters):
         words, end, why = _refusal(view)
         for ip in (*s.external_ips, *s.load_balancer_ips):
-            yield Line("filter", f"-A KUBE-EXTERNAL-SERVICES {view.to(ip)} {words} {view.port(s.port)} {end}", why)
+            yield RuleLine("filter", f"-A KUBE-EXTERNAL-SERVICES {view.to(ip)} {words} {view.port(s.port)} {end}", why)
         if s.node_port:
             text = f"-A KUBE-EXTERNAL-SERVICES -p {s.protocol} {words} {_LOCAL} {view.port(s.node_port)} {end}"
-            yield Line("filter", text, why)
+            yield RuleLine("filter", text, why)
     if filters and view.everywhere and s.source_ranges:
         words = view.comment(f"{{}} traffic not accepted by {view.chain('FW')}")
         for ip in s.load_balancer_ips:
             text = f"-A KUBE-PROXY-FIREWALL {view.to(ip)} {words} {view.port(s.port)} -j DROP"
-            yield Line("filter", text, "drops clients outside loadBalancerSourceRanges, which were not DNATed")
+            yield RuleLine("filter", text, "drops clients outside loadBalancerSourceRanges, which were not DNATed")
 
 
-def _refusal(view: View) -> tuple[str, str, str]:
+def _refusal(view: ServiceView) -> tuple[str, str, str]:
     name = view.service.full_name
     if view.everywhere:
         return (
@@ -109,79 +109,82 @@ def _refusal(view: View) -> tuple[str, str, str]:
     return view.comment("{} has no endpoints"), end, f"{name} has no endpoints anywhere: clients are told at once"
 
 
-def health(view: View) -> Iterator[Line]:
+def health(view: ServiceView) -> Iterator[RuleLine]:
     """Yield the rule that admits health checks of load balancers."""
     if view.service.health_check_port:
         words = f"-p tcp {view.comment('{} health check node port')} -m tcp --dport {view.service.health_check_port}"
-        yield Line("filter", f"-A KUBE-NODEPORTS {words} -j ACCEPT", "admits health checks of load balancers")
+        yield RuleLine("filter", f"-A KUBE-NODEPORTS {words} -j ACCEPT", "admits health checks of load balancers")
 
 
-def policy_chains(view: View) -> Iterator[Line]:
+def policy_chains(view: ServiceView) -> Iterator[RuleLine]:
     """Yield the rules of KUBE-SVC, KUBE-SVL, KUBE-EXT and KUBE-FW."""
     if not view.internal_local or view.here or not view.proxy.drops_in_filter:
         yield from masquerade(view, view.chain("SVL" if view.internal_local else "SVC"))
     if view.external:
         yield from external(view)
     if view.service.load_balancer_ips and view.service.source_ranges:
-        yield from firewall(view)
+        yield from source_ranges(view)
     if view.uses_cluster:
-        yield from balance(view, view.chain("SVC"), view.everywhere)
+        yield from balance(view, view.chain("SVC"), view.everywhere, _named)
     if view.uses_local and (view.here or not view.proxy.drops_in_filter):
-        yield from balance(view, view.chain("SVL"), view.here) if view.here else no_local(view, view.chain("SVL"))
+        local = view.chain("SVL")
+        yield from balance(view, local, view.here, _named) if view.here else no_local(view, local)
 
 
-def masquerade(view: View, chain: str) -> Iterator[Line]:
+def _named(endpoint: Endpoint, place: int | None) -> str:
+    return f"{{}} -> {endpoint}"
+
+
+def masquerade(view: ServiceView, chain: str) -> Iterator[RuleLine]:
     """Yield the rule that decides whose connections to the cluster IP are masqueraded."""
     s, cidr = view.service, view.proxy.cluster_cidr
     words = f"{view.to(s.cluster_ip)} {view.comment('{} cluster IP')} {view.port(s.port)} -j KUBE-MARK-MASQ"
     if view.proxy.masquerade_all:
-        yield Line("nat", f"-A {chain} {words}", "masqueradeAll: every client of a cluster IP is masqueraded")
+        yield RuleLine("nat", f"-A {chain} {words}", "masqueradeAll: every client of a cluster IP is masqueraded")
     elif cidr:
         why = f"clients outside the cluster CIDR {cidr} are masqueraded, so that answers come back to this node"
-        yield Line("nat", f"-A {chain} ! -s {cidr} {words}", why)
+        yield RuleLine("nat", f"-A {chain} ! -s {cidr} {words}", why)
 
 
-def external(view: View) -> Iterator[Line]:
+def external(view: ServiceView) -> Iterator[RuleLine]:
     """Yield KUBE-EXT: who reaches all endpoints, who only local ones, and who is masqueraded."""
     ext, svc, cidr = f"-A {view.chain('EXT')}", view.chain("SVC"), view.proxy.cluster_cidr
     if not view.external_local:
         words = view.comment("masquerade traffic for {} external destinations")
-        yield Line(
-            "nat",
-            f"{ext} {words} -j KUBE-MARK-MASQ",
-            "the endpoint may be on another node: answers must come back here",
-        )
-        yield Line("nat", f"{ext} -j {svc}", "externalTrafficPolicy Cluster: any endpoint will do")
+        why = "the endpoint may be on another node: answers must come back here"
+        yield RuleLine("nat", f"{ext} {words} -j KUBE-MARK-MASQ", why)
+        yield RuleLine("nat", f"{ext} -j {svc}", "externalTrafficPolicy Cluster: any endpoint will do")
         return
     if cidr:
         words = view.comment("pod traffic for {} external destinations")
-        yield Line("nat", f"{ext} -s {cidr} {words} -j {svc}", "pods are not outside: any endpoint will do for them")
-    words = f"{view.comment('masquerade LOCAL traffic for {} external destinations')} -m addrtype --src-type LOCAL"
-    yield Line("nat", f"{ext} {words} -j KUBE-MARK-MASQ", "the node itself would be answered at the address it asked")
-    words = f"{view.comment('route LOCAL traffic for {} external destinations')} -m addrtype --src-type LOCAL"
-    yield Line("nat", f"{ext} {words} -j {svc}", "the node itself is not outside: any endpoint will do")
-    if view.here or not view.proxy.drops_in_filter:
-        yield Line(
-            "nat",
-            f"{ext} -j {view.chain('SVL')}",
-            "externalTrafficPolicy Local: only endpoints of this node, source kept",
+        yield RuleLine(
+            "nat", f"{ext} -s {cidr} {words} -j {svc}", "pods are not outside: any endpoint will do for them"
         )
+    words = f"{view.comment('masquerade LOCAL traffic for {} external destinations')} -m addrtype --src-type LOCAL"
+    yield RuleLine(
+        "nat", f"{ext} {words} -j KUBE-MARK-MASQ", "the node itself would be answered at the address it asked"
+    )
+    words = f"{view.comment('route LOCAL traffic for {} external destinations')} -m addrtype --src-type LOCAL"
+    yield RuleLine("nat", f"{ext} {words} -j {svc}", "the node itself is not outside: any endpoint will do")
+    if view.here or not view.proxy.drops_in_filter:
+        why = "externalTrafficPolicy Local: only endpoints of this node, source kept"
+        yield RuleLine("nat", f"{ext} -j {view.chain('SVL')}", why)
 
 
-def firewall(view: View) -> Iterator[Line]:
+def source_ranges(view: ServiceView) -> Iterator[RuleLine]:
     """Yield KUBE-FW: the clients loadBalancerSourceRanges lets in."""
     fw, s = view.chain("FW"), view.service
     words = view.comment("{} loadbalancer IP")
     for cidr in allowed(view, view.service.load_balancer_ips):
-        yield Line("nat", f"-A {fw} -s {cidr} {words} -j {view.chain('EXT')}", f"{s.full_name} lets {cidr} in")
+        yield RuleLine("nat", f"-A {fw} -s {cidr} {words} -j {view.chain('EXT')}", f"{s.full_name} lets {cidr} in")
     if not view.proxy.drops_in_filter:
-        yield Line("nat", f"-A {fw} {words} -j KUBE-MARK-DROP", "marks everybody else for the kubelet's drop")
+        yield RuleLine("nat", f"-A {fw} {words} -j KUBE-MARK-DROP", "marks everybody else for the kubelet's drop")
     elif view.proxy.notes_the_firewall:
         text = f"-A {fw} {view.comment('other traffic to {} will be dropped by KUBE-PROXY-FIREWALL')}"
-        yield Line("nat", text, "only a note for the reader of the rules")
+        yield RuleLine("nat", text, "only a note for the reader of the rules")
 
 
-def allowed(view: View, addresses: tuple[IPv4Address, ...]) -> Iterator[str]:
+def allowed(view: ServiceView, addresses: tuple[IPv4Address, ...]) -> Iterator[str]:
     """Yield the source ranges of a load balancer, and its own addresses when the node may use it."""
     ranges = view.service.source_ranges
     yield from map(str, ranges)

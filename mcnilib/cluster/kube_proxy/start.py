@@ -14,8 +14,8 @@ from __future__ import annotations
 from collections.abc import Iterator
 from functools import lru_cache
 
-from mcnilib.cluster.intern import put_chains
-from mcnilib.cluster.kube_proxy.config import KubeProxy, Line, Rules
+from mcnilib.cluster.intern import replace_chains
+from mcnilib.cluster.kube_proxy.config import KubeProxy, RuleLine, Rules
 from mcnilib.cluster.kube_proxy.legacy import legacy_rules
 from mcnilib.cluster.kube_proxy.restore import ensure_chains, ensure_rules, restore
 from mcnilib.cluster.kube_proxy.services import service_rules
@@ -27,8 +27,8 @@ from mcnilib.cluster.kube_proxy.static_chains import (
     masquerading,
     static_chains,
 )
-from mcnilib.cluster.kube_proxy.view import SERVICE_CHAINS, View
-from mcnilib.cluster.spec import Host, Service
+from mcnilib.cluster.kube_proxy.view import SERVICE_CHAINS, ServiceView
+from mcnilib.cluster.spec import HostSpec, Service
 from mcnilib.gc_pause import gc_paused
 from mcnilib.linux.netfilter.iptables.edit import find_table
 from mcnilib.linux.netns import Netns, set_sysctl
@@ -60,25 +60,25 @@ def start_kubelet(node: Netns, version: str) -> Netns:
 def kubelet_rules(version: str) -> Rules:
     """Return the chains and rules of the kubelet."""
     proxy = KubeProxy(version)
-    martians = Line("filter", MARTIANS, WHY_MARTIANS)
+    martians = RuleLine("filter", MARTIANS, WHY_MARTIANS)
     hint = (("mangle", "KUBE-IPTABLES-HINT"),) if proxy.kubelet_writes_hint else ()
     if proxy.kubelet_leaves_nat:
         return Rules((*hint, ("filter", "KUBE-FIREWALL")), (martians,))
     nat = (("nat", "KUBE-MARK-DROP"), ("nat", "KUBE-MARK-MASQ"), ("nat", "KUBE-POSTROUTING"))
     canaries = tuple((table, "KUBE-KUBELET-CANARY") for table in ("mangle", "nat", "filter"))
-    mark = Line(
+    mark = RuleLine(
         "nat",
         f"-A KUBE-MARK-DROP -j MARK --set-xmark {DROP_MARK}/{DROP_MARK}",
         "marks packets for KUBE-FIREWALL to drop",
     )
-    drop = Line("filter", DROP_MARKED, "drops packets kube-proxy marked: no endpoint may take them")
+    drop = RuleLine("filter", DROP_MARKED, "drops packets kube-proxy marked: no endpoint may take them")
     return Rules((*hint, *canaries, *nat, ("filter", "KUBE-FIREWALL")), (mark, drop, martians, *masquerading(proxy)))
 
 
-def kubelet_jumps(version: str) -> tuple[Line, ...]:
+def kubelet_jumps(version: str) -> tuple[RuleLine, ...]:
     """Return the jumps from built-in chains, each put on top."""
-    firewall = tuple(Line("filter", f"-A {chain} -j KUBE-FIREWALL", WHY_MARTIANS) for chain in ("OUTPUT", "INPUT"))
-    masquerade = Line("nat", POSTROUTING, "to masquerade the connections marked on their way in")
+    firewall = tuple(RuleLine("filter", f"-A {chain} -j KUBE-FIREWALL", WHY_MARTIANS) for chain in ("OUTPUT", "INPUT"))
+    masquerade = RuleLine("nat", POSTROUTING, "to masquerade the connections marked on their way in")
     return firewall if KubeProxy(version).kubelet_leaves_nat else (*firewall, masquerade)
 
 
@@ -89,7 +89,7 @@ CANARIES = tuple((table, "KUBE-PROXY-CANARY") for table in ("mangle", "nat", "fi
 
 
 @gc_paused()
-def start_kube_proxy(netns: Netns, proxy: KubeProxy, node: Host, services: tuple[Service, ...] = ()) -> Netns:
+def start_kube_proxy(netns: Netns, proxy: KubeProxy, node: HostSpec, services: tuple[Service, ...] = ()) -> Netns:
     """Write what kube-proxy writes when it starts on `node`; starting again is a restart."""
     netns = _sysctls(netns, proxy)
     written = rules(proxy, node, services, liberal=flag(netns.sysctls, BE_LIBERAL))
@@ -99,17 +99,17 @@ def start_kube_proxy(netns: Netns, proxy: KubeProxy, node: Host, services: tuple
     tables = restore(tables, written, proxy.origin)
     kept = {name for _, name in written.chains}
     stale = [c for c in find_table(tables, "nat").by_name if c.startswith(SERVICE_CHAINS) and c not in kept]
-    return netns.with_ip4(tables=put_chains(tables, "nat", (), without=stale))
+    return netns.with_ip4(tables=replace_chains(tables, "nat", (), without=stale))
 
 
 @lru_cache(maxsize=1024)
-def rules(proxy: KubeProxy, node: Host, services: tuple[Service, ...], *, liberal: bool = False) -> Rules:
+def rules(proxy: KubeProxy, node: HostSpec, services: tuple[Service, ...], *, liberal: bool = False) -> Rules:
     """Return the chains kube-proxy owns and their rules, services by name; `liberal` as it was when kube-proxy started.
 
     The real one walks its services in random order, so their order in KUBE-SERVICES means nothing.
     """
     write = legacy_rules if proxy.has_xlb_chains else service_rules
-    views = (View(proxy, node, s) for s in sorted(services, key=lambda s: s.full_name))
+    views = (ServiceView(proxy, node, s) for s in sorted(services, key=lambda s: s.full_name))
     parts = (static_chains(proxy, liberal=liberal), *(write(view) for view in views))
     return Rules.joined((*parts, Rules((), (last_rule(proxy),))))
 

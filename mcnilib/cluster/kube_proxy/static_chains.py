@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from mcnilib.cluster.kube_proxy.config import KubeProxy, Line, Rules
+from mcnilib.cluster.kube_proxy.config import KubeProxy, RuleLine, Rules
 
 _MARK = "0x4000"
 """The packet mark that asks for masquerading: 1 << masqueradeBit, 14 by default."""
@@ -30,29 +30,29 @@ def _jump(chain: str, to: str, comment: str = "", *, new: bool = False) -> str:
     return f"-A {chain}{state}{words} -j {to}"
 
 
-def jumps(proxy: KubeProxy) -> Iterator[Line]:
+def jumps(proxy: KubeProxy) -> Iterator[RuleLine]:
     """Yield the jumps from built-in chains in kube-proxy's order: each is put on top if it is missing."""
     external, portals = "kubernetes externally-visible service portals", "kubernetes service portals"
     new = "to answer the first packet of a connection to a service without endpoints"
     for chain in ("INPUT", "FORWARD"):
-        yield Line("filter", _jump(chain, "KUBE-EXTERNAL-SERVICES", external, new=True), new)
+        yield RuleLine("filter", _jump(chain, "KUBE-EXTERNAL-SERVICES", external, new=True), new)
     nodeports = _jump("INPUT", "KUBE-NODEPORTS", "kubernetes health check service ports")
-    yield Line("filter", nodeports, "to let load balancers ask for the health of a service")
+    yield RuleLine("filter", nodeports, "to let load balancers ask for the health of a service")
     for chain in ("FORWARD", "OUTPUT"):
-        yield Line("filter", _jump(chain, "KUBE-SERVICES", portals, new=True), new)
+        yield RuleLine("filter", _jump(chain, "KUBE-SERVICES", portals, new=True), new)
     forward = _jump("FORWARD", "KUBE-FORWARD", "kubernetes forwarding rules")
-    yield Line("filter", forward, "every forwarded packet of the node passes KUBE-FORWARD")
+    yield RuleLine("filter", forward, "every forwarded packet of the node passes KUBE-FORWARD")
     if proxy.drops_in_filter:
         for chain in ("INPUT", "OUTPUT", "FORWARD"):
             text = _jump(chain, "KUBE-PROXY-FIREWALL", "kubernetes load balancer firewall", new=True)
-            yield Line("filter", text, "to enforce loadBalancerSourceRanges on the first packet of a connection")
+            yield RuleLine("filter", text, "to enforce loadBalancerSourceRanges on the first packet of a connection")
     for chain in ("OUTPUT", "PREROUTING"):
-        yield Line("nat", _jump(chain, "KUBE-SERVICES", portals), "to find the service a connection is for")
+        yield RuleLine("nat", _jump(chain, "KUBE-SERVICES", portals), "to find the service a connection is for")
     text = _jump("POSTROUTING", "KUBE-POSTROUTING", "kubernetes postrouting rules")
-    yield Line("nat", text, "to masquerade the connections marked on their way in")
+    yield RuleLine("nat", text, "to masquerade the connections marked on their way in")
     if proxy.jumps_to_firewall:
         for chain in ("INPUT", "OUTPUT"):
-            yield Line("filter", _jump(chain, "KUBE-FIREWALL"), WHY_MARTIANS)
+            yield RuleLine("filter", _jump(chain, "KUBE-FIREWALL"), WHY_MARTIANS)
 
 
 def static_chains(proxy: KubeProxy, *, liberal: bool) -> Rules:
@@ -62,36 +62,40 @@ def static_chains(proxy: KubeProxy, *, liberal: bool) -> Rules:
     names += ["KUBE-FIREWALL"] if proxy.writes_firewall else []
     nat = ("KUBE-SERVICES", "KUBE-NODEPORTS", "KUBE-POSTROUTING", "KUBE-MARK-MASQ")
     chains = (*(("filter", name) for name in names), *(("nat", name) for name in nat))
-    martians = (Line("filter", MARTIANS, WHY_MARTIANS),) if proxy.writes_firewall else ()
+    martians = (RuleLine("filter", MARTIANS, WHY_MARTIANS),) if proxy.writes_firewall else ()
     return Rules(chains, (*masquerading(proxy), *martians, *forwarding(proxy, liberal=liberal)))
 
 
-def masquerading(proxy: KubeProxy) -> Iterator[Line]:
+def masquerading(proxy: KubeProxy) -> Iterator[RuleLine]:
     """Yield KUBE-MARK-MASQ and KUBE-POSTROUTING."""
     fully = " --random-fully" if proxy.random_fully else ""
     post = "-A KUBE-POSTROUTING"
-    yield Line("nat", f"{post} -m mark ! --mark {_MARK}/{_MARK} -j RETURN", "only marked connections are masqueraded")
-    yield Line("nat", f"{post} -j MARK --set-xmark {_MARK}/0x0", "clears the mark, so that nothing masquerades twice")
+    yield RuleLine(
+        "nat", f"{post} -m mark ! --mark {_MARK}/{_MARK} -j RETURN", "only marked connections are masqueraded"
+    )
+    yield RuleLine(
+        "nat", f"{post} -j MARK --set-xmark {_MARK}/0x0", "clears the mark, so that nothing masquerades twice"
+    )
     why = "gives marked connections an address of the outgoing device, so that answers come back here"
     text = f'{post} -m comment --comment "kubernetes service traffic requiring SNAT" -j MASQUERADE{fully}'
-    yield Line("nat", text, why)
-    yield Line("nat", f"-A KUBE-MARK-MASQ -j MARK --set-xmark {_MARK}/{_MARK}", "asks POSTROUTING to masquerade")
+    yield RuleLine("nat", text, why)
+    yield RuleLine("nat", f"-A KUBE-MARK-MASQ -j MARK --set-xmark {_MARK}/{_MARK}", "asks POSTROUTING to masquerade")
 
 
-def forwarding(proxy: KubeProxy, *, liberal: bool) -> Iterator[Line]:
+def forwarding(proxy: KubeProxy, *, liberal: bool) -> Iterator[RuleLine]:
     """Yield KUBE-FORWARD. The INVALID drop is missing only when 1.29 or later started with be_liberal set."""
     if not (proxy.reads_be_liberal and liberal):
         counter = f" -m nfacct --nfacct-name  {INVALID_COUNTER}" if proxy.nfacct else ""
-        yield Line("filter", f"-A KUBE-FORWARD -m conntrack --ctstate INVALID{counter} -j DROP", _why_drop(proxy))
+        yield RuleLine("filter", f"-A KUBE-FORWARD -m conntrack --ctstate INVALID{counter} -j DROP", _why_drop(proxy))
     text = (
         f'-A KUBE-FORWARD -m comment --comment "kubernetes forwarding rules" -m mark --mark {_MARK}/{_MARK} -j ACCEPT'
     )
-    yield Line("filter", text, "lets service traffic through where the FORWARD policy is DROP")
+    yield RuleLine("filter", text, "lets service traffic through where the FORWARD policy is DROP")
     names = ("conntrack pod source rule", "conntrack pod destination rule") if proxy.names_pods else ("conntrack rule",)
     for name in names:
         comment = f'-m comment --comment "kubernetes forwarding {name}"'
         text = f"-A KUBE-FORWARD {comment} -m conntrack --ctstate RELATED,ESTABLISHED -j ACCEPT"
-        yield Line("filter", text, "lets everything that belongs to a known connection through")
+        yield RuleLine("filter", text, "lets everything that belongs to a known connection through")
 
 
 def _why_drop(proxy: KubeProxy) -> str:
@@ -101,10 +105,10 @@ def _why_drop(proxy: KubeProxy) -> str:
     return what + f"kube-proxy {proxy.version} always writes it and never looks at nf_conntrack_tcp_be_liberal"
 
 
-def last_rule(proxy: KubeProxy) -> Line:
+def last_rule(proxy: KubeProxy) -> RuleLine:
     """Return the last rule of KUBE-SERVICES: what is addressed to the node itself may be for a NodePort."""
     localhost = "" if proxy.localhost_node_ports else "! -d 127.0.0.0/8 "
     text = (
         f'-A KUBE-SERVICES {localhost}-m comment --comment "{LAST_RULE}" -m addrtype --dst-type LOCAL -j KUBE-NODEPORTS'
     )
-    return Line("nat", text, "looks up the NodePort when the packet is addressed to the node itself")
+    return RuleLine("nat", text, "looks up the NodePort when the packet is addressed to the node itself")

@@ -1,31 +1,32 @@
-"""One service as the kube-proxy of one node sees it: which endpoints it may use, and the words its rules share."""
+"""One service as the kube-proxy of one node sees it: its endpoints, the words of its rules, and how one is chosen."""
 
 from __future__ import annotations
 
 from base64 import b32encode
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from functools import cached_property, lru_cache
 from hashlib import sha256
 from ipaddress import IPv4Address
 
-from mcnilib.cluster.kube_proxy.config import KubeProxy
-from mcnilib.cluster.spec import Endpoint, Host, Service, TrafficPolicy
+from mcnilib.cluster.kube_proxy.config import KubeProxy, RuleLine
+from mcnilib.cluster.spec import Endpoint, HostSpec, Service, TrafficPolicy
 
 
 @lru_cache(maxsize=1 << 17)
-def digest(text: str) -> str:
+def chain_hash(text: str) -> str:
     """Return the first 16 characters of the base32 form of a SHA-256."""
     return b32encode(sha256(text.encode()).digest()).decode()[:16]
 
 
 def chain_of(prefix: str, service: Service) -> str:
     """Return a chain of a service port; the prefixes are SVC, SVL, EXT, FW and, before 1.24, XLB."""
-    return f"KUBE-{prefix}-{digest(service.full_name + service.protocol)}"
+    return f"KUBE-{prefix}-{chain_hash(service.full_name + service.protocol)}"
 
 
 def endpoint_chain(service: Service, endpoint: Endpoint) -> str:
     """Return the chain that rewrites the destination to one endpoint."""
-    return f"KUBE-SEP-{digest(service.full_name + service.protocol + str(endpoint))}"
+    return f"KUBE-SEP-{chain_hash(service.full_name + service.protocol + str(endpoint))}"
 
 
 SERVICE_CHAINS = tuple(f"KUBE-{prefix}-" for prefix in ("SVC", "SVL", "EXT", "FW", "XLB", "SEP"))
@@ -33,11 +34,11 @@ SERVICE_CHAINS = tuple(f"KUBE-{prefix}-" for prefix in ("SVC", "SVL", "EXT", "FW
 
 
 @dataclass(frozen=True)
-class View:
+class ServiceView:
     """One service as the kube-proxy of one node sees it."""
 
     proxy: KubeProxy
-    node: Host
+    node: HostSpec
     service: Service
 
     @cached_property
@@ -96,3 +97,53 @@ class View:
     def comment(self, text: str) -> str:
         """Return a comment; `{}` stands for the service's name."""
         return f'-m comment --comment "{text.format(self.service.full_name)}"'
+
+
+def balance(
+    view: ServiceView, chain: str, endpoints: tuple[Endpoint, ...], comment: Callable[[Endpoint, int | None], str]
+) -> Iterator[RuleLine]:
+    """Yield the choice between endpoints: the one used before (ClientIP affinity), else one by probability.
+
+    `comment` says what stands at an endpoint's rule, given its place where it is chosen by probability.
+    Source: writeServiceToEndpointRules() in kubernetes pkg/proxy/iptables/proxier.go.
+    """
+    for endpoint in endpoints if view.service.affinity else ():
+        sep, seconds = endpoint_chain(view.service, endpoint), view.service.affinity
+        recent = f"-m recent --rcheck --seconds {seconds} --reap --name {sep} --mask 255.255.255.255 --rsource"
+        text = f"-A {chain} {view.comment(comment(endpoint, None))} {recent} -j {sep}"
+        yield RuleLine("nat", text, f"sends a client back to {endpoint} if it was there in the last {seconds} s")
+    for i, endpoint in enumerate(endpoints):
+        text = f"-A {chain} {view.comment(comment(endpoint, i))}{probability(len(endpoints) - i)}"
+        why = f"chooses {endpoint}" + (f" in one of {len(endpoints) - i} cases" if i < len(endpoints) - 1 else "")
+        yield RuleLine("nat", f"{text} -j {endpoint_chain(view.service, endpoint)}", why)
+
+
+def probability(n: int) -> str:
+    """Return the match that holds in one of n cases, as iptables-save prints it; nothing for the last endpoint.
+
+    Source: libxt_statistic.c keeps the probability as a multiple of 2**-31; kube-proxy writes it with ten decimals.
+    """
+    if n == 1:
+        return ""
+    kept = round(float(f"{1 / n:.10f}") * 2**31) / 2**31
+    return f" -m statistic --mode random --probability {kept:.11f}"
+
+
+def no_local(view: ServiceView, chain: str) -> Iterator[RuleLine]:
+    """Yield 1.24's answer where only local endpoints may be used and there are none."""
+    words = view.comment("{} has no local endpoints")
+    yield RuleLine(
+        "nat", f"-A {chain} {words} -j KUBE-MARK-DROP", "marks the packet for the kubelet's drop: no local endpoint"
+    )
+
+
+def endpoint_rules(view: ServiceView) -> Iterator[RuleLine]:
+    """Yield KUBE-SEP of every endpoint: hairpin masquerading and the rewriting of the destination."""
+    s = view.service
+    for endpoint in view.reachable:
+        sep, words = endpoint_chain(s, endpoint), view.comment("{}")
+        text = f"-A {sep} -s {endpoint.address}/32 {words} -j KUBE-MARK-MASQ"
+        yield RuleLine("nat", text, "a pod that reaches itself through the service must not see its own address")
+        recent = f" -m recent --set --name {sep} --mask 255.255.255.255 --rsource" if s.affinity else ""
+        text = f"-A {sep} -p {s.protocol} {words}{recent} -m {s.protocol} -j DNAT --to-destination {endpoint}"
+        yield RuleLine("nat", text, f"sends the connection to the endpoint {endpoint}")

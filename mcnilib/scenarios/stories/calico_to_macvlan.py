@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from mcnilib.cluster.settings import Placement, Settings
-from mcnilib.scenarios.scenario import Claim, Scenario, Way
+from mcnilib.scenarios.scenario import Claim, DialTarget, Scenario
 
 _CLAIM = Claim("Conclusion: Calico Pod to Macvlan Pod", "a tick, without condition", works=True)
 
 
-def _way(settings: Settings) -> Way:
-    return Way("cal1" if settings.placement is Placement.SAME_NODE else "cal2", "mac1")
+def _way(settings: Settings) -> DialTarget:
+    return DialTarget("cal1" if settings.placement is Placement.SAME_NODE else "cal2", "mac1")
 
 
 SCENARIO = Scenario(

@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 from mcnilib.cluster.settings import Settings
-from mcnilib.scenarios.dial import to_node
-from mcnilib.scenarios.scenario import Claim, Scenario, Way
+from mcnilib.scenarios.scenario import Claim, DialTarget, Scenario, to_node
 
 _SECTION = "Macvlan Pod Access to Local Node (Figure 1: 3)"
 
@@ -36,7 +35,7 @@ SCENARIOS = (
         title="A node to a Macvlan pod of its own",
         question="node1 opens a connection to mac1, a child of its own en0. Who answers its ARP request?",
         settings=_SETTINGS,
-        way=lambda settings: Way("node1", "mac1"),
+        way=lambda settings: DialTarget("node1", "mac1"),
         claim=_claim,
         notebook=_NOTEBOOK,
         defaults=_BROKEN,

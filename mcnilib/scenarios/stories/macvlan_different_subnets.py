@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from mcnilib.cluster.settings import Placement, Settings
-from mcnilib.scenarios.scenario import Claim, Scenario, Way
+from mcnilib.scenarios.scenario import Claim, DialTarget, Scenario
 
 _SECTION = "Macvlan Access to Pods in Different Subnets (Figure 1: 1)"
 
@@ -14,8 +14,8 @@ ROUTED = Claim(
 NO_GATEWAY = Claim(_SECTION, "the gateway has to forward, so without it there is no way", works=False)
 
 
-def _way(settings: Settings) -> Way:
-    return Way("mac1", "mac17" if settings.placement is Placement.SAME_NODE else "mac3")
+def _way(settings: Settings) -> DialTarget:
+    return DialTarget("mac1", "mac17" if settings.placement is Placement.SAME_NODE else "mac3")
 
 
 SCENARIO = Scenario(

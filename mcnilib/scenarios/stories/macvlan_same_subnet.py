@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from mcnilib.cluster.settings import MacvlanMode, Placement, Settings
-from mcnilib.scenarios.scenario import Claim, Scenario, Way
+from mcnilib.scenarios.scenario import Claim, DialTarget, Scenario
 
 _SECTION = "Macvlan Access to Pods in the Same Subnet (Figure 1: 2)"
 
@@ -17,8 +17,8 @@ DIRECT = Claim(
 _SILENT = Claim(_SECTION, "only bridge mode is described", works=None)
 
 
-def _way(settings: Settings) -> Way:
-    return Way("mac1", "mac1b" if settings.placement is Placement.SAME_NODE else "mac2")
+def _way(settings: Settings) -> DialTarget:
+    return DialTarget("mac1", "mac1b" if settings.placement is Placement.SAME_NODE else "mac2")
 
 
 SCENARIO = Scenario(

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from mcnilib.cluster.settings import Settings
-from mcnilib.scenarios.scenario import Claim, Scenario, Way
+from mcnilib.scenarios.scenario import Claim, DialTarget, Scenario
 
 _SECTION = "Macvlan Access to Calico Pod: across nodes (nodes in same subnet, Figure 3: 2->2.1)"
 
@@ -47,7 +47,7 @@ SCENARIO = Scenario(
         "pod_rp_filter",
         "protocol",
     ),
-    way=lambda settings: Way("mac1", "cal2"),
+    way=lambda settings: DialTarget("mac1", "cal2"),
     claim=_claim,
     notebook="07-macvlan-to-calico-across-nodes.ipynb",
 )

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from mcnilib.cluster.settings import Encapsulation
-from mcnilib.scenarios.scenario import Claim, Scenario, Way
+from mcnilib.scenarios.scenario import Claim, DialTarget, Scenario
 
 _SECTION = "Macvlan Access to Calico Pod: Figure 3, 2->2.2 (the text does not describe it)"
 
@@ -20,7 +20,7 @@ SCENARIO = Scenario(
         "of the conversation does the firewall see? Can anything you change on the nodes help?"
     ),
     settings=("stateful_gateway", "encapsulation", "kube_proxy", "be_liberal", "restarted", "protocol"),
-    way=lambda settings: Way("mac3", "cal2"),
+    way=lambda settings: DialTarget("mac3", "cal2"),
     claim=lambda settings: REJECTED if settings.stateful_gateway else _SILENT,
     notebook="08-macvlan-to-calico-across-subnets.ipynb",
     defaults=(("stateful_gateway", True), ("encapsulation", Encapsulation.VXLAN)),

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from mcnilib.scenarios.scenario import Claim, Scenario, Way
+from mcnilib.scenarios.scenario import Claim, DialTarget, Scenario
 
 _CLAIM = Claim(
     "Macvlan Access to Calico Pod: on the same node (Figure 3: 1)",
@@ -17,7 +17,7 @@ SCENARIO = Scenario(
     title="Macvlan pod to Calico pod, same node",
     question="mac1 and cal1 run on node1. Which devices does the request cross? Does the reply come back the same way?",
     settings=("kube_proxy", "be_liberal", "restarted", "protocol"),
-    way=lambda settings: Way("mac1", "cal1"),
+    way=lambda settings: DialTarget("mac1", "cal1"),
     claim=lambda settings: _CLAIM,
     notebook="06-macvlan-to-calico-same-node.ipynb",
 )

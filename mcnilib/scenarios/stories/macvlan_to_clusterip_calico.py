@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 from mcnilib.cluster.settings import Protocol
-from mcnilib.scenarios.dial import to_service
-from mcnilib.scenarios.scenario import Claim, Scenario
+from mcnilib.scenarios.scenario import Claim, Scenario, to_service
 
 _CLAIM = Claim(
     "Macvlan Pod Accessing Calico Pod's Service",

@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 from mcnilib.cluster.settings import Protocol, SettingError, Settings
-from mcnilib.scenarios.dial import to_service
-from mcnilib.scenarios.scenario import Claim, Scenario, Way
+from mcnilib.scenarios.scenario import Claim, DialTarget, Scenario, to_service
 
 _SECTION = "Macvlan Pod Access to Service: ClusterIP (Figure 2, black)"
 
@@ -21,7 +20,7 @@ CLIENTS = {"mac4": "mac3", "mac1b": "mac1", "mac3": "mac3"}
 """Who asks for this endpoint."""
 
 
-def _way(settings: Settings) -> Way:
+def _way(settings: Settings) -> DialTarget:
     if settings.endpoint not in CLIENTS:
         raise SettingError(f"nobody asks for endpoint {settings.endpoint!r}; it is one of {', '.join(CLIENTS)}")
     return to_service(CLIENTS[settings.endpoint], settings.endpoint)

@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 from mcnilib.cluster.settings import Placement, Settings, Tuning
-from mcnilib.scenarios.dial import to_underlay
-from mcnilib.scenarios.scenario import Claim, Scenario, Way
+from mcnilib.scenarios.scenario import Claim, DialTarget, Scenario, to_underlay
 
 _CLAIM = Claim("Conclusion: Macvlan Pod to Calico + Macvlan Multi-NIC Pod", "a tick, without condition", works=True)
 
@@ -25,7 +24,7 @@ SCENARIOS = (
             "By which NIC does mul1 answer? Which two rules stand in the way, and in which order?"
         ),
         settings=("kube_proxy", "be_liberal", "restarted", "felix_invalid", "tuning", "placement", "protocol"),
-        way=lambda settings: Way("mac1", _server(settings)),
+        way=lambda settings: DialTarget("mac1", _server(settings)),
         claim=lambda settings: _CLAIM,
         notebook=_NOTEBOOK,
         defaults=(("tuning", Tuning.NOT), ("placement", Placement.SAME_NODE)),

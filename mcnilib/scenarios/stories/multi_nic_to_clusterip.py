@@ -4,8 +4,7 @@ from __future__ import annotations
 
 from mcnilib.cluster.settings import Protocol, Settings
 from mcnilib.cluster.spec import CLUSTER, PodKind
-from mcnilib.scenarios.dial import to_service
-from mcnilib.scenarios.scenario import Claim, Scenario
+from mcnilib.scenarios.scenario import Claim, Scenario, to_service
 
 _CALICO = Claim(
     "Calico-Macvlan Multi-NIC Pod Accessing ClusterIP (endpoint using Calico network; Figure 5, blue)",

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from mcnilib.cluster.settings import Placement, Settings
-from mcnilib.scenarios.scenario import Claim, Scenario, Way
+from mcnilib.scenarios.scenario import Claim, DialTarget, Scenario
 
 _CLAIM = Claim(
     "Calico + Macvlan Multi-NIC Pod Accessing Macvlan Pod (Figure 4, black)",
@@ -12,8 +12,8 @@ _CLAIM = Claim(
 )
 
 
-def _way(settings: Settings) -> Way:
-    return Way("mul1", "mac1" if settings.placement is Placement.SAME_NODE else "mac2")
+def _way(settings: Settings) -> DialTarget:
+    return DialTarget("mul1", "mac1" if settings.placement is Placement.SAME_NODE else "mac2")
 
 
 SCENARIO = Scenario(

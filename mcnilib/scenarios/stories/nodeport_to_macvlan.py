@@ -4,8 +4,7 @@ from __future__ import annotations
 
 from mcnilib.cluster.settings import Protocol, Settings
 from mcnilib.cluster.spec import CLUSTER, TrafficPolicy
-from mcnilib.scenarios.dial import to_node_port
-from mcnilib.scenarios.scenario import Claim, Scenario, Way
+from mcnilib.scenarios.scenario import Claim, DialTarget, Scenario, to_node_port
 
 _SECTION = "Macvlan Pod Access to Service: Accessing NodePort Service (Figure 2, red)"
 
@@ -31,18 +30,18 @@ _PROTOCOLS = (Protocol.TCP, Protocol.UDP)
 _NOTEBOOK = "05-nodeport-to-macvlan.ipynb"
 
 
-def _claim(settings: Settings, way: Way) -> Claim:
+def _claim(settings: Settings, way: DialTarget) -> Claim:
     local = CLUSTER.node(CLUSTER.pod(way.server).node).address.ip == way.to
     if settings.external_policy is not TrafficPolicy.LOCAL or not local or settings.pod_rp_filter:
         return _SILENT
     return MARKED if settings.mark_rules else LOST
 
 
-def _from_outside(settings: Settings) -> Way:
+def _from_outside(settings: Settings) -> DialTarget:
     return to_node_port("client", "node3", settings.endpoint)
 
 
-def _from_lan(settings: Settings) -> Way:
+def _from_lan(settings: Settings) -> DialTarget:
     return to_node_port("lan-client", "node1", settings.endpoint)
 
 

@@ -4,8 +4,7 @@ from __future__ import annotations
 
 from mcnilib.cluster.settings import DefaultNic, Protocol, Settings, Tuning
 from mcnilib.cluster.spec import CLUSTER
-from mcnilib.scenarios.dial import to_node_port
-from mcnilib.scenarios.scenario import Claim, Scenario
+from mcnilib.scenarios.scenario import Claim, Scenario, to_node_port
 
 _SECTION = "Accessing NodePort of Calico-Macvlan Multi-NIC Pod (Figure 5, black)"
 

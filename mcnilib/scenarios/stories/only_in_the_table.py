@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 from mcnilib.cluster.settings import Encapsulation, Placement, Protocol, Settings
-from mcnilib.scenarios.dial import to_service, to_underlay
-from mcnilib.scenarios.scenario import Claim, Scenario, Way
+from mcnilib.scenarios.scenario import Claim, DialTarget, Scenario, to_service, to_underlay
 
 _NOTEBOOK = "16-conclusion.ipynb"
 
@@ -41,7 +40,7 @@ SCENARIOS = (
         title="Calico pod to Calico pod, across nodes",
         question="cal1 talks to cal2, as in any cluster with Calico alone. What carries the packet between the nodes?",
         settings=("encapsulation", "protocol"),
-        way=lambda settings: Way("cal1", "cal2"),
+        way=lambda settings: DialTarget("cal1", "cal2"),
         claim=lambda settings: _TO_CALICO,
         notebook=_NOTEBOOK,
     ),
@@ -51,7 +50,7 @@ SCENARIOS = (
         title="Calico pod to the Calico address of a multi-NIC pod",
         question="By which NIC does mul1 answer a Calico pod, when its default route is on the other one?",
         settings=ROUTING,
-        way=lambda settings: Way(_neighbour(settings), "mul1"),
+        way=lambda settings: DialTarget(_neighbour(settings), "mul1"),
         claim=lambda settings: _TO_MULTI,
         notebook=_NOTEBOOK,
     ),
@@ -99,7 +98,7 @@ SCENARIOS = (
         title="Multi-NIC pod to multi-NIC pod, across nodes",
         question="Both pods have a NIC in the same subnet. Which NICs carry a conversation of their Calico addresses?",
         settings=("default_nic", "tuning", "protocol"),
-        way=lambda settings: Way("mul1", "mul2"),
+        way=lambda settings: DialTarget("mul1", "mul2"),
         claim=lambda settings: MULTI_TO_MULTI,
         notebook=_NOTEBOOK,
     ),

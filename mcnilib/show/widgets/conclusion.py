@@ -14,25 +14,25 @@ import ipywidgets as widgets
 from mcnilib.cluster.settings import Placement, SettingError, Settings
 from mcnilib.cluster.spec import PodKind
 from mcnilib.scenarios.conclusion import (
+    COLUMNS,
     DOCUMENT,
     MACVLAN,
-    MARK,
-    NAMES,
     NOBODY,
-    SOURCES,
-    TARGETS,
+    POD_NAMES,
+    TABLE_ROWS,
     TO_CALICO,
+    WRONG_MARK,
     Cell,
-    Target,
+    Column,
     conclude,
     conclusion_text,
     differences,
     name_of,
     toggles,
 )
-from mcnilib.scenarios.conclusion import cell as cell_of
+from mcnilib.scenarios.conclusion import cell_of as cell_of
 from mcnilib.scenarios.link import print_link
-from mcnilib.scenarios.matrix import SHORT
+from mcnilib.scenarios.matrix import SHORT_VERDICTS
 from mcnilib.scenarios.scenario import Scenario
 from mcnilib.show.html.fallback import Bundle, error_boundary, error_html, static_fallback
 from mcnilib.show.html.markup import Html, block, element, joined, status
@@ -44,7 +44,7 @@ from mcnilib.show.widgets.panel import Remark, no_remark, reasons_html
 from mcnilib.show.widgets.prefetch import Prefetch, running_loop
 from mcnilib.show.widgets.trace_view import Picture, verdict_html
 
-CellKey = tuple[PodKind, Target]
+CellKey = tuple[PodKind, Column]
 """Row and column."""
 
 COMPUTE, REST = 0.1, 0.01
@@ -60,13 +60,13 @@ class ConclusionTable(widgets.GridBox):  # type: ignore[misc]
 
     def __init__(self, chosen: Callable[[CellKey], None]) -> None:
         """Build the names and the buttons; nothing is known yet."""
-        self.buttons = {(source, target): widgets.Button() for source in SOURCES for target in TARGETS}
+        self.buttons = {(source, target): widgets.Button() for source in TABLE_ROWS for target in COLUMNS}
         for key, button in self.buttons.items():
             button.on_click(lambda _, key=key: chosen(key))
-        parts = [_head("from \\ to"), *(_head(str(target)) for target in TARGETS)]
-        for source in SOURCES:
-            parts += [_head(NAMES[source]), *(self.buttons[source, target] for target in TARGETS)]
-        columns = f"{NAME_WIDTH} repeat({len(TARGETS)}, minmax(0, 1fr))"
+        parts = [_head("from \\ to"), *(_head(str(target)) for target in COLUMNS)]
+        for source in TABLE_ROWS:
+            parts += [_head(POD_NAMES[source]), *(self.buttons[source, target] for target in COLUMNS)]
+        columns = f"{NAME_WIDTH} repeat({len(COLUMNS)}, minmax(0, 1fr))"
         super().__init__(parts, layout=widgets.Layout(grid_template_columns=columns, width="100%"))
         self.add_class("mcni-table")
 
@@ -75,7 +75,7 @@ class ConclusionTable(widgets.GridBox):  # type: ignore[misc]
         button = self.buttons[cell.source, cell.target]
         kind = "" if cell.outcome is None else "works" if cell.outcome.works else "fails"
         with button.hold_sync():
-            button.description = f"{fate_text(cell)}\n{MARK} document" if cell.holds is False else fate_text(cell)
+            button.description = f"{fate_text(cell)}\n{WRONG_MARK} document" if cell.holds is False else fate_text(cell)
             button.tooltip = f"{name_of(cell)}: {fate_text(cell)}. The document: {cell.says}"
             button.disabled = cell.story is None
             button._dom_classes = tuple(name for name in (kind, "chosen" if chosen else "") if name)
@@ -171,7 +171,9 @@ class ConclusionPanel(widgets.VBox):  # type: ignore[misc]
         wrong = differences(self.settings)
         counts = ", ".join(_count(placement, cells) for placement in Placement)
         differs = (
-            f"The document's table is wrong in {len(wrong)} of them ({MARK})." if wrong else "The document agrees."
+            f"The document's table is wrong in {len(wrong)} of them ({WRONG_MARK})."
+            if wrong
+            else "The document agrees."
         )
         self.summary.value = status(f"{counts}. {differs}")
         self.document.value = document_html(wrong)
@@ -227,7 +229,7 @@ def fate_text(cell: Cell) -> str:
     """Return the fate of a cell's conversation: a glyph and a word or two."""
     if cell.outcome is None:
         return f"– {NOBODY}"
-    return f"{role_of(cell.outcome).glyph} {SHORT[cell.outcome.verdict]}"
+    return f"{role_of(cell.outcome).glyph} {SHORT_VERDICTS[cell.outcome.verdict]}"
 
 
 def facts_html(cell: Cell, story: Scenario) -> Html:
@@ -253,20 +255,20 @@ def document_html(wrong: Iterable[Cell]) -> Html:
     cells: dict[CellKey, list[Cell]] = {}
     for cell in wrong:
         cells.setdefault((cell.source, cell.target), []).append(cell)
-    caption = f"The document's own table; {MARK} where Linux does something else"
-    heads = (element("th", text, scope="col") for text in ("from \\ to", *map(str, TARGETS)))
+    caption = f"The document's own table; {WRONG_MARK} where Linux does something else"
+    heads = (element("th", text, scope="col") for text in ("from \\ to", *map(str, COLUMNS)))
     columns = Html(f'<colgroup><col style="width: {NAME_WIDTH}"></colgroup>')
-    lines = (_line(source, cells) for source in SOURCES)
+    lines = (_line(source, cells) for source in TABLE_ROWS)
     return element(
         "table", element("caption", caption), columns, element("tr", *heads), *lines, class_="mcni mcni-document"
     )
 
 
 def _line(source: PodKind, wrong: dict[CellKey, list[Cell]]) -> Html:
-    cells = (_says(DOCUMENT[source, target], wrong.get((source, target), [])) for target in TARGETS)
-    return element("tr", element("th", NAMES[source], scope="row"), *cells)
+    cells = (_says(DOCUMENT[source, target], wrong.get((source, target), [])) for target in COLUMNS)
+    return element("tr", element("th", POD_NAMES[source], scope="row"), *cells)
 
 
 def _says(text: str, wrong: list[Cell]) -> Html:
-    marks = (joined(Html("<br>"), f"{MARK} {fate_text(cell)}, {cell.placement.value}") for cell in wrong)
+    marks = (joined(Html("<br>"), f"{WRONG_MARK} {fate_text(cell)}, {cell.placement.value}") for cell in wrong)
     return element("td", text, *marks, class_="wrong" if wrong else "")

@@ -16,7 +16,7 @@ from mcnilib.errors import Unsupported
 from mcnilib.linux.origin import Origin
 from mcnilib.linux.text import not_there
 
-VERSIONS = ("3.26", "3.27", "3.28.1", "3.28", "3.29", "3.30", "3.31", "3.32")
+CALICO_VERSIONS = ("3.26", "3.27", "3.28.1", "3.28", "3.29", "3.30", "3.31", "3.32")
 """Releases of Calico that are modelled."""
 
 ENDPOINT_TO_HOST = ("ACCEPT", "DROP", "RETURN")
@@ -60,8 +60,8 @@ class Calico:
     extra_pools: tuple[IPv4Network, ...] = ()  # declared, but no pod gets an address of them and natOutgoing is off
 
     def __post_init__(self) -> None:
-        if self.version not in VERSIONS:
-            raise Unsupported(f"Calico {self.version}: modelled are {', '.join(VERSIONS)}")
+        if self.version not in CALICO_VERSIONS:
+            raise Unsupported(f"Calico {self.version}: modelled are {', '.join(CALICO_VERSIONS)}")
         if self.endpoint_to_host not in ENDPOINT_TO_HOST:
             valid = ", ".join(ENDPOINT_TO_HOST)
             raise Unsupported(f"defaultEndpointToHostAction {self.endpoint_to_host}: modelled are {valid}")

@@ -15,7 +15,7 @@ from mcnilib.cluster.cni.calico.config import Calico, Workload
 from mcnilib.cluster.cni.calico.filter import filter_chains
 from mcnilib.cluster.cni.calico.hashes import APPENDED, FelixChain, lines
 from mcnilib.cluster.cni.calico.static import EMPTY, hooks, mangle_chains, nat_chains, raw_chains
-from mcnilib.cluster.intern import chain_rule, put_chains
+from mcnilib.cluster.intern import chain_rule, replace_chains
 from mcnilib.cluster.settings import Encapsulation
 from mcnilib.linux.netfilter.ipset import IpSet
 from mcnilib.linux.netfilter.iptables.edit import Tables, find_table
@@ -77,7 +77,7 @@ def _resync(tables: Tables, name: str, owned: Owned) -> Tables:
     table = find_table(tables, name)
     stale = [c.name for c in table.chains if c.name.startswith("cali-") and c.name not in owned]
     own = (chain for chain in owned.values() if chain.name.startswith("cali-"))
-    return put_chains(tables, name, (*_built_in(table, owned), *own), without=stale)
+    return replace_chains(tables, name, (*_built_in(table, owned), *own), without=stale)
 
 
 def _built_in(table: Table, owned: Owned) -> Iterator[Chain]:

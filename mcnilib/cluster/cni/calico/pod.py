@@ -36,7 +36,7 @@ GATEWAY = "169.254.1.1"
 POD_INDEX = 2
 """Device index of eth0 in the pod."""
 
-PRIORITY = 1024
+ROUTE_METRIC = 1024
 """ipv4NormalRoutePriority: the metric of workload routes since 3.32. Source: felix/config/config_params.go."""
 
 
@@ -48,11 +48,11 @@ class CalicoPlugin:
 
     def add(self, pod: Pod) -> Iterator[Change]:
         """Yield what the ADD for a pod does: the node's side, then the pod's."""
-        yield change(pod.node, attach_host, pod, self.config)
-        yield change(pod.name, attach, pod, self.config)
+        yield change(pod.node, attach_node, pod, self.config)
+        yield change(pod.name, attach_pod, pod, self.config)
 
 
-def attach(netns: Netns, pod: Pod, calico: Calico) -> Netns:
+def attach_pod(netns: Netns, pod: Pod, calico: Calico) -> Netns:
     """Do the pod's side: eth0 with the pod's address, and everything routed to the node."""
     netns = set_sysctl(netns, "net.ipv4.ip_forward", "0", Origin(_WRITER, "a pod is no router"))
     by = Origin(_WRITER, "the pod's end of the pair to its node")
@@ -65,7 +65,7 @@ def attach(netns: Netns, pod: Pod, calico: Calico) -> Netns:
     return add_routes(netns, ip_route(f"default via {GATEWAY} dev eth0", by))
 
 
-def attach_host(node: Netns, pod: Pod, calico: Calico) -> Netns:
+def attach_node(node: Netns, pod: Pod, calico: Calico) -> Netns:
     """Do the node's side: the node's end of the pair, its sysctls, and the route to the pod."""
     by = Origin(_WRITER, f"the node's end of the pair to pod {pod.name}; it needs no address")
     link = Link(pod.host_index, pod.host_device, Veth(LinkEnd(pod.name, POD_INDEX)), HOST_MAC, mtu=calico.mtu, by=by)
@@ -78,7 +78,7 @@ def attach_host(node: Netns, pod: Pod, calico: Calico) -> Netns:
 def _route(pod: Pod, calico: Calico) -> Route:
     line = f"{_overlay(pod)} dev {pod.host_device} scope link"
     if calico.since(3, 32):
-        return ip_route(f"{line} metric {PRIORITY}", calico.felix(f"the way to pod {pod.name}"))
+        return ip_route(f"{line} metric {ROUTE_METRIC}", calico.felix(f"the way to pod {pod.name}"))
     return ip_route(line, Origin(_WRITER, f"the way to pod {pod.name}"))
 
 

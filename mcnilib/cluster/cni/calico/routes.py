@@ -18,7 +18,7 @@ from hashlib import sha1
 from ipaddress import IPv4Address, IPv4Interface
 
 from mcnilib.cluster.cni.calico.config import Calico
-from mcnilib.cluster.cni.calico.pod import PRIORITY
+from mcnilib.cluster.cni.calico.pod import ROUTE_METRIC
 from mcnilib.cluster.intern import ip_neigh, ip_route
 from mcnilib.cluster.settings import Encapsulation
 from mcnilib.cluster.spec import Node
@@ -81,7 +81,7 @@ def _route(calico: Calico, name: str, peer: Node) -> Route:
     if calico.encapsulation is Encapsulation.VXLAN:
         line = f"{peer.block} via {peer.tunnel} dev {calico.tunnel} onlink"
         return ip_route(line, calico.felix(f"{why}, through the tunnel"))
-    metric = f" metric {PRIORITY}" if calico.since(3, 32) else ""
+    metric = f" metric {ROUTE_METRIC}" if calico.since(3, 32) else ""
     if calico.encapsulation is Encapsulation.IPIP:
         line = f"{peer.block} via {peer.address.ip} dev {calico.tunnel} proto bird{metric} onlink"
         return ip_route(line, Origin("BIRD", f"{why}, announced by BGP; the pool says: through the tunnel"))
