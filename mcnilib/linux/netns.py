@@ -164,8 +164,11 @@ def add_address(netns: Netns, dev: str, address: str | Address, *, by: Origin | 
 def _put_address(netns: Netns, dev: str, address: Address, by: Origin | None = None) -> Netns:
     link = netns.link(dev)
     link = replace(link, addresses=_with_address(link, address))
-    netns = netns.but(links=tuple(link if x.name == dev else x for x in netns.links))
-    return _derive(netns, derived_routes(link, address, by))
+    return _derive(_with_link(netns, link), derived_routes(link, address, by))
+
+
+def _with_link(netns: Netns, new: Link) -> Netns:
+    return netns.but(links=tuple(new if link.name == new.name else link for link in netns.links))
 
 
 def _derive(netns: Netns, routes: Iterable[Route]) -> Netns:
@@ -187,8 +190,8 @@ def _with_address(link: Link, new: Address) -> tuple[Address, ...]:
         return (*link.addresses, new)
     primaries = set(link.primaries())
     before = [a in primaries and SCOPES[new.scope] <= SCOPES[a.scope] for a in link.addresses]
-    place = len(before) - before[::-1].index(True) if True in before else 0
-    return (*link.addresses[:place], new, *link.addresses[place:])
+    index = len(before) - before[::-1].index(True) if True in before else 0
+    return (*link.addresses[:index], new, *link.addresses[index:])
 
 
 def set_link(netns: Netns, dev: str, *, up: bool) -> Netns:
@@ -198,10 +201,9 @@ def set_link(netns: Netns, dev: str, *, up: bool) -> Netns:
     Source: fib_disable_ip(), fib_add_ifaddr() in net/ipv4/fib_frontend.c; neigh_ifdown() in net/core/neighbour.c.
     """
     link = replace(netns.link(dev), up=up)
-    kept = tuple(r for r in netns.ip4.routes if up or r.dev != dev or r.type == "local")
-    entries = tuple(entry for entry in netns.ip4.neighbours if up or entry.dev != dev)
-    links = tuple(link if x.name == dev else x for x in netns.links)
-    netns = netns.but(links=links).with_ip4(routes=kept, neighbours=entries)
+    routes = tuple(r for r in netns.ip4.routes if up or r.dev != dev or r.type == "local")
+    neighbours = tuple(entry for entry in netns.ip4.neighbours if up or entry.dev != dev)
+    netns = _with_link(netns, link).with_ip4(routes=routes, neighbours=neighbours)
     return _derive(netns, (route for address in link.addresses for route in derived_routes(link, address)))
 
 
@@ -247,11 +249,11 @@ def del_route(netns: Netns, dst: IPv4Network | str, *, table: str = "main", **gi
     `given` names other fields of the route that must be as said, as `dev="en0"`.
     Raises: Refused (ESRCH) when none fits. Source: fib_table_delete() in net/ipv4/fib_trie.c.
     """
-    prefix = IPv4Network("0.0.0.0/0" if dst == "default" else dst)
-    for place, route in enumerate(netns.ip4.routes):
+    prefix, routes = IPv4Network("0.0.0.0/0" if dst == "default" else dst), netns.ip4.routes
+    for index, route in enumerate(routes):
         fits = route.dst == prefix and route.table == table
         if fits and all(getattr(route, name) == value for name, value in given.items()):
-            return netns.with_ip4(routes=netns.ip4.routes[:place] + netns.ip4.routes[place + 1 :])
+            return netns.with_ip4(routes=routes[:index] + routes[index + 1 :])
     what = "no such route" if given else "no route"
     raise Refused(f"table {table} of {netns.name} has {what} to {prefix}", error="ESRCH")
 
@@ -261,22 +263,22 @@ def add_rule(netns: Netns, rule: Rule) -> Netns:
 
     Raises: Refused (EEXIST) when the very rule is there.
     """
+    rules = netns.ip4.rules
     if rule.priority == UNNUMBERED:
-        second = netns.ip4.rules[1].priority if len(netns.ip4.rules) > 1 else 0
+        second = rules[1].priority if len(rules) > 1 else 0
         rule = replace(rule, priority=max(second - 1, 0))
-    if rule in netns.ip4.rules:
+    if rule in rules:
         raise Refused(f"{netns.name} has the rule {rule}", error="EEXIST")
-    place = bisect_right([r.priority for r in netns.ip4.rules], rule.priority)
-    return netns.with_ip4(rules=(*netns.ip4.rules[:place], rule, *netns.ip4.rules[place:]))
+    index = bisect_right([other.priority for other in rules], rule.priority)
+    return netns.with_ip4(rules=(*rules[:index], rule, *rules[index:]))
 
 
 def add_neigh(netns: Netns, neigh: Neigh) -> Netns:
     """Add a neighbour entry. Raises: Refused (EEXIST) when the device has one for that address."""
     if neigh.dev:
         netns.link(neigh.dev)
-    if any(
-        (n.ip, n.dev, n.state == PROXY) == (neigh.ip, neigh.dev, neigh.state == PROXY) for n in netns.ip4.neighbours
-    ):
+    keys = {(entry.ip, entry.dev, entry.state == PROXY) for entry in netns.ip4.neighbours}
+    if (neigh.ip, neigh.dev, neigh.state == PROXY) in keys:
         raise Refused(f"{netns.name} has a neighbour entry for {neigh.ip} on {neigh.dev}", error="EEXIST")
     return netns.with_ip4(neighbours=(*netns.ip4.neighbours, neigh))
 

@@ -1,9 +1,8 @@
-"""The nouns of policy routing, a line of `ip route` and a line of `ip rule`, as text and back.
+"""A line of `ip route` as text and back, and what a lookup is asked with.
 
-Models priorities, selectors (not, from, to, iif, oif, fwmark/mask), tables, suppress_prefixlength, longest prefix,
-metric, unicast, local, broadcast, blackhole, unreachable, prohibit and throw routes; one next hop per route. Other
-words of the tools raise `Unsupported`; in what was collected elsewhere they are kept, and end the way of a packet that
-needs them. The lookup is in `mcnilib.linux.routing.fib`. Source: ip-rule(8), ip-route(8), iproute2 6.1.
+Models tables, metrics, scopes, unicast, local, broadcast, blackhole, unreachable, prohibit and throw routes; one next
+hop per route. Other words of the tool raise `Unsupported`; in what was collected elsewhere they are kept, and end the
+way of a packet that needs them. The lookup is in `mcnilib.linux.routing.fib`. Source: ip-route(8), iproute2 6.1.
 """
 
 from __future__ import annotations
@@ -24,11 +23,13 @@ NAME = r"[A-Za-z_][A-Za-z0-9_.+-]{0,63}"
 """Names of tables and protocols that rt_tables and rt_protos of the machine may give. Source: rtnl_tab_initialize()."""
 
 
-def _value(words: Words) -> object:
+def read_value(words: Words) -> object:
+    """Read a value that stays text."""
     return words.take("a value")
 
 
-def _flag(words: Words) -> object:
+def read_flag(words: Words) -> object:
+    """Take a word that has no value."""
     return True
 
 
@@ -84,10 +85,10 @@ have no size here, so `mtu` does not cut or refuse any.
 """
 
 ROUTE_KEPT: WordReaders = {
-    **{word: (word, _value) for word in ("realm", "realms", "tos", "dsfield", "from", "pref", "error", "as")},
-    **{word: (word, _value) for word in ("expires", "hoplimit", "ttl-propagate", "uid", "mark")},
-    **{word: (word, _flag) for word in ("dead", "offload", "trap", "pervasive", "notify", "unresolved")},
-    **{word: (word, _flag) for word in ("rt_offload", "rt_trap", "offload_failed", "rt_offload_failed")},
+    **{word: (word, read_value) for word in ("realm", "realms", "tos", "dsfield", "from", "pref", "error", "as")},
+    **{word: (word, read_value) for word in ("expires", "hoplimit", "ttl-propagate", "uid", "mark")},
+    **{word: (word, read_flag) for word in ("dead", "offload", "trap", "pervasive", "notify", "unresolved")},
+    **{word: (word, read_flag) for word in ("rt_offload", "rt_trap", "offload_failed", "rt_offload_failed")},
     "encap": ("encap", _encapsulation),
     "features": ("features", _features),
     "nexthop": ("nexthop", _next_hops),
@@ -146,9 +147,7 @@ class Route:
     settings: str = ""  # of the connections over it, which change nothing here: mtu 1400 advmss 1000
     kept: str = ""  # the whole line, when it has words that are not modelled
     why: str = field(default="", compare=False)  # names the first of these, and where it stands
-    doubt: str = field(
-        default="", compare=False
-    )  # what `ip neigh` has against its gateway, see mcnilib.linux.routing.fib
+    doubt: str = field(default="", compare=False)  # what `ip neigh` has against its gateway, see fib.with_doubt
     by: Origin | None = field(default=None, compare=False)
 
     def __str__(self) -> str:
@@ -186,7 +185,8 @@ def scope_id(scope: str) -> int:
     return SCOPES[scope] if scope in SCOPES else int(scope)
 
 
-def _prefix_text(prefix: IPv4Network, everything: str) -> str:
+def prefix_text(prefix: IPv4Network, everything: str) -> str:
+    """Print a prefix as `ip` does: `everything` for all addresses, a single one without its length."""
     if prefix == ANY:
         return everything
     return str(prefix.network_address) if prefix.prefixlen == 32 else str(prefix)
@@ -196,7 +196,7 @@ def _route_text(route: Route, in_table: str) -> str:
     if route.kept:
         return f"{route.kept} "
     words = [route.type] if route.type != "unicast" else []
-    words.append(_prefix_text(route.dst, "default"))
+    words.append(prefix_text(route.dst, "default"))
     words += ["nhid", str(route.nhid)] if route.nhid else []
     words += ["via", str(route.via)] if route.via else []
     words += ["dev", route.dev] if route.dev else []
@@ -218,7 +218,8 @@ def print_routes(routes: Iterable[Route], table: str = "all") -> str:
     return "".join(f"{route}\n" for route in routes if route.table == table)
 
 
-def _device(words: Words) -> str:
+def read_device(words: Words) -> str:
+    """Read the name of a device."""
     return words.take("a device")
 
 
@@ -228,7 +229,8 @@ def _gateway(words: Words) -> IPv4Address:
     return words.address()
 
 
-def _table(words: Words) -> str:
+def read_table(words: Words) -> str:
+    """Read a table, by name or number. Raises: Unsupported for that of a VRF."""
     if words.next == L3MDEV:
         raise Unsupported(f"{words.source}:{words.number}: {L3MDEV!r} in a rule")
     return words.named(TABLES, FULL_MASK)
@@ -238,8 +240,8 @@ NUMBER = r"0x[0-9a-f]{1,16}|0|[1-9]\d{0,19}"
 
 _ROUTE: WordReaders = {
     "via": ("via", _gateway),
-    "dev": ("dev", _device),
-    "table": ("table", _table),
+    "dev": ("dev", read_device),
+    "table": ("table", read_table),
     "proto": ("proto", lambda words: words.named(PROTOCOLS)),
     "scope": ("scope", lambda words: words.named(SCOPES)),
     "src": ("src", Words.address),
@@ -248,7 +250,7 @@ _ROUTE: WordReaders = {
     "linkdown": ("linkdown", lambda words: True),
 }
 
-_OWN_NAMES: WordReaders = {
+MACHINE_NAMES: WordReaders = {
     "table": ("table", lambda words: named_here(words, TABLES, FULL_MASK)),
     "lookup": ("table", lambda words: named_here(words, TABLES, FULL_MASK)),
     "proto": ("proto", lambda words: named_here(words, PROTOCOLS, 255)),
@@ -258,7 +260,7 @@ _COLLECTED_ROUTE: WordReaders = {
     **_ROUTE,
     **METRICS,
     **ROUTE_KEPT,
-    **{word: _OWN_NAMES[word] for word in ("table", "proto")},
+    **{word: MACHINE_NAMES[word] for word in ("table", "proto")},
     "via": ("via", gateway),
     "nhid": ("nhid", lambda words: words.number_upto(FULL_MASK)),
 }
@@ -299,15 +301,15 @@ ROUTE_ONLY = {*METRICS, *ROUTE_KEPT}
 
 def _kept_words(values: dict[str, object], kind: str, line: str, place: str) -> dict[str, object]:
     """Return the fields of a route for its words that change nothing, and for those that are not modelled."""
-    found: dict[str, object] = {}
+    fields: dict[str, object] = {}
     settings = [f"{word} {values[word]}" for word in values if word in METRICS]
-    found |= {"settings": " ".join(settings)} if settings else {}
-    unread = [f"route type {kind!r}"] if kind not in TYPES else []
+    fields |= {"settings": " ".join(settings)} if settings else {}
+    unmodelled = [f"route type {kind!r}"] if kind not in TYPES else []
     if isinstance(values.get("via"), str):
-        unread, found["via"] = [*unread, f"{values['via']!r} in a route"], None
-    told = kind == "unicast" and "dev" in values  # ip prints what the next hop object says, where that is one way
-    unread += [f"{word!r} in a route" for word in values if word in ROUTE_KEPT or (word == "nhid" and not told)]
-    return {**found, "kept": " ".join(line.split()), "why": f"{place}: {unread[0]}"} if unread else found
+        unmodelled, fields["via"] = [*unmodelled, f"{values['via']!r} in a route"], None
+    printed = kind == "unicast" and "dev" in values  # ip prints what the next hop object says, where that is one way
+    unmodelled += [f"{word!r} in a route" for word in values if word in ROUTE_KEPT or (word == "nhid" and not printed)]
+    return {**fields, "kept": " ".join(line.split()), "why": f"{place}: {unmodelled[0]}"} if unmodelled else fields
 
 
 def parse_routes(

@@ -1,9 +1,9 @@
-"""The nouns of policy routing, a line of `ip route` and a line of `ip rule`, as text and back.
+"""A line of `ip rule` as text and back, and which selector keeps it from applying.
 
-Models priorities, selectors (not, from, to, iif, oif, fwmark/mask), tables, suppress_prefixlength, longest prefix,
-metric, unicast, local, broadcast, blackhole, unreachable, prohibit and throw routes; one next hop per route. Other
-words of the tools raise `Unsupported`; in what was collected elsewhere they are kept, and end the way of a packet that
-needs them. The lookup is in `mcnilib.linux.routing.fib`. Source: ip-rule(8), ip-route(8), iproute2 6.1.
+Models priorities, selectors (not, from, to, iif, oif, fwmark/mask), tables, suppress_prefixlength, blackhole,
+unreachable and prohibit. Other words of the tool raise `Unsupported`; in what was collected elsewhere they are kept,
+and end the way of a packet that needs them. The lookup is in `mcnilib.linux.routing.fib`.
+Source: ip-rule(8), iproute2 6.1.
 """
 
 from __future__ import annotations
@@ -14,18 +14,18 @@ from ipaddress import IPv4Network
 
 from mcnilib.linux.origin import KERNEL, Origin
 from mcnilib.linux.routing.route import (
-    _OWN_NAMES,
     ANY,
     FULL_MASK,
     L3MDEV,
+    MACHINE_NAMES,
     NUMBER,
     PROTOCOLS,
     Query,
-    _device,
-    _flag,
-    _prefix_text,
-    _table,
-    _value,
+    prefix_text,
+    read_device,
+    read_flag,
+    read_table,
+    read_value,
 )
 from mcnilib.linux.text import WordReaders, Words
 
@@ -62,8 +62,8 @@ class Rule:
         if self.kept:
             return self.kept
         words = ["not"] if self.inverted else []
-        words += ["from", _prefix_text(self.src, "all")]
-        words += ["to", _prefix_text(self.dst, "all")] if self.dst != ANY else []
+        words += ["from", prefix_text(self.src, "all")]
+        words += ["to", prefix_text(self.dst, "all")] if self.dst != ANY else []
         words += ["fwmark", _mark_text(self.fwmark, self.fwmask)] if self.fwmark is not None else []
         words += ["iif", self.iif] if self.iif else []
         words += ["oif", self.oif] if self.oif else []
@@ -106,10 +106,10 @@ def _mark_text(mark: int, mask: int) -> str:
 
 def _mark(words: Words) -> tuple[int, int]:
     word = words.take("a mark")
-    found = re.fullmatch(rf"({NUMBER})(?:/({NUMBER}))?", word, re.ASCII)
-    if not found:
+    numbers = re.fullmatch(rf"({NUMBER})(?:/({NUMBER}))?", word, re.ASCII)
+    if not numbers:
         raise words.wrong(f"{word!r} is not a mark")
-    mark, mask = int(found[1], 0), int(found[2], 0) if found[2] else FULL_MASK
+    mark, mask = int(numbers[1], 0), int(numbers[2], 0) if numbers[2] else FULL_MASK
     if max(mark, mask) > FULL_MASK:
         raise words.wrong(f"{word!r} does not fit 32 bits")
     return mark, mask
@@ -119,9 +119,9 @@ _RULE: WordReaders = {
     "from": ("src", lambda words: words.prefix(strict=False)),
     "to": ("dst", lambda words: words.prefix(strict=False)),
     "fwmark": ("fwmark", _mark),
-    "iif": ("iif", _device),
-    "oif": ("oif", _device),
-    "lookup": ("table", _table),
+    "iif": ("iif", read_device),
+    "oif": ("oif", read_device),
+    "lookup": ("table", read_table),
     "suppress_prefixlength": ("suppress", lambda words: words.number_upto(0x7FFFFFFF)),
     "blackhole": ("action", lambda words: "blackhole"),
     "unreachable": ("action", lambda words: "unreachable"),
@@ -130,13 +130,13 @@ _RULE: WordReaders = {
 }
 
 RULE_KEPT: WordReaders = {
-    **{word: (word, _value) for word in ("tos", "dsfield", "dscp", "goto", "realms", "suppress_ifgroup")},
-    **{word: (word, _value) for word in ("ipproto", "sport", "dport", "uidrange", "tun_id")},
-    "map-to": ("map-to", _value),
-    **{word: (word, _flag) for word in ("nop", "masquerade", "l3mdev", "[unresolved]", L3MDEV)},
+    **{word: (word, read_value) for word in ("tos", "dsfield", "dscp", "goto", "realms", "suppress_ifgroup")},
+    **{word: (word, read_value) for word in ("ipproto", "sport", "dport", "uidrange", "tun_id")},
+    "map-to": ("map-to", read_value),
+    **{word: (word, read_flag) for word in ("nop", "masquerade", "l3mdev", "[unresolved]", L3MDEV)},
 }
 
-_COLLECTED_RULE: WordReaders = {**_RULE, **RULE_KEPT, **{word: _OWN_NAMES[word] for word in ("lookup", "proto")}}
+_COLLECTED_RULE: WordReaders = {**_RULE, **RULE_KEPT, **{word: MACHINE_NAMES[word] for word in ("lookup", "proto")}}
 
 
 def parse_rule(
@@ -155,12 +155,12 @@ def parse_rule(
     if words.next != "from":
         raise words.error("from is missing")
     values = words.fields(_COLLECTED_RULE if partial else _RULE, () if partial else RULE_KEPT, "a rule")
-    unread = [word for word in (*values, *([L3MDEV] if values.get("table") == L3MDEV else [])) if word in RULE_KEPT]
-    if unread:
-        values |= {"kept": line.strip(), "why": f"{source}:{number}: {unread[0]!r} in a rule"}
-        other = [word for word in unread if word in RULE_ACTIONS]
-        if other and values.get("table", L3MDEV) == L3MDEV:
-            values = {name: value for name, value in values.items() if name != "table"} | {"action": other[0]}
+    unmodelled = [word for word in (*values, *([L3MDEV] if values.get("table") == L3MDEV else [])) if word in RULE_KEPT]
+    if unmodelled:
+        values |= {"kept": line.strip(), "why": f"{source}:{number}: {unmodelled[0]!r} in a rule"}
+        actions = [word for word in unmodelled if word in RULE_ACTIONS]
+        if actions and values.get("table", L3MDEV) == L3MDEV:
+            values = {name: value for name, value in values.items() if name != "table"} | {"action": actions[0]}
         values = {name: value for name, value in values.items() if name not in RULE_KEPT}
     if ("table" in values) == ("action" in values):
         raise words.error("a rule says either lookup or what becomes of the packet")

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from ipaddress import IPv4Address, IPv4Network
+from ipaddress import IPv4Address, IPv4Network, IPv6Address
 
 import pytest
 
@@ -246,3 +246,11 @@ def test_what_is_known_of_time_and_options(rule: str, at: Context, holds: bool |
     with pytest.raises(Unsupported, match=holds):
         parsed.holds(PACKET, at)
     assert holds in parsed.why_not(PACKET, at)
+
+
+def test_an_address_of_another_family_is_another_address() -> None:
+    addresses = (CLIENT, IPv6Address(int(CLIENT)))
+    packets = [PACKET.but(src=address, dst=address) for address in addresses]
+    for text in (f"-s {CLIENT}", f"-d {CLIENT}", f"-s {CLIENT}/255.0.0.255"):
+        (match,) = parse_rule(f"-A FORWARD {text} -j ACCEPT").matches
+        assert [match.test()(packet, AT) for packet in packets] == [True, False], text

@@ -34,11 +34,11 @@ class MaskedAddress(Match):
 
     def test(self) -> Test:
         """Compare the masked address."""
-        mask, wanted = int(self.mask), not self.negated
+        mask, wanted, family = int(self.mask), not self.negated, self.address.version
         net = int(self.address) & mask
         if self.side == "s":
-            return lambda packet, at: (int(packet.src) & mask == net) is wanted
-        return lambda packet, at: (int(packet.dst) & mask == net) is wanted
+            return lambda packet, at: (int(packet.src) & mask == net and packet.src.version == family) is wanted
+        return lambda packet, at: (int(packet.dst) & mask == net and packet.dst.version == family) is wanted
 
     def why_not(self, packet: Packet, at: Context) -> str:
         """Name the address."""
@@ -80,8 +80,9 @@ class Source(Match):
 
     def test(self) -> Test:
         """Compare the masked source address."""
-        net, mask, wanted = int(self.network.network_address), int(self.network.netmask), not self.negated
-        return lambda packet, at: (int(packet.src) & mask == net) is wanted
+        net, mask, family = int(self.network.network_address), int(self.network.netmask), self.network.version
+        wanted = not self.negated
+        return lambda packet, at: (int(packet.src) & mask == net and packet.src.version == family) is wanted
 
     def why_not(self, packet: Packet, at: Context) -> str:
         """Name the source."""
@@ -102,8 +103,9 @@ class Destination(Match):
 
     def test(self) -> Test:
         """Compare the masked destination address."""
-        net, mask, wanted = int(self.network.network_address), int(self.network.netmask), not self.negated
-        return lambda packet, at: (int(packet.dst) & mask == net) is wanted
+        net, mask, family = int(self.network.network_address), int(self.network.netmask), self.network.version
+        wanted = not self.negated
+        return lambda packet, at: (int(packet.dst) & mask == net and packet.dst.version == family) is wanted
 
     def why_not(self, packet: Packet, at: Context) -> str:
         """Name the destination."""
