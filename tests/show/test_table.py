@@ -4,18 +4,21 @@ from __future__ import annotations
 
 import re
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
 from show_examples import EXAMPLES, connects, hangs, text_of, world
 
+import mcnilib
 from mcnilib.linux.netfilter.iptables.edit import find_table, put_chain, put_table
 from mcnilib.linux.netfilter.iptables.save import parse_tables
 from mcnilib.scenarios import all_scenarios, scenario
-from mcnilib.show.html.markup import code
+from mcnilib.show.html.markup import code, element, sentence
 from mcnilib.show.html.state import consulted, state_html, state_lines
 from mcnilib.show.html.table import STEP_COLUMNS, rows, table_html
 from mcnilib.trace.run import run
 
+SHOW = Path(mcnilib.__file__).parent / "show"
 STORY = scenario("7")
 START = STORY.start()
 
@@ -160,3 +163,17 @@ def test_what_is_printed_is_escaped():
         STORY.world(START), STORY.run(START), STORY.run(START).outcome.journey, STORY.run(START).outcome.step
     )
     assert not re.search(r"<(?!/?(div|h4|code|span|details|summary)\b)", html)
+
+
+# ------------------------------------------------------------------------------------------------ markup
+
+
+def test_text_is_escaped_in_one_place():
+    """Whoever puts text into HTML does it by `element` and the like; the picture is XML and has its own head."""
+    users = {path.name for path in SHOW.rglob("*.py") if "import escape" in path.read_text(encoding="utf-8")}
+    assert users == {"markup.py", "svg.py"}
+
+
+def test_what_is_html_is_not_escaped_again_and_anything_else_is():
+    assert element("p", "<a>", element("b", "&"), title='"') == '<p title="&quot;">&lt;a&gt;<b>&amp;</b></p>'
+    assert sentence("by `-A <X>`") == 'by <code><span class="word">-A</span> &lt;X&gt;</code>'
