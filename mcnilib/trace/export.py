@@ -11,7 +11,7 @@ from mcnilib.linux.netfilter.conntrack import Entry
 from mcnilib.linux.packet import Packet
 from mcnilib.trace.trace import Branch, Journey, Outcome, Step, Trace
 
-FORMAT = 1
+_FORMAT = 1
 
 Json = dict[str, Any]
 
@@ -21,7 +21,7 @@ def trace_to_json(trace: Trace) -> Json:
     say, how each branch ends."""
     branches: Json = {"branches": [_branch(one) for one in trace.branches], "open": trace.open}
     told: Json = {
-        "format": FORMAT,
+        "format": _FORMAT,
         "outcome": _outcome(trace.outcome),
         "notes": list(trace.notes),
         "journeys": [_journey(journey) for journey in trace.journeys],

@@ -22,7 +22,7 @@ from mcnilib.world.world import World
 
 SHOWN = 5
 """Namespaces that are named where there may be many."""
-HEADERS = {"udp": 50, "ipencap": 20}
+_HEADERS = {"udp": 50, "ipencap": 20}
 """Bytes a tunnel puts around a packet: VXLAN (RFC 7348) and IPIP (RFC 2003)."""
 
 
@@ -123,4 +123,4 @@ def _prefix(dst: IPv4Network) -> str:
 
 def _headers(packet: Packet) -> int:
     """Return how many bytes the tunnels around a packet have added."""
-    return HEADERS.get(packet.proto, 0) + _headers(packet.inner.packet) if packet.inner else 0
+    return _HEADERS.get(packet.proto, 0) + _headers(packet.inner.packet) if packet.inner else 0

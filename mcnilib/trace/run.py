@@ -29,7 +29,7 @@ from mcnilib.world.world import World
 MAX_DECISIONS = 200_000
 """Decisions of one conversation before it is called endless; the longest of the scenarios takes some 500."""
 
-USUAL = 40000
+_USUAL = 40000
 """The port of a client that asks for none, where no rule asks for it."""
 
 MAX_JOURNEYS = 400
@@ -61,7 +61,7 @@ def _bound(flow: Flow, listeners: Sequence[Listener], chance: Chance) -> Flow:
     if flow.sport or flow.proto == "icmp":
         return flow
     taken = {one.port for one in listeners if (one.netns, one.proto) == (flow.netns, flow.proto)}
-    usual = next(port for port in count(USUAL) if port not in taken)
+    usual = next(port for port in count(_USUAL) if port not in taken)
     return replace(flow, sport=chance.port(*EPHEMERAL, flow.proto, usual=usual))
 
 

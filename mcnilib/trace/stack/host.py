@@ -55,7 +55,7 @@ class Delivery:
 
 Place = Arrival | Departure | Delivery | None
 
-CT = "net.netfilter.nf_conntrack_"
+_CT = "net.netfilter.nf_conntrack_"
 
 
 class Skb:
@@ -181,16 +181,16 @@ class Host:
 
     def _limits(self) -> Limits:
         return Limits(
-            be_liberal=self.flag(CT + "tcp_be_liberal"),
-            loose=self.flag(CT + "tcp_loose"),
-            ignore_invalid_rst=self.flag(CT + "tcp_ignore_invalid_rst"),
-            max_retrans=self.number(CT + "tcp_max_retrans"),
+            be_liberal=self.flag(_CT + "tcp_be_liberal"),
+            loose=self.flag(_CT + "tcp_loose"),
+            ignore_invalid_rst=self.flag(_CT + "tcp_ignore_invalid_rst"),
+            max_retrans=self.number(_CT + "tcp_max_retrans"),
         )
 
 
 def _timeouts(netns: Netns) -> Callable[[str], float]:
     """Return what tells conntrack's timeouts, in seconds: it asks for the same few again and again."""
-    return cache(lambda name: float(number(netns.settings, CT + name)))
+    return cache(lambda name: float(number(netns.settings, _CT + name)))
 
 
 class Emission(NamedTuple):

@@ -33,7 +33,7 @@ AT_ONCE = 6
 QUIET = 60.0
 """Seconds of silence a peer that is new is taken to have had (inet_getpeer())."""
 
-ROUTE_ERRORS, ROUTE_INTERVAL = 5.0, 1.0
+_ROUTE_ERRORS, ROUTE_INTERVAL = 5.0, 1.0
 """Of no-route errors: seconds saved at most, seconds one costs (net.ipv4.route.error_burst, route.error_cost)."""
 
 
@@ -56,7 +56,7 @@ def silenced(host: Host, kind: int, peer: IPv4Address, now: float, *, near: bool
 
 def route_error_allowed(host: Host, peer: IPv4Address, now: float) -> bool:
     """Tell whether a peer is told that there is no route. Both limits take from what the peer has saved."""
-    return _take(host, peer, ROUTE_INTERVAL, ROUTE_ERRORS, now)
+    return _take(host, peer, ROUTE_INTERVAL, _ROUTE_ERRORS, now)
 
 
 def _take(host: Host, peer: IPv4Address, cost: float, most: float, now: float) -> bool:
