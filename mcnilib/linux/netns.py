@@ -91,7 +91,7 @@ class Netns:
         Of rules that look alike but for one port or one set, only one is asked.
         """
         chains = (chain for table in self.ip4.tables for chain in table.chains)
-        matches = [match for chain in chains for rule in chain.outline.samples for match in rule.matches]
+        matches = [match for chain in chains for rule in chain.summary.samples for match in rule.matches]
         ranges = {ports for match in matches for ports in match.asked_ports}
         if any(isinstance(match, InSet) for match in matches):
             ranges.update(ports for ip_set in self.sets for ports in ip_set.asked_ports)

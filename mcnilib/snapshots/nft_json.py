@@ -16,7 +16,7 @@ from mcnilib.errors import StateSyntaxError
 from mcnilib.linux.netfilter.hooks import BUILT_IN
 from mcnilib.linux.netfilter.iptables.edit import Tables
 from mcnilib.linux.netfilter.iptables.rule import Chain, ChainRule, Table
-from mcnilib.linux.netfilter.iptables.save import Unread
+from mcnilib.linux.netfilter.iptables.save import UnparsedRule
 from mcnilib.linux.unmodelled import Gap
 from mcnilib.world.json_form import read_json
 
@@ -147,7 +147,7 @@ class Ruleset:
         why = (
             f"{self.source}: rule {number + 1} of {chain} has expressions of nftables that iptables-save does not print"
         )
-        return ChainRule(chain, (Unread("", why),))
+        return ChainRule(chain, (UnparsedRule("", why),))
 
 
 def _short(entry: dict[str, Any]) -> dict[str, Any]:

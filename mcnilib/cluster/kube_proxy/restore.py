@@ -10,8 +10,8 @@ from collections.abc import Callable, Iterable
 from mcnilib.cluster.intern import chain_rule, replace_chains
 from mcnilib.cluster.kube_proxy.config import RuleLine, Rules
 from mcnilib.linux.netfilter.iptables.edit import Tables, find_table
-from mcnilib.linux.netfilter.iptables.rule import Body, Chain, ChainRule
-from mcnilib.linux.netfilter.iptables.save import Forms
+from mcnilib.linux.netfilter.iptables.rule import Chain, ChainBuilder, ChainRule
+from mcnilib.linux.netfilter.iptables.save import RuleTemplates
 from mcnilib.linux.origin import Origin
 
 Author = Callable[[str], Origin]
@@ -48,8 +48,8 @@ def restore(tables: Tables, rules: Rules, author: Author) -> Tables:
     def read(line: RuleLine) -> ChainRule:
         return chain_rule(line.text, author(line.why))
 
-    forms = Forms()
-    bodies = {(table, chain): Body(chain, _policy(tables, table, chain), read) for table, chain in rules.chains}
+    forms = RuleTemplates()
+    bodies = {(table, chain): ChainBuilder(chain, _policy(tables, table, chain), read) for table, chain in rules.chains}
     for line in rules.lines:
         _take(bodies[line.table, line.chain], line, forms, read)
     for table in dict.fromkeys(table for table, _ in bodies):
@@ -57,10 +57,12 @@ def restore(tables: Tables, rules: Rules, author: Author) -> Tables:
     return tables
 
 
-def _take(body: Body[RuleLine], line: RuleLine, forms: Forms, read: Callable[[RuleLine], ChainRule]) -> None:
+def _take(
+    body: ChainBuilder[RuleLine], line: RuleLine, forms: RuleTemplates, read: Callable[[RuleLine], ChainRule]
+) -> None:
     """Append a line: one that looks like others is read when it is asked for."""
     if known := forms.find(line.text):
-        body.put_off(line, known.sample, known.to)
+        body.put_later(line, known.sample, known.to)
     else:
         rule = read(line)
         forms.learn(line.text, rule)

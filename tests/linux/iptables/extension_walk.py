@@ -5,6 +5,7 @@ It is asked by its behaviour, so that it does not matter in which register a pro
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from importlib import import_module
 from ipaddress import IPv4Address, IPv4Network
 from pkgutil import walk_packages
@@ -17,12 +18,14 @@ from mcnilib import linux
 from mcnilib.errors import McniError, StateSyntaxError
 from mcnilib.linux.netfilter.context import Context
 from mcnilib.linux.netfilter.hooks import BUILT_IN
-from mcnilib.linux.netfilter.iptables.extension import Target
+from mcnilib.linux.netfilter.iptables.extension import Extension, Match, Target
 from mcnilib.linux.netfilter.iptables.match.header import Destination
 from mcnilib.linux.netfilter.iptables.match.opaque import OPAQUE_MATCHES, OpaqueMatch
-from mcnilib.linux.netfilter.iptables.registry import MATCHES, TARGETS
+from mcnilib.linux.netfilter.iptables.match.stateful import Remembering
+from mcnilib.linux.netfilter.iptables.registry import MATCH_NAMES, MATCHES, TARGET_NAMES, TARGETS
 from mcnilib.linux.netfilter.iptables.rule import Chain, ChainRule
 from mcnilib.linux.netfilter.iptables.save import parse_rule, parse_tables
+from mcnilib.linux.netfilter.iptables.target.nat import Nat
 from mcnilib.linux.netfilter.iptables.target.opaque import OPAQUE_TARGETS, OpaqueTarget
 from mcnilib.linux.netns import Family
 from mcnilib.linux.packet import Packet
@@ -179,7 +182,7 @@ DECLARED = {
 """Words of a rule, and what holds for it. Which options stand there decides about some of it."""
 
 NO_EXTENSION = {
-    "Unread": "the rest of a rule nobody understood, which has no name",
+    "UnparsedRule": "the rest of a rule nobody understood, which has no name",
     **{
         f"Ct{option}": "an option of ConntrackIs"
         for option in ("State", "Protocol", "Address", "Ports", "Status", "Direction", "Expire")
@@ -202,15 +205,36 @@ def opaque_names() -> set[str]:
 
 def part_classes() -> set[str]:
     """Name the classes of all matches, found by what they can do, and of all targets."""
+    there = linux_classes()
+    matches = {one.__name__ for one in there if callable(vars(one).get("test")) and "why_not" in vars(one)}
+    return (matches | {one.__name__ for one in extension_classes()}) - {"Match"}
+
+
+def linux_classes() -> set[type]:
+    """Return all classes of the package."""
     rooms = (import_module(one.name) for one in walk_packages(linux.__path__, f"{linux.__name__}."))
-    there = {
-        one
-        for room in rooms
-        for one in vars(room).values()
-        if isinstance(one, type) and one.__module__ == room.__name__
-    }
-    matches = {one.__name__ for one in there if callable(vars(one).get("test")) and "why_not" in vars(one)} - {"Match"}
-    return matches | {one.__name__ for one in there if issubclass(one, Target)} - {"Target", "Nat"}
+    found = ((room, one) for room in rooms for one in vars(room).values())
+    return {one for room, one in found if isinstance(one, type) and one.__module__ == room.__name__}
+
+
+def extension_classes() -> set[type[Extension]]:
+    """Return all classes of matches and targets, without those that only others derive from."""
+    return {one for one in linux_classes() if issubclass(one, Extension)} - {Extension, Match, Target, Remembering, Nat}
+
+
+def undeclared(classes: Iterable[type[Extension]]) -> list[str]:
+    """Name the classes without a record of their own, and the names under which nobody finds one."""
+    found = []
+    for one in classes:
+        names = MATCH_NAMES if issubclass(one, Match) else TARGET_NAMES
+        records = vars(one).get("records", ())
+        found += [] if records else [f"{one.__name__} declares no records"]
+        found += [
+            f"{record.name} of {one.__name__} is in no register"
+            for record in records
+            if record.name not in {"", *names}
+        ]
+    return sorted(found)
 
 
 def part_of(rule: ChainRule) -> Any:

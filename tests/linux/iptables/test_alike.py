@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import pickle
 import re
 from pathlib import Path
 
@@ -14,8 +15,16 @@ from mcnilib.linux.netfilter.hooks import HOOKS
 from mcnilib.linux.netfilter.iptables import save
 from mcnilib.linux.netfilter.iptables.edit import asks_for_tracking
 from mcnilib.linux.netfilter.iptables.registry import TARGET_NAMES
+from mcnilib.linux.netfilter.iptables.rule import Chain
 from mcnilib.linux.netfilter.iptables.rule_text import read_rule
-from mcnilib.linux.netfilter.iptables.save import Form, Forms, parse_rule, parse_tables, print_table, print_tables
+from mcnilib.linux.netfilter.iptables.save import (
+    RuleTemplate,
+    RuleTemplates,
+    parse_rule,
+    parse_tables,
+    print_table,
+    print_tables,
+)
 
 DATA = Path(__file__).parents[2] / "data"
 SERVICE = (
@@ -50,7 +59,7 @@ def table(*lines: str) -> str:
     ],
 )
 def test_lines_of_one_form(first, second, chain, to):
-    forms = Forms()
+    forms = RuleTemplates()
     forms.learn(first, read_rule(first, "", 1))
     found = forms.find(second)
     assert (found.chain, found.to) == (chain, to)
@@ -88,7 +97,7 @@ def test_lines_of_one_form(first, second, chain, to):
     ],
 )
 def test_lines_of_another_form(first, other):
-    forms = Forms()
+    forms = RuleTemplates()
     forms.learn(first, read_rule(first, "", 1))
     assert forms.find(other) is None
 
@@ -97,7 +106,7 @@ def test_lines_of_another_form(first, other):
     "line", ["-A A-1 -m recent --set --name x --mask 255.255.255.255 --rsource", "-A A-1  -j ACCEPT"]
 )
 def test_what_remembers_or_is_written_unusually_has_no_form(line):
-    assert Form.of(line, read_rule(line, "", 1)) is None
+    assert RuleTemplate.of(line, read_rule(line, "", 1)) is None
 
 
 @pytest.mark.parametrize(
@@ -154,7 +163,7 @@ def test_a_table_that_repeats_itself_is_read_as_it_stands(one):
     for chain in found.chains:
         expected = [parse_rule(line) for line in rules * 2 if line.split()[1] == chain.name]
         assert list(map(str, chain.rules)) == list(map(str, expected))
-        assert chain.outline.jumps == type(chain)(chain.name, chain.rules).outline.jumps
+        assert chain.summary.jumps == type(chain)(chain.name, chain.rules).summary.jumps
     assert asks_for_tracking((found,)) == asks_for_tracking((one,))
 
 
@@ -167,6 +176,10 @@ def test_the_rules_of_real_nodes(path):
             assert all(rule == parse_rule(str(rule)) for rule in chain.rules)
 
 
-def test_a_chain_without_rules_to_read_says_what_it_lacks():
-    with pytest.raises(AttributeError, match="a chain has no body"):
-        getattr(parse_tables(table(SERVICE))[0].chains[0], "body")  # noqa: B009
+def test_rules_read_later_are_what_a_tuple_of_them_is():
+    (chain,) = (one for one in parse_tables(table(SERVICE, SERVICE))[0].chains if one.name == "KUBE-SERVICES")
+    again = (parse_rule(SERVICE), parse_rule(SERVICE))
+    assert chain == Chain("KUBE-SERVICES", again)
+    assert hash(chain) == hash(Chain("KUBE-SERVICES", again))
+    assert pickle.loads(pickle.dumps(chain)).rules == again
+    assert (chain.rules[0], chain.rules[1:], len(chain.rules)) == (again[0], again[1:], 2)

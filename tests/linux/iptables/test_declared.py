@@ -8,13 +8,18 @@ from extension_walk import (
     DECLARED,
     NO_EXTENSION,
     Facts,
+    extension_classes,
     facts_of,
     modelled_names,
     opaque_names,
     part_classes,
+    undeclared,
 )
 from test_extensions import UNDOCUMENTED, read
 
+from mcnilib.linux.netfilter.iptables.extension import MatchRecord, Purity
+from mcnilib.linux.netfilter.iptables.grammar import Grammar
+from mcnilib.linux.netfilter.iptables.match.mark import MarkIs
 from mcnilib.linux.netfilter.iptables.match.opaque import OpaqueMatch
 from mcnilib.linux.netfilter.iptables.target.opaque import OpaqueTarget
 
@@ -35,6 +40,28 @@ def test_every_match_and_target_is_declared() -> None:
 
 def test_every_class_of_a_match_or_target_is_declared() -> None:
     assert sorted(part_classes() ^ {facts.kind for facts in DECLARED.values()} ^ set(NO_EXTENSION)) == []
+
+
+def test_every_class_has_records_of_its_own_and_is_found_by_them() -> None:
+    assert undeclared(extension_classes()) == []
+
+
+def test_a_class_that_leaves_out_a_declaration_is_named() -> None:
+    class Silent(MarkIs):
+        pass
+
+    class Lost(MarkIs):
+        records = (MatchRecord("lost", Grammar(), purity=Purity.PURE, tracks=False),)
+
+    assert undeclared([MarkIs, Silent, Lost]) == ["Silent declares no records", "lost of Lost is in no register"]
+
+
+@pytest.mark.parametrize("field", ["purity", "tracks"])
+def test_a_record_that_leaves_out_a_declaration_is_refused(field: str) -> None:
+    declared = {"purity": Purity.PURE, "tracks": False}
+    del declared[field]
+    with pytest.raises(TypeError, match=field):
+        MatchRecord("cpu", Grammar(), **declared)
 
 
 def test_what_is_called_kept_is_what_the_code_keeps() -> None:

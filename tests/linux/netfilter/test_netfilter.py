@@ -25,7 +25,7 @@ from mcnilib.linux.netfilter.iptables.edit import (
     put_table,
     set_policy,
 )
-from mcnilib.linux.netfilter.iptables.rule import Chain, ChainRule, Index, Table, why_not
+from mcnilib.linux.netfilter.iptables.rule import Chain, ChainRule, RuleIndex, Table, why_not
 from mcnilib.linux.netfilter.iptables.save import parse_rule, parse_tables, print_tables
 from mcnilib.linux.netfilter.iptables.traverse import traverse
 from mcnilib.linux.packet import Packet, Tcp
@@ -227,13 +227,13 @@ WANTED = 3000
 def test_of_a_long_chain_few_rules_are_tried(rule: str, packet: dict[str, object], at: dict[str, str]) -> None:
     rules = (*many("-s 1.1.1.1 -m mark ! --mark 0x1 -j RETURN", 2), *many(rule, 5000), *many("-j RETURN", 1))
     changes = {name: IPv4Address(value) if isinstance(value, str) else value for name, value in packet.items()}
-    found = Index(rules).candidates(PACKET.but(**changes), Context("FORWARD", **at))
+    found = RuleIndex(rules).candidates(PACKET.but(**changes), Context("FORWARD", **at))
     assert [str(one) for one in found] == [str(rules[2 + WANTED]), "-A X -j RETURN"]
 
 
 def test_a_rule_that_draws_or_asks_is_tried_even_if_its_port_is_wrong() -> None:
     rules = many("-p tcp -m statistic --mode random --probability 0.5 -m tcp --dport {port} -j DROP", 20)
-    assert list(Index(rules).candidates(PACKET, forward())) == list(rules)
+    assert list(RuleIndex(rules).candidates(PACKET, forward())) == list(rules)
     with pytest.raises(Unsupported):
         traverse(
             Table("filter", (Chain("FORWARD", many("-p tcp -m recent --set -m tcp --dport {port}", 20), "DROP"),)),

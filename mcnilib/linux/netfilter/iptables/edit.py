@@ -103,5 +103,5 @@ def asks_for_tracking(tables: Tables) -> bool:
 
     NOTRACK and an empty nat table do not (measured on Linux 6.18). Source: nf_ct_netns_get().
     """
-    rules = (rule for table in tables for chain in table.chains for rule in chain.outline.samples)
+    rules = (rule for table in tables for chain in table.chains for rule in chain.summary.samples)
     return any(part.record.tracks for rule in rules for part in (*rule.matches, rule.target) if part)

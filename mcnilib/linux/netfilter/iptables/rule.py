@@ -10,7 +10,7 @@ from collections.abc import Callable, Hashable, Iterator, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from operator import itemgetter
-from typing import Generic, NamedTuple, TypeVar
+from typing import Generic, NamedTuple, TypeVar, overload
 
 from mcnilib.errors import NotThere, Unsupported
 from mcnilib.linux.netfilter.context import Context
@@ -25,7 +25,7 @@ Later = TypeVar("Later")
 """What is kept of a line that is put off: enough to read it."""
 
 
-class Body(Generic[Later]):
+class ChainBuilder(Generic[Later]):
     """The rules of one chain so far."""
 
     def __init__(self, name: str, policy: str, read: Callable[[Later], ChainRule]) -> None:
@@ -42,7 +42,7 @@ class Body(Generic[Later]):
         if isinstance(rule.target, Jump):
             self._jumps[rule.target.chain] = None
 
-    def put_off(self, line: Later, sample: ChainRule, to: str) -> None:
+    def put_later(self, line: Later, sample: ChainRule, to: str) -> None:
         """Append a line that looks like the sample, and jumps to the chain `to` unless that is empty."""
         self._parts.append(line)
         self._samples[id(sample)] = sample
@@ -50,12 +50,52 @@ class Body(Generic[Later]):
             self._jumps[to] = None
 
     def chain(self) -> Chain:
-        """Return the chain."""
-        outline = Outline(tuple(self._jumps), tuple(self._samples.values()))
-        return Chain.later(self.name, self.policy, self._rules, outline)
+        """Return the chain; its lines that were put off are read when somebody first asks for its rules."""
+        summary = ChainSummary(tuple(self._jumps), tuple(self._samples.values()))
+        return Chain(self.name, LazyRules(self._rules, summary), self.policy)
 
     def _rules(self) -> tuple[ChainRule, ...]:
-        return tuple(one if isinstance(one, ChainRule) else self._read(one) for one in self._parts)
+        return tuple(part if isinstance(part, ChainRule) else self._read(part) for part in self._parts)
+
+
+class LazyRules(Sequence["ChainRule"]):
+    """The rules of a chain, read when somebody first asks for one; equal to a tuple of the same rules."""
+
+    def __init__(self, read: Callable[[], tuple[ChainRule, ...]], summary: ChainSummary) -> None:
+        """Keep what reads the rules, and what is known of them before."""
+        self._read, self.summary = read, summary
+
+    @cached_property
+    def all(self) -> tuple[ChainRule, ...]:
+        """All of them, read."""
+        rules = self._read()
+        del self._read  # with the lines it holds
+        return rules
+
+    @overload
+    def __getitem__(self, place: int) -> ChainRule: ...
+    @overload
+    def __getitem__(self, place: slice) -> tuple[ChainRule, ...]: ...
+    def __getitem__(self, place: int | slice) -> ChainRule | tuple[ChainRule, ...]:
+        return self.all[place]
+
+    def __len__(self) -> int:
+        return len(self.all)
+
+    def __iter__(self) -> Iterator[ChainRule]:
+        return iter(self.all)
+
+    def __eq__(self, other: object) -> bool:
+        return self.all == (other.all if isinstance(other, LazyRules) else other)
+
+    def __hash__(self) -> int:
+        return hash(self.all)
+
+    def __repr__(self) -> str:
+        return repr(self.all)
+
+    def __reduce__(self) -> tuple[type, tuple[object, ...]]:
+        return tuple, (self.all,)
 
 
 READ: dict[str, Callable[[Packet, Context], Hashable]] = {
@@ -73,7 +113,7 @@ Key = tuple[str, Hashable]
 Placed = tuple[int, "ChainRule"]
 
 
-class Index:
+class RuleIndex:
     """The rules of a chain, each under the rarest value it asks for."""
 
     def __init__(self, rules: Sequence[ChainRule]) -> None:
@@ -210,7 +250,7 @@ def _why_not(match: Match, packet: Packet, at: Context) -> str:
         return str(error)
 
 
-class Outline(NamedTuple):
+class ChainSummary(NamedTuple):
     """Where a chain's rules jump to, each chain once; and rules of each kind of match and target it holds."""
 
     jumps: tuple[str, ...]
@@ -222,43 +262,34 @@ class Chain:
     """A chain with its rules; built-in chains have a policy (ACCEPT or DROP), user chains have none."""
 
     name: str
-    rules: tuple[ChainRule, ...] = field(default_factory=tuple)
+    rules: Sequence[ChainRule] = ()
     policy: str = ""
 
-    @classmethod
-    def later(cls, name: str, policy: str, read: Callable[[], tuple[ChainRule, ...]], outline: Outline) -> Chain:
-        """Return a chain whose rules are read when somebody first asks for them; its outline is known before."""
-        chain = object.__new__(cls)
-        vars(chain).update(name=name, policy=policy, outline=outline, _read=read)
-        return chain
-
-    def __getattr__(self, name: str) -> tuple[ChainRule, ...]:
-        """Read the rules of a chain made by `later`."""
-        if name != "rules" or "_read" not in vars(self):
-            raise AttributeError(f"a chain has no {name}")
-        rules: tuple[ChainRule, ...] = vars(self)["_read"]()
-        vars(self)["rules"] = rules
-        del vars(self)["_read"]
-        return rules
+    @cached_property
+    def summary(self) -> ChainSummary:
+        """What can be said of the chain without reading each rule."""
+        if isinstance(self.rules, LazyRules):
+            return self.rules.summary
+        jumps = (rule.target.chain for rule in self.rules if isinstance(rule.target, Jump))
+        return ChainSummary(tuple(dict.fromkeys(jumps)), tuple(self.rules))
 
     @cached_property
-    def outline(self) -> Outline:
-        """What can be said of the chain without reading each rule."""
-        jumps = (rule.target.chain for rule in self.rules if isinstance(rule.target, Jump))
-        return Outline(tuple(dict.fromkeys(jumps)), self.rules)
+    def _all(self) -> tuple[ChainRule, ...]:
+        return tuple(self.rules)
 
     @cached_property
     def idle(self) -> bool:
         """Tell whether the chain lets every packet through without a look at it."""
-        return self.policy == "ACCEPT" and not self.outline.samples
+        return self.policy == "ACCEPT" and not self.summary.samples
 
     def candidates(self, packet: Packet, at: Context) -> Sequence[ChainRule]:
         """Return, in order, the rules that could match: all of a short chain, a few of a long one."""
-        return self.rules if len(self.rules) < INDEX_FROM else self._index.candidates(packet, at)
+        rules = self._all
+        return rules if len(rules) < INDEX_FROM else self._index.candidates(packet, at)
 
     @cached_property
-    def _index(self) -> Index:
-        return Index(self.rules)
+    def _index(self) -> RuleIndex:
+        return RuleIndex(self._all)
 
     def __str__(self) -> str:
         return f":{self.name} {self.policy or '-'} [0:0]"

@@ -20,7 +20,7 @@ from mcnilib.linux.netfilter.hooks import BUILT_IN, HOOKS
 from mcnilib.linux.netfilter.iptables.edit import Tables, put_chains, put_table
 from mcnilib.linux.netfilter.iptables.extension import Match, MatchRecord, Purity, Test
 from mcnilib.linux.netfilter.iptables.grammar import Grammar
-from mcnilib.linux.netfilter.iptables.rule import Body, Chain, ChainRule, Table
+from mcnilib.linux.netfilter.iptables.rule import Chain, ChainBuilder, ChainRule, Table
 from mcnilib.linux.netfilter.iptables.rule_text import CHAIN_LENGTH, read_rule
 from mcnilib.linux.netfilter.iptables.target.log import Log
 from mcnilib.linux.netfilter.iptables.target.verdict import Jump
@@ -99,14 +99,14 @@ MOST = 128
 """Forms that are remembered; a ruleset that has more of them is read line by line."""
 
 
-class Form(NamedTuple):
+class RuleTemplate(NamedTuple):
     """How the lines of alike rules look, and one rule of them. Groups: the chain, the chain it jumps to if it does."""
 
     pattern: re.Pattern[str]
     sample: ChainRule
 
     @classmethod
-    def of(cls, line: str, rule: ChainRule) -> Form | None:
+    def of(cls, line: str, rule: ChainRule) -> RuleTemplate | None:
         """Return the form of a line that was read as this rule; None where it cannot be told from the line alone."""
         words = word_list(line)
         if " ".join(words) != line or words[0] != "-A" or rule.remembers:
@@ -128,7 +128,7 @@ def _part(option: str, word: str, holes: dict[str, str]) -> str:
     return f"({pattern})" if pattern == _CHAIN_NAME else f"(?:{pattern})"
 
 
-class Alike(NamedTuple):
+class Recognised(NamedTuple):
     """A rule of the same form, the chain a line belongs to, and the chain it jumps to; empty when it does not."""
 
     sample: ChainRule
@@ -136,15 +136,15 @@ class Alike(NamedTuple):
     to: str
 
 
-class Forms:
+class RuleTemplates:
     """The forms seen so far, the usual ones first."""
 
     def __init__(self) -> None:
         """Begin without any."""
-        self._forms: list[Form] = []
+        self._forms: list[RuleTemplate] = []
         self._read = 0
 
-    def find(self, line: str) -> Alike | None:
+    def find(self, line: str) -> Recognised | None:
         """Return a rule that looks alike, with the chains this line names; None for a line of no known form.
 
         A form that fits moves one place up.
@@ -154,18 +154,18 @@ class Forms:
             if found := form.pattern.fullmatch(line):
                 if at:
                     forms[at - 1], forms[at] = form, forms[at - 1]
-                return Alike(form.sample, found[1], found[2] if found.re.groups > 1 else "")
+                return Recognised(form.sample, found[1], found[2] if found.re.groups > 1 else "")
         return None
 
     def learn(self, line: str, rule: ChainRule) -> None:
         """Remember the form of a line that was read."""
         self._read += 1
-        if self._read > FEW and len(self._forms) < MOST and (form := Form.of(line, rule)):
+        if self._read > FEW and len(self._forms) < MOST and (form := RuleTemplate.of(line, rule)):
             self._forms.append(form)
 
 
 @dataclass(frozen=True, slots=True)
-class Unread(Match):
+class UnparsedRule(Match):
     """The rest of a rule from the first word that is not modelled; `why` names it, `collect` what is missing."""
 
     records = (MatchRecord("", Grammar(), purity=Purity.REFUSES, tracks=False),)
@@ -189,7 +189,7 @@ class Unread(Match):
         return self.words
 
 
-def unread_rule(line: str, problem: Unsupported, source: str, number: int) -> ChainRule:
+def unparsed_rule(line: str, problem: Unsupported, source: str, number: int) -> ChainRule:
     """Keep what is understood of a rule: its chain, and the header matches iptables-save prints in front."""
     head = min((line.partition(word)[0] for word in (" -m ", " -j ", " -g ")), key=len)
     try:
@@ -197,16 +197,16 @@ def unread_rule(line: str, problem: Unsupported, source: str, number: int) -> Ch
     except McniError:
         head = " ".join(line.split()[:2])
         rule = read_rule(head, source, number)
-    matches: tuple[Match, ...] = (*rule.matches, Unread(line[len(head) :].strip(), str(problem)))
+    matches: tuple[Match, ...] = (*rule.matches, UnparsedRule(line[len(head) :].strip(), str(problem)))
     return ChainRule(rule.chain, matches)
 
 
 def absent_chains(table: str, chains: Mapping[str, Chain], source: str) -> Iterator[Chain]:
     """Yield a chain that ends every packet, unknown, for each one that is jumped to but not there."""
-    jumps = (jump for chain in chains.values() for jump in chain.outline.jumps)
+    jumps = (jump for chain in chains.values() for jump in chain.summary.jumps)
     for name in sorted({jump for jump in jumps if jump not in chains and jump not in BUILT_IN[table]}):
         why = f"{source} has no chain {name} in table {table}"
-        yield Chain(name, (ChainRule(name, (Unread("", why, f"`iptables-save -t {table}`"),)),))
+        yield Chain(name, (ChainRule(name, (UnparsedRule("", why, f"`iptables-save -t {table}`"),)),))
 
 
 _CHAIN = re.compile(r":(\S+) (ACCEPT|DROP|-)(?: \[\d+:\d+\])?\s*")
@@ -240,7 +240,7 @@ def _parse_cached(line: str) -> ChainRule:
 def parse_tables(text: str, source: str = "iptables-save", *, partial: bool = False, running: bool = False) -> Tables:
     """Read the output of iptables-save (any backend).
 
-    With `partial`, rules that are not modelled are kept as `Unread`, and so are chains that are not there; what a
+    With `partial`, rules that are not modelled are kept as `UnparsedRule`, and so are chains that are not there; what a
     comment says is not printed is passed over. With `running`, the rules have seen packets: what they remember is not
     known.
     Raises: StateSyntaxError; Unsupported, also for what another tool prints; Refused for rules the kernel would not
@@ -298,8 +298,8 @@ class _Section:
 
     def __init__(self, name: str, source: str, partial: bool, running: bool, start: int) -> None:
         self.name, self.source, self.partial, self.running, self.start = name, source, partial, running, start
-        self.chains: dict[str, Body[Numbered]] = {}
-        self.forms = Forms()
+        self.chains: dict[str, ChainBuilder[Numbered]] = {}
+        self.forms = RuleTemplates()
 
     def read(self, line: str, number: int) -> None:
         """Read a chain or a rule."""
@@ -318,7 +318,7 @@ class _Section:
         body = self.chains.get(known.chain)
         if body is None or (known.to and known.to not in self.chains):
             return False
-        body.put_off((line, number), known.sample, known.to)
+        body.put_later((line, number), known.sample, known.to)
         return True
 
     def _put_off(self, line: Numbered) -> ChainRule:
@@ -328,7 +328,7 @@ class _Section:
         rule = self._rule(_without_counters(line), number)
         if rule.chain not in self.chains and rule.chain not in BUILT_IN[self.name]:
             raise _fail(f"chain {rule.chain} is not declared above", line, self.source, number)
-        body = self.chains.setdefault(rule.chain, Body(rule.chain, "ACCEPT", self._put_off))
+        body = self.chains.setdefault(rule.chain, ChainBuilder(rule.chain, "ACCEPT", self._put_off))
         body.put(_running(rule) if self.running and rule.remembers else rule)
         self.forms.learn(_COUNTERS.sub("", line, count=1), rule)
 
@@ -338,9 +338,9 @@ class _Section:
         except Unsupported as problem:
             if not self.partial:
                 raise
-            return unread_rule(line, problem, self.source, number)
+            return unparsed_rule(line, problem, self.source, number)
 
-    def _chain(self, line: str, number: int) -> Body[Numbered]:
+    def _chain(self, line: str, number: int) -> ChainBuilder[Numbered]:
         """Read `:CHAIN POLICY`; a built-in chain without policy has ACCEPT, a user chain never has one."""
         found = _CHAIN.fullmatch(line)
         if not found:
@@ -348,7 +348,7 @@ class _Section:
         if len(found[1]) > CHAIN_LENGTH:
             raise _fail(f"chain names have {CHAIN_LENGTH} characters at most", line, self.source, number)
         policy = found[2].replace("-", "ACCEPT") if found[1] in BUILT_IN[self.name] else ""
-        return Body(found[1], policy, self._put_off)
+        return ChainBuilder(found[1], policy, self._put_off)
 
     def table(self, lines: list[str]) -> Table:
         """Put the rules into their chains; `lines` end with the table's COMMIT.

@@ -37,7 +37,7 @@ def check_table(table: Table, source: str = "iptables", where: Where | None = No
     good: set[tuple[object, ...]] = set()
     for chain in table.chains:
         reached = hooks.get(chain.name, NOWHERE)
-        kinds = (reached, *map(id, chain.outline.samples))
+        kinds = (reached, *map(id, chain.summary.samples))
         if kinds not in good:
             _check_places(table, chain, reached, place)
             good.add(kinds)
@@ -48,7 +48,7 @@ def _jumping_to(chain: str) -> Callable[[ChainRule], bool]:
 
 
 def _jumps(table: Table, chain: str) -> Iterator[str]:
-    return iter(table.chain(chain).outline.jumps)
+    return iter(table.chain(chain).summary.jumps)
 
 
 def _hooks(table: Table, place: Where) -> dict[str, frozenset[str]]:
@@ -85,7 +85,7 @@ def _callers_first(table: Table, starts: tuple[str, ...], place: Where) -> list[
 
 def _check_places(table: Table, chain: Chain, hooks: frozenset[str], place: Where) -> None:
     """Refuse the first rule of a chain that has no place where the chain is reached from."""
-    if any(_misplaced(table, sample, hooks) for sample in chain.outline.samples):
+    if any(_misplaced(table, sample, hooks) for sample in chain.summary.samples):
         rule, why = next((rule, why) for rule in chain.rules if (why := _misplaced(table, rule, hooks)))
         at = place(chain.name, lambda one: bool(_misplaced(table, one, hooks)))
         raise Refused(f"{at}: {rule} {why}", error="EINVAL")

@@ -74,299 +74,170 @@ _opaque = partial(MatchRecord, purity=Purity.UNDECIDED)
 
 OPAQUE_MATCHES = (
     _opaque(
-        "ah",
-        Grammar({"--ahspi": span(0xFFFFFFFF, "an SPI")}, frozenset(["--ahspi"])),
-        tracks=False,
-        protocols=("ah",),
-        implied=True,
-        why=BODY,
+        "ah", Grammar({"--ahspi": span(0xFFFFFFFF, "an SPI")}, frozenset(["--ahspi"])),
+        tracks=False, protocols=("ah",), implied=True, why=BODY,
     ),
     _opaque(
-        "bpf",
-        Grammar({"--bytecode": bytecode, "--object-pinned": text}),
-        tracks=False,
-        why="a program decides that looks at bytes",
+        "bpf", Grammar({"--bytecode": bytecode, "--object-pinned": text}),
+        tracks=False, why="a program decides that looks at bytes",
     ),
     _opaque(
-        "cgroup",
-        Grammar({"--path": in_quotes, "--cgroup": number()}, frozenset(["--path", "--cgroup"])),
-        tracks=False,
-        why="processes and their groups are not modelled",
+        "cgroup", Grammar({"--path": in_quotes, "--cgroup": number()}, frozenset(["--path", "--cgroup"])),
+        tracks=False, why="processes and their groups are not modelled",
     ),
     _opaque(
-        "cluster",
-        Grammar(
-            {
-                "--cluster-local-nodemask": node_mask,
-                "--cluster-total-nodes": number(1, 32),
-                "--cluster-hash-seed": hexadecimal(8),
-            },
-            frozenset(["--cluster-local-nodemask"]),
-            ("--cluster-local-nodemask", "--cluster-total-nodes", "--cluster-hash-seed"),
-            aliases={"--cluster-local-node": "--cluster-local-nodemask"},
-        ),
-        tracks=True,
-        why="the kernel's hash of addresses is not computed",
+        "cluster", Grammar({
+            "--cluster-local-nodemask": node_mask,
+            "--cluster-total-nodes": number(1, 32),
+            "--cluster-hash-seed": hexadecimal(8),
+        }, frozenset(["--cluster-local-nodemask"]),
+        ("--cluster-local-nodemask", "--cluster-total-nodes", "--cluster-hash-seed"),
+        aliases={"--cluster-local-node": "--cluster-local-nodemask"}),
+        tracks=True, why="the kernel's hash of addresses is not computed",
     ),
     _opaque(
-        "connbytes",
-        Grammar(
-            {
-                "--connbytes": from_to,
-                "--connbytes-mode": choice("packets", "bytes", "avgpkt"),
-                "--connbytes-dir": choice("original", "reply", "both"),
-            },
-            frozenset(["--connbytes"]),
-            ("--connbytes", "--connbytes-mode", "--connbytes-dir"),
-        ),
-        tracks=True,
-        why="connections do not count their packets and bytes",
+        "connbytes", Grammar({
+            "--connbytes": from_to,
+            "--connbytes-mode": choice("packets", "bytes", "avgpkt"),
+            "--connbytes-dir": choice("original", "reply", "both"),
+        }, frozenset(["--connbytes"]), ("--connbytes", "--connbytes-mode", "--connbytes-dir")),
+        tracks=True, why="connections do not count their packets and bytes",
     ),
     _opaque(
-        "connlabel",
-        Grammar({"--label": label, "--set": flag}, frozenset(["--label"]), ("--label",)),
-        tracks=True,
-        why="labels of connections are not modelled",
+        "connlabel", Grammar({"--label": label, "--set": flag}, frozenset(["--label"]), ("--label",)),
+        tracks=True, why="labels of connections are not modelled",
     ),
     _opaque(
-        "connlimit",
-        Grammar(
-            {
-                "--connlimit-upto": number(),
-                "--connlimit-above": number(),
-                "--connlimit-mask": mask,
-                "--connlimit-saddr": flag,
-                "--connlimit-daddr": flag,
-            },
-            frozenset(["--connlimit-upto", "--connlimit-above"]),
-            defaults={"--connlimit-mask": "32", "--connlimit-saddr": ""},
-            finish=connlimit,
-        ),
-        tracks=True,
-        why="connections are not counted by address",
+        "connlimit", Grammar({
+            "--connlimit-upto": number(), "--connlimit-above": number(), "--connlimit-mask": mask,
+            "--connlimit-saddr": flag, "--connlimit-daddr": flag,
+        }, frozenset(["--connlimit-upto", "--connlimit-above"]),
+        defaults={"--connlimit-mask": "32", "--connlimit-saddr": ""}, finish=connlimit),
+        tracks=True, why="connections are not counted by address",
     ),
     _opaque(
-        "cpu", Grammar({"--cpu": number()}, frozenset(["--cpu"]), ("--cpu",)), tracks=False, why="CPUs are not modelled"
+        "cpu", Grammar({"--cpu": number()}, frozenset(["--cpu"]), ("--cpu",)),
+        tracks=False, why="CPUs are not modelled",
     ),
     _opaque(
-        "dccp",
-        Grammar(
+        "dccp", Grammar(
             {**PORTS, "--dccp-types": several("a type of DCCP packets", *DCCP_TYPES), "--dccp-option": number(1, 255)},
-            frozenset([*PORTS, "--dccp-types", "--dccp-option"]),
-            aliases=LONG_PORTS,
+            frozenset([*PORTS, "--dccp-types", "--dccp-option"]), aliases=LONG_PORTS
         ),
-        tracks=False,
-        protocols=("dccp",),
-        implied=True,
-        why=BODY,
+        tracks=False, protocols=("dccp",), implied=True, why=BODY,
     ),
     _opaque(
-        "devgroup",
-        Grammar(
+        "devgroup", Grammar(
             {"--src-group": named_hex, "--dst-group": named_hex}, frozenset(["--src-group", "--dst-group"]), some=True
         ),
-        tracks=False,
-        why="groups of devices are not modelled",
+        tracks=False, why="groups of devices are not modelled",
     ),
     _opaque(
-        "esp",
-        Grammar({"--espspi": span(0xFFFFFFFF, "an SPI")}, frozenset(["--espspi"])),
-        tracks=False,
-        protocols=("esp",),
-        implied=True,
-        why=BODY,
+        "esp", Grammar({"--espspi": span(0xFFFFFFFF, "an SPI")}, frozenset(["--espspi"])),
+        tracks=False, protocols=("esp",), implied=True, why=BODY,
     ),
     _opaque(
-        "hashlimit",
-        Grammar(
-            {
-                "--hashlimit-upto": hash_rate,
-                "--hashlimit-above": hash_rate,
-                "--hashlimit-burst": byte_burst,
-                "--hashlimit-mode": several("srcip, srcport, dstip or dstport", "srcip", "srcport", "dstip", "dstport"),
-                "--hashlimit-name": text,
-                "--hashlimit-htable-size": number(),
-                "--hashlimit-htable-max": number(),
-                "--hashlimit-htable-gcinterval": number(),
-                "--hashlimit-htable-expire": number(),
-                "--hashlimit-srcmask": number(0, 32),
-                "--hashlimit-dstmask": number(0, 32),
-                "--hashlimit-rate-match": flag,
-                "--hashlimit-rate-interval": number(1),
-            },
-            frozenset(["--hashlimit-upto", "--hashlimit-above"]),
-            ("--hashlimit-name",),
-            aliases={"--hashlimit": "--hashlimit-upto"},
-            finish=hashlimit,
+        "hashlimit", Grammar({
+            "--hashlimit-upto": hash_rate, "--hashlimit-above": hash_rate, "--hashlimit-burst": byte_burst,
+            "--hashlimit-mode": several("srcip, srcport, dstip or dstport", "srcip", "srcport", "dstip", "dstport"),
+            "--hashlimit-name": text, "--hashlimit-htable-size": number(), "--hashlimit-htable-max": number(),
+            "--hashlimit-htable-gcinterval": number(), "--hashlimit-htable-expire": number(),
+            "--hashlimit-srcmask": number(0, 32), "--hashlimit-dstmask": number(0, 32), "--hashlimit-rate-match": flag,
+            "--hashlimit-rate-interval": number(1),
+        }, frozenset(["--hashlimit-upto", "--hashlimit-above"]), ("--hashlimit-name",),
+        aliases={"--hashlimit": "--hashlimit-upto"}, finish=hashlimit),
+        tracks=False, why="buckets by address are not modelled",
+    ),
+    _opaque(
+        "ipcomp", Grammar({"--ipcompspi": span(0xFFFFFFFF, "an SPI"), "--compres": flag}, frozenset(["--ipcompspi"])),
+        tracks=False, protocols=("ipcomp",), implied=True, why=BODY,
+    ),
+    _opaque(
+        "ipvs", Grammar({
+            "--ipvs": flag, "--vproto": number(0, 255), "--vaddr": prefix, "--vport": number(0, 65535),
+            "--vdir": choice("ORIGINAL", "REPLY"), "--vmethod": choice("GATE", "IPIP", "MASQ"),
+            "--vportctl": number(0, 65535),
+        }, frozenset(["--ipvs", "--vproto", "--vaddr", "--vport", "--vmethod", "--vportctl"])),
+        tracks=False, why="IPVS is not modelled",
+    ),
+    _opaque(
+        "mac", Grammar({"--mac-source": mac}, frozenset(["--mac-source"]), ("--mac-source",)),
+        tracks=False, why="a rule does not see the frame a packet came in",
+    ),
+    _opaque(
+        "osf", Grammar(
+            {"--genre": text, "--ttl": number(0, 2), "--log": number(0, 2)}, frozenset(["--genre"]), ("--genre",)
         ),
-        tracks=False,
-        why="buckets by address are not modelled",
+        tracks=False, protocols=("tcp",), why="fingerprints of operating systems are not modelled",
     ),
     _opaque(
-        "ipcomp",
-        Grammar({"--ipcompspi": span(0xFFFFFFFF, "an SPI"), "--compres": flag}, frozenset(["--ipcompspi"])),
-        tracks=False,
-        protocols=("ipcomp",),
-        implied=True,
-        why=BODY,
-    ),
-    _opaque(
-        "ipvs",
-        Grammar(
-            {
-                "--ipvs": flag,
-                "--vproto": number(0, 255),
-                "--vaddr": prefix,
-                "--vport": number(0, 65535),
-                "--vdir": choice("ORIGINAL", "REPLY"),
-                "--vmethod": choice("GATE", "IPIP", "MASQ"),
-                "--vportctl": number(0, 65535),
-            },
-            frozenset(["--ipvs", "--vproto", "--vaddr", "--vport", "--vmethod", "--vportctl"]),
-        ),
-        tracks=False,
-        why="IPVS is not modelled",
-    ),
-    _opaque(
-        "mac",
-        Grammar({"--mac-source": mac}, frozenset(["--mac-source"]), ("--mac-source",)),
-        tracks=False,
-        why="a rule does not see the frame a packet came in",
-    ),
-    _opaque(
-        "osf",
-        Grammar({"--genre": text, "--ttl": number(0, 2), "--log": number(0, 2)}, frozenset(["--genre"]), ("--genre",)),
-        tracks=False,
-        protocols=("tcp",),
-        why="fingerprints of operating systems are not modelled",
-    ),
-    _opaque(
-        "owner",
-        Grammar(
+        "owner", Grammar(
             {"--socket-exists": flag, "--uid-owner": one_or_range, "--gid-owner": one_or_range, "--suppl-groups": flag},
-            frozenset(["--socket-exists", "--uid-owner", "--gid-owner"]),
-            some=True,
+            frozenset(["--socket-exists", "--uid-owner", "--gid-owner"]), some=True
         ),
-        tracks=False,
-        hooks=("OUTPUT", "POSTROUTING"),
-        why="who sends a packet is not modelled",
+        tracks=False, hooks=("OUTPUT", "POSTROUTING"), why="who sends a packet is not modelled",
     ),
     _opaque(
-        "physdev",
-        Grammar(
-            {
-                "--physdev-is-in": flag,
-                "--physdev-in": device,
-                "--physdev-is-out": flag,
-                "--physdev-out": device,
-                "--physdev-is-bridged": flag,
-            },
-            frozenset(["--physdev-is-in", "--physdev-in", "--physdev-is-out", "--physdev-out", "--physdev-is-bridged"]),
-            some=True,
+        "physdev", Grammar({
+            "--physdev-is-in": flag, "--physdev-in": device, "--physdev-is-out": flag, "--physdev-out": device,
+            "--physdev-is-bridged": flag,
+        }, frozenset(
+            ["--physdev-is-in", "--physdev-in", "--physdev-is-out", "--physdev-out", "--physdev-is-bridged"]
         ),
-        tracks=False,
-        why="iptables on bridged packets (br_netfilter) is not modelled",
+        some=True),
+        tracks=False, why="iptables on bridged packets (br_netfilter) is not modelled",
     ),
     _opaque(
-        "policy",
-        Grammar({"--dir": choice("in", "out"), "--pol": choice("none", "ipsec"), "--strict": flag}, finish=policy),
-        tracks=False,
-        why="IPsec is not modelled",
-    ),
-    _opaque(
-        "rateest",
-        Grammar(
-            {
-                "--rateest-delta": flag,
-                "--rateest": text,
-                "--rateest1": text,
-                "--rateest-bps": RATE,
-                "--rateest-pps": RATE,
-                "--rateest-bps1": RATE,
-                "--rateest-pps1": RATE,
-                "--rateest-lt": flag,
-                "--rateest-gt": flag,
-                "--rateest-eq": flag,
-                "--rateest2": text,
-                "--rateest-bps2": RATE,
-                "--rateest-pps2": RATE,
-            },
-            frozenset(["--rateest-lt", "--rateest-gt", "--rateest-eq"]),
+        "policy", Grammar(
+            {"--dir": choice("in", "out"), "--pol": choice("none", "ipsec"), "--strict": flag}, finish=policy
         ),
-        tracks=False,
-        why="rates are not estimated",
+        tracks=False, why="IPsec is not modelled",
     ),
     _opaque(
-        "realm",
-        Grammar({"--realm": named_hex}, frozenset(["--realm"]), ("--realm",)),
-        tracks=False,
-        why="realms of routes are not modelled",
+        "rateest", Grammar({
+            "--rateest-delta": flag, "--rateest": text, "--rateest1": text,
+            "--rateest-bps": RATE, "--rateest-pps": RATE,
+            "--rateest-bps1": RATE, "--rateest-pps1": RATE, "--rateest-lt": flag, "--rateest-gt": flag,
+            "--rateest-eq": flag, "--rateest2": text, "--rateest-bps2": RATE, "--rateest-pps2": RATE,
+        }, frozenset(["--rateest-lt", "--rateest-gt", "--rateest-eq"])),
+        tracks=False, why="rates are not estimated",
     ),
     _opaque(
-        "sctp",
-        Grammar(
-            {**PORTS, "--chunk-types": chunks}, frozenset(["--sport", "--dport", "--chunk-types"]), aliases=LONG_PORTS
+        "realm", Grammar({"--realm": named_hex}, frozenset(["--realm"]), ("--realm",)),
+        tracks=False, why="realms of routes are not modelled",
+    ),
+    _opaque(
+        "sctp", Grammar(
+            {**PORTS, "--chunk-types": chunks}, frozenset(["--sport", "--dport", "--chunk-types"]),
+            aliases=LONG_PORTS
         ),
-        tracks=False,
-        protocols=("sctp",),
-        implied=True,
-        why=BODY,
+        tracks=False, protocols=("sctp",), implied=True, why=BODY,
     ),
     _opaque(
-        "socket",
-        Grammar({"--transparent": flag, "--nowildcard": flag, "--restore-skmark": flag}),
-        tracks=False,
-        hooks=("PREROUTING", "INPUT"),
-        why="rules do not look for sockets",
+        "socket", Grammar({"--transparent": flag, "--nowildcard": flag, "--restore-skmark": flag}),
+        tracks=False, hooks=("PREROUTING", "INPUT"), why="rules do not look for sockets",
     ),
     _opaque(
-        "string",
-        Grammar(
-            {
-                "--string": any_word("a pattern"),
-                "--hex-string": any_word("a pattern"),
-                "--algo": choice("bm", "kmp"),
-                "--from": number(0, 65535),
-                "--to": number(0, 65535),
-                "--icase": flag,
-            },
-            frozenset(["--string", "--hex-string"]),
-            ("--algo",),
-            finish=pattern_text,
-        ),
-        tracks=False,
-        why=BYTES,
+        "string", Grammar({
+            "--string": any_word("a pattern"), "--hex-string": any_word("a pattern"),
+            "--algo": choice("bm", "kmp"), "--from": number(0, 65535), "--to": number(0, 65535), "--icase": flag,
+        }, frozenset(["--string", "--hex-string"]), ("--algo",), finish=pattern_text),
+        tracks=False, why=BYTES,
     ),
     _opaque(
-        "tcpmss",
-        Grammar({"--mss": span(65535)}, frozenset(["--mss"]), ("--mss",)),
-        tracks=False,
-        protocols=("tcp",),
-        why="the maximum segment size of SYN segments is not modelled",
+        "tcpmss", Grammar({"--mss": span(65535)}, frozenset(["--mss"]), ("--mss",)),
+        tracks=False, protocols=("tcp",), why="the maximum segment size of SYN segments is not modelled",
     ),
     _opaque(
-        "time",
-        Grammar(
-            {
-                "--timestart": clock,
-                "--timestop": clock,
-                "--monthdays": month_days,
-                "--weekdays": week,
-                "--datestart": date,
-                "--datestop": date,
-                "--kerneltz": flag,
-                "--contiguous": flag,
-                "--utc": flag,
-            },
-            frozenset(["--monthdays", "--weekdays"]),
-            defaults={"--datestop": "2038-01-19T03:14:07"},
-            finish=moments,
-        ),
-        tracks=False,
-        why="a run has no date and no time of day",
+        "time", Grammar({
+            "--timestart": clock, "--timestop": clock, "--monthdays": month_days, "--weekdays": week,
+            "--datestart": date,
+            "--datestop": date, "--kerneltz": flag, "--contiguous": flag, "--utc": flag,
+        }, frozenset(["--monthdays", "--weekdays"]), defaults={"--datestop": "2038-01-19T03:14:07"}, finish=moments),
+        tracks=False, why="a run has no date and no time of day",
     ),
     _opaque("u32", Grammar({"--u32": program}, frozenset(["--u32"]), ("--u32",)), tracks=False, why=BYTES),
-)
+)  # fmt: skip
 """What is declared of each of them."""
 
 _BY_NAME = {record.name: record for record in OPAQUE_MATCHES}

@@ -136,165 +136,98 @@ OPAQUE_TARGETS = (
     CT,
     _opaque("AUDIT", Grammar({"--type": choice("accept", "drop", "reject")}, needed=("--type",)), tracks=False),
     _opaque(
-        "CHECKSUM", Grammar({"--checksum-fill": flag}, needed=("--checksum-fill",)), tracks=False, tables=("mangle",)
+        "CHECKSUM", Grammar({"--checksum-fill": flag}, needed=("--checksum-fill",)),
+        tracks=False, tables=("mangle",),
     ),
     _opaque(
-        "CLASSIFY",
-        Grammar({"--set-class": _class}, needed=("--set-class",)),
-        tracks=False,
-        hooks=("FORWARD", "OUTPUT", "POSTROUTING"),
+        "CLASSIFY", Grammar({"--set-class": _class}, needed=("--set-class",)),
+        tracks=False, hooks=("FORWARD", "OUTPUT", "POSTROUTING"),
     ),
     _opaque(
-        "CLUSTERIP",
-        Grammar(
-            {
-                "--new": flag,
-                "--hashmode": choice("sourceip", "sourceip-sourceport", "sourceip-sourceport-destport"),
-                "--clustermac": mac,
-                "--total-nodes": number(1, 16),
-                "--local-node": number(1, 16),
-                "--hash-init": number(),
-            }
-        ),
-        tracks=False,
-        why="Linux 6.3 removed it; use the cluster match",
+        "CLUSTERIP", Grammar({
+            "--new": flag, "--hashmode": choice("sourceip", "sourceip-sourceport", "sourceip-sourceport-destport"),
+            "--clustermac": mac, "--total-nodes": number(1, 16), "--local-node": number(1, 16), "--hash-init": number(),
+        }),
+        tracks=False, why="Linux 6.3 removed it; use the cluster match",
     ),
     _opaque("CONNSECMARK", Grammar({"--save": flag, "--restore": flag}), tracks=True, tables=("mangle", "security")),
     _opaque(
-        "ECN",
-        Grammar({"--ecn-tcp-remove": flag}, needed=("--ecn-tcp-remove",)),
-        tracks=False,
-        tables=("mangle",),
-        protocols=("tcp",),
-        why="explicit congestion notification is not modelled",
+        "ECN", Grammar({"--ecn-tcp-remove": flag}, needed=("--ecn-tcp-remove",)),
+        tracks=False, tables=("mangle",), protocols=("tcp",), why="explicit congestion notification is not modelled",
     ),
     _opaque(
-        "HMARK",
-        Grammar(
-            {
-                "--hmark-src-prefix": number(0, 32),
-                "--hmark-dst-prefix": number(0, 32),
-                "--hmark-sport-mask": hexadecimal(4),
-                "--hmark-dport-mask": hexadecimal(4),
-                "--hmark-spi-mask": hexadecimal(8),
-                "--hmark-proto-mask": hexadecimal(2),
-                "--hmark-rnd": hexadecimal(8),
-                "--hmark-mod": number(1),
-                "--hmark-offset": number(),
-                "--hmark-tuple": any_word("a tuple"),
-            },
-            needed=("--hmark-mod", "--hmark-rnd"),
-            finish=_hmark,
-        ),
-        tracks=False,
-        why="the kernel's hash of addresses is not computed",
+        "HMARK", Grammar({
+            "--hmark-src-prefix": number(0, 32), "--hmark-dst-prefix": number(0, 32),
+            "--hmark-sport-mask": hexadecimal(4), "--hmark-dport-mask": hexadecimal(4),
+            "--hmark-spi-mask": hexadecimal(8), "--hmark-proto-mask": hexadecimal(2),
+            "--hmark-rnd": hexadecimal(8), "--hmark-mod": number(1), "--hmark-offset": number(),
+            "--hmark-tuple": any_word("a tuple"),
+        }, needed=("--hmark-mod", "--hmark-rnd"), finish=_hmark),
+        tracks=False, why="the kernel's hash of addresses is not computed",
     ),
     _opaque(
-        "IDLETIMER",
-        Grammar({"--timeout": number(1), "--label": word(r"\S{1,27}", "a label"), "--alarm": flag}),
+        "IDLETIMER", Grammar({"--timeout": number(1), "--label": word(r"\S{1,27}", "a label"), "--alarm": flag}),
         tracks=False,
     ),
     _opaque("LED", Grammar({"--led-trigger-id": text, "--led-delay": text, "--led-always-blink": flag}), tracks=False),
     _opaque(
-        "NFQUEUE",
-        Grammar(
-            {
-                "--queue-num": number(0, 65535),
-                "--queue-balance": word(r"\d+:\d+", "two numbers"),
-                "--queue-bypass": flag,
-                "--queue-cpu-fanout": flag,
-            },
-            finish=_nfqueue,
-        ),
-        tracks=False,
-        why="a program outside the kernel decides",
+        "NFQUEUE", Grammar({
+            "--queue-num": number(0, 65535), "--queue-balance": word(r"\d+:\d+", "two numbers"),
+            "--queue-bypass": flag, "--queue-cpu-fanout": flag,
+        }, finish=_nfqueue),
+        tracks=False, why="a program outside the kernel decides",
     ),
     _opaque("QUEUE", Grammar(), tracks=False, why="a program outside the kernel decides"),
     _opaque(
-        "RATEEST",
-        Grammar({"--rateest-name": text, "--rateest-interval": _time, "--rateest-ewmalog": _time}),
+        "RATEEST", Grammar({"--rateest-name": text, "--rateest-interval": _time, "--rateest-ewmalog": _time}),
         tracks=False,
     ),
     _opaque("SECMARK", Grammar({"--selctx": text}, needed=("--selctx",)), tracks=False, tables=("mangle", "security")),
     _opaque(
-        "SET",
-        Grammar(
-            {
-                "--add-set": _set,
-                "--exist": flag,
-                "--timeout": number(),
-                "--del-set": _set,
-                "--map-set": _set,
-                "--map-mark": flag,
-                "--map-prio": flag,
-                "--map-queue": flag,
-            },
-            some=True,
-        ),
-        tracks=False,
-        why="sets do not change during a run",
+        "SET", Grammar({
+            "--add-set": _set, "--exist": flag, "--timeout": number(), "--del-set": _set, "--map-set": _set,
+            "--map-mark": flag, "--map-prio": flag, "--map-queue": flag,
+        }, some=True),
+        tracks=False, why="sets do not change during a run",
     ),
     _opaque(
-        "SYNPROXY",
-        Grammar(
+        "SYNPROXY", Grammar(
             {
-                "--sack-perm": flag,
-                "--timestamp": flag,
-                "--wscale": number(0, 14),
-                "--mss": number(0, 65535),
+                "--sack-perm": flag, "--timestamp": flag, "--wscale": number(0, 14), "--mss": number(0, 65535),
                 "--ecn": flag,
             }
         ),
-        tracks=True,
-        hooks=("INPUT", "FORWARD"),
-        protocols=("tcp",),
+        tracks=True, hooks=("INPUT", "FORWARD"), protocols=("tcp",),
         why="the kernel's own handshakes are not modelled",
     ),
     _opaque(
-        "TCPMSS",
-        Grammar({"--clamp-mss-to-pmtu": flag, "--set-mss": number(0, 65495)}, some=True),
-        tracks=False,
-        protocols=("tcp",),
+        "TCPMSS", Grammar({"--clamp-mss-to-pmtu": flag, "--set-mss": number(0, 65495)}, some=True),
+        tracks=False, protocols=("tcp",),
     ),
     _opaque(
-        "TCPOPTSTRIP",
-        Grammar({"--strip-options": _strip}, needed=("--strip-options",)),
-        tracks=False,
-        protocols=("tcp",),
-        why="TCP options are not modelled",
+        "TCPOPTSTRIP", Grammar({"--strip-options": _strip}, needed=("--strip-options",)),
+        tracks=False, protocols=("tcp",), why="TCP options are not modelled",
     ),
     _opaque(
-        "TEE",
-        Grammar({"--gateway": address, "--oif": device}, needed=("--gateway",)),
-        tracks=False,
-        why="copies of packets are not sent",
+        "TEE", Grammar({"--gateway": address, "--oif": device}, needed=("--gateway",)),
+        tracks=False, why="copies of packets are not sent",
     ),
     _opaque(
-        "TPROXY",
-        Grammar(
-            {"--on-port": number(0, 65535), "--on-ip": address, "--tproxy-mark": _masked_mark},
-            needed=("--on-port",),
-            defaults={"--on-ip": "0.0.0.0", "--tproxy-mark": "0x0/0x0"},
+        "TPROXY", Grammar(
+            {"--on-port": number(0, 65535), "--on-ip": address, "--tproxy-mark": _masked_mark}, needed=("--on-port",),
+            defaults={"--on-ip": "0.0.0.0", "--tproxy-mark": "0x0/0x0"}
         ),
-        tracks=False,
-        tables=("mangle",),
-        hooks=("PREROUTING",),
-        protocols=("tcp", "udp"),
+        tracks=False, tables=("mangle",), hooks=("PREROUTING",), protocols=("tcp", "udp"),
         why="transparent proxying is not modelled",
     ),
     _opaque(
-        "ULOG",
-        Grammar(
-            {
-                "--ulog-prefix": text,
-                "--ulog-nlgroup": number(1, 32),
-                "--ulog-cprange": number(),
-                "--ulog-qthreshold": number(1, 50),
-            }
-        ),
+        "ULOG", Grammar({
+            "--ulog-prefix": text, "--ulog-nlgroup": number(1, 32), "--ulog-cprange": number(),
+            "--ulog-qthreshold": number(1, 50),
+        }),
         tracks=False,
     ),
-)
+)  # fmt: skip
 """What is declared of each of them."""
 
 _BY_NAME = {record.name: record for record in OPAQUE_TARGETS}
