@@ -27,6 +27,7 @@ from mcnilib.linux.netfilter.iptables.rule import Chain, ChainRule
 from mcnilib.linux.netfilter.iptables.save import parse_rule, parse_tables
 from mcnilib.linux.netfilter.iptables.target.nat import Nat
 from mcnilib.linux.netfilter.iptables.target.opaque import OPAQUE_TARGETS, OpaqueTarget
+from mcnilib.linux.netfilter.iptables.target.verdict import Jump
 from mcnilib.linux.netns import Family
 from mcnilib.linux.packet import Packet
 
@@ -194,7 +195,9 @@ NO_EXTENSION = {
 def modelled_names() -> set[str]:
     """Name the matches (`-m`) and targets (`-j`) that have a reader: the one place that knows where those are listed."""
     matches = {f"-m {record.name}" for one in MATCHES if one is not OpaqueMatch for record in one.records}
-    return matches | {f"-j {record.name}" for one in TARGETS if one is not OpaqueTarget for record in one.records}
+    return matches | {
+        f"-j {record.name}" for one in TARGETS if one not in (OpaqueTarget, Jump) for record in one.records
+    }
 
 
 def opaque_names() -> set[str]:

@@ -5,41 +5,40 @@ Source: iptables-extensions(8) (iptables 1.8.9).
 
 from __future__ import annotations
 
-from mcnilib.linux.netfilter.iptables.extension import Match, MatchRecord, Target, TargetRecord
-from mcnilib.linux.netfilter.iptables.match.addrtype import AddrType, RpFilter
-from mcnilib.linux.netfilter.iptables.match.conntrack import ConntrackIs
-from mcnilib.linux.netfilter.iptables.match.ip import Dscp, Ecn, IpRange, Length, Tos, Ttl
-from mcnilib.linux.netfilter.iptables.match.mark import ConnmarkIs, MarkIs
-from mcnilib.linux.netfilter.iptables.match.misc import Comment, Helper, NfAcct, PacketType
-from mcnilib.linux.netfilter.iptables.match.opaque import OpaqueMatch
-from mcnilib.linux.netfilter.iptables.match.ports import IcmpType, Multiport, Ports
-from mcnilib.linux.netfilter.iptables.match.set import InSet
-from mcnilib.linux.netfilter.iptables.match.stateful import Limit, Quota, Recent, Statistic
-from mcnilib.linux.netfilter.iptables.target.log import Log
-from mcnilib.linux.netfilter.iptables.target.mangle import Connmark, Mark, Notrack, SetDscp, SetTos, SetTtl
-from mcnilib.linux.netfilter.iptables.target.nat import Dnat, Masquerade, Netmap, Redirect, Snat
-from mcnilib.linux.netfilter.iptables.target.opaque import OpaqueTarget
-from mcnilib.linux.netfilter.iptables.target.verdict import Jump, Reject, Verdict
+from types import ModuleType
+from typing import TypeVar
+
+from mcnilib.linux.netfilter.iptables.extension import Extension, Match, MatchRecord, Target, TargetRecord
+from mcnilib.linux.netfilter.iptables.match import addrtype, conntrack, ip, mark, misc, ports, set, stateful
+from mcnilib.linux.netfilter.iptables.match import opaque as opaque_matches
+from mcnilib.linux.netfilter.iptables.target import log, mangle, nat, verdict
+from mcnilib.linux.netfilter.iptables.target import opaque as opaque_targets
+from mcnilib.linux.netfilter.iptables.target.verdict import Jump
 from mcnilib.linux.netfilter.iptables.words import RuleWords
 
-MATCHES: tuple[type[Match], ...] = (
-    AddrType, RpFilter, ConntrackIs, Dscp, Ecn, IpRange, Length, Tos, Ttl, ConnmarkIs, MarkIs, Comment, Helper, NfAcct,
-    PacketType, IcmpType, Multiport, Ports, InSet, Limit, Quota, Recent, Statistic, OpaqueMatch,
-)  # fmt: skip
-"""The classes that read a match."""
+_Kind = TypeVar("_Kind", bound=Extension)
 
-TARGETS: tuple[type[Target], ...] = (
-    Verdict, Reject, Mark, Connmark, SetTtl, SetTos, SetDscp, Notrack, Log, Dnat, Snat, Masquerade, Redirect,
-    Netmap, OpaqueTarget,
+
+def _classes(kind: type[_Kind], *rooms: ModuleType) -> tuple[type[_Kind], ...]:
+    """Return the classes of that kind in their order; those without records only have others derived from them."""
+    there = (one for room in rooms for one in vars(room).values() if getattr(one, "__module__", "") == room.__name__)
+    return tuple(one for one in there if isinstance(one, type) and issubclass(one, kind) and "records" in vars(one))
+
+
+MATCHES = _classes(
+    Match,  # type: ignore[type-abstract]
+    addrtype, conntrack, ip, mark, misc, ports, set, stateful, opaque_matches,
 )  # fmt: skip
-"""The classes that read a target; CT is two of them: of two records of one name the first reads."""
+
+TARGETS = _classes(Target, verdict, mangle, nat, log, opaque_targets)
+"""All classes; of two records of one name, as of `statistic` and CT, the first reads."""
 
 MATCH_NAMES: dict[str, tuple[type[Match], MatchRecord]] = {
     record.name: (one, record) for one in reversed(MATCHES) for record in one.records
 }
 
 TARGET_NAMES: dict[str, tuple[type[Target], TargetRecord]] = {
-    record.name: (one, record) for one in reversed(TARGETS) for record in one.records
+    record.name: (one, record) for one in reversed(TARGETS) for record in one.records if record.name
 }
 
 

@@ -75,10 +75,6 @@ class RuleWords(Scanner):
         word = self._words[self.read]
         return self._words[self.read + 1] if word == "!" else word
 
-    def accept_option(self, *names: str) -> tuple[str, bool]:
-        """Read `[!] --name` if the name is one of these: (name, negated); ("", False) when it is not."""
-        return self.take_option() if self.peek_option() in names else ("", False)
-
     def take_option(self) -> tuple[str, bool]:
         """Read the next word, or the one after a `!`: (word, negated)."""
         following = self.peek_option()

@@ -34,21 +34,13 @@ class AddrType(Match):
     """`-m addrtype [!] --src-type TYPES [!] --dst-type TYPES --limit-iface-in|out`."""
 
     records = (
-        MatchRecord(
-            name="addrtype",
-            options=Grammar(
-                {
-                    "--src-type": OptionEntry(("src",), _types, ",".join, "src_negated", ()),
-                    "--dst-type": OptionEntry(("dst",), _types, ",".join, "dst_negated", ()),
-                    "--limit-iface-in": OptionEntry(constants={"limit": "in"}),
-                    "--limit-iface-out": OptionEntry(constants={"limit": "out"}),
-                },
-                one_of=("--src-type", "--dst-type"),
-            ),
-            purity=Purity.REFUSES,
-            tracks=False,
-        ),
-    )
+        MatchRecord("addrtype", Grammar({
+            "--src-type": OptionEntry(("src",), _types, ",".join, "src_negated", ()),
+            "--dst-type": OptionEntry(("dst",), _types, ",".join, "dst_negated", ()),
+            "--limit-iface-in": OptionEntry(constants={"limit": "in"}),
+            "--limit-iface-out": OptionEntry(constants={"limit": "out"}),
+        }, one_of=("--src-type", "--dst-type")), purity=Purity.REFUSES, tracks=False),
+    )  # fmt: skip
 
     src: tuple[str, ...] = ()
     dst: tuple[str, ...] = ()
@@ -88,22 +80,13 @@ class RpFilter(Match):
     """`-m rpfilter`: would the answer leave by the device the packet came in by?"""
 
     records = (
-        MatchRecord(
-            name="rpfilter",
-            options=Grammar(
-                {
-                    "--loose": flag_option("loose"),
-                    "--validmark": flag_option("validmark"),
-                    "--accept-local": flag_option("accept_local"),
-                    "--invert": flag_option("invert"),
-                }
-            ),
-            purity=Purity.REFUSES,
-            tracks=False,
-            tables=("raw", "mangle"),
-            hooks=("PREROUTING",),
-        ),
-    )
+        MatchRecord("rpfilter", Grammar({
+            "--loose": flag_option("loose"),
+            "--validmark": flag_option("validmark"),
+            "--accept-local": flag_option("accept_local"),
+            "--invert": flag_option("invert"),
+        }), purity=Purity.REFUSES, tracks=False, tables=("raw", "mangle"), hooks=("PREROUTING",)),
+    )  # fmt: skip
 
     loose: bool = False
     validmark: bool = False

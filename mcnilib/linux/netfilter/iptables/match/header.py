@@ -222,7 +222,7 @@ def read_header(words: RuleWords, chain: str) -> tuple[str, Match | None] | None
     option = words.peek_option()
     if option not in HEADER and option not in REFUSED:
         return None
-    _, negated = words.accept_option(option)
+    _, negated = words.take_option()
     if option in REFUSED:
         raise words.unsupported(f"{option} is not modelled")
     kind = HEADER[option]

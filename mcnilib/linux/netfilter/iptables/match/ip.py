@@ -88,13 +88,10 @@ class Length(Match):
     """`-m length --length LOW:HIGH`: bytes of the packet with its IP header."""
 
     records = (
-        MatchRecord(
-            name="length",
-            options=Grammar({"--length": OptionEntry(("low", "high"), _length, _length_text, "negated")}, single=True),
-            purity=Purity.REFUSES,
-            tracks=False,
-        ),
-    )
+        MatchRecord("length", Grammar({
+            "--length": OptionEntry(("low", "high"), _length, _length_text, "negated"),
+        }, single=True), purity=Purity.REFUSES, tracks=False),
+    )  # fmt: skip
 
     low: int
     high: int
@@ -124,19 +121,11 @@ class IpRange(Match):
     """`-m iprange --src-range A-B --dst-range C-D`, both ends included."""
 
     records = (
-        MatchRecord(
-            name="iprange",
-            options=Grammar(
-                {
-                    "--src-range": OptionEntry(("src",), _ends, _ends_text, "src_negated"),
-                    "--dst-range": OptionEntry(("dst",), _ends, _ends_text, "dst_negated"),
-                },
-                one_of=("--src-range", "--dst-range"),
-            ),
-            purity=Purity.PURE,
-            tracks=False,
-        ),
-    )
+        MatchRecord("iprange", Grammar({
+            "--src-range": OptionEntry(("src",), _ends, _ends_text, "src_negated"),
+            "--dst-range": OptionEntry(("dst",), _ends, _ends_text, "dst_negated"),
+        }, one_of=("--src-range", "--dst-range")), purity=Purity.PURE, tracks=False),
+    )  # fmt: skip
 
     src: Ends | None = None
     dst: Ends | None = None
@@ -163,21 +152,13 @@ class Ttl(Match):
     """`-m ttl --ttl-eq|lt|gt N`. Forwarding lowers the TTL before the rules of FORWARD see the packet."""
 
     records = (
-        MatchRecord(
-            name="ttl",
-            options=Grammar(
-                {
-                    "--ttl-eq": OptionEntry(("ttl",), TTL, negated="negated", constants={"compare": "eq"}),
-                    "--ttl-lt": OptionEntry(("ttl",), TTL, constants={"compare": "lt"}),
-                    "--ttl-gt": OptionEntry(("ttl",), TTL, constants={"compare": "gt"}),
-                    "--ttl": OptionEntry(("ttl",), TTL, negated="negated", constants={"compare": "eq"}, printed=False),
-                },
-                single=True,
-            ),
-            purity=Purity.PURE,
-            tracks=False,
-        ),
-    )
+        MatchRecord("ttl", Grammar({
+            "--ttl-eq": OptionEntry(("ttl",), TTL, negated="negated", constants={"compare": "eq"}),
+            "--ttl-lt": OptionEntry(("ttl",), TTL, constants={"compare": "lt"}),
+            "--ttl-gt": OptionEntry(("ttl",), TTL, constants={"compare": "gt"}),
+            "--ttl": OptionEntry(("ttl",), TTL, negated="negated", constants={"compare": "eq"}, printed=False),
+        }, single=True), purity=Purity.PURE, tracks=False),
+    )  # fmt: skip
 
     compare: str  # eq, lt or gt
     ttl: int
@@ -203,13 +184,10 @@ class Tos(Match):
     """`-m tos --tos VALUE/MASK`."""
 
     records = (
-        MatchRecord(
-            name="tos",
-            options=Grammar({"--tos": OptionEntry(("value", "mask"), read_tos, masked_tos, "negated")}, single=True),
-            purity=Purity.PURE,
-            tracks=False,
-        ),
-    )
+        MatchRecord("tos", Grammar({
+            "--tos": OptionEntry(("value", "mask"), read_tos, masked_tos, "negated"),
+        }, single=True), purity=Purity.PURE, tracks=False),
+    )  # fmt: skip
 
     value: int
     mask: int = 0xFF
@@ -230,19 +208,11 @@ class Dscp(Match):
     """`-m dscp --dscp VALUE`: the upper six bits of the TOS byte."""
 
     records = (
-        MatchRecord(
-            name="dscp",
-            options=Grammar(
-                {
-                    "--dscp": OptionEntry(("value",), DSCP, hex_byte, "negated"),
-                    "--dscp-class": OptionEntry(("value",), read_class, negated="negated", printed=False),
-                },
-                single=True,
-            ),
-            purity=Purity.PURE,
-            tracks=False,
-        ),
-    )
+        MatchRecord("dscp", Grammar({
+            "--dscp": OptionEntry(("value",), DSCP, hex_byte, "negated"),
+            "--dscp-class": OptionEntry(("value",), read_class, negated="negated", printed=False),
+        }, single=True), purity=Purity.PURE, tracks=False),
+    )  # fmt: skip
 
     value: int
     negated: bool = False
@@ -262,20 +232,12 @@ class Ecn(Match):
     """`-m ecn`: the TCP flags ECE and CWR (true: set, false: not set), the lowest two bits of the TOS byte."""
 
     records = (
-        MatchRecord(
-            name="ecn",
-            options=Grammar(
-                {
-                    "--ecn-tcp-ece": OptionEntry(("ece",), sign=True),
-                    "--ecn-tcp-cwr": OptionEntry(("cwr",), sign=True),
-                    "--ecn-ip-ect": OptionEntry(("ect",), number(0, 3, "the ECN bits"), negated="ect_negated"),
-                },
-                one_of=("--ecn-tcp-ece", "--ecn-tcp-cwr", "--ecn-ip-ect"),
-            ),
-            purity=Purity.PURE,
-            tracks=False,
-        ),
-    )
+        MatchRecord("ecn", Grammar({
+            "--ecn-tcp-ece": OptionEntry(("ece",), sign=True),
+            "--ecn-tcp-cwr": OptionEntry(("cwr",), sign=True),
+            "--ecn-ip-ect": OptionEntry(("ect",), number(0, 3, "the ECN bits"), negated="ect_negated"),
+        }, one_of=("--ecn-tcp-ece", "--ecn-tcp-cwr", "--ecn-ip-ect")), purity=Purity.PURE, tracks=False),
+    )  # fmt: skip
 
     ece: bool | None = None
     cwr: bool | None = None

@@ -35,13 +35,10 @@ class MarkIs(Match):
     """`-m mark --mark VALUE/MASK`."""
 
     records = (
-        MatchRecord(
-            name="mark",
-            options=Grammar({"--mark": OptionEntry(("value", "mask"), read_mark, masked, "negated")}, single=True),
-            purity=Purity.PURE,
-            tracks=False,
-        ),
-    )
+        MatchRecord("mark", Grammar({
+            "--mark": OptionEntry(("value", "mask"), read_mark, masked, "negated"),
+        }, single=True), purity=Purity.PURE, tracks=False),
+    )  # fmt: skip
 
     value: int
     mask: int = 0xFFFFFFFF
@@ -62,13 +59,10 @@ class ConnmarkIs(Match):
     """`-m connmark --mark VALUE/MASK`; never holds for a packet without connection."""
 
     records = (
-        MatchRecord(
-            name="connmark",
-            options=Grammar({"--mark": OptionEntry(("value", "mask"), read_mark, masked, "negated")}, single=True),
-            purity=Purity.PURE,
-            tracks=True,
-        ),
-    )
+        MatchRecord("connmark", Grammar({
+            "--mark": OptionEntry(("value", "mask"), read_mark, masked, "negated"),
+        }, single=True), purity=Purity.PURE, tracks=True),
+    )  # fmt: skip
 
     value: int
     mask: int = 0xFFFFFFFF

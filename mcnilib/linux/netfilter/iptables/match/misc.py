@@ -46,13 +46,10 @@ class PacketType(Match):
     """`-m pkttype --pkt-type unicast|broadcast|multicast`; only unicast frames are modelled."""
 
     records = (
-        MatchRecord(
-            name="pkttype",
-            options=Grammar({"--pkt-type": OptionEntry(("kind",), _kind, negated="negated")}, single=True),
-            purity=Purity.REFUSES,
-            tracks=False,
-        ),
-    )
+        MatchRecord("pkttype", Grammar({
+            "--pkt-type": OptionEntry(("kind",), _kind, negated="negated"),
+        }, single=True), purity=Purity.REFUSES, tracks=False),
+    )  # fmt: skip
 
     kind: str
     negated: bool = False
@@ -76,15 +73,10 @@ class Helper(Match):
     """`-m helper --helper NAME`: connections a helper expected. There are no helpers here, so only `!` holds."""
 
     records = (
-        MatchRecord(
-            name="helper",
-            options=Grammar(
-                {"--helper": OptionEntry(("name",), any_word("a helper"), _helper_text, "negated")}, single=True
-            ),
-            purity=Purity.PURE,
-            tracks=True,
-        ),
-    )
+        MatchRecord("helper", Grammar({
+            "--helper": OptionEntry(("name",), any_word("a helper"), _helper_text, "negated"),
+        }, single=True), purity=Purity.PURE, tracks=True),
+    )  # fmt: skip
 
     name: str
     negated: bool = False
@@ -103,13 +95,10 @@ class Comment(Match):
     """`-m comment --comment TEXT`: always holds."""
 
     records = (
-        MatchRecord(
-            name="comment",
-            options=Grammar({"--comment": OptionEntry(("text",), _comment, quoted)}, single=True),
-            purity=Purity.PURE,
-            tracks=False,
-        ),
-    )
+        MatchRecord("comment", Grammar({
+            "--comment": OptionEntry(("text",), _comment, quoted),
+        }, single=True), purity=Purity.PURE, tracks=False),
+    )  # fmt: skip
 
     text: str
 
@@ -126,13 +115,10 @@ class NfAcct(Match):
     """`-m nfacct --nfacct-name NAME`: counts, always holds. iptables-save prints two blanks before the name."""
 
     records = (
-        MatchRecord(
-            name="nfacct",
-            options=Grammar({"--nfacct-name": OptionEntry(("name",), any_word("a name"), " {}".format)}, single=True),
-            purity=Purity.PURE,
-            tracks=False,
-        ),
-    )
+        MatchRecord("nfacct", Grammar({
+            "--nfacct-name": OptionEntry(("name",), any_word("a name"), " {}".format),
+        }, single=True), purity=Purity.PURE, tracks=False),
+    )  # fmt: skip
 
     name: str
 

@@ -131,7 +131,7 @@ class Ports(Match):
     records = (
         MatchRecord("tcp", TCP, purity=Purity.PURE, tracks=False, implied=True),
         MatchRecord("udp", UDP, purity=Purity.PURE, tracks=False, implied=True),
-    )
+    )  # fmt: skip
 
     proto: str
     sport: Range | None = None
@@ -207,15 +207,10 @@ class IcmpType(Match):
     """`-m icmp --icmp-type TYPE[/CODE]`; code None: any code; type 255: any type."""
 
     records = (
-        MatchRecord(
-            "icmp",
-            Grammar({"--icmp-type": OptionEntry(("type", "code"), _icmp_type, _icmp_text, "negated")}, single=True),
-            purity=Purity.PURE,
-            tracks=False,
-            protocols=("icmp",),
-            implied=True,
-        ),
-    )
+        MatchRecord("icmp", Grammar({
+            "--icmp-type": OptionEntry(("type", "code"), _icmp_type, _icmp_text, "negated"),
+        }, single=True), purity=Purity.PURE, tracks=False, protocols=("icmp",), implied=True),
+    )  # fmt: skip
 
     type: int
     code: int | None = None

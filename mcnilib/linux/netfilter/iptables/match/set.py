@@ -46,20 +46,12 @@ class InSet(Match):
     """`-m set --match-set NAME src|dst[,...]`; a set with fewer parts than sides uses the first ones."""
 
     records = (
-        MatchRecord(
-            "set",
-            Grammar(
-                {
-                    "--match-set": OptionEntry(
-                        ("name", "sides"), _name_and_sides, "{} {}".format, "negated", aliases=("--set",)
-                    )
-                },
-                single=True,
+        MatchRecord("set", Grammar({
+            "--match-set": OptionEntry(
+                ("name", "sides"), _name_and_sides, "{} {}".format, "negated", aliases=("--set",)
             ),
-            purity=Purity.REFUSES,
-            tracks=False,
-        ),
-    )
+        }, single=True), purity=Purity.REFUSES, tracks=False),
+    )  # fmt: skip
 
     name: str
     sides: str  # src, dst, or a list of them

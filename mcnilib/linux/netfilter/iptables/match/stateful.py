@@ -178,18 +178,11 @@ class Limit(Remembering):
     """`-m limit --limit RATE --limit-burst N`: a bucket of N packets that is filled again at a rate."""
 
     records = (
-        MatchRecord(
-            "limit",
-            Grammar(
-                {
-                    "--limit": OptionEntry(("rate",), _limit_rate, lambda rate: rate.text),
-                    "--limit-burst": OptionEntry(("burst",), _burst, absent=5),
-                }
-            ),
-            purity=Purity.REMEMBERS,
-            tracks=False,
-        ),
-    )
+        MatchRecord("limit", Grammar({
+            "--limit": OptionEntry(("rate",), _limit_rate, lambda rate: rate.text),
+            "--limit-burst": OptionEntry(("burst",), _burst, absent=5),
+        }), purity=Purity.REMEMBERS, tracks=False),
+    )  # fmt: skip
 
     rate: Rate = THREE_AN_HOUR
     burst: int = 5
@@ -228,13 +221,10 @@ class Quota(Remembering):
     """`-m quota --quota BYTES`: holds until so many bytes have passed; negated, from then on."""
 
     records = (
-        MatchRecord(
-            "quota",
-            Grammar({"--quota": OptionEntry(("bytes",), _bytes, negated="negated")}, single=True),
-            purity=Purity.REMEMBERS,
-            tracks=False,
-        ),
-    )
+        MatchRecord("quota", Grammar({
+            "--quota": OptionEntry(("bytes",), _bytes, negated="negated"),
+        }, single=True), purity=Purity.REMEMBERS, tracks=False),
+    )  # fmt: skip
 
     bytes: int
     negated: bool = False

@@ -47,32 +47,20 @@ class Log(Target):
     """LOG, NFLOG or TRACE: tells somebody and goes on. `words` are its options as iptables-save prints them."""
 
     records = (
-        TargetRecord(
-            "LOG",
-            Grammar(
-                {"--log-prefix": _prefix(29), "--log-level": _level, **dict.fromkeys(LOG_FLAGS, flag)},
-                finish=_without_defaults,
-            ),
-            tracks=False,
-            changes=False,
-        ),
-        TargetRecord(
-            "NFLOG",
-            Grammar(
-                {
-                    "--nflog-prefix": _prefix(63),
-                    "--nflog-group": number(0, 0xFFFF),
-                    "--nflog-size": number(),
-                    "--nflog-threshold": number(0, 0xFFFF),
-                    "--nflog-range": number(),
-                },
-                finish=_without_defaults,
-            ),
-            tracks=False,
-            changes=False,
-        ),
+        TargetRecord("LOG", Grammar({
+            "--log-prefix": _prefix(29),
+            "--log-level": _level,
+            **dict.fromkeys(LOG_FLAGS, flag),
+        }, finish=_without_defaults), tracks=False, changes=False),
+        TargetRecord("NFLOG", Grammar({
+            "--nflog-prefix": _prefix(63),
+            "--nflog-group": number(0, 0xFFFF),
+            "--nflog-size": number(),
+            "--nflog-threshold": number(0, 0xFFFF),
+            "--nflog-range": number(),
+        }, finish=_without_defaults), tracks=False, changes=False),
         TargetRecord("TRACE", Grammar(), tracks=False, changes=False),
-    )
+    )  # fmt: skip
 
     name: str
     words: str = ""

@@ -87,22 +87,15 @@ class Connmark(Target):
     """CONNMARK: save the packet's mark on the connection, restore it, or set the connection's mark."""
 
     records = (
-        TargetRecord(
-            "CONNMARK",
-            Grammar(
-                {
-                    **dict.fromkeys(CHANGES, OptionEntry(("value", "ctmask"), _change, constants={"action": "set"})),
-                    "--save-mark": OptionEntry(constants={"action": "save"}),
-                    "--restore-mark": OptionEntry(constants={"action": "restore"}),
-                    "--nfmask": OptionEntry(("nfmask",), _MASK),
-                    "--ctmask": OptionEntry(("ctmask",), _MASK),
-                    "--mask": OptionEntry(("mask",), _MASK),
-                }
-            ),
-            tracks=True,
-            changes=True,
-        ),
-    )
+        TargetRecord("CONNMARK", Grammar({
+            **dict.fromkeys(CHANGES, OptionEntry(("value", "ctmask"), _change, constants={"action": "set"})),
+            "--save-mark": OptionEntry(constants={"action": "save"}),
+            "--restore-mark": OptionEntry(constants={"action": "restore"}),
+            "--nfmask": OptionEntry(("nfmask",), _MASK),
+            "--ctmask": OptionEntry(("ctmask",), _MASK),
+            "--mask": OptionEntry(("mask",), _MASK),
+        }), tracks=True, changes=True),
+    )  # fmt: skip
 
     action: str  # save, restore, set
     value: int = 0
@@ -173,20 +166,11 @@ class SetTos(Target):
     """TOS --set-tos value/mask: clear the mask's bits, then XOR the value."""
 
     records = (
-        TargetRecord(
-            "TOS",
-            Grammar(
-                {
-                    "--set-tos": OptionEntry(("value", "mask"), read_tos, masked_tos),
-                    **dict.fromkeys(TOS_CHANGES, OptionEntry(("value", "mask"), _change_tos, printed=False)),
-                },
-                single=True,
-            ),
-            tracks=False,
-            changes=True,
-            tables=("mangle",),
-        ),
-    )
+        TargetRecord("TOS", Grammar({
+            "--set-tos": OptionEntry(("value", "mask"), read_tos, masked_tos),
+            **dict.fromkeys(TOS_CHANGES, OptionEntry(("value", "mask"), _change_tos, printed=False)),
+        }, single=True), tracks=False, changes=True, tables=("mangle",)),
+    )  # fmt: skip
 
     value: int
     mask: int = 0xFF
@@ -201,20 +185,11 @@ class SetDscp(Target):
     """DSCP --set-dscp: set the upper six bits of the TOS byte."""
 
     records = (
-        TargetRecord(
-            "DSCP",
-            Grammar(
-                {
-                    "--set-dscp": OptionEntry(("value",), DSCP, hex_byte),
-                    "--set-dscp-class": OptionEntry(("value",), read_class, printed=False),
-                },
-                single=True,
-            ),
-            tracks=False,
-            changes=True,
-            tables=("mangle",),
-        ),
-    )
+        TargetRecord("DSCP", Grammar({
+            "--set-dscp": OptionEntry(("value",), DSCP, hex_byte),
+            "--set-dscp-class": OptionEntry(("value",), read_class, printed=False),
+        }, single=True), tracks=False, changes=True, tables=("mangle",)),
+    )  # fmt: skip
 
     value: int
 

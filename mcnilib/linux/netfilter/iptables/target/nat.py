@@ -119,25 +119,15 @@ class Dnat(Nat):
     """Rewrite the destination of a connection; port 0 keeps the port, no address keeps the address."""
 
     records = (
-        _nat(
-            "DNAT",
-            Grammar(
-                {
-                    "--to-destination": OptionEntry(
-                        ("to", "port", "last", "last_port", "base_port"),
-                        _destination,
-                        _ends_text,
-                        absent=...,
-                        aliases=("--to",),
-                    ),
-                    "--random": flag_option("random"),
-                    "--persistent": flag_option("persistent"),
-                },
-                needed=("--to-destination",),
+        _nat("DNAT", Grammar({
+            "--to-destination": OptionEntry(
+                ("to", "port", "last", "last_port", "base_port"), _destination, _ends_text, absent=...,
+                aliases=("--to",)
             ),
-            hooks=("PREROUTING", "OUTPUT"),
-        ),
-    )
+            "--random": flag_option("random"),
+            "--persistent": flag_option("persistent"),
+        }, needed=("--to-destination",)), hooks=("PREROUTING", "OUTPUT")),
+    )  # fmt: skip
 
     to: IPv4Address | None
     port: int = 0
@@ -158,22 +148,15 @@ class Snat(Nat):
     """Rewrite the source of a connection; port 0 keeps the port where it is free, no address keeps the address."""
 
     records = (
-        _nat(
-            "SNAT",
-            Grammar(
-                {
-                    "--to-source": OptionEntry(
-                        ("to", "port", "last", "last_port"), _source, _ends_text, absent=..., aliases=("--to",)
-                    ),
-                    "--random": flag_option("random"),
-                    "--random-fully": flag_option("random_fully"),
-                    "--persistent": flag_option("persistent"),
-                },
-                needed=("--to-source",),
+        _nat("SNAT", Grammar({
+            "--to-source": OptionEntry(
+                ("to", "port", "last", "last_port"), _source, _ends_text, absent=..., aliases=("--to",)
             ),
-            hooks=("INPUT", "POSTROUTING"),
-        ),
-    )
+            "--random": flag_option("random"),
+            "--random-fully": flag_option("random_fully"),
+            "--persistent": flag_option("persistent"),
+        }, needed=("--to-source",)), hooks=("INPUT", "POSTROUTING")),
+    )  # fmt: skip
 
     to: IPv4Address | None
     port: int = 0
@@ -194,18 +177,12 @@ class Masquerade(Nat):
     """Rewrite the source to an address of the outgoing device."""
 
     records = (
-        _nat(
-            "MASQUERADE",
-            Grammar(
-                {
-                    "--to-ports": OptionEntry(("port", "last_port"), _to_ports, _ports_text, absent=0),
-                    "--random": flag_option("random"),
-                    "--random-fully": flag_option("random_fully"),
-                }
-            ),
-            hooks=("POSTROUTING",),
-        ),
-    )
+        _nat("MASQUERADE", Grammar({
+            "--to-ports": OptionEntry(("port", "last_port"), _to_ports, _ports_text, absent=0),
+            "--random": flag_option("random"),
+            "--random-fully": flag_option("random_fully"),
+        }), hooks=("POSTROUTING",)),
+    )  # fmt: skip
 
     random_fully: bool = False
     random: bool = False
@@ -223,19 +200,11 @@ class Redirect(Nat):
     """Rewrite the destination to this machine: in OUTPUT to 127.0.0.1, else to the incoming device's first address."""
 
     records = (
-        _nat(
-            "REDIRECT",
-            Grammar(
-                {
-                    "--to-ports": OptionEntry(
-                        ("port", "last_port"), _to_ports, _ports_text, absent=0, aliases=("--to-port",)
-                    ),
-                    "--random": flag_option("random"),
-                }
-            ),
-            hooks=("PREROUTING", "OUTPUT"),
-        ),
-    )
+        _nat("REDIRECT", Grammar({
+            "--to-ports": OptionEntry(("port", "last_port"), _to_ports, _ports_text, absent=0, aliases=("--to-port",)),
+            "--random": flag_option("random"),
+        }), hooks=("PREROUTING", "OUTPUT")),
+    )  # fmt: skip
 
     port: int = 0
     last_port: int = 0
@@ -254,7 +223,7 @@ class Netmap(Nat):
 
     records = (
         _nat("NETMAP", Grammar({"--to": OptionEntry(("network",), _network)}, single=True), hooks=BUILT_IN["nat"]),
-    )
+    )  # fmt: skip
 
     network: IPv4Network
 

@@ -44,7 +44,7 @@ class Verdict(Target):
         TargetRecord("ACCEPT", Grammar(), tracks=False, changes=False),
         TargetRecord("DROP", Grammar(), tracks=False, changes=False),
         TargetRecord("RETURN", Grammar(), tracks=False, changes=False),
-    )
+    )  # fmt: skip
 
     name: str
 
@@ -84,15 +84,10 @@ class Reject(Target):
     """Drop, and answer with an ICMP error or a TCP RST; `kind` is the word after --reject-with."""
 
     records = (
-        TargetRecord(
-            "REJECT",
-            Grammar({"--reject-with": OptionEntry(("kind",), _reject_kind)}),
-            tracks=False,
-            changes=False,
-            tables=("filter",),
-            hooks=("INPUT", "FORWARD", "OUTPUT"),
-        ),
-    )
+        TargetRecord("REJECT", Grammar({
+            "--reject-with": OptionEntry(("kind",), _reject_kind),
+        }), tracks=False, changes=False, tables=("filter",), hooks=("INPUT", "FORWARD", "OUTPUT")),
+    )  # fmt: skip
 
     kind: str = "icmp-port-unreachable"
 
