@@ -25,7 +25,7 @@ from mcnilib.linux.netfilter.iptables.edit import (
     put_table,
     set_policy,
 )
-from mcnilib.linux.netfilter.iptables.rule import Chain, ChainRule, RuleIndex, Table, why_not
+from mcnilib.linux.netfilter.iptables.rule import Chain, ChainRule, RuleIndex, Table
 from mcnilib.linux.netfilter.iptables.save import parse_rule, parse_tables, print_tables
 from mcnilib.linux.netfilter.iptables.traverse import traverse
 from mcnilib.linux.packet import Packet, Tcp
@@ -156,9 +156,9 @@ def test_without_a_connection_connmark_does_nothing() -> None:
 
 def test_why_not_of_a_rule() -> None:
     rule = parse_rule("-A FORWARD -i veth+ -m mark --mark 0x4000/0x4000 -m conntrack --ctstate INVALID -j DROP")
-    assert why_not(rule, PACKET, forward()) == "ctstate is NEW, not INVALID"
-    assert why_not(rule, PACKET.but(mark=0), forward()) == "mark is 0x0, not 0x4000/0x4000"
-    assert why_not(rule, PACKET, Context("FORWARD", ctstate="INVALID", iif="veth1")) == ""
+    assert rule.why_not(PACKET, forward()) == "ctstate is NEW, not INVALID"
+    assert rule.why_not(PACKET.but(mark=0), forward()) == "mark is 0x0, not 0x4000/0x4000"
+    assert rule.why_not(PACKET, Context("FORWARD", ctstate="INVALID", iif="veth1")) == ""
 
 
 # Long chains.

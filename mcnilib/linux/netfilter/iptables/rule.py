@@ -10,7 +10,7 @@ from collections.abc import Callable, Hashable, Iterator, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from operator import itemgetter
-from typing import Generic, NamedTuple, TypeVar, overload
+from typing import Any, Generic, NamedTuple, TypeVar
 
 from mcnilib.errors import NotThere, Unsupported
 from mcnilib.linux.netfilter.context import Context
@@ -72,11 +72,7 @@ class LazyRules(Sequence["ChainRule"]):
         del self._read  # with the lines it holds
         return rules
 
-    @overload
-    def __getitem__(self, place: int) -> ChainRule: ...
-    @overload
-    def __getitem__(self, place: slice) -> tuple[ChainRule, ...]: ...
-    def __getitem__(self, place: int | slice) -> ChainRule | tuple[ChainRule, ...]:
+    def __getitem__(self, place: Any) -> Any:
         return self.all[place]
 
     def __len__(self) -> int:
@@ -312,8 +308,3 @@ class Table:
         if name not in self.by_name:
             raise NotThere(f"no chain {name!r} in table {self.name}")
         return self.by_name[name]
-
-
-def why_not(rule: ChainRule, packet: Packet, at: Context) -> str:
-    """Say in words why a rule did not match, for example `mark is 0x0, not 0x4000/0x4000`; empty when it would."""
-    return rule.why_not(packet, at)
