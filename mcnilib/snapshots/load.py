@@ -52,7 +52,7 @@ from mcnilib.world.world import Port, World
 
 ROWS = {row.stem: row for row in LISTINGS}
 
-Part = TypeVar("Part")
+_T = TypeVar("_T")
 
 
 def load(files: Mapping[str, str]) -> World:
@@ -266,7 +266,7 @@ class _Reader:
         backend = self.ruleset if source.endswith("/iptables.txt") else None
         return netns.with_ip4(tables=backend.corrected(netns.ip4.tables)) if backend else netns
 
-    def read(self, row: ListingRow, parse: Callable[[str, str], Part], nothing: Part, *, needed: bool = True) -> Part:
+    def read(self, row: ListingRow, parse: Callable[[str, str], _T], nothing: _T, *, needed: bool = True) -> _T:
         """Read one listing in either form; note a gap when it is not there, not modelled, or cannot be read."""
         if not (path := self._path(row)):
             if needed:

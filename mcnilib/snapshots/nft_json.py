@@ -23,10 +23,10 @@ from mcnilib.world.json_form import read_json
 Named = tuple[str, str]
 """Family and name of a table."""
 
-FLAGS = {"owner", "persist"}
+_FLAGS = {"owner", "persist"}
 """Flags of a table that change nothing for packets; nft 1.0.6 prints others than there are."""
 
-ADDRESSES, PORTS, HEADERS = (
+ADDRESSES, _PORTS, _HEADERS = (
     ("saddr", "daddr"),
     ("sport", "dport"),
     ("protocol", "ttl", "frag-off", "type", "code", "flags"),
@@ -89,7 +89,7 @@ class Ruleset:
         said = {flags} if isinstance(flags, str) else set(flags)
         if "dormant" in said:
             self.dormant.add(table)
-        elif said - FLAGS and table not in self.dormant:
+        elif said - _FLAGS and table not in self.dormant:
             self.doubtful.add(table)
 
     def gaps(self, told: bool) -> Iterator[Gap]:
@@ -178,8 +178,8 @@ def _match_printed(left: Any, right: Any) -> bool:
         return False
     if (kind := subject.get("payload")) is not None:
         what = kind.get("field", "")
-        ranges = what in PORTS
-        known = what in (*ADDRESSES, *PORTS, *HEADERS) and kind.get("protocol") in ("ip", "tcp", "udp", "icmp")
+        ranges = what in _PORTS
+        known = what in (*ADDRESSES, *_PORTS, *_HEADERS) and kind.get("protocol") in ("ip", "tcp", "udp", "icmp")
     else:
         known, ranges = subject.get("meta", {}).get("key") in META, False
     return known and (ranges or not (isinstance(right, dict) and "range" in right))

@@ -23,7 +23,7 @@ from mcnilib.linux.routing.rule import Rule
 from mcnilib.linux.sysctl import KERNEL_DEFAULT
 from mcnilib.trace.trace import Journey, Step, Trace
 
-CHAINS = (
+_CHAINS = (
     (r"KUBE-(FIREWALL|MARK-DROP|KUBELET-CANARY)", "kube-proxy or the kubelet"),
     (r"KUBE-(ROUTER|NWPLCY|POD-FW)", "kube-router"),
     (r"KUBE-", "kube-proxy"),
@@ -83,13 +83,13 @@ def _inferred(writer: str, sign: str) -> Origin:
 
 def _of_chain_rule(rule: ChainRule) -> Origin | None:
     """Judge by the chain, by the comment, then by the chain it jumps to."""
-    if found := _first(CHAINS, rule.chain):
+    if found := _first(_CHAINS, rule.chain):
         return _inferred(found, f"the name of the chain {rule.chain}")
     words = re.search(r'--comment (?:"([^"]*)"|(\S+))', rule.text)
     comment = (words[1] or words[2] or "") if words else ""
     if found := _first(COMMENTS, comment):
         return _inferred(found, f"its comment {comment!r}")
-    if isinstance(rule.target, Jump) and (found := _first(CHAINS, rule.target.chain)):
+    if isinstance(rule.target, Jump) and (found := _first(_CHAINS, rule.target.chain)):
         return _inferred(found, f"the name of the chain {rule.target.chain} it jumps to")
     if "-i veth0 " in f"{rule.text} " and "--set-xmark 0x1/" in rule.text:
         return _inferred(COORDINATOR, "the mark 0x1 for what comes in by veth0")

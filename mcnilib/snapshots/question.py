@@ -71,10 +71,10 @@ def _end(words: Words) -> tuple[IPv4Address | None, int, str]:
 def print_listeners(listeners: Iterable[Listener]) -> str:
     """Print listeners as `ss -ltun` does."""
     lines = [_line(one) for one in listeners]
-    return "\n".join([HEAD, *lines]) + "\n" if lines else ""
+    return "\n".join([_HEAD, *lines]) + "\n" if lines else ""
 
 
-HEAD = "Netid State  Recv-Q Send-Q Local Address:Port  Peer Address:PortProcess"
+_HEAD = "Netid State  Recv-Q Send-Q Local Address:Port  Peer Address:PortProcess"
 
 
 def _line(one: Listener) -> str:
@@ -85,7 +85,7 @@ def _line(one: Listener) -> str:
     return f"{one.proto:<5} {state:<6} {waiting:<6} {queue:<6} {one.host}:{one.port}  {far}"
 
 
-PROTOCOLS = ("tcp", "udp", "icmp")
+_PROTOCOLS = ("tcp", "udp", "icmp")
 
 
 class QuestionError(McniError, ValueError):
@@ -102,7 +102,7 @@ def read_flow(netns: str, to: str, source: str = "", patience: float = 5.0) -> F
     proto, _, rest = to.partition(":")
     host, colon, port = rest.partition(":")
     proto = proto.lower()
-    if proto not in PROTOCOLS or bool(colon) is (proto == "icmp") or "/" in rest:
+    if proto not in _PROTOCOLS or bool(colon) is (proto == "icmp") or "/" in rest:
         raise QuestionError(f"{to!r} is not tcp:ADDRESS:PORT, udp:ADDRESS:PORT or icmp:ADDRESS{_meant(to)}")
     flow = Flow(netns, _address(host), proto, _port(port) if colon else 0, patience=patience)
     return _from(flow, source) if source else flow
@@ -113,7 +113,7 @@ def _meant(to: str) -> str:
     found = re.search(r"([0-9]+(?:\.[0-9]+){3})(?::([0-9]+))?", to)
     if not found:
         return ""
-    named = get_close_matches(re.split(r"\W", to)[0].lower(), PROTOCOLS, 1)
+    named = get_close_matches(re.split(r"\W", to)[0].lower(), _PROTOCOLS, 1)
     proto = "icmp" if not found[2] else named[0] if named and named[0] != "icmp" else "tcp"
     port = f":{found[2]}" if found[2] else ""
     return f"; did you mean '{proto}:{found[1]}{port}'?"

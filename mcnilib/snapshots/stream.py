@@ -17,7 +17,7 @@ from mcnilib.errors import StateSyntaxError, Unsupported, printable
 from mcnilib.snapshots.files import FORMAT, WORLD, Names, Place, folder_name, print_world
 from mcnilib.snapshots.folder import NAMES
 
-HEAD = "mcni-snapshot "
+_HEAD = "mcni-snapshot "
 TOLERATED = ("sysctl.txt",)
 """Files that are kept although their command failed: some sysctls cannot be read."""
 
@@ -70,7 +70,7 @@ class _Reader:
         return StateSyntaxError(what, source=self.source, line=self.at + 1, column=1, text=line)
 
     def _head(self) -> str:
-        found = re.fullmatch(rf"{HEAD}(\d{{1,9}}) (\S+)", self._line(), re.ASCII)
+        found = re.fullmatch(rf"{_HEAD}(\d{{1,9}}) (\S+)", self._line(), re.ASCII)
         if not found:
             raise self._wrong("not the output of collect.sh")
         if int(found[1]) != FORMAT:

@@ -165,7 +165,7 @@ FILTERING = ("clsact", "ingress")
 HARMLESS = ("noqueue", "noop", "pfifo_fast", "mq", "fq", "codel", "pie", "fq_codel", "fq_pie", "sfq", "cake")
 """Disciplines that pass on what comes one by one, unless filters are attached to them (`filters`)."""
 
-FEW = 10
+_FEW = 10
 """Packets that a discipline must have room for, to be harmless; an unscaled number of bytes is too few."""
 
 UNSHOWN = (5, 9)
@@ -173,7 +173,7 @@ UNSHOWN = (5, 9)
 
 QDISC = re.compile(r"qdisc (\S+) \S+ (?:\[offloaded\] )?dev (\S+)(.*)")
 
-ROOT = re.compile(r"\d{1,10}: ([^\s@:]+)[@:].*? qdisc (\S+)")
+_ROOT = re.compile(r"\d{1,10}: ([^\s@:]+)[@:].*? qdisc (\S+)")
 
 ROOM = re.compile(r"\b(?:flow_)?limit (\d+)p\b|\bmem(?:ory_)?limit \d+b\b")
 
@@ -207,7 +207,7 @@ def queued_devices(text: str, source: str) -> dict[str, str]:
     """Read `tc qdisc show`; return the devices of which nobody knows what becomes of packets that leave, and why."""
     found: dict[str, str] = {}
     for number, kind, dev, options in _disciplines(text, source):
-        small = any(not room[1] or int(room[1]) < FEW for room in ROOM.finditer(options))
+        small = any(not room[1] or int(room[1]) < _FEW for room in ROOM.finditer(options))
         if kind not in FILTERING and (kind not in HARMLESS or small):
             found.setdefault(dev, f"{source}:{number}: {dev} has a qdisc {kind}, which is not modelled")
     return found
@@ -217,7 +217,7 @@ def root_queues(text: str, source: str) -> dict[str, str]:
     """Read `ip address show`, which names the discipline of each device without its options; see `queued_devices`."""
     found: dict[str, str] = {}
     for number, line in told_lines(text):
-        words = ROOT.match(line)
+        words = _ROOT.match(line)
         if words and words[2] not in HARMLESS:
             found[words[1]] = f"{source}:{number}: {words[1]} has a qdisc {words[2]}, which is not modelled"
     return found

@@ -23,12 +23,12 @@ from mcnilib.world.ip_command import ip
 from mcnilib.world.iptables_command import iptables
 from mcnilib.world.world import World
 
-LEARNER = Origin("you", "typed as a command")
+_LEARNER = Origin("you", "typed as a command")
 
 USAGE = "ip route|rule|address|neigh|link ..., iptables ..., sysctl KEY=VALUE"
 
 
-def do(world: World, netns: str, *commands: str, by: Origin = LEARNER) -> World:
+def do(world: World, netns: str, *commands: str, by: Origin = _LEARNER) -> World:
     """Carry out commands in a namespace, one after the other, and return the world afterwards.
 
     Raises: McniError: StateSyntaxError and Unsupported for a command that is not understood, Refused (with the errno)
@@ -39,7 +39,7 @@ def do(world: World, netns: str, *commands: str, by: Origin = LEARNER) -> World:
     return world
 
 
-def run_command(netns: Netns, command: str, by: Origin = LEARNER) -> Netns:
+def run_command(netns: Netns, command: str, by: Origin = _LEARNER) -> Netns:
     """Carry out one command in a namespace; see `do`."""
     words = shell_words(command)
     if not words:

@@ -28,7 +28,7 @@ from mcnilib.linux.routing.route import ANY, METRICS, REJECTING, ROUTE_KEPT, TYP
 from mcnilib.linux.routing.rule import RULE_KEPT, parse_rule
 from mcnilib.linux.text import Words, nearest
 
-PRIORITY = tuple(word[:n] for word in ("preference", "priority", "order") for n in range(3, len(word) + 1))
+_PRIORITY = tuple(word[:n] for word in ("preference", "priority", "order") for n in range(3, len(word) + 1))
 """`ip rule` takes what begins one of its words, as `pref`. Source: iprule_modify() in ip/iprule.c."""
 
 
@@ -134,7 +134,7 @@ def _without_route(netns: Netns, line: str, said: dict[str, str], kind: str, tab
 _RULE_WORDS = {
     **{word: word for word in ("from", "to", "fwmark", "iif", "oif", "lookup", "suppress_prefixlength", "proto")},
     **{"table": "lookup", "dev": "iif", "sup_pl": "suppress_prefixlength", "protocol": "proto"},
-    **dict.fromkeys(PRIORITY, "priority"),
+    **dict.fromkeys(_PRIORITY, "priority"),
 }
 
 _RULE_ACTIONS = ("blackhole", "unreachable", "prohibit")

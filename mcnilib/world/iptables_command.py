@@ -28,7 +28,7 @@ from mcnilib.linux.text import nearest
 
 Edit = Callable[[Tables, str, str, list[str], Origin], Tables]
 
-SHORT = {
+_SHORT = {
     **{"--append": "-A", "--insert": "-I", "--delete": "-D", "--policy": "-P", "--new-chain": "-N", "--flush": "-F"},
     **{"--new": "-N", "--table": "-t", "--wait": "-w"},
 }
@@ -61,7 +61,7 @@ def iptables(netns: Netns, words: list[str], by: Origin) -> Netns:
 
 def _table(words: Sequence[str]) -> tuple[str, list[str]]:
     """Take -t TABLE and -w [SECONDS] out of the words. Raises: McniError for a table that does not exist."""
-    table, rest, left = "filter", [], [SHORT.get(word, word) for word in words]
+    table, rest, left = "filter", [], [_SHORT.get(word, word) for word in words]
     while left:
         word = left.pop(0)
         if word == "-t" or word.startswith("--table="):

@@ -169,7 +169,7 @@ def _realms(flow: JsonObject) -> list[str]:
 
 def _metrics(part: JsonObject) -> list[str]:
     """Return the words for a route's settings; JSON has names of its own for two of them."""
-    words = [f"{METRICS.get(key, key)} {value}" for key, value in part.items() if key != "lock" and value is not None]
+    words = [f"{_METRICS.get(key, key)} {value}" for key, value in part.items() if key != "lock" and value is not None]
     return words + [f"features {key}" for key, value in part.items() if value is None]
 
 
@@ -185,7 +185,7 @@ ROUTE = {
 
 HOP = ("gateway", "dev")
 
-METRICS = {"congestion": "congctl"}
+_METRICS = {"congestion": "congctl"}
 
 ROUTE_KEYS = {*ROUTE, "type", "dst", "flags", "tos", "nhid", "encap", "via", "flow", "metrics", "nexthops"}
 
@@ -197,7 +197,9 @@ def rule_lines(entry: JsonObject) -> Iterator[str]:
     if "fwmark" in entry:
         words += [f"fwmark {entry['fwmark']}" + (f"/{entry['fwmask']}" if "fwmask" in entry else "")]
     words += [f"{key} {entry[key]}" for key in ("iif", "oif", "tos", "tun_id", "ipproto") if key in entry]
-    words += [f"{word} {_range(entry, key)}" for word, key in RANGES.items() if key in entry or f"{key}_start" in entry]
+    words += [
+        f"{word} {_range(entry, key)}" for word, key in _RANGES.items() if key in entry or f"{key}_start" in entry
+    ]
     table = entry.get("table", "[l3mdev-table]" if "l3mdev" in entry else None)
     words += [f"lookup {table}"] if table is not None else []
     words += [entry["action"]] if "action" in entry else []
@@ -211,7 +213,7 @@ def rule_lines(entry: JsonObject) -> Iterator[str]:
 
 RULE = {"goto": "goto", "suppress_prefixlen": "suppress_prefixlength", "suppress_ifgroup": "suppress_ifgroup"}
 
-RANGES = {"uidrange": "uid", "sport": "sport", "dport": "dport"}
+_RANGES = {"uidrange": "uid", "sport": "sport", "dport": "dport"}
 
 FLOW = ("flow_from", "flow_to")
 
@@ -219,7 +221,7 @@ RULE_KEYS = {
     *("priority", "not", "src", "srclen", "dst", "dstlen", "fwmark", "fwmask", "iif", "oif", "table", "action"),
     *("protocol", "iif_detached", "oif_detached", "tos", "tun_id", "ipproto", "nop", "l3mdev", "masquerade"),
     *(*RULE, *FLOW, "unresolved"),
-    *(f"{key}{end}" for key in RANGES.values() for end in ("", "_start", "_end")),
+    *(f"{key}{end}" for key in _RANGES.values() for end in ("", "_start", "_end")),
 }
 
 
