@@ -94,7 +94,7 @@ class _Reader:
 
     def __init__(self, place: Place, files: Mapping[str, str], plugged: frozenset[Port], how: Reading) -> None:
         self.place, self.files, self.plugged, self.how = place, files, plugged, how
-        self.gaps: list[Gap] = []
+        self.gaps: dict[Gap, None] = {}  # in the order in which they were found
         self.programs: dict[str, str] = {}
         self.queues: dict[str, str] = {}
 
@@ -165,8 +165,7 @@ class _Reader:
         """Keep a gap, once; a reader that keeps nothing raises what left it."""
         if not self.how.partial:
             raise problem or gap.unknown()
-        if gap not in self.gaps:
-            self.gaps.append(gap)
+        self.gaps.setdefault(gap)
 
     def _compare(self, netns: Netns) -> None:
         """Note a gap when devices, or their addresses, are missing whose routes are there."""

@@ -27,7 +27,6 @@ TWICE = [
     "MOST",
     "NAME_LENGTH",
     "NOWHERE",
-    "PROTOCOLS",
     "Place",
     "Protocol",
     "REFUSED",
