@@ -67,10 +67,11 @@ Parse = Callable[[Netns, str, str, Reading], Netns]
 class ListingRow:
     """What one command prints about a namespace, and all that follows from it.
 
-    `print` and `parse` are there for what is state of a namespace. Where `needed`, a namespace is not known without the
-    file, or what cannot be read in it; when `rules`, only its netfilter rules are not. `json` turns an object of the
-    tool's `-j` into lines of the text form. `line` is the type of the lines that are evidence, `evidence` the command
-    that shows one of them. `script` is the command in `collect.sh`, where it is another one.
+    `print` is there for what is state of a namespace; `parse` puts what the text says into the namespace. Where
+    `needed`, a namespace is not known without the file, or what cannot be read in it; when `rules`, only its netfilter
+    rules are not. `json` turns an object of the tool's `-j` into lines of the text form. `line` is the type of the
+    lines that are evidence, `evidence` the command that shows one of them. `script` is the command in `collect.sh`,
+    where it is another one.
     """
 
     file: str  # in a snapshot

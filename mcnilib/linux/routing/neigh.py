@@ -1,8 +1,8 @@
 """Neighbour entries as `ip neigh` prints them.
 
 Only what somebody wrote is state: permanent entries, those with `nud noarp`, and addresses ARP answers for (proxy).
-What ARP learns in a run belongs to the run (`trace.stack.neighbour`): reading a whole listing leaves learned entries
-out. Source: ip-neighbour(8), arp(7).
+What ARP learns in a run belongs to the run (`trace.stack.neighbour`): `parse_neighbours` leaves learned entries out,
+`parse_learned` reads those in use. Source: ip-neighbour(8), arp(7).
 """
 
 from __future__ import annotations
@@ -50,10 +50,10 @@ Source: arp_constructor() in net/ipv4/arp.c.
 
 @dataclass(frozen=True, slots=True)
 class Neigh:
-    """One line of `ip neigh`: an address-to-MAC entry on a device that ARP does not change, or a proxy's, without MAC.
+    """One line of `ip neigh`: an address-to-MAC entry on a device, or a proxy's, without MAC.
 
-    `state` is PERMANENT, NOARP or proxy, of an entry that ARP made one of USED; a proxy's entry without a device holds
-    for each of them.
+    `state` is PERMANENT, NOARP or proxy for what somebody wrote, and one of USED for what ARP made; a proxy's entry
+    without a device holds for each of them.
     """
 
     ip: IPv4Address

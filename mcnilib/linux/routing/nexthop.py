@@ -1,4 +1,4 @@
-"""What the kernel asks of a new route before it takes it: that its device, gateway and source make sense.
+"""To whom a packet is handed, and what the kernel asks of a new route: that device, gateway and source make sense.
 
 Source: fib_check_nh() and fib_create_info() in net/ipv4/fib_semantics.c (Linux 6.18).
 """

@@ -1,4 +1,4 @@
-"""Label placement: what an arrow carries, what was lost and by which line, what was rewritten.
+"""Choose the places of words: what an arrow carries, what was lost and by which line, what was rewritten.
 
 The label of an arrow stands beside its line, a callout in or beside the machine it speaks of. All of them are placed
 together, so that none covers another and no leader crosses another.
@@ -38,7 +38,7 @@ NEAR = 26.0
 def place_labels(
     layout: Layout, scene: Scene, bundles: Bundles, lines: EdgeLines, markers: Sequence[Marker], numbers: Iterable[Rect]
 ) -> list[Callout]:
-    """Return the labels and callouts: what each arrow carries, then losses, then rewrites."""
+    """Return what each arrow carries, then losses, then rewrites; all as callouts, which have found their place."""
     costs = _cost_grid(scene, lines, [*(marker.rect for marker in markers)], numbers)
     options = [_label_candidates(costs, edge, lines, bundles[edge]) for edge in lines]
     options += [_callout_candidates(costs, layout, marker) for marker in markers]

@@ -1,7 +1,7 @@
 """One packet at one netfilter hook: what stands there is asked in the order of priorities, every decision noted.
 
-What stands where is said in `mcnilib.linux.netfilter.hooks`; how a chain, conntrack and NAT decide in `traverse`,
-`conntrack` and `nat` beside it. Here is only who is asked, and what is written down of the answer.
+What stands where is said in `mcnilib.linux.netfilter.hooks`; how a chain, conntrack and NAT decide in
+`iptables.traverse`, `conntrack` and `nat` beside it. Here is only who is asked, and what is written down of the answer.
 Source: nf_hook_slow() in net/netfilter/core.c (Linux 6.18).
 """
 

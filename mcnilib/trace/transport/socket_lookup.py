@@ -1,4 +1,4 @@
-"""Before a namespace sends: the source address its packets get, and whether it may send them from there at all.
+"""The source address that a namespace sends from, and whether it may; and the socket that a packet is for.
 
 Source: inet_bind() and inet_addr_valid_or_nonlocal() in net/ipv4/af_inet.c and include/net/inet_sock.h,
 tcp_v4_connect() in net/ipv4/tcp_ipv4.c, __ip4_datagram_connect() in net/ipv4/datagram.c, raw_sendmsg() in

@@ -1,6 +1,7 @@
 """The file form of the netfilter tables: what iptables-save prints and iptables-restore reads.
 
-Counters, comments and dates are read over; printed counters are zero. Rules are read in `rule_parse`.
+Counters, dates and comments are skipped, but for the comment about incompatible tables; counters are printed as zero.
+A rule is read in `rule_text`.
 Source: iptables-save(8), iptables-restore(8) (iptables 1.8.9).
 """
 
