@@ -23,6 +23,9 @@ from mcnilib.linux.packet import Packet
 Test = Callable[[Packet, Context], bool]
 
 
+ANY_TABLE, ANY_HOOK = tuple(BUILT_IN), tuple(HOOKS)
+
+
 class Purity(Enum):
     """What happens when a match is asked about a packet, and asked again."""
 
@@ -40,8 +43,8 @@ class Record:
     options: Grammar
     _: KW_ONLY
     tracks: bool  # makes the kernel track connections; source: the checkentry functions of net/netfilter/xt_*.c
-    tables: tuple[str, ...] = tuple(BUILT_IN)  # where the kernel takes it
-    hooks: tuple[str, ...] = tuple(HOOKS)  # the same; a user chain stands in every hook it is reached from
+    tables: tuple[str, ...] = ANY_TABLE  # where the kernel takes it
+    hooks: tuple[str, ...] = ANY_HOOK  # the same; a user chain stands in every hook it is reached from
     protocols: tuple[str, ...] = ()  # the rule must ask for one of these
     why: str = ""  # what the model lacks, for one that is kept as text
 
@@ -78,9 +81,12 @@ class Extension:
 
     def misplaced(self, table: str, chain: str, hooks: frozenset[str]) -> str:
         """Say why it has no place in a chain that is reached from these hooks; empty when it has."""
-        if table not in self.record.tables:
+        record = self.record
+        if record.tables is ANY_TABLE and record.hooks is ANY_HOOK:
+            return ""
+        if table not in record.tables:
             return f"has no place in table {table}"
-        wrong = sorted(hooks.difference(self.record.hooks))
+        wrong = sorted(hooks.difference(record.hooks))
         return f"has no place in {' and '.join(wrong)}" if wrong else ""
 
 

@@ -77,6 +77,8 @@ class OptionEntry:
         with_value, sign, negated = self.read is not None, self.sign, self.negated
         fields = attrgetter(*self.to) if self.to else None
         several = len(self.to) > 1
+        if fields and with_value and not (constants or sign or several):
+            return _value_printer(name, fields, absent, show, negated)
 
         def text(part: object) -> str:
             for constant, value in constants:
@@ -93,6 +95,22 @@ class OptionEntry:
             return f"{bang}{name} {show(*value) if several else show(value)}"
 
         return text
+
+
+def _value_printer(
+    name: str, field: Callable[[object], object], absent: object, show: Callable[[object], object], negated: str
+) -> Callable[[object], str]:
+    """Return what prints an option with the value of one field, as most are."""
+
+    def text(part: object) -> str:
+        value = field(part)
+        if value == absent:
+            return ""
+        if negated and getattr(part, negated):
+            return f"! {name} {show(value)}"
+        return f"{name} {show(value)}"
+
+    return text
 
 
 def flag_option(name: str) -> OptionEntry:

@@ -36,7 +36,7 @@ def _helper_text(name: str) -> str:
 
 def _comment(words: RuleWords) -> str:
     text = words.take("the comment")
-    if len(text.encode()) > COMMENT_LENGTH:
+    if 4 * len(text) > COMMENT_LENGTH and len(text.encode()) > COMMENT_LENGTH:
         raise words.fail(f"a comment has {COMMENT_LENGTH} characters at most")
     return text
 
