@@ -142,11 +142,11 @@ def test_it_works_without_root_in_a_user_namespace(world: str) -> None:
         from kernel_worlds import CASES
         from mcnilib.cluster.build import build
         from mcnilib.cluster.settings import Settings
-        from mcnilib.kernel.observe.observe import differences
+        from mcnilib.kernel.observe.observe import listing_mismatches
         from mcnilib.kernel.lab.workers import Worker
         CLUSTER = build(Settings())
         with Worker() as worker:
-            print(worker.run(differences, {world}))"""
+            print(worker.run(listing_mismatches, {world}))"""
     words = [*NOBODY, python_of_everybody(), "-c", dedent(code)]
     done = subprocess.run(words, capture_output=True, text=True, env={"PYTHONDONTWRITEBYTECODE": "1"})
     if "user namespaces" in done.stderr:
@@ -200,11 +200,11 @@ def test_in_a_container_whose_first_process_runs_labs_they_are_not_cleaned_away(
         import os
         from small_worlds import routed
         from mcnilib.kernel.lab.clean import clean
-        from mcnilib.kernel.observe.observe import differences
+        from mcnilib.kernel.observe.observe import listing_mismatches
         from mcnilib.kernel.lab.workers import Worker
         with Worker() as worker:
-            worker.run(differences, routed())
-            print(os.getpid(), clean(), worker.run(differences, routed()))"""
+            worker.run(listing_mismatches, routed())
+            print(os.getpid(), clean(), worker.run(listing_mismatches, routed()))"""
     words = ["unshare", "--pid", "--fork", "--mount-proc", sys.executable, "-c", dedent(code)]
     done = subprocess.run(words, capture_output=True, text=True, check=False)
     if "unshare" in done.stderr:
