@@ -29,7 +29,7 @@ WHOLE = (
 )
 EXECUTABLES = ("binder/postBuild", "binder/start")
 FOLDERS = {"mcnilib": "**/*.py", "binder": "*", "docs": "*.md", "notebooks": "*.ipynb"}
-TEACHERS, CARRIERS = "docs/teaching.md", "CONTRIBUTING.md"
+NOT_FOR_LEARNERS = ("docs/teaching.md", "docs/architecture.md", "CONTRIBUTING.md")
 """Pages for others than learners: for those who teach, and for those who carry the project on."""
 LINKS = "mcnilib/scenarios/link.py"
 EXERCISES = "mcnilib/scenarios/exercises"
@@ -84,7 +84,7 @@ def _files(project: Path, binder: str) -> Iterator[tuple[str, str]]:
     for folder, pattern in FOLDERS.items():
         for path in sorted((project / folder).glob(pattern)):
             name = path.relative_to(project).as_posix()
-            if name != TEACHERS:
+            if name not in NOT_FOR_LEARNERS:
                 yield name, _changed(name, _read(path), binder)
     for path in sorted((project / EXERCISES).glob("*.toml")):
         yield f"{EXERCISES}/{path.name}", without_solutions(_read(path))
@@ -123,7 +123,7 @@ def for_learners(text: str, binder: str = "") -> str:
     gone = (".ci/run",) if binder else (".ci/run", "Binder")
     kept = [part for part in text.split("\n\n") if not any(word in part for word in gone)]
     lines = "\n\n".join(kept).replace(ORIGINAL, _on_binder(binder)).splitlines(keepends=True)
-    return "".join(line for line in lines if not any(word in line for word in (TEACHERS, CARRIERS)))
+    return "".join(line for line in lines if not any(word in line for word in NOT_FOR_LEARNERS))
 
 
 def without_solutions(text: str) -> str:
