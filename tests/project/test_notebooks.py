@@ -107,14 +107,18 @@ ACK_ROW = (
     '"ack": _row("ES ES ES ES',
 )  # the ACK after a lone SYN is fine
 GATE = ("cluster/kube_proxy/config.py", "return self.minor >= 29", "return self.minor >= 28")
-MODES = ("trace/stack/ethernet.py", 'if mode == kind.mode == "bridge"', 'if "private" not in (mode, kind.mode)')
+MODES = (
+    "linux/device/macvlan.py",
+    'self.mode == sibling.mode == "bridge"',
+    '"private" not in (self.mode, sibling.mode)',
+)
 GATEWAYS = ("linux/routing/nexthop.py", "    return route.via\n", "    return destination\n")
 TABLE_500 = ("cluster/cni/spiderpool.py", "from all lookup {HOST_TABLE}", "from all lookup 501")
 MARKS = ("cluster/cni/spiderpool.py", "from all fwmark 0x1 lookup", "from all fwmark 0x2 lookup")
 MASQUERADE = (
     "cluster/kube_proxy/static_chains.py",
-    "-A KUBE-MARK-MASQ -j MARK --set-xmark {MARK}/{MARK}",
-    "-A KUBE-MARK-MASQ -j MARK --set-xmark 0x0/{MARK}",
+    "-A KUBE-MARK-MASQ -j MARK --set-xmark {_MARK}/{_MARK}",
+    "-A KUBE-MARK-MASQ -j MARK --set-xmark 0x0/{_MARK}",
 )
 OUTGOING = (
     "cluster/cni/calico/felix.py",
