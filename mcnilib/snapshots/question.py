@@ -10,7 +10,7 @@ from ipaddress import AddressValueError, IPv4Address
 
 from mcnilib.errors import McniError
 from mcnilib.linux.text import Words
-from mcnilib.trace.flow import ANY_ADDRESS, Flow, Listener
+from mcnilib.trace.flow import ANY_ADDRESS, FLOW_PROTOCOLS, Flow, Listener
 from mcnilib.world.commands import do
 from mcnilib.world.world import World
 
@@ -85,9 +85,6 @@ def _line(one: Listener) -> str:
     return f"{one.proto:<5} {state:<6} {waiting:<6} {queue:<6} {one.host}:{one.port}  {far}"
 
 
-_PROTOCOLS = ("tcp", "udp", "icmp")
-
-
 class QuestionError(McniError, ValueError):
     """A conversation that cannot be read; the message says how one is written."""
 
@@ -102,7 +99,7 @@ def read_flow(netns: str, to: str, source: str = "", patience: float = 5.0) -> F
     proto, _, rest = to.partition(":")
     host, colon, port = rest.partition(":")
     proto = proto.lower()
-    if proto not in _PROTOCOLS or bool(colon) is (proto == "icmp") or "/" in rest:
+    if proto not in FLOW_PROTOCOLS or bool(colon) is (proto == "icmp") or "/" in rest:
         raise QuestionError(f"{to!r} is not tcp:ADDRESS:PORT, udp:ADDRESS:PORT or icmp:ADDRESS{_meant(to)}")
     flow = Flow(netns, _address(host), proto, _port(port) if colon else 0, patience=patience)
     return _from(flow, source) if source else flow
@@ -113,7 +110,7 @@ def _meant(to: str) -> str:
     found = re.search(r"([0-9]+(?:\.[0-9]+){3})(?::([0-9]+))?", to)
     if not found:
         return ""
-    named = get_close_matches(re.split(r"\W", to)[0].lower(), _PROTOCOLS, 1)
+    named = get_close_matches(re.split(r"\W", to)[0].lower(), FLOW_PROTOCOLS, 1)
     proto = "icmp" if not found[2] else named[0] if named and named[0] != "icmp" else "tcp"
     port = f":{found[2]}" if found[2] else ""
     return f"; did you mean '{proto}:{found[1]}{port}'?"

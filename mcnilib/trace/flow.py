@@ -8,7 +8,7 @@ from ipaddress import IPv4Address
 from mcnilib.errors import McniError
 
 ANY_ADDRESS = IPv4Address(0)
-_PROTOCOLS = ("tcp", "udp", "icmp")
+FLOW_PROTOCOLS = ("tcp", "udp", "icmp")
 """What a client may speak, as the words of `Flow.proto`; servers listen for the first two."""
 
 
@@ -47,7 +47,7 @@ class Listener:
 
     def __post_init__(self) -> None:
         """Refuse what `ss` lists nowhere. Raises: NoConversation."""
-        _check(self.proto, _PROTOCOLS[:2], port=self.port)
+        _check(self.proto, FLOW_PROTOCOLS[:2], port=self.port)
 
     @property
     def host(self) -> str:
@@ -81,7 +81,7 @@ class Flow:
     def __post_init__(self) -> None:
         """Check what the words and numbers may be."""
         ports = {"dport": self.dport} | ({"sport": self.sport} if self.sport else {})
-        _check(self.proto, _PROTOCOLS, **({} if self.proto == "icmp" else ports))
+        _check(self.proto, FLOW_PROTOCOLS, **({} if self.proto == "icmp" else ports))
         for address in (self.dst, self.src or ANY_ADDRESS):
             if not isinstance(address, IPv4Address):
                 raise NoConversation(f"a conversation takes an IPv4Address, not {address!r}")

@@ -18,7 +18,6 @@ OF_EACH = {
 
 TWICE = [
     "AGREES",
-    "ANY",
     "DEPTHS",
     "DIFFERS",
     "Ends",

@@ -13,13 +13,12 @@ from dataclasses import dataclass
 from itertools import zip_longest
 
 from mcnilib.kernel.compare.normalise import NormalisedJourney, group, normalise
+from mcnilib.kernel.observe.decode import VXLAN_PORT
 from mcnilib.linux.netfilter.conntrack import Entry
 from mcnilib.trace.flow import Flow, Listener
 from mcnilib.trace.trace import Stage, Trace
 
 NOTHING = "(nothing)"
-
-_VXLAN_PORT = 4789
 
 
 @dataclass(frozen=True, slots=True)
@@ -154,7 +153,7 @@ def _tables(model: Trace, kernel: Trace, ports: set[int], tracked: set[str]) -> 
 
 def _entries(entries: Iterable[Entry], ports: set[int]) -> list[str]:
     """Describe connections; those of tunnels are shared by all conversations of a lab and left out."""
-    return sorted(_entry(entry, ports) for entry in entries if entry.original.dport != _VXLAN_PORT)
+    return sorted(_entry(entry, ports) for entry in entries if entry.original.dport != VXLAN_PORT)
 
 
 def _entry(entry: Entry, ports: set[int]) -> str:

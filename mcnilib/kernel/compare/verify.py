@@ -17,20 +17,11 @@ from mcnilib.kernel.compare.record import AGREES, DIFFERS, SKIPPED, world_text
 from mcnilib.kernel.lab.capabilities import Capabilities, capabilities, lacking
 from mcnilib.kernel.lab.lab import Lab
 from mcnilib.kernel.lab.workers import WorkerPool
-from mcnilib.kernel.observe.observe import observe
+from mcnilib.kernel.observe.observe import CLIENT_PORTS, FIRST_PORT, PATIENCE, SLOWER, observe
 from mcnilib.scenarios import Scenario, scenario
 from mcnilib.trace.flow import Flow, Listener
 from mcnilib.trace.run import run
 from mcnilib.world.world import World
-
-_PATIENCE = {"tcp": 0.7, "udp": 0.3, "icmp": 0.3}
-"""Seconds the client waits: long enough for two retransmissions of data, nothing else repeats sooner."""
-
-_SLOWER = 3
-"""How much more patience a second measurement has."""
-
-_FIRST_PORT, _PORTS = 10000, 20000
-"""Client ports of consecutive conversations in one lab, below those the kernel draws at random."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -107,7 +98,7 @@ def check(lab: Lab, name: str, variants: Sequence[Settings], found: Capabilities
 def _check(lab: Lab, story: Scenario, settings: Settings, world: World) -> Result:
     report, verdict = _measure(lab, story, settings, world)
     if not report.agrees:  # a busy machine may have been too slow for the client's patience: once more, with more of it
-        report, verdict = _measure(lab, story, settings, world, slower=_SLOWER)
+        report, verdict = _measure(lab, story, settings, world, slower=SLOWER)
     return Result(story.name, settings, AGREES if report.agrees else DIFFERS, str(report), verdict)
 
 
@@ -116,7 +107,7 @@ def _measure(lab: Lab, story: Scenario, settings: Settings, world: World, *, slo
     lab.realise(world)
     lab.conversations += 1
     flow, listeners = story.flow(settings), story.listeners(settings)
-    sport = _FIRST_PORT + lab.conversations % _PORTS
-    flow = replace(flow, sport=sport, patience=_PATIENCE[flow.proto] * slower)
+    sport = FIRST_PORT + lab.conversations % CLIENT_PORTS
+    flow = replace(flow, sport=sport, patience=PATIENCE[flow.proto] * slower)
     kernel = observe(lab, flow, listeners, ident=lab.conversations % 60000 + 1)
     return compare_traces(run(world, flow, listeners), kernel, flow, listeners), kernel.outcome.verdict.value

@@ -20,6 +20,7 @@ from itertools import count
 from mcnilib.errors import McniError, StateSyntaxError
 from mcnilib.kernel.fuzz.parts import typed
 from mcnilib.kernel.fuzz.topologies import WORLDS
+from mcnilib.kernel.observe.observe import PATIENCE, SLOWER
 from mcnilib.linux.chance import Chance
 from mcnilib.trace.branches import follow
 from mcnilib.trace.flow import Flow, Listener
@@ -29,12 +30,6 @@ from mcnilib.trace.trace import Trace
 from mcnilib.world.world import World
 
 _SERVER_PORT = 80
-
-_PATIENCE = {"tcp": 0.7, "udp": 0.3, "icmp": 0.3}
-"""Seconds the client waits; see `verify`."""
-
-SLOWER = 3
-"""How much more patience a second measurement has."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -108,7 +103,7 @@ class Case:
     def flows(self, sport: int = 40000, slower: int = SLOWER) -> tuple[Flow, ...]:
         """Return the conversations: those of TCP from a port each, the others from the same. `slower`: see `SLOWER`."""
         ports = (sport + number * (turn.proto == "tcp") for number, turn in enumerate(self.turns))
-        return tuple(t.flow(port, _PATIENCE[t.proto] * slower) for t, port in zip(self.turns, ports, strict=True))
+        return tuple(t.flow(port, PATIENCE[t.proto] * slower) for t, port in zip(self.turns, ports, strict=True))
 
     def flow(self, sport: int = 40000, patience: float = 5.0) -> Flow:
         """Return the first conversation; see `Turn`."""

@@ -10,12 +10,12 @@ from traceback import extract_tb
 
 from mcnilib.errors import McniError, Unsupported
 from mcnilib.kernel.compare.compare import Report, compare_traces
-from mcnilib.kernel.fuzz.case import SLOWER, Case, courses, simulated
+from mcnilib.kernel.fuzz.case import Case, courses, simulated
 from mcnilib.kernel.fuzz.pieces import guesses, listed
 from mcnilib.kernel.fuzz.rules import remembers
 from mcnilib.kernel.lab.lab import ERROR_BURST, Lab
 from mcnilib.kernel.lab.tools import ToolFailed
-from mcnilib.kernel.observe.observe import observe
+from mcnilib.kernel.observe.observe import CLIENT_PORTS, FIRST_PORT, SLOWER, observe
 from mcnilib.linux.packet import Packet
 from mcnilib.trace.flow import Flow, Listener
 from mcnilib.trace.stack.host import Network
@@ -60,8 +60,6 @@ def _builds(case: Case) -> bool:
         return False
     return True
 
-
-_FIRST_PORT, _PORTS = 10000, 20000
 
 _PIECES = 5
 """How many pieces are left out of each world, one at a time, to ask it again."""
@@ -129,7 +127,7 @@ def _packed_twice(packet: Packet) -> bool:
 def _measure(lab: Lab, case: Case, *, slower: int = 1) -> Trial:
     """Hold all exchanges of a case and compare; the first that differs ends it."""
     past: Network | None = None
-    first = _FIRST_PORT + lab.conversations % _PORTS
+    first = FIRST_PORT + lab.conversations % CLIENT_PORTS
     trial = Trial(case, AGREES, "")
     flows = case.flows(first, slower)
     for number, (world, flow, turn) in enumerate(zip(case.worlds(), flows, case.turns, strict=True)):
@@ -139,7 +137,7 @@ def _measure(lab: Lab, case: Case, *, slower: int = 1) -> Trial:
         try:
             if turn.lines or not number:
                 lab.realise(world)
-            kernel = observe(lab, flow, turn.listeners(), ident=first + _PORTS, going_on=number > 0)
+            kernel = observe(lab, flow, turn.listeners(), ident=first + CLIENT_PORTS, going_on=number > 0)
             report, past = _compared(world, flow, turn.listeners(), kernel, past)
         except (Unsupported, ToolFailed) as problem:  # which way chance went before; or half of what was typed is there
             lab.clear()

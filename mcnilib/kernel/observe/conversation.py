@@ -17,13 +17,12 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
 from mcnilib.kernel.lab.lab import Lab
+from mcnilib.kernel.observe.decode import ECHO_REPLY, ECHO_REQUEST
 from mcnilib.trace.flow import ANY_ADDRESS, Flow, Listener
 
 _REQUEST, _ANSWER = b"ping\n", b"pong\n"
 
 _UDP_ANSWER = b"answer\n"  # its length, like the others, is that of the model (trace/transport/tcp.py)
-
-_ECHO_REQUEST, _ECHO_REPLY = 8, 0
 
 TCP_CLOSED, TCP_LISTEN, TCP_REPAIR = 7, 10, 19
 
@@ -227,7 +226,7 @@ class Talk:
         if self.flow.src:
             sock.bind((str(self.flow.src), 0))
         self._watch(sock, select.POLLIN, lambda: self._read_echo(sock))
-        message = struct.pack("!BBHHH", _ECHO_REQUEST, 0, 0, self.ident, 1) + bytes(56)
+        message = struct.pack("!BBHHH", ECHO_REQUEST, 0, 0, self.ident, 1) + bytes(56)
         sock.sendto(message[:2] + struct.pack("!H", checksum(message)) + message[4:], (str(self.flow.dst), 0))
 
     def _read_echo(self, sock: socket.socket) -> None:
@@ -238,7 +237,7 @@ class Talk:
         except OSError:  # the errno of an error that was read, or is somebody else's
             return
         kind, _, _, ident, _ = struct.unpack_from("!BBHHH", data, (data[0] & 15) * 4)
-        if kind == _ECHO_REPLY and ident == self.ident:
+        if kind == ECHO_REPLY and ident == self.ident:
             self.heard.connected = self.heard.answered = self.heard.done = True
 
     def _read_errors(self, sock: socket.socket) -> None:
@@ -248,7 +247,7 @@ class Talk:
                 data, control, _, _ = sock.recvmsg(4096, 512, socket.MSG_ERRQUEUE)
             except BlockingIOError:
                 return
-            ours = data[:1] == bytes([_ECHO_REQUEST]) and data[4:6] == struct.pack("!H", self.ident)
+            ours = data[:1] == bytes([ECHO_REQUEST]) and data[4:6] == struct.pack("!H", self.ident)
             for number, origin in (struct.unpack_from("IB", told) for _, kind, told in control if kind == IP_RECVERR):
                 if ours and origin == FROM_ICMP and not self.heard.done:
                     self._fail(number)

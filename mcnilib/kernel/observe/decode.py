@@ -10,9 +10,11 @@ import struct
 from dataclasses import dataclass
 from ipaddress import IPv4Address
 
-from mcnilib.linux.packet import FLAGS, Icmp, Inner, Packet, Tcp
+from mcnilib.linux.packet import FLAGS, PROTOCOL_NAMES, Icmp, Inner, Packet, Tcp
 
-_PROTOCOLS = {1: "icmp", 4: "ipencap", 6: "tcp", 17: "udp"}
+ECHO_REQUEST, ECHO_REPLY = 8, 0
+
+VXLAN_PORT = 4789
 
 _BITS = {"FIN": 1, "SYN": 2, "RST": 4, "PSH": 8, "ACK": 16, "URG": 32, "ECE": 64, "CWR": 128}
 
@@ -47,7 +49,7 @@ def decode(data: bytes, transport: bytes | None = None, *, mark: int = 0) -> Dec
     total, ident = struct.unpack_from("!HH", data, 2)
     tos, ttl, number = data[1], data[8], data[9]
     rest = data[size:] if transport is None else transport
-    proto = _PROTOCOLS.get(number, str(number))
+    proto = PROTOCOL_NAMES.get(number, str(number))
     src, dst = IPv4Address(data[12:16]), IPv4Address(data[16:20])
     packet = Packet(src, dst, proto, ttl=ttl, mark=mark, tos=tos)
     if proto == "tcp":

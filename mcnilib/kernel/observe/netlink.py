@@ -16,6 +16,7 @@ from ipaddress import IPv4Address
 
 from mcnilib.linux.netfilter.conntrack import ConnTuple, Entry
 from mcnilib.linux.netfilter.conntrack_tcp import TCP_STATES, TcpTrack
+from mcnilib.linux.packet import PROTOCOL_NAMES
 
 NETLINK_NETFILTER, SOL_NETLINK, ADD_MEMBERSHIP, SO_RCVBUFFORCE = 12, 270, 1, 33
 
@@ -28,8 +29,6 @@ GETRULE, NEWRULE, TRACE = 7, 6, 17
 GET_CONNECTION, NESTED = 1, 0x8000
 
 REQUEST_DUMP, REQUEST_CREATE = 0x1 | 0x300, 0x1 | 0x4 | 0x400
-
-_PROTOCOLS = {1: "icmp", 4: "ipencap", 6: "tcp", 17: "udp"}
 
 VERDICTS = {0: "DROP", 1: "ACCEPT", 2: "STOLEN", -1: "CONTINUE", -2: "BREAK", -3: "JUMP", -4: "GOTO", -5: "RETURN"}
 
@@ -218,7 +217,7 @@ def _entry(found: Attributes) -> Entry:
 def _tuple(data: bytes) -> ConnTuple:
     both = attributes(data)
     ip, proto = attributes(both[1]), attributes(both[2])
-    name = _PROTOCOLS.get(big_endian(proto[1]), str(big_endian(proto[1])))
+    name = PROTOCOL_NAMES.get(big_endian(proto[1]), str(big_endian(proto[1])))
     src, dst = IPv4Address(ip[1]), IPv4Address(ip[2])
     if name == "icmp":
         ident = big_endian(proto.get(4))

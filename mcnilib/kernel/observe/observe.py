@@ -15,6 +15,7 @@ from mcnilib.kernel.lab.readback import ListingMismatch, read_back
 from mcnilib.kernel.lab.workers import Worker
 from mcnilib.kernel.observe.capture import ARP_REPLY, ARP_REQUEST, read_ip_counters
 from mcnilib.kernel.observe.conversation import Heard, Talk
+from mcnilib.kernel.observe.decode import ECHO_REPLY, ECHO_REQUEST, VXLAN_PORT
 from mcnilib.kernel.observe.netlink import connections
 from mcnilib.kernel.observe.path import packet_paths
 from mcnilib.kernel.observe.steps import Counts, Telling
@@ -26,9 +27,14 @@ from mcnilib.trace.outcome import judge
 from mcnilib.trace.trace import Fate, Journey, NoWay, Outcome, Stage, Step, Trace, Verdict
 from mcnilib.world.world import World
 
-_ECHO_REQUEST, _ECHO_REPLY = 8, 0
+PATIENCE = {"tcp": 0.7, "udp": 0.3, "icmp": 0.3}
+"""Seconds the client waits: long enough for two retransmissions of data, nothing else repeats sooner."""
 
-_VXLAN_PORT = 4789
+SLOWER = 3
+"""How much more patience a second measurement has."""
+
+FIRST_PORT, CLIENT_PORTS = 10000, 20000
+"""Client ports of consecutive conversations in one lab, below those the kernel draws at random: first, and how many."""
 
 
 def observe(lab: Lab, flow: Flow, listeners: Sequence[Listener], *, ident: int = 1, going_on: bool = False) -> Trace:
@@ -113,9 +119,9 @@ def is_request(packet: Packet, flow: Flow, ports: set[int], own: frozenset[IPv4A
     addresses.
     """
     if packet.icmp:
-        if packet.icmp.quoted and packet.icmp.quoted.dport != _VXLAN_PORT:
+        if packet.icmp.quoted and packet.icmp.quoted.dport != VXLAN_PORT:
             return not is_request(packet.icmp.quoted, flow, ports, own)
-        return packet.icmp.type == _ECHO_REQUEST or (packet.icmp.type != _ECHO_REPLY and packet.dst not in own)
+        return packet.icmp.type == ECHO_REQUEST or (packet.icmp.type != ECHO_REPLY and packet.dst not in own)
     return packet.sport == flow.sport or (packet.dport in ports and packet.sport not in ports)
 
 

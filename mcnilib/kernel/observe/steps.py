@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Set
 
 from mcnilib.kernel.observe.capture import ARP_REPLY, ARP_REQUEST, Captured
-from mcnilib.kernel.observe.decode import Decoded
+from mcnilib.kernel.observe.decode import VXLAN_PORT, Decoded
 from mcnilib.kernel.observe.path import Cabling, PacketPath
 from mcnilib.kernel.observe.traversal import Hit, Traversal
 from mcnilib.linux.netfilter.iptables.rule import ChainRule
@@ -16,8 +16,6 @@ from mcnilib.world.world import World
 
 Counts = dict[str, dict[str, int]]
 """Namespace -> IP counter -> by how much it rose during the conversation."""
-
-_VXLAN_PORT = 4789
 
 ENDS = (
     ("TcpIPReversePathFilter", Stage.RP_FILTER, Fate.DROPPED, "the source's route points elsewhere"),
@@ -94,7 +92,7 @@ class Telling:
         """Explain an end that no rule caused."""
         if "INPUT" in visit.passed:
             refused = packet.proto == "udp" and self.rises.get(visit.netns, {}).get("UdpNoPorts")
-            if packet.dport == _VXLAN_PORT and visit.netns in self.cabling.listening:
+            if packet.dport == VXLAN_PORT and visit.netns in self.cabling.listening:
                 return Step(visit.netns, Stage.TUNNEL, "no tunnel takes it", packet, packet, fate=Fate.DROPPED)
             text, fate = f"{packet.kind} reaches the sockets", Fate.REJECTED if refused else Fate.DELIVERED
             return Step(visit.netns, Stage.SOCKET, text, packet, packet, iif=visit.iif, fate=fate)
@@ -126,7 +124,7 @@ def _carried(path: PacketPath, visit: Traversal) -> Packet:
     """Return the packet as it ended, with what is in it: a rule trace shows headers only, a capture everything."""
     frames = (_packet(item) for item in reversed(path.items) if isinstance(item, Captured))
     inner = next((packet.inner for packet in frames if packet.inner and packet.proto == visit.current.proto), None)
-    return visit.current.but(inner=inner) if inner and visit.current.dport in (0, _VXLAN_PORT) else visit.current
+    return visit.current.but(inner=inner) if inner and visit.current.dport in (0, VXLAN_PORT) else visit.current
 
 
 def _packet(frame: Captured) -> Packet:

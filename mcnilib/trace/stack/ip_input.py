@@ -18,6 +18,7 @@ from mcnilib.linux.routing.route import LIMITED_BROADCAST, UNCHOSEN, Query, Rout
 from mcnilib.linux.routing.rule import DEFAULT_RULES
 from mcnilib.linux.routing.source import validate_source
 from mcnilib.linux.sysctl import deciding
+from mcnilib.trace.flow import ANY_ADDRESS
 from mcnilib.trace.stack import tunnel
 from mcnilib.trace.stack.ethernet import shown_because, shown_to_iptables
 from mcnilib.trace.stack.host import Arrival, Delivery, Host, Place, Skb
@@ -26,7 +27,7 @@ from mcnilib.trace.stack.ip_output import leave
 from mcnilib.trace.stack.netfilter import Hook
 from mcnilib.trace.stack.recorder import Recorder
 from mcnilib.trace.trace import Fate, NoWay, Stage, Tunnelled
-from mcnilib.trace.transport.socket_lookup import ANY, refused, route_out
+from mcnilib.trace.transport.socket_lookup import refused, route_out
 
 CODES = {"ENETUNREACH": (3, 0), "EHOSTUNREACH": (3, 1), "EACCES": (3, 13)}
 """ICMP errors a router answers with when its lookup fails; EINVAL (blackhole) is silent. Source: ip_error()."""
@@ -118,7 +119,7 @@ def _route(at: Recorder, *, again: bool = False) -> Decision | None:
     packet = skb.packet
     if again:
         _refuse_groups(host, packet)
-        if packet.dst == ANY:  # it is routed to lo
+        if packet.dst == ANY_ADDRESS:  # it is routed to lo
             raise Unsupported(f"DNAT to {packet.dst} on the way out of {host.name} is not modelled")
     try:
         src = UNCHOSEN if skb.unbound and not again else packet.src

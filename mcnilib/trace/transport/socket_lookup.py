@@ -21,8 +21,6 @@ from mcnilib.linux.sysctl import deciding
 from mcnilib.trace.flow import ANY_ADDRESS, Listener
 from mcnilib.trace.stack.host import Host
 
-ANY = IPv4Address("0.0.0.0")
-
 
 class NotSent(NoRoute):
     """Nothing is sent, whatever the routes say. The message says why, `error` is the errno name."""
@@ -37,7 +35,7 @@ def route_out(host: Host, query: Query, *, any_source: bool = False) -> Decision
     Source: __ip_dev_find() in net/ipv4/devinet.c, ip_route_me_harder() in net/ipv4/netfilter.c.
     """
     src = query.src
-    if src != ANY and not any_source and not (src in host.netns.own_addresses or host.is_local(src)):
+    if src != ANY_ADDRESS and not any_source and not (src in host.netns.own_addresses or host.is_local(src)):
         raise NotSent(f"{src} is no address of {host.name}: no device has it, nor table local", error="ENETUNREACH")
     decision = host.route(query)
     _keep_inside(host, src, decision.device)
@@ -63,9 +61,9 @@ def choose_source(host: Host, packet: Packet) -> Packet | NoRoute:
     Returns what connect() or bind() fails with, where they do: the errno is in it.
     Raises: Unsupported where there is no address to send from: Linux takes 0.0.0.0, which most receivers drop.
     """
-    if packet.dst == ANY:
+    if packet.dst == ANY_ADDRESS:
         raise Unsupported(f"0.0.0.0 as a destination, in {host.name}, is not modelled: name an address")
-    bound = packet.src != ANY
+    bound = packet.src != ANY_ADDRESS
     if bound and not host.is_local(packet.src):
         if host.flag("net.ipv4.ip_nonlocal_bind"):
             raise Unsupported(

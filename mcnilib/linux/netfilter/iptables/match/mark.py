@@ -30,15 +30,15 @@ def masked(value: int, mask: int) -> str:
     return f"{value:#x}" if mask == 0xFFFFFFFF else f"{value:#x}/{mask:#x}"
 
 
+MARK_OPTION = Grammar({"--mark": OptionEntry(("value", "mask"), read_mark, masked, "negated")}, single=True)
+"""`[!] --mark VALUE/MASK`."""
+
+
 @dataclass(frozen=True, slots=True)
 class MarkIs(Match):
     """`-m mark --mark VALUE/MASK`."""
 
-    records = (
-        MatchRecord("mark", Grammar({
-            "--mark": OptionEntry(("value", "mask"), read_mark, masked, "negated"),
-        }, single=True), purity=Purity.PURE, tracks=False),
-    )  # fmt: skip
+    records = (MatchRecord("mark", MARK_OPTION, purity=Purity.PURE, tracks=False),)
 
     value: int
     mask: int = 0xFFFFFFFF
@@ -58,11 +58,7 @@ class MarkIs(Match):
 class ConnmarkIs(Match):
     """`-m connmark --mark VALUE/MASK`; never holds for a packet without connection."""
 
-    records = (
-        MatchRecord("connmark", Grammar({
-            "--mark": OptionEntry(("value", "mask"), read_mark, masked, "negated"),
-        }, single=True), purity=Purity.PURE, tracks=True),
-    )  # fmt: skip
+    records = (MatchRecord("connmark", MARK_OPTION, purity=Purity.PURE, tracks=True),)
 
     value: int
     mask: int = 0xFFFFFFFF
