@@ -12,18 +12,9 @@ from random import Random
 
 from mcnilib.errors import McniError
 from mcnilib.kernel.fuzz.case import Case, Turn, base
-from mcnilib.kernel.fuzz.parts import typed
-from mcnilib.kernel.fuzz.recipes import (
-    NOWHERE,
-    RECIPES,
-    SERVICE,
-    addresses_of,
-    devices,
-    every_address,
-    networks,
-    own_chains,
-)
-from mcnilib.kernel.fuzz.rules import remembers, typed_chain, typed_rule
+from mcnilib.kernel.fuzz.parts import addresses_of, devices, every_address, networks, own_chains, typed
+from mcnilib.kernel.fuzz.recipes import NOWHERE, RECIPES, SERVICE
+from mcnilib.kernel.fuzz.rules import chain_line, remembers, rule_line
 from mcnilib.kernel.fuzz.topologies import WORLDS
 from mcnilib.kernel.lab.lab import needs_fresh_lab, same_topology
 from mcnilib.linux.device.base import DeviceRole, LinkEnd
@@ -110,12 +101,11 @@ def _later(draw: Random, world: World, first: Turn) -> Iterator[Turn]:
 
     Nothing that rules remember may be typed over, and no device or ARP changed: the lab would begin anew.
     """
-    lines = list(first.lines)
     for _ in range(draw.randint(1, 2)):
         changed, more = _typed(draw, world, draw.choice((0, 0, 1, 2)))
-        if not same_topology(world, changed) or remembers(lines + more) or needs_fresh_lab(changed):
+        if not same_topology(world, changed) or remembers(changed) or needs_fresh_lab(changed):
             changed, more = world, []
-        lines, world = lines + more, changed
+        world = changed
         if draw.random() < 0.2:  # the other way round
             to = _destination(draw, world, first.server, first.client)
             yield Turn(tuple(more), first.server, to, first.client, _source(draw, world, first.server))
@@ -164,24 +154,16 @@ def _lines(draw: Random, world: World) -> list[str]:
 def _line(draw: Random, world: World) -> str:
     netns = draw.choice(list(world))
     make: Callable[[Random, World, Netns], str] = draw.choice(
-        [_rule_line] * 10
-        + [_chain_line] * 4
+        [rule_line] * 10
+        + [chain_line] * 4
         + [_sysctl] * 4
         + [_route] * 4
         + [_policy_rule] * 3
         + [_chain_policy, _address, _neigh, _link]
     )
-    if make is _chain_line:  # one that is there wants to be used
+    if make is chain_line:  # one that is there wants to be used
         netns = next((one for one in world if own_chains(one)), netns)
     return f"{netns.name}: {make(draw, world, netns)}"
-
-
-def _rule_line(draw: Random, world: World, netns: Netns) -> str:
-    return typed_rule(draw, devices(netns), every_address(world), addresses_of(netns))
-
-
-def _chain_line(draw: Random, world: World, netns: Netns) -> str:
-    return typed_chain(draw, own_chains(netns), devices(netns), every_address(world))
 
 
 def _chain_policy(draw: Random, world: World, netns: Netns) -> str:

@@ -11,6 +11,7 @@ from mcnilib.linux.device.base import FdbEntry, Kind
 from mcnilib.linux.device.bridge import Bridge
 from mcnilib.linux.device.link import Address, Link
 from mcnilib.linux.device.nic import Physical
+from mcnilib.linux.netfilter.hooks import BUILT_IN
 from mcnilib.linux.netfilter.ipset import parse_sets
 from mcnilib.linux.netns import Netns, add_link, new_netns
 from mcnilib.world.commands import do
@@ -37,6 +38,11 @@ add services 10.0.7.3,tcp:80
 """
 """IP sets of every namespace, for rules to ask."""
 
+SET_SIDES = ("hosts src|dst", "nets src|dst", "services dst,dst|src,src")
+"""What rules ask them for."""
+
+CHAINS_OF = {table: BUILT_IN[table] for table in ("raw", "mangle", "nat", "filter")}
+
 
 def nic(number: int, index: int, name: str, addresses: str = "", kind: Kind = _NIC) -> Link:
     """Return a device of namespace `number`; `addresses` are separated by spaces."""
@@ -55,6 +61,32 @@ def netns(name: str, *links: Link) -> Netns:
 def segment(name: str, *ports: str, reflects: bool = False) -> Segment:
     """Return a switch with ports `NETNS/DEVICE`."""
     return Segment(name, tuple(Port(*port.split("/")) for port in ports), reflects)
+
+
+def own_chains(netns: Netns) -> dict[str, list[str]]:
+    """List the chains somebody made, by table."""
+    found = {table.name: [chain.name for chain in table.chains if not chain.policy] for table in netns.ip4.tables}
+    return {table: chains for table, chains in found.items() if chains}
+
+
+def devices(netns: Netns) -> list[str]:
+    """Name the devices of a namespace but for its loopback."""
+    return [link.name for link in netns.links if not link.is_loopback]
+
+
+def addresses_of(netns: Netns) -> list[str]:
+    """List the addresses of a namespace but for its loopback's."""
+    return [str(a.ip) for link in netns.links if not link.is_loopback for a in link.addresses]
+
+
+def every_address(world: World) -> list[str]:
+    """List all addresses of a world."""
+    return [address for netns in world for address in addresses_of(netns)]
+
+
+def networks(world: World) -> list[str]:
+    """List the networks the addresses of a world lie in."""
+    return sorted({str(IPv4Interface(f"{address}/24").network) for address in every_address(world)})
 
 
 FDB = re.compile(r"bridge fdb add (\S+) dev (\S+) master( sticky)? (static|permanent)")

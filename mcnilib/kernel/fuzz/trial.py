@@ -112,7 +112,7 @@ def _why_not(trace: Trace) -> str:
 def _realise(lab: Lab, case: Case) -> None:
     """Build the case's world; anew where what is there stands in the way. Raises: McniError."""
     try:
-        if len(case.turns) > 1 or remembers(case.every_line):
+        if len(case.turns) > 1 or remembers(case.build()):
             lab.clear()
         lab.realise(case.build())
     except McniError:

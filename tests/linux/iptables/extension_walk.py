@@ -37,6 +37,9 @@ PROTOCOLS = ("tcp", "udp", "udplite", "icmp", "dccp", "sctp", "ah", "esp", "ipco
 PACKET = Packet(IPv4Address("10.0.0.1"), IPv4Address("10.0.0.2"), "udp", 5, 6)
 
 
+HEADERS = ("Source", "Destination", "InInterface", "OutInterface", "Protocol", "Fragment", "MaskedAddress")
+
+
 class Facts(NamedTuple):
     """What a match or target declares."""
 
@@ -238,6 +241,21 @@ def undeclared(classes: Iterable[type[Extension]]) -> list[str]:
             if record.name not in {"", *names}
         ]
     return sorted(found)
+
+
+UNSAMPLED = {
+    "nfacct of NfAcct": "it needs an object that somebody made",
+    "TRACE of Log": "the lab watches rules by the same mark",
+    " of Jump": "the fuzzer makes the chains it jumps to",
+    **{f" of {one}": "in front of all -m, where the fuzzer knows what may stand" for one in HEADERS},
+    " of UnparsedRule": "nobody knows what it is",
+}
+"""What the fuzzer does not try, and why."""
+
+
+def unsampled(classes: Iterable[type[Extension]]) -> list[str]:
+    """Name the matches and targets that declare nothing to try."""
+    return sorted(f"{record.name} of {one.__name__}" for one in classes for record in one.records if not record.samples)
 
 
 def part_of(rule: ChainRule) -> Any:

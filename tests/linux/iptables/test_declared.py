@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from random import Random
+
 import pytest
 from extension_facts import EXTENSIONS, KEPT, NOT_IN_EVERY_KERNEL, WITHOUT_EFFECT
 from extension_walk import (
     DECLARED,
     NO_EXTENSION,
+    UNSAMPLED,
     Facts,
     extension_classes,
     facts_of,
@@ -14,14 +17,31 @@ from extension_walk import (
     opaque_names,
     part_classes,
     undeclared,
+    unsampled,
 )
 from test_extensions import UNDOCUMENTED, read
 
-from mcnilib.linux.netfilter.iptables.extension import MatchRecord, Purity
+from mcnilib.kernel.fuzz.rules import spelled
+from mcnilib.linux.netfilter.iptables.extension import MatchRecord, Purity, Record
 from mcnilib.linux.netfilter.iptables.grammar import Grammar
 from mcnilib.linux.netfilter.iptables.match.mark import MarkIs
 from mcnilib.linux.netfilter.iptables.match.opaque import OpaqueMatch
+from mcnilib.linux.netfilter.iptables.registry import MATCHES, TARGETS
+from mcnilib.linux.netfilter.iptables.save import parse_rule
 from mcnilib.linux.netfilter.iptables.target.opaque import OpaqueTarget
+
+SAMPLED = {
+    f"{record.name}-{one.__name__}": record for one in (*MATCHES, *TARGETS) for record in one.records if record.samples
+}
+DRAW = Random(1)
+FIELDS = {
+    "address": "10.0.1.2",
+    "last": "10.0.1.255",
+    "network": "10.0.1.0/24",
+    "own": "10.0.1.3",
+    "port": ":80",
+    "set": "hosts src",
+}
 
 
 @pytest.mark.parametrize(("words", "facts"), DECLARED.items())
@@ -51,17 +71,38 @@ def test_a_class_that_leaves_out_a_declaration_is_named() -> None:
         pass
 
     class Lost(MarkIs):
-        records = (MatchRecord("lost", Grammar(), purity=Purity.PURE, tracks=False),)
+        records = (MatchRecord("lost", Grammar(), purity=Purity.PURE, tracks=False, samples=("",)),)
 
     assert undeclared([MarkIs, Silent, Lost]) == ["Silent declares no records", "lost of Lost is in no register"]
 
 
-@pytest.mark.parametrize("field", ["purity", "tracks"])
+@pytest.mark.parametrize("field", ["purity", "tracks", "samples"])
 def test_a_record_that_leaves_out_a_declaration_is_refused(field: str) -> None:
-    declared = {"purity": Purity.PURE, "tracks": False}
+    declared = {"purity": Purity.PURE, "tracks": False, "samples": ("",)}
     del declared[field]
     with pytest.raises(TypeError, match=field):
         MatchRecord("cpu", Grammar(), **declared)
+
+
+def test_what_the_fuzzer_may_try_is_declared() -> None:
+    assert unsampled(one for one in extension_classes() if one not in (OpaqueMatch, OpaqueTarget)) == sorted(UNSAMPLED)
+
+
+def test_a_match_without_anything_to_try_is_named() -> None:
+    class Mute(MarkIs):
+        records = (MatchRecord("mute", Grammar(), purity=Purity.PURE, tracks=False, samples=()),)
+
+    assert unsampled([MarkIs, Mute]) == ["mute of Mute"]
+
+
+@pytest.mark.parametrize("record", SAMPLED.values(), ids=SAMPLED)
+def test_what_the_fuzzer_tries_is_read_and_printed(record: Record) -> None:
+    protocol, option = (*record.protocols, "tcp")[0], "-m" if isinstance(record, MatchRecord) else "-j"
+    for sample in record.samples * 20:
+        words = spelled(DRAW, sample, FIELDS)
+        rule = parse_rule(f"-A X -p {protocol} {option} {record.name} {words}")
+        assert f"{option} {record.name}" in str(rule)
+        assert parse_rule(str(rule)) == rule
 
 
 def test_what_is_called_kept_is_what_the_code_keeps() -> None:

@@ -43,6 +43,7 @@ class Record:
     options: Grammar
     _: KW_ONLY
     tracks: bool  # makes the kernel track connections; source: the checkentry functions of net/netfilter/xt_*.c
+    samples: tuple[str, ...]  # options the fuzzer tries: `A|B` is one of them, `[A]` may be left out; none: never tried
     tables: tuple[str, ...] = ANY_TABLE  # where the kernel takes it
     hooks: tuple[str, ...] = ANY_HOOK  # the same; a user chain stands in every hook it is reached from
     protocols: tuple[str, ...] = ()  # the rule must ask for one of these

@@ -169,7 +169,7 @@ class RuleTemplates:
 class UnparsedRule(Match):
     """The rest of a rule from the first word that is not modelled; `why` names it, `collect` what is missing."""
 
-    records = (MatchRecord("", Grammar(), purity=Purity.REFUSES, tracks=False),)
+    records = (MatchRecord("", Grammar(), purity=Purity.REFUSES, tracks=False, samples=()),)
 
     words: str
     why: str

@@ -39,7 +39,10 @@ class AddrType(Match):
             "--dst-type": OptionEntry(("dst",), _types, ",".join, "dst_negated", ()),
             "--limit-iface-in": OptionEntry(constants={"limit": "in"}),
             "--limit-iface-out": OptionEntry(constants={"limit": "out"}),
-        }, one_of=("--src-type", "--dst-type")), purity=Purity.REFUSES, tracks=False),
+        }, one_of=("--src-type", "--dst-type")), purity=Purity.REFUSES, tracks=False, samples=(
+            "[!] --src-type LOCAL|UNICAST", "[!] --dst-type LOCAL|UNICAST|BROADCAST",
+            "[!] --dst-type LOCAL --limit-iface-in",
+        )),
     )  # fmt: skip
 
     src: tuple[str, ...] = ()
@@ -85,7 +88,9 @@ class RpFilter(Match):
             "--validmark": flag_option("validmark"),
             "--accept-local": flag_option("accept_local"),
             "--invert": flag_option("invert"),
-        }), purity=Purity.REFUSES, tracks=False, tables=("raw", "mangle"), hooks=("PREROUTING",)),
+        }), purity=Purity.REFUSES, tracks=False, tables=("raw", "mangle"), hooks=("PREROUTING",), samples=(
+            "[--loose|--validmark] [--invert]",
+        )),
     )  # fmt: skip
 
     loose: bool = False

@@ -342,12 +342,21 @@ class ConntrackIs(Match):
             ),
             purity=Purity.PURE,
             tracks=True,
+            samples=(
+                *["[!] --ctstate INVALID|UNTRACKED|SNAT|DNAT", "[!] --ctstate NEW|ESTABLISHED|RELATED,ESTABLISHED"] * 3,
+                "--ctdir ORIGINAL|REPLY",
+                "[!] --ctstatus SEEN_REPLY|ASSURED|CONFIRMED|NONE",
+                "[!] --ctproto 1|6|17",
+                "[!] --ctorigdstport|--ctreplsrcport 80|8080|1:100",
+                "[!] --ctorigsrc|--ctorigdst|--ctreplsrc|--ctrepldst {address}|{network}",
+            ),
         ),
         MatchRecord(
             "state",
             Grammar({"--state": OptionEntry(("state",), _plain_states, negated="! state")}, single=True),
             purity=Purity.PURE,
             tracks=True,
+            samples=("[!] --state INVALID|NEW|ESTABLISHED|RELATED|UNTRACKED",),
         ),
     )
 

@@ -17,7 +17,7 @@ from mcnilib.linux.netfilter.iptables.grammar import Grammar
 from mcnilib.linux.netfilter.iptables.words import RuleWords, bang, has_holes
 from mcnilib.linux.packet import ALL_PROTOCOLS, USUAL, Packet, protocol_name
 
-BY_HAND = (MatchRecord("", Grammar(), purity=Purity.PURE, tracks=False),)
+BY_HAND = (MatchRecord("", Grammar(), purity=Purity.PURE, tracks=False, samples=()),)
 """The record of what stands in front of all -m; `read_header` reads it."""
 
 

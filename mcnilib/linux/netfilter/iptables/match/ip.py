@@ -90,7 +90,7 @@ class Length(Match):
     records = (
         MatchRecord("length", Grammar({
             "--length": OptionEntry(("low", "high"), _length, _length_text, "negated"),
-        }, single=True), purity=Purity.REFUSES, tracks=False),
+        }, single=True), purity=Purity.REFUSES, tracks=False, samples=("[!] --length 0:33|33|84|81:1500|0:84",)),
     )  # fmt: skip
 
     low: int
@@ -124,7 +124,9 @@ class IpRange(Match):
         MatchRecord("iprange", Grammar({
             "--src-range": OptionEntry(("src",), _ends, _ends_text, "src_negated"),
             "--dst-range": OptionEntry(("dst",), _ends, _ends_text, "dst_negated"),
-        }, one_of=("--src-range", "--dst-range")), purity=Purity.PURE, tracks=False),
+        }, one_of=("--src-range", "--dst-range")), purity=Purity.PURE, tracks=False, samples=(
+            "[!] --src-range|--dst-range {address}-{last}",
+        )),
     )  # fmt: skip
 
     src: Ends | None = None
@@ -157,7 +159,7 @@ class Ttl(Match):
             "--ttl-lt": OptionEntry(("ttl",), TTL, constants={"compare": "lt"}),
             "--ttl-gt": OptionEntry(("ttl",), TTL, constants={"compare": "gt"}),
             "--ttl": OptionEntry(("ttl",), TTL, negated="negated", constants={"compare": "eq"}, printed=False),
-        }, single=True), purity=Purity.PURE, tracks=False),
+        }, single=True), purity=Purity.PURE, tracks=False, samples=("[!] --ttl-eq 64|63", "--ttl-lt|--ttl-gt 63|62")),
     )  # fmt: skip
 
     compare: str  # eq, lt or gt
@@ -186,7 +188,7 @@ class Tos(Match):
     records = (
         MatchRecord("tos", Grammar({
             "--tos": OptionEntry(("value", "mask"), read_tos, masked_tos, "negated"),
-        }, single=True), purity=Purity.PURE, tracks=False),
+        }, single=True), purity=Purity.PURE, tracks=False, samples=("[!] --tos 0x10/0xff|0x00/0x3f|0xc0/0xff",)),
     )  # fmt: skip
 
     value: int
@@ -211,7 +213,7 @@ class Dscp(Match):
         MatchRecord("dscp", Grammar({
             "--dscp": OptionEntry(("value",), DSCP, hex_byte, "negated"),
             "--dscp-class": OptionEntry(("value",), read_class, negated="negated", printed=False),
-        }, single=True), purity=Purity.PURE, tracks=False),
+        }, single=True), purity=Purity.PURE, tracks=False, samples=("[!] --dscp 0x04|0x00|0x2e",)),
     )  # fmt: skip
 
     value: int
@@ -236,7 +238,9 @@ class Ecn(Match):
             "--ecn-tcp-ece": OptionEntry(("ece",), sign=True),
             "--ecn-tcp-cwr": OptionEntry(("cwr",), sign=True),
             "--ecn-ip-ect": OptionEntry(("ect",), number(0, 3, "the ECN bits"), negated="ect_negated"),
-        }, one_of=("--ecn-tcp-ece", "--ecn-tcp-cwr", "--ecn-ip-ect")), purity=Purity.PURE, tracks=False),
+        }, one_of=("--ecn-tcp-ece", "--ecn-tcp-cwr", "--ecn-ip-ect")), purity=Purity.PURE, tracks=False, samples=(
+            "[!] --ecn-ip-ect 0",
+        )),
     )  # fmt: skip
 
     ece: bool | None = None

@@ -33,12 +33,14 @@ def masked(value: int, mask: int) -> str:
 MARK_OPTION = Grammar({"--mark": OptionEntry(("value", "mask"), read_mark, masked, "negated")}, single=True)
 """`[!] --mark VALUE/MASK`."""
 
+MARK_SAMPLES = ("[!] --mark 0x1|0x2|0x1/0x1|0x0",)
+
 
 @dataclass(frozen=True, slots=True)
 class MarkIs(Match):
     """`-m mark --mark VALUE/MASK`."""
 
-    records = (MatchRecord("mark", MARK_OPTION, purity=Purity.PURE, tracks=False),)
+    records = (MatchRecord("mark", MARK_OPTION, purity=Purity.PURE, tracks=False, samples=MARK_SAMPLES),)
 
     value: int
     mask: int = 0xFFFFFFFF
@@ -58,7 +60,7 @@ class MarkIs(Match):
 class ConnmarkIs(Match):
     """`-m connmark --mark VALUE/MASK`; never holds for a packet without connection."""
 
-    records = (MatchRecord("connmark", MARK_OPTION, purity=Purity.PURE, tracks=True),)
+    records = (MatchRecord("connmark", MARK_OPTION, purity=Purity.PURE, tracks=True, samples=MARK_SAMPLES),)
 
     value: int
     mask: int = 0xFFFFFFFF

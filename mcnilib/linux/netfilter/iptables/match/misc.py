@@ -48,7 +48,7 @@ class PacketType(Match):
     records = (
         MatchRecord("pkttype", Grammar({
             "--pkt-type": OptionEntry(("kind",), _kind, negated="negated"),
-        }, single=True), purity=Purity.REFUSES, tracks=False),
+        }, single=True), purity=Purity.REFUSES, tracks=False, samples=("[!] --pkt-type unicast",)),
     )  # fmt: skip
 
     kind: str
@@ -75,7 +75,7 @@ class Helper(Match):
     records = (
         MatchRecord("helper", Grammar({
             "--helper": OptionEntry(("name",), any_word("a helper"), _helper_text, "negated"),
-        }, single=True), purity=Purity.PURE, tracks=True),
+        }, single=True), purity=Purity.PURE, tracks=True, samples=("[!] --helper ftp",)),
     )  # fmt: skip
 
     name: str
@@ -97,7 +97,7 @@ class Comment(Match):
     records = (
         MatchRecord("comment", Grammar({
             "--comment": OptionEntry(("text",), _comment, quoted),
-        }, single=True), purity=Purity.PURE, tracks=False),
+        }, single=True), purity=Purity.PURE, tracks=False, samples=("--comment x",)),
     )  # fmt: skip
 
     text: str
@@ -117,7 +117,7 @@ class NfAcct(Match):
     records = (
         MatchRecord("nfacct", Grammar({
             "--nfacct-name": OptionEntry(("name",), any_word("a name"), " {}".format),
-        }, single=True), purity=Purity.PURE, tracks=False),
+        }, single=True), purity=Purity.PURE, tracks=False, samples=()),
     )  # fmt: skip
 
     name: str

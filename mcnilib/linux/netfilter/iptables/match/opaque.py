@@ -70,7 +70,7 @@ LONG_PORTS = {"--source-port": "--sport", "--destination-port": "--dport"}
 RATE = word(r"\d+(\.\d+)?[A-Za-z]*", "a rate")
 
 
-_opaque = partial(MatchRecord, purity=Purity.UNDECIDED)
+_opaque = partial(MatchRecord, purity=Purity.UNDECIDED, samples=())
 
 OPAQUE_MATCHES = (
     _opaque(

@@ -105,6 +105,8 @@ def _ordered(names: frozenset[str]) -> list[str]:
 
 PORT_LISTS = {"sports": ("--source-ports",), "dports": ("--destination-ports",), "ports": ()}
 
+PORT = "[!] --dport|--sport 80|8080|1024:65535|443"
+
 UDP = Grammar(
     {
         "--sport": OptionEntry(("sport",), _range, range_text, "not_sport", aliases=("--source-port",)),
@@ -129,8 +131,11 @@ class Ports(Match):
     """
 
     records = (
-        MatchRecord("tcp", TCP, purity=Purity.PURE, tracks=False, implied=True),
-        MatchRecord("udp", UDP, purity=Purity.PURE, tracks=False, implied=True),
+        MatchRecord("tcp", TCP, purity=Purity.PURE, tracks=False, protocols=("tcp",), implied=True, samples=(
+            PORT, PORT, "[!] --tcp-flags FIN,SYN,RST,ACK SYN", "[!] --tcp-flags SYN,ACK SYN,ACK",
+            "[!] --tcp-flags FIN FIN", "[!] --tcp-flags RST RST", "[!] --tcp-flags ACK ACK",
+        )),
+        MatchRecord("udp", UDP, purity=Purity.PURE, tracks=False, protocols=("udp",), implied=True, samples=(PORT,)),
     )  # fmt: skip
 
     proto: str
@@ -152,11 +157,6 @@ class Ports(Match):
     def record(self) -> MatchRecord:
         """What is declared of the protocol's own match."""
         return self.records[self.proto == "udp"]
-
-    @property
-    def protocols(self) -> tuple[str, ...]:
-        """Its own."""
-        return (self.proto,)
 
     @property
     def asked_ports(self) -> tuple[Range, ...]:
@@ -209,7 +209,9 @@ class IcmpType(Match):
     records = (
         MatchRecord("icmp", Grammar({
             "--icmp-type": OptionEntry(("type", "code"), _icmp_type, _icmp_text, "negated"),
-        }, single=True), purity=Purity.PURE, tracks=False, protocols=("icmp",), implied=True),
+        }, single=True), purity=Purity.PURE, tracks=False, protocols=("icmp",), implied=True, samples=(
+            "--icmp-type 8|0",
+        )),
     )  # fmt: skip
 
     type: int
@@ -251,6 +253,7 @@ class Multiport(Match):
             purity=Purity.PURE,
             tracks=False,
             protocols=WITH_PORTS,
+            samples=("--dports|--sports|--ports 80,443",),
         ),
     )
 

@@ -50,7 +50,7 @@ class InSet(Match):
             "--match-set": OptionEntry(
                 ("name", "sides"), _name_and_sides, "{} {}".format, "negated", aliases=("--set",)
             ),
-        }, single=True), purity=Purity.REFUSES, tracks=False),
+        }, single=True), purity=Purity.REFUSES, tracks=False, samples=("[!] --match-set {set}",)),
     )  # fmt: skip
 
     name: str

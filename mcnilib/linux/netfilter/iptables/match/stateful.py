@@ -50,7 +50,15 @@ STATISTIC = Grammar(
 class Statistic(Match):
     """`-m statistic --mode random --probability P`; P is kept in units of 2**-31, as the kernel does."""
 
-    records = (MatchRecord("statistic", STATISTIC, purity=Purity.UNDECIDED, tracks=False),)
+    records = (
+        MatchRecord(
+            "statistic",
+            STATISTIC,
+            purity=Purity.UNDECIDED,
+            tracks=False,
+            samples=("--mode random [!] --probability 0.5",),
+        ),
+    )
 
     share: int
     negated: bool = False
@@ -181,7 +189,7 @@ class Limit(Remembering):
         MatchRecord("limit", Grammar({
             "--limit": OptionEntry(("rate",), _limit_rate, lambda rate: rate.text),
             "--limit-burst": OptionEntry(("burst",), _burst, absent=5),
-        }), purity=Purity.REMEMBERS, tracks=False),
+        }), purity=Purity.REMEMBERS, tracks=False, samples=("--limit 1/hour --limit-burst 1|100",)),
     )  # fmt: skip
 
     rate: Rate = THREE_AN_HOUR
@@ -223,7 +231,7 @@ class Quota(Remembering):
     records = (
         MatchRecord("quota", Grammar({
             "--quota": OptionEntry(("bytes",), _bytes, negated="negated"),
-        }, single=True), purity=Purity.REMEMBERS, tracks=False),
+        }, single=True), purity=Purity.REMEMBERS, tracks=False, samples=("[!] --quota 0|1",)),
     )  # fmt: skip
 
     bytes: int
@@ -253,7 +261,15 @@ class Quota(Remembering):
 class Nth(Remembering):
     """`-m statistic --mode nth --every N --packet P`: one packet of N, first the one number P counted from 0."""
 
-    records = (MatchRecord("statistic", STATISTIC, purity=Purity.REMEMBERS, tracks=False),)
+    records = (
+        MatchRecord(
+            "statistic",
+            STATISTIC,
+            purity=Purity.REMEMBERS,
+            tracks=False,
+            samples=("--mode nth [!] --every 1|1000000 --packet 0",),
+        ),
+    )
 
     every: int
     packet: int
@@ -320,6 +336,11 @@ class Recent(Remembering):
             ),
             purity=Purity.REMEMBERS,
             tracks=False,
+            samples=(
+                "[!] --set --name l0|l1 --rsource|--rdest",
+                "[!] --rcheck|--update|--remove --name l0|l1 --rsource|--rdest",
+                "[!] --rcheck --seconds 60 --name l0|l1 --rsource|--rdest",
+            ),
         ),
     )
 

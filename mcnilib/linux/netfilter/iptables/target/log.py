@@ -51,15 +51,15 @@ class Log(Target):
             "--log-prefix": _prefix(29),
             "--log-level": _level,
             **dict.fromkeys(LOG_FLAGS, flag),
-        }, finish=_without_defaults), tracks=False, changes=False),
+        }, finish=_without_defaults), tracks=False, changes=False, samples=("",)),
         TargetRecord("NFLOG", Grammar({
             "--nflog-prefix": _prefix(63),
             "--nflog-group": number(0, 0xFFFF),
             "--nflog-size": number(),
             "--nflog-threshold": number(0, 0xFFFF),
             "--nflog-range": number(),
-        }, finish=_without_defaults), tracks=False, changes=False),
-        TargetRecord("TRACE", Grammar(), tracks=False, changes=False),
+        }, finish=_without_defaults), tracks=False, changes=False, samples=("--nflog-group 5",)),
+        TargetRecord("TRACE", Grammar(), tracks=False, changes=False, samples=()),
     )  # fmt: skip
 
     name: str

@@ -68,6 +68,7 @@ class Mark(Target):
             ),
             tracks=False,
             changes=True,
+            samples=("--set-xmark 0x1/0xffffffff|0x2/0xffffffff|0x3/0x3",),
         ),
     )
 
@@ -94,7 +95,10 @@ class Connmark(Target):
             "--nfmask": OptionEntry(("nfmask",), _MASK),
             "--ctmask": OptionEntry(("ctmask",), _MASK),
             "--mask": OptionEntry(("mask",), _MASK),
-        }), tracks=True, changes=True),
+        }), tracks=True, changes=True, samples=(
+            "--set-xmark 0x1/0xffffffff|0x2/0xffffffff|0x3/0x3",
+            "--save-mark|--restore-mark --nfmask 0xffffffff --ctmask 0xffffffff",
+        )),
     )  # fmt: skip
 
     action: str  # save, restore, set
@@ -149,6 +153,7 @@ class SetTtl(Target):
             tracks=False,
             changes=True,
             tables=("mangle",),
+            samples=("--ttl-set 63|1", "--ttl-inc 1", "--ttl-dec 1|63"),
         ),
     )
 
@@ -169,7 +174,9 @@ class SetTos(Target):
         TargetRecord("TOS", Grammar({
             "--set-tos": OptionEntry(("value", "mask"), read_tos, masked_tos),
             **dict.fromkeys(TOS_CHANGES, OptionEntry(("value", "mask"), _change_tos, printed=False)),
-        }, single=True), tracks=False, changes=True, tables=("mangle",)),
+        }, single=True), tracks=False, changes=True, tables=("mangle",), samples=(
+            "--set-tos 0x10/0xff|0x08/0x1c|0x00/0xff",
+        )),
     )  # fmt: skip
 
     value: int
@@ -188,7 +195,7 @@ class SetDscp(Target):
         TargetRecord("DSCP", Grammar({
             "--set-dscp": OptionEntry(("value",), DSCP, hex_byte),
             "--set-dscp-class": OptionEntry(("value",), read_class, printed=False),
-        }, single=True), tracks=False, changes=True, tables=("mangle",)),
+        }, single=True), tracks=False, changes=True, tables=("mangle",), samples=("--set-dscp 0x04|0x2e|0x00",)),
     )  # fmt: skip
 
     value: int
@@ -204,7 +211,13 @@ class Notrack(Target):
 
     records = (
         TargetRecord(
-            "NOTRACK", Grammar(), tracks=False, changes=False, tables=("raw",), hooks=("PREROUTING", "OUTPUT")
+            "NOTRACK",
+            Grammar(),
+            tracks=False,
+            changes=False,
+            tables=("raw",),
+            hooks=("PREROUTING", "OUTPUT"),
+            samples=("",),
         ),
         CT,
     )

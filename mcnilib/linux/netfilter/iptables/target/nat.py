@@ -126,7 +126,9 @@ class Dnat(Nat):
             ),
             "--random": flag_option("random"),
             "--persistent": flag_option("persistent"),
-        }, needed=("--to-destination",)), hooks=("PREROUTING", "OUTPUT")),
+        }, needed=("--to-destination",)), hooks=("PREROUTING", "OUTPUT"), samples=(
+            *["--to-destination {address}{port}"] * 3, "--to-destination {address}-{last}{port}",
+        )),
     )  # fmt: skip
 
     to: IPv4Address | None
@@ -155,7 +157,7 @@ class Snat(Nat):
             "--random": flag_option("random"),
             "--random-fully": flag_option("random_fully"),
             "--persistent": flag_option("persistent"),
-        }, needed=("--to-source",)), hooks=("INPUT", "POSTROUTING")),
+        }, needed=("--to-source",)), hooks=("INPUT", "POSTROUTING"), samples=("--to-source {own}",)),
     )  # fmt: skip
 
     to: IPv4Address | None
@@ -181,7 +183,7 @@ class Masquerade(Nat):
             "--to-ports": OptionEntry(("port", "last_port"), _to_ports, _ports_text, absent=0),
             "--random": flag_option("random"),
             "--random-fully": flag_option("random_fully"),
-        }), hooks=("POSTROUTING",)),
+        }), hooks=("POSTROUTING",), samples=("[--random-fully]",)),
     )  # fmt: skip
 
     random_fully: bool = False
@@ -203,7 +205,7 @@ class Redirect(Nat):
         _nat("REDIRECT", Grammar({
             "--to-ports": OptionEntry(("port", "last_port"), _to_ports, _ports_text, absent=0, aliases=("--to-port",)),
             "--random": flag_option("random"),
-        }), hooks=("PREROUTING", "OUTPUT")),
+        }), hooks=("PREROUTING", "OUTPUT"), samples=("", "--to-ports 80|8080")),
     )  # fmt: skip
 
     port: int = 0
@@ -222,7 +224,10 @@ class Netmap(Nat):
     destination."""
 
     records = (
-        _nat("NETMAP", Grammar({"--to": OptionEntry(("network",), _network)}, single=True), hooks=BUILT_IN["nat"]),
+        _nat(
+            "NETMAP", Grammar({"--to": OptionEntry(("network",), _network)}, single=True), hooks=BUILT_IN["nat"],
+            samples=("--to {network}|{address}/28",),
+        ),
     )  # fmt: skip
 
     network: IPv4Network

@@ -110,7 +110,7 @@ def _ct(grammar: Grammar, words: RuleWords, found: Given) -> str:
     return grammar.text({option: text for option, text in found.items() if text != "--zone 0"})
 
 
-_opaque = partial(TargetRecord, changes=True)
+_opaque = partial(TargetRecord, changes=True, samples=())
 
 CT = _opaque(
     "CT",
@@ -130,6 +130,7 @@ CT = _opaque(
     tracks=True,
     tables=("raw",),
     hooks=("PREROUTING", "OUTPUT"),
+    samples=("--notrack",),
 )
 
 OPAQUE_TARGETS = (

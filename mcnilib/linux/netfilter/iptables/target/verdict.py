@@ -41,9 +41,9 @@ class Verdict(Target):
     """ACCEPT, DROP or RETURN."""
 
     records = (
-        TargetRecord("ACCEPT", Grammar(), tracks=False, changes=False),
-        TargetRecord("DROP", Grammar(), tracks=False, changes=False),
-        TargetRecord("RETURN", Grammar(), tracks=False, changes=False),
+        TargetRecord("ACCEPT", Grammar(), tracks=False, changes=False, samples=("",)),
+        TargetRecord("DROP", Grammar(), tracks=False, changes=False, samples=("",)),
+        TargetRecord("RETURN", Grammar(), tracks=False, changes=False, samples=("",)),
     )  # fmt: skip
 
     name: str
@@ -70,7 +70,7 @@ class Verdict(Target):
 class Jump(Target):
     """Go on in a user chain: `-j` comes back here, `-g` (goto) comes back to where this chain was called from."""
 
-    records = (TargetRecord("", Grammar(), tracks=False, changes=False),)
+    records = (TargetRecord("", Grammar(), tracks=False, changes=False, samples=()),)
 
     chain: str
     goto: bool = False
@@ -86,7 +86,9 @@ class Reject(Target):
     records = (
         TargetRecord("REJECT", Grammar({
             "--reject-with": OptionEntry(("kind",), _reject_kind),
-        }), tracks=False, changes=False, tables=("filter",), hooks=("INPUT", "FORWARD", "OUTPUT")),
+        }), tracks=False, changes=False, tables=("filter",), hooks=("INPUT", "FORWARD", "OUTPUT"), samples=(
+            "--reject-with icmp-port-unreachable|icmp-host-prohibited|icmp-net-unreachable|tcp-reset",
+        )),
     )  # fmt: skip
 
     kind: str = "icmp-port-unreachable"
