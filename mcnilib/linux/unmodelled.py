@@ -1,15 +1,15 @@
 """What nobody knows of a namespace's state: it was not collected, is not modelled, or cannot be read.
 
-Never guess: such a part is kept as a `Gap` where it was found, and a packet that meets it ends there. A reader that may
-keep nothing refuses the first one.
+Never guess: such a part is kept as a `Gap` where it was found, by the rule, route or device that has it, and a packet
+that meets it ends there. A reader that may keep nothing refuses the first one.
 """
 
 from __future__ import annotations
 
 from enum import StrEnum
-from typing import NamedTuple
+from typing import NamedTuple, NoReturn
 
-from mcnilib.errors import McniError, StateSyntaxError, Unknown
+from mcnilib.errors import McniError, StateSyntaxError, Unknown, Unsupported
 
 
 class Unseen(StrEnum):
@@ -25,6 +25,7 @@ class Unseen(StrEnum):
 class Gap(NamedTuple):
     """A part of a namespace's state that nobody knows: what it is, where it stands, and what to collect.
 
+    `refused`: everything that decides is there, and the model lacks it.
     `rules`: only the netfilter rules are not known, which ARP does not ask; of these hooks, where some are named.
     `unreadable`: it was collected, but its text is none that the tools print, or has characters that hide what it says.
     """
@@ -32,6 +33,7 @@ class Gap(NamedTuple):
     what: str
     where: str = ""  # FILE or FILE:LINE; empty when `what` says it, or nothing was collected
     collect: str = ""
+    refused: bool = False
     rules: bool = False
     hooks: tuple[str, ...] = ()
     unreadable: bool = False
@@ -45,9 +47,18 @@ class Gap(NamedTuple):
         """Tell whether a packet meets it at a hook."""
         return not self.hooks or hook in self.hooks
 
-    def unknown(self, netns: str = "") -> Unknown:
+    def meet(self, before: str = "", after: str = "", *, netns: str = "") -> NoReturn:
+        """End a packet's way here; the other words of the sentence say how it got here.
+
+        Raises: Unsupported for what is `refused`, else Unknown; see `unknown`.
+        """
+        if self.refused:
+            raise Unsupported(f"{before}{self.why}{after}")
+        raise self.unknown(before, after, netns=netns)
+
+    def unknown(self, before: str = "", after: str = "", *, netns: str = "") -> Unknown:
         """Build the error that ends a packet here; `netns` where it met this, if that is not where it is."""
-        return Unknown(self.why, collect=self.collect, netns=netns)
+        return Unknown(f"{before}{self.why}{after}", collect=self.collect, netns=netns)
 
 
 def unreadable(problem: McniError, *, rules: bool = False) -> Gap:

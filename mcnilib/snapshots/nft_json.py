@@ -144,10 +144,8 @@ class Ruleset:
         return replace(chain, rules=tuple(rules))
 
     def _unknown(self, chain: str, number: int) -> ChainRule:
-        why = (
-            f"{self.source}: rule {number + 1} of {chain} has expressions of nftables that iptables-save does not print"
-        )
-        return ChainRule(chain, (UnparsedRule("", why),))
+        what = f"rule {number + 1} of {chain} has expressions of nftables that iptables-save does not print"
+        return ChainRule(chain, (UnparsedRule("", Gap(what, self.source)),))
 
 
 def _short(entry: dict[str, Any]) -> dict[str, Any]:

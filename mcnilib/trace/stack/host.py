@@ -216,7 +216,7 @@ class Hosts(dict[str, Host]):
         netns = self._world[name]
         for gap in netns.missing:
             if not gap.rules:
-                raise gap.unknown(name)
+                gap.meet(netns=name)
         host = self[name] = Host(netns, self._chance)
         return host
 

@@ -111,7 +111,7 @@ def test_what_is_called_kept_is_what_the_code_keeps() -> None:
     rules = [(name, read(table, rule)[1]) for name, table, rule in rows]
     parts = [(name, part) for name, rule in rules for part in (*rule.matches, rule.target)]
     kept = {
-        (name, bool(part.why))
+        (name, bool(part.gap))
         for name, part in parts
         if isinstance(part, OpaqueMatch | OpaqueTarget) and part.name == name
     }

@@ -74,7 +74,7 @@ def kept_rules() -> list[tuple[str, str, str]]:
 def test_a_packet_that_needs_what_is_not_modelled_is_refused_by_name(name: str, table: str, rule: str) -> None:
     _, one = read(table, rule)
     kept = [part for part in (*one.matches, one.target) if isinstance(part, OpaqueMatch | OpaqueTarget)]
-    if not kept or not kept[0].why:
+    if not kept or not kept[0].gap:
         return
     with pytest.raises(Unsupported) as error:
         meet(*kept)

@@ -12,9 +12,9 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from functools import lru_cache
 from itertools import pairwise
-from typing import NamedTuple
+from typing import NamedTuple, NoReturn
 
-from mcnilib.errors import McniError, StateSyntaxError, Unknown, Unsupported
+from mcnilib.errors import McniError, StateSyntaxError, Unsupported
 from mcnilib.gc_pause import gc_paused
 from mcnilib.linux.netfilter.context import Context
 from mcnilib.linux.netfilter.hooks import BUILT_IN, HOOKS
@@ -167,24 +167,23 @@ class RuleTemplates:
 
 @dataclass(frozen=True, slots=True)
 class UnparsedRule(Match):
-    """The rest of a rule from the first word that is not modelled; `why` names it, `collect` what is missing."""
+    """The rest of a rule from the first word that is not modelled, which `gap` names."""
 
     records = (MatchRecord("", Grammar(), purity=Purity.REFUSES, tracks=False, samples=()),)
 
     words: str
-    why: str
-    collect: str = ""
+    gap: Gap
 
     def test(self) -> Test:
         """End the packet's way here: nobody knows whether the rule holds."""
         return self._end
 
-    def _end(self, packet: Packet, at: Context) -> bool:
-        raise Unknown(self.why, collect=self.collect)
+    def _end(self, packet: Packet, at: Context) -> NoReturn:
+        self.gap.meet()
 
     def why_not(self, packet: Packet, at: Context) -> str:
         """Say why nobody knows."""
-        return self.why
+        return self.gap.why
 
     def __str__(self) -> str:
         return self.words
@@ -198,7 +197,7 @@ def unparsed_rule(line: str, problem: Unsupported, source: str, number: int) -> 
     except McniError:
         head = " ".join(line.split()[:2])
         rule = read_rule(head, source, number)
-    matches: tuple[Match, ...] = (*rule.matches, UnparsedRule(line[len(head) :].strip(), str(problem)))
+    matches: tuple[Match, ...] = (*rule.matches, UnparsedRule(line[len(head) :].strip(), Gap(str(problem))))
     return ChainRule(rule.chain, matches)
 
 
@@ -206,8 +205,8 @@ def absent_chains(table: str, chains: Mapping[str, Chain], source: str) -> Itera
     """Yield a chain that ends every packet, unknown, for each one that is jumped to but not there."""
     jumps = (jump for chain in chains.values() for jump in chain.summary.jumps)
     for name in sorted({jump for jump in jumps if jump not in chains and jump not in BUILT_IN[table]}):
-        why = f"{source} has no chain {name} in table {table}"
-        yield Chain(name, (ChainRule(name, (UnparsedRule("", why, f"`iptables-save -t {table}`"),)),))
+        gap = Gap(f"{source} has no chain {name} in table {table}", collect=f"`iptables-save -t {table}`")
+        yield Chain(name, (ChainRule(name, (UnparsedRule("", gap),)),))
 
 
 _CHAIN = re.compile(r":(\S+) (ACCEPT|DROP|-)(?: \[\d+:\d+\])?\s*")

@@ -11,7 +11,6 @@ from dataclasses import dataclass, field
 from functools import partial
 from typing import NoReturn
 
-from mcnilib.errors import Unsupported
 from mcnilib.linux.netfilter.context import Context
 from mcnilib.linux.netfilter.iptables.extension import Match, MatchRecord, Purity, Test
 from mcnilib.linux.netfilter.iptables.grammar import (
@@ -54,6 +53,7 @@ from mcnilib.linux.netfilter.iptables.match.opaque_options import (
 )
 from mcnilib.linux.netfilter.iptables.words import RuleWords
 from mcnilib.linux.packet import Packet
+from mcnilib.linux.unmodelled import Gap
 
 BODY = "packets of this protocol have no body here"
 
@@ -245,18 +245,18 @@ _BY_NAME = {record.name: record for record in OPAQUE_MATCHES}
 
 @dataclass(frozen=True, slots=True)
 class OpaqueMatch(Match):
-    """`-m NAME OPTIONS`, kept as iptables-save prints it; `why` says what the model lacks."""
+    """`-m NAME OPTIONS`, kept as iptables-save prints it; `gap` says what the model lacks."""
 
     records = OPAQUE_MATCHES
 
     name: str
     words: str = ""
-    why: str = field(default="", compare=False)
+    gap: Gap = field(default=Gap("it is not modelled", refused=True), compare=False)
 
     @classmethod
     def read(cls, words: RuleWords, record: MatchRecord) -> Match:
         """Read the options, and keep them."""
-        return cls(record.name, record.options.read(words, record.name), record.why)
+        return cls(record.name, record.options.read(words, record.name), Gap(record.why, refused=True))
 
     @property
     def record(self) -> MatchRecord:
@@ -268,11 +268,11 @@ class OpaqueMatch(Match):
         return self._refuse
 
     def _refuse(self, packet: Packet, at: Context) -> NoReturn:
-        raise Unsupported(f"match {self._text()} when a packet reaches it: {self.why or 'it is not modelled'}")
+        self.gap.meet(f"match {self._text()} when a packet reaches it: ")
 
     def why_not(self, packet: Packet, at: Context) -> str:
         """Say that the match decides, and why the model cannot."""
-        return f"match {self.name} decides; {self.why or 'it is not modelled'}"
+        return f"match {self.name} decides; {self.gap.why}"
 
     def _text(self) -> str:
         return f"{self.name} ({self.words})" if self.words else self.name

@@ -9,12 +9,13 @@ Source: iptables-extensions(8); net/netfilter/{nft_limit,xt_limit,xt_quota,nft_n
 from __future__ import annotations
 
 import re
+from abc import abstractmethod
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from ipaddress import IPv4Address
 from typing import ClassVar, NamedTuple, Self, TypeVar
 
-from mcnilib.errors import Unknown, Unsupported
+from mcnilib.errors import Unsupported
 from mcnilib.linux.chance import Chance
 from mcnilib.linux.netfilter.context import Context
 from mcnilib.linux.netfilter.iptables.extension import Match, MatchRecord, Purity, Test
@@ -22,6 +23,7 @@ from mcnilib.linux.netfilter.iptables.grammar import Grammar, OptionEntry, any_w
 from mcnilib.linux.netfilter.iptables.match.header import read_ip
 from mcnilib.linux.netfilter.iptables.words import RuleWords
 from mcnilib.linux.packet import Packet, lengths
+from mcnilib.linux.unmodelled import Gap
 
 
 def _share(words: RuleWords) -> int:
@@ -160,11 +162,13 @@ def _bytes(words: RuleWords) -> int:
 Memory = TypeVar("Memory")
 
 
-def remembered(at: Context, owner: object, key: object, begin: Callable[[], Memory]) -> Memory:
+def remembered(at: Context, owner: Remembering, key: object, begin: Callable[[], Memory]) -> Memory:
     """Return what was remembered under a key, from the first packet on. `owner` stays alive as long as its memory.
 
-    Raises: Unsupported where there is no run.
+    Raises: Unsupported where there is no run, Unknown where packets came before it.
     """
+    if owner.gap:
+        owner.gap.meet()
     if at.memory is None:
         raise Unsupported(f"match {str(owner)[3:]} outside a run: it remembers packets")
     return at.memory.setdefault(key, (owner, begin()))[1]  # type: ignore[no-any-return]
@@ -174,11 +178,16 @@ def remembered(at: Context, owner: object, key: object, begin: Callable[[], Memo
 class Remembering(Match):
     """A match that remembers packets; what it remembers is not known where packets came before the run began."""
 
-    known: bool = field(default=True, compare=False, kw_only=True)  # no packet has come yet
+    gap: Gap | None = field(default=None, compare=False, kw_only=True)  # None: no packet has come yet
+
+    @property
+    @abstractmethod
+    def uncollected(self) -> str:
+        """What it remembers and nobody knows once packets have come; empty where that does not matter."""
 
     def running(self, only_tells: bool) -> Self:
         """Return the match of a rule that has seen packets before, nobody knows which."""
-        return replace(self, known=False)
+        return replace(self, gap=Gap(self.uncollected)) if self.uncollected else self
 
 
 @dataclass(frozen=True, slots=True)
@@ -198,7 +207,12 @@ class Limit(Remembering):
     def running(self, only_tells: bool) -> Limit:
         """Return the match of a rule that has seen packets; how much its bucket holds is all the same to packets where
         the rule only tells of them."""
-        return self if only_tells else replace(self, known=False)
+        return self if only_tells else Remembering.running(self, only_tells)
+
+    @property
+    def uncollected(self) -> str:
+        """How many packets may pass at once."""
+        return f"how many packets a bucket of {self.burst} at {self.rate.text} has left, nobody knows"
 
     def test(self) -> Test:
         """Take a packet out of the bucket, if there is one."""
@@ -206,10 +220,6 @@ class Limit(Remembering):
 
     def _take(self, packet: Packet, at: Context) -> bool:
         """Count in nanoseconds, of which a packet costs as many as the rate lies between two. Source: nft_limit.c."""
-        if not self.known:
-            raise Unknown(
-                f"how many packets a bucket of {self.burst} at {self.rate.text} has left, nobody knows", collect=""
-            )
         cost, now = self.rate.nanoseconds, round(at.now * 1e9)
         bucket = remembered(at, self, id(self), lambda: [self.burst * cost, now])
         bucket[0] = min(self.burst * cost, bucket[0] + now - bucket[1])
@@ -237,13 +247,16 @@ class Quota(Remembering):
     bytes: int
     negated: bool = False
 
+    @property
+    def uncollected(self) -> str:
+        """How many bytes may still pass."""
+        return f"how many bytes of its quota of {self.bytes} a rule has left was not collected"
+
     def test(self) -> Test:
         """Take the packet's bytes from the quota."""
         return lambda packet, at: self._take(packet, at) is not self.negated
 
     def _take(self, packet: Packet, at: Context) -> bool:
-        if not self.known:
-            raise Unknown(f"how many bytes of its quota of {self.bytes} a rule has left was not collected", collect="")
         left = remembered(at, self, id(self), lambda: [self.bytes])
         shortest, longest = lengths(packet)
         if shortest <= left[0] and shortest != longest:
@@ -277,13 +290,16 @@ class Nth(Remembering):
     mode: ClassVar = "nth"
     share: ClassVar = None
 
+    @property
+    def uncollected(self) -> str:
+        """How far it has counted; that all are chosen does not depend on it."""
+        return f"which packet of {self.every} the next one is was not collected" if self.every > 1 else ""
+
     def test(self) -> Test:
         """Count the packet."""
         return lambda packet, at: self._count(at) is not self.negated
 
     def _count(self, at: Context) -> bool:
-        if not self.known and self.every > 1:
-            raise Unknown(f"which packet of {self.every} the next one is was not collected", collect="")
         seen = remembered(at, self, id(self), lambda: [0])
         seen[0] += 1
         return (seen[0] - 1) % self.every == self.packet
@@ -369,6 +385,11 @@ class Recent(Remembering):
         """Tell whether --rdest is printed, and not --rsource."""
         return self.dst
 
+    @property
+    def uncollected(self) -> str:
+        """Whom the list holds, which one that always notes the address does not ask."""
+        return f"the list {self.name} of recent addresses was not collected" if self.mode != "set" else ""
+
     def test(self) -> Test:
         """Look the address up, or note it, in the list."""
         wanted = not self.negated
@@ -380,8 +401,6 @@ class Recent(Remembering):
 
     def _ask(self, packet: Packet, at: Context) -> bool:
         """Tell whether the address is in the list as asked, and note what is to be noted. Source: recent_mt()."""
-        if not self.known and self.mode != "set":  # which always notes the address
-            raise Unknown(f"the list {self.name} of recent addresses was not collected", collect="")
         mask, seen = self._list(at)
         ip = int(packet.dst if self.dst else packet.src) & mask
         ttl = packet.ttl + (1 if at.iif and at.oif else 0)  # as it was before it was forwarded

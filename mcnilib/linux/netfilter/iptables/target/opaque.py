@@ -1,6 +1,6 @@
 """The targets that are kept as text: what each reads, how iptables-save prints it, and why a packet is refused.
 
-A target without `why` changes nothing that a packet meets on its way; TCPMSS is one, because data goes in one segment
+A target without a gap changes nothing that a packet meets on its way; TCPMSS is one, because data goes in one segment
 here, whatever its length.
 Source: iptables-extensions(8); extensions/lib{xt,ipt}_*.c (iptables 1.8.9).
 """
@@ -10,7 +10,6 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from functools import partial
 
-from mcnilib.errors import Unsupported
 from mcnilib.linux.netfilter.conntrack import ConnState
 from mcnilib.linux.netfilter.context import Context
 from mcnilib.linux.netfilter.iptables.extension import Target, TargetRecord
@@ -31,6 +30,7 @@ from mcnilib.linux.netfilter.iptables.grammar import (
 )
 from mcnilib.linux.netfilter.iptables.words import RuleWords
 from mcnilib.linux.packet import Packet
+from mcnilib.linux.unmodelled import Gap
 
 OPTION_NUMBERS = {"mss": 2, "wscale": 3, "sack-permitted": 4, "sack": 5, "timestamp": 8, "md5": 19}
 
@@ -99,10 +99,12 @@ EVENTS = (
 
 ZONE = word(r"\d{1,5}|mark", "the number of a zone, or mark")
 
-CT_WHY = {
-    "--helper": "helpers of connection tracking are not modelled",
-    "--timeout": "timeout policies of connections are not modelled",
-    **dict.fromkeys(("--zone-orig", "--zone-reply", "--zone"), "zones of connection tracking are not modelled"),
+_ZONES = Gap("zones of connection tracking are not modelled", refused=True)
+
+CT_GAPS = {
+    "--helper": Gap("helpers of connection tracking are not modelled", refused=True),
+    "--timeout": Gap("timeout policies of connections are not modelled", refused=True),
+    **dict.fromkeys(("--zone-orig", "--zone-reply", "--zone"), _ZONES),
 }
 
 
@@ -238,7 +240,7 @@ _BY_NAME = {record.name: record for record in OPAQUE_TARGETS}
 class OpaqueTarget(Target):
     """`-j NAME OPTIONS`, kept as iptables-save prints it.
 
-    With an empty `why` the target changes nothing a packet meets on its way (an audit record, a timer, a blinking
+    Without a `gap` the target changes nothing a packet meets on its way (an audit record, a timer, a blinking
     light), and the walk goes on; otherwise a packet that reaches it is refused.
     """
 
@@ -246,12 +248,14 @@ class OpaqueTarget(Target):
 
     name: str
     words: str = ""
-    why: str = field(default="", compare=False)
+    gap: Gap | None = field(default=None, compare=False)  # what the model lacks
 
     @classmethod
     def read(cls, words: RuleWords, record: TargetRecord) -> Target:
         """Read the options, and keep them."""
-        return cls(record.name, record.options.read(words, record.name), record.why)
+        return cls(
+            record.name, record.options.read(words, record.name), Gap(record.why, refused=True) if record.why else None
+        )
 
     @property
     def record(self) -> TargetRecord:
@@ -260,9 +264,9 @@ class OpaqueTarget(Target):
 
     def apply(self, packet: Packet, at: Context) -> Packet:
         """Return the packet as it is. Raises: Unsupported, unless the target has no effect on the walk."""
-        if self.why:
+        if self.gap:
             words = f" ({self.words})" if self.words else ""
-            raise Unsupported(f"target {self.name}{words} when a packet reaches it: {self.why}")
+            self.gap.meet(f"target {self.name}{words} when a packet reaches it: ")
         if self.name == "CT" and at.fresh:  # a template for the connection is there now, see xt_ct_target()
             at.fresh, at.ctstate = False, ConnState.NEW
         return packet
@@ -275,5 +279,5 @@ def read_ct(words: RuleWords) -> OpaqueTarget:
     """Read CT; events alone change nothing on the way of a packet."""
     found = CT.options.given(words, "CT")
     text = _ct(CT.options, words, found)
-    why = next((CT_WHY[option] for option in found if option in CT_WHY and found[option] != "--zone 0"), "")
-    return OpaqueTarget("CT", text, why)
+    gaps = (CT_GAPS[option] for option in found if option in CT_GAPS and found[option] != "--zone 0")
+    return OpaqueTarget("CT", text, next(gaps, None))
