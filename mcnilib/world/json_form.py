@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterable, Iterator
 from typing import Any
 
 from mcnilib.errors import StateSyntaxError
-from mcnilib.linux.device.bridge import BRIDGE_SWITCHES, PORT_OFF, PORT_ON
+from mcnilib.linux.device.link import BY_WORD, MASTERS
 from mcnilib.linux.routing.neigh import FLAGS
 
 JsonObject = dict[str, Any]
@@ -69,9 +69,11 @@ def link_lines(entry: JsonObject) -> Iterator[str]:
     yield f"    link/{entry['link_type']} {entry.get('address', '')}{_far_words(entry)}"
     info = entry.get("linkinfo", {})
     if "info_kind" in info:
-        yield f"    {_kind_line(info['info_kind'], info.get('info_data', {}))}"
-    if info.get("info_slave_kind") == "bridge":
-        yield f"    {_port_line(info.get('info_slave_data', {}))}"
+        kind = BY_WORD.get(info["info_kind"])
+        yield f"    {kind.line_of_json(info.get('info_data', {})) if kind else info['info_kind']}"
+    master = MASTERS.get(slave := f"{info.get('info_slave_kind')}_slave")
+    if master and master.slave:
+        yield f"    {' '.join([slave, *master.slave.words_of_json(info.get('info_slave_data', {}))])}"
     for address in entry.get("addr_info", []):
         if address.get("family") == "inet":
             yield f"    {_address_line(address, entry['ifname'])}"
@@ -87,47 +89,6 @@ def _far_words(entry: JsonObject) -> str:
     if "link_netns" in entry:
         return f" link-netns {entry['link_netns']}{down}"
     return f" link-netnsid {entry['link_netnsid']}{down}" if "link_netnsid" in entry else down
-
-
-def _kind_line(kind: str, data: JsonObject) -> str:
-    match kind:
-        case "macvlan":
-            return f"macvlan mode {data['mode']}"
-        case "bridge":
-            return " ".join(["bridge", *(f"{word} {data.get(word, 0)}" for word in BRIDGE_SWITCHES)])
-        case "vxlan":
-            return _vxlan_line(data)
-        case "ipip":
-            return _ipip_line(data)
-    return kind
-
-
-def _ipip_line(data: JsonObject) -> str:
-    named = (("remote", "remote"), ("local", "local"), ("link", "dev"), ("fwmark", "fwmark"))
-    words = [f"{word} {data[key]}" for key, word in named if data.get(key)]
-    words += ["external"] if data.get("external") else []
-    encap = data.get("encap", {})
-    kind = encap.get("type", "none") if isinstance(encap, dict) else encap
-    return " ".join(["ipip", data.get("proto", "any"), *words, *([f"encap {kind}"] if kind != "none" else [])])
-
-
-def _vxlan_line(data: JsonObject) -> str:
-    words = [f"vxlan id {data['id']}"] if "id" in data else ["vxlan"]
-    words += [f"{word} {data[key]}" for word, key in (("group", "group"), ("remote", "remote")) if key in data]
-    printed = (("local", "local"), ("dev", "link"), ("dstport", "port"))
-    words += [f"{word} {data[key]}" for word, key in printed if key in data]
-    words += ["learning" if data.get("learning") else "nolearning"]
-    words += [] if data.get("udp_csum", True) else ["noudpcsum"]
-    return " ".join([*words, *(flag for flag in VXLAN_REFUSED if data.get(flag))])
-
-
-VXLAN_REFUSED = ("proxy", "rsc", "l2miss", "l3miss", "external", "gbp", "gpe", "vnifilter")
-
-
-def _port_line(data: JsonObject) -> str:
-    usual = dict.fromkeys(PORT_OFF, False) | dict.fromkeys(PORT_ON, True)
-    switches = (f"{word} {'on' if data.get(word, value) else 'off'}" for word, value in usual.items())
-    return " ".join(["bridge_slave state", data.get("state", "forwarding"), *switches])
 
 
 def _address_line(address: JsonObject, name: str) -> str:

@@ -97,12 +97,14 @@ class KindLine:
         flags: str = "",
         refused: str = "",
         usual: Mapping[str, tuple[str, ...]] | None = None,
+        json: Mapping[str, str] | None = None,
     ) -> None:
         """Declare the line of `what`: the words `passed` over, with a value, and `flags`; those that are `refused`.
 
         `usual` names the values that are modelled, the default first, of words that would change a frame's way.
+        `json` gives the words that have another name in `ip -j`, by that.
         """
-        self.what, self.options, self._usual = what, options, usual or {}
+        self.what, self.options, self._usual, self._json = what, options, usual or {}, json or {}
         self._refused = refused.split()
         self._grammar = passed_over(" ".join((passed, *self._usual)), flags)
         self._grammar.update({one.word: (one.field or one.word, one.taken) for one in options})
@@ -121,6 +123,23 @@ class KindLine:
             listed = " or ".join(", ".join(required.values()).rsplit(", ", 1))
             raise Unsupported(f"{words.source}:{words.number}: {self.what} without {listed}")
         return {one.field: values[one.field] for one in self.options if one.field in values}
+
+    def words_of_json(self, data: Mapping[str, Any]) -> list[str]:
+        """Return the words for what `ip -j` says of a device, without those that are passed over."""
+        told = {
+            self._json.get(key, key): one.get("type") if isinstance(one, dict) else one for key, one in data.items()
+        }
+        valued = {one.word for one in self.options if one.read}
+        words = [word for key, value in told.items() if (word := self._word_of_json(key, value, key in valued))]
+        negative = (one for one in self.options if not one.read and one.word.startswith("no"))
+        return words + [one.word for one in negative if not told.get(one.word[2:], not one.required)]
+
+    def _word_of_json(self, word: str, value: object, valued: bool) -> str:
+        if word in self._usual and self._usual[word][0] in ("on", "off"):
+            value = "on" if value else "off"
+        elif word in self._refused:
+            return word if value is True else f"{word} {value}" if value and value != "none" else ""
+        return f"{word} {value}" if valued or word in self._usual else ""
 
     def shown(self, kind: Kind, *, making: bool = False) -> list[str]:
         """Return the words for a device, or those that make one like it."""
@@ -234,6 +253,11 @@ class Kind:
         cls.begin(words, head)
         values = cls.line.read(words)
         return cls(**values, **({cls.end_field: head.endpoint(words)} if cls.end_field else {}))
+
+    @classmethod
+    def line_of_json(cls, data: Mapping[str, Any]) -> str:
+        """Return the line of `ip -d address` for what `ip -j` says of such a device."""
+        return " ".join([cls.word, *cls.line.words_of_json(data)])
 
     def __str__(self) -> str:
         """Return the line of `ip -d address` that names the kind; empty where there is none."""

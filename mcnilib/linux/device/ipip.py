@@ -6,9 +6,10 @@ Source: ip/link_iptnl.c (iproute2 6.1); ip_tunnel_xmit(), ip_tunnel_lookup() in 
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from ipaddress import IPv4Address
-from typing import ClassVar
+from typing import Any, ClassVar
 
 from mcnilib.linux.device.base import Head, Keyword, KindLine, Tunnel
 from mcnilib.linux.packet import Inner, Packet
@@ -40,6 +41,7 @@ class Ipip(Tunnel):
         refused="""
         encap encap-sport encap-dport encap-csum encap-csum6 encap-remcsum fwmark dev external
         """,  # these would change where packets go, or what they are
+        json={"link": "dev"},
     )
     layer: ClassVar[str] = "ipip"
     flags: ClassVar[str] = "NOARP"
@@ -55,6 +57,11 @@ class Ipip(Tunnel):
     def begin(cls, words: Words, head: Head) -> None:
         """Read what it carries: only IPv4, or anything."""
         words.one_of(("any", "ipip"))
+
+    @classmethod
+    def line_of_json(cls, data: Mapping[str, Any]) -> str:
+        """Return the line of `ip -d address`, with what it carries in front."""
+        return " ".join([cls.word, data.get("proto", "any"), *cls.line.words_of_json(data)])
 
     def __str__(self) -> str:
         return " ".join([self.word, "any" if self.is_fallback else "ipip", *self.line.shown(self)])

@@ -40,6 +40,7 @@ class Vxlan(Tunnel):
         group group6 remote remote6 local6 learning proxy rsc l2miss l3miss external gbp gpe vnifilter localbypass tos
         flowlabel maxaddr remcsumtx remcsumrx
         """,  # these would change where packets go
+        json={"link": "dev", "port": "dstport", "udp_csum": "udpcsum"},
     )
     state: ClassVar[str] = "UNKNOWN"
     has_far_ends: ClassVar[bool] = True
