@@ -299,19 +299,19 @@ def test_a_route_that_is_not_modelled_is_kept_as_it_was() -> None:
         " ".join(line.split()) for line in KEPT_ROUTES.replace("\n\t", " ").splitlines()
     ]
     assert parse_routes(print_routes(found), "all", partial=True) == found
-    assert [route.why.partition(": ")[2] for route in found] == [
+    assert [route.gap.why.partition(": ")[2] for route in found] == [
         *("'nexthop' in a route", "'realms' in a route", "'tos' in a route", "'via inet6 fe80::1' in a route"),
         *("'encap' in a route", "'nhid' in a route", "'hoplimit' in a route"),
         *("route type 'multicast'", "route type 'anycast'", "'nhid' in a route"),
     ]
-    assert [route.why.split(":")[1] for route in found] == [str(n) for n in (1, 4, 5, 6, 7, 8, 10, 11, 12, 13)]
+    assert [route.gap.why.split(":")[1] for route in found] == [str(n) for n in (1, 4, 5, 6, 7, 8, 10, 11, 12, 13)]
     assert (found[5].table, found[5].proto) == ("wan1", "cilium")
 
 
 def test_a_route_over_a_next_hop_object_goes_where_ip_says() -> None:
     line = "10.0.0.0/8 nhid 5 via 10.0.0.1 dev x proto zebra metric 20 "
     route = parse_route(line, partial=True)
-    assert (str(route), route.kept, route.dev, route.nhid) == (line, "", "x", 5)
+    assert (str(route), route.text, route.dev, route.nhid) == (line, "", "x", 5)
     with pytest.raises(Unsupported, match="'nhid' in a route"):
         parse_route(line)
 
@@ -321,7 +321,7 @@ def test_a_route_over_a_next_hop_object_goes_where_ip_says() -> None:
 )  # fmt: skip
 def test_settings_of_a_route_s_connections_change_nothing_and_stay(line: str) -> None:
     route = parse_route(line, partial=True)
-    assert (str(route), route.kept) == (line, "")
+    assert (str(route), route.text) == (line, "")
     assert route.settings == "mtu lock 1400 advmss 1000 rto_min lock 200ms quickack 1 congctl reno"
 
 
@@ -360,7 +360,7 @@ KEPT_RULES = """\
 def test_a_rule_that_is_not_modelled_is_kept_as_it_was() -> None:
     found = parse_rules(KEPT_RULES, source="r", partial=True)
     assert "".join(f"{rule}\n" for rule in found) == KEPT_RULES
-    assert [rule.why.split()[1] for rule in found] == [
+    assert [rule.gap.why.split()[1] for rule in found] == [
         *("'[l3mdev-table]'", "'realms'", "'suppress_ifgroup'", "'uidrange'", "'ipproto'", "'tos'"),
         *("'goto'", "'nop'", "'tun_id'", "'realms'", "'goto'"),
     ]
@@ -399,7 +399,7 @@ def collected(*added: str, routes: str = "") -> Netns:
 def test_a_rule_nobody_understands_matters_where_its_selectors_hold(rule: str, question: str, known: bool) -> None:
     netns, query = collected(rule), query_of(question)
     if known:
-        assert netns.fib.lookup(query).route.why == ""
+        assert netns.fib.lookup(query).route.gap is None
     else:
         with pytest.raises(Unknown, match="nobody knows whether"):
             netns.fib.lookup(query)
@@ -419,7 +419,7 @@ def test_a_rule_nobody_understands_matters_where_its_selectors_hold(rule: str, q
 def test_a_route_nobody_understands_matters_when_it_is_chosen(route: str, question: str, known: bool) -> None:
     netns = collected(routes=route)
     if known:
-        assert netns.fib.lookup(query_of(question)).route.why == ""
+        assert netns.fib.lookup(query_of(question)).route.gap is None
     else:
         with pytest.raises(Unknown, match=r"r:1: .* in a route, which 1\.1\.1\.1 takes: 1\.1\.0\.0/16 "):
             netns.fib.lookup(query_of(question))

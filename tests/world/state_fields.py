@@ -217,7 +217,7 @@ FIELDS: dict[type, dict[str, Callable[[], World]]] = {
         "inverted": lambda: rule(inverted=True),
         "suppress": lambda: rule(suppress=0),
         "proto": lambda: rule(proto="static"),
-        "kept": lambda: rule(kept="1000:\tfrom all ipproto tcp lookup 7"),
+        "text": lambda: rule(text="1000:\tfrom all ipproto tcp lookup 7"),
     },
     Route: {
         "dst": lambda: route(dst=IPv4Network("10.0.9.0/25")),
@@ -233,7 +233,7 @@ FIELDS: dict[type, dict[str, Callable[[], World]]] = {
         "linkdown": lambda: route(linkdown=True),
         "nhid": lambda: route(nhid=3),
         "settings": lambda: route(settings="mtu 1400"),
-        "kept": lambda: route(kept="10.0.9.0/24 encap mpls 1 via 10.0.1.9 dev en0"),
+        "text": lambda: route(text="10.0.9.0/24 encap mpls 1 via 10.0.1.9 dev en0"),
     },
     Neigh: {
         "ip": lambda: neigh(ip=IPv4Address("10.0.1.8")),
@@ -267,7 +267,7 @@ FIELDS: dict[type, dict[str, Callable[[], World]]] = {
 
 NO_STATE = {
     "by": "who wrote it: said about the state, no part of it",
-    "why": "which word of `kept` is not modelled: follows from the text",
+    "gap": "which word of `text` is not modelled: follows from the text",
     "doubt": "what another listing has against it: found anew when both are read",
 }
 """Fields that equality does not look at."""
@@ -298,8 +298,8 @@ LOST: dict[tuple[type, str], dict[str, str]] = {
     (Veth, "peer"): {LAB: _FAR},
     (Macvlan, "lower"): {LAB: _FAR},
     **{(LinkEnd, name): {LAB: _FAR} for name in ("netns", "index")},
-    (Rule, "kept"): dict.fromkeys(FILES, _NOT_STRICT + "; read as collected, it has a reason besides"),
-    **{(Route, name): {SAVED: _NOT_STRICT, LAB: _COLLECTED_ONLY} for name in ("nhid", "kept")},
+    (Rule, "text"): dict.fromkeys(FILES, _NOT_STRICT + "; read as collected, it has a reason besides"),
+    **{(Route, name): {SAVED: _NOT_STRICT, LAB: _COLLECTED_ONLY} for name in ("nhid", "text")},
     (Route, "settings"): {SAVED: _NOT_STRICT},
     (Route, "linkdown"): {LAB: "the kernel says so of a device that has no carrier"},
     (IpSet, "type"): {DIGEST: "its members tell it"},

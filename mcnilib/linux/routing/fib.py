@@ -17,7 +17,7 @@ from functools import cached_property
 from ipaddress import IPv4Address, IPv4Network
 from typing import NamedTuple
 
-from mcnilib.errors import NoRoute, Unknown
+from mcnilib.errors import NoRoute
 from mcnilib.linux.device.link import Address, Link
 from mcnilib.linux.origin import Origin
 from mcnilib.linux.routing.neigh import PROXY
@@ -108,7 +108,7 @@ class Fib:
     def _live(self) -> list[Route]:
         """The routes Linux does not ignore, as it does those over a device that is down, but to its own addresses."""
         up = {link.name for link in self.links if link.up}
-        return [r for r in self.routes if r.type in (*REJECTING, "local") or r.dev in up or (r.kept and not r.dev)]
+        return [r for r in self.routes if r.type in (*REJECTING, "local") or r.dev in up or (r.gap and not r.dev)]
 
     @cached_property
     def equal_defaults(self) -> frozenset[Route]:
@@ -164,12 +164,12 @@ class Fib:
             if applies is not None and not applies(query):
                 continue
             route = trie.find(query.dst, query.oif, scope)
-            if rule.kept and (rule.action != "lookup" or route):
-                raise Unknown(f"{rule.why}, and nobody knows whether {query.dst} takes it: {rule.kept}", collect="")
+            if rule.gap and (rule.action != "lookup" or route):
+                rule.gap.meet(after=f", and nobody knows whether {query.dst} takes it: {rule.text}")
             if rule.action != "lookup":
                 return Refusal(f"{rule.action} rule for {query.dst}", RULE_ERRORS[rule.action], rule)
-            if route and route.kept:
-                raise Unknown(f"{route.why}, which {query.dst} takes: {route.kept}", collect="")
+            if route and route.gap:
+                route.gap.meet(after=f", which {query.dst} takes: {route.text}")
             if route is None or route.type == "throw":
                 continue
             if route.type in ROUTE_ERRORS:
@@ -200,8 +200,8 @@ class Fib:
         if ip in (UNCHOSEN, LIMITED_BROADCAST):
             return "BROADCAST"
         route = self._local.find(ip)
-        if route and route.kept and (route.type != "unicast" or " tos " in route.kept):
-            raise Unknown(f"{route.why}, which tells what kind of address {ip} is: {route.kept}", collect="")
+        if route and route.gap and (route.type != "unicast" or " tos " in route.text):
+            route.gap.meet(after=f", which tells what kind of address {ip} is: {route.text}")
         if route is None or route.type in REJECTING or (dev and dev != route.dev):
             return "UNICAST"
         return route.type.upper()
@@ -221,7 +221,7 @@ def _selector(rule: Rule, unmodelled: Set[str]) -> Selector | None:
     The rule for VRFs applies to packets over their devices only, which are among those whose kind is `unmodelled`.
     Source: l3mdev_fib_rule_match() in net/l3mdev/l3mdev.c.
     """
-    if rule.kept and rule.inverted:
+    if rule.gap and rule.inverted:
         return None
     if rule.action in (L3MDEV, "l3mdev"):
         return lambda query: query.iif in unmodelled or query.oif in unmodelled

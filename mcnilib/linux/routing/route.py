@@ -15,6 +15,7 @@ from ipaddress import IPv4Address, IPv4Network, IPv6Address
 from mcnilib.errors import Unsupported
 from mcnilib.linux.origin import Origin
 from mcnilib.linux.text import WordReaders, Words
+from mcnilib.linux.unmodelled import Gap
 
 L3MDEV = "[l3mdev-table]"
 """Stands for the table of the VRF a packet belongs to."""
@@ -145,8 +146,8 @@ class Route:
     linkdown: bool = False  # the device has no carrier; Linux uses the route all the same
     nhid: int = 0  # the next hop object its way was taken from (`ip nexthop`); 0: none
     settings: str = ""  # of the connections over it, which change nothing here: mtu 1400 advmss 1000
-    kept: str = ""  # the whole line, when it has words that are not modelled
-    why: str = field(default="", compare=False)  # names the first of these, and where it stands
+    text: str = ""  # the whole line, when it has words that are not modelled
+    gap: Gap | None = field(default=None, compare=False)  # names the first of these
     doubt: str = field(default="", compare=False)  # what `ip neigh` has against its gateway, see fib.with_doubt
     by: Origin | None = field(default=None, compare=False)
 
@@ -193,8 +194,8 @@ def prefix_text(prefix: IPv4Network, everything: str) -> str:
 
 
 def _route_text(route: Route, in_table: str) -> str:
-    if route.kept:
-        return f"{route.kept} "
+    if route.text:
+        return f"{route.text} "
     words = [route.type] if route.type != "unicast" else []
     words.append(prefix_text(route.dst, "default"))
     words += ["nhid", str(route.nhid)] if route.nhid else []
@@ -299,7 +300,7 @@ ROUTE_ONLY = {*METRICS, *ROUTE_KEPT}
 """Words whose values stand in the route's text only."""
 
 
-def _kept_words(values: dict[str, object], kind: str, line: str, place: str) -> dict[str, object]:
+def _kept_words(values: dict[str, object], kind: str, line: str, where: str) -> dict[str, object]:
     """Return the fields of a route for its words that change nothing, and for those that are not modelled."""
     fields: dict[str, object] = {}
     settings = [f"{word} {values[word]}" for word in values if word in METRICS]
@@ -309,7 +310,7 @@ def _kept_words(values: dict[str, object], kind: str, line: str, place: str) -> 
         unmodelled, fields["via"] = [*unmodelled, f"{values['via']!r} in a route"], None
     printed = kind == "unicast" and "dev" in values  # ip prints what the next hop object says, where that is one way
     unmodelled += [f"{word!r} in a route" for word in values if word in ROUTE_KEPT or (word == "nhid" and not printed)]
-    return {**fields, "kept": " ".join(line.split()), "why": f"{place}: {unmodelled[0]}"} if unmodelled else fields
+    return {**fields, "text": " ".join(line.split()), "gap": Gap(unmodelled[0], where)} if unmodelled else fields
 
 
 def parse_routes(

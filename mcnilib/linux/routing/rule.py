@@ -28,6 +28,7 @@ from mcnilib.linux.routing.route import (
     read_value,
 )
 from mcnilib.linux.text import WordReaders, Words
+from mcnilib.linux.unmodelled import Gap
 
 UNNUMBERED = -1
 """Priority of a rule that was written without one."""
@@ -54,13 +55,13 @@ class Rule:
         UNSUPPRESSED  # of the routes it leads to, those with a prefix of at most this length are passed over
     )
     proto: str = ""
-    kept: str = ""  # the whole line, when it has words that are not modelled; the selectors above hold besides
-    why: str = field(default="", compare=False)  # names the first of these, and where it stands
+    text: str = ""  # the whole line, when it has words that are not modelled; the selectors above hold besides
+    gap: Gap | None = field(default=None, compare=False)  # names the first of these
     by: Origin | None = field(default=None, compare=False)
 
     def __str__(self) -> str:
-        if self.kept:
-            return self.kept
+        if self.text:
+            return self.text
         words = ["not"] if self.inverted else []
         words += ["from", prefix_text(self.src, "all")]
         words += ["to", prefix_text(self.dst, "all")] if self.dst != ANY else []
@@ -157,7 +158,7 @@ def parse_rule(
     values = words.fields(_COLLECTED_RULE if partial else _RULE, () if partial else RULE_KEPT, "a rule")
     unmodelled = [word for word in (*values, *([L3MDEV] if values.get("table") == L3MDEV else [])) if word in RULE_KEPT]
     if unmodelled:
-        values |= {"kept": line.strip(), "why": f"{source}:{number}: {unmodelled[0]!r} in a rule"}
+        values |= {"text": line.strip(), "gap": Gap(f"{unmodelled[0]!r} in a rule", f"{source}:{number}")}
         actions = [word for word in unmodelled if word in RULE_ACTIONS]
         if actions and values.get("table", L3MDEV) == L3MDEV:
             values = {name: value for name, value in values.items() if name != "table"} | {"action": actions[0]}
