@@ -95,8 +95,8 @@ class _Reader:
     def __init__(self, place: Place, files: Mapping[str, str], plugged: frozenset[Port], how: Reading) -> None:
         self.place, self.files, self.plugged, self.how = place, files, plugged, how
         self.gaps: dict[Gap, None] = {}  # in the order in which they were found
-        self.programs: dict[str, str] = {}
-        self.queues: dict[str, str] = {}
+        self.programs: dict[str, Gap] = {}
+        self.queues: dict[str, Gap] = {}
 
     def home(self) -> Home:
         """Return the devices, and what is known of where the others are."""
@@ -200,16 +200,17 @@ class _Reader:
         bridges = self.ruleset.bridges() if self.ruleset else filtered_bridges(*nft)
         bridges = bridges or bridge_rules(*self._file("ebtables-legacy.txt"))
         return tuple(
-            self._known(link, both.get(link.name) or (bridges if link.is_bridge else ""), out) for link in links
+            self._known(link, both.get(link.name) or (bridges if link.is_bridge else None), out) for link in links
         )
 
-    def _known(self, link: Link, why: str, out: Mapping[str, str]) -> Link:
-        """Return a device as it is known: not at all for a reason, or not what becomes of packets that leave."""
-        if not self.how.partial and (refused := why or out.get(link.name)):
-            raise Unsupported(refused)
-        if why:
-            return replace(link, kind=UnmodelledDevice(why, LinkEnd(self.place.name, link.index)))
-        return replace(link, egress=out[link.name]) if link.name in out else link
+    def _known(self, link: Link, gap: Gap | None, out: Mapping[str, Gap]) -> Link:
+        """Return a device as it is known: not at all with a gap, or not what becomes of packets that leave."""
+        egress = out.get(link.name)
+        if not self.how.partial and (refused := gap or egress):
+            raise Unsupported(refused.why)
+        if gap:
+            return replace(link, kind=UnmodelledDevice(gap, LinkEnd(self.place.name, link.index)))
+        return replace(link, egress=egress) if egress else link
 
     @cached_property
     def ruleset(self) -> Ruleset | None:
@@ -221,8 +222,8 @@ class _Reader:
         """Return a bridge as one nobody knows where nobody asked for the entries somebody may have written into it."""
         if not (self.how.whole and link.is_bridge) or self._path(ROWS["bridge-fdb"]):
             return link
-        path = f"{self.place.name}/bridge-fdb.txt"
-        return self._known(link, f"{path} is not in the snapshot, and {link.name} is a bridge", {})
+        missing = f"{self.place.name}/bridge-fdb.txt is not in the snapshot, and {link.name} is a bridge"
+        return self._known(link, Gap(missing), {})
 
     def _path(self, row: ListingRow) -> str:
         """Return the name of the file that holds a listing in either form; empty when it is not there."""

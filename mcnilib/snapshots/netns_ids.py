@@ -16,6 +16,7 @@ from itertools import islice
 from mcnilib.errors import StateSyntaxError
 from mcnilib.linux.device.base import DeviceRole, LinkEnd
 from mcnilib.linux.device.link import Hidden, Link
+from mcnilib.linux.unmodelled import Gap
 
 
 @dataclass(frozen=True)
@@ -198,12 +199,14 @@ class _Seen:
         here = f"{link.name} of {home.name}"
         for mac in self._filters.get(home.name, {}).get(link.name, ()):
             if mac not in self._macs:
-                why = f"a device with the MAC address {mac}, which was not collected, stands on {here}"
-                yield Hidden(mac, why, f"the network namespace with the MAC address {mac}")
+                what = f"a device with the MAC address {mac}, which was not collected, stands on {here}"
+                yield Hidden(mac, Gap(what, collect=f"the network namespace with the MAC address {mac}"))
         for name, child in self._unplaced.get((home.node, link.index), ()):
             if name != home.name:
-                yield Hidden(child.mac, f"{child.name} of {name} may stand on {here}", "`ip netns list-id` in " + name)
+                what = f"{child.name} of {name} may stand on {here}"
+                yield Hidden(child.mac, Gap(what, collect=f"`ip netns list-id` in {name}"))
         if names := self._missing.get(home.node):
             more = f" and {len(names) - NAMED} more" if len(names) > NAMED else ""
             which = ", ".join(names[:NAMED]) + more
-            yield Hidden("", f"{which} of that machine may have devices on {here}", f"`ip -d address show` in {which}")
+            what = f"{which} of that machine may have devices on {here}"
+            yield Hidden("", Gap(what, collect=f"`ip -d address show` in {which}"))

@@ -101,13 +101,13 @@ class Ruleset:
             yield Gap(f"whether the table {family} {name} is dormant, nft does not say", self.source, rules=True)
         for one in self._foreign():
             if one.table[0] in ("ip", "inet") and one.hook != "ingress":
-                yield Gap(self._why(one), rules=True, hooks=(one.hook.upper(),))
+                yield self._gap(one)._replace(rules=True, hooks=(one.hook.upper(),))
             elif one.table[0] in ("arp", "netdev", "inet"):
-                yield Gap(self._why(one))
+                yield self._gap(one)
 
-    def bridges(self) -> str:
-        """Say which chain decides about frames in bridges; empty for none."""
-        return next((self._why(one) for one in self._foreign() if one.table[0] == "bridge"), "")
+    def bridges(self) -> Gap | None:
+        """Return which chain decides about frames in bridges; None for none."""
+        return next((self._gap(one) for one in self._foreign() if one.table[0] == "bridge"), None)
 
     def _foreign(self) -> Iterator[NativeChain]:
         """Yield the chains at hooks that belong to tables of which iptables-save prints nothing."""
@@ -116,8 +116,8 @@ class Ruleset:
             if one.hook and one.acts and not own and one.table not in self.dormant:
                 yield one
 
-    def _why(self, one: NativeChain) -> str:
-        return f"{self.source}: the nftables chain {one}, at the hook {one.hook}, is not modelled"
+    def _gap(self, chain: NativeChain) -> Gap:
+        return Gap(f"the nftables chain {chain}, at the hook {chain.hook}, is not modelled", self.source)
 
     def corrected(self, tables: Tables) -> Tables:
         """Return the tables without dormant ones, and with rules nobody knows in place of those printed wrongly."""

@@ -52,13 +52,13 @@ def foreign_tables(text: str, source: str) -> Iterator[Gap]:
         if dormant:
             continue
         if family in ("inet", "netdev", "arp") or (family == "ip" and name not in BUILT_IN):
-            yield Gap(_foreign(source, number, family, name), rules=family in ("ip", "inet"))
+            yield _foreign(source, number, family, name)._replace(rules=family in ("ip", "inet"))
 
 
-def filtered_bridges(text: str, source: str) -> str:
-    """Read `nft list tables`; say which table of the family bridge decides about frames there, empty for none."""
+def filtered_bridges(text: str, source: str) -> Gap | None:
+    """Read `nft list tables`; return which table of the family bridge decides about frames there, None for none."""
     active = ((number, family, name) for number, family, name, dormant in _tables(text, source) if not dormant)
-    return next((_foreign(source, *one) for one in active if one[1] == "bridge"), "")
+    return next((_foreign(source, *one) for one in active if one[1] == "bridge"), None)
 
 
 def dormant_tables(text: str, source: str) -> frozenset[tuple[str, str]]:
@@ -82,8 +82,8 @@ def _tables(text: str, source: str) -> Iterator[tuple[int, str, str, bool]]:
             raise wrong_line("expected table FAMILY NAME, as `nft list tables` prints it", line, source, number)
 
 
-def _foreign(source: str, number: int, family: str, name: str) -> str:
-    return f"{source}:{number}: the nftables table {family} {name} is not modelled"
+def _foreign(source: str, number: int, family: str, name: str) -> Gap:
+    return Gap(f"the nftables table {family} {name} is not modelled", f"{source}:{number}")
 
 
 def arp_rules(text: str, source: str) -> Iterator[Gap]:
@@ -92,16 +92,17 @@ def arp_rules(text: str, source: str) -> Iterator[Gap]:
         yield Gap("arptables-legacy has a table with rules, which are not modelled", source)
 
 
-def bridge_rules(text: str, source: str) -> str:
-    """Read the lines of /proc/modules about ebtables-legacy; say which table of it holds rules, empty for none.
+def bridge_rules(text: str, source: str) -> Gap | None:
+    """Read the lines of /proc/modules about ebtables-legacy; return which table of it holds rules, None for none.
 
     A module of a table is in use while the table has rules in some namespace of the machine.
     Source: do_replace_finish() in net/bridge/netfilter/ebtables.c (Linux 6.18).
     """
     for number, line in told_lines(text):
         if found := re.match(r"(ebtable_\w+) \d+ [1-9]", line):
-            return f"{source}:{number}: ebtables-legacy has rules in {found[1]} of this machine, which are not modelled"
-    return ""
+            what = f"ebtables-legacy has rules in {found[1]} of this machine, which are not modelled"
+            return Gap(what, f"{source}:{number}")
+    return None
 
 
 def transforms(text: str, source: str) -> Iterator[Gap]:
@@ -190,37 +191,38 @@ NETNS = re.compile(r"net:\[(\d+)\]", re.MULTILINE)
 LOOKUP = re.compile(r"\s*netns_ino (\d+)\s+attach_type sk_lookup\b")
 
 
-def filtered_devices(text: str, source: str) -> dict[str, str]:
-    """Read `tc qdisc show`; return the devices that may carry filters or programs, each with the reason.
+def filtered_devices(text: str, source: str) -> dict[str, Gap]:
+    """Read `tc qdisc show`; return the devices that may carry filters or programs, each with its gap.
 
     Lines that begin with a space go on about the discipline above.
     Raises: StateSyntaxError for text tc does not print.
     """
-    found: dict[str, str] = {}
+    gaps: dict[str, Gap] = {}
     for number, kind, dev, _ in _disciplines(text, source):
         if kind in FILTERING:
-            found[dev] = f"{source}:{number}: {dev} has a qdisc {kind}, whose filters and programs are not modelled"
-    return found
+            what = f"{dev} has a qdisc {kind}, whose filters and programs are not modelled"
+            gaps[dev] = Gap(what, f"{source}:{number}")
+    return gaps
 
 
-def queued_devices(text: str, source: str) -> dict[str, str]:
+def queued_devices(text: str, source: str) -> dict[str, Gap]:
     """Read `tc qdisc show`; return the devices of which nobody knows what becomes of packets that leave, and why."""
-    found: dict[str, str] = {}
+    gaps: dict[str, Gap] = {}
     for number, kind, dev, options in _disciplines(text, source):
         small = any(not room[1] or int(room[1]) < _FEW for room in ROOM.finditer(options))
         if kind not in FILTERING and (kind not in HARMLESS or small):
-            found.setdefault(dev, f"{source}:{number}: {dev} has a qdisc {kind}, which is not modelled")
-    return found
+            gaps.setdefault(dev, Gap(f"{dev} has a qdisc {kind}, which is not modelled", f"{source}:{number}"))
+    return gaps
 
 
-def root_queues(text: str, source: str) -> dict[str, str]:
+def root_queues(text: str, source: str) -> dict[str, Gap]:
     """Read `ip address show`, which names the discipline of each device without its options; see `queued_devices`."""
-    found: dict[str, str] = {}
+    gaps: dict[str, Gap] = {}
     for number, line in told_lines(text):
         words = _ROOT.match(line)
         if words and words[2] not in HARMLESS:
-            found[words[1]] = f"{source}:{number}: {words[1]} has a qdisc {words[2]}, which is not modelled"
-    return found
+            gaps[words[1]] = Gap(f"{words[1]} has a qdisc {words[2]}, which is not modelled", f"{source}:{number}")
+    return gaps
 
 
 def _disciplines(text: str, source: str) -> Iterator[tuple[int, str, str, str]]:
@@ -234,22 +236,24 @@ def _disciplines(text: str, source: str) -> Iterator[tuple[int, str, str, str]]:
             raise wrong_line(what, line, source, number)
 
 
-def filters(text: str, source: str) -> dict[str, str]:
+def filters(text: str, source: str) -> dict[str, Gap]:
     """Read `tc filter show` of several devices, whose names stand in front; return those that have filters, and why."""
-    found: dict[str, str] = {}
+    gaps: dict[str, Gap] = {}
     for number, line in told_lines(text):
         if words := FILTER.match(line):
-            found.setdefault(words[1], f"{source}:{number}: {words[1]} has filters in tc, which are not modelled")
-    return found
+            what = f"{words[1]} has filters in tc, which are not modelled"
+            gaps.setdefault(words[1], Gap(what, f"{source}:{number}"))
+    return gaps
 
 
-def programs_on(text: str, source: str) -> dict[str, str]:
-    """Read `bpftool net`; return the devices that have BPF programs (XDP, tcx, tc), each with the reason."""
-    found: dict[str, str] = {}
+def programs_on(text: str, source: str) -> dict[str, Gap]:
+    """Read `bpftool net`; return the devices that have BPF programs (XDP, tcx, tc), each with its gap."""
+    gaps: dict[str, Gap] = {}
     for number, section, line in _attachments(text):
         if section in ("xdp", "tc") and (words := PROGRAM.match(line)):
-            found.setdefault(words[1], f"{source}:{number}: {words[1]} has a BPF program ({section}, {words[2]})")
-    return found
+            what = f"{words[1]} has a BPF program ({section}, {words[2]})"
+            gaps.setdefault(words[1], Gap(what, f"{source}:{number}"))
+    return gaps
 
 
 def programs_at_hooks(text: str, source: str) -> Iterator[Gap]:

@@ -17,6 +17,7 @@ from mcnilib.linux.device.nic import UnmodelledDevice
 from mcnilib.linux.netns import Netns
 from mcnilib.linux.routing.route import Query, Route, parse_route, parse_routes, print_routes
 from mcnilib.linux.routing.rule import DEFAULT_RULES, UNNUMBERED, Rule, parse_rule, parse_rules
+from mcnilib.linux.unmodelled import Gap
 
 ROUTES = """\
 default via 10.1.0.9 dev v0 
@@ -372,7 +373,7 @@ def collected(*added: str, routes: str = "") -> Netns:
     netns = model("address add 10.0.0.1/24 dev e0\nroute add default via 10.0.0.9 dev e0")
     more = parse_routes(routes, "all", source="r", partial=True)
     lines = "0: from all lookup local\n32766: from all lookup main\n" + "".join(f"{rule}\n" for rule in added)
-    links = (*netns.links, Link(9, "of-a-vrf", UnmodelledDevice("a device of a VRF"), up=True))
+    links = (*netns.links, Link(9, "of-a-vrf", UnmodelledDevice(Gap("a device of a VRF")), up=True))
     rules = parse_rules(lines, source="u", partial=True)
     return netns.but(links=links).with_ip4(routes=(*more, *netns.ip4.routes), rules=rules)
 

@@ -534,7 +534,7 @@ def test_a_vxlan_device_nobody_understands_is_kept(data: dict[str, object], says
     text = text_of(shown, FORMS["ip-address"], "x")
     files["node/ip-address.txt"] = cluster()["node/ip-address.txt"] + text
     kind = load_collected(files)["node"].link("vx0").kind
-    assert isinstance(kind, UnmodelledDevice) and says in kind.why
+    assert isinstance(kind, UnmodelledDevice) and says in kind.gap.why
     assert outcome(files, "tcp:10.0.0.1:80").startswith("connected")
 
 
@@ -556,7 +556,7 @@ def test_an_address_with_a_peer_makes_only_its_own_device_unknown(form: str) -> 
         else nic(9, "t0", "10.8.0.1 peer 10.8.0.2/32", 9)
     )
     found = load_collected(files)["node"].link("t0")
-    assert isinstance(found.kind, UnmodelledDevice) and "a point-to-point address (peer)" in found.kind.why
+    assert isinstance(found.kind, UnmodelledDevice) and "a point-to-point address (peer)" in found.kind.gap.why
     assert [str(address.interface) for address in found.addresses] == ["10.8.0.1/32"]
     assert outcome(files, "tcp:10.0.0.1:80").startswith("connected")
 

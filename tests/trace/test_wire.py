@@ -18,6 +18,7 @@ from mcnilib.linux.device.link import Link
 from mcnilib.linux.device.nic import UnmodelledDevice
 from mcnilib.linux.device.veth import Veth
 from mcnilib.linux.packet import Packet
+from mcnilib.linux.unmodelled import Gap
 from mcnilib.trace.explain import verdict
 from mcnilib.trace.stack.ethernet import Wire
 from mcnilib.world.json_form import fdb_lines, text_of
@@ -178,7 +179,9 @@ def test_a_device_kept_down_takes_frames_and_sends_none() -> None:
 def test_what_comes_in_by_a_port_that_is_not_modelled_is_unknown() -> None:
     """A port that sends back what it gets (hairpin), or keeps it from other ports: nobody who answers is no answer."""
     world = two_switches(0)
-    port = replace(world["n"].link("va"), kind=UnmodelledDevice("n/ip-address.txt:9: a bridge port with hairpin on"))
+    port = replace(
+        world["n"].link("va"), kind=UnmodelledDevice(Gap("a bridge port with hairpin on", "n/ip-address.txt:9"))
+    )
     world = world.put(world["n"].but(links=tuple(port if x.name == "va" else x for x in world["n"].links)))
     said = verdict(talk(world, "tcp:10.0.7.9:80"))
     assert said.startswith("unknown beyond this point") and "the frame gets to va: n/ip-address.txt:9" in said

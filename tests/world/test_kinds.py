@@ -34,6 +34,7 @@ from mcnilib.linux.routing.neigh import Neigh, parse_neigh
 from mcnilib.linux.routing.route import Route
 from mcnilib.linux.routing.rule import Rule
 from mcnilib.linux.sysctl import Setting
+from mcnilib.linux.unmodelled import Gap
 from mcnilib.snapshots.files import save
 from mcnilib.snapshots.load import load_collected
 from mcnilib.snapshots.netns_ids import Home, connected
@@ -72,7 +73,7 @@ KINDS = {
     "Bridge": KindFacts(Bridge(), "bridge", slaves=True, made="bridge", needs="bridge"),
     "Vxlan": KindFacts(VXLAN, "vxlan id 7 local 10.0.1.1 dev en0 srcport 0 0 dstport 4789 nolearning", made="vxlan", needs="vxlan", lands=TUNNELLED, paths="tunnels"),
     "Ipip": KindFacts(IPIP, "ipip ipip remote 10.0.1.2 local 10.0.1.1", "NOARP", arp=False, made="ipip", needs="ipip", lands=TUNNELLED, paths="tunnels"),
-    "UnmodelledDevice": KindFacts(UnmodelledDevice("bond", LinkEnd("n", 2)), "bond", strict=False, leads=True, refused=True),
+    "UnmodelledDevice": KindFacts(UnmodelledDevice(Gap("bond"), LinkEnd("n", 2)), "bond", strict=False, leads=True, refused=True),
 }  # fmt: skip
 """Each kind by the name of its class. How it is drawn is in the tests of the pictures."""
 

@@ -168,7 +168,7 @@ def _making(world: World, netns: Netns, link: Link, place: _Place, standing: Ite
     """Describe a device beside `lo` and the NICs. Raises: Unsupported for one that is not modelled."""
     kind, end = link.kind, (netns.name, link.index)
     if kind.unmodelled:
-        raise Unsupported(kind.unmodelled)
+        raise Unsupported(kind.unmodelled.why)
     if kind.role is DeviceRole.PAIR:
         return _pair(world, netns, link, place)
     if not kind.word:

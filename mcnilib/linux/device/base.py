@@ -17,6 +17,7 @@ from typing import Any, ClassVar, NamedTuple, Self
 from mcnilib.errors import Unsupported
 from mcnilib.linux.packet import Packet
 from mcnilib.linux.text import WordReaders, Words
+from mcnilib.linux.unmodelled import Gap
 
 NO_MAC, BROADCAST_MAC = "00:00:00:00:00:00", "ff:ff:ff:ff:ff:ff"
 
@@ -287,9 +288,9 @@ class Kind:
         return replace(self, **{self.end_field: endpoint}) if self.end_field else self  # type: ignore[type-var]
 
     @property
-    def unmodelled(self) -> str:
-        """Why nobody knows what becomes of what is sent there; empty for kinds that are modelled."""
-        return ""
+    def unmodelled(self) -> Gap | None:
+        """Why nobody knows what becomes of what is sent there; None for kinds that are modelled."""
+        return None
 
     @property
     def underlay(self) -> str:

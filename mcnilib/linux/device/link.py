@@ -25,6 +25,7 @@ from mcnilib.linux.device.vxlan import Vxlan
 from mcnilib.linux.origin import Origin
 from mcnilib.linux.routing.route import SCOPES
 from mcnilib.linux.text import WordReaders, Words
+from mcnilib.linux.unmodelled import Gap
 
 KINDS: tuple[type[Kind], ...] = (Loopback, Physical, Veth, Macvlan, Bridge, Vxlan, Ipip, UnmodelledDevice)
 """Every kind there is."""
@@ -59,8 +60,7 @@ class Hidden(NamedTuple):
     """A device that stands on another one, or may, and is not known; an empty `mac` may be any. See `hidden`."""
 
     mac: str
-    why: str
-    collect: str
+    gap: Gap
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,7 +77,7 @@ class Link:
     master: str = ""  # the bridge this device is a port of
     carrier: bool = True  # false: its cable has nothing at the other end, or it is kept down (protodown)
     hidden: tuple[Hidden, ...] = ()  # who else may take its frames
-    egress: str = ""  # why nobody knows what becomes of packets that leave by it: its queueing discipline
+    egress: Gap | None = None  # why nobody knows what becomes of packets that leave by it: its queueing discipline
     by: Origin | None = field(default=None, compare=False)
 
     def primary(self, address: Address) -> Address:
@@ -218,13 +218,13 @@ XDP = re.compile(r"(> mtu \d{1,10} )xdp(?:generic|offload|multi)?(?:/id:\d{1,10}
 """A program that gets a device's frames before the network stack does. Source: xdp_dump() in ip/iplink_xdp.c."""
 
 
-def programs(text: str, source: str = "ip -d address") -> dict[str, str]:
-    """Return the devices with an XDP program, which decides what becomes of their frames, each with the reason."""
+def programs(text: str, source: str = "ip -d address") -> dict[str, Gap]:
+    """Return the devices with an XDP program, which decides what becomes of their frames, each with its gap."""
     found = {}
     for number, line in enumerate(text.splitlines(), 1):
         name = re.match(r"\d{1,10}: ([^\s@:]+)[@:]", line, re.ASCII)
         if name and XDP.search(line):
-            found[name[1]] = f"{source}:{number}: {name[1]} has an XDP program, which is not modelled"
+            found[name[1]] = Gap(f"{name[1]} has an XDP program, which is not modelled", f"{source}:{number}")
     return found
 
 
@@ -240,7 +240,7 @@ def _link_or_unmodelled(lines: list[Words], printout: Printout) -> Link:
         index, name, other = _names(again[0])
         flags, values = _flags(again[0]), again[0].fields(_HEAD, (), "a link")
         addresses = tuple(read_address(words, peers=True) for words in again[2:] if words.next == "inet")
-        kind = UnmodelledDevice(str(problem), _lower(again, other, printout))
+        kind = UnmodelledDevice(Gap(str(problem)), _lower(again, other, printout))
         mac = re.match(r"\s+link/ether (\S+)", again[1].line) if again[1:] else None
         found = Link(index, name, kind, mac[1] if mac else NO_MAC, addresses, "UP" in flags, carrier=_carrier(flags))
         return replace(found, master=values.get("master", ""))  # type: ignore[arg-type]

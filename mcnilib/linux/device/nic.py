@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import ClassVar
 
 from mcnilib.linux.device.base import NO_MAC, DeviceRole, Kind, LinkEnd
+from mcnilib.linux.unmodelled import Gap
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,7 +34,7 @@ class Physical(Kind):
 
 @dataclass(frozen=True, slots=True)
 class UnmodelledDevice(Kind):
-    """A device of a kind that is not modelled; `why` names it. Nobody knows what becomes of a packet sent there.
+    """A device of a kind that is not modelled; `gap` names it. Nobody knows what becomes of a packet sent there.
 
     `lower` is the device below it, when that one hands its packets over.
     """
@@ -41,13 +42,13 @@ class UnmodelledDevice(Kind):
     role: ClassVar[DeviceRole] = DeviceRole.UNMODELLED
     end_field: ClassVar[str] = "lower"
 
-    why: str
+    gap: Gap
     lower: LinkEnd | None = None
 
     @property
-    def unmodelled(self) -> str:
-        """Why it is not known."""
-        return self.why
+    def unmodelled(self) -> Gap:
+        """What nobody knows of it."""
+        return self.gap
 
     def __str__(self) -> str:
-        return self.why.replace("\n", " ")
+        return self.gap.why.replace("\n", " ")

@@ -108,8 +108,8 @@ def _sharing(world: World) -> Iterator[tuple[tuple[str, int], Unknown]]:
     """Name the devices that hand packets over to a device of a kind that is not modelled."""
     for netns in world:
         for link in netns.links:
-            why, lower = link.kind.unmodelled, link.kind.endpoint
-            if why and lower and link.up:
+            gap, lower = link.kind.unmodelled, link.kind.endpoint
+            if gap and lower and link.up:
                 itself = lower == LinkEnd(netns.name, link.index)
-                shares = why if itself else f"{link.name} of {netns.name} shares its device: {why}"
-                yield (lower.netns, lower.index), Unknown(shares, collect="")
+                shares = "" if itself else f"{link.name} of {netns.name} shares its device: "
+                yield (lower.netns, lower.index), gap.unknown(shares)

@@ -96,8 +96,8 @@ class Wire:
             return []
         if len(sight.path) > MAX_DEPTH:
             raise Unsupported(f"a frame crosses more than {MAX_DEPTH} devices, {link.name} of {netns} is the next")
-        if link.egress:
-            return [Unknown(f"the frame leaves by {link.name}: {link.egress}", collect="")]
+        if gap := link.egress or link.kind.unmodelled:
+            return [gap.unknown(f"the frame leaves by {link.name}: ")]
         sight = sight.at(netns, link.name)
         match link.kind.role:
             case DeviceRole.LOOPBACK:
@@ -111,10 +111,8 @@ class Wire:
                 return self._send_child(netns, link, sight)
             case DeviceRole.BRIDGE:
                 return self._forward(netns, link, "", sight)
-            case DeviceRole.TUNNEL:
+            case DeviceRole.TUNNEL | DeviceRole.UNMODELLED:  # what is not modelled has ended above
                 raise Unsupported(f"a bridge port of kind {link.kind.word} ({link.name} in {netns})")
-            case DeviceRole.UNMODELLED:
-                return [Unknown(f"the frame leaves by {link.name}: {link.kind.unmodelled}", collect="")]
 
     def _send_segment(self, netns: str, link: Link, sight: _Sight) -> _Ends:
         segment = self.cables.segment_of.get(Port(netns, link.name))
@@ -163,9 +161,9 @@ class Wire:
     def _enter(self, netns: str, link: Link, sight: _Sight) -> _Ends:
         """Take a frame at a device, on which there may be others that nobody placed."""
         ends = self._taken(netns, link, sight)
-        for mac, why, collect in link.hidden:
+        for mac, gap in link.hidden:
             if sight.frame.to_all or sight.frame.dst == mac or not (mac or ends):
-                ends.append(Unknown(why, collect=collect))
+                ends.append(gap.unknown())
         return ends
 
     def _taken(self, netns: str, link: Link, sight: _Sight) -> _Ends:
@@ -200,7 +198,7 @@ class Wire:
         bridge = self.cables.by_name.get((netns, port.master))
         for one in filter(None, (port, bridge)):
             if one.kind.unmodelled:
-                return [Unknown(f"the frame gets to {one.name}: {one.kind.unmodelled}", collect="")]
+                return [one.kind.unmodelled.unknown(f"the frame gets to {one.name}: ")]
         if bridge is None or not bridge.up or not port.carrier:
             return []
         if sight.path[-1] != (netns, port.name):  # a macvlan child

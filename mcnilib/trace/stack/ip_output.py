@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from ipaddress import IPv4Address
 
-from mcnilib.errors import Unknown, Unsupported
+from mcnilib.errors import Unsupported
 from mcnilib.linux.device.base import Frame
 from mcnilib.linux.device.link import Link
 from mcnilib.linux.routing.fib import Decision
@@ -44,8 +44,8 @@ def leave(at: Recorder, decision: Decision, iif: str) -> Place:
     if not at.net.wire.has_carrier(host.name, link):
         _no_carrier(at, link, hook.next_hop)
         return None
-    if why := link.egress or link.kind.unmodelled:
-        raise Unknown(f"the packet leaves by {link.name}: {why}", collect="")
+    if gap := link.egress or link.kind.unmodelled:
+        gap.meet(f"the packet leaves by {link.name}: ")
     if link.name == "lo":
         return _loop_back(at, link)
     if link.kind.tunnel:
