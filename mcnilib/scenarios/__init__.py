@@ -1,4 +1,4 @@
-"""The stories: one module per scenario of the source document, found by itself.
+"""The stories: one module per heading of the source document, found by itself.
 
 A scenario names actors, a conversation, the settings that matter and what the document claims; no rule, route or
 address stands in one. To add one, put a module with a `SCENARIO` (or `SCENARIOS`) into stories/ and a notebook

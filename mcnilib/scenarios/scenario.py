@@ -9,7 +9,7 @@ from functools import lru_cache
 from ipaddress import IPv4Address
 
 from mcnilib.cluster.build import build
-from mcnilib.cluster.settings import Option, Protocol, Settings, option, sweep
+from mcnilib.cluster.settings import Option, Placement, Protocol, Settings, option, sweep
 from mcnilib.cluster.spec import CLUSTER
 from mcnilib.trace.flow import Flow, Listener
 from mcnilib.trace.outcome_cache import OutcomeCache
@@ -54,6 +54,11 @@ class DialTarget:
     server: str
     to: IPv4Address | None = None
     port: int = _SERVER_PORT
+
+
+def by_placement(settings: Settings, same_node: str, across_nodes: str) -> str:
+    """Return the pod that stands where `placement` says."""
+    return same_node if settings.placement is Placement.SAME_NODE else across_nodes
 
 
 def to_service(client: str, endpoint: str) -> DialTarget:

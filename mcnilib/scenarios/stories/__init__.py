@@ -1,1 +1,1 @@
-"""One module per scenario of the source document; `mcnilib.scenarios` finds them by itself."""
+"""One module per heading of the source document; `mcnilib.scenarios` finds them by itself."""

@@ -2,15 +2,9 @@
 
 from __future__ import annotations
 
-from mcnilib.cluster.settings import Placement, Settings
-from mcnilib.scenarios.scenario import Claim, DialTarget, Scenario
+from mcnilib.scenarios.scenario import Claim, DialTarget, Scenario, by_placement
 
 _CLAIM = Claim("Conclusion: Calico Pod to Macvlan Pod", "a tick, without condition", works=True)
-
-
-def _way(settings: Settings) -> DialTarget:
-    return DialTarget("cal1" if settings.placement is Placement.SAME_NODE else "cal2", "mac1")
-
 
 SCENARIO = Scenario(
     number=10,
@@ -21,7 +15,7 @@ SCENARIO = Scenario(
         "By which way does mac1 answer, and who has never heard of the connection?"
     ),
     settings=("nat_outgoing", "placement", "kube_proxy", "be_liberal", "restarted", "protocol"),
-    way=_way,
+    way=lambda settings: DialTarget(by_placement(settings, "cal1", "cal2"), "mac1"),
     claim=lambda settings: _CLAIM,
     notebook="10-calico-to-macvlan.ipynb",
     defaults=(("nat_outgoing", False),),

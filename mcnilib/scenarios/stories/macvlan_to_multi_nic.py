@@ -2,17 +2,12 @@
 
 from __future__ import annotations
 
-from mcnilib.cluster.settings import Placement, Settings, Tuning
-from mcnilib.scenarios.scenario import Claim, DialTarget, Scenario, to_underlay
+from mcnilib.cluster.settings import Placement, Tuning
+from mcnilib.scenarios.scenario import Claim, DialTarget, Scenario, by_placement, to_underlay
 
 _CLAIM = Claim("Conclusion: Macvlan Pod to Calico + Macvlan Multi-NIC Pod", "a tick, without condition", works=True)
 
 _NOTEBOOK = "15-macvlan-to-multi-nic.ipynb"
-
-
-def _server(settings: Settings) -> str:
-    return "mul1" if settings.placement is Placement.SAME_NODE else "mul2"
-
 
 SCENARIOS = (
     Scenario(
@@ -24,7 +19,7 @@ SCENARIOS = (
             "By which NIC does mul1 answer? Which two rules stand in the way, and in which order?"
         ),
         settings=("kube_proxy", "be_liberal", "restarted", "felix_invalid", "tuning", "placement", "protocol"),
-        way=lambda settings: DialTarget("mac1", _server(settings)),
+        way=lambda settings: DialTarget("mac1", by_placement(settings, "mul1", "mul2")),
         claim=lambda settings: _CLAIM,
         notebook=_NOTEBOOK,
         defaults=(("tuning", Tuning.NOT), ("placement", Placement.SAME_NODE)),
@@ -35,7 +30,7 @@ SCENARIOS = (
         title="Macvlan pod to the Macvlan address of a multi-NIC pod",
         question="mac1 dials the Macvlan address of mul2 instead. What of node2 does the packet meet now?",
         settings=("tuning", "placement", "protocol"),
-        way=lambda settings: to_underlay("mac1", _server(settings)),
+        way=lambda settings: to_underlay("mac1", by_placement(settings, "mul1", "mul2")),
         claim=lambda settings: _CLAIM,
         notebook=_NOTEBOOK,
     ),

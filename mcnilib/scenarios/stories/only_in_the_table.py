@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from mcnilib.cluster.settings import Encapsulation, Placement, Protocol, Settings
-from mcnilib.scenarios.scenario import Claim, DialTarget, Scenario, to_service, to_underlay
+from mcnilib.cluster.settings import Encapsulation, Protocol
+from mcnilib.scenarios.scenario import Claim, DialTarget, Scenario, by_placement, to_service, to_underlay
 
 _NOTEBOOK = "16-conclusion.ipynb"
 
@@ -28,11 +28,6 @@ MULTI_TO_MULTI = _tick("Calico + Macvlan Multi-NIC Pod to itself")
 
 MULTI_TO_SERVICE = _tick("Calico + Macvlan Multi-NIC Pod to Service for Calico + Macvlan Multi-NIC Pod")
 
-
-def _neighbour(settings: Settings) -> str:
-    return "cal1" if settings.placement is Placement.SAME_NODE else "cal2"
-
-
 SCENARIOS = (
     Scenario(
         number=16,
@@ -50,7 +45,7 @@ SCENARIOS = (
         title="Calico pod to the Calico address of a multi-NIC pod",
         question="By which NIC does mul1 answer a Calico pod, when its default route is on the other one?",
         settings=ROUTING,
-        way=lambda settings: DialTarget(_neighbour(settings), "mul1"),
+        way=lambda settings: DialTarget(by_placement(settings, "cal1", "cal2"), "mul1"),
         claim=lambda settings: _TO_MULTI,
         notebook=_NOTEBOOK,
     ),
@@ -63,7 +58,7 @@ SCENARIOS = (
             "routing tables: where does mul1's answer go, and who can make nothing of it?"
         ),
         settings=("nat_outgoing", "encapsulation", "felix_invalid", *ROUTING),
-        way=lambda settings: to_underlay(_neighbour(settings), "mul1"),
+        way=lambda settings: to_underlay(by_placement(settings, "cal1", "cal2"), "mul1"),
         claim=lambda settings: _TO_MULTI,
         notebook=_NOTEBOOK,
         defaults=(("nat_outgoing", False), ("encapsulation", Encapsulation.VXLAN)),

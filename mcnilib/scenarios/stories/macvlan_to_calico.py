@@ -1,0 +1,99 @@
+"""Macvlan pod to Calico pod: symmetric on one node, by two ways between nodes, past a router between node subnets.
+
+On the same node both directions cross the node, so nothing is ever INVALID. Across nodes the reply takes another way
+than the request, and conntrack notices. Across subnets the answer crosses a router that never saw the request.
+"""
+
+from __future__ import annotations
+
+from mcnilib.cluster.settings import Encapsulation, Settings
+from mcnilib.scenarios.scenario import Claim, DialTarget, Scenario
+
+_SYMMETRIC = Claim(
+    "Macvlan Access to Calico Pod: on the same node (Figure 3: 1)",
+    "the request leaves by veth0 to the node and on to the Calico pod; "
+    "the reply comes back by table 500 and the pod's veth",
+    works=True,
+)
+
+_ACROSS_NODES = "Macvlan Access to Calico Pod: across nodes (nodes in same subnet, Figure 3: 2->2.1)"
+
+_BROKEN = Claim(
+    _ACROSS_NODES,
+    "the paths of request and reply differ, conntrack may call the packets invalid, and kube-proxy's rule drops them; "
+    "below v1.29 this cannot be avoided",
+    works=False,
+)
+
+CURED = Claim(
+    _ACROSS_NODES,
+    "with Kubernetes 1.29, net.netfilter.nf_conntrack_tcp_be_liberal=1 on each node and kube-proxy restarted, "
+    "the rule is not there and the pods communicate",
+    works=True,
+)
+
+
+def _claim(settings: Settings) -> Claim:
+    """Return the document's promise: it knows of one cure only."""
+    minor = int(settings.kube_proxy.split(".")[1])
+    return CURED if minor >= 29 and settings.be_liberal and settings.restarted else _BROKEN
+
+
+_ACROSS_SUBNETS = "Macvlan Access to Calico Pod: Figure 3, 2->2.2 (the text does not describe it)"
+
+REJECTED = Claim(_ACROSS_SUBNETS, "the figure says of the answer: !!! reject by (stateful firewall)", works=False)
+
+_SILENT = Claim(_ACROSS_SUBNETS, "only the stateful firewall is drawn", works=None)
+
+
+SCENARIOS = (
+    Scenario(
+        number=6,
+        name="macvlan-to-calico-same-node",
+        title="Macvlan pod to Calico pod, same node",
+        question=(
+            "mac1 and cal1 run on node1. Which devices does the request cross? Does the reply come back the same way?"
+        ),
+        settings=("kube_proxy", "be_liberal", "restarted", "protocol"),
+        way=lambda settings: DialTarget("mac1", "cal1"),
+        claim=lambda settings: _SYMMETRIC,
+        notebook="06-macvlan-to-calico-same-node.ipynb",
+    ),
+    Scenario(
+        number=7,
+        name="macvlan-to-calico-across-nodes",
+        title="Macvlan pod to Calico pod, across nodes",
+        question=(
+            "mac1 on node1 connects to cal2 on node2. The connection opens at once, and then nothing comes back. "
+            "Who drops what?"
+        ),
+        settings=(
+            "kube_proxy",
+            "be_liberal",
+            "restarted",
+            "encapsulation",
+            "felix_invalid",
+            "workaround",
+            "node_rp_filter",
+            "pod_rp_filter",
+            "protocol",
+        ),
+        way=lambda settings: DialTarget("mac1", "cal2"),
+        claim=_claim,
+        notebook="07-macvlan-to-calico-across-nodes.ipynb",
+    ),
+    Scenario(
+        number=8,
+        name="macvlan-to-calico-across-subnets",
+        title="Macvlan pod to Calico pod, across node subnets",
+        question=(
+            "mac3 on node3 connects to cal2 on node2, in another subnet, and a firewall guards the way between. Which "
+            "half of the conversation does the firewall see? Can anything you change on the nodes help?"
+        ),
+        settings=("stateful_gateway", "encapsulation", "kube_proxy", "be_liberal", "restarted", "protocol"),
+        way=lambda settings: DialTarget("mac3", "cal2"),
+        claim=lambda settings: REJECTED if settings.stateful_gateway else _SILENT,
+        notebook="08-macvlan-to-calico-across-subnets.ipynb",
+        defaults=(("stateful_gateway", True), ("encapsulation", Encapsulation.VXLAN)),
+    ),
+)

@@ -1,0 +1,72 @@
+"""Macvlan pod to a ClusterIP: who translates, and does the answer come back that way?
+
+With a Calico pod behind it the node answers for its pod, and the path is symmetric.
+"""
+
+from __future__ import annotations
+
+from mcnilib.cluster.settings import Protocol, SettingError, Settings
+from mcnilib.scenarios.scenario import Claim, DialTarget, Scenario, to_service
+
+_SECTION = "Macvlan Pod Access to Service: ClusterIP (Figure 2, black)"
+
+_TRANSLATED = Claim(
+    _SECTION,
+    "veth0 carries the request to the node, kube-proxy rewrites the destination to the endpoint and the source to the "
+    "node's address, and the answer comes back through the node",
+    works=True,
+)
+
+NO_VETH = Claim(_SECTION, "the route in the pod that sends services through veth0 is taken for granted", works=None)
+
+CLIENTS = {"mac4": "mac3", "mac1b": "mac1", "mac3": "mac3"}
+"""Who asks for this endpoint."""
+
+
+def _way(settings: Settings) -> DialTarget:
+    if settings.endpoint not in CLIENTS:
+        raise SettingError(f"nobody asks for endpoint {settings.endpoint!r}; it is one of {', '.join(CLIENTS)}")
+    return to_service(CLIENTS[settings.endpoint], settings.endpoint)
+
+
+_SYMMETRIC = Claim(
+    "Macvlan Pod Accessing Calico Pod's Service",
+    "kube-proxy rewrites the destination to the Calico pod and the source to the node's address, so the answer takes "
+    "the same path back",
+    works=True,
+)
+
+
+SCENARIOS = (
+    Scenario(
+        number=4,
+        name="macvlan-to-clusterip-macvlan",
+        title="Macvlan pod to a ClusterIP with a Macvlan endpoint",
+        question=(
+            "mac3 asks demo/web, and mac4, in its own subnet, has to answer. The request reaches mac4 - whom does mac4 "
+            "answer, and what does mac3 make of it?"
+        ),
+        settings=("endpoint", "cluster_cidr", "masquerade_all", "coordinator", "protocol"),
+        way=_way,
+        claim=lambda settings: _TRANSLATED if settings.coordinator else NO_VETH,
+        notebook="04-macvlan-to-clusterip-macvlan.ipynb",
+        defaults=(("endpoint", "mac4"), ("cluster_cidr", False)),
+        values=(("endpoint", tuple(CLIENTS)), ("protocol", (Protocol.TCP, Protocol.UDP))),
+    ),
+    Scenario(
+        number=9,
+        name="macvlan-to-clusterip-calico",
+        title="Macvlan pod to a ClusterIP with a Calico endpoint",
+        question=(
+            "mac1 cannot talk to cal2 when it dials its address. It dials the service in front of cal2 instead, and "
+            "the rule that drops INVALID packets is still there. What is different, and what if kube-proxy does not "
+            "know the cluster CIDR?"
+        ),
+        settings=("endpoint", "encapsulation", "cluster_cidr", "kube_proxy", "be_liberal", "restarted", "protocol"),
+        way=lambda settings: to_service("mac1", settings.endpoint),
+        claim=lambda settings: _SYMMETRIC,
+        notebook="09-macvlan-to-clusterip-calico.ipynb",
+        defaults=(("endpoint", "cal2"),),
+        values=(("endpoint", ("cal1", "cal2")), ("protocol", (Protocol.TCP, Protocol.UDP))),
+    ),
+)

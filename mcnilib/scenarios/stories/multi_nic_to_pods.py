@@ -1,0 +1,49 @@
+"""Multi-NIC pod to a Calico or a Macvlan pod: the most specific route decides, wherever the default route points.
+
+The route for the pod network sends what goes to Calico pods by eth0; a Macvlan pod is in the subnet of net1, so the
+packet goes straight over the underlay.
+"""
+
+from __future__ import annotations
+
+from mcnilib.cluster.settings import DefaultNic
+from mcnilib.scenarios.scenario import Claim, DialTarget, Scenario, by_placement
+
+_BY_ETH0 = Claim(
+    "Calico + Macvlan Multi-NIC Pod Accessing Calico Pod (Figure 4, red)",
+    "the route for the pod CIDR sends it through eth0 with the Calico address, and the answer comes back the same way",
+    works=True,
+)
+
+
+_BY_NET1 = Claim(
+    "Calico + Macvlan Multi-NIC Pod Accessing Macvlan Pod (Figure 4, black)",
+    "the route of the Macvlan subnet sends it through net1, over the underlay to the pod and back",
+    works=True,
+)
+
+SCENARIOS = (
+    Scenario(
+        number=11,
+        name="multi-nic-to-calico",
+        title="Multi-NIC pod to Calico pod",
+        question=(
+            "mul1 has its default route on net1. By which NIC does a packet for cal2 leave, and with which address?"
+        ),
+        settings=("default_nic", "tuning", "placement", "protocol"),
+        way=lambda settings: DialTarget("mul1", by_placement(settings, "cal1", "cal2")),
+        claim=lambda settings: _BY_ETH0,
+        notebook="11-multi-nic-to-calico.ipynb",
+        defaults=(("default_nic", DefaultNic.NET1),),
+    ),
+    Scenario(
+        number=12,
+        name="multi-nic-to-macvlan",
+        title="Multi-NIC pod to Macvlan pod",
+        question="mul1 has its default route on eth0. Does a packet for mac2 go through Calico?",
+        settings=("default_nic", "tuning", "placement", "protocol"),
+        way=lambda settings: DialTarget("mul1", by_placement(settings, "mac1", "mac2")),
+        claim=lambda settings: _BY_NET1,
+        notebook="12-multi-nic-to-macvlan.ipynb",
+    ),
+)
