@@ -10,8 +10,8 @@ from collections.abc import Iterable
 from functools import lru_cache
 
 from mcnilib.linux.netfilter.hooks import BUILT_IN
-from mcnilib.linux.netfilter.iptables.edit import Tables, find_table, put_table
-from mcnilib.linux.netfilter.iptables.rule import Chain, ChainRule, Table
+from mcnilib.linux.netfilter.iptables.edit import find_table, put_table
+from mcnilib.linux.netfilter.iptables.rule import Chain, ChainRule, Table, Tables
 from mcnilib.linux.netfilter.iptables.save import parse_rule
 from mcnilib.linux.origin import Origin
 from mcnilib.linux.routing import neigh, route, rule

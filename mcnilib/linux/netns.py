@@ -19,9 +19,8 @@ from mcnilib.linux.device.link import Address, Link
 from mcnilib.linux.device.nic import Loopback
 from mcnilib.linux.netfilter.hooks import HookEntry, hook_entries
 from mcnilib.linux.netfilter.ipset import IpSet
-from mcnilib.linux.netfilter.iptables.edit import asks_for_tracking
 from mcnilib.linux.netfilter.iptables.match.set import InSet
-from mcnilib.linux.netfilter.iptables.rule import Table
+from mcnilib.linux.netfilter.iptables.rule import Table, asks_for_tracking
 from mcnilib.linux.origin import KERNEL, Origin
 from mcnilib.linux.routing.fib import Fib, derived_routes
 from mcnilib.linux.routing.neigh import PROXY, Neigh

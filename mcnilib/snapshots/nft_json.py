@@ -14,8 +14,7 @@ from typing import Any
 
 from mcnilib.errors import StateSyntaxError
 from mcnilib.linux.netfilter.hooks import BUILT_IN
-from mcnilib.linux.netfilter.iptables.edit import Tables
-from mcnilib.linux.netfilter.iptables.rule import Chain, ChainRule, Table
+from mcnilib.linux.netfilter.iptables.rule import Chain, ChainRule, Table, Tables
 from mcnilib.linux.netfilter.iptables.save import UnparsedRule
 from mcnilib.linux.unmodelled import Gap
 from mcnilib.world.json_form import read_json

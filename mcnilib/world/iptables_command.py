@@ -7,17 +7,8 @@ from collections.abc import Callable, Sequence
 
 from mcnilib.errors import McniError, Unsupported
 from mcnilib.linux.netfilter.hooks import BUILT_IN
-from mcnilib.linux.netfilter.iptables.edit import (
-    Tables,
-    append,
-    delete,
-    find_table,
-    flush_chain,
-    insert,
-    new_chain,
-    set_policy,
-)
-from mcnilib.linux.netfilter.iptables.rule import ChainRule
+from mcnilib.linux.netfilter.iptables.edit import append, delete, find_table, flush_chain, insert, new_chain, set_policy
+from mcnilib.linux.netfilter.iptables.rule import ChainRule, Tables
 from mcnilib.linux.netfilter.iptables.rule_text import CHAIN_LENGTH
 from mcnilib.linux.netfilter.iptables.save import parse_rule
 from mcnilib.linux.netfilter.iptables.target.verdict import Jump

@@ -7,7 +7,7 @@ import pytest
 from iptables_shell import in_namespace
 from rule_facts import in_table
 
-from mcnilib.linux.netfilter.iptables.edit import Tables
+from mcnilib.linux.netfilter.iptables.rule import Tables
 from mcnilib.linux.netfilter.iptables.save import parse_tables
 from mcnilib.snapshots.nft_json import Ruleset
 

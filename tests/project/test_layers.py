@@ -46,6 +46,7 @@ FOREIGN_WORDS = re.compile(r"calico|kube|spiderpool", re.IGNORECASE)
 MAX_FILE, MAX_BODY = 450, 25
 SMALL, MAX_ROOM = 60, 12
 MAX_SMALL_FOR_ONE = 20
+MAX_FLOORS = 8
 
 
 class Module(NamedTuple):
@@ -427,12 +428,31 @@ def _reached(users: dict[str, set[str]], start: str) -> set[str]:
     return done
 
 
+def floors(house: list[Module]) -> dict[str, int]:
+    """Modules of linux/ stand on few floors: one stands above all it imports, so one is understood after a few others."""
+    used = {
+        name: {lower for lower in own if lower.startswith("mcnilib.linux.")}
+        for name, own in links([module for module in house if module.path.name != "__init__.py"]).items()
+        if name.startswith("mcnilib.linux.")
+    }
+    done: dict[str, int] = {}
+    while ready := [name for name, own in used.items() if name not in done and own <= done.keys()]:
+        done |= {name: 1 + max((done[lower] for lower in used[name]), default=0) for name in ready}
+    return done
+
+
+def too_high(house: list[Module]) -> set[str]:
+    """Modules of linux/ import one another on at most 8 floors."""
+    return {f"{floor} {name}" for name, floor in floors(house).items() if floor > MAX_FLOORS}
+
+
 HouseCheck = Callable[[list[Module]], Iterable[object]]
 OWED: list[tuple[HouseCheck, Iterable[object]]] = [
     (twice, debts.TWICE),
     (small_for_one, debts.SMALL_FOR_ONE),
     (crowded, debts.CROWDED),
     (circles, map(frozenset, debts.CIRCLES)),
+    (too_high, ()),
 ]
 
 
@@ -471,6 +491,10 @@ def test_a_name_of_each_is_defined_by_several(name):
     assert sum(name in defined(module) for module in read(ROOT)) > 1
 
 
+STAIRS = {f"linux/f{i}.py": f"def f():\n    import mcnilib.linux.f{i + 1}\n" for i in range(MAX_FLOORS + 1)}
+"""Each stands on the next one, and all but the last import it only when called."""
+
+
 @pytest.mark.parametrize(
     ("check", "files", "found"),
     [
@@ -488,6 +512,8 @@ def test_a_name_of_each_is_defined_by_several(name):
         (circles, {"a.py": "import mcnilib.b\n", "b.py": "from mcnilib.a import x\n"}, {frozenset({"mcnilib.a", "mcnilib.b"})}),
         (circles, {"a.py": "if TYPE_CHECKING:\n    from mcnilib.b import B\n", "b.py": "from mcnilib import c\n", "c.py": "def f():\n    import mcnilib.a\n", "d.py": "import mcnilib.a\n"}, {frozenset({"mcnilib.a", "mcnilib.b", "mcnilib.c"})}),
         (circles, {"a.py": "import mcnilib.b\n", "b.py": "import mcnilib.c\n", "c.py": ""}, set()),
+        (too_high, STAIRS, {"9 mcnilib.linux.f0"}),
+        (too_high, {path: text for path, text in STAIRS.items() if path != "linux/f4.py"}, set()),
     ],
 )  # fmt: skip
 def test_a_planted_debt_is_found(tmp_path, check, files, found):

@@ -9,8 +9,8 @@ from collections.abc import Callable, Iterable
 
 from mcnilib.cluster.intern import chain_rule, replace_chains
 from mcnilib.cluster.kube_proxy.config import RuleLine, Rules
-from mcnilib.linux.netfilter.iptables.edit import Tables, find_table
-from mcnilib.linux.netfilter.iptables.rule import Chain, ChainBuilder, ChainRule
+from mcnilib.linux.netfilter.iptables.edit import find_table
+from mcnilib.linux.netfilter.iptables.rule import Chain, ChainBuilder, ChainRule, Tables
 from mcnilib.linux.netfilter.iptables.save import RuleTemplates
 from mcnilib.linux.origin import Origin
 

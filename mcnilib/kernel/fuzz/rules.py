@@ -11,7 +11,7 @@ from typing import TypeVar
 
 from mcnilib.kernel.fuzz.parts import CHAINS_OF, SET_SIDES, addresses_of, devices, every_address, own_chains
 from mcnilib.linux.netfilter.iptables.extension import ANY_TABLE, Record
-from mcnilib.linux.netfilter.iptables.registry import MATCHES, TARGETS
+from mcnilib.linux.netfilter.iptables.rule_text import MATCHES, TARGETS
 from mcnilib.linux.netns import Netns
 from mcnilib.world.world import World
 

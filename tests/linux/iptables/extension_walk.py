@@ -22,8 +22,8 @@ from mcnilib.linux.netfilter.iptables.extension import Extension, Match, Target
 from mcnilib.linux.netfilter.iptables.match.header import Destination
 from mcnilib.linux.netfilter.iptables.match.opaque import OPAQUE_MATCHES, OpaqueMatch
 from mcnilib.linux.netfilter.iptables.match.stateful import Remembering
-from mcnilib.linux.netfilter.iptables.registry import MATCH_NAMES, MATCHES, TARGET_NAMES, TARGETS
 from mcnilib.linux.netfilter.iptables.rule import Chain, ChainRule
+from mcnilib.linux.netfilter.iptables.rule_text import MATCH_NAMES, MATCHES, TARGET_NAMES, TARGETS
 from mcnilib.linux.netfilter.iptables.save import parse_rule, parse_tables
 from mcnilib.linux.netfilter.iptables.target.nat import Nat
 from mcnilib.linux.netfilter.iptables.target.opaque import OPAQUE_TARGETS, OpaqueTarget

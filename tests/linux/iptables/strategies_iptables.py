@@ -39,8 +39,9 @@ from mcnilib.linux.netfilter.iptables.match.stateful import Nth, Quota, Recent, 
 from mcnilib.linux.netfilter.iptables.rule import Chain, ChainRule, Table
 from mcnilib.linux.netfilter.iptables.save import parse_rule
 from mcnilib.linux.netfilter.iptables.target.log import Log
-from mcnilib.linux.netfilter.iptables.target.mangle import Connmark, Mark, Notrack, SetDscp, SetTos, SetTtl
+from mcnilib.linux.netfilter.iptables.target.mangle import Connmark, Mark, SetDscp, SetTos, SetTtl
 from mcnilib.linux.netfilter.iptables.target.nat import Dnat, Masquerade, Netmap, Redirect, Snat
+from mcnilib.linux.netfilter.iptables.target.opaque import Notrack
 from mcnilib.linux.netfilter.iptables.target.verdict import ACCEPT, DROP, REJECT_KINDS, RETURN, Jump, Reject
 from mcnilib.linux.netfilter.iptables.words import quoted
 

@@ -13,10 +13,8 @@ from strategies_iptables import tables
 from mcnilib.errors import Refused, StateSyntaxError
 from mcnilib.linux.netfilter.hooks import HOOKS
 from mcnilib.linux.netfilter.iptables import save
-from mcnilib.linux.netfilter.iptables.edit import asks_for_tracking
-from mcnilib.linux.netfilter.iptables.registry import TARGET_NAMES
-from mcnilib.linux.netfilter.iptables.rule import Chain
-from mcnilib.linux.netfilter.iptables.rule_text import read_rule
+from mcnilib.linux.netfilter.iptables.rule import Chain, asks_for_tracking
+from mcnilib.linux.netfilter.iptables.rule_text import TARGET_NAMES, read_rule
 from mcnilib.linux.netfilter.iptables.save import (
     RuleTemplate,
     RuleTemplates,

@@ -26,7 +26,7 @@ from mcnilib.linux.netfilter.iptables.extension import MatchRecord, Purity, Reco
 from mcnilib.linux.netfilter.iptables.grammar import Grammar
 from mcnilib.linux.netfilter.iptables.match.mark import MarkIs
 from mcnilib.linux.netfilter.iptables.match.opaque import OpaqueMatch
-from mcnilib.linux.netfilter.iptables.registry import MATCHES, TARGETS
+from mcnilib.linux.netfilter.iptables.rule_text import MATCHES, TARGETS
 from mcnilib.linux.netfilter.iptables.save import parse_rule
 from mcnilib.linux.netfilter.iptables.target.opaque import OpaqueTarget
 

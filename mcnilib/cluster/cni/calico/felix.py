@@ -18,9 +18,9 @@ from mcnilib.cluster.cni.calico.static import EMPTY, hooks, mangle_chains, nat_c
 from mcnilib.cluster.intern import chain_rule, replace_chains
 from mcnilib.cluster.settings import Encapsulation
 from mcnilib.linux.netfilter.ipset import IpSet
-from mcnilib.linux.netfilter.iptables.edit import Tables, find_table
+from mcnilib.linux.netfilter.iptables.edit import find_table
 from mcnilib.linux.netfilter.iptables.match.misc import Comment
-from mcnilib.linux.netfilter.iptables.rule import Chain, ChainRule, Table
+from mcnilib.linux.netfilter.iptables.rule import Chain, ChainRule, Table, Tables
 from mcnilib.linux.netns import Netns, set_sysctl
 
 _OPTIONS = "family inet hashsize 1024 maxelem 1048576"

@@ -9,9 +9,7 @@ from collections.abc import Callable, Iterable
 from dataclasses import replace
 
 from mcnilib.linux.netfilter.hooks import BUILT_IN
-from mcnilib.linux.netfilter.iptables.rule import Chain, ChainRule, Table
-
-Tables = tuple[Table, ...]
+from mcnilib.linux.netfilter.iptables.rule import Chain, ChainRule, Table, Tables
 
 ORDER = ("raw", "mangle", "nat", "filter", "security")
 
@@ -96,12 +94,3 @@ def delete(tables: Tables, table: str, rule: ChainRule) -> Tables:
 def set_policy(tables: Tables, table: str, chain: str, policy: str) -> Tables:
     """Set a built-in chain's policy."""
     return _edit(tables, table, chain, lambda old: replace(old, policy=policy))
-
-
-def asks_for_tracking(tables: Tables) -> bool:
-    """Tell whether a rule makes the kernel track the connections of its namespace.
-
-    NOTRACK and an empty nat table do not (measured on Linux 6.18). Source: nf_ct_netns_get().
-    """
-    rules = (rule for table in tables for chain in table.chains for rule in chain.summary.samples)
-    return any(part.record.tracks for rule in rules for part in (*rule.matches, rule.target) if part)

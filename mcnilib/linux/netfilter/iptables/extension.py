@@ -8,7 +8,7 @@ Source: include/xtables.h (iptables 1.8.9), include/linux/netfilter/x_tables.h (
 from __future__ import annotations
 
 from abc import abstractmethod
-from collections.abc import Callable
+from collections.abc import Callable, Hashable
 from dataclasses import KW_ONLY, dataclass
 from enum import Enum, auto
 from typing import ClassVar, Self
@@ -126,6 +126,11 @@ class Match(Extension):
         """Say what the packet is and what the rule asks for, for example `mark is 0x0, not 0x4000/0x4000`."""
 
     @property
+    def exact(self) -> tuple[str, Hashable] | None:
+        """The one value it holds for, by where a packet has it (src, dst, iif, oif, dport); None for any other."""
+        return None
+
+    @property
     def asked_ports(self) -> tuple[Range, ...]:
         """The ranges of ports it tells apart."""
         return ()
@@ -161,6 +166,16 @@ class Target(Extension):
     def ends(self) -> str:
         """The verdict with which it ends its table; empty when the walk goes on after it."""
         return ""
+
+    @property
+    def jumps_to(self) -> str:
+        """The user chain the walk goes on in; empty when it stays in this one."""
+        return ""
+
+    @property
+    def returns(self) -> bool:
+        """Tell whether the walk leaves this chain for the caller."""
+        return False
 
     def apply(self, packet: Packet, at: Context) -> Packet:
         """Return the packet as it is afterwards; a changed connection mark is left in `at.entry`."""

@@ -7,15 +7,13 @@ Source: iptables-extensions(8); extensions/lib{xt,ipt}_*.c (iptables 1.8.9).
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
-from ipaddress import IPv4Address, IPv4Interface
 from operator import attrgetter
 from typing import Any
 
-from mcnilib.linux.netfilter.iptables.words import RuleWords, bang, each_option, need, quoted
+from mcnilib.linux.netfilter.iptables.words import RuleWords, bang, each_option, need
 
 Reader = Callable[[RuleWords], Any]
 """Reads the value of an option; of one that is kept as text as iptables-save prints it, empty without value."""
@@ -195,132 +193,3 @@ class Grammar:
         """Put options in the order they are printed in, with those that are printed always."""
         whole = {**{option: f"{option} {value}" for option, value in self.defaults.items()}, **found}
         return " ".join(whole[option] for option in self.options if option in whole)
-
-
-def flag(words: RuleWords) -> str:
-    """Read an option without value."""
-    return ""
-
-
-def text(words: RuleWords) -> str:
-    """Read a word, quoted where iptables-save quotes it."""
-    return quoted(words.take("a word"))
-
-
-def in_quotes(words: RuleWords) -> str:
-    """Read a word that iptables-save always quotes."""
-    found = quoted(words.take("a word"))
-    return found if found.startswith('"') else f'"{found}"'
-
-
-def word(pattern: str, what: str = "a word") -> TextReader:
-    """Return the reader of a word of a given form."""
-
-    def read(words: RuleWords) -> str:
-        found = words.take(what)
-        if not re.fullmatch(pattern, found, re.ASCII):
-            raise words.fail(f"{found!r} is not {what}")
-        return found
-
-    return read
-
-
-def choice(*valid: str) -> TextReader:
-    """Return the reader of one of some words."""
-
-    def read(words: RuleWords) -> str:
-        found = words.take(f"one of {', '.join(valid)}")
-        if found not in valid:
-            raise words.fail(f"{found!r} is not one of {', '.join(valid)}", near=valid)
-        return found
-
-    return read
-
-
-def several(what: str, *valid: str) -> TextReader:
-    """Return the reader of a list of words, printed in the order given here."""
-
-    def read(words: RuleWords) -> str:
-        found = words.take(what).split(",")
-        for one in found:
-            if one not in valid:
-                raise words.fail(f"{one!r} is not {what}", near=valid)
-        return ",".join(one for one in valid if one in found)
-
-    return read
-
-
-def number(low: int = 0, high: int = 0xFFFFFFFF, what: str = "a number") -> Reader:
-    """Return the reader of a number in a range, printed in decimal."""
-    return lambda words: words.number(what, low, high)
-
-
-def any_word(what: str) -> Reader:
-    """Return the reader of any word."""
-    return lambda words: words.take(what)
-
-
-def hexadecimal(digits: int = 0, high: int = 0xFFFFFFFF) -> TextReader:
-    """Return the reader of a number printed in hexadecimal, filled up with zeroes to a number of digits."""
-    return lambda words: f"0x{words.number('a number', 0, high):0{digits}x}"
-
-
-def masked_hex(words: RuleWords) -> str:
-    """Read VALUE or VALUE/MASK, printed in hexadecimal, without a mask of all ones."""
-    value, slash, mask = words.take("a number").partition("/")
-    first = words.as_number(value, "a number")
-    bits = words.as_number(mask, "a mask") if slash else 0xFFFFFFFF
-    return f"{first:#x}" if bits == 0xFFFFFFFF else f"{first:#x}/{bits:#x}"
-
-
-def named_hex(words: RuleWords) -> str:
-    """Read a name out of a file below /etc/iproute2, which stays one, or a number as `masked_hex` does.
-
-    Source: xtables_parse_val_mask() in libxtables/xtables.c (iptables 1.8.9).
-    """
-    if re.fullmatch(r"[A-Za-z_][\w.-]*", words.next, re.ASCII):
-        return words.take("a name")
-    return masked_hex(words)
-
-
-def span(high: int, what: str = "a number") -> TextReader:
-    """Return the reader of LOW, LOW:HIGH, :HIGH or LOW:, both within 0 to `high`."""
-
-    def read(words: RuleWords) -> str:
-        low, colon, last = words.take(what).partition(":")
-        first = words.as_number(low or "0", what, 0, high)
-        end = words.as_number(last or str(high), what, first, high) if colon else first
-        return f"{first}:{end}" if end != first else str(first)
-
-    return read
-
-
-def address(words: RuleWords) -> str:
-    """Read an address."""
-    found = words.take("an address")
-    try:
-        return str(IPv4Address(found))
-    except ValueError:
-        raise words.fail(f"{found!r} is not an IPv4 address") from None
-
-
-def prefix(words: RuleWords) -> str:
-    """Read an address with or without a prefix length; /32 is not printed."""
-    found = words.take("an address or prefix")
-    try:
-        return str(IPv4Interface(found)).removesuffix("/32")
-    except ValueError:
-        raise words.fail(f"{found!r} is not an IPv4 address or prefix") from None
-
-
-MAC = r"[0-9A-Fa-f]{2}(:[0-9A-Fa-f]{2}){5}"
-
-
-def mac(words: RuleWords) -> str:
-    """Read a link-layer address."""
-    return word(MAC, "a MAC address")(words).lower()
-
-
-def device(words: RuleWords) -> str:
-    """Read the name of a device."""
-    return word(r"\S{1,15}", "the name of a device, which has 1 to 15 characters")(words)

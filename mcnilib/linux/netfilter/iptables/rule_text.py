@@ -1,18 +1,78 @@
 """From one `-A CHAIN ...` line to a rule: what iptables-restore accepts, and what it refuses.
 
-Header options are read in `match.header`, matches and targets by their classes, found in `registry`.
+Header options are read in `match.header`, matches and targets by their classes, found by their records.
 Source: iptables(8), iptables-restore(8) (iptables 1.8.9).
 """
 
 from __future__ import annotations
 
+from types import ModuleType
+from typing import TypeVar
+
 from mcnilib.errors import StateSyntaxError
-from mcnilib.linux.netfilter.iptables.extension import Match, Target
+from mcnilib.linux.netfilter.iptables.extension import Extension, Match, MatchRecord, Target, TargetRecord
+from mcnilib.linux.netfilter.iptables.match import addrtype, conntrack, ip, mark, misc, ports, set, stateful
+from mcnilib.linux.netfilter.iptables.match import opaque as opaque_matches
 from mcnilib.linux.netfilter.iptables.match.header import HEADER_ORDER, Protocol, read_header
 from mcnilib.linux.netfilter.iptables.match.ports import IcmpType, Ports
-from mcnilib.linux.netfilter.iptables.registry import is_implied, read_match, read_target
 from mcnilib.linux.netfilter.iptables.rule import ChainRule
+from mcnilib.linux.netfilter.iptables.target import log, mangle, nat, verdict
+from mcnilib.linux.netfilter.iptables.target import opaque as opaque_targets
+from mcnilib.linux.netfilter.iptables.target.verdict import Jump
 from mcnilib.linux.netfilter.iptables.words import RuleWords
+
+_Kind = TypeVar("_Kind", bound=Extension)
+
+
+def _classes(kind: type[_Kind], *rooms: ModuleType) -> tuple[type[_Kind], ...]:
+    """Return the classes of that kind in their order; those without records only have others derived from them."""
+    own = (
+        value for room in rooms for value in vars(room).values() if getattr(value, "__module__", "") == room.__name__
+    )
+    return tuple(part for part in own if isinstance(part, type) and issubclass(part, kind) and "records" in vars(part))
+
+
+MATCHES = _classes(
+    Match,  # type: ignore[type-abstract]
+    addrtype, conntrack, ip, mark, misc, ports, set, stateful, opaque_matches,
+)  # fmt: skip
+
+TARGETS = _classes(Target, verdict, mangle, nat, log, opaque_targets)
+"""All classes; of two records of one name, as of `statistic` and CT, the first reads."""
+
+MATCH_NAMES: dict[str, tuple[type[Match], MatchRecord]] = {
+    record.name: (part, record) for part in reversed(MATCHES) for record in part.records
+}
+
+TARGET_NAMES: dict[str, tuple[type[Target], TargetRecord]] = {
+    record.name: (part, record) for part in reversed(TARGETS) for record in part.records if record.name
+}
+
+
+def read_match(words: RuleWords, name: str) -> Match:
+    """Read the options of `-m name`. Raises: StateSyntaxError; Unsupported for a match iptables does not document."""
+    if name not in MATCH_NAMES:
+        raise words.unsupported(f"match {name!r} is not one iptables documents for IPv4")
+    match, record = MATCH_NAMES[name]
+    return match.read(words, record)
+
+
+def is_implied(option: str, protocol: str) -> bool:
+    """Tell whether an option may follow `-p PROTOCOL` without `-m`."""
+    _, record = MATCH_NAMES.get(protocol, (None, None))
+    return record is not None and record.implied and option in record.options.known
+
+
+def read_target(words: RuleWords, goto: bool) -> Target:
+    """Read a target's name and options; a name that is no target is a chain. Raises: StateSyntaxError."""
+    name = words.take("a target")
+    if not name:
+        raise words.fail("a target has a name")
+    if goto or name not in TARGET_NAMES:
+        return Jump(name, goto)
+    target, record = TARGET_NAMES[name]
+    return target.read(words, record)
+
 
 OPTIONS = ("-s", "-d", "-i", "-o", "-p", "-m", "-j", "-g", "--dport", "--sport")
 

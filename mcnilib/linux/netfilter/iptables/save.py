@@ -18,10 +18,10 @@ from mcnilib.errors import McniError, StateSyntaxError, Unsupported
 from mcnilib.gc_pause import gc_paused
 from mcnilib.linux.netfilter.context import Context
 from mcnilib.linux.netfilter.hooks import BUILT_IN, HOOKS
-from mcnilib.linux.netfilter.iptables.edit import Tables, put_chains, put_table
+from mcnilib.linux.netfilter.iptables.edit import put_chains, put_table
 from mcnilib.linux.netfilter.iptables.extension import Match, MatchRecord, Purity, Test
 from mcnilib.linux.netfilter.iptables.grammar import Grammar
-from mcnilib.linux.netfilter.iptables.rule import Chain, ChainBuilder, ChainRule, Table
+from mcnilib.linux.netfilter.iptables.rule import Chain, ChainBuilder, ChainRule, Table, Tables
 from mcnilib.linux.netfilter.iptables.rule_text import CHAIN_LENGTH, read_rule
 from mcnilib.linux.netfilter.iptables.target.log import Log
 from mcnilib.linux.netfilter.iptables.target.verdict import Jump

@@ -11,7 +11,7 @@ from mcnilib.errors import Unsupported
 from mcnilib.linux.netfilter.conntrack import ConnState
 from mcnilib.linux.netfilter.context import Context
 from mcnilib.linux.netfilter.iptables.rule import Chain, ChainRule, Table
-from mcnilib.linux.netfilter.iptables.target.mangle import Notrack
+from mcnilib.linux.netfilter.iptables.target.opaque import Notrack
 from mcnilib.linux.netfilter.iptables.target.verdict import Jump
 from mcnilib.linux.packet import Packet
 

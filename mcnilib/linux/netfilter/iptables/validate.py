@@ -11,7 +11,6 @@ from collections.abc import Callable, Iterator
 from mcnilib.errors import Refused
 from mcnilib.linux.netfilter.hooks import BUILT_IN
 from mcnilib.linux.netfilter.iptables.rule import Chain, ChainRule, Table
-from mcnilib.linux.netfilter.iptables.target.verdict import Jump
 
 NOWHERE: frozenset[str] = frozenset()
 
@@ -44,7 +43,7 @@ def check_table(table: Table, source: str = "iptables", where: Where | None = No
 
 
 def _jumping_to(chain: str) -> Callable[[ChainRule], bool]:
-    return lambda rule: isinstance(rule.target, Jump) and rule.target.chain == chain
+    return lambda rule: rule.jumps_to == chain
 
 
 def _jumps(table: Table, chain: str) -> Iterator[str]:

@@ -84,6 +84,12 @@ class Source(Match):
         wanted = not self.negated
         return lambda packet, at: (int(packet.src) & mask == net and packet.src.version == family) is wanted
 
+    @property
+    def exact(self) -> tuple[str, int] | None:
+        """The address, when there is one only."""
+        alone = self.network.prefixlen == 32 and not self.negated
+        return ("src", int(self.network.network_address)) if alone else None
+
     def why_not(self, packet: Packet, at: Context) -> str:
         """Name the source."""
         return differs("source", packet.src, self.network, self.negated)
@@ -106,6 +112,12 @@ class Destination(Match):
         net, mask, family = int(self.network.network_address), int(self.network.netmask), self.network.version
         wanted = not self.negated
         return lambda packet, at: (int(packet.dst) & mask == net and packet.dst.version == family) is wanted
+
+    @property
+    def exact(self) -> tuple[str, int] | None:
+        """The address, when there is one only."""
+        alone = self.network.prefixlen == 32 and not self.negated
+        return ("dst", int(self.network.network_address)) if alone else None
 
     def why_not(self, packet: Packet, at: Context) -> str:
         """Name the destination."""
@@ -134,6 +146,11 @@ class InInterface(Match):
         name, wanted = self.name, not self.negated
         return lambda packet, at: device_matches(name, at.iif) is wanted
 
+    @property
+    def exact(self) -> tuple[str, str] | None:
+        """The device, when there is one only."""
+        return None if self.negated or self.name.endswith("+") else ("iif", self.name)
+
     def why_not(self, packet: Packet, at: Context) -> str:
         """Name the device."""
         return differs("incoming device", at.iif or "none", self.name, self.negated)
@@ -155,6 +172,11 @@ class OutInterface(Match):
         """Compare the device the packet leaves by."""
         name, wanted = self.name, not self.negated
         return lambda packet, at: device_matches(name, at.oif) is wanted
+
+    @property
+    def exact(self) -> tuple[str, str] | None:
+        """The device, when there is one only."""
+        return None if self.negated or self.name.endswith("+") else ("oif", self.name)
 
     def why_not(self, packet: Packet, at: Context) -> str:
         """Name the device."""
@@ -184,14 +206,6 @@ class Protocol(Match):
 
     def __str__(self) -> str:
         return f"{bang(self.negated)}-p {self.name}"
-
-
-def read_ip(words: RuleWords, word: str) -> IPv4Address:
-    """Turn a word just read into an address."""
-    try:
-        return IPv4Address(word)
-    except ValueError:
-        raise words.fail(f"{word!r} is not an IPv4 address") from None
 
 
 HEADER = {

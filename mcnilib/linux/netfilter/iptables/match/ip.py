@@ -11,25 +11,12 @@ from ipaddress import IPv4Address
 from mcnilib.errors import Unsupported
 from mcnilib.linux.netfilter.context import Context
 from mcnilib.linux.netfilter.iptables.extension import Match, MatchRecord, Purity, Test, differs
-from mcnilib.linux.netfilter.iptables.grammar import Grammar, OptionEntry, number
-from mcnilib.linux.netfilter.iptables.match.header import read_ip
+from mcnilib.linux.netfilter.iptables.grammar import Grammar, OptionEntry
+from mcnilib.linux.netfilter.iptables.values import DSCP, hex_byte, masked_tos, number, read_class, read_ip, read_tos
 from mcnilib.linux.netfilter.iptables.words import RuleWords
 from mcnilib.linux.packet import Packet, lengths
 
 Ends = tuple[IPv4Address, IPv4Address]
-
-TOS_NAMES = {
-    "minimize-delay": 0x10, "maximize-throughput": 0x08, "maximize-reliability": 0x04, "minimize-cost": 0x02,
-    "normal-service": 0x00,
-}  # fmt: skip
-
-TOS_NAME_MASK = 0x3F
-
-DSCP_CLASSES = (
-    {f"cs{number}": number * 8 for number in range(8)}
-    | {f"af{high}{low}": high * 8 + low * 2 for high in range(1, 5) for low in range(1, 4)}
-    | {"be": 0, "ef": 0x2E}
-)
 
 
 def _ends(words: RuleWords) -> Ends:
@@ -39,34 +26,7 @@ def _ends(words: RuleWords) -> Ends:
     return first, read_ip(words, high) if dash else first
 
 
-def read_tos(words: RuleWords) -> tuple[int, int]:
-    """Read VALUE, VALUE/MASK or the name of a type of service: value and mask."""
-    word = words.take("a type of service")
-    if word.lower() in TOS_NAMES:
-        return TOS_NAMES[word.lower()], TOS_NAME_MASK
-    value, slash, mask = word.partition("/")
-    return words.as_number(value, "a TOS", 0, 255), words.as_number(mask, "a mask", 0, 255) if slash else 0xFF
-
-
-def read_class(words: RuleWords) -> int:
-    """Read the name of a DSCP."""
-    name = words.take("a class").lower()
-    if name not in DSCP_CLASSES:
-        raise words.fail(f"{name!r} is not a class of service", near=tuple(DSCP_CLASSES))
-    return DSCP_CLASSES[name]
-
-
-TTL, DSCP = number(0, 255, "a TTL"), number(0, 63, "a DSCP")
-
-
-def masked_tos(value: int, mask: int) -> str:
-    """Write a TOS byte with its mask."""
-    return f"{value:#04x}/{mask:#04x}"
-
-
-def hex_byte(value: int) -> str:
-    """Write a byte in hexadecimal."""
-    return f"{value:#04x}"
+TTL = number(0, 255, "a TTL")
 
 
 def _length(words: RuleWords) -> tuple[int, int]:

@@ -10,19 +10,8 @@ from dataclasses import dataclass
 from mcnilib.linux.netfilter.context import Context
 from mcnilib.linux.netfilter.iptables.extension import Match, MatchRecord, Purity, Test, differs
 from mcnilib.linux.netfilter.iptables.grammar import Grammar, OptionEntry
-from mcnilib.linux.netfilter.iptables.words import RuleWords
+from mcnilib.linux.netfilter.iptables.values import read_mark
 from mcnilib.linux.packet import Packet
-
-
-def read_masked(words: RuleWords, what: str) -> tuple[int, int]:
-    """Read VALUE or VALUE/MASK, 32 bits each."""
-    value, slash, mask = words.take(what).partition("/")
-    return words.as_number(value, what), words.as_number(mask, "a mask") if slash else 0xFFFFFFFF
-
-
-def read_mark(words: RuleWords) -> tuple[int, int]:
-    """Read a mark and its mask."""
-    return read_masked(words, "a mark")
 
 
 def masked(value: int, mask: int) -> str:

@@ -10,7 +10,8 @@ from dataclasses import dataclass
 from mcnilib.errors import Unsupported
 from mcnilib.linux.netfilter.context import Context
 from mcnilib.linux.netfilter.iptables.extension import Match, MatchRecord, Purity, Test, differs
-from mcnilib.linux.netfilter.iptables.grammar import Grammar, OptionEntry, any_word
+from mcnilib.linux.netfilter.iptables.grammar import Grammar, OptionEntry
+from mcnilib.linux.netfilter.iptables.values import any_word
 from mcnilib.linux.netfilter.iptables.words import RuleWords, quoted
 from mcnilib.linux.packet import Packet
 

@@ -13,23 +13,7 @@ from typing import NoReturn
 
 from mcnilib.linux.netfilter.context import Context
 from mcnilib.linux.netfilter.iptables.extension import Match, MatchRecord, Purity, Test
-from mcnilib.linux.netfilter.iptables.grammar import (
-    Grammar,
-    any_word,
-    choice,
-    device,
-    flag,
-    hexadecimal,
-    in_quotes,
-    mac,
-    named_hex,
-    number,
-    prefix,
-    several,
-    span,
-    text,
-    word,
-)
+from mcnilib.linux.netfilter.iptables.grammar import Grammar
 from mcnilib.linux.netfilter.iptables.match.opaque_options import (
     byte_burst,
     bytecode,
@@ -50,6 +34,22 @@ from mcnilib.linux.netfilter.iptables.match.opaque_options import (
     policy,
     program,
     week,
+)
+from mcnilib.linux.netfilter.iptables.values import (
+    any_word,
+    choice,
+    device,
+    flag,
+    hexadecimal,
+    in_quotes,
+    mac,
+    named_hex,
+    number,
+    prefix,
+    several,
+    span,
+    text,
+    word,
 )
 from mcnilib.linux.netfilter.iptables.words import RuleWords
 from mcnilib.linux.packet import Packet

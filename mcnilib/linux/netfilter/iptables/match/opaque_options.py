@@ -8,16 +8,8 @@ from __future__ import annotations
 import re
 from ipaddress import IPv4Network
 
-from mcnilib.linux.netfilter.iptables.grammar import (
-    Given,
-    Grammar,
-    choice,
-    hexadecimal,
-    number,
-    prefix,
-    word,
-)
-from mcnilib.linux.netfilter.iptables.match.stateful import read_rate
+from mcnilib.linux.netfilter.iptables.grammar import Given, Grammar
+from mcnilib.linux.netfilter.iptables.values import choice, hexadecimal, number, prefix, read_rate, word
 from mcnilib.linux.netfilter.iptables.words import RuleWords, has_holes
 
 IDS = word(r"\d{1,10}(-\d{1,10})?", "a number or a range of numbers")

@@ -11,7 +11,8 @@ from mcnilib.errors import Unsupported
 from mcnilib.linux.chance import Range
 from mcnilib.linux.netfilter.context import Context
 from mcnilib.linux.netfilter.iptables.extension import Match, MatchRecord, Purity, Test, differs
-from mcnilib.linux.netfilter.iptables.grammar import Grammar, OptionEntry, number
+from mcnilib.linux.netfilter.iptables.grammar import Grammar, OptionEntry
+from mcnilib.linux.netfilter.iptables.values import number
 from mcnilib.linux.netfilter.iptables.words import RuleWords
 from mcnilib.linux.packet import ICMP_WORDS, WITH_PORTS, Packet
 
@@ -157,6 +158,12 @@ class Ports(Match):
     def record(self) -> MatchRecord:
         """What is declared of the protocol's own match."""
         return self.records[self.proto == "udp"]
+
+    @property
+    def exact(self) -> tuple[str, int] | None:
+        """The destination port, when there is one only."""
+        low, high = self.dport or (0, 1)
+        return ("dport", low) if low == high and not self.not_dport else None
 
     @property
     def asked_ports(self) -> tuple[Range, ...]:

@@ -12,7 +12,8 @@ from mcnilib.errors import Unsupported
 from mcnilib.linux.netfilter.context import Context
 from mcnilib.linux.netfilter.ipset import find_set
 from mcnilib.linux.netfilter.iptables.extension import Match, MatchRecord, Purity, Test
-from mcnilib.linux.netfilter.iptables.grammar import Grammar, OptionEntry, flag
+from mcnilib.linux.netfilter.iptables.grammar import Grammar, OptionEntry
+from mcnilib.linux.netfilter.iptables.values import flag
 from mcnilib.linux.netfilter.iptables.words import RuleWords
 from mcnilib.linux.packet import Packet
 

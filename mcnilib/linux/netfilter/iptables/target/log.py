@@ -5,7 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from mcnilib.linux.netfilter.iptables.extension import Target, TargetRecord
-from mcnilib.linux.netfilter.iptables.grammar import Given, Grammar, Reader, flag, number
+from mcnilib.linux.netfilter.iptables.grammar import Given, Grammar, Reader
+from mcnilib.linux.netfilter.iptables.values import flag, number
 from mcnilib.linux.netfilter.iptables.words import RuleWords, quoted
 
 LEVELS = ("emerg", "alert", "crit", "error", "warning", "notice", "info", "debug")

@@ -1,4 +1,4 @@
-"""Targets that change a packet or its connection and go on: MARK, CONNMARK, TTL, TOS, DSCP, NOTRACK.
+"""Targets that change a packet or its connection and go on: MARK, CONNMARK, TTL, TOS, DSCP.
 
 Source: iptables-extensions(8).
 """
@@ -11,10 +11,8 @@ from typing import Any
 
 from mcnilib.linux.netfilter.context import Context
 from mcnilib.linux.netfilter.iptables.extension import Target, TargetRecord
-from mcnilib.linux.netfilter.iptables.grammar import Grammar, OptionEntry, number
-from mcnilib.linux.netfilter.iptables.match.ip import DSCP, hex_byte, masked_tos, read_class, read_tos
-from mcnilib.linux.netfilter.iptables.match.mark import read_masked
-from mcnilib.linux.netfilter.iptables.target.opaque import CT, read_ct
+from mcnilib.linux.netfilter.iptables.grammar import Grammar, OptionEntry
+from mcnilib.linux.netfilter.iptables.values import DSCP, hex_byte, masked_tos, number, read_class, read_mark, read_tos
 from mcnilib.linux.netfilter.iptables.words import RuleWords, each_option, need
 from mcnilib.linux.packet import Packet
 
@@ -34,7 +32,7 @@ def _change(words: RuleWords) -> tuple[int, int]:
     """Read the value of one of the options above."""
     option = words.last
     if option in ("--set-xmark", "--set-mark"):
-        value, mask = read_masked(words, "a mark")
+        value, mask = read_mark(words)
     else:
         value, mask = words.number("a mark"), ALL
     return CHANGES[option](value, mask)
@@ -203,34 +201,3 @@ class SetDscp(Target):
     def apply(self, packet: Packet, at: Context) -> Packet:
         """Return the packet with its new DSCP; the ECN bits stay. Source: dscp_tg() in net/netfilter/xt_DSCP.c."""
         return packet.but(tos=self.value << 2 | packet.tos & 3)
-
-
-@dataclass(frozen=True, slots=True)
-class Notrack(Target):
-    """Leave the packet out of connection tracking (raw table only); printed as the tool that saved it spells it."""
-
-    records = (
-        TargetRecord(
-            "NOTRACK",
-            Grammar(),
-            tracks=False,
-            changes=False,
-            tables=("raw",),
-            hooks=("PREROUTING", "OUTPUT"),
-            samples=("",),
-        ),
-        CT,
-    )
-
-    spelling: str = "NOTRACK"  # or `CT --notrack`
-
-    @classmethod
-    def read(cls, words: RuleWords, record: TargetRecord) -> Target:
-        """Read NOTRACK, or CT, which is kept as text unless it says the same."""
-        if record is not CT:
-            return cls()
-        kept = read_ct(words)
-        return cls(f"CT {kept.words}") if kept.words.startswith("--notrack") else kept
-
-    def __str__(self) -> str:
-        return f"-j {self.spelling}"

@@ -1,5 +1,7 @@
 """The targets that are kept as text: what each reads, how iptables-save prints it, and why a packet is refused.
 
+NOTRACK is among them, because CT may say the same.
+
 A target without a gap changes nothing that a packet meets on its way; TCPMSS is one, because data goes in one segment
 here, whatever its length.
 Source: iptables-extensions(8); extensions/lib{xt,ipt}_*.c (iptables 1.8.9).
@@ -13,9 +15,8 @@ from functools import partial
 from mcnilib.linux.netfilter.conntrack import ConnState
 from mcnilib.linux.netfilter.context import Context
 from mcnilib.linux.netfilter.iptables.extension import Target, TargetRecord
-from mcnilib.linux.netfilter.iptables.grammar import (
-    Given,
-    Grammar,
+from mcnilib.linux.netfilter.iptables.grammar import Given, Grammar
+from mcnilib.linux.netfilter.iptables.values import (
     address,
     any_word,
     choice,
@@ -234,6 +235,32 @@ OPAQUE_TARGETS = (
 """What is declared of each of them."""
 
 _BY_NAME = {record.name: record for record in OPAQUE_TARGETS}
+
+
+@dataclass(frozen=True, slots=True)
+class Notrack(Target):
+    """Leave the packet out of connection tracking (raw table only); printed as the tool that saved it spells it."""
+
+    records = (
+        TargetRecord(
+            "NOTRACK", Grammar(), tracks=False, changes=False, tables=("raw",), hooks=("PREROUTING", "OUTPUT"),
+            samples=("",),
+        ),
+        CT,
+    )  # fmt: skip
+
+    spelling: str = "NOTRACK"  # or `CT --notrack`
+
+    @classmethod
+    def read(cls, words: RuleWords, record: TargetRecord) -> Target:
+        """Read NOTRACK, or CT, which is kept as text unless it says the same."""
+        if record is not CT:
+            return cls()
+        kept = read_ct(words)
+        return cls(f"CT {kept.words}") if kept.words.startswith("--notrack") else kept
+
+    def __str__(self) -> str:
+        return f"-j {self.spelling}"
 
 
 @dataclass(frozen=True, slots=True)

@@ -56,7 +56,12 @@ class Verdict(Target):
     @property
     def ends(self) -> str:
         """The verdict itself; RETURN goes on in the chain that called."""
-        return "" if self.name == "RETURN" else self.name
+        return "" if self.returns else self.name
+
+    @property
+    def returns(self) -> bool:
+        """Tell whether it is RETURN."""
+        return self.name == "RETURN"
 
     def misplaced(self, table: str, chain: str, hooks: frozenset[str]) -> str:
         """Say that table nat is no place to filter in."""
@@ -74,6 +79,11 @@ class Jump(Target):
 
     chain: str
     goto: bool = False
+
+    @property
+    def jumps_to(self) -> str:
+        """The chain."""
+        return self.chain
 
     def __str__(self) -> str:
         return f"{'-g' if self.goto else '-j'} {self.chain}"
