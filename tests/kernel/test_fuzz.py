@@ -15,7 +15,7 @@ from mcnilib.cli import main
 from mcnilib.errors import McniError, StateSyntaxError, Unsupported
 from mcnilib.kernel.compare.compare import compare_traces
 from mcnilib.kernel.fuzz import pieces
-from mcnilib.kernel.fuzz.case import Case, base, parse_case, simulate
+from mcnilib.kernel.fuzz.case import Case, Turn, base, parse_case, simulate
 from mcnilib.kernel.fuzz.generate import chance
 from mcnilib.kernel.fuzz.pieces import guesses, listed
 from mcnilib.kernel.fuzz.report import fuzz_digest, recorded_run, trials_of
@@ -36,7 +36,7 @@ FRESH = 300
 def worker():
     try:
         with Worker() as made:
-            made.run(attempt, Case("routers", (), "a", "icmp:10.0.1.1", "b"))
+            made.run(attempt, Case("routers", (Turn((), "a", "icmp:10.0.1.1", "b"),)))
             yield made
     except NoLab as why:
         pytest.skip(f"this kernel: {why}")
@@ -81,7 +81,7 @@ def test_a_piece_left_out_makes_an_answer_unknown_or_leaves_it() -> None:
 
 
 def test_a_model_that_guesses_what_is_missing_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
-    case = Case("routers", ("b: sysctl -w net.ipv4.icmp_echo_ignore_all=1",), "a", "icmp:10.0.2.2", "b")
+    case = Case("routers", (Turn(("b: sysctl -w net.ipv4.icmp_echo_ignore_all=1",), "a", "icmp:10.0.2.2", "b"),))
     every = pieces.collected_files(base("routers"))["b/sysctl.txt"]
     monkeypatch.setattr(pieces, "_PIECES", (lambda draw, files: ("b's sysctls", {**files, "b/sysctl.txt": every}),))
     assert [*guesses(case, Random(1), 1)] == [
@@ -153,7 +153,7 @@ def test_a_case_that_cannot_be_read_says_what_is_expected(text: str, says: str) 
 
 def test_a_world_that_does_not_exist_is_named() -> None:
     with pytest.raises(McniError, match="'nowhere'"):
-        simulate(Case("nowhere", (), "a", "icmp:10.0.1.1", "b"))
+        simulate(Case("nowhere", (Turn((), "a", "icmp:10.0.1.1", "b"),)))
 
 
 KINDS = {
@@ -205,7 +205,7 @@ GONE_ON = {
 @pytest.mark.parametrize("name", GONE_ON)
 def test_an_exchange_finds_what_the_one_before_left_behind(name: str) -> None:
     case = parse_case((KEPT[0].parent / f"{name}.txt").read_text())
-    ends = [replace(case, later=case.later[:number]) for number in range(len(case.turns))]
+    ends = [replace(case, turns=case.turns[: number + 1]) for number in range(len(case.turns))]
     assert tuple(simulate(one).outcome.verdict.value for one in ends) == GONE_ON[name]
 
 
@@ -220,14 +220,14 @@ def test_shrinking_leaves_only_the_exchanges_that_matter() -> None:
 
 def test_shrinking_leaves_only_the_lines_that_matter() -> None:
     lines = (*(f"a: ip route add blackhole 10.7.{i}.0/24" for i in range(9)), "a: iptables -P OUTPUT DROP")
-    case = Case("routers", (*lines[:5], lines[9], *lines[5:9]), "a", "tcp:10.0.2.2:80", "b")
-    assert shrink(case, lambda one: lines[9] in one.lines).lines == (lines[9],)
+    case = Case("routers", (Turn((*lines[:5], lines[9], *lines[5:9]), "a", "tcp:10.0.2.2:80", "b"),))
+    assert shrink(case, lambda one: lines[9] in one.every_line).every_line == (lines[9],)
 
 
 @pytest.mark.kernel
 def test_a_model_that_overlooks_a_rule_is_told_apart(worker) -> None:
-    case = Case("routers", ("r: iptables -A FORWARD -p udp -j DROP",), "a", "udp:10.0.2.2:80", "b")
-    flow, listeners = case.flow(patience=0.3), case.listeners()
+    case = Case("routers", (Turn(("r: iptables -A FORWARD -p udp -j DROP",), "a", "udp:10.0.2.2:80", "b"),))
+    flow, listeners = case.turns[0].flow(patience=0.3), case.turns[0].listeners()
     kernel = worker.run(converse, case.build(), flow, listeners)
     assert compare_traces(run(case.build(), flow, listeners), kernel, flow, listeners).agrees
     assert not compare_traces(run(case.without(0, 1).build(), flow, listeners), kernel, flow, listeners).agrees

@@ -13,7 +13,7 @@ import pytest
 
 from mcnilib.cli import main
 from mcnilib.errors import McniError
-from mcnilib.kernel.fuzz.case import Case
+from mcnilib.kernel.fuzz.case import Case, Turn
 from mcnilib.kernel.fuzz.report import keep
 from mcnilib.kernel.fuzz.trial import DIFFERS, Trial
 from mcnilib.kernel.lab import sysctls
@@ -89,8 +89,10 @@ def as_folders(where: Path, name: str) -> None:
 
 def as_kept_case(where: Path, name: str) -> None:
     with suppress(WriteError):
-        keep(where / "out", "7-1", Trial(Case("routers", (), "a", "icmp:10.0.2.2", "b"), DIFFERS, "text"))
-    keep(where / "out", name, Trial(Case("routers", (), "a", "icmp:10.0.2.2", "b"), DIFFERS, "from a stranger"))
+        keep(where / "out", "7-1", Trial(Case("routers", (Turn((), "a", "icmp:10.0.2.2", "b"),)), DIFFERS, "text"))
+    keep(
+        where / "out", name, Trial(Case("routers", (Turn((), "a", "icmp:10.0.2.2", "b"),)), DIFFERS, "from a stranger")
+    )
 
 
 def as_sysctl(where: Path, name: str) -> None:
@@ -277,7 +279,11 @@ def test_cases_are_kept_in_a_folder_that_is_known_to_take_them(tmp_path: Path, c
         main(["fuzz", "--keep", str(tmp_path / "file" / "cases")])
     assert ended.value.code == 2
     assert "file is there already and is no folder" in capsys.readouterr().err
-    keep(tmp_path / "new" / "cases", "7-1", Trial(Case("routers", (), "a", "icmp:10.0.2.2", "b"), DIFFERS, "text"))
+    keep(
+        tmp_path / "new" / "cases",
+        "7-1",
+        Trial(Case("routers", (Turn((), "a", "icmp:10.0.2.2", "b"),)), DIFFERS, "text"),
+    )
     assert (tmp_path / "new" / "cases" / "7-1.txt").read_text().startswith("# text\nworld routers\n")
 
 

@@ -69,20 +69,10 @@ class Case:
     """What both sides run: a world, what was typed into it, an exchange, and those after it."""
 
     world: str
-    lines: tuple[str, ...]
-    client: str
-    to: str
-    server: str
-    source: str = ""
-    later: tuple[Turn, ...] = ()
+    turns: tuple[Turn, ...]
 
     def __str__(self) -> str:
         return "".join((f"world {self.world}\n", *map(str, self.turns)))
-
-    @property
-    def turns(self) -> tuple[Turn, ...]:
-        """All exchanges in order."""
-        return (Turn(self.lines, self.client, self.to, self.server, self.source), *self.later)
 
     @property
     def every_line(self) -> tuple[str, ...]:
@@ -98,26 +88,18 @@ class Case:
 
     def build(self) -> World:
         """Return the world of the first exchange. Raises: see `worlds`."""
-        return typed(base(self.world), *self.lines)
+        return typed(base(self.world), *self.turns[0].lines)
 
     def flows(self, sport: int = 40000, slower: int = SLOWER) -> tuple[Flow, ...]:
         """Return the conversations: those of TCP from a port each, the others from the same. `slower`: see `SLOWER`."""
         ports = (sport + number * (turn.proto == "tcp") for number, turn in enumerate(self.turns))
         return tuple(t.flow(port, PATIENCE[t.proto] * slower) for t, port in zip(self.turns, ports, strict=True))
 
-    def flow(self, sport: int = 40000, patience: float = 5.0) -> Flow:
-        """Return the first conversation; see `Turn`."""
-        return self.turns[0].flow(sport, patience)
-
-    def listeners(self) -> tuple[Listener, ...]:
-        """Return the server's sockets of the first conversation."""
-        return self.turns[0].listeners()
-
     def without(self, first: int, last: int) -> Case:
         """Return the case without some of its lines, `last` not included."""
         numbers = count()
         turns = [replace(t, lines=tuple(x for x in t.lines if not first <= next(numbers) < last)) for t in self.turns]
-        return _of(self.world, turns)
+        return Case(self.world, tuple(turns))
 
     def without_turn(self, gone: int) -> Case:
         """Return the case without one of its exchanges; what was typed before it stays."""
@@ -125,12 +107,7 @@ class Case:
         del turns[gone]
         if gone < len(turns):
             turns[gone] = replace(turns[gone], lines=(*lines, *turns[gone].lines))
-        return _of(self.world, turns)
-
-
-def _of(world: str, turns: Sequence[Turn]) -> Case:
-    first = turns[0]
-    return Case(world, first.lines, first.client, first.to, first.server, first.source, tuple(turns[1:]))
+        return Case(self.world, tuple(turns))
 
 
 @lru_cache(maxsize=len(WORLDS))
@@ -157,7 +134,7 @@ def parse_case(text: str, source: str = "case") -> Case:
             typed_.append(line)
     if typed_ or not turns:
         raise _wrong_turn((typed_ or [""])[-1], source)
-    return _of(head[1], turns)
+    return Case(head[1], tuple(turns))
 
 
 def _turn(lines: tuple[str, ...], line: str, source: str) -> Turn:

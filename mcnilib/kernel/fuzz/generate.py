@@ -80,7 +80,7 @@ def chance(seed: int, number: int) -> Case:
     client, server = draw.sample(hosts, 2) if draw.random() > ALONE else [draw.choice(hosts)] * 2
     first = Turn(tuple(lines), client, _destination(draw, world, client, server), server, _source(draw, world, client))
     later = tuple(_later(draw, world, first)) if draw.random() < GOES_ON else ()
-    return Case(name, first.lines, first.client, first.to, first.server, first.source, later)
+    return Case(name, (first, *later))
 
 
 def _typed(draw: Random, world: World, number: int) -> tuple[World, list[str]]:

@@ -46,7 +46,7 @@ def collected_files(world: World) -> _Files:
 def ask_snapshot(files: Mapping[str, str], case: Case) -> dict[Answer, None]:
     """Ask a snapshot the question of a case; return what is known, for each course that chance may take."""
     try:
-        trace = snapshot_of(files).trace(case.flow(), case.listeners())
+        trace = snapshot_of(files).trace(case.turns[0].flow(), case.turns[0].listeners())
     except (McniError, KeyError):  # it cannot be read, or who asks or listens is not in it
         return {}
     return _ends(trace)
@@ -65,7 +65,7 @@ def guesses(case: Case, draw: Random, tries: int) -> Iterator[str]:
     world = case.build()
     files = collected_files(world)
     whole = ask_snapshot(files, case)
-    typed = _ends(run(world, case.flow(), case.listeners(), partial=True))
+    typed = _ends(run(world, case.turns[0].flow(), case.turns[0].listeners(), partial=True))
     if new := [one for one in whole if one not in typed]:
         yield f"collected: {_words(new)}; as it was typed: {_words(typed)}"
     for _ in range(tries if whole else 0):

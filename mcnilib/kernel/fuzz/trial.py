@@ -96,7 +96,9 @@ def attempt(lab: Lab, case: Case) -> Trial:
         trial = _measure(lab, case, slower=SLOWER)
     if trial.ended != AGREES:
         return trial
-    guessed = chain(guesses(case, Random(f"{case.world} {case.client} {case.to}"), _PIECES), listed(case))
+    guessed = chain(
+        guesses(case, Random(f"{case.world} {case.turns[0].client} {case.turns[0].to}"), _PIECES), listed(case)
+    )
     return next((Trial(case, DIFFERS, text, trial.verdict) for text in guessed), trial)
 
 
@@ -146,7 +148,7 @@ def _measure(lab: Lab, case: Case, *, slower: int = 1) -> Trial:
             where = extract_tb(problem.__traceback__)[-1]
             what = f"the lab cannot tell what happened: {problem!r} in {where.name}:{where.lineno}"
             return Trial(case, DIFFERS, what)
-        text = f"{f'exchange {number + 1}: ' if case.later else ''}{report}"
+        text = f"{f'exchange {number + 1}: ' if case.turns[1:] else ''}{report}"
         trial = Trial(case, AGREES if report.agrees else DIFFERS, text, kernel.outcome.verdict.value)
         if not report.agrees or _waits(kernel):
             break
