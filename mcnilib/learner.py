@@ -15,7 +15,7 @@ from typing import Any
 
 from mcnilib.errors import McniError
 from mcnilib.scenarios.link import BINDER
-from mcnilib.writing import write_folder
+from mcnilib.writing import write_new_folder
 
 PROJECT = Path(__file__).parents[1]
 WHOLE = (
@@ -72,7 +72,7 @@ def learner_copy(folder: Path, project: Path = PROJECT, binder: str = "") -> tup
     if binder and not REPOSITORY.fullmatch(binder):
         raise LearnerError(f"{binder!r} is not OWNER/NAME of a repository")
     files = dict(_files(project, binder))
-    write_folder(folder, files, programs=EXECUTABLES)
+    write_new_folder(folder, files, programs=EXECUTABLES)
     return tuple(files)
 
 

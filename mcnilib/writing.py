@@ -55,7 +55,7 @@ def write_file(path: Path, data: str | bytes) -> None:
             beside.unlink(missing_ok=True)
 
 
-def write_folder(
+def write_new_folder(
     folder: Path, files: Mapping[str, str], *, private: bool = False, programs: Collection[str] = ()
 ) -> None:
     """Write a new folder: relative name -> text. A `private` one is its owner's alone; `programs` can be started.

@@ -14,7 +14,7 @@ from mcnilib.linux.netfilter.iptables.save import parse_tables
 from mcnilib.linux.netns import Netns, add_link, add_neigh, add_routes, add_rule, new_netns, set_sysctl
 from mcnilib.linux.routing.neigh import parse_neigh
 from mcnilib.linux.routing.route import parse_route
-from mcnilib.linux.routing.rule import parse_rule
+from mcnilib.linux.routing.rule import parse_ip_rule
 from mcnilib.trace.flow import Flow, Listener
 from mcnilib.trace.run import run
 from mcnilib.trace.trace import Trace
@@ -64,7 +64,7 @@ def _add(netns: Netns, word: str, rest: str) -> Netns:
         table = rest.split(" table ")[1].split()[0] if " table " in rest else "main"
         return add_routes(netns, parse_route(rest.replace(f" table {table}", ""), table))
     if word == "rule":
-        return add_rule(netns, parse_rule(rest))
+        return add_rule(netns, parse_ip_rule(rest))
     if word == "neigh":
         return add_neigh(netns, parse_neigh(rest))
     key, value = rest.split()

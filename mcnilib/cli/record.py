@@ -170,14 +170,14 @@ def _try_worlds(file: Path, seed: int) -> None:
     """Try the random worlds of a seed and record what they came to, unless one differs."""
     from mcnilib.kernel.fuzz.generate import chance
     from mcnilib.kernel.fuzz.report import record, trials_of
-    from mcnilib.kernel.fuzz.trial import DIFFERS
+    from mcnilib.kernel.fuzz.trial import TRIAL_DIFFERS
 
     line, trials = Line("  random worlds", RANDOM_WORLDS), []
     for trial in trials_of((chance(seed, number) for number in range(RANDOM_WORLDS)), RANDOM_AT_ONCE):
         trials.append(trial)
         line.show(len(trials))
     line.clear()
-    if differing := [f"{trial.case}{trial.text}" for trial in trials if trial.ended == DIFFERS]:
+    if differing := [f"{trial.case}{trial.text}" for trial in trials if trial.ended == TRIAL_DIFFERS]:
         raise McniError("\n\n".join(["the kernel contradicts the model, nothing was recorded:", *differing]))
     write_file(file, json.dumps(record(trials, seed, range(RANDOM_WORLDS)), indent=1) + "\n")
 

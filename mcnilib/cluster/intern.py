@@ -37,7 +37,7 @@ def ip_route(line: str, by: Origin, table: str = "main") -> Route:
 @_cached
 def ip_rule(line: str, by: Origin) -> Rule:
     """Read a line of `ip rule`."""
-    return rule.parse_rule(line, by)
+    return rule.parse_ip_rule(line, by)
 
 
 @_cached

@@ -84,7 +84,9 @@ VERSIONS = tuple(f"1.{minor}" for minor in range(22, 36))
 OFF_ON, NO_YES, DIGITS = ("off", "on"), ("no", "yes"), ("0", "1")
 
 
-def choice(label: str, *values: object, default: object, help: str, changes: str, texts: tuple[str, ...] = ()) -> Any:
+def choice_field(
+    label: str, *values: object, default: object, help: str, changes: str, texts: tuple[str, ...] = ()
+) -> Any:
     """Declare a setting with a fixed list of values.
 
     `help` is one line for the reader, `changes` names the Linux or Kubernetes object behind the setting, `texts` how
@@ -97,7 +99,7 @@ def choice(label: str, *values: object, default: object, help: str, changes: str
 
 def switch(label: str, texts: tuple[str, str], *, default: bool, help: str, changes: str) -> Any:
     """Declare a setting with two values, written as `texts` for False and True."""
-    return choice(label, False, True, default=default, help=help, changes=changes, texts=texts)
+    return choice_field(label, False, True, default=default, help=help, changes=changes, texts=texts)
 
 
 @dataclass(frozen=True, slots=True)
@@ -156,7 +158,7 @@ __all__ = [
 class Settings:
     """What a reader may change. Each field is one toggle in every notebook that names it."""
 
-    kube_proxy: str = choice(
+    kube_proxy: str = choice_field(
         "kube-proxy version",
         *VERSIONS,
         default="1.28",
@@ -177,7 +179,7 @@ class Settings:
         help="whether kube-proxy was restarted after the sysctl was set: it reads it only when it starts",
         changes="the order of events",
     )
-    encapsulation: Encapsulation = choice(
+    encapsulation: Encapsulation = choice_field(
         "encapsulation",
         *Encapsulation,
         default=Encapsulation.NONE,
@@ -191,38 +193,38 @@ class Settings:
         help="Felix's own INVALID drop for packets from and to Calico pods",
         changes="disableConntrackInvalidCheck of the FelixConfiguration",
     )
-    workaround: Workaround = choice(
+    workaround: Workaround = choice_field(
         "workaround",
         *Workaround,
         default=Workaround.NONE,
         help="what an administrator adds by hand so that asymmetric traffic passes",
         changes="one rule or one route on the nodes",
     )
-    node_rp_filter: int = choice(
+    node_rp_filter: int = choice_field(
         "node rp_filter",
         *(0, 1, 2),
         default=0,
         help="reverse path filter of the nodes: 0 off, 1 strict, 2 loose",
         changes="sysctl net.ipv4.conf.all.rp_filter on every node",
     )
-    pod_rp_filter: int = choice(
+    pod_rp_filter: int = choice_field(
         "pod rp_filter",
         *(0, 1, 2),
         default=0,
         help="reverse path filter inside Macvlan pods: 0 off, 1 strict, 2 loose",
         changes="podRPFilter of the SpiderCoordinator: sysctl net.ipv4.conf.all.rp_filter in the pods",
     )
-    protocol: Protocol = choice(
+    protocol: Protocol = choice_field(
         "protocol", *Protocol, default=Protocol.TCP, help="what the client speaks", changes="the client program"
     )
-    placement: Placement = choice(
+    placement: Placement = choice_field(
         "placement",
         *Placement,
         default=Placement.ACROSS_NODES,
         help="whether the two ends run on one node",
         changes="which pods talk",
     )
-    macvlan_mode: MacvlanMode = choice(
+    macvlan_mode: MacvlanMode = choice_field(
         "Macvlan mode",
         *MacvlanMode,
         default=MacvlanMode.BRIDGE,
@@ -278,7 +280,7 @@ class Settings:
         help="kube-proxy masquerades every client of a cluster IP",
         changes="iptables.masqueradeAll of kube-proxy",
     )
-    endpoint: str = choice(
+    endpoint: str = choice_field(
         "endpoint of demo/web",
         *(pod.name for pod in CLUSTER.pods),
         "none",
@@ -286,14 +288,14 @@ class Settings:
         help="the pod behind the service; its NodePort is 32567 for a multi-NIC pod, else 32456",
         changes="the EndpointSlice of service demo/web",
     )
-    external_policy: TrafficPolicy = choice(
+    external_policy: TrafficPolicy = choice_field(
         "externalTrafficPolicy",
         *TrafficPolicy,
         default=TrafficPolicy.LOCAL,
         help="Local: only endpoints of the node the client reached, and its address is kept",
         changes="externalTrafficPolicy of service demo/web",
     )
-    receiving_node: str = choice(
+    receiving_node: str = choice_field(
         "receiving node",
         *(node.name for node in CLUSTER.nodes),
         default="node2",
@@ -307,14 +309,14 @@ class Settings:
         help="Calico masquerades what pods send to addresses outside the pod network",
         changes="natOutgoing of the IPPool: cali-nat-outgoing in table nat",
     )
-    default_nic: DefaultNic = choice(
+    default_nic: DefaultNic = choice_field(
         "default-route NIC",
         *DefaultNic,
         default=DefaultNic.ETH0,
         help="which NIC of a multi-NIC pod holds the default route",
         changes="annotation ipam.spidernet.io/default-route-nic of multi-NIC pods",
     )
-    tuning: Tuning = choice(
+    tuning: Tuning = choice_field(
         "policy routing",
         *Tuning,
         default=Tuning.TUNED,

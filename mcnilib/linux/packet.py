@@ -83,7 +83,7 @@ def protocol_name(word: str) -> str | None:
     return PROTOCOL_NAMES.get(number, str(number)) if 0 < number < 256 else None
 
 
-FLAGS = ("SYN", "ACK", "PSH", "FIN", "RST", "URG", "ECE", "CWR")
+TCP_FLAGS = ("SYN", "ACK", "PSH", "FIN", "RST", "URG", "ECE", "CWR")
 """TCP flags in the order a packet's text shows them."""
 
 ICMP_NAMES = {
@@ -113,7 +113,7 @@ class Tcp:
     scale: int | None = None  # window scale option, on SYN segments only; None: option absent
 
     def __str__(self) -> str:
-        return ",".join(flag for flag in FLAGS if flag in self.flags) or "none"
+        return ",".join(flag for flag in TCP_FLAGS if flag in self.flags) or "none"
 
 
 @dataclass(frozen=True, slots=True)

@@ -65,7 +65,7 @@ class Setting:
         return f"{self.key} = {self.value}"
 
 
-Settings = Iterable[Setting] | Mapping[str, Setting]
+Sysctls = Iterable[Setting] | Mapping[str, Setting]
 """The lines of a namespace, as they stand or by their keys."""
 
 FORWARD = "net.ipv4.ip_forward"
@@ -166,14 +166,14 @@ def _stored(key: str) -> str | None:
     return conf_key(found[2], found[1]) if found and found[2] in CONF else None
 
 
-def by_key(settings: Settings) -> Mapping[str, Setting]:
+def by_key(settings: Sysctls) -> Mapping[str, Setting]:
     """Return the lines by their keys, the first of each: who asks for many of them indexes them once."""
     if isinstance(settings, Mapping):
         return settings
     return {line.key: line for line in reversed(tuple(settings))}
 
 
-def setting(settings: Settings, key: str) -> Setting:
+def setting(settings: Sysctls, key: str) -> Setting:
     """Return the line `sysctl` prints for a key, the kernel's default where nothing was written.
 
     Raises: Unsupported for a key that is not modelled, Unknown for a line that was not collected.
@@ -184,7 +184,7 @@ def setting(settings: Settings, key: str) -> Setting:
     return line
 
 
-def stored(settings: Settings, key: str) -> Setting:
+def stored(settings: Sysctls, key: str) -> Setting:
     """Return what is known of a key: the line `setting` returns, or one without a value."""
     key, lines = canonical(key), by_key(settings)
     for place in _places(key):
@@ -209,22 +209,22 @@ def _default(key: str) -> str:
     return GLOBAL[key][0] if key in GLOBAL else CONF[key.rpartition(".")[2]][0]
 
 
-def get(settings: Settings, key: str) -> str:
+def get(settings: Sysctls, key: str) -> str:
     """Return the value of a key. Raises: Unsupported for a key that is not modelled."""
     return setting(settings, key).value
 
 
-def number(settings: Settings, key: str) -> int:
+def get_number(settings: Sysctls, key: str) -> int:
     """Return the value of a numeric key."""
     return int(get(settings, key))
 
 
-def flag(settings: Settings, key: str) -> bool:
+def get_flag(settings: Sysctls, key: str) -> bool:
     """Return the value of an on/off key: everything but 0 is on."""
-    return number(settings, key) != 0
+    return get_number(settings, key) != 0
 
 
-def deciding(settings: Settings, name: str, dev: str) -> Setting:
+def deciding(settings: Sysctls, name: str, dev: str) -> Setting:
     """Return the line that decides for a device: the larger of `all` and its own.
 
     For `forwarding` it is always its own; where ip_forward, which wrote it, says the same, that line is returned.
@@ -238,7 +238,7 @@ def deciding(settings: Settings, name: str, dev: str) -> Setting:
     return common if int(common.value) > int(own.value) else own
 
 
-def conf(settings: Settings, name: str, dev: str) -> int:
+def conf(settings: Sysctls, name: str, dev: str) -> int:
     """Return the value of net.ipv4.conf.*.NAME that holds for a device. Source: see `deciding`."""
     return int(deciding(settings, name, dev).value)
 

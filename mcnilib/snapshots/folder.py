@@ -136,4 +136,4 @@ def write_folder(folder: Path, files: Mapping[str, str]) -> None:
 
     Raises: WriteError when the folder is there and not empty, or cannot be written.
     """
-    writing.write_folder(folder, files, private=True)
+    writing.write_new_folder(folder, files, private=True)

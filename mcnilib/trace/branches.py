@@ -18,7 +18,7 @@ from mcnilib.linux.packet import Packet
 from mcnilib.trace.trace import Branch, Trace, Verdict
 from mcnilib.world.world import World
 
-MOST = 64
+MAX_BRANCHES = 64
 """Branches of one conversation that are followed."""
 
 SMALL = 20
@@ -30,12 +30,13 @@ Answers = tuple[int, ...]
 def follow(world: World, play: Callable[[Chance], Trace]) -> Trace:
     """Hold a conversation in every course that chance may take, likely ones first; return what came of it.
 
-    Where all branches end alike, that is how it ends. At most MOST are followed; `open` says that there are more.
+    Where all branches end alike, that is how it ends. At most MAX_BRANCHES are followed; `open` says that there
+    are more.
     """
     ports = cache(lambda: frozenset(ports for netns in world for ports in netns.asked_ports))
     found: list[Branch] = []
     waiting: list[tuple[float, Answers]] = [(-1.0, ())]
-    while waiting and len(found) < MOST:
+    while waiting and len(found) < MAX_BRANCHES:
         answers = heappop(waiting)[1]
         chance = Chance(answers, ports)
         trace = play(chance)

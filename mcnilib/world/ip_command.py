@@ -25,7 +25,7 @@ from mcnilib.linux.origin import Origin
 from mcnilib.linux.routing.neigh import PROXY, parse_neigh
 from mcnilib.linux.routing.nexthop import device_of
 from mcnilib.linux.routing.route import ANY, METRICS, REJECTING, ROUTE_KEPT, TYPES, parse_route
-from mcnilib.linux.routing.rule import RULE_KEPT, parse_rule
+from mcnilib.linux.routing.rule import RULE_KEPT, parse_ip_rule
 from mcnilib.linux.text import Words, nearest
 
 _PRIORITY = tuple(word[:n] for word in ("preference", "priority", "order") for n in range(3, len(word) + 1))
@@ -162,7 +162,7 @@ def _rule(verb: str, netns: Netns, words: list[str], by: Origin) -> Netns:
     inverted = "not " if said.pop("not", None) is not None else ""
     number, source_of = said.pop("priority", ""), said.pop("from", "all")
     text = " ".join([*alone, _text(said)])
-    rule = parse_rule(
+    rule = parse_ip_rule(
         f"{number}: {inverted}from {source_of} {text}" if number else f"{inverted}from {source_of} {text}",
         by,
         source=source,

@@ -13,7 +13,7 @@ from typing import Any
 
 from mcnilib.errors import StateSyntaxError
 from mcnilib.linux.device.link import BY_WORD, MASTERS
-from mcnilib.linux.routing.neigh import FLAGS
+from mcnilib.linux.routing.neigh import NEIGHBOUR_FLAGS
 
 JsonObject = dict[str, Any]
 
@@ -199,7 +199,7 @@ def neigh_lines(entry: JsonObject) -> Iterator[str]:
     """Turn an object of `ip -j neigh` into a line of `ip neigh`."""
     if ":" not in entry["dst"]:
         mac = f" lladdr {entry['lladdr']}" if "lladdr" in entry else ""
-        flags = (flag for flag in FLAGS if flag in entry)
+        flags = (flag for flag in NEIGHBOUR_FLAGS if flag in entry)
         dev = f" dev {entry['dev']}" if "dev" in entry else ""
         yield " ".join([f"{entry['dst']}{dev}{mac}", *flags, *entry.get("state", [])])
 

@@ -18,8 +18,8 @@ from mcnilib.kernel.compare import verify as kernel_verify
 from mcnilib.kernel.compare.record import parse_records
 from mcnilib.kernel.compare.verify import Result
 from mcnilib.kernel.fuzz import report as fuzz_report
-from mcnilib.kernel.fuzz.case import Case, Turn
-from mcnilib.kernel.fuzz.trial import AGREES, DIFFERS, Trial
+from mcnilib.kernel.fuzz.case import Case, Exchange
+from mcnilib.kernel.fuzz.trial import TRIAL_AGREES, TRIAL_DIFFERS, Trial
 from mcnilib.scenarios import all_scenarios, scenario
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -138,11 +138,11 @@ def test_an_interrupted_run_leaves_the_old_record(monkeypatch, clone: Path, stal
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize(("ended", "status"), [(AGREES, 0), (DIFFERS, 1)])
+@pytest.mark.parametrize(("ended", "status"), [(TRIAL_AGREES, 0), (TRIAL_DIFFERS, 1)])
 def test_the_fuzzer_s_record_is_renewed_when_no_world_differs(
     monkeypatch, clone: Path, ended: str, status: int
 ) -> None:
-    file, case = clone / "mcnilib" / "kernel" / "fuzz.json", Case("routers", (Turn((), "a", "icmp:10.0.1.1", "b"),))
+    file, case = clone / "mcnilib" / "kernel" / "fuzz.json", Case("routers", (Exchange((), "a", "icmp:10.0.1.1", "b"),))
     file.write_text(json.dumps(json.loads(file.read_text()) | {"digest": "old"}))
     trials = [Trial(case, ended, "as planted", "connected")] * 3
     monkeypatch.setattr(fuzz_report, "trials_of", lambda cases, jobs: iter(trials))

@@ -15,12 +15,12 @@ from mcnilib.cli import main
 from mcnilib.errors import McniError, StateSyntaxError, Unsupported
 from mcnilib.kernel.compare.compare import compare_traces
 from mcnilib.kernel.fuzz import pieces
-from mcnilib.kernel.fuzz.case import Case, Turn, base, parse_case, simulate
+from mcnilib.kernel.fuzz.case import Case, Exchange, base, parse_case, simulate
 from mcnilib.kernel.fuzz.generate import chance
 from mcnilib.kernel.fuzz.pieces import guesses, listed
 from mcnilib.kernel.fuzz.report import fuzz_digest, recorded_run, trials_of
 from mcnilib.kernel.fuzz.topologies import WORLDS
-from mcnilib.kernel.fuzz.trial import AGREES, DIFFERS, REFUSED, attempt, shrink
+from mcnilib.kernel.fuzz.trial import TRIAL_AGREES, TRIAL_DIFFERS, TRIAL_REFUSED, attempt, shrink
 from mcnilib.kernel.lab.syscalls import NoLab
 from mcnilib.kernel.lab.workers import Worker
 from mcnilib.kernel.observe.observe import converse
@@ -36,7 +36,7 @@ FRESH = 300
 def worker():
     try:
         with Worker() as made:
-            made.run(attempt, Case("routers", (Turn((), "a", "icmp:10.0.1.1", "b"),)))
+            made.run(attempt, Case("routers", (Exchange((), "a", "icmp:10.0.1.1", "b"),)))
             yield made
     except NoLab as why:
         pytest.skip(f"this kernel: {why}")
@@ -46,7 +46,7 @@ def worker():
 @pytest.mark.parametrize("path", KEPT, ids=lambda path: path.stem)
 def test_what_once_differed_agrees(path: Path, worker) -> None:
     trial = worker.run(attempt, parse_case(path.read_text(), str(path)))
-    assert trial.ended == AGREES, trial.text
+    assert trial.ended == TRIAL_AGREES, trial.text
 
 
 @pytest.mark.kernel
@@ -54,12 +54,12 @@ def test_fresh_worlds_agree(worker, capsys) -> None:
     seed = int(os.environ.get("MCNI_FUZZ_SEED") or int.from_bytes(os.urandom(4), "big"))
     trials = list(trials_of(chance(seed, number) for number in range(FRESH)))
     again = [
-        worker.run(attempt, trial.case) for trial in trials if trial.ended == DIFFERS
+        worker.run(attempt, trial.case) for trial in trials if trial.ended == TRIAL_DIFFERS
     ]  # alone, on a quieter machine
-    differ = [f"{trial.case}{trial.text}" for trial in again if trial.ended == DIFFERS]
+    differ = [f"{trial.case}{trial.text}" for trial in again if trial.ended == TRIAL_DIFFERS]
     with capsys.disabled():
         print(f"\nfuzz: seed {seed}, {FRESH} worlds, {len(differ)} differ")
-    refused = [trial.text for trial in trials if trial.ended == REFUSED]
+    refused = [trial.text for trial in trials if trial.ended == TRIAL_REFUSED]
     assert len(refused) <= FRESH // 50, refused
     assert not differ, "\n".join([f"MCNI_FUZZ_SEED={seed}", *differ])
 
@@ -81,7 +81,7 @@ def test_a_piece_left_out_makes_an_answer_unknown_or_leaves_it() -> None:
 
 
 def test_a_model_that_guesses_what_is_missing_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
-    case = Case("routers", (Turn(("b: sysctl -w net.ipv4.icmp_echo_ignore_all=1",), "a", "icmp:10.0.2.2", "b"),))
+    case = Case("routers", (Exchange(("b: sysctl -w net.ipv4.icmp_echo_ignore_all=1",), "a", "icmp:10.0.2.2", "b"),))
     every = pieces.collected_files(base("routers"))["b/sysctl.txt"]
     monkeypatch.setattr(pieces, "_PIECES", (lambda draw, files: ("b's sysctls", {**files, "b/sysctl.txt": every}),))
     assert [*guesses(case, Random(1), 1)] == [
@@ -103,9 +103,9 @@ def test_ten_thousand_worlds_are_recorded_without_a_disagreement() -> None:
     run = recorded_run()
     refused = sum(run["refused"].values())
     assert run["worlds"] >= 10_000, RENEW
-    assert (run[DIFFERS], run[AGREES] + refused) == (0, run["worlds"]), RENEW
+    assert (run[TRIAL_DIFFERS], run[TRIAL_AGREES] + refused) == (0, run["worlds"]), RENEW
     assert refused < run["worlds"] / 100, RENEW
-    assert sum(run["verdicts"].values()) == run[AGREES], RENEW
+    assert sum(run["verdicts"].values()) == run[TRIAL_AGREES], RENEW
     assert re.fullmatch(r"\d+\.\d+\..*", run["kernel"]), RENEW
 
 
@@ -153,7 +153,7 @@ def test_a_case_that_cannot_be_read_says_what_is_expected(text: str, says: str) 
 
 def test_a_world_that_does_not_exist_is_named() -> None:
     with pytest.raises(McniError, match="'nowhere'"):
-        simulate(Case("nowhere", (Turn((), "a", "icmp:10.0.1.1", "b"),)))
+        simulate(Case("nowhere", (Exchange((), "a", "icmp:10.0.1.1", "b"),)))
 
 
 KINDS = {
@@ -220,13 +220,13 @@ def test_shrinking_leaves_only_the_exchanges_that_matter() -> None:
 
 def test_shrinking_leaves_only_the_lines_that_matter() -> None:
     lines = (*(f"a: ip route add blackhole 10.7.{i}.0/24" for i in range(9)), "a: iptables -P OUTPUT DROP")
-    case = Case("routers", (Turn((*lines[:5], lines[9], *lines[5:9]), "a", "tcp:10.0.2.2:80", "b"),))
+    case = Case("routers", (Exchange((*lines[:5], lines[9], *lines[5:9]), "a", "tcp:10.0.2.2:80", "b"),))
     assert shrink(case, lambda one: lines[9] in one.every_line).every_line == (lines[9],)
 
 
 @pytest.mark.kernel
 def test_a_model_that_overlooks_a_rule_is_told_apart(worker) -> None:
-    case = Case("routers", (Turn(("r: iptables -A FORWARD -p udp -j DROP",), "a", "udp:10.0.2.2:80", "b"),))
+    case = Case("routers", (Exchange(("r: iptables -A FORWARD -p udp -j DROP",), "a", "udp:10.0.2.2:80", "b"),))
     flow, listeners = case.turns[0].flow(patience=0.3), case.turns[0].listeners()
     kernel = worker.run(converse, case.build(), flow, listeners)
     assert compare_traces(run(case.build(), flow, listeners), kernel, flow, listeners).agrees

@@ -28,7 +28,7 @@ from mcnilib.linux.device.macvlan import Macvlan
 from mcnilib.linux.device.veth import Veth
 from mcnilib.linux.netns import Netns
 from mcnilib.linux.routing.route import parse_route
-from mcnilib.linux.routing.rule import parse_rule
+from mcnilib.linux.routing.rule import parse_ip_rule
 from mcnilib.trace.run import run
 from mcnilib.world.world import World
 
@@ -128,7 +128,7 @@ def test_a_route_is_added_in_the_words_it_is_printed_in(line: str) -> None:
     ],
 )
 def test_a_rule_is_added_in_the_words_it_is_printed_in(line: str, words: str) -> None:
-    assert " ".join(commands.rule_words(parse_rule(line)).split()) == words
+    assert " ".join(commands.rule_words(parse_ip_rule(line)).split()) == words
 
 
 @pytest.mark.parametrize("world", [macvlans(), tunnelled(), build(Settings())], ids=["macvlan", "VXLAN", "cluster"])

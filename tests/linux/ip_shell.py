@@ -24,7 +24,7 @@ from mcnilib.linux.netns import Netns, new_netns
 from mcnilib.linux.packet import Packet
 from mcnilib.linux.routing.neigh import parse_neigh
 from mcnilib.linux.routing.route import UNCHOSEN, Query, Route, parse_route, print_routes
-from mcnilib.linux.routing.rule import Rule, parse_rule
+from mcnilib.linux.routing.rule import Rule, parse_ip_rule
 from mcnilib.linux.routing.source import preferred_source, validate_source
 from mcnilib.linux.sysctl import CONF
 
@@ -138,7 +138,7 @@ def typed_rule(words: list[str]) -> Rule:
         at = words.index("priority")
         priority = f"{words[at + 1]}: "
         text = " ".join(words[:at] + words[at + 2 :])
-    return parse_rule(priority + (text if text.startswith(("from", "not")) else f"from all {text}"))
+    return parse_ip_rule(priority + (text if text.startswith(("from", "not")) else f"from all {text}"))
 
 
 def query_of(question: str) -> Query:

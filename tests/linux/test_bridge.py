@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from mcnilib.errors import Unsupported
-from mcnilib.kernel.fuzz.case import Case, Turn, simulate
+from mcnilib.kernel.fuzz.case import Case, Exchange, simulate
 
 DROP = "n: iptables -A FORWARD -j DROP"
 DNAT = "n: iptables -t nat -A PREROUTING -d 10.0.7.1 -j DNAT --to-destination 10.0.7.3"
@@ -13,7 +13,7 @@ SHOWN = "n: sysctl -w net.bridge.bridge-nf-call-iptables=1"
 
 
 def run(*lines: str, to: str) -> str:
-    return simulate(Case("bridged", (Turn(lines, "a", to, "b"),))).outcome.verdict.value
+    return simulate(Case("bridged", (Exchange(lines, "a", to, "b"),))).outcome.verdict.value
 
 
 @pytest.mark.parametrize(

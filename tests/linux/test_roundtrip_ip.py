@@ -37,7 +37,7 @@ from mcnilib.linux.routing.route import (
     parse_routes,
     print_routes,
 )
-from mcnilib.linux.routing.rule import Rule, parse_rule, parse_rules
+from mcnilib.linux.routing.rule import Rule, parse_ip_rule, parse_rules
 from mcnilib.linux.sysctl import CONF, GLOBAL, Setting, conf_key, parse_setting, parse_settings
 from mcnilib.snapshots.files import save
 from mcnilib.snapshots.load import load
@@ -157,7 +157,7 @@ def test_a_route(route: Route) -> None:
 
 @given(rules)
 def test_a_rule(rule: Rule) -> None:
-    assert parse_rule(str(rule)) == rule
+    assert parse_ip_rule(str(rule)) == rule
 
 
 @given(neighbours)

@@ -16,7 +16,7 @@ from mcnilib.linux.device.link import Link
 from mcnilib.linux.device.nic import UnmodelledDevice
 from mcnilib.linux.netns import Netns
 from mcnilib.linux.routing.route import Query, Route, parse_route, parse_routes, print_routes
-from mcnilib.linux.routing.rule import DEFAULT_RULES, UNNUMBERED, Rule, parse_rule, parse_rules
+from mcnilib.linux.routing.rule import DEFAULT_RULES, UNNUMBERED, Rule, parse_ip_rule, parse_rules
 from mcnilib.linux.unmodelled import Gap
 
 ROUTES = """\
@@ -87,11 +87,11 @@ def test_other_words_for_the_same_route(line: str, same: str) -> None:
     ],
 )
 def test_other_words_for_the_same_rule(line: str, same: str) -> None:
-    assert parse_rule(line) == parse_rule(same)
+    assert parse_ip_rule(line) == parse_ip_rule(same)
 
 
 def test_a_rule_without_priority_is_unnumbered() -> None:
-    rule = parse_rule("from all fwmark 0x1 lookup 100")
+    rule = parse_ip_rule("from all fwmark 0x1 lookup 100")
     assert (rule.priority, str(rule)) == (UNNUMBERED, "from all fwmark 0x1 lookup 100")
 
 
@@ -139,7 +139,7 @@ def test_where_a_route_line_is_wrong(line: str, column: int, what: str) -> None:
 )
 def test_where_a_rule_line_is_wrong(line: str, column: int, what: str) -> None:
     with pytest.raises(StateSyntaxError) as caught:
-        parse_rule(line)
+        parse_ip_rule(line)
     assert (caught.value.column, caught.value.what) == (column, what)
 
 
@@ -149,12 +149,12 @@ def test_where_a_rule_line_is_wrong(line: str, column: int, what: str) -> None:
         (parse_route, "10.0.0.0/8 dev x scope link mtu 1400", "mtu"),
         (parse_route, "multicast 224.0.0.0/4 dev x", "multicast"),
         (parse_routes, "default proto static \n\tnexthop via 10.0.0.1 dev x weight 1 \n", "nexthop"),
-        (parse_rule, "5: from all lookup main suppress_ifgroup 3", "suppress_ifgroup"),
-        (parse_rule, "5: from all ipproto tcp lookup 5", "ipproto"),
-        (parse_rule, "5: from all goto 32766", "goto"),
-        (parse_rule, "5: from all lookup [l3mdev-table]", "[l3mdev-table]"),
+        (parse_ip_rule, "5: from all lookup main suppress_ifgroup 3", "suppress_ifgroup"),
+        (parse_ip_rule, "5: from all ipproto tcp lookup 5", "ipproto"),
+        (parse_ip_rule, "5: from all goto 32766", "goto"),
+        (parse_ip_rule, "5: from all lookup [l3mdev-table]", "[l3mdev-table]"),
         (parse_route, "10.0.0.0/8 via inet6 fe80::1 dev x", "inet6"),
-        (parse_rule, "5: from all tos 0x10 lookup 5", "tos"),
+        (parse_ip_rule, "5: from all tos 0x10 lookup 5", "tos"),
     ],
 )
 def test_what_is_not_modelled_is_named(parse, text: str, named: str) -> None:
@@ -250,7 +250,7 @@ def test_why_there_is_no_route(question: str, error: str, evidence: str, what: s
     ],
 )
 def test_why_a_rule_does_not_apply(rule: str, question: str, why: str) -> None:
-    assert parse_rule(rule).why_not(query_of(question)) == why
+    assert parse_ip_rule(rule).why_not(query_of(question)) == why
 
 
 @pytest.mark.parametrize(

@@ -14,9 +14,9 @@ from mcnilib.linux.sysctl import (
     conf,
     conf_key,
     deciding,
-    flag,
     get,
-    number,
+    get_flag,
+    get_number,
     parse_setting,
     parse_settings,
 )
@@ -110,7 +110,10 @@ def test_dots_in_a_device_are_slashes_in_its_key() -> None:
 
 
 def test_reading_values() -> None:
-    assert (number((), "net.ipv4.tcp_syn_retries"), flag((), "net.netfilter.nf_conntrack_tcp_loose")) == (6, True)
+    assert (get_number((), "net.ipv4.tcp_syn_retries"), get_flag((), "net.netfilter.nf_conntrack_tcp_loose")) == (
+        6,
+        True,
+    )
 
 
 @pytest.mark.parametrize(

@@ -17,28 +17,7 @@ OF_EACH = {
 """Names that many modules define on purpose: one role, and whoever uses it goes through all of them."""
 
 TWICE = [
-    "AGREES",
     "DEPTHS",
-    "DIFFERS",
-    "Ends",
-    "FLAGS",
-    "KINDS",
-    "MOST",
-    "NAME_LENGTH",
-    "NOWHERE",
-    "Place",
-    "Protocol",
-    "REFUSED",
-    "SIDES",
-    "Settings",
-    "Stage",
-    "Turn",
-    "Verdict",
-    "choice",
-    "flag",
-    "number",
-    "parse_rule",
-    "write_folder",
 ]
 """Public names that two modules define, so that a reader has to ask which is meant."""
 

@@ -13,9 +13,9 @@ import pytest
 
 from mcnilib.cli import main
 from mcnilib.errors import McniError
-from mcnilib.kernel.fuzz.case import Case, Turn
+from mcnilib.kernel.fuzz.case import Case, Exchange
 from mcnilib.kernel.fuzz.report import keep
-from mcnilib.kernel.fuzz.trial import DIFFERS, Trial
+from mcnilib.kernel.fuzz.trial import TRIAL_DIFFERS, Trial
 from mcnilib.kernel.lab import sysctls
 from mcnilib.learner import learner_copy
 from mcnilib.scenarios import scenario
@@ -26,7 +26,7 @@ from mcnilib.snapshots.files import Place, print_world
 from mcnilib.snapshots.merge import merged
 from mcnilib.snapshots.snapshot import read_files
 from mcnilib.world.world import World
-from mcnilib.writing import WriteError, write_file, write_folder
+from mcnilib.writing import WriteError, write_file, write_new_folder
 
 HOSTILE = [
     pytest.param("../other", id="one step up"),
@@ -80,18 +80,24 @@ def from_stream_s_namespace(where: Path, name: str) -> None:
 
 
 def as_files(where: Path, name: str) -> None:
-    write_folder(where / "out", {"a/x": "", name: "from a stranger\n"})
+    write_new_folder(where / "out", {"a/x": "", name: "from a stranger\n"})
 
 
 def as_folders(where: Path, name: str) -> None:
-    write_folder(where / "out", {"a/x": "", f"{name}/ip-rule.txt": "from a stranger\n"})
+    write_new_folder(where / "out", {"a/x": "", f"{name}/ip-rule.txt": "from a stranger\n"})
 
 
 def as_kept_case(where: Path, name: str) -> None:
     with suppress(WriteError):
-        keep(where / "out", "7-1", Trial(Case("routers", (Turn((), "a", "icmp:10.0.2.2", "b"),)), DIFFERS, "text"))
+        keep(
+            where / "out",
+            "7-1",
+            Trial(Case("routers", (Exchange((), "a", "icmp:10.0.2.2", "b"),)), TRIAL_DIFFERS, "text"),
+        )
     keep(
-        where / "out", name, Trial(Case("routers", (Turn((), "a", "icmp:10.0.2.2", "b"),)), DIFFERS, "from a stranger")
+        where / "out",
+        name,
+        Trial(Case("routers", (Exchange((), "a", "icmp:10.0.2.2", "b"),)), TRIAL_DIFFERS, "from a stranger"),
     )
 
 
@@ -282,7 +288,7 @@ def test_cases_are_kept_in_a_folder_that_is_known_to_take_them(tmp_path: Path, c
     keep(
         tmp_path / "new" / "cases",
         "7-1",
-        Trial(Case("routers", (Turn((), "a", "icmp:10.0.2.2", "b"),)), DIFFERS, "text"),
+        Trial(Case("routers", (Exchange((), "a", "icmp:10.0.2.2", "b"),)), TRIAL_DIFFERS, "text"),
     )
     assert (tmp_path / "new" / "cases" / "7-1.txt").read_text().startswith("# text\nworld routers\n")
 

@@ -13,7 +13,7 @@ from kernel_worlds import bridged
 from mcnilib.linux.device.base import LinkEnd
 from mcnilib.linux.device.nic import UnmodelledDevice
 from mcnilib.linux.routing.route import parse_route
-from mcnilib.linux.routing.rule import parse_rule
+from mcnilib.linux.routing.rule import parse_ip_rule
 from mcnilib.snapshots.files import FILES, save
 from mcnilib.snapshots.load import load_collected
 from mcnilib.snapshots.merge import merged
@@ -341,7 +341,7 @@ def test_names_of_ids_come_from_the_tool() -> None:
 )  # fmt: skip
 def test_json_says_the_same_as_text(stem: str, entry: dict[str, object], line: str) -> None:
     (found,) = text_of(json.dumps([entry]), FORMS[stem], "x").splitlines()
-    read = {"ip-route": parse_route, "ip-rule": parse_rule}[stem]
+    read = {"ip-route": parse_route, "ip-rule": parse_ip_rule}[stem]
     of_json, of_text = read(found, partial=True), read(line, partial=True)
     assert " ".join(str(of_json).split()) == " ".join(str(of_text).split())
     assert replace(of_json, text="") == replace(of_text, text="")

@@ -11,7 +11,7 @@ from mcnilib.cluster.settings import Settings
 from mcnilib.linux.netfilter.iptables.save import parse_rule
 from mcnilib.linux.routing.neigh import parse_neigh
 from mcnilib.linux.routing.route import parse_route
-from mcnilib.linux.routing.rule import parse_rule as parse_ip_rule
+from mcnilib.linux.routing.rule import parse_ip_rule
 from mcnilib.scenarios import scenario
 from mcnilib.snapshots.provenance import writer_of
 from mcnilib.snapshots.snapshot import Snapshot, snapshot_of

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from mcnilib.kernel.fuzz.case import Case, Turn, simulate
+from mcnilib.kernel.fuzz.case import Case, Exchange, simulate
 from mcnilib.trace.explain import verdict
 
 PROXY = "r: sysctl -w net.ipv4.conf.all.proxy_arp=1"
@@ -13,7 +13,7 @@ SHORT = "a: ip route add 10.0.2.0/24 dev eth0"  # a believes b to be on its own 
 
 def crossed(*lines: str, to: str) -> list[str]:
     """The namespaces a packet of a's gets to."""
-    steps = simulate(Case("routers", (Turn(lines, "a", to, "b"),))).journeys[0].steps
+    steps = simulate(Case("routers", (Exchange(lines, "a", to, "b"),))).journeys[0].steps
     return list(dict.fromkeys(step.netns for step in steps))
 
 
@@ -43,4 +43,4 @@ def test_the_owner_answers_before_a_proxy(lines: tuple[str, ...], to: str, names
     ],
 )  # fmt: skip
 def test_which_of_two_is_first_is_chance(lines: tuple[str, ...], to: str, says: str) -> None:
-    assert says in verdict(simulate(Case("routers", (Turn(lines, "a", to, "b"),))))
+    assert says in verdict(simulate(Case("routers", (Exchange(lines, "a", to, "b"),))))

@@ -4,7 +4,7 @@ import pytest
 from small_worlds import routed, talk
 
 from mcnilib.linux.chance import Chance
-from mcnilib.trace.branches import MOST, parts
+from mcnilib.trace.branches import MAX_BRANCHES, parts
 from mcnilib.trace.explain import verdict
 from mcnilib.trace.trace import Trace
 
@@ -124,8 +124,8 @@ def test_a_drawn_port_that_a_rule_asks_for_decides() -> None:
 
 def test_not_all_branches_are_followed_where_there_are_too_many() -> None:
     trace = asked(filtered("-m statistic --mode random --probability 0.5 -j DROP"), "tcp:10.0.2.2:80")
-    assert trace.open and len(trace.branches) == MOST
-    assert f"chance has more branches than the {MOST} followed here" in verdict(trace)
+    assert trace.open and len(trace.branches) == MAX_BRANCHES
+    assert f"chance has more branches than the {MAX_BRANCHES} followed here" in verdict(trace)
 
 
 @pytest.mark.parametrize("tables", [MASQUERADE, NOT_FULLY, ""], ids=["a drawn port", "a kept port", "no rule"])

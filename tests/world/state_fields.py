@@ -26,7 +26,7 @@ from mcnilib.linux.netfilter.iptables.save import parse_tables
 from mcnilib.linux.netns import Family, Netns, add_address, add_link, add_routes, add_rule, del_route
 from mcnilib.linux.routing.neigh import Neigh, parse_neigh
 from mcnilib.linux.routing.route import Route, parse_route
-from mcnilib.linux.routing.rule import Rule, parse_rule
+from mcnilib.linux.routing.rule import Rule, parse_ip_rule
 from mcnilib.linux.sysctl import Setting
 from mcnilib.linux.unmodelled import Gap
 from mcnilib.world.world import Port, Segment, World
@@ -158,7 +158,7 @@ FIELDS: dict[type, dict[str, Callable[[], World]]] = {
         "unseen": lambda: netns(unseen=("sockets",)),
     },
     Family: {
-        "rules": lambda: BASE.put(add_rule(N, parse_rule("900: from all iif en0 lookup 7"))),
+        "rules": lambda: BASE.put(add_rule(N, parse_ip_rule("900: from all iif en0 lookup 7"))),
         "routes": lambda: BASE.put(add_routes(N, parse_route("10.0.3.0/24 via 10.0.1.7 dev en0"))),
         "neighbours": lambda: family(neighbours=(*N.ip4.neighbours, parse_neigh("10.0.1.8 dev en0 proxy"))),
         "tables": lambda: family(tables=(*N.ip4.tables, *parse_tables(RULES.replace("filter", "security")))),

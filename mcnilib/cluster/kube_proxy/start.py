@@ -33,7 +33,7 @@ from mcnilib.gc_pause import gc_paused
 from mcnilib.linux.netfilter.iptables.edit import find_table
 from mcnilib.linux.netns import Netns, set_sysctl
 from mcnilib.linux.origin import Origin
-from mcnilib.linux.sysctl import flag
+from mcnilib.linux.sysctl import get_flag
 
 DROP_MARK = "0x8000"
 """The mark for packets to be dropped: 1 << iptablesDropBit, 15 by default."""
@@ -92,7 +92,7 @@ CANARIES = tuple((table, "KUBE-PROXY-CANARY") for table in ("mangle", "nat", "fi
 def start_kube_proxy(netns: Netns, proxy: KubeProxy, node: HostSpec, services: tuple[Service, ...] = ()) -> Netns:
     """Write what kube-proxy writes when it starts on `node`; starting again is a restart."""
     netns = _sysctls(netns, proxy)
-    written = rules(proxy, node, services, liberal=flag(netns.sysctls, BE_LIBERAL))
+    written = rules(proxy, node, services, liberal=get_flag(netns.sysctls, BE_LIBERAL))
     wanted = tuple(jumps(proxy))
     targets = tuple((line.table, line.text.rsplit(" ", 1)[1]) for line in wanted)
     tables = ensure_rules(ensure_chains(netns.ip4.tables, (*CANARIES, *targets)), wanted, proxy.origin, on_top=True)

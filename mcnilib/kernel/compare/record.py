@@ -134,7 +134,13 @@ def world_text(world: World) -> str:
     return "\n".join(lines)
 
 
-KNOWN_AS = {"LinkEnd": "Far", "FdbEntry": "Station", "UnmodelledDevice": "Opaque"}
+KNOWN_AS = {
+    "LinkEnd": "Far",
+    "FdbEntry": "Station",
+    "UnmodelledDevice": "Opaque",
+    "ProtocolMatch": "Protocol",
+    "StandardTarget": "Verdict",
+}
 """Types that had another name when the record was made: a new name changes no digest."""
 
 

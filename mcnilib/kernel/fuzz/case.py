@@ -33,7 +33,7 @@ _SERVER_PORT = 80
 
 
 @dataclass(frozen=True, slots=True)
-class Turn:
+class Exchange:
     """One exchange, and what was typed before it. `lines` are `NETNS: COMMAND`."""
 
     lines: tuple[str, ...]
@@ -69,7 +69,7 @@ class Case:
     """What both sides run: a world, what was typed into it, an exchange, and those after it."""
 
     world: str
-    turns: tuple[Turn, ...]
+    turns: tuple[Exchange, ...]
 
     def __str__(self) -> str:
         return "".join((f"world {self.world}\n", *map(str, self.turns)))
@@ -124,7 +124,7 @@ def parse_case(text: str, source: str = "case") -> Case:
     head = lines[0].split() if lines else []
     if head[:1] != ["world"] or len(head) != 2:
         raise StateSyntaxError("expected `world NAME`", source=source, line=1, column=1, text=" ".join(head))
-    turns: list[Turn] = []
+    turns: list[Exchange] = []
     typed_: list[str] = []
     for line in lines[1:]:
         if line.startswith("from "):
@@ -137,12 +137,12 @@ def parse_case(text: str, source: str = "case") -> Case:
     return Case(head[1], tuple(turns))
 
 
-def _turn(lines: tuple[str, ...], line: str, source: str) -> Turn:
+def _turn(lines: tuple[str, ...], line: str, source: str) -> Exchange:
     words = line.split()
     bound = words.pop(2) if len(words) == 7 else ""
     if [words[i : i + 1] for i in (0, 2, 4)] != [["from"], ["to"], ["at"]] or len(words) != 6:
         raise _wrong_turn(line, source)
-    return Turn(lines, words[1], words[3], words[5], bound)
+    return Exchange(lines, words[1], words[3], words[5], bound)
 
 
 def _wrong_turn(line: str, source: str) -> StateSyntaxError:

@@ -11,9 +11,9 @@ from ipaddress import IPv4Interface
 from random import Random
 
 from mcnilib.errors import McniError
-from mcnilib.kernel.fuzz.case import Case, Turn, base
+from mcnilib.kernel.fuzz.case import Case, Exchange, base
 from mcnilib.kernel.fuzz.parts import addresses_of, devices, every_address, networks, own_chains, typed
-from mcnilib.kernel.fuzz.recipes import NOWHERE, RECIPES, SERVICE
+from mcnilib.kernel.fuzz.recipes import RECIPES, SERVICE, UNUSED_ADDRESS
 from mcnilib.kernel.fuzz.rules import chain_line, remembers, rule_line
 from mcnilib.kernel.fuzz.topologies import WORLDS
 from mcnilib.kernel.lab.lab import needs_fresh_lab, same_topology
@@ -78,7 +78,9 @@ def chance(seed: int, number: int) -> Case:
     world, lines = _typed(draw, base(name), draw.randint(1, MOST_LINES))
     hosts = sorted(n.name for n in world if not n.name.startswith(("r", "s")))
     client, server = draw.sample(hosts, 2) if draw.random() > ALONE else [draw.choice(hosts)] * 2
-    first = Turn(tuple(lines), client, _destination(draw, world, client, server), server, _source(draw, world, client))
+    first = Exchange(
+        tuple(lines), client, _destination(draw, world, client, server), server, _source(draw, world, client)
+    )
     later = tuple(_later(draw, world, first)) if draw.random() < GOES_ON else ()
     return Case(name, (first, *later))
 
@@ -96,7 +98,7 @@ def _typed(draw: Random, world: World, number: int) -> tuple[World, list[str]]:
     return world, taken
 
 
-def _later(draw: Random, world: World, first: Turn) -> Iterator[Turn]:
+def _later(draw: Random, world: World, first: Exchange) -> Iterator[Exchange]:
     """Make up what is said after the first exchange, mostly the same again, and what is typed before it.
 
     Nothing that rules remember may be typed over, and no device or ARP changed: the lab would begin anew.
@@ -108,10 +110,10 @@ def _later(draw: Random, world: World, first: Turn) -> Iterator[Turn]:
         world = changed
         if draw.random() < 0.2:  # the other way round
             to = _destination(draw, world, first.server, first.client)
-            yield Turn(tuple(more), first.server, to, first.client, _source(draw, world, first.server))
+            yield Exchange(tuple(more), first.server, to, first.client, _source(draw, world, first.server))
             continue
         to = draw.choice((first.to, first.to, _destination(draw, world, first.client, first.server)))
-        yield Turn(tuple(more), first.client, to, first.server, draw.choice((first.source, first.source, "")))
+        yield Exchange(tuple(more), first.client, to, first.server, draw.choice((first.source, first.source, "")))
 
 
 def _source(draw: Random, world: World, client: str) -> str:
@@ -124,7 +126,7 @@ def _destination(draw: Random, world: World, client: str, server: str) -> str:
     """Choose what is dialled: mostly the server, sometimes a router, nobody, everybody, or a closed port."""
     written = any(SERVICE in str((netns.ip4.tables, netns.ip4.routes)) for netns in world)
     service = [SERVICE] * 9 if written else []
-    address = draw.choice(addresses_of(world[server]) * 6 + every_address(world) + [NOWHERE] + service)
+    address = draw.choice(addresses_of(world[server]) * 6 + every_address(world) + [UNUSED_ADDRESS] + service)
     if draw.random() < (0.3 if client == server else 0.01):
         address = "127.0.0.1"
     kind = draw.choice(("tcp", "tcp", "tcp", "udp", "udp", "icmp"))
@@ -195,7 +197,7 @@ def _sysctl(draw: Random, world: World, netns: Netns) -> str:
 
 
 def _route(draw: Random, world: World, netns: Netns) -> str:
-    target = draw.choice(["default", *networks(world), *every_address(world), NOWHERE])
+    target = draw.choice(["default", *networks(world), *every_address(world), UNUSED_ADDRESS])
     table = draw.choice(_TABLES)
     where = "" if table == "main" else f" table {table}"
     how = "add"  # the lab does not replace what the kernel derives

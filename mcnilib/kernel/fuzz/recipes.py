@@ -9,7 +9,7 @@ from mcnilib.kernel.fuzz.parts import CHAINS_OF, addresses_of, devices, every_ad
 from mcnilib.linux.netns import Netns
 from mcnilib.world.world import World
 
-NOWHERE, SERVICE = "10.3.0.9", "10.96.0.10"
+UNUSED_ADDRESS, SERVICE = "10.3.0.9", "10.96.0.10"
 """Addresses nobody has; rules may send the second to somebody."""
 
 
@@ -64,7 +64,7 @@ def balanced(draw: Random, world: World, netns: Netns) -> list[str]:
     every = every_address(world)
     ends = draw.sample(every, min(len(every), draw.choice((2, 2, 3))))
     if draw.random() < 0.3:
-        ends[draw.randrange(len(ends))] = NOWHERE
+        ends[draw.randrange(len(ends))] = UNUSED_ADDRESS
     proto, chain = draw.choice(("tcp", "tcp", "udp")), draw.choice(("PREROUTING", "OUTPUT", "both"))
     lines = ["iptables -t nat -N SVC"]
     for number, end in enumerate(ends):
@@ -107,7 +107,7 @@ def drawn(draw: Random, world: World, netns: Netns) -> list[str]:
 
 def foreign_addresses(draw: Random, world: World, netns: Netns) -> list[str]:
     """Take foreign addresses for one's own, by a route of type local, perhaps in a table that a rule leads to."""
-    target = draw.choice((SERVICE, SERVICE, NOWHERE, *networks(world), *every_address(world)))
+    target = draw.choice((SERVICE, SERVICE, UNUSED_ADDRESS, *networks(world), *every_address(world)))
     table = draw.choice(("", "", " table main", *[f" table {LOCAL_TABLE}"] * 4))
     dev = draw.choice(("lo", "lo", "lo", *devices(netns)))
     lines = [f"ip route add local {target} dev {dev}{table}"]

@@ -16,7 +16,7 @@ from mcnilib.errors import Unsupported
 from mcnilib.kernel.compare.report import release
 from mcnilib.kernel.fuzz.case import Case, simulate
 from mcnilib.kernel.fuzz.generate import chance
-from mcnilib.kernel.fuzz.trial import AGREES, DIFFERS, REFUSED, Trial, attempt, shrink
+from mcnilib.kernel.fuzz.trial import TRIAL_AGREES, TRIAL_DIFFERS, TRIAL_REFUSED, Trial, attempt, shrink
 from mcnilib.kernel.lab.workers import Worker, WorkerPool
 from mcnilib.progress import Line
 from mcnilib.writing import add_file, write_file
@@ -38,7 +38,7 @@ def main(arguments: Namespace) -> int:
         trials.append(trial)
         line.show(len(trials))
     line.clear()
-    found = [trial for trial in trials if trial.ended == DIFFERS]
+    found = [trial for trial in trials if trial.ended == TRIAL_DIFFERS]
     small = [smallest(trial.case) for trial in found]
     if arguments.keep:
         for number, trial in enumerate(small, 1):
@@ -70,7 +70,7 @@ def smallest(case: Case) -> Trial:
     with Worker() as worker:
 
         def differs(smaller: Case) -> bool:
-            return bool(worker.run(attempt, smaller).ended == DIFFERS)
+            return bool(worker.run(attempt, smaller).ended == TRIAL_DIFFERS)
 
         trial: Trial = worker.run(attempt, shrink(case, differs))
     return trial
@@ -87,8 +87,9 @@ def fuzz_summary(trials: Iterable[Trial], seed: int, numbers: range) -> str:
     found = record(trials, seed, numbers)
     reasons = "".join(f"\n  {count} refused: {why}" for why, count in found["refused"].items())
     return (
-        f"seed {seed}, cases {numbers.start} to {numbers.stop - 1}, Linux {found['kernel']}: {found[AGREES]} agree, "
-        f"{found[DIFFERS]} differ, {sum(found['refused'].values())} refused before the run{reasons}"
+        f"seed {seed}, cases {numbers.start} to {numbers.stop - 1}, Linux {found['kernel']}: "
+        f"{found[TRIAL_AGREES]} agree, {found[TRIAL_DIFFERS]} differ, "
+        f"{sum(found['refused'].values())} refused before the run{reasons}"
     )
 
 
@@ -96,7 +97,7 @@ def record(trials: Iterable[Trial], seed: int, numbers: range) -> dict[str, Any]
     """Return a run as it is recorded: kernel, date, seed, cases, how they ended, and why some were refused."""
     tried = list(trials)
     ended = Counter(trial.ended for trial in tried)
-    refused = Counter(trial.text.splitlines()[0] for trial in tried if trial.ended == REFUSED)
+    refused = Counter(trial.text.splitlines()[0] for trial in tried if trial.ended == TRIAL_REFUSED)
     return {
         "kernel": release(),
         "date": time.strftime("%Y-%m-%d", time.gmtime()),
@@ -104,8 +105,8 @@ def record(trials: Iterable[Trial], seed: int, numbers: range) -> dict[str, Any]
         "first": numbers.start,
         "digest": fuzz_digest(seed, numbers.start),
         "worlds": len(tried),
-        AGREES: ended[AGREES],
-        DIFFERS: ended[DIFFERS],
+        TRIAL_AGREES: ended[TRIAL_AGREES],
+        TRIAL_DIFFERS: ended[TRIAL_DIFFERS],
         "refused": dict(refused.most_common()),
         "verdicts": dict(Counter(trial.verdict for trial in tried if trial.verdict).most_common()),
     }
@@ -124,7 +125,7 @@ def _verdict(case: Case) -> str:
     try:
         outcome = simulate(case).outcome
     except Unsupported:
-        return REFUSED
+        return TRIAL_REFUSED
     return f"{outcome.verdict.value} {outcome.error} {outcome.seen_source}"
 
 

@@ -64,7 +64,7 @@ def _builds(case: Case) -> bool:
 _PIECES = 5
 """How many pieces are left out of each world, one at a time, to ask it again."""
 
-AGREES, DIFFERS, REFUSED = "agrees", "differs", "refused"
+TRIAL_AGREES, TRIAL_DIFFERS, TRIAL_REFUSED = "agrees", "differs", "refused"
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,22 +84,22 @@ def attempt(lab: Lab, case: Case) -> Trial:
     except Unsupported as problem:
         refused = str(problem)
     if refused:
-        return Trial(case, REFUSED, refused)
+        return Trial(case, TRIAL_REFUSED, refused)
     try:
         _realise(lab, case)
     except McniError as problem:
         lab.clear()  # half of it may be there
-        return Trial(case, REFUSED, f"the lab cannot build it: {problem}")
+        return Trial(case, TRIAL_REFUSED, f"the lab cannot build it: {problem}")
     trial = _measure(lab, case)
-    if trial.ended != AGREES:  # once more, with more patience, in a fresh lab
+    if trial.ended != TRIAL_AGREES:  # once more, with more patience, in a fresh lab
         lab.clear()
         trial = _measure(lab, case, slower=SLOWER)
-    if trial.ended != AGREES:
+    if trial.ended != TRIAL_AGREES:
         return trial
     guessed = chain(
         guesses(case, Random(f"{case.world} {case.turns[0].client} {case.turns[0].to}"), _PIECES), listed(case)
     )
-    return next((Trial(case, DIFFERS, text, trial.verdict) for text in guessed), trial)
+    return next((Trial(case, TRIAL_DIFFERS, text, trial.verdict) for text in guessed), trial)
 
 
 def _why_not(trace: Trace) -> str:
@@ -130,7 +130,7 @@ def _measure(lab: Lab, case: Case, *, slower: int = 1) -> Trial:
     """Hold all exchanges of a case and compare; the first that differs ends it."""
     past: Network | None = None
     first = FIRST_PORT + lab.conversations % CLIENT_PORTS
-    trial = Trial(case, AGREES, "")
+    trial = Trial(case, TRIAL_AGREES, "")
     flows = case.flows(first, slower)
     for number, (world, flow, turn) in enumerate(zip(case.worlds(), flows, case.turns, strict=True)):
         if number and lab.errors > ERROR_BURST:  # from now on the kernel keeps some to itself
@@ -143,13 +143,13 @@ def _measure(lab: Lab, case: Case, *, slower: int = 1) -> Trial:
             report, past = _compared(world, flow, turn.listeners(), kernel, past)
         except (Unsupported, ToolFailed) as problem:  # which way chance went before; or half of what was typed is there
             lab.clear()
-            return trial if number else Trial(case, REFUSED, str(problem))
+            return trial if number else Trial(case, TRIAL_REFUSED, str(problem))
         except (LookupError, ValueError) as problem:  # what was captured makes no conversation
             where = extract_tb(problem.__traceback__)[-1]
             what = f"the lab cannot tell what happened: {problem!r} in {where.name}:{where.lineno}"
-            return Trial(case, DIFFERS, what)
+            return Trial(case, TRIAL_DIFFERS, what)
         text = f"{f'exchange {number + 1}: ' if case.turns[1:] else ''}{report}"
-        trial = Trial(case, AGREES if report.agrees else DIFFERS, text, kernel.outcome.verdict.value)
+        trial = Trial(case, TRIAL_AGREES if report.agrees else TRIAL_DIFFERS, text, kernel.outcome.verdict.value)
         if not report.agrees or _waits(kernel):
             break
     return trial

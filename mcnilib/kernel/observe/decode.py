@@ -10,7 +10,7 @@ import struct
 from dataclasses import dataclass
 from ipaddress import IPv4Address
 
-from mcnilib.linux.packet import FLAGS, PROTOCOL_NAMES, Icmp, Inner, Packet, Tcp
+from mcnilib.linux.packet import PROTOCOL_NAMES, TCP_FLAGS, Icmp, Inner, Packet, Tcp
 
 ECHO_REQUEST, ECHO_REPLY = 8, 0
 
@@ -67,7 +67,7 @@ def decode(data: bytes, transport: bytes | None = None, *, mark: int = 0) -> Dec
 def _tcp(packet: Packet, ident: int, size: int, data: bytes) -> Decoded:
     sport, dport, seq, ack, offset, bits, window = struct.unpack_from("!HHIIBBH", data)
     header = (offset >> 4) * 4
-    flags = frozenset(flag for flag in FLAGS if bits & _BITS[flag])
+    flags = frozenset(flag for flag in TCP_FLAGS if bits & _BITS[flag])
     tcp = Tcp(flags, seq, ack, window, _scale(data[20:header]) if "SYN" in flags else None)
     packet = packet.but(sport=sport, dport=dport, tcp=tcp, length=size - header)
     return Decoded(packet, Fingerprint("tcp", ident, (seq, ack, bits, size - header)))

@@ -82,7 +82,7 @@ class Trie:
         return None
 
 
-class Stage(NamedTuple):
+class RuleLookup(NamedTuple):
     """One table to look into: under which rule, and whether the rule applies."""
 
     rule: Rule
@@ -130,11 +130,14 @@ class Fib:
         return self._table("local") if self.custom else self._table("local", "main")
 
     @cached_property
-    def _stages(self) -> list[Stage]:
+    def _stages(self) -> list[RuleLookup]:
         if not self.custom:
-            return [Stage(self.rules[1], None, self._local), Stage(self.rules[2], None, self._table("default"))]
+            return [
+                RuleLookup(self.rules[1], None, self._local),
+                RuleLookup(self.rules[2], None, self._table("default")),
+            ]
         unmodelled = {link.name for link in self.links if link.kind.unmodelled}
-        return [Stage(rule, _selector(rule, unmodelled), self._table(rule.table)) for rule in self.rules]
+        return [RuleLookup(rule, _selector(rule, unmodelled), self._table(rule.table)) for rule in self.rules]
 
     @cached_property
     def _rule_of_table(self) -> dict[str, Rule]:

@@ -27,7 +27,7 @@ Source: neigh_event_send(), neigh_resolve_output() in net/core/neighbour.c.
 
 IN_USE = re.compile(rf"^[\d.]+ dev \S+ lladdr .*\b({'|'.join(USED)})\b")
 
-FLAGS = ("router", "proxy", "managed", "extern_learn", "offload")
+NEIGHBOUR_FLAGS = ("router", "proxy", "managed", "extern_learn", "offload")
 """What may stand before the state. Source: print_neigh() in ip/ipneigh.c (iproute2 6.1)."""
 
 SHOWN_BY = dict.fromkeys(("PERMANENT", *USED), "ip neigh") | {
@@ -77,7 +77,7 @@ def parse_neigh(line: str, by: Origin | None = None, *, source: str = "ip neigh"
     ip = words.address()
     dev = words.take("a device") if words.next != PROXY and words.one_of(["dev"]) else ""
     mac = words.mac() if words.next == "lladdr" and words.take() else ""
-    flags = [words.take() for _ in iter(lambda: words.next in FLAGS, False)]
+    flags = [words.take() for _ in iter(lambda: words.next in NEIGHBOUR_FLAGS, False)]
     state = PROXY if PROXY in flags else _state(words, mac)
     if words.next == "proto":
         words.take()
@@ -114,7 +114,7 @@ def _used(words: Words) -> Neigh:
     ip, _, dev = words.address(), words.one_of(["dev"]), words.take("a device")
     words.one_of(["lladdr"])
     mac = words.mac()
-    while words.next in FLAGS:
+    while words.next in NEIGHBOUR_FLAGS:
         words.take()
     return Neigh(ip, dev, mac, words.one_of(USED))
 
@@ -122,7 +122,7 @@ def _used(words: Words) -> Neigh:
 def _learned(words: list[str]) -> bool:
     """Tell whether ARP made the entry, or it says nothing yet: then it has no state at all."""
     stateless = len(words) == 3 and words[1] == "dev"
-    return stateless or (PROXY not in words and (words[-1] in LEARNED or words[-1] in FLAGS))
+    return stateless or (PROXY not in words and (words[-1] in LEARNED or words[-1] in NEIGHBOUR_FLAGS))
 
 
 def print_neighbours(neighbours: Iterable[Neigh], command: str = "") -> str:

@@ -140,7 +140,7 @@ RULE_KEPT: WordReaders = {
 _COLLECTED_RULE: WordReaders = {**_RULE, **RULE_KEPT, **{word: MACHINE_NAMES[word] for word in ("lookup", "proto")}}
 
 
-def parse_rule(
+def parse_ip_rule(
     line: str, by: Origin | None = None, *, source: str = "ip rule", number: int = 1, partial: bool = False
 ) -> Rule:
     """Read one line of `ip rule`; without `PRIORITY:` in front the rule is unnumbered.
@@ -173,7 +173,7 @@ def parse_rule(
 def parse_rules(text: str, *, source: str = "ip rule", partial: bool = False) -> tuple[Rule, ...]:
     """Read the output of `ip rule`; with `partial` sorted by priority, as Linux tries them."""
     lines = enumerate(text.splitlines(), 1)
-    rules = [parse_rule(line, source=source, number=n, partial=partial) for n, line in lines if line.strip()]
+    rules = [parse_ip_rule(line, source=source, number=n, partial=partial) for n, line in lines if line.strip()]
     return tuple(sorted(rules, key=lambda rule: rule.priority) if partial else rules)
 
 

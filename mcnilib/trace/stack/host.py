@@ -22,7 +22,7 @@ from mcnilib.linux.routing.fib import Decision
 from mcnilib.linux.routing.neigh import PROXY
 from mcnilib.linux.routing.route import Query, Route
 from mcnilib.linux.routing.source import rpfilter_passes
-from mcnilib.linux.sysctl import flag, number
+from mcnilib.linux.sysctl import get_flag, get_number
 from mcnilib.trace.stack.ethernet import wire_of
 from mcnilib.world.world import World
 
@@ -53,7 +53,7 @@ class Delivery:
     iif: str
 
 
-Place = Arrival | Departure | Delivery | None
+Position = Arrival | Departure | Delivery | None
 
 _CT = "net.netfilter.nf_conntrack_"
 
@@ -118,11 +118,11 @@ class Host:
 
     def flag(self, key: str) -> bool:
         """Read a 0/1 sysctl."""
-        return flag(self.netns.settings, key)
+        return get_flag(self.netns.settings, key)
 
     def number(self, key: str) -> int:
         """Read a numeric sysctl."""
-        return number(self.netns.settings, key)
+        return get_number(self.netns.settings, key)
 
     def conf(self, name: str, dev: str) -> int:
         """Read net.ipv4.conf.*.name as the kernel combines `all` and the device."""
@@ -190,7 +190,7 @@ class Host:
 
 def _timeouts(netns: Netns) -> Callable[[str], float]:
     """Return what tells conntrack's timeouts, in seconds: it asks for the same few again and again."""
-    return cache(lambda name: float(number(netns.settings, _CT + name)))
+    return cache(lambda name: float(get_number(netns.settings, _CT + name)))
 
 
 class Emission(NamedTuple):

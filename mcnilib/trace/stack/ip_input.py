@@ -21,7 +21,7 @@ from mcnilib.linux.sysctl import deciding
 from mcnilib.trace.flow import ANY_ADDRESS
 from mcnilib.trace.stack import tunnel
 from mcnilib.trace.stack.ethernet import shown_because, shown_to_iptables
-from mcnilib.trace.stack.host import Arrival, Delivery, Host, Place, Skb
+from mcnilib.trace.stack.host import Arrival, Delivery, Host, Position, Skb
 from mcnilib.trace.stack.icmp import accept_redirect, icmp_send, reject, route_error_allowed, send_redirect
 from mcnilib.trace.stack.ip_output import leave
 from mcnilib.trace.stack.netfilter import Hook
@@ -33,7 +33,7 @@ CODES = {"ENETUNREACH": (3, 0), "EHOSTUNREACH": (3, 1), "EACCES": (3, 13)}
 """ICMP errors a router answers with when its lookup fails; EINVAL (blackhole) is silent. Source: ip_error()."""
 
 
-def receive(at: Recorder, link: Link) -> Place:
+def receive(at: Recorder, link: Link) -> Position:
     """Take a packet from a device: PREROUTING, routing, then delivery or forwarding.
 
     What comes from lo keeps the route it was sent with, unless its destination changed: ip_rcv_finish_core().
@@ -97,7 +97,7 @@ def _forwards(at: Recorder, dev: str) -> bool:
     return False
 
 
-def send(at: Recorder) -> Place:
+def send(at: Recorder) -> Position:
     """Send a packet of the namespace's own: route, OUTPUT, which may route it again, then out."""
     host, skb = at.host, at.skb
     if skb.packet.ttl != host.ttl:
@@ -183,7 +183,7 @@ def _source_is_valid(at: Recorder, dev: str, oif: str) -> bool:
     return False
 
 
-def _deliver(at: Recorder, dev: str) -> Place:
+def _deliver(at: Recorder, dev: str) -> Position:
     host, skb, hook = at.host, at.skb, Hook("INPUT", at, iif=dev)
     if not hook.run():
         reject(at, hook)
@@ -198,7 +198,7 @@ def _deliver(at: Recorder, dev: str) -> Place:
     return Delivery(host.name, skb, dev)
 
 
-def _decapsulate(at: Recorder) -> Place:
+def _decapsulate(at: Recorder) -> Position:
     host, skb = at.host, at.skb
     landed = tunnel.decapsulate(host, skb.packet)
     if isinstance(landed, str):
@@ -212,7 +212,7 @@ def _decapsulate(at: Recorder) -> Place:
     return Arrival(host.name, link, Skb(inner, txhash=skb.txhash))
 
 
-def _forward(at: Recorder, dev: str, decision: Decision) -> Place:
+def _forward(at: Recorder, dev: str, decision: Decision) -> Position:
     """Pass a packet on: TTL left, FORWARD, then out. Source: ip_forward()."""
     skb = at.skb
     _note_route(at, decision, "forward", dev)

@@ -15,7 +15,7 @@ from mcnilib.linux.routing.nexthop import next_hop
 from mcnilib.linux.routing.route import Route
 from mcnilib.trace.stack import tunnel
 from mcnilib.trace.stack.ethernet import Receiver
-from mcnilib.trace.stack.host import Arrival, Departure, Host, Place, Skb
+from mcnilib.trace.stack.host import Arrival, Departure, Host, Position, Skb
 from mcnilib.trace.stack.icmp import icmp_send
 from mcnilib.trace.stack.neighbour import RESOLUTION_TIMEOUT, known, resolve
 from mcnilib.trace.stack.netfilter import Hook
@@ -31,7 +31,7 @@ def _refuse_by_lo(host: Host, link: Link, route: Route, skb: Skb) -> None:
         raise Unsupported(f"a tunnel of {host.name} sends to {skb.packet.dst} by lo, where that is nobody's address")
 
 
-def leave(at: Recorder, decision: Decision, iif: str) -> Place:
+def leave(at: Recorder, decision: Decision, iif: str) -> Position:
     """POSTROUTING, then the device: a wire, a tunnel or loopback."""
     host, skb, route = at.host, at.skb, decision.route
     link = host.links[decision.device]
@@ -53,7 +53,7 @@ def leave(at: Recorder, decision: Decision, iif: str) -> Place:
     return _transmit(at, link, route)
 
 
-def _loop_back(at: Recorder, lo: Link) -> Place:
+def _loop_back(at: Recorder, lo: Link) -> Position:
     at.skb.broken = _checksum_breaks(at.host, at.skb)
     here = (at.host.name, "lo")
     at.note(Stage.DEVICE, "loops back", oif="lo", to=here, path=(here,))
@@ -87,7 +87,7 @@ def _no_carrier(at: Recorder, link: Link, next_ip: IPv4Address) -> None:
         icmp_send(at, 3, 1, after=RESOLUTION_TIMEOUT)
 
 
-def _transmit(at: Recorder, link: Link, route: Route) -> Place:
+def _transmit(at: Recorder, link: Link, route: Route) -> Position:
     """Resolve the next hop and put the frame on the wire."""
     host, skb, packet = at.host, at.skb, at.skb.packet
     mac = resolve(at, link, next_hop(route, packet.dst, host.netns.own_addresses))
@@ -118,7 +118,7 @@ def _taker(at: Recorder, link: Link, frame: Frame) -> Receiver | None:
     return landings[0] if landings else None
 
 
-def _encapsulate(at: Recorder, link: Link, route: Route) -> Place:
+def _encapsulate(at: Recorder, link: Link, route: Route) -> Position:
     """Wrap the packet for its tunnel; the outer packet starts again as the namespace's own."""
     host, skb = at.host, at.skb
     next_ip = next_hop(route, skb.packet.dst, host.netns.own_addresses)

@@ -6,7 +6,7 @@ Source: the order of the Linux receive and transmit paths; each verb in `trace.s
 from __future__ import annotations
 
 from mcnilib.errors import McniError
-from mcnilib.trace.stack.host import Arrival, Delivery, Departure, Place
+from mcnilib.trace.stack.host import Arrival, Delivery, Departure, Position
 from mcnilib.trace.stack.ip_input import receive, send
 from mcnilib.trace.stack.recorder import Recorder
 
@@ -14,7 +14,7 @@ MAX_PLACES = 2000
 """Places one packet may stand at before the walk is called endless; TTL ends real loops much earlier."""
 
 
-def step(at: Recorder, place: Arrival | Departure) -> Place:
+def step(at: Recorder, place: Arrival | Departure) -> Position:
     """Move the packet one place on: into a namespace, or out of it."""
     at.enter(place.netns, place.skb)
     match place:
@@ -24,7 +24,7 @@ def step(at: Recorder, place: Arrival | Departure) -> Place:
             return send(at)
 
 
-def walk(at: Recorder, start: Place) -> Delivery | None:
+def walk(at: Recorder, start: Position) -> Delivery | None:
     """Walk the packet to its end; return where it was delivered, or None when it was lost on the way.
 
     Raises: McniError when the packet never comes to rest (tunnels that feed each other).

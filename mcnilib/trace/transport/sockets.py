@@ -19,7 +19,16 @@ from mcnilib.trace.stack.recorder import Recorder
 from mcnilib.trace.stack.tunnel import listens
 from mcnilib.trace.trace import Fate, NoWay, Stage, Step, Told
 from mcnilib.trace.transport.socket_lookup import answers_from, choose_source, lookup_listener
-from mcnilib.trace.transport.tcp import HARD_ERRORS, REQUEST, UDP_ANSWER, Ends, TcpClient, TcpEnd, TcpServer, TcpState
+from mcnilib.trace.transport.tcp import (
+    HARD_ERRORS,
+    REQUEST,
+    UDP_ANSWER,
+    FourTuple,
+    TcpClient,
+    TcpEnd,
+    TcpServer,
+    TcpState,
+)
 
 CLIENT_ISN, SERVER_ISN = 1000, 5000
 """Initial sequence numbers; fixed, because nothing in the model depends on them."""
@@ -37,14 +46,14 @@ class Sockets:
         """Open the listeners; connections are added as they begin."""
         self.net, self.events, self.flow, self.listeners = net, events, flow, tuple(listeners)
         self.client = Client()
-        self._tcp: dict[Ends, TcpEnd] = {}
+        self._tcp: dict[FourTuple, TcpEnd] = {}
 
     def connect(self, packet: Packet) -> None:
         """Open the client's socket and send the first packet. `packet` carries the chosen source address."""
         flow, client = self.flow, self.client
         client.local = packet.src
         if flow.proto == "tcp":
-            ends = Ends(flow.netns, packet.src, flow.sport, flow.dst, flow.dport)
+            ends = FourTuple(flow.netns, packet.src, flow.sport, flow.dst, flow.dport)
             end = self._tcp[ends] = TcpClient(self.events, self.net.hosts[flow.netns], ends, CLIENT_ISN, client)
             end.connect()
         elif flow.proto == "udp":
@@ -53,7 +62,7 @@ class Sockets:
             echo = Packet(packet.src, flow.dst, "icmp", icmp=Icmp(8, ident=ECHO_ID, seq=1), length=56)
             self.events.emit(flow.netns, Skb(echo, unbound=flow.src is None), reply=False)  # raw_sendmsg() asks once
 
-    def _end(self, ends: Ends) -> TcpEnd | None:
+    def _end(self, ends: FourTuple) -> TcpEnd | None:
         """Return the TCP socket between two ends; one that is closed is none."""
         end = self._tcp.get(ends)
         return None if end is None or end.state is TcpState.CLOSED else end
@@ -75,7 +84,7 @@ class Sockets:
         tcp = packet.tcp
         if tcp is None:
             return None
-        ends = Ends(at.host.name, packet.dst, packet.dport, packet.src, packet.sport)
+        ends = FourTuple(at.host.name, packet.dst, packet.dport, packet.src, packet.sport)
         end, host = self._end(ends), at.host
         if end and packet.src == packet.dst and packet.sport == packet.dport:
             self._check_itself(at.host.name)
@@ -168,7 +177,7 @@ class Sockets:
         quoted = icmp.quoted
         if quoted is None:
             return None
-        end = self._end(Ends(at.host.name, quoted.src, quoted.sport, quoted.dst, quoted.dport))
+        end = self._end(FourTuple(at.host.name, quoted.src, quoted.sport, quoted.dst, quoted.dport))
         kind = (icmp.type, icmp.code)
         if end:
             self._accept(at, iif, f"{icmp}: about the connection with {quoted.dst}:{quoted.dport}")
@@ -215,7 +224,7 @@ class Sockets:
             self._fail_sending("EPERM")
         if not isinstance(step.what, NoWay):
             return
-        end = self._end(Ends(netns, packet.src, packet.sport, packet.dst, packet.dport))
+        end = self._end(FourTuple(netns, packet.src, packet.sport, packet.dst, packet.dport))
         if isinstance(end, TcpClient) and end.state is TcpState.SYN_SENT and step.fate is Fate.UNREACHABLE:
             self.client.error = step.what.errno
             end.close()

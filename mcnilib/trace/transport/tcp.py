@@ -43,7 +43,7 @@ TcpState = Enum("TcpState", "CLOSED SYN_SENT SYN_RECV ESTABLISHED FIN_WAIT CLOSI
 
 
 @dataclass(frozen=True, slots=True)
-class Ends:
+class FourTuple:
     """The four-tuple of a socket, its own side first."""
 
     netns: str
@@ -58,7 +58,7 @@ class TcpEnd:
 
     reply: bool  # the end is the server's
 
-    def __init__(self, events: Events, host: Host, ends: Ends, isn: int) -> None:
+    def __init__(self, events: Events, host: Host, ends: FourTuple, isn: int) -> None:
         """Start closed, in the namespace `host`."""
         self.events, self.host, self.ends = events, host, ends
         self.state = TcpState.CLOSED
@@ -172,7 +172,7 @@ class TcpClient(TcpEnd):
 
     reply = False
 
-    def __init__(self, events: Events, host: Host, ends: Ends, isn: int, client: Client) -> None:
+    def __init__(self, events: Events, host: Host, ends: FourTuple, isn: int, client: Client) -> None:
         """Start closed; `connect` begins."""
         super().__init__(events, host, ends, isn)
         self.client = client

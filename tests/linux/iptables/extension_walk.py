@@ -37,7 +37,7 @@ PROTOCOLS = ("tcp", "udp", "udplite", "icmp", "dccp", "sctp", "ah", "esp", "ipco
 PACKET = Packet(IPv4Address("10.0.0.1"), IPv4Address("10.0.0.2"), "udp", 5, 6)
 
 
-HEADERS = ("Source", "Destination", "InInterface", "OutInterface", "Protocol", "Fragment", "MaskedAddress")
+HEADERS = ("Source", "Destination", "InInterface", "OutInterface", "ProtocolMatch", "Fragment", "MaskedAddress")
 
 
 class Facts(NamedTuple):
@@ -61,7 +61,7 @@ DECLARED = {
     "-s 10.0.0.0/8": Facts("Source", pure=True),
     "-d 10.0.0.0/8": Facts("Destination", pure=True),
     "-i eth0": Facts("InInterface", hooks="PREROUTING INPUT FORWARD", pure=True),
-    "-p tcp": Facts("Protocol", pure=True),
+    "-p tcp": Facts("ProtocolMatch", pure=True),
     "-f": Facts("Fragment", pure=True),
     "-s 0.0.0.3/0.0.0.3": Facts("MaskedAddress", pure=True),
     "-o eth0": Facts("OutInterface", hooks="FORWARD OUTPUT POSTROUTING", pure=True),
@@ -143,9 +143,9 @@ DECLARED = {
     "-j SNAT --to-source 10.0.0.1:1000-2000 --random --random-fully --persistent": Facts("Snat", tables="nat", hooks="INPUT POSTROUTING", protocols="tcp udp udplite dccp sctp", tracks=True, ends="SNAT"),
     "-j TOS --set-tos 0x10/0xff": Facts("SetTos", tables="mangle", changes=True),
     "-j TTL --ttl-set 64": Facts("SetTtl", tables="mangle", changes=True),
-    "-j ACCEPT": Facts("Verdict", ends="ACCEPT"),
-    "-j DROP": Facts("Verdict", tables="raw mangle filter security", ends="DROP"),
-    "-j RETURN": Facts("Verdict"),
+    "-j ACCEPT": Facts("StandardTarget", ends="ACCEPT"),
+    "-j DROP": Facts("StandardTarget", tables="raw mangle filter security", ends="DROP"),
+    "-j RETURN": Facts("StandardTarget"),
     "-j X": Facts("Jump"),
     "-g X": Facts("Jump"),
     "-j MARK --set-mark 1": Facts("Mark", changes=True),

@@ -27,7 +27,7 @@ from mcnilib.linux.netfilter.iptables.match.header import (
     Destination,
     InInterface,
     OutInterface,
-    Protocol,
+    ProtocolMatch,
     Source,
 )
 from mcnilib.linux.netfilter.iptables.match.ip import Dscp, Ecn, IpRange, Length, Tos, Ttl
@@ -137,7 +137,7 @@ def transport_ports(draw, proto: str):
     sport, dport = draw(optional), draw(optional)
     chosen = draw(st.none() | flags) if proto == "tcp" else None
     negations = [draw(yes) if asked else False for asked in (sport, dport, chosen)]
-    return Protocol(proto), Ports(proto, sport, dport, chosen, *negations)
+    return ProtocolMatch(proto), Ports(proto, sport, dport, chosen, *negations)
 
 
 icmp = st.builds(IcmpType, st.integers(0, 250), st.none() | st.integers(0, 15), yes) | st.builds(
@@ -150,10 +150,10 @@ transport = st.one_of(
     st.just(()),
     transport_ports("tcp"),
     transport_ports("udp"),
-    icmp.map(lambda m: (Protocol("icmp"), m)),
-    multiport.map(lambda m: (Protocol("udp"), m)),
-    st.sampled_from(["gre", "ipencap", "77"]).map(lambda name: (Protocol(name),)),
-    st.just((Protocol("tcp", True),)),
+    icmp.map(lambda m: (ProtocolMatch("icmp"), m)),
+    multiport.map(lambda m: (ProtocolMatch("udp"), m)),
+    st.sampled_from(["gre", "ipencap", "77"]).map(lambda name: (ProtocolMatch(name),)),
+    st.just((ProtocolMatch("tcp", True),)),
 )
 verdicts = st.sampled_from([ACCEPT, DROP, RETURN])
 marking = st.one_of(
@@ -239,18 +239,18 @@ few_headers = st.tuples(
 )
 few_transports = st.one_of(
     st.just(()),
-    st.just((Protocol("udp"),)),
-    st.tuples(st.just(Protocol("udp")), st.builds(Ports, st.just("udp"), st.none(), few_ports)),
+    st.just((ProtocolMatch("udp"),)),
+    st.tuples(st.just(ProtocolMatch("udp")), st.builds(Ports, st.just("udp"), st.none(), few_ports)),
     st.tuples(
-        st.just(Protocol("udp")), st.builds(Ports, st.just("udp"), st.none(), few_ports, not_dport=st.just(True))
+        st.just(ProtocolMatch("udp")), st.builds(Ports, st.just("udp"), st.none(), few_ports, not_dport=st.just(True))
     ),
     st.tuples(
-        st.just(Protocol("udp")),
+        st.just(ProtocolMatch("udp")),
         st.builds(
             Multiport, st.just("dports"), st.lists(few_ports, min_size=1, max_size=3, unique=True).map(tuple), yes
         ),
     ),
-    st.just((Protocol("tcp"),)),
+    st.just((ProtocolMatch("tcp"),)),
 )
 few_matches = st.one_of(
     st.builds(Comment, st.just("why")),

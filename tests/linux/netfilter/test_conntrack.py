@@ -13,7 +13,7 @@ import pytest
 from mcnilib.linux.netfilter.conntrack import Conntrack
 from mcnilib.linux.netfilter.conntrack_tcp import Limits
 from mcnilib.linux.packet import Icmp, Packet, Tcp
-from mcnilib.linux.sysctl import number
+from mcnilib.linux.sysctl import get_number
 
 CLIENT, SERVER = IPv4Address("172.16.100.2"), IPv4Address("10.233.101.2")
 
@@ -47,7 +47,7 @@ def segment(words: str) -> Packet:
 
 
 def table(**limits: bool) -> Conntrack:
-    return Conntrack(Limits(**limits), lambda name: float(number((), f"net.netfilter.nf_conntrack_{name}")))
+    return Conntrack(Limits(**limits), lambda name: float(get_number((), f"net.netfilter.nf_conntrack_{name}")))
 
 
 def tell(connections: Conntrack, story: str, make=segment) -> list[str]:

@@ -13,7 +13,7 @@ from mcnilib.errors import StateSyntaxError
 from mcnilib.linux.netfilter.iptables.extension import Extension, Match, MatchRecord, Target, TargetRecord
 from mcnilib.linux.netfilter.iptables.match import addrtype, conntrack, ip, mark, misc, ports, set, stateful
 from mcnilib.linux.netfilter.iptables.match import opaque as opaque_matches
-from mcnilib.linux.netfilter.iptables.match.header import HEADER_ORDER, Protocol, read_header
+from mcnilib.linux.netfilter.iptables.match.header import HEADER_ORDER, ProtocolMatch, read_header
 from mcnilib.linux.netfilter.iptables.match.ports import IcmpType, Ports
 from mcnilib.linux.netfilter.iptables.rule import ChainRule
 from mcnilib.linux.netfilter.iptables.target import log, mangle, nat, verdict
@@ -159,7 +159,7 @@ class _Draft:
         """Read `--dport 80` after `-p tcp`: the option of a protocol's own match, which -m may have loaded before."""
         words, option = self.words, self.words.peek_option()
         protocol = self.header.get("proto")
-        name = protocol.name if isinstance(protocol, Protocol) else ""
+        name = protocol.name if isinstance(protocol, ProtocolMatch) else ""
         if not is_implied(option, name):
             words.take()
             raise words.fail(f"unknown option {option!r}", near=OPTIONS)
@@ -170,7 +170,7 @@ class _Draft:
     def _check(self) -> None:
         """Refuse matches and targets that need a protocol the rule does not ask for."""
         protocol = self.header.get("proto")
-        name = protocol.name if isinstance(protocol, Protocol) and not protocol.negated else ""
+        name = protocol.name if isinstance(protocol, ProtocolMatch) and not protocol.negated else ""
         for match, place in zip(self.matches, self.places, strict=True):
             self._insist(name, match.protocols, place)
         if self.target:

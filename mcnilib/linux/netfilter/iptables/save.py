@@ -96,7 +96,7 @@ HOLES = {
 FEW = 250
 """So many lines are sooner read than their forms learned."""
 
-MOST = 128
+MAX_TEMPLATES = 128
 """Forms that are remembered; a ruleset that has more of them is read line by line."""
 
 
@@ -161,7 +161,7 @@ class RuleTemplates:
     def learn(self, line: str, rule: ChainRule) -> None:
         """Remember the form of a line that was read."""
         self._read += 1
-        if self._read > FEW and len(self._forms) < MOST and (form := RuleTemplate.of(line, rule)):
+        if self._read > FEW and len(self._forms) < MAX_TEMPLATES and (form := RuleTemplate.of(line, rule)):
             self._forms.append(form)
 
 

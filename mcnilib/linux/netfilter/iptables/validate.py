@@ -12,7 +12,7 @@ from mcnilib.errors import Refused
 from mcnilib.linux.netfilter.hooks import BUILT_IN
 from mcnilib.linux.netfilter.iptables.rule import Chain, ChainRule, Table
 
-NOWHERE: frozenset[str] = frozenset()
+_NO_HOOK: frozenset[str] = frozenset()
 
 Where = Callable[[str, Callable[[ChainRule], bool]], str]
 """Says where a chain's first rule that fits stands in the text: `source:line:column`, or the source alone."""
@@ -35,7 +35,7 @@ def check_table(table: Table, source: str = "iptables", where: Where | None = No
     hooks = _hooks(table, place)
     good: set[tuple[object, ...]] = set()
     for chain in table.chains:
-        reached = hooks.get(chain.name, NOWHERE)
+        reached = hooks.get(chain.name, _NO_HOOK)
         kinds = (reached, *map(id, chain.summary.samples))
         if kinds not in good:
             _check_places(table, chain, reached, place)
@@ -56,7 +56,7 @@ def _hooks(table: Table, place: Where) -> dict[str, frozenset[str]]:
     for name in _callers_first(table, tuple(found), place):
         own = found[name]
         for jump in _jumps(table, name):
-            if not own <= (so_far := found.get(jump, NOWHERE)):
+            if not own <= (so_far := found.get(jump, _NO_HOOK)):
                 found[jump] = own | so_far
     return found
 

@@ -187,7 +187,7 @@ class OutInterface(Match):
 
 
 @dataclass(frozen=True, slots=True)
-class Protocol(Match):
+class ProtocolMatch(Match):
     """`-p PROTOCOL`, by the name /etc/protocols gives it."""
 
     records = BY_HAND
@@ -217,12 +217,12 @@ HEADER = {
 HEADER_ORDER = ("src", "dst", "iif", "oif", "proto", "fragment")
 """The order iptables-save prints them in."""
 
-REFUSED = ("-6", "--ipv6")
+_IPV6_OPTIONS = ("-6", "--ipv6")
 
 WITHOUT = {"-i": ("POSTROUTING", "OUTPUT"), "-o": ("PREROUTING", "INPUT")}
 """Built-in chains in which a packet has no such device yet, or no longer."""
 
-NAME_LENGTH = 15
+_DEVICE_NAME_LENGTH = 15
 """Longest device name Linux accepts."""
 
 ANYWHERE = IPv4Network("0.0.0.0/0")
@@ -234,10 +234,10 @@ def read_header(words: RuleWords, chain: str) -> tuple[str, Match | None] | None
     None when the next word is no header option. Raises: StateSyntaxError; Unsupported for IPv6.
     """
     option = words.peek_option()
-    if option not in HEADER and option not in REFUSED:
+    if option not in HEADER and option not in _IPV6_OPTIONS:
         return None
     _, negated = words.take_option()
-    if option in REFUSED:
+    if option in _IPV6_OPTIONS:
         raise words.unsupported(f"{option} is not modelled")
     kind = HEADER[option]
     if kind in ("src", "dst"):
@@ -246,7 +246,7 @@ def read_header(words: RuleWords, chain: str) -> tuple[str, Match | None] | None
         return kind, Fragment(negated)
     if kind == "proto":
         name = _protocol(words, negated)
-        return kind, Protocol(name, negated) if name else None
+        return kind, ProtocolMatch(name, negated) if name else None
     return kind, _device(words, "-i" if kind == "iif" else "-o", chain, negated)
 
 
@@ -297,8 +297,8 @@ def _device(words: RuleWords, option: str, chain: str, negated: bool) -> Match |
     name = words.take("a device")
     if chain in WITHOUT[option]:
         raise words.fail(f"packets in {chain} have no device for {option}")
-    if not 0 < len(name) <= NAME_LENGTH or re.search(r"\s", name):
-        raise words.fail(f"{name!r} is not the name of a device, which has 1 to {NAME_LENGTH} characters")
+    if not 0 < len(name) <= _DEVICE_NAME_LENGTH or re.search(r"\s", name):
+        raise words.fail(f"{name!r} is not the name of a device, which has 1 to {_DEVICE_NAME_LENGTH} characters")
     if name == "+" and not negated:
         return None
     return (InInterface if option == "-i" else OutInterface)(name, negated)

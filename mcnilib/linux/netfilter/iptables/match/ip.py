@@ -16,10 +16,10 @@ from mcnilib.linux.netfilter.iptables.values import DSCP, hex_byte, masked_tos, 
 from mcnilib.linux.netfilter.iptables.words import RuleWords
 from mcnilib.linux.packet import Packet, lengths
 
-Ends = tuple[IPv4Address, IPv4Address]
+_AddressRange = tuple[IPv4Address, IPv4Address]
 
 
-def _ends(words: RuleWords) -> Ends:
+def _ends(words: RuleWords) -> _AddressRange:
     """Read `A-B` or `A` as the ends of a range of addresses."""
     low, dash, high = words.take("a range of addresses").partition("-")
     first = read_ip(words, low)
@@ -39,7 +39,7 @@ def _length_text(low: int, high: int) -> str:
     return str(low) if low == high else f"{low}:{high}"
 
 
-def _ends_text(ends: Ends) -> str:
+def _ends_text(ends: _AddressRange) -> str:
     return f"{ends[0]}-{ends[1]}"
 
 
@@ -89,8 +89,8 @@ class IpRange(Match):
         )),
     )  # fmt: skip
 
-    src: Ends | None = None
-    dst: Ends | None = None
+    src: _AddressRange | None = None
+    dst: _AddressRange | None = None
     src_negated: bool = False
     dst_negated: bool = False
 

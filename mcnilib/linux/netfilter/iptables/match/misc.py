@@ -15,9 +15,9 @@ from mcnilib.linux.netfilter.iptables.values import any_word
 from mcnilib.linux.netfilter.iptables.words import RuleWords, quoted
 from mcnilib.linux.packet import Packet
 
-KINDS = {"unicast": "unicast", "host": "unicast", "broadcast": "broadcast", "bcast": "broadcast"}
+_PACKET_TYPES = {"unicast": "unicast", "host": "unicast", "broadcast": "broadcast", "bcast": "broadcast"}
 
-KINDS |= {"multicast": "multicast", "mcast": "multicast"}
+_PACKET_TYPES |= {"multicast": "multicast", "mcast": "multicast"}
 """Types of frames, by all their names."""
 
 COMMENT_LENGTH = 255
@@ -26,9 +26,9 @@ COMMENT_LENGTH = 255
 
 def _kind(words: RuleWords) -> str:
     kind = words.take("a type of frame").lower()
-    if kind not in KINDS:
-        raise words.fail(f"{kind!r} is not a type of frame", near=tuple(KINDS))
-    return KINDS[kind]
+    if kind not in _PACKET_TYPES:
+        raise words.fail(f"{kind!r} is not a type of frame", near=tuple(_PACKET_TYPES))
+    return _PACKET_TYPES[kind]
 
 
 def _helper_text(name: str) -> str:

@@ -17,12 +17,12 @@ from mcnilib.linux.netfilter.iptables.values import flag
 from mcnilib.linux.netfilter.iptables.words import RuleWords
 from mcnilib.linux.packet import Packet
 
-SIDES = re.compile(r"(src|dst)(,(src|dst)){0,5}")
+_SIDES = re.compile(r"(src|dst)(,(src|dst)){0,5}")
 
 
 def _name_and_sides(words: RuleWords) -> tuple[str, str]:
     name, sides = words.take("a set"), words.take("src or dst")
-    if not SIDES.fullmatch(sides):
+    if not _SIDES.fullmatch(sides):
         raise words.fail(f"{sides!r} is not a list of src and dst")
     return name, sides
 

@@ -37,7 +37,7 @@ OPTION_NUMBERS = {"mss": 2, "wscale": 3, "sack-permitted": 4, "sack": 5, "timest
 
 SPAN = word(r"\d{1,9}(\.\d{1,9})?(us|ms|s)", "a time such as 250ms")
 
-SIDES = word(r"(src|dst)(,(src|dst)){0,5}", "a list of src and dst")
+_SIDES = word(r"(src|dst)(,(src|dst)){0,5}", "a list of src and dst")
 
 
 def _time(words: RuleWords) -> str:
@@ -63,7 +63,7 @@ def _class(words: RuleWords) -> str:
 
 
 def _set(words: RuleWords) -> str:
-    return f"{words.take('a set')} {SIDES(words)}"
+    return f"{words.take('a set')} {_SIDES(words)}"
 
 
 def _masked_mark(words: RuleWords) -> str:

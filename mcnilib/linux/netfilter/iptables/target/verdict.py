@@ -37,7 +37,7 @@ def _reject_kind(words: RuleWords) -> str:
 
 
 @dataclass(frozen=True, slots=True)
-class Verdict(Target):
+class StandardTarget(Target):
     """ACCEPT, DROP or RETURN."""
 
     records = (
@@ -114,4 +114,4 @@ class Reject(Target):
         return "REJECT"
 
 
-ACCEPT, DROP, RETURN = Verdict("ACCEPT"), Verdict("DROP"), Verdict("RETURN")
+ACCEPT, DROP, RETURN = StandardTarget("ACCEPT"), StandardTarget("DROP"), StandardTarget("RETURN")
