@@ -126,9 +126,9 @@ def wire(packet: Packet, *path: tuple[str, str], to: tuple[str, str]) -> Step:
     return Step(netns, Stage.DEVICE, text, packet, packet, oif=dev, to=to, path=path)
 
 
-def route(netns: str, packet: Packet, dev: str, via: str = "", by: Origin = KERNEL) -> Step:
+def route(netns: str, packet: Packet, dev: str, via: str = "", origin: Origin = KERNEL) -> Step:
     """A route decides the way out."""
-    line = Route(IPv4Network(f"{packet.dst}/32"), dev, IPv4Address(via) if via else None, by=by)
+    line = Route(IPv4Network(f"{packet.dst}/32"), dev, IPv4Address(via) if via else None, origin=origin)
     return Step(netns, Stage.ROUTE, f"route: {dev}", packet, packet, line, oif=dev)
 
 

@@ -245,8 +245,8 @@ def _by_hand(settings: Settings, cluster: Cluster, state: State) -> Iterator[Eve
 
 @lru_cache(maxsize=32)
 def _sysctl(cluster: Cluster, key: str, value: int) -> Event:
-    by = Origin(workarounds.WORKAROUND, f"sysctl -w {key}={value}")
-    changes = tuple(change(node.name, set_sysctl, key, str(value), by) for node in cluster.nodes)
+    origin = Origin(workarounds.WORKAROUND, f"sysctl -w {key}={value}")
+    changes = tuple(change(node.name, set_sysctl, key, str(value), origin) for node in cluster.nodes)
     return Event(f"sysctl -w {key}={value}", "on every node", changes)
 
 

@@ -23,27 +23,27 @@ _cached = lru_cache(maxsize=16384)
 
 
 @_cached
-def chain_rule(line: str, by: Origin) -> ChainRule:
+def chain_rule(line: str, origin: Origin) -> ChainRule:
     """Read an `-A CHAIN ...` line."""
-    return parse_rule(line, by)
+    return parse_rule(line, origin)
 
 
 @_cached
-def ip_route(line: str, by: Origin, table: str = "main") -> Route:
+def ip_route(line: str, origin: Origin, table: str = "main") -> Route:
     """Read a line of `ip route show table T`."""
-    return route.parse_route(line, table, by)
+    return route.parse_route(line, table, origin)
 
 
 @_cached
-def ip_rule(line: str, by: Origin) -> Rule:
+def ip_rule(line: str, origin: Origin) -> Rule:
     """Read a line of `ip rule`."""
-    return rule.parse_ip_rule(line, by)
+    return rule.parse_ip_rule(line, origin)
 
 
 @_cached
-def ip_neigh(line: str, by: Origin) -> Neigh:
+def ip_neigh(line: str, origin: Origin) -> Neigh:
     """Read a line of `ip neigh`."""
-    return neigh.parse_neigh(line, by)
+    return neigh.parse_neigh(line, origin)
 
 
 def replace_chains(tables: Tables, table: str, chains: Iterable[Chain], without: Iterable[str] = ()) -> Tables:

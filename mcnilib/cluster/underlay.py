@@ -34,11 +34,12 @@ def boot(netns: Netns, host: HostSpec) -> Netns:
     netns = _no_redirects(netns)
     for nic in host.nics:
         addresses = (Address(nic.address),) if nic.address else ()
-        by = Origin(ADMIN, f"a NIC plugged into {nic.segment}")
-        netns = add_link(netns, Link(nic.index, nic.name, Physical(), mac_of(host.name, nic.name), addresses, by=by))
+        origin = Origin(ADMIN, f"a NIC plugged into {nic.segment}")
+        link = Link(nic.index, nic.name, Physical(), mac_of(host.name, nic.name), addresses, origin=origin)
+        netns = add_link(netns, link)
     if host.default:
-        by = Origin(ADMIN, "everything else is behind the gateway")
-        netns = add_routes(netns, ip_route(f"default via {host.default} dev {host.nics[0].name}", by))
+        origin = Origin(ADMIN, "everything else is behind the gateway")
+        netns = add_routes(netns, ip_route(f"default via {host.default} dev {host.nics[0].name}", origin))
     return netns
 
 
@@ -60,9 +61,9 @@ def learn_blocks(gateway: Netns, cluster: Cluster) -> Netns:
     Source: Calico documentation, "Configure BGP peering"; confd/etc/calico/confd/templates/bird.cfg.template.
     """
     nics = {nic.segment: nic.name for nic in cluster.gateway.nics}
-    by = Origin("BGP", "the node announced its block of pod addresses to the router")
+    origin = Origin("BGP", "the node announced its block of pod addresses to the router")
     lines = [f"{n.block} via {n.address.ip} dev {nics[n.nics[0].segment]} proto bird" for n in cluster.nodes]
-    return add_routes(gateway, *(ip_route(line, by) for line in lines))
+    return add_routes(gateway, *(ip_route(line, origin) for line in lines))
 
 
 def segments(cluster: Cluster, *, reflects: bool = False, gateway: bool = True) -> tuple[Segment, ...]:
@@ -78,7 +79,7 @@ def segments(cluster: Cluster, *, reflects: bool = False, gateway: bool = True) 
 
 
 def _no_redirects(netns: Netns) -> Netns:
-    by = Origin(ADMIN, "no ICMP redirects: they would rewrite routes behind everybody's back")
+    origin = Origin(ADMIN, "no ICMP redirects: they would rewrite routes behind everybody's back")
     for name in ("all", "default"):
-        netns = set_sysctl(netns, f"net.ipv4.conf.{name}.send_redirects", "0", by)
+        netns = set_sysctl(netns, f"net.ipv4.conf.{name}.send_redirects", "0", origin)
     return netns

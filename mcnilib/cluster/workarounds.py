@@ -22,26 +22,26 @@ WORKAROUND = "the learner"
 
 def snat(node: Netns, pods: Iterable[Pod], cidr: IPv4Network) -> Netns:
     """Masquerade what Macvlan pods of this node send to Calico pods."""
-    by = Origin(WORKAROUND, "the node answers for its Macvlan pods, so the Calico pod's replies come back through it")
+    why = "the node answers for its Macvlan pods, so the Calico pod's replies come back through it"
     tables = node.ip4.tables
     for pod in reversed(tuple(pods)):  # each on top: Felix wants to be last in this chain
-        rule = chain_rule(f"-A POSTROUTING -s {pod.address}/32 -d {cidr} -j MASQUERADE", by)
+        rule = chain_rule(f"-A POSTROUTING -s {pod.address}/32 -d {cidr} -j MASQUERADE", Origin(WORKAROUND, why))
         tables = insert(tables, "nat", rule)
     return node.with_ip4(tables=tables)
 
 
 def notrack(node: Netns, pods: Iterable[Pod], cidr: IPv4Network) -> Netns:
     """Keep what Macvlan pods send to Calico pods out of connection tracking: it is UNTRACKED then, never INVALID."""
-    by = Origin(WORKAROUND, "what conntrack does not look at it cannot call INVALID")
+    origin = Origin(WORKAROUND, "what conntrack does not look at it cannot call INVALID")
     lines = [f"-A PREROUTING -d {cidr} -i {pod.host_device} -j CT --notrack" for pod in pods]
-    return node.with_ip4(tables=append(node.ip4.tables, "raw", [chain_rule(line, by) for line in lines]))
+    return node.with_ip4(tables=append(node.ip4.tables, "raw", [chain_rule(line, origin) for line in lines]))
 
 
 def route_back(netns: Netns, node: Node, pods: Iterable[tuple[Pod, Node]], encapsulation: Encapsulation) -> Netns:
     """Send what Calico pods of `node` answer to Macvlan pods of other nodes back through the pod's own node."""
-    by = Origin(WORKAROUND, "replies to the Macvlan pod go back the way its packets came, through its own node")
+    origin = Origin(WORKAROUND, "replies to the Macvlan pod go back the way its packets came, through its own node")
     ways = ((pod, way_to(node, other, encapsulation)) for pod, other in pods)
-    return add_routes(netns, *(ip_route(f"{pod.address} {way}", by) for pod, way in ways if way))
+    return add_routes(netns, *(ip_route(f"{pod.address} {way}", origin) for pod, way in ways if way))
 
 
 def way_to(node: Node, other: Node, encapsulation: Encapsulation) -> str:

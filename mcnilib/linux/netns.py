@@ -129,7 +129,7 @@ class Netns:
 
 def new_netns(name: str) -> Netns:
     """Return a fresh namespace whose `lo` is up."""
-    lo = Link(1, "lo", Loopback(), addresses=(Address(IPv4Interface("127.0.0.1/8"), "host"),), mtu=65536, by=KERNEL)
+    lo = Link(1, "lo", Loopback(), addresses=(Address(IPv4Interface("127.0.0.1/8"), "host"),), mtu=65536, origin=KERNEL)
     return add_link(Netns(name), lo)
 
 
@@ -148,22 +148,22 @@ def add_link(netns: Netns, link: Link) -> Netns:
     return netns
 
 
-def add_address(netns: Netns, dev: str, address: str | Address, *, by: Origin | None = None) -> Netns:
+def add_address(netns: Netns, dev: str, address: str | Address, *, origin: Origin | None = None) -> Netns:
     """Add an address, as `ip address add 172.16.1.2/16 dev en0`, and the routes that follow from it.
 
-    `by` is who added it; by default the derived routes name the address they come from.
+    `origin` is who added it; by default the derived routes name the address they come from.
     Raises: Refused (EEXIST) when the device has the address, (EINVAL) when its subnet is there with another scope.
     """
     if isinstance(address, str):
         interface = IPv4Interface(address)
         address = Address(interface, "host" if interface.ip.is_loopback else "global")
-    return _put_address(netns, dev, address, by)
+    return _put_address(netns, dev, address, origin)
 
 
-def _put_address(netns: Netns, dev: str, address: Address, by: Origin | None = None) -> Netns:
+def _put_address(netns: Netns, dev: str, address: Address, origin: Origin | None = None) -> Netns:
     link = netns.link(dev)
     link = replace(link, addresses=_with_address(link, address))
-    return _derive(_with_link(netns, link), derived_routes(link, address, by))
+    return _derive(_with_link(netns, link), derived_routes(link, address, origin))
 
 
 def _with_link(netns: Netns, new: Link) -> Netns:
@@ -282,10 +282,10 @@ def add_neigh(netns: Netns, neigh: Neigh) -> Netns:
     return netns.with_ip4(neighbours=(*netns.ip4.neighbours, neigh))
 
 
-def set_sysctl(netns: Netns, key: str, value: str, by: Origin | None = None) -> Netns:
+def set_sysctl(netns: Netns, key: str, value: str, origin: Origin | None = None) -> Netns:
     """Write a sysctl, as `sysctl -w key=value`, with what the kernel changes along with it.
 
     Raises: Unsupported for a key that is not modelled, Refused (EINVAL) for a value out of range.
     """
     devices = {link.name: not link.addresses for link in netns.links}
-    return netns.but(sysctls=written(netns.sysctls, Setting(key, value, by), devices))
+    return netns.but(sysctls=written(netns.sysctls, Setting(key, value, origin), devices))

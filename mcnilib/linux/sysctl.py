@@ -59,7 +59,7 @@ class Setting:
 
     key: str
     value: str
-    by: Origin | None = field(default=None, compare=False)
+    origin: Origin | None = field(default=None, compare=False)
 
     def __str__(self) -> str:
         return f"{self.key} = {self.value}"
@@ -180,7 +180,7 @@ def setting(settings: Sysctls, key: str) -> Setting:
     """
     line = stored(settings, key)
     if not line.value:
-        raise Unknown(line.by.why if line.by else f"nobody knows {key}", collect=f"`sysctl {key}`")
+        raise Unknown(line.origin.why if line.origin else f"nobody knows {key}", collect=f"`sysctl {key}`")
     return line
 
 
@@ -189,10 +189,10 @@ def stored(settings: Sysctls, key: str) -> Setting:
     key, lines = canonical(key), by_key(settings)
     for place in _places(key):
         if line := lines.get(place):
-            return line if place == key else Setting(key, line.value, line.by)
+            return line if place == key else Setting(key, line.value, line.origin)
     if key == REDIRECTS:
         forward = stored(lines, FORWARD)
-        return Setting(key, forward.value and str(int(forward.value == "0")), forward.by)
+        return Setting(key, forward.value and str(int(forward.value == "0")), forward.origin)
     return Setting(key, _default(key), KERNEL_DEFAULT)
 
 

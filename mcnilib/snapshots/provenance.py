@@ -156,7 +156,7 @@ def _journey(journey: Journey) -> Journey:
 
 def _step(step: Step) -> Step:
     line: Any = step.line
-    if step.by is KERNEL_DEFAULT:
-        return step._replace(line=replace(line, by=None))
-    by = writer_of(line) if line is not None and step.by is None else None
-    return step._replace(line=replace(line, by=by)) if by else step
+    if step.origin is KERNEL_DEFAULT:
+        return step._replace(line=replace(line, origin=None))
+    origin = writer_of(line) if line is not None and step.origin is None else None
+    return step._replace(line=replace(line, origin=origin)) if origin else step

@@ -230,7 +230,7 @@ def _turned(netns: Netns, name: str) -> Netns:
     keys = [conf_key(name, dev) for dev in ("all", *(link.name for link in netns.links))] if name in CONF else [name]
     lines = [stored(netns.settings, key) for key in keys]
     other = _STRICTER.get(name)
-    new = tuple(Setting(line.key, other or _OTHER[line.value]) for line in lines if line.by is KERNEL_DEFAULT)
+    new = tuple(Setting(line.key, other or _OTHER[line.value]) for line in lines if line.origin is KERNEL_DEFAULT)
     return netns.but(sysctls=(*netns.sysctls, *new)) if new else netns
 
 

@@ -86,7 +86,7 @@ def fate_of(step: Step) -> str:
     where = f"{FATES[step.fate]} on {step.netns} in {place_name(step)}"
     if not step.evidence:
         return f"{where}: {step.action}"
-    written = f", written by {step.by.writer}" if step.by else ""
+    written = f", written by {step.origin.writer}" if step.origin else ""
     return f"{where} by `{rule_text(step)}`{written}"
 
 
@@ -119,9 +119,9 @@ def because(trace: Trace) -> list[str]:
 
 def _reasons(trace: Trace) -> list[str]:
     outcome = trace.outcome
-    by = outcome.step.by
-    reason = "who wrote the line is" if by and by.inferred else "the line is there because:"
-    lines = [f"{reason} {by.why}"] if by else []
+    origin = outcome.step.origin
+    reason = "who wrote the line is" if origin and origin.inferred else "the line is there because:"
+    lines = [f"{reason} {origin.why}"] if origin else []
     tracked = _tracked(outcome.journey, outcome.step.netns)
     if tracked and tracked.ctstate == ConnState.INVALID:
         lines += [f"connection tracking on {tracked.netns} says {tracked.action}"]
@@ -184,7 +184,7 @@ def tell_step(step: Step) -> str:
     head = f"{step.netns} {place_name(step)}{hook}: {step.action}"
     if not step.evidence:
         return head
-    return f"{head} | {step.evidence.strip()}" + (f" | {step.by}" if step.by else "")
+    return f"{head} | {step.evidence.strip()}" + (f" | {step.origin}" if step.origin else "")
 
 
 @dataclass(frozen=True, slots=True)

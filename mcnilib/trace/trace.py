@@ -121,9 +121,9 @@ class Step(NamedTuple):
         return "" if self.line is None else str(self.line)
 
     @property
-    def by(self) -> Origin | None:
+    def origin(self) -> Origin | None:
         """Who wrote the deciding line, and why."""
-        return getattr(self.line, "by", None)
+        return getattr(self.line, "origin", None)
 
     @property
     def chain(self) -> str:

@@ -28,18 +28,18 @@ _LEARNER = Origin("you", "typed as a command")
 USAGE = "ip route|rule|address|neigh|link ..., iptables ..., sysctl KEY=VALUE"
 
 
-def do(world: World, netns: str, *commands: str, by: Origin = _LEARNER) -> World:
+def do(world: World, netns: str, *commands: str, origin: Origin = _LEARNER) -> World:
     """Carry out commands in a namespace, one after the other, and return the world afterwards.
 
     Raises: McniError: StateSyntaxError and Unsupported for a command that is not understood, Refused (with the errno)
     for one the kernel would refuse, NotThere for a namespace or device that does not exist.
     """
     for command in commands:
-        world = world.put(run_command(world[netns], command, by))
+        world = world.put(run_command(world[netns], command, origin))
     return world
 
 
-def run_command(netns: Netns, command: str, by: Origin = _LEARNER) -> Netns:
+def run_command(netns: Netns, command: str, origin: Origin = _LEARNER) -> Netns:
     """Carry out one command in a namespace; see `do`."""
     words = shell_words(command)
     if not words:
@@ -48,7 +48,7 @@ def run_command(netns: Netns, command: str, by: Origin = _LEARNER) -> Netns:
     if words[0] not in tools:
         raise _fail(f"{words[0]!r} is not understood; understood are {USAGE}{nearest(words[0], tools)}", command)
     try:
-        return tools[words[0]](netns, words[1:], by)
+        return tools[words[0]](netns, words[1:], origin)
     except StateSyntaxError as wrong:
         raise _pointed(wrong, command) from None
 
@@ -65,7 +65,7 @@ def _fail(what: str, command: str) -> StateSyntaxError:
     return StateSyntaxError(what, source="command", line=1, column=1, text=command)
 
 
-def _sysctl(netns: Netns, words: list[str], by: Origin) -> Netns:
+def _sysctl(netns: Netns, words: list[str], origin: Origin) -> Netns:
     try:
         _, pairs = getopt(words, "wq", ["write", "quiet"])
     except GetoptError as problem:
@@ -76,5 +76,5 @@ def _sysctl(netns: Netns, words: list[str], by: Origin) -> Netns:
         key, equals, value = pair.partition("=")
         if not equals or not key:
             raise McniError(f"sysctl: {pair!r} is not KEY=VALUE")
-        netns = set_sysctl(netns, key.strip(), value, by)
+        netns = set_sysctl(netns, key.strip(), value, origin)
     return netns

@@ -32,7 +32,7 @@ _PRIORITY = tuple(word[:n] for word in ("preference", "priority", "order") for n
 """`ip rule` takes what begins one of its words, as `pref`. Source: iprule_modify() in ip/iprule.c."""
 
 
-def ip(netns: Netns, words: list[str], by: Origin) -> Netns:
+def ip(netns: Netns, words: list[str], origin: Origin) -> Netns:
     """Carry out `ip OBJECT VERB ...`. Raises: McniError for what the tool, the kernel or the model does not take."""
     while words[:1] in (["-4"], ["--4"]):  # the model knows no other family
         words = words[1:]
@@ -41,7 +41,7 @@ def ip(netns: Netns, words: list[str], by: Origin) -> Netns:
     kind = _full(words[0], tuple(_VERBS), "ip")
     verbs = _VERBS[kind]
     verb = _full(words[1], tuple(verbs), f"ip {kind}")
-    return verbs[verb](netns, words[2:], by)
+    return verbs[verb](netns, words[2:], origin)
 
 
 def _full(word: str, names: Sequence[str], before: str) -> str:
@@ -92,7 +92,7 @@ _OF_LOCAL = {"local": "host", "broadcast": "link"}
 """Types of routes that belong to table `local`, with their scopes, unless another one is said."""
 
 
-def _route(verb: str, netns: Netns, words: list[str], by: Origin) -> Netns:
+def _route(verb: str, netns: Netns, words: list[str], origin: Origin) -> Netns:
     """Add or delete a route: `[TYPE] PREFIX WORD VALUE ...`; the words may stand before the prefix."""
     source = f"ip route {verb}"
     said, alone = _typed(words, _ROUTE_WORDS, _ROUTE_FLAGS, source)
@@ -116,7 +116,7 @@ def _route(verb: str, netns: Netns, words: list[str], by: Origin) -> Netns:
         said["dev"] = device_of(netns.fib, Words(said["via"], source=source, number=1).address(), table, netns.name)
     if kind in ("", "unicast") and "via" not in said:
         said.setdefault("scope", "link")  # without a gateway the destination is on the link, ip-route(8)
-    return add_routes(netns, parse_route(f"{line} {_text(said)}", table, by, source=source), how=verb)
+    return add_routes(netns, parse_route(f"{line} {_text(said)}", table, origin, source=source), how=verb)
 
 
 def _without_route(netns: Netns, line: str, said: dict[str, str], kind: str, table: str) -> Netns:
@@ -147,7 +147,7 @@ _RULE_FIELDS = {
 """Words of `ip rule`, with the fields of a rule they fill; `not` finds a rule with or without it."""
 
 
-def _rule(verb: str, netns: Netns, words: list[str], by: Origin) -> Netns:
+def _rule(verb: str, netns: Netns, words: list[str], origin: Origin) -> Netns:
     """Add or delete a rule; a deleted one is the first that is as said."""
     source = f"ip rule {verb}"
     said, alone = _typed(words, _RULE_WORDS, ("not", *_RULE_ACTIONS, *RULE_KEPT), source)
@@ -164,7 +164,7 @@ def _rule(verb: str, netns: Netns, words: list[str], by: Origin) -> Netns:
     text = " ".join([*alone, _text(said)])
     rule = parse_ip_rule(
         f"{number}: {inverted}from {source_of} {text}" if number else f"{inverted}from {source_of} {text}",
-        by,
+        origin,
         source=source,
     )
     if verb == "add":
@@ -186,7 +186,7 @@ def _without_rule(netns: Netns, **given: object) -> Netns:
     raise Refused(f"{netns.name} has no such rule", error="ENOENT")
 
 
-def _add_address(netns: Netns, words: list[str], by: Origin) -> Netns:
+def _add_address(netns: Netns, words: list[str], origin: Origin) -> Netns:
     said, alone = _typed(words, {"dev": "dev", "local": "local"}, (), "ip address add")
     alone += [said["local"]] if "local" in said else []
     if "dev" not in said or len(alone) != 1:
@@ -194,10 +194,11 @@ def _add_address(netns: Netns, words: list[str], by: Origin) -> Netns:
     interface = Words(alone[0], source="ip address add", number=1).interface()
     if not int(interface.ip) or interface.ip.is_multicast:
         raise Unsupported(f"ip address add: {interface.ip} is no address of one machine")
-    return add_address(netns, said["dev"], Address(interface, "host" if interface.ip.is_loopback else "global"), by=by)
+    address = Address(interface, "host" if interface.ip.is_loopback else "global")
+    return add_address(netns, said["dev"], address, origin=origin)
 
 
-def _add_neigh(netns: Netns, words: list[str], by: Origin) -> Netns:
+def _add_neigh(netns: Netns, words: list[str], origin: Origin) -> Netns:
     said, alone = _typed(words, {w: w for w in ("dev", "lladdr", "nud", "proxy", "to")}, (), "ip neigh add")
     alone += [said[word] for word in ("to", PROXY) if word in said]
     needed = set() if PROXY in said else {"dev", "lladdr"}
@@ -205,10 +206,10 @@ def _add_neigh(netns: Netns, words: list[str], by: Origin) -> Netns:
         raise Unsupported("of `ip neigh`, `add ADDRESS lladdr MAC dev DEVICE` and `add proxy ADDRESS dev DEVICE` work")
     line = f"{alone[0]} dev {said['dev']} " if "dev" in said else f"{alone[0]} "
     line += PROXY if PROXY in said else f"lladdr {said['lladdr'].lower()} {said.get('nud', 'permanent').upper()}"
-    return add_neigh(netns, parse_neigh(line, by, source="ip neigh add"))
+    return add_neigh(netns, parse_neigh(line, origin, source="ip neigh add"))
 
 
-def _set_link(netns: Netns, words: list[str], by: Origin) -> Netns:
+def _set_link(netns: Netns, words: list[str], origin: Origin) -> Netns:
     said, alone = _typed(words, {"dev": "dev"}, ("up", "down"), "ip link set")
     names = [*alone, *([said["dev"]] if "dev" in said else [])]
     if len(names) != 1 or ("up" in said) == ("down" in said):

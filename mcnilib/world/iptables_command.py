@@ -28,7 +28,7 @@ TEXTS = ("--comment", "--log-prefix", "--nflog-prefix")
 """Options whose value may look like an option."""
 
 
-def iptables(netns: Netns, words: list[str], by: Origin) -> Netns:
+def iptables(netns: Netns, words: list[str], origin: Origin) -> Netns:
     """Carry out `iptables [-t TABLE] VERB CHAIN ...`; the table and -w may stand anywhere.
 
     Raises: McniError for what the tool, the kernel or the model does not take.
@@ -45,7 +45,7 @@ def iptables(netns: Netns, words: list[str], by: Origin) -> Netns:
     there = find_table(netns.ip4.tables, table).by_name
     if verb != "-N" and chain not in there:
         raise McniError(f"iptables: table {table} of {netns.name} has no chain {chain}{nearest(chain, there)}")
-    tables = EDITS[verb](netns.ip4.tables, table, chain, rest[2:], by)
+    tables = EDITS[verb](netns.ip4.tables, table, chain, rest[2:], origin)
     check_table(find_table(tables, table), f"iptables in {netns.name}")
     return netns.with_ip4(tables=tables)
 
@@ -69,8 +69,8 @@ def _table(words: Sequence[str]) -> tuple[str, list[str]]:
     return table, rest
 
 
-def _rule(chain: str, words: Sequence[str], by: Origin | None = None) -> ChainRule:
-    return parse_rule(" ".join(map(_quoted, ["-A", chain, *words])), by)
+def _rule(chain: str, words: Sequence[str], origin: Origin | None = None) -> ChainRule:
+    return parse_rule(" ".join(map(_quoted, ["-A", chain, *words])), origin)
 
 
 def _quoted(word: str) -> str:
@@ -93,17 +93,17 @@ def _number(chain: str, word: str, most: int) -> int:
     return number
 
 
-def _append(tables: Tables, table: str, chain: str, words: list[str], by: Origin) -> Tables:
-    return append(tables, table, [_rule(chain, words, by)])
+def _append(tables: Tables, table: str, chain: str, words: list[str], origin: Origin) -> Tables:
+    return append(tables, table, [_rule(chain, words, origin)])
 
 
-def _insert(tables: Tables, table: str, chain: str, words: list[str], by: Origin) -> Tables:
+def _insert(tables: Tables, table: str, chain: str, words: list[str], origin: Origin) -> Tables:
     most = len(find_table(tables, table).chain(chain).rules) + 1
     number = _number(chain, words.pop(0), most) if _numbered(words) else 1
-    return insert(tables, table, _rule(chain, words, by), number)
+    return insert(tables, table, _rule(chain, words, origin), number)
 
 
-def _delete(tables: Tables, table: str, chain: str, words: list[str], by: Origin) -> Tables:
+def _delete(tables: Tables, table: str, chain: str, words: list[str], origin: Origin) -> Tables:
     """Delete a rule by its number, or the first that reads as said."""
     rules = find_table(tables, table).chain(chain).rules
     if not _numbered(words):
@@ -117,7 +117,7 @@ def _delete(tables: Tables, table: str, chain: str, words: list[str], by: Origin
     return delete(tables, table, rule)
 
 
-def _policy(tables: Tables, table: str, chain: str, words: list[str], by: Origin) -> Tables:
+def _policy(tables: Tables, table: str, chain: str, words: list[str], origin: Origin) -> Tables:
     if chain not in BUILT_IN[table]:
         raise McniError(f"iptables: {chain} is no built-in chain and has no policy")
     if words not in (["ACCEPT"], ["DROP"]):
@@ -127,7 +127,7 @@ def _policy(tables: Tables, table: str, chain: str, words: list[str], by: Origin
     return set_policy(tables, table, chain, words[0])
 
 
-def _new(tables: Tables, table: str, chain: str, words: list[str], by: Origin) -> Tables:
+def _new(tables: Tables, table: str, chain: str, words: list[str], origin: Origin) -> Tables:
     _check_alone(chain, words)
     if chain in find_table(tables, table).by_name:
         raise McniError(f"iptables: chain {chain} exists already in table {table}")
@@ -143,7 +143,7 @@ def _is_target(name: str) -> bool:
         return True
 
 
-def _flush(tables: Tables, table: str, chain: str, words: list[str], by: Origin) -> Tables:
+def _flush(tables: Tables, table: str, chain: str, words: list[str], origin: Origin) -> Tables:
     _check_alone(chain, words)
     return flush_chain(tables, table, chain)
 

@@ -161,7 +161,7 @@ def test_every_line_has_a_writer_and_a_reason(name):
     netns = world(workaround="host route back", be_liberal=True, stateful_gateway=True)[name]
     lines = [*netns.links, *netns.ip4.rules, *netns.ip4.routes, *netns.ip4.neighbours, *netns.sysctls, *netns.sets]
     lines += [rule for table in netns.ip4.tables for c in table.chains for rule in c.rules]
-    assert [line for line in lines if not (line.by and line.by.writer and line.by.why)] == []
+    assert [line for line in lines if not (line.origin and line.origin.writer and line.origin.why)] == []
 
 
 @pytest.mark.parametrize("encapsulation", Encapsulation)

@@ -343,8 +343,8 @@ def test_felix_turns_the_node_into_a_router_and_says_so():
     written = {line.key: line for line in felix().sysctls}
     assert (written["net.ipv4.ip_forward"].value, written["net.netfilter.nf_conntrack_acct"].value) == ("1", "1")
     rules = [rule for t in felix("3.29").ip4.tables for c in t.chains for rule in c.rules]
-    assert {rule.by.writer for rule in rules} == {"Felix v3.29"}
-    assert all(rule.by.why and "\n" not in rule.by.why for rule in rules)
+    assert {rule.origin.writer for rule in rules} == {"Felix v3.29"}
+    assert all(rule.origin.why and "\n" not in rule.origin.why for rule in rules)
 
 
 @pytest.mark.parametrize("wrong", [{"version": "3.25"}, {"version": "3.28.2"}, {"endpoint_to_host": "REJECT"}])

@@ -80,7 +80,7 @@ def test_a_pod_sends_everything_to_an_address_nobody_has():
 def test_the_nodes_way_to_a_pod(version, line, writer):
     node = attach_node(new_netns("node1"), CAL1, calico(version))
     route = node.fib.lookup(Query(CAL1.address)).route
-    assert (str(route).rstrip(), route.by.writer) == (line, writer)
+    assert (str(route).rstrip(), route.origin.writer) == (line, writer)
 
 
 @pytest.mark.parametrize(
@@ -206,7 +206,7 @@ def test_every_node_reaches_every_block_and_says_who_wrote_the_way(version, enca
         node = join(machine(name), calico(version, encapsulation))
         ways = [route for route in node.ip4.routes if route.dst in {peer.block for peer in CLUSTER.nodes}]
         assert len(ways) == len(CLUSTER.nodes)
-        assert {route.by.writer for route in ways} == {f"Felix v{version}" if encapsulation is VXLAN else "BIRD"}
+        assert {route.origin.writer for route in ways} == {f"Felix v{version}" if encapsulation is VXLAN else "BIRD"}
 
 
 def test_a_node_without_default_route_cannot_find_the_router_to_a_far_block():

@@ -221,8 +221,8 @@ def test_tcp_be_liberal_writes_the_sysctl_before_it_is_read():
 
 def test_the_drop_says_who_wrote_it_and_why():
     chain = {c.name: c for t in node("1.29").ip4.tables if t.name == "filter" for c in t.chains}["KUBE-FORWARD"]
-    assert chain.rules[0].by.writer == "kube-proxy 1.29"
-    assert "because nf_conntrack_tcp_be_liberal was 0 when kube-proxy started" in chain.rules[0].by.why
+    assert chain.rules[0].origin.writer == "kube-proxy 1.29"
+    assert "because nf_conntrack_tcp_be_liberal was 0 when kube-proxy started" in chain.rules[0].origin.why
 
 
 # names

@@ -230,4 +230,4 @@ def test_every_line_of_the_coordinator_says_who_wrote_it_and_why():
     netns = mac3()
     lines = [*netns.ip4.routes, *netns.ip4.neighbours, *netns.ip4.rules, *netns.sysctls]
     lines += [rule for t in netns.ip4.tables for chain in t.chains for rule in chain.rules]
-    assert all(line.by and line.by.why for line in lines)
+    assert all(line.origin and line.origin.why for line in lines)

@@ -139,7 +139,7 @@ def test_the_kernels_trace_carries_the_rule_its_writer_and_the_connection(worker
     step = trace.outcome.step
     assert (step.netns, step.table, step.chain, step.ctstate) == ("node1", "filter", "KUBE-FORWARD", "INVALID")
     assert step.evidence == "-A KUBE-FORWARD -m conntrack --ctstate INVALID -j DROP"
-    assert str(step.by).startswith("kube-proxy 1.28: ")
+    assert str(step.origin).startswith("kube-proxy 1.28: ")
     assert [entry.state for entry in dict(trace.connections)["node1"]] == ["SYN_SENT"]
     assert [entry.state for entry in dict(trace.connections)["node2"]] == ["SYN_RECV"]
 

@@ -54,5 +54,5 @@ def test_a_pod_without_macvlan_nic_is_refused():
 
 
 def test_every_line_names_its_writer():
-    writers = {route.by.writer for route in pod_netns("mac1").ip4.routes}
+    writers = {route.origin.writer for route in pod_netns("mac1").ip4.routes}
     assert writers == {"the kernel", "Spiderpool IPAM"}

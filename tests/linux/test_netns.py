@@ -98,14 +98,14 @@ def test_a_fresh_namespace_has_lo_and_its_routes() -> None:
 
 def test_derived_routes_name_the_address_they_come_from() -> None:
     netns = model("address add 172.16.1.2/16 dev e0")
-    whys = {str(r.by) for r in netns.ip4.routes if r.dev == "e0"}
+    whys = {str(r.origin) for r in netns.ip4.routes if r.dev == "e0"}
     assert whys == {"the kernel: derived from the address 172.16.1.2/16 on e0"}
 
 
 def test_a_route_keeps_who_wrote_it() -> None:
-    by = Origin("the learner", "to see what happens")
-    netns = add_routes(model(BASE), parse_route("10.9.0.0/16 dev e0 scope link", by=by))
-    assert [r.by for r in netns.ip4.routes if str(r.dst) == "10.9.0.0/16"] == [by]
+    origin = Origin("the learner", "to see what happens")
+    netns = add_routes(model(BASE), parse_route("10.9.0.0/16 dev e0 scope link", origin=origin))
+    assert [r.origin for r in netns.ip4.routes if str(r.dst) == "10.9.0.0/16"] == [origin]
 
 
 ORDERS = [

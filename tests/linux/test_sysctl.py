@@ -76,7 +76,7 @@ def test_a_new_device_copies_what_was_written_for_default() -> None:
     netns = set_sysctl(add_link(netns, Link(2, "eth0")), "net.ipv4.conf.default.rp_filter", "0")
     assert get(netns.sysctls, "net.ipv4.conf.eth0.rp_filter") == "2"
     (line,) = [s for s in netns.sysctls if ".eth0." in s.key]
-    assert str(line.by) == "the kernel: copied from net.ipv4.conf.default.rp_filter when eth0 was created"
+    assert str(line.origin) == "the kernel: copied from net.ipv4.conf.default.rp_filter when eth0 was created"
 
 
 @pytest.mark.parametrize(

@@ -245,8 +245,8 @@ INVALID_DROP = "-A KUBE-FORWARD -m conntrack --ctstate INVALID -j DROP"
 def test_the_deciding_line_and_who_wrote_it(name: str, settings: str, evidence: str, writer: str) -> None:
     step = told(name, settings).outcome.step
     assert evidence in step.evidence
-    assert step.by is not None
-    assert writer.lower() in step.by.writer.lower()
+    assert step.origin is not None
+    assert writer.lower() in step.origin.writer.lower()
 
 
 @pytest.mark.parametrize(

@@ -35,7 +35,9 @@ def test_an_inference_is_never_wrong_and_seldom_missing(settings: Settings) -> N
     for netns in build(settings):
         rules = (rule for table in netns.ip4.tables for chain in table.chains for rule in chain.rules)
         for line in (*rules, *netns.ip4.routes, *netns.ip4.rules, *netns.ip4.neighbours):
-            meant = next((names for who, names in SAME.items() if line.by and line.by.writer.startswith(who)), None)
+            meant = next(
+                (names for who, names in SAME.items() if line.origin and line.origin.writer.startswith(who)), None
+            )
             found = writer_of(line)
             judged["known"] += found is not None
             judged["all"] += 1

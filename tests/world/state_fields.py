@@ -266,7 +266,7 @@ FIELDS: dict[type, dict[str, Callable[[], World]]] = {
 """Class, field, and the world that differs in it."""
 
 NO_STATE = {
-    "by": "who wrote it: said about the state, no part of it",
+    "origin": "who wrote it: said about the state, no part of it",
     "gap": "which word of `text` is not modelled: follows from the text",
     "doubt": "what another listing has against it: found anew when both are read",
 }

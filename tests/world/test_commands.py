@@ -65,7 +65,7 @@ def test_a_route_goes_where_ip_puts_it(command: str, table: str, line: str) -> N
 def test_a_typed_line_is_yours() -> None:
     world = do(WORLD, "node1", "iptables -I FORWARD -j DROP")
     step = run(world, STORY.flow(START), STORY.listeners(START)).outcome.step
-    assert (step.evidence, step.by.writer) == ("-A FORWARD -j DROP", "you")
+    assert (step.evidence, step.origin.writer) == ("-A FORWARD -j DROP", "you")
 
 
 @pytest.mark.parametrize(

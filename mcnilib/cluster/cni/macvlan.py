@@ -43,8 +43,8 @@ def add_nic(netns: Netns, pod: Pod, cluster: Cluster, mode: str = "bridge") -> N
     lower = LinkEnd(pod.node, cluster.node(pod.node).nic(pod.parent).index)
     device = pod.macvlan_device
     index = 2 if device == "eth0" else 3
-    by = Origin(_WRITER, f"a child of {pod.parent}: the pod's own place on the underlay")
+    origin = Origin(_WRITER, f"a child of {pod.parent}: the pod's own place on the underlay")
     mac = mac_of(pod.name, device)
-    netns = add_link(netns, Link(index, device, Macvlan(lower, mode), mac, (Address(pod.underlay),), by=by))
-    by = Origin("Spiderpool IPAM", "the gateway of the pod's address pool")
-    return add_routes(netns, ip_route(f"default via {pod.gateway} dev {device}", by), how="prepend")
+    netns = add_link(netns, Link(index, device, Macvlan(lower, mode), mac, (Address(pod.underlay),), origin=origin))
+    origin = Origin("Spiderpool IPAM", "the gateway of the pod's address pool")
+    return add_routes(netns, ip_route(f"default via {pod.gateway} dev {device}", origin), how="prepend")

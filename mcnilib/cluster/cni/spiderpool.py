@@ -112,8 +112,10 @@ def node_addresses(node: Netns) -> tuple[IPv4Address, ...]:
 
 def attach(netns: Netns, pod: Pod, coordinator: Coordinator) -> Netns:
     """Do the pod's side of a single-NIC Macvlan pod: veth0, neighbours, routes, and the mark rules for replies."""
-    by = Origin(_WRITER, "the pod's end of the pair to its node")
-    netns = add_link(netns, Link(3, "veth0", Veth(LinkEnd(pod.node, pod.host_index)), mac_of(pod.name, "veth0"), by=by))
+    origin = Origin(_WRITER, "the pod's end of the pair to its node")
+    netns = add_link(
+        netns, Link(3, "veth0", Veth(LinkEnd(pod.node, pod.host_index)), mac_of(pod.name, "veth0"), origin=origin)
+    )
     netns = rp_filter(netns, coordinator)
     netns = reach_node(netns, pod, coordinator, "veth0", mac_of(pod.node, pod.host_device))
     netns = add_routes(netns, *hijacked(pod, coordinator, "veth0"))
@@ -123,22 +125,20 @@ def attach(netns: Netns, pod: Pod, coordinator: Coordinator) -> Netns:
 def attach_host(node: Netns, pod: Pod) -> Netns:
     """Do the node's side: the veth pair (single-NIC pods only), rule 1000, table 500 and the pod's neighbour entry."""
     if not pod.overlay:
-        by = Origin(_WRITER, f"the node's end of the pair to pod {pod.name}")
-        link = Link(
-            pod.host_index, pod.host_device, Veth(LinkEnd(pod.name, 3)), mac_of(pod.node, pod.host_device), by=by
-        )
-        node = add_link(node, link)
+        origin = Origin(_WRITER, f"the node's end of the pair to pod {pod.name}")
+        peer, mac = Veth(LinkEnd(pod.name, 3)), mac_of(pod.node, pod.host_device)
+        node = add_link(node, Link(pod.host_index, pod.host_device, peer, mac, origin=origin))
     rule = ip_rule(
         f"1000:\tfrom all lookup {HOST_TABLE}", Origin(_WRITER, "looks for pods before the subnet on the NIC")
     )
     node = node if rule in node.ip4.rules else add_rule(node, rule)
     if pod.underlay is None:
         raise ValueError(f"pod {pod.name} has no Macvlan NIC")
-    by = Origin(_WRITER, f"the node cannot reach {pod.name} over its own NIC, only through the pair")
-    node = add_routes(node, ip_route(f"{pod.underlay.ip} dev {pod.host_device} scope link", by, HOST_TABLE))
+    origin = Origin(_WRITER, f"the node cannot reach {pod.name} over its own NIC, only through the pair")
+    node = add_routes(node, ip_route(f"{pod.underlay.ip} dev {pod.host_device} scope link", origin, HOST_TABLE))
     lladdr = mac_of(pod.name, pod.pair_device)
-    by = Origin(_WRITER, "nobody answers ARP for this address on the pair")
-    return add_neigh(node, ip_neigh(f"{pod.underlay.ip} dev {pod.host_device} lladdr {lladdr} PERMANENT", by))
+    origin = Origin(_WRITER, "nobody answers ARP for this address on the pair")
+    return add_neigh(node, ip_neigh(f"{pod.underlay.ip} dev {pod.host_device} lladdr {lladdr} PERMANENT", origin))
 
 
 def rp_filter(netns: Netns, coordinator: Coordinator) -> Netns:
@@ -151,29 +151,31 @@ def reach_node(
     netns: Netns, pod: Pod, coordinator: Coordinator, dev: str, lladdr: str, table: str = NIC_TABLE
 ) -> Netns:  # the six things a route to the node is made of
     """Write neighbour entries and routes (main and the NIC's table) for every address of the node."""
-    by = Origin(_WRITER, "the node's end of the pair, so that no ARP is needed")
+    origin = Origin(_WRITER, "the node's end of the pair, so that no ARP is needed")
     for ip in coordinator.node_ips:
-        netns = add_neigh(netns, ip_neigh(f"{ip} dev {dev} lladdr {lladdr} PERMANENT", by))
-    by = Origin(_WRITER, "a Macvlan child cannot talk to its own node over the underlay; the pair can")
+        netns = add_neigh(netns, ip_neigh(f"{ip} dev {dev} lladdr {lladdr} PERMANENT", origin))
+    origin = Origin(_WRITER, "a Macvlan child cannot talk to its own node over the underlay; the pair can")
     lines = [f"{ip} dev {dev} scope link src {pod.address}" for ip in coordinator.node_ips]
-    return add_routes(netns, *(ip_route(line, by, t) for line in lines for t in ("main", table)))
+    return add_routes(netns, *(ip_route(line, origin, t) for line in lines for t in ("main", table)))
 
 
 def hijacked(pod: Pod, coordinator: Coordinator, dev: str, table: str = "main") -> list[Route]:
     """Return the routes for what only the node can deliver: pods, services and hijackCIDR."""
     gateway = coordinator.node_ips[0]
-    by = Origin(_WRITER, "pods and services are reached through the node: the underlay does not know them")
-    return [ip_route(f"{cidr} via {gateway} dev {dev} src {pod.address}", by, table) for cidr in coordinator.hijacked]
+    origin = Origin(_WRITER, "pods and services are reached through the node: the underlay does not know them")
+    return [
+        ip_route(f"{cidr} via {gateway} dev {dev} src {pod.address}", origin, table) for cidr in coordinator.hijacked
+    ]
 
 
 def _mark(netns: Netns, pod: Pod, coordinator: Coordinator) -> Netns:
     """Write what sends replies back the way the request came: MARK, CONNMARK, rule 1000 and table 100."""
     rules = [chain_rule(line, Origin(_WRITER, why)) for line, why in MARK_RULES]
     netns = netns.with_ip4(tables=append(netns.ip4.tables, "mangle", rules))
-    by = Origin(_WRITER, "replies to connections that came in by veth0 leave by veth0")
-    netns = add_rule(netns, ip_rule(f"1000:\tfrom all fwmark 0x1 lookup {MARK_TABLE}", by))
+    origin = Origin(_WRITER, "replies to connections that came in by veth0 leave by veth0")
+    netns = add_rule(netns, ip_rule(f"1000:\tfrom all fwmark 0x1 lookup {MARK_TABLE}", origin))
     line = f"default via {coordinator.node_ips[0]} dev veth0 src {pod.address}"
-    return add_routes(netns, ip_route(line, by, MARK_TABLE))
+    return add_routes(netns, ip_route(line, origin, MARK_TABLE))
 
 
 def attach_multi(netns: Netns, pod: Pod, coordinator: Coordinator, default: DefaultNic, tuning: Tuning) -> Netns:
@@ -197,32 +199,32 @@ def _move_net1(netns: Netns, pod: Pod, table: str) -> Netns:
     if pod.underlay is None:
         raise ValueError(f"pod {pod.name} has no Macvlan NIC")
     netns = del_route(netns, "default", dev="net1")
-    by = Origin(_WRITER, "moved out of main: the pod's default route is on eth0")
-    default = ip_route(f"default via {pod.gateway} dev net1", by, table)
-    by = Origin(_WRITER, "copied from main, so that net1's own subnet stays on net1")
-    subnet = ip_route(f"{pod.underlay.network} dev net1 scope link src {pod.underlay.ip}", by, table)
+    origin = Origin(_WRITER, "moved out of main: the pod's default route is on eth0")
+    default = ip_route(f"default via {pod.gateway} dev net1", origin, table)
+    origin = Origin(_WRITER, "copied from main, so that net1's own subnet stays on net1")
+    subnet = ip_route(f"{pod.underlay.network} dev net1 scope link src {pod.underlay.ip}", origin, table)
     netns = add_routes(netns, default, subnet)
-    by = Origin(_WRITER, "what has net1's address leaves by net1")
-    return add_rule(netns, ip_rule(f"from {pod.underlay.ip} lookup {table}", by))
+    origin = Origin(_WRITER, "what has net1's address leaves by net1")
+    return add_rule(netns, ip_rule(f"from {pod.underlay.ip} lookup {table}", origin))
 
 
 def _copy_eth0(netns: Netns, pod: Pod) -> Netns:
     """Copy eth0's default route to table 100 and look there for what has eth0's address."""
-    by = Origin(_WRITER, "copied from main: the way out for replies of connections that came in by eth0")
-    netns = add_routes(netns, ip_route(f"default via {GATEWAY} dev eth0", by, MARK_TABLE))
-    by = Origin(_WRITER, "what has eth0's address leaves by eth0, so replies go back the way the request came")
-    return add_rule(netns, ip_rule(f"from {pod.overlay} lookup {MARK_TABLE}", by))
+    origin = Origin(_WRITER, "copied from main: the way out for replies of connections that came in by eth0")
+    netns = add_routes(netns, ip_route(f"default via {GATEWAY} dev eth0", origin, MARK_TABLE))
+    origin = Origin(_WRITER, "what has eth0's address leaves by eth0, so replies go back the way the request came")
+    return add_rule(netns, ip_rule(f"from {pod.overlay} lookup {MARK_TABLE}", origin))
 
 
 def _move_eth0(netns: Netns, pod: Pod, coordinator: Coordinator, table: str) -> Netns:
     """Move eth0's default route to a table of its own and copy its other routes there."""
     netns = del_route(netns, "default", dev="eth0")
-    by = Origin(_WRITER, "moved out of main: the pod's default route is on net1")
-    default = ip_route(f"default via {GATEWAY} dev eth0", by, table)
-    by = Origin(_WRITER, "copied from main")
-    link = ip_route(f"{GATEWAY} dev eth0 scope link", by, table)
+    origin = Origin(_WRITER, "moved out of main: the pod's default route is on net1")
+    default = ip_route(f"default via {GATEWAY} dev eth0", origin, table)
+    origin = Origin(_WRITER, "copied from main")
+    link = ip_route(f"{GATEWAY} dev eth0 scope link", origin, table)
     present = {route.dst for route in netns.ip4.routes if route.table == table}
     copies = [route for route in hijacked(pod, coordinator, "eth0", table) if route.dst not in present]
     netns = add_routes(netns, default, link, *copies)
-    by = Origin(_WRITER, "what has eth0's address leaves by eth0, so replies go back the way the request came")
-    return add_rule(netns, ip_rule(f"from {pod.overlay} lookup {table}", by))
+    origin = Origin(_WRITER, "what has eth0's address leaves by eth0, so replies go back the way the request came")
+    return add_rule(netns, ip_rule(f"from {pod.overlay} lookup {table}", origin))

@@ -144,7 +144,7 @@ def _links(links: Iterable[Link]) -> list[str]:
         cable = link.kind.role in (DeviceRole.NIC, DeviceRole.PAIR)
         kind = Veth(NO_END) if cable else link.kind.leading_to(NO_END).with_entries((), ())
         carrier = link.carrier or not link.kind.child  # others have it by their cables
-        lines.append(str(replace(link, kind=kind, carrier=carrier, by=None)))
+        lines.append(str(replace(link, kind=kind, carrier=carrier, origin=None)))
     return lines
 
 

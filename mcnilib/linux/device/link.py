@@ -78,7 +78,7 @@ class Link:
     carrier: bool = True  # false: its cable has nothing at the other end, or it is kept down (protodown)
     hidden: tuple[Hidden, ...] = ()  # who else may take its frames
     egress: Gap | None = None  # why nobody knows what becomes of packets that leave by it: its queueing discipline
-    by: Origin | None = field(default=None, compare=False)
+    origin: Origin | None = field(default=None, compare=False)
 
     def primary(self, address: Address) -> Address:
         """Return the address whose subnet the given one shares: itself, unless it is printed as `secondary`."""

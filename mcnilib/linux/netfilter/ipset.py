@@ -177,7 +177,7 @@ class IpSet:
     type: str = "hash:net"
     members: tuple[IPv4Network | Member, ...] = ()
     options: str = "family inet hashsize 1024 maxelem 65536"
-    by: Origin | None = field(default=None, compare=False)
+    origin: Origin | None = field(default=None, compare=False)
 
     @property
     def kinds(self) -> tuple[str, ...]:

@@ -251,7 +251,7 @@ def applies(rule: Rule, query: Query) -> bool:
     return selector is None or selector(query)
 
 
-def derived_routes(link: Link, address: Address, by: Origin | None = None) -> Iterator[Route]:
+def derived_routes(link: Link, address: Address, origin: Origin | None = None) -> Iterator[Route]:
     """Yield the routes the kernel adds for an address: local, broadcast, and the subnet it stands in.
 
     The subnet is left out for a /32 and a device that is down, broadcasts also for a /31. A secondary address derives
@@ -259,11 +259,11 @@ def derived_routes(link: Link, address: Address, by: Origin | None = None) -> It
     Source: fib_add_ifaddr() in net/ipv4/fib_frontend.c.
     """
     subnet, src = address.interface.network, link.primary(address).ip
-    by = by or Origin("the kernel", f"derived from the address {address.interface} on {link.name}")
+    origin = origin or Origin("the kernel", f"derived from the address {address.interface} on {link.name}")
     lo = link.is_loopback
 
     def route(dst: object, kind: str, scope: str, table: str = "local") -> Route:
-        return Route(IPv4Network(dst), link.name, None, src, kind, table, scope, "kernel", by=by)
+        return Route(IPv4Network(dst), link.name, None, src, kind, table, scope, "kernel", origin=origin)
 
     yield route(address.ip, "local", "host")
     if not link.up:

@@ -60,7 +60,7 @@ class Neigh:
     dev: str
     mac: str
     state: str = "PERMANENT"
-    by: Origin | None = field(default=None, compare=False)
+    origin: Origin | None = field(default=None, compare=False)
 
     def __str__(self) -> str:
         lladdr = f"lladdr {self.mac} " if self.mac else ""
@@ -68,7 +68,7 @@ class Neigh:
         return f"{self.ip} {dev}{lladdr}{self.state} "
 
 
-def parse_neigh(line: str, by: Origin | None = None, *, source: str = "ip neigh", number: int = 1) -> Neigh:
+def parse_neigh(line: str, origin: Origin | None = None, *, source: str = "ip neigh", number: int = 1) -> Neigh:
     """Read one line of `ip neigh` that names an entry somebody wrote, or of `ip neigh show proxy`.
 
     Raises: StateSyntaxError for text `ip` does not print, Unsupported for an entry of another state.
@@ -83,7 +83,7 @@ def parse_neigh(line: str, by: Origin | None = None, *, source: str = "ip neigh"
         words.take()
         words.take("a protocol")
     words.end()
-    return Neigh(ip, dev, "" if state == PROXY else mac, state, by)
+    return Neigh(ip, dev, "" if state == PROXY else mac, state, origin)
 
 
 def _state(words: Words, mac: str) -> str:

@@ -149,7 +149,7 @@ class Route:
     text: str = ""  # the whole line, when it has words that are not modelled
     gap: Gap | None = field(default=None, compare=False)  # names the first of these
     doubt: str = field(default="", compare=False)  # what `ip neigh` has against its gateway, see fib.with_doubt
-    by: Origin | None = field(default=None, compare=False)
+    origin: Origin | None = field(default=None, compare=False)
 
     def __str__(self) -> str:
         return _route_text(self, in_table="")
@@ -270,7 +270,7 @@ _COLLECTED_ROUTE: WordReaders = {
 def parse_route(
     line: str,
     table: str = "main",
-    by: Origin | None = None,
+    origin: Origin | None = None,
     *,
     source: str = "ip route",
     number: int = 1,
@@ -293,7 +293,7 @@ def parse_route(
         raise words.error(f"a {kind} route has neither gateway nor device")
     if kind not in REJECTING and "dev" not in values and not {"nexthop", "nhid"} & values.keys():
         raise words.error("dev is missing")
-    return Route(**{name: values[name] for name in values if name not in ROUTE_ONLY}, type=kind, by=by)  # type: ignore[arg-type]
+    return Route(**{name: values[name] for name in values if name not in ROUTE_ONLY}, type=kind, origin=origin)  # type: ignore[arg-type]
 
 
 ROUTE_ONLY = {*METRICS, *ROUTE_KEPT}

@@ -57,7 +57,7 @@ class Rule:
     proto: str = ""
     text: str = ""  # the whole line, when it has words that are not modelled; the selectors above hold besides
     gap: Gap | None = field(default=None, compare=False)  # names the first of these
-    by: Origin | None = field(default=None, compare=False)
+    origin: Origin | None = field(default=None, compare=False)
 
     def __str__(self) -> str:
         if self.text:
@@ -82,7 +82,7 @@ class Rule:
         return failed
 
 
-DEFAULT_RULES = tuple(Rule(n, table, by=KERNEL) for n, table in ((0, "local"), (32766, "main"), (32767, "default")))
+DEFAULT_RULES = tuple(Rule(n, table, origin=KERNEL) for n, table in ((0, "local"), (32766, "main"), (32767, "default")))
 """The rules every namespace starts with. Source: ip-rule(8)."""
 
 
@@ -141,7 +141,7 @@ _COLLECTED_RULE: WordReaders = {**_RULE, **RULE_KEPT, **{word: MACHINE_NAMES[wor
 
 
 def parse_ip_rule(
-    line: str, by: Origin | None = None, *, source: str = "ip rule", number: int = 1, partial: bool = False
+    line: str, origin: Origin | None = None, *, source: str = "ip rule", number: int = 1, partial: bool = False
 ) -> Rule:
     """Read one line of `ip rule`; without `PRIORITY:` in front the rule is unnumbered.
 
@@ -167,7 +167,7 @@ def parse_ip_rule(
         raise words.error("a rule says either lookup or what becomes of the packet")
     if "fwmark" in values:
         values["fwmark"], values["fwmask"] = values["fwmark"]  # type: ignore[misc]
-    return Rule(priority, inverted=inverted, by=by, **values)  # type: ignore[arg-type]
+    return Rule(priority, inverted=inverted, origin=origin, **values)  # type: ignore[arg-type]
 
 
 def parse_rules(text: str, *, source: str = "ip rule", partial: bool = False) -> tuple[Rule, ...]:

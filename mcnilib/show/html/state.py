@@ -87,7 +87,7 @@ def _passed_over(number: int) -> StateLine:
 
 def _rule(rule: ChainRule, step: Step) -> StateLine:
     if rule == step.line:
-        return StateLine(str(rule), True, str(rule.by or ""))
+        return StateLine(str(rule), True, str(rule.origin or ""))
     try:
         why = rule.why_not(step.before, step.context) if step.context else ""
     except McniError as error:

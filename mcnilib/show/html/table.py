@@ -71,8 +71,8 @@ def _row(journey: Journey, index: int, step: Step, fields: tuple[str, ...]) -> R
         f"{step.netns}: {place_name(step)}",
         step.action,
         step.evidence.strip(),
-        step.by.writer if step.by else "",
-        step.by.why if step.by else "",
+        step.origin.writer if step.origin else "",
+        step.origin.why if step.origin else "",
         changed,
         step.fate,
     )

@@ -50,7 +50,7 @@ def loss_lines(journeys: Sequence[Journey]) -> tuple[str, ...]:
 
 
 def _by(step: Step) -> tuple[str, ...]:
-    return (f"by {step.by.writer}",) if step.by else ()
+    return (f"by {step.origin.writer}",) if step.origin else ()
 
 
 def rewritten(step: Step) -> tuple[str, ...]:
@@ -75,10 +75,10 @@ def rewrites(journey: Journey) -> dict[str, list[Step]]:
 
 def rewrite_lines(journey: Journey, steps: Sequence[Step]) -> tuple[str, ...]:
     """Say what one namespace rewrote in a packet, and by whose rule; a reply is rewritten as its connection says."""
-    writers = dict.fromkeys(step.by.writer for step in steps if step.table and step.by)
+    writers = dict.fromkeys(step.origin.writer for step in steps if step.table and step.origin)
     back = " back" if journey.reply and not any(step.table for step in steps) else ""
-    by = (f"by {', '.join(writers)}",) if writers else ()
-    return (f"{journey.number} rewritten{back}", *new_addresses(steps), *by)
+    authors = (f"by {', '.join(writers)}",) if writers else ()
+    return (f"{journey.number} rewritten{back}", *new_addresses(steps), *authors)
 
 
 def new_addresses(steps: Sequence[Step]) -> tuple[str, ...]:
@@ -99,11 +99,11 @@ def writers(trace: Trace, netns: str) -> dict[str, str]:
     """Say whose iptables rules matched packets in a namespace: name -> `quiet`, or `drop` for who decided."""
     names: dict[str, str] = {}
     for step in (step for journey in trace.journeys for step in journey.within(netns)):
-        if step.table and step.by:
-            names.setdefault(step.by.writer, "quiet")
+        if step.table and step.origin:
+            names.setdefault(step.origin.writer, "quiet")
     decided = trace.outcome.step
-    if not trace.outcome.works and decided.netns == netns and decided.by and decided.table:
-        names[decided.by.writer] = "drop"
+    if not trace.outcome.works and decided.netns == netns and decided.origin and decided.table:
+        names[decided.origin.writer] = "drop"
     return names
 
 

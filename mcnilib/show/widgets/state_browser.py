@@ -54,7 +54,7 @@ def _links(netns: Netns) -> Iterator[Listed]:
     for text in listing(netns, "ip -d address").splitlines():
         first = not text.startswith(" ")
         if "valid_lft" not in text:
-            lines.append(StateLine(text, note=_by(next(writers).by) if first else ""))
+            lines.append(StateLine(text, note=_by(next(writers).origin) if first else ""))
     yield Listed("ip -d address", tuple(lines))
 
 
@@ -76,7 +76,7 @@ def _neighbours(netns: Netns) -> Iterator[Listed]:
 def _sysctls(netns: Netns) -> Iterator[Listed]:
     """Yield what somebody wrote; what the kernel copied to a device by itself is left out."""
     told = (one for one in netns.sysctls if one.value)
-    written = [one for one in told if one.by is None or one.by.writer != KERNEL.writer]
+    written = [one for one in told if one.origin is None or one.origin.writer != KERNEL.writer]
     yield Listed("sysctl -a, what was written", _noted(written))
 
 
@@ -85,7 +85,7 @@ def _netfilter(netns: Netns) -> Iterator[Listed]:
         lines = tuple(_rules(table))
         yield Listed(f"iptables-save -t {table.name}", lines, folded=len(lines) - len(table.chains) > 8)
     sets = tuple(
-        StateLine(text, note=_by(one.by) if at == 0 else "")
+        StateLine(text, note=_by(one.origin) if at == 0 else "")
         for one in netns.sets
         for at, text in enumerate(one.lines())
     )
@@ -100,7 +100,7 @@ def _rules(table: Table) -> Iterator[StateLine]:
 
 def _noted(items: Iterable[Any]) -> tuple[StateLine, ...]:
     """Return the lines of items that know their origin."""
-    return tuple(StateLine(str(item).rstrip(), note=_by(item.by)) for item in items)
+    return tuple(StateLine(str(item).rstrip(), note=_by(item.origin)) for item in items)
 
 
 def _by(origin: Origin | None) -> str:

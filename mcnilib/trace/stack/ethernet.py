@@ -274,4 +274,4 @@ def shown_to_iptables(netns: Netns) -> bool:
 def shown_because(netns: Netns) -> str:
     """Return the line by which bridged packets are shown to iptables, and whether it is only assumed."""
     line = setting(netns.settings, BRIDGE_CALLS)
-    return f"{line}, which nobody gave" if line.by == KERNEL_DEFAULT else str(line)
+    return f"{line}, which nobody gave" if line.origin == KERNEL_DEFAULT else str(line)

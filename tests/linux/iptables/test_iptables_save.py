@@ -228,7 +228,7 @@ def test_tables_are_printed_in_the_order_of_the_tool() -> None:
 def test_a_rule_knows_its_writer() -> None:
     origin = Origin("somebody", "for a reason")
     rule = parse_rule("-A X -j DROP", origin)
-    assert (rule.by, rule) == (origin, parse_rule("-A X -j DROP"))
+    assert (rule.origin, rule) == (origin, parse_rule("-A X -j DROP"))
 
 
 @pytest.mark.parametrize(

@@ -110,7 +110,7 @@ def _sets(node: Netns, calico: Calico) -> Iterator[IpSet]:
 
 
 def _set(calico: Calico, name: str, members: Iterable[IPv4Network], why: str, kind: str = "hash:net") -> IpSet:
-    return IpSet(name, kind, tuple(sorted(members)), _OPTIONS, by=calico.felix(why))
+    return IpSet(name, kind, tuple(sorted(members)), _OPTIONS, origin=calico.felix(why))
 
 
 def _own_addresses(node: Netns) -> list[IPv4Network]:

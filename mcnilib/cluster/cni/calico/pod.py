@@ -55,23 +55,25 @@ class CalicoPlugin:
 def attach_pod(netns: Netns, pod: Pod, calico: Calico) -> Netns:
     """Do the pod's side: eth0 with the pod's address, and everything routed to the node."""
     netns = set_sysctl(netns, "net.ipv4.ip_forward", "0", Origin(_WRITER, "a pod is no router"))
-    by = Origin(_WRITER, "the pod's end of the pair to its node")
+    origin = Origin(_WRITER, "the pod's end of the pair to its node")
     address = Address(IPv4Interface(f"{_overlay(pod)}/32"))
     peer = Veth(LinkEnd(pod.node, pod.host_index))
-    netns = add_link(netns, Link(POD_INDEX, "eth0", peer, mac_of(pod.name, "eth0"), (address,), mtu=calico.mtu, by=by))
-    by = Origin(_WRITER, "an address nobody has; the node answers for it")
-    netns = add_routes(netns, ip_route(f"{GATEWAY} dev eth0 scope link", by))
-    by = Origin(_WRITER, "everything leaves through the node")
-    return add_routes(netns, ip_route(f"default via {GATEWAY} dev eth0", by))
+    link = Link(POD_INDEX, "eth0", peer, mac_of(pod.name, "eth0"), (address,), mtu=calico.mtu, origin=origin)
+    netns = add_link(netns, link)
+    origin = Origin(_WRITER, "an address nobody has; the node answers for it")
+    netns = add_routes(netns, ip_route(f"{GATEWAY} dev eth0 scope link", origin))
+    origin = Origin(_WRITER, "everything leaves through the node")
+    return add_routes(netns, ip_route(f"default via {GATEWAY} dev eth0", origin))
 
 
 def attach_node(node: Netns, pod: Pod, calico: Calico) -> Netns:
     """Do the node's side: the node's end of the pair, its sysctls, and the route to the pod."""
-    by = Origin(_WRITER, f"the node's end of the pair to pod {pod.name}; it needs no address")
-    link = Link(pod.host_index, pod.host_device, Veth(LinkEnd(pod.name, POD_INDEX)), HOST_MAC, mtu=calico.mtu, by=by)
+    origin = Origin(_WRITER, f"the node's end of the pair to pod {pod.name}; it needs no address")
+    peer = Veth(LinkEnd(pod.name, POD_INDEX))
+    link = Link(pod.host_index, pod.host_device, peer, HOST_MAC, mtu=calico.mtu, origin=origin)
     node = add_link(node, link)
-    for name, value, by in _sysctls(node, calico):
-        node = set_sysctl(node, f"net.ipv4.conf.{pod.host_device}.{name}", value, by)
+    for name, value, origin in _sysctls(node, calico):
+        node = set_sysctl(node, f"net.ipv4.conf.{pod.host_device}.{name}", value, origin)
     return add_routes(node, _route(pod, calico))
 
 

@@ -57,15 +57,15 @@ def vtep_mac(node: str) -> str:
 
 def _add_tunnel(node: Netns, calico: Calico) -> Netns:
     own, peers = calico.node(node.name), calico.peers(node.name)
-    by = calico.felix("carries packets to pods of other nodes; its address is the first of the node's block")
+    origin = calico.felix("carries packets to pods of other nodes; its address is the first of the node's block")
     address = Address(IPv4Interface(f"{own.tunnel}/32"))
     vxlan = calico.encapsulation is Encapsulation.VXLAN
     kind, mac = _kind(own, peers, vxlan), vtep_mac(own.name) if vxlan else NO_MAC
-    node = add_link(node, Link(TUNNEL_INDEX, calico.tunnel, kind, mac, (address,), mtu=calico.mtu, by=by))
+    node = add_link(node, Link(TUNNEL_INDEX, calico.tunnel, kind, mac, (address,), mtu=calico.mtu, origin=origin))
     for peer in peers if vxlan else ():
-        by = calico.felix(f"the far end of the tunnel to {peer.name}; nobody is asked")
+        origin = calico.felix(f"the far end of the tunnel to {peer.name}; nobody is asked")
         line = f"{peer.tunnel} dev {calico.tunnel} lladdr {vtep_mac(peer.name)} PERMANENT"
-        node = add_neigh(node, ip_neigh(line, by))
+        node = add_neigh(node, ip_neigh(line, origin))
     return node
 
 

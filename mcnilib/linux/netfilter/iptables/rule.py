@@ -180,7 +180,7 @@ class ChainRule:
     chain: str
     matches: tuple[Match, ...] = ()
     target: Target | None = None
-    by: Origin | None = field(default=None, compare=False)
+    origin: Origin | None = field(default=None, compare=False)
 
     @cached_property
     def text(self) -> str:

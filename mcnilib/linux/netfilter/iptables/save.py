@@ -220,7 +220,7 @@ PRINTED = ("mangle", "security", "raw", "filter", "nat")
 """The order iptables-save 1.8.9 (nf_tables) prints tables in, whatever order they were made in."""
 
 
-def parse_rule(line: str, by: Origin | None = None, *, source: str = "rule", number: int = 1) -> ChainRule:
+def parse_rule(line: str, origin: Origin | None = None, *, source: str = "rule", number: int = 1) -> ChainRule:
     """Read one `-A CHAIN ...` line.
 
     Raises: StateSyntaxError for text iptables would refuse, Unsupported for matches and targets that are not modelled.
@@ -228,7 +228,7 @@ def parse_rule(line: str, by: Origin | None = None, *, source: str = "rule", num
     rule = _parse_cached(line) if source == "rule" else read_rule(line, source, number)
     if rule.remembers:  # two equal rules remember apart
         rule = read_rule(line, source, number)
-    return replace(rule, by=by) if by else rule
+    return replace(rule, origin=origin) if origin else rule
 
 
 @lru_cache(maxsize=65536)
