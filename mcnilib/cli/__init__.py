@@ -158,21 +158,21 @@ def _add_state(verbs: Any) -> None:
 
 def list_scenarios(arguments: argparse.Namespace) -> int:
     """Print the scenarios; of those that are named the settings too."""
-    found = [one for name in arguments.scenario for one in scenarios(name)] or all_scenarios()
+    stories = [story for name in arguments.scenario for story in scenarios(name)] or all_scenarios()
     if arguments.json:
-        print(json.dumps([_as_json(one) for one in found], indent=1))
+        print(json.dumps([_as_json(story) for story in stories], indent=1))
         return 0
-    for one in found:
-        print(f"{one.number:>2}  {one.name:<34} {one.title}")
-        for option in one.options() if arguments.scenario else ():
-            start = option.text(getattr(one.start(), option.attribute))
+    for story in stories:
+        print(f"{story.number:>2}  {story.name:<34} {story.title}")
+        for option in story.options() if arguments.scenario else ():
+            start = option.text(getattr(story.start(), option.attribute))
             print(f"    --{option.name:<18} {' | '.join(option.texts)}  (starts with {start})")
     return 0
 
 
 def _as_json(story: Scenario) -> dict[str, object]:
     start = story.start().texts()
-    settings = {one.name: {"values": one.texts, "start": start[one.name]} for one in story.options()}
+    settings = {setting.name: {"values": setting.texts, "start": start[setting.name]} for setting in story.options()}
     return {"number": story.number, "name": story.name, "title": story.title, "settings": settings}
 
 

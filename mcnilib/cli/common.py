@@ -54,8 +54,8 @@ def story_named(name: str, *behind: object) -> Scenario:
     try:
         story, *others = scenarios(name)
     except ScenarioError as problem:
-        known = {text for one in all_scenarios() for text in (one.name, str(one.number))}
-        swapped = [f"; {word} is one, and stands first" for word in map(str, behind) if word in known]
+        names = {text for one in all_scenarios() for text in (one.name, str(one.number))}
+        swapped = [f"; {word} is one, and stands first" for word in map(str, behind) if word in names]
         raise ScenarioError(f"{problem}{''.join(swapped[:1])}") from None
     if others and sys.stderr is not None:
         also = ", ".join(one.name for one in others)
@@ -147,12 +147,12 @@ def _ending_in(endings: tuple[str, ...], text: str) -> Path:
 def add_settings(parser: argparse.ArgumentParser) -> None:
     """Add an option for each setting of the cluster and the conversation."""
     group = parser.add_argument_group("settings")
-    for one in options():
-        start = f"(default: the scenario's, else {one.text(one.default)})"
+    for setting in options():
+        start = f"(default: the scenario's, else {setting.text(setting.default)})"
         group.add_argument(
-            f"--{one.name}",
-            metavar="|".join(one.texts) if len(one.texts) < 5 else "VALUE",
-            help=f"{one.help} {start}".replace("%", "%%"),
+            f"--{setting.name}",
+            metavar="|".join(setting.texts) if len(setting.texts) < 5 else "VALUE",
+            help=f"{setting.help} {start}".replace("%", "%%"),
         )
 
 
@@ -165,17 +165,17 @@ def chosen_settings(story: Scenario, arguments: argparse.Namespace) -> Settings:
     asked = _asked_for(arguments)
     for name in asked:
         if option(name).attribute in OF_SOME and option(name).attribute not in story.settings:
-            known = ", ".join(f"--{one.name}" for one in story.options())
-            raise SettingError(f"{story.name} has no setting --{name}; it has {known}")
+            flags = ", ".join(f"--{setting.name}" for setting in story.options())
+            raise SettingError(f"{story.name} has no setting --{name}; it has {flags}")
     settings = story.start().but(**asked)
-    for one in story.options():
-        _check(story, one, settings)
+    for setting in story.options():
+        _check(story, setting, settings)
     return settings
 
 
 def _asked_for(arguments: argparse.Namespace) -> dict[str, str]:
     """Return the settings that stand on the command line: name -> value."""
-    texts = {one.name: getattr(arguments, one.attribute) for one in options()}
+    texts = {setting.name: getattr(arguments, setting.attribute) for setting in options()}
     return {name: text for name, text in texts.items() if text is not None}
 
 

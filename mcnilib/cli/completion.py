@@ -45,10 +45,11 @@ def print_completion(arguments: argparse.Namespace) -> int:
     """Print the script of a shell."""
     verbs = tuple(known_verbs(getattr(arguments, OWNER)))
     if arguments.json:
-        found = {
-            one.name: {"options": dict(one.options), "values": dict(one.values), "words": one.words} for one in verbs
+        described = {
+            verb.name: {"options": dict(verb.options), "values": dict(verb.values), "words": verb.words}
+            for verb in verbs
         }
-        print(json.dumps(found, indent=1))
+        print(json.dumps(described, indent=1))
     else:
         print({"bash": bash, "zsh": zsh, "fish": fish}[arguments.shell](verbs), end="")
     return 0
@@ -66,7 +67,7 @@ def known_verbs(verbs: Any) -> Iterator[_Verb]:
             name,
             helps.get(name, ""),
             {flag: (action.help or "").replace("%%", "%") for flag, action in flags},
-            {flag: found for flag, action in flags if (found := _values(action))},
+            {flag: values for flag, action in flags if (values := _values(action))},
             (*choices, *stories),
         )
 
@@ -82,14 +83,14 @@ def bash(verbs: Iterable[_Verb]) -> str:
     """Return the completion of bash."""
     every = list(verbs)
     cases = "".join(
-        f"        {one.name}) words={shlex.quote(chr(10).join([*one.options, *one.words]))} ;;\n" for one in every
+        f"        {verb.name}) words={shlex.quote(chr(10).join([*verb.options, *verb.words]))} ;;\n" for verb in every
     )
     values = "".join(
-        f"        {one.name}/{flag}) words={shlex.quote(chr(10).join(found))} ;;\n"
-        for one in every
-        for flag, found in one.values.items()
+        f"        {verb.name}/{flag}) words={shlex.quote(chr(10).join(found))} ;;\n"
+        for verb in every
+        for flag, found in verb.values.items()
     )
-    names = shlex.quote("\n".join(one.name for one in every))
+    names = shlex.quote("\n".join(verb.name for verb in every))
     return BASH.format(cases=cases, values=values, names=names)
 
 
@@ -118,17 +119,17 @@ def zsh(verbs: Iterable[_Verb]) -> str:
 
 def fish(verbs: Iterable[_Verb]) -> str:
     """Return the completion of fish."""
-    return "".join(f"{line}\n" for one in verbs for line in _fish(one))
+    return "".join(f"{line}\n" for verb in verbs for line in _fish(verb))
 
 
-def _fish(one: _Verb) -> Iterator[str]:
-    yield f"complete -c mcni -n __fish_use_subcommand -a {one.name} -d {_quoted(one.help)}"
-    here = f"complete -c mcni -n '__fish_seen_subcommand_from {one.name}'"
-    for flag, help in one.options.items():
-        found = one.values.get(flag)
+def _fish(verb: _Verb) -> Iterator[str]:
+    yield f"complete -c mcni -n __fish_use_subcommand -a {verb.name} -d {_quoted(verb.help)}"
+    here = f"complete -c mcni -n '__fish_seen_subcommand_from {verb.name}'"
+    for flag, help in verb.options.items():
+        found = verb.values.get(flag)
         values = f" -x -a {_quoted(' '.join(map(_escaped, found)))}" if found else ""
         yield f"{here} -l {flag[2:]} -d {_quoted(help)}{values}"
-    for word in one.words:
+    for word in verb.words:
         yield f"{here} -a {word}"
 
 

@@ -61,13 +61,13 @@ class Parser(argparse.ArgumentParser):
 
     def read(self, words: Sequence[str] | None) -> argparse.Namespace:
         """Read the words of the command line; words that are left over are an error of the verb they follow."""
-        found, left = self.parse_known_args(words)
+        parsed, left = self.parse_known_args(words)
         if left:
-            usage: Parser = getattr(found, "usage", self)
-            usage.error(usage.too_much(found, left))
-        if hasattr(found, "usage"):
-            found.usage.check(found)
-        return found
+            usage: Parser = getattr(parsed, "usage", self)
+            usage.error(usage.too_much(parsed, left))
+        if hasattr(parsed, "usage"):
+            parsed.usage.check(parsed)
+        return parsed
 
     def too_much(self, found: argparse.Namespace, left: Sequence[str]) -> str:
         """Say which words nobody reads; those of a command were not quoted."""
@@ -77,7 +77,7 @@ class Parser(argparse.ArgumentParser):
             value = f"{getattr(found, action.dest, '')} {' '.join(left)}"
             if value.lower() in str(action.metavar).lower().split("|"):
                 return f'put the value in quotes: {action.option_strings[0]} "{value}"'
-        known = self._option_string_actions
-        if left[0].partition("=")[0] in known:
+        actions = self._option_string_actions
+        if left[0].partition("=")[0] in actions:
             return f"{left[0]} belongs behind the verb: {self.prog} ... {left[0]}"
-        return f"unrecognized arguments: {' '.join(left)}{nearest(left[0].partition('=')[0], known)}"
+        return f"unrecognized arguments: {' '.join(left)}{nearest(left[0].partition('=')[0], actions)}"

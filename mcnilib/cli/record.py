@@ -86,10 +86,10 @@ def renew_records(arguments: argparse.Namespace, clone: Path = PROJECT) -> int:
     for name in arguments.part or RECORDS:
         say = _silent if arguments.json else partial(print, flush=True)
         say(f"{name}: {RECORDS[name].what} ({RECORDS[name].takes})")
-        left += [{"part": name, **one} for one in _renewed(name, arguments, clone, say)]
+        left += [{"part": name, **part} for part in _renewed(name, arguments, clone, say)]
     if arguments.json:
         print(json.dumps(left, indent=1))
-    return int(any(not one["renewed"] for one in left))
+    return int(any(not part["renewed"] for part in left))
 
 
 def _silent(text: str) -> None:
@@ -191,7 +191,9 @@ def _notebooks(clone: Path, force: bool) -> Iterator[Stale]:
     for number, path in enumerate(paths, 1):
         line.show(number)
         text = executed(path)
-        spoken = [cell_texts(nbformat.reads(one, 4), clone) for one in (path.read_text(encoding="utf-8"), text)]
+        spoken = [
+            cell_texts(nbformat.reads(notebook, 4), clone) for notebook in (path.read_text(encoding="utf-8"), text)
+        ]
         line.clear()
         if force or spoken[0] != spoken[1]:
             cell = next((n for n, (a, b) in enumerate(zip(*spoken, strict=True)) if a != b), 0)

@@ -127,9 +127,9 @@ def trace_snapshot(arguments: argparse.Namespace) -> int:
 def _told(trace: Trace, arguments: argparse.Namespace) -> list[str]:
     from mcnilib.trace.explain import tell, verdict
 
-    told = tell(trace, arguments.depth or DEPTHS[1]) if arguments.table else [verdict(trace), *trace.notes]
+    printed = tell(trace, arguments.depth or DEPTHS[1]) if arguments.table else [verdict(trace), *trace.notes]
     advice = instead(verdict(trace))
-    return [printable(x) for x in (*told, *([advice] if advice else []))]
+    return [printable(x) for x in (*printed, *([advice] if advice else []))]
 
 
 def save_snapshot(arguments: argparse.Namespace) -> int:
@@ -162,11 +162,13 @@ def _check_script_alone(arguments: argparse.Namespace) -> None:
     """Refuse what changes nothing about the script, which is told in another way on a node."""
     if arguments.folder is not None:
         arguments.usage.error("--script prints the script and writes no folder; leave one of them out")
-    told = [f"MCNI_ONLY={shlex.quote(' '.join(arguments.only))}"] if arguments.only else []
-    told += ["MCNI_CONNECTIONS=1"] if arguments.connections else []
-    if told:
+    variables = [f"MCNI_ONLY={shlex.quote(' '.join(arguments.only))}"] if arguments.only else []
+    variables += ["MCNI_CONNECTIONS=1"] if arguments.connections else []
+    if variables:
         said = "the script takes --only and --connections as variables"
-        arguments.usage.error(f"{said}: {' '.join(told)} sh collect.sh; or name a FOLDER to collect this machine into")
+        arguments.usage.error(
+            f"{said}: {' '.join(variables)} sh collect.sh; or name a FOLDER to collect this machine into"
+        )
 
 
 def merge_snapshots(arguments: argparse.Namespace) -> int:

@@ -28,8 +28,8 @@ class ScenarioError(McniError, LookupError):
 def all_scenarios() -> tuple[Scenario, ...]:
     """Return every scenario in the document's order."""
     modules = (import_module(f"{stories.__name__}.{found.name}") for found in iter_modules(stories.__path__))
-    found = (one for module in modules for one in stories_of(module))
-    return tuple(sorted(found, key=lambda one: one.number))
+    found = (story for module in modules for story in stories_of(module))
+    return tuple(sorted(found, key=lambda story: story.number))
 
 
 def stories_of(module: ModuleType) -> tuple[Scenario, ...]:
@@ -47,8 +47,8 @@ def scenario(name: str) -> Scenario:
 
 def scenarios(name: str) -> tuple[Scenario, ...]:
     """Return the scenario of a name, or all of a number. Raises: ScenarioError, naming the nearest that exists."""
-    if found := tuple(one for one in all_scenarios() if name in (one.name, str(one.number))):
-        return found
-    near = get_close_matches(name, [one.name for one in all_scenarios()], n=1, cutoff=0.3)
+    if named := tuple(story for story in all_scenarios() if name in (story.name, str(story.number))):
+        return named
+    near = get_close_matches(name, [story.name for story in all_scenarios()], n=1, cutoff=0.3)
     meant = f"did you mean {near[0]!r}? " if near else ""
     raise ScenarioError(f"there is no scenario {name!r}: {meant}`mcni list` shows them all")

@@ -156,7 +156,9 @@ class Cell:
 def toggles() -> tuple[Option, ...]:
     """Return the settings of the table that a reader can change, and last the placement."""
     chosen = (option(name) for name in (*TOGGLES, "placement"))
-    return tuple(one.only(Protocol.TCP, Protocol.UDP) if one.attribute == "protocol" else one for one in chosen)
+    return tuple(
+        setting.only(Protocol.TCP, Protocol.UDP) if setting.attribute == "protocol" else setting for setting in chosen
+    )
 
 
 def conclude(settings: Settings, placement: Placement) -> tuple[tuple[Cell, ...], ...]:
@@ -177,14 +179,14 @@ def cell_of(settings: Settings, placement: Placement, source: PodKind, target: C
 def differences(settings: Settings) -> tuple[Cell, ...]:
     """Return the cells of both placements in which the document is wrong under these settings."""
     rows = (row for placement in Placement for row in conclude(settings, placement))
-    return tuple(one for row in rows for one in row if one.holds is False)
+    return tuple(cell for row in rows for cell in row if cell.holds is False)
 
 
 @gc_paused()
 def failing(settings: Settings) -> tuple[Cell, ...]:
     """Return the cells of both placements whose conversation does not work."""
     rows = (row for placement in Placement for row in conclude(settings, placement))
-    return tuple(one for row in rows for one in row if one.outcome and not one.outcome.works)
+    return tuple(cell for row in rows for cell in row if cell.outcome and not cell.outcome.works)
 
 
 @gc_paused()
@@ -193,8 +195,8 @@ def failing_singly(settings: Settings) -> tuple[tuple[Option, object, tuple[Cell
 
     Some 600 conversations: one or two seconds, and less when they have been held before.
     """
-    alone = ((one, value) for one in toggles() if one.attribute != "placement" for value in one.values)
-    return tuple((one, value, failing(settings.but(**{one.attribute: value}))) for one, value in alone)
+    alone = ((setting, value) for setting in toggles() if setting.attribute != "placement" for value in setting.values)
+    return tuple((setting, value, failing(settings.but(**{setting.attribute: value}))) for setting, value in alone)
 
 
 NOBODY = "no such pods"
@@ -216,7 +218,9 @@ def conclusion_matrix(settings: Settings, placement: Placement, where: bool = Fa
     heads = [["", *line] for line in zip_longest(*names, fillvalue="")]
     heads[0][0] = placement.value
     rows = zip(TABLE_ROWS, conclude(settings, placement), strict=True)
-    body = [line for source, row in rows for line in _named(POD_NAMES[source], [said(one, where=where) for one in row])]
+    body = [
+        line for source, row in rows for line in _named(POD_NAMES[source], [said(cell, where=where) for cell in row])
+    ]
     return matrix.draw([*heads, *body], len(heads))
 
 

@@ -32,7 +32,7 @@ class Disagreement:
 
 def disagreements() -> tuple[Disagreement, ...]:
     """Return one run for each statement of the document that Linux contradicts, in the order of the scenarios."""
-    return tuple(one for story in all_scenarios() for one in _of(story))
+    return tuple(claim for story in all_scenarios() for claim in _of(story))
 
 
 def _of(story: Scenario) -> Iterator[Disagreement]:

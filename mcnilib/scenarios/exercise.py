@@ -74,7 +74,9 @@ class Exercise:
             for netns, command in commands:
                 world = do(world, netns, command)
             wrong = self._broken(world, commands)
-            traces = [run(world, one.flow(self.settings), one.listeners(self.settings)) for one in self._stories()]
+            traces = [
+                run(world, story.flow(self.settings), story.listeners(self.settings)) for story in self._stories()
+            ]
         except McniError as error:
             return False, str(error)
         if wrong:
@@ -124,9 +126,9 @@ def _commands(answer: str) -> Iterable[tuple[str, str]]:
 @cache
 def exercises() -> tuple[Exercise, ...]:
     """Return all exercises, in the order of the scenarios."""
-    found = sorted(files(__package__).joinpath("exercises").iterdir(), key=lambda file: file.name)
-    texts = (file.read_text() for file in found if file.name.endswith(".toml"))
-    return tuple(_exercise(one) for text in texts for one in tomllib.loads(text)["exercise"])
+    chapters = sorted(files(__package__).joinpath("exercises").iterdir(), key=lambda file: file.name)
+    texts = (file.read_text() for file in chapters if file.name.endswith(".toml"))
+    return tuple(_exercise(table) for text in texts for table in tomllib.loads(text)["exercise"])
 
 
 def _exercise(values: dict[str, object]) -> Exercise:
@@ -140,8 +142,8 @@ def _tuple(value: object) -> object:
 
 def exercise(scenario: int, number: int) -> Exercise:
     """Return an exercise of a scenario. Raises: NotThere, naming the ones there are."""
-    for one in exercises():
-        if (one.scenario, one.number) == (scenario, number):
-            return one
-    known = ", ".join(str(one.number) for one in exercises() if one.scenario == scenario) or "none"
-    raise NotThere(f"scenario {scenario} has no exercise {number}; there are {known}")
+    for task in exercises():
+        if (task.scenario, task.number) == (scenario, number):
+            return task
+    numbers = ", ".join(str(task.number) for task in exercises() if task.scenario == scenario) or "none"
+    raise NotThere(f"scenario {scenario} has no exercise {number}; there are {numbers}")

@@ -53,7 +53,9 @@ def _settings(story: Scenario, texts: dict[str, str]) -> Settings:
         if option(name).attribute not in story.settings:
             raise SettingError(f"scenario {story.name} has no setting {name!r}")
     settings = story.start().but(**texts)
-    for one in story.options():
-        if getattr(settings, one.attribute) not in one.values:
-            raise SettingError(f"{one.name} cannot be {texts[one.name]!r} in {story.name}; it is one of {one.texts}")
+    for setting in story.options():
+        if getattr(settings, setting.attribute) not in setting.values:
+            raise SettingError(
+                f"{setting.name} cannot be {texts[setting.name]!r} in {story.name}; it is one of {setting.texts}"
+            )
     return settings

@@ -68,11 +68,11 @@ def _table(story: Scenario, rows: Sequence[str], columns: Sequence[str], base: S
 
 def _toggle(story: Scenario, name: str) -> Option:
     """Return a toggle of a story. Raises: SettingError, naming those it has."""
-    for one in story.options():
-        if one.attribute == name:
-            return one
-    known = ", ".join(one.attribute for one in story.options())
-    raise SettingError(f"scenario {story.name} has no toggle {name!r}; it has {known}")
+    for setting in story.options():
+        if setting.attribute == name:
+            return setting
+    attributes = ", ".join(setting.attribute for setting in story.options())
+    raise SettingError(f"scenario {story.name} has no toggle {name!r}; it has {attributes}")
 
 
 def verdict_cell(trace: Trace, *, where: bool = False) -> str:

@@ -155,10 +155,10 @@ class Scenario:
 
 def neighbours(story: Scenario, settings: Settings) -> Iterator[Settings]:
     """Yield the settings one change away."""
-    for one in story.options():
-        for value in one.values:
-            if value != getattr(settings, one.attribute):
-                yield settings.but(**{one.attribute: value})
+    for setting in story.options():
+        for value in setting.values:
+            if value != getattr(settings, setting.attribute):
+                yield settings.but(**{setting.attribute: value})
 
 
 @lru_cache(maxsize=4096)

@@ -81,7 +81,7 @@ class Skb:
         `txhash` is what the socket adds to the flow's hash, another after each timeout (sk_rethink_txhash()).
         Set on the way: `broken`, the UDP checksum is wrong; `local`, its route is of type local (RTCF_LOCAL).
         """
-        self.broken = self.local = False
+        self.bad_checksum = self.local = False
         self.packet, self.tracked, self.unbound = packet, tracked, unbound
         self.by_icmp, self.any_source, self.txhash = by_icmp, any_source, txhash
 

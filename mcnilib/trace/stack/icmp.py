@@ -105,7 +105,7 @@ def icmp_send(at: Recorder, kind: int, code: int, *, after: float = 0.0) -> None
     The last step says so where a limit forbids it. Source: icmp_send(), icmp_glue_bits().
     """
     net, host, skb, packet = at.net, at.host, at.skb, at.skb.packet
-    if skb.broken or (packet.icmp and packet.icmp.is_error):
+    if skb.bad_checksum or (packet.icmp and packet.icmp.is_error):
         return
     own, mark = skb.local, _reflected(host, packet)
     if not own and host.flag(INBOUND):

@@ -189,7 +189,7 @@ def _deliver(at: Recorder, dev: str) -> Position:
         reject(at, hook)
         return None
     tunnelled = skb.packet.inner and tunnel.listens(host, skb.packet)
-    if skb.broken:
+    if skb.bad_checksum:
         stage = Stage.TUNNEL if tunnelled else Stage.SOCKET
         at.note(stage, "the UDP checksum is wrong", iif=dev, fate=Fate.DROPPED)
         return None

@@ -54,7 +54,7 @@ def leave(at: Recorder, decision: Decision, iif: str) -> Position:
 
 
 def _loop_back(at: Recorder, lo: Link) -> Position:
-    at.skb.broken = _checksum_breaks(at.host, at.skb)
+    at.skb.bad_checksum = _checksum_breaks(at.host, at.skb)
     here = (at.host.name, "lo")
     at.note(Stage.DEVICE, "loops back", oif="lo", to=here, path=(here,))
     return Arrival(at.host.name, lo, at.skb)
