@@ -361,12 +361,12 @@ def options() -> tuple[Option, ...]:
 def option(name: str) -> Option:
     """Return a setting by its name, as an option (`--kube-proxy`, `kube-proxy`) or attribute (`kube_proxy`)."""
     plain = name.removeprefix("--").replace("_", "-")
-    found = {o.name: o for o in options()}
-    if plain in found:
-        return found[plain]
-    near = get_close_matches(plain, found, n=1, cutoff=0.4)
+    by_name = {o.name: o for o in options()}
+    if plain in by_name:
+        return by_name[plain]
+    near = get_close_matches(plain, by_name, n=1, cutoff=0.4)
     meant = f"did you mean {near[0]!r}? " if near else ""
-    raise SettingError(f"there is no setting {name!r}: {meant}settings are {', '.join(found)}")
+    raise SettingError(f"there is no setting {name!r}: {meant}settings are {', '.join(by_name)}")
 
 
 def sweep(base: Settings, *names: str | Option) -> Iterator[Settings]:

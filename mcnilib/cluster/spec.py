@@ -256,8 +256,8 @@ _Named = TypeVar("_Named", Node, Pod, Nic)
 
 
 def _named(items: tuple[_Named, ...], name: str, what: str) -> _Named:
-    if found := next((item for item in items if item.name == name), None):
-        return found
+    if named := next((item for item in items if item.name == name), None):
+        return named
     raise not_there(what, name, (item.name for item in items))
 
 

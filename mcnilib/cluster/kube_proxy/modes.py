@@ -26,8 +26,8 @@ SIGNS = (
 def without_ipvs(world: World) -> World:
     """Return the world with a gap in each namespace whose cluster IPs IPVS serves: nobody collected its table."""
     served = {netns.name for netns in world if any(link.name == IPVS_DEVICE for link in netns.links)}
-    known = (_without(netns) if netns.name in served else netns for netns in world)
-    return replace(world, namespaces=tuple(known)) if served else world
+    shown = (_without(netns) if netns.name in served else netns for netns in world)
+    return replace(world, namespaces=tuple(shown)) if served else world
 
 
 def _without(netns: Netns) -> Netns:

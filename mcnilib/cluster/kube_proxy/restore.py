@@ -53,7 +53,7 @@ def restore(tables: Tables, rules: Rules, author: Author) -> Tables:
     for line in rules.lines:
         _take(bodies[line.table, line.chain], line, forms, read)
     for table in dict.fromkeys(table for table, _ in bodies):
-        tables = replace_chains(tables, table, (body.chain() for place, body in bodies.items() if place[0] == table))
+        tables = replace_chains(tables, table, (body.chain() for key, body in bodies.items() if key[0] == table))
     return tables
 
 
@@ -61,8 +61,8 @@ def _take(
     body: ChainBuilder[RuleLine], line: RuleLine, forms: RuleTemplates, read: Callable[[RuleLine], ChainRule]
 ) -> None:
     """Append a line: one that looks like others is read when it is asked for."""
-    if known := forms.find(line.text):
-        body.put_later(line, known.sample, known.to)
+    if template := forms.find(line.text):
+        body.put_later(line, template.sample, template.to)
     else:
         rule = read(line)
         forms.learn(line.text, rule)
@@ -70,13 +70,13 @@ def _take(
 
 
 def _policy(tables: Tables, table: str, chain: str) -> str:
-    found = find_table(tables, table).by_name.get(chain)
-    return found.policy if found else ""
+    declared = find_table(tables, table).by_name.get(chain)
+    return declared.policy if declared else ""
 
 
 def _rules(tables: Tables, table: str, chain: str) -> list[ChainRule]:
-    found = find_table(tables, table).by_name.get(chain)
-    return list(found.rules) if found else []
+    declared = find_table(tables, table).by_name.get(chain)
+    return list(declared.rules) if declared else []
 
 
 def _put(tables: Tables, bodies: dict[_Place, list[ChainRule]]) -> Tables:

@@ -70,8 +70,8 @@ def _states(layout: Layout, trace: Trace) -> Iterator[Label]:
     passed = {name for journey in trace.journeys for name in journey.hops()}
     for name in (box.name for box in layout.boxes if box.kind == "machine" and box.name in passed):
         rect, (left, right, *_) = layout.rect_of(name), layout.callout_areas[name]
-        known = [conntrack_state(trace, name), *missed_packets(trace, name)]
-        tracking = [("conntrack", "quiet"), *((text, "ink") for text in known)]
+        tracked = [conntrack_state(trace, name), *missed_packets(trace, name)]
+        tracking = [("conntrack", "quiet"), *((text, "ink") for text in tracked)]
         yield from _column(tracking, rect.x + 10, rect.bottom - 12, left.w, "left")
         if names := writers(trace, name):
             rules = [("iptables by", "quiet"), *names.items()]

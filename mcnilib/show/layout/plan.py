@@ -75,8 +75,8 @@ CLUSTER_PLAN = Plan(
 
 def plan_of(world: World) -> Plan:
     """Return the plan for a world: the cluster's when it knows every namespace, a computed one otherwise."""
-    known = set(CLUSTER_PLAN.hidden(()))
-    return CLUSTER_PLAN if all(netns.name in known for netns in world) else computed_plan(world)
+    hidden = set(CLUSTER_PLAN.hidden(()))
+    return CLUSTER_PLAN if all(netns.name in hidden for netns in world) else computed_plan(world)
 
 
 def computed_plan(world: World) -> Plan:
@@ -127,5 +127,5 @@ def focus_of(world: World, *traces: Trace) -> frozenset[str]:
 def _touched(journey: Journey, owners: dict[IPv4Address, str]) -> Iterator[str]:
     for step in journey.steps:
         yield step.netns
-        yield from (place for place, _ in step.path)
+        yield from (device for device, _ in step.path)
     yield from (owners[ip] for ip in (journey.packet.src, journey.packet.dst) if ip in owners)

@@ -61,7 +61,7 @@ def _lines(story: Scenario, settings: Settings) -> Iterator[PrintedLine]:
     yield PrintedLine(story.question)
     yield PrintedLine("Settings", bold=True)
     shown = settings.texts()
-    yield PrintedLine("; ".join(f"{one.label}: {shown[one.name]}" for one in story.options()))
+    yield PrintedLine("; ".join(f"{setting.label}: {shown[setting.name]}" for setting in story.options()))
     yield PrintedLine("Outcome", bold=True)
     yield from map(PrintedLine, [verdict(trace), *because(trace)])
     yield PrintedLine(f"The document — {claim.section}: {claim.says}.")

@@ -74,8 +74,8 @@ class SideBySide(widgets.VBox):  # type: ignore[misc]
             column.verdict.value = verdict_html(trace)
         here, there = (self.story.world(settings) for settings in self.settings)
         left, right = RUN_NAMES
-        told = difference_html(parted, (left, right)), state_changes_html(here, there, parted)
-        self.difference.value = block(*told)
+        shown = difference_html(parted, (left, right)), state_changes_html(here, there, parted)
+        self.difference.value = block(*shown)
 
     def show_error(self, problem: Exception) -> None:
         """Say below what is wrong, and show nothing else: it would tell of other settings."""
@@ -92,9 +92,9 @@ class SideBySide(widgets.VBox):  # type: ignore[misc]
         """Tell the comparison in words."""
         traces = [self.story.run(settings) for settings in self.settings]
         parted = difference(*traces)
-        told = [f"{name}: {verdict(trace)}" for name, trace in zip(RUN_NAMES, traces, strict=True)]
-        told.append(f"first difference: {parted}" if parted else "no step differs")
+        printed = [f"{name}: {verdict(trace)}" for name, trace in zip(RUN_NAMES, traces, strict=True)]
+        printed.append(f"first difference: {parted}" if parted else "no step differs")
         for file, changes in changed_state(*map(self.story.world, self.settings)).items():
-            told += [f"{file}: {sign} {line}" for sign, line in changes[:MOST_CHANGES]]
-            told += [f"{file}: … {len(changes) - MOST_CHANGES} more"] if len(changes) > MOST_CHANGES else []
-        return told
+            printed += [f"{file}: {sign} {line}" for sign, line in changes[:MOST_CHANGES]]
+            printed += [f"{file}: … {len(changes) - MOST_CHANGES} more"] if len(changes) > MOST_CHANGES else []
+        return printed

@@ -110,8 +110,8 @@ class TraceView(widgets.VBox):  # type: ignore[misc]
         self._drawn = None
         self.end.options = viewed.ends
         self.end.layout.display = None if viewed.ends else "none"
-        told = (end for _, end in viewed.ends if end.journeys is viewed.trace.journeys)
-        self._drawn = self.end.value = next(told, None)
+        shown = (end for _, end in viewed.ends if end.journeys is viewed.trace.journeys)
+        self._drawn = self.end.value = next(shown, None)
         self._drawn = self._drawn or viewed.trace
 
     @error_boundary

@@ -59,14 +59,14 @@ def _owned(calico: Calico, workloads: tuple[Workload, ...]) -> dict[str, Owned]:
 
 
 def _chains(calico: Calico, workloads: tuple[Workload, ...]) -> dict[str, list[FelixChain]]:
-    found = {table: [FelixChain(name) for name in names] for table, names in EMPTY.items()}
-    found["raw"] += raw_chains(calico)
-    found["mangle"] += mangle_chains(calico)
-    found["nat"] += nat_chains(calico)
-    found["filter"] += filter_chains(calico, workloads)
+    chains = {table: [FelixChain(name) for name in names] for table, names in EMPTY.items()}
+    chains["raw"] += raw_chains(calico)
+    chains["mangle"] += mangle_chains(calico)
+    chains["nat"] += nat_chains(calico)
+    chains["filter"] += filter_chains(calico, workloads)
     for table, hook in hooks(calico):
-        found[table].append(hook)
-    return found
+        chains[table].append(hook)
+    return chains
 
 
 def _compiled(calico: Calico, chain: FelixChain) -> Chain:
