@@ -61,7 +61,7 @@ _CT = "net.netfilter.nf_conntrack_"
 class Skb:
     """A packet on its way through namespaces, with what Linux keeps beside it (struct sk_buff)."""
 
-    __slots__ = ("any_source", "broken", "by_icmp", "local", "packet", "tracked", "txhash", "unbound")
+    __slots__ = ("any_source", "bad_checksum", "by_icmp", "local", "packet", "tracked", "txhash", "unbound")
 
     def __init__(
         self,
