@@ -48,7 +48,7 @@ UNCOMPARED = ("image/png", WIDGET)
 
 @dataclass(frozen=True, slots=True)
 class Stale:
-    """A file that does not hold what would be recorded now, what changed, and how it is renewed."""
+    """A file that does not hold what would be recorded now, what changed ("": nothing), and how it is renewed."""
 
     file: Path
     because: str
@@ -104,7 +104,7 @@ def _renewed(
     try:
         for stale in RECORDS[name].look(clone, arguments.force):
             none, file = False, stale.file.relative_to(clone).as_posix()
-            say(f"  stale: {file}: {stale.because}")
+            say(f"  stale: {file}: {stale.because}" if stale.because else f"  fresh, but --force: {file}")
             if not arguments.check:
                 stale.renew()
                 say(f"  renewed: {file}")
@@ -131,10 +131,11 @@ def _kernel(clone: Path, force: bool) -> Iterator[Stale]:
             return False
         return len(held.results) == sum(1 for _ in story.combinations())
 
-    stories = [story for story in all_scenarios() if force or not is_fresh(story)]
-    if stories or {*records} - {story.name for story in all_scenarios()}:
-        names = ", ".join(story.name for story in stories) or "a scenario is gone"
-        yield Stale(file, names, partial(_measure, file, stories))
+    stale = [story for story in all_scenarios() if not is_fresh(story)]
+    gone = "a scenario is gone" if {*records} - {story.name for story in all_scenarios()} else ""
+    if force or stale or gone:
+        names = ", ".join(story.name for story in stale) or gone
+        yield Stale(file, names, partial(_measure, file, all_scenarios() if force else stale))
 
 
 def _measure(file: Path, stories: Sequence[Scenario]) -> None:
@@ -161,8 +162,9 @@ def _fuzz(clone: Path, force: bool) -> Iterator[Stale]:
 
     file = clone / "mcnilib" / "kernel" / "fuzz.json"
     held = json.loads(file.read_text(encoding="utf-8"))
-    if force or fuzz_digest(held["seed"], held["first"]) != held["digest"]:
-        because = "the generator makes other worlds, or the model other outcomes"
+    is_stale = fuzz_digest(held["seed"], held["first"]) != held["digest"]
+    if force or is_stale:
+        because = "the generator makes other worlds, or the model other outcomes" if is_stale else ""
         yield Stale(file, because, partial(_try_worlds, file, held["seed"]))
 
 
@@ -195,9 +197,10 @@ def _notebooks(clone: Path, force: bool) -> Iterator[Stale]:
             cell_texts(nbformat.reads(notebook, 4), clone) for notebook in (path.read_text(encoding="utf-8"), text)
         ]
         line.clear()
-        if force or spoken[0] != spoken[1]:
-            cell = next((n for n, (a, b) in enumerate(zip(*spoken, strict=True)) if a != b), 0)
-            yield Stale(path, f"cell {cell} says something else", partial(write_file, path, text))
+        changed = [cell for cell, (old, new) in enumerate(zip(*spoken, strict=True)) if old != new]
+        if force or changed:
+            because = f"cell {changed[0]} says something else" if changed else ""
+            yield Stale(path, because, partial(write_file, path, text))
 
 
 def executed(path: Path) -> str:
@@ -270,16 +273,21 @@ def _picture(clone: Path, force: bool) -> Iterator[Stale]:
     file, story = clone / "docs" / "flagship.svg", scenario(FLAGSHIP)
     settings = story.start()
     text = picture_data(".svg", story.world(settings), story.run(settings), plan_for(story, settings))
-    if force or file.read_text(encoding="utf-8") != text:
-        yield Stale(file, f"{story.command(settings)} draws another picture", partial(write_file, file, text))
+    yield from _compared(file, text, f"{story.command(settings)} draws another picture", force)
 
 
 def _errata(clone: Path, force: bool) -> Iterator[Stale]:
     """Compute the page and compare."""
     file = clone / "docs" / "errata.md"
     text = runpy.run_path(str(clone / "docs" / "errata.py"))["page"]()
-    if force or file.read_text(encoding="utf-8") != text:
-        yield Stale(file, "runs or notebooks say something else", partial(write_file, file, text))
+    yield from _compared(file, text, "runs or notebooks say something else", force)
+
+
+def _compared(file: Path, text: str | bytes, because: str, force: bool) -> Iterator[Stale]:
+    """Compare a file with the text it would hold now."""
+    is_stale = file.read_text(encoding="utf-8") != text
+    if force or is_stale:
+        yield Stale(file, because if is_stale else "", partial(write_file, file, text))
 
 
 def _structures(clone: Path, force: bool) -> Iterator[Stale]:

@@ -57,6 +57,7 @@ def test_outside_of_a_clone_it_says_so(tmp_path: Path) -> None:
 @pytest.mark.slow
 def test_what_is_fresh_is_left_alone(clone: Path, capsys) -> None:
     before = contents(clone)
+    assert mcni("kernel", "fuzz", "errata", "picture", "--check", clone=clone) == 0, "or it would be measured here"
     assert mcni("kernel", "fuzz", "errata", "picture", clone=clone) == 0
     assert capsys.readouterr().out.count("  fresh\n") == 4
     assert contents(clone) == before
@@ -76,6 +77,15 @@ def test_a_page_is_renewed(clone: Path, name: str) -> None:
     part = {"errata.md": "errata", "flagship.svg": "picture"}[name]
     assert mcni(part, clone=clone) == 0
     assert (clone / "docs" / name).read_text() == (ROOT / "docs" / name).read_text()
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(("part", "name"), [("errata", "errata.md"), ("picture", "flagship.svg")])
+def test_what_is_fresh_is_renewed_by_force_and_not_called_stale(clone: Path, part: str, name: str, capsys) -> None:
+    assert mcni(part, "--force", clone=clone) == 0
+    said = capsys.readouterr().out
+    assert f"  fresh, but --force: docs/{name}\n  renewed: docs/{name}\n" in said
+    assert "stale:" not in said
 
 
 def test_json_names_each_file(clone: Path, capsys) -> None:
