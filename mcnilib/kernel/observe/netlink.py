@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from ipaddress import IPv4Address
 
 from mcnilib.linux.netfilter.conntrack import ConnTuple, Entry
-from mcnilib.linux.netfilter.conntrack_tcp import TCP_STATES, TcpTrack
+from mcnilib.linux.netfilter.conntrack_tcp import TcpConntrack, TcpTrack
 from mcnilib.linux.packet import PROTOCOL_NAMES
 
 NETLINK_NETFILTER, SOL_NETLINK, ADD_MEMBERSHIP, SO_RCVBUFFORCE = 12, 270, 1, 33
@@ -199,7 +199,7 @@ def connections(tuples: Iterable[bytes]) -> Iterator[Entry]:
 def _entry(found: Attributes) -> Entry:
     status, protocol = big_endian(found.get(3)), attributes(attributes(found.get(4, b"")).get(1, b""))
     original = _tuple(found[1])
-    state = TCP_STATES[big_endian(protocol.get(1))] if 4 in found and original.proto == "tcp" else ""
+    state = tuple(TcpConntrack)[big_endian(protocol.get(1))] if 4 in found and original.proto == "tcp" else None
     return Entry(
         original=original,
         reply=_tuple(found[2]),

@@ -16,8 +16,9 @@ from typing import NamedTuple
 
 from mcnilib.errors import StateSyntaxError, Unknown
 from mcnilib.linux.netfilter.conntrack_tcp import (
-    TCP_STATES,
     Limits,
+    SegmentKind,
+    TcpConntrack,
     TcpTrack,
     TcpVerdict,
     segment_kind,
@@ -185,9 +186,9 @@ class Conntrack:
     def close(self, number: int, now: float) -> None:
         """Take a stored TCP connection for closed: REJECT resets it. Source: nf_conntrack_tcp_set_closing()."""
         entry = self._entries.get(number)
-        if entry and entry.confirmed and entry.tcp and entry.state != "CLOSE":
+        if entry and entry.confirmed and entry.tcp and entry.tcp.state is not TcpConntrack.CLOSE:
             expires = now + self.timeout("tcp_timeout_close")
-            self._entries[number] = entry._replace(tcp=entry.tcp._replace(state="CLOSE"), expires=expires)
+            self._entries[number] = entry._replace(tcp=entry.tcp._replace(state=TcpConntrack.CLOSE), expires=expires)
 
     def track(self, packet: Packet, now: float) -> Tracked:
         """Look the packet up, or begin a connection, and move its state. Source: nf_conntrack_in()."""
@@ -270,19 +271,19 @@ class Conntrack:
         self, entry: Entry, packet: Packet, track: TcpTrack, verdict: TcpVerdict, now: float
     ) -> Entry | None:
         """Return the entry after an accepted segment: new state, ASSURED, timeout; None when a RST removes it."""
-        kind = segment_kind(packet.tcp) if packet.tcp else ""
-        before = entry.state
+        kind = segment_kind(packet.tcp) if packet.tcp else SegmentKind.NONE
+        before = entry.tcp.state if entry.tcp else TcpConntrack.NONE
         if verdict is TcpVerdict.IGNORE:
             return entry._replace(tcp=track)
         seconds = self._lifetime(packet, track, False)
         if not entry.seen_reply:
-            if kind == "rst":
+            if kind is SegmentKind.RST:
                 return None
-            if kind == "syn" and before == "SYN_SENT":
+            if kind is SegmentKind.SYN and before is TcpConntrack.SYN_SENT:
                 return entry._replace(tcp=track)
-            if track.state == "ESTABLISHED":
+            if track.state is TcpConntrack.ESTABLISHED:
                 seconds = min(seconds, self.timeout("tcp_timeout_unacknowledged"))
-        opened = before in ("SYN_RECV", "ESTABLISHED") and track.state == "ESTABLISHED"
+        opened = before in (TcpConntrack.SYN_RECV, TcpConntrack.ESTABLISHED) and track.state is TcpConntrack.ESTABLISHED
         return entry._replace(tcp=track, assured=entry.assured or (entry.seen_reply and opened), expires=now + seconds)
 
     def _plain_entry(self, entry: Entry, packet: Packet, now: float) -> Entry:
@@ -324,7 +325,7 @@ def _entry(line: str, source: str, number: int) -> Iterator[Entry]:
     if head[1] not in _PROTOCOLS:
         return
     state = line[head.end() :].partition(" ")[0] if head[1] == "tcp" else ""
-    if state and state not in TCP_STATES:
+    if state and state not in TcpConntrack.__members__:
         raise wrong(f"{state!r} is no TCP state", head.end() + 1)
     yield _read(line, state, float(head[3]), *_directions(head[1], line, wrong))
 
@@ -334,7 +335,7 @@ def _read(line: str, state: str, seconds: float, original: ConnTuple, reply: Con
     return Entry(
         original,
         reply,
-        TcpTrack(state) if state else None,
+        TcpTrack(TcpConntrack(state)) if state else None,
         seen_reply="[UNREPLIED]" not in line,
         assured="[ASSURED]" in line,
         confirmed=True,
