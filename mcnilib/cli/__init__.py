@@ -19,7 +19,6 @@ from typing import Any
 from mcnilib import __version__
 from mcnilib.cli import classroom, completion, kernel, record, snapshots
 from mcnilib.cli.common import (
-    DEPTHS,
     TRACE_JSON,
     add_settings,
     add_story,
@@ -36,6 +35,7 @@ from mcnilib.cluster.settings import Settings
 from mcnilib.errors import McniError, MissingExtra, printable
 from mcnilib.progress import shown
 from mcnilib.scenarios import Scenario, all_scenarios, scenarios
+from mcnilib.trace.trace import Depth
 
 EXAMPLES = """examples:
   mcni list
@@ -201,7 +201,7 @@ def _print_run(story: Scenario, settings: Settings, trace: Any, arguments: argpa
     from mcnilib.trace.explain import tell, verdict
 
     print(f"{story.number}. {story.title} ({settings})")
-    print(*(tell(trace, arguments.depth or DEPTHS[1]) if arguments.table else [verdict(trace)]), sep="\n")
+    print(*(tell(trace, arguments.depth or Depth.HOPS) if arguments.table else [verdict(trace)]), sep="\n")
 
 
 def print_state(arguments: argparse.Namespace) -> int:

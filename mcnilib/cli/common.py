@@ -14,7 +14,7 @@ from mcnilib.cli.parser import Parser
 from mcnilib.cluster.settings import Option, SettingError, Settings, option, options
 from mcnilib.scenarios import Scenario, ScenarioError, all_scenarios, scenarios
 from mcnilib.scenarios.scenario import OF_SOME
-from mcnilib.trace.trace import Trace, Verdict
+from mcnilib.trace.trace import DEPTHS, Depth, Trace, Verdict
 from mcnilib.writing import WriteError, check_file, check_files_in
 
 OWNER = "all_verbs"
@@ -23,8 +23,6 @@ PICTURES = (".svg", ".png", ".pdf")
 """Endings of pictures, as mcnilib.show.picture.svg has them: known here without loading what draws."""
 
 JSON = "print the result as JSON"
-DEPTHS = ("outcome", "hops", "decisions")
-"""How much a table tells, as mcnilib.trace.explain has it; the second where nothing is said."""
 TRACE_JSON = "print the whole trace as JSON (docs/trace-json.md)"
 
 
@@ -67,7 +65,7 @@ def story_named(name: str, *behind: object) -> Scenario:
 def add_table(parser: Parser) -> None:
     """Add the options of a run's table."""
     parser.add_argument("--table", action="store_true", help="print the steps as a table")
-    parser.add_argument("--depth", choices=DEPTHS, help=f"how much the table tells (default: {DEPTHS[1]})")
+    parser.add_argument("--depth", choices=DEPTHS, help=f"how much the table tells (default: {Depth.HOPS})")
     parser.refuse("--table", "beside --json, which prints the whole trace", lambda found: found.json)
     parser.refuse("--depth", "without --table", lambda found: not found.table)
 

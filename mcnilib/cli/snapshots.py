@@ -9,7 +9,6 @@ from pathlib import Path
 from typing import Any
 
 from mcnilib.cli.common import (
-    DEPTHS,
     TRACE_JSON,
     add_settings,
     add_story,
@@ -30,7 +29,7 @@ from mcnilib.snapshots.merge import read_segment
 from mcnilib.snapshots.question import read_flow, read_listeners
 from mcnilib.snapshots.snapshot import Snapshot, open_snapshot, read_files
 from mcnilib.snapshots.stream import read_stream, script
-from mcnilib.trace.trace import Trace
+from mcnilib.trace.trace import Depth, Trace
 from mcnilib.writing import check_folder
 
 EXAMPLES = """examples:
@@ -127,7 +126,7 @@ def trace_snapshot(arguments: argparse.Namespace) -> int:
 def _told(trace: Trace, arguments: argparse.Namespace) -> list[str]:
     from mcnilib.trace.explain import tell, verdict
 
-    printed = tell(trace, arguments.depth or DEPTHS[1]) if arguments.table else [verdict(trace), *trace.notes]
+    printed = tell(trace, arguments.depth or Depth.HOPS) if arguments.table else [verdict(trace), *trace.notes]
     advice = instead(verdict(trace))
     return [printable(x) for x in (*printed, *([advice] if advice else []))]
 

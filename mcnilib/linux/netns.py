@@ -25,7 +25,7 @@ from mcnilib.linux.origin import KERNEL, Origin
 from mcnilib.linux.routing.fib import Fib, derived_routes
 from mcnilib.linux.routing.neigh import PROXY, Neigh
 from mcnilib.linux.routing.nexthop import check_route
-from mcnilib.linux.routing.route import SCOPES, Route, table_id
+from mcnilib.linux.routing.route import SCOPES, Route, RouteType, table_id
 from mcnilib.linux.routing.rule import DEFAULT_RULES, UNNUMBERED, Rule
 from mcnilib.linux.sysctl import Setting, by_key, conf, inherited, written
 from mcnilib.linux.text import not_there
@@ -48,7 +48,7 @@ class Family:
     @cached_property
     def has_custom_local_routes(self) -> bool:
         """Tell whether somebody other than the kernel added a route of type local."""
-        return any(route.type == "local" and route.proto != "kernel" for route in self.routes)
+        return any(route.type is RouteType.LOCAL and route.proto != "kernel" for route in self.routes)
 
     @cached_property
     def tracks(self) -> bool:
@@ -200,7 +200,7 @@ def set_link(netns: Netns, dev: str, *, up: bool) -> Netns:
     Source: fib_disable_ip(), fib_add_ifaddr() in net/ipv4/fib_frontend.c; neigh_ifdown() in net/core/neighbour.c.
     """
     link = replace(netns.link(dev), up=up)
-    routes = tuple(r for r in netns.ip4.routes if up or r.dev != dev or r.type == "local")
+    routes = tuple(r for r in netns.ip4.routes if up or r.dev != dev or r.type is RouteType.LOCAL)
     neighbours = tuple(entry for entry in netns.ip4.neighbours if up or entry.dev != dev)
     netns = _with_link(netns, link).with_ip4(routes=routes, neighbours=neighbours)
     return _derive(netns, (route for address in link.addresses for route in derived_routes(link, address)))

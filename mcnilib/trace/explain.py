@@ -11,10 +11,7 @@ from dataclasses import dataclass
 from mcnilib.linux.netfilter.conntrack import ConnState, Entry
 from mcnilib.linux.packet import Packet
 from mcnilib.trace.branches import Part, parts
-from mcnilib.trace.trace import Fate, Journey, Stage, Step, Trace, Verdict
-
-DEPTHS = ("outcome", "hops", "decisions")
-"""How much is told, from a few sentences to every decision."""
+from mcnilib.trace.trace import DEPTHS, Depth, Fate, Journey, Stage, Step, Trace, Verdict
 
 FATES = {Fate.DROPPED: "is dropped", Fate.REJECTED: "is rejected", Fate.UNREACHABLE: "goes nowhere"}
 
@@ -95,7 +92,7 @@ def rule_text(step: Step) -> str:
     return step.evidence.strip().removeprefix(f"-A {step.chain} ")
 
 
-def tell(trace: Trace, depth: str = "hops") -> list[str]:
+def tell(trace: Trace, depth: str = Depth.HOPS) -> list[str]:
     """Tell the conversation: its outcome, every packet's hops, or every decision.
 
     Raises: ValueError for a depth that is not in DEPTHS.
@@ -103,11 +100,11 @@ def tell(trace: Trace, depth: str = "hops") -> list[str]:
     if depth not in DEPTHS:
         raise ValueError(f"depth cannot be {depth!r}; it is one of {', '.join(DEPTHS)}")
     lines = [verdict(trace), *because(trace)]
-    if depth == "outcome":
+    if depth == Depth.OUTCOME:
         return lines
     for journey in trace.journeys:
         lines.append(tell_journey(journey))
-        if depth == "decisions":
+        if depth == Depth.DECISIONS:
             lines += [f"  {tell_step(step)}" for step in journey.steps]
     return lines
 

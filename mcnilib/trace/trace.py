@@ -7,7 +7,7 @@ All frozen values; nothing is recomputed later. The simulator and the kernel lab
 from __future__ import annotations
 
 from dataclasses import dataclass
-from enum import Enum
+from enum import Enum, StrEnum, auto
 from functools import cached_property
 from itertools import groupby
 from typing import Literal, NamedTuple
@@ -45,6 +45,18 @@ class Stage(Enum):
     DEVICE = "device"  # the frame leaves by one device and arrives at another
     TUNNEL = "tunnel"  # encapsulated or decapsulated
     GAP = "not collected"  # what would decide is not known
+
+
+class Depth(StrEnum):
+    """How much is told of a trace, from a few sentences to every decision."""
+
+    OUTCOME = auto()
+    HOPS = auto()
+    DECISIONS = auto()
+
+
+DEPTHS = tuple(map(str, Depth))
+"""The words a reader says for them."""
 
 
 class NoWay(NamedTuple):

@@ -16,9 +16,7 @@ OF_EACH = {
 }
 """Names that many modules define on purpose: one role, and whoever uses it goes through all of them."""
 
-TWICE = [
-    "DEPTHS",
-]
+TWICE = []
 """Public names that two modules define, so that a reader has to ask which is meant."""
 
 SMALL_FOR_ONE = {

@@ -15,7 +15,7 @@ from mcnilib.linux.device.fdb import LEARNED_STATION, print_fdb
 from mcnilib.linux.netns import Netns
 from mcnilib.linux.routing.neigh import PROXY, Neigh
 from mcnilib.linux.routing.nexthop import check_route
-from mcnilib.linux.routing.route import REJECTING, Route, print_routes
+from mcnilib.linux.routing.route import REJECTING, Route, RouteType, print_routes
 from mcnilib.linux.routing.rule import Rule
 
 
@@ -104,8 +104,8 @@ def route_words(route: Route) -> str:
 
     What `ip` takes for granted is spelt out: a scope of link without a gateway, the table local for local addresses.
     """
-    scope = " scope global" if (route.type, route.scope, route.via) == ("unicast", "global", None) else ""
-    table = " table main" if (route.table, route.type) in (("main", "local"), ("main", "broadcast")) else ""
+    scope = " scope global" if (route.type, route.scope, route.via) == (RouteType.UNICAST, "global", None) else ""
+    table = " table main" if route.table == "main" and route.type in (RouteType.LOCAL, RouteType.BROADCAST) else ""
     return print_routes([replace(route, linkdown=False)]).strip() + scope + table
 
 

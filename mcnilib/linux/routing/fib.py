@@ -21,10 +21,24 @@ from mcnilib.errors import NoRoute
 from mcnilib.linux.device.link import Address, Link
 from mcnilib.linux.origin import Origin
 from mcnilib.linux.routing.neigh import PROXY
-from mcnilib.linux.routing.route import ANY, L3MDEV, LIMITED_BROADCAST, REJECTING, UNCHOSEN, Query, Route, scope_id
+from mcnilib.linux.routing.route import (
+    ANY,
+    L3MDEV,
+    LIMITED_BROADCAST,
+    REJECTING,
+    UNCHOSEN,
+    Query,
+    Route,
+    RouteType,
+    scope_id,
+)
 from mcnilib.linux.routing.rule import DEFAULT_RULES, Rule
 
-ROUTE_ERRORS = {"blackhole": "EINVAL", "unreachable": "EHOSTUNREACH", "prohibit": "EACCES"}
+ROUTE_ERRORS = {
+    RouteType.BLACKHOLE: "EINVAL",
+    RouteType.UNREACHABLE: "EHOSTUNREACH",
+    RouteType.PROHIBIT: "EACCES",
+}
 """Errno of a rejecting route. Source: fib_props in net/ipv4/fib_semantics.c."""
 
 RULE_ERRORS = {"blackhole": "EINVAL", "unreachable": "ENETUNREACH", "prohibit": "EACCES"}
@@ -45,7 +59,7 @@ class Decision(NamedTuple):
     @property
     def device(self) -> str:
         """The device a packet is handed to: lo for the namespace's own addresses, whichever device has them."""
-        return "lo" if self.route.type == "local" else self.route.dev
+        return "lo" if self.route.type is RouteType.LOCAL else self.route.dev
 
 
 class Refusal(NamedTuple):
@@ -108,7 +122,8 @@ class Fib:
     def _live(self) -> list[Route]:
         """The routes Linux does not ignore, as it does those over a device that is down, but to its own addresses."""
         up = {link.name for link in self.links if link.up}
-        return [r for r in self.routes if r.type in (*REJECTING, "local") or r.dev in up or (r.gap and not r.dev)]
+        anyway = (*REJECTING, RouteType.LOCAL)
+        return [r for r in self.routes if r.type in anyway or r.dev in up or (r.gap and not r.dev)]
 
     @cached_property
     def equal_defaults(self) -> frozenset[Route]:
@@ -173,7 +188,7 @@ class Fib:
                 return Refusal(f"{rule.action} rule for {query.dst}", RULE_ERRORS[rule.action], rule)
             if route and route.gap:
                 route.gap.meet(after=f", which {query.dst} takes: {route.text}")
-            if route is None or route.type == "throw":
+            if route is None or route.type is RouteType.THROW:
                 continue
             if route.type in ROUTE_ERRORS:
                 return Refusal(f"{route.type} route to {route.dst}", ROUTE_ERRORS[route.type], route)
@@ -203,7 +218,7 @@ class Fib:
         if ip in (UNCHOSEN, LIMITED_BROADCAST):
             return "BROADCAST"
         route = self._local.find(ip)
-        if route and route.gap and (route.type != "unicast" or " tos " in route.text):
+        if route and route.gap and (route.type is not RouteType.UNICAST or " tos " in route.text):
             route.gap.meet(after=f", which tells what kind of address {ip} is: {route.text}")
         if route is None or route.type in REJECTING or (dev and dev != route.dev):
             return "UNICAST"
@@ -262,19 +277,19 @@ def derived_routes(link: Link, address: Address, origin: Origin | None = None) -
     origin = origin or Origin("the kernel", f"derived from the address {address.interface} on {link.name}")
     lo = link.is_loopback
 
-    def route(dst: object, kind: str, scope: str, table: str = "local") -> Route:
+    def route(dst: object, kind: RouteType, scope: str, table: str = "local") -> Route:
         return Route(IPv4Network(dst), link.name, None, src, kind, table, scope, "kernel", origin=origin)
 
-    yield route(address.ip, "local", "host")
+    yield route(address.ip, RouteType.LOCAL, "host")
     if not link.up:
         return
     if address.broadcast and address.broadcast != LIMITED_BROADCAST:
-        yield route(address.broadcast, "broadcast", "link")
+        yield route(address.broadcast, RouteType.BROADCAST, "link")
     if subnet.prefixlen == 32 or not int(subnet.network_address):
         return
-    yield route(subnet, "local", "host") if lo else route(subnet, "unicast", "link", "main")
+    yield route(subnet, RouteType.LOCAL, "host") if lo else route(subnet, RouteType.UNICAST, "link", "main")
     if subnet.prefixlen < 31:
-        yield route(subnet.broadcast_address, "broadcast", "link")
+        yield route(subnet.broadcast_address, RouteType.BROADCAST, "link")
 
 
 def equal_defaults(routes: Iterable[Route]) -> frozenset[Route]:

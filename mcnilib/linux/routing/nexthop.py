@@ -10,7 +10,7 @@ from ipaddress import IPv4Address
 
 from mcnilib.errors import Refused
 from mcnilib.linux.routing.fib import Fib, applies
-from mcnilib.linux.routing.route import ANY, REJECTING, SCOPES, UNCHOSEN, Query, Route, scope_id
+from mcnilib.linux.routing.route import ANY, REJECTING, SCOPES, UNCHOSEN, Query, Route, RouteType, scope_id
 
 
 def check_route(fib: Fib, route: Route, netns: str) -> None:
@@ -23,13 +23,13 @@ def check_route(fib: Fib, route: Route, netns: str) -> None:
     link = next((link for link in fib.links if link.name == route.dev), None)
     if link is None:
         raise Refused(f"Cannot find device {route.dev!r} in {netns} for {route}", error="ENODEV")
-    if not link.up and route.type != "local":
+    if not link.up and route.type is not RouteType.LOCAL:
         raise Refused(f"Device for nexthop is not up: {route}", error="ENETDOWN")
     if route.onlink and not route.via:
         raise Refused(f"Invalid flags for nexthop, a route is onlink by its gateway: {route}", error="EINVAL")
     if route.via:
         _check_gateway(fib, route, route.via)
-    own = route.type == "local" and route.src == route.dst.network_address
+    own = route.type is RouteType.LOCAL and route.src == route.dst.network_address
     if route.src and not own and not _is_local(route.src, fib.routes):
         raise Refused(f"Invalid prefsrc address: {route}", error="EINVAL")
 
@@ -43,7 +43,7 @@ def _check_gateway(fib: Fib, route: Route, via: IPv4Address) -> None:
     way = _way(fib, route, scope)
     if way is None:
         raise Refused(f"Nexthop has invalid gateway: {route}", error="ENETUNREACH")
-    if way.type not in ("unicast", "local"):
+    if way.type not in (RouteType.UNICAST, RouteType.LOCAL):
         raise Refused(f"Nexthop has invalid gateway: {route}", error="EINVAL")
 
 
@@ -89,4 +89,4 @@ def _way(fib: Fib, route: Route, scope: int) -> Route | None:
 
 
 def _is_local(address: IPv4Address, routes: Iterable[Route]) -> bool:
-    return any(address in r.dst and r.type == "local" for r in routes)
+    return any(address in r.dst and r.type is RouteType.LOCAL for r in routes)

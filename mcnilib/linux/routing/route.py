@@ -10,6 +10,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
+from enum import StrEnum, auto
 from ipaddress import IPv4Address, IPv4Network, IPv6Address
 
 from mcnilib.errors import Unsupported
@@ -95,8 +96,6 @@ ROUTE_KEPT: WordReaders = {
     "nexthop": ("nexthop", _next_hops),
 }
 
-ROUTE_TYPES_KEPT = ("anycast", "multicast", "nat", "xresolve")
-
 
 def named_here(words: Words, names: Mapping[str, int], limit: int) -> str:
     """Read a number or a name; one that is not among `names` is the machine's own."""
@@ -124,9 +123,29 @@ PROTOCOLS = {
 }
 """Who installed a route; numbers without a name are printed as numbers. Source: /etc/iproute2/rt_protos."""
 
-REJECTING = ("blackhole", "unreachable", "prohibit", "throw")
 
-TYPES = ("unicast", "local", "broadcast", *REJECTING)
+class RouteType(StrEnum):
+    """What is done with a packet that takes the route, as `ip route` names it. Source: rt_type in rtnetlink.h."""
+
+    UNICAST = auto()
+    LOCAL = auto()
+    BROADCAST = auto()
+    BLACKHOLE = auto()
+    UNREACHABLE = auto()
+    PROHIBIT = auto()
+    THROW = auto()
+    ANYCAST = auto()
+    MULTICAST = auto()
+    NAT = auto()
+    XRESOLVE = auto()
+
+
+REJECTING = (RouteType.BLACKHOLE, RouteType.UNREACHABLE, RouteType.PROHIBIT, RouteType.THROW)
+
+TYPES = (RouteType.UNICAST, RouteType.LOCAL, RouteType.BROADCAST, *REJECTING)
+"""The types that are modelled."""
+
+_BY_WORD = frozenset(map(str, RouteType))
 
 
 @dataclass(frozen=True, slots=True)
@@ -137,7 +156,7 @@ class Route:
     dev: str = ""
     via: IPv4Address | None = None
     src: IPv4Address | None = None
-    type: str = "unicast"  # unicast, local, broadcast, blackhole, unreachable, prohibit, throw
+    type: RouteType = RouteType.UNICAST
     table: str = "main"
     scope: str = "global"  # global, site, link, host, nowhere, or a number
     proto: str = "boot"  # printed unless boot: kernel, static, bird, 80, ...
@@ -196,7 +215,7 @@ def prefix_text(prefix: IPv4Network, everything: str) -> str:
 def _route_text(route: Route, in_table: str) -> str:
     if route.text:
         return f"{route.text} "
-    words = [route.type] if route.type != "unicast" else []
+    words: list[str] = [route.type] if route.type is not RouteType.UNICAST else []
     words.append(prefix_text(route.dst, "default"))
     words += ["nhid", str(route.nhid)] if route.nhid else []
     words += ["via", str(route.via)] if route.via else []
@@ -282,9 +301,9 @@ def parse_route(
     Raises: StateSyntaxError for text `ip` does not print, Unsupported for words that are not modelled.
     """
     words = Words(line, source=source, number=number)
-    if words.next in ROUTE_TYPES_KEPT and not partial:
-        raise Unsupported(f"{source}:{number}: route type {words.next!r}")
-    kind = words.take() if words.next in (*TYPES, *ROUTE_TYPES_KEPT) else "unicast"
+    kind = RouteType(words.take()) if words.next in _BY_WORD else RouteType.UNICAST
+    if kind not in TYPES and not partial:
+        raise Unsupported(f"{source}:{number}: route type '{kind}'")
     refused = () if partial else (*METRICS, *ROUTE_KEPT, "nhid", "inet6", "lock", "cache")
     grammar = _COLLECTED_ROUTE if partial else _ROUTE
     values = {"table": table, "dst": words.prefix(), **words.fields(grammar, refused, "a route")}
@@ -300,15 +319,15 @@ ROUTE_ONLY = {*METRICS, *ROUTE_KEPT}
 """Words whose values stand in the route's text only."""
 
 
-def _kept_words(values: dict[str, object], kind: str, line: str, where: str) -> dict[str, object]:
+def _kept_words(values: dict[str, object], kind: RouteType, line: str, where: str) -> dict[str, object]:
     """Return the fields of a route for its words that change nothing, and for those that are not modelled."""
     fields: dict[str, object] = {}
     settings = [f"{word} {values[word]}" for word in values if word in METRICS]
     fields |= {"settings": " ".join(settings)} if settings else {}
-    unmodelled = [f"route type {kind!r}"] if kind not in TYPES else []
+    unmodelled = [f"route type '{kind}'"] if kind not in TYPES else []
     if isinstance(values.get("via"), str):
         unmodelled, fields["via"] = [*unmodelled, f"{values['via']!r} in a route"], None
-    printed = kind == "unicast" and "dev" in values  # ip prints what the next hop object says, where that is one way
+    printed = kind is RouteType.UNICAST and "dev" in values  # what the next hop object says, where that is one way
     unmodelled += [f"{word!r} in a route" for word in values if word in ROUTE_KEPT or (word == "nhid" and not printed)]
     return {**fields, "text": " ".join(line.split()), "gap": Gap(unmodelled[0], where)} if unmodelled else fields
 

@@ -11,7 +11,7 @@ from typing import NamedTuple
 from mcnilib.errors import NoRoute
 from mcnilib.linux.netns import Netns
 from mcnilib.linux.packet import Packet
-from mcnilib.linux.routing.route import LIMITED_BROADCAST, SCOPES, UNCHOSEN, Query, Route, scope_id
+from mcnilib.linux.routing.route import LIMITED_BROADCAST, SCOPES, UNCHOSEN, Query, Route, RouteType, scope_id
 from mcnilib.linux.sysctl import Setting, deciding
 
 _LOCAL_MULTICAST = IPv4Network("224.0.0.0/24")
@@ -54,7 +54,7 @@ def preferred_source(netns: Netns, route: Route, dst: IPv4Address) -> IPv4Addres
     """
     if route.src:
         return route.src
-    if route.type == "local":
+    if route.type is RouteType.LOCAL:
         return dst
     return source_address(netns, route.dev, route.via, route.scope)
 
@@ -108,11 +108,11 @@ def _full_check(netns: Netns, packet: Packet, iif: str, oif: str, strictness: in
         _, route = netns.fib.lookup(query)
     except NoRoute as problem:
         return _last_resort(netns, iif, strictness, f"there is no way back to {packet.src}: {problem}", None)
-    if route.type == "local" and not netns.conf("accept_local", iif):
+    if route.type is RouteType.LOCAL and not netns.conf("accept_local", iif):
         return _own_source(netns, packet, iif, route)
-    if route.type not in ("local", "unicast"):
+    if route.type not in (RouteType.LOCAL, RouteType.UNICAST):
         return Martian(f"{packet.src} is a {route.type} address", None, route)
-    if route.dev == iif or (route.type == "local" and link.is_loopback):
+    if route.dev == iif or (route.type is RouteType.LOCAL and link.is_loopback):
         return None
     way = f"the way back to {packet.src} is by {route.dev}, not {iif}"
     if not link.addresses:
@@ -142,6 +142,6 @@ def rpfilter_passes(
         route = netns.fib.lookup(Query(packet.src, asked_from, mark=packet.mark if validmark else 0)).route
     except NoRoute:
         return False
-    if route.type != "unicast" and not (route.type == "local" and accept_local):
+    if route.type is not RouteType.UNICAST and not (route.type is RouteType.LOCAL and accept_local):
         return False
     return loose or route.dev == iif

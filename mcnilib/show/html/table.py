@@ -9,8 +9,8 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from mcnilib.show.html.markup import DECIDED, Html, code, element
-from mcnilib.trace.explain import DEPTHS, packet_name, place_name
-from mcnilib.trace.trace import Fate, Journey, Stage, Step, Trace
+from mcnilib.trace.explain import packet_name, place_name
+from mcnilib.trace.trace import DEPTHS, Depth, Fate, Journey, Stage, Step, Trace
 
 ADDRESS_FIELDS = ("src", "dst", "sport", "dport")
 """The changes worth telling when not every decision is told."""
@@ -41,8 +41,8 @@ def rows(trace: Trace, depth: str = "hops") -> tuple[Row, ...]:
     """Return the steps of a depth as rows. Raises: ValueError for a depth that is not in DEPTHS."""
     if depth not in DEPTHS:
         raise ValueError(f"depth cannot be {depth!r}; it is one of {', '.join(DEPTHS)}")
-    chosen = (trace.outcome.journey,) if depth == "outcome" else trace.journeys
-    fields = ADDRESS_FIELDS if depth != "decisions" else ()
+    chosen = (trace.outcome.journey,) if depth == Depth.OUTCOME else trace.journeys
+    fields = ADDRESS_FIELDS if depth != Depth.DECISIONS else ()
     return tuple(
         _row(journey, index, step, fields)
         for journey in chosen
@@ -53,11 +53,11 @@ def rows(trace: Trace, depth: str = "hops") -> tuple[Row, ...]:
 
 def _told(journey: Journey, step: Step, depth: str) -> bool:
     """Tell whether a step belongs to a depth: the end of a packet always, its moves and rewrites from hops on."""
-    if depth == "decisions" or step is journey.last:
+    if depth == Depth.DECISIONS or step is journey.last:
         return True
     moved = step.stage in (Stage.DEVICE, Stage.TUNNEL, Stage.NAT)
     rewritten = (step.before.src, step.before.dst) != (step.after.src, step.after.dst)
-    return depth == "hops" and not journey.retransmission_of and (moved or rewritten)
+    return depth == Depth.HOPS and not journey.retransmission_of and (moved or rewritten)
 
 
 def _row(journey: Journey, index: int, step: Step, fields: tuple[str, ...]) -> Row:

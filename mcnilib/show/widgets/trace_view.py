@@ -23,8 +23,8 @@ from mcnilib.show.picture.svg import to_png, to_svg
 from mcnilib.show.widgets.controls import WIDE
 from mcnilib.show.widgets.prefetch import Prefetch, run_later
 from mcnilib.show.widgets.stepper import StepKey, Stepper
-from mcnilib.trace.explain import DEPTHS, because, verdict
-from mcnilib.trace.trace import Trace
+from mcnilib.trace.explain import because, verdict
+from mcnilib.trace.trace import DEPTHS, Trace
 from mcnilib.world.world import World
 
 DEPTH_LABELS = {"outcome": "the outcome", "hops": "every hop", "decisions": "every decision"}

@@ -14,7 +14,7 @@ from mcnilib.linux.device.ipip import IPIP
 from mcnilib.linux.device.link import Link
 from mcnilib.linux.packet import Packet
 from mcnilib.linux.routing.fib import Decision
-from mcnilib.linux.routing.route import LIMITED_BROADCAST, UNCHOSEN, Query, Route
+from mcnilib.linux.routing.route import LIMITED_BROADCAST, UNCHOSEN, Query, Route, RouteType
 from mcnilib.linux.routing.rule import DEFAULT_RULES
 from mcnilib.linux.routing.source import validate_source
 from mcnilib.linux.sysctl import deciding
@@ -57,7 +57,7 @@ def receive(at: Recorder, link: Link) -> Position:
     if packet.dst != before and decision.route.dev == dev and link.is_bridge:
         _refuse_bridged_dnat(host, dev)
     _refuse_many(host, packet, decision.route)
-    skb.local = local = decision.route.type == "local"
+    skb.local = local = decision.route.type is RouteType.LOCAL
     if not local and not _forwards(at, dev):
         return None
     if not looped and not _source_is_valid(at, dev, "" if local else decision.route.dev):
@@ -130,7 +130,7 @@ def _route(at: Recorder, *, again: bool = False) -> Decision | None:
         what = NoWay(error.error)
         at.note(Stage.ROUTE, refused(error), line=error.line, fate=fate, what=what)
         return None
-    skb.local = decision.route.type == "local" or decision.device == "lo"  # __mkroute_output()
+    skb.local = decision.route.type is RouteType.LOCAL or decision.device == "lo"  # __mkroute_output()
     _refuse_many(host, packet, decision.route)
     accept_redirect(at, decision.device)
     _note_route(at, decision, "rerouted" if again else "route")
@@ -138,7 +138,7 @@ def _route(at: Recorder, *, again: bool = False) -> Decision | None:
 
 
 def _refuse_many(host: Host, packet: Packet, route: Route) -> None:
-    if route.type == "broadcast":
+    if route.type is RouteType.BROADCAST:
         raise Unsupported(f"broadcast to {packet.dst} in {host.name}")
     _refuse_groups(host, packet)
 

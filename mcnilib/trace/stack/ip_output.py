@@ -12,7 +12,7 @@ from mcnilib.linux.device.base import Frame
 from mcnilib.linux.device.link import Link
 from mcnilib.linux.routing.fib import Decision
 from mcnilib.linux.routing.nexthop import next_hop
-from mcnilib.linux.routing.route import Route
+from mcnilib.linux.routing.route import Route, RouteType
 from mcnilib.trace.stack import tunnel
 from mcnilib.trace.stack.ethernet import Receiver
 from mcnilib.trace.stack.host import Arrival, Departure, Host, Position, Skb
@@ -27,7 +27,7 @@ def _refuse_by_lo(host: Host, link: Link, route: Route, skb: Skb) -> None:
     """Refuse what is not known of loopback. Raises: Unsupported."""
     if not link.up and skb.packet.dst.is_loopback:
         raise Unsupported(f"lo of {host.name} is down, and a packet would leave by it")
-    if skb.packet.inner and route.type != "local":
+    if skb.packet.inner and route.type is not RouteType.LOCAL:
         raise Unsupported(f"a tunnel of {host.name} sends to {skb.packet.dst} by lo, where that is nobody's address")
 
 

@@ -17,7 +17,7 @@ from mcnilib.linux.device.base import BROADCAST_MAC, Frame
 from mcnilib.linux.device.link import Link
 from mcnilib.linux.packet import Packet
 from mcnilib.linux.routing.neigh import PROXY, Neigh
-from mcnilib.linux.routing.route import UNCHOSEN, Query
+from mcnilib.linux.routing.route import UNCHOSEN, Query, RouteType
 from mcnilib.linux.routing.source import source_address, validate_source
 from mcnilib.trace.stack.ethernet import Receiver
 from mcnilib.trace.stack.host import Host
@@ -207,13 +207,13 @@ def _arp_answer(host: Host, link: Link, target: IPv4Address, sender: IPv4Address
         route = host.route(Query(target, sender, iif=link.name)).route
     except NoRoute:
         return Reply.SILENT
-    out = "" if route.type == "local" else route.dev  # ip_route_input_slow(), __mkroute_input()
+    out = "" if route.type is RouteType.LOCAL else route.dev  # ip_route_input_slow(), __mkroute_input()
     if validate_source(host.netns, probe, link.name, out) is not None:
         return Reply.SILENT
-    if route.type == "local":
+    if route.type is RouteType.LOCAL:
         mine = not _arp_ignore(host, link, target, sender) and not _arp_filter(host, link, target, sender)
         return Reply.OWNS if mine else Reply.SILENT
-    proxies = route.type == "unicast" and _proxy_arp(host, link, target, route.dev == link.name, sender)
+    proxies = route.type is RouteType.UNICAST and _proxy_arp(host, link, target, route.dev == link.name, sender)
     return Reply.PROXIES if proxies else Reply.SILENT
 
 

@@ -12,7 +12,7 @@ from mcnilib.linux.chance import EPHEMERAL, Chance
 from mcnilib.linux.device.base import Tunnel
 from mcnilib.linux.device.link import Link
 from mcnilib.linux.packet import Packet
-from mcnilib.linux.routing.route import Query
+from mcnilib.linux.routing.route import Query, RouteType
 from mcnilib.linux.routing.source import preferred_source
 from mcnilib.trace.stack.host import Host, Skb
 from mcnilib.trace.transport.socket_lookup import nobody, route_out
@@ -56,7 +56,7 @@ def _with_source(host: Host, link: Link, outer: Packet) -> Packet | str:
         return f"no route to the tunnel's far end: {error}"
     if route.dev == link.name:
         return f"circular route to {outer.dst}"
-    if udp and route.type == "local":  # encap_bypass_if_local() in drivers/net/vxlan/vxlan_core.c
+    if udp and route.type is RouteType.LOCAL:  # encap_bypass_if_local() in drivers/net/vxlan/vxlan_core.c
         why = f"{link.name} of {host.name} packs for {outer.dst}, which {host.name} takes for its own address"
         raise Unsupported(f"{why}: Linux hands the packet over unpacked, with the route it had")
     if int(outer.src):

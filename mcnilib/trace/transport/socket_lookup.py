@@ -15,7 +15,7 @@ from typing import NoReturn
 from mcnilib.errors import NoRoute, Unknown, Unsupported
 from mcnilib.linux.packet import Packet
 from mcnilib.linux.routing.fib import Decision
-from mcnilib.linux.routing.route import LIMITED_BROADCAST, Query, Route
+from mcnilib.linux.routing.route import LIMITED_BROADCAST, Query, Route, RouteType
 from mcnilib.linux.routing.source import preferred_source
 from mcnilib.linux.sysctl import deciding
 from mcnilib.trace.flow import ANY_ADDRESS, Listener
@@ -93,7 +93,7 @@ def nobody(host: Host, dst: IPv4Address) -> NoReturn:
 
 def for_many(dst: IPv4Address, route: Route) -> bool:
     """Tell whether packets to the address are for more than one receiver: broadcast or multicast."""
-    return route.type == "broadcast" or dst == LIMITED_BROADCAST or dst.is_multicast
+    return route.type is RouteType.BROADCAST or dst == LIMITED_BROADCAST or dst.is_multicast
 
 
 def _group(host: Host, packet: Packet, route: Route | None) -> NoRoute:
@@ -144,7 +144,7 @@ def _leads_back(host: Host, dev: str, packet: Packet) -> bool:
         route = host.route(Query(packet.src, packet.dst)).route
     except NoRoute:
         return False
-    return route.type == "local" or route.dev == dev
+    return route.type is RouteType.LOCAL or route.dev == dev
 
 
 def answers_from(host: Host, packet: Packet, listener: Listener) -> IPv4Address:
