@@ -25,7 +25,7 @@ def main() -> int:
     _take(signal.SIGINT, _end)
     _fill_places()
     from mcnilib import cli
-    from mcnilib.cli.output import named
+    from mcnilib.writing import named
 
     if sys.stdout is not None:
         sys.stdout = named(sys.stdout)

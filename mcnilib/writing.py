@@ -4,10 +4,13 @@ Names may come from anybody: a snapshot, a stream, a hostname. `inside` is the o
 that it lies in the folder being written; that folder is new and nobody else's, so no link in it leads out again.
 All is written under another name first and gets its own by rename: a full disk or a signal leaves what was there.
 Source: path_resolution(7), rename(2).
+
+Standard output: errors say that it is what cannot be written, and letters that its alphabet lacks are spelt out.
 """
 
 from __future__ import annotations
 
+import io
 import os
 import secrets
 import shutil
@@ -15,6 +18,7 @@ import stat
 from collections.abc import Callable, Collection, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from pathlib import Path
+from typing import Any, TextIO
 
 from mcnilib.errors import McniError
 
@@ -158,3 +162,32 @@ def _naming(path: Path) -> Iterator[None]:
     except (OSError, ValueError) as problem:
         why = getattr(problem, "strerror", None) or problem
         raise WriteError(f"{path} cannot be written: {why}") from None
+
+
+class _Output(io.FileIO):
+    """A file whose errors name it. After one, what is still to come goes nowhere: it is said once."""
+
+    def write(self, data: Any) -> int:
+        """Write bytes. Raises: WriteError; BrokenPipeError when nobody reads any more."""
+        try:
+            return super().write(data) or 0
+        except OSError as problem:
+            os.dup2(os.open(os.devnull, os.O_WRONLY), self.fileno())
+            if isinstance(problem, BrokenPipeError):
+                raise
+            raise WriteError(f"standard output cannot be written: {problem.strerror}") from None
+
+
+def named(stream: TextIO) -> TextIO:
+    """Return standard output with errors that name it; other streams stay as they are."""
+    if not isinstance(stream, io.TextIOWrapper):
+        return stream
+    raw: Any = _Output(stream.fileno(), "wb", closefd=False)
+    at_once = stream.write_through
+    return io.TextIOWrapper(
+        raw if at_once else io.BufferedWriter(raw),
+        encoding=stream.encoding,
+        errors="backslashreplace",
+        line_buffering=stream.line_buffering,
+        write_through=at_once,
+    )

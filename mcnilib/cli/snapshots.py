@@ -24,11 +24,10 @@ from mcnilib.cluster.kube_proxy.modes import instead
 from mcnilib.errors import printable
 from mcnilib.gc_pause import gc_paused
 from mcnilib.progress import shown
-from mcnilib.snapshots.folder import write_folder
+from mcnilib.snapshots.folder import read_stream, script, write_folder
 from mcnilib.snapshots.merge import read_segment
 from mcnilib.snapshots.question import read_flow, read_listeners
 from mcnilib.snapshots.snapshot import Snapshot, open_snapshot, read_files
-from mcnilib.snapshots.stream import read_stream, script
 from mcnilib.trace.trace import Depth, Trace
 from mcnilib.writing import check_folder
 

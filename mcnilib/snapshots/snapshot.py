@@ -18,12 +18,11 @@ from mcnilib.linux.sysctl import CONF, FORWARD, GLOBAL, KERNEL_DEFAULT, NETFILTE
 from mcnilib.linux.text import check_text, names_of, nearest, not_there
 from mcnilib.linux.unmodelled import Gap, unreadable
 from mcnilib.snapshots.files import save
-from mcnilib.snapshots.folder import SnapshotError, read_file, read_folder
+from mcnilib.snapshots.folder import SnapshotError, read_file, read_folder, read_stream
 from mcnilib.snapshots.load import load_collected
 from mcnilib.snapshots.merge import merged
 from mcnilib.snapshots.provenance import with_writers
 from mcnilib.snapshots.question import own_port, parse_listeners, print_listeners
-from mcnilib.snapshots.stream import read_stream
 from mcnilib.trace.flow import Flow, Listener
 from mcnilib.trace.notes import notes_on
 from mcnilib.trace.run import run

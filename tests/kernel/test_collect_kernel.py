@@ -17,9 +17,9 @@ from mcnilib.kernel.lab.syscalls import NoLab
 from mcnilib.kernel.lab.workers import Worker
 from mcnilib.kernel.observe.observe import listing_mismatches
 from mcnilib.scenarios import scenario
+from mcnilib.snapshots.folder import read_stream, script
 from mcnilib.snapshots.merge import merged
 from mcnilib.snapshots.snapshot import Snapshot, snapshot_of
-from mcnilib.snapshots.stream import read_stream, script
 from mcnilib.trace.explain import difference, verdict
 from mcnilib.world.world import World
 

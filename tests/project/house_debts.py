@@ -20,7 +20,6 @@ TWICE = []
 """Public names that two modules define, so that a reader has to ask which is meant."""
 
 SMALL_FOR_ONE = {
-    "mcnilib.cli.output",
     "mcnilib.cluster.cni.calico",
     "mcnilib.cluster.cni.macvlan",
     "mcnilib.cluster.kube_proxy",

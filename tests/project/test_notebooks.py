@@ -116,7 +116,7 @@ GATEWAYS = ("linux/routing/nexthop.py", "    return route.via\n", "    return de
 TABLE_500 = ("cluster/cni/spiderpool.py", "from all lookup {HOST_TABLE}", "from all lookup 501")
 MARKS = ("cluster/cni/spiderpool.py", "from all fwmark 0x1 lookup", "from all fwmark 0x2 lookup")
 MASQUERADE = (
-    "cluster/kube_proxy/static_chains.py",
+    "cluster/kube_proxy/services.py",
     "-A KUBE-MARK-MASQ -j MARK --set-xmark {_MARK}/{_MARK}",
     "-A KUBE-MARK-MASQ -j MARK --set-xmark 0x0/{_MARK}",
 )

@@ -13,7 +13,7 @@ from mcnilib.show.html.table import rows
 from mcnilib.show.picture.story_picture import _picture, crowded, plan_for
 from mcnilib.show.widgets.panel import Panel
 from mcnilib.show.widgets.quiz import predict
-from mcnilib.show.widgets.stepper import Stepper
+from mcnilib.show.widgets.trace_view import Stepper
 
 STORY = scenario("7")
 

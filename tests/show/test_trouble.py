@@ -13,7 +13,7 @@ from mcnilib.errors import Unsupported
 from mcnilib.notebook import conclusion, explore, look_around, side_by_side
 from mcnilib.scenarios.conclusion import MULTI, TO_CALICO
 from mcnilib.show.widgets import conclusion as conclusion_panel
-from mcnilib.show.widgets import panel, permalink, snapshot_panel, state_browser, trace_view
+from mcnilib.show.widgets import panel, snapshot_panel, state_browser, trace_view
 from mcnilib.show.widgets import side_by_side as pair_panel
 from mcnilib.show.widgets.quiz import predict
 from mcnilib.snapshots.snapshot import Snapshot
@@ -118,6 +118,6 @@ def test_a_question_and_a_link_say_it_too(monkeypatch) -> None:
     quiz.button.click()
     assert "ZeroDivisionError" in quiz.remark.value
     shown = explore(STORY)
-    monkeypatch.setattr(permalink, "parse_link", lambda text: 1 / 0)
+    monkeypatch.setattr(panel, "parse_link", lambda text: 1 / 0)
     shown.permalink.link.value = "mcni=7"
     assert "ZeroDivisionError" in shown.permalink.remark.value

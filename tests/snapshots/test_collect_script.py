@@ -12,7 +12,7 @@ import pytest
 
 from mcnilib.kernel.collect import collect
 from mcnilib.linux.sysctl import CONF, GLOBAL, conf_key
-from mcnilib.snapshots.stream import read_stream, script
+from mcnilib.snapshots.folder import read_stream, script
 from mcnilib.snapshots.unsupported import ODD, USE
 
 

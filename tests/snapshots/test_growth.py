@@ -14,10 +14,10 @@ from time import process_time
 import pytest
 
 from mcnilib.errors import McniError
+from mcnilib.snapshots.folder import read_stream
 from mcnilib.snapshots.merge import merged
 from mcnilib.snapshots.question import read_flow, read_listeners
 from mcnilib.snapshots.snapshot import snapshot_of
-from mcnilib.snapshots.stream import read_stream
 from mcnilib.world.world import World
 
 pytestmark = pytest.mark.slow

@@ -16,11 +16,10 @@ from mcnilib.errors import McniError
 from mcnilib.kernel.fuzz.case import base
 from mcnilib.scenarios import all_scenarios
 from mcnilib.snapshots.files import FILES
-from mcnilib.snapshots.folder import read_folder, write_folder
+from mcnilib.snapshots.folder import read_folder, read_stream, write_folder
 from mcnilib.snapshots.merge import merged
 from mcnilib.snapshots.question import QuestionError, parse_listeners, print_listeners, read_flow, read_listeners
 from mcnilib.snapshots.snapshot import Snapshot, open_snapshot
-from mcnilib.snapshots.stream import read_stream
 from mcnilib.trace.explain import difference, verdict
 from mcnilib.trace.flow import Listener
 from mcnilib.trace.trace import Verdict

@@ -18,10 +18,9 @@ from mcnilib.cli import main
 from mcnilib.errors import McniError
 from mcnilib.linux.netfilter.conntrack import parse_connections
 from mcnilib.show.picture.drawing import lay_out
-from mcnilib.snapshots.folder import write_folder
+from mcnilib.snapshots.folder import read_stream, write_folder
 from mcnilib.snapshots.question import read_flow
 from mcnilib.snapshots.snapshot import Snapshot, read_files, snapshot_of
-from mcnilib.snapshots.stream import read_stream
 from mcnilib.world.listing import LISTINGS
 
 pytestmark = pytest.mark.slow

@@ -18,13 +18,13 @@ from mcnilib.cluster.intern import replace_chains
 from mcnilib.cluster.kube_proxy.config import KubeProxy, RuleLine, Rules
 from mcnilib.cluster.kube_proxy.legacy import legacy_rules
 from mcnilib.cluster.kube_proxy.restore import ensure_chains, ensure_rules, restore
-from mcnilib.cluster.kube_proxy.services import service_rules
-from mcnilib.cluster.kube_proxy.static_chains import (
+from mcnilib.cluster.kube_proxy.services import (
     MARTIANS,
     WHY_MARTIANS,
     jumps,
     last_rule,
     masquerading,
+    service_rules,
     static_chains,
 )
 from mcnilib.cluster.kube_proxy.view import SERVICE_CHAINS, ServiceView

@@ -14,7 +14,7 @@ from matplotlib.figure import Figure
 from matplotlib.patches import FancyBboxPatch
 
 from mcnilib.linux.netns import Netns
-from mcnilib.show.html.fallback import Bundle, static_fallback
+from mcnilib.show.html.markup import Bundle, static_fallback
 from mcnilib.show.layout.plan import plan_of
 from mcnilib.show.picture.paint import figure_png, new_figure
 from mcnilib.show.picture.palette import FONTS, INK, PAPER, QUIET_INK, SURFACES

@@ -34,8 +34,17 @@ from mcnilib.scenarios.conclusion import cell_of as cell_of
 from mcnilib.scenarios.link import print_link
 from mcnilib.scenarios.matrix import SHORT_VERDICTS
 from mcnilib.scenarios.scenario import Scenario
-from mcnilib.show.html.fallback import Bundle, error_boundary, error_html, static_fallback
-from mcnilib.show.html.markup import Html, block, element, joined, status
+from mcnilib.show.html.markup import (
+    Bundle,
+    Html,
+    block,
+    element,
+    error_boundary,
+    error_html,
+    joined,
+    static_fallback,
+    status,
+)
 from mcnilib.show.html.style import conclusion_style, style_sheet
 from mcnilib.show.picture.palette import role_of
 from mcnilib.show.picture.story_picture import picture_of

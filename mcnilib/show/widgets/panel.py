@@ -1,6 +1,8 @@
 """The panel of a scenario: settings that can be changed, and the conversation under them.
 
 Everything shown is the value of an HTML widget; nothing is printed, so a notebook's outputs stay the same in every run.
+
+The link of what a panel shows: to be copied, or to be pasted and followed.
 """
 
 from __future__ import annotations
@@ -9,18 +11,110 @@ from collections.abc import Callable
 from functools import partial
 from typing import Any
 
+import anywidget
 import ipywidgets as widgets
+import traitlets
 
 from mcnilib.cluster.settings import Settings
+from mcnilib.errors import McniError
+from mcnilib.scenarios.link import parse_link, print_link
 from mcnilib.scenarios.scenario import Scenario, neighbours
-from mcnilib.show.html.fallback import Bundle, error_boundary
-from mcnilib.show.html.markup import Html, block, element, joined, sentence
+from mcnilib.show.html.markup import Bundle, Html, block, element, error_boundary, error_text, joined, sentence, status
 from mcnilib.show.html.style import style_sheet
 from mcnilib.show.picture.story_picture import picture_of
 from mcnilib.show.widgets.controls import Controls
-from mcnilib.show.widgets.permalink import Permalink
 from mcnilib.show.widgets.trace_view import TraceView, Viewed
 from mcnilib.trace.explain import because
+
+READER = """
+export default {
+  render({ model }) {
+    const opened = performance.getEntriesByType("navigation")[0]?.name ?? "";
+    if (opened.includes("mcni=") && !model.get("value")) {
+      model.set("value", opened.slice(opened.indexOf("?")));
+      model.save_changes();
+    }
+  },
+};
+"""
+"""JupyterLab takes what follows the question mark out of the address bar; the browser remembers how it came here."""
+
+
+class PageAddress(anywidget.AnyWidget):
+    """Shows nothing; `value` becomes what followed the question mark when the page was opened, if it holds a state."""
+
+    _esm = READER
+    value = traitlets.Unicode("").tag(sync=True)
+
+
+class Permalink(widgets.HBox):  # type: ignore[misc]
+    """A field with the link of the settings shown; `take` is told the settings of a link that somebody puts there.
+
+    A page opened with such a link takes its state by itself.
+    """
+
+    def __init__(self, story: Scenario, take: Callable[[Settings], None]) -> None:
+        """Wait for `show`."""
+        self._story, self._take, self._shown = story, take, ""
+        self.link = _field()
+        self.link.observe(lambda change: self._pasted(change["new"]), names="value")
+        self.address = PageAddress()
+        self.address.observe(lambda change: self._opened(change["new"]), names="value")
+        self.remark = widgets.HTML()
+        layout = widgets.Layout(align_items="center", flex_flow="row wrap", grid_gap="4px")
+        super().__init__([self.link, self.remark, self.address], layout=layout)
+        self.add_class("mcni-share")
+
+    def show(self, settings: Settings) -> None:
+        """Print the link of these settings."""
+        link = print_link(self._story, settings)
+        if link != self._shown:
+            self._say("")
+        self._shown = self.link.value = link
+
+    def show_error(self, problem: Exception) -> None:
+        """Say what is wrong beside the field."""
+        self._say(error_text(problem))
+
+    @error_boundary
+    def _pasted(self, text: str) -> None:
+        if text != self._shown:
+            self._say(self._follow(text.strip()))
+
+    @error_boundary
+    def _opened(self, text: str) -> None:
+        try:
+            mine = parse_link(text)[0] == self._story
+        except McniError as error:
+            return self._say(f"the link that opened this page: {error}")
+        if mine:  # otherwise it is meant for another panel of the page
+            self._say(self._follow(text))
+
+    def _follow(self, text: str) -> str:
+        """Take the state of a link and return what to say about it."""
+        try:
+            story, settings = parse_link(text)
+        except McniError as error:
+            return str(error)
+        if story != self._story:
+            return f"this link shows scenario {story.name}: open {story.notebook or '`mcni run`'}"
+        self._take(settings)
+        self.show(settings)
+        return "this is the state of the link"
+
+    def _say(self, text: str) -> None:
+        self.remark.value = status(text, tag="span")
+
+
+def _field() -> Any:
+    return widgets.Text(
+        description="link to this state",
+        tooltip="Copy it to send this very state; paste another one here to see what it shows",
+        continuous_update=False,
+        style={"description_width": "initial"},
+        layout=widgets.Layout(width="40em"),
+    )
+
 
 Remark = Callable[[Scenario, Settings], str]
 """A few words about a run of a scenario under some settings."""

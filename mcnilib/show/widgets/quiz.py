@@ -11,8 +11,7 @@ from typing import Any
 
 import ipywidgets as widgets
 
-from mcnilib.show.html.fallback import Bundle, error_boundary, error_html, static_fallback
-from mcnilib.show.html.markup import element, status
+from mcnilib.show.html.markup import Bundle, element, error_boundary, error_html, static_fallback, status
 
 
 def predict(question: str, options: Mapping[str, object], check: Callable[[], object]) -> Quiz:

@@ -13,8 +13,7 @@ import ipywidgets as widgets
 from mcnilib.cluster.settings import Settings
 from mcnilib.scenarios.scenario import Scenario
 from mcnilib.show.html.diff import MOST_CHANGES, changed_state, difference_html, first_step, state_changes_html
-from mcnilib.show.html.fallback import Bundle, error_boundary, error_html, static_fallback
-from mcnilib.show.html.markup import block, element
+from mcnilib.show.html.markup import Bundle, block, element, error_boundary, error_html, static_fallback
 from mcnilib.show.html.style import style_sheet
 from mcnilib.show.picture.story_picture import picture_of
 from mcnilib.show.picture.svg import to_png

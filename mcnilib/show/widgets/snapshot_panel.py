@@ -11,8 +11,7 @@ from typing import Any
 
 import ipywidgets as widgets
 
-from mcnilib.show.html.fallback import Bundle, error_boundary
-from mcnilib.show.html.markup import Html, block, element, sentence
+from mcnilib.show.html.markup import Bundle, Html, block, element, error_boundary, sentence
 from mcnilib.show.html.style import style_sheet
 from mcnilib.show.layout.plan import focus_of, plan_of
 from mcnilib.show.picture.drawing import lay_out

@@ -16,8 +16,18 @@ from mcnilib.linux.netfilter.iptables.rule import Table
 from mcnilib.linux.netns import Netns
 from mcnilib.linux.origin import KERNEL, Origin
 from mcnilib.linux.routing.neigh import SHOWN_BY
-from mcnilib.show.html.fallback import Bundle, error_boundary, error_html, static_fallback
-from mcnilib.show.html.markup import Html, block, element, folded, joined, status
+from mcnilib.show.html.markup import (
+    Bundle,
+    Html,
+    block,
+    element,
+    error_boundary,
+    error_html,
+    folded,
+    joined,
+    static_fallback,
+    status,
+)
 from mcnilib.show.html.state import StateLine, lines_html
 from mcnilib.show.html.style import style_sheet
 from mcnilib.show.picture.map import address_list

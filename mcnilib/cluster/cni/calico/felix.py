@@ -3,6 +3,12 @@
 Felix inserts its jumps at the top of the built-in chains and appends a few rules at their end. It looks again every few
 minutes and rewrites what is out of place; this is the state after such a look.
 Source: felix/iptables/table.go, felix/dataplane/linux/{int_dataplane,masq_mgr,ipip_mgr,vxlan_mgr}.go (v3.26 to v3.32).
+
+Felix's chains in table filter: forwarding, the node's own traffic, and one pair of chains for each pod.
+
+A pod's pair drops INVALID packets itself, but only packets that enter or leave by the pod's device: what a node
+forwards between other devices passes `cali-FORWARD` untouched.
+Source: felix/rules/{static,dispatch,endpoints,policy}.go (v3.26 to v3.32).
 """
 
 from __future__ import annotations
@@ -10,11 +16,25 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 from functools import lru_cache
 from ipaddress import IPv4Network
+from itertools import groupby, takewhile
 
 from mcnilib.cluster.cni.calico.config import Calico, Workload
-from mcnilib.cluster.cni.calico.filter import filter_chains
-from mcnilib.cluster.cni.calico.hashes import APPENDED, FelixChain, lines
-from mcnilib.cluster.cni.calico.static import EMPTY, hooks, mangle_chains, nat_chains, raw_chains
+from mcnilib.cluster.cni.calico.hashes import APPENDED, FelixChain, FelixRule, limited, lines
+from mcnilib.cluster.cni.calico.static import (
+    EMPTY,
+    HOST_ACCEPTED,
+    PODS,
+    WHY_CLEAR,
+    WHY_HOST,
+    clear_mark,
+    hooks,
+    is_clear,
+    is_set,
+    mangle_chains,
+    nat_chains,
+    raw_chains,
+    set_mark,
+)
 from mcnilib.cluster.intern import chain_rule, replace_chains
 from mcnilib.cluster.settings import Encapsulation
 from mcnilib.linux.netfilter.ipset import IpSet
@@ -115,3 +135,174 @@ def _set(calico: Calico, name: str, members: Iterable[IPv4Network], why: str, ki
 
 def _own_addresses(node: Netns) -> list[IPv4Network]:
     return [IPv4Network(a.ip) for link in node.links if not link.name.startswith("cali") for a in link.addresses]
+
+
+TUNNEL_HOSTS = {Encapsulation.VXLAN: "cali40all-vxlan-net", Encapsulation.IPIP: "cali40all-hosts-net"}
+"""The ipset of the nodes that may send tunnel packets."""
+
+DISPATCH = {"from": "cali-from-wl-dispatch", "to": "cali-to-wl-dispatch"}
+"""The chains that choose a pod's own chain by its device, for packets from and to pods."""
+
+
+def filter_chains(calico: Calico, workloads: tuple[Workload, ...]) -> Iterator[FelixChain]:
+    """Yield all chains of table filter."""
+    yield FelixChain("cali-FORWARD", tuple(_forward(calico)))
+    yield FelixChain("cali-INPUT", tuple(_input(calico)))
+    yield FelixChain("cali-OUTPUT", tuple(_output(calico)))
+    why = "defaultEndpointToHostAction: what pods may do to their own node"
+    to_host = FelixRule(f"--jump {calico.endpoint_to_host}", comment="Configured DefaultEndpointToHostAction", why=why)
+    judge = FelixRule(f"--jump {DISPATCH['from']}", why="first the policy of the pod that sends")
+    yield FelixChain("cali-wl-to-host", (judge, to_host))
+    devices = sorted({workload.device for workload in workloads})
+    yield from dispatch("from", devices)
+    yield from dispatch("to", devices)
+    for workload in sorted(workloads):
+        yield FelixChain(f"cali-fw-{workload.device}", tuple(_endpoint(calico, workload, "from")))
+        yield FelixChain(f"cali-tw-{workload.device}", tuple(_endpoint(calico, workload, "to")))
+    for profile in dict.fromkeys(profile for workload in workloads for profile in workload.profiles):
+        for prefix, direction in (("cali-pri-", "ingress"), ("cali-pro-", "egress")):
+            yield FelixChain(limited(prefix, profile), tuple(_profile(calico, profile, direction)))
+
+
+def _forward(calico: Calico) -> Iterator[FelixRule]:
+    marks = calico.marks
+    yield FelixRule(clear_mark(marks.all & ~marks.accept), why=WHY_CLEAR)
+    yield FelixRule("--jump cali-from-hep-forward", is_clear(marks.accept), why=WHY_HOST)
+    why = "from a pod: what its policy allows comes back here and may have to pass the receiver's policy"
+    yield FelixRule(f"--jump {DISPATCH['from']}", f"--in-interface {PODS}", why=why)
+    yield FelixRule(f"--jump {DISPATCH['to']}", f"--out-interface {PODS}", why="to a pod: its policy decides")
+    yield FelixRule("--jump cali-to-hep-forward", why=WHY_HOST)
+    why = "would keep packets for advertised service ranges from circling; no range is advertised"
+    yield FelixRule("--jump cali-cidr-block", why=why)
+
+
+def _input(calico: Calico) -> Iterator[FelixRule]:
+    yield from _tunnel_input(calico)
+    why = "from a pod to its own node; a goto: what returns there goes on in INPUT"
+    yield FelixRule("--goto cali-wl-to-host", f"--in-interface {PODS}", why=why)
+    yield from _host_policy(calico, FelixRule("--jump cali-from-host-endpoint", why=WHY_HOST))
+
+
+def _output(calico: Calico) -> Iterator[FelixRule]:
+    first, *rest = _host_policy(
+        calico, FelixRule("--jump cali-to-host-endpoint", "-m conntrack ! --ctstate DNAT", why=WHY_HOST)
+    )
+    yield first
+    yield FelixRule("--jump RETURN", f"--out-interface {PODS}", why="a node may always reach its own pods")
+    yield from _tunnel_output(calico)
+    yield from rest
+
+
+def _host_policy(calico: Calico, dispatched: FelixRule) -> Iterator[FelixRule]:
+    accept = is_set(calico.marks.accept)
+    yield FelixRule("--jump ACCEPT", accept, why="accepted already in table raw or mangle")
+    yield FelixRule(clear_mark(calico.marks.all), why=WHY_CLEAR)
+    yield dispatched
+    yield FelixRule("--jump ACCEPT", accept, HOST_ACCEPTED, "lets pass what the chain before accepted")
+
+
+def _tunnel_input(calico: Calico) -> Iterator[FelixRule]:
+    local = "-m addrtype --dst-type LOCAL"
+    allow, drop = "tunnel packets of the cluster's nodes", "nobody else may put packets into the tunnel"
+    if calico.encapsulation is Encapsulation.VXLAN:
+        port, hosts = "-p 17 -m multiport --destination-ports 4789", "-m set --match-set cali40all-vxlan-net src"
+        what = "IPv4 VXLAN packets from"
+        yield FelixRule("--jump ACCEPT", f"{port} {hosts} {local}", f"Allow {what} allowed hosts", allow)
+        yield FelixRule("--jump DROP", f"{port} {local}", f"Drop {what} non-allowed hosts", drop)
+    elif calico.encapsulation is Encapsulation.IPIP:
+        hosts, what = "-m set --match-set cali40all-hosts-net src", "IPIP packets from"
+        yield FelixRule("--jump ACCEPT", f"-p 4 {hosts} {local}", f"Allow {what} Calico hosts", allow)
+        yield FelixRule("--jump DROP", "-p 4", f"Drop {what} non-Calico hosts", drop)
+
+
+def _tunnel_output(calico: Calico) -> Iterator[FelixRule]:
+    local, why = "-m addrtype --src-type LOCAL", "tunnel packets to the cluster's nodes"
+    if calico.encapsulation is Encapsulation.VXLAN:
+        match = f"-p 17 -m multiport --destination-ports 4789 {local} -m set --match-set cali40all-vxlan-net dst"
+        yield FelixRule("--jump ACCEPT", match, "Allow IPv4 VXLAN packets to other allowed hosts", why)
+    elif calico.encapsulation is Encapsulation.IPIP:
+        match = f"-p 4 -m set --match-set cali40all-hosts-net dst {local}"
+        yield FelixRule("--jump ACCEPT", match, "Allow IPIP packets to other Calico hosts", why)
+
+
+def dispatch(direction: str, devices: list[str]) -> Iterator[FelixChain]:
+    """Yield the chains that choose a pod's own chain by its device; `direction` is `from` or `to`.
+
+    Devices are told apart by the first character after what all have in common; where several share it they get a chain
+    of their own.
+    """
+    common = _common(devices)
+    root = DISPATCH[direction]
+    rules = []
+    for prefix, group in groupby(devices, key=lambda device: device[: common + 1]):
+        names = list(group)
+        if len(names) == 1:
+            rules.append(_goto(direction, names[0]))
+            continue
+        child = f"{root}-{prefix[common:]}"
+        why = f"several pods have a device called {prefix}...: their chain decides"
+        rules.append(FelixRule(f"--goto {child}", _device(direction, f"{prefix}+"), why=why))
+        yield FelixChain(child, (*(_goto(direction, name) for name in names), _UNKNOWN))
+    yield FelixChain(root, (*rules, _UNKNOWN))
+
+
+def _common(devices: list[str]) -> int:
+    """Count the characters with which all names begin."""
+    columns = zip(*devices, strict=False)
+    return sum(1 for _ in takewhile(lambda column: len(set(column)) == 1, columns))
+
+
+_UNKNOWN = FelixRule("--jump DROP", comment="Unknown interface", why="a device like a pod's that Felix does not know")
+
+
+def _device(direction: str, name: str) -> str:
+    return f"--{'in' if direction == 'from' else 'out'}-interface {name}"
+
+
+def _goto(direction: str, device: str) -> FelixRule:
+    why = "the pod's own chain; a goto: what returns there goes on in cali-FORWARD"
+    return FelixRule(f"--goto cali-{direction[0]}w-{device}", _device(direction, device), why=why)
+
+
+def _endpoint(calico: Calico, workload: Workload, direction: str) -> Iterator[FelixRule]:
+    """Yield the chain of a pod, for packets `from` or `to` it.
+
+    First conntrack decides, then the profiles, and what none allows is dropped.
+    """
+    marks = calico.marks
+    known = "packets of a known connection pass without policy"
+    yield FelixRule("--jump ACCEPT", "-m conntrack --ctstate RELATED,ESTABLISHED", why=known)
+    if not calico.disable_conntrack_invalid_check:
+        why = "drops what conntrack calls INVALID; disableConntrackInvalidCheck would leave this rule out"
+        yield FelixRule("--jump DROP", "-m conntrack --ctstate INVALID", why=why)
+    cleared = marks.accept | marks.passed if calico.since(3, 28) else marks.accept
+    yield FelixRule(clear_mark(cleared), why="nothing is allowed yet")
+    if direction == "from":
+        yield from _no_tunnels()
+    for profile in workload.profiles:
+        chain = limited("cali-pro-" if direction == "from" else "cali-pri-", profile)
+        yield FelixRule(f"--jump {chain}", why=f"the rules of profile {profile}")
+        yield FelixRule(
+            "--jump RETURN", is_set(marks.accept), "Return if profile accepted", "allowed: marked, not yet accepted"
+        )
+    yield FelixRule("--jump DROP", comment="Drop if no profiles matched", why="what nothing allows is dropped")
+
+
+def _no_tunnels() -> Iterator[FelixRule]:
+    end, why = (
+        "encapped packets originating in workloads",
+        "a pod that could send tunnel packets could pretend to be a node",
+    )
+    yield FelixRule("--jump DROP", "-p 17 -m multiport --destination-ports 4789", f"Drop VXLAN {end}", why)
+    yield FelixRule("--jump DROP", "-p 4", f"Drop IPinIP {end}", why)
+
+
+def _profile(calico: Calico, profile: str, direction: str) -> Iterator[FelixRule]:
+    """Yield a profile's rules: the namespace's allows everything, the service account's holds no more than its name."""
+    mark, comment = calico.marks.accept, f"Profile {profile} {direction}"
+    if profile.startswith("ksa."):
+        yield FelixRule(comment=comment, why="a service account allows nothing by itself")
+        return
+    yield FelixRule(set_mark(mark), comment=comment, why="without NetworkPolicy the namespace allows everything")
+    if not calico.since(3, 28):
+        yield FelixRule("--jump RETURN", is_set(mark), why="allowed: back to the pod's chain")
