@@ -8,10 +8,8 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 
-import numpy as np
-
 from mcnilib.show.labels.label_text import numbers_in_short, packets_in_short
-from mcnilib.show.labels.placement_cost import Array, Candidate, CandidateGrid, CostGrid, cheapest, solve
+from mcnilib.show.labels.placement_cost import Candidate, CostGrid, Form, solve
 from mcnilib.show.labels.text_metrics import label_size, wrap
 from mcnilib.show.layout.edge_routing import Bundles, Edge, EdgeLines
 from mcnilib.show.layout.geometry import Point, Polyline, Rect, along, length, strokes
@@ -28,8 +26,8 @@ LINE_COST, SEGMENT_COST, NIC_COST, OUTLINE_COST = 12.0, 6.0, 8.0, 3.0
 wide NIC, the outline of an area.
 """
 
-CALLOUT_CANDIDATES, LABEL_CANDIDATES = 130, 24
-"""Candidates of a callout, and of a label, that are compared with those of others."""
+CANDIDATES = (16, 60, 150)
+"""Candidates of each label that are compared with those of others; more, if two labels meet wherever they stand."""
 
 NEAR = 26.0
 """No label stands further from its line, in pixels."""
@@ -40,9 +38,13 @@ def place_labels(
 ) -> list[Callout]:
     """Return what each arrow carries, then losses, then rewrites; all as callouts, which have found their place."""
     costs = _cost_grid(scene, lines, [*(marker.rect for marker in markers)], numbers)
-    options = [_label_candidates(costs, edge, lines, bundles[edge]) for edge in lines]
-    options += [_callout_candidates(costs, layout, marker) for marker in markers]
-    candidates = solve(options, [*(None for _ in lines), *(marker.at for marker in markers)])
+    spots = [*(None for _ in lines), *(marker.at for marker in markers)]
+    for most in CANDIDATES:
+        options = [_label_candidates(costs, edge, lines, bundles[edge], most) for edge in lines]
+        options += [_callout_candidates(costs, layout, marker, most) for marker in markers]
+        candidates, clashes = solve(options, spots)
+        if not clashes:
+            break
     subjects = [("reply" if edge.reply else "request", line[0]) for edge, line in lines.items()]
     subjects += [(marker.role, marker.at) for marker in markers]
     return [
@@ -70,18 +72,18 @@ def _edges(r: Rect) -> tuple[Rect, ...]:
     return strokes(((r.x, r.y), (r.right, r.y), (r.right, r.bottom), (r.x, r.bottom), (r.x, r.y)), 6)
 
 
-def _label_candidates(costs: CostGrid, edge: Edge, lines: EdgeLines, journeys: list[Journey]) -> list[Candidate]:
+def _label_candidates(
+    costs: CostGrid, edge: Edge, lines: EdgeLines, journeys: list[Journey], most: int
+) -> list[Candidate]:
     """Return the candidates for the label of an arrow: at length where there is room, in short where there is not."""
+    line = lines[edge]
+    runs = strokes(line, 3)
     texts = dict.fromkeys(
         [packets_in_short(journeys), packets_in_short(journeys, 2), numbers_in_short([j.number for j in journeys])]
     )
-    candidates: list[Candidate] = []
-    for extra_cost, text in enumerate(texts):
-        size = label_size((text,), margin=3.0)
-        grid = costs.candidates(_along_line(lines[edge], size), size)
-        cost = grid.cost + _beside(grid, size, lines[edge]) + 60.0 * extra_cost
-        candidates += cheapest(grid._replace(cost=cost), (text,), size)
-    return sorted(candidates)[:LABEL_CANDIDATES] or [_only_candidate((text,), lines[edge][0])]
+    forms = [Form((text,), label_size((text,), margin=3.0), 60.0 * i) for i, text in enumerate(texts)]
+    areas = ((form, _along_line(line, form.size)) for form in forms)
+    return costs.cheapest(areas, line[0], lambda rect: _beside(rect, runs), most) or [_only(forms[-1], line[0])]
 
 
 def _along_line(line: Polyline, size: tuple[float, float]) -> Rect:
@@ -92,39 +94,30 @@ def _along_line(line: Polyline, size: tuple[float, float]) -> Rect:
     return Rect(x, y, right - x, bottom - y)
 
 
-def _beside(grid: CandidateGrid, size: tuple[float, float], line: Polyline) -> Array:
-    """Return the cost of being away from a line, and from where it begins."""
-    gaps = [_gap(grid, size, stroke) for stroke in strokes(line, 3)]
-    gap = np.minimum.reduce(gaps)
-    start = _gap(grid, size, Rect(*line[0], 0, 0))
-    return np.where(gap > NEAR, 1e5, 6.0 * gap) + 4.0 * start
+def _beside(rect: Rect, runs: Iterable[Rect]) -> float:
+    """Return the cost of being away from a line."""
+    gap = min(rect.distance(run) for run in runs)
+    return 1e5 if gap > NEAR else 6.0 * gap
 
 
-def _gap(grid: CandidateGrid, size: tuple[float, float], rect: Rect) -> Array:
-    """Return how far each candidate is from a rectangle."""
-    across = np.maximum(np.maximum(grid.x - rect.right, rect.x - grid.x - size[0]), 0.0)
-    down = np.maximum(np.maximum(grid.y - rect.bottom, rect.y - grid.y - size[1]), 0.0)
-    return np.hypot(across, down)
-
-
-def _callout_candidates(costs: CostGrid, layout: Layout, marker: Marker) -> list[Candidate]:
+def _callout_candidates(costs: CostGrid, layout: Layout, marker: Marker, most: int) -> list[Candidate]:
     """Return the candidates for a callout, its lines broken at the usual width, or another where that fits better."""
     machine, foreign = _machine_of(layout, marker)
-    candidates: list[Candidate] = []
+
+    def more(rect: Rect) -> float:
+        return costs.leader(rect, marker.at) + sum(FOREIGN_COST * rect.shares(other) for other in foreign)
+
+    forms: dict[tuple[str, ...], Form] = {}
     for limit, extra_cost in WRAP_COSTS.items():
         text = tuple(part for i, line in enumerate(marker.lines) for part in wrap(line, limit, bold=i == 0))
-        size = label_size(text)
-        if all(candidate.lines != text for candidate in candidates):
-            grid = costs.candidates(_about(machine, size), size)
-            cost = grid.cost + costs.leaders(grid, size, marker.at) + extra_cost
-            cost += sum(FOREIGN_COST * _shared(grid, size, rect) for rect in foreign)
-            candidates += cheapest(grid._replace(cost=cost), text, size)
-    return sorted(candidates)[:CALLOUT_CANDIDATES] or [_only_candidate(text, marker.at)]
+        forms.setdefault(text, Form(text, label_size(text), extra_cost))
+    areas = ((form, _about(machine, form.size)) for form in forms.values())
+    return costs.cheapest(areas, marker.at, more, most) or [_only(form, marker.at) for form in forms.values()][-1:]
 
 
-def _only_candidate(text: tuple[str, ...], at: Point) -> Candidate:
-    """Return the only candidate of a callout that fits nowhere: where it belongs, on the sheet or not."""
-    return Candidate(0.0, text, Rect(at[0], at[1], *label_size(text)))
+def _only(form: Form, at: Point) -> Candidate:
+    """Return the only candidate of words that fit nowhere: where they belong, on the sheet or not."""
+    return Candidate(0.0, form.lines, Rect(*at, *form.size))
 
 
 def _machine_of(layout: Layout, marker: Marker) -> tuple[Rect, list[Rect]]:
@@ -143,11 +136,3 @@ def _about(machine: Rect, size: tuple[float, float]) -> Rect:
         machine.x - 30 - size[0], machine.y - 30 - size[1], machine.w + 60 + 2 * size[0], machine.h + 60 + 2 * size[1]
     )
     return beside if machine.h < 300 else machine.grow(30)
-
-
-def _shared(grid: CandidateGrid, size: tuple[float, float], rect: Rect) -> Array:
-    """Return the area each candidate shares with a rectangle."""
-    across = np.minimum(grid.x + size[0], rect.right) - np.maximum(grid.x, rect.x)
-    down = np.minimum(grid.y + size[1], rect.bottom) - np.maximum(grid.y, rect.y)
-    shared: Array = np.maximum(across, 0.0) * np.maximum(down, 0.0)
-    return shared

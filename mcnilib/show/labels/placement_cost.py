@@ -1,25 +1,26 @@
 """Placement cost: what every candidate place for words costs, and which cost least for several labels together.
 
 The sheet is a grid; what stands on it makes its cells dear. The cost of a label is what it would cover, summed over
-the cells under it, and of its leader what that would cross.
+the cells under it, and of its leader what that would cross. Plain Python: the pictures of a browser have no numpy.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
-from itertools import combinations
+from bisect import insort
+from collections.abc import Callable, Iterable, Sequence
+from functools import cached_property
+from itertools import accumulate, combinations
+from math import hypot, inf
+from operator import add
 from typing import NamedTuple
 
-import numpy as np
-from numpy.typing import NDArray
+from mcnilib.show.layout.geometry import Point, Rect, nearest_point
 
-from mcnilib.show.layout.geometry import Point, Rect
-
-CELL = 2
+CELL = 3
 """Pixels of a cell's edge."""
 
-CANDIDATE_STEP = 3
-"""Candidates are tried this many cells apart."""
+STEP, SQUARE = 2, 8
+"""Cells between two places that are tried, and of a square of which only the cheapest place becomes a candidate."""
 
 DISTANCE_COST, LEADER_COST = 4.0, 2.0
 """Cost of a pixel between a label and its marker, and of a pixel of the leader for each cost of a cell it crosses."""
@@ -27,15 +28,11 @@ DISTANCE_COST, LEADER_COST = 4.0, 2.0
 MARKER_RADIUS, NO_LEADER = 11.0, 60.0
 """Pixels around a point that belong to its marker, and the cost of cells no leader may cross."""
 
+LEADER_SAMPLES = 12
+"""Points of a leader at which the sheet is looked at."""
+
 CLASH_COST = 1e5
-"""Cost of a leader that crosses what it must not."""
-
-MOST_CANDIDATES, THINNED_BY = 60, 4
-"""So many candidates of a label in one form are compared with those of others, one of each square of so many."""
-
-Array = NDArray[np.float64]
-
-Truths = NDArray[np.bool_]
+"""Cost of two labels, or leaders, that meet; and of a leader that crosses what it must not."""
 
 
 class Candidate(NamedTuple):
@@ -46,12 +43,12 @@ class Candidate(NamedTuple):
     rect: Rect
 
 
-class CandidateGrid(NamedTuple):
-    """Upper left corners in rows and columns, and the cost of each."""
+class Form(NamedTuple):
+    """How words may be set: their lines, the size these need, and what it costs to set them so."""
 
-    x: Array
-    y: Array
-    cost: Array
+    lines: tuple[str, ...]
+    size: tuple[float, float]
+    cost: float
 
 
 class CostGrid:
@@ -60,72 +57,116 @@ class CostGrid:
     def __init__(self, sheet: Rect) -> None:
         """Begin with an empty sheet; nothing is ever placed outside of it."""
         self.sheet = sheet
-        self._costs: Array = np.zeros((int(sheet.bottom) // CELL + 1, int(sheet.right) // CELL + 1))
-        self._sums: Array | None = None
+        self._columns, self._rows = int(sheet.right) // CELL + 1, int(sheet.bottom) // CELL + 1
+        self._corners = [[0.0] * (self._columns + 1) for _ in range(self._rows + 1)]
 
     def add(self, rects: Iterable[Rect], cost: float) -> None:
-        """Make every square pixel under these rectangles cost so much more."""
-        for x, y, w, h in rects:
-            rows = slice(max(0, int(y // CELL)), max(0, int((y + h) // CELL) + 1))
-            self._costs[rows, max(0, int(x // CELL)) : max(0, int((x + w) // CELL) + 1)] += cost
-        self._sums = None
+        """Make every square pixel under these rectangles cost so much more. Only before the first question."""
+        for rect in rects:
+            left, top, right, bottom = self._cells(rect)
+            self._corners[top][left] += cost
+            self._corners[top][right] -= cost
+            self._corners[bottom][left] -= cost
+            self._corners[bottom][right] += cost
 
-    def candidates(self, window: Rect, size: tuple[float, float]) -> CandidateGrid:
-        """Return the candidates for something of a size within a window, with what it would cover there."""
-        left, right = max(window.x, self.sheet.x), min(window.right, self.sheet.right) - size[0]
-        top, bottom = max(window.y, self.sheet.y), min(window.bottom, self.sheet.bottom) - size[1]
-        columns = np.arange(int(left) // CELL + 1, int(right) // CELL, CANDIDATE_STEP)
-        rows = np.arange(int(top) // CELL + 1, int(bottom) // CELL, CANDIDATE_STEP)
-        wide, high = int(size[0]) // CELL + 2, int(size[1]) // CELL + 2
-        sums = self._integral()
-        up, down = np.ix_(rows, columns), np.ix_(rows + high, columns)
-        there, across = np.ix_(rows, columns + wide), np.ix_(rows + high, columns + wide)
-        cost = (sums[across] - sums[there] - sums[down] + sums[up]) * CELL * CELL
-        x, y = (CELL * grid.astype(np.float64) + 1 for grid in (columns, rows))
-        return CandidateGrid(x[None, :], y[:, None], cost)
+    def _cells(self, rect: Rect) -> tuple[int, int, int, int]:
+        """Return the first and the last column and row under a rectangle, the last ones exclusive."""
+        left, right = (min(max(int(x // CELL) + one, 0), self._columns) for x, one in ((rect.x, 0), (rect.right, 1)))
+        top, bottom = (min(max(int(y // CELL) + one, 0), self._rows) for y, one in ((rect.y, 0), (rect.bottom, 1)))
+        return left, top, right, bottom
 
-    def _integral(self) -> Array:
-        """Return the costs summed up from the upper left corner."""
-        if self._sums is None:
-            high, wide = self._costs.shape
-            self._sums = np.zeros((high + 80, wide + 200))
-            self._sums[1 : high + 1, 1 : wide + 1] = self._costs.cumsum(0).cumsum(1)
-            self._sums[high + 1 :] = self._sums[high]
-            self._sums[:, wide + 1 :] = self._sums[:, wide : wide + 1]
-        return self._sums
+    @cached_property
+    def _costs(self) -> list[list[float]]:
+        """The cost of a square pixel in every cell."""
+        return _summed(self._corners)
 
-    def leaders(self, grid: CandidateGrid, size: tuple[float, float], marker: Point) -> Array:
-        """Return the cost of the straight line from a marker to each candidate; the marker itself is free."""
-        x, y = np.clip(marker[0], grid.x, grid.x + size[0]), np.clip(marker[1], grid.y, grid.y + size[1])
-        far = np.hypot(x - marker[0], y - marker[1])
-        cost = DISTANCE_COST * far
-        high, wide = self._costs.shape
-        for part in np.linspace(0.04, 0.96, 12):
-            rows = np.clip((marker[1] + (y - marker[1]) * part) // CELL, 0, high - 1).astype(int)
-            columns = np.clip((marker[0] + (x - marker[0]) * part) // CELL, 0, wide - 1).astype(int)
-            under = self._costs[rows, columns]
-            crossing = LEADER_COST * far / 12 * under + np.where(under >= NO_LEADER, CLASH_COST, 0)
-            cost += np.where(far * part > MARKER_RADIUS, crossing, 0.0)
-        return np.where(far < MARKER_RADIUS, CLASH_COST, cost)
+    @cached_property
+    def _sums(self) -> list[list[float]]:
+        """The costs summed up from the upper left corner, a row and a column of zeros before."""
+        rows = _summed([row[: self._columns] for row in self._costs[: self._rows]])
+        return [[0.0] * (self._columns + 1), *([0.0, *row] for row in rows)]
+
+    def leader(self, rect: Rect, marker: Point) -> float:
+        """Return the cost of the straight line from a marker to a rectangle; the marker itself is free."""
+        (x, y), (to_x, to_y) = marker, nearest_point(rect, marker)
+        far = hypot(to_x - x, to_y - y)
+        if far < MARKER_RADIUS:
+            return CLASH_COST
+        cost = 0.0
+        for sample in range(1, LEADER_SAMPLES + 1):
+            part = sample / (LEADER_SAMPLES + 0.5)
+            if far * part > MARKER_RADIUS:
+                under = self._costs[int((y + (to_y - y) * part) // CELL)][int((x + (to_x - x) * part) // CELL)]
+                cost += CLASH_COST if under >= NO_LEADER else LEADER_COST * far / LEADER_SAMPLES * under
+        return cost
+
+    def cheapest(
+        self, forms: Iterable[tuple[Form, Rect]], at: Point, more: Callable[[Rect], float], most: int
+    ) -> list[Candidate]:
+        """Return the `most` cheapest candidates for words in any of these forms, each with the area it may stand in.
+
+        There is at most one in each square of a form. It costs its form, what it covers, its distance from `at`, and
+        `more`, which is never negative.
+        """
+        best: list[Candidate] = []
+        for form, area in forms:
+            window = area.meet(self.sheet)
+            columns, rows = (
+                _starts(start, end - size)
+                for start, end, size in zip(window[:2], (window.right, window.bottom), form.size, strict=True)
+            )
+            for bound, left, top in self._squares(form, columns, rows, at):
+                limit = best[most - 1].cost if len(best) >= most else inf
+                if limit <= bound:
+                    break
+                across = range(left, min(left + SQUARE, columns.stop), STEP)
+                down = range(top, min(top + SQUARE, rows.stop), STEP)
+                if candidate := self._best_of(form, across, down, at, more, limit):
+                    insort(best, candidate)
+        return best[:most]
+
+    @staticmethod
+    def _squares(form: Form, columns: range, rows: range, at: Point) -> list[tuple[float, int, int]]:
+        """Return the squares in which a form may begin, by what it costs there at least."""
+        wide, high = (size + CELL * SQUARE for size in form.size)
+        across = [(left, _gap(CELL * left, wide, at[0])) for left in columns[::SQUARE]]
+        down = [(top, _gap(CELL * top, high, at[1])) for top in rows[::SQUARE]]
+        return sorted((form.cost + DISTANCE_COST * hypot(x, y), left, top) for left, x in across for top, y in down)
+
+    def _best_of(
+        self, form: Form, columns: range, rows: range, at: Point, more: Callable[[Rect], float], limit: float
+    ) -> Candidate | None:
+        """Return the cheapest candidate with its corner in one of these cells, if it costs less than a limit."""
+        best = None
+        w, h = form.size
+        wide, high = int(w) // CELL + 2, int(h) // CELL + 2
+        for top in rows:
+            above, below = self._sums[top], self._sums[min(top + high, self._rows)]
+            y_gap = _gap(CELL * top, h, at[1])
+            for left in columns:
+                right = min(left + wide, self._columns)
+                cost = form.cost + (below[right] - below[left] - above[right] + above[left]) * CELL * CELL
+                if cost < limit:
+                    cost += DISTANCE_COST * hypot(_gap(CELL * left, w, at[0]), y_gap)
+                    rect = Rect(float(CELL * left), float(CELL * top), w, h)
+                    if cost < limit and (cost := cost + more(rect)) < limit:
+                        best, limit = Candidate(cost, form.lines, rect), cost
+        return best
 
 
-def cheapest(grid: CandidateGrid, lines: tuple[str, ...], size: tuple[float, float]) -> list[Candidate]:
-    """Return the cheapest candidate of every square of `THINNED_BY` cells, the cheapest `MOST_CANDIDATES` of them."""
-    high, wide = (-(-n // THINNED_BY) * THINNED_BY for n in grid.cost.shape)
-    padded = np.full((high, wide), np.inf)
-    padded[: grid.cost.shape[0], : grid.cost.shape[1]] = grid.cost
-    blocks = padded.reshape(high // THINNED_BY, THINNED_BY, wide // THINNED_BY, THINNED_BY)
-    squares = blocks.swapaxes(1, 2).reshape(-1, THINNED_BY * THINNED_BY)
-    best = squares.argmin(1)
-    costs = squares[np.arange(len(best)), best]
-    candidates: list[Candidate] = []
-    for square in np.argsort(costs, kind="stable")[:MOST_CANDIDATES]:
-        if np.isfinite(costs[square]):
-            row = square // (wide // THINNED_BY) * THINNED_BY + best[square] // THINNED_BY
-            column = square % (wide // THINNED_BY) * THINNED_BY + best[square] % THINNED_BY
-            rect = Rect(float(grid.x[0, column]), float(grid.y[row, 0]), *size)
-            candidates.append(Candidate(float(costs[square]), lines, rect))
-    return candidates
+def _summed(rows: Iterable[Sequence[float]]) -> list[list[float]]:
+    """Sum up each row, then each column."""
+    return list(accumulate((list(accumulate(row)) for row in rows), lambda above, row: list(map(add, above, row))))
+
+
+def _starts(first: float, last: float) -> range:
+    """Return the cells of a row or column at which something may begin."""
+    return range(int(first) // CELL + 1, int(last) // CELL + 1)
+
+
+def _gap(start: float, size: float, at: float) -> float:
+    """Return how far a coordinate is from an interval."""
+    return start - at if start > at else at - start - size if at > start + size else 0.0
 
 
 ROUNDS = 6
@@ -135,126 +176,112 @@ CLEARANCE = 5.0
 """Pixels that are left between two labels, or between a label and the leader of another."""
 
 
-def solve(options: Sequence[Sequence[Candidate]], markers: Sequence[Point | None]) -> list[Candidate]:
-    """Choose one candidate for each label so that all together cost least; what has no marker has no leader.
+def solve(options: Sequence[Sequence[Candidate]], markers: Sequence[Point | None]) -> tuple[list[Candidate], bool]:
+    """Choose one candidate for each label so that all together cost least, and tell whether some meet all the same.
 
-    The search begins twice, choosing one by one in the given order and in the opposite one.
+    What has no marker has no leader. `options` are sorted, the cheapest first. The search begins twice, choosing one
+    by one in the given order and in the opposite one.
     """
-    costs = [np.array([candidate.cost for candidate in option]) for option in options]
-    boxes = [_Boxes.of(option, marker) for option, marker in zip(options, markers, strict=True)]
-    clashes = {(i, j): _clashes(boxes[i], boxes[j]) for i, j in combinations(range(len(options)), 2)}
-    clashes |= {(j, i): pair.T for (i, j), pair in clashes.items()}
-    problem = _Problem(costs, clashes)
+    problem = _Problem(options, markers)
     order = list(range(len(options)))
     best = min((problem.improved(problem.greedy(sequence)) for sequence in (order, order[::-1])), key=problem.total)
-    return [option[k] for option, k in zip(options, best, strict=True)]
+    chosen = [option[k] for option, k in zip(options, best, strict=True)]
+    return chosen, problem.total(best) > sum(candidate.cost for candidate in chosen)
 
 
-class _Problem(NamedTuple):
-    """The cost of every candidate of every label, and of every pair of candidates beside each other."""
+class _Problem:
+    """Candidates of several labels, and which of them clash."""
 
-    costs: list[Array]
-    clashes: dict[tuple[int, int], Array]
+    def __init__(self, options: Sequence[Sequence[Candidate]], markers: Sequence[Point | None]) -> None:
+        self.options, self.markers = options, markers
+        self._known: dict[tuple[int, int, int, int], bool] = {}
 
-    def total(self, chosen: list[int]) -> float:
+    def clash(self, i: int, a: int, j: int, b: int) -> bool:
+        """Tell whether candidate a of label i and candidate b of label j, or their leaders, meet."""
+        if i > j:
+            return self.clash(j, b, i, a)
+        if (i, a, j, b) not in self._known:
+            one, other = self.options[i][a].rect, self.options[j][b].rect
+            self._known[i, a, j, b] = _clash(one, self.markers[i], other, self.markers[j])
+        return self._known[i, a, j, b]
+
+    def total(self, chosen: Sequence[int]) -> float:
         """Return the cost of a choice."""
-        alone = sum(float(self.costs[i][k]) for i, k in enumerate(chosen))
-        pairs = combinations(range(len(chosen)), 2)
-        return alone + sum(float(self.clashes[i, j][chosen[i], chosen[j]]) for i, j in pairs)
+        return sum(self.beside(label, k, range(label), chosen) for label, k in enumerate(chosen))
+
+    def beside(self, label: int, k: int, others: Iterable[int], chosen: Sequence[int]) -> float:
+        """Return what candidate k of a label costs beside others that stay where they are."""
+        met = sum(self.clash(label, k, other, chosen[other]) for other in others)
+        return self.options[label][k].cost + CLASH_COST * met
 
     def greedy(self, order: Sequence[int]) -> list[int]:
         """Choose for one label after the other, each beside those before it."""
         chosen = [0] * len(order)
         for at, label in enumerate(order):
-            chosen[label] = int(self._beside(label, order[:at], chosen).argmin())
+            least = inf
+            for k, candidate in enumerate(self.options[label]):
+                if candidate.cost >= least:
+                    break  # all others cost as much by themselves
+                if (cost := self.beside(label, k, order[:at], chosen)) < least:
+                    chosen[label], least = k, cost
         return chosen
 
-    def improved(self, start: list[int]) -> list[int]:
+    def improved(self, start: Sequence[int]) -> list[int]:
         """Give every pair of labels the best pair of candidates until nothing gets better."""
-        chosen, all_labels = list(start), range(len(start))
+        chosen = list(start)
         for _ in range(ROUNDS):
             before = list(chosen)
-            for i, j in combinations(all_labels, 2):
-                rest = [k for k in all_labels if k not in (i, j)]
-                one, other = self._beside(i, rest, chosen), self._beside(j, rest, chosen)
-                both = one[:, None] + other[None, :] + self.clashes[i, j]
-                chosen[i], chosen[j] = divmod(int(both.argmin()), both.shape[1])
+            for i, j in combinations(range(len(start)), 2):
+                chosen[i], chosen[j] = self._pair(i, j, chosen)
             if chosen == before:
                 break
         return chosen
 
-    def _beside(self, label: int, others: Sequence[int], chosen: list[int]) -> Array:
-        """Return what every candidate of a label costs beside other labels that stay where they are."""
-        return sum((self.clashes[label, k][:, chosen[k]] for k in others), start=self.costs[label])
+    def _pair(self, i: int, j: int, chosen: Sequence[int]) -> tuple[int, int]:
+        """Return the best pair of candidates of two labels beside the others; looks at no pair that is too dear."""
+        rest = [k for k in range(len(chosen)) if k not in (i, j)]
+        best, cheapest_other = (chosen[i], chosen[j]), self.options[j][0].cost
+        least = self.beside(i, best[0], rest, chosen) + self.beside(j, best[1], [*rest, i], chosen)
+        for a, one in enumerate(self.options[i]):
+            if one.cost + cheapest_other >= least:
+                break
+            so_far = self.beside(i, a, rest, chosen)
+            for b, other in enumerate(self.options[j]):
+                if so_far + other.cost >= least:
+                    break
+                cost = so_far + self.beside(j, b, rest, chosen) + CLASH_COST * self.clash(i, a, j, b)
+                if cost < least:
+                    best, least = (a, b), cost
+        return best
 
 
-class _Points(NamedTuple):
-    """Points: one, or one for every candidate."""
-
-    x: Array
-    y: Array
-
-
-class _Boxes(NamedTuple):
-    """The candidates of one label in columns: their edges, and the two ends of their leaders."""
-
-    left: Array
-    top: Array
-    right: Array
-    bottom: Array
-    marker: _Points
-    end: _Points
-    leads: bool  # whether there is a leader
-
-    @classmethod
-    def of(cls, option: Sequence[Candidate], marker: Point | None) -> _Boxes:
-        """Read the candidates of a label."""
-        x, y, w, h = np.array([candidate.rect for candidate in option]).T[:, :, None]
-        at = _Points(np.full_like(x, marker[0]), np.full_like(y, marker[1])) if marker else _Points(x, y)
-        end = _Points(np.clip(at.x, x, x + w), np.clip(at.y, y, y + h))
-        return cls(x, y, x + w, y + h, at, end, marker is not None)
-
-    @property
-    def across(self) -> _Boxes:
-        """The same in rows, to be compared with columns."""
-        marker, end = _Points(self.marker.x.T, self.marker.y.T), _Points(self.end.x.T, self.end.y.T)
-        return _Boxes(self.left.T, self.top.T, self.right.T, self.bottom.T, marker, end, self.leads)
-
-    def grown(self, by: float) -> _Boxes:
-        """The same with a margin about every candidate."""
-        return self._replace(left=self.left - by, top=self.top - by, right=self.right + by, bottom=self.bottom + by)
+def _clash(one: Rect, marker: Point | None, other: Rect, other_marker: Point | None) -> bool:
+    """Tell whether two labels or their leaders meet."""
+    if one.meets(other.grow(CLEARANCE)):
+        return True
+    leader = marker and (marker, nearest_point(one, marker))
+    other_leader = other_marker and (other_marker, nearest_point(other, other_marker))
+    return bool(
+        (leader and other_leader and _cross(*leader, *other_leader))
+        or (leader and _runs_through(*leader, other.grow(CLEARANCE)))
+        or (other_leader and _runs_through(*other_leader, one.grow(CLEARANCE)))
+    )
 
 
-def _clashes(a: _Boxes, columns: _Boxes) -> Array:
-    """Return the cost of every pair of candidates beside each other: none unless they, or their leaders, meet."""
-    b = columns.across
-    wide = b.grown(CLEARANCE)
-    meet = (a.left < wide.right) & (wide.left < a.right) & (a.top < wide.bottom) & (wide.top < a.bottom)
-    if a.leads and b.leads:
-        meet |= _cross((a.marker, a.end), (b.marker, b.end))
-    if a.leads:
-        meet |= _leader_meets(a, wide)
-    if b.leads:
-        meet |= _leader_meets(b, a.grown(CLEARANCE))
-    return np.where(meet, CLASH_COST, 0.0)
+def _runs_through(a: Point, b: Point, rect: Rect) -> bool:
+    """Tell whether the straight line from a to b has a point within a rectangle."""
+    if any(rect.x < x < rect.right and rect.y < y < rect.bottom for x, y in (a, b)):
+        return True
+    upper_left, lower_right = (rect.x, rect.y), (rect.right, rect.bottom)
+    lower_left, upper_right = (rect.x, rect.bottom), (rect.right, rect.y)
+    return _cross(a, b, upper_left, lower_right) or _cross(a, b, lower_left, upper_right)
 
 
-def _leader_meets(a: _Boxes, rects: _Boxes) -> Truths:
-    """Tell which leaders of one label have a point in the candidates of another."""
-    inside: Truths = np.zeros(1, bool)
-    for at in (a.marker, a.end):
-        inside = inside | ((rects.left < at.x) & (at.x < rects.right) & (rects.top < at.y) & (at.y < rects.bottom))
-    falling = (_Points(rects.left, rects.top), _Points(rects.right, rects.bottom))
-    rising = (_Points(rects.left, rects.bottom), _Points(rects.right, rects.top))
-    return inside | _cross((a.marker, a.end), falling) | _cross((a.marker, a.end), rising)
+def _cross(a: Point, b: Point, c: Point, d: Point) -> bool:
+    """Tell whether the straight lines from a to b and from c to d cross."""
+    return _side(a, b, c) * _side(a, b, d) < 0 and _side(c, d, a) * _side(c, d, b) < 0
 
 
-def _cross(one: tuple[_Points, _Points], other: tuple[_Points, _Points]) -> Truths:
-    """Tell which straight lines cross."""
-    (a, b), (c, d) = one, other
-    return (_orientation(a, b, c) * _orientation(a, b, d) < 0) & (_orientation(c, d, a) * _orientation(c, d, b) < 0)
-
-
-def _orientation(a: _Points, b: _Points, c: _Points) -> Array:
+def _side(a: Point, b: Point, c: Point) -> float:
     """Return on which side of the line from a to b a point lies, as the sign of the result."""
-    return (b.x - a.x) * (c.y - a.y) - (b.y - a.y) * (c.x - a.x)
+    return (b[0] - a[0]) * (c[1] - a[1]) - (b[1] - a[1]) * (c[0] - a[0])

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from itertools import pairwise
+from math import hypot
 from typing import NamedTuple
 
 Point = tuple[float, float]
@@ -46,6 +47,22 @@ class Rect(NamedTuple):
     def meets(self, other: Rect) -> bool:
         """Tell whether the two share any area."""
         return self.x < other.right and other.x < self.right and self.y < other.bottom and other.y < self.bottom
+
+    def meet(self, other: Rect) -> Rect:
+        """Return what two rectangles share; its size is negative when that is nothing."""
+        x, y = max(self.x, other.x), max(self.y, other.y)
+        return Rect(x, y, min(self.right, other.right) - x, min(self.bottom, other.bottom) - y)
+
+    def shares(self, other: Rect) -> float:
+        """Return the area two rectangles share."""
+        return max(0.0, (both := self.meet(other)).w) * max(0.0, both.h)
+
+    def distance(self, other: Rect) -> float:
+        """Return how far two rectangles are from each other, zero when they touch."""
+        (x, y, w, h), (to_x, to_y, to_w, to_h) = self, other
+        across = x - to_x - to_w if x > to_x + to_w else to_x - x - w if to_x > x + w else 0.0
+        down = y - to_y - to_h if y > to_y + to_h else to_y - y - h if to_y > y + h else 0.0
+        return hypot(across, down) if across and down else across or down
 
     def inside(self, other: Rect) -> bool:
         """Tell whether this one lies within the other."""
