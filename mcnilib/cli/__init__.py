@@ -191,7 +191,7 @@ def run_scenario(arguments: argparse.Namespace) -> int:
     if arguments.picture:
         with shown(f"mcni: drawing {printable(str(arguments.picture))}"):
             from mcnilib.show.picture.story_picture import plan_for
-            from mcnilib.show.picture.svg import save_picture  # takes most of the time
+            from mcnilib.show.picture.files import save_picture  # takes most of the time
 
             save_picture(arguments.picture, story.world(settings), trace, plan_for(story, settings))
     return status_of(trace)

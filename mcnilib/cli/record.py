@@ -267,8 +267,8 @@ def cell_texts(notebook: Any, clone: Path) -> list[list[str]]:
 
 def _picture(clone: Path, force: bool) -> Iterator[Stale]:
     """Draw the README's picture and compare."""
+    from mcnilib.show.picture.files import picture_data
     from mcnilib.show.picture.story_picture import plan_for
-    from mcnilib.show.picture.svg import picture_data
 
     file, story = clone / "docs" / "flagship.svg", scenario(FLAGSHIP)
     settings = story.start()

@@ -116,7 +116,7 @@ def trace_snapshot(arguments: argparse.Namespace) -> int:
         print(*_told(trace, arguments), sep="\n")
     if arguments.picture:
         with shown(_going_on("drawing", arguments.picture)):
-            from mcnilib.show.picture.svg import save_picture  # takes most of the time
+            from mcnilib.show.picture.files import save_picture  # takes most of the time
 
             save_picture(arguments.picture, snapshot.world, trace)
     return status_of(trace)

@@ -17,7 +17,7 @@ from mcnilib.cli import command_line, main
 from mcnilib.cli.common import PICTURES, chosen_settings
 from mcnilib.cluster.settings import SettingError
 from mcnilib.scenarios import all_scenarios
-from mcnilib.show.picture.svg import ENDINGS
+from mcnilib.show.picture.files import ENDINGS
 
 FLAGSHIP = "macvlan-to-calico-across-nodes"
 

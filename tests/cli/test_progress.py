@@ -173,7 +173,7 @@ def test_what_draws_is_loaded_while_the_line_shows(terminal: Terminal, tmp_path,
     """Loading it takes most of the time: the line would come too late."""
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr(sys, "stderr", terminal)
-    for name in ("mcnilib.show.picture.svg", "mcnilib.show.picture.handout"):
+    for name in ("mcnilib.show.picture.files", "mcnilib.show.picture.handout"):
         monkeypatch.setitem(sys.modules, name, None)
     monkeypatch.setattr("mcnilib.cli.shown", seen := Seen())
     monkeypatch.setattr("mcnilib.cli.classroom.shown", seen)

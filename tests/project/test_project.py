@@ -136,8 +136,8 @@ def test_the_readme_s_notebook_is_there_and_is_what_binder_opens():
 
 def test_the_readme_s_picture_is_what_is_drawn_today():
     from mcnilib.scenarios import scenario
+    from mcnilib.show.picture.files import picture_data
     from mcnilib.show.picture.story_picture import plan_for
-    from mcnilib.show.picture.svg import picture_data
 
     story = scenario("macvlan-to-calico-across-nodes")
     settings = story.start()

@@ -19,8 +19,8 @@ from mcnilib.kernel.fuzz.trial import TRIAL_DIFFERS, Trial
 from mcnilib.kernel.lab import sysctls
 from mcnilib.learner import learner_copy
 from mcnilib.scenarios import scenario
+from mcnilib.show.picture.files import save_picture
 from mcnilib.show.picture.handout import handout
-from mcnilib.show.picture.svg import save_picture
 from mcnilib.snapshots import folder as snapshots
 from mcnilib.snapshots.files import Place, print_world
 from mcnilib.snapshots.merge import merged

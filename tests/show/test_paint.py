@@ -13,8 +13,8 @@ from show_examples import EXAMPLES
 from mcnilib.scenarios import scenario
 from mcnilib.show.picture import svg
 from mcnilib.show.picture.drawing import lay_out
+from mcnilib.show.picture.files import PictureError, save_picture
 from mcnilib.show.picture.palette import FONTS, PAPER
-from mcnilib.show.picture.svg import PictureError, save_picture
 
 SVG = "{http://www.w3.org/2000/svg}"
 

@@ -2,18 +2,22 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Sequence
 from functools import cache, lru_cache
-from typing import TYPE_CHECKING
-
-if TYPE_CHECKING:
-    from matplotlib.ft2font import FT2Font
-
+from importlib.resources import files
+from unicodedata import category, east_asian_width
 
 LINE_HEIGHT = 1.3
 """Distance of two lines of text, in font sizes."""
 
 ELLIPSIS = "…"
+
+ADVANCES = "dejavu_sans.json"
+"""The table of advance widths; `mcni record letters` makes it."""
+
+_BLOCKS = (range(0x20, 0x7F), range(0xA0, 0x530), range(0x2000, 0x2800))
+"""Latin, Greek and Cyrillic letters; punctuation, arrows, mathematical signs, symbols."""
 
 
 @lru_cache(maxsize=4096)
@@ -24,24 +28,39 @@ def text_width(text: str, size: float = 11.0, bold: bool = False) -> float:
 
 @cache
 def _advance(letter: str, bold: bool) -> float:
-    """Return a letter's advance in font sizes."""
-    from matplotlib.ft2font import LoadFlags
-
-    try:
-        return float(_font(bold).load_char(ord(letter), flags=LoadFlags.NO_HINTING).horiAdvance) / 64 / 1000
-    except (RuntimeError, OverflowError):  # a control character: the font has nothing to draw
-        return 0.6
+    """Return a letter's advance in font sizes; 0.6, or 1 for a wide one, when the font's table does not have it."""
+    wide = 1.0 if east_asian_width(letter) in "WF" else 0.6
+    return _advances(bold).get(letter, wide)
 
 
 @cache
-def _font(bold: bool) -> FT2Font:
-    """Open the font for ourselves: the one matplotlib keeps changes its size with every text it draws."""
-    from matplotlib.font_manager import FontProperties, findfont
-    from matplotlib.ft2font import FT2Font
+def _advances(bold: bool) -> dict[str, float]:
+    """Read the table of the font: advances in its own units, each with the letters that have it."""
+    table = json.loads(files(__package__).joinpath(ADVANCES).read_text(encoding="utf-8"))
+    letters = table["bold" if bold else "regular"]
+    return {letter: int(units) / table["units_per_em"] for units, text in letters.items() for letter in text}
 
-    font = FT2Font(findfont(FontProperties(family="DejaVu Sans", weight="bold" if bold else "normal")))
-    font.set_size(1000, 72)
-    return font
+
+def advance_table() -> str:
+    """Measure the letters of DejaVu Sans as matplotlib ships it, and return the table to be kept beside this module.
+
+    It holds the letters of European languages, arrows, signs and symbols. Only for `mcni record`: needs matplotlib.
+    """
+    from matplotlib.font_manager import FontProperties, findfont
+    from matplotlib.ft2font import FT2Font, LoadFlags
+
+    def measured(weight: str) -> dict[str, str]:
+        font = FT2Font(findfont(FontProperties(family="DejaVu Sans", weight=weight)))
+        by_advance: dict[int, str] = {}
+        for code in sorted(code for code in font.get_charmap() if any(code in block for block in _BLOCKS)):
+            if category(chr(code))[0] in "MC":
+                continue  # joins the letter before it, or steers how it is set
+            advance = font.load_char(code, flags=LoadFlags.NO_SCALE).horiAdvance
+            by_advance[advance] = by_advance.get(advance, "") + chr(code)
+        return {str(advance): letters for advance, letters in sorted(by_advance.items())}
+
+    table = {"font": "DejaVu Sans", "units_per_em": 2048, "regular": measured("normal"), "bold": measured("bold")}
+    return json.dumps(table, ensure_ascii=False, indent=0) + "\n"
 
 
 def ellipsize(text: str, limit: float, size: float = 11.0, bold: bool = False) -> str:

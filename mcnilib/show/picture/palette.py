@@ -78,6 +78,25 @@ FAINT = {
 """The same areas when nothing of the conversation touches them."""
 
 
+COLOURS = {
+    "paper": PAPER,
+    "ink": INK,
+    "quiet": QUIET_INK,
+    "cable": "#8A94A0",
+    "cable-faint": "#CCD3DA",
+    "tunnel-inside": "#F1E9D8",
+    "trail": "#F0E442",
+    **{name: role.colour for name, role in ROLES.items()},
+    **{f"{name}-outline": role.outline for name, role in ROLES.items() if role.outline},
+    **{f"{name}-text": role.text for name, role in ROLES.items()},
+    **{f"{kind}-fill": look.fill for kind, look in SURFACES.items()},
+    **{f"{kind}-edge": look.edge for kind, look in SURFACES.items()},
+    **{f"{kind}-faint-fill": look.fill for kind, look in FAINT.items()},
+    **{f"{kind}-faint-edge": look.edge for kind, look in FAINT.items()},
+}
+"""Every colour of a picture by the name its shapes use."""
+
+
 def surface(kind: str, involved: bool) -> Surface:
     """Return how an area of a kind is drawn, strong when it takes part."""
     return (SURFACES if involved else FAINT)[kind]

@@ -29,8 +29,9 @@ from mcnilib.show.html.markup import (
 from mcnilib.show.html.state import state_html
 from mcnilib.show.html.table import rows, table_html
 from mcnilib.show.picture.drawing import Drawing
+from mcnilib.show.picture.paint import to_png
 from mcnilib.show.picture.palette import role_of
-from mcnilib.show.picture.svg import to_png, to_svg
+from mcnilib.show.picture.svg import to_svg
 from mcnilib.show.widgets.controls import WIDE
 from mcnilib.show.widgets.prefetch import Prefetch, run_later
 from mcnilib.trace.explain import because, verdict
