@@ -26,6 +26,7 @@ WHOLE = (
     "mcnilib/py.typed",
     "mcnilib/kernel/record.json",
     "mcnilib/kernel/fuzz.json",
+    "mcnilib/show/labels/dejavu_sans.json",
 )
 EXECUTABLES = ("binder/postBuild", "binder/start")
 FOLDERS = {"mcnilib": "**/*.py", "binder": "*", "docs": "*.md", "notebooks": "*.ipynb"}

@@ -190,8 +190,8 @@ def run_scenario(arguments: argparse.Namespace) -> int:
         _print_run(story, settings, trace, arguments)
     if arguments.picture:
         with shown(f"mcni: drawing {printable(str(arguments.picture))}"):
-            from mcnilib.show.picture.story_picture import plan_for
             from mcnilib.show.picture.files import save_picture  # takes most of the time
+            from mcnilib.show.picture.story_picture import plan_for
 
             save_picture(arguments.picture, story.world(settings), trace, plan_for(story, settings))
     return status_of(trace)

@@ -265,6 +265,16 @@ def cell_texts(notebook: Any, clone: Path) -> list[list[str]]:
     return [[text for output in cell.get("outputs", ()) for text in of(output)] for cell in notebook.cells]
 
 
+def _letters(clone: Path, force: bool) -> Iterator[Stale]:
+    """Measure the letters of the font and compare."""
+    from mcnilib.show.labels.text_metrics import ADVANCES, advance_table
+
+    file = clone / "mcnilib" / "show" / "labels" / ADVANCES
+    text = advance_table()
+    if force or file.read_text(encoding="utf-8") != text:
+        yield Stale(file, "the font's letters have other widths", partial(write_file, file, text))
+
+
 def _picture(clone: Path, force: bool) -> Iterator[Stale]:
     """Draw the README's picture and compare."""
     from mcnilib.show.picture.files import picture_data
@@ -330,6 +340,7 @@ RECORDS = {
         "every combination of each scenario, on this machine's kernel", "10 minutes if all is stale", _kernel
     ),
     "fuzz": _Part(f"{RANDOM_WORLDS} random worlds, on this machine's kernel", "half an hour if stale", _fuzz),
+    "letters": _Part("widths of the letters in pictures", "seconds", _letters),
     "notebooks": _Part("outputs of the notebooks", "5 minutes: executing is the only way to know", _notebooks),
     "picture": _Part("docs/flagship.svg", "seconds", _picture),
     "errata": _Part("docs/errata.md", "seconds", _errata),

@@ -259,7 +259,7 @@ def test_a_reader_who_stops_ends_it_as_a_closed_pipe_does(words: list[str]) -> N
 
 def test_what_needs_a_package_that_is_missing_says_how_to_install_it(tmp_path) -> None:
     without = "import sys; sys.modules['matplotlib'] = None; from mcnilib.cli import main; sys.exit(main())"
-    words = [sys.executable, "-c", without, "run", FLAGSHIP, "--picture", str(tmp_path / "x.svg")]
+    words = [sys.executable, "-c", without, "run", FLAGSHIP, "--picture", str(tmp_path / "x.png")]
     ended = subprocess.run(words, capture_output=True, text=True, check=False)
     assert ended.returncode == 2
     assert "pip install 'mcnilib[notebooks]'" in ended.stderr

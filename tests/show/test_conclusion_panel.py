@@ -209,7 +209,7 @@ def test_what_a_click_may_bring_is_prepared(monkeypatch) -> None:
     ahead = panel._likely()
     for _ in range(18):
         assert next(ahead)
-    monkeypatch.setattr("mcnilib.show.picture.svg._layer", lambda *_: ran.append("painted") or "")
+    monkeypatch.setattr("mcnilib.show.picture.svg._painted", lambda *_: ran.append("painted") or "")
     monkeypatch.setattr("mcnilib.show.picture.story_picture.lay_out", lambda *_: ran.append("laid out"))
     for button in panel.table.buttons.values():
         button.click()

@@ -28,8 +28,8 @@ from mcnilib.show.picture.shapes import (
     CAPITAL,
     Area,
     Disc,
+    GraphicsElement,
     Polygon,
-    Shape,
     Stroke,
     device_shapes,
     scene_shapes,
@@ -68,11 +68,11 @@ def paint(figure: Figure, drawing: Drawing) -> None:
         artist.set_clip_on(False)
 
 
-def _shapes(drawing: Drawing) -> Iterable[Shape]:
+def _shapes(drawing: Drawing) -> Iterable[GraphicsElement]:
     return (*scene_shapes(drawing.scene), *story_shapes(drawing), *device_shapes(drawing.scene))
 
 
-def _artist(shape: Shape) -> Artist:
+def _artist(shape: GraphicsElement) -> Artist:
     match shape:
         case Label():
             return TextLine(shape)

@@ -69,10 +69,10 @@ class Polygon:
     opacity: float = 1.0
 
 
-Shape = Area | Stroke | Disc | Polygon | Label
+GraphicsElement = Area | Stroke | Disc | Polygon | Label
 
 
-def scene_shapes(scene: Scene) -> Iterator[Shape]:
+def scene_shapes(scene: Scene) -> Iterator[GraphicsElement]:
     """Yield what stands still."""
     for box in scene.boxes:
         yield _area(box.rect, box.kind, box.involved, 8 if box.kind == "machine" else 4)
@@ -85,7 +85,7 @@ def scene_shapes(scene: Scene) -> Iterator[Shape]:
     yield from scene.labels
 
 
-def device_shapes(scene: Scene) -> Iterator[Shape]:
+def device_shapes(scene: Scene) -> Iterator[GraphicsElement]:
     """Yield the small devices, under which the arrows pass."""
     for device in scene.devices:
         if not device.wide:
@@ -108,7 +108,7 @@ def _cable(cable: Cable) -> Stroke:
     return Stroke(cable.points, colour, 1.0, (1.0, 1.65) if cable.kind == "child" else ())
 
 
-def story_shapes(drawing: Drawing) -> Iterator[Shape]:
+def story_shapes(drawing: Drawing) -> Iterator[GraphicsElement]:
     """Yield what happened: arrows, markers, labels and callouts."""
     for part in (part for arrow in drawing.arrows for part in arrow.tunnelled):
         yield Stroke(part, "tunnel", 10.0)
@@ -125,7 +125,7 @@ def story_shapes(drawing: Drawing) -> Iterator[Shape]:
     yield from drawing.labels
 
 
-def _trail(points: Polyline) -> Iterator[Shape]:
+def _trail(points: Polyline) -> Iterator[GraphicsElement]:
     """Emphasise the way of one packet, with a ring where it stands."""
     if len(points) > 1:
         yield Stroke(points, "ink", 9.0)
@@ -140,7 +140,7 @@ def _direction(arrow: Arrow) -> tuple[str, str]:
     return name, f"{name}-outline" if ROLES[name].outline else name
 
 
-def _arrow(arrow: Arrow, opacity: float) -> Iterator[Shape]:
+def _arrow(arrow: Arrow, opacity: float) -> Iterator[GraphicsElement]:
     name, edge = _direction(arrow)
     if edge != name:
         yield Stroke(arrow.points, edge, 4.6, ROLES[name].dash, opacity)
@@ -159,7 +159,7 @@ def _head(points: Polyline, colour: str, edge: str, opacity: float = 1.0) -> Pol
     return Polygon(corners, colour, edge, 0.8, opacity)
 
 
-def _numbers(arrow: Arrow) -> Iterator[Shape]:
+def _numbers(arrow: Arrow) -> Iterator[GraphicsElement]:
     """Yield the packet numbers on an arrow, with a tip in its direction."""
     if arrow.numbers_at is None:
         return
@@ -175,7 +175,7 @@ def _pill(rect: Rect, fill: str, edge: str) -> Area:
     return Area(rect, min(rect.w, rect.h) / 2, fill, edge, 1.0)
 
 
-def _callout(callout: Callout) -> Iterator[Shape]:
+def _callout(callout: Callout) -> Iterator[GraphicsElement]:
     name, r, pill = callout.role, callout.rect, callout.role in ("request", "reply")
     if pill:
         yield _pill(r, name, f"{name}-outline" if ROLES[name].outline else name)
@@ -187,14 +187,14 @@ def _callout(callout: Callout) -> Iterator[Shape]:
         yield Label(line, r.x + LABEL_PAD, middle, bold=number == 0, colour=colour)
 
 
-def _leader(callout: Callout) -> Iterator[Shape]:
+def _leader(callout: Callout) -> Iterator[GraphicsElement]:
     """Join a note to its spot; the label of an arrow stands beside it anyway."""
     if callout.role not in ("request", "reply"):
         yield Stroke((callout.at, nearest_point(callout.rect, callout.at)), callout.role, 1.2)
         yield from _glyph(callout)
 
 
-def _glyph(callout: Callout) -> Iterator[Shape]:
+def _glyph(callout: Callout) -> Iterator[GraphicsElement]:
     role, (x, y) = ROLES[callout.role], callout.at
     yield Disc((x, y), MARK_RADIUS, callout.role, "paper", 1.2)
     if callout.role == "drop":

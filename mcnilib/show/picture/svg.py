@@ -18,8 +18,8 @@ from mcnilib.show.picture.shapes import (
     CAPITAL,
     Area,
     Disc,
+    GraphicsElement,
     Polygon,
-    Shape,
     Stroke,
     device_shapes,
     scene_shapes,
@@ -72,11 +72,11 @@ def _story(drawing: Drawing) -> str:
     return _painted(story_shapes(drawing))
 
 
-def _painted(shapes: Iterable[Shape]) -> str:
+def _painted(shapes: Iterable[GraphicsElement]) -> str:
     return "\n".join(map(_element, shapes))
 
 
-def _element(shape: Shape) -> str:
+def _element(shape: GraphicsElement) -> str:
     match shape:
         case Label():
             return _text(shape)
