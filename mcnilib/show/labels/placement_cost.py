@@ -19,7 +19,7 @@ from mcnilib.show.layout.geometry import Point, Rect, nearest_point
 CELL = 3
 """Pixels of a cell's edge."""
 
-STEP, SQUARE = 2, 8
+STEP, SQUARE = 4, 8
 """Cells between two places that are tried, and of a square of which only the cheapest place becomes a candidate."""
 
 DISTANCE_COST, LEADER_COST = 4.0, 2.0
