@@ -19,7 +19,7 @@ from mcnilib.errors import McniError, StateSyntaxError
 from mcnilib.linux.netfilter.context import Context
 from mcnilib.linux.netfilter.hooks import BUILT_IN
 from mcnilib.linux.netfilter.iptables.extension import Extension, Match, Target
-from mcnilib.linux.netfilter.iptables.match.header import Destination
+from mcnilib.linux.netfilter.iptables.match.header import Destination, HeaderMatch, NameMatch, NetworkMatch
 from mcnilib.linux.netfilter.iptables.match.opaque import OPAQUE_MATCHES, OpaqueMatch
 from mcnilib.linux.netfilter.iptables.match.stateful import Remembering
 from mcnilib.linux.netfilter.iptables.rule import Chain, ChainRule
@@ -225,7 +225,8 @@ def linux_classes() -> set[type]:
 
 def extension_classes() -> set[type[Extension]]:
     """Return all classes of matches and targets, without those that only others derive from."""
-    return {one for one in linux_classes() if issubclass(one, Extension)} - {Extension, Match, Target, Remembering, Nat}
+    bases = {Extension, Match, Target, Remembering, Nat, HeaderMatch, NetworkMatch, NameMatch}
+    return {one for one in linux_classes() if issubclass(one, Extension)} - bases
 
 
 def undeclared(classes: Iterable[type[Extension]]) -> list[str]:
@@ -255,7 +256,9 @@ UNSAMPLED = {
 
 def unsampled(classes: Iterable[type[Extension]]) -> list[str]:
     """Name the matches and targets that declare nothing to try."""
-    return sorted(f"{record.name} of {one.__name__}" for one in classes for record in one.records if not record.samples)
+    return sorted(
+        {f"{record.name} of {one.__name__}" for one in classes for record in one.records if not record.samples}
+    )
 
 
 def part_of(rule: ChainRule) -> Any:

@@ -1,15 +1,18 @@
 """Matches on a packet's header that need no -m: -s, -d, -i, -o, -p, -f.
 
-One small frozen class per match with its words, its text and its condition. `test` compiles the condition for the
-walk; `why_not` says in words which condition did not hold. Read `extension` first.
+A record declares the value of a packet a match asks for; its text, its condition and the answer of `why_not` follow
+from it. Read `extension` first.
 Source: iptables(8).
 """
 
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
+from abc import abstractmethod
+from collections.abc import Callable
+from dataclasses import KW_ONLY, dataclass
 from ipaddress import IPv4Address, IPv4Network
+from typing import Any, ClassVar
 
 from mcnilib.linux.netfilter.context import Context
 from mcnilib.linux.netfilter.iptables.extension import Match, MatchRecord, Purity, Test, differs
@@ -17,43 +20,55 @@ from mcnilib.linux.netfilter.iptables.grammar import Grammar
 from mcnilib.linux.netfilter.iptables.words import RuleWords, bang, has_holes
 from mcnilib.linux.packet import ALL_PROTOCOLS, USUAL, Packet, protocol_name
 
-BY_HAND = (MatchRecord("", Grammar(), purity=Purity.PURE, tracks=False, samples=()),)
-"""The record of what stands in front of all -m; `read_header` reads it."""
+NO_OPTIONS = Grammar()
 
 
 @dataclass(frozen=True, slots=True)
-class MaskedAddress(Match):
-    """`-s` or `-d` with a mask that is no prefix, such as 10.0.0.5/255.0.0.255."""
+class HeaderRecord(MatchRecord):
+    """What is declared of a match in front of all -m; `read_header` reads it."""
 
-    records = BY_HAND
+    name: str = ""
+    options: Grammar = NO_OPTIONS
+    _: KW_ONLY
+    purity: Purity = Purity.PURE
+    tracks: bool = False
+    samples: tuple[str, ...] = ()
+    option: str
+    what: str  # the value of a packet it asks for
+    key: str = ""  # what rules are indexed by, where they are by this value
+    asked: Callable[[Packet, Context], Any]
 
-    side: str  # s or d
-    address: IPv4Address
-    mask: IPv4Address
-    negated: bool = False
 
-    def test(self) -> Test:
-        """Compare the masked address."""
-        mask, wanted, family = int(self.mask), not self.negated, self.address.version
-        net = int(self.address) & mask
-        if self.side == "s":
-            return lambda packet, at: (int(packet.src) & mask == net and packet.src.version == family) is wanted
-        return lambda packet, at: (int(packet.dst) & mask == net and packet.dst.version == family) is wanted
+class HeaderMatch(Match):
+    """A match on one value of a packet, which its record tells."""
+
+    __slots__ = ()
+    records: ClassVar[tuple[HeaderRecord, ...]]
+    negated: bool
+
+    @property
+    def record(self) -> HeaderRecord:
+        """What is declared of it."""
+        return self.records[0]
+
+    @property
+    @abstractmethod
+    def wanted(self) -> object:
+        """What the rule asks for, as iptables-save prints it."""
 
     def why_not(self, packet: Packet, at: Context) -> str:
-        """Name the address."""
-        side, found = ("source", packet.src) if self.side == "s" else ("destination", packet.dst)
-        return differs(side, found, f"{self.address}/{self.mask}", self.negated)
+        """Name the value."""
+        return differs(self.record.what, self.record.asked(packet, at) or "none", self.wanted, self.negated)
 
     def __str__(self) -> str:
-        return f"{bang(self.negated)}-{self.side} {self.address}/{self.mask}"
+        return f"{bang(self.negated)}{self.record.option} {self.wanted}"
 
 
 @dataclass(frozen=True, slots=True)
 class Fragment(Match):
     """`-f`: second and further fragments. Packets here are whole, so it never holds, and `! -f` always does."""
 
-    records = BY_HAND
+    records = (MatchRecord("", NO_OPTIONS, purity=Purity.PURE, tracks=False, samples=()),)
 
     negated: bool = False
 
@@ -69,143 +84,126 @@ class Fragment(Match):
         return f"{bang(self.negated)}-f"
 
 
+SOURCE = HeaderRecord(option="-s", what="source", key="src", asked=lambda packet, at: packet.src)
+
+DESTINATION = HeaderRecord(option="-d", what="destination", key="dst", asked=lambda packet, at: packet.dst)
+
+
+def _masked(record: HeaderRecord, address: IPv4Address, netmask: IPv4Address, negated: bool) -> Test:
+    """Compare a masked address."""
+    asked, mask, family, wanted = record.asked, int(netmask), address.version, not negated
+    net = int(address) & mask
+    return lambda packet, at: (int(ip := asked(packet, at)) & mask == net and ip.version == family) is wanted
+
+
 @dataclass(frozen=True, slots=True)
-class Source(Match):
+class MaskedAddress(HeaderMatch):
+    """`-s` or `-d` with a mask that is no prefix, such as 10.0.0.5/255.0.0.255."""
+
+    records = (SOURCE, DESTINATION)
+
+    side: str  # s or d
+    address: IPv4Address
+    mask: IPv4Address
+    negated: bool = False
+
+    @property
+    def record(self) -> HeaderRecord:
+        """What is declared of its side."""
+        return self.records[self.side == "d"]
+
+    @property
+    def wanted(self) -> str:
+        """The address with its mask."""
+        return f"{self.address}/{self.mask}"
+
+    def test(self) -> Test:
+        """Compare the masked address."""
+        return _masked(self.record, self.address, self.mask, self.negated)
+
+
+@dataclass(frozen=True, slots=True)
+class NetworkMatch(HeaderMatch):
+    """A match on an address."""
+
+    network: IPv4Network
+    negated: bool = False
+
+    @property
+    def wanted(self) -> IPv4Network:
+        """The network."""
+        return self.network
+
+    def test(self) -> Test:
+        """Compare the masked address."""
+        return _masked(self.record, self.network.network_address, self.network.netmask, self.negated)
+
+    @property
+    def exact(self) -> tuple[str, int] | None:
+        """The address, when there is one only."""
+        alone = self.network.prefixlen == 32 and not self.negated
+        return (self.record.key, int(self.network.network_address)) if alone else None
+
+
+class Source(NetworkMatch):
     """`-s NETWORK`."""
 
-    records = BY_HAND
-
-    network: IPv4Network
-    negated: bool = False
-
-    def test(self) -> Test:
-        """Compare the masked source address."""
-        net, mask, family = int(self.network.network_address), int(self.network.netmask), self.network.version
-        wanted = not self.negated
-        return lambda packet, at: (int(packet.src) & mask == net and packet.src.version == family) is wanted
-
-    @property
-    def exact(self) -> tuple[str, int] | None:
-        """The address, when there is one only."""
-        alone = self.network.prefixlen == 32 and not self.negated
-        return ("src", int(self.network.network_address)) if alone else None
-
-    def why_not(self, packet: Packet, at: Context) -> str:
-        """Name the source."""
-        return differs("source", packet.src, self.network, self.negated)
-
-    def __str__(self) -> str:
-        return f"{bang(self.negated)}-s {self.network}"
+    __slots__ = ()
+    records = (SOURCE,)
 
 
-@dataclass(frozen=True, slots=True)
-class Destination(Match):
+class Destination(NetworkMatch):
     """`-d NETWORK`."""
 
-    records = BY_HAND
-
-    network: IPv4Network
-    negated: bool = False
-
-    def test(self) -> Test:
-        """Compare the masked destination address."""
-        net, mask, family = int(self.network.network_address), int(self.network.netmask), self.network.version
-        wanted = not self.negated
-        return lambda packet, at: (int(packet.dst) & mask == net and packet.dst.version == family) is wanted
-
-    @property
-    def exact(self) -> tuple[str, int] | None:
-        """The address, when there is one only."""
-        alone = self.network.prefixlen == 32 and not self.negated
-        return ("dst", int(self.network.network_address)) if alone else None
-
-    def why_not(self, packet: Packet, at: Context) -> str:
-        """Name the destination."""
-        return differs("destination", packet.dst, self.network, self.negated)
-
-    def __str__(self) -> str:
-        return f"{bang(self.negated)}-d {self.network}"
-
-
-def device_matches(pattern: str, device: str) -> bool:
-    """Compare a device with a name from a rule; a trailing `+` stands for any ending."""
-    return device.startswith(pattern[:-1]) if pattern.endswith("+") else device == pattern
+    __slots__ = ()
+    records = (DESTINATION,)
 
 
 @dataclass(frozen=True, slots=True)
-class InInterface(Match):
+class NameMatch(HeaderMatch):
+    """A match on a name; a trailing `+`, which no protocol has, stands for any ending."""
+
+    name: str
+    negated: bool = False
+
+    @property
+    def wanted(self) -> str:
+        """The name."""
+        return self.name
+
+    def test(self) -> Test:
+        """Compare the name."""
+        asked, name, wanted = self.record.asked, self.name, not self.negated
+        if name.endswith("+"):
+            return lambda packet, at: asked(packet, at).startswith(name[:-1]) is wanted
+        return lambda packet, at: (asked(packet, at) == name) is wanted
+
+    @property
+    def exact(self) -> tuple[str, str] | None:
+        """The name, when there is one only."""
+        alone = self.record.key and not self.negated and not self.name.endswith("+")
+        return (self.record.key, self.name) if alone else None
+
+
+class InInterface(NameMatch):
     """`-i DEVICE`, where a trailing `+` stands for any ending."""
 
-    records = BY_HAND
-
-    name: str
-    negated: bool = False
-
-    def test(self) -> Test:
-        """Compare the device the packet came in by."""
-        name, wanted = self.name, not self.negated
-        return lambda packet, at: device_matches(name, at.iif) is wanted
-
-    @property
-    def exact(self) -> tuple[str, str] | None:
-        """The device, when there is one only."""
-        return None if self.negated or self.name.endswith("+") else ("iif", self.name)
-
-    def why_not(self, packet: Packet, at: Context) -> str:
-        """Name the device."""
-        return differs("incoming device", at.iif or "none", self.name, self.negated)
-
-    def __str__(self) -> str:
-        return f"{bang(self.negated)}-i {self.name}"
+    __slots__ = ()
+    records = (HeaderRecord(option="-i", what="incoming device", key="iif", asked=lambda packet, at: at.iif),)
 
 
-@dataclass(frozen=True, slots=True)
-class OutInterface(Match):
+class OutInterface(NameMatch):
     """`-o DEVICE`, where a trailing `+` stands for any ending."""
 
-    records = BY_HAND
-
-    name: str
-    negated: bool = False
-
-    def test(self) -> Test:
-        """Compare the device the packet leaves by."""
-        name, wanted = self.name, not self.negated
-        return lambda packet, at: device_matches(name, at.oif) is wanted
-
-    @property
-    def exact(self) -> tuple[str, str] | None:
-        """The device, when there is one only."""
-        return None if self.negated or self.name.endswith("+") else ("oif", self.name)
-
-    def why_not(self, packet: Packet, at: Context) -> str:
-        """Name the device."""
-        return differs("outgoing device", at.oif or "none", self.name, self.negated)
-
-    def __str__(self) -> str:
-        return f"{bang(self.negated)}-o {self.name}"
+    __slots__ = ()
+    records = (HeaderRecord(option="-o", what="outgoing device", key="oif", asked=lambda packet, at: at.oif),)
 
 
-@dataclass(frozen=True, slots=True)
-class ProtocolMatch(Match):
+class ProtocolMatch(NameMatch):
     """`-p PROTOCOL`, by the name /etc/protocols gives it."""
 
-    records = BY_HAND
-
-    name: str
-    negated: bool = False
-
-    def test(self) -> Test:
-        """Compare the protocol."""
-        name, wanted = self.name, not self.negated
-        return lambda packet, at: (packet.proto == name) is wanted
-
-    def why_not(self, packet: Packet, at: Context) -> str:
-        """Name the protocol."""
-        return differs("protocol", packet.proto, self.name, self.negated)
-
-    def __str__(self) -> str:
-        return f"{bang(self.negated)}-p {self.name}"
+    __slots__ = ()
+    records = (HeaderRecord(option="-p", what="protocol", asked=lambda packet, at: packet.proto),)
 
 
 HEADER = {
@@ -252,12 +250,12 @@ def read_header(words: RuleWords, chain: str) -> tuple[str, Match | None] | None
 
 def _side(words: RuleWords, option: str, kind: str, negated: bool) -> Match | None:
     """Read the address of -s or -d; None for all of them."""
-    found = read_network(words)
-    if isinstance(found, tuple):
-        return MaskedAddress(kind[0], *found, negated)
-    if found == ANYWHERE and negated:
-        raise words.fail(f"! {option} {found} would match nothing")
-    return None if found == ANYWHERE else (Source if kind == "src" else Destination)(found, negated)
+    network = read_network(words)
+    if isinstance(network, tuple):
+        return MaskedAddress(kind[0], *network, negated)
+    if network == ANYWHERE and negated:
+        raise words.fail(f"! {option} {network} would match nothing")
+    return None if network == ANYWHERE else (Source if kind == "src" else Destination)(network, negated)
 
 
 def read_network(words: RuleWords) -> IPv4Network | tuple[IPv4Address, IPv4Address]:
