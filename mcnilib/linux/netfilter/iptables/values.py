@@ -11,6 +11,7 @@ from typing import NamedTuple
 
 from mcnilib.linux.netfilter.iptables.grammar import Reader, TextReader
 from mcnilib.linux.netfilter.iptables.words import RuleWords, quoted
+from mcnilib.linux.packet import ALL_PROTOCOLS, USUAL, protocol_name
 
 
 def flag(words: RuleWords) -> str:
@@ -109,6 +110,37 @@ def span(high: int, what: str = "a number") -> TextReader:
         return f"{first}:{end}" if end != first else str(first)
 
     return read
+
+
+def bounds(what: str, high: int = 0xFFFF) -> Reader:
+    """Return the reader of both ends of LOW, LOW:HIGH, :HIGH or LOW:, each within 0 to `high`, in any order."""
+
+    def read(words: RuleWords) -> tuple[int, int]:
+        low, colon, last = words.take(what).partition(":")
+        first = words.as_number(low or "0", what, 0, high)
+        return first, words.as_number(last or str(high), what, 0, high) if colon else first
+
+    return read
+
+
+def range_text(ends: tuple[int, int]) -> str:
+    """Write one number or `low:high`."""
+    return str(ends[0]) if ends[0] == ends[1] else f"{ends[0]}:{ends[1]}"
+
+
+def long_number(what: str) -> Reader:
+    """Return the reader of a number of 64 bits."""
+    return lambda words: words.as_long(words.take(what), what)
+
+
+def read_protocol(words: RuleWords) -> str:
+    """Read a protocol: its name, or its number if it has none; empty for all of them."""
+    word = words.take("a protocol")
+    if word.lower() in ALL_PROTOCOLS:
+        return ""
+    if name := protocol_name(word):
+        return name
+    raise words.fail(f"{word!r} is not a protocol", near=USUAL)
 
 
 def address(words: RuleWords) -> str:

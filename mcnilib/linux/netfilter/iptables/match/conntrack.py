@@ -16,8 +16,9 @@ from mcnilib.linux.netfilter.conntrack import Entry
 from mcnilib.linux.netfilter.context import Context
 from mcnilib.linux.netfilter.iptables.extension import Match, MatchRecord, Purity, Test, differs
 from mcnilib.linux.netfilter.iptables.grammar import Grammar, OptionEntry, Reader
+from mcnilib.linux.netfilter.iptables.values import bounds, range_text, read_protocol
 from mcnilib.linux.netfilter.iptables.words import RuleWords, bang, has_holes, need
-from mcnilib.linux.packet import ALL_PROTOCOLS, PROTOCOL_NUMBERS, USUAL, Packet, protocol_name
+from mcnilib.linux.packet import PROTOCOL_NUMBERS, Packet
 
 STATE_ORDER = ("INVALID", "NEW", "RELATED", "ESTABLISHED", "UNTRACKED", "SNAT", "DNAT")
 """The order iptables-save prints the words of --ctstate in."""
@@ -93,7 +94,10 @@ class CtProtocol:
 
 
 def _number(entry: Entry | None) -> int:
-    name = entry.original.proto if entry else "0"
+    return _protocol_number(entry.original.proto if entry else "0")
+
+
+def _protocol_number(name: str) -> int:
     return int(name) if name.isdecimal() else PROTOCOL_NUMBERS[name]
 
 
@@ -138,14 +142,10 @@ class CtPorts:
     def why_not(self, packet: Packet, at: Context) -> str:
         """Name the port."""
         side = self.option.removesuffix("port")
-        return differs(f"port of the {SIDES[side]}", _end(at.entry, side)[1], self._words(), self.negated)
-
-    def _words(self) -> str:
-        low, high = self.ports
-        return str(low) if low == high else f"{low}:{high}"
+        return differs(f"port of the {SIDES[side]}", _end(at.entry, side)[1], range_text(self.ports), self.negated)
 
     def __str__(self) -> str:
-        return f"{bang(self.negated)}--{self.option} {self._words()}"
+        return f"{bang(self.negated)}--{self.option} {range_text(self.ports)}"
 
 
 def _end(entry: Entry | None, side: str) -> tuple[IPv4Address, int]:
@@ -233,13 +233,10 @@ class CtExpire:
 
     def why_not(self, packet: Packet, at: Context) -> str:
         """Name the time that is left."""
-        return differs("time left", f"{self._left(at)} s", self._words(), self.negated)
-
-    def _words(self) -> str:
-        return str(self.seconds[0]) if self.seconds[0] == self.seconds[1] else f"{self.seconds[0]}:{self.seconds[1]}"
+        return differs("time left", f"{self._left(at)} s", range_text(self.seconds), self.negated)
 
     def __str__(self) -> str:
-        return f"{bang(self.negated)}--ctexpire {self._words()}"
+        return f"{bang(self.negated)}--ctexpire {range_text(self.seconds)}"
 
 
 CtOption = CtState | CtProtocol | CtAddress | CtPorts | CtStatus | CtExpire | CtDirection
@@ -256,13 +253,7 @@ def _address(words: RuleWords) -> IPv4Interface:
 
 
 def _protocol(words: RuleWords) -> int:
-    word = words.take("a protocol")
-    if word.lower() in ALL_PROTOCOLS:
-        return 0
-    name = protocol_name(word)
-    if name is None:
-        raise words.fail(f"{word!r} is not a protocol", near=USUAL)
-    return int(name) if name.isdecimal() else PROTOCOL_NUMBERS[name]
+    return _protocol_number(read_protocol(words) or "0")
 
 
 def _status_bits(words: RuleWords) -> frozenset[str]:
@@ -275,13 +266,6 @@ def _seconds(words: RuleWords) -> tuple[int, int]:
     low, colon, high = words.take("a time").partition(":")
     first = words.as_number(low or "0", "a time")
     return first, words.as_number(high or "0xffffffff", "a time", first) if colon else first
-
-
-def _ports(words: RuleWords) -> tuple[int, int]:
-    word = words.take("a port")
-    low, colon, high = word.partition(":")
-    first = words.as_number(low or "0", "a port", 0, 65535)
-    return first, words.as_number(high or "65535", "a port", 0, 65535) if colon else first
 
 
 def _states(words: RuleWords) -> frozenset[str]:
@@ -300,7 +284,7 @@ CT_ORDER: dict[str, Reader] = {
     "ctstate": _states,
     "ctproto": _protocol,
     **dict.fromkeys(SIDES, _address),
-    **dict.fromkeys((f"{side}port" for side in SIDES), _ports),
+    **dict.fromkeys((f"{side}port" for side in SIDES), bounds("a port")),
     "ctstatus": _status_bits,
     "ctexpire": _seconds,
     "ctdir": _is_reply,

@@ -17,8 +17,9 @@ from typing import Any, ClassVar
 from mcnilib.linux.netfilter.context import Context
 from mcnilib.linux.netfilter.iptables.extension import Match, MatchRecord, Purity, Test, differs
 from mcnilib.linux.netfilter.iptables.grammar import Grammar
+from mcnilib.linux.netfilter.iptables.values import read_protocol
 from mcnilib.linux.netfilter.iptables.words import RuleWords, bang, has_holes
-from mcnilib.linux.packet import ALL_PROTOCOLS, USUAL, Packet, protocol_name
+from mcnilib.linux.packet import Packet
 
 NO_OPTIONS = Grammar()
 
@@ -243,7 +244,9 @@ def read_header(words: RuleWords, chain: str) -> tuple[str, Match | None] | None
     if kind == "fragment":
         return kind, Fragment(negated)
     if kind == "proto":
-        name = _protocol(words, negated)
+        name = read_protocol(words)
+        if negated and not name:
+            raise words.fail("a rule for no protocol at all would match nothing")
         return kind, ProtocolMatch(name, negated) if name else None
     return kind, _device(words, "-i" if kind == "iif" else "-o", chain, negated)
 
@@ -275,19 +278,6 @@ def read_network(words: RuleWords) -> IPv4Network | tuple[IPv4Address, IPv4Addre
         return IPv4Network(address + slash + mask, strict=False)
     except ValueError:
         raise words.fail(f"{word!r} is not an IPv4 address or prefix") from None
-
-
-def _protocol(words: RuleWords, negated: bool) -> str | None:
-    """Read a protocol; None stands for all of them."""
-    word = words.take("a protocol")
-    if word.lower() in ALL_PROTOCOLS:
-        if negated:
-            raise words.fail("a rule for no protocol at all would match nothing")
-        return None
-    name = protocol_name(word)
-    if name is None:
-        raise words.fail(f"{word!r} is not a protocol", near=USUAL)
-    return name
 
 
 def _device(words: RuleWords, option: str, chain: str, negated: bool) -> Match | None:

@@ -12,7 +12,17 @@ from mcnilib.errors import Unsupported
 from mcnilib.linux.netfilter.context import Context
 from mcnilib.linux.netfilter.iptables.extension import Match, MatchRecord, Purity, Test, differs
 from mcnilib.linux.netfilter.iptables.grammar import Grammar, OptionEntry
-from mcnilib.linux.netfilter.iptables.values import DSCP, hex_byte, masked_tos, number, read_class, read_ip, read_tos
+from mcnilib.linux.netfilter.iptables.values import (
+    DSCP,
+    bounds,
+    hex_byte,
+    masked_tos,
+    number,
+    range_text,
+    read_class,
+    read_ip,
+    read_tos,
+)
 from mcnilib.linux.netfilter.iptables.words import RuleWords
 from mcnilib.linux.packet import Packet, lengths
 
@@ -29,16 +39,6 @@ def _ends(words: RuleWords) -> _AddressRange:
 TTL = number(0, 255, "a TTL")
 
 
-def _length(words: RuleWords) -> tuple[int, int]:
-    low, colon, high = words.take("a length").partition(":")
-    first = words.as_number(low or "0", "a length", 0, 0xFFFF)
-    return first, words.as_number(high or "65535", "a length", 0, 0xFFFF) if colon else first
-
-
-def _length_text(low: int, high: int) -> str:
-    return str(low) if low == high else f"{low}:{high}"
-
-
 def _ends_text(ends: _AddressRange) -> str:
     return f"{ends[0]}-{ends[1]}"
 
@@ -49,7 +49,7 @@ class Length(Match):
 
     records = (
         MatchRecord("length", Grammar({
-            "--length": OptionEntry(("low", "high"), _length, _length_text, "negated"),
+            "--length": OptionEntry(("low", "high"), bounds("a length"), lambda *ends: range_text(ends), "negated"),
         }, single=True), purity=Purity.REFUSES, tracks=False, samples=("[!] --length 0:33|33|84|81:1500|0:84",)),
     )  # fmt: skip
 
@@ -73,7 +73,7 @@ class Length(Match):
         """Name the length."""
         shortest, longest = lengths(packet)
         found = str(shortest) if shortest == longest else f"{shortest} to {longest}"
-        return differs("length", found, _length_text(self.low, self.high), self.negated)
+        return differs("length", found, range_text((self.low, self.high)), self.negated)
 
 
 @dataclass(frozen=True, slots=True)

@@ -12,17 +12,12 @@ from mcnilib.linux.chance import Range
 from mcnilib.linux.netfilter.context import Context
 from mcnilib.linux.netfilter.iptables.extension import Match, MatchRecord, Purity, Test, differs
 from mcnilib.linux.netfilter.iptables.grammar import Grammar, OptionEntry
-from mcnilib.linux.netfilter.iptables.values import number
+from mcnilib.linux.netfilter.iptables.values import number, range_text
 from mcnilib.linux.netfilter.iptables.words import RuleWords
 from mcnilib.linux.packet import ICMP_WORDS, WITH_PORTS, Packet
 
 FLAG_ORDER = ("FIN", "SYN", "RST", "PSH", "ACK", "URG")
 """The order iptables-save prints TCP flags in."""
-
-
-def range_text(ports: Range) -> str:
-    """Write a port or `low:high`."""
-    return str(ports[0]) if ports[0] == ports[1] else f"{ports[0]}:{ports[1]}"
 
 
 Flags = tuple[frozenset[str], frozenset[str]]

@@ -13,7 +13,7 @@ from mcnilib.linux.netfilter.context import Context
 from mcnilib.linux.netfilter.ipset import find_set
 from mcnilib.linux.netfilter.iptables.extension import Match, MatchRecord, Purity, Test
 from mcnilib.linux.netfilter.iptables.grammar import Grammar, OptionEntry
-from mcnilib.linux.netfilter.iptables.values import flag
+from mcnilib.linux.netfilter.iptables.values import flag, long_number
 from mcnilib.linux.netfilter.iptables.words import RuleWords
 from mcnilib.linux.packet import Packet
 
@@ -27,16 +27,12 @@ def _name_and_sides(words: RuleWords) -> tuple[str, str]:
     return name, sides
 
 
-def _long(words: RuleWords) -> int:
-    return words.as_long(words.take("a number"), "a number")
-
-
 UPDATES = ("--update-counters", "--update-subcounters")
 
 COMPARED = ("--packets-eq", "--packets-lt", "--packets-gt", "--bytes-eq", "--bytes-lt", "--bytes-gt")
 
 COUNTERS = Grammar(
-    {"--return-nomatch": flag, **dict.fromkeys(UPDATES, flag), **dict.fromkeys(COMPARED, _long)},
+    {"--return-nomatch": flag, **dict.fromkeys(UPDATES, flag), **dict.fromkeys(COMPARED, long_number("a number"))},
     frozenset((*UPDATES, "--packets-eq", "--bytes-eq")),
 )
 """What may follow --match-set."""

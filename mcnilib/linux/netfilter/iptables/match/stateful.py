@@ -20,7 +20,7 @@ from mcnilib.linux.chance import Chance
 from mcnilib.linux.netfilter.context import Context
 from mcnilib.linux.netfilter.iptables.extension import Match, MatchRecord, Purity, Test
 from mcnilib.linux.netfilter.iptables.grammar import Grammar, OptionEntry, flag_option
-from mcnilib.linux.netfilter.iptables.values import Rate, any_word, number, read_ip, read_rate
+from mcnilib.linux.netfilter.iptables.values import Rate, any_word, long_number, number, read_ip, read_rate
 from mcnilib.linux.netfilter.iptables.words import RuleWords
 from mcnilib.linux.packet import Packet, lengths
 from mcnilib.linux.unmodelled import Gap
@@ -110,10 +110,6 @@ def _burst(words: RuleWords) -> int:
     return words.number("a number", 0, 10000) or 5
 
 
-def _bytes(words: RuleWords) -> int:
-    return words.as_long(words.take("a number of bytes"), "a number of bytes")
-
-
 Memory = TypeVar("Memory")
 
 
@@ -195,7 +191,7 @@ class Quota(Remembering):
 
     records = (
         MatchRecord("quota", Grammar({
-            "--quota": OptionEntry(("bytes",), _bytes, negated="negated"),
+            "--quota": OptionEntry(("bytes",), long_number("a number of bytes"), negated="negated"),
         }, single=True), purity=Purity.REMEMBERS, tracks=False, samples=("[!] --quota 0|1",)),
     )  # fmt: skip
 
