@@ -27,7 +27,7 @@ def find_table(tables: Tables, name: str) -> Table:
 def put_table(tables: Tables, table: Table) -> Tables:
     """Replace a table or add it, in the order raw, mangle, nat, filter, security."""
     others = [other for other in tables if other.name != table.name]
-    return tuple(sorted([*others, table], key=lambda one: ORDER.index(one.name)))
+    return tuple(sorted([*others, table], key=lambda member: ORDER.index(member.name)))
 
 
 def put_chain(table: Table, chain: Chain) -> Table:
@@ -37,7 +37,7 @@ def put_chain(table: Table, chain: Chain) -> Table:
 
 def put_chains(table: Table, chains: Iterable[Chain]) -> Table:
     """Replace or add several chains at once."""
-    named = {one.name: one for one in (*table.chains, *chains)}
+    named = {chain.name: chain for chain in (*table.chains, *chains)}
     built_in = BUILT_IN[table.name]
     users = sorted(named.keys() - built_in)
     return Table(table.name, tuple(named[name] for name in (*built_in, *users) if name in named))
@@ -49,9 +49,9 @@ def empty_chain(table: str, name: str) -> Chain:
 
 
 def _edit(tables: Tables, table: str, chain: str, change: Callable[[Chain], Chain]) -> Tables:
-    found = find_table(tables, table)
-    old = found.by_name.get(chain) or empty_chain(table, chain)
-    return put_table(tables, put_chain(found, change(old)))
+    edited = find_table(tables, table)
+    old = edited.by_name.get(chain) or empty_chain(table, chain)
+    return put_table(tables, put_chain(edited, change(old)))
 
 
 def new_chain(tables: Tables, table: str, chain: str) -> Tables:
@@ -64,13 +64,13 @@ flush_chain = new_chain
 
 def append(tables: Tables, table: str, rules: Iterable[ChainRule]) -> Tables:
     """Append rules, each to the chain it names; a user chain that is not there is created."""
-    found = find_table(tables, table)
+    edited = find_table(tables, table)
     added: dict[str, list[ChainRule]] = {}
     for rule in rules:
         added.setdefault(rule.chain, []).append(rule)
-    olds = {name: found.by_name.get(name) or empty_chain(table, name) for name in added}
-    grown = (replace(old, rules=(*old.rules, *added[name])) for name, old in olds.items())
-    return put_table(tables, put_chains(found, grown))
+    old_chains = {name: edited.by_name.get(name) or empty_chain(table, name) for name in added}
+    grown = (replace(old, rules=(*old.rules, *added[name])) for name, old in old_chains.items())
+    return put_table(tables, put_chains(edited, grown))
 
 
 def insert(tables: Tables, table: str, rule: ChainRule, position: int = 1) -> Tables:

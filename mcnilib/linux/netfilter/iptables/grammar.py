@@ -53,19 +53,19 @@ class OptionEntry:
         only = to[0] if len(to) == 1 and read else ""
         negatable = bool(self.negated or self.sign)
 
-        def values(words: RuleWords, negated: bool, found: dict[str, Any]) -> None:
+        def values(words: RuleWords, negated: bool, fields: dict[str, Any]) -> None:
             if negated and not negatable:
                 raise words.fail(f"{words.last} cannot be negated")
             if constants:
-                found.update(constants)
+                fields.update(constants)
             if only:
-                found[only] = read(words)  # type: ignore[misc]
+                fields[only] = read(words)  # type: ignore[misc]
             elif to:
-                found.update(zip(to, read(words) if read else (not negated,), strict=True))
+                fields.update(zip(to, read(words) if read else (not negated,), strict=True))
             if negated and self.negated:
-                if to and found[to[0]] == self.absent:
+                if to and fields[to[0]] == self.absent:
                     raise words.fail("this would match nothing")
-                found[self.negated] = True
+                fields[self.negated] = True
 
         return values
 
@@ -133,38 +133,38 @@ class Grammar:
     @cached_property
     def known(self) -> dict[str, str]:
         """Every spelling of every option, and what may be given once."""
-        found = dict(self.aliases)
+        spellings = dict(self.aliases)
         for name, option in self.options.items():
             key = option.key if isinstance(option, OptionEntry) else name
-            found |= dict.fromkeys((name, *(option.aliases if isinstance(option, OptionEntry) else ())), key)
-        return found
+            spellings |= dict.fromkeys((name, *(option.aliases if isinstance(option, OptionEntry) else ())), key)
+        return spellings
 
     @cached_property
     def readers(self) -> dict[str, Callable[[RuleWords, bool, dict[str, Any]], None]]:
         """What reads the options of a class, by every spelling."""
-        options = [(name, one) for name, one in self.options.items() if isinstance(one, OptionEntry)]
-        return {spelling: one.reader() for name, one in options for spelling in (name, *one.aliases)}
+        options = [(name, option) for name, option in self.options.items() if isinstance(option, OptionEntry)]
+        return {spelling: option.reader() for name, option in options for spelling in (name, *option.aliases)}
 
     @cached_property
     def _printers(self) -> tuple[Callable[[object], str], ...]:
-        options = [(name, one) for name, one in self.options.items() if isinstance(one, OptionEntry) and one.printed]
-        return tuple(one.printer(name) for name, one in options)
+        options = [(name, option) for name, option in self.options.items() if isinstance(option, OptionEntry)]
+        return tuple(option.printer(name) for name, option in options if option.printed)
 
     def values(self, words: RuleWords, owner: str) -> dict[str, Any]:
         """Read the options of a class: its fields with what they are. Raises: StateSyntaxError."""
-        found: dict[str, Any] = {}
+        fields: dict[str, Any] = {}
         if self.single:
             name, negated = need(words, self.readers)
-            self.readers[name](words, negated, found)
-            return found
+            self.readers[name](words, negated, fields)
+            return fields
         for _, negated in each_option(words, self.known):
-            self.readers[words.last](words, negated, found)
+            self.readers[words.last](words, negated, fields)
         for name in self.needed:
-            if self.known[name] not in found:
+            if self.known[name] not in fields:
                 need(words, (name,))
-        if self.one_of and not any(self.known[name] in found for name in self.one_of):
+        if self.one_of and not any(self.known[name] in fields for name in self.one_of):
             raise words.fail(f"{owner} needs {', '.join(self.one_of[:-1])} or {self.one_of[-1]}")
-        return found
+        return fields
 
     def print(self, part: object) -> str:
         """Print the options of an object."""
@@ -172,24 +172,24 @@ class Grammar:
 
     def read(self, words: RuleWords, owner: str) -> str:
         """Read the options of what is kept as text, and return the text. Raises: StateSyntaxError."""
-        found = self.given(words, owner)
-        return self.finish(self, words, found) if self.finish else self.text(found)
+        options = self.given(words, owner)
+        return self.finish(self, words, options) if self.finish else self.text(options)
 
     def given(self, words: RuleWords, owner: str) -> Given:
         """Read the options: by name, each with its value as it is printed. Raises: StateSyntaxError."""
-        found: Given = {}
+        options: Given = {}
         for option, negated in each_option(words, self.known, plain=frozenset(self.options) - self.negatable):
             reader = self.options[option]
             value = "" if isinstance(reader, OptionEntry) else str(reader(words))
-            found[option] = f"{bang(negated)}{option}{' ' if value else ''}{value}"
+            options[option] = f"{bang(negated)}{option}{' ' if value else ''}{value}"
         for option in self.needed:
-            if option not in found:
+            if option not in options:
                 raise words.fail(f"{owner} needs {option}")
-        if self.some and not found:
+        if self.some and not options:
             raise words.fail(f"{owner} needs one of {', '.join(self.options)}")
-        return found
+        return options
 
-    def text(self, found: Given) -> str:
+    def text(self, given: Given) -> str:
         """Put options in the order they are printed in, with those that are printed always."""
-        whole = {**{option: f"{option} {value}" for option, value in self.defaults.items()}, **found}
+        whole = {**{option: f"{option} {value}" for option, value in self.defaults.items()}, **given}
         return " ".join(whole[option] for option in self.options if option in whole)

@@ -89,8 +89,8 @@ class LazyRules(Sequence["ChainRule"]):
         del self._read  # with the lines it holds
         return rules
 
-    def __getitem__(self, place: Any) -> Any:
-        return self.all[place]
+    def __getitem__(self, position: Any) -> Any:
+        return self.all[position]
 
     def __len__(self) -> int:
         return len(self.all)
@@ -132,28 +132,28 @@ class RuleIndex:
     def __init__(self, rules: Sequence[ChainRule]) -> None:
         """Sort the rules; those that ask for no exact value are free."""
         keys = [tuple(_keys(rule.matches)) for rule in rules]
-        population = Counter(key for own in keys for key in own)
+        population = Counter(key for asked in keys for key in asked)
         parts: dict[str, dict[Hashable, list[Placed]]] = {}
         free: list[Placed] = []
-        for place, (rule, own) in enumerate(zip(rules, keys, strict=True)):
-            if own:
-                kind, value = min(own, key=population.__getitem__)
-                parts.setdefault(kind, defaultdict(list))[value].append((place, rule))
+        for position, (rule, asked) in enumerate(zip(rules, keys, strict=True)):
+            if asked:
+                kind, value = min(asked, key=population.__getitem__)
+                parts.setdefault(kind, defaultdict(list))[value].append((position, rule))
             else:
-                free.append((place, rule))
+                free.append((position, rule))
         self._parts = tuple((READ[kind], dict(buckets)) for kind, buckets in parts.items())
         self._free, self._free_rules = free, [rule for _, rule in free]
 
     def candidates(self, packet: Packet, at: Context) -> Sequence[ChainRule]:
         """Return, in their order, the rules that could match this packet."""
-        found = self._free
+        placed = self._free
         for read, buckets in self._parts:
-            own = buckets.get(read(packet, at))
-            if own:
-                found = found + own
-        if found is self._free:
+            bucket = buckets.get(read(packet, at))
+            if bucket:
+                placed = placed + bucket
+        if placed is self._free:
             return self._free_rules
-        return [rule for _, rule in sorted(found, key=itemgetter(0))]
+        return [rule for _, rule in sorted(placed, key=itemgetter(0))]
 
 
 def _keys(matches: Sequence[Match]) -> Iterator[Key]:
@@ -244,8 +244,8 @@ class ChainRule:
         for match in self.matches:
             if match.purity in (Purity.UNDECIDED, Purity.REMEMBERS):
                 chance = chance or match.why_not(packet, at)
-            elif said := _why_not(match, packet, at):
-                return said
+            elif reason := _why_not(match, packet, at):
+                return reason
         return chance
 
     def __str__(self) -> str:

@@ -26,10 +26,10 @@ _Kind = TypeVar("_Kind", bound=Extension)
 
 def _classes(kind: type[_Kind], *rooms: ModuleType) -> tuple[type[_Kind], ...]:
     """Return the classes of that kind in their order; those without records only have others derived from them."""
-    own = (
+    defined = (
         value for room in rooms for value in vars(room).values() if getattr(value, "__module__", "") == room.__name__
     )
-    return tuple(part for part in own if isinstance(part, type) and issubclass(part, kind) and "records" in vars(part))
+    return tuple(cls for cls in defined if isinstance(cls, type) and issubclass(cls, kind) and "records" in vars(cls))
 
 
 MATCHES = _classes(
@@ -119,8 +119,8 @@ class _Draft:
         """Read to the end of the line."""
         words = self.words
         while words:
-            if found := read_header(words, self.chain):
-                self._put_header(*found)
+            if header_option := read_header(words, self.chain):
+                self._put_header(*header_option)
             elif words.accept("-m", "--match"):
                 self._put_match(read_match(words, words.take("a match")))
             elif option := words.accept("-j", "--jump", "-g", "--goto"):

@@ -56,18 +56,18 @@ def incompatible_tables(text: str, source: str, first: int = 1) -> Iterator[Gap]
 
     Source: iptables/xtables-save.c (iptables 1.8.9).
     """
-    for number, found in matching_lines(INCOMPATIBLE, text, first):
-        what = f"table {found[1]} holds chains or rules of nftables that iptables-save does not print"
+    for number, message in matching_lines(INCOMPATIBLE, text, first):
+        what = f"table {message[1]} holds chains or rules of nftables that iptables-save does not print"
         yield Gap(what, f"{source}:{number}", rules=True)
 
 
 def matching_lines(pattern: re.Pattern[str], text: str, first: int = 1) -> Iterator[tuple[int, re.Match[str]]]:
     """Yield where a pattern stands, with the number of the line; `first` numbers the first line."""
     number, counted = first, 0
-    for found in pattern.finditer(text):
-        number += text.count("\n", counted, found.start())
-        counted = found.start()
-        yield number, found
+    for match in pattern.finditer(text):
+        number += text.count("\n", counted, match.start())
+        counted = match.start()
+        yield number, match
 
 
 _BYTE = r"(?:25[0-5]|2[0-4]\d|1\d\d|[1-9]?\d)"
@@ -152,10 +152,10 @@ class RuleTemplates:
         """
         forms = self._forms
         for at, form in enumerate(forms):
-            if found := form.pattern.fullmatch(line):
+            if fitting := form.pattern.fullmatch(line):
                 if at:
                     forms[at - 1], forms[at] = form, forms[at - 1]
-                return Recognised(form.sample, found[1], found[2] if found.re.groups > 1 else "")
+                return Recognised(form.sample, fitting[1], fitting[2] if fitting.re.groups > 1 else "")
         return None
 
     def learn(self, line: str, rule: ChainRule) -> None:
@@ -342,13 +342,13 @@ class _Section:
 
     def _chain(self, line: str, number: int) -> ChainBuilder[Numbered]:
         """Read `:CHAIN POLICY`; a built-in chain without policy has ACCEPT, a user chain never has one."""
-        found = _CHAIN.fullmatch(line)
-        if not found:
+        heading = _CHAIN.fullmatch(line)
+        if not heading:
             raise _fail("expected :CHAIN POLICY [packets:bytes]", line, self.source, number)
-        if len(found[1]) > CHAIN_LENGTH:
+        if len(heading[1]) > CHAIN_LENGTH:
             raise _fail(f"chain names have {CHAIN_LENGTH} characters at most", line, self.source, number)
-        policy = found[2].replace("-", "ACCEPT") if found[1] in BUILT_IN[self.name] else ""
-        return ChainBuilder(found[1], policy, self._put_off)
+        policy = heading[2].replace("-", "ACCEPT") if heading[1] in BUILT_IN[self.name] else ""
+        return ChainBuilder(heading[1], policy, self._put_off)
 
     def table(self, lines: list[str]) -> Table:
         """Put the rules into their chains; `lines` end with the table's COMMIT.
@@ -393,4 +393,4 @@ def print_table(table: Table) -> str:
 @gc_paused()
 def print_tables(tables: Iterable[Table]) -> str:
     """Print tables as iptables-save does, without its comment lines."""
-    return "".join(print_table(table) for table in sorted(tables, key=lambda one: PRINTED.index(one.name)))
+    return "".join(print_table(table) for table in sorted(tables, key=lambda table: PRINTED.index(table.name)))

@@ -24,21 +24,21 @@ def check_table(table: Table, source: str = "iptables", where: Where | None = No
     Circles among chains that no hook leads to are no harm, and loaded.
     Raises: Refused, naming the circle, the missing chain or the rule.
     """
-    place = where or (lambda chain, fits: source)
+    origin_of = where or (lambda chain, fits: source)
     for chain in table.chains:
         for jump in _jumps(table, chain.name):
             if jump not in table.by_name or jump in BUILT_IN[table.name]:
-                why = "is not there" if jump not in table.by_name else "is a built-in chain"
-                at = place(chain.name, _jumping_to(jump))
-                what = f"{at}: chain {chain.name} of table {table.name} jumps to {jump}, which {why}"
+                lack = "is not there" if jump not in table.by_name else "is a built-in chain"
+                origin = origin_of(chain.name, _jumping_to(jump))
+                what = f"{origin}: chain {chain.name} of table {table.name} jumps to {jump}, which {lack}"
                 raise Refused(what, error="ENOENT")
-    hooks = _hooks(table, place)
+    hooks = _hooks(table, origin_of)
     good: set[tuple[object, ...]] = set()
     for chain in table.chains:
         reached = hooks.get(chain.name, _NO_HOOK)
         kinds = (reached, *map(id, chain.summary.samples))
         if kinds not in good:
-            _check_places(table, chain, reached, place)
+            _check_places(table, chain, reached, origin_of)
             good.add(kinds)
 
 
@@ -50,18 +50,18 @@ def _jumps(table: Table, chain: str) -> Iterator[str]:
     return iter(table.chain(chain).summary.jumps)
 
 
-def _hooks(table: Table, place: Where) -> dict[str, frozenset[str]]:
+def _hooks(table: Table, origin_of: Where) -> dict[str, frozenset[str]]:
     """Return for each chain the hooks it is reached from. Raises: Refused for a circle."""
-    found = {name: frozenset((name,)) for name in BUILT_IN[table.name] if name in table.by_name}
-    for name in _callers_first(table, tuple(found), place):
-        own = found[name]
+    hooks = {name: frozenset((name,)) for name in BUILT_IN[table.name] if name in table.by_name}
+    for name in _callers_first(table, tuple(hooks), origin_of):
+        of_caller = hooks[name]
         for jump in _jumps(table, name):
-            if not own <= (so_far := found.get(jump, _NO_HOOK)):
-                found[jump] = own | so_far
-    return found
+            if not of_caller <= (so_far := hooks.get(jump, _NO_HOOK)):
+                hooks[jump] = of_caller | so_far
+    return hooks
 
 
-def _callers_first(table: Table, starts: tuple[str, ...], place: Where) -> list[str]:
+def _callers_first(table: Table, starts: tuple[str, ...], origin_of: Where) -> list[str]:
     """Order the chains reached from some of them so that each stands behind all that jump to it."""
     done: dict[str, None] = {}
     for start in starts:
@@ -76,22 +76,22 @@ def _callers_first(table: Table, starts: tuple[str, ...], place: Where) -> list[
             if following in path:
                 walked = list(path)
                 circle = " > ".join([*walked[walked.index(following) :], following])
-                at = place(name, _jumping_to(following))
-                raise Refused(f"{at}: chains of table {table.name} jump in a circle: {circle}", error="EMLINK")
+                origin = origin_of(name, _jumping_to(following))
+                raise Refused(f"{origin}: chains of table {table.name} jump in a circle: {circle}", error="EMLINK")
             path[following] = _jumps(table, following)
     return list(reversed(done))
 
 
-def _check_places(table: Table, chain: Chain, hooks: frozenset[str], place: Where) -> None:
+def _check_places(table: Table, chain: Chain, hooks: frozenset[str], origin_of: Where) -> None:
     """Refuse the first rule of a chain that has no place where the chain is reached from."""
     if any(_misplaced(table, sample, hooks) for sample in chain.summary.samples):
-        rule, why = next((rule, why) for rule in chain.rules if (why := _misplaced(table, rule, hooks)))
-        at = place(chain.name, lambda one: bool(_misplaced(table, one, hooks)))
-        raise Refused(f"{at}: {rule} {why}", error="EINVAL")
+        rule, reason = next((rule, reason) for rule in chain.rules if (reason := _misplaced(table, rule, hooks)))
+        origin = origin_of(chain.name, lambda candidate: bool(_misplaced(table, candidate, hooks)))
+        raise Refused(f"{origin}: {rule} {reason}", error="EINVAL")
 
 
 def _misplaced(table: Table, rule: ChainRule, hooks: frozenset[str]) -> str:
     """Say why a rule has no place there; empty when it has."""
     parts = (*rule.matches, rule.target)
-    said = (part.misplaced(table.name, rule.chain, hooks) for part in parts if part)
-    return next(filter(None, said), "")
+    reasons = (part.misplaced(table.name, rule.chain, hooks) for part in parts if part)
+    return next(filter(None, reasons), "")

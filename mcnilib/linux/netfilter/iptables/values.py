@@ -26,18 +26,18 @@ def text(words: RuleWords) -> str:
 
 def in_quotes(words: RuleWords) -> str:
     """Read a word that iptables-save always quotes."""
-    found = quoted(words.take("a word"))
-    return found if found.startswith('"') else f'"{found}"'
+    text = quoted(words.take("a word"))
+    return text if text.startswith('"') else f'"{text}"'
 
 
 def word(pattern: str, what: str = "a word") -> TextReader:
     """Return the reader of a word of a given form."""
 
     def read(words: RuleWords) -> str:
-        found = words.take(what)
-        if not re.fullmatch(pattern, found, re.ASCII):
-            raise words.fail(f"{found!r} is not {what}")
-        return found
+        taken = words.take(what)
+        if not re.fullmatch(pattern, taken, re.ASCII):
+            raise words.fail(f"{taken!r} is not {what}")
+        return taken
 
     return read
 
@@ -46,10 +46,10 @@ def choice(*valid: str) -> TextReader:
     """Return the reader of one of some words."""
 
     def read(words: RuleWords) -> str:
-        found = words.take(f"one of {', '.join(valid)}")
-        if found not in valid:
-            raise words.fail(f"{found!r} is not one of {', '.join(valid)}", near=valid)
-        return found
+        taken = words.take(f"one of {', '.join(valid)}")
+        if taken not in valid:
+            raise words.fail(f"{taken!r} is not one of {', '.join(valid)}", near=valid)
+        return taken
 
     return read
 
@@ -58,11 +58,11 @@ def several(what: str, *valid: str) -> TextReader:
     """Return the reader of a list of words, printed in the order given here."""
 
     def read(words: RuleWords) -> str:
-        found = words.take(what).split(",")
-        for one in found:
-            if one not in valid:
-                raise words.fail(f"{one!r} is not {what}", near=valid)
-        return ",".join(one for one in valid if one in found)
+        names = words.take(what).split(",")
+        for name in names:
+            if name not in valid:
+                raise words.fail(f"{name!r} is not {what}", near=valid)
+        return ",".join(name for name in valid if name in names)
 
     return read
 
@@ -150,11 +150,11 @@ def address(words: RuleWords) -> str:
 
 def prefix(words: RuleWords) -> str:
     """Read an address with or without a prefix length; /32 is not printed."""
-    found = words.take("an address or prefix")
+    prefix = words.take("an address or prefix")
     try:
-        return str(IPv4Interface(found)).removesuffix("/32")
+        return str(IPv4Interface(prefix)).removesuffix("/32")
     except ValueError:
-        raise words.fail(f"{found!r} is not an IPv4 address or prefix") from None
+        raise words.fail(f"{prefix!r} is not an IPv4 address or prefix") from None
 
 
 MAC = r"[0-9A-Fa-f]{2}(:[0-9A-Fa-f]{2}){5}"
@@ -254,11 +254,11 @@ class Rate(NamedTuple):
 
 def read_rate(words: RuleWords, word: str, scale: int) -> Rate:
     """Turn a word just read, such as `5/min` or `3`, into a rate. Raises: StateSyntaxError."""
-    found = re.fullmatch(r"(\d{1,9})(?:/([a-z]+))?", word, re.ASCII)
-    unit = next((name for name in UNITS if found and _means(found[2] or "sec", name)), "")
-    if not found or not unit or not int(found[1]):
+    parts = re.fullmatch(r"(\d{1,9})(?:/([a-z]+))?", word, re.ASCII)
+    unit = next((name for name in UNITS if parts and _means(parts[2] or "sec", name)), "")
+    if not parts or not unit or not int(parts[1]):
         raise words.fail(f"{word!r} is not a rate such as 5/min")
-    period = UNITS[unit] * scale // int(found[1])
+    period = UNITS[unit] * scale // int(parts[1])
     if not period:
         raise words.fail(f"{word!r} is faster than the kernel can measure")
     return Rate(period, scale)

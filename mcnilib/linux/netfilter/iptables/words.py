@@ -118,11 +118,11 @@ class RuleWords(Scanner):
 
     def listed(self, what: str, valid: tuple[str, ...]) -> tuple[str, ...]:
         """Read words separated by commas, each one of the valid ones."""
-        found = tuple(self.take(what).upper().split(","))
-        for word in found:
+        listed = tuple(self.take(what).upper().split(","))
+        for word in listed:
             if word not in valid:
                 raise self.fail(f"{word!r} is not {what}", near=valid)
-        return found
+        return listed
 
     @property
     def place(self) -> int:

@@ -66,15 +66,15 @@ class AddrType(Match):
             raise Unsupported("addrtype where there are no routing tables to ask")
         for side, ip, types, negated in sides:
             if types:
-                found = at.address_type(ip, device)
-                if (found in types) is negated:
-                    return differs(f"type of {side} {ip}", found, ",".join(types), negated)
+                type_there = at.address_type(ip, device)
+                if (type_there in types) is negated:
+                    return differs(f"type of {side} {ip}", type_there, ",".join(types), negated)
         return ""
 
     def misplaced(self, table: str, chain: str, hooks: frozenset[str]) -> str:
         """Say why it has no place in a chain; a built-in one may lack the device asked for."""
-        if why := Match.misplaced(self, table, chain, hooks):
-            return why
+        if reason := Match.misplaced(self, table, chain, hooks):
+            return reason
         return f"asks for a device packets in {chain} do not have" if chain in NO_DEVICE.get(self.limit, ()) else ""
 
 

@@ -60,8 +60,8 @@ class CtState:
 
     def why_not(self, packet: Packet, at: Context) -> str:
         """Name the state."""
-        found = ",".join((at.ctstate, *_translations(at.entry)))
-        return differs("ctstate", found, ordered(self.states, STATE_ORDER), self.negated)
+        states = ",".join((at.ctstate, *_translations(at.entry)))
+        return differs("ctstate", states, ordered(self.states, STATE_ORDER), self.negated)
 
     def __str__(self) -> str:
         return f"{bang(self.negated)}--{self.option} {ordered(self.states, STATE_ORDER)}"
@@ -173,8 +173,8 @@ class CtStatus:
 
     def why_not(self, packet: Packet, at: Context) -> str:
         """Name the status."""
-        found = ",".join(_status(at.entry)) or "none"
-        return differs("status of the connection", found, ordered(self.words, STATUS_ORDER), self.negated)
+        status = ",".join(_status(at.entry)) or "none"
+        return differs("status of the connection", status, ordered(self.words, STATUS_ORDER), self.negated)
 
     def __str__(self) -> str:
         return f"{bang(self.negated)}--ctstatus {ordered(self.words, STATUS_ORDER)}"
@@ -258,8 +258,8 @@ def _protocol(words: RuleWords) -> int:
 
 def _status_bits(words: RuleWords) -> frozenset[str]:
     """Read the status bits; NONE adds none to others."""
-    found = frozenset(words.listed("a status", STATUS_ORDER))
-    return found - {"NONE"} or found
+    bits = frozenset(words.listed("a status", STATUS_ORDER))
+    return bits - {"NONE"} or bits
 
 
 def _seconds(words: RuleWords) -> tuple[int, int]:
@@ -349,11 +349,11 @@ class ConntrackIs(Match):
     @classmethod
     def read(cls, words: RuleWords, record: MatchRecord) -> Match:
         """Read the options, which may stand in any order."""
-        found = record.options.values(words, record.name)
-        if not found:
+        fields = record.options.values(words, record.name)
+        if not fields:
             need(words, record.options.known)
         order = ("state", *CT_ORDER)
-        return cls(tuple(_option(name, found[name], f"! {name}" in found) for name in order if name in found))
+        return cls(tuple(_option(name, fields[name], f"! {name}" in fields) for name in order if name in fields))
 
     @property
     def record(self) -> MatchRecord:
@@ -363,7 +363,7 @@ class ConntrackIs(Match):
     @property
     def purity(self) -> Purity:
         """Pure, unless an option refuses some packets."""
-        return Purity.REFUSES if any(isinstance(one, CtExpire) for one in self.options) else Purity.PURE
+        return Purity.REFUSES if any(isinstance(option, CtExpire) for option in self.options) else Purity.PURE
 
     @property
     def asked_ports(self) -> tuple[Range, ...]:
@@ -389,4 +389,4 @@ class ConntrackIs(Match):
         if at.entry is None and not stateful:
             return f"the packet belongs to no connection, its ctstate is {at.ctstate}"
         asked = self.options if at.entry else self.options[:1]
-        return next((one.why_not(packet, at) for one in asked if not one.test()(packet, at)), "")
+        return next((option.why_not(packet, at) for option in asked if not option.test()(packet, at)), "")

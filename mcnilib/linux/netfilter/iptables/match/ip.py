@@ -22,7 +22,7 @@ from mcnilib.linux.netfilter.iptables.values import (
     read_class,
     read_ip,
     read_tos,
-)
+)  # fmt: skip
 from mcnilib.linux.netfilter.iptables.words import RuleWords
 from mcnilib.linux.packet import Packet, lengths
 
@@ -72,8 +72,8 @@ class Length(Match):
     def why_not(self, packet: Packet, at: Context) -> str:
         """Name the length."""
         shortest, longest = lengths(packet)
-        found = str(shortest) if shortest == longest else f"{shortest} to {longest}"
-        return differs("length", found, range_text((self.low, self.high)), self.negated)
+        length = str(shortest) if shortest == longest else f"{shortest} to {longest}"
+        return differs("length", length, range_text((self.low, self.high)), self.negated)
 
 
 @dataclass(frozen=True, slots=True)

@@ -62,5 +62,5 @@ class ConnmarkIs(Match):
 
     def why_not(self, packet: Packet, at: Context) -> str:
         """Name the connection's mark."""
-        found = "absent (no connection)" if at.entry is None else f"{at.entry.mark:#x}"
-        return differs("connection mark", found, masked(self.value, self.mask), self.negated and at.entry is not None)
+        mark = "absent (no connection)" if at.entry is None else f"{at.entry.mark:#x}"
+        return differs("connection mark", mark, masked(self.value, self.mask), self.negated and at.entry is not None)

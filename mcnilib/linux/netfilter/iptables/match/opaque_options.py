@@ -36,10 +36,10 @@ def from_to(words: RuleWords) -> str:
 
 def label(words: RuleWords) -> str:
     """Read the number of a label, or a name."""
-    found = words.take("a label")
-    if found.isdecimal():
-        words.as_number(found, "a label", 0, 127)
-    return f'"{found}"'
+    name = words.take("a label")
+    if name.isdecimal():
+        words.as_number(name, "a label", 0, 127)
+    return f'"{name}"'
 
 
 def bytecode(words: RuleWords) -> str:
@@ -49,22 +49,22 @@ def bytecode(words: RuleWords) -> str:
 
 def mask(words: RuleWords) -> str:
     """Read a prefix length, or a mask that stands for one."""
-    found = words.take("a prefix length")
+    length = words.take("a prefix length")
     try:
-        if has_holes(found):
+        if has_holes(length):
             raise ValueError
-        return str(IPv4Network(f"0.0.0.0/{found}").prefixlen)
+        return str(IPv4Network(f"0.0.0.0/{length}").prefixlen)
     except ValueError:
-        raise words.fail(f"{found!r} is not a prefix length") from None
+        raise words.fail(f"{length!r} is not a prefix length") from None
 
 
-def connlimit(grammar: Grammar, words: RuleWords, found: Given) -> str:
+def connlimit(grammar: Grammar, words: RuleWords, options: Given) -> str:
     """Read how many connections, by which address."""
-    limit = found.pop("--connlimit-upto", found.pop("--connlimit-above", ""))
+    limit = options.pop("--connlimit-upto", options.pop("--connlimit-above", ""))
     if not limit:
         raise words.fail("connlimit needs --connlimit-upto or --connlimit-above")
-    side = "--connlimit-daddr" if "--connlimit-daddr" in found else "--connlimit-saddr"
-    return f"{_straight(limit)} {found.get('--connlimit-mask', '--connlimit-mask 32')} {side}"
+    side = "--connlimit-daddr" if "--connlimit-daddr" in options else "--connlimit-saddr"
+    return f"{_straight(limit)} {options.get('--connlimit-mask', '--connlimit-mask 32')} {side}"
 
 
 def _straight(option: str) -> str:
@@ -77,14 +77,14 @@ def _straight(option: str) -> str:
 
 def hash_rate(words: RuleWords) -> str:
     """Read a rate of packets or of bytes."""
-    found = words.take("a rate")
-    if re.fullmatch(r"\d{1,10}[km]?b(/s(ec)?)?", found, re.ASCII):
-        return _bytes(found.partition("/")[0]) + "/s"
-    return read_rate(words, found, 1_000_000).text
+    rate = words.take("a rate")
+    if re.fullmatch(r"\d{1,10}[km]?b(/s(ec)?)?", rate, re.ASCII):
+        return _bytes(rate.partition("/")[0]) + "/s"
+    return read_rate(words, rate, 1_000_000).text
 
 
-def _bytes(found: str) -> str:
-    count = int(found.rstrip("kmb")) << {"k": 10, "m": 20}.get(found[-2:-1], 0)
+def _bytes(amount: str) -> str:
+    count = int(amount.rstrip("kmb")) << {"k": 10, "m": 20}.get(amount[-2:-1], 0)
     for unit, shift in (("mb", 20), ("kb", 10)):
         if count and count % (1 << shift) == 0:
             return f"{count >> shift}{unit}"
@@ -96,16 +96,16 @@ def byte_burst(words: RuleWords) -> str:
     return word(r"\d{1,10}([km]?b)?", "a number, or a number of bytes")(words)
 
 
-def hashlimit(grammar: Grammar, words: RuleWords, found: Given) -> str:
+def hashlimit(grammar: Grammar, words: RuleWords, options: Given) -> str:
     """Put the rate first, and leave out what is the default."""
-    limit = found.pop("--hashlimit-upto", found.pop("--hashlimit-above", ""))
+    limit = options.pop("--hashlimit-upto", options.pop("--hashlimit-above", ""))
     if not limit:
         raise words.fail("hashlimit needs --hashlimit-upto or --hashlimit-above")
     if not limit.endswith("b/s"):
-        found.setdefault("--hashlimit-burst", "--hashlimit-burst 5")
-    if found.get("--hashlimit-rate-interval", "").endswith(" 1"):
-        del found["--hashlimit-rate-interval"]
-    return f"{_straight(limit)} {grammar.text(found)}"
+        options.setdefault("--hashlimit-burst", "--hashlimit-burst 5")
+    if options.get("--hashlimit-rate-interval", "").endswith(" 1"):
+        del options["--hashlimit-rate-interval"]
+    return f"{_straight(limit)} {grammar.text(options)}"
 
 
 ELEMENT = Grammar(
@@ -121,9 +121,9 @@ ELEMENT = Grammar(
 )
 
 
-def policy(grammar: Grammar, words: RuleWords, found: Given) -> str:
+def policy(grammar: Grammar, words: RuleWords, options: Given) -> str:
     """Read the elements of a policy."""
-    parts = [grammar.text(found), ELEMENT.read(words, "policy")]
+    parts = [grammar.text(options), ELEMENT.read(words, "policy")]
     while words.accept("--next"):
         parts += ["--next", ELEMENT.read(words, "policy")]
     return " ".join(filter(None, parts))
@@ -141,28 +141,28 @@ CHUNK_ORDER = {name: place for place, name in enumerate(CHUNKS)} | {"ASCONF_ACK"
 def chunks(words: RuleWords) -> str:
     """Read the types of SCTP chunks, in the order of their numbers."""
     scope = choice("all", "any", "only")(words)
-    found = words.take("types of chunks").split(",")
-    for one in found:
-        if one.partition(":")[0] not in CHUNKS:
-            raise words.fail(f"{one!r} is not a type of SCTP chunks", near=CHUNKS)
-    return f"{scope} {','.join(sorted(found, key=lambda one: CHUNK_ORDER[one.partition(':')[0]]))}"
+    names = words.take("types of chunks").split(",")
+    for name in names:
+        if name.partition(":")[0] not in CHUNKS:
+            raise words.fail(f"{name!r} is not a type of SCTP chunks", near=CHUNKS)
+    return f"{scope} {','.join(sorted(names, key=lambda name: CHUNK_ORDER[name.partition(':')[0]]))}"
 
 
-def pattern_text(grammar: Grammar, words: RuleWords, found: Given) -> str:
+def pattern_text(grammar: Grammar, words: RuleWords, options: Given) -> str:
     """Print a pattern in hexadecimal where it needs that."""
-    option = next((name for name in ("--string", "--hex-string") if name in found), "")
+    option = next((name for name in ("--string", "--hex-string") if name in options), "")
     if not option:
         raise words.fail("string needs --string or --hex-string")
-    sign, _, pattern = found.pop(option).rpartition(f"{option} ")
+    sign, _, pattern = options.pop(option).rpartition(f"{option} ")
     plain = _unhex(words, pattern) if option == "--hex-string" else pattern.encode()
     shown = f"--hex-string {_hexed(plain)}" if _needs_hex(plain) else f"--string {_in_quotes(plain)}"
-    return f"{sign}{shown} {grammar.text(found)}"
+    return f"{sign}{shown} {grammar.text(options)}"
 
 
 def _unhex(words: RuleWords, pattern: str) -> bytes:
     parts = pattern.split("|")
     try:
-        pieces = [bytes.fromhex(part) if place % 2 else part.encode() for place, part in enumerate(parts)]
+        pieces = [bytes.fromhex(part) if position % 2 else part.encode() for position, part in enumerate(parts)]
     except ValueError:
         raise words.fail(f"{pattern!r} has no hexadecimal digits between its bars") from None
     return b"".join(pieces)
@@ -193,22 +193,22 @@ def clock(words: RuleWords) -> str:
 
 def date(words: RuleWords) -> str:
     """Read a date with a time of day."""
-    found = DATE.fullmatch(words.take("a date"))
-    if not found:
+    parts = DATE.fullmatch(words.take("a date"))
+    if not parts:
         raise words.fail("expected YYYY-MM-DDThh:mm:ss")
-    year, month, day, *rest = (int(part or low) for part, low in zip(found.groups(), (0, 1, 1, 0, 0, 0), strict=True))
+    year, month, day, *rest = (int(part or low) for part, low in zip(parts.groups(), (0, 1, 1, 0, 0, 0), strict=True))
     return f"{year:04d}-{month:02d}-{day:02d}T" + ":".join(f"{part:02d}" for part in rest)
 
 
-def _day_of_week(one: str) -> str:
-    if one in "1234567" and len(one) == 1:
-        return DAYS[int(one) - 1]
-    return next((day for day in DAYS if len(one) > 1 and day.lower().startswith(one.lower()[:3])), "")
+def _day_of_week(name: str) -> str:
+    if name in "1234567" and len(name) == 1:
+        return DAYS[int(name) - 1]
+    return next((day for day in DAYS if len(name) > 1 and day.lower().startswith(name.lower()[:3])), "")
 
 
 def week(words: RuleWords) -> str:
     """Read days of the week."""
-    days = [_day_of_week(one) for one in words.take("days").split(",")]
+    days = [_day_of_week(name) for name in words.take("days").split(",")]
     if not all(days):
         raise words.fail("expected days of the week such as Mon,Tue", near=DAYS)
     return ",".join(day for day in DAYS if day in days)
@@ -216,23 +216,24 @@ def week(words: RuleWords) -> str:
 
 def month_days(words: RuleWords) -> str:
     """Read days of the month."""
-    found = sorted({words.as_number(one, "a day of the month", 1, 31) for one in words.take("days").split(",")})
-    return ",".join(map(str, found))
+    numbers = sorted({words.as_number(number, "a day of the month", 1, 31) for number in words.take("days").split(",")})
+    return ",".join(map(str, numbers))
 
 
-def moments(grammar: Grammar, words: RuleWords, found: Given) -> str:
+def moments(grammar: Grammar, words: RuleWords, options: Given) -> str:
     """Complete the hours; turn days that are excluded into those that are left."""
-    found.pop("--utc", None)
+    options.pop("--utc", None)
     for option, every in (("--monthdays", [str(day) for day in range(1, 32)]), ("--weekdays", list(DAYS))):
-        if found.get(option, "").startswith("!"):
-            excluded = found[option].split()[-1].split(",")
-            found[option] = f"{option} {','.join(day for day in every if day not in excluded)}"
-    if "--timestart" in found or "--timestop" in found:
-        found.setdefault("--timestart", "--timestart 00:00:00"), found.setdefault("--timestop", "--timestop 23:59:59")
-    start, stop = (found.get(option, "")[-8:] for option in ("--timestart", "--timestop"))
-    if "--contiguous" in found and stop >= start:
+        if options.get(option, "").startswith("!"):
+            excluded = options[option].split()[-1].split(",")
+            options[option] = f"{option} {','.join(day for day in every if day not in excluded)}"
+    if "--timestart" in options or "--timestop" in options:
+        options.setdefault("--timestart", "--timestart 00:00:00")
+        options.setdefault("--timestop", "--timestop 23:59:59")
+    start, stop = (options.get(option, "")[-8:] for option in ("--timestart", "--timestop"))
+    if "--contiguous" in options and stop >= start:
         raise words.fail("--contiguous needs a --timestop before --timestart")
-    return grammar.text(found)
+    return grammar.text(options)
 
 
 U32_TOKEN = re.compile(r"\s*(0[xX][0-9a-fA-F]+|\d+|&&|<<|>>|[&@=,:])", re.ASCII)
@@ -240,11 +241,11 @@ U32_TOKEN = re.compile(r"\s*(0[xX][0-9a-fA-F]+|\d+|&&|<<|>>|[&@=,:])", re.ASCII)
 
 def program(words: RuleWords) -> str:
     """Read the tests of u32."""
-    source, place, found = words.take("tests").rstrip(), 0, []
-    while place < len(source):
-        token = U32_TOKEN.match(source, place)
+    source, position, printed = words.take("tests").rstrip(), 0, []
+    while position < len(source):
+        token = U32_TOKEN.match(source, position)
         if not token:
-            raise words.fail(f"{source[place:]!r} is not a test")
-        found.append(f"{words.as_number(token[1], 'a number'):#x}" if token[1][0].isdigit() else token[1])
-        place = token.end()
-    return f'"{"".join(found)}"'
+            raise words.fail(f"{source[position:]!r} is not a test")
+        printed.append(f"{words.as_number(token[1], 'a number'):#x}" if token[1][0].isdigit() else token[1])
+        position = token.end()
+    return f'"{"".join(printed)}"'

@@ -59,8 +59,8 @@ def _icmp_type(words: RuleWords) -> tuple[int, int | None]:
     if not kind[:1].isdecimal():
         raise words.fail(f"{word!r} is not an ICMP type", near=tuple(ICMP_WORDS))
     number = words.as_number(kind, "an ICMP type", 0, 255)
-    found = words.as_number(code, "an ICMP code", 0, 255) if slash else None
-    return number, None if number == 255 else found
+    code_number = words.as_number(code, "an ICMP code", 0, 255) if slash else None
+    return number, None if number == 255 else code_number
 
 
 def _icmp_text(kind: int, code: int | None) -> str:
@@ -168,8 +168,8 @@ class Ports(Match):
     def joined(self, more: Ports) -> Ports:
         """Return this match with the options another one has in addition."""
         names = ("sport", "not_sport", "dport", "not_dport", "flags", "not_flags", "not_option")
-        found = {name: getattr(self, name) or getattr(more, name) for name in names}
-        return replace(self, tcp_option=more.tcp_option if self.tcp_option is None else self.tcp_option, **found)
+        either = {name: getattr(self, name) or getattr(more, name) for name in names}
+        return replace(self, tcp_option=more.tcp_option if self.tcp_option is None else self.tcp_option, **either)
 
     def clash(self, other: Ports) -> str:
         """Name an option that both have; empty when there is none."""
@@ -277,8 +277,8 @@ class Multiport(Match):
 
     def why_not(self, packet: Packet, at: Context) -> str:
         """Name the ports."""
-        found = ", ".join(map(str, _ports(packet, self.option)))
-        return differs(self.option.rstrip("s"), found, _list_text(self.ranges), self.negated)
+        asked = ", ".join(map(str, _ports(packet, self.option)))
+        return differs(self.option.rstrip("s"), asked, _list_text(self.ranges), self.negated)
 
 
 def _ports(packet: Packet, option: str) -> tuple[int, ...]:

@@ -59,14 +59,14 @@ class InSet(Match):
     @classmethod
     def read(cls, words: RuleWords, record: MatchRecord) -> Match:
         """Read the set, and what may follow it."""
-        found = record.options.values(words, record.name)
+        fields = record.options.values(words, record.name)
         more = COUNTERS.given(words, record.name)
         for what in ("packets", "bytes"):
             if sum(option.startswith(f"--{what}") for option in more) > 1:
                 raise words.fail(f"only one of --{what}-eq, --{what}-lt and --{what}-gt can stand")
         nomatch = bool(more.pop("--return-nomatch", ""))
         counters = {option: text for option, text in more.items() if text not in UPDATES}
-        return cls(**found, return_nomatch=nomatch, counters=COUNTERS.text(counters))
+        return cls(**fields, return_nomatch=nomatch, counters=COUNTERS.text(counters))
 
     def __str__(self) -> str:
         nomatch = " --return-nomatch" if self.return_nomatch else ""
@@ -78,19 +78,19 @@ class InSet(Match):
         return lambda packet, at: (self._holds(packet, at, sides) == wanted) is not self.negated
 
     def _holds(self, packet: Packet, at: Context, sides: tuple[str, ...]) -> int:
-        found = find_set(at.sets, self.name)
-        if found.counts and ("--packets" in self.counters or "--bytes" in self.counters):
+        named = find_set(at.sets, self.name)
+        if named.counts and ("--packets" in self.counters or "--bytes" in self.counters):
             raise Unsupported(f"match {str(self)[3:]} when a packet reaches it: members of sets do not count")
-        return found.holds(packet, at, sides)
+        return named.holds(packet, at, sides)
 
     def why_not(self, packet: Packet, at: Context) -> str:
         """Name what was looked up, and the set."""
-        found = (at.sets or {}).get(self.name)
-        if found is None:
+        named = (at.sets or {}).get(self.name)
+        if named is None:
             return f"set {self.name} does not exist"
         sides = [
             f"{side} {_part(kind, side, packet, at)}"
-            for side, kind in zip(self.sides.split(","), found.kinds, strict=False)
+            for side, kind in zip(self.sides.split(","), named.kinds, strict=False)
         ]
         return f"{', '.join(sides)} is {'' if self.negated else 'not '}in set {self.name}"
 

@@ -324,12 +324,12 @@ class Recent(Remembering):
     @classmethod
     def read(cls, words: RuleWords, record: MatchRecord) -> Match:
         """Read the options; --rdest beats --rsource."""
-        found = record.options.values(words, record.name)
-        found.pop("rdest", None)
-        mode = found.get("mode", "")
-        if not mode or ("reap" in found and "seconds" not in found) or ("rttl" in found and mode in ("set", "remove")):
+        given = record.options.values(words, record.name)
+        given.pop("rdest", None)
+        mode = given.get("mode", "")
+        if not mode or ("reap" in given and "seconds" not in given) or ("rttl" in given and mode in ("set", "remove")):
             raise words.fail("expected --set, --rcheck, --update or --remove; --reap needs --seconds, --rttl a check")
-        return cls(**found)
+        return cls(**given)
 
     @property
     def rdest(self) -> bool:
@@ -363,21 +363,21 @@ class Recent(Remembering):
         if self.mode == "remove":
             del seen[ip]
             return True
-        found = self.mode == "set" or self._found(known, at.now)
+        listed = self.mode == "set" or self._found(known, at.now)
         if self.reap:
-            self._drop_eldest(seen, at.now, ip if self.mode == "update" and found else None)
-        if self.mode == "set" or (self.mode == "update" and found):
+            self._drop_eldest(seen, at.now, ip if self.mode == "update" and listed else None)
+        if self.mode == "set" or (self.mode == "update" and listed):
             known.stamps, known.ttl = [*known.stamps, at.now][-STAMPS:], ttl
             seen[ip] = seen.pop(ip)  # the address seen last stands last
-        return found
+        return listed
 
     def _list(self, at: Context) -> tuple[int, dict[int, Seen]]:
         """Return the list's mask and addresses; the kernel takes the mask of the rule it loaded first."""
         mask = int(self.mask)
-        found: tuple[int, dict[int, Seen]] = remembered(at, self, ("recent", self.name), lambda: (mask, {}))
-        if found[0] != mask:
+        listed: tuple[int, dict[int, Seen]] = remembered(at, self, ("recent", self.name), lambda: (mask, {}))
+        if listed[0] != mask:
             raise Unsupported(f"match {str(self)[3:]}: the rules of one list differ in their masks")
-        return found
+        return listed
 
     def _found(self, known: Seen, now: float) -> bool:
         since = now - self.seconds if self.seconds else 0.0

@@ -36,11 +36,11 @@ def _prefix(length: int) -> Reader:
     return read
 
 
-def _without_defaults(grammar: Grammar, words: RuleWords, found: Given) -> str:
+def _without_defaults(grammar: Grammar, words: RuleWords, options: Given) -> str:
     """Leave out what iptables-save does not print: level 4, group 0, threshold 0, and a range, which has no effect."""
     unprinted = (f"--log-level {DEFAULT_LEVEL}", "--nflog-group 0", "--nflog-threshold 0")
-    found.pop("--nflog-range", None)
-    return grammar.text({option: text for option, text in found.items() if text not in unprinted})
+    options.pop("--nflog-range", None)
+    return grammar.text({option: text for option, text in options.items() if text not in unprinted})
 
 
 @dataclass(frozen=True, slots=True)

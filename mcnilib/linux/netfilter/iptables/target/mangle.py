@@ -107,16 +107,16 @@ class Connmark(Target):
     @classmethod
     def read(cls, words: RuleWords, record: TargetRecord) -> Target:
         """Read what is done, and for --save-mark and --restore-mark the masks."""
-        found: dict[str, Any] = {"action": ""}
+        fields: dict[str, Any] = {"action": ""}
         known = record.options.known
         for name, _ in each_option(words, known, plain=known.values()):
-            if name != "action" and found["action"] in ("", "set"):
+            if name != "action" and fields["action"] in ("", "set"):
                 raise words.fail(f"--{name} belongs to --save-mark and --restore-mark, and follows them")
-            record.options.readers[words.last](words, False, found)
-        if not found["action"]:
+            record.options.readers[words.last](words, False, fields)
+        if not fields["action"]:
             need(words, known)
-        mask = found.pop("mask", None)
-        return cls(**found) if mask is None else cls(**{**found, "nfmask": mask, "ctmask": mask})
+        mask = fields.pop("mask", None)
+        return cls(**fields) if mask is None else cls(**{**fields, "nfmask": mask, "ctmask": mask})
 
     def apply(self, packet: Packet, at: Context) -> Packet:
         """Return the packet with its new mark, or change its connection's. Source: net/netfilter/xt_connmark.c."""

@@ -42,17 +42,18 @@ _SIDES = word(r"(src|dst)(,(src|dst)){0,5}", "a list of src and dst")
 
 def _time(words: RuleWords) -> str:
     """Read a time, printed in the largest unit of which it has one at least."""
-    found = SPAN(words)
-    unit = found.lstrip("0123456789.")
-    micro = round(float(found.removesuffix(unit)) * {"us": 1, "ms": 1000, "s": 1_000_000}[unit])
-    best, factor = next(((n, f) for n, f in (("s", 1_000_000), ("ms", 1000)) if micro >= f), ("us", 1))
-    return f"{micro / factor:.1f}{best}" if factor > 1 else f"{micro}{best}"
+    duration = SPAN(words)
+    unit = duration.lstrip("0123456789.")
+    micro = round(float(duration.removesuffix(unit)) * {"us": 1, "ms": 1000, "s": 1_000_000}[unit])
+    largest, factor = next(((n, f) for n, f in (("s", 1_000_000), ("ms", 1000)) if micro >= f), ("us", 1))
+    return f"{micro / factor:.1f}{largest}" if factor > 1 else f"{micro}{largest}"
 
 
 def _strip(words: RuleWords) -> str:
-    found = words.take("TCP options").split(",")
+    names = words.take("TCP options").split(",")
     numbers = {
-        OPTION_NUMBERS[one] if one in OPTION_NUMBERS else words.as_number(one, "a TCP option", 2, 255) for one in found
+        OPTION_NUMBERS[name] if name in OPTION_NUMBERS else words.as_number(name, "a TCP option", 2, 255)
+        for name in names
     }
     return ",".join(map(str, sorted(numbers)))
 
@@ -78,20 +79,20 @@ TUPLE = {
 }  # fmt: skip
 
 
-def _hmark(grammar: Grammar, words: RuleWords, found: Given) -> str:
+def _hmark(grammar: Grammar, words: RuleWords, options: Given) -> str:
     """Turn the members of a tuple into the options they stand for."""
-    members = found.pop("--hmark-tuple", "").rpartition(" ")[2]
+    members = options.pop("--hmark-tuple", "").rpartition(" ")[2]
     for member in members.split(",") if members else ():
         if member not in TUPLE:
             raise words.fail(f"{member!r} is not part of a tuple", near=tuple(TUPLE))
-        found[TUPLE[member].partition(" ")[0]] = TUPLE[member]
-    return grammar.text(found)
+        options[TUPLE[member].partition(" ")[0]] = TUPLE[member]
+    return grammar.text(options)
 
 
-def _nfqueue(grammar: Grammar, words: RuleWords, found: Given) -> str:
-    if "--queue-balance" not in found:
-        found.setdefault("--queue-num", "--queue-num 0")
-    return grammar.text(found)
+def _nfqueue(grammar: Grammar, words: RuleWords, options: Given) -> str:
+    if "--queue-balance" not in options:
+        options.setdefault("--queue-num", "--queue-num 0")
+    return grammar.text(options)
 
 
 EVENTS = (
@@ -109,8 +110,8 @@ CT_GAPS = {
 }
 
 
-def _ct(grammar: Grammar, words: RuleWords, found: Given) -> str:
-    return grammar.text({option: text for option, text in found.items() if text != "--zone 0"})
+def _ct(grammar: Grammar, words: RuleWords, options: Given) -> str:
+    return grammar.text({option: text for option, text in options.items() if text != "--zone 0"})
 
 
 _opaque = partial(TargetRecord, changes=True, samples=())
@@ -304,7 +305,7 @@ class OpaqueTarget(Target):
 
 def read_ct(words: RuleWords) -> OpaqueTarget:
     """Read CT; events alone change nothing on the way of a packet."""
-    found = CT.options.given(words, "CT")
-    text = _ct(CT.options, words, found)
-    gaps = (CT_GAPS[option] for option in found if option in CT_GAPS and found[option] != "--zone 0")
+    options = CT.options.given(words, "CT")
+    text = _ct(CT.options, words, options)
+    gaps = (CT_GAPS[option] for option in options if option in CT_GAPS and options[option] != "--zone 0")
     return OpaqueTarget("CT", text, next(gaps, None))
