@@ -6,6 +6,7 @@ Source: RFC 791, RFC 793, RFC 768, RFC 792, RFC 7348, RFC 2003.
 
 from __future__ import annotations
 
+import struct
 from dataclasses import dataclass
 from ipaddress import IPv4Address
 from typing import NamedTuple
@@ -26,6 +27,14 @@ def lengths(packet: Packet) -> tuple[int, int]:
         return shortest, shortest + TCP_OPTIONS
     whole = IP_HEADER + (UDP_HEADER if packet.proto == "udp" else ICMP_HEADER) + packet.length
     return whole, whole
+
+
+def checksum(data: bytes) -> int:
+    """Compute the Internet checksum; data of odd length counts as with a zero behind it. Source: RFC 1071."""
+    total: int = sum(struct.unpack(f"!{(len(data) + 1) // 2}H", data + bytes(len(data) % 2)))
+    while total >> 16:
+        total = (total & 0xFFFF) + (total >> 16)
+    return total ^ 0xFFFF
 
 
 _UNREACHABLE = (

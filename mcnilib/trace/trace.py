@@ -9,6 +9,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from enum import Enum, StrEnum, auto
 from functools import cached_property
+from ipaddress import IPv4Address
 from itertools import groupby
 from typing import Literal, NamedTuple
 
@@ -85,7 +86,22 @@ class Missing(NamedTuple):
     reasons: tuple[str, ...]
 
 
-What = NoWay | Tunnelled | Told | Missing
+class Asked(NamedTuple):
+    """What happened: the wire was asked which MAC an address has."""
+
+    target: IPv4Address
+    sender: IPv4Address  # the address the request was sent from
+    mac: str = ""  # the answer; empty: nobody answered
+
+
+class Framed(NamedTuple):
+    """What happened: a device sent the packet in a frame, from one MAC to another."""
+
+    src: str
+    dst: str
+
+
+What = NoWay | Tunnelled | Told | Missing | Asked | Framed
 """What happened in a step, for programs: none of them reads the sentence, which is for people."""
 
 

@@ -17,7 +17,6 @@ from mcnilib.errors import Unsupported
 from mcnilib.kernel.compare.compare import compare_traces
 from mcnilib.kernel.lab import commands, devices
 from mcnilib.kernel.lab.readback import as_in_the_world
-from mcnilib.kernel.observe.conversation import checksum
 from mcnilib.kernel.observe.decode import decode
 from mcnilib.kernel.observe.netlink import attributes
 from mcnilib.linux.device.base import LinkEnd
@@ -27,6 +26,7 @@ from mcnilib.linux.device.link import Link
 from mcnilib.linux.device.macvlan import Macvlan
 from mcnilib.linux.device.veth import Veth
 from mcnilib.linux.netns import Netns
+from mcnilib.linux.packet import checksum
 from mcnilib.linux.routing.route import parse_route
 from mcnilib.linux.routing.rule import parse_ip_rule
 from mcnilib.trace.run import run

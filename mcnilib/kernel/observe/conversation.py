@@ -18,6 +18,7 @@ from dataclasses import dataclass, field
 
 from mcnilib.kernel.lab.lab import Lab
 from mcnilib.kernel.observe.decode import ECHO_REPLY, ECHO_REQUEST
+from mcnilib.linux.packet import checksum
 from mcnilib.trace.flow import ANY_ADDRESS, Flow, Listener
 
 _REQUEST, _ANSWER = b"ping\n", b"pong\n"
@@ -255,14 +256,6 @@ class Talk:
     def _fail(self, number: int | None) -> None:
         self.heard.error = errno.errorcode.get(number or 0, str(number))
         self.heard.done = True
-
-
-def checksum(data: bytes) -> int:
-    """Compute the Internet checksum. Source: RFC 1071."""
-    total: int = sum(struct.unpack(f"!{len(data) // 2}H", data))
-    while total >> 16:
-        total = (total & 0xFFFF) + (total >> 16)
-    return ~total & 0xFFFF
 
 
 def _tcp_state(sock: socket.socket) -> int:

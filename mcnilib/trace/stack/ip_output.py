@@ -20,7 +20,7 @@ from mcnilib.trace.stack.icmp import icmp_send
 from mcnilib.trace.stack.neighbour import RESOLUTION_TIMEOUT, known, resolve
 from mcnilib.trace.stack.netfilter import Hook
 from mcnilib.trace.stack.recorder import Recorder
-from mcnilib.trace.trace import Fate, Stage, Tunnelled
+from mcnilib.trace.trace import Fate, Framed, Stage, Tunnelled
 
 
 def _refuse_by_lo(host: Host, link: Link, route: Route, skb: Skb) -> None:
@@ -56,7 +56,7 @@ def leave(at: Recorder, decision: Decision, iif: str) -> Position:
 def _loop_back(at: Recorder, lo: Link) -> Position:
     at.skb.bad_checksum = _checksum_breaks(at.host, at.skb)
     here = (at.host.name, "lo")
-    at.note(Stage.DEVICE, "loops back", oif="lo", to=here, path=(here,))
+    at.note(Stage.DEVICE, "loops back", oif="lo", to=here, path=(here,), what=Framed(lo.mac, lo.mac))
     return Arrival(at.host.name, lo, at.skb)
 
 
@@ -97,13 +97,14 @@ def _transmit(at: Recorder, link: Link, route: Route) -> Position:
     landing = _taker(at, link, Frame(link.mac, mac, packet))
     if landing is None:
         action = f"leaves by {link.name}; no device takes {mac}"
-        at.note(Stage.DEVICE, action, oif=link.name, fate=Fate.DROPPED)
+        at.note(Stage.DEVICE, action, oif=link.name, fate=Fate.DROPPED, what=Framed(link.mac, mac))
         return None
     if landing.netns != host.name:
         packet = packet.but(mark=0) if packet.mark else packet
     place = (landing.netns, landing.link.name)
     action = f"leaves by {link.name}, arrives at {landing.link.name} of {landing.netns}"
-    at.note(Stage.DEVICE, action, packet, oif=link.name, to=place, path=landing.path)
+    what = Framed(link.mac, mac)
+    at.note(Stage.DEVICE, action, packet, oif=link.name, to=place, path=landing.path, what=what)
     return Arrival(landing.netns, landing.link, Skb(packet, txhash=skb.txhash))
 
 

@@ -22,7 +22,7 @@ from mcnilib.linux.routing.source import source_address, validate_source
 from mcnilib.trace.stack.ethernet import Receiver
 from mcnilib.trace.stack.host import Host
 from mcnilib.trace.stack.recorder import Recorder
-from mcnilib.trace.trace import Fate, Stage
+from mcnilib.trace.trace import Asked, Fate, Stage
 from mcnilib.trace.transport.socket_lookup import route_out
 
 RESOLUTION_TIMEOUT = 3.0
@@ -112,15 +112,15 @@ class _Request(NamedTuple):
                 f"only proxies that were collected answer who has {ip}, and {gap.why}", collect=gap.collect
             ) from gap
         if heard:
-            return self._accept(self._first(sender, heard))
+            return self._accept(self._first(sender, heard), sender)
         self._lose(answering)
         if gap:
             raise Unknown(f"nobody who was collected answers who has {ip}, and {gap.why}", collect=gap.collect) from gap
-        self._note(f"who has {ip}? nobody answers", fate=Fate.UNREACHABLE)
+        self._note(f"who has {ip}? nobody answers", Asked(ip, sender), fate=Fate.UNREACHABLE)
         return None
 
-    def _note(self, action: str, to: tuple[str, str] | None = None, fate: Fate = Fate.GOES_ON) -> None:
-        self.at.note(self.protocol.stage, action, oif=self.link.name, to=to, fate=fate)
+    def _note(self, action: str, what: Asked, to: tuple[str, str] | None = None, fate: Fate = Fate.GOES_ON) -> None:
+        self.at.note(self.protocol.stage, action, oif=self.link.name, to=to, fate=fate, what=what)
 
     def _answering(self, sender: IPv4Address) -> tuple[list[Receiver], Unknown | None]:
         """Return who answers, and where the request leaves what is known."""
@@ -166,10 +166,10 @@ class _Request(NamedTuple):
         what = f"the first to answer who has {self.ip} on {self.link.name} of {self.host.name}"
         return first[self.host.chance.pick(what, [f"is {one.link.name} of {one.netns}" for one in first])]
 
-    def _accept(self, receiver: Receiver) -> str:
+    def _accept(self, receiver: Receiver, sender: IPv4Address) -> str:
         mac = self.host.neighbours[self.link.name, self.ip] = receiver.link.mac
         action = f"who has {self.ip}? {receiver.netns} answers on {receiver.link.name}: {mac}"
-        self._note(action, to=(receiver.netns, receiver.link.name))
+        self._note(action, Asked(self.ip, sender, mac), to=(receiver.netns, receiver.link.name))
         return mac
 
     def _lose(self, answering: list[Receiver]) -> None:
