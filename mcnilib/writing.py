@@ -60,9 +60,9 @@ def write_file(path: Path, data: str | bytes) -> None:
 
 
 def write_new_folder(
-    folder: Path, files: Mapping[str, str], *, private: bool = False, programs: Collection[str] = ()
+    folder: Path, files: Mapping[str, str | bytes], *, private: bool = False, programs: Collection[str] = ()
 ) -> None:
-    """Write a new folder: relative name -> text. A `private` one is its owner's alone; `programs` can be started.
+    """Write a new folder: relative name -> content. A `private` one is its owner's alone; `programs` can be started.
 
     Raises: WriteError when the folder is there and not empty, or cannot be written; nothing was changed then.
     """
@@ -71,10 +71,10 @@ def write_new_folder(
     with _naming(folder):
         try:
             beside.mkdir(own)
-            for name, text in files.items():
+            for name, data in files.items():
                 target = inside(beside, name)
                 target.parent.mkdir(own, parents=True, exist_ok=True)
-                _put(target, text, own if name in programs else own & 0o666)
+                _put(target, data, own if name in programs else own & 0o666)
             beside.rename(folder)
         finally:
             shutil.rmtree(beside, ignore_errors=True)

@@ -15,7 +15,7 @@ from mcnilib.cluster.settings import Option, SettingError, Settings, option, opt
 from mcnilib.scenarios import Scenario, ScenarioError, all_scenarios, scenarios
 from mcnilib.scenarios.scenario import OF_SOME
 from mcnilib.trace.trace import DEPTHS, Depth, Trace, Verdict
-from mcnilib.writing import WriteError, check_file, check_files_in
+from mcnilib.writing import WriteError, check_file, check_files_in, check_folder
 
 OWNER = "all_verbs"
 """Where a parsed command line keeps the verbs, for the one that describes them all."""
@@ -111,6 +111,11 @@ def status_of(trace: Trace) -> int:
 def new_file(text: str) -> Path:
     """Read the name of a file to write: what stands in the way is known before any work is done."""
     return _writable(check_file, text)
+
+
+def new_folder(text: str) -> Path:
+    """Read the name of a folder to write, which is not there yet, or empty."""
+    return _writable(check_folder, text)
 
 
 def files_in(text: str) -> Path:

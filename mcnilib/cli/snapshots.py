@@ -8,6 +8,7 @@ import shlex
 from pathlib import Path
 from typing import Any
 
+from mcnilib.cli import pcap
 from mcnilib.cli.common import (
     TRACE_JSON,
     add_settings,
@@ -15,6 +16,7 @@ from mcnilib.cli.common import (
     add_table,
     add_verb,
     chosen_settings,
+    new_folder,
     picture_file,
     seconds,
     status_of,
@@ -35,6 +37,7 @@ EXAMPLES = """examples:
   mcni save macvlan-to-calico-across-nodes here --kube-proxy 1.28
   mcni trace here --from mac1 --to tcp:10.233.101.2:80 --table
   mcni trace here --from mac1 --to udp:10.233.101.2:53 --listen cal2:53 --json
+  mcni trace here --from mac1 --to tcp:10.233.101.2:80 --pcap captures
 
   mcni collect --script > collect.sh              # run it on each node, as root: sh collect.sh > node1.txt
   mcni trace node1.txt node2.txt --segment lan=node1/eth0,node2/eth0 --from 10.244.1.5 --to tcp:10.244.2.7:80
@@ -75,6 +78,10 @@ def _add_trace(verbs: Any) -> None:
     trace.refuse("--listen", "for ICMP, which no server answers", lambda found: found.to.lower().startswith("icmp"))
     add_table(trace)
     trace.add_argument("--picture", metavar="FILE", type=picture_file, help="write the picture; .svg, .png or .pdf")
+    said = (
+        "write packet captures (pcapng) for Wireshark, one per namespace, into a folder that is not there yet, or empty"
+    )
+    trace.add_argument("--pcap", metavar="FOLDER", type=new_folder, help=said)
 
 
 def _add_save(verbs: Any) -> None:
@@ -119,6 +126,9 @@ def trace_snapshot(arguments: argparse.Namespace) -> int:
             from mcnilib.show.picture.files import save_picture  # takes most of the time
 
             save_picture(arguments.picture, snapshot.world, trace)
+    if arguments.pcap:
+        title = f"{snapshot.name}: from {arguments.netns} to {arguments.to}"
+        pcap.write_captures(arguments.pcap, snapshot.world, trace, title)
     return status_of(trace)
 
 
