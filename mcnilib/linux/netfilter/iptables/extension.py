@@ -182,7 +182,7 @@ class Target(Extension):
         return packet
 
 
-def differs(what: str, found: object, wanted: object, negated: bool) -> str:
+def differs(what: str, actual: object, wanted: object, negated: bool) -> str:
     """Phrase the answer of `why_not`: `src is A, not B`, or for a negated option `src is A, which the rule
     excludes`."""
-    return f"{what} is {found}, which the rule excludes" if negated else f"{what} is {found}, not {wanted}"
+    return f"{what} is {actual}, which the rule excludes" if negated else f"{what} is {actual}, not {wanted}"

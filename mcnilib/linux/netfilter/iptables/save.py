@@ -290,7 +290,7 @@ def _table_name(line: str, source: str, number: int) -> str:
 
 def _without_counters(line: str) -> str:
     """Blank the counters in front of a rule; columns stay."""
-    return _COUNTERS.sub(lambda found: " " * len(found[0]), line, count=1)
+    return _COUNTERS.sub(lambda counters: " " * len(counters[0]), line, count=1)
 
 
 class _Section:
