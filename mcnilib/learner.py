@@ -29,7 +29,7 @@ WHOLE = (
     "mcnilib/show/labels/dejavu_sans.json",
 )
 EXECUTABLES = ("binder/postBuild", "binder/start")
-FOLDERS = {"mcnilib": "**/*.py", "binder": "*", "docs": "*.md", "notebooks": "*.ipynb"}
+FOLDERS = {"mcnilib": "**/*.py", "mcnilib/site/parts": "*", "binder": "*", "docs": "*.md", "notebooks": "*.ipynb"}
 NOT_FOR_LEARNERS = ("docs/teaching.md", "docs/architecture.md", "CONTRIBUTING.md")
 """Pages for others than learners: for those who teach, and for those who carry the project on."""
 LINKS = "mcnilib/scenarios/link.py"

@@ -1,4 +1,4 @@
-"""The verbs for teachers: `mcni link`, `mcni handout` and `mcni learner`."""
+"""The verbs for teachers: `mcni link`, `mcni handout`, `mcni learner` and `mcni site`."""
 
 from __future__ import annotations
 
@@ -12,12 +12,16 @@ from mcnilib.errors import printable
 from mcnilib.learner import learner_copy
 from mcnilib.progress import shown
 from mcnilib.scenarios.link import BINDER, print_link
+from mcnilib.writing import check_folder, write_new_folder
 
 EXAMPLES = """examples:
   mcni link 7 --kube-proxy 1.30 --be-liberal 1
   mcni link 7 --base http://localhost:8888/lab/tree/notebooks
   mcni handout 7 handout.pdf --workaround "host route back"
   mcni learner ../course-for-learners --binder my-school/course
+  mcni site public                                # a web site; its interpreter comes by npm
+  mcni site public --pyodide node_modules/pyodide
+  python3 -m http.server --directory public       # shows it at http://localhost:8000
 """
 
 
@@ -42,6 +46,11 @@ def add_verbs(verbs: Any) -> None:
     learner.add_argument("folder", type=Path, help="a folder that is not there yet, or empty")
     where = "the GitHub repository the copy will be in: its Binder links open that one (default: it has no such links)"
     learner.add_argument("--binder", default="", metavar="OWNER/REPO", help=where)
+    said = "write a web site on which every scenario can be changed and walked through, in the reader's browser"
+    site = add_verb(verbs, "site", said, write_site, EXAMPLES, "print the names of the files as JSON")
+    site.add_argument("folder", type=Path, help="a folder that is not there yet, or empty")
+    where = "an unpacked npm package `pyodide` of the version that is asked for (default: npm brings it)"
+    site.add_argument("--pyodide", type=Path, metavar="FOLDER", help=where)
 
 
 def link_to_state(arguments: argparse.Namespace) -> int:
@@ -72,4 +81,23 @@ def write_learner_copy(arguments: argparse.Namespace) -> int:
         return 0
     where = printable(str(arguments.folder))
     print(f"{where}: {len(names)} files; {sum(name.endswith('.ipynb') for name in names)} notebooks")
+    return 0
+
+
+def write_site(arguments: argparse.Namespace) -> int:
+    """Write the site, whole or not at all."""
+    from mcnilib.site.engine import pyodide
+    from mcnilib.site.page import site_files  # takes most of the time
+
+    check_folder(arguments.folder)
+    with shown("mcni: bringing the interpreter"):
+        engine = pyodide(arguments.pyodide)
+    with shown(f"mcni: drawing {printable(str(arguments.folder))}"):
+        files = site_files(engine)
+        write_new_folder(arguments.folder, files)
+    if arguments.json:
+        print(json.dumps({"folder": str(arguments.folder), "files": sorted(files)}, indent=1))
+        return 0
+    size = sum(map(len, files.values())) / 1e6
+    print(f"{printable(str(arguments.folder))}: {len(files)} files, {size:.1f} MB; a web server shows them")
     return 0

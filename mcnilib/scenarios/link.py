@@ -26,13 +26,17 @@ def print_link(story: Scenario, settings: Settings, base: str = BINDER) -> str:
     Raises: SettingError for a change of something that is no toggle of the story: its notebook could not show it.
     """
     _settings(story, {n: t for n, t in settings.texts().items() if story.start().texts()[n] != t})
-    state = urlencode({"mcni": story.name, **story.changed(settings)}, quote_via=quote)
-    inside = f"{story.notebook or '00-index.ipynb'}?{state}"
+    inside = f"{story.notebook or '00-index.ipynb'}?{print_query(story, settings)}"
     return f"{base}/{quote(inside, safe='/') if 'urlpath=' in base else inside}"
 
 
+def print_query(story: Scenario, settings: Settings) -> str:
+    """Print what stands behind the question mark of a link."""
+    return urlencode({"mcni": story.name, **story.changed(settings)}, quote_via=quote)
+
+
 def parse_link(text: str) -> tuple[Scenario, Settings]:
-    """Return the scenario and the settings a link carries; anything before `mcni=` is not looked at.
+    """Return the scenario and the settings a link carries; anything before `mcni=` or after `#` is not looked at.
 
     Raises: SettingError where the text carries no scenario, or a setting or value that does not exist;
     ScenarioError for a scenario that does not exist, naming the nearest.
@@ -42,7 +46,7 @@ def parse_link(text: str) -> tuple[Scenario, Settings]:
     plain = text if _MARK in text else unquote(text)
     if _MARK not in plain:
         raise SettingError(f"{text!r} carries no scenario: it has no `{_MARK}`")
-    pairs = dict(parse_qsl(plain[plain.index(_MARK) :], keep_blank_values=True))
+    pairs = dict(parse_qsl(plain[plain.index(_MARK) :].partition("#")[0], keep_blank_values=True))
     story = scenario(pairs.pop("mcni"))
     return story, _settings(story, pairs)
 

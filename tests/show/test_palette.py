@@ -2,7 +2,7 @@
 
 import pytest
 
-from mcnilib.show.picture.palette import FAINT, INK, PAPER, QUIET_INK, ROLES, SURFACES
+from mcnilib.show.picture.palette import COLOURS, DARK, FAINT, INK, PAPER, QUIET_INK, ROLES, SURFACES, dark_rules
 
 FILLS = [PAPER, *(look.fill for kinds in (SURFACES, FAINT) for look in kinds.values())]
 
@@ -72,3 +72,27 @@ def test_request_and_reply_differ_by_more_than_colour():
 def test_every_mark_has_a_word_and_a_glyph_of_its_own():
     marks = [ROLES[name] for name in ("drop", "delivered", "rewrite", "tunnel")]
     assert len({role.glyph for role in marks}) == len({role.word for role in marks}) == len(marks)
+
+
+def test_the_dark_colours_are_those_of_every_name_that_a_picture_uses():
+    assert DARK.keys() == COLOURS.keys()
+    assert all(f".f-{name} {{ fill: {DARK[name]}; }}" in dark_rules() for name in COLOURS)
+
+
+DARK_FILLS = sorted({DARK[name] for name in DARK if name.endswith("-fill")} | {DARK["paper"]})
+
+
+@pytest.mark.parametrize("fill", DARK_FILLS)
+def test_text_and_lines_are_seen_on_every_dark_area(fill):
+    assert all(contrast(DARK[text], fill) >= 4.5 for text in ("ink", "quiet", "drop", "rewrite", "delivered"))
+    assert all(contrast(DARK[line], fill) >= 3 for line in (*ROLES, "cable"))
+
+
+@pytest.mark.parametrize("name", ROLES)
+def test_text_is_readable_on_every_dark_mark(name):
+    assert contrast(DARK[f"{name}-text"], DARK[name]) >= 4.5
+
+
+@pytest.mark.parametrize("kind", ["host", "pod", "nic"])
+def test_dark_boxes_have_a_visible_edge(kind):
+    assert contrast(DARK[f"{kind}-edge"], DARK[f"{kind}-fill"]) >= 3

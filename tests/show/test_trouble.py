@@ -12,6 +12,7 @@ from mcnilib import ask, scenario
 from mcnilib.errors import Unsupported
 from mcnilib.notebook import conclusion, explore, look_around, side_by_side
 from mcnilib.scenarios.conclusion import MULTI, TO_CALICO
+from mcnilib.show.html import outcome
 from mcnilib.show.widgets import conclusion as conclusion_panel
 from mcnilib.show.widgets import panel, snapshot_panel, state_browser, trace_view
 from mcnilib.show.widgets import side_by_side as pair_panel
@@ -67,13 +68,13 @@ def step_on(shown: Any) -> None:
 @pytest.mark.parametrize(
     ("made", "module", "broken", "act", "said", "cleared"),
     [
-        pytest.param(inquired, trace_view, "verdict", set_to("to", "udp:10.233.101.2:80"), "view.verdict", viewed, id="asked anew"),
+        pytest.param(inquired, outcome, "verdict", set_to("to", "udp:10.233.101.2:80"), "view.verdict", viewed, id="asked anew"),
         pytest.param(inquired, snapshot_panel, "lay_out", set_to("to", "udp:10.233.101.2:80"), "view.verdict", viewed, id="asked anew, no picture"),
         pytest.param(inquired, snapshot_panel, "read_flow", set_to("commands", "node1: ip route del x"), "view.verdict", viewed, id="what if"),
         pytest.param(inquired, trace_view, "table_html", step_on, "view.verdict", viewed, id="a step of a snapshot"),
         pytest.param(lambda: explore(STORY), panel, "picture_of", toggle, "view.verdict", viewed, id="a setting, no picture"),
         pytest.param(lambda: explore(STORY), trace_view, "verdict_html", toggle, "view.verdict", viewed, id="a setting, no verdict"),
-        pytest.param(lambda: explore(STORY), panel, "because", toggle, "view.verdict", viewed, id="a setting, no reasons"),
+        pytest.param(lambda: explore(STORY), outcome, "because", toggle, "view.verdict", viewed, id="a setting, no reasons"),
         pytest.param(lambda: explore(STORY), panel, "neighbours", toggle, "view.verdict", viewed, id="a setting, nothing to prefetch"),
         pytest.param(lambda: explore(STORY), trace_view, "state_html", step_on, "view.verdict", viewed, id="a step"),
         pytest.param(lambda: explore(STORY), trace_view, "rows", set_to("view.depth", "decisions"), "view.verdict", viewed, id="a depth"),

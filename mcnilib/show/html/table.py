@@ -12,6 +12,8 @@ from mcnilib.show.html.markup import DECIDED, Html, code, element
 from mcnilib.trace.explain import packet_name, place_name
 from mcnilib.trace.trace import DEPTHS, Depth, Fate, Journey, Stage, Step, Trace
 
+DEPTH_LABELS = {"outcome": "the outcome", "hops": "every hop", "decisions": "every decision"}
+
 ADDRESS_FIELDS = ("src", "dst", "sport", "dport")
 """The changes worth telling when not every decision is told."""
 

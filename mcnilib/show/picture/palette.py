@@ -97,6 +97,60 @@ COLOURS = {
 """Every colour of a picture by the name its shapes use."""
 
 
+DARK = {
+    "paper": "#14181D",
+    "ink": "#E9EDF2",
+    "quiet": "#A9B4C1",
+    "cable": "#7F8B98",
+    "cable-faint": "#3A434D",
+    "tunnel-inside": "#3B3320",
+    "trail": "#7A6E00",
+    "request": "#5FB8F0",
+    "request-text": "#10141A",
+    "reply": "#F0B030",
+    "reply-outline": "#7A5200",
+    "reply-text": "#10141A",
+    "drop": "#FF8F57",
+    "drop-text": "#10141A",
+    "delivered": "#41C99D",
+    "delivered-text": "#10141A",
+    "depends": "#E0C25A",
+    "depends-text": "#10141A",
+    "rewrite": "#E5A3CD",
+    "rewrite-text": "#10141A",
+    "tunnel": "#A9B4C2",
+    "tunnel-text": "#10141A",
+    "machine-fill": "#1B2129",
+    "machine-edge": "#3A4450",
+    "host-fill": "#20272F",
+    "host-edge": "#8C97A4",
+    "pod-fill": "#20272F",
+    "pod-edge": "#8C97A4",
+    "nic-fill": "#2B343F",
+    "nic-edge": "#8C97A4",
+    "segment-fill": "#2A323B",
+    "segment-edge": "#3A4450",
+    "machine-faint-fill": "#171C22",
+    "machine-faint-edge": "#2C343D",
+    "host-faint-fill": "#191E25",
+    "host-faint-edge": "#343D47",
+    "pod-faint-fill": "#191E25",
+    "pod-faint-edge": "#343D47",
+    "nic-faint-fill": "#1B2129",
+    "nic-faint-edge": "#343D47",
+    "segment-faint-fill": "#1C2229",
+    "segment-faint-edge": "#2C343D",
+}
+"""The same names where the page around a picture is dark: the lightness is turned round, the hues stay."""
+
+
+def dark_rules() -> str:
+    """Return style rules that give the pictures of a page (`to_svg`) the dark colours."""
+    return "\n".join(
+        f".f-{name} {{ fill: {value}; }}\n.s-{name} {{ stroke: {value}; }}" for name, value in DARK.items()
+    )
+
+
 def surface(kind: str, involved: bool) -> Surface:
     """Return how an area of a kind is drawn, strong when it takes part."""
     return (SURFACES if involved else FAINT)[kind]

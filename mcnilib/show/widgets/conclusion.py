@@ -45,13 +45,13 @@ from mcnilib.show.html.markup import (
     static_fallback,
     status,
 )
+from mcnilib.show.html.outcome import Remark, no_remark, reasons_html, verdict_html
 from mcnilib.show.html.style import conclusion_style, style_sheet
 from mcnilib.show.picture.palette import role_of
 from mcnilib.show.picture.story_picture import picture_of
 from mcnilib.show.widgets.controls import Controls
-from mcnilib.show.widgets.panel import Remark, no_remark, reasons_html
 from mcnilib.show.widgets.prefetch import Prefetch, running_loop
-from mcnilib.show.widgets.trace_view import Picture, verdict_html
+from mcnilib.show.widgets.trace_view import Picture
 
 CellKey = tuple[PodKind, Column]
 """Row and column."""

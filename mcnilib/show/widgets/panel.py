@@ -19,12 +19,12 @@ from mcnilib.cluster.settings import Settings
 from mcnilib.errors import McniError
 from mcnilib.scenarios.link import parse_link, print_link
 from mcnilib.scenarios.scenario import Scenario, neighbours
-from mcnilib.show.html.markup import Bundle, Html, block, element, error_boundary, error_text, joined, sentence, status
+from mcnilib.show.html.markup import Bundle, error_boundary, error_text, status
+from mcnilib.show.html.outcome import Remark, no_remark, reasons_html
 from mcnilib.show.html.style import style_sheet
 from mcnilib.show.picture.story_picture import picture_of
 from mcnilib.show.widgets.controls import Controls
 from mcnilib.show.widgets.trace_view import TraceView, Viewed
-from mcnilib.trace.explain import because
 
 READER = """
 export default {
@@ -116,15 +116,6 @@ def _field() -> Any:
     )
 
 
-Remark = Callable[[Scenario, Settings], str]
-"""A few words about a run of a scenario under some settings."""
-
-
-def no_remark(story: Scenario, settings: Settings) -> str:
-    """Say nothing about a run."""
-    return ""
-
-
 class Panel(widgets.VBox):  # type: ignore[misc]
     """A scenario under settings that can be changed, and a conversation that can be walked through."""
 
@@ -162,16 +153,3 @@ class Panel(widgets.VBox):  # type: ignore[misc]
 
     def _repr_mimebundle_(self, **kwargs: Any) -> Bundle:
         return self.view.fallback(super()._repr_mimebundle_(**kwargs))
-
-
-def reasons_html(story: Scenario, settings: Settings, remark: Remark) -> Html:
-    """Return why it ended so, a remark, and what the document says."""
-    trace, claim, more = story.run(settings), story.claim(settings), remark(story, settings)
-    reasons = [element("div", sentence(line)) for line in because(trace)]
-    reasons += [element("div", element("i", more))] if more else []
-    disagrees = claim.holds(trace.outcome.works) is False
-    document = joined(
-        f"The document — {claim.section}: {claim.says}.",
-        joined(" ", element("b", "Linux disagrees.")) if disagrees else "",
-    )
-    return block(*reasons, element("div", document, class_="mcni-claim"))

@@ -14,11 +14,12 @@ from mcnilib.cluster.settings import Settings
 from mcnilib.scenarios.scenario import Scenario
 from mcnilib.show.html.diff import MOST_CHANGES, changed_state, difference_html, first_step, state_changes_html
 from mcnilib.show.html.markup import Bundle, block, element, error_boundary, error_html, static_fallback
+from mcnilib.show.html.outcome import verdict_html
 from mcnilib.show.html.style import style_sheet
 from mcnilib.show.picture.paint import to_png
 from mcnilib.show.picture.story_picture import picture_of
 from mcnilib.show.widgets.controls import Controls
-from mcnilib.show.widgets.trace_view import Picture, verdict_html
+from mcnilib.show.widgets.trace_view import Picture
 from mcnilib.trace.explain import difference, verdict
 from mcnilib.trace.trace import Step
 

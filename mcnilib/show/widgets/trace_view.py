@@ -22,15 +22,14 @@ from mcnilib.show.html.markup import (
     error_boundary,
     error_html,
     error_text,
-    sentence,
     static_fallback,
     status,
 )
+from mcnilib.show.html.outcome import verdict_html
 from mcnilib.show.html.state import state_html
-from mcnilib.show.html.table import rows, table_html
+from mcnilib.show.html.table import DEPTH_LABELS, rows, table_html
 from mcnilib.show.picture.drawing import Drawing
 from mcnilib.show.picture.paint import to_png
-from mcnilib.show.picture.palette import role_of
 from mcnilib.show.picture.svg import to_svg
 from mcnilib.show.widgets.controls import WIDE
 from mcnilib.show.widgets.prefetch import Prefetch, run_later
@@ -113,8 +112,6 @@ def _slider() -> Any:
 def _button(text: str, help: str) -> Any:
     return widgets.Button(description=text, tooltip=help, layout=widgets.Layout(width="auto"))
 
-
-DEPTH_LABELS = {"outcome": "the outcome", "hops": "every hop", "decisions": "every decision"}
 
 TABLES_LATER = 0.05
 """Seconds from the picture to the tables below it."""
@@ -244,12 +241,6 @@ class TraceView(widgets.VBox):  # type: ignore[misc]
             return static_fallback(bundle, [self._problem])
         trace = self._viewed.trace
         return static_fallback(bundle, [verdict(trace), *because(trace)], to_png(self._viewed.draw(trace, None)))
-
-
-def verdict_html(trace: Trace) -> Html:
-    """Return how a conversation ends, and what that rests on, as a live region."""
-    lines = [sentence(line) for line in (verdict(trace), *trace.notes)]
-    return status(f"{role_of(trace.outcome).glyph} ", Html("<br>".join(lines)), class_="mcni mcni-verdict")
 
 
 def _show_if(part: Any, content: Html | None) -> None:

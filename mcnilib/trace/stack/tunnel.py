@@ -73,7 +73,21 @@ def source_port(chance: Chance, packet: Packet, txhash: int = 0) -> int:
     """
     low, high = EPHEMERAL
     key = int(packet.src), int(packet.dst), packet.sport, packet.dport, txhash
-    return chance.port(low, high, "udp", usual=low + hash(key) % (high - low + 1), key=key)
+    return chance.port(low, high, "udp", usual=low + _mixed(key) % (high - low + 1), key=key)
+
+
+def _mixed(key: tuple[int, ...]) -> int:
+    """Return what `hash` makes of a tuple of numbers on 64 bits, on every machine: a browser's Python has 32.
+
+    Source: tuplehash() in Objects/tupleobject.c of CPython, which is xxHash.
+    """
+    first, second, fifth = 11400714785074694791, 14029467366897019727, 2870177450012600261
+    acc, all_bits = fifth, 2**64 - 1
+    for number in key:
+        acc = (acc + number * second) & all_bits
+        acc = ((acc << 31 | acc >> 33) * first) & all_bits
+    acc = (acc + (len(key) ^ fifth ^ 3527539)) & all_bits
+    return acc - 2**64 if acc >> 63 else acc
 
 
 def listens(host: Host, packet: Packet) -> bool:

@@ -1,0 +1,119 @@
+"""What the site asks the model: a view as JSON, one answer as JSON. The page only puts it on the screen.
+
+A view is a state (what stands behind the question mark of a link), a step (0 is the whole conversation) and a depth.
+Needs neither a notebook nor a file, so that it works in a browser.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+from functools import cached_property
+from typing import Any
+
+from mcnilib.cluster.settings import Settings
+from mcnilib.scenarios import Scenario
+from mcnilib.scenarios.link import parse_link, print_link, print_query
+from mcnilib.scenarios.scenario import neighbours
+from mcnilib.show.html.markup import error_text
+from mcnilib.show.html.outcome import reasons_html, verdict_lines
+from mcnilib.show.html.state import state_html
+from mcnilib.show.html.table import Row, rows, table_html
+from mcnilib.show.picture.story_picture import picture_of
+from mcnilib.show.picture.svg import to_svg
+from mcnilib.trace.trace import Trace
+
+Shown = dict[str, Any]
+"""What is shown of a view, part -> HTML or value; the parts are those of `View.answer`."""
+
+
+@dataclass(frozen=True)
+class View:
+    """A scenario under some settings, looked at as a whole (step 0) or at a step, told at a depth."""
+
+    story: Scenario
+    settings: Settings
+    step: int = 0
+    depth: str = "hops"
+
+    @cached_property
+    def trace(self) -> Trace:
+        """The conversation."""
+        return self.story.run(self.settings)
+
+    @cached_property
+    def steps(self) -> tuple[Row, ...]:
+        """The steps that can be looked at. Raises: ValueError for a depth that does not exist."""
+        return rows(self.trace, self.depth)
+
+    @property
+    def at(self) -> tuple[int, int] | None:
+        """The packet looked at and the index of its step; None for the whole conversation."""
+        if not self.step:
+            return None
+        row = self.steps[min(self.step, len(self.steps)) - 1]
+        return row.journey, row.index
+
+    def answer(self) -> Shown:
+        """Return all that is shown."""
+        texts = self.settings.texts()
+        return {
+            "name": self.story.name,
+            "state": print_query(self.story, self.settings),
+            "settings": {one.name: texts[one.name] for one in self.story.options()},
+            "command": self.story.command(self.settings),
+            "notebook": print_link(self.story, self.settings),
+            "depth": self.depth,
+            "step": min(self.step, len(self.steps)),
+            "steps": [f"{row.packet}, {row.where}: {row.what}" for row in self.steps],
+            "verdict": verdict_lines(self.trace),
+            "reasons": reasons_html(self.story, self.settings),
+            "picture": self._picture(),
+            "table": table_html(self.trace, self.depth, self.at),
+            "listing": self._listing(),
+        }
+
+    def _picture(self) -> str:
+        return to_svg(picture_of(self.story, self.settings, self.at), f"mcni-{self.story.name}")
+
+    def _listing(self) -> str:
+        """Return the state around the step, or around the one that decided how the conversation ends."""
+        trace, at = self.trace, self.at
+        journey = next((one for one in trace.journeys if at and one.number == at[0]), trace.outcome.journey)
+        step = journey.steps[at[1]] if at else trace.outcome.step
+        return state_html(self.story.world(self.settings), trace, journey, step)
+
+    def likely(self) -> Iterator[View]:
+        """Yield the views a click may bring, the most likely first."""
+        steps = range(self.step - 1, self.step + 3) if self.step else range(1, 3)
+        yield from (replace(self, step=step) for step in steps if 0 <= step <= len(self.steps) and step != self.step)
+        yield from (replace(self, settings=near, step=0) for near in neighbours(self.story, self.settings))
+
+
+def parse_view(text: str) -> View:
+    """Read a view: `{"state": ..., "step": ..., "depth": ...}`. Raises: SettingError or ScenarioError for a state that
+    does not exist."""
+    asked = json.loads(text)
+    return View(*parse_link(asked["state"]), asked.get("step", 0), asked.get("depth", "hops"))
+
+
+def print_view(view: View) -> str:
+    """Print a view in the one form it has: what was asked in this form before needs no second answer."""
+    return json.dumps({"state": print_query(view.story, view.settings), "step": view.step, "depth": view.depth})
+
+
+def answer_json(view: str) -> str:
+    """Shown a view, both as JSON; the answer is `{"error": ...}` where it cannot be shown, whatever goes wrong."""
+    try:
+        return json.dumps(parse_view(view).answer())
+    except Exception as problem:
+        return json.dumps({"error": error_text(problem)})
+
+
+def likely_json(view: str) -> str:
+    """Return the views a click may bring, each as JSON, in a list as JSON."""
+    try:
+        return json.dumps([print_view(near) for near in parse_view(view).likely()])
+    except Exception:  # its answer says what is wrong
+        return "[]"

@@ -1,0 +1,44 @@
+"""How a conversation ends, as HTML: the verdict, the reasons, and what the document says about it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from mcnilib.cluster.settings import Settings
+from mcnilib.scenarios.scenario import Scenario
+from mcnilib.show.html.markup import Html, block, element, joined, sentence, status
+from mcnilib.show.picture.palette import role_of
+from mcnilib.trace.explain import because, verdict
+from mcnilib.trace.trace import Trace
+
+Remark = Callable[[Scenario, Settings], str]
+"""A few words about a run of a scenario under some settings."""
+
+
+def no_remark(story: Scenario, settings: Settings) -> str:
+    """Say nothing about a run."""
+    return ""
+
+
+def verdict_lines(trace: Trace) -> Html:
+    """Return how a conversation ends, and what that rests on."""
+    lines = [sentence(line) for line in (verdict(trace), *trace.notes)]
+    return joined(f"{role_of(trace.outcome).glyph} ", Html("<br>".join(lines)))
+
+
+def verdict_html(trace: Trace) -> Html:
+    """Return how a conversation ends, and what that rests on, as a live region."""
+    return status(verdict_lines(trace), class_="mcni mcni-verdict")
+
+
+def reasons_html(story: Scenario, settings: Settings, remark: Remark = no_remark) -> Html:
+    """Return why it ended so, a remark, and what the document says."""
+    trace, claim, more = story.run(settings), story.claim(settings), remark(story, settings)
+    reasons = [element("div", sentence(line)) for line in because(trace)]
+    reasons += [element("div", element("i", more))] if more else []
+    disagrees = claim.holds(trace.outcome.works) is False
+    document = joined(
+        f"The document — {claim.section}: {claim.says}.",
+        joined(" ", element("b", "Linux disagrees.")) if disagrees else "",
+    )
+    return block(*reasons, element("div", document, class_="mcni-claim"))

@@ -1,0 +1,112 @@
+"""The interpreter of the site: Pyodide, one version, checked byte by byte, packed so that no server need compress it.
+
+It comes from the npm package, as npm is set up here (`npm pack`), or from a folder that holds the package.
+Source: https://pyodide.org/en/stable/usage/downloading-and-deploying.html.
+"""
+
+from __future__ import annotations
+
+import base64
+import gzip
+import hashlib
+import io
+import json
+import subprocess
+import tarfile
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
+from mcnilib.errors import McniError
+
+VERSION = "314.0.7"
+INTEGRITY = "0YvXxEhfEdpLfb/XkM2BFAeMROq0iMUX2bzzH9pOttyMcWkwq+HbE5uyuGD82LN7y2q+SNvi/6V5JEsOlD2R1A=="
+"""SHA-512 of the package, as the registry of npm has it."""
+
+CHECKSUMS = {
+    "pyodide.mjs": "6f1d60f7bf529beb300f0f47983c921d3982363640ba20af0e38efdddbc66109",
+    "pyodide.asm.mjs": "f7cdc8ece80678ceb712f8e65ebe6d3a83203a180c399865f49612a051693635",
+    "pyodide.asm.wasm": "cc36e3cab04fdfc9a63ff13eb52eae2b911bf46c025cc7b281f394bd3de1d5e6",
+    "python_stdlib.zip": "fa1957e5777068fc4f7437f96d860ae2fbe9c19732ba06c84e004ec16dd7dd7a",
+    "pyodide-lock.json": "5dc2fc119108bc148c7457dc86e7675b5c87e1cafd420b9c34c1eaef7b36c010",
+}
+"""The files of the package that are needed, with their SHA-256."""
+
+NPM_PATIENCE = 300
+"""Seconds npm may take."""
+
+
+class SiteError(McniError, OSError):
+    """A site that cannot be made; the message says what is missing. Nothing was written."""
+
+
+def pyodide(folder: Path | None) -> dict[str, bytes]:
+    """Return the files of Pyodide that are needed, from a folder that holds its package, or by npm.
+
+    Raises: SiteError, naming what is missing or is not what it should be.
+    """
+    return _of_folder(folder) if folder else _of_package(_packed_by_npm())
+
+
+def _of_folder(folder: Path) -> dict[str, bytes]:
+    missing = [name for name in CHECKSUMS if not (folder / name).is_file()]
+    if missing:
+        raise SiteError(f"{folder} holds no unpacked package pyodide {VERSION}: {', '.join(missing)} missing")
+    return _checked({name: (folder / name).read_bytes() for name in CHECKSUMS}, str(folder))
+
+
+def _of_package(data: bytes) -> dict[str, bytes]:
+    """Unpack what npm brought. Raises: SiteError when it is another package."""
+    if base64.b64encode(hashlib.sha512(data).digest()).decode() != INTEGRITY:
+        raise SiteError(f"what npm brought is not pyodide {VERSION}: its SHA-512 is another")
+    with tarfile.open(fileobj=io.BytesIO(data)) as package:
+        members = {name: package.extractfile(f"package/{name}") for name in CHECKSUMS}
+        return _checked({name: file.read() for name, file in members.items() if file}, "the package")
+
+
+def _checked(files: dict[str, bytes], where: str) -> dict[str, bytes]:
+    for name, data in files.items():
+        if hashlib.sha256(data).hexdigest() != CHECKSUMS[name]:
+            raise SiteError(f"{name} of {where} is not that of pyodide {VERSION}: its SHA-256 is another")
+    return files
+
+
+def _packed_by_npm() -> bytes:
+    """Have npm bring the package. Raises: SiteError with what npm says when it does not."""
+    command = ["npm", "pack", f"pyodide@{VERSION}", "--silent"]
+    otherwise = f"`--pyodide FOLDER` takes an unpacked package pyodide {VERSION} instead"
+    with TemporaryDirectory(prefix="mcni-") as folder:
+        try:
+            done = subprocess.run(command, cwd=folder, capture_output=True, text=True, timeout=NPM_PATIENCE)
+        except (OSError, subprocess.TimeoutExpired) as problem:
+            raise SiteError(
+                f"the interpreter of the site comes by npm, which does not run: {problem}; {otherwise}"
+            ) from None
+        if done.returncode:
+            raise SiteError(f"`{' '.join(command)}` failed: {done.stderr.strip() or done.stdout.strip()}; {otherwise}")
+        return (Path(folder) / done.stdout.split()[-1]).read_bytes()
+
+
+def _gzip(data: bytes) -> bytes:
+    return gzip.compress(data, mtime=0)
+
+
+def _no_packages(lock: bytes) -> bytes:
+    """Leave out the list of packages Pyodide could load: they would come from another host."""
+    return json.dumps(json.loads(lock) | {"packages": {}}).encode()
+
+
+PACKED: Mapping[str, tuple[str, Callable[[bytes], bytes]]] = {
+    "pyodide.mjs": ("pyodide.js", bytes),
+    "pyodide.asm.mjs": ("pyodide.asm.js.bin", _gzip),
+    "pyodide.asm.wasm": ("pyodide.asm.wasm.bin", _gzip),
+    "python_stdlib.zip": ("python_stdlib.zip", bytes),
+    "pyodide-lock.json": ("pyodide-lock.json", _no_packages),
+}
+"""File of the package -> its name in the site, and what is made of it. Some servers know no `.mjs`, most compress no
+`.wasm`; one that would unpack `.gz` by itself leaves `.bin` alone."""
+
+
+def engine_files(files: Mapping[str, bytes]) -> dict[str, bytes]:
+    """Return what the site holds of Pyodide."""
+    return {f"engine/{name}": made(files[source]) for source, (name, made) in PACKED.items()}

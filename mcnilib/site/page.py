@@ -1,0 +1,147 @@
+"""The page of the explorer: every scenario with its picture, verdict and steps, in the HTML before any script runs.
+
+The scripts change what stands in the parts of an article, `data-part` names them; the controls are ordinary forms.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from importlib.resources import files as resources
+from string import Template
+
+from mcnilib import __version__
+from mcnilib.cluster.settings import Option
+from mcnilib.scenarios import Scenario, all_scenarios
+from mcnilib.scenarios.link import print_link
+from mcnilib.show.explorer import View
+from mcnilib.show.html.markup import Html, element, folded, joined, sentence
+from mcnilib.show.html.table import DEPTH_LABELS
+from mcnilib.show.picture.palette import dark_rules
+from mcnilib.site.engine import engine_files
+from mcnilib.site.library import library
+
+FIRST = "macvlan-to-calico-across-nodes"
+"""The scenario a page opens with that was asked for none."""
+
+SCRIPTS = ("app.js", "worker.js")
+
+
+def site_files(pyodide: Mapping[str, bytes]) -> dict[str, str | bytes]:
+    """Return the whole site, name -> content, from the files of Pyodide."""
+    code: dict[str, str | bytes] = {**engine_files(pyodide), "engine/library.zip": library()}
+    return {
+        "index.html": index_html({name: len(data) for name, data in code.items()}),
+        "style.css": _part("style.css") + "\n@media (prefers-color-scheme: dark) {\n" + dark_rules() + "\n}\n",
+        **{name: _part(name) for name in SCRIPTS},
+        **code,
+    }
+
+
+def _part(name: str) -> str:
+    return resources("mcnilib.site").joinpath("parts", name).read_text(encoding="utf-8")
+
+
+def index_html(sizes: Mapping[str, int]) -> str:
+    """Return the page; `sizes` are the bytes of each file of the engine, for the progress of loading."""
+    stories = all_scenarios()
+    choices = (
+        element("option", _heading(s), value=s.name, **{"selected": "selected"} if s.name == FIRST else {})
+        for s in stories
+    )
+    items = (element("li", element("a", _heading(s), href=f"#{s.name}")) for s in stories)
+    return Template(_part("index.html")).substitute(
+        first=FIRST,
+        size=sum(sizes.values()),
+        version=__version__,
+        choices=joined(*choices),
+        contents=joined(*items),
+        articles="\n".join(article_html(story) for story in stories),
+    )
+
+
+def _heading(story: Scenario) -> str:
+    return f"{story.number}. {story.title}"
+
+
+def article_html(story: Scenario) -> Html:
+    """Return a scenario as it starts, with the controls that change it."""
+    settings = story.start()
+    answer = View(story, settings).answer()
+    parts = {name: Html(answer[name]) for name in ("verdict", "picture", "reasons", "table", "listing")}
+    side = (
+        element("p", sentence(story.question), class_="question"),
+        _filled("verdict", parts["verdict"], class_="mcni-verdict", role="status", aria_live="polite"),
+        _filled("compared", class_="compared"),
+        _stepper(len(answer["steps"])),
+        _controls(story),
+    )
+    main = (
+        _filled("picture", parts["picture"], class_="picture", tabindex="0", role="group", aria_label="picture"),
+        _filled("reasons", parts["reasons"]),
+        _filled("listing", parts["listing"]),
+        _filled("table", parts["table"], class_="table", tabindex="0", role="group", aria_label="table of steps"),
+        _share(story, answer["command"]),
+    )
+    columns = (element("div", *side, class_="side"), element("div", *main, class_="main"))
+    return element("article", element("h2", _heading(story)), *columns, id=story.name)
+
+
+def _filled(name: str, content: str = "", **attributes: str) -> Html:
+    return element("div", content, data_part=name, **attributes)
+
+
+def _controls(story: Scenario) -> Html:
+    texts = story.start().texts()
+    fields = (_control(f"{story.name}-{one.name}", one, texts[one.name]) for one in story.options())
+    reset = element("button", "as it was at first", type="reset", title="Set everything as the scenario starts")
+    form = element("form", *fields, element("p", reset), class_="settings", autocomplete="off")
+    return element("div", Html(folded("Change a setting", form, opened=True)), class_="controls")
+
+
+def _control(uid: str, one: Option, start: str) -> Html:
+    """Return a setting: buttons of which one is chosen for few short values, else a list."""
+    label, help = one.label, element("small", one.help, id=f"{uid}-help")
+    short = len(one.texts) <= 3 and all(len(text) < 9 for text in one.texts)
+    if short:
+        buttons = (_radio(f"{uid}-{n}", one.name, text, text == start) for n, text in enumerate(one.texts))
+        choice = element("span", *buttons, class_="choice")
+        return element("fieldset", element("legend", label), choice, help, aria_describedby=f"{uid}-help")
+    options = (
+        element("option", text, value=text, **{"selected": "selected"} if text == start else {}) for text in one.texts
+    )
+    select = element("select", *options, name=one.name, id=uid, aria_describedby=f"{uid}-help")
+    return element("div", element("label", label, for_=uid), select, help, class_="field")
+
+
+def _radio(uid: str, name: str, text: str, chosen: bool) -> Html:
+    checked = ' checked=""' if chosen else ""
+    knob = Html(f'<input type="radio" id="{uid}" name="{name}" value="{text}"{checked}>')
+    return joined(knob, element("label", text, for_=uid))
+
+
+def _stepper(number: int) -> Html:
+    """Return what walks through a conversation; it works when the scripts do."""
+    depths = joined(*_depths())
+    return element(
+        "div",
+        element("button", "◀ step", type="button", data_move="-1", title="Show the step before (arrow left)"),
+        Html(f'<input type="range" min="0" max="{number}" value="0" step="1" aria-label="step" data-part="at">'),
+        element("button", "step ▶", type="button", data_move="1", title="Show the next step (arrow right)"),
+        element("button", "whole", type="button", data_move="0", title="Show the whole conversation"),
+        element("label", "tell ", element("select", depths, data_part="depth")),
+        element("output", f"{number} steps", data_part="where", aria_live="polite"),
+        class_="stepper",
+    )
+
+
+def _depths() -> Iterator[Html]:
+    for depth, text in DEPTH_LABELS.items():
+        yield element("option", text, value=depth, **{"selected": "selected"} if depth == "hops" else {})
+
+
+def _share(story: Scenario, command: str) -> Html:
+    notebook = element("a", "open in its notebook", href=print_link(story, story.start()), data_part="notebook")
+    copy = element("button", "copy the link to this state", type="button", data_copy="link")
+    said = element("span", data_part="copied", role="status")
+    terminal = joined("In a terminal: ", element("code", command, data_part="command"))
+    return element("div", copy, said, " ", notebook, element("p", terminal), class_="share")

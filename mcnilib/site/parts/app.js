@@ -1,0 +1,252 @@
+// The page: which view is shown, and how it gets onto the screen. What it shows, the interpreter in worker.js says.
+"use strict";
+document.documentElement.classList.add("js");
+
+const KEPT = 400;  // answers that are remembered
+const PATIENCE = 250;  // milliseconds before the page says that it works on an answer
+
+const byId = id => document.getElementById(id);
+const part = (article, name) => article.querySelector(`[data-part="${name}"]`);
+const form = article => article.querySelector("form");
+const settings = article => Object.fromEntries(new FormData(form(article)));
+const label = (article, name) => {
+  const control = form(article).elements[name];
+  return (control.length && !control.options ? control[0].closest("fieldset").querySelector("legend") : control.labels[0]).textContent;
+};
+
+const answers = new Map();  // key of a view -> its answer
+let shown;       // {article, step, depth}: what is to be seen, perhaps still on its way
+let painted;     // the answer that is on the screen
+let asked = 0;   // number of the last question
+let pending;     // {id, history} of a question that is not answered yet
+let worker;
+
+const keyOf = (name, values, step, depth) => JSON.stringify([name, Object.entries(values).sort(), step, depth]);
+
+function remember(answer) {
+  answers.set(keyOf(answer.name, answer.settings, answer.step, answer.depth), answer);
+  if (answers.size > KEPT) answers.delete(answers.keys().next().value);
+}
+
+function stateOf(name, values) {
+  const pairs = [["mcni", name], ...Object.entries(values)];
+  return pairs.map(pair => pair.map(encodeURIComponent).join("=")).join("&");
+}
+
+// Questions and answers
+
+function show(change = {}, { history = "push" } = {}) {
+  shown = { ...shown, ...change };
+  const { article, step, depth } = shown;
+  const view = { state: stateOf(article.id, settings(article)), step, depth };
+  ask(view, keyOf(article.id, settings(article), step, depth), history);
+}
+
+function ask(view, key, history) {
+  const id = ++asked, known = key ? answers.get(key) : [...answers.values()].find(
+    one => one.state === view.state && one.step === view.step && one.depth === view.depth);
+  if (known) {
+    paint(known, history);
+    // The interpreter is told all the same, when nobody clicks any more: it looks ahead from here.
+    setTimeout(() => { if (id === asked) worker?.postMessage({ id, view: JSON.stringify(view), quiet: true }); }, 100);
+    return;
+  }
+  pending = { id, history };
+  worker?.postMessage({ id, view: JSON.stringify(view) });
+  if (history === "start") return;  // it is on the screen already
+  setTimeout(() => { if (pending?.id === id) busy(true); }, PATIENCE);
+}
+
+function busy(is) {
+  shown.article.setAttribute("aria-busy", is);
+}
+
+function arrived(id, text) {
+  const answer = JSON.parse(text);
+  if (pending?.id !== id) {
+    if (!answer.error) remember(answer);
+    return;
+  }
+  const { history } = pending;
+  pending = undefined;
+  busy(false);
+  if (answer.error) return complain(answer.error);
+  remember(answer);
+  paint(answer, history);
+}
+
+// The screen
+
+function paint(answer, history) {
+  complain("");
+  pending = undefined;
+  busy(false);
+  const article = byId(answer.name);
+  select(article);
+  compare(article, answer);
+  put(article, "picture", answer.picture);
+  put(article, "verdict", answer.verdict);
+  put(article, "reasons", answer.reasons);
+  put(article, "table", answer.table);
+  put(article, "listing", answer.listing);
+  part(article, "command").textContent = answer.command;
+  part(article, "notebook").href = answer.notebook;
+  part(article, "copied").textContent = "";
+  setControls(article, answer.settings);
+  setStepper(article, answer);
+  shown = { article, step: answer.step, depth: answer.depth };
+  painted = answer;
+  address(answer, history);
+  part(article, "table").querySelector("[aria-current]")?.scrollIntoView({ block: "nearest" });
+}
+
+function put(article, name, html) {
+  const at = part(article, name);
+  if (at.mcni !== html) at.innerHTML = at.mcni = html;
+}
+
+function compare(article, answer) {
+  const at = part(article, "compared");
+  if (painted?.name !== answer.name) { at.replaceChildren(); return; }
+  const changed = Object.keys(answer.settings).filter(name => painted.settings[name] !== answer.settings[name]);
+  if (!changed.length) return;
+  const words = changed.map(name => `${label(article, name)} from ${painted.settings[name]} to ${answer.settings[name]}`);
+  const same = painted.verdict === answer.verdict;
+  at.innerHTML = `<p>Changed: <span></span>. ${same ? "It ends as before." : `It was: <span>${painted.verdict}</span>`}</p>`;
+  at.querySelector("span").textContent = words.join("; ");
+}
+
+function setControls(article, values) {
+  for (const [name, value] of Object.entries(values)) form(article).elements[name].value = value;
+}
+
+function setStepper(article, { step, steps, depth }) {
+  const slider = part(article, "at");
+  slider.max = steps.length;
+  slider.value = step;
+  const where = step ? `step ${step} of ${steps.length}: ${steps[step - 1]}` : `${steps.length} steps`;
+  slider.setAttribute("aria-valuetext", where);
+  part(article, "where").textContent = where;
+  part(article, "depth").value = depth;
+  for (const button of article.querySelectorAll("[data-move]"))
+    button.disabled = button.dataset.move === "1" ? step === steps.length : step === 0;
+}
+
+function select(article) {
+  for (const other of document.querySelectorAll("article.chosen")) if (other !== article) other.classList.remove("chosen");
+  article.classList.add("chosen");
+  byId("scenario").value = article.id;
+  document.title = `${article.querySelector("h2").textContent} – Where does the packet go?`;
+}
+
+function complain(text) {
+  const at = byId("problem");
+  at.hidden = !text;
+  at.textContent = text;
+}
+
+function say(text) {
+  byId("engine").textContent = text;
+}
+
+// The address bar is the state: `?mcni=NAME&SETTING=VALUE` as in every link, the step and the depth behind `#`.
+
+function address({ state, step, depth }, history) {
+  const behind = [step && `step=${step}`, depth !== "hops" && `depth=${depth}`].filter(Boolean).join("&");
+  const url = `?${state}${behind && `#${behind}`}`;
+  if (history === "start" || url === location.search + location.hash) return;
+  window.history[history === "push" ? "pushState" : "replaceState"](null, "", url);
+}
+
+function follow() {
+  const behind = new URLSearchParams(location.hash.slice(1));
+  const step = Math.max(0, Number.parseInt(behind.get("step"), 10) || 0), depth = behind.get("depth") ?? "hops";
+  const named = byId(location.hash.slice(1))?.closest("article");
+  const state = location.search.includes("mcni=") && !named ? location.search.slice(1) : "";
+  const name = new URLSearchParams(state).get("mcni");
+  const article = named ?? (name && byId(name)) ?? byId(document.body.dataset.first);
+  select(article);
+  shown = { article, step, depth };
+  const start = !state && !step;
+  if (start) painted ??= { name: article.id, settings: settings(article), verdict: part(article, "verdict").innerHTML };
+  ask({ state: state || `mcni=${article.id}`, step, depth }, undefined, start ? "start" : "replace");
+}
+
+// What the reader does
+
+function move(by) {
+  const { article, step } = shown, last = Number(part(article, "at").max);
+  const to = by ? Math.max(0, Math.min(last, step + by)) : 0;
+  if (to !== step) show({ step: to }, { history: "replace" });
+}
+
+function onKey(event) {
+  const by = { ArrowLeft: -1, ArrowRight: 1 }[event.key];
+  if (!by || event.ctrlKey || event.altKey || event.metaKey || event.shiftKey) return;
+  if (event.target.closest("input, select, textarea, .picture, .table")) return;
+  event.preventDefault();
+  move(by);
+}
+
+async function copyLink(article) {
+  const said = part(article, "copied");
+  try {
+    await navigator.clipboard.writeText(location.href);
+    said.textContent = "copied";
+  } catch {
+    said.textContent = `copy it from here: ${location.href}`;
+  }
+}
+
+function listen() {
+  byId("scenario").addEventListener("change", event => {
+    const article = byId(event.target.value);
+    select(article);
+    show({ article, step: 0 });
+  });
+  for (const article of document.querySelectorAll("article")) {
+    form(article).addEventListener("change", () => show({ step: 0 }));
+    form(article).addEventListener("submit", event => event.preventDefault());
+    form(article).addEventListener("reset", () => setTimeout(() => { if (shown.article === article) show({ step: 0 }); }));
+    part(article, "at").addEventListener("input", event => show({ step: Number(event.target.value) }, { history: "replace" }));
+    part(article, "depth").addEventListener("change", event => show({ step: 0, depth: event.target.value }));
+    article.addEventListener("click", event => {
+      const button = event.target.closest("button");
+      if (button?.dataset.move) move(Number(button.dataset.move));
+      if (button?.dataset.copy) copyLink(article);
+    });
+  }
+  document.addEventListener("keydown", onKey);
+  window.addEventListener("popstate", follow);
+}
+
+// The interpreter
+
+function startWorker() {
+  if (location.protocol === "file:")
+    return complain("To change something, open this page from a web server: `python3 -m http.server` in its folder is one. The pictures are those of the start.");
+  worker = new Worker("worker.js", { type: "module" });
+  worker.onerror = event => failed(event.message || "the script of the interpreter did not load");
+  worker.onmessage = ({ data }) => {
+    if (data.failed) failed(data.failed);
+    else if (data.ready) { say(""); document.documentElement.dataset.ready = ""; }
+    else if (data.loading !== undefined) say(data.loading < 1 ? `Loading the interpreter: ${Math.round(100 * data.loading)} %` : "Starting the interpreter …");
+    else if (data.ahead) { const answer = JSON.parse(data.ahead); if (!answer.error) remember(answer); }
+    else arrived(data.id, data.answer);
+  };
+  worker.postMessage({ total: Number(document.body.dataset.size) });
+}
+
+function failed(why) {
+  worker = undefined;
+  say("");
+  complain(`The interpreter did not start: ${why}. The pictures are those of the start; reload the page to try again.`);
+}
+
+document.addEventListener("DOMContentLoaded", () => {
+  if (matchMedia("(max-width: 700px)").matches)
+    for (const details of document.querySelectorAll(".controls details")) details.open = false;
+  startWorker();
+  listen();
+  follow();
+});

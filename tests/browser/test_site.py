@@ -1,0 +1,207 @@
+"""The site in a browser: what the model says there is what it says here, and nothing is asked of another host."""
+
+from __future__ import annotations
+
+import json
+import random
+import shutil
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from functools import partial
+from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
+from threading import Thread
+
+import pytest
+from playwright.sync_api import Browser, Locator, Page, expect
+
+from mcnilib.scenarios import all_scenarios, scenario
+from mcnilib.show.explorer import View, answer_json, print_view
+from mcnilib.site.engine import SiteError, pyodide
+from mcnilib.site.page import site_files
+from mcnilib.writing import write_new_folder
+
+FLAGSHIP = "macvlan-to-calico-across-nodes"
+READY = "() => document.documentElement.dataset.ready !== undefined"
+SAME = "(shown, html) => { const other = document.createElement('div'); other.innerHTML = html; return other.innerHTML === shown.innerHTML; }"
+ASK = """views => Promise.all(views.map((view, number) => new Promise(done => {
+  const id = `test ${number}`;
+  worker.addEventListener("message", ({ data }) => { if (data.id === id) done(data.answer); });
+  worker.postMessage({ id, view });
+})))"""
+FOLLOW = "link => { history.pushState(null, '', link); dispatchEvent(new PopStateEvent('popstate')); }"
+MOST_BYTES = 8_000_000
+
+
+class Quiet(SimpleHTTPRequestHandler):
+    """What `python -m http.server` does, without a line for every request."""
+
+    def log_message(self, format: str, *args: object) -> None:
+        pass
+
+
+@pytest.fixture(scope="module")
+def address(tmp_path_factory) -> Iterator[str]:
+    """Write the site and serve it; return where."""
+    if shutil.which("npm") is None:
+        pytest.skip("needs npm, which brings the interpreter of the site: apt install npm")
+    try:
+        engine = pyodide(None)
+    except SiteError as problem:
+        pytest.skip(str(problem))
+    folder = tmp_path_factory.mktemp("site") / "public"
+    write_new_folder(folder, site_files(engine))
+    with ThreadingHTTPServer(("127.0.0.1", 0), partial(Quiet, directory=folder)) as server:
+        Thread(target=server.serve_forever, daemon=True).start()
+        yield f"http://127.0.0.1:{server.server_port}/"
+        server.shutdown()
+
+
+@dataclass
+class SitePage:
+    """The site in a tab of its own; `foreign` are the requests to other hosts, `errors` what the page complained about."""
+
+    page: Page
+    address: str
+    foreign: list[str] = field(default_factory=list)
+    errors: list[str] = field(default_factory=list)
+
+    def __post_init__(self) -> None:
+        self.page.context.on("request", lambda request: self._note(request.url))
+        self.page.on("pageerror", lambda error: self.errors.append(str(error)))
+        self.page.on("console", lambda said: self.errors.append(said.text) if said.type == "error" else None)
+
+    def _note(self, url: str) -> None:
+        if not url.startswith((self.address, f"blob:{self.address}", "data:")):
+            self.foreign.append(url)
+
+    def open(self, link: str = "") -> SitePage:
+        self.page.goto(self.address + link)
+        self.page.wait_for_function(READY)
+        return self
+
+    def follow(self, link: str = "") -> SitePage:
+        """Go to a state of the page that is open, as the browser's own back and forward do."""
+        self.page.evaluate(FOLLOW, link or "/")
+        return self
+
+    def part(self, name: str) -> Locator:
+        return self.page.locator(f"article.chosen [data-part={name}]")
+
+    def check(self, view: View) -> None:
+        """Insist that what is seen is what the model says here."""
+        answer = view.answer()
+        self.page.wait_for_function("state => location.search === '?' + state", arg=answer["state"])
+        for name in ("verdict", "picture", "reasons", "table", "listing"):
+            assert self.part(name).evaluate(SAME, answer[name]), name
+
+
+@contextmanager
+def new_tab(browser: Browser, address: str, **options: object) -> Iterator[SitePage]:
+    context = browser.new_context(viewport={"width": 1280, "height": 720}, **options)
+    try:
+        yield SitePage(context.new_page(), address)
+    finally:
+        context.close()
+
+
+@pytest.fixture(scope="module")
+def site(browser, address) -> Iterator[SitePage]:
+    with new_tab(browser, address) as tab:
+        yield tab.open()
+        assert tab.errors == []
+        assert tab.foreign == []
+
+
+def test_a_setting_changes_what_is_seen_and_the_link(site):
+    start = scenario(FLAGSHIP).start()
+    site.follow()
+    chosen = site.page.locator("article.chosen")
+    chosen.get_by_label("kube-proxy version").select_option("1.30")
+    expect(site.part("compared")).to_contain_text("Changed: kube-proxy version from 1.28 to 1.30. ")
+    site.check(View(scenario(FLAGSHIP), start.but(kube_proxy="1.30")))
+    for label in ("nf_conntrack_tcp_be_liberal", "kube-proxy restarted since"):
+        chosen.get_by_role("group", name=label).get_by_role("radio").nth(0).focus()
+        site.page.keyboard.press("ArrowRight")
+        expect(site.part("compared")).to_contain_text(f"Changed: {label}")
+    expect(site.part("verdict")).to_contain_text("✓ connected")
+    expect(site.part("compared")).to_contain_text("It was: ✗ connect succeeds, then hangs")
+    site.check(View(scenario(FLAGSHIP), start.but(kube_proxy="1.30", be_liberal=True, restarted=True)))
+    site.page.go_back()
+    expect(site.part("verdict")).to_contain_text("✗ connect succeeds, then hangs")
+    site.check(View(scenario(FLAGSHIP), start.but(kube_proxy="1.30", be_liberal=True)))
+
+
+def test_the_arrow_keys_walk_through_the_conversation_and_the_link_keeps_the_step(site):
+    site.open(f"?mcni={FLAGSHIP}#step=8")
+    expect(site.part("where")).to_contain_text("step 8 of 21")
+    site.page.locator("body").press("ArrowRight")
+    expect(site.part("where")).to_contain_text("step 9 of 21: 3 ACK, node1: filter KUBE-FORWARD: dropped")
+    assert site.page.url.endswith("#step=9")
+    site.check(View(scenario(FLAGSHIP), scenario(FLAGSHIP).start(), 9))
+    site.page.get_by_role("button", name="whole").click()
+    expect(site.part("where")).to_have_text("21 steps")
+
+
+def test_another_conversation_is_chosen_in_the_list(site):
+    site.follow()
+    site.page.get_by_role("combobox", name="Conversation").select_option("nodeport-to-macvlan")
+    story = scenario("nodeport-to-macvlan")
+    site.check(View(story, story.start()))
+    expect(site.page.locator("article:visible")).to_have_count(1)
+
+
+def test_a_link_that_means_nothing_is_answered_in_words(site):
+    site.follow(f"?mcni={FLAGSHIP}&kube-proxy=9.9")
+    expect(site.page.get_by_role("alert")).to_contain_text("kube-proxy cannot be '9.9'")
+    expect(site.part("verdict")).to_contain_text("✗ connect succeeds, then hangs")
+
+
+def test_every_scenario_is_told_as_python_tells_it_here(site):
+    """At its start, and under settings drawn anew each time; a failure prints the view, which the site takes as a link."""
+    site.follow()
+    drawn = random.Random(time.time_ns())
+    views = []
+    for story in all_scenarios():
+        settings = story.start().but(**{one.attribute: drawn.choice(one.values) for one in story.options()})
+        views += [print_view(View(story, story.start())), print_view(View(story, settings, drawn.randrange(9)))]
+    for view, answer in zip(views, site.page.evaluate(ASK, views), strict=True):
+        assert json.loads(answer) == json.loads(answer_json(view)), view
+
+
+def test_what_a_click_may_bring_is_there_before(site):
+    site.follow(f"?mcni={FLAGSHIP}")
+    story = scenario(FLAGSHIP)
+    likely = [json.loads(print_view(view))["state"] for view in View(story, story.start()).likely()]
+    has = "states => { const kept = new Set([...answers.values()].map(one => one.state)); return states.every(one => kept.has(one)); }"
+    site.page.wait_for_function(has, arg=likely)
+
+
+def test_without_javascript_every_conversation_is_there_as_it_starts(browser, address):
+    with new_tab(browser, address, java_script_enabled=False) as tab:
+        tab.page.goto(address)
+        articles = tab.page.locator("article")
+        expect(articles).to_have_count(len(all_scenarios()))
+        assert all(one.is_visible() for one in articles.locator("svg[role=img]").all())
+        expect(tab.page.locator(f"#{FLAGSHIP} .mcni-verdict")).to_contain_text("connect succeeds, then hangs")
+        assert not any(one.is_visible() for one in tab.page.locator("button, select, input").all())
+
+
+def test_when_the_interpreter_does_not_load_the_page_says_so(browser, address):
+    with new_tab(browser, address) as tab:
+        tab.page.route("**/library.zip", lambda route: route.fulfill(status=404))
+        tab.page.goto(address)
+        expect(tab.page.get_by_role("alert")).to_contain_text(
+            "The interpreter did not start: library.zip: the server answers 404"
+        )
+        expect(tab.part("picture").locator("svg")).to_be_visible()
+
+
+def test_the_page_and_the_interpreter_are_small(browser, address):
+    received = []
+    with new_tab(browser, address) as tab:
+        tab.page.context.on("response", lambda response: received.append(response))
+        tab.open()
+        lengths = [int(one.headers.get("content-length", 0)) for one in received if one.url.startswith(address)]
+    assert 1_000_000 < sum(lengths) < MOST_BYTES

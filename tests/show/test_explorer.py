@@ -1,0 +1,89 @@
+"""What the site asks and is answered: the same words, pictures and tables as everywhere else."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import replace
+
+import pytest
+
+from mcnilib.scenarios import all_scenarios, scenario
+from mcnilib.scenarios.link import parse_link, print_link
+from mcnilib.show.explorer import View, answer_json, likely_json, parse_view, print_view
+from mcnilib.show.html.markup import sentence
+from mcnilib.show.picture.story_picture import picture_of
+from mcnilib.show.picture.svg import to_svg
+from mcnilib.trace.explain import verdict
+
+FLAGSHIP = scenario("7")
+
+
+def asked(state: str, **more: object) -> dict:
+    return json.loads(answer_json(json.dumps({"state": state, **more})))
+
+
+@pytest.mark.parametrize("story", all_scenarios(), ids=lambda story: story.name)
+def test_every_scenario_is_shown_as_the_panels_show_it(story):
+    answer, start = asked(f"mcni={story.name}"), story.start()
+    assert answer["picture"] == to_svg(picture_of(story, start), f"mcni-{story.name}")
+    assert sentence(verdict(story.run(start))) in answer["verdict"]
+    assert answer["settings"] == {one.name: one.text(getattr(start, one.attribute)) for one in story.options()}
+    assert answer["steps"]
+    assert "<table" in answer["table"]
+    assert 'class="mcni-state"' in answer["listing"]
+
+
+def test_a_state_is_answered_with_the_link_that_leads_to_it():
+    answer = asked("mcni=7&kube-proxy=1.30&be-liberal=1&restarted=yes")
+    story, settings = parse_link(answer["state"])
+    assert story is FLAGSHIP
+    assert settings == FLAGSHIP.start().but(kube_proxy="1.30", be_liberal=True, restarted=True)
+    assert answer["state"] == "mcni=macvlan-to-calico-across-nodes&kube-proxy=1.30&be-liberal=1&restarted=yes"
+    assert answer["notebook"] == print_link(story, settings)
+    assert answer["command"] == story.command(settings)
+    assert answer["verdict"].startswith("✓ connected")
+
+
+def test_a_step_is_marked_in_the_picture_and_the_table():
+    whole, step = asked("mcni=7"), asked("mcni=7", step=9)
+    assert step["step"] == 9
+    assert "dropped" in step["steps"][8]
+    assert step["picture"] != whole["picture"]
+    assert 'aria-current="step"' in step["table"]
+    assert 'aria-current="step"' not in whole["table"]
+
+
+def test_a_step_beyond_the_last_is_the_last():
+    answer = asked("mcni=7", step=10_000, depth="decisions")
+    assert answer["step"] == len(answer["steps"]) > len(asked("mcni=7")["steps"])
+
+
+@pytest.mark.parametrize(
+    ("view", "says"),
+    [
+        ('{"state": "mcni=7&kube-proxy=9"}', "kube-proxy cannot be '9'"),
+        ('{"state": "mcni=calico"}', "there is no scenario 'calico'"),
+        ('{"state": "x"}', "carries no scenario"),
+        ('{"state": "mcni=7", "depth": "deep"}', "depth cannot be 'deep'"),
+        ('{"state": "mcni=7", "step": "two"}', "please report it: TypeError"),
+        ("[", "please report it: JSONDecodeError"),
+    ],
+)
+def test_what_cannot_be_shown_is_answered_with_the_reason(view, says):
+    assert says in json.loads(answer_json(view))["error"]
+    assert json.loads(likely_json(view)) == [] or "depth" in view
+
+
+def test_what_a_click_may_bring_are_the_steps_beside_and_the_settings_one_change_away():
+    view = View(FLAGSHIP, FLAGSHIP.start(), 3)
+    near = [parse_view(text) for text in json.loads(likely_json(print_view(view)))]
+    assert [one.step for one in near[:3]] == [2, 4, 5]
+    changes = [FLAGSHIP.changed(one.settings) for one in near[3:]]
+    assert all(len(change) == 1 for change in changes)
+    assert len(changes) == sum(len(one.values) - 1 for one in FLAGSHIP.options())
+
+
+def test_a_view_survives_printing():
+    view = View(FLAGSHIP, FLAGSHIP.start().but(workaround="SNAT on the pod's node"), 4, "decisions")
+    assert parse_view(print_view(view)) == view
+    assert print_view(replace(view, step=0)) != print_view(view)

@@ -1,0 +1,176 @@
+"""The site as files: what is in it before a script runs, what it is made of, and what is said when something is missing."""
+
+from __future__ import annotations
+
+import io
+import json
+import re
+import subprocess
+import sys
+import tarfile
+import zipfile
+from html.parser import HTMLParser
+from pathlib import Path
+
+import pytest
+
+from mcnilib.cli import main
+from mcnilib.scenarios import all_scenarios, scenario
+from mcnilib.show.explorer import View, answer_json
+from mcnilib.site import engine, page
+from mcnilib.site.engine import CHECKSUMS, SiteError, engine_files, pyodide
+from mcnilib.site.library import library
+
+STANDS_IN = {name: b"{}" if name.endswith(".json") else name.encode() for name in CHECKSUMS}
+"""For the files of Pyodide, where only their names matter."""
+
+
+@pytest.fixture(scope="module")
+def files() -> dict[str, str | bytes]:
+    return page.site_files(STANDS_IN)
+
+
+@pytest.fixture(scope="module")
+def html(files) -> str:
+    return files["index.html"]
+
+
+def test_every_scenario_stands_in_the_page_before_any_script_runs(html):
+    for story in all_scenarios():
+        answer = View(story, story.start()).answer()
+        article = html.partition(f'<article id="{story.name}">')[2].partition("</article>")[0]
+        assert all(answer[part] in article for part in ("verdict", "picture", "reasons", "table", "listing")), (
+            story.name
+        )
+        assert all(f'name="{one.name}"' in article for one in story.options())
+
+
+def test_the_page_is_well_formed_and_no_id_stands_twice(html):
+    found = Elements()
+    found.feed(html)
+    assert found.open == []
+    ids = [values["id"] for _, values in found.seen if "id" in values]
+    assert len(ids) == len(set(ids))
+    told = {
+        one
+        for _, values in found.seen
+        for key in ("for", "aria-describedby", "aria-labelledby")
+        for one in values.get(key, "").split()
+    }
+    assert told <= set(ids)
+
+
+def test_everything_the_page_loads_is_in_the_site(files, html):
+    found = Elements()
+    found.feed(html)
+    loaded = [
+        v.get("src") or v["href"]
+        for tag, v in found.seen
+        if tag in ("script", "link", "img") and ("src" in v or "href" in v)
+    ]
+    assert {one for one in loaded if not one.startswith("data:")} <= set(files)
+    scripts = files["app.js"] + files["worker.js"]
+    assert not re.search(r"https?://", scripts + files["style.css"])
+    assert {f"engine/{name}" for name in re.findall(r'load\("([^"]+)"', scripts)} <= set(files)
+
+
+def test_the_site_is_the_same_each_time_it_is_written(files):
+    assert page.site_files(STANDS_IN) == files
+
+
+def test_the_library_answers_without_anything_that_is_installed(tmp_path):
+    archive = tmp_path / "library.zip"
+    archive.write_bytes(library())
+    view = json.dumps({"state": "mcni=7&kube-proxy=1.30", "step": 3})
+    program = f"import sys; sys.path.insert(0, {str(archive)!r})\nfrom mcnilib.show.explorer import answer_json\nprint(answer_json({view!r}))"
+    done = subprocess.run(
+        [sys.executable, "-I", "-S", "-c", program], capture_output=True, text=True, cwd=tmp_path, check=True
+    )
+    assert json.loads(done.stdout) == json.loads(answer_json(view))
+
+
+def test_the_library_leaves_out_what_a_browser_cannot_use():
+    names = zipfile.ZipFile(io.BytesIO(library())).namelist()
+    assert "mcnilib/show/labels/dejavu_sans.json" in names
+    assert not [name for name in names if re.search("^mcnilib/(kernel|cli)/|widgets/|tests/|pyc$", name)]
+
+
+def test_the_list_of_packages_that_would_come_from_elsewhere_is_left_out():
+    lock = json.dumps({"info": {"python": "3.14.2"}, "packages": {"numpy": {}}}).encode()
+    found = engine_files(STANDS_IN | {"pyodide-lock.json": lock})
+    assert json.loads(found["engine/pyodide-lock.json"]) == {"info": {"python": "3.14.2"}, "packages": {}}
+
+
+def test_a_folder_without_pyodide_is_named_and_nothing_written(tmp_path, capsys):
+    assert main(["site", str(tmp_path / "out"), "--pyodide", str(tmp_path)]) == 2
+    assert "pyodide.mjs, pyodide.asm.mjs" in capsys.readouterr().err
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_another_version_of_pyodide_is_refused(tmp_path):
+    for name, data in STANDS_IN.items():
+        (tmp_path / name).write_bytes(data)
+    with pytest.raises(SiteError, match=r"pyodide\.mjs of .* is not that of pyodide"):
+        pyodide(tmp_path)
+
+
+def test_what_npm_brings_is_checked(monkeypatch):
+    buffer = io.BytesIO()
+    with tarfile.open(fileobj=buffer, mode="w:gz"):
+        pass
+    monkeypatch.setattr(engine, "_packed_by_npm", buffer.getvalue)
+    with pytest.raises(SiteError, match="SHA-512"):
+        pyodide(None)
+
+
+@pytest.mark.parametrize(
+    ("script", "says"),
+    [(None, "does not run"), ("#!/bin/sh\necho no such package >&2; exit 1", "failed: no such package")],
+)
+def test_when_npm_brings_nothing_the_other_way_is_named(tmp_path, monkeypatch, script, says):
+    if script:
+        (tmp_path / "npm").write_text(script)
+        (tmp_path / "npm").chmod(0o755)
+    monkeypatch.setenv("PATH", str(tmp_path))
+    with pytest.raises(SiteError, match=says) as caught:
+        pyodide(None)
+    assert "--pyodide FOLDER" in str(caught.value)
+
+
+def test_the_site_is_written_whole(tmp_path, monkeypatch, capsys):
+    monkeypatch.setattr(engine, "pyodide", lambda folder: STANDS_IN)
+    assert main(["site", str(tmp_path / "out"), "--json"]) == 0
+    told = json.loads(capsys.readouterr().out)["files"]
+    assert told == sorted(
+        p.relative_to(tmp_path / "out").as_posix() for p in Path(tmp_path / "out").rglob("*") if p.is_file()
+    )
+    assert main(["site", str(tmp_path / "out")]) == 2
+    assert "not empty" in capsys.readouterr().err
+
+
+def test_the_page_opens_with_a_scenario_that_exists():
+    assert scenario(page.FIRST)
+
+
+VOID = {"meta", "link", "input", "br"}
+
+
+class Elements(HTMLParser):
+    """Every element with its attributes; `open` are those whose end is missing or stands in the wrong place."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.seen: list[tuple[str, dict[str, str]]] = []
+        self.open: list[str] = []
+
+    def handle_starttag(self, tag, attrs):
+        self.seen.append((tag, {key: value or "" for key, value in attrs}))
+        if tag not in VOID:
+            self.open.append(tag)
+
+    def handle_startendtag(self, tag, attrs):
+        self.seen.append((tag, {key: value or "" for key, value in attrs}))
+
+    def handle_endtag(self, tag):
+        assert self.open[-1:] == [tag], f"</{tag}> after {self.open[-3:]}"
+        self.open.pop()
