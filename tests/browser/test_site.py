@@ -136,6 +136,7 @@ def test_a_setting_changes_what_is_seen_and_the_link(site):
 def test_the_arrow_keys_walk_through_the_conversation_and_the_link_keeps_the_step(site):
     site.open(f"?mcni={FLAGSHIP}#step=8")
     expect(site.part("where")).to_contain_text("step 8 of 21")
+    assert site.page.evaluate("scrollY") == 0  # the table shows its row; the page stays where it is
     site.page.locator("body").press("ArrowRight")
     expect(site.part("where")).to_contain_text("step 9 of 21: 3 ACK, node1: filter KUBE-FORWARD: dropped")
     assert site.page.url.endswith("#step=9")

@@ -97,7 +97,8 @@ function paint(answer, history) {
   shown = { article, step: answer.step, depth: answer.depth };
   painted = answer;
   address(answer, history);
-  part(article, "table").querySelector("[aria-current]")?.scrollIntoView({ block: "nearest" });
+  const table = part(article, "table"), row = table.querySelector("[aria-current]");
+  if (row) table.scrollTop = row.offsetTop - table.clientHeight / 2;
 }
 
 function put(article, name, html) {
