@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import random
 import shutil
+import subprocess
+import tarfile
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -31,6 +34,9 @@ ASK = """views => Promise.all(views.map((view, number) => new Promise(done => {
   worker.postMessage({ id, view });
 })))"""
 FOLLOW = "link => { history.pushState(null, '', link); dispatchEvent(new PopStateEvent('popstate')); }"
+AXE, AXE_SHA256 = "axe-core@4.14.1", "29348999450cdf2849a8e70b7912fc2da85a849da39c0d0d5394f51d4a9ed95c"
+FAULTS = """async () => (await axe.run(document, { runOnly: ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa"] }))
+  .violations.flatMap(rule => rule.nodes.map(node => `${rule.id}: ${node.html}`))"""
 MOST_BYTES = 8_000_000
 
 
@@ -157,6 +163,40 @@ def test_a_link_that_means_nothing_is_answered_in_words(site):
     site.follow(f"?mcni={FLAGSHIP}&kube-proxy=9.9")
     expect(site.page.get_by_role("alert")).to_contain_text("kube-proxy cannot be '9.9'")
     expect(site.part("verdict")).to_contain_text("✗ connect succeeds, then hangs")
+
+
+@pytest.fixture(scope="module")
+def axe(address, tmp_path_factory) -> str:
+    """Return the script of axe-core, which npm brings as it brought the interpreter."""
+    folder = tmp_path_factory.mktemp("axe")
+    name = subprocess.run(["npm", "pack", AXE, "--silent"], cwd=folder, capture_output=True, text=True, check=True)
+    with tarfile.open(folder / name.stdout.split()[-1]) as package:
+        script = package.extractfile("package/axe.min.js").read()
+    assert hashlib.sha256(script).hexdigest() == AXE_SHA256
+    return script.decode()
+
+
+@pytest.mark.parametrize(
+    ("link", "part", "says", "scheme", "size"),
+    [
+        ("", "where", "21 steps", "light", (1280, 720)),
+        (f"?mcni={FLAGSHIP}#step=9&depth=decisions", "where", "step 9 of", "dark", (1280, 720)),
+        (f"?mcni={FLAGSHIP}&kube-proxy=1.30#step=3", "where", "step 3 of", "light", (390, 844)),
+        (f"?mcni={FLAGSHIP}&protocol=UDP", "compared", "protocol from TCP to UDP", "dark", (390, 844)),
+    ],
+)
+def test_axe_finds_no_fault_for_those_who_see_or_point_otherwise(site, axe, link, part, says, scheme, size):
+    """Source: the rules of axe-core for WCAG 2.1 A and AA."""
+    site.follow(link)
+    expect(site.part(part)).to_contain_text(says)
+    site.page.set_viewport_size({"width": size[0], "height": size[1]})
+    site.page.emulate_media(color_scheme=scheme)
+    site.page.evaluate(axe)
+    try:
+        assert site.page.evaluate(FAULTS) == []
+    finally:
+        site.page.set_viewport_size({"width": 1280, "height": 720})
+        site.page.emulate_media(color_scheme="light")
 
 
 def test_every_scenario_is_told_as_python_tells_it_here(site):
