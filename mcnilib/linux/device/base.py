@@ -342,6 +342,11 @@ class Child(Kind):
         """Tell whether its frames get to a sibling without leaving by the lower device."""
         return False
 
+    @property
+    def hears_alone(self) -> bool:
+        """Tell whether a broadcast with its own MAC as sender gets to nobody else of those on the lower device."""
+        return False
+
     def copied(self, own: bool, sender: Child | None) -> bool:
         """Tell whether it gets a copy of a broadcast the lower device received, from its `own` MAC or a sibling's."""
         return not own

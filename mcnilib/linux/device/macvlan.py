@@ -57,6 +57,14 @@ class Macvlan(Child):
         """Tell whether its frames get to a sibling without leaving by the lower device: both are in bridge mode."""
         return isinstance(sibling, Macvlan) and self.mode == sibling.mode == "bridge"
 
+    @property
+    def hears_alone(self) -> bool:
+        """Tell whether a broadcast with its own MAC as sender gets to it alone, not even to the lower device itself.
+
+        Source: macvlan_handle_frame() in drivers/net/macvlan.c, "forward to original port".
+        """
+        return self.mode not in ("vepa", "bridge")
+
     def copied(self, own: bool, sender: Child | None) -> bool:
         """Tell whether it gets a copy of a broadcast the lower device received, from its `own` MAC or a sibling's.
 
@@ -64,6 +72,6 @@ class Macvlan(Child):
         """
         if not isinstance(sender, Macvlan):
             return not own
-        if sender.mode not in ("vepa", "bridge"):
+        if sender.hears_alone:
             return own
         return not own and self.mode in (("vepa", "bridge") if sender.mode == "vepa" else ("vepa",))

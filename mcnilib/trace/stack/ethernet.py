@@ -141,8 +141,19 @@ class Receiver:
     path: tuple[NamedDevice, ...]
 
 
-_Ends = list[Receiver | Unknown]
+@dataclass(frozen=True, slots=True)
+class Swallowed:
+    """A frame that got to a device and no further; `why` names the device on it that loses it."""
+
+    at: Receiver
+    why: str
+
+
+_Ends = list[Receiver | Swallowed | Unknown]
 """Where a frame gets to, and where it leaves what is known."""
+
+_Sent = tuple[tuple[Receiver, ...], tuple[Swallowed, ...], Unknown | None]
+"""The same, each by itself."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -170,7 +181,7 @@ class Wire:
         """Index the cabling."""
         self.cables = Cables(world)
         self._carriers: dict[NamedDevice, bool] = {}
-        self._memo: dict[tuple[str, str, Frame, Packet | None], tuple[tuple[Receiver, ...], Unknown | None]] = {}
+        self._memo: dict[tuple[str, str, Frame, Packet | None], _Sent] = {}
 
     def send(self, netns: str, link: Link, frame: Frame) -> tuple[Receiver, ...]:
         """Return every known device that takes the frame when it is sent on `link`; none when it is lost."""
@@ -178,7 +189,11 @@ class Wire:
 
     def beyond(self, netns: str, link: Link, frame: Frame) -> Unknown | None:
         """Return where the frame leaves what is known of the world; None when it does not."""
-        return self._ends(netns, link, frame)[1]
+        return self._ends(netns, link, frame)[2]
+
+    def swallowed(self, netns: str, link: Link, frame: Frame) -> Swallowed | None:
+        """Return the device that gets the frame and loses it; None when there is none."""
+        return next(iter(self._ends(netns, link, frame)[1]), None)
 
     def has_carrier(self, netns: str, link: Link) -> bool:
         """Tell whether a device can send; see `Cables.has_carrier`."""
@@ -187,14 +202,15 @@ class Wire:
             self._carriers[key] = self.cables.has_carrier(netns, link)
         return self._carriers[key]
 
-    def _ends(self, netns: str, link: Link, frame: Frame) -> tuple[tuple[Receiver, ...], Unknown | None]:
+    def _ends(self, netns: str, link: Link, frame: Frame) -> _Sent:
         key = (netns, link.name, frame, frame.packet if self.cables.reads_packets else None)
         known = self._memo.get(key)
         if known is None:
             ends = self._send(netns, link, _Sight(frame))
             receivers = tuple(end for end in ends if isinstance(end, Receiver))
+            swallowed = tuple(end for end in ends if isinstance(end, Swallowed))
             lost = next((end for end in ends if isinstance(end, Unknown)), None)
-            known = self._memo[key] = receivers, lost
+            known = self._memo[key] = receivers, swallowed, lost
         return known
 
     def _send(self, netns: str, link: Link, sight: _Sight) -> _Ends:
@@ -291,13 +307,18 @@ class Wire:
         """
         own: _Ends = [Receiver(netns, link, sight.path)] if sight.taken else []
         if sight.frame.to_all:
-            return _all(self._enter(n, child, sight) for n, child in _copies(children, sight.frame.src)) + own
+            copies, alone = _copies(children, sight.frame.src)
+            return _all(self._enter(n, child, sight) for n, child in copies) + ([] if alone else own)
         passthru = [(n, child) for n, child, kind in children if kind.takes_all]
         wanting = passthru or [(n, x) for n, x, kind in children if x.up and kind.wants(x.mac, sight.frame)]
         if not wanting:
             return own
+        if passthru and not passthru[0][1].up:
+            where, child = passthru[0]
+            why = f"{child.name} of {where}, which takes all frames there, is down"
+            return [Swallowed(Receiver(netns, link, sight.path), why)] if sight.taken else []
         taken = _Sight(sight.frame, sight.path, taken=True)
-        return _all(self._enter(n, child, taken) for n, child in wanting if child.up)
+        return _all(self._enter(n, child, taken) for n, child in wanting)
 
     def _enter_port(self, netns: str, port: Link, sight: _Sight) -> _Ends:
         """Take a frame at a port of a bridge: up to the bridge's own IP layer, or out of other ports, or both."""
@@ -358,11 +379,15 @@ class Wire:
         return here
 
 
-def _copies(children: list[Sibling], src: str) -> list[tuple[str, Link]]:
-    """Choose the devices that get a copy of a broadcast from the MAC `src` that their lower device received."""
+def _copies(children: list[Sibling], src: str) -> tuple[list[tuple[str, Link]], bool]:
+    """Choose the devices that get a copy of a broadcast from the MAC `src` that their lower device received.
+
+    Tell also whether they are all: the lower device's own IP layer does not get it then.
+    """
     awake = [child for child in children if child[1].up]
     sender = next((kind for _, child, kind in awake if child.mac == src), None)
-    return [(n, child) for n, child, kind in awake if kind.copied(child.mac == src, sender)]
+    copies = [(n, child) for n, child, kind in awake if kind.copied(child.mac == src, sender)]
+    return copies, sender is not None and sender.hears_alone
 
 
 def _all(parts: Iterable[_Ends]) -> _Ends:

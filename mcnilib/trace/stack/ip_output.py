@@ -94,10 +94,10 @@ def _transmit(at: Recorder, link: Link, route: Route) -> Position:
     if mac is None:
         icmp_send(at, 3, 1, after=RESOLUTION_TIMEOUT)
         return None
-    landing = _taker(at, link, Frame(link.mac, mac, packet))
+    frame = Frame(link.mac, mac, packet)
+    landing = _taker(at, link, frame)
     if landing is None:
-        action = f"leaves by {link.name}; no device takes {mac}"
-        at.note(Stage.DEVICE, action, oif=link.name, fate=Fate.DROPPED, what=Framed(link.mac, mac))
+        _lose(at, link, frame)
         return None
     if landing.netns != host.name:
         packet = packet.but(mark=0) if packet.mark else packet
@@ -106,6 +106,18 @@ def _transmit(at: Recorder, link: Link, route: Route) -> Position:
     what = Framed(link.mac, mac)
     at.note(Stage.DEVICE, action, packet, oif=link.name, to=place, path=landing.path, what=what)
     return Arrival(landing.netns, landing.link, Skb(packet, txhash=skb.txhash))
+
+
+def _lose(at: Recorder, link: Link, frame: Frame) -> None:
+    """Tell that no device takes a frame, or which one loses it."""
+    what = Framed(frame.src, frame.dst)
+    if end := at.net.wire.swallowed(at.host.name, link, frame):
+        action = f"leaves by {link.name}; {end.at.link.name} of {end.at.netns} loses it: {end.why}"
+        place = (end.at.netns, end.at.link.name)
+        at.note(Stage.DEVICE, action, oif=link.name, to=place, path=end.at.path, fate=Fate.DROPPED, what=what)
+    else:
+        action = f"leaves by {link.name}; no device takes {frame.dst}"
+        at.note(Stage.DEVICE, action, oif=link.name, fate=Fate.DROPPED, what=what)
 
 
 def _taker(at: Recorder, link: Link, frame: Frame) -> Receiver | None:

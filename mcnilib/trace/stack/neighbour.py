@@ -57,6 +57,8 @@ def resolve(at: Recorder, link: Link, ip: IPv4Address) -> str | None:
     if isinstance(entry, Neigh):
         return _use(at, link, entry)
     protocol = _PROTOCOLS[ip.version]
+    if entry and ip in at.host.aged:
+        _Request(at, at.host, link, ip, protocol).confirm()
     if entry is None and link.kind.tunnel:
         device = f"{link.kind.word.upper()} device {link.name}"
         raise Unsupported(f"{protocol.name} out of the {device} of {at.host.name}, for {ip}")
@@ -118,6 +120,17 @@ class _Request(NamedTuple):
             raise Unknown(f"nobody who was collected answers who has {ip}, and {gap.why}", collect=gap.collect) from gap
         self._note(f"who has {ip}? nobody answers", Asked(ip, sender), fate=Fate.UNREACHABLE)
         return None
+
+    def confirm(self) -> None:
+        """See that a neighbour answers of whom nothing is known but that it asked: it is asked again after 5 s.
+
+        Raises: Unknown when it does not, since then its entry is believed for a while only.
+        Source: neigh_timer_handler() in net/core/neighbour.c, delay_first_probe_time.
+        """
+        answering, gap = self._answering(self.protocol.sender(self.host, self.link, self.ip, self.at.skb.packet))
+        if not answering:
+            why = f"{self.host.name} knows {self.ip} because it asked, and nobody answers who has {self.ip}"
+            raise gap or Unknown(f"{why}: how long the entry is believed depends on the time", collect="")
 
     def _note(self, action: str, what: Asked, to: tuple[str, str] | None = None, fate: Fate = Fate.GOES_ON) -> None:
         self.at.note(self.protocol.stage, action, oif=self.link.name, to=to, fate=fate, what=what)
