@@ -11,6 +11,7 @@ from kernel_worlds import altered, bridged, knowing, macvlans, made, two_legs
 from small_worlds import device, mac, namespace, plug, talk
 
 from mcnilib.errors import Unsupported
+from mcnilib.kernel.fuzz.case import parse_case, simulate
 from mcnilib.linux.device.base import Child, Frame, LinkEnd
 from mcnilib.linux.device.bridge import Bridge
 from mcnilib.linux.device.fdb import print_fdb, with_fdb
@@ -21,6 +22,7 @@ from mcnilib.linux.packet import Packet
 from mcnilib.linux.unmodelled import Gap
 from mcnilib.trace.explain import verdict
 from mcnilib.trace.stack.ethernet import Wire
+from mcnilib.trace.trace import Fate
 from mcnilib.world.json_form import fdb_lines, text_of
 from mcnilib.world.world import World
 
@@ -185,3 +187,39 @@ def test_what_comes_in_by_a_port_that_is_not_modelled_is_unknown() -> None:
     world = world.put(world["n"].but(links=tuple(port if x.name == "va" else x for x in world["n"].links)))
     said = verdict(talk(world, "tcp:10.0.7.9:80"))
     assert said.startswith("unknown beyond this point") and "the frame gets to va: n/ip-address.txt:9" in said
+
+
+@pytest.mark.parametrize(
+    ("case", "says"),
+    [
+        (
+            """world guests
+m: ip link set mv down
+from a to tcp:10.0.7.1:8080 at n
+""",
+            "leaves by eth0; en0 of n loses it: mv of m, which takes all frames there, is down",
+        ),
+        (
+            """world stacked
+a: ip link set eth0 address 02:00:00:00:05:02
+from a to tcp:10.0.7.1:80 at n
+""",
+            "who has 10.0.7.1? nobody answers",
+        ),
+    ],
+)
+def test_what_a_macvlan_child_keeps_from_its_lower_device(case, says):
+    assert says in simulate(parse_case(case)).outcome.step.action
+
+
+def test_a_neighbour_known_because_it_asked_is_believed_for_a_while_only():
+    """n asks c again after 5 s, and c takes the address n asks from for its own."""
+    case = """world bridged
+c: ip route add local 10.0.1.1 dev eth0 table 66
+c: ip rule add from all iif lo priority 81 lookup 66
+from c to icmp:10.0.7.2 at a
+from c to icmp:10.0.7.2 at a
+"""
+    trace = simulate(parse_case(case))
+    assert trace.outcome.step.fate is Fate.UNKNOWN
+    assert "n knows 10.0.1.3 because it asked, and nobody answers who has 10.0.1.3" in trace.outcome.step.action
