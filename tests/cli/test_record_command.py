@@ -58,6 +58,7 @@ def test_outside_of_a_clone_it_says_so(tmp_path: Path) -> None:
 def test_what_is_fresh_is_left_alone(clone: Path, capsys) -> None:
     before = contents(clone)
     assert mcni("kernel", "fuzz", "errata", "picture", "--check", clone=clone) == 0, "or it would be measured here"
+    capsys.readouterr()
     assert mcni("kernel", "fuzz", "errata", "picture", clone=clone) == 0
     assert capsys.readouterr().out.count("  fresh\n") == 4
     assert contents(clone) == before

@@ -103,8 +103,8 @@ def test_links_between_notebooks_lead_somewhere(path: Path) -> None:
 
 ACK_ROW = (
     "linux/netfilter/conntrack_tcp.py",
-    '"ack": _row("ES IV ES ES',
-    '"ack": _row("ES ES ES ES',
+    '_ACK: _row("ES IV ES ES',
+    '_ACK: _row("ES ES ES ES',
 )  # the ACK after a lone SYN is fine
 GATE = ("cluster/kube_proxy/config.py", "return self.minor >= 29", "return self.minor >= 28")
 MODES = (
