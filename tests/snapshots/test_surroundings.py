@@ -28,6 +28,8 @@ VERBS = {
     "handout": ["handout", "7", "{}/x.pdf"],
     "learner": ["learner", "{}/copy"],
     "save": ["save", "7", "{}/new"],
+    "pcap": ["pcap", "7", "{}/new"],
+    "site": ["site", "{}/new", "--pyodide", "{there}"],
     "collect": ["collect", "{}/new", "--only", "nosuch"] if IS_ROOT else ["collect"],
     "merge": ["merge", "{there}", "{}/new"],
     "trace": ["trace", "{there}", "--from", "mac1", "--to", "tcp:10.233.101.2:80", "--table"],
@@ -43,6 +45,7 @@ WRITING = {
     "learner": VERBS["learner"],
     "save": VERBS["save"],
     "merge": VERBS["merge"],
+    "pcap": VERBS["pcap"],
     "a picture as svg": ["run", "7", "--picture", "{}/x.svg"],
     "a picture as png": ["run", "7", "--picture", "{}/x.png"],
     "a picture as pdf": ["run", "7", "--picture", "{}/x.pdf"],
@@ -84,7 +87,7 @@ def test_where_standard_output_is_closed(tmp_path: Path, there: Path, verb: str)
 
 def runs(verb: str) -> bool:
     """Tell whether a verb prints anything on this machine, or says that it cannot."""
-    return verb not in ("collect", "verify", "fuzz") or (verb != "collect" and IS_ROOT)
+    return verb not in ("collect", "site", "verify", "fuzz") or (verb not in ("collect", "site") and IS_ROOT)
 
 
 @pytest.mark.skipif(not Path("/dev/full").exists(), reason="a disk that is full")
@@ -176,11 +179,11 @@ sys.exit(main())
     ],
 )
 def test_ctrl_c_while_modules_are_loaded(tmp_path: Path, module: str, moment: str, status: int) -> None:
-    words = ["run", "7", "--picture", str(tmp_path / "x.svg")]
+    words = ["run", "7", "--picture", str(tmp_path / "x.png")]
     command = [sys.executable, "-c", INTERRUPTED, module, moment, *words]
     done = subprocess.run(command, capture_output=True, text=True, env=os.environ | UNDISTURBED, check=False)
     assert (done.returncode, done.stderr) == (status, "mcni: interrupted\n" if status == 130 else "")
-    assert [path.name for path in tmp_path.iterdir()] == ([] if status == 130 else ["x.svg"])
+    assert [path.name for path in tmp_path.iterdir()] == ([] if status == 130 else ["x.png"])
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP], ids=lambda number: number.name)
