@@ -115,6 +115,11 @@ class Option:
     help: str
     changes: str
 
+    @property
+    def fits_buttons(self) -> bool:
+        """Tell whether its values are so few and so short that all of them can stand side by side."""
+        return len(self.texts) <= 3 and all(len(text) < 9 for text in self.texts)
+
     def only(self, *values: object) -> Option:
         """Return the same setting with some of its values left to choose from; SettingError when one is not valid."""
         return replace(self, values=values, texts=tuple(self.text(value) for value in values))

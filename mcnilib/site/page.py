@@ -101,8 +101,7 @@ def _controls(story: Scenario) -> Html:
 def _control(uid: str, one: Option, start: str) -> Html:
     """Return a setting: buttons of which one is chosen for few short values, else a list."""
     label, help = one.label, element("small", one.help, id=f"{uid}-help")
-    short = len(one.texts) <= 3 and all(len(text) < 9 for text in one.texts)
-    if short:
+    if one.fits_buttons:
         buttons = (_radio(f"{uid}-{n}", one.name, text, text == start) for n, text in enumerate(one.texts))
         choice = element("span", *buttons, class_="choice")
         return element("fieldset", element("legend", label), choice, help, aria_describedby=f"{uid}-help")

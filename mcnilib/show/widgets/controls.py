@@ -45,10 +45,9 @@ class Controls(widgets.Box):  # type: ignore[misc]
 def control(option: Option, value: object) -> Any:
     """Build the widget of one setting: buttons for two or three short values, a list for more."""
     choices = list(zip(option.texts, option.values, strict=True))
-    short = len(choices) <= 3 and all(len(text) < 9 for text in option.texts)
-    kind = widgets.ToggleButtons if short else widgets.Dropdown
+    kind = widgets.ToggleButtons if option.fits_buttons else widgets.Dropdown
     made = kind(options=choices, value=value, description=option.label, tooltip=option.help, style=dict(WIDE))
-    if short:
+    if option.fits_buttons:
         made.style.button_width = "auto"
         made.tooltips = [f"{option.label}: {text}. {option.help}" for text in option.texts]
     made.layout.width = "auto"

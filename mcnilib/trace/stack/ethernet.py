@@ -16,6 +16,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from itertools import chain
+from typing import NamedTuple
 
 from mcnilib.errors import Unknown, Unsupported
 from mcnilib.linux.device.base import BROADCAST_MAC, NO_END, Child, DeviceRole, FdbEntry, Frame, LinkEnd
@@ -152,8 +153,13 @@ class Swallowed:
 _Ends = list[Receiver | Swallowed | Unknown]
 """Where a frame gets to, and where it leaves what is known."""
 
-_Sent = tuple[tuple[Receiver, ...], tuple[Swallowed, ...], Unknown | None]
-"""The same, each by itself."""
+
+class _Sent(NamedTuple):
+    """The same, sorted: who takes the frame, who loses it, the first place where it leaves what is known."""
+
+    receivers: tuple[Receiver, ...]
+    swallowed: Swallowed | None
+    beyond: Unknown | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -185,15 +191,15 @@ class Wire:
 
     def send(self, netns: str, link: Link, frame: Frame) -> tuple[Receiver, ...]:
         """Return every known device that takes the frame when it is sent on `link`; none when it is lost."""
-        return self._ends(netns, link, frame)[0]
+        return self._ends(netns, link, frame).receivers
 
     def beyond(self, netns: str, link: Link, frame: Frame) -> Unknown | None:
         """Return where the frame leaves what is known of the world; None when it does not."""
-        return self._ends(netns, link, frame)[2]
+        return self._ends(netns, link, frame).beyond
 
     def swallowed(self, netns: str, link: Link, frame: Frame) -> Swallowed | None:
         """Return the device that gets the frame and loses it; None when there is none."""
-        return next(iter(self._ends(netns, link, frame)[1]), None)
+        return self._ends(netns, link, frame).swallowed
 
     def has_carrier(self, netns: str, link: Link) -> bool:
         """Tell whether a device can send; see `Cables.has_carrier`."""
@@ -208,9 +214,9 @@ class Wire:
         if known is None:
             ends = self._send(netns, link, _Sight(frame))
             receivers = tuple(end for end in ends if isinstance(end, Receiver))
-            swallowed = tuple(end for end in ends if isinstance(end, Swallowed))
-            lost = next((end for end in ends if isinstance(end, Unknown)), None)
-            known = self._memo[key] = receivers, swallowed, lost
+            swallowed = next((end for end in ends if isinstance(end, Swallowed)), None)
+            beyond = next((end for end in ends if isinstance(end, Unknown)), None)
+            known = self._memo[key] = _Sent(receivers, swallowed, beyond)
         return known
 
     def _send(self, netns: str, link: Link, sight: _Sight) -> _Ends:
