@@ -92,8 +92,8 @@ class Chance:
         at = 0
         if len(cases) > 1:
             shares = tuple((last - first + 1) / size for first, last in cases)
-            words = [f"is {first}" if first == last else f"is in {first}:{last}" for first, last in cases]
-            at = self.pick(f"the {'id' if proto == 'icmp' else 'port'} drawn of {low}:{high}", words, shares)
+            labels = [f"is {first}" if first == last else f"is in {first}:{last}" for first, last in cases]
+            at = self.pick(f"the {'id' if proto == 'icmp' else 'port'} drawn of {low}:{high}", labels, shares)
         first, last = cases[at]
         return usual if first <= usual <= last else first + int(self._random() * 0x10000) % (last - first + 1)
 

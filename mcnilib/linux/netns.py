@@ -138,9 +138,9 @@ def add_link(netns: Netns, link: Link) -> Netns:
 
     Raises: Refused (EEXIST) when a device of that name or index is there.
     """
-    for other in netns.links:
-        if other.name == link.name or other.index == link.index:
-            raise Refused(f"{netns.name} has a device {other.index}: {other.name}", error="EEXIST")
+    for existing in netns.links:
+        if existing.name == link.name or existing.index == link.index:
+            raise Refused(f"{netns.name} has a device {existing.index}: {existing.name}", error="EEXIST")
     links = sorted((*netns.links, replace(link, addresses=())), key=lambda x: x.index)
     netns = netns.but(links=tuple(links), sysctls=inherited(netns.sysctls, link.name))
     for address in link.addresses:
@@ -268,7 +268,7 @@ def add_rule(netns: Netns, rule: Rule) -> Netns:
         rule = replace(rule, priority=max(second - 1, 0))
     if rule in rules:
         raise Refused(f"{netns.name} has the rule {rule}", error="EEXIST")
-    index = bisect_right([other.priority for other in rules], rule.priority)
+    index = bisect_right([existing.priority for existing in rules], rule.priority)
     return netns.with_ip4(rules=(*rules[:index], rule, *rules[index:]))
 
 

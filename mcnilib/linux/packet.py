@@ -87,8 +87,8 @@ WITH_PORTS = ("tcp", "udp", "udplite", "sctp", "dccp")
 
 def protocol_name(word: str) -> str | None:
     """Return the name of a protocol, or its number (1 to 255) if it has no name; None for what is no protocol."""
-    known = word.isascii() and word.isdecimal() and len(word) < 4
-    number = int(word) if known else PROTOCOL_NUMBERS.get(word.lower(), 0)
+    numeric = word.isascii() and word.isdecimal() and len(word) < 4
+    number = int(word) if numeric else PROTOCOL_NUMBERS.get(word.lower(), 0)
     return PROTOCOL_NAMES.get(number, str(number)) if 0 < number < 256 else None
 
 

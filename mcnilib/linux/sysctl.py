@@ -152,8 +152,8 @@ def canonical(key: str) -> str:
     """Return a key as it is stored. Raises: Unsupported when it is not modelled, naming the nearest that is."""
     stored = _stored(key)
     if stored is None:
-        found = _DEVICE_KEY.fullmatch(key)
-        near = nearest(found[2], CONF) if found else nearest(key, GLOBAL)
+        device_key = _DEVICE_KEY.fullmatch(key)
+        near = nearest(device_key[2], CONF) if device_key else nearest(key, GLOBAL)
         raise Unsupported(f"sysctl {key} is not modelled{near}")
     return stored
 
@@ -162,15 +162,15 @@ def _stored(key: str) -> str | None:
     """Return a key as it is stored; None when it is not modelled."""
     if key in GLOBAL:
         return key
-    found = _DEVICE_KEY.fullmatch(key)
-    return conf_key(found[2], found[1]) if found and found[2] in CONF else None
+    device_key = _DEVICE_KEY.fullmatch(key)
+    return conf_key(device_key[2], device_key[1]) if device_key and device_key[2] in CONF else None
 
 
 def by_key(settings: Sysctls) -> Mapping[str, Setting]:
     """Return the lines by their keys, the first of each: who asks for many of them indexes them once."""
     if isinstance(settings, Mapping):
         return settings
-    return {line.key: line for line in reversed(tuple(settings))}
+    return {entry.key: entry for entry in reversed(tuple(settings))}
 
 
 def setting(settings: Sysctls, key: str) -> Setting:
@@ -178,31 +178,31 @@ def setting(settings: Sysctls, key: str) -> Setting:
 
     Raises: Unsupported for a key that is not modelled, Unknown for a line that was not collected.
     """
-    line = stored(settings, key)
-    if not line.value:
-        raise Unknown(line.origin.why if line.origin else f"nobody knows {key}", collect=f"`sysctl {key}`")
-    return line
+    entry = stored(settings, key)
+    if not entry.value:
+        raise Unknown(entry.origin.why if entry.origin else f"nobody knows {key}", collect=f"`sysctl {key}`")
+    return entry
 
 
 def stored(settings: Sysctls, key: str) -> Setting:
     """Return what is known of a key: the line `setting` returns, or one without a value."""
-    key, lines = canonical(key), by_key(settings)
-    for place in _places(key):
-        if line := lines.get(place):
-            return line if place == key else Setting(key, line.value, line.origin)
+    key, entries = canonical(key), by_key(settings)
+    for source in _places(key):
+        if entry := entries.get(source):
+            return entry if source == key else Setting(key, entry.value, entry.origin)
     if key == REDIRECTS:
-        forward = stored(lines, FORWARD)
+        forward = stored(entries, FORWARD)
         return Setting(key, forward.value and str(int(forward.value == "0")), forward.origin)
     return Setting(key, _default(key), KERNEL_DEFAULT)
 
 
 def _places(key: str) -> tuple[str, ...]:
     """Name the keys a value may come from, nearest first."""
-    found = _DEVICE_KEY.fullmatch(key)
-    if not found or found[1] == "all":
+    device_key = _DEVICE_KEY.fullmatch(key)
+    if not device_key or device_key[1] == "all":
         return (key,)
-    follow = (key, f"net.ipv4.conf.default.{found[2]}")
-    return (*follow, FORWARD) if found[2] == "forwarding" else follow
+    follow = (key, f"net.ipv4.conf.default.{device_key[2]}")
+    return (*follow, FORWARD) if device_key[2] == "forwarding" else follow
 
 
 def _default(key: str) -> str:
@@ -252,80 +252,82 @@ def written(settings: tuple[Setting, ...], new: Setting, devices: Mapping[str, b
     """
     new = replace(new, key=canonical(new.key))
     new = replace(new, value=taken(new.key, new.value.strip()))
-    found = _DEVICE_KEY.fullmatch(new.key)
-    if found and found[1] not in ("all", "default", *(dev.replace(".", "/") for dev in devices)):
-        raise Refused(f"no device {found[1]!r} for {new.key}", error="ENOENT")
+    device_key = _DEVICE_KEY.fullmatch(new.key)
+    if device_key and device_key[1] not in ("all", "default", *(dev.replace(".", "/") for dev in devices)):
+        raise Refused(f"no device {device_key[1]!r} for {new.key}", error="ENOENT")
     if new.key == FORWARD and new.value != get(settings, FORWARD):  # writing the value it has changes no device
-        settings = tuple(line for line in settings if not line.key.endswith(".forwarding") and line.key != REDIRECTS)
-    elif found and found[1] == "default":
-        stay = [dev for dev, follows in devices.items() if not follows or found[2] in NEVER_FOLLOWING]
-        settings = _pinned(settings, [conf_key(found[2], dev) for dev in stay], new.value)
+        settings = tuple(
+            entry for entry in settings if not entry.key.endswith(".forwarding") and entry.key != REDIRECTS
+        )
+    elif device_key and device_key[1] == "default":
+        stay = [dev for dev, follows in devices.items() if not follows or device_key[2] in NEVER_FOLLOWING]
+        settings = _pinned(settings, [conf_key(device_key[2], dev) for dev in stay], new.value)
     return _put(settings, new)
 
 
 def _put(settings: tuple[Setting, ...], new: Setting) -> tuple[Setting, ...]:
-    if any(line.key == new.key for line in settings):
-        return tuple(new if line.key == new.key else line for line in settings)
+    if any(entry.key == new.key for entry in settings):
+        return tuple(new if entry.key == new.key else entry for entry in settings)
     return (*settings, new)
 
 
 def _pinned(settings: tuple[Setting, ...], keys: Iterable[str], new: str) -> tuple[Setting, ...]:
     """Keep the values of keys that would otherwise follow the new value of `default`."""
-    for line in [stored(settings, key) for key in keys]:
-        settings = settings if line.value == new else _put(settings, line)
+    for entry in [stored(settings, key) for key in keys]:
+        settings = settings if entry.value == new else _put(settings, entry)
     return settings
 
 
 def inherited(settings: tuple[Setting, ...], dev: str) -> tuple[Setting, ...]:
     """Return the settings after a device was created: it copies what was written for `default`."""
-    for line in settings:
-        found = _DEVICE_KEY.fullmatch(line.key)
-        if found and found[1] == "default":
-            why = Origin("the kernel", f"copied from {line.key} when {dev} was created")
-            settings = _put(settings, Setting(conf_key(found[2], dev), line.value, why))
+    for entry in settings:
+        device_key = _DEVICE_KEY.fullmatch(entry.key)
+        if device_key and device_key[1] == "default":
+            origin = Origin("the kernel", f"copied from {entry.key} when {dev} was created")
+            settings = _put(settings, Setting(conf_key(device_key[2], dev), entry.value, origin))
     return settings
 
 
 def print_settings(settings: tuple[Setting, ...], devices: Iterable[str]) -> str:
     """Print every modelled sysctl as `sysctl -a` does, by key."""
     keys = [*GLOBAL, *(conf_key(name, dev) for name in CONF for dev in ("all", "default", *devices))]
-    known = by_key(settings)
-    lines = [stored(known, key) for key in dict.fromkeys(keys)]
-    return "".join(f"{line}\n" for line in sorted(lines, key=lambda line: line.key) if line.value)
+    keyed = by_key(settings)
+    entries = [stored(keyed, key) for key in dict.fromkeys(keys)]
+    return "".join(f"{entry}\n" for entry in sorted(entries, key=lambda entry: entry.key) if entry.value)
 
 
 LATER = (NETFILTER + "tcp_ignore_invalid_rst", "net.ipv4.icmp_msgs_burst", "net.ipv4.icmp_msgs_per_sec")
 """Sysctls that namespaces of kernels in use do not have yet; these do as with the default (Linux 5.14, 6.13)."""
 
 
-def with_missing(found: tuple[Setting, ...], devices: Iterable[str], source: str) -> tuple[Setting, ...]:
+def with_missing(settings: tuple[Setting, ...], devices: Iterable[str], source: str) -> tuple[Setting, ...]:
     """Return the lines of a whole `sysctl -a`, with a line without a value for each that should be there and is not."""
-    there = {line.key for line in found}
+    there = {entry.key for entry in settings}
     keys = [key for key in GLOBAL if key not in (*LATER, BRIDGE_CALLS)]
     keys += [conf_key(name, dev) for dev in ("all", "default", *devices) for name in CONF]
     lost = [Setting(key, "", Origin("nobody", f"{source} has no line {key}")) for key in keys if key not in there]
     off = [] if BRIDGE_CALLS in there else [Setting(BRIDGE_CALLS, "0", Origin("the kernel", "has no br_netfilter"))]
-    return (*found, *lost, *off)
+    return (*settings, *lost, *off)
 
 
 def parse_setting(line: str, *, source: str = "sysctl", number: int = 1) -> Setting:
     """Read one line of `sysctl -a`. Raises: StateSyntaxError, Unsupported."""
-    found = re.fullmatch(r"([^\s=]+) ?= ?(-?[0-9]{1,19})\s*", line)
-    if not found:
+    match = re.fullmatch(r"([^\s=]+) ?= ?(-?[0-9]{1,19})\s*", line)
+    if not match:
         column = line.find("=") + 1 or 1
         raise StateSyntaxError("not `key = number`", source=source, line=number, column=column, text=line)
-    return Setting(canonical(found[1]), found[2])
+    return Setting(canonical(match[1]), match[2])
 
 
 def parse_settings(text: str, *, source: str = "sysctl") -> tuple[Setting, ...]:
     """Read the output of `sysctl -a`, passing over keys that are not modelled."""
-    found: dict[str, Setting] = {}
+    settings: dict[str, Setting] = {}
     for number, line in enumerate(text.splitlines(), 1):
         key = line.partition("=")[0].strip()
         if line.strip() and ("=" not in line or is_modelled(key)):
-            one = parse_setting(line, source=source, number=number)
-            found[one.key] = one
-    return tuple(found.values())
+            entry = parse_setting(line, source=source, number=number)
+            settings[entry.key] = entry
+    return tuple(settings.values())
 
 
 def is_modelled(key: str) -> bool:

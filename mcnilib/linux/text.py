@@ -20,7 +20,7 @@ MANY = 30
 
 def nearest(word: str, words: Iterable[str]) -> str:
     """Return `; did you mean 'x'?` with the nearest valid word, in capitals or not, or nothing."""
-    lowered = {one.lower(): one for one in words}
+    lowered = {candidate.lower(): candidate for candidate in words}
     close = get_close_matches(word.lower(), lowered, 1)
     return f"; did you mean {lowered[close[0]]!r}?" if close else ""
 
@@ -28,8 +28,8 @@ def nearest(word: str, words: Iterable[str]) -> str:
 def not_there(what: str, name: str, names: Iterable[str], where: str = "", also: Iterable[str] = ()) -> NotThere:
     """Build the error for a name nothing has, with the names there are and the nearest of them, or of `also`."""
     there = list(names)
-    known = f"; there are {names_of(there)}" if there else "; there are none"
-    return NotThere(f"no {what} {name!r}{where}{known}{nearest(name, [*there, *also])}")
+    hint = f"; there are {names_of(there)}" if there else "; there are none"
+    return NotThere(f"no {what} {name!r}{where}{hint}{nearest(name, [*there, *also])}")
 
 
 def names_of(there: Sequence[str]) -> str:
@@ -60,13 +60,17 @@ CONTROL = re.compile(
 
 def check_text(text: str, name: str) -> None:
     """Refuse control characters, and bytes that are no UTF-8. Raises: StateSyntaxError naming line and column."""
-    if not (found := CONTROL.search(text)):
+    if not (control := CONTROL.search(text)):
         return
-    what = f"a control character, {found[0]!a}" if found[0] < "\ud800" else f"not text in UTF-8, {printable(found[0])}"
-    start = text.rfind("\n", 0, found.start()) + 1
+    what = (
+        f"a control character, {control[0]!a}"
+        if control[0] < "\ud800"
+        else f"not text in UTF-8, {printable(control[0])}"
+    )
+    start = text.rfind("\n", 0, control.start()) + 1
     line = text[start:].partition("\n")[0]
     number = text.count("\n", 0, start) + 1
-    raise StateSyntaxError(what, source=name, line=number, column=found.start() - start + 1, text=line)
+    raise StateSyntaxError(what, source=name, line=number, column=control.start() - start + 1, text=line)
 
 
 class Scanner:
@@ -87,10 +91,10 @@ class Scanner:
         """The next word, not yet read; empty at the end."""
         return self._words[self.read]
 
-    def column(self, place: int) -> int:
+    def column(self, position: int) -> int:
         """Return the column of a word by its number from 0; behind the last stands the end of the line."""
-        found = islice(self.word.finditer(self.line), place, None)
-        return next((word.start() + 1 for word in found), len(self.line.rstrip()) + 1)
+        matches = islice(self.word.finditer(self.line), position, None)
+        return next((word.start() + 1 for word in matches), len(self.line.rstrip()) + 1)
 
     def error_at(self, what: str, column: int) -> StateSyntaxError:
         """Build the error that points to a column."""
@@ -178,7 +182,7 @@ class Words(Scanner):
             self.take()
             raise self.unknown(names)
         number = self.number_upto(limit)
-        return next((name for name, known in names.items() if known == number), str(number))
+        return next((name for name, value in names.items() if value == number), str(number))
 
     def one_of(self, words: Iterable[str]) -> str:
         """Read one of the given words."""

@@ -108,7 +108,7 @@ class KindLine:
         self.what, self.options, self._usual, self._json = what, options, usual or {}, json or {}
         self._refused = refused.split()
         self._grammar = passed_over(" ".join((passed, *self._usual)), flags)
-        self._grammar.update({one.word: (one.field or one.word, one.taken) for one in options})
+        self._grammar.update({option.word: (option.field or option.word, option.taken) for option in options})
 
     def read(self, words: Words, usual: Mapping[str, tuple[str, ...]] | None = None) -> dict[str, Any]:
         """Read the words up to the end of the line and return the fields they fill.
@@ -119,21 +119,24 @@ class KindLine:
         for word, modelled in {**self._usual, **(usual or {})}.items():
             if values.get(word, modelled[0]) not in modelled:
                 raise Unsupported(f"{words.source}:{words.number}: {self.what} with {word} {values[word]}")
-        required = {one.field or one.word: one.word for one in self.options if one.required}
+        required = {option.field or option.word: option.word for option in self.options if option.required}
         if not required.keys() <= values.keys():
             listed = " or ".join(", ".join(required.values()).rsplit(", ", 1))
             raise Unsupported(f"{words.source}:{words.number}: {self.what} without {listed}")
-        return {one.field: values[one.field] for one in self.options if one.field in values}
+        return {option.field: values[option.field] for option in self.options if option.field in values}
 
     def words_of_json(self, data: Mapping[str, Any]) -> list[str]:
         """Return the words for what `ip -j` says of a device, without those that are passed over."""
-        told = {
-            self._json.get(key, key): one.get("type") if isinstance(one, dict) else one for key, one in data.items()
+        reported = {
+            self._json.get(key, key): value.get("type") if isinstance(value, dict) else value
+            for key, value in data.items()
         }
-        valued = {one.word for one in self.options if one.read}
-        words = [word for key, value in told.items() if (word := self._word_of_json(key, value, key in valued))]
-        negative = (one for one in self.options if not one.read and one.word.startswith("no"))
-        return words + [one.word for one in negative if not told.get(one.word[2:], not one.required)]
+        valued = {option.word for option in self.options if option.read}
+        arguments = [word for key, value in reported.items() if (word := self._word_of_json(key, value, key in valued))]
+        negative = (option for option in self.options if not option.read and option.word.startswith("no"))
+        return arguments + [
+            option.word for option in negative if not reported.get(option.word[2:], not option.required)
+        ]
 
     def _word_of_json(self, word: str, value: object, valued: bool) -> str:
         if word in self._usual and self._usual[word][0] in ("on", "off"):
@@ -144,7 +147,7 @@ class KindLine:
 
     def shown(self, kind: Kind, *, making: bool = False) -> list[str]:
         """Return the words for a device, or those that make one like it."""
-        return [text for one in self.options if (text := one.shown(kind, making))]
+        return [text for option in self.options if (text := option.shown(kind, making))]
 
 
 @dataclass(frozen=True, slots=True)

@@ -30,10 +30,10 @@ def print_fdb(links: Iterable[Link]) -> str:
 
 def filtered_macs(text: str) -> dict[str, list[str]]:
     """Return the single MACs that devices take beside their own, as `bridge fdb show` prints them: device -> MACs."""
-    found: dict[str, list[str]] = {}
+    macs: dict[str, list[str]] = {}
     for mac, dev in OWN_FILTER.findall(text):
-        found.setdefault(dev, []).append(mac)
-    return found
+        macs.setdefault(dev, []).append(mac)
+    return macs
 
 
 def with_fdb(links: Iterable[Link], text: str, source: str = "bridge fdb") -> tuple[Link, ...]:
@@ -59,7 +59,7 @@ def with_fdb(links: Iterable[Link], text: str, source: str = "bridge fdb") -> tu
     if strangers:
         raise Unsupported(f"{source}: far ends on {', '.join(sorted(strangers))}, which is no vxlan device")
     own = {(link.name, link.mac) for link in links}
-    written = {name: tuple(x for x in found if (x.port, x.mac) not in own) for name, found in stations.items()}
+    written = {name: tuple(x for x in entries if (x.port, x.mac) not in own) for name, entries in stations.items()}
     kinds = (link.kind.with_entries(tuple(far.get(link.name, ())), written.get(link.name, ())) for link in links)
     return tuple(replace(link, kind=kind) for link, kind in zip(links, kinds, strict=True))
 

@@ -118,10 +118,10 @@ def print_links(links: Iterable[Link], netns: str = "") -> str:
 def _link_lines(link: Link, names: dict[int, str], netns: str) -> Iterator[str]:
     end = None if link.kind.unmodelled else link.kind.endpoint
     here = end is not None and end.netns == netns
-    other = f"@{names.get(end.index, f'if{end.index}') if here else f'if{end.index}'}" if end else ""
+    iflink = f"@{names.get(end.index, f'if{end.index}') if here else f'if{end.index}'}" if end else ""
     master = f" master {link.master}" if link.master else ""
     flags, qdisc, state = _condition(link)
-    name = f"{link.name}{other if link.kind.has_mac else '@NONE'}"
+    name = f"{link.name}{iflink if link.kind.has_mac else '@NONE'}"
     yield f"{link.index}: {name}: <{flags}> mtu {link.mtu} qdisc {qdisc}{master} state {state} group default qlen 1000"
     down = "protodown on " if link.kind.child and not link.carrier else ""
     yield f"    {link.kind.link_layer(link.mac)}" + (f" link-netns {end.netns} " if end and not here else " ") + down
@@ -201,12 +201,12 @@ def parse_links(
             blocks.append([])
             if not partial and XDP.search(line):
                 raise Unsupported(f"{source}:{number}: a device with an XDP program")
-            line = XDP.sub(lambda found: found[1].ljust(len(found[0])), line)
+            line = XDP.sub(lambda match: match[1].ljust(len(match[0])), line)
         elif not blocks:
             raise StateSyntaxError("a link begins with its number", source=source, line=number, column=1, text=line)
         blocks[-1].append(Words(line, source=source, number=number))
     heads = (re.match(r"(\d{1,10}): ([^\s@:]+)[@:]", block[0].line, re.ASCII) for block in blocks)
-    printout = Printout(source, netns, {found[2]: int(found[1]) for found in heads if found}, partial)
+    printout = Printout(source, netns, {match[2]: int(match[1]) for match in heads if match}, partial)
     if partial:
         return tuple(_link_or_unmodelled(block, printout) for block in blocks)
     links = tuple(_link(block, printout) for block in blocks)
@@ -220,12 +220,12 @@ XDP = re.compile(r"(> mtu \d{1,10} )xdp(?:generic|offload|multi)?(?:/id:\d{1,10}
 
 def programs(text: str, source: str = "ip -d address") -> dict[str, Gap]:
     """Return the devices with an XDP program, which decides what becomes of their frames, each with its gap."""
-    found = {}
+    gaps = {}
     for number, line in enumerate(text.splitlines(), 1):
         name = re.match(r"\d{1,10}: ([^\s@:]+)[@:]", line, re.ASCII)
         if name and XDP.search(line):
-            found[name[1]] = Gap(f"{name[1]} has an XDP program, which is not modelled", f"{source}:{number}")
-    return found
+            gaps[name[1]] = Gap(f"{name[1]} has an XDP program, which is not modelled", f"{source}:{number}")
+    return gaps
 
 
 def _link_or_unmodelled(lines: list[Words], printout: Printout) -> Link:
@@ -237,22 +237,22 @@ def _link_or_unmodelled(lines: list[Words], printout: Printout) -> Link:
     try:
         return _link(lines, printout)
     except Unsupported as problem:
-        index, name, other = _names(again[0])
+        index, name, iflink = _names(again[0])
         flags, values = _flags(again[0]), again[0].fields(_HEAD, (), "a link")
         addresses = tuple(read_address(words, peers=True) for words in again[2:] if words.next == "inet")
-        kind = UnmodelledDevice(Gap(str(problem)), _lower(again, other, printout))
+        kind = UnmodelledDevice(Gap(str(problem)), _lower(again, iflink, printout))
         mac = re.match(r"\s+link/ether (\S+)", again[1].line) if again[1:] else None
-        found = Link(index, name, kind, mac[1] if mac else NO_MAC, addresses, "UP" in flags, carrier=_carrier(flags))
-        return replace(found, master=values.get("master", ""))  # type: ignore[arg-type]
+        link = Link(index, name, kind, mac[1] if mac else NO_MAC, addresses, "UP" in flags, carrier=_carrier(flags))
+        return replace(link, master=values.get("master", ""))  # type: ignore[arg-type]
 
 
-def _lower(lines: list[Words], other: str, printout: Printout) -> LinkEnd | None:
+def _lower(lines: list[Words], iflink: str, printout: Printout) -> LinkEnd | None:
     """Find the device that hands packets over to one that is not modelled."""
     if not lines[2:] or lines[2].next not in SHARING:
         return None
     try:
         _, _, far_netns = _link_layer(lines[1], printout.partial)
-        return Head("", other, far_netns, printout).endpoint(lines[1])
+        return Head("", iflink, far_netns, printout).endpoint(lines[1])
     except Unsupported:
         return None
 
@@ -271,13 +271,13 @@ def _check(links: tuple[Link, ...], source: str) -> None:
 def _link(lines: list[Words], printout: Printout) -> Link:
     """Read the head, the link layer, the kind if one is named, and the addresses."""
     first, *rest = lines
-    index, name, other = _names(first)
+    index, name, iflink = _names(first)
     flags = _flags(first)
     values = first.fields(_HEAD, (), "a link")
     if not rest:
         raise first.error("the link/ether line is missing")
     layer, mac, far_netns = _link_layer(rest[0], printout.partial)
-    head = Head(name, other if BY_LAYER[layer].has_mac else "", far_netns, printout)
+    head = Head(name, iflink if BY_LAYER[layer].has_mac else "", far_netns, printout)
     kind: Kind | None = Loopback() if layer == Loopback.layer else None
     addresses: list[Address] = []
     for words in rest[1:]:
@@ -287,7 +287,7 @@ def _link(lines: list[Words], printout: Printout) -> Link:
             MASTERS[words.take()].check_slave(words, up="UP" in flags and _carrier(flags))
         elif words.next not in ("inet6", "valid_lft", "alias", "altname", "prog/xdp"):
             kind = _kind(words, head)
-    if kind is None and (layer != Physical.layer or other):
+    if kind is None and (layer != Physical.layer or iflink):
         raise Unsupported(f"{printout.source}:{first.number}: {name} is of no kind that is named; `ip -d` names it")
     kind = kind or Physical()
     if kind.has_mac and kind.has_arp and "NOARP" in flags:
@@ -310,10 +310,10 @@ def _names(words: Words) -> tuple[int, str, str]:
     if not re.fullmatch(r"[1-9]\d{0,9}:", index, re.ASCII):
         raise words.wrong(f"{index!r} is not a number with a colon")
     name = words.take("a name")
-    found = re.fullmatch(r"([^\s@:]+)(?:@([^\s@:]+))?:", name)
-    if not found:
+    match = re.fullmatch(r"([^\s@:]+)(?:@([^\s@:]+))?:", name)
+    if not match:
         raise words.wrong(f"{name!r} is not a name with a colon")
-    return int(index[:-1]), found[1], found[2] or ""
+    return int(index[:-1]), match[1], match[2] or ""
 
 
 def _flags(words: Words) -> list[str]:

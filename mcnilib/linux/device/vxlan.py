@@ -65,8 +65,8 @@ class Vxlan(Tunnel):
 
     def far_ends(self, mac: str, next_hop: IPv4Address) -> tuple[IPv4Address, ...]:
         """Return the tunnel ends for a MAC, or those for all others (00:00:00:00:00:00)."""
-        named = tuple(ip for known, ip in self.fdb if known == mac)
-        return named or tuple(ip for known, ip in self.fdb if known == NO_MAC)
+        named = tuple(ip for entry_mac, ip in self.fdb if entry_mac == mac)
+        return named or tuple(ip for entry_mac, ip in self.fdb if entry_mac == NO_MAC)
 
     def packed(self, packet: Packet, far_end: IPv4Address, mac: str, sport: int) -> Packet:
         """Return the outer packet; the mark stays on it."""

@@ -178,8 +178,8 @@ _COLUMNS: dict[str, _Next] = {
 }
 
 
-def _row(words: str) -> dict[TcpConntrack, _Next]:
-    return dict(zip(TcpConntrack, (_COLUMNS[word] for word in words.split()), strict=True))
+def _row(states: str) -> dict[TcpConntrack, _Next]:
+    return dict(zip(TcpConntrack, (_COLUMNS[word] for word in states.split()), strict=True))
 
 
 # Columns: NONE SYN_SENT SYN_RECV ESTABLISHED FIN_WAIT CLOSE_WAIT LAST_ACK TIME_WAIT CLOSE SYN_SENT2
@@ -205,8 +205,8 @@ TRANSITIONS = {
 is."""
 
 VALID_FLAGS = frozenset(
-    frozenset(words.split())
-    for words in ("SYN", "SYN URG", "SYN ACK", "RST", "RST ACK", "FIN ACK", "FIN ACK URG", "ACK", "ACK URG")
+    frozenset(flags.split())
+    for flags in ("SYN", "SYN URG", "SYN ACK", "RST", "RST ACK", "FIN ACK", "FIN ACK URG", "ACK", "ACK URG")
 )
 """Combinations conntrack accepts once PSH, ECE and CWR are left out."""
 
@@ -344,12 +344,12 @@ def _ignore(track: TcpTrack, packet: Packet, tcp: Tcp, reply: bool, kind: Segmen
 def _synced(track: TcpTrack, reply: bool) -> TcpTrack:
     """Believe a SYN that was ignored before, now that it is answered."""
     scale = track.last_scale
-    other = TcpSender(
+    theirs = TcpSender(
         track.last_end, track.last_end, track.last_win or 1, scale=scale or 0, has_scale=scale is not None
     )
     mine = TcpSender(liberal=track.senders[reply].liberal)
     return track._replace(
-        state=TcpConntrack.SYN_SENT, senders=(other, mine) if reply else (mine, other), expect_challenge=False
+        state=TcpConntrack.SYN_SENT, senders=(theirs, mine) if reply else (mine, theirs), expect_challenge=False
     )
 
 

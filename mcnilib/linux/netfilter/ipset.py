@@ -371,8 +371,8 @@ def _check_listed(words: Words, member: IPv4Network | Member, sets: Mapping[str,
     """Refuse a list that holds a set not created above, or another list."""
     name = str(member).partition(" ")[0]
     if name not in sets or sets[name].type == "list:set":
-        why = "is a list itself" if name in sets else "is not created above"
-        raise words.error(f"set {name} {why}")
+        problem = "is a list itself" if name in sets else "is not created above"
+        raise words.error(f"set {name} {problem}")
 
 
 def _read_parts(words: Words, ip_set: IpSet) -> Member:

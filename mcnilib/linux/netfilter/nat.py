@@ -125,10 +125,10 @@ class Choice(NamedTuple):
         """Return the tuple itself if it is allowed and free, else with what its source got for another connection."""
         if self.span.has(current.src, current.sport):
             return current if self._free(current) else None
-        for other in self.table:
-            first = other.original
+        for entry in self.table:
+            first = entry.original
             if (first.proto, first.src, first.sport) == (current.proto, current.src, current.sport):
-                got = other.reply.inverse()
+                got = entry.reply.inverse()
                 if self.span.has(got.src, got.sport):
                     wanted = self._with(current, ip=got.src, port=got.sport)
                     return wanted if self._free(wanted) else None

@@ -98,8 +98,8 @@ def parse_neighbours(text: str, *, source: str = "ip neigh") -> tuple[Neigh, ...
     """Read the output of `ip neigh`, with `nud all` and `proxy` too, leaving out what ARP made and what is not IPv4."""
     entries = []
     for number, line in enumerate(text.splitlines(), 1):
-        words = re.sub(r" proto \S+ *$", "", line).split()
-        if words and ":" not in words[0] and not _learned(words) and not MADE_BY_KERNEL.fullmatch(line):
+        tokens = re.sub(r" proto \S+ *$", "", line).split()
+        if tokens and ":" not in tokens[0] and not _learned(tokens) and not MADE_BY_KERNEL.fullmatch(line):
             entries.append(parse_neigh(line, source=source, number=number))
     return tuple(entries)
 
@@ -119,18 +119,18 @@ def _used(words: Words) -> Neigh:
     return Neigh(ip, dev, mac, words.one_of(USED))
 
 
-def _learned(words: list[str]) -> bool:
+def _learned(tokens: list[str]) -> bool:
     """Tell whether ARP made the entry, or it says nothing yet: then it has no state at all."""
-    stateless = len(words) == 3 and words[1] == "dev"
-    return stateless or (PROXY not in words and (words[-1] in LEARNED or words[-1] in NEIGHBOUR_FLAGS))
+    stateless = len(tokens) == 3 and tokens[1] == "dev"
+    return stateless or (PROXY not in tokens and (tokens[-1] in LEARNED or tokens[-1] in NEIGHBOUR_FLAGS))
 
 
 def print_neighbours(neighbours: Iterable[Neigh], command: str = "") -> str:
     """Print what a command of SHOWN_BY shows; without one all of them, those behind each other."""
     order = [(state, shown) for state, shown in SHOWN_BY.items() if command in ("", shown)]
     entries = tuple(neighbours)
-    return "".join(f"{one}\n" for state, _ in order for one in entries if one.state == state)
+    return "".join(f"{entry}\n" for state, _ in order for entry in entries if entry.state == state)
 
 
-def _made_by_kernel(line: str, words: list[str]) -> bool:
-    return words[-1] == "NOARP" and MADE_BY_KERNEL.fullmatch(line) is not None
+def _made_by_kernel(line: str, tokens: list[str]) -> bool:
+    return tokens[-1] == "NOARP" and MADE_BY_KERNEL.fullmatch(line) is not None

@@ -215,20 +215,20 @@ def prefix_text(prefix: IPv4Network, everything: str) -> str:
 def _route_text(route: Route, in_table: str) -> str:
     if route.text:
         return f"{route.text} "
-    words: list[str] = [route.type] if route.type is not RouteType.UNICAST else []
-    words.append(prefix_text(route.dst, "default"))
-    words += ["nhid", str(route.nhid)] if route.nhid else []
-    words += ["via", str(route.via)] if route.via else []
-    words += ["dev", route.dev] if route.dev else []
-    words += ["table", in_table] if in_table else []
-    words += ["proto", route.proto] if route.proto != "boot" else []
-    words += ["scope", route.scope] if route.scope != "global" else []
-    words += ["src", str(route.src)] if route.src else []
-    words += ["metric", str(route.metric)] if route.metric else []
-    words += ["onlink"] if route.onlink else []
-    words += ["linkdown"] if route.linkdown else []
-    words += [route.settings] if route.settings else []
-    return " ".join(words) + " "
+    arguments: list[str] = [route.type] if route.type is not RouteType.UNICAST else []
+    arguments.append(prefix_text(route.dst, "default"))
+    arguments += ["nhid", str(route.nhid)] if route.nhid else []
+    arguments += ["via", str(route.via)] if route.via else []
+    arguments += ["dev", route.dev] if route.dev else []
+    arguments += ["table", in_table] if in_table else []
+    arguments += ["proto", route.proto] if route.proto != "boot" else []
+    arguments += ["scope", route.scope] if route.scope != "global" else []
+    arguments += ["src", str(route.src)] if route.src else []
+    arguments += ["metric", str(route.metric)] if route.metric else []
+    arguments += ["onlink"] if route.onlink else []
+    arguments += ["linkdown"] if route.linkdown else []
+    arguments += [route.settings] if route.settings else []
+    return " ".join(arguments) + " "
 
 
 def print_routes(routes: Iterable[Route], table: str = "all") -> str:

@@ -62,17 +62,17 @@ class Rule:
     def __str__(self) -> str:
         if self.text:
             return self.text
-        words = ["not"] if self.inverted else []
-        words += ["from", prefix_text(self.src, "all")]
-        words += ["to", prefix_text(self.dst, "all")] if self.dst != ANY else []
-        words += ["fwmark", _mark_text(self.fwmark, self.fwmask)] if self.fwmark is not None else []
-        words += ["iif", self.iif] if self.iif else []
-        words += ["oif", self.oif] if self.oif else []
-        words += ["lookup", self.table] if self.action == "lookup" else [self.action]
-        words += ["suppress_prefixlength", str(self.suppress)] if self.suppress != UNSUPPRESSED else []
-        words += ["proto", self.proto] if self.proto else []
+        arguments = ["not"] if self.inverted else []
+        arguments += ["from", prefix_text(self.src, "all")]
+        arguments += ["to", prefix_text(self.dst, "all")] if self.dst != ANY else []
+        arguments += ["fwmark", _mark_text(self.fwmark, self.fwmask)] if self.fwmark is not None else []
+        arguments += ["iif", self.iif] if self.iif else []
+        arguments += ["oif", self.oif] if self.oif else []
+        arguments += ["lookup", self.table] if self.action == "lookup" else [self.action]
+        arguments += ["suppress_prefixlength", str(self.suppress)] if self.suppress != UNSUPPRESSED else []
+        arguments += ["proto", self.proto] if self.proto else []
         priority = "" if self.priority == UNNUMBERED else f"{self.priority}:\t"
-        return priority + " ".join(words)
+        return priority + " ".join(arguments)
 
     def why_not(self, query: Query) -> str:
         """Say in words which selector keeps the rule from applying; empty when it applies."""

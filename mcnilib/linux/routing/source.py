@@ -86,17 +86,19 @@ def _impossible(netns: Netns, packet: Packet, iif: str) -> Martian | None:
         return Martian(f"no host has the address {packet.src}", None)
     for address in (packet.dst, packet.src):
         if address.is_loopback and not netns.conf("route_localnet", iif):
-            line = deciding(netns.settings, "route_localnet", iif)
-            return Martian(f"{address} came in by {iif}", line)
+            setting = deciding(netns.settings, "route_localnet", iif)
+            return Martian(f"{address} came in by {iif}", setting)
     return None
 
 
 def _own_source(netns: Netns, packet: Packet, iif: str, route: Route | None = None) -> Martian:
     """Say that the sender would be this namespace: a device has the address, or a route of type local claims it."""
-    line = deciding(netns.settings, "accept_local", iif)
+    setting = deciding(netns.settings, "accept_local", iif)
     claimed = route is not None and packet.src not in netns.own_addresses
-    why = f"local here by {route.dst} of table {route.table}" if route and claimed else "an address of this namespace"
-    return Martian(f"{packet.src} is {why}", line, route)
+    reason = (
+        f"local here by {route.dst} of table {route.table}" if route and claimed else "an address of this namespace"
+    )
+    return Martian(f"{packet.src} is {reason}", setting, route)
 
 
 def _full_check(netns: Netns, packet: Packet, iif: str, oif: str, strictness: int) -> Martian | None:
@@ -120,8 +122,8 @@ def _full_check(netns: Netns, packet: Packet, iif: str, oif: str, strictness: in
     return _last_resort(netns, iif, int(strictness == 1), way, route)
 
 
-def _last_resort(netns: Netns, iif: str, strictness: int, why: str, route: Route | None) -> Martian | None:
-    return Martian(why, deciding(netns.settings, "rp_filter", iif), route) if strictness else None
+def _last_resort(netns: Netns, iif: str, strictness: int, reason: str, route: Route | None) -> Martian | None:
+    return Martian(reason, deciding(netns.settings, "rp_filter", iif), route) if strictness else None
 
 
 def rpfilter_passes(

@@ -26,7 +26,7 @@ def find_table(tables: Tables, name: str) -> Table:
 
 def put_table(tables: Tables, table: Table) -> Tables:
     """Replace a table or add it, in the order raw, mangle, nat, filter, security."""
-    others = [other for other in tables if other.name != table.name]
+    others = [existing for existing in tables if existing.name != table.name]
     return tuple(sorted([*others, table], key=lambda member: ORDER.index(member.name)))
 
 

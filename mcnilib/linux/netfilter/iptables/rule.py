@@ -185,8 +185,8 @@ class ChainRule:
     @cached_property
     def text(self) -> str:
         """The line as iptables-save prints it."""
-        words = [f"-A {self.chain}", *map(str, self.matches), *([str(self.target)] if self.target else [])]
-        return " ".join(words)
+        parts = [f"-A {self.chain}", *map(str, self.matches), *([str(self.target)] if self.target else [])]
+        return " ".join(parts)
 
     @cached_property
     def test(self) -> Test:

@@ -146,11 +146,11 @@ class _Draft:
 
     def _put_match(self, match: Match) -> None:
         """Add a match; further `-m tcp` options join those that are there, as they do in the kernel."""
-        for i, other in enumerate(self.matches) if isinstance(match, Ports) else ():
-            if isinstance(other, Ports) and isinstance(match, Ports) and other.proto == match.proto:
-                if clash := other.clash(match):
+        for i, earlier in enumerate(self.matches) if isinstance(match, Ports) else ():
+            if isinstance(earlier, Ports) and isinstance(match, Ports) and earlier.proto == match.proto:
+                if clash := earlier.clash(match):
                     raise self.words.fail(f"{clash} stands twice")
-                self.matches[i] = other.joined(match)
+                self.matches[i] = earlier.joined(match)
                 return
         self.matches.append(match)
         self.places.append(self.words.place)
@@ -171,11 +171,11 @@ class _Draft:
         """Refuse matches and targets that need a protocol the rule does not ask for."""
         protocol = self.header.get("proto")
         name = protocol.name if isinstance(protocol, ProtocolMatch) and not protocol.negated else ""
-        for match, place in zip(self.matches, self.places, strict=True):
-            self._insist(name, match.protocols, place)
+        for match, position in zip(self.matches, self.places, strict=True):
+            self._insist(name, match.protocols, position)
         if self.target:
             self._insist(name, self.target.protocols, self.target_place)
 
-    def _insist(self, protocol: str, needed: tuple[str, ...], place: int) -> None:
+    def _insist(self, protocol: str, needed: tuple[str, ...], position: int) -> None:
         if needed and protocol not in needed:
-            raise self.words.fail(f"this needs -p {' or '.join(needed)}", place=place)
+            raise self.words.fail(f"this needs -p {' or '.join(needed)}", place=position)

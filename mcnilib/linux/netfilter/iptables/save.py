@@ -109,14 +109,14 @@ class RuleTemplate(NamedTuple):
     @classmethod
     def of(cls, line: str, rule: ChainRule) -> RuleTemplate | None:
         """Return the form of a line that was read as this rule; None where it cannot be told from the line alone."""
-        words = word_list(line)
-        if " ".join(words) != line or words[0] != "-A" or rule.remembers:
+        tokens = word_list(line)
+        if " ".join(tokens) != line or tokens[0] != "-A" or rule.remembers:
             return None
-        own = re.escape(words[1]) if rule.chain in HOOKS or not re.fullmatch(_CHAIN_NAME, words[1]) else _CHAIN_NAME
+        own = re.escape(tokens[1]) if rule.chain in HOOKS or not re.fullmatch(_CHAIN_NAME, tokens[1]) else _CHAIN_NAME
         holes = dict(HOLES)
-        if isinstance(rule.target, Jump) and words[-2] in ("-j", "-g"):
-            holes[words[-2]] = _CHAIN_NAME
-        parts = [_part(option, word, holes) for option, word in pairwise(words[1:])]
+        if isinstance(rule.target, Jump) and tokens[-2] in ("-j", "-g"):
+            holes[tokens[-2]] = _CHAIN_NAME
+        parts = [_part(option, word, holes) for option, word in pairwise(tokens[1:])]
         pattern = " ".join([rf"-A ({own})", *parts])
         return cls(re.compile(pattern, re.ASCII), rule)
 
@@ -311,14 +311,14 @@ class _Section:
         elif not self._take(_COUNTERS.sub("", line, count=1) if line.startswith("[") else line, line, number):
             self._read_whole(line, number)
 
-    def _take(self, words: str, line: str, number: int) -> bool:
+    def _take(self, text: str, line: str, number: int) -> bool:
         """Put off a line that looks like one that was read before; False when there is none."""
-        if not (known := self.forms.find(words)):
+        if not (recognised := self.forms.find(text)):
             return False
-        body = self.chains.get(known.chain)
-        if body is None or (known.to and known.to not in self.chains):
+        body = self.chains.get(recognised.chain)
+        if body is None or (recognised.to and recognised.to not in self.chains):
             return False
-        body.put_later((line, number), known.sample, known.to)
+        body.put_later((line, number), recognised.sample, recognised.to)
         return True
 
     def _put_off(self, line: Numbered) -> ChainRule:
@@ -365,12 +365,12 @@ class _Section:
     def _where(self, lines: list[str], chain: str, fits: Callable[[ChainRule], bool]) -> str:
         """Say where the first rule of a chain that fits stands, by reading the table's lines again."""
         for number, line in enumerate(lines[self.start :], self.start + 1):
-            words = _without_counters(line)
-            if not words.lstrip().startswith("-A ") or f" {chain} " not in f"{words} ":
+            text = _without_counters(line)
+            if not text.lstrip().startswith("-A ") or f" {chain} " not in f"{text} ":
                 continue
-            rule = self._rule(words, number)
+            rule = self._rule(text, number)
             if rule.chain == chain and fits(rule):
-                return f"{self.source}:{number}:{words.index('-A') + 1}"
+                return f"{self.source}:{number}:{text.index('-A') + 1}"
         return self.source
 
 

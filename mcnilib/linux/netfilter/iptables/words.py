@@ -155,17 +155,17 @@ def need(words: RuleWords, options: Collection[str]) -> tuple[str, bool]:
     raise words.fail(f"expected {' or '.join(options)}", near=tuple(options))
 
 
-def each_option(words: RuleWords, known: Mapping[str, str], plain: Collection[str] = ()) -> Iterator[tuple[str, bool]]:
-    """Read the options of a match or target, each once: its name by the table `known`, and whether it is negated.
+def each_option(words: RuleWords, names: Mapping[str, str], plain: Collection[str] = ()) -> Iterator[tuple[str, bool]]:
+    """Read the options of a match or target, each once: its name by the table `names`, and whether it is negated.
 
     Ends at the first word that is none of them; the caller reads the option's value in between. Options in
     `plain` take no `!`.
     Raises: StateSyntaxError for one that stands twice.
     """
     seen: set[str] = set()
-    while words.peek_option() in known:
+    while words.peek_option() in names:
         option, negated = words.take_option()
-        name = known[option]
+        name = names[option]
         if name in seen:
             raise words.fail(f"{option} stands twice")
         if negated and name in plain:

@@ -168,8 +168,8 @@ class CtStatus:
 
     def test(self) -> Test:
         """Compare the connection's status bits."""
-        words, wanted = self.words, not self.negated
-        return lambda packet, at: (not words.isdisjoint(_status(at.entry))) is wanted
+        statuses, wanted = self.words, not self.negated
+        return lambda packet, at: (not statuses.isdisjoint(_status(at.entry))) is wanted
 
     def why_not(self, packet: Packet, at: Context) -> str:
         """Name the status."""

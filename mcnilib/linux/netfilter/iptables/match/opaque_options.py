@@ -135,7 +135,7 @@ CHUNKS = (
     "ASCONF_ACK", "FORWARD_TSN", "I_FORWARD_TSN", "ALL", "NONE",
 )  # fmt: skip
 
-CHUNK_ORDER = {name: place for place, name in enumerate(CHUNKS)} | {"ASCONF_ACK": 128, "RE_CONFIG": 130, "PAD": 132}
+CHUNK_ORDER = {name: number for number, name in enumerate(CHUNKS)} | {"ASCONF_ACK": 128, "RE_CONFIG": 130, "PAD": 132}
 
 
 def chunks(words: RuleWords) -> str:

@@ -355,19 +355,19 @@ class Recent(Remembering):
         mask, seen = self._list(at)
         ip = int(packet.dst if self.dst else packet.src) & mask
         ttl = packet.ttl + (1 if at.iif and at.oif else 0)  # as it was before it was forwarded
-        known = seen.get(ip)
-        if known is None or (self.rttl and known.ttl != ttl):
+        entry = seen.get(ip)
+        if entry is None or (self.rttl and entry.ttl != ttl):
             if self.mode == "set":
                 _add(seen, ip, at.now, ttl)
             return self.mode == "set"
         if self.mode == "remove":
             del seen[ip]
             return True
-        listed = self.mode == "set" or self._found(known, at.now)
+        listed = self.mode == "set" or self._found(entry, at.now)
         if self.reap:
             self._drop_eldest(seen, at.now, ip if self.mode == "update" and listed else None)
         if self.mode == "set" or (self.mode == "update" and listed):
-            known.stamps, known.ttl = [*known.stamps, at.now][-STAMPS:], ttl
+            entry.stamps, entry.ttl = [*entry.stamps, at.now][-STAMPS:], ttl
             seen[ip] = seen.pop(ip)  # the address seen last stands last
         return listed
 
@@ -379,9 +379,9 @@ class Recent(Remembering):
             raise Unsupported(f"match {str(self)[3:]}: the rules of one list differ in their masks")
         return listed
 
-    def _found(self, known: Seen, now: float) -> bool:
+    def _found(self, entry: Seen, now: float) -> bool:
         since = now - self.seconds if self.seconds else 0.0
-        return sum(stamp >= since for stamp in known.stamps) >= max(1, self.hits)
+        return sum(stamp >= since for stamp in entry.stamps) >= max(1, self.hits)
 
     def _drop_eldest(self, seen: dict[int, Seen], now: float, kept: int | None) -> None:
         eldest = next(iter(seen))

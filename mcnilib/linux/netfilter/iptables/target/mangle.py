@@ -108,13 +108,13 @@ class Connmark(Target):
     def read(cls, words: RuleWords, record: TargetRecord) -> Target:
         """Read what is done, and for --save-mark and --restore-mark the masks."""
         fields: dict[str, Any] = {"action": ""}
-        known = record.options.known
-        for name, _ in each_option(words, known, plain=known.values()):
+        names = record.options.known
+        for name, _ in each_option(words, names, plain=names.values()):
             if name != "action" and fields["action"] in ("", "set"):
                 raise words.fail(f"--{name} belongs to --save-mark and --restore-mark, and follows them")
             record.options.readers[words.last](words, False, fields)
         if not fields["action"]:
-            need(words, known)
+            need(words, names)
         mask = fields.pop("mask", None)
         return cls(**fields) if mask is None else cls(**{**fields, "nfmask": mask, "ctmask": mask})
 

@@ -293,8 +293,8 @@ class OpaqueTarget(Target):
     def apply(self, packet: Packet, at: Context) -> Packet:
         """Return the packet as it is. Raises: Unsupported, unless the target has no effect on the walk."""
         if self.gap:
-            words = f" ({self.words})" if self.words else ""
-            self.gap.meet(f"target {self.name}{words} when a packet reaches it: ")
+            arguments = f" ({self.words})" if self.words else ""
+            self.gap.meet(f"target {self.name}{arguments} when a packet reaches it: ")
         if self.name == "CT" and at.fresh:  # a template for the connection is there now, see xt_ct_target()
             at.fresh, at.ctstate = False, ConnState.NEW
         return packet
