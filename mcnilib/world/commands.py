@@ -41,14 +41,14 @@ def do(world: World, netns: str, *commands: str, origin: Origin = _LEARNER) -> W
 
 def run_command(netns: Netns, command: str, origin: Origin = _LEARNER) -> Netns:
     """Carry out one command in a namespace; see `do`."""
-    words = shell_words(command)
-    if not words:
+    argv = shell_words(command)
+    if not argv:
         raise _fail("the command is empty", command)
     tools: dict[str, Callable[[Netns, list[str], Origin], Netns]] = {"iptables": iptables, "sysctl": _sysctl, "ip": ip}
-    if words[0] not in tools:
-        raise _fail(f"{words[0]!r} is not understood; understood are {USAGE}{nearest(words[0], tools)}", command)
+    if argv[0] not in tools:
+        raise _fail(f"{argv[0]!r} is not understood; understood are {USAGE}{nearest(argv[0], tools)}", command)
     try:
-        return tools[words[0]](netns, words[1:], origin)
+        return tools[argv[0]](netns, argv[1:], origin)
     except StateSyntaxError as wrong:
         raise _pointed(wrong, command) from None
 
@@ -56,8 +56,8 @@ def run_command(netns: Netns, command: str, origin: Origin = _LEARNER) -> Netns:
 def _pointed(wrong: StateSyntaxError, command: str) -> StateSyntaxError:
     """Return an error about the words in another order as one about the command as it was typed."""
     word = wrong.text[wrong.column - 1 :].split()[:1]
-    found = re.search(rf"(?<!\S){re.escape(word[0])}(?!\S)", command) if word else None
-    column = found.start() + 1 if found else 1 if word else len(command) + 1
+    match = re.search(rf"(?<!\S){re.escape(word[0])}(?!\S)", command) if word else None
+    column = match.start() + 1 if match else 1 if word else len(command) + 1
     return StateSyntaxError(wrong.what, source="command", line=1, column=column, text=command)
 
 
@@ -65,9 +65,9 @@ def _fail(what: str, command: str) -> StateSyntaxError:
     return StateSyntaxError(what, source="command", line=1, column=1, text=command)
 
 
-def _sysctl(netns: Netns, words: list[str], origin: Origin) -> Netns:
+def _sysctl(netns: Netns, arguments: list[str], origin: Origin) -> Netns:
     try:
-        _, pairs = getopt(words, "wq", ["write", "quiet"])
+        _, pairs = getopt(arguments, "wq", ["write", "quiet"])
     except GetoptError as problem:
         raise Unsupported(f"sysctl: {problem.msg}; expected sysctl -w KEY=VALUE") from None
     if not pairs:

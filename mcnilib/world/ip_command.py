@@ -32,16 +32,16 @@ _PRIORITY = tuple(word[:n] for word in ("preference", "priority", "order") for n
 """`ip rule` takes what begins one of its words, as `pref`. Source: iprule_modify() in ip/iprule.c."""
 
 
-def ip(netns: Netns, words: list[str], origin: Origin) -> Netns:
+def ip(netns: Netns, arguments: list[str], origin: Origin) -> Netns:
     """Carry out `ip OBJECT VERB ...`. Raises: McniError for what the tool, the kernel or the model does not take."""
-    while words[:1] in (["-4"], ["--4"]):  # the model knows no other family
-        words = words[1:]
-    if len(words) < 3:
+    while arguments[:1] in (["-4"], ["--4"]):  # the model knows no other family
+        arguments = arguments[1:]
+    if len(arguments) < 3:
         raise McniError(f"ip: expected ip OBJECT VERB ..., with OBJECT one of {', '.join(_VERBS)}")
-    kind = _full(words[0], tuple(_VERBS), "ip")
+    kind = _full(arguments[0], tuple(_VERBS), "ip")
     verbs = _VERBS[kind]
-    verb = _full(words[1], tuple(verbs), f"ip {kind}")
-    return verbs[verb](netns, words[2:], origin)
+    verb = _full(arguments[1], tuple(verbs), f"ip {kind}")
+    return verbs[verb](netns, arguments[2:], origin)
 
 
 def _full(word: str, names: Sequence[str], before: str) -> str:
@@ -53,7 +53,7 @@ def _full(word: str, names: Sequence[str], before: str) -> str:
 
 
 def _typed(
-    words: Sequence[str], valued: Mapping[str, str], flags: Sequence[str], what: str
+    arguments: Sequence[str], valued: Mapping[str, str], flags: Sequence[str], what: str
 ) -> tuple[dict[str, str], list[str]]:
     """Tell the words of a command that have a value, by the name each stands for, from those that stand alone.
 
@@ -61,7 +61,7 @@ def _typed(
     """
     said: dict[str, str] = {}
     alone: list[str] = []
-    rest = iter(words)
+    rest = iter(arguments)
     for word in rest:
         name = valued.get(word, word if word in flags else "")
         if name in said:
@@ -92,10 +92,10 @@ _OF_LOCAL = {"local": "host", "broadcast": "link"}
 """Types of routes that belong to table `local`, with their scopes, unless another one is said."""
 
 
-def _route(verb: str, netns: Netns, words: list[str], origin: Origin) -> Netns:
+def _route(verb: str, netns: Netns, arguments: list[str], origin: Origin) -> Netns:
     """Add or delete a route: `[TYPE] PREFIX WORD VALUE ...`; the words may stand before the prefix."""
     source = f"ip route {verb}"
-    said, alone = _typed(words, _ROUTE_WORDS, _ROUTE_FLAGS, source)
+    said, alone = _typed(arguments, _ROUTE_WORDS, _ROUTE_FLAGS, source)
     kind = alone.pop(0) if alone and alone[0] in TYPES else ""
     alone += [said.pop("to")] if "to" in said else []
     if not alone:
@@ -147,10 +147,10 @@ _RULE_FIELDS = {
 """Words of `ip rule`, with the fields of a rule they fill; `not` finds a rule with or without it."""
 
 
-def _rule(verb: str, netns: Netns, words: list[str], origin: Origin) -> Netns:
+def _rule(verb: str, netns: Netns, arguments: list[str], origin: Origin) -> Netns:
     """Add or delete a rule; a deleted one is the first that is as said."""
     source = f"ip rule {verb}"
-    said, alone = _typed(words, _RULE_WORDS, ("not", *_RULE_ACTIONS, *RULE_KEPT), source)
+    said, alone = _typed(arguments, _RULE_WORDS, ("not", *_RULE_ACTIONS, *RULE_KEPT), source)
     asked = dict(said)
     if said.get("lookup") == "0":
         raise Unsupported(f"{source}: table 0, which stands for any empty one")
@@ -180,14 +180,14 @@ def _without_rule(netns: Netns, **given: object) -> Netns:
 
     Raises: Refused (ENOENT) when none fits. Source: rule_find() in net/core/fib_rules.c.
     """
-    for place, rule in enumerate(netns.ip4.rules):
+    for index, rule in enumerate(netns.ip4.rules):
         if all(getattr(rule, name) == value for name, value in given.items()):
-            return netns.with_ip4(rules=netns.ip4.rules[:place] + netns.ip4.rules[place + 1 :])
+            return netns.with_ip4(rules=netns.ip4.rules[:index] + netns.ip4.rules[index + 1 :])
     raise Refused(f"{netns.name} has no such rule", error="ENOENT")
 
 
-def _add_address(netns: Netns, words: list[str], origin: Origin) -> Netns:
-    said, alone = _typed(words, {"dev": "dev", "local": "local"}, (), "ip address add")
+def _add_address(netns: Netns, arguments: list[str], origin: Origin) -> Netns:
+    said, alone = _typed(arguments, {"dev": "dev", "local": "local"}, (), "ip address add")
     alone += [said["local"]] if "local" in said else []
     if "dev" not in said or len(alone) != 1:
         raise Unsupported("of `ip address`, `add ADDRESS/LENGTH dev DEVICE` is understood")
@@ -198,8 +198,8 @@ def _add_address(netns: Netns, words: list[str], origin: Origin) -> Netns:
     return add_address(netns, said["dev"], address, origin=origin)
 
 
-def _add_neigh(netns: Netns, words: list[str], origin: Origin) -> Netns:
-    said, alone = _typed(words, {w: w for w in ("dev", "lladdr", "nud", "proxy", "to")}, (), "ip neigh add")
+def _add_neigh(netns: Netns, arguments: list[str], origin: Origin) -> Netns:
+    said, alone = _typed(arguments, {w: w for w in ("dev", "lladdr", "nud", "proxy", "to")}, (), "ip neigh add")
     alone += [said[word] for word in ("to", PROXY) if word in said]
     needed = set() if PROXY in said else {"dev", "lladdr"}
     if len(alone) != 1 or not needed <= said.keys():
@@ -209,8 +209,8 @@ def _add_neigh(netns: Netns, words: list[str], origin: Origin) -> Netns:
     return add_neigh(netns, parse_neigh(line, origin, source="ip neigh add"))
 
 
-def _set_link(netns: Netns, words: list[str], origin: Origin) -> Netns:
-    said, alone = _typed(words, {"dev": "dev"}, ("up", "down"), "ip link set")
+def _set_link(netns: Netns, arguments: list[str], origin: Origin) -> Netns:
+    said, alone = _typed(arguments, {"dev": "dev"}, ("up", "down"), "ip link set")
     names = [*alone, *([said["dev"]] if "dev" in said else [])]
     if len(names) != 1 or ("up" in said) == ("down" in said):
         raise Unsupported("of `ip link`, `set DEVICE up|down` is understood")

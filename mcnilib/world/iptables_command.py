@@ -28,12 +28,12 @@ TEXTS = ("--comment", "--log-prefix", "--nflog-prefix")
 """Options whose value may look like an option."""
 
 
-def iptables(netns: Netns, words: list[str], origin: Origin) -> Netns:
+def iptables(netns: Netns, arguments: list[str], origin: Origin) -> Netns:
     """Carry out `iptables [-t TABLE] VERB CHAIN ...`; the table and -w may stand anywhere.
 
     Raises: McniError for what the tool, the kernel or the model does not take.
     """
-    table, rest = _table(words)
+    table, rest = _table(arguments)
     if not rest or rest[0] not in EDITS:
         found = f" {rest[0]}" if rest else ""
         raise Unsupported(f"iptables{found}: expected iptables [-t TABLE] {'|'.join(EDITS)} CHAIN ...")
@@ -50,9 +50,9 @@ def iptables(netns: Netns, words: list[str], origin: Origin) -> Netns:
     return netns.with_ip4(tables=tables)
 
 
-def _table(words: Sequence[str]) -> tuple[str, list[str]]:
+def _table(arguments: Sequence[str]) -> tuple[str, list[str]]:
     """Take -t TABLE and -w [SECONDS] out of the words. Raises: McniError for a table that does not exist."""
-    table, rest, left = "filter", [], [_SHORT.get(word, word) for word in words]
+    table, rest, left = "filter", [], [_SHORT.get(word, word) for word in arguments]
     while left:
         word = left.pop(0)
         if word == "-t" or word.startswith("--table="):
@@ -64,13 +64,13 @@ def _table(words: Sequence[str]) -> tuple[str, list[str]]:
             rest += [word, *left[: word in TEXTS]]
             left = left[word in TEXTS :]
     if table not in BUILT_IN:
-        known = ", ".join(BUILT_IN)
-        raise McniError(f"iptables: table {table!r} does not exist; there are {known}{nearest(table, BUILT_IN)}")
+        names = ", ".join(BUILT_IN)
+        raise McniError(f"iptables: table {table!r} does not exist; there are {names}{nearest(table, BUILT_IN)}")
     return table, rest
 
 
-def _rule(chain: str, words: Sequence[str], origin: Origin | None = None) -> ChainRule:
-    return parse_rule(" ".join(map(_quoted, ["-A", chain, *words])), origin)
+def _rule(chain: str, arguments: Sequence[str], origin: Origin | None = None) -> ChainRule:
+    return parse_rule(" ".join(map(_quoted, ["-A", chain, *arguments])), origin)
 
 
 def _quoted(word: str) -> str:
@@ -80,9 +80,9 @@ def _quoted(word: str) -> str:
     return '"' + re.sub(r'(["\\])', r"\\\1", word) + '"'
 
 
-def _numbered(words: Sequence[str]) -> bool:
+def _numbered(arguments: Sequence[str]) -> bool:
     """Tell whether the rule is given by its number: what is neither an option nor its negation."""
-    return bool(words) and words[0][:1] not in ("-", "!")
+    return bool(arguments) and arguments[0][:1] not in ("-", "!")
 
 
 def _number(chain: str, word: str, most: int) -> int:
@@ -93,42 +93,42 @@ def _number(chain: str, word: str, most: int) -> int:
     return number
 
 
-def _append(tables: Tables, table: str, chain: str, words: list[str], origin: Origin) -> Tables:
-    return append(tables, table, [_rule(chain, words, origin)])
+def _append(tables: Tables, table: str, chain: str, arguments: list[str], origin: Origin) -> Tables:
+    return append(tables, table, [_rule(chain, arguments, origin)])
 
 
-def _insert(tables: Tables, table: str, chain: str, words: list[str], origin: Origin) -> Tables:
+def _insert(tables: Tables, table: str, chain: str, arguments: list[str], origin: Origin) -> Tables:
     most = len(find_table(tables, table).chain(chain).rules) + 1
-    number = _number(chain, words.pop(0), most) if _numbered(words) else 1
-    return insert(tables, table, _rule(chain, words, origin), number)
+    number = _number(chain, arguments.pop(0), most) if _numbered(arguments) else 1
+    return insert(tables, table, _rule(chain, arguments, origin), number)
 
 
-def _delete(tables: Tables, table: str, chain: str, words: list[str], origin: Origin) -> Tables:
+def _delete(tables: Tables, table: str, chain: str, arguments: list[str], origin: Origin) -> Tables:
     """Delete a rule by its number, or the first that reads as said."""
     rules = find_table(tables, table).chain(chain).rules
-    if not _numbered(words):
-        rule = _rule(chain, words)
-    elif len(words) == 1:
-        rule = rules[_number(chain, words[0], len(rules)) - 1]
+    if not _numbered(arguments):
+        rule = _rule(chain, arguments)
+    elif len(arguments) == 1:
+        rule = rules[_number(chain, arguments[0], len(rules)) - 1]
     else:
-        raise McniError(f"iptables: nothing may follow the rule's number, not {words[1]!r}")
+        raise McniError(f"iptables: nothing may follow the rule's number, not {arguments[1]!r}")
     if rule not in rules:
         raise McniError(f"iptables: {chain} has no rule {rule}")
     return delete(tables, table, rule)
 
 
-def _policy(tables: Tables, table: str, chain: str, words: list[str], origin: Origin) -> Tables:
+def _policy(tables: Tables, table: str, chain: str, arguments: list[str], origin: Origin) -> Tables:
     if chain not in BUILT_IN[table]:
         raise McniError(f"iptables: {chain} is no built-in chain and has no policy")
-    if words not in (["ACCEPT"], ["DROP"]):
-        raise McniError(f"iptables: a policy is ACCEPT or DROP, not {' '.join(words)!r}")
-    if (table, words) == ("nat", ["DROP"]):
+    if arguments not in (["ACCEPT"], ["DROP"]):
+        raise McniError(f"iptables: a policy is ACCEPT or DROP, not {' '.join(arguments)!r}")
+    if (table, arguments) == ("nat", ["DROP"]):
         raise McniError("iptables: table nat is not for filtering, no chain of it drops by policy")
-    return set_policy(tables, table, chain, words[0])
+    return set_policy(tables, table, chain, arguments[0])
 
 
-def _new(tables: Tables, table: str, chain: str, words: list[str], origin: Origin) -> Tables:
-    _check_alone(chain, words)
+def _new(tables: Tables, table: str, chain: str, arguments: list[str], origin: Origin) -> Tables:
+    _check_alone(chain, arguments)
     if chain in find_table(tables, table).by_name:
         raise McniError(f"iptables: chain {chain} exists already in table {table}")
     if not re.fullmatch(rf"[^-!\s\"'\\][^\s\"'\\]{{0,{CHAIN_LENGTH - 1}}}", chain) or _is_target(chain):
@@ -143,14 +143,14 @@ def _is_target(name: str) -> bool:
         return True
 
 
-def _flush(tables: Tables, table: str, chain: str, words: list[str], origin: Origin) -> Tables:
-    _check_alone(chain, words)
+def _flush(tables: Tables, table: str, chain: str, arguments: list[str], origin: Origin) -> Tables:
+    _check_alone(chain, arguments)
     return flush_chain(tables, table, chain)
 
 
-def _check_alone(chain: str, words: list[str]) -> None:
-    if words:
-        raise McniError(f"iptables: nothing may follow {chain} here, not {words[0]!r}")
+def _check_alone(chain: str, arguments: list[str]) -> None:
+    if arguments:
+        raise McniError(f"iptables: nothing may follow {chain} here, not {arguments[0]!r}")
 
 
 def _flush_all(tables: Tables, table: str) -> Tables:

@@ -23,11 +23,11 @@ def text_of(text: str, lines: Callable[[JsonObject], Iterable[str]], source: str
 
     Raises: StateSyntaxError for text that is not JSON, or not a list of objects.
     """
-    found = read_json(text, source)
-    if not isinstance(found, list) or not all(isinstance(entry, dict) for entry in found):
+    entries = read_json(text, source)
+    if not isinstance(entries, list) or not all(isinstance(entry, dict) for entry in entries):
         first = text.partition("\n")[0][:200]
         raise StateSyntaxError("not a list of objects, as `-j` prints", source=source, line=1, column=1, text=first)
-    return "".join(f"{line}\n" for entry in found if entry for line in _lines(entry, lines, source))
+    return "".join(f"{line}\n" for entry in entries if entry for line in _lines(entry, lines, source))
 
 
 def read_json(text: str, source: str, kept: Callable[[JsonObject], Any] | None = None) -> Any:
@@ -45,11 +45,11 @@ def read_json(text: str, source: str, kept: Callable[[JsonObject], Any] | None =
 
 def _lines(entry: JsonObject, lines: Callable[[JsonObject], Iterable[str]], source: str) -> list[str]:
     try:
-        found = [line.replace("\n", " ") for line in lines(entry)]
-        strange = next((line for line in found if not line.isprintable()), None)
+        printed = [line.replace("\n", " ") for line in lines(entry)]
+        strange = next((line for line in printed if not line.isprintable()), None)
         if strange is not None:
             raise ValueError(f"control characters in {strange!r}")
-        return found
+        return printed
     except (LookupError, TypeError, AttributeError, ValueError) as problem:
         what = f"an object without what the tool prints: {problem}"
         text = json.dumps(entry)[:200]
@@ -59,13 +59,13 @@ def _lines(entry: JsonObject, lines: Callable[[JsonObject], Iterable[str]], sour
 def link_lines(entry: JsonObject) -> Iterator[str]:
     """Turn an object of `ip -d -j address` into the lines of `ip -d address`."""
     far = entry["link"] if "link" in entry else f"if{entry['link_index']}" if "link_index" in entry else ""
-    other = f"@{far or 'NONE'}" if far is None or far else ""
+    iflink = f"@{far or 'NONE'}" if far is None or far else ""
     more = f" qdisc {entry['qdisc']}" if "qdisc" in entry else ""
     more += f" master {entry['master']}" if "master" in entry else ""
     xdp = f" xdp/id:{_program(entry['xdp'])}" if entry.get("xdp") else ""
     if "@" in entry["ifname"]:
         raise ValueError(f"{entry['ifname']!r}, which in the text form is a device and its other end")
-    yield f"{entry['ifindex']}: {entry['ifname']}{other}: <{','.join(entry['flags'])}> mtu {entry['mtu']}{xdp}{more}"
+    yield f"{entry['ifindex']}: {entry['ifname']}{iflink}: <{','.join(entry['flags'])}> mtu {entry['mtu']}{xdp}{more}"
     yield f"    link/{entry['link_type']} {entry.get('address', '')}{_far_words(entry)}"
     info = entry.get("linkinfo", {})
     if "info_kind" in info:
@@ -81,7 +81,7 @@ def link_lines(entry: JsonObject) -> Iterator[str]:
 
 def _program(xdp: JsonObject) -> object:
     """Return the id of a program that sees a device's frames first; several attached ones stand in a list."""
-    return next((one["prog"]["id"] for one in (xdp, *xdp.get("attached", [])) if "prog" in one), 0)
+    return next((program["prog"]["id"] for program in (xdp, *xdp.get("attached", [])) if "prog" in program), 0)
 
 
 def _far_words(entry: JsonObject) -> str:
@@ -92,30 +92,30 @@ def _far_words(entry: JsonObject) -> str:
 
 
 def _address_line(address: JsonObject, name: str) -> str:
-    words = [f"inet {address['local']}"]
-    words += [f"peer {address['address']}/{address['prefixlen']}"] if "address" in address else []
-    words[0] += "" if "address" in address else f"/{address['prefixlen']}"
-    words += [f"brd {address['broadcast']}"] if "broadcast" in address else []
-    return " ".join([*words, f"scope {address['scope']}", address.get("label", name)])
+    fields = [f"inet {address['local']}"]
+    fields += [f"peer {address['address']}/{address['prefixlen']}"] if "address" in address else []
+    fields[0] += "" if "address" in address else f"/{address['prefixlen']}"
+    fields += [f"brd {address['broadcast']}"] if "broadcast" in address else []
+    return " ".join([*fields, f"scope {address['scope']}", address.get("label", name)])
 
 
 def route_lines(entry: JsonObject) -> Iterator[str]:
     """Turn an object of `ip -j route show table all` into a line of `ip -4 route show table all`."""
     if ":" in entry["dst"] or entry.get("family") == "inet6":
         return
-    words = [entry["type"]] if "type" in entry else []
-    words += [entry["dst"]]
-    words += [
+    fields = [entry["type"]] if "type" in entry else []
+    fields += [entry["dst"]]
+    fields += [
         f"{word} {entry[key]}" for key, word in (("encap", "encap"), ("tos", "tos"), ("nhid", "nhid")) if key in entry
     ]
-    words += _hop_words(entry)
-    words += [f"{word} {entry[key]}" for key, word in ROUTE.items() if key in entry and key not in HOP]
-    words += [*entry.get("flags", []), *(_realms(entry["flow"]) if "flow" in entry else ())]
-    words += [word for part in entry.get("metrics", []) for word in _metrics(part)]
-    words += [key for key in entry if key not in ROUTE_KEYS]
+    fields += _hop_words(entry)
+    fields += [f"{word} {entry[key]}" for key, word in ROUTE.items() if key in entry and key not in HOP]
+    fields += [*entry.get("flags", []), *(_realms(entry["flow"]) if "flow" in entry else ())]
+    fields += [word for part in entry.get("metrics", []) for word in _metrics(part)]
+    fields += [key for key in entry if key not in ROUTE_KEYS]
     for hop in entry.get("nexthops", []):
-        words += ["nexthop", *_hop_words(hop), f"weight {hop['weight']}", *hop.get("flags", [])]
-    yield " ".join(words)
+        fields += ["nexthop", *_hop_words(hop), f"weight {hop['weight']}", *hop.get("flags", [])]
+    yield " ".join(fields)
 
 
 def _hop_words(entry: JsonObject) -> list[str]:
@@ -130,8 +130,10 @@ def _realms(flow: JsonObject) -> list[str]:
 
 def _metrics(part: JsonObject) -> list[str]:
     """Return the words for a route's settings; JSON has names of its own for two of them."""
-    words = [f"{_METRICS.get(key, key)} {value}" for key, value in part.items() if key != "lock" and value is not None]
-    return words + [f"features {key}" for key, value in part.items() if value is None]
+    settings = [
+        f"{_METRICS.get(key, key)} {value}" for key, value in part.items() if key != "lock" and value is not None
+    ]
+    return settings + [f"features {key}" for key, value in part.items() if value is None]
 
 
 ROUTE = {
@@ -153,23 +155,23 @@ ROUTE_KEYS = {*ROUTE, "type", "dst", "flags", "tos", "nhid", "encap", "via", "fl
 
 def rule_lines(entry: JsonObject) -> Iterator[str]:
     """Turn an object of `ip -j rule` into a line of `ip rule`."""
-    words = [f"{entry['priority']}:", *(["not"] if "not" in entry else [])]
-    words += [f"from {_prefix(entry, 'src')}", *([f"to {_prefix(entry, 'dst')}"] if "dst" in entry else [])]
+    fields = [f"{entry['priority']}:", *(["not"] if "not" in entry else [])]
+    fields += [f"from {_prefix(entry, 'src')}", *([f"to {_prefix(entry, 'dst')}"] if "dst" in entry else [])]
     if "fwmark" in entry:
-        words += [f"fwmark {entry['fwmark']}" + (f"/{entry['fwmask']}" if "fwmask" in entry else "")]
-    words += [f"{key} {entry[key]}" for key in ("iif", "oif", "tos", "tun_id", "ipproto") if key in entry]
-    words += [
+        fields += [f"fwmark {entry['fwmark']}" + (f"/{entry['fwmask']}" if "fwmask" in entry else "")]
+    fields += [f"{key} {entry[key]}" for key in ("iif", "oif", "tos", "tun_id", "ipproto") if key in entry]
+    fields += [
         f"{word} {_range(entry, key)}" for word, key in _RANGES.items() if key in entry or f"{key}_start" in entry
     ]
     table = entry.get("table", "[l3mdev-table]" if "l3mdev" in entry else None)
-    words += [f"lookup {table}"] if table is not None else []
-    words += [entry["action"]] if "action" in entry else []
-    words += [f"{word} {entry[key]}" for key, word in RULE.items() if key in entry]
-    words += [f"realms {'/'.join(str(entry[key]) for key in FLOW if key in entry)}"] if "flow_to" in entry else []
-    words += [word for word in ("nop", "masquerade") if word in entry]
-    words += ["[unresolved]"] if "unresolved" in entry else []
-    words += [f"proto {entry['protocol']}"] if "protocol" in entry else []
-    yield " ".join([*words, *(key for key in entry if key not in RULE_KEYS)])
+    fields += [f"lookup {table}"] if table is not None else []
+    fields += [entry["action"]] if "action" in entry else []
+    fields += [f"{word} {entry[key]}" for key, word in RULE.items() if key in entry]
+    fields += [f"realms {'/'.join(str(entry[key]) for key in FLOW if key in entry)}"] if "flow_to" in entry else []
+    fields += [word for word in ("nop", "masquerade") if word in entry]
+    fields += ["[unresolved]"] if "unresolved" in entry else []
+    fields += [f"proto {entry['protocol']}"] if "protocol" in entry else []
+    yield " ".join([*fields, *(key for key in entry if key not in RULE_KEYS)])
 
 
 RULE = {"goto": "goto", "suppress_prefixlen": "suppress_prefixlength", "suppress_ifgroup": "suppress_ifgroup"}
@@ -209,5 +211,5 @@ def fdb_lines(entry: JsonObject) -> Iterator[str]:
     far = f" dst {entry['dst']}" if "dst" in entry else ""
     others = (f"{key} {entry[key]}" for key in ("vlan", "port", "vni", "via") if key in entry)
     master = [f"master {entry['master']}"] if "master" in entry else []
-    words = [*others, *entry.get("flags", []), *master, entry.get("state", "")]
-    yield " ".join([f"{entry['mac']} dev {entry['ifname']}{far}", *words])
+    fields = [*others, *entry.get("flags", []), *master, entry.get("state", "")]
+    yield " ".join([f"{entry['mac']} dev {entry['ifname']}{far}", *fields])

@@ -264,7 +264,7 @@ LISTINGS = (
     ListingRow(
         "sysctl.txt",
         "sysctl -a",
-        lambda netns: _print_lines(line for line in netns.sysctls if line.value),
+        lambda netns: _print_lines(setting for setting in netns.sysctls if setting.value),
         _sysctls,
         _always,
         shown=(ShellCommand("sysctl -a", "sysctl (?:-[aAX]|--all)", _print_sysctls),),
@@ -319,19 +319,19 @@ def listing(netns: Netns, command: str) -> str:
 
     Raises: Unsupported for a command that is not modelled, McniError for one the tool would refuse.
     """
-    words = shell_words(command)
-    if words[:1] == ["iptables-save"]:
-        return _iptables_save(netns, words[1:])
-    typed = shlex.join(words)  # a quoted word with spaces in it is no two words
+    argv = shell_words(command)
+    if argv[:1] == ["iptables-save"]:
+        return _iptables_save(netns, argv[1:])
+    typed = shlex.join(argv)  # a quoted word with spaces in it is no two words
     for shown in (shown for row in LISTINGS for shown in row.shown if shown.spelling):
         if re.fullmatch(shown.spelling, typed):
             return COMMANDS[shown.command](netns)
-    if found := _ADDRESS.fullmatch(typed):
-        return _address(netns, found[2] or "", details=bool(found[1]))
-    if found := _IN_TABLE.fullmatch(typed):
-        return print_routes(netns.ip4.routes, _table(netns, found[1]))
-    if found := _KEYS.fullmatch(typed):
-        return _sysctl(netns, found[1])
+    if match := _ADDRESS.fullmatch(typed):
+        return _address(netns, match[2] or "", details=bool(match[1]))
+    if match := _IN_TABLE.fullmatch(typed):
+        return print_routes(netns.ip4.routes, _table(netns, match[1]))
+    if match := _KEYS.fullmatch(typed):
+        return _sysctl(netns, match[1])
     raise Unsupported(f"command {typed!r} is not modelled; there are {', '.join(COMMANDS)}{nearest(typed, COMMANDS)}")
 
 
@@ -358,9 +358,9 @@ def _table(netns: Netns, name: str) -> str:
     return name
 
 
-def _iptables_save(netns: Netns, words: Sequence[str]) -> str:
+def _iptables_save(netns: Netns, arguments: Sequence[str]) -> str:
     try:
-        options, left = getopt(list(words), "t:", ["table="])
+        options, left = getopt(list(arguments), "t:", ["table="])
     except GetoptError as problem:
         raise Unsupported(f"iptables-save: {problem.msg}; -t TABLE is modelled") from None
     if left:
