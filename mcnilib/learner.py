@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import json
 import re
-import tomllib
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -129,6 +128,8 @@ def for_learners(text: str, binder: str = "") -> str:
 
 def without_solutions(text: str) -> str:
     """Return the exercises of a scenario without their solutions. Raises: LearnerError when one would stay."""
+    import tomllib  # a fortieth of what a command takes to start
+
     left = SOLUTION.sub("", text)
     if any("solution" in one for one in tomllib.loads(left)["exercise"]):
         raise LearnerError("a solution is written in a form that cannot be taken out")

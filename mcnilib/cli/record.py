@@ -12,7 +12,6 @@ import json
 import runpy
 import sys
 from collections.abc import Callable, Iterator, Sequence
-from configparser import ConfigParser
 from contextlib import redirect_stdout
 from dataclasses import dataclass
 from functools import partial
@@ -251,6 +250,8 @@ def _in_one_piece(outputs: Sequence[Any]) -> Iterator[Any]:
 
 def cell_texts(notebook: Any, clone: Path) -> list[list[str]]:
     """Return what each cell says, without what may differ between two runs (tests/nbval.cfg) and pictures."""
+    from configparser import ConfigParser
+
     config = ConfigParser(interpolation=None)
     config.read(clone / "tests" / "nbval.cfg", encoding="utf-8")
     may_differ = [(config[name]["regex"], config[name]["replace"]) for name in config.sections()]

@@ -27,7 +27,7 @@ from mcnilib.linux.routing.neigh import PROXY, Neigh
 from mcnilib.linux.routing.nexthop import check_route
 from mcnilib.linux.routing.route import SCOPES, Route, RouteType, table_id
 from mcnilib.linux.routing.rule import DEFAULT_RULES, UNNUMBERED, Rule
-from mcnilib.linux.sysctl import Setting, by_key, conf, inherited, written
+from mcnilib.linux.sysctl import Setting, by_key, conf, get_number, inherited, written
 from mcnilib.linux.text import not_there
 from mcnilib.linux.unmodelled import Gap
 
@@ -110,6 +110,16 @@ class Netns:
         if (name, dev) not in self._conf:
             self._conf[name, dev] = conf(self.settings, name, dev)
         return self._conf[name, dev]
+
+    @cached_property
+    def _numbers(self) -> dict[str, int]:
+        return {}
+
+    def number(self, key: str) -> int:
+        """Return the value of a numeric sysctl."""
+        if key not in self._numbers:
+            self._numbers[key] = get_number(self.settings, key)
+        return self._numbers[key]
 
     def but(self, **changes: object) -> Netns:
         """Return the same namespace with some parts replaced."""

@@ -7,7 +7,6 @@ The tasks, their conditions and their solutions stand in exercises/NN.toml, so t
 
 from __future__ import annotations
 
-import tomllib
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 from functools import cache
@@ -126,6 +125,8 @@ def _commands(answer: str) -> Iterable[tuple[str, str]]:
 @cache
 def exercises() -> tuple[Exercise, ...]:
     """Return all exercises, in the order of the scenarios."""
+    import tomllib  # a fortieth of what a command takes to start
+
     chapters = sorted(files(__package__).joinpath("exercises").iterdir(), key=lambda file: file.name)
     texts = (file.read_text() for file in chapters if file.name.endswith(".toml"))
     return tuple(_exercise(table) for text in texts for table in tomllib.loads(text)["exercise"])

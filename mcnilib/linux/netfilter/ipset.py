@@ -179,7 +179,7 @@ class IpSet:
     options: str = "family inet hashsize 1024 maxelem 65536"
     origin: Origin | None = field(default=None, compare=False)
 
-    @property
+    @cached_property
     def kinds(self) -> tuple[str, ...]:
         """What the parts of a member are: ip, net, port, iface, mac, mark or set."""
         return tuple(self.type.partition(":")[2].split(","))

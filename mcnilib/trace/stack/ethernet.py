@@ -23,7 +23,7 @@ from mcnilib.linux.device.base import BROADCAST_MAC, NO_END, Child, DeviceRole, 
 from mcnilib.linux.device.link import Link
 from mcnilib.linux.netns import Netns
 from mcnilib.linux.packet import Packet
-from mcnilib.linux.sysctl import BRIDGE_CALLS, KERNEL_DEFAULT, get_flag, setting
+from mcnilib.linux.sysctl import BRIDGE_CALLS, KERNEL_DEFAULT, setting
 from mcnilib.world.world import Port, World
 
 NamedDevice = tuple[str, str]
@@ -405,7 +405,7 @@ def shown_to_iptables(netns: Netns) -> bool:
 
     Write the sysctl as 0 where the module is not loaded. Source: net/bridge/br_netfilter_hooks.c.
     """
-    return bool(netns.ip4.tables) and get_flag(netns.settings, BRIDGE_CALLS)
+    return bool(netns.ip4.tables) and netns.number(BRIDGE_CALLS) != 0
 
 
 def shown_because(netns: Netns) -> str:

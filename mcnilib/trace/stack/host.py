@@ -3,10 +3,9 @@ neighbours."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from copy import deepcopy
 from dataclasses import dataclass
-from functools import cache, cached_property, partial
+from functools import cached_property, partial
 from ipaddress import IPv4Address
 from typing import NamedTuple
 
@@ -22,7 +21,6 @@ from mcnilib.linux.routing.fib import Decision
 from mcnilib.linux.routing.neigh import PROXY
 from mcnilib.linux.routing.route import Query, Route
 from mcnilib.linux.routing.source import rpfilter_passes
-from mcnilib.linux.sysctl import get_flag, get_number
 from mcnilib.trace.stack.ethernet import wire_of
 from mcnilib.world.world import World
 
@@ -96,7 +94,7 @@ class Host:
         self.links: dict[str, Link] = {link.name: link for link in netns.links}
         self.tables: dict[str, Table] = {table.name: table for table in netns.ip4.tables}
         self.sets = {s.name: s for s in netns.sets}
-        self.connections = Conntrack(self._limits() if netns.ip4.tracks else Limits(), _timeouts(netns))
+        self.connections = Conntrack(self._limits() if netns.ip4.tracks else Limits(), self._timeout)
         self.silence: dict[IPv4Address, tuple[float, float]] = {}  # of ICMP: seconds a peer has saved, and when
         self.errors_sent = (0, -1.0)  # ICMP errors within a second, and since when
         self.memory: dict[object, tuple[object, object]] = {}  # of matches such as limit
@@ -120,11 +118,11 @@ class Host:
 
     def flag(self, key: str) -> bool:
         """Read a 0/1 sysctl."""
-        return get_flag(self.netns.settings, key)
+        return self.netns.number(key) != 0
 
     def number(self, key: str) -> int:
         """Read a numeric sysctl."""
-        return get_number(self.netns.settings, key)
+        return self.netns.number(key)
 
     def conf(self, name: str, dev: str) -> int:
         """Read net.ipv4.conf.*.name as the kernel combines `all` and the device."""
@@ -189,10 +187,9 @@ class Host:
             max_retrans=self.number(_CT + "tcp_max_retrans"),
         )
 
-
-def _timeouts(netns: Netns) -> Callable[[str], float]:
-    """Return what tells conntrack's timeouts, in seconds: it asks for the same few again and again."""
-    return cache(lambda name: float(get_number(netns.settings, _CT + name)))
+    def _timeout(self, name: str) -> float:
+        """Return one of conntrack's timeouts, in seconds."""
+        return float(self.netns.number(_CT + name))
 
 
 class Emission(NamedTuple):
