@@ -218,7 +218,7 @@ MADE = {
 
 @lru_cache(maxsize=8192)
 def _pod(pod: Pod, plugins: tuple[Plugin, ...]) -> Event:
-    changes = tuple(one for plugin in plugins for one in plugin.add(pod))
+    changes = tuple(addition for plugin in plugins for addition in plugin.add(pod))
     did, coordinated = MADE[pod.kind]
     if any(isinstance(plugin, spiderpool.CoordinatorPlugin) for plugin in plugins):
         did += f", and the coordinator {coordinated}"

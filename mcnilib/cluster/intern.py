@@ -48,9 +48,9 @@ def ip_neigh(line: str, origin: Origin) -> Neigh:
 
 def replace_chains(tables: Tables, table: str, chains: Iterable[Chain], without: Iterable[str] = ()) -> Tables:
     """Replace or add chains of a table, and delete those named in `without`; user chains stay sorted by name."""
-    found = find_table(tables, table)
+    current = find_table(tables, table)
     gone = set(without)
-    named = {c.name: c for c in (*found.chains, *chains) if c.name not in gone}
+    named = {c.name: c for c in (*current.chains, *chains) if c.name not in gone}
     built_in = BUILT_IN[table]
     users = sorted(named.keys() - built_in)
     return put_table(tables, Table(table, tuple(named[name] for name in (*built_in, *users))))

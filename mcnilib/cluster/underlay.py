@@ -50,7 +50,7 @@ def forward(netns: Netns) -> Netns:
 
 def add_firewall(gateway: Netns) -> Netns:
     """Put the stateful firewall into the gateway."""
-    rules = [chain_rule(line, Origin("the gateway's firewall", why)) for line, why in FIREWALL]
+    rules = [chain_rule(line, Origin("the gateway's firewall", reason)) for line, reason in FIREWALL]
     return gateway.with_ip4(tables=append(gateway.ip4.tables, "filter", rules))
 
 

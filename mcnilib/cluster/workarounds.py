@@ -22,10 +22,10 @@ WORKAROUND = "the learner"
 
 def snat(node: Netns, pods: Iterable[Pod], cidr: IPv4Network) -> Netns:
     """Masquerade what Macvlan pods of this node send to Calico pods."""
-    why = "the node answers for its Macvlan pods, so the Calico pod's replies come back through it"
+    reason = "the node answers for its Macvlan pods, so the Calico pod's replies come back through it"
     tables = node.ip4.tables
     for pod in reversed(tuple(pods)):  # each on top: Felix wants to be last in this chain
-        rule = chain_rule(f"-A POSTROUTING -s {pod.address}/32 -d {cidr} -j MASQUERADE", Origin(WORKAROUND, why))
+        rule = chain_rule(f"-A POSTROUTING -s {pod.address}/32 -d {cidr} -j MASQUERADE", Origin(WORKAROUND, reason))
         tables = insert(tables, "nat", rule)
     return node.with_ip4(tables=tables)
 
@@ -40,17 +40,17 @@ def notrack(node: Netns, pods: Iterable[Pod], cidr: IPv4Network) -> Netns:
 def route_back(netns: Netns, node: Node, pods: Iterable[tuple[Pod, Node]], encapsulation: Encapsulation) -> Netns:
     """Send what Calico pods of `node` answer to Macvlan pods of other nodes back through the pod's own node."""
     origin = Origin(WORKAROUND, "replies to the Macvlan pod go back the way its packets came, through its own node")
-    ways = ((pod, way_to(node, other, encapsulation)) for pod, other in pods)
+    ways = ((pod, way_to(node, peer, encapsulation)) for pod, peer in pods)
     return add_routes(netns, *(ip_route(f"{pod.address} {way}", origin) for pod, way in ways if way))
 
 
-def way_to(node: Node, other: Node, encapsulation: Encapsulation) -> str:
+def way_to(node: Node, peer: Node, encapsulation: Encapsulation) -> str:
     """Return next hop and device towards another node: their common subnet, else the tunnel, else nothing."""
     en0 = node.nics[0]
-    if en0.address and other.address.ip in en0.address.network:
-        return f"via {other.address.ip} dev {en0.name}"
+    if en0.address and peer.address.ip in en0.address.network:
+        return f"via {peer.address.ip} dev {en0.name}"
     ways = {
-        Encapsulation.VXLAN: f"via {other.tunnel} dev vxlan.calico onlink",
-        Encapsulation.IPIP: f"via {other.address.ip} dev tunl0 onlink",
+        Encapsulation.VXLAN: f"via {peer.tunnel} dev vxlan.calico onlink",
+        Encapsulation.IPIP: f"via {peer.address.ip} dev tunl0 onlink",
     }
     return ways.get(encapsulation, "")

@@ -46,10 +46,10 @@ def ip(netns: Netns, arguments: list[str], origin: Origin) -> Netns:
 
 def _full(word: str, names: Sequence[str], before: str) -> str:
     """Return the first name a word begins, as the tool does."""
-    found = next((name for name in names if word and name.startswith(word)), None)
-    if found is None:
+    full_name = next((name for name in names if word and name.startswith(word)), None)
+    if full_name is None:
         raise Unsupported(f"{before} {word}: understood are {', '.join(names)}{nearest(word, names)}")
-    return found
+    return full_name
 
 
 def _typed(

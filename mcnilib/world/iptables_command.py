@@ -35,8 +35,8 @@ def iptables(netns: Netns, arguments: list[str], origin: Origin) -> Netns:
     """
     table, rest = _table(arguments)
     if not rest or rest[0] not in EDITS:
-        found = f" {rest[0]}" if rest else ""
-        raise Unsupported(f"iptables{found}: expected iptables [-t TABLE] {'|'.join(EDITS)} CHAIN ...")
+        command = f" {rest[0]}" if rest else ""
+        raise Unsupported(f"iptables{command}: expected iptables [-t TABLE] {'|'.join(EDITS)} CHAIN ...")
     if rest == ["-F"]:
         return netns.with_ip4(tables=_flush_all(netns.ip4.tables, table))
     if len(rest) < 2:

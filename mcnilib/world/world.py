@@ -50,8 +50,8 @@ class World:
 
     def __getitem__(self, name: str) -> Netns:
         """Return the namespace called `name`. Raises: NotThere."""
-        if found := self._named.get(name):
-            return found
+        if namespace := self._named.get(name):
+            return namespace
         raise not_there("network namespace", name, (netns.name for netns in self.namespaces))
 
     def __iter__(self) -> Iterator[Netns]:

@@ -93,8 +93,8 @@ def tune_node(node: Netns) -> Netns:
 
     Source: pkg/networking/sysctl/sysctl.go DefaultSysctlConfig.
     """
-    why = "packets may come back another way than they went"
-    return set_sysctl(node, "net.ipv4.conf.all.rp_filter", "0", Origin("the spiderpool-agent", why))
+    reason = "packets may come back another way than they went"
+    return set_sysctl(node, "net.ipv4.conf.all.rp_filter", "0", Origin("the spiderpool-agent", reason))
 
 
 def node_addresses(node: Netns) -> tuple[IPv4Address, ...]:
@@ -143,8 +143,8 @@ def attach_host(node: Netns, pod: Pod) -> Netns:
 
 def rp_filter(netns: Netns, coordinator: Coordinator) -> Netns:
     """Set podRPFilter in a pod: only `all`, so a device with a stricter value of its own stays strict."""
-    why = "podRPFilter of the SpiderCoordinator: packets may come in by another NIC than the reply leaves by"
-    return set_sysctl(netns, "net.ipv4.conf.all.rp_filter", str(coordinator.rp_filter), Origin(_WRITER, why))
+    reason = "podRPFilter of the SpiderCoordinator: packets may come in by another NIC than the reply leaves by"
+    return set_sysctl(netns, "net.ipv4.conf.all.rp_filter", str(coordinator.rp_filter), Origin(_WRITER, reason))
 
 
 def reach_node(
@@ -170,7 +170,7 @@ def hijacked(pod: Pod, coordinator: Coordinator, dev: str, table: str = "main") 
 
 def _mark(netns: Netns, pod: Pod, coordinator: Coordinator) -> Netns:
     """Write what sends replies back the way the request came: MARK, CONNMARK, rule 1000 and table 100."""
-    rules = [chain_rule(line, Origin(_WRITER, why)) for line, why in MARK_RULES]
+    rules = [chain_rule(line, Origin(_WRITER, reason)) for line, reason in MARK_RULES]
     netns = netns.with_ip4(tables=append(netns.ip4.tables, "mangle", rules))
     origin = Origin(_WRITER, "replies to connections that came in by veth0 leave by veth0")
     netns = add_rule(netns, ip_rule(f"1000:\tfrom all fwmark 0x1 lookup {MARK_TABLE}", origin))

@@ -94,9 +94,9 @@ class KubeProxy:
         """Whether the kubelet of this version leaves masquerading and drop marks to kube-proxy."""
         return self.minor >= 27
 
-    def origin(self, why: str) -> Origin:
+    def origin(self, reason: str) -> Origin:
         """Return the origin of a line this kube-proxy writes."""
-        return Origin(f"kube-proxy {self.version}", why)
+        return Origin(f"kube-proxy {self.version}", reason)
 
 
 @dataclass(frozen=True, slots=True)

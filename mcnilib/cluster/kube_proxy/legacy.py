@@ -53,28 +53,28 @@ def _usable(view: ServiceView) -> ServiceView:
 def _capture(view: ServiceView) -> Iterator[RuleLine]:
     s = view.service
     target = view.chain("XLB" if view.external_local else "SVC")
-    words = f"{view.comment('{} cluster IP')} {view.port(s.port)} -j {view.chain('SVC')}"
-    why = f"recognises connections to the cluster IP of {s.full_name}"
-    yield RuleLine("nat", f"-A KUBE-SERVICES {view.to(s.cluster_ip)} {words}", why)
+    options = f"{view.comment('{} cluster IP')} {view.port(s.port)} -j {view.chain('SVC')}"
+    reason = f"recognises connections to the cluster IP of {s.full_name}"
+    yield RuleLine("nat", f"-A KUBE-SERVICES {view.to(s.cluster_ip)} {options}", reason)
     for ip in s.external_ips:
-        words = f"{view.comment('{} external IP')} {view.port(s.port)} -j {target}"
-        why = f"recognises connections to an external IP of {s.full_name}"
-        yield RuleLine("nat", f"-A KUBE-SERVICES {view.to(ip)} {words}", why)
+        options = f"{view.comment('{} external IP')} {view.port(s.port)} -j {target}"
+        reason = f"recognises connections to an external IP of {s.full_name}"
+        yield RuleLine("nat", f"-A KUBE-SERVICES {view.to(ip)} {options}", reason)
     for ip in s.load_balancer_ips:
-        words = f"{view.comment('{} loadbalancer IP')} {view.port(s.port)} -j {view.chain('FW')}"
-        why = f"recognises connections to the load balancer of {s.full_name}"
-        yield RuleLine("nat", f"-A KUBE-SERVICES {view.to(ip)} {words}", why)
+        options = f"{view.comment('{} loadbalancer IP')} {view.port(s.port)} -j {view.chain('FW')}"
+        reason = f"recognises connections to the load balancer of {s.full_name}"
+        yield RuleLine("nat", f"-A KUBE-SERVICES {view.to(ip)} {options}", reason)
     if s.node_port:
         yield from _node_port(view, target)
 
 
 def _node_port(view: ServiceView, target: str) -> Iterator[RuleLine]:
-    words = f"-p {view.service.protocol} {view.comment('{}')} {view.port(view.service.node_port)}"
+    options = f"-p {view.service.protocol} {view.comment('{}')} {view.port(view.service.node_port)}"
     if view.external_local:
-        text = f"-A KUBE-NODEPORTS -s 127.0.0.0/8 {words} -j KUBE-MARK-MASQ"
+        text = f"-A KUBE-NODEPORTS -s 127.0.0.0/8 {options} -j KUBE-MARK-MASQ"
         yield RuleLine("nat", text, "a localhost address must not leave the node as a source")
-    why = f"recognises connections to the NodePort of {view.service.full_name}"
-    yield RuleLine("nat", f"-A KUBE-NODEPORTS {words} -j {target}", why)
+    reason = f"recognises connections to the NodePort of {view.service.full_name}"
+    yield RuleLine("nat", f"-A KUBE-NODEPORTS {options} -j {target}", reason)
 
 
 def _masquerade_external(view: ServiceView) -> Iterator[RuleLine]:
@@ -83,29 +83,31 @@ def _masquerade_external(view: ServiceView) -> Iterator[RuleLine]:
     s, svc, cidr = view.service, f"-A {view.chain('SVC')}", view.proxy.cluster_cidr
     source = f"! -s {cidr} " if cidr else ""
     for ip in s.external_ips:
-        words = f"{view.comment('{} external IP')} {view.port(s.port)} -j KUBE-MARK-MASQ"
+        options = f"{view.comment('{} external IP')} {view.port(s.port)} -j KUBE-MARK-MASQ"
         yield RuleLine(
-            "nat", f"{svc} {source}{view.to(ip)} {words}", "the endpoint may be on another node: answers must come back"
+            "nat",
+            f"{svc} {source}{view.to(ip)} {options}",
+            "the endpoint may be on another node: answers must come back",
         )
     if s.node_port:
-        words = f"-p {s.protocol} {view.comment('{}')} {view.port(s.node_port)} -j KUBE-MARK-MASQ"
-        yield RuleLine("nat", f"{svc} {words}", "the endpoint may be on another node: answers must come back here")
+        options = f"-p {s.protocol} {view.comment('{}')} {view.port(s.node_port)} -j KUBE-MARK-MASQ"
+        yield RuleLine("nat", f"{svc} {options}", "the endpoint may be on another node: answers must come back here")
 
 
 def _firewall(view: ServiceView) -> Iterator[RuleLine]:
-    s, fw, words = view.service, f"-A {view.chain('FW')}", view.comment("{} loadbalancer IP")
+    s, fw, comment = view.service, f"-A {view.chain('FW')}", view.comment("{} loadbalancer IP")
     target = view.chain("XLB" if view.external_local else "SVC")
     for ip in s.load_balancer_ips:  # every address repeats the rules
         if not view.external_local:
             yield RuleLine(
                 "nat",
-                f"{fw} {words} -j KUBE-MARK-MASQ",
+                f"{fw} {comment} -j KUBE-MARK-MASQ",
                 "the endpoint may be on another node: answers must come back here",
             )
         sources = [f"-s {cidr} " for cidr in allowed(view, (ip,))] if s.source_ranges else [""]
         for source in sources:
-            yield RuleLine("nat", f"{fw} {source}{words} -j {target}", f"{s.full_name} lets these clients in")
-        yield RuleLine("nat", f"{fw} {words} -j KUBE-MARK-DROP", "marks everybody else for the kubelet's drop")
+            yield RuleLine("nat", f"{fw} {source}{comment} -j {target}", f"{s.full_name} lets these clients in")
+        yield RuleLine("nat", f"{fw} {comment} -j KUBE-MARK-DROP", "marks everybody else for the kubelet's drop")
 
 
 def _local_chain(view: ServiceView) -> Iterator[RuleLine]:
@@ -114,25 +116,25 @@ def _local_chain(view: ServiceView) -> Iterator[RuleLine]:
         return
     xlb, svc, cidr = f"-A {view.chain('XLB')}", view.chain("SVC"), view.proxy.cluster_cidr
     if cidr:
-        words = '-m comment --comment "Redirect pods trying to reach external loadbalancer VIP to clusterIP"'
+        options = '-m comment --comment "Redirect pods trying to reach external loadbalancer VIP to clusterIP"'
         yield RuleLine(
-            "nat", f"{xlb} -s {cidr} {words} -j {svc}", "pods are not outside: any endpoint will do for them"
+            "nat", f"{xlb} -s {cidr} {options} -j {svc}", "pods are not outside: any endpoint will do for them"
         )
-    words = f"{view.comment('masquerade LOCAL traffic for {} LB IP')} -m addrtype --src-type LOCAL"
+    options = f"{view.comment('masquerade LOCAL traffic for {} LB IP')} -m addrtype --src-type LOCAL"
     yield RuleLine(
-        "nat", f"{xlb} {words} -j KUBE-MARK-MASQ", "the node itself would be answered at the address it asked"
+        "nat", f"{xlb} {options} -j KUBE-MARK-MASQ", "the node itself would be answered at the address it asked"
     )
-    words = f"{view.comment('route LOCAL traffic for {} LB IP to service chain')} -m addrtype --src-type LOCAL"
-    yield RuleLine("nat", f"{xlb} {words} -j {svc}", "the node itself is not outside: any endpoint will do")
+    options = f"{view.comment('route LOCAL traffic for {} LB IP to service chain')} -m addrtype --src-type LOCAL"
+    yield RuleLine("nat", f"{xlb} {options} -j {svc}", "the node itself is not outside: any endpoint will do")
     if view.here:
         yield from balance(view, view.chain("XLB"), view.here, _numbered if view.proxy.names_pods else _unnamed)
     else:
         yield from no_local(view, view.chain("XLB"))
 
 
-def _unnamed(endpoint: Endpoint, place: int | None) -> str:
+def _unnamed(endpoint: Endpoint, number: int | None) -> str:
     return "{}"
 
 
-def _numbered(endpoint: Endpoint, place: int | None) -> str:
-    return "{}" if place is None else f"Balancing rule {place} for {{}}"
+def _numbered(endpoint: Endpoint, number: int | None) -> str:
+    return "{}" if number is None else f"Balancing rule {number} for {{}}"

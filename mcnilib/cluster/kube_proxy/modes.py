@@ -31,8 +31,8 @@ def without_ipvs(world: World) -> World:
 
 
 def _without(netns: Netns) -> Netns:
-    why = f"{netns.name} has the device {IPVS_DEVICE}: IPVS, which is not modelled, serves its services"
-    return netns.but(missing=(*netns.missing, Gap(why, rules=True)))
+    reason = f"{netns.name} has the device {IPVS_DEVICE}: IPVS, which is not modelled, serves its services"
+    return netns.but(missing=(*netns.missing, Gap(reason, rules=True)))
 
 
 def instead(said: str) -> str:

@@ -38,8 +38,8 @@ WHY_MARTIANS = "keeps strangers out of 127.0.0.0/8, which route_localnet opened 
 
 def _jump(chain: str, to: str, comment: str = "", *, new: bool = False) -> str:
     state = " -m conntrack --ctstate NEW" if new else ""
-    words = f' -m comment --comment "{comment}"' if comment else ""
-    return f"-A {chain}{state}{words} -j {to}"
+    options = f' -m comment --comment "{comment}"' if comment else ""
+    return f"-A {chain}{state}{options} -j {to}"
 
 
 def jumps(proxy: KubeProxy) -> Iterator[RuleLine]:
@@ -88,9 +88,9 @@ def masquerading(proxy: KubeProxy) -> Iterator[RuleLine]:
     yield RuleLine(
         "nat", f"{post} -j MARK --set-xmark {_MARK}/0x0", "clears the mark, so that nothing masquerades twice"
     )
-    why = "gives marked connections an address of the outgoing device, so that answers come back here"
+    reason = "gives marked connections an address of the outgoing device, so that answers come back here"
     text = f'{post} -m comment --comment "kubernetes service traffic requiring SNAT" -j MASQUERADE{fully}'
-    yield RuleLine("nat", text, why)
+    yield RuleLine("nat", text, reason)
     yield RuleLine("nat", f"-A KUBE-MARK-MASQ -j MARK --set-xmark {_MARK}/{_MARK}", "asks POSTROUTING to masquerade")
 
 
@@ -175,12 +175,12 @@ def capture(view: ServiceView) -> Iterator[RuleLine]:
 def node_port(view: ServiceView) -> Iterator[RuleLine]:
     """Yield the rules of the NodePort; from 1.31 on accesses over localhost are counted when the kernel can."""
     s = view.service
-    words = f"-p {s.protocol} {view.comment('{}')} {view.port(s.node_port)}"
+    options = f"-p {s.protocol} {view.comment('{}')} {view.port(s.node_port)}"
     if view.proxy.nfacct and view.proxy.localhost_node_ports:
-        counted = f"-d 127.0.0.0/8 {words} -m nfacct --nfacct-name  {LOCALHOST_COUNTER}"
+        counted = f"-d 127.0.0.0/8 {options} -m nfacct --nfacct-name  {LOCALHOST_COUNTER}"
         text = f"-A KUBE-NODEPORTS {counted} -j {view.chain('EXT')}"
         yield RuleLine("nat", text, "counts NodePort connections that use a localhost address")
-    text = f"-A KUBE-NODEPORTS {words} -j {view.chain('EXT')}"
+    text = f"-A KUBE-NODEPORTS {options} -j {view.chain('EXT')}"
     yield RuleLine("nat", text, f"recognises connections to the NodePort of {s.full_name}")
 
 
@@ -188,20 +188,22 @@ def refusals(view: ServiceView) -> Iterator[RuleLine]:
     """Yield what table filter does with packets no endpoint may take: REJECT without any, DROP without a local one."""
     s, filters = view.service, view.proxy.drops_in_filter
     if not view.everywhere or (view.internal_local and not view.here and filters):
-        words, end, why = _refusal(view)
-        text = f"-A KUBE-SERVICES {view.to(s.cluster_ip)} {words} {view.port(s.port)} {end}"
-        yield RuleLine("filter", text, why)
+        comment, end, reason = _refusal(view)
+        text = f"-A KUBE-SERVICES {view.to(s.cluster_ip)} {comment} {view.port(s.port)} {end}"
+        yield RuleLine("filter", text, reason)
     if not view.everywhere or (view.external_local and not view.here and filters):
-        words, end, why = _refusal(view)
+        comment, end, reason = _refusal(view)
         for ip in (*s.external_ips, *s.load_balancer_ips):
-            yield RuleLine("filter", f"-A KUBE-EXTERNAL-SERVICES {view.to(ip)} {words} {view.port(s.port)} {end}", why)
+            yield RuleLine(
+                "filter", f"-A KUBE-EXTERNAL-SERVICES {view.to(ip)} {comment} {view.port(s.port)} {end}", reason
+            )
         if s.node_port:
-            text = f"-A KUBE-EXTERNAL-SERVICES -p {s.protocol} {words} {_LOCAL} {view.port(s.node_port)} {end}"
-            yield RuleLine("filter", text, why)
+            text = f"-A KUBE-EXTERNAL-SERVICES -p {s.protocol} {comment} {_LOCAL} {view.port(s.node_port)} {end}"
+            yield RuleLine("filter", text, reason)
     if filters and view.everywhere and s.source_ranges:
-        words = view.comment(f"{{}} traffic not accepted by {view.chain('FW')}")
+        comment = view.comment(f"{{}} traffic not accepted by {view.chain('FW')}")
         for ip in s.load_balancer_ips:
-            text = f"-A KUBE-PROXY-FIREWALL {view.to(ip)} {words} {view.port(s.port)} -j DROP"
+            text = f"-A KUBE-PROXY-FIREWALL {view.to(ip)} {comment} {view.port(s.port)} -j DROP"
             yield RuleLine("filter", text, "drops clients outside loadBalancerSourceRanges, which were not DNATed")
 
 
@@ -220,8 +222,8 @@ def _refusal(view: ServiceView) -> tuple[str, str, str]:
 def health(view: ServiceView) -> Iterator[RuleLine]:
     """Yield the rule that admits health checks of load balancers."""
     if view.service.health_check_port:
-        words = f"-p tcp {view.comment('{} health check node port')} -m tcp --dport {view.service.health_check_port}"
-        yield RuleLine("filter", f"-A KUBE-NODEPORTS {words} -j ACCEPT", "admits health checks of load balancers")
+        options = f"-p tcp {view.comment('{} health check node port')} -m tcp --dport {view.service.health_check_port}"
+        yield RuleLine("filter", f"-A KUBE-NODEPORTS {options} -j ACCEPT", "admits health checks of load balancers")
 
 
 def policy_chains(view: ServiceView) -> Iterator[RuleLine]:
@@ -239,54 +241,54 @@ def policy_chains(view: ServiceView) -> Iterator[RuleLine]:
         yield from balance(view, local, view.here, _named) if view.here else no_local(view, local)
 
 
-def _named(endpoint: Endpoint, place: int | None) -> str:
+def _named(endpoint: Endpoint, number: int | None) -> str:
     return f"{{}} -> {endpoint}"
 
 
 def masquerade(view: ServiceView, chain: str) -> Iterator[RuleLine]:
     """Yield the rule that decides whose connections to the cluster IP are masqueraded."""
     s, cidr = view.service, view.proxy.cluster_cidr
-    words = f"{view.to(s.cluster_ip)} {view.comment('{} cluster IP')} {view.port(s.port)} -j KUBE-MARK-MASQ"
+    options = f"{view.to(s.cluster_ip)} {view.comment('{} cluster IP')} {view.port(s.port)} -j KUBE-MARK-MASQ"
     if view.proxy.masquerade_all:
-        yield RuleLine("nat", f"-A {chain} {words}", "masqueradeAll: every client of a cluster IP is masqueraded")
+        yield RuleLine("nat", f"-A {chain} {options}", "masqueradeAll: every client of a cluster IP is masqueraded")
     elif cidr:
-        why = f"clients outside the cluster CIDR {cidr} are masqueraded, so that answers come back to this node"
-        yield RuleLine("nat", f"-A {chain} ! -s {cidr} {words}", why)
+        reason = f"clients outside the cluster CIDR {cidr} are masqueraded, so that answers come back to this node"
+        yield RuleLine("nat", f"-A {chain} ! -s {cidr} {options}", reason)
 
 
 def external(view: ServiceView) -> Iterator[RuleLine]:
     """Yield KUBE-EXT: who reaches all endpoints, who only local ones, and who is masqueraded."""
     ext, svc, cidr = f"-A {view.chain('EXT')}", view.chain("SVC"), view.proxy.cluster_cidr
     if not view.external_local:
-        words = view.comment("masquerade traffic for {} external destinations")
-        why = "the endpoint may be on another node: answers must come back here"
-        yield RuleLine("nat", f"{ext} {words} -j KUBE-MARK-MASQ", why)
+        options = view.comment("masquerade traffic for {} external destinations")
+        reason = "the endpoint may be on another node: answers must come back here"
+        yield RuleLine("nat", f"{ext} {options} -j KUBE-MARK-MASQ", reason)
         yield RuleLine("nat", f"{ext} -j {svc}", "externalTrafficPolicy Cluster: any endpoint will do")
         return
     if cidr:
-        words = view.comment("pod traffic for {} external destinations")
+        options = view.comment("pod traffic for {} external destinations")
         yield RuleLine(
-            "nat", f"{ext} -s {cidr} {words} -j {svc}", "pods are not outside: any endpoint will do for them"
+            "nat", f"{ext} -s {cidr} {options} -j {svc}", "pods are not outside: any endpoint will do for them"
         )
-    words = f"{view.comment('masquerade LOCAL traffic for {} external destinations')} -m addrtype --src-type LOCAL"
+    options = f"{view.comment('masquerade LOCAL traffic for {} external destinations')} -m addrtype --src-type LOCAL"
     yield RuleLine(
-        "nat", f"{ext} {words} -j KUBE-MARK-MASQ", "the node itself would be answered at the address it asked"
+        "nat", f"{ext} {options} -j KUBE-MARK-MASQ", "the node itself would be answered at the address it asked"
     )
-    words = f"{view.comment('route LOCAL traffic for {} external destinations')} -m addrtype --src-type LOCAL"
-    yield RuleLine("nat", f"{ext} {words} -j {svc}", "the node itself is not outside: any endpoint will do")
+    options = f"{view.comment('route LOCAL traffic for {} external destinations')} -m addrtype --src-type LOCAL"
+    yield RuleLine("nat", f"{ext} {options} -j {svc}", "the node itself is not outside: any endpoint will do")
     if view.here or not view.proxy.drops_in_filter:
-        why = "externalTrafficPolicy Local: only endpoints of this node, source kept"
-        yield RuleLine("nat", f"{ext} -j {view.chain('SVL')}", why)
+        reason = "externalTrafficPolicy Local: only endpoints of this node, source kept"
+        yield RuleLine("nat", f"{ext} -j {view.chain('SVL')}", reason)
 
 
 def source_ranges(view: ServiceView) -> Iterator[RuleLine]:
     """Yield KUBE-FW: the clients loadBalancerSourceRanges lets in."""
     fw, s = view.chain("FW"), view.service
-    words = view.comment("{} loadbalancer IP")
+    comment = view.comment("{} loadbalancer IP")
     for cidr in allowed(view, view.service.load_balancer_ips):
-        yield RuleLine("nat", f"-A {fw} -s {cidr} {words} -j {view.chain('EXT')}", f"{s.full_name} lets {cidr} in")
+        yield RuleLine("nat", f"-A {fw} -s {cidr} {comment} -j {view.chain('EXT')}", f"{s.full_name} lets {cidr} in")
     if not view.proxy.drops_in_filter:
-        yield RuleLine("nat", f"-A {fw} {words} -j KUBE-MARK-DROP", "marks everybody else for the kubelet's drop")
+        yield RuleLine("nat", f"-A {fw} {comment} -j KUBE-MARK-DROP", "marks everybody else for the kubelet's drop")
     elif view.proxy.notes_the_firewall:
         text = f"-A {fw} {view.comment('other traffic to {} will be dropped by KUBE-PROXY-FIREWALL')}"
         yield RuleLine("nat", text, "only a note for the reader of the rules")

@@ -49,8 +49,8 @@ POSTROUTING = '-A POSTROUTING -m comment --comment "kubernetes postrouting rules
 def start_kubelet(node: Netns, version: str) -> Netns:
     """Write the chains a kubelet of this minor version (`1.28`) keeps in a node."""
 
-    def author(why: str) -> Origin:
-        return Origin(f"kubelet {version}", why)
+    def author(reason: str) -> Origin:
+        return Origin(f"kubelet {version}", reason)
 
     rules = kubelet_rules(version)
     tables = ensure_rules(ensure_chains(node.ip4.tables, rules.chains), rules.lines, author)
@@ -115,8 +115,8 @@ def rules(proxy: KubeProxy, node: HostSpec, services: tuple[Service, ...], *, li
 
 
 def _sysctls(netns: Netns, proxy: KubeProxy) -> Netns:
-    for key, value, why in _wanted_sysctls(proxy):
-        netns = set_sysctl(netns, key, value, proxy.origin(why))
+    for key, value, reason in _wanted_sysctls(proxy):
+        netns = set_sysctl(netns, key, value, proxy.origin(reason))
     return netns
 
 

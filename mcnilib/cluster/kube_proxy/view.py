@@ -114,8 +114,8 @@ def balance(
         yield RuleLine("nat", text, f"sends a client back to {endpoint} if it was there in the last {seconds} s")
     for i, endpoint in enumerate(endpoints):
         text = f"-A {chain} {view.comment(comment(endpoint, i))}{probability(len(endpoints) - i)}"
-        why = f"chooses {endpoint}" + (f" in one of {len(endpoints) - i} cases" if i < len(endpoints) - 1 else "")
-        yield RuleLine("nat", f"{text} -j {endpoint_chain(view.service, endpoint)}", why)
+        reason = f"chooses {endpoint}" + (f" in one of {len(endpoints) - i} cases" if i < len(endpoints) - 1 else "")
+        yield RuleLine("nat", f"{text} -j {endpoint_chain(view.service, endpoint)}", reason)
 
 
 def probability(n: int) -> str:
@@ -131,9 +131,9 @@ def probability(n: int) -> str:
 
 def no_local(view: ServiceView, chain: str) -> Iterator[RuleLine]:
     """Yield 1.24's answer where only local endpoints may be used and there are none."""
-    words = view.comment("{} has no local endpoints")
+    comment = view.comment("{} has no local endpoints")
     yield RuleLine(
-        "nat", f"-A {chain} {words} -j KUBE-MARK-DROP", "marks the packet for the kubelet's drop: no local endpoint"
+        "nat", f"-A {chain} {comment} -j KUBE-MARK-DROP", "marks the packet for the kubelet's drop: no local endpoint"
     )
 
 
@@ -141,9 +141,9 @@ def endpoint_rules(view: ServiceView) -> Iterator[RuleLine]:
     """Yield KUBE-SEP of every endpoint: hairpin masquerading and the rewriting of the destination."""
     s = view.service
     for endpoint in view.reachable:
-        sep, words = endpoint_chain(s, endpoint), view.comment("{}")
-        text = f"-A {sep} -s {endpoint.address}/32 {words} -j KUBE-MARK-MASQ"
+        sep, comment = endpoint_chain(s, endpoint), view.comment("{}")
+        text = f"-A {sep} -s {endpoint.address}/32 {comment} -j KUBE-MARK-MASQ"
         yield RuleLine("nat", text, "a pod that reaches itself through the service must not see its own address")
         recent = f" -m recent --set --name {sep} --mask 255.255.255.255 --rsource" if s.affinity else ""
-        text = f"-A {sep} -p {s.protocol} {words}{recent} -m {s.protocol} -j DNAT --to-destination {endpoint}"
+        text = f"-A {sep} -p {s.protocol} {comment}{recent} -m {s.protocol} -j DNAT --to-destination {endpoint}"
         yield RuleLine("nat", text, f"sends the connection to the endpoint {endpoint}")

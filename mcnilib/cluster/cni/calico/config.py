@@ -102,9 +102,9 @@ class Calico:
         """Return all nodes but the one called `name`."""
         return tuple(node for node in self.nodes if node.name != name)
 
-    def felix(self, why: str) -> Origin:
+    def felix(self, reason: str) -> Origin:
         """Return the origin of a line Felix writes."""
-        return Origin(f"Felix v{self.version}", why)
+        return Origin(f"Felix v{self.version}", reason)
 
 
 @dataclass(frozen=True, slots=True, order=True)

@@ -56,8 +56,8 @@ def start_felix(node: Netns, calico: Calico, workloads: Iterable[Workload] = ())
 
     Starting it again, or with other workloads, rewrites everything of Felix's and nothing of anybody else's.
     """
-    for key, value, why in _SYSCTLS:
-        node = set_sysctl(node, key, value, calico.felix(why))
+    for key, value, reason in _SYSCTLS:
+        node = set_sysctl(node, key, value, calico.felix(reason))
     tables = node.ip4.tables
     for table, owned in _owned(calico, tuple(sorted(workloads))).items():
         tables = _resync(tables, table, owned)
@@ -74,8 +74,8 @@ Those named after built-in chains hold what Felix puts on top of them, with `*ap
 
 @lru_cache(maxsize=256)
 def _owned(calico: Calico, workloads: tuple[Workload, ...]) -> dict[str, Owned]:
-    found = _chains(calico, workloads).items()
-    return {table: {chain.name: _compiled(calico, chain) for chain in chains} for table, chains in found}
+    by_table = _chains(calico, workloads).items()
+    return {table: {chain.name: _compiled(calico, chain) for chain in chains} for table, chains in by_table}
 
 
 def _chains(calico: Calico, workloads: tuple[Workload, ...]) -> dict[str, list[FelixChain]]:
@@ -90,7 +90,7 @@ def _chains(calico: Calico, workloads: tuple[Workload, ...]) -> dict[str, list[F
 
 
 def _compiled(calico: Calico, chain: FelixChain) -> Chain:
-    return Chain(chain.name, tuple(chain_rule(line, calico.felix(why)) for line, why in lines(chain)))
+    return Chain(chain.name, tuple(chain_rule(line, calico.felix(reason)) for line, reason in lines(chain)))
 
 
 def _resync(tables: Tables, name: str, owned: Owned) -> Tables:
@@ -129,8 +129,8 @@ def _sets(node: Netns, calico: Calico) -> Iterator[IpSet]:
     yield _set(calico, "cali40this-host", _own_addresses(node), "the node's own addresses", "hash:ip")
 
 
-def _set(calico: Calico, name: str, members: Iterable[IPv4Network], why: str, kind: str = "hash:net") -> IpSet:
-    return IpSet(name, kind, tuple(sorted(members)), _OPTIONS, origin=calico.felix(why))
+def _set(calico: Calico, name: str, members: Iterable[IPv4Network], reason: str, kind: str = "hash:net") -> IpSet:
+    return IpSet(name, kind, tuple(sorted(members)), _OPTIONS, origin=calico.felix(reason))
 
 
 def _own_addresses(node: Netns) -> list[IPv4Network]:
@@ -149,8 +149,10 @@ def filter_chains(calico: Calico, workloads: tuple[Workload, ...]) -> Iterator[F
     yield FelixChain("cali-FORWARD", tuple(_forward(calico)))
     yield FelixChain("cali-INPUT", tuple(_input(calico)))
     yield FelixChain("cali-OUTPUT", tuple(_output(calico)))
-    why = "defaultEndpointToHostAction: what pods may do to their own node"
-    to_host = FelixRule(f"--jump {calico.endpoint_to_host}", comment="Configured DefaultEndpointToHostAction", why=why)
+    reason = "defaultEndpointToHostAction: what pods may do to their own node"
+    to_host = FelixRule(
+        f"--jump {calico.endpoint_to_host}", comment="Configured DefaultEndpointToHostAction", why=reason
+    )
     judge = FelixRule(f"--jump {DISPATCH['from']}", why="first the policy of the pod that sends")
     yield FelixChain("cali-wl-to-host", (judge, to_host))
     devices = sorted({workload.device for workload in workloads})
@@ -168,18 +170,18 @@ def _forward(calico: Calico) -> Iterator[FelixRule]:
     marks = calico.marks
     yield FelixRule(clear_mark(marks.all & ~marks.accept), why=WHY_CLEAR)
     yield FelixRule("--jump cali-from-hep-forward", is_clear(marks.accept), why=WHY_HOST)
-    why = "from a pod: what its policy allows comes back here and may have to pass the receiver's policy"
-    yield FelixRule(f"--jump {DISPATCH['from']}", f"--in-interface {PODS}", why=why)
+    reason = "from a pod: what its policy allows comes back here and may have to pass the receiver's policy"
+    yield FelixRule(f"--jump {DISPATCH['from']}", f"--in-interface {PODS}", why=reason)
     yield FelixRule(f"--jump {DISPATCH['to']}", f"--out-interface {PODS}", why="to a pod: its policy decides")
     yield FelixRule("--jump cali-to-hep-forward", why=WHY_HOST)
-    why = "would keep packets for advertised service ranges from circling; no range is advertised"
-    yield FelixRule("--jump cali-cidr-block", why=why)
+    reason = "would keep packets for advertised service ranges from circling; no range is advertised"
+    yield FelixRule("--jump cali-cidr-block", why=reason)
 
 
 def _input(calico: Calico) -> Iterator[FelixRule]:
     yield from _tunnel_input(calico)
-    why = "from a pod to its own node; a goto: what returns there goes on in INPUT"
-    yield FelixRule("--goto cali-wl-to-host", f"--in-interface {PODS}", why=why)
+    reason = "from a pod to its own node; a goto: what returns there goes on in INPUT"
+    yield FelixRule("--goto cali-wl-to-host", f"--in-interface {PODS}", why=reason)
     yield from _host_policy(calico, FelixRule("--jump cali-from-host-endpoint", why=WHY_HOST))
 
 
@@ -216,13 +218,13 @@ def _tunnel_input(calico: Calico) -> Iterator[FelixRule]:
 
 
 def _tunnel_output(calico: Calico) -> Iterator[FelixRule]:
-    local, why = "-m addrtype --src-type LOCAL", "tunnel packets to the cluster's nodes"
+    local, reason = "-m addrtype --src-type LOCAL", "tunnel packets to the cluster's nodes"
     if calico.encapsulation is Encapsulation.VXLAN:
         match = f"-p 17 -m multiport --destination-ports 4789 {local} -m set --match-set cali40all-vxlan-net dst"
-        yield FelixRule("--jump ACCEPT", match, "Allow IPv4 VXLAN packets to other allowed hosts", why)
+        yield FelixRule("--jump ACCEPT", match, "Allow IPv4 VXLAN packets to other allowed hosts", reason)
     elif calico.encapsulation is Encapsulation.IPIP:
         match = f"-p 4 -m set --match-set cali40all-hosts-net dst {local}"
-        yield FelixRule("--jump ACCEPT", match, "Allow IPIP packets to other Calico hosts", why)
+        yield FelixRule("--jump ACCEPT", match, "Allow IPIP packets to other Calico hosts", reason)
 
 
 def dispatch(direction: str, devices: list[str]) -> Iterator[FelixChain]:
@@ -240,8 +242,8 @@ def dispatch(direction: str, devices: list[str]) -> Iterator[FelixChain]:
             rules.append(_goto(direction, names[0]))
             continue
         child = f"{root}-{prefix[common:]}"
-        why = f"several pods have a device called {prefix}...: their chain decides"
-        rules.append(FelixRule(f"--goto {child}", _device(direction, f"{prefix}+"), why=why))
+        reason = f"several pods have a device called {prefix}...: their chain decides"
+        rules.append(FelixRule(f"--goto {child}", _device(direction, f"{prefix}+"), why=reason))
         yield FelixChain(child, (*(_goto(direction, name) for name in names), _UNKNOWN))
     yield FelixChain(root, (*rules, _UNKNOWN))
 
@@ -260,8 +262,8 @@ def _device(direction: str, name: str) -> str:
 
 
 def _goto(direction: str, device: str) -> FelixRule:
-    why = "the pod's own chain; a goto: what returns there goes on in cali-FORWARD"
-    return FelixRule(f"--goto cali-{direction[0]}w-{device}", _device(direction, device), why=why)
+    reason = "the pod's own chain; a goto: what returns there goes on in cali-FORWARD"
+    return FelixRule(f"--goto cali-{direction[0]}w-{device}", _device(direction, device), why=reason)
 
 
 def _endpoint(calico: Calico, workload: Workload, direction: str) -> Iterator[FelixRule]:
@@ -270,11 +272,11 @@ def _endpoint(calico: Calico, workload: Workload, direction: str) -> Iterator[Fe
     First conntrack decides, then the profiles, and what none allows is dropped.
     """
     marks = calico.marks
-    known = "packets of a known connection pass without policy"
-    yield FelixRule("--jump ACCEPT", "-m conntrack --ctstate RELATED,ESTABLISHED", why=known)
+    established = "packets of a known connection pass without policy"
+    yield FelixRule("--jump ACCEPT", "-m conntrack --ctstate RELATED,ESTABLISHED", why=established)
     if not calico.disable_conntrack_invalid_check:
-        why = "drops what conntrack calls INVALID; disableConntrackInvalidCheck would leave this rule out"
-        yield FelixRule("--jump DROP", "-m conntrack --ctstate INVALID", why=why)
+        reason = "drops what conntrack calls INVALID; disableConntrackInvalidCheck would leave this rule out"
+        yield FelixRule("--jump DROP", "-m conntrack --ctstate INVALID", why=reason)
     cleared = marks.accept | marks.passed if calico.since(3, 28) else marks.accept
     yield FelixRule(clear_mark(cleared), why="nothing is allowed yet")
     if direction == "from":
@@ -289,12 +291,12 @@ def _endpoint(calico: Calico, workload: Workload, direction: str) -> Iterator[Fe
 
 
 def _no_tunnels() -> Iterator[FelixRule]:
-    end, why = (
+    end, reason = (
         "encapped packets originating in workloads",
         "a pod that could send tunnel packets could pretend to be a node",
     )
-    yield FelixRule("--jump DROP", "-p 17 -m multiport --destination-ports 4789", f"Drop VXLAN {end}", why)
-    yield FelixRule("--jump DROP", "-p 4", f"Drop IPinIP {end}", why)
+    yield FelixRule("--jump DROP", "-p 17 -m multiport --destination-ports 4789", f"Drop VXLAN {end}", reason)
+    yield FelixRule("--jump DROP", "-p 4", f"Drop IPinIP {end}", reason)
 
 
 def _profile(calico: Calico, profile: str, direction: str) -> Iterator[FelixRule]:

@@ -76,8 +76,8 @@ _SPELLINGS = (
 def saved(chain: str, rule: FelixRule, hashed: str) -> str:
     """Translate a rule to what iptables-save prints: devices and protocol in front, then comments, then the rest."""
     front, rest = [], f"{rule.match} {rule.action}".strip()
-    for found in _FRONT.finditer(rest):
-        front.append(f"-{found[1][0]} {found[2]}" if found[1] else f"-p {_PROTOCOLS.get(found[3], found[3])}")
+    for match in _FRONT.finditer(rest):
+        front.append(f"-{match[1][0]} {match[2]}" if match[1] else f"-p {_PROTOCOLS.get(match[3], match[3])}")
     rest = _FRONT.sub("", rest)
     for felix, printed in _SPELLINGS:
         rest = rest.replace(felix, printed)

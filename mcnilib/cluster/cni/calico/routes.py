@@ -77,17 +77,17 @@ def _kind(own: Node, peers: tuple[Node, ...], vxlan: bool) -> Vxlan | Ipip:
 
 
 def _route(calico: Calico, name: str, peer: Node) -> Route:
-    why = f"pods of {peer.name}"
+    reason = f"pods of {peer.name}"
     if calico.encapsulation is Encapsulation.VXLAN:
         line = f"{peer.block} via {peer.tunnel} dev {calico.tunnel} onlink"
-        return ip_route(line, calico.felix(f"{why}, through the tunnel"))
+        return ip_route(line, calico.felix(f"{reason}, through the tunnel"))
     metric = f" metric {ROUTE_METRIC}" if calico.since(3, 32) else ""
     if calico.encapsulation is Encapsulation.IPIP:
         line = f"{peer.block} via {peer.address.ip} dev {calico.tunnel} proto bird{metric} onlink"
-        return ip_route(line, Origin("BIRD", f"{why}, announced by BGP; the pool says: through the tunnel"))
+        return ip_route(line, Origin("BIRD", f"{reason}, announced by BGP; the pool says: through the tunnel"))
     own = calico.node(name)
     line = f"{peer.block} via {_next_hop(own, peer)} dev {own.nics[0].name} proto bird{metric}"
-    return ip_route(line, Origin("BIRD", f"{why}, announced by BGP"))
+    return ip_route(line, Origin("BIRD", f"{reason}, announced by BGP"))
 
 
 def _next_hop(own: Node, peer: Node) -> IPv4Address:

@@ -51,24 +51,24 @@ def hooks(calico: Calico) -> Iterator[tuple[str, FelixChain]]:
 
 
 def _hook(
-    name: str, why: str = "Felix keeps its chains above everybody else's", *, appended: bool = False
+    name: str, reason: str = "Felix keeps its chains above everybody else's", *, appended: bool = False
 ) -> FelixChain:
-    jump = FelixRule(f"--jump cali-{name}", why=why)
+    jump = FelixRule(f"--jump cali-{name}", why=reason)
     return FelixChain(name + APPENDED * appended, (jump,))
 
 
 def _forward_end(calico: Calico) -> Iterator[FelixRule]:
     mark = calico.marks.accept
-    why = "what policy allowed is accepted only here, behind kube-proxy's rules"
-    yield FelixRule("--jump ACCEPT", is_set(mark), "Policy explicitly accepted packet.", why)
+    reason = "what policy allowed is accepted only here, behind kube-proxy's rules"
+    yield FelixRule("--jump ACCEPT", is_set(mark), "Policy explicitly accepted packet.", reason)
     yield FelixRule(set_mark(mark), why="tells mangle POSTROUTING that the packet is forwarded, not the node's own")
 
 
 def raw_chains(calico: Calico) -> Iterator[FelixChain]:
     """Yield the chains of table raw: the source check of pods, and tunnel packets kept out of connection tracking."""
     clear = FelixRule(clear_mark(calico.marks.all), why=WHY_CLEAR)
-    why = "lets pass what untracked policy of a host endpoint accepted"
-    accepted = FelixRule("--jump ACCEPT", is_set(calico.marks.accept), why=why)
+    reason = "lets pass what untracked policy of a host endpoint accepted"
+    accepted = FelixRule("--jump ACCEPT", is_set(calico.marks.accept), why=reason)
     output = FelixRule("--jump cali-to-host-endpoint", why=WHY_HOST)
     yield FelixChain("cali-OUTPUT", (clear, output, *_notrack(calico), accepted))
     yield FelixChain("cali-PREROUTING", (clear, *_notrack(calico), *_source_check(calico), accepted))
@@ -76,8 +76,8 @@ def raw_chains(calico: Calico) -> Iterator[FelixChain]:
 
 def _notrack(calico: Calico) -> Iterator[FelixRule]:
     if calico.encapsulation is Encapsulation.VXLAN and calico.since(3, 29):
-        why = "the two directions of a VXLAN tunnel use different ports: they would never be one connection"
-        yield FelixRule("--jump NOTRACK", "-p udp --dport 4789", why=why)
+        reason = "the two directions of a VXLAN tunnel use different ports: they would never be one connection"
+        yield FelixRule("--jump NOTRACK", "-p udp --dport 4789", why=reason)
 
 
 def _source_check(calico: Calico) -> Iterator[FelixRule]:
@@ -85,18 +85,18 @@ def _source_check(calico: Calico) -> Iterator[FelixRule]:
     yield FelixRule(set_mark(mark), f"--in-interface {PODS}", why="marks packets that come from a pod")
     yield FelixRule("--jump cali-rpf-skip", is_set(mark), why="spares pods that may use foreign source addresses: none")
     check = f"{is_set(mark)} -m rpfilter --invert --validmark"
-    why = "a pod may send only with an address that is routed to its own device"
-    yield FelixRule("--jump DROP", check, why=why)
+    reason = "a pod may send only with an address that is routed to its own device"
+    yield FelixRule("--jump DROP", check, why=reason)
     yield FelixRule("--jump cali-from-host-endpoint", is_clear(mark), why=WHY_HOST)
 
 
 def mangle_chains(calico: Calico) -> Iterator[FelixChain]:
     """Yield the chains of table mangle: policy before DNAT, and that of the node's own packets after it."""
     accept = is_set(calico.marks.accept)
-    known = "packets of a known connection need no policy before DNAT; ends only this hook of this table"
+    established = "packets of a known connection need no policy before DNAT; ends only this hook of this table"
     accepted = "lets pass what policy of a host endpoint accepted in table raw"
     prerouting = (
-        FelixRule("--jump ACCEPT", "-m conntrack --ctstate RELATED,ESTABLISHED", why=known),
+        FelixRule("--jump ACCEPT", "-m conntrack --ctstate RELATED,ESTABLISHED", why=established),
         FelixRule("--jump ACCEPT", accept, why=accepted),
         FelixRule("--jump cali-from-host-endpoint", why=WHY_HOST),
         FelixRule("--jump ACCEPT", accept, HOST_ACCEPTED, "lets pass what the chain before accepted"),
@@ -118,8 +118,8 @@ def _dscp(calico: Calico) -> Iterator[FelixRule]:
     if calico.since(3, 31):
         sets = (("", "cali40dscp-src-net src"), ("! ", f"{calico.pool_set} dst"), ("! ", "cali40this-host dst"))
         match = " ".join(f"-m set {no}--match-set {name}" for no, name in sets)
-        why = "sets the DSCP field for pods that ask for one: none"
-        yield FelixRule("--jump cali-egress-dscp", match, "set dscp for traffic leaving cluster.", why)
+        reason = "sets the DSCP field for pods that ask for one: none"
+        yield FelixRule("--jump cali-egress-dscp", match, "set dscp for traffic leaving cluster.", reason)
 
 
 def nat_chains(calico: Calico) -> Iterator[FelixChain]:
@@ -136,15 +136,17 @@ def _postrouting(calico: Calico) -> Iterator[FelixRule]:
     yield FelixRule("--jump cali-nat-outgoing", why="masquerades what pods send out of the pools, if natOutgoing is on")
     if calico.tunnel:
         types = "-m addrtype ! --src-type LOCAL --limit-iface-out -m addrtype --src-type LOCAL"
-        why = "the node's own packets enter the tunnel with the tunnel's address, or the answer would come another way"
-        yield FelixRule("--jump MASQUERADE --random-fully", f"--out-interface {calico.tunnel} {types}", why=why)
+        reason = (
+            "the node's own packets enter the tunnel with the tunnel's address, or the answer would come another way"
+        )
+        yield FelixRule("--jump MASQUERADE --random-fully", f"--out-interface {calico.tunnel} {types}", why=reason)
 
 
 def _outgoing(calico: Calico) -> Iterator[FelixRule]:
     if calico.nat_outgoing:
         match = f"-m set --match-set cali40masq-ipam-pools src -m set ! --match-set {calico.pool_set} dst"
-        why = "natOutgoing: outside the pools nobody knows the pods' addresses, so the node lends them its own"
-        yield FelixRule("--jump MASQUERADE --random-fully", match, why=why)
+        reason = "natOutgoing: outside the pools nobody knows the pods' addresses, so the node lends them its own"
+        yield FelixRule("--jump MASQUERADE --random-fully", match, why=reason)
 
 
 def clear_mark(bits: int) -> str:
