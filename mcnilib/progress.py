@@ -8,15 +8,16 @@ from __future__ import annotations
 import shutil
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from threading import Event, Thread
-from typing import TextIO
+from typing import TextIO, TypeVar
 
 AFTER, EVERY = 1.0, 0.2
 """Seconds before the line appears, and between two of its pictures."""
 BAR = 20
 """Characters of the bar."""
+Item = TypeVar("Item")
 
 
 class Line:
@@ -78,6 +79,18 @@ def shown(what: str, stream: TextIO | None = None) -> Iterator[None]:
     finally:
         over.set()
         drawing.join()
+        line.clear()
+
+
+def counted(items: Iterable[Item], what: str, total: int = 0) -> Iterator[Item]:
+    """Yield items; how many are done stands on a line while the next one is awaited, and not while one is used."""
+    line = Line(what, total)
+    try:
+        for done, item in enumerate(items, 1):
+            line.clear()
+            yield item
+            line.show(done)
+    finally:
         line.clear()
 
 

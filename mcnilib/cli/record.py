@@ -23,7 +23,7 @@ from typing import Any
 from mcnilib.cli.common import add_verb
 from mcnilib.errors import McniError, MissingExtra
 from mcnilib.learner import PROJECT
-from mcnilib.progress import Line
+from mcnilib.progress import counted
 from mcnilib.scenarios import Scenario, all_scenarios, scenario
 from mcnilib.writing import write_file
 
@@ -139,20 +139,20 @@ def _kernel(clone: Path, force: bool) -> Iterator[Stale]:
 
 def _measure(file: Path, stories: Sequence[Scenario]) -> None:
     """Measure every combination of some scenarios and put them into the record, unless the kernel contradicts."""
-    from mcnilib.kernel.compare.record import DIFFERS, print_records
-    from mcnilib.kernel.compare.report import as_recorded, kept
+    from mcnilib.kernel.compare.record import DIFFERS
+    from mcnilib.kernel.compare.report import kept, write_records
     from mcnilib.kernel.compare.verify import verify
 
-    line = Line("  on the kernel", sum(1 for story in stories for _ in story.combinations()))
-    results = []
-    for result in verify(stories, lambda story: [*story.combinations()]):
-        results.append(result)
-        line.show(len(results))
-    line.clear()
-    if differing := [str(result) for result in results if result.letter == DIFFERS]:
-        raise McniError("\n".join(["the kernel contradicts the model, nothing was recorded:", *differing]))
-    new = {one.name: as_recorded(one, [r for r in results if r.scenario == one.name]) for one in stories}
-    write_file(file, print_records(kept(file) | new))
+    total = sum(1 for story in stories for _ in story.combinations())
+    results = [*counted(verify(stories), "  on the kernel", total)]
+    _refuse([str(result) for result in results if result.letter == DIFFERS])
+    write_records(file, kept(file), stories, results)
+
+
+def _refuse(differing: Sequence[str], between: str = "\n") -> None:
+    """Refuse to record what the kernel contradicts. Raises: McniError, with that."""
+    if differing:
+        raise McniError(between.join(["the kernel contradicts the model, nothing was recorded:", *differing]))
 
 
 def _fuzz(clone: Path, force: bool) -> Iterator[Stale]:
@@ -169,18 +169,13 @@ def _fuzz(clone: Path, force: bool) -> Iterator[Stale]:
 
 def _try_worlds(file: Path, seed: int) -> None:
     """Try the random worlds of a seed and record what they came to, unless one differs."""
-    from mcnilib.kernel.fuzz.generate import chance
-    from mcnilib.kernel.fuzz.report import record, trials_of
+    from mcnilib.kernel.fuzz.report import record, try_worlds, write_run
     from mcnilib.kernel.fuzz.trial import TRIAL_DIFFERS
 
-    line, trials = Line("  random worlds", RANDOM_WORLDS), []
-    for trial in trials_of((chance(seed, number) for number in range(RANDOM_WORLDS)), RANDOM_AT_ONCE):
-        trials.append(trial)
-        line.show(len(trials))
-    line.clear()
-    if differing := [f"{trial.case}{trial.text}" for trial in trials if trial.ended == TRIAL_DIFFERS]:
-        raise McniError("\n\n".join(["the kernel contradicts the model, nothing was recorded:", *differing]))
-    write_file(file, json.dumps(record(trials, seed, range(RANDOM_WORLDS)), indent=1) + "\n")
+    numbers = range(RANDOM_WORLDS)
+    trials = try_worlds(seed, numbers, "  random worlds", RANDOM_AT_ONCE)
+    _refuse([f"{trial.case}{trial.text}" for trial in trials if trial.ended == TRIAL_DIFFERS], "\n\n")
+    write_run(file, record(trials, seed, numbers))
 
 
 def _notebooks(clone: Path, force: bool) -> Iterator[Stale]:
@@ -188,14 +183,10 @@ def _notebooks(clone: Path, force: bool) -> Iterator[Stale]:
     import nbformat
 
     paths = sorted((clone / "notebooks").glob("*.ipynb"))
-    line = Line("  executing notebooks", len(paths))
-    for number, path in enumerate(paths, 1):
-        line.show(number)
-        text = executed(path)
+    for path, text in counted(((path, executed(path)) for path in paths), "  executing notebooks", len(paths)):
         spoken = [
             cell_texts(nbformat.reads(notebook, 4), clone) for notebook in (path.read_text(encoding="utf-8"), text)
         ]
-        line.clear()
         changed = [cell for cell, (old, new) in enumerate(zip(*spoken, strict=True)) if old != new]
         if force or changed:
             because = f"cell {changed[0]} says something else" if changed else ""

@@ -20,7 +20,7 @@ from mcnilib.kernel.compare.verify import Result
 from mcnilib.kernel.fuzz import report as fuzz_report
 from mcnilib.kernel.fuzz.case import Case, Exchange
 from mcnilib.kernel.fuzz.trial import TRIAL_AGREES, TRIAL_DIFFERS, Trial
-from mcnilib.scenarios import all_scenarios, scenario
+from mcnilib.scenarios import Scenario, all_scenarios, scenario
 
 ROOT = Path(__file__).resolve().parents[2]
 PIECES = """\
@@ -99,7 +99,7 @@ def test_json_names_each_file(clone: Path, capsys) -> None:
 def measured(letter: str):
     """Return a `verify` that gives each combination this letter."""
 
-    def verify(stories, choose):
+    def verify(stories, choose=Scenario.combinations):
         for story in stories:
             for settings in choose(story):
                 yield Result(story.name, settings, letter, "as planted")
@@ -137,8 +137,8 @@ def test_what_the_kernel_contradicts_is_not_recorded(monkeypatch, clone: Path, s
 
 @pytest.mark.slow
 def test_an_interrupted_run_leaves_the_old_record(monkeypatch, clone: Path, stale_record: Path) -> None:
-    def interrupted(stories, choose):
-        yield from list(measured("a")(stories, choose))[:3]
+    def interrupted(stories):
+        yield from list(measured("a")(stories))[:3]
         raise KeyboardInterrupt
 
     monkeypatch.setattr(kernel_verify, "verify", interrupted)

@@ -25,7 +25,7 @@ from mcnilib.kernel.compare.record import (
     scenario_digest,
 )
 from mcnilib.kernel.compare.verify import Result, verify
-from mcnilib.progress import Line
+from mcnilib.progress import counted
 from mcnilib.scenarios import Scenario, all_scenarios, scenarios
 from mcnilib.writing import write_file
 
@@ -39,24 +39,19 @@ def main(arguments: Namespace) -> int:
     if arguments.record and not arguments.all:
         raise McniError("--record needs --all: the record holds every combination of a scenario")
     old = kept(arguments.record)
-    results: dict[str, list[Result]] = {story.name: [] for story in stories}
-    line = Line("mcni verify")
-    for result in verify(stories, lambda story: combinations_of(story, arguments), arguments.jobs):
-        results[result.scenario].append(result)
+    results = []
+    measured = verify(stories, lambda story: combinations_of(story, arguments), arguments.jobs)
+    for result in counted(measured, "mcni verify"):
+        results.append(result)
         if not arguments.json:
-            line.clear()
-            print(f"{MARKS[result.letter]:<8}{result}", flush=line.seen)
-        line.show(sum(map(len, results.values())))
-    line.clear()
+            print(f"{MARKS[result.letter]:<8}{result}", flush=True)
     if arguments.json:
-        print(json.dumps([_as_json(name, found) for name, found in results.items()], indent=1))
+        print(json.dumps([_as_json(story.name, _of(story, results)) for story in stories], indent=1))
     else:
-        print(*(verify_summary(story.name, results[story.name]) for story in stories), sep="\n")
+        print(*(verify_summary(story.name, _of(story, results)) for story in stories), sep="\n")
     if arguments.record:
-        write_file(
-            arguments.record, print_records(old | {one.name: as_recorded(one, results[one.name]) for one in stories})
-        )
-    return int(any(result.letter == DIFFERS for found in results.values() for result in found))
+        write_records(arguments.record, old, stories, results)
+    return int(any(result.letter == DIFFERS for result in results))
 
 
 def combinations_of(story: Scenario, arguments: Namespace) -> Sequence[Settings]:
@@ -69,9 +64,12 @@ def combinations_of(story: Scenario, arguments: Namespace) -> Sequence[Settings]
     return [story.start(), *draw.sample(others, max(arguments.sample - 1, 0))]
 
 
-def verify_summary(name: str, results: Iterable[Result]) -> str:
+def _of(story: Scenario, results: Iterable[Result]) -> list[Result]:
+    return [result for result in results if result.scenario == story.name]
+
+
+def verify_summary(name: str, found: Sequence[Result]) -> str:
     """Say in one line what a scenario's combinations came to."""
-    found = list(results)
     counts = Counter(result.letter for result in found)
     measured = sum(result.measured for result in found if result.letter != SKIPPED)
     reasons = {result.text for result in found if result.letter == SKIPPED}
@@ -104,7 +102,13 @@ def kept(file: Path | None) -> dict[str, Recorded]:
         raise McniError(f"{file} is no record of `mcni verify --record`: name another file, or remove it") from None
 
 
-def as_recorded(story: Scenario, results: Iterable[Result]) -> Recorded:
+def write_records(file: Path, old: dict[str, Recorded], stories: Iterable[Scenario], results: Iterable[Result]) -> None:
+    """Write a record file anew: what it held (`kept`), with the results of some scenarios in the place of theirs."""
+    found = [*results]
+    write_file(file, print_records(old | {story.name: _as_recorded(story, _of(story, found)) for story in stories}))
+
+
+def _as_recorded(story: Scenario, results: Iterable[Result]) -> Recorded:
     """Turn a scenario's results into its part of the record."""
     letters: dict[int, str] = {}
     reasons = set()

@@ -18,7 +18,7 @@ from mcnilib.kernel.fuzz.case import Case, simulate
 from mcnilib.kernel.fuzz.generate import chance
 from mcnilib.kernel.fuzz.trial import TRIAL_AGREES, TRIAL_DIFFERS, TRIAL_REFUSED, Trial, attempt, shrink
 from mcnilib.kernel.lab.workers import Worker, WorkerPool
-from mcnilib.progress import Line
+from mcnilib.progress import counted
 from mcnilib.writing import add_file, write_file
 
 _FILE = "fuzz.json"
@@ -32,12 +32,7 @@ _AT_ONCE = 8
 def main(arguments: Namespace) -> int:
     """Try the cases the command line asks for; return 0 when none differs, 1 otherwise."""
     numbers = range(arguments.first, arguments.first + arguments.worlds)
-    trials: list[Trial] = []
-    line = Line("mcni fuzz", len(numbers))
-    for trial in trials_of(chance(arguments.seed, number) for number in numbers):
-        trials.append(trial)
-        line.show(len(trials))
-    line.clear()
+    trials = try_worlds(arguments.seed, numbers, "mcni fuzz")
     found = [trial for trial in trials if trial.ended == TRIAL_DIFFERS]
     small = [smallest(trial.case) for trial in found]
     if arguments.keep:
@@ -48,14 +43,19 @@ def main(arguments: Namespace) -> int:
         print(json.dumps(come_to | {"cases": [_as_json(trial) for trial in small]}, indent=1))
     else:
         print("".join(f"{trial.case}{trial.text}\n\n" for trial in small), end="")
-        print(fuzz_summary(trials, arguments.seed, numbers))
+        print(fuzz_summary(come_to))
     if arguments.record:
-        write_file(arguments.record, f"{json.dumps(come_to, indent=1)}\n")
+        write_run(arguments.record, come_to)
     return int(bool(found))
 
 
 def _as_json(trial: Trial) -> dict[str, str]:
     return {"case": str(trial.case), "differs": trial.text}
+
+
+def try_worlds(seed: int, numbers: range, line: str, jobs: int = _AT_ONCE) -> list[Trial]:
+    """Return what the worlds of a seed came to, and say on a line meanwhile how many did. Raises: NoLab."""
+    return [*counted(trials_of((chance(seed, number) for number in numbers), jobs), line, len(numbers))]
 
 
 def trials_of(cases: Iterable[Case], jobs: int = _AT_ONCE) -> Iterator[Trial]:
@@ -82,12 +82,12 @@ def keep(folder: Path, name: str, trial: Trial) -> None:
     add_file(folder, f"{name}.txt", f"{said}{trial.case}")
 
 
-def fuzz_summary(trials: Iterable[Trial], seed: int, numbers: range) -> str:
-    """Say in a few lines what the run came to."""
-    found = record(trials, seed, numbers)
+def fuzz_summary(found: dict[str, Any]) -> str:
+    """Say in a few lines what a run, as it is recorded, came to."""
     reasons = "".join(f"\n  {count} refused: {why}" for why, count in found["refused"].items())
     return (
-        f"seed {seed}, cases {numbers.start} to {numbers.stop - 1}, Linux {found['kernel']}: "
+        f"seed {found['seed']}, cases {found['first']} to {found['first'] + found['worlds'] - 1}, "
+        f"Linux {found['kernel']}: "
         f"{found[TRIAL_AGREES]} agree, {found[TRIAL_DIFFERS]} differ, "
         f"{sum(found['refused'].values())} refused before the run{reasons}"
     )
@@ -127,6 +127,11 @@ def _verdict(case: Case) -> str:
     except Unsupported:
         return TRIAL_REFUSED
     return f"{outcome.verdict.value} {outcome.error} {outcome.seen_source}"
+
+
+def write_run(file: Path, run: dict[str, Any]) -> None:
+    """Write a run as it is recorded."""
+    write_file(file, f"{json.dumps(run, indent=1)}\n")
 
 
 def recorded_run() -> dict[str, Any]:
