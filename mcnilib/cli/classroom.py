@@ -7,12 +7,21 @@ import json
 from pathlib import Path
 from typing import Any
 
-from mcnilib.cli.common import add_settings, add_story, add_verb, chosen_settings, pdf_file, story_named, web_address
+from mcnilib.cli.common import (
+    add_settings,
+    add_story,
+    add_verb,
+    chosen_settings,
+    new_folder,
+    pdf_file,
+    story_named,
+    web_address,
+)
 from mcnilib.errors import printable
 from mcnilib.learner import learner_copy
 from mcnilib.progress import shown
 from mcnilib.scenarios.link import BINDER, print_link
-from mcnilib.writing import check_folder, write_new_folder
+from mcnilib.writing import write_new_folder
 
 EXAMPLES = """examples:
   mcni link 7 --kube-proxy 1.30 --be-liberal 1
@@ -43,12 +52,12 @@ def add_verbs(verbs: Any) -> None:
     learner = add_verb(
         verbs, "learner", "write a copy of the course without results and solutions", write_learner_copy, EXAMPLES
     )
-    learner.add_argument("folder", type=Path, help="a folder that is not there yet, or empty")
+    learner.add_argument("folder", type=new_folder, help="a folder that is not there yet, or empty")
     where = "the GitHub repository the copy will be in: its Binder links open that one (default: it has no such links)"
     learner.add_argument("--binder", default="", metavar="OWNER/REPO", help=where)
     said = "write a web site on which every scenario can be changed and walked through, in the reader's browser"
     site = add_verb(verbs, "site", said, write_site, EXAMPLES, "print the names of the files as JSON")
-    site.add_argument("folder", type=Path, help="a folder that is not there yet, or empty")
+    site.add_argument("folder", type=new_folder, help="a folder that is not there yet, or empty")
     where = "an unpacked npm package `pyodide` of the version that is asked for (default: npm brings it)"
     site.add_argument("--pyodide", type=Path, metavar="FOLDER", help=where)
 
@@ -89,7 +98,6 @@ def write_site(arguments: argparse.Namespace) -> int:
     from mcnilib.site.engine import pyodide
     from mcnilib.site.page import site_files  # takes most of the time
 
-    check_folder(arguments.folder)
     with shown("mcni: bringing the interpreter"):
         engine = pyodide(arguments.pyodide)
     with shown(f"mcni: drawing {printable(str(arguments.folder))}"):

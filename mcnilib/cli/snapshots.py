@@ -5,7 +5,6 @@ from __future__ import annotations
 import argparse
 import json
 import shlex
-from pathlib import Path
 from typing import Any
 
 from mcnilib.cli import pcap
@@ -31,7 +30,6 @@ from mcnilib.snapshots.merge import read_segment
 from mcnilib.snapshots.question import read_flow, read_listeners
 from mcnilib.snapshots.snapshot import Snapshot, open_snapshot, read_files
 from mcnilib.trace.trace import Depth, Trace
-from mcnilib.writing import check_folder
 
 EXAMPLES = """examples:
   mcni save macvlan-to-calico-across-nodes here --kube-proxy 1.28
@@ -87,7 +85,7 @@ def _add_trace(verbs: Any) -> None:
 def _add_save(verbs: Any) -> None:
     save = add_verb(verbs, "save", "write a scenario's cluster as a snapshot", save_snapshot, EXAMPLES)
     add_story(save)
-    save.add_argument("folder", type=Path, help="a folder that is not there yet, or empty")
+    save.add_argument("folder", type=new_folder, help="a folder that is not there yet, or empty")
     add_settings(save)
 
 
@@ -95,13 +93,15 @@ def _add_collect(verbs: Any) -> None:
     collect = add_verb(
         verbs, "collect", "gather a snapshot of this machine, or print the script that does", collect_here, EXAMPLES
     )
-    collect.add_argument("folder", nargs="?", type=Path, help="a folder that is not there yet, or empty; takes root")
+    collect.add_argument(
+        "folder", nargs="?", type=new_folder, help="a folder that is not there yet, or empty; takes root"
+    )
     collect.add_argument("--script", action="store_true", help="print the shell script to run on a node")
     collect.add_argument("--only", action="append", default=[], metavar="NETNS", help="take only this named namespace")
     collect.add_argument("--connections", action="store_true", help="take the connections too (conntrack -L)")
     merge = add_verb(verbs, "merge", "make one folder of several snapshots", merge_snapshots, EXAMPLES)
     merge.add_argument("snapshot", nargs="+", help="folder or output of the script; - reads stdin")
-    merge.add_argument("folder", type=Path, help="a folder that is not there yet, or empty")
+    merge.add_argument("folder", type=new_folder, help="a folder that is not there yet, or empty")
     merge.add_argument("--segment", action="append", default=[], metavar=SEGMENT, help=SEGMENT_HELP)
 
 
@@ -160,7 +160,6 @@ def collect_here(arguments: argparse.Namespace) -> int:
         return 0
     from mcnilib.kernel.collect import collect
 
-    check_folder(arguments.folder)
     with shown(_going_on("collecting")):
         printed = collect(script(), arguments.only, connections=arguments.connections)
     return _write(arguments, read_stream(printed.decode(errors="surrogateescape"), "collect.sh"))
@@ -181,7 +180,6 @@ def _check_script_alone(arguments: argparse.Namespace) -> None:
 
 def merge_snapshots(arguments: argparse.Namespace) -> int:
     """Write several snapshots as one folder."""
-    check_folder(arguments.folder)
     with shown(_going_on("reading", *arguments.snapshot)):
         files = read_files(*arguments.snapshot, segments=map(read_segment, arguments.segment))
     return _write(arguments, files)

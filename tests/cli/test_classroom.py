@@ -157,13 +157,6 @@ def test_a_project_whose_tests_are_not_found_is_not_copied() -> None:
         without_tests("[project]\n")
 
 
-def test_a_folder_with_something_in_it_is_left_alone(tmp_path: Path, capsys) -> None:
-    (tmp_path / "mine").write_text("mine")
-    assert main(["learner", str(tmp_path)]) == 2
-    assert "not empty" in capsys.readouterr().err
-    assert [path.name for path in tmp_path.iterdir()] == ["mine"]
-
-
 def test_without_the_notebooks_there_is_nothing_to_copy(tmp_path: Path) -> None:
     with pytest.raises(LearnerError, match="clone of the project"):
         learner_copy(tmp_path / "out", tmp_path)

@@ -69,7 +69,19 @@ def test_a_snapshot_with_a_gap_is_written_as_far_as_it_is_known(tmp_path: Path) 
     ],
     ids=["not empty", "a file", "a link"],
 )
-@pytest.mark.parametrize("verb", [["pcap", "7"], ["trace", "nowhere", *ASKED, "--pcap"]], ids=["pcap", "trace"])
+@pytest.mark.parametrize(
+    "verb",
+    [
+        ["pcap", "7"],
+        ["trace", "nowhere", *ASKED, "--pcap"],
+        ["save", "7"],
+        ["collect"],
+        ["merge", "nowhere"],
+        ["learner"],
+        ["site"],
+    ],
+    ids=lambda verb: verb[0],
+)
 def test_a_folder_that_cannot_be_written_is_refused_before_any_work(
     verb: list[str], make, said: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

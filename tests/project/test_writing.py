@@ -297,13 +297,3 @@ def test_a_record_that_is_none_is_known_before_anything_is_measured(tmp_path: Pa
     (tmp_path / "x.json").write_text("[]")
     assert main(["verify", "1", "--all", "--record", str(tmp_path / "x.json")]) == 2
     assert "x.json is no record of `mcni verify --record`" in capsys.readouterr().err
-
-
-@pytest.mark.skipif(os.name != "posix" or os.geteuid() != 0, reason="collecting takes root")
-def test_where_a_collected_folder_goes_is_known_before_anything_is_collected(
-    tmp_path: Path, capsys, monkeypatch
-) -> None:
-    (tmp_path / "mine").write_text("mine")
-    monkeypatch.setattr("mcnilib.kernel.collect.collect", lambda *_, **__: pytest.fail("collected"))
-    assert main(["collect", str(tmp_path)]) == 2
-    assert "is there already and not empty; nothing was written" in capsys.readouterr().err
