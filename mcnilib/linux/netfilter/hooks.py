@@ -31,6 +31,13 @@ class Priority(IntEnum):
     CONNTRACK_CONFIRM = 2**31 - 1
 
 
+class Verdict(StrEnum):
+    """What a table says of a packet (NF_ACCEPT, NF_DROP); one that is rejected is dropped as well, after the answer."""
+
+    ACCEPT = "ACCEPT"
+    DROP = "DROP"
+
+
 class HookKind(StrEnum):
     """What is done with a packet at an entry."""
 

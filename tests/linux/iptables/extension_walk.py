@@ -53,7 +53,7 @@ class Facts(NamedTuple):
     remembers: bool = False  # two equal rules differ
     tracks: bool = False  # makes the kernel track connections
     changes: bool = False  # the packet, or its connection's mark
-    ends: str = ""  # the verdict with which the rule ends its table
+    ends: str | None = None  # the verdict with which the rule ends its table
 
 
 DECLARED = {
@@ -129,18 +129,18 @@ DECLARED = {
     '-m u32 --u32 "0x6&0xff=0x1&&0x4&0x3fff=0x0&&0x0>>0x16&0x3c@0x0>>0x18=0x0"': Facts("OpaqueMatch", undecided=True),
     # targets that are modelled
     "-j CT --notrack --zone 5": Facts("Notrack", tables="raw", hooks="PREROUTING OUTPUT"),
-    "-j DNAT --to-destination 10.0.0.1-10.0.0.9": Facts("Dnat", tables="nat", hooks="PREROUTING OUTPUT", tracks=True, ends="DNAT"),
-    "-j DNAT --to-destination 10.0.0.1:80": Facts("Dnat", tables="nat", hooks="PREROUTING OUTPUT", protocols="tcp udp udplite dccp sctp", tracks=True, ends="DNAT"),
+    "-j DNAT --to-destination 10.0.0.1-10.0.0.9": Facts("Dnat", tables="nat", hooks="PREROUTING OUTPUT", tracks=True, ends="ACCEPT"),
+    "-j DNAT --to-destination 10.0.0.1:80": Facts("Dnat", tables="nat", hooks="PREROUTING OUTPUT", protocols="tcp udp udplite dccp sctp", tracks=True, ends="ACCEPT"),
     "-j DSCP --set-dscp 0x0a": Facts("SetDscp", tables="mangle", changes=True),
-    "-j MASQUERADE --to-ports 1024-2000": Facts("Masquerade", tables="nat", hooks="POSTROUTING", protocols="tcp udp udplite dccp sctp", tracks=True, ends="MASQUERADE"),
-    "-j MASQUERADE --random": Facts("Masquerade", tables="nat", hooks="POSTROUTING", tracks=True, ends="MASQUERADE"),
-    "-j NETMAP --to 10.2.0.0/16": Facts("Netmap", tables="nat", hooks="PREROUTING INPUT OUTPUT POSTROUTING", tracks=True, ends="NETMAP"),
+    "-j MASQUERADE --to-ports 1024-2000": Facts("Masquerade", tables="nat", hooks="POSTROUTING", protocols="tcp udp udplite dccp sctp", tracks=True, ends="ACCEPT"),
+    "-j MASQUERADE --random": Facts("Masquerade", tables="nat", hooks="POSTROUTING", tracks=True, ends="ACCEPT"),
+    "-j NETMAP --to 10.2.0.0/16": Facts("Netmap", tables="nat", hooks="PREROUTING INPUT OUTPUT POSTROUTING", tracks=True, ends="ACCEPT"),
     "-j NFLOG": Facts("Log"),
-    "-j REDIRECT --to-ports 80": Facts("Redirect", tables="nat", hooks="PREROUTING OUTPUT", protocols="tcp udp udplite dccp sctp", tracks=True, ends="REDIRECT"),
-    "-j REDIRECT": Facts("Redirect", tables="nat", hooks="PREROUTING OUTPUT", tracks=True, ends="REDIRECT"),
-    "-j REJECT --reject-with icmp-net-unreachable": Facts("Reject", tables="filter", hooks="INPUT FORWARD OUTPUT", ends="REJECT"),
-    "-j SNAT --to-source 10.0.0.1-10.0.0.9": Facts("Snat", tables="nat", hooks="INPUT POSTROUTING", tracks=True, ends="SNAT"),
-    "-j SNAT --to-source 10.0.0.1:1000-2000 --random --random-fully --persistent": Facts("Snat", tables="nat", hooks="INPUT POSTROUTING", protocols="tcp udp udplite dccp sctp", tracks=True, ends="SNAT"),
+    "-j REDIRECT --to-ports 80": Facts("Redirect", tables="nat", hooks="PREROUTING OUTPUT", protocols="tcp udp udplite dccp sctp", tracks=True, ends="ACCEPT"),
+    "-j REDIRECT": Facts("Redirect", tables="nat", hooks="PREROUTING OUTPUT", tracks=True, ends="ACCEPT"),
+    "-j REJECT --reject-with icmp-net-unreachable": Facts("Reject", tables="filter", hooks="INPUT FORWARD OUTPUT", ends="DROP"),
+    "-j SNAT --to-source 10.0.0.1-10.0.0.9": Facts("Snat", tables="nat", hooks="INPUT POSTROUTING", tracks=True, ends="ACCEPT"),
+    "-j SNAT --to-source 10.0.0.1:1000-2000 --random --random-fully --persistent": Facts("Snat", tables="nat", hooks="INPUT POSTROUTING", protocols="tcp udp udplite dccp sctp", tracks=True, ends="ACCEPT"),
     "-j TOS --set-tos 0x10/0xff": Facts("SetTos", tables="mangle", changes=True),
     "-j TTL --ttl-set 64": Facts("SetTtl", tables="mangle", changes=True),
     "-j ACCEPT": Facts("StandardTarget", ends="ACCEPT"),
@@ -155,8 +155,8 @@ DECLARED = {
     "-j LOG": Facts("Log"),
     "-j TRACE": Facts("Log"),
     "-j NOTRACK": Facts("Notrack", tables="raw", hooks="PREROUTING OUTPUT"),
-    "-j REJECT --reject-with tcp-reset": Facts("Reject", tables="filter", hooks="INPUT FORWARD OUTPUT", protocols="tcp", ends="REJECT"),
-    "-j MASQUERADE": Facts("Masquerade", tables="nat", hooks="POSTROUTING", tracks=True, ends="MASQUERADE"),
+    "-j REJECT --reject-with tcp-reset": Facts("Reject", tables="filter", hooks="INPUT FORWARD OUTPUT", protocols="tcp", ends="DROP"),
+    "-j MASQUERADE": Facts("Masquerade", tables="nat", hooks="POSTROUTING", tracks=True, ends="ACCEPT"),
     # targets that are kept as text
     "-j AUDIT --type accept": Facts("OpaqueTarget", changes=True),
     "-j CHECKSUM --checksum-fill": Facts("OpaqueTarget", tables="mangle", changes=True),

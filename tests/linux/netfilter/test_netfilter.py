@@ -71,7 +71,7 @@ def met_rules(table: Table, at: Context, packet: Packet = PACKET) -> tuple[str, 
         ("-A FORWARD -j one; -A FORWARD -j ACCEPT; -A one -g two; -A one -j REJECT", "ACCEPT", "-A FORWARD -j ACCEPT"),
         ("-A FORWARD -j one; -A FORWARD -j ACCEPT; -A one -g two; -A one -j REJECT; -A two -j RETURN", "ACCEPT", "-A FORWARD -j ACCEPT"),
         ("-A FORWARD -g one; -A FORWARD -j ACCEPT; -A one -s 9.9.9.9 -j REJECT", "DROP", ":FORWARD DROP [0:0]"),
-        ("-A FORWARD -j LOG; -A FORWARD; -A FORWARD -j REJECT", "REJECT", "-A FORWARD -j REJECT --reject-with icmp-port-unreachable"),
+        ("-A FORWARD -j LOG; -A FORWARD; -A FORWARD -j REJECT", "DROP", "-A FORWARD -j REJECT --reject-with icmp-port-unreachable"),
     ],
 )  # fmt: skip
 def test_the_walk_through_a_table(rules: str, verdict: str, decided: str) -> None:
@@ -90,18 +90,19 @@ def test_every_rule_that_matched_is_told_in_order_with_the_packet_before_and_aft
 
 
 @pytest.mark.parametrize(
-    ("hook", "table", "rule", "verdict"),
+    ("hook", "table", "rule", "ends"),
     [
-        ("PREROUTING", "nat", "-A PREROUTING -j DNAT --to-destination 10.0.0.1", "DNAT"),
-        ("POSTROUTING", "nat", "-A POSTROUTING -j SNAT --to-source 10.0.0.1", "SNAT"),
-        ("POSTROUTING", "nat", "-A POSTROUTING -j MASQUERADE", "MASQUERADE"),
-        ("PREROUTING", "raw", "-A PREROUTING -j NOTRACK", "ACCEPT"),  # goes on, and remembers
+        ("PREROUTING", "nat", "-A PREROUTING -j DNAT --to-destination 10.0.0.1", True),
+        ("POSTROUTING", "nat", "-A POSTROUTING -j SNAT --to-source 10.0.0.1", True),
+        ("POSTROUTING", "nat", "-A POSTROUTING -j MASQUERADE", True),
+        ("PREROUTING", "raw", "-A PREROUTING -j NOTRACK", False),  # goes on, and remembers
     ],
 )
-def test_targets_of_other_tables(hook: str, table: str, rule: str, verdict: str) -> None:
+def test_targets_of_other_tables(hook: str, table: str, rule: str, ends: bool) -> None:
     at = Context(hook)
     tables = append((empty_table(table),), table, [parse_rule(rule)])
-    assert met_rules(tables[0], at)[0] == verdict
+    decided = rule if ends else f":{hook} ACCEPT [0:0]"
+    assert met_rules(tables[0], at)[:2] == ("ACCEPT", decided)
     assert at.notrack is (table == "raw")
 
 

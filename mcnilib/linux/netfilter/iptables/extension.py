@@ -15,7 +15,7 @@ from typing import ClassVar, Self
 
 from mcnilib.linux.chance import Range
 from mcnilib.linux.netfilter.context import Context
-from mcnilib.linux.netfilter.hooks import BUILT_IN, HOOKS
+from mcnilib.linux.netfilter.hooks import BUILT_IN, HOOKS, Verdict
 from mcnilib.linux.netfilter.iptables.grammar import Grammar
 from mcnilib.linux.netfilter.iptables.words import RuleWords
 from mcnilib.linux.packet import Packet
@@ -163,9 +163,9 @@ class Target(Extension):
         return self.records[0]
 
     @property
-    def ends(self) -> str:
-        """The verdict with which it ends its table; empty when the walk goes on after it."""
-        return ""
+    def ends(self) -> Verdict | None:
+        """The verdict with which it ends its table; None when the walk goes on after it."""
+        return None
 
     @property
     def jumps_to(self) -> str:

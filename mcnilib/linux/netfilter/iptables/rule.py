@@ -14,6 +14,7 @@ from typing import Any, Generic, NamedTuple, TypeVar
 
 from mcnilib.errors import NotThere, Unsupported
 from mcnilib.linux.netfilter.context import Context
+from mcnilib.linux.netfilter.hooks import Verdict
 from mcnilib.linux.netfilter.iptables.extension import Match, Purity, Target, Test
 from mcnilib.linux.origin import Origin
 from mcnilib.linux.packet import Packet
@@ -212,9 +213,9 @@ class ChainRule:
         return any(match.purity is Purity.REMEMBERS for match in self.matches)
 
     @cached_property
-    def ends(self) -> str:
-        """The verdict with which the rule ends its table; empty when the walk goes on after it."""
-        return self.target.ends if self.target else ""
+    def ends(self) -> Verdict | None:
+        """The verdict with which the rule ends its table; None when the walk goes on after it."""
+        return self.target.ends if self.target else None
 
     @cached_property
     def returns(self) -> bool:

@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterator
 from mcnilib.errors import Unsupported
 from mcnilib.linux.netfilter.conntrack import ConnState
 from mcnilib.linux.netfilter.context import Context
+from mcnilib.linux.netfilter.hooks import Verdict
 from mcnilib.linux.netfilter.iptables.rule import Chain, ChainRule, Table
 from mcnilib.linux.netfilter.iptables.target.opaque import Notrack
 from mcnilib.linux.netfilter.iptables.target.verdict import Jump
@@ -23,17 +24,16 @@ Note = Callable[[ChainRule, Packet, Packet], None]
 
 def traverse(
     table: Table, hook: str, packet: Packet, at: Context, note: Note
-) -> tuple[str, Packet, ChainRule | Chain | None]:  # long because it is the inner loop of every walk
+) -> tuple[Verdict, Packet, ChainRule | Chain | None]:  # long because it is the inner loop of every walk
     """Walk a table's chain of one hook.
 
-    Returns the verdict (ACCEPT, DROP, REJECT or the name of a NAT target), the packet as the rules changed it,
-    and what decided: a rule, or the built-in chain whose policy applied; None when the table has no such chain.
-    `note` hears of every rule whose matches held, with the packet before and after it. A changed connection mark is
-    left in `at.entry`.
+    Returns the verdict, the packet as the rules changed it, and what decided: a rule, or the built-in chain whose
+    policy applied; None when the table has no such chain. `note` hears of every rule whose matches held, with the
+    packet before and after it. A changed connection mark is left in `at.entry`.
     """
     base = table.by_name.get(hook)
     if base is None:
-        return "ACCEPT", packet, None
+        return Verdict.ACCEPT, packet, None
     callers: list[Iterator[ChainRule]] = []
     jumps = 0
     rules = iter(base.candidates(packet, at))
@@ -62,5 +62,5 @@ def traverse(
                 at.notrack, at.ctstate = True, ConnState.UNTRACKED
         else:
             if not callers:
-                return base.policy or "ACCEPT", packet, base
+                return Verdict(base.policy) if base.policy else Verdict.ACCEPT, packet, base
             rules = callers.pop()

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from mcnilib.linux.netfilter.hooks import Verdict
 from mcnilib.linux.netfilter.iptables.extension import Target, TargetRecord
 from mcnilib.linux.netfilter.iptables.grammar import Grammar, OptionEntry
 from mcnilib.linux.netfilter.iptables.words import RuleWords
@@ -54,9 +55,9 @@ class StandardTarget(Target):
         return cls(record.name)
 
     @property
-    def ends(self) -> str:
+    def ends(self) -> Verdict | None:
         """The verdict itself; RETURN goes on in the chain that called."""
-        return "" if self.returns else self.name
+        return None if self.returns else Verdict(self.name)
 
     @property
     def returns(self) -> bool:
@@ -109,9 +110,9 @@ class Reject(Target):
         return ("tcp",) if self.kind == "tcp-reset" else ()
 
     @property
-    def ends(self) -> str:
+    def ends(self) -> Verdict:
         """The packet is lost."""
-        return "REJECT"
+        return Verdict.DROP
 
 
 ACCEPT, DROP, RETURN = StandardTarget("ACCEPT"), StandardTarget("DROP"), StandardTarget("RETURN")
