@@ -31,7 +31,7 @@ class Priority(IntEnum):
     CONNTRACK_CONFIRM = 2**31 - 1
 
 
-class Verdict(StrEnum):
+class NfVerdict(StrEnum):
     """What a table says of a packet (NF_ACCEPT, NF_DROP); one that is rejected is dropped as well, after the answer."""
 
     ACCEPT = "ACCEPT"

@@ -12,7 +12,7 @@ from ipaddress import IPv4Address
 
 from mcnilib.linux.netfilter.conntrack import ConnState, Entry, Tracked
 from mcnilib.linux.netfilter.context import Context
-from mcnilib.linux.netfilter.hooks import HookEntry, HookKind, Verdict
+from mcnilib.linux.netfilter.hooks import HookEntry, HookKind, NfVerdict
 from mcnilib.linux.netfilter.iptables.rule import Chain, ChainRule, Table
 from mcnilib.linux.netfilter.iptables.target.nat import Nat
 from mcnilib.linux.netfilter.iptables.target.verdict import Reject
@@ -96,14 +96,14 @@ class Hook:
             return True
         at = self.host.context(self.name, self.skb, self.iif, self.oif, self.now)
         verdict, line = self._traverse(table, at)
-        if verdict is Verdict.DROP:
+        if verdict is NfVerdict.DROP:
             self._drop(table, at, line)
             return False
         if at.notrack:
             self.skb.tracked = Tracked(ConnState.UNTRACKED)
         return True
 
-    def _traverse(self, table: Table, at: Context) -> tuple[Verdict, ChainRule | Chain | None]:
+    def _traverse(self, table: Table, at: Context) -> tuple[NfVerdict, ChainRule | Chain | None]:
         """Walk the chain and note every rule that matched."""
         log, name = self.log, table.name
         entry = at.entry
@@ -154,7 +154,7 @@ class Hook:
         host, source = self.host, self.name in SOURCE_HOOKS
         at = host.context(self.name, self.skb, self.iif, self.oif, self.now)
         verdict, line = self._traverse(table, at)
-        if verdict is Verdict.DROP:
+        if verdict is NfVerdict.DROP:
             self._drop(table, at, line)
             return False
         target = line.target if isinstance(line, ChainRule) and isinstance(line.target, Nat) else None

@@ -15,7 +15,7 @@ from typing import ClassVar, Self
 
 from mcnilib.linux.chance import Range
 from mcnilib.linux.netfilter.context import Context
-from mcnilib.linux.netfilter.hooks import BUILT_IN, HOOKS, Verdict
+from mcnilib.linux.netfilter.hooks import BUILT_IN, HOOKS, NfVerdict
 from mcnilib.linux.netfilter.iptables.grammar import Grammar
 from mcnilib.linux.netfilter.iptables.words import RuleWords
 from mcnilib.linux.packet import Packet
@@ -163,7 +163,7 @@ class Target(Extension):
         return self.records[0]
 
     @property
-    def ends(self) -> Verdict | None:
+    def ends(self) -> NfVerdict | None:
         """The verdict with which it ends its table; None when the walk goes on after it."""
         return None
 

@@ -14,7 +14,7 @@ from typing import Any, Generic, NamedTuple, TypeVar
 
 from mcnilib.errors import NotThere, Unsupported
 from mcnilib.linux.netfilter.context import Context
-from mcnilib.linux.netfilter.hooks import Verdict
+from mcnilib.linux.netfilter.hooks import NfVerdict
 from mcnilib.linux.netfilter.iptables.extension import Match, Purity, Target, Test
 from mcnilib.linux.origin import Origin
 from mcnilib.linux.packet import Packet
@@ -213,7 +213,7 @@ class ChainRule:
         return any(match.purity is Purity.REMEMBERS for match in self.matches)
 
     @cached_property
-    def ends(self) -> Verdict | None:
+    def ends(self) -> NfVerdict | None:
         """The verdict with which the rule ends its table; None when the walk goes on after it."""
         return self.target.ends if self.target else None
 

@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterator
 from mcnilib.errors import Unsupported
 from mcnilib.linux.netfilter.conntrack import ConnState
 from mcnilib.linux.netfilter.context import Context
-from mcnilib.linux.netfilter.hooks import Verdict
+from mcnilib.linux.netfilter.hooks import NfVerdict
 from mcnilib.linux.netfilter.iptables.rule import Chain, ChainRule, Table
 from mcnilib.linux.netfilter.iptables.target.opaque import Notrack
 from mcnilib.linux.netfilter.iptables.target.verdict import Jump
@@ -24,7 +24,7 @@ Note = Callable[[ChainRule, Packet, Packet], None]
 
 def traverse(
     table: Table, hook: str, packet: Packet, at: Context, note: Note
-) -> tuple[Verdict, Packet, ChainRule | Chain | None]:  # long because it is the inner loop of every walk
+) -> tuple[NfVerdict, Packet, ChainRule | Chain | None]:  # long because it is the inner loop of every walk
     """Walk a table's chain of one hook.
 
     Returns the verdict, the packet as the rules changed it, and what decided: a rule, or the built-in chain whose
@@ -33,7 +33,7 @@ def traverse(
     """
     base = table.by_name.get(hook)
     if base is None:
-        return Verdict.ACCEPT, packet, None
+        return NfVerdict.ACCEPT, packet, None
     callers: list[Iterator[ChainRule]] = []
     jumps = 0
     rules = iter(base.candidates(packet, at))
@@ -62,5 +62,5 @@ def traverse(
                 at.notrack, at.ctstate = True, ConnState.UNTRACKED
         else:
             if not callers:
-                return Verdict(base.policy) if base.policy else Verdict.ACCEPT, packet, base
+                return NfVerdict(base.policy) if base.policy else NfVerdict.ACCEPT, packet, base
             rules = callers.pop()

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from functools import partial
 from ipaddress import IPv4Address, IPv4Network
 
-from mcnilib.linux.netfilter.hooks import BUILT_IN, Verdict
+from mcnilib.linux.netfilter.hooks import BUILT_IN, NfVerdict
 from mcnilib.linux.netfilter.iptables.extension import Target, TargetRecord
 from mcnilib.linux.netfilter.iptables.grammar import Grammar, OptionEntry, flag_option
 from mcnilib.linux.netfilter.iptables.words import RuleWords, has_holes
@@ -105,9 +105,9 @@ class Nat(Target):
         return WITH_PORTS if self.port else ()
 
     @property
-    def ends(self) -> Verdict:
+    def ends(self) -> NfVerdict:
         """The packet goes on, rewritten."""
-        return Verdict.ACCEPT
+        return NfVerdict.ACCEPT
 
     @abstractmethod
     def nat_range(self, at: NatPoint) -> NatRange | None:

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from mcnilib.linux.netfilter.hooks import Verdict
+from mcnilib.linux.netfilter.hooks import NfVerdict
 from mcnilib.linux.netfilter.iptables.extension import Target, TargetRecord
 from mcnilib.linux.netfilter.iptables.grammar import Grammar, OptionEntry
 from mcnilib.linux.netfilter.iptables.words import RuleWords
@@ -55,9 +55,9 @@ class StandardTarget(Target):
         return cls(record.name)
 
     @property
-    def ends(self) -> Verdict | None:
+    def ends(self) -> NfVerdict | None:
         """The verdict itself; RETURN goes on in the chain that called."""
-        return None if self.returns else Verdict(self.name)
+        return None if self.returns else NfVerdict(self.name)
 
     @property
     def returns(self) -> bool:
@@ -110,9 +110,9 @@ class Reject(Target):
         return ("tcp",) if self.kind == "tcp-reset" else ()
 
     @property
-    def ends(self) -> Verdict:
+    def ends(self) -> NfVerdict:
         """The packet is lost."""
-        return Verdict.DROP
+        return NfVerdict.DROP
 
 
 ACCEPT, DROP, RETURN = StandardTarget("ACCEPT"), StandardTarget("DROP"), StandardTarget("RETURN")
