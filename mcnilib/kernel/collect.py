@@ -23,7 +23,7 @@ class CollectError(McniError, OSError):
 def collect_world(lab: Lab, world: World, script: str) -> bytes:
     """Turn the lab into the world and gather it as a machine's namespaces; the switch stays what nobody collects."""
     lab.realise(world)
-    return collect(script, at={name: place for name, place in lab.places().items() if name != SWITCH})
+    return collect(script, at={name: path for name, path in lab.places().items() if name != SWITCH})
 
 
 def collect(
@@ -38,16 +38,16 @@ def collect(
     if os.geteuid() != 0:
         raise CollectError("reading the network namespaces of this machine takes root: sudo mcni collect ...")
     kept = {key: value for key, value in os.environ.items() if not key.startswith("MCNI_")}
-    places = " ".join(f"{_plain(name)}={place}" for name, place in (at or {}).items())
+    places = " ".join(f"{_plain(name)}={path}" for name, path in (at or {}).items())
     chosen = {
         "MCNI_AT": places,
         "MCNI_ONLY": " ".join(map(_plain, only)),
         "MCNI_CONNECTIONS": "1" if connections else "",
     }
-    words = ["sh", "-s"]
+    argv = ["sh", "-s"]
     try:
         done = subprocess.run(
-            words, input=script.encode(), env=kept | chosen, capture_output=True, timeout=WITHIN, check=False
+            argv, input=script.encode(), env=kept | chosen, capture_output=True, timeout=WITHIN, check=False
         )
     except (OSError, subprocess.TimeoutExpired) as problem:
         raise CollectError(f"the script did not run: {problem}") from None

@@ -54,9 +54,9 @@ class Report:
 
 def compare_traces(model: Trace, kernel: Trace, flow: Flow, listeners: Sequence[Listener] = ()) -> Report:
     """Set the simulator's Trace against the kernel's; where chance decides, the course that the kernel took counts."""
-    reports = (_compare(one, kernel, flow, listeners) for one in model.courses)
+    reports = (_compare(course, kernel, flow, listeners) for course in model.courses)
     first = next(reports)
-    return first if first.agrees else next((one for one in reports if one.agrees), first)
+    return first if first.agrees else next((report for report in reports if report.agrees), first)
 
 
 def _compare(model: Trace, kernel: Trace, flow: Flow, listeners: Sequence[Listener]) -> Report:
@@ -79,18 +79,18 @@ def _packets(key: str, model: list[NormalisedJourney], kernel: list[NormalisedJo
             return []
     model, kernel = _sent(model), _sent(kernel)
     if len(model) > len(kernel):
-        model = [one for one in model if not _never_made(one)]
+        model = [journey for journey in model if not _never_made(journey)]
     elif len(kernel) > len(model):  # a socket whose packet was not made is told of by a packet without flags
-        kernel = [one for one in kernel if not _never_made(one)]
+        kernel = [journey for journey in kernel if not _never_made(journey)]
     mismatches: list[Mismatch] = []
-    for number, (one, other) in enumerate(zip_longest(model, kernel), 1):
+    for number, (ours, theirs) in enumerate(zip_longest(model, kernel), 1):
         name = key if number == 1 else f"{key} (number {number} that differs)"
-        if one is None or other is None:
+        if ours is None or theirs is None:
             mismatches.append(
-                Mismatch(name, "presence", one.summary if one else NOTHING, other.summary if other else NOTHING)
+                Mismatch(name, "presence", ours.summary if ours else NOTHING, theirs.summary if theirs else NOTHING)
             )
         else:
-            mismatches += _one(name, one, other)
+            mismatches += _one(name, ours, theirs)
     return mismatches
 
 
@@ -99,7 +99,7 @@ def _sent(stories: list[NormalisedJourney]) -> list[NormalisedJourney]:
 
     Source: skb_still_in_host_queue() in net/ipv4/tcp_output.c.
     """
-    return stories[:1] + [one for one in stories[1:] if one.crossings or one.stage is not Stage.ARP]
+    return stories[:1] + [journey for journey in stories[1:] if journey.crossings or journey.stage is not Stage.ARP]
 
 
 def _never_made(story: NormalisedJourney) -> bool:
@@ -111,22 +111,22 @@ def _one(name: str, model: NormalisedJourney, kernel: NormalisedJourney) -> list
     """Compare two stories part by part; only the first difference of each part is told."""
     mismatches = []
     for what, get in PARTS:
-        for one, other in zip_longest(get(model), get(kernel), fillvalue=NOTHING):
-            if one != other:
-                mismatches.append(Mismatch(name, what, one, other))
+        for simulated, measured in zip_longest(get(model), get(kernel), fillvalue=NOTHING):
+            if simulated != measured:
+                mismatches.append(Mismatch(name, what, simulated, measured))
                 break
     ours, theirs = _by_place(model), _by_place(kernel)
-    for place in (place for place in ours if place in theirs):
-        mine, its = ours[place], theirs[place]
+    for hook in (hook for hook in ours if hook in theirs):
+        mine, its = ours[hook], theirs[hook]
         if mine != its[-len(mine) :]:  # the simulator does not ask conntrack about an answer that belongs to its cause
-            mismatches.append(Mismatch(name, f"connection state in {place}", ", ".join(mine), ", ".join(its)))
+            mismatches.append(Mismatch(name, f"connection state in {hook}", ", ".join(mine), ", ".join(its)))
     return mismatches
 
 
-def _by_place(one: NormalisedJourney) -> dict[str, list[str]]:
+def _by_place(journey: NormalisedJourney) -> dict[str, list[str]]:
     """Return the states a packet was found in, per namespace and hook; a tunnelled one passes OUTPUT twice."""
     places: dict[str, list[str]] = {}
-    for (netns, hook), state in one.states:
+    for (netns, hook), state in journey.states:
         places.setdefault(f"{netns} {hook}", []).append(state)
     return places
 
@@ -143,10 +143,12 @@ def _tables(model: Trace, kernel: Trace, ports: set[int], tracked: set[str]) -> 
     ours, theirs = dict(model.connections), dict(kernel.connections)
     mismatches = []
     for name in sorted(tracked):
-        one, other = (_entries(table.get(name, ()), ports) for table in (ours, theirs))
-        if one != other:
-            different = sorted(set(one) ^ set(other))
-            mine, its = ("; ".join(e for e in different if e in entries) or NOTHING for entries in (one, other))
+        simulated, measured = (_entries(table.get(name, ()), ports) for table in (ours, theirs))
+        if simulated != measured:
+            different = sorted(set(simulated) ^ set(measured))
+            mine, its = (
+                "; ".join(e for e in different if e in entries) or NOTHING for entries in (simulated, measured)
+            )
             mismatches.append(Mismatch(f"connections of {name}", "conntrack -L", mine, its))
     return mismatches
 
@@ -176,4 +178,6 @@ def _outcome(model: Trace, kernel: Trace) -> list[Mismatch]:
         ("error at the client", model.outcome.error, kernel.outcome.error),
         ("client's address as the server saw it", model.outcome.seen_source, kernel.outcome.seen_source),
     )
-    return [Mismatch("outcome", what, one or NOTHING, other or NOTHING) for what, one, other in pairs if one != other]
+    return [
+        Mismatch("outcome", what, ours or NOTHING, theirs or NOTHING) for what, ours, theirs in pairs if ours != theirs
+    ]

@@ -52,8 +52,8 @@ def normalise(journey: Journey, ports: set[int], tracked: set[str]) -> Normalise
 
 def _crossings(steps: Sequence[Step], ports: set[int]) -> tuple[str, ...]:
     """Tell the devices crossed; captures cannot tell two equal packets on one device apart, so equal ones are one."""
-    told = (_crossing(s, ports) for s in steps if s.stage in (Stage.DEVICE, Stage.TUNNEL) and not _lost(s))
-    return tuple(line for line, _ in groupby(told))
+    crossings = (_crossing(s, ports) for s in steps if s.stage in (Stage.DEVICE, Stage.TUNNEL) and not _lost(s))
+    return tuple(crossing for crossing, _ in groupby(crossings))
 
 
 def _lost(step: Step) -> bool:
@@ -71,10 +71,10 @@ def _direction(journey: Journey) -> str:
 def group(stories: Iterable[NormalisedJourney]) -> dict[str, list[NormalisedJourney]]:
     """Collect the different stories of each kind of packet, in order; equal ones are one."""
     groups: dict[str, list[NormalisedJourney]] = {}
-    for one in stories:
-        known = groups.setdefault(one.key, [])
-        if one not in known:
-            known.append(one)
+    for journey in stories:
+        journeys = groups.setdefault(journey.key, [])
+        if journey not in journeys:
+            journeys.append(journey)
     return groups
 
 
@@ -108,7 +108,7 @@ def _crossing(step: Step, ports: set[int]) -> str:
         return f"{step.netns} {verb.value} by {step.oif}: {address_pair(inner, ports)}"
     if step.to is None:
         return f"{step.netns} {step.oif} > nobody: {address_pair(step.before, ports)}"
-    devices = [place for place in step.path if place[1]]
+    devices = [device for device in step.path if device[1]]
     devices += [step.to] if devices[-1] != step.to else []
     way = " > ".join(f"{netns} {dev}" for netns, dev in devices)
     return f"{way}: {address_pair(step.before, ports)}"
@@ -119,8 +119,8 @@ def _rule(step: Step, ports: set[int], *, shown: bool) -> str:
     before, after = _header(step.before, ports), _header(step.after, ports)
     change = "" if after == before or not shown else f" -> {after}"
     mark = f" mark {step.after.mark:#x}" if step.after.mark else ""
-    place = f"{step.netns} {step.hook} {step.table}"
-    return f"{place}: {step.evidence} | {before}{change}{mark}"
+    where = f"{step.netns} {step.hook} {step.table}"
+    return f"{where}: {step.evidence} | {before}{change}{mark}"
 
 
 def _header(packet: Packet, ports: set[int]) -> str:

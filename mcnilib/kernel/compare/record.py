@@ -43,31 +43,31 @@ class Recorded:
 
 def checked(scenario: Scenario, settings: Settings) -> str:
     """Say in a few words what the kernel said to these settings, for example `checked on Linux 6.18: agrees`."""
-    found = recorded_scenario(scenario.name)
-    place = position(scenario, settings)
-    if found is None or place is None or place >= len(found.results):
+    recorded = recorded_scenario(scenario.name)
+    index = position(scenario, settings)
+    if recorded is None or index is None or index >= len(recorded.results):
         return "not checked on a kernel yet"
-    letter = found.results[place]
+    letter = recorded.results[index]
     if letter == UNKNOWN:
         return "not checked on a kernel yet"
-    release = ".".join(found.kernel.split(".")[:2])
-    reason = f" ({found.skipped})" if letter == SKIPPED else ""
+    release = ".".join(recorded.kernel.split(".")[:2])
+    reason = f" ({recorded.skipped})" if letter == SKIPPED else ""
     return f"checked on Linux {release}: {WORDS[letter]}{reason}"
 
 
 def position(scenario: Scenario, settings: Settings) -> int | None:
     """Return the place of the settings in the order of the scenario's sweep; None when another setting is changed."""
     start = scenario.start()
-    others = (one.attribute for one in options() if one.attribute not in scenario.settings)
+    others = (option.attribute for option in options() if option.attribute not in scenario.settings)
     if any(getattr(settings, name) != getattr(start, name) for name in others):
         return None
-    place = 0
-    for one in scenario.options():
-        value = getattr(settings, one.attribute)
-        if value not in one.values:
+    index = 0
+    for option in scenario.options():
+        value = getattr(settings, option.attribute)
+        if value not in option.values:
             return None
-        place = place * len(one.values) + one.values.index(value)
-    return place
+        index = index * len(option.values) + option.values.index(value)
+    return index
 
 
 @cache
@@ -83,22 +83,24 @@ def parse_records(text: str) -> Mapping[str, Recorded]:
     """Read a record file."""
     content = json.loads(text)
     return {
-        name: Recorded(one["kernel"], one["date"], one["worlds"], expand(one["results"]), one.get("skipped", ""))
-        for name, one in content.items()
+        name: Recorded(
+            entry["kernel"], entry["date"], entry["worlds"], expand(entry["results"]), entry.get("skipped", "")
+        )
+        for name, entry in content.items()
     }
 
 
 def print_records(records: Mapping[str, Recorded]) -> str:
     """Write a record file, one scenario a paragraph."""
     content = {}
-    for name, one in sorted(records.items()):
+    for name, record in sorted(records.items()):
         content[name] = {
-            "kernel": one.kernel,
-            "date": one.date,
-            "worlds": one.digest,
-            "results": run_lengths(one.results),
+            "kernel": record.kernel,
+            "date": record.date,
+            "worlds": record.digest,
+            "results": run_lengths(record.results),
         }
-        content[name] |= {"skipped": one.skipped} if one.skipped else {}
+        content[name] |= {"skipped": record.skipped} if record.skipped else {}
     return json.dumps(content, indent=1) + "\n"
 
 
@@ -130,7 +132,7 @@ def world_text(world: World) -> str:
         lines += [netns.name, *map(differing, netns.links), *map(str, netns.ip4.rules), print_routes(netns.ip4.routes)]
         tables = "".join(map(print_table, netns.ip4.tables))  # not in the order of a tool, which may change
         lines += [*map(str, netns.ip4.neighbours), tables, *map(str, netns.sysctls)]
-        lines += [f"{one.name} {one.members}" for one in netns.sets]
+        lines += [f"{ip_set.name} {ip_set.members}" for ip_set in netns.sets]
     return "\n".join(lines)
 
 
@@ -148,11 +150,11 @@ def differing(value: object) -> str:
     """Print a value with those of its fields that are not as they are by default: a new field changes no digest."""
     if not is_dataclass(value):
         return f"({' '.join(map(differing, value))})" if isinstance(value, tuple) else str(value)
-    there = ((one, getattr(value, one.name)) for one in fields(value) if one.compare)
-    words = (f"{one.name}={differing(held)}" for one, held in there if held != _default(one))
+    there = ((declared, getattr(value, declared.name)) for declared in fields(value) if declared.compare)
+    values = (f"{declared.name}={differing(held)}" for declared, held in there if held != _default(declared))
     name = type(value).__name__
-    return f"{KNOWN_AS.get(name, name)}({', '.join(words)})"
+    return f"{KNOWN_AS.get(name, name)}({', '.join(values)})"
 
 
-def _default(one: Field[Any]) -> object:
-    return one.default if one.default_factory is MISSING else one.default_factory()
+def _default(declared: Field[Any]) -> object:
+    return declared.default if declared.default_factory is MISSING else declared.default_factory()

@@ -68,22 +68,24 @@ def _of(story: Scenario, results: Iterable[Result]) -> list[Result]:
     return [result for result in results if result.scenario == story.name]
 
 
-def verify_summary(name: str, found: Sequence[Result]) -> str:
+def verify_summary(name: str, results: Sequence[Result]) -> str:
     """Say in one line what a scenario's combinations came to."""
-    counts = Counter(result.letter for result in found)
-    measured = sum(result.measured for result in found if result.letter != SKIPPED)
-    reasons = {result.text for result in found if result.letter == SKIPPED}
+    counts = Counter(result.letter for result in results)
+    measured = sum(result.measured for result in results if result.letter != SKIPPED)
+    reasons = {result.text for result in results if result.letter == SKIPPED}
     skipped = f", {counts[SKIPPED]} skipped: {'; '.join(sorted(reasons))}" if reasons else ""
     return (
-        f"{name}: {len(found)} combinations, {measured} different conversations on Linux {release()}: "
+        f"{name}: {len(results)} combinations, {measured} different conversations on Linux {release()}: "
         f"{counts[AGREES]} agree, {counts[DIFFERS]} differ{skipped}"
     )
 
 
 def _as_json(name: str, results: Iterable[Result]) -> dict[str, object]:
     """Return a scenario's results: each combination of settings, and whether model and kernel agree."""
-    found = [{"settings": r.settings.texts(), "result": MARKS[r.letter].lower(), "text": r.text} for r in results]
-    return {"scenario": name, "linux": release(), "combinations": found}
+    combinations = [
+        {"settings": r.settings.texts(), "result": MARKS[r.letter].lower(), "text": r.text} for r in results
+    ]
+    return {"scenario": name, "linux": release(), "combinations": combinations}
 
 
 def release() -> str:
@@ -96,16 +98,20 @@ def kept(file: Path | None) -> dict[str, Recorded]:
     if not file or not file.exists():
         return {}
     try:
-        known = {story.name for story in all_scenarios()}
-        return {name: one for name, one in parse_records(file.read_text(encoding="utf-8")).items() if name in known}
+        names = {story.name for story in all_scenarios()}
+        return {
+            name: recorded
+            for name, recorded in parse_records(file.read_text(encoding="utf-8")).items()
+            if name in names
+        }
     except (ValueError, LookupError, TypeError, AttributeError):
         raise McniError(f"{file} is no record of `mcni verify --record`: name another file, or remove it") from None
 
 
 def write_records(file: Path, old: dict[str, Recorded], stories: Iterable[Scenario], results: Iterable[Result]) -> None:
     """Write a record file anew: what it held (`kept`), with the results of some scenarios in the place of theirs."""
-    found = [*results]
-    write_file(file, print_records(old | {story.name: _as_recorded(story, _of(story, found)) for story in stories}))
+    measured = [*results]
+    write_file(file, print_records(old | {story.name: _as_recorded(story, _of(story, measured)) for story in stories}))
 
 
 def _as_recorded(story: Scenario, results: Iterable[Result]) -> Recorded:
@@ -113,11 +119,11 @@ def _as_recorded(story: Scenario, results: Iterable[Result]) -> Recorded:
     letters: dict[int, str] = {}
     reasons = set()
     for result in results:
-        place = position(story, result.settings)
-        if place is not None:
-            letters[place] = result.letter
+        index = position(story, result.settings)
+        if index is not None:
+            letters[index] = result.letter
         if result.letter == SKIPPED:
             reasons.add(result.text)
-    text = "".join(letters.get(place, UNKNOWN) for place in range(max(letters, default=-1) + 1))
+    text = "".join(letters.get(index, UNKNOWN) for index in range(max(letters, default=-1) + 1))
     date = time.strftime("%Y-%m-%d", time.gmtime())
     return Recorded(release(), date, scenario_digest(story), text, "; ".join(sorted(reasons)))

@@ -60,9 +60,9 @@ def verify(
     `jobs` is the number of worlds at once, 0: four per processor.
     Raises: NoLab where the system allows no namespaces; McniError when a lab fails.
     """
-    found = capabilities()
-    pieces = [(one.name, group) for one in scenarios for group in groups(one, combinations(one))]
-    work = ((name, [settings[0] for settings in group.values()], found) for name, group in pieces)
+    available = capabilities()
+    pieces = [(story.name, group) for story in scenarios for group in groups(story, combinations(story))]
+    work = ((name, [settings[0] for settings in group.values()], available) for name, group in pieces)
     with WorkerPool(min(jobs or 4 * (os.cpu_count() or 1), len(pieces) or 1)) as pool:
         for number, results in pool.work(check, work):
             yield from _all_of(pieces[number][1], results)
@@ -70,12 +70,12 @@ def verify(
 
 def groups(story: Scenario, combinations: Iterable[Settings]) -> list[Group]:
     """Sort combinations by the world and the conversation they lead to."""
-    found: dict[bytes, Group] = {}
+    by_world: dict[bytes, Group] = {}
     for settings in combinations:
         key = sha256(world_text(story.world(settings)).encode()).digest()
         conversation = (story.flow(settings), tuple(story.listeners(settings)))
-        found.setdefault(key, {}).setdefault(conversation, []).append(settings)
-    return list(found.values())
+        by_world.setdefault(key, {}).setdefault(conversation, []).append(settings)
+    return list(by_world.values())
 
 
 def _all_of(group: Group, results: Sequence[Result]) -> Iterator[Result]:
@@ -85,13 +85,13 @@ def _all_of(group: Group, results: Sequence[Result]) -> Iterator[Result]:
         yield from (replace(result, settings=settings, measured=False) for settings in same[1:])
 
 
-def check(lab: Lab, name: str, variants: Sequence[Settings], found: Capabilities) -> list[Result]:
+def check(lab: Lab, name: str, variants: Sequence[Settings], available: Capabilities) -> list[Result]:
     """Compare the conversations of one world; runs in a worker. All variants lead to the same world."""
     story = scenario(name)
     world = story.world(variants[0])
-    missing = lacking(world, found)
+    missing = lacking(world, available)
     if missing:
-        return [Result(name, one, SKIPPED, f"this kernel has no {', '.join(missing)}") for one in variants]
+        return [Result(name, variant, SKIPPED, f"this kernel has no {', '.join(missing)}") for variant in variants]
     return [_check(lab, story, settings, world) for settings in variants]
 
 

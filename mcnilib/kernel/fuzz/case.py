@@ -138,11 +138,11 @@ def parse_case(text: str, source: str = "case") -> Case:
 
 
 def _turn(lines: tuple[str, ...], line: str, source: str) -> Exchange:
-    words = line.split()
-    bound = words.pop(2) if len(words) == 7 else ""
-    if [words[i : i + 1] for i in (0, 2, 4)] != [["from"], ["to"], ["at"]] or len(words) != 6:
+    tokens = line.split()
+    bound = tokens.pop(2) if len(tokens) == 7 else ""
+    if [tokens[i : i + 1] for i in (0, 2, 4)] != [["from"], ["to"], ["at"]] or len(tokens) != 6:
         raise _wrong_turn(line, source)
-    return Exchange(lines, words[1], words[3], words[5], bound)
+    return Exchange(lines, tokens[1], tokens[3], tokens[5], bound)
 
 
 def _wrong_turn(line: str, source: str) -> StateSyntaxError:
@@ -158,14 +158,14 @@ def courses(
     world: World, flow: Flow, listeners: Sequence[Listener], past: Network | None, *, crossing: bool = False
 ) -> tuple[Trace, Nets]:
     """Run an exchange, in every course chance may take, in what the one before it left behind."""
-    found: Nets = []
+    nets: Nets = []
 
     def play(chance: Chance) -> Trace:
-        one = Run(world, flow, listeners, crossing=crossing, chance=chance, past=past)
-        found.append((one.finish(), one.net))
-        return found[-1][0]
+        run = Run(world, flow, listeners, crossing=crossing, chance=chance, past=past)
+        nets.append((run.finish(), run.net))
+        return nets[-1][0]
 
-    return follow(world, play), found
+    return follow(world, play), nets
 
 
 def simulated(case: Case) -> Iterator[tuple[Trace, Network]]:

@@ -35,7 +35,7 @@ def about_frames(draw: Random, world: World) -> str:
 
 def _entry(draw: Random, devices: list[_Place]) -> str:
     """Tell a bridge where a MAC is: mostly where it is not, for one of those that are there."""
-    ports = [place for place in devices if place[1].master]
+    ports = [device for device in devices if device[1].master]
     if not ports:
         return ""
     netns, port = draw.choice(ports)
@@ -45,7 +45,7 @@ def _entry(draw: Random, devices: list[_Place]) -> str:
 
 def _no_carrier(draw: Random, devices: list[_Place]) -> str:
     """Take the carrier from a device of a kind that lets one. Source: drivers/net/{macvlan,vxlan/vxlan_core}.c."""
-    able = [place for place in devices if place[1].kind.protodown]
+    able = [device for device in devices if device[1].kind.protodown]
     if not able:
         return ""
     netns, link = draw.choice(able)
@@ -54,9 +54,9 @@ def _no_carrier(draw: Random, devices: list[_Place]) -> str:
 
 def _twin(draw: Random, devices: list[_Place]) -> str:
     """Give a device the MAC of another; a child in mode passthru has that of its lower device, and changes with it."""
-    tied = [child.lower for _, one in devices if (child := one.kind.child) and child.takes_all]
-    able = [place for place in devices if place[1].kind.role in (DeviceRole.NIC, DeviceRole.PAIR, DeviceRole.CHILD)]
-    netns, link = draw.choice([place for place in able if LinkEnd(place[0], place[1].index) not in tied])
+    tied = [child.lower for _, lower in devices if (child := lower.kind.child) and child.takes_all]
+    able = [device for device in devices if device[1].kind.role in (DeviceRole.NIC, DeviceRole.PAIR, DeviceRole.CHILD)]
+    netns, link = draw.choice([device for device in able if LinkEnd(device[0], device[1].index) not in tied])
     return f"{netns}: ip link set {link.name} address {draw.choice(devices)[1].mac}"
 
 
@@ -164,7 +164,7 @@ def _line(draw: Random, world: World) -> str:
         + [_chain_policy, _address, _neigh, _link]
     )
     if make is chain_line:  # one that is there wants to be used
-        netns = next((one for one in world if own_chains(one)), netns)
+        netns = next((candidate for candidate in world if own_chains(candidate)), netns)
     return f"{netns.name}: {make(draw, world, netns)}"
 
 
@@ -224,7 +224,7 @@ def _neigh(draw: Random, world: World, netns: Netns) -> str:
     ip, dev = draw.choice(every_address(world)), draw.choice(devices(netns))
     if draw.random() < 0.3:
         return f"ip neigh add proxy {ip} dev {dev}"
-    macs = [link.mac for other in world for link in other.links if not link.is_loopback]
+    macs = [link.mac for neighbour in world for link in neighbour.links if not link.is_loopback]
     return f"ip neigh add {ip} lladdr {draw.choice(macs)} dev {dev}{draw.choice(('', '', ' nud noarp'))}"
 
 
@@ -233,7 +233,7 @@ def _link(draw: Random, world: World, netns: Netns) -> str:
 
 
 def _policy_rule(draw: Random, world: World, netns: Netns) -> str:
-    words = draw.sample(
+    selectors = draw.sample(
         [
             f"from {draw.choice(every_address(world))}",
             f"to {draw.choice(networks(world))}",
@@ -246,7 +246,7 @@ def _policy_rule(draw: Random, world: World, netns: Netns) -> str:
     if action.startswith("lookup") and draw.random() < 0.3:
         action += f" suppress_prefixlength {draw.choice((0, 8, 16, 24, 31, 32))}"
     inverted = draw.choice(("", "", "", "not "))
-    if not any(word.startswith("from") for word in words):
-        words.insert(0, "from all")
-    words.sort(key=lambda word: not word.startswith("from"))
-    return f"ip rule add {inverted}{' '.join(words)} priority {draw.randint(50, 200)} {action}"
+    if not any(word.startswith("from") for word in selectors):
+        selectors.insert(0, "from all")
+    selectors.sort(key=lambda word: not word.startswith("from"))
+    return f"ip rule add {inverted}{' '.join(selectors)} priority {draw.randint(50, 200)} {action}"

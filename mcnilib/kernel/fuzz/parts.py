@@ -46,7 +46,7 @@ CHAINS_OF = {table: BUILT_IN[table] for table in ("raw", "mangle", "nat", "filte
 
 def nic(number: int, index: int, name: str, addresses: str = "", kind: Kind = _NIC) -> Link:
     """Return a device of namespace `number`; `addresses` are separated by spaces."""
-    own = tuple(Address(IPv4Interface(one)) for one in addresses.split())
+    own = tuple(Address(IPv4Interface(address)) for address in addresses.split())
     return Link(index, name, kind, f"{_LAB}:{number:02x}:{index:02x}", own)
 
 
@@ -65,8 +65,8 @@ def segment(name: str, *ports: str, reflects: bool = False) -> Segment:
 
 def own_chains(netns: Netns) -> dict[str, list[str]]:
     """List the chains somebody made, by table."""
-    found = {table.name: [chain.name for chain in table.chains if not chain.policy] for table in netns.ip4.tables}
-    return {table: chains for table, chains in found.items() if chains}
+    by_table = {table.name: [chain.name for chain in table.chains if not chain.policy] for table in netns.ip4.tables}
+    return {table: chains for table, chains in by_table.items() if chains}
 
 
 def devices(netns: Netns) -> list[str]:
@@ -100,11 +100,11 @@ def typed(world: World, *lines: str) -> World:
     """
     for line in lines:
         name, _, command = line.partition(": ")
-        if found := FDB.fullmatch(command):
-            world = world.put(_learned(world[name], FdbEntry(found[1], found[2], found[4], sticky=bool(found[3]))))
-        elif found := LINK.fullmatch(command):
-            change = {"mac": found[3]} if found[2] == "address" else {"carrier": found[3] == "off"}
-            world = world.put(_changed(world[name], found[1], **change))
+        if match := FDB.fullmatch(command):
+            world = world.put(_learned(world[name], FdbEntry(match[1], match[2], match[4], sticky=bool(match[3]))))
+        elif match := LINK.fullmatch(command):
+            change = {"mac": match[3]} if match[2] == "address" else {"carrier": match[3] == "off"}
+            world = world.put(_changed(world[name], match[1], **change))
         else:
             world = do(world, name, command)
     return world

@@ -31,7 +31,7 @@ def collected_files(world: World) -> _Files:
 
     A device takes the MACs of its macvlan children, and `bridge fdb show` prints them.
     """
-    segments = tuple(replace(one, uplink=False) for one in world.segments)
+    segments = tuple(replace(segment, uplink=False) for segment in world.segments)
     files = Snapshot(replace(world, segments=segments, complete=False)).files()
     files[WORLD] = print_world([Place(netns.name, collected=True) for netns in world], segments, complete=False)
     for netns in world:
@@ -53,7 +53,7 @@ def ask_snapshot(files: Mapping[str, str], case: Case) -> dict[Answer, None]:
 
 
 def _ends(trace: Trace) -> dict[Answer, None]:
-    ends = (one.outcome for one in trace.courses if one.outcome.verdict is not Verdict.UNKNOWN)
+    ends = (course.outcome for course in trace.courses if course.outcome.verdict is not Verdict.UNKNOWN)
     return dict.fromkeys((end.verdict.value, end.error, end.seen_source) for end in ends)
 
 
@@ -66,11 +66,11 @@ def guesses(case: Case, draw: Random, tries: int) -> Iterator[str]:
     files = collected_files(world)
     whole = ask_snapshot(files, case)
     typed = _ends(run(world, case.turns[0].flow(), case.turns[0].listeners(), partial=True))
-    if new := [one for one in whole if one not in typed]:
+    if new := [answer for answer in whole if answer not in typed]:
         yield f"collected: {_words(new)}; as it was typed: {_words(typed)}"
     for _ in range(tries if whole else 0):
         what, rest = draw.choice(_PIECES)(draw, files)
-        new = [one for one in ask_snapshot(rest, case) if one not in whole]
+        new = [answer for answer in ask_snapshot(rest, case) if answer not in whole]
         if new:
             yield f"without {what}: {_words(new)}; with it: {_words(whole)}"
 
@@ -79,7 +79,7 @@ def listed(case: Case) -> Iterator[str]:
     """Yield in words what a snapshot with `conntrack -L` and `ip neigh` answers otherwise than what was said before
     left behind."""
     *before, (trace, _) = simulated(case)
-    if not before or any(one.branches for one, _ in before):
+    if not before or any(earlier.branches for earlier, _ in before):
         return
     files, net = collected_files(case.worlds()[-1]), before[-1][1]
     for name, host in net.hosts.items():
@@ -88,13 +88,13 @@ def listed(case: Case) -> Iterator[str]:
             state = "STALE" if ip in host.unconfirmed else "REACHABLE"
             files[f"{name}/ip-neigh.txt"] += f"{ip} dev {dev} lladdr {mac} {state} \n"
     turn = case.turns[-1]
-    told = _ends(snapshot_of(files).trace(case.flows()[-1], turn.listeners()))
-    if new := [one for one in told if one not in _ends(trace)]:
+    answers = _ends(snapshot_of(files).trace(case.flows()[-1], turn.listeners()))
+    if new := [answer for answer in answers if answer not in _ends(trace)]:
         yield f"with conntrack -L: {_words(new)}; as it went on: {_words(_ends(trace))}"
 
 
 def _words(some: Iterable[Answer]) -> str:
-    return " or ".join(", ".join(filter(None, one)) for one in some)
+    return " or ".join(", ".join(filter(None, answer)) for answer in some)
 
 
 def _told(name: str, files: _Files) -> bool:
@@ -104,20 +104,20 @@ def _told(name: str, files: _Files) -> bool:
 
 def _file(draw: Random, files: _Files) -> tuple[str, _Files]:
     name = draw.choice([name for name in files if name != WORLD and _told(name, files)])
-    return name, {other: text for other, text in files.items() if other != name}
+    return name, {path: text for path, text in files.items() if path != name}
 
 
 def _namespace(draw: Random, files: _Files) -> tuple[str, _Files]:
     """Leave out a namespace; that its NICs stand in segments may be known or not."""
     world = json.loads(files[WORLD])
-    one = draw.choice([one for one in world["namespaces"] if _told(f"{one['name']}/ip-address.txt", files)])
-    world["namespaces"].remove(one)
-    name = one["name"]
+    entry = draw.choice([entry for entry in world["namespaces"] if _told(f"{entry['name']}/ip-address.txt", files)])
+    world["namespaces"].remove(entry)
+    name = entry["name"]
     placed = draw.random() < 0.5
     for segment in world["segments"] if not placed else ():
         rest = [port for port in segment["ports"] if port.partition("/")[0] != name]
         segment |= {"ports": rest, "uplink": rest != segment["ports"]}
-    kept = {other: text for other, text in files.items() if other.partition("/")[0] != name}
+    kept = {path: text for path, text in files.items() if path.partition("/")[0] != name}
     return f"{name}, {'known' if placed else 'not known'} in its segments", {**kept, WORLD: json.dumps(world)}
 
 

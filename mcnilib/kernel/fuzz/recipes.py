@@ -38,9 +38,11 @@ def marked(draw: Random, world: World, netns: Netns) -> list[str]:
 
 
 def _policy_rule(draw: Random, world: World) -> str:
-    words = draw.choice(("", "", f"to {draw.choice(networks(world))} ", f"from {draw.choice(every_address(world))} "))
+    selector = draw.choice(
+        ("", "", f"to {draw.choice(networks(world))} ", f"from {draw.choice(every_address(world))} ")
+    )
     action = draw.choice((*[f"lookup {MARKED_TABLE}"] * 6, "blackhole", "unreachable", "prohibit"))
-    start = words if words.startswith("from") else f"from all {words}"
+    start = selector if selector.startswith("from") else f"from all {selector}"
     return f"ip rule add {start}fwmark {draw.choice(('0x1', '0x1/0x1'))} priority {draw.randint(50, 200)} {action}"
 
 
@@ -75,7 +77,7 @@ def balanced(draw: Random, world: World, netns: Netns) -> list[str]:
     address = draw.choice((SERVICE, SERVICE, draw.choice(every)))
     jump = f"-d {address}/32 -p {proto} -m {proto} --dport 80 -j SVC"
     chains = ("PREROUTING", "OUTPUT") if chain == "both" else (chain,)
-    lines += [f"iptables -t nat -A {one} {jump}" for one in chains]
+    lines += [f"iptables -t nat -A {hook} {jump}" for hook in chains]
     return [*lines, *(["iptables -t nat -A POSTROUTING -j MASQUERADE"] if draw.random() < 0.3 else [])]
 
 

@@ -33,8 +33,8 @@ def main(arguments: Namespace) -> int:
     """Try the cases the command line asks for; return 0 when none differs, 1 otherwise."""
     numbers = range(arguments.first, arguments.first + arguments.worlds)
     trials = try_worlds(arguments.seed, numbers, "mcni fuzz")
-    found = [trial for trial in trials if trial.ended == TRIAL_DIFFERS]
-    small = [smallest(trial.case) for trial in found]
+    failures = [trial for trial in trials if trial.ended == TRIAL_DIFFERS]
+    small = [smallest(trial.case) for trial in failures]
     if arguments.keep:
         for number, trial in enumerate(small, 1):
             keep(arguments.keep, f"{arguments.seed}-{number}", trial)
@@ -46,7 +46,7 @@ def main(arguments: Namespace) -> int:
         print(fuzz_summary(come_to))
     if arguments.record:
         write_run(arguments.record, come_to)
-    return int(bool(found))
+    return int(bool(failures))
 
 
 def _as_json(trial: Trial) -> dict[str, str]:
@@ -82,14 +82,14 @@ def keep(folder: Path, name: str, trial: Trial) -> None:
     add_file(folder, f"{name}.txt", f"{said}{trial.case}")
 
 
-def fuzz_summary(found: dict[str, Any]) -> str:
+def fuzz_summary(summary: dict[str, Any]) -> str:
     """Say in a few lines what a run, as it is recorded, came to."""
-    reasons = "".join(f"\n  {count} refused: {why}" for why, count in found["refused"].items())
+    reasons = "".join(f"\n  {count} refused: {reason}" for reason, count in summary["refused"].items())
     return (
-        f"seed {found['seed']}, cases {found['first']} to {found['first'] + found['worlds'] - 1}, "
-        f"Linux {found['kernel']}: "
-        f"{found[TRIAL_AGREES]} agree, {found[TRIAL_DIFFERS]} differ, "
-        f"{sum(found['refused'].values())} refused before the run{reasons}"
+        f"seed {summary['seed']}, cases {summary['first']} to {summary['first'] + summary['worlds'] - 1}, "
+        f"Linux {summary['kernel']}: "
+        f"{summary[TRIAL_AGREES]} agree, {summary[TRIAL_DIFFERS]} differ, "
+        f"{sum(summary['refused'].values())} refused before the run{reasons}"
     )
 
 
@@ -136,5 +136,5 @@ def write_run(file: Path, run: dict[str, Any]) -> None:
 
 def recorded_run() -> dict[str, Any]:
     """Read the run that is shipped with the package."""
-    found: dict[str, Any] = json.loads(files("mcnilib.kernel").joinpath(_FILE).read_text())
-    return found
+    run: dict[str, Any] = json.loads(files("mcnilib.kernel").joinpath(_FILE).read_text())
+    return run

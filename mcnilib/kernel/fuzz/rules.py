@@ -21,9 +21,9 @@ OFTEN = 4
 """How often a match on the connection or on the protocol's own header, and a target that has its place in few tables,
 is drawn, against once for every other."""
 
-MATCH_RECORDS = [r for one in MATCHES for r in one.records for _ in range(OFTEN if r.tracks or r.implied else 1)]
+MATCH_RECORDS = [r for match in MATCHES for r in match.records for _ in range(OFTEN if r.tracks or r.implied else 1)]
 
-TARGET_RECORDS = [r for one in TARGETS for r in one.records for _ in range(1 if r.tables is ANY_TABLE else OFTEN)]
+TARGET_RECORDS = [r for target in TARGETS for r in target.records for _ in range(1 if r.tables is ANY_TABLE else OFTEN)]
 
 RULE_TABLES = ("filter", "filter", "filter", "nat", "nat", "mangle", "mangle", "raw")
 
@@ -39,11 +39,11 @@ def remembers(world: World) -> bool:
 
 def spelled(draw: Random, sample: str, fields: Mapping[str, str]) -> str:
     """Draw one of the texts a sample of an extension stands for: of `A|B` one, `[A]` in one of three cases."""
-    words = []
+    spelling = []
     for word in sample.split():
         choices = word.strip("[]").split("|")
-        words.append(draw.choice(["", "", *choices] if word.startswith("[") else choices))
-    return " ".join(filter(None, words)).format_map(fields)
+        spelling.append(draw.choice(["", "", *choices] if word.startswith("[") else choices))
+    return " ".join(filter(None, spelling)).format_map(fields)
 
 
 def able(records: Sequence[_Declared], table: str, chain: str, proto: str = "") -> list[_Declared]:

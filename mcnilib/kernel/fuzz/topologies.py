@@ -174,6 +174,6 @@ def _tunnel_lines(node: str, pod: str, number: int) -> tuple[str, ...]:
 
 
 WORLDS: dict[str, Callable[[], World]] = {
-    one.__name__: one for one in (routers, two_legs, pods, bridged, stacked, guests, two_ports, tunnelled)
+    make.__name__: make for make in (routers, two_legs, pods, bridged, stacked, guests, two_ports, tunnelled)
 }
 """The worlds by name, as a case's first line has it."""

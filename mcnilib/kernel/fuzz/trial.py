@@ -104,7 +104,7 @@ def attempt(lab: Lab, case: Case) -> Trial:
 
 def _why_not(trace: Trace) -> str:
     """Say why the kernel cannot be asked about an exchange; empty when it can."""
-    if unknown := [one.outcome.step.action for one in trace.courses if one.outcome.verdict is Verdict.UNKNOWN]:
+    if unknown := [course.outcome.step.action for course in trace.courses if course.outcome.verdict is Verdict.UNKNOWN]:
         return unknown[0]
     if any(_packed_twice(step.after) for journey in trace.journeys for step in journey.steps):
         return "the lab cannot follow a packet through a tunnel in a tunnel"
@@ -171,8 +171,8 @@ def _compared(
     more = False
     for crossing in (False, True):
         trace, nets = courses(world, flow, listeners, past, crossing=crossing)
-        if past and (why := _why_not(trace)):
-            raise Unsupported(why)
+        if past and (reason := _why_not(trace)):
+            raise Unsupported(reason)
         for model, net in nets:
             reports.append((compare_traces(model, kernel, flow, listeners), net))
             if reports[-1][0].agrees:

@@ -42,8 +42,8 @@ def capabilities() -> Capabilities:
     Raises: NoLab when there cannot be a lab at all.
     """
     with Worker() as worker:
-        found: Capabilities = worker.run(probe)
-    return found
+        available: Capabilities = worker.run(probe)
+    return available
 
 
 def probe(lab: Lab) -> Capabilities:
@@ -52,13 +52,13 @@ def probe(lab: Lab) -> Capabilities:
     try:
         with in_netns(netns, lab.home), suppress(OSError):
             add_counter("probe")
-        return {name: _try(lab.home, netns, words, absent) for name, words in PROBES.items()}
+        return {name: _try(lab.home, netns, command, absent) for name, command in PROBES.items()}
     finally:
         os.close(netns)
 
 
-def _try(home: int, netns: int, words: tuple[str, str], absent: tuple[str, ...]) -> str:
-    program, text = words
+def _try(home: int, netns: int, command: tuple[str, str], absent: tuple[str, ...]) -> str:
+    program, text = command
     if program in absent:
         return f"{program} is not installed"
     try:
@@ -80,10 +80,10 @@ def _words(tables: object) -> set[str]:
     from mcnilib.linux.netfilter.iptables.save import print_tables
 
     text = print_tables(tables)  # type: ignore[arg-type]
-    found = {"-m conntrack": "conntrack", "*nat": "nat", "-m rpfilter": "rpfilter match", "-m nfacct": "nfacct"}
-    return {name for word, name in found.items() if word in text}
+    features = {"-m conntrack": "conntrack", "*nat": "nat", "-m rpfilter": "rpfilter match", "-m nfacct": "nfacct"}
+    return {name for word, name in features.items() if word in text}
 
 
-def lacking(world: World, found: Capabilities) -> tuple[str, ...]:
+def lacking(world: World, available: Capabilities) -> tuple[str, ...]:
     """Name what a world needs and this kernel does not have."""
-    return tuple(name for name in needs(world) if found.get(name))
+    return tuple(name for name in needs(world) if available.get(name))

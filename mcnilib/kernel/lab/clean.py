@@ -28,14 +28,14 @@ def leftovers() -> tuple[Leftover, ...]:
     A lab names its starter by an id that means something among the processes it sees (pid_namespaces(7)); labs of
     containers see others than we do, and are passed over.
     """
-    found = []
+    orphans = []
     for folder in Path("/proc").glob("[0-9]*"):
         try:
             if (folder / "comm").read_text().strip() == LAB_NAME and _is_left(folder):
-                found.append(Leftover(int(folder.name)))
+                orphans.append(Leftover(int(folder.name)))
         except OSError:
             continue
-    return tuple(found)
+    return tuple(orphans)
 
 
 def _is_left(folder: Path) -> bool:
@@ -48,12 +48,12 @@ def _is_left(folder: Path) -> bool:
 def clean() -> tuple[Leftover, ...]:
     """End the leftovers; the kernel then removes their namespaces. Return what was ended."""
     ended = []
-    for one in leftovers():
+    for leftover in leftovers():
         try:
-            os.kill(one.pid, signal.SIGKILL)
+            os.kill(leftover.pid, signal.SIGKILL)
         except ProcessLookupError:
             continue
-        ended.append(one)
+        ended.append(leftover)
     return tuple(ended)
 
 
@@ -64,11 +64,11 @@ def _state(folder: Path) -> list[str]:
 
 def main(*, as_json: bool = False) -> int:
     """Clean and say what was removed."""
-    ended = clean()
+    ended = [leftover.pid for leftover in clean()]
     if as_json:
-        print(json.dumps({"ended": [one.pid for one in ended]}))
+        print(json.dumps({"ended": ended}))
     elif ended:
-        print(f"ended {len(ended)} lab process(es) and their namespaces: {', '.join(str(one.pid) for one in ended)}")
+        print(f"ended {len(ended)} lab process(es) and their namespaces: {', '.join(map(str, ended))}")
     else:
         print("nothing to clean: no lab process is left, and labs leave nothing else")
     return 0

@@ -92,7 +92,9 @@ def _nearest_first(routes: list[Route], netns: Netns) -> list[Route]:
 def _outdated(route: Route, netns: Netns) -> bool:
     try:
         check_route(
-            netns.with_ip4(routes=tuple(other for other in netns.ip4.routes if other != route)).fib, route, netns.name
+            netns.with_ip4(routes=tuple(existing for existing in netns.ip4.routes if existing != route)).fib,
+            route,
+            netns.name,
         )
     except Refused:
         return True

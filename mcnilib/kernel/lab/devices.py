@@ -40,16 +40,16 @@ class Making:
     after: tuple[tuple[str, int], ...] = field(default=())  # ends that must exist before
 
 
-def makings(world: World, place: _Place, standing: Standing | None = None) -> tuple[Making, ...]:
+def makings(world: World, netns_at: _Place, standing: Standing | None = None) -> tuple[Making, ...]:
     """Describe every device of the world, and the switch, as things to create.
 
     Devices that are standing already are renamed where the world wants their names; the IPIP device without ends is
     the fallback itself, of which Linux has but one in a namespace.
     """
     switches = [_bridge_of_segment(number) for number in range(len(world.segments))]
-    cables = [_cable(number, netns, link, place) for number, (netns, link) in enumerate(_nics(world))]
+    cables = [_cable(number, netns, link, netns_at) for number, (netns, link) in enumerate(_nics(world))]
     given = standing or {}
-    others = (_making(world, netns, x, place, given.get(netns.name, ())) for netns in world for x in netns.links)
+    others = (_making(world, netns, x, netns_at, given.get(netns.name, ())) for netns in world for x in netns.links)
     return (*switches, *cables, *_plugs(world), *filter(None, others))
 
 
@@ -142,9 +142,9 @@ def port_name(number: int) -> str:
     return f"port{number}"
 
 
-def _cable(number: int, netns: Netns, link: Link, place: _Place) -> Making:
-    near = f"{_new(link)} netns {place(netns.name)}"
-    far = f"name {port_name(number)} mtu {link.mtu} netns {place(SWITCH)}"
+def _cable(number: int, netns: Netns, link: Link, netns_at: _Place) -> Making:
+    near = f"{_new(link)} netns {netns_at(netns.name)}"
+    far = f"name {port_name(number)} mtu {link.mtu} netns {netns_at(SWITCH)}"
     ends = ((netns.name, link.index), (SWITCH, 1000 + number))
     return Making((SWITCH, netns.name), ends, f"link add {near} type veth peer {far}")
 
@@ -164,33 +164,33 @@ def _plugs(world: World) -> Iterator[Making]:
         yield Making((SWITCH,), (), f"link set dev {bridge_name(number)} up", ((SWITCH, 10000 + number),))
 
 
-def _making(world: World, netns: Netns, link: Link, place: _Place, standing: Iterable[str]) -> Making | None:
+def _making(world: World, netns: Netns, link: Link, netns_at: _Place, standing: Iterable[str]) -> Making | None:
     """Describe a device beside `lo` and the NICs. Raises: Unsupported for one that is not modelled."""
     kind, end = link.kind, (netns.name, link.index)
     if kind.unmodelled:
         raise Unsupported(kind.unmodelled.why)
     if kind.role is DeviceRole.PAIR:
-        return _pair(world, netns, link, place)
+        return _pair(world, netns, link, netns_at)
     if not kind.word:
         return None
     if kind.is_fallback and kind.fallback in standing:  # it is there, with these ends
         commands = [f"link set dev {kind.fallback} name {link.name}", f"link set dev {link.name} mtu {link.mtu}"]
         return Making((netns.name,), (end,), "\n".join(commands))
     if kind.child and (lower := kind.endpoint):
-        command = f"link add link {_at(world, lower).name} {_new(link)} netns {place(netns.name)} type {kind.making}"
+        command = f"link add link {_at(world, lower).name} {_new(link)} netns {netns_at(netns.name)} type {kind.making}"
         return Making((lower.netns,), (end,), command, ((lower.netns, lower.index),))
     after = ((netns.name, netns.link(kind.underlay).index),) if kind.underlay else ()
     return Making((netns.name,), (end,), f"link add {_new(link)} type {kind.making}", after)
 
 
-def _pair(world: World, netns: Netns, link: Link, place: _Place) -> Making | None:
+def _pair(world: World, netns: Netns, link: Link, netns_at: _Place) -> Making | None:
     """Describe a veth pair once, at its first end."""
     peer = link.kind.endpoint or NO_END
     ends = ((netns.name, link.index), (peer.netns, peer.index))
     if ends[1] < ends[0]:
         return None
-    other = _at(world, peer)
-    near, far = f"{_new(link)} netns {place(netns.name)}", f"{_new(other)} netns {place(peer.netns)}"
+    far_link = _at(world, peer)
+    near, far = f"{_new(link)} netns {netns_at(netns.name)}", f"{_new(far_link)} netns {netns_at(peer.netns)}"
     return Making((SWITCH, netns.name, peer.netns), ends, f"link add {near} type veth peer {far}")
 
 

@@ -74,11 +74,11 @@ class Lab:
 
     def running(self) -> frozenset[tuple[str, str]]:
         """Return the devices, each with its namespace, that are up and have a carrier at this moment."""
-        found = []
+        up = []
         for name in self.watches:
             with self.inside(name), socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as sock:
-                found += [(name, dev) for _, dev in socket.if_nameindex() if _running(sock, dev)]
-        return frozenset(found)
+                up += [(name, dev) for _, dev in socket.if_nameindex() if _running(sock, dev)]
+        return frozenset(up)
 
     def places(self) -> dict[str, str]:
         """Return the file by which other programs find each namespace, as long as this process lives."""
@@ -128,15 +128,15 @@ class Lab:
 
     def _make_way(self, world: World) -> dict[str, list[str]]:
         """Return the devices that namespaces have got by themselves, once none has a name the World wants."""
-        found: dict[str, list[str]] = {}
+        by_netns: dict[str, list[str]] = {}
         for name, text in devices.loading(world):
             self.run(name, "ip", "-batch", "-", text=text)
         for netns in world:
             with self.inside(netns.name):
-                found[netns.name] = [name for _, name in socket.if_nameindex() if name != "lo"]
-            if lines := devices.out_of_the_way(netns, found[netns.name]):
+                by_netns[netns.name] = [name for _, name in socket.if_nameindex() if name != "lo"]
+            if lines := devices.out_of_the_way(netns, by_netns[netns.name]):
                 self.run(netns.name, "ip", "-batch", "-", text="\n".join(lines))
-        return found
+        return by_netns
 
     def _place(self, netns: str) -> str:
         return f"/proc/self/fd/{self._netns[netns]}"
@@ -166,7 +166,7 @@ class Lab:
 
     def _begin(self, pairs: list[_Pair], argv: tuple[str, ...], text: Callable[[Netns, Netns], str]) -> list[Running]:
         texts = [(new.name, text(old, new)) for old, new in pairs]
-        return [self.start(name, *argv, text=words) for name, words in texts if words]
+        return [self.start(name, *argv, text=batch) for name, batch in texts if batch]
 
     def _each(self, namespaces: Iterable[Netns], argv: tuple[str, ...], lines: Callable[[Netns], list[str]]) -> None:
         texts = [(netns.name, "\n".join(lines(netns))) for netns in namespaces]
@@ -224,7 +224,7 @@ def _parts(world: World) -> list[tuple[object, ...]]:
 def _answering(netns: Netns) -> Iterator[object]:
     """Yield what makes a namespace answer ARP or not, beside its addresses."""
     yield from (entry for entry in netns.ip4.neighbours if entry.state == PROXY)
-    yield from (line for line in netns.sysctls if ARP.search(line.key))
+    yield from (setting for setting in netns.sysctls if ARP.search(setting.key))
 
 
 def _running(sock: socket.socket, name: str) -> bool:

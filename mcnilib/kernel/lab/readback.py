@@ -49,16 +49,18 @@ def read_back(lab: Lab) -> tuple[ListingMismatch, ...]:
         for row in LISTINGS
         for command, argv in row.read_back.items()
     ]
-    found = [_difference(netns, row, command, finish(tool)) for netns, row, command, tool in running]
-    found += [_sysctls(lab, netns) for netns in lab.world]
-    return tuple(difference for difference in found if difference)
+    mismatches = [_difference(netns, row, command, finish(tool)) for netns, row, command, tool in running]
+    mismatches += [_sysctls(lab, netns) for netns in lab.world]
+    return tuple(difference for difference in mismatches if difference)
 
 
 def _difference(netns: Netns, row: ListingRow, command: str, text: str) -> ListingMismatch | None:
     meant, real = _meant(netns, row, command), _real(netns, row, text)
     if meant == real:
         return None
-    only_meant, only_real = (tuple(x for x in one if x not in other) for one, other in ((meant, real), (real, meant)))
+    only_meant, only_real = (
+        tuple(x for x in lines if x not in others) for lines, others in ((meant, real), (real, meant))
+    )
     if not only_meant and not only_real:
         return ListingMismatch(netns.name, f"{command} (order)", tuple(meant), tuple(real))
     return ListingMismatch(netns.name, command, only_meant, only_real)
@@ -133,8 +135,8 @@ def _tables(lines: list[str]) -> list[str]:
 
 
 def _sets(text: str) -> list[str]:
-    plain = (replace(one, options="", members=tuple(sorted(one.members, key=str))) for one in parse_sets(text))
-    return sorted(str(one) for one in plain)
+    plain = (replace(ip_set, options="", members=tuple(sorted(ip_set.members, key=str))) for ip_set in parse_sets(text))
+    return sorted(str(ip_set) for ip_set in plain)
 
 
 def _links(links: Iterable[Link]) -> list[str]:

@@ -31,7 +31,7 @@ def set_changes(old: Netns, new: Netns) -> str:
     """Return `ipset restore` commands that replace all sets."""
     if old.sets == new.sets:
         return ""
-    return "".join(f"destroy {one.name}\n" for one in old.sets) + print_sets(new.sets)
+    return "".join(f"destroy {ip_set.name}\n" for ip_set in old.sets) + print_sets(new.sets)
 
 
 def table_changes(old: Netns, new: Netns) -> str:
@@ -51,9 +51,9 @@ def rules_by_handle(netns: Netns) -> dict[tuple[str, str, int], ChainRule | str]
     Raises: McniError when a chain has another number of rules than the World says.
     """
     handles = rule_handles()
-    found: dict[tuple[str, str, int], ChainRule | str] = {}
+    rules: dict[tuple[str, str, int], ChainRule | str] = {}
     for name in ("probe_ctpre", "probe_ctout"):
-        found |= {
+        rules |= {
             ("mcni", name, n): state for n, state in zip(handles.get(("mcni", name), ()), ConnState, strict=False)
         }
     for table in netns.ip4.tables:
@@ -61,5 +61,5 @@ def rules_by_handle(netns: Netns) -> dict[tuple[str, str, int], ChainRule | str]
             numbers = handles.get((table.name, chain.name), [])
             if len(numbers) != len(chain.rules):
                 raise McniError(f"{netns.name} {table.name} {chain.name}: {len(numbers)} rules, not {len(chain.rules)}")
-            found |= {(table.name, chain.name, n): rule for n, rule in zip(numbers, chain.rules, strict=True)}
-    return found
+            rules |= {(table.name, chain.name, n): rule for n, rule in zip(numbers, chain.rules, strict=True)}
+    return rules

@@ -57,19 +57,19 @@ def change_sysctls(old: Netns, new: Netns) -> None:
 
 def _listed(netns: Netns) -> dict[str, str]:
     """Return the keys a World sets; a device without a line of its own follows `default`."""
-    found = {_MASK: get((), _MASK)} if limits(netns) else {}
+    values = {_MASK: get((), _MASK)} if limits(netns) else {}
     for setting in netns.sysctls:
-        found[setting.key] = setting.value
+        values[setting.key] = setting.value
         if setting.key.startswith("net.ipv4.conf.default."):
             for link in netns.links:
                 key = conf_key(setting.key.rpartition(".")[2], link.name)
-                found[key] = get(netns.sysctls, key)
-    return found
+                values[key] = get(netns.sysctls, key)
+    return values
 
 
 def limits(netns: Netns) -> bool:
     """Tell whether a World says how many ICMP errors a namespace sends."""
-    return any(line.key == _MASK or line.key.rpartition(".")[2] in _LIMITS for line in netns.sysctls)
+    return any(setting.key == _MASK or setting.key.rpartition(".")[2] in _LIMITS for setting in netns.sysctls)
 
 
 def _unlisted(netns: Netns, key: str) -> str:

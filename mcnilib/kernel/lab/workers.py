@@ -159,10 +159,10 @@ class _Pickler(pickle.Pickler):
             or not type(value).__module__.startswith(("mcnilib.linux", "mcnilib.world"))
         ):
             return NotImplemented
-        given = [one for one in fields(value) if one.init]
-        named = {one.name: getattr(value, one.name) for one in given if one.kw_only}
+        given = [declared for declared in fields(value) if declared.init]
+        named = {declared.name: getattr(value, declared.name) for declared in given if declared.kw_only}
         make = partial(type(value), **named) if named else type(value)
-        return make, tuple(getattr(value, one.name) for one in given if not one.kw_only)
+        return make, tuple(getattr(value, declared.name) for declared in given if not declared.kw_only)
 
 
 def _send(pipe: BinaryIO, value: object) -> None:

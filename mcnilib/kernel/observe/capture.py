@@ -90,15 +90,15 @@ def open_watch(netns: str) -> Watch:
 
 
 def _frames(watch: Watch) -> list[Captured]:
-    found: list[Captured] = []
+    frames: list[Captured] = []
     while True:
         try:
             data, control, _, address = watch.capture.recvmsg(2048, 64)
         except BlockingIOError:
-            return found
+            return frames
         frame = _frame(watch, data, control, address)
         if frame:
-            found.append(frame)
+            frames.append(frame)
 
 
 def _frame(
@@ -106,13 +106,13 @@ def _frame(
 ) -> Captured | None:
     dev, protocol, kind = address[0], address[1], address[2]
     body, mac = (data[14:], data[:6].hex(":")) if address[3] in (1, 772) else (data, "")
-    out, other = kind == PACKET_OUTGOING, kind == PACKET_OTHERHOST
+    out, otherhost = kind == PACKET_OUTGOING, kind == PACKET_OTHERHOST
     time = _time(control)
     if protocol == ETH_P_IP:
-        return Captured(time, watch.netns, dev, out, other, decode(body), mac)
+        return Captured(time, watch.netns, dev, out, otherhost, decode(body), mac)
     if protocol == ETH_P_ARP:
         target = ".".join(map(str, body[24:28]))
-        return Captured(time, watch.netns, dev, out, other, None, mac, (body[7], target))
+        return Captured(time, watch.netns, dev, out, otherhost, None, mac, (body[7], target))
     return None
 
 
@@ -143,10 +143,10 @@ def probe_table(*, tracked: bool) -> str:
 
 def read_ip_counters() -> dict[str, int]:
     """Read the IP counters of the current namespace, as `nstat -az` prints them."""
-    found: dict[str, int] = {}
+    counters: dict[str, int] = {}
     for path in ("/proc/thread-self/net/snmp", "/proc/thread-self/net/netstat"):
         lines = Path(path).read_text().splitlines()
         for names, values in zip(lines[::2], lines[1::2], strict=True):
             prefix = names.split(":")[0].removesuffix("Ext")
-            found |= {f"{prefix}{n}": int(v) for n, v in zip(names.split()[1:], values.split()[1:], strict=True)}
-    return found
+            counters |= {f"{prefix}{n}": int(v) for n, v in zip(names.split()[1:], values.split()[1:], strict=True)}
+    return counters

@@ -249,7 +249,9 @@ class Talk:
             except BlockingIOError:
                 return
             ours = data[:1] == bytes([ECHO_REQUEST]) and data[4:6] == struct.pack("!H", self.ident)
-            for number, origin in (struct.unpack_from("IB", told) for _, kind, told in control if kind == IP_RECVERR):
+            for number, origin in (
+                struct.unpack_from("IB", payload) for _, kind, payload in control if kind == IP_RECVERR
+            ):
                 if ours and origin == FROM_ICMP and not self.heard.done:
                     self._fail(number)
 

@@ -92,13 +92,13 @@ def _split(data: bytes) -> Iterator[tuple[int, bytes]]:
 
 def attributes(data: bytes) -> Attributes:
     """Read type-length-value attributes; of several with one type the last stays."""
-    found: Attributes = {}
+    by_type: Attributes = {}
     offset = 0
     while offset + 4 <= len(data):
         length, kind = struct.unpack_from("=HH", data, offset)
-        found[kind & 0x3FFF] = data[offset + 4 : offset + length]
+        by_type[kind & 0x3FFF] = data[offset + 4 : offset + length]
         offset += (max(length, 4) + 3) & ~3
-    return found
+    return by_type
 
 
 def big_endian(data: bytes | None) -> int:
@@ -118,21 +118,21 @@ def trace_events(sock: socket.socket) -> Iterator[TraceEvent]:
             yield _trace_event(attributes(body[4:]))
 
 
-def _trace_event(found: Attributes) -> TraceEvent:
-    verdict = attributes(found[5]) if 5 in found else {}
-    code = struct.unpack("!i", verdict.get(1) or found.get(16) or b"\xff\xff\xff\xff")[0]
+def _trace_event(attrs: Attributes) -> TraceEvent:
+    verdict = attributes(attrs[5]) if 5 in attrs else {}
+    code = struct.unpack("!i", verdict.get(1) or attrs.get(16) or b"\xff\xff\xff\xff")[0]
     return TraceEvent(
-        packet=big_endian(found.get(6)),
-        table=c_string(found.get(1)),
-        chain=c_string(found.get(2)),
-        type=_TYPES.get(big_endian(found.get(4)), "?"),
-        handle=big_endian(found.get(3)),
+        packet=big_endian(attrs.get(6)),
+        table=c_string(attrs.get(1)),
+        chain=c_string(attrs.get(2)),
+        type=_TYPES.get(big_endian(attrs.get(4)), "?"),
+        handle=big_endian(attrs.get(3)),
         verdict=VERDICTS.get(code if code < 0 else code & 0xFF, str(code)),
-        iif=big_endian(found.get(10)),
-        oif=big_endian(found.get(12)),
-        mark=big_endian(found.get(14)),
-        network=found.get(8, b""),
-        transport=found.get(9, b""),
+        iif=big_endian(attrs.get(10)),
+        oif=big_endian(attrs.get(12)),
+        mark=big_endian(attrs.get(14)),
+        network=attrs.get(8, b""),
+        transport=attrs.get(9, b""),
     )
 
 
@@ -144,8 +144,8 @@ def rule_handles() -> dict[tuple[str, str], list[int]]:
         sock.send(struct.pack("=IHHII", 16 + len(body), NFTABLES << 8 | GETRULE, REQUEST_DUMP, 1, 0) + body)
         for kind, data in _until_done(sock):
             if kind == NFTABLES << 8 | NEWRULE:
-                found = attributes(data[4:])
-                handles.setdefault((c_string(found[1]), c_string(found[2])), []).append(big_endian(found[3]))
+                attrs = attributes(data[4:])
+                handles.setdefault((c_string(attrs[1]), c_string(attrs[2])), []).append(big_endian(attrs[3]))
     return handles
 
 
@@ -188,29 +188,29 @@ def connections(tuples: Iterable[bytes]) -> Iterator[Entry]:
     Source: nf_ct_deliver_cached_events().
     """
     with socket.socket(socket.AF_NETLINK, socket.SOCK_RAW, NETLINK_NETFILTER) as sock:
-        for one in tuples:
-            body = struct.pack("!BBH", socket.AF_INET, 0, 0) + _attribute(1 | NESTED, one)
+        for original in tuples:
+            body = struct.pack("!BBH", socket.AF_INET, 0, 0) + _attribute(1 | NESTED, original)
             sock.send(struct.pack("=IHHII", 16 + len(body), CONNTRACK << 8 | GET_CONNECTION, 0x1, 1, 0) + body)
             for kind, data in _split(sock.recv(1 << 16)):
                 if kind == CONNTRACK << 8:
                     yield _entry(attributes(data[4:]))
 
 
-def _entry(found: Attributes) -> Entry:
-    status, protocol = big_endian(found.get(3)), attributes(attributes(found.get(4, b"")).get(1, b""))
-    original = _tuple(found[1])
-    state = tuple(TcpConntrack)[big_endian(protocol.get(1))] if 4 in found and original.proto == "tcp" else None
+def _entry(attrs: Attributes) -> Entry:
+    status, protocol = big_endian(attrs.get(3)), attributes(attributes(attrs.get(4, b"")).get(1, b""))
+    original = _tuple(attrs[1])
+    state = tuple(TcpConntrack)[big_endian(protocol.get(1))] if 4 in attrs and original.proto == "tcp" else None
     return Entry(
         original=original,
-        reply=_tuple(found[2]),
+        reply=_tuple(attrs[2]),
         tcp=TcpTrack(state) if state else None,
         seen_reply=bool(status & 2),
         assured=bool(status & 4),
         confirmed=True,
-        mark=big_endian(found.get(8)),
+        mark=big_endian(attrs.get(8)),
         snat=bool(status & 16),
         dnat=bool(status & 32),
-        expires=float(big_endian(found.get(7))),
+        expires=float(big_endian(attrs.get(7))),
     )
 
 

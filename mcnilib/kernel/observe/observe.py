@@ -71,29 +71,29 @@ def _stop_asking(lab: Lab) -> None:
 
 
 def _counters(lab: Lab) -> Counts:
-    found = {}
+    counts = {}
     for name in lab.watches:
         with lab.inside(name):
-            found[name] = read_ip_counters()
-    return found
+            counts[name] = read_ip_counters()
+    return counts
 
 
 def _connections(lab: Lab) -> tuple[tuple[str, tuple[Entry, ...]], ...]:
-    found = []
+    tables = []
     for name, watch in lab.watches.items():
         with lab.inside(name):
-            found.append((name, tuple(connections(watch.tuples))))
-    return tuple(found)
+            tables.append((name, tuple(connections(watch.tuples))))
+    return tuple(tables)
 
 
 def _journeys(lab: Lab, flow: Flow, listeners: Sequence[Listener], heard: Heard, rises: Counts) -> tuple[Journey, ...]:
     watches = lab.watches.values()
     frames = [frame for watch in watches for frame in watch.frames]
-    found = packet_paths(lab.world, frames, (visit for watch in watches for visit in traversals(watch)))
+    paths = packet_paths(lab.world, frames, (visit for watch in watches for visit in traversals(watch)))
     arps = [frame for frame in frames if frame.seen is None]
     telling = Telling(lab.world, rises, arps, lab.running())
     own = frozenset(a.ip for link in lab.world[flow.netns].links for a in link.addresses)
-    return _number([telling.journey(path, heard.started) for path in found], flow, listeners, own)
+    return _number([telling.journey(path, heard.started) for path in paths], flow, listeners, own)
 
 
 def _number(

@@ -60,15 +60,15 @@ class Cabling:
             if (child := link.kind.child)
         }
         self.peer = {(name, x.name): ends[name, x.name] for name, x in links if x.kind.role is DeviceRole.PAIR}
-        self.segments = {(port.netns, port.link): one.name for one in world.segments for port in one.ports}
+        self.segments = {(port.netns, port.link): segment.name for segment in world.segments for port in segment.ports}
         self.master = {(name, link.name): link.master for name, link in links if link.master}
         self.tunnels = {(name, link.name) for name, link in links if link.kind.tunnel}
         self.listening = {name for name, link in links if link.up and link.kind.tunnel and link.kind.tunnel.udp_port}
 
     def takes(self, frame: Captured) -> bool:
         """Tell whether a frame was meant for this device or something that stands on it; switches also flood."""
-        place = (frame.netns, frame.dev)
-        return not frame.other or {(place, frame.mac), (place, "")} & self.children != set() or place in self.master
+        device = (frame.netns, frame.dev)
+        return not frame.other or {(device, frame.mac), (device, "")} & self.children != set() or device in self.master
 
     def goes_on(self, last: Captured, frame: Captured) -> bool:
         """Tell whether `frame` is the next sight of the packet last seen in `last`."""
@@ -106,12 +106,12 @@ class Cabling:
         """Tell whether a bridge takes for itself what it has just sent a copy of by a port."""
         return last.out and not frame.out and self.master.get((last.netns, last.dev)) == frame.dev
 
-    def cable(self, place: tuple[str, str]) -> object:
+    def cable(self, device: tuple[str, str]) -> object:
         """Return what two devices with a cable between them have in common."""
-        return self.segments.get(place) or frozenset((place, self.peer.get(place)))
+        return self.segments.get(device) or frozenset((device, self.peer.get(device)))
 
-    def _bridge(self, place: tuple[str, str]) -> str:
-        return f"{place[0]} {self.master[place]}" if place in self.master else ""
+    def _bridge(self, device: tuple[str, str]) -> str:
+        return f"{device[0]} {self.master[device]}" if device in self.master else ""
 
 
 def packet_paths(world: World, frames: Iterable[Captured], traversals: Iterable[Traversal]) -> list[PacketPath]:
@@ -122,7 +122,7 @@ def packet_paths(world: World, frames: Iterable[Captured], traversals: Iterable[
     waiting: dict[tuple[str, Fingerprint, str, str], deque[Traversal]] = defaultdict(deque)
     for visit in traversals:
         waiting[visit.netns, visit.mark, visit.begins, visit.iif].append(visit)
-    found: list[PacketPath] = []
+    paths: list[PacketPath] = []
     open_: dict[Fingerprint, PacketPath] = {}
     for frame in seen:
         mark = frame.seen.mark if frame.seen else Fingerprint("", 0, ())
@@ -131,15 +131,15 @@ def packet_paths(world: World, frames: Iterable[Captured], traversals: Iterable[
             continue
         if path is None or path.at_sockets(frame) or (path.last_frame and not cabling.goes_on(path.last_frame, frame)):
             path = open_[inner.get(mark, mark)] = PacketPath(inner.get(mark, mark), frame.time)
-            found.append(path)
+            paths.append(path)
         _extend(path, frame, mark, waiting, cabling)
     lost = [visit for queue in waiting.values() for visit in queue]
-    return found + [PacketPath(visit.mark, 0, [visit]) for visit in lost if not _joins(visit, found, cabling)]
+    return paths + [PacketPath(visit.mark, 0, [visit]) for visit in lost if not _joins(visit, paths, cabling)]
 
 
-def _joins(visit: Traversal, found: Iterable[PacketPath], cabling: Cabling) -> bool:
+def _joins(visit: Traversal, paths: Iterable[PacketPath], cabling: Cabling) -> bool:
     """Add the visit of a tunnel's outer packet that no device saw to the path of the packet it carries."""
-    for path in found:
+    for path in paths:
         last = path.items[-1]
         entered = isinstance(last, Captured) and last.out and (last.netns, last.dev) in cabling.tunnels
         if entered and last.netns == visit.netns and visit.begins == "OUTPUT":

@@ -39,7 +39,7 @@ class Telling:
         messages = list(arps)
         answered = {(f.netns, f.dev) for f in messages if not f.out and f.arp[0] == ARP_REPLY}
         self.asked = {(f.netns, f.dev): f.arp[1] for f in messages if f.out and f.arp[0] == ARP_REQUEST}
-        self.unanswered = {place: ip for place, ip in self.asked.items() if place not in answered}
+        self.unanswered = {device: ip for device, ip in self.asked.items() if device not in answered}
 
     def journey(self, path: PacketPath, started: int) -> Journey:
         """Tell a path; number and direction are given later."""
@@ -142,12 +142,12 @@ def _path(hop: list[Captured]) -> tuple[tuple[str, str], ...]:
 
 def _frames(items: list[Captured | Traversal]) -> list[Captured]:
     """Return the frames up to the next visit."""
-    found: list[Captured] = []
+    frames: list[Captured] = []
     for item in items:
         if isinstance(item, Traversal):
             break
-        found.append(item)
-    return found
+        frames.append(item)
+    return frames
 
 
 def _hops(run: list[Captured], cabling: Cabling) -> list[list[Captured]]:

@@ -68,7 +68,7 @@ class Traversal:
 
 def traversals(watch: Watch) -> list[Traversal]:
     """Sort a namespace's rule trace by packets, in order of arrival."""
-    found: list[Traversal] = []
+    arrived: list[Traversal] = []
     open_: dict[int, Traversal] = {}
     for event in watch.events:
         if event.handle and event.chain in ("probe_pre", "probe_out"):
@@ -76,10 +76,10 @@ def traversals(watch: Watch) -> list[Traversal]:
             open_[event.packet] = Traversal(
                 watch.netns, seen.mark, PROBE_HOOKS[event.chain], watch.devices.get(event.iif, ""), seen.packet
             )
-            found.append(open_[event.packet])
+            arrived.append(open_[event.packet])
         if event.packet in open_:
             _add(open_[event.packet], event, watch)
-    return found
+    return arrived
 
 
 def _seen(event: TraceEvent) -> Decoded:
@@ -100,9 +100,9 @@ def _add(traversal: Traversal, event: TraceEvent, watch: Watch) -> None:
     if event.chain in _BUILT_IN:
         traversal.at = (event.table, event.chain)
     table, hook = traversal.at
-    line = _line(event, watch)
-    if line is not None:
-        traversal.hits.append(Hit(table, hook, line, event.verdict, before, packet, *traversal.devices))
+    evidence = _line(event, watch)
+    if evidence is not None:
+        traversal.hits.append(Hit(table, hook, evidence, event.verdict, before, packet, *traversal.devices))
 
 
 def _complete(traversal: Traversal, packet: Packet) -> None:
