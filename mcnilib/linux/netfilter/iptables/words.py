@@ -19,6 +19,8 @@ LONGEST = 40
 
 _PLAIN = re.compile(r"[A-Za-z0-9_-]+")
 
+_ESCAPED = str.maketrans({character: f"\\{character}" for character in "\"\\'"})
+
 
 def quoted(text: str) -> str:
     """Write a string as iptables-save does: quoted unless it is letters, digits, `_` and `-` only.
@@ -27,7 +29,7 @@ def quoted(text: str) -> str:
     """
     if _PLAIN.fullmatch(text):
         return text
-    return '"' + re.sub(r"([\"\\'])", r"\\\1", text) + '"'
+    return f'"{text.translate(_ESCAPED)}"'
 
 
 def bang(negated: bool) -> str:
