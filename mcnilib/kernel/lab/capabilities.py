@@ -8,7 +8,7 @@ from contextlib import suppress
 
 from mcnilib.kernel.lab.lab import Lab
 from mcnilib.kernel.lab.syscalls import in_netns, make_netns
-from mcnilib.kernel.lab.tools import ToolFailed, finish, missing, start
+from mcnilib.kernel.lab.tools import IP, IPSET, IPTABLES, NFT, ToolFailed, finish, missing, start
 from mcnilib.kernel.lab.workers import Worker
 from mcnilib.kernel.observe.netlink import add_counter
 from mcnilib.linux.device.link import KINDS
@@ -18,22 +18,15 @@ Capabilities = Mapping[str, str]
 """Name -> what is missing; empty text: it is there."""
 
 PROBES = {
-    **{kind.word: ("ip", kind.probe) for kind in KINDS if kind.probe},
-    "conntrack": ("iptables-nft-restore", "*filter\n-A FORWARD -m conntrack --ctstate INVALID -j DROP\nCOMMIT\n"),
-    "nat": ("iptables-nft-restore", "*nat\n-A POSTROUTING -j MASQUERADE --random-fully\nCOMMIT\n"),
-    "rpfilter match": ("iptables-nft-restore", "*raw\n-A PREROUTING -m rpfilter --invert -j DROP\nCOMMIT\n"),
-    "ipset": ("ipset", "create probe hash:net\n"),
-    "nfacct": ("iptables-nft-restore", "*filter\n-A FORWARD -m nfacct --nfacct-name probe\nCOMMIT\n"),
-    "rule trace": ("nft", "add table ip probe2 { chain c { meta nftrace set 1; } ; }"),
+    **{kind.word: (IP, kind.probe) for kind in KINDS if kind.probe},
+    "conntrack": (IPTABLES, "*filter\n-A FORWARD -m conntrack --ctstate INVALID -j DROP\nCOMMIT\n"),
+    "nat": (IPTABLES, "*nat\n-A POSTROUTING -j MASQUERADE --random-fully\nCOMMIT\n"),
+    "rpfilter match": (IPTABLES, "*raw\n-A PREROUTING -m rpfilter --invert -j DROP\nCOMMIT\n"),
+    "ipset": (IPSET, "create probe hash:net\n"),
+    "nfacct": (IPTABLES, "*filter\n-A FORWARD -m nfacct --nfacct-name probe\nCOMMIT\n"),
+    "rule trace": (NFT, "add table ip probe2 { chain c { meta nftrace set 1; } ; }"),
 }
 """One attempt per capability: the program and what it is told."""
-
-ARGUMENTS = {
-    "ip": ("ip", "-batch", "-"),
-    "iptables-nft-restore": ("iptables-nft-restore", "--noflush"),
-    "ipset": ("ipset", "restore"),
-    "nft": ("nft", "-f", "-"),
-}
 
 
 def capabilities() -> Capabilities:
@@ -52,17 +45,16 @@ def probe(lab: Lab) -> Capabilities:
     try:
         with in_netns(netns, lab.home), suppress(OSError):
             add_counter("probe")
-        return {name: _try(lab.home, netns, command, absent) for name, command in PROBES.items()}
+        return {name: _try(lab.home, netns, argv, text, absent) for name, (argv, text) in PROBES.items()}
     finally:
         os.close(netns)
 
 
-def _try(home: int, netns: int, command: tuple[str, str], absent: tuple[str, ...]) -> str:
-    program, text = command
-    if program in absent:
-        return f"{program} is not installed"
+def _try(home: int, netns: int, argv: tuple[str, ...], text: str, absent: tuple[str, ...]) -> str:
+    if argv[0] in absent:
+        return f"{argv[0]} is not installed"
     try:
-        finish(start("a probe", netns, home, ARGUMENTS[program], text))
+        finish(start("a probe", netns, home, argv, text))
     except ToolFailed as problem:
         return str(problem).split(": ", 1)[-1].splitlines()[0]
     return ""

@@ -19,7 +19,7 @@ from fcntl import ioctl
 from mcnilib.errors import McniError
 from mcnilib.kernel.lab import commands, devices, reconfigure, sysctls
 from mcnilib.kernel.lab.syscalls import in_netns, make_netns
-from mcnilib.kernel.lab.tools import Running, finish_all, start
+from mcnilib.kernel.lab.tools import BRIDGE, IP, IPSET, IPTABLES, NFT, Running, finish_all, start
 from mcnilib.kernel.observe.capture import Watch, open_watch
 from mcnilib.kernel.observe.netlink import add_counter
 from mcnilib.linux.netns import Netns
@@ -115,7 +115,7 @@ class Lab:
                     sysctls.write_sysctl("net.bridge.bridge-nf-call-iptables", "0", missing_ok=True)
         standing = self._make_way(world)
         for home, lines in devices.in_order(devices.makings(world, self._place, standing)):
-            self.run(home, "ip", "-batch", "-", text="\n".join(lines))
+            self.run(home, *IP, text="\n".join(lines))
         self._address(world)
         for netns in world:
             with self.inside(netns.name):
@@ -130,12 +130,12 @@ class Lab:
         """Return the devices that namespaces have got by themselves, once none has a name the World wants."""
         by_netns: dict[str, list[str]] = {}
         for name, text in devices.loading(world):
-            self.run(name, "ip", "-batch", "-", text=text)
+            self.run(name, *IP, text=text)
         for netns in world:
             with self.inside(netns.name):
                 by_netns[netns.name] = [name for _, name in socket.if_nameindex() if name != "lo"]
             if lines := devices.out_of_the_way(netns, by_netns[netns.name]):
-                self.run(netns.name, "ip", "-batch", "-", text="\n".join(lines))
+                self.run(netns.name, *IP, text="\n".join(lines))
         return by_netns
 
     def _place(self, netns: str) -> str:
@@ -145,8 +145,8 @@ class Lab:
         """Bring devices up and address them; the lower devices of macvlan children first."""
         below = {child.lower.netns for netns in world for link in netns.links if (child := link.kind.child)}
         for wave in (below, {netns.name for netns in world} - below):
-            self._each((netns for netns in world if netns.name in wave), ("ip", "-batch", "-"), commands.address_lines)
-        self._each(world, ("bridge", "-batch", "-"), commands.forwarding_database)
+            self._each((netns for netns in world if netns.name in wave), IP, commands.address_lines)
+        self._each(world, BRIDGE, commands.forwarding_database)
 
     def _configure(self, pairs: list[_Pair]) -> None:
         """Change routes and rules beside netfilter, in all namespaces at once; then sysctls it brings."""
@@ -154,10 +154,10 @@ class Lab:
             with self.inside(new.name):
                 for counter in reconfigure.accounting_objects(new):
                     add_counter(counter)
-        pending = self._begin(pairs, ("ip", "-batch", "-"), commands.routing_changes)
-        finish_all(self._begin(pairs, ("nft", "-f", "-"), reconfigure.clearing))
-        finish_all(self._begin(pairs, ("ipset", "restore"), reconfigure.set_changes))
-        pending += self._begin(pairs, ("iptables-nft-restore",), reconfigure.table_changes)
+        pending = self._begin(pairs, IP, commands.routing_changes)
+        finish_all(self._begin(pairs, NFT, reconfigure.clearing))
+        finish_all(self._begin(pairs, IPSET, reconfigure.set_changes))
+        pending += self._begin(pairs, IPTABLES, reconfigure.table_changes)
         finish_all(pending)
         for old, new in pairs:
             with self.inside(new.name):

@@ -26,6 +26,10 @@ PACKAGES = {
 }
 """Debian packages of the programs the lab starts."""
 
+IP, BRIDGE, NFT = ("ip", "-batch", "-"), ("bridge", "-batch", "-"), ("nft", "-f", "-")
+IPSET, IPTABLES = ("ipset", "restore"), ("iptables-nft-restore",)
+"""The programs, each told to read from its input what it shall do."""
+
 _LONGEST = 60
 """Seconds any of these programs may take."""
 
