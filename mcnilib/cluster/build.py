@@ -240,7 +240,7 @@ def _by_hand(settings: Settings, cluster: Cluster, state: State) -> Iterator[Eve
     if settings.restarted:
         yield _kube_proxy(_proxy_key(settings), cluster, "restart")
     if settings.workaround is not Workaround.NONE:
-        yield _workaround(cluster, settings.workaround, settings.encapsulation)
+        yield workarounds.add_workaround(cluster, settings.workaround, settings.encapsulation)
 
 
 @lru_cache(maxsize=32)
@@ -248,21 +248,6 @@ def _sysctl(cluster: Cluster, key: str, value: int) -> Event:
     origin = Origin(workarounds.WORKAROUND, f"sysctl -w {key}={value}")
     changes = tuple(change(node.name, set_sysctl, key, str(value), origin) for node in cluster.nodes)
     return Event(f"sysctl -w {key}={value}", "on every node", changes)
-
-
-@lru_cache(maxsize=64)
-def _workaround(cluster: Cluster, workaround: Workaround, encapsulation: Encapsulation) -> Event:
-    macvlans = tuple(pod for pod in cluster.pods if pod.kind is PodKind.MACVLAN)
-    changes = []
-    for node in cluster.nodes:
-        own = tuple(pod for pod in macvlans if pod.node == node.name)
-        others = tuple((pod, cluster.node(pod.node)) for pod in macvlans if pod.node != node.name)
-        if workaround is Workaround.ROUTE_BACK:
-            changes.append(change(node.name, workarounds.route_back, node, others, encapsulation))
-        else:
-            verb = workarounds.snat if workaround is Workaround.SNAT else workarounds.notrack
-            changes.append(change(node.name, verb, own, cluster.pod_cidr))
-    return Event("add the workaround", f"{workaround.value}, on every node", tuple(changes))
 
 
 STAGES = (_fabric, _kubernetes, _overlay, _pods, _by_hand)

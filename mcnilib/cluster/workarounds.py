@@ -8,11 +8,13 @@ sees.
 from __future__ import annotations
 
 from collections.abc import Iterable
+from functools import lru_cache
 from ipaddress import IPv4Network
 
+from mcnilib.cluster.event import Event, change
 from mcnilib.cluster.intern import chain_rule, ip_route
-from mcnilib.cluster.settings import Encapsulation
-from mcnilib.cluster.spec import Node, Pod
+from mcnilib.cluster.settings import Encapsulation, Workaround
+from mcnilib.cluster.spec import Cluster, Node, Pod, PodKind
 from mcnilib.linux.netfilter.iptables.edit import append, insert
 from mcnilib.linux.netns import Netns, add_routes
 from mcnilib.linux.origin import Origin
@@ -20,7 +22,23 @@ from mcnilib.linux.origin import Origin
 WORKAROUND = "the learner"
 
 
-def snat(node: Netns, pods: Iterable[Pod], cidr: IPv4Network) -> Netns:
+@lru_cache(maxsize=64)
+def add_workaround(cluster: Cluster, workaround: Workaround, encapsulation: Encapsulation) -> Event:
+    """Return the event in which the learner adds a workaround to every node."""
+    macvlans = tuple(pod for pod in cluster.pods if pod.kind is PodKind.MACVLAN)
+    changes = []
+    for node in cluster.nodes:
+        own = tuple(pod for pod in macvlans if pod.node == node.name)
+        others = tuple((pod, cluster.node(pod.node)) for pod in macvlans if pod.node != node.name)
+        if workaround is Workaround.ROUTE_BACK:
+            changes.append(change(node.name, _route_back, node, others, encapsulation))
+        else:
+            verb = _snat if workaround is Workaround.SNAT else _notrack
+            changes.append(change(node.name, verb, own, cluster.pod_cidr))
+    return Event("add the workaround", f"{workaround.value}, on every node", tuple(changes))
+
+
+def _snat(node: Netns, pods: Iterable[Pod], cidr: IPv4Network) -> Netns:
     """Masquerade what Macvlan pods of this node send to Calico pods."""
     reason = "the node answers for its Macvlan pods, so the Calico pod's replies come back through it"
     tables = node.ip4.tables
@@ -30,21 +48,21 @@ def snat(node: Netns, pods: Iterable[Pod], cidr: IPv4Network) -> Netns:
     return node.with_ip4(tables=tables)
 
 
-def notrack(node: Netns, pods: Iterable[Pod], cidr: IPv4Network) -> Netns:
+def _notrack(node: Netns, pods: Iterable[Pod], cidr: IPv4Network) -> Netns:
     """Keep what Macvlan pods send to Calico pods out of connection tracking: it is UNTRACKED then, never INVALID."""
     origin = Origin(WORKAROUND, "what conntrack does not look at it cannot call INVALID")
     lines = [f"-A PREROUTING -d {cidr} -i {pod.host_device} -j CT --notrack" for pod in pods]
     return node.with_ip4(tables=append(node.ip4.tables, "raw", [chain_rule(line, origin) for line in lines]))
 
 
-def route_back(netns: Netns, node: Node, pods: Iterable[tuple[Pod, Node]], encapsulation: Encapsulation) -> Netns:
+def _route_back(netns: Netns, node: Node, pods: Iterable[tuple[Pod, Node]], encapsulation: Encapsulation) -> Netns:
     """Send what Calico pods of `node` answer to Macvlan pods of other nodes back through the pod's own node."""
     origin = Origin(WORKAROUND, "replies to the Macvlan pod go back the way its packets came, through its own node")
-    ways = ((pod, way_to(node, peer, encapsulation)) for pod, peer in pods)
+    ways = ((pod, _way_to(node, peer, encapsulation)) for pod, peer in pods)
     return add_routes(netns, *(ip_route(f"{pod.address} {way}", origin) for pod, way in ways if way))
 
 
-def way_to(node: Node, peer: Node, encapsulation: Encapsulation) -> str:
+def _way_to(node: Node, peer: Node, encapsulation: Encapsulation) -> str:
     """Return next hop and device towards another node: their common subnet, else the tunnel, else nothing."""
     en0 = node.nics[0]
     if en0.address and peer.address.ip in en0.address.network:

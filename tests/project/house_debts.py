@@ -19,14 +19,7 @@ OF_EACH = {
 TWICE = []
 """Public names that two modules define, so that a reader has to ask which is meant."""
 
-SMALL_FOR_ONE = {
-    "mcnilib.cluster.cni.calico",
-    "mcnilib.cluster.cni.macvlan",
-    "mcnilib.cluster.kube_proxy",
-    "mcnilib.cluster.workarounds",
-    "mcnilib.scenarios.stories",
-    "mcnilib.trace.stack.walk",
-}
+SMALL_FOR_ONE: set[str] = set()
 """Short modules that only one other imports: is it a concept of its own, or only a cut?"""
 
 CROWDED: dict[str, int] = {}

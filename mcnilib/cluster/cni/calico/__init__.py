@@ -10,21 +10,8 @@ Not modelled: NetworkPolicies, host endpoints, IPv6, the eBPF and nftables datap
 
 from __future__ import annotations
 
-from mcnilib.cluster.cni.calico.config import CALICO_VERSIONS, Calico, Workload
 from mcnilib.cluster.cni.calico.felix import start_felix
-from mcnilib.cluster.cni.calico.pod import GATEWAY, HOST_MAC, CalicoPlugin, attach_node, attach_pod
-from mcnilib.cluster.cni.calico.routes import join, vtep_mac
+from mcnilib.cluster.cni.calico.pod import CalicoPlugin
+from mcnilib.cluster.cni.calico.routes import join
 
-__all__ = [
-    "CALICO_VERSIONS",
-    "GATEWAY",
-    "HOST_MAC",
-    "Calico",
-    "CalicoPlugin",
-    "Workload",
-    "attach_node",
-    "attach_pod",
-    "join",
-    "start_felix",
-    "vtep_mac",
-]
+__all__ = ["CalicoPlugin", "join", "start_felix"]
