@@ -91,37 +91,37 @@ class Names:
 
 def print_world(places: Iterable[Place], segments: Iterable[Segment], complete: bool) -> str:
     """Print the file."""
-    found = {
+    data = {
         "format": FORMAT,
         "complete": complete,
         "namespaces": [_place_json(place) for place in places],
-        "segments": [_segment_json(one) for one in segments],
+        "segments": [_segment_json(segment) for segment in segments],
     }
-    return json.dumps(found, indent=2, ensure_ascii=False) + "\n"
+    return json.dumps(data, indent=2, ensure_ascii=False) + "\n"
 
 
 def _place_json(place: Place) -> object:
     ids = {str(number): name for number, name in place.ids.items()}
-    known = {"node": place.node, "called": place.called, "ids": ids, "collected": place.collected}
-    more = {key: value for key, value in known.items() if value}
+    fields = {"node": place.node, "called": place.called, "ids": ids, "collected": place.collected}
+    more = {key: value for key, value in fields.items() if value}
     return {"name": place.name, **more} if more else place.name
 
 
-def _segment_json(one: Segment) -> object:
-    ports = [f"{port.netns}/{port.link}" for port in one.ports]
-    return {"name": one.name, "reflects": one.reflects, "uplink": one.uplink, "ports": ports}
+def _segment_json(segment: Segment) -> object:
+    ports = [f"{port.netns}/{port.link}" for port in segment.ports]
+    return {"name": segment.name, "reflects": segment.reflects, "uplink": segment.uplink, "ports": ports}
 
 
 def parse_world(text: str) -> Parts:
     """Read the file. Raises: StateSyntaxError, Unsupported for another version of the format."""
-    found = read_json(text, WORLD)
+    data = read_json(text, WORLD)
     try:
-        _check_format(found)
-        complete = found.get("complete", True) is True
-        places = [_place(one) for one in found["namespaces"]]
-        segments = tuple(_segment(one, complete) for one in found["segments"])
+        _check_format(data)
+        complete = data.get("complete", True) is True
+        places = [_place(entry) for entry in data["namespaces"]]
+        segments = tuple(_segment(entry, complete) for entry in data["segments"])
         _check_twice("namespace", [place.name for place in places])
-        _check_twice("segment", [one.name for one in segments])
+        _check_twice("segment", [segment.name for segment in segments])
         return places, segments, complete
     except (LookupError, TypeError, ValueError, AttributeError) as problem:
         what = f"not `namespaces` and `segments` as expected: {problem}"
@@ -129,8 +129,8 @@ def parse_world(text: str) -> Parts:
         raise StateSyntaxError(what, source=WORLD, line=1, column=1, text=first) from None
 
 
-def _check_format(found: object) -> None:
-    version = found.get("format", FORMAT) if isinstance(found, dict) else FORMAT
+def _check_format(data: object) -> None:
+    version = data.get("format", FORMAT) if isinstance(data, dict) else FORMAT
     if version != FORMAT:
         raise Unsupported(f"{WORLD}: format {version!r}; this version reads format {FORMAT}")
 
@@ -141,14 +141,14 @@ def _check_twice(what: str, names: list[str]) -> None:
         raise ValueError(f"the {what} {twice!r} is named twice")
 
 
-def _place(found: Any) -> Place:
-    if not isinstance(found, dict):
-        return Place(folder_name(_text(found)))
-    ids = {int(number): folder_name(_text(name)) for number, name in found.get("ids", {}).items()}
-    node, called = _text(found.get("node", "")), _text(found.get("called", ""))
+def _place(data: Any) -> Place:
+    if not isinstance(data, dict):
+        return Place(folder_name(_text(data)))
+    ids = {int(number): folder_name(_text(name)) for number, name in data.get("ids", {}).items()}
+    node, called = _text(data.get("node", "")), _text(data.get("called", ""))
     if node:
         folder_name(node)  # a namespace whose name is taken gets it in front of its own
-    return Place(folder_name(_text(found["name"])), node, called, ids, found.get("collected", False) is True)
+    return Place(folder_name(_text(data["name"])), node, called, ids, data.get("collected", False) is True)
 
 
 def _segment(part: Mapping[str, Any], complete: bool) -> Segment:

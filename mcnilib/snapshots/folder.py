@@ -63,16 +63,16 @@ def read_folder(folder: Path) -> dict[str, str]:
 
 
 @contextmanager
-def located(place: str) -> Iterator[None]:
-    """Say in errors about files where the files are: `place` is put before their names."""
+def located(prefix: str) -> Iterator[None]:
+    """Say in errors about files where the files are: `prefix` is put before their names."""
     try:
         yield
     except StateSyntaxError as wrong:
-        raise wrong.inside(place) from None
+        raise wrong.inside(prefix) from None
     except SnapshotError as problem:
-        raise SnapshotError(f"{place}{problem}") from None
+        raise SnapshotError(f"{prefix}{problem}") from None
     except Unsupported as problem:
-        raise Unsupported(f"{place}{problem}") from None
+        raise Unsupported(f"{prefix}{problem}") from None
 
 
 def _namespaces(top: int, names: Iterable[str]) -> Iterator[tuple[str, str, str]]:
@@ -102,8 +102,8 @@ def _opened(folder: Path | str, called: str, at: int | None = None) -> Iterator[
     try:
         descriptor = os.open(folder, flags, dir_fd=at)
     except (OSError, ValueError) as problem:
-        why = getattr(problem, "strerror", None) or problem
-        raise SnapshotError(f"{called} cannot be read as a folder: {why}") from None
+        reason = getattr(problem, "strerror", None) or problem
+        raise SnapshotError(f"{called} cannot be read as a folder: {reason}") from None
     try:
         yield descriptor
     finally:
@@ -204,12 +204,12 @@ class _Reader:
         return StateSyntaxError(what, source=self.source, line=self.at + 1, column=1, text=line)
 
     def _head(self) -> str:
-        found = re.fullmatch(rf"{_HEAD}(\d{{1,9}}) (\S+)", self._line(), re.ASCII)
-        if not found:
+        match = re.fullmatch(rf"{_HEAD}(\d{{1,9}}) (\S+)", self._line(), re.ASCII)
+        if not match:
             raise self._wrong("not the output of collect.sh")
-        if int(found[1]) != FORMAT:
-            raise Unsupported(f"{self.source}: format {found[1]}; this version reads format {FORMAT}")
-        node = printable(found[2])
+        if int(match[1]) != FORMAT:
+            raise Unsupported(f"{self.source}: format {match[1]}; this version reads format {FORMAT}")
+        node = printable(match[2])
         self._name(node)
         self.at += 1
         return node
@@ -221,8 +221,8 @@ class _Reader:
         except ValueError as problem:
             raise self._wrong(str(problem)) from None
 
-    def _place(self, node: str, words: str) -> None:
-        name, _, called = printable(words).partition("\t")
+    def _place(self, node: str, text: str) -> None:
+        name, _, called = printable(text).partition("\t")
         self.at -= 1
         self._name(name)
         self.at += 1
@@ -234,9 +234,9 @@ class _Reader:
         while self._line().startswith(" "):
             self.at += 1
         body = [line[1:] for line in self.lines[first : self.at]]
-        found = re.fullmatch(r"=(\d{1,3})", body[-1], re.ASCII) if body else None
-        if not found:
+        status = re.fullmatch(r"=(\d{1,3})", body[-1], re.ASCII) if body else None
+        if not status:
             raise self._wrong(f"the exit status of {name!r} is missing")
         text = "\n".join(body[:-1]).strip("\n")
-        if name in NAMES and (found[1] == "0" or (name in TOLERATED and text)):
+        if name in NAMES and (status[1] == "0" or (name in TOLERATED and text)):
             self.files[f"{self.places[-1].name}/{name}"] = f"{text}\n" if text else ""

@@ -76,7 +76,7 @@ def load_collected(files: Mapping[str, str]) -> World:
 def _load(files: Mapping[str, str], *, strict: bool) -> World:
     check_text(files.get(WORLD, ""), WORLD)
     places, segments, complete = parse_world(files.get(WORLD, ""))
-    plugged = frozenset(port for one in segments for port in one.ports)
+    plugged = frozenset(port for segment in segments for port in segment.ports)
     readers = {
         place.name: _Reader(place, files, plugged, Reading(not strict, not complete, place.collected))
         for place in places
@@ -103,14 +103,14 @@ class _Reader:
         place = self.place
         none: tuple[Link, ...] = ()
         links = self.read(ROWS["ip-address"], self._links, none)
-        known = not self.gaps
+        complete = not self.gaps
         try:
             ids = parse_ids(*self._file("ip-netns.txt"))
         except McniError as problem:
             ids = {}
             self.note(unreadable(problem), problem)
         plugged = tuple(map(self._plugged, links)) if self.how.partial else links
-        return Home(place.name, plugged, place.node, place.called, {**ids, **place.ids}, known)
+        return Home(place.name, plugged, place.node, place.called, {**ids, **place.ids}, complete)
 
     def filters(self) -> dict[str, list[str]]:
         """Return the MACs that devices take beside their own."""
@@ -243,16 +243,16 @@ class _Reader:
         nft, legacy = (self.files.get(f"{self.place.name}/{row.file}", "") for row in rows)
         for gap in self._foreign(nft, legacy):
             self.note(gap)
-        chosen, other = rows[::-1] if holds_something(legacy) else rows
-        if self._path(other):
-            self.fill(netns, other, self._corrected)  # holds nothing, but what is wrong in it is said
+        chosen, unused = rows[::-1] if holds_something(legacy) else rows
+        if self._path(unused):
+            self.fill(netns, unused, self._corrected)  # holds nothing, but what is wrong in it is said
         return self.fill(netns, chosen, self._corrected)
 
     def _foreign(self, nft: str, legacy: str) -> Iterator[Gap]:
         """Yield what else decides about packets besides the rules that are read."""
-        name, told = self.place.name, self._file("nft.txt")
+        name, nft_file = self.place.name, self._file("nft.txt")
         yield from both_backends(nft, legacy, f"{name}/iptables-legacy.txt")
-        yield from self.ruleset.gaps(tells_flags(told[0])) if self.ruleset else foreign_tables(*told)
+        yield from self.ruleset.gaps(tells_flags(nft_file[0])) if self.ruleset else foreign_tables(*nft_file)
         yield from arp_rules(*self._file("arptables-legacy.txt"))
         yield from transforms(*self._file("xfrm.txt"))
         yield from programs_at_hooks(*self._file("bpf.txt"))

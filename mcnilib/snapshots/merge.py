@@ -27,22 +27,22 @@ def merged(parts: Sequence[Files], segments: Iterable[Segment] = ()) -> dict[str
     """
     files: dict[str, str] = {}
     places: list[Place] = []
-    found: dict[str, list[Segment]] = {}
+    by_name: dict[str, list[Segment]] = {}
     complete, taken = True, Names()
     for number, (part, (own, own_segments, whole)) in enumerate(zip(parts, _worlds(parts), strict=True)):
         names = _names(own, taken)
         places += [_renamed(place, names, number) for place in own]
         files |= {_moved(name, names): text for name, text in part.items() if name != WORLD}
-        for one in own_segments:
-            ports = tuple(Port(names.get(port.netns, port.netns), port.link) for port in one.ports)
-            found.setdefault(one.name, []).append(replace(one, ports=ports))
+        for segment in own_segments:
+            ports = tuple(Port(names.get(port.netns, port.netns), port.link) for port in segment.ports)
+            by_name.setdefault(segment.name, []).append(replace(segment, ports=ports))
         complete = complete and whole
-    told = tuple(segments)
-    for one in told:
-        found.setdefault(one.name, []).append(one)
-    joined = [_joined(same) for same in found.values()]
+    added = tuple(segments)
+    for segment in added:
+        by_name.setdefault(segment.name, []).append(segment)
+    joined = [_joined(same) for same in by_name.values()]
     _check(joined, places)
-    _check_devices(told, files)
+    _check_devices(added, files)
     return {WORLD: print_world(places, joined, complete), **files}
 
 
@@ -50,11 +50,11 @@ def _worlds(parts: Sequence[Files]) -> list[Parts]:
     """Read what each snapshot consists of; a namespace without files is left out when another snapshot has them."""
     worlds = [parse_world(part.get(WORLD, "")) for part in parts]
     folders = [{name.partition("/")[0] for name in part} for part in parts]
-    found = zip(worlds, folders, strict=True)
-    there = {(one.node, one.called) for (places, *_), names in found for one in places if one.name in names}
+    pairs = list(zip(worlds, folders, strict=True))
+    there = {(place.node, place.called) for (places, *_), names in pairs for place in places if place.name in names}
     return [
-        ([one for one in places if one.name in names or (one.node, one.called) not in there], segments, whole)
-        for (places, segments, whole), names in zip(worlds, folders, strict=True)
+        ([place for place in places if place.name in names or (place.node, place.called) not in there], segments, whole)
+        for (places, segments, whole), names in pairs
     ]
 
 
@@ -82,21 +82,21 @@ def _moved(path: str, names: Mapping[str, str]) -> str:
 
 def _joined(same: Sequence[Segment]) -> Segment:
     """Return the segment that several of one name are: it has the ports of all."""
-    ports = dict.fromkeys(port for one in same for port in one.ports)
-    reflects, uplink = any(one.reflects for one in same), any(one.uplink for one in same)
+    ports = dict.fromkeys(port for segment in same for port in segment.ports)
+    reflects, uplink = any(segment.reflects for segment in same), any(segment.uplink for segment in same)
     return Segment(same[0].name, tuple(ports), reflects, uplink)
 
 
 def _check(segments: Iterable[Segment], places: Iterable[Place]) -> None:
     names = {place.name for place in places}
-    for port in (port for one in segments for port in one.ports):
+    for port in (port for segment in segments for port in segment.ports):
         if port.netns not in names:
             raise not_there("network namespace", port.netns, sorted(names))
 
 
 def _check_devices(segments: Iterable[Segment], files: Files) -> None:
     """Insist on devices that are there, where it was collected which there are."""
-    ports = [port for one in segments for port in one.ports]
+    ports = [port for segment in segments for port in segment.ports]
     devices = {netns: _devices(files, netns) for netns in {port.netns for port in ports}}
     for port in ports:
         names = devices[port.netns]

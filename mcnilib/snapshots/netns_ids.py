@@ -39,14 +39,14 @@ def parse_ids(text: str, source: str = "ip netns list-id") -> dict[int, str]:
 
     Raises: StateSyntaxError.
     """
-    found = {}
+    names = {}
     for number, line in enumerate(text.splitlines(), 1):
-        words = re.fullmatch(r"nsid (\d{1,10}) ?(?:\(iproute2 netns name: (.*?)\))?.*", line.strip(), re.ASCII)
-        if line.strip() and not words:
+        match = re.fullmatch(r"nsid (\d{1,10}) ?(?:\(iproute2 netns name: (.*?)\))?.*", line.strip(), re.ASCII)
+        if line.strip() and not match:
             raise StateSyntaxError("not `nsid NUMBER ...`", source=source, line=number, column=1, text=line)
-        if words and words[2]:
-            found[int(words[1])] = words[2]
-    return found
+        if match and match[2]:
+            names[int(match[1])] = match[2]
+    return names
 
 
 def connected(homes: Iterable[Home]) -> dict[str, tuple[Link, ...]]:
@@ -83,7 +83,7 @@ class _Directory:
 
     def called(self, name: str, home: Home) -> Home | None:
         """Return another namespace of the same machine by its name, there or here."""
-        return next((one for one in self._called.get((home.node, name), ()) if one is not home), None)
+        return next((peer for peer in self._called.get((home.node, name), ()) if peer is not home), None)
 
     def fitting(self, number: str, home: Home) -> Home | None:
         """Return the only namespace all links of `home` that lead to an id could lead to; None for none or several.
@@ -92,16 +92,16 @@ class _Directory:
         """
         key = (home.name, number)
         if key not in self._known:
-            ends = (self._ends.get((home.node, *_sought(*one)), {}) for one in self._leading[key])
-            near = (other for other in min(ends, key=len).values() if other is not home)
-            found = list(islice((other for other in near if self._fits(number, home, other)), 2))
-            blind = any(other is not home for other in self._blind.get(home.node, ()))
-            self._known[key] = found[0] if len(found) == 1 and not blind else None
+            ends = (self._ends.get((home.node, *_sought(*leading)), {}) for leading in self._leading[key])
+            near = (peer for peer in min(ends, key=len).values() if peer is not home)
+            matches = list(islice((peer for peer in near if self._fits(number, home, peer)), 2))
+            blind = any(peer is not home for peer in self._blind.get(home.node, ()))
+            self._known[key] = matches[0] if len(matches) == 1 and not blind else None
         return self._known[key]
 
-    def _fits(self, number: str, home: Home, other: Home) -> bool:
-        devices = self._devices[other.name]
-        return all(_joined(link, devices.get(far.index), home, other) for link, far in self._leading[home.name, number])
+    def _fits(self, number: str, home: Home, peer: Home) -> bool:
+        devices = self._devices[peer.name]
+        return all(_joined(link, devices.get(far.index), home, peer) for link, far in self._leading[home.name, number])
 
 
 BELOW = (DeviceRole.NIC, DeviceRole.BRIDGE)
@@ -131,8 +131,8 @@ def _named(link: Link, home: Home, directory: _Directory) -> Link:
 def _found(far: LinkEnd, home: Home, directory: _Directory) -> LinkEnd:
     """Return the far end with the name of its namespace; as it is when that is not known."""
     if called := _called(far.netns, home):
-        other = directory.called(called, home)
-        return LinkEnd(other.name if other else called, far.index)
+        peer = directory.called(called, home)
+        return LinkEnd(peer.name if peer else called, far.index)
     fitting = directory.fitting(far.netns, home)
     return LinkEnd(fitting.name, far.index) if fitting else far
 
@@ -144,7 +144,7 @@ def _called(netns: str, home: Home) -> str:
     return home.ids.get(int(netns[1:]), "") if netns[1:].isdecimal() else ""
 
 
-def _joined(link: Link, end: Link | None, home: Home, other: Home) -> bool:
+def _joined(link: Link, end: Link | None, home: Home, peer: Home) -> bool:
     """Tell whether a device can be the other end of a link: a veth that names it in turn, or what lies below it."""
     if end is None:
         return False
@@ -153,8 +153,8 @@ def _joined(link: Link, end: Link | None, home: Home, other: Home) -> bool:
     back = end.kind.endpoint
     if end.kind.role is not DeviceRole.PAIR or back is None or back.index != link.index:
         return False
-    named = _called(back.netns, other)
-    return back.netns != other.name and named in ("", home.called, home.name)
+    named = _called(back.netns, peer)
+    return back.netns != peer.name and named in ("", home.called, home.name)
 
 
 NAMED = 3

@@ -79,8 +79,8 @@ class Ruleset:
             self._table((table["family"], table["name"]), table.get("flags", []))
         elif (chain := entry.get("chain")) is not None:
             at = (chain["family"], chain["table"])
-            one = NativeChain(at, chain["name"], chain.get("hook", ""), chain.get("policy", "accept"))
-            self.chains[at, one.name] = one
+            native = NativeChain(at, chain["name"], chain.get("hook", ""), chain.get("policy", "accept"))
+            self.chains[at, native.name] = native
         elif (rule := entry.get("rule")) is not None:
             self.chains[(rule["family"], rule["table"]), rule["chain"]].rules.append(rule["expr"])
 
@@ -98,22 +98,22 @@ class Ruleset:
         """
         for family, name in () if told else sorted(self.doubtful):
             yield Gap(f"whether the table {family} {name} is dormant, nft does not say", self.source, rules=True)
-        for one in self._foreign():
-            if one.table[0] in ("ip", "inet") and one.hook != "ingress":
-                yield self._gap(one)._replace(rules=True, hooks=(one.hook.upper(),))
-            elif one.table[0] in ("arp", "netdev", "inet"):
-                yield self._gap(one)
+        for chain in self._foreign():
+            if chain.table[0] in ("ip", "inet") and chain.hook != "ingress":
+                yield self._gap(chain)._replace(rules=True, hooks=(chain.hook.upper(),))
+            elif chain.table[0] in ("arp", "netdev", "inet"):
+                yield self._gap(chain)
 
     def bridges(self) -> Gap | None:
         """Return which chain decides about frames in bridges; None for none."""
-        return next((self._gap(one) for one in self._foreign() if one.table[0] == "bridge"), None)
+        return next((self._gap(chain) for chain in self._foreign() if chain.table[0] == "bridge"), None)
 
     def _foreign(self) -> Iterator[NativeChain]:
         """Yield the chains at hooks that belong to tables of which iptables-save prints nothing."""
-        for one in self.chains.values():
-            own = one.table[0] == "ip" and one.table[1] in BUILT_IN
-            if one.hook and one.acts and not own and one.table not in self.dormant:
-                yield one
+        for chain in self.chains.values():
+            own = chain.table[0] == "ip" and chain.table[1] in BUILT_IN
+            if chain.hook and chain.acts and not own and chain.table not in self.dormant:
+                yield chain
 
     def _gap(self, chain: NativeChain) -> Gap:
         return Gap(f"the nftables chain {chain}, at the hook {chain.hook}, is not modelled", self.source)
@@ -129,14 +129,14 @@ class Ruleset:
         )
 
     def _chain(self, table: Table, chain: Chain) -> Chain:
-        found = self.chains.get((("ip", table.name), chain.name))
-        if found and not found.hook and chain.name in BUILT_IN[table.name]:
+        listed = self.chains.get((("ip", table.name), chain.name))
+        if listed and not listed.hook and chain.name in BUILT_IN[table.name]:
             return Chain(chain.name, (), "ACCEPT")  # no packet gets there
-        native = [number for number, whole in enumerate(found.rules) if not whole] if found else []
-        if not found or not native:
+        native = [number for number, whole in enumerate(listed.rules) if not whole] if listed else []
+        if not listed or not native:
             return chain
         rules = list(chain.rules)
-        if len(rules) != len(found.rules):
+        if len(rules) != len(listed.rules):
             return replace(chain, rules=(self._unknown(chain.name, native[0]),))
         for number in native:
             rules[number] = self._unknown(chain.name, number)
@@ -176,10 +176,10 @@ def _match_printed(left: Any, right: Any) -> bool:
     if (kind := subject.get("payload")) is not None:
         what = kind.get("field", "")
         ranges = what in _PORTS
-        known = what in (*ADDRESSES, *_PORTS, *_HEADERS) and kind.get("protocol") in ("ip", "tcp", "udp", "icmp")
+        printed = what in (*ADDRESSES, *_PORTS, *_HEADERS) and kind.get("protocol") in ("ip", "tcp", "udp", "icmp")
     else:
-        known, ranges = subject.get("meta", {}).get("key") in META, False
-    return known and (ranges or not (isinstance(right, dict) and "range" in right))
+        printed, ranges = subject.get("meta", {}).get("key") in META, False
+    return printed and (ranges or not (isinstance(right, dict) and "range" in right))
 
 
 def _set(right: Any) -> bool:

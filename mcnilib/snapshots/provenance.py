@@ -83,14 +83,14 @@ def _inferred(writer: str, sign: str) -> Origin:
 
 def _of_chain_rule(rule: ChainRule) -> Origin | None:
     """Judge by the chain, by the comment, then by the chain it jumps to."""
-    if found := _first(_CHAINS, rule.chain):
-        return _inferred(found, f"the name of the chain {rule.chain}")
-    words = re.search(r'--comment (?:"([^"]*)"|(\S+))', rule.text)
-    comment = (words[1] or words[2] or "") if words else ""
-    if found := _first(COMMENTS, comment):
-        return _inferred(found, f"its comment {comment!r}")
-    if isinstance(rule.target, Jump) and (found := _first(_CHAINS, rule.target.chain)):
-        return _inferred(found, f"the name of the chain {rule.target.chain} it jumps to")
+    if writer := _first(_CHAINS, rule.chain):
+        return _inferred(writer, f"the name of the chain {rule.chain}")
+    match = re.search(r'--comment (?:"([^"]*)"|(\S+))', rule.text)
+    comment = (match[1] or match[2] or "") if match else ""
+    if writer := _first(COMMENTS, comment):
+        return _inferred(writer, f"its comment {comment!r}")
+    if isinstance(rule.target, Jump) and (writer := _first(_CHAINS, rule.target.chain)):
+        return _inferred(writer, f"the name of the chain {rule.target.chain} it jumps to")
     if "-i veth0 " in f"{rule.text} " and "--set-xmark 0x1/" in rule.text:
         return _inferred(COORDINATOR, "the mark 0x1 for what comes in by veth0")
     return None
@@ -124,8 +124,8 @@ def _of_rule(rule: Rule) -> Origin | None:
 
 
 def _of_device(dev: str) -> Origin | None:
-    found = _first(DEVICES, dev)
-    return _inferred(found, f"the device {dev}") if found else None
+    writer = _first(DEVICES, dev)
+    return _inferred(writer, f"the device {dev}") if writer else None
 
 
 @lru_cache(maxsize=65536)
@@ -138,12 +138,12 @@ def with_writers(trace: Trace) -> Trace:
 
     Defaults that were assumed have no writer.
     """
-    branches = tuple(replace(one, trace=with_writers(one.trace)) for one in trace.branches)
+    branches = tuple(replace(branch, trace=with_writers(branch.trace)) for branch in trace.branches)
     same = (
         new.trace for new, old in zip(branches, trace.branches, strict=True) if old.trace.journeys is trace.journeys
     )
-    told = next(same, None)  # of the branches the one that the trace itself tells stays the same
-    journeys = told.journeys if told else tuple(_journey(journey) for journey in trace.journeys)
+    chosen = next(same, None)  # of the branches the one that the trace itself tells stays the same
+    journeys = chosen.journeys if chosen else tuple(_journey(journey) for journey in trace.journeys)
     outcome = trace.outcome
     decided = journeys[trace.journeys.index(outcome.journey)]
     step = decided.steps[outcome.journey.steps.index(outcome.step)]

@@ -32,8 +32,8 @@ def parse_listeners(text: str, netns: str, source: str = "ss -ltun") -> tuple[Li
     Nobody knows from which address a UDP server on all of them answers. Raises: StateSyntaxError.
     """
     lines = enumerate(text.splitlines(), 1)
-    found = (Words(line, source=source, number=number) for number, line in lines)
-    return tuple(one for words in found if words and words.next != "Netid" for one in _listener(words, netns))
+    scanners = (Words(line, source=source, number=number) for number, line in lines)
+    return tuple(entry for words in scanners if words and words.next != "Netid" for entry in _listener(words, netns))
 
 
 def _listener(words: Words, netns: str) -> Iterator[Listener]:
@@ -54,10 +54,10 @@ def _listener(words: Words, netns: str) -> Iterator[Listener]:
 
 def _end(words: Words) -> tuple[IPv4Address | None, int, str]:
     """Read one end of a socket: address (None for one of IPv6), port and device."""
-    place = words.take("an address and a port")
-    host, _, port = place.rpartition(":")
+    endpoint = words.take("an address and a port")
+    host, _, port = endpoint.rpartition(":")
     if not (port.isdecimal() and port.isascii() and len(port) <= 5 and 0 < int(port) <= 65535):
-        raise words.wrong(f"{place!r} is not an address and a port")
+        raise words.wrong(f"{endpoint!r} is not an address and a port")
     host = re.sub(r"^\[::ffff:([\d.]+)\]", r"\1", host)
     host, _, dev = host.partition("%")
     if host.startswith("["):
@@ -70,19 +70,19 @@ def _end(words: Words) -> tuple[IPv4Address | None, int, str]:
 
 def print_listeners(listeners: Iterable[Listener]) -> str:
     """Print listeners as `ss -ltun` does."""
-    lines = [_line(one) for one in listeners]
+    lines = [_line(listener) for listener in listeners]
     return "\n".join([_HEAD, *lines]) + "\n" if lines else ""
 
 
 _HEAD = "Netid State  Recv-Q Send-Q Local Address:Port  Peer Address:PortProcess"
 
 
-def _line(one: Listener) -> str:
-    queue = 128 if one.proto == "tcp" else 0
-    waiting = queue + 1 if one.full else 0
-    far = f"{one.peer[0]}:{one.peer[1]}" if one.peer else "0.0.0.0:*"
-    state = "ESTAB" if one.peer else STATES[one.proto][0]
-    return f"{one.proto:<5} {state:<6} {waiting:<6} {queue:<6} {one.host}:{one.port}  {far}"
+def _line(listener: Listener) -> str:
+    queue = 128 if listener.proto == "tcp" else 0
+    waiting = queue + 1 if listener.full else 0
+    far = f"{listener.peer[0]}:{listener.peer[1]}" if listener.peer else "0.0.0.0:*"
+    state = "ESTAB" if listener.peer else STATES[listener.proto][0]
+    return f"{listener.proto:<5} {state:<6} {waiting:<6} {queue:<6} {listener.host}:{listener.port}  {far}"
 
 
 class QuestionError(McniError, ValueError):
@@ -107,13 +107,13 @@ def read_flow(netns: str, to: str, source: str = "", patience: float = 5.0) -> F
 
 def _meant(to: str) -> str:
     """Guess what was meant by an address, and a port if there is one, written in another form."""
-    found = re.search(r"([0-9]+(?:\.[0-9]+){3})(?::([0-9]+))?", to)
-    if not found:
+    match = re.search(r"([0-9]+(?:\.[0-9]+){3})(?::([0-9]+))?", to)
+    if not match:
         return ""
     named = get_close_matches(re.split(r"\W", to)[0].lower(), FLOW_PROTOCOLS, 1)
-    proto = "icmp" if not found[2] else named[0] if named and named[0] != "icmp" else "tcp"
-    port = f":{found[2]}" if found[2] else ""
-    return f"; did you mean '{proto}:{found[1]}{port}'?"
+    proto = "icmp" if not match[2] else named[0] if named and named[0] != "icmp" else "tcp"
+    port = f":{match[2]}" if match[2] else ""
+    return f"; did you mean '{proto}:{match[1]}{port}'?"
 
 
 def _from(flow: Flow, source: str) -> Flow:
@@ -126,14 +126,18 @@ def _from(flow: Flow, source: str) -> Flow:
 
 def own_port(flow: Flow, servers: Iterable[Listener]) -> None:
     """Check that no server has the port the client's socket is to have. Raises: QuestionError."""
-    there = (one for one in servers if (one.netns, one.proto, one.port) == (flow.netns, flow.proto, flow.sport))
+    there = (
+        server
+        for server in servers
+        if (server.netns, server.proto, server.port) == (flow.netns, flow.proto, flow.sport)
+    )
     if taken := next(there, None):
         raise QuestionError(f"{taken} has the client's port in {flow.netns}: name another one, as in --source :40001")
 
 
 def read_listeners(texts: Iterable[str]) -> tuple[Listener, ...]:
     """Read `NETNS:PORT` as a server there, for TCP and UDP. Raises: QuestionError."""
-    return tuple(one for text in texts for one in _servers(text))
+    return tuple(listener for text in texts for listener in _servers(text))
 
 
 def changed(world: World, commands: str) -> World:

@@ -65,7 +65,7 @@ class Snapshot:
         for a client's port that a server has.
         """
         flow = replace(flow, netns=self.namespace(flow.netns))
-        given = tuple(replace(one, netns=self.namespace(one.netns)) for one in listeners)
+        given = tuple(replace(listener, netns=self.namespace(listener.netns)) for listener in listeners)
         servers = (*given, *self.listeners)
         own_port(flow, servers)
 
@@ -84,8 +84,8 @@ class Snapshot:
         except AddressValueError:
             if name in names:
                 return name
-            known, bare = self._addresses(), re.split("[/:]", name)[0]  # an address with a length or a port
-            raise not_there("network namespace", name, names, also=[bare] if bare in known else known) from None
+            addresses, bare = self._addresses(), re.split("[/:]", name)[0]  # an address with a length or a port
+            raise not_there("network namespace", name, names, also=[bare] if bare in addresses else addresses) from None
         owners = [netns.name for netns in self.world if address in netns.own_addresses]
         if len(owners) != 1:
             raise self._not_one(str(address), owners)
@@ -98,14 +98,14 @@ class Snapshot:
         return NotThere(f"no network namespace has the address {address}{nearest(address, self._addresses())}")
 
     def _addresses(self) -> list[str]:
-        return [str(one) for netns in self.world for one in netns.own_addresses]
+        return [str(address) for netns in self.world for address in netns.own_addresses]
 
     def files(self) -> dict[str, str]:
         """Return the files of the snapshot: relative name -> text. Sysctls that nobody wrote have their defaults."""
         names = [netns.name for netns in self.world]
         sockets = {f"{n}/{SOCKETS}": print_listeners(x for x in self.listeners if x.netns == n) for n in names}
-        found = save(self.world) | {name: text for name, text in sockets.items() if text}
-        return found | {f"{netns.name}/{SYSCTLS}": _given(netns) for netns in self.world}
+        collected = save(self.world) | {name: text for name, text in sockets.items() if text}
+        return collected | {f"{netns.name}/{SYSCTLS}": _given(netns) for netns in self.world}
 
 
 def _given(netns: Netns) -> str:
@@ -114,11 +114,11 @@ def _given(netns: Netns) -> str:
     Redirects are off where they are not listed (`mcnilib.trace.stack.icmp`), and devices without a line are like
     `default`.
     """
-    there = {line.key: line for line in netns.sysctls}
+    there = {setting.key: setting for setting in netns.sysctls}
     keys = (*GLOBAL, *(conf_key(name, scope) for name in CONF if name not in _UNASKED for scope in ("all", "default")))
     rest = {key: stored(netns.settings, key) for key in keys if key not in there}
-    lines = sorted({**there, **rest}.values(), key=lambda line: line.key)
-    return "".join(f"{line}\n" for line in lines if line.value)
+    lines = sorted({**there, **rest}.values(), key=lambda setting: setting.key)
+    return "".join(f"{setting}\n" for setting in lines if setting.value)
 
 
 def open_snapshot(*paths: Path | str, segments: Iterable[Segment] = ()) -> Snapshot:
@@ -175,8 +175,8 @@ def snapshot_of(files: Mapping[str, str], name: str = "snapshot") -> Snapshot:
     world = without_ipvs(load_collected(files))
     gaps: dict[str, list[Gap]] = {}
     listeners, connections = tuple(_listeners(world, files, gaps)), tuple(_connections(world, files, gaps))
-    known = (netns.but(missing=(*netns.missing, *gaps.get(netns.name, ()))) for netns in world)
-    return Snapshot(replace(world, namespaces=tuple(known)) if gaps else world, listeners, name, connections)
+    namespaces = (netns.but(missing=(*netns.missing, *gaps.get(netns.name, ()))) for netns in world)
+    return Snapshot(replace(world, namespaces=tuple(namespaces)) if gaps else world, listeners, name, connections)
 
 
 def _listeners(world: World, files: Mapping[str, str], gaps: dict[str, list[Gap]]) -> Iterable[Listener]:
@@ -218,9 +218,9 @@ def assumed(world: World, trace: Trace, ask: _Ask) -> Iterator[str]:
     awake = {name for course in trace.courses for name, _ in course.connections}
     there = [netns for netns in world if netns.name in awake]
     for name in _SWITCHES:
-        turned = {netns.name: other for netns in there if (other := _turned(netns, name)) is not netns}
+        turned = {netns.name: changed for netns in there if (changed := _turned(netns, name)) is not netns}
         if turned and _end(ask, _with(world, *turned.values())) != end:
-            alone = [one for one in turned if len(turned) <= _MOST and _end(ask, _with(world, turned[one])) != end]
+            alone = [ns for ns in turned if len(turned) <= _MOST and _end(ask, _with(world, turned[ns])) != end]
             yield _sentence(name, alone or [*turned])
 
 
@@ -228,8 +228,10 @@ def _turned(netns: Netns, name: str) -> Netns:
     """Return a namespace in which a setting has the other value wherever nobody gave it; itself where it was given."""
     keys = [conf_key(name, dev) for dev in ("all", *(link.name for link in netns.links))] if name in CONF else [name]
     lines = [stored(netns.settings, key) for key in keys]
-    other = _STRICTER.get(name)
-    new = tuple(Setting(line.key, other or _OTHER[line.value]) for line in lines if line.origin is KERNEL_DEFAULT)
+    stricter = _STRICTER.get(name)
+    new = tuple(
+        Setting(entry.key, stricter or _OTHER[entry.value]) for entry in lines if entry.origin is KERNEL_DEFAULT
+    )
     return netns.but(sysctls=(*netns.sysctls, *new)) if new else netns
 
 

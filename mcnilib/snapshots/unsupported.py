@@ -58,7 +58,7 @@ def foreign_tables(text: str, source: str) -> Iterator[Gap]:
 def filtered_bridges(text: str, source: str) -> Gap | None:
     """Read `nft list tables`; return which table of the family bridge decides about frames there, None for none."""
     active = ((number, family, name) for number, family, name, dormant in _tables(text, source) if not dormant)
-    return next((_foreign(source, *one) for one in active if one[1] == "bridge"), None)
+    return next((_foreign(source, *table) for table in active if table[1] == "bridge"), None)
 
 
 def dormant_tables(text: str, source: str) -> frozenset[tuple[str, str]]:
@@ -75,9 +75,9 @@ def _tables(text: str, source: str) -> Iterator[tuple[int, str, str, bool]]:
     """Yield line, family and name of each table, and whether it is dormant."""
     lines = [*told_lines(text), (0, "")]
     for (number, line), (_, following) in pairwise(lines):
-        found, flags = TABLE.fullmatch(line), TABLE_FLAGS.fullmatch(following)
-        if found:
-            yield number, found[1], found[2], flags is not None and "dormant" in flags[1]
+        match, flags = TABLE.fullmatch(line), TABLE_FLAGS.fullmatch(following)
+        if match:
+            yield number, match[1], match[2], flags is not None and "dormant" in flags[1]
         elif not TABLE_FLAGS.fullmatch(line):
             raise wrong_line("expected table FAMILY NAME, as `nft list tables` prints it", line, source, number)
 
@@ -99,8 +99,8 @@ def bridge_rules(text: str, source: str) -> Gap | None:
     Source: do_replace_finish() in net/bridge/netfilter/ebtables.c (Linux 6.18).
     """
     for number, line in told_lines(text):
-        if found := re.match(r"(ebtable_\w+) \d+ [1-9]", line):
-            what = f"ebtables-legacy has rules in {found[1]} of this machine, which are not modelled"
+        if match := re.match(r"(ebtable_\w+) \d+ [1-9]", line):
+            what = f"ebtables-legacy has rules in {match[1]} of this machine, which are not modelled"
             return Gap(what, f"{source}:{number}")
     return None
 
@@ -111,10 +111,10 @@ def transforms(text: str, source: str) -> Iterator[Gap]:
     Source: ip/xfrm_policy.c (iproute2 6.1). Raises: StateSyntaxError for text ip does not print.
     """
     for number, line in told_lines(text):
-        found = POLICIES.fullmatch(line)
-        if not found:
+        match = POLICIES.fullmatch(line)
+        if not match:
             raise wrong_line("expected SPD IN N OUT N FWD N, as `ip xfrm policy count` prints it", line, source, number)
-        if any(int(count) for count in found.groups()):
+        if any(int(count) for count in match.groups()):
             yield Gap(
                 "the namespace has XFRM policies (IPsec), which are not modelled", f"{source}:{number}", rules=True
             )
@@ -125,16 +125,16 @@ def full_table(sysctls: str, source: str) -> Iterator[Gap]:
 
     Source: __nf_conntrack_alloc() and early_drop() in net/netfilter/nf_conntrack_core.c.
     """
-    found = {what: re.search(rf"^net\.netfilter\.nf_conntrack_{what} = (\d{{1,10}})$", sysctls, re.M) for what in USE}
-    count, most = (int(one[1]) if one else 0 for one in (found[what] for what in USE))
+    matches = {what: re.search(rf"^net\.netfilter\.nf_conntrack_{what} = (\d{{1,10}})$", sysctls, re.M) for what in USE}
+    count, most = (int(match[1]) if match else 0 for match in (matches[what] for what in USE))
     if count and count >= most:
         yield Gap(f"conntrack is full, nf_conntrack_count is {count} of {most}", source, rules=True)
 
 
 def odd_sysctls(sysctls: str, source: str) -> Iterator[Gap]:
     """Read `sysctl -a`; yield a gap for each setting that is not modelled and, as it is set, changes packets' ways."""
-    for number, found in matching_lines(ODD, sysctls):
-        yield Gap(f"{found[0]} is not modelled", f"{source}:{number}")
+    for number, match in matching_lines(ODD, sysctls):
+        yield Gap(f"{match[0]} is not modelled", f"{source}:{number}")
 
 
 def holds_something(text: str) -> bool:
@@ -219,18 +219,18 @@ def root_queues(text: str, source: str) -> dict[str, Gap]:
     """Read `ip address show`, which names the discipline of each device without its options; see `queued_devices`."""
     gaps: dict[str, Gap] = {}
     for number, line in told_lines(text):
-        words = _ROOT.match(line)
-        if words and words[2] not in HARMLESS:
-            gaps[words[1]] = Gap(f"{words[1]} has a qdisc {words[2]}, which is not modelled", f"{source}:{number}")
+        match = _ROOT.match(line)
+        if match and match[2] not in HARMLESS:
+            gaps[match[1]] = Gap(f"{match[1]} has a qdisc {match[2]}, which is not modelled", f"{source}:{number}")
     return gaps
 
 
 def _disciplines(text: str, source: str) -> Iterator[tuple[int, str, str, str]]:
     """Yield line, kind, device and options of each discipline."""
     for number, line in told_lines(text):
-        words = QDISC.match(line)
-        if words:
-            yield number, words[1], words[2], words[3]
+        match = QDISC.match(line)
+        if match:
+            yield number, match[1], match[2], match[3]
         elif not line[0].isspace():
             what = "expected qdisc KIND HANDLE: dev DEVICE, as `tc qdisc show` prints it"
             raise wrong_line(what, line, source, number)
@@ -240,9 +240,9 @@ def filters(text: str, source: str) -> dict[str, Gap]:
     """Read `tc filter show` of several devices, whose names stand in front; return those that have filters, and why."""
     gaps: dict[str, Gap] = {}
     for number, line in told_lines(text):
-        if words := FILTER.match(line):
-            what = f"{words[1]} has filters in tc, which are not modelled"
-            gaps.setdefault(words[1], Gap(what, f"{source}:{number}"))
+        if match := FILTER.match(line):
+            what = f"{match[1]} has filters in tc, which are not modelled"
+            gaps.setdefault(match[1], Gap(what, f"{source}:{number}"))
     return gaps
 
 
@@ -250,9 +250,9 @@ def programs_on(text: str, source: str) -> dict[str, Gap]:
     """Read `bpftool net`; return the devices that have BPF programs (XDP, tcx, tc), each with its gap."""
     gaps: dict[str, Gap] = {}
     for number, section, line in _attachments(text):
-        if section in ("xdp", "tc") and (words := PROGRAM.match(line)):
-            what = f"{words[1]} has a BPF program ({section}, {words[2]})"
-            gaps.setdefault(words[1], Gap(what, f"{source}:{number}"))
+        if section in ("xdp", "tc") and (match := PROGRAM.match(line)):
+            what = f"{match[1]} has a BPF program ({section}, {match[2]})"
+            gaps.setdefault(match[1], Gap(what, f"{source}:{number}"))
     return gaps
 
 
@@ -264,12 +264,12 @@ def programs_at_hooks(text: str, source: str) -> Iterator[Gap]:
     """
     here = NETNS.search(text)
     for number, section, line in _attachments(text):
-        if section == "netfilter" and (words := HOOK.fullmatch(line)) and words[1] in ("ip", "inet"):
+        if section == "netfilter" and (match := HOOK.fullmatch(line)) and match[1] in ("ip", "inet"):
             what = (
-                f"a BPF program is at the hook {words[2]} in a namespace of this machine, bpftool does not say in which"
+                f"a BPF program is at the hook {match[2]} in a namespace of this machine, bpftool does not say in which"
             )
-            yield Gap(what, f"{source}:{number}", rules=True, hooks=(words[2].upper(),))
-        elif (found := LOOKUP.match(line)) and (here is None or here[1] == found[1]):
+            yield Gap(what, f"{source}:{number}", rules=True, hooks=(match[2].upper(),))
+        elif (lookup := LOOKUP.match(line)) and (here is None or here[1] == lookup[1]):
             yield Gap("a BPF program (sk_lookup) chooses sockets", f"{source}:{number}", rules=True, hooks=("INPUT",))
 
 
@@ -290,5 +290,5 @@ def _attachments(text: str) -> Iterator[tuple[int, str, str]]:
 
 def since(release: str, least: tuple[int, int]) -> bool:
     """Tell whether the output of `uname -r` is of a kernel at least that new."""
-    found = re.match(r"(\d{1,4})\.(\d{1,4})", release)
-    return found is not None and (int(found[1]), int(found[2])) >= least
+    match = re.match(r"(\d{1,4})\.(\d{1,4})", release)
+    return match is not None and (int(match[1]), int(match[2])) >= least
