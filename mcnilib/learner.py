@@ -112,8 +112,8 @@ def _on_binder(binder: str) -> str:
 
 def without_tests(text: str) -> str:
     """Return pyproject.toml for a copy. Raises: LearnerError when the settings of pytest are not found."""
-    left, found = TESTS.subn(lambda _: NO_TESTS, text)
-    if found != 1:
+    left, count = TESTS.subn(lambda _: NO_TESTS, text)
+    if count != 1:
         raise LearnerError("pyproject.toml does not say how its tests run")
     return left
 
@@ -131,7 +131,7 @@ def without_solutions(text: str) -> str:
     import tomllib  # a fortieth of what a command takes to start
 
     left = SOLUTION.sub("", text)
-    if any("solution" in one for one in tomllib.loads(left)["exercise"]):
+    if any("solution" in exercise for exercise in tomllib.loads(left)["exercise"]):
         raise LearnerError("a solution is written in a form that cannot be taken out")
     return left
 

@@ -108,7 +108,7 @@ def check_folder(folder: Path) -> None:
 def check_files_in(folder: Path) -> None:
     """Tell before any work is done that no file can be added to a folder, or it cannot be made. Raises: WriteError."""
     with _naming(folder):
-        there = next(one for one in (folder, *folder.absolute().parents) if os.path.lexists(one))
+        there = next(path for path in (folder, *folder.absolute().parents) if os.path.lexists(path))
         if not there.is_dir():
             raise WriteError(f"{there} is there already and is no folder; nothing was written")
         _check_room(folder, there)
@@ -160,8 +160,8 @@ def _naming(path: Path) -> Iterator[None]:
     except McniError:
         raise
     except (OSError, ValueError) as problem:
-        why = getattr(problem, "strerror", None) or problem
-        raise WriteError(f"{path} cannot be written: {why}") from None
+        reason = getattr(problem, "strerror", None) or problem
+        raise WriteError(f"{path} cannot be written: {reason}") from None
 
 
 class _Output(io.FileIO):

@@ -155,7 +155,7 @@ def _add_state(verbs: Any) -> None:
     state.add_argument("command", help='for example "ip rule", "ip route show table 500", "iptables-save -t filter"')
     add_settings(state)
     for name in ("protocol", "placement", "receiving-node"):
-        state.refuse(f"--{name}", "in the state; it chooses a conversation", lambda found: True)
+        state.refuse(f"--{name}", "in the state; it chooses a conversation", lambda parsed: True)
 
 
 def list_scenarios(arguments: argparse.Namespace) -> int:

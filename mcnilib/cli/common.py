@@ -52,11 +52,11 @@ def story_named(name: str, *behind: object) -> Scenario:
     try:
         story, *others = scenarios(name)
     except ScenarioError as problem:
-        names = {text for one in all_scenarios() for text in (one.name, str(one.number))}
+        names = {text for each in all_scenarios() for text in (each.name, str(each.number))}
         swapped = [f"; {word} is one, and stands first" for word in map(str, behind) if word in names]
         raise ScenarioError(f"{problem}{''.join(swapped[:1])}") from None
     if others and sys.stderr is not None:
-        also = ", ".join(one.name for one in others)
+        also = ", ".join(namesake.name for namesake in others)
         with suppress(OSError):
             print(f"mcni: {name} is {story.name} here; {name} too, by name: {also}", file=sys.stderr)
     return story
@@ -66,8 +66,8 @@ def add_table(parser: Parser) -> None:
     """Add the options of a run's table."""
     parser.add_argument("--table", action="store_true", help="print the steps as a table")
     parser.add_argument("--depth", choices=DEPTHS, help=f"how much the table tells (default: {Depth.HOPS})")
-    parser.refuse("--table", "beside --json, which prints the whole trace", lambda found: found.json)
-    parser.refuse("--depth", "without --table", lambda found: not found.table)
+    parser.refuse("--table", "beside --json, which prints the whole trace", lambda parsed: parsed.json)
+    parser.refuse("--depth", "without --table", lambda parsed: not parsed.table)
 
 
 def seconds(text: str) -> float:
@@ -182,8 +182,8 @@ def _asked_for(arguments: argparse.Namespace) -> dict[str, str]:
     return {name: text for name, text in texts.items() if text is not None}
 
 
-def _check(story: Scenario, one: Option, settings: Settings) -> None:
+def _check(story: Scenario, toggle: Option, settings: Settings) -> None:
     """Insist on a value the story is told with. Raises: SettingError, naming those."""
-    if getattr(settings, one.attribute) not in one.values:
-        text = option(one.name).text(getattr(settings, one.attribute))
-        raise SettingError(f"{one.name} cannot be {text!r} in {story.name}; it is one of {', '.join(one.texts)}")
+    if getattr(settings, toggle.attribute) not in toggle.values:
+        text = option(toggle.name).text(getattr(settings, toggle.attribute))
+        raise SettingError(f"{toggle.name} cannot be {text!r} in {story.name}; it is one of {', '.join(toggle.texts)}")

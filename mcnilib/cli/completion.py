@@ -86,9 +86,9 @@ def bash(verbs: Iterable[_Verb]) -> str:
         f"        {verb.name}) words={shlex.quote(chr(10).join([*verb.options, *verb.words]))} ;;\n" for verb in every
     )
     values = "".join(
-        f"        {verb.name}/{flag}) words={shlex.quote(chr(10).join(found))} ;;\n"
+        f"        {verb.name}/{flag}) words={shlex.quote(chr(10).join(texts))} ;;\n"
         for verb in every
-        for flag, found in verb.values.items()
+        for flag, texts in verb.values.items()
     )
     names = shlex.quote("\n".join(verb.name for verb in every))
     return BASH.format(cases=cases, values=values, names=names)
@@ -126,8 +126,8 @@ def _fish(verb: _Verb) -> Iterator[str]:
     yield f"complete -c mcni -n __fish_use_subcommand -a {verb.name} -d {_quoted(verb.help)}"
     here = f"complete -c mcni -n '__fish_seen_subcommand_from {verb.name}'"
     for flag, help in verb.options.items():
-        found = verb.values.get(flag)
-        values = f" -x -a {_quoted(' '.join(map(_escaped, found)))}" if found else ""
+        texts = verb.values.get(flag)
+        values = f" -x -a {_quoted(' '.join(map(_escaped, texts)))}" if texts else ""
         yield f"{here} -l {flag[2:]} -d {_quoted(help)}{values}"
     for word in verb.words:
         yield f"{here} -a {word}"

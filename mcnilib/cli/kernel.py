@@ -39,7 +39,7 @@ def _add_verify(verbs: Any) -> None:
     verify.add_argument("--sample", type=count, metavar="N", help=f"combinations per scenario (default: {SAMPLE})")
     verify.add_argument("--seed", type=int, help="which sample (default: 0)")
     for option in ("--sample", "--seed"):
-        verify.refuse(option, "beside --all, which takes every combination", lambda found: found.all)
+        verify.refuse(option, "beside --all, which takes every combination", lambda parsed: parsed.all)
     verify.add_argument(
         "--jobs", type=count, default=0, metavar="N", help="worlds at once (default: chosen by the number of cores)"
     )

@@ -32,11 +32,11 @@ class Parser(argparse.ArgumentParser):
         """Refuse an option `when` it would change nothing: `because` says why. Its default must be None or empty."""
         self._idle.append((option, because, when))
 
-    def check(self, found: argparse.Namespace) -> None:
+    def check(self, parsed: argparse.Namespace) -> None:
         """Insist that each option on the command line changes something; end with status 2 otherwise."""
         for option, because, when in self._idle:
-            given = getattr(found, option.removeprefix("--").replace("-", "_"))
-            if given not in (None, False, "", []) and when(found):
+            given = getattr(parsed, option.removeprefix("--").replace("-", "_"))
+            if given not in (None, False, "", []) and when(parsed):
                 self.error(f"{option} changes nothing {because}")
 
     def _check_value(self, action: argparse.Action, value: Any) -> None:
@@ -59,9 +59,9 @@ class Parser(argparse.ArgumentParser):
         else:
             file.write(message)
 
-    def read(self, words: Sequence[str] | None) -> argparse.Namespace:
+    def read(self, arguments: Sequence[str] | None) -> argparse.Namespace:
         """Read the words of the command line; words that are left over are an error of the verb they follow."""
-        parsed, left = self.parse_known_args(words)
+        parsed, left = self.parse_known_args(arguments)
         if left:
             usage: Parser = getattr(parsed, "usage", self)
             usage.error(usage.too_much(parsed, left))
@@ -69,12 +69,12 @@ class Parser(argparse.ArgumentParser):
             parsed.usage.check(parsed)
         return parsed
 
-    def too_much(self, found: argparse.Namespace, left: Sequence[str]) -> str:
+    def too_much(self, arguments: argparse.Namespace, left: Sequence[str]) -> str:
         """Say which words nobody reads; those of a command were not quoted."""
-        if getattr(found, "command", "") and not left[0].startswith("--"):
-            return f'put the command in quotes: "{" ".join([found.command, *left])}"'
+        if getattr(arguments, "command", "") and not left[0].startswith("--"):
+            return f'put the command in quotes: "{" ".join([arguments.command, *left])}"'
         for action in self._actions:  # a value of several words
-            value = f"{getattr(found, action.dest, '')} {' '.join(left)}"
+            value = f"{getattr(arguments, action.dest, '')} {' '.join(left)}"
             if value.lower() in str(action.metavar).lower().split("|"):
                 return f'put the value in quotes: {action.option_strings[0]} "{value}"'
         actions = self._option_string_actions

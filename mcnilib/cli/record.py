@@ -74,7 +74,7 @@ def add_verbs(verbs: Any) -> None:
     record.add_argument("part", nargs="*", choices=RECORDS, help=f"all of them when left out. {parts}")
     record.add_argument("--check", action="store_true", help="say what is stale and write nothing")
     record.add_argument("--force", action="store_true", help="renew what is fresh, too")
-    record.refuse("--force", "beside --check, which writes nothing", lambda found: found.check)
+    record.refuse("--force", "beside --check, which writes nothing", lambda parsed: parsed.check)
 
 
 def renew_records(arguments: argparse.Namespace, clone: Path = PROJECT) -> int:
@@ -319,9 +319,9 @@ def _in_the_browser(clone: Path, *options: str) -> list[str]:
             elif report.failed:
                 failed.append(report.nodeid.partition("[")[2].rstrip("]"))
 
-    words = ["-q", "--no-header", "--no-summary", "-k", "has_its_texts_in_their_places", f"--rootdir={clone}", *options]
+    argv = ["-q", "--no-header", "--no-summary", "-k", "has_its_texts_in_their_places", f"--rootdir={clone}", *options]
     with redirect_stdout(sys.stderr):
-        status = pytest.main([*words, str(clone / STRUCTURES)], plugins=[Listener()])
+        status = pytest.main([*argv, str(clone / STRUCTURES)], plugins=[Listener()])
     if missing or status not in (pytest.ExitCode.OK, pytest.ExitCode.TESTS_FAILED):
         raise McniError(f"the notebooks could not be opened in a browser: {'; '.join(missing[:1]) or status}")
     return failed

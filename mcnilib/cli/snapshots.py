@@ -73,7 +73,7 @@ def _add_trace(verbs: Any) -> None:
     )
     trace.add_argument("--segment", action="append", default=[], metavar=SEGMENT, help=SEGMENT_HELP)
     trace.add_argument("--patience", type=seconds, default=5.0, metavar="SECONDS", help="how long the client waits")
-    trace.refuse("--listen", "for ICMP, which no server answers", lambda found: found.to.lower().startswith("icmp"))
+    trace.refuse("--listen", "for ICMP, which no server answers", lambda parsed: parsed.to.lower().startswith("icmp"))
     add_table(trace)
     trace.add_argument("--picture", metavar="FILE", type=picture_file, help="write the picture; .svg, .png or .pdf")
     said = (

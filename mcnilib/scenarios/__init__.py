@@ -27,9 +27,8 @@ class ScenarioError(McniError, LookupError):
 @cache
 def all_scenarios() -> tuple[Scenario, ...]:
     """Return every scenario in the document's order."""
-    modules = (import_module(f"{stories.__name__}.{found.name}") for found in iter_modules(stories.__path__))
-    found = (story for module in modules for story in stories_of(module))
-    return tuple(sorted(found, key=lambda story: story.number))
+    modules = (import_module(f"{stories.__name__}.{info.name}") for info in iter_modules(stories.__path__))
+    return tuple(sorted((s for module in modules for s in stories_of(module)), key=lambda story: story.number))
 
 
 def stories_of(module: ModuleType) -> tuple[Scenario, ...]:

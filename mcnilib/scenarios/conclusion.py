@@ -23,7 +23,7 @@ TICK = "✓"
 CONDITION = "requires kube-proxy version greater than v1.29."
 """What the document's table says of Macvlan pod to Calico pod; every other cell is a tick."""
 
-WHOLE_TABLE = tuple(one.attribute for one in options() if one.attribute not in OF_SOME)
+WHOLE_TABLE = tuple(option.attribute for option in options() if option.attribute not in OF_SOME)
 """The settings of the whole table: all but those that choose the actors, and those for NodePorts."""
 
 TOGGLES = (

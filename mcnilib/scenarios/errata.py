@@ -36,11 +36,11 @@ def disagreements() -> tuple[Disagreement, ...]:
 
 
 def _of(story: Scenario) -> Iterator[Disagreement]:
-    found: dict[Claim, list[Settings]] = {}
+    by_claim: dict[Claim, list[Settings]] = {}
     start = story.start()
     for settings in (start, *neighbours(story, start)):
         claim = story.claim(settings)
         if claim.holds(story.outcome(settings).works) is False:
-            found.setdefault(claim, []).append(settings)
-    for claim, runs in found.items():
+            by_claim.setdefault(claim, []).append(settings)
+    for claim, runs in by_claim.items():
         yield Disagreement(story, runs[0], claim, len(runs))

@@ -95,7 +95,7 @@ class Exercise:
                 if word in command.split():
                     return f"{word!r} may not be used"
         for netns, shown, line in self.keep:
-            if line not in [one.strip() for one in listing(world[netns], shown).splitlines()]:
+            if line not in [printed.strip() for printed in listing(world[netns], shown).splitlines()]:
                 return f"`{line}` must stay on {netns}"
         return ""
 

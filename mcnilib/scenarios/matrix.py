@@ -56,8 +56,8 @@ def _table(story: Scenario, rows: Sequence[str], columns: Sequence[str], base: S
     heads = list(product(*(options[name].values for name in columns)))
     body = []
     for values in product(*(options[name].values for name in rows)):
-        line = base.but(**dict(zip(rows, values, strict=True)))
-        chosen = [line.but(**dict(zip(columns, head, strict=True))) for head in heads]
+        row = base.but(**dict(zip(rows, values, strict=True)))
+        chosen = [row.but(**dict(zip(columns, head, strict=True))) for head in heads]
         names = [options[name].text(value) for name, value in zip(rows, values, strict=True)]
         body.append((names, [verdict_cell(story.run(settings), where=where) for settings in chosen]))
     room = [""] * (len(rows) - 1)

@@ -149,8 +149,8 @@ class Scenario:
 
     def command(self, settings: Settings) -> str:
         """Print the command that shows this very state."""
-        words = (f"--{name} {shlex.quote(text)}" for name, text in self.changed(settings).items())
-        return " ".join(["mcni run", self.name, *words])
+        options = (f"--{name} {shlex.quote(text)}" for name, text in self.changed(settings).items())
+        return " ".join(["mcni run", self.name, *options])
 
 
 def neighbours(story: Scenario, settings: Settings) -> Iterator[Settings]:

@@ -61,7 +61,7 @@ class View:
         return {
             "name": self.story.name,
             "state": print_query(self.story, self.settings),
-            "settings": {one.name: texts[one.name] for one in self.story.options()},
+            "settings": {option.name: texts[option.name] for option in self.story.options()},
             "command": self.story.command(self.settings),
             "notebook": print_link(self.story, self.settings),
             "depth": self.depth,
@@ -80,7 +80,7 @@ class View:
     def _listing(self) -> str:
         """Return the state around the step, or around the one that decided how the conversation ends."""
         trace, at = self.trace, self.at
-        journey = next((one for one in trace.journeys if at and one.number == at[0]), trace.outcome.journey)
+        journey = next((walked for walked in trace.journeys if at and walked.number == at[0]), trace.outcome.journey)
         step = journey.steps[at[1]] if at else trace.outcome.step
         return state_html(self.story.world(self.settings), trace, journey, step)
 

@@ -57,8 +57,8 @@ def _networkx() -> Iterator[tuple[str, bytes]]:
     root = Path(spec.origin).parent
     for pattern in NETWORKX:
         yield from ((f"networkx/{path.relative_to(root).as_posix()}", path.read_bytes()) for path in root.glob(pattern))
-    begin, found, _ = (root / "__init__.py").read_text(encoding="utf-8").partition(LAST)
-    if not found:
+    begin, separator, _ = (root / "__init__.py").read_text(encoding="utf-8").partition(LAST)
+    if not separator:
         raise SiteError("this networkx is built in another way than those known here: its `__init__` differs")
     yield "networkx/__init__.py", f"{begin}{ALGORITHMS}".encode()
     yield from ((f"networkx/algorithms/{name}", b"") for name in ("__init__.py", "shortest_paths/__init__.py"))

@@ -92,23 +92,24 @@ def _filled(name: str, content: str = "", **attributes: str) -> Html:
 
 def _controls(story: Scenario) -> Html:
     texts = story.start().texts()
-    fields = (_control(f"{story.name}-{one.name}", one, texts[one.name]) for one in story.options())
+    fields = (_control(f"{story.name}-{option.name}", option, texts[option.name]) for option in story.options())
     reset = element("button", "as it was at first", type="reset", title="Set everything as the scenario starts")
     form = element("form", *fields, element("p", reset), class_="settings", autocomplete="off")
     return element("div", Html(folded("Change a setting", form, opened=True)), class_="controls")
 
 
-def _control(uid: str, one: Option, start: str) -> Html:
+def _control(uid: str, option: Option, start: str) -> Html:
     """Return a setting: buttons of which one is chosen for few short values, else a list."""
-    label, help = one.label, element("small", one.help, id=f"{uid}-help")
-    if one.fits_buttons:
-        buttons = (_radio(f"{uid}-{n}", one.name, text, text == start) for n, text in enumerate(one.texts))
+    label, help = option.label, element("small", option.help, id=f"{uid}-help")
+    if option.fits_buttons:
+        buttons = (_radio(f"{uid}-{n}", option.name, text, text == start) for n, text in enumerate(option.texts))
         choice = element("span", *buttons, class_="choice")
         return element("fieldset", element("legend", label), choice, help, aria_describedby=f"{uid}-help")
     options = (
-        element("option", text, value=text, **{"selected": "selected"} if text == start else {}) for text in one.texts
+        element("option", text, value=text, **{"selected": "selected"} if text == start else {})
+        for text in option.texts
     )
-    select = element("select", *options, name=one.name, id=uid, aria_describedby=f"{uid}-help")
+    select = element("select", *options, name=option.name, id=uid, aria_describedby=f"{uid}-help")
     return element("div", element("label", label, for_=uid), select, help, class_="field")
 
 

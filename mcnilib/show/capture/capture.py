@@ -71,8 +71,8 @@ class _Taps:
         """Begin with the namespaces the conversation crosses: what others hear of ARP is not written."""
         self.world, self.trace, self.wire, self.time = world, trace, wire_of(world), -APART
         steps = [step for journey in trace.journeys for step in journey.steps]
-        known = {netns.name for netns in world}
-        places = [netns for step in steps for netns in _crossed(step) if netns in known]
+        names = {netns.name for netns in world}
+        places = [netns for step in steps for netns in _crossed(step) if netns in names]
         self.seen: dict[str, list[CapturedFrame]] = {name: [] for name in places}
         self.unseen: dict[str, list[str]] = {name: [] for name in places}
 
@@ -123,13 +123,13 @@ class _Taps:
             return self._link(here).kind.role is not DeviceRole.LOOPBACK
         if not before[1] or at == len(places) - 1:
             return False
-        link, other = self._link(here), self._link(before)
+        link, previous = self._link(here), self._link(before)
         if sights[-1][2]:
-            return other.kind.role is not DeviceRole.PAIR
-        return before[0] == here[0] and bool(other.master) and other.master == link.master
+            return previous.kind.role is not DeviceRole.PAIR
+        return before[0] == here[0] and bool(previous.master) and previous.master == link.master
 
-    def _link(self, place: NamedDevice) -> Link:
-        return self.world[place[0]].link(place[1])
+    def _link(self, device: NamedDevice) -> Link:
+        return self.world[device[0]].link(device[1])
 
 
 class _Follower:
@@ -202,7 +202,7 @@ class _Follower:
 
     def _ask(self, step: Step, asked: Asked) -> None:
         """Let devices see an ARP request, and the answer if there is one."""
-        link, time, told = self.taps.world[step.netns].link(step.oif), self.journey.time, f"for {self.name}"
+        link, time, purpose = self.taps.world[step.netns].link(step.oif), self.journey.time, f"for {self.name}"
         question = arp((link.mac, asked.sender), (NO_MAC, asked.target), reply=False)
         frame = ethernet(link.mac, BROADCAST_MAC, question, ETHERTYPE_ARP)
         captured = self.taps.put(self._heard(step.netns, link), frame, time, to_all=True)
@@ -210,14 +210,17 @@ class _Follower:
             answer = arp((asked.mac, asked.target), (link.mac, asked.sender), reply=True)
             way = self._back(step.to, Frame(asked.mac, link.mac), (step.netns, link.name))
             captured += self.taps.put(way, ethernet(asked.mac, link.mac, answer, ETHERTYPE_ARP), time)
-        for one in captured:
-            one.comments.append(f"{told}: {tell_step(step)}")
+        for packet in captured:
+            packet.comments.append(f"{purpose}: {tell_step(step)}")
         self.last.setdefault(step.netns, captured[0])
 
     def _heard(self, netns: str, link: Link) -> list[_Sight]:
         """Return where a broadcast is seen, each place once."""
         receivers = self.taps.wire.send(netns, link, Frame(link.mac, BROADCAST_MAC))
-        ways = (self.taps.on_the_way(one.path, (one.netns, one.link.name), to_all=True) for one in receivers)
+        ways = (
+            self.taps.on_the_way(receiver.path, (receiver.netns, receiver.link.name), to_all=True)
+            for receiver in receivers
+        )
         return list(dict.fromkeys(sight for way in ways for sight in way)) or [(netns, link.name, True)]
 
     def _back(self, answering: NamedDevice, frame: Frame, asker: NamedDevice) -> list[_Sight]:

@@ -69,7 +69,7 @@ def _interface(link: Link, at: str) -> bytes:
     """Describe a device: of which kind and where it is, so that it is told apart where files are merged."""
     described = f"{link.name} of {at}" + (f", {link.kind.word}" if link.kind.word else "")
     options = [(_IF_NAME, _text(link.name)), (_IF_DESCRIPTION, _text(described))]
-    options += [(_IF_ADDRESS, one.ip.packed + one.interface.netmask.packed) for one in link.addresses]
+    options += [(_IF_ADDRESS, address.ip.packed + address.interface.netmask.packed) for address in link.addresses]
     options += [(_IF_MAC, mac_octets(link.mac))] if link.kind.has_mac and link.mac != NO_MAC else []
     kind = ETHERNET if link.kind.has_mac else RAW
     return _block(_INTERFACE, struct.pack("<HHI", kind, 0, 0), [*options, (_IF_RESOLUTION, b"\x09")])

@@ -80,4 +80,4 @@ def first_step(trace: Trace, parted: Difference | None, step: Step | None) -> tu
     journey = next((j for j in trace.journeys if parted and j.number == parted.journey), None)
     if journey is None or step is None:
         return None
-    return next(((journey.number, i) for i, one in enumerate(journey.steps) if one is step), None)
+    return next(((journey.number, i) for i, candidate in enumerate(journey.steps) if candidate is step), None)

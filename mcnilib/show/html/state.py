@@ -89,15 +89,15 @@ def _rule(rule: ChainRule, step: Step) -> StateLine:
     if rule == step.line:
         return StateLine(str(rule), True, str(rule.origin or ""))
     try:
-        why = rule.why_not(step.before, step.context) if step.context else ""
+        reason = rule.why_not(step.before, step.context) if step.context else ""
     except McniError as error:
-        why = str(error)
-    return StateLine(str(rule), False, f"not this one: {why}" if why else "")
+        reason = str(error)
+    return StateLine(str(rule), False, f"not this one: {reason}" if reason else "")
 
 
 def consulted(journey: Journey, step: Step) -> tuple[Step, ...]:
     """Return the other steps of a packet in the same namespace that were decided by a line of another listing."""
-    here = [other for other in journey.within(step.netns) if other.listing and other is not step]
+    here = [neighbour for neighbour in journey.within(step.netns) if neighbour.listing and neighbour is not step]
     firsts = {(s.listing, s.chain): s for s in reversed(here)}
     firsts.pop((step.listing, step.chain), None)
     return tuple(reversed(firsts.values()))
@@ -112,7 +112,7 @@ def state_html(world: World, trace: Trace, journey: Journey, step: Step) -> Html
     command, lines = state_lines(world, step)
     head = f"{step.netns}# {command}" if command else f"{step.netns}: {step.action}"
     shown = lines_html(lines) or element("div", "no line of state decided this", class_="line")
-    more = [_section(world, other) for other in consulted(journey, step)]
+    more = [_section(world, further) for further in consulted(journey, step)]
     also = f"also consulted for packet {journey.number} on {step.netns}"
     rest = folded(also, *more) if more else ""
     return element("div", element("h4", head), shown, _connections(trace, journey, step), rest, class_="mcni-state")

@@ -45,7 +45,7 @@ def place_labels(
         candidates, clashes = solve(options, spots)
         if not clashes:
             break
-    subjects = [("reply" if edge.reply else "request", line[0]) for edge, line in lines.items()]
+    subjects = [("reply" if edge.reply else "request", polyline[0]) for edge, polyline in lines.items()]
     subjects += [(marker.role, marker.at) for marker in markers]
     return [
         Callout(role, at, candidate.lines, candidate.rect)
@@ -61,7 +61,7 @@ def _cost_grid(scene: Scene, lines: EdgeLines, marks: Iterable[Rect], numbers: I
     costs.add((device.rect for device in scene.devices if device.wide), NIC_COST)
     costs.add((box.rect for box in scene.boxes if box.kind == "segment"), SEGMENT_COST)
     costs.add((r for box in scene.boxes for r in _edges(box.rect)), OUTLINE_COST)
-    costs.add((r for line in lines.values() for r in strokes(line, 7)), LINE_COST)
+    costs.add((r for polyline in lines.values() for r in strokes(polyline, 7)), LINE_COST)
     costs.add(marks, MARKER_COST)
     costs.add(numbers, TEXT_COST)
     return costs
@@ -76,19 +76,19 @@ def _label_candidates(
     costs: CostGrid, edge: Edge, lines: EdgeLines, journeys: list[Journey], most: int
 ) -> list[Candidate]:
     """Return the candidates for the label of an arrow: at length where there is room, in short where there is not."""
-    line = lines[edge]
-    runs = strokes(line, 3)
+    polyline = lines[edge]
+    runs = strokes(polyline, 3)
     texts = dict.fromkeys(
         [packets_in_short(journeys), packets_in_short(journeys, 2), numbers_in_short([j.number for j in journeys])]
     )
     forms = [Form((text,), label_size((text,), margin=3.0), 60.0 * i) for i, text in enumerate(texts)]
-    areas = ((form, _along_line(line, form.size)) for form in forms)
-    return costs.cheapest(areas, line[0], lambda rect: _beside(rect, runs), most) or [_only(forms[-1], line[0])]
+    areas = ((form, _along_line(polyline, form.size)) for form in forms)
+    return costs.cheapest(areas, polyline[0], lambda rect: _beside(rect, runs), most) or [_only(forms[-1], polyline[0])]
 
 
-def _along_line(line: Polyline, size: tuple[float, float]) -> Rect:
+def _along_line(polyline: Polyline, size: tuple[float, float]) -> Rect:
     """Return the area about the beginning of a line, where its label may stand."""
-    points = [along(line, min(length(line), at)) for at in range(0, 241, 20)]
+    points = [along(polyline, min(length(polyline), at)) for at in range(0, 241, 20)]
     x, y = min(p[0] for p in points) - size[0] - NEAR, min(p[1] for p in points) - size[1] - NEAR
     right, bottom = max(p[0] for p in points) + size[0] + NEAR, max(p[1] for p in points) + size[1] + NEAR
     return Rect(x, y, right - x, bottom - y)
@@ -105,7 +105,7 @@ def _callout_candidates(costs: CostGrid, layout: Layout, marker: Marker, most: i
     machine, foreign = _machine_of(layout, marker)
 
     def more(rect: Rect) -> float:
-        return costs.leader(rect, marker.at) + sum(FOREIGN_COST * rect.shares(other) for other in foreign)
+        return costs.leader(rect, marker.at) + sum(FOREIGN_COST * rect.shares(area) for area in foreign)
 
     forms: dict[tuple[str, ...], Form] = {}
     for limit, extra_cost in WRAP_COSTS.items():

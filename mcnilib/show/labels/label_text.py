@@ -45,8 +45,8 @@ def loss_lines(journeys: Sequence[Journey]) -> tuple[str, ...]:
     head = f"{packets_in_short(journeys, 2)} {fates.get(step.fate, 'dropped')}"
     if step.table:
         return (head, f"in {place_name(step)}", rule_in_short(step), *_by(step))
-    line = (step.evidence.strip(),) if step.evidence else ()
-    return (head, f"{place_name(step)}: {step.action}", *line, *_by(step))
+    evidence = (step.evidence.strip(),) if step.evidence else ()
+    return (head, f"{place_name(step)}: {step.action}", *evidence, *_by(step))
 
 
 def _by(step: Step) -> tuple[str, ...]:
@@ -91,8 +91,8 @@ def conntrack_state(trace: Trace, netns: str) -> str:
     proto = trace.journeys[0].packet.proto
     last = trace.journeys[-1] if trace.outcome.works else trace.outcome.journey
     entries = [e for e in conntrack_view(trace, netns, last.number) if e.original.proto == proto]
-    words = [f"{e.state or e.original.proto.upper()}{'' if e.seen_reply else ', unreplied'}" for e in entries[-1:]]
-    return " ".join(words) or "no entry"
+    states = [f"{e.state or e.original.proto.upper()}{'' if e.seen_reply else ', unreplied'}" for e in entries[-1:]]
+    return " ".join(states) or "no entry"
 
 
 def writers(trace: Trace, netns: str) -> dict[str, str]:

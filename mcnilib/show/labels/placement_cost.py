@@ -71,8 +71,10 @@ class CostGrid:
 
     def _cells(self, rect: Rect) -> tuple[int, int, int, int]:
         """Return the first and the last column and row under a rectangle, the last ones exclusive."""
-        left, right = (min(max(int(x // CELL) + one, 0), self._columns) for x, one in ((rect.x, 0), (rect.right, 1)))
-        top, bottom = (min(max(int(y // CELL) + one, 0), self._rows) for y, one in ((rect.y, 0), (rect.bottom, 1)))
+        left, right = (
+            min(max(int(x // CELL) + extra, 0), self._columns) for x, extra in ((rect.x, 0), (rect.right, 1))
+        )
+        top, bottom = (min(max(int(y // CELL) + extra, 0), self._rows) for y, extra in ((rect.y, 0), (rect.bottom, 1)))
         return left, top, right, bottom
 
     @cached_property
@@ -201,8 +203,8 @@ class _Problem:
         if i > j:
             return self.clash(j, b, i, a)
         if (i, a, j, b) not in self._known:
-            one, other = self.options[i][a].rect, self.options[j][b].rect
-            self._known[i, a, j, b] = _clash(one, self.markers[i], other, self.markers[j])
+            rect, other_rect = self.options[i][a].rect, self.options[j][b].rect
+            self._known[i, a, j, b] = _clash(rect, self.markers[i], other_rect, self.markers[j])
         return self._known[i, a, j, b]
 
     def total(self, chosen: Sequence[int]) -> float:
@@ -211,7 +213,7 @@ class _Problem:
 
     def beside(self, label: int, k: int, others: Iterable[int], chosen: Sequence[int]) -> float:
         """Return what candidate k of a label costs beside others that stay where they are."""
-        met = sum(self.clash(label, k, other, chosen[other]) for other in others)
+        met = sum(self.clash(label, k, neighbour, chosen[neighbour]) for neighbour in others)
         return self.options[label][k].cost + CLASH_COST * met
 
     def greedy(self, order: Sequence[int]) -> list[int]:
@@ -242,12 +244,12 @@ class _Problem:
         rest = [k for k in range(len(chosen)) if k not in (i, j)]
         best, cheapest_other = (chosen[i], chosen[j]), self.options[j][0].cost
         least = self.beside(i, best[0], rest, chosen) + self.beside(j, best[1], [*rest, i], chosen)
-        for a, one in enumerate(self.options[i]):
-            if one.cost + cheapest_other >= least:
+        for a, first in enumerate(self.options[i]):
+            if first.cost + cheapest_other >= least:
                 break
             so_far = self.beside(i, a, rest, chosen)
-            for b, other in enumerate(self.options[j]):
-                if so_far + other.cost >= least:
+            for b, second in enumerate(self.options[j]):
+                if so_far + second.cost >= least:
                     break
                 cost = so_far + self.beside(j, b, rest, chosen) + CLASH_COST * self.clash(i, a, j, b)
                 if cost < least:
@@ -255,16 +257,16 @@ class _Problem:
         return best
 
 
-def _clash(one: Rect, marker: Point | None, other: Rect, other_marker: Point | None) -> bool:
+def _clash(rect: Rect, marker: Point | None, other_rect: Rect, other_marker: Point | None) -> bool:
     """Tell whether two labels or their leaders meet."""
-    if one.meets(other.grow(CLEARANCE)):
+    if rect.meets(other_rect.grow(CLEARANCE)):
         return True
-    leader = marker and (marker, nearest_point(one, marker))
-    other_leader = other_marker and (other_marker, nearest_point(other, other_marker))
+    leader = marker and (marker, nearest_point(rect, marker))
+    other_leader = other_marker and (other_marker, nearest_point(other_rect, other_marker))
     return bool(
         (leader and other_leader and _cross(*leader, *other_leader))
-        or (leader and _runs_through(*leader, other.grow(CLEARANCE)))
-        or (other_leader and _runs_through(*other_leader, one.grow(CLEARANCE)))
+        or (leader and _runs_through(*leader, other_rect.grow(CLEARANCE)))
+        or (other_leader and _runs_through(*other_leader, rect.grow(CLEARANCE)))
     )
 
 

@@ -212,5 +212,5 @@ def _returns(edge: Edge) -> bool:
 def route_edges(layout: Layout, edges: Iterable[Edge]) -> EdgeLines:
     """Return the line of every edge, side by side where they share a cable, without those the picture cannot show."""
     lines = {edge: edge_line(layout, edge) for edge in edges}
-    shown = {edge: line for edge, line in lines.items() if len(line) > 1}
+    shown = {edge: polyline for edge, polyline in lines.items() if len(polyline) > 1}
     return {edge: shift(shown[edge], *offset) for edge, offset in offsets(shown).items()}

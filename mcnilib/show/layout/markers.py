@@ -93,15 +93,15 @@ def _rewrites(layout: Layout, taken: list[Rect], bundles: Bundles, lines: EdgeLi
             what = (netns, new_addresses(steps))
             if what not in marked:
                 marked.add(what)
-                others = [r for other, line in lines.items() if other != edge for r in strokes(line, 3)]
+                others = [r for other_edge, points in lines.items() if other_edge != edge for r in strokes(points, 3)]
                 at = _clear(_rewriting(layout, lines[edge], steps[0]), taken, others)
                 taken.append(marker_rect(at).grow(5))
                 yield Marker("rewrite", at, rewrite_lines(journey, steps), netns)
 
 
-def _rewriting(layout: Layout, line: Polyline, step: Step) -> list[Point]:
+def _rewriting(layout: Layout, polyline: Polyline, step: Step) -> list[Point]:
     """Return points of a line where a step of a namespace happens, the best first."""
-    part = clip(line, layout.rect_of(step.netns))
+    part = clip(polyline, layout.rect_of(step.netns))
     if len(part) < 2:
         return [spot_without_line(layout, step)]
     long = length(part)
@@ -118,7 +118,7 @@ def _clear(points: list[Point], taken: list[Rect], others: list[Rect]) -> Point:
 
 
 def _meets(rect: Rect, others: Iterable[Rect]) -> bool:
-    return any(rect.meets(other) for other in others)
+    return any(rect.meets(area) for area in others)
 
 
 def place_numbers(
@@ -131,10 +131,10 @@ def place_numbers(
     taken = [text_rect(label) for label in scene.labels] + [marker.rect for marker in markers]
     taken += [device.rect for device in scene.devices if not device.wide]
     offset_of, spots = offsets(lines), {}
-    for edge, line in lines.items():
-        others = [r for other, points in lines.items() if other != edge for r in strokes(points, 3)]
+    for edge, polyline in lines.items():
+        others = [r for other_edge, points in lines.items() if other_edge != edge for r in strokes(points, 3)]
         numbers = [journey.number for journey in bundles[edge]]
-        for at, to in _levels(line, 72 * (offset_of[edge].level // EDGE_GAP)):
+        for at, to in _levels(polyline, 72 * (offset_of[edge].level // EDGE_GAP)):
             rect = _number_rect(at, numbers).grow(-1)
             tip = Rect(rect.x - 11 if to < 0 else rect.right, rect.y, 11, rect.h)
             if not _meets(rect, (*taken, *others)) and not _meets(tip, taken):
@@ -148,9 +148,9 @@ LONG_RUN = 240.0
 """A level run of this many pixels has room for numbers."""
 
 
-def _levels(line: Polyline, back: float) -> Iterator[tuple[Point, int]]:
+def _levels(polyline: Polyline, back: float) -> Iterator[tuple[Point, int]]:
     """Yield points of the long level runs, with 1 where they run to the right, the best first."""
-    runs = [(a, b) for a, b in pairwise(line) if abs(a[1] - b[1]) < 0.01 and abs(a[0] - b[0]) >= LONG_RUN]
+    runs = [(a, b) for a, b in pairwise(polyline) if abs(a[1] - b[1]) < 0.01 and abs(a[0] - b[0]) >= LONG_RUN]
     for (ax, y), (bx, _) in sorted(runs, key=lambda run: -abs(run[0][0] - run[1][0])):
         direction, long = (1 if bx > ax else -1), abs(bx - ax)
         best = max(44.0, long * 0.36 - back)

@@ -139,9 +139,9 @@ class Layout:
         self.devices[waypoint] = DeviceBox(*waypoint, rect, text or waypoint[1], wide)
         self.add_waypoint(waypoint, rect.cy if y is None else y)
 
-    def connect(self, kind: str, one: Waypoint, other: Waypoint, x: float) -> None:
+    def connect(self, kind: str, upper: Waypoint, lower: Waypoint, x: float) -> None:
         """Join two waypoints by a vertical cable."""
-        self.graph.add_edge(one, other, x=x, kind=kind)
+        self.graph.add_edge(upper, lower, x=x, kind=kind)
 
     def add_label(self, owner: Waypoint, text: str, x: float, y: float, **how: object) -> None:
         """Place a line of text that belongs to a namespace or device."""

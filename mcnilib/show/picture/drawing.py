@@ -127,10 +127,10 @@ def _arrows(
 ) -> Iterator[Arrow]:
     """Yield the arrow of every edge."""
     offset_of = offsets(lines)
-    for edge, line in lines.items():
+    for edge, polyline in lines.items():
         numbers = tuple(journey.number for journey in bundles[edge])
         parts = tuple(shift(part, *offset_of[edge]) for part in tunnel_lines(layout, edge))
-        yield Arrow(line, numbers, edge.reply, not edge.delivered, numbers_at.get(edge), parts)
+        yield Arrow(polyline, numbers, edge.reply, not edge.delivered, numbers_at.get(edge), parts)
 
 
 def _scene(layout: Layout, trace: Trace) -> Scene:

@@ -110,7 +110,7 @@ def _page(drawing: Drawing, lines: Sequence[PrintedLine], high: float, number: i
         for i, line in enumerate(lines)
     ]
     for label in (*texts, foot):
-        words = TextLine(label)
-        words.set_transform(pixels(figure, high))
-        figure.add_artist(words)
+        text = TextLine(label)
+        text.set_transform(pixels(figure, high))
+        figure.add_artist(text)
     return figure

@@ -128,8 +128,8 @@ def bars_of(world: World, tops: dict[str, float], middle: dict[str, float], edge
     """Return each segment as a bar from its first to its last machine; a machine's cables stand beside each other."""
     hosts = {machine.host for machine in plan_of(world).machines}
     bars = []
-    for place, segment in enumerate(world.segments):
-        shift = (place - len(world.segments) / 2) * 26
+    for index, segment in enumerate(world.segments):
+        shift = (index - len(world.segments) / 2) * 26
         cables = tuple((middle[p.netns] + shift, edges[p.netns not in hosts]) for p in segment.ports)
         ends = [x for x, _ in cables]
         bars.append(Bar(segment.name, min(ends) - 40, max(ends) + 40, tops[segment.name] + BAR_HEIGHT / 2, cables))

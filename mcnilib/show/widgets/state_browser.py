@@ -80,13 +80,13 @@ def _routing(netns: Netns) -> Iterator[Listed]:
 
 def _neighbours(netns: Netns) -> Iterator[Listed]:
     for command in dict.fromkeys(SHOWN_BY.values()):
-        yield Listed(command, _noted(one for one in netns.ip4.neighbours if SHOWN_BY[one.state] == command))
+        yield Listed(command, _noted(entry for entry in netns.ip4.neighbours if SHOWN_BY[entry.state] == command))
 
 
 def _sysctls(netns: Netns) -> Iterator[Listed]:
     """Yield what somebody wrote; what the kernel copied to a device by itself is left out."""
-    told = (one for one in netns.sysctls if one.value)
-    written = [one for one in told if one.origin is None or one.origin.writer != KERNEL.writer]
+    settings = (setting for setting in netns.sysctls if setting.value)
+    written = [setting for setting in settings if setting.origin is None or setting.origin.writer != KERNEL.writer]
     yield Listed("sysctl -a, what was written", _noted(written))
 
 
@@ -95,9 +95,9 @@ def _netfilter(netns: Netns) -> Iterator[Listed]:
         lines = tuple(_rules(table))
         yield Listed(f"iptables-save -t {table.name}", lines, folded=len(lines) - len(table.chains) > 8)
     sets = tuple(
-        StateLine(text, note=_by(one.origin) if at == 0 else "")
-        for one in netns.sets
-        for at, text in enumerate(one.lines())
+        StateLine(text, note=_by(ip_set.origin) if at == 0 else "")
+        for ip_set in netns.sets
+        for at, text in enumerate(ip_set.lines())
     )
     yield Listed("ipset save", sets, folded=True)
 
@@ -119,11 +119,11 @@ def _by(origin: Origin | None) -> str:
 
 def state_text(netns: Netns) -> list[str]:
     """Tell a namespace as text: every command, its lines, and after `#` who wrote them and why."""
-    told: list[str] = []
+    lines: list[str] = []
     for part in look_into(netns):
-        told.append(f"{netns.name}# {part.command}")
-        told += (f"  {line.columns}{f'  # {line.note}' if line.note else ''}" for line in part.lines)
-    return told
+        lines.append(f"{netns.name}# {part.command}")
+        lines += (f"  {line.columns}{f'  # {line.note}' if line.note else ''}" for line in part.lines)
+    return lines
 
 
 def netns_html(netns: Netns) -> Html:
