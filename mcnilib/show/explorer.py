@@ -1,4 +1,4 @@
-"""What the site asks the model: a view as JSON, one answer as JSON. The page only puts it on the screen.
+"""What the explorer asks the model: a view as JSON, one answer as JSON. The page only puts it on the screen.
 
 A view is a state (what stands behind the question mark of a link), a step (0 is the whole conversation) and a depth.
 Needs neither a notebook nor a file, so that it works in a browser.
@@ -16,7 +16,6 @@ from mcnilib.cluster.settings import Settings
 from mcnilib.scenarios import Scenario
 from mcnilib.scenarios.link import parse_link, print_link, print_query
 from mcnilib.scenarios.scenario import neighbours
-from mcnilib.show.html.markup import error_text
 from mcnilib.show.html.outcome import reasons_html, verdict_lines
 from mcnilib.show.html.state import state_html
 from mcnilib.show.html.table import Row, rows, table_html
@@ -103,17 +102,11 @@ def print_view(view: View) -> str:
     return json.dumps({"state": print_query(view.story, view.settings), "step": view.step, "depth": view.depth})
 
 
-def answer_json(view: str) -> str:
-    """Shown a view, both as JSON; the answer is `{"error": ...}` where it cannot be shown, whatever goes wrong."""
-    try:
-        return json.dumps(parse_view(view).answer())
-    except Exception as problem:
-        return json.dumps({"error": error_text(problem)})
+def answer_json(text: str) -> str:
+    """Return all that is shown of a view. Raises: as `parse_view`, ValueError for a depth that does not exist."""
+    return json.dumps(parse_view(text).answer())
 
 
-def likely_json(view: str) -> str:
-    """Return the views a click may bring, each as JSON, in a list as JSON."""
-    try:
-        return json.dumps([print_view(near) for near in parse_view(view).likely()])
-    except Exception:  # its answer says what is wrong
-        return "[]"
+def likely_json(text: str) -> str:
+    """Return the views a click may bring, the most likely first. Raises: as `parse_view`."""
+    return json.dumps([print_view(near) for near in parse_view(text).likely()])

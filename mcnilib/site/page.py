@@ -1,4 +1,4 @@
-"""The page of the explorer: every scenario with its picture, verdict and steps, in the HTML before any script runs.
+"""The site, and the page of the explorer: every scenario with its picture, verdict and steps before any script runs.
 
 The scripts change what stands in the parts of an article, `data-part` names them; the controls are ordinary forms.
 """
@@ -7,9 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from importlib.resources import files as resources
-from string import Template
 
-from mcnilib import __version__
 from mcnilib.cluster.settings import Option
 from mcnilib.scenarios import Scenario, all_scenarios
 from mcnilib.scenarios.link import print_link
@@ -18,19 +16,21 @@ from mcnilib.show.html.markup import Html, element, folded, joined, sentence
 from mcnilib.show.html.table import DEPTH_LABELS
 from mcnilib.show.picture.palette import dark_rules
 from mcnilib.site.engine import engine_files
+from mcnilib.site.frame import Page, page_html
 from mcnilib.site.library import library
 
 FIRST = "macvlan-to-calico-across-nodes"
 """The scenario a page opens with that was asked for none."""
 
-SCRIPTS = ("app.js", "worker.js")
+SCRIPTS = ("app.js", "engine.js", "worker.js")
 
 
 def site_files(pyodide: Mapping[str, bytes]) -> dict[str, str | bytes]:
     """Return the whole site, name -> content, from the files of Pyodide."""
     code: dict[str, str | bytes] = {**engine_files(pyodide), "engine/library.zip": library()}
+    pages, size = (explorer(),), sum(map(len, code.values()))
     return {
-        "index.html": index_html({name: len(data) for name, data in code.items()}),
+        **{page.file: page_html(page, pages, size) for page in pages},
         "style.css": _part("style.css") + "\n@media (prefers-color-scheme: dark) {\n" + dark_rules() + "\n}\n",
         **{name: _part(name) for name in SCRIPTS},
         **code,
@@ -41,21 +41,25 @@ def _part(name: str) -> str:
     return resources("mcnilib.site").joinpath("parts", name).read_text(encoding="utf-8")
 
 
-def index_html(sizes: Mapping[str, int]) -> str:
-    """Return the page; `sizes` are the bytes of each file of the engine, for the progress of loading."""
+def explorer() -> Page:
+    """Return the page on which every scenario can be changed."""
     stories = all_scenarios()
     choices = (
         element("option", _heading(s), value=s.name, **{"selected": "selected"} if s.name == FIRST else {})
         for s in stories
     )
+    choose = element("label", "Conversation ", element("select", *choices, id="scenario"), class_="choose")
     items = (element("li", element("a", _heading(s), href=f"#{s.name}")) for s in stories)
-    return Template(_part("index.html")).substitute(
-        first=FIRST,
-        size=sum(sizes.values()),
-        version=__version__,
-        choices=joined(*choices),
-        contents=joined(*items),
-        articles="\n".join(article_html(story) for story in stories),
+    contents = element("nav", element("ul", *items), class_="contents", aria_label="conversations")
+    return Page(
+        "index.html",
+        "Explorer",
+        "Where does the packet go?",
+        "Where does a packet go in a Kubernetes cluster with Calico and Macvlan, why is it lost, and what brings it "
+        "back? Change a setting and see.",
+        joined(contents, *(article_html(story) for story in stories)),
+        script="app.js",
+        tools=choose,
     )
 
 
@@ -64,7 +68,7 @@ def _heading(story: Scenario) -> str:
 
 
 def article_html(story: Scenario) -> Html:
-    """Return a scenario as it starts, with the controls that change it."""
+    """Return a scenario as it starts, with the controls that change it; the first is the one that is shown."""
     settings = story.start()
     answer = View(story, settings).answer()
     parts = {name: Html(answer[name]) for name in ("verdict", "picture", "reasons", "table", "listing")}
@@ -83,7 +87,8 @@ def article_html(story: Scenario) -> Html:
         _share(story, answer["command"]),
     )
     columns = (element("div", *side, class_="side"), element("div", *main, class_="main"))
-    return element("article", element("h2", _heading(story)), *columns, id=story.name)
+    chosen = "chosen" if story.name == FIRST else ""
+    return element("article", element("h2", _heading(story)), *columns, id=story.name, class_=chosen)
 
 
 def _filled(name: str, content: str = "", **attributes: str) -> Html:

@@ -3,23 +3,26 @@
 from __future__ import annotations
 
 import json
+import subprocess
+import sys
 from dataclasses import replace
 
 import pytest
 
 from mcnilib.scenarios import all_scenarios, scenario
 from mcnilib.scenarios.link import parse_link, print_link
-from mcnilib.show.explorer import View, answer_json, likely_json, parse_view, print_view
+from mcnilib.show.explorer import View, likely_json, parse_view, print_view
 from mcnilib.show.html.markup import sentence
 from mcnilib.show.picture.story_picture import picture_of
 from mcnilib.show.picture.svg import to_svg
+from mcnilib.show.verbs import VERBS, answer
 from mcnilib.trace.explain import verdict
 
 FLAGSHIP = scenario("7")
 
 
 def asked(state: str, **more: object) -> dict:
-    return json.loads(answer_json(json.dumps({"state": state, **more})))
+    return json.loads(answer("view", json.dumps({"state": state, **more})))
 
 
 @pytest.mark.parametrize("story", all_scenarios(), ids=lambda story: story.name)
@@ -70,8 +73,20 @@ def test_a_step_beyond_the_last_is_the_last():
     ],
 )
 def test_what_cannot_be_shown_is_answered_with_the_reason(view, says):
-    assert says in json.loads(answer_json(view))["error"]
-    assert json.loads(likely_json(view)) == [] or "depth" in view
+    assert says in json.loads(answer("view", view))["error"]
+    assert "depth" in view or says in json.loads(answer("likely", view))["error"]
+
+
+def test_a_verb_that_does_not_exist_is_answered_with_those_that_do():
+    assert json.loads(answer("sing", "{}")) == {"error": "there is no verb 'sing'; there are " + ", ".join(VERBS)}
+
+
+def test_a_verb_that_is_not_used_is_not_imported():
+    program = (
+        "import sys; from mcnilib.show.verbs import VERBS\nprint([m for m, _ in VERBS.values() if m in sys.modules])"
+    )
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
+    assert done.stdout == "[]\n"
 
 
 def test_what_a_click_may_bring_are_the_steps_beside_and_the_settings_one_change_away():

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import base64
+import hashlib
 import io
 import json
 import re
@@ -17,8 +19,10 @@ import pytest
 from mcnilib.cli import main
 from mcnilib.scenarios import all_scenarios, scenario
 from mcnilib.show.explorer import View, answer_json
+from mcnilib.show.html.markup import Html
 from mcnilib.site import engine, page
 from mcnilib.site.engine import CHECKSUMS, SiteError, engine_files, pyodide
+from mcnilib.site.frame import Page, page_html
 from mcnilib.site.library import library
 
 STANDS_IN = {name: b"{}" if name.endswith(".json") else name.encode() for name in CHECKSUMS}
@@ -38,7 +42,7 @@ def html(files) -> str:
 def test_every_scenario_stands_in_the_page_before_any_script_runs(html):
     for story in all_scenarios():
         answer = View(story, story.start()).answer()
-        article = html.partition(f'<article id="{story.name}">')[2].partition("</article>")[0]
+        article = html.partition(f'<article id="{story.name}"')[2].partition("</article>")[0]
         assert all(answer[part] in article for part in ("verdict", "picture", "reasons", "table", "listing")), (
             story.name
         )
@@ -69,9 +73,28 @@ def test_everything_the_page_loads_is_in_the_site(files, html):
         if tag in ("script", "link", "img") and ("src" in v or "href" in v)
     ]
     assert {one for one in loaded if not one.startswith("data:")} <= set(files)
-    scripts = files["app.js"] + files["worker.js"]
+    scripts = "".join(files[name] for name in page.SCRIPTS)
     assert not re.search(r"https?://", scripts + files["style.css"])
     assert {f"engine/{name}" for name in re.findall(r'load\("([^"]+)"', scripts)} <= set(files)
+
+
+def test_the_only_script_in_a_page_is_the_one_its_policy_names(html):
+    inside = re.findall(r"<script>(.*?)</script>", html)
+    named = {base64.b64encode(hashlib.sha256(one.encode()).digest()).decode() for one in inside}
+    policy = re.search("script-src ([^;]*)", html)[1]
+    assert set(re.findall("'sha256-([^']+)'", policy)) == named
+    assert "unsafe-inline" not in policy
+
+
+def test_each_page_lists_the_pages_and_marks_itself():
+    pages = tuple(
+        Page(name, label, "A title", "", Html(""))
+        for name, label in (("a.html", "A"), ("in/b.html", "B"), ("c.html", ""))
+    )
+    shown = page_html(pages[1], pages, 0)
+    assert '<a href="../a.html">A</a>' in shown
+    assert '<a href="../in/b.html" aria-current="page">B</a>' in shown
+    assert "c.html" not in shown
 
 
 def test_the_site_is_the_same_each_time_it_is_written(files):
@@ -82,7 +105,7 @@ def test_the_library_answers_without_anything_that_is_installed(tmp_path):
     archive = tmp_path / "library.zip"
     archive.write_bytes(library())
     view = json.dumps({"state": "mcni=7&kube-proxy=1.30", "step": 3})
-    program = f"import sys; sys.path.insert(0, {str(archive)!r})\nfrom mcnilib.show.explorer import answer_json\nprint(answer_json({view!r}))"
+    program = f"import sys; sys.path.insert(0, {str(archive)!r})\nfrom mcnilib.show.verbs import answer\nprint(answer('view', {view!r}))"
     done = subprocess.run(
         [sys.executable, "-I", "-S", "-c", program], capture_output=True, text=True, cwd=tmp_path, check=True
     )

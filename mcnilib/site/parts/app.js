@@ -1,10 +1,11 @@
-// The page: which view is shown, and how it gets onto the screen. What it shows, the interpreter in worker.js says.
-"use strict";
-document.documentElement.classList.add("js");
+// The explorer: which view is shown, and how it gets onto the screen. What it shows, the interpreter says.
+import { ask, complain, start } from "./engine.js";
 
 const KEPT = 400;  // answers that are remembered
 const PATIENCE = 250;  // milliseconds before the page says that it works on an answer
+const REST = 150;  // milliseconds without a click before the interpreter looks ahead
 
+const FIRST = document.querySelector("article.chosen");
 const byId = id => document.getElementById(id);
 const part = (article, name) => article.querySelector(`[data-part="${name}"]`);
 const form = article => article.querySelector("form");
@@ -13,15 +14,16 @@ const label = (article, name) => {
   const control = form(article).elements[name];
   return (control.length && !control.options ? control[0].closest("fieldset").querySelector("legend") : control.labels[0]).textContent;
 };
+const pause = milliseconds => new Promise(done => setTimeout(done, milliseconds));
 
-const answers = new Map();  // key of a view -> its answer
+export const answers = new Map();  // key of a view -> its answer
 let shown;       // {article, step, depth}: what is to be seen, perhaps still on its way
 let painted;     // the answer that is on the screen
-let asked = 0;   // number of the last question
-let pending;     // {id, history} of a question that is not answered yet
-let worker;
+let asked = 0;   // number of the last view asked for
 
 const keyOf = (name, values, step, depth) => JSON.stringify([name, Object.entries(values).sort(), step, depth]);
+const same = (one, view) => one.state === view.state && one.step === view.step && one.depth === view.depth;
+const answered = view => [...answers.values()].find(one => same(one, view));
 
 function remember(answer) {
   answers.set(keyOf(answer.name, answer.settings, answer.step, answer.depth), answer);
@@ -39,48 +41,41 @@ function show(change = {}, { history = "push" } = {}) {
   shown = { ...shown, ...change };
   const { article, step, depth } = shown;
   const view = { state: stateOf(article.id, settings(article)), step, depth };
-  ask(view, keyOf(article.id, settings(article), step, depth), history);
+  showView(view, answers.get(keyOf(article.id, settings(article), step, depth)), history);
 }
 
-function ask(view, key, history) {
-  const id = ++asked, known = key ? answers.get(key) : [...answers.values()].find(
-    one => one.state === view.state && one.step === view.step && one.depth === view.depth);
-  if (known) {
-    paint(known, history);
-    // The interpreter is told all the same, when nobody clicks any more: it looks ahead from here.
-    setTimeout(() => { if (id === asked) worker?.postMessage({ id, view: JSON.stringify(view), quiet: true }); }, 100);
-    return;
+async function showView(view, known, history) {
+  const number = ++asked, { article } = shown;
+  const late = setTimeout(() => { if (!known && history !== "start") busy(article, true); }, PATIENCE);
+  try {
+    const answer = known ?? await ask("view", JSON.stringify(view));
+    remember(answer);
+    if (number === asked) paint(answer, history);
+  } catch (problem) {
+    if (number === asked) complain(problem.message);
   }
-  pending = { id, history };
-  worker?.postMessage({ id, view: JSON.stringify(view) });
-  if (history === "start") return;  // it is on the screen already
-  setTimeout(() => { if (pending?.id === id) busy(true); }, PATIENCE);
+  clearTimeout(late);
+  busy(article, false);
+  lookAhead(view, number);
 }
 
-function busy(is) {
-  shown.article.setAttribute("aria-busy", is);
-}
-
-function arrived(id, text) {
-  const answer = JSON.parse(text);
-  if (pending?.id !== id) {
-    if (!answer.error) remember(answer);
-    return;
+async function lookAhead(view, number) {
+  await pause(REST);
+  if (number !== asked) return;
+  for (const near of await ask("likely", JSON.stringify(view)).catch(() => [])) {
+    if (number !== asked) return;
+    if (!answered(JSON.parse(near))) await ask("view", near).then(remember, () => {});
   }
-  const { history } = pending;
-  pending = undefined;
-  busy(false);
-  if (answer.error) return complain(answer.error);
-  remember(answer);
-  paint(answer, history);
+}
+
+function busy(article, is) {
+  article.setAttribute("aria-busy", is);
 }
 
 // The screen
 
 function paint(answer, history) {
   complain("");
-  pending = undefined;
-  busy(false);
   const article = byId(answer.name);
   select(article);
   compare(article, answer);
@@ -140,16 +135,6 @@ function select(article) {
   document.title = `${article.querySelector("h2").textContent} – Where does the packet go?`;
 }
 
-function complain(text) {
-  const at = byId("problem");
-  at.hidden = !text;
-  at.textContent = text;
-}
-
-function say(text) {
-  byId("engine").textContent = text;
-}
-
 // The address bar is the state: `?mcni=NAME&SETTING=VALUE` as in every link, the step and the depth behind `#`.
 
 function address({ state, step, depth }, history) {
@@ -165,12 +150,13 @@ function follow() {
   const named = byId(location.hash.slice(1))?.closest("article");
   const state = location.search.includes("mcni=") && !named ? location.search.slice(1) : "";
   const name = new URLSearchParams(state).get("mcni");
-  const article = named ?? (name && byId(name)) ?? byId(document.body.dataset.first);
+  const article = named ?? (name && byId(name)) ?? FIRST;
   select(article);
   shown = { article, step, depth };
-  const start = !state && !step;
-  if (start) painted ??= { name: article.id, settings: settings(article), verdict: part(article, "verdict").innerHTML };
-  ask({ state: state || `mcni=${article.id}`, step, depth }, undefined, start ? "start" : "replace");
+  const untouched = !state && !step;
+  if (untouched) painted ??= { name: article.id, settings: settings(article), verdict: part(article, "verdict").innerHTML };
+  const view = { state: state || `mcni=${article.id}`, step, depth };
+  showView(view, answered(view), untouched ? "start" : "replace");
 }
 
 // What the reader does
@@ -221,33 +207,8 @@ function listen() {
   window.addEventListener("popstate", follow);
 }
 
-// The interpreter
-
-function startWorker() {
-  if (location.protocol === "file:")
-    return complain("To change something, open this page from a web server: `python3 -m http.server` in its folder is one. The pictures are those of the start.");
-  worker = new Worker("worker.js", { type: "module" });
-  worker.onerror = event => failed(event.message || "the script of the interpreter did not load");
-  worker.onmessage = ({ data }) => {
-    if (data.failed) failed(data.failed);
-    else if (data.ready) { say(""); document.documentElement.dataset.ready = ""; }
-    else if (data.loading !== undefined) say(data.loading < 1 ? `Loading the interpreter: ${Math.round(100 * data.loading)} %` : "Starting the interpreter …");
-    else if (data.ahead) { const answer = JSON.parse(data.ahead); if (!answer.error) remember(answer); }
-    else arrived(data.id, data.answer);
-  };
-  worker.postMessage({ total: Number(document.body.dataset.size) });
-}
-
-function failed(why) {
-  worker = undefined;
-  say("");
-  complain(`The interpreter did not start: ${why}. The pictures are those of the start; reload the page to try again.`);
-}
-
-document.addEventListener("DOMContentLoaded", () => {
-  if (matchMedia("(max-width: 700px)").matches)
-    for (const details of document.querySelectorAll(".controls details")) details.open = false;
-  startWorker();
-  listen();
-  follow();
-});
+if (matchMedia("(max-width: 700px)").matches)
+  for (const details of document.querySelectorAll(".controls details")) details.open = false;
+start();
+listen();
+follow();

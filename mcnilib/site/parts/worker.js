@@ -1,4 +1,4 @@
-// The interpreter, off the page's thread: it answers views, and answers ahead what a click may bring while nobody asks.
+// The interpreter, off the page's thread. It is told `{id, verb, text}`, and answers `{id, answer}`, one after the other.
 
 const ENGINE = new URL("engine/", import.meta.url).href;
 const plainFetch = self.fetch;
@@ -7,15 +7,15 @@ const START = `
 import gc, sys
 sys.path.insert(0, "${LIBRARY}")
 gc.disable()
-from mcnilib.show.explorer import answer_json, likely_json
+from mcnilib.show.verbs import answer
+`;
+const STARTED = `
 gc.enable()
 gc.freeze()
-`;
+`;  // after the first answer: until then modules are loaded, and nothing of them is garbage
 
-let answer, likely, total, received = 0;
-let waiting = [];
-let ahead = [];
-let lot = 0;
+let python, answer, total, received = 0;
+const waiting = [];
 
 async function load(name, packed) {
   const response = await plainFetch(ENGINE + name);
@@ -48,44 +48,28 @@ async function start() {
   self.fetch = async what => here[String(what.url ?? what).slice(ENGINE.length)] ?? plainFetch(what);
   const address = URL.createObjectURL(new Blob([script], { type: "text/javascript" }));
   const { default: createPyodideModule } = await import(address);
-  const python = await loadPyodide({
+  python = await loadPyodide({
     indexURL: ENGINE, packageBaseUrl: ENGINE, lockFileContents: JSON.parse(lock), createPyodideModule,
   });
   python.FS.writeFile(LIBRARY, library);
   python.runPython(START);
-  answer = python.globals.get("answer_json");
-  likely = python.globals.get("likely_json");
-  postMessage({ ready: true });
+  answer = python.globals.get("answer");
   waiting.splice(0).forEach(reply);
+  postMessage({ ready: true });
 }
 
-function reply({ id, view }) {
-  postMessage({ id, answer: answer(view) });
-  ahead = [];
-  const mine = ++lot;
-  setTimeout(() => {
-    if (mine !== lot) return;
-    ahead = JSON.parse(likely(view));
-    next(mine);
-  }, 150);
-}
+let first = true;
 
-const answered = new Set();
-
-function next(mine) {
-  if (mine !== lot || !ahead.length) return;
-  const view = ahead.shift();
-  if (!answered.has(view)) {
-    answered.add(view);
-    postMessage({ ahead: answer(view) });
-  }
-  setTimeout(next, 0, mine);
+function reply({ id, verb, text }) {
+  postMessage({ id, answer: answer(verb, text) });
+  if (first) python.runPython(STARTED);
+  first = false;
 }
 
 onmessage = ({ data }) => {
-  if (data.total) {
+  if (data.total !== undefined) {
     total = data.total;
     start().catch(problem => postMessage({ failed: String(problem.message ?? problem) }));
   } else if (answer) reply(data);
-  else waiting = [data];
+  else waiting.push(data);
 };

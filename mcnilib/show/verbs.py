@@ -1,0 +1,39 @@
+"""What a page may ask the model: verbs, each a function from text to text; both texts are JSON.
+
+A verb's module is imported when it is asked for first: what a page does not use costs it nothing.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Mapping
+from importlib import import_module
+
+from mcnilib.errors import McniError
+from mcnilib.show.html.markup import error_text
+
+VERBS: Mapping[str, tuple[str, str]] = {
+    "view": ("mcnilib.show.explorer", "answer_json"),
+    "likely": ("mcnilib.show.explorer", "likely_json"),
+}
+"""Verb -> the module and the name of the function that answers."""
+
+
+class VerbError(McniError, LookupError):
+    """A verb that does not exist; the message lists those that do."""
+
+
+def answer(verb: str, text: str) -> str:
+    """Answer a question; the answer is `{"error": ...}` as JSON where there is none, whatever goes wrong."""
+    try:
+        return _function(verb)(text)
+    except Exception as problem:
+        return json.dumps({"error": error_text(problem)})
+
+
+def _function(verb: str) -> Callable[[str], str]:
+    if verb not in VERBS:
+        raise VerbError(f"there is no verb {verb!r}; there are {', '.join(VERBS)}")
+    module, name = VERBS[verb]
+    function: Callable[[str], str] = getattr(import_module(module), name)
+    return function

@@ -1,0 +1,104 @@
+"""What all pages of the site share: the head, the header with the list of pages, where mistakes are told, the footer.
+
+A page is a value; `page_html` writes it. Scripts are modules of the site itself, and nothing else runs: the security
+policy allows no other script, no other host, and one line in the head by its hash.
+"""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from html import escape
+
+from mcnilib import __version__
+from mcnilib.show.html.markup import Html, element, sentence
+
+EARLY = 'if (location.protocol !== "file:") document.documentElement.classList.add("js")'
+"""Says to the style sheet, before anything is painted, that the scripts will run; modules do not run from a file."""
+
+HASH = base64.b64encode(hashlib.sha256(EARLY.encode()).digest()).decode()
+
+POLICY = {
+    "default-src": "'self'",
+    "script-src": f"'self' 'wasm-unsafe-eval' 'sha256-{HASH}'",
+    "style-src": "'self' 'unsafe-inline'",
+    "img-src": "'self' data:",
+    "base-uri": "'none'",
+    "form-action": "'none'",
+}
+"""The content security policy of every page."""
+
+WITHOUT_SCRIPTS = (
+    "Without JavaScript, or opened as a file, this page shows everything as it starts; nothing can be changed. "
+    "From a web server it can: `python3 -m http.server` in its folder is one."
+)
+
+FOOTER = (
+    "a model of Linux walks packets through a cluster with Calico and Macvlan; the real kernel checks it. "
+    "Everything runs in this browser; nothing is sent anywhere."
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Page:
+    """A page of the site.
+
+    `file` is its path in the site, `label` its name in the list of pages (empty: not listed), `title` its heading,
+    `script` a module of the site (empty: none), `tools` what stands in the header, `main` what the page is about.
+    """
+
+    file: str
+    label: str
+    title: str
+    description: str
+    main: Html
+    script: str = ""
+    tools: str = ""
+
+
+def page_html(page: Page, pages: Iterable[Page], size: int) -> str:
+    """Return a page as HTML; `pages` are those of the site, `size` the bytes of the engine."""
+    root = "../" * page.file.count("/")
+    body = (
+        _header(page, pages, root),
+        Html('<div id="problem" role="alert" hidden></div>'),
+        element("main", "\n", page.main),
+        element("footer", element("p", f"mcnilib {__version__}: {FOOTER}")),
+    )
+    head = Html("\n".join(_head(page, root)))
+    inside = (element("head", head), "\n", element("body", *body, data_size=str(size)))
+    return f"<!DOCTYPE html>\n{element('html', *inside, lang='en')}\n"
+
+
+def _head(page: Page, root: str) -> Iterator[str]:
+    policy = "; ".join(f"{what} {where}" for what, where in POLICY.items())
+    yield '<meta charset="utf-8">'
+    yield '<meta name="viewport" content="width=device-width, initial-scale=1">'
+    yield f'<meta http-equiv="Content-Security-Policy" content="{policy}">'
+    yield '<meta name="color-scheme" content="light dark">'
+    yield f'<meta name="description" content="{escape(page.description)}">'
+    yield element("title", page.title)
+    yield '<link rel="icon" href="data:,">'
+    yield f'<link rel="stylesheet" href="{root}style.css">'
+    yield f"<script>{EARLY}</script>"
+    if page.script:
+        yield f'<script type="module" src="{root}{page.script}"></script>'
+
+
+def _header(page: Page, pages: Iterable[Page], root: str) -> Html:
+    """Return the header: what the page is called, the pages there are, its tools, and what the interpreter does."""
+    links = (_link(one, one is page, root) for one in pages if one.label)
+    return element(
+        "header",
+        element("h1", page.title),
+        element("nav", element("ul", *links), class_="pages", aria_label="pages"),
+        page.tools,
+        element("p", id="engine", role="status", aria_live="polite"),
+        element("p", sentence(WITHOUT_SCRIPTS), class_="no-scripts"),
+    )
+
+
+def _link(page: Page, here: bool, root: str) -> Html:
+    return element("li", element("a", page.label, href=f"{root}{page.file}", aria_current="page" if here else ""))

@@ -1,0 +1,55 @@
+// The interpreter as a page sees it: it starts in a worker, says how far it is, and answers questions.
+// `ask(verb, text)` promises the answer, read from JSON; the verbs are those of mcnilib/show/verbs.py.
+
+const byId = id => document.getElementById(id);
+const waiting = new Map();  // number of a question -> what waits for its answer
+let number = 0;
+let worker, failure;
+
+export function complain(text) {
+  const at = byId("problem");
+  at.hidden = !text;
+  at.textContent = text;
+}
+
+export function start() {
+  if (worker || failure) return;
+  worker = new Worker(new URL("worker.js", import.meta.url), { type: "module" });
+  worker.onerror = event => failed(event.message || "the script of the interpreter did not load");
+  worker.onmessage = ({ data }) => {
+    if (data.failed) failed(data.failed);
+    else if (data.ready) { say(""); document.documentElement.dataset.ready = ""; }
+    else if (data.loading !== undefined) say(data.loading < 1 ? `Loading the interpreter: ${Math.round(100 * data.loading)} %` : "Starting the interpreter …");
+    else arrived(data);
+  };
+  worker.postMessage({ total: Number(document.body.dataset.size) });
+}
+
+export function ask(verb, text) {
+  start();
+  if (failure) return Promise.reject(new Error(failure));
+  return new Promise((resolve, reject) => {
+    waiting.set(++number, { resolve, reject });
+    worker.postMessage({ id: number, verb, text });
+  });
+}
+
+function arrived({ id, answer }) {
+  const { resolve, reject } = waiting.get(id), said = JSON.parse(answer);
+  waiting.delete(id);
+  if (said.error) reject(new Error(said.error));
+  else resolve(said);
+}
+
+function failed(why) {
+  worker = undefined;
+  failure = `The interpreter did not start: ${why}. What the page shows is as it was at the start; reload it to try again.`;
+  say("");
+  complain(failure);
+  for (const { reject } of waiting.values()) reject(new Error(failure));
+  waiting.clear();
+}
+
+function say(text) {
+  byId("engine").textContent = text;
+}
