@@ -6,13 +6,16 @@ xt_MASQUERADE.c, xt_addrtype.c (Linux 6.18); iptables-restore(8) (iptables 1.8.9
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Mapping
 
 from mcnilib.errors import Refused
 from mcnilib.linux.netfilter.hooks import BUILT_IN
 from mcnilib.linux.netfilter.iptables.rule import Chain, ChainRule, Table
 
 _NO_HOOK: frozenset[str] = frozenset()
+
+Jumps = Mapping[str, tuple[str, ...]]
+"""For each chain of a table, the chains it jumps to."""
 
 Where = Callable[[str, Callable[[ChainRule], bool]], str]
 """Says where a chain's first rule that fits stands in the text: `source:line:column`, or the source alone."""
@@ -25,14 +28,13 @@ def check_table(table: Table, source: str = "iptables", where: Where | None = No
     Raises: Refused, naming the circle, the missing chain or the rule.
     """
     origin_of = where or (lambda chain, fits: source)
-    for chain in table.chains:
-        for jump in _jumps(table, chain.name):
-            if jump not in table.by_name or jump in BUILT_IN[table.name]:
-                lack = "is not there" if jump not in table.by_name else "is a built-in chain"
-                origin = origin_of(chain.name, _jumping_to(jump))
-                what = f"{origin}: chain {chain.name} of table {table.name} jumps to {jump}, which {lack}"
-                raise Refused(what, error="ENOENT")
-    hooks = _hooks(table, origin_of)
+    jumps = {chain.name: chain.summary.jumps for chain in table.chains}
+    user_chains = jumps.keys() - BUILT_IN[table.name]
+    for name, jump in ((name, jump) for name, targets in jumps.items() for jump in targets if jump not in user_chains):
+        lack = "is a built-in chain" if jump in jumps else "is not there"
+        what = f"{origin_of(name, _jumping_to(jump))}: chain {name} of table {table.name} jumps to {jump}, which {lack}"
+        raise Refused(what, error="ENOENT")
+    hooks = _hooks(table.name, jumps, origin_of)
     good: set[tuple[object, ...]] = set()
     for chain in table.chains:
         reached = hooks.get(chain.name, _NO_HOOK)
@@ -46,26 +48,22 @@ def _jumping_to(chain: str) -> Callable[[ChainRule], bool]:
     return lambda rule: rule.jumps_to == chain
 
 
-def _jumps(table: Table, chain: str) -> Iterator[str]:
-    return iter(table.chain(chain).summary.jumps)
-
-
-def _hooks(table: Table, origin_of: Where) -> dict[str, frozenset[str]]:
+def _hooks(table: str, jumps: Jumps, origin_of: Where) -> dict[str, frozenset[str]]:
     """Return for each chain the hooks it is reached from. Raises: Refused for a circle."""
-    hooks = {name: frozenset((name,)) for name in BUILT_IN[table.name] if name in table.by_name}
-    for name in _callers_first(table, tuple(hooks), origin_of):
+    hooks = {name: frozenset((name,)) for name in BUILT_IN[table] if name in jumps}
+    for name in _callers_first(table, jumps, tuple(hooks), origin_of):
         of_caller = hooks[name]
-        for jump in _jumps(table, name):
+        for jump in jumps[name]:
             if not of_caller <= (so_far := hooks.get(jump, _NO_HOOK)):
                 hooks[jump] = of_caller | so_far
     return hooks
 
 
-def _callers_first(table: Table, starts: tuple[str, ...], origin_of: Where) -> list[str]:
+def _callers_first(table: str, jumps: Jumps, starts: tuple[str, ...], origin_of: Where) -> list[str]:
     """Order the chains reached from some of them so that each stands behind all that jump to it."""
     done: dict[str, None] = {}
     for start in starts:
-        path = {start: _jumps(table, start)} if start not in done else {}  # the chains jumped through, and what is left
+        path = {start: iter(jumps[start])} if start not in done else {}  # the chains jumped through, and what is left
         while path:
             name = next(reversed(path))
             following = next((jump for jump in path[name] if jump not in done), None)
@@ -77,8 +75,8 @@ def _callers_first(table: Table, starts: tuple[str, ...], origin_of: Where) -> l
                 walked = list(path)
                 circle = " > ".join([*walked[walked.index(following) :], following])
                 origin = origin_of(name, _jumping_to(following))
-                raise Refused(f"{origin}: chains of table {table.name} jump in a circle: {circle}", error="EMLINK")
-            path[following] = _jumps(table, following)
+                raise Refused(f"{origin}: chains of table {table} jump in a circle: {circle}", error="EMLINK")
+            path[following] = iter(jumps[following])
     return list(reversed(done))
 
 
