@@ -34,17 +34,17 @@ def follow(world: World, play: Callable[[Chance], Trace]) -> Trace:
     are more.
     """
     ports = cache(lambda: frozenset(ports for netns in world for ports in netns.asked_ports))
-    found: list[Branch] = []
+    branches: list[Branch] = []
     waiting: list[tuple[float, Answers]] = [(-1.0, ())]
-    while waiting and len(found) < MAX_BRANCHES:
+    while waiting and len(branches) < MAX_BRANCHES:
         answers = heappop(waiting)[1]
         chance = Chance(answers, ports)
         trace = play(chance)
         turns = tuple(chance.turns)
-        found.append(Branch(turns, _share(turns), trace))
-        for weight, other in _others(turns, len(answers)):
-            heappush(waiting, (-weight, other))
-    return _joined(found, bool(waiting)) if found[0].turns else found[0].trace
+        branches.append(Branch(turns, _share(turns), trace))
+        for weight, alternative in _others(turns, len(answers)):
+            heappush(waiting, (-weight, alternative))
+    return _joined(branches, bool(waiting)) if branches[0].turns else branches[0].trace
 
 
 def _share(turns: Sequence[Turn]) -> float | None:
@@ -61,14 +61,14 @@ def _others(turns: Sequence[Turn], given: int) -> Iterator[tuple[float, Answers]
                 yield before * turns[at].weight(option), (*taken[:at], option)
 
 
-def _joined(found: Sequence[Branch], more: bool) -> Trace:
+def _joined(explored: Sequence[Branch], more: bool) -> Trace:
     """Return the first branch with the others beside it; where they end differently, the likeliest that fails."""
-    branches = tuple(sorted(found, key=lambda one: [turn.taken for turn in one.turns]))
-    first = found[0].trace
-    if len({_end(one.trace) for one in found}) == 1:
+    branches = tuple(sorted(explored, key=lambda branch: [turn.taken for turn in branch.turns]))
+    first = explored[0].trace
+    if len({_end(branch.trace) for branch in explored}) == 1:
         return replace(first, branches=branches, open=more)
-    failing = [one.trace for one in found if not one.trace.outcome.works]
-    shown = next((one for one in failing if one.outcome.verdict is not Verdict.UNKNOWN), failing[0])
+    failing = [branch.trace for branch in explored if not branch.trace.outcome.works]
+    shown = next((trace for trace in failing if trace.outcome.verdict is not Verdict.UNKNOWN), failing[0])
     return replace(shown, outcome=replace(shown.outcome, verdict=Verdict.DEPENDS), branches=branches, open=more)
 
 
@@ -90,22 +90,22 @@ class Part:
 
 def parts(trace: Trace) -> tuple[Part, ...]:
     """Return the branches of a conversation that depends on chance, those that end alike as one; what works first."""
-    ends = sorted({_end(one.trace) for one in trace.branches}, key=lambda end: end[0] is not Verdict.CONNECTED)
-    alike = [[one for one in trace.branches if _end(one.trace) == end] for end in dict.fromkeys(ends)]
-    words = _apart(alike, _address) or _apart(alike, _socket) or _clauses(alike)
+    ends = sorted({_end(branch.trace) for branch in trace.branches}, key=lambda end: end[0] is not Verdict.CONNECTED)
+    alike = [[branch for branch in trace.branches if _end(branch.trace) == end] for end in dict.fromkeys(ends)]
+    conditions = _apart(alike, _address) or _apart(alike, _socket) or _clauses(alike)
     return tuple(
         Part(_likeliest(some).trace, where, "" if trace.open else _in_words(some))
-        for some, where in zip(alike, words, strict=True)
+        for some, where in zip(alike, conditions, strict=True)
     )
 
 
 def _likeliest(branches: Sequence[Branch]) -> Branch:
-    return max(branches, key=lambda one: one.share or 0)
+    return max(branches, key=lambda branch: branch.share or 0)
 
 
 def _apart(alike: Sequence[Sequence[Branch]], name: Callable[[Packet], str]) -> list[str]:
     """Say to whom the first packet of each part went; nothing where that does not tell the parts from each other."""
-    reached = [{name(one.trace.journeys[0].last.after) for one in branches} for branches in alike]
+    reached = [{name(branch.trace.journeys[0].last.after) for branch in branches} for branches in alike]
     apart = sum(map(len, reached)) == len(set().union(*reached))
     return [f"through {', '.join(sorted(some))}" for some in reached] if apart else []
 
@@ -120,18 +120,18 @@ def _socket(packet: Packet) -> str:
 
 def _clauses(alike: Sequence[Sequence[Branch]]) -> list[str]:
     """Say what all branches of a part have in common, and no branch of the others."""
-    said = [[set(map(str, one.turns)) for one in branches] for branches in alike]
-    words = []
+    said = [[set(map(str, branch.turns)) for branch in branches] for branches in alike]
+    clauses = []
     for at, mine in enumerate(said):
-        others = set().union(*(one for place, some in enumerate(said) if place != at for one in some))
+        others = set().union(*(turns for number, some in enumerate(said) if number != at for turns in some))
         own = [str(turn) for turn in alike[at][0].turns if str(turn) in set.intersection(*mine) - others]
-        words.append(f"if {own[0]}" if own else "")
-    return words
+        clauses.append(f"if {own[0]}" if own else "")
+    return clauses
 
 
 def _in_words(branches: Sequence[Branch]) -> str:
     """Write how probable some branches are together; nothing where nobody knows."""
-    shares = [one.share for one in branches if one.share is not None]
+    shares = [branch.share for branch in branches if branch.share is not None]
     if len(shares) < len(branches):
         return ""
     whole = sum(shares)

@@ -139,8 +139,8 @@ def _half_seen(trace: Trace, journey: Journey, netns: str) -> list[str]:
     if not missed:
         return []
     ways = "; ".join(f"{_short(j)} went {' → '.join(j.hops())}" for j in missed)
-    known = f"{netns} saw {', '.join(map(_short, seen))} but never" if seen else f"{netns} never saw"
-    return [f"{known} {', '.join(map(_short, missed))}: {ways}"]
+    subject = f"{netns} saw {', '.join(map(_short, seen))} but never" if seen else f"{netns} never saw"
+    return [f"{subject} {', '.join(map(_short, missed))}: {ways}"]
 
 
 def saw(journey: Journey, netns: str) -> bool:
@@ -165,14 +165,14 @@ def _end(step: Step) -> str:
 
 def path_of(journey: Journey) -> tuple[str, ...]:
     """Name what a packet crosses in order: namespaces, and in brackets the devices and segments between them."""
-    words = [journey.visits[0].netns]
+    hops = [journey.visits[0].netns]
     for step in journey.steps:
         if step.stage is Stage.DEVICE and step.to:
             between = [name if not device else f"{name}.{device}" for name, device in step.path]
             landed = f"{step.to[0]}.{step.to[1]}"
             between += [landed] if landed not in between else []
-            words += [f"[{' '.join(between)}]", step.to[0]]
-    return tuple(words)
+            hops += [f"[{' '.join(between)}]", step.to[0]]
+    return tuple(hops)
 
 
 def tell_step(step: Step) -> str:
@@ -231,11 +231,11 @@ def conntrack_view(trace: Trace, netns: str, number: int) -> tuple[Entry, ...]:
 
     Raises: ValueError when the conversation has no packet of that number.
     """
-    known: dict[tuple[object, ...], Entry] = {}
+    entries: dict[tuple[object, ...], Entry] = {}
     for journey in trace.journeys:
         for step in journey.within(netns):
             if step.entry:
-                known[step.entry.original.key()] = step.entry
+                entries[step.entry.original.key()] = step.entry
         if journey.number == number:
-            return tuple(e for e in known.values() if e.confirmed and e.expires > journey.time)
+            return tuple(e for e in entries.values() if e.confirmed and e.expires > journey.time)
     raise ValueError(f"there is no packet {number}; there are {len(trace.journeys)}")

@@ -19,15 +19,15 @@ Json = dict[str, Any]
 def trace_to_json(trace: Trace) -> Json:
     """Return the whole trace: outcome, journeys with their steps, and the connections at the end; where chance has a
     say, how each branch ends."""
-    branches: Json = {"branches": [_branch(one) for one in trace.branches], "open": trace.open}
-    told: Json = {
+    branches: Json = {"branches": [_branch(branch) for branch in trace.branches], "open": trace.open}
+    data: Json = {
         "format": _FORMAT,
         "outcome": _outcome(trace.outcome),
         "notes": list(trace.notes),
         "journeys": [_journey(journey) for journey in trace.journeys],
         "connections": {name: [_entry(entry) for entry in entries] for name, entries in trace.connections if entries},
     }
-    return told | branches if trace.branches else told
+    return data | branches if trace.branches else data
 
 
 def _branch(branch: Branch) -> Json:

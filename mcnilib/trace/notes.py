@@ -52,8 +52,8 @@ def _unreadable(world: World, trace: Trace) -> Iterator[str]:
     """Name what was collected and cannot be read, where the verdict does not."""
     gaps = ((netns.name, gap.why) for netns in world for gap in netns.missing if gap.unreadable)
     what = trace.outcome.step.what
-    told = what.reasons if isinstance(what, Missing) else ()
-    rest = [(name, why) for name, why in gaps if why not in told]
+    reported = what.reasons if isinstance(what, Missing) else ()
+    rest = [(name, reason) for name, reason in gaps if reason not in reported]
     names = list(dict.fromkeys(name for name, _ in rest))
     if names:
         more = f" and {len(names) - SHOWN} more" if names[SHOWN:] else ""
@@ -106,8 +106,8 @@ def _tightest(world: World, journey: Journey) -> Room | None:
 def _rooms(world: World, step: Step) -> Iterator[Room]:
     """Yield what one step has room for: the route that was chosen, the devices that were crossed."""
     headers = _headers(step.after)
-    if isinstance(step.line, Route) and (found := re.search(r"\bmtu (?:lock )?(\d+)", step.line.settings)):
-        yield Room(int(found[1]), headers, f"the route to {_prefix(step.line.dst)} on {step.netns}")
+    if isinstance(step.line, Route) and (match := re.search(r"\bmtu (?:lock )?(\d+)", step.line.settings)):
+        yield Room(int(match[1]), headers, f"the route to {_prefix(step.line.dst)} on {step.netns}")
     crossed = [*step.path, *([step.to] if step.to else [])] if step.stage is Stage.DEVICE else []
     crossed += [(step.netns, step.oif)] if step.stage is Stage.TUNNEL and step.after.inner else []
     packed = _headers(step.before)

@@ -47,9 +47,9 @@ class OutcomeCache:
 
         One that works ends with the client's answer here, not with the last packet of its close.
         """
-        known = self._known.setdefault((flow, tuple(listeners)), [])
+        entries = self._known.setdefault((flow, tuple(listeners)), [])
         cables = _cables(world)
-        for cached in known:
+        for cached in entries:
             if cached.decides(world, cables):
                 return cached.outcome
         talks: list[Run] = []
@@ -59,17 +59,17 @@ class OutcomeCache:
             return talks[-1].finish(closing=False)
 
         trace = follow(world, talk)
-        if trace.outcome.verdict is not Verdict.UNKNOWN and len(known) < KEPT:
-            passed = {flow.netns, *(name for one in talks for journey in one.journeys for name in journey.hops())}
-            awake = sorted({name for one in talks for name in one.net.hosts})
+        if trace.outcome.verdict is not Verdict.UNKNOWN and len(entries) < KEPT:
+            passed = {flow.netns, *(name for held in talks for journey in held.journeys for name in journey.hops())}
+            awake = sorted({name for held in talks for name in held.net.hosts})
             asked = tuple((name, _for_arp(world[name])) for name in awake if name not in passed)
-            known.append(_Cached(cables, tuple(world[name] for name in sorted(passed)), asked, trace.outcome))
+            entries.append(_Cached(cables, tuple(world[name] for name in sorted(passed)), asked, trace.outcome))
         return trace.outcome
 
 
 def _for_arp(netns: Netns) -> tuple[object, ...]:
     """Return what decides whether a namespace answers ARP; its devices are among the cables."""
-    sysctls = tuple(line for line in netns.sysctls if line.key.startswith("net.ipv4."))
+    sysctls = tuple(setting for setting in netns.sysctls if setting.key.startswith("net.ipv4."))
     return netns.ip4.rules, netns.ip4.routes, netns.ip4.neighbours, netns.missing, sysctls
 
 

@@ -60,7 +60,7 @@ def _bound(flow: Flow, listeners: Sequence[Listener], chance: Chance) -> Flow:
     """Return the conversation with the port that its client gets, which is no server's: USUAL where none matters."""
     if flow.sport or flow.proto == "icmp":
         return flow
-    taken = {one.port for one in listeners if (one.netns, one.proto) == (flow.netns, flow.proto)}
+    taken = {listener.port for listener in listeners if (listener.netns, listener.proto) == (flow.netns, flow.proto)}
     usual = next(port for port in count(_USUAL) if port not in taken)
     return replace(flow, sport=chance.port(*EPHEMERAL, flow.proto, usual=usual))
 

@@ -111,10 +111,10 @@ class Bar:
         """Return where the cables of other segments pass this one."""
         return [
             x
-            for other in bars
-            if other is not self
-            for x, start in other.cables
-            if self.left <= x <= self.right and min(start, other.y) < self.y < max(start, other.y)
+            for neighbour in bars
+            if neighbour is not self
+            for x, start in neighbour.cables
+            if self.left <= x <= self.right and min(start, neighbour.y) < self.y < max(start, neighbour.y)
         ]
 
     def free(self, bars: Iterable[Bar]) -> float:

@@ -63,13 +63,13 @@ class Cables:
 
         Source: br_fdb_add_local(), br_fdb_change_mac_address() in net/bridge/br_fdb.c.
         """
-        place = (netns, bridge.name)
-        if place not in self._stations:
+        key = (netns, bridge.name)
+        if key not in self._stations:
             written = bridge.kind.stations
-            own = [(port.mac, port.name) for port in self.ports.get(place, [])] + [(bridge.mac, bridge.name)]
-            entries = [*written, *(FdbEntry(*one, "permanent") for one in own)]
-            self._stations[place] = {one.mac: one for one in reversed(entries)}
-        return self._stations[place].get(mac)
+            own = [(port.mac, port.name) for port in self.ports.get(key, [])] + [(bridge.mac, bridge.name)]
+            entries = [*written, *(FdbEntry(own_mac, port, "permanent") for own_mac, port in own)]
+            self._stations[key] = {entry.mac: entry for entry in reversed(entries)}
+        return self._stations[key].get(mac)
 
     def other_end(self, netns: str, link: Link) -> Link | Unknown:
         """Return the device at the other end of a link, or why nobody knows it."""
@@ -87,8 +87,8 @@ class Cables:
 
     def plugged(self, port: Port) -> Link | Unknown:
         """Return the NIC that is plugged into a port of a segment."""
-        found = self.by_name.get((port.netns, port.link))
-        return found or Unknown(f"{port.link} of {port.netns} was not collected", collect=port.netns)
+        nic = self.by_name.get((port.netns, port.link))
+        return nic or Unknown(f"{port.link} of {port.netns} was not collected", collect=port.netns)
 
     def has_carrier(self, netns: str, link: Link) -> bool:
         """Tell whether a device is up and what it hangs on is too: peer, lower device, a port of a bridge.
@@ -96,10 +96,10 @@ class Cables:
         Source: veth_open() in drivers/net/veth.c, macvlan's netif_stacked_transfer_operstate(), br_add_if().
         """
         below, seen = [(netns, link)], set[tuple[str, int]]()
-        for place, device in below:  # grows; a device that hangs on itself hangs on nothing
-            if device.up and device.carrier and (place, device.index) not in seen:
-                seen.add((place, device.index))
-                lower = self._lower(place, device)
+        for home, device in below:  # grows; a device that hangs on itself hangs on nothing
+            if device.up and device.carrier and (home, device.index) not in seen:
+                seen.add((home, device.index))
+                lower = self._lower(home, device)
                 if lower is None:
                     return True
                 below += lower
@@ -107,12 +107,12 @@ class Cables:
 
     def _lower(self, netns: str, link: Link) -> list[tuple[str, Link]] | None:
         """Return the devices one of which has to have a carrier; None when it depends on nothing else."""
-        other = self.at(link.kind.endpoint)
+        peer = self.at(link.kind.endpoint)
         match link.kind.role:
             case DeviceRole.PAIR:
-                return [] if other and not other.up else None
+                return [] if peer and not peer.up else None
             case DeviceRole.CHILD:
-                return [(end.netns, other)] if other and (end := link.kind.endpoint) else None
+                return [(end.netns, peer)] if peer and (end := link.kind.endpoint) else None
             case DeviceRole.BRIDGE:
                 return [(netns, port) for port in self.ports.get((netns, link.name), [])]
         return None
@@ -210,14 +210,14 @@ class Wire:
 
     def _ends(self, netns: str, link: Link, frame: Frame) -> _Sent:
         key = (netns, link.name, frame, frame.packet if self.cables.reads_packets else None)
-        known = self._memo.get(key)
-        if known is None:
+        sent = self._memo.get(key)
+        if sent is None:
             ends = self._send(netns, link, _Sight(frame))
             receivers = tuple(end for end in ends if isinstance(end, Receiver))
             swallowed = next((end for end in ends if isinstance(end, Swallowed)), None)
             beyond = next((end for end in ends if isinstance(end, Unknown)), None)
-            known = self._memo[key] = _Sent(receivers, swallowed, beyond)
-        return known
+            sent = self._memo[key] = _Sent(receivers, swallowed, beyond)
+        return sent
 
     def _send(self, netns: str, link: Link, sight: _Sight) -> _Ends:
         if not (link.up and link.carrier):
@@ -321,17 +321,17 @@ class Wire:
             return own
         if passthru and not passthru[0][1].up:
             where, child = passthru[0]
-            why = f"{child.name} of {where}, which takes all frames there, is down"
-            return [Swallowed(Receiver(netns, link, sight.path), why)] if sight.taken else []
+            reason = f"{child.name} of {where}, which takes all frames there, is down"
+            return [Swallowed(Receiver(netns, link, sight.path), reason)] if sight.taken else []
         taken = _Sight(sight.frame, sight.path, taken=True)
         return _all(self._enter(n, child, taken) for n, child in wanting)
 
     def _enter_port(self, netns: str, port: Link, sight: _Sight) -> _Ends:
         """Take a frame at a port of a bridge: up to the bridge's own IP layer, or out of other ports, or both."""
         bridge = self.cables.by_name.get((netns, port.master))
-        for one in filter(None, (port, bridge)):
-            if one.kind.unmodelled:
-                return [one.kind.unmodelled.unknown(f"the frame gets to {one.name}: ")]
+        for device in filter(None, (port, bridge)):
+            if device.kind.unmodelled:
+                return [device.kind.unmodelled.unknown(f"the frame gets to {device.name}: ")]
         if bridge is None or not bridge.up or not port.carrier:
             return []
         if sight.path[-1] != (netns, port.name):  # a macvlan child
@@ -343,15 +343,15 @@ class Wire:
         if station and station.state == "permanent":
             return self._pass_up(netns, bridge, sight)
         if shown_to_iptables(self.cables.namespaces[netns]):
-            why = shown_because(self.cables.namespaces[netns])
-            raise Unsupported(f"iptables of {netns} sees what crosses the bridge {bridge.name}: {why}")
+            reason = shown_because(self.cables.namespaces[netns])
+            raise Unsupported(f"iptables of {netns} sees what crosses the bridge {bridge.name}: {reason}")
         promiscuous = bridge.hidden or (netns, bridge.index) in self.cables.children
         up = self._pass_up(netns, bridge, sight) if promiscuous else []
         return up + self._forward(netns, bridge, port.name, sight)
 
     def _refuse_circle(self, netns: str, port: Link, sight: _Sight) -> None:
         """Refuse a frame that gets to a bridge again: without STP, copies of it go round for ever."""
-        before = (self.cables.by_name.get(place) for place in sight.path if place[0] == netns and place[1] != port.name)
+        before = (self.cables.by_name.get(hop) for hop in sight.path if hop[0] == netns and hop[1] != port.name)
         again = sight.path.count((netns, port.name)) > 1
         if again or any(link and link.master == port.master for link in before):
             raise Unsupported(f"a frame gets to the bridge {port.master} of {netns} twice: bridges in a circle")
@@ -380,8 +380,10 @@ class Wire:
         here = ends.pop(station.port, [])
         elsewhere = _all(ends.values())
         if any(isinstance(end, Receiver) for end in elsewhere) or (elsewhere and not here and station.port != ingress):
-            why = f"{bridge.name} of {netns} has {station.mac} behind {station.port}, and by the cables it is elsewhere"
-            return [Unknown(f"{why}: the entry moves as soon as that sends something", collect="")]
+            reason = (
+                f"{bridge.name} of {netns} has {station.mac} behind {station.port}, and by the cables it is elsewhere"
+            )
+            return [Unknown(f"{reason}: the entry moves as soon as that sends something", collect="")]
         return here
 
 
@@ -410,5 +412,5 @@ def shown_to_iptables(netns: Netns) -> bool:
 
 def shown_because(netns: Netns) -> str:
     """Return the line by which bridged packets are shown to iptables, and whether it is only assumed."""
-    line = setting(netns.settings, BRIDGE_CALLS)
-    return f"{line}, which nobody gave" if line.origin == KERNEL_DEFAULT else str(line)
+    switch = setting(netns.settings, BRIDGE_CALLS)
+    return f"{switch}, which nobody gave" if switch.origin == KERNEL_DEFAULT else str(switch)

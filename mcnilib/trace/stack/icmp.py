@@ -49,8 +49,8 @@ def silenced(host: Host, kind: int, peer: IPv4Address, now: float, *, near: bool
     if near or _take(host, peer, seconds, AT_ONCE * seconds, now):
         return ""
     if seconds > QUIET:
-        why = f"{setting(host.sysctls, INTERVAL)} on {host.name}: whether {peer} was told anything lately"
-        raise Unknown(f"{why} decides whether it is told now", collect="")
+        reason = f"{setting(host.sysctls, INTERVAL)} on {host.name}: whether {peer} was told anything lately"
+        raise Unknown(f"{reason} decides whether it is told now", collect="")
     return str(setting(host.sysctls, INTERVAL))
 
 
@@ -77,8 +77,8 @@ def _check_total(host: Host, now: float) -> None:
     rate, most = host.number(PER_SECOND), host.number(BURST)
     if (sent and 2 * sent >= min(rate, most)) or not rate:
         key = BURST if most <= rate else PER_SECOND
-        why = f"{setting(host.sysctls, key)} on {host.name}: what it sent just before"
-        raise Unknown(f"{why} decides whether it sends this ICMP error", collect="")
+        reason = f"{setting(host.sysctls, key)} on {host.name}: what it sent just before"
+        raise Unknown(f"{reason} decides whether it sends this ICMP error", collect="")
     host.errors_sent = (sent + 1, last)
 
 
@@ -220,9 +220,9 @@ def accept_redirect(at: Recorder, dev: str) -> None:
 
 def _listed(host: Host, name: str, dev: str) -> tuple[bool, bool]:
     """Tell whether the setting is on for all devices, and for this one, by the lines that are there."""
-    values = {line.key: line.value for line in host.sysctls}
-    one, every = (values.get(conf_key(name, scope), "0") != "0" for scope in ("all", dev))
-    return one, every
+    values = {entry.key: entry.value for entry in host.sysctls}
+    on_all, on_dev = (values.get(conf_key(name, scope), "0") != "0" for scope in ("all", dev))
+    return on_all, on_dev
 
 
 def _is_neighbour(host: Host, packet: Packet, dev: str) -> bool:

@@ -92,8 +92,8 @@ def _forwards(at: Recorder, dev: str) -> bool:
     """Tell whether packets from the device may be passed on at all."""
     if at.host.conf("forwarding", dev):
         return True
-    line = deciding(at.host.netns.settings, "forwarding", dev)
-    at.note(Stage.FORWARDING, "not for us, and we do not forward", line=line, iif=dev, fate=Fate.DROPPED)
+    setting = deciding(at.host.netns.settings, "forwarding", dev)
+    at.note(Stage.FORWARDING, "not for us, and we do not forward", line=setting, iif=dev, fate=Fate.DROPPED)
     return False
 
 
@@ -162,11 +162,11 @@ def _no_route(at: Recorder, dev: str, error: NoRoute) -> None:
     if not _forwards(at, dev):  # whatever the lookup said
         host.connections.drop_unconfirmed(skb.tracked)
         return
-    told = error.error in CODES
-    fate = Fate.UNREACHABLE if told else Fate.DROPPED
+    tells = error.error in CODES
+    fate = Fate.UNREACHABLE if tells else Fate.DROPPED
     text, what = f"no route: {error.error}", NoWay(error.error)
     at.note(Stage.ROUTE, text, line=error.line, iif=dev, fate=fate, what=what)
-    if not told:
+    if not tells:
         host.connections.drop_unconfirmed(skb.tracked)
     elif route_error_allowed(host, skb.packet.src, at.net.now):
         icmp_send(at, *CODES[error.error])

@@ -101,10 +101,10 @@ def _transmit(at: Recorder, link: Link, route: Route) -> Position:
         return None
     if landing.netns != host.name:
         packet = packet.but(mark=0) if packet.mark else packet
-    place = (landing.netns, landing.link.name)
+    to = (landing.netns, landing.link.name)
     action = f"leaves by {link.name}, arrives at {landing.link.name} of {landing.netns}"
     what = Framed(link.mac, mac)
-    at.note(Stage.DEVICE, action, packet, oif=link.name, to=place, path=landing.path, what=what)
+    at.note(Stage.DEVICE, action, packet, oif=link.name, to=to, path=landing.path, what=what)
     return Arrival(landing.netns, landing.link, Skb(packet, txhash=skb.txhash))
 
 
@@ -113,8 +113,8 @@ def _lose(at: Recorder, link: Link, frame: Frame) -> None:
     what = Framed(frame.src, frame.dst)
     if end := at.net.wire.swallowed(at.host.name, link, frame):
         action = f"leaves by {link.name}; {end.at.link.name} of {end.at.netns} loses it: {end.why}"
-        place = (end.at.netns, end.at.link.name)
-        at.note(Stage.DEVICE, action, oif=link.name, to=place, path=end.at.path, fate=Fate.DROPPED, what=what)
+        to = (end.at.netns, end.at.link.name)
+        at.note(Stage.DEVICE, action, oif=link.name, to=to, path=end.at.path, fate=Fate.DROPPED, what=what)
     else:
         action = f"leaves by {link.name}; no device takes {frame.dst}"
         at.note(Stage.DEVICE, action, oif=link.name, fate=Fate.DROPPED, what=what)
@@ -124,7 +124,7 @@ def _taker(at: Recorder, link: Link, frame: Frame) -> Receiver | None:
     """Return where a frame lands; None when no device takes it. Raises: Unknown; Unsupported when several take it."""
     landings = at.net.wire.send(at.host.name, link, frame)
     if len(landings) > 1:
-        several = " and ".join(f"{one.link.name} of {one.netns}" for one in landings)
+        several = " and ".join(f"{landing.link.name} of {landing.netns}" for landing in landings)
         raise Unsupported(f"{several} take what is sent to {frame.dst}: a switch sends it where it saw that MAC last")
     if not landings and (gap := at.net.wire.beyond(at.host.name, link, frame)):
         raise gap

@@ -129,8 +129,8 @@ class _Request(NamedTuple):
         """
         answering, gap = self._answering(self.protocol.sender(self.host, self.link, self.ip, self.at.skb.packet))
         if not answering:
-            why = f"{self.host.name} knows {self.ip} because it asked, and nobody answers who has {self.ip}"
-            raise gap or Unknown(f"{why}: how long the entry is believed depends on the time", collect="")
+            reason = f"{self.host.name} knows {self.ip} because it asked, and nobody answers who has {self.ip}"
+            raise gap or Unknown(f"{reason}: how long the entry is believed depends on the time", collect="")
 
     def _note(self, action: str, what: Asked, to: tuple[str, str] | None = None, fate: Fate = Fate.GOES_ON) -> None:
         self.at.note(self.protocol.stage, action, oif=self.link.name, to=to, fate=fate, what=what)
@@ -153,15 +153,15 @@ class _Request(NamedTuple):
 
     def _is_heard(self, receiver: Receiver) -> bool:
         back = self.at.net.wire.send(receiver.netns, receiver.link, Frame(receiver.link.mac, self.link.mac))
-        return any((one.netns, one.link.name) == (self.host.name, self.link.name) for one in back)
+        return any((hearer.netns, hearer.link.name) == (self.host.name, self.link.name) for hearer in back)
 
     def _believe(self, entry: Neigh, heard: list[Receiver]) -> str:
         """Use what was known when this was collected, without a request. Raises: Unknown when nobody answers that."""
         if all(receiver.link.mac != entry.mac for receiver in heard):
-            others = [f"{one.link.name} of {one.netns} answers with {one.link.mac}" for one in heard]
+            others = [f"{peer.link.name} of {peer.netns} answers with {peer.link.mac}" for peer in heard]
             says = " and ".join(others) or "nobody who was collected answers"
-            why = f"`ip neigh` of {self.host.name} has {entry.ip} at {entry.mac} ({entry.state}), and {says}"
-            raise Unknown(why, collect="the snapshot again, all of it at one time")
+            reason = f"`ip neigh` of {self.host.name} has {entry.ip} at {entry.mac} ({entry.state}), and {says}"
+            raise Unknown(reason, collect="the snapshot again, all of it at one time")
         self.host.neighbours[self.link.name, entry.ip] = entry.mac
         return _use(self.at, self.link, entry)
 
@@ -177,7 +177,7 @@ class _Request(NamedTuple):
         if len(first) == 1:
             return first[0]
         what = f"the first to answer who has {self.ip} on {self.link.name} of {self.host.name}"
-        return first[self.host.chance.pick(what, [f"is {one.link.name} of {one.netns}" for one in first])]
+        return first[self.host.chance.pick(what, [f"is {peer.link.name} of {peer.netns}" for peer in first])]
 
     def _accept(self, receiver: Receiver, sender: IPv4Address) -> str:
         mac = self.host.neighbours[self.link.name, self.ip] = receiver.link.mac
@@ -190,8 +190,8 @@ class _Request(NamedTuple):
         for receiver in answering:
             frame = Frame(receiver.link.mac, self.link.mac)
             if lost := self.at.net.wire.beyond(receiver.netns, receiver.link, frame):
-                why = f"{receiver.netns} answers who has {self.ip}, and {lost.why}"
-                raise Unknown(why, collect=lost.collect) from lost
+                reason = f"{receiver.netns} answers who has {self.ip}, and {lost.why}"
+                raise Unknown(reason, collect=lost.collect) from lost
 
 
 def _learn(host: Host, dev: str, asker: IPv4Address, mac: str) -> None:

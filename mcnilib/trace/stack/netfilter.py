@@ -95,9 +95,9 @@ class Hook:
         if base is None or base.idle:
             return True
         at = self.host.context(self.name, self.skb, self.iif, self.oif, self.now)
-        verdict, line = self._traverse(table, at)
+        verdict, decider = self._traverse(table, at)
         if verdict is NfVerdict.DROP:
-            self._drop(table, at, line)
+            self._drop(table, at, decider)
             return False
         if at.notrack:
             self.skb.tracked = Tracked(ConnState.UNTRACKED)
@@ -111,17 +111,17 @@ class Hook:
         def note(rule: ChainRule, before: Packet, after: Packet) -> None:
             log.rule(at, name, rule, rule.action, before, after)
 
-        verdict, self.skb.packet, line = traverse(table, self.name, self.skb.packet, at, note)
+        verdict, self.skb.packet, decider = traverse(table, self.name, self.skb.packet, at, note)
         if at.entry is not entry and at.entry and self.skb.tracked:
             self.host.connections[self.skb.tracked.number] = at.entry
-        return verdict, line
+        return verdict, decider
 
-    def _drop(self, table: Table, at: Context, line: ChainRule | Chain | None) -> None:
+    def _drop(self, table: Table, at: Context, decider: ChainRule | Chain | None) -> None:
         """Make the last step, or a new one for a chain's policy, the packet's end."""
-        reject = line.target if isinstance(line, ChainRule) and isinstance(line.target, Reject) else None
-        if isinstance(line, Chain):
+        reject = decider.target if isinstance(decider, ChainRule) and isinstance(decider.target, Reject) else None
+        if isinstance(decider, Chain):
             packet = self.skb.packet
-            self.log.rule(at, table.name, line, "dropped by the chain's policy", packet, packet)
+            self.log.rule(at, table.name, decider, "dropped by the chain's policy", packet, packet)
         else:
             self.log.amend(action=f"rejected with {reject.kind}" if reject else "dropped")
         self.log.amend(fate=Fate.REJECTED if reject else Fate.DROPPED)
@@ -153,11 +153,11 @@ class Hook:
         """Ask the nat table about a new connection and rewrite its first packet."""
         host, source = self.host, self.name in SOURCE_HOOKS
         at = host.context(self.name, self.skb, self.iif, self.oif, self.now)
-        verdict, line = self._traverse(table, at)
+        verdict, decider = self._traverse(table, at)
         if verdict is NfVerdict.DROP:
-            self._drop(table, at, line)
+            self._drop(table, at, decider)
             return False
-        target = line.target if isinstance(line, ChainRule) and isinstance(line.target, Nat) else None
+        target = decider.target if isinstance(decider, ChainRule) and isinstance(decider.target, Nat) else None
         point = NatPoint(self.name, self.oif, host.connections[tracked.number], self._own_address)
         decided = decide(host.connections, point, target, chance=host.chance, now=self.now)
         if decided is None:

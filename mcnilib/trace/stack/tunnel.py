@@ -57,8 +57,8 @@ def _with_source(host: Host, link: Link, outer: Packet) -> Packet | str:
     if route.dev == link.name:
         return f"circular route to {outer.dst}"
     if udp and route.type is RouteType.LOCAL:  # encap_bypass_if_local() in drivers/net/vxlan/vxlan_core.c
-        why = f"{link.name} of {host.name} packs for {outer.dst}, which {host.name} takes for its own address"
-        raise Unsupported(f"{why}: Linux hands the packet over unpacked, with the route it had")
+        reason = f"{link.name} of {host.name} packs for {outer.dst}, which {host.name} takes for its own address"
+        raise Unsupported(f"{reason}: Linux hands the packet over unpacked, with the route it had")
     if int(outer.src):
         return outer
     src = preferred_source(host.netns, route, outer.dst)
@@ -99,7 +99,7 @@ def listens(host: Host, packet: Packet) -> bool:
 def _tunnels(host: Host) -> list[tuple[Link, Tunnel]]:
     """Return the tunnels that are up, in the order they are asked."""
     up = [(link, tunnel) for link in host.links.values() if (tunnel := link.kind.tunnel) and link.up]
-    return sorted(up, key=lambda one: one[1].generality)
+    return sorted(up, key=lambda pair: pair[1].generality)
 
 
 def decapsulate(host: Host, packet: Packet) -> tuple[Link, Packet] | str:

@@ -14,10 +14,10 @@ MAX_PLACES = 2000
 """Places one packet may stand at before the walk is called endless; TTL ends real loops much earlier."""
 
 
-def step(at: Recorder, place: Arrival | Departure) -> Position:
+def step(at: Recorder, position: Arrival | Departure) -> Position:
     """Move the packet one place on: into a namespace, or out of it."""
-    at.enter(place.netns, place.skb)
-    match place:
+    at.enter(position.netns, position.skb)
+    match position:
         case Arrival(link=link):
             return receive(at, link)
         case Departure():
@@ -29,9 +29,9 @@ def walk(at: Recorder, start: Position) -> Delivery | None:
 
     Raises: McniError when the packet never comes to rest (tunnels that feed each other).
     """
-    place = start
+    position = start
     for _ in range(MAX_PLACES):
-        if place is None or isinstance(place, Delivery):
-            return place
-        place = step(at, place)
+        if position is None or isinstance(position, Delivery):
+            return position
+        position = step(at, position)
     raise McniError(f"the packet never comes to rest: {at.steps[-1].action} in {at.steps[-1].netns}")

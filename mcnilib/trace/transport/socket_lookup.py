@@ -46,8 +46,8 @@ def _keep_inside(host: Host, src: IPv4Address, dev: str) -> None:
     """Keep the loopback network's addresses on the loopback device. Source: __mkroute_output()."""
     if int(src) >> 24 != 127 or host.links[dev].is_loopback or host.conf("route_localnet", dev):
         return
-    line = deciding(host.netns.settings, "route_localnet", dev)
-    raise NotSent(f"{src} may not leave by {dev}", error="EINVAL", line=line)
+    setting = deciding(host.netns.settings, "route_localnet", dev)
+    raise NotSent(f"{src} may not leave by {dev}", error="EINVAL", line=setting)
 
 
 def refused(error: NoRoute) -> str:
@@ -114,10 +114,10 @@ def lookup_listener(listeners: Sequence[Listener], host: Host, iif: str, packet:
     """
     wanted = (host.name, packet.proto, packet.dport)
     there = (x for x in listeners if (x.netns, x.proto, x.port) == wanted and x.address in (ANY_ADDRESS, packet.dst))
-    there = (one for one in there if one.peer in (None, (packet.src, packet.sport)))
-    found = [one for one in there if one.dev in ("", _device(host, iif, packet))]
+    there = (listener for listener in there if listener.peer in (None, (packet.src, packet.sport)))
+    matching = [listener for listener in there if listener.dev in ("", _device(host, iif, packet))]
     # those of an address are looked up before those of all; a peer counts more than a device
-    best = max(found, key=lambda x: (x.address != ANY_ADDRESS, bool(x.peer), bool(x.dev)), default=None)
+    best = max(matching, key=lambda x: (x.address != ANY_ADDRESS, bool(x.peer), bool(x.dev)), default=None)
     if best and best.dev and not _leads_back(host, best.dev, packet):
         raise Unsupported(f"{best} of {host.name} answers {packet.src}, to which no route leads by {best.dev}")
     if best and best.full:
