@@ -14,6 +14,7 @@ from mcnilib.cli.common import (
     chosen_settings,
     new_folder,
     pdf_file,
+    print_files,
     story_named,
     web_address,
 )
@@ -86,7 +87,7 @@ def write_learner_copy(arguments: argparse.Namespace) -> int:
     """Write the copy for learners."""
     names = learner_copy(arguments.folder, binder=arguments.binder)
     if arguments.json:
-        print(json.dumps({"folder": str(arguments.folder), "files": sorted(names)}, indent=1))
+        print_files(arguments.folder, names)
         return 0
     where = printable(str(arguments.folder))
     print(f"{where}: {len(names)} files; {sum(name.endswith('.ipynb') for name in names)} notebooks")
@@ -104,7 +105,7 @@ def write_site(arguments: argparse.Namespace) -> int:
         files = site_files(engine)
         write_new_folder(arguments.folder, files)
     if arguments.json:
-        print(json.dumps({"folder": str(arguments.folder), "files": sorted(files)}, indent=1))
+        print_files(arguments.folder, files)
         return 0
     size = sum(map(len, files.values())) / 1e6
     print(f"{printable(str(arguments.folder))}: {len(files)} files, {size:.1f} MB; a web server shows them")

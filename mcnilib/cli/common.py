@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import argparse
+import json
 import re
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
@@ -129,6 +130,11 @@ def _writable(check: Callable[[Path], None], text: str) -> Path:
     except WriteError as problem:
         raise argparse.ArgumentTypeError(str(problem)) from None
     return Path(text)
+
+
+def print_files(folder: Path, names: Iterable[str], **beside: str) -> None:
+    """Print, as JSON, the folder that was written and its files."""
+    print(json.dumps({"folder": str(folder), "files": sorted(names)} | beside, indent=1))
 
 
 def picture_file(text: str) -> Path:

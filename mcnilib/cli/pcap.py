@@ -3,11 +3,19 @@
 from __future__ import annotations
 
 import argparse
-import json
 from pathlib import Path
 from typing import Any
 
-from mcnilib.cli.common import add_settings, add_story, add_verb, chosen_settings, new_folder, seconds, story_named
+from mcnilib.cli.common import (
+    add_settings,
+    add_story,
+    add_verb,
+    chosen_settings,
+    new_folder,
+    print_files,
+    seconds,
+    story_named,
+)
 from mcnilib.errors import printable
 from mcnilib.progress import shown
 from mcnilib.trace.explain import verdict
@@ -47,7 +55,7 @@ def write_pcap(arguments: argparse.Namespace) -> int:
     title = f"{story.number}. {story.title} ({settings})"
     names = write_captures(arguments.folder, story.world(settings), trace, title)
     if arguments.json:
-        print(json.dumps({"folder": str(arguments.folder), "files": sorted(names)}, indent=1))
+        print_files(arguments.folder, names)
     else:
         print(title, verdict(trace), *(printable(str(arguments.folder / name)) for name in sorted(names)), sep="\n")
     return 0

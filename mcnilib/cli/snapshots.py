@@ -17,6 +17,7 @@ from mcnilib.cli.common import (
     chosen_settings,
     new_folder,
     picture_file,
+    print_files,
     seconds,
     status_of,
     story_named,
@@ -192,7 +193,7 @@ def _write(arguments: argparse.Namespace, files: dict[str, str], question: str =
     named = f"./{arguments.folder}" if str(arguments.folder).startswith("-") else str(arguments.folder)
     again = f"mcni trace {shlex.quote(named)} {question}"
     if arguments.json:
-        print(json.dumps({"folder": str(arguments.folder), "files": sorted(files), "trace": again}, indent=1))
+        print_files(arguments.folder, files, trace=again)
     else:
         print(printable(again))
     return 0

@@ -14,7 +14,7 @@ from collections.abc import Iterator
 from dataclasses import replace
 
 from mcnilib.cluster.kube_proxy.config import RuleLine, Rules
-from mcnilib.cluster.kube_proxy.services import allowed, health, masquerade, refusals
+from mcnilib.cluster.kube_proxy.services import allowed, health, insiders, masquerade, refusals
 from mcnilib.cluster.kube_proxy.view import ServiceView, balance, endpoint_chain, endpoint_rules, no_local
 from mcnilib.cluster.spec import Endpoint, TrafficPolicy
 
@@ -114,18 +114,8 @@ def _local_chain(view: ServiceView) -> Iterator[RuleLine]:
     """Yield KUBE-XLB: pods and the node go to any endpoint, everybody else to local ones."""
     if not view.external_local:
         return
-    xlb, svc, cidr = f"-A {view.chain('XLB')}", view.chain("SVC"), view.proxy.cluster_cidr
-    if cidr:
-        options = '-m comment --comment "Redirect pods trying to reach external loadbalancer VIP to clusterIP"'
-        yield RuleLine(
-            "nat", f"{xlb} -s {cidr} {options} -j {svc}", "pods are not outside: any endpoint will do for them"
-        )
-    options = f"{view.comment('masquerade LOCAL traffic for {} LB IP')} -m addrtype --src-type LOCAL"
-    yield RuleLine(
-        "nat", f"{xlb} {options} -j KUBE-MARK-MASQ", "the node itself would be answered at the address it asked"
-    )
-    options = f"{view.comment('route LOCAL traffic for {} LB IP to service chain')} -m addrtype --src-type LOCAL"
-    yield RuleLine("nat", f"{xlb} {options} -j {svc}", "the node itself is not outside: any endpoint will do")
+    pods = '-m comment --comment "Redirect pods trying to reach external loadbalancer VIP to clusterIP"'
+    yield from insiders(view, f"-A {view.chain('XLB')}", pods, "{} LB IP", " to service chain")
     if view.here:
         yield from balance(view, view.chain("XLB"), view.here, _numbered if view.proxy.names_pods else _unnamed)
     else:

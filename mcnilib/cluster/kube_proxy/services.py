@@ -256,26 +256,33 @@ def masquerade(view: ServiceView, chain: str) -> Iterator[RuleLine]:
         yield RuleLine("nat", f"-A {chain} ! -s {cidr} {options}", reason)
 
 
+def insiders(view: ServiceView, chain: str, pods: str, what: str, where: str = "") -> Iterator[RuleLine]:
+    """Yield the rules by which pods and the node reach all endpoints from a chain in which others find local ones.
+
+    `pods` is the comment of the first, `what` and `where` are in those of the others.
+    """
+    svc, cidr = view.chain("SVC"), view.proxy.cluster_cidr
+    if cidr:
+        reason = "pods are not outside: any endpoint will do for them"
+        yield RuleLine("nat", f"{chain} -s {cidr} {pods} -j {svc}", reason)
+    local = "-m addrtype --src-type LOCAL -j"
+    text = f"{chain} {view.comment(f'masquerade LOCAL traffic for {what}')} {local} KUBE-MARK-MASQ"
+    yield RuleLine("nat", text, "the node itself would be answered at the address it asked")
+    text = f"{chain} {view.comment(f'route LOCAL traffic for {what}{where}')} {local} {svc}"
+    yield RuleLine("nat", text, "the node itself is not outside: any endpoint will do")
+
+
 def external(view: ServiceView) -> Iterator[RuleLine]:
     """Yield KUBE-EXT: who reaches all endpoints, who only local ones, and who is masqueraded."""
-    ext, svc, cidr = f"-A {view.chain('EXT')}", view.chain("SVC"), view.proxy.cluster_cidr
+    ext, svc = f"-A {view.chain('EXT')}", view.chain("SVC")
     if not view.external_local:
         options = view.comment("masquerade traffic for {} external destinations")
         reason = "the endpoint may be on another node: answers must come back here"
         yield RuleLine("nat", f"{ext} {options} -j KUBE-MARK-MASQ", reason)
         yield RuleLine("nat", f"{ext} -j {svc}", "externalTrafficPolicy Cluster: any endpoint will do")
         return
-    if cidr:
-        options = view.comment("pod traffic for {} external destinations")
-        yield RuleLine(
-            "nat", f"{ext} -s {cidr} {options} -j {svc}", "pods are not outside: any endpoint will do for them"
-        )
-    options = f"{view.comment('masquerade LOCAL traffic for {} external destinations')} -m addrtype --src-type LOCAL"
-    yield RuleLine(
-        "nat", f"{ext} {options} -j KUBE-MARK-MASQ", "the node itself would be answered at the address it asked"
-    )
-    options = f"{view.comment('route LOCAL traffic for {} external destinations')} -m addrtype --src-type LOCAL"
-    yield RuleLine("nat", f"{ext} {options} -j {svc}", "the node itself is not outside: any endpoint will do")
+    what = "{} external destinations"
+    yield from insiders(view, ext, view.comment(f"pod traffic for {what}"), what)
     if view.here or not view.proxy.drops_in_filter:
         reason = "externalTrafficPolicy Local: only endpoints of this node, source kept"
         yield RuleLine("nat", f"{ext} -j {view.chain('SVL')}", reason)

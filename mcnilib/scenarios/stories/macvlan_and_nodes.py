@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from functools import partial
+
 from mcnilib.cluster.settings import Settings
 from mcnilib.scenarios.scenario import Claim, DialTarget, Scenario, to_node
 
@@ -17,49 +19,39 @@ _APART = Claim(_SECTION, "a Macvlan child cannot talk to its own master interfac
 
 _SILENT = Claim(_SECTION, "other nodes are not mentioned", works=None)
 
-_SETTINGS = ("coordinator", "hairpin", "protocol")
-
-_NOTEBOOK = "03-macvlan-and-its-node.ipynb"
-
-_BROKEN = (("coordinator", False),)
-
 
 def _claim(settings: Settings) -> Claim:
     return REPAIRED if settings.coordinator else _APART
 
 
+_story = partial(
+    Scenario,
+    number=3,
+    settings=("coordinator", "hairpin", "protocol"),
+    notebook="03-macvlan-and-its-node.ipynb",
+    defaults=(("coordinator", False),),
+)
+
 SCENARIOS = (
-    Scenario(
-        number=3,
+    _story(
         name="node-to-own-macvlan",
         title="A node to a Macvlan pod of its own",
         question="node1 opens a connection to mac1, a child of its own en0. Who answers its ARP request?",
-        settings=_SETTINGS,
         way=lambda settings: DialTarget("node1", "mac1"),
         claim=_claim,
-        notebook=_NOTEBOOK,
-        defaults=_BROKEN,
     ),
-    Scenario(
-        number=3,
+    _story(
         name="macvlan-to-own-node",
         title="Macvlan pod to its own node",
         question="mac1 opens a connection to node1, whose en0 is the parent of its own eth0. Where does the frame go?",
-        settings=_SETTINGS,
         way=lambda settings: to_node("mac1", "node1"),
         claim=_claim,
-        notebook=_NOTEBOOK,
-        defaults=_BROKEN,
     ),
-    Scenario(
-        number=3,
+    _story(
         name="macvlan-to-other-node",
         title="Macvlan pod to another node",
         question="mac1 reaches node2, but not its own node. What is different about node2?",
-        settings=_SETTINGS,
         way=lambda settings: to_node("mac1", "node2"),
         claim=lambda settings: _SILENT,
-        notebook=_NOTEBOOK,
-        defaults=_BROKEN,
     ),
 )

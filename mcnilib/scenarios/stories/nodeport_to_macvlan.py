@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from functools import partial
+
 from mcnilib.cluster.settings import Protocol, Settings
 from mcnilib.cluster.spec import CLUSTER, TrafficPolicy
 from mcnilib.scenarios.scenario import Claim, DialTarget, Scenario, to_node_port
@@ -27,8 +29,6 @@ _SETTINGS = ("external_policy", "endpoint", "mark_rules", "pod_rp_filter", "prot
 
 _PROTOCOLS = (Protocol.TCP, Protocol.UDP)
 
-_NOTEBOOK = "05-nodeport-to-macvlan.ipynb"
-
 
 def _claim(settings: Settings, way: DialTarget) -> Claim:
     local = CLUSTER.node(CLUSTER.pod(way.server).node).address.ip == way.to
@@ -45,31 +45,27 @@ def _from_lan(settings: Settings) -> DialTarget:
     return to_node_port("lan-client", "node1", settings.endpoint)
 
 
+_story = partial(Scenario, number=5, settings=_SETTINGS, notebook="05-nodeport-to-macvlan.ipynb")
+
 SCENARIOS = (
-    Scenario(
-        number=5,
+    _story(
         name="nodeport-to-macvlan",
         title="Outside client to the NodePort of a Macvlan pod",
         question=(
             "The client 1.1.1.1 dials a port of node3, behind which mac3 answers. By which NIC does the answer leave "
             "the pod, and what does the client see?"
         ),
-        settings=_SETTINGS,
         way=_from_outside,
         claim=lambda settings: _claim(settings, _from_outside(settings)),
-        notebook=_NOTEBOOK,
         defaults=(("mark_rules", False), ("endpoint", "mac3")),
         values=(("endpoint", ("mac3", "mac4")), ("protocol", _PROTOCOLS)),
     ),
-    Scenario(
-        number=5,
+    _story(
         name="nodeport-to-macvlan-from-lan",
         title="Client of the same subnet to the NodePort of a Macvlan pod",
         question="The client stands in the pod's own subnet. Is its NodePort any better off?",
-        settings=_SETTINGS,
         way=_from_lan,
         claim=lambda settings: _claim(settings, _from_lan(settings)),
-        notebook=_NOTEBOOK,
         defaults=(("mark_rules", False), ("endpoint", "mac1")),
         values=(("endpoint", ("mac1", "mac2")), ("protocol", _PROTOCOLS)),
     ),

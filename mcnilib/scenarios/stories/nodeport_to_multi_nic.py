@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from functools import partial
+
 from mcnilib.cluster.settings import DefaultNic, Protocol, Settings, Tuning
 from mcnilib.cluster.spec import CLUSTER
 from mcnilib.scenarios.scenario import Claim, Scenario, to_node_port
@@ -22,8 +24,6 @@ _SETTINGS = ("default_nic", "tuning", "external_policy", "receiving_node", "prot
 
 VALUES = (("receiving_node", ("node2", "node1")), ("protocol", (Protocol.TCP, Protocol.UDP)))
 
-_NOTEBOOK = "14-nodeport-to-multi-nic.ipynb"
-
 DEFAULTS = (("endpoint", "mul2"), ("tuning", Tuning.NOT))
 
 
@@ -35,35 +35,29 @@ def _claim(settings: Settings) -> Claim:
     return TUNED if settings.tuning is Tuning.TUNED else ASTRAY
 
 
+_story = partial(
+    Scenario, number=14, settings=_SETTINGS, claim=_claim, notebook="14-nodeport-to-multi-nic.ipynb", values=VALUES
+)
+
 SCENARIOS = (
-    Scenario(
-        number=14,
+    _story(
         name="nodeport-to-multi-nic",
         title="Client of the same subnet to the NodePort of a multi-NIC pod",
         question=(
             "lan-client dials node2's port, behind which mul2 answers with its Calico address. The client is a "
             "neighbour of net1. By which NIC does the answer leave?"
         ),
-        settings=_SETTINGS,
         way=lambda settings: to_node_port("lan-client", settings.receiving_node, "mul2"),
-        claim=_claim,
-        notebook=_NOTEBOOK,
         defaults=DEFAULTS,
-        values=VALUES,
     ),
-    Scenario(
-        number=14,
+    _story(
         name="nodeport-to-multi-nic-from-outside",
         title="Outside client to the NodePort of a multi-NIC pod",
         question=(
             "Now the client is 1.1.1.1, behind the gateway. The document's note says that a default route on net1 "
             "avoids the trouble. Does it?"
         ),
-        settings=_SETTINGS,
         way=lambda settings: to_node_port("client", settings.receiving_node, "mul2"),
-        claim=_claim,
-        notebook=_NOTEBOOK,
         defaults=(*DEFAULTS, ("default_nic", DefaultNic.NET1)),
-        values=VALUES,
     ),
 )

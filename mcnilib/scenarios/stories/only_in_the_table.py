@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
+from functools import partial
+
 from mcnilib.cluster.settings import Encapsulation, Protocol
 from mcnilib.scenarios.scenario import Claim, DialTarget, Scenario, by_placement, to_service, to_underlay
-
-_NOTEBOOK = "16-conclusion.ipynb"
 
 ROUTING = ("default_nic", "tuning", "placement", "protocol")
 
@@ -28,29 +28,26 @@ MULTI_TO_MULTI = _tick("Calico + Macvlan Multi-NIC Pod to itself")
 
 MULTI_TO_SERVICE = _tick("Calico + Macvlan Multi-NIC Pod to Service for Calico + Macvlan Multi-NIC Pod")
 
+_story = partial(Scenario, number=16, notebook="16-conclusion.ipynb")
+
 SCENARIOS = (
-    Scenario(
-        number=16,
+    _story(
         name="calico-to-calico",
         title="Calico pod to Calico pod, across nodes",
         question="cal1 talks to cal2, as in any cluster with Calico alone. What carries the packet between the nodes?",
         settings=("encapsulation", "protocol"),
         way=lambda settings: DialTarget("cal1", "cal2"),
         claim=lambda settings: _TO_CALICO,
-        notebook=_NOTEBOOK,
     ),
-    Scenario(
-        number=16,
+    _story(
         name="calico-to-multi-nic",
         title="Calico pod to the Calico address of a multi-NIC pod",
         question="By which NIC does mul1 answer a Calico pod, when its default route is on the other one?",
         settings=ROUTING,
         way=lambda settings: DialTarget(by_placement(settings, "cal1", "cal2"), "mul1"),
         claim=lambda settings: _TO_MULTI,
-        notebook=_NOTEBOOK,
     ),
-    Scenario(
-        number=16,
+    _story(
         name="calico-to-multi-nic-underlay",
         title="Calico pod to the Macvlan address of a multi-NIC pod",
         question=(
@@ -60,52 +57,43 @@ SCENARIOS = (
         settings=("nat_outgoing", "encapsulation", "felix_invalid", *ROUTING),
         way=lambda settings: to_underlay(by_placement(settings, "cal1", "cal2"), "mul1"),
         claim=lambda settings: _TO_MULTI,
-        notebook=_NOTEBOOK,
         defaults=(("nat_outgoing", False), ("encapsulation", Encapsulation.VXLAN)),
     ),
-    Scenario(
-        number=16,
+    _story(
         name="calico-to-clusterip",
         title="Calico pod to a ClusterIP",
         question="cal1 asks demo/web. Does it matter what kind of pod answers, and whether it is cal1 itself?",
         settings=("endpoint", "nat_outgoing", "encapsulation", "protocol"),
         way=lambda settings: to_service("cal1", settings.endpoint),
         claim=lambda settings: TO_SERVICE,
-        notebook=_NOTEBOOK,
         defaults=(("endpoint", "mac2"), ("nat_outgoing", False)),
         values=(("endpoint", ("cal1", "cal2", "mac1", "mac2", "mul1", "mul2")), _PROTOCOLS),
     ),
-    Scenario(
-        number=16,
+    _story(
         name="macvlan-to-clusterip-multi-nic",
         title="Macvlan pod to a ClusterIP with a multi-NIC endpoint",
         question="mac1 asks demo/web and mul2 answers, which has a NIC in mac1's own subnet. Does it use it?",
         settings=("endpoint", "cluster_cidr", "encapsulation", "tuning", "protocol"),
         way=lambda settings: to_service("mac1", settings.endpoint),
         claim=lambda settings: MACVLAN_TO_SERVICE,
-        notebook=_NOTEBOOK,
         defaults=(("endpoint", "mul2"), ("cluster_cidr", False)),
         values=(("endpoint", ("mul1", "mul2")), _PROTOCOLS),
     ),
-    Scenario(
-        number=16,
+    _story(
         name="multi-nic-to-multi-nic",
         title="Multi-NIC pod to multi-NIC pod, across nodes",
         question="Both pods have a NIC in the same subnet. Which NICs carry a conversation of their Calico addresses?",
         settings=("default_nic", "tuning", "protocol"),
         way=lambda settings: DialTarget("mul1", "mul2"),
         claim=lambda settings: MULTI_TO_MULTI,
-        notebook=_NOTEBOOK,
     ),
-    Scenario(
-        number=16,
+    _story(
         name="multi-nic-to-clusterip-multi-nic",
         title="Multi-NIC pod to a ClusterIP with a multi-NIC endpoint",
         question="mul2 asks demo/web and is its only endpoint: it talks to itself. Who is the client for mul2?",
         settings=("endpoint", "default_nic", "tuning", "protocol"),
         way=lambda settings: to_service("mul2", settings.endpoint),
         claim=lambda settings: MULTI_TO_SERVICE,
-        notebook=_NOTEBOOK,
         defaults=(("endpoint", "mul2"),),
         values=(("endpoint", ("mul1", "mul2")), _PROTOCOLS),
     ),
