@@ -17,7 +17,7 @@ from contextlib import suppress
 from typing import Any
 
 from mcnilib import __version__
-from mcnilib.cli import classroom, completion, kernel, pcap, record, snapshots
+from mcnilib.cli import classroom, completion, kernel, page, pcap, record, snapshots
 from mcnilib.cli.common import (
     TRACE_JSON,
     add_settings,
@@ -48,6 +48,7 @@ EXAMPLES = """examples:
   mcni state 7 mac1 "ip route show table 100"
   mcni link 7 --kube-proxy 1.30 --be-liberal 1
   mcni handout 7 handout.pdf
+  mcni page 7 state.html --kube-proxy 1.30
   mcni pcap 7 captures --kube-proxy 1.30
   mcni trace my-cluster --from 10.244.1.5 --to tcp:10.96.0.1:443
   mcni verify 7 --sample 20
@@ -122,6 +123,7 @@ def command_line() -> Parser:
     _add_run(verbs)
     _add_state(verbs)
     classroom.add_verbs(verbs)
+    page.add_verbs(verbs)
     pcap.add_verbs(verbs)
     snapshots.add_verbs(verbs)
     kernel.add_verbs(verbs)

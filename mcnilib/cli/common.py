@@ -68,7 +68,7 @@ def add_table(parser: Parser) -> None:
     parser.add_argument("--table", action="store_true", help="print the steps as a table")
     parser.add_argument("--depth", choices=DEPTHS, help=f"how much the table tells (default: {Depth.HOPS})")
     parser.refuse("--table", "beside --json, which prints the whole trace", lambda parsed: parsed.json)
-    parser.refuse("--depth", "without --table", lambda parsed: not parsed.table)
+    parser.refuse("--depth", "without --table", lambda parsed: not (parsed.table or getattr(parsed, "page", None)))
 
 
 def seconds(text: str) -> float:
@@ -145,6 +145,11 @@ def picture_file(text: str) -> Path:
 def pdf_file(text: str) -> Path:
     """Read the name of a PDF to write."""
     return _ending_in((".pdf",), text)
+
+
+def html_file(text: str) -> Path:
+    """Read the name of an HTML file to write."""
+    return _ending_in((".html",), text)
 
 
 def _ending_in(endings: tuple[str, ...], text: str) -> Path:

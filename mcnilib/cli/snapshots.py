@@ -7,7 +7,7 @@ import json
 import shlex
 from typing import Any
 
-from mcnilib.cli import pcap
+from mcnilib.cli import page, pcap
 from mcnilib.cli.common import (
     TRACE_JSON,
     add_settings,
@@ -15,6 +15,7 @@ from mcnilib.cli.common import (
     add_table,
     add_verb,
     chosen_settings,
+    html_file,
     new_folder,
     picture_file,
     print_files,
@@ -37,6 +38,7 @@ EXAMPLES = """examples:
   mcni trace here --from mac1 --to tcp:10.233.101.2:80 --table
   mcni trace here --from mac1 --to udp:10.233.101.2:53 --listen cal2:53 --json
   mcni trace here --from mac1 --to tcp:10.233.101.2:80 --pcap captures
+  mcni trace here --from mac1 --to tcp:10.233.101.2:80 --page lost.html
 
   mcni collect --script > collect.sh              # run it on each node, as root: sh collect.sh > node1.txt
   mcni trace node1.txt node2.txt --segment lan=node1/eth0,node2/eth0 --from 10.244.1.5 --to tcp:10.244.2.7:80
@@ -81,6 +83,8 @@ def _add_trace(verbs: Any) -> None:
         "write packet captures (pcapng) for Wireshark, one per namespace, into a folder that is not there yet, or empty"
     )
     trace.add_argument("--pcap", metavar="FOLDER", type=new_folder, help=said)
+    said = "write it as a self-contained HTML file (.html): picture, steps and tables alive, nothing to install"
+    trace.add_argument("--page", metavar="FILE", type=html_file, help=said)
 
 
 def _add_save(verbs: Any) -> None:
@@ -130,7 +134,18 @@ def trace_snapshot(arguments: argparse.Namespace) -> int:
     if arguments.pcap:
         title = f"{snapshot.name}: from {arguments.netns} to {arguments.to}"
         pcap.write_captures(arguments.pcap, snapshot.world, trace, title)
+    if arguments.page:
+        title = f"From {arguments.netns} to {arguments.to}"
+        page.write_trace(arguments.page, snapshot.world, trace, (title, _asked(arguments)), arguments.depth)
     return status_of(trace)
+
+
+def _asked(arguments: argparse.Namespace) -> str:
+    """Return the command that asks the same."""
+    words = ["mcni", "trace", *map(str, arguments.snapshot), "--from", arguments.netns, "--to", arguments.to]
+    words += ["--source", arguments.source] if arguments.source else []
+    words += [word for name in ("listen", "segment") for one in getattr(arguments, name) for word in (f"--{name}", one)]
+    return shlex.join(words)
 
 
 def _told(trace: Trace, arguments: argparse.Namespace) -> list[str]:

@@ -17,7 +17,7 @@ from mcnilib.scenarios import Scenario
 from mcnilib.scenarios.link import parse_link, print_link, print_query
 from mcnilib.scenarios.scenario import neighbours
 from mcnilib.show.html.outcome import reasons_html, verdict_lines
-from mcnilib.show.html.state import state_html
+from mcnilib.show.html.state import state_around
 from mcnilib.show.html.table import Row, rows, table_html
 from mcnilib.show.picture.story_picture import picture_of
 from mcnilib.show.picture.svg import to_svg
@@ -70,18 +70,11 @@ class View:
             "reasons": reasons_html(self.story, self.settings),
             "picture": self._picture(),
             "table": table_html(self.trace, self.depth, self.at),
-            "listing": self._listing(),
+            "listing": state_around(self.story.world(self.settings), self.trace, self.at),
         }
 
     def _picture(self) -> str:
         return to_svg(picture_of(self.story, self.settings, self.at), f"mcni-{self.story.name}")
-
-    def _listing(self) -> str:
-        """Return the state around the step, or around the one that decided how the conversation ends."""
-        trace, at = self.trace, self.at
-        journey = next((walked for walked in trace.journeys if at and walked.number == at[0]), trace.outcome.journey)
-        step = journey.steps[at[1]] if at else trace.outcome.step
-        return state_html(self.story.world(self.settings), trace, journey, step)
 
     def likely(self) -> Iterator[View]:
         """Yield the views a click may bring, the most likely first."""

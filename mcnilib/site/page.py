@@ -31,13 +31,19 @@ def site_files(pyodide: Mapping[str, bytes]) -> dict[str, str | bytes]:
     pages, size = (explorer(),), sum(map(len, code.values()))
     return {
         **{page.file: page_html(page, pages, size) for page in pages},
-        "style.css": _part("style.css") + "\n@media (prefers-color-scheme: dark) {\n" + dark_rules() + "\n}\n",
-        **{name: _part(name) for name in SCRIPTS},
+        "style.css": site_style(),
+        **{name: site_part(name) for name in SCRIPTS},
         **code,
     }
 
 
-def _part(name: str) -> str:
+def site_style() -> str:
+    """Return the style sheet of every page, with the dark colours of its pictures."""
+    return site_part("style.css") + "\n@media (prefers-color-scheme: dark) {\n" + dark_rules() + "\n}\n"
+
+
+def site_part(name: str) -> str:
+    """Return a script, style sheet or template of the site."""
     return resources("mcnilib.site").joinpath("parts", name).read_text(encoding="utf-8")
 
 

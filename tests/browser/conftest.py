@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 from playwright.sync_api import Browser, sync_playwright
 
+from browser.accessibility import axe_script
 from browser.lab_page import LabPage, new_page
 from browser.server import LabServer, lab_server
 
@@ -45,6 +46,12 @@ def browser() -> Iterator[Browser]:
         started = playwright.chromium.launch(executable_path=chromium, args=SWITCHES)
         yield started
         started.close()
+
+
+@pytest.fixture(scope="package")
+def axe(tmp_path_factory) -> str:
+    """Return the script of axe-core."""
+    return axe_script(tmp_path_factory.mktemp("axe"))
 
 
 @pytest.fixture

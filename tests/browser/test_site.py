@@ -2,12 +2,9 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
 import random
 import shutil
-import subprocess
-import tarfile
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -19,6 +16,7 @@ from threading import Thread
 import pytest
 from playwright.sync_api import Browser, Locator, Page, expect
 
+from browser.accessibility import FAULTS
 from mcnilib.scenarios import all_scenarios, scenario
 from mcnilib.show.explorer import View, answer_json, print_view
 from mcnilib.site.engine import SiteError, pyodide
@@ -33,9 +31,6 @@ ASK = """async views => {
   return Promise.all(views.map(view => ask("view", view)));
 }"""
 FOLLOW = "link => { history.pushState(null, '', link); dispatchEvent(new PopStateEvent('popstate')); }"
-AXE, AXE_SHA256 = "axe-core@4.14.1", "29348999450cdf2849a8e70b7912fc2da85a849da39c0d0d5394f51d4a9ed95c"
-FAULTS = """async () => (await axe.run(document, { runOnly: ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa"] }))
-  .violations.flatMap(rule => rule.nodes.map(node => `${rule.id}: ${node.html}`))"""
 MOST_BYTES = 8_000_000
 
 
@@ -162,17 +157,6 @@ def test_a_link_that_means_nothing_is_answered_in_words(site):
     site.follow(f"?mcni={FLAGSHIP}&kube-proxy=9.9")
     expect(site.page.get_by_role("alert")).to_contain_text("kube-proxy cannot be '9.9'")
     expect(site.part("verdict")).to_contain_text("✗ connect succeeds, then hangs")
-
-
-@pytest.fixture(scope="module")
-def axe(address, tmp_path_factory) -> str:
-    """Return the script of axe-core, which npm brings as it brought the interpreter."""
-    folder = tmp_path_factory.mktemp("axe")
-    name = subprocess.run(["npm", "pack", AXE, "--silent"], cwd=folder, capture_output=True, text=True, check=True)
-    with tarfile.open(folder / name.stdout.split()[-1]) as package:
-        script = package.extractfile("package/axe.min.js").read()
-    assert hashlib.sha256(script).hexdigest() == AXE_SHA256
-    return script.decode()
 
 
 @pytest.mark.parametrize(

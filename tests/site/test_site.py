@@ -11,10 +11,10 @@ import subprocess
 import sys
 import tarfile
 import zipfile
-from html.parser import HTMLParser
 from pathlib import Path
 
 import pytest
+from site_elements import Elements
 
 from mcnilib.cli import main
 from mcnilib.scenarios import all_scenarios, scenario
@@ -171,27 +171,3 @@ def test_the_site_is_written_whole(tmp_path, monkeypatch, capsys):
 
 def test_the_page_opens_with_a_scenario_that_exists():
     assert scenario(page.FIRST)
-
-
-VOID = {"meta", "link", "input", "br"}
-
-
-class Elements(HTMLParser):
-    """Every element with its attributes; `open` are those whose end is missing or stands in the wrong place."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.seen: list[tuple[str, dict[str, str]]] = []
-        self.open: list[str] = []
-
-    def handle_starttag(self, tag, attrs):
-        self.seen.append((tag, {key: value or "" for key, value in attrs}))
-        if tag not in VOID:
-            self.open.append(tag)
-
-    def handle_startendtag(self, tag, attrs):
-        self.seen.append((tag, {key: value or "" for key, value in attrs}))
-
-    def handle_endtag(self, tag):
-        assert self.open[-1:] == [tag], f"</{tag}> after {self.open[-3:]}"
-        self.open.pop()

@@ -118,6 +118,12 @@ def state_html(world: World, trace: Trace, journey: Journey, step: Step) -> Html
     return element("div", element("h4", head), shown, _connections(trace, journey, step), rest, class_="mcni-state")
 
 
+def state_around(world: World, trace: Trace, at: tuple[int, int] | None = None) -> Html:
+    """Return the state around a step (packet, index), or around the one that decided how the conversation ends."""
+    journey = next((one for one in trace.journeys if at and one.number == at[0]), trace.outcome.journey)
+    return state_html(world, trace, journey, journey.steps[at[1]] if at else trace.outcome.step)
+
+
 def _section(world: World, step: Step) -> Html:
     command, lines = state_lines(world, step)
     return joined(element("h4", f"{step.netns}# {command}"), lines_html(lines))

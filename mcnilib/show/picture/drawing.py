@@ -7,7 +7,7 @@ happened to a packet. Two drawings of one plan differ only in what happened. Rea
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field, replace
 from functools import lru_cache
 
@@ -80,6 +80,16 @@ def lay_out(world: World, trace: Trace, plan: Plan | None = None, highlight: tup
     trail = _trail(layout, trace, bundles, lines, *highlight) if highlight else ()
     title, description, works = sentences[0], "\n".join(sentences[1:]), trace.outcome.works
     return Drawing(scene, (*samples(plan), *arrows), callouts, labels, works, title, description, trail)
+
+
+def lay_out_steps(world: World, trace: Trace, plan: Plan, steps: Iterable[tuple[int, int]]) -> Iterator[Drawing]:
+    """Yield the drawing of each of some steps (packet, index), as `lay_out` makes it; only their trails differ."""
+    whole = lay_out(world, trace, plan)
+    layout = _layout(_LayoutInput(_outline(world), plan, world))
+    bundles = _bundles(layout, trace)
+    lines = route_edges(layout, bundles)
+    for number, index in steps:
+        yield replace(whole, trail=_trail(layout, trace, bundles, lines, number, index))
 
 
 def _trail(layout: Layout, trace: Trace, bundles: Bundles, lines: EdgeLines, number: int, index: int) -> Polyline:

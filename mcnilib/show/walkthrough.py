@@ -1,0 +1,82 @@
+"""A conversation with the picture and the state of each of its steps, so that one can walk through it without asking.
+
+What the steps have in common is kept once: all of them are cut into pieces, and a step is a list of those.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any
+
+from mcnilib.show.html.markup import Html
+from mcnilib.show.html.outcome import verdict_lines
+from mcnilib.show.html.state import state_around
+from mcnilib.show.html.table import Row, rows, table_html
+from mcnilib.show.layout.plan import Plan
+from mcnilib.show.picture.drawing import lay_out, lay_out_steps
+from mcnilib.show.picture.svg import to_svg
+from mcnilib.trace.trace import Trace
+from mcnilib.world.world import World
+
+CUT = re.compile("(?=<(?!code|span)[a-z])")
+"""Where a text is cut: before every tag but those within a line."""
+
+
+@dataclass(frozen=True)
+class Walkthrough:
+    """A conversation in its world, drawn by a plan, told at a depth; `uid` begins the ids of its picture."""
+
+    world: World
+    trace: Trace
+    plan: Plan
+    depth: str = "hops"
+    uid: str = "mcni"
+
+    @cached_property
+    def steps(self) -> tuple[Row, ...]:
+        """The steps that can be looked at. Raises: ValueError for a depth that does not exist."""
+        return rows(self.trace, self.depth)
+
+    def whole(self) -> dict[str, Html]:
+        """Return what is shown of the whole conversation: part -> HTML."""
+        return {
+            "verdict": verdict_lines(self.trace),
+            "picture": Html(to_svg(lay_out(self.world, self.trace, self.plan), self.uid)),
+            "listing": state_around(self.world, self.trace),
+            "table": table_html(self.trace, self.depth),
+        }
+
+    def packed(self) -> dict[str, Any]:
+        """Return all steps as values of JSON, the whole conversation first.
+
+        Of each a few words, and which of the `pieces` its picture and its listing are: `[from, to, from, to, ...]`.
+        """
+        whole, at = self.whole(), [(row.journey, row.index) for row in self.steps]
+        pieces: dict[str, int] = {}
+        drawings = lay_out_steps(self.world, self.trace, self.plan, at)
+        pictures = [whole["picture"], *(to_svg(drawing, self.uid) for drawing in drawings)]
+        listings = [whole["listing"], *(state_around(self.world, self.trace, step) for step in at)]
+        says = [f"{len(at)} steps", *(f"{row.packet}, {row.where}: {row.what}" for row in self.steps)]
+        steps = [
+            {"says": text, "picture": _packed(picture, pieces), "listing": _packed(listing, pieces)}
+            for text, picture, listing in zip(says, pictures, listings, strict=True)
+        ]
+        return {"pieces": [*pieces], "steps": steps}
+
+
+def _packed(text: str, pieces: dict[str, int]) -> list[int]:
+    """Return which pieces a text consists of; those that are new are added."""
+    return list(_ranges(pieces.setdefault(piece, len(pieces)) for piece in CUT.split(text) if piece))
+
+
+def _ranges(numbers: Iterable[int]) -> Iterator[int]:
+    """Yield the first number of each run of successive ones, and the one after its last."""
+    end = None
+    for number in numbers:
+        if number != end:
+            yield from (number,) if end is None else (end, number)
+        end = number + 1
+    yield from () if end is None else (end,)

@@ -1,0 +1,14 @@
+
+// One state in one file: the step stands behind `#` of the address, where there is one to write to.
+document.documentElement.classList.add("js");
+const stepOf = hash => Number.parseInt(new URLSearchParams(hash.slice(1)).get("step"), 10) || 0;
+const steps = new Steps(document.querySelector(".walk"), {
+  onStep(step) {
+    try {
+      history.replaceState(null, "", step ? `#step=${step}` : "#");
+    } catch { /* a frame without an address of its own */ }
+  },
+});
+steps.take(JSON.parse(document.getElementById("steps").textContent), stepOf(location.hash));
+addEventListener("hashchange", () => steps.show(stepOf(location.hash)));
+document.documentElement.dataset.ready = "";

@@ -1,0 +1,100 @@
+"""One state of a conversation as one HTML file: picture, steps and tables alive, without an interpreter or a server.
+
+It loads nothing: for a wiki's frame, an attachment, a slide, a stick. Without scripts the whole conversation is there.
+"""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import json
+from collections.abc import Mapping
+from html import escape
+from string import Template
+
+from mcnilib import __version__
+from mcnilib.cluster.settings import Settings
+from mcnilib.scenarios import Scenario
+from mcnilib.scenarios.link import print_link
+from mcnilib.show.html.markup import Html, block, element, folded, joined, sentence
+from mcnilib.show.html.outcome import reasons_html
+from mcnilib.show.layout.plan import focus_of, plan_of
+from mcnilib.show.picture.story_picture import plan_for
+from mcnilib.show.walkthrough import Walkthrough
+from mcnilib.site.page import site_part, site_style
+from mcnilib.trace.explain import because, verdict
+from mcnilib.trace.trace import Trace
+from mcnilib.world.world import World
+
+
+def scenario_page(story: Scenario, settings: Settings, depth: str = "hops", patience: float | None = None) -> str:
+    """Return a scenario under some settings as a file. Raises: ValueError for a depth that does not exist."""
+    walk = Walkthrough(story.world(settings), story.run(settings, patience), plan_for(story, settings), depth)
+    link = element("a", "open this state in its notebook", href=print_link(story, settings))
+    command = joined("In a terminal: ", element("code", story.command(settings)))
+    texts = settings.texts()
+    given = (element("li", f"{one.label}: {texts[one.name]}") for one in story.options())
+    said = {
+        "question": element("p", sentence(story.question)),
+        "reasons": joined(reasons_html(story, settings), folded("The settings of this state", element("ul", *given))),
+        "share": joined(element("p", link), element("p", command)),
+    }
+    return _file(f"{story.number}. {story.title}", walk, said)
+
+
+def trace_page(world: World, trace: Trace, title: str, command: str, depth: str = "hops") -> str:
+    """Return a conversation through any world as a file. Raises: ValueError for a depth that does not exist."""
+    walk = Walkthrough(world, trace, plan_of(world).look_at(focus_of(world, trace)), depth)
+    reasons = block(*(element("div", sentence(line)) for line in because(trace) if line not in trace.notes))
+    return _file(title, walk, {"reasons": reasons, "share": element("p", "In a terminal: ", element("code", command))})
+
+
+def _file(title: str, walk: Walkthrough, said: Mapping[str, Html]) -> str:
+    script = site_part("steps.js").replace("export ", "") + site_part("single.js")
+    return Template(site_part("single.html")).substitute(
+        title=escape(title),
+        description=escape(verdict(walk.trace)),
+        style=site_style(),
+        article=walk_html({**walk.whole(), **said}, len(walk.steps)),
+        version=__version__,
+        steps=json.dumps(walk.packed(), ensure_ascii=False).replace("<", "\\u003c"),
+        script=script,
+        hash=f"sha256-{base64.b64encode(hashlib.sha256(script.encode()).digest()).decode()}",
+    )
+
+
+def walk_html(parts: Mapping[str, Html], number: int) -> Html:
+    """Return the places of a conversation that is walked through, filled with what is known (part -> HTML)."""
+    rooms = {
+        "head": (
+            element("div", parts.get("question", ""), class_="question"),
+            element("div", parts.get("verdict", ""), class_="mcni-verdict", data_part="verdict", role="status"),
+        ),
+        "stage": (_stepper(number), _scrolled("picture", "picture", parts.get("picture", ""))),
+        "more": (
+            element("div", parts.get("reasons", ""), data_part="reasons"),
+            element("div", parts.get("share", ""), class_="share", data_part="share"),
+        ),
+        "detail": (
+            element("div", parts.get("listing", ""), data_part="listing"),
+            _scrolled("table", "table of steps", parts.get("table", "")),
+        ),
+    }
+    return joined(*(element("div", *content, class_=name) for name, content in rooms.items()))
+
+
+def _scrolled(name: str, label: str, content: str) -> Html:
+    return element("div", content, data_part=name, class_=name, tabindex="0", role="group", aria_label=label)
+
+
+def _stepper(number: int) -> Html:
+    slider = f'<input type="range" min="0" max="{number}" value="0" step="1" aria-label="step" data-part="at">'
+    return element(
+        "div",
+        element("button", "◀ step", type="button", data_move="-1", title="Show the step before (arrow left)"),
+        Html(slider),
+        element("button", "step ▶", type="button", data_move="1", title="Show the next step (arrow right)"),
+        element("button", "whole", type="button", data_move="0", title="Show the whole conversation"),
+        element("output", f"{number} steps", data_part="where", aria_live="polite"),
+        class_="stepper",
+    )
