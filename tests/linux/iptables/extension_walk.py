@@ -187,10 +187,7 @@ DECLARED = {
 
 NO_EXTENSION = {
     "UnparsedRule": "the rest of a rule nobody understood, which has no name",
-    **{
-        f"Ct{option}": "an option of ConntrackIs"
-        for option in ("State", "Protocol", "Address", "Ports", "Status", "Direction", "Expire")
-    },
+    "CtOption": "an option of ConntrackIs",
 }
 """Matches that no words of iptables stand for."""
 

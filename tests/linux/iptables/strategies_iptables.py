@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from ipaddress import IPv4Interface, IPv4Network
 
 from hypothesis import strategies as st
@@ -9,7 +10,7 @@ from hypothesis import strategies as st
 from mcnilib.linux.netfilter.hooks import BUILT_IN
 from mcnilib.linux.netfilter.iptables.match.addrtype import ADDRESS_TYPES, AddrType, RpFilter
 from mcnilib.linux.netfilter.iptables.match.conntrack import (
-    CT_ORDER,
+    CT_OPTIONS,
     PLAIN_STATES,
     SIDES,
     STATE_ORDER,
@@ -74,18 +75,19 @@ header = st.tuples(
     st.none() | st.builds(OutInterface, devices, yes),
 )
 sides = st.sampled_from(list(SIDES))
+directions = st.builds(CtDirection, st.just("--ctdir"), st.sampled_from(["ORIGINAL", "REPLY"]))
 ct_options = st.one_of(
-    st.builds(CtState, subset(STATE_ORDER), yes),
-    st.builds(CtProtocol, st.integers(1, 255), yes),
+    st.builds(CtState, st.just("--ctstate"), subset(STATE_ORDER), yes),
+    st.builds(CtProtocol, st.just("--ctproto"), st.integers(1, 255), yes),
     st.builds(CtAddress, sides, st.tuples(addresses, st.integers(0, 32)).map(IPv4Interface), yes),
     st.builds(CtPorts, sides.map(lambda side: f"{side}port"), st.tuples(ports, ports), yes),
-    st.builds(CtStatus, subset(STATUS_ORDER[1:]) | st.just(frozenset({"NONE"})), yes),
-    st.builds(CtDirection, yes),
+    st.builds(CtStatus, st.just("--ctstatus"), subset(STATUS_ORDER[1:]) | st.just(frozenset({"NONE"})), yes),
+    directions,
 )
 conntrack = st.lists(ct_options, min_size=1, max_size=4, unique_by=lambda option: option.option).map(
-    lambda found: ConntrackIs(tuple(sorted(found, key=lambda option: list(CT_ORDER).index(option.option))))
+    lambda found: ConntrackIs(tuple(sorted(found, key=lambda option: list(CT_OPTIONS.options).index(option.option))))
 )
-state = st.builds(CtState, subset(PLAIN_STATES), yes, st.just("state")).map(lambda one: ConntrackIs((one,)))
+state = st.builds(CtState, st.just("--state"), subset(PLAIN_STATES), yes).map(lambda one: ConntrackIs((one,)))
 types = in_order(ADDRESS_TYPES)
 loadable = st.one_of(  # matches the kernel accepts anywhere, and needs nothing for
     st.builds(Comment, texts),
@@ -179,7 +181,7 @@ targets = st.one_of(
     st.builds(SetTtl, st.sampled_from(["set", "inc", "dec"]), st.integers(1, 255)),
     st.builds(SetTos, octets, octets),
     st.builds(SetDscp, st.integers(0, 63)),
-    st.builds(Notrack, st.sampled_from(["NOTRACK", "CT --notrack"])),
+    st.builds(Notrack, st.sampled_from(["NOTRACK", "CT"])),
     st.builds(Log, st.just("NFLOG"), st.integers(1, 65535).map(lambda group: f"--nflog-group {group}")),
 )
 
@@ -258,16 +260,16 @@ few_matches = st.one_of(
     st.builds(ConnmarkIs, few_marks, few_marks, yes),
     st.builds(InSet, st.just("some"), st.sampled_from(["src", "dst"]), yes),
     st.builds(AddrType, st.sampled_from([("LOCAL",), ("UNICAST", "BROADCAST")]), st.just(()), yes),
-    st.builds(CtState, st.sampled_from([frozenset({"NEW"}), frozenset({"ESTABLISHED", "DNAT"})]), yes).map(
-        lambda one: ConntrackIs((one,))
-    ),
+    st.builds(
+        CtState, st.just("--ctstate"), st.sampled_from([frozenset({"NEW"}), frozenset({"ESTABLISHED", "DNAT"})]), yes
+    ).map(lambda one: ConntrackIs((one,))),
     st.builds(CtAddress, sides, st.sampled_from(FEW_ADDRESSES).map(IPv4Interface), yes).map(
         lambda o: ConntrackIs((o,))
     ),
-    st.builds(CtStatus, subset(STATUS_ORDER), yes).map(
-        lambda one: ConntrackIs((CtStatus(one.words - {"NONE"} or one.words, one.negated),))
+    st.builds(CtStatus, st.just("--ctstatus"), subset(STATUS_ORDER), yes).map(
+        lambda one: ConntrackIs((replace(one, value=one.value - {"NONE"} or one.value),))
     ),
-    st.builds(CtDirection, yes).map(lambda one: ConntrackIs((one,))),
+    directions.map(lambda one: ConntrackIs((one,))),
 )
 few_targets = st.one_of(
     st.none(),

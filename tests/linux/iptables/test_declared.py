@@ -22,7 +22,7 @@ from extension_walk import (
 from test_extensions import UNDOCUMENTED, read
 
 from mcnilib.kernel.fuzz.rules import spelled
-from mcnilib.linux.netfilter.iptables.extension import MatchRecord, Purity, Record
+from mcnilib.linux.netfilter.iptables.extension import Extension, MatchRecord, Purity, Record
 from mcnilib.linux.netfilter.iptables.grammar import Grammar
 from mcnilib.linux.netfilter.iptables.match.mark import MarkIs
 from mcnilib.linux.netfilter.iptables.match.opaque import OpaqueMatch
@@ -64,6 +64,11 @@ def test_every_class_of_a_match_or_target_is_declared() -> None:
 
 def test_every_class_has_records_of_its_own_and_is_found_by_them() -> None:
     assert undeclared(extension_classes()) == []
+
+
+def test_what_a_match_or_target_prints_derives_from_its_options() -> None:
+    named = [one for one in extension_classes() if any(record.name for record in one.records)]
+    assert [one.__name__ for one in named if one.__str__ is not Extension.__str__ or hasattr(one, "read")] == []
 
 
 def test_a_class_that_leaves_out_a_declaration_is_named() -> None:

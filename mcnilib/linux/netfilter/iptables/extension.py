@@ -8,16 +8,16 @@ Source: include/xtables.h (iptables 1.8.9), include/linux/netfilter/x_tables.h (
 from __future__ import annotations
 
 from abc import abstractmethod
-from collections.abc import Callable, Hashable
-from dataclasses import KW_ONLY, dataclass
+from collections.abc import Callable, Collection, Hashable, Mapping
+from dataclasses import KW_ONLY, MISSING, dataclass, fields
 from enum import Enum, auto
-from typing import ClassVar, Self
+from functools import cache
+from typing import Any, ClassVar, Self, TypeVar
 
 from mcnilib.linux.chance import Range
 from mcnilib.linux.netfilter.context import Context
 from mcnilib.linux.netfilter.hooks import BUILT_IN, HOOKS, NfVerdict
 from mcnilib.linux.netfilter.iptables.grammar import Grammar
-from mcnilib.linux.netfilter.iptables.words import RuleWords
 from mcnilib.linux.packet import Packet
 
 Test = Callable[[Packet, Context], bool]
@@ -69,6 +69,23 @@ class Extension:
     """A match or a target. `str()` is exactly what iptables-save prints for it."""
 
     __slots__ = ()
+    dash: ClassVar[str]
+    records: ClassVar[tuple[Record, ...]]
+    named: ClassVar[str] = ""  # the field with the name of its record, where it has several
+
+    @classmethod
+    def own(cls, given: Mapping[str, Any], known: Collection[str]) -> dict[str, Any] | None:
+        """Return the fields of its own among those given; None where it lacks one, or has another value for good of one
+        that is known."""
+        there, needed = _field_names(cls)  # type: ignore[arg-type]
+        if any(name not in there and getattr(cls, name, None) != given.get(name) for name in known):
+            return None
+        return {name: given[name] for name in given if name in there} if needed <= given.keys() else None
+
+    def __str__(self) -> str:
+        record = self.record
+        options = record.options.print(self)
+        return f"{self.dash} {record.name} {options}" if options else f"{self.dash} {record.name}"
 
     @property
     @abstractmethod
@@ -91,26 +108,37 @@ class Extension:
         return f"has no place in {' and '.join(wrong)}" if wrong else ""
 
 
+@cache
+def _field_names(kind: type[Extension]) -> tuple[frozenset[str], frozenset[str]]:
+    """Return the fields of a class, and those that must be given."""
+    there = fields(kind)  # type: ignore[arg-type]
+    needed = (one.name for one in there if one.default is MISSING and one.name != kind.named)
+    return frozenset(one.name for one in there), frozenset(needed)
+
+
+_Record = TypeVar("_Record", bound=Record)
+
+
+def named_record(part: Extension, records: tuple[_Record, ...]) -> _Record:
+    """Return the record of an object that has several."""
+    name = getattr(part, part.named)
+    for record in records:
+        if record.name == name:
+            return record
+    raise LookupError(name)
+
+
 class Match(Extension):
     """A condition of a rule."""
 
     __slots__ = ()
+    dash = "-m"
     records: ClassVar[tuple[MatchRecord, ...]]
-
-    @classmethod
-    def read(cls, words: RuleWords, record: MatchRecord) -> Match:
-        """Read the options after `-m NAME`. Raises: StateSyntaxError, Unsupported."""
-        return cls(**record.options.values(words, record.name))
-
-    def __str__(self) -> str:
-        record = self.record
-        options = record.options.print(self)
-        return f"-m {record.name} {options}" if options else f"-m {record.name}"
 
     @property
     def record(self) -> MatchRecord:
         """What is declared of it."""
-        return self.records[0]
+        return named_record(self, self.records) if self.named else self.records[0]
 
     @property
     def purity(self) -> Purity:
@@ -145,22 +173,13 @@ class Target(Extension):
     """What a rule does with a packet its matches selected."""
 
     __slots__ = ()
+    dash = "-j"
     records: ClassVar[tuple[TargetRecord, ...]]
-
-    @classmethod
-    def read(cls, words: RuleWords, record: TargetRecord) -> Target:
-        """Read the options after `-j NAME`. Raises: StateSyntaxError."""
-        return cls(**record.options.values(words, record.name))
-
-    def __str__(self) -> str:
-        record = self.record
-        options = record.options.print(self)
-        return f"-j {record.name} {options}" if options else f"-j {record.name}"
 
     @property
     def record(self) -> TargetRecord:
         """What is declared of it."""
-        return self.records[0]
+        return named_record(self, self.records) if self.named else self.records[0]
 
     @property
     def ends(self) -> NfVerdict | None:

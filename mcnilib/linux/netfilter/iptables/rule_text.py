@@ -10,7 +10,7 @@ from types import ModuleType
 from typing import TypeVar
 
 from mcnilib.errors import StateSyntaxError
-from mcnilib.linux.netfilter.iptables.extension import Extension, Match, MatchRecord, Target, TargetRecord
+from mcnilib.linux.netfilter.iptables.extension import Extension, Match, Record, Target
 from mcnilib.linux.netfilter.iptables.match import addrtype, conntrack, ip, mark, misc, ports, set, stateful
 from mcnilib.linux.netfilter.iptables.match import opaque as opaque_matches
 from mcnilib.linux.netfilter.iptables.match.header import HEADER_ORDER, ProtocolMatch, read_header
@@ -40,27 +40,46 @@ MATCHES = _classes(
 TARGETS = _classes(Target, verdict, mangle, nat, log, opaque_targets)
 """All classes; of two records of one name, as of `statistic` and CT, the first reads."""
 
-MATCH_NAMES: dict[str, tuple[type[Match], MatchRecord]] = {
-    record.name: (part, record) for part in reversed(MATCHES) for record in part.records
-}
 
-TARGET_NAMES: dict[str, tuple[type[Target], TargetRecord]] = {
-    record.name: (part, record) for part in reversed(TARGETS) for record in part.records if record.name
-}
+def _by_name(kinds: tuple[type[_Kind], ...]) -> dict[str, list[tuple[type[_Kind], Record]]]:
+    """Return the classes that have a record of each name, with that record."""
+    names: dict[str, list[tuple[type[_Kind], Record]]] = {}
+    for kind in kinds:
+        for record in kind.records:
+            names.setdefault(record.name, []).append((kind, record))
+    names.pop("", None)
+    return names
+
+
+MATCH_NAMES, TARGET_NAMES = _by_name(MATCHES), _by_name(TARGETS)
+
+
+def _read(words: RuleWords, kinds: list[tuple[type[_Kind], Record]]) -> _Kind:
+    """Read the options by the first record; of several classes the first is made that has these fields."""
+    kind, record = kinds[0]
+    given = record.options.values(words, record.name)
+    if len(kinds) > 1:
+        known = record.options.known.values()
+        fitting = [(kind, own) for kind, _ in kinds if (own := kind.own(given, known)) is not None]
+        if not fitting:
+            raise words.fail(f"expected {record.options.usage}")
+        kind, given = fitting[0]
+    if kind.named:
+        given[kind.named] = record.name
+    return kind(**given)
 
 
 def read_match(words: RuleWords, name: str) -> Match:
     """Read the options of `-m name`. Raises: StateSyntaxError; Unsupported for a match iptables does not document."""
     if name not in MATCH_NAMES:
         raise words.unsupported(f"match {name!r} is not one iptables documents for IPv4")
-    match, record = MATCH_NAMES[name]
-    return match.read(words, record)
+    return _read(words, MATCH_NAMES[name])
 
 
 def is_implied(option: str, protocol: str) -> bool:
     """Tell whether an option may follow `-p PROTOCOL` without `-m`."""
-    _, record = MATCH_NAMES.get(protocol, (None, None))
-    return record is not None and record.implied and option in record.options.known
+    kinds = MATCH_NAMES.get(protocol, ())
+    return any(getattr(record, "implied", False) and option in record.options.known for _, record in kinds)
 
 
 def read_target(words: RuleWords, goto: bool) -> Target:
@@ -70,8 +89,7 @@ def read_target(words: RuleWords, goto: bool) -> Target:
         raise words.fail("a target has a name")
     if goto or name not in TARGET_NAMES:
         return Jump(name, goto)
-    target, record = TARGET_NAMES[name]
-    return target.read(words, record)
+    return _read(words, TARGET_NAMES[name])
 
 
 OPTIONS = ("-s", "-d", "-i", "-o", "-p", "-m", "-j", "-g", "--dport", "--sport")
@@ -171,11 +189,7 @@ class _Draft:
         """Refuse matches and targets that need a protocol the rule does not ask for."""
         protocol = self.header.get("proto")
         name = protocol.name if isinstance(protocol, ProtocolMatch) and not protocol.negated else ""
-        for match, position in zip(self.matches, self.places, strict=True):
-            self._insist(name, match.protocols, position)
-        if self.target:
-            self._insist(name, self.target.protocols, self.target_place)
-
-    def _insist(self, protocol: str, needed: tuple[str, ...], position: int) -> None:
-        if needed and protocol not in needed:
-            raise self.words.fail(f"this needs -p {' or '.join(needed)}", place=position)
+        parts: list[tuple[Extension | None, int]] = [*zip(self.matches, self.places, strict=True)]
+        for part, position in (*parts, (self.target, self.target_place)):
+            if part is not None and (needed := part.protocols) and name not in needed:
+                raise self.words.fail(f"this needs -p {' or '.join(needed)}", place=position)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Collection
 from difflib import get_close_matches
 from ipaddress import IPv4Address
 
@@ -129,7 +129,7 @@ class RuleWords(Scanner):
     @property
     def place(self) -> int:
         """The number of the word read last, for errors that are found later."""
-        return max(0, self.read - 1)
+        return self.read - 1 if self.read else 0
 
     @property
     def last(self) -> str:
@@ -155,22 +155,3 @@ def need(words: RuleWords, options: Collection[str]) -> tuple[str, bool]:
         return words.take_option()
     words.take("an option")
     raise words.fail(f"expected {' or '.join(options)}", near=tuple(options))
-
-
-def each_option(words: RuleWords, names: Mapping[str, str], plain: Collection[str] = ()) -> Iterator[tuple[str, bool]]:
-    """Read the options of a match or target, each once: its name by the table `names`, and whether it is negated.
-
-    Ends at the first word that is none of them; the caller reads the option's value in between. Options in
-    `plain` take no `!`.
-    Raises: StateSyntaxError for one that stands twice.
-    """
-    seen: set[str] = set()
-    while words.peek_option() in names:
-        option, negated = words.take_option()
-        name = names[option]
-        if name in seen:
-            raise words.fail(f"{option} stands twice")
-        if negated and name in plain:
-            raise words.fail(f"{option} cannot be negated")
-        seen.add(name)
-        yield name, negated

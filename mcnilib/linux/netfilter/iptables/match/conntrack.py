@@ -6,18 +6,19 @@ Source: iptables-extensions(8); conntrack_mt() in net/netfilter/xt_conntrack.c (
 
 from __future__ import annotations
 
+from abc import abstractmethod
 from dataclasses import dataclass
 from ipaddress import IPv4Address, IPv4Interface
-from typing import Any, ClassVar
+from typing import Any
 
 from mcnilib.errors import Unsupported
 from mcnilib.linux.chance import Range
 from mcnilib.linux.netfilter.conntrack import Entry
 from mcnilib.linux.netfilter.context import Context
 from mcnilib.linux.netfilter.iptables.extension import Match, MatchRecord, Purity, Test, differs
-from mcnilib.linux.netfilter.iptables.grammar import Grammar, OptionEntry, Reader
+from mcnilib.linux.netfilter.iptables.grammar import Grammar, PartEntry
 from mcnilib.linux.netfilter.iptables.values import bounds, range_text, read_protocol
-from mcnilib.linux.netfilter.iptables.words import RuleWords, bang, has_holes, need
+from mcnilib.linux.netfilter.iptables.words import RuleWords, bang, has_holes
 from mcnilib.linux.packet import PROTOCOL_NUMBERS, Packet
 
 STATE_ORDER = ("INVALID", "NEW", "RELATED", "ESTABLISHED", "UNTRACKED", "SNAT", "DNAT")
@@ -30,10 +31,10 @@ STATUS_ORDER = ("NONE", "EXPECTED", "SEEN_REPLY", "ASSURED", "CONFIRMED")
 """The order iptables-save prints the words of --ctstatus in; NONE stands alone."""
 
 SIDES = {
-    "ctorigsrc": "original source",
-    "ctorigdst": "original destination",
-    "ctreplsrc": "source of the reply",
-    "ctrepldst": "destination of the reply",
+    "--ctorigsrc": "original source",
+    "--ctorigdst": "original destination",
+    "--ctreplsrc": "source of the reply",
+    "--ctrepldst": "destination of the reply",
 }
 """The four ends of a connection, by the option that asks for one."""
 
@@ -44,27 +45,54 @@ def ordered(words: frozenset[str], order: tuple[str, ...]) -> str:
 
 
 @dataclass(frozen=True, slots=True)
-class CtState:
+class CtOption:
+    """One option of `-m conntrack` or `-m state`."""
+
+    option: str  # with its dashes
+    value: Any
+    negated: bool = False
+
+    @property
+    def wanted(self) -> str:
+        """What the rule asks for, as iptables-save prints it."""
+        return str(self.value)
+
+    @abstractmethod
+    def test(self) -> Test:
+        """Compare what it asks for."""
+
+    @abstractmethod
+    def actual(self, at: Context) -> tuple[str, object]:
+        """Return what it asks for, in words, and what that is."""
+
+    def why_not(self, packet: Packet, at: Context) -> str:
+        """Name what it asks for."""
+        return differs(*self.actual(at), self.wanted, self.negated)
+
+    def __str__(self) -> str:
+        return f"{bang(self.negated)}{self.option} {self.wanted}"
+
+
+class CtState(CtOption):
     """`--ctstate STATES`, or `--state STATES` of `-m state`."""
 
-    states: frozenset[str]
-    negated: bool = False
-    option: str = "ctstate"  # or state
+    __slots__ = ()
+
+    @property
+    def wanted(self) -> str:
+        """The states."""
+        return ordered(self.value, STATE_ORDER)
 
     def test(self) -> Test:
         """Compare the packet's state, and whether its connection is translated."""
-        states, wanted = self.states, not self.negated
+        states, wanted = self.value, not self.negated
         if states.isdisjoint(("SNAT", "DNAT")):
             return lambda packet, at: (at.ctstate in states) is wanted
         return lambda packet, at: (at.ctstate in states or not states.isdisjoint(_translations(at.entry))) is wanted
 
-    def why_not(self, packet: Packet, at: Context) -> str:
+    def actual(self, at: Context) -> tuple[str, str]:
         """Name the state."""
-        states = ",".join((at.ctstate, *_translations(at.entry)))
-        return differs("ctstate", states, ordered(self.states, STATE_ORDER), self.negated)
-
-    def __str__(self) -> str:
-        return f"{bang(self.negated)}--{self.option} {ordered(self.states, STATE_ORDER)}"
+        return "ctstate", ",".join((at.ctstate, *_translations(at.entry)))
 
 
 def _translations(entry: Entry | None) -> tuple[str, ...]:
@@ -73,24 +101,18 @@ def _translations(entry: Entry | None) -> tuple[str, ...]:
     return (("SNAT",) if entry.snat else ()) + (("DNAT",) if entry.dnat else ())
 
 
-@dataclass(frozen=True, slots=True)
-class CtProtocol:
+class CtProtocol(CtOption):
     """`--ctproto NUMBER`."""
 
-    option: ClassVar[str] = "ctproto"
-    number: int
-    negated: bool = False
+    __slots__ = ()
 
     def test(self) -> Test:
         """Compare the connection's protocol."""
-        return lambda packet, at: (_number(at.entry) == self.number) is not self.negated
+        return lambda packet, at: (_number(at.entry) == self.value) is not self.negated
 
-    def why_not(self, packet: Packet, at: Context) -> str:
+    def actual(self, at: Context) -> tuple[str, int]:
         """Name the protocol's number."""
-        return differs("protocol of the connection", _number(at.entry), self.number, self.negated)
-
-    def __str__(self) -> str:
-        return f"{bang(self.negated)}--ctproto {self.number}"
+        return "protocol of the connection", _number(at.entry)
 
 
 def _number(entry: Entry | None) -> int:
@@ -101,83 +123,76 @@ def _protocol_number(name: str) -> int:
     return int(name) if name.isdecimal() else PROTOCOL_NUMBERS[name]
 
 
-@dataclass(frozen=True, slots=True)
-class CtAddress:
+class CtAddress(CtOption):
     """`--ctorigsrc`, `--ctorigdst`, `--ctreplsrc` or `--ctrepldst` with an address or prefix, printed as written."""
 
-    option: str
-    network: IPv4Interface
-    negated: bool = False
+    __slots__ = ()
+
+    @property
+    def wanted(self) -> str:
+        """The address or prefix."""
+        return str(self.value).removesuffix("/32")
 
     def test(self) -> Test:
         """Compare the masked address."""
-        option, mask, wanted = self.option, int(self.network.netmask), not self.negated
-        net = int(self.network.ip) & mask
+        option, mask, wanted = self.option, int(self.value.netmask), not self.negated
+        net = int(self.value.ip) & mask
         return lambda packet, at: (int(_end(at.entry, option)[0]) & mask == net) is wanted
 
-    def why_not(self, packet: Packet, at: Context) -> str:
+    def actual(self, at: Context) -> tuple[str, IPv4Address]:
         """Name the address."""
-        return differs(SIDES[self.option], _end(at.entry, self.option)[0], self._words(), self.negated)
-
-    def _words(self) -> str:
-        return str(self.network.ip) if self.network.network.prefixlen == 32 else str(self.network)
-
-    def __str__(self) -> str:
-        return f"{bang(self.negated)}--{self.option} {self._words()}"
+        return SIDES[self.option], _end(at.entry, self.option)[0]
 
 
-@dataclass(frozen=True, slots=True)
-class CtPorts:
+class CtPorts(CtOption):
     """`--ctorigsrcport` and its three likes with a port or a range; a range that runs backwards never matches."""
 
-    option: str
-    ports: tuple[int, int]
-    negated: bool = False
+    __slots__ = ()
+
+    @property
+    def wanted(self) -> str:
+        """The range."""
+        return range_text(self.value)
 
     def test(self) -> Test:
         """Compare the port; for ICMP it is the identifier, or type and code in two bytes."""
-        side, (low, high), wanted = self.option.removesuffix("port"), self.ports, not self.negated
+        side, (low, high), wanted = self.option.removesuffix("port"), self.value, not self.negated
         return lambda packet, at: (low <= _end(at.entry, side)[1] <= high) is wanted
 
-    def why_not(self, packet: Packet, at: Context) -> str:
+    def actual(self, at: Context) -> tuple[str, int]:
         """Name the port."""
         side = self.option.removesuffix("port")
-        return differs(f"port of the {SIDES[side]}", _end(at.entry, side)[1], range_text(self.ports), self.negated)
-
-    def __str__(self) -> str:
-        return f"{bang(self.negated)}--{self.option} {range_text(self.ports)}"
+        return f"port of the {SIDES[side]}", _end(at.entry, side)[1]
 
 
 def _end(entry: Entry | None, side: str) -> tuple[IPv4Address, int]:
     """Return address and port of one end of a connection."""
     if entry is None:
         raise ValueError("the packet has no connection")
-    flow = entry.original if side.startswith("ctorig") else entry.reply
+    flow = entry.original if side.startswith("--ctorig") else entry.reply
     if side.endswith("src"):
         return flow.src, flow.sport
     return flow.dst, flow.dport if flow.icmp is None else flow.icmp[0] << 8 | flow.icmp[1]
 
 
-@dataclass(frozen=True, slots=True)
-class CtStatus:
+class CtStatus(CtOption):
     """`--ctstatus WORDS`; NONE is no bit at all, so nothing has it."""
 
-    option: ClassVar[str] = "ctstatus"
-    words: frozenset[str]
-    negated: bool = False
+    __slots__ = ()
+
+    @property
+    def wanted(self) -> str:
+        """The bits."""
+        return ordered(self.value, STATUS_ORDER)
 
     def test(self) -> Test:
         """Compare the connection's status bits."""
-        statuses, wanted = self.words, not self.negated
+        statuses, wanted = self.value, not self.negated
         return lambda packet, at: (not statuses.isdisjoint(_status(at.entry))) is wanted
 
-    def why_not(self, packet: Packet, at: Context) -> str:
+    def actual(self, at: Context) -> tuple[str, str]:
         """Name the status."""
-        status = ",".join(_status(at.entry)) or "none"
-        return differs("status of the connection", status, ordered(self.words, STATUS_ORDER), self.negated)
-
-    def __str__(self) -> str:
-        return f"{bang(self.negated)}--ctstatus {ordered(self.words, STATUS_ORDER)}"
+        return "status of the connection", ",".join(_status(at.entry)) or "none"
 
 
 def _status(entry: Entry | None) -> tuple[str, ...]:
@@ -187,43 +202,37 @@ def _status(entry: Entry | None) -> tuple[str, ...]:
     return tuple(name for name, on in bits if on)
 
 
-@dataclass(frozen=True, slots=True)
-class CtDirection:
+class CtDirection(CtOption):
     """`--ctdir ORIGINAL|REPLY`."""
 
-    option: ClassVar[str] = "ctdir"
-    reply: bool
+    __slots__ = ()
 
     def test(self) -> Test:
         """Compare the packet's direction."""
-        return lambda packet, at: at.reply is self.reply
+        reply = self.value == "REPLY"
+        return lambda packet, at: at.reply is reply
 
-    def why_not(self, packet: Packet, at: Context) -> str:
+    def actual(self, at: Context) -> tuple[str, str]:
         """Name the direction."""
-        return differs("direction", _direction(at.reply), _direction(self.reply), False)
-
-    def __str__(self) -> str:
-        return f"--ctdir {_direction(self.reply)}"
+        return "direction", "REPLY" if at.reply else "ORIGINAL"
 
 
-def _direction(reply: bool) -> str:
-    return "REPLY" if reply else "ORIGINAL"
-
-
-@dataclass(frozen=True, slots=True)
-class CtExpire:
+class CtExpire(CtOption):
     """`--ctexpire SECONDS[:SECONDS]`: how long the connection would stay without another packet, in whole seconds.
 
     What the kernel compares for a connection it has not stored yet depends on how long the machine is up.
     """
 
-    option: ClassVar[str] = "ctexpire"
-    seconds: tuple[int, int]
-    negated: bool = False
+    __slots__ = ()
+
+    @property
+    def wanted(self) -> str:
+        """The range."""
+        return range_text(self.value)
 
     def test(self) -> Test:
         """Compare the time; a packet of a connection not stored yet is refused."""
-        (low, high), wanted = self.seconds, not self.negated
+        (low, high), wanted = self.value, not self.negated
         return lambda packet, at: (low <= self._left(at) <= high) is wanted
 
     def _left(self, at: Context) -> int:
@@ -231,15 +240,9 @@ class CtExpire:
             raise Unsupported(f"match conntrack {self} for a connection that is not stored yet")
         return max(0, int(at.entry.expires - at.now + 1e-9))
 
-    def why_not(self, packet: Packet, at: Context) -> str:
+    def actual(self, at: Context) -> tuple[str, str]:
         """Name the time that is left."""
-        return differs("time left", f"{self._left(at)} s", range_text(self.seconds), self.negated)
-
-    def __str__(self) -> str:
-        return f"{bang(self.negated)}--ctexpire {range_text(self.seconds)}"
-
-
-CtOption = CtState | CtProtocol | CtAddress | CtPorts | CtStatus | CtExpire | CtDirection
+        return "time left", f"{self._left(at)} s"
 
 
 def _address(words: RuleWords) -> IPv4Interface:
@@ -276,40 +279,27 @@ def _plain_states(words: RuleWords) -> frozenset[str]:
     return frozenset(words.listed("a state", PLAIN_STATES))
 
 
-def _is_reply(words: RuleWords) -> bool:
-    return words.one_of("ORIGINAL or REPLY", ("ORIGINAL", "REPLY")) == "REPLY"
+def _direction(words: RuleWords) -> str:
+    return words.one_of("ORIGINAL or REPLY", ("ORIGINAL", "REPLY"))
 
 
-CT_ORDER: dict[str, Reader] = {
-    "ctstate": _states,
-    "ctproto": _protocol,
-    **dict.fromkeys(SIDES, _address),
-    **dict.fromkeys((f"{side}port" for side in SIDES), bounds("a port")),
-    "ctstatus": _status_bits,
-    "ctexpire": _seconds,
-    "ctdir": _is_reply,
-}
-"""Readers of the options, in the order iptables-save prints them."""
-
-
-def _option(name: str, value: Any, negated: bool) -> CtOption:
-    match name:
-        case "ctstate" | "state":
-            return CtState(value, negated, name)
-        case "ctproto":
-            return CtProtocol(value, negated)
-        case "ctstatus":
-            return CtStatus(value, negated)
-        case "ctexpire":
-            return CtExpire(value, negated)
-        case "ctdir":
-            return CtDirection(value)
-    return CtAddress(name, value, negated) if name in SIDES else CtPorts(name, value, negated)
+CT_OPTIONS = Grammar(
+    {
+        "--ctstate": PartEntry(CtState, _states),
+        "--ctproto": PartEntry(CtProtocol, _protocol),
+        **dict.fromkeys(SIDES, PartEntry(CtAddress, _address)),
+        **dict.fromkeys((f"{side}port" for side in SIDES), PartEntry(CtPorts, bounds("a port"))),
+        "--ctstatus": PartEntry(CtStatus, _status_bits),
+        "--ctexpire": PartEntry(CtExpire, _seconds),
+        "--ctdir": PartEntry(CtDirection, _direction, negatable=False),
+    },
+    some=True,
+)
 
 
 @dataclass(frozen=True, slots=True)
 class ConntrackIs(Match):
-    """`-m conntrack` with its options in the order of `CT_ORDER`, or `-m state`.
+    """`-m conntrack` with its options in the order of `CT_OPTIONS`, or `-m state`.
 
     A packet without connection (INVALID, UNTRACKED) is asked for its state only: with --ctstate the other options do
     not count, without it nothing matches.
@@ -318,12 +308,7 @@ class ConntrackIs(Match):
     records = (
         MatchRecord(
             "conntrack",
-            Grammar(
-                {
-                    f"--{name}": OptionEntry((name,), read, negated="" if name == "ctdir" else f"! {name}")
-                    for name, read in CT_ORDER.items()
-                }
-            ),
+            CT_OPTIONS,
             purity=Purity.PURE,
             tracks=True,
             samples=(
@@ -337,7 +322,7 @@ class ConntrackIs(Match):
         ),
         MatchRecord(
             "state",
-            Grammar({"--state": OptionEntry(("state",), _plain_states, negated="! state")}, single=True),
+            Grammar({"--state": PartEntry(CtState, _plain_states)}, single=True),
             purity=Purity.PURE,
             tracks=True,
             samples=("[!] --state INVALID|NEW|ESTABLISHED|RELATED|UNTRACKED",),
@@ -346,19 +331,10 @@ class ConntrackIs(Match):
 
     options: tuple[CtOption, ...]
 
-    @classmethod
-    def read(cls, words: RuleWords, record: MatchRecord) -> Match:
-        """Read the options, which may stand in any order."""
-        fields = record.options.values(words, record.name)
-        if not fields:
-            need(words, record.options.known)
-        order = ("state", *CT_ORDER)
-        return cls(tuple(_option(name, fields[name], f"! {name}" in fields) for name in order if name in fields))
-
     @property
     def record(self) -> MatchRecord:
         """What is declared of the form it was written in."""
-        return self.records[self.options[0].option == "state"]
+        return self.records[self.options[0].option == "--state"]
 
     @property
     def purity(self) -> Purity:
@@ -368,10 +344,7 @@ class ConntrackIs(Match):
     @property
     def asked_ports(self) -> tuple[Range, ...]:
         """The ranges of ports it tells apart."""
-        return tuple(option.ports for option in self.options if isinstance(option, CtPorts))
-
-    def __str__(self) -> str:
-        return f"-m {self.record.name} {' '.join(map(str, self.options))}"
+        return tuple(option.value for option in self.options if isinstance(option, CtPorts))
 
     def test(self) -> Test:
         """Ask all options; the state first."""

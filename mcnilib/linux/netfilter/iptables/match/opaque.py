@@ -7,7 +7,7 @@ Source: iptables-extensions(8); extensions/lib{xt,ipt}_*.c (iptables 1.8.9).
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from functools import partial
 from typing import NoReturn
 
@@ -51,7 +51,6 @@ from mcnilib.linux.netfilter.iptables.values import (
     text,
     word,
 )
-from mcnilib.linux.netfilter.iptables.words import RuleWords
 from mcnilib.linux.packet import Packet
 from mcnilib.linux.unmodelled import Gap
 
@@ -145,7 +144,8 @@ OPAQUE_MATCHES = (
             "--hashlimit-srcmask": number(0, 32), "--hashlimit-dstmask": number(0, 32), "--hashlimit-rate-match": flag,
             "--hashlimit-rate-interval": number(1),
         }, frozenset(["--hashlimit-upto", "--hashlimit-above"]), ("--hashlimit-name",),
-        aliases={"--hashlimit": "--hashlimit-upto"}, finish=hashlimit),
+        unprinted=frozenset(["--hashlimit-rate-interval 1"]), aliases={"--hashlimit": "--hashlimit-upto"},
+        finish=hashlimit),
         tracks=False, why="buckets by address are not modelled",
     ),
     _opaque(
@@ -240,8 +240,6 @@ OPAQUE_MATCHES = (
 )  # fmt: skip
 """What is declared of each of them."""
 
-_BY_NAME = {record.name: record for record in OPAQUE_MATCHES}
-
 
 @dataclass(frozen=True, slots=True)
 class OpaqueMatch(Match):
@@ -249,19 +247,14 @@ class OpaqueMatch(Match):
 
     records = OPAQUE_MATCHES
 
+    named = "name"
     name: str
     words: str = ""
-    gap: Gap = field(default=Gap("it is not modelled", refused=True), compare=False)
-
-    @classmethod
-    def read(cls, words: RuleWords, record: MatchRecord) -> Match:
-        """Read the options, and keep them."""
-        return cls(record.name, record.options.read(words, record.name), Gap(record.why, refused=True))
 
     @property
-    def record(self) -> MatchRecord:
-        """What is declared of the match of this name."""
-        return _BY_NAME[self.name]
+    def gap(self) -> Gap:
+        """What the model lacks."""
+        return Gap(self.record.why, refused=True)
 
     def test(self) -> Test:
         """Refuse every packet that reaches the match."""
@@ -276,6 +269,3 @@ class OpaqueMatch(Match):
 
     def _text(self) -> str:
         return f"{self.name} ({self.words})" if self.words else self.name
-
-    def __str__(self) -> str:
-        return f"-m {self.name} {self.words}".rstrip()

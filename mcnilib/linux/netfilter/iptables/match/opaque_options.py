@@ -103,8 +103,6 @@ def hashlimit(grammar: Grammar, words: RuleWords, options: Given) -> str:
         raise words.fail("hashlimit needs --hashlimit-upto or --hashlimit-above")
     if not limit.endswith("b/s"):
         options.setdefault("--hashlimit-burst", "--hashlimit-burst 5")
-    if options.get("--hashlimit-rate-interval", "").endswith(" 1"):
-        del options["--hashlimit-rate-interval"]
     return f"{_straight(limit)} {grammar.text(options)}"
 
 
@@ -123,9 +121,9 @@ ELEMENT = Grammar(
 
 def policy(grammar: Grammar, words: RuleWords, options: Given) -> str:
     """Read the elements of a policy."""
-    parts = [grammar.text(options), ELEMENT.read(words, "policy")]
+    parts = [grammar.text(options), ELEMENT.values(words, "policy")["words"]]
     while words.accept("--next"):
-        parts += ["--next", ELEMENT.read(words, "policy")]
+        parts += ["--next", ELEMENT.values(words, "policy")["words"]]
     return " ".join(filter(None, parts))
 
 

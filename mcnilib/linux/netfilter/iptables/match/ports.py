@@ -134,6 +134,7 @@ class Ports(Match):
         MatchRecord("udp", UDP, purity=Purity.PURE, tracks=False, protocols=("udp",), implied=True, samples=(PORT,)),
     )  # fmt: skip
 
+    named = "proto"
     proto: str
     sport: Range | None = None
     dport: Range | None = None
@@ -143,16 +144,6 @@ class Ports(Match):
     not_flags: bool = False
     tcp_option: int | None = None
     not_option: bool = False
-
-    @classmethod
-    def read(cls, words: RuleWords, record: MatchRecord) -> Match:
-        """Read the options of the protocol's own match."""
-        return cls(record.name, **record.options.values(words, record.name))
-
-    @property
-    def record(self) -> MatchRecord:
-        """What is declared of the protocol's own match."""
-        return self.records[self.proto == "udp"]
 
     @property
     def exact(self) -> tuple[str, int] | None:

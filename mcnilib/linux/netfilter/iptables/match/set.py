@@ -12,7 +12,7 @@ from mcnilib.errors import Unsupported
 from mcnilib.linux.netfilter.context import Context
 from mcnilib.linux.netfilter.ipset import find_set
 from mcnilib.linux.netfilter.iptables.extension import Match, MatchRecord, Purity, Test
-from mcnilib.linux.netfilter.iptables.grammar import Grammar, OptionEntry
+from mcnilib.linux.netfilter.iptables.grammar import Grammar, OptionEntry, flag_option
 from mcnilib.linux.netfilter.iptables.values import flag, long_number
 from mcnilib.linux.netfilter.iptables.words import RuleWords
 from mcnilib.linux.packet import Packet
@@ -29,11 +29,17 @@ def _name_and_sides(words: RuleWords) -> tuple[str, str]:
 
 UPDATES = ("--update-counters", "--update-subcounters")
 
-COMPARED = ("--packets-eq", "--packets-lt", "--packets-gt", "--bytes-eq", "--bytes-lt", "--bytes-gt")
+_PACKETS, _BYTES = (tuple(f"--{what}-{compare}" for compare in ("eq", "lt", "gt")) for what in ("packets", "bytes"))
 
 COUNTERS = Grammar(
-    {"--return-nomatch": flag, **dict.fromkeys(UPDATES, flag), **dict.fromkeys(COMPARED, long_number("a number"))},
+    {
+        "--return-nomatch": flag_option("return_nomatch"),
+        **dict.fromkeys(UPDATES, flag),
+        **dict.fromkeys((*_PACKETS, *_BYTES), long_number("a number")),
+    },
     frozenset((*UPDATES, "--packets-eq", "--bytes-eq")),
+    unprinted=frozenset(UPDATES),
+    exclusive=(_PACKETS, _BYTES),
 )
 """What may follow --match-set."""
 
@@ -47,30 +53,14 @@ class InSet(Match):
             "--match-set": OptionEntry(
                 ("name", "sides"), _name_and_sides, "{} {}".format, "negated", aliases=("--set",)
             ),
-        }, single=True), purity=Purity.REFUSES, tracks=False, samples=("[!] --match-set {set}",)),
+        }, single=True, then=COUNTERS), purity=Purity.REFUSES, tracks=False, samples=("[!] --match-set {set}",)),
     )  # fmt: skip
 
     name: str
     sides: str  # src, dst, or a list of them
     negated: bool = False
     return_nomatch: bool = False  # exceptions match, other members do not
-    counters: str = ""  # the options about counters, as iptables-save prints them
-
-    @classmethod
-    def read(cls, words: RuleWords, record: MatchRecord) -> Match:
-        """Read the set, and what may follow it."""
-        fields = record.options.values(words, record.name)
-        more = COUNTERS.given(words, record.name)
-        for what in ("packets", "bytes"):
-            if sum(option.startswith(f"--{what}") for option in more) > 1:
-                raise words.fail(f"only one of --{what}-eq, --{what}-lt and --{what}-gt can stand")
-        nomatch = bool(more.pop("--return-nomatch", ""))
-        counters = {option: text for option, text in more.items() if text not in UPDATES}
-        return cls(**fields, return_nomatch=nomatch, counters=COUNTERS.text(counters))
-
-    def __str__(self) -> str:
-        nomatch = " --return-nomatch" if self.return_nomatch else ""
-        return f"{Match.__str__(self)}{nomatch} {self.counters}".rstrip()
+    words: str = ""  # the options about counters, as iptables-save prints them
 
     def test(self) -> Test:
         """Look the packet up; a set that does not exist is an error, as it is for the kernel."""
@@ -79,7 +69,7 @@ class InSet(Match):
 
     def _holds(self, packet: Packet, at: Context, sides: tuple[str, ...]) -> int:
         named = find_set(at.sets, self.name)
-        if named.counts and ("--packets" in self.counters or "--bytes" in self.counters):
+        if named.counts and ("--packets" in self.words or "--bytes" in self.words):
             raise Unsupported(f"match {str(self)[3:]} when a packet reaches it: members of sets do not count")
         return named.holds(packet, at, sides)
 

@@ -13,7 +13,7 @@ from abc import abstractmethod
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from ipaddress import IPv4Address
-from typing import ClassVar, Self, TypeVar
+from typing import Any, ClassVar, Self, TypeVar
 
 from mcnilib.errors import Unsupported
 from mcnilib.linux.chance import Chance
@@ -38,13 +38,22 @@ def _is_probability(word: str) -> bool:
     return bool(re.fullmatch(r"(\d+\.?\d*|\.\d+)(e[-+]?\d{1,3})?", word, re.ASCII)) and float(word) <= 1
 
 
+def _number_packets(words: RuleWords, fields: dict[str, Any]) -> None:
+    """Turn the words of the mode nth into numbers."""
+    if fields.keys() - {"negated"} == {"mode", "every", "packet"} and fields["mode"] == "nth":
+        fields["every"] = words.as_number(fields["every"], "a count", 1)
+        fields["packet"] = words.as_number(fields["packet"], "a packet", 0, fields["every"] - 1)
+
+
 STATISTIC = Grammar(
     {
         "--mode": OptionEntry(("mode",), any_word("the value of --mode")),
         "--probability": OptionEntry(("share",), _share, lambda share: f"{share / 0x80000000:.11f}", "negated"),
         "--every": OptionEntry(("every",), any_word("the value of --every"), negated="negated"),
         "--packet": OptionEntry(("packet",), any_word("the value of --packet")),
-    }
+    },
+    check=_number_packets,
+    usage="--mode random --probability P or --mode nth --every N --packet P",
 )
 
 
@@ -67,17 +76,6 @@ class Statistic(Match):
     mode: ClassVar = "random"
     every: ClassVar = None
     packet: ClassVar = None
-
-    @classmethod
-    def read(cls, words: RuleWords, record: MatchRecord) -> Match:
-        """Read the options of either mode."""
-        match record.options.values(words, record.name):
-            case {"mode": "random", "share": share, **rest} if rest.keys() <= {"negated"}:
-                return cls(share, **rest)
-            case {"mode": "nth", "every": every, "packet": packet, **rest} if rest.keys() <= {"negated"}:
-                count = words.as_number(every, "a count", 1)
-                return Nth(count, words.as_number(packet, "a packet", 0, count - 1), **rest)
-        raise words.fail("expected --mode random --probability P or --mode nth --every N --packet P")
 
     def test(self) -> Test:
         """Draw a number."""
@@ -278,6 +276,12 @@ def _mask(words: RuleWords) -> IPv4Address:
     return read_ip(words, words.take("the mask"))
 
 
+def _check_recent(words: RuleWords, fields: dict[str, Any]) -> None:
+    mode, unchecked = fields.get("mode"), fields.get("mode") in ("set", "remove")
+    if not mode or ("reap" in fields and "seconds" not in fields) or ("rttl" in fields and unchecked):
+        raise words.fail("expected --set, --rcheck, --update or --remove; --reap needs --seconds, --rttl a check")
+
+
 @dataclass(frozen=True, slots=True)
 class Recent(Remembering):
     """`-m recent ...`: addresses seen lately, in lists that the rules of a namespace share by name."""
@@ -297,9 +301,10 @@ class Recent(Remembering):
                     "--rttl": flag_option("rttl"),
                     "--name": OptionEntry(("name",), any_word("the name")),
                     "--mask": OptionEntry(("mask",), _mask),
-                    "--rsource": OptionEntry(constants={"rdest": False}),
-                    "--rdest": OptionEntry(constants={"dst": True}),
-                }
+                    "--rsource": OptionEntry(constants={"dst": False}),
+                    "--rdest": OptionEntry(constants={"dst": True}, overrules="rdest"),
+                },
+                check=_check_recent,
             ),
             purity=Purity.REMEMBERS,
             tracks=False,
@@ -320,21 +325,6 @@ class Recent(Remembering):
     hits: int = 0
     reap: bool = False
     rttl: bool = False
-
-    @classmethod
-    def read(cls, words: RuleWords, record: MatchRecord) -> Match:
-        """Read the options; --rdest beats --rsource."""
-        given = record.options.values(words, record.name)
-        given.pop("rdest", None)
-        mode = given.get("mode", "")
-        if not mode or ("reap" in given and "seconds" not in given) or ("rttl" in given and mode in ("set", "remove")):
-            raise words.fail("expected --set, --rcheck, --update or --remove; --reap needs --seconds, --rttl a check")
-        return cls(**given)
-
-    @property
-    def rdest(self) -> bool:
-        """Tell whether --rdest is printed, and not --rsource."""
-        return self.dst
 
     @property
     def uncollected(self) -> str:

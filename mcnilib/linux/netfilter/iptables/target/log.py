@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from mcnilib.linux.netfilter.iptables.extension import Target, TargetRecord
-from mcnilib.linux.netfilter.iptables.grammar import Given, Grammar, Reader
+from mcnilib.linux.netfilter.iptables.grammar import Grammar, Reader
 from mcnilib.linux.netfilter.iptables.values import flag, number
 from mcnilib.linux.netfilter.iptables.words import RuleWords, quoted
 
@@ -36,11 +36,10 @@ def _prefix(length: int) -> Reader:
     return read
 
 
-def _without_defaults(grammar: Grammar, words: RuleWords, options: Given) -> str:
-    """Leave out what iptables-save does not print: level 4, group 0, threshold 0, and a range, which has no effect."""
-    unprinted = (f"--log-level {DEFAULT_LEVEL}", "--nflog-group 0", "--nflog-threshold 0")
-    options.pop("--nflog-range", None)
-    return grammar.text({option: text for option, text in options.items() if text not in unprinted})
+def _range(words: RuleWords) -> str:
+    """Read a number of bytes, which has no effect."""
+    words.number("a number")
+    return ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,24 +51,18 @@ class Log(Target):
             "--log-prefix": _prefix(29),
             "--log-level": _level,
             **dict.fromkeys(LOG_FLAGS, flag),
-        }, finish=_without_defaults), tracks=False, changes=False, samples=("",)),
+        }, unprinted=frozenset([f"--log-level {DEFAULT_LEVEL}"])), tracks=False, changes=False, samples=("",)),
         TargetRecord("NFLOG", Grammar({
             "--nflog-prefix": _prefix(63),
             "--nflog-group": number(0, 0xFFFF),
             "--nflog-size": number(),
             "--nflog-threshold": number(0, 0xFFFF),
-            "--nflog-range": number(),
-        }, finish=_without_defaults), tracks=False, changes=False, samples=("--nflog-group 5",)),
+            "--nflog-range": _range,
+        }, unprinted=frozenset(["--nflog-group 0", "--nflog-threshold 0", "--nflog-range"])),
+        tracks=False, changes=False, samples=("--nflog-group 5",)),
         TargetRecord("TRACE", Grammar(), tracks=False, changes=False, samples=()),
     )  # fmt: skip
 
+    named = "name"
     name: str
     words: str = ""
-
-    @classmethod
-    def read(cls, words: RuleWords, record: TargetRecord) -> Target:
-        """Read the options."""
-        return cls(record.name, record.options.read(words, record.name))
-
-    def __str__(self) -> str:
-        return f"-j {self.name} {self.words}".rstrip()

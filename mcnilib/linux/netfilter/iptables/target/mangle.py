@@ -7,13 +7,12 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any
 
 from mcnilib.linux.netfilter.context import Context
 from mcnilib.linux.netfilter.iptables.extension import Target, TargetRecord
 from mcnilib.linux.netfilter.iptables.grammar import Grammar, OptionEntry
 from mcnilib.linux.netfilter.iptables.values import DSCP, hex_byte, masked_tos, number, read_class, read_mark, read_tos
-from mcnilib.linux.netfilter.iptables.words import RuleWords, each_option, need
+from mcnilib.linux.netfilter.iptables.words import RuleWords
 from mcnilib.linux.packet import Packet
 
 ALL = 0xFFFFFFFF
@@ -38,6 +37,16 @@ def _change(words: RuleWords) -> tuple[int, int]:
     return CHANGES[option](value, mask)
 
 
+def _changes(value: str, mask: str, **constants: str) -> dict[str, OptionEntry]:
+    """Return the options that change a mark, of which --set-xmark is printed."""
+    return {
+        name: OptionEntry(
+            (value, mask), _change, "{:#x}/{:#x}".format, constants=constants, printed=name == "--set-xmark"
+        )
+        for name in CHANGES
+    }
+
+
 TOS_CHANGES: dict[str, Callable[[int], tuple[int, int]]] = {
     "--and-tos": lambda bits: (0, 0xFF & ~bits),
     "--or-tos": lambda bits: (bits, bits),
@@ -57,13 +66,7 @@ class Mark(Target):
     records = (
         TargetRecord(
             "MARK",
-            Grammar(
-                {
-                    name: OptionEntry(("value", "mask"), _change, "{:#x}/{:#x}".format, printed=name == "--set-xmark")
-                    for name in CHANGES
-                },
-                single=True,
-            ),
+            Grammar(_changes("value", "mask"), single=True),
             tracks=False,
             changes=True,
             samples=("--set-xmark 0x1/0xffffffff|0x2/0xffffffff|0x3/0x3",),
@@ -80,6 +83,12 @@ class Mark(Target):
 
 _MASK = number(what="a mask")
 
+_COPIES = {f"--{action}-mark": OptionEntry(constants={"action": action}) for action in ("save", "restore")}
+
+
+def _both_masks(words: RuleWords) -> tuple[int, int]:
+    return (_MASK(words),) * 2
+
 
 @dataclass(frozen=True, slots=True)
 class Connmark(Target):
@@ -87,13 +96,12 @@ class Connmark(Target):
 
     records = (
         TargetRecord("CONNMARK", Grammar({
-            **dict.fromkeys(CHANGES, OptionEntry(("value", "ctmask"), _change, constants={"action": "set"})),
-            "--save-mark": OptionEntry(constants={"action": "save"}),
-            "--restore-mark": OptionEntry(constants={"action": "restore"}),
-            "--nfmask": OptionEntry(("nfmask",), _MASK),
-            "--ctmask": OptionEntry(("ctmask",), _MASK),
-            "--mask": OptionEntry(("mask",), _MASK),
-        }), tracks=True, changes=True, samples=(
+            **_changes("value", "ctmask", action="set"),
+            **_COPIES,
+            "--nfmask": OptionEntry(("nfmask",), _MASK, hex, follows=_COPIES),
+            "--ctmask": OptionEntry(("ctmask",), _MASK, hex, follows=_COPIES),
+            "--mask": OptionEntry(("nfmask", "ctmask"), _both_masks, overrules="mask", follows=_COPIES, printed=False),
+        }, some=True), tracks=True, changes=True, samples=(
             "--set-xmark 0x1/0xffffffff|0x2/0xffffffff|0x3/0x3",
             "--save-mark|--restore-mark --nfmask 0xffffffff --ctmask 0xffffffff",
         )),
@@ -104,20 +112,6 @@ class Connmark(Target):
     nfmask: int = 0xFFFFFFFF
     ctmask: int = 0xFFFFFFFF
 
-    @classmethod
-    def read(cls, words: RuleWords, record: TargetRecord) -> Target:
-        """Read what is done, and for --save-mark and --restore-mark the masks."""
-        fields: dict[str, Any] = {"action": ""}
-        names = record.options.known
-        for name, _ in each_option(words, names, plain=names.values()):
-            if name != "action" and fields["action"] in ("", "set"):
-                raise words.fail(f"--{name} belongs to --save-mark and --restore-mark, and follows them")
-            record.options.readers[words.last](words, False, fields)
-        if not fields["action"]:
-            need(words, names)
-        mask = fields.pop("mask", None)
-        return cls(**fields) if mask is None else cls(**{**fields, "nfmask": mask, "ctmask": mask})
-
     def apply(self, packet: Packet, at: Context) -> Packet:
         """Return the packet with its new mark, or change its connection's. Source: net/netfilter/xt_connmark.c."""
         if at.entry is None:
@@ -127,11 +121,6 @@ class Connmark(Target):
         value = self.value if self.action == "set" else packet.mark & self.nfmask
         at.entry = at.entry._replace(mark=(at.entry.mark & ~self.ctmask & ALL) ^ value)
         return packet
-
-    def __str__(self) -> str:
-        if self.action == "set":
-            return f"-j CONNMARK --set-xmark {self.value:#x}/{self.ctmask:#x}"
-        return f"-j CONNMARK --{self.action}-mark --nfmask {self.nfmask:#x} --ctmask {self.ctmask:#x}"
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,13 +9,14 @@ Source: iptables-extensions(8); extensions/lib{xt,ipt}_*.c (iptables 1.8.9).
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, replace
 from functools import partial
+from typing import ClassVar
 
 from mcnilib.linux.netfilter.conntrack import ConnState
 from mcnilib.linux.netfilter.context import Context
 from mcnilib.linux.netfilter.iptables.extension import Target, TargetRecord
-from mcnilib.linux.netfilter.iptables.grammar import Given, Grammar
+from mcnilib.linux.netfilter.iptables.grammar import Given, Grammar, flag_option
 from mcnilib.linux.netfilter.iptables.values import (
     address,
     any_word,
@@ -29,7 +30,7 @@ from mcnilib.linux.netfilter.iptables.values import (
     text,
     word,
 )
-from mcnilib.linux.netfilter.iptables.words import RuleWords
+from mcnilib.linux.netfilter.iptables.words import RuleWords, word_list
 from mcnilib.linux.packet import Packet
 from mcnilib.linux.unmodelled import Gap
 
@@ -110,17 +111,13 @@ CT_GAPS = {
 }
 
 
-def _ct(grammar: Grammar, words: RuleWords, options: Given) -> str:
-    return grammar.text({option: text for option, text in options.items() if text != "--zone 0"})
-
-
 _opaque = partial(TargetRecord, changes=True, samples=())
 
 CT = _opaque(
     "CT",
     Grammar(
         {
-            "--notrack": flag,
+            "--notrack": flag_option("notrack"),
             "--helper": text,
             "--timeout": text,
             "--ctevents": several("an event", *EVENTS),
@@ -129,7 +126,7 @@ CT = _opaque(
             "--zone-reply": ZONE,
             "--zone": ZONE,
         },
-        finish=_ct,
+        unprinted=frozenset(["--zone 0"]),
     ),
     tracks=True,
     tables=("raw",),
@@ -235,33 +232,23 @@ OPAQUE_TARGETS = (
 )  # fmt: skip
 """What is declared of each of them."""
 
-_BY_NAME = {record.name: record for record in OPAQUE_TARGETS}
-
 
 @dataclass(frozen=True, slots=True)
 class Notrack(Target):
-    """Leave the packet out of connection tracking (raw table only); printed as the tool that saved it spells it."""
+    """Leave the packet out of connection tracking (raw table only): NOTRACK, or CT --notrack whatever else it says."""
 
     records = (
         TargetRecord(
             "NOTRACK", Grammar(), tracks=False, changes=False, tables=("raw",), hooks=("PREROUTING", "OUTPUT"),
             samples=("",),
         ),
-        CT,
+        replace(CT, tracks=False, changes=False),
     )  # fmt: skip
 
-    spelling: str = "NOTRACK"  # or `CT --notrack`
-
-    @classmethod
-    def read(cls, words: RuleWords, record: TargetRecord) -> Target:
-        """Read NOTRACK, or CT, which is kept as text unless it says the same."""
-        if record is not CT:
-            return cls()
-        kept = read_ct(words)
-        return cls(f"CT {kept.words}") if kept.words.startswith("--notrack") else kept
-
-    def __str__(self) -> str:
-        return f"-j {self.spelling}"
+    named = "name"
+    notrack: ClassVar = True
+    name: str = "NOTRACK"
+    words: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -274,38 +261,22 @@ class OpaqueTarget(Target):
 
     records = OPAQUE_TARGETS
 
+    named = "name"
+    notrack: ClassVar = None
     name: str
     words: str = ""
-    gap: Gap | None = field(default=None, compare=False)  # what the model lacks
-
-    @classmethod
-    def read(cls, words: RuleWords, record: TargetRecord) -> Target:
-        """Read the options, and keep them."""
-        return cls(
-            record.name, record.options.read(words, record.name), Gap(record.why, refused=True) if record.why else None
-        )
 
     @property
-    def record(self) -> TargetRecord:
-        """What is declared of the target of this name."""
-        return _BY_NAME[self.name]
+    def gap(self) -> Gap | None:
+        """What the model lacks; of CT some options only, for its events change nothing on the way of a packet."""
+        lacking = (CT_GAPS[word] for word in word_list(self.words) if self.name == "CT" and word in CT_GAPS)
+        return Gap(self.record.why, refused=True) if self.record.why else next(lacking, None)
 
     def apply(self, packet: Packet, at: Context) -> Packet:
         """Return the packet as it is. Raises: Unsupported, unless the target has no effect on the walk."""
-        if self.gap:
+        if gap := self.gap:
             arguments = f" ({self.words})" if self.words else ""
-            self.gap.meet(f"target {self.name}{arguments} when a packet reaches it: ")
+            gap.meet(f"target {self.name}{arguments} when a packet reaches it: ")
         if self.name == "CT" and at.fresh:  # a template for the connection is there now, see xt_ct_target()
             at.fresh, at.ctstate = False, ConnState.NEW
         return packet
-
-    def __str__(self) -> str:
-        return f"-j {self.name} {self.words}".rstrip()
-
-
-def read_ct(words: RuleWords) -> OpaqueTarget:
-    """Read CT; events alone change nothing on the way of a packet."""
-    options = CT.options.given(words, "CT")
-    text = _ct(CT.options, words, options)
-    gaps = (CT_GAPS[option] for option in options if option in CT_GAPS and options[option] != "--zone 0")
-    return OpaqueTarget("CT", text, next(gaps, None))

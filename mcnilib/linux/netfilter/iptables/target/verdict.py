@@ -47,12 +47,8 @@ class StandardTarget(Target):
         TargetRecord("RETURN", Grammar(), tracks=False, changes=False, samples=("",)),
     )  # fmt: skip
 
+    named = "name"
     name: str
-
-    @classmethod
-    def read(cls, words: RuleWords, record: TargetRecord) -> Target:
-        """Return the verdict, which has no options."""
-        return cls(record.name)
 
     @property
     def ends(self) -> NfVerdict | None:
@@ -67,9 +63,6 @@ class StandardTarget(Target):
     def misplaced(self, table: str, chain: str, hooks: frozenset[str]) -> str:
         """Say that table nat is no place to filter in."""
         return "would filter in table nat" if table == "nat" and self.name == "DROP" else ""
-
-    def __str__(self) -> str:
-        return f"-j {self.name}"
 
 
 @dataclass(frozen=True, slots=True)
