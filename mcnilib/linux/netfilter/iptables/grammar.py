@@ -234,11 +234,11 @@ class Grammar:
         fields: dict[str, Any] = {}
         if not self.options:
             return fields
-        known, readers, seen = self.known, self.readers, set()
         if self.single:
-            option, negated = need(words, readers)
-            readers[option](words, negated, fields)
-            known = {}
+            option, negated = need(words, self.readers)
+            self.readers[option](words, negated, fields)
+            return fields if self._plain else self._finished(words, owner, fields)
+        known, readers, seen = self.known, self.readers, set()
         while words.peek_option() in known:
             option, negated = words.take_option()
             key = known[option]
