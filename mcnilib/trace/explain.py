@@ -226,15 +226,17 @@ def _look(step: Step) -> tuple[object, ...]:
     return (step.netns, step.stage, step.hook, step.table, step.action, step.evidence, step.fate, step.after, step.to)
 
 
-def conntrack_view(trace: Trace, netns: str, number: int) -> tuple[Entry, ...]:
-    """Return the connections of a namespace right after packet `number` ended, oldest first.
+def conntrack_view(trace: Trace, netns: str, number: int, index: int | None = None) -> tuple[Entry, ...]:
+    """Return the connections of a namespace right after packet `number` ended, oldest first; with `index` right after
+    that step of the packet.
 
     Raises: ValueError when the conversation has no packet of that number.
     """
     entries: dict[tuple[object, ...], Entry] = {}
     for journey in trace.journeys:
-        for step in journey.within(netns):
-            if step.entry:
+        last = index if journey.number == number else None
+        for step in journey.steps if last is None else journey.steps[: last + 1]:
+            if step.entry and step.netns == netns:
                 entries[step.entry.original.key()] = step.entry
         if journey.number == number:
             return tuple(e for e in entries.values() if e.confirmed and e.expires > journey.time)

@@ -11,7 +11,8 @@ from mcnilib.cluster.settings import Settings
 from mcnilib.cluster.spec import PodKind
 from mcnilib.errors import McniError
 from mcnilib.notebook import look_around
-from mcnilib.show.widgets.state_browser import StateBrowser, look_into, netns_html, state_text
+from mcnilib.show.html.netns_state import look_into, netns_html, state_text
+from mcnilib.show.widgets.state_browser import StateBrowser
 from mcnilib.world.commands import do
 from mcnilib.world.listing import listing
 

@@ -21,6 +21,9 @@ from mcnilib.errors import McniError
 DECIDED = "▶"
 """Stands before the line, step or row that decided or is looked at."""
 
+MET = "▷"
+"""Stands before a line that decided something before."""
+
 HYPHENATED, UNBROKEN = re.compile(r"\S*-\S+"), r'<span class="word">\g<0></span>'
 
 QUOTED = re.compile("`([^`]*)`")
@@ -73,12 +76,18 @@ def sentence(text: str) -> Html:
     return Html(QUOTED.sub(lambda quoted: _code(quoted[1]), escape(text)))
 
 
-def printed_line(text: str, *, decided: bool = False, note: str = "") -> Html:
-    """Return one line of state as a tool prints it: its mark, its text, and a remark beside it."""
+def printed_line(text: str, *, decided: bool = False, note: str = "", met: str = "") -> Html:
+    """Return one line of state as a tool prints it: its mark, its text, a remark beside it, the packets that met it."""
     remark = element("span", f"  # {note}", class_="note") if note else ""
-    shown = code(f"{DECIDED if decided else ' '} {text}")
+    packets = element("span", f"{MET} {met}", class_="met") if met else ""
+    shown = code(f"{DECIDED if decided else MET if met else ' '} {text}")
     return element(
-        "div", shown, remark, class_="line decided" if decided else "line", aria_current="true" if decided else ""
+        "div",
+        shown,
+        packets,
+        remark,
+        class_="line decided" if decided else "line",
+        aria_current="true" if decided else "",
     )
 
 

@@ -26,11 +26,13 @@ LONG_CHAIN = 200
 
 @dataclass(frozen=True, slots=True)
 class StateLine:
-    """One printed line; `note` is a remark beside it, `decided` marks the line that did it."""
+    """One printed line; `note` is a remark beside it, `decided` marks the line that did it, `met` names the packets
+    of which it decided something before."""
 
     text: str
     decided: bool = False
     note: str = ""
+    met: str = ""
 
     @property
     def columns(self) -> str:
@@ -131,7 +133,7 @@ def _section(world: World, step: Step) -> Html:
 
 def lines_html(lines: Iterable[StateLine]) -> Html:
     """Return printed lines as HTML, each with its mark and the remark beside it."""
-    return joined(*(printed_line(line.columns, decided=line.decided, note=line.note) for line in lines))
+    return joined(*(printed_line(line.columns, decided=line.decided, note=line.note, met=line.met) for line in lines))
 
 
 def _connections(trace: Trace, journey: Journey, step: Step) -> Html:

@@ -13,8 +13,8 @@ from typing import Any
 from matplotlib.figure import Figure
 from matplotlib.patches import FancyBboxPatch
 
-from mcnilib.linux.netns import Netns
 from mcnilib.show.html.markup import Bundle, static_fallback
+from mcnilib.show.html.netns_state import address_list
 from mcnilib.show.layout.plan import plan_of
 from mcnilib.show.picture.paint import figure_png, new_figure
 from mcnilib.show.picture.palette import FONTS, INK, PAPER, QUIET_INK, SURFACES
@@ -46,12 +46,6 @@ class Map:
 
     def _repr_mimebundle_(self, **kwargs: Any) -> Bundle:
         return static_fallback(None, self.lines(), figure_png(paint_map(self.world)))
-
-
-def address_list(netns: Netns) -> str:
-    """Return the addresses of a namespace in a few words."""
-    own = (link for link in netns.links if not (link.is_loopback or link.kind.tunnel))
-    return ", ".join(str(a.ip) for link in own for a in link.addresses)
 
 
 def paint_map(world: World) -> Figure:

@@ -1,0 +1,249 @@
+"""All that one namespace holds, as the tools print it, each line with who wrote it and why; and what it holds at a
+moment of a conversation: its connection table, what ARP learned, the lines that decided.
+
+Nothing is explained here that the components did not say when they wrote the line (`mcnilib.linux.origin`).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, replace
+from functools import cached_property
+from typing import Any
+
+from mcnilib.linux.netfilter.iptables.rule import Table
+from mcnilib.linux.netns import Netns
+from mcnilib.linux.origin import KERNEL, Origin
+from mcnilib.linux.routing.neigh import SHOWN_BY
+from mcnilib.show.html.markup import Html, block, element, folded, joined
+from mcnilib.show.html.state import StateLine, lines_html
+from mcnilib.trace.explain import conntrack_view
+from mcnilib.trace.trace import Asked, Journey, Step, Trace
+from mcnilib.world.listing import listing
+from mcnilib.world.world import World
+
+CONNECTION_TABLE, LEARNED_NEIGHBOURS = "conntrack -L", "ip neigh, learned in this conversation"
+
+
+@dataclass(frozen=True, slots=True)
+class Listed:
+    """One command and what it prints; `folded` hides the lines behind the command until they are asked for."""
+
+    command: str
+    lines: tuple[StateLine, ...]
+    folded: bool = False
+
+    @property
+    def decided(self) -> bool:
+        """Whether one of the lines is the one that decided."""
+        return any(line.decided for line in self.lines)
+
+
+@dataclass(frozen=True)
+class Moment:
+    """A moment of a conversation: right after a step of a packet; `step` is the decision that is looked at."""
+
+    trace: Trace
+    journey: Journey
+    index: int
+    step: Step
+
+    @classmethod
+    def of(cls, trace: Trace, at: tuple[int, int] | None) -> Moment:
+        """Return the moment of a packet and the index of its step; None: the end, with the step that decided it."""
+        if at is None:
+            last = trace.journeys[-1]
+            return cls(trace, last, len(last.steps) - 1, trace.outcome.step)
+        journey = next(one for one in trace.journeys if one.number == at[0])
+        return cls(trace, journey, at[1], journey.steps[at[1]])
+
+    @cached_property
+    def steps(self) -> tuple[tuple[int, Step], ...]:
+        """Every step so far, each with the number of its packet."""
+        before = [
+            (one.number, step) for one in self.trace.journeys if one.number < self.journey.number for step in one.steps
+        ]
+        return (*before, *((self.journey.number, step) for step in self.journey.steps[: self.index + 1]))
+
+    def met(self, netns: str) -> dict[tuple[str, str], list[int]]:
+        """Return the lines of a namespace that decided something so far, (command, line) -> numbers of the packets."""
+        lines: dict[tuple[str, str], list[int]] = {}
+        for number, step in self.steps:
+            if step.netns == netns and step.listing:
+                packets = lines.setdefault((step.listing.command, step.evidence.strip()), [])
+                packets += [number] if number not in packets else []
+        return lines
+
+    def decided(self, netns: str) -> tuple[str, str] | None:
+        """Return command and line of the decision looked at; None where it was made elsewhere, or by no line."""
+        listing_of = self.step.listing if self.step.netns == netns else None
+        return (listing_of.command, self.step.evidence.strip()) if listing_of else None
+
+    def __str__(self) -> str:
+        number = self.journey.number
+        return f"after step {self.index + 1} of packet {number}" if self._within else f"after packet {number}"
+
+    @property
+    def _within(self) -> bool:
+        return self.index + 1 < len(self.journey.steps)
+
+
+def look_into(netns: Netns, moment: Moment | None = None) -> tuple[Listed, ...]:
+    """Return all that a namespace holds, in the order in which a reader asks: NICs, rules, tables, the rest.
+
+    What is empty is left out, and so are sysctls that nobody wrote. At a `moment` its connections stand first, and the
+    lines that decided are marked.
+    """
+    parts = (*_links(netns), *_routing(netns), *_neighbours(netns), *_sysctls(netns), *_netfilter(netns))
+    lasting = tuple(part for part in parts if part.lines)
+    return (*_connections(netns, moment), *_marked(netns, moment, lasting)) if moment else lasting
+
+
+def _links(netns: Netns) -> Iterator[Listed]:
+    """Yield devices and addresses; the writer of a device stands beside its first line."""
+    writers = iter(netns.links)
+    lines = []
+    for text in listing(netns, "ip -d address").splitlines():
+        first = not text.startswith(" ")
+        if "valid_lft" not in text:
+            lines.append(StateLine(text, note=_by(next(writers).origin) if first else ""))
+    yield Listed("ip -d address", tuple(lines))
+
+
+def _routing(netns: Netns) -> Iterator[Listed]:
+    """Yield the rules, then the tables in the order in which the rules name them, then those no rule names."""
+    yield Listed("ip rule", _noted(netns.ip4.rules))
+    named = dict.fromkeys(rule.table for rule in netns.ip4.rules if rule.action == "lookup")
+    for table in dict.fromkeys((*named, *(route.table for route in netns.ip4.routes))):
+        lines = _noted(route for route in netns.ip4.routes if route.table == table)
+        unused = () if table in named else (StateLine("", note="no rule leads to this table"),)
+        yield Listed(f"ip route show table {table}", (*unused, *lines), folded=table == "local")
+
+
+def _neighbours(netns: Netns) -> Iterator[Listed]:
+    for command in dict.fromkeys(SHOWN_BY.values()):
+        yield Listed(command, _noted(entry for entry in netns.ip4.neighbours if SHOWN_BY[entry.state] == command))
+
+
+def _sysctls(netns: Netns) -> Iterator[Listed]:
+    """Yield what somebody wrote; what the kernel copied to a device by itself is left out."""
+    settings = (setting for setting in netns.sysctls if setting.value)
+    written = [setting for setting in settings if setting.origin is None or setting.origin.writer != KERNEL.writer]
+    yield Listed("sysctl -a, what was written", _noted(written))
+
+
+def _netfilter(netns: Netns) -> Iterator[Listed]:
+    for table in netns.ip4.tables:
+        lines = tuple(_rules(table))
+        yield Listed(f"iptables-save -t {table.name}", lines, folded=len(lines) - len(table.chains) > 8)
+    sets = tuple(
+        StateLine(text, note=_by(ip_set.origin) if at == 0 else "")
+        for ip_set in netns.sets
+        for at, text in enumerate(ip_set.lines())
+    )
+    yield Listed("ipset save", sets, folded=True)
+
+
+def _rules(table: Table) -> Iterator[StateLine]:
+    yield from (StateLine(str(chain)) for chain in table.chains)
+    for chain in table.chains:
+        yield from _noted(chain.rules)
+
+
+def _noted(items: Iterable[Any]) -> tuple[StateLine, ...]:
+    """Return the lines of items that know their origin."""
+    return tuple(StateLine(str(item).rstrip(), note=_by(item.origin)) for item in items)
+
+
+def _by(origin: Origin | None) -> str:
+    return str(origin or "")
+
+
+def _connections(netns: Netns, moment: Moment) -> Iterator[Listed]:
+    """Yield what exists only while a conversation runs: the connection table, and what ARP learned."""
+    yield Listed(CONNECTION_TABLE, connection_lines(netns.name, moment))
+    asked = [(number, step, step.what) for number, step in moment.steps if step.netns == netns.name]
+    learned = {
+        f"{what.target} dev {step.oif} {f'lladdr {what.mac} REACHABLE' if what.mac else 'FAILED'}": (number, step)
+        for number, step, what in asked
+        if isinstance(what, Asked)
+    }
+    lines = tuple(
+        StateLine(text, step is moment.step, f"asked for packet {number}") for text, (number, step) in learned.items()
+    )
+    if lines:
+        yield Listed(LEARNED_NEIGHBOURS, lines)
+
+
+def connection_lines(netns: str, moment: Moment) -> tuple[StateLine, ...]:
+    """Return the connection table of a namespace at a moment, marked where the decision looked at was about it."""
+    entry = moment.step.entry if moment.step.netns == netns and moment.step.line is None else None
+    known = conntrack_view(moment.trace, netns, moment.journey.number, moment.index)
+    return tuple(
+        StateLine(one.line(moment.journey.time), entry is not None and entry.original == one.original) for one in known
+    )
+
+
+def _marked(netns: Netns, moment: Moment, parts: tuple[Listed, ...]) -> Iterator[Listed]:
+    """Yield listings with their lines marked, then the lines that decided and stand in none: what nobody wrote."""
+    met, decided = moment.met(netns.name), moment.decided(netns.name)
+    for part in parts:
+        command = part.command.partition(",")[0]
+        keys = [(command, line.text.strip()) for line in part.lines]
+        marked = (_mark(line, met.pop(key, []), key == decided) for line, key in zip(part.lines, keys, strict=True))
+        yield replace(part, lines=tuple(marked))
+    for command in dict.fromkeys(command for command, _ in met):
+        lines = (_mark(StateLine(key[1]), met[key], key == decided) for key in met if key[0] == command)
+        yield Listed(command, tuple(lines))
+
+
+def _mark(line: StateLine, packets: list[int], decided: bool) -> StateLine:
+    number = f"packet{'s' if len(packets) > 1 else ''} {', '.join(map(str, packets))}" if packets else ""
+    return replace(line, decided=decided, met=number)
+
+
+def state_text(netns: Netns) -> list[str]:
+    """Tell a namespace as text: every command, its lines, and after `#` who wrote them and why."""
+    lines: list[str] = []
+    for part in look_into(netns):
+        lines.append(f"{netns.name}# {part.command}")
+        lines += (f"  {line.columns}{f'  # {line.note}' if line.note else ''}" for line in part.lines)
+    return lines
+
+
+def netns_html(netns: Netns, moment: Moment | None = None) -> Html:
+    """Return a namespace as HTML; long listings are folded, but for the one with the line that decided."""
+    return block(
+        element("div", *(_part(netns, part, moment) for part in look_into(netns, moment)), class_="mcni-state")
+    )
+
+
+def _part(netns: Netns, part: Listed, moment: Moment | None) -> Html:
+    head = f"{netns.name}# {part.command}"
+    if moment and part.command == CONNECTION_TABLE:
+        return _connection_table(netns.name, moment, part.lines)
+    if part.folded and not part.decided:
+        met = sum(bool(line.met) for line in part.lines)
+        number = f" ({len(part.lines)} lines{f', {met} of them decided something' if met else ''})"
+        return folded(joined(element("code", head), number), lines_html(part.lines))
+    return joined(element("h4", head), lines_html(part.lines))
+
+
+def _connection_table(netns: str, moment: Moment, lines: tuple[StateLine, ...]) -> Html:
+    none = element("div", "  (no connection)", class_="line")
+    return joined(element("h4", f"{netns}# {CONNECTION_TABLE}, {moment}"), lines_html(lines) or none)
+
+
+def connections_html(world: World, moment: Moment) -> Html:
+    """Return the connection tables of all namespaces at a moment, beside one another; those without any in one line."""
+    tables = {netns.name: connection_lines(netns.name, moment) for netns in world}
+    empty = [name for name, lines in tables.items() if not lines]
+    shown = (_connection_table(name, moment, lines) for name, lines in tables.items() if lines)
+    rest = element("p", f"No connection is known on {', '.join(empty)}.") if empty else ""
+    return block(element("div", *shown, rest, class_="mcni-state"))
+
+
+def address_list(netns: Netns) -> str:
+    """Return the addresses of a namespace in a few words."""
+    own = (link for link in netns.links if not (link.is_loopback or link.kind.tunnel))
+    return ", ".join(str(a.ip) for link in own for a in link.addresses)
