@@ -215,7 +215,7 @@ def conclusion_matrix(settings: Settings, placement: Placement, where: bool = Fa
     `where` adds the namespace that decided to each failure.
     """
     names = [wrap(str(target), WRAP_AT) for target in COLUMNS]
-    heads = [["", *line] for line in zip_longest(*names, fillvalue="")]
+    heads = [["", *parts] for parts in zip_longest(*names, fillvalue="")]
     heads[0][0] = placement.value
     rows = zip(TABLE_ROWS, conclude(settings, placement), strict=True)
     body = [
@@ -226,7 +226,7 @@ def conclusion_matrix(settings: Settings, placement: Placement, where: bool = Fa
 
 def _named(name: str, cells: list[str]) -> list[list[str]]:
     """Return a line of the table; the rest of a long name stands in the next one."""
-    return [list(line) for line in zip_longest(wrap(name, WRAP_AT), *([cell] for cell in cells), fillvalue="")]
+    return [list(row) for row in zip_longest(wrap(name, WRAP_AT), *([cell] for cell in cells), fillvalue="")]
 
 
 def said(cell: Cell, *, where: bool = False) -> str:

@@ -99,8 +99,8 @@ def _folded(body: Sequence[tuple[list[str], list[str]]], least: int) -> list[lis
 
 def draw(lines: Sequence[Sequence[str]], heads: int) -> str:
     """Draw cells in columns, the first `heads` lines above a rule."""
-    widths = [max(len(line[i]) for line in lines) for i in range(len(lines[0]))]
-    drawn = ["  ".join(word.ljust(width) for word, width in zip(line, widths, strict=True)).rstrip() for line in lines]
+    widths = [max(len(row[i]) for row in lines) for i in range(len(lines[0]))]
+    drawn = ["  ".join(word.ljust(width) for word, width in zip(row, widths, strict=True)).rstrip() for row in lines]
     return "\n".join([*drawn[:heads], "-" * max(map(len, drawn)), *drawn[heads:]])
 
 

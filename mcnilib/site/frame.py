@@ -89,7 +89,7 @@ def _head(page: Page, root: str) -> Iterator[str]:
 
 def _header(page: Page, pages: Iterable[Page], root: str) -> Html:
     """Return the header: what the page is called, the pages there are, its tools, and what the interpreter does."""
-    links = (_link(one, one is page, root) for one in pages if one.label)
+    links = (_link(listed, listed is page, root) for listed in pages if listed.label)
     return element(
         "header",
         element("h1", page.title),

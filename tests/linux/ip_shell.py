@@ -55,9 +55,9 @@ MARK = "=-=-="
 @lru_cache
 def prefix() -> tuple[str, ...]:
     """How to start a process in a network namespace of its own; skip the test where that is not allowed."""
-    for words in (("unshare", "-nm"), ("unshare", "-rnm")):
-        if subprocess.run([*words, "true"], capture_output=True, check=False).returncode == 0:
-            return words
+    for unshare in (("unshare", "-nm"), ("unshare", "-rnm")):
+        if subprocess.run([*unshare, "true"], capture_output=True, check=False).returncode == 0:
+            return unshare
     pytest.skip("network namespaces are not allowed here")
 
 
@@ -74,10 +74,10 @@ def real(commands: str, questions: Sequence[str], before: str = START) -> list[s
 
 
 def _typed(line: str) -> str:
-    words = line.split()
-    if not words:
+    argv = line.split()
+    if not argv:
         return ""
-    return f"sysctl -qw {words[1]}={words[2]}" if words[0] == "sysctl" else f"ip {line.strip()}"
+    return f"sysctl -qw {argv[1]}={argv[2]}" if argv[0] == "sysctl" else f"ip {line.strip()}"
 
 
 def model(commands: str, name: str = "here") -> Netns:
@@ -91,8 +91,8 @@ def model(commands: str, name: str = "here") -> Netns:
     return netns
 
 
-def _play(netns: Netns, words: list[str]) -> Netns:
-    match words:
+def _play(netns: Netns, argv: list[str]) -> Netns:
+    match argv:
         case ["address", "add", prefix, "dev", dev, *rest]:
             interface = IPv4Interface(prefix)
             options = dict(zip(rest[::2], rest[1::2], strict=True))
@@ -117,7 +117,7 @@ def _play(netns: Netns, words: list[str]) -> Netns:
             return verbs.set_link(netns, dev, up=state == "up")
         case ["sysctl", key, value]:
             return verbs.set_sysctl(netns, key, value)
-    raise AssertionError(words)
+    raise AssertionError(argv)
 
 
 def typed_route(text: str) -> Route:
@@ -130,14 +130,14 @@ def typed_route(text: str) -> Route:
     return parse_route(text, "local" if kind in ("local", "broadcast") else "main")
 
 
-def typed_rule(words: list[str]) -> Rule:
+def typed_rule(arguments: list[str]) -> Rule:
     """Read the arguments of `ip rule add`; the priority may stand anywhere."""
-    text = " ".join(words)
+    text = " ".join(arguments)
     priority = ""
-    if "priority" in words:
-        at = words.index("priority")
-        priority = f"{words[at + 1]}: "
-        text = " ".join(words[:at] + words[at + 2 :])
+    if "priority" in arguments:
+        at = arguments.index("priority")
+        priority = f"{arguments[at + 1]}: "
+        text = " ".join(arguments[:at] + arguments[at + 2 :])
     return parse_ip_rule(priority + (text if text.startswith(("from", "not")) else f"from all {text}"))
 
 
@@ -173,8 +173,8 @@ def answer(netns: Netns, question: str) -> str:
 
 def real_answer(text: str) -> str:
     """Read the same from the output of `ip route get fibmatch`."""
-    for words, name in ERRNO.items():
-        if words in text:
+    for message, name in ERRNO.items():
+        if message in text:
             return name
     return text.strip()
 

@@ -282,10 +282,10 @@ def test_the_kernel_s_own_listing_is_read() -> None:
     before = "sysctl -qw net.ipv6.conf.all.disable_ipv6=1 net.ipv6.conf.default.disable_ipv6=1\nip link set lo up"
     fdb = "bridge fdb append 66:00:00:00:00:01 dev vx0 dst 10.0.0.9 self permanent"
     text, _, entries = real(COMMANDS, ["ip -d address show", fdb, "bridge fdb show"], before=before)
-    found = with_fdb(parse_links(text, netns="here"), entries)
-    kinds = [type(link.kind).__name__ for link in found]
+    parsed = with_fdb(parse_links(text, netns="here"), entries)
+    kinds = [type(link.kind).__name__ for link in parsed]
     assert kinds == ["Loopback", "Veth", "Veth", "Macvlan", "Vxlan", "Bridge", "Veth", "Veth"]
-    printed = print_links(found, "here").splitlines()
+    printed = print_links(parsed, "here").splitlines()
     for line in text.splitlines():  # every printed line is the tool's, less the words that change nothing
         assert any(line.startswith(p.rstrip()) for p in printed) or "bridge_slave" in line or "DOWN" in line, line
-    assert print_fdb(found) == "66:00:00:00:00:01 dev vx0 dst 10.0.0.9 self permanent\n"
+    assert print_fdb(parsed) == "66:00:00:00:00:01 dev vx0 dst 10.0.0.9 self permanent\n"

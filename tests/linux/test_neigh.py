@@ -66,7 +66,7 @@ def test_of_all_entries_those_are_state_that_somebody_wrote(line: str, is_state:
     ],
 )  # fmt: skip
 def test_who_wrote_an_entry_and_what_else_it_is_changes_nothing(line: str, entry: str) -> None:
-    assert [str(one) for one in parse_neighbours(line)] == [entry]
+    assert [str(neighbour) for neighbour in parse_neighbours(line)] == [entry]
 
 
 @pytest.mark.parametrize(
@@ -98,7 +98,7 @@ def test_other_entries_are_named(state: str) -> None:
 def test_a_proxy_answers_on_its_device_or_on_each(dev: str, works: bool) -> None:
     """Not put to the kernel: it keeps an entry without a device when the namespace is gone."""
     case = CASES["a proxy for one address"]
-    router = next(one for one in case.world if one.ip4.neighbours)
+    router = next(netns for netns in case.world if netns.ip4.neighbours)
     world = case.world.put(router.with_ip4(neighbours=(parse_neigh(f"10.0.2.2 {dev}proxy"),)))
     assert run(world, case.flow, case.listeners).outcome.works is works
 
@@ -109,9 +109,9 @@ def test_a_device_that_goes_down_loses_its_entries() -> None:
     commands = (
         f"{COMMANDS}neigh add 10.9.0.1 dev e1 lladdr 02:00:00:00:00:05 nud permanent\nlink set e0 down\nlink set e0 up"
     )
-    found = real(commands, ["ip -4 neigh show nud all", "ip -4 neigh show proxy"])
-    assert "".join(found) == "".join(listing(model(commands), command) for command in COMMANDS_SHOWING)
-    assert "10.9.0.1 dev e1" in found[0]
+    answers = real(commands, ["ip -4 neigh show nud all", "ip -4 neigh show proxy"])
+    assert "".join(answers) == "".join(listing(model(commands), command) for command in COMMANDS_SHOWING)
+    assert "10.9.0.1 dev e1" in answers[0]
 
 
 @pytest.mark.kernel
@@ -125,7 +125,9 @@ def test_a_device_that_goes_down_loses_its_entries() -> None:
 def test_the_kernel_s_own_listing_is_read_in_both_forms(lines: str) -> None:
     commands = ["ip -4 neigh show nud all", "ip -4 neigh show proxy"]
     text = "".join(real(COMMANDS + lines, commands))
-    shown = (text_of(one, neigh_lines, "x") for one in real(COMMANDS + lines, [f"ip -j{c[2:]}" for c in commands]))
+    shown = (
+        text_of(answer, neigh_lines, "x") for answer in real(COMMANDS + lines, [f"ip -j{c[2:]}" for c in commands])
+    )
     assert sorted(map(str, parse_neighbours("".join(shown)))) == sorted(map(str, parse_neighbours(text)))
     assert len(parse_neighbours(text)) == 3 + lines.count("permanent")
 
@@ -133,8 +135,8 @@ def test_the_kernel_s_own_listing_is_read_in_both_forms(lines: str) -> None:
 @pytest.mark.kernel
 @pytest.mark.parametrize("command", COMMANDS_SHOWING)
 def test_the_kernel_prints_it_so(command: str) -> None:
-    (found,) = real(COMMANDS, [command.replace("ip", "ip -4", 1)])
-    assert found == listing(model(COMMANDS), command) != ""
+    (answer,) = real(COMMANDS, [command.replace("ip", "ip -4", 1)])
+    assert answer == listing(model(COMMANDS), command) != ""
 
 
 @pytest.mark.parametrize("state", SHOWN_BY)

@@ -67,8 +67,8 @@ def test_what_is_allowed(before: str, command: str) -> None:
 
 
 def attempt(command: str) -> str:
-    words = command.split()
-    typed = f"sysctl -w {words[1]}={words[2]}" if words[0] == "sysctl" else f"ip {command}"
+    argv = command.split()
+    typed = f"sysctl -w {argv[1]}={argv[2]}" if argv[0] == "sysctl" else f"ip {command}"
     return f"({typed} && echo taken)"
 
 
@@ -117,7 +117,7 @@ ORDERS = [
 
 
 def typed_addresses(addresses: str) -> str:
-    return "\n".join(f"address add {one} dev e0" for one in addresses.split())
+    return "\n".join(f"address add {address} dev e0" for address in addresses.split())
 
 
 @pytest.mark.parametrize(("typed", "printed"), ORDERS)
@@ -129,8 +129,8 @@ def test_the_order_of_addresses(typed: str, printed: str) -> None:
 @pytest.mark.kernel
 @pytest.mark.parametrize(("typed", "printed"), ORDERS)
 def test_the_kernel_orders_addresses_so(typed: str, printed: str) -> None:
-    (found,) = real(typed_addresses(typed), ["ip -o -4 address show e0"])
-    assert " ".join(line.split()[3] for line in found.splitlines()) == printed
+    (answer,) = real(typed_addresses(typed), ["ip -o -4 address show e0"])
+    assert " ".join(line.split()[3] for line in answer.splitlines()) == printed
 
 
 @pytest.mark.parametrize("link", [Link(2, "other"), Link(9, "e0")])

@@ -36,7 +36,7 @@ def outcome(world: World) -> Outcome:
 
 def test_only_default_routes_of_one_table_and_one_metric_are_rivals() -> None:
     rivals = equal_defaults(parse_routes(ROUTES, "all"))
-    assert sorted(str(one.via) for one in rivals) == ["10.0.0.9", "10.1.0.2"]
+    assert sorted(str(route.via) for route in rivals) == ["10.0.0.9", "10.1.0.2"]
 
 
 def test_the_first_is_taken() -> None:
@@ -58,7 +58,7 @@ SILENT = "ip link set e1 down"
 )
 def test_when_the_gateway_of_the_first_is_silent_any_may_have_its_turn(more: tuple[str, ...], ends: set[str]) -> None:
     world = do(do(do(base("routers"), "a", SECOND), "r", SILENT), "b", *more)
-    assert ends <= {one.outcome.verdict.value for one in asked(world).courses}
+    assert ends <= {course.outcome.verdict.value for course in asked(world).courses}
     assert not asked(do(base("routers"), "r", SILENT)).branches, "one default route: no chance"
 
 
@@ -89,8 +89,8 @@ def test_a_gateway_whose_mac_is_written_down_may_be_left() -> None:
 )
 def test_what_a_listing_of_neighbours_tells(listing: str, doubtful: bool) -> None:
     routes = parse_routes(ROUTES, "all")
-    found = with_doubt(routes, listing)
-    assert [bool(one.doubt) for one in found] == [doubtful, doubtful, False, False, False]
+    doubted = with_doubt(routes, listing)
+    assert [bool(route.doubt) for route in doubted] == [doubtful, doubtful, False, False, False]
 
 
 def test_an_old_entry_of_a_gateway_in_a_snapshot_leaves_it_to_chance() -> None:

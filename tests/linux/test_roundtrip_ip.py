@@ -173,9 +173,9 @@ def test_a_sysctl(line: Setting) -> None:
 @given(link_lists())
 def test_the_links_of_a_namespace(links: tuple[Link, ...]) -> None:
     text, fdb = print_links(links, HERE), print_fdb(links)
-    found = with_fdb(parse_links(text, netns=HERE), fdb)
-    assert found == links
-    assert print_links(found, HERE) == text
+    parsed = with_fdb(parse_links(text, netns=HERE), fdb)
+    assert parsed == links
+    assert print_links(parsed, HERE) == text
 
 
 families = st.builds(

@@ -194,9 +194,14 @@ NO_EXTENSION = {
 
 def modelled_names() -> set[str]:
     """Name the matches (`-m`) and targets (`-j`) that have a reader: the one place that knows where those are listed."""
-    matches = {f"-m {record.name}" for one in MATCHES if one is not OpaqueMatch for record in one.records}
+    matches = {
+        f"-m {record.name}" for extension in MATCHES if extension is not OpaqueMatch for record in extension.records
+    }
     return matches | {
-        f"-j {record.name}" for one in TARGETS if one not in (OpaqueTarget, Jump) for record in one.records
+        f"-j {record.name}"
+        for extension in TARGETS
+        if extension not in (OpaqueTarget, Jump)
+        for record in extension.records
     }
 
 
@@ -209,36 +214,36 @@ def opaque_names() -> set[str]:
 def part_classes() -> set[str]:
     """Name the classes of all matches, found by what they can do, and of all targets."""
     there = linux_classes()
-    matches = {one.__name__ for one in there if callable(vars(one).get("test")) and "why_not" in vars(one)}
-    return (matches | {one.__name__ for one in extension_classes()}) - {"Match"}
+    matches = {part.__name__ for part in there if callable(vars(part).get("test")) and "why_not" in vars(part)}
+    return (matches | {part.__name__ for part in extension_classes()}) - {"Match"}
 
 
 def linux_classes() -> set[type]:
     """Return all classes of the package."""
-    rooms = (import_module(one.name) for one in walk_packages(linux.__path__, f"{linux.__name__}."))
-    found = ((room, one) for room in rooms for one in vars(room).values())
-    return {one for room, one in found if isinstance(one, type) and one.__module__ == room.__name__}
+    rooms = (import_module(member.name) for member in walk_packages(linux.__path__, f"{linux.__name__}."))
+    members = ((room, member) for room in rooms for member in vars(room).values())
+    return {member for room, member in members if isinstance(member, type) and member.__module__ == room.__name__}
 
 
 def extension_classes() -> set[type[Extension]]:
     """Return all classes of matches and targets, without those that only others derive from."""
     bases = {Extension, Match, Target, Remembering, Nat, HeaderMatch, NetworkMatch, NameMatch}
-    return {one for one in linux_classes() if issubclass(one, Extension)} - bases
+    return {extension for extension in linux_classes() if issubclass(extension, Extension)} - bases
 
 
 def undeclared(classes: Iterable[type[Extension]]) -> list[str]:
     """Name the classes without a record of their own, and the names under which nobody finds one."""
-    found = []
-    for one in classes:
-        names = MATCH_NAMES if issubclass(one, Match) else TARGET_NAMES
-        records = vars(one).get("records", ())
-        found += [] if records else [f"{one.__name__} declares no records"]
-        found += [
-            f"{record.name} of {one.__name__} is in no register"
+    problems = []
+    for extension in classes:
+        names = MATCH_NAMES if issubclass(extension, Match) else TARGET_NAMES
+        records = vars(extension).get("records", ())
+        problems += [] if records else [f"{extension.__name__} declares no records"]
+        problems += [
+            f"{record.name} of {extension.__name__} is in no register"
             for record in records
             if record.name not in {"", *names}
         ]
-    return sorted(found)
+    return sorted(problems)
 
 
 UNSAMPLED = {
@@ -254,7 +259,12 @@ UNSAMPLED = {
 def unsampled(classes: Iterable[type[Extension]]) -> list[str]:
     """Name the matches and targets that declare nothing to try."""
     return sorted(
-        {f"{record.name} of {one.__name__}" for one in classes for record in one.records if not record.samples}
+        {
+            f"{record.name} of {extension.__name__}"
+            for extension in classes
+            for record in extension.records
+            if not record.samples
+        }
     )
 
 

@@ -45,16 +45,16 @@ def tools() -> None:
     missing = [tool for tool in ("iptables-nft-restore", "nft", "ipset") if not shutil.which(tool)]
     if missing:
         pytest.skip(f"{', '.join(missing)} is not installed")
-    found = subprocess.run(["iptables-nft-save", "--version"], capture_output=True, text=True, check=True).stdout
-    if VERSION not in found:
-        pytest.skip(f"the text of {found.strip()} may differ from that of {VERSION}")
+    version = subprocess.run(["iptables-nft-save", "--version"], capture_output=True, text=True, check=True).stdout
+    if VERSION not in version:
+        pytest.skip(f"the text of {version.strip()} may differ from that of {VERSION}")
 
 
 def in_namespace(script: str, given: object) -> object:
     """Run a Python script in a fresh network namespace; it reads JSON and writes JSON."""
     tools()
-    words = [*prefix(), sys.executable, "-c", script]
-    done = subprocess.run(words, input=json.dumps(given), capture_output=True, text=True, check=False)
+    argv = [*prefix(), sys.executable, "-c", script]
+    done = subprocess.run(argv, input=json.dumps(given), capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
     return json.loads(done.stdout)
 

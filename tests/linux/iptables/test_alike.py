@@ -59,9 +59,9 @@ def table(*lines: str) -> str:
 def test_lines_of_one_form(first, second, chain, to):
     forms = RuleTemplates()
     forms.learn(first, read_rule(first, "", 1))
-    found = forms.find(second)
-    assert (found.chain, found.to) == (chain, to)
-    assert [type(match) for match in found.sample.matches] == [
+    recognised = forms.find(second)
+    assert (recognised.chain, recognised.to) == (chain, to)
+    assert [type(match) for match in recognised.sample.matches] == [
         type(match) for match in read_rule(second, "", 1).matches
     ]
 
@@ -169,13 +169,15 @@ def test_a_table_that_repeats_itself_is_read_as_it_stands(one):
     "path", sorted([*DATA.glob("calico/*.txt"), *DATA.glob("kube-proxy/*.txt")]), ids=lambda p: p.stem
 )
 def test_the_rules_of_real_nodes(path):
-    for found in parse_tables(path.read_text()):
-        for chain in found.chains:
+    for parsed in parse_tables(path.read_text()):
+        for chain in parsed.chains:
             assert all(rule == parse_rule(str(rule)) for rule in chain.rules)
 
 
 def test_rules_read_later_are_what_a_tuple_of_them_is():
-    (chain,) = (one for one in parse_tables(table(SERVICE, SERVICE))[0].chains if one.name == "KUBE-SERVICES")
+    (chain,) = (
+        candidate for candidate in parse_tables(table(SERVICE, SERVICE))[0].chains if candidate.name == "KUBE-SERVICES"
+    )
     again = (parse_rule(SERVICE), parse_rule(SERVICE))
     assert chain == Chain("KUBE-SERVICES", again)
     assert hash(chain) == hash(Chain("KUBE-SERVICES", again))

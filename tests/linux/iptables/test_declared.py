@@ -50,7 +50,7 @@ def test_a_rule_is_what_its_match_or_target_declares(words: str, facts: Facts) -
 
 
 def test_every_match_and_target_is_declared() -> None:
-    names = {" ".join(words.split()[:2]) for words in DECLARED}
+    names = {" ".join(sample.split()[:2]) for sample in DECLARED}
     assert sorted((modelled_names() | opaque_names()) - names) == [], "declare it in extension_walk.py"
     assert (
         sorted({name for name in names if name[:2] in ("-m", "-j")} - modelled_names() - opaque_names() - {"-j X"})
@@ -90,7 +90,9 @@ def test_a_record_that_leaves_out_a_declaration_is_refused(field: str) -> None:
 
 
 def test_what_the_fuzzer_may_try_is_declared() -> None:
-    assert unsampled(one for one in extension_classes() if one not in (OpaqueMatch, OpaqueTarget)) == sorted(UNSAMPLED)
+    assert unsampled(
+        extension for extension in extension_classes() if extension not in (OpaqueMatch, OpaqueTarget)
+    ) == sorted(UNSAMPLED)
 
 
 def test_a_match_without_anything_to_try_is_named() -> None:
@@ -104,8 +106,8 @@ def test_a_match_without_anything_to_try_is_named() -> None:
 def test_what_the_fuzzer_tries_is_read_and_printed(record: Record) -> None:
     protocol, option = (*record.protocols, "tcp")[0], "-m" if isinstance(record, MatchRecord) else "-j"
     for sample in record.samples * 20:
-        words = spelled(DRAW, sample, FIELDS)
-        rule = parse_rule(f"-A X -p {protocol} {option} {record.name} {words}")
+        arguments = spelled(DRAW, sample, FIELDS)
+        rule = parse_rule(f"-A X -p {protocol} {option} {record.name} {arguments}")
         assert f"{option} {record.name}" in str(rule)
         assert parse_rule(str(rule)) == rule
 
@@ -120,7 +122,7 @@ def test_what_is_called_kept_is_what_the_code_keeps() -> None:
         for name, part in parts
         if isinstance(part, OpaqueMatch | OpaqueTarget) and part.name == name
     }
-    refused = {name for name, why in kept if why}
+    refused = {name for name, reason in kept if reason}
     assert sorted(refused - UNDOCUMENTED) == sorted(KEPT)
     assert sorted({name for name, _ in kept} - refused) == sorted(WITHOUT_EFFECT)
     assert sorted(name[3:] for name in opaque_names()) == sorted({*KEPT, *WITHOUT_EFFECT, *UNDOCUMENTED})

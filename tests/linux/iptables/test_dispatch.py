@@ -71,11 +71,11 @@ ends = ("-j ACCEPT", "-j DROP", "-j RETURN", "-j MARK --set-xmark 0x1/0x1", "")
 
 def chain_of(name: str, *jumps: str, policy: str = "") -> st.SearchStrategy[Chain]:
     """Make a chain long enough to be looked up."""
-    words = st.tuples(
+    options = st.tuples(
         st.just(f"-A {name}"), sides("-s"), sides("-d"), devices("-i"), devices("-o"), others, ports, others,
         st.sampled_from([*ends, *jumps]),
     )  # fmt: skip
-    rules = words.map(lambda parts: parse_rule(" ".join(filter(None, parts)), source="test"))
+    rules = options.map(lambda parts: parse_rule(" ".join(filter(None, parts)), source="test"))
     return st.lists(rules, min_size=INDEX_FROM, max_size=30).map(lambda own: Chain(name, tuple(own), policy))
 
 
@@ -127,7 +127,7 @@ def told(table: Table, passing: list[tuple[Packet, tuple[str, str]]]) -> list[ob
 @settings(max_examples=60, deadline=None, suppress_health_check=list(HealthCheck))
 @given(tables, st.lists(st.tuples(packets, places), min_size=1, max_size=12))
 def test_looking_rules_up_decides_counts_and_remembers_as_trying_all(table: Table, passing) -> None:
-    scanned = Table(table.name, tuple(Scanned(one.name, one.rules, one.policy) for one in table.chains))
+    scanned = Table(table.name, tuple(Scanned(full.name, full.rules, full.policy) for full in table.chains))
     assert told(table, passing) == told(scanned, passing)
 
 
@@ -148,6 +148,6 @@ def test_what_is_passed_over_nobody_notices(chain: Chain, passing) -> None:
     order = {id(rule): number for number, rule in enumerate(chain.rules)}
     for packet, place in passing:
         at = at_hook(place, {}, Chance())
-        found = [order[id(rule)] for rule in chain.candidates(packet, at)]
-        assert found == sorted(set(found)), "in their order, each once"
-        assert all(unseen(rule, packet, at) for rule in chain.rules if order[id(rule)] not in found)
+        tried = [order[id(rule)] for rule in chain.candidates(packet, at)]
+        assert tried == sorted(set(tried)), "in their order, each once"
+        assert all(unseen(rule, packet, at) for rule in chain.rules if order[id(rule)] not in tried)

@@ -39,8 +39,8 @@ UNDOCUMENTED = {"ipcomp", "QUEUE"}
 
 def read(table: str, rule: str) -> tuple[Table, ChainRule]:
     """Read one rule in a table of its own."""
-    (found,) = parse_tables(in_table(f"-A {rule}", table))
-    return found, next(rule for chain in found.chains for rule in chain.rules)
+    (parsed,) = parse_tables(in_table(f"-A {rule}", table))
+    return parsed, next(rule for chain in parsed.chains for rule in chain.rules)
 
 
 @pytest.mark.parametrize(("name", "table", "given", "printed"), EXTENSIONS)
@@ -66,14 +66,14 @@ def test_every_documented_match_and_target_has_its_place() -> None:
 
 
 def kept_rules() -> list[tuple[str, str, str]]:
-    found = [(name, table, rule) for name, table, _, rule in EXTENSIONS] + NOT_IN_EVERY_KERNEL
-    return [(name, table, rule) for name, table, rule in found if name in KEPT or name in WITHOUT_EFFECT]
+    rules = [(name, table, rule) for name, table, _, rule in EXTENSIONS] + NOT_IN_EVERY_KERNEL
+    return [(name, table, rule) for name, table, rule in rules if name in KEPT or name in WITHOUT_EFFECT]
 
 
 @pytest.mark.parametrize(("name", "table", "rule"), kept_rules())
 def test_a_packet_that_needs_what_is_not_modelled_is_refused_by_name(name: str, table: str, rule: str) -> None:
-    _, one = read(table, rule)
-    kept = [part for part in (*one.matches, one.target) if isinstance(part, OpaqueMatch | OpaqueTarget)]
+    _, opaque = read(table, rule)
+    kept = [part for part in (*opaque.matches, opaque.target) if isinstance(part, OpaqueMatch | OpaqueTarget)]
     if not kept or not kept[0].gap:
         return
     with pytest.raises(Unsupported) as error:
@@ -97,10 +97,10 @@ def meet(part: OpaqueMatch | OpaqueTarget) -> None:
 def test_targets_without_effect_let_the_walk_go_on(name: str) -> None:
     for own, table, rule in kept_rules():
         if own == name:
-            _, one = read(table, rule)
-            assert isinstance(one.target, OpaqueTarget)
-            assert one.ends is None
-            meet(one.target)
+            _, opaque = read(table, rule)
+            assert isinstance(opaque.target, OpaqueTarget)
+            assert opaque.ends is None
+            meet(opaque.target)
             return
     raise AssertionError(f"no example of {name}")
 
@@ -109,14 +109,14 @@ def walked(rules: list[str], times: list[float], packet: Packet = PACKET) -> lis
     """Send a packet through FORWARD at several moments: the rules that matched, by their place in the chain."""
     (table,) = parse_tables(in_table("\n".join(f"-A FORWARD {rule}" for rule in rules)))
     chain = table.chain("FORWARD").rules
-    found: list[list[str]] = []
+    matches: list[list[str]] = []
     memory: dict = {}
     for now in times:
         met: list[str] = []
         at = Context("FORWARD", now=now, memory=memory)
         traverse(table, "FORWARD", packet, at, lambda rule, *_, met=met: met.append("abc"[chain.index(rule)]))
-        found.append("".join(met))
-    return found
+        matches.append("".join(met))
+    return matches
 
 
 @pytest.mark.parametrize(
@@ -133,7 +133,7 @@ def walked(rules: list[str], times: list[float], packet: Packet = PACKET) -> lis
 def test_what_is_remembered_and_forgotten_in_the_time_of_the_run(
     rules: list[str], times: list[float], matched: str
 ) -> None:
-    assert " ".join(found or "-" for found in walked(rules, times)) == matched
+    assert " ".join(numbers or "-" for numbers in walked(rules, times)) == matched
 
 
 def test_two_equal_rules_remember_apart() -> None:

@@ -35,7 +35,7 @@ SETS = "create some hash:net family inet hashsize 1024 maxelem 65536\nadd some 1
 
 def drawn(strategy: st.SearchStrategy, number: int) -> list:
     """Draw random values, the same in every run, so that one namespace can try them all."""
-    found: list = []
+    values: list = []
 
     @seed(number)
     @settings(
@@ -47,10 +47,10 @@ def drawn(strategy: st.SearchStrategy, number: int) -> list:
     )
     @given(strategy)
     def collect(value: object) -> None:
-        found.append(value)
+        values.append(value)
 
     collect()
-    return found
+    return values
 
 
 def by_chain(text: str) -> str:
@@ -146,7 +146,7 @@ json.dump(answers, sys.stdout)
 def count(table: Table, packets: list[tuple[IPv4Address, IPv4Address, int, int]], held: str = SETS) -> list[int]:
     """Walk the packets through OUTPUT and count how often each rule matched, in printed order."""
     matched: list[int] = []
-    sets = {one.name: one for one in parse_sets(held)}
+    sets = {ip_set.name: ip_set for ip_set in parse_sets(held)}
     memory: dict = {}
     for sport, (src, dst, port, mark) in enumerate(packets, 20001):
         flow = ConnTuple("udp", src, dst, sport, port)
@@ -243,32 +243,32 @@ FLOWS = [(f"127.0.0.{i}", 2000 + i, f"127.0.1.{i % 4}", 5000 + i % 3) for i in r
 def translated(chain: str, rule: str) -> list[list[str]]:
     """Translate the flows one after the other: the reply that is expected of each."""
     target = parse_rule(f"-A {chain} -p udp {rule}").target
-    table, found = Conntrack(Limits(), lambda name: 30.0), []
+    table, replies = Conntrack(Limits(), lambda name: 30.0), []
     for src, sport, dst, dport in FLOWS:
         flow = ConnTuple("udp", IPv4Address(src), IPv4Address(dst), sport, dport)
         at = NatPoint(chain, "lo", Entry(flow, flow.inverse(), expires=99), lambda src=flow.src: src)
         entry = decide(table, at, target, chance=Chance(), now=0)
         table.load(entry)
         reply = entry.reply
-        found.append([str(reply.src), str(reply.dst), str(reply.sport), str(reply.dport)])
-    return found
+        replies.append([str(reply.src), str(reply.dst), str(reply.sport), str(reply.dport)])
+    return replies
 
 
 def test_addresses_are_translated_as_in_the_kernel() -> None:
     texts = [in_table(f"-A {chain} -p udp {rule}", "nat") for chain, rule in TRANSLATED]
     answers = in_namespace(TRANSLATOR, [[text, FLOWS] for text in texts])
-    for (chain, rule), found in zip(TRANSLATED, answers, strict=True):  # type: ignore[call-overload]
-        assert translated(chain, rule) == found, rule
+    for (chain, rule), replies in zip(TRANSLATED, answers, strict=True):  # type: ignore[call-overload]
+        assert translated(chain, rule) == replies, rule
 
 
 def test_what_chance_translates_stays_within_the_rule() -> None:
     texts = [in_table(f"-A {chain} -p udp {rule}", "nat") for chain, rule in BY_CHANCE]
-    for (chain, rule), found in zip(
+    for (chain, rule), replies in zip(
         BY_CHANCE, in_namespace(TRANSLATOR, [[text, FLOWS] for text in texts]), strict=True
     ):  # type: ignore[call-overload]
         at = NatPoint(chain, "lo", Entry(*[ConnTuple("udp", LOOPBACK, LOOPBACK)] * 2), lambda: LOOPBACK)
         span = parse_rule(f"-A {chain} -p udp {rule}").target.nat_range(at)
-        for src, dst, sport, dport in [*found, *translated(chain, rule)]:
+        for src, dst, sport, dport in [*replies, *translated(chain, rule)]:
             ip, port = (dst, dport) if chain == "POSTROUTING" else (src, sport)
             assert span.has(IPv4Address(ip), int(port)), rule
 
@@ -293,5 +293,5 @@ def test_sets_are_printed_as_the_tool_prints_them() -> None:
 
 
 def test_packets_are_in_the_same_sets_as_in_the_kernel() -> None:
-    texts = [in_table("".join(f"-A OUTPUT -m set {one}\n" for one in ASKED[i::4])) for i in range(4)]
+    texts = [in_table("".join(f"-A OUTPUT -m set {asked}\n" for asked in ASKED[i::4])) for i in range(4)]
     check([(text, MANY) for text in texts], ASKED_SETS)

@@ -96,9 +96,9 @@ def test_tables_the_kernel_would_not_load_are_refused(table: str, rules: str, sa
     with pytest.raises(Refused) as error:
         parse_tables(in_table(rules, table), "node1/iptables.txt")
     assert says in str(error.value)
-    place = re.match(r"node1/iptables\.txt:(\d+):1: ", str(error.value))
-    assert place
-    assert in_table(rules, table).splitlines()[int(place[1]) - 1].startswith("-A ")
+    position = re.match(r"node1/iptables\.txt:(\d+):1: ", str(error.value))
+    assert position
+    assert in_table(rules, table).splitlines()[int(position[1]) - 1].startswith("-A ")
 
 
 @pytest.mark.parametrize(

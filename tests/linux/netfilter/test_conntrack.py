@@ -53,11 +53,11 @@ def table(**limits: bool) -> Conntrack:
 def tell(connections: Conntrack, story: str, make=segment) -> list[str]:
     """Play a story; return `CTSTATE TCPSTATE` after each packet."""
     now, seen = 0.0, []
-    for words in story.split("; "):
-        if words.startswith("+"):
-            now += float(words[1:])
+    for event in story.split("; "):
+        if event.startswith("+"):
+            now += float(event[1:])
             continue
-        tracked = connections.track(make(words), now)
+        tracked = connections.track(make(event), now)
         if tracked.number and not connections[tracked.number].confirmed:
             connections.confirm(tracked.number)
         state = connections[tracked.number].state if tracked.number else "-"
@@ -191,8 +191,8 @@ def test_an_entry_prints_as_conntrack_does(story: str, line: str) -> None:
 
 def test_connections_of_two_families_are_two_though_their_numbers_are_the_same() -> None:
     connections = table()
-    for one in (IPv4Address("0.0.0.1"), IPv6Address("::1")):
-        tracked = connections.track(Packet(one, one, "udp", 40000, 53), 0)
+    for address in (IPv4Address("0.0.0.1"), IPv6Address("::1")):
+        tracked = connections.track(Packet(address, address, "udp", 40000, 53), 0)
         assert tracked.state == "NEW"
         connections.confirm(tracked.number)
     assert len(list(connections)) == 2

@@ -48,14 +48,14 @@ def test_sets_read_back() -> None:
     ],
 )
 def test_what_is_in_a_set(name: str, ip: str, inside: bool) -> None:
-    found = {one.name: one for one in parse_sets(SETS)}
-    assert has(found[name], IPv4Address(ip)) is inside
+    sets = {ip_set.name: ip_set for ip_set in parse_sets(SETS)}
+    assert has(sets[name], IPv4Address(ip)) is inside
 
 
 def test_an_address_of_another_family_is_another_though_its_number_is_the_same() -> None:
-    (one,) = parse_sets("create x hash:ip family inet hashsize 1024 maxelem 65536\nadd x 0.0.0.1\n")
-    assert has(one, IPv4Address("0.0.0.1"))
-    assert not has(one, IPv6Address("::1"))
+    (ip_set,) = parse_sets("create x hash:ip family inet hashsize 1024 maxelem 65536\nadd x 0.0.0.1\n")
+    assert has(ip_set, IPv4Address("0.0.0.1"))
+    assert not has(ip_set, IPv6Address("::1"))
 
 
 CREATE = "create x hash:net family inet hashsize 1024 maxelem 65536"
@@ -170,7 +170,7 @@ PACKET = Packet(IPv4Address("10.0.0.1"), IPv4Address("10.0.0.2"), "udp", 5, 6, m
     ],
 )
 def test_a_set_in_the_time_of_the_run(options: str, now: float, holds: bool) -> None:
-    at = Context("FORWARD", now=now, sets={one.name: one for one in parse_sets(MEMBERS)})
+    at = Context("FORWARD", now=now, sets={ip_set.name: ip_set for ip_set in parse_sets(MEMBERS)})
     rule = parse_rule(f"-A FORWARD -m set {options}")
     assert rule.holds(PACKET, at) is holds
     assert (rule.why_not(PACKET, at) == "") is holds
@@ -185,6 +185,6 @@ def test_a_set_in_the_time_of_the_run(options: str, now: float, holds: bool) -> 
     ],
 )
 def test_what_a_set_cannot_say_is_refused_by_name(options: str, says: str) -> None:
-    at = Context("FORWARD", sets={one.name: one for one in parse_sets(MEMBERS)})
+    at = Context("FORWARD", sets={ip_set.name: ip_set for ip_set in parse_sets(MEMBERS)})
     with pytest.raises((Unsupported, Unknown), match=says):
         parse_rule(f"-A FORWARD -m set {options}").holds(PACKET, at)

@@ -82,9 +82,9 @@ def test_every_rule_that_matched_is_told_in_order_with_the_packet_before_and_aft
     table = filter_table(
         "-A FORWARD -s 9.9.9.9; -A FORWARD; -A FORWARD -j one; -A one -j MARK --set-mark 5; -A one -j ACCEPT"
     )
-    told: list[tuple[str, int, int]] = []
-    traverse(table, "FORWARD", PACKET, forward(), lambda rule, a, b: told.append((rule.action, a.mark, b.mark)))
-    assert told == [
+    matched: list[tuple[str, int, int]] = []
+    traverse(table, "FORWARD", PACKET, forward(), lambda rule, a, b: matched.append((rule.action, a.mark, b.mark)))
+    assert matched == [
         ("counted", 0x4001, 0x4001), ("one", 0x4001, 0x4001), ("MARK --set-xmark 0x5/0xffffffff", 0x4001, 5), ("ACCEPT", 5, 5),
     ]  # fmt: skip
 
@@ -228,8 +228,8 @@ WANTED = 3000
 def test_of_a_long_chain_few_rules_are_tried(rule: str, packet: dict[str, object], at: dict[str, str]) -> None:
     rules = (*many("-s 1.1.1.1 -m mark ! --mark 0x1 -j RETURN", 2), *many(rule, 5000), *many("-j RETURN", 1))
     changes = {name: IPv4Address(value) if isinstance(value, str) else value for name, value in packet.items()}
-    found = RuleIndex(rules).candidates(PACKET.but(**changes), Context("FORWARD", **at))
-    assert [str(one) for one in found] == [str(rules[2 + WANTED]), "-A X -j RETURN"]
+    tried = RuleIndex(rules).candidates(PACKET.but(**changes), Context("FORWARD", **at))
+    assert [str(candidate) for candidate in tried] == [str(rules[2 + WANTED]), "-A X -j RETURN"]
 
 
 def test_a_rule_that_draws_or_asks_is_tried_even_if_its_port_is_wrong() -> None:
