@@ -9,6 +9,7 @@ from mcnilib.show.layout.geometry import Point, Rect, nearest_point, strokes
 from mcnilib.show.layout.markers import number_rect, text_rect
 from mcnilib.show.layout.scene import Arrow, Box, Callout
 from mcnilib.show.picture.drawing import Drawing
+from mcnilib.show.picture.palette import ARROWS
 
 NEAR = 30.0
 """No label is further from its arrow, in pixels."""
@@ -25,12 +26,12 @@ def misplaced(drawing: Drawing) -> list[str]:
 
 def pinned(drawing: Drawing) -> list[Callout]:
     """Return the notes that are joined to a mark."""
-    return [note for note in drawing.callouts if note.role not in ("request", "reply")]
+    return [note for note in drawing.callouts if note.role not in ARROWS]
 
 
 def labels(drawing: Drawing) -> list[Callout]:
     """Return the labels of arrows."""
-    return [note for note in drawing.callouts if note.role in ("request", "reply")]
+    return [note for note in drawing.callouts if note.role in ARROWS]
 
 
 def apart(one: Rect, other: Rect) -> float:

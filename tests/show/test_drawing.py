@@ -25,22 +25,37 @@ def drawing(name: str) -> Drawing:
 
 
 def arrows(picture: Drawing) -> list[tuple[tuple[int, ...], bool, bool]]:
-    return [(a.numbers, a.reply, a.lost) for a in picture.arrows if a.numbers]
+    return [(a.numbers, a.role, a.lost) for a in picture.arrows if a.numbers]
 
 
 @pytest.mark.parametrize(
     ("name", "expected"),
     [
         # packets that took the same way share an arrow; one that is lost has an arrow of its own
-        ("hangs", [((1,), False, False), ((2, 6), True, False), ((3, 4, 5, 7), False, True)]),
-        ("connects", [((1, 3, 4, 7, 8, 10), False, False), ((2, 5, 6, 9), True, False)]),
-        ("rp_filter in the pod", [((1,), False, False), ((2,), True, True)]),
-        ("nobody answers ARP", [((1,), False, True)]),
-        ("rewritten", [((1,), False, False), ((2,), True, False)]),
+        ("hangs", [((1,), "request", False), ((2, 6), "reply", False), ((3, 4, 5, 7), "request", True)]),
+        ("connects", [((1, 3, 4, 7, 8, 10), "request", False), ((2, 5, 6, 9), "reply", False)]),
+        ("rp_filter in the pod", [((1,), "request", False), ((2,), "reply", True)]),
+        ("nobody answers ARP", [((1,), "request", True)]),
+        ("rewritten", [((1,), "request", False), ((2,), "reply", False)]),
     ],
 )
 def test_packets_become_arrows(name, expected):
     assert arrows(drawing(name)) == expected
+
+
+@pytest.mark.parametrize(
+    ("name", "changes", "error"),
+    [
+        ("4", {}, "3 RST …"),
+        ("4", {"protocol": "UDP", "cluster_cidr": False}, "3"),
+        ("7", {}, None),
+    ],
+)
+def test_resets_and_icmp_errors_are_neither_requests_nor_replies(name, changes, error):
+    story = scenario(name)
+    picture = picture_of(story, story.start().but(**changes))
+    assert [note.lines[0] for note in picture.callouts if note.role == "error"] == ([error] if error else [])
+    assert ("error" in {label.text for label in picture.labels}) is bool(error)  # the key names what is there
 
 
 @pytest.mark.parametrize(
@@ -78,7 +93,7 @@ def test_a_loss_is_marked_inside_the_namespace_that_lost_it(name, netns):
 
 def test_a_packet_for_a_macvlan_child_passes_the_host_s_network_by():
     picture = drawing("hangs")
-    reply = next(a for a in picture.arrows if a.reply and a.numbers)
+    reply = next(a for a in picture.arrows if a.role == "reply" and a.numbers)
     host = next(b.rect for b in picture.scene.boxes if (b.name, b.kind) == ("node1", "host"))
     assert clip(reply.points, host) == ()
     assert any("never saw 2 SYN-ACK" in label.text for label in picture.labels)

@@ -2,7 +2,18 @@
 
 import pytest
 
-from mcnilib.show.picture.palette import COLOURS, DARK, FAINT, INK, PAPER, QUIET_INK, ROLES, SURFACES, dark_rules
+from mcnilib.show.picture.palette import (
+    ARROWS,
+    COLOURS,
+    DARK,
+    FAINT,
+    INK,
+    PAPER,
+    QUIET_INK,
+    ROLES,
+    SURFACES,
+    dark_rules,
+)
 
 FILLS = [PAPER, *(look.fill for kinds in (SURFACES, FAINT) for look in kinds.values())]
 
@@ -65,8 +76,8 @@ def test_boxes_that_take_part_have_a_visible_edge(kind):
         assert contrast(look.edge, look.fill) >= 3
 
 
-def test_request_and_reply_differ_by_more_than_colour():
-    assert ROLES["request"].dash != ROLES["reply"].dash
+def test_arrows_differ_by_more_than_colour():
+    assert len({ROLES[name].dash for name in ARROWS}) == len(ARROWS)
 
 
 def test_every_mark_has_a_word_and_a_glyph_of_its_own():

@@ -7,6 +7,7 @@ from itertools import chain
 
 from mcnilib.show.labels.label_text import conntrack_state, missed_packets, writers
 from mcnilib.show.labels.text_metrics import wrap
+from mcnilib.show.layout.edge_routing import is_error
 from mcnilib.show.layout.plan import Plan
 from mcnilib.show.layout.scene import Arrow, Label, Layout
 from mcnilib.show.picture.palette import ROLES, role_of
@@ -18,7 +19,7 @@ from mcnilib.world.world import World
 
 def captions(layout: Layout, world: World, trace: Trace, plan: Plan) -> tuple[Label, ...]:
     """Return all of them."""
-    return (*_header(trace), *_key(plan), *_roles(layout, world, trace), *_states(layout, trace))
+    return (*_header(trace), *_key(plan, trace), *_roles(layout, world, trace), *_states(layout, trace))
 
 
 def _header(trace: Trace) -> Iterator[Label]:
@@ -37,18 +38,23 @@ def _shown(trace: Trace) -> str:
     return next((f"; drawn here: {part_name(part)}" for part in drawn), "") if len(parts(trace)) > 1 else ""
 
 
-KEY = ((False, "request", 18.0), (True, "reply", 37.0))
-"""The two kinds of arrows: is it a reply, its name, its height in the upper right corner."""
+KEY = {"request": 11.0, "reply": 26.0, "error": 41.0}
+"""The kinds of arrows, each with its height in the upper right corner."""
 
 
-def _key(plan: Plan) -> Iterator[Label]:
-    yield from (Label(word, plan.width - 66, y, colour="quiet") for _, word, y in KEY)
+def _kinds(trace: Trace) -> list[str]:
+    """Name the kinds of arrows that are explained: an error only where there is one."""
+    return [role for role in KEY if role != "error" or any(is_error(journey.packet) for journey in trace.journeys)]
 
 
-def samples(plan: Plan) -> tuple[Arrow, ...]:
+def _key(plan: Plan, trace: Trace) -> Iterator[Label]:
+    yield from (Label(ROLES[role].word, plan.width - 66, KEY[role], colour="quiet") for role in _kinds(trace))
+
+
+def samples(plan: Plan, trace: Trace) -> tuple[Arrow, ...]:
     """Return one arrow of each kind, beside its name."""
     right = plan.width - 74
-    return tuple(Arrow(((right - 46, y), (right, y)), (), reply, lost=False) for reply, _, y in KEY)
+    return tuple(Arrow(((right - 56, KEY[role]), (right, KEY[role])), (), role, lost=False) for role in _kinds(trace))
 
 
 def _roles(layout: Layout, world: World, trace: Trace) -> Iterator[Label]:

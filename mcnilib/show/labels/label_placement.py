@@ -45,7 +45,7 @@ def place_labels(
         candidates, clashes = solve(options, spots)
         if not clashes:
             break
-    subjects = [("reply" if edge.reply else "request", polyline[0]) for edge, polyline in lines.items()]
+    subjects = [(edge.role, polyline[0]) for edge, polyline in lines.items()]
     subjects += [(marker.role, marker.at) for marker in markers]
     return [
         Callout(role, at, candidate.lines, candidate.rect)

@@ -13,6 +13,7 @@ from typing import NamedTuple
 
 import networkx as nx
 
+from mcnilib.linux.packet import Packet
 from mcnilib.show.layout.geometry import Point, Polyline, shift, tidy
 from mcnilib.show.layout.scene import Layout, Waypoint
 from mcnilib.trace.trace import Fate, Journey, Stage, Step, Told
@@ -43,6 +44,12 @@ class Edge:
     ends_in: str = ""  # the namespace
     position: str = INSIDE  # where in it
     evidence: str = ""  # the line that lost the packets
+    error: bool = False  # ICMP errors, resets
+
+    @property
+    def role(self) -> str:
+        """How it is drawn: as a request, a reply or an error."""
+        return "error" if self.error else "reply" if self.reply else "request"
 
 
 Bundles = dict[Edge, list[Journey]]
@@ -63,7 +70,12 @@ def edge_of(layout: Layout, journey: Journey) -> Edge:
     drawn = _drawn(layout, waypoints_of(journey.steps), last, arrived)
     decision = last.what.decision if isinstance(last.what, Told) and last.what.limit else last.action
     evidence = "" if arrived else last.evidence or decision  # told or not, it is one end
-    return Edge(drawn, journey.reply, arrived, last.netns, position_of(last), evidence)
+    return Edge(drawn, journey.reply, arrived, last.netns, position_of(last), evidence, is_error(journey.packet))
+
+
+def is_error(packet: Packet) -> bool:
+    """Tell whether a packet says that something went wrong: an ICMP error, a reset."""
+    return bool(packet.icmp and packet.icmp.is_error) or bool(packet.tcp and "RST" in packet.tcp.flags)
 
 
 def _drawn(layout: Layout, waypoints: list[Waypoint], last: Step, arrived: bool) -> tuple[Waypoint, ...]:

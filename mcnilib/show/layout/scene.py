@@ -75,7 +75,7 @@ class Scene:
 
 @dataclass(frozen=True, slots=True)
 class Arrow:
-    """Packets that took one way.
+    """Packets that took one way: `role` is request, reply or error.
 
     `numbers_at` is where their numbers stand on the line, and 1 when it runs to the right there, -1 to the left;
     `tunnelled` are the parts inside a tunnel.
@@ -83,7 +83,7 @@ class Arrow:
 
     points: Polyline
     numbers: tuple[int, ...]
-    reply: bool
+    role: str
     lost: bool
     numbers_at: tuple[Point, int] | None = None
     tunnelled: tuple[Polyline, ...] = ()
@@ -91,7 +91,7 @@ class Arrow:
 
 @dataclass(frozen=True, slots=True)
 class Callout:
-    """Words beside a point: of an arrow (`role` request or reply), or joined to a marker (drop, rewrite).
+    """Words beside a point: of an arrow (`role` request, reply or error), or joined to a marker (drop, rewrite).
 
     The first line is the heading.
     """

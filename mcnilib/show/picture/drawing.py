@@ -79,7 +79,7 @@ def lay_out(world: World, trace: Trace, plan: Plan | None = None, highlight: tup
     sentences = tell(trace)
     trail = _trail(layout, trace, bundles, lines, *highlight) if highlight else ()
     title, description, works = sentences[0], "\n".join(sentences[1:]), trace.outcome.works
-    return Drawing(scene, (*samples(plan), *arrows), callouts, labels, works, title, description, trail)
+    return Drawing(scene, (*samples(plan, trace), *arrows), callouts, labels, works, title, description, trail)
 
 
 def lay_out_steps(world: World, trace: Trace, plan: Plan, steps: Iterable[tuple[int, int]]) -> Iterator[Drawing]:
@@ -140,7 +140,7 @@ def _arrows(
     for edge, polyline in lines.items():
         numbers = tuple(journey.number for journey in bundles[edge])
         parts = tuple(shift(part, *offset_of[edge]) for part in tunnel_lines(layout, edge))
-        yield Arrow(polyline, numbers, edge.reply, not edge.delivered, numbers_at.get(edge), parts)
+        yield Arrow(polyline, numbers, edge.role, not edge.delivered, numbers_at.get(edge), parts)
 
 
 def _scene(layout: Layout, trace: Trace) -> Scene:

@@ -37,16 +37,20 @@ class Role:
 ROLES = {
     "request": Role("#0072B2", "request"),
     "reply": Role("#E69F00", "reply", outline="#7A5200", dash=(6.0, 3.5), text=INK),
+    "error": Role("#1B1F24", "error", dash=(9.0, 3.0, 2.5, 3.0)),
     "drop": Role("#B84E00", "lost here", glyph="✗"),
     "delivered": Role("#00795A", "works", glyph="✓"),
     "depends": Role("#6A5400", "it depends", glyph="◐"),
     "rewrite": Role("#8F4A77", "rewritten", glyph="⇄"),
     "tunnel": Role("#4B5563", "packed", glyph="⊐"),
 }
-"""request and reply are lines, the others are marks.
+"""request, reply and error (ICMP errors, resets) are lines, the others are marks.
 
 Vermilion, green and purple are darkened until white text is readable on them.
 """
+
+ARROWS = ("request", "reply", "error")
+"""The roles that are lines."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -110,6 +114,8 @@ DARK = {
     "reply": "#F0B030",
     "reply-outline": "#7A5200",
     "reply-text": "#10141A",
+    "error": "#F2F5F8",
+    "error-text": "#10141A",
     "drop": "#FF8F57",
     "drop-text": "#10141A",
     "delivered": "#41C99D",

@@ -15,7 +15,7 @@ from mcnilib.show.layout.geometry import Point, Polyline, Rect, nearest_point
 from mcnilib.show.layout.markers import number_rect
 from mcnilib.show.layout.scene import Arrow, Cable, Callout, DeviceBox, Label, Scene
 from mcnilib.show.picture.drawing import Drawing
-from mcnilib.show.picture.palette import ROLES, surface
+from mcnilib.show.picture.palette import ARROWS, ROLES, surface
 
 CAPITAL = 0.73
 """Height of a capital letter of DejaVu Sans, in font sizes."""
@@ -136,8 +136,7 @@ def _trail(points: Polyline) -> Iterator[GraphicsElement]:
 
 def _direction(arrow: Arrow) -> tuple[str, str]:
     """Return the colours of an arrow: its line, and what surrounds it."""
-    name = "reply" if arrow.reply else "request"
-    return name, f"{name}-outline" if ROLES[name].outline else name
+    return arrow.role, f"{arrow.role}-outline" if ROLES[arrow.role].outline else arrow.role
 
 
 def _arrow(arrow: Arrow, opacity: float) -> Iterator[GraphicsElement]:
@@ -176,7 +175,7 @@ def _pill(rect: Rect, fill: str, edge: str) -> Area:
 
 
 def _callout(callout: Callout) -> Iterator[GraphicsElement]:
-    name, r, pill = callout.role, callout.rect, callout.role in ("request", "reply")
+    name, r, pill = callout.role, callout.rect, callout.role in ARROWS
     if pill:
         yield _pill(r, name, f"{name}-outline" if ROLES[name].outline else name)
     else:
@@ -189,7 +188,7 @@ def _callout(callout: Callout) -> Iterator[GraphicsElement]:
 
 def _leader(callout: Callout) -> Iterator[GraphicsElement]:
     """Join a note to its spot; the label of an arrow stands beside it anyway."""
-    if callout.role not in ("request", "reply"):
+    if callout.role not in ARROWS:
         yield Stroke((callout.at, nearest_point(callout.rect, callout.at)), callout.role, 1.2)
         yield from _glyph(callout)
 
