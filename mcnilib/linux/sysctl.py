@@ -15,9 +15,10 @@ import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
 
-from mcnilib.errors import Refused, StateSyntaxError, Unknown, Unsupported
+from mcnilib.errors import Refused, StateSyntaxError, Unsupported
 from mcnilib.linux.origin import Origin
 from mcnilib.linux.text import nearest
+from mcnilib.linux.unmodelled import Gap
 
 _SWITCH, _BYTE, _INT, _SECONDS = (0, 1), (0, 255), (-(2**31), 2**31 - 1), (0, 2**31 // 1000)
 
@@ -55,11 +56,12 @@ def taken(key: str, text: str) -> str:
 
 @dataclass(frozen=True, slots=True)
 class Setting:
-    """One line of `sysctl -a`: `key = value`. Without a value: a line that was not in what was collected."""
+    """One line of `sysctl -a`: `key = value`; one that was not in what was collected has a gap and no value."""
 
     key: str
     value: str
     origin: Origin | None = field(default=None, compare=False)
+    gap: Gap | None = field(default=None, compare=False)
 
     def __str__(self) -> str:
         return f"{self.key} = {self.value}"
@@ -179,8 +181,8 @@ def setting(settings: Sysctls, key: str) -> Setting:
     Raises: Unsupported for a key that is not modelled, Unknown for a line that was not collected.
     """
     entry = stored(settings, key)
-    if not entry.value:
-        raise Unknown(entry.origin.why if entry.origin else f"nobody knows {key}", collect=f"`sysctl {key}`")
+    if entry.gap:
+        entry.gap.meet()
     return entry
 
 
@@ -189,10 +191,10 @@ def stored(settings: Sysctls, key: str) -> Setting:
     key, entries = canonical(key), by_key(settings)
     for source in _places(key):
         if entry := entries.get(source):
-            return entry if source == key else Setting(key, entry.value, entry.origin)
+            return entry if source == key else replace(entry, key=key)
     if key == REDIRECTS:
         forward = stored(entries, FORWARD)
-        return Setting(key, forward.value and str(int(forward.value == "0")), forward.origin)
+        return Setting(key, forward.value and str(int(forward.value == "0")), forward.origin, forward.gap)
     return Setting(key, _default(key), KERNEL_DEFAULT)
 
 
@@ -284,7 +286,7 @@ def inherited(settings: tuple[Setting, ...], dev: str) -> tuple[Setting, ...]:
         device_key = _DEVICE_KEY.fullmatch(entry.key)
         if device_key and device_key[1] == "default":
             origin = Origin("the kernel", f"copied from {entry.key} when {dev} was created")
-            settings = _put(settings, Setting(conf_key(device_key[2], dev), entry.value, origin))
+            settings = _put(settings, replace(entry, key=conf_key(device_key[2], dev), origin=origin))
     return settings
 
 
@@ -305,9 +307,9 @@ def with_missing(settings: tuple[Setting, ...], devices: Iterable[str], source: 
     there = {entry.key for entry in settings}
     keys = [key for key in GLOBAL if key not in (*LATER, BRIDGE_CALLS)]
     keys += [conf_key(name, dev) for dev in ("all", "default", *devices) for name in CONF]
-    lost = [Setting(key, "", Origin("nobody", f"{source} has no line {key}")) for key in keys if key not in there]
+    lost = {key: Gap(f"{source} has no line {key}", collect=f"`sysctl {key}`") for key in keys if key not in there}
     off = [] if BRIDGE_CALLS in there else [Setting(BRIDGE_CALLS, "0", Origin("the kernel", "has no br_netfilter"))]
-    return (*settings, *lost, *off)
+    return (*settings, *(Setting(key, "", gap=gap) for key, gap in lost.items()), *off)
 
 
 def parse_setting(line: str, *, source: str = "sysctl", number: int = 1) -> Setting:
