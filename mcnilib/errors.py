@@ -32,6 +32,13 @@ class McniError(Exception):
         return printable(super().__str__())
 
 
+def error_text(problem: Exception) -> str:
+    """Say what is wrong; what is no mistake of the reader is called one of mcnilib."""
+    if isinstance(problem, McniError):
+        return str(problem)
+    return printable(f"mcnilib made a mistake here, please report it: {type(problem).__name__}: {problem}")
+
+
 class StateSyntaxError(McniError, ValueError):
     """Text that the tool would not print. Line and column count from 1."""
 

@@ -13,7 +13,7 @@ from functools import cache
 from importlib.resources import files
 
 from mcnilib.cluster.settings import Settings
-from mcnilib.errors import McniError, NotThere
+from mcnilib.errors import McniError, NotThere, error_text
 from mcnilib.scenarios import scenario
 from mcnilib.scenarios.scenario import Scenario
 from mcnilib.trace.explain import verdict
@@ -60,7 +60,7 @@ class Exercise:
     def check(self, answer: str) -> None:
         """Carry out an answer, one `NAMESPACE: COMMAND` a line, and print whether the task is done.
 
-        A mistake in the answer is printed too; nothing is raised for it.
+        A mistake is printed too, in the answer or in mcnilib; nothing is raised for it.
         """
         done, says = self.judge(answer)
         print(f"{'✔ done' if done else '✘ not yet'}: {says}")
@@ -76,8 +76,8 @@ class Exercise:
             traces = [
                 run(world, story.flow(self.settings), story.listeners(self.settings)) for story in self._stories()
             ]
-        except McniError as error:
-            return False, str(error)
+        except Exception as problem:
+            return False, error_text(problem)
         if wrong:
             return False, wrong
         shown = next((trace for trace in traces if trace.outcome.works is not self.works), traces[0])

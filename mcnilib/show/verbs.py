@@ -9,8 +9,7 @@ import json
 from collections.abc import Callable, Mapping
 from importlib import import_module
 
-from mcnilib.errors import McniError
-from mcnilib.show.html.markup import error_text
+from mcnilib.errors import McniError, error_text
 
 VERBS: Mapping[str, tuple[str, str]] = {
     "view": ("mcnilib.show.explorer", "answer_json"),

@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from operator import attrgetter
+from types import ModuleType
 from typing import Any
 
+import ipywidgets as widgets
 import pytest
 
-from mcnilib import ask, scenario
+from mcnilib import ask, exercise, scenario
+from mcnilib.cluster.settings import Settings
 from mcnilib.errors import Unsupported
 from mcnilib.notebook import conclusion, explore, look_around, side_by_side
 from mcnilib.scenarios.conclusion import MULTI, TO_CALICO
+from mcnilib.scenarios.scenario import Scenario
 from mcnilib.show.html import outcome
 from mcnilib.show.widgets import conclusion as conclusion_panel
 from mcnilib.show.widgets import panel, snapshot_panel, state_browser, trace_view
@@ -25,6 +29,11 @@ SAYS = {
     HOLE: "mcnilib made a mistake here, please report it: RuntimeError: &lt;a hole&gt;",
     KNOWN: "a &lt;device&gt; that is not modelled",
 }
+TEXT = ("mcnilib.errors", "mcnilib.show.html.markup", "mcnilib.show.html.style", "mcnilib.show.widgets.prefetch")
+TOUCHED = (
+    *(widgets.Button, widgets.Dropdown, widgets.ToggleButtons, widgets.RadioButtons),
+    *(widgets.IntSlider, widgets.Text, widgets.Textarea, panel.PageAddress),
+)
 
 
 def inquired() -> Any:
@@ -110,6 +119,93 @@ def test_a_panel_answers_again_after_a_mistake(monkeypatch) -> None:
         "connect succeeds" in shown.view.verdict.value
         and "<svg" in shown.view.picture.value
         and "<table" in shown.view.steps.value
+    )
+
+
+def controls_of(widget: Any) -> Iterator[Any]:
+    """Yield everything in a panel that a reader can touch."""
+    if isinstance(widget, TOUCHED):
+        yield widget
+    for child in getattr(widget, "children", ()):
+        yield from controls_of(child)
+
+
+def touch(control: Any) -> None:
+    """Use a control as a reader would."""
+    if isinstance(control, widgets.Button):
+        control.click()
+    elif isinstance(control, (widgets.Dropdown, widgets.ToggleButtons, widgets.RadioButtons)):
+        control.index = ((control.index or 0) + 1) % len(control.options) if control.options else None
+    elif isinstance(control, widgets.IntSlider):
+        control.value = min(control.max, control.value + 1)
+    else:
+        control.value = "mcni=7&kube-proxy=1.31"
+
+
+def words_of(widget: Any) -> str:
+    """Return all that a panel says."""
+    own = [widget.value] if isinstance(widget, widgets.HTML) else []
+    return "".join([*own, *map(words_of, getattr(widget, "children", ()))])
+
+
+def model_calls(module: ModuleType) -> Iterator[str]:
+    """Name the functions a module takes from elsewhere, but for those that only make text of text."""
+    for name, value in vars(module).items():
+        made_in = getattr(value, "__module__", None) or ""
+        if (
+            callable(value)
+            and not isinstance(value, type)
+            and made_in.startswith("mcnilib.")
+            and made_in not in (*TEXT, module.__name__)
+        ):
+            yield name
+
+
+def asked_right() -> Any:
+    quiz = predict("Which?", {"new": "NEW", "invalid": "INVALID"}, lambda: scenario("7").run(STORY.start()))
+    quiz.choice.index = 0
+    return quiz
+
+
+MADE = {
+    "panel": (lambda: explore(STORY), (panel, trace_view, outcome)),
+    "snapshot panel": (inquired, (snapshot_panel, trace_view, outcome)),
+    "side by side": (lambda: side_by_side(STORY, kube_proxy="1.30"), (pair_panel, outcome)),
+    "state browser": (look_around, (state_browser,)),
+    "conclusion": (conclusion, (conclusion_panel, outcome)),
+    "quiz": (asked_right, ()),
+}
+PLANTED = [
+    (made, module, name) for made, (_, modules) in MADE.items() for module in modules for name in model_calls(module)
+]
+PLANTED += [
+    (made, owner, name) for made in MADE for owner, name in ((Scenario, "run"), (Scenario, "world"), (Settings, "but"))
+]
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(("made", "owner", "name"), PLANTED, ids=lambda value: getattr(value, "__name__", value))
+def test_a_mistake_in_whatever_a_control_calls_is_said_in_the_panel(monkeypatch, made, owner, name) -> None:
+    shown, hits = MADE[made][0](), []
+
+    def fails(*_: object, **__: object) -> None:
+        hits.append(name)
+        raise HOLE
+
+    monkeypatch.setattr(owner, name, fails)
+    for control in list(controls_of(shown)):
+        before = len(hits)
+        touch(control)
+        assert len(hits) == before or SAYS[HOLE] in words_of(shown), (type(control).__name__, control.description)
+    bundle = shown._repr_mimebundle_()
+    assert (bundle[0] if isinstance(bundle, tuple) else bundle)["text/plain"]
+
+
+def test_an_exercise_says_it_too(monkeypatch, capsys) -> None:
+    monkeypatch.setattr("mcnilib.scenarios.exercise.do", lambda *_: 1 / 0)
+    exercise(7, 1).check("node1: iptables -F")
+    assert capsys.readouterr().out.startswith(
+        "✘ not yet: mcnilib made a mistake here, please report it: ZeroDivisionError"
     )
 
 

@@ -16,7 +16,7 @@ from functools import wraps
 from html import escape
 from typing import Any
 
-from mcnilib.errors import McniError
+from mcnilib.errors import error_text
 
 DECIDED = "▶"
 """Stands before the line, step or row that decided or is looked at."""
@@ -100,13 +100,16 @@ def folded(summary: str, *content: str, opened: bool = False) -> Html:
 Bundle = tuple[dict[str, Any], dict[str, Any]]
 
 
-def static_fallback(bundle: Any, lines: Iterable[str], picture: bytes = b"") -> Bundle:
-    """Return a widget's bundle with these lines, and with a picture (PNG) if there is one."""
+def static_fallback(bundle: Any, lines: Callable[[], Iterable[str]], picture: Callable[[], bytes] = bytes) -> Bundle:
+    """Return a widget's bundle with lines, and with a picture (PNG) if there is one; or with what is wrong."""
     data, metadata = bundle if isinstance(bundle, tuple) else (bundle or {}, {})
-    text = {"text/plain": "\n".join(lines)}
-    if not picture:
+    try:
+        text, png = {"text/plain": "\n".join(lines())}, picture()
+    except Exception as problem:
+        text, png = {"text/plain": error_text(problem)}, b""
+    if not png:
         return data | text, metadata
-    return data | text | {"image/png": picture}, metadata | {"image/png": {"alt": text["text/plain"]}}
+    return data | text | {"image/png": png}, metadata | {"image/png": {"alt": text["text/plain"]}}
 
 
 def error_boundary(show: Callable[..., None]) -> Callable[..., None]:
@@ -120,13 +123,6 @@ def error_boundary(show: Callable[..., None]) -> Callable[..., None]:
             panel.show_error(problem)
 
     return guarded
-
-
-def error_text(problem: Exception) -> str:
-    """Say what is wrong; what is no mistake of the reader is called one of mcnilib."""
-    if isinstance(problem, McniError):
-        return str(problem)
-    return f"mcnilib made a mistake here, please report it: {type(problem).__name__}: {problem}"
 
 
 def error_html(problem: Exception) -> Html:

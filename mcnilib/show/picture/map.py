@@ -45,7 +45,7 @@ class Map:
         return ", ".join(f"{name} {address_list(self.world[name])}" for name in names)
 
     def _repr_mimebundle_(self, **kwargs: Any) -> Bundle:
-        return static_fallback(None, self.lines(), figure_png(paint_map(self.world)))
+        return static_fallback(None, self.lines, lambda: figure_png(paint_map(self.world)))
 
 
 def paint_map(world: World) -> Figure:

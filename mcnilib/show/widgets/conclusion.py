@@ -107,7 +107,7 @@ class ConclusionPanel(widgets.VBox):  # type: ignore[misc]
         """Build the controls and show the table; `remark` adds a few words to the conversation behind a cell."""
         self.settings, self.chosen, self._remark = settings, (MACVLAN, TO_CALICO), remark
         self._round, self._prefetch = 0, Prefetch()
-        box = Controls(toggles(), settings, self._change)
+        box = Controls(toggles(), settings, self._change, self.show_error)
         self.controls = box.of
         self.table = ConclusionTable(self.choose)
         self.picture = Picture(scale)
@@ -225,7 +225,7 @@ class ConclusionPanel(widgets.VBox):  # type: ignore[misc]
 
     def _repr_mimebundle_(self, **kwargs: Any) -> Bundle:
         """Add the tables as text, for viewers without a kernel."""
-        return static_fallback(super()._repr_mimebundle_(**kwargs), [conclusion_text(self.settings)])
+        return static_fallback(super()._repr_mimebundle_(**kwargs), lambda: [conclusion_text(self.settings)])
 
 
 def _count(placement: Placement, cells: list[Cell]) -> str:

@@ -8,6 +8,7 @@ from typing import Any
 import ipywidgets as widgets
 
 from mcnilib.cluster.settings import Option, Settings
+from mcnilib.show.html.markup import error_boundary
 
 WIDE = {"description_width": "initial"}
 
@@ -15,9 +16,15 @@ WIDE = {"description_width": "initial"}
 class Controls(widgets.Box):  # type: ignore[misc]
     """Some toggles; `changed` is told the settings after every change by the reader."""
 
-    def __init__(self, toggles: Iterable[Option], settings: Settings, changed: Callable[[Settings], None]) -> None:
-        """Build a control for each toggle, as a story's `options()` are."""
-        self.settings, self._changed, self._taking = settings, changed, False
+    def __init__(
+        self,
+        toggles: Iterable[Option],
+        settings: Settings,
+        changed: Callable[[Settings], None],
+        show_error: Callable[[Exception], None],
+    ) -> None:
+        """Build a control for each toggle, as a story's `options()` are; `show_error` is told what went wrong."""
+        self.settings, self._changed, self._taking, self.show_error = settings, changed, False, show_error
         self.of = {o.attribute: control(o, getattr(settings, o.attribute)) for o in toggles}
         for name, widget in self.of.items():
             widget.observe(lambda change, name=name: self._set(name, change["new"]), names="value")
@@ -36,6 +43,7 @@ class Controls(widgets.Box):  # type: ignore[misc]
         self.settings = settings
         self._changed(settings)
 
+    @error_boundary
     def _set(self, name: str, value: object) -> None:
         if not self._taking:
             self.settings = self.settings.but(**{name: value})

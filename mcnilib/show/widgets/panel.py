@@ -16,10 +16,10 @@ import ipywidgets as widgets
 import traitlets
 
 from mcnilib.cluster.settings import Settings
-from mcnilib.errors import McniError
+from mcnilib.errors import McniError, error_text
 from mcnilib.scenarios.link import parse_link, print_link
 from mcnilib.scenarios.scenario import Scenario, neighbours
-from mcnilib.show.html.markup import Bundle, error_boundary, error_text, status
+from mcnilib.show.html.markup import Bundle, error_boundary, status
 from mcnilib.show.html.outcome import Remark, no_remark, reasons_html
 from mcnilib.show.html.style import style_sheet
 from mcnilib.show.picture.story_picture import picture_of
@@ -122,7 +122,7 @@ class Panel(widgets.VBox):  # type: ignore[misc]
     def __init__(self, story: Scenario, settings: Settings, scale: float = 1.0, remark: Remark = no_remark) -> None:
         """Build the controls and show the first run; `remark` adds a few words to its reasons."""
         self.story, self.settings, self._remark = story, settings, remark
-        toggles = Controls(story.options(), settings, self._change)
+        toggles = Controls(story.options(), settings, self._change, self.show_error)
         self.controls = toggles.of
         self.view = TraceView(scale)
         self.permalink = Permalink(story, toggles.take)

@@ -52,4 +52,4 @@ class Quiz(widgets.VBox):  # type: ignore[misc]
     def _repr_mimebundle_(self, **kwargs: Any) -> Bundle:
         """Add the question as text for viewers without a kernel."""
         lines = [self.question, *(f"  ( ) {option}" for option in self._options)]
-        return static_fallback(super()._repr_mimebundle_(**kwargs), lines)
+        return static_fallback(super()._repr_mimebundle_(**kwargs), lambda: lines)

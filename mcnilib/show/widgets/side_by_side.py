@@ -47,7 +47,9 @@ class SideBySide(widgets.VBox):  # type: ignore[misc]
     def __init__(self, story: Scenario, left: Settings, right: Settings, scale: float = 1.0) -> None:
         """Show both runs."""
         self.story = story
-        self.controls = tuple(Controls(story.options(), settings, self._change) for settings in (left, right))
+        self.controls = tuple(
+            Controls(story.options(), settings, self._change, self.show_error) for settings in (left, right)
+        )
         heads = zip(RUN_NAMES.values(), self.controls, strict=True)
         self.columns = tuple(RunColumn(head, controls, scale) for head, controls in heads)
         self.difference = widgets.HTML()
@@ -85,8 +87,9 @@ class SideBySide(widgets.VBox):  # type: ignore[misc]
 
     def _repr_mimebundle_(self, **kwargs: Any) -> Bundle:
         """Add both verdicts, the difference and the changed lines for viewers without a kernel."""
-        picture = to_png(picture_of(self.story, self.settings[1]))
-        return static_fallback(super()._repr_mimebundle_(**kwargs), self.lines(), picture)
+        return static_fallback(
+            super()._repr_mimebundle_(**kwargs), self.lines, lambda: to_png(picture_of(self.story, self.settings[1]))
+        )
 
     def lines(self) -> list[str]:
         """Tell the comparison in words."""

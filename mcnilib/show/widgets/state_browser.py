@@ -82,5 +82,5 @@ class StateBrowser(widgets.VBox):  # type: ignore[misc]
     def _repr_mimebundle_(self, **kwargs: Any) -> Bundle:
         """Add what is shown as text, for viewers without a kernel."""
         return static_fallback(
-            super()._repr_mimebundle_(**kwargs), [self.summary(), *state_text(self.world[self.who.value])]
+            super()._repr_mimebundle_(**kwargs), lambda: [self.summary(), *state_text(self.world[self.who.value])]
         )

@@ -15,13 +15,13 @@ from typing import Any
 
 import ipywidgets as widgets
 
+from mcnilib.errors import error_text
 from mcnilib.show.html.markup import (
     Bundle,
     Html,
     block,
     error_boundary,
     error_html,
-    error_text,
     static_fallback,
     status,
 )
@@ -237,10 +237,13 @@ class TraceView(widgets.VBox):  # type: ignore[misc]
 
     def fallback(self, bundle: Any) -> Bundle:
         """Add the picture and the verdict, or what is wrong, to the bundle of a panel, for viewers without a kernel."""
-        if self._viewed is None:
-            return static_fallback(bundle, [self._problem])
-        trace = self._viewed.trace
-        return static_fallback(bundle, [verdict(trace), *because(trace)], to_png(self._viewed.draw(trace, None)))
+        viewed = self._viewed
+        if viewed is None:
+            return static_fallback(bundle, lambda: [self._problem])
+        trace = viewed.trace
+        return static_fallback(
+            bundle, lambda: [verdict(trace), *because(trace)], lambda: to_png(viewed.draw(trace, None))
+        )
 
 
 def _show_if(part: Any, content: Html | None) -> None:
