@@ -19,6 +19,7 @@ from mcnilib.scenarios.scenario import neighbours
 from mcnilib.show.html.outcome import reasons_html, verdict_lines
 from mcnilib.show.html.state import state_around
 from mcnilib.show.html.table import Row, rows, table_html
+from mcnilib.show.html.timeline import timeline_html
 from mcnilib.show.picture.story_picture import picture_of
 from mcnilib.show.picture.svg import to_svg
 from mcnilib.trace.trace import Trace
@@ -69,6 +70,7 @@ class View:
             "verdict": verdict_lines(self.trace),
             "reasons": reasons_html(self.story, self.settings),
             "picture": self._picture(),
+            "times": timeline_html(self.trace, self.depth),
             "table": table_html(self.trace, self.depth, self.at),
             "listing": state_around(self.story.world(self.settings), self.trace, self.at),
         }

@@ -22,7 +22,13 @@ from mcnilib.site.library import library
 FIRST = "macvlan-to-calico-across-nodes"
 """The scenario a page opens with that was asked for none."""
 
-SCRIPTS = ("app.js", "engine.js", "worker.js")
+ANSWERED = ("verdict", "picture", "reasons", "times", "table", "listing")
+"""What stands in the page of an answer before a script runs."""
+
+SPEEDS = {0.25: "¼", 0.5: "½", 1: "1", 2: "2", 4: "4"}
+"""How fast a conversation may be played, 1 is as fast as it was."""
+
+SCRIPTS = ("app.js", "axis.js", "engine.js", "worker.js")
 
 
 def site_files(pyodide: Mapping[str, bytes]) -> dict[str, str | bytes]:
@@ -77,7 +83,7 @@ def article_html(story: Scenario) -> Html:
     """Return a scenario as it starts, with the controls that change it; the first is the one that is shown."""
     settings = story.start()
     answer = View(story, settings).answer()
-    parts = {name: Html(answer[name]) for name in ("verdict", "picture", "reasons", "table", "listing")}
+    parts = {name: Html(answer[name]) for name in ANSWERED}
     side = (
         element("p", sentence(story.question), class_="question"),
         _filled("verdict", parts["verdict"], class_="mcni-verdict", role="status", aria_live="polite"),
@@ -86,6 +92,7 @@ def article_html(story: Scenario) -> Html:
         _controls(story),
     )
     main = (
+        _axis(parts["times"]),
         _filled("picture", parts["picture"], class_="picture", tabindex="0", role="group", aria_label="picture"),
         _filled("reasons", parts["reasons"]),
         _filled("listing", parts["listing"]),
@@ -139,10 +146,27 @@ def _stepper(number: int) -> Html:
         Html(f'<input type="range" min="0" max="{number}" value="0" step="1" aria-label="step" data-part="at">'),
         element("button", "step ▶", type="button", data_move="1", title="Show the next step (arrow right)"),
         element("button", "whole", type="button", data_move="0", title="Show the whole conversation"),
+        _player(),
         element("label", "tell ", element("select", depths, data_part="depth")),
         element("output", f"{number} steps", data_part="where", aria_live="polite"),
         class_="stepper",
     )
+
+
+def _axis(times: str) -> Html:
+    """Return the time axis."""
+    name = "time axis: the packets; arrow keys go from one to the next"
+    return _filled("times", times, class_="axis", role="group", aria_label=name)
+
+
+def _player() -> Html:
+    """Return what walks through a conversation by itself."""
+    speeds = (
+        element("option", f"{text}×", value=str(speed), **{"selected": "selected"} if speed == 1 else {})
+        for speed, text in SPEEDS.items()
+    )
+    play = element("button", "▶ play", type="button", data_part="play", title="Walk through the conversation in time")
+    return joined(play, element("select", *speeds, data_part="speed", aria_label="speed of playing"))
 
 
 def _depths() -> Iterator[Html]:

@@ -145,6 +145,61 @@ def test_the_arrow_keys_walk_through_the_conversation_and_the_link_keeps_the_ste
     expect(site.part("where")).to_have_text("21 steps")
 
 
+def test_the_time_axis_has_every_packet_at_its_time_and_leads_to_its_steps(site):
+    story = scenario(FLAGSHIP)
+    trace = story.run(story.start())
+    site.follow(f"?mcni={FLAGSHIP}")
+    marks = site.part("times").get_by_role("button")
+    expect(marks).to_have_count(len(trace.journeys))
+    left = [mark.bounding_box()["x"] for mark in marks.all()]
+    assert left == sorted(left)
+    for journey, mark in zip(trace.journeys, marks.all(), strict=True):
+        assert ("again" in mark.get_attribute("class")) is bool(journey.retransmission_of)
+        assert f"at {round(journey.time, 3):g} s: {journey.fate.value}" in mark.get_attribute("aria-label")
+    marks.nth(8).click()
+    expect(site.part("where")).to_contain_text("step 17 of 21: 9 data (again: 4)")
+    expect(marks.nth(8)).to_have_attribute("aria-current", "step")
+    site.page.keyboard.press("ArrowLeft")
+    expect(site.part("where")).to_contain_text("step 15 of 21: 8 ACK")
+    expect(marks.nth(7)).to_be_focused()
+    site.page.keyboard.press("Home")
+    expect(site.part("where")).to_contain_text("step 1 of 21: 1 SYN")
+    assert site.part("times").locator("button[tabindex='0']").count() == 1  # one stop of the Tab key
+
+
+def test_a_conversation_is_played_to_its_end_waits_as_long_as_it_did_and_can_be_paused(site):
+    site.follow(f"?mcni={FLAGSHIP}#step=16")  # then packet 9, at 1.4 s; packet 10 leaves at 3 s
+    expect(site.part("where")).to_contain_text("step 16 of 21")
+    controls = site.page.locator("article.chosen .stepper")
+    controls.get_by_role("button", name="play").click()
+    expect(controls.get_by_role("button", name="pause")).to_be_focused()
+    expect(site.part("where")).to_have_attribute("aria-live", "off")
+    expect(site.part("times").locator(".waiting")).to_have_count(1)
+    expect(site.part("where")).to_contain_text("step 18 of 21: 10 SYN-ACK (again: 2)")
+    site.page.keyboard.press("Escape")
+    expect(controls.get_by_role("button", name="play")).to_be_visible()
+    expect(site.part("where")).to_have_attribute("aria-live", "polite")
+    site.part("speed").select_option("4×")
+    controls.get_by_role("button", name="play").click()
+    expect(site.part("where")).to_contain_text("step 21 of 21")
+    expect(controls.get_by_role("button", name="play")).to_be_visible()
+    assert site.page.url.endswith("#step=21")
+
+
+def test_nothing_moves_by_itself_for_those_who_asked_for_less_motion(site):
+    site.page.emulate_media(reduced_motion="reduce")
+    try:
+        site.follow(f"?mcni={FLAGSHIP}#step=5")
+        expect(site.part("where")).to_contain_text("step 5 of 21")
+        expect(site.part("speed")).to_be_hidden()
+        site.page.locator("article.chosen").get_by_role("button", name="packet", exact=False).first.click()
+        expect(site.part("where")).to_contain_text("step 8 of 21: 3 ACK")
+        site.page.wait_for_timeout(1500)
+        expect(site.part("where")).to_contain_text("step 8 of 21: 3 ACK")
+    finally:
+        site.page.emulate_media(reduced_motion="no-preference")
+
+
 def test_another_conversation_is_chosen_in_the_list(site):
     site.follow()
     site.page.get_by_role("combobox", name="Conversation").select_option("nodeport-to-macvlan")

@@ -43,9 +43,7 @@ def test_every_scenario_stands_in_the_page_before_any_script_runs(html):
     for story in all_scenarios():
         answer = View(story, story.start()).answer()
         article = html.partition(f'<article id="{story.name}"')[2].partition("</article>")[0]
-        assert all(answer[part] in article for part in ("verdict", "picture", "reasons", "table", "listing")), (
-            story.name
-        )
+        assert all(answer[part] in article for part in page.ANSWERED), story.name
         assert all(f'name="{one.name}"' in article for one in story.options())
 
 

@@ -1,4 +1,5 @@
 // The explorer: which view is shown, and how it gets onto the screen. What it shows, the interpreter says.
+import { listenToAxis, setMarks, stop } from "./axis.js";
 import { ask, complain, start } from "./engine.js";
 
 const KEPT = 400;  // answers that are remembered
@@ -37,11 +38,12 @@ function stateOf(name, values) {
 
 // Questions and answers
 
-function show(change = {}, { history = "push" } = {}) {
+function show(change = {}, { history = "push", plays = false } = {}) {
+  if (!plays) stop();
   shown = { ...shown, ...change };
   const { article, step, depth } = shown;
   const view = { state: stateOf(article.id, settings(article)), step, depth };
-  showView(view, answers.get(keyOf(article.id, settings(article), step, depth)), history);
+  return showView(view, answers.get(keyOf(article.id, settings(article), step, depth)), history);
 }
 
 async function showView(view, known, history) {
@@ -82,6 +84,7 @@ function paint(answer, history) {
   put(article, "picture", answer.picture);
   put(article, "verdict", answer.verdict);
   put(article, "reasons", answer.reasons);
+  put(article, "times", answer.times);
   put(article, "table", answer.table);
   put(article, "listing", answer.listing);
   part(article, "command").textContent = answer.command;
@@ -89,6 +92,7 @@ function paint(answer, history) {
   part(article, "copied").textContent = "";
   setControls(article, answer.settings);
   setStepper(article, answer);
+  setMarks(part(article, "times"), answer.step);
   shown = { article, step: answer.step, depth: answer.depth };
   painted = answer;
   address(answer, history);
@@ -170,7 +174,7 @@ function move(by) {
 function onKey(event) {
   const by = { ArrowLeft: -1, ArrowRight: 1 }[event.key];
   if (!by || event.ctrlKey || event.altKey || event.metaKey || event.shiftKey) return;
-  if (event.target.closest("input, select, textarea, .picture, .table")) return;
+  if (event.target.closest("input, select, textarea, .picture, .table, .times")) return;
   event.preventDefault();
   move(by);
 }
@@ -195,20 +199,26 @@ function listen() {
     form(article).addEventListener("change", () => show({ step: 0 }));
     form(article).addEventListener("submit", event => event.preventDefault());
     form(article).addEventListener("reset", () => setTimeout(() => { if (shown.article === article) show({ step: 0 }); }));
+    listenToAxis(article, {
+      last: () => Number(part(article, "at").max), step: () => shown.step,
+      show: (step, plays) => show({ step }, { history: "replace", plays }),
+    });
     part(article, "at").addEventListener("input", event => show({ step: Number(event.target.value) }, { history: "replace" }));
     part(article, "depth").addEventListener("change", event => show({ step: 0, depth: event.target.value }));
     article.addEventListener("click", event => {
       const button = event.target.closest("button");
       if (button?.dataset.move) move(Number(button.dataset.move));
       if (button?.dataset.copy) copyLink(article);
+      if (button?.dataset.step) show({ step: Number(button.dataset.step) }, { history: "replace" });
     });
   }
   document.addEventListener("keydown", onKey);
-  window.addEventListener("popstate", follow);
+  window.addEventListener("popstate", () => { stop(); follow(); });
 }
 
 if (matchMedia("(max-width: 700px)").matches)
   for (const details of document.querySelectorAll(".controls details")) details.open = false;
+for (const axis of document.querySelectorAll(".axis")) setMarks(axis, 0);
 start();
 listen();
 follow();

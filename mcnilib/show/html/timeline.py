@@ -1,0 +1,71 @@
+"""A trace as a time axis: every packet at its time, in HTML; packets that leave at the same moment stand together.
+
+The space between two moments grows with the seconds between them, as far as the room allows. A mark is a button: it
+says which rows of the step table are those of its packet, and a script may walk there.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from itertools import groupby
+
+from mcnilib.show.html.markup import Html, element, joined
+from mcnilib.show.html.table import rows
+from mcnilib.show.picture.palette import ROLES
+from mcnilib.trace.explain import packet_name
+from mcnilib.trace.trace import Fate, Journey, Trace
+
+AGAIN = "↻"
+"""Stands at a packet that is sent again."""
+
+RESOLUTION = 3
+"""Decimal places of a second: packets closer together than that leave at the same moment."""
+
+
+def timeline_html(trace: Trace, depth: str = "hops") -> Html:
+    """Return the packets of a conversation along the seconds since it began; steps are those of the depth.
+
+    `data-step` and `data-last` of a mark are the first and last step of its packet, counted from 1; a mark of a packet
+    that is not told at this depth has neither and cannot be chosen. `data-at` of a moment are its seconds.
+    """
+    packets = [row.journey for row in rows(trace, depth)]
+    moments = [(at, tuple(journeys)) for at, journeys in groupby(trace.journeys, key=_moment)]
+    ends = [*(after for after, _ in moments[1:]), moments[-1][0]]
+    items = (_moment_html(at, end - at, journeys, packets) for (at, journeys), end in zip(moments, ends, strict=True))
+    return element("ol", *items, class_="times")
+
+
+def _moment(journey: Journey) -> float:
+    return round(journey.time, RESOLUTION)
+
+
+def _moment_html(at: float, gap: float, journeys: Sequence[Journey], packets: list[int]) -> Html:
+    marks = (_mark(journey, at, packets) for journey in journeys)
+    label = element("span", f"{at:g} s", class_="at")
+    return element("li", label, *marks, data_at=f"{at:g}", style=f"--gap:{gap * 10:g}")
+
+
+def _mark(journey: Journey, at: float, packets: list[int]) -> Html:
+    steps = [number for number, packet in enumerate(packets, start=1) if packet == journey.number]
+    where = {"data_step": str(steps[0]), "data_last": str(steps[-1])} if steps else {"disabled": "disabled"}
+    again = ", sent again," if journey.retransmission_of else ""
+    packet = f"{journey.number} {packet_name(journey.packet)}{again}"
+    name = f"{packet} at {at:g} s: {journey.fate.value}, {journey.last.netns}"
+    classes = " ".join(_classes(journey))
+    return element("button", *_mark_text(journey), type="button", class_=classes, title=name, aria_label=name, **where)
+
+
+def _classes(journey: Journey) -> Iterator[str]:
+    yield "reply" if journey.reply else "request"
+    if journey.retransmission_of:
+        yield "again"
+    if journey.fate is not Fate.DELIVERED:
+        yield "lost"
+
+
+def _mark_text(journey: Journey) -> Iterator[str]:
+    yield element("b", str(journey.number))
+    name = AGAIN if journey.retransmission_of else packet_name(journey.packet)
+    yield element("span", f" {name}", class_="name")
+    if journey.fate is not Fate.DELIVERED:
+        yield joined(" ", ROLES["drop"].glyph)
