@@ -12,7 +12,7 @@ from collections.abc import Callable, Collection, Hashable, Mapping
 from dataclasses import KW_ONLY, MISSING, dataclass, fields
 from enum import Enum, auto
 from functools import cache
-from typing import Any, ClassVar, Self, TypeVar
+from typing import Any, ClassVar, Self
 
 from mcnilib.linux.chance import Range
 from mcnilib.linux.netfilter.context import Context
@@ -71,7 +71,11 @@ class Extension:
     __slots__ = ()
     dash: ClassVar[str]
     records: ClassVar[tuple[Record, ...]]
+    by_name: ClassVar[Mapping[str, Record]]
     named: ClassVar[str] = ""  # the field with the name of its record, where it has several
+
+    def __init_subclass__(cls) -> None:
+        cls.by_name = {record.name: record for record in getattr(cls, "records", ())}
 
     @classmethod
     def own(cls, given: Mapping[str, Any], known: Collection[str]) -> dict[str, Any] | None:
@@ -116,29 +120,18 @@ def _field_names(kind: type[Extension]) -> tuple[frozenset[str], frozenset[str]]
     return frozenset(one.name for one in there), frozenset(needed)
 
 
-_Record = TypeVar("_Record", bound=Record)
-
-
-def named_record(part: Extension, records: tuple[_Record, ...]) -> _Record:
-    """Return the record of an object that has several."""
-    name = getattr(part, part.named)
-    for record in records:
-        if record.name == name:
-            return record
-    raise LookupError(name)
-
-
 class Match(Extension):
     """A condition of a rule."""
 
     __slots__ = ()
     dash = "-m"
     records: ClassVar[tuple[MatchRecord, ...]]
+    by_name: ClassVar[Mapping[str, MatchRecord]]
 
     @property
     def record(self) -> MatchRecord:
         """What is declared of it."""
-        return named_record(self, self.records) if self.named else self.records[0]
+        return self.by_name[getattr(self, self.named)] if self.named else self.records[0]
 
     @property
     def purity(self) -> Purity:
@@ -175,11 +168,12 @@ class Target(Extension):
     __slots__ = ()
     dash = "-j"
     records: ClassVar[tuple[TargetRecord, ...]]
+    by_name: ClassVar[Mapping[str, TargetRecord]]
 
     @property
     def record(self) -> TargetRecord:
         """What is declared of it."""
-        return named_record(self, self.records) if self.named else self.records[0]
+        return self.by_name[getattr(self, self.named)] if self.named else self.records[0]
 
     @property
     def ends(self) -> NfVerdict | None:

@@ -282,6 +282,8 @@ class Grammar:
 
     def print(self, part: object) -> str:
         """Print the options of an object."""
+        if len(self._printers) == 1:
+            return self._printers[0](part)
         return " ".join([text for printer in self._printers if (text := printer(part))])
 
     def text(self, given: Given) -> str:
