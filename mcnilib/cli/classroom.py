@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -19,7 +20,7 @@ from mcnilib.cli.common import (
     web_address,
 )
 from mcnilib.errors import printable
-from mcnilib.learner import learner_copy
+from mcnilib.learner import PROJECT, learner_copy
 from mcnilib.progress import shown
 from mcnilib.scenarios.link import BINDER, print_link
 from mcnilib.writing import write_new_folder
@@ -97,12 +98,16 @@ def write_learner_copy(arguments: argparse.Namespace) -> int:
 def write_site(arguments: argparse.Namespace) -> int:
     """Write the site, whole or not at all."""
     from mcnilib.site.engine import pyodide
+    from mcnilib.site.lessons import MISSING, read_lessons
     from mcnilib.site.page import site_files  # takes most of the time
 
     with shown("mcni: bringing the interpreter"):
         engine = pyodide(arguments.pyodide)
+    lessons = read_lessons(PROJECT / "notebooks")
+    if not lessons:
+        print(f"mcni: {MISSING}", file=sys.stderr)
     with shown(f"mcni: drawing {printable(str(arguments.folder))}"):
-        files = site_files(engine)
+        files = site_files(engine, lessons)
         write_new_folder(arguments.folder, files)
     if arguments.json:
         print_files(arguments.folder, files)

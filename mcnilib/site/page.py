@@ -5,7 +5,7 @@ The scripts change what stands in the parts of an article, `data-part` names the
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from importlib.resources import files as resources
 
 from mcnilib.cluster.settings import Option
@@ -17,6 +17,7 @@ from mcnilib.show.html.table import DEPTH_LABELS
 from mcnilib.show.picture.palette import dark_rules
 from mcnilib.site.engine import engine_files
 from mcnilib.site.frame import Page, page_html
+from mcnilib.site.lessons import Lesson, lesson_pages, pictures
 from mcnilib.site.library import library
 
 FIRST = "macvlan-to-calico-across-nodes"
@@ -31,13 +32,15 @@ SPEEDS = {0.25: "¼", 0.5: "½", 1: "1", 2: "2", 4: "4"}
 SCRIPTS = ("app.js", "axis.js", "engine.js", "worker.js")
 
 
-def site_files(pyodide: Mapping[str, bytes]) -> dict[str, str | bytes]:
-    """Return the whole site, name -> content, from the files of Pyodide."""
+def site_files(pyodide: Mapping[str, bytes], lessons: Sequence[Lesson] = ()) -> dict[str, str | bytes]:
+    """Return the whole site, name -> content, from the files of Pyodide, with the pages of the lessons."""
     code: dict[str, str | bytes] = {**engine_files(pyodide), "engine/library.zip": library()}
-    pages, size = (explorer(),), sum(map(len, code.values()))
+    articles = {story.name: article_html(story) for story in all_scenarios()}
+    pages, size = (explorer(articles), *lesson_pages(lessons, articles)), sum(map(len, code.values()))
     return {
         **{page.file: page_html(page, pages, size) for page in pages},
-        "style.css": site_style(),
+        **{name: data for lesson in lessons for name, data in pictures(lesson).items()},
+        "style.css": site_style() + site_part("lesson.css"),
         **{name: site_part(name) for name in SCRIPTS},
         **code,
     }
@@ -53,8 +56,8 @@ def site_part(name: str) -> str:
     return resources("mcnilib.site").joinpath("parts", name).read_text(encoding="utf-8")
 
 
-def explorer() -> Page:
-    """Return the page on which every scenario can be changed."""
+def explorer(articles: Mapping[str, Html]) -> Page:
+    """Return the page on which every scenario can be changed; `articles` tell them, by their names."""
     stories = all_scenarios()
     choices = (
         element("option", _heading(s), value=s.name, **{"selected": "selected"} if s.name == FIRST else {})
@@ -69,7 +72,7 @@ def explorer() -> Page:
         "Where does the packet go?",
         "Where does a packet go in a Kubernetes cluster with Calico and Macvlan, why is it lost, and what brings it "
         "back? Change a setting and see.",
-        joined(contents, *(article_html(story) for story in stories)),
+        joined(contents, *articles.values()),
         script="app.js",
         tools=choose,
     )

@@ -17,9 +17,11 @@ import pytest
 from playwright.sync_api import Browser, Locator, Page, expect
 
 from browser.accessibility import FAULTS
+from browser.conftest import NOTEBOOKS
 from mcnilib.scenarios import all_scenarios, scenario
 from mcnilib.show.explorer import View, answer_json, print_view
 from mcnilib.site.engine import SiteError, pyodide
+from mcnilib.site.lessons import read_lessons
 from mcnilib.site.page import site_files
 from mcnilib.writing import write_new_folder
 
@@ -51,7 +53,7 @@ def address(tmp_path_factory) -> Iterator[str]:
     except SiteError as problem:
         pytest.skip(str(problem))
     folder = tmp_path_factory.mktemp("site") / "public"
-    write_new_folder(folder, site_files(engine))
+    write_new_folder(folder, site_files(engine, read_lessons(NOTEBOOKS)))
     with ThreadingHTTPServer(("127.0.0.1", 0), partial(Quiet, directory=folder)) as server:
         Thread(target=server.serve_forever, daemon=True).start()
         yield f"http://127.0.0.1:{server.server_port}/"
@@ -287,3 +289,55 @@ def test_the_page_and_the_interpreter_are_small(browser, address):
         tab.open()
         lengths = [int(one.headers.get("content-length", 0)) for one in received if one.url.startswith(address)]
     assert 1_000_000 < sum(lengths) < MOST_BYTES
+
+
+THREE_PANELS = "notebooks/03-macvlan-and-its-node.html"
+
+
+def test_each_panel_of_a_lesson_lives_for_itself(browser, address):
+    with new_tab(browser, address) as tab:
+        tab.open(THREE_PANELS)
+        own, other, third = (tab.page.locator(f"article >> nth={n}") for n in range(3))
+        before = [one.locator("[data-part=picture]").inner_html() for one in (own, third)]
+        other.get_by_role("group", name="coordinator").get_by_text("on", exact=True).click()
+        expect(other.locator("[data-part=verdict]")).to_contain_text("✓ connected")
+        expect(other.locator("[data-part=compared]")).to_contain_text("Changed: Spiderpool coordinator from off to on")
+        tab.check(View(scenario("node-to-own-macvlan"), scenario("node-to-own-macvlan").start().but(coordinator=True)))
+        assert [one.locator("[data-part=picture]").inner_html() for one in (own, third)] == before
+        third.get_by_role("button", name="step ▶").click()
+        expect(third.locator("[data-part=where]")).to_contain_text("step 1 of")
+        expect(other.locator("[data-part=verdict]")).to_contain_text("✓ connected")
+        assert tab.errors == []
+        assert tab.foreign == []
+
+
+def test_a_link_to_a_state_opens_it_in_its_lesson(browser, address):
+    with new_tab(browser, address) as tab:
+        tab.open(f"{THREE_PANELS}?mcni=node-to-own-macvlan&coordinator=on")
+        shown = tab.page.locator("#node-to-own-macvlan")
+        expect(shown.locator("[data-part=verdict]")).to_contain_text("✓ connected")
+        expect(shown.locator("h2")).to_be_in_viewport()
+
+
+def test_without_javascript_a_lesson_can_be_read(browser, address):
+    with new_tab(browser, address, java_script_enabled=False) as tab:
+        tab.page.goto(address + THREE_PANELS)
+        expect(tab.page.locator("article svg[role=img]")).to_have_count(3)
+        expect(tab.page.get_by_role("heading", name="The question")).to_be_visible()
+        expect(tab.page.locator("article table").first).to_be_visible()
+        assert not any(one.is_visible() for one in tab.page.locator("button, select, input").all())
+
+
+@pytest.mark.parametrize(
+    "name", ["notebooks", *(f"notebooks/{path.stem}" for path in sorted(NOTEBOOKS.glob("*.ipynb")))]
+)
+def test_axe_finds_no_fault_in_a_lesson(browser, address, axe, name):
+    with new_tab(browser, address, bypass_csp=True) as tab:
+        tab.page.goto(f"{address}{name}.html")
+        tab.page.evaluate(axe)
+        for scheme, width, height in (("light", 390, 844), ("dark", 1280, 720)):
+            tab.page.set_viewport_size({"width": width, "height": height})
+            tab.page.emulate_media(color_scheme=scheme)
+            assert tab.page.evaluate("document.documentElement.scrollWidth <= innerWidth")
+            assert tab.page.evaluate(FAULTS) == [], scheme
+        assert tab.foreign == []

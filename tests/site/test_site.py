@@ -6,6 +6,7 @@ import base64
 import hashlib
 import io
 import json
+import posixpath
 import re
 import subprocess
 import sys
@@ -23,15 +24,24 @@ from mcnilib.show.html.markup import Html
 from mcnilib.site import engine, page
 from mcnilib.site.engine import CHECKSUMS, SiteError, engine_files, pyodide
 from mcnilib.site.frame import Page, page_html
+from mcnilib.site.lessons import read_lessons
 from mcnilib.site.library import library
 
 STANDS_IN = {name: b"{}" if name.endswith(".json") else name.encode() for name in CHECKSUMS}
 """For the files of Pyodide, where only their names matter."""
 
 
+LESSONS = read_lessons(Path(__file__).parents[2] / "notebooks")
+PAGES = ["index.html", "notebooks.html", *(f"notebooks/{lesson.page}" for lesson in LESSONS)]
+
+
 @pytest.fixture(scope="module")
 def files() -> dict[str, str | bytes]:
-    return page.site_files(STANDS_IN)
+    return page.site_files(STANDS_IN, LESSONS)
+
+
+def test_the_pages_are_these(files):
+    assert [name for name in files if name.endswith(".html")] == PAGES
 
 
 @pytest.fixture(scope="module")
@@ -47,9 +57,10 @@ def test_every_scenario_stands_in_the_page_before_any_script_runs(html):
         assert all(f'name="{one.name}"' in article for one in story.options())
 
 
-def test_the_page_is_well_formed_and_no_id_stands_twice(html):
+@pytest.mark.parametrize("name", PAGES)
+def test_a_page_is_well_formed_and_no_id_stands_twice(files, name):
     found = Elements()
-    found.feed(html)
+    found.feed(files[name])
     assert found.open == []
     ids = [values["id"] for _, values in found.seen if "id" in values]
     assert len(ids) == len(set(ids))
@@ -62,15 +73,19 @@ def test_the_page_is_well_formed_and_no_id_stands_twice(html):
     assert told <= set(ids)
 
 
-def test_everything_the_page_loads_is_in_the_site(files, html):
+@pytest.mark.parametrize("name", PAGES)
+def test_what_a_page_loads_and_where_it_leads_is_in_the_site(files, name):
     found = Elements()
-    found.feed(html)
-    loaded = [
-        v.get("src") or v["href"]
-        for tag, v in found.seen
-        if tag in ("script", "link", "img") and ("src" in v or "href" in v)
-    ]
-    assert {one for one in loaded if not one.startswith("data:")} <= set(files)
+    found.feed(files[name])
+    named = [v.get("src") or v["href"] for _, v in found.seen if "src" in v or "href" in v]
+    own = [one.partition("#")[0] for one in named if not one.startswith(("data:", "https://", "#"))]
+    assert own
+    assert {posixpath.normpath(posixpath.join(posixpath.dirname(name), one)) for one in own} <= set(files)
+    loaded = [v.get("src") or v["href"] for tag, v in found.seen if tag in ("script", "link", "img") and len(v) > 1]
+    assert not [one for one in loaded if one.startswith("http")]
+
+
+def test_scripts_and_style_sheets_name_no_other_host_and_load_what_is_there(files):
     scripts = "".join(files[name] for name in page.SCRIPTS)
     assert not re.search(r"https?://", scripts + files["style.css"])
     assert {f"engine/{name}" for name in re.findall(r'load\("([^"]+)"', scripts)} <= set(files)
@@ -96,7 +111,7 @@ def test_each_page_lists_the_pages_and_marks_itself():
 
 
 def test_the_site_is_the_same_each_time_it_is_written(files):
-    assert page.site_files(STANDS_IN) == files
+    assert page.site_files(STANDS_IN, LESSONS) == files
 
 
 def test_the_library_answers_without_anything_that_is_installed(tmp_path):

@@ -6,7 +6,7 @@ const KEPT = 400;  // answers that are remembered
 const PATIENCE = 250;  // milliseconds before the page says that it works on an answer
 const REST = 150;  // milliseconds without a click before the interpreter looks ahead
 
-const FIRST = document.querySelector("article.chosen");
+const FIRST = document.querySelector("article.chosen") ?? document.querySelector("article");
 const byId = id => document.getElementById(id);
 const part = (article, name) => article.querySelector(`[data-part="${name}"]`);
 const form = article => article.querySelector("form");
@@ -135,6 +135,7 @@ function setStepper(article, { step, steps, depth }) {
 function select(article) {
   for (const other of document.querySelectorAll("article.chosen")) if (other !== article) other.classList.remove("chosen");
   article.classList.add("chosen");
+  if (!byId("scenario")) return;  // the page of a lesson: its articles are all to be seen
   byId("scenario").value = article.id;
   document.title = `${article.querySelector("h2").textContent} – Where does the packet go?`;
 }
@@ -158,12 +159,24 @@ function follow() {
   select(article);
   shown = { article, step, depth };
   const untouched = !state && !step;
-  if (untouched) painted ??= { name: article.id, settings: settings(article), verdict: part(article, "verdict").innerHTML };
+  if (untouched) painted ??= asShown(article);
+  else if (!byId("scenario")) article.scrollIntoView();
   const view = { state: state || `mcni=${article.id}`, step, depth };
   showView(view, answered(view), untouched ? "start" : "replace");
 }
 
+function asShown(article) {
+  return { name: article.id, settings: settings(article), verdict: part(article, "verdict").innerHTML };
+}
+
 // What the reader does
+
+function turnTo(article) {  // of several on one page
+  if (shown.article === article) return;
+  select(article);
+  painted = asShown(article);
+  shown = { article, step: Number(part(article, "at").value), depth: part(article, "depth").value };
+}
 
 function move(by) {
   const { article, step } = shown, last = Number(part(article, "at").max);
@@ -190,12 +203,13 @@ async function copyLink(article) {
 }
 
 function listen() {
-  byId("scenario").addEventListener("change", event => {
+  byId("scenario")?.addEventListener("change", event => {
     const article = byId(event.target.value);
     select(article);
     show({ article, step: 0 });
   });
   for (const article of document.querySelectorAll("article")) {
+    for (const kind of ["focusin", "click", "change"]) article.addEventListener(kind, () => turnTo(article), true);
     form(article).addEventListener("change", () => show({ step: 0 }));
     form(article).addEventListener("submit", event => event.preventDefault());
     form(article).addEventListener("reset", () => setTimeout(() => { if (shown.article === article) show({ step: 0 }); }));

@@ -1,0 +1,243 @@
+"""The committed notebooks as pages: text and outputs to read without running, and each panel of a scenario alive.
+
+A panel that explores a scenario becomes the article of the explorer, the same that stands on its page; every other
+output stays what is committed: words, tables and pictures.
+Source: https://nbformat.readthedocs.io/en/latest/format_description.html (version 4).
+"""
+
+from __future__ import annotations
+
+import ast
+import base64
+import json
+import re
+import struct
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+from mcnilib.errors import MissingExtra
+from mcnilib.learner import BADGE, SOURCE_PAGES
+from mcnilib.scenarios import Scenario, scenario
+from mcnilib.scenarios.link import BINDER
+from mcnilib.show.html.markup import Html, element, folded, joined, sentence
+from mcnilib.site.frame import Page
+
+try:
+    import mistune
+except ImportError:
+    raise MissingExtra("a page of a notebook", "mistune") from None
+
+LONGEST_SHOWN = 6
+"""Lines of code that stand above what they print; longer code is folded, and so is code whose output says it all."""
+
+TABLE_RULE = re.compile(r"^-{5,}$", re.MULTILINE)
+"""The line below the head of a printed table: its columns are aligned by spaces."""
+
+PLACES = re.compile(r'(href=")([^":#]+\.(?:ipynb|md))(?=[#"])')
+"""Links to other notebooks and to documents, which are relative to the folder of the notebooks."""
+
+FOLDER = "notebooks"
+"""Where the pages of the lessons are in the site."""
+
+MISSING = (
+    "This site was written without the notebooks. "
+    "They are in a clone of the project: `mcni site` there makes pages of them."
+)
+
+NotebookCell = dict[str, Any]
+"""A cell of a notebook, as in its file."""
+
+
+@dataclass(frozen=True)
+class Lesson:
+    """A notebook: the name of its file without `.ipynb`, and its cells."""
+
+    name: str
+    cells: tuple[NotebookCell, ...]
+
+    @property
+    def page(self) -> str:
+        """The name of its page, in the folder of the lessons."""
+        return f"{self.name}.html"
+
+    @property
+    def title(self) -> str:
+        """The heading of its first cell."""
+        return source(self.cells[0]).partition("\n")[0].removeprefix("# ")
+
+    @property
+    def binder(self) -> str:
+        """The address that opens it on Binder."""
+        return f"{BINDER}/{self.name}.ipynb"
+
+    @cached_property
+    def shows(self) -> tuple[str, ...]:
+        """What one can do after it, in Markdown; where it does not say so, what it begins with."""
+        items = re.findall(r"^\* (.*(?:\n  .*)*)", source(self.cells[0]), re.MULTILINE)
+        return tuple(items) or (BADGE.sub("", source(self.cells[0])).split("\n\n")[2],)
+
+    @property
+    def minutes(self) -> str:
+        """How long it takes, as it says itself."""
+        said = re.search(r"\d+ minutes", source(self.cells[0]))
+        return said[0] if said else ""
+
+
+def read_lessons(folder: Path) -> tuple[Lesson, ...]:
+    """Read the notebooks of a folder, in order of their names; none where there is no folder."""
+    paths = sorted(folder.glob("*.ipynb"))
+    return tuple(Lesson(p.stem, tuple(json.loads(p.read_text(encoding="utf-8"))["cells"])) for p in paths)
+
+
+def source(cell: NotebookCell) -> str:
+    """Return the text of a cell: Markdown, or Python."""
+    return "".join(cell["source"])
+
+
+def explored(lesson: Lesson) -> dict[str, Scenario]:
+    """Return the scenarios whose panels a lesson shows, by the `id` of the cell that shows it.
+
+    A cell does when it ends with `explore(...)` of `scenario("...")`, or of a name that stands for one.
+    """
+    named: dict[str, ast.expr] = {}
+    found: dict[str, Scenario] = {}
+    for cell in (cell for cell in lesson.cells if cell["cell_type"] == "code"):
+        for statement in ast.parse(source(cell)).body:
+            match statement:
+                case ast.Assign(targets=[ast.Name(id=name)], value=value):
+                    named[name] = value
+                case ast.Expr(value=ast.Call(func=ast.Name(id="explore"), args=[told], keywords=[])):
+                    found[cell["id"]] = _story(named.get(told.id, told) if isinstance(told, ast.Name) else told)
+    return found
+
+
+def _story(told: ast.expr) -> Scenario:
+    """Return the scenario of `scenario("...")`. Raises: ScenarioError when it is told in another way."""
+    match told:
+        case ast.Call(func=ast.Name(id="scenario"), args=[ast.Constant(value=str(name))]):
+            return scenario(name)
+    return scenario(ast.unparse(told))
+
+
+def pictures(lesson: Lesson) -> dict[str, bytes]:
+    """Return the committed pictures of a lesson that its page shows: name of the file -> PNG."""
+    alive = explored(lesson)
+    return {
+        f"{FOLDER}/{_picture_name(cell)}": base64.b64decode(output["data"]["image/png"])
+        for cell in lesson.cells
+        if cell["id"] not in alive
+        for output in cell.get("outputs", ())
+        if "image/png" in output.get("data", {})
+    }
+
+
+def _picture_name(cell: NotebookCell) -> str:
+    return f"pictures/{cell['id']}.png"
+
+
+def lesson_html(lesson: Lesson, articles: Mapping[str, Html]) -> Html:
+    """Return the cells of a lesson; `articles` are those of the explorer, by the name of their scenario."""
+    alive = explored(lesson)
+    parts: list[Html] = []
+    for cell in lesson.cells:
+        if cell["cell_type"] == "markdown":
+            parts.append(element("div", markdown(BADGE.sub("", source(cell))), class_="text"))
+        else:
+            shown = articles[alive[cell["id"]].name] if cell["id"] in alive else joined(*_outputs(cell))
+            parts.append(joined(_code(cell), shown))
+    return joined(*parts)
+
+
+def _code(cell: NotebookCell) -> Html:
+    text = source(cell)
+    lines = text.count("\n") + 1
+    printed = any(output["output_type"] == "stream" for output in cell["outputs"])
+    block = element("pre", element("code", text), class_="code")
+    if printed and lines <= LONGEST_SHOWN:
+        return block
+    return element("div", Html(folded(f"Python, {lines} line{'s' if lines > 1 else ''}", block)), class_="folded")
+
+
+def _outputs(cell: NotebookCell) -> Iterator[Html]:
+    for output in cell["outputs"]:
+        data = output.get("data", {})
+        text = "".join(data.get("text/plain") or output.get("text", ""))
+        if "image/png" in data:
+            yield _figure(cell, base64.b64decode(data["image/png"]), text)
+        elif TABLE_RULE.search(text):
+            yield element("pre", text, class_="printed aligned", tabindex="0", role="group", aria_label="printed table")
+        else:
+            yield element("pre", text, class_="printed")
+
+
+def _figure(cell: NotebookCell, png: bytes, text: str) -> Html:
+    """Return a committed picture; its words stand below it, so its alternative text is the first line of them.
+
+    Source of the place of width and height: https://www.w3.org/TR/png-3/#11IHDR.
+    """
+    width, height = struct.unpack(">II", png[16:24])
+    size = {"width": str(width), "height": str(height)}
+    picture = element("img", src=_picture_name(cell), alt=text.partition("\n")[0], loading="lazy", **size)
+    return element(
+        "figure",
+        Html(picture.removesuffix("</img>")),
+        element("figcaption", element("pre", text, tabindex="0", role="group", aria_label="the picture in words")),
+    )
+
+
+def markdown(text: str) -> Html:
+    """Return Markdown as HTML; links to notebooks lead to their pages, those to documents to where they can be read."""
+    html = str(mistune.create_markdown(escape=False, plugins=["table", "strikethrough"])(text))
+    html = PLACES.sub(lambda link: link[1] + _place(link[2]), html)
+    html = html.replace("<table>", '<div class="wide" tabindex="0" role="group" aria-label="table"><table>')
+    return Html(html.replace("</table>", "</table></div>"))
+
+
+def _place(name: str) -> str:
+    if name.endswith(".ipynb"):
+        return name.removesuffix("ipynb") + "html"
+    return SOURCE_PAGES + name.removeprefix("../")
+
+
+def lesson_pages(all_lessons: Sequence[Lesson], articles: Mapping[str, Html]) -> Iterator[Page]:
+    """Yield the page that lists the lessons, and that of each lesson."""
+    about = "Lessons on the path of packets between Calico and Macvlan pods, to read without running anything."
+    listed = _table_of(all_lessons) if all_lessons else element("p", sentence(MISSING))
+    yield Page("notebooks.html", "Notebooks", "The notebooks", about, element("div", listed, class_="lesson"))
+    for number, lesson in enumerate(all_lessons):
+        near = _neighbours(all_lessons, number)
+        main = element("div", _places(lesson), lesson_html(lesson, articles), near, class_="lesson")
+        alive = "app.js" if explored(lesson) else ""
+        yield Page(f"{FOLDER}/{lesson.page}", "", lesson.title, about, main, script=alive)
+
+
+def _places(lesson: Lesson) -> Html:
+    """Return where else the lesson can be read or run."""
+    again = element("a", "Open on Binder", href=lesson.binder)
+    return element("p", again, " to change the code itself; here everything is as it was run.", class_="places")
+
+
+def _neighbours(all_lessons: Sequence[Lesson], number: int) -> Html:
+    sides = (("← ", number - 1), ("", number + 1))
+    there = (
+        element("a", mark, all_lessons[n].title, href=all_lessons[n].page)
+        for mark, n in sides
+        if 0 <= n < len(all_lessons)
+    )
+    return element("nav", *there, class_="near", aria_label="lessons before and after")
+
+
+def _table_of(all_lessons: Sequence[Lesson]) -> Html:
+    head = element("tr", *(element("th", text, scope="col") for text in ("lesson", "what it shows", "time")))
+    body = element("tbody", *map(_row, all_lessons))
+    return element("table", element("thead", head), body, class_="lessons")
+
+
+def _row(lesson: Lesson) -> Html:
+    shows = [Html(markdown(text).removeprefix("<p>").removesuffix("</p>\n")) for text in lesson.shows]
+    items = element("ul", *(element("li", text) for text in shows)) if len(shows) > 1 else shows[0]
+    name = element("th", element("a", lesson.title, href=f"{FOLDER}/{lesson.page}"), scope="row")
+    return element("tr", name, element("td", items), element("td", lesson.minutes))

@@ -1,0 +1,98 @@
+"""Notebooks as pages: all that was run is there to read, and every panel of a scenario lives."""
+
+from __future__ import annotations
+
+import json
+import re
+from html import escape
+from pathlib import Path
+
+import pytest
+
+from mcnilib.cli import main
+from mcnilib.scenarios import ScenarioError, all_scenarios
+from mcnilib.show.html.markup import Html
+from mcnilib.site import engine, lessons
+from mcnilib.site.lessons import Lesson, explored, lesson_html, lesson_pages, pictures, read_lessons, source
+
+FOLDER = Path(__file__).parents[2] / "notebooks"
+LESSONS = read_lessons(FOLDER)
+ARTICLES = {story.name: Html(f"<article id={story.name}></article>") for story in all_scenarios()}
+PANEL = re.compile(r"^explore\(", re.MULTILINE)
+
+
+@pytest.mark.parametrize("lesson", LESSONS, ids=lambda lesson: lesson.name)
+def test_every_panel_that_explores_a_scenario_lives(lesson: Lesson) -> None:
+    panels = [cell["id"] for cell in lesson.cells if cell["cell_type"] == "code" and PANEL.search(source(cell))]
+    assert panels == list(explored(lesson))
+    html = lesson_html(lesson, ARTICLES)
+    assert re.findall("<article id=([^>]*)>", html) == [story.name for story in explored(lesson).values()]
+
+
+@pytest.mark.parametrize("lesson", LESSONS, ids=lambda lesson: lesson.name)
+def test_all_that_was_printed_can_be_read(lesson: Lesson) -> None:
+    html = lesson_html(lesson, ARTICLES)
+    for cell in lesson.cells:
+        for output in cell.get("outputs", ()) if cell["id"] not in explored(lesson) else ():
+            text = output.get("text") or output["data"]["text/plain"]
+            assert escape("".join(text)) in html, cell["id"]
+    assert "<p>|" not in html, "a table is not read as one"
+
+
+@pytest.mark.parametrize("lesson", LESSONS, ids=lambda lesson: lesson.name)
+def test_the_pictures_of_a_page_are_files_of_the_site(lesson: Lesson) -> None:
+    shown = re.findall(
+        '<img src="([^"]*)" alt="[^"]+" loading="lazy" width="[0-9]+" height="[0-9]+">', lesson_html(lesson, ARTICLES)
+    )
+    assert [f"notebooks/{one}" for one in shown] == list(pictures(lesson))
+    assert all(data.startswith(b"\x89PNG") for data in pictures(lesson).values())
+
+
+def test_the_list_says_what_each_lesson_shows_and_how_long_it_takes() -> None:
+    listed = next(lesson_pages(LESSONS, ARTICLES)).main
+    for lesson in LESSONS:
+        row = listed.partition(f'<a href="notebooks/{lesson.page}">{lesson.title}</a>')[2].partition("</tr>")[0]
+        assert re.search(r"<td>\d+ minutes</td>$", row)
+        assert row.count("<li>") == (3 if lesson.name != "00-index" else 0)
+
+
+def code(text: str) -> Lesson:
+    return Lesson("x", ({"cell_type": "code", "id": "1", "source": [text], "outputs": []},))
+
+
+def test_a_panel_of_something_else_is_refused_rather_than_left_dead() -> None:
+    with pytest.raises(ScenarioError, match="some_story"):
+        explored(code("explore(some_story)"))
+
+
+@pytest.mark.parametrize(
+    ("lines", "printed", "folded"), [(6, True, False), (7, True, True), (1, False, True), (6, False, True)]
+)
+def test_short_code_stands_above_what_it_prints_and_other_code_is_folded(
+    lines: int, printed: bool, folded: bool
+) -> None:
+    (cell,) = code("\n".join(["x = 1"] * lines)).cells
+    told = [{"output_type": "stream", "name": "stdout", "text": ["1"]}] if printed else []
+    html = lesson_html(Lesson("x", (cell | {"outputs": told},)), {})
+    assert ("<details>" in html) is folded
+
+
+def test_links_between_notebooks_lead_to_pages_and_those_to_documents_to_where_they_are() -> None:
+    html = lessons.markdown("[a](06-x.ipynb) [b](07-y.ipynb#Why) [c](../docs/snapshot.md) [d](https://e.org/f.ipynb)")
+    links = re.findall('href="([^"]*)"', html)
+    assert links[:2] == ["06-x.html", "07-y.html#Why"]
+    assert links[2].endswith("/blob/main/docs/snapshot.md")
+    assert links[3] == "https://e.org/f.ipynb"
+
+
+def test_without_the_notebooks_the_site_says_where_they_are(tmp_path: Path, monkeypatch, capsys) -> None:
+    from mcnilib.cli import classroom
+
+    monkeypatch.setattr(classroom, "PROJECT", tmp_path)
+    stands_in = dict.fromkeys(engine.CHECKSUMS, b"{}")
+    monkeypatch.setattr(engine, "pyodide", lambda folder: stands_in)
+    assert main(["site", str(tmp_path / "out"), "--json"]) == 0
+    said = capsys.readouterr()
+    assert "written without the notebooks" in said.err
+    assert "notebooks.html" in json.loads(said.out)["files"]
+    assert "a clone of the project" in (tmp_path / "out" / "notebooks.html").read_text()
