@@ -8,8 +8,9 @@ from __future__ import annotations
 import shutil
 import sys
 import time
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
+from contextvars import ContextVar
 from threading import Event, Thread
 from typing import TextIO, TypeVar
 
@@ -97,3 +98,31 @@ def counted(items: Iterable[Item], what: str, total: int = 0) -> Iterator[Item]:
 def _draw(line: Line, over: Event) -> None:
     while not over.wait(EVERY):
         line.show()
+
+
+_watched: ContextVar[Callable[[float], None] | None] = ContextVar("watched", default=None)
+
+LOT = 4096
+"""Items of a long list between two reports of how far it is."""
+
+
+@contextmanager
+def watched(tell: Callable[[float], None] | None) -> Iterator[None]:
+    """Have `tell` hear from long work inside the block how far it is, from 0 to 1."""
+    token = _watched.set(tell)
+    try:
+        yield
+    finally:
+        _watched.reset(token)
+
+
+def passing(items: Sequence[Item]) -> Iterable[Item]:
+    """Return the items of a long list; whoever watches hears how far it is."""
+    tell = _watched.get()
+    return _told(items, tell) if tell and len(items) > LOT else items
+
+
+def _told(items: Sequence[Item], tell: Callable[[float], None]) -> Iterator[Item]:
+    for start in range(0, len(items), LOT):
+        tell(start / len(items))
+        yield from items[start : start + LOT]

@@ -128,8 +128,8 @@ def _read(at: int, file: str, name: str) -> str | None:
     return data.decode(errors="surrogateescape")
 
 
-def read_file(path: Path) -> str:
-    """Return the text of a file, or of standard input for `-`, with bytes that are no UTF-8. Raises: SnapshotError."""
+def read_file(path: Path) -> bytes:
+    """Return what a file holds, or standard input for `-`. Raises: SnapshotError."""
     if str(path) == "-" and sys.stdin is None:
         raise SnapshotError("standard input is closed")
     try:
@@ -139,7 +139,7 @@ def read_file(path: Path) -> str:
         raise SnapshotError(f"{path} cannot be read: {problem.strerror}") from None
     if len(data) > MAX_FILE:
         raise SnapshotError(f"{path} has more than {MAX_FILE >> 20} MB")
-    return data.decode(errors="surrogateescape")
+    return data
 
 
 def write_folder(folder: Path, files: Mapping[str, str]) -> None:
@@ -150,7 +150,8 @@ def write_folder(folder: Path, files: Mapping[str, str]) -> None:
     writing.write_new_folder(folder, files, private=True)
 
 
-_HEAD = "mcni-snapshot "
+HEAD = "mcni-snapshot "
+"""How what the script prints begins."""
 
 TOLERATED = ("sysctl.txt",)
 """Files that are kept although their command failed: some sysctls cannot be read."""
@@ -204,7 +205,7 @@ class _Reader:
         return StateSyntaxError(what, source=self.source, line=self.at + 1, column=1, text=line)
 
     def _head(self) -> str:
-        match = re.fullmatch(rf"{_HEAD}(\d{{1,9}}) (\S+)", self._line(), re.ASCII)
+        match = re.fullmatch(rf"{HEAD}(\d{{1,9}}) (\S+)", self._line(), re.ASCII)
         if not match:
             raise self._wrong("not the output of collect.sh")
         if int(match[1]) != FORMAT:

@@ -17,8 +17,9 @@ from mcnilib.linux.netns import Netns
 from mcnilib.linux.sysctl import CONF, FORWARD, GLOBAL, KERNEL_DEFAULT, NETFILTER, Setting, conf_key, stored
 from mcnilib.linux.text import check_text, names_of, nearest, not_there
 from mcnilib.linux.unmodelled import Gap, unreadable
+from mcnilib.snapshots.archive import Texts, snapshots_in
 from mcnilib.snapshots.files import save
-from mcnilib.snapshots.folder import SnapshotError, read_file, read_folder, read_stream
+from mcnilib.snapshots.folder import SnapshotError, read_file, read_folder
 from mcnilib.snapshots.load import load_collected
 from mcnilib.snapshots.merge import merged
 from mcnilib.snapshots.provenance import with_writers
@@ -122,13 +123,21 @@ def _given(netns: Netns) -> str:
 
 
 def open_snapshot(*paths: Path | str, segments: Iterable[Segment] = ()) -> Snapshot:
-    """Read a snapshot: a folder, or what the script printed (`-`: standard input); several become one.
+    """Read a snapshot: a folder, an archive, or what the script printed (`-`: standard input); several become one.
 
     Raises: SnapshotError, StateSyntaxError for text the tools do not print, Unsupported for another version.
     """
-    parts = _parts(paths)
+    return _opened(_parts(paths), segments, ", ".join(map(str, paths)))
+
+
+def open_files(files: Mapping[str, bytes], segments: Iterable[Segment] = ()) -> Snapshot:
+    """Read the snapshots among files in memory (name -> content) as one. Raises: see `open_snapshot`."""
+    return _opened(snapshots_in(files), segments, ", ".join(dict.fromkeys(name.partition("/")[0] for name in files)))
+
+
+def _opened(parts: Sequence[tuple[str, Texts]], segments: Iterable[Segment], name: str) -> Snapshot:
     with _located(parts):
-        return snapshot_of(_joined([files for _, files in parts], segments), ", ".join(map(str, paths)))
+        return snapshot_of(_joined([files for _, files in parts], segments), name)
 
 
 def read_files(*paths: Path | str, segments: Iterable[Segment] = ()) -> dict[str, str]:
@@ -138,35 +147,36 @@ def read_files(*paths: Path | str, segments: Iterable[Segment] = ()) -> dict[str
         return _joined([files for _, files in parts], segments)
 
 
-def _parts(paths: Sequence[Path | str]) -> list[tuple[Path | str, dict[str, str]]]:
+def _parts(paths: Sequence[Path | str]) -> list[tuple[str, Texts]]:
+    """Return the snapshots that some paths name, each with what stands before its files' names in errors."""
     if [str(path) for path in paths].count("-") > 1:
         raise SnapshotError("standard input is named twice (-), and can be read only once")
-    return [(path, _read(Path(path))) for path in paths]
+    return [part for path in paths for part in _read(Path(path))]
 
 
-def _joined(parts: Sequence[dict[str, str]], segments: Iterable[Segment]) -> dict[str, str]:
+def _joined(parts: Sequence[Texts], segments: Iterable[Segment]) -> Texts:
     extra = tuple(segments)
     return parts[0] if len(parts) == 1 and not extra else merged(parts, extra)
 
 
 @contextmanager
-def _located(parts: Iterable[tuple[Path | str, Mapping[str, str]]]) -> Iterator[None]:
+def _located(parts: Iterable[tuple[str, Texts]]) -> Iterator[None]:
     """Say in errors which snapshot a file is of; a namespace that got another name is in none."""
     try:
         yield
     except StateSyntaxError as wrong:
-        path = next((path for path, files in parts if wrong.source in files), None)
-        if path is None:
+        where = next((where for where, files in parts if wrong.source in files), None)
+        if where is None:
             raise
-        raise wrong.inside(f"{path}/" if Path(path).is_dir() else f"{path}: ") from None
+        raise wrong.inside(where) from None
 
 
-def _read(path: Path) -> dict[str, str]:
+def _read(path: Path) -> list[tuple[str, Texts]]:
     if path.is_dir():
-        return read_folder(path)
+        return [(f"{path}/", read_folder(path))]
     if str(path) != "-" and not path.exists():
         raise SnapshotError(f"{path}: no such file or folder")
-    return read_stream(read_file(path), str(path))
+    return snapshots_in({str(path): read_file(path)})
 
 
 @gc_paused()

@@ -30,6 +30,7 @@ from mcnilib.linux.netfilter.iptables.words import word_list
 from mcnilib.linux.origin import Origin
 from mcnilib.linux.packet import Packet
 from mcnilib.linux.unmodelled import Gap
+from mcnilib.progress import passing
 
 FOREIGN = (
     (r"table (ip|ip6|inet|arp|bridge|netdev) \S+( \{.*)?|\{\s*\"nftables\".*", "nft"),
@@ -249,7 +250,7 @@ def parse_tables(text: str, source: str = "iptables-save", *, partial: bool = Fa
     tables: Tables = ()
     section: _Section | None = None
     lines = text.splitlines()
-    for number, line in enumerate(lines, 1):
+    for number, line in enumerate(passing(lines), 1):
         if line.startswith("#") and not partial:
             for gap in incompatible_tables(line, source, number):
                 raise Unsupported(gap.why)
