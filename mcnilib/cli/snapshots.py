@@ -61,7 +61,11 @@ def add_verbs(verbs: Any) -> None:
 
 def _add_trace(verbs: Any) -> None:
     trace = add_verb(verbs, "trace", "run one conversation through a snapshot", trace_snapshot, EXAMPLES, TRACE_JSON)
-    trace.add_argument("snapshot", nargs="+", help="folder or output of the script (docs/snapshot.md); - reads stdin")
+    trace.add_argument(
+        "snapshot",
+        nargs="+",
+        help="folder, archive (.tar.gz, .zip) or output of the script (docs/snapshot.md); - reads stdin",
+    )
     trace.add_argument(
         "--from", dest="netns", metavar="NETNS", required=True, help="the client: a network namespace, or its address"
     )
@@ -105,7 +109,7 @@ def _add_collect(verbs: Any) -> None:
     collect.add_argument("--only", action="append", default=[], metavar="NETNS", help="take only this named namespace")
     collect.add_argument("--connections", action="store_true", help="take the connections too (conntrack -L)")
     merge = add_verb(verbs, "merge", "make one folder of several snapshots", merge_snapshots, EXAMPLES)
-    merge.add_argument("snapshot", nargs="+", help="folder or output of the script; - reads stdin")
+    merge.add_argument("snapshot", nargs="+", help="folder, archive or output of the script; - reads stdin")
     merge.add_argument("folder", type=new_folder, help="a folder that is not there yet, or empty")
     merge.add_argument("--segment", action="append", default=[], metavar=SEGMENT, help=SEGMENT_HELP)
 

@@ -28,10 +28,10 @@ MAX_UNPACKED = 256 << 20
 
 GZIP, ZIP, TAR, TAR_AT = b"\x1f\x8b", b"PK", b"ustar", 257
 
-OTHERS = {b"\xfd7zXZ": "xz", b"BZh": "bzip2", b"\x28\xb5\x2f\xfd": "zstd", b"7z\xbc\xaf": "7-Zip", b"Rar!": "RAR"}
+PACKERS = {b"\xfd7zXZ": "xz", b"BZh": "bzip2", b"\x28\xb5\x2f\xfd": "zstd", b"7z\xbc\xaf": "7-Zip", b"Rar!": "RAR"}
 """How the files of other packers begin."""
 
-READ = ".tar.gz, .tgz, .tar, .zip and .gz are read"
+UNPACKED = ".tar.gz, .tgz, .tar, .zip and .gz are read"
 
 
 class _Stream(Protocol):
@@ -44,7 +44,7 @@ Texts = dict[str, str]
 
 def is_packed(data: bytes) -> bool:
     """Tell whether this is an archive or a packed file, by how it begins."""
-    return data.startswith((GZIP, ZIP, *OTHERS)) or data[TAR_AT : TAR_AT + len(TAR)] == TAR
+    return data.startswith((GZIP, ZIP, *PACKERS)) or data[TAR_AT : TAR_AT + len(TAR)] == TAR
 
 
 def snapshots_in(files: Mapping[str, bytes]) -> list[tuple[str, Texts]]:
@@ -105,9 +105,9 @@ def _unpacked(data: bytes, name: str) -> dict[str, bytes]:
         budget = _Budget()
         if data.startswith(ZIP):
             return _members(_of_zip(data), budget)
-        for begin, packer in OTHERS.items():
+        for begin, packer in PACKERS.items():
             if data.startswith(begin):
-                raise SnapshotError(f"this is packed with {packer}; {READ}")
+                raise SnapshotError(f"this is packed with {packer}; {UNPACKED}")
         if not data.startswith(GZIP):
             return _members(_of_tar(io.BytesIO(data)), budget)
         with gzip.open(io.BytesIO(data)) as peeked:
@@ -150,11 +150,11 @@ class _Budget:
             raise SnapshotError(f"it has more than {MAX_FILES} files")
 
 
-Member = tuple[str, Callable[[], _Stream]]
+PackedFile = tuple[str, Callable[[], _Stream]]
 """The name of a file in an archive, and how it is opened."""
 
 
-def _members(members: Iterable[Member | None], budget: _Budget) -> dict[str, bytes]:
+def _members(members: Iterable[PackedFile | None], budget: _Budget) -> dict[str, bytes]:
     """Read what may belong to a snapshot; None is a folder. Raises: SnapshotError, naming a member that is refused."""
     files: dict[str, bytes] = {}
     for member in members:
@@ -177,7 +177,7 @@ def _inside(name: str) -> str:
     return str(path)
 
 
-def _of_tar(opened: _Stream) -> Iterator[Member | None]:
+def _of_tar(opened: _Stream) -> Iterator[PackedFile | None]:
     counted = _Counted(opened)
     with tarfile.open(fileobj=counted, mode="r|") as archive:  # type: ignore[call-overload]
         for member in archive:
@@ -206,7 +206,7 @@ class _Counted:
         return data
 
 
-def _of_zip(data: bytes) -> Iterator[Member | None]:
+def _of_zip(data: bytes) -> Iterator[PackedFile | None]:
     with zipfile.ZipFile(io.BytesIO(data)) as archive:
         for member in archive.infolist():
             if member.flag_bits & 1:
