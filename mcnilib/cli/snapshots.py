@@ -23,6 +23,7 @@ from mcnilib.cli.common import (
     status_of,
     story_named,
 )
+from mcnilib.cli.parser import Parser
 from mcnilib.cluster.kube_proxy.modes import instead
 from mcnilib.errors import printable
 from mcnilib.gc_pause import gc_paused
@@ -61,11 +62,8 @@ def add_verbs(verbs: Any) -> None:
 
 def _add_trace(verbs: Any) -> None:
     trace = add_verb(verbs, "trace", "run one conversation through a snapshot", trace_snapshot, EXAMPLES, TRACE_JSON)
-    trace.add_argument(
-        "snapshot",
-        nargs="+",
-        help="folder, archive (.tar.gz, .zip) or output of the script (docs/snapshot.md); - reads stdin",
-    )
+    where = "folder, archive (.tar.gz, .zip) or output of the script (docs/snapshot.md); - reads stdin"
+    trace.add_argument("snapshot", nargs="+", help=where)
     trace.add_argument(
         "--from", dest="netns", metavar="NETNS", required=True, help="the client: a network namespace, or its address"
     )
@@ -82,6 +80,11 @@ def _add_trace(verbs: Any) -> None:
     trace.add_argument("--patience", type=seconds, default=5.0, metavar="SECONDS", help="how long the client waits")
     trace.refuse("--listen", "for ICMP, which no server answers", lambda parsed: parsed.to.lower().startswith("icmp"))
     add_table(trace)
+    _add_files(trace)
+
+
+def _add_files(trace: Parser) -> None:
+    """Add what a conversation may be written as."""
     trace.add_argument("--picture", metavar="FILE", type=picture_file, help="write the picture; .svg, .png or .pdf")
     said = (
         "write packet captures (pcapng) for Wireshark, one per namespace, into a folder that is not there yet, or empty"
