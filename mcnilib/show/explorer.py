@@ -16,6 +16,7 @@ from mcnilib.cluster.settings import Settings
 from mcnilib.scenarios import Scenario
 from mcnilib.scenarios.link import parse_link, print_link, print_query
 from mcnilib.scenarios.scenario import neighbours
+from mcnilib.show.html.netns_state import Moment, moment_html
 from mcnilib.show.html.outcome import reasons_html, verdict_lines
 from mcnilib.show.html.state import state_around
 from mcnilib.show.html.table import Row, rows, table_html
@@ -78,6 +79,10 @@ class View:
     def _picture(self) -> str:
         return to_svg(picture_of(self.story, self.settings, self.at), f"mcni-{self.story.name}")
 
+    def machine(self, who: str) -> Shown:
+        """Return a machine at the moment of the step, and at the end for the whole conversation; see `moment_html`."""
+        return moment_html(self.story.world(self.settings), Moment.of(self.trace, self.at), who)
+
     def likely(self) -> Iterator[View]:
         """Yield the views a click may bring, the most likely first."""
         steps = range(self.step - 1, self.step + 3) if self.step else range(1, 3)
@@ -105,3 +110,9 @@ def answer_json(text: str) -> str:
 def likely_json(text: str) -> str:
     """Return the views a click may bring, the most likely first. Raises: as `parse_view`."""
     return json.dumps([print_view(near) for near in parse_view(text).likely()])
+
+
+def machine_json(text: str) -> str:
+    """Return what a machine holds at the moment of a view; `who` beside the view says which. Raises: as `parse_view`,
+    NotThere for a machine that does not exist."""
+    return json.dumps(parse_view(text).machine(json.loads(text).get("who", "")))

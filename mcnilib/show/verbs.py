@@ -14,6 +14,7 @@ from mcnilib.errors import McniError, error_text
 VERBS: Mapping[str, tuple[str, str]] = {
     "view": ("mcnilib.show.explorer", "answer_json"),
     "likely": ("mcnilib.show.explorer", "likely_json"),
+    "machine": ("mcnilib.show.explorer", "machine_json"),
 }
 """Verb -> the module and the name of the function that answers."""
 

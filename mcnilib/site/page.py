@@ -19,6 +19,7 @@ from mcnilib.site.engine import engine_files
 from mcnilib.site.frame import Page, page_html
 from mcnilib.site.lessons import Lesson, lesson_pages, pictures
 from mcnilib.site.library import library
+from mcnilib.site.workbench import machines_html
 
 FIRST = "macvlan-to-calico-across-nodes"
 """The scenario a page opens with that was asked for none."""
@@ -29,7 +30,7 @@ ANSWERED = ("verdict", "picture", "reasons", "times", "table", "listing")
 SPEEDS = {0.25: "¼", 0.5: "½", 1: "1", 2: "2", 4: "4"}
 """How fast a conversation may be played, 1 is as fast as it was."""
 
-SCRIPTS = ("app.js", "axis.js", "engine.js", "worker.js")
+SCRIPTS = ("app.js", "axis.js", "engine.js", "machines.js", "worker.js")
 
 
 def site_files(pyodide: Mapping[str, bytes], lessons: Sequence[Lesson] = ()) -> dict[str, str | bytes]:
@@ -99,6 +100,7 @@ def article_html(story: Scenario) -> Html:
         _filled("picture", parts["picture"], class_="picture", tabindex="0", role="group", aria_label="picture"),
         _filled("reasons", parts["reasons"]),
         _filled("listing", parts["listing"]),
+        machines_html(),
         _filled("table", parts["table"], class_="table", tabindex="0", role="group", aria_label="table of steps"),
         _share(story, answer["command"]),
     )

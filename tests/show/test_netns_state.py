@@ -5,13 +5,15 @@ from __future__ import annotations
 import pytest
 from show_examples import text_of
 
+from mcnilib.errors import NotThere
 from mcnilib.scenarios import all_scenarios, scenario
+from mcnilib.show.html.markup import DECIDED
 from mcnilib.show.html.netns_state import (
     CONNECTION_TABLE,
     LEARNED_NEIGHBOURS,
     Moment,
-    connections_html,
     look_into,
+    moment_html,
     netns_html,
 )
 from mcnilib.show.html.table import rows
@@ -28,7 +30,12 @@ def moment(step: int, depth: str = "decisions") -> Moment:
 
 
 def listed(name: str, command: str, at: Moment) -> list:
-    return [line for part in look_into(WORLD[name], at) if part.command == command for line in part.lines]
+    return [
+        line
+        for part in look_into(WORLD[name], at)
+        if part.command.partition(", after")[0] == command
+        for line in part.lines
+    ]
 
 
 def step_of(number: int, netns: str, action: str) -> Moment:
@@ -87,10 +94,22 @@ def test_a_listener_is_listed_where_a_packet_met_it():
 
 
 def test_the_connection_tables_of_all_machines_stand_together():
-    text = text_of(connections_html(WORLD, moment(9, "hops")))
+    shown = moment_html(WORLD, moment(9, "hops"), CONNECTION_TABLE)
+    text = text_of(shown["connections"])
+    assert not shown["state"]
     assert "node1# conntrack -L, after packet 3" in text
     assert [text.count(state) for state in ("SYN_SENT", "SYN_RECV", "432000 ESTABLISHED")] == [1, 1, 1]
     assert "No connection is known on node3, node4, gateway" in text
+
+
+def test_a_machine_is_told_with_its_connections_apart():
+    shown = moment_html(WORLD, moment(9, "hops"), "")
+    assert shown["about"] == "node1, 172.16.1.2, after packet 3. Packets have met mac1, node1, node2, cal2."
+    assert "SYN_SENT" in shown["connections"] and "conntrack -L" not in shown["state"]
+    assert text_of(shown["state"]).count(DECIDED) == 1
+    assert "(no connection)" in moment_html(WORLD, moment(9, "hops"), "cal1")["connections"]
+    with pytest.raises(NotThere, match="node9"):
+        moment_html(WORLD, moment(9, "hops"), "node9")
 
 
 @pytest.mark.parametrize("story", all_scenarios(), ids=lambda story: story.name)

@@ -161,27 +161,26 @@ def _by(origin: Origin | None) -> str:
 
 def _connections(netns: Netns, moment: Moment) -> Iterator[Listed]:
     """Yield what exists only while a conversation runs: the connection table, and what ARP learned."""
-    yield Listed(CONNECTION_TABLE, connection_lines(netns.name, moment))
-    asked = [(number, step, step.what) for number, step in moment.steps if step.netns == netns.name]
-    learned = {
-        f"{what.target} dev {step.oif} {f'lladdr {what.mac} REACHABLE' if what.mac else 'FAILED'}": (number, step)
-        for number, step, what in asked
-        if isinstance(what, Asked)
-    }
-    lines = tuple(
-        StateLine(text, step is moment.step, f"asked for packet {number}") for text, (number, step) in learned.items()
-    )
-    if lines:
-        yield Listed(LEARNED_NEIGHBOURS, lines)
+    yield _connection_table(netns, moment)
+    learned: dict[str, StateLine] = {}
+    for number, step in moment.steps:
+        if step.netns == netns.name and isinstance(step.what, Asked):
+            mac = f"lladdr {step.what.mac} REACHABLE" if step.what.mac else "FAILED"
+            text = f"{step.what.target} dev {step.oif} {mac}"
+            learned[text] = StateLine(text, step is moment.step, f"asked for packet {number}")
+    if learned:
+        yield Listed(LEARNED_NEIGHBOURS, tuple(learned.values()))
 
 
-def connection_lines(netns: str, moment: Moment) -> tuple[StateLine, ...]:
-    """Return the connection table of a namespace at a moment, marked where the decision looked at was about it."""
-    entry = moment.step.entry if moment.step.netns == netns and moment.step.line is None else None
-    known = conntrack_view(moment.trace, netns, moment.journey.number, moment.index)
-    return tuple(
+def _connection_table(netns: Netns, moment: Moment) -> Listed:
+    """Return the connection table at a moment, marked where the decision looked at was about an entry."""
+    step = moment.step
+    entry = step.entry if step.netns == netns.name and step.line is None else None
+    known = conntrack_view(moment.trace, netns.name, moment.journey.number, moment.index)
+    lines = (
         StateLine(one.line(moment.journey.time), entry is not None and entry.original == one.original) for one in known
     )
+    return Listed(f"{CONNECTION_TABLE}, {moment}", tuple(lines))
 
 
 def _marked(netns: Netns, moment: Moment, parts: tuple[Listed, ...]) -> Iterator[Listed]:
@@ -213,34 +212,42 @@ def state_text(netns: Netns) -> list[str]:
 
 def netns_html(netns: Netns, moment: Moment | None = None) -> Html:
     """Return a namespace as HTML; long listings are folded, but for the one with the line that decided."""
-    return block(
-        element("div", *(_part(netns, part, moment) for part in look_into(netns, moment)), class_="mcni-state")
+    return _page(_part(netns.name, part) for part in look_into(netns, moment))
+
+
+def moment_html(world: World, moment: Moment, who: str) -> dict[str, str]:
+    """Return a machine at a moment: `about` in a line, its `connections`, its `state` without them.
+
+    `who` is a namespace, CONNECTION_TABLE for the connection tables of all, or empty for the place of the decision that
+    is looked at. Raises: NotThere for a namespace that does not exist.
+    """
+    met = f"{moment}. Packets have met {', '.join(dict.fromkeys(step.netns for _, step in moment.steps))}."
+    if who == CONNECTION_TABLE:
+        tables = {netns.name: _connection_table(netns, moment) for netns in world}
+        none = [name for name, part in tables.items() if not part.lines]
+        rest = element("p", f"No connection is known on {', '.join(none)}.")
+        shown = _page((*(_part(name, part) for name, part in tables.items() if part.lines), rest))
+        return {"about": f"The connection tables of all machines, {met}", "connections": shown, "state": ""}
+    netns = world[who or moment.step.netns]
+    connections, *state = (_part(netns.name, part) for part in look_into(netns, moment))
+    about = f"{netns.name}, {address_list(netns)}, {met}"
+    return {"about": about, "connections": _page([connections]), "state": _page(state)}
+
+
+def _page(parts: Iterable[Html]) -> Html:
+    return block(element("div", *parts, class_="mcni-state"))
+
+
+def _part(name: str, part: Listed) -> Html:
+    head, lines = (
+        f"{name}# {part.command}",
+        lines_html(part.lines) or element("div", "  (no connection)", class_="line"),
     )
-
-
-def _part(netns: Netns, part: Listed, moment: Moment | None) -> Html:
-    head = f"{netns.name}# {part.command}"
-    if moment and part.command == CONNECTION_TABLE:
-        return _connection_table(netns.name, moment, part.lines)
     if part.folded and not part.decided:
         met = sum(bool(line.met) for line in part.lines)
         number = f" ({len(part.lines)} lines{f', {met} of them decided something' if met else ''})"
-        return folded(joined(element("code", head), number), lines_html(part.lines))
-    return joined(element("h4", head), lines_html(part.lines))
-
-
-def _connection_table(netns: str, moment: Moment, lines: tuple[StateLine, ...]) -> Html:
-    none = element("div", "  (no connection)", class_="line")
-    return joined(element("h4", f"{netns}# {CONNECTION_TABLE}, {moment}"), lines_html(lines) or none)
-
-
-def connections_html(world: World, moment: Moment) -> Html:
-    """Return the connection tables of all namespaces at a moment, beside one another; those without any in one line."""
-    tables = {netns.name: connection_lines(netns.name, moment) for netns in world}
-    empty = [name for name, lines in tables.items() if not lines]
-    shown = (_connection_table(name, moment, lines) for name, lines in tables.items() if lines)
-    rest = element("p", f"No connection is known on {', '.join(empty)}.") if empty else ""
-    return block(element("div", *shown, rest, class_="mcni-state"))
+        return folded(joined(element("code", head), number), lines)
+    return element("div", element("h4", head), lines)
 
 
 def address_list(netns: Netns) -> str:

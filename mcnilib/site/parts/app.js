@@ -1,6 +1,7 @@
 // The explorer: which view is shown, and how it gets onto the screen. What it shows, the interpreter says.
 import { listenToAxis, setMarks, stop } from "./axis.js";
 import { ask, complain, start } from "./engine.js";
+import "./machines.js";
 
 const KEPT = 400;  // answers that are remembered
 const PATIENCE = 250;  // milliseconds before the page says that it works on an answer
@@ -95,6 +96,7 @@ function paint(answer, history) {
   setMarks(part(article, "times"), answer.step);
   shown = { article, step: answer.step, depth: answer.depth };
   painted = answer;
+  article.dispatchEvent(new CustomEvent("mcni-view", { bubbles: true, detail: answer }));
   address(answer, history);
   const table = part(article, "table"), row = table.querySelector("[aria-current]");
   if (row) table.scrollTop = row.offsetTop - table.clientHeight / 2;

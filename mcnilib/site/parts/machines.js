@@ -1,0 +1,49 @@
+// What every machine holds at the moment that is looked at: asked when the reader opens it, and again with each step.
+import { ask, complain } from "./engine.js";
+
+const unfolded = new Set();  // headings of the long listings the reader opened
+let view;       // what the explorer shows: {name, state, step, depth}
+let asked = 0;  // number of the last question
+
+const chosen = box => box.querySelector("input:checked").value;
+
+async function fill(box) {
+  const number = ++asked, article = box.closest("article");
+  const at = view?.name === article.id ? view : { state: `mcni=${article.id}`, step: 0, depth: "hops" };
+  try {
+    const { state, step, depth } = at;
+    const answer = await ask("machine", JSON.stringify({ state, step, depth, who: chosen(box) }));
+    if (number === asked) put(box, answer);
+  } catch (problem) {
+    if (number === asked) complain(problem.message);
+  }
+}
+
+function put(box, { about, connections, state }) {
+  const panel = box.querySelector(".machine");
+  box.querySelector("output").textContent = about;
+  box.querySelector(".connections").innerHTML = connections;
+  panel.innerHTML = state;
+  panel.hidden = !state;
+  for (const details of panel.querySelectorAll("details"))
+    details.open = unfolded.has(heading(details));
+  const line = panel.querySelector("[aria-current]");
+  panel.scrollTop = line ? line.offsetTop - panel.clientHeight / 3 : 0;
+}
+
+const heading = details => details.querySelector("summary code").textContent;
+
+function listen(box) {
+  box.firstChild.addEventListener("toggle", () => { if (box.firstChild.open) fill(box); });
+  box.addEventListener("change", () => fill(box));
+  box.querySelector(".machine").addEventListener("toggle", ({ target }) => {
+    if (target.open) unfolded.add(heading(target)); else unfolded.delete(heading(target));
+  }, true);
+}
+
+for (const box of document.querySelectorAll(".machines")) listen(box);
+document.addEventListener("mcni-view", ({ detail, target }) => {
+  view = detail;
+  const box = target.querySelector(".machines");
+  if (box?.firstChild.open) fill(box);
+});
