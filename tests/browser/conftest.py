@@ -12,6 +12,7 @@ from playwright.sync_api import Browser, sync_playwright
 from browser.accessibility import axe_script
 from browser.lab_page import LabPage, new_page
 from browser.server import LabServer, lab_server
+from browser.site_page import served_site
 
 NOTEBOOKS = Path(__file__).resolve().parents[2] / "notebooks"
 SWITCHES = [
@@ -46,6 +47,13 @@ def browser() -> Iterator[Browser]:
         started = playwright.chromium.launch(executable_path=chromium, args=SWITCHES)
         yield started
         started.close()
+
+
+@pytest.fixture(scope="package")
+def address(tmp_path_factory) -> Iterator[str]:
+    """Write the site and serve it; return where."""
+    with served_site(tmp_path_factory.mktemp("site") / "public", NOTEBOOKS) as address:
+        yield address
 
 
 @pytest.fixture(scope="package")

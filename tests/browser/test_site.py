@@ -4,108 +4,22 @@ from __future__ import annotations
 
 import json
 import random
-import shutil
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
-from dataclasses import dataclass, field
-from functools import partial
-from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
-from threading import Thread
 
 import pytest
-from playwright.sync_api import Browser, Locator, Page, expect
+from playwright.sync_api import expect
 
 from browser.accessibility import FAULTS
-from browser.conftest import NOTEBOOKS
+from browser.site_page import FLAGSHIP, SitePage, new_tab
 from mcnilib.scenarios import all_scenarios, scenario
 from mcnilib.show.explorer import View, answer_json, print_view
-from mcnilib.site.engine import SiteError, pyodide
-from mcnilib.site.lessons import read_lessons
-from mcnilib.site.page import site_files
-from mcnilib.writing import write_new_folder
 
-FLAGSHIP = "macvlan-to-calico-across-nodes"
-READY = "() => document.documentElement.dataset.ready !== undefined"
-SAME = "(shown, html) => { const other = document.createElement('div'); other.innerHTML = html; return other.innerHTML === shown.innerHTML; }"
 ASK = """async views => {
   const { ask } = await import("/engine.js");
   return Promise.all(views.map(view => ask("view", view)));
 }"""
-FOLLOW = "link => { history.pushState(null, '', link); dispatchEvent(new PopStateEvent('popstate')); }"
 MOST_BYTES = 8_000_000
-
-
-class Quiet(SimpleHTTPRequestHandler):
-    """What `python -m http.server` does, without a line for every request."""
-
-    def log_message(self, format: str, *args: object) -> None:
-        pass
-
-
-@pytest.fixture(scope="module")
-def address(tmp_path_factory) -> Iterator[str]:
-    """Write the site and serve it; return where."""
-    if shutil.which("npm") is None:
-        pytest.skip("needs npm, which brings the interpreter of the site: apt install npm")
-    try:
-        engine = pyodide(None)
-    except SiteError as problem:
-        pytest.skip(str(problem))
-    folder = tmp_path_factory.mktemp("site") / "public"
-    write_new_folder(folder, site_files(engine, read_lessons(NOTEBOOKS)))
-    with ThreadingHTTPServer(("127.0.0.1", 0), partial(Quiet, directory=folder)) as server:
-        Thread(target=server.serve_forever, daemon=True).start()
-        yield f"http://127.0.0.1:{server.server_port}/"
-        server.shutdown()
-
-
-@dataclass
-class SitePage:
-    """The site in a tab of its own; `foreign` are the requests to other hosts, `errors` what the page complained about."""
-
-    page: Page
-    address: str
-    foreign: list[str] = field(default_factory=list)
-    errors: list[str] = field(default_factory=list)
-
-    def __post_init__(self) -> None:
-        self.page.context.on("request", lambda request: self._note(request.url))
-        self.page.on("pageerror", lambda error: self.errors.append(str(error)))
-        self.page.on("console", lambda said: self.errors.append(said.text) if said.type == "error" else None)
-
-    def _note(self, url: str) -> None:
-        if not url.startswith((self.address, f"blob:{self.address}", "data:")):
-            self.foreign.append(url)
-
-    def open(self, link: str = "") -> SitePage:
-        self.page.goto(self.address + link)
-        self.page.wait_for_function(READY)
-        return self
-
-    def follow(self, link: str = "") -> SitePage:
-        """Go to a state of the page that is open, as the browser's own back and forward do."""
-        self.page.evaluate(FOLLOW, link or "/")
-        return self
-
-    def part(self, name: str) -> Locator:
-        return self.page.locator(f"article.chosen [data-part={name}]")
-
-    def check(self, view: View) -> None:
-        """Insist that what is seen is what the model says here."""
-        answer = view.answer()
-        self.page.wait_for_function("state => location.search === '?' + state", arg=answer["state"])
-        for name in ("verdict", "picture", "reasons", "table", "listing"):
-            assert self.part(name).evaluate(SAME, answer[name]), name
-
-
-@contextmanager
-def new_tab(browser: Browser, address: str, **options: object) -> Iterator[SitePage]:
-    context = browser.new_context(viewport={"width": 1280, "height": 720}, **options)
-    try:
-        yield SitePage(context.new_page(), address)
-    finally:
-        context.close()
 
 
 @pytest.fixture(scope="module")
