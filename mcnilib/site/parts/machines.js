@@ -3,20 +3,24 @@ import { ask, complain } from "./engine.js";
 
 const unfolded = new Set();  // headings of the long listings the reader opened
 let view;       // what the explorer shows: {name, state, step, depth}
-let asked = 0;  // number of the last question
+let wanted, asking = false;  // the box that is to be filled next, and whether one is being filled
 
-const chosen = box => box.querySelector("input:checked").value;
+function questionOf(box) {
+  const { id } = box.closest("article"), who = box.querySelector("input:checked").value;
+  const { state, step, depth } = view?.name === id ? view : { state: `mcni=${id}`, step: 0, depth: "hops" };
+  return JSON.stringify({ state, step, depth, who });
+}
 
 async function fill(box) {
-  const number = ++asked, article = box.closest("article");
-  const at = view?.name === article.id ? view : { state: `mcni=${article.id}`, step: 0, depth: "hops" };
-  try {
-    const { state, step, depth } = at;
-    const answer = await ask("machine", JSON.stringify({ state, step, depth, who: chosen(box) }));
-    if (number === asked) put(box, answer);
-  } catch (problem) {
-    if (number === asked) complain(problem.message);
+  wanted = box;
+  if (asking) return;  // one question at a time: while a conversation is played, steps are left out
+  asking = true;
+  while (wanted) {
+    const filled = wanted;
+    wanted = undefined;
+    await ask("machine", questionOf(filled)).then(answer => put(filled, answer), problem => complain(problem.message));
   }
+  asking = false;
 }
 
 function put(box, { about, connections, state }) {
