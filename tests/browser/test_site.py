@@ -11,6 +11,7 @@ import pytest
 from playwright.sync_api import expect
 
 from browser.accessibility import FAULTS
+from browser.conftest import NOTEBOOKS
 from browser.site_page import FLAGSHIP, SitePage, new_tab
 from mcnilib.scenarios import all_scenarios, scenario
 from mcnilib.show.explorer import View, answer_json, print_view
