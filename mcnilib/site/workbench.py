@@ -15,7 +15,7 @@ from mcnilib.show.html.netns_state import CONNECTION_TABLE, address_list
 from mcnilib.show.layout.plan import plan_of
 from mcnilib.world.world import World
 
-MARKS = "▶ decided in this step, ▷ decided something before; behind # stands who wrote the line, and why."
+LINE_MARKS = "▶ decided in this step, ▷ decided something before; behind # stands who wrote the line, and why."
 
 
 def machines_html() -> Html:
@@ -27,7 +27,7 @@ def machines_html() -> Html:
         element("p", said),
         element("div", class_="connections"),
         panel,
-        element("p", MARKS),
+        element("p", LINE_MARKS),
     )
     details = folded("Look into every machine at this moment", *parts)
     return element("div", details, class_="machines")
