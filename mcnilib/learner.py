@@ -36,13 +36,17 @@ EXERCISES = "mcnilib/scenarios/exercises"
 
 ORIGINAL = "https://mybinder.org/v2/gh/mcnilib/mcnilib/"
 SOURCE_PAGES = "https://github.com/mcnilib/mcnilib/blob/main/"
+SITE = "https://mcnilib.github.io/mcnilib/"
 LOCAL = "http://localhost:8888/lab/tree/notebooks"
-"""Where the original opens on Binder, where its files can be read, and where a JupyterLab of one's own shows a copy."""
+"""Where the original opens on Binder, where its files can be read, where its site is, and where a JupyterLab of one's
+own shows a copy."""
 
 REPOSITORY = re.compile(r"[a-zA-Z\d-]+/(?!\.\.?$)[\w.-]+", re.ASCII)
 """OWNER/NAME on GitHub: an owner has letters, digits and hyphens; `.` and `..` are steps of a path and no names."""
 
 BADGE = re.compile(r"\[Open on Binder\]\([^)\n]*\)(?:  ·  )?")
+PAGE = re.compile(rf"\[Open as a page\]\({re.escape(SITE)}[^)\n]*\)(?:  ·  )?")
+"""The links in the head of a notebook, with what parts them from the next words."""
 TESTS = re.compile(r"^\[tool\.pytest\.ini_options\]\n(?:[^\[\n].*\n|\n)*", re.MULTILINE)
 NO_TESTS = """\
 [tool.pytest.ini_options]
@@ -119,8 +123,9 @@ def without_tests(text: str) -> str:
 
 
 def for_learners(text: str, binder: str = "") -> str:
-    """Return the README of a copy: nothing for others or of `.ci/`; without a repository nothing about Binder."""
-    gone = (".ci/run",) if binder else (".ci/run", "Binder")
+    """Return the README of a copy: nothing for others, of `.ci/` or the original's site; without a repository nothing
+    about Binder."""
+    gone = (".ci/run", SITE) if binder else (".ci/run", SITE, "Binder")
     kept = [part for part in text.split("\n\n") if not any(word in part for word in gone)]
     lines = "\n\n".join(kept).replace(ORIGINAL, _on_binder(binder)).splitlines(keepends=True)
     return "".join(line for line in lines if not any(word in line for word in NOT_FOR_LEARNERS))
@@ -145,7 +150,7 @@ def unsolved(text: str, binder: str = "") -> str:
 
 
 def _clear(cell: dict[str, Any], binder: str) -> None:
-    source = OFFER.sub("", "".join(cell["source"])).replace(SOURCE_PAGES, "../")
+    source = PAGE.sub("", OFFER.sub("", "".join(cell["source"]))).replace(SOURCE_PAGES, "../")
     source = source.replace(ORIGINAL, _on_binder(binder)) if binder else BADGE.sub("", source)
     cell["source"] = source.splitlines(keepends=True)
     if cell["cell_type"] == "code":

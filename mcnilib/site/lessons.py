@@ -19,7 +19,7 @@ from pathlib import Path
 from typing import Any
 
 from mcnilib.errors import MissingExtra
-from mcnilib.learner import BADGE, SOURCE_PAGES
+from mcnilib.learner import BADGE, PAGE, SOURCE_PAGES
 from mcnilib.scenarios import Scenario, scenario
 from mcnilib.scenarios.link import BINDER
 from mcnilib.show.html.markup import Html, element, folded, joined, sentence
@@ -77,7 +77,7 @@ class Lesson:
     def shows(self) -> tuple[str, ...]:
         """What one can do after it, in Markdown; where it does not say so, what it begins with."""
         items = re.findall(r"^\* (.*(?:\n  .*)*)", source(self.cells[0]), re.MULTILINE)
-        return tuple(items) or (BADGE.sub("", source(self.cells[0])).split("\n\n")[2],)
+        return tuple(items) or (source(self.cells[0]).split("\n\n")[2],)
 
     @property
     def minutes(self) -> str:
@@ -144,11 +144,16 @@ def lesson_html(lesson: Lesson, articles: Mapping[str, Html]) -> Html:
     parts: list[Html] = []
     for cell in lesson.cells:
         if cell["cell_type"] == "markdown":
-            parts.append(element("div", markdown(BADGE.sub("", source(cell))), class_="text"))
+            parts.append(element("div", markdown(_without_links(source(cell))), class_="text"))
         else:
             shown = articles[alive[cell["id"]].name] if cell["id"] in alive else joined(*_outputs(cell))
             parts.append(joined(_code(cell), shown))
     return joined(*parts)
+
+
+def _without_links(text: str) -> str:
+    """Return the head of a lesson without the links that `_places` writes."""
+    return BADGE.sub("", PAGE.sub("", text))
 
 
 def _code(cell: NotebookCell) -> Html:

@@ -117,7 +117,7 @@ def test_links_open_the_copy(copy: Path, course: Path, name: str, alone: set[str
 def test_no_link_leads_to_the_solutions(copy: Path, course: Path) -> None:
     files = [path for folder in (copy, course) for path in folder.rglob("*") if path.suffix in (".md", ".ipynb")]
     assert len(files) > 40
-    assert [path for path in files if re.search(r"(github\.com|/gh)/mcnilib/", path.read_text())] == []
+    assert [path for path in files if re.search(r"(github\.com|github\.io|/gh)/mcnilib", path.read_text())] == []
     assert "Open on Binder" in (course / "notebooks" / "00-index.ipynb").read_text()
     assert "Binder" not in (copy / "notebooks" / "00-index.ipynb").read_text()
 

@@ -12,6 +12,9 @@ from pathlib import Path
 import nbformat
 import pytest
 
+from mcnilib.learner import SITE
+from mcnilib.scenarios.link import BINDER
+
 ROOT = Path(__file__).parents[2]
 NOTEBOOKS = sorted((ROOT / "notebooks").glob("*.ipynb"))
 FLAGSHIP = ROOT / "notebooks" / "07-macvlan-to-calico-across-nodes.ipynb"
@@ -99,6 +102,12 @@ def test_links_between_notebooks_lead_somewhere(path: Path) -> None:
             target = part.split(")")[0]
             if target.endswith(".ipynb") and "://" not in target:
                 assert (path.parent / target).exists(), target
+
+
+@pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda path: path.stem)
+def test_a_notebook_begins_with_its_page_and_then_its_place_on_binder(path: Path) -> None:
+    links = f"[Open as a page]({SITE}notebooks/{path.stem}.html)  ·  [Open on Binder]({BINDER}/{path.name})  ·  "
+    assert cells(path)[0].source.splitlines()[2].startswith(links)
 
 
 ACK_ROW = (

@@ -14,9 +14,11 @@ import zipfile
 from pathlib import Path
 
 import pytest
+import yaml
 
 ROOT = Path(__file__).resolve().parents[2]
 README = (ROOT / "README.md").read_text(encoding="utf-8")
+PAGES = ROOT / ".github" / "workflows" / "pages.yml"
 HEAVY = ("matplotlib", "networkx", "ipywidgets", "numpy", "subprocess", "asyncio", "socket", "ctypes")
 
 
@@ -125,6 +127,17 @@ def commands(language: str = "sh") -> list[str]:
 def test_ci_runs_the_readme_s_test_command():
     (command,) = (c for c in commands() if c.startswith("uv run") and c.endswith("pytest"))
     assert (ROOT / ".ci" / "run").read_text(encoding="utf-8").splitlines()[-1] == command
+
+
+def test_the_page_is_written_by_the_readme_s_command_and_stands_before_binder():
+    from mcnilib.learner import SITE
+    from mcnilib.scenarios.link import BINDER
+
+    (command,) = (c.partition(" && ")[0] for c in commands() if " mcni site " in c)
+    steps = yaml.safe_load(PAGES.read_text(encoding="utf-8"))["jobs"]["write"]["steps"]
+    assert [step["run"] for step in steps if "mcni" in step.get("run", "")] == [command]
+    assert [step["with"]["path"] for step in steps if "pages-artifact" in step.get("uses", "")] == [command.split()[-1]]
+    assert 0 < README.index(SITE) < README.index(BINDER)
 
 
 def test_the_readme_s_notebook_is_there_and_is_what_binder_opens():

@@ -44,6 +44,20 @@ def test_the_workflow_may_only_read_and_ends_of_itself() -> None:
     assert [step["with"]["persist-credentials"] for step in job["steps"] if "uses" in step] == [False]
 
 
+def test_only_the_job_that_publishes_the_site_may_write_and_only_pages() -> None:
+    workflow = read(WORKFLOW.with_name("pages.yml"))
+    jobs = workflow["jobs"]
+    assert workflow["permissions"] == {"contents": "read"}
+    assert {name: job.get("permissions") for name, job in jobs.items()} == {
+        "write": None,
+        "publish": {"pages": "write", "id-token": "write"},
+    }
+    steps = [step for job in jobs.values() for step in job["steps"]]
+    assert {"timeout-minutes" in part for part in (*jobs.values(), *steps)} == {True}
+    assert [step["with"]["persist-credentials"] for step in steps if "checkout" in step.get("uses", "")] == [False]
+    assert jobs["publish"]["needs"] == "write"
+
+
 @pytest.mark.parametrize("hook", hooks(), ids=lambda hook: hook["id"])
 def test_a_hook_runs_a_program_of_the_lock(hook) -> None:
     words = shlex.split(hook["entry"])
