@@ -14,7 +14,7 @@ from mcnilib.scenarios import all_scenarios, scenario
 from mcnilib.scenarios.scenario import neighbours
 from mcnilib.show.layout.edge_routing import waypoints_of
 from mcnilib.show.layout.geometry import Rect, clip, shift, tidy
-from mcnilib.show.layout.plan import CLUSTER_PLAN, Plan, computed_plan, focus_of, plan_of
+from mcnilib.show.layout.plan import CLUSTER_PLAN, computed_plan, focus_of, plan_of
 from mcnilib.show.picture.drawing import Drawing, lay_out
 from mcnilib.show.picture.story_picture import _plan, crowded, picture_of
 from mcnilib.trace.run import run
@@ -80,6 +80,27 @@ def test_what_a_connection_repeats_for_later_packets_is_said_once():
     assert heads == ["1 rewritten", "2 rewritten back"]  # and not again for packet 3, which takes another way
 
 
+def test_what_two_programs_rewrite_are_two_notes():
+    story = scenario("multi-nic-to-clusterip")
+    notes = picture_of(story, story.start().but(endpoint="mac1")).callouts
+    there = [(note.lines[0], note.lines[-1]) for note in notes if note.role == "rewrite"][:2]
+    assert there == [("1 rewritten", "by kube-proxy 1.28"), ("1 rewritten", "by Felix v3.32")]
+
+
+def test_what_a_pod_loses_is_marked_inside_the_pod_and_told_beside_it():
+    story = scenario("7")
+    picture = picture_of(story, story.start().but(pod_rp_filter=1))
+    note = next(note for note in picture.callouts if note.role == "drop")
+    pod, host = (
+        next(b.rect for b in picture.scene.boxes if b.name == n and b.kind == k)
+        for n, k in (("mac1", "pod"), ("node1", "host"))
+    )
+    assert note.lines[1].startswith("rp_filter")
+    assert Rect(*note.at, 0, 0).grow(9).inside(pod)
+    assert not note.rect.meets(host)
+    assert note.rect.distance(pod) < 40
+
+
 @pytest.mark.parametrize(
     ("name", "netns"),
     [("hangs", "node1"), ("nobody answers ARP", "node1"), ("inside VXLAN", "node1")],
@@ -120,9 +141,22 @@ def test_a_packed_packet_passes_the_tunnel_device_before_the_nic_and_after_it():
 
 
 def test_what_no_packet_touches_is_faint():
-    boxes = {(b.name, b.kind): b.involved for b in drawing("hangs").scene.boxes}
+    plan = plan_of(world()).look_at(focus_of(world(), hangs()))
+    boxes = {(b.name, b.kind): b.involved for b in lay_out(world(), hangs(), plan).scene.boxes}
     assert boxes[("node1", "host")]
     assert not boxes[("gateway", "host")]
+
+
+def test_what_plays_no_part_is_named_and_not_drawn():
+    story = scenario("1")
+    settings = story.start().but(placement="same node")
+    part, whole = (picture_of(story, settings, everything=everything) for everything in (False, True))
+    names = [{box.name for box in picture.scene.boxes} for picture in (part, whole)]
+    assert names[0] < names[1]
+    assert {"node2", "mac2", "gateway"} <= names[1] - names[0]
+    words = [label.text for label in part.scene.labels]
+    assert "take no part: cal1, mul1, mac17" in words
+    assert any(text.startswith("take no part: node2, mac2,") for text in words)
 
 
 def test_the_title_says_the_outcome_and_the_description_every_packet():
@@ -197,13 +231,18 @@ def test_without_a_plan_the_words_find_room_too(story):
 @pytest.mark.slow
 @pytest.mark.parametrize("story", all_scenarios(), ids=lambda story: story.name)
 def test_only_the_paths_change_when_a_setting_does(story):
-    """Where the whole story would be too crowded, the picture keeps still as long as the same two ends talk."""
+    """Where the whole story would be too crowded, the picture keeps still as long as the same two ends talk.
+
+    It becomes another one where another number of machines takes part.
+    """
     seen: dict[object, dict[object, Rect]] = {}
     whole = not crowded(_plan(story, None))
     for settings in [story.start(), *neighbours(story, story.start())]:
         way = story.way(settings)
-        known = seen.setdefault(None if whole else (way.client, way.server), {})
-        new = spots(picture_of(story, settings))
+        picture = picture_of(story, settings)
+        machines = tuple(box.name for box in picture.scene.boxes if box.kind == "machine")
+        known = seen.setdefault((None if whole else (way.client, way.server), machines, picture.width), {})
+        new = spots(picture)
         assert {key: new[key] for key in known.keys() & new.keys()} == {
             key: known[key] for key in known.keys() & new.keys()
         }
@@ -245,10 +284,14 @@ def test_the_target_is_in_focus_even_when_no_packet_reaches_it():
     assert "cal2" in focus_of(world(), trace)
 
 
-@pytest.mark.parametrize(("least", "hosts"), [(2, ["node1", "node2"]), (1, ["node2"])])
-def test_at_least_two_machines_are_drawn(least, hosts):
-    plan = Plan(CLUSTER_PLAN.machines, focus=frozenset({"cal2"}), least=least)
-    assert [m.host for m in plan.shown_machines()] == hosts
+def test_what_plays_no_part_keeps_its_place_and_is_left_out():
+    whole = CLUSTER_PLAN.look_at({"mac1", "cal1", "cal2", "gateway"})
+    part = whole.fold({"mac1", "cal2"})
+    assert [(m.host, m.members) for m in part.shown_machines()] == [("node1", ("mac1", "cal1")), ("node2", ("cal2",))]
+    assert [m.host for m in whole.fold({"cal2"}).shown_machines()] == ["node2"]
+    assert whole.fold({"cal2"}).width < part.width == whole.width
+    assert part.sees("gateway")
+    assert not part.draws("gateway")
 
 
 # ------------------------------------------------------------------------------------------------ geometry

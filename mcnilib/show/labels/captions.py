@@ -6,8 +6,8 @@ from collections.abc import Iterator
 from itertools import chain
 
 from mcnilib.show.labels.label_text import conntrack_state, missed_packets, writers
-from mcnilib.show.labels.text_metrics import wrap
-from mcnilib.show.layout.edge_routing import is_error
+from mcnilib.show.labels.text_metrics import ellipsize, wrap
+from mcnilib.show.layout.edge_routing import EdgeLines
 from mcnilib.show.layout.plan import Plan
 from mcnilib.show.layout.scene import Arrow, Label, Layout
 from mcnilib.show.picture.palette import ROLES, role_of
@@ -17,19 +17,19 @@ from mcnilib.trace.trace import Fate, Trace
 from mcnilib.world.world import World
 
 
-def captions(layout: Layout, world: World, trace: Trace, plan: Plan) -> tuple[Label, ...]:
+def captions(layout: Layout, world: World, trace: Trace, plan: Plan, lines: EdgeLines) -> tuple[Label, ...]:
     """Return all of them."""
-    return (*_header(trace), *_key(plan, trace), *_roles(layout, world, trace), *_states(layout, trace))
+    return (*_header(trace, plan.width), *_key(plan, lines), *_roles(layout, world, trace), *_states(layout, trace))
 
 
-def _header(trace: Trace) -> Iterator[Label]:
+def _header(trace: Trace, width: float) -> Iterator[Label]:
     """Yield the outcome in words, and who talks to whom."""
     outcome, first = trace.outcome, trace.journeys[0].packet
     name = next(name for name, role in ROLES.items() if role is role_of(outcome))
     yield Label(f"{role_of(outcome).glyph} {outcome.verdict.value}", 14, 18, size=16.0, bold=True, colour=name)
     port = f":{first.dport}" if first.dport else ""
     asked = f"{trace.journeys[0].visits[0].netns} → {first.dst}{port}, {first.proto.upper()}"
-    yield Label(f"{asked}{_shown(trace)}", 14, 37, colour="quiet")
+    yield Label(ellipsize(f"{asked}{_shown(trace)}", width - KEY_WIDTH), 14, 37, colour="quiet")
 
 
 def _shown(trace: Trace) -> str:
@@ -41,20 +41,24 @@ def _shown(trace: Trace) -> str:
 KEY = {"request": 11.0, "reply": 26.0, "error": 41.0}
 """The kinds of arrows, each with its height in the upper right corner."""
 
+KEY_WIDTH = 160.0
+"""Room for them and for the margins, in pixels."""
 
-def _kinds(trace: Trace) -> list[str]:
+
+def _explained(lines: EdgeLines) -> list[str]:
     """Name the kinds of arrows that are explained: an error only where there is one."""
-    return [role for role in KEY if role != "error" or any(is_error(journey.packet) for journey in trace.journeys)]
+    return [role for role in KEY if role != "error" or any(edge.error for edge in lines)]
 
 
-def _key(plan: Plan, trace: Trace) -> Iterator[Label]:
-    yield from (Label(ROLES[role].word, plan.width - 66, KEY[role], colour="quiet") for role in _kinds(trace))
+def _key(plan: Plan, lines: EdgeLines) -> Iterator[Label]:
+    yield from (Label(ROLES[role].word, plan.width - 66, KEY[role], colour="quiet") for role in _explained(lines))
 
 
-def samples(plan: Plan, trace: Trace) -> tuple[Arrow, ...]:
+def samples(plan: Plan, lines: EdgeLines) -> tuple[Arrow, ...]:
     """Return one arrow of each kind, beside its name."""
     right = plan.width - 74
-    return tuple(Arrow(((right - 56, KEY[role]), (right, KEY[role])), (), role, lost=False) for role in _kinds(trace))
+    ends = {role: ((right - 56, KEY[role]), (right, KEY[role])) for role in _explained(lines)}
+    return tuple(Arrow(points, (), role, lost=False) for role, points in ends.items())
 
 
 def _roles(layout: Layout, world: World, trace: Trace) -> Iterator[Label]:

@@ -20,9 +20,11 @@ from mcnilib.trace.trace import Journey
 WRAP_COSTS = {160.0: 0.0, 116.0: 500.0, 230.0: 300.0}
 """Lines of a callout are broken at one of these widths, in pixels; the cost of each."""
 
-TEXT_COST, MARKER_COST, FOREIGN_COST = 40.0, 60.0, 40.0
+TEXT_COST, DEVICE_COST, MARKER_COST, FOREIGN_COST, HOST_COST = 40.0, 30.0, 60.0, 40.0, 1.0
 LINE_COST, SEGMENT_COST, NIC_COST, OUTLINE_COST = 12.0, 6.0, 8.0, 3.0
-"""What a covered square pixel costs: of words, a marker, a machine the callout does not speak of; a line, a segment, a
+"""What a covered square pixel costs: of words, a device (under which a leader
+may pass), a marker, a machine or pod the callout does not speak of, the box
+of the host's namespace for one that speaks of a pod; a line, a segment, a
 wide NIC, the outline of an area.
 """
 
@@ -57,7 +59,7 @@ def _cost_grid(scene: Scene, lines: EdgeLines, marks: Iterable[Rect], numbers: I
     """Return the sheet with everything on it that words had better not cover."""
     costs = CostGrid(Rect(8, 50, scene.width - 16, scene.height - 58))
     costs.add((text_rect(label) for label in scene.labels), TEXT_COST)
-    costs.add((device.rect for device in scene.devices if not device.wide), TEXT_COST)
+    costs.add((device.rect for device in scene.devices if not device.wide), DEVICE_COST)
     costs.add((device.rect for device in scene.devices if device.wide), NIC_COST)
     costs.add((box.rect for box in scene.boxes if box.kind == "segment"), SEGMENT_COST)
     costs.add((r for box in scene.boxes for r in _edges(box.rect)), OUTLINE_COST)
@@ -102,16 +104,16 @@ def _beside(rect: Rect, runs: Iterable[Rect]) -> float:
 
 def _callout_candidates(costs: CostGrid, layout: Layout, marker: Marker, most: int) -> list[Candidate]:
     """Return the candidates for a callout, its lines broken at the usual width, or another where that fits better."""
-    machine, foreign = _machine_of(layout, marker)
+    home, foreign = _home_of(layout, marker)
 
     def more(rect: Rect) -> float:
-        return costs.leader(rect, marker.at) + sum(FOREIGN_COST * rect.shares(area) for area in foreign)
+        return costs.leader(rect, marker.at) + sum(cost * rect.shares(area) for area, cost in foreign)
 
     forms: dict[tuple[str, ...], Form] = {}
     for limit, extra_cost in WRAP_COSTS.items():
         text = tuple(part for i, line in enumerate(marker.lines) for part in wrap(line, limit, bold=i == 0))
         forms.setdefault(text, Form(text, label_size(text), extra_cost))
-    areas = ((form, _about(machine, form.size)) for form in forms.values())
+    areas = ((form, _about(home, form.size)) for form in forms.values())
     return costs.cheapest(areas, marker.at, more, most) or [_only(form, marker.at) for form in forms.values()][-1:]
 
 
@@ -120,14 +122,18 @@ def _only(form: Form, at: Point) -> Candidate:
     return Candidate(0.0, form.lines, Rect(*at, *form.size))
 
 
-def _machine_of(layout: Layout, marker: Marker) -> tuple[Rect, list[Rect]]:
-    """Return the machine a marker is in, and all others."""
+def _home_of(layout: Layout, marker: Marker) -> tuple[Rect, list[tuple[Rect, float]]]:
+    """Return the box a note stands in or beside, the machine's or the pod's, and what it costs to cover others."""
     own = layout.rect_of(marker.netns)
     machines = [box.rect for box in layout.boxes if box.kind == "machine"]
     hosts = [box.rect for box in layout.boxes if box.kind == "host"]
     machines += [host for host in hosts if not any(host.inside(machine) for machine in machines)]
     home = next((machine for machine in machines if own.inside(machine)), own)
-    return home, [machine for machine in machines if machine is not home]
+    foreign = [(machine, FOREIGN_COST) for machine in machines if machine is not home]
+    foreign += [(box.rect, FOREIGN_COST) for box in layout.boxes if box.kind == "pod" and box.rect is not own]
+    if layout.is_pod(marker.netns):
+        return own, foreign + [(host, HOST_COST) for host in hosts if host.inside(home)]
+    return home, foreign
 
 
 def _about(machine: Rect, size: tuple[float, float]) -> Rect:

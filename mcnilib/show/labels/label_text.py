@@ -73,8 +73,16 @@ def rewrites(journey: Journey) -> dict[str, list[Step]]:
     return steps
 
 
+def by_writer(steps: Sequence[Step]) -> list[list[Step]]:
+    """Share steps out among the programs whose rules they are, in order; what a connection remembers has none."""
+    shared: dict[str, list[Step]] = {}
+    for step in steps:
+        shared.setdefault(step.origin.writer if step.table and step.origin else "", []).append(step)
+    return list(shared.values())
+
+
 def rewrite_lines(journey: Journey, steps: Sequence[Step]) -> tuple[str, ...]:
-    """Say what one namespace rewrote in a packet, and by whose rule; a reply is rewritten as its connection says."""
+    """Say what one program rewrote in a packet, and by whose rule; a reply is rewritten as its connection says."""
     writers = dict.fromkeys(step.origin.writer for step in steps if step.table and step.origin)
     back = " back" if journey.reply and not any(step.table for step in steps) else ""
     authors = (f"by {', '.join(writers)}",) if writers else ()

@@ -51,6 +51,11 @@ class Edge:
         """How it is drawn: as a request, a reply or an error."""
         return "error" if self.error else "reply" if self.reply else "request"
 
+    @property
+    def came(self) -> bool:
+        """Whether it ends in the namespace it came to, not in the one it had not left yet."""
+        return self.position in (ENTRY, INSIDE)
+
 
 Bundles = dict[Edge, list[Journey]]
 """The journeys that are drawn as one edge, in order of their first packet."""
@@ -117,8 +122,7 @@ def edge_line(layout: Layout, edge: Edge) -> Polyline:
         return ()
     points = _between(layout.graph, waypoints)
     start, end = _end(layout, waypoints[0], points[0][0]), _end(layout, waypoints[-1], points[-1][0])
-    pod = any(box.name == edge.ends_in and box.kind == "pod" for box in layout.boxes)
-    if edge.delivered or (edge.position == INSIDE and not pod):
+    if edge.delivered or (edge.position == INSIDE and not layout.is_pod(edge.ends_in)):
         return tidy((start, *points, end))
     return _cut(layout, tidy((start, *points)), edge)
 
@@ -174,11 +178,10 @@ def _end(layout: Layout, waypoint: Waypoint, x: float) -> Point:
 
 
 def _cut(layout: Layout, points: Polyline, edge: Edge) -> Polyline:
-    """End a line where its packets were lost: outside a pod's NIC, or inside the box of a host."""
-    if any(box.name == edge.ends_in and box.kind == "pod" for box in layout.boxes):
-        came = edge.position in (ENTRY, INSIDE)
-        x, y = points[-1] if came else points[0]
-        return (*points[:-1], (x, y + 16)) if came else ((x, y), (x, y + 16))
+    """End a line where its packets were lost: at a pod's NIC, or inside the box of a host."""
+    if layout.is_pod(edge.ends_in):
+        (x, y), *_ = points
+        return points if edge.came else ((x, y), (x, y + 16))
     if len(points) < 2:
         return points
     (ax, ay), (bx, by) = points[-2:]
@@ -222,7 +225,42 @@ def _returns(edge: Edge) -> bool:
 
 
 def route_edges(layout: Layout, edges: Iterable[Edge]) -> EdgeLines:
-    """Return the line of every edge, side by side where they share a cable, without those the picture cannot show."""
+    """Return the line of every edge, side by side where they share a cable, without those the picture cannot show.
+
+    What a pod loses ends inside of it, beside the NIC.
+    """
     lines = {edge: edge_line(layout, edge) for edge in edges}
-    shown = {edge: polyline for edge, polyline in lines.items() if len(polyline) > 1}
-    return {edge: shift(shown[edge], *offset) for edge, offset in offsets(shown).items()}
+    shown = {edge: polyline for edge, polyline in lines.items() if polyline}
+    moved = {edge: shift(shown[edge], *offset) for edge, offset in offsets(shown).items()}
+    spots: dict[str, list[Point]] = {}
+    for edge, polyline in moved.items():
+        if not edge.delivered and layout.is_pod(edge.ends_in):
+            free = spots.setdefault(edge.ends_in, free_spots(layout, edge.ends_in))
+            moved[edge] = _into_pod(polyline if edge.came else polyline[:1], free)
+    return {edge: polyline for edge, polyline in moved.items() if len(polyline) > 1}
+
+
+def _into_pod(polyline: Polyline, free: list[Point]) -> Polyline:
+    """Lead a line that reached a pod's NIC on to the nearest free spot, which is taken then; or end it below."""
+    x, y = polyline[-1]
+    if not free:
+        return (*polyline, (x, y + 16)) if len(polyline) < 2 else (*polyline[:-1], (x, y + 16))
+    spot = min(free, key=lambda point: abs(point[0] - x))
+    free.remove(spot)
+    return tidy((*polyline, (x, spot[1]), spot)) if len(polyline) > 1 else ((x, spot[1]), spot)
+
+
+SPOT = 22.0
+"""Width of the room for a marker, in pixels."""
+
+
+def free_spots(layout: Layout, pod: str) -> list[Point]:
+    """Return the spots for markers inside a pod: between and beside its NICs."""
+    rect = layout.rect_of(pod)
+    chips = sorted(device.rect for device in layout.devices.values() if device.netns == pod)
+    sides = [rect.x, *(side for chip in chips for side in (chip.x, chip.right)), rect.right]
+    gaps = [gap for gap in zip(sides[::2], sides[1::2], strict=True) if gap[1] - gap[0] >= SPOT]
+    y = chips[0].cy if chips else rect.bottom - SPOT / 2
+    one = [((left + right) / 2, y) for left, right in gaps if right - left < 2 * SPOT]
+    two = [(left + SPOT / 2, y) for left, right in gaps if right - left >= 2 * SPOT]
+    return one + two + [(right - SPOT / 2, y) for left, right in gaps if right - left >= 2 * SPOT]

@@ -6,7 +6,7 @@ because its frames never enter it. The end of a veth pair stands on top of that 
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 
 from mcnilib.linux.device.base import DeviceRole, LinkEnd
@@ -59,13 +59,14 @@ class Seat:
 
 
 def place_machine(layout: Layout, world: World, machine: Machine, rect: Rect, others: tuple[str, ...]) -> None:
-    """Place a machine and everything in it; `others` are members that are only named."""
+    """Place a machine and everything in it; `others` are members that are only named, also if they have a place."""
     host = world[machine.host]
     layout.add_box(host.name, "machine", rect)
     layout.add_label((host.name, ""), host.name, rect.x + PADDING, rect.y + 15, size=14.0, bold=True)
     _name_others(layout, host.name, others, rect)
     seats = _seats(world, machine, rect)
     panel = _panel(layout, host, seats, rect)
+    seats = [seat for seat in seats if seat.netns.name not in others]
     _keep_for_callouts(layout, host, seats, panel, rect)
     uplinks = _place_nics(layout, host, seats, panel, rect)
     for seat in seats:
@@ -85,8 +86,13 @@ def _name_panel(layout: Layout, host: Netns, panel: Rect) -> None:
 def _name_others(layout: Layout, host: str, others: tuple[str, ...], rect: Rect) -> None:
     room = rect.w - 3 * PADDING - text_width(host, 14, bold=True)
     if others:
-        text = ellipsize(f"also here: {', '.join(others)}", room)
+        text = ellipsize(folded(others), room)
         layout.add_label(("", ""), text, rect.right - PADDING, rect.y + 15, align="right", colour="quiet")
+
+
+def folded(names: Sequence[str]) -> str:
+    """Name what is left out of the picture."""
+    return f"{'take' if len(names) > 1 else 'takes'} no part: {', '.join(names)}"
 
 
 def _seats(world: World, machine: Machine, rect: Rect) -> list[Seat]:

@@ -8,7 +8,14 @@ from collections.abc import Iterable, Iterator, Sequence
 from itertools import pairwise
 from typing import NamedTuple
 
-from mcnilib.show.labels.label_text import loss_lines, new_addresses, numbers_in_short, rewrite_lines, rewrites
+from mcnilib.show.labels.label_text import (
+    by_writer,
+    loss_lines,
+    new_addresses,
+    numbers_in_short,
+    rewrite_lines,
+    rewrites,
+)
 from mcnilib.show.labels.text_metrics import FONT_SIZE, text_width
 from mcnilib.show.layout.edge_routing import (
     EDGE_GAP,
@@ -17,6 +24,7 @@ from mcnilib.show.layout.edge_routing import (
     Bundles,
     Edge,
     EdgeLines,
+    free_spots,
     offsets,
     position_of,
     tunnel_lines,
@@ -68,7 +76,8 @@ def _number_rect(at: Point, numbers: Sequence[int]) -> Rect:
 def spot_without_line(layout: Layout, step: Step) -> Point:
     """Return the spot of a step for which the picture has no line."""
     rect = layout.rect_of(step.netns)
-    return (rect.cx, rect.bottom)
+    inside = free_spots(layout, step.netns) if layout.is_pod(step.netns) else []
+    return inside[0] if inside else (rect.cx, rect.bottom)
 
 
 def place_markers(layout: Layout, scene: Scene, bundles: Bundles, lines: EdgeLines) -> list[Marker]:
@@ -84,19 +93,21 @@ def place_markers(layout: Layout, scene: Scene, bundles: Bundles, lines: EdgeLin
 
 
 def _rewrites(layout: Layout, taken: list[Rect], bundles: Bundles, lines: EdgeLines) -> Iterator[Marker]:
-    """Yield a marker for every namespace that rewrites addresses, once for all packets it does the same to."""
+    """Yield a marker for every program that rewrites addresses in a namespace, once for all packets it does the same
+    to."""
     marked: set[tuple[str, tuple[str, ...]]] = set()
     for edge in lines:
         firsts = {netns: (j, steps) for j in reversed(bundles[edge]) for netns, steps in rewrites(j).items()}
         for netns in dict.fromkeys(netns for journey in bundles[edge] for netns in rewrites(journey)):
-            journey, steps = firsts[netns]
-            what = (netns, new_addresses(steps))
-            if what not in marked:
-                marked.add(what)
-                others = [r for other_edge, points in lines.items() if other_edge != edge for r in strokes(points, 3)]
-                at = _clear(_rewriting(layout, lines[edge], steps[0]), taken, others)
-                taken.append(marker_rect(at).grow(5))
-                yield Marker("rewrite", at, rewrite_lines(journey, steps), netns)
+            journey, all_steps = firsts[netns]
+            for steps in by_writer(all_steps):
+                what = (netns, new_addresses(steps))
+                if what not in marked:
+                    marked.add(what)
+                    others = [r for other, points in lines.items() if other != edge for r in strokes(points, 3)]
+                    at = _clear(_rewriting(layout, lines[edge], steps[0]), taken, others)
+                    taken.append(marker_rect(at).grow(5))
+                    yield Marker("rewrite", at, rewrite_lines(journey, steps), netns)
 
 
 def _rewriting(layout: Layout, polyline: Polyline, step: Step) -> list[Point]:

@@ -2,8 +2,8 @@
 
 Machines stand in a row with their pods inside, the wires run below them, whatever else is plugged into the wires
 stands in the bottom row. The plan of the one cluster is written down here; any other world gets a plan computed from
-its own links. `focus` says which namespaces are drawn at all; it belongs to a story, not to a run, so nothing moves
-when a setting changes.
+its own links. `focus` says which namespaces have a place; it belongs to a story, not to a run, so nothing moves when a
+setting changes. `drawn` says which of them are drawn; the others, which play no part, are named and left out.
 """
 
 from __future__ import annotations
@@ -29,29 +29,38 @@ class Machine:
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """Machines and other hosts left to right, segments top to bottom. An empty focus means everything."""
+    """Machines and other hosts left to right, segments top to bottom. What is empty of `focus` and `drawn` means
+    everything."""
 
     machines: tuple[Machine, ...]
     outside: tuple[str, ...] = ()
     segments: tuple[str, ...] = ()
     focus: frozenset[str] = frozenset()
+    drawn: frozenset[str] = frozenset()
     width: float = 864.0  # pixels
-    least: int = 2  # machines that are drawn even when fewer are in the focus
 
     def look_at(self, names: Iterable[str]) -> Plan:
         """Return the same plan with these namespaces and segments in its focus."""
         return replace(self, focus=frozenset(names))
 
+    def fold(self, names: Iterable[str]) -> Plan:
+        """Return the plan that draws only these, on a narrower sheet where one machine is left, or little else."""
+        plan = replace(self, drawn=frozenset(names))
+        narrower = len(plan.shown_machines()) == 1 and sum(map(plan.draws, self.outside)) < 2
+        return replace(plan, width=min(self.width, NARROWER)) if narrower else plan
+
     def sees(self, name: str) -> bool:
         """Tell whether a namespace or segment is in the focus."""
         return not self.focus or name in self.focus
 
+    def draws(self, name: str) -> bool:
+        """Tell whether a namespace or segment is drawn."""
+        return self.sees(name) and (not self.drawn or name in self.drawn)
+
     def shown_machines(self) -> tuple[Machine, ...]:
-        """Return the machines in focus, with only the members in focus, filled up from the left to the least number."""
-        seen = [m for m in self.machines if self.sees(m.host) or any(map(self.sees, m.members))]
-        spare = [m for m in self.machines if m not in seen][: max(0, self.least - len(seen))]
-        kept = [m for m in self.machines if m in seen or m in spare]
-        return tuple(Machine(m.host, tuple(filter(self.sees, m.members))) for m in kept)
+        """Return the machines that are drawn, or have members that are, with those members that have a place."""
+        shown = [m for m in self.machines if any(map(self.draws, (m.host, *m.members)))]
+        return tuple(Machine(m.host, tuple(filter(self.sees, m.members))) for m in shown)
 
     def hidden(self, shown: Iterable[str]) -> tuple[str, ...]:
         """Name the namespaces of the plan that are not among the shown ones."""
@@ -59,6 +68,9 @@ class Plan:
         everyone = [name for m in self.machines for name in (m.host, *m.members)]
         return tuple(name for name in (*everyone, *self.outside) if name not in there)
 
+
+NARROWER = 640.0
+"""Width of a sheet with one machine, in pixels."""
 
 CLUSTER_PLAN = Plan(
     machines=(
@@ -106,7 +118,18 @@ def link_graph(world: World) -> nx.Graph:
 
 
 def focus_of(world: World, *traces: Trace) -> frozenset[str]:
-    """Name the namespaces and segments that conversations touch or aim at, with the routers between the segments."""
+    """Name what takes part in conversations, with the routers between the segments."""
+    members = {m.host: m.members for m in plan_of(world).machines}
+    routers = (
+        n.name
+        for n in world
+        if n.name not in members and len({world.segment_of(n.name, x.name) for x in n.links} - {None}) > 1
+    )
+    return taking_part(world, *traces) | set(routers)
+
+
+def taking_part(world: World, *traces: Trace) -> frozenset[str]:
+    """Name the namespaces and segments that packets touch or aim at."""
     owners = {
         a.ip: netns.name for netns in world for link in netns.links for a in link.addresses if not a.ip.is_loopback
     }
@@ -114,14 +137,7 @@ def focus_of(world: World, *traces: Trace) -> frozenset[str]:
     journeys = [journey for course in courses for journey in course.journeys]
     names = {name for journey in journeys for name in _touched(journey, owners)}
     asked = (world.segment_of(journey.last.netns, journey.last.oif) for journey in journeys)
-    names |= {segment.name for segment in asked if segment}  # where nobody answered
-    members = {m.host: m.members for m in plan_of(world).machines}
-    routers = (
-        n.name
-        for n in world
-        if n.name not in members and len({world.segment_of(n.name, x.name) for x in n.links} - {None}) > 1
-    )
-    return frozenset(names | set(routers))
+    return frozenset(names | {segment.name for segment in asked if segment})  # where nobody answered
 
 
 def _touched(journey: Journey, owners: dict[IPv4Address, str]) -> Iterator[str]:

@@ -128,6 +128,10 @@ class Layout:
                 return box.rect
         raise KeyError(f"{name} is not in the picture")
 
+    def is_pod(self, name: str) -> bool:
+        """Tell whether a namespace is drawn as a pod."""
+        return any(box.name == name and box.kind == "pod" for box in self.boxes)
+
     def add_waypoint(self, waypoint: Waypoint, y: float) -> None:
         """Place a waypoint at a height."""
         self.graph.add_node(waypoint, y=y)

@@ -9,7 +9,7 @@ from mcnilib.linux.device.link import Link
 from mcnilib.linux.netns import Netns
 from mcnilib.show.labels.text_metrics import ellipsize, text_width
 from mcnilib.show.layout.geometry import Rect
-from mcnilib.show.layout.machine_layout import MACHINE_HEIGHT, place_machine
+from mcnilib.show.layout.machine_layout import MACHINE_HEIGHT, folded, place_machine
 from mcnilib.show.layout.plan import Plan
 from mcnilib.show.layout.scene import Layout
 from mcnilib.world.world import World
@@ -35,7 +35,7 @@ def place_world(world: World, plan: Plan) -> Layout:
     _stretch_segments(layout, world, plan)
     hidden = plan.hidden([box.name for box in layout.boxes] + _named(plan))
     if hidden:
-        text = ellipsize(f"not drawn: {', '.join(hidden)}", plan.width - 2 * SHEET_MARGIN)
+        text = ellipsize(folded(hidden), plan.width * 0.98 - 2 * SHEET_MARGIN)
         layout.add_label(("", ""), text, SHEET_MARGIN, bottom + 16, colour="quiet")
         bottom += 20
     layout.height = bottom + SHEET_MARGIN
@@ -50,12 +50,12 @@ def _named(plan: Plan) -> list[str]:
 
 def _place_machines(layout: Layout, world: World, plan: Plan) -> float:
     there = {netns.name for netns in world}
+    members_of = {m.host: m.members for m in plan.machines}
     machines = [m for m in plan.shown_machines() if m.host in there]
-    whole = {m.host: m.members for m in plan.machines}
     wide = (plan.width - 2 * SHEET_MARGIN - MACHINE_GAP * (len(machines) - 1)) / max(1, len(machines))
     for number, machine in enumerate(machines):
         rect = Rect(SHEET_MARGIN + number * (wide + MACHINE_GAP), TITLE_HEIGHT, wide, MACHINE_HEIGHT)
-        others = tuple(name for name in whole[machine.host] if name not in machine.members and name in there)
+        others = tuple(name for name in members_of[machine.host] if not plan.draws(name) and name in there)
         place_machine(layout, world, machine, rect, others)
     return TITLE_HEIGHT + (MACHINE_HEIGHT if machines else 0.0)
 
@@ -65,7 +65,7 @@ def _place_segments(layout: Layout, world: World, plan: Plan, y: float) -> float
     for name in plan.segments:
         segment = next((s for s in world.segments if s.name == name), None)
         plugged = [p for p in segment.ports if layout.draws((p.netns, p.link))] if segment else []
-        if not segment or not (plan.sees(name) or plugged):
+        if not segment or not (plan.draws(name) or (plugged and not plan.drawn)):
             continue
         layout.add_box(name, "segment", Rect(0, y, 0, SEGMENT_HEIGHT))
         layout.add_waypoint((name, ""), y + SEGMENT_HEIGHT / 2)
@@ -81,7 +81,10 @@ def _place_outside(layout: Layout, world: World, plan: Plan, y: float) -> float:
     there = {netns.name for netns in world}
     hosts = [name for name in plan.outside if name in there and plan.sees(name)]
     devices = {name: _shown_nics(layout, world[name], world) for name in hosts}
-    for name, (x, wide) in zip(hosts, _abreast(devices, plan.width), strict=True):
+    places = dict(zip(hosts, _abreast(devices, plan.width), strict=True))
+    hosts = list(filter(plan.draws, hosts))
+    for name in hosts:
+        x, wide = places[name]
         _place_host(layout, world, name, devices[name], Rect(x, y + ROW_GAP, wide, HOST_HEIGHT))
     _keep_for_callouts(
         layout, plan, hosts, Rect(SHEET_MARGIN, y + ROW_GAP - 6, plan.width - 2 * SHEET_MARGIN, HOST_HEIGHT + 18)

@@ -26,7 +26,7 @@ from mcnilib.show.layout.edge_routing import (
 )
 from mcnilib.show.layout.geometry import Point, Polyline, shift
 from mcnilib.show.layout.markers import number_rect, place_markers, place_numbers, spot_without_line
-from mcnilib.show.layout.plan import Plan, focus_of, plan_of
+from mcnilib.show.layout.plan import Plan, focus_of, plan_of, taking_part
 from mcnilib.show.layout.scene import Arrow, Cable, Callout, Label, Layout, Scene, Waypoint
 from mcnilib.show.layout.world_layout import place_world
 from mcnilib.trace.explain import tell
@@ -61,15 +61,15 @@ class Drawing:
 def lay_out(world: World, trace: Trace, plan: Plan | None = None, highlight: tuple[int, int] | None = None) -> Drawing:
     """Place the world, the ways of the packets, and the words about what happened to them.
 
-    Without a plan the world gets its own, looking at what the conversation touches. `highlight` is a packet's number
-    and the index of one of its steps: the way up to there is emphasised.
+    Without a plan the world gets its own: what takes part in the conversation, and nothing else. `highlight` is a
+    packet's number and the index of one of its steps: the way up to there is emphasised.
     """
-    plan = plan or plan_of(world).look_at(focus_of(world, trace))
+    plan = plan or plan_of(world).look_at(focus_of(world, trace)).fold(taking_part(world, trace))
     layout = _layout(_LayoutInput(_outline(world), plan, world))
     bundles = _bundles(layout, trace)
     lines = route_edges(layout, bundles)
     scene = _scene(layout, trace)
-    labels = captions(layout, world, trace, plan)
+    labels = captions(layout, world, trace, plan, lines)
     written = replace(scene, labels=scene.labels + labels)
     markers = place_markers(layout, written, bundles, lines)
     numbers_at = place_numbers(written, lines, markers, bundles)
@@ -79,7 +79,7 @@ def lay_out(world: World, trace: Trace, plan: Plan | None = None, highlight: tup
     sentences = tell(trace)
     trail = _trail(layout, trace, bundles, lines, *highlight) if highlight else ()
     title, description, works = sentences[0], "\n".join(sentences[1:]), trace.outcome.works
-    return Drawing(scene, (*samples(plan, trace), *arrows), callouts, labels, works, title, description, trail)
+    return Drawing(scene, (*samples(plan, lines), *arrows), callouts, labels, works, title, description, trail)
 
 
 def lay_out_steps(world: World, trace: Trace, plan: Plan, steps: Iterable[tuple[int, int]]) -> Iterator[Drawing]:

@@ -1,4 +1,5 @@
-"""The picture of a story: one plan for all its settings, so that only the paths change under the reader's hands.
+"""The picture of a story: one plan for all its settings, so that only the paths change under the reader's hands, and
+what plays a part.
 
 The plan looks at everything that any single change of a setting touches. Where that would be too crowded to read, it
 looks at what the two ends of the conversation at hand need; then the picture changes with them, and only with them.
@@ -10,28 +11,37 @@ from functools import lru_cache
 
 from mcnilib.cluster.settings import Settings
 from mcnilib.scenarios.scenario import Scenario, neighbours
-from mcnilib.show.layout.plan import Plan, focus_of, plan_of
+from mcnilib.show.layout.plan import Plan, focus_of, plan_of, taking_part
 from mcnilib.show.picture.drawing import Drawing, lay_out
 
 MOST_MACHINES, MOST_MEMBERS = 2, 2
 """More machines in a picture, or more pods in a machine, leave too little room for their words."""
 
 
-def picture_of(story: Scenario, settings: Settings, highlight: tuple[int, int] | None = None) -> Drawing:
+def picture_of(
+    story: Scenario, settings: Settings, highlight: tuple[int, int] | None = None, *, everything: bool = False
+) -> Drawing:
     """Lay out the picture of a story under some settings; `highlight` is a packet and the index of one of its steps.
 
-    Pictures shown once, or prefetched, are kept.
+    What plays no part is left out; `everything` draws it too, faintly. Pictures shown once, or prefetched, are kept.
     """
-    return _picture(story, settings, highlight)
+    return _picture(story, settings, highlight, everything)
 
 
 @lru_cache(maxsize=1024)
-def _picture(story: Scenario, settings: Settings, highlight: tuple[int, int] | None) -> Drawing:
-    return lay_out(story.world(settings), story.run(settings), plan_for(story, settings), highlight)
+def _picture(story: Scenario, settings: Settings, highlight: tuple[int, int] | None, everything: bool) -> Drawing:
+    return lay_out(story.world(settings), story.run(settings), plan_for(story, settings, everything), highlight)
 
 
-def plan_for(story: Scenario, settings: Settings) -> Plan:
-    """Return where everything stands in the pictures of a story."""
+def plan_for(story: Scenario, settings: Settings, everything: bool = False) -> Plan:
+    """Return where everything stands in the picture of a story, without what plays no part, or with `everything`."""
+    plan = _places(story, settings)
+    way = story.way(settings)
+    part = taking_part(story.world(settings), story.run(settings)) | {way.client, way.server}
+    return plan if everything else plan.fold(part)
+
+
+def _places(story: Scenario, settings: Settings) -> Plan:
     plan = _plan(story, None)
     if crowded(plan):
         way = story.way(settings)

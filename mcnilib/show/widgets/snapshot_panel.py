@@ -13,7 +13,7 @@ import ipywidgets as widgets
 
 from mcnilib.show.html.markup import Bundle, Html, block, element, error_boundary, sentence
 from mcnilib.show.html.style import style_sheet
-from mcnilib.show.layout.plan import focus_of, plan_of
+from mcnilib.show.layout.plan import focus_of, plan_of, taking_part
 from mcnilib.show.picture.drawing import lay_out
 from mcnilib.show.widgets.controls import WIDE
 from mcnilib.show.widgets.trace_view import TraceView, Viewed
@@ -63,7 +63,7 @@ class SnapshotPanel(widgets.VBox):  # type: ignore[misc]
         world = changed(self.snapshot.world, self.commands.value)
         trace = replace(self.snapshot, world=world).trace(flow, servers)
         before = self.snapshot.trace(flow, servers) if world is not self.snapshot.world else None
-        plan = plan_of(world).look_at(focus_of(world, trace))  # all ends have the same places
+        plan = plan_of(world).look_at(focus_of(world, trace)).fold(taking_part(world, trace))  # the same for all ends
         viewed = Viewed(
             world,
             trace,
