@@ -82,7 +82,7 @@ def test_what_a_connection_repeats_for_later_packets_is_said_once():
 
 def test_what_two_programs_rewrite_are_two_notes():
     story = scenario("multi-nic-to-clusterip")
-    notes = picture_of(story, story.start().but(endpoint="mac1", default_nic="eth0")).callouts
+    notes = picture_of(story, story.start().but(nat_outgoing=True)).callouts
     there = [(note.lines[0], note.lines[-1]) for note in notes if note.role == "rewrite"][:2]
     assert there == [("1 rewritten", "by kube-proxy 1.28"), ("1 rewritten", "by Felix v3.32")]
 

@@ -86,11 +86,11 @@ def _name_panel(layout: Layout, host: Netns, panel: Rect) -> None:
 def _name_others(layout: Layout, host: str, others: tuple[str, ...], rect: Rect) -> None:
     room = rect.w - 3 * PADDING - text_width(host, 14, bold=True)
     if others:
-        text = ellipsize(folded(others), room)
+        text = ellipsize(left_out(others), room)
         layout.add_label(("", ""), text, rect.right - PADDING, rect.y + 15, align="right", colour="quiet")
 
 
-def folded(names: Sequence[str]) -> str:
+def left_out(names: Sequence[str]) -> str:
     """Name what is left out of the picture."""
     return f"{'take' if len(names) > 1 else 'takes'} no part: {', '.join(names)}"
 

@@ -9,7 +9,7 @@ from mcnilib.linux.device.link import Link
 from mcnilib.linux.netns import Netns
 from mcnilib.show.labels.text_metrics import ellipsize, text_width
 from mcnilib.show.layout.geometry import Rect
-from mcnilib.show.layout.machine_layout import MACHINE_HEIGHT, folded, place_machine
+from mcnilib.show.layout.machine_layout import MACHINE_HEIGHT, left_out, place_machine
 from mcnilib.show.layout.plan import Plan
 from mcnilib.show.layout.scene import Layout
 from mcnilib.world.world import World
@@ -35,7 +35,7 @@ def place_world(world: World, plan: Plan) -> Layout:
     _stretch_segments(layout, world, plan)
     hidden = plan.hidden([box.name for box in layout.boxes] + _named(plan))
     if hidden:
-        text = ellipsize(folded(hidden), plan.width * 0.98 - 2 * SHEET_MARGIN)
+        text = ellipsize(left_out(hidden), plan.width * 0.98 - 2 * SHEET_MARGIN)
         layout.add_label(("", ""), text, SHEET_MARGIN, bottom + 16, colour="quiet")
         bottom += 20
     layout.height = bottom + SHEET_MARGIN
