@@ -26,6 +26,8 @@ WHOLE = (
     "mcnilib/kernel/record.json",
     "mcnilib/kernel/fuzz.json",
     "mcnilib/show/labels/dejavu_sans.json",
+    "mcnilib/show/widgets/link.js",
+    "mcnilib/show/widgets/panel.js",
 )
 EXECUTABLES = ("binder/postBuild", "binder/start")
 FOLDERS = {"mcnilib": "**/*.py", "mcnilib/site/parts": "*", "binder": "*", "docs": "*.md", "notebooks": "*.ipynb"}

@@ -100,6 +100,7 @@ class Scenario:
     way: Callable[[Settings], DialTarget]
     claim: Callable[[Settings], Claim]
     notebook: str = ""
+    folded: tuple[str, ...] = ()  # of `settings`, those that matter least: a panel shows them when they are asked for
     defaults: tuple[tuple[str, object], ...] = ()  # where the scenario starts, as far as it differs from Settings()
     values: tuple[tuple[str, tuple[object, ...]], ...] = ()  # the values of a setting that make sense here, if not all
     patience: float = 5.0

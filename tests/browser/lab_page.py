@@ -11,6 +11,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 
+import nbformat
 from playwright.sync_api import Browser, Locator, Page
 
 from browser.server import LabServer
@@ -96,6 +97,12 @@ class LabPage:
         self.page.set_default_timeout(PATIENCE)
         self.page.on("pageerror", lambda error: self.errors.append(str(error)))
         self.page.on("console", lambda said: self.errors.append(said.text) if said.type == "error" else None)
+
+    def save(self, name: str, *cells: object) -> str:
+        """Write a notebook that names its kernel, else JupyterLab asks the reader for one; return its name."""
+        kernel = {"kernelspec": {"name": "python3", "display_name": "Python 3", "language": "python"}}
+        nbformat.write(nbformat.v4.new_notebook(cells=cells, metadata=kernel), self.server.root / name)
+        return name
 
     def open(self, notebook: str, query: str = "") -> LabPage:
         """Open a notebook of the server's folder, by a link that says `query`, and wait until its kernel is idle."""

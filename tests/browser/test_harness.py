@@ -31,17 +31,10 @@ w.VBox([box, version, again, out])
 """
 
 
-def save(lab, name, *cells):
-    """Write a notebook that names its kernel, else JupyterLab asks the reader for one."""
-    kernel = {"kernelspec": {"name": "python3", "display_name": "Python 3", "language": "python"}}
-    nbformat.write(nbformat.v4.new_notebook(cells=cells, metadata=kernel), lab.server.root / name)
-    return name
-
-
 @pytest.fixture(scope="module")
 def opened(server, browser):
     with new_page(browser, server) as lab:
-        name = save(lab, "small.ipynb", nbformat.v4.new_markdown_cell("# A title"), nbformat.v4.new_code_cell(CELL))
+        name = lab.save("small.ipynb", nbformat.v4.new_markdown_cell("# A title"), nbformat.v4.new_code_cell(CELL))
         yield lab.open(name)
 
 
@@ -106,6 +99,6 @@ def test_what_the_page_complains_about_is_collected(small):
 
 
 def test_a_cell_that_raises_is_reported(lab):
-    name = save(lab, "broken.ipynb", nbformat.v4.new_code_cell("1 / 0"))
+    name = lab.save("broken.ipynb", nbformat.v4.new_code_cell("1 / 0"))
     with pytest.raises(AssertionError, match="ZeroDivisionError: division by zero"):
         lab.open(name).run_all()

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import re
 
+import nbformat
 import pytest
 from playwright.sync_api import expect
 
+from browser.accessibility import FAULTS
 from browser.lab_page import new_page
 
 FLAGSHIP = "07-macvlan-to-calico-across-nodes.ipynb"
@@ -34,6 +36,80 @@ def test_the_arrow_keys_walk_through_the_conversation(panel) -> None:
         expect(status).to_contain_text(says)
         expect(shown.locator("tr[aria-current=step]")).to_have_count(0 if key == "Home" else 1)
     assert lab.errors == []
+
+
+def test_stepper_verdict_and_picture_fit_into_the_window(panel) -> None:
+    lab, shown = panel
+    lab.page.set_viewport_size({"width": 1440, "height": 900})
+    verdict, stepper, picture = (
+        shown.locator(s).bounding_box() for s in (".mcni-verdict", ".mcni-stepper", "svg[role=img]")
+    )
+    assert verdict["y"] < stepper["y"] < picture["y"]
+    assert picture["y"] + picture["height"] - verdict["y"] < 780  # what JupyterLab leaves of 900
+
+
+def test_settings_that_matter_less_are_there_when_they_are_asked_for(panel) -> None:
+    _, shown = panel
+    more, label = shown.locator("button.mcni-more"), shown.get_by_text("node rp_filter", exact=True)
+    expect(more).to_have_attribute("aria-expanded", "false")
+    expect(label).to_be_hidden()
+    more.click()
+    expect(more).to_have_attribute("aria-expanded", "true")
+    expect(label).to_be_visible()
+
+
+def test_keys_stay_in_the_panel_and_a_group_is_one_stop(panel) -> None:
+    lab, shown = panel
+    active = "window.jupyterapp.shell.currentWidget.content.activeCellIndex"
+    shown.locator(".mcni-verdict").click()
+    before = lab.page.evaluate(active)
+    group = shown.locator("[role=radiogroup]").filter(has_text="protocol")
+    group.locator("[role=radio][aria-checked=true]").focus()
+    for key, chosen in (("ArrowRight", "UDP"), ("ArrowDown", "ICMP"), ("ArrowDown", "TCP"), ("ArrowLeft", "ICMP")):
+        lab.page.keyboard.press(key)
+        expect(group.locator("[role=radio][aria-checked=true]")).to_have_text(chosen)
+        expect(group.locator(":focus")).to_have_text(chosen)
+    lab.page.keyboard.press("Home")
+    lab.page.keyboard.press("ArrowRight")
+    assert lab.page.evaluate(active) == before
+    lab.page.keyboard.press("Tab")
+    expect(group.locator(":focus")).to_have_count(0)
+    lab.page.keyboard.press("Shift+Tab")
+    expect(group.locator(":focus")).to_have_text("TCP")
+    assert lab.errors == []
+
+
+def test_everything_in_a_panel_has_a_name(panel, axe) -> None:
+    lab, _ = panel
+    lab.page.evaluate(axe)
+    assert lab.page.evaluate(FAULTS.replace("(document", "('.mcni-panel'")) == []
+
+
+def test_the_link_is_one_of_this_server_and_can_be_copied(panel) -> None:
+    lab, shown = panel
+    lab.page.context.grant_permissions(["clipboard-read", "clipboard-write"])
+    link = f"http://127.0.0.1:{lab.server.port}/lab/tree/{FLAGSHIP}?mcni=macvlan-to-calico-across-nodes"
+    field = shown.get_by_label("link to this state; paste another one to open it")
+    expect(field).to_have_value(re.compile(f"^{re.escape(link)}"))
+    shown.get_by_role("button", name="copy link").click()
+    expect(shown.get_by_text("copied")).to_be_visible()
+    assert lab.page.evaluate("navigator.clipboard.readText()") == field.input_value()
+
+
+def test_a_panel_is_enlarged_alone(server, browser) -> None:
+    cell = "from mcnilib import explore, scenario\nexplore(scenario('6'), {})"
+    cells = [nbformat.v4.new_code_cell(cell.format(size)) for size in ("scale=1.6", "")]
+    with new_page(browser, server) as lab:
+        lab.page.set_viewport_size({"width": 1900, "height": 1600})
+        lab.open(lab.save("two.ipynb", *cells)).run_all()
+        sizes = "nodes => nodes.map(node => parseFloat(getComputedStyle(node).fontSize))"
+        for selector in (".mcni-verdict", ".mcni-settings button >> nth=0", ".mcni-steps"):
+            large, small = (
+                panel.locator(selector).evaluate_all(sizes)[0] for panel in lab.page.locator(".mcni-panel").all()
+            )
+            assert large == pytest.approx(1.6 * small)
+        widths = [picture.bounding_box()["width"] for picture in lab.page.locator("svg[role=img]").all()]
+        assert widths[0] > widths[1]
 
 
 def test_a_page_opened_with_a_link_shows_the_state_of_the_link(server, browser) -> None:

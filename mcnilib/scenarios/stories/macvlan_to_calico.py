@@ -81,6 +81,7 @@ SCENARIOS = (
         way=lambda settings: DialTarget("mac1", "cal2"),
         claim=_claim,
         notebook="07-macvlan-to-calico-across-nodes.ipynb",
+        folded=("encapsulation", "felix_invalid", "node_rp_filter", "pod_rp_filter"),
     ),
     Scenario(
         number=8,

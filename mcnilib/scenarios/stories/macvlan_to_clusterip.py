@@ -63,6 +63,7 @@ SCENARIOS = (
             "know the cluster CIDR?"
         ),
         settings=("endpoint", "encapsulation", "cluster_cidr", "kube_proxy", "be_liberal", "restarted", "protocol"),
+        folded=("encapsulation", "kube_proxy", "be_liberal", "restarted"),
         way=lambda settings: to_service("mac1", settings.endpoint),
         claim=lambda settings: _SYMMETRIC,
         notebook="09-macvlan-to-clusterip-calico.ipynb",

@@ -19,6 +19,7 @@ SCENARIOS = (
             "By which NIC does mul1 answer? Which two rules stand in the way, and in which order?"
         ),
         settings=("kube_proxy", "be_liberal", "restarted", "felix_invalid", "tuning", "placement", "protocol"),
+        folded=("tuning",),
         way=lambda settings: DialTarget("mac1", by_placement(settings, "mul1", "mul2")),
         claim=lambda settings: _CLAIM,
         notebook=_NOTEBOOK,

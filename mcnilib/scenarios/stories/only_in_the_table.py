@@ -55,6 +55,7 @@ SCENARIOS = (
             "routing tables: where does mul1's answer go, and who can make nothing of it?"
         ),
         settings=("nat_outgoing", "encapsulation", "felix_invalid", *ROUTING),
+        folded=("encapsulation", "felix_invalid"),
         way=lambda settings: to_underlay(by_placement(settings, "cal1", "cal2"), "mul1"),
         claim=lambda settings: _TO_MULTI,
         defaults=(("nat_outgoing", False), ("encapsulation", Encapsulation.VXLAN)),

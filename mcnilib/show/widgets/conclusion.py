@@ -46,10 +46,10 @@ from mcnilib.show.html.markup import (
     status,
 )
 from mcnilib.show.html.outcome import Remark, no_remark, reasons_html, verdict_html
-from mcnilib.show.html.style import conclusion_style, style_sheet
 from mcnilib.show.picture.palette import role_of
 from mcnilib.show.picture.story_picture import picture_of
 from mcnilib.show.widgets.controls import Controls
+from mcnilib.show.widgets.frame import PanelFrame
 from mcnilib.show.widgets.prefetch import Prefetch, running_loop
 from mcnilib.show.widgets.trace_view import Picture
 
@@ -100,7 +100,7 @@ def _head(text: str) -> Any:
     return widgets.HTML(element("div", text, class_="head"), layout=widgets.Layout(align_self="flex-end"))
 
 
-class ConclusionPanel(widgets.VBox):  # type: ignore[misc]
+class ConclusionPanel(PanelFrame):
     """Controls, the computed table, the conversation behind the chosen cell, and the document's own table."""
 
     def __init__(self, settings: Settings, scale: float = 1.0, remark: Remark = no_remark) -> None:
@@ -112,9 +112,8 @@ class ConclusionPanel(widgets.VBox):  # type: ignore[misc]
         self.table = ConclusionTable(self.choose)
         self.picture = Picture(scale)
         self.summary, self.verdict, self.facts, self.reasons, self.document = (widgets.HTML() for _ in range(5))
-        sheets = widgets.HTML(style_sheet(scale) + conclusion_style(scale))
         below = [self.verdict, self.facts, self.picture, self.reasons, self.document]
-        super().__init__([sheets, box, self.summary, self.table, *below])
+        super().__init__([box, self.summary, self.table, *below], scale)
         self.refresh()
 
     @error_boundary

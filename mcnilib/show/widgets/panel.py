@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from functools import partial
+from pathlib import Path
 from typing import Any
 
 import anywidget
@@ -17,34 +18,28 @@ import traitlets
 
 from mcnilib.cluster.settings import Settings
 from mcnilib.errors import McniError, error_text
-from mcnilib.scenarios.link import parse_link, print_link
+from mcnilib.scenarios.link import BINDER, parse_link, print_link
 from mcnilib.scenarios.scenario import Scenario, neighbours
 from mcnilib.show.html.markup import Bundle, error_boundary, status
 from mcnilib.show.html.outcome import Remark, no_remark, reasons_html
-from mcnilib.show.html.style import style_sheet
 from mcnilib.show.picture.story_picture import picture_of
 from mcnilib.show.widgets.controls import Controls
+from mcnilib.show.widgets.frame import PanelFrame
 from mcnilib.show.widgets.trace_view import TraceView, Viewed
-
-READER = """
-export default {
-  render({ model }) {
-    const opened = performance.getEntriesByType("navigation")[0]?.name ?? "";
-    if (opened.includes("mcni=") && !model.get("value")) {
-      model.set("value", opened.slice(opened.indexOf("?")));
-      model.save_changes();
-    }
-  },
-};
-"""
-"""JupyterLab takes what follows the question mark out of the address bar; the browser remembers how it came here."""
 
 
 class PageAddress(anywidget.AnyWidget):
-    """Shows nothing; `value` becomes what followed the question mark when the page was opened, if it holds a state."""
+    """A button that copies `link`, and what the page says about itself.
 
-    _esm = READER
+    `value` becomes what followed the question mark when the page was opened, if it holds a state; JupyterLab takes it
+    out of the address bar, the browser remembers it. `base` becomes the address of this notebook's folder, where
+    others can open it too.
+    """
+
+    _esm = Path(__file__).with_name("link.js")
     value = traitlets.Unicode("").tag(sync=True)
+    base = traitlets.Unicode("").tag(sync=True)
+    link = traitlets.Unicode("").tag(sync=True)
 
 
 class Permalink(widgets.HBox):  # type: ignore[misc]
@@ -56,21 +51,24 @@ class Permalink(widgets.HBox):  # type: ignore[misc]
     def __init__(self, story: Scenario, take: Callable[[Settings], None]) -> None:
         """Wait for `show`."""
         self._story, self._take, self._shown = story, take, ""
+        self._settings: Settings | None = None
         self.link = _field()
         self.link.observe(lambda change: self._pasted(change["new"]), names="value")
         self.address = PageAddress()
         self.address.observe(lambda change: self._opened(change["new"]), names="value")
+        self.address.observe(lambda change: self._moved(), names="base")
         self.remark = widgets.HTML()
         layout = widgets.Layout(align_items="center", flex_flow="row wrap", grid_gap="4px")
-        super().__init__([self.link, self.remark, self.address], layout=layout)
+        super().__init__([self.link, self.address, self.remark], layout=layout)
         self.add_class("mcni-share")
 
     def show(self, settings: Settings) -> None:
-        """Print the link of these settings."""
-        link = print_link(self._story, settings)
+        """Print the link of these settings, on the server the page comes from."""
+        link = print_link(self._story, settings, self.address.base or BINDER)
         if link != self._shown:
             self._say("")
-        self._shown = self.link.value = link
+        self._settings = settings
+        self._shown = self.link.value = self.address.link = link
 
     def show_error(self, problem: Exception) -> None:
         """Say what is wrong beside the field."""
@@ -80,6 +78,12 @@ class Permalink(widgets.HBox):  # type: ignore[misc]
     def _pasted(self, text: str) -> None:
         if text != self._shown:
             self._say(self._follow(text.strip()))
+
+    @error_boundary
+    def _moved(self) -> None:
+        """Print the link anew: now it is known which server the page comes from."""
+        if self._settings:
+            self.show(self._settings)
 
     @error_boundary
     def _opened(self, text: str) -> None:
@@ -108,25 +112,25 @@ class Permalink(widgets.HBox):  # type: ignore[misc]
 
 def _field() -> Any:
     return widgets.Text(
-        description="link to this state",
+        description="link to this state; paste another one to open it",
         tooltip="Copy it to send this very state; paste another one here to see what it shows",
         continuous_update=False,
         style={"description_width": "initial"},
-        layout=widgets.Layout(width="40em"),
+        layout=widgets.Layout(width="60em", max_width="100%"),
     )
 
 
-class Panel(widgets.VBox):  # type: ignore[misc]
+class Panel(PanelFrame):
     """A scenario under settings that can be changed, and a conversation that can be walked through."""
 
     def __init__(self, story: Scenario, settings: Settings, scale: float = 1.0, remark: Remark = no_remark) -> None:
         """Build the controls and show the first run; `remark` adds a few words to its reasons."""
         self.story, self.settings, self._remark = story, settings, remark
-        toggles = Controls(story.options(), settings, self._change, self.show_error)
+        toggles = Controls(story.options(), settings, self._change, self.show_error, story.folded)
         self.controls = toggles.of
         self.view = TraceView(scale)
         self.permalink = Permalink(story, toggles.take)
-        super().__init__([widgets.HTML(style_sheet(scale)), toggles, self.view, self.permalink])
+        super().__init__([toggles, self.view, self.permalink], scale)
         self._show(wait=False)
 
     def _change(self, settings: Settings) -> None:

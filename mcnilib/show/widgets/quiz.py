@@ -12,6 +12,7 @@ from typing import Any
 import ipywidgets as widgets
 
 from mcnilib.show.html.markup import Bundle, element, error_boundary, error_html, static_fallback, status
+from mcnilib.show.widgets.frame import PanelFrame
 
 
 def predict(question: str, options: Mapping[str, object], check: Callable[[], object]) -> Quiz:
@@ -19,7 +20,7 @@ def predict(question: str, options: Mapping[str, object], check: Callable[[], ob
     return Quiz(question, options, check)
 
 
-class Quiz(widgets.VBox):  # type: ignore[misc]
+class Quiz(PanelFrame):
     """A question, its answers as radio buttons, a Check button and a remark."""
 
     def __init__(self, question: str, options: Mapping[str, object], check: Callable[[], object]) -> None:

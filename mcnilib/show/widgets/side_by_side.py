@@ -15,10 +15,10 @@ from mcnilib.scenarios.scenario import Scenario
 from mcnilib.show.html.diff import MOST_CHANGES, changed_state, difference_html, first_step, state_changes_html
 from mcnilib.show.html.markup import Bundle, block, element, error_boundary, error_html, static_fallback
 from mcnilib.show.html.outcome import verdict_html
-from mcnilib.show.html.style import style_sheet
 from mcnilib.show.picture.paint import to_png
 from mcnilib.show.picture.story_picture import picture_of
 from mcnilib.show.widgets.controls import Controls
+from mcnilib.show.widgets.frame import PanelFrame
 from mcnilib.show.widgets.trace_view import Picture
 from mcnilib.trace.explain import difference, verdict
 from mcnilib.trace.trace import Step
@@ -41,20 +41,21 @@ class RunColumn(widgets.VBox):  # type: ignore[misc]
         self.add_class("mcni-side")
 
 
-class SideBySide(widgets.VBox):  # type: ignore[misc]
+class SideBySide(PanelFrame):
     """Two runs of one scenario, each with its own controls, and where they part."""
 
     def __init__(self, story: Scenario, left: Settings, right: Settings, scale: float = 1.0) -> None:
         """Show both runs."""
         self.story = story
         self.controls = tuple(
-            Controls(story.options(), settings, self._change, self.show_error) for settings in (left, right)
+            Controls(story.options(), settings, self._change, self.show_error, story.folded)
+            for settings in (left, right)
         )
         heads = zip(RUN_NAMES.values(), self.controls, strict=True)
         self.columns = tuple(RunColumn(head, controls, scale) for head, controls in heads)
         self.difference = widgets.HTML()
         both = widgets.Box(list(self.columns), layout=widgets.Layout(flex_flow="row wrap", grid_gap="8px 24px"))
-        super().__init__([widgets.HTML(style_sheet(scale)), both, self.difference])
+        super().__init__([both, self.difference], scale)
         self.refresh()
 
     @property

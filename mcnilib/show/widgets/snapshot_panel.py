@@ -12,10 +12,10 @@ from typing import Any
 import ipywidgets as widgets
 
 from mcnilib.show.html.markup import Bundle, Html, block, element, error_boundary, sentence
-from mcnilib.show.html.style import style_sheet
 from mcnilib.show.layout.plan import focus_of, plan_of, taking_part
 from mcnilib.show.picture.drawing import lay_out
 from mcnilib.show.widgets.controls import WIDE
+from mcnilib.show.widgets.frame import PanelFrame
 from mcnilib.show.widgets.trace_view import TraceView, Viewed
 from mcnilib.snapshots.question import changed, read_flow, read_listeners
 from mcnilib.snapshots.snapshot import Snapshot
@@ -24,7 +24,7 @@ from mcnilib.trace.explain import difference, part_name, verdict
 from mcnilib.trace.trace import Trace, Verdict
 
 
-class SnapshotPanel(widgets.VBox):  # type: ignore[misc]
+class SnapshotPanel(PanelFrame):
     """A question to a snapshot, and a place for commands that change its state."""
 
     def __init__(
@@ -44,7 +44,7 @@ class SnapshotPanel(widgets.VBox):  # type: ignore[misc]
         self.button = widgets.Button(description="Trace", tooltip="Follow the packets", icon="play")
         self.button.on_click(lambda _: self.ask())
         self.view = TraceView(scale)
-        super().__init__([widgets.HTML(style_sheet(scale)), self._question(), self.commands, self.button, self.view])
+        super().__init__([self._question(), self.commands, self.button, self.view], scale)
         self.ask(wait=False)  # whoever sees the panel may press an arrow key at once
         for field in (self.client, self.to, self.source, self.listen, self.commands):  # a click may overtake the words
             field.observe(lambda change: self.ask(), names="value")

@@ -9,15 +9,15 @@ import ipywidgets as widgets
 from mcnilib.cluster.spec import Cluster, PodKind
 from mcnilib.show.html.markup import Bundle, element, error_boundary, error_html, static_fallback, status
 from mcnilib.show.html.netns_state import address_list, netns_html, state_text
-from mcnilib.show.html.style import style_sheet
 from mcnilib.show.widgets.controls import WIDE
+from mcnilib.show.widgets.frame import PanelFrame
 from mcnilib.world.world import World
 
 NODE = "the node itself"
 """The choice beside the kinds of pods."""
 
 
-class StateBrowser(widgets.VBox):  # type: ignore[misc]
+class StateBrowser(PanelFrame):
     """Three lists, for the kind, the node and the pod, and below them what that namespace holds.
 
     The node list offers only nodes that have such a pod.
@@ -39,7 +39,7 @@ class StateBrowser(widgets.VBox):  # type: ignore[misc]
             box.observe(lambda change, then=then: then(), names="index")
         controls = widgets.HBox([self.kind, self.node, self.who], layout=widgets.Layout(flex_flow="row wrap"))
         controls.add_class("mcni-settings")
-        super().__init__([widgets.HTML(style_sheet(scale)), controls, self.about, self.state])
+        super().__init__([controls, self.about, self.state], scale)
 
     def namespaces(self) -> dict[str, tuple[str, ...]]:
         """Return the nodes that have what was chosen, and the namespaces there."""

@@ -61,6 +61,7 @@ class Stepper(widgets.HBox):  # type: ignore[misc]
         self.forward = _button("step on ▶", "Show the next step of the conversation")
         self.whole = _button("whole conversation", "Show all packets at once")
         self.where = widgets.HTML()
+        self.where.add_class("where")
         for button, move in ((self.back, -1), (self.forward, 1), (self.whole, 0)):
             button.on_click(lambda _, move=move: self._move(move))
         layout = widgets.Layout(align_items="center", flex_flow="row wrap", grid_gap="4px")
@@ -106,7 +107,10 @@ class Stepper(widgets.HBox):  # type: ignore[misc]
 
 def _slider() -> Any:
     help = "Arrow keys walk through the conversation; 0 shows all of it"
-    return widgets.IntSlider(min=0, max=0, description="step", tooltip=help, layout=widgets.Layout(width="22em"))
+    layout = widgets.Layout(width="15em")
+    return widgets.IntSlider(
+        min=0, max=0, description="step", tooltip=help, readout=False, style=dict(WIDE), layout=layout
+    )
 
 
 def _button(text: str, help: str) -> Any:
@@ -171,8 +175,8 @@ class TraceView(widgets.VBox):  # type: ignore[misc]
         self._viewed: Viewed | None = None
         self._drawn: Trace | None = None  # the trace, or the one of its ends that is drawn
         self._problem = ""
-        above = [self.verdict, self.compared, self.end, self.picture]
-        below = [self.stepper, self.reasons, self.state, self.depth, self.steps]  # what changes its height
+        above = [self.verdict, self.compared, self.end, self.stepper, self.picture]
+        below = [self.reasons, self.state, self.depth, self.steps]  # what changes its height
         super().__init__([*above, *below], layout=widgets.Layout(margin="0"))
 
     @error_boundary
@@ -222,7 +226,8 @@ class TraceView(widgets.VBox):  # type: ignore[misc]
         journey = next((j for j in trace.journeys if at and j.number == at[0]), trace.outcome.journey)
         step = journey.steps[at[1]] if at else trace.outcome.step
         self.picture.show(viewed.draw(trace, at))
-        self.steps.value = block(table_html(trace, self.depth.value, at))
+        table = table_html(trace, self.depth.value, at)
+        self.steps.value = block(table, class_="mcni mcni-scroll", tabindex="0", role="region", aria_label="the steps")
         _show_if(self.reasons, viewed.reasons and (Html() if at else viewed.reasons()))
         self.state.value = block(state_html(viewed.world, trace, journey, step))
 
