@@ -19,6 +19,7 @@ from mcnilib.site.engine import engine_files
 from mcnilib.site.frame import Page, page_html
 from mcnilib.site.lessons import Lesson, lesson_pages, pictures
 from mcnilib.site.library import library
+from mcnilib.site.summary import conclusion_page
 from mcnilib.site.workbench import machines_html
 
 FIRST = "macvlan-to-calico-across-nodes"
@@ -37,7 +38,10 @@ def site_files(pyodide: Mapping[str, bytes], lessons: Sequence[Lesson] = ()) -> 
     """Return the whole site, name -> content, from the files of Pyodide, with the pages of the lessons."""
     code: dict[str, str | bytes] = {**engine_files(pyodide), "engine/library.zip": library()}
     articles = {story.name: article_html(story) for story in all_scenarios()}
-    pages, size = (explorer(articles), *lesson_pages(lessons, articles)), sum(map(len, code.values()))
+    pages, size = (
+        (explorer(articles), conclusion_page(), *lesson_pages(lessons, articles)),
+        sum(map(len, code.values())),
+    )
     return {
         **{page.file: page_html(page, pages, size) for page in pages},
         **{name: data for lesson in lessons for name, data in pictures(lesson).items()},

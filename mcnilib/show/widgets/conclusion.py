@@ -12,10 +12,8 @@ from typing import Any
 import ipywidgets as widgets
 
 from mcnilib.cluster.settings import Placement, SettingError, Settings
-from mcnilib.cluster.spec import PodKind
 from mcnilib.scenarios.conclusion import (
     COLUMNS,
-    DOCUMENT,
     MACVLAN,
     NOBODY,
     POD_NAMES,
@@ -23,7 +21,6 @@ from mcnilib.scenarios.conclusion import (
     TO_CALICO,
     WRONG_MARK,
     Cell,
-    Column,
     conclude,
     conclusion_text,
     differences,
@@ -32,8 +29,8 @@ from mcnilib.scenarios.conclusion import (
 )
 from mcnilib.scenarios.conclusion import cell_of as cell_of
 from mcnilib.scenarios.link import print_link
-from mcnilib.scenarios.matrix import SHORT_VERDICTS
 from mcnilib.scenarios.scenario import Scenario
+from mcnilib.show.html.conclusion_table import NAME_WIDTH, CellKey, conclusion_summary, document_html, fate_text
 from mcnilib.show.html.markup import (
     Bundle,
     Html,
@@ -46,22 +43,16 @@ from mcnilib.show.html.markup import (
     status,
 )
 from mcnilib.show.html.outcome import Remark, no_remark, reasons_html, verdict_html
-from mcnilib.show.picture.palette import role_of
 from mcnilib.show.picture.story_picture import picture_of
 from mcnilib.show.widgets.controls import Controls
 from mcnilib.show.widgets.frame import PanelFrame
 from mcnilib.show.widgets.prefetch import Prefetch, running_loop
 from mcnilib.show.widgets.trace_view import Picture
 
-CellKey = tuple[PodKind, Column]
-"""Row and column."""
-
 COMPUTE, REST = 0.1, 0.01
 """Seconds: computing at a stretch, and the rest after it."""
 
 WAITING = "… computing"
-
-NAME_WIDTH = "150px"
 
 
 class ConclusionTable(widgets.GridBox):  # type: ignore[misc]
@@ -176,15 +167,8 @@ class ConclusionPanel(PanelFrame):
             self.table.wait((cell.source, cell.target) for cell in self._in_sight(cells[done:]))
 
     def _finish(self, cells: list[Cell]) -> None:
-        wrong = differences(self.settings)
-        counts = ", ".join(_count(placement, cells) for placement in Placement)
-        differs = (
-            f"The document's table is wrong in {len(wrong)} of them ({WRONG_MARK})."
-            if wrong
-            else "The document agrees."
-        )
-        self.summary.value = status(f"{counts}. {differs}")
-        self.document.value = document_html(wrong)
+        self.summary.value = status(conclusion_summary(cells))
+        self.document.value = document_html(differences(self.settings))
 
     def _show(self) -> None:
         """Show the conversation behind the chosen cell."""
@@ -227,19 +211,6 @@ class ConclusionPanel(PanelFrame):
         return static_fallback(super()._repr_mimebundle_(**kwargs), lambda: [conclusion_text(self.settings)])
 
 
-def _count(placement: Placement, cells: list[Cell]) -> str:
-    outcomes = [cell.outcome for cell in cells if cell.placement is placement]
-    there = [outcome for outcome in outcomes if outcome]
-    return f"{placement.value}: {sum(outcome.works for outcome in there)} of {len(there)} pairs reach each other"
-
-
-def fate_text(cell: Cell) -> str:
-    """Return the fate of a cell's conversation: a glyph and a word or two."""
-    if cell.outcome is None:
-        return f"– {NOBODY}"
-    return f"{role_of(cell.outcome).glyph} {SHORT_VERDICTS[cell.outcome.verdict]}"
-
-
 def facts_html(cell: Cell, story: Scenario) -> Html:
     """Return which cell this is, the scenario behind it, a link to its notebook, and the command that shows it."""
     name = joined(element("b", name_of(cell)), f": scenario {story.number}, ", element("code", story.name))
@@ -256,27 +227,3 @@ def _book(cell: Cell, story: Scenario) -> str:
         address, state = f"./{story.notebook}", "as it starts"
     link = element("a", story.notebook, href=address, target="_blank", rel="noopener")
     return joined(", notebook ", link, f" ({state}, in a new tab)")
-
-
-def document_html(wrong: Iterable[Cell]) -> Html:
-    """Return the document's own table, with a mark where it is wrong, and for which placement."""
-    cells: dict[CellKey, list[Cell]] = {}
-    for cell in wrong:
-        cells.setdefault((cell.source, cell.target), []).append(cell)
-    caption = f"The document's own table; {WRONG_MARK} where Linux does something else"
-    heads = (element("th", text, scope="col") for text in ("from \\ to", *map(str, COLUMNS)))
-    columns = Html(f'<colgroup><col style="width: {NAME_WIDTH}"></colgroup>')
-    lines = (_line(source, cells) for source in TABLE_ROWS)
-    return element(
-        "table", element("caption", caption), columns, element("tr", *heads), *lines, class_="mcni mcni-document"
-    )
-
-
-def _line(source: PodKind, wrong: dict[CellKey, list[Cell]]) -> Html:
-    cells = (_says(DOCUMENT[source, target], wrong.get((source, target), [])) for target in COLUMNS)
-    return element("tr", element("th", POD_NAMES[source], scope="row"), *cells)
-
-
-def _says(text: str, wrong: list[Cell]) -> Html:
-    marks = (joined(Html("<br>"), f"{WRONG_MARK} {fate_text(cell)}, {cell.placement.value}") for cell in wrong)
-    return element("td", text, *marks, class_="wrong" if wrong else "")

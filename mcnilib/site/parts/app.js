@@ -155,8 +155,9 @@ function follow() {
   const behind = new URLSearchParams(location.hash.slice(1));
   const step = Math.max(0, Number.parseInt(behind.get("step"), 10) || 0), depth = behind.get("depth") ?? "hops";
   const named = byId(location.hash.slice(1))?.closest("article");
-  const state = location.search.includes("mcni=") && !named ? location.search.slice(1) : "";
-  const name = new URLSearchParams(state).get("mcni");
+  const search = location.search.includes("mcni=") ? location.search.slice(1) : "";
+  const name = new URLSearchParams(search).get("mcni");
+  const state = !named || named.id === name ? search : "";
   const article = named ?? (name && byId(name)) ?? FIRST;
   select(article);
   shown = { article, step, depth };
