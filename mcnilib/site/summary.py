@@ -14,12 +14,12 @@ from mcnilib.show.html.conclusion_table import conclusion_html, conclusion_summa
 from mcnilib.show.html.markup import Html, element, joined
 from mcnilib.site.frame import Page
 
-ABOUT = (
+ABOUT_TABLE = (
     "The document ends with a table: which kind of pod reaches which, at its own address and through a service. Here "
     "every cell is a conversation of the model, on one node and across nodes; each is a link to it."
 )
 
-CHANGES = (
+ABOUT_CHANGES = (
     "Each of these settings, changed alone, makes other pairs fail or work than above; what is not named here changes "
     "nothing in the table alone."
 )
@@ -33,17 +33,17 @@ def conclusion_page() -> Page:
     settings = Settings()
     cells = (cell for placement in Placement for row in conclude(settings, placement) for cell in row)
     main = joined(
-        element("p", ABOUT),
+        element("p", ABOUT_TABLE),
         element("p", element("b", conclusion_summary(cells))),
         conclusion_html(settings, _state),
         element("h2", "What one change makes of it"),
-        element("p", CHANGES),
+        element("p", ABOUT_CHANGES),
         _changes(settings),
         element("p", "All of kube-proxy 1.30, nf_conntrack_tcp_be_liberal 1 and a restart of kube-proxy together:"),
         fate_link(_under(cell_of(settings, Placement.ACROSS_NODES, MACVLAN, TO_CALICO), CURE), _state, whole=True),
     )
     title = "Who reaches whom?"
-    return Page("conclusion.html", "Conclusion", title, ABOUT, element("div", main, class_="summary"))
+    return Page("conclusion.html", "Conclusion", title, ABOUT_TABLE, element("div", main, class_="summary"))
 
 
 def _state(cell: Cell) -> str:
