@@ -56,7 +56,7 @@ def _state(cell: Cell) -> str:
     query = print_query(cell.story, cell.settings)
     story, settings = parse_link(query)
     same = story.outcome(settings).works == cell.story.outcome(cell.settings).works
-    return f"./?{query}#{story.name}" if same else ""
+    return f"index.html?{query}#{story.name}" if same else ""
 
 
 def _changes(settings: Settings) -> Html:
