@@ -78,7 +78,7 @@ def test_what_a_page_loads_and_where_it_leads_is_in_the_site(files, name):
     found = Elements()
     found.feed(files[name])
     named = [v.get("src") or v["href"] for _, v in found.seen if "src" in v or "href" in v]
-    own = [one.partition("#")[0] for one in named if not one.startswith(("data:", "https://", "#"))]
+    own = [re.split("[?#]", one)[0] for one in named if not one.startswith(("data:", "https://", "#"))]
     assert own
     assert {posixpath.normpath(posixpath.join(posixpath.dirname(name), one)) for one in own} <= set(files)
     loaded = [v.get("src") or v["href"] for tag, v in found.seen if tag in ("script", "link", "img") and len(v) > 1]
