@@ -29,8 +29,9 @@ def main() -> int:
 
     if sys.stdout is not None:
         sys.stdout = named(sys.stdout)
-    for number in (signal.SIGTERM, signal.SIGHUP):
-        _take(number, _tidy_up)
+    for name in ("SIGTERM", "SIGHUP"):
+        if hasattr(signal, name):  # Windows has no SIGHUP
+            _take(getattr(signal, name), _tidy_up)
     _take(signal.SIGINT, _interrupt)
     try:
         return cli.main()

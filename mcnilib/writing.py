@@ -25,6 +25,9 @@ from mcnilib.errors import McniError
 NAME_MAX = 255
 """Bytes of one step of a path. Source: include/uapi/linux/limits.h."""
 
+LEADING_OUT = set('\\/:*?"<>|' if os.sep == "\\" else "/")
+"""Letters no name of a file has; on Windows some of them lead to another folder, drive or stream."""
+
 
 class WriteError(McniError, OSError):
     """Something that cannot be written; nothing was changed."""
@@ -38,7 +41,7 @@ def inside(folder: Path, name: str) -> Path:
 def _step(name: str) -> str:
     """Return a name that leads to what lies directly in a folder, as no empty name, `.` and `..` do."""
     fits = len(name.encode(errors="replace")) <= NAME_MAX
-    if not fits or name in ("", ".", "..") or {"/", os.sep} & set(name) or any(x < " " or x == "\x7f" for x in name):
+    if not fits or name in ("", ".", "..") or LEADING_OUT & set(name) or any(x < " " or x == "\x7f" for x in name):
         raise WriteError(f"{name!r} cannot be the name of a file or folder; nothing was written")
     return name
 
@@ -75,6 +78,8 @@ def write_new_folder(
                 target = inside(beside, name)
                 target.parent.mkdir(own, parents=True, exist_ok=True)
                 _put(target, data, own if name in programs else own & 0o666)
+            if folder.is_dir():
+                folder.rmdir()  # it is empty; not every system renames onto a folder
             beside.rename(folder)
         finally:
             shutil.rmtree(beside, ignore_errors=True)
@@ -144,7 +149,7 @@ def _put(path: Path, data: str | bytes, mode: int = 0o666, like: Path | None = N
     with open(path, "xb", opener=lambda name, flags: os.open(name, flags, mode)) as file:
         if like:
             shutil.copymode(like, path)
-            with suppress(PermissionError):  # only root gives files away
+            with suppress(PermissionError, AttributeError):  # only root gives files away, and nobody on Windows
                 shutil.chown(path, like.stat().st_uid, like.stat().st_gid)
         file.write(data.encode(errors="surrogateescape") if isinstance(data, str) else data)
         file.flush()

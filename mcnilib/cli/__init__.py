@@ -57,7 +57,7 @@ EXAMPLES = """examples:
 exit status: 0 the conversation works, 1 it does not, 2 wrong input, 3 what would decide was not collected,
 4 it depends (chance decides); 130 interrupted, 141 whoever read the output stopped reading
 """
-WRONG, INTERRUPTED, CLOSED = 2, 128 + signal.SIGINT, 128 + signal.SIGPIPE
+WRONG, INTERRUPTED, CLOSED = 2, 128 + signal.SIGINT, 128 + getattr(signal, "SIGPIPE", 13)
 """Exit statuses: of input that is wrong, and those a shell gives to what such a signal ended."""
 
 

@@ -128,7 +128,7 @@ def exercises() -> tuple[Exercise, ...]:
     import tomllib  # a fortieth of what a command takes to start
 
     chapters = sorted(files(__package__).joinpath("exercises").iterdir(), key=lambda file: file.name)
-    texts = (file.read_text() for file in chapters if file.name.endswith(".toml"))
+    texts = (file.read_text(encoding="utf-8") for file in chapters if file.name.endswith(".toml"))
     return tuple(_exercise(table) for text in texts for table in tomllib.loads(text)["exercise"])
 
 

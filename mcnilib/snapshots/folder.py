@@ -15,6 +15,7 @@ end
 
 from __future__ import annotations
 
+import errno
 import os
 import re
 import stat
@@ -41,6 +42,13 @@ NAMES = tuple(file for row in LISTINGS for file in row.files)
 
 class SnapshotError(McniError, OSError):
     """A folder or file that is no snapshot."""
+
+
+OpenFolder = int | Path
+"""A folder that is being read: its descriptor, so that it stays the same one, or its path where none can be had."""
+
+BY_DESCRIPTOR = os.open in os.supports_dir_fd
+"""Whether files can be opened in a folder that is open: not on Windows."""
 
 
 def read_folder(folder: Path) -> dict[str, str]:
@@ -75,7 +83,7 @@ def located(prefix: str) -> Iterator[None]:
         raise Unsupported(f"{prefix}{problem}") from None
 
 
-def _namespaces(top: int, names: Iterable[str]) -> Iterator[tuple[str, str, str]]:
+def _namespaces(top: OpenFolder, names: Iterable[str]) -> Iterator[tuple[str, str, str]]:
     for name in names:
         if not _exists(top, name):
             continue
@@ -86,18 +94,27 @@ def _namespaces(top: int, names: Iterable[str]) -> Iterator[tuple[str, str, str]
                     yield name, file, content
 
 
-def _exists(at: int, name: str) -> bool:
+def _exists(at: OpenFolder, name: str) -> bool:
     with suppress(ValueError):  # the letters of file names lack one: opening it will say so
         try:
-            os.stat(name, dir_fd=at, follow_symlinks=False)
+            if isinstance(at, Path):
+                writing.inside(at, name).lstat()
+            else:
+                os.stat(name, dir_fd=at, follow_symlinks=False)
         except FileNotFoundError:
             return False
     return True
 
 
 @contextmanager
-def _opened(folder: Path | str, called: str, at: int | None = None) -> Iterator[int]:
+def _opened(folder: Path | str, called: str, at: OpenFolder | None = None) -> Iterator[OpenFolder]:
     """Open a folder; the one the user names may be a link, those inside it may not."""
+    if not BY_DESCRIPTOR or isinstance(at, Path):
+        path = writing.inside(at, str(folder)) if isinstance(at, Path) else Path(folder)
+        if not path.is_dir() or (at is not None and path.is_symlink()):
+            raise SnapshotError(f"{called} cannot be read as a folder")
+        yield path
+        return
     flags = os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC | (0 if at is None else os.O_NOFOLLOW)
     try:
         descriptor = os.open(folder, flags, dir_fd=at)
@@ -110,10 +127,20 @@ def _opened(folder: Path | str, called: str, at: int | None = None) -> Iterator[
         os.close(descriptor)
 
 
-def _read(at: int, file: str, name: str) -> str | None:
+def _open(at: OpenFolder, file: str) -> int:
+    """Open a file, but not one that a link leads to. Raises: OSError."""
+    if not isinstance(at, Path):
+        return os.open(file, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC, dir_fd=at)
+    path = writing.inside(at, file)
+    if not stat.S_ISREG(path.lstat().st_mode):
+        raise OSError(errno.EINVAL, "it is no regular file")
+    return os.open(path, os.O_RDONLY | getattr(os, "O_BINARY", 0))
+
+
+def _read(at: OpenFolder, file: str, name: str) -> str | None:
     """Read one regular file; None when there is none of that name."""
     try:
-        descriptor = os.open(file, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC, dir_fd=at)
+        descriptor = _open(at, file)
     except FileNotFoundError:
         return None
     except OSError as problem:
