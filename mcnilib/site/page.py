@@ -53,7 +53,7 @@ def site_files(pyodide: Mapping[str, bytes], lessons: Sequence[Lesson] = ()) -> 
 
 def site_style() -> str:
     """Return the style sheet of every page, with the dark colours of its pictures."""
-    return site_part("style.css") + "\n@media (prefers-color-scheme: dark) {\n" + dark_rules() + "\n}\n"
+    return site_part("style.css") + "\n@media screen and (prefers-color-scheme: dark) {\n" + dark_rules() + "\n}\n"
 
 
 def site_part(name: str) -> str:

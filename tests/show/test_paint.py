@@ -81,6 +81,13 @@ def test_a_teacher_can_enlarge_it(scale, width):
     assert root.get("viewBox").split()[2] == "864"
 
 
+def test_it_fits_the_window_and_its_letters_are_never_smaller_than_at_natural_size():
+    root = ElementTree.fromstring(picture(scale=1.5))
+    _, _, width, height = map(float, root.get("viewBox").split())
+    bounds = f"min(100%,var(--mcni-widest,{width * 1.5:g}px),(100vh - var(--mcni-beside,60px))*{width / height:.4f})"
+    assert root.get("style") == f"width:max({width:g}px,{bounds});height:auto"
+
+
 def test_no_style_of_the_picture_touches_the_page_around_it():
     assert "<style" not in picture()
 

@@ -13,6 +13,7 @@ from mcnilib.show.picture.palette import (
     ROLES,
     SURFACES,
     dark_rules,
+    theme_rules,
 )
 
 FILLS = [PAPER, *(look.fill for kinds in (SURFACES, FAINT) for look in kinds.values())]
@@ -88,6 +89,14 @@ def test_every_mark_has_a_word_and_a_glyph_of_its_own():
 def test_the_dark_colours_are_those_of_every_name_that_a_picture_uses():
     assert DARK.keys() == COLOURS.keys()
     assert all(f".f-{name} {{ fill: {DARK[name]}; }}" in dark_rules() for name in COLOURS)
+
+
+def test_a_notebook_s_picture_is_dark_where_its_theme_is_or_the_reader_s_and_light_on_paper():
+    lab, own = theme_rules().split("@media screen and (prefers-color-scheme: dark)")
+    assert lab.startswith('@media screen {\n[data-jp-theme-light="false"] {')
+    assert own.startswith(" {\nbody:not([data-jp-theme-light]) {")
+    assert dark_rules() in lab
+    assert dark_rules() in own
 
 
 DARK_FILLS = sorted({DARK[name] for name in DARK if name.endswith("-fill")} | {DARK["paper"]})

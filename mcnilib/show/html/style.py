@@ -8,7 +8,7 @@ from __future__ import annotations
 from string import Template
 
 from mcnilib.show.html.markup import Html
-from mcnilib.show.picture.palette import INK, QUIET_INK, ROLES, dark_rules
+from mcnilib.show.picture.palette import INK, QUIET_INK, ROLES, theme_rules
 
 TEXT_SIZE = 13
 """Pixels, before anything is enlarged."""
@@ -57,22 +57,20 @@ RULES = Template(
 .mcni-document caption { text-align: left; font-weight: 600; padding: 4px 0; }
 .mcni-document th, .mcni-document td { border: 1px solid ${QUIET_INK}; padding: 2px 6px; text-align: left; }
 .mcni-document td.wrong { border: 3px double ${DROP}; font-weight: 600; }
-.mcni-panel .mcni-picture { max-height: max(560px, calc(100vh - 180px)); }
+.mcni-panel { --mcni-beside: 180px; }
 .mcni-settings select { max-width: 11em; }
 .mcni-stepper .where { display: flex; align-items: center; flex: 1 1 18em; min-height: 2.7em; }
 .mcni-stepper .where { font-size: var(--mcni-text); line-height: 1.35; }
 .mcni-share input { font-size: var(--mcni-text); }
 .mcni-panel :is(button, select, input, textarea, [role=slider]):focus-visible { outline: 3px solid ${BLUE}; }
-body[data-jp-theme-light="false"] .mcni-panel {
-${DARK}
-}"""
+${THEME}"""
 ).substitute(
     TEXT_SIZE=str(TEXT_SIZE),
     INK=INK,
     QUIET_INK=QUIET_INK,
     DROP=ROLES["drop"].colour,
     BLUE=ROLES["request"].colour,
-    DARK=dark_rules(),
+    THEME=theme_rules(),
 )
 """The same in each panel of a page, and without effect outside of panels."""
 

@@ -18,7 +18,7 @@ from mcnilib.show.layout.plan import Machine
 from mcnilib.show.layout.scene import Layout, Waypoint
 from mcnilib.world.world import World
 
-MACHINE_TITLE, POD_HEIGHT, PAIR_GAP, PANEL_HEIGHT, PANEL_FOOT, NIC_HEIGHT = 28.0, 66.0, 36.0, 236.0, 10.0, 46.0
+MACHINE_TITLE, POD_HEIGHT, PAIR_GAP, PANEL_HEIGHT, PANEL_FOOT, NIC_HEIGHT = 28.0, 66.0, 36.0, 200.0, 10.0, 46.0
 """Heights from top to bottom: the machine's title, pods, the room of the veth pairs, the host's namespace, a gap, the
 NICs.
 """

@@ -16,12 +16,12 @@ from mcnilib.world.world import World
 
 TITLE_HEIGHT, SHEET_MARGIN, MACHINE_GAP = 48.0, 12.0, 16.0
 
-SEGMENT_HEIGHT, SEGMENT_STEP, ROW_GAP = 26.0, 38.0, 24.0
+SEGMENT_HEIGHT, SEGMENT_STEP, ROW_GAP = 26.0, 38.0, 20.0
 """Height of a segment's band, distance of two bands, distance of the first from the machines and the last from the
 hosts.
 """
 
-HOST_HEIGHT, CALLOUT_HEIGHT = 90.0, 84.0
+HOST_HEIGHT, CALLOUT_HEIGHT = 86.0, 84.0
 """Height of a host in the bottom row, and of the room for callouts below it where there are no machines above."""
 
 

@@ -1,8 +1,8 @@
 """Colours, dashes, glyphs and words: one role per meaning, never told by colour alone.
 
 The hues are those of Okabe and Ito, distinguishable with every common kind of colour blindness. Contrast follows WCAG
-2.2: text 4.5 to 1, lines and glyphs 3 to 1. Pictures stand on an opaque light sheet, so the theme around them does
-not matter.
+2.2: text 4.5 to 1, lines and glyphs 3 to 1. Pictures stand on an opaque sheet, light on paper and in files, dark where
+the page around them is.
 Source: https://jfly.uni-koeln.de/color/, https://www.w3.org/TR/WCAG22/#contrast-minimum.
 """
 
@@ -155,6 +155,16 @@ def dark_rules() -> str:
     return "\n".join(
         f".f-{name} {{ fill: {value}; }}\n.s-{name} {{ stroke: {value}; }}" for name, value in DARK.items()
     )
+
+
+def theme_rules() -> str:
+    """Return style rules that give pictures the dark colours where a notebook's theme is dark.
+
+    That is JupyterLab's; elsewhere what the reader prefers. On paper they are light.
+    """
+    themed = f'[data-jp-theme-light="false"] {{\n{dark_rules()}\n}}'
+    preferred = f"body:not([data-jp-theme-light]) {{\n{dark_rules()}\n}}"
+    return f"@media screen {{\n{themed}\n}}\n@media screen and (prefers-color-scheme: dark) {{\n{preferred}\n}}"
 
 
 def surface(kind: str, involved: bool) -> Surface:

@@ -36,9 +36,12 @@ ANCHORS = {"left": "start", "center": "middle", "right": "end"}
 def to_svg(drawing: Drawing, uid: str = "mcni", scale: float = 1.0) -> str:
     """Return the picture as one SVG element with title and description.
 
-    `uid` begins its two ids and must differ between pictures of one page. `scale` enlarges it for a projector; it is
-    never wider than its container. Its colours are those of the light sheet; each has a class, `f-NAME` where it
-    fills and `s-NAME` where it is a line, by which a page may set others.
+    `uid` begins its two ids and must differ between pictures of one page. `scale` enlarges it for a projector; a page
+    that sets `--mcni-widest` says itself how wide it may be, `--mcni-beside` how much of the window's height is for
+    other things. It is never wider than its container nor higher than
+    the window, and never smaller than its natural size, in which letters have 11 pixels: then the container scrolls.
+    Its colours are those of the light sheet; each has a class, `f-NAME` where it fills and `s-NAME` where it is a
+    line, by which a page may set others.
     """
     layers = (_background(drawing.scene), _story(drawing), _devices(drawing.scene))
     body = "\n".join(layers)
@@ -49,9 +52,10 @@ def to_svg(drawing: Drawing, uid: str = "mcni", scale: float = 1.0) -> str:
 def _head(drawing: Drawing, uid: str, scale: float) -> str:
     width, height = drawing.width, drawing.height
     size = f'width="{width * scale:g}" height="{height * scale:g}"'
+    widest = f"min(100%,var(--mcni-widest,{width * scale:g}px),(100vh - var(--mcni-beside,60px))*{width / height:.4f})"
     return f"""\
-<svg xmlns="{SVG}" {size} style="max-width:100%;height:auto" viewBox="0 0 {width:g} {height:g}" class="mcni-picture"
- role="img" aria-labelledby="{uid}-title {uid}-desc">
+<svg xmlns="{SVG}" {size} style="width:max({width:g}px,{widest});height:auto" viewBox="0 0 {width:g} {height:g}"
+ class="mcni-picture" role="img" aria-labelledby="{uid}-title {uid}-desc">
 <title id="{uid}-title">{escape(drawing.title)}</title>
 <desc id="{uid}-desc">{escape(drawing.description)}</desc>
 <rect width="{width:g}" height="{height:g}" rx="8" {_fill("paper")}/>"""

@@ -148,7 +148,7 @@ class Picture(widgets.HTML):  # type: ignore[misc]
 
     def __init__(self, scale: float = 1.0) -> None:
         """Show nothing yet; `scale` enlarges the picture for a projector."""
-        super().__init__()
+        super().__init__(layout=widgets.Layout(overflow="auto"))
         self.uid, self._scale = f"mcni{next(NUMBERS)}", scale
 
     def svg(self, drawing: Drawing) -> str:
