@@ -2,13 +2,15 @@
 
     exercise(7, 1).check("node1: iptables -D KUBE-FORWARD 1")
 
-The tasks, their conditions and their solutions stand in exercises/NN.toml, so that no notebook shows an answer.
+A command may also show something, as `node1: ip rule`. The tasks, their conditions and their solutions stand in
+exercises/NN.toml, so that no notebook shows an answer.
 """
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cache
 from importlib.resources import files
 
@@ -18,9 +20,35 @@ from mcnilib.scenarios import scenario
 from mcnilib.scenarios.scenario import Scenario
 from mcnilib.trace.explain import verdict
 from mcnilib.trace.run import run
+from mcnilib.trace.trace import Trace
 from mcnilib.world.commands import do
 from mcnilib.world.listing import listing
 from mcnilib.world.world import World
+
+
+@dataclass(frozen=True, slots=True)
+class Typed:
+    """A command as it was typed: `line` counts from 1. `shows` is what it printed where it only shows something."""
+
+    line: int
+    netns: str
+    command: str
+    shows: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Attempt:
+    """What an answer comes to: whether it does the task and why or why not, the cluster as it then is, and the
+    conversation there; `wrong` is the line with the first mistake (0: there is none), of which nothing is carried out.
+    """
+
+    done: bool
+    says: str
+    world: World | None = None
+    story: Scenario | None = None
+    trace: Trace | None = None
+    typed: tuple[Typed, ...] = ()
+    wrong: int = 0
 
 
 @dataclass(frozen=True)
@@ -62,46 +90,67 @@ class Exercise:
 
         A mistake is printed too, in the answer or in mcnilib; nothing is raised for it.
         """
-        done, says = self.judge(answer)
-        print(f"{'✔ done' if done else '✘ not yet'}: {says}")
+        attempt = self.attempt(answer)
+        for command in attempt.typed:
+            print(f"{command.netns}# {command.command}\n{command.shows}" if command.shows else "", end="")
+        print(f"{'✔ done' if attempt.done else '✘ not yet'}: {attempt.says}")
 
     def judge(self, answer: str) -> tuple[bool, str]:
         """Tell whether an answer does the task, and why or why not."""
+        attempt = self.attempt(answer)
+        return attempt.done, attempt.says
+
+    def attempt(self, answer: str) -> Attempt:
+        """Carry out an answer, one `NAMESPACE: COMMAND` a line, and judge what comes of it; nothing is raised."""
+        typed, line = [], 0
         try:
-            commands = list(_commands(answer))
             world = self.world()
-            for netns, command in commands:
-                world = do(world, netns, command)
-            wrong = self._broken(world, commands)
-            traces = [
-                run(world, story.flow(self.settings), story.listeners(self.settings)) for story in self._stories()
-            ]
+            for line, text in _lines(answer):
+                world, command = _carried_out(world, _typed(line, text))
+                typed.append(command)
+            line = 0
+            return self._judged(world, tuple(typed))
         except Exception as problem:
-            return False, error_text(problem)
-        if wrong:
-            return False, wrong
-        shown = next((trace for trace in traces if trace.outcome.works is not self.works), traces[0])
-        return shown.outcome.works is self.works, verdict(shown)
+            return Attempt(False, error_text(problem), wrong=line)
+
+    def _judged(self, world: World, typed: tuple[Typed, ...]) -> Attempt:
+        stories = self._stories()
+        traces = [run(world, story.flow(self.settings), story.listeners(self.settings)) for story in stories]
+        unlike = (number for number, trace in enumerate(traces) if trace.outcome.works is not self.works)
+        shown = next(unlike, 0)
+        broken = self._broken(world, [command for command in typed if command.shows is None])
+        done = not broken and traces[shown].outcome.works is self.works
+        return Attempt(done, broken or verdict(traces[shown]), world, stories[shown], traces[shown], typed)
 
     def _stories(self) -> tuple[Scenario, ...]:
         return self.story, *map(scenario, self.also)
 
-    def _broken(self, world: World, commands: Iterable[tuple[str, str]]) -> str:
+    def _broken(self, world: World, typed: Iterable[Typed]) -> str:
         """Name the first condition the answer breaks; empty when it keeps them all."""
-        for netns, command in commands:
-            if self.only and netns not in self.only:
-                return f"only {', '.join(self.only)} may be changed, not {netns}"
+        for command in typed:
+            if self.only and command.netns not in self.only:
+                return f"only {', '.join(self.only)} may be changed, not {command.netns}"
             for word in self.without:
-                if word in command.split():
+                if word in command.command.split():
                     return f"{word!r} may not be used"
         for netns, shown, line in self.keep:
             if line not in [printed.strip() for printed in listing(world[netns], shown).splitlines()]:
                 return f"`{line}` must stay on {netns}"
         return ""
 
-    def help(self) -> None:
-        """Print the hint."""
-        print(self.hint or "no hint for this one")
+    def hints(self) -> tuple[str, ...]:
+        """Return what helps, from little to all: the hint, which commands it takes, the solution where there is one."""
+        commands = [_typed(*line) for line in _lines(self.solution)]
+        begins = [f"`{command.netns}: {_begin(command.command)} …`" for command in commands]
+        number = "one command" if len(begins) == 1 else f"{len(begins)} commands"
+        shape = f"It takes {number}: {', then '.join(begins)}."
+        solution = "\n".join(f"{command.netns}: {command.command}" for command in commands)
+        return tuple(filter(None, (self.hint, shape if commands else "", solution)))
+
+    def help(self, number: int = 1) -> None:
+        """Print the hint; 2 is what more there is, 3 the solution."""
+        hints = self.hints()
+        print(hints[number - 1] if 0 < number <= len(hints) else "no hint for this one")
 
     def solve(self) -> None:
         """Print a solution, and what becomes of the conversation with it."""
@@ -112,14 +161,42 @@ class Exercise:
         self.check(self.solution)
 
 
-def _commands(answer: str) -> Iterable[tuple[str, str]]:
-    for line in map(str.strip, answer.strip().splitlines()):
-        if not line or line.startswith("#"):
-            continue
-        netns, colon, command = line.partition(":")
-        if not colon or " " in netns:
-            raise McniError(f"expected `NAMESPACE: COMMAND`, for example `node1: ip rule add ...`, not {line!r}")
-        yield netns, command.strip()
+def _commands(text: str) -> Iterable[tuple[str, str]]:
+    return ((command.netns, command.command) for command in (_typed(*line) for line in _lines(text)))
+
+
+def _lines(answer: str) -> Iterable[tuple[int, str]]:
+    """Yield the lines that hold a command, with their numbers."""
+    numbered = ((number, line.strip()) for number, line in enumerate(answer.splitlines(), 1))
+    return ((number, line) for number, line in numbered if line and not line.startswith("#"))
+
+
+def _typed(number: int, line: str) -> Typed:
+    """Read a line. Raises: McniError for one that is no `NAMESPACE: COMMAND`."""
+    netns, colon, command = line.partition(":")
+    if not colon or " " in netns:
+        raise McniError(f"expected `NAMESPACE: COMMAND`, for example `node1: ip rule add ...`, not {line!r}")
+    return Typed(number, netns, command.strip())
+
+
+def _carried_out(world: World, typed: Typed) -> tuple[World, Typed]:
+    """Carry out a command, or show what it shows. Raises: McniError, as `do`, for one that does neither."""
+    try:
+        return do(world, typed.netns, typed.command), typed
+    except McniError as refused:
+        try:
+            return world, replace(typed, shows=listing(world[typed.netns], typed.command))
+        except McniError:
+            raise refused from None
+
+
+def _begin(command: str) -> str:
+    """Return how a command begins, up to what it is about: the chain of iptables, the object and the verb of ip."""
+    words = command.split()
+    if words[0] != "iptables":
+        return " ".join(words[: 3 if words[0] == "ip" else 1])
+    chain = next(at for at, word in enumerate(words) if re.fullmatch("-[ADFINP]", word))
+    return " ".join(words[: chain + 2])
 
 
 @cache
