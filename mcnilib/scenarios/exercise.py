@@ -139,13 +139,19 @@ class Exercise:
         return ""
 
     def hints(self) -> tuple[str, ...]:
-        """Return what helps, from little to all: the hint, which commands it takes, the solution where there is one."""
+        """Return what helps, from little to all: the hint, how the commands begin, a solution where there is one.
+
+        Commands stand between backticks.
+        """
         commands = [_typed(*line) for line in _lines(self.solution)]
-        begins = [f"`{command.netns}: {_begin(command.command)} …`" for command in commands]
-        number = "one command" if len(begins) == 1 else f"{len(begins)} commands"
-        shape = f"It takes {number}: {', then '.join(begins)}."
-        solution = "\n".join(f"{command.netns}: {command.command}" for command in commands)
-        return tuple(filter(None, (self.hint, shape if commands else "", solution)))
+        if not commands:
+            return (self.hint,) if self.hint else ()
+        number = "one command" if len(commands) == 1 else f"{len(commands)} commands"
+        begins, whole = (
+            ", then ".join(f"`{command.netns}: {form(command.command)}`" for command in commands)
+            for form in (_begin, str)
+        )
+        return tuple(filter(None, (self.hint, f"One solution is {number}: {begins}.", f"A solution: {whole}")))
 
     def help(self, number: int = 1) -> None:
         """Print the hint; 2 is what more there is, 3 the solution."""
@@ -194,9 +200,9 @@ def _begin(command: str) -> str:
     """Return how a command begins, up to what it is about: the chain of iptables, the object and the verb of ip."""
     words = command.split()
     if words[0] != "iptables":
-        return " ".join(words[: 3 if words[0] == "ip" else 1])
-    chain = next(at for at, word in enumerate(words) if re.fullmatch("-[ADFINP]", word))
-    return " ".join(words[: chain + 2])
+        return " ".join([*words[: 3 if words[0] == "ip" else 1], "…"])
+    chain = next(at for at, word in enumerate(words) if re.fullmatch("-[ADFINP]", word)) + 1
+    return " ".join([*words[: chain + (len(words) > chain + 1)], "…"])
 
 
 @cache

@@ -15,6 +15,8 @@ VERBS: Mapping[str, tuple[str, str]] = {
     "view": ("mcnilib.show.explorer", "answer_json"),
     "likely": ("mcnilib.show.explorer", "likely_json"),
     "machine": ("mcnilib.show.explorer", "machine_json"),
+    "attempt": ("mcnilib.show.practice", "attempt_json"),
+    "help": ("mcnilib.show.practice", "help_json"),
 }
 """Verb -> the module and the name of the function that answers."""
 

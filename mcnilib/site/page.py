@@ -20,7 +20,7 @@ from mcnilib.site.frame import Page, page_html
 from mcnilib.site.lessons import Lesson, lesson_pages, pictures
 from mcnilib.site.library import library
 from mcnilib.site.summary import conclusion_page
-from mcnilib.site.workbench import machines_html
+from mcnilib.site.workbench import exercises_html, machines_html
 
 FIRST = "macvlan-to-calico-across-nodes"
 """The scenario a page opens with that was asked for none."""
@@ -31,7 +31,7 @@ ANSWERED = ("verdict", "picture", "reasons", "times", "table", "listing")
 SPEEDS = {0.25: "¼", 0.5: "½", 1: "1", 2: "2", 4: "4"}
 """How fast a conversation may be played, 1 is as fast as it was."""
 
-SCRIPTS = ("app.js", "axis.js", "engine.js", "machines.js", "worker.js")
+SCRIPTS = ("app.js", "axis.js", "engine.js", "exercises.js", "machines.js", "worker.js")
 
 
 def site_files(pyodide: Mapping[str, bytes], lessons: Sequence[Lesson] = ()) -> dict[str, str | bytes]:
@@ -106,6 +106,7 @@ def article_html(story: Scenario) -> Html:
         _filled("listing", parts["listing"]),
         machines_html(),
         _filled("table", parts["table"], class_="table", tabindex="0", role="group", aria_label="table of steps"),
+        exercises_html(story),
         _share(story, answer["command"]),
     )
     columns = (element("div", *side, class_="side"), element("div", *main, class_="main"))

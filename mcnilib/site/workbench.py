@@ -7,13 +7,27 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from functools import cache
+from string import Template
 
 from mcnilib.cluster.build import build
-from mcnilib.cluster.settings import Settings
-from mcnilib.show.html.markup import Html, element, folded, joined
+from mcnilib.cluster.settings import Settings, option
+from mcnilib.scenarios.exercise import Exercise, exercises
+from mcnilib.scenarios.scenario import Scenario
+from mcnilib.show.html.markup import Html, element, folded, joined, sentence
 from mcnilib.show.html.netns_state import CONNECTION_TABLE, address_list
 from mcnilib.show.layout.plan import plan_of
 from mcnilib.world.world import World
+
+TYPING = (
+    "Type commands into namespaces, one `NAMESPACE: COMMAND` a line: `ip`, `iptables` and `sysctl -w` change them; "
+    "`ip route`, `iptables-save` and others show something. Each run starts anew; without a command it shows what is "
+    "there."
+)
+
+TEXT_FIELD = Template(
+    '<textarea id="$uid" rows="3" spellcheck="false" autocapitalize="off" placeholder="node1: ip rule" '
+    'aria-describedby="$uid-task"></textarea>'
+)
 
 LINE_MARKS = "▶ decided in this step, ▷ decided something before; behind # stands who wrote the line, and why."
 
@@ -31,6 +45,48 @@ def machines_html() -> Html:
     )
     details = folded("Look into every machine at this moment", *parts)
     return element("div", details, class_="machines")
+
+
+def exercises_html(story: Scenario) -> Html:
+    """Return the exercises of a scenario: the task and its hint, and what commands are typed into."""
+    tasks = [task for task in exercises() if task.story is story]
+    if not tasks:
+        return Html("")
+    return element(
+        "section",
+        element("h3", "Exercises"),
+        element("p", sentence(TYPING)),
+        *map(_exercise, tasks),
+        class_="exercises",
+    )
+
+
+def _exercise(task: Exercise) -> Html:
+    uid = f"exercise-{task.scenario}-{task.number}"
+    changed = ", ".join(f"{option(name).label} {text}" for name, text in task.story.changed(task.settings).items())
+    start = element("p", element("small", f"It starts with: {changed}.")) if changed else ""
+    run = element("button", "Run", type="submit", title="Carry them out (Ctrl+Enter)")
+    label = element("label", "Commands (Ctrl+Enter runs them)", for_=uid)
+    parts = (
+        element("h4", f"Exercise {task.number}"),
+        element("p", sentence(task.task), id=f"{uid}-task"),
+        start,
+        element("div", label, Html(TEXT_FIELD.substitute(uid=uid)), run, class_="typed"),
+        _help(task),
+        element("div", class_="said", role="status", aria_live="polite"),
+        element("div", class_="shown"),
+    )
+    numbers = {"data_scenario": str(task.scenario), "data_number": str(task.number)}
+    return element("form", *parts, class_="exercise", autocomplete="off", **numbers)
+
+
+def _help(task: Exercise) -> str:
+    """Return the hint, and what asks for more, where there is more."""
+    if not task.hints():
+        return ""
+    button = element("button", "Show how to begin", type="button", data_help="2") if task.hints()[1:] else ""
+    more = element("div", class_="more", role="status")
+    return folded("Hint", element("p", sentence(task.hints()[0])), more, button)
 
 
 @cache

@@ -9,7 +9,8 @@ from playwright.sync_api import Locator, expect
 
 from browser.accessibility import FAULTS
 from browser.site_page import FLAGSHIP, SAME, SitePage, new_tab
-from mcnilib.scenarios import scenario
+from mcnilib.scenarios import all_scenarios, scenario
+from mcnilib.scenarios.exercise import Exercise, exercise, exercises
 from mcnilib.show.explorer import View
 from mcnilib.show.html.netns_state import CONNECTION_TABLE
 
@@ -85,9 +86,62 @@ def test_a_listing_that_was_unfolded_stays_so_with_the_next_step(site):
     expect(folded.locator(".line").first).to_be_visible()
 
 
+def exercise_of(site: SitePage, number: int) -> Locator:
+    site.follow(LINK)
+    return site.page.locator(f"article.chosen .exercise[data-number='{number}']")
+
+
+def test_an_exercise_is_solved_by_keyboard_alone(site):
+    form = exercise_of(site, 2)
+    form.get_by_role("textbox", name="Commands").focus()
+    site.page.keyboard.press("Control+Enter")
+    expect(form.locator(".said")).to_contain_text("✘ Not yet. The conversation should work in the end, and does not.")
+    site.page.keyboard.type("node2: ip route get 172.16.100.2")
+    site.page.keyboard.press("Control+Enter")
+    expect(form.locator(".said")).to_contain_text("✘ Line 1: node2: ip route get 172.16.100.2")
+    expect(form.locator("svg")).to_have_count(0)
+    site.page.keyboard.press("Control+a")
+    site.page.keyboard.type(exercise(7, 2).solution)
+    site.page.keyboard.press("Tab")
+    site.page.keyboard.press("Enter")
+    expect(form.locator(".said")).to_contain_text("✔ Solved. The conversation works, as it should.")
+    expect(form.locator("svg")).to_be_visible()
+    expect(form.locator(".shown")).to_contain_text("+ 172.16.100.2 via 172.16.1.2 dev en0")
+    assert site.page.url.endswith("#step=9")  # the explorer stays where it was
+
+
+def test_help_comes_in_steps(site):
+    form = exercise_of(site, 1)
+    form.locator("summary", has_text="Hint").press("Enter")
+    expect(form.get_by_text(exercise(7, 1).hint)).to_be_visible()
+    form.get_by_role("button", name="Show how to begin").press("Enter")
+    expect(form.locator(".more p")).to_have_text("One solution is one command: node1: iptables -t raw -I PREROUTING ….")
+    form.get_by_role("button", name="Show a solution").press("Enter")
+    expect(form.locator(".more p").last).to_have_text(f"A solution: {exercise(7, 1).solution}")
+    expect(form.locator(".typed textarea")).to_be_focused()
+
+
+def test_without_javascript_the_tasks_and_hints_can_be_read(browser, address):
+    with new_tab(browser, address, java_script_enabled=False) as tab:
+        tab.page.goto(address)
+        tasks = tab.page.locator(".exercise > p:first-of-type")
+        expect(tasks).to_have_text([task.task.replace("`", "") for task in sorted(exercises(), key=order)])
+        expect(tab.page.locator(".exercise").first).to_be_visible()
+        assert not any(one.is_visible() for one in tab.page.locator(".exercise :is(button, textarea), .machines").all())
+
+
+def order(task: Exercise) -> tuple[int, int]:
+    """Return where an exercise stands in the page."""
+    return [story.name for story in all_scenarios()].index(task.story.name), task.number
+
+
 @pytest.mark.parametrize(("scheme", "size"), [("light", (1280, 720)), ("dark", (390, 844))])
-def test_axe_finds_no_fault_in_the_machines(site, axe, scheme, size):
+def test_axe_finds_no_fault_in_machines_and_exercises(site, axe, scheme, size):
     open_machines(site)
+    form = exercise_of(site, 3)
+    form.get_by_role("textbox").fill("node1: ip rule\nnode1: iptables -D KUBE-FORWARD 1")
+    form.get_by_role("button", name="Run").click()
+    expect(form.locator(".said")).to_contain_text("✔ Solved.")
     expect(machines(site).locator("output")).to_contain_text("node1, ")
     site.page.set_viewport_size({"width": size[0], "height": size[1]})
     site.page.emulate_media(color_scheme=scheme)

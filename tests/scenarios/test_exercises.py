@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 
 from mcnilib.scenarios.exercise import Exercise, exercise, exercises
@@ -42,3 +44,27 @@ def test_check_prints_and_never_raises(capsys) -> None:
     exercise(7, 1).solve()
     printed = capsys.readouterr().out
     assert "✘ not yet" in printed and "✔ done" in printed
+
+
+def test_a_command_may_show_something_and_counts_as_no_change(capsys) -> None:
+    exercise(7, 2).check("node1: iptables-save -t raw\nnode1: ip rule")
+    printed = capsys.readouterr().out
+    assert "node1# ip rule\n0:\tfrom all lookup local\n1000:\tfrom all lookup 500\n" in printed
+    assert "may not be used" not in printed
+
+
+@pytest.mark.parametrize("one", exercises(), ids=lambda one: f"{one.scenario}.{one.number}")
+def test_help_begins_with_the_hint_and_ends_with_the_solution(one: Exercise, capsys) -> None:
+    hint, begins, whole = one.hints()
+    assert hint == one.hint
+    commands = one.solution.strip().splitlines()
+    assert begins.count("…") == len(commands)
+    assert all(f"`{command.strip()}`" in whole and command.strip() not in begins for command in commands)
+    one.help()
+    one.help(2)
+    one.help(4)
+    assert capsys.readouterr().out == f"{hint}\n{begins}\nno hint for this one\n"
+
+
+def test_a_learners_copy_has_the_hint_alone() -> None:
+    assert replace(exercise(7, 1), solution="").hints() == (exercise(7, 1).hint,)

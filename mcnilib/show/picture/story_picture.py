@@ -13,6 +13,8 @@ from mcnilib.cluster.settings import Settings
 from mcnilib.scenarios.scenario import Scenario, neighbours
 from mcnilib.show.layout.plan import Plan, focus_of, plan_of, taking_part
 from mcnilib.show.picture.drawing import Drawing, lay_out
+from mcnilib.trace.trace import Trace
+from mcnilib.world.world import World
 
 MOST_MACHINES, MOST_MEMBERS = 2, 2
 """More machines in a picture, or more pods in a machine, leave too little room for their words."""
@@ -31,6 +33,13 @@ def picture_of(
 @lru_cache(maxsize=1024)
 def _picture(story: Scenario, settings: Settings, highlight: tuple[int, int] | None, everything: bool) -> Drawing:
     return lay_out(story.world(settings), story.run(settings), plan_for(story, settings, everything), highlight)
+
+
+def picture_in(story: Scenario, settings: Settings, world: World, trace: Trace) -> Drawing:
+    """Lay out the picture of a story in a world that was changed by hand, where everything stands as it did."""
+    plan, way, touched = _places(story, settings), story.way(settings), focus_of(world, trace)
+    plan = plan if touched <= plan.focus else plan.look_at(plan.focus | touched)
+    return lay_out(world, trace, plan.fold(taking_part(world, trace) | {way.client, way.server}))
 
 
 def plan_for(story: Scenario, settings: Settings, everything: bool = False) -> Plan:

@@ -1,6 +1,7 @@
 // The explorer: which view is shown, and how it gets onto the screen. What it shows, the interpreter says.
 import { listenToAxis, setMarks, stop } from "./axis.js";
 import { ask, complain, start } from "./engine.js";
+import "./exercises.js";
 import "./machines.js";
 
 const KEPT = 400;  // answers that are remembered

@@ -1,0 +1,88 @@
+"""What a page asks of an exercise: what an answer comes to, and help in steps; questions and answers are JSON.
+
+`mcnilib.scenarios.exercise` judges, as in the notebooks; here its judgement becomes words, lines and a picture.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from dataclasses import replace
+
+from mcnilib.scenarios.exercise import Attempt, Exercise, exercise
+from mcnilib.show.html.diff import state_changes_html
+from mcnilib.show.html.markup import Html, element, joined, sentence
+from mcnilib.show.html.outcome import verdict_lines
+from mcnilib.show.html.state import StateLine, lines_html
+from mcnilib.show.picture.story_picture import picture_in
+from mcnilib.show.picture.svg import to_svg
+from mcnilib.trace.explain import because, verdict
+from mcnilib.world.world import World
+
+DONE, NOT_YET = "✔ Solved.", "✘ Not yet."
+
+
+def attempt_json(text: str) -> str:
+    """Judge an answer: `{"scenario": 7, "number": 1, "answer": "node1: ..."}`. Raises: NotThere for no such exercise.
+
+    The answer has `done`, and as HTML `says`, `picture` and `state`; the last two are empty where a line is wrong.
+    """
+    asked = json.loads(text)
+    task, answer = exercise(asked["scenario"], asked["number"]), asked["answer"]
+    attempt = task.attempt(answer)
+    shown = {"done": attempt.done, "says": joined(*_says(task, attempt, answer)), "picture": "", "state": ""}
+    if attempt.world and attempt.trace and attempt.story:
+        drawing = picture_in(attempt.story, task.settings, attempt.world, attempt.trace)
+        shown["picture"] = to_svg(drawing, f"mcni-exercise-{task.scenario}-{task.number}")
+        shown["state"] = joined(*_printed(attempt), _changed(task.world(), attempt.world))
+    return json.dumps(shown)
+
+
+def help_json(text: str) -> str:
+    """Return the help of a number, which counts from 1: `{"scenario": 7, "number": 1, "help": 2}`; and whether there is
+    `more`. Raises: NotThere for no such exercise."""
+    asked = json.loads(text)
+    hints = exercise(asked["scenario"], asked["number"]).hints()
+    shown = hints[asked["help"] - 1 : asked["help"]]
+    return json.dumps({"help": joined(*map(sentence, shown)), "more": asked["help"] < len(hints)})
+
+
+def _says(task: Exercise, attempt: Attempt, answer: str) -> Iterator[Html]:
+    """Tell what is wrong and where; or whether it is solved, why not, and how the conversation ends."""
+    if attempt.wrong:
+        line = answer.splitlines()[attempt.wrong - 1].strip()
+        yield element("p", element("b", f"✘ Line {attempt.wrong}: "), element("code", line))
+        yield element("pre", attempt.says)
+        yield element("p", "No command was carried out.")
+        return
+    yield element("p", element("b", DONE if attempt.done else NOT_YET), " ", sentence(_why(task, attempt)))
+    if attempt.trace:
+        yield element("p", verdict_lines(attempt.trace), class_="mcni-verdict")
+        yield from (element("p", sentence(line)) for line in because(attempt.trace))
+
+
+def _why(task: Exercise, attempt: Attempt) -> str:
+    """Say what the judgement rests on beside the verdict, which follows it."""
+    if attempt.trace is None or attempt.says != verdict(attempt.trace):
+        return attempt.says
+    which = "The conversation" if attempt.story is task.story else f"“{attempt.story.title}”" if attempt.story else ""
+    if attempt.done:
+        return f"The conversation {'works' if task.works else 'fails'}, as it should."
+    return f"{which} should {'work' if task.works else 'fail'} in the end, and does not."
+
+
+def _printed(attempt: Attempt) -> Iterator[Html]:
+    """Yield what commands that only show something printed."""
+    for command in attempt.typed:
+        if command.shows is not None:
+            head = element("h4", f"{command.netns}# {command.command}")
+            yield element("div", head, lines_html(map(StateLine, command.shows.splitlines())), class_="mcni-state")
+
+
+def _changed(before: World, after: World) -> Html:
+    """List the lines of state the commands changed."""
+    names = {old.name for old, new in zip(before, after, strict=True) if old != new}
+    here, there = (
+        replace(world, namespaces=tuple(netns for netns in world if netns.name in names)) for world in (before, after)
+    )
+    return state_changes_html(here, there, None)
