@@ -19,7 +19,7 @@ from mcnilib.show.picture.svg import to_svg
 from mcnilib.trace.explain import because, verdict
 from mcnilib.world.world import World
 
-DONE, NOT_YET = "✔ Solved.", "✘ Not yet."
+SOLVED, NOT_YET = "✔ Solved.", "✘ Not yet."
 
 
 def attempt_json(text: str) -> str:
@@ -55,7 +55,7 @@ def _says(task: Exercise, attempt: Attempt, answer: str) -> Iterator[Html]:
         yield element("pre", attempt.says)
         yield element("p", "No command was carried out.")
         return
-    yield element("p", element("b", DONE if attempt.done else NOT_YET), " ", sentence(_why(task, attempt)))
+    yield element("p", element("b", SOLVED if attempt.done else NOT_YET), " ", sentence(_why(task, attempt)))
     if attempt.trace:
         yield element("p", verdict_lines(attempt.trace), class_="mcni-verdict")
         yield from (element("p", sentence(line)) for line in because(attempt.trace))
