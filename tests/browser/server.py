@@ -1,4 +1,4 @@
-"""A JupyterLab server of one's own: a free port, a token, a home in a temporary folder, gone at the end."""
+"""A server of one's own, of JupyterLab or Notebook 7: a free port, a token, a home in a temporary folder, gone at the end."""
 
 from __future__ import annotations
 
@@ -33,9 +33,12 @@ class LabServer:
     port: int
     token: str
     root: Path
+    app: str = "jupyterlab"  # or `notebook`
 
     def url(self, path: str = "") -> str:
         """Return the address of a notebook, given relative to `root`, or of the list, in a workspace of its own."""
+        if self.app == "notebook":
+            return f"http://127.0.0.1:{self.port}/notebooks/{path}?token={self.token}"
         tree = f"/tree/{path}" if path else ""
         return f"http://127.0.0.1:{self.port}/lab/workspaces/{secrets.token_hex(4)}{tree}?token={self.token}"
 
@@ -49,9 +52,9 @@ class LabServer:
 
 
 @contextmanager
-def lab_server(root: Path, home: Path) -> Iterator[LabServer]:
-    """Run JupyterLab on a folder; configuration and run-time files stay in `home`."""
-    server = LabServer(_free_port(), secrets.token_hex(16), root)
+def lab_server(root: Path, home: Path, app: str = "jupyterlab") -> Iterator[LabServer]:
+    """Run JupyterLab, or `notebook`, on a folder; configuration and run-time files stay in `home`."""
+    server = LabServer(_free_port(), secrets.token_hex(16), root, app)
     _write_settings(home / "settings")
     with (home / "server.log").open("wb") as log:
         process = subprocess.Popen(
@@ -66,7 +69,7 @@ def lab_server(root: Path, home: Path) -> Iterator[LabServer]:
 
 def _command(server: LabServer) -> list[str]:
     return [
-        *(sys.executable, "-m", "jupyterlab", "--no-browser", "--allow-root", "--expose-app-in-browser"),
+        *(sys.executable, "-m", server.app, "--no-browser", "--allow-root", "--expose-app-in-browser"),
         *("--ip=127.0.0.1", f"--port={server.port}", "--ServerApp.port_retries=0"),
         *(f"--IdentityProvider.token={server.token}", f"--ServerApp.root_dir={server.root}"),
         "--LabApp.news_url=None",
