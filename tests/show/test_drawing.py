@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from itertools import pairwise
 from random import Random
 
 import pytest
@@ -14,7 +15,7 @@ from mcnilib.scenarios import all_scenarios, scenario
 from mcnilib.scenarios.scenario import neighbours
 from mcnilib.show.layout.edge_routing import waypoints_of
 from mcnilib.show.layout.geometry import Rect, clip, shift, tidy
-from mcnilib.show.layout.plan import CLUSTER_PLAN, computed_plan, focus_of, plan_of
+from mcnilib.show.layout.plan import CLUSTER_PLAN, STACKED, computed_plan, focus_of, plan_of
 from mcnilib.show.picture.drawing import Drawing, lay_out
 from mcnilib.show.picture.story_picture import _plan, crowded, picture_of
 from mcnilib.trace.run import run
@@ -312,3 +313,21 @@ def test_lines_keep_to_the_left(points, by, expected):
 def test_a_line_forgets_points_on_a_straight_run():
     assert tidy([(0, 0), (0, 5), (0, 5), (0, 9), (4, 9)]) == ((0, 0), (0, 9), (4, 9))
     assert tidy([(0, 0), (0, 9), (0, 5)]) == ((0, 0), (0, 9), (0, 5))  # a turn back is no straight run
+
+
+# ------------------------------------------------------------------------------------------------ a narrow sheet
+
+
+@pytest.mark.parametrize("story", all_scenarios(), ids=lambda story: story.name)
+def test_on_a_narrow_sheet_machines_are_stacked_and_words_find_room(story):
+    picture = picture_of(story, story.start(), narrow=True)
+    machines = [box.rect for box in picture.scene.boxes if box.kind == "machine"]
+    assert picture.width == STACKED
+    assert all(above.bottom <= below.y for above, below in pairwise(machines))
+    assert [flaw for flaw in flaws(picture) if "an arrow runs through" not in flaw] == []
+    wide = picture_of(story, story.start())
+    assert [arrow.numbers for arrow in picture.arrows] == [arrow.numbers for arrow in wide.arrows]
+
+
+def test_more_machines_than_two_are_not_stacked():
+    assert CLUSTER_PLAN.stack() == CLUSTER_PLAN

@@ -6,8 +6,9 @@ from collections.abc import Iterator
 from itertools import chain
 
 from mcnilib.show.labels.label_text import conntrack_state, missed_packets, writers
-from mcnilib.show.labels.text_metrics import ellipsize, wrap
+from mcnilib.show.labels.text_metrics import ellipsize, text_width, wrap
 from mcnilib.show.layout.edge_routing import EdgeLines
+from mcnilib.show.layout.geometry import Point
 from mcnilib.show.layout.plan import Plan
 from mcnilib.show.layout.scene import Arrow, Label, Layout
 from mcnilib.show.picture.palette import ROLES, role_of
@@ -19,17 +20,19 @@ from mcnilib.world.world import World
 
 def captions(layout: Layout, world: World, trace: Trace, plan: Plan, lines: EdgeLines) -> tuple[Label, ...]:
     """Return all of them."""
-    return (*_header(trace, plan.width), *_key(plan, lines), *_roles(layout, world, trace), *_states(layout, trace))
+    return (*_header(trace, plan), *_key(plan, lines), *_roles(layout, world, trace), *_states(layout, trace))
 
 
-def _header(trace: Trace, width: float) -> Iterator[Label]:
+def _header(trace: Trace, plan: Plan) -> Iterator[Label]:
     """Yield the outcome in words, and who talks to whom."""
     outcome, first = trace.outcome, trace.journeys[0].packet
     name = next(name for name, role in ROLES.items() if role is role_of(outcome))
-    yield Label(f"{role_of(outcome).glyph} {outcome.verdict.value}", 14, 18, size=16.0, bold=True, colour=name)
+    text, room = f"{role_of(outcome).glyph} {outcome.verdict.value}", plan.width - (28 if plan.stacked else KEY_WIDTH)
+    size = 16.0 if text_width(text, 16.0, bold=True) <= room else 12.0
+    yield Label(text, 14, 18, size=size, bold=True, colour=name)
     port = f":{first.dport}" if first.dport else ""
     asked = f"{trace.journeys[0].visits[0].netns} → {first.dst}{port}, {first.proto.upper()}"
-    yield Label(ellipsize(f"{asked}{_shown(trace)}", width - KEY_WIDTH), 14, 37, colour="quiet")
+    yield Label(ellipsize(f"{asked}{_shown(trace)}", room), 14, 37, colour="quiet")
 
 
 def _shown(trace: Trace) -> str:
@@ -44,21 +47,27 @@ KEY = {"request": 11.0, "reply": 26.0, "error": 41.0}
 KEY_WIDTH = 160.0
 """Room for them and for the margins, in pixels."""
 
+STACKED_KEY = {"request": 58.0, "reply": 180.0, "error": 290.0}
+"""The kinds of arrows of a narrow sheet, beside each other, each with the x of its tip."""
 
-def _explained(lines: EdgeLines) -> list[str]:
-    """Name the kinds of arrows that are explained: an error only where there is one."""
-    return [role for role in KEY if role != "error" or any(edge.error for edge in lines)]
+
+def _tips(plan: Plan, lines: EdgeLines) -> dict[str, Point]:
+    """Return the tips of the explained arrows: an error only where there is one."""
+    tips = {role: (x, 54.0) for role, x in STACKED_KEY.items()} if plan.stacked else {}
+    tips = tips or {role: (plan.width - 74, y) for role, y in KEY.items()}
+    return {role: tip for role, tip in tips.items() if role != "error" or any(edge.error for edge in lines)}
 
 
 def _key(plan: Plan, lines: EdgeLines) -> Iterator[Label]:
-    yield from (Label(ROLES[role].word, plan.width - 66, KEY[role], colour="quiet") for role in _explained(lines))
+    for role, (x, y) in _tips(plan, lines).items():
+        yield Label(ROLES[role].word, x + 8, y, colour="quiet")
 
 
 def samples(plan: Plan, lines: EdgeLines) -> tuple[Arrow, ...]:
     """Return one arrow of each kind, beside its name."""
-    right = plan.width - 74
-    ends = {role: ((right - 56, KEY[role]), (right, KEY[role])) for role in _explained(lines)}
-    return tuple(Arrow(points, (), role, lost=False) for role, points in ends.items())
+    long = 46 if plan.stacked else 56
+    tips = _tips(plan, lines).items()
+    return tuple(Arrow(((x - long, y), (x, y)), (), role, lost=False) for role, (x, y) in tips)
 
 
 def _roles(layout: Layout, world: World, trace: Trace) -> Iterator[Label]:
@@ -76,16 +85,17 @@ def _roles(layout: Layout, world: World, trace: Trace) -> Iterator[Label]:
 
 
 def _states(layout: Layout, trace: Trace) -> Iterator[Label]:
-    """Yield, for every host a packet passed, what its connection tracking knew in the end, and whose rules matched."""
+    """Yield, for every host a packet passed, what its connection tracking knew in the end, and whose rules matched; for
+    the latter there is no room where machines are stacked."""
     passed = {name for journey in trace.journeys for name in journey.hops()}
     for name in (box.name for box in layout.boxes if box.kind == "machine" and box.name in passed):
         rect, (left, right, *_) = layout.rect_of(name), layout.callout_areas[name]
         tracked = [conntrack_state(trace, name), *missed_packets(trace, name)]
         tracking = [("conntrack", "quiet"), *((text, "ink") for text in tracked)]
-        yield from _column(tracking, rect.x + 10, rect.bottom - 12, left.w, "left")
-        if names := writers(trace, name):
+        yield from _column(tracking, left.x + 4, rect.bottom - 12, left.w, "left")
+        if not layout.stacked and (names := writers(trace, name)):
             rules = [("iptables by", "quiet"), *names.items()]
-            yield from _column(rules, rect.right - 10, rect.bottom - 12, right.w, "right")
+            yield from _column(rules, right.right - 4, rect.bottom - 12, right.w, "right")
 
 
 def _column(lines: list[tuple[str, str]], x: float, bottom: float, limit: float, align: str) -> Iterator[Label]:

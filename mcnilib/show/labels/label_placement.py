@@ -57,7 +57,8 @@ def place_labels(
 
 def _cost_grid(scene: Scene, lines: EdgeLines, marks: Iterable[Rect], numbers: Iterable[Rect]) -> CostGrid:
     """Return the sheet with everything on it that words had better not cover."""
-    costs = CostGrid(Rect(8, 50, scene.width - 16, scene.height - 58))
+    top = min((box.rect.y for box in scene.boxes), default=48.0) + 2
+    costs = CostGrid(Rect(8, top, scene.width - 16, scene.height - top - 8))
     costs.add((text_rect(label) for label in scene.labels), TEXT_COST)
     costs.add((device.rect for device in scene.devices if not device.wide), DEVICE_COST)
     costs.add((device.rect for device in scene.devices if device.wide), NIC_COST)

@@ -23,7 +23,12 @@ MACHINE_TITLE, POD_HEIGHT, PAIR_GAP, PANEL_HEIGHT, PANEL_FOOT, NIC_HEIGHT = 28.0
 NICs.
 """
 
+STACKED_PANEL = 156.0
+"""Height of the host's namespace where machines are stacked."""
+
 MACHINE_HEIGHT = MACHINE_TITLE + POD_HEIGHT + PAIR_GAP + PANEL_HEIGHT + PANEL_FOOT + NIC_HEIGHT
+
+STACKED_HEIGHT = MACHINE_HEIGHT - PANEL_HEIGHT + STACKED_PANEL
 
 PADDING, POD_WIDTH, DEVICE_HEIGHT, GUTTER_WIDTH = 10.0, 170.0, 20.0, 68.0
 
@@ -123,8 +128,9 @@ def _panel(layout: Layout, host: Netns, seats: list[Seat], rect: Rect) -> Rect:
     sides = {seat.side for seat in seats if _has_child(seat, host)}
     left = rect.x + (PADDING + GUTTER_WIDTH if "left" in sides else PADDING)
     right = rect.right - (PADDING + GUTTER_WIDTH if "right" in sides else PADDING)
+    high = STACKED_PANEL if layout.stacked else PANEL_HEIGHT
     panel = layout.add_box(
-        host.name, "host", Rect(left, rect.y + MACHINE_TITLE + POD_HEIGHT + PAIR_GAP, right - left, PANEL_HEIGHT)
+        host.name, "host", Rect(left, rect.y + MACHINE_TITLE + POD_HEIGHT + PAIR_GAP, right - left, high)
     )
     layout.add_waypoint((host.name, ""), panel.y + 46)
     return panel
@@ -132,7 +138,7 @@ def _panel(layout: Layout, host: Netns, seats: list[Seat], rect: Rect) -> Rect:
 
 def _keep_for_callouts(layout: Layout, host: Netns, seats: list[Seat], panel: Rect, rect: Rect) -> None:
     """Remember the room for callouts: in the host's box below the level of its IP layer, and beside its pods."""
-    uplink_x = _uplink_x(panel, None)
+    uplink_x = _uplink_x(layout, panel, None)
     top, bottom = panel.y + 66, panel.bottom - STATE_HEIGHT
     left, right = (
         Rect(panel.x + 6, top, uplink_x - 26 - panel.x, bottom - top),
@@ -162,10 +168,12 @@ def _place_nic(
 ) -> None:
     """Place a NIC; `behind` counts those to the right of it, None stands for the first, which has tunnels beside it."""
     waypoint = (host.name, link.name)
-    last, uplink_x = behind is not None, _uplink_x(panel, behind)
+    last, uplink_x = behind is not None, _uplink_x(layout, panel, behind)
     cable_xs = [seat.cable_x for seat in seats for x in seat.netns.links if _is_child(x, host, link)]
     text = " ".join([link.name, *(str(a.ip) for a in link.addresses[:1])])
+    plug_x = layout.aside.get(host.name, uplink_x)
     ends = [
+        plug_x + 14,
         uplink_x - 34,
         uplink_x + 34,
         *(cable_x - 14 for cable_x in cable_xs),
@@ -178,11 +186,13 @@ def _place_nic(
         waypoint, text, at.x + (48 if cable_xs and min(cable_xs) < uplink_x and not last else 8), at.y + 9, bold=True
     )
     layout.connect("inside", waypoint, (host.name, ""), uplink_x)
-    layout.graph.nodes[waypoint]["uplink_x"] = uplink_x
+    layout.graph.nodes[waypoint].update(uplink_x=uplink_x, plug_x=plug_x)
 
 
-def _uplink_x(panel: Rect, behind: int | None) -> float:
+def _uplink_x(layout: Layout, panel: Rect, behind: int | None) -> float:
     """Return where a NIC's cable leaves the host's box."""
+    if layout.stacked and behind is None:
+        return panel.right - 36.0
     return panel.right - (max(44.0, min(136.0, panel.w * 0.48)) if behind is None else 14.0 + 120.0 * behind)
 
 
@@ -257,7 +267,7 @@ def _hang_child(layout: Layout, seat: Seat, waypoint: Waypoint, lower: Waypoint)
 
 def _place_host_end(layout: Layout, host: Netns, link: Link, x: float, room: float) -> None:
     panel, waypoint = layout.rect_of(host.name), (host.name, link.name)
-    text = ellipsize(link.name, room - 14)
+    text = ellipsize(link.name, (panel.w / 2 if layout.stacked else room) - 14)
     wide = text_width(text) + 12
     box = Rect(min(max(x - wide / 2, panel.x), panel.right - wide), panel.y, wide, DEVICE_HEIGHT)
     layout.add_device(waypoint, box, text)
@@ -266,7 +276,7 @@ def _place_host_end(layout: Layout, host: Netns, link: Link, x: float, room: flo
 
 def _place_tunnels_and_bridges(layout: Layout, host: Netns, panel: Rect, uplinks: dict[int, str]) -> None:
     """Place tunnels and bridges in the host's box, right of its first NIC: what they pack goes on to that NIC."""
-    right = panel.right - 8
+    right = _uplink_x(layout, panel, None) - 16 if layout.stacked else panel.right - 8
     for link in host.links:
         if link.kind.role not in (DeviceRole.TUNNEL, DeviceRole.BRIDGE):
             continue

@@ -38,6 +38,7 @@ class Plan:
     focus: frozenset[str] = frozenset()
     drawn: frozenset[str] = frozenset()
     width: float = 864.0  # pixels
+    stacked: bool = False  # machines stand one above the other, for a phone held upright
 
     def look_at(self, names: Iterable[str]) -> Plan:
         """Return the same plan with these namespaces and segments in its focus."""
@@ -52,6 +53,10 @@ class Plan:
     def sees(self, name: str) -> bool:
         """Tell whether a namespace or segment is in the focus."""
         return not self.focus or name in self.focus
+
+    def stack(self) -> Plan:
+        """Return the plan that stacks its machines on a narrow sheet; of more than two machines the plan itself."""
+        return self if len(self.shown_machines()) > 2 else replace(self, stacked=True, width=STACKED)
 
     def draws(self, name: str) -> bool:
         """Tell whether a namespace or segment is drawn."""
@@ -71,6 +76,9 @@ class Plan:
 
 NARROWER = 640.0
 """Width of a sheet with one machine, in pixels."""
+
+STACKED = 366.0
+"""Width of a sheet on which machines are stacked: that of a phone without the margins of a page, in pixels."""
 
 CLUSTER_PLAN = Plan(
     machines=(

@@ -107,11 +107,13 @@ class Layout:
     """Where the nodes of a picture are: filled in while laying out, read while routing edges."""
 
     width: float
+    stacked: bool = False
     height: float = 0.0
     boxes: list[Box] = field(default_factory=list)
     devices: dict[Waypoint, DeviceBox] = field(default_factory=dict)
     labels: list[tuple[Label, Waypoint]] = field(default_factory=list)  # each with what it belongs to
     callout_areas: dict[str, tuple[Rect, ...]] = field(default_factory=dict)  # where those about a namespace may stand
+    aside: dict[str, float] = field(default_factory=dict)  # per stacked machine, where its cables pass those below
     plug_xs: dict[str, list[float]] = field(default_factory=dict)  # per segment, where cables reach it or would
     tunnels: set[Waypoint] = field(default_factory=set)
     graph: nx.Graph = field(default_factory=nx.Graph)

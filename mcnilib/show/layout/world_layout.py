@@ -2,19 +2,24 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from dataclasses import replace
+from operator import itemgetter
 
 from mcnilib.linux.device.base import DeviceRole
 from mcnilib.linux.device.link import Link
 from mcnilib.linux.netns import Netns
 from mcnilib.show.labels.text_metrics import ellipsize, text_width
 from mcnilib.show.layout.geometry import Rect
-from mcnilib.show.layout.machine_layout import MACHINE_HEIGHT, left_out, place_machine
-from mcnilib.show.layout.plan import Plan
-from mcnilib.show.layout.scene import Layout
+from mcnilib.show.layout.machine_layout import MACHINE_HEIGHT, PAIR_GAP, STACKED_HEIGHT, left_out, place_machine
+from mcnilib.show.layout.plan import STACKED, Plan
+from mcnilib.show.layout.scene import Box, Label, Layout
 from mcnilib.world.world import World
 
-TITLE_HEIGHT, SHEET_MARGIN, MACHINE_GAP = 48.0, 12.0, 16.0
+TITLE_HEIGHT, STACKED_TITLE, SHEET_MARGIN, MACHINE_GAP = 48.0, 68.0, 12.0, 16.0
+
+CABLE_WIDTH = 34.0
+"""Width of what a stacked machine leaves free at its right for the cables of the one above."""
 
 SEGMENT_HEIGHT, SEGMENT_STEP, ROW_GAP = 26.0, 38.0, 20.0
 """Height of a segment's band, distance of two bands, distance of the first from the machines and the last from the
@@ -27,11 +32,12 @@ HOST_HEIGHT, CALLOUT_HEIGHT = 86.0, 84.0
 
 def place_world(world: World, plan: Plan) -> Layout:
     """Place everything the plan shows; the same world and plan always give the same places."""
-    layout = Layout(plan.width)
+    layout = Layout(plan.width, plan.stacked)
     bottom = _place_machines(layout, world, plan)
     bottom = _place_segments(layout, world, plan, bottom + ROW_GAP)
     bottom = _place_outside(layout, world, plan, bottom)
-    bottom += 0.0 if any(box.kind == "machine" for box in layout.boxes) else CALLOUT_HEIGHT
+    crowded = plan.stacked and any(box.name in plan.outside for box in layout.boxes)
+    bottom += CALLOUT_HEIGHT if crowded or not any(box.kind == "machine" for box in layout.boxes) else 0.0
     _stretch_segments(layout, world, plan)
     hidden = plan.hidden([box.name for box in layout.boxes] + _named(plan))
     if hidden:
@@ -52,12 +58,26 @@ def _place_machines(layout: Layout, world: World, plan: Plan) -> float:
     there = {netns.name for netns in world}
     members_of = {m.host: m.members for m in plan.machines}
     machines = [m for m in plan.shown_machines() if m.host in there]
-    wide = (plan.width - 2 * SHEET_MARGIN - MACHINE_GAP * (len(machines) - 1)) / max(1, len(machines))
-    for number, machine in enumerate(machines):
-        rect = Rect(SHEET_MARGIN + number * (wide + MACHINE_GAP), TITLE_HEIGHT, wide, MACHINE_HEIGHT)
+    top = STACKED_TITLE if plan.stacked else TITLE_HEIGHT
+    rects = list(_machine_rects(plan, len(machines), top))
+    for machine, rect in zip(machines, rects, strict=True):
+        if plan.stacked and rect is not rects[-1]:
+            layout.aside[machine.host] = rect.right - CABLE_WIDTH / 2
         others = tuple(name for name in members_of[machine.host] if not plan.draws(name) and name in there)
         place_machine(layout, world, machine, rect, others)
-    return TITLE_HEIGHT + (MACHINE_HEIGHT if machines else 0.0)
+    return rects[-1].bottom if rects else top
+
+
+def _machine_rects(plan: Plan, count: int, top: float) -> Iterator[Rect]:
+    """Yield the places of the machines: beside each other, or one above the other."""
+    whole = plan.width - 2 * SHEET_MARGIN
+    wide = (whole - MACHINE_GAP * (count - 1)) / max(1, count)
+    for number in range(count):
+        if plan.stacked:
+            y = top + number * (STACKED_HEIGHT + PAIR_GAP / 3)
+            yield Rect(SHEET_MARGIN, y, whole - number * CABLE_WIDTH, STACKED_HEIGHT)
+        else:
+            yield Rect(SHEET_MARGIN + number * (wide + MACHINE_GAP), top, wide, MACHINE_HEIGHT)
 
 
 def _place_segments(layout: Layout, world: World, plan: Plan, y: float) -> float:
@@ -70,7 +90,7 @@ def _place_segments(layout: Layout, world: World, plan: Plan, y: float) -> float
         layout.add_box(name, "segment", Rect(0, y, 0, SEGMENT_HEIGHT))
         layout.add_waypoint((name, ""), y + SEGMENT_HEIGHT / 2)
         for port in plugged:
-            x = layout.graph.nodes[(port.netns, port.link)]["uplink_x"]
+            x = layout.graph.nodes[(port.netns, port.link)]["plug_x"]
             layout.connect("plug", (port.netns, port.link), (name, ""), x)
             layout.plug_xs.setdefault(name, []).append(x)
         y += SEGMENT_STEP
@@ -102,10 +122,11 @@ def _abreast(devices: Mapping[str, list[Link]], whole: float) -> list[tuple[floa
     begins = [whole * (number + 1) / (len(wides) + 1) - wide / 2 for number, wide in enumerate(wides)]
     if all(x + wide <= following for x, wide, following in zip(begins, wides, begins[1:], strict=False)):
         return list(zip(begins, wides, strict=True))
+    margin, least = (22, 144.0) if whole > STACKED else (14, 0.0)
     needed = [
-        len(own) * max((text_width(_nic_text(link)) + 22 for link in own), default=0.0) for own in devices.values()
+        len(own) * max((text_width(_nic_text(link)) + margin for link in own), default=0.0) for own in devices.values()
     ]
-    wides = [max(name, wide + 8, 144.0) for name, wide in zip(names, needed, strict=True)]
+    wides = [max(name, wide + (8 if least else 0), least) for name, wide in zip(names, needed, strict=True)]
     gap = min(MACHINE_GAP, (whole - 2 * SHEET_MARGIN - sum(wides)) / (len(wides) - 1))
     return [(SHEET_MARGIN + gap * number + sum(wides[:number]), wide) for number, wide in enumerate(wides)]
 
@@ -165,15 +186,29 @@ def _stretch_segments(layout: Layout, world: World, plan: Plan) -> None:
         if box.kind != "segment":
             continue
         plug_xs = layout.plug_xs.get(box.name, [plan.width / 2])
-        subnet, most = _subnet(world, box.name), plan.width - 2 * SHEET_MARGIN - 30
-        text = " ".join([ellipsize(box.name, most - text_width(f" {subnet}")), subnet])
-        room, left, right = text_width(text) + 24, min(plug_xs) - 24, max(plug_xs) + 24
-        crossing = _crossing(layout, box.rect.cy)
-        candidates = range(int(SHEET_MARGIN), int(plan.width - SHEET_MARGIN - room), 6)
-        x = min(candidates, key=lambda x: _name_cost(x, x + room, (left, right), crossing))
-        rect = Rect(min(left, x), box.rect.y, max(right, x + room) - min(left, x), SEGMENT_HEIGHT)
-        layout.boxes[number] = type(box)(box.name, box.kind, rect)
-        layout.add_label((box.name, ""), text, x + 12, rect.cy, colour="quiet")
+        left, right = min(plug_xs) - 24, max(plug_xs) + 24
+        label = min(_segment_labels(layout, world, box, plan, (left, right)), key=itemgetter(0))[1]
+        if label.y == box.rect.cy:
+            left, right = min(left, label.x - 12), max(right, label.x + text_width(label.text) + 12)
+        layout.boxes[number] = replace(box, rect=Rect(left, box.rect.y, right - left, SEGMENT_HEIGHT))
+        layout.labels.append((label, (box.name, "")))
+
+
+def _segment_labels(
+    layout: Layout, world: World, box: Box, plan: Plan, ends: tuple[float, float]
+) -> Iterator[tuple[float, Label]]:
+    """Yield the names a band may have, and where, each with its cost: with its subnet, in the band; on a narrow sheet
+    also without, and above the band."""
+    subnet, most = _subnet(world, box.name), plan.width - 2 * SHEET_MARGIN - 30
+    texts = [" ".join([ellipsize(box.name, most - text_width(f" {subnet}")), subnet]), ellipsize(box.name, most)]
+    heights = {box.rect.cy: 0.0, box.rect.y - 8: 500.0}
+    for y, dear in list(heights.items())[: 1 + plan.stacked]:
+        crossing, busy = _crossing(layout, y), ends if y == box.rect.cy else (ends[1], ends[1])
+        for short, text in enumerate(texts[: 1 + plan.stacked]):
+            room = text_width(text) + 24
+            for x in range(int(SHEET_MARGIN), int(plan.width - SHEET_MARGIN - room), 6):
+                cost = _name_cost(x, x + room, busy, crossing) + 250 * short + dear
+                yield cost, Label(text, x + 12, y, colour="quiet")
 
 
 def _crossing(layout: Layout, y: float) -> list[float]:

@@ -21,18 +21,27 @@ MOST_MACHINES, MOST_MEMBERS = 2, 2
 
 
 def picture_of(
-    story: Scenario, settings: Settings, highlight: tuple[int, int] | None = None, *, everything: bool = False
+    story: Scenario,
+    settings: Settings,
+    highlight: tuple[int, int] | None = None,
+    *,
+    everything: bool = False,
+    narrow: bool = False,
 ) -> Drawing:
     """Lay out the picture of a story under some settings; `highlight` is a packet and the index of one of its steps.
 
-    What plays no part is left out; `everything` draws it too, faintly. Pictures shown once, or prefetched, are kept.
+    What plays no part is left out; `everything` draws it too, faintly. `narrow` stacks the machines, for a phone held
+    upright. Pictures shown once, or prefetched, are kept.
     """
-    return _picture(story, settings, highlight, everything)
+    return _picture(story, settings, highlight, everything, narrow)
 
 
 @lru_cache(maxsize=1024)
-def _picture(story: Scenario, settings: Settings, highlight: tuple[int, int] | None, everything: bool) -> Drawing:
-    return lay_out(story.world(settings), story.run(settings), plan_for(story, settings, everything), highlight)
+def _picture(
+    story: Scenario, settings: Settings, highlight: tuple[int, int] | None, everything: bool, narrow: bool
+) -> Drawing:
+    plan = plan_for(story, settings, everything)
+    return lay_out(story.world(settings), story.run(settings), plan.stack() if narrow else plan, highlight)
 
 
 def picture_in(story: Scenario, settings: Settings, world: World, trace: Trace) -> Drawing:
