@@ -31,12 +31,14 @@ Shown = dict[str, Any]
 
 @dataclass(frozen=True)
 class View:
-    """A scenario under some settings, looked at as a whole (step 0) or at a step, told at a depth."""
+    """A scenario under some settings, looked at as a whole (step 0) or at a step, told at a depth, in a window that
+    may be a narrow one."""
 
     story: Scenario
     settings: Settings
     step: int = 0
     depth: str = "hops"
+    narrow: bool = False
 
     @cached_property
     def trace(self) -> Trace:
@@ -77,7 +79,8 @@ class View:
         }
 
     def _picture(self) -> str:
-        return to_svg(picture_of(self.story, self.settings, self.at), f"mcni-{self.story.name}")
+        uid = f"mcni-{self.story.name}{'-narrow' if self.narrow else ''}"
+        return to_svg(picture_of(self.story, self.settings, self.at, narrow=self.narrow), uid)
 
     def machine(self, who: str) -> Shown:
         """Return a machine at the moment of the step, and at the end for the whole conversation; see `moment_html`."""
@@ -91,15 +94,20 @@ class View:
 
 
 def parse_view(text: str) -> View:
-    """Read a view: `{"state": ..., "step": ..., "depth": ...}`. Raises: SettingError or ScenarioError for a state that
-    does not exist."""
+    """Read a view: `{"state": ..., "step": ..., "depth": ..., "narrow": true}`; all but the state may be absent.
+
+    Raises: SettingError or ScenarioError for a state that does not exist.
+    """
     asked = json.loads(text)
-    return View(*parse_link(asked["state"]), asked.get("step", 0), asked.get("depth", "hops"))
+    return View(
+        *parse_link(asked["state"]), asked.get("step", 0), asked.get("depth", "hops"), asked.get("narrow", False)
+    )
 
 
 def print_view(view: View) -> str:
     """Print a view in the one form it has: what was asked in this form before needs no second answer."""
-    return json.dumps({"state": print_query(view.story, view.settings), "step": view.step, "depth": view.depth})
+    printed = {"state": print_query(view.story, view.settings), "step": view.step, "depth": view.depth}
+    return json.dumps(printed | {"narrow": True} if view.narrow else printed)
 
 
 def answer_json(text: str) -> str:

@@ -92,6 +92,8 @@ def article_html(story: Scenario) -> Html:
     settings = story.start()
     answer = View(story, settings).answer()
     parts = {name: Html(answer[name]) for name in ANSWERED}
+    narrow = View(story, settings, narrow=True).answer()["picture"]
+    parts["picture"] = Html(parts["picture"] + narrow)  # the window's width chooses one
     side = (
         element("p", sentence(story.question), class_="question"),
         _filled("verdict", parts["verdict"], class_="mcni-verdict", role="status", aria_live="polite"),

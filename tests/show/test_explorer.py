@@ -47,6 +47,15 @@ def test_a_state_is_answered_with_the_link_that_leads_to_it():
     assert answer["verdict"].startswith("✓ connected")
 
 
+def test_a_narrow_window_is_answered_with_a_narrow_picture_and_narrow_ones_to_come():
+    wide, narrow = asked("mcni=7"), asked("mcni=7", narrow=True)
+    start = FLAGSHIP.start()
+    assert narrow["picture"] == to_svg(picture_of(FLAGSHIP, start, narrow=True), f"mcni-{FLAGSHIP.name}-narrow")
+    assert narrow | {"picture": wide["picture"]} == wide
+    near = json.loads(likely_json(json.dumps({"state": "mcni=7", "narrow": True})))
+    assert all(json.loads(view)["narrow"] for view in near)
+
+
 def test_a_step_is_marked_in_the_picture_and_the_table():
     whole, step = asked("mcni=7"), asked("mcni=7", step=9)
     assert step["step"] == 9

@@ -90,8 +90,10 @@ def _states(layout: Layout, trace: Trace) -> Iterator[Label]:
     passed = {name for journey in trace.journeys for name in journey.hops()}
     for name in (box.name for box in layout.boxes if box.kind == "machine" and box.name in passed):
         rect, (left, right, *_) = layout.rect_of(name), layout.callout_areas[name]
-        tracked = [conntrack_state(trace, name), *missed_packets(trace, name)]
-        tracking = [("conntrack", "quiet"), *((text, "ink") for text in tracked)]
+        tracked, heading = [conntrack_state(trace, name), *missed_packets(trace, name)], [("conntrack", "quiet")]
+        if layout.stacked:  # there is room for fewer lines
+            tracked[0], heading = f"conntrack: {tracked[0]}", []
+        tracking = [*heading, *((text, "ink") for text in tracked)]
         yield from _column(tracking, left.x + 4, rect.bottom - 12, left.w, "left")
         if not layout.stacked and (names := writers(trace, name)):
             rules = [("iptables by", "quiet"), *names.items()]

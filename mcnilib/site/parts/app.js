@@ -24,6 +24,8 @@ let shown;       // {article, step, depth}: what is to be seen, perhaps still on
 let painted;     // the answer that is on the screen
 let asked = 0;   // number of the last view asked for
 
+const phone = matchMedia("(max-width: 700px)");
+const viewOf = (state, step, depth) => ({ state, step, depth, ...phone.matches && { narrow: true } });
 const keyOf = (name, values, step, depth) => JSON.stringify([name, Object.entries(values).sort(), step, depth]);
 const same = (one, view) => one.state === view.state && one.step === view.step && one.depth === view.depth;
 const answered = view => [...answers.values()].find(one => same(one, view));
@@ -44,7 +46,7 @@ function show(change = {}, { history = "push", plays = false } = {}) {
   if (!plays) stop();
   shown = { ...shown, ...change };
   const { article, step, depth } = shown;
-  const view = { state: stateOf(article.id, settings(article)), step, depth };
+  const view = viewOf(stateOf(article.id, settings(article)), step, depth);
   return showView(view, answers.get(keyOf(article.id, settings(article), step, depth)), history);
 }
 
@@ -165,7 +167,7 @@ function follow() {
   const untouched = !state && !step;
   if (untouched) painted ??= asShown(article);
   else if (!byId("scenario")) article.scrollIntoView();
-  const view = { state: state || `mcni=${article.id}`, step, depth };
+  const view = viewOf(state || `mcni=${article.id}`, step, depth);
   showView(view, answered(view), untouched ? "start" : "replace");
 }
 
@@ -231,10 +233,11 @@ function listen() {
     });
   }
   document.addEventListener("keydown", onKey);
+  phone.addEventListener("change", () => { answers.clear(); show({}, { history: "replace" }); });
   window.addEventListener("popstate", () => { stop(); follow(); });
 }
 
-if (matchMedia("(max-width: 700px)").matches)
+if (phone.matches)
   for (const details of document.querySelectorAll(".controls details")) details.open = false;
 for (const axis of document.querySelectorAll(".axis")) setMarks(axis, 0);
 start();
