@@ -97,11 +97,11 @@ class Refused(McniError, ValueError):
 class MissingExtra(McniError, ImportError):
     """Something needs a package that is not installed; the message says how to install it."""
 
-    def __init__(self, what: str, package: str) -> None:
-        """Name what was asked for and the package it needs."""
+    def __init__(self, what: str, package: str, extra: str = "notebooks") -> None:
+        """Name what was asked for, the package it needs, and the extra that brings it."""
         super().__init__(
-            f"{what} needs {package}: install it with `pip install 'mcnilib[notebooks]'`; "
-            "in a clone, `uv run --extra notebooks mcni ...` does"
+            f"{what} needs {package}: install it with `pip install 'mcnilib[{extra}]'`; "
+            f"in a clone, `uv run --extra {extra} mcni ...` does"
         )
 
 

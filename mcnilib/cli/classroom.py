@@ -32,6 +32,7 @@ EXAMPLES = """examples:
   mcni learner ../course-for-learners --binder my-school/course
   mcni site public                                # a web site; its interpreter comes by npm
   mcni site public --pyodide node_modules/pyodide
+  mcni site public --lite                         # and the notebooks to run in it, by JupyterLite
   python3 -m http.server --directory public       # shows it at http://localhost:8000
 """
 
@@ -62,6 +63,7 @@ def add_verbs(verbs: Any) -> None:
     site.add_argument("folder", type=new_folder, help="a folder that is not there yet, or empty")
     where = "an unpacked npm package `pyodide` of the version that is asked for (default: npm brings it)"
     site.add_argument("--pyodide", type=Path, metavar="FOLDER", help=where)
+    site.add_argument("--lite", action="store_true", help="add JupyterLite: all notebooks to run in the browser")
 
 
 def link_to_state(arguments: argparse.Namespace) -> int:
@@ -103,11 +105,16 @@ def write_site(arguments: argparse.Namespace) -> int:
 
     with shown("mcni: bringing the interpreter"):
         engine = pyodide(arguments.pyodide)
-    lessons = read_lessons(PROJECT / "notebooks")
+    notebooks = PROJECT / "notebooks"
+    lessons = read_lessons(notebooks, arguments.lite)
     if not lessons:
         print(f"mcni: {MISSING}", file=sys.stderr)
     with shown(f"mcni: drawing {printable(str(arguments.folder))}"):
         files = site_files(engine, lessons)
+        if arguments.lite:
+            from mcnilib.site.lite import lite_files
+
+            files |= lite_files(engine, notebooks)
         write_new_folder(arguments.folder, files)
     if arguments.json:
         print_files(arguments.folder, files)

@@ -28,7 +28,7 @@ from mcnilib.site.frame import Page
 try:
     import mistune
 except ImportError:
-    raise MissingExtra("a page of a notebook", "mistune") from None
+    raise MissingExtra("a page of a notebook", "mistune", "site") from None
 
 LONGEST_SHOWN = 6
 """Lines of code that stand above what they print; longer code is folded, and so is code whose output says it all."""
@@ -42,6 +42,9 @@ PLACES = re.compile(r'(href=")([^":#]+\.(?:ipynb|md))(?=[#"])')
 FOLDER = "notebooks"
 """Where the pages of the lessons are in the site."""
 
+LITE = "lite"
+"""Where JupyterLite is in a site that has it."""
+
 MISSING = (
     "This site was written without the notebooks. "
     "They are in a clone of the project: `mcni site` there makes pages of them."
@@ -53,10 +56,11 @@ NotebookCell = dict[str, Any]
 
 @dataclass(frozen=True)
 class Lesson:
-    """A notebook: the name of its file without `.ipynb`, and its cells."""
+    """A notebook: the name of its file without `.ipynb`, its cells, and whether the site has JupyterLite to run it."""
 
     name: str
     cells: tuple[NotebookCell, ...]
+    lite: bool = False
 
     @property
     def page(self) -> str:
@@ -73,6 +77,11 @@ class Lesson:
         """The address that opens it on Binder."""
         return f"{BINDER}/{self.name}.ipynb"
 
+    @property
+    def run(self) -> str:
+        """The address of JupyterLite that opens it, in the site."""
+        return f"{LITE}/lab/index.html?path={self.name}.ipynb"
+
     @cached_property
     def shows(self) -> tuple[str, ...]:
         """What one can do after it, in Markdown; where it does not say so, what it begins with."""
@@ -86,10 +95,10 @@ class Lesson:
         return said[0] if said else ""
 
 
-def read_lessons(folder: Path) -> tuple[Lesson, ...]:
+def read_lessons(folder: Path, lite: bool = False) -> tuple[Lesson, ...]:
     """Read the notebooks of a folder, in order of their names; none where there is no folder."""
     paths = sorted(folder.glob("*.ipynb"))
-    return tuple(Lesson(p.stem, tuple(json.loads(p.read_text(encoding="utf-8"))["cells"])) for p in paths)
+    return tuple(Lesson(p.stem, tuple(json.loads(p.read_text(encoding="utf-8"))["cells"]), lite) for p in paths)
 
 
 def source(cell: NotebookCell) -> str:
@@ -221,8 +230,9 @@ def lesson_pages(all_lessons: Sequence[Lesson], articles: Mapping[str, Html]) ->
 
 def _places(lesson: Lesson) -> Html:
     """Return where else the lesson can be read or run."""
-    again = element("a", "Open on Binder", href=lesson.binder)
-    return element("p", again, " to change the code itself; here everything is as it was run.", class_="places")
+    lite = (element("a", "Run it in this browser", href=f"../{lesson.run}"), "  ·  ") if lesson.lite else ()
+    binder = element("a", "Open on Binder", href=lesson.binder)
+    return element("p", *lite, binder, "  ·  to change the code itself; here it is as it was run", class_="places")
 
 
 def _neighbours(all_lessons: Sequence[Lesson], number: int) -> Html:

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import io
 import zipfile
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator, Mapping
 from importlib.util import find_spec
 from pathlib import Path
 
@@ -18,7 +18,7 @@ OWN = Path(__file__).parents[1]
 LEFT_OUT = ("kernel", "cli", "site", "show/widgets", "show/capture")
 """Rooms that need processes, files or a notebook."""
 
-KINDS_OF_FILES = {".py", ".json", ".toml", ".sh"}
+KINDS_OF_FILES = {".py", ".js", ".json", ".toml", ".sh"}
 
 NETWORKX = (
     *("exception.py", "lazy_imports.py", "convert.py", "utils/*.py", "classes/*.py", "algorithms/voronoi.py"),
@@ -35,25 +35,38 @@ ALGORITHMS = "".join(
 
 
 def library() -> bytes:
-    """Return the archive. Raises: MissingExtra without networkx, SiteError where it is built in another way."""
+    """Return the archive. Raises: as `library_files`."""
+    return archive(library_files())
+
+
+def archive(files: Mapping[str, bytes]) -> bytes:
+    """Return files as an archive Python imports from."""
     buffer = io.BytesIO()
-    with zipfile.ZipFile(buffer, "w", zipfile.ZIP_DEFLATED, compresslevel=9) as archive:
-        for name, data in sorted([*_own(), *_networkx()]):
-            archive.writestr(zipfile.ZipInfo(name, (1980, 1, 1, 0, 0, 0)), data, zipfile.ZIP_DEFLATED, 9)
+    with zipfile.ZipFile(buffer, "w", zipfile.ZIP_DEFLATED, compresslevel=9) as zipped:
+        for name, data in sorted(files.items()):
+            zipped.writestr(zipfile.ZipInfo(name, (1980, 1, 1, 0, 0, 0)), data, zipfile.ZIP_DEFLATED, 9)
     return buffer.getvalue()
 
 
-def _own() -> Iterator[tuple[str, bytes]]:
+def library_files(left_out: Collection[str] = LEFT_OUT) -> dict[str, bytes]:
+    """Return the modules without these rooms, name -> content.
+
+    Raises: MissingExtra without networkx, SiteError where it is built in another way.
+    """
+    return dict([*_own(left_out), *_networkx()])
+
+
+def _own(left_out: Collection[str]) -> Iterator[tuple[str, bytes]]:
     for path in OWN.rglob("*"):
         name = path.relative_to(OWN).as_posix()
-        if path.suffix in KINDS_OF_FILES and not any(name.startswith(f"{room}/") for room in LEFT_OUT):
+        if path.suffix in KINDS_OF_FILES and not any(name.startswith(f"{room}/") for room in left_out):
             yield f"mcnilib/{name}", path.read_bytes()
 
 
 def _networkx() -> Iterator[tuple[str, bytes]]:
     spec = find_spec("networkx")
     if spec is None or spec.origin is None:
-        raise MissingExtra("the site", "networkx")
+        raise MissingExtra("the site", "networkx", "site")
     root = Path(spec.origin).parent
     for pattern in NETWORKX:
         yield from ((f"networkx/{path.relative_to(root).as_posix()}", path.read_bytes()) for path in root.glob(pattern))

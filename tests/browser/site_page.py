@@ -17,6 +17,7 @@ from playwright.sync_api import Browser, Locator, Page
 from mcnilib.show.explorer import View
 from mcnilib.site.engine import SiteError, pyodide
 from mcnilib.site.lessons import read_lessons
+from mcnilib.site.lite import lite_files
 from mcnilib.site.page import site_files
 from mcnilib.writing import write_new_folder
 
@@ -34,15 +35,15 @@ class Quiet(SimpleHTTPRequestHandler):
 
 
 @contextmanager
-def served_site(folder: Path, notebooks: Path) -> Iterator[str]:
-    """Write the site with its notebooks into a new folder and serve it; return where."""
+def served_site(folder: Path, notebooks: Path, lite: bool = False) -> Iterator[str]:
+    """Write the site with its notebooks, or JupyterLite alone, into a new folder and serve it; return where."""
     if shutil.which("npm") is None:
         pytest.skip("needs npm, which brings the interpreter of the site: apt install npm")
     try:
         engine = pyodide(None)
     except SiteError as problem:
         pytest.skip(str(problem))
-    write_new_folder(folder, site_files(engine, read_lessons(notebooks)))
+    write_new_folder(folder, lite_files(engine, notebooks) if lite else site_files(engine, read_lessons(notebooks)))
     with ThreadingHTTPServer(("127.0.0.1", 0), partial(Quiet, directory=folder)) as server:
         Thread(target=server.serve_forever, daemon=True).start()
         yield f"http://127.0.0.1:{server.server_port}/"

@@ -42,8 +42,8 @@ PICTURES = {"matplotlib", "networkx", "ipywidgets", "anywidget", "traitlets", "I
 PROCESSES = {"subprocess", "socket", "ctypes"}
 CLOCKS = {"time", "secrets"}
 ONLY = dict.fromkeys(PICTURES, "show") | dict.fromkeys(PROCESSES, "kernel")
-BESIDE = {("site/engine.py", "subprocess")}
-"""What else may be imported where: npm brings the interpreter of the site."""
+BESIDE = {("site/engine.py", "subprocess"), ("site/lite.py", "subprocess")}
+"""What else may be imported where: npm brings the interpreter of the site, JupyterLite's own program builds it."""
 MODEL = {"errors", "linux", "world", "cluster", "trace", "scenarios", "snapshots"}
 FOREIGN_WORDS = re.compile(r"calico|kube|spiderpool", re.IGNORECASE)
 MAX_FILE, MAX_BODY = 450, 25

@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterable
+from contextlib import suppress
 from functools import wraps
 from html import escape
 from typing import Any
@@ -101,12 +102,18 @@ Bundle = tuple[dict[str, Any], dict[str, Any]]
 
 
 def static_fallback(bundle: Any, lines: Callable[[], Iterable[str]], picture: Callable[[], bytes] = bytes) -> Bundle:
-    """Return a widget's bundle with lines, and with a picture (PNG) if there is one; or with what is wrong."""
+    """Return a widget's bundle with lines, and with a picture (PNG) if there is one; or with what is wrong.
+
+    There is none where what paints it is not installed, as in a browser.
+    """
     data, metadata = bundle if isinstance(bundle, tuple) else (bundle or {}, {})
+    png = b""
     try:
-        text, png = {"text/plain": "\n".join(lines())}, picture()
+        text = {"text/plain": "\n".join(lines())}
+        with suppress(ModuleNotFoundError):
+            png = picture()
     except Exception as problem:
-        text, png = {"text/plain": error_text(problem)}, b""
+        text = {"text/plain": error_text(problem)}
     if not png:
         return data | text, metadata
     return data | text | {"image/png": png}, metadata | {"image/png": {"alt": text["text/plain"]}}

@@ -40,7 +40,8 @@ def _svg(drawing: Drawing) -> str:
     return f'<?xml version="1.0" encoding="utf-8"?>\n{to_svg(drawing)}\n'
 
 
-def _png(drawing: Drawing) -> bytes:
+def png_data(drawing: Drawing) -> bytes:
+    """Return a drawing as PNG. Raises: ModuleNotFoundError without matplotlib, as in a browser."""
     from mcnilib.show.picture.paint import to_png  # takes most of the time
 
     return to_png(drawing)
@@ -52,6 +53,6 @@ def _pdf(drawing: Drawing) -> bytes:
     return to_pdf(drawing)
 
 
-_DRAWN: dict[str, Callable[[Drawing], str | bytes]] = {".svg": _svg, ".png": _png, ".pdf": _pdf}
+_DRAWN: dict[str, Callable[[Drawing], str | bytes]] = {".svg": _svg, ".png": png_data, ".pdf": _pdf}
 
 ENDINGS = tuple(_DRAWN)

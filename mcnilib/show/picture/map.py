@@ -8,17 +8,16 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass
 from itertools import pairwise
-from typing import Any
-
-from matplotlib.figure import Figure
-from matplotlib.patches import FancyBboxPatch
+from typing import TYPE_CHECKING, Any
 
 from mcnilib.show.html.markup import Bundle, static_fallback
 from mcnilib.show.html.netns_state import address_list
 from mcnilib.show.layout.plan import plan_of
-from mcnilib.show.picture.paint import figure_png, new_figure
 from mcnilib.show.picture.palette import FONTS, INK, PAPER, QUIET_INK, SURFACES
 from mcnilib.world.world import World
+
+if TYPE_CHECKING:  # a browser has no matplotlib, and reads the map in words
+    from matplotlib.figure import Figure
 
 MAP_WIDTH, MAP_MARGIN, BOX_GAP, LINE_STEP, TITLE_SPACE = 864.0, 12.0, 14.0, 17.0, 46.0
 
@@ -45,7 +44,14 @@ class Map:
         return ", ".join(f"{name} {address_list(self.world[name])}" for name in names)
 
     def _repr_mimebundle_(self, **kwargs: Any) -> Bundle:
-        return static_fallback(None, self.lines, lambda: figure_png(paint_map(self.world)))
+        return static_fallback(None, self.lines, lambda: map_png(self.world))
+
+
+def map_png(world: World) -> bytes:
+    """Return the map of a world as PNG. Raises: ModuleNotFoundError without matplotlib, as in a browser."""
+    from mcnilib.show.picture.paint import figure_png  # takes most of the time
+
+    return figure_png(paint_map(world))
 
 
 def paint_map(world: World) -> Figure:
@@ -75,6 +81,8 @@ def paint_map(world: World) -> Figure:
 
 def _sheet(height: float) -> tuple[Figure, Any]:
     """Return an empty figure whose axes count pixels from the upper left corner."""
+    from mcnilib.show.picture.paint import new_figure
+
     figure = new_figure(MAP_WIDTH, height)
     axes = figure.add_axes((0, 0, 1, 1), xlim=(0, MAP_WIDTH), ylim=(height, 0))
     axes.set_axis_off()
@@ -149,6 +157,8 @@ def _segments(axes: Any, bars: list[Bar]) -> None:
 
 
 def _box(axes: Any, x: float, y: float, width: float, height: float, kind: str) -> None:
+    from matplotlib.patches import FancyBboxPatch
+
     surface = SURFACES[kind]
     style = "round,pad=0,rounding_size=6"
     axes.add_patch(

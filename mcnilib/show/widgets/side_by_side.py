@@ -15,7 +15,7 @@ from mcnilib.scenarios.scenario import Scenario
 from mcnilib.show.html.diff import MOST_CHANGES, changed_state, difference_html, first_step, state_changes_html
 from mcnilib.show.html.markup import Bundle, block, element, error_boundary, error_html, static_fallback
 from mcnilib.show.html.outcome import verdict_html
-from mcnilib.show.picture.paint import to_png
+from mcnilib.show.picture.files import png_data
 from mcnilib.show.picture.story_picture import picture_of
 from mcnilib.show.widgets.controls import Controls
 from mcnilib.show.widgets.frame import PanelFrame
@@ -89,7 +89,7 @@ class SideBySide(PanelFrame):
     def _repr_mimebundle_(self, **kwargs: Any) -> Bundle:
         """Add both verdicts, the difference and the changed lines for viewers without a kernel."""
         return static_fallback(
-            super()._repr_mimebundle_(**kwargs), self.lines, lambda: to_png(picture_of(self.story, self.settings[1]))
+            super()._repr_mimebundle_(**kwargs), self.lines, lambda: png_data(picture_of(self.story, self.settings[1]))
         )
 
     def lines(self) -> list[str]:

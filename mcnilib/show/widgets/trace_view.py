@@ -29,7 +29,7 @@ from mcnilib.show.html.outcome import verdict_html
 from mcnilib.show.html.state import state_html
 from mcnilib.show.html.table import DEPTH_LABELS, rows, table_html
 from mcnilib.show.picture.drawing import Drawing
-from mcnilib.show.picture.paint import to_png
+from mcnilib.show.picture.files import png_data
 from mcnilib.show.picture.svg import to_svg
 from mcnilib.show.widgets.controls import WIDE
 from mcnilib.show.widgets.prefetch import Prefetch, run_later
@@ -247,7 +247,7 @@ class TraceView(widgets.VBox):  # type: ignore[misc]
             return static_fallback(bundle, lambda: [self._problem])
         trace = viewed.trace
         return static_fallback(
-            bundle, lambda: [verdict(trace), *because(trace)], lambda: to_png(viewed.draw(trace, None))
+            bundle, lambda: [verdict(trace), *because(trace)], lambda: png_data(viewed.draw(trace, None))
         )
 
 
