@@ -16,7 +16,7 @@ from mcnilib.cluster.settings import Settings
 from mcnilib.scenarios import Scenario
 from mcnilib.scenarios.link import parse_link, print_link, print_query
 from mcnilib.scenarios.scenario import neighbours
-from mcnilib.show.html.netns_state import Moment, moment_html
+from mcnilib.show.html.netns_state import Moment, machine_choices, moment_html
 from mcnilib.show.html.outcome import reasons_html, verdict_lines
 from mcnilib.show.html.state import state_around
 from mcnilib.show.html.table import Row, rows, table_html
@@ -84,7 +84,8 @@ class View:
 
     def machine(self, who: str) -> Shown:
         """Return a machine at the moment of the step, and at the end for the whole conversation; see `moment_html`."""
-        return moment_html(self.story.world(self.settings), Moment.of(self.trace, self.at), who)
+        world = self.story.world(self.settings)
+        return {"choices": machine_choices(world), **moment_html(world, Moment.of(self.trace, self.at), who)}
 
     def likely(self) -> Iterator[View]:
         """Yield the views a click may bring, the most likely first."""

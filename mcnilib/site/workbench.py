@@ -5,18 +5,12 @@ Scripts (`parts/machines.js`, `parts/exercises.js`) ask for what stands in them;
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from functools import cache
 from string import Template
 
-from mcnilib.cluster.build import build
-from mcnilib.cluster.settings import Settings, option
+from mcnilib.cluster.settings import option
 from mcnilib.scenarios.exercise import Exercise, exercises
 from mcnilib.scenarios.scenario import Scenario
-from mcnilib.show.html.markup import Html, element, folded, joined, sentence
-from mcnilib.show.html.netns_state import CONNECTION_TABLE, address_list
-from mcnilib.show.layout.plan import plan_of
-from mcnilib.world.world import World
+from mcnilib.show.html.markup import Html, element, folded, sentence
 
 TYPING = (
     "Type commands into namespaces, one `NAMESPACE: COMMAND` a line: `ip`, `iptables` and `sysctl -w` change them; "
@@ -37,7 +31,7 @@ def machines_html() -> Html:
     panel = element("div", class_="machine", tabindex="0", role="group", aria_label="what the machine holds")
     said = element("output", "", aria_live="polite")
     parts = (
-        element("form", machine_choices(), class_="who", autocomplete="off"),
+        element("form", class_="who", autocomplete="off"),
         element("p", said),
         element("div", class_="connections"),
         panel,
@@ -87,36 +81,3 @@ def _help(task: Exercise) -> str:
     button = element("button", "Show how to begin", type="button", data_help="2") if task.hints()[1:] else ""
     more = element("div", class_="more", role="status")
     return folded("Hint", element("p", sentence(task.hints()[0])), more, button)
-
-
-@cache
-def machine_choices() -> Html:
-    """Return the list of machines and pods; it is the same for all conversations."""
-    world = build(Settings())
-    plan = plan_of(world)
-    groups = [(machine.host, (machine.host, *machine.members)) for machine in plan.machines]
-    rows = [
-        _choices(
-            "at this step",
-            (
-                Html(_choice("", "where it was decided", checked=True)),
-                _choice(CONNECTION_TABLE, "all connection tables"),
-            ),
-        ),
-        *(_choices(host, (_machine(world, name) for name in names)) for host, names in groups),
-        _choices("outside", (_machine(world, name) for name in plan.outside)),
-    ]
-    return element("fieldset", element("legend", "Machine or pod"), *rows)
-
-
-def _choices(head: str, choices: Iterator[Html] | tuple[Html, ...]) -> Html:
-    return element("div", element("span", head, class_="host"), *choices, class_="row")
-
-
-def _machine(world: World, name: str) -> Html:
-    return _choice(name, name, address_list(world[name]))
-
-
-def _choice(value: str, text: str, more: str = "", *, checked: bool = False) -> Html:
-    knob = Html(f'<input type="radio" name="who" value="{value}"{" checked" if checked else ""}>')
-    return element("label", knob, element("span", joined(text, " ", element("small", more)) if more else text))

@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
 from functools import cached_property
+from html import escape
 from typing import Any
 
 from mcnilib.linux.netfilter.iptables.rule import Table
@@ -17,6 +18,7 @@ from mcnilib.linux.origin import KERNEL, Origin
 from mcnilib.linux.routing.neigh import SHOWN_BY
 from mcnilib.show.html.markup import Html, block, element, folded, joined
 from mcnilib.show.html.state import StateLine, lines_html
+from mcnilib.show.layout.plan import plan_of
 from mcnilib.trace.explain import conntrack_view
 from mcnilib.trace.trace import Asked, Journey, Step, Trace
 from mcnilib.world.listing import listing
@@ -254,3 +256,29 @@ def address_list(netns: Netns) -> str:
     """Return the addresses of a namespace in a few words."""
     own = (link for link in netns.links if not (link.is_loopback or link.kind.tunnel))
     return ", ".join(str(a.ip) for link in own for a in link.addresses)
+
+
+def machine_choices(world: World) -> Html:
+    """Return the machines and pods to choose from, as a group of radio buttons called `who`; see `moment_html`."""
+    plan = plan_of(world)
+    groups = [(machine.host, (machine.host, *machine.members)) for machine in plan.machines]
+    step = (_choice("", "where it was decided", checked=True), _choice(CONNECTION_TABLE, "all connection tables"))
+    rows = (
+        _choices("at this step", step),
+        *(_choices(host, (_machine(world, name) for name in names)) for host, names in groups),
+        _choices("outside", (_machine(world, name) for name in plan.outside)),
+    )
+    return element("fieldset", element("legend", "Machine or pod"), *rows)
+
+
+def _choices(head: str, choices: Iterable[Html]) -> Html:
+    return element("div", element("span", head, class_="host"), *choices, class_="row")
+
+
+def _machine(world: World, name: str) -> Html:
+    return _choice(name, name, address_list(world[name]))
+
+
+def _choice(value: str, text: str, more: str = "", *, checked: bool = False) -> Html:
+    knob = Html(f'<input type="radio" name="who" value="{escape(value)}"{" checked" if checked else ""}>')
+    return element("label", knob, element("span", joined(text, " ", element("small", more)) if more else text))

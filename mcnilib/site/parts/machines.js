@@ -6,7 +6,7 @@ let view;       // what the explorer shows: {name, state, step, depth}
 let wanted, asking = false;  // the box that is to be filled next, and whether one is being filled
 
 function questionOf(box) {
-  const { id } = box.closest("article"), who = box.querySelector("input:checked").value;
+  const { id } = box.closest("article"), who = box.querySelector("input:checked")?.value ?? "";
   const { state, step, depth } = view?.name === id ? view : { state: `mcni=${id}`, step: 0, depth: "hops" };
   return JSON.stringify({ state, step, depth, who });
 }
@@ -23,8 +23,9 @@ async function fill(box) {
   asking = false;
 }
 
-function put(box, { about, connections, state }) {
-  const panel = box.querySelector(".machine");
+function put(box, { choices, about, connections, state }) {
+  const panel = box.querySelector(".machine"), form = box.querySelector("form");
+  if (!form.firstChild) form.innerHTML = choices;
   box.querySelector("output").textContent = about;
   box.querySelector(".connections").innerHTML = connections;
   panel.innerHTML = state;
