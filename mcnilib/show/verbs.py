@@ -10,9 +10,12 @@ from collections.abc import Callable, Mapping
 from importlib import import_module
 
 from mcnilib.errors import McniError, error_text
+from mcnilib.progress import watched
 
 VERBS: Mapping[str, tuple[str, str]] = {
     "view": ("mcnilib.show.explorer", "answer_json"),
+    "open": ("mcnilib.show.own_cluster", "open_json"),
+    "ask": ("mcnilib.show.own_cluster", "ask_json"),
     "likely": ("mcnilib.show.explorer", "likely_json"),
     "machine": ("mcnilib.show.explorer", "machine_json"),
     "attempt": ("mcnilib.show.practice", "attempt_json"),
@@ -25,10 +28,14 @@ class VerbError(McniError, LookupError):
     """A verb that does not exist; the message lists those that do."""
 
 
-def answer(verb: str, text: str) -> str:
-    """Answer a question; the answer is `{"error": ...}` as JSON where there is none, whatever goes wrong."""
+def answer(verb: str, text: str, tell: Callable[[float], None] | None = None) -> str:
+    """Answer a question; the answer is `{"error": ...}` as JSON where there is none, whatever goes wrong.
+
+    `tell` hears from work that takes long how far it is, from 0 to 1.
+    """
     try:
-        return _function(verb)(text)
+        with watched(tell):
+            return _function(verb)(text)
     except Exception as problem:
         return json.dumps({"error": error_text(problem)})
 

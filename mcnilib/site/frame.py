@@ -11,9 +11,11 @@ import hashlib
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from html import escape
+from importlib.resources import files as resources
 
 from mcnilib import __version__
 from mcnilib.show.html.markup import Html, element, sentence
+from mcnilib.show.picture.palette import dark_rules
 
 EARLY = 'if (location.protocol !== "file:") document.documentElement.classList.add("js")'
 """Says to the style sheet, before anything is painted, that the scripts will run; modules do not run from a file."""
@@ -102,3 +104,13 @@ def _header(page: Page, pages: Iterable[Page], root: str) -> Html:
 
 def _link(page: Page, here: bool, root: str) -> Html:
     return element("li", element("a", page.label, href=f"{root}{page.file}", aria_current="page" if here else ""))
+
+
+def site_style() -> str:
+    """Return the style sheet of every page, with the dark colours of its pictures."""
+    return site_part("style.css") + "\n@media screen and (prefers-color-scheme: dark) {\n" + dark_rules() + "\n}\n"
+
+
+def site_part(name: str) -> str:
+    """Return a script, style sheet or template of the site."""
+    return resources("mcnilib.site").joinpath("parts", name).read_text(encoding="utf-8")

@@ -5,22 +5,23 @@ The scripts change what stands in the parts of an article, `data-part` names the
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
-from importlib.resources import files as resources
+from collections.abc import Mapping, Sequence
+from string import Template
 
 from mcnilib.cluster.settings import Option
 from mcnilib.scenarios import Scenario, all_scenarios
 from mcnilib.scenarios.link import print_link
 from mcnilib.show.explorer import View
 from mcnilib.show.html.markup import Html, element, folded, joined, sentence
-from mcnilib.show.html.table import DEPTH_LABELS
-from mcnilib.show.picture.palette import dark_rules
+from mcnilib.show.html.table import depth_options
 from mcnilib.site.engine import engine_files
-from mcnilib.site.frame import Page, page_html
+from mcnilib.site.frame import Page, page_html, site_part, site_style
 from mcnilib.site.lessons import Lesson, lesson_pages, pictures
 from mcnilib.site.library import library
+from mcnilib.site.single import walk_html
 from mcnilib.site.summary import conclusion_page
 from mcnilib.site.workbench import exercises_html, machines_html
+from mcnilib.snapshots.folder import script
 
 FIRST = "macvlan-to-calico-across-nodes"
 """The scenario a page opens with that was asked for none."""
@@ -31,34 +32,23 @@ ANSWERED = ("verdict", "picture", "reasons", "times", "table", "listing")
 SPEEDS = {0.25: "¼", 0.5: "½", 1: "1", 2: "2", 4: "4"}
 """How fast a conversation may be played, 1 is as fast as it was."""
 
-SCRIPTS = ("app.js", "axis.js", "engine.js", "exercises.js", "machines.js", "worker.js")
+SCRIPTS = ("app.js", "axis.js", "engine.js", "exercises.js", "machines.js", "own.js", "steps.js", "worker.js")
 
 
 def site_files(pyodide: Mapping[str, bytes], lessons: Sequence[Lesson] = ()) -> dict[str, str | bytes]:
     """Return the whole site, name -> content, from the files of Pyodide, with the pages of the lessons."""
     code: dict[str, str | bytes] = {**engine_files(pyodide), "engine/library.zip": library()}
     articles = {story.name: article_html(story) for story in all_scenarios()}
-    pages, size = (
-        (explorer(articles), conclusion_page(), *lesson_pages(lessons, articles)),
-        sum(map(len, code.values())),
-    )
+    pages = (explorer(articles), conclusion_page(), own_cluster(), *lesson_pages(lessons, articles))
+    size = sum(map(len, code.values()))
     return {
         **{page.file: page_html(page, pages, size) for page in pages},
         **{name: data for lesson in lessons for name, data in pictures(lesson).items()},
         "style.css": site_style() + site_part("lesson.css"),
         **{name: site_part(name) for name in SCRIPTS},
+        "collect.sh": script(),
         **code,
     }
-
-
-def site_style() -> str:
-    """Return the style sheet of every page, with the dark colours of its pictures."""
-    return site_part("style.css") + "\n@media screen and (prefers-color-scheme: dark) {\n" + dark_rules() + "\n}\n"
-
-
-def site_part(name: str) -> str:
-    """Return a script, style sheet or template of the site."""
-    return resources("mcnilib.site").joinpath("parts", name).read_text(encoding="utf-8")
 
 
 def explorer(articles: Mapping[str, Html]) -> Page:
@@ -80,6 +70,18 @@ def explorer(articles: Mapping[str, Html]) -> Page:
         joined(contents, *articles.values()),
         script="app.js",
         tools=choose,
+    )
+
+
+def own_cluster() -> Page:
+    """Return the page that reads what is dropped onto it; before its script runs it says what it would do."""
+    return Page(
+        "cluster.html",
+        "Your cluster",
+        "Your own cluster",
+        "Drop what you collected on your nodes, and follow a packet through it. Nothing leaves the browser.",
+        Html(Template(site_part("cluster.html")).substitute(depths=depth_options(), walk=walk_html({}, 0))),
+        script="own.js",
     )
 
 
@@ -151,7 +153,6 @@ def _radio(uid: str, name: str, text: str, chosen: bool) -> Html:
 
 def _stepper(number: int) -> Html:
     """Return what walks through a conversation; it works when the scripts do."""
-    depths = joined(*_depths())
     return element(
         "div",
         element("button", "◀ step", type="button", data_move="-1", title="Show the step before (arrow left)"),
@@ -159,7 +160,7 @@ def _stepper(number: int) -> Html:
         element("button", "step ▶", type="button", data_move="1", title="Show the next step (arrow right)"),
         element("button", "whole", type="button", data_move="0", title="Show the whole conversation"),
         _player(),
-        element("label", "tell ", element("select", depths, data_part="depth")),
+        element("label", "tell ", element("select", depth_options(), data_part="depth")),
         element("output", f"{number} steps", data_part="where", aria_live="polite"),
         class_="stepper",
     )
@@ -179,11 +180,6 @@ def _player() -> Html:
     )
     play = element("button", "▶ play", type="button", data_part="play", title="Walk through the conversation in time")
     return joined(play, element("select", *speeds, data_part="speed", aria_label="speed of playing"))
-
-
-def _depths() -> Iterator[Html]:
-    for depth, text in DEPTH_LABELS.items():
-        yield element("option", text, value=depth, **{"selected": "selected"} if depth == "hops" else {})
 
 
 def _share(story: Scenario, command: str) -> Html:

@@ -18,10 +18,10 @@ from mcnilib.scenarios import Scenario
 from mcnilib.scenarios.link import print_link
 from mcnilib.show.html.markup import Html, block, element, folded, joined, sentence
 from mcnilib.show.html.outcome import reasons_html
-from mcnilib.show.layout.plan import focus_of, plan_of
+from mcnilib.show.inquiry import Findings
 from mcnilib.show.picture.story_picture import plan_for
 from mcnilib.show.walkthrough import Walkthrough
-from mcnilib.site.page import site_part, site_style
+from mcnilib.site.frame import site_part, site_style
 from mcnilib.trace.explain import because, verdict
 from mcnilib.trace.trace import Trace
 from mcnilib.world.world import World
@@ -44,7 +44,7 @@ def scenario_page(story: Scenario, settings: Settings, depth: str = "hops", pati
 
 def trace_page(world: World, trace: Trace, title: str, command: str, depth: str = "hops") -> str:
     """Return a conversation through any world as a file. Raises: ValueError for a depth that does not exist."""
-    walk = Walkthrough(world, trace, plan_of(world).look_at(focus_of(world, trace)), depth)
+    walk = Walkthrough(world, trace, Findings(world, trace).plan, depth)
     reasons = block(*(element("div", sentence(line)) for line in because(trace) if line not in trace.notes))
     return _file(title, walk, {"reasons": reasons, "share": element("p", "In a terminal: ", element("code", command))})
 
@@ -69,6 +69,7 @@ def walk_html(parts: Mapping[str, Html], number: int) -> Html:
         "head": (
             element("div", parts.get("question", ""), class_="question"),
             element("div", parts.get("verdict", ""), class_="mcni-verdict", data_part="verdict", role="status"),
+            element("div", parts.get("compared", ""), class_="compared", data_part="compared"),
         ),
         "stage": (_stepper(number), _scrolled("picture", "picture", parts.get("picture", ""))),
         "more": (

@@ -32,7 +32,13 @@ STANDS_IN = {name: b"{}" if name.endswith(".json") else name.encode() for name i
 
 
 LESSONS = read_lessons(Path(__file__).parents[2] / "notebooks")
-PAGES = ["index.html", "conclusion.html", "notebooks.html", *(f"notebooks/{lesson.page}" for lesson in LESSONS)]
+PAGES = [
+    "index.html",
+    "conclusion.html",
+    "cluster.html",
+    "notebooks.html",
+    *(f"notebooks/{lesson.page}" for lesson in LESSONS),
+]
 
 
 @pytest.fixture(scope="module")

@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from mcnilib.show.html.markup import DECIDED, Html, code, element
+from mcnilib.show.html.markup import DECIDED, Html, code, element, joined
 from mcnilib.trace.explain import packet_name, place_name
 from mcnilib.trace.trace import DEPTHS, Depth, Fate, Journey, Stage, Step, Trace
 
@@ -50,6 +50,16 @@ def rows(trace: Trace, depth: str = "hops") -> tuple[Row, ...]:
         for journey in chosen
         for index, step in enumerate(journey.steps)
         if _told(journey, step, depth)
+    )
+
+
+def depth_options() -> Html:
+    """Return the depths as the options of a list, of which every hop is chosen."""
+    return joined(
+        *(
+            element("option", text, value=depth, **{"selected": "selected"} if depth == Depth.HOPS else {})
+            for depth, text in DEPTH_LABELS.items()
+        )
     )
 
 

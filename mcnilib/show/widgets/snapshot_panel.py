@@ -6,22 +6,17 @@ Like the panel of a scenario it prints nothing: everything shown is the value of
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import replace
 from typing import Any
 
 import ipywidgets as widgets
 
-from mcnilib.show.html.markup import Bundle, Html, block, element, error_boundary, sentence
-from mcnilib.show.layout.plan import focus_of, plan_of, taking_part
+from mcnilib.show.html.markup import Bundle, error_boundary
+from mcnilib.show.inquiry import Inquiry
 from mcnilib.show.picture.drawing import lay_out
 from mcnilib.show.widgets.controls import WIDE
 from mcnilib.show.widgets.frame import PanelFrame
 from mcnilib.show.widgets.trace_view import TraceView, Viewed
-from mcnilib.snapshots.question import changed, read_flow, read_listeners
 from mcnilib.snapshots.snapshot import Snapshot
-from mcnilib.trace.branches import parts
-from mcnilib.trace.explain import difference, part_name, verdict
-from mcnilib.trace.trace import Trace, Verdict
 
 
 class SnapshotPanel(PanelFrame):
@@ -58,20 +53,15 @@ class SnapshotPanel(PanelFrame):
     @error_boundary
     def ask(self, *, wait: bool = True) -> None:
         """Run the conversation as the fields say, and show it beside that of the snapshot, if commands change it."""
-        flow = read_flow(self.client.value, self.to.value.strip(), self.source.value.strip())
-        servers = read_listeners(self.listen.value.replace(",", " ").split())
-        world = changed(self.snapshot.world, self.commands.value)
-        trace = replace(self.snapshot, world=world).trace(flow, servers)
-        before = self.snapshot.trace(flow, servers) if world is not self.snapshot.world else None
-        plan = plan_of(world).look_at(focus_of(world, trace)).fold(taking_part(world, trace))  # the same for all ends
+        fields = (self.client, self.to, self.source, self.listen, self.commands)
+        found = Inquiry(*(field.value for field in fields)).ask(self.snapshot)
+        plan = found.plan
         viewed = Viewed(
-            world,
-            trace,
-            lambda shown, at: lay_out(world, shown, plan, at),
-            [(part_name(part), part.trace) for part in parts(trace)]
-            if trace.outcome.verdict is Verdict.DEPENDS
-            else (),
-            _compared(before, trace) if before else Html(),
+            found.world,
+            found.trace,
+            lambda shown, at: lay_out(found.world, shown, plan, at),
+            found.ends,
+            found.compared,
         )
         self.view.show(viewed, wait=wait)
 
@@ -88,13 +78,3 @@ def _field(name: str, value: str, hint: str) -> Any:
     layout = widgets.Layout(width=f"{len(name) + len(hint) + 4}ch", max_width="100%")
     options = {"style": WIDE, "layout": layout, "continuous_update": False}
     return widgets.Text(value=value, description=name, placeholder=hint, tooltip=hint, **options)
-
-
-def _compared(before: Trace, after: Trace) -> Html:
-    """Return how the changed state differs from the snapshot: both verdicts, and the first step that differs."""
-    parted = difference(before, after)
-    lines = (
-        f"Without the commands: {verdict(before)}",
-        f"First difference: {parted}" if parted else "No step differs: these lines do not matter here.",
-    )
-    return block(*(element("div", sentence(line)) for line in lines))

@@ -25,17 +25,20 @@ export function start() {
   worker.postMessage({ total: Number(document.body.dataset.size) });
 }
 
-export function ask(verb, text) {
+// `files` are handed over before, [{at, data}]; `onShare` hears of long work how far it is, from 0 to 1.
+export function ask(verb, text, { files, onShare } = {}) {
   start();
   if (failure) return Promise.reject(new Error(failure));
   return new Promise((resolve, reject) => {
-    waiting.set(++number, { resolve, reject });
-    worker.postMessage({ id: number, verb, text });
+    waiting.set(++number, { resolve, reject, onShare });
+    worker.postMessage({ id: number, verb, text, files }, files?.map(file => file.data) ?? []);
   });
 }
 
-function arrived({ id, answer }) {
-  const { resolve, reject } = waiting.get(id), said = JSON.parse(answer);
+function arrived({ id, answer, share }) {
+  const { resolve, reject, onShare } = waiting.get(id);
+  if (share !== undefined) return onShare?.(share);
+  const said = JSON.parse(answer);
   waiting.delete(id);
   if (said.error) reject(new Error(said.error));
   else resolve(said);

@@ -58,10 +58,21 @@ async function start() {
   postMessage({ ready: true });
 }
 
+// Files a question is about, [{at, data}]: they lie in the interpreter's memory until others come.
+function keep(files) {
+  for (const name of kept.splice(0)) python.FS.unlink(name);
+  for (const { at, data } of files) {
+    python.FS.writeFile(at, new Uint8Array(data));
+    kept.push(at);
+  }
+}
+
+const kept = [];
 let first = true;
 
-function reply({ id, verb, text }) {
-  postMessage({ id, answer: answer(verb, text) });
+function reply({ id, verb, text, files }) {
+  if (files) keep(files);
+  postMessage({ id, answer: answer(verb, text, share => postMessage({ id, share })) });
   if (first) python.runPython(STARTED);
   first = false;
 }

@@ -1,0 +1,69 @@
+"""A question to a snapshot as one types it: who talks to whom, and what if some commands had been given before."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+
+from mcnilib.show.html.markup import Html, block, element, sentence
+from mcnilib.show.layout.plan import Plan, focus_of, plan_of, taking_part
+from mcnilib.snapshots.question import changed, read_flow, read_listeners
+from mcnilib.snapshots.snapshot import Snapshot
+from mcnilib.trace.branches import parts
+from mcnilib.trace.explain import difference, part_name, verdict
+from mcnilib.trace.trace import Trace, Verdict
+from mcnilib.world.world import World
+
+
+@dataclass(frozen=True)
+class Findings:
+    """What a question found: the world it was asked in, the conversation, and the same without the commands, if any."""
+
+    world: World
+    trace: Trace
+    before: Trace | None = None
+
+    @property
+    def plan(self) -> Plan:
+        """Where everything stands in the picture, the same for all ends of the conversation."""
+        plan = plan_of(self.world).look_at(focus_of(self.world, self.trace))
+        return plan.fold(taking_part(self.world, self.trace))
+
+    @property
+    def ends(self) -> Sequence[tuple[str, Trace]]:
+        """The ends of a conversation that depends on chance, each with its name; none of another."""
+        if self.trace.outcome.verdict is not Verdict.DEPENDS:
+            return ()
+        return [(part_name(part), part.trace) for part in parts(self.trace)]
+
+    @property
+    def compared(self) -> Html:
+        """How the changed state differs from the snapshot: its verdict, and the first step that differs."""
+        if self.before is None:
+            return Html()
+        parted = difference(self.before, self.trace)
+        lines = (
+            f"Without the commands: {verdict(self.before)}",
+            f"First difference: {parted}" if parted else "No step differs: these lines do not matter here.",
+        )
+        return block(*(element("div", sentence(line)) for line in lines))
+
+
+@dataclass(frozen=True)
+class Inquiry:
+    """The fields of a question: the client, `tcp:ADDRESS:PORT`, what its socket is bound to, servers beside those that
+    were collected (`NETNS:PORT ...`), and commands, one `NETNS: COMMAND` a line."""
+
+    netns: str
+    to: str
+    source: str = ""
+    listen: str = ""
+    commands: str = ""
+
+    def ask(self, snapshot: Snapshot) -> Findings:
+        """Run the conversation. Raises: McniError for a field that cannot be read, or names what is not there."""
+        flow = read_flow(self.netns.strip(), self.to.strip(), self.source.strip())
+        servers = read_listeners(self.listen.replace(",", " ").split())
+        world = changed(snapshot.world, self.commands)
+        trace = replace(snapshot, world=world).trace(flow, servers)
+        return Findings(world, trace, snapshot.trace(flow, servers) if world is not snapshot.world else None)

@@ -1,0 +1,152 @@
+"""What the page of one's own cluster asks: what is in the files that were dropped, and where a packet goes in it.
+
+The files lie where the page put them, under names of its own: `{"files": [{"name": ..., "at": ...}]}`; what they are
+called never reaches a file system. Other sources are `{"text": ...}` and `{"example": true}`. What was read is kept.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+import shlex
+from collections.abc import Iterator, Sequence
+from functools import lru_cache
+from itertools import islice
+from pathlib import Path
+from typing import Any
+
+from mcnilib.cluster.kube_proxy.modes import instead
+from mcnilib.linux.device.base import DeviceRole
+from mcnilib.linux.netns import Netns
+from mcnilib.scenarios import scenario
+from mcnilib.show.html.markup import Html, block, element, sentence
+from mcnilib.show.html.outcome import verdict_lines
+from mcnilib.show.inquiry import Inquiry
+from mcnilib.show.walkthrough import Walkthrough
+from mcnilib.snapshots.merge import read_segment
+from mcnilib.snapshots.snapshot import Snapshot, open_files, snapshot_of
+from mcnilib.trace.explain import because, verdict
+from mcnilib.trace.flow import ANY_ADDRESS
+from mcnilib.trace.trace import Trace
+
+EXAMPLE = "macvlan-to-calico-across-nodes"
+"""The scenario whose cluster is the example."""
+
+MOST = 1000
+"""Choices of a field that are offered, and gaps that are listed."""
+
+SERVICES, FEW_SERVICES = "KUBE-SERVICES", 300
+"""Where kube-proxy names the services, and how many there may be before they are not gone through."""
+
+SERVICE_RULE = re.compile(
+    r'.* -d (?P<address>[\d.]+)/32 -p (?P<proto>tcp|udp) .*--comment "(?P<name>\S+) cluster IP" .*--dport (?P<port>\d+)'
+)
+
+LISTENS = "listens"
+"""What is said of a server that may be asked."""
+
+
+def open_json(text: str) -> str:
+    """Read what was dropped, and tell what is in it. Raises: McniError, with file, line and column where there are."""
+    snapshot = _opened(json.dumps(json.loads(text)["given"]))
+    spaces = [*snapshot.world]
+    targets = [*islice(dict(_targets(snapshot)).items(), MOST)]
+    gaps = [f"{gap.why}; collect {gap.collect}" if gap.collect else gap.why for one in spaces for gap in one.missing]
+    return json.dumps(
+        {
+            "name": snapshot.name,
+            "says": f"{len(spaces)} network namespaces, {len(snapshot.listeners)} listening sockets",
+            "gaps": gaps[:MOST],
+            "from": [{"value": one.name, "label": ", ".join(map(str, _addresses(one)))} for one in spaces[:MOST]],
+            "to": [{"value": value, "label": label} for value, label in targets],
+            "start": _start(snapshot, targets),
+        }
+    )
+
+
+def ask_json(text: str) -> str:
+    """Follow a conversation: `{"given": ..., "question": {...}, "depth": ..., "end": ...}`, with all its steps.
+
+    Raises: McniError for a field that cannot be read.
+    """
+    asked = json.loads(text)
+    snapshot = _opened(json.dumps(asked["given"]))
+    found = Inquiry(**asked["question"]).ask(snapshot)
+    ends = found.ends
+    failing = (number for number, (_, trace) in enumerate(ends) if not trace.outcome.works)
+    end = asked["end"] if asked.get("end", -1) in range(len(ends)) else next(failing, 0)
+    trace = ends[end][1] if ends else found.trace
+    walk = Walkthrough(found.world, trace, found.plan, asked.get("depth", "hops"), "mcni-own")
+    about = {"ends": [name for name, _ in ends], "end": end, "compared": found.compared, "packed": walk.packed()}
+    told = {"verdict": verdict_lines(found.trace), "reasons": _reasons(trace), "table": walk.whole()["table"]}
+    return json.dumps({**about, **told, "share": _command(asked["question"])})
+
+
+def _reasons(trace: Trace) -> Html:
+    """Return why a conversation ended so, and what to run instead of what is not modelled."""
+    advice = instead(verdict(trace))
+    reasons = [line for line in (*because(trace), *([advice] if advice else [])) if line not in trace.notes]
+    return block(*(element("div", sentence(line)) for line in reasons)) if reasons else Html()
+
+
+def _command(question: dict[str, str]) -> str:
+    """Return the command that asks the same; it knows no commands that are carried out before."""
+    if question.get("commands", "").strip():
+        return ""
+    words = ["--from", question["netns"].strip(), "--to", question["to"].strip()]
+    words += ["--source", question["source"].strip()] if question.get("source", "").strip() else []
+    words += [word for server in question.get("listen", "").replace(",", " ").split() for word in ("--listen", server)]
+    return element("p", "In a terminal: ", element("code", f"mcni trace SNAPSHOT {shlex.join(words)}"))
+
+
+@lru_cache(maxsize=1)
+def _opened(given: str) -> Snapshot:
+    source: dict[str, Any] = json.loads(given)
+    segments = [read_segment(line.strip()) for line in source.get("segments", "").splitlines() if line.strip()]
+    if source.get("example"):
+        story = scenario(EXAMPLE)
+        saved = Snapshot(story.world(story.start()), story.listeners(story.start())).files()
+        return snapshot_of(saved, EXAMPLE)
+    if "text" in source:
+        return open_files({"pasted text": source["text"].encode(errors="surrogateescape")}, segments)
+    return open_files({file["name"]: Path(file["at"]).read_bytes() for file in source["files"]}, segments)
+
+
+def _addresses(netns: Netns) -> Iterator[object]:
+    yield from (address for address in netns.own_addresses if not address.is_loopback)
+
+
+def _targets(snapshot: Snapshot) -> Iterator[tuple[str, str]]:
+    """Yield what one may connect to, with what it is: services, servers, and every address by a ping."""
+    for netns in snapshot.world:
+        yield from _services(netns)
+    for server in snapshot.listeners:
+        anywhere = server.address == ANY_ADDRESS
+        for host in _addresses(snapshot.world[server.netns]) if anywhere else [server.address]:
+            yield f"{server.proto}:{host}:{server.port}", f"{server.netns} {LISTENS}"
+    for netns in snapshot.world:
+        yield from ((f"icmp:{address}", netns.name) for address in _addresses(netns))
+
+
+def _services(netns: Netns) -> Iterator[tuple[str, str]]:
+    """Yield the services kube-proxy's rules name, where they are few enough to be gone through."""
+    chains = (chain for table in netns.ip4.tables for chain in table.chains if chain.name == SERVICES)
+    for chain in (chain for chain in chains if len(chain.summary.jumps) <= FEW_SERVICES):
+        for rule in map(SERVICE_RULE.match, map(str, chain.rules)):
+            if rule:
+                yield f"{rule['proto']}:{rule['address']}:{rule['port']}", f"service {rule['name']}"
+
+
+def _start(snapshot: Snapshot, targets: Sequence[tuple[str, str]]) -> dict[str, str]:
+    """Return a question to begin with: the example's own, else of the first namespace that can ask, to another one."""
+    if snapshot.name == EXAMPLE:
+        flow = scenario(EXAMPLE).flow(scenario(EXAMPLE).start())
+        return {"netns": flow.netns, "to": f"{flow.proto}:{flow.dst}:{flow.dport}"}
+    there = [netns for netns in snapshot.world if [*_addresses(netns)]]
+    pods = [netns for netns in there if not any(link.kind.role is DeviceRole.NIC for link in netns.links)]
+    client = next(iter(pods or there), None)
+    if client is None:
+        return {"netns": "", "to": ""}
+    own = {str(address) for address in _addresses(client)}
+    others = sorted(targets, key=lambda target: not target[1].endswith(LISTENS))
+    return {"netns": client.name, "to": next((to for to, _ in others if to.split(":")[1] not in own), "")}

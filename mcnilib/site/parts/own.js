@@ -1,0 +1,180 @@
+// Your own cluster: files are read here and handed to the interpreter of this page, and to nobody else.
+import { ask, start } from "./engine.js";
+import { Steps } from "./steps.js";
+
+const MOST_FILES = 60000, MOST_BYTES = 256 << 20;  // as mcnilib/snapshots/archive.py has them
+const MAY_BE = /(^|\.)(txt|json|gz|tgz|tar|zip)$|^[^.]+$/i;  // of a folder; whoever chooses a file has chosen it
+
+const byId = id => document.getElementById(id);
+const form = byId("question");
+const steps = new Steps(byId("answer"));
+let given;       // what the interpreter reads: {files: [{name, at}]}, {text} or {example}
+let drops = 0;   // how often something was dropped: each has names of its own
+let asked = 0;   // number of the last question
+
+function say(text) {
+  byId("reading").textContent = text;
+}
+
+function wrong(problem) {
+  const text = problem ? String(problem.message ?? problem) : "";
+  byId("wrong").hidden = !text;
+  byId("wrong").textContent = text;
+}
+
+function bar(share) {
+  byId("bar").hidden = share === undefined;
+  if (share) byId("bar").value = share; else byId("bar").removeAttribute("value");
+}
+
+const megabytes = bytes => bytes < 1e5 ? `${Math.ceil(bytes / 1e3)} kB` : `${(bytes / 1e6).toFixed(1)} MB`;
+
+// What is dropped, chosen or pasted
+
+async function take(files) {
+  wrong();
+  byId("answer").hidden = byId("asking").hidden = true;
+  const bytes = files.reduce((sum, { file }) => sum + file.size, 0);
+  if (!files.length) return wrong("there is no file in what was dropped");
+  if (files.length > MOST_FILES) return wrong(`these are ${files.length} files; a snapshot has at most ${MOST_FILES}`);
+  if (bytes > MOST_BYTES) return wrong(`these are ${megabytes(bytes)}; at most ${megabytes(MOST_BYTES)} are read here, \`mcni trace\` in a terminal reads more`);
+  say(`Reading ${files.length === 1 ? files[0].name : `${files.length} files`}, ${megabytes(bytes)} …`);
+  bar(0);
+  try {
+    const number = ++drops;
+    const held = await Promise.all(files.map(async ({ name, file }, i) => ({ name, at: `/given-${number}-${i}`, data: await file.arrayBuffer() })));
+    await open({ files: held.map(({ name, at }) => ({ name, at })) }, held.map(({ at, data }) => ({ at, data })), bytes);
+  } catch (problem) {
+    bar();
+    say("");
+    wrong(problem);
+  }
+}
+
+async function open(source, files, bytes) {
+  wrong();
+  bar(0);
+  const before = performance.now();
+  const segments = form.elements.segments.value;
+  given = { ...source, ...(segments.trim() && { segments }) };
+  try {
+    const found = await ask("open", JSON.stringify({ given }), { files, onShare: bar });
+    const seconds = ((performance.now() - before) / 1000).toFixed(1);
+    say(`${source.example ? "The example" : found.name}: ${found.says}${bytes ? `; ${megabytes(bytes)} read in ${seconds} s` : ""}.`);
+    offer(found);
+  } catch (problem) {
+    say("");
+    wrong(problem);
+  } finally {
+    bar();
+  }
+}
+
+function offer({ from, to, start: question, gaps }) {
+  for (const [id, choices] of [["clients", from], ["targets", to]])
+    byId(id).replaceChildren(...choices.map(({ value, label }) => Object.assign(new Option(label, value), { label })));
+  for (const [name, value] of Object.entries(question)) form.elements[name].value = value;
+  const unknown = byId("unknown");
+  unknown.hidden = !gaps.length;
+  unknown.querySelector("summary").textContent = `What nobody knows of it: ${gaps.length === 1 ? "1 thing" : `${gaps.length} things`}`;
+  unknown.querySelector("ul").replaceChildren(...gaps.map(gap => Object.assign(document.createElement("li"), { textContent: gap })));
+  byId("given").classList.add("small");
+  byId("asking").hidden = false;
+  if (form.elements.to.value) follow();
+}
+
+async function walk(entry, files, under = "") {
+  const name = under + entry.name;
+  if (files.length > MOST_FILES) return;
+  if (entry.isFile) {
+    if (!under || MAY_BE.test(entry.name)) files.push({ name, file: await new Promise((done, failed) => entry.file(done, failed)) });
+    return;
+  }
+  const reader = entry.createReader();
+  for (;;) {
+    const some = await new Promise((done, failed) => reader.readEntries(done, failed));
+    if (!some.length) return;
+    for (const inside of some) await walk(inside, files, `${name}/`);
+  }
+}
+
+async function dropped(transfer) {
+  const entries = [...transfer.items].map(item => item.webkitGetAsEntry?.()).filter(Boolean);
+  const text = transfer.getData("text/plain");
+  const files = entries.length ? [] : [...transfer.files].map(file => ({ name: file.name, file }));
+  if (!entries.length && !files.length && text) return pasted(text);
+  try {
+    for (const entry of entries) await walk(entry, files);
+  } catch (problem) {
+    return wrong(`what was dropped cannot be read: ${problem.message ?? problem}`);
+  }
+  take(files);
+}
+
+function pasted(text) {
+  if (!text.trim()) return wrong("there is no text yet");
+  say(`Reading ${megabytes(text.length)} of text …`);
+  open({ text }, undefined, text.length);
+}
+
+const named = input => [...input.files].map(file => ({ name: file.webkitRelativePath || file.name, file }))
+  .filter(({ name }) => !name.includes("/") || MAY_BE.test(name.split("/").at(-1)));
+
+// The question and its answer
+
+async function follow() {
+  const number = ++asked, values = Object.fromEntries(new FormData(form));
+  const { netns, to, source, listen, commands, depth } = values;
+  if (!netns.trim() || !to.trim()) return;
+  const later = setTimeout(() => byId("answer").setAttribute("aria-busy", "true"), 250);
+  try {
+    const end = Number.parseInt(values.end ?? "-1", 10);
+    const answer = await ask("ask", JSON.stringify({ given, question: { netns, to, source, listen, commands }, depth, end }));
+    if (number === asked) show(answer);
+  } catch (problem) {
+    if (number !== asked) return;
+    byId("answer").hidden = true;
+    wrong(problem);
+  } finally {
+    clearTimeout(later);
+    if (number === asked) byId("answer").removeAttribute("aria-busy");
+  }
+}
+
+function show(answer) {
+  wrong();
+  const article = byId("answer");
+  article.hidden = false;
+  for (const name of ["verdict", "compared", "reasons", "table", "share"])
+    article.querySelector(`[data-part="${name}"]`).innerHTML = answer[name];
+  const end = form.elements.end;
+  byId("ending").hidden = !answer.ends.length;
+  end.replaceChildren(...answer.ends.map((name, number) => new Option(name, number)));
+  if (answer.ends.length) end.selectedIndex = answer.end;
+  steps.take(answer.packed);
+}
+
+function listen() {
+  for (const id of ["files", "folder"])
+    byId(id).addEventListener("change", ({ target }) => { take(named(target)); target.value = ""; });
+  byId("example").addEventListener("click", () => { say("Reading the example …"); open({ example: true }); });
+  byId("read").addEventListener("click", () => pasted(byId("text").value));
+  form.addEventListener("submit", event => { event.preventDefault(); follow(); });
+  form.addEventListener("change", ({ target }) => {
+    if (target.name === "segments") open({ ...given, segments: "" });
+    else if (target.name !== "end") form.elements.end.replaceChildren();
+    if (target.name !== "segments") follow();
+  });
+  const over = is => byId("given").classList.toggle("over", is);
+  addEventListener("dragover", event => { event.preventDefault(); over(true); });
+  addEventListener("dragleave", event => { if (!event.relatedTarget) over(false); });
+  addEventListener("drop", event => { event.preventDefault(); over(false); dropped(event.dataTransfer); });
+  addEventListener("paste", event => {
+    if (event.target.closest?.("input, textarea")) return;
+    if (event.clipboardData.files.length) take([...event.clipboardData.files].map(file => ({ name: file.name, file })));
+    else pasted(event.clipboardData.getData("text/plain"));
+  });
+}
+
+listen();
+start();
