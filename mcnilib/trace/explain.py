@@ -5,13 +5,17 @@ Every sentence is made from the steps and the lines that decided them; no compon
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from itertools import zip_longest
 
 from mcnilib.linux.netfilter.conntrack import ConnState, Entry
 from mcnilib.linux.packet import Packet
 from mcnilib.trace.branches import Part, parts
 from mcnilib.trace.trace import DEPTHS, Depth, Fate, Journey, Stage, Step, Trace, Verdict
+
+Look = Callable[[Step], tuple[object, ...]]
+"""What two steps must share to be the same; nothing: the step is not looked at."""
 
 FATES = {Fate.DROPPED: "is dropped", Fate.REJECTED: "is rejected", Fate.UNREACHABLE: "goes nowhere"}
 
@@ -199,10 +203,19 @@ class Difference:
 
 def difference(one: Trace, other: Trace) -> Difference | None:
     """Return the first step in which two conversations differ; None when they are alike."""
+    return _difference(one, other, _look)
+
+
+def course_difference(one: Trace, other: Trace) -> Difference | None:
+    """Return the first step that takes a packet elsewhere or ends it otherwise; None when all go and end alike."""
+    return _difference(one, other, _course)
+
+
+def _difference(one: Trace, other: Trace, look: Look) -> Difference | None:
     for a, b in _pairs(one, other):
         if a is None or b is None:
             return Difference((a or b).number, *(j.steps[0] if j else None for j in (a, b)))  # type: ignore[union-attr]
-        mine, theirs = _parted(a, b)
+        mine, theirs = _parted(a, b, look)
         if mine or theirs:
             return Difference(a.number, mine, theirs)
     return None
@@ -213,10 +226,10 @@ def _pairs(one: Trace, other: Trace) -> Iterator[tuple[Journey | None, Journey |
         yield tuple(t.journeys[i] if i < len(t.journeys) else None for t in (one, other))  # type: ignore[misc]
 
 
-def _parted(a: Journey, b: Journey) -> tuple[Step | None, Step | None]:
-    for i in range(max(len(a.steps), len(b.steps))):
-        mine, theirs = (j.steps[i] if i < len(j.steps) else None for j in (a, b))
-        if mine is None or theirs is None or _look(mine) != _look(theirs):
+def _parted(a: Journey, b: Journey, look: Look) -> tuple[Step | None, Step | None]:
+    steps = ([step for step in journey.steps if look(step)] for journey in (a, b))
+    for mine, theirs in zip_longest(*steps):
+        if mine is None or theirs is None or look(mine) != look(theirs):
             return mine, theirs
     return None, None
 
@@ -224,6 +237,22 @@ def _parted(a: Journey, b: Journey) -> tuple[Step | None, Step | None]:
 def _look(step: Step) -> tuple[object, ...]:
     """Return what two steps must share to be the same decision."""
     return (step.netns, step.stage, step.hook, step.table, step.action, step.evidence, step.fate, step.after, step.to)
+
+
+def _course(step: Step) -> tuple[object, ...]:
+    """Return where a step takes the packet, or how and by which part of Linux it ends; nothing where neither."""
+    if step.fate is not Fate.GOES_ON:
+        return (step.netns, place_name(step), step.fate)
+    return (step.netns, step.oif, step.to, step.stage) if step.stage in (Stage.DEVICE, Stage.TUNNEL) else ()
+
+
+def tell_course(step: Step) -> str:
+    """Say where a step takes its packet, or what became of it there."""
+    if step.fate is not Fate.GOES_ON:
+        return f"it {fate_of(step)}"
+    return (
+        f"on {step.netns} it is {step.action}" if step.stage is Stage.TUNNEL else f"from {step.netns} it {step.action}"
+    )
 
 
 def conntrack_view(trace: Trace, netns: str, number: int, index: int | None = None) -> tuple[Entry, ...]:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import base64
 import re
+import struct
 
 import pytest
 from show_examples import text_of
@@ -12,8 +14,7 @@ from mcnilib.notebook import side_by_side
 from mcnilib.scenarios import all_scenarios, scenario
 from mcnilib.scenarios.scenario import neighbours
 from mcnilib.show.html.diff import changed_state
-from mcnilib.show.picture.story_picture import picture_of
-from mcnilib.trace.explain import difference
+from mcnilib.trace.explain import course_difference, difference
 
 STORY = scenario("7")
 CURE = {"kube_proxy": "1.30", "be_liberal": True, "restarted": True}
@@ -23,7 +24,7 @@ def test_the_first_difference_and_the_line_behind_it_are_marked() -> None:
     pair = side_by_side(STORY, **CURE)
     assert "✗ connect succeeds, then hangs" in pair.columns[0].verdict.value
     assert "✓ connected" in pair.columns[1].verdict.value
-    assert "The first difference: packet 3" in pair.difference.value
+    assert "They part at packet 3 (ACK):" in pair.difference.value
     (decided,) = re.findall(r'class="line decided"[^>]*><code>(.*?)</code></div>', pair.difference.value)
     assert text_of(decided) == "▶ - -A KUBE-FORWARD -m conntrack --ctstate INVALID -j DROP"
 
@@ -50,9 +51,12 @@ def test_two_equal_runs_say_so() -> None:
     assert "No line of state differs" in pair.difference.value
 
 
-def test_the_sides_are_called_right_also_where_they_stand_below_each_other() -> None:
-    heads = [text_of(side.children[0].value) for side in side_by_side(STORY, **CURE).columns]
-    assert heads == ["left (above on a narrow page)", "right (below on a narrow page)"]
+def test_the_sides_are_named_by_what_differs() -> None:
+    pair = side_by_side(STORY, be_liberal=True)
+    heads = [text_of(side.head.value) for side in pair.columns]
+    assert heads == ["A: nf_conntrack_tcp_be_liberal 0", "B: nf_conntrack_tcp_be_liberal 1"]
+    pair.controls[1].of["be_liberal"].value = False
+    assert [text_of(side.head.value) for side in pair.columns] == ["A", "B: the same settings"]
 
 
 def test_a_click_on_either_side_is_compared_anew() -> None:
@@ -60,7 +64,7 @@ def test_a_click_on_either_side_is_compared_anew() -> None:
     pair.controls[1].of["kube_proxy"].value = "1.30"
     assert "No step differs" in pair.difference.value  # the version alone changes no rule
     pair.controls[1].of["protocol"].value = Protocol.UDP
-    assert "The first difference: packet 1" in pair.difference.value
+    assert "They part at packet 3 (ACK):" in pair.difference.value  # UDP ends with the answer
 
 
 @pytest.mark.slow
@@ -68,14 +72,16 @@ def test_a_click_on_either_side_is_compared_anew() -> None:
 def test_where_two_runs_part_both_pictures_say_so(story) -> None:
     start = story.start()
     for other in neighbours(story, start):
-        parted = difference(story.run(start), story.run(other))
+        traces = story.run(start), story.run(other)
+        parted = course_difference(*traces) or difference(*traces)
         if parted is None:
             continue
         (name,) = [o.attribute for o in story.options() if getattr(other, o.attribute) != getattr(start, o.attribute)]
         pair = side_by_side(story, **{name: getattr(other, name)})
-        for side, settings, step in zip(pair.columns, pair.settings, (parted.here, parted.there), strict=True):
-            plain = side.picture.svg(picture_of(story, settings))
-            assert (side.picture.value != plain) is (step is not None), (name, settings)
+        plain = pair.drawings(marked=False)
+        for side, drawing, step in zip(pair.columns, plain, (parted.here, parted.there), strict=True):
+            assert (side.picture.value != side.picture.svg(drawing)) is (step is not None), name
+        assert plain[0].scene.boxes and [b.rect for b in plain[0].scene.boxes] == [b.rect for b in plain[1].scene.boxes]
         return
 
 
@@ -83,6 +89,11 @@ def test_the_words_for_viewers_without_a_kernel() -> None:
     bundle = side_by_side(STORY, **CURE)._repr_mimebundle_()
     data = bundle[0] if isinstance(bundle, tuple) else bundle
     lines = data["text/plain"].splitlines()
-    assert lines[0].startswith("left: connect succeeds")
-    assert lines[1].startswith("right: connected")
+    assert lines[0].startswith(
+        "A: kube-proxy version 1.28, nf_conntrack_tcp_be_liberal 0, kube-proxy restarted since no: "
+    )
+    assert lines[1].startswith("B: kube-proxy version 1.30") and "yes: connected" in lines[1]
+    raw = base64.b64decode(data["image/png"]) if isinstance(data["image/png"], str) else data["image/png"]
+    width, _ = struct.unpack(">II", raw[16:24])
+    assert width == 2 * (2 * 366 + 16)  # both pictures, beside each other
     assert any(line.startswith("first difference: packet 3") for line in lines)

@@ -12,10 +12,12 @@ from mcnilib.scenarios import scenario
 from mcnilib.trace.explain import (
     because,
     conntrack_view,
+    course_difference,
     difference,
     packet_name,
     path_of,
     tell,
+    tell_course,
     tell_step,
     verdict,
 )
@@ -122,6 +124,34 @@ def test_a_longer_run_differs_where_the_shorter_one_ends():
     longer = difference(EXAMPLES["rp_filter in the pod"][1], connects())
     assert longer is not None
     assert longer.journey == 2
+
+
+@pytest.mark.parametrize(
+    ("changes", "parts", "here", "there"),
+    [
+        (
+            {"kube_proxy": "1.30", "be_liberal": True, "restarted": True},
+            3,
+            "it is dropped on node1 in filter KUBE-FORWARD by `-m conntrack --ctstate INVALID -j DROP`, "
+            "written by kube-proxy 1.28",
+            "from node1 it leaves by en0, arrives at en0 of node2",
+        ),
+        ({"kube_proxy": "1.29"}, 0, "", ""),  # other lines decide, to the same effect
+        (
+            {"encapsulation": "VXLAN"},
+            1,
+            "from node1 it leaves by en0, arrives at en0 of node2",
+            "on node1 it is packed by vxlan.calico for 172.16.1.3",
+        ),
+    ],
+)
+def test_two_runs_part_where_a_packet_goes_elsewhere_or_ends_otherwise(changes, parts, here, there):
+    start = STORY.start()
+    parted = course_difference(STORY.run(start), STORY.run(start.but(**changes)))
+    assert (parted.journey if parted else 0) == parts
+    if parted:
+        assert tell_course(parted.here) == here
+        assert tell_course(parted.there) == there
 
 
 @pytest.mark.parametrize(

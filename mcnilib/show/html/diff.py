@@ -5,9 +5,11 @@ from __future__ import annotations
 from collections.abc import Iterator
 from difflib import SequenceMatcher
 
-from mcnilib.show.html.markup import Html, code, element, folded, joined, printed_line
+from mcnilib.cluster.settings import Settings
+from mcnilib.scenarios.scenario import Scenario
+from mcnilib.show.html.markup import Html, code, element, folded, joined, printed_line, sentence
 from mcnilib.snapshots.files import save
-from mcnilib.trace.explain import Difference, tell_step
+from mcnilib.trace.explain import Difference, course_difference, journey_name, tell_course, tell_step
 from mcnilib.trace.trace import Step, Trace
 from mcnilib.world.world import World
 
@@ -54,6 +56,25 @@ def difference_html(parted: Difference | None, names: tuple[str, str]) -> Html:
 
 def _step(step: Step | None) -> str:
     return code(tell_step(step)) if step else "nothing more happens to this packet"
+
+
+def course_html(one: Trace, other: Trace, names: tuple[str, str]) -> Html:
+    """Say in a sentence which packet is the first to go elsewhere or to end otherwise, and how in each of two runs."""
+    parted = course_difference(one, other)
+    if parted is None:
+        return element("p", "Every packet goes the same way to the same end in both.")
+    journeys = [j for j in (*one.journeys, *other.journeys) if j.number == parted.journey]
+    sides = zip(names, (parted.here, parted.there), strict=True)
+    told = "; ".join(f"in {name} {tell_course(step) if step else 'there is no such packet'}" for name, step in sides)
+    return element("p", element("b", f"They part at {journey_name(journeys[0])}:"), " ", sentence(f"{told}."))
+
+
+def differing_names(story: Scenario, one: Settings, other: Settings) -> tuple[str, str]:
+    """Name two states of a scenario by the settings in which they differ; both are empty when none does."""
+    texts = [settings.texts() for settings in (one, other)]
+    differing = [setting for setting in story.options() if texts[0][setting.name] != texts[1][setting.name]]
+    first, second = (", ".join(f"{setting.label} {side[setting.name]}" for setting in differing) for side in texts)
+    return first, second
 
 
 def state_changes_html(here: World, there: World, parted: Difference | None) -> Html:

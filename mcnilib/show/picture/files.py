@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from mcnilib.errors import McniError
@@ -45,6 +45,13 @@ def png_data(drawing: Drawing) -> bytes:
     from mcnilib.show.picture.paint import to_png  # takes most of the time
 
     return to_png(drawing)
+
+
+def pair_data(pictures: Sequence[tuple[str, Drawing]]) -> bytes:
+    """Return drawings beside each other, each below its name, as one PNG. Raises: ModuleNotFoundError, as above."""
+    from mcnilib.show.picture.paint import pair_png  # takes most of the time
+
+    return pair_png(pictures)
 
 
 def _pdf(drawing: Drawing) -> bytes:

@@ -5,8 +5,9 @@ A unit is a pixel at natural size.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from io import BytesIO
+from textwrap import wrap
 
 import matplotlib
 from matplotlib.artist import Artist
@@ -38,6 +39,9 @@ from mcnilib.show.picture.shapes import (
 
 DPI = 72
 
+PAIR_GAP, NAME_LINE, NAME_LETTER = 16.0, 18.0, 8.2
+"""Pixels: between pictures beside each other, a line of their names, a letter of it."""
+
 
 def new_figure(width: float, height: float) -> Figure:
     """Make an empty figure of a size in pixels."""
@@ -60,8 +64,11 @@ def pixels(figure: Figure, height: float) -> Transform:
 
 def paint(figure: Figure, drawing: Drawing) -> None:
     """Paint everything on a figure."""
-    to_pixels = pixels(figure, drawing.height)
-    for order, artist in enumerate(map(_artist, _shapes(drawing)), start=len(figure.get_children())):
+    _paint(figure, _shapes(drawing), pixels(figure, drawing.height))
+
+
+def _paint(figure: Figure, shapes: Iterable[GraphicsElement], to_pixels: Transform) -> None:
+    for order, artist in enumerate(map(_artist, shapes), start=len(figure.get_children())):
         artist.set_transform(to_pixels)
         artist.set_zorder(order)
         figure.add_artist(artist)
@@ -140,6 +147,22 @@ def to_png(drawing: Drawing, scale: float = 2.0) -> bytes:
     figure = new_figure(drawing.width, drawing.height)
     FigureCanvasAgg(figure)
     paint(figure, drawing)
+    return figure_png(figure, scale)
+
+
+def pair_png(pictures: Sequence[tuple[str, Drawing]], scale: float = 2.0) -> bytes:
+    """Return pictures beside each other as one PNG, each below its name."""
+    heads = [wrap(name, int(drawing.width / NAME_LETTER)) for name, drawing in pictures]
+    top = NAME_LINE * max(map(len, heads)) + PAIR_GAP
+    height = top + max(drawing.height for _, drawing in pictures)
+    figure = new_figure(sum(drawing.width + PAIR_GAP for _, drawing in pictures) - PAIR_GAP, height)
+    FigureCanvasAgg(figure)
+    left = 0.0
+    for lines, (_, drawing) in zip(heads, pictures, strict=True):
+        names = (Label(line, 12, NAME_LINE * (row + 0.7), 12.0, "ink", bold=True) for row, line in enumerate(lines))
+        _paint(figure, names, Affine2D().translate(left, 0) + pixels(figure, height))
+        _paint(figure, _shapes(drawing), Affine2D().translate(left, top) + pixels(figure, height))
+        left += drawing.width + PAIR_GAP
     return figure_png(figure, scale)
 
 

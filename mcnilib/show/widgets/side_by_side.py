@@ -1,42 +1,56 @@
 """Two runs of a scenario side by side: what did the toggle change?
 
-Both pictures have the same places, so that only what happened differs; the first step that differs is emphasised in
-both, and below stand that step and the lines of state that differ.
+Both pictures have the same places, so that only what happened differs; the first step that takes a packet elsewhere,
+or ends it otherwise, is emphasised in both. Below stand that step and the lines of state that differ.
 """
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import ipywidgets as widgets
 
 from mcnilib.cluster.settings import Settings
 from mcnilib.scenarios.scenario import Scenario
-from mcnilib.show.html.diff import MOST_CHANGES, changed_state, difference_html, first_step, state_changes_html
-from mcnilib.show.html.markup import Bundle, block, element, error_boundary, error_html, static_fallback
+from mcnilib.show.html.diff import (
+    MOST_CHANGES,
+    changed_state,
+    course_html,
+    difference_html,
+    differing_names,
+    first_step,
+    state_changes_html,
+)
+from mcnilib.show.html.markup import Bundle, Html, block, element, error_boundary, error_html, joined, static_fallback
 from mcnilib.show.html.outcome import verdict_html
-from mcnilib.show.picture.files import png_data
-from mcnilib.show.picture.story_picture import picture_of
+from mcnilib.show.layout.plan import Plan
+from mcnilib.show.picture.drawing import Drawing, lay_out
+from mcnilib.show.picture.files import pair_data
+from mcnilib.show.picture.story_picture import plan_for
 from mcnilib.show.widgets.controls import Controls
 from mcnilib.show.widgets.frame import PanelFrame
 from mcnilib.show.widgets.trace_view import Picture
-from mcnilib.trace.explain import difference, verdict
-from mcnilib.trace.trace import Step
+from mcnilib.trace.explain import Difference, course_difference, difference, verdict
+from mcnilib.trace.trace import Trace
 
-RUN_NAMES = {"left": "left (above on a narrow page)", "right": "right (below on a narrow page)"}
-"""What the two runs are called, and the words above them."""
+SIDES = ("A", "B")
+"""What the two runs are called."""
 
-NARROWEST = "470px"
+NARROWEST = "366px"
 """A picture narrower than this cannot be read: where two of them do not fit beside each other, they stand below."""
+
+ENLARGED = 1.3
+"""How much larger than they are pictures may become where there is room."""
 
 
 class RunColumn(widgets.VBox):  # type: ignore[misc]
-    """One of the two runs: its controls, its verdict and its picture."""
+    """One of the two runs: its name, its controls, its verdict and its picture."""
 
-    def __init__(self, head: str, controls: Controls, scale: float) -> None:
-        """Show nothing yet; `head` stands above all."""
-        self.verdict, self.picture = widgets.HTML(), Picture(scale)
-        parts = [widgets.HTML(element("h4", head)), controls, self.verdict, self.picture]
+    def __init__(self, controls: Controls, scale: float) -> None:
+        """Show nothing yet."""
+        self.head, self.verdict, self.picture = widgets.HTML(), widgets.HTML(), Picture(scale * ENLARGED)
+        parts = [self.head, controls, self.verdict, self.picture]
         super().__init__(parts, layout=widgets.Layout(flex=f"1 1 {NARROWEST}", min_width="0"))
         self.add_class("mcni-side")
 
@@ -51,8 +65,7 @@ class SideBySide(PanelFrame):
             Controls(story.options(), settings, self._change, self.show_error, story.folded)
             for settings in (left, right)
         )
-        heads = zip(RUN_NAMES.values(), self.controls, strict=True)
-        self.columns = tuple(RunColumn(head, controls, scale) for head, controls in heads)
+        self.columns = tuple(RunColumn(controls, scale) for controls in self.controls)
         self.difference = widgets.HTML()
         both = widgets.Box(list(self.columns), layout=widgets.Layout(flex_flow="row wrap", grid_gap="8px 24px"))
         super().__init__([both, self.difference], scale)
@@ -69,34 +82,68 @@ class SideBySide(PanelFrame):
     @error_boundary
     def refresh(self) -> None:
         """Show both runs of the current settings and where they part."""
-        traces = tuple(self.story.run(settings) for settings in self.settings)
-        parted = difference(*traces)
-        steps: tuple[Step | None, ...] = (parted.here, parted.there) if parted else (None, None)
-        for column, settings, trace, step in zip(self.columns, self.settings, traces, steps, strict=True):
-            column.picture.show(picture_of(self.story, settings, first_step(trace, parted, step)))
+        for column, name, drawing, trace in zip(
+            self.columns, self.names(), self.drawings(), self._traces(), strict=True
+        ):
+            column.head.value = element("h4", name)
+            column.picture.show(drawing)
             column.verdict.value = verdict_html(trace)
-        here, there = (self.story.world(settings) for settings in self.settings)
-        left, right = RUN_NAMES
-        shown = difference_html(parted, (left, right)), state_changes_html(here, there, parted)
-        self.difference.value = block(*shown)
+        here, there = map(self.story.world, self.settings)
+        self.difference.value = block(self._told(), state_changes_html(here, there, self._parted()))
+
+    def names(self) -> tuple[str, str]:
+        """Name the two runs by the settings in which they differ."""
+        first, second = differing_names(self.story, *self.settings)
+        return (f"A: {first}", f"B: {second}") if first else ("A", "B: the same settings")
+
+    def drawings(self, *, marked: bool = True) -> tuple[Drawing, Drawing]:
+        """Lay out both pictures in the same places; `marked` emphasises the steps at which they part."""
+        traces, parted, plan = self._traces(), self._parted() if marked else None, self._plan()
+        steps = (parted.here, parted.there) if parted else (None, None)
+        first, second = (
+            lay_out(self.story.world(settings), trace, plan, first_step(trace, parted, step))
+            for settings, trace, step in zip(self.settings, traces, steps, strict=True)
+        )
+        return first, second
+
+    def _plan(self) -> Plan:
+        """Return the narrow plan of what takes part in one of the runs or in both."""
+        first, second = (plan_for(self.story, settings) for settings in self.settings)
+        both = replace(first.look_at(first.focus | second.focus), width=max(first.width, second.width))
+        return both.fold(first.drawn | second.drawn).stack()
+
+    def _traces(self) -> tuple[Trace, Trace]:
+        first, second = map(self.story.run, self.settings)
+        return first, second
+
+    def _parted(self) -> Difference | None:
+        """Return where a packet goes elsewhere or ends otherwise; where none does, the first step that differs."""
+        traces = self._traces()
+        return course_difference(*traces) or difference(*traces)
+
+    def _told(self) -> Html:
+        traces = self._traces()
+        told = course_html(*traces, SIDES)
+        return told if course_difference(*traces) else joined(told, difference_html(difference(*traces), SIDES))
 
     def show_error(self, problem: Exception) -> None:
         """Say below what is wrong, and show nothing else: it would tell of other settings."""
         self.difference.value = error_html(problem)
         for column in self.columns:
-            column.picture.value = column.verdict.value = ""
+            column.picture.value = column.verdict.value = column.head.value = ""
 
     def _repr_mimebundle_(self, **kwargs: Any) -> Bundle:
-        """Add both verdicts, the difference and the changed lines for viewers without a kernel."""
+        """Add both pictures, verdicts, the difference and the changed lines for viewers without a kernel."""
         return static_fallback(
-            super()._repr_mimebundle_(**kwargs), self.lines, lambda: png_data(picture_of(self.story, self.settings[1]))
+            super()._repr_mimebundle_(**kwargs),
+            self.lines,
+            lambda: pair_data(list(zip(self.names(), self.drawings(), strict=True))),
         )
 
     def lines(self) -> list[str]:
         """Tell the comparison in words."""
-        traces = [self.story.run(settings) for settings in self.settings]
-        parted = difference(*traces)
-        printed = [f"{name}: {verdict(trace)}" for name, trace in zip(RUN_NAMES, traces, strict=True)]
+        parted = self._parted()
+        printed = [f"{name}: {verdict(trace)}" for name, trace in zip(self.names(), self._traces(), strict=True)]
         printed.append(f"first difference: {parted}" if parted else "no step differs")
         for file, changes in changed_state(*map(self.story.world, self.settings)).items():
             printed += [f"{file}: {sign} {line}" for sign, line in changes[:MOST_CHANGES]]
