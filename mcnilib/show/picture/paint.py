@@ -159,7 +159,7 @@ def pair_png(pictures: Sequence[tuple[str, Drawing]], scale: float = 2.0) -> byt
     FigureCanvasAgg(figure)
     left = 0.0
     for lines, (_, drawing) in zip(heads, pictures, strict=True):
-        names = (Label(line, 12, NAME_LINE * (row + 0.7), 12.0, "ink", bold=True) for row, line in enumerate(lines))
+        names = (Label(line, 12.0, NAME_LINE * (row + 0.7), size=12.0, bold=True) for row, line in enumerate(lines))
         _paint(figure, names, Affine2D().translate(left, 0) + pixels(figure, height))
         _paint(figure, _shapes(drawing), Affine2D().translate(left, top) + pixels(figure, height))
         left += drawing.width + PAIR_GAP
