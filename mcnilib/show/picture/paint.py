@@ -39,7 +39,7 @@ from mcnilib.show.picture.shapes import (
 
 DPI = 72
 
-PAIR_GAP, NAME_LINE, NAME_LETTER = 16.0, 18.0, 8.2
+BESIDE_GAP, NAME_LINE, NAME_LETTER = 16.0, 18.0, 8.2
 """Pixels: between pictures beside each other, a line of their names, a letter of it."""
 
 
@@ -153,16 +153,16 @@ def to_png(drawing: Drawing, scale: float = 2.0) -> bytes:
 def pair_png(pictures: Sequence[tuple[str, Drawing]], scale: float = 2.0) -> bytes:
     """Return pictures beside each other as one PNG, each below its name."""
     heads = [wrap(name, int(drawing.width / NAME_LETTER)) for name, drawing in pictures]
-    top = NAME_LINE * max(map(len, heads)) + PAIR_GAP
+    top = NAME_LINE * max(map(len, heads)) + BESIDE_GAP
     height = top + max(drawing.height for _, drawing in pictures)
-    figure = new_figure(sum(drawing.width + PAIR_GAP for _, drawing in pictures) - PAIR_GAP, height)
+    figure = new_figure(sum(drawing.width + BESIDE_GAP for _, drawing in pictures) - BESIDE_GAP, height)
     FigureCanvasAgg(figure)
     left = 0.0
     for lines, (_, drawing) in zip(heads, pictures, strict=True):
         names = (Label(line, 12.0, NAME_LINE * (row + 0.7), size=12.0, bold=True) for row, line in enumerate(lines))
         _paint(figure, names, Affine2D().translate(left, 0) + pixels(figure, height))
         _paint(figure, _shapes(drawing), Affine2D().translate(left, top) + pixels(figure, height))
-        left += drawing.width + PAIR_GAP
+        left += drawing.width + BESIDE_GAP
     return figure_png(figure, scale)
 
 

@@ -34,7 +34,7 @@ from mcnilib.show.widgets.trace_view import Picture
 from mcnilib.trace.explain import Difference, course_difference, difference, verdict
 from mcnilib.trace.trace import Trace
 
-SIDES = ("A", "B")
+RUN_NAMES = ("A", "B")
 """What the two runs are called."""
 
 NARROWEST = "366px"
@@ -123,8 +123,8 @@ class SideBySide(PanelFrame):
 
     def _told(self) -> Html:
         traces = self._traces()
-        told = course_html(*traces, SIDES)
-        return told if course_difference(*traces) else joined(told, difference_html(difference(*traces), SIDES))
+        told = course_html(*traces, RUN_NAMES)
+        return told if course_difference(*traces) else joined(told, difference_html(difference(*traces), RUN_NAMES))
 
     def show_error(self, problem: Exception) -> None:
         """Say below what is wrong, and show nothing else: it would tell of other settings."""
