@@ -23,8 +23,9 @@ SOLVED, NOT_YET = "✔ Solved.", "✘ Not yet."
 
 
 def attempt_json(text: str) -> str:
-    """Judge an answer: `{"scenario": 7, "number": 1, "answer": "node1: ..."}`. Raises: NotThere for no such exercise.
+    """Judge an answer: `{"scenario": 7, "number": 1, "answer": "node1: ...", "narrow": true}`. Raises: NotThere.
 
+    `narrow`, for a picture on a phone, may be absent.
     The answer has `done`, and as HTML `says`, `picture` and `state`; the last two are empty where a line is wrong.
     """
     asked = json.loads(text)
@@ -32,7 +33,8 @@ def attempt_json(text: str) -> str:
     attempt = task.attempt(answer)
     shown = {"done": attempt.done, "says": joined(*_says(task, attempt, answer)), "picture": "", "state": ""}
     if attempt.world and attempt.trace and attempt.story:
-        drawing = picture_in(attempt.story, task.settings, attempt.world, attempt.trace)
+        narrow = asked.get("narrow", False)
+        drawing = picture_in(attempt.story, task.settings, attempt.world, attempt.trace, narrow=narrow)
         shown["picture"] = to_svg(drawing, f"mcni-exercise-{task.scenario}-{task.number}")
         shown["state"] = joined(*_printed(attempt), _changed(task.world(), attempt.world))
     return json.dumps(shown)

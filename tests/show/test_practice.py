@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 
 import pytest
 from show_examples import text_of
@@ -75,6 +76,15 @@ def test_a_command_that_shows_something_is_answered_with_it_as_it_then_stands():
     assert "172.16.100.2 dev veth0d9c208d4c7" not in after.partition("lines of state")[0]
     assert shown["done"]  # to look is no change: "iptables" and others may be forbidden, shown they may be
     assert attempt((7, 2), f"node1: iptables-save -t raw\n{exercise(7, 2).solution}")["done"]
+
+
+def test_on_a_phone_the_picture_is_narrow():
+    asked = {"scenario": 7, "number": 2, "answer": exercise(7, 2).solution}
+    widths = [
+        int(re.search(r'viewBox="0 0 (\d+)', json.loads(answer("attempt", json.dumps(asked | more)))["picture"])[1])
+        for more in ({}, {"narrow": True})
+    ]
+    assert widths[1] < 400 < widths[0]
 
 
 def test_help_comes_in_steps_and_ends_with_the_solution():

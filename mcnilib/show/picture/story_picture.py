@@ -44,11 +44,12 @@ def _picture(
     return lay_out(story.world(settings), story.run(settings), plan.stack() if narrow else plan, highlight)
 
 
-def picture_in(story: Scenario, settings: Settings, world: World, trace: Trace) -> Drawing:
+def picture_in(story: Scenario, settings: Settings, world: World, trace: Trace, *, narrow: bool = False) -> Drawing:
     """Lay out the picture of a story in a world that was changed by hand, where everything stands as it did."""
     plan, way, touched = _places(story, settings), story.way(settings), focus_of(world, trace)
     plan = plan if touched <= plan.focus else plan.look_at(plan.focus | touched)
-    return lay_out(world, trace, plan.fold(taking_part(world, trace) | {way.client, way.server}))
+    plan = plan.fold(taking_part(world, trace) | {way.client, way.server})
+    return lay_out(world, trace, plan.stack() if narrow else plan)
 
 
 def plan_for(story: Scenario, settings: Settings, everything: bool = False) -> Plan:

@@ -3,6 +3,7 @@ import { ask, complain } from "./engine.js";
 
 const PATIENCE = 250;  // milliseconds before the page says that it works on an answer
 
+const phone = matchMedia("(max-width: 700px)");
 const which = form => ({ scenario: Number(form.dataset.scenario), number: Number(form.dataset.number) });
 const said = form => form.querySelector(".said");
 
@@ -10,7 +11,7 @@ async function run(form) {
   const late = setTimeout(() => { said(form).textContent = "Working on it …"; }, PATIENCE);
   const answer = form.querySelector("textarea").value;
   try {
-    show(form, await ask("attempt", JSON.stringify({ ...which(form), answer })));
+    show(form, await ask("attempt", JSON.stringify({ ...which(form), answer, narrow: phone.matches })));
   } catch (problem) {
     said(form).textContent = "";
     complain(problem.message);
