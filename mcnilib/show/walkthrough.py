@@ -41,13 +41,24 @@ class Walkthrough:
         return rows(self.trace, self.depth)
 
     def whole(self) -> dict[str, Html]:
-        """Return what is shown of the whole conversation: part -> HTML."""
+        """Return what is shown of the whole conversation: part -> HTML; the width of the window chooses the picture."""
+        drawings = ((lay_out(self.world, self.trace, plan), uid) for plan, uid in self._plans())
         return {
             "verdict": verdict_lines(self.trace),
-            "picture": Html(to_svg(lay_out(self.world, self.trace, self.plan), self.uid)),
+            "picture": Html("".join(to_svg(drawing, uid) for drawing, uid in drawings)),
             "listing": state_around(self.world, self.trace),
             "table": table_html(self.trace, self.depth),
         }
+
+    def _plans(self) -> tuple[tuple[Plan, str], ...]:
+        """Return the plan, and one for a phone held upright where that is another, each with what begins its ids."""
+        stacked = self.plan.stack()
+        return ((self.plan, self.uid), *(((stacked, f"{self.uid}-narrow"),) if stacked != self.plan else ()))
+
+    def _pictures(self, at: list[tuple[int, int]]) -> Iterator[str]:
+        drawn = [(lay_out_steps(self.world, self.trace, plan, at), uid) for plan, uid in self._plans()]
+        for _ in at:
+            yield "".join(to_svg(next(drawings), uid) for drawings, uid in drawn)
 
     def packed(self) -> dict[str, Any]:
         """Return all steps as values of JSON, the whole conversation first.
@@ -56,8 +67,7 @@ class Walkthrough:
         """
         whole, at = self.whole(), [(row.journey, row.index) for row in self.steps]
         pieces: dict[str, int] = {}
-        drawings = lay_out_steps(self.world, self.trace, self.plan, at)
-        pictures = [whole["picture"], *(to_svg(drawing, self.uid) for drawing in drawings)]
+        pictures = [whole["picture"], *self._pictures(at)]
         listings = [whole["listing"], *(state_around(self.world, self.trace, step) for step in at)]
         says = [f"{len(at)} steps", *(f"{row.packet}, {row.where}: {row.what}" for row in self.steps)]
         steps = [

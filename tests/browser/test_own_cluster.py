@@ -96,7 +96,8 @@ def test_a_folder_that_is_chosen_is_answered_as_the_command_line_does(page, fold
     ask(page, **ASKED)
     answered(page, "✗ connect succeeds, then hangs: packet 3 (ACK) is dropped on node1 in filter KUBE-FORWARD")
     found = Inquiry(**ASKED).ask(open_snapshot(folder))
-    assert part(page, "picture").evaluate(SAME, to_svg(lay_out(found.world, found.trace), "mcni-own"))
+    wide, narrow = (lay_out(found.world, found.trace, plan) for plan in (found.plan, found.plan.stack()))
+    assert part(page, "picture").evaluate(SAME, to_svg(wide, "mcni-own") + to_svg(narrow, "mcni-own-narrow"))
     expect(part(page, "share")).to_contain_text("mcni trace SNAPSHOT --from mac1 --to tcp:10.233.101.2:80")
     for _ in range(9):
         page.locator("body").press("ArrowRight")
@@ -131,7 +132,7 @@ def test_nothing_is_asked_of_any_server_once_the_page_is_there(tab, folder):
     asked: list[str] = []
     tab.page.context.on("request", lambda request: asked.append(request.url))
     drop(tab.page, "cluster.tgz", packed(folder))
-    expect(part(tab.page, "picture").locator("svg")).to_be_visible(timeout=30_000)
+    expect(part(tab.page, "picture").locator("svg").first).to_be_visible(timeout=30_000)
     ask(tab.page, **ASKED, commands="node1: iptables -D KUBE-FORWARD 1")
     answered(tab.page, "172.16.100.2")
     tab.page.get_by_role("button", name="step ▶").click()

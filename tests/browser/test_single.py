@@ -55,6 +55,11 @@ def at(step: int) -> tuple[int, int]:
     return row.journey, row.index
 
 
+def drawn(at: tuple[int, int] | None = None) -> str:
+    wide, narrow = (picture_of(STORY, SETTINGS, at, narrow=one) for one in (False, True))
+    return to_svg(wide) + to_svg(narrow, "mcni-narrow")
+
+
 def where(page: Page) -> object:
     return expect(page.locator("[data-part=where]"))
 
@@ -65,8 +70,7 @@ def test_keys_buttons_and_slider_walk_through_each_steps_picture(browser, file):
         for _ in range(9):
             page.keyboard.press("ArrowRight")
         where(page).to_contain_text("step 9 of 21: 3 ACK, node1: filter KUBE-FORWARD: dropped")
-        drawn = to_svg(picture_of(STORY, SETTINGS, at(9)))
-        assert page.locator("[data-part=picture]").evaluate(SAME, drawn)
+        assert page.locator("[data-part=picture]").evaluate(SAME, drawn(at(9)))
         expect(page.locator("[data-part=listing] .decided").first).to_contain_text("--ctstate INVALID -j DROP")
         expect(page.locator("tr[aria-current=step]")).to_contain_text("3 ACK")
         assert page.url.endswith("#step=9")
@@ -78,7 +82,14 @@ def test_keys_buttons_and_slider_walk_through_each_steps_picture(browser, file):
         expect(page.get_by_role("button", name="step ▶")).to_be_disabled()
         page.get_by_role("button", name="whole").click()
         where(page).to_have_text("21 steps")
-        assert page.locator("[data-part=picture]").evaluate(SAME, to_svg(picture_of(STORY, SETTINGS)))
+        assert page.locator("[data-part=picture]").evaluate(SAME, drawn())
+
+
+def test_a_phone_sees_the_machines_one_above_the_other(browser, file):
+    with opened(browser, file.as_uri(), viewport={"width": 390, "height": 844}) as page:
+        wide, narrow = page.locator("svg[role=img]").all()
+        assert [wide.is_visible(), narrow.is_visible()] == [False, True]
+        assert narrow.bounding_box()["width"] <= 390
 
 
 def test_a_link_into_the_file_opens_a_step(browser, file):
@@ -99,7 +110,7 @@ def test_it_works_in_the_frame_of_a_wiki(browser, file, tmp_path):
 
 def test_without_javascript_the_whole_conversation_is_there(browser, file):
     with opened(browser, file.as_uri(), ready="", java_script_enabled=False) as page:
-        expect(page.locator("svg[role=img]")).to_be_visible()
+        expect(page.locator("svg[role=img]").first).to_be_visible()
         expect(page.locator(".mcni-verdict")).to_contain_text("connect succeeds, then hangs")
         expect(page.locator("tbody tr")).to_have_count(21)
         assert not any(one.is_visible() for one in page.locator("button, input").all())

@@ -12,6 +12,7 @@ import pytest
 from site_elements import Elements
 
 from mcnilib.cli import main
+from mcnilib.cluster.settings import Settings
 from mcnilib.scenarios import all_scenarios, scenario
 from mcnilib.show.html.outcome import reasons_html, verdict_lines
 from mcnilib.show.html.state import state_around
@@ -29,6 +30,12 @@ def walk(depth: str) -> Walkthrough:
     return Walkthrough(FLAGSHIP.world(settings), FLAGSHIP.run(settings), plan_for(FLAGSHIP, settings), depth)
 
 
+def drawn(settings: Settings, at: tuple[int, int] | None = None) -> str:
+    """Return the two pictures of a step: the width of the window chooses one."""
+    wide, narrow = (picture_of(FLAGSHIP, settings, at, narrow=one) for one in (False, True))
+    return to_svg(wide) + to_svg(narrow, "mcni-narrow")
+
+
 def unpacked(packed: dict, ranges: list[int]) -> str:
     return "".join(piece for a, b in zip(ranges[::2], ranges[1::2], strict=True) for piece in packed["pieces"][a:b])
 
@@ -44,7 +51,7 @@ def test_each_step_comes_out_as_it_is_drawn_and_printed_elsewhere(depth):
     packed, settings = shown.packed(), FLAGSHIP.start()
     every = [None, *((row.journey, row.index) for row in shown.steps)]
     for at, step in [*zip(every, packed["steps"], strict=True)][:: 1 if depth != "decisions" else 29]:
-        assert unpacked(packed, step["picture"]) == to_svg(picture_of(FLAGSHIP, settings, at))
+        assert unpacked(packed, step["picture"]) == drawn(settings, at)
         assert unpacked(packed, step["listing"]) == state_around(shown.world, shown.trace, at)
 
 
@@ -57,7 +64,7 @@ def test_what_steps_have_in_common_is_kept_once():
 def test_the_whole_conversation_is_there_without_a_script(html):
     settings = FLAGSHIP.start().but(kube_proxy="1.30")
     before = html.partition("<script")[0]
-    assert to_svg(picture_of(FLAGSHIP, settings)) in before
+    assert drawn(settings) in before
     assert verdict_lines(FLAGSHIP.run(settings)) in before
     assert reasons_html(FLAGSHIP, settings) in before
     assert "mcni run macvlan-to-calico-across-nodes --kube-proxy 1.30" in before
