@@ -94,7 +94,7 @@ def _states(layout: Layout, trace: Trace) -> Iterator[Label]:
         if layout.stacked:  # there is room for fewer lines
             tracked[0], heading = f"conntrack: {tracked[0]}", []
         tracking = [*heading, *((text, "ink") for text in tracked)]
-        yield from _column(tracking, left.x + 4, rect.bottom - 12, left.w, "left")
+        yield from _column(tracking, left.x + 4, rect.bottom - 12, left.w - 8, "left")
         if not layout.stacked and (names := writers(trace, name)):
             rules = [("iptables by", "quiet"), *names.items()]
             yield from _column(rules, right.right - 4, rect.bottom - 12, right.w, "right")
