@@ -22,15 +22,19 @@ from mcnilib.show.widgets.state_browser import StateBrowser
 from mcnilib.snapshots.snapshot import Snapshot
 
 
-def explore(story: Scenario | str, scale: float = 1.0, **start: object) -> Panel:
+def explore(
+    story: Scenario | str, scale: float = 1.0, *, everything: bool = False, painter: str = "svg", **start: object
+) -> Panel:
     """Return a panel: the scenario's settings, the picture, the verdict, the steps and the deciding state.
 
     `story` is a scenario, or the link of a state as `mcni link` and every panel print it. `start` changes settings to
-    begin with, as `kube_proxy="1.30"`; `scale` enlarges everything for a projector.
-    Raises: SettingError for a setting or value that does not exist, naming the nearest one.
+    begin with, as `kube_proxy="1.30"`; `scale` enlarges everything for a projector. `everything` draws also machines
+    and pods that play no part; `painter="matplotlib"` shows figures instead of SVG.
+    Raises: SettingError for a setting or value that does not exist, naming the nearest one; PictureError for a painter
+    that does not exist.
     """
     shown, settings = parse_link(story) if isinstance(story, str) else (story, story.start())
-    return Panel(shown, settings.but(**start), scale, remark=checked)
+    return Panel(shown, settings.but(**start), scale, checked, everything=everything, painter=painter)
 
 
 def ask(

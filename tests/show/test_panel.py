@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from html import escape
 
 import pytest
 from show_examples import text_of
@@ -12,6 +13,8 @@ from mcnilib.notebook import explore
 from mcnilib.scenarios import scenario
 from mcnilib.show.html.state import state_lines
 from mcnilib.show.html.table import rows, table_html
+from mcnilib.show.picture.files import PictureError
+from mcnilib.show.picture.story_picture import picture_of
 from mcnilib.show.widgets.controls import control
 from mcnilib.show.widgets.quiz import predict
 
@@ -92,3 +95,22 @@ def test_a_quiz_judges_by_running_and_says_nothing_before() -> None:
     quiz.choice.value = "invalid"
     quiz.button.click()
     assert "✓" in quiz.remark.value
+
+
+def test_figures_of_matplotlib_stand_where_the_svg_does_with_the_same_words():
+    story = scenario("7")
+    drawn, painted = explore(story), explore(story, painter="matplotlib")
+    assert "<svg" in drawn.view.picture.value
+    image = painted.view.picture.value
+    assert image.startswith('<img width="864" ')
+    assert "data:image/png;base64," in image
+    assert escape(picture_of(story, story.start()).title) in image
+    with pytest.raises(PictureError, match="'cairo'; there are svg and matplotlib"):
+        explore(story, painter="cairo")
+
+
+def test_what_plays_no_part_is_drawn_for_who_wants_everything():
+    story = scenario("7")
+    part, whole = (explore(story, everything=everything).view.picture.value for everything in (False, True))
+    assert ">gateway</text>" not in part
+    assert ">gateway</text>" in whole

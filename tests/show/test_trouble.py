@@ -111,7 +111,7 @@ def test_what_goes_wrong_is_said_and_the_old_answer_is_gone(
 def test_a_panel_answers_again_after_a_mistake(monkeypatch) -> None:
     shown = explore(STORY)
     with monkeypatch.context() as broken:
-        broken.setattr(panel, "picture_of", lambda *_: 1 / 0)
+        broken.setattr(panel, "picture_of", lambda *_, **__: 1 / 0)
         shown.controls["kube_proxy"].value = "1.30"
     assert "ZeroDivisionError" in shown.view.verdict.value
     shown.controls["kube_proxy"].value = "1.28"

@@ -5,7 +5,10 @@ A unit is a pixel at natural size.
 
 from __future__ import annotations
 
+from base64 import b64encode
 from collections.abc import Iterable, Sequence
+from functools import lru_cache
+from html import escape
 from io import BytesIO
 from textwrap import wrap
 
@@ -164,6 +167,15 @@ def pair_png(pictures: Sequence[tuple[str, Drawing]], scale: float = 2.0) -> byt
         _paint(figure, _shapes(drawing), Affine2D().translate(left, top) + pixels(figure, height))
         left += drawing.width + BESIDE_GAP
     return figure_png(figure, scale)
+
+
+@lru_cache(maxsize=64)
+def to_image(drawing: Drawing, scale: float = 1.0) -> str:
+    """Return the picture as an HTML image, twice as fine as its size, with the whole conversation as its words."""
+    data = b64encode(to_png(drawing, 2 * scale)).decode("ascii")
+    size = f'width="{drawing.width * scale:g}" height="{drawing.height * scale:g}"'
+    words = escape(f"{drawing.title}\n{drawing.description}")
+    return f'<img {size} style="max-width:none" alt="{words}" src="data:image/png;base64,{data}">'
 
 
 def to_pdf(drawing: Drawing) -> bytes:

@@ -123,12 +123,24 @@ def _field() -> Any:
 class Panel(PanelFrame):
     """A scenario under settings that can be changed, and a conversation that can be walked through."""
 
-    def __init__(self, story: Scenario, settings: Settings, scale: float = 1.0, remark: Remark = no_remark) -> None:
-        """Build the controls and show the first run; `remark` adds a few words to its reasons."""
-        self.story, self.settings, self._remark = story, settings, remark
+    def __init__(
+        self,
+        story: Scenario,
+        settings: Settings,
+        scale: float = 1.0,
+        remark: Remark = no_remark,
+        *,
+        everything: bool = False,
+        painter: str = "svg",
+    ) -> None:
+        """Build the controls and show the first run; `remark` adds a few words to its reasons.
+
+        `everything` draws what plays no part, too; `painter` is svg or matplotlib.
+        """
+        self.story, self.settings, self._remark, self._everything = story, settings, remark, everything
         toggles = Controls(story.options(), settings, self._change, self.show_error, story.folded)
         self.controls = toggles.of
-        self.view = TraceView(scale)
+        self.view = TraceView(scale, painter)
         self.permalink = Permalink(story, toggles.take)
         super().__init__([toggles, self.view, self.permalink], scale)
         self._show(wait=False)
@@ -140,13 +152,13 @@ class Panel(PanelFrame):
     @error_boundary
     def _show(self, *, wait: bool = True) -> None:
         """Show the run of the current settings, and prepare what one click may bring."""
-        story, settings = self.story, self.settings
+        story, settings, everything = self.story, self.settings, self._everything
         viewed = Viewed(
             story.world(settings),
             story.run(settings),
-            lambda trace, at: picture_of(story, settings, at),
+            lambda trace, at: picture_of(story, settings, at, everything=everything),
             reasons=partial(reasons_html, story, settings, self._remark),
-            likely=(picture_of(story, following) for following in neighbours(story, settings)),
+            likely=(picture_of(story, near, everything=everything) for near in neighbours(story, settings)),
         )
         self.view.show(viewed, wait=wait)
         self.permalink.show(settings)

@@ -29,7 +29,7 @@ from mcnilib.show.html.outcome import verdict_html
 from mcnilib.show.html.state import state_html
 from mcnilib.show.html.table import DEPTH_LABELS, rows, table_html
 from mcnilib.show.picture.drawing import Drawing
-from mcnilib.show.picture.files import png_data
+from mcnilib.show.picture.files import PictureError, png_data
 from mcnilib.show.picture.svg import to_svg
 from mcnilib.show.widgets.controls import WIDE
 from mcnilib.show.widgets.prefetch import Prefetch, run_later
@@ -120,6 +120,9 @@ def _button(text: str, help: str) -> Any:
 TABLES_LATER = 0.05
 """Seconds from the picture to the tables below it."""
 
+PAINTERS = ("svg", "matplotlib")
+"""Who may paint the picture of a panel."""
+
 NUMBERS = count(1)
 """Of the pictures of a page: no two of them share an id."""
 
@@ -144,15 +147,24 @@ class Viewed:
 
 
 class Picture(widgets.HTML):  # type: ignore[misc]
-    """A drawing as SVG; `uid` begins the ids in it."""
+    """A drawing as SVG, or as a figure of matplotlib; `uid` begins the ids in it."""
 
-    def __init__(self, scale: float = 1.0) -> None:
-        """Show nothing yet; `scale` enlarges the picture for a projector."""
+    def __init__(self, scale: float = 1.0, painter: str = "svg") -> None:
+        """Show nothing yet; `scale` enlarges the picture for a projector.
+
+        Raises: PictureError for another painter than svg and matplotlib.
+        """
+        if painter not in PAINTERS:
+            raise PictureError(f"there is no painter {painter!r}; there are {' and '.join(PAINTERS)}")
         super().__init__(layout=widgets.Layout(overflow="auto"))
-        self.uid, self._scale = f"mcni{next(NUMBERS)}", scale
+        self.uid, self._scale, self._painter = f"mcni{next(NUMBERS)}", scale, painter
 
     def svg(self, drawing: Drawing) -> str:
         """Return what shows a drawing here; what has been painted once is kept."""
+        if self._painter == "matplotlib":
+            from mcnilib.show.picture.paint import to_image  # not there in a browser
+
+            return to_image(drawing, self._scale)
         return to_svg(drawing, self.uid, self._scale)
 
     def show(self, drawing: Drawing) -> None:
@@ -163,9 +175,9 @@ class Picture(widgets.HTML):  # type: ignore[misc]
 class TraceView(widgets.VBox):  # type: ignore[misc]
     """A trace that can be walked through, at a depth the reader chooses."""
 
-    def __init__(self, scale: float = 1.0) -> None:
-        """Show nothing yet."""
-        self.picture = Picture(scale)
+    def __init__(self, scale: float = 1.0, painter: str = "svg") -> None:
+        """Show nothing yet; `painter` paints the pictures."""
+        self.picture = Picture(scale, painter)
         self.verdict, self.compared, self.reasons, self.state, self.steps = (widgets.HTML() for _ in range(5))
         self.end, self.depth = _end_chooser(), _depth_chooser()
         self.end.observe(lambda change: self._draw_end(), names="value")
