@@ -21,9 +21,11 @@ from typing import Any
 from mcnilib.errors import MissingExtra
 from mcnilib.learner import BADGE, PAGE, SOURCE_PAGES
 from mcnilib.scenarios import Scenario, scenario
+from mcnilib.scenarios.exercise import Exercise, exercises
 from mcnilib.scenarios.link import BINDER
 from mcnilib.show.html.markup import Html, element, folded, joined, sentence
 from mcnilib.site.frame import Page
+from mcnilib.site.workbench import exercise_html
 
 try:
     import mistune
@@ -35,6 +37,12 @@ LONGEST_SHOWN = 6
 
 TABLE_RULE = re.compile(r"^-{5,}$", re.MULTILINE)
 """The line below the head of a printed table: its columns are aligned by spaces."""
+
+CHECK = re.compile(r"exercise\((\d+), (\d+)\)\.check\(")
+"""How a cell begins that checks what is typed into it."""
+
+PRACTICE = re.compile(r'<section class="exercises">.*?</section>', re.DOTALL)
+"""The exercises in an article; in a lesson they stand where the lesson has them."""
 
 PLACES = re.compile(r'(href=")([^":#]+\.(?:ipynb|md))(?=[#"])')
 """Links to other notebooks and to documents, which are relative to the folder of the notebooks."""
@@ -131,6 +139,13 @@ def _story(told: ast.expr) -> Scenario:
     return scenario(ast.unparse(told))
 
 
+def practised(lesson: Lesson) -> dict[str, Exercise]:
+    """Return the exercises of a lesson, by the `id` of the cell that checks what is typed into it."""
+    tasks = {(str(task.scenario), str(task.number)): task for task in exercises()}
+    checked = ((cell["id"], CHECK.match(source(cell))) for cell in lesson.cells)
+    return {uid: tasks[match[1], match[2]] for uid, match in checked if match}
+
+
 def pictures(lesson: Lesson) -> dict[str, bytes]:
     """Return the committed pictures of a lesson that its page shows: name of the file -> PNG."""
     alive = explored(lesson)
@@ -149,13 +164,16 @@ def _picture_name(cell: NotebookCell) -> str:
 
 def lesson_html(lesson: Lesson, articles: Mapping[str, Html]) -> Html:
     """Return the cells of a lesson; `articles` are those of the explorer, by the name of their scenario."""
-    alive = explored(lesson)
+    alive, tasks = explored(lesson), practised(lesson)
     parts: list[Html] = []
     for cell in lesson.cells:
         if cell["cell_type"] == "markdown":
             parts.append(element("div", markdown(_without_links(source(cell))), class_="text"))
+        elif cell["id"] in tasks:
+            parts.append(exercise_html(tasks[cell["id"]]))
         else:
-            shown = articles[alive[cell["id"]].name] if cell["id"] in alive else joined(*_outputs(cell))
+            story = alive.get(cell["id"])
+            shown = Html(PRACTICE.sub("", articles[story.name])) if story else joined(*_outputs(cell))
             parts.append(joined(_code(cell), shown))
     return joined(*parts)
 

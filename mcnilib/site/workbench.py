@@ -50,12 +50,13 @@ def exercises_html(story: Scenario) -> Html:
         "section",
         element("h3", "Exercises"),
         element("p", sentence(TYPING)),
-        *map(_exercise, tasks),
+        *map(exercise_html, tasks),
         class_="exercises",
     )
 
 
-def _exercise(task: Exercise) -> Html:
+def exercise_html(task: Exercise) -> Html:
+    """Return an exercise: the task and its hint, and what commands are typed into."""
     uid = f"exercise-{task.scenario}-{task.number}"
     changed = ", ".join(f"{option(name).label} {text}" for name, text in task.story.changed(task.settings).items())
     start = element("p", element("small", f"It starts with: {changed}.")) if changed else ""

@@ -11,9 +11,11 @@ import pytest
 
 from mcnilib.cli import main
 from mcnilib.scenarios import ScenarioError, all_scenarios
-from mcnilib.show.html.markup import Html
+from mcnilib.scenarios.exercise import exercises
+from mcnilib.show.html.markup import Html, joined
 from mcnilib.site import engine, lessons
-from mcnilib.site.lessons import Lesson, explored, lesson_html, lesson_pages, pictures, read_lessons, source
+from mcnilib.site.lessons import Lesson, explored, lesson_html, lesson_pages, pictures, practised, read_lessons, source
+from mcnilib.site.workbench import exercises_html
 
 FOLDER = Path(__file__).parents[2] / "notebooks"
 LESSONS = read_lessons(FOLDER)
@@ -33,10 +35,20 @@ def test_every_panel_that_explores_a_scenario_lives(lesson: Lesson) -> None:
 def test_all_that_was_printed_can_be_read(lesson: Lesson) -> None:
     html = lesson_html(lesson, ARTICLES)
     for cell in lesson.cells:
-        for output in cell.get("outputs", ()) if cell["id"] not in explored(lesson) else ():
+        for output in cell.get("outputs", ()) if cell["id"] not in {*explored(lesson), *practised(lesson)} else ():
             text = output.get("text") or output["data"]["text/plain"]
             assert escape("".join(text)) in html, cell["id"]
     assert "<p>|" not in html, "a table is not read as one"
+
+
+@pytest.mark.parametrize("lesson", LESSONS[1:-1], ids=lambda lesson: lesson.name)
+def test_every_exercise_lives_where_the_lesson_has_it_and_nowhere_else(lesson: Lesson) -> None:
+    tasks = [task for task in exercises() if task.scenario == int(lesson.name[:2])]
+    assert tasks
+    assert list(practised(lesson).values()) == tasks
+    articles = {story.name: joined("<article>", exercises_html(story), "</article>") for story in all_scenarios()}
+    forms = re.findall(r'data-scenario="(\d+)" data-number="(\d+)"', lesson_html(lesson, articles))
+    assert forms == [(str(task.scenario), str(task.number)) for task in tasks]
 
 
 @pytest.mark.parametrize("lesson", LESSONS, ids=lambda lesson: lesson.name)
