@@ -22,7 +22,7 @@ from mcnilib.errors import MissingExtra
 from mcnilib.learner import BADGE, PAGE, SOURCE_PAGES
 from mcnilib.scenarios import Scenario, scenario
 from mcnilib.scenarios.exercise import Exercise, exercises
-from mcnilib.scenarios.link import BINDER
+from mcnilib.scenarios.link import BINDER, print_query
 from mcnilib.show.html.markup import Html, element, folded, joined, sentence
 from mcnilib.site.frame import Page
 from mcnilib.site.workbench import exercise_html
@@ -174,8 +174,26 @@ def lesson_html(lesson: Lesson, articles: Mapping[str, Html]) -> Html:
         else:
             story = alive.get(cell["id"])
             shown = Html(PRACTICE.sub("", articles[story.name])) if story else joined(*_outputs(cell))
-            parts.append(joined(_code(cell), shown))
+            parts.append(joined(_code(cell), shown, _elsewhere(cell)))
     return joined(*parts)
+
+
+def _elsewhere(cell: NotebookCell) -> Html:
+    """Return where on the site that lives which is only a picture here; nothing for most cells."""
+    match ast.parse(source(cell)).body[-1:]:
+        case [ast.Expr(value=ast.Call(func=ast.Name(id="conclusion")))]:
+            links = {"This table, to change and to open its cells": "conclusion.html"}
+        case [ast.Expr(value=ast.Call(func=ast.Name(id="ask")))]:
+            links = {"The same for a cluster of your own, in this browser": "cluster.html"}
+        case [ast.Expr(value=ast.Call(func=ast.Name(id="side_by_side"), args=[told], keywords=given))]:
+            story = _story(told)
+            changed = story.start().but(**{one.arg: ast.literal_eval(one.value) for one in given if one.arg})
+            sides = {"The left side in the explorer": story.start(), "The right side": changed}
+            links = {words: f"index.html?{print_query(story, side)}" for words, side in sides.items()}
+        case _:
+            return Html("")
+    shown = (element("a", words, href=f"../{address}") for words, address in links.items())
+    return element("p", *(part for link in shown for part in (link, " ")), class_="elsewhere")
 
 
 def _without_links(text: str) -> str:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import re
-from html import escape
+from html import escape, unescape
 from pathlib import Path
 
 import pytest
@@ -12,6 +12,7 @@ import pytest
 from mcnilib.cli import main
 from mcnilib.scenarios import ScenarioError, all_scenarios
 from mcnilib.scenarios.exercise import exercises
+from mcnilib.scenarios.link import parse_link
 from mcnilib.show.html.markup import Html, joined
 from mcnilib.site import engine, lessons
 from mcnilib.site.lessons import Lesson, explored, lesson_html, lesson_pages, pictures, practised, read_lessons, source
@@ -49,6 +50,20 @@ def test_every_exercise_lives_where_the_lesson_has_it_and_nowhere_else(lesson: L
     articles = {story.name: joined("<article>", exercises_html(story), "</article>") for story in all_scenarios()}
     forms = re.findall(r'data-scenario="(\d+)" data-number="(\d+)"', lesson_html(lesson, articles))
     assert forms == [(str(task.scenario), str(task.number)) for task in tasks]
+
+
+@pytest.mark.parametrize("lesson", LESSONS[1:-2], ids=lambda lesson: lesson.name)
+def test_both_sides_of_a_comparison_can_be_opened_in_the_explorer(lesson: Lesson) -> None:
+    links = re.findall(r'href="\.\./index\.html\?([^"]*)"', lesson_html(lesson, ARTICLES))
+    (start, settings), (story, changed) = (parse_link(unescape(link)) for link in links)
+    assert settings == start.start() == story.start()
+    assert changed != settings
+
+
+def test_what_is_a_picture_in_a_lesson_and_lives_on_another_page_is_linked() -> None:
+    table, own = (lesson_html(lesson, ARTICLES) for lesson in LESSONS[-2:])
+    assert table.count('href="../conclusion.html"') == 1
+    assert own.count('href="../cluster.html"') == 2
 
 
 @pytest.mark.parametrize("lesson", LESSONS, ids=lambda lesson: lesson.name)
