@@ -1,6 +1,7 @@
 """What the explorer asks the model: a view as JSON, one answer as JSON. The page only puts it on the screen.
 
-A view is a state (what stands behind the question mark of a link), a step (0 is the whole conversation) and a depth.
+A view is a state (what stands behind the question mark of a link), a step (0 is the whole conversation) and a depth;
+a second state may stand beside it, with which it is compared.
 Needs neither a notebook nor a file, so that it works in a browser.
 """
 
@@ -12,10 +13,12 @@ from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Any
 
-from mcnilib.cluster.settings import Settings
+from mcnilib.cluster.settings import SettingError, Settings
 from mcnilib.scenarios import Scenario
 from mcnilib.scenarios.link import parse_link, print_link, print_query
 from mcnilib.scenarios.scenario import neighbours
+from mcnilib.show.html.diff import course_html, differing_names, first_step, state_changes_html
+from mcnilib.show.html.markup import Html, folded, joined
 from mcnilib.show.html.netns_state import Moment, machine_choices, moment_html
 from mcnilib.show.html.outcome import reasons_html, verdict_lines
 from mcnilib.show.html.state import state_around
@@ -23,7 +26,14 @@ from mcnilib.show.html.table import Row, rows, table_html
 from mcnilib.show.html.timeline import timeline_html
 from mcnilib.show.picture.story_picture import picture_of
 from mcnilib.show.picture.svg import to_svg
+from mcnilib.trace.explain import course_difference, difference
 from mcnilib.trace.trace import Trace
+
+BESIDE_NAMES = ("A", "B")
+"""What two states side by side are called; the second is the one the settings change."""
+
+Highlight = tuple[int, int] | None
+"""A packet and the index of one of its steps, which pictures emphasise."""
 
 Shown = dict[str, Any]
 """What is shown of a view, part -> HTML or value; the parts are those of `View.answer`."""
@@ -39,6 +49,7 @@ class View:
     step: int = 0
     depth: str = "hops"
     narrow: bool = False
+    against: Settings | None = None
 
     @cached_property
     def trace(self) -> Trace:
@@ -58,6 +69,11 @@ class View:
         row = self.steps[min(self.step, len(self.steps)) - 1]
         return row.journey, row.index
 
+    @cached_property
+    def beside(self) -> View | None:
+        """The view this one is compared with: the same step of the other state."""
+        return replace(self, settings=self.against, against=None) if self.against else None
+
     def answer(self) -> Shown:
         """Return all that is shown."""
         texts = self.settings.texts()
@@ -72,15 +88,41 @@ class View:
             "steps": [f"{row.packet}, {row.where}: {row.what}" for row in self.steps],
             "verdict": verdict_lines(self.trace),
             "reasons": reasons_html(self.story, self.settings),
-            "picture": self._picture(),
+            "picture": self._picture(self._highlights()[1]),
             "times": timeline_html(self.trace, self.depth),
             "table": table_html(self.trace, self.depth, self.at),
             "listing": state_around(self.story.world(self.settings), self.trace, self.at),
+            "against": self._comparison(self.beside) if self.beside else None,
         }
 
-    def _picture(self) -> str:
-        uid = f"mcni-{self.story.name}{'-narrow' if self.narrow else ''}"
-        return to_svg(picture_of(self.story, self.settings, self.at, narrow=self.narrow), uid)
+    def _picture(self, highlight: Highlight, side: str = "") -> str:
+        uid = f"mcni-{self.story.name}{side}{'-narrow' if self.narrow else ''}"
+        return to_svg(picture_of(self.story, self.settings, highlight, narrow=self.narrow), uid)
+
+    def _comparison(self, beside: View) -> Shown:
+        """Return what is shown of the other state (A) beside this one (B)."""
+        return {
+            "state": print_query(self.story, beside.settings),
+            "names": differing_names(self.story, beside.settings, self.settings),
+            "picture": beside._picture(self._highlights()[0], "-a"),
+            "told": self._difference(beside) if beside.settings != self.settings else "",
+        }
+
+    def _highlights(self) -> tuple[Highlight, Highlight]:
+        """Return the steps highlighted in the pictures of A and B: those looked at, or else those that part them."""
+        if self.step or not self.beside:
+            return self.beside.at if self.beside else None, self.at
+        traces = self.beside.trace, self.trace
+        parted = course_difference(*traces)
+        steps = (parted.here, parted.there) if parted else (None, None)
+        first, second = (first_step(trace, parted, step) for trace, step in zip(traces, steps, strict=True))
+        return first, second
+
+    def _difference(self, beside: View) -> Html:
+        here, there = (self.story.world(settings) for settings in (beside.settings, self.settings))
+        lines = state_changes_html(here, there, difference(beside.trace, self.trace))
+        told = course_html(beside.trace, self.trace, BESIDE_NAMES)
+        return joined(told, Html(folded("Which lines of state differ: - only in A, + only in B", lines)))
 
     def machine(self, who: str) -> Shown:
         """Return a machine at the moment of the step, and at the end for the whole conversation; see `moment_html`."""
@@ -95,20 +137,28 @@ class View:
 
 
 def parse_view(text: str) -> View:
-    """Read a view: `{"state": ..., "step": ..., "depth": ..., "narrow": true}`; all but the state may be absent.
+    """Read a view: `{"state": ..., "step": ..., "depth": ..., "narrow": true, "against": ...}`, of which a state is
+    enough.
 
-    Raises: SettingError or ScenarioError for a state that does not exist.
+    Raises: SettingError or ScenarioError for a state that does not exist, or two that are not of one scenario.
     """
     asked = json.loads(text)
-    return View(
-        *parse_link(asked["state"]), asked.get("step", 0), asked.get("depth", "hops"), asked.get("narrow", False)
-    )
+    step, depth = asked.get("step", 0), asked.get("depth", "hops")
+    view = View(*parse_link(asked["state"]), step, depth, asked.get("narrow", False))
+    if not asked.get("against"):
+        return view
+    story, settings = parse_link(asked["against"])
+    if story != view.story:
+        raise SettingError(f"two states side by side are of one scenario: {story.name} is not {view.story.name}")
+    return replace(view, against=settings)
 
 
 def print_view(view: View) -> str:
     """Print a view in the one form it has: what was asked in this form before needs no second answer."""
     printed = {"state": print_query(view.story, view.settings), "step": view.step, "depth": view.depth}
-    return json.dumps(printed | {"narrow": True} if view.narrow else printed)
+    narrow = {"narrow": True} if view.narrow else {}
+    against = {"against": print_query(view.story, view.against)} if view.against else {}
+    return json.dumps(printed | narrow | against)
 
 
 def answer_json(text: str) -> str:

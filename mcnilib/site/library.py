@@ -35,16 +35,16 @@ ALGORITHMS = "".join(
 
 
 def library() -> bytes:
-    """Return the archive. Raises: as `library_files`."""
-    return archive(library_files())
+    """Return the archive; it is packed as a whole, later. Raises: as `library_files`."""
+    return archive(library_files(), zipfile.ZIP_STORED)
 
 
-def archive(files: Mapping[str, bytes]) -> bytes:
+def archive(files: Mapping[str, bytes], kind: int = zipfile.ZIP_DEFLATED) -> bytes:
     """Return files as an archive Python imports from."""
     buffer = io.BytesIO()
-    with zipfile.ZipFile(buffer, "w", zipfile.ZIP_DEFLATED, compresslevel=9) as zipped:
+    with zipfile.ZipFile(buffer, "w") as zipped:
         for name, data in sorted(files.items()):
-            zipped.writestr(zipfile.ZipInfo(name, (1980, 1, 1, 0, 0, 0)), data, zipfile.ZIP_DEFLATED, 9)
+            zipped.writestr(zipfile.ZipInfo(name, (1980, 1, 1, 0, 0, 0)), data, kind, 9)
     return buffer.getvalue()
 
 

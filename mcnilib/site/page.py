@@ -36,8 +36,11 @@ SCRIPTS = ("app.js", "axis.js", "engine.js", "exercises.js", "machines.js", "own
 
 
 def site_files(pyodide: Mapping[str, bytes], lessons: Sequence[Lesson] = ()) -> dict[str, str | bytes]:
-    """Return the whole site, name -> content, from the files of Pyodide, with the pages of the lessons."""
-    code: dict[str, str | bytes] = {**engine_files(pyodide), "engine/library.zip": library()}
+    """Return the whole site, name -> content, from the files of Pyodide, with the pages of the lessons.
+
+    Among the files may be the archive of Python code, compiled; else the sources are taken.
+    """
+    code = engine_files(pyodide if "library.zip" in pyodide else {**pyodide, "library.zip": library()})
     articles = {story.name: article_html(story) for story in all_scenarios()}
     pages = (explorer(articles), conclusion_page(), own_cluster(), *lesson_pages(lessons, articles))
     size = sum(map(len, code.values()))
@@ -104,8 +107,9 @@ def article_html(story: Scenario) -> Html:
         _controls(story),
     )
     main = (
+        _filled("told", class_="told", role="status"),
         _axis(parts["times"]),
-        _filled("picture", parts["picture"], class_="picture", tabindex="0", role="group", aria_label="picture"),
+        _panes(parts["picture"]),
         _filled("reasons", parts["reasons"]),
         _filled("listing", parts["listing"]),
         machines_html(),
@@ -122,11 +126,29 @@ def _filled(name: str, content: str = "", **attributes: str) -> Html:
     return element("div", content, data_part=name, **attributes)
 
 
+def _panes(picture: str) -> Html:
+    """Return the picture, and the place of another one beside it."""
+    panes = (
+        element(
+            "div",
+            Html(f'<h3 data-part="name{side or "-b"}" hidden></h3>'),
+            _filled(f"picture{side}", content, class_="picture", tabindex="0", role="group", aria_label=f"picture{of}"),
+            class_=f"pane{side}",
+        )
+        for side, content, of in (("-a", "", " of A"), ("", picture, ""))
+    )
+    return element("div", *panes, class_="panes")
+
+
 def _controls(story: Scenario) -> Html:
     texts = story.start().texts()
     fields = (_control(f"{story.name}-{option.name}", option, texts[option.name]) for option in story.options())
     reset = element("button", "as it was at first", type="reset", title="Set everything as the scenario starts")
-    form = element("form", *fields, element("p", reset), class_="settings", autocomplete="off")
+    pin = element(
+        "button", "compare with this state", type="button", data_pin="pin", title="Keep it beside what you change"
+    )
+    unpin = Html('<button type="button" data-pin="" hidden>end the comparison</button>')
+    form = element("form", *fields, element("p", reset, pin, unpin), class_="settings", autocomplete="off")
     return element("div", Html(folded("Change a setting", form, opened=True)), class_="controls")
 
 

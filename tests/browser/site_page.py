@@ -15,8 +15,9 @@ import pytest
 from playwright.sync_api import Browser, Locator, Page
 
 from mcnilib.show.explorer import View
-from mcnilib.site.engine import SiteError, pyodide
+from mcnilib.site.engine import SiteError, compiled, pyodide
 from mcnilib.site.lessons import read_lessons
+from mcnilib.site.library import library
 from mcnilib.site.lite import lite_files
 from mcnilib.site.page import site_files
 from mcnilib.writing import write_new_folder
@@ -43,7 +44,10 @@ def served_site(folder: Path, notebooks: Path, lite: bool = False) -> Iterator[s
         engine = pyodide(None)
     except SiteError as problem:
         pytest.skip(str(problem))
-    write_new_folder(folder, lite_files(engine, notebooks) if lite else site_files(engine, read_lessons(notebooks)))
+    write_new_folder(
+        folder,
+        lite_files(engine, notebooks) if lite else site_files(compiled(engine, library()), read_lessons(notebooks)),
+    )
     with ThreadingHTTPServer(("127.0.0.1", 0), partial(Quiet, directory=folder)) as server:
         Thread(target=server.serve_forever, daemon=True).start()
         yield f"http://127.0.0.1:{server.server_port}/"

@@ -2,17 +2,21 @@
 
 from __future__ import annotations
 
+import gzip
+import io
 import json
 import random
 import time
+import zipfile
 from collections.abc import Iterator
+from dataclasses import replace
 
 import pytest
 from playwright.sync_api import expect
 
 from browser.accessibility import FAULTS
 from browser.conftest import NOTEBOOKS
-from browser.site_page import FLAGSHIP, SitePage, new_tab
+from browser.site_page import FLAGSHIP, SAME, SitePage, new_tab
 from mcnilib.scenarios import all_scenarios, scenario
 from mcnilib.show.explorer import View, answer_json, print_view
 
@@ -117,6 +121,34 @@ def test_nothing_moves_by_itself_for_those_who_asked_for_less_motion(site):
         site.page.emulate_media(reduced_motion="no-preference")
 
 
+def test_two_states_stand_side_by_side_and_the_link_holds_both(site):
+    story, start = scenario(FLAGSHIP), scenario(FLAGSHIP).start()
+    site.open(f"?mcni={FLAGSHIP}")
+    chosen = site.page.locator("article.chosen")
+    chosen.get_by_role("button", name="compare with this state").click()
+    expect(site.part("name-b")).to_have_text("B: still the same; change a setting")
+    chosen.get_by_label("kube-proxy version").select_option("1.30")
+    expect(site.part("told")).to_contain_text("Every packet goes the same way to the same end in both.")
+    for label in ("nf_conntrack_tcp_be_liberal", "kube-proxy restarted since"):
+        chosen.get_by_role("group", name=label).get_by_role("radio").nth(1).check(force=True)
+        expect(site.part("name-b")).to_contain_text(label)
+    expect(site.part("told")).to_contain_text("They part at packet 3 (ACK): in A it is dropped on node1")
+    expect(site.part("name-a")).to_have_text(
+        "A: kube-proxy version 1.28, nf_conntrack_tcp_be_liberal 0, kube-proxy restarted since no"
+    )
+    view = View(story, start.but(kube_proxy="1.30", be_liberal=True, restarted=True), narrow=True, against=start)
+    for again in (False, True):
+        if again:
+            site.open(site.page.url.removeprefix(site.address))  # the link alone leads here
+        site.check(view)
+        assert site.part("picture-a").evaluate(SAME, view.answer()["against"]["picture"])
+    lefts = [site.part(name).bounding_box()["x"] for name in ("picture-a", "picture")]
+    assert lefts[0] + 380 < lefts[1]
+    chosen.get_by_role("button", name="end the comparison").click()
+    expect(site.part("picture-a")).to_be_hidden()
+    site.check(replace(view, narrow=False, against=None))
+
+
 def test_another_conversation_is_chosen_in_the_list(site):
     site.follow()
     site.page.get_by_role("combobox", name="Conversation").select_option("nodeport-to-macvlan")
@@ -137,6 +169,7 @@ def test_a_link_that_means_nothing_is_answered_in_words(site):
         ("", "where", "21 steps", "light", (1280, 720)),
         (f"?mcni={FLAGSHIP}#step=9&depth=decisions", "where", "step 9 of", "dark", (1280, 720)),
         (f"?mcni={FLAGSHIP}&kube-proxy=1.30#step=3", "where", "step 3 of", "light", (390, 844)),
+        (f"?mcni={FLAGSHIP}&protocol=UDP#against=mcni%3D{FLAGSHIP}", "told", "They part", "dark", (1440, 900)),
         (f"?mcni={FLAGSHIP}&protocol=UDP", "compared", "protocol from TCP to UDP", "dark", (390, 844)),
     ],
 )
@@ -182,19 +215,27 @@ def test_without_javascript_every_conversation_is_there_as_it_starts(browser, ad
         tab.page.goto(address)
         articles = tab.page.locator("article")
         expect(articles).to_have_count(len(all_scenarios()))
-        assert all(one.is_visible() for one in articles.locator("svg[role=img]").all())
+        expect(articles.locator("svg[role=img]:visible")).to_have_count(len(all_scenarios()))
         expect(tab.page.locator(f"#{FLAGSHIP} .mcni-verdict")).to_contain_text("connect succeeds, then hangs")
         assert not any(one.is_visible() for one in tab.page.locator("button, select, input").all())
 
 
 def test_when_the_interpreter_does_not_load_the_page_says_so(browser, address):
     with new_tab(browser, address) as tab:
-        tab.page.route("**/library.zip", lambda route: route.fulfill(status=404))
+        tab.page.route("**/library.zip.bin", lambda route: route.fulfill(status=404))
         tab.page.goto(address)
         expect(tab.page.get_by_role("alert")).to_contain_text(
-            "The interpreter did not start: library.zip: the server answers 404"
+            "The interpreter did not start: library.zip.bin: the server answers 404"
         )
-        expect(tab.part("picture").locator("svg")).to_be_visible()
+        expect(tab.part("picture").locator("svg:visible")).to_have_count(1)
+
+
+def test_the_interpreter_reads_bytecode(site):
+    """It is half of what the first verdict waits for."""
+    packed = site.page.request.get(f"{site.address}engine/library.zip.bin").body()
+    names = zipfile.ZipFile(io.BytesIO(gzip.decompress(packed))).namelist()
+    assert "mcnilib/show/explorer.pyc" in names
+    assert not [name for name in names if name.endswith(".py")]
 
 
 def test_the_page_and_the_interpreter_are_small(browser, address):
@@ -237,7 +278,7 @@ def test_a_link_to_a_state_opens_it_in_its_lesson(browser, address):
 def test_without_javascript_a_lesson_can_be_read(browser, address):
     with new_tab(browser, address, java_script_enabled=False) as tab:
         tab.page.goto(address + THREE_PANELS)
-        expect(tab.page.locator("article svg[role=img]")).to_have_count(3)
+        expect(tab.page.locator("article svg[role=img]:visible")).to_have_count(3)
         expect(tab.page.get_by_role("heading", name="The question")).to_be_visible()
         expect(tab.page.locator("article table").first).to_be_visible()
         assert not any(one.is_visible() for one in tab.page.locator("button, select, input").all())

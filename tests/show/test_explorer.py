@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import subprocess
 import sys
 from dataclasses import replace
@@ -110,4 +111,40 @@ def test_what_a_click_may_bring_are_the_steps_beside_and_the_settings_one_change
 def test_a_view_survives_printing():
     view = View(FLAGSHIP, FLAGSHIP.start().but(workaround="SNAT on the pod's node"), 4, "decisions")
     assert parse_view(print_view(view)) == view
+    beside = replace(view, against=FLAGSHIP.start())
+    assert parse_view(print_view(beside)) == beside
     assert print_view(replace(view, step=0)) != print_view(view)
+
+
+def test_a_state_beside_another_is_named_by_what_differs_and_both_show_where_they_part():
+    start = FLAGSHIP.start()
+    cured = start.but(kube_proxy="1.30", be_liberal=True, restarted=True)
+    answer = View(FLAGSHIP, cured, against=start).answer()
+    assert answer["against"]["state"] == "mcni=macvlan-to-calico-across-nodes"
+    assert answer["against"]["names"] == (
+        "kube-proxy version 1.28, nf_conntrack_tcp_be_liberal 0, kube-proxy restarted since no",
+        "kube-proxy version 1.30, nf_conntrack_tcp_be_liberal 1, kube-proxy restarted since yes",
+    )
+    assert "They part at packet 3 (ACK):" in answer["against"]["told"]
+    assert "in A it is dropped on node1 in filter KUBE-FORWARD" in answer["against"]["told"]
+    assert "in B from node1 it leaves by en0, arrives at en0 of node2" in answer["against"]["told"]
+    assert "- -A KUBE-FORWARD -m conntrack --ctstate INVALID -j DROP" in re.sub(
+        "<[^>]*>", "", answer["against"]["told"]
+    )
+    assert answer["picture"] != View(FLAGSHIP, cured).answer()["picture"]
+    assert answer["against"]["picture"] == to_svg(
+        picture_of(FLAGSHIP, start, View(FLAGSHIP, start, 9).at), f"mcni-{FLAGSHIP.name}-a"
+    )
+
+
+def test_a_step_is_shown_in_both_states_beside_each_other():
+    start = FLAGSHIP.start()
+    answer = View(FLAGSHIP, start.but(protocol="UDP"), 2, against=start).answer()
+    assert answer["against"]["picture"] == to_svg(
+        picture_of(FLAGSHIP, start, View(FLAGSHIP, start, 2).at), f"mcni-{FLAGSHIP.name}-a"
+    )
+    assert View(FLAGSHIP, start, against=start).answer()["against"]["told"] == ""
+
+
+def test_states_of_two_scenarios_do_not_stand_beside_each_other():
+    assert "two states side by side are of one scenario" in asked("mcni=7", against="mcni=8")["error"]

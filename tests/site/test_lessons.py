@@ -118,6 +118,7 @@ def test_without_the_notebooks_the_site_says_where_they_are(tmp_path: Path, monk
     monkeypatch.setattr(classroom, "PROJECT", tmp_path)
     stands_in = dict.fromkeys(engine.CHECKSUMS, b"{}")
     monkeypatch.setattr(engine, "pyodide", lambda folder: stands_in)
+    monkeypatch.setattr(engine, "compiled", lambda files, archive: files)
     assert main(["site", str(tmp_path / "out"), "--json"]) == 0
     said = capsys.readouterr()
     assert "written without the notebooks" in said.err

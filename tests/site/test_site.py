@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import ast
 import base64
+import gzip
 import hashlib
 import io
 import json
@@ -22,13 +24,15 @@ from mcnilib.scenarios import all_scenarios, scenario
 from mcnilib.show.explorer import View, answer_json
 from mcnilib.show.html.markup import Html
 from mcnilib.site import engine, page
-from mcnilib.site.engine import CHECKSUMS, SiteError, engine_files, pyodide
+from mcnilib.site.engine import CHECKSUMS, UNUSED_MODULES, SiteError, compiled, engine_files, pyodide
 from mcnilib.site.frame import Page, page_html
 from mcnilib.site.lessons import read_lessons
 from mcnilib.site.library import library
 
 STANDS_IN = {name: b"{}" if name.endswith(".json") else name.encode() for name in CHECKSUMS}
 """For the files of Pyodide, where only their names matter."""
+
+EMPTY_ARCHIVE = b"PK\5\6" + bytes(18)
 
 
 LESSONS = read_lessons(Path(__file__).parents[2] / "notebooks")
@@ -131,13 +135,54 @@ def test_the_library_answers_without_anything_that_is_installed(tmp_path):
     assert json.loads(done.stdout) == json.loads(answer_json(view))
 
 
+def test_what_the_library_imports_is_in_the_standard_library_of_the_site():
+    unused = set(UNUSED_MODULES.split())
+    archive = zipfile.ZipFile(io.BytesIO(library()))
+    for name in archive.namelist():
+        if name.startswith("mcnilib/") and name.endswith(".py"):
+            for node in ast.walk(ast.parse(archive.read(name))):
+                names = [alias.name for alias in node.names] if isinstance(node, ast.Import) else []
+                names += [node.module or ""] if isinstance(node, ast.ImportFrom) else []
+                assert not unused & {imported.partition(".")[0] for imported in names}, name
+
+
+def test_archives_of_sources_become_archives_of_bytecode(tmp_path, monkeypatch):
+    """Node stands aside here; the browser's tests run what it makes."""
+    monkeypatch.setattr(engine, "_run_node", lambda folder, archives: None)
+    buffer = io.BytesIO()
+    with zipfile.ZipFile(buffer, "w") as archive:
+        for name in ("json/decoder.py", "unittest/case.py", "encodings/utf_8.py", "encodings/cp1006.py", "pdb.py"):
+            archive.writestr(name, b"1")
+    made = compiled(STANDS_IN | {"python_stdlib.zip": buffer.getvalue()}, b"the library")
+    assert zipfile.ZipFile(io.BytesIO(made["python_stdlib.zip"])).namelist() == [
+        "json/decoder.py",
+        "encodings/utf_8.py",
+    ]
+    assert made["library.zip"] == b"the library"
+
+
+@pytest.mark.parametrize(
+    ("script", "says"), [(None, "node does not run"), ("#!/bin/sh\necho no such >&2; exit 1", "node failed: no such")]
+)
+def test_a_site_that_could_not_be_compiled_says_so_and_is_written(tmp_path, monkeypatch, capsys, script, says):
+    monkeypatch.setattr(engine, "pyodide", lambda folder: STANDS_IN | {"python_stdlib.zip": EMPTY_ARCHIVE})
+    if script:
+        (tmp_path / "node").write_text(script)
+        (tmp_path / "node").chmod(0o755)
+    monkeypatch.setenv("PATH", str(tmp_path))
+    assert main(["site", str(tmp_path / "out")]) == 0
+    assert says in capsys.readouterr().err
+    packed = gzip.decompress((tmp_path / "out/engine/library.zip.bin").read_bytes())
+    assert packed == library()
+
+
 def test_the_library_leaves_out_what_a_browser_cannot_use():
     names = zipfile.ZipFile(io.BytesIO(library())).namelist()
     assert "mcnilib/show/labels/dejavu_sans.json" in names
     assert not [name for name in names if re.search("^mcnilib/(kernel|cli)/|widgets/|tests/|pyc$", name)]
 
 
-def test_the_list_of_packages_that_would_come_from_elsewhere_is_left_out():
+def test_the_list_of_packages_that_would_come_from_elsewhere_is_unused():
     lock = json.dumps({"info": {"python": "3.14.2"}, "packages": {"numpy": {}}}).encode()
     found = engine_files(STANDS_IN | {"pyodide-lock.json": lock})
     assert json.loads(found["engine/pyodide-lock.json"]) == {"info": {"python": "3.14.2"}, "packages": {}}
@@ -181,6 +226,7 @@ def test_when_npm_brings_nothing_the_other_way_is_named(tmp_path, monkeypatch, s
 
 def test_the_site_is_written_whole(tmp_path, monkeypatch, capsys):
     monkeypatch.setattr(engine, "pyodide", lambda folder: STANDS_IN)
+    monkeypatch.setattr(engine, "compiled", lambda files, archive: files)
     assert main(["site", str(tmp_path / "out"), "--json"]) == 0
     told = json.loads(capsys.readouterr().out)["files"]
     assert told == sorted(

@@ -20,18 +20,20 @@ const label = (article, name) => {
 const pause = milliseconds => new Promise(done => setTimeout(done, milliseconds));
 
 export const answers = new Map();  // key of a view -> its answer
-let shown;       // {article, step, depth}: what is to be seen, perhaps still on its way
+let shown;       // {article, step, depth, against}: what is to be seen, perhaps still on its way
 let painted;     // the answer that is on the screen
 let asked = 0;   // number of the last view asked for
 
 const phone = matchMedia("(max-width: 700px)");
-const viewOf = (state, step, depth) => ({ state, step, depth, ...phone.matches && { narrow: true } });
-const keyOf = (name, values, step, depth) => JSON.stringify([name, Object.entries(values).sort(), step, depth]);
-const same = (one, view) => one.state === view.state && one.step === view.step && one.depth === view.depth;
+// Two pictures fit beside each other when each is narrow.
+const viewOf = (state, step, depth, against) => ({ state, step, depth, ...against && { against }, ...(phone.matches || against) && { narrow: true } });
+const keyOf = (name, values, step, depth, against) => JSON.stringify([name, Object.entries(values).sort(), step, depth, against]);
+const same = (one, view) => one.state === view.state && one.step === view.step && one.depth === view.depth && pinned(one) === (view.against ?? "");
+const pinned = answer => answer.against?.state ?? "";
 const answered = view => [...answers.values()].find(one => same(one, view));
 
 function remember(answer) {
-  answers.set(keyOf(answer.name, answer.settings, answer.step, answer.depth), answer);
+  answers.set(keyOf(answer.name, answer.settings, answer.step, answer.depth, pinned(answer)), answer);
   if (answers.size > KEPT) answers.delete(answers.keys().next().value);
 }
 
@@ -45,9 +47,9 @@ function stateOf(name, values) {
 function show(change = {}, { history = "push", plays = false } = {}) {
   if (!plays) stop();
   shown = { ...shown, ...change };
-  const { article, step, depth } = shown;
-  const view = viewOf(stateOf(article.id, settings(article)), step, depth);
-  return showView(view, answers.get(keyOf(article.id, settings(article), step, depth)), history);
+  const { article, step, depth, against } = shown;
+  const view = viewOf(stateOf(article.id, settings(article)), step, depth, against);
+  return showView(view, answers.get(keyOf(article.id, settings(article), step, depth, against)), history);
 }
 
 async function showView(view, known, history) {
@@ -97,7 +99,8 @@ function paint(answer, history) {
   setControls(article, answer.settings);
   setStepper(article, answer);
   setMarks(part(article, "times"), answer.step);
-  shown = { article, step: answer.step, depth: answer.depth };
+  setComparison(article, answer.against);
+  shown = { article, step: answer.step, depth: answer.depth, against: pinned(answer) };
   painted = answer;
   article.dispatchEvent(new CustomEvent("mcni-view", { bubbles: true, detail: answer }));
   address(answer, history);
@@ -125,6 +128,19 @@ function setControls(article, values) {
   for (const [name, value] of Object.entries(values)) form(article).elements[name].value = value;
 }
 
+function setComparison(article, against) {
+  article.classList.toggle("comparing", Boolean(against));
+  article.dataset.against = against?.state ?? "";
+  put(article, "picture-a", against?.picture ?? "");
+  put(article, "told", against?.told ?? "");
+  ["a", "b"].forEach((side, number) => {
+    const name = part(article, `name-${side}`), says = against?.names[number];
+    name.hidden = !against;
+    name.textContent = `${side.toUpperCase()}: ${says || (side === "a" ? "the pinned state" : "still the same; change a setting")}`;
+  });
+  article.querySelector('[data-pin=""]').hidden = !against;
+}
+
 function setStepper(article, { step, steps, depth }) {
   const slider = part(article, "at");
   slider.max = steps.length;
@@ -145,10 +161,12 @@ function select(article) {
   document.title = `${article.querySelector("h2").textContent} – Where does the packet go?`;
 }
 
-// The address bar is the state: `?mcni=NAME&SETTING=VALUE` as in every link, the step and the depth behind `#`.
+// The address bar is the state: `?mcni=NAME&SETTING=VALUE` as in every link; behind `#` the step, the depth, and the
+// state it is compared with.
 
-function address({ state, step, depth }, history) {
-  const behind = [step && `step=${step}`, depth !== "hops" && `depth=${depth}`].filter(Boolean).join("&");
+function address(answer, history) {
+  const { state, step, depth } = answer, against = encodeURIComponent(pinned(answer));
+  const behind = [step && `step=${step}`, depth !== "hops" && `depth=${depth}`, against && `against=${against}`].filter(Boolean).join("&");
   const url = `?${state}${behind && `#${behind}`}`;
   if (history === "start" || url === location.search + location.hash) return;
   window.history[history === "push" ? "pushState" : "replaceState"](null, "", url);
@@ -156,18 +174,18 @@ function address({ state, step, depth }, history) {
 
 function follow() {
   const behind = new URLSearchParams(location.hash.slice(1));
-  const step = Math.max(0, Number.parseInt(behind.get("step"), 10) || 0), depth = behind.get("depth") ?? "hops";
+  const step = Math.max(0, Number.parseInt(behind.get("step"), 10) || 0), depth = behind.get("depth") ?? "hops", against = behind.get("against") ?? "";
   const named = byId(location.hash.slice(1))?.closest("article");
   const search = location.search.includes("mcni=") ? location.search.slice(1) : "";
   const name = new URLSearchParams(search).get("mcni");
   const state = !named || named.id === name ? search : "";
   const article = named ?? (name && byId(name)) ?? FIRST;
   select(article);
-  shown = { article, step, depth };
-  const untouched = !state && !step;
+  shown = { article, step, depth, against };
+  const untouched = !state && !step && !against;
   if (untouched) painted ??= asShown(article);
   else if (!byId("scenario")) article.scrollIntoView();
-  const view = viewOf(state || `mcni=${article.id}`, step, depth);
+  const view = viewOf(state || `mcni=${article.id}`, step, depth, against);
   showView(view, answered(view), untouched ? "start" : "replace");
 }
 
@@ -181,7 +199,7 @@ function turnTo(article) {  // of several on one page
   if (shown.article === article) return;
   select(article);
   painted = asShown(article);
-  shown = { article, step: Number(part(article, "at").value), depth: part(article, "depth").value };
+  shown = { article, step: Number(part(article, "at").value), depth: part(article, "depth").value, against: article.dataset.against ?? "" };
 }
 
 function move(by) {
@@ -212,7 +230,7 @@ function listen() {
   byId("scenario")?.addEventListener("change", event => {
     const article = byId(event.target.value);
     select(article);
-    show({ article, step: 0 });
+    show({ article, step: 0, against: "" });
   });
   for (const article of document.querySelectorAll("article")) {
     for (const kind of ["focusin", "click", "change"]) article.addEventListener(kind, () => turnTo(article), true);
@@ -229,6 +247,7 @@ function listen() {
       const button = event.target.closest("button");
       if (button?.dataset.move) move(Number(button.dataset.move));
       if (button?.dataset.copy) copyLink(article);
+      if (button?.dataset.pin !== undefined) show({ against: button.dataset.pin && stateOf(article.id, settings(article)) });
       if (button?.dataset.step) show({ step: Number(button.dataset.step) }, { history: "replace" });
     });
   }

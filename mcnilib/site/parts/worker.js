@@ -37,8 +37,8 @@ async function start() {
   if (typeof DecompressionStream === "undefined") throw new Error("this browser is too old: it cannot unpack gzip");
   const { loadPyodide } = await import(`${ENGINE}pyodide.js`);
   const [script, lock, library, wasm, stdlib] = await Promise.all([
-    text(load("pyodide.asm.js.bin", true)), text(load("pyodide-lock.json")), bytes(load("library.zip")),
-    bytes(load("pyodide.asm.wasm.bin", true)), bytes(load("python_stdlib.zip")),
+    text(load("pyodide.asm.js.bin", true)), text(load("pyodide-lock.json")), bytes(load("library.zip.bin", true)),
+    bytes(load("pyodide.asm.wasm.bin", true)), bytes(load("python_stdlib.zip.bin", true)),
   ]);
   postMessage({ loading: 1 });
   const here = {  // what Pyodide would fetch: it is here already, unpacked
