@@ -98,7 +98,6 @@ def article_html(story: Scenario) -> Html:
     answer = View(story, settings).answer()
     parts = {name: Html(answer[name]) for name in ANSWERED}
     narrow = View(story, settings, narrow=True).answer()["picture"]
-    parts["picture"] = Html(parts["picture"] + narrow)  # the window's width chooses one
     side = (
         element("p", sentence(story.question), class_="question"),
         _filled("verdict", parts["verdict"], class_="mcni-verdict", role="status", aria_live="polite"),
@@ -109,7 +108,7 @@ def article_html(story: Scenario) -> Html:
     main = (
         _filled("told", class_="told", role="status"),
         _axis(parts["times"]),
-        _panes(parts["picture"]),
+        _panes(parts["picture"] + narrow),  # the window's width chooses one
         _filled("reasons", parts["reasons"]),
         _filled("listing", parts["listing"]),
         machines_html(),
@@ -135,7 +134,7 @@ def _panes(picture: str) -> Html:
             _filled(f"picture{side}", content, class_="picture", tabindex="0", role="group", aria_label=f"picture{of}"),
             class_=f"pane{side}",
         )
-        for side, content, of in (("-a", "", " of A"), ("", picture, ""))
+        for side, content, of in (("-a", Html(), " of A"), ("", Html(picture), ""))
     )
     return element("div", *panes, class_="panes")
 
