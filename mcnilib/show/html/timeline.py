@@ -11,6 +11,7 @@ from itertools import groupby
 
 from mcnilib.show.html.markup import Html, element, joined
 from mcnilib.show.html.table import rows
+from mcnilib.show.layout.edge_routing import is_error
 from mcnilib.show.picture.palette import ROLES
 from mcnilib.trace.explain import packet_name
 from mcnilib.trace.trace import Fate, Journey, Trace
@@ -56,7 +57,7 @@ def _mark(journey: Journey, at: float, packets: list[int]) -> Html:
 
 
 def _classes(journey: Journey) -> Iterator[str]:
-    yield "reply" if journey.reply else "request"
+    yield "error" if is_error(journey.packet) else "reply" if journey.reply else "request"
     if journey.retransmission_of:
         yield "again"
     if journey.fate is not Fate.DELIVERED:
