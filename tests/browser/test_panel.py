@@ -96,6 +96,36 @@ def test_the_link_is_one_of_this_server_and_can_be_copied(panel) -> None:
     assert lab.page.evaluate("navigator.clipboard.readText()") == field.input_value()
 
 
+def test_two_runs_stand_beside_each_other_and_can_be_read(panel) -> None:
+    lab, _ = panel
+    lab.page.set_viewport_size({"width": 1440, "height": 900})
+    first, second = lab.page.locator(".mcni-side").all()
+    assert first.bounding_box()["x"] < second.bounding_box()["x"]
+    assert min(text.font_size for text in lab.texts(".mcni-side svg[role=img]")) >= 11
+    for side in (first, second):
+        assert (
+            side.locator("svg[role=img]").bounding_box()["width"] >= 366
+        )  # its natural size, in which letters have 11 px
+
+
+def test_the_cells_of_the_conclusion_are_one_stop_with_arrow_keys_inside(server, browser, axe) -> None:
+    with new_page(browser, server) as lab:
+        lab.open("16-conclusion.ipynb").run_all()
+        table = lab.page.locator(".mcni-table").first
+        expect(table.locator("button[tabindex='0']")).to_have_count(1)
+        table.locator("button[tabindex='0']").focus()
+        before = table.locator(":focus").bounding_box()
+        lab.page.keyboard.press("ArrowRight")
+        right = table.locator(":focus").bounding_box()
+        assert (right["y"], right["x"] > before["x"]) == (before["y"], True)
+        lab.page.keyboard.press("ArrowDown")
+        below = table.locator(":focus").bounding_box()
+        assert (below["x"], below["y"] > right["y"]) == (right["x"], True)
+        lab.page.evaluate(axe)
+        assert lab.page.evaluate(FAULTS.replace("(document", "('.mcni-panel'")) == []
+        assert lab.errors == []
+
+
 def test_a_panel_is_enlarged_alone(server, browser) -> None:
     cell = "from mcnilib import explore, scenario\nexplore(scenario('6'), {})"
     cells = [nbformat.v4.new_code_cell(cell.format(size)) for size in ("scale=1.6", "")]

@@ -24,7 +24,8 @@ RULES = Template(
 .mcni-settings button, .mcni-settings select, .mcni-stepper button { height: calc(2.2 * var(--mcni-text)); }
 .mcni-settings button, .mcni-settings select, .mcni-stepper button { font-size: var(--mcni-text); }
 .mcni-verdict.mcni { font-size: calc(1.25 * var(--mcni-text)); font-weight: 600; min-height: 2.9em; }
-.mcni-side .mcni-verdict.mcni { min-height: 4.5em; }
+.mcni-side .mcni-verdict.mcni { min-height: 5.8em; }
+.mcni-side h4 { margin: 6px 0; }
 .mcni-verdict code { background: none; color: inherit; font-size: 0.92em; }
 .mcni-claim { border-left: 4px solid #5C6570; padding: 2px 10px; margin: 4px 0; }
 .mcni-steps { border-collapse: collapse; font-size: var(--mcni-text); }

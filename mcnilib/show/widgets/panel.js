@@ -49,6 +49,9 @@ function dress(panel) {
   panel.querySelectorAll(`${TOGGLES}, ${TABLE}`).forEach(rove);
   for (const button of panel.querySelectorAll("button.mcni-more"))
     button.setAttribute("aria-expanded", String(button.classList.contains("mod-active")));
+  for (const box of [...panel.querySelectorAll(".widget-html")].filter((part) => part.style.overflow === "auto"))
+    if (box.scrollWidth > box.clientWidth || box.scrollHeight > box.clientHeight) box.setAttribute("tabindex", "0");
+    else box.removeAttribute("tabindex"); // nothing to scroll
   for (const handle of panel.querySelectorAll("[role=slider]:not([aria-label])"))
     handle.setAttribute("aria-label", handle.closest(".widget-slider")?.querySelector("label")?.textContent ?? "");
 }
