@@ -289,11 +289,11 @@ def test_without_javascript_a_lesson_can_be_read(browser, address):
 )
 def test_axe_finds_no_fault_in_a_lesson(browser, address, axe, name):
     with new_tab(browser, address, bypass_csp=True) as tab:
-        tab.page.goto(f"{address}{name}.html")
-        tab.page.evaluate(axe)
         for scheme, width, height in (("light", 390, 844), ("dark", 1280, 720)):
             tab.page.set_viewport_size({"width": width, "height": height})
             tab.page.emulate_media(color_scheme=scheme)
+            tab.page.goto(f"{address}{name}.html")
+            tab.page.evaluate(axe)
             assert tab.page.evaluate("document.documentElement.scrollWidth <= innerWidth")
             assert tab.page.evaluate(FAULTS) == [], scheme
         assert tab.foreign == []
