@@ -252,7 +252,10 @@ function listen() {
     });
   }
   document.addEventListener("keydown", onKey);
-  phone.addEventListener("change", () => { answers.clear(); show({}, { history: "replace" }); });
+  phone.addEventListener("change", () => {
+    answers.clear();
+    if (painted?.picture) show({}, { history: "replace" });  // until then both pictures are in the page, and the style sheet chooses
+  });
   window.addEventListener("popstate", () => { stop(); follow(); });
 }
 
