@@ -84,6 +84,10 @@ class TextBox:
         return across > slack and down > slack
 
 
+FOREIGN = "/extensions/@jupyterlite/"
+"""What comes with the extra `lite` is for JupyterLite alone; JupyterLab finds it installed and tries it in vain."""
+
+
 @dataclass
 class LabPage:
     """A browser page with one notebook open in JupyterLab; `errors` collects what the page complained about."""
@@ -95,8 +99,12 @@ class LabPage:
 
     def __post_init__(self) -> None:
         self.page.set_default_timeout(PATIENCE)
-        self.page.on("pageerror", lambda error: self.errors.append(str(error)))
-        self.page.on("console", lambda said: self.errors.append(said.text) if said.type == "error" else None)
+        self.page.on("pageerror", lambda error: self._complains(str(error)))
+        self.page.on("console", lambda said: self._complains(said.text) if said.type == "error" else None)
+
+    def _complains(self, text: str) -> None:
+        if FOREIGN not in text:
+            self.errors.append(text)
 
     def save(self, name: str, *cells: object) -> str:
         """Write a notebook that names its kernel, else JupyterLab asks the reader for one; return its name."""
