@@ -113,6 +113,7 @@ def test_without_notebooks_nothing_is_written(tmp_path, monkeypatch, capsys):
 
     monkeypatch.setattr(classroom, "PROJECT", tmp_path)
     monkeypatch.setattr(engine, "pyodide", lambda folder: PYODIDE)
+    monkeypatch.setattr(engine, "compiled", lambda files, library: files)
     assert main(["site", str(tmp_path / "out"), "--lite"]) == 2
     assert "no notebooks to run" in capsys.readouterr().err
     assert list(tmp_path.iterdir()) == []

@@ -43,9 +43,14 @@ def joined(*parts: str) -> Html:
 
 def element(tag: str, *content: str, **attributes: str) -> Html:
     """Return an element. `class_` stands for `class`, `aria_label` for `aria-label`; an empty attribute is left out."""
+    return Html(f"{void_element(tag, **attributes)}{joined(*content)}</{tag}>")
+
+
+def void_element(tag: str, **attributes: str) -> Html:
+    """Return an element that has no content and no end, such as `input` or `img`."""
     named = ((name.rstrip("_").replace("_", "-"), value) for name, value in attributes.items() if value)
     start = " ".join([tag, *(f'{name}="{escape(value)}"' for name, value in named)])
-    return Html(f"<{start}>{joined(*content)}</{tag}>")
+    return Html(f"<{start}>")
 
 
 def block(*content: str, **attributes: str) -> Html:

@@ -9,14 +9,13 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
 from functools import cached_property
-from html import escape
 from typing import Any
 
 from mcnilib.linux.netfilter.iptables.rule import Table
 from mcnilib.linux.netns import Netns
 from mcnilib.linux.origin import KERNEL, Origin
 from mcnilib.linux.routing.neigh import SHOWN_BY
-from mcnilib.show.html.markup import Html, block, element, folded, joined
+from mcnilib.show.html.markup import Html, block, element, folded, joined, void_element
 from mcnilib.show.html.state import StateLine, lines_html
 from mcnilib.show.layout.plan import plan_of
 from mcnilib.trace.explain import conntrack_view
@@ -280,5 +279,5 @@ def _machine(world: World, name: str) -> Html:
 
 
 def _choice(value: str, text: str, more: str = "", *, checked: bool = False) -> Html:
-    knob = Html(f'<input type="radio" name="who" value="{escape(value)}"{" checked" if checked else ""}>')
+    knob = void_element("input", type="radio", name="who", value=value, checked="checked" if checked else "")
     return element("label", knob, element("span", joined(text, " ", element("small", more)) if more else text))

@@ -8,7 +8,6 @@ from __future__ import annotations
 from base64 import b64encode
 from collections.abc import Iterable, Sequence
 from functools import lru_cache
-from html import escape
 from io import BytesIO
 from textwrap import wrap
 
@@ -24,6 +23,7 @@ from matplotlib.patches import Polygon as Corners
 from matplotlib.text import Text
 from matplotlib.transforms import Affine2D, Transform
 
+from mcnilib.show.html.markup import void_element
 from mcnilib.show.labels.text_metrics import text_width
 from mcnilib.show.layout.scene import Label
 from mcnilib.show.picture.drawing import Drawing
@@ -173,9 +173,9 @@ def pair_png(pictures: Sequence[tuple[str, Drawing]], scale: float = 2.0) -> byt
 def to_image(drawing: Drawing, scale: float = 1.0) -> str:
     """Return the picture as an HTML image, twice as fine as its size, with the whole conversation as its words."""
     data = b64encode(to_png(drawing, 2 * scale)).decode("ascii")
-    size = f'width="{drawing.width * scale:g}" height="{drawing.height * scale:g}"'
-    words = escape(f"{drawing.title}\n{drawing.description}")
-    return f'<img {size} style="max-width:none" alt="{words}" src="data:image/png;base64,{data}">'
+    size = {"width": f"{drawing.width * scale:g}", "height": f"{drawing.height * scale:g}", "style": "max-width:none"}
+    words = f"{drawing.title}\n{drawing.description}"
+    return void_element("img", **size, alt=words, src=f"data:image/png;base64,{data}")
 
 
 def to_pdf(drawing: Drawing) -> bytes:
