@@ -39,16 +39,8 @@ def pytest_ignore_collect(collection_path: Path, config: pytest.Config) -> bool 
     return True if config.getoption("quick") and collection_path == HERE / "browser" else None
 
 
-@pytest.hookimpl(tryfirst=True)
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    """Leave out what the quick selection has no time for, and say what stays on one worker of several.
-
-    What asks the kernel, and what drives a browser, is done one after the other; other files are whole.
-    """
-    for item in items:
-        marks = {mark.name for mark in item.iter_markers()}
-        alone = next((name for name in ("kernel", "browser") if name in marks), str(item.path))
-        item.add_marker(pytest.mark.xdist_group(alone))
+    """Leave out what the quick selection has no time for."""
     if config.getoption("quick"):
         chosen = [item for item in items if not LEFT_OUT & {mark.name for mark in item.iter_markers()}]
         config.hook.pytest_deselected(items=[item for item in items if item not in {*chosen}])
