@@ -20,13 +20,13 @@ from mcnilib import __version__
 from mcnilib.cli import classroom, completion, kernel, page, pcap, record, snapshots
 from mcnilib.cli.common import (
     TRACE_JSON,
+    add_patience,
     add_settings,
     add_story,
     add_table,
     add_verb,
     chosen_settings,
     picture_file,
-    seconds,
     status_of,
     story_named,
 )
@@ -143,9 +143,7 @@ def _add_run(verbs: Any) -> None:
     add_story(run)
     add_table(run)
     run.add_argument("--picture", metavar="FILE", type=picture_file, help="write the picture; .svg, .png or .pdf")
-    run.add_argument(
-        "--patience", type=seconds, metavar="SECONDS", help="how long the client waits (default: the scenario's)"
-    )
+    add_patience(run)
     add_settings(run)
 
 

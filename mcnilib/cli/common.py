@@ -71,6 +71,12 @@ def add_table(parser: Parser) -> None:
     parser.refuse("--depth", "without --table", lambda parsed: not (parsed.table or getattr(parsed, "page", None)))
 
 
+def add_patience(parser: argparse.ArgumentParser) -> None:
+    """Add the option of how long the client of a scenario waits."""
+    said = "how long the client waits (default: the scenario's)"
+    parser.add_argument("--patience", type=seconds, metavar="SECONDS", help=said)
+
+
 def seconds(text: str) -> float:
     """Read a number of seconds above 0 and up to a day."""
     try:

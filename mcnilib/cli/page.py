@@ -7,7 +7,7 @@ import json
 from pathlib import Path
 from typing import Any
 
-from mcnilib.cli.common import add_settings, add_story, add_verb, chosen_settings, html_file, seconds, story_named
+from mcnilib.cli.common import add_patience, add_settings, add_story, add_verb, chosen_settings, html_file, story_named
 from mcnilib.errors import printable
 from mcnilib.progress import shown
 from mcnilib.trace.trace import DEPTHS, Depth, Trace
@@ -36,9 +36,7 @@ def add_verbs(verbs: Any) -> None:
     page.add_argument(
         "--depth", choices=DEPTHS, default=Depth.HOPS, help=f"how many steps it has (default: {Depth.HOPS})"
     )
-    page.add_argument(
-        "--patience", type=seconds, metavar="SECONDS", help="how long the client waits (default: the scenario's)"
-    )
+    add_patience(page)
     add_settings(page)
 
 

@@ -7,13 +7,13 @@ from pathlib import Path
 from typing import Any
 
 from mcnilib.cli.common import (
+    add_patience,
     add_settings,
     add_story,
     add_verb,
     chosen_settings,
     new_folder,
     print_files,
-    seconds,
     story_named,
 )
 from mcnilib.errors import printable
@@ -41,9 +41,7 @@ def add_verbs(verbs: Any) -> None:
     pcap = add_verb(verbs, "pcap", said, write_pcap, EXAMPLES)
     add_story(pcap)
     pcap.add_argument("folder", type=new_folder, help="a folder that is not there yet, or empty")
-    pcap.add_argument(
-        "--patience", type=seconds, metavar="SECONDS", help="how long the client waits (default: the scenario's)"
-    )
+    add_patience(pcap)
     add_settings(pcap)
 
 

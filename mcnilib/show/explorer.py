@@ -17,7 +17,7 @@ from mcnilib.cluster.settings import SettingError, Settings
 from mcnilib.scenarios import Scenario
 from mcnilib.scenarios.link import parse_link, print_link, print_query
 from mcnilib.scenarios.scenario import neighbours
-from mcnilib.show.html.diff import course_html, differing_names, first_step, state_changes_html
+from mcnilib.show.html.diff import RUN_NAMES, Highlight, course_html, differing_names, first_steps, state_changes_html
 from mcnilib.show.html.markup import Html, folded, joined
 from mcnilib.show.html.netns_state import Moment, machine_choices, moment_html
 from mcnilib.show.html.outcome import reasons_html, verdict_lines
@@ -28,12 +28,6 @@ from mcnilib.show.picture.story_picture import picture_of
 from mcnilib.show.picture.svg import to_svg
 from mcnilib.trace.explain import course_difference, difference
 from mcnilib.trace.trace import Trace
-
-BESIDE_NAMES = ("A", "B")
-"""What two states side by side are called; the second is the one the settings change."""
-
-Highlight = tuple[int, int] | None
-"""A packet and the index of one of its steps, which pictures emphasise."""
 
 Shown = dict[str, Any]
 """What is shown of a view, part -> HTML or value; the parts are those of `View.answer`."""
@@ -85,10 +79,10 @@ class View:
             "notebook": print_link(self.story, self.settings),
             "depth": self.depth,
             "step": min(self.step, len(self.steps)),
-            "steps": [f"{row.packet}, {row.where}: {row.what}" for row in self.steps],
+            "steps": [*map(str, self.steps)],
             "verdict": verdict_lines(self.trace),
             "reasons": reasons_html(self.story, self.settings),
-            "picture": self._picture(self._highlights()[1]),
+            "picture": self._picture(self._highlights[1]),
             "times": timeline_html(self.trace, self.depth),
             "table": table_html(self.trace, self.depth, self.at),
             "listing": state_around(self.story.world(self.settings), self.trace, self.at),
@@ -104,24 +98,22 @@ class View:
         return {
             "state": print_query(self.story, beside.settings),
             "names": differing_names(self.story, beside.settings, self.settings),
-            "picture": beside._picture(self._highlights()[0], "-a"),
+            "picture": beside._picture(self._highlights[0], "-a"),
             "told": self._difference(beside) if beside.settings != self.settings else "",
         }
 
+    @cached_property
     def _highlights(self) -> tuple[Highlight, Highlight]:
-        """Return the steps highlighted in the pictures of A and B: those looked at, or else those that part them."""
+        """The steps highlighted in the pictures of A and B: those looked at, or else those that part them."""
         if self.step or not self.beside:
             return self.beside.at if self.beside else None, self.at
         traces = self.beside.trace, self.trace
-        parted = course_difference(*traces)
-        steps = (parted.here, parted.there) if parted else (None, None)
-        first, second = (first_step(trace, parted, step) for trace, step in zip(traces, steps, strict=True))
-        return first, second
+        return first_steps(traces, course_difference(*traces))
 
     def _difference(self, beside: View) -> Html:
         here, there = (self.story.world(settings) for settings in (beside.settings, self.settings))
         lines = state_changes_html(here, there, difference(beside.trace, self.trace))
-        told = course_html(beside.trace, self.trace, BESIDE_NAMES)
+        told = course_html(beside.trace, self.trace, RUN_NAMES)
         return joined(told, Html(folded("Which lines of state differ: - only in A, + only in B", lines)))
 
     def machine(self, who: str) -> Shown:

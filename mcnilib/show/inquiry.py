@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 from mcnilib.show.html.markup import Html, block, element, sentence
-from mcnilib.show.layout.plan import Plan, focus_of, plan_of, taking_part
+from mcnilib.show.layout.plan import Plan, plan_around
 from mcnilib.snapshots.question import changed, read_flow, read_listeners
 from mcnilib.snapshots.snapshot import Snapshot
 from mcnilib.trace.branches import parts
@@ -26,8 +26,7 @@ class Findings:
     @property
     def plan(self) -> Plan:
         """Where everything stands in the picture, the same for all ends of the conversation."""
-        plan = plan_of(self.world).look_at(focus_of(self.world, self.trace))
-        return plan.fold(taking_part(self.world, self.trace))
+        return plan_around(self.world, self.trace)
 
     @property
     def ends(self) -> Sequence[tuple[str, Trace]]:
@@ -60,10 +59,15 @@ class Inquiry:
     listen: str = ""
     commands: str = ""
 
+    @property
+    def servers(self) -> list[str]:
+        """The servers beside those that were collected, each `NETNS:PORT`."""
+        return self.listen.replace(",", " ").split()
+
     def ask(self, snapshot: Snapshot) -> Findings:
         """Run the conversation. Raises: McniError for a field that cannot be read, or names what is not there."""
         flow = read_flow(self.netns.strip(), self.to.strip(), self.source.strip())
-        servers = read_listeners(self.listen.replace(",", " ").split())
+        servers = read_listeners(self.servers)
         world = changed(snapshot.world, self.commands)
         trace = replace(snapshot, world=world).trace(flow, servers)
         return Findings(world, trace, snapshot.trace(flow, servers) if world is not snapshot.world else None)

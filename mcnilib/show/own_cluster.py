@@ -19,13 +19,13 @@ from mcnilib.cluster.kube_proxy.modes import instead
 from mcnilib.linux.device.base import DeviceRole
 from mcnilib.linux.netns import Netns
 from mcnilib.scenarios import scenario
-from mcnilib.show.html.markup import Html, block, element, sentence
-from mcnilib.show.html.outcome import verdict_lines
+from mcnilib.show.html.markup import Html, element
+from mcnilib.show.html.outcome import because_html, verdict_lines
 from mcnilib.show.inquiry import Inquiry
 from mcnilib.show.walkthrough import Walkthrough
 from mcnilib.snapshots.merge import read_segment
 from mcnilib.snapshots.snapshot import Snapshot, open_files, snapshot_of
-from mcnilib.trace.explain import because, verdict
+from mcnilib.trace.explain import verdict
 from mcnilib.trace.flow import ANY_ADDRESS
 from mcnilib.trace.trace import Trace
 
@@ -71,31 +71,31 @@ def ask_json(text: str) -> str:
     """
     asked = json.loads(text)
     snapshot = _opened(json.dumps(asked["given"]))
-    found = Inquiry(**asked["question"]).ask(snapshot)
+    inquiry = Inquiry(**asked["question"])
+    found = inquiry.ask(snapshot)
     ends = found.ends
     failing = (number for number, (_, trace) in enumerate(ends) if not trace.outcome.works)
     end = asked["end"] if asked.get("end", -1) in range(len(ends)) else next(failing, 0)
     trace = ends[end][1] if ends else found.trace
     walk = Walkthrough(found.world, trace, found.plan, asked.get("depth", "hops"), "mcni-own")
     about = {"ends": [name for name, _ in ends], "end": end, "compared": found.compared, "packed": walk.packed()}
-    told = {"verdict": verdict_lines(found.trace), "reasons": _reasons(trace), "table": walk.whole()["table"]}
-    return json.dumps({**about, **told, "share": _command(asked["question"])})
+    told = {"verdict": verdict_lines(found.trace), "reasons": _reasons(trace), "table": walk.whole["table"]}
+    return json.dumps({**about, **told, "share": _command(inquiry)})
 
 
 def _reasons(trace: Trace) -> Html:
     """Return why a conversation ended so, and what to run instead of what is not modelled."""
     advice = instead(verdict(trace))
-    reasons = [line for line in (*because(trace), *([advice] if advice else [])) if line not in trace.notes]
-    return block(*(element("div", sentence(line)) for line in reasons)) if reasons else Html()
+    return because_html(trace, *([advice] if advice else []))
 
 
-def _command(question: dict[str, str]) -> str:
+def _command(inquiry: Inquiry) -> str:
     """Return the command that asks the same; it knows no commands that are carried out before."""
-    if question.get("commands", "").strip():
+    if inquiry.commands.strip():
         return ""
-    words = ["--from", question["netns"].strip(), "--to", question["to"].strip()]
-    words += ["--source", question["source"].strip()] if question.get("source", "").strip() else []
-    words += [word for server in question.get("listen", "").replace(",", " ").split() for word in ("--listen", server)]
+    words = ["--from", inquiry.netns.strip(), "--to", inquiry.to.strip()]
+    words += ["--source", inquiry.source.strip()] if inquiry.source.strip() else []
+    words += [word for server in inquiry.servers for word in ("--listen", server)]
     return element("p", "In a terminal: ", element("code", f"mcni trace SNAPSHOT {shlex.join(words)}"))
 
 

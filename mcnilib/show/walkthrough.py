@@ -16,7 +16,7 @@ from mcnilib.show.html.outcome import verdict_lines
 from mcnilib.show.html.state import state_around
 from mcnilib.show.html.table import Row, rows, table_html
 from mcnilib.show.layout.plan import Plan
-from mcnilib.show.picture.drawing import lay_out, lay_out_steps
+from mcnilib.show.picture.drawing import Drawing, lay_out, lay_out_steps
 from mcnilib.show.picture.svg import to_svg
 from mcnilib.trace.trace import Trace
 from mcnilib.world.world import World
@@ -40,23 +40,26 @@ class Walkthrough:
         """The steps that can be looked at. Raises: ValueError for a depth that does not exist."""
         return rows(self.trace, self.depth)
 
+    @cached_property
     def whole(self) -> dict[str, Html]:
-        """Return what is shown of the whole conversation: part -> HTML; the width of the window chooses the picture."""
-        drawings = ((lay_out(self.world, self.trace, plan), uid) for plan, uid in self._plans())
+        """What is shown of the whole conversation: part -> HTML; the width of the window chooses the picture."""
         return {
             "verdict": verdict_lines(self.trace),
-            "picture": Html("".join(to_svg(drawing, uid) for drawing, uid in drawings)),
+            "picture": Html("".join(to_svg(drawing, uid) for _, drawing, uid in self._drawn)),
             "listing": state_around(self.world, self.trace),
             "table": table_html(self.trace, self.depth),
         }
 
-    def _plans(self) -> tuple[tuple[Plan, str], ...]:
-        """Return the plan, and one for a phone held upright where that is another, each with what begins its ids."""
+    @cached_property
+    def _drawn(self) -> tuple[tuple[Plan, Drawing, str], ...]:
+        """The whole conversation by the plan, and by one for a phone held upright where that is another, each with
+        what begins its ids."""
         stacked = self.plan.stack()
-        return ((self.plan, self.uid), *(((stacked, f"{self.uid}-narrow"),) if stacked != self.plan else ()))
+        plans = {self.plan: self.uid} | ({stacked: f"{self.uid}-narrow"} if stacked != self.plan else {})
+        return tuple((plan, lay_out(self.world, self.trace, plan), uid) for plan, uid in plans.items())
 
     def _pictures(self, at: list[tuple[int, int]]) -> Iterator[str]:
-        drawn = [(lay_out_steps(self.world, self.trace, plan, at), uid) for plan, uid in self._plans()]
+        drawn = [(lay_out_steps(drawing, self.world, self.trace, plan, at), uid) for plan, drawing, uid in self._drawn]
         for _ in at:
             yield "".join(to_svg(next(drawings), uid) for drawings, uid in drawn)
 
@@ -65,11 +68,11 @@ class Walkthrough:
 
         Of each a few words, and which of the `pieces` its picture and its listing are: `[from, to, from, to, ...]`.
         """
-        whole, at = self.whole(), [(row.journey, row.index) for row in self.steps]
+        whole, at = self.whole, [(row.journey, row.index) for row in self.steps]
         pieces: dict[str, int] = {}
         pictures = [whole["picture"], *self._pictures(at)]
         listings = [whole["listing"], *(state_around(self.world, self.trace, step) for step in at)]
-        says = [f"{len(at)} steps", *(f"{row.packet}, {row.where}: {row.what}" for row in self.steps)]
+        says = [f"{len(at)} steps", *map(str, self.steps)]
         steps = [
             {"says": text, "picture": _packed(picture, pieces), "listing": _packed(listing, pieces)}
             for text, picture, listing in zip(says, pictures, listings, strict=True)

@@ -14,7 +14,7 @@ from html import escape
 from importlib.resources import files as resources
 
 from mcnilib import __version__
-from mcnilib.show.html.markup import Html, element, sentence
+from mcnilib.show.html.markup import Html, element, sentence, void_element
 from mcnilib.show.picture.palette import dark_rules
 
 EARLY = 'if (location.protocol !== "file:") document.documentElement.classList.add("js")'
@@ -104,6 +104,31 @@ def _header(page: Page, pages: Iterable[Page], root: str) -> Html:
 
 def _link(page: Page, here: bool, root: str) -> Html:
     return element("li", element("a", page.label, href=f"{root}{page.file}", aria_current="page" if here else ""))
+
+
+def filled(name: str, content: str = "", **attributes: str) -> Html:
+    """Return a part of a page, which scripts find by its name."""
+    return element("div", content, data_part=name, **attributes)
+
+
+def scrolled(name: str, label: str, content: str = "", *, kind: str = "") -> Html:
+    """Return a part that scrolls where it does not fit, by keyboard too; its class is its name, or `kind`."""
+    return filled(name, content, class_=kind or name, tabindex="0", role="group", aria_label=label)
+
+
+def stepper(number: int, *more: Html) -> Html:
+    """Return what walks through a conversation of so many steps, and `more` that does; it works when scripts do."""
+    slider = {"type": "range", "min": "0", "max": str(number), "value": "0", "step": "1"}
+    return element(
+        "div",
+        element("button", "◀ step", type="button", data_move="-1", title="Show the step before (arrow left)"),
+        void_element("input", **slider, aria_label="step", data_part="at"),
+        element("button", "step ▶", type="button", data_move="1", title="Show the next step (arrow right)"),
+        element("button", "whole", type="button", data_move="0", title="Show the whole conversation"),
+        *more,
+        element("output", f"{number} steps", data_part="where", aria_live="polite"),
+        class_="stepper",
+    )
 
 
 def site_style() -> str:

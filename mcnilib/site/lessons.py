@@ -23,7 +23,7 @@ from mcnilib.learner import BADGE, PAGE, SOURCE_PAGES
 from mcnilib.scenarios import Scenario, scenario
 from mcnilib.scenarios.exercise import Exercise, exercises
 from mcnilib.scenarios.link import BINDER, print_query
-from mcnilib.show.html.markup import Html, element, folded, joined, sentence
+from mcnilib.show.html.markup import Html, element, folded, joined, sentence, void_element
 from mcnilib.site.frame import Page
 from mcnilib.site.workbench import exercise_html
 
@@ -230,10 +230,10 @@ def _figure(cell: NotebookCell, png: bytes, text: str) -> Html:
     """
     width, height = struct.unpack(">II", png[16:24])
     size = {"width": str(width), "height": str(height)}
-    picture = element("img", src=_picture_name(cell), alt=text.partition("\n")[0], loading="lazy", **size)
+    picture = void_element("img", src=_picture_name(cell), alt=text.partition("\n")[0], loading="lazy", **size)
     return element(
         "figure",
-        Html(picture.removesuffix("</img>")),
+        picture,
         element("figcaption", element("pre", text, tabindex="0", role="group", aria_label="the picture in words")),
     )
 

@@ -12,10 +12,10 @@ from mcnilib.cluster.settings import Option
 from mcnilib.scenarios import Scenario, all_scenarios
 from mcnilib.scenarios.link import print_link
 from mcnilib.show.explorer import View
-from mcnilib.show.html.markup import Html, element, folded, joined, sentence
+from mcnilib.show.html.markup import Html, element, folded, joined, option_html, sentence, void_element
 from mcnilib.show.html.table import depth_options
 from mcnilib.site.engine import engine_files
-from mcnilib.site.frame import Page, page_html, site_part, site_style
+from mcnilib.site.frame import Page, filled, page_html, scrolled, site_part, site_style, stepper
 from mcnilib.site.lessons import Lesson, lesson_pages, pictures
 from mcnilib.site.library import library
 from mcnilib.site.single import walk_html
@@ -57,10 +57,7 @@ def site_files(pyodide: Mapping[str, bytes], lessons: Sequence[Lesson] = ()) -> 
 def explorer(articles: Mapping[str, Html]) -> Page:
     """Return the page on which every scenario can be changed; `articles` tell them, by their names."""
     stories = all_scenarios()
-    choices = (
-        element("option", _heading(s), value=s.name, **{"selected": "selected"} if s.name == FIRST else {})
-        for s in stories
-    )
+    choices = (option_html(_heading(story), story.name, chosen=story.name == FIRST) for story in stories)
     choose = element("label", "Conversation ", element("select", *choices, id="scenario"), class_="choose")
     items = (element("li", element("a", _heading(s), href=f"#{s.name}")) for s in stories)
     contents = element("nav", element("ul", *items), class_="contents", aria_label="conversations")
@@ -100,19 +97,19 @@ def article_html(story: Scenario) -> Html:
     narrow = View(story, settings, narrow=True).answer()["picture"]
     side = (
         element("p", sentence(story.question), class_="question"),
-        _filled("verdict", parts["verdict"], class_="mcni-verdict", role="status", aria_live="polite"),
-        _filled("compared", class_="compared"),
-        _stepper(len(answer["steps"])),
+        filled("verdict", parts["verdict"], class_="mcni-verdict", role="status", aria_live="polite"),
+        filled("compared", class_="compared"),
+        stepper(len(answer["steps"]), _player(), _depth()),
         _controls(story),
     )
     main = (
-        _filled("told", class_="told", role="status"),
+        filled("told", class_="told", role="status"),
         _axis(parts["times"]),
         _panes(parts["picture"] + narrow),  # the window's width chooses one
-        _filled("reasons", parts["reasons"]),
-        _filled("listing", parts["listing"]),
+        filled("reasons", parts["reasons"]),
+        filled("listing", parts["listing"]),
         machines_html(),
-        _filled("table", parts["table"], class_="table", tabindex="0", role="group", aria_label="table of steps"),
+        scrolled("table", "table of steps", parts["table"]),
         exercises_html(story),
         _share(story, answer["command"]),
     )
@@ -121,17 +118,13 @@ def article_html(story: Scenario) -> Html:
     return element("article", element("h2", _heading(story)), *columns, id=story.name, class_=chosen)
 
 
-def _filled(name: str, content: str = "", **attributes: str) -> Html:
-    return element("div", content, data_part=name, **attributes)
-
-
 def _panes(picture: str) -> Html:
     """Return the picture, and the place of another one beside it."""
     panes = (
         element(
             "div",
             Html(f'<h3 data-part="name{side or "-b"}" hidden></h3>'),
-            _filled(f"picture{side}", content, class_="picture", tabindex="0", role="group", aria_label=f"picture{of}"),
+            scrolled(f"picture{side}", f"picture{of}", content, kind="picture"),
             class_=f"pane{side}",
         )
         for side, content, of in (("-a", Html(), " of A"), ("", Html(picture), ""))
@@ -158,47 +151,31 @@ def _control(uid: str, option: Option, start: str) -> Html:
         buttons = (_radio(f"{uid}-{n}", option.name, text, text == start) for n, text in enumerate(option.texts))
         choice = element("span", *buttons, class_="choice")
         return element("fieldset", element("legend", label), choice, help, aria_describedby=f"{uid}-help")
-    options = (
-        element("option", text, value=text, **{"selected": "selected"} if text == start else {})
-        for text in option.texts
-    )
+    options = (option_html(text, text, chosen=text == start) for text in option.texts)
     select = element("select", *options, name=option.name, id=uid, aria_describedby=f"{uid}-help")
     return element("div", element("label", label, for_=uid), select, help, class_="field")
 
 
 def _radio(uid: str, name: str, text: str, chosen: bool) -> Html:
-    checked = ' checked=""' if chosen else ""
-    knob = Html(f'<input type="radio" id="{uid}" name="{name}" value="{text}"{checked}>')
+    checked = "checked" if chosen else ""
+    knob = void_element("input", type="radio", id=uid, name=name, value=text, checked=checked)
     return joined(knob, element("label", text, for_=uid))
 
 
-def _stepper(number: int) -> Html:
-    """Return what walks through a conversation; it works when the scripts do."""
-    return element(
-        "div",
-        element("button", "◀ step", type="button", data_move="-1", title="Show the step before (arrow left)"),
-        Html(f'<input type="range" min="0" max="{number}" value="0" step="1" aria-label="step" data-part="at">'),
-        element("button", "step ▶", type="button", data_move="1", title="Show the next step (arrow right)"),
-        element("button", "whole", type="button", data_move="0", title="Show the whole conversation"),
-        _player(),
-        element("label", "tell ", element("select", depth_options(), data_part="depth")),
-        element("output", f"{number} steps", data_part="where", aria_live="polite"),
-        class_="stepper",
-    )
+def _depth() -> Html:
+    """Return what says how much is told."""
+    return element("label", "tell ", element("select", depth_options(), data_part="depth"))
 
 
 def _axis(times: str) -> Html:
     """Return the time axis."""
     name = "time axis: the packets; arrow keys go from one to the next"
-    return _filled("times", times, class_="axis", role="group", aria_label=name)
+    return filled("times", times, class_="axis", role="group", aria_label=name)
 
 
 def _player() -> Html:
     """Return what walks through a conversation by itself."""
-    speeds = (
-        element("option", f"{text}×", value=str(speed), **{"selected": "selected"} if speed == 1 else {})
-        for speed, text in SPEEDS.items()
-    )
+    speeds = (option_html(f"{text}×", str(speed), chosen=speed == 1) for speed, text in SPEEDS.items())
     play = element("button", "▶ play", type="button", data_part="play", title="Walk through the conversation in time")
     return joined(play, element("select", *speeds, data_part="speed", aria_label="speed of playing"))
 

@@ -16,13 +16,13 @@ from mcnilib import __version__
 from mcnilib.cluster.settings import Settings
 from mcnilib.scenarios import Scenario
 from mcnilib.scenarios.link import print_link
-from mcnilib.show.html.markup import Html, block, element, folded, joined, sentence
-from mcnilib.show.html.outcome import reasons_html
+from mcnilib.show.html.markup import Html, element, folded, joined, sentence
+from mcnilib.show.html.outcome import because_html, reasons_html
 from mcnilib.show.inquiry import Findings
 from mcnilib.show.picture.story_picture import plan_for
 from mcnilib.show.walkthrough import Walkthrough
-from mcnilib.site.frame import site_part, site_style
-from mcnilib.trace.explain import because, verdict
+from mcnilib.site.frame import filled, scrolled, site_part, site_style, stepper
+from mcnilib.trace.explain import verdict
 from mcnilib.trace.trace import Trace
 from mcnilib.world.world import World
 
@@ -45,8 +45,11 @@ def scenario_page(story: Scenario, settings: Settings, depth: str = "hops", pati
 def trace_page(world: World, trace: Trace, title: str, command: str, depth: str = "hops") -> str:
     """Return a conversation through any world as a file. Raises: ValueError for a depth that does not exist."""
     walk = Walkthrough(world, trace, Findings(world, trace).plan, depth)
-    reasons = block(*(element("div", sentence(line)) for line in because(trace) if line not in trace.notes))
-    return _file(title, walk, {"reasons": reasons, "share": element("p", "In a terminal: ", element("code", command))})
+    return _file(
+        title,
+        walk,
+        {"reasons": because_html(trace), "share": element("p", "In a terminal: ", element("code", command))},
+    )
 
 
 def _file(title: str, walk: Walkthrough, said: Mapping[str, Html]) -> str:
@@ -55,7 +58,7 @@ def _file(title: str, walk: Walkthrough, said: Mapping[str, Html]) -> str:
         title=escape(title),
         description=escape(verdict(walk.trace)),
         style=site_style(),
-        article=walk_html({**walk.whole(), **said}, len(walk.steps)),
+        article=walk_html({**walk.whole, **said}, len(walk.steps)),
         version=__version__,
         steps=json.dumps(walk.packed(), ensure_ascii=False).replace("<", "\\u003c"),
         script=script,
@@ -68,34 +71,17 @@ def walk_html(parts: Mapping[str, Html], number: int) -> Html:
     rooms = {
         "head": (
             element("div", parts.get("question", ""), class_="question"),
-            element("div", parts.get("verdict", ""), class_="mcni-verdict", data_part="verdict", role="status"),
-            element("div", parts.get("compared", ""), class_="compared", data_part="compared"),
+            filled("verdict", parts.get("verdict", ""), class_="mcni-verdict", role="status"),
+            filled("compared", parts.get("compared", ""), class_="compared"),
         ),
-        "stage": (_stepper(number), _scrolled("picture", "picture", parts.get("picture", ""))),
+        "stage": (stepper(number), scrolled("picture", "picture", parts.get("picture", ""))),
         "more": (
-            element("div", parts.get("reasons", ""), data_part="reasons"),
-            element("div", parts.get("share", ""), class_="share", data_part="share"),
+            filled("reasons", parts.get("reasons", "")),
+            filled("share", parts.get("share", ""), class_="share"),
         ),
         "detail": (
-            element("div", parts.get("listing", ""), data_part="listing"),
-            _scrolled("table", "table of steps", parts.get("table", "")),
+            filled("listing", parts.get("listing", "")),
+            scrolled("table", "table of steps", parts.get("table", "")),
         ),
     }
     return joined(*(element("div", *content, class_=name) for name, content in rooms.items()))
-
-
-def _scrolled(name: str, label: str, content: str) -> Html:
-    return element("div", content, data_part=name, class_=name, tabindex="0", role="group", aria_label=label)
-
-
-def _stepper(number: int) -> Html:
-    slider = f'<input type="range" min="0" max="{number}" value="0" step="1" aria-label="step" data-part="at">'
-    return element(
-        "div",
-        element("button", "◀ step", type="button", data_move="-1", title="Show the step before (arrow left)"),
-        Html(slider),
-        element("button", "step ▶", type="button", data_move="1", title="Show the next step (arrow right)"),
-        element("button", "whole", type="button", data_move="0", title="Show the whole conversation"),
-        element("output", f"{number} steps", data_part="where", aria_live="polite"),
-        class_="stepper",
-    )

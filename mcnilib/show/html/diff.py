@@ -16,6 +16,12 @@ from mcnilib.world.world import World
 MOST_CHANGES = 12
 """Changed lines shown of one file; the rest is counted."""
 
+RUN_NAMES = ("A", "B")
+"""What two runs side by side are called."""
+
+Highlight = tuple[int, int] | None
+"""A packet and the index of one of its steps, which pictures emphasise."""
+
 ChangedLine = tuple[str, str]
 """(`-` or `+`, the line)."""
 
@@ -96,7 +102,14 @@ def _file(name: str, lines: tuple[ChangedLine, ...], decided: set[str]) -> Html:
     return folded(element("code", name), *shown, more, opened=True)
 
 
-def first_step(trace: Trace, parted: Difference | None, step: Step | None) -> tuple[int, int] | None:
+def first_steps(traces: tuple[Trace, Trace], parted: Difference | None) -> tuple[Highlight, Highlight]:
+    """Return the places of the steps at which two runs part, as pictures highlight them."""
+    steps = (parted.here, parted.there) if parted else (None, None)
+    first, second = (_first_step(trace, parted, step) for trace, step in zip(traces, steps, strict=True))
+    return first, second
+
+
+def _first_step(trace: Trace, parted: Difference | None, step: Step | None) -> Highlight:
     """Return the place of one side's first differing step, as pictures highlight it; None where it has none."""
     journey = next((j for j in trace.journeys if parted and j.number == parted.journey), None)
     if journey is None or step is None:

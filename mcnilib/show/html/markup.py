@@ -53,6 +53,11 @@ def void_element(tag: str, **attributes: str) -> Html:
     return Html(f"<{start}>")
 
 
+def option_html(text: str, value: str, *, chosen: bool) -> Html:
+    """Return a choice of a list."""
+    return element("option", text, value=value, selected="selected" if chosen else "")
+
+
 def block(*content: str, **attributes: str) -> Html:
     """Return a part of a panel: the style sheet of panels applies to it."""
     return element("div", *content, **{"class_": "mcni"} | attributes)

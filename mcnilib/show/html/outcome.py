@@ -31,6 +31,12 @@ def verdict_html(trace: Trace) -> Html:
     return status(verdict_lines(trace), class_="mcni mcni-verdict")
 
 
+def because_html(trace: Trace, *more: str) -> Html:
+    """Return why a conversation ended so, and `more`, without what its verdict says already."""
+    reasons = [line for line in (*because(trace), *more) if line not in trace.notes]
+    return block(*(element("div", sentence(line)) for line in reasons)) if reasons else Html()
+
+
 def reasons_html(story: Scenario, settings: Settings, remark: Remark = no_remark) -> Html:
     """Return why it ended so, a remark, and what the document says."""
     trace, claim, more = story.run(settings), story.claim(settings), remark(story, settings)

@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from mcnilib.show.html.markup import DECIDED, Html, code, element, joined
+from mcnilib.show.html.markup import DECIDED, Html, code, element, joined, option_html
 from mcnilib.trace.explain import packet_name, place_name
 from mcnilib.trace.trace import DEPTHS, Depth, Fate, Journey, Stage, Step, Trace
 
@@ -38,6 +38,9 @@ class Row:
     changed: str
     fate: Fate
 
+    def __str__(self) -> str:
+        return f"{self.packet}, {self.where}: {self.what}"
+
 
 def rows(trace: Trace, depth: str = "hops") -> tuple[Row, ...]:
     """Return the steps of a depth as rows. Raises: ValueError for a depth that is not in DEPTHS."""
@@ -55,12 +58,7 @@ def rows(trace: Trace, depth: str = "hops") -> tuple[Row, ...]:
 
 def depth_options() -> Html:
     """Return the depths as the options of a list, of which every hop is chosen."""
-    return joined(
-        *(
-            element("option", text, value=depth, **{"selected": "selected"} if depth == Depth.HOPS else {})
-            for depth, text in DEPTH_LABELS.items()
-        )
-    )
+    return joined(*(option_html(text, depth, chosen=depth == Depth.HOPS) for depth, text in DEPTH_LABELS.items()))
 
 
 def _told(journey: Journey, step: Step, depth: str) -> bool:

@@ -125,6 +125,11 @@ def link_graph(world: World) -> nx.Graph:
     return graph
 
 
+def plan_around(world: World, trace: Trace) -> Plan:
+    """Return the plan of a world for a conversation: what takes part in it, and nothing else."""
+    return plan_of(world).look_at(focus_of(world, trace)).fold(taking_part(world, trace))
+
+
 def focus_of(world: World, *traces: Trace) -> frozenset[str]:
     """Name what takes part in conversations, with the routers between the segments."""
     members = {m.host: m.members for m in plan_of(world).machines}

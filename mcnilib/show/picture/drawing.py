@@ -26,7 +26,7 @@ from mcnilib.show.layout.edge_routing import (
 )
 from mcnilib.show.layout.geometry import Point, Polyline, shift
 from mcnilib.show.layout.markers import number_rect, place_markers, place_numbers, spot_without_line
-from mcnilib.show.layout.plan import Plan, focus_of, plan_of, taking_part
+from mcnilib.show.layout.plan import Plan, plan_around
 from mcnilib.show.layout.scene import Arrow, Cable, Callout, Label, Layout, Scene, Waypoint
 from mcnilib.show.layout.world_layout import place_world
 from mcnilib.trace.explain import tell
@@ -64,7 +64,7 @@ def lay_out(world: World, trace: Trace, plan: Plan | None = None, highlight: tup
     Without a plan the world gets its own: what takes part in the conversation, and nothing else. `highlight` is a
     packet's number and the index of one of its steps: the way up to there is emphasised.
     """
-    plan = plan or plan_of(world).look_at(focus_of(world, trace)).fold(taking_part(world, trace))
+    plan = plan or plan_around(world, trace)
     layout = _layout(_LayoutInput(_outline(world), plan, world))
     bundles = _bundles(layout, trace)
     lines = route_edges(layout, bundles)
@@ -82,9 +82,11 @@ def lay_out(world: World, trace: Trace, plan: Plan | None = None, highlight: tup
     return Drawing(scene, (*samples(plan, lines), *arrows), callouts, labels, works, title, description, trail)
 
 
-def lay_out_steps(world: World, trace: Trace, plan: Plan, steps: Iterable[tuple[int, int]]) -> Iterator[Drawing]:
-    """Yield the drawing of each of some steps (packet, index), as `lay_out` makes it; only their trails differ."""
-    whole = lay_out(world, trace, plan)
+def lay_out_steps(
+    whole: Drawing, world: World, trace: Trace, plan: Plan, steps: Iterable[tuple[int, int]]
+) -> Iterator[Drawing]:
+    """Yield the drawing of each of some steps (packet, index), as `lay_out` makes it; from that of the whole only their
+    trails differ."""
     layout = _layout(_LayoutInput(_outline(world), plan, world))
     bundles = _bundles(layout, trace)
     lines = route_edges(layout, bundles)

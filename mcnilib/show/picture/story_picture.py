@@ -12,7 +12,7 @@ from functools import lru_cache
 from mcnilib.cluster.settings import Settings
 from mcnilib.scenarios.scenario import Scenario, neighbours
 from mcnilib.show.layout.plan import Plan, focus_of, plan_of, taking_part
-from mcnilib.show.picture.drawing import Drawing, lay_out
+from mcnilib.show.picture.drawing import Drawing, lay_out, lay_out_steps
 from mcnilib.trace.trace import Trace
 from mcnilib.world.world import World
 
@@ -40,8 +40,12 @@ def picture_of(
 def _picture(
     story: Scenario, settings: Settings, highlight: tuple[int, int] | None, everything: bool, narrow: bool
 ) -> Drawing:
-    plan = plan_for(story, settings, everything)
-    return lay_out(story.world(settings), story.run(settings), plan.stack() if narrow else plan, highlight)
+    world, trace, plan = story.world(settings), story.run(settings), plan_for(story, settings, everything)
+    plan = plan.stack() if narrow else plan
+    if highlight is None:
+        return lay_out(world, trace, plan)
+    whole = _picture(story, settings, None, everything, narrow)
+    return next(lay_out_steps(whole, world, trace, plan, [highlight]))
 
 
 def picture_in(story: Scenario, settings: Settings, world: World, trace: Trace, *, narrow: bool = False) -> Drawing:

@@ -15,11 +15,12 @@ from mcnilib.cluster.settings import Settings
 from mcnilib.scenarios.scenario import Scenario
 from mcnilib.show.html.diff import (
     MOST_CHANGES,
+    RUN_NAMES,
     changed_state,
     course_html,
     difference_html,
     differing_names,
-    first_step,
+    first_steps,
     state_changes_html,
 )
 from mcnilib.show.html.markup import Bundle, Html, block, element, error_boundary, error_html, joined, static_fallback
@@ -33,9 +34,6 @@ from mcnilib.show.widgets.frame import PanelFrame
 from mcnilib.show.widgets.trace_view import Picture
 from mcnilib.trace.explain import Difference, course_difference, difference, verdict
 from mcnilib.trace.trace import Trace
-
-RUN_NAMES = ("A", "B")
-"""What the two runs are called."""
 
 NARROWEST = "366px"
 """A picture narrower than this cannot be read: where two of them do not fit beside each other, they stand below."""
@@ -99,10 +97,9 @@ class SideBySide(PanelFrame):
     def drawings(self, *, marked: bool = True) -> tuple[Drawing, Drawing]:
         """Lay out both pictures in the same places; `marked` emphasises the steps at which they part."""
         traces, parted, plan = self._traces(), self._parted() if marked else None, self._plan()
-        steps = (parted.here, parted.there) if parted else (None, None)
         first, second = (
-            lay_out(self.story.world(settings), trace, plan, first_step(trace, parted, step))
-            for settings, trace, step in zip(self.settings, traces, steps, strict=True)
+            lay_out(self.story.world(settings), trace, plan, step)
+            for settings, trace, step in zip(self.settings, traces, first_steps(traces, parted), strict=True)
         )
         return first, second
 

@@ -227,7 +227,7 @@ class TraceView(widgets.VBox):  # type: ignore[misc]
         """Offer the steps at the chosen depth, and show the whole conversation."""
         if self._drawn:
             chosen = rows(self._drawn, self.depth.value)
-            self.stepper.offer([((row.journey, row.index), f"{row.packet}, {row.where}: {row.what}") for row in chosen])
+            self.stepper.offer([((row.journey, row.index), str(row)) for row in chosen])
 
     @error_boundary
     def _show_step(self, at: StepKey | None) -> None:

@@ -3,6 +3,7 @@ import { listenToAxis, setMarks, stop } from "./axis.js";
 import { ask, complain, start } from "./engine.js";
 import "./exercises.js";
 import "./machines.js";
+import { arrow, setStepper } from "./steps.js";
 
 const KEPT = 400;  // answers that are remembered
 const PATIENCE = 250;  // milliseconds before the page says that it works on an answer
@@ -97,7 +98,8 @@ function paint(answer, history) {
   part(article, "notebook").href = answer.notebook;
   part(article, "copied").textContent = "";
   setControls(article, answer.settings);
-  setStepper(article, answer);
+  setStepper(article, answer.step, answer.steps.length, answer.step ? answer.steps[answer.step - 1] : `${answer.steps.length} steps`);
+  part(article, "depth").value = answer.depth;
   setMarks(part(article, "times"), answer.step);
   setComparison(article, answer.against);
   shown = { article, step: answer.step, depth: answer.depth, against: pinned(answer) };
@@ -139,18 +141,6 @@ function setComparison(article, against) {
     name.textContent = `${side.toUpperCase()}: ${says || (side === "a" ? "the pinned state" : "still the same; change a setting")}`;
   });
   article.querySelector('[data-pin=""]').hidden = !against;
-}
-
-function setStepper(article, { step, steps, depth }) {
-  const slider = part(article, "at");
-  slider.max = steps.length;
-  slider.value = step;
-  const where = step ? `step ${step} of ${steps.length}: ${steps[step - 1]}` : `${steps.length} steps`;
-  slider.setAttribute("aria-valuetext", where);
-  part(article, "where").textContent = where;
-  part(article, "depth").value = depth;
-  for (const button of article.querySelectorAll("[data-move]"))
-    button.disabled = button.dataset.move === "1" ? step === steps.length : step === 0;
 }
 
 function select(article) {
@@ -209,9 +199,8 @@ function move(by) {
 }
 
 function onKey(event) {
-  const by = { ArrowLeft: -1, ArrowRight: 1 }[event.key];
-  if (!by || event.ctrlKey || event.altKey || event.metaKey || event.shiftKey) return;
-  if (event.target.closest("input, select, textarea, .picture, .table, .times")) return;
+  const by = arrow(event);
+  if (!by) return;
   event.preventDefault();
   move(by);
 }

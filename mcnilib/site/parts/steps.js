@@ -2,6 +2,25 @@
 
 const part = (root, name) => root.querySelector(`[data-part="${name}"]`);
 
+// Shows where one stands, 0 for the whole conversation; `says` tells it in words.
+export function setStepper(root, step, last, says) {
+  const slider = part(root, "at");
+  const where = step ? `step ${step} of ${last}: ${says}` : says;
+  slider.max = last;
+  slider.value = step;
+  slider.setAttribute("aria-valuetext", where);
+  part(root, "where").textContent = where;
+  for (const button of root.querySelectorAll("[data-move]"))
+    button.disabled = step === (button.dataset.move === "1" ? last : 0);
+}
+
+// Returns the steps an arrow key goes on, 1 or -1; nothing for other keys, and where an arrow has another meaning.
+export function arrow(event) {
+  if (event.ctrlKey || event.altKey || event.metaKey || event.shiftKey) return undefined;
+  if (event.target.closest?.("input, select, textarea, .picture, .table, .times")) return undefined;
+  return { ArrowLeft: -1, ArrowRight: 1 }[event.key];
+}
+
 export class Steps {
   // `root` holds the parts, `packed` is what mcnilib.show.walkthrough packs; `onStep` hears which step is shown.
   constructor(root, { onStep = () => {} } = {}) {
@@ -20,7 +39,6 @@ export class Steps {
 
   take(packed, step = 0) {
     this.packed = packed;
-    part(this.root, "at").max = this.last;
     this.show(step);
   }
 
@@ -44,13 +62,7 @@ export class Steps {
     part(this.root, "picture").innerHTML = this.html(picture);
     part(this.root, "listing").innerHTML = this.html(listing);
     this.mark();
-    const slider = part(this.root, "at");
-    const where = this.step ? `step ${this.step} of ${this.last}: ${says}` : says;
-    slider.value = this.step;
-    slider.setAttribute("aria-valuetext", where);
-    part(this.root, "where").textContent = where;
-    for (const button of this.root.querySelectorAll("[data-move]"))
-      button.disabled = this.step === (button.dataset.move === "1" ? this.last : 0);
+    setStepper(this.root, this.step, this.last, says);
     this.onStep(this.step);
   }
 
@@ -66,9 +78,8 @@ export class Steps {
   }
 
   onKey(event) {
-    const by = { ArrowLeft: -1, ArrowRight: 1 }[event.key];
-    if (!by || this.last < 1 || event.ctrlKey || event.altKey || event.metaKey || event.shiftKey) return;
-    if (event.target.closest?.("input, select, textarea, .picture, .table")) return;
+    const by = arrow(event);
+    if (!by || this.last < 1) return;
     event.preventDefault();
     this.move(by);
   }
