@@ -21,6 +21,7 @@ from mcnilib.site.library import library
 from mcnilib.site.single import walk_html
 from mcnilib.site.summary import conclusion_page
 from mcnilib.site.workbench import exercises_html, machines_html
+from mcnilib.snapshots.archive import MAX_FILES, MAX_UNPACKED
 from mcnilib.snapshots.folder import script
 
 FIRST = "macvlan-to-calico-across-nodes"
@@ -75,12 +76,14 @@ def explorer(articles: Mapping[str, Html]) -> Page:
 
 def own_cluster() -> Page:
     """Return the page that reads what is dropped onto it; before its script runs it says what it would do."""
+    limits = {"most_files": MAX_FILES, "most_bytes": MAX_UNPACKED}
+    parts = limits | {"depths": depth_options(), "walk": walk_html({}, 0)}
     return Page(
         "cluster.html",
         "Your cluster",
         "Your own cluster",
         "Drop what you collected on your nodes, and follow a packet through it. Nothing leaves the browser.",
-        Html(Template(site_part("cluster.html")).substitute(depths=depth_options(), walk=walk_html({}, 0))),
+        Html(Template(site_part("cluster.html")).substitute(parts)),
         script="own.js",
     )
 

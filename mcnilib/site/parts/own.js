@@ -2,10 +2,10 @@
 import { ask } from "./engine.js";
 import { Steps } from "./steps.js";
 
-const MOST_FILES = 60000, MOST_BYTES = 256 << 20;  // as mcnilib/snapshots/archive.py has them
 const MAY_BE = /(^|\.)(txt|json|gz|tgz|tar|zip)$|^[^.]+$/i;  // of a folder; whoever chooses a file has chosen it
 
 const byId = id => document.getElementById(id);
+const MOST_FILES = Number(byId("given").dataset.mostFiles), MOST_BYTES = Number(byId("given").dataset.mostBytes);
 const form = byId("question");
 const steps = new Steps(byId("answer"));
 let given;       // what the interpreter reads: {files: [{name, at}]}, {text} or {example}
