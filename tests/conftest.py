@@ -9,6 +9,7 @@ import hypothesis
 import pytest
 
 HERE = Path(__file__).parent
+BROWSER = HERE / "browser"
 
 EXCUSE = "this kernel"
 """A skip whose reason contains these words stays a skip in CI: no package can be installed to repair it."""
@@ -36,11 +37,21 @@ def pytest_configure(config: pytest.Config) -> None:
 
 def pytest_ignore_collect(collection_path: Path, config: pytest.Config) -> bool | None:
     """Keep the quick selection from loading what drives a browser."""
-    return True if config.getoption("quick") and collection_path == HERE / "browser" else None
+    return True if config.getoption("quick") and collection_path == BROWSER else None
 
 
+def _alone(item: pytest.Item) -> str:
+    """Name the group whose tests one worker runs in turn: all of a browser, all of the kernel, or the item's file."""
+    if BROWSER in item.path.parents:
+        return "browser"
+    return "kernel" if item.get_closest_marker("kernel") else str(item.path)
+
+
+@pytest.hookimpl(tryfirst=True)
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    """Leave out what the quick selection has no time for."""
+    """Leave out what the quick selection has no time for; tell several workers (`-n`) what stays together."""
+    for item in items:
+        item.add_marker(pytest.mark.xdist_group(_alone(item)))
     if config.getoption("quick"):
         chosen = [item for item in items if not LEFT_OUT & {mark.name for mark in item.iter_markers()}]
         config.hook.pytest_deselected(items=[item for item in items if item not in {*chosen}])

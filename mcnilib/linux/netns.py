@@ -81,7 +81,7 @@ class Netns:
     @cached_property
     def own_addresses(self) -> frozenset[IPv4Address]:
         """The addresses of all devices."""
-        return frozenset(address.ip for link in self.links for address in link.addresses)
+        return self.fib.own_addresses
 
     @cached_property
     def asked_ports(self) -> frozenset[Range]:

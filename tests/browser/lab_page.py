@@ -31,6 +31,18 @@ RUN_ALL = """() => {
   window.mcniRan = null;
   window.jupyterapp.commands.execute('notebook:run-all-cells').then(() => { window.mcniRan = true; });
 }"""
+AT_REST = """() => new Promise(resolve => {
+  const list = window.jupyterapp.shell.currentWidget.content.node.querySelector('.jp-WindowedPanel-outer');
+  let before = '', alike = 0;
+  const look = () => {
+    const now = list ? `${list.scrollTop} ${list.scrollHeight}` : '';
+    alike = now === before ? alike + 1 : 0;
+    before = now;
+    alike < 20 ? requestAnimationFrame(look) : resolve(true);
+  };
+  look();
+})"""
+"""The list of cells scrolls to the last one for a while after all have run; what is clicked meanwhile moves away."""
 FAILURES = """() => window.jupyterapp.shell.currentWidget.content.widgets.flatMap(
   cell => (cell.model.toJSON().outputs ?? []).filter(o => o.output_type === 'error').map(o => `${o.ename}: ${o.evalue}`)
 )"""
@@ -135,6 +147,7 @@ class LabPage:
         self.page.evaluate(RUN_ALL)
         self.page.wait_for_function("() => window.mcniRan !== null")
         self.wait_idle()
+        self.page.evaluate(AT_REST)
         assert (failures := self.page.evaluate(FAILURES)) == [], failures
         return self
 

@@ -9,6 +9,7 @@ from kernel_worlds import ANSWERED, CASES, chains
 from small_worlds import mac, namespace, plug, routed, talk
 
 from mcnilib.errors import Unsupported
+from mcnilib.kernel.fuzz.case import parse_case, simulated
 from mcnilib.linux.chance import Chance
 from mcnilib.linux.netfilter.iptables.save import parse_tables
 from mcnilib.snapshots.question import read_flow
@@ -18,6 +19,18 @@ from mcnilib.trace.stack.host import Host
 from mcnilib.trace.stack.icmp import route_error_allowed
 from mcnilib.trace.trace import Fate, Stage, Verdict
 from mcnilib.world.world import World
+
+
+def local_gateway(rule: str) -> list[str]:
+    local = "b: ip route add local 10.0.2.1 dev eth0 table 66"
+    case = "\n".join(["world routers", local, f"b: ip rule add {rule}", "from b to tcp:10.0.1.2:80 at a"])
+    return [trace.outcome.verdict.value for trace, _ in simulated(parse_case(case, "case"))]
+
+
+def test_nobody_can_tell_whether_a_local_route_to_the_gateway_was_there_before_the_route() -> None:
+    with pytest.raises(Unsupported, match=r"asked only if `default via 10\.0\.2\.1 dev eth0` was added first"):
+        local_gateway("from all iif lo lookup 66")
+    assert local_gateway("from all iif eth0 lookup 66") == ["connected"]
 
 
 def filter_rules(*rules: str, policy: str = "ACCEPT") -> str:

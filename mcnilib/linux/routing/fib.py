@@ -131,6 +131,16 @@ class Fib:
         return equal_defaults(self._live)
 
     @cached_property
+    def own_addresses(self) -> frozenset[IPv4Address]:
+        """The addresses of all devices."""
+        return frozenset(address.ip for link in self.links for address in link.addresses)
+
+    @cached_property
+    def added_local(self) -> tuple[Route, ...]:
+        """The local routes that somebody added: the kernel adds one for each address itself."""
+        return tuple(route for route in self.routes if route.type is RouteType.LOCAL and route.proto != "kernel")
+
+    @cached_property
     def _by_table(self) -> dict[str, list[Route]]:
         tables: dict[str, list[Route]] = {}
         for route in self._live:

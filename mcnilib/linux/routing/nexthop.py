@@ -5,10 +5,10 @@ Source: fib_check_nh() and fib_create_info() in net/ipv4/fib_semantics.c (Linux 
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Set
+from collections.abc import Iterable
 from ipaddress import IPv4Address
 
-from mcnilib.errors import Refused
+from mcnilib.errors import Refused, Unsupported
 from mcnilib.linux.routing.fib import Fib, applies
 from mcnilib.linux.routing.route import ANY, REJECTING, SCOPES, UNCHOSEN, Query, Route, RouteType, scope_id
 
@@ -39,8 +39,7 @@ def _check_gateway(fib: Fib, route: Route, via: IPv4Address) -> None:
         if fib.address_type(via) != "UNICAST":
             raise Refused(f"Nexthop has invalid gateway: {route}", error="EINVAL")
         return
-    scope = max(scope_id(route.scope) + 1, SCOPES["link"])
-    way = _way(fib, route, scope)
+    way = _way(fib, route, _scope_of_gateway(route))
     if way is None:
         raise Refused(f"Nexthop has invalid gateway: {route}", error="ENETUNREACH")
     if way.type not in (RouteType.UNICAST, RouteType.LOCAL):
@@ -58,15 +57,26 @@ def device_of(fib: Fib, gateway: IPv4Address, table: str, netns: str) -> str:
     return way.dev
 
 
-def next_hop(route: Route, destination: IPv4Address, own: Set[IPv4Address]) -> IPv4Address:
-    """Return whom the packet is handed to: the gateway, or the destination itself; `own` are the devices' addresses.
+def next_hop(fib: Fib, route: Route, destination: IPv4Address, netns: str) -> IPv4Address:
+    """Return whom the packet is handed to: the gateway, or the destination itself.
 
-    A gateway that is an address of the namespace is one of its own devices in other words, and is not asked.
+    A gateway that was an address of the namespace when the route was added is one of its own devices in other words,
+    and is not asked.
     Source: fib_check_nh_v4_gw() in net/ipv4/fib_semantics.c, rt_set_nexthop() in net/ipv4/route.c.
+    Raises: Unsupported when somebody added a local route to the gateway: was it there before this route?
     """
-    if route.via is None or (route.via in own and not route.onlink):
+    if route.via is None or (route.via in fib.own_addresses and not route.onlink):
         return destination
+    if not route.onlink and any(route.via in local.dst for local in fib.added_local):
+        found = _way(fib, route, _scope_of_gateway(route))
+        if found in fib.added_local:
+            made = f"`{str(found).strip()}` makes the gateway {route.via} an address of {netns} itself"
+            raise Unsupported(f"{made}: the gateway is asked only if `{str(route).strip()}` was added first")
     return route.via
+
+
+def _scope_of_gateway(route: Route) -> int:
+    return max(scope_id(route.scope) + 1, SCOPES["link"])
 
 
 def _way(fib: Fib, route: Route, scope: int) -> Route | None:

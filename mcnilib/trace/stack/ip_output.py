@@ -36,7 +36,7 @@ def leave(at: Recorder, decision: Decision, iif: str) -> Position:
     host, skb, route = at.host, at.skb, decision.route
     link = host.links[decision.device]
     hook = Hook("POSTROUTING", at, iif=iif, oif=link.name)
-    hook.next_hop = next_hop(route, skb.packet.dst, host.netns.own_addresses)
+    hook.next_hop = next_hop(host.netns.fib, route, skb.packet.dst, host.name)
     if not hook.run():
         return None
     if link.name == "lo":
@@ -90,7 +90,7 @@ def _no_carrier(at: Recorder, link: Link, next_ip: IPv4Address) -> None:
 def _transmit(at: Recorder, link: Link, route: Route) -> Position:
     """Resolve the next hop and put the frame on the wire."""
     host, skb, packet = at.host, at.skb, at.skb.packet
-    mac = resolve(at, link, next_hop(route, packet.dst, host.netns.own_addresses))
+    mac = resolve(at, link, next_hop(host.netns.fib, route, packet.dst, host.name))
     if mac is None:
         icmp_send(at, 3, 1, after=RESOLUTION_TIMEOUT)
         return None
@@ -134,7 +134,7 @@ def _taker(at: Recorder, link: Link, frame: Frame) -> Receiver | None:
 def _encapsulate(at: Recorder, link: Link, route: Route) -> Position:
     """Wrap the packet for its tunnel; the outer packet starts again as the namespace's own."""
     host, skb = at.host, at.skb
-    next_ip = next_hop(route, skb.packet.dst, host.netns.own_addresses)
+    next_ip = next_hop(host.netns.fib, route, skb.packet.dst, host.name)
     mac = resolve(at, link, next_ip) if link.has_arp else ""
     if mac is None:
         icmp_send(at, 3, 1, after=RESOLUTION_TIMEOUT)
