@@ -24,18 +24,21 @@ from mcnilib.cli.common import (
     add_settings,
     add_story,
     add_table,
+    add_try,
     add_verb,
+    after_commands,
     chosen_settings,
     picture_file,
     status_of,
     story_named,
+    was_and_now,
+    what_was,
 )
 from mcnilib.cli.parser import Parser
-from mcnilib.cluster.settings import Settings
 from mcnilib.errors import McniError, MissingExtra, printable
 from mcnilib.progress import shown
 from mcnilib.scenarios import Scenario, all_scenarios, scenarios
-from mcnilib.trace.trace import Depth
+from mcnilib.trace.trace import Depth, Trace
 
 EXAMPLES = """examples:
   mcni list
@@ -44,6 +47,7 @@ EXAMPLES = """examples:
   mcni run 7 --kube-proxy 1.30 --be-liberal 1 --restarted yes --table
   mcni run 7 --workaround "host route back" --picture path.svg
   mcni run 7 --protocol udp --json
+  mcni run 7 --try "node1: iptables -D KUBE-FORWARD 1"
   mcni state 7 node1 "iptables-save -t filter"
   mcni state 7 mac1 "ip route show table 100"
   mcni link 7 --kube-proxy 1.30 --be-liberal 1
@@ -141,6 +145,7 @@ def _add_run(verbs: Any) -> None:
     said = "run one conversation and say what becomes of it"
     run = add_verb(verbs, "run", said, run_scenario, EXAMPLES, TRACE_JSON)
     add_story(run)
+    add_try(run)
     add_table(run)
     run.add_argument("--picture", metavar="FILE", type=picture_file, help="write the picture; .svg, .png or .pdf")
     add_patience(run)
@@ -182,28 +187,32 @@ def run_scenario(arguments: argparse.Namespace) -> int:
     """Run one conversation; print the verdict, and what else was asked for."""
     story = story_named(arguments.scenario)
     settings = chosen_settings(story, arguments)
-    trace = story.run(settings, arguments.patience)
+    before = story.run(settings, arguments.patience)
+    world = after_commands(story.world(settings), arguments.tried)
+    trace = story.run_in(world, settings, arguments.patience) if arguments.tried else before
     if arguments.json:
         from mcnilib.trace.export import trace_to_json
 
+        was = what_was(before if arguments.tried else None, arguments.tried)
         head = {"scenario": story.name, "settings": settings.texts()}
-        print(json.dumps(head | trace_to_json(trace), indent=1))
+        print(json.dumps(head | was | trace_to_json(trace), indent=1))
     else:
-        _print_run(story, settings, trace, arguments)
+        print(f"{story.number}. {story.title} ({settings})")
+        print(*_told(before, trace, arguments), sep="\n")
     if arguments.picture:
         with shown(f"mcni: drawing {printable(str(arguments.picture))}"):
             from mcnilib.show.picture.files import save_picture  # takes most of the time
             from mcnilib.show.picture.story_picture import plan_for
 
-            save_picture(arguments.picture, story.world(settings), trace, plan_for(story, settings))
+            save_picture(arguments.picture, world, trace, plan_for(story, settings))
     return status_of(trace)
 
 
-def _print_run(story: Scenario, settings: Settings, trace: Any, arguments: argparse.Namespace) -> None:
+def _told(before: Trace, trace: Trace, arguments: argparse.Namespace) -> list[str]:
     from mcnilib.trace.explain import tell, verdict
 
-    print(f"{story.number}. {story.title} ({settings})")
-    print(*(tell(trace, arguments.depth or Depth.HOPS) if arguments.table else [verdict(trace)]), sep="\n")
+    told = tell(trace, arguments.depth or Depth.HOPS) if arguments.table else [verdict(trace)]
+    return [*was_and_now(before, trace), *told[1:]] if arguments.tried else told
 
 
 def print_state(arguments: argparse.Namespace) -> int:

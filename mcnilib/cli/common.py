@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import json
 import re
+import shlex
 import sys
 from collections.abc import Callable, Iterable
 from contextlib import suppress
@@ -13,9 +14,12 @@ from typing import Any
 
 from mcnilib.cli.parser import Parser
 from mcnilib.cluster.settings import Option, SettingError, Settings, option, options
+from mcnilib.errors import McniError, StateSyntaxError
 from mcnilib.scenarios import Scenario, ScenarioError, all_scenarios, scenarios
 from mcnilib.scenarios.scenario import OF_SOME
+from mcnilib.snapshots.question import changed
 from mcnilib.trace.trace import DEPTHS, Depth, Trace, Verdict
+from mcnilib.world.world import World
 from mcnilib.writing import WriteError, check_file, check_files_in, check_folder
 
 OWNER = "all_verbs"
@@ -69,6 +73,40 @@ def add_table(parser: Parser) -> None:
     parser.add_argument("--depth", choices=DEPTHS, help=f"how much the table tells (default: {Depth.HOPS})")
     parser.refuse("--table", "beside --json, which prints the whole trace", lambda parsed: parsed.json)
     parser.refuse("--depth", "without --table", lambda parsed: not (parsed.table or getattr(parsed, "page", None)))
+
+
+def add_try(parser: argparse.ArgumentParser) -> None:
+    """Add the option of commands that are carried out before the conversation, on the model alone."""
+    said = "carry out a command on the model first, and say what was and what is now; may be repeated"
+    parser.add_argument("--try", dest="tried", action="append", default=[], metavar="'NETNS: COMMAND'", help=said)
+
+
+def after_commands(world: World, commands: Iterable[str]) -> World:
+    """Return the world after commands that were typed behind `--try`. Raises: McniError, which says which is wrong."""
+    for command in commands:
+        try:
+            world = changed(world, command)
+        except StateSyntaxError as wrong:
+            raise wrong.inside(f"--try {command.partition(':')[0].strip()}: ") from None
+        except McniError as problem:
+            raise McniError(f"--try {shlex.quote(command)}: {problem}") from None
+    return world
+
+
+def was_and_now(before: Trace, after: Trace) -> list[str]:
+    """Say how a conversation ended without the commands behind `--try`, how it ends with them, and where both part."""
+    from mcnilib.trace.explain import parting, verdict
+
+    return [f"was: {verdict(before)}", f"now: {verdict(after)}", parting(before, after)]
+
+
+def what_was(before: Trace | None, commands: Iterable[str]) -> dict[str, object]:
+    """Return, for the JSON of a trace, the commands behind `--try` and how the conversation ended without them."""
+    if before is None:
+        return {}
+    from mcnilib.trace.export import trace_to_json
+
+    return {"tried": list(commands), "was": trace_to_json(before)["outcome"]}
 
 
 def add_patience(parser: argparse.ArgumentParser) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import json
 import shlex
+from dataclasses import replace
 from typing import Any
 
 from mcnilib.cli import page, pcap
@@ -13,7 +14,9 @@ from mcnilib.cli.common import (
     add_settings,
     add_story,
     add_table,
+    add_try,
     add_verb,
+    after_commands,
     chosen_settings,
     html_file,
     new_folder,
@@ -22,6 +25,8 @@ from mcnilib.cli.common import (
     seconds,
     status_of,
     story_named,
+    was_and_now,
+    what_was,
 )
 from mcnilib.cli.parser import Parser
 from mcnilib.cluster.kube_proxy.modes import instead
@@ -40,6 +45,7 @@ EXAMPLES = """examples:
   mcni trace here --from mac1 --to udp:10.233.101.2:53 --listen cal2:53 --json
   mcni trace here --from mac1 --to tcp:10.233.101.2:80 --pcap captures
   mcni trace here --from mac1 --to tcp:10.233.101.2:80 --page lost.html
+  mcni trace here --from mac1 --to tcp:10.233.101.2:80 --try "node1: iptables -D KUBE-FORWARD 1"
 
   mcni collect --script > collect.sh              # run it on each node, as root: sh collect.sh > node1.txt
   mcni trace node1.txt node2.txt --segment lan=node1/eth0,node2/eth0 --from 10.244.1.5 --to tcp:10.244.2.7:80
@@ -79,6 +85,7 @@ def _add_trace(verbs: Any) -> None:
     trace.add_argument("--segment", action="append", default=[], metavar=SEGMENT, help=SEGMENT_HELP)
     trace.add_argument("--patience", type=seconds, default=5.0, metavar="SECONDS", help="how long the client waits")
     trace.refuse("--listen", "for ICMP, which no server answers", lambda parsed: parsed.to.lower().startswith("icmp"))
+    add_try(trace)
     add_table(trace)
     _add_files(trace)
 
@@ -124,15 +131,23 @@ def trace_snapshot(arguments: argparse.Namespace) -> int:
     listeners = read_listeners(arguments.listen)
     with shown(_going_on("reading", *arguments.snapshot)):
         snapshot = open_snapshot(*arguments.snapshot, segments=map(read_segment, arguments.segment))
+    found = replace(snapshot, world=after_commands(snapshot.world, arguments.tried))
     with shown(_going_on("following the packets through", *arguments.snapshot)):
-        trace = snapshot.trace(flow, listeners)
+        before = snapshot.trace(flow, listeners) if arguments.tried else None
+        trace = found.trace(flow, listeners)
     if arguments.json:
         from mcnilib.trace.export import trace_to_json
 
         head = {"snapshot": snapshot.name, "from": arguments.netns, "to": arguments.to}
-        print(json.dumps(head | trace_to_json(trace), indent=1))
+        print(json.dumps(head | what_was(before, arguments.tried) | trace_to_json(trace), indent=1))
     else:
-        print(*_told(trace, arguments), sep="\n")
+        print(*_told(before, trace, arguments), sep="\n")
+    _write_files(arguments, found, trace)
+    return status_of(trace)
+
+
+def _write_files(arguments: argparse.Namespace, snapshot: Snapshot, trace: Trace) -> None:
+    """Write the conversation as the files that were asked for."""
     if arguments.picture:
         with shown(_going_on("drawing", arguments.picture)):
             from mcnilib.show.picture.files import save_picture  # takes most of the time
@@ -144,7 +159,6 @@ def trace_snapshot(arguments: argparse.Namespace) -> int:
     if arguments.page:
         title = f"From {arguments.netns} to {arguments.to}"
         page.write_trace(arguments.page, snapshot.world, trace, (title, _asked(arguments)), arguments.depth)
-    return status_of(trace)
 
 
 def _asked(arguments: argparse.Namespace) -> str:
@@ -152,13 +166,15 @@ def _asked(arguments: argparse.Namespace) -> str:
     words = ["mcni", "trace", *map(str, arguments.snapshot), "--from", arguments.netns, "--to", arguments.to]
     words += ["--source", arguments.source] if arguments.source else []
     words += [word for name in ("listen", "segment") for one in getattr(arguments, name) for word in (f"--{name}", one)]
+    words += [word for command in arguments.tried for word in ("--try", command)]
     return shlex.join(words)
 
 
-def _told(trace: Trace, arguments: argparse.Namespace) -> list[str]:
+def _told(before: Trace | None, trace: Trace, arguments: argparse.Namespace) -> list[str]:
     from mcnilib.trace.explain import tell, verdict
 
     printed = tell(trace, arguments.depth or Depth.HOPS) if arguments.table else [verdict(trace), *trace.notes]
+    printed = [*was_and_now(before, trace), *printed[1:]] if before else printed
     advice = instead(verdict(trace))
     return [printable(x) for x in (*printed, *([advice] if advice else []))]
 

@@ -19,7 +19,6 @@ from mcnilib.errors import McniError, NotThere, error_text
 from mcnilib.scenarios import scenario
 from mcnilib.scenarios.scenario import Scenario
 from mcnilib.trace.explain import verdict
-from mcnilib.trace.run import run
 from mcnilib.trace.trace import Trace
 from mcnilib.world.commands import do
 from mcnilib.world.listing import listing
@@ -115,7 +114,7 @@ class Exercise:
 
     def _judged(self, world: World, typed: tuple[Typed, ...]) -> Attempt:
         stories = self._stories()
-        traces = [run(world, story.flow(self.settings), story.listeners(self.settings)) for story in stories]
+        traces = [story.run_in(world, self.settings) for story in stories]
         unlike = (number for number, trace in enumerate(traces) if trace.outcome.works is not self.works)
         shown = next(unlike, 0)
         broken = self._broken(world, [command for command in typed if command.shows is None])

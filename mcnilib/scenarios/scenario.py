@@ -135,6 +135,11 @@ class Scenario:
         """Run the conversation; traces are remembered, because they only depend on the arguments."""
         return _run(self, settings, self.patience if patience is None else patience)
 
+    def run_in(self, world: World, settings: Settings, patience: float | None = None) -> Trace:
+        """Run the conversation in another world than the settings lead to: one that commands have changed."""
+        flow = replace(self.flow(settings), patience=self.patience if patience is None else patience)
+        return run(world, flow, self.listeners(settings))
+
     def outcome(self, settings: Settings) -> Outcome:
         """Return how the conversation ends; less work than `run` where the settings change nothing it meets."""
         return _outcome(self, settings)
@@ -170,5 +175,4 @@ def _outcome(scenario: Scenario, settings: Settings) -> Outcome:
 
 @lru_cache(maxsize=4096)
 def _run(scenario: Scenario, settings: Settings, patience: float) -> Trace:
-    flow = replace(scenario.flow(settings), patience=patience)
-    return run(scenario.world(settings), flow, scenario.listeners(settings))
+    return scenario.run_in(scenario.world(settings), settings, patience)

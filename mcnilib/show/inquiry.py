@@ -10,7 +10,7 @@ from mcnilib.show.layout.plan import Plan, plan_around
 from mcnilib.snapshots.question import changed, read_flow, read_listeners
 from mcnilib.snapshots.snapshot import Snapshot
 from mcnilib.trace.branches import parts
-from mcnilib.trace.explain import difference, part_name, verdict
+from mcnilib.trace.explain import part_name, parting, verdict
 from mcnilib.trace.trace import Trace, Verdict
 from mcnilib.world.world import World
 
@@ -40,11 +40,7 @@ class Findings:
         """How the changed state differs from the snapshot: its verdict, and the first step that differs."""
         if self.before is None:
             return Html()
-        parted = difference(self.before, self.trace)
-        lines = (
-            f"Without the commands: {verdict(self.before)}",
-            f"First difference: {parted}" if parted else "No step differs: these lines do not matter here.",
-        )
+        lines = f"Without the commands: {verdict(self.before)}", parting(self.before, self.trace)
         return block(*(element("div", sentence(line)) for line in lines))
 
 

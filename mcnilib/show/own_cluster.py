@@ -90,12 +90,11 @@ def _reasons(trace: Trace) -> Html:
 
 
 def _command(inquiry: Inquiry) -> str:
-    """Return the command that asks the same; it knows no commands that are carried out before."""
-    if inquiry.commands.strip():
-        return ""
+    """Return the command that asks the same."""
     words = ["--from", inquiry.netns.strip(), "--to", inquiry.to.strip()]
     words += ["--source", inquiry.source.strip()] if inquiry.source.strip() else []
     words += [word for server in inquiry.servers for word in ("--listen", server)]
+    words += [word for line in inquiry.commands.splitlines() if line.strip() for word in ("--try", line.strip())]
     return element("p", "In a terminal: ", element("code", f"mcni trace SNAPSHOT {shlex.join(words)}"))
 
 

@@ -206,6 +206,12 @@ def difference(one: Trace, other: Trace) -> Difference | None:
     return _difference(one, other, _look)
 
 
+def parting(one: Trace, other: Trace) -> str:
+    """Say in which step two conversations part first."""
+    parted = difference(one, other)
+    return f"First difference: {parted}" if parted else "No step differs: these lines do not matter here."
+
+
 def course_difference(one: Trace, other: Trace) -> Difference | None:
     """Return the first step that takes a packet elsewhere or ends it otherwise; None when all go and end alike."""
     return _difference(one, other, _course)
