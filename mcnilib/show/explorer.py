@@ -1,7 +1,7 @@
 """What the explorer asks the model: a view as JSON, one answer as JSON. The page only puts it on the screen.
 
 A view is a state (what stands behind the question mark of a link), a step (0 is the whole conversation) and a depth;
-a second state may stand beside it, with which it is compared.
+a second state may stand beside it, with which it is compared. `everything` draws also what other settings use.
 Needs neither a notebook nor a file, so that it works in a browser.
 """
 
@@ -24,7 +24,7 @@ from mcnilib.show.html.outcome import reasons_html, verdict_lines
 from mcnilib.show.html.state import state_around
 from mcnilib.show.html.table import Row, rows, table_html
 from mcnilib.show.html.timeline import timeline_html
-from mcnilib.show.picture.story_picture import picture_of
+from mcnilib.show.picture.story_picture import picture_of, plan_for
 from mcnilib.show.picture.svg import to_svg
 from mcnilib.trace.explain import course_difference, difference
 from mcnilib.trace.trace import Trace
@@ -44,6 +44,7 @@ class View:
     depth: str = "hops"
     narrow: bool = False
     against: Settings | None = None
+    everything: bool = False
 
     @cached_property
     def trace(self) -> Trace:
@@ -87,11 +88,14 @@ class View:
             "table": table_html(self.trace, self.depth, self.at),
             "listing": state_around(self.story.world(self.settings), self.trace, self.at),
             "against": self._comparison(self.beside) if self.beside else None,
+            "everything": self.everything,
+            "folds": any(plan_for(self.story, one.settings).folded() for one in (self, self.beside) if one),
         }
 
     def _picture(self, highlight: Highlight, side: str = "") -> str:
         uid = f"mcni-{self.story.name}{side}{'-narrow' if self.narrow else ''}"
-        return to_svg(picture_of(self.story, self.settings, highlight, narrow=self.narrow), uid)
+        drawing = picture_of(self.story, self.settings, highlight, everything=self.everything, narrow=self.narrow)
+        return to_svg(drawing, uid)
 
     def _comparison(self, beside: View) -> Shown:
         """Return what is shown of the other state (A) beside this one (B)."""
@@ -129,14 +133,15 @@ class View:
 
 
 def parse_view(text: str) -> View:
-    """Read a view: `{"state": ..., "step": ..., "depth": ..., "narrow": true, "against": ...}`, of which a state is
-    enough.
+    """Read a view: `{"state": ..., "step": ..., "depth": ..., "narrow": true, "everything": true, "against": ...}`, of
+    which a state is enough.
 
     Raises: SettingError or ScenarioError for a state that does not exist, or two that are not of one scenario.
     """
     asked = json.loads(text)
     step, depth = asked.get("step", 0), asked.get("depth", "hops")
-    view = View(*parse_link(asked["state"]), step, depth, asked.get("narrow", False))
+    story, settings = parse_link(asked["state"])
+    view = View(story, settings, step, depth, asked.get("narrow", False), everything=asked.get("everything", False))
     if not asked.get("against"):
         return view
     story, settings = parse_link(asked["against"])
@@ -150,7 +155,8 @@ def print_view(view: View) -> str:
     printed = {"state": print_query(view.story, view.settings), "step": view.step, "depth": view.depth}
     narrow = {"narrow": True} if view.narrow else {}
     against = {"against": print_query(view.story, view.against)} if view.against else {}
-    return json.dumps(printed | narrow | against)
+    everything = {"everything": True} if view.everything else {}
+    return json.dumps(printed | narrow | against | everything)
 
 
 def answer_json(text: str) -> str:

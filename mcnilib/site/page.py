@@ -14,6 +14,7 @@ from mcnilib.scenarios.link import print_link
 from mcnilib.show.explorer import View
 from mcnilib.show.html.markup import Html, element, folded, joined, option_html, sentence, void_element
 from mcnilib.show.html.table import depth_options
+from mcnilib.show.picture.story_picture import EVERYTHING
 from mcnilib.site.engine import engine_files
 from mcnilib.site.frame import Page, filled, page_html, scrolled, site_part, site_style, stepper
 from mcnilib.site.lessons import Lesson, lesson_pages, pictures
@@ -102,7 +103,7 @@ def article_html(story: Scenario) -> Html:
         element("p", sentence(story.question), class_="question"),
         filled("verdict", parts["verdict"], class_="mcni-verdict", role="status", aria_live="polite"),
         filled("compared", class_="compared"),
-        stepper(len(answer["steps"]), _player(), _depth()),
+        stepper(len(answer["steps"]), _player(), _depth(), _everything(answer["folds"])),
         _controls(story),
     )
     main = (
@@ -168,6 +169,13 @@ def _radio(uid: str, name: str, text: str, chosen: bool) -> Html:
 def _depth() -> Html:
     """Return what says how much is told."""
     return element("label", "tell ", element("select", depth_options(), data_part="depth"))
+
+
+def _everything(folds: bool) -> Html:
+    """Return the switch that shows what is left out of the picture; it is idle where nothing is."""
+    idle = "" if folds else "disabled"
+    knob = void_element("input", type="checkbox", data_part="everything", autocomplete="off", disabled=idle)
+    return element("label", knob, f" {EVERYTHING}", class_="switch")
 
 
 def _axis(times: str) -> Html:

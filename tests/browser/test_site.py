@@ -19,6 +19,7 @@ from browser.conftest import NOTEBOOKS
 from browser.site_page import FLAGSHIP, SAME, SitePage, new_tab
 from mcnilib.scenarios import all_scenarios, scenario
 from mcnilib.show.explorer import View, answer_json, print_view
+from mcnilib.show.picture.story_picture import EVERYTHING
 
 ASK = """async views => {
   const { ask } = await import("/engine.js");
@@ -147,6 +148,29 @@ def test_two_states_stand_side_by_side_and_the_link_holds_both(site):
     chosen.get_by_role("button", name="end the comparison").click()
     expect(site.part("picture-a")).to_be_hidden()
     site.check(replace(view, narrow=False, against=None))
+
+
+def test_the_switch_shows_what_other_settings_use_with_each_toggle_and_in_the_link(site):
+    story = scenario(FLAGSHIP)
+    site.open(f"?mcni={FLAGSHIP}")
+    chosen = site.page.locator("article.chosen")
+    switch = chosen.get_by_role("checkbox", name=EVERYTHING)
+    expect(site.part("picture").get_by_text("gateway", exact=True)).to_have_count(0)
+    switch.focus()
+    site.page.keyboard.press("Space")
+    expect(site.part("picture").get_by_text("gateway", exact=True)).to_be_visible()
+    assert site.page.url.endswith("#everything=1")
+    site.page.keyboard.press("ArrowRight")
+    expect(site.part("where")).to_contain_text("step 1 of 21")
+    chosen.get_by_label("kube-proxy version").select_option("1.30")
+    view = View(story, story.start().but(kube_proxy="1.30"), everything=True)
+    site.check(view)
+    site.open(site.page.url.removeprefix(site.address))  # the link alone leads here
+    site.check(view)
+    expect(switch).to_be_checked()
+    site.page.go_back()
+    site.page.get_by_role("combobox", name="Conversation").select_option("macvlan-to-calico-across-subnets")
+    expect(chosen.get_by_role("checkbox", name=EVERYTHING)).to_be_disabled()  # nothing is left out there
 
 
 def test_another_conversation_is_chosen_in_the_list(site):

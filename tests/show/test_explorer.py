@@ -57,6 +57,17 @@ def test_a_narrow_window_is_answered_with_a_narrow_picture_and_narrow_ones_to_co
     assert all(json.loads(view)["narrow"] for view in near)
 
 
+def test_what_takes_no_part_is_drawn_where_it_is_asked_for_and_in_what_a_click_may_bring():
+    plain, whole = asked("mcni=7"), asked("mcni=7", everything=True)
+    assert ">gateway<" not in plain["picture"] and ">gateway<" in whole["picture"]
+    assert [plain["folds"], plain["everything"], whole["everything"]] == [True, False, True]
+    near = json.loads(likely_json(json.dumps({"state": "mcni=7", "everything": True})))
+    assert all(json.loads(view)["everything"] for view in near)
+    assert asked("mcni=8")["folds"] is False
+    beside = asked("mcni=7&protocol=UDP", against="mcni=7", everything=True)
+    assert ">gateway<" in beside["against"]["picture"]
+
+
 def test_a_step_is_marked_in_the_picture_and_the_table():
     whole, step = asked("mcni=7"), asked("mcni=7", step=9)
     assert step["step"] == 9

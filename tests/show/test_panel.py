@@ -48,6 +48,16 @@ def test_a_click_changes_verdict_picture_and_tables(clicks: dict[str, object], s
     assert 'role="status"' in panel.view.verdict.value
 
 
+def test_the_switch_shows_what_other_settings_use_and_stays_as_it_is_with_each_click() -> None:
+    panel = explore(STORY)
+    assert ">gateway<" not in panel.view.picture.value
+    panel.everything.value = True
+    assert ">gateway<" in panel.view.picture.value
+    panel.controls["kube_proxy"].value = "1.30"
+    assert ">gateway<" in panel.view.picture.value
+    assert explore(STORY, everything=True).everything.value is True
+
+
 @pytest.mark.parametrize("story", ["6", "7"])
 def test_each_control_can_be_set_to_each_of_its_values(story: str) -> None:
     panel = explore(scenario(story))

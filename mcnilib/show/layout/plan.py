@@ -50,6 +50,10 @@ class Plan:
         narrower = len(plan.shown_machines()) == 1 and sum(map(plan.draws, self.outside)) < 2
         return replace(plan, width=min(self.width, NARROWER)) if narrower else plan
 
+    def folded(self) -> frozenset[str]:
+        """Return what has a place and is not drawn."""
+        return self.focus - self.drawn if self.drawn else frozenset()
+
     def sees(self, name: str) -> bool:
         """Tell whether a namespace or segment is in the focus."""
         return not self.focus or name in self.focus

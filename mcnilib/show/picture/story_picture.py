@@ -19,6 +19,9 @@ from mcnilib.world.world import World
 MOST_MACHINES, MOST_MEMBERS = 2, 2
 """More machines in a picture, or more pods in a machine, leave too little room for their words."""
 
+EVERYTHING = "Also show machines that only other settings use"
+"""What the switch says that draws everything which has a place."""
+
 
 def picture_of(
     story: Scenario,

@@ -23,10 +23,12 @@ class Controls(widgets.VBox):  # type: ignore[misc]
         changed: Callable[[Settings], None],
         show_error: Callable[[Exception], None],
         folded: Collection[str] = (),
+        others: Sequence[Any] = (),
     ) -> None:
         """Build a control for each toggle, as a story's `options()` are; `show_error` is told what went wrong.
 
         Those that are `folded` (attributes) are shown when they are asked for, or do not stand as they usually do.
+        `others` are widgets that come after them.
         """
         self.settings, self._changed, self._taking, self.show_error = settings, changed, False, show_error
         self._folded = [toggle for toggle in toggles if toggle.attribute in folded]
@@ -38,7 +40,7 @@ class Controls(widgets.VBox):  # type: ignore[misc]
         self.more.observe(lambda change: self._fold(), names="value")
         shown = [widget for name, widget in self.of.items() if name not in folded]
         self.rest = _row([self.of[toggle.attribute] for toggle in self._folded])
-        super().__init__([_row([*shown, self.more] if folded else shown), self.rest])
+        super().__init__([_row([*shown, *([self.more] if folded else []), *others]), self.rest])
         self.add_class("mcni-settings")
         self._unfold()
         self._fold()

@@ -22,7 +22,7 @@ from mcnilib.scenarios.link import BINDER, parse_link, print_link
 from mcnilib.scenarios.scenario import Scenario, neighbours
 from mcnilib.show.html.markup import Bundle, error_boundary, status
 from mcnilib.show.html.outcome import Remark, no_remark, reasons_html
-from mcnilib.show.picture.story_picture import picture_of
+from mcnilib.show.picture.story_picture import EVERYTHING, picture_of
 from mcnilib.show.widgets.controls import Controls
 from mcnilib.show.widgets.frame import PanelFrame
 from mcnilib.show.widgets.trace_view import TraceView, Viewed
@@ -120,6 +120,12 @@ def _field() -> Any:
     )
 
 
+def _switch(everything: bool) -> Any:
+    """Return the switch that shows what is left out of the picture."""
+    layout = widgets.Layout(width="auto")
+    return widgets.Checkbox(value=everything, description=EVERYTHING, indent=False, layout=layout)
+
+
 class Panel(PanelFrame):
     """A scenario under settings that can be changed, and a conversation that can be walked through."""
 
@@ -135,10 +141,14 @@ class Panel(PanelFrame):
     ) -> None:
         """Build the controls and show the first run; `remark` adds a few words to its reasons.
 
-        `everything` draws what plays no part, too; `painter` is svg or matplotlib.
+        `everything` begins with a picture of what plays no part, too; `painter` is svg or matplotlib.
         """
-        self.story, self.settings, self._remark, self._everything = story, settings, remark, everything
-        toggles = Controls(story.options(), settings, self._change, self.show_error, story.folded)
+        self.story, self.settings, self._remark = story, settings, remark
+        self.everything = _switch(everything)
+        self.everything.observe(lambda change: self._show(), names="value")
+        toggles = Controls(
+            story.options(), settings, self._change, self.show_error, story.folded, others=[self.everything]
+        )
         self.controls = toggles.of
         self.view = TraceView(scale, painter)
         self.permalink = Permalink(story, toggles.take)
@@ -152,7 +162,7 @@ class Panel(PanelFrame):
     @error_boundary
     def _show(self, *, wait: bool = True) -> None:
         """Show the run of the current settings, and prepare what one click may bring."""
-        story, settings, everything = self.story, self.settings, self._everything
+        story, settings, everything = self.story, self.settings, self.everything.value
         viewed = Viewed(
             story.world(settings),
             story.run(settings),

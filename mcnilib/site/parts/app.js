@@ -21,20 +21,23 @@ const label = (article, name) => {
 const pause = milliseconds => new Promise(done => setTimeout(done, milliseconds));
 
 export const answers = new Map();  // key of a view -> its answer
-let shown;       // {article, step, depth, against}: what is to be seen, perhaps still on its way
+let shown;       // {article, step, depth, against, everything}: what is to be seen, perhaps still on its way
 let painted;     // the answer that is on the screen
 let asked = 0;   // number of the last view asked for
 
 const phone = matchMedia("(max-width: 700px)");
 // Two pictures fit beside each other when each is narrow.
-const viewOf = (state, step, depth, against) => ({ state, step, depth, ...against && { against }, ...(phone.matches || against) && { narrow: true } });
-const keyOf = (name, values, step, depth, against) => JSON.stringify([name, Object.entries(values).sort(), step, depth, against]);
-const same = (one, view) => one.state === view.state && one.step === view.step && one.depth === view.depth && pinned(one) === (view.against ?? "");
+const viewOf = (state, { step, depth, against, everything }) =>
+  ({ state, step, depth, ...against && { against }, ...(phone.matches || against) && { narrow: true }, ...everything && { everything } });
+const keyOf = (name, values, { step, depth, against, everything }) =>
+  JSON.stringify([name, Object.entries(values).sort(), step, depth, against, everything]);
+const same = (one, view) => one.state === view.state && one.step === view.step && one.depth === view.depth
+  && pinned(one) === (view.against ?? "") && one.everything === Boolean(view.everything);
 const pinned = answer => answer.against?.state ?? "";
 const answered = view => [...answers.values()].find(one => same(one, view));
 
 function remember(answer) {
-  answers.set(keyOf(answer.name, answer.settings, answer.step, answer.depth, pinned(answer)), answer);
+  answers.set(keyOf(answer.name, answer.settings, { ...answer, against: pinned(answer) }), answer);
   if (answers.size > KEPT) answers.delete(answers.keys().next().value);
 }
 
@@ -48,9 +51,9 @@ function stateOf(name, values) {
 function show(change = {}, { history = "push", plays = false } = {}) {
   if (!plays) stop();
   shown = { ...shown, ...change };
-  const { article, step, depth, against } = shown;
-  const view = viewOf(stateOf(article.id, settings(article)), step, depth, against);
-  return showView(view, answers.get(keyOf(article.id, settings(article), step, depth, against)), history);
+  const { article } = shown;
+  const view = viewOf(stateOf(article.id, settings(article)), shown);
+  return showView(view, answers.get(keyOf(article.id, settings(article), shown)), history);
 }
 
 async function showView(view, known, history) {
@@ -102,7 +105,8 @@ function paint(answer, history) {
   part(article, "depth").value = answer.depth;
   setMarks(part(article, "times"), answer.step);
   setComparison(article, answer.against);
-  shown = { article, step: answer.step, depth: answer.depth, against: pinned(answer) };
+  setEverything(article, answer);
+  shown = { article, step: answer.step, depth: answer.depth, against: pinned(answer), everything: answer.everything };
   painted = answer;
   article.dispatchEvent(new CustomEvent("mcni-view", { bubbles: true, detail: answer }));
   address(answer, history);
@@ -143,6 +147,13 @@ function setComparison(article, against) {
   article.querySelector('[data-pin=""]').hidden = !against;
 }
 
+// Where everything that has a place takes part, the switch would change nothing.
+function setEverything(article, { everything, folds }) {
+  const box = part(article, "everything");
+  box.checked = everything;
+  box.disabled = !folds;
+}
+
 function select(article) {
   for (const other of document.querySelectorAll("article.chosen")) if (other !== article) other.classList.remove("chosen");
   article.classList.add("chosen");
@@ -155,8 +166,8 @@ function select(article) {
 // state it is compared with.
 
 function address(answer, history) {
-  const { state, step, depth } = answer, against = encodeURIComponent(pinned(answer));
-  const behind = [step && `step=${step}`, depth !== "hops" && `depth=${depth}`, against && `against=${against}`].filter(Boolean).join("&");
+  const { state, step, depth, everything } = answer, against = encodeURIComponent(pinned(answer));
+  const behind = [step && `step=${step}`, depth !== "hops" && `depth=${depth}`, against && `against=${against}`, everything && "everything=1"].filter(Boolean).join("&");
   const url = `?${state}${behind && `#${behind}`}`;
   if (history === "start" || url === location.search + location.hash) return;
   window.history[history === "push" ? "pushState" : "replaceState"](null, "", url);
@@ -165,17 +176,18 @@ function address(answer, history) {
 function follow() {
   const behind = new URLSearchParams(location.hash.slice(1));
   const step = Math.max(0, Number.parseInt(behind.get("step"), 10) || 0), depth = behind.get("depth") ?? "hops", against = behind.get("against") ?? "";
+  const everything = behind.has("everything");
   const named = byId(location.hash.slice(1))?.closest("article");
   const search = location.search.includes("mcni=") ? location.search.slice(1) : "";
   const name = new URLSearchParams(search).get("mcni");
   const state = !named || named.id === name ? search : "";
   const article = named ?? (name && byId(name)) ?? FIRST;
   select(article);
-  shown = { article, step, depth, against };
-  const untouched = !state && !step && !against;
+  shown = { article, step, depth, against, everything };
+  const untouched = !state && !step && !against && !everything;
   if (untouched) painted ??= asShown(article);
   else if (!byId("scenario")) article.scrollIntoView();
-  const view = viewOf(state || `mcni=${article.id}`, step, depth, against);
+  const view = viewOf(state || `mcni=${article.id}`, shown);
   showView(view, answered(view), untouched ? "start" : "replace");
 }
 
@@ -189,7 +201,7 @@ function turnTo(article) {  // of several on one page
   if (shown.article === article) return;
   select(article);
   painted = asShown(article);
-  shown = { article, step: Number(part(article, "at").value), depth: part(article, "depth").value, against: article.dataset.against ?? "" };
+  shown = { article, step: Number(part(article, "at").value), depth: part(article, "depth").value, against: article.dataset.against ?? "", everything: part(article, "everything").checked };
 }
 
 function move(by) {
@@ -232,6 +244,7 @@ function listen() {
     });
     part(article, "at").addEventListener("input", event => show({ step: Number(event.target.value) }, { history: "replace" }));
     part(article, "depth").addEventListener("change", event => show({ step: 0, depth: event.target.value }));
+    part(article, "everything").addEventListener("change", event => show({ everything: event.target.checked }));
     article.addEventListener("click", event => {
       const button = event.target.closest("button");
       if (button?.dataset.move) move(Number(button.dataset.move));
