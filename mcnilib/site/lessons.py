@@ -215,7 +215,9 @@ def _outputs(cell: NotebookCell) -> Iterator[Html]:
     for output in cell["outputs"]:
         data = output.get("data", {})
         text = "".join(data.get("text/plain") or output.get("text", ""))
-        if "image/png" in data:
+        if "text/html" in data:
+            yield Html("".join(data["text/html"]))
+        elif "image/png" in data:
             yield _figure(cell, base64.b64decode(data["image/png"]), text)
         elif TABLE_RULE.search(text):
             yield element("pre", text, class_="printed aligned", tabindex="0", role="group", aria_label="printed table")
@@ -260,7 +262,7 @@ def lesson_pages(all_lessons: Sequence[Lesson], articles: Mapping[str, Html]) ->
     for number, lesson in enumerate(all_lessons):
         near = _neighbours(all_lessons, number)
         main = element("div", _places(lesson), lesson_html(lesson, articles), near, class_="lesson")
-        alive = "app.js" if explored(lesson) else ""
+        alive = "app.js" if explored(lesson) else "quiz.js"
         yield Page(f"{FOLDER}/{lesson.page}", "", lesson.title, about, main, script=alive)
 
 

@@ -34,7 +34,10 @@ ANSWERED = ("verdict", "picture", "reasons", "times", "table", "listing")
 SPEEDS = {0.25: "¼", 0.5: "½", 1: "1", 2: "2", 4: "4"}
 """How fast a conversation may be played, 1 is as fast as it was."""
 
-SCRIPTS = ("app.js", "axis.js", "engine.js", "exercises.js", "machines.js", "own.js", "steps.js", "worker.js")
+SCRIPTS = (
+    *("app.js", "axis.js", "engine.js", "exercises.js", "machines.js"),
+    *("own.js", "quiz.js", "steps.js", "worker.js"),
+)
 
 
 def site_files(pyodide: Mapping[str, bytes], lessons: Sequence[Lesson] = ()) -> dict[str, str | bytes]:

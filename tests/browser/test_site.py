@@ -299,6 +299,44 @@ def test_a_link_to_a_state_opens_it_in_its_lesson(browser, address):
         expect(shown.locator("h2")).to_be_in_viewport()
 
 
+QUIZ = "notebooks/07-macvlan-to-calico-across-nodes.html"
+
+
+def test_a_prediction_is_answered_by_keyboard_alone_before_the_interpreter_is_there(browser, address):
+    with new_tab(browser, address) as tab:
+        tab.page.goto(address + QUIZ)
+        quiz = tab.page.locator(".mcni-quiz")
+        assert quiz.get_by_role("group", name="What does node1 make of that ACK?").count() == 1
+        remark, key = quiz.get_by_role("status"), quiz.locator("details")
+        expect(key).to_be_hidden()
+        quiz.get_by_role("radio").first.focus()
+        tab.page.keyboard.press("Enter")
+        expect(remark).to_have_text("Choose an answer first.")
+        tab.page.keyboard.press("Space")
+        tab.page.keyboard.press("Enter")
+        expect(remark).to_contain_text(
+            "✗ Not quite. For ESTABLISHED, conntrack must have seen packets in both directions."
+        )
+        tab.page.keyboard.press("ArrowDown")
+        expect(remark).to_be_empty()
+        tab.page.keyboard.press("ArrowDown")
+        tab.page.keyboard.press("Tab")
+        tab.page.keyboard.press("Enter")
+        expect(remark).to_contain_text("✓ Right. node1 saw the SYN, but not the SYN-ACK")
+        expect(key).to_be_visible()
+        assert tab.errors == [] == tab.foreign
+
+
+def test_without_javascript_a_prediction_can_be_read_with_its_answer_folded(browser, address):
+    with new_tab(browser, address, java_script_enabled=False) as tab:
+        tab.page.goto(address + QUIZ)
+        quiz = tab.page.locator(".mcni-quiz")
+        expect(quiz.locator("li")).to_have_count(4)
+        expect(quiz.get_by_text("✓ Right.")).to_be_hidden()
+        quiz.locator("summary").click()
+        expect(quiz.get_by_text("✓ Right.")).to_be_visible()
+
+
 def test_without_javascript_a_lesson_can_be_read(browser, address):
     with new_tab(browser, address, java_script_enabled=False) as tab:
         tab.page.goto(address + THREE_PANELS)

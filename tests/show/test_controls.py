@@ -12,7 +12,7 @@ from mcnilib.scenarios.scenario import neighbours
 from mcnilib.show.html.table import rows
 from mcnilib.show.picture.story_picture import _picture, crowded, plan_for
 from mcnilib.show.widgets.panel import Panel
-from mcnilib.show.widgets.quiz import predict
+from mcnilib.show.widgets.quiz import QuizError, predict
 from mcnilib.show.widgets.trace_view import Stepper
 
 STORY = scenario("7")
@@ -135,8 +135,34 @@ def test_both_ends_are_in_every_picture_even_when_no_packet_arrives(story):
         assert {way.client, way.server} <= plan_for(story, settings).focus, settings
 
 
-def test_a_quiz_shows_its_question_without_a_kernel_and_not_its_answer():
-    quiz = predict("Which state?", {"new": "NEW", "invalid": "INVALID"}, lambda: "INVALID")
-    bundle = quiz._repr_mimebundle_()
-    data = bundle[0] if isinstance(bundle, tuple) else bundle
+ANSWERS = {"new": "NEW", "invalid": "INVALID"}
+
+
+def test_a_quiz_shows_its_question_without_a_kernel_and_its_answer_only_folded():
+    data, _ = predict(
+        "Which state?", ANSWERS, lambda: "INVALID", ("Look at `-L`.", "No answer was seen.")
+    )._repr_mimebundle_()
     assert data["text/plain"].splitlines() == ["Which state?", "  ( ) new", "  ( ) invalid"]
+    shown, _, key = data["text/html"].partition("<details>")
+    assert "✓" not in shown and "✗" not in shown
+    assert "<dd>✗ Not quite. Look at <code>-L</code>.</dd>" in key.replace('<span class="word">-L</span>', "-L")
+    assert "<dd>✓ Right. No answer was seen.</dd>" in key
+
+
+def test_a_wrong_guess_is_answered_with_a_hint_and_a_right_one_with_the_reason():
+    quiz = predict("Which state?", ANSWERS, lambda: "INVALID", ("What does it wait for?", "No answer was seen."))
+    assert [quiz.judge()] == ["Choose an answer first."]
+    quiz.choice.value = "new"
+    quiz.button.click()
+    assert "✗ Not quite. What does it wait for?" in quiz.remark.value
+    quiz.choice.value = "invalid"
+    assert "✗" not in quiz.remark.value  # that was said to another answer
+    assert quiz.judge() == "✓ Right. No answer was seen."
+
+
+def test_a_quiz_without_responses_says_where_to_look_and_half_of_them_are_refused():
+    quiz = predict("Which state?", ANSWERS, lambda: "INVALID")
+    quiz.choice.value = "new"
+    assert quiz.judge() == "✗ Not quite. Run the experiment below, then try again."
+    with pytest.raises(QuizError, match="2 answers need as many responses, not 1"):
+        predict("Which state?", ANSWERS, lambda: "INVALID", ("only one",))

@@ -14,6 +14,7 @@ from mcnilib.scenarios import ScenarioError, all_scenarios
 from mcnilib.scenarios.exercise import exercises
 from mcnilib.scenarios.link import parse_link
 from mcnilib.show.html.markup import Html, joined
+from mcnilib.show.widgets.quiz import RIGHT, TRY_AGAIN
 from mcnilib.site import engine, lessons
 from mcnilib.site.lessons import Lesson, explored, lesson_html, lesson_pages, pictures, practised, read_lessons, source
 from mcnilib.site.workbench import exercises_html
@@ -37,9 +38,23 @@ def test_all_that_was_printed_can_be_read(lesson: Lesson) -> None:
     html = lesson_html(lesson, ARTICLES)
     for cell in lesson.cells:
         for output in cell.get("outputs", ()) if cell["id"] not in {*explored(lesson), *practised(lesson)} else ():
-            text = output.get("text") or output["data"]["text/plain"]
-            assert escape("".join(text)) in html, cell["id"]
+            data = output.get("data", {})
+            text = data.get("text/html") or escape("".join(output.get("text") or data["text/plain"]))
+            assert "".join(text) in html, cell["id"]
     assert "<p>|" not in html, "a table is not read as one"
+
+
+@pytest.mark.parametrize("lesson", LESSONS[1:], ids=lambda lesson: lesson.name)
+def test_a_prediction_can_be_answered_on_the_page_with_a_response_to_every_answer(lesson: Lesson) -> None:
+    quizzes = re.findall('<section class="mcni-quiz">.*?</section>', lesson_html(lesson, ARTICLES))
+    assert len(quizzes) == sum("\npredict(" in f"\n{source(cell)}" for cell in lesson.cells) > 0
+    for quiz in quizzes:
+        shown, _, key = quiz.partition("<details>")
+        answers, said = re.findall("<li>(.*?)</li>", shown), re.findall("<dd>(.*?)</dd>", key)
+        assert re.findall("<dt>(.*?)</dt>", key) == answers
+        assert sorted(text[0] for text in said) == ["✓", *"✗" * (len(answers) - 1)]
+        assert all(len(text) > len(f"{RIGHT} ") + 20 and TRY_AGAIN not in text for text in said)
+        assert "✓" not in shown
 
 
 @pytest.mark.parametrize("lesson", LESSONS[1:-1], ids=lambda lesson: lesson.name)

@@ -1,56 +1,116 @@
 """A question answered before the result is shown.
 
-The right answer is not in the notebook: it is computed when the learner presses Check. Works with the keyboard and
-without a network.
+The right answer is computed: when the learner presses Check, and once for the folded list of all answers, which pages
+and viewers without a kernel have. Works with the keyboard and without a network.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
+from itertools import zip_longest
 from typing import Any
 
 import ipywidgets as widgets
 
-from mcnilib.show.html.markup import Bundle, element, error_boundary, error_html, static_fallback, status
+from mcnilib.errors import McniError
+from mcnilib.show.html.markup import (
+    Bundle,
+    Html,
+    element,
+    error_boundary,
+    error_html,
+    folded,
+    sentence,
+    static_fallback,
+    status,
+)
 from mcnilib.show.widgets.frame import PanelFrame
 
+RIGHT, NOT_QUITE = "✓ Right.", "✗ Not quite."
 
-def predict(question: str, options: Mapping[str, object], check: Callable[[], object]) -> Quiz:
-    """Return a quiz: `options` are the answers and the values they stand for, `check` computes the right value."""
-    return Quiz(question, options, check)
+TRY_AGAIN = "Run the experiment below, then try again."
+"""What a wrong guess is answered with where the question has no hint of its own."""
+
+
+class QuizError(McniError, ValueError):
+    """A question whose responses do not fit its answers."""
+
+
+def predict(
+    question: str, options: Mapping[str, object], check: Callable[[], object], responses: Sequence[str] = ()
+) -> Quiz:
+    """Return a quiz: `options` are the answers and the values they stand for, `check` computes the right value.
+
+    `responses` are in the order of the options: the reason for the right one, a hint for each that is wrong.
+    Raises: QuizError when there are responses, but not one for each answer.
+    """
+    return Quiz(question, options, check, responses)
 
 
 class Quiz(PanelFrame):
     """A question, its answers as radio buttons, a Check button and a remark."""
 
-    def __init__(self, question: str, options: Mapping[str, object], check: Callable[[], object]) -> None:
+    def __init__(
+        self, question: str, options: Mapping[str, object], check: Callable[[], object], responses: Sequence[str] = ()
+    ) -> None:
         """Build the controls; nothing is computed yet."""
+        if responses and len(responses) != len(options):
+            raise QuizError(f"{len(options)} answers need as many responses, not {len(responses)}: {question}")
         self.question, self._options, self._check = question, dict(options), check
+        self._responses = dict(zip_longest(options, responses, fillvalue=""))
         self.choice = widgets.RadioButtons(
             options=list(self._options), value=None, description="", layout=widgets.Layout(width="auto")
         )
         self.button = widgets.Button(description="Check", tooltip="Check the chosen answer", icon="check")
         self.remark = widgets.HTML(status(class_=""))
         self.button.on_click(self._answer)
-        super().__init__([widgets.HTML(element("p", element("b", question))), self.choice, self.button, self.remark])
+        self.choice.observe(self._forget, names="value")
+        head = widgets.HTML(element("p", element("b", sentence(question))))
+        super().__init__([head, self.choice, self.button, self.remark])
 
     def show_error(self, problem: Exception) -> None:
         """Say what is wrong where the judgement stands."""
         self.remark.value = error_html(problem)
 
+    def _forget(self, change: object) -> None:
+        """Take the judgement away: it was about another answer."""
+        self.remark.value = status(class_="")
+
     @error_boundary
     def _answer(self, button: object = None) -> None:
-        self.remark.value = status(self.judge(), class_="")
+        self.remark.value = status(sentence(self.judge()), class_="")
 
     def judge(self) -> str:
-        """Say whether the chosen answer is right."""
+        """Say whether the chosen answer is right, and why or what to look at."""
         if self.choice.value is None:
             return "Choose an answer first."
-        if self._options[self.choice.value] == self._check():
-            return "✓ Right."
-        return "✗ Not so. Look at what follows, then try again."
+        return self._response(self.choice.value, self._check())
+
+    def _response(self, option: str, right: object) -> str:
+        said = self._responses[option]
+        if self._options[option] == right:
+            return f"{RIGHT} {said}".rstrip()
+        return f"{NOT_QUITE} {said or TRY_AGAIN}"
+
+    def to_html(self) -> Html:
+        """Return the question and its answers, and folded what is said to each: a page lets the reader guess first."""
+        right = self._check()
+        answers = element("ol", *(element("li", sentence(option)) for option in self._options))
+        said = (
+            part
+            for option in self._options
+            for part in (element("dt", sentence(option)), element("dd", sentence(self._response(option, right))))
+        )
+        question = element("p", element("b", sentence(self.question)))
+        return element(
+            "section", question, answers, Html(folded("The answer", element("dl", *said))), class_="mcni-quiz"
+        )
 
     def _repr_mimebundle_(self, **kwargs: Any) -> Bundle:
-        """Add the question as text for viewers without a kernel."""
+        """Add the question as text, and with its folded answers, for viewers without a kernel."""
         lines = [self.question, *(f"  ( ) {option}" for option in self._options)]
-        return static_fallback(super()._repr_mimebundle_(**kwargs), lambda: lines)
+        data, metadata = static_fallback(super()._repr_mimebundle_(**kwargs), lambda: lines)
+        try:
+            return data | {"text/html": self.to_html()}, metadata
+        except Exception as problem:
+            return data | {"text/html": error_html(problem)}, metadata

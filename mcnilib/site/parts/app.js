@@ -3,6 +3,7 @@ import { listenToAxis, setMarks, stop } from "./axis.js";
 import { ask, complain, start } from "./engine.js";
 import "./exercises.js";
 import "./machines.js";
+import "./quiz.js";
 import { arrow, setStepper } from "./steps.js";
 
 const KEPT = 400;  // answers that are remembered
