@@ -176,14 +176,8 @@ class LabPage:
     def click_to_paint(
         self, control: Locator, selector: str, act: Callable[[Locator], object] = Locator.click
     ) -> float:
-        """Use a control and return the milliseconds until the change of `selector` is on the screen.
-
-        Measured in the page: from the time stamp of the input event, over the mutation of the picture and the
-        animation frame after it, to the end of that frame.
-        """
-        self.page.evaluate(WATCH, selector)
-        act(control)
-        return float(self.page.wait_for_function("() => window.mcniPaint").json_value())
+        """Use a control and return the milliseconds until the change of `selector` is on the screen."""
+        return click_to_paint(self.page, control, selector, act)
 
     def texts(self, selector: str = "svg") -> list[TextBox]:
         """List the texts inside the pictures `selector` finds, with the boxes they occupy."""
@@ -193,6 +187,19 @@ class LabPage:
         """Save what the reader sees."""
         self.page.locator(selector).first.screenshot(path=path)
         return path
+
+
+def click_to_paint(
+    page: Page, control: Locator, selector: str, act: Callable[[Locator], object] = Locator.click
+) -> float:
+    """Use a control of a page and return the milliseconds until the change of `selector` is on the screen.
+
+    Measured in the page: from the time stamp of the input event, over the mutation of the picture and the animation
+    frame after it, to the end of that frame.
+    """
+    page.evaluate(WATCH, selector)
+    act(control)
+    return float(page.wait_for_function("() => window.mcniPaint").json_value())
 
 
 @contextmanager

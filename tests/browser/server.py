@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import secrets
+import shutil
 import signal
 import socket
 import subprocess
@@ -17,6 +18,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
+ROOT = Path(__file__).resolve().parents[2]
 PATIENCE = 60.0  # seconds until the server has to answer
 
 SETTINGS = {
@@ -56,6 +58,8 @@ def lab_server(root: Path, home: Path, app: str = "jupyterlab") -> Iterator[LabS
     """Run JupyterLab, or `notebook`, on a folder; configuration and run-time files stay in `home`."""
     server = LabServer(_free_port(), secrets.token_hex(16), root, app)
     _write_settings(home / "settings")
+    (home / "config").mkdir()
+    shutil.copy(ROOT / "jupyter_server_config.py", home / "config")
     with (home / "server.log").open("wb") as log:
         process = subprocess.Popen(
             _command(server), cwd=root, env=_environment(home), stdout=log, stderr=log, start_new_session=True

@@ -1,4 +1,4 @@
-"""Speed as a reader meets it: `pytest tests/browser/test_speed.py --benchmark-enable -s`, with nothing else at work.
+"""Speed as a reader meets it, in JupyterLab and on the page: `pytest tests/browser/test_speed.py --benchmark-enable -s`, with nothing else at work.
 
 From a click to the painted picture, and from opening a notebook to its last cell, both measured in the page. Without
 --benchmark-enable one notebook is tried, as a test that measuring works. No time is asserted here.
@@ -7,17 +7,22 @@ From a click to the painted picture, and from opening a notebook to its last cel
 from __future__ import annotations
 
 import time
+from contextlib import suppress
 from statistics import median, quantiles
 
 import pytest
 from playwright.sync_api import TimeoutError
 
 from browser.conftest import NOTEBOOKS
-from browser.lab_page import new_page
+from browser.lab_page import PATIENCE, click_to_paint, new_page
+from browser.site_page import FLAGSHIP as LOST
+from browser.site_page import SitePage, new_tab
+from mcnilib.scenarios import all_scenarios
 
 FLAGSHIP = "07-macvlan-to-calico-across-nodes.ipynb"
 PANEL = ".jp-OutputArea:has(.mcni-stepper)"
 CLICKS, TRIES = 60, 60
+STORIES = [story.name for story in all_scenarios()]
 
 
 @pytest.fixture(scope="module")
@@ -70,8 +75,43 @@ def test_click_to_painted_picture(opened, thorough) -> None:
             break
     assert times or not buttons.count()
     if thorough and times:
-        p95 = quantiles(times, n=20, method="inclusive")[-1]
-        worst = " ".join(f"{one:.0f}" for one in sorted(times)[-5:])
-        print(
-            f"click to painted picture: median {median(times):.0f} ms, p95 {p95:.0f} ms, {len(times)} clicks ({worst})"
-        )
+        tell(times)
+
+
+def tell(times: list[float]) -> None:
+    p95 = quantiles(times, n=20, method="inclusive")[-1]
+    slowest = " ".join(f"{milliseconds:.0f}" for milliseconds in sorted(times)[-5:])
+    print(f"click to painted picture: median {median(times):.0f} ms, p95 {p95:.0f} ms, {len(times)} clicks ({slowest})")
+
+
+def test_page_from_the_link_to_the_first_verdict(browser, address, thorough) -> None:
+    """Cold: a browser that never saw the site. Warm: once more in the same one, as a reader comes back."""
+    for _ in range(5 if thorough else 1):
+        with new_tab(browser, address) as site:
+            taken = [site.open(f"?mcni={LOST}").page.evaluate("performance.now()") for _ in range(2)]
+        print("\nfirst verdict of the page: cold {:.0f} ms, warm {:.0f} ms".format(*taken))
+
+
+def test_page_click_to_painted_picture(browser, address, thorough) -> None:
+    times: list[float] = []
+    with new_tab(browser, address) as site:
+        for name in STORIES if thorough else STORIES[:1]:
+            site.open(f"?mcni={name}")
+            times += clicked(site, CLICKS if thorough else 1)
+    assert times
+    if thorough:
+        tell(times)
+
+
+def clicked(site: SitePage, tries: int) -> list[float]:
+    """Choose each value of each setting in turn; a click that leaves the picture as it was is not counted."""
+    choices = site.page.locator("article.chosen form .choice label")
+    times = []
+    site.page.set_default_timeout(2000)
+    for number in range(choices.count()):
+        if len(times) == tries or choices.nth(number).evaluate("label => label.control.checked"):
+            continue
+        with suppress(TimeoutError):
+            times.append(click_to_paint(site.page, choices.nth(number), "article.chosen svg[role=img]"))
+    site.page.set_default_timeout(PATIENCE)
+    return times
