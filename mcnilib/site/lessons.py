@@ -114,6 +114,14 @@ def source(cell: NotebookCell) -> str:
     return "".join(cell["source"])
 
 
+def hidden(cell: NotebookCell) -> bool:
+    """Tell whether JupyterLab hides the code of a cell until it is asked for.
+
+    Source: https://nbformat.readthedocs.io/en/latest/format_description.html (`jupyter.source_hidden`).
+    """
+    return bool(cell["metadata"].get("jupyter", {}).get("source_hidden"))
+
+
 def explored(lesson: Lesson) -> dict[str, Scenario]:
     """Return the scenarios whose panels a lesson shows, by the `id` of the cell that shows it.
 
@@ -202,6 +210,9 @@ def _without_links(text: str) -> str:
 
 
 def _code(cell: NotebookCell) -> Html:
+    """Return the code of a cell: above what it prints, or folded; none where it is hidden behind what it shows."""
+    if hidden(cell) and any("data" in output for output in cell["outputs"]):
+        return Html("")
     text = source(cell)
     lines = text.count("\n") + 1
     printed = any(output["output_type"] == "stream" for output in cell["outputs"])

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ast
 import os
 import shutil
 import subprocess
@@ -93,6 +94,25 @@ def test_a_notebook_has_all_the_parts_of_a_lesson(path: Path) -> None:
                  "## Why", "## Prove it", "matrix(", "## What the document says", "## Try it on a real node", "## Exercises",
                  ".check(", "## Recap", "Next:"):  # fmt: skip
         assert others.get(part, part) in text, part
+
+
+PANELS = {"ask", "cluster_map", "conclusion", "explore", "look_around", "predict", "side_by_side"}
+
+
+@pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda path: path.stem)
+def test_the_code_of_imports_questions_and_panels_is_hidden_and_no_other(path: Path) -> None:
+    """So that a notebook reads: text, question, picture."""
+    code = [cell for cell in cells(path) if cell.cell_type == "code"]
+    hidden = [cell.id for cell in code if cell.metadata.get("jupyter", {}).get("source_hidden")]
+    assert hidden == [cell.id for cell in code if cell is code[0] or last_call(cell.source) in PANELS]
+
+
+def last_call(source: str) -> str:
+    """Return the name of the function whose result a cell shows."""
+    match ast.parse(source).body[-1:]:
+        case [ast.Expr(value=ast.Call(func=ast.Name(id=name)))]:
+            return name
+    return ""
 
 
 @pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda path: path.stem)

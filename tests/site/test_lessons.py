@@ -99,7 +99,7 @@ def test_the_list_says_what_each_lesson_shows_and_how_long_it_takes() -> None:
 
 
 def code(text: str) -> Lesson:
-    return Lesson("x", ({"cell_type": "code", "id": "1", "source": [text], "outputs": []},))
+    return Lesson("x", ({"cell_type": "code", "id": "1", "source": [text], "outputs": [], "metadata": {}},))
 
 
 def test_a_panel_of_something_else_is_refused_rather_than_left_dead() -> None:
@@ -117,6 +117,12 @@ def test_short_code_stands_above_what_it_prints_and_other_code_is_folded(
     told = [{"output_type": "stream", "name": "stdout", "text": ["1"]}] if printed else []
     html = lesson_html(Lesson("x", (cell | {"outputs": told},)), {})
     assert ("<details>" in html) is folded
+
+
+@pytest.mark.parametrize("lesson", LESSONS, ids=lambda lesson: lesson.name)
+def test_no_code_stands_above_a_question_or_a_panel(lesson: Lesson) -> None:
+    html = lesson_html(lesson, ARTICLES)
+    assert not re.findall(r"<code>(?:explore|side_by_side|predict|look_around)\(", html)
 
 
 def test_links_between_notebooks_lead_to_pages_and_those_to_documents_to_where_they_are() -> None:
