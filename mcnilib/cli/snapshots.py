@@ -35,13 +35,14 @@ from mcnilib.gc_pause import gc_paused
 from mcnilib.progress import shown
 from mcnilib.snapshots.folder import read_stream, script, write_folder
 from mcnilib.snapshots.merge import read_segment
-from mcnilib.snapshots.question import read_flow, read_listeners
+from mcnilib.snapshots.question import read_listeners
 from mcnilib.snapshots.snapshot import Snapshot, open_snapshot, read_files
 from mcnilib.trace.trace import Depth, Trace
 
 EXAMPLES = """examples:
   mcni save macvlan-to-calico-across-nodes here --kube-proxy 1.28
-  mcni trace here --from mac1 --to tcp:10.233.101.2:80 --table
+  mcni trace here --from mac1 --to 10.233.101.2:80 --table
+  mcni trace here --from mac1 --to http://cal2/
   mcni trace here --from mac1 --to udp:10.233.101.2:53 --listen cal2:53 --json
   mcni trace here --from mac1 --to tcp:10.233.101.2:80 --pcap captures
   mcni trace here --from mac1 --to tcp:10.233.101.2:80 --page lost.html
@@ -55,6 +56,10 @@ EXAMPLES = """examples:
 exit status: 0 the conversation works, 1 it does not, 2 wrong input, 3 what would decide was not collected,
 4 it depends: chance decides, and the verdict says how each course ends
 """
+TARGET_HELP = (
+    "ADDRESS:PORT (TCP), ADDRESS (a ping), http://ADDRESS, or tcp:, udp:, icmp: before an address; "
+    "instead of an address the name of a pod or service"
+)
 SEGMENT = "NAME=NETNS/DEVICE,..."
 SEGMENT_HELP = "NICs that are plugged into one switch, which leads further; may be repeated"
 
@@ -71,9 +76,13 @@ def _add_trace(verbs: Any) -> None:
     where = "folder, archive (.tar.gz, .zip) or output of the script (docs/snapshot.md); - reads stdin"
     trace.add_argument("snapshot", nargs="+", help=where)
     trace.add_argument(
-        "--from", dest="netns", metavar="NETNS", required=True, help="the client: a network namespace, or its address"
+        "--from",
+        dest="netns",
+        metavar="NETNS",
+        required=True,
+        help="the client: a network namespace, its address, or a pod",
     )
-    trace.add_argument("--to", required=True, metavar="tcp:ADDRESS:PORT", help="also udp:ADDRESS:PORT and icmp:ADDRESS")
+    trace.add_argument("--to", required=True, metavar="TARGET", help=TARGET_HELP)
     trace.add_argument("--source", metavar="ADDRESS[:PORT]", default="", help="what the client binds its socket to")
     trace.add_argument(
         "--listen",
@@ -127,10 +136,10 @@ def _add_collect(verbs: Any) -> None:
 @gc_paused()
 def trace_snapshot(arguments: argparse.Namespace) -> int:
     """Run one conversation through a snapshot; print the verdict, and what else was asked for."""
-    flow = read_flow(arguments.netns, arguments.to, arguments.source, arguments.patience)
     listeners = read_listeners(arguments.listen)
     with shown(_going_on("reading", *arguments.snapshot)):
         snapshot = open_snapshot(*arguments.snapshot, segments=map(read_segment, arguments.segment))
+    flow = snapshot.flow(arguments.netns, arguments.to, arguments.source, arguments.patience)
     found = replace(snapshot, world=after_commands(snapshot.world, arguments.tried))
     with shown(_going_on("following the packets through", *arguments.snapshot)):
         before = snapshot.trace(flow, listeners) if arguments.tried else None

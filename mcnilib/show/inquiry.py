@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 
 from mcnilib.show.html.markup import Html, block, element, sentence
 from mcnilib.show.layout.plan import Plan, plan_around
-from mcnilib.snapshots.question import changed, read_flow, read_listeners
+from mcnilib.snapshots.question import changed, read_listeners
 from mcnilib.snapshots.snapshot import Snapshot
 from mcnilib.trace.branches import parts
 from mcnilib.trace.explain import part_name, parting, verdict
@@ -46,7 +46,7 @@ class Findings:
 
 @dataclass(frozen=True)
 class Inquiry:
-    """The fields of a question: the client, `tcp:ADDRESS:PORT`, what its socket is bound to, servers beside those that
+    """The fields of a question: the client, the target, what its socket is bound to, servers beside those that
     were collected (`NETNS:PORT ...`), and commands, one `NETNS: COMMAND` a line."""
 
     netns: str
@@ -62,7 +62,7 @@ class Inquiry:
 
     def ask(self, snapshot: Snapshot) -> Findings:
         """Run the conversation. Raises: McniError for a field that cannot be read, or names what is not there."""
-        flow = read_flow(self.netns.strip(), self.to.strip(), self.source.strip())
+        flow = snapshot.flow(self.netns.strip(), self.to.strip(), self.source.strip())
         servers = read_listeners(self.servers)
         world = changed(snapshot.world, self.commands)
         trace = replace(snapshot, world=world).trace(flow, servers)

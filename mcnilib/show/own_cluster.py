@@ -7,7 +7,6 @@ called never reaches a file system. Other sources are `{"text": ...}` and `{"exa
 from __future__ import annotations
 
 import json
-import re
 import shlex
 from collections.abc import Iterator, Sequence
 from functools import lru_cache
@@ -25,6 +24,7 @@ from mcnilib.show.inquiry import Inquiry
 from mcnilib.show.walkthrough import Walkthrough
 from mcnilib.snapshots.merge import read_segment
 from mcnilib.snapshots.snapshot import Snapshot, open_files, snapshot_of
+from mcnilib.snapshots.targets.names import services_in
 from mcnilib.trace.explain import verdict
 from mcnilib.trace.flow import ANY_ADDRESS
 from mcnilib.trace.trace import Trace
@@ -35,12 +35,8 @@ EXAMPLE = "macvlan-to-calico-across-nodes"
 MOST = 1000
 """Choices of a field that are offered, and gaps that are listed."""
 
-SERVICES, FEW_SERVICES = "KUBE-SERVICES", 300
-"""Where kube-proxy names the services, and how many there may be before they are not gone through."""
-
-SERVICE_RULE = re.compile(
-    r'.* -d (?P<address>[\d.]+)/32 -p (?P<proto>tcp|udp) .*--comment "(?P<name>\S+) cluster IP" .*--dport (?P<port>\d+)'
-)
+FEW_SERVICES = 300
+"""How many services there may be in a namespace's rules before they are not gone through."""
 
 LISTENS = "listens"
 """What is said of a server that may be asked."""
@@ -118,22 +114,15 @@ def _addresses(netns: Netns) -> Iterator[object]:
 def _targets(snapshot: Snapshot) -> Iterator[tuple[str, str]]:
     """Yield what one may connect to, with what it is: services, servers, and every address by a ping."""
     for netns in snapshot.world:
-        yield from _services(netns)
+        for service in services_in(netns, FEW_SERVICES):
+            ((proto, port),) = service.ports
+            yield f"{proto}:{service.address}:{port}", str(service)
     for server in snapshot.listeners:
         anywhere = server.address == ANY_ADDRESS
         for host in _addresses(snapshot.world[server.netns]) if anywhere else [server.address]:
             yield f"{server.proto}:{host}:{server.port}", f"{server.netns} {LISTENS}"
     for netns in snapshot.world:
         yield from ((f"icmp:{address}", netns.name) for address in _addresses(netns))
-
-
-def _services(netns: Netns) -> Iterator[tuple[str, str]]:
-    """Yield the services kube-proxy's rules name, where they are few enough to be gone through."""
-    chains = (chain for table in netns.ip4.tables for chain in table.chains if chain.name == SERVICES)
-    for chain in (chain for chain in chains if len(chain.summary.jumps) <= FEW_SERVICES):
-        for rule in map(SERVICE_RULE.match, map(str, chain.rules)):
-            if rule:
-                yield f"{rule['proto']}:{rule['address']}:{rule['port']}", f"service {rule['name']}"
 
 
 def _start(snapshot: Snapshot, targets: Sequence[tuple[str, str]]) -> dict[str, str]:

@@ -19,6 +19,7 @@ from typing import Protocol
 from mcnilib.errors import McniError, printable
 from mcnilib.snapshots.files import WORLD, parse_world
 from mcnilib.snapshots.folder import HEAD, MAX_FILE, NAMES, SnapshotError, located, read_stream
+from mcnilib.snapshots.targets.names import NAME_FILES
 
 MAX_FILES = 60_000
 """Files of one archive, or dropped at once; a cluster of 3,000 pods has as many."""
@@ -91,7 +92,7 @@ def _among(files: Mapping[str, bytes]) -> list[tuple[str, Texts]]:
 def _folder(files: Mapping[str, bytes], root: str) -> Texts:
     with located(root):
         world = _text(files[f"{root}{WORLD}"])
-        inside = (f"{place.name}/{file}" for place in parse_world(world)[0] for file in NAMES)
+        inside = [*NAME_FILES, *(f"{place.name}/{file}" for place in parse_world(world)[0] for file in NAMES)]
         return {WORLD: world, **{name: _text(files[f"{root}{name}"]) for name in inside if f"{root}{name}" in files}}
 
 

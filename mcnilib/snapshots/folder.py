@@ -28,6 +28,7 @@ from pathlib import Path
 from mcnilib import writing
 from mcnilib.errors import McniError, StateSyntaxError, Unsupported, printable
 from mcnilib.snapshots.files import FORMAT, WORLD, Names, Place, folder_name, parse_world, print_world
+from mcnilib.snapshots.targets.names import NAME_FILES
 from mcnilib.world.listing import LISTINGS
 
 MAX_FILE = 256 << 20
@@ -62,11 +63,11 @@ def read_folder(folder: Path) -> dict[str, str]:
         if text is None:
             raise SnapshotError(f"{WORLD} is missing: this is no snapshot (docs/snapshot.md)")
         files, total = {WORLD: text}, 0
-        for name, file, content in _namespaces(top, [place.name for place in parse_world(text)[0]]):
-            files[f"{name}/{file}"] = content
+        for path, content in _contents(top, [place.name for place in parse_world(text)[0]]):
+            files[path] = content
             total += len(content)
             if total > MAX_ALL:
-                raise SnapshotError(f"{file} and what was read before it have more than {MAX_ALL >> 20} MB")
+                raise SnapshotError(f"{path} and what was read before it have more than {MAX_ALL >> 20} MB")
     return files
 
 
@@ -83,7 +84,11 @@ def located(prefix: str) -> Iterator[None]:
         raise Unsupported(f"{prefix}{problem}") from None
 
 
-def _namespaces(top: OpenFolder, names: Iterable[str]) -> Iterator[tuple[str, str, str]]:
+def _contents(top: OpenFolder, names: Iterable[str]) -> Iterator[tuple[str, str]]:
+    """Yield each file of the format that is there, and what it holds."""
+    for file in NAME_FILES:
+        if (content := _read(top, file, file)) is not None:
+            yield file, content
     for name in names:
         if not _exists(top, name):
             continue
@@ -91,7 +96,7 @@ def _namespaces(top: OpenFolder, names: Iterable[str]) -> Iterator[tuple[str, st
             for file in NAMES:
                 content = _read(here, file, f"{name}/{file}")
                 if content is not None:
-                    yield name, file, content
+                    yield f"{name}/{file}", content
 
 
 def _exists(at: OpenFolder, name: str) -> bool:

@@ -9,6 +9,7 @@ from dataclasses import replace
 from mcnilib.errors import McniError
 from mcnilib.linux.text import not_there
 from mcnilib.snapshots.files import NAME_LENGTH, WORLD, Names, Parts, Place, folder_name, parse_world, print_world
+from mcnilib.snapshots.targets.names import NAME_FILES
 from mcnilib.world.json_form import link_lines, text_of
 from mcnilib.world.world import Port, Segment
 
@@ -32,7 +33,7 @@ def merged(parts: Sequence[Files], segments: Iterable[Segment] = ()) -> dict[str
     for number, (part, (own, own_segments, whole)) in enumerate(zip(parts, _worlds(parts), strict=True)):
         names = _names(own, taken)
         places += [_renamed(place, names, number) for place in own]
-        files |= {_moved(name, names): text for name, text in part.items() if name != WORLD}
+        files |= {_moved(name, names): text for name, text in part.items() if name not in (WORLD, *NAME_FILES)}
         for segment in own_segments:
             ports = tuple(Port(names.get(port.netns, port.netns), port.link) for port in segment.ports)
             by_name.setdefault(segment.name, []).append(replace(segment, ports=ports))
@@ -43,7 +44,8 @@ def merged(parts: Sequence[Files], segments: Iterable[Segment] = ()) -> dict[str
     joined = [_joined(same) for same in by_name.values()]
     _check(joined, places)
     _check_devices(added, files)
-    return {WORLD: print_world(places, joined, complete), **files}
+    called = {name: "".join(dict.fromkeys(part.get(name, "") for part in parts)) for name in NAME_FILES}
+    return {WORLD: print_world(places, joined, complete), **{k: v for k, v in called.items() if v}, **files}
 
 
 def _worlds(parts: Sequence[Files]) -> list[Parts]:

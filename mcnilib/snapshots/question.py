@@ -5,12 +5,18 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Iterator
 from dataclasses import replace
-from difflib import get_close_matches
 from ipaddress import AddressValueError, IPv4Address
 
-from mcnilib.errors import McniError
 from mcnilib.linux.text import Words
-from mcnilib.trace.flow import ANY_ADDRESS, FLOW_PROTOCOLS, Flow, Listener
+from mcnilib.snapshots.targets.flow_target import (
+    NameLookup,
+    QuestionError,
+    no_names,
+    read_flow_target,
+    typed_address,
+    typed_port,
+)
+from mcnilib.trace.flow import ANY_ADDRESS, Flow, Listener
 from mcnilib.world.commands import do
 from mcnilib.world.world import World
 
@@ -85,35 +91,16 @@ def _line(listener: Listener) -> str:
     return f"{listener.proto:<5} {state:<6} {waiting:<6} {queue:<6} {listener.host}:{listener.port}  {far}"
 
 
-class QuestionError(McniError, ValueError):
-    """A conversation that cannot be read; the message says how one is written."""
-
-
-def read_flow(netns: str, to: str, source: str = "", patience: float = 5.0) -> Flow:
-    """Read `tcp:ADDRESS:PORT`, `udp:ADDRESS:PORT` or `icmp:ADDRESS` as a conversation begun in `netns`.
+def read_flow(netns: str, to: str, source: str = "", patience: float = 5.0, lookup: NameLookup = no_names) -> Flow:
+    """Read a conversation begun in `netns`; `to` is a target (`read_flow_target`), with names that `lookup` knows.
 
     `source` is what the client binds its socket to: `ADDRESS`, `ADDRESS:PORT` or `:PORT`; without a port the kernel
     draws one.
-    Raises: QuestionError.
+    Raises: QuestionError, NotThere for a name nobody knows.
     """
-    proto, _, rest = to.partition(":")
-    host, colon, port = rest.partition(":")
-    proto = proto.lower()
-    if proto not in FLOW_PROTOCOLS or bool(colon) is (proto == "icmp") or "/" in rest:
-        raise QuestionError(f"{to!r} is not tcp:ADDRESS:PORT, udp:ADDRESS:PORT or icmp:ADDRESS{_meant(to)}")
-    flow = Flow(netns, _address(host), proto, _port(port) if colon else 0, patience=patience)
+    target = read_flow_target(to, lookup)
+    flow = Flow(netns, target.address, target.proto, target.port, patience=patience)
     return _from(flow, source) if source else flow
-
-
-def _meant(to: str) -> str:
-    """Guess what was meant by an address, and a port if there is one, written in another form."""
-    match = re.search(r"([0-9]+(?:\.[0-9]+){3})(?::([0-9]+))?", to)
-    if not match:
-        return ""
-    named = get_close_matches(re.split(r"\W", to)[0].lower(), FLOW_PROTOCOLS, 1)
-    proto = "icmp" if not match[2] else named[0] if named and named[0] != "icmp" else "tcp"
-    port = f":{match[2]}" if match[2] else ""
-    return f"; did you mean '{proto}:{match[1]}{port}'?"
 
 
 def _from(flow: Flow, source: str) -> Flow:
@@ -121,7 +108,9 @@ def _from(flow: Flow, source: str) -> Flow:
     address, colon, port = source.partition(":")
     if colon and flow.proto == "icmp":
         raise QuestionError(f"{source!r} has a port, and ICMP has none")
-    return replace(flow, src=_address(address) if address else None, sport=_port(port) if colon else flow.sport)
+    return replace(
+        flow, src=typed_address(address) if address else None, sport=typed_port(port) if colon else flow.sport
+    )
 
 
 def own_port(flow: Flow, servers: Iterable[Listener]) -> None:
@@ -159,18 +148,5 @@ def _servers(text: str) -> Iterator[Listener]:
     netns, colon, port = text.rpartition(":")
     if not colon or not netns:
         raise QuestionError(f"{text!r} is not NETNS:PORT")
-    yield Listener(netns, _port(port))
-    yield Listener(netns, _port(port), "udp", pinned=True)
-
-
-def _address(text: str) -> IPv4Address:
-    try:
-        return IPv4Address(text)
-    except AddressValueError:
-        raise QuestionError(f"{text!r} is not an IPv4 address") from None
-
-
-def _port(text: str) -> int:
-    if not (text.isascii() and text.isdecimal() and len(text) <= 5 and 0 < int(text) <= 65535):
-        raise QuestionError(f"{text!r} is not a port from 1 to 65535")
-    return int(text)
+    yield Listener(netns, typed_port(port))
+    yield Listener(netns, typed_port(port), "udp", pinned=True)

@@ -23,7 +23,8 @@ from mcnilib.snapshots.folder import SnapshotError, read_file, read_folder
 from mcnilib.snapshots.load import load_collected
 from mcnilib.snapshots.merge import merged
 from mcnilib.snapshots.provenance import with_writers
-from mcnilib.snapshots.question import own_port, parse_listeners, print_listeners
+from mcnilib.snapshots.question import own_port, parse_listeners, print_listeners, read_flow
+from mcnilib.snapshots.targets.names import Name, names_called, read_names
 from mcnilib.trace.flow import Flow, Listener
 from mcnilib.trace.notes import notes_on
 from mcnilib.trace.run import run
@@ -58,6 +59,11 @@ class Snapshot:
     listeners: tuple[Listener, ...] = ()
     name: str = "snapshot"
     connections: tuple[tuple[str, Entry], ...] = ()  # those there are already, each with its namespace
+    names: tuple[Name, ...] = ()  # of pods and services
+
+    def flow(self, netns: str, to: str, source: str = "", patience: float = 5.0) -> Flow:
+        """Read a conversation as it is typed; the target may be a name that is known here. Raises: see `read_flow`."""
+        return read_flow(netns, to, source, patience, lambda text: names_called(text, self.world, self.names))
 
     def trace(self, flow: Flow, listeners: Sequence[Listener] = ()) -> Trace:
         """Run a conversation through the snapshot; `listeners` are added to those that were collected.
@@ -78,13 +84,16 @@ class Snapshot:
         return with_writers(replace(trace, notes=notes))
 
     def namespace(self, name: str) -> str:
-        """Return a namespace's name; it may be given as one of its addresses. Raises: NotThere."""
+        """Return a namespace's name; it may be given as one of its addresses, or as a pod's name. Raises: NotThere."""
         names = [netns.name for netns in self.world]
+        if name in names:
+            return name
+        pods = [pod for pod in self.names if pod.kind == "pod" and pod.is_called(name)]
+        if len(pods) > 1:
+            raise NotThere(f"{names_of([str(pod) for pod in pods])} are called {name!r}: name one of them")
         try:
-            address = IPv4Address(name)
+            address = pods[0].address if pods else IPv4Address(name)
         except AddressValueError:
-            if name in names:
-                return name
             addresses, bare = self._addresses(), re.split("[/:]", name)[0]  # an address with a length or a port
             raise not_there("network namespace", name, names, also=[bare] if bare in addresses else addresses) from None
         owners = [netns.name for netns in self.world if address in netns.own_addresses]
@@ -186,7 +195,8 @@ def snapshot_of(files: Mapping[str, str], name: str = "snapshot") -> Snapshot:
     gaps: dict[str, list[Gap]] = {}
     listeners, connections = tuple(_listeners(world, files, gaps)), tuple(_connections(world, files, gaps))
     namespaces = (netns.but(missing=(*netns.missing, *gaps.get(netns.name, ()))) for netns in world)
-    return Snapshot(replace(world, namespaces=tuple(namespaces)) if gaps else world, listeners, name, connections)
+    known = replace(world, namespaces=tuple(namespaces)) if gaps else world
+    return Snapshot(known, listeners, name, connections, read_names(files))
 
 
 def _listeners(world: World, files: Mapping[str, str], gaps: dict[str, list[Gap]]) -> Iterable[Listener]:

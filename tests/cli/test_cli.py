@@ -159,7 +159,7 @@ def test_the_examples_of_trace_run_on_a_saved_cluster(tmp_path, monkeypatch, cap
     monkeypatch.chdir(tmp_path)
     assert main(["save", FLAGSHIP, "here"]) == 0
     examples = re.findall(r"mcni (trace here .*)", helps()["trace"])
-    assert len(examples) == 5
+    assert len(examples) == 6
     for words in examples:
         assert main(shlex.split(words)) in (0, 1), words
         assert capsys.readouterr().out
@@ -388,12 +388,12 @@ def saved(tmp_path_factory) -> str:
         (["--from", "mac11", "--to", "tcp:10.233.101.2:80"], "did you mean 'mac1'?"),
         (["--from", "MAC1", "--to", "tcp:10.233.101.2:80"], "did you mean 'mac1'?"),
         (["--from", "", "--to", "tcp:10.233.101.2:80"], "no network namespace ''; there are node1,"),
-        (["--from", "mac1", "--to", "10.233.101.2:80"], "did you mean 'tcp:10.233.101.2:80'?"),
-        (["--from", "mac1", "--to", "10.233.101.2"], "did you mean 'icmp:10.233.101.2'?"),
+        (["--from", "mac1", "--to", "tpc:10.233.101.2:80"], "did you mean 'tcp:10.233.101.2:80'?"),
+        (["--from", "mac1", "--to", "tcp:10.233.101.2"], "did you mean 'icmp:10.233.101.2'?"),
         (["--from", "mac1", "--to", "udp://10.233.101.2:80/"], "did you mean 'udp:10.233.101.2:80'?"),
         (["--from", "mac1", "--to", "icmp:10.233.101.2:80"], "did you mean 'tcp:10.233.101.2:80'?"),
-        (["--from", "mac1", "--to", "http://10.233.101.2:80/"], "did you mean 'tcp:10.233.101.2:80'?"),
-        (["--from", "mac1", "--to", "tcp:cal2:80"], "'cal2' is not an IPv4 address"),
+        (["--from", "mac1", "--to", "http://10.233.101.2:0/"], "'0' is not a port"),
+        (["--from", "mac1", "--to", "tcp:cal22:80"], "did you mean 'cal2'?"),
         (["--from", "mac1", "--to", "tcp:10.233.101.2:80", "--listen", "10.233.101.22:80"], "no network namespace has the address 10.233.101.22; did you mean '10.233.101.2'?"),
     ],
 )  # fmt: skip

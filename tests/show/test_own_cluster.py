@@ -93,7 +93,7 @@ def test_what_was_not_collected_is_listed_with_what_to_collect():
             "pasted text:1:1: not the output of collect.sh\n  hello\n  ^",
         ),
         ({"given": {"text": STREAM, "segments": "lan"}, "question": ASKED}, "'lan' is not NAME=NETNS/DEVICE"),
-        ({"question": {**ASKED, "to": "10.0.0.1"}}, "did you mean 'icmp:10.0.0.1'?"),
+        ({"question": {**ASKED, "to": "tcp:10.0.0.1"}}, "did you mean 'icmp:10.0.0.1'?"),
         ({"question": {**ASKED, "netns": "mac9"}}, "did you mean 'mac4'?"),
         ({"question": {**ASKED, "commands": "node1: rm -rf /"}}, "rm"),
     ],

@@ -16,8 +16,9 @@ from mcnilib.kernel.fuzz.case import base
 from mcnilib.show.widgets.prefetch import run_later
 from mcnilib.show.widgets.snapshot_panel import SnapshotPanel
 from mcnilib.show.widgets.trace_view import TABLES_LATER
-from mcnilib.snapshots.question import QuestionError, changed, read_listeners
+from mcnilib.snapshots.question import changed, read_listeners
 from mcnilib.snapshots.snapshot import Snapshot, snapshot_of
+from mcnilib.snapshots.targets.flow_target import QuestionError
 from mcnilib.world.commands import do
 from mcnilib.world.world import World
 
@@ -98,7 +99,7 @@ def test_the_steps_can_be_walked(panel: SnapshotPanel) -> None:
 @pytest.mark.parametrize(
     ("field", "value", "says"),
     [
-        ("to", "tcp:10.233.101.2", "is not tcp:ADDRESS:PORT"),
+        ("to", "tcp:10.233.101.2", "is none of ADDRESS:PORT"),
         ("listen", "nobody:80", "no network namespace &#x27;nobody&#x27;"),
         ("commands", "node1 iptables", "is not NETNS: COMMAND"),
         ("commands", "node1: iptables -A FORWARD -j <b>", "&lt;b&gt;"),

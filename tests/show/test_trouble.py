@@ -80,7 +80,7 @@ def step_on(shown: Any) -> None:
     [
         pytest.param(inquired, outcome, "verdict", set_to("to", "udp:10.233.101.2:80"), "view.verdict", viewed, id="asked anew"),
         pytest.param(inquired, snapshot_panel, "lay_out", set_to("to", "udp:10.233.101.2:80"), "view.verdict", viewed, id="asked anew, no picture"),
-        pytest.param(inquired, inquiry, "read_flow", set_to("commands", "node1: ip route del x"), "view.verdict", viewed, id="what if"),
+        pytest.param(inquired, inquiry, "read_listeners", set_to("commands", "node1: ip route del x"), "view.verdict", viewed, id="what if"),
         pytest.param(inquired, trace_view, "table_html", step_on, "view.verdict", viewed, id="a step of a snapshot"),
         pytest.param(lambda: explore(STORY), panel, "picture_of", toggle, "view.verdict", viewed, id="a setting, no picture"),
         pytest.param(lambda: explore(STORY), trace_view, "verdict_html", toggle, "view.verdict", viewed, id="a setting, no verdict"),

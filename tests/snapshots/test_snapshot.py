@@ -18,8 +18,9 @@ from mcnilib.scenarios import all_scenarios
 from mcnilib.snapshots.files import FILES
 from mcnilib.snapshots.folder import read_folder, read_stream, write_folder
 from mcnilib.snapshots.merge import merged
-from mcnilib.snapshots.question import QuestionError, parse_listeners, print_listeners, read_flow, read_listeners
+from mcnilib.snapshots.question import parse_listeners, print_listeners, read_flow, read_listeners
 from mcnilib.snapshots.snapshot import Snapshot, open_snapshot
+from mcnilib.snapshots.targets.flow_target import QuestionError
 from mcnilib.trace.explain import difference, verdict
 from mcnilib.trace.flow import Listener
 from mcnilib.trace.trace import Verdict
@@ -178,9 +179,9 @@ def test_ipvs_is_named_with_what_to_run_instead(tmp_path, capsys) -> None:
 @pytest.mark.parametrize(
     ("to", "says"),
     [
-        ("tcp:10.0.0.1", "is not tcp:ADDRESS:PORT"),
-        ("icmp:10.0.0.1:80", "is not tcp:ADDRESS:PORT"),
-        ("sctp:10.0.0.1:80", "is not tcp:ADDRESS:PORT"),
+        ("tcp:10.0.0.1", "is none of ADDRESS:PORT"),
+        ("icmp:10.0.0.1:80", "is none of ADDRESS:PORT"),
+        ("sctp:10.0.0.1:80", "is none of ADDRESS:PORT"),
         ("tcp:10.0.0:80", "'10.0.0' is not an IPv4 address"),
         ("tcp:10.0.0.1:0", "'0' is not a port"),
         ("tcp:10.0.0.1:65536", "'65536' is not a port"),

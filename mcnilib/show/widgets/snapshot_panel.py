@@ -29,7 +29,7 @@ class SnapshotPanel(PanelFrame):
         self.snapshot = snapshot
         names = [namespace.name for namespace in snapshot.world]
         self.client = widgets.Dropdown(options=names, value=snapshot.namespace(netns), description="From", style=WIDE)
-        self.to = _field("To", to, "tcp:ADDRESS:PORT, udp:ADDRESS:PORT or icmp:ADDRESS")
+        self.to = _field("To", to, "ADDRESS:PORT, a URL, a pod's or service's name, udp:ADDRESS:PORT")
         self.source = _field("Source", source, "ADDRESS, :PORT or ADDRESS:PORT the client binds to (optional)")
         self.listen = _field("Listening", " ".join(listen), "NETNS:PORT ... beside those that were collected")
         self.commands = widgets.Textarea(

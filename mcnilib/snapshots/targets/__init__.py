@@ -1,0 +1,1 @@
+"""Where a conversation goes, as people write it, and the names of pods and services."""
