@@ -31,6 +31,7 @@ _HOMES = {
     "conntrack_view": "mcnilib.trace.explain",
     "listing": "mcnilib.world.listing",
     "explore": "mcnilib.notebook",
+    "play": "mcnilib.notebook",
     "side_by_side": "mcnilib.notebook",
     "conclusion": "mcnilib.notebook",
     "cluster_map": "mcnilib.notebook",

@@ -28,6 +28,7 @@ WHOLE = (
     "mcnilib/show/labels/dejavu_sans.json",
     "mcnilib/show/widgets/link.js",
     "mcnilib/show/widgets/panel.js",
+    "mcnilib/show/widgets/player.js",
 )
 EXECUTABLES = ("binder/postBuild", "binder/start")
 FOLDERS = {"mcnilib": "**/*.py", "mcnilib/site/parts": "*", "binder": "*", "docs": "*.md", "notebooks": "*.ipynb"}

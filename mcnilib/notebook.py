@@ -16,6 +16,7 @@ from mcnilib.scenarios.scenario import Scenario
 from mcnilib.show.picture.map import Map
 from mcnilib.show.widgets.conclusion import ConclusionPanel
 from mcnilib.show.widgets.panel import Panel
+from mcnilib.show.widgets.player import Player
 from mcnilib.show.widgets.side_by_side import SideBySide
 from mcnilib.show.widgets.snapshot_panel import SnapshotPanel
 from mcnilib.show.widgets.state_browser import StateBrowser
@@ -35,6 +36,15 @@ def explore(
     """
     shown, settings = parse_link(story) if isinstance(story, str) else (story, story.start())
     return Panel(shown, settings.but(**start), scale, checked, everything=everything, painter=painter)
+
+
+def play(story: Scenario, scale: float = 1.0, **start: object) -> Player:
+    """Return a scenario that plays by itself: each step in turn up to the one that decides, then the whole picture.
+
+    `start` changes settings to begin with, as `kube_proxy="1.30"`; `scale` enlarges everything for a projector.
+    Raises: SettingError for a setting or value that does not exist, naming the nearest one.
+    """
+    return Player(story, story.start().but(**start), scale)
 
 
 def ask(

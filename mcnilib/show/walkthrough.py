@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
 
-from mcnilib.show.html.markup import Html
+from mcnilib.show.html.markup import Html, element, void_element
 from mcnilib.show.html.outcome import verdict_lines
 from mcnilib.show.html.state import state_around
 from mcnilib.show.html.table import Row, rows, table_html
@@ -24,16 +24,28 @@ from mcnilib.world.world import World
 CUT = re.compile("(?=<(?!code|span)[a-z])")
 """Where a text is cut: before every tag but those within a line."""
 
+PLAYER_BUTTONS = (
+    ("▶ play", "play", "Play the conversation up to the step that decides it, or pause"),
+    ("◀ step", "-1", "Show the step before"),
+    ("step ▶", "1", "Show the next step"),
+    ("whole", "0", "Show the whole conversation"),
+)
+"""What plays a conversation: the text of a button, what it does, its title."""
+
 
 @dataclass(frozen=True)
 class Walkthrough:
-    """A conversation in its world, drawn by a plan, told at a depth; `uid` begins the ids of its picture."""
+    """A conversation in its world, drawn by a plan, told at a depth; `uid` begins the ids of its picture.
+
+    `narrow` adds a second picture for a phone held upright; the style sheet of the site shows one of the two.
+    """
 
     world: World
     trace: Trace
     plan: Plan
     depth: str = "hops"
     uid: str = "mcni"
+    narrow: bool = True
 
     @cached_property
     def steps(self) -> tuple[Row, ...]:
@@ -54,7 +66,7 @@ class Walkthrough:
     def _drawn(self) -> tuple[tuple[Plan, Drawing, str], ...]:
         """The whole conversation by the plan, and by one for a phone held upright where that is another, each with
         what begins its ids."""
-        stacked = self.plan.stack()
+        stacked = self.plan.stack() if self.narrow else self.plan
         plans = {self.plan: self.uid} | ({stacked: f"{self.uid}-narrow"} if stacked != self.plan else {})
         return tuple((plan, lay_out(self.world, self.trace, plan), uid) for plan, uid in plans.items())
 
@@ -63,16 +75,40 @@ class Walkthrough:
         for _ in at:
             yield "".join(to_svg(next(drawings), uid) for drawings, uid in drawn)
 
-    def packed(self) -> dict[str, Any]:
-        """Return all steps as values of JSON, the whole conversation first.
+    @property
+    def deciding(self) -> int:
+        """The number of the step that decided how the conversation ends, counted from 1."""
+        outcome = self.trace.outcome
+        at = next(index for index, step in enumerate(outcome.journey.steps) if step is outcome.step)
+        return 1 + next(
+            n for n, row in enumerate(self.steps) if (row.journey, row.index) >= (outcome.journey.number, at)
+        )
+
+    def player_html(self) -> Html:
+        """Return the whole conversation with what plays it (`player.js`), which is hidden until the script runs."""
+        buttons = (
+            element("button", text, type="button", data_move=move, title=title) for text, move, title in PLAYER_BUTTONS
+        )
+        slider = void_element("input", type="range", min="0", max=str(self.deciding), value="0", aria_label="step")
+        return element(
+            "div",
+            element("div", *buttons, slider, class_="stepper", role="group", aria_label="play", hidden="hidden"),
+            element("div", element("output", self.whole["verdict"], aria_live="polite"), class_="mcni-verdict"),
+            element("div", self.whole["picture"], class_="picture"),
+            class_="mcni-player",
+        )
+
+    def packed(self, last: int | None = None) -> dict[str, Any]:
+        """Return all steps, or those up to the `last`, as values of JSON; the whole conversation first.
 
         Of each a few words, and which of the `pieces` its picture and its listing are: `[from, to, from, to, ...]`.
         """
-        whole, at = self.whole, [(row.journey, row.index) for row in self.steps]
+        whole, shown = self.whole, self.steps[:last]
+        at = [(row.journey, row.index) for row in shown]
         pieces: dict[str, int] = {}
         pictures = [whole["picture"], *self._pictures(at)]
         listings = [whole["listing"], *(state_around(self.world, self.trace, step) for step in at)]
-        says = [f"{len(at)} steps", *map(str, self.steps)]
+        says = [f"{len(at)} steps", *map(str, shown)]
         steps = [
             {"says": text, "picture": _packed(picture, pieces), "listing": _packed(listing, pieces)}
             for text, picture, listing in zip(says, pictures, listings, strict=True)

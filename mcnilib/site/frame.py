@@ -139,3 +139,8 @@ def site_style() -> str:
 def site_part(name: str) -> str:
     """Return a script, style sheet or template of the site."""
     return resources("mcnilib.site").joinpath("parts", name).read_text(encoding="utf-8")
+
+
+def player_script() -> str:
+    """Return the script that plays a conversation: the one of the notebooks."""
+    return resources("mcnilib.show.widgets").joinpath("player.js").read_text(encoding="utf-8")

@@ -24,6 +24,8 @@ from mcnilib.scenarios import Scenario, scenario
 from mcnilib.scenarios.exercise import Exercise, exercises
 from mcnilib.scenarios.link import BINDER, print_query
 from mcnilib.show.html.markup import Html, element, folded, joined, sentence, void_element
+from mcnilib.show.picture.story_picture import plan_for
+from mcnilib.show.walkthrough import Walkthrough
 from mcnilib.site.frame import Page
 from mcnilib.site.workbench import exercise_html
 
@@ -127,6 +129,15 @@ def explored(lesson: Lesson) -> dict[str, Scenario]:
 
     A cell does when it ends with `explore(...)` of `scenario("...")`, or of a name that stands for one.
     """
+    return _shown_by(lesson, "explore")
+
+
+def played(lesson: Lesson) -> dict[str, Scenario]:
+    """Return the scenarios that play by themselves in a lesson, by the `id` of the cell that does `play(...)`."""
+    return _shown_by(lesson, "play")
+
+
+def _shown_by(lesson: Lesson, verb: str) -> dict[str, Scenario]:
     named: dict[str, ast.expr] = {}
     found: dict[str, Scenario] = {}
     for cell in (cell for cell in lesson.cells if cell["cell_type"] == "code"):
@@ -134,7 +145,7 @@ def explored(lesson: Lesson) -> dict[str, Scenario]:
             match statement:
                 case ast.Assign(targets=[ast.Name(id=name)], value=value):
                     named[name] = value
-                case ast.Expr(value=ast.Call(func=ast.Name(id="explore"), args=[told], keywords=[])):
+                case ast.Expr(value=ast.Call(func=ast.Name(id=called), args=[told], keywords=[])) if called == verb:
                     found[cell["id"]] = _story(named.get(told.id, told) if isinstance(told, ast.Name) else told)
     return found
 
@@ -156,7 +167,7 @@ def practised(lesson: Lesson) -> dict[str, Exercise]:
 
 def pictures(lesson: Lesson) -> dict[str, bytes]:
     """Return the committed pictures of a lesson that its page shows: name of the file -> PNG."""
-    alive = explored(lesson)
+    alive = explored(lesson) | played(lesson)
     return {
         f"{FOLDER}/{_picture_name(cell)}": base64.b64decode(output["data"]["image/png"])
         for cell in lesson.cells
@@ -172,18 +183,30 @@ def _picture_name(cell: NotebookCell) -> str:
 
 def lesson_html(lesson: Lesson, articles: Mapping[str, Html]) -> Html:
     """Return the cells of a lesson; `articles` are those of the explorer, by the name of their scenario."""
-    alive, tasks = explored(lesson), practised(lesson)
+    alive, tasks, films = explored(lesson), practised(lesson), played(lesson)
     parts: list[Html] = []
     for cell in lesson.cells:
         if cell["cell_type"] == "markdown":
             parts.append(element("div", markdown(_without_links(source(cell))), class_="text"))
         elif cell["id"] in tasks:
             parts.append(exercise_html(tasks[cell["id"]]))
+        elif cell["id"] in films:
+            parts.append(joined(_code(cell), _player(films[cell["id"]])))
         else:
             story = alive.get(cell["id"])
             shown = Html(PRACTICE.sub("", articles[story.name])) if story else joined(*_outputs(cell))
             parts.append(joined(_code(cell), shown, _elsewhere(cell)))
     return joined(*parts)
+
+
+def _player(story: Scenario) -> Html:
+    """Return a scenario as it starts, playing by itself; without scripts it is the picture."""
+    settings = story.start()
+    walk = Walkthrough(story.world(settings), story.run(settings), plan_for(story, settings), uid="played")
+    steps = json.dumps(walk.packed(walk.deciding), ensure_ascii=False).replace("<", "\\u003c")
+    data = Html(f'<script type="application/json">{steps}</script>')
+    player = walk.player_html().removesuffix("</div>")
+    return joined(Html(f"{player}{data}</div>"), Html('<script type="module" src="../player.js"></script>'))
 
 
 def _elsewhere(cell: NotebookCell) -> Html:

@@ -16,7 +16,7 @@ from mcnilib.show.html.markup import Html, element, folded, joined, option_html,
 from mcnilib.show.html.table import depth_options
 from mcnilib.show.picture.story_picture import EVERYTHING
 from mcnilib.site.engine import engine_files
-from mcnilib.site.frame import Page, filled, page_html, scrolled, site_part, site_style, stepper
+from mcnilib.site.frame import Page, filled, page_html, player_script, scrolled, site_part, site_style, stepper
 from mcnilib.site.lessons import Lesson, lesson_pages, pictures
 from mcnilib.site.library import library
 from mcnilib.site.single import walk_html
@@ -54,6 +54,7 @@ def site_files(pyodide: Mapping[str, bytes], lessons: Sequence[Lesson] = ()) -> 
         **{name: data for lesson in lessons for name, data in pictures(lesson).items()},
         "style.css": site_style() + site_part("lesson.css"),
         **{name: site_part(name) for name in SCRIPTS},
+        "player.js": player_script(),
         "collect.sh": script(),
         **code,
     }

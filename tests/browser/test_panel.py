@@ -157,7 +157,28 @@ def test_a_look_around_shows_the_namespace_that_is_chosen(server, browser) -> No
         tour.get_by_label("pod kind").select_option(label="the node itself")
         tour.get_by_label("node", exact=True).select_option("node3")
         expect(tour.locator("[role=status]").first).to_contain_text("node3: the node itself")
-        expect(tour.locator("h4").first).to_have_text("node3# ip -d address")
+        expect(tour.locator("summary").first).to_contain_text("node3# ip -d address")
+        expect(tour.locator("details[open] summary")).to_contain_text("node3# ip rule")
+        assert lab.errors == []
+
+
+def test_the_first_picture_plays_up_to_the_drop_unless_less_motion_is_asked_for(server, browser) -> None:
+    with new_page(browser, server) as lab:
+        lab.open("00-index.ipynb").run_all()
+        player = lab.page.locator(".mcni-player")
+        player.locator(".picture").scroll_into_view_if_needed()
+        said = player.locator("output")
+        expect(said).to_contain_text("step 2 of 9: 1 SYN")
+        player.get_by_role("button", name="pause").press("Enter")
+        player.get_by_label("step", exact=True).press("End")
+        expect(said).to_contain_text("step 9 of 9: 3 ACK, node1: filter KUBE-FORWARD: dropped")
+        player.get_by_role("button", name="whole").press("Enter")
+        expect(said).to_contain_text("connect succeeds, then hangs")
+        lab.page.emulate_media(reduced_motion="reduce")
+        lab.run_all()
+        player.locator(".picture").scroll_into_view_if_needed()
+        lab.page.wait_for_timeout(2500)
+        expect(said).to_contain_text("connect succeeds, then hangs")
         assert lab.errors == []
 
 

@@ -14,7 +14,6 @@ from mcnilib.show.html.netns_state import (
     Moment,
     look_into,
     moment_html,
-    netns_html,
 )
 from mcnilib.show.html.table import rows
 
@@ -117,5 +116,6 @@ def test_every_deciding_line_is_found_in_its_machine(story):
     world, trace = story.world(story.start()), story.run(story.start())
     for row in rows(trace, "hops"):
         at = Moment.of(trace, (row.journey, row.index))
-        page = netns_html(world[at.step.netns], at)
+        shown = moment_html(world, at, at.step.netns)
+        page = shown["connections"] + shown["state"]
         assert (page.count('aria-current="true"') >= 1) == bool(row.line or at.step.entry or "who has" in row.what), row

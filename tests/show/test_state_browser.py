@@ -160,10 +160,16 @@ def test_the_columns_of_a_listing_stand_below_each_other():
     assert "\t" not in netns_html(WORLD["node1"])
 
 
-def test_long_listings_are_folded_and_markup_is_escaped():
+def test_one_short_listing_is_seen_at_first_and_the_others_say_what_they_are_about():
     page = netns_html(WORLD["node1"])
-    assert page.count("<details>") == page.count("</details>") >= 4
-    assert "node1# iptables-save -t filter</code>" in page.partition("<details>")[2]
+    assert page.count("</details>") == len(look_into(WORLD["node1"]))
+    shown = page.partition("<details open>")[2]
+    assert (
+        shown.startswith("<summary><code>node1# ip rule</code>  which routing tables are asked")
+        and "<details open>" not in shown
+    )
+    abouts = [part.about for netns in WORLD for part in look_into(netns)]
+    assert not [about for about in abouts if "," not in about], "a listing nobody explains"
     assert "-j cali-FORWARD" in text_of(page) and "&lt;BROADCAST" in page and "<BROADCAST" not in page
 
 

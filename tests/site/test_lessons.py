@@ -16,7 +16,17 @@ from mcnilib.scenarios.link import parse_link
 from mcnilib.show.html.markup import Html, joined
 from mcnilib.show.widgets.quiz import RIGHT, TRY_AGAIN
 from mcnilib.site import engine, lessons
-from mcnilib.site.lessons import Lesson, explored, lesson_html, lesson_pages, pictures, practised, read_lessons, source
+from mcnilib.site.lessons import (
+    Lesson,
+    explored,
+    lesson_html,
+    lesson_pages,
+    pictures,
+    played,
+    practised,
+    read_lessons,
+    source,
+)
 from mcnilib.site.workbench import exercises_html
 
 FOLDER = Path(__file__).parents[2] / "notebooks"
@@ -33,11 +43,24 @@ def test_every_panel_that_explores_a_scenario_lives(lesson: Lesson) -> None:
     assert re.findall("<article id=([^>]*)>", html) == [story.name for story in explored(lesson).values()]
 
 
+def test_the_first_page_plays_the_central_failure_and_is_its_picture_without_scripts() -> None:
+    index = LESSONS[0]
+    (story,) = played(index).values()
+    assert story.name == "macvlan-to-calico-across-nodes"
+    html = lesson_html(index, ARTICLES)
+    player = html[html.index('<div class="mcni-player">') :].partition('src="../player.js"')[0]
+    before, _, data = player.partition('<script type="application/json">')
+    assert 'aria-label="play" hidden=' in before, "buttons that do nothing"
+    assert before.count("<svg ") == 2, "one for a phone"
+    assert json.loads(data.partition("</script>")[0])["steps"][-1]["says"].endswith("KUBE-FORWARD: dropped")
+
+
 @pytest.mark.parametrize("lesson", LESSONS, ids=lambda lesson: lesson.name)
 def test_all_that_was_printed_can_be_read(lesson: Lesson) -> None:
     html = lesson_html(lesson, ARTICLES)
     for cell in lesson.cells:
-        for output in cell.get("outputs", ()) if cell["id"] not in {*explored(lesson), *practised(lesson)} else ():
+        alive = {*explored(lesson), *played(lesson), *practised(lesson)}
+        for output in cell.get("outputs", ()) if cell["id"] not in alive else ():
             data = output.get("data", {})
             text = data.get("text/html") or escape("".join(output.get("text") or data["text/plain"]))
             assert "".join(text) in html, cell["id"]

@@ -25,6 +25,24 @@ from mcnilib.world.world import World
 
 CONNECTION_TABLE, LEARNED_NEIGHBOURS = "conntrack -L", "ip neigh, learned in this conversation"
 
+PURPOSES = {
+    "ip -d address": "network cards and addresses",
+    "ip rule": "which routing tables are asked, and in which order",
+    "ip route show table local": "the addresses that are its own",
+    "ip route": "routes",
+    "ip neigh": "MAC addresses of neighbours",
+    "sysctl": "switches of the kernel that were changed",
+    "iptables-save -t raw": "before connection tracking",
+    "iptables-save -t mangle": "marks",
+    "iptables-save -t nat": "translation of addresses",
+    "iptables-save -t filter": "what may pass",
+    "ipset": "sets of addresses",
+}
+"""What a listing is about, by how its command begins."""
+
+SHOWN_FIRST = "ip rule"
+"""The listing a reader sees at once; a click opens the others."""
+
 
 @dataclass(frozen=True, slots=True)
 class Listed:
@@ -33,6 +51,13 @@ class Listed:
     command: str
     lines: tuple[StateLine, ...]
     folded: bool = False
+
+    @property
+    def about(self) -> str:
+        """What it is about, and how long it is."""
+        purpose = next((text for command, text in PURPOSES.items() if self.command.startswith(command)), "")
+        number = f"{len(self.lines)} line{'s' if len(self.lines) != 1 else ''}"
+        return f"{purpose}, {number}" if purpose else number
 
     @property
     def decided(self) -> bool:
@@ -202,18 +227,29 @@ def _mark(line: StateLine, packets: list[int], decided: bool) -> StateLine:
     return replace(line, decided=decided, met=number)
 
 
-def state_text(netns: Netns) -> list[str]:
-    """Tell a namespace as text: every command, its lines, and after `#` who wrote them and why."""
+def state_text(netns: Netns, *, briefly: bool = False) -> list[str]:
+    """Tell a namespace as text: every command, its lines, and after `#` who wrote them and why.
+
+    `briefly` prints only the lines of SHOWN_FIRST, and says of each other command what it is about.
+    """
     lines: list[str] = []
     for part in look_into(netns):
-        lines.append(f"{netns.name}# {part.command}")
-        lines += (f"  {line.columns}{f'  # {line.note}' if line.note else ''}" for line in part.lines)
+        lines.append(f"{netns.name}# {part.command}{f'  ({part.about})' if briefly else ''}")
+        shown = part.lines if not briefly or part.command == SHOWN_FIRST else ()
+        lines += (f"  {line.columns}{f'  # {line.note}' if line.note else ''}" for line in shown)
     return lines
 
 
-def netns_html(netns: Netns, moment: Moment | None = None) -> Html:
-    """Return a namespace as HTML; long listings are folded, but for the one with the line that decided."""
-    return _page(_part(netns.name, part) for part in look_into(netns, moment))
+def netns_html(netns: Netns) -> Html:
+    """Return a namespace as HTML: its listings are folded, but for SHOWN_FIRST."""
+    return _page(
+        folded(
+            joined(element("code", f"{netns.name}# {part.command}"), f"  {part.about}"),
+            lines_html(part.lines),
+            opened=part.command == SHOWN_FIRST,
+        )
+        for part in look_into(netns)
+    )
 
 
 def moment_html(world: World, moment: Moment, who: str) -> dict[str, str]:

@@ -62,6 +62,10 @@ RULES = Template(
 .mcni-settings select { max-width: 11em; }
 .mcni-stepper .where { display: flex; align-items: center; flex: 1 1 18em; min-height: 2.7em; }
 .mcni-stepper .where { font-size: var(--mcni-text); line-height: 1.35; }
+.mcni-player .stepper:not([hidden]) { display: flex; flex-flow: row wrap; gap: 6px; align-items: center; }
+.mcni-player .stepper button { font-size: var(--mcni-text); min-height: 28px; padding: 2px 10px; }
+.mcni-player .mcni-verdict { font-size: calc(1.15 * var(--mcni-text)); font-weight: 600; min-height: 3em; }
+.mcni-player .picture { overflow: auto; }
 .mcni-share input { font-size: var(--mcni-text); }
 .mcni-panel :is(button, select, input, textarea, [role=slider]):focus-visible { outline: 3px solid ${BLUE}; }
 ${THEME}"""

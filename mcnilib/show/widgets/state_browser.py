@@ -80,7 +80,8 @@ class StateBrowser(PanelFrame):
         return f"{name}: {what}, {address_list(self.world[name])}"
 
     def _repr_mimebundle_(self, **kwargs: Any) -> Bundle:
-        """Add what is shown as text, for viewers without a kernel."""
+        """Add a first look as text, for viewers without a kernel."""
         return static_fallback(
-            super()._repr_mimebundle_(**kwargs), lambda: [self.summary(), *state_text(self.world[self.who.value])]
+            super()._repr_mimebundle_(**kwargs),
+            lambda: [self.summary(), *state_text(self.world[self.who.value], briefly=True)],
         )

@@ -1,0 +1,71 @@
+// A conversation that plays once: a step after the other, up to the one that decides, then the whole again. Who asked for
+// less motion gets the still picture, and steps only when a button is pressed.
+
+const DWELL = 1700; // milliseconds a step is shown
+const still = matchMedia("(prefers-reduced-motion: reduce)");
+
+/** Make a player of what `Walkthrough.player_html` wrote; `packed` is what `Walkthrough.packed` packs. */
+export function mount(root, { pieces, steps }) {
+  const controls = root.querySelector(".stepper"), slider = controls.querySelector("input");
+  const picture = root.querySelector(".picture"), said = root.querySelector("output"), verdict = said.innerHTML;
+  const button = (move) => controls.querySelector(`[data-move="${move}"]`);
+  const last = steps.length - 1;
+  let at = 0, clock = 0;
+
+  function show(step) {
+    at = Math.max(0, Math.min(last, step));
+    const ranges = steps[at].picture;
+    let html = "";
+    for (let i = 0; i < ranges.length; i += 2) html += pieces.slice(ranges[i], ranges[i + 1]).join("");
+    picture.innerHTML = html;
+    if (at) said.textContent = `step ${at} of ${last}: ${steps[at].says}`; else said.innerHTML = verdict;
+    slider.value = at;
+    slider.setAttribute("aria-valuetext", said.textContent);
+    button("-1").disabled = button("0").disabled = !at;
+    button("1").disabled = at === last;
+  }
+
+  function stop() {
+    clearInterval(clock);
+    clock = 0;
+    button("play").textContent = "▶ play";
+    said.setAttribute("aria-live", "polite");
+  }
+
+  function play() {
+    said.setAttribute("aria-live", "off"); // a step every two seconds is too much to be read out
+    button("play").textContent = "⏸ pause";
+    if (at === last) show(0);
+    show(at + 1);
+    clock = setInterval(() => {
+      if (!root.isConnected) return stop();
+      if (at === last) stop(); // and it ends where it was decided
+      show(at === last ? 0 : at + 1);
+    }, DWELL);
+  }
+
+  controls.addEventListener("click", (event) => {
+    const move = event.target.closest("button")?.dataset.move;
+    if (!move) return;
+    const playing = clock;
+    stop();
+    if (move === "play") playing || play(); else show(Number(move) && at + Number(move));
+  });
+  slider.addEventListener("input", () => { stop(); show(Number(slider.value)); });
+  still.addEventListener("change", () => still.matches && stop());
+  controls.hidden = false;
+  show(0);
+  if (!still.matches) new IntersectionObserver(([seen], watch) => {
+    if (seen.isIntersecting) { watch.disconnect(); play(); }
+  }, { threshold: 0.5 }).observe(picture);
+}
+
+for (const root of document.querySelectorAll(".mcni-player:has(> script)"))
+  mount(root, JSON.parse(root.querySelector("script").textContent));
+
+export default {
+  render({ model, el }) {
+    el.innerHTML = model.get("html");
+    mount(el.querySelector(".mcni-player"), model.get("packed"));
+  },
+};

@@ -1,0 +1,52 @@
+"""A conversation that plays by itself, up to the step that decides it; without a kernel it is its picture and words.
+
+Nothing can be changed here: it is for the first look. It pauses, steps, and stays still for readers who asked their
+system for less motion.
+Source: https://www.w3.org/TR/WCAG22/#pause-stop-hide, and #animation-from-interactions.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import anywidget
+import traitlets
+
+from mcnilib.cluster.settings import Settings
+from mcnilib.scenarios.scenario import Scenario
+from mcnilib.show.html.markup import Bundle, static_fallback
+from mcnilib.show.picture.files import png_data
+from mcnilib.show.picture.story_picture import picture_of, plan_for
+from mcnilib.show.walkthrough import Walkthrough
+from mcnilib.show.widgets.frame import PanelFrame
+from mcnilib.show.widgets.trace_view import NUMBERS
+from mcnilib.trace.explain import because, verdict
+
+
+class PlayedSteps(anywidget.AnyWidget):
+    """The pictures of the steps, which the page shows one after the other without asking the kernel."""
+
+    _esm = Path(__file__).with_name("player.js")
+    html = traitlets.Unicode("").tag(sync=True)
+    packed = traitlets.Dict({}).tag(sync=True)
+
+
+class Player(PanelFrame):
+    """A scenario under some settings, played once."""
+
+    def __init__(self, story: Scenario, settings: Settings, scale: float = 1.0) -> None:
+        """Paint all pictures."""
+        self.story, self.settings = story, settings
+        world, plan = story.world(settings), plan_for(story, settings)
+        walk = Walkthrough(world, story.run(settings), plan, uid=f"mcni{next(NUMBERS)}", narrow=False)
+        super().__init__([PlayedSteps(html=walk.player_html(), packed=walk.packed(walk.deciding))], scale)
+
+    def _repr_mimebundle_(self, **kwargs: Any) -> Bundle:
+        """Add the verdict and the picture of the whole conversation, for viewers without a kernel."""
+        trace = self.story.run(self.settings)
+        return static_fallback(
+            super()._repr_mimebundle_(**kwargs),
+            lambda: [verdict(trace), *because(trace)],
+            lambda: png_data(picture_of(self.story, self.settings)),
+        )
