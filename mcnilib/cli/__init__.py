@@ -17,7 +17,7 @@ from contextlib import suppress
 from typing import Any
 
 from mcnilib import __version__
-from mcnilib.cli import classroom, completion, kernel, page, pcap, record, snapshots
+from mcnilib.cli import classroom, completion, fix, kernel, page, pcap, record, snapshots
 from mcnilib.cli.common import (
     TRACE_JSON,
     add_patience,
@@ -47,6 +47,7 @@ EXAMPLES = """examples:
   mcni run 7 --kube-proxy 1.30 --be-liberal 1 --restarted yes --table
   mcni run 7 --workaround "host route back" --picture path.svg
   mcni run 7 --protocol udp --json
+  mcni fix 7
   mcni run 7 --try "node1: iptables -D KUBE-FORWARD 1"
   mcni state 7 node1 "iptables-save -t filter"
   mcni state 7 mac1 "ip route show table 100"
@@ -126,6 +127,7 @@ def command_line() -> Parser:
     _add_list(verbs)
     _add_run(verbs)
     _add_state(verbs)
+    fix.add_verbs(verbs)
     classroom.add_verbs(verbs)
     page.add_verbs(verbs)
     pcap.add_verbs(verbs)

@@ -121,6 +121,11 @@ class Netns:
             self._numbers[key] = get_number(self.settings, key)
         return self._numbers[key]
 
+    @property
+    def asked(self) -> tuple[tuple[str, str], ...]:
+        """The sysctls that were asked for since this value was made: name and device, or a key and nothing."""
+        return *self._conf, *((key, "") for key in self._numbers)
+
     def but(self, **changes: object) -> Netns:
         """Return the same namespace with some parts replaced."""
         return replace(self, **changes)  # type: ignore[arg-type]

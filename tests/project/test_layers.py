@@ -1,7 +1,7 @@
 """The rules of the house, read from the syntax tree of every module: who may import whom, sizes, docstrings, words.
 
-Order of the layers: errors, progress, gc_pause < linux, writing < world < cluster, trace < scenarios, snapshots < show, kernel < site < cli, notebook. Two layers
-on one step do not know each other.
+Order of the layers: errors, progress, gc_pause < linux, writing < world < cluster, trace < scenarios, snapshots < repair <
+show, kernel < site < cli, notebook. Two layers on one step do not know each other.
 """
 
 from __future__ import annotations
@@ -30,13 +30,14 @@ RANK = {
     "trace": 3,
     "scenarios": 4,
     "snapshots": 4,
-    "show": 5,
-    "kernel": 5,
-    "learner": 5,
-    "site": 6,
-    "cli": 7,
-    "notebook": 7,
-    "mcnilib": 8,
+    "repair": 5,
+    "show": 6,
+    "kernel": 6,
+    "learner": 6,
+    "site": 7,
+    "cli": 8,
+    "notebook": 8,
+    "mcnilib": 9,
 }
 PICTURES = {"matplotlib", "networkx", "ipywidgets", "anywidget", "traitlets", "IPython"}
 PROCESSES = {"subprocess", "socket", "ctypes"}
@@ -44,7 +45,7 @@ CLOCKS = {"time", "secrets"}
 ONLY = dict.fromkeys(PICTURES, "show") | dict.fromkeys(PROCESSES, "kernel")
 BESIDE = {("site/engine.py", "subprocess"), ("site/lite.py", "subprocess")}
 """What else may be imported where: npm brings the interpreter of the site, JupyterLite's own program builds it."""
-MODEL = {"errors", "linux", "world", "cluster", "trace", "scenarios", "snapshots"}
+MODEL = {"errors", "linux", "world", "cluster", "trace", "scenarios", "snapshots", "repair"}
 FOREIGN_WORDS = re.compile(r"calico|kube|spiderpool", re.IGNORECASE)
 MAX_FILE, MAX_BODY = 450, 25
 SMALL, MAX_ROOM = 60, 12

@@ -1,0 +1,60 @@
+"""The verb `mcni fix`, and what `mcni trace --fix` shares with it: what would help, and what would it break."""
+
+from __future__ import annotations
+
+import argparse
+import json
+from typing import TYPE_CHECKING, Any
+
+from mcnilib.cli.common import add_settings, add_story, add_verb, chosen_settings, story_named
+from mcnilib.errors import printable
+from mcnilib.progress import counted
+from mcnilib.trace.trace import Trace
+
+if TYPE_CHECKING:  # most commands search nothing
+    from mcnilib.repair.advice import RepairReport
+    from mcnilib.repair.case import RepairCase
+
+EXAMPLES = """examples:
+  mcni fix 7
+  mcni fix 7 --kube-proxy 1.30 --be-liberal 1
+  mcni fix 8 --json
+  mcni run 7 --try "node2: ip route add 172.16.100.2 via 172.16.1.2 dev en0"      # try what it names
+
+exit status: 0 something helps, or the conversation works already; 1 nothing that was tried helps; 2 wrong input
+"""
+
+
+def add_verbs(verbs: Any) -> None:
+    """Add the verb to the command line."""
+    said = "say what would make a conversation work, with the commands, and what each would break"
+    fix = add_verb(verbs, "fix", said, fix_scenario, EXAMPLES)
+    add_story(fix)
+    add_settings(fix)
+
+
+def fix_scenario(arguments: argparse.Namespace) -> int:
+    """Try what there is to try on a scenario, and print what helps."""
+    from mcnilib.repair.case import ScenarioCase
+
+    story = story_named(arguments.scenario)
+    settings = chosen_settings(story, arguments)
+    report = searched(ScenarioCase(story, settings), story.run(settings))
+    if not arguments.json:
+        print(f"{story.number}. {story.title} ({settings})")
+    return print_report(report, arguments.json, scenario=story.name, settings=settings.texts())
+
+
+def searched(case: RepairCase, start: Trace) -> RepairReport:
+    """Search what would help, with a line on the terminal that counts what was tried."""
+    from mcnilib.repair.advice import advise
+
+    return advise(case, start, lambda items: counted(items, "mcni: trying changes"))
+
+
+def print_report(report: RepairReport, as_json: bool, **head: object) -> int:
+    """Print what would help, `head` before it as JSON; return the exit status."""
+    from mcnilib.repair.report import to_json, told
+
+    print(json.dumps(head | to_json(report), indent=1) if as_json else printable("\n".join(told(report))))
+    return 0 if report.start.outcome.works or report.advice else 1

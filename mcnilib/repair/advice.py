@@ -1,0 +1,96 @@
+"""What a search found, in the order of what to prefer: what to do, what is typed for it, what it breaks and mends.
+
+`advise` is what the command line, the panels and the pages call.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
+
+from mcnilib.repair.case import RepairCase
+from mcnilib.repair.repair import Command
+from mcnilib.repair.search import Remedy, RepairAttempt, attempts, nearest_values, remedies
+from mcnilib.trace.trace import Trace
+
+
+@dataclass(frozen=True)
+class Advice:
+    """A remedy with what is typed for it; `settings` says in words which settings it sets, and to what."""
+
+    remedy: Remedy
+    commands: tuple[Command, ...]
+    settings: tuple[str, ...] = ()
+
+    @property
+    def title(self) -> str:
+        """What is done, in a few words, and on which machine."""
+        dial = self.remedy.repair.dial
+        if self.settings:
+            return f"set {', '.join(self.settings)}"
+        if not dial:
+            machines = dict.fromkeys(command.netns for command in self.commands)
+            return f"{self.remedy.repair.said} on {' and '.join(machines)}"
+        port = f":{dial.port}" if dial.port else ""
+        behind = f", a service in front of {dial.endpoint}" if dial.endpoint else ""
+        return f"dial {dial.to}{port}{behind}"
+
+    @property
+    def effect(self) -> str:
+        """What becomes of the other conversations."""
+        remedy = self.remedy
+        if not remedy.held:
+            return "changes nothing for other conversations"
+        broken = (
+            f"breaks {_some(remedy.breaks)}" if remedy.breaks else f"breaks none of {remedy.held} other conversations"
+        )
+        return broken + (f"; also mends {_some(remedy.mends)}" if remedy.mends else "")
+
+    @property
+    def notes(self) -> tuple[str, ...]:
+        """What to know before one does it."""
+        repair = self.remedy.repair
+        told = dict.fromkeys(kind.note for kind in repair.kinds if kind.note)
+        back = f"{repair.undone_by} wrote the line and will write it again" if repair.undone_by else ""
+        return (*((back,) if back else ()), *told)
+
+
+def _some(names: Sequence[str], most: int = 3) -> str:
+    more = f" and {len(names) - most} more" if len(names) > most else ""
+    return f"{len(names)}: {'; '.join(names[:most])}{more}"
+
+
+@dataclass(frozen=True)
+class RepairReport:
+    """How a conversation ends as it is, what would make it work (what to prefer first), how many changes were tried."""
+
+    start: Trace
+    advice: tuple[Advice, ...] = ()
+    tried: int = 0
+
+    @property
+    def why_first(self) -> str:
+        """Why the first is to be preferred; empty where there is none."""
+        if not self.advice:
+            return ""
+        first = self.advice[0].remedy
+        reasons = ["breaks nothing else"] if not first.breaks else ["breaks less than any other"]
+        reasons += [] if first.repair.undone_by else ["no program takes it back"]
+        if all(first.repair.cost <= other.remedy.repair.cost for other in self.advice):
+            reasons.append("nothing that helps costs less")
+        return ", ".join(reasons)
+
+
+Passing = Callable[[Iterable[RepairAttempt]], Iterable[RepairAttempt]]
+"""Passes attempts on, and shows meanwhile how many there were."""
+
+
+def advise(case: RepairCase, start: Trace, passing: Passing = iter) -> RepairReport:
+    """Try what there is to try on a conversation that ends as `start`; nothing where it works."""
+    if start.outcome.works:
+        return RepairReport(start)
+    tried = list(passing(attempts(case)))
+    helping = nearest_values([attempt for attempt in tried if attempt.works], case.choices())
+    found = sorted(remedies(case, passing(helping)), key=lambda remedy: remedy.rank)
+    advice = (Advice(remedy, case.commands(remedy.repair), case.in_words(remedy.repair)) for remedy in found)
+    return RepairReport(start, tuple(advice), len(tried))

@@ -1,0 +1,174 @@
+"""A conversation to be repaired, of a scenario: what may be tried on it, how it is held after a repair, and which other
+conversations show what the repair breaks or mends. Beside it: `snapshot_case`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
+from functools import cached_property
+from ipaddress import IPv4Address
+from typing import NamedTuple, Protocol
+
+from mcnilib.cluster.settings import Option, Placement, Settings
+from mcnilib.cluster.spec import CLUSTER
+from mcnilib.repair.howto import how_to, in_words
+from mcnilib.repair.repair import Command, Dial, Repair, RepairKind, carried_out
+from mcnilib.scenarios.conclusion import conclude, name_of
+from mcnilib.scenarios.scenario import OUTCOMES, DialTarget, Scenario, to_service
+from mcnilib.trace.flow import Flow
+from mcnilib.trace.run import run
+from mcnilib.trace.trace import Trace
+from mcnilib.world.world import World
+
+PATIENCE_AFTER = 0.1
+"""Seconds a client waits after a repair: before anything is sent again. What helps only then is no repair."""
+
+_ASKED = ("protocol", "placement", "endpoint", "receiving_node")
+"""Settings that choose the conversation: with another value it is another one, not this one repaired."""
+
+
+class Other(NamedTuple):
+    """Another conversation: its name, and whether it works before and after a repair."""
+
+    name: str
+    before: bool
+    after: bool
+
+
+class RepairCase(Protocol):
+    """What a search needs to know of a conversation."""
+
+    def after(self, repair: Repair) -> World:
+        """Return the world a repair leads to. Raises: McniError for a command that cannot be carried out there."""
+
+    def trace(self, repair: Repair, world: World) -> Trace:
+        """Hold the conversation in a world, dialling as a repair says."""
+
+    def choices(self) -> Sequence[tuple[Repair, ...]]:
+        """Return for each setting that may be changed the repairs its other values are, the nearest value first."""
+
+    def dials(self) -> Iterator[Repair]:
+        """Yield the other addresses the client may dial."""
+
+    def others(self, repair: Repair) -> Iterator[Other]:
+        """Hold other conversations before and after a repair."""
+
+    def commands(self, repair: Repair) -> tuple[Command, ...]:
+        """Return all that is typed for a repair."""
+
+    def in_words(self, repair: Repair) -> tuple[str, ...]:
+        """Say which settings a repair changes."""
+
+
+@dataclass(frozen=True)
+class ScenarioCase:
+    """The conversation of a scenario under some settings."""
+
+    story: Scenario
+    settings: Settings
+
+    def after(self, repair: Repair) -> World:
+        """Return the cluster after settings and commands; a service that is dialled has its endpoint."""
+        settings = _with(self.settings, repair)
+        endpoint = repair.dial.endpoint if repair.dial else ""
+        world = self.story.world(settings.but(endpoint=endpoint) if endpoint else settings)
+        return carried_out(world, repair.commands)
+
+    def trace(self, repair: Repair, world: World) -> Trace:
+        """Hold the conversation in a world, dialling as a repair says."""
+        flow = replace(self.story.flow(_with(self.settings, repair)), patience=PATIENCE_AFTER)
+        if repair.dial:
+            flow = replace(flow, dst=repair.dial.to, dport=repair.dial.port if flow.dport else 0)
+        return run(world, flow, self.story.listeners(self.settings))
+
+    def choices(self) -> Sequence[tuple[Repair, ...]]:
+        """Return the settings of the scenario, but for those that choose the conversation."""
+        options = (option for option in self.story.options() if option.attribute not in _ASKED)
+        return [tuple(_changes(option, getattr(self.settings, option.attribute))) for option in options]
+
+    def dials(self) -> Iterator[Repair]:
+        """Yield other nodes with the NodePort, else the server's other addresses and the service in front of it."""
+        way, flow = self.story.way(self.settings), self.story.flow(self.settings)
+        for option in self.story.options():
+            if option.attribute == "receiving_node":
+                yield from (
+                    replace(one, kinds=(RepairKind.DIAL,)) for one in _changes(option, self.settings.receiving_node)
+                )
+        if way.to not in (None, *self._addresses(way.server)):
+            return
+        for address in self._addresses(way.server):
+            if address != flow.dst:
+                yield Repair((RepairKind.DIAL,), dial=Dial(address, way.port))
+        if way.server in _pods() and flow.proto != "icmp":
+            service = to_service(way.client, way.server)
+            yield Repair((RepairKind.DIAL,), dial=Dial(service.to or flow.dst, service.port, way.server))
+
+    def commands(self, repair: Repair) -> tuple[Command, ...]:
+        """Return all that is typed for a repair."""
+        return how_to(repair, self.settings)
+
+    def in_words(self, repair: Repair) -> tuple[str, ...]:
+        """Say which settings a repair changes."""
+        return in_words(repair)
+
+    def _addresses(self, name: str) -> list[IPv4Address]:
+        own = self.story.world(self.settings)[name].own_addresses
+        return [address for address in sorted(own) if not address.is_loopback]
+
+    def others(self, repair: Repair) -> Iterator[Other]:
+        """Hold the conversations of the document's conclusion, and what the same two ends may say to each other."""
+        for name, story, settings in self._conversations:
+            yield Other(name, _works(story, settings, Repair(())), _works(story, settings, repair))
+
+    @cached_property
+    def _conversations(self) -> tuple[tuple[str, Scenario, Settings], ...]:
+        own: set[object] = {self._key(self.story, self.settings)}
+        told = []
+        for name, story, settings in (*self._concluded(), *self._between()):
+            if (key := self._key(story, settings)) not in own:
+                own.add(key)
+                told.append((name, story, settings))
+        return tuple(told)
+
+    def _key(self, story: Scenario, settings: Settings) -> tuple[Flow, str]:
+        """Return what makes two conversations the same: the client's call, and who answers."""
+        return replace(story.flow(settings), patience=PATIENCE_AFTER), story.way(settings).server
+
+    def _concluded(self) -> Iterator[tuple[str, Scenario, Settings]]:
+        cells = (cell for placement in Placement for row in conclude(self.settings, placement) for cell in row)
+        yield from ((name_of(cell), cell.story, cell.settings) for cell in cells if cell.story)
+
+    def _between(self) -> Iterator[tuple[str, Scenario, Settings]]:
+        """Yield what the two ends may say to each other: each to the other, and to a service in front of it."""
+        way = self.story.way(self.settings)
+        for client, server in ((way.client, way.server), (way.server, way.client)):
+            if server in _pods():
+                yield f"{client} to {server}", self._told(DialTarget(client, server)), self.settings
+                to_it = self._told(to_service(client, server))
+                yield f"{client} to a service in front of {server}", to_it, self.settings.but(endpoint=server)
+
+    def _told(self, way: DialTarget) -> Scenario:
+        return replace(self.story, way=lambda settings: way)
+
+
+def _with(settings: Settings, repair: Repair) -> Settings:
+    return settings.but(**dict(repair.settings)) if repair.settings else settings
+
+
+def _changes(option: Option, now: object) -> Iterator[Repair]:
+    """Yield the other values of a setting, the nearest to the present one first, later ones before earlier."""
+    here = option.values.index(now)
+    order = sorted(range(len(option.values)), key=lambda number: (abs(number - here), number < here))
+    for number in order[1:]:
+        yield Repair((RepairKind.SETTING,), settings=((option.attribute, option.values[number]),))
+
+
+def _works(story: Scenario, settings: Settings, repair: Repair) -> bool:
+    chosen = _with(settings, repair)
+    world = carried_out(story.world(chosen), repair.commands)
+    return OUTCOMES.outcome(world, replace(story.flow(chosen), patience=PATIENCE_AFTER), story.listeners(chosen)).works
+
+
+def _pods() -> frozenset[str]:
+    return frozenset(pod.name for pod in CLUSTER.pods)

@@ -1,0 +1,102 @@
+"""A repair: what an administrator does, in the order of what it costs. It says nothing of whether it helps."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from enum import Enum
+from ipaddress import IPv4Address
+
+from mcnilib.world.commands import do
+from mcnilib.world.world import World
+
+
+class RepairKind(Enum):
+    """What sort of change it is: what it is called, what it costs to live with, from 1 (little) up, and what to know.
+
+    Source: sysctl(8), ip-route(8), iptables-extensions(8); `Felix puts its jump first` in Calico's chainInsertMode.
+    """
+
+    SYSCTL = "set a sysctl", 2, "it is lost at the next boot unless a file in /etc/sysctl.d holds it"
+    ROUTE = "add a route", 2, "it is lost at the next boot, and goes stale when the pod gets another address or node"
+    LOOKUP = "add a rule of policy routing", 2, "it is lost at the next boot"
+    DIAL = "dial another address", 3, "the client must be told"
+    MASQUERADE = "masquerade the client", 3, "the server no longer sees the client's own address"
+    ACCEPT = "accept the packets before the rule is asked", 3, "no later rule of the chain sees them, no policy either"
+    SETTING = "change the cluster's settings", 3, ""
+    NOTRACK = "keep the packets out of connection tracking", 4, "what is not tracked is not translated either"
+    POLICY = "change the policy of the chain", 5, "it holds for all packets"
+    DELETE = "delete the rule", 5, "it holds for all packets"
+
+    def __init__(self, said: str, cost: int, note: str) -> None:
+        """Keep the parts."""
+        self.said, self.cost, self.note = said, cost, note
+
+
+@dataclass(frozen=True, slots=True)
+class Command:
+    """A command as it is typed, and the namespace it is typed in."""
+
+    netns: str
+    text: str
+
+    def __str__(self) -> str:
+        return f"{self.netns}: {self.text}"
+
+
+@dataclass(frozen=True, slots=True)
+class Dial:
+    """Another address and port the client may dial; `endpoint` is the pod that stands behind it, if it is a service."""
+
+    to: IPv4Address
+    port: int
+    endpoint: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Repair:
+    """One change, or several that are needed together. Setting -> value by attribute; `undone_by` is the program that
+    takes a command back, because the line it deletes is its own."""
+
+    kinds: tuple[RepairKind, ...]
+    commands: tuple[Command, ...] = ()
+    settings: tuple[tuple[str, object], ...] = ()
+    dial: Dial | None = None
+    undone_by: str = ""
+
+    @property
+    def changes(self) -> int:
+        """How many changes it is: commands, settings, another address."""
+        return len(self.commands) + len(self.settings) + (self.dial is not None)
+
+    @property
+    def cost(self) -> tuple[int, int]:
+        """What it costs, cheapest first: all changes by their kinds, then how many there are."""
+        return sum(kind.cost for kind in self.kinds), self.changes
+
+    @property
+    def said(self) -> str:
+        """What it does, in a few words."""
+        return ", and ".join(dict.fromkeys(kind.said for kind in self.kinds))
+
+    def __add__(self, other: Repair) -> Repair:
+        """Return both changes as one."""
+        return Repair(
+            (*self.kinds, *other.kinds),
+            (*self.commands, *other.commands),
+            tuple((dict(self.settings) | dict(other.settings)).items()),
+            self.dial or other.dial,
+            self.undone_by or other.undone_by,
+        )
+
+
+def typed_repair(kind: RepairKind, netns: str, *texts: str, undone_by: str = "") -> Repair:
+    """Return the repair of commands that are typed in one namespace."""
+    return Repair((kind,), tuple(Command(netns, text) for text in texts), undone_by=undone_by)
+
+
+def carried_out(world: World, commands: Iterable[Command]) -> World:
+    """Return the world after commands. Raises: McniError, as `mcnilib.world.commands.do`."""
+    for command in commands:
+        world = do(world, command.netns, command.text)
+    return world

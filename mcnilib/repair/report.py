@@ -1,0 +1,74 @@
+"""A report as sentences and as JSON."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+from mcnilib.repair.advice import Advice, RepairReport
+from mcnilib.trace.explain import course_difference, tell_course, verdict
+from mcnilib.trace.trace import Trace
+
+
+def told(report: RepairReport) -> Iterator[str]:
+    """Yield the lines of a report: how it ends now, and what would help, what to prefer first."""
+    yield verdict(report.start)
+    if report.start.outcome.works:
+        yield "There is nothing to repair."
+        return
+    yield ""
+    helps = (
+        f"{len(report.advice)} of {report.tried} changes help"
+        if report.advice
+        else f"none of {report.tried} changes helps"
+    )
+    yield f"What would help: {helps}. Each was tried on the model."
+    for number, one in enumerate(report.advice, 1):
+        yield ""
+        yield from _entry(number, one, report)
+
+
+def _entry(number: int, advice: Advice, report: RepairReport) -> Iterator[str]:
+    why = f" (recommended: {report.why_first})" if number == 1 else ""
+    yield f"{number}. {advice.title[0].upper()}{advice.title[1:]}{why}"
+    yield from (f"     {command}" for command in advice.commands)
+    yield f"   now: {verdict(advice.remedy.trace)}"
+    if course := first_course(report.start, advice.remedy.trace):
+        yield f"   first change: {course}"
+    yield f"   {advice.effect}"
+    yield from (f"   note: {note}" for note in advice.notes)
+
+
+def first_course(start: Trace, after: Trace) -> str:
+    """Say which packet goes elsewhere first after a repair, and where; nothing where none does."""
+    parted = course_difference(start, after)
+    return f"packet {parted.journey}: {tell_course(parted.there)}" if parted and parted.there else ""
+
+
+def to_json(report: RepairReport) -> dict[str, Any]:
+    """Return a report as JSON; docs/trace-json.md documents the keys."""
+    return {
+        "verdict": verdict(report.start),
+        "works": report.start.outcome.works,
+        "tried": report.tried,
+        "recommended": report.why_first,
+        "repairs": [_as_json(one, report.start) for one in report.advice],
+    }
+
+
+def _as_json(advice: Advice, start: Trace) -> dict[str, Any]:
+    remedy = advice.remedy
+    dial = remedy.repair.dial
+    return {
+        "title": advice.title,
+        "commands": [{"where": command.netns, "command": command.text} for command in advice.commands],
+        "settings": list(advice.settings),
+        "dial": {"address": str(dial.to), "port": dial.port, "endpoint": dial.endpoint} if dial else None,
+        "verdict": verdict(remedy.trace),
+        "first_change": first_course(start, remedy.trace),
+        "held": remedy.held,
+        "breaks": list(remedy.breaks),
+        "mends": list(remedy.mends),
+        "undone_by": remedy.repair.undone_by,
+        "notes": list(advice.notes),
+    }

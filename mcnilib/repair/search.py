@@ -1,0 +1,143 @@
+"""The search: every change alone, then those that belong together; what helps is held against other conversations.
+
+Alone are tried other addresses, the other values of each setting, and the standard repairs at the places the packets
+came to. Then settings together, two and three of them, and repairs behind a change after which the conversation came
+at least as far and ended elsewhere. What holds a change that helps without it is not tried.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from itertools import combinations, product
+
+from mcnilib.errors import McniError
+from mcnilib.repair.candidates import at_the_end, fresh, standard_repairs
+from mcnilib.repair.case import RepairCase
+from mcnilib.repair.repair import Repair
+from mcnilib.trace.trace import Fate, Trace
+
+_MANY = 4
+"""Values from which on a setting has an order: of those that help the nearest is kept."""
+_BEHIND = 4
+"""Changes that did not help behind which others are tried."""
+
+
+@dataclass(frozen=True)
+class RepairAttempt:
+    """A change that was tried, and the conversation after it; None where it cannot be carried out."""
+
+    repair: Repair
+    trace: Trace | None
+
+    @property
+    def works(self) -> bool:
+        """Whether the conversation works then, whatever chance does."""
+        return self.trace is not None and all(course.outcome.works for course in self.trace.courses)
+
+
+@dataclass(frozen=True)
+class Remedy:
+    """A change that helps, with the other conversations it breaks and mends, and how many were held."""
+
+    repair: Repair
+    trace: Trace
+    breaks: tuple[str, ...] = ()
+    mends: tuple[str, ...] = ()
+    held: int = 0
+
+    @property
+    def rank(self) -> tuple[int, bool, tuple[int, int], int]:
+        """The order in which to prefer: what breaks least, what lasts, what costs least, what mends most."""
+        return len(self.breaks), bool(self.repair.undone_by), self.repair.cost, -len(self.mends)
+
+
+def remedies(case: RepairCase, helping: Iterable[RepairAttempt]) -> Iterator[Remedy]:
+    """Hold the other conversations under each change that helps."""
+    for attempt in helping:
+        if attempt.trace is None:
+            continue
+        others = () if attempt.repair.dial else tuple(case.others(attempt.repair))
+        breaks = tuple(other.name for other in others if other.before and not other.after)
+        mends = tuple(other.name for other in others if other.after and not other.before)
+        yield Remedy(attempt.repair, attempt.trace, breaks, mends, len(others))
+
+
+def attempts(case: RepairCase) -> Iterator[RepairAttempt]:
+    """Try each change alone, then settings together, then repairs behind changes after which it ended elsewhere."""
+    world = fresh(case.after(Repair(())))
+    start = case.trace(Repair(()), world)
+    choices = case.choices()
+    alone = (*case.dials(), *(value for values in choices for value in values), *standard_repairs(world, start))
+    tried = []
+    for repair in alone:
+        tried.append(_tried(case, repair))
+        yield tried[-1]
+    helpful = {attempt.repair for attempt in tried if attempt.works}
+    yield from _together(case, [tuple(value for value in values if value not in helpful) for values in choices])
+    yield from _behind(case, start, tried)
+
+
+def _tried(case: RepairCase, repair: Repair) -> RepairAttempt:
+    try:
+        return RepairAttempt(repair, case.trace(repair, case.after(repair)))
+    except McniError:
+        return RepairAttempt(repair, None)
+
+
+def _together(case: RepairCase, choices: Sequence[tuple[Repair, ...]]) -> Iterator[RepairAttempt]:
+    """Try settings two and three at a time; of one that has an order its ends, and where one helps, all between."""
+    some = [values if len(values) < _MANY else (values[0], values[-1]) for values in choices]
+    known: list[set[tuple[str, object]]] = []
+    for chosen in (chosen for number in (2, 3) for chosen in combinations(range(len(choices)), number)):
+        for values in product(*(some[index] for index in chosen)):
+            attempt = _attempt(case, values, known)
+            if attempt and attempt.works and values != tuple(some[index][0] for index in chosen):
+                between = product(
+                    *(choices[i] if some[i] != choices[i] else (v,) for i, v in zip(chosen, values, strict=True))
+                )
+                yield from filter(None, (_attempt(case, nearer, known) for nearer in between))
+            elif attempt:
+                yield attempt
+
+
+def _attempt(case: RepairCase, values: Sequence[Repair], known: list[set[tuple[str, object]]]) -> RepairAttempt | None:
+    """Try settings together, unless some of them help already."""
+    repair = sum(values[1:], values[0])
+    if any(set(repair.settings) >= less for less in known):
+        return None
+    attempt = _tried(case, repair)
+    known += [set(repair.settings)] if attempt.works else []
+    return attempt
+
+
+def nearest_values(helping: Sequence[RepairAttempt], choices: Sequence[tuple[Repair, ...]]) -> list[RepairAttempt]:
+    """Leave out of settings that have an order all but the nearest values that help, with the others the same."""
+    ordered = {value.settings[0][0]: value for values in choices if len(values) >= _MANY for value in values}
+    kept: dict[object, RepairAttempt] = {}
+    for attempt in helping:
+        settings = tuple((name, "" if name in ordered else value) for name, value in attempt.repair.settings)
+        kept.setdefault((attempt.repair.commands, attempt.repair.dial, settings), attempt)
+    return [*kept.values()]
+
+
+def _behind(case: RepairCase, start: Trace, tried: Sequence[RepairAttempt]) -> Iterator[RepairAttempt]:
+    """Try what there is at the new end, behind the changes with which the conversation came farthest."""
+    helpful = {attempt.repair for attempt in tried if attempt.works}
+    moved = [attempt for attempt in tried if not attempt.works and attempt.trace and _moved(start, attempt.trace)]
+    for attempt in sorted(moved, key=lambda attempt: -_arrived(attempt.trace))[:_BEHIND]:
+        world = fresh(case.after(attempt.repair))
+        seconds = dict.fromkeys(at_the_end(world, case.trace(attempt.repair, world)))
+        yield from (_tried(case, attempt.repair + second) for second in seconds if second not in helpful)
+
+
+def _arrived(trace: Trace | None) -> int:
+    """Return how many packets arrived, those sent again apart."""
+    first = (journey for journey in trace.journeys if not journey.retransmission_of) if trace else ()
+    return sum(journey.fate is Fate.DELIVERED for journey in first)
+
+
+def _moved(start: Trace, trace: Trace) -> bool:
+    """Tell whether a conversation comes as far as before, and ends elsewhere or otherwise."""
+    here, there = (found.outcome.step for found in (start, trace))
+    return _arrived(trace) >= _arrived(start) and (here.netns, here.evidence) != (there.netns, there.evidence)
