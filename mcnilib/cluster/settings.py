@@ -74,7 +74,7 @@ class Tuning(Enum):
     """Which `from` rules the coordinator writes into a multi-NIC pod."""
 
     TUNED = "tuned"
-    ONLY_NET1 = "only net1"
+    V0_8_6 = "v0.8.6"
     NOT = "not tuned"
 
 
@@ -82,6 +82,9 @@ VERSIONS = tuple(f"1.{minor}" for minor in range(22, 36))
 """Minor releases of Kubernetes whose kube-proxy is modelled."""
 
 OFF_ON, NO_YES, DIGITS = ("off", "on"), ("no", "yes"), ("0", "1")
+
+FORMER_TEXTS = {"only net1": Tuning.V0_8_6.value}
+"""Values that were renamed, by the text that links and scripts of before carry."""
 
 
 def choice_field(
@@ -131,11 +134,13 @@ class Option:
         return self.texts[self.values.index(value)]
 
     def read(self, text: str) -> object:
-        """Read a value, without regard to case; SettingError names the nearest valid one."""
+        """Read a value, also a renamed one by its former text, without regard to case; SettingError names the nearest
+        valid one."""
         lowered = [valid.lower() for valid in self.texts]
-        if text.strip().lower() in lowered:
-            return self.values[lowered.index(text.strip().lower())]
-        near = get_close_matches(text.strip().lower(), lowered, n=1, cutoff=0.4)
+        plain = FORMER_TEXTS.get(text.strip().lower(), text.strip().lower())
+        if plain in lowered:
+            return self.values[lowered.index(plain)]
+        near = get_close_matches(plain, lowered, n=1, cutoff=0.4)
         meant = f"did you mean {self.texts[lowered.index(near[0])]!r}? " if near else ""
         raise SettingError(f"{self.name} cannot be {text!r}: {meant}it is one of {', '.join(self.texts)}")
 
@@ -325,7 +330,8 @@ class Settings:
         "policy routing",
         *Tuning,
         default=Tuning.TUNED,
-        help="which `from` rules the coordinator writes into multi-NIC pods",
+        help="`from` rules in multi-NIC pods: tuned: for each NIC that needs one; v0.8.6 (and older): only for the NIC "
+        "without the default route; not tuned: none, and both NICs keep a default route",
         changes="tunePodRoutes of the SpiderCoordinator: ip rule and tables 100 and 101 of multi-NIC pods",
     )
 

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from mcnilib.cluster.settings import Encapsulation, SettingError, Settings, Workaround, option, options, sweep
+from mcnilib.cluster.settings import Encapsulation, SettingError, Settings, Tuning, Workaround, option, options, sweep
 
 ANY = st.fixed_dictionaries({o.attribute: st.sampled_from(o.values) for o in options()}).map(lambda d: Settings(**d))
 
@@ -38,6 +38,7 @@ def test_text_and_back(settings):
         ({"encapsulation": "vxlan"}, "encapsulation", Encapsulation.VXLAN),
         ({"workaround": "host route back"}, "workaround", Workaround.ROUTE_BACK),
         ({"node-rp-filter": "2"}, "node_rp_filter", 2),
+        ({"tuning": "only net1"}, "tuning", Tuning.V0_8_6),  # links of before carry the former name
     ],
 )
 def test_words_of_a_command_line(words, attribute, value):

@@ -192,7 +192,7 @@ SUBNET = "172.16.0.0/16 dev net1 scope link src 172.16.100.5"
         ),
         (
             DefaultNic.ETH0,
-            Tuning.ONLY_NET1,
+            Tuning.V0_8_6,
             {
                 "rules": [["32765", "from 172.16.100.5 lookup 100"]],
                 "main": MULTI_MAIN,
@@ -201,7 +201,7 @@ SUBNET = "172.16.0.0/16 dev net1 scope link src 172.16.100.5"
             },
         ),
     ],
-    ids=["default on eth0", "default on net1", "not tuned", "only net1"],
+    ids=["default on eth0", "default on net1", "not tuned", "v0.8.6"],
 )
 def test_routes_and_rules_of_a_multi_nic_pod(default, tuning, expected):
     netns = mul1(default, tuning)

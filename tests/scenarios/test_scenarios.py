@@ -169,7 +169,7 @@ FACTS = [
         (name, f"default-nic {nic}, tuning {tuning}, placement {where}", CONNECTED, "")
         for name in ("multi-nic-to-calico", "multi-nic-to-macvlan", "calico-to-multi-nic")
         for nic in ("eth0", "net1")
-        for tuning in ("tuned", "only net1", "not tuned")
+        for tuning in ("tuned", "v0.8.6", "not tuned")
         for where in ("same node", "across nodes")
     ),
     # 13: kube-proxy does not masquerade a client of the pod network; natOutgoing does, for an endpoint outside it
@@ -179,11 +179,11 @@ FACTS = [
     ("multi-nic-to-clusterip", "endpoint cal1", CONNECTED, ""),
     ("multi-nic-to-clusterip", "endpoint mac2", CONNECTED, ""),  # on mul2's own node both directions meet it
     ("multi-nic-to-clusterip", "protocol UDP", CONNECTED, ""),
-    # 14: the document's note holds for none of the two clients; `only net1` is the rule of v0.8.2 to v0.8.6
+    # 14: the document's note holds for none of the two clients; `v0.8.6` is the rule of v0.8.2 to v0.8.6
     ("nodeport-to-multi-nic", "default-nic eth0", TIMES_OUT, "SYN-ACK lan-client socket"),
     ("nodeport-to-multi-nic", "default-nic net1", TIMES_OUT, "SYN-ACK lan-client socket"),  # on-link on net1 all the same
-    ("nodeport-to-multi-nic", "default-nic eth0, tuning only net1", TIMES_OUT, "SYN-ACK lan-client socket"),
-    ("nodeport-to-multi-nic", "default-nic net1, tuning only net1", CONNECTED, ""),  # there the one rule is eth0's
+    ("nodeport-to-multi-nic", "default-nic eth0, tuning v0.8.6", TIMES_OUT, "SYN-ACK lan-client socket"),
+    ("nodeport-to-multi-nic", "default-nic net1, tuning v0.8.6", CONNECTED, ""),  # there the one rule is eth0's
     ("nodeport-to-multi-nic", "default-nic eth0, tuning tuned", CONNECTED, ""),
     ("nodeport-to-multi-nic", "default-nic net1, tuning tuned", CONNECTED, ""),
     ("nodeport-to-multi-nic", "external-policy Cluster", CONNECTED, ""),  # the client is the node then
@@ -193,7 +193,7 @@ FACTS = [
     ("nodeport-to-multi-nic", "receiving-node node1, external-policy Cluster, tuning tuned", CONNECTED, ""),
     ("nodeport-to-multi-nic-from-outside", "default-nic net1", TIMES_OUT, "SYN-ACK client socket"),
     ("nodeport-to-multi-nic-from-outside", "default-nic eth0", TIMES_OUT, "SYN-ACK client socket"),  # net1's default is first
-    ("nodeport-to-multi-nic-from-outside", "default-nic eth0, tuning only net1", CONNECTED, ""),  # the default is enough
+    ("nodeport-to-multi-nic-from-outside", "default-nic eth0, tuning v0.8.6", CONNECTED, ""),  # the default is enough
     ("nodeport-to-multi-nic-from-outside", "default-nic eth0, tuning tuned", CONNECTED, ""),
     ("nodeport-to-multi-nic-from-outside", "default-nic net1, tuning tuned", CONNECTED, ""),
     # 15: untuned, mul1 answers by net1 behind its node's back; Felix's rule stands before kube-proxy's, both must go
@@ -543,7 +543,7 @@ WRONG: dict[str, list[str]] = {
     "multi-nic-to-clusterip": ["", "default-nic net1"],  # the SNAT it speaks of is natOutgoing's
     # a tick that needs what Macvlan pod to Calico pod needs, and policy routing in the pod
     "macvlan-to-multi-nic": [
-        "", "kube-proxy *", "be-liberal 1", "restarted yes", "felix-invalid off", "tuning only net1",
+        "", "kube-proxy *", "be-liberal 1", "restarted yes", "felix-invalid off", "tuning v0.8.6",
         "placement across nodes",
     ],
     # the note about the default route, which is wrong for both clients; with Cluster there is no trouble at all
@@ -617,8 +617,8 @@ def test_a_story_may_leave_a_setting_fewer_values() -> None:
 def test_the_command_that_shows_a_state() -> None:
     story = scenario("14")
     assert story.command(story.start()) == "mcni run nodeport-to-multi-nic"
-    changed = chosen(story, "tuning only net1, receiving-node node1")
-    assert story.command(changed) == "mcni run nodeport-to-multi-nic --receiving-node node1 --tuning 'only net1'"
+    changed = chosen(story, "tuning v0.8.6, receiving-node node1")
+    assert story.command(changed) == "mcni run nodeport-to-multi-nic --receiving-node node1 --tuning v0.8.6"
 
 
 @pytest.mark.parametrize("table", [lambda story: matrix(story, "tuning"), lambda story: compare(story, "hairpin")])

@@ -181,17 +181,17 @@ def _mark(netns: Netns, pod: Pod, coordinator: Coordinator) -> Netns:
 def attach_multi(netns: Netns, pod: Pod, coordinator: Coordinator, default: DefaultNic, tuning: Tuning) -> Netns:
     """Do the coordinator's work in a multi-NIC pod that has both NICs, in the order Calico, Macvlan."""
     netns = rp_filter(netns, coordinator)
-    table = MARK_TABLE if tuning is Tuning.ONLY_NET1 else NIC_TABLE
+    table = MARK_TABLE if tuning is Tuning.V0_8_6 else NIC_TABLE
     netns = reach_node(netns, pod, coordinator, "eth0", HOST_MAC, table)
     netns = add_routes(netns, *hijacked(pod, coordinator, "eth0"))
-    if tuning is Tuning.ONLY_NET1:
+    if tuning is Tuning.V0_8_6:
         netns = add_routes(netns, *hijacked(pod, coordinator, "eth0", table))
     if tuning is Tuning.NOT:
         return netns
     if default is DefaultNic.NET1:
         return _move_eth0(netns, pod, coordinator, table)
     netns = _move_net1(netns, pod, table)
-    return netns if tuning is Tuning.ONLY_NET1 else _copy_eth0(netns, pod)
+    return netns if tuning is Tuning.V0_8_6 else _copy_eth0(netns, pod)
 
 
 def _move_net1(netns: Netns, pod: Pod, table: str) -> Netns:
