@@ -1,4 +1,4 @@
-"""The text of docs/errata.md: what the document says and Linux does not do. `mcni record errata` writes it.
+"""The text of docs/errata.md: what Spiderpool's guide says and Linux does not do. `mcni record errata` writes it.
 
 The first table is computed: every story is run, and each statement a run contradicts is listed with the line of state
 that decided. The second part collects the tables of the notebooks. The third, slips.md, has what no
@@ -15,13 +15,14 @@ from mcnilib.scenarios.errata import disagreements
 
 ROOT = Path(__file__).resolve().parents[1]
 SLIPS = ROOT / "docs" / "slips.md"
-HEADING = "## What the document says, and what Linux does"
+HEADING = "## What Spiderpool's guide says, and what Linux does"
 
 INTRODUCTION = """\
-# Errata: what the document says, and what Linux does
+# Errata: what Spiderpool's guide says, and what Linux does
 
-The document is Spiderpool's *multi-CNI data forwarding* page, as it was for v1.0. Everything here was found by running
-its scenarios, and every run agrees, hop by hop, with a real Linux kernel (`mcni verify`).
+The guide is *Calico + Macvlan Multi-CNI Data Forwarding Process* in Spiderpool's documentation, in the edition of v1.0.
+Everything here was found by running its scenarios, and every run agrees, hop by hop, with a real Linux kernel
+(`mcni verify`).
 """
 
 
@@ -33,7 +34,7 @@ def page() -> str:
 def _computed() -> Iterator[str]:
     yield "## Statements that a run contradicts\n"
     yield "One run for each statement: a scenario as it starts, or with one setting changed.\n"
-    yield "| scenario | the document says | Linux: the outcome and the line that decided | see it |\n|---|---|---|---|"
+    yield "| lesson | the guide says | Linux: the outcome and the line that decided | see it |\n|---|---|---|---|"
     for one in disagreements():
         promise = "works" if one.claim.works else "fails"
         says = f"{one.claim.section}: {one.claim.says} ({promise})"

@@ -79,19 +79,19 @@ OTHERWISE = {
     "17": {
         "explore(": "ask(",
         "matrix(": "all_scenarios()",
-        "## What the document says": "## What this does and does not know",
+        "## What Spiderpool's guide says": "## What this does and does not know",
         ".check(": "print(check(",
     }
 }
-"""Parts with another name: notebook 17 is about the reader's own cluster, which no scenario and no document describes."""
+"""Parts with another name: notebook 17 is about the reader's own cluster, which no scenario and no guide describes."""
 
 
 @pytest.mark.parametrize("path", NOTEBOOKS[1:], ids=lambda path: path.stem)
 def test_a_notebook_has_all_the_parts_of_a_lesson(path: Path) -> None:
     text = "\n".join(cell.source for cell in cells(path))
     others = OTHERWISE.get(path.name[:2], {})
-    for part in ("minutes", "After this notebook you can", "## The question", "## Predict", "predict(", "## Run", "explore(",
-                 "## Why", "## Prove it", "matrix(", "## What the document says", "## Try it on a real node", "## Exercises",
+    for part in ("minutes", "After this lesson you can", "## The question", "## Predict", "predict(", "## Run", "explore(",
+                 "## Why", "## Prove it", "matrix(", "## What Spiderpool's guide says", "## Try it on a real node", "## Exercises",
                  ".check(", "## Recap", "Next:"):  # fmt: skip
         assert others.get(part, part) in text, part
 
