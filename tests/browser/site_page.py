@@ -73,6 +73,7 @@ class SitePage:
             self.foreign.append(url)
 
     def open(self, link: str = "") -> SitePage:
+        self.page.goto("about:blank")  # the same address again would not be loaded anew
         self.page.goto(self.address + link)
         self.page.wait_for_function(READY)
         return self

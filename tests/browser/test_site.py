@@ -18,6 +18,7 @@ from browser.accessibility import FAULTS
 from browser.conftest import NOTEBOOKS
 from browser.site_page import FLAGSHIP, SAME, SitePage, new_tab
 from mcnilib.scenarios import all_scenarios, scenario
+from mcnilib.scenarios.exercise import exercise
 from mcnilib.show.explorer import View, answer_json, print_view
 from mcnilib.show.picture.story_picture import EVERYTHING
 
@@ -168,7 +169,6 @@ def test_the_switch_shows_what_other_settings_use_with_each_toggle_and_in_the_li
     site.open(site.page.url.removeprefix(site.address))  # the link alone leads here
     site.check(view)
     expect(switch).to_be_checked()
-    site.page.go_back()
     site.page.get_by_role("combobox", name="Conversation").select_option("macvlan-to-calico-across-subnets")
     expect(chosen.get_by_role("checkbox", name=EVERYTHING)).to_be_disabled()  # nothing is left out there
 
@@ -335,6 +335,21 @@ def test_without_javascript_a_prediction_can_be_read_with_its_answer_folded(brow
         expect(quiz.get_by_text("✓ Right.")).to_be_hidden()
         quiz.locator("summary").click()
         expect(quiz.get_by_text("✓ Right.")).to_be_visible()
+
+
+def test_what_was_typed_into_a_lesson_is_in_the_link_too(browser, address):
+    with new_tab(browser, address) as tab:
+        tab.open("notebooks/07-macvlan-to-calico-across-nodes.html")
+        form = tab.page.locator(".exercise[data-number='2']")
+        form.get_by_role("textbox").fill(exercise(7, 2).solution)
+        form.get_by_role("button", name="Run").click()
+        expect(form.locator(".said")).to_contain_text("✔ Solved.")
+        tab.open(tab.page.url.removeprefix(address))
+        expect(form.locator(".said")).to_contain_text("✔ Solved.")
+        expect(form.locator(".said")).to_be_in_viewport()
+        tab.follow("?mcni=calico-to-macvlan")
+        expect(tab.page.get_by_role("alert")).to_contain_text("calico-to-macvlan is not on this page")
+        assert tab.errors == []
 
 
 def test_without_javascript_a_lesson_can_be_read(browser, address):

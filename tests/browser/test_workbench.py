@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from urllib.parse import quote
 
 import pytest
 from playwright.sync_api import Locator, expect
@@ -12,7 +13,7 @@ from browser.site_page import FLAGSHIP, SAME, SitePage, new_tab
 from mcnilib.scenarios import all_scenarios, scenario
 from mcnilib.scenarios.exercise import Exercise, exercise, exercises
 from mcnilib.show.explorer import View
-from mcnilib.show.html.netns_state import CONNECTION_TABLE
+from mcnilib.show.html.netns_state import CONNECTION_TABLE, WHERE_DECIDED
 
 STORY = scenario(FLAGSHIP)
 AT_THE_DROP = View(STORY, STORY.start(), 9)
@@ -107,7 +108,95 @@ def test_an_exercise_is_solved_by_keyboard_alone(site):
     expect(form.locator(".said")).to_contain_text("✔ Solved. The conversation works, as it should.")
     expect(form.locator("svg")).to_be_visible()
     expect(form.locator(".shown")).to_contain_text("+ 172.16.100.2 via 172.16.1.2 dev en0")
-    assert site.page.url.endswith("#step=9")  # the explorer stays where it was
+    assert "#step=9&exercise=2&commands=node" in site.page.url  # the explorer stays where it was
+
+
+def test_the_machine_that_is_looked_into_is_in_the_link_and_back_goes_to_the_one_before(site):
+    box = open_machines(site)
+    expect(box.locator("output")).to_contain_text("node1, ")
+    assert "#step=9&machine=" in site.page.url
+    box.get_by_role("radio", name=WHERE_DECIDED).check(force=True)
+    box.get_by_role("radio", name="mac1 172").check(force=True)
+    expect(box.locator("output")).to_contain_text("mac1, ")
+    site.page.locator('article.chosen [data-move="1"]').click()
+    expect(site.part("where")).to_contain_text("step 10 of 21")
+    box.get_by_role("radio", name=WHERE_DECIDED).check(force=True)
+    expect(box.locator("output")).to_contain_text("mac1, ")
+    site.page.locator('article.chosen [data-move="-1"]').click()
+    expect(box.locator("output")).to_contain_text("node1, ")
+    assert site.page.url.endswith("#step=9&machine=where%20it%20was%20decided")
+    box.get_by_role("radio", name="mac1 172").check(force=True)
+    expect(box.locator("output")).to_contain_text("mac1, ")
+    site.page.locator('article.chosen [data-move="-1"]').click()
+    expect(site.part("where")).to_contain_text("step 8 of 21")
+    assert site.page.url.endswith("#step=8&machine=mac1")
+    site.open(site.page.url.removeprefix(site.address))  # the link alone leads here
+    expect(box.get_by_role("radio", name="mac1 172")).to_be_checked()
+    expect(box.locator("output")).to_contain_text("mac1, ")
+    check_machine(site, View(STORY, STORY.start(), 8), "mac1")
+    box.get_by_role("radio", name="all connection tables").check(force=True)
+    expect(box.locator("output")).to_contain_text("The connection tables")
+    site.page.go_back()
+    expect(box.locator("output")).to_contain_text("mac1, ")
+    expect(box.get_by_role("radio", name="mac1 172")).to_be_checked()
+    box.locator("summary").first.click()
+    expect(box.locator("output")).to_be_hidden()
+    site.page.wait_for_function("() => !location.hash.includes('machine')")
+
+
+def test_what_was_typed_is_in_the_link_and_back_goes_to_what_was_typed_before(site):
+    form = exercise_of(site, 2)
+    for typed, said in (("node1: ip rule", "✘ Not yet."), (exercise(7, 2).solution, "✔ Solved.")):
+        form.get_by_role("textbox").fill(typed)
+        form.get_by_role("button", name="Run").click()
+        expect(form.locator(".said")).to_contain_text(said)
+    site.page.locator('article.chosen [data-move="-1"]').click()
+    expect(site.part("where")).to_contain_text("step 8 of 21")
+    site.open(site.page.url.removeprefix(site.address))  # the link alone leads here
+    expect(form.locator(".said")).to_contain_text("✔ Solved.")
+    expect(form.get_by_role("textbox")).to_have_value(exercise(7, 2).solution)
+    expect(form.locator(".said")).to_be_in_viewport()
+    form.get_by_role("textbox").fill("node1: ip route")
+    form.get_by_role("button", name="Run").click()
+    expect(form.locator(".said")).to_contain_text("✘ Not yet.")
+    site.page.go_back()
+    expect(form.locator(".said")).to_contain_text("✔ Solved.")
+    expect(form.get_by_role("textbox")).to_have_value(exercise(7, 2).solution)
+    site.follow(LINK)
+    expect(form.locator(".said")).to_be_empty()
+    expect(form.get_by_role("textbox")).to_have_value("")
+
+
+BEHIND = [
+    ("machine=<img src=x onerror=alert(1)>", "no network namespace '<img src=x onerror=alert(1)>'"),
+    ("exercise=99&commands=node1: ip rule", "This conversation has no exercise “99”."),
+    ("commands=node1: ip rule", "The address has commands, but not the exercise they are for."),
+    ("step=9;alert(1)", "A step is a number, not “9;alert(1)”."),
+    ("stepp=9", "“stepp” means nothing behind # of an address; there may be step, depth, against"),
+    ("__proto__=9", "“__proto__” means nothing behind #"),
+    ("everything=no", "“everything” is 1 or not there, not “no”."),
+    ("depth=deep", "depth cannot be 'deep'"),
+    ("against=mcni=x", "there is no scenario 'x'"),
+    (f"step=1&commands={'x' * 5000}", "at most 4096 characters behind # are read; these are 5016."),
+    ("%=%ff&step=1", "means nothing behind #"),
+]
+
+
+@pytest.mark.parametrize(("behind", "says"), BEHIND)
+def test_an_address_that_means_nothing_is_answered_in_words(site, behind, says):
+    site.follow(f"?mcni={FLAGSHIP}#{behind}")
+    expect(site.page.get_by_role("alert")).to_contain_text(says)
+    expect(site.part("verdict")).to_contain_text("✗ connect succeeds, then hangs")
+    site.follow(LINK)
+    expect(site.page.get_by_role("alert")).to_have_count(0)
+
+
+def test_what_an_address_has_typed_is_carried_out_by_the_model_alone(site):
+    for typed in ("<img src=x onerror=alert(1)>", "node1: import os", "node1: ip rule; reboot", "node1: $(reboot)"):
+        site.follow(f"{LINK}&exercise=2&commands={quote(typed)}")
+        form = site.page.locator("article.chosen .exercise[data-number='2']")
+        expect(form.locator(".said")).to_contain_text(f"✘ Line 1: {typed}")
+        expect(form.locator("img")).to_have_count(0)
 
 
 def test_help_comes_in_steps(site):
@@ -138,7 +227,7 @@ def order(task: Exercise) -> tuple[int, int]:
 @pytest.mark.parametrize(("scheme", "size"), [("light", (1280, 720)), ("dark", (390, 844))])
 def test_axe_finds_no_fault_in_machines_and_exercises(site, axe, scheme, size):
     open_machines(site)
-    form = exercise_of(site, 3)
+    form = site.page.locator("article.chosen .exercise[data-number='3']")
     form.get_by_role("textbox").fill("node1: ip rule\nnode1: iptables -D KUBE-FORWARD 1")
     form.get_by_role("button", name="Run").click()
     expect(form.locator(".said")).to_contain_text("✔ Solved.")

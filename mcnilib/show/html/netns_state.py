@@ -24,6 +24,7 @@ from mcnilib.world.listing import listing
 from mcnilib.world.world import World
 
 CONNECTION_TABLE, LEARNED_NEIGHBOURS = "conntrack -L", "ip neigh, learned in this conversation"
+WHERE_DECIDED = "where it was decided"
 
 PURPOSES = {
     "ip -d address": "network cards and addresses",
@@ -255,8 +256,8 @@ def netns_html(netns: Netns) -> Html:
 def moment_html(world: World, moment: Moment, who: str) -> dict[str, str]:
     """Return a machine at a moment: `about` in a line, its `connections`, its `state` without them.
 
-    `who` is a namespace, CONNECTION_TABLE for the connection tables of all, or empty for the place of the decision that
-    is looked at. Raises: NotThere for a namespace that does not exist.
+    `who` is a namespace, CONNECTION_TABLE for the connection tables of all, or WHERE_DECIDED (or nothing) for the place
+    of the decision that is looked at. Raises: NotThere for a namespace that does not exist.
     """
     met = f"{moment}. Packets have met {', '.join(dict.fromkeys(step.netns for _, step in moment.steps))}."
     if who == CONNECTION_TABLE:
@@ -265,7 +266,7 @@ def moment_html(world: World, moment: Moment, who: str) -> dict[str, str]:
         rest = element("p", f"No connection is known on {', '.join(none)}.")
         shown = _page((*(_part(name, part) for name, part in tables.items() if part.lines), rest))
         return {"about": f"The connection tables of all machines, {met}", "connections": shown, "state": ""}
-    netns = world[who or moment.step.netns]
+    netns = world[moment.step.netns if who in ("", WHERE_DECIDED) else who]
     connections, *state = (_part(netns.name, part) for part in look_into(netns, moment))
     about = f"{netns.name}, {address_list(netns)}, {met}"
     return {"about": about, "connections": _page([connections]), "state": _page(state)}
@@ -297,7 +298,7 @@ def machine_choices(world: World) -> Html:
     """Return the machines and pods to choose from, as a group of radio buttons called `who`; see `moment_html`."""
     plan = plan_of(world)
     groups = [(machine.host, (machine.host, *machine.members)) for machine in plan.machines]
-    step = (_choice("", "where it was decided", checked=True), _choice(CONNECTION_TABLE, "all connection tables"))
+    step = (_choice(WHERE_DECIDED, WHERE_DECIDED, checked=True), _choice(CONNECTION_TABLE, "all connection tables"))
     rows = (
         _choices("at this step", step),
         *(_choices(host, (_machine(world, name) for name in names)) for host, names in groups),

@@ -1,13 +1,15 @@
 // The explorer: which view is shown, and how it gets onto the screen. What it shows, the interpreter says.
 import { listenToAxis, setMarks, stop } from "./axis.js";
 import { ask, complain, start } from "./engine.js";
-import "./exercises.js";
-import "./machines.js";
+import { hasExercise, retry, triedIn } from "./exercises.js";
+import { lookInto, machineOf } from "./machines.js";
 import "./quiz.js";
 import { arrow, setStepper } from "./steps.js";
 
 const KEPT = 400;  // answers that are remembered
 const PATIENCE = 250;  // milliseconds before the page says that it works on an answer
+const LONGEST = 4096;  // characters behind `#` that are read and written, as of a link
+const BEHIND = ["step", "depth", "against", "everything", "machine", "exercise", "commands"];
 const REST = 150;  // milliseconds without a click before the interpreter looks ahead
 
 const FIRST = document.querySelector("article.chosen") ?? document.querySelector("article");
@@ -22,7 +24,8 @@ const label = (article, name) => {
 const pause = milliseconds => new Promise(done => setTimeout(done, milliseconds));
 
 export const answers = new Map();  // key of a view -> its answer
-let shown;       // {article, step, depth, against, everything}: what is to be seen, perhaps still on its way
+let shown;       // {article} and what stands behind `#`: what is to be seen, perhaps still on its way
+let wrong = "";  // what the address says that means nothing
 let painted;     // the answer that is on the screen
 let asked = 0;   // number of the last view asked for
 
@@ -42,15 +45,14 @@ function remember(answer) {
   if (answers.size > KEPT) answers.delete(answers.keys().next().value);
 }
 
-function stateOf(name, values) {
-  const pairs = [["mcni", name], ...Object.entries(values)];
-  return pairs.map(pair => pair.map(encodeURIComponent).join("=")).join("&");
-}
+const query = pairs => pairs.map(pair => pair.map(encodeURIComponent).join("=")).join("&");
+const stateOf = (name, values) => query([["mcni", name], ...Object.entries(values)]);
 
 // Questions and answers
 
 function show(change = {}, { history = "push", plays = false } = {}) {
   if (!plays) stop();
+  wrong = "";
   shown = { ...shown, ...change };
   const { article } = shown;
   const view = viewOf(stateOf(article.id, settings(article)), shown);
@@ -65,7 +67,7 @@ async function showView(view, known, history) {
     remember(answer);
     if (number === asked) paint(answer, history);
   } catch (problem) {
-    if (number === asked) complain(problem.message);
+    if (number === asked) complain(`${problem.message} ${wrong}`);
   }
   clearTimeout(late);
   busy(article, false);
@@ -88,8 +90,9 @@ function busy(article, is) {
 // The screen
 
 function paint(answer, history) {
-  complain("");
   const article = byId(answer.name);
+  if (!article) throw new Error(`The conversation ${answer.name} is not on this page; the explorer has it.`);
+  complain(wrong);
   select(article);
   compare(article, answer);
   put(article, "picture", answer.picture);
@@ -107,8 +110,9 @@ function paint(answer, history) {
   setMarks(part(article, "times"), answer.step);
   setComparison(article, answer.against);
   setEverything(article, answer);
-  shown = { article, step: answer.step, depth: answer.depth, against: pinned(answer), everything: answer.everything };
+  shown = { ...shown, article, step: answer.step, depth: answer.depth, against: pinned(answer), everything: answer.everything };
   painted = answer;
+  lookInto(article, shown.machine);
   article.dispatchEvent(new CustomEvent("mcni-view", { bubbles: true, detail: answer }));
   address(answer, history);
   const table = part(article, "table"), row = table.querySelector("[aria-current]");
@@ -163,33 +167,52 @@ function select(article) {
   document.title = `${article.querySelector("h2").textContent} – Where does the packet go?`;
 }
 
-// The address bar is the state: `?mcni=NAME&SETTING=VALUE` as in every link; behind `#` the step, the depth, and the
-// state it is compared with.
+// The address bar is the state: `?mcni=NAME&SETTING=VALUE` as in every link; behind `#` how it is looked at: the step,
+// the depth, the state it is compared with, whether everything is drawn, the machine that is looked into, and the
+// commands typed into an exercise. All of it is text to the model, which says what it cannot read.
 
-function address(answer, history) {
-  const { state, step, depth, everything } = answer, against = encodeURIComponent(pinned(answer));
-  const behind = [step && `step=${step}`, depth !== "hops" && `depth=${depth}`, against && `against=${against}`, everything && "everything=1"].filter(Boolean).join("&");
+function address({ state, ...answer }, history) {
+  const { machine, exercise, commands } = shown, depth = answer.depth === "hops" ? undefined : answer.depth;
+  const looks = { step: answer.step || undefined, depth, against: pinned(answer) || undefined, everything: answer.everything ? 1 : undefined, machine };
+  const print = parts => query(Object.entries(parts).filter(([, value]) => value !== undefined));
+  const all = print({ ...looks, exercise, commands }), behind = all.length > LONGEST ? print(looks) : all;
   const url = `?${state}${behind && `#${behind}`}`;
   if (history === "start" || url === location.search + location.hash) return;
   window.history[history === "push" ? "pushState" : "replaceState"](null, "", url);
 }
 
-function follow() {
-  const behind = new URLSearchParams(location.hash.slice(1));
-  const step = Math.max(0, Number.parseInt(behind.get("step"), 10) || 0), depth = behind.get("depth") ?? "hops", against = behind.get("against") ?? "";
-  const everything = behind.has("everything");
+function parse(hash) {
+  if (!hash.includes("=")) return { said: {}, faults: [] };  // a heading of the page
+  if (hash.length > LONGEST) return { said: {}, faults: [`Of the address at most ${LONGEST} characters behind # are read; these are ${hash.length}.`] };
+  const said = Object.fromEntries(new URLSearchParams(hash)), faults = [];
+  for (const name of Object.keys(said).filter(name => !BEHIND.includes(name)))
+    faults.push(`“${name}” means nothing behind # of an address; there may be ${BEHIND.join(", ")}.`);
+  if (!/^\d{1,6}$/.test(said.step ?? 0)) faults.push(`A step is a number, not “${said.step}”.`);
+  if ((said.everything ?? "1") !== "1") faults.push(`“everything” is 1 or not there, not “${said.everything}”.`);
+  if (said.commands !== undefined && said.exercise === undefined) faults.push("The address has commands, but not the exercise they are for.");
+  return { said, faults };
+}
+
+function follow(opening = false) {
+  const { said, faults } = parse(location.hash.slice(1));
+  const step = Number.parseInt(said.step, 10) || 0, { depth = "hops", against = "", machine, exercise } = said;
+  const everything = said.everything === "1", commands = exercise === undefined ? undefined : said.commands ?? "";
   const named = byId(location.hash.slice(1))?.closest("article");
   const search = location.search.includes("mcni=") ? location.search.slice(1) : "";
   const name = new URLSearchParams(search).get("mcni");
   const state = !named || named.id === name ? search : "";
   const article = named ?? (name && byId(name)) ?? FIRST;
+  const known = exercise === undefined || hasExercise(article, exercise);
+  if (!known) faults.push(`This conversation has no exercise “${exercise}”.`);
+  wrong = faults.join(" ");
   select(article);
-  shown = { article, step, depth, against, everything };
-  const untouched = !state && !step && !against && !everything;
+  shown = { article, step, depth, against, everything, machine, ...known && { exercise, commands } };
+  const untouched = !state && !location.hash.includes("=");
   if (untouched) painted ??= asShown(article);
   else if (!byId("scenario")) article.scrollIntoView();
   const view = viewOf(state || `mcni=${article.id}`, shown);
   showView(view, answered(view), untouched ? "start" : "replace");
+  retry(article, shown, opening);
 }
 
 function asShown(article) {
@@ -198,11 +221,20 @@ function asShown(article) {
 
 // What the reader does
 
+// What was opened and typed below a conversation.
+const workOf = article => ({ machine: machineOf(article), ...triedIn(article) });
+
+function look(article, change) {
+  if (shown.article === article && Object.entries(change).every(([name, value]) => shown[name] === value)) return;
+  turnTo(article);
+  show(change);
+}
+
 function turnTo(article) {  // of several on one page
   if (shown.article === article) return;
   select(article);
   painted = asShown(article);
-  shown = { article, step: Number(part(article, "at").value), depth: part(article, "depth").value, against: article.dataset.against ?? "", everything: part(article, "everything").checked };
+  shown = { article, step: Number(part(article, "at").value), depth: part(article, "depth").value, against: article.dataset.against ?? "", everything: part(article, "everything").checked, ...workOf(article) };
 }
 
 function move(by) {
@@ -222,7 +254,7 @@ async function copyLink(article) {
   const said = part(article, "copied");
   try {
     await navigator.clipboard.writeText(location.href);
-    said.textContent = "copied";
+    said.textContent = shown.exercise === undefined || location.hash.includes("exercise=") ? "copied" : "copied, without the commands, which are too long for a link";
   } catch {
     said.textContent = `copy it from here: ${location.href}`;
   }
@@ -232,7 +264,7 @@ function listen() {
   byId("scenario")?.addEventListener("change", event => {
     const article = byId(event.target.value);
     select(article);
-    show({ article, step: 0, against: "" });
+    show({ article, step: 0, against: "", ...workOf(article) });
   });
   for (const article of document.querySelectorAll("article")) {
     for (const kind of ["focusin", "click", "change"]) article.addEventListener(kind, () => turnTo(article), true);
@@ -254,6 +286,7 @@ function listen() {
       if (button?.dataset.step) show({ step: Number(button.dataset.step) }, { history: "replace" });
     });
   }
+  document.addEventListener("mcni-look", ({ target, detail }) => look(target.closest("article") ?? shown.article, detail));
   document.addEventListener("keydown", onKey);
   phone.addEventListener("change", () => {
     answers.clear();
@@ -267,4 +300,4 @@ if (phone.matches)
 for (const axis of document.querySelectorAll(".axis")) setMarks(axis, 0);
 start();
 listen();
-follow();
+follow(true);

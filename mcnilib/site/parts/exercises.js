@@ -1,8 +1,10 @@
 // Exercises: typed commands are carried out by the model, which says what they did and whether that is what was asked.
+// What was run last is told to the explorer, which keeps it in the address: `mcni-look`.
 import { ask, complain } from "./engine.js";
 
 const PATIENCE = 250;  // milliseconds before the page says that it works on an answer
 
+const lastRun = new Map();  // article -> the exercise that was run last; null for those of a lesson, which stand in none
 const phone = matchMedia("(max-width: 700px)");
 const which = form => ({ scenario: Number(form.dataset.scenario), number: Number(form.dataset.number) });
 const said = form => form.querySelector(".said");
@@ -10,13 +12,48 @@ const said = form => form.querySelector(".said");
 async function run(form) {
   const late = setTimeout(() => { said(form).textContent = "Working on it …"; }, PATIENCE);
   const answer = form.querySelector("textarea").value;
+  form.dataset.ran = answer;
+  lastRun.set(form.closest("article"), form);
   try {
-    show(form, await ask("attempt", JSON.stringify({ ...which(form), answer, narrow: phone.matches })));
+    const judged = await ask("attempt", JSON.stringify({ ...which(form), answer, narrow: phone.matches }));
+    if (form.dataset.ran === answer) show(form, judged);
   } catch (problem) {
     said(form).textContent = "";
     complain(problem.message);
   }
   clearTimeout(late);
+}
+
+function runAndTell(form) {
+  run(form);
+  form.dispatchEvent(new CustomEvent("mcni-look", { bubbles: true, detail: triedIn(form.closest("article")) }));
+}
+
+function clear(form) {
+  delete form.dataset.ran;
+  form.classList.remove("done");
+  for (const at of form.querySelectorAll(".said, .shown")) at.replaceChildren();
+  form.querySelector("textarea").value = "";
+}
+
+const formsOf = article => [...document.querySelectorAll(".exercise")].filter(form => [article, null].includes(form.closest("article")));
+export const hasExercise = (article, number) => formsOf(article).some(form => form.dataset.number === number);
+
+// Which exercise was run last, and with which commands.
+export function triedIn(article) {
+  const { number: exercise, ran: commands } = (lastRun.get(article) ?? lastRun.get(null))?.dataset ?? {};
+  return { exercise, commands };
+}
+
+// Runs an exercise as an address says it, unless it was; what else was run is taken back.
+export function retry(article, { exercise, commands }, reveals) {
+  if (exercise === undefined) for (const from of [article, null]) lastRun.delete(from);
+  for (const form of formsOf(article)) {
+    const asked = form.dataset.number === exercise;
+    if (asked) form.querySelector("textarea").value = commands;
+    if (asked && form.dataset.ran !== commands) run(form).then(() => { if (reveals) said(form).scrollIntoView({ block: "center" }); });
+    if (!asked && form.dataset.ran !== undefined) clear(form);
+  }
 }
 
 function show(form, { done, says, picture, state }) {
@@ -39,8 +76,8 @@ async function help(form, button) {
 }
 
 for (const form of document.querySelectorAll(".exercise")) {
-  form.addEventListener("submit", event => { event.preventDefault(); run(form); });
-  form.addEventListener("keydown", event => { if (event.key === "Enter" && (event.ctrlKey || event.metaKey)) run(form); });
+  form.addEventListener("submit", event => { event.preventDefault(); runAndTell(form); });
+  form.addEventListener("keydown", event => { if (event.key === "Enter" && (event.ctrlKey || event.metaKey)) runAndTell(form); });
   const button = form.querySelector("[data-help]");
   button?.addEventListener("click", () => help(form, button).catch(problem => complain(problem.message)));
 }
