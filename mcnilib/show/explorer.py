@@ -83,7 +83,7 @@ class View:
             "steps": [*map(str, self.steps)],
             "verdict": verdict_lines(self.trace),
             "reasons": reasons_html(self.story, self.settings),
-            "picture": self._picture(self._highlights[1]),
+            "picture": self._picture(self._highlights[1], "-b" if self.beside else ""),
             "times": timeline_html(self.trace, self.depth),
             "table": table_html(self.trace, self.depth, self.at),
             "listing": state_around(self.story.world(self.settings), self.trace, self.at),

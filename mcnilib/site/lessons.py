@@ -22,7 +22,8 @@ from mcnilib.errors import MissingExtra
 from mcnilib.learner import BADGE, PAGE, SOURCE_PAGES
 from mcnilib.scenarios import Scenario, scenario
 from mcnilib.scenarios.exercise import Exercise, exercises
-from mcnilib.scenarios.link import BINDER, print_query
+from mcnilib.scenarios.link import BINDER
+from mcnilib.show.explorer import View
 from mcnilib.show.html.markup import Html, element, folded, joined, sentence, void_element
 from mcnilib.show.picture.story_picture import plan_for
 from mcnilib.show.walkthrough import Walkthrough
@@ -45,6 +46,9 @@ CHECK = re.compile(r"exercise\((\d+), (\d+)\)\.check\(")
 
 PRACTICE = re.compile(r'<section class="exercises">.*?</section>', re.DOTALL)
 """The exercises in an article; in a lesson they stand where the lesson has them."""
+
+PIN = 'data-pin="pin"'
+"""The button that keeps a state to compare others with; it has no use above a comparison of the same scenario."""
 
 PLACES = re.compile(r'(href=")([^":#]+\.(?:ipynb|md))(?=[#"])')
 """Links to other notebooks and to documents, which are relative to the folder of the notebooks."""
@@ -150,6 +154,22 @@ def _shown_by(lesson: Lesson, verb: str) -> dict[str, Scenario]:
     return found
 
 
+def compared(lesson: Lesson) -> dict[str, View]:
+    """Return the states a lesson compares, by the `id` of the cell that shows them.
+
+    A cell does when it ends with `side_by_side(...)` of `scenario("...")` and the settings that are changed.
+    """
+    code = ((cell["id"], ast.parse(source(cell)).body[-1:]) for cell in lesson.cells if cell["cell_type"] == "code")
+    found: dict[str, View] = {}
+    for uid, statements in code:
+        match statements:
+            case [ast.Expr(value=ast.Call(func=ast.Name(id="side_by_side"), args=[told], keywords=given))]:
+                start = _story(told).start()
+                changed = start.but(**{one.arg: ast.literal_eval(one.value) for one in given if one.arg})
+                found[uid] = View(_story(told), changed, narrow=True, against=start)
+    return found
+
+
 def _story(told: ast.expr) -> Scenario:
     """Return the scenario of `scenario("...")`. Raises: ScenarioError when it is told in another way."""
     match told:
@@ -167,7 +187,7 @@ def practised(lesson: Lesson) -> dict[str, Exercise]:
 
 def pictures(lesson: Lesson) -> dict[str, bytes]:
     """Return the committed pictures of a lesson that its page shows: name of the file -> PNG."""
-    alive = explored(lesson) | played(lesson)
+    alive = {*explored(lesson), *compared(lesson), *played(lesson)}
     return {
         f"{FOLDER}/{_picture_name(cell)}": base64.b64decode(output["data"]["image/png"])
         for cell in lesson.cells
@@ -182,8 +202,9 @@ def _picture_name(cell: NotebookCell) -> str:
 
 
 def lesson_html(lesson: Lesson, articles: Mapping[str, Html]) -> Html:
-    """Return the cells of a lesson; `articles` are those of the explorer, by the name of their scenario."""
-    alive, tasks, films = explored(lesson), practised(lesson), played(lesson)
+    """Return the cells of a lesson; `articles` are those of the explorer, by the name of their scenario, and those of
+    two states side by side, by the `id` of their cell."""
+    alive, tasks, films = _panels(lesson, articles), practised(lesson), played(lesson)
     parts: list[Html] = []
     for cell in lesson.cells:
         if cell["cell_type"] == "markdown":
@@ -193,8 +214,7 @@ def lesson_html(lesson: Lesson, articles: Mapping[str, Html]) -> Html:
         elif cell["id"] in films:
             parts.append(joined(_code(cell), _player(films[cell["id"]])))
         else:
-            story = alive.get(cell["id"])
-            shown = Html(PRACTICE.sub("", articles[story.name])) if story else joined(*_outputs(cell))
+            shown = alive.get(cell["id"]) or joined(*_outputs(cell))
             parts.append(joined(_code(cell), shown, _elsewhere(cell)))
     return joined(*parts)
 
@@ -209,6 +229,17 @@ def _player(story: Scenario) -> Html:
     return joined(Html(f"{player}{data}</div>"), Html('<script type="module" src="../player.js"></script>'))
 
 
+def _panels(lesson: Lesson, articles: Mapping[str, Html]) -> dict[str, Html]:
+    """Return what lives in a lesson, by the `id` of its cell. Two states are compared in one panel of the page."""
+    pairs = compared(lesson)
+    twice = {view.story for view in pairs.values()}
+    alive = {uid: articles[uid] for uid in pairs}
+    for uid, story in explored(lesson).items():
+        article = PRACTICE.sub("", articles[story.name])
+        alive[uid] = Html(article.replace(PIN, f"{PIN} hidden") if story in twice else article)
+    return alive
+
+
 def _elsewhere(cell: NotebookCell) -> Html:
     """Return where on the site that lives which is only a picture here; nothing for most cells."""
     match ast.parse(source(cell)).body[-1:]:
@@ -216,11 +247,6 @@ def _elsewhere(cell: NotebookCell) -> Html:
             links = {"This table, to change and to open its cells": "conclusion.html"}
         case [ast.Expr(value=ast.Call(func=ast.Name(id="ask")))]:
             links = {"The same for a cluster of your own, in this browser": "cluster.html"}
-        case [ast.Expr(value=ast.Call(func=ast.Name(id="side_by_side"), args=[told], keywords=given))]:
-            story = _story(told)
-            changed = story.start().but(**{one.arg: ast.literal_eval(one.value) for one in given if one.arg})
-            sides = {"The left side in the explorer": story.start(), "The right side": changed}
-            links = {words: f"index.html?{print_query(story, side)}" for words, side in sides.items()}
         case _:
             return Html("")
     shown = (element("a", words, href=f"../{address}") for words, address in links.items())

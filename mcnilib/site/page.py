@@ -6,18 +6,19 @@ The scripts change what stands in the parts of an article, `data-part` names the
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from string import Template
 
 from mcnilib.cluster.settings import Option
 from mcnilib.scenarios import Scenario, all_scenarios
 from mcnilib.scenarios.link import print_link
-from mcnilib.show.explorer import View
+from mcnilib.show.explorer import Shown, View
 from mcnilib.show.html.markup import Html, element, folded, joined, option_html, sentence, void_element
 from mcnilib.show.html.table import depth_options
 from mcnilib.show.picture.story_picture import EVERYTHING
 from mcnilib.site.engine import engine_files
 from mcnilib.site.frame import Page, filled, page_html, player_script, scrolled, site_part, site_style, stepper
-from mcnilib.site.lessons import Lesson, lesson_pages, pictures
+from mcnilib.site.lessons import Lesson, compared, lesson_pages, pictures
 from mcnilib.site.library import library
 from mcnilib.site.single import walk_html
 from mcnilib.site.summary import conclusion_page
@@ -47,7 +48,8 @@ def site_files(pyodide: Mapping[str, bytes], lessons: Sequence[Lesson] = ()) -> 
     """
     code = engine_files(pyodide if "library.zip" in pyodide else {**pyodide, "library.zip": library()})
     articles = {story.name: article_html(story) for story in all_scenarios()}
-    pages = (explorer(articles), conclusion_page(), own_cluster(), *lesson_pages(lessons, articles))
+    pairs = {uid: pair_html(view, uid) for lesson in lessons for uid, view in compared(lesson).items()}
+    pages = (explorer(articles), conclusion_page(), own_cluster(), *lesson_pages(lessons, articles | pairs))
     size = sum(map(len, code.values()))
     return {
         **{page.file: page_html(page, pages, size) for page in pages},
@@ -99,51 +101,76 @@ def _heading(story: Scenario) -> str:
 
 def article_html(story: Scenario) -> Html:
     """Return a scenario as it starts, with the controls that change it; the first is the one that is shown."""
-    settings = story.start()
-    answer = View(story, settings).answer()
-    parts = {name: Html(answer[name]) for name in ANSWERED}
-    narrow = View(story, settings, narrow=True).answer()["picture"]
-    side = (
-        element("p", sentence(story.question), class_="question"),
-        filled("verdict", parts["verdict"], class_="mcni-verdict", role="status", aria_live="polite"),
-        filled("compared", class_="compared"),
-        stepper(len(answer["steps"]), _player(), _depth(), _everything(answer["folds"])),
-        _controls(story),
-    )
-    main = (
-        filled("told", class_="told", role="status"),
-        _axis(parts["times"]),
-        _panes(parts["picture"] + narrow),  # the window's width chooses one
-        filled("reasons", parts["reasons"]),
-        filled("listing", parts["listing"]),
-        machines_html(),
-        scrolled("table", "table of steps", parts["table"]),
-        exercises_html(story),
-        _share(story, answer["command"]),
-    )
-    columns = (element("div", *side, class_="side"), element("div", *main, class_="main"))
+    view = View(story, story.start())
+    answer = view.answer()
+    narrow = replace(view, narrow=True).answer()["picture"]
+    answer["picture"] += narrow  # the window's width chooses one
+    main = _main(view, answer, exercises_html(story))
+    columns = (_side(view, answer, story.name), main)
     chosen = "chosen" if story.name == FIRST else ""
     return element("article", element("h2", _heading(story)), *columns, id=story.name, class_=chosen)
 
 
-def _panes(picture: str) -> Html:
-    """Return the picture, and the place of another one beside it."""
+def pair_html(view: View, uid: str) -> Html:
+    """Return a state beside the one it is compared with; `uid` is the id of the article, `data-state` what it shows."""
+    answer = view.answer()
+    heading = element("h2", f"{_heading(view.story)}: two states side by side")
+    states = {"data_state": answer["state"], "data_against": answer["against"]["state"]}
+    columns = (_side(view, answer, uid), _main(view, answer))
+    return element("article", heading, *columns, id=uid, class_="pair comparing", **states)
+
+
+def _side(view: View, answer: Shown, uid: str) -> Html:
+    """Return what stands beside the picture: the verdict, the steps, the controls."""
+    return element(
+        "div",
+        element("p", sentence(view.story.question), class_="question"),
+        filled("verdict", Html(answer["verdict"]), class_="mcni-verdict", role="status", aria_live="polite"),
+        filled("compared", class_="compared"),
+        stepper(len(answer["steps"]), _player(), _depth(), _everything(answer["folds"])),
+        _controls(view, uid),
+        class_="side",
+    )
+
+
+def _main(view: View, answer: Shown, exercises: str = "") -> Html:
+    """Return the picture and what stands below it."""
+    parts = {name: Html(answer[name]) for name in ANSWERED}
+    return element(
+        "div",
+        filled("told", Html(answer["against"]["told"] if answer["against"] else ""), class_="told", role="status"),
+        _axis(parts["times"]),
+        _panes(parts["picture"], answer["against"]),
+        filled("reasons", parts["reasons"]),
+        filled("listing", parts["listing"]),
+        machines_html(),
+        scrolled("table", "table of steps", parts["table"]),
+        exercises,
+        _share(view, answer["command"]),
+        class_="main",
+    )
+
+
+def _panes(picture: str, against: Shown | None) -> Html:
+    """Return the picture, and the other one beside it, or its place."""
+    other = against["picture"] if against else ""
+    names = [f"{side}: {says}" for side, says in zip("AB", against["names"], strict=True)] if against else ["", ""]
     panes = (
         element(
             "div",
-            Html(f'<h3 data-part="name{side or "-b"}" hidden></h3>'),
-            scrolled(f"picture{side}", f"picture{of}", content, kind="picture"),
+            element("h3", name, data_part=f"name{side or '-b'}", hidden="" if name else "hidden"),
+            scrolled(f"picture{side}", f"picture{of}", Html(content), kind="picture"),
             class_=f"pane{side}",
         )
-        for side, content, of in (("-a", Html(), " of A"), ("", Html(picture), ""))
+        for name, side, content, of in ((names[0], "-a", other, " of A"), (names[1], "", picture, ""))
     )
     return element("div", *panes, class_="panes")
 
 
-def _controls(story: Scenario) -> Html:
-    texts = story.start().texts()
-    fields = (_control(f"{story.name}-{option.name}", option, texts[option.name]) for option in story.options())
-    reset = element("button", "as it was at first", type="reset", title="Set everything as the scenario starts")
+def _controls(view: View, uid: str) -> Html:
+    texts = view.settings.texts()
+    fields = (_control(f"{uid}-{option.name}", option, texts[option.name]) for option in view.story.options())
+    reset = element("button", "as it was at first", type="reset", title="Set everything as it is at first")
     pin = element(
         "button", "compare with this state", type="button", data_pin="pin", title="Keep it beside what you change"
     )
@@ -195,8 +222,8 @@ def _player() -> Html:
     return joined(play, element("select", *speeds, data_part="speed", aria_label="speed of playing"))
 
 
-def _share(story: Scenario, command: str) -> Html:
-    notebook = element("a", "open in its notebook", href=print_link(story, story.start()), data_part="notebook")
+def _share(view: View, command: str) -> Html:
+    notebook = element("a", "open in its notebook", href=print_link(view.story, view.settings), data_part="notebook")
     copy = element("button", "copy the link to this state", type="button", data_copy="link")
     said = element("span", data_part="copied", role="status")
     terminal = joined("In a terminal: ", element("code", command, data_part="command"))

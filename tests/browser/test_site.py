@@ -21,6 +21,7 @@ from mcnilib.scenarios import all_scenarios, scenario
 from mcnilib.scenarios.exercise import exercise
 from mcnilib.show.explorer import View, answer_json, print_view
 from mcnilib.show.picture.story_picture import EVERYTHING
+from mcnilib.site.lessons import compared, read_lessons
 
 ASK = """async views => {
   const { ask } = await import("/engine.js");
@@ -297,6 +298,37 @@ def test_a_link_to_a_state_opens_it_in_its_lesson(browser, address):
         shown = tab.page.locator("#node-to-own-macvlan")
         expect(shown.locator("[data-part=verdict]")).to_contain_text("✓ connected")
         expect(shown.locator("h2")).to_be_in_viewport()
+
+
+PAIR = "notebooks/07-macvlan-to-calico-across-nodes.html"
+
+
+def test_two_states_side_by_side_in_a_lesson_live_and_leave_the_other_panel_alone(browser, address):
+    (view,) = compared(next(one for one in read_lessons(NOTEBOOKS) if one.name.startswith("07"))).values()
+    with new_tab(browser, address) as tab:
+        tab.open(PAIR)
+        pair, other = tab.page.locator("article.pair"), tab.page.locator(f"#{FLAGSHIP}")
+        before = other.locator("[data-part=picture]").inner_html()
+        for again in (False, True):
+            for name, html in (
+                ("picture-a", view.answer()["against"]["picture"]),
+                ("picture", view.answer()["picture"]),
+            ):
+                assert pair.locator(f"[data-part={name}]").evaluate(SAME, html), (name, again)
+            expect(pair.locator("[data-part=told]")).to_contain_text("They part at packet 3 (ACK): in A it is dropped")
+            if not again:
+                pair.get_by_role("group", name="kube-proxy restarted since").get_by_text("no", exact=True).click()
+                expect(pair.locator("[data-part=told]")).to_contain_text("Every packet goes the same way")
+                pair.get_by_role("button", name="as it was at first").click()
+                expect(pair.locator("[data-part=told]")).to_contain_text("They part at packet 3")
+        view = replace(view, settings=view.settings.but(protocol="UDP"))
+        pair.get_by_role("group", name="protocol").get_by_text("UDP", exact=True).click()
+        tab.check(view)
+        assert other.locator("[data-part=picture]").inner_html() == before
+        tab.open(tab.page.url.removeprefix(tab.address))  # the link alone leads to this panel
+        tab.check(view)
+        expect(pair.locator("h2")).to_be_in_viewport()
+        assert tab.errors == [] == tab.foreign
 
 
 QUIZ = "notebooks/07-macvlan-to-calico-across-nodes.html"

@@ -18,6 +18,7 @@ from mcnilib.show.widgets.quiz import RIGHT, TRY_AGAIN
 from mcnilib.site import engine, lessons
 from mcnilib.site.lessons import (
     Lesson,
+    compared,
     explored,
     lesson_html,
     lesson_pages,
@@ -27,11 +28,13 @@ from mcnilib.site.lessons import (
     read_lessons,
     source,
 )
+from mcnilib.site.page import article_html, pair_html
 from mcnilib.site.workbench import exercises_html
 
 FOLDER = Path(__file__).parents[2] / "notebooks"
 LESSONS = read_lessons(FOLDER)
-ARTICLES = {story.name: Html(f"<article id={story.name}></article>") for story in all_scenarios()}
+PAIRS = {uid: view for lesson in LESSONS for uid, view in compared(lesson).items()}
+ARTICLES = {name: Html(f"<article id={name}></article>") for name in (*(s.name for s in all_scenarios()), *PAIRS)}
 PANEL = re.compile(r"^explore\(", re.MULTILINE)
 
 
@@ -40,7 +43,13 @@ def test_every_panel_that_explores_a_scenario_lives(lesson: Lesson) -> None:
     panels = [cell["id"] for cell in lesson.cells if cell["cell_type"] == "code" and PANEL.search(source(cell))]
     assert panels == list(explored(lesson))
     html = lesson_html(lesson, ARTICLES)
-    assert re.findall("<article id=([^>]*)>", html) == [story.name for story in explored(lesson).values()]
+    panels = re.findall("<article id=([^>]*)>", html)
+    assert [name for name in panels if name not in PAIRS] == [story.name for story in explored(lesson).values()]
+
+
+def living(lesson: Lesson) -> set[str]:
+    """Return the cells whose place a panel or an exercise takes."""
+    return {*explored(lesson), *compared(lesson), *played(lesson), *practised(lesson)}
 
 
 def test_the_first_page_plays_the_central_failure_and_is_its_picture_without_scripts() -> None:
@@ -59,8 +68,7 @@ def test_the_first_page_plays_the_central_failure_and_is_its_picture_without_scr
 def test_all_that_was_printed_can_be_read(lesson: Lesson) -> None:
     html = lesson_html(lesson, ARTICLES)
     for cell in lesson.cells:
-        alive = {*explored(lesson), *played(lesson), *practised(lesson)}
-        for output in cell.get("outputs", ()) if cell["id"] not in alive else ():
+        for output in cell.get("outputs", ()) if cell["id"] not in living(lesson) else ():
             data = output.get("data", {})
             text = data.get("text/html") or escape("".join(output.get("text") or data["text/plain"]))
             assert "".join(text) in html, cell["id"]
@@ -85,17 +93,34 @@ def test_every_exercise_lives_where_the_lesson_has_it_and_nowhere_else(lesson: L
     tasks = [task for task in exercises() if task.scenario == int(lesson.name[:2])]
     assert tasks
     assert list(practised(lesson).values()) == tasks
-    articles = {story.name: joined("<article>", exercises_html(story), "</article>") for story in all_scenarios()}
+    articles = ARTICLES | {s.name: joined("<article>", exercises_html(s), "</article>") for s in all_scenarios()}
     forms = re.findall(r'data-scenario="(\d+)" data-number="(\d+)"', lesson_html(lesson, articles))
     assert forms == [(str(task.scenario), str(task.number)) for task in tasks]
 
 
 @pytest.mark.parametrize("lesson", LESSONS[1:-2], ids=lambda lesson: lesson.name)
-def test_both_sides_of_a_comparison_can_be_opened_in_the_explorer(lesson: Lesson) -> None:
-    links = re.findall(r'href="\.\./index\.html\?([^"]*)"', lesson_html(lesson, ARTICLES))
-    (start, settings), (story, changed) = (parse_link(unescape(link)) for link in links)
-    assert settings == start.start() == story.start()
-    assert changed != settings
+def test_two_states_side_by_side_live_in_one_panel_with_both_pictures(lesson: Lesson) -> None:
+    ((uid, view),) = compared(lesson).items()
+    assert view.against == view.story.start() != view.settings
+    html = pair_html(view, uid)
+    article = re.search(r'<article id="([^"]*)" class="pair comparing" data-state="(.*?)" data-against="(.*?)">', html)
+    assert article and article[1] == uid
+    states = [parse_link(unescape(state)) for state in article.groups()[1:]]
+    assert states == [(view.story, view.settings), (view.story, view.against)]
+    answer = view.answer()
+    assert answer["picture"] in html and answer["against"]["picture"] in html and answer["against"]["told"] in html
+    ids = re.findall(r' id="([^"]*)"', html + article_html(view.story))
+    assert len(ids) == len(set(ids))
+
+
+@pytest.mark.parametrize("lesson", LESSONS[1:-2], ids=lambda lesson: lesson.name)
+def test_a_state_is_kept_to_compare_others_with_in_one_panel_of_a_scenario(lesson: Lesson) -> None:
+    story = next(iter(compared(lesson).values())).story
+    articles = {name: Html(f'<article id={name}><button data-pin="pin">') for name in ARTICLES}
+    html = lesson_html(lesson, articles)
+    for name in re.findall("<article id=([^>]*)>", html):
+        hides = f'<article id={name}><button data-pin="pin" hidden>' in html
+        assert hides is (name == story.name)
 
 
 def test_what_is_a_picture_in_a_lesson_and_lives_on_another_page_is_linked() -> None:

@@ -16,6 +16,9 @@ const FIRST = document.querySelector("article.chosen") ?? document.querySelector
 const byId = id => document.getElementById(id);
 const part = (article, name) => article.querySelector(`[data-part="${name}"]`);
 const form = article => article.querySelector("form");
+// A panel of two states says with which it begins; any other is named after its scenario and begins as that does.
+const home = article => article.dataset.state ?? `mcni=${article.id}`;
+const nameOf = article => new URLSearchParams(home(article)).get("mcni");
 const settings = article => Object.fromEntries(new FormData(form(article)));
 const label = (article, name) => {
   const control = form(article).elements[name];
@@ -55,8 +58,8 @@ function show(change = {}, { history = "push", plays = false } = {}) {
   wrong = "";
   shown = { ...shown, ...change };
   const { article } = shown;
-  const view = viewOf(stateOf(article.id, settings(article)), shown);
-  return showView(view, answers.get(keyOf(article.id, settings(article), shown)), history);
+  const view = viewOf(stateOf(nameOf(article), settings(article)), shown);
+  return showView(view, answers.get(keyOf(nameOf(article), settings(article), shown)), history);
 }
 
 async function showView(view, known, history) {
@@ -65,7 +68,7 @@ async function showView(view, known, history) {
   try {
     const answer = known ?? await ask("view", JSON.stringify(view));
     remember(answer);
-    if (number === asked) paint(answer, history);
+    if (number === asked) paint(nameOf(article) === answer.name ? article : byId(answer.name), answer, history);
   } catch (problem) {
     if (number === asked) complain(`${problem.message} ${wrong}`);
   }
@@ -89,8 +92,7 @@ function busy(article, is) {
 
 // The screen
 
-function paint(answer, history) {
-  const article = byId(answer.name);
+function paint(article, answer, history) {
   if (!article) throw new Error(`The conversation ${answer.name} is not on this page; the explorer has it.`);
   complain(wrong);
   select(article);
@@ -200,23 +202,24 @@ function follow(opening = false) {
   const named = byId(location.hash.slice(1))?.closest("article");
   const search = location.search.includes("mcni=") ? location.search.slice(1) : "";
   const name = new URLSearchParams(search).get("mcni");
-  const state = !named || named.id === name ? search : "";
-  const article = named ?? (name && byId(name)) ?? FIRST;
+  const state = !named || nameOf(named) === name ? search : "";
+  const pair = against && [...document.querySelectorAll("article.pair")].find(other => nameOf(other) === name);
+  const article = named ?? (pair || name && byId(name) || FIRST);
   const known = exercise === undefined || hasExercise(article, exercise);
   if (!known) faults.push(`This conversation has no exercise “${exercise}”.`);
   wrong = faults.join(" ");
   select(article);
-  shown = { article, step, depth, against, everything, machine, ...known && { exercise, commands } };
+  shown = { article, step, depth, against: !state && article.matches(".pair") ? article.dataset.against : against, everything, machine, ...known && { exercise, commands } };
   const untouched = !state && !location.hash.includes("=");
   if (untouched) painted ??= asShown(article);
   else if (!byId("scenario")) article.scrollIntoView();
-  const view = viewOf(state || `mcni=${article.id}`, shown);
+  const view = viewOf(state || home(article), shown);
   showView(view, answered(view), untouched ? "start" : "replace");
   retry(article, shown, opening);
 }
 
 function asShown(article) {
-  return { name: article.id, settings: settings(article), verdict: part(article, "verdict").innerHTML };
+  return { name: nameOf(article), settings: settings(article), verdict: part(article, "verdict").innerHTML };
 }
 
 // What the reader does
@@ -282,7 +285,7 @@ function listen() {
       const button = event.target.closest("button");
       if (button?.dataset.move) move(Number(button.dataset.move));
       if (button?.dataset.copy) copyLink(article);
-      if (button?.dataset.pin !== undefined) show({ against: button.dataset.pin && stateOf(article.id, settings(article)) });
+      if (button?.dataset.pin !== undefined) show({ against: button.dataset.pin && stateOf(nameOf(article), settings(article)) });
       if (button?.dataset.step) show({ step: Number(button.dataset.step) }, { history: "replace" });
     });
   }

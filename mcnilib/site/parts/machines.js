@@ -3,12 +3,12 @@
 import { ask, complain } from "./engine.js";
 
 const unfolded = new Set();  // headings of the long listings the reader opened
-let view;       // what the explorer shows: {name, state, step, depth}
+const views = {};  // what each panel shows: {state, step, depth}
 let wanted, asking = false;  // the box that is to be filled next, and whether one is being filled
 
 function questionOf(box) {
-  const { id } = box.closest("article"), { who = "" } = box.dataset;
-  const { state, step, depth } = view?.name === id ? view : { state: `mcni=${id}`, step: 0, depth: "hops" };
+  const { id, dataset } = box.closest("article"), { who = "" } = box.dataset;
+  const { state, step, depth } = views[id] ?? { state: dataset.state ?? `mcni=${id}`, step: 0, depth: "hops" };
   return JSON.stringify({ state, step, depth, who });
 }
 
@@ -77,7 +77,7 @@ function listen(box) {
 
 for (const box of document.querySelectorAll(".machines")) listen(box);
 document.addEventListener("mcni-view", ({ detail, target }) => {
-  view = detail;
+  views[target.id] = detail;
   const box = target.querySelector(".machines");
   if (box.firstChild.open) fill(box);
 });
