@@ -59,7 +59,7 @@ def ask(
 
 
 def conclusion(scale: float = 1.0, **start: object) -> ConclusionPanel:
-    """Return the document's conclusion, computed: who reaches whom; a cell's button shows the conversation behind it.
+    """Return the guide's conclusion, computed: who reaches whom; a cell's button shows the conversation behind it.
 
     `start` changes settings to begin with, as `nat_outgoing=False`; `scale` enlarges everything for a projector.
     Raises: SettingError for a setting or value that does not exist, naming the nearest one.

@@ -228,7 +228,7 @@ def nobody_answers() -> Trace:
     """node1 asks for the next hop and nobody answers."""
     p = tcp("SYN")
     steps = [*_start(p), route("node1", p, "en0", "172.16.1.3")]
-    steps += [Step("node1", Stage.ARP, "who has 172.16.1.3? nobody answers", p, p, oif="en0", fate=Fate.UNREACHABLE)]
+    steps += [Step("node1", Stage.ARP, "nothing answers ARP for 172.16.1.3", p, p, oif="en0", fate=Fate.UNREACHABLE)]
     return _trace(Verdict.UNREACHABLE, 1, Journey(1, 0.0, p, tuple(steps)), error="EHOSTUNREACH")
 
 

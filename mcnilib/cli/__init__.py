@@ -1,7 +1,7 @@
 """The same verbs in a terminal: `mcni list`, `run`, `state`, `link`, `handout`, `learner`, `save`, `trace`, ...
 
 Exit status: 0 the conversation works (run, trace) or everything agrees (verify); 1 it does not; 2 the command line or
-its input is wrong; 3 what would decide was not collected (trace); 4 it depends, because chance decides. As every Unix
+its input is wrong; 3 the deciding state is missing (trace); 4 it depends, because chance decides. As every Unix
 tool it ends with 130 when it is interrupted, and with 141 when whoever reads its output stops reading.
 """
 
@@ -59,8 +59,8 @@ EXAMPLES = """examples:
   mcni verify 7 --sample 20
 
 `mcni VERB --help` has more of them.
-exit status: 0 the conversation works, 1 it does not, 2 wrong input, 3 what would decide was not collected,
-4 it depends (chance decides); 130 interrupted, 141 whoever read the output stopped reading
+exit status: 0 the conversation works, 1 it does not, 2 wrong input, 3 the deciding state is missing,
+4 it depends (chance decides), 130 interrupted, 141 output pipe closed
 """
 WRONG, INTERRUPTED, CLOSED = 2, 128 + signal.SIGINT, 128 + getattr(signal, "SIGPIPE", 13)
 """Exit statuses: of input that is wrong, and those a shell gives to what such a signal ended."""

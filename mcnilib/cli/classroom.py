@@ -40,9 +40,7 @@ EXAMPLES = """examples:
 
 def add_verbs(verbs: Any) -> None:
     """Add the verbs to the command line."""
-    link = add_verb(
-        verbs, "link", "print an address that opens the notebook in this very state", link_to_state, EXAMPLES
-    )
+    link = add_verb(verbs, "link", "print a link that opens the lesson in this state", link_to_state, EXAMPLES)
     add_story(link)
     where = "where a JupyterLab shows the notebooks, as http://localhost:8888/lab/tree/notebooks (default: Binder)"
     link.add_argument("--base", type=web_address, default=BINDER, metavar="URL", help=where)
@@ -51,7 +49,7 @@ def add_verbs(verbs: Any) -> None:
         verbs, "handout", "print a run on paper: picture, reasons, packets, deciding state", write_handout, EXAMPLES
     )
     add_story(paper)
-    paper.add_argument("file", type=pdf_file, help="a PDF with pages in the proportions of A4")
+    paper.add_argument("file", type=pdf_file, help="output PDF (A4)")
     add_settings(paper)
     learner = add_verb(
         verbs, "learner", "write a copy of the course without results and solutions", write_learner_copy, EXAMPLES

@@ -53,7 +53,7 @@ EXAMPLES = """examples:
   mcni merge node1.txt node2.txt cluster          # the same as a folder, to read, keep and change
   ssh node1 sudo sh -s < collect.sh | mcni trace - --from 10.244.1.5 --to icmp:10.244.1.6
 
-exit status: 0 the conversation works, 1 it does not, 2 wrong input, 3 what would decide was not collected,
+exit status: 0 the conversation works, 1 it does not, 2 wrong input, 3 the deciding state is missing,
 4 it depends: chance decides, and the verdict says how each course ends
 """
 TARGET_HELP = (

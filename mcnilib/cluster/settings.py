@@ -172,21 +172,21 @@ class Settings:
         "kube-proxy version",
         *VERSIONS,
         default="1.28",
-        help="from 1.29 on kube-proxy leaves its INVALID drop out when it starts with nf_conntrack_tcp_be_liberal set",
+        help="kube-proxy 1.29 and later writes no INVALID drop if nf_conntrack_tcp_be_liberal is 1 when it starts",
         changes="the rules kube-proxy writes; KUBE-FORWARD in table filter",
     )
     be_liberal: bool = switch(
         "nf_conntrack_tcp_be_liberal",
         DIGITS,
         default=False,
-        help="1: conntrack does not call TCP segments outside the window INVALID",
+        help="with 1, conntrack accepts TCP segments outside the window; with 0 it calls them INVALID",
         changes="sysctl net.netfilter.nf_conntrack_tcp_be_liberal on every node",
     )
     restarted: bool = switch(
         "kube-proxy restarted since",
         NO_YES,
         default=False,
-        help="whether kube-proxy was restarted after the sysctl was set: it reads it only when it starts",
+        help="whether kube-proxy was restarted after the sysctl was set; it reads the sysctl only when it starts",
         changes="the order of events",
     )
     encapsulation: Encapsulation = choice_field(
@@ -207,7 +207,7 @@ class Settings:
         "workaround",
         *Workaround,
         default=Workaround.NONE,
-        help="what an administrator adds by hand so that asymmetric traffic passes",
+        help="a rule or route added by hand so that asymmetric traffic passes",
         changes="one rule or one route on the nodes",
     )
     node_rp_filter: int = choice_field(
@@ -225,7 +225,7 @@ class Settings:
         changes="podRPFilter of the SpiderCoordinator: sysctl net.ipv4.conf.all.rp_filter in the pods",
     )
     protocol: Protocol = choice_field(
-        "protocol", *Protocol, default=Protocol.TCP, help="what the client speaks", changes="the client program"
+        "protocol", *Protocol, default=Protocol.TCP, help="the client's protocol", changes="the client program"
     )
     placement: Placement = choice_field(
         "placement",
@@ -252,14 +252,14 @@ class Settings:
         "gateway firewall",
         ("none", "stateful"),
         default=False,
-        help="a firewall in the gateway that drops what belongs to no connection it has seen begin",
+        help="a firewall in the gateway that drops packets of connections whose first packet it has not seen",
         changes="table filter of the gateway",
     )
     hairpin: bool = switch(
         "switch reflects frames",
         NO_YES,
         default=False,
-        help="whether a switch port sends a frame back out of the port it came in by",
+        help="whether a switch sends a frame back out of the port through which it came in",
         changes="the switches (hairpin mode, reflective relay)",
     )
     coordinator: bool = switch(
@@ -280,7 +280,7 @@ class Settings:
         "kube-proxy knows the cluster CIDR",
         NO_YES,
         default=True,
-        help="only then it masquerades clients outside the pod network on their way to a cluster IP",
+        help="kube-proxy knows the pod network, so it masquerades clients from outside it that dial a cluster IP",
         changes="clusterCIDR of kube-proxy: the `! -s` rules in KUBE-SVC",
     )
     masquerade_all: bool = switch(
@@ -302,7 +302,7 @@ class Settings:
         "externalTrafficPolicy",
         *TrafficPolicy,
         default=TrafficPolicy.LOCAL,
-        help="Local: only endpoints of the node the client reached, and its address is kept",
+        help="with Local, only endpoints on the dialled node get traffic, and they see the client's address",
         changes="externalTrafficPolicy of service demo/web",
     )
     receiving_node: str = choice_field(
@@ -316,7 +316,7 @@ class Settings:
         "natOutgoing",
         OFF_ON,
         default=True,
-        help="Calico masquerades what pods send to addresses outside the pod network",
+        help="Calico masquerades packets from pods to addresses outside the pod network",
         changes="natOutgoing of the IPPool: cali-nat-outgoing in table nat",
     )
     default_nic: DefaultNic = choice_field(
@@ -330,8 +330,8 @@ class Settings:
         "policy routing",
         *Tuning,
         default=Tuning.TUNED,
-        help="`from` rules in multi-NIC pods: tuned: for each NIC that needs one; v0.8.6 (and older): only for the NIC "
-        "without the default route; not tuned: none, and both NICs keep a default route",
+        help="tuned: a `from` rule for each NIC that needs one; v0.8.6 (and older): a rule only for the NIC without "
+        "the default route; not tuned: no rule, and a default route on each NIC",
         changes="tunePodRoutes of the SpiderCoordinator: ip rule and tables 100 and 101 of multi-NIC pods",
     )
 

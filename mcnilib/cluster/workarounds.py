@@ -1,6 +1,6 @@
 """What a learner may add by hand so that packets between a Macvlan pod and a Calico pod of another node get through.
 
-None of these is known to the document, all of them work with every kube-proxy, and each shows another side of the
+None of these is known to the guide, all of them work with every kube-proxy, and each shows another side of the
 problem: make the path symmetric by an address (SNAT) or by a route, or keep conntrack from judging what it only half
 sees.
 """
@@ -50,14 +50,14 @@ def _snat(node: Netns, pods: Iterable[Pod], cidr: IPv4Network) -> Netns:
 
 def _notrack(node: Netns, pods: Iterable[Pod], cidr: IPv4Network) -> Netns:
     """Keep what Macvlan pods send to Calico pods out of connection tracking: it is UNTRACKED then, never INVALID."""
-    origin = Origin(WORKAROUND, "what conntrack does not look at it cannot call INVALID")
+    origin = Origin(WORKAROUND, "conntrack cannot call INVALID what it does not track")
     lines = [f"-A PREROUTING -d {cidr} -i {pod.host_device} -j CT --notrack" for pod in pods]
     return node.with_ip4(tables=append(node.ip4.tables, "raw", [chain_rule(line, origin) for line in lines]))
 
 
 def _route_back(netns: Netns, node: Node, pods: Iterable[tuple[Pod, Node]], encapsulation: Encapsulation) -> Netns:
     """Send what Calico pods of `node` answer to Macvlan pods of other nodes back through the pod's own node."""
-    origin = Origin(WORKAROUND, "replies to the Macvlan pod go back the way its packets came, through its own node")
+    origin = Origin(WORKAROUND, "replies to the Macvlan pod take the path of its packets, through its own node")
     ways = ((pod, _way_to(node, peer, encapsulation)) for pod, peer in pods)
     return add_routes(netns, *(ip_route(f"{pod.address} {way}", origin) for pod, way in ways if way))
 

@@ -137,7 +137,7 @@ GLOBAL = {
 }
 """Sysctls of a whole namespace: kernel default and meaning."""
 
-KERNEL_DEFAULT = Origin("the kernel", "its default; nobody wrote this key")
+KERNEL_DEFAULT = Origin("the kernel", "its default; no program wrote this key")
 """Who is behind a value that was never written."""
 
 _DEVICE_KEY = re.compile(r"net\.ipv4\.conf\.(.+)\.([a-z_]+)")

@@ -117,7 +117,7 @@ class ScenarioCase:
         return [address for address in sorted(own) if not address.is_loopback]
 
     def others(self, repair: Repair) -> Iterator[Other]:
-        """Hold the conversations of the document's conclusion, and what the same two ends may say to each other."""
+        """Hold the conversations of the guide's conclusion, and what the same two ends may say to each other."""
         for name, story, settings in self._conversations:
             yield Other(name, _works(story, settings, Repair(())), _works(story, settings, repair))
 

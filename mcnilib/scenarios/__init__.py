@@ -1,6 +1,6 @@
 """The stories: one module per heading of the source document, found by itself.
 
-A scenario names actors, a conversation, the settings that matter and what the document claims; no rule, route or
+A scenario names actors, a conversation, the settings that matter and what the guide claims; no rule, route or
 address stands in one. To add one, put a module with a `SCENARIO` (or `SCENARIOS`) into stories/ and a notebook
 into notebooks/.
 """
@@ -26,13 +26,13 @@ class ScenarioError(McniError, LookupError):
 
 @cache
 def all_scenarios() -> tuple[Scenario, ...]:
-    """Return every scenario in the document's order."""
+    """Return every scenario in the guide's order."""
     modules = (import_module(f"{stories.__name__}.{info.name}") for info in iter_modules(stories.__path__))
     return tuple(sorted((s for module in modules for s in stories_of(module)), key=lambda story: story.number))
 
 
 def stories_of(module: ModuleType) -> tuple[Scenario, ...]:
-    """Return what a module tells: its `SCENARIO`, or its `SCENARIOS` where a heading of the document has several."""
+    """Return what a module tells: its `SCENARIO`, or its `SCENARIOS` where a heading of the guide has several."""
     return getattr(module, "SCENARIOS", None) or ((module.SCENARIO,) if hasattr(module, "SCENARIO") else ())
 
 

@@ -1,4 +1,4 @@
-"""The document's conclusion, computed: who reaches whom, under any settings, and on one node or across nodes.
+"""The guide's conclusion, computed: who reaches whom, under any settings, and on one node or across nodes.
 
 Three kinds of pods as source, the same three and a service of each as target: 18 cells for each placement. Every cell
 is the run of a scenario, which `Cell.scenario` names. `conclude` computes them, `differences` those of which the
@@ -21,7 +21,7 @@ from mcnilib.trace.trace import Outcome, Trace
 TICK = "✓"
 
 CONDITION = "requires kube-proxy version greater than v1.29."
-"""What the document's table says of Macvlan pod to Calico pod; every other cell is a tick."""
+"""What the guide's table says of Macvlan pod to Calico pod; every other cell is a tick."""
 
 WHOLE_TABLE = tuple(option.attribute for option in options() if option.attribute not in OF_SOME)
 """The settings of the whole table: all but those that choose the actors, and those for NodePorts."""
@@ -41,7 +41,7 @@ class Column:
     service: bool = False
 
     def __str__(self) -> str:
-        """Return the document's name of the column."""
+        """Return the guide's name of the column."""
         return f"Service for {POD_NAMES[self.kind]}" if self.service else POD_NAMES[self.kind]
 
 
@@ -50,7 +50,7 @@ POD_NAMES = {
     PodKind.MACVLAN: "Macvlan Pod",
     PodKind.MULTI: "Calico + Macvlan Multi-NIC Pod",
 }
-"""The document's names, in its order."""
+"""The guide's names, in its order."""
 
 TABLE_ROWS = tuple(POD_NAMES)
 
@@ -89,7 +89,7 @@ STORIES: dict[tuple[PodKind, Column], tuple[Behind, Behind]] = {
 """What is behind each cell, on one node and across nodes."""
 
 DOCUMENT = {key: CONDITION if key == (MACVLAN, TO_CALICO) else TICK for key in product(TABLE_ROWS, COLUMNS)}
-"""The document's own table. Copies of it have lost the ticks, and with them the six cells of the last row.
+"""The guide's own table. Copies of it have lost the ticks, and with them the six cells of the last row.
 
 Source: the Spiderpool documentation's first edition, where all cells but one are ticks.
 """
@@ -137,12 +137,12 @@ class Cell:
 
     @property
     def says(self) -> str:
-        """What the document's table says, word for word."""
+        """What the guide's table says, word for word."""
         return DOCUMENT[self.source, self.target]
 
     @property
     def holds(self) -> bool | None:
-        """Whether the document is right here; None when there is nothing to compare.
+        """Whether the guide is right here; None when there is nothing to compare.
 
         A tick promises a connection. Where the table sets a condition, the section it comes from tells when it is met.
         """
@@ -177,7 +177,7 @@ def cell_of(settings: Settings, placement: Placement, source: PodKind, target: C
 
 
 def differences(settings: Settings) -> tuple[Cell, ...]:
-    """Return the cells of both placements in which the document is wrong under these settings."""
+    """Return the cells of both placements in which the guide is wrong under these settings."""
     rows = (row for placement in Placement for row in conclude(settings, placement))
     return tuple(cell for row in rows for cell in row if cell.holds is False)
 
@@ -203,14 +203,14 @@ NOBODY = "no such pods"
 """What stands in a cell that the cluster has no two pods for."""
 
 WRONG_MARK = "≠"
-"""Stands where the document's table says something else."""
+"""Stands where the guide's table says something else."""
 
 WRAP_AT = 16
 """Characters after which the name of a line or a column is broken."""
 
 
 def conclusion_matrix(settings: Settings, placement: Placement, where: bool = False) -> str:
-    """Return the table for one placement; WRONG_MARK stands where the document's table is wrong.
+    """Return the table for one placement; WRONG_MARK stands where the guide's table is wrong.
 
     `where` adds the namespace that decided to each failure.
     """
@@ -230,16 +230,16 @@ def _named(name: str, cells: list[str]) -> list[list[str]]:
 
 
 def said(cell: Cell, *, where: bool = False) -> str:
-    """Return what becomes of a cell's conversation in a word or two, and WRONG_MARK where the document is wrong."""
+    """Return what becomes of a cell's conversation in a word or two, and WRONG_MARK where the guide is wrong."""
     trace = cell.trace()
     word = matrix.verdict_cell(trace, where=where) if trace else NOBODY
     return f"{word} {WRONG_MARK}" if cell.holds is False else word
 
 
 def difference_lines(settings: Settings) -> list[str]:
-    """Return a line for each cell in which the document's table is wrong, in both placements."""
+    """Return a line for each cell in which the guide's table is wrong, in both placements."""
     return [
-        f"{name_of(cell)}: the document says '{cell.says}'; Linux: {said(cell)[:-2]}" for cell in differences(settings)
+        f"{name_of(cell)}: the guide says '{cell.says}'; Linux: {said(cell)[:-2]}" for cell in differences(settings)
     ]
 
 
@@ -249,7 +249,7 @@ def name_of(cell: Cell) -> str:
 
 
 def conclusion_text(settings: Settings) -> str:
-    """Return the tables of both placements, and the differences from the document's."""
+    """Return the tables of both placements, and the differences from the guide's."""
     tables = [conclusion_matrix(settings, placement) for placement in Placement]
-    lines = difference_lines(settings) or ["the document's table is right in every cell"]
+    lines = difference_lines(settings) or ["the guide's table is right in every cell"]
     return "\n\n".join([*tables, "\n".join(lines)])

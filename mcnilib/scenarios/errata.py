@@ -1,6 +1,6 @@
-"""Where Linux disagrees with the document: found by running every story, never written down by hand.
+"""Where Linux disagrees with the guide: found by running every story, never written down by hand.
 
-A story is run as it starts and with every single setting changed. Of the runs in which a statement of the document is
+A story is run as it starts and with every single setting changed. Of the runs in which a statement of the guide is
 wrong, the first one is kept as the example.
 """
 
@@ -17,7 +17,7 @@ from mcnilib.trace.explain import verdict
 
 @dataclass(frozen=True)
 class Disagreement:
-    """A statement of the document and a run that ends otherwise."""
+    """A statement of the guide and a run that ends otherwise."""
 
     story: Scenario
     settings: Settings
@@ -31,7 +31,7 @@ class Disagreement:
 
 
 def disagreements() -> tuple[Disagreement, ...]:
-    """Return one run for each statement of the document that Linux contradicts, in the order of the scenarios."""
+    """Return one run for each statement of the guide that Linux contradicts, in the order of the scenarios."""
     return tuple(claim for story in all_scenarios() for claim in _of(story))
 
 

@@ -1,4 +1,4 @@
-"""A link that carries a scenario and its settings, so that one person can send another "this very state".
+"""A link that carries a scenario and its settings, so that one person can send another a state.
 
 Text form: a web address that opens the scenario's notebook, ending in `mcni=NAME&SETTING=VALUE...` with the names and
 values of the command line. Only settings that differ from the scenario's start are written.
@@ -20,7 +20,7 @@ LONGEST_LINK = 4096
 
 
 def print_link(story: Scenario, settings: Settings, base: str = BINDER) -> str:
-    """Print the address that opens the story's notebook in this very state.
+    """Print the address that opens the story's notebook in this state.
 
     `base` is the folder of the notebooks on some JupyterLab, as `http://localhost:8888/lab/tree/notebooks`.
     Raises: SettingError for a change of something that is no toggle of the story: its notebook could not show it.
@@ -45,7 +45,7 @@ def parse_link(text: str) -> tuple[Scenario, Settings]:
         raise SettingError(f"a link has at most {LONGEST_LINK} characters, this one has {len(text)}")
     plain = text if _MARK in text else unquote(text)
     if _MARK not in plain:
-        raise SettingError(f"{text!r} carries no scenario: it has no `{_MARK}`")
+        raise SettingError(f"{text!r} is not a link to a state: `{_MARK}...` is missing")
     pairs = dict(parse_qsl(plain[plain.index(_MARK) :].partition("#")[0], keep_blank_values=True))
     story = scenario(pairs.pop("mcni"))
     return story, _settings(story, pairs)

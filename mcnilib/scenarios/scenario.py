@@ -1,4 +1,4 @@
-"""What a scenario is: who talks to whom, what may be changed, and what the document says about it."""
+"""What a scenario is: who talks to whom, what may be changed, and what the guide says about it."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ All others change the cluster or the protocol, and with them any scenario.
 
 @dataclass(frozen=True, slots=True)
 class Claim:
-    """What the document says: `section` is its heading, `says` a short statement, `works` whether it promises a
+    """What the guide says: `section` is its heading, `says` a short statement, `works` whether it promises a
     connection; None where it makes no promise."""
 
     section: str
@@ -39,7 +39,7 @@ class Claim:
     works: bool | None
 
     def holds(self, works: bool) -> bool | None:
-        """Tell whether the document is right when the conversation works, or does not; None: it makes no promise."""
+        """Tell whether the guide is right when the conversation works, or does not; None: it makes no promise."""
         return None if self.works is None else self.works is works
 
 
@@ -154,7 +154,7 @@ class Scenario:
         return {n: text for n, text in texts.items() if option(n).attribute in self.settings and start[n] != text}
 
     def command(self, settings: Settings) -> str:
-        """Print the command that shows this very state."""
+        """Print the command that shows this state."""
         options = (f"--{name} {shlex.quote(text)}" for name, text in self.changed(settings).items())
         return " ".join(["mcni run", self.name, *options])
 

@@ -1,4 +1,4 @@
-"""The page of the document's conclusion: who reaches whom, and what a change of one setting makes of it.
+"""The page of the guide's conclusion: who reaches whom, and what a change of one setting makes of it.
 
 Everything is computed while the site is written, each cell is a link to its conversation: no script is needed here.
 """
@@ -15,8 +15,8 @@ from mcnilib.show.html.markup import Html, element, joined
 from mcnilib.site.frame import Page
 
 ABOUT_TABLE = (
-    "The document ends with a table: which kind of pod reaches which, at its own address and through a service. Here "
-    "every cell is a conversation of the model, on one node and across nodes; each is a link to it."
+    "Spiderpool's guide ends with a table: which kind of pod reaches which, at its own address and through a service. "
+    "Here every cell is a conversation of the model, on one node and across nodes; each is a link to it."
 )
 
 ABOUT_CHANGES = (
@@ -25,7 +25,7 @@ ABOUT_CHANGES = (
 )
 
 CURE = {"kube_proxy": "1.30", "be_liberal": True, "restarted": True}
-"""What the document's condition comes to: three settings together."""
+"""What the guide's condition comes to: three settings together."""
 
 
 def conclusion_page() -> Page:

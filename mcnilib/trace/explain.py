@@ -17,7 +17,7 @@ from mcnilib.trace.trace import DEPTHS, Depth, Fate, Journey, Stage, Step, Trace
 Look = Callable[[Step], tuple[object, ...]]
 """What two steps must share to be the same; nothing: the step is not looked at."""
 
-FATES = {Fate.DROPPED: "is dropped", Fate.REJECTED: "is rejected", Fate.UNREACHABLE: "goes nowhere"}
+FATES = {Fate.DROPPED: "is dropped", Fate.REJECTED: "is rejected", Fate.UNREACHABLE: "stops"}
 
 
 def packet_name(packet: Packet) -> str:
@@ -70,12 +70,22 @@ def _which(part: Part) -> str:
 def _end_of(trace: Trace) -> str:
     outcome, step = trace.outcome, trace.outcome.step
     if outcome.verdict is Verdict.UNKNOWN:
-        return f"{outcome.verdict.value}, because {step.action}; {journey_name(outcome.journey)} got to {step.netns}"
+        return f"{outcome.verdict.value}: {journey_name(outcome.journey)} got to {step.netns}, but {step.action}"
     if outcome.works:
         seen = f"; the server sees the client as {outcome.seen_source}" if outcome.seen_source else ""
         return f"{outcome.verdict.value}{seen}"
     error = f" ({outcome.error})" if outcome.error not in ("", "ETIMEDOUT") else ""
-    return f"{outcome.verdict.value}{error}: {journey_name(outcome.journey)} {fate_of(step)}"
+    return f"{outcome.verdict.value}{error}: {journey_name(outcome.journey)} {_misaddressed(trace) or fate_of(step)}"
+
+
+def _misaddressed(trace: Trace) -> str:
+    """Say that a TCP answer comes from another address or port than the client dialled; nothing where it does not."""
+    dialled, journey = trace.journeys[0].packet, trace.outcome.journey
+    answer, step = journey.last.before, journey.last
+    ends = [f"{ip}:{port}" for ip, port in ((answer.src, answer.sport), (dialled.dst, dialled.dport))]
+    if not answer.tcp or not journey.reply or step.fate is not Fate.REJECTED or ends[0] == ends[1]:
+        return ""
+    return f"comes from {ends[0]}, but {step.netns} dialled {ends[1]}, so {step.netns} answers RST"
 
 
 def fate_of(step: Step) -> str:
@@ -84,7 +94,10 @@ def fate_of(step: Step) -> str:
         return f"arrives at {step.netns}"
     if step.fate is Fate.UNKNOWN:
         return f"is followed no further than {step.netns}: {step.action}"
-    where = f"{FATES[step.fate]} on {step.netns} in {place_name(step)}"
+    where = f"{FATES[step.fate]} on {step.netns}"
+    if not step.evidence and step.fate is not Fate.DROPPED:
+        return f"{where}: {step.action}"
+    where = f"{where} in {place_name(step)}"
     if not step.evidence:
         return f"{where}: {step.action}"
     written = f", written by {step.origin.writer}" if step.origin else ""
@@ -92,7 +105,7 @@ def fate_of(step: Step) -> str:
 
 
 def rule_text(step: Step) -> str:
-    """Return the deciding line without the words that only repeat the chain it stands in."""
+    """Return the deciding line without the words that only repeat its chain."""
     return step.evidence.strip().removeprefix(f"-A {step.chain} ")
 
 
@@ -121,11 +134,11 @@ def because(trace: Trace) -> list[str]:
 def _reasons(trace: Trace) -> list[str]:
     outcome = trace.outcome
     origin = outcome.step.origin
-    reason = "who wrote the line is" if origin and origin.inferred else "the line is there because:"
+    reason = "who wrote the line is" if origin and origin.inferred else "why this line exists:"
     lines = [f"{reason} {origin.why}"] if origin else []
     tracked = _tracked(outcome.journey, outcome.step.netns)
     if tracked and tracked.ctstate == ConnState.INVALID:
-        lines += [f"connection tracking on {tracked.netns} says {tracked.action}"]
+        lines += [f"conntrack on {tracked.netns} calls this packet {tracked.action}"]
         lines += _half_seen(trace, outcome.journey, tracked.netns)
     return lines
 
@@ -142,9 +155,9 @@ def _half_seen(trace: Trace, journey: Journey, netns: str) -> list[str]:
     missed = [j for j in before if not saw(j, netns)]
     if not missed:
         return []
-    ways = "; ".join(f"{_short(j)} went {' → '.join(j.hops())}" for j in missed)
-    subject = f"{netns} saw {', '.join(map(_short, seen))} but never" if seen else f"{netns} never saw"
-    return [f"{subject} {', '.join(map(_short, missed))}: {ways}"]
+    paths = ", ".join(f"{journey_name(j)}, which went {' → '.join(j.hops())}" for j in missed)
+    subject = f"{netns} saw {', '.join(map(journey_name, seen))} but not" if seen else f"{netns} did not see"
+    return [f"{subject} {paths}"]
 
 
 def saw(journey: Journey, netns: str) -> bool:
@@ -158,7 +171,7 @@ def _short(journey: Journey) -> str:
 
 def tell_journey(journey: Journey) -> str:
     """Tell the life of one packet in a line."""
-    again = f" (again: {journey.retransmission_of})" if journey.retransmission_of else ""
+    again = f" (retransmit of {journey.retransmission_of})" if journey.retransmission_of else ""
     head = f"{_short(journey)}{again}: {journey.packet.src} > {journey.packet.dst}"
     return f"{head}: {' → '.join(path_of(journey))}: {_end(journey.last)}"
 

@@ -88,5 +88,5 @@ def test_without_one_namespace_nothing_is_guessed(worker: Worker) -> None:
     whole = taken(worker, story.world(settings)).world
     part = Snapshot(replace(whole, namespaces=tuple(n for n in whole if n.name != "node2")))
     said = verdict(part.trace(story.flow(settings), story.listeners(settings)))
-    assert said.startswith("unknown beyond this point, because ")
+    assert said.startswith("unknown beyond this point: ")
     assert "node2" in said

@@ -54,9 +54,9 @@ def test_a_setting_that_is_not_the_scenarios_has_no_place() -> None:
 @pytest.mark.parametrize(
     ("letters", "says"),
     [
-        ("a", "checked on Linux 6.18: agrees"),
-        ("d", "checked on Linux 6.18: differs"),
-        ("s", "checked on Linux 6.18: skipped (this kernel has no ipip)"),
+        ("a", "a real Linux 6.18 kernel gives the same result"),
+        ("d", "a real Linux 6.18 kernel gives another result"),
+        ("s", "not checked on Linux 6.18 (this kernel has no ipip)"),
         ("-", "not checked on a kernel yet"),
         ("", "not checked on a kernel yet"),
     ],
@@ -106,4 +106,4 @@ def test_a_sample_measured_now_agrees_with_the_record() -> None:
 
 
 def test_checking_needs_no_namespaces_and_no_processes() -> None:
-    assert checked(scenario("7"), Settings.of(kube_proxy="1.30")).startswith("checked on Linux ")
+    assert checked(scenario("7"), Settings.of(kube_proxy="1.30")).startswith("a real Linux ")

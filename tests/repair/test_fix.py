@@ -52,7 +52,7 @@ def test_a_command_that_helps(name: str, command: str) -> None:
 @pytest.mark.parametrize(
     ("name", "title"),
     [
-        # the document's cure is three changes together; the nearest version is named, not the last
+        # the guide's cure is three changes together; the nearest version is named, not the last
         (FLAGSHIP, "set kube-proxy version to '1.29', nf_conntrack_tcp_be_liberal to '1', kube-proxy restarted since to 'yes'"),
         (FLAGSHIP, "set workaround to 'host route back'"),
         (FLAGSHIP, "dial 10.233.0.100:80, a service in front of cal2"),

@@ -1,4 +1,4 @@
-"""The document's conclusion, recomputed: which cells change with the settings, and where the document's table is wrong."""
+"""The guide's conclusion, recomputed: which cells change with the settings, and where the guide's table is wrong."""
 
 from __future__ import annotations
 

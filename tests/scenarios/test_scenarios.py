@@ -1,4 +1,4 @@
-"""What becomes of the document's conversations on Linux, as tables: settings, verdict, and what decides where.
+"""What becomes of the guide's conversations on Linux, as tables: settings, verdict, and what decides where.
 
 A row reads: under these settings (the others as the scenario starts) this is what the person at the client sees, and
 this is the packet that settles it, on which machine, in which chain (or part of Linux).
@@ -28,7 +28,7 @@ CONNECTED, HANGS, TIMES_OUT = "connected", "connect succeeds, then hangs", "conn
 ONE_WAY, LOST, UNREACHABLE = "delivered one way only", "lost", "unreachable"
 RESET = "connect succeeds, then the connection is reset"
 CURE = "kube-proxy 1.29, be-liberal 1, restarted yes"
-"""What the document prescribes: kube-proxy then leaves its INVALID drop out."""
+"""What the guide prescribes: kube-proxy then leaves its INVALID drop out."""
 
 
 def chosen(story: Scenario, words: str) -> Settings:
@@ -179,7 +179,7 @@ FACTS = [
     ("multi-nic-to-clusterip", "endpoint cal1", CONNECTED, ""),
     ("multi-nic-to-clusterip", "endpoint mac2", CONNECTED, ""),  # on mul2's own node both directions meet it
     ("multi-nic-to-clusterip", "protocol UDP", CONNECTED, ""),
-    # 14: the document's note holds for none of the two clients; `v0.8.6` is the rule of v0.8.2 to v0.8.6
+    # 14: the guide's note holds for none of the two clients; `v0.8.6` is the rule of v0.8.2 to v0.8.6
     ("nodeport-to-multi-nic", "default-nic eth0", TIMES_OUT, "SYN-ACK lan-client socket"),
     ("nodeport-to-multi-nic", "default-nic net1", TIMES_OUT, "SYN-ACK lan-client socket"),  # on-link on net1 all the same
     ("nodeport-to-multi-nic", "default-nic eth0, tuning v0.8.6", TIMES_OUT, "SYN-ACK lan-client socket"),
@@ -364,7 +364,7 @@ def test_the_nic_by_which_each_side_sends(name: str, settings: str, request_leav
          TIMES_OUT, "SYN mac3 rp_filter"),
         ("nodeport-to-macvlan", "mark-rules on, pod-rp-filter 1", ["mac3: sysctl -w net.ipv4.conf.all.src_valid_mark=1"],
          HANGS, "ACK mac3 rp_filter"),
-        # the document's listings: without a gateway nobody answers ARP on veth0
+        # the guide's listings: without a gateway nobody answers ARP on veth0
         ("macvlan-to-clusterip-macvlan", "cluster-cidr yes",
          ["mac3: ip route del 10.233.0.0/18", "mac3: ip route add 10.233.0.0/18 dev veth0"], UNREACHABLE, "SYN mac3 arp"),
         ("macvlan-to-calico-same-node", "",
@@ -372,13 +372,13 @@ def test_the_nic_by_which_each_side_sends(name: str, settings: str, request_leav
         ("nodeport-to-macvlan", "mark-rules on",
          ["mac3: ip route del default table 100", "mac3: ip route add default dev veth0 table 100"],
          TIMES_OUT, "SYN-ACK mac3 arp"),
-        # no `from` rules at all, and one default route: what the document's note is about
+        # no `from` rules at all, and one default route: what the guide's note is about
         ("nodeport-to-multi-nic", "", ["mul2: ip route del default dev net1"], TIMES_OUT, "SYN-ACK lan-client socket"),
         ("nodeport-to-multi-nic", "", ["mul2: ip route del default dev eth0"], TIMES_OUT, "SYN-ACK lan-client socket"),
         ("nodeport-to-multi-nic-from-outside", "", ["mul2: ip route del default dev net1"], CONNECTED, ""),
         ("nodeport-to-multi-nic-from-outside", "", ["mul2: ip route del default dev eth0"], TIMES_OUT,
          "SYN-ACK client socket"),
-        # the document's repair, by hand
+        # the guide's repair, by hand
         ("nodeport-to-multi-nic", "",
          ["mul2: ip rule add from 10.233.101.3 lookup 100", "mul2: ip route add default via 169.254.1.1 dev eth0 table 100"],
          CONNECTED, ""),
@@ -409,7 +409,7 @@ def dial(netns: str, to: str, settings: str, server: str, patience: float = 5.0)
 @pytest.mark.parametrize(
     ("to", "settings", "verdict", "settled"),
     [
-        # the document's pod: its network ends at 10.233.127.255, so the packet goes to the gateway
+        # the guide's pod: its network ends at 10.233.127.255, so the packet goes to the gateway
         ("10.233.200.2", "", UNREACHABLE, "SYN gateway route"),
         # a node's tunnel address lies in the pod network, and so has a pod's trouble
         (str(CLUSTER.node("node2").tunnel), "encapsulation VXLAN", HANGS, "ACK node1 KUBE-FORWARD"),
@@ -520,10 +520,10 @@ HONOURED = {"kube_proxy": "1.29", "be_liberal": True, "tuning": Tuning.TUNED}
 """Without these, restarting kube-proxy and choosing the default NIC change nothing."""
 
 
-# the document's claims
+# the guide's claims
 
 WRONG: dict[str, list[str]] = {
-    # a reflecting switch does what the document says cannot be
+    # a reflecting switch does what the guide says cannot be
     "node-to-own-macvlan": ["hairpin yes"],
     "macvlan-to-own-node": ["hairpin yes"],
     # the SNAT it takes for granted needs a kube-proxy that knows the cluster CIDR
@@ -550,7 +550,7 @@ WRONG: dict[str, list[str]] = {
     "nodeport-to-multi-nic": ["default-nic net1", "external-policy Cluster"],
     "nodeport-to-multi-nic-from-outside": ["", "protocol UDP"],
 }  # fmt: skip
-"""Where Linux disagrees with the document: at the scenario's start (empty) or one change away from it."""
+"""Where Linux disagrees with the guide: at the scenario's start (empty) or one change away from it."""
 
 
 @pytest.mark.parametrize("story", STORIES, ids=lambda story: story.name)
@@ -572,7 +572,7 @@ SILENT = {
     "nodeport-to-multi-nic": {"receiving-node node1"},
     "nodeport-to-multi-nic-from-outside": {"receiving-node node1"},
 }
-"""What the document does not speak of."""
+"""What the guide does not speak of."""
 
 
 @pytest.mark.parametrize("story", STORIES, ids=lambda story: story.name)

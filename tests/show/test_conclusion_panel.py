@@ -1,4 +1,4 @@
-"""The conclusion as a reader sees it: 18 buttons, what each of them opens, and the document's table beside the computed one."""
+"""The conclusion as a reader sees it: 18 buttons, what each of them opens, and the guide's table beside the computed one."""
 
 from __future__ import annotations
 
@@ -42,10 +42,10 @@ def test_the_table_has_a_button_for_each_cell_with_a_glyph_and_a_word() -> None:
     panel = conclusion()
     shown = words(panel)
     assert len(shown) == 18
-    assert all(re.fullmatch(r"✓ works|✗ hangs(\n≠ document)?", text) for text in shown.values())
+    assert all(re.fullmatch(r"✓ works|✗ hangs(\n≠ guide)?", text) for text in shown.values())
     assert shown[MACVLAN, TO_CALICO] == "✗ hangs"
-    assert shown[MACVLAN, TO_MULTI] == "✗ hangs\n≠ document"
-    assert [text for text in shown.values() if text.startswith("✗")] == ["✗ hangs", "✗ hangs\n≠ document"]
+    assert shown[MACVLAN, TO_MULTI] == "✗ hangs\n≠ guide"
+    assert [text for text in shown.values() if text.startswith("✗")] == ["✗ hangs", "✗ hangs\n≠ guide"]
 
 
 @pytest.mark.parametrize(
@@ -53,7 +53,7 @@ def test_the_table_has_a_button_for_each_cell_with_a_glyph_and_a_word() -> None:
     [
         ({}, "same node: 16 of 16 pairs reach each other, across nodes: 16 of 18 .* wrong in 1", 2),
         ({"kube_proxy": "1.30", "be_liberal": True}, "across nodes: 16 of 18 .* wrong in 1", 2),
-        (CURE, "across nodes: 18 of 18 pairs reach each other. The document agrees.", 0),
+        (CURE, "across nodes: 18 of 18 pairs reach each other. Spiderpool's guide agrees.", 0),
         ({"nat_outgoing": False}, "across nodes: 13 of 18 .* wrong in 4", 5),
         ({"tuning": "not tuned"}, "same node: 15 of 16", 3),
         ({"nat_outgoing": False, "placement": Placement.SAME_NODE}, "same node: 16 of 16", 0),
@@ -156,11 +156,11 @@ def test_the_documents_own_table_is_there_with_its_differences_marked() -> None:
 
 def test_the_table_in_words() -> None:
     assert difference_lines(Settings()) == [
-        "Macvlan Pod to Calico + Macvlan Multi-NIC Pod, across nodes: the document says '✓'; Linux: hangs"
+        "Macvlan Pod to Calico + Macvlan Multi-NIC Pod, across nodes: the guide says '✓'; Linux: hangs"
     ]
     lines = conclusion_text(Settings()).splitlines()
-    assert [line.split("  ")[0] for line in lines if "hangs" in line and "document" not in line] == ["Macvlan Pod"]
-    assert conclusion_text(Settings().but(**CURE)).endswith("the document's table is right in every cell")
+    assert [line.split("  ")[0] for line in lines if "hangs" in line and "guide" not in line] == ["Macvlan Pod"]
+    assert conclusion_text(Settings().but(**CURE)).endswith("the guide's table is right in every cell")
 
 
 def test_a_viewer_without_a_kernel_gets_both_tables_as_text() -> None:
@@ -200,7 +200,7 @@ def test_a_further_click_does_not_wait_for_the_table_before(monkeypatch) -> None
             await asyncio.sleep(0)
         return words(panel)
 
-    assert set(asyncio.run(clicks()).values()) == {"✓ works", "✓ works\n≠ document"}
+    assert set(asyncio.run(clicks()).values()) == {"✓ works", "✓ works\n≠ guide"}
 
 
 def test_what_a_click_may_bring_is_prepared(monkeypatch) -> None:

@@ -118,7 +118,7 @@ def test_a_packet_for_a_macvlan_child_passes_the_host_s_network_by():
     reply = next(a for a in picture.arrows if a.role == "reply" and a.numbers)
     host = next(b.rect for b in picture.scene.boxes if (b.name, b.kind) == ("node1", "host"))
     assert clip(reply.points, host) == ()
-    assert any("never saw 2 SYN-ACK" in label.text for label in picture.labels)
+    assert any("did not see 2 SYN-ACK" in label.text for label in picture.labels)
 
 
 def test_a_tunnelled_packet_is_drawn_inside_a_pipe():

@@ -87,7 +87,7 @@ def test_a_step_beyond_the_last_is_the_last():
     [
         ('{"state": "mcni=7&kube-proxy=9"}', "kube-proxy cannot be '9'"),
         ('{"state": "mcni=calico"}', "there is no scenario 'calico'"),
-        ('{"state": "x"}', "carries no scenario"),
+        ('{"state": "x"}', "is not a link to a state"),
         ('{"state": "mcni=7", "depth": "deep"}', "depth cannot be 'deep'"),
         ('{"state": "mcni=7", "step": "two"}', "please report it: TypeError"),
         ("[", "please report it: JSONDecodeError"),

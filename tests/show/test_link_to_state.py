@@ -48,7 +48,7 @@ def test_a_link_opens_the_notebook_of_its_scenario() -> None:
 @pytest.mark.parametrize(
     ("text", "says"),
     [
-        ("https://mybinder.org/", "carries no scenario"),
+        ("https://mybinder.org/", "is not a link to a state"),
         ("mcni=macvlan-to-calico", "did you mean"),
         ("mcni=7&kube-proxi=1.30", "did you mean 'kube-proxy'"),
         ("mcni=7&kube-proxy=0.9", "0.9"),

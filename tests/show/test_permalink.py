@@ -36,7 +36,7 @@ def test_a_pasted_link_sets_all_controls_and_shows_that_state(panel: Panel) -> N
 @pytest.mark.parametrize(
     ("pasted", "says"),
     [
-        ("hello", "carries no scenario"),
+        ("hello", "is not a link to a state"),
         ("mcni=7&kube-proxy=9", "kube-proxy"),
         (print_link(OTHER, OTHER.start()), "open 06-macvlan-to-calico-same-node.ipynb"),
         ("mcni=<b>", "&lt;b&gt;"),

@@ -93,7 +93,7 @@ def test_the_steps_can_be_walked(panel: SnapshotPanel) -> None:
     assert panel.view.picture.value != before
     assert "step 1 of" in panel.view.stepper.where.value
     panel.view.depth.value = "decisions"
-    assert "Steps, told as decisions" in panel.view.steps.value
+    assert "Steps: decisions" in panel.view.steps.value
 
 
 @pytest.mark.parametrize(

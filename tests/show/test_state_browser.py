@@ -80,7 +80,7 @@ def test_each_pod_of_a_node_can_be_chosen(browser):
             "mac1",
             "ip rule",
             "1000:\tfrom all fwmark 0x1 lookup 100",
-            "the coordinator: replies to connections that came in by veth0",
+            "the coordinator: replies to connections that came in through veth0",
         ),
         ("mac1", "ip route show table main", "default via 172.16.0.1 dev eth0", "Spiderpool IPAM: "),
         (
@@ -93,16 +93,16 @@ def test_each_pod_of_a_node_can_be_chosen(browser):
             "cal1",
             "ip route show table main",
             "169.254.1.1 dev eth0 scope link",
-            "the Calico CNI: an address nobody has",
+            "the Calico CNI: an address that no machine has",
         ),
-        ("mul2", "ip rule", "32764:\tfrom 10.233.101.3 lookup 100", "the coordinator: what has eth0's address"),
+        ("mul2", "ip rule", "32764:\tfrom 10.233.101.3 lookup 100", "the coordinator: packets with eth0's address"),
         (
             "node1",
             "ip route show table 500",
             "172.16.100.2 dev veth0d9c208d4c7 scope link",
             "the coordinator: the node cannot reach mac1",
         ),
-        ("node1", "sysctl -a, what was written", "net.ipv4.ip_forward = 1", "Felix "),
+        ("node1", "sysctl (changed from the default)", "net.ipv4.ip_forward = 1", "Felix "),
         ("node1", "iptables-save -t filter", "-A KUBE-FORWARD -m conntrack --ctstate INVALID -j DROP", "kube-proxy "),
     ],
 )
@@ -134,7 +134,7 @@ def test_everything_a_namespace_holds_is_shown_once_and_each_line_has_a_writer(n
 
 
 def test_what_nobody_wrote_is_left_out():
-    written = [text for text, _ in noted("node1", "sysctl -a, what was written")]
+    written = [text for text, _ in noted("node1", "sysctl (changed from the default)")]
     assert "net.ipv4.conf.en0.send_redirects = 0" in listing(WORLD["node1"], "sysctl -a")
     assert not [text for text in written if ".en0." in text]
     assert not noted("cal1", "ip neigh")

@@ -30,7 +30,11 @@ def test_a_depth_chooses_the_packets(depth, packets):
 
 def test_what_was_sent_again_is_told_by_its_end_only():
     again = [row for row in rows(hangs(), "hops") if row.journey in (5, 6, 7)]
-    assert [row.packet for row in again] == ["5 data (again: 4)", "6 SYN-ACK (again: 2)", "7 ACK (again: 3)"]
+    assert [row.packet for row in again] == [
+        "5 data (retransmit of 4)",
+        "6 SYN-ACK (retransmit of 2)",
+        "7 ACK (retransmit of 3)",
+    ]
 
 
 def test_a_row_says_where_what_by_which_line_and_whose():
@@ -132,8 +136,8 @@ def test_of_a_long_chain_only_what_a_packet_was_compared_with_is_printed(before,
 def test_a_step_without_a_line_says_what_happened_instead():
     _, trace = EXAMPLES["nobody answers ARP"]
     html = state_html(world(), trace, trace.journeys[0], trace.outcome.step)
-    assert "nobody answers" in html
-    assert "no line of state decided this" in html
+    assert "nothing answers ARP" in html
+    assert "no rule or route decided this: ARP did" in html
 
 
 def test_the_other_listings_a_packet_met_there_are_folded_below():

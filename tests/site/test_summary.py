@@ -46,7 +46,7 @@ def test_what_the_cluster_has_no_pods_for_is_no_link():
 
 
 def test_the_page_counts_as_the_panel_does():
-    assert "across nodes: 16 of 18 pairs reach each other. The document&#x27;s table is wrong in 1 of them" in PAGE.main
+    assert "across nodes: 16 of 18 pairs reach each other. The guide&#x27;s table is wrong in 1 of them" in PAGE.main
 
 
 @pytest.mark.parametrize(

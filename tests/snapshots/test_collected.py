@@ -106,7 +106,7 @@ RULE = "*filter\n:INPUT ACCEPT [0:0]\n:FORWARD ACCEPT [0:0]\n:OUTPUT ACCEPT [0:0
 @pytest.mark.parametrize(
     ("changed", "says"),
     [
-        ({}, "nobody who was collected answers who has 192.168.0.2, and nobody said where the cable of eth0 of node leads; collect the segment"),
+        ({}, "no collected machine answers ARP for 192.168.0.2, and the snapshot does not say where the cable of eth0 of node leads; collect the segment"),
         ({"node/iptables.txt": None}, "node/iptables.txt is not in the snapshot; collect `iptables-save` in node"),
         ({"node/ip-route.txt": None}, "node/ip-route.txt is not in the snapshot; collect `ip -4 route show table all` in node"),
         ({"pod/sysctl.txt": None}, "pod/sysctl.txt is not in the snapshot; collect `sysctl -a` in pod"),
@@ -122,7 +122,7 @@ RULE = "*filter\n:INPUT ACCEPT [0:0]\n:FORWARD ACCEPT [0:0]\n:OUTPUT ACCEPT [0:0
 def test_what_is_missing_ends_the_packet_s_way_and_is_named(changed: dict[str, str | None], says: str) -> None:
     files = {name: text for name, text in (cluster() | changed).items() if text is not None}
     said = outcome(files, "tcp:192.168.0.2:80")
-    assert said.startswith("unknown beyond this point, because ")
+    assert said.startswith("unknown beyond this point: ")
     assert says in said
 
 
@@ -233,7 +233,7 @@ def test_what_arp_knew_is_used_and_must_be_true(entry: str, says: str, state: st
 
 def test_what_arp_knew_of_one_who_does_not_answer_is_unknown() -> None:
     files = two_machines() | {"far/ip-neigh.txt": "192.168.0.2 dev eth0 lladdr 02:00:00:00:00:01 STALE\n"}
-    assert "at 02:00:00:00:00:01 (STALE), and nobody who was collected answers" in outcome(
+    assert "at 02:00:00:00:00:01 (STALE), and no collected machine answers" in outcome(
         files, "tcp:192.168.0.2:80", "far"
     )
     assert outcome(two_machines(), "tcp:192.168.0.2:80", "far").startswith("unreachable")
@@ -419,7 +419,7 @@ REJECT = RULE.format("-A INPUT -s 10.9.9.9/32 -j DROP\n")
         ("node/iptables.txt", RULE.format("-A INPUT -m recent ! --set --name l --mask 255.255.255.255 --rsource -j DROP\n"), ""),
         ("node/iptables.txt", RULE.format("-A INPUT -m quota --quota 900 -j ACCEPT\n"), "its quota of 900 a rule has left was not collected"),
         ("node/iptables.txt", RULE.format("-A INPUT -m statistic --mode nth --every 2 --packet 0 -j DROP\n"), "which packet of 2 the next one is was not collected"),
-        ("node/iptables.txt", RULE.format("-A INPUT -m limit --limit 5/sec -j ACCEPT\n"), "how many packets a bucket of 5 at 5/sec has left, nobody knows"),
+        ("node/iptables.txt", RULE.format("-A INPUT -m limit --limit 5/sec -j ACCEPT\n"), "it is unknown how many packets a bucket of 5 at 5/sec has left"),
         ("node/iptables.txt", RULE.format("-A INPUT -m limit --limit 5/min -j LOG\n"), ""),
     ],
     ids=["a table of inet", "kube-proxy's nftables mode", "what iptables-save prints", "a program on the way", "a program elsewhere", "legacy rules only",
@@ -507,7 +507,9 @@ def test_a_neighbour_entry_is_no_proof_that_somebody_takes_the_frame() -> None:
     files = cluster()
     files["node/ip-neigh.txt"] = "192.168.0.2 dev eth0 lladdr 02:00:00:00:00:77 PERMANENT\n"
     said = outcome(files, "tcp:192.168.0.2:80")
-    assert said.startswith("unknown beyond this point, because nobody said where the cable of eth0 of node leads")
+    assert said.startswith(
+        "unknown beyond this point: packet 1 (SYN) got to node, but the snapshot does not say where the cable of eth0 of node leads"
+    )
     files["world.json"] = (
         '{"namespaces": ["node", "pod"], "segments": [{"name": "lan", "ports": ["node/eth0"]}], "complete": false}'
     )
@@ -664,7 +666,7 @@ def test_a_namespace_that_cannot_be_read_costs_that_namespace(file: str, text: C
     works = "connected; the server sees the client as 10.0.0.2"
     assert f"{path}:{says}" in unreadable(snapshot_of(files).world)
     said = outcome(files, "tcp:10.0.0.1:80")
-    assert said.startswith("unknown beyond this point, because ") and said.isprintable()
+    assert said.startswith("unknown beyond this point: ") and said.isprintable()
     trace = snapshot_of(files).trace(read_flow("pod", "tcp:10.0.0.2:80"), read_listeners(["pod:80"]))
     assert verdict(trace) == works
     assert any(f"{path}:{says}" in note and note.isprintable() for note in trace.notes)

@@ -141,7 +141,7 @@ def test_a_file_that_cannot_be_read_costs_its_namespace(tmp_path: Path, capsys, 
     write_folder(folder, merged([SMALL, SMALL]))
     broken(folder, how)
     assert main(["trace", str(folder), "--from", "a", "--to", "icmp:127.0.0.1"]) == 3
-    assert f"unknown beyond this point, because {says}" in capsys.readouterr().out
+    assert f"unknown beyond this point: packet 1 (ICMP) got to a, but {says}" in capsys.readouterr().out
     assert main(["trace", str(folder), "--from", "a.2", "--to", "icmp:127.0.0.1"]) == 0
     assert f"\nnot looked at, in a: {says}\n" in capsys.readouterr().out
     assert main(["merge", str(folder), str(tmp_path / "t")]) == 0

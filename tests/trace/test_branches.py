@@ -48,19 +48,19 @@ def asked(tables: str, to: str = "tcp:10.0.9.9:80", **more: object) -> Trace:
         pytest.param(
             (ALIVE, DEAD),
             "it depends: works through 10.0.2.2 (1 of 2); through 10.0.2.9 (1 of 2): unreachable (EHOSTUNREACH): "
-            "packet 1 (SYN) goes nowhere on r in arp: who has 10.0.2.9? nobody answers",
+            "packet 1 (SYN) stops on r: nothing answers ARP for 10.0.2.9",
             id="the second of two is dead",
         ),
         pytest.param(
             (DEAD, ALIVE),
             "it depends: works through 10.0.2.2 (1 of 2); through 10.0.2.9 (1 of 2): unreachable (EHOSTUNREACH): "
-            "packet 1 (SYN) goes nowhere on r in arp: who has 10.0.2.9? nobody answers",
+            "packet 1 (SYN) stops on r: nothing answers ARP for 10.0.2.9",
             id="the first of two is dead",
         ),
         pytest.param(
             (ALIVE, DEAD, ALIVE),
             "it depends: works through 10.0.2.2 (2 of 3); through 10.0.2.9 (1 of 3): unreachable (EHOSTUNREACH): "
-            "packet 1 (SYN) goes nowhere on r in arp: who has 10.0.2.9? nobody answers",
+            "packet 1 (SYN) stops on r: nothing answers ARP for 10.0.2.9",
             id="one of three is dead",
         ),
         pytest.param(

@@ -57,10 +57,10 @@ def last(trace: Trace) -> Step:
 def test_what_happened_is_a_value_beside_the_sentence():
     alone = plug(namespace("a", "eth0 10.0.1.2/24"), lan="a.eth0")
     step = last(talk(alone, "udp:10.0.9.9:80", server="a"))
-    assert (step.what, step.action) == (NoWay("ENETUNREACH"), "no route: ENETUNREACH")
+    assert (step.what, step.action) == (NoWay("ENETUNREACH"), "no route (ENETUNREACH)")
     step = last(talk(routed(), "udp:10.0.2.2:81"))
     assert isinstance(step.what, Told)
-    assert step.action == f"{step.what.decision}: answers port unreachable"
+    assert step.action == f"{step.what.decision}, so it answers port unreachable"
     step = last(talk(routed("*filter\n-A FORWARD -j DROP\nCOMMIT"), "tcp:10.0.2.2:80"))
     assert (step.what, step.fate) == (None, Fate.DROPPED)
 

@@ -54,7 +54,7 @@ def filter_rules(*rules: str, policy: str = "ACCEPT") -> str:
         ("tcp:10.0.2.2:80", filter_rules("-s 10.0.2.2/32 -j DROP"), "connect times out", "ETIMEDOUT", "dropped"),
         ("udp:10.0.2.2:80", filter_rules("-s 10.0.2.2/32 -j DROP"), "delivered one way only", "", "dropped"),
         ("tcp:10.0.2.2:80", filter_rules("-p tcp -m tcp --tcp-flags SYN,PSH PSH -j DROP"), "connect succeeds, then hangs", "ETIMEDOUT", "dropped"),
-        ("tcp:10.0.2.77:80", "", "unreachable", "EHOSTUNREACH", "nobody answers"),
+        ("tcp:10.0.2.77:80", "", "unreachable", "EHOSTUNREACH", "nothing answers ARP"),
         ("tcp:10.7.0.1:80", "", "unreachable", "ENETUNREACH", "no route"),
     ],
 )  # fmt: skip
@@ -298,7 +298,7 @@ def test_a_rule_is_told_whatever_its_priority(priority: int) -> None:
 def test_a_sysctl_that_nobody_gave_is_not_told_as_if_it_had_been_read() -> None:
     case = CASES["a bridge"]
     filtered = case.world["n"].with_ip4(tables=parse_tables(chains("filter", "FORWARD -j DROP")))
-    with pytest.raises(Unsupported, match="bridge-nf-call-iptables = 1, which nobody gave"):
+    with pytest.raises(Unsupported, match="bridge-nf-call-iptables = 1, the kernel's default"):
         run(case.world.put(filtered), case.flow, case.listeners)
 
 

@@ -204,7 +204,7 @@ from a to tcp:10.0.7.1:8080 at n
 a: ip link set eth0 address 02:00:00:00:05:02
 from a to tcp:10.0.7.1:80 at n
 """,
-            "who has 10.0.7.1? nobody answers",
+            "nothing answers ARP for 10.0.7.1",
         ),
     ],
 )
@@ -222,4 +222,4 @@ from c to icmp:10.0.7.2 at a
 """
     trace = simulate(parse_case(case))
     assert trace.outcome.step.fate is Fate.UNKNOWN
-    assert "n knows 10.0.1.3 because it asked, and nobody answers who has 10.0.1.3" in trace.outcome.step.action
+    assert "n knows 10.0.1.3 because it asked, and nothing answers ARP for 10.0.1.3" in trace.outcome.step.action

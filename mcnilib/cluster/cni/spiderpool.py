@@ -42,15 +42,15 @@ NOT_NODE_DEVICES = re.compile(
 MARK_RULES = (
     (
         "-A PREROUTING -i veth0 -m conntrack --ctstate NEW -j MARK --set-xmark 0x1/0xffffffff",
-        "notices connections that come in by veth0, that is from the node",
+        "marks new connections that come in through veth0, that is from the node",
     ),
     (
         "-A PREROUTING -m mark --mark 0x1 -j CONNMARK --save-mark --nfmask 0xffffffff --ctmask 0xffffffff",
-        "remembers the mark with the connection",
+        "saves the mark with the connection",
     ),
     (
         "-A OUTPUT -j CONNMARK --restore-mark --nfmask 0xffffffff --ctmask 0xffffffff",
-        "marks the replies of such a connection, so that they are routed again, by table 100",
+        "marks the replies of such a connection, so that they are routed again, with table 100",
     ),
 )
 
@@ -137,13 +137,13 @@ def attach_host(node: Netns, pod: Pod) -> Netns:
     origin = Origin(_WRITER, f"the node cannot reach {pod.name} over its own NIC, only through the pair")
     node = add_routes(node, ip_route(f"{pod.underlay.ip} dev {pod.host_device} scope link", origin, HOST_TABLE))
     lladdr = mac_of(pod.name, pod.pair_device)
-    origin = Origin(_WRITER, "nobody answers ARP for this address on the pair")
+    origin = Origin(_WRITER, "nothing answers ARP for this address on the pair")
     return add_neigh(node, ip_neigh(f"{pod.underlay.ip} dev {pod.host_device} lladdr {lladdr} PERMANENT", origin))
 
 
 def rp_filter(netns: Netns, coordinator: Coordinator) -> Netns:
     """Set podRPFilter in a pod: only `all`, so a device with a stricter value of its own stays strict."""
-    reason = "podRPFilter of the SpiderCoordinator: packets may come in by another NIC than the reply leaves by"
+    reason = "podRPFilter of the SpiderCoordinator: a reply may leave through another NIC than its request came in"
     return set_sysctl(netns, "net.ipv4.conf.all.rp_filter", str(coordinator.rp_filter), Origin(_WRITER, reason))
 
 
@@ -162,7 +162,7 @@ def reach_node(
 def hijacked(pod: Pod, coordinator: Coordinator, dev: str, table: str = "main") -> list[Route]:
     """Return the routes for what only the node can deliver: pods, services and hijackCIDR."""
     gateway = coordinator.node_ips[0]
-    origin = Origin(_WRITER, "pods and services are reached through the node: the underlay does not know them")
+    origin = Origin(_WRITER, "the underlay has no route to pods and services, so they are reached through the node")
     return [
         ip_route(f"{cidr} via {gateway} dev {dev} src {pod.address}", origin, table) for cidr in coordinator.hijacked
     ]
@@ -172,7 +172,7 @@ def _mark(netns: Netns, pod: Pod, coordinator: Coordinator) -> Netns:
     """Write what sends replies back the way the request came: MARK, CONNMARK, rule 1000 and table 100."""
     rules = [chain_rule(line, Origin(_WRITER, reason)) for line, reason in MARK_RULES]
     netns = netns.with_ip4(tables=append(netns.ip4.tables, "mangle", rules))
-    origin = Origin(_WRITER, "replies to connections that came in by veth0 leave by veth0")
+    origin = Origin(_WRITER, "replies to connections that came in through veth0 leave through veth0")
     netns = add_rule(netns, ip_rule(f"1000:\tfrom all fwmark 0x1 lookup {MARK_TABLE}", origin))
     line = f"default via {coordinator.node_ips[0]} dev veth0 src {pod.address}"
     return add_routes(netns, ip_route(line, origin, MARK_TABLE))
@@ -204,15 +204,15 @@ def _move_net1(netns: Netns, pod: Pod, table: str) -> Netns:
     origin = Origin(_WRITER, "copied from main, so that net1's own subnet stays on net1")
     subnet = ip_route(f"{pod.underlay.network} dev net1 scope link src {pod.underlay.ip}", origin, table)
     netns = add_routes(netns, default, subnet)
-    origin = Origin(_WRITER, "what has net1's address leaves by net1")
+    origin = Origin(_WRITER, "packets with net1's address leave through net1")
     return add_rule(netns, ip_rule(f"from {pod.underlay.ip} lookup {table}", origin))
 
 
 def _copy_eth0(netns: Netns, pod: Pod) -> Netns:
     """Copy eth0's default route to table 100 and look there for what has eth0's address."""
-    origin = Origin(_WRITER, "copied from main: the way out for replies of connections that came in by eth0")
+    origin = Origin(_WRITER, "copied from main: for replies to connections that came in through eth0")
     netns = add_routes(netns, ip_route(f"default via {GATEWAY} dev eth0", origin, MARK_TABLE))
-    origin = Origin(_WRITER, "what has eth0's address leaves by eth0, so replies go back the way the request came")
+    origin = Origin(_WRITER, "packets with eth0's address leave through eth0, so replies take the path of the request")
     return add_rule(netns, ip_rule(f"from {pod.overlay} lookup {MARK_TABLE}", origin))
 
 
@@ -226,5 +226,5 @@ def _move_eth0(netns: Netns, pod: Pod, coordinator: Coordinator, table: str) -> 
     present = {route.dst for route in netns.ip4.routes if route.table == table}
     copies = [route for route in hijacked(pod, coordinator, "eth0", table) if route.dst not in present]
     netns = add_routes(netns, default, link, *copies)
-    origin = Origin(_WRITER, "what has eth0's address leaves by eth0, so replies go back the way the request came")
+    origin = Origin(_WRITER, "packets with eth0's address leave through eth0, so replies take the path of the request")
     return add_rule(netns, ip_rule(f"from {pod.overlay} lookup {table}", origin))

@@ -111,7 +111,7 @@ def forwarding(proxy: KubeProxy, *, liberal: bool) -> Iterator[RuleLine]:
 
 
 def _why_drop(proxy: KubeProxy) -> str:
-    what = "drops packets conntrack calls INVALID, lest a stray segment of a service connection reset it; "
+    what = "it drops INVALID packets so that a stray segment cannot reset a service connection; "
     if proxy.reads_be_liberal:
         return what + "written because nf_conntrack_tcp_be_liberal was 0 when kube-proxy started"
     return what + f"kube-proxy {proxy.version} always writes it and never looks at nf_conntrack_tcp_be_liberal"

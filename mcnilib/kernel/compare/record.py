@@ -1,7 +1,8 @@
 """The recorded run: what the kernel said to every combination of settings, shipped with the package.
 
-Readers without namespaces (Binder) see "checked on Linux 6.18: agrees" from it. Results are one letter per
-combination, in the order of `Scenario.combinations`, runs of one letter shortened. A digest of the worlds tells when
+Readers without namespaces (Binder) see "a real Linux 6.18 kernel gives the same result" from it.
+Results are one letter per combination, in the order of `Scenario.combinations`, runs of one letter
+shortened. A digest of the worlds tells when
 the record is out of date.
 """
 
@@ -25,7 +26,6 @@ from mcnilib.world.world import World
 
 AGREES, DIFFERS, SKIPPED, UNKNOWN = "a", "d", "s", "-"
 
-WORDS = {AGREES: "agrees", DIFFERS: "differs", SKIPPED: "skipped", UNKNOWN: "not measured"}
 
 _FILE = "record.json"
 
@@ -42,7 +42,7 @@ class Recorded:
 
 
 def checked(scenario: Scenario, settings: Settings) -> str:
-    """Say in a few words what the kernel said to these settings, for example `checked on Linux 6.18: agrees`."""
+    """Say what the kernel said to these settings: `a real Linux 6.18 kernel gives the same result`."""
     recorded = recorded_scenario(scenario.name)
     index = position(scenario, settings)
     if recorded is None or index is None or index >= len(recorded.results):
@@ -51,8 +51,9 @@ def checked(scenario: Scenario, settings: Settings) -> str:
     if letter == UNKNOWN:
         return "not checked on a kernel yet"
     release = ".".join(recorded.kernel.split(".")[:2])
-    reason = f" ({recorded.skipped})" if letter == SKIPPED else ""
-    return f"checked on Linux {release}: {WORDS[letter]}{reason}"
+    if letter == SKIPPED:
+        return f"not checked on Linux {release} ({recorded.skipped})"
+    return f"a real Linux {release} kernel gives {'the same' if letter == AGREES else 'another'} result"
 
 
 def position(scenario: Scenario, settings: Settings) -> int | None:

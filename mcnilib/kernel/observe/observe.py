@@ -139,7 +139,7 @@ def _never_sent(flow: Flow, heard: Heard) -> Journey:
     step = Step(
         flow.netns,
         Stage.ROUTE,
-        f"no route: {heard.error}",
+        f"no route ({heard.error})",
         packet,
         packet,
         fate=Fate.UNREACHABLE,

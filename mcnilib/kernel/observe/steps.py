@@ -102,7 +102,7 @@ class Telling:
             return Step(visit.netns, Stage.DEVICE, text, packet, packet, oif=visit.oif, fate=Fate.DROPPED)
         if leaving and (visit.netns, visit.oif) in self.asked:
             target = self.unanswered.get((visit.netns, visit.oif), "the next hop")
-            text = f"who has {target}? nobody answers"
+            text = f"nothing answers ARP for {target}"
             return Step(visit.netns, Stage.ARP, text, packet, packet, oif=visit.oif, fate=Fate.UNREACHABLE)
         for counter, stage, fate, text in ENDS if visit.begins == "PREROUTING" else ():
             if self.rises.get(visit.netns, {}).get(counter) and (counter != "IpInHdrErrors" or packet.ttl <= 1):

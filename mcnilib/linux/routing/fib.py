@@ -193,7 +193,7 @@ class Fib:
                 continue
             route = trie.find(query.dst, query.oif, scope)
             if rule.gap and (rule.action != "lookup" or route):
-                rule.gap.meet(after=f", and nobody knows whether {query.dst} takes it: {rule.text}")
+                rule.gap.meet(after=f", and it is unknown whether {query.dst} takes it: {rule.text}")
             if rule.action != "lookup":
                 return Refusal(f"{rule.action} rule for {query.dst}", RULE_ERRORS[rule.action], rule)
             if route and route.gap:

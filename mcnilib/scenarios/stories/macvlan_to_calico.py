@@ -34,7 +34,7 @@ CURED = Claim(
 
 
 def _claim(settings: Settings) -> Claim:
-    """Return the document's promise: it knows of one cure only."""
+    """Return the guide's promise: it knows of one cure only."""
     minor = int(settings.kube_proxy.split(".")[1])
     return CURED if minor >= 29 and settings.be_liberal and settings.restarted else _BROKEN
 

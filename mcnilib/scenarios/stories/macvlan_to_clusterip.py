@@ -25,7 +25,7 @@ CLIENTS = {"mac4": "mac3", "mac1b": "mac1", "mac3": "mac3"}
 
 def _way(settings: Settings) -> DialTarget:
     if settings.endpoint not in CLIENTS:
-        raise SettingError(f"nobody asks for endpoint {settings.endpoint!r}; it is one of {', '.join(CLIENTS)}")
+        raise SettingError(f"no client for endpoint {settings.endpoint!r}; it is one of {', '.join(CLIENTS)}")
     return to_service(CLIENTS[settings.endpoint], settings.endpoint)
 
 

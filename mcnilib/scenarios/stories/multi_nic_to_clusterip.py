@@ -28,8 +28,8 @@ SCENARIO = Scenario(
     name="multi-nic-to-clusterip",
     title="Multi-NIC pod to a ClusterIP",
     question=(
-        "mul2 asks demo/web, and mac1 on node1 stands behind it. The document says the source is rewritten to the "
-        "node's address. By whom - kube-proxy or Calico? Which setting shows it?"
+        "mul2 dials demo/web, whose endpoint is mac1 on node1. Spiderpool's guide says the source is rewritten to the "
+        "node's address. Does kube-proxy do it, or Calico? Which setting shows it?"
     ),
     settings=("endpoint", "nat_outgoing", "default_nic", "protocol"),
     way=lambda settings: to_service("mul2", settings.endpoint),

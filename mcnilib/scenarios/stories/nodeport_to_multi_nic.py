@@ -54,7 +54,7 @@ SCENARIOS = (
         name="nodeport-to-multi-nic-from-outside",
         title="Outside client to the NodePort of a multi-NIC pod",
         question=(
-            "Now the client is 1.1.1.1, behind the gateway. The document's note says that a default route on net1 "
+            "Now the client is 1.1.1.1, behind the gateway. The guide's note says that a default route on net1 "
             "avoids the trouble. Does it?"
         ),
         way=lambda settings: to_node_port("client", settings.receiving_node, "mul2"),

@@ -1,4 +1,4 @@
-"""Pairs the document's conclusion ticks without describing them: most work, and the exceptions teach something."""
+"""Pairs the guide's conclusion ticks without describing them: most work, and the exceptions teach something."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The document's conclusion as HTML: its own table, marked where it is wrong; and the computed one, each cell with
+"""The guide's conclusion as HTML: its own table, marked where it is wrong; and the computed one, each cell with
 links to the conversations behind it, on one node and across nodes.
 
 Both are ordinary tables; on a narrow screen the style sheet turns rows into lists, so the roles are said.
@@ -36,11 +36,13 @@ StateLink = Callable[[Cell], str]
 
 
 def conclusion_summary(cells: Iterable[Cell]) -> str:
-    """Say how many pairs reach each other, for each placement, and where the document is wrong."""
+    """Say how many pairs reach each other, for each placement, and where the guide is wrong."""
     every = tuple(cells)
     counts = ", ".join(_count(placement, every) for placement in Placement)
     wrong = sum(cell.holds is False for cell in every)
-    differs = f"The document's table is wrong in {wrong} of them ({WRONG_MARK})." if wrong else "The document agrees."
+    differs = (
+        f"The guide's table is wrong in {wrong} of them ({WRONG_MARK})." if wrong else "Spiderpool's guide agrees."
+    )
     return f"{counts}. {differs}"
 
 
@@ -58,11 +60,11 @@ def fate_text(cell: Cell) -> str:
 
 
 def conclusion_html(settings: Settings, link: StateLink) -> Html:
-    """Return the table as it comes out under some settings, beside what the document says."""
+    """Return the table as it comes out under some settings, beside what the guide says."""
     heads = (element("th", text, scope="col", role="columnheader") for text in ("from \\ to", *map(str, COLUMNS)))
     head = element("thead", element("tr", *heads, role="row"), role="rowgroup")
     rows = (_computed_row(settings, source, link) for source in TABLE_ROWS)
-    caption = f"Who reaches whom; {WRONG_MARK} where Linux does something else than the document says"
+    caption = f"Who reaches whom; {WRONG_MARK} where Linux does something else than the guide says"
     body = element("tbody", *rows, role="rowgroup")
     return element("table", element("caption", caption), head, body, class_="conclusion", role="table")
 
@@ -74,9 +76,9 @@ def _computed_row(settings: Settings, source: PodKind, link: StateLink) -> Html:
 
 
 def _computed(settings: Settings, key: CellKey, link: StateLink) -> Html:
-    """Return a cell: what the document says, and a link for each placement."""
+    """Return a cell: what the guide says, and a link for each placement."""
     target = element("span", f"to {key[1]}", class_="narrow to", aria_hidden="true")
-    says = element("span", f"document: {DOCUMENT[key]}", class_="says")
+    says = element("span", f"guide: {DOCUMENT[key]}", class_="says")
     return element(
         "td", target, says, *(fate_link(cell_of(settings, where, *key), link) for where in Placement), role="cell"
     )
@@ -94,11 +96,11 @@ def fate_link(cell: Cell, link: StateLink, *, whole: bool = False) -> Html:
 
 
 def document_html(wrong: Iterable[Cell]) -> Html:
-    """Return the document's own table, with a mark where it is wrong, and for which placement."""
+    """Return the guide's own table, with a mark where it is wrong, and for which placement."""
     cells: dict[CellKey, list[Cell]] = {}
     for cell in wrong:
         cells.setdefault((cell.source, cell.target), []).append(cell)
-    caption = f"The document's own table; {WRONG_MARK} where Linux does something else"
+    caption = f"The guide's own table; {WRONG_MARK} where Linux does something else"
     heads = (element("th", text, scope="col") for text in ("from \\ to", *map(str, COLUMNS)))
     columns = Html(f'<colgroup><col style="width: {NAME_WIDTH}"></colgroup>')
     lines = (_line(source, cells) for source in TABLE_ROWS)

@@ -156,7 +156,7 @@ def _sysctls(netns: Netns) -> Iterator[Listed]:
     """Yield what somebody wrote; what the kernel copied to a device by itself is left out."""
     settings = (setting for setting in netns.sysctls if setting.value)
     written = [setting for setting in settings if setting.origin is None or setting.origin.writer != KERNEL.writer]
-    yield Listed("sysctl -a, what was written", _noted(written))
+    yield Listed("sysctl (changed from the default)", _noted(written))
 
 
 def _netfilter(netns: Netns) -> Iterator[Listed]:

@@ -1,4 +1,4 @@
-"""How a conversation ends, as HTML: the verdict, the reasons, and what the document says about it."""
+"""How a conversation ends, as HTML: the verdict, the reasons, and what Spiderpool's guide says about it."""
 
 from __future__ import annotations
 
@@ -38,13 +38,13 @@ def because_html(trace: Trace, *more: str) -> Html:
 
 
 def reasons_html(story: Scenario, settings: Settings, remark: Remark = no_remark) -> Html:
-    """Return why it ended so, a remark, and what the document says."""
+    """Return why it ended so, a remark, and what Spiderpool's guide says."""
     trace, claim, more = story.run(settings), story.claim(settings), remark(story, settings)
     reasons = [element("div", sentence(line)) for line in because(trace)]
     reasons += [element("div", element("i", more))] if more else []
     disagrees = claim.holds(trace.outcome.works) is False
     document = joined(
-        f"The document — {claim.section}: {claim.says}.",
+        f"Spiderpool's guide — {claim.section}: {claim.says}.",
         joined(" ", element("b", "Linux disagrees.")) if disagrees else "",
     )
     return block(*reasons, element("div", document, class_="mcni-claim"))

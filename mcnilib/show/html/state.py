@@ -16,7 +16,7 @@ from mcnilib.linux.netfilter.iptables.rule import Chain, ChainRule
 from mcnilib.linux.sysctl import Setting
 from mcnilib.show.html.markup import Html, element, folded, joined, printed_line
 from mcnilib.trace.explain import conntrack_view
-from mcnilib.trace.trace import Journey, Step, Trace
+from mcnilib.trace.trace import Journey, Stage, Step, Trace
 from mcnilib.world.listing import listing
 from mcnilib.world.world import World
 
@@ -105,6 +105,12 @@ def consulted(journey: Journey, step: Step) -> tuple[Step, ...]:
     return tuple(reversed(firsts.values()))
 
 
+def _undecided(step: Step) -> str:
+    """Say which part of Linux decided where no line of its state did."""
+    part = {Stage.ARP: "ARP", Stage.CONNTRACK: "conntrack"}.get(step.stage, f"the {step.stage.value}")
+    return f"no rule or route decided this: {part} did"
+
+
 def state_html(world: World, trace: Trace, journey: Journey, step: Step) -> Html:
     """Return the state around a step as HTML.
 
@@ -113,7 +119,7 @@ def state_html(world: World, trace: Trace, journey: Journey, step: Step) -> Html
     """
     command, lines = state_lines(world, step)
     head = f"{step.netns}# {command}" if command else f"{step.netns}: {step.action}"
-    shown = lines_html(lines) or element("div", "no line of state decided this", class_="line")
+    shown = lines_html(lines) or element("div", _undecided(step), class_="line")
     more = [_section(world, further) for further in consulted(journey, step)]
     also = f"also consulted for packet {journey.number} on {step.netns}"
     rest = folded(also, *more) if more else ""

@@ -71,7 +71,7 @@ def _told(journey: Journey, step: Step, depth: str) -> bool:
 
 
 def _row(journey: Journey, index: int, step: Step, fields: tuple[str, ...]) -> Row:
-    again = f" (again: {journey.retransmission_of})" if journey.retransmission_of else ""
+    again = f" (retransmit of {journey.retransmission_of})" if journey.retransmission_of else ""
     pairs = (pair for pair in step.before.differences(step.after) if not fields or pair[0] in fields)
     changed = "; ".join(f"{name} {a} → {b}" for name, a, b in pairs)
     return Row(
@@ -100,7 +100,7 @@ def table_html(trace: Trace, depth: str = "hops", current: tuple[int, int] | Non
     heads = element("tr", *(element("th", head, scope="col") for head in STEP_COLUMNS))
     return element(
         "table",
-        element("caption", f"Steps, told as {depth}"),
+        element("caption", f"Steps: {depth}"),
         element("thead", heads),
         element("tbody", _skipped(first, "before"), *body, _skipped(len(every) - last, "after")),
         class_="mcni-steps",

@@ -41,7 +41,7 @@ def numbers_in_short(numbers: Sequence[int], most: int = 3) -> str:
 def loss_lines(journeys: Sequence[Journey]) -> tuple[str, ...]:
     """Say what was lost, in which part of Linux, by which line, and who wrote it."""
     step = journeys[0].last
-    fates = {Fate.REJECTED: "rejected", Fate.UNREACHABLE: "cannot go on", Fate.UNKNOWN: "not known further"}
+    fates = {Fate.REJECTED: "rejected", Fate.UNREACHABLE: "stops here", Fate.UNKNOWN: "not known further"}
     head = f"{packets_in_short(journeys, 2)} {fates.get(step.fate, 'dropped')}"
     if step.table:
         return (head, f"in {place_name(step)}", rule_in_short(step), *_by(step))
@@ -122,4 +122,4 @@ def missed_packets(trace: Trace, netns: str) -> list[str]:
         return []
     before = [j for j in trace.journeys if j.number < outcome.journey.number and not j.retransmission_of]
     missed = [f"{j.number} {packet_name(j.packet)}" for j in before if not saw(j, netns)]
-    return [f"never saw {', '.join(missed)}"] if missed else []
+    return [f"did not see {', '.join(missed)}"] if missed else []

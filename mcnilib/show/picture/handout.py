@@ -64,7 +64,7 @@ def _lines(story: Scenario, settings: Settings) -> Iterator[PrintedLine]:
     yield PrintedLine("; ".join(f"{setting.label}: {shown[setting.name]}" for setting in story.options()))
     yield PrintedLine("Outcome", bold=True)
     yield from map(PrintedLine, [verdict(trace), *because(trace)])
-    yield PrintedLine(f"The document — {claim.section}: {claim.says}.")
+    yield PrintedLine(f"Spiderpool's guide — {claim.section}: {claim.says}.")
     yield PrintedLine("The packets", bold=True)
     yield from map(PrintedLine, tell(trace, "hops")[1 + len(because(trace)) :])
     yield from _state(story, settings)

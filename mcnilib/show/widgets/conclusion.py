@@ -1,4 +1,4 @@
-"""The document's conclusion under settings that can be changed: who reaches whom, and how each cell comes about.
+"""The guide's conclusion under settings that can be changed: who reaches whom, and how each cell comes about.
 
 Everything shown is the value of a widget. Cells are computed a few at a time, so that the reader sees how far it is
 and a further click does not wait; what one click may bring is prefetched afterwards.
@@ -75,8 +75,8 @@ class ConclusionTable(widgets.GridBox):  # type: ignore[misc]
         button = self.buttons[cell.source, cell.target]
         kind = "" if cell.outcome is None else "works" if cell.outcome.works else "fails"
         with button.hold_sync():
-            button.description = f"{fate_text(cell)}\n{WRONG_MARK} document" if cell.holds is False else fate_text(cell)
-            button.tooltip = f"{name_of(cell)}: {fate_text(cell)}. The document: {cell.says}"
+            button.description = f"{fate_text(cell)}\n{WRONG_MARK} guide" if cell.holds is False else fate_text(cell)
+            button.tooltip = f"{name_of(cell)}: {fate_text(cell)}. Spiderpool's guide: {cell.says}"
             button.disabled = cell.story is None
             button._dom_classes = tuple(name for name in (kind, "chosen" if chosen else "") if name)
 
@@ -92,7 +92,7 @@ def _head(text: str) -> Any:
 
 
 class ConclusionPanel(PanelFrame):
-    """Controls, the computed table, the conversation behind the chosen cell, and the document's own table."""
+    """Controls, the computed table, the conversation behind the chosen cell, and the guide's own table."""
 
     def __init__(self, settings: Settings, scale: float = 1.0, remark: Remark = no_remark) -> None:
         """Build the controls and show the table; `remark` adds a few words to the conversation behind a cell."""

@@ -113,7 +113,7 @@ class Permalink(widgets.HBox):  # type: ignore[misc]
 def _field() -> Any:
     return widgets.Text(
         description="link to this state; paste another one to open it",
-        tooltip="Copy it to send this very state; paste another one here to see what it shows",
+        tooltip="Copy this link to share the state; paste another link here to open its state",
         continuous_update=False,
         style={"description_width": "initial"},
         layout=widgets.Layout(width="60em", max_width="100%"),

@@ -58,8 +58,8 @@ class Stepper(widgets.HBox):  # type: ignore[misc]
         self.slider = _slider()
         self.slider.observe(lambda change: self._tell(), names="value")
         self.back = _button("◀ step back", "Show the step before")
-        self.forward = _button("step on ▶", "Show the next step of the conversation")
-        self.whole = _button("whole conversation", "Show all packets at once")
+        self.forward = _button("Next ▶", "Show the next step of the conversation")
+        self.whole = _button("Show all", "Show all packets at once")
         self.where = widgets.HTML()
         self.where.add_class("where")
         for button, move in ((self.back, -1), (self.forward, 1), (self.whole, 0)):
@@ -279,4 +279,4 @@ def _end_chooser() -> Any:
 def _depth_chooser() -> Any:
     """Return the list from which the reader chooses how much is told."""
     options = [(DEPTH_LABELS[depth], depth) for depth in DEPTHS]
-    return widgets.Dropdown(options=options, value="hops", description="Tell me", style=dict(WIDE))
+    return widgets.Dropdown(options=options, value="hops", description="Show", style=dict(WIDE))

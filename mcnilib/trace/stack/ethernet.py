@@ -246,7 +246,7 @@ class Wire:
         segment = self.cables.segment_of.get(Port(netns, link.name))
         if segment is None:
             what = "the segment it is plugged into, in world.json, and who else is"
-            loose = Unknown(f"nobody said where the cable of {link.name} of {netns} leads", collect=what)
+            loose = Unknown(f"the snapshot does not say where the cable of {link.name} of {netns} leads", collect=what)
             return [] if self.cables.complete else [loose]
         if sight.frame.src == sight.frame.dst and not segment.reflects:  # the way to that MAC is back
             return []
@@ -413,4 +413,4 @@ def shown_to_iptables(netns: Netns) -> bool:
 def shown_because(netns: Netns) -> str:
     """Return the line by which bridged packets are shown to iptables, and whether it is only assumed."""
     switch = setting(netns.settings, BRIDGE_CALLS)
-    return f"{switch}, which nobody gave" if switch.origin == KERNEL_DEFAULT else str(switch)
+    return f"{switch}, the kernel's default" if switch.origin == KERNEL_DEFAULT else str(switch)

@@ -164,7 +164,7 @@ def _no_route(at: Recorder, dev: str, error: NoRoute) -> None:
         return
     tells = error.error in CODES
     fate = Fate.UNREACHABLE if tells else Fate.DROPPED
-    text, what = f"no route: {error.error}", NoWay(error.error)
+    text, what = f"no route ({error.error})", NoWay(error.error)
     at.note(Stage.ROUTE, text, line=error.line, iif=dev, fate=fate, what=what)
     if not tells:
         host.connections.drop_unconfirmed(skb.tracked)

@@ -26,9 +26,9 @@ from mcnilib.trace.trace import Fate, Framed, Stage, Tunnelled
 def _refuse_by_lo(host: Host, link: Link, route: Route, skb: Skb) -> None:
     """Refuse what is not known of loopback. Raises: Unsupported."""
     if not link.up and skb.packet.dst.is_loopback:
-        raise Unsupported(f"lo of {host.name} is down, and a packet would leave by it")
+        raise Unsupported(f"lo of {host.name} is down, and a packet would leave through it")
     if skb.packet.inner and route.type is not RouteType.LOCAL:
-        raise Unsupported(f"a tunnel of {host.name} sends to {skb.packet.dst} by lo, where that is nobody's address")
+        raise Unsupported(f"a tunnel of {host.name} sends to {skb.packet.dst} through lo, which has another address")
 
 
 def leave(at: Recorder, decision: Decision, iif: str) -> Position:

@@ -100,7 +100,7 @@ class _Request(NamedTuple):
         """
         host, link, ip = self.host, self.link, self.ip
         if host.is_local(ip):
-            raise Unsupported(f"the next hop {ip} is an address of {host.name} itself, by a local route somebody added")
+            raise Unsupported(f"the next hop {ip} is an address of {host.name} itself, through an added local route")
         sender = self.protocol.sender(host, link, ip, self.at.skb.packet)
         answering, gap = self._answering(sender)
         heard = [receiver for receiver in answering if self._is_heard(receiver)]
@@ -111,14 +111,16 @@ class _Request(NamedTuple):
             _learn(self.at.net.hosts[receiver.netns], receiver.link.name, sender, link.mac)
         if gap and heard and not any(self.at.net.hosts[receiver.netns].is_local(ip) for receiver in heard):
             raise Unknown(
-                f"only proxies that were collected answer who has {ip}, and {gap.why}", collect=gap.collect
+                f"only collected proxies answer {self._asking} for {ip}, and {gap.why}", collect=gap.collect
             ) from gap
         if heard:
             return self._accept(self._first(sender, heard), sender)
         self._lose(answering)
         if gap:
-            raise Unknown(f"nobody who was collected answers who has {ip}, and {gap.why}", collect=gap.collect) from gap
-        self._note(f"who has {ip}? nobody answers", Asked(ip, sender), fate=Fate.UNREACHABLE)
+            raise Unknown(
+                f"no collected machine answers {self._asking} for {ip}, and {gap.why}", collect=gap.collect
+            ) from gap
+        self._note(f"nothing answers {self._asking} for {ip}", Asked(ip, sender), fate=Fate.UNREACHABLE)
         return None
 
     def confirm(self) -> None:
@@ -129,8 +131,15 @@ class _Request(NamedTuple):
         """
         answering, gap = self._answering(self.protocol.sender(self.host, self.link, self.ip, self.at.skb.packet))
         if not answering:
-            reason = f"{self.host.name} knows {self.ip} because it asked, and nobody answers who has {self.ip}"
+            reason = (
+                f"{self.host.name} knows {self.ip} because it asked, and nothing answers {self._asking} for {self.ip}"
+            )
             raise gap or Unknown(f"{reason}: how long the entry is believed depends on the time", collect="")
+
+    @property
+    def _asking(self) -> str:
+        """The protocol's name: `ARP`."""
+        return self.protocol.stage.value.upper()
 
     def _note(self, action: str, what: Asked, to: tuple[str, str] | None = None, fate: Fate = Fate.GOES_ON) -> None:
         self.at.note(self.protocol.stage, action, oif=self.link.name, to=to, fate=fate, what=what)
@@ -159,7 +168,7 @@ class _Request(NamedTuple):
         """Use what was known when this was collected, without a request. Raises: Unknown when nobody answers that."""
         if all(receiver.link.mac != entry.mac for receiver in heard):
             others = [f"{peer.link.name} of {peer.netns} answers with {peer.link.mac}" for peer in heard]
-            says = " and ".join(others) or "nobody who was collected answers"
+            says = " and ".join(others) or "no collected machine answers"
             reason = f"`ip neigh` of {self.host.name} has {entry.ip} at {entry.mac} ({entry.state}), and {says}"
             raise Unknown(reason, collect="the snapshot again, all of it at one time")
         self.host.neighbours[self.link.name, entry.ip] = entry.mac

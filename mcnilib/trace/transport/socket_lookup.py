@@ -52,7 +52,7 @@ def _keep_inside(host: Host, src: IPv4Address, dev: str) -> None:
 
 def refused(error: NoRoute) -> str:
     """Say why a packet has no way out; the errno comes last."""
-    return f"{error}: {error.error}" if isinstance(error, NotSent) else f"no route: {error.error}"
+    return f"{error} ({error.error})" if isinstance(error, NotSent) else f"no route ({error.error})"
 
 
 def choose_source(host: Host, packet: Packet) -> Packet | NoRoute:

@@ -166,7 +166,7 @@ class Sockets:
             return None
         if icmp.is_error and icmp.quoted:
             return self._receive_error(at, iif, packet, icmp)
-        self._refuse(at, iif, "nobody waits for this ICMP message: ignored")
+        self._refuse(at, iif, "no socket waits for this ICMP message, so it is ignored")
         return None
 
     def _answer(self, netns: str, reply: Packet) -> None:
@@ -185,7 +185,7 @@ class Sockets:
         if self._is_ours(at, quoted):
             self._accept(at, iif, f"{icmp}: about the client's request")
             return partial(self._client_error, kind)
-        self._refuse(at, iif, f"{icmp} about a packet no socket sent: ignored")
+        self._refuse(at, iif, f"{icmp} about a packet that no socket sent, so it is ignored")
         return None
 
     def _is_ours(self, at: Recorder, quoted: Packet) -> bool:
@@ -246,5 +246,5 @@ class Sockets:
         at.note(Stage.SOCKET, text, line=line, iif=iif, fate=Fate.DELIVERED)
 
     def _refuse(self, at: Recorder, iif: str, text: str, answer: str = "") -> None:
-        what, action = (Told(text), f"{text}: answers {answer}") if answer else (None, text)
+        what, action = (Told(text), f"{text}, so it answers {answer}") if answer else (None, text)
         at.note(Stage.SOCKET, action, iif=iif, fate=Fate.REJECTED, what=what)

@@ -205,7 +205,7 @@ def _host_policy(calico: Calico, dispatched: FelixRule) -> Iterator[FelixRule]:
 
 def _tunnel_input(calico: Calico) -> Iterator[FelixRule]:
     local = "-m addrtype --dst-type LOCAL"
-    allow, drop = "tunnel packets of the cluster's nodes", "nobody else may put packets into the tunnel"
+    allow, drop = "tunnel packets of the cluster's nodes", "no other machine may put packets into the tunnel"
     if calico.encapsulation is Encapsulation.VXLAN:
         port, hosts = "-p 17 -m multiport --destination-ports 4789", "-m set --match-set cali40all-vxlan-net src"
         what = "IPv4 VXLAN packets from"

@@ -60,7 +60,7 @@ def attach_pod(netns: Netns, pod: Pod, calico: Calico) -> Netns:
     peer = Veth(LinkEnd(pod.node, pod.host_index))
     link = Link(POD_INDEX, "eth0", peer, mac_of(pod.name, "eth0"), (address,), mtu=calico.mtu, origin=origin)
     netns = add_link(netns, link)
-    origin = Origin(_WRITER, "an address nobody has; the node answers for it")
+    origin = Origin(_WRITER, "an address that no machine has; the node answers ARP for it")
     netns = add_routes(netns, ip_route(f"{GATEWAY} dev eth0 scope link", origin))
     origin = Origin(_WRITER, "everything leaves through the node")
     return add_routes(netns, ip_route(f"default via {GATEWAY} dev eth0", origin))

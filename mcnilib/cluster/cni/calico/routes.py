@@ -63,7 +63,7 @@ def _add_tunnel(node: Netns, calico: Calico) -> Netns:
     kind, mac = _kind(own, peers, vxlan), vtep_mac(own.name) if vxlan else NO_MAC
     node = add_link(node, Link(TUNNEL_INDEX, calico.tunnel, kind, mac, (address,), mtu=calico.mtu, origin=origin))
     for peer in peers if vxlan else ():
-        origin = calico.felix(f"the far end of the tunnel to {peer.name}; nobody is asked")
+        origin = calico.felix(f"the far end of the tunnel to {peer.name}, so that no ARP is needed")
         line = f"{peer.tunnel} dev {calico.tunnel} lladdr {vtep_mac(peer.name)} PERMANENT"
         node = add_neigh(node, ip_neigh(line, origin))
     return node

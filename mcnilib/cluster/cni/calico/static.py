@@ -145,7 +145,9 @@ def _postrouting(calico: Calico) -> Iterator[FelixRule]:
 def _outgoing(calico: Calico) -> Iterator[FelixRule]:
     if calico.nat_outgoing:
         match = f"-m set --match-set cali40masq-ipam-pools src -m set ! --match-set {calico.pool_set} dst"
-        reason = "natOutgoing: outside the pools nobody knows the pods' addresses, so the node lends them its own"
+        reason = (
+            "natOutgoing: outside the pools no router knows pods' addresses, so the node replaces them with its own"
+        )
         yield FelixRule("--jump MASQUERADE --random-fully", match, why=reason)
 
 

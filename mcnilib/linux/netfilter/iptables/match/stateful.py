@@ -161,7 +161,7 @@ class Limit(Remembering):
     @property
     def uncollected(self) -> str:
         """How many packets may pass at once."""
-        return f"how many packets a bucket of {self.burst} at {self.rate.text} has left, nobody knows"
+        return f"it is unknown how many packets a bucket of {self.burst} at {self.rate.text} has left"
 
     def test(self) -> Test:
         """Take a packet out of the bucket, if there is one."""
