@@ -20,6 +20,7 @@ VERBS: Mapping[str, tuple[str, str]] = {
     "machine": ("mcnilib.show.explorer", "machine_json"),
     "attempt": ("mcnilib.show.practice", "attempt_json"),
     "help": ("mcnilib.show.practice", "help_json"),
+    "page": ("mcnilib.site.single", "page_json"),
 }
 """Verb -> the module and the name of the function that answers."""
 

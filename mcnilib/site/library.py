@@ -18,6 +18,10 @@ OWN = Path(__file__).parents[1]
 LEFT_OUT = ("kernel", "cli", "site", "show/widgets", "show/capture")
 """Rooms that need processes, files or a notebook."""
 
+WRITER = ("__init__.py", "frame.py", "single.py", *(f"parts/{part}" for part in ("single.html", "single.js")))
+TAKEN = {*(f"site/{name}" for name in WRITER), "site/parts/steps.js", "site/parts/style.css"}
+"""Of the room `site` what writes a state as one file."""
+
 KINDS_OF_FILES = {".py", ".js", ".json", ".toml", ".sh"}
 
 NETWORKX = (
@@ -59,7 +63,8 @@ def library_files(left_out: Collection[str] = LEFT_OUT) -> dict[str, bytes]:
 def _own(left_out: Collection[str]) -> Iterator[tuple[str, bytes]]:
     for path in OWN.rglob("*"):
         name = path.relative_to(OWN).as_posix()
-        if path.suffix in KINDS_OF_FILES and not any(name.startswith(f"{room}/") for room in left_out):
+        kept = path.suffix in KINDS_OF_FILES and not any(name.startswith(f"{room}/") for room in left_out)
+        if kept or name in TAKEN:
             yield f"mcnilib/{name}", path.read_bytes()
 
 

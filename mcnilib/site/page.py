@@ -5,7 +5,7 @@ The scripts change what stands in the parts of an article, `data-part` names the
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 from string import Template
 
@@ -18,7 +18,7 @@ from mcnilib.show.html.table import depth_options
 from mcnilib.show.picture.story_picture import EVERYTHING
 from mcnilib.site.engine import engine_files
 from mcnilib.site.frame import Page, filled, page_html, player_script, scrolled, site_part, site_style, stepper
-from mcnilib.site.lessons import Lesson, compared, lesson_pages, pictures
+from mcnilib.site.lessons import FOLDER, Lesson, compared, explored, lesson_pages, pictures
 from mcnilib.site.library import library
 from mcnilib.site.single import walk_html
 from mcnilib.site.summary import conclusion_page
@@ -47,9 +47,11 @@ def site_files(pyodide: Mapping[str, bytes], lessons: Sequence[Lesson] = ()) -> 
     Among the files may be the archive of Python code, compiled; else the sources are taken.
     """
     code = engine_files(pyodide if "library.zip" in pyodide else {**pyodide, "library.zip": library()})
-    articles = {story.name: article_html(story) for story in all_scenarios()}
+    to_lesson = {story: _to_lesson(story, lessons) for story in all_scenarios()}
+    articles = {story.name: article_html(story, link) for story, link in to_lesson.items()}
+    alive = {s.name: Html(articles[s.name].replace(link, _to_explorer(s))) for s, link in to_lesson.items() if link}
     pairs = {uid: pair_html(view, uid) for lesson in lessons for uid, view in compared(lesson).items()}
-    pages = (explorer(articles), conclusion_page(), own_cluster(), *lesson_pages(lessons, articles | pairs))
+    pages = (explorer(articles), conclusion_page(), own_cluster(), *lesson_pages(lessons, alive | pairs))
     size = sum(map(len, code.values()))
     return {
         **{page.file: page_html(page, pages, size) for page in pages},
@@ -99,14 +101,30 @@ def _heading(story: Scenario) -> str:
     return f"{story.number}. {story.title}"
 
 
-def article_html(story: Scenario) -> Html:
-    """Return a scenario as it starts, with the controls that change it; the first is the one that is shown."""
+def _to_lesson(story: Scenario, lessons: Iterable[Lesson]) -> Html:
+    """Return the link to the lesson of a scenario, nothing where the site has none; it keeps the state where the lesson
+    shows the scenario."""
+    lesson = next((lesson for lesson in lessons if f"{lesson.name}.ipynb" == story.notebook), None)
+    if lesson is None:
+        return Html("")
+    keeps = "lesson" if story in explored(lesson).values() else ""
+    return element("a", "Read the lesson", href=f"{FOLDER}/{lesson.page}", data_keeps=keeps)
+
+
+def _to_explorer(story: Scenario) -> Html:
+    """Return the link from the page of a lesson to the explorer."""
+    return element("a", "Open in the explorer", href=f"../index.html?mcni={story.name}", data_keeps="explorer")
+
+
+def article_html(story: Scenario, link: Html) -> Html:
+    """Return a scenario as it starts, with the controls that change it; the first is the one that is shown. `link`
+    leads to where else it is told."""
     view = View(story, story.start())
     answer = view.answer()
     narrow = replace(view, narrow=True).answer()["picture"]
     answer["picture"] += narrow  # the window's width chooses one
     main = _main(view, answer, exercises_html(story))
-    columns = (_side(view, answer, story.name), main)
+    columns = (_side(view, answer, story.name, link), main)
     chosen = "chosen" if story.name == FIRST else ""
     return element("article", element("h2", _heading(story)), *columns, id=story.name, class_=chosen)
 
@@ -116,15 +134,15 @@ def pair_html(view: View, uid: str) -> Html:
     answer = view.answer()
     heading = element("h2", f"{_heading(view.story)}: two states side by side")
     states = {"data_state": answer["state"], "data_against": answer["against"]["state"]}
-    columns = (_side(view, answer, uid), _main(view, answer))
+    columns = (_side(view, answer, uid, _to_explorer(view.story)), _main(view, answer))
     return element("article", heading, *columns, id=uid, class_="pair comparing", **states)
 
 
-def _side(view: View, answer: Shown, uid: str) -> Html:
-    """Return what stands beside the picture: the verdict, the steps, the controls."""
+def _side(view: View, answer: Shown, uid: str, link: Html) -> Html:
+    """Return what stands beside the picture: the question and a link, the verdict, the steps, the controls."""
     return element(
         "div",
-        element("p", sentence(view.story.question), class_="question"),
+        element("p", sentence(view.story.question), " ", link, class_="question"),
         filled("verdict", Html(answer["verdict"]), class_="mcni-verdict", role="status", aria_live="polite"),
         filled("compared", class_="compared"),
         stepper(len(answer["steps"]), _player(), _depth(), _everything(answer["folds"])),
@@ -225,6 +243,8 @@ def _player() -> Html:
 def _share(view: View, command: str) -> Html:
     notebook = element("a", "open in its notebook", href=print_link(view.story, view.settings), data_part="notebook")
     copy = element("button", "copy the link to this state", type="button", data_copy="link")
+    title = "Picture, steps and tables of this state as one HTML file, which works without this site"
+    save = element("button", "Save as one file", type="button", data_save="html", title=title)
     said = element("span", data_part="copied", role="status")
     terminal = joined("In a terminal: ", element("code", command, data_part="command"))
-    return element("div", copy, said, " ", notebook, element("p", terminal), class_="share")
+    return element("div", copy, " ", save, said, " ", notebook, element("p", terminal), class_="share")

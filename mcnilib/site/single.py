@@ -16,6 +16,7 @@ from mcnilib import __version__
 from mcnilib.cluster.settings import Settings
 from mcnilib.scenarios import Scenario
 from mcnilib.scenarios.link import print_link
+from mcnilib.show.explorer import parse_view
 from mcnilib.show.html.markup import Html, element, folded, joined, sentence
 from mcnilib.show.html.outcome import because_html, reasons_html
 from mcnilib.show.inquiry import Findings
@@ -27,9 +28,19 @@ from mcnilib.trace.trace import Trace
 from mcnilib.world.world import World
 
 
-def scenario_page(story: Scenario, settings: Settings, depth: str = "hops", patience: float | None = None) -> str:
-    """Return a scenario under some settings as a file. Raises: ValueError for a depth that does not exist."""
-    walk = Walkthrough(story.world(settings), story.run(settings, patience), plan_for(story, settings), depth)
+def scenario_page(
+    story: Scenario,
+    settings: Settings,
+    depth: str = "hops",
+    patience: float | None = None,
+    *,
+    step: int = 0,
+    everything: bool = False,
+) -> str:
+    """Return a scenario under some settings as a file. It opens at a step, 0 for the whole conversation; `everything`
+    as for `picture_of`. Raises: ValueError for a depth that does not exist."""
+    plan = plan_for(story, settings, everything)
+    walk = Walkthrough(story.world(settings), story.run(settings, patience), plan, depth)
     link = element("a", "open this state in its notebook", href=print_link(story, settings))
     command = joined("In a terminal: ", element("code", story.command(settings)))
     texts = settings.texts()
@@ -39,7 +50,15 @@ def scenario_page(story: Scenario, settings: Settings, depth: str = "hops", pati
         "reasons": joined(reasons_html(story, settings), folded("The settings of this state", element("ul", *given))),
         "share": joined(element("p", link), element("p", command)),
     }
-    return _file(f"{story.number}. {story.title}", walk, said)
+    return _file(f"{story.number}. {story.title}", walk, said, step)
+
+
+def page_json(text: str) -> str:
+    """Return the file of a view, `html`, and what it may be called, `name`; a view as of the explorer, of which only
+    the state that is changed is taken. Raises: as `parse_view`."""
+    view = parse_view(text)
+    html = scenario_page(view.story, view.settings, view.depth, step=view.step, everything=view.everything)
+    return json.dumps({"html": html, "name": f"{view.story.name}.html"})
 
 
 def trace_page(world: World, trace: Trace, title: str, command: str, depth: str = "hops") -> str:
@@ -52,7 +71,7 @@ def trace_page(world: World, trace: Trace, title: str, command: str, depth: str 
     )
 
 
-def _file(title: str, walk: Walkthrough, said: Mapping[str, Html]) -> str:
+def _file(title: str, walk: Walkthrough, said: Mapping[str, Html], step: int = 0) -> str:
     script = site_part("steps.js").replace("export ", "") + site_part("single.js")
     return Template(site_part("single.html")).substitute(
         title=escape(title),
@@ -60,7 +79,7 @@ def _file(title: str, walk: Walkthrough, said: Mapping[str, Html]) -> str:
         style=site_style(),
         article=walk_html({**walk.whole, **said}, len(walk.steps)),
         version=__version__,
-        steps=json.dumps(walk.packed(), ensure_ascii=False).replace("<", "\\u003c"),
+        steps=json.dumps(walk.packed() | ({"at": step} if step else {}), ensure_ascii=False).replace("<", "\\u003c"),
         script=script,
         hash=f"sha256-{base64.b64encode(hashlib.sha256(script.encode()).digest()).decode()}",
     )

@@ -10,6 +10,7 @@ import pytest
 from playwright.sync_api import Browser, Page, expect
 
 from browser.accessibility import FAULTS
+from browser.site_page import FLAGSHIP, new_tab
 from mcnilib.scenarios import scenario
 from mcnilib.show.picture.story_picture import picture_of
 from mcnilib.show.picture.svg import to_svg
@@ -83,6 +84,28 @@ def test_keys_buttons_and_slider_walk_through_each_steps_picture(browser, file):
         page.get_by_role("button", name="whole").click()
         where(page).to_have_text("21 steps")
         assert page.locator("[data-part=picture]").evaluate(SAME, drawn())
+
+
+def test_the_explorer_saves_the_state_it_shows_and_the_file_opens_alone(browser, address, axe, tmp_path):
+    path, settings = tmp_path / "saved.html", STORY.start().but(kube_proxy="1.30")
+    with new_tab(browser, address) as tab:
+        tab.open(f"?mcni={FLAGSHIP}&kube-proxy=1.30#step=9&everything=1")
+        expect(tab.part("where")).to_contain_text("step 9 of 21")
+        asked = []
+        tab.page.context.on("request", lambda request: asked.append(request.url))
+        with tab.page.expect_download() as saved:
+            tab.page.locator("article.chosen").get_by_role("button", name="Save as one file").click()
+        expect(tab.part("copied")).to_have_text(f"saved as {FLAGSHIP}.html")
+        assert saved.value.suggested_filename == f"{FLAGSHIP}.html"
+        saved.value.save_as(path)
+        assert [url for url in asked if not url.startswith("blob:")] == []
+        assert tab.errors == tab.foreign == []
+    assert path.read_text() == scenario_page(STORY, settings, step=9, everything=True)
+    with opened(browser, path.as_uri(), bypass_csp=True) as page:
+        where(page).to_contain_text("step 9 of 21")
+        expect(page.locator("svg[role=img]").first).to_contain_text("gateway")
+        page.evaluate(axe)
+        assert page.evaluate(FAULTS) == []
 
 
 def test_a_phone_sees_the_machines_one_above_the_other(browser, file):

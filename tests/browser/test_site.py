@@ -384,6 +384,28 @@ def test_what_was_typed_into_a_lesson_is_in_the_link_too(browser, address):
         assert tab.errors == []
 
 
+def test_the_lesson_and_the_explorer_lead_to_each_other_in_the_same_state(browser, address):
+    with new_tab(browser, address) as tab:
+        tab.open("?mcni=node-to-own-macvlan")
+        to_lesson = tab.page.locator("article.chosen").get_by_role("link", name="Read the lesson")
+        expect(to_lesson).to_have_attribute("href", THREE_PANELS)  # unchanged: from its beginning
+        tab.page.locator("article.chosen").get_by_role("group", name="coordinator").get_by_text(
+            "on", exact=True
+        ).click()
+        expect(to_lesson).to_have_attribute("href", f"{THREE_PANELS}?mcni=node-to-own-macvlan&coordinator=on")
+        to_lesson.click()
+        panel = tab.page.locator("#node-to-own-macvlan")
+        expect(panel.locator("[data-part=verdict]")).to_contain_text("✓ connected", timeout=30_000)
+        panel.get_by_role("button", name="step ▶").click()
+        expect(panel.locator("[data-part=where]")).to_contain_text("step 1 of")
+        panel.get_by_role("link", name="Open in the explorer").click()
+        expect(tab.part("where")).to_contain_text("step 1 of", timeout=30_000)
+        tab.check(
+            View(scenario("node-to-own-macvlan"), scenario("node-to-own-macvlan").start().but(coordinator=True), 1)
+        )
+        assert tab.errors == tab.foreign == []
+
+
 def test_without_javascript_a_lesson_can_be_read(browser, address):
     with new_tab(browser, address, java_script_enabled=False) as tab:
         tab.page.goto(address + THREE_PANELS)

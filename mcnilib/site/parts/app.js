@@ -179,8 +179,17 @@ function address({ state, ...answer }, history) {
   const print = parts => query(Object.entries(parts).filter(([, value]) => value !== undefined));
   const all = print({ ...looks, exercise, commands }), behind = all.length > LONGEST ? print(looks) : all;
   const url = `?${state}${behind && `#${behind}`}`;
+  keepState(shown.article, url);
   if (history === "start" || url === location.search + location.hash) return;
   window.history[history === "push" ? "pushState" : "replaceState"](null, "", url);
+}
+
+// Links to where else a conversation is told keep its state; a lesson is read from its beginning where nothing was changed.
+function keepState(article, url) {
+  for (const link of article.querySelectorAll("[data-keeps]")) {
+    const plain = link.dataset.keeps === "lesson" && url === `?${home(article)}`;
+    link.href = link.getAttribute("href").split(/[?#]/)[0] + (plain ? "" : url);
+  }
 }
 
 function parse(hash) {
@@ -263,6 +272,22 @@ async function copyLink(article) {
   }
 }
 
+// The state as one HTML file: the interpreter writes it, and the browser keeps it where it keeps what it loads.
+async function save(article) {
+  const said = part(article, "copied"), { step, depth, everything } = shown;
+  said.textContent = "writing the file …";
+  try {
+    const { html, name } = await ask("page", JSON.stringify(viewOf(stateOf(nameOf(article), settings(article)), { step, depth, everything })));
+    const url = URL.createObjectURL(new Blob([html], { type: "text/html" }));
+    Object.assign(document.createElement("a"), { href: url, download: name }).click();
+    setTimeout(() => URL.revokeObjectURL(url), 60_000);
+    said.textContent = `saved as ${name}`;
+  } catch (problem) {
+    said.textContent = "";
+    complain(problem.message);
+  }
+}
+
 function listen() {
   byId("scenario")?.addEventListener("change", event => {
     const article = byId(event.target.value);
@@ -285,6 +310,7 @@ function listen() {
       const button = event.target.closest("button");
       if (button?.dataset.move) move(Number(button.dataset.move));
       if (button?.dataset.copy) copyLink(article);
+      if (button?.dataset.save) save(article);
       if (button?.dataset.pin !== undefined) show({ against: button.dataset.pin && stateOf(nameOf(article), settings(article)) });
       if (button?.dataset.step) show({ step: Number(button.dataset.step) }, { history: "replace" });
     });

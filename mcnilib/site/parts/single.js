@@ -9,6 +9,7 @@ const steps = new Steps(document.querySelector(".walk"), {
     } catch { /* a frame without an address of its own */ }
   },
 });
-steps.take(JSON.parse(document.getElementById("steps").textContent), stepOf(location.hash));
+const packed = JSON.parse(document.getElementById("steps").textContent);
+steps.take(packed, location.hash ? stepOf(location.hash) : packed.at);
 addEventListener("hashchange", () => steps.show(stepOf(location.hash)));
 document.documentElement.dataset.ready = "";
