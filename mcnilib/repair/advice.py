@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 
+from mcnilib.gc_pause import gc_paused
 from mcnilib.repair.case import RepairCase
 from mcnilib.repair.repair import Command
 from mcnilib.repair.search import Remedy, RepairAttempt, attempts, nearest_values, remedies
@@ -85,6 +86,7 @@ Passing = Callable[[Iterable[RepairAttempt]], Iterable[RepairAttempt]]
 """Passes attempts on, and shows meanwhile how many there were."""
 
 
+@gc_paused()
 def advise(case: RepairCase, start: Trace, passing: Passing = iter) -> RepairReport:
     """Try what there is to try on a conversation that ends as `start`; nothing where it works."""
     if start.outcome.works:

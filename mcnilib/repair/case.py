@@ -45,6 +45,9 @@ class RepairCase(Protocol):
     def trace(self, repair: Repair, world: World) -> Trace:
         """Hold the conversation in a world, dialling as a repair says."""
 
+    def works(self, repair: Repair, world: World) -> bool:
+        """Tell whether the conversation works in a world; it need not be followed where one before saw the same."""
+
     def choices(self) -> Sequence[tuple[Repair, ...]]:
         """Return for each setting that may be changed the repairs its other values are, the nearest value first."""
 
@@ -77,10 +80,17 @@ class ScenarioCase:
 
     def trace(self, repair: Repair, world: World) -> Trace:
         """Hold the conversation in a world, dialling as a repair says."""
+        return run(world, self._flow(repair), self.story.listeners(self.settings))
+
+    def works(self, repair: Repair, world: World) -> bool:
+        """Tell whether the conversation works in a world."""
+        return OUTCOMES.outcome(world, self._flow(repair), self.story.listeners(self.settings)).works
+
+    def _flow(self, repair: Repair) -> Flow:
         flow = replace(self.story.flow(_with(self.settings, repair)), patience=PATIENCE_AFTER)
-        if repair.dial:
-            flow = replace(flow, dst=repair.dial.to, dport=repair.dial.port if flow.dport else 0)
-        return run(world, flow, self.story.listeners(self.settings))
+        if not repair.dial:
+            return flow
+        return replace(flow, dst=repair.dial.to, dport=repair.dial.port if flow.dport else 0)
 
     def choices(self) -> Sequence[tuple[Repair, ...]]:
         """Return the settings of the scenario, but for those that choose the conversation."""

@@ -25,7 +25,8 @@ _BEHIND = 4
 
 @dataclass(frozen=True)
 class RepairAttempt:
-    """A change that was tried, and the conversation after it; None where it cannot be carried out."""
+    """A change that was tried, and the conversation after it; None where it cannot be carried out, or was not followed
+    because one before saw the same and failed."""
 
     repair: Repair
     trace: Trace | None
@@ -106,7 +107,8 @@ def _attempt(case: RepairCase, values: Sequence[Repair], known: list[set[tuple[s
     repair = sum(values[1:], values[0])
     if any(set(repair.settings) >= less for less in known):
         return None
-    attempt = _tried(case, repair)
+    world = case.after(repair)
+    attempt = RepairAttempt(repair, case.trace(repair, world) if case.works(repair, world) else None)
     known += [set(repair.settings)] if attempt.works else []
     return attempt
 

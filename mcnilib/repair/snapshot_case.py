@@ -38,6 +38,10 @@ class SnapshotCase:
         flow = replace(self.flow, netns=self._client)
         return self._held(world, replace(flow, dst=repair.dial.to) if repair.dial else flow)
 
+    def works(self, repair: Repair, world: World) -> bool:
+        """Tell whether the conversation works in a world."""
+        return self.trace(repair, world).outcome.works
+
     @property
     def _client(self) -> str:
         return self.snapshot.namespace(self.flow.netns)
