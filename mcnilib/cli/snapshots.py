@@ -8,7 +8,7 @@ import shlex
 from dataclasses import replace
 from typing import Any
 
-from mcnilib.cli import page, pcap
+from mcnilib.cli import fix, page, pcap
 from mcnilib.cli.common import (
     TRACE_JSON,
     add_settings,
@@ -37,6 +37,7 @@ from mcnilib.snapshots.folder import read_stream, script, write_folder
 from mcnilib.snapshots.merge import read_segment
 from mcnilib.snapshots.question import read_listeners
 from mcnilib.snapshots.snapshot import Snapshot, open_snapshot, read_files
+from mcnilib.trace.flow import Flow, Listener
 from mcnilib.trace.trace import Depth, Trace
 
 EXAMPLES = """examples:
@@ -47,6 +48,7 @@ EXAMPLES = """examples:
   mcni trace here --from mac1 --to tcp:10.233.101.2:80 --pcap captures
   mcni trace here --from mac1 --to tcp:10.233.101.2:80 --page lost.html
   mcni trace here --from mac1 --to tcp:10.233.101.2:80 --try "node1: iptables -D KUBE-FORWARD 1"
+  mcni trace here --from mac1 --to tcp:10.233.101.2:80 --fix      # what would help, and what would it break
 
   mcni collect --script > collect.sh              # run it on each node, as root: sh collect.sh > node1.txt
   mcni trace node1.txt node2.txt --segment lan=node1/eth0,node2/eth0 --from 10.244.1.5 --to tcp:10.244.2.7:80
@@ -95,8 +97,12 @@ def _add_trace(verbs: Any) -> None:
     trace.add_argument("--patience", type=seconds, default=5.0, metavar="SECONDS", help="how long the client waits")
     trace.refuse("--listen", "for ICMP, which no server answers", lambda parsed: parsed.to.lower().startswith("icmp"))
     add_try(trace)
+    said = "say what would make the conversation work, with the commands, and what each would break"
+    trace.add_argument("--fix", action="store_true", help=said)
     add_table(trace)
     _add_files(trace)
+    for name in ("--table", "--picture", "--pcap", "--page"):
+        trace.refuse(name, "beside --fix, which prints what would help", lambda parsed: parsed.fix)
 
 
 def _add_files(trace: Parser) -> None:
@@ -141,6 +147,8 @@ def trace_snapshot(arguments: argparse.Namespace) -> int:
         snapshot = open_snapshot(*arguments.snapshot, segments=map(read_segment, arguments.segment))
     flow = snapshot.flow(arguments.netns, arguments.to, arguments.source, arguments.patience)
     found = replace(snapshot, world=after_commands(snapshot.world, arguments.tried))
+    if arguments.fix:
+        return _fix(arguments, found, flow, listeners)
     with shown(_going_on("following the packets through", *arguments.snapshot)):
         before = snapshot.trace(flow, listeners) if arguments.tried else None
         trace = found.trace(flow, listeners)
@@ -153,6 +161,15 @@ def trace_snapshot(arguments: argparse.Namespace) -> int:
         print(*_told(before, trace, arguments), sep="\n")
     _write_files(arguments, found, trace)
     return status_of(trace)
+
+
+def _fix(arguments: argparse.Namespace, snapshot: Snapshot, flow: Flow, listeners: tuple[Listener, ...]) -> int:
+    """Print what would make the conversation work."""
+    from mcnilib.repair.snapshot_case import SnapshotCase
+
+    report = fix.searched(SnapshotCase(snapshot, flow, listeners), snapshot.trace(flow, listeners))
+    head = {"snapshot": snapshot.name, "from": arguments.netns, "to": arguments.to}
+    return fix.print_report(report, arguments.json, **head)
 
 
 def _write_files(arguments: argparse.Namespace, snapshot: Snapshot, trace: Trace) -> None:

@@ -53,7 +53,8 @@ class Advice:
         repair = self.remedy.repair
         told = dict.fromkeys(kind.note for kind in repair.kinds if kind.note)
         back = f"{repair.undone_by} wrote the line and will write it again" if repair.undone_by else ""
-        return (*((back,) if back else ()), *told)
+        gone = "it is gone when the pod is created anew" if repair.passing else ""
+        return (*filter(None, (back, gone)), *told)
 
 
 def _some(names: Sequence[str], most: int = 3) -> str:

@@ -11,6 +11,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import replace
 
+from mcnilib.linux.device.base import DeviceRole
 from mcnilib.linux.netfilter.conntrack import ConnState
 from mcnilib.linux.netfilter.iptables.rule import Chain, ChainRule
 from mcnilib.linux.netns import Netns
@@ -31,17 +32,22 @@ def fresh(world: World) -> World:
 
 def standard_repairs(world: World, trace: Trace) -> list[Repair]:
     """Return what may be tried after a conversation in a world that is `fresh` otherwise: each once."""
-    made = (*at_the_end(world, trace), *_along(world, trace))
-    return list(dict.fromkeys(made))
+    return list(dict.fromkeys((*at_the_end(world, trace), *(_marked(world, each) for each in _along(world, trace)))))
+
+
+def _marked(world: World, repair: Repair) -> Repair:
+    """Mark what is typed in a container's namespace: one without a NIC of its own."""
+    spaces = (world[command.netns] for command in repair.commands)
+    own = (any(link.kind.role is DeviceRole.NIC for link in netns.links) for netns in spaces)
+    return replace(repair, passing=not all(own))
 
 
 def at_the_end(world: World, trace: Trace) -> Iterator[Repair]:
     """Yield what may be tried where packets end: at the rule, the sysctls asked there, and the tracking."""
     for journey in ends(trace):
         step = journey.last
-        yield from _rules(step)
-        yield from _sysctls(world[step.netns], journey.visits[-1].iif)
-        yield from _untracked(journey)
+        found = (*_rules(step), *_sysctls(world[step.netns], journey.visits[-1].iif), *_untracked(journey))
+        yield from (_marked(world, repair) for repair in found)
 
 
 def ends(trace: Trace) -> list[Journey]:

@@ -15,7 +15,7 @@ from mcnilib.cluster.spec import CLUSTER
 from mcnilib.repair.howto import how_to, in_words
 from mcnilib.repair.repair import Command, Dial, Repair, RepairKind, carried_out
 from mcnilib.scenarios.conclusion import conclude, name_of
-from mcnilib.scenarios.scenario import OUTCOMES, DialTarget, Scenario, to_service
+from mcnilib.scenarios.scenario import OUTCOMES, DialTarget, Scenario, to_node, to_service
 from mcnilib.trace.flow import Flow
 from mcnilib.trace.run import run
 from mcnilib.trace.trace import Trace
@@ -150,13 +150,20 @@ class ScenarioCase:
         yield from ((name_of(cell), cell.story, cell.settings) for cell in cells if cell.story)
 
     def _between(self) -> Iterator[tuple[str, Scenario, Settings]]:
-        """Yield what the two ends may say to each other: each to the other, and to a service in front of it."""
+        """Yield what the two ends may say to each other and to the nodes: each way, and to a service in front of it."""
         way = self.story.way(self.settings)
         for client, server in ((way.client, way.server), (way.server, way.client)):
             if server in _pods():
-                yield f"{client} to {server}", self._told(DialTarget(client, server)), self.settings
+                yield self._to_pod(client, server)
                 to_it = self._told(to_service(client, server))
                 yield f"{client} to a service in front of {server}", to_it, self.settings.but(endpoint=server)
+        for node in (node.name for node in CLUSTER.nodes):
+            for end in sorted({way.client, way.server} & _pods()):
+                yield f"{end} to {node}", self._told(to_node(end, node)), self.settings
+                yield self._to_pod(node, end)
+
+    def _to_pod(self, client: str, pod: str) -> tuple[str, Scenario, Settings]:
+        return f"{client} to {pod}", self._told(DialTarget(client, pod)), self.settings
 
     def _told(self, way: DialTarget) -> Scenario:
         return replace(self.story, way=lambda settings: way)

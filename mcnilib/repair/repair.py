@@ -33,6 +33,10 @@ class RepairKind(Enum):
         self.said, self.cost, self.note = said, cost, note
 
 
+_OF_CONTAINER = 2
+"""What it costs more that a command has to be typed again for each new container."""
+
+
 @dataclass(frozen=True, slots=True)
 class Command:
     """A command as it is typed, and the namespace it is typed in."""
@@ -56,13 +60,15 @@ class Dial:
 @dataclass(frozen=True, slots=True)
 class Repair:
     """One change, or several that are needed together. Setting -> value by attribute; `undone_by` is the program that
-    takes a command back, because the line it deletes is its own."""
+    takes a command back, because the line it deletes is its own; `passing`: a command is typed in a container, and gone
+    with it."""
 
     kinds: tuple[RepairKind, ...]
     commands: tuple[Command, ...] = ()
     settings: tuple[tuple[str, object], ...] = ()
     dial: Dial | None = None
     undone_by: str = ""
+    passing: bool = False
 
     @property
     def changes(self) -> int:
@@ -72,7 +78,7 @@ class Repair:
     @property
     def cost(self) -> tuple[int, int]:
         """What it costs, cheapest first: all changes by their kinds, then how many there are."""
-        return sum(kind.cost for kind in self.kinds), self.changes
+        return sum(kind.cost for kind in self.kinds) + _OF_CONTAINER * self.passing, self.changes
 
     @property
     def said(self) -> str:
@@ -87,6 +93,7 @@ class Repair:
             tuple((dict(self.settings) | dict(other.settings)).items()),
             self.dial or other.dial,
             self.undone_by or other.undone_by,
+            self.passing or other.passing,
         )
 
 

@@ -48,9 +48,10 @@ class Remedy:
     held: int = 0
 
     @property
-    def rank(self) -> tuple[int, bool, tuple[int, int], int]:
-        """The order in which to prefer: what breaks least, what lasts, what costs least, what mends most."""
-        return len(self.breaks), bool(self.repair.undone_by), self.repair.cost, -len(self.mends)
+    def rank(self) -> tuple[int, bool, tuple[int, int], int, int]:
+        """The order in which to prefer: what breaks least, lasts, costs least, mends most, takes the fewest hops."""
+        hops = sum(len(journey.hops()) for journey in self.trace.journeys)
+        return len(self.breaks), bool(self.repair.undone_by), self.repair.cost, -len(self.mends), hops
 
 
 def remedies(case: RepairCase, helping: Iterable[RepairAttempt]) -> Iterator[Remedy]:
