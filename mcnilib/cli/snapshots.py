@@ -73,7 +73,7 @@ def add_verbs(verbs: Any) -> None:
     _add_collect(verbs)
 
 
-def _add_trace(verbs: Any) -> None:
+def _add_trace(verbs: Any) -> None:  # long because there is much to ask
     trace = add_verb(verbs, "trace", "run one conversation through a snapshot", trace_snapshot, EXAMPLES, TRACE_JSON)
     where = "folder, archive (.tar.gz, .zip) or output of the script (docs/snapshot.md); - reads stdin"
     trace.add_argument("snapshot", nargs="+", help=where)
@@ -97,10 +97,10 @@ def _add_trace(verbs: Any) -> None:
     trace.add_argument("--patience", type=seconds, default=5.0, metavar="SECONDS", help="how long the client waits")
     trace.refuse("--listen", "for ICMP, which no server answers", lambda parsed: parsed.to.lower().startswith("icmp"))
     add_try(trace)
-    said = "say what would make the conversation work, with the commands, and what each would break"
-    trace.add_argument("--fix", action="store_true", help=said)
     add_table(trace)
     _add_files(trace)
+    said = "say what would make the conversation work, with the commands, and what each would break"
+    trace.add_argument("--fix", action="store_true", help=said)
     for name in ("--table", "--picture", "--pcap", "--page"):
         trace.refuse(name, "beside --fix, which prints what would help", lambda parsed: parsed.fix)
 
