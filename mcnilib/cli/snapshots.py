@@ -48,7 +48,7 @@ EXAMPLES = """examples:
   mcni trace here --from mac1 --to tcp:10.233.101.2:80 --pcap captures
   mcni trace here --from mac1 --to tcp:10.233.101.2:80 --page lost.html
   mcni trace here --from mac1 --to tcp:10.233.101.2:80 --try "node1: iptables -D KUBE-FORWARD 1"
-  mcni trace here --from mac1 --to tcp:10.233.101.2:80 --fix      # what would help, and what would it break
+  mcni trace here --from mac1 --to tcp:10.233.101.2:80 --fix
 
   mcni collect --script > collect.sh              # run it on each node, as root: sh collect.sh > node1.txt
   mcni trace node1.txt node2.txt --segment lan=node1/eth0,node2/eth0 --from 10.244.1.5 --to tcp:10.244.2.7:80
