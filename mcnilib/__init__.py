@@ -32,6 +32,7 @@ _HOMES = {
     "listing": "mcnilib.world.listing",
     "explore": "mcnilib.notebook",
     "play": "mcnilib.notebook",
+    "step_picture": "mcnilib.notebook",
     "side_by_side": "mcnilib.notebook",
     "conclusion": "mcnilib.notebook",
     "cluster_map": "mcnilib.notebook",

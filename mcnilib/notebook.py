@@ -16,7 +16,7 @@ from mcnilib.scenarios.scenario import Scenario
 from mcnilib.show.picture.map import Map
 from mcnilib.show.widgets.conclusion import ConclusionPanel
 from mcnilib.show.widgets.panel import Panel
-from mcnilib.show.widgets.player import Player
+from mcnilib.show.widgets.player import Player, StepPicture
 from mcnilib.show.widgets.side_by_side import SideBySide
 from mcnilib.show.widgets.snapshot_panel import SnapshotPanel
 from mcnilib.show.widgets.state_browser import StateBrowser
@@ -45,6 +45,15 @@ def play(story: Scenario, scale: float = 1.0, **start: object) -> Player:
     Raises: SettingError for a setting or value that does not exist, naming the nearest one.
     """
     return Player(story, story.start().but(**start), scale)
+
+
+def step_picture(story: Scenario, packet: int, netns: str, what: str, **start: object) -> StepPicture:
+    """Return the picture of one step: the first of a packet in `netns` whose place or action contains `what`.
+
+    Packets are counted from 1; `what` is for instance `route`, `device`, `DNAT` or `INVALID`; `start` changes settings.
+    Raises: SettingError for a setting or value that does not exist; when shown, PictureError for a step there is not.
+    """
+    return StepPicture(story, story.start().but(**start), packet, netns, what)
 
 
 def ask(

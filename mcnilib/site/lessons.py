@@ -212,17 +212,17 @@ def lesson_html(lesson: Lesson, articles: Mapping[str, Html]) -> Html:
         elif cell["id"] in tasks:
             parts.append(exercise_html(tasks[cell["id"]]))
         elif cell["id"] in films:
-            parts.append(joined(_code(cell), _player(films[cell["id"]])))
+            parts.append(joined(_code(cell), _player(films[cell["id"]], f"played-{cell['id']}")))
         else:
             shown = alive.get(cell["id"]) or joined(*_outputs(cell))
             parts.append(joined(_code(cell), shown, _elsewhere(cell)))
     return joined(*parts)
 
 
-def _player(story: Scenario) -> Html:
+def _player(story: Scenario, uid: str) -> Html:
     """Return a scenario as it starts, playing by itself; without scripts it is the picture."""
     settings = story.start()
-    walk = Walkthrough(story.world(settings), story.run(settings), plan_for(story, settings), uid="played")
+    walk = Walkthrough(story.world(settings), story.run(settings), plan_for(story, settings), uid=uid)
     steps = json.dumps(walk.packed(walk.deciding), ensure_ascii=False).replace("<", "\\u003c")
     data = Html(f'<script type="application/json">{steps}</script>')
     player = walk.player_html().removesuffix("</div>")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from mcnilib.notebook import play
+from mcnilib.notebook import play, step_picture
 from mcnilib.scenarios import all_scenarios, scenario
 from mcnilib.show.picture.story_picture import plan_for
 from mcnilib.show.walkthrough import Walkthrough
@@ -44,3 +44,11 @@ def test_without_a_kernel_it_is_a_picture_with_words():
 def test_settings_may_be_changed_to_begin_with():
     data, _ = play(scenario("7"), workaround="host route back")._repr_mimebundle_()
     assert data["text/plain"].startswith("connected")
+
+
+def test_one_step_is_a_picture_with_what_was_decided_and_one_that_is_not_there_is_said():
+    data, _ = step_picture(scenario("7"), 3, "node1", "INVALID")._repr_mimebundle_()
+    assert data["image/png"].startswith(b"\x89PNG")
+    assert data["text/plain"].startswith("packet 3 (ACK)\nnode1 conntrack PREROUTING: INVALID")
+    missing = step_picture(scenario("7"), 3, "node2", "INVALID")._repr_mimebundle_()
+    assert "packet 3 of macvlan-to-calico-across-nodes has no step 'INVALID' on node2" in missing[0]["text/plain"]

@@ -55,7 +55,8 @@ export function mount(root, { pieces, steps }) {
   still.addEventListener("change", () => still.matches && stop());
   controls.hidden = false;
   show(0);
-  if (!still.matches) new IntersectionObserver(([seen], watch) => {
+  const first = document.querySelector(".mcni-player") === root; // one thing that moves is enough
+  if (first && !still.matches) new IntersectionObserver(([seen], watch) => {
     if (seen.isIntersecting) { watch.disconnect(); play(); }
   }, { threshold: 0.5 }).observe(picture);
 }

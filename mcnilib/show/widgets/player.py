@@ -1,12 +1,14 @@
 """A conversation that plays by itself, up to the step that decides it; without a kernel it is its picture and words.
 
-Nothing can be changed here: it is for the first look. It pauses, steps, and stays still for readers who asked their
-system for less motion.
+Also the picture of one step, for a page that explains one thing. Nothing can be changed here: it is for the first look.
+A player pauses, steps, and stays still for readers who asked their system for less motion; of several on a page only
+the first plays by itself.
 Source: https://www.w3.org/TR/WCAG22/#pause-stop-hide, and #animation-from-interactions.
 """
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -16,12 +18,12 @@ import traitlets
 from mcnilib.cluster.settings import Settings
 from mcnilib.scenarios.scenario import Scenario
 from mcnilib.show.html.markup import Bundle, static_fallback
-from mcnilib.show.picture.files import png_data
+from mcnilib.show.picture.files import PictureError, png_data
 from mcnilib.show.picture.story_picture import picture_of, plan_for
 from mcnilib.show.walkthrough import Walkthrough
 from mcnilib.show.widgets.frame import PanelFrame
 from mcnilib.show.widgets.trace_view import NUMBERS
-from mcnilib.trace.explain import because, verdict
+from mcnilib.trace.explain import because, journey_name, place_name, tell_step, verdict
 
 
 class PlayedSteps(anywidget.AnyWidget):
@@ -50,3 +52,36 @@ class Player(PanelFrame):
             lambda: [verdict(trace), *because(trace)],
             lambda: png_data(picture_of(self.story, self.settings)),
         )
+
+
+@dataclass(frozen=True)
+class StepPicture:
+    """One step of a conversation as a picture, and the same in words.
+
+    It is the first step of a packet in a namespace whose place or action contains `what`, such as `device` or `DNAT`.
+    """
+
+    story: Scenario
+    settings: Settings
+    packet: int
+    netns: str
+    what: str
+
+    @property
+    def at(self) -> tuple[int, int]:
+        """The number of the packet and the index of the step. Raises: PictureError when there is no such step."""
+        for journey in self.story.run(self.settings).journeys:
+            for index, step in enumerate(journey.steps):
+                found = step.netns == self.netns and self.what in f"{place_name(step)}: {step.action}"
+                if journey.number == self.packet and found:
+                    return journey.number, index
+        raise PictureError(f"packet {self.packet} of {self.story.name} has no step {self.what!r} on {self.netns}")
+
+    def lines(self) -> list[str]:
+        """Tell the step: the packet, then what was decided."""
+        number, index = self.at
+        journey = next(one for one in self.story.run(self.settings).journeys if one.number == number)
+        return [journey_name(journey), tell_step(journey.steps[index])]
+
+    def _repr_mimebundle_(self, **kwargs: Any) -> Bundle:
+        return static_fallback(None, self.lines, lambda: png_data(picture_of(self.story, self.settings, self.at)))
