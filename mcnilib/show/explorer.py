@@ -81,6 +81,7 @@ class View:
             "depth": self.depth,
             "step": min(self.step, len(self.steps)),
             "steps": [*map(str, self.steps)],
+            "places": [(row.journey, row.index) for row in self.steps],
             "verdict": verdict_lines(self.trace),
             "reasons": reasons_html(self.story, self.settings),
             "picture": self._picture(self._highlights[1], "-b" if self.beside else ""),

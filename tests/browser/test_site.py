@@ -6,6 +6,7 @@ import gzip
 import io
 import json
 import random
+import re
 import time
 import zipfile
 from collections.abc import Iterator
@@ -84,7 +85,9 @@ def test_the_time_axis_has_every_packet_at_its_time_and_leads_to_its_steps(site)
     expect(site.part("where")).to_contain_text("step 17 of 21: 9 data (retransmit of 4)")
     expect(marks.nth(8)).to_have_attribute("aria-current", "step")
     site.page.keyboard.press("ArrowLeft")
-    expect(site.part("where")).to_contain_text("step 15 of 21: 8 ACK")
+    expect(site.part("where")).to_contain_text(
+        "step 16 of 21: 8 ACK, node1: filter KUBE-FORWARD: dropped"
+    )  # a lost one to its loss
     expect(marks.nth(7)).to_be_focused()
     site.page.keyboard.press("Home")
     expect(site.part("where")).to_contain_text("step 1 of 21: 1 SYN")
@@ -165,13 +168,46 @@ def test_the_switch_shows_what_other_settings_use_with_each_toggle_and_in_the_li
     site.page.keyboard.press("ArrowRight")
     expect(site.part("where")).to_contain_text("step 1 of 21")
     chosen.get_by_label("kube-proxy version").select_option("1.30")
-    view = View(story, story.start().but(kube_proxy="1.30"), everything=True)
+    view = View(story, story.start().but(kube_proxy="1.30"), 1, everything=True)
     site.check(view)
     site.open(site.page.url.removeprefix(site.address))  # the link alone leads here
     site.check(view)
     expect(switch).to_be_checked()
     site.page.get_by_role("combobox", name="Conversation").select_option("macvlan-to-calico-across-subnets")
     expect(chosen.get_by_role("checkbox", name=EVERYTHING)).to_be_disabled()  # nothing is left out there
+
+
+def test_a_change_stays_at_the_packet_that_is_looked_at(site):
+    site.follow(f"?mcni={FLAGSHIP}#step=9")
+    expect(site.part("where")).to_contain_text("step 9 of 21: 3 ACK, node1: filter KUBE-FORWARD: dropped")
+    site.part("depth").select_option("decisions")
+    expect(site.part("where")).to_contain_text(
+        re.compile(r"step \d+ of \d\d\d?: 3 ACK, node1: filter KUBE-FORWARD: dropped")
+    )
+    site.page.locator("article.chosen").get_by_label("kube-proxy version").select_option("1.30")
+    expect(site.part("compared")).to_contain_text("Changed: kube-proxy version")
+    expect(site.part("where")).to_contain_text(": 3 ACK, node1: filter KUBE-FORWARD: dropped")
+    site.part("depth").select_option("outcome")
+    expect(site.part("where")).to_contain_text(": 3 ACK, node1: filter KUBE-FORWARD: dropped")
+    site.page.locator("article.chosen").get_by_role("group", name="protocol").get_by_text("ICMP", exact=True).click()
+    expect(site.part("where")).not_to_contain_text("3 ACK")
+
+
+def test_the_arrow_keys_walk_from_the_picture_too_where_there_is_nothing_to_scroll(site):
+    site.follow(f"?mcni={FLAGSHIP}#step=3")
+    expect(site.part("where")).to_contain_text("step 3 of 21")
+    site.part("picture").focus()
+    site.page.keyboard.press("ArrowRight")
+    expect(site.part("where")).to_contain_text("step 4 of 21")
+
+
+def test_a_link_begins_at_the_top_with_its_settings_and_says_that_it_is_worked_out(browser, address):
+    with new_tab(browser, address) as tab:
+        tab.page.route("**/library.zip.bin", lambda route: None)  # the interpreter is never there
+        tab.page.goto(f"{address}?mcni=nodeport-to-macvlan&endpoint=mac4#nodeport-to-macvlan")
+        expect(tab.part("compared")).to_have_text("Working out what this link shows …")
+        assert tab.page.evaluate("scrollY") == 0
+        assert tab.page.locator("article.chosen [name=endpoint]:checked").input_value() == "mac4"
 
 
 def test_another_conversation_is_chosen_in_the_list(site):

@@ -108,7 +108,7 @@ DARK = {
     "cable": "#7F8B98",
     "cable-faint": "#3A434D",
     "tunnel-inside": "#3B3320",
-    "trail": "#7A6E00",
+    "trail": "#F0E442",
     "request": "#5FB8F0",
     "request-text": "#10141A",
     "reply": "#F0B030",

@@ -1,5 +1,5 @@
 // The explorer: which view is shown, and how it gets onto the screen. What it shows, the interpreter says.
-import { listenToAxis, setMarks, stop } from "./axis.js";
+import { goal, listenToAxis, setMarks, stop } from "./axis.js";
 import { ask, complain, start } from "./engine.js";
 import { hasExercise, retry, triedIn } from "./exercises.js";
 import { lookInto, machineOf } from "./machines.js";
@@ -53,24 +53,42 @@ const stateOf = (name, values) => query([["mcni", name], ...Object.entries(value
 
 // Questions and answers
 
-function show(change = {}, { history = "push", plays = false } = {}) {
+// `stays`: at the packet that is looked at, where there is one in what comes.
+function show(change = {}, { history = "push", plays = false, stays = false } = {}) {
   if (!plays) stop();
   wrong = "";
-  shown = { ...shown, ...change };
+  const at = stays && shown.place;
+  shown = { ...shown, ...stays ? { step: 0 } : { place: undefined }, ...change };
   const { article } = shown;
   const view = viewOf(stateOf(nameOf(article), settings(article)), shown);
-  return showView(view, answers.get(keyOf(nameOf(article), settings(article), shown)), history);
+  return showView(view, answers.get(keyOf(nameOf(article), settings(article), shown)), history, at);
 }
 
-async function showView(view, known, history) {
+async function ofView(view) {
+  const answer = answered(view) ?? await ask("view", JSON.stringify(view));
+  remember(answer);
+  return answer;
+}
+
+// The step of a packet in another run: as far as it was followed, else its first.
+function stepOf({ places }, [packet, index]) {
+  const last = places.findLastIndex(([number, at]) => number === packet && at <= index);
+  return 1 + (last < 0 ? places.findIndex(([number]) => number === packet) : last);
+}
+
+async function showView(view, known, history, at) {
   const number = ++asked, { article } = shown;
   const late = setTimeout(() => { if (!known && history !== "start") busy(article, true); }, PATIENCE);
   try {
-    const answer = known ?? await ask("view", JSON.stringify(view));
-    remember(answer);
+    let answer = known ?? await ofView(view);
+    const step = at && number === asked ? stepOf(answer, at) : 0;
+    if (step) answer = await ofView({ ...view, step });
     if (number === asked) paint(nameOf(article) === answer.name ? article : byId(answer.name), answer, history);
   } catch (problem) {
-    if (number === asked) complain(`${problem.message} ${wrong}`);
+    if (number === asked) {
+      complain(`${problem.message} ${wrong}`);
+      if (!painted) part(article, "compared").replaceChildren();
+    }
   }
   clearTimeout(late);
   busy(article, false);
@@ -82,7 +100,7 @@ async function lookAhead(view, number) {
   if (number !== asked) return;
   for (const near of await ask("likely", JSON.stringify(view)).catch(() => [])) {
     if (number !== asked) return;
-    if (!answered(JSON.parse(near))) await ask("view", near).then(remember, () => {});
+    await ofView(JSON.parse(near)).catch(() => {});
   }
 }
 
@@ -112,7 +130,7 @@ function paint(article, answer, history) {
   setMarks(part(article, "times"), answer.step);
   setComparison(article, answer.against);
   setEverything(article, answer);
-  shown = { ...shown, article, step: answer.step, depth: answer.depth, against: pinned(answer), everything: answer.everything };
+  shown = { ...shown, article, place: answer.places[answer.step - 1], step: answer.step, depth: answer.depth, against: pinned(answer), everything: answer.everything };
   painted = answer;
   lookInto(article, shown.machine);
   article.dispatchEvent(new CustomEvent("mcni-view", { bubbles: true, detail: answer }));
@@ -218,13 +236,28 @@ function follow(opening = false) {
   if (!known) faults.push(`This conversation has no exercise “${exercise}”.`);
   wrong = faults.join(" ");
   select(article);
+  if (opening && named && byId("scenario")) toTop();
   shown = { article, step, depth, against: !state && article.matches(".pair") ? article.dataset.against : against, everything, machine, ...known && { exercise, commands } };
   const untouched = !state && !location.hash.includes("=");
   if (untouched) painted ??= asShown(article);
   else if (!byId("scenario")) article.scrollIntoView();
   const view = viewOf(state || home(article), shown);
+  if (!untouched && !painted) announce(article, new URLSearchParams(search));
   showView(view, answered(view), untouched ? "start" : "replace");
   retry(article, shown, opening);
+}
+
+// A link leads to a conversation, not past the head of the page.
+function toTop() {
+  history.replaceState(null, "", location.pathname + location.search);
+  scrollTo(0, 0);
+}
+
+// Until the interpreter is there: the settings of the link, and that the rest is on its way.
+function announce(article, values) {
+  for (const [name, value] of values) if (form(article).elements[name]) form(article).elements[name].value = value;
+  part(article, "compared").textContent = "Working out what this link shows …";
+  busy(article, true);
 }
 
 function asShown(article) {
@@ -296,15 +329,15 @@ function listen() {
   });
   for (const article of document.querySelectorAll("article")) {
     for (const kind of ["focusin", "click", "change"]) article.addEventListener(kind, () => turnTo(article), true);
-    form(article).addEventListener("change", () => show({ step: 0 }));
+    form(article).addEventListener("change", () => show({}, { stays: true }));
     form(article).addEventListener("submit", event => event.preventDefault());
-    form(article).addEventListener("reset", () => setTimeout(() => { if (shown.article === article) show({ step: 0 }); }));
+    form(article).addEventListener("reset", () => setTimeout(() => { if (shown.article === article) show({}, { stays: true }); }));
     listenToAxis(article, {
       last: () => Number(part(article, "at").max), step: () => shown.step,
       show: (step, plays) => show({ step }, { history: "replace", plays }),
     });
     part(article, "at").addEventListener("input", event => show({ step: Number(event.target.value) }, { history: "replace" }));
-    part(article, "depth").addEventListener("change", event => show({ step: 0, depth: event.target.value }));
+    part(article, "depth").addEventListener("change", event => show({ depth: event.target.value }, { stays: true }));
     part(article, "everything").addEventListener("change", event => show({ everything: event.target.checked }));
     article.addEventListener("click", event => {
       const button = event.target.closest("button");
@@ -312,7 +345,7 @@ function listen() {
       if (button?.dataset.copy) copyLink(article);
       if (button?.dataset.save) save(article);
       if (button?.dataset.pin !== undefined) show({ against: button.dataset.pin && stateOf(nameOf(article), settings(article)) });
-      if (button?.dataset.step) show({ step: Number(button.dataset.step) }, { history: "replace" });
+      if (button?.dataset.step) show({ step: goal(button) }, { history: "replace" });
     });
   }
   document.addEventListener("mcni-look", ({ target, detail }) => look(target.closest("article") ?? shown.article, detail));

@@ -5,6 +5,8 @@ const DWELL = 900;  // milliseconds a step is shown, at speed 1
 const still = matchMedia("(prefers-reduced-motion: reduce)");
 const part = (article, name) => article.querySelector(`[data-part="${name}"]`);
 const marksOf = axis => [...axis.querySelectorAll("button[data-step]")];
+// Where a mark leads: to the first step of its packet, of a lost one to the loss.
+export const goal = mark => Number(mark.classList.contains("lost") ? mark.dataset.last : mark.dataset.step);
 const isAt = (mark, step) => step >= Number(mark.dataset.step) && step <= Number(mark.dataset.last);
 const pause = milliseconds => new Promise(done => setTimeout(done, milliseconds));
 
@@ -35,7 +37,8 @@ export function listenToAxis(article, walk) {
 }
 
 function label(button) {
-  button.textContent = still.matches ? "packet ▶" : playing ? "⏸ pause" : "▶ play";
+  button.textContent = still.matches ? "packet ▶" : playing ? "pause" : "▶ play";
+  button.classList.toggle("playing", Boolean(playing));
 }
 
 async function onKey(event, axis, walk) {
@@ -45,7 +48,7 @@ async function onKey(event, axis, walk) {
   event.preventDefault();
   if (!marks[to]) return;
   marks[to].focus();
-  walk.show(Number(marks[to].dataset.step));
+  walk.show(goal(marks[to]));
 }
 
 function nextPacket(axis, walk) {

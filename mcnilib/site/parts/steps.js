@@ -17,7 +17,9 @@ export function setStepper(root, step, last, says) {
 // Returns the steps an arrow key goes on, 1 or -1; nothing for other keys, and where an arrow has another meaning.
 export function arrow(event) {
   if (event.ctrlKey || event.altKey || event.metaKey || event.shiftKey) return undefined;
-  if (event.target.closest?.("input:not([type=checkbox]), select, textarea, .picture, .table, .times")) return undefined;
+  if (event.target.closest?.("input:not([type=checkbox]), select, textarea, .times")) return undefined;
+  const frame = event.target.closest?.(".picture, .table");
+  if (frame && frame.scrollWidth > frame.clientWidth) return undefined;  // there an arrow scrolls
   return { ArrowLeft: -1, ArrowRight: 1 }[event.key];
 }
 
