@@ -116,6 +116,13 @@ def watched(tell: Callable[[float], None] | None) -> Iterator[None]:
         _watched.reset(token)
 
 
+def tell_share(share: float) -> None:
+    """Tell whoever watches how far the work is, from 0 to 1."""
+    tell = _watched.get()
+    if tell:
+        tell(share)
+
+
 def passing(items: Sequence[Item]) -> Iterable[Item]:
     """Return the items of a long list; whoever watches hears how far it is."""
     tell = _watched.get()

@@ -30,11 +30,16 @@ class Advice:
         if self.settings:
             return f"set {', '.join(self.settings)}"
         if not dial:
-            machines = dict.fromkeys(command.netns for command in self.commands)
-            return f"{self.remedy.repair.said} on {' and '.join(machines)}"
+            return self.remedy.repair.said
         port = f":{dial.port}" if dial.port else ""
         behind = f", a service in front of {dial.endpoint}" if dial.endpoint else ""
         return f"dial {dial.to}{port}{behind}"
+
+    @property
+    def applies(self) -> bool:
+        """Whether it can be applied by setting settings alone."""
+        repair = self.remedy.repair
+        return bool(repair.settings) and not repair.commands and not repair.dial
 
     @property
     def effect(self) -> str:

@@ -14,19 +14,23 @@ from mcnilib.world.world import World
 class RepairKind(Enum):
     """What sort of change it is: what it is called, what it costs to live with, from 1 (little) up, and what to know.
 
-    Source: sysctl(8), ip-route(8), iptables-extensions(8); `Felix puts its jump first` in Calico's chainInsertMode.
+    `{}` stands for the machine. Source: sysctl(8), ip-route(8), iptables-extensions(8).
     """
 
-    SYSCTL = "set a sysctl", 2, "it is lost at the next boot unless a file in /etc/sysctl.d holds it"
-    ROUTE = "add a route", 2, "it is lost at the next boot, and goes stale when the pod gets another address or node"
-    LOOKUP = "add a rule of policy routing", 2, "it is lost at the next boot"
-    DIAL = "dial another address", 3, "the client must be told"
-    MASQUERADE = "masquerade the client", 3, "the server no longer sees the client's own address"
-    ACCEPT = "accept the packets before the rule is asked", 3, "no later rule of the chain sees them, no policy either"
-    SETTING = "change the cluster's settings", 3, ""
-    NOTRACK = "keep the packets out of connection tracking", 4, "what is not tracked is not translated either"
-    POLICY = "change the policy of the chain", 5, "it holds for all packets"
-    DELETE = "delete the rule", 5, "it holds for all packets"
+    SYSCTL = "set a sysctl on {}", 2, "it is lost at the next boot unless a file in /etc/sysctl.d holds it"
+    ROUTE = "add a route on {}", 2, "it is lost at the next boot, and wrong once the pod gets another address or node"
+    LOOKUP = "add a rule of policy routing on {}", 2, "it is lost at the next boot"
+    DIAL = "dial another address", 3, "whoever runs the client has to change it"
+    MASQUERADE = "masquerade the client on {}", 3, "the server no longer sees the client's own address"
+    ACCEPT = (
+        "accept these packets on {} before the rule",
+        3,
+        "no later rule of the chain sees them, nor a network policy",
+    )
+    SETTING = "change settings", 3, ""
+    NOTRACK = "keep these packets out of connection tracking on {}", 4, "what is not tracked is not translated either"
+    POLICY = "change the policy of the chain on {}", 5, "it holds for all packets"
+    DELETE = "delete the rule on {}", 5, "it holds for all packets"
 
     def __init__(self, said: str, cost: int, note: str) -> None:
         """Keep the parts."""
@@ -82,8 +86,9 @@ class Repair:
 
     @property
     def said(self) -> str:
-        """What it does, in a few words."""
-        return ", and ".join(dict.fromkeys(kind.said for kind in self.kinds))
+        """What it does and where, in a few words."""
+        machines = " and ".join(dict.fromkeys(command.netns for command in self.commands))
+        return " and ".join(dict.fromkeys(kind.said.format(machines) for kind in self.kinds))
 
     def __add__(self, other: Repair) -> Repair:
         """Return both changes as one."""

@@ -17,6 +17,7 @@ VERBS: Mapping[str, tuple[str, str]] = {
     "open": ("mcnilib.show.own_cluster", "open_json"),
     "ask": ("mcnilib.show.own_cluster", "ask_json"),
     "likely": ("mcnilib.show.explorer", "likely_json"),
+    "fix": ("mcnilib.show.repairs", "fix_json"),
     "machine": ("mcnilib.show.explorer", "machine_json"),
     "attempt": ("mcnilib.show.practice", "attempt_json"),
     "help": ("mcnilib.show.practice", "help_json"),

@@ -22,7 +22,7 @@ from mcnilib.site.lessons import FOLDER, Lesson, compared, explored, lesson_page
 from mcnilib.site.library import library
 from mcnilib.site.single import walk_html
 from mcnilib.site.summary import conclusion_page
-from mcnilib.site.workbench import exercises_html, machines_html
+from mcnilib.site.workbench import exercises_html, machines_html, repairs_place
 from mcnilib.snapshots.archive import MAX_FILES, MAX_UNPACKED
 from mcnilib.snapshots.folder import script
 
@@ -37,7 +37,7 @@ SPEEDS = {0.25: "¼", 0.5: "½", 1: "1", 2: "2", 4: "4"}
 
 SCRIPTS = (
     *("app.js", "axis.js", "engine.js", "exercises.js", "machines.js"),
-    *("own.js", "quiz.js", "steps.js", "worker.js"),
+    *("own.js", "quiz.js", "repair.js", "steps.js", "worker.js"),
 )
 
 
@@ -160,6 +160,7 @@ def _main(view: View, answer: Shown, exercises: str = "") -> Html:
         _axis(parts["times"]),
         _panes(parts["picture"], answer["against"]),
         filled("reasons", parts["reasons"]),
+        repairs_place(),
         filled("listing", parts["listing"]),
         machines_html(),
         scrolled("table", "table of steps", parts["table"]),

@@ -1,6 +1,7 @@
 """What a reader works with below a conversation: every machine at the moment that is looked at, and the exercises.
 
-Scripts (`parts/machines.js`, `parts/exercises.js`) ask for what stands in them; without scripts the tasks are there.
+Scripts (`parts/machines.js`, `parts/repair.js`, `parts/exercises.js`) ask for what stands in them; without scripts the
+tasks are there.
 """
 
 from __future__ import annotations
@@ -39,6 +40,17 @@ def machines_html() -> Html:
     )
     details = folded("Look into every machine at this moment", *parts)
     return element("div", details, class_="machines")
+
+
+def repairs_place() -> Html:
+    """Return the button that asks what would help, and the place of the answer."""
+    parts = (
+        element("button", "What would help?", type="button", data_fix="all"),
+        Html('<progress max="1" value="0" aria-label="the search" hidden></progress>'),
+        element("p", class_="searched", role="status"),
+        element("div", class_="found"),
+    )
+    return element("div", *parts, class_="repairs")
 
 
 def exercises_html(story: Scenario) -> Html:

@@ -24,6 +24,7 @@ VERBS = {
     "list": ["list"],
     "run": ["run", "7", "--table", "--depth", "decisions"],
     "state": ["state", "7", "node1", "iptables-save"],
+    "fix": ["fix", "6"],
     "link": ["link", "7"],
     "handout": ["handout", "7", "{}/x.pdf"],
     "learner": ["learner", "{}/copy"],

@@ -18,11 +18,14 @@ import traitlets
 
 from mcnilib.cluster.settings import Settings
 from mcnilib.errors import McniError, error_text
+from mcnilib.repair.advice import Advice, RepairReport, advise
+from mcnilib.repair.case import ScenarioCase
 from mcnilib.scenarios.link import BINDER, parse_link, print_link
 from mcnilib.scenarios.scenario import Scenario, neighbours
-from mcnilib.show.html.markup import Bundle, error_boundary, status
+from mcnilib.show.html.markup import Bundle, block, error_boundary, error_html, status
 from mcnilib.show.html.outcome import Remark, no_remark, reasons_html
 from mcnilib.show.picture.story_picture import EVERYTHING, picture_of
+from mcnilib.show.repairs import advice_html, told_first
 from mcnilib.show.widgets.controls import Controls
 from mcnilib.show.widgets.frame import PanelFrame
 from mcnilib.show.widgets.trace_view import TraceView, Viewed
@@ -120,6 +123,50 @@ def _field() -> Any:
     )
 
 
+class RepairBox(widgets.VBox):  # type: ignore[misc]
+    """What would make the conversation of a panel work; `take` is told the settings of a change that is applied."""
+
+    def __init__(self, story: Scenario, take: Callable[[Settings], None]) -> None:
+        """Wait for `show`."""
+        self._story, self._take = story, take
+        self._settings = story.start()
+        tip = "Try every change on the model, and list what makes the conversation work, and what it breaks"
+        self.button = widgets.Button(description="What would help?", tooltip=tip, layout={"width": "auto"})
+        self.button.on_click(lambda _: self.search())
+        self.said = widgets.HTML()
+        self.list = widgets.VBox()
+        super().__init__([self.button, self.said, self.list])
+
+    def show(self, settings: Settings) -> None:
+        """Forget what was found for other settings."""
+        if settings != self._settings:
+            self._settings, self.said.value, self.list.children = settings, "", ()
+
+    @error_boundary
+    def search(self) -> None:
+        """Search, and list what helps."""
+        self.said.value = status("Trying every change on the model …")
+        story, settings = self._story, self._settings
+        report = advise(ScenarioCase(story, settings), story.run(settings))
+        self.list.children = [self._entry(number, report) for number in range(len(report.advice))]
+        self.said.value = status(told_first(report))
+
+    def _entry(self, number: int, report: RepairReport) -> Any:
+        advice = report.advice[number]
+        shown = widgets.HTML(block(advice_html(number, report)))
+        return widgets.VBox([shown, *([self._apply(advice)] if advice.applies else [])])
+
+    def _apply(self, advice: Advice) -> Any:
+        button = widgets.Button(description="Apply", tooltip=f"Apply: {advice.title}", layout={"width": "auto"})
+        settings = self._settings.but(**dict(advice.remedy.repair.settings))
+        button.on_click(lambda _: self._take(settings))
+        return button
+
+    def show_error(self, problem: Exception) -> None:
+        """Say what is wrong."""
+        self.said.value = error_html(problem)
+
+
 def _switch(everything: bool) -> Any:
     """Return the switch that shows what is left out of the picture."""
     layout = widgets.Layout(width="auto")
@@ -152,7 +199,8 @@ class Panel(PanelFrame):
         self.controls = toggles.of
         self.view = TraceView(scale, painter)
         self.permalink = Permalink(story, toggles.take)
-        super().__init__([toggles, self.view, self.permalink], scale)
+        self.repairs = RepairBox(story, toggles.take)
+        super().__init__([toggles, self.view, self.repairs, self.permalink], scale)
         self._show(wait=False)
 
     def _change(self, settings: Settings) -> None:
@@ -171,6 +219,7 @@ class Panel(PanelFrame):
             likely=(picture_of(story, near, everything=everything) for near in neighbours(story, settings)),
         )
         self.view.show(viewed, wait=wait)
+        self.repairs.show(settings)
         self.permalink.show(settings)
 
     def show_error(self, problem: Exception) -> None:

@@ -4,6 +4,7 @@ import { ask, complain, start } from "./engine.js";
 import { hasExercise, retry, triedIn } from "./exercises.js";
 import { lookInto, machineOf } from "./machines.js";
 import "./quiz.js";
+import "./repair.js";
 import { arrow, setStepper } from "./steps.js";
 
 const KEPT = 400;  // answers that are remembered

@@ -1,0 +1,82 @@
+"""What would help, as a page and a panel show it: a list, what to prefer first, each with its commands to be copied.
+
+What changes settings alone can be applied by a click; a script or a widget does that.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Iterator
+
+from mcnilib.cluster.settings import option
+from mcnilib.progress import tell_share
+from mcnilib.repair.advice import Advice, RepairReport, advise
+from mcnilib.repair.case import ScenarioCase
+from mcnilib.repair.report import first_course
+from mcnilib.repair.search import RepairAttempt
+from mcnilib.scenarios.link import parse_link
+from mcnilib.show.html.markup import Html, element, joined
+from mcnilib.trace.explain import verdict
+
+HALF_DONE = 100
+"""Changes after which a search is said to be half done: nobody knows before how many there will be."""
+
+
+def fix_json(text: str) -> str:
+    """Return what would make a conversation work: `{"state": ...}`, a state as in a link; whoever watches hears how far
+    the search is. Raises: SettingError or ScenarioError for a state that does not exist."""
+    story, settings = parse_link(json.loads(text)["state"])
+    report = advise(ScenarioCase(story, settings), story.run(settings), watched_attempts)
+    return json.dumps({"says": told_first(report), "repairs": repairs_html(report)})
+
+
+def watched_attempts(attempts: Iterable[RepairAttempt]) -> Iterator[RepairAttempt]:
+    """Pass attempts on, and tell whoever watches how far the search is."""
+    for number, attempt in enumerate(attempts):
+        tell_share(number / (number + HALF_DONE))
+        yield attempt
+
+
+def repairs_html(report: RepairReport) -> Html:
+    """Return a report as a list; a button with `data-settings` applies a change, one with `data-commands` copies."""
+    items = (
+        element("li", advice_html(number, report), *_doing(number, one)) for number, one in enumerate(report.advice)
+    )
+    return element("ol", *items) if report.advice else Html()
+
+
+def told_first(report: RepairReport) -> str:
+    """Say how many changes help."""
+    if report.start.outcome.works:
+        return "The conversation works. There is nothing to repair."
+    if not report.advice:
+        return f"None of the {report.tried} changes that were tried on the model helps."
+    return f"{len(report.advice)} of {report.tried} changes help. Each was tried on the model; the first is the best."
+
+
+def advice_html(number: int, report: RepairReport) -> Html:
+    """Return what one change is: its commands, how the conversation ends then, what it breaks and mends."""
+    advice = report.advice[number]
+    course = first_course(report.start, advice.remedy.trace)
+    lines = (
+        f"Then: {verdict(advice.remedy.trace)}.",
+        f"What changes first: {course}." if course else "",
+        f"It {advice.effect}.",
+        *(f"{note[0].upper()}{note[1:]}." for note in advice.notes),
+    )
+    why = element("p", element("b", "Recommended:"), f" it {report.why_first}.") if number == 0 else Html()
+    title = element("b", f"{advice.title[0].upper()}{advice.title[1:]}")
+    commands = element("pre", "\n".join(map(str, advice.commands))) if advice.commands else Html()
+    return joined(title, why, commands, *(element("p", line) for line in lines if line))
+
+
+def _doing(number: int, advice: Advice) -> Iterator[Html]:
+    """Yield what applies a change, and what copies its commands."""
+    name = f"of {number + 1}, {advice.title}"
+    if advice.applies:
+        pairs = ((option(name), value) for name, value in advice.remedy.repair.settings)
+        texts = json.dumps({chosen.name: chosen.text(value) for chosen, value in pairs})
+        yield element("button", "Apply", type="button", data_settings=texts, aria_label=f"Apply {name[3:]}")
+    if advice.commands:
+        commands, said = "\n".join(map(str, advice.commands)), f"Copy the commands {name}"
+        yield element("button", "Copy the commands", type="button", data_commands=commands, aria_label=said)
