@@ -59,6 +59,8 @@ addopts = "-ra --nbval-lax --nbval-current-env"
 """A copy has no tests and no results to compare with: that every cell runs is what pytest finds out there."""
 
 SOLUTION = re.compile(r'^solution = (?:"""(?s:.*?)"""|\'\'\'(?s:.*?)\'\'\'|"[^\n]*"|\'[^\n]*\')\n', re.MULTILINE)
+FOLDED_SOLUTION = re.compile(r"<details><summary>Solutions?</summary>.*?</details>\n*", re.DOTALL)
+"""Solutions that a notebook shows when they are asked for."""
 OFFER = re.compile(r"^`exercise\(\d+, \d+\)\.solve\(\)` shows a solution\.\n*", re.MULTILINE)
 
 
@@ -145,7 +147,8 @@ def without_solutions(text: str) -> str:
 
 
 def unsolved(text: str, binder: str = "") -> str:
-    """Return a notebook as a learner gets it: no outputs, no counts, no offer to show solutions, links to the copy."""
+    """Return a notebook as a learner gets it: no outputs, no counts, no solutions and no offer to show them, links to
+    the copy."""
     notebook = json.loads(text)
     for cell in notebook["cells"]:
         _clear(cell, binder)
@@ -153,7 +156,8 @@ def unsolved(text: str, binder: str = "") -> str:
 
 
 def _clear(cell: dict[str, Any], binder: str) -> None:
-    source = PAGE.sub("", OFFER.sub("", "".join(cell["source"]))).replace(SOURCE_PAGES, "../")
+    source = FOLDED_SOLUTION.sub("", OFFER.sub("", "".join(cell["source"])))
+    source = PAGE.sub("", source).replace(SOURCE_PAGES, "../")
     source = source.replace(ORIGINAL, _on_binder(binder)) if binder else BADGE.sub("", source)
     cell["source"] = source.splitlines(keepends=True)
     if cell["cell_type"] == "code":

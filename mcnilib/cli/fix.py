@@ -19,7 +19,7 @@ EXAMPLES = """examples:
   mcni fix 7
   mcni fix 7 --kube-proxy 1.30 --be-liberal 1
   mcni fix 8 --json
-  mcni run 7 --try "node2: ip route add 172.16.100.2 via 172.16.1.2 dev en0"      # try what it names
+  mcni run 7 --try "node1: iptables -D KUBE-FORWARD 1"      # try what it names
 
 exit status: 0 something helps, or the conversation works already; 1 nothing that was tried helps; 2 wrong input
 """

@@ -44,6 +44,9 @@ TABLE_RULE = re.compile(r"^-{5,}$", re.MULTILINE)
 CHECK = re.compile(r"exercise\((\d+), (\d+)\)\.check\(")
 """How a cell begins that checks what is typed into it."""
 
+HELP = "-help"
+"""How the `id` of the cell with the folded hint and solution of an exercise ends, after that of the exercise."""
+
 PRACTICE = re.compile(r'<section class="exercises">.*?</section>', re.DOTALL)
 """The exercises in an article; in a lesson they stand where the lesson has them."""
 
@@ -207,6 +210,8 @@ def lesson_html(lesson: Lesson, articles: Mapping[str, Html]) -> Html:
     alive, tasks, films = _panels(lesson, articles), practised(lesson), played(lesson)
     parts: list[Html] = []
     for cell in lesson.cells:
+        if cell["id"].removesuffix(HELP) in tasks.keys() - {cell["id"]}:
+            continue  # an exercise of the page has its own hint and solution
         if cell["cell_type"] == "markdown":
             parts.append(element("div", markdown(_without_links(source(cell))), class_="text"))
         elif cell["id"] in tasks:

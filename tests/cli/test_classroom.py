@@ -61,6 +61,22 @@ def test_no_solution_stands_anywhere_in_the_copy(copy: Path) -> None:
     assert not any("solution" in one for one in tasks)
 
 
+def test_no_folded_solution_of_a_notebook_is_in_the_copy_and_its_hints_are(copy: Path) -> None:
+    """In notebook 17 too, whose exercises are not those of a scenario."""
+    copied = "\n".join(path.read_text() for path in copy.rglob("*.ipynb"))
+    assert "<summary>Solution" not in copied
+    assert copied.count("<summary>Hint</summary>") == len(exercises())
+    for path in (ROOT / "notebooks").glob("*.ipynb"):
+        texts = ["".join(c["source"]) for c in json.loads(path.read_text())["cells"] if c["cell_type"] == "markdown"]
+        solutions = [
+            one for text in texts for one in re.findall(r"(?s)<summary>Solutions?</summary>(.*?)</details>", text)
+        ]
+        assert solutions or path.name.startswith("00")
+        assert not [one for one in solutions if json.dumps(one.strip(), ensure_ascii=False)[1:-1] in copied]
+        lines = [line for one in solutions for line in one.splitlines() if len(line) > 30]
+        assert not [line for line in lines if json.dumps(line, ensure_ascii=False)[1:-1] in copied]
+
+
 def test_in_the_copy_exercises_are_checked_but_not_solved(copy: Path) -> None:
     lines = "from mcnilib import exercise; exercise(7, 1).solve(); exercise(7, 1).check('')"
     ended = subprocess.run([sys.executable, "-c", lines], cwd=copy, env={**os.environ, "PYTHONPATH": str(copy)},

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ast
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -14,6 +15,7 @@ import nbformat
 import pytest
 
 from mcnilib.learner import SITE
+from mcnilib.scenarios.exercise import exercise, exercises
 from mcnilib.scenarios.link import BINDER
 
 ROOT = Path(__file__).parents[2]
@@ -116,6 +118,20 @@ def test_the_code_of_imports_questions_and_panels_is_hidden_and_no_other(path: P
     code = [cell for cell in cells(path) if cell.cell_type == "code"]
     hidden = [cell.id for cell in code if cell.metadata.get("jupyter", {}).get("source_hidden")]
     assert hidden == [cell.id for cell in code if cell is code[0] or last_call(cell.source) in PANELS]
+
+
+@pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda path: path.stem)
+def test_below_each_exercise_its_hint_and_its_solution_are_folded(path: Path) -> None:
+    told = cells(path)
+    for cell, below in pairwise(told):
+        if checks := re.match(r"exercise\((\d+), (\d+)\)\.check\(", cell.source):
+            task = exercise(int(checks[1]), int(checks[2]))
+            parts = (("Hint", task.hint), ("Solution", f"```\n{task.solution.strip()}\n```"))
+            folded = (f"<details><summary>{name}</summary>\n\n{text}\n\n</details>" for name, text in parts)
+            assert (below.id, below.source) == (f"{cell.id}-help", "\n".join(folded))
+    number = int(path.name[:2])
+    asked = [task for task in exercises() if task.scenario == number]
+    assert sum(cell.id.endswith("-help") for cell in told) == len(asked)
 
 
 def last_call(source: str) -> str:

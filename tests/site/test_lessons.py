@@ -109,7 +109,7 @@ def test_two_states_side_by_side_live_in_one_panel_with_both_pictures(lesson: Le
     assert states == [(view.story, view.settings), (view.story, view.against)]
     answer = view.answer()
     assert answer["picture"] in html and answer["against"]["picture"] in html and answer["against"]["told"] in html
-    ids = re.findall(r' id="([^"]*)"', html + article_html(view.story))
+    ids = re.findall(r' id="([^"]*)"', html + article_html(view.story, Html("")))
     assert len(ids) == len(set(ids))
 
 
