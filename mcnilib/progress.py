@@ -46,6 +46,11 @@ class Line:
             self._write(f"\r{text.ljust(self._length)}")
             self._length = len(text)
 
+    def show_of(self, done: int, total: int) -> None:
+        """Draw the line anew, where only now it is known how much there is to do."""
+        self.total = total
+        self.show(done)
+
     def clear(self) -> None:
         """Take the line away, if it was drawn."""
         if self._length:

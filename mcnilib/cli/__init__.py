@@ -17,7 +17,7 @@ from contextlib import suppress
 from typing import Any
 
 from mcnilib import __version__
-from mcnilib.cli import classroom, completion, fix, kernel, page, pcap, record, snapshots
+from mcnilib.cli import classroom, collect, completion, fix, kernel, page, pcap, record, snapshots
 from mcnilib.cli.common import (
     TRACE_JSON,
     add_patience,
@@ -132,6 +132,7 @@ def command_line() -> Parser:
     page.add_verbs(verbs)
     pcap.add_verbs(verbs)
     snapshots.add_verbs(verbs)
+    collect.add_verbs(verbs)
     kernel.add_verbs(verbs)
     record.add_verbs(verbs)
     completion.add_verbs(verbs)

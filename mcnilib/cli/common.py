@@ -176,7 +176,7 @@ def _writable(check: Callable[[Path], None], text: str) -> Path:
     return Path(text)
 
 
-def print_files(folder: Path, names: Iterable[str], **beside: str) -> None:
+def print_files(folder: Path, names: Iterable[str], **beside: object) -> None:
     """Print, as JSON, the folder that was written and its files."""
     print(json.dumps({"folder": str(folder), "files": sorted(names)} | beside, indent=1))
 

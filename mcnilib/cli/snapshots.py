@@ -1,4 +1,4 @@
-"""The verbs about snapshots: `mcni save`, `collect`, `merge` and `trace`."""
+"""The verbs about snapshots: `mcni save`, `merge` and `trace`."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ from mcnilib.cluster.kube_proxy.modes import instead
 from mcnilib.errors import printable
 from mcnilib.gc_pause import gc_paused
 from mcnilib.progress import shown
-from mcnilib.snapshots.folder import read_stream, script, write_folder
+from mcnilib.snapshots.folder import write_folder
 from mcnilib.snapshots.merge import read_segment
 from mcnilib.snapshots.question import read_listeners
 from mcnilib.snapshots.snapshot import Snapshot, open_snapshot, read_files
@@ -50,6 +50,7 @@ EXAMPLES = """examples:
   mcni trace here --from mac1 --to tcp:10.233.101.2:80 --try "node1: iptables -D KUBE-FORWARD 1"
   mcni trace here --from mac1 --to tcp:10.233.101.2:80 --fix
 
+  mcni collect --kubectl cluster                  # every node of a cluster
   mcni collect --script > collect.sh              # run it on each node, as root: sh collect.sh > node1.txt
   mcni trace node1.txt node2.txt --segment lan=node1/eth0,node2/eth0 --from 10.244.1.5 --to tcp:10.244.2.7:80
   mcni merge node1.txt node2.txt cluster          # the same as a folder, to read, keep and change
@@ -70,7 +71,7 @@ def add_verbs(verbs: Any) -> None:
     """Add the verbs to the command line."""
     _add_trace(verbs)
     _add_save(verbs)
-    _add_collect(verbs)
+    _add_merge(verbs)
 
 
 def _add_trace(verbs: Any) -> None:  # long because there is much to ask
@@ -123,16 +124,7 @@ def _add_save(verbs: Any) -> None:
     add_settings(save)
 
 
-def _add_collect(verbs: Any) -> None:
-    collect = add_verb(
-        verbs, "collect", "gather a snapshot of this machine, or print the script that does", collect_here, EXAMPLES
-    )
-    collect.add_argument(
-        "folder", nargs="?", type=new_folder, help="a folder that is not there yet, or empty; takes root"
-    )
-    collect.add_argument("--script", action="store_true", help="print the shell script to run on a node")
-    collect.add_argument("--only", action="append", default=[], metavar="NETNS", help="take only this named namespace")
-    collect.add_argument("--connections", action="store_true", help="take the connections too (conntrack -L)")
+def _add_merge(verbs: Any) -> None:
     merge = add_verb(verbs, "merge", "make one folder of several snapshots", merge_snapshots, EXAMPLES)
     merge.add_argument("snapshot", nargs="+", help="folder, archive or output of the script; - reads stdin")
     merge.add_argument("folder", type=new_folder, help="a folder that is not there yet, or empty")
@@ -143,13 +135,13 @@ def _add_collect(verbs: Any) -> None:
 def trace_snapshot(arguments: argparse.Namespace) -> int:
     """Run one conversation through a snapshot; print the verdict, and what else was asked for."""
     listeners = read_listeners(arguments.listen)
-    with shown(_going_on("reading", *arguments.snapshot)):
+    with shown(going_on("reading", *arguments.snapshot)):
         snapshot = open_snapshot(*arguments.snapshot, segments=map(read_segment, arguments.segment))
     flow = snapshot.flow(arguments.netns, arguments.to, arguments.source, arguments.patience)
     found = replace(snapshot, world=after_commands(snapshot.world, arguments.tried))
     if arguments.fix:
         return _fix(arguments, found, flow, listeners)
-    with shown(_going_on("following the packets through", *arguments.snapshot)):
+    with shown(going_on("following the packets through", *arguments.snapshot)):
         before = snapshot.trace(flow, listeners) if arguments.tried else None
         trace = found.trace(flow, listeners)
     if arguments.json:
@@ -175,7 +167,7 @@ def _fix(arguments: argparse.Namespace, snapshot: Snapshot, flow: Flow, listener
 def _write_files(arguments: argparse.Namespace, snapshot: Snapshot, trace: Trace) -> None:
     """Write the conversation as the files that were asked for."""
     if arguments.picture:
-        with shown(_going_on("drawing", arguments.picture)):
+        with shown(going_on("drawing", arguments.picture)):
             from mcnilib.show.picture.files import save_picture  # takes most of the time
 
             save_picture(arguments.picture, snapshot.world, trace)
@@ -211,58 +203,33 @@ def save_snapshot(arguments: argparse.Namespace) -> int:
     settings = chosen_settings(story, arguments)
     flow = story.flow(settings)
     to = f"{flow.proto}:{flow.dst}" + (f":{flow.dport}" if flow.dport else "")
-    with shown(_going_on("building", arguments.scenario)):
+    with shown(going_on("building", arguments.scenario)):
         files = Snapshot(story.world(settings), story.listeners(settings)).files()
-    return _write(arguments, files, f"--from {flow.netns} --to {to}")
-
-
-def collect_here(arguments: argparse.Namespace) -> int:
-    """Print the script, or run it here and write what it printed as a folder."""
-    if arguments.script or arguments.folder is None:
-        _check_script_alone(arguments)
-        text = script()
-        print(json.dumps({"script": text}) if arguments.json else text, end="")
-        return 0
-    from mcnilib.kernel.collect import collect
-
-    with shown(_going_on("collecting")):
-        printed = collect(script(), arguments.only, connections=arguments.connections)
-    return _write(arguments, read_stream(printed.decode(errors="surrogateescape"), "collect.sh"))
-
-
-def _check_script_alone(arguments: argparse.Namespace) -> None:
-    """Refuse what changes nothing about the script, which is told in another way on a node."""
-    if arguments.folder is not None:
-        arguments.usage.error("--script prints the script and writes no folder; leave one of them out")
-    variables = [f"MCNI_ONLY={shlex.quote(' '.join(arguments.only))}"] if arguments.only else []
-    variables += ["MCNI_CONNECTIONS=1"] if arguments.connections else []
-    if variables:
-        said = "the script takes --only and --connections as variables"
-        arguments.usage.error(
-            f"{said}: {' '.join(variables)} sh collect.sh; or name a FOLDER to collect this machine into"
-        )
+    return write_snapshot(arguments, files, f"--from {flow.netns} --to {to}")
 
 
 def merge_snapshots(arguments: argparse.Namespace) -> int:
     """Write several snapshots as one folder."""
-    with shown(_going_on("reading", *arguments.snapshot)):
+    with shown(going_on("reading", *arguments.snapshot)):
         files = read_files(*arguments.snapshot, segments=map(read_segment, arguments.segment))
-    return _write(arguments, files)
+    return write_snapshot(arguments, files)
 
 
-def _write(arguments: argparse.Namespace, files: dict[str, str], question: str = "--from ... --to ...") -> int:
-    """Write a folder, and say how to go on."""
-    with shown(_going_on("writing", arguments.folder)):
+def write_snapshot(
+    arguments: argparse.Namespace, files: dict[str, str], question: str = "--from ... --to ...", **more: object
+) -> int:
+    """Write a folder, and say how to go on; `more` is added to what is printed as JSON."""
+    with shown(going_on("writing", arguments.folder)):
         write_folder(arguments.folder, files)
     named = f"./{arguments.folder}" if str(arguments.folder).startswith("-") else str(arguments.folder)
     again = f"mcni trace {shlex.quote(named)} {question}"
     if arguments.json:
-        print_files(arguments.folder, files, trace=again)
+        print_files(arguments.folder, files, trace=again, **more)
     else:
         print(printable(again))
     return 0
 
 
-def _going_on(doing: str, *what: object) -> str:
+def going_on(doing: str, *what: object) -> str:
     """Say what goes on, for the line that is shown meanwhile."""
     return printable(" ".join(["mcni:", doing, *map(str, what)]))

@@ -48,6 +48,12 @@ def merged(parts: Sequence[Files], segments: Iterable[Segment] = ()) -> dict[str
     return {WORLD: print_world(places, joined, complete), **{k: v for k, v in called.items() if v}, **files}
 
 
+def of_cluster(machines: Iterable[Files], missing: Iterable[str], names: Files) -> dict[str, str]:
+    """Return the files of a cluster: those of its machines, those of names, and machines nobody could collect."""
+    unseen = ({WORLD: print_world([Place(name, name, name, collected=True)], (), complete=False)} for name in missing)
+    return merged([*machines, *unseen]) | {name: text for name, text in names.items() if text}
+
+
 def _worlds(parts: Sequence[Files]) -> list[Parts]:
     """Read what each snapshot consists of; a namespace without files is left out when another snapshot has them."""
     worlds = [parse_world(part.get(WORLD, "")) for part in parts]
