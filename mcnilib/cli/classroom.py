@@ -1,11 +1,11 @@
-"""The verbs for teachers: `mcni link`, `mcni handout`, `mcni learner` and `mcni site`."""
+"""The verbs for teachers: `mcni link`, `mcni handout`, `mcni check`, `mcni learner` and `mcni site`."""
 
 from __future__ import annotations
 
 import argparse
 import json
 import sys
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -22,20 +22,26 @@ from mcnilib.cli.common import (
 )
 from mcnilib.errors import printable
 from mcnilib.learner import PROJECT, learner_copy
-from mcnilib.progress import shown
+from mcnilib.progress import counted, shown
 from mcnilib.scenarios.link import BINDER, print_link
+from mcnilib.scenarios.submission import GRADE_MARKS, Grade, Graded, SubmissionError, grade_notebook, table_of
 from mcnilib.writing import write_new_folder
 
 EXAMPLES = """examples:
   mcni link 7 --kube-proxy 1.30 --be-liberal 1
   mcni link 7 --base http://localhost:8888/lab/tree/notebooks
   mcni handout 7 handout.pdf --workaround "host route back"
+  mcni check handed-in                            # a folder for each learner, with notebooks in it
+  mcni check notebooks/07-macvlan-to-calico-across-nodes.ipynb --json
   mcni learner ../course-for-learners --binder my-school/course
   mcni site public                                # a web site; its interpreter comes by npm
   mcni site public --pyodide node_modules/pyodide
   mcni site public --lite                         # and the notebooks to run in it, by JupyterLite
   python3 -m http.server --directory public       # shows it at http://localhost:8000
 """
+
+MOST_BYTES = 50 << 20
+"""Bytes of one notebook; one with all its pictures has less than two million."""
 
 
 def add_verbs(verbs: Any) -> None:
@@ -51,6 +57,18 @@ def add_verbs(verbs: Any) -> None:
     add_story(paper)
     paper.add_argument("file", type=pdf_file, help="output PDF (A4)")
     add_settings(paper)
+    _add_check(verbs)
+    _add_copies(verbs)
+
+
+def _add_check(verbs: Any) -> None:
+    said = "say which exercises are done in saved notebooks; no cell is run"
+    check = add_verb(verbs, "check", said, check_notebooks, EXAMPLES)
+    where = "a notebook, or a folder: its folders, or the notebooks in it, are named after learners"
+    check.add_argument("notebook", nargs="+", type=Path, help=where)
+
+
+def _add_copies(verbs: Any) -> None:
     learner = add_verb(
         verbs, "learner", "write a copy of the course without results and solutions", write_learner_copy, EXAMPLES
     )
@@ -83,6 +101,61 @@ def write_handout(arguments: argparse.Namespace) -> int:
         handout(arguments.file, story, settings)
     print(json.dumps({"file": str(arguments.file)}) if arguments.json else printable(str(arguments.file)))
     return 0
+
+
+def check_notebooks(arguments: argparse.Namespace) -> int:
+    """Judge the answers in notebooks, and print a table of learners and exercises."""
+    found = [pair for path in arguments.notebook for pair in _notebooks(path)]
+    graded: dict[str, list[Graded]] = {}
+    for learner, path in counted(found, "mcni: checking", len(found)):
+        graded.setdefault(learner, []).extend(grade_notebook(_read(path), str(path)))
+    if arguments.json:
+        print(
+            json.dumps({learner: [_as_json(one) for one in entries] for learner, entries in graded.items()}, indent=1)
+        )
+    else:
+        print(*map(printable, _lines(graded)), sep="\n")
+    return int(any(one.grade is not Grade.DONE for entries in graded.values() for one in entries))
+
+
+def _notebooks(path: Path) -> Iterator[tuple[str, Path]]:
+    """Yield the notebooks of a path, each with its learner. Raises: SubmissionError for a path without any."""
+    if not path.is_dir():
+        ours = (PROJECT / "notebooks" / path.name).exists() and path.parent.name not in ("", "notebooks")
+        yield path.parent.name if ours else path.stem, path
+        return
+    there = [file for file in sorted(path.rglob("*.ipynb")) if ".ipynb_checkpoints" not in file.parts]
+    if not there:
+        raise SubmissionError(f"{path} has no notebooks in it")
+    for file in there:
+        yield file.relative_to(path).parts[0].removesuffix(".ipynb"), file
+
+
+def _read(path: Path) -> str:
+    """Read a notebook. Raises: SubmissionError."""
+    try:
+        with path.open("rb") as opened:
+            data = opened.read(MOST_BYTES + 1)
+    except OSError as problem:
+        raise SubmissionError(f"{path} cannot be read: {problem.strerror}") from None
+    if len(data) > MOST_BYTES:
+        raise SubmissionError(f"{path} has more than {MOST_BYTES >> 20} MB")
+    return data.decode(errors="replace")
+
+
+def _lines(graded: dict[str, list[Graded]]) -> Iterator[str]:
+    yield from table_of(graded)
+    yield ""
+    yield "  ".join(f"{mark} {grade.value}" for grade, mark in GRADE_MARKS.items())
+    for learner, entries in graded.items():
+        for one in entries:
+            if one.grade in (Grade.NOT_DONE, Grade.UNREADABLE):
+                yield f"{learner}, exercise {one.scenario}.{one.number}: {one.says}"
+
+
+def _as_json(one: Graded) -> dict[str, object]:
+    where = {"scenario": one.scenario, "exercise": one.number}
+    return where | {"grade": one.grade.value, "says": one.says, "answer": one.answer}
 
 
 def write_learner_copy(arguments: argparse.Namespace) -> int:
