@@ -32,7 +32,7 @@ WHOLE = (
 )
 EXECUTABLES = ("binder/postBuild", "binder/start")
 FOLDERS = {"mcnilib": "**/*.py", "mcnilib/site/parts": "*", "binder": "*", "docs": "*.md", "notebooks": "*.ipynb"}
-NOT_FOR_LEARNERS = ("docs/teaching.md", "docs/architecture.md", "CONTRIBUTING.md")
+NOT_FOR_LEARNERS = ("docs/teaching.md", "docs/hosting.md", "docs/architecture.md", "CONTRIBUTING.md")
 """Pages for others than learners: for those who teach, and for those who carry the project on."""
 LINKS = "mcnilib/scenarios/link.py"
 EXERCISES = "mcnilib/scenarios/exercises"
