@@ -20,6 +20,7 @@ from mcnilib.cli.common import (
     story_named,
     web_address,
 )
+from mcnilib.cluster.settings import options
 from mcnilib.errors import printable
 from mcnilib.learner import PROJECT, learner_copy
 from mcnilib.progress import counted, shown
@@ -31,6 +32,9 @@ EXAMPLES = """examples:
   mcni link 7 --kube-proxy 1.30 --be-liberal 1
   mcni link 7 --base http://localhost:8888/lab/tree/notebooks
   mcni handout 7 handout.pdf --workaround "host route back"
+  mcni handout 7 worksheet.pdf --worksheet
+  mcni handout 7 key.pdf --key                    # the answers to the worksheet
+  mcni handout 7 quiz.pdf --quiz                  # ten questions on lessons 6 to 8; its key: --quiz --key
   mcni check handed-in                            # a folder for each learner, with notebooks in it
   mcni check notebooks/07-macvlan-to-calico-across-nodes.ipynb --json
   mcni learner ../course-for-learners --binder my-school/course
@@ -56,6 +60,15 @@ def add_verbs(verbs: Any) -> None:
     )
     add_story(paper)
     paper.add_argument("file", type=pdf_file, help="output PDF (A4)")
+    said = "write the lesson's worksheet instead: prediction, questions on the run, exercises, with blanks"
+    paper.add_argument("--worksheet", action="store_true", help=said)
+    said = "write ten questions on the lesson's block instead"
+    paper.add_argument("--quiz", action="store_true", help=said)
+    paper.add_argument("--key", action="store_true", help="write the answers to the worksheet, or to the quiz")
+    for setting in options():
+        said = "on a worksheet, in a quiz or in a key; the lesson's own settings are taken"
+        paper.refuse(f"--{setting.name}", said, lambda parsed: parsed.worksheet or parsed.quiz or parsed.key)
+    paper.refuse("--worksheet", "beside --quiz; choose one", lambda parsed: parsed.quiz)
     add_settings(paper)
     _add_check(verbs)
     _add_copies(verbs)
@@ -96,9 +109,16 @@ def write_handout(arguments: argparse.Namespace) -> int:
     story = story_named(arguments.scenario)
     settings = chosen_settings(story, arguments)
     with shown(f"mcni: drawing {printable(str(arguments.file))}"):
-        from mcnilib.show.picture.handout import handout  # takes most of the time
+        from mcnilib.show.picture.handout import handout, write_paper  # takes most of the time
+        from mcnilib.show.picture.worksheet import quiz, worksheet
 
-        handout(arguments.file, story, settings)
+        if arguments.quiz:
+            write_paper(arguments.file, tuple(quiz(story, key=arguments.key)))
+        elif arguments.worksheet or arguments.key:
+            notebook = _read(PROJECT / "notebooks" / story.notebook)
+            write_paper(arguments.file, tuple(worksheet(story, notebook, key=arguments.key)))
+        else:
+            handout(arguments.file, story, settings)
     print(json.dumps({"file": str(arguments.file)}) if arguments.json else printable(str(arguments.file)))
     return 0
 

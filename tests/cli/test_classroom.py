@@ -190,7 +190,7 @@ def test_every_run_fits_on_paper(story, tmp_path: Path) -> None:
     handout(tmp_path / "run.pdf", story, story.start())
     data = (tmp_path / "run.pdf").read_bytes()
     assert data.startswith(b"%PDF")
-    assert 1 <= data.count(b"/Type /Page ") <= 4
+    assert data.count(b"/Type /Page ") == 1
 
 
 @pytest.mark.slow

@@ -24,11 +24,15 @@ from mcnilib.show.layout.scene import Label
 from mcnilib.show.picture.drawing import Drawing
 from mcnilib.show.picture.paint import TextLine, new_figure, paint, pixels
 from mcnilib.show.picture.story_picture import picture_of
-from mcnilib.trace.explain import because, tell, verdict
+from mcnilib.trace.explain import because, tell_journey, verdict
+from mcnilib.trace.trace import Journey, Trace
 from mcnilib.writing import write_file
 
 PROPORTION = math.sqrt(2)
 """Height of a page by its width, ISO 216."""
+
+NARROW_PAGE, WIDE_PAGE = 640.0, 1060
+"""Pixels of a page's width without a picture, and at most: letters of 11 pixels are then 6 points high on A4."""
 
 PAGE_MARGIN, LETTER_SIZE, LEADING = 24.0, 11.0, 16.0
 """Pixels: around the text, height of letters, from line to line."""
@@ -43,15 +47,33 @@ class PrintedLine:
 
 
 def handout(path: Path, story: Scenario, settings: Settings) -> None:
-    """Write a run as a PDF. Raises: WriteError when the file cannot be written."""
-    drawing = picture_of(story, settings)
-    high = drawing.width * PROPORTION
-    sheets = list(_sheets(_broken(_lines(story, settings), drawing.width - 3 * PAGE_MARGIN), drawing.height, high))
+    """Write a run as a PDF of one A4 page. Raises: WriteError when the file cannot be written."""
+    write_paper(path, tuple(_lines(story, settings)), picture_of(story, settings))
+
+
+def write_paper(path: Path, lines: Sequence[PrintedLine], drawing: Drawing | None = None) -> None:
+    """Write a picture and lines below it as a PDF: one page, as long as its letters stay legible on A4.
+
+    Raises: WriteError when the file cannot be written.
+    """
+    wide = _width(lines, drawing)
+    high, top = wide * PROPORTION, drawing.height if drawing else 0.0
+    sheets = list(_sheets(_broken(iter(lines), wide - 3 * PAGE_MARGIN), top, high))
     out = BytesIO()
     with matplotlib.rc_context({"pdf.fonttype": 42}), PdfPages(out, metadata={"CreationDate": None}) as pages:
-        for number, lines in enumerate(sheets, start=1):
-            pages.savefig(_page(drawing, lines, high, number, len(sheets)))
+        for number, sheet in enumerate(sheets, start=1):
+            pages.savefig(_page(drawing, sheet, wide, number, len(sheets)))
     write_file(path, out.getvalue())
+
+
+def _width(lines: Sequence[PrintedLine], drawing: Drawing | None) -> float:
+    """Return the width of a page in pixels, the least at which everything fits on one: letters shrink with it."""
+    least, picture = (drawing.width, drawing.height) if drawing else (NARROW_PAGE, 0.0)
+    for wide in range(round(least), WIDE_PAGE, 20):
+        text = sum(1 for _ in _broken(iter(lines), wide - 3 * PAGE_MARGIN)) * LEADING
+        if picture + text + 2 * PAGE_MARGIN <= wide * PROPORTION:
+            return float(wide)
+    return max(least, WIDE_PAGE)
 
 
 def _lines(story: Scenario, settings: Settings) -> Iterator[PrintedLine]:
@@ -66,10 +88,22 @@ def _lines(story: Scenario, settings: Settings) -> Iterator[PrintedLine]:
     yield from map(PrintedLine, [verdict(trace), *because(trace)])
     yield PrintedLine(f"Spiderpool's guide — {claim.section}: {claim.says}.")
     yield PrintedLine("The packets", bold=True)
-    yield from map(PrintedLine, tell(trace, "hops")[1 + len(because(trace)) :])
+    yield from map(PrintedLine, folded_packets(trace))
     yield from _state(story, settings)
     yield PrintedLine("See it live", bold=True)
     yield PrintedLine(f"{story.command(settings)}; notebooks/{story.notebook}")
+
+
+def folded_packets(trace: Trace) -> Iterator[str]:
+    """Tell each packet once, and below it the numbers of those that go the same way and end the same."""
+    alike: dict[str, list[Journey]] = {}
+    for journey in trace.journeys:
+        told = tell_journey(replace(journey, retransmission_of=0))
+        alike.setdefault(told.removeprefix(f"{journey.number} "), []).append(journey)
+    for first, *others in alike.values():
+        yield tell_journey(first)
+        if others:
+            yield f"{', '.join(str(journey.number) for journey in others)}: as {first.number}"
 
 
 def _state(story: Scenario, settings: Settings) -> Iterator[PrintedLine]:
@@ -98,13 +132,14 @@ def _sheets(lines: Iterator[PrintedLine], picture: float, high: float) -> Iterat
         left, top = left[room:], 0.0
 
 
-def _page(drawing: Drawing, lines: Sequence[PrintedLine], high: float, number: int, of: int) -> Figure:
-    figure = new_figure(drawing.width, high)
+def _page(drawing: Drawing | None, lines: Sequence[PrintedLine], wide: float, number: int, of: int) -> Figure:
+    high = wide * PROPORTION
+    figure = new_figure(wide, high)
     top = PAGE_MARGIN
-    if number == 1:
+    if drawing and number == 1:
         paint(figure, replace(drawing, scene=replace(drawing.scene, height=high)))
         top += drawing.height
-    foot = Label(f"{number} / {of}", drawing.width / 2, high - PAGE_MARGIN / 2, align="center", colour="quiet")
+    foot = Label(f"{number} / {of}", wide / 2, high - PAGE_MARGIN / 2, align="center", colour="quiet")
     texts = [
         Label(line.text, PAGE_MARGIN, top + LEADING * (i + 0.5), size=LETTER_SIZE, bold=line.bold)
         for i, line in enumerate(lines)
