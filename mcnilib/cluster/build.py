@@ -10,11 +10,10 @@ Start here to see who writes what: `events` lists the history, `build` returns w
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import lru_cache
-from ipaddress import IPv4Address
 
-from mcnilib.cluster import underlay, workarounds
+from mcnilib.cluster import addons, underlay, workarounds
 from mcnilib.cluster.cni import calico, macvlan, spiderpool
 from mcnilib.cluster.cni.calico.config import Calico, Workload
 from mcnilib.cluster.cni.spiderpool import Coordinator
@@ -103,6 +102,8 @@ def _learn_blocks(cluster: Cluster) -> Event:
 def _kubernetes(settings: Settings, cluster: Cluster, state: State) -> Iterator[Event]:
     yield _kubelet(cluster, settings.kube_proxy)
     yield _kube_proxy(_proxy_key(settings), cluster, "start")
+    if settings.node_local_dns:
+        yield addons.start_node_local_dns(cluster)
 
 
 @lru_cache(maxsize=64)
@@ -164,6 +165,8 @@ def _agent(cluster: Cluster) -> Event:
 def _pods(settings: Settings, cluster: Cluster, state: State) -> Iterator[Event]:
     for pod in cluster.pods:
         yield _pod(pod, _plugins(pod, settings, cluster, state))
+    if settings.sidecar:
+        yield addons.add_sidecars(cluster)
     yield _felix(_calico(cluster, settings.encapsulation, settings.nat_outgoing, settings.felix_invalid), cluster)
 
 
@@ -188,16 +191,16 @@ def _coordinator(pod: Pod, settings: Settings, cluster: Cluster, node: Netns) ->
     ips = spiderpool.node_addresses(node) if settings.coordinator else ()
     if not ips:
         return None
-    if pod.overlay:  # only what a pod depends on, so that pods are made once for all settings that do not matter
-        return _coordinator_for(ips, cluster, settings.pod_rp_filter, True, settings.default_nic, settings.tuning)
-    return _coordinator_for(ips, cluster, settings.pod_rp_filter, settings.mark_rules, DefaultNic.ETH0, Tuning.TUNED)
+    # only what a pod depends on, so that pods are made once for all settings that do not matter
+    config = Coordinator(ips, cluster.pod_cidr, cluster.service_cidr, settings.pod_rp_filter, hijack=settings.hijack)
+    if pod.overlay:
+        return _coordinator_for(config, settings.default_nic, settings.tuning)
+    config = replace(config, mark_rules=settings.mark_rules, veth_address=settings.veth_address)
+    return _coordinator_for(config, DefaultNic.ETH0, Tuning.TUNED)
 
 
 @lru_cache(maxsize=1024)
-def _coordinator_for(
-    ips: tuple[IPv4Address, ...], cluster: Cluster, rp_filter: int, marks: bool, default: DefaultNic, tuning: Tuning
-) -> Plugin:
-    config = Coordinator(ips, cluster.pod_cidr, cluster.service_cidr, rp_filter, marks)
+def _coordinator_for(config: Coordinator, default: DefaultNic, tuning: Tuning) -> Plugin:
     return spiderpool.CoordinatorPlugin(config, default, tuning)
 
 

@@ -63,6 +63,14 @@ class MacvlanMode(Enum):
     VEPA = "vepa"
 
 
+class Hijack(Enum):
+    """Which prefixes the coordinator routes through the node, in the Macvlan pods and multi-NIC pods it sets up."""
+
+    ALL = "all"
+    NO_POOL = "not the pool"
+    NO_LINK_LOCAL = "not link-local"
+
+
 class DefaultNic(Enum):
     """The NIC of a multi-NIC pod that holds the default route."""
 
@@ -149,6 +157,7 @@ __all__ = [
     "VERSIONS",
     "DefaultNic",
     "Encapsulation",
+    "Hijack",
     "MacvlanMode",
     "Option",
     "Placement",
@@ -268,6 +277,35 @@ class Settings:
         default=True,
         help="veth0, routes and table 500 for Macvlan pods",
         changes="the plugin chain of the pods' network attachment",
+    )
+    hijack: Hijack = choice_field(
+        "routes through the node",
+        *Hijack,
+        default=Hijack.ALL,
+        help="all: services, the Calico pool and 169.254.0.0/16; not the pool: a disabled pool is left out; not "
+        "link-local: hijackCIDR is empty",
+        changes="overlayPodCIDR and hijackCIDR of the SpiderCoordinator: routes in pods with a Macvlan NIC",
+    )
+    veth_address: bool = switch(
+        "address on veth0",
+        NO_YES,
+        default=False,
+        help="whether veth0 of single-NIC Macvlan pods has the address 169.254.200.1",
+        changes="vethLinkAddress of the SpiderCoordinator",
+    )
+    sidecar: bool = switch(
+        "sidecar in Macvlan pods",
+        OFF_ON,
+        default=False,
+        help="a service mesh redirects each TCP connection that comes into a single-NIC Macvlan pod to port 15006",
+        changes="table nat of single-NIC Macvlan pods: the inbound chains of Istio",
+    )
+    node_local_dns: bool = switch(
+        "NodeLocal DNSCache",
+        OFF_ON,
+        default=False,
+        help="each node has a DNS cache at 169.254.25.10",
+        changes="an address, tables raw and filter of every node",
     )
     mark_rules: bool = switch(
         "mark rules in the pod",

@@ -2,7 +2,7 @@
 
 A scenario names actors, a conversation, the settings that matter and what the guide claims; no rule, route or
 address stands in one. To add one, put a module with a `SCENARIO` (or `SCENARIOS`) into stories/ and a notebook
-into notebooks/.
+into notebooks/. Questions of users are in cases.py.
 """
 
 from __future__ import annotations
@@ -26,8 +26,9 @@ class ScenarioError(McniError, LookupError):
 
 @cache
 def all_scenarios() -> tuple[Scenario, ...]:
-    """Return every scenario in the guide's order."""
-    modules = (import_module(f"{stories.__name__}.{info.name}") for info in iter_modules(stories.__path__))
+    """Return every scenario in the guide's order, then the cases."""
+    names = (*(f"{stories.__name__}.{info.name}" for info in iter_modules(stories.__path__)), f"{__name__}.cases")
+    modules = map(import_module, names)
     return tuple(sorted((s for module in modules for s in stories_of(module)), key=lambda story: story.number))
 
 

@@ -47,13 +47,14 @@ class Claim:
 class DialTarget:
     """The conversation under some settings: client, server, and the address and port the client dials.
 
-    `to` and `port` default to the server's own address and port 80.
+    `to` and `port` default to the server's own address and port 80; the server listens on port `listens`.
     """
 
     client: str
     server: str
     to: IPv4Address | None = None
     port: int = _SERVER_PORT
+    listens: int = _SERVER_PORT
 
 
 def by_placement(settings: Settings, same_node: str, across_nodes: str) -> str:
@@ -127,9 +128,9 @@ class Scenario:
         )
 
     def listeners(self, settings: Settings) -> tuple[Listener, ...]:
-        """Return the server's sockets: TCP and UDP on port 80."""
-        server = self.way(settings).server
-        return Listener(server, _SERVER_PORT), Listener(server, _SERVER_PORT, "udp", pinned=True)
+        """Return the server's sockets: TCP and UDP on the port it listens on."""
+        way = self.way(settings)
+        return Listener(way.server, way.listens), Listener(way.server, way.listens, "udp", pinned=True)
 
     def run(self, settings: Settings, patience: float | None = None) -> Trace:
         """Run the conversation; traces are remembered, because they only depend on the arguments."""

@@ -3,7 +3,7 @@
 A single-NIC Macvlan pod (mode underlay) gets a second way out, a veth pair to its node, with routes for everything
 that only the node can deliver: node addresses, pods, services. A multi-NIC pod (mode overlay) uses Calico's pair for
 that. On the node, table 500 leads to the pods. Behaviour of v0.8.8, v0.9.5, v1.0.0 and later. Not modelled:
-vethLinkAddress, policyRoutes, IPv6, a third NIC.
+policyRoutes, IPv6, a third NIC.
 Source: spidernet-io/spiderpool cmd/coordinator/cmd/{command_add,utils,cni_types}.go, pkg/networking/networking/*.go.
 """
 
@@ -12,15 +12,15 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass
-from ipaddress import IPv4Address, IPv4Network
+from ipaddress import IPv4Address, IPv4Interface, IPv4Network
 
 from mcnilib.cluster.cni.calico.pod import GATEWAY, HOST_MAC
 from mcnilib.cluster.event import Change, change
 from mcnilib.cluster.intern import chain_rule, ip_neigh, ip_route, ip_rule
-from mcnilib.cluster.settings import DefaultNic, Tuning
+from mcnilib.cluster.settings import DefaultNic, Hijack, Tuning
 from mcnilib.cluster.spec import Pod, mac_of
 from mcnilib.linux.device.base import LinkEnd
-from mcnilib.linux.device.link import Link
+from mcnilib.linux.device.link import Address, Link
 from mcnilib.linux.device.veth import Veth
 from mcnilib.linux.netfilter.iptables.edit import append
 from mcnilib.linux.netns import Netns, add_link, add_neigh, add_routes, add_rule, del_route, set_sysctl
@@ -33,6 +33,9 @@ HOST_TABLE, MARK_TABLE, NIC_TABLE = "500", "100", "101"
 
 HIJACK = (IPv4Network("169.254.0.0/16"),)
 """hijackCIDR, by default the link-local addresses, because of nodelocaldns."""
+
+VETH_ADDRESS = IPv4Interface("169.254.200.1/32")
+"""vethLinkAddress, as the releases had it that wrote one without being asked (v0.8.7, v0.9.4)."""
 
 NOT_NODE_DEVICES = re.compile(
     r"^docker|^cbr|^dummy|^virbr|^lxcbr|^veth|^lo$|^cali|^flannel|^kube-ipvs|^cni|^vx-submariner|^cilium"
@@ -64,11 +67,17 @@ class Coordinator:
     service_cidr: IPv4Network
     rp_filter: int = 0
     mark_rules: bool = True
+    hijack: Hijack = Hijack.ALL
+    veth_address: bool = False
 
     @property
     def hijacked(self) -> tuple[IPv4Network, ...]:
-        """What the pod must send through its node, in the order the routes are added."""
-        return (self.pod_cidr, self.service_cidr, *HIJACK)
+        """What the pod must send through its node, in the order the routes are added.
+
+        A pool that is disabled when the pod is created is left out. Source: spiderpool issue 5738 (fixed in 2026).
+        """
+        pools = () if self.hijack is Hijack.NO_POOL else (self.pod_cidr,)
+        return (*pools, self.service_cidr, *(() if self.hijack is Hijack.NO_LINK_LOCAL else HIJACK))
 
 
 @dataclass(frozen=True, slots=True)
@@ -113,9 +122,8 @@ def node_addresses(node: Netns) -> tuple[IPv4Address, ...]:
 def attach(netns: Netns, pod: Pod, coordinator: Coordinator) -> Netns:
     """Do the pod's side of a single-NIC Macvlan pod: veth0, neighbours, routes, and the mark rules for replies."""
     origin = Origin(_WRITER, "the pod's end of the pair to its node")
-    netns = add_link(
-        netns, Link(3, "veth0", Veth(LinkEnd(pod.node, pod.host_index)), mac_of(pod.name, "veth0"), origin=origin)
-    )
+    peer, addresses = Veth(LinkEnd(pod.node, pod.host_index)), (Address(VETH_ADDRESS),) * coordinator.veth_address
+    netns = add_link(netns, Link(3, "veth0", peer, mac_of(pod.name, "veth0"), addresses, origin=origin))
     netns = rp_filter(netns, coordinator)
     netns = reach_node(netns, pod, coordinator, "veth0", mac_of(pod.node, pod.host_device))
     netns = add_routes(netns, *hijacked(pod, coordinator, "veth0"))

@@ -73,11 +73,12 @@ def _number_rect(at: Point, numbers: Sequence[int]) -> Rect:
     return Rect(at[0] - wide / 2, at[1] - 8, wide, 16)
 
 
-def spot_without_line(layout: Layout, step: Step) -> Point:
-    """Return the spot of a step for which the picture has no line."""
+def spots_without_line(layout: Layout, step: Step) -> list[Point]:
+    """Return spots of a step for which the picture has no line, the best first."""
     rect = layout.rect_of(step.netns)
     inside = free_spots(layout, step.netns) if layout.is_pod(step.netns) else []
-    return inside[0] if inside else (rect.cx, rect.bottom)
+    edges = [(x, y) for _, y in inside[:1] for x in (rect.right, rect.x)]
+    return [*inside, *edges] or [(rect.cx, rect.bottom)]
 
 
 def place_markers(layout: Layout, scene: Scene, bundles: Bundles, lines: EdgeLines) -> list[Marker]:
@@ -85,7 +86,7 @@ def place_markers(layout: Layout, scene: Scene, bundles: Bundles, lines: EdgeLin
     markers = []
     for edge, journeys in bundles.items():
         if not edge.delivered:
-            at = lines[edge][-1] if edge in lines else spot_without_line(layout, journeys[0].last)
+            at = lines[edge][-1] if edge in lines else spots_without_line(layout, journeys[0].last)[0]
             markers.append(Marker("drop", at, loss_lines(journeys), journeys[0].last.netns))
     taken = [text_rect(label) for label in scene.labels] + [device.rect for device in scene.devices if not device.wide]
     taken += [r for edge in bundles for part in tunnel_lines(layout, edge) for r in strokes(part, 2 * EDGE_GAP + 10)]
@@ -114,7 +115,7 @@ def _rewriting(layout: Layout, polyline: Polyline, step: Step) -> list[Point]:
     """Return points of a line where a step of a namespace happens, the best first."""
     part = clip(polyline, layout.rect_of(step.netns))
     if len(part) < 2:
-        return [spot_without_line(layout, step)]
+        return spots_without_line(layout, step)
     long = length(part)
     best = {ENTRY: min(34.0, long / 2), EXIT: max(long - 34, long / 2)}.get(position_of(step), long / 2)
     steps = sorted((abs(at - best), at) for at in (best + 6 * i for i in range(-60, 61)) if 10 <= at <= long - 10)

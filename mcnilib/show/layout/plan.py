@@ -8,6 +8,7 @@ setting changes. `drawn` says which of them are drawn; the others, which play no
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
 from ipaddress import IPv4Address
@@ -147,9 +148,8 @@ def focus_of(world: World, *traces: Trace) -> frozenset[str]:
 
 def taking_part(world: World, *traces: Trace) -> frozenset[str]:
     """Name the namespaces and segments that packets touch or aim at."""
-    owners = {
-        a.ip: netns.name for netns in world for link in netns.links for a in link.addresses if not a.ip.is_loopback
-    }
+    held = Counter(address for netns in world for address in netns.own_addresses)
+    owners = {ip: netns.name for netns in world for ip in netns.own_addresses if held[ip] == 1}  # no node-local address
     courses = [course for trace in traces for course in trace.courses]
     journeys = [journey for course in courses for journey in course.journeys]
     names = {name for journey in journeys for name in _touched(journey, owners)}

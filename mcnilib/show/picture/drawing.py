@@ -25,7 +25,7 @@ from mcnilib.show.layout.edge_routing import (
     waypoints_of,
 )
 from mcnilib.show.layout.geometry import Point, Polyline, shift
-from mcnilib.show.layout.markers import number_rect, place_markers, place_numbers, spot_without_line
+from mcnilib.show.layout.markers import number_rect, place_markers, place_numbers, spots_without_line
 from mcnilib.show.layout.plan import Plan, plan_around
 from mcnilib.show.layout.scene import Arrow, Cable, Callout, Label, Layout, Scene, Waypoint
 from mcnilib.show.layout.world_layout import place_world
@@ -104,7 +104,7 @@ def _trail(layout: Layout, trace: Trace, bundles: Bundles, lines: EdgeLines, num
     moved = shift(trail_to(layout, journey, index), *offset)
     if len(moved) > 1:
         return moved
-    return lines[edge][:1] if edge in lines else (spot_without_line(layout, journey.steps[index]),)
+    return lines[edge][:1] if edge in lines else (spots_without_line(layout, journey.steps[index])[0],)
 
 
 @dataclass(frozen=True)
