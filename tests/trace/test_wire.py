@@ -216,7 +216,7 @@ def test_a_neighbour_known_because_it_asked_is_believed_for_a_while_only():
     """n asks c again after 5 s, and c takes the address n asks from for its own."""
     case = """world bridged
 c: ip route add local 10.0.1.1 dev eth0 table 66
-c: ip rule add from all iif lo priority 81 lookup 66
+c: ip rule add from 10.0.1.3 priority 81 lookup 66
 from c to icmp:10.0.7.2 at a
 from c to icmp:10.0.7.2 at a
 """
