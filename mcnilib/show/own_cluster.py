@@ -53,7 +53,7 @@ def open_json(text: str) -> str:
             "name": snapshot.name,
             "says": f"{len(spaces)} network namespaces, {len(snapshot.listeners)} listening sockets",
             "gaps": gaps[:MOST],
-            "from": [{"value": one.name, "label": ", ".join(map(str, _addresses(one)))} for one in spaces[:MOST]],
+            "from": [{"value": one.name, "label": _label(snapshot, one)} for one in spaces[:MOST]],
             "to": [{"value": value, "label": label} for value, label in targets],
             "start": _start(snapshot, targets),
         }
@@ -111,18 +111,31 @@ def _addresses(netns: Netns) -> Iterator[object]:
     yield from (address for address in netns.own_addresses if not address.is_loopback)
 
 
+def _label(snapshot: Snapshot, netns: Netns) -> str:
+    """Return what is said of a namespace in a list: the pod it is of, and its addresses."""
+    called = _called(snapshot, netns)
+    return ", ".join([*([called] if called != netns.name else []), *map(str, _addresses(netns))])
+
+
 def _targets(snapshot: Snapshot) -> Iterator[tuple[str, str]]:
     """Yield what one may connect to, with what it is: services, servers, and every address by a ping."""
-    for netns in snapshot.world:
-        for service in services_in(netns, FEW_SERVICES):
-            ((proto, port),) = service.ports
-            yield f"{proto}:{service.address}:{port}", str(service)
+    listed = [name for name in snapshot.names if name.ports]
+    ruled = (service for netns in snapshot.world for service in services_in(netns, FEW_SERVICES))
+    for service in listed or ruled:
+        yield from ((f"{proto}:{service.address}:{port}", str(service)) for proto, port in service.ports)
+    called = {netns.name: _called(snapshot, netns) for netns in snapshot.world}
     for server in snapshot.listeners:
         anywhere = server.address == ANY_ADDRESS
         for host in _addresses(snapshot.world[server.netns]) if anywhere else [server.address]:
-            yield f"{server.proto}:{host}:{server.port}", f"{server.netns} {LISTENS}"
+            yield f"{server.proto}:{host}:{server.port}", f"{called[server.netns]} {LISTENS}"
     for netns in snapshot.world:
-        yield from ((f"icmp:{address}", netns.name) for address in _addresses(netns))
+        yield from ((f"icmp:{address}", called[netns.name]) for address in _addresses(netns))
+
+
+def _called(snapshot: Snapshot, netns: Netns) -> str:
+    """Return the name of the pod that a namespace is of, where one is known, or the namespace's own."""
+    pods = [name for name in snapshot.names if name.kind == "pod" and name.address in netns.own_addresses]
+    return pods[0].spelt if len(pods) == 1 else netns.name
 
 
 def _start(snapshot: Snapshot, targets: Sequence[tuple[str, str]]) -> dict[str, str]:

@@ -110,3 +110,20 @@ def test_long_work_is_told_to_who_watches_and_to_nobody_else():
     assert heard == [0, 1 / 3, 2 / 3]
     numbers = [*range(3 * LOT)]
     assert passing(numbers) is numbers
+
+
+def test_pods_and_services_are_offered_by_their_names(tmp_path):
+    story = scenario("7")
+    files = Snapshot(story.world(story.start())).files() | {
+        "pods.txt": "NAMESPACE  NAME   IP\ndefault  web-0  10.233.101.2\n",
+        "services.txt": "NAMESPACE  NAME  CLUSTER-IP  PORT(S)\ndefault  shop  10.96.0.7  80/TCP\n",
+    }
+    given = []
+    for number, (name, text) in enumerate(files.items()):
+        (tmp_path / str(number)).write_text(text)
+        given.append({"name": f"s/{name}", "at": str(tmp_path / str(number))})
+    found = json.loads(answer("open", json.dumps({"given": {"files": given}})))
+    assert {"value": "tcp:10.96.0.7:80", "label": "service default/shop"} in found["to"]
+    assert {"value": "icmp:10.233.101.2", "label": "default/web-0"} in found["to"]
+    assert {"value": "cal2", "label": "default/web-0, 10.233.101.2"} in found["from"]
+    assert {"value": "cal1", "label": "10.233.100.3"} in found["from"]

@@ -20,6 +20,8 @@ pytestmark = pytest.mark.slow
 
 IS_ROOT = os.name == "posix" and os.geteuid() == 0
 
+NOTEBOOK = Path(__file__).parents[2] / "notebooks" / "07-macvlan-to-calico-across-nodes.ipynb"
+
 VERBS = {
     "list": ["list"],
     "run": ["run", "7", "--table", "--depth", "decisions"],
@@ -28,6 +30,7 @@ VERBS = {
     "link": ["link", "7"],
     "handout": ["handout", "7", "{}/x.pdf"],
     "learner": ["learner", "{}/copy"],
+    "check": ["check", str(NOTEBOOK)],
     "save": ["save", "7", "{}/new"],
     "pcap": ["pcap", "7", "{}/new"],
     "page": ["page", "7", "{}/x.html"],
