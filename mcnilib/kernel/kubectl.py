@@ -15,6 +15,7 @@ import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field
+from itertools import takewhile
 from typing import Any
 
 from mcnilib.errors import McniError, printable
@@ -91,6 +92,7 @@ class Kubectl:
     def run(self, *words: str, given: str = "", within: float = ANSWER_WITHIN, shielded: bool = False) -> bytes:
         """Return what it prints. Raises: KubectlError. `shielded` keeps Ctrl-C from it."""
         pipe = subprocess.PIPE
+        called = f"`kubectl {' '.join(takewhile(lambda word: not word.startswith('-'), words))}`"
         try:
             process = subprocess.Popen(
                 [*self._argv, *words], stdin=pipe, stdout=pipe, stderr=pipe, start_new_session=shielded
@@ -103,11 +105,11 @@ class Kubectl:
         try:
             printed, said = process.communicate(given.encode(), timeout=within)
         except subprocess.TimeoutExpired:
-            raise KubectlError(f"`kubectl {' '.join(words[:3])}` did not answer within {within:.0f} s") from None
+            raise KubectlError(f"{called} did not answer within {within:.0f} s") from None
         finally:
             self._end(process)
         if process.returncode:
-            raise KubectlError(f"`kubectl {' '.join(words[:3])}` failed: {_last_line(said)}")
+            raise KubectlError(f"{called} failed: {_last_line(said)}")
         return printed
 
     def _end(self, process: subprocess.Popen[bytes]) -> None:

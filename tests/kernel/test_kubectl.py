@@ -78,7 +78,11 @@ def test_every_node_is_collected_named_and_cleaned_up(play: Play, capsys: pytest
         ({"pods": {"node3": "starting"}}, "node3", "its pod did not run within 1 s: ContainerCreating"),
         ({"pods": {"node3": "unseen"}}, "node3", "its pod did not run within 1 s"),
         ({"reads": {"node1": "cut"}}, "node1", "the stream breaks off: `end` is missing"),
-        ({"reads": {"node1": "collect.sh needs the ip of iproute2"}}, "node1", "needs the ip of iproute2"),
+        (
+            {"reads": {"node1": "collect.sh needs the ip of iproute2"}},
+            "node1",
+            "`kubectl exec` failed: collect.sh needs the ip of iproute2",
+        ),
     ],
 )
 def test_a_node_that_fails_is_a_gap_and_the_others_go_on(
