@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from itertools import chain
 
-from mcnilib.show.labels.label_text import conntrack_state, missed_packets, writers
+from mcnilib.show.labels.label_text import conntrack_state, decided_by, missed_packets, writers
 from mcnilib.show.labels.text_metrics import ellipsize, text_width, wrap
 from mcnilib.show.layout.edge_routing import EdgeLines
 from mcnilib.show.layout.geometry import Point
@@ -18,9 +18,11 @@ from mcnilib.trace.trace import Fate, Trace
 from mcnilib.world.world import World
 
 
-def captions(layout: Layout, world: World, trace: Trace, plan: Plan, lines: EdgeLines) -> tuple[Label, ...]:
-    """Return all of them."""
-    return (*_header(trace, plan), *_key(plan, lines), *_roles(layout, world, trace), *_states(layout, trace))
+def captions(
+    layout: Layout, world: World, trace: Trace, plan: Plan, lines: EdgeLines, at: tuple[int, int] | None = None
+) -> tuple[Label, ...]:
+    """Return all of them; what hosts knew is that right after the step `at` (the packet's number, the index)."""
+    return (*_header(trace, plan), *_key(plan, lines), *_roles(layout, world, trace), *_states(layout, trace, at))
 
 
 def _header(trace: Trace, plan: Plan) -> Iterator[Label]:
@@ -84,19 +86,23 @@ def _roles(layout: Layout, world: World, trace: Trace) -> Iterator[Label]:
             yield Label(word, rect.right - 10, rect.y + 14, align="right", colour="quiet")
 
 
-def _states(layout: Layout, trace: Trace) -> Iterator[Label]:
-    """Yield, for every host a packet passed, what its connection tracking knew in the end, and whose rules matched; for
-    the latter there is no room where machines are stacked."""
+def _states(layout: Layout, trace: Trace, at: tuple[int, int] | None) -> Iterator[Label]:
+    """Yield, for every host a packet passed, what its connection tracking knew, and whose rules matched; for the latter
+    there is no room where machines are stacked."""
     passed = {name for journey in trace.journeys for name in journey.hops()}
     for name in (box.name for box in layout.boxes if box.kind == "machine" and box.name in passed):
         rect, (left, right, *_) = layout.rect_of(name), layout.callout_areas[name]
-        tracked, heading = [conntrack_state(trace, name), *missed_packets(trace, name)], [("conntrack", "quiet")]
+        missed = missed_packets(trace, name) if decided_by(trace, at) else []
+        tracked, heading = [conntrack_state(trace, name, at), *missed], [("conntrack", "quiet")]
         if layout.stacked:  # there is room for fewer lines
             tracked[0], heading = f"conntrack: {tracked[0]}", []
         tracking = [*heading, *((text, "ink") for text in tracked)]
         yield from _column(tracking, left.x + 4, rect.bottom - 12, left.w - 8, "left")
         if not layout.stacked and (names := writers(trace, name)):
-            rules = [("iptables by", "quiet"), *names.items()]
+            rules = [
+                ("iptables by", "quiet"),
+                *(names if decided_by(trace, at) else dict.fromkeys(names, "quiet")).items(),
+            ]
             yield from _column(rules, right.right - 4, rect.bottom - 12, right.w, "right")
 
 

@@ -47,11 +47,11 @@ def place_labels(
         candidates, clashes = solve(options, spots)
         if not clashes:
             break
-    subjects = [(edge.role, polyline[0]) for edge, polyline in lines.items()]
-    subjects += [(marker.role, marker.at) for marker in markers]
+    subjects = [(edge.role, polyline[0], (0, 0)) for edge, polyline in lines.items()]
+    subjects += [(marker.role, marker.at, marker.since) for marker in markers]
     return [
-        Callout(role, at, candidate.lines, candidate.rect)
-        for (role, at), candidate in zip(subjects, candidates, strict=True)
+        Callout(role, at, candidate.lines, candidate.rect, since)
+        for (role, at, since), candidate in zip(subjects, candidates, strict=True)
     ]
 
 

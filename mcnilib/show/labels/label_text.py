@@ -94,11 +94,12 @@ def new_addresses(steps: Sequence[Step]) -> tuple[str, ...]:
     return tuple(part for step in steps for part in rewritten(step))
 
 
-def conntrack_state(trace: Trace, netns: str) -> str:
-    """Say in which state connection tracking of a namespace had the conversation: when it failed, or at its end."""
+def conntrack_state(trace: Trace, netns: str, at: tuple[int, int] | None = None) -> str:
+    """Say in which state connection tracking of a namespace had the conversation: right after a step (the packet's
+    number, the index), or else when it failed, or at its end."""
     proto = trace.journeys[0].packet.proto
     last = trace.journeys[-1] if trace.outcome.works else trace.outcome.journey
-    entries = [e for e in conntrack_view(trace, netns, last.number) if e.original.proto == proto]
+    entries = [e for e in conntrack_view(trace, netns, *(at or (last.number,))) if e.original.proto == proto]
     states = [f"{e.state or e.original.proto.upper()}{'' if e.seen_reply else ', unreplied'}" for e in entries[-1:]]
     return " ".join(states) or "no entry"
 
@@ -113,6 +114,13 @@ def writers(trace: Trace, netns: str) -> dict[str, str]:
     if not trace.outcome.works and decided.netns == netns and decided.origin and decided.table:
         names[decided.origin.writer] = "drop"
     return names
+
+
+def decided_by(trace: Trace, at: tuple[int, int] | None) -> bool:
+    """Tell whether the step that decided is reached at a step (the packet's number, the index); None is the end."""
+    journey = trace.outcome.journey
+    index = next((i for i, step in enumerate(journey.steps) if step is trace.outcome.step), len(journey.steps) - 1)
+    return at is None or at >= (journey.number, index)
 
 
 def missed_packets(trace: Trace, netns: str) -> list[str]:

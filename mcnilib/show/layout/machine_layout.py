@@ -23,8 +23,8 @@ MACHINE_TITLE, POD_HEIGHT, PAIR_GAP, PANEL_HEIGHT, PANEL_FOOT, NIC_HEIGHT = 28.0
 NICs.
 """
 
-STACKED_PANEL = 160.0
-"""Height of the host's namespace where machines are stacked."""
+STACKED_PANEL = 125.0
+"""Height of the host's namespace where machines are stacked: two of them fit the window of a phone."""
 
 MACHINE_HEIGHT = MACHINE_TITLE + POD_HEIGHT + PAIR_GAP + PANEL_HEIGHT + PANEL_FOOT + NIC_HEIGHT
 

@@ -38,12 +38,14 @@ RADIUS = 9.0
 
 
 class Marker(NamedTuple):
-    """A sign on a line: what it means, where it stands, what is to be said about it, and in which namespace it is."""
+    """A sign on a line: what it means, where it stands, what is to be said about it, in which namespace it is, and the
+    step that it marks (the packet's number, the index)."""
 
     role: str
     at: Point
     lines: tuple[str, ...]
     netns: str
+    since: tuple[int, int]
 
     @property
     def rect(self) -> Rect:
@@ -86,8 +88,10 @@ def place_markers(layout: Layout, scene: Scene, bundles: Bundles, lines: EdgeLin
     markers = []
     for edge, journeys in bundles.items():
         if not edge.delivered:
-            at = lines[edge][-1] if edge in lines else spots_without_line(layout, journeys[0].last)[0]
-            markers.append(Marker("drop", at, loss_lines(journeys), journeys[0].last.netns))
+            first = journeys[0]
+            at = lines[edge][-1] if edge in lines else spots_without_line(layout, first.last)[0]
+            since = (first.number, len(first.steps) - 1)
+            markers.append(Marker("drop", at, loss_lines(journeys), first.last.netns, since))
     taken = [text_rect(label) for label in scene.labels] + [device.rect for device in scene.devices if not device.wide]
     taken += [r for edge in bundles for part in tunnel_lines(layout, edge) for r in strokes(part, 2 * EDGE_GAP + 10)]
     return markers + list(_rewrites(layout, taken + [marker.rect for marker in markers], bundles, lines))
@@ -108,7 +112,8 @@ def _rewrites(layout: Layout, taken: list[Rect], bundles: Bundles, lines: EdgeLi
                     others = [r for other, points in lines.items() if other != edge for r in strokes(points, 3)]
                     at = _clear(_rewriting(layout, lines[edge], steps[0]), taken, others)
                     taken.append(marker_rect(at).grow(5))
-                    yield Marker("rewrite", at, rewrite_lines(journey, steps), netns)
+                    since = (journey.number, next(i for i, step in enumerate(journey.steps) if step is steps[0]))
+                    yield Marker("rewrite", at, rewrite_lines(journey, steps), netns, since)
 
 
 def _rewriting(layout: Layout, polyline: Polyline, step: Step) -> list[Point]:

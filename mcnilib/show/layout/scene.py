@@ -93,13 +93,14 @@ class Arrow:
 class Callout:
     """Words beside a point: of an arrow (`role` request, reply or error), or joined to a marker (drop, rewrite).
 
-    The first line is the heading.
+    The first line is the heading. `since` is the step from which on they are true: the packet's number, and the index.
     """
 
     role: str
     at: Point
     lines: tuple[str, ...]
     rect: Rect
+    since: tuple[int, int] = (0, 0)
 
 
 @dataclass

@@ -77,21 +77,23 @@ def lay_out(world: World, trace: Trace, plan: Plan | None = None, highlight: tup
     numbers = [number_rect(arrow) for arrow in arrows if arrow.numbers_at]
     callouts = tuple(place_labels(layout, written, bundles, lines, markers, numbers))
     sentences = tell(trace)
-    trail = _trail(layout, trace, bundles, lines, *highlight) if highlight else ()
     title, description, works = sentences[0], "\n".join(sentences[1:]), trace.outcome.works
-    return Drawing(scene, (*samples(plan, lines), *arrows), callouts, labels, works, title, description, trail)
+    whole = Drawing(scene, (*samples(plan, lines), *arrows), callouts, labels, works, title, description)
+    return next(lay_out_steps(whole, world, trace, plan, [highlight])) if highlight else whole
 
 
 def lay_out_steps(
     whole: Drawing, world: World, trace: Trace, plan: Plan, steps: Iterable[tuple[int, int]]
 ) -> Iterator[Drawing]:
-    """Yield the drawing of each of some steps (packet, index), as `lay_out` makes it; from that of the whole only their
-    trails differ."""
+    """Yield the drawing of each of some steps (packet, index), as `lay_out` makes it: what of the whole is true by
+    then, in its place, and a trail."""
     layout = _layout(_LayoutInput(_outline(world), plan, world))
     bundles = _bundles(layout, trace)
     lines = route_edges(layout, bundles)
-    for number, index in steps:
-        yield replace(whole, trail=_trail(layout, trace, bundles, lines, number, index))
+    for at in steps:
+        callouts = tuple(callout for callout in whole.callouts if callout.since <= at)
+        labels = captions(layout, world, trace, plan, lines, at)
+        yield replace(whole, callouts=callouts, labels=labels, trail=_trail(layout, trace, bundles, lines, *at))
 
 
 def _trail(layout: Layout, trace: Trace, bundles: Bundles, lines: EdgeLines, number: int, index: int) -> Polyline:
