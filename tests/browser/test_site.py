@@ -23,6 +23,7 @@ from mcnilib.scenarios.exercise import exercise
 from mcnilib.show.explorer import View, answer_json, print_view
 from mcnilib.show.picture.story_picture import EVERYTHING
 from mcnilib.site.lessons import compared, read_lessons
+from mcnilib.trace.explain import tell
 
 ASK = """async views => {
   const { ask } = await import("/engine.js");
@@ -191,6 +192,19 @@ def test_a_change_stays_at_the_packet_that_is_looked_at(site):
     expect(site.part("where")).to_contain_text(": 3 ACK, node1: filter KUBE-FORWARD: dropped")
     site.page.locator("article.chosen").get_by_role("group", name="protocol").get_by_text("ICMP", exact=True).click()
     expect(site.part("where")).not_to_contain_text("3 ACK")
+
+
+def test_a_screen_reader_hears_the_outcome_then_the_packets_in_order_and_no_scattered_words(site):
+    site.follow(f"?mcni={FLAGSHIP}")
+    story = scenario(FLAGSHIP)
+    first, *more = tell(story.run(story.start()))
+    image = site.part("picture").get_by_role("img")
+    expect(image).to_have_accessible_name(first)
+    expect(image).to_have_accessible_description(" ".join(" ".join(more).split()))
+    shown = site.part("picture").aria_snapshot()
+    assert shown.count("img") == 1 and "text:" not in shown  # nothing in it is read by itself
+    packets = [int(line.partition(" ")[0]) for line in more if line[0].isdigit()]
+    assert packets == sorted(packets) and len(packets) == len(story.run(story.start()).journeys)
 
 
 def test_the_arrow_keys_walk_from_the_picture_too_where_there_is_nothing_to_scroll(site):

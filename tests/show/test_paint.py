@@ -33,7 +33,7 @@ def test_a_picture_is_one_well_formed_element(name):
 
 def test_a_screen_reader_hears_the_outcome_and_every_hop():
     root = ElementTree.fromstring(picture(uid="one"))
-    assert root.get("aria-labelledby") == "one-title one-desc"
+    assert (root.get("aria-labelledby"), root.get("aria-describedby")) == ("one-title", "one-desc")
     title, desc = root.find(f"{SVG}title"), root.find(f"{SVG}desc")
     assert (title.get("id"), desc.get("id")) == ("one-title", "one-desc")
     assert title.text.startswith("connect succeeds, then hangs")

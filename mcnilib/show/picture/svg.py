@@ -34,7 +34,8 @@ ANCHORS = {"left": "start", "center": "middle", "right": "end"}
 
 
 def to_svg(drawing: Drawing, uid: str = "mcni", scale: float = 1.0) -> str:
-    """Return the picture as one SVG element with title and description.
+    """Return the picture as one SVG element. To a screen reader it is one image: its name is the outcome, its
+    description every packet's path in order; the words in it stand where there is room, in no order to be read.
 
     `uid` begins its two ids and must differ between pictures of one page. `scale` enlarges it for a projector; a page
     that sets `--mcni-widest` says itself how wide it may be, `--mcni-beside` how much of the window's height is for
@@ -55,7 +56,7 @@ def _head(drawing: Drawing, uid: str, scale: float) -> str:
     widest = f"min(100%,var(--mcni-widest,{width * scale:g}px),(100vh - var(--mcni-beside,60px))*{width / height:.4f})"
     return f"""\
 <svg xmlns="{SVG}" {size} style="width:max({width:g}px,{widest});height:auto" viewBox="0 0 {width:g} {height:g}"
- class="mcni-picture" role="img" aria-labelledby="{uid}-title {uid}-desc">
+ class="mcni-picture" role="img" aria-labelledby="{uid}-title" aria-describedby="{uid}-desc">
 <title id="{uid}-title">{escape(drawing.title)}</title>
 <desc id="{uid}-desc">{escape(drawing.description)}</desc>
 <rect width="{width:g}" height="{height:g}" rx="8" {_fill("paper")}/>"""
