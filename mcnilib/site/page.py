@@ -116,7 +116,7 @@ def _to_explorer(story: Scenario) -> Html:
     return element("a", "Open in the explorer", href=f"../index.html?mcni={story.name}", data_keeps="explorer")
 
 
-def article_html(story: Scenario, link: Html) -> Html:
+def article_html(story: Scenario, link: str = "") -> Html:
     """Return a scenario as it starts, with the controls that change it; the first is the one that is shown. `link`
     leads to where else it is told."""
     view = View(story, story.start())
@@ -138,7 +138,7 @@ def pair_html(view: View, uid: str) -> Html:
     return element("article", heading, *columns, id=uid, class_="pair comparing", **states)
 
 
-def _side(view: View, answer: Shown, uid: str, link: Html) -> Html:
+def _side(view: View, answer: Shown, uid: str, link: str) -> Html:
     """Return what stands beside the picture: the question and a link, the verdict, the steps, the controls."""
     return element(
         "div",
