@@ -215,6 +215,20 @@ def test_the_arrow_keys_walk_from_the_picture_too_where_there_is_nothing_to_scro
     expect(site.part("where")).to_contain_text("step 4 of 21")
 
 
+def test_on_a_phone_the_step_buttons_stay_beside_the_loss_and_no_row_of_the_table_is_cut(browser, address):
+    with new_tab(browser, address) as tab:
+        tab.page.set_viewport_size({"width": 390, "height": 844})
+        tab.open(f"?mcni={FLAGSHIP}#step=9")
+        expect(tab.part("where")).to_contain_text("step 9 of 21")
+        picture = tab.part("picture").get_by_role("img")
+        assert picture.bounding_box()["height"] <= 784
+        tab.part("picture").evaluate("picture => scrollTo(0, picture.getBoundingClientRect().top - 50)")
+        expect(tab.page.locator("article.chosen").get_by_role("button", name="step ▶")).to_be_in_viewport(ratio=1)
+        expect(picture.locator("text", has_text="KUBE-FORWARD").first).to_be_in_viewport()
+        assert tab.part("table").evaluate("table => table.scrollWidth <= table.clientWidth")
+        assert tab.page.evaluate("document.documentElement.scrollWidth <= innerWidth")
+
+
 def test_a_link_begins_at_the_top_with_its_settings_and_says_that_it_is_worked_out(browser, address):
     with new_tab(browser, address) as tab:
         tab.page.route("**/library.zip.bin", lambda route: None)  # the interpreter is never there

@@ -362,5 +362,11 @@ if (phone.matches)
   for (const details of document.querySelectorAll(".controls details")) details.open = false;
 for (const axis of document.querySelectorAll(".axis")) setMarks(axis, 0);
 start();
+// On a phone all but the last row of the stepper scrolls away.
+const steppers = new ResizeObserver(sized => {
+  for (const { target } of sized)
+    target.style.setProperty("--rest", `${target.getBoundingClientRect().top - target.querySelector("[data-move]").getBoundingClientRect().top + 4}px`);
+});
+for (const stepper of document.querySelectorAll(".side .stepper")) steppers.observe(stepper);
 listen();
 follow(true);
