@@ -12,13 +12,14 @@ from string import Template
 from mcnilib.cluster.settings import Option
 from mcnilib.scenarios import Scenario, all_scenarios
 from mcnilib.scenarios.link import print_link
+from mcnilib.scenarios.symptoms import SYMPTOMS, symptom_table
 from mcnilib.show.explorer import Shown, View
 from mcnilib.show.html.markup import Html, element, folded, joined, option_html, sentence, void_element
 from mcnilib.show.html.table import depth_options
 from mcnilib.show.picture.story_picture import EVERYTHING
 from mcnilib.site.engine import engine_files
 from mcnilib.site.frame import Page, filled, page_html, player_script, scrolled, site_part, site_style, stepper
-from mcnilib.site.lessons import FOLDER, Lesson, compared, explored, lesson_pages, pictures
+from mcnilib.site.lessons import FOLDER, Lesson, compared, explored, lesson_pages, markdown, pictures
 from mcnilib.site.library import library
 from mcnilib.site.single import walk_html
 from mcnilib.site.summary import conclusion_page
@@ -77,10 +78,17 @@ def explorer(articles: Mapping[str, Html]) -> Page:
         "Where does the packet go?",
         "Where does a packet go in a Kubernetes cluster with Calico and Macvlan, why is it lost, and what brings it "
         "back? Change a setting and see.",
-        joined(contents, *articles.values()),
+        joined(contents, _symptoms(), *articles.values()),
         script="app.js",
         tools=choose,
     )
+
+
+def _symptoms() -> Html:
+    """Return what one may see at a shell, and the lesson and command that show it."""
+    names = " · ".join(symptom.sees for symptom in SYMPTOMS)
+    table = element("div", markdown(symptom_table("notebooks/")), class_="text")
+    return element("section", Html(folded(f"What do you see? {names}", table)), class_="lesson symptoms")
 
 
 def own_cluster() -> Page:
