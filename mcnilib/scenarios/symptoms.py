@@ -16,7 +16,7 @@ from mcnilib.trace.trace import Trace, Verdict
 
 
 @dataclass(frozen=True, slots=True)
-class Case:
+class LikelyCause:
     """A likely cause, and the scenario that shows it: its start with `given` changed.
 
     `varies` is a setting on which it depends whether it works; `patience` is how long the client waits, in seconds.
@@ -50,7 +50,7 @@ class Symptom:
 
     sees: str
     verdict: Verdict | None
-    cases: tuple[Case, ...]
+    cases: tuple[LikelyCause, ...]
 
 
 SYMPTOMS = (
@@ -58,45 +58,49 @@ SYMPTOMS = (
         "connects, then hangs",
         Verdict.HANGS,
         (
-            Case(
+            LikelyCause(
                 "The reply takes another path than the request. The client's node never sees it, calls the next "
                 "packet INVALID, and kube-proxy's rule drops it.",
                 "macvlan-to-calico-across-nodes",
             ),
-            Case("The same, but Felix drops it first, in the chain of the pod.", "macvlan-to-multi-nic"),
+            LikelyCause("The same, but Felix drops it first, in the chain of the pod.", "macvlan-to-multi-nic"),
         ),
     ),
     Symptom(
         "times out",
         Verdict.TIMED_OUT,
         (
-            Case("A stateful firewall between the nodes sees only the reply.", "macvlan-to-calico-across-subnets"),
-            Case("A node sees only the reply, because no SNAT brings it back.", "calico-to-macvlan"),
-            Case("The answer comes from another address than the one that was called.", "nodeport-to-multi-nic"),
-            Case(
+            LikelyCause(
+                "A stateful firewall between the nodes sees only the reply.", "macvlan-to-calico-across-subnets"
+            ),
+            LikelyCause("A node sees only the reply, because no SNAT brings it back.", "calico-to-macvlan"),
+            LikelyCause("The answer comes from another address than the one that was called.", "nodeport-to-multi-nic"),
+            LikelyCause(
                 "No endpoint runs on this node (externalTrafficPolicy Local).",
                 "nodeport-to-macvlan",
                 (("endpoint", "mac4"),),
             ),
-            Case("rp_filter drops the request in the pod.", "nodeport-to-macvlan", (("pod_rp_filter", 1),)),
+            LikelyCause("rp_filter drops the request in the pod.", "nodeport-to-macvlan", (("pod_rp_filter", 1),)),
         ),
     ),
     Symptom(
         "unreachable",
         Verdict.UNREACHABLE,
         (
-            Case("A Macvlan pod and its own node cannot hear each other.", "macvlan-to-own-node"),
-            Case(
+            LikelyCause("A Macvlan pod and its own node cannot hear each other.", "macvlan-to-own-node"),
+            LikelyCause(
                 "The Macvlan mode keeps pods of one node apart.", "macvlan-same-subnet", (("macvlan_mode", "private"),)
             ),
-            Case("The gateway between the subnets is missing.", "macvlan-different-subnets", (("gateway", "absent"),)),
+            LikelyCause(
+                "The gateway between the subnets is missing.", "macvlan-different-subnets", (("gateway", "absent"),)
+            ),
         ),
     ),
     Symptom(
         "reset",
         Verdict.RESET,
         (
-            Case(
+            LikelyCause(
                 "After 120 seconds the node has forgotten the first packet and lets the rest pass. The server has "
                 "given up by then.",
                 "macvlan-to-calico-across-nodes",
@@ -108,9 +112,11 @@ SYMPTOMS = (
         "sometimes",
         None,
         (
-            Case("`ping` and UDP work, TCP does not.", "macvlan-to-calico-across-nodes", varies="protocol"),
-            Case("It works when both pods run on one node.", "calico-to-macvlan", varies="placement"),
-            Case("It depends on the pod that answers for the service.", "multi-nic-to-clusterip", varies="endpoint"),
+            LikelyCause("`ping` and UDP work, TCP does not.", "macvlan-to-calico-across-nodes", varies="protocol"),
+            LikelyCause("It works when both pods run on one node.", "calico-to-macvlan", varies="placement"),
+            LikelyCause(
+                "It depends on the pod that answers for the service.", "multi-nic-to-clusterip", varies="endpoint"
+            ),
         ),
     ),
 )
@@ -132,7 +138,7 @@ MEANINGS = {
 SYMPTOM_COLUMNS = ("you see", "likely cause", "lesson", "see it happen")
 
 
-def symptom_rows() -> Iterator[tuple[Symptom, Case]]:
+def symptom_rows() -> Iterator[tuple[Symptom, LikelyCause]]:
     """Yield each case with its symptom, in the order of the table."""
     for symptom in SYMPTOMS:
         yield from ((symptom, case) for case in symptom.cases)
@@ -143,7 +149,7 @@ def symptom_table(folder: str) -> str:
     return _table(SYMPTOM_COLUMNS, (_row(symptom, case, folder) for symptom, case in symptom_rows()))
 
 
-def _row(symptom: Symptom, case: Case, folder: str) -> tuple[str, ...]:
+def _row(symptom: Symptom, case: LikelyCause, folder: str) -> tuple[str, ...]:
     sees = f"**{symptom.sees}**" if case is symptom.cases[0] else ""
     lesson = f"[{case.story.number}]({folder}{case.story.notebook})"
     return sees, case.cause, lesson, f"`{case.command}`"
