@@ -29,6 +29,14 @@ All others change the cluster or the protocol, and with them any scenario.
 """
 
 
+GUIDE_TITLE = "Calico + Macvlan Multi-CNI Data Forwarding Process"
+
+GUIDE_EDITION = "by the maintainers of Spiderpool, in the edition of version 1.0"
+
+GUIDE_ADDRESS = "https://github.com/spidernet-io/spiderpool/blob/v1.0.0/docs/concepts/multi_cni_coexist.md"
+"""The document with which scenarios are compared, called Spiderpool's guide: its title, who wrote it, where it is."""
+
+
 @dataclass(frozen=True, slots=True)
 class Claim:
     """What the guide says: `section` is its heading, `says` a short statement, `works` whether it promises a

@@ -12,6 +12,7 @@ from mcnilib.scenarios.conclusion import MACVLAN, TO_CALICO, Cell, cell_of, conc
 from mcnilib.scenarios.link import parse_link, print_query
 from mcnilib.show.html.conclusion_table import conclusion_html, conclusion_summary, fate_link
 from mcnilib.show.html.markup import Html, element, joined
+from mcnilib.show.html.outcome import guide_html
 from mcnilib.site.frame import Page
 
 ABOUT_TABLE = (
@@ -33,7 +34,7 @@ def conclusion_page() -> Page:
     settings = Settings()
     cells = (cell for placement in Placement for row in conclude(settings, placement) for cell in row)
     main = joined(
-        element("p", ABOUT_TABLE),
+        element("p", ABOUT_TABLE, " ", guide_html()),
         element("p", element("b", conclusion_summary(cells))),
         conclusion_html(settings, _state),
         element("h2", "What one change makes of it"),
