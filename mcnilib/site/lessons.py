@@ -314,6 +314,8 @@ def markdown(text: str) -> Html:
 
 
 def _place(name: str) -> str:
+    if name == "../docs/glossary.md":
+        return "../glossary.html"
     if name.endswith(".ipynb"):
         return name.removesuffix("ipynb") + "html"
     return SOURCE_PAGES + name.removeprefix("../")

@@ -11,8 +11,9 @@ from string import Template
 
 from mcnilib.cluster.settings import Option
 from mcnilib.scenarios import Scenario, all_scenarios
+from mcnilib.scenarios.glossary import glossary_table
 from mcnilib.scenarios.link import print_link
-from mcnilib.scenarios.symptoms import SYMPTOMS, symptom_table
+from mcnilib.scenarios.symptoms import SYMPTOMS, symptom_table, verdict_legend
 from mcnilib.show.explorer import Shown, View
 from mcnilib.show.html.markup import Html, element, folded, joined, option_html, sentence, void_element
 from mcnilib.show.html.table import depth_options
@@ -52,7 +53,7 @@ def site_files(pyodide: Mapping[str, bytes], lessons: Sequence[Lesson] = ()) -> 
     articles = {story.name: article_html(story, link) for story, link in to_lesson.items()}
     alive = {s.name: Html(articles[s.name].replace(link, _to_explorer(s))) for s, link in to_lesson.items() if link}
     pairs = {uid: pair_html(view, uid) for lesson in lessons for uid, view in compared(lesson).items()}
-    pages = (explorer(articles), conclusion_page(), own_cluster(), *lesson_pages(lessons, alive | pairs))
+    pages = (explorer(articles), conclusion_page(), own_cluster(), *lesson_pages(lessons, alive | pairs), glossary())
     size = sum(map(len, code.values()))
     return {
         **{page.file: page_html(page, pages, size) for page in pages},
@@ -89,6 +90,14 @@ def _symptoms() -> Html:
     names = " · ".join(symptom.sees for symptom in SYMPTOMS)
     table = element("div", markdown(symptom_table("notebooks/")), class_="text")
     return element("section", Html(folded(f"What do you see? {names}", table)), class_="lesson symptoms")
+
+
+def glossary() -> Page:
+    """Return the page that explains the words of the field, and those of a verdict."""
+    about = "The words of the field that the lessons use, each in one sentence."
+    text = f"{about}\n\n{glossary_table()}\n\n## The words of a verdict\n\n{verdict_legend()}\n"
+    main = element("div", element("div", markdown(text), class_="text"), class_="lesson")
+    return Page("glossary.html", "Glossary", "Glossary", about, main)
 
 
 def own_cluster() -> Page:
