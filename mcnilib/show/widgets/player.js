@@ -34,7 +34,7 @@ export function mount(root, { pieces, steps }) {
 
   function play() {
     said.setAttribute("aria-live", "off"); // a step every two seconds is too much to be read out
-    button("play").textContent = "⏸ pause";
+    button("play").textContent = "pause";
     if (at === last) show(0);
     show(at + 1);
     clock = setInterval(() => {
