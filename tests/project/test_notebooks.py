@@ -85,6 +85,7 @@ OTHERWISE = {
         "## What Spiderpool's guide says": "## What this does and does not know",
         ".check(": "print(check(",
     },
+    "19": {".check(": "print(check("},
 }
 """Parts with another name: notebook 17 is about the reader's own cluster, which no scenario and no guide describes."""
 
@@ -204,7 +205,7 @@ TEETH = {
     "01": [MODES], "02": [GATEWAYS], "03": [TABLE_500], "04": [MASQUERADE], "05": [MARKS], "06": [TABLE_500],
     "07": [ACK_ROW, GATE], "08": [GATEWAYS], "09": [MASQUERADE], "10": [OUTGOING], "11": [POLICY], "12": [POLICY],
     "13": [OUTGOING], "14": [POLICY], "15": [GATE], "16": [GATE], "17": [ACK_ROW],
-    "18": [POOLS], "20": [REDIRECTS], "21": [HIJACKED],
+    "18": [POOLS], "19": [GATE], "20": [REDIRECTS], "21": [HIJACKED],
 }  # fmt: skip
 """For each notebook what to break in the library (file, right, wrong): it must notice."""
 
