@@ -24,7 +24,7 @@ _HOMES = {
     "all_scenarios": "mcnilib.scenarios",
     "matrix": "mcnilib.scenarios.matrix",
     "compare": "mcnilib.scenarios.matrix",
-    "exercise": "mcnilib.scenarios.exercise",
+    "exercise": "mcnilib.show.practice:practise",
     "do": "mcnilib.world.commands",
     "verdict": "mcnilib.trace.explain",
     "tell": "mcnilib.trace.explain",
@@ -41,7 +41,8 @@ _HOMES = {
     "open_snapshot": "mcnilib.snapshots.snapshot",
     "ask": "mcnilib.notebook",
 }
-"""The names a notebook needs, in reading order, and where they live; each is loaded when it is first used."""
+"""The names a notebook needs, in reading order, and where they live, behind a colon under another name; each is loaded
+when it is first used."""
 
 __all__ = list(_HOMES)
 
@@ -54,7 +55,8 @@ def __getattr__(name: str) -> Any:
 
     try:
         with gc_paused():
-            value = globals()[name] = getattr(import_module(_HOMES[name]), name)
+            module, _, other = _HOMES[name].partition(":")
+            value = globals()[name] = getattr(import_module(module), other or name)
     except ModuleNotFoundError as error:
         from mcnilib.errors import MissingExtra
 

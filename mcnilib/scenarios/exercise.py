@@ -84,12 +84,17 @@ class Exercise:
             world = do(world, netns, command)
         return world
 
-    def check(self, answer: str) -> None:
+    def check(self, answer: str) -> object:
         """Carry out an answer, one `NAMESPACE: COMMAND` a line, and print whether the task is done.
 
-        A mistake is printed too, in the answer or in mcnilib; nothing is raised for it.
+        A mistake is printed too, in the answer or in mcnilib; nothing is raised for it. In a notebook what solves it
+        is shown besides; here nothing is returned.
         """
-        attempt = self.attempt(answer)
+        self.tell(self.attempt(answer))
+        return None
+
+    def tell(self, attempt: Attempt) -> None:
+        """Print what an answer showed, and whether the task is done."""
         for command in attempt.typed:
             print(f"{command.netns}# {command.command}\n{command.shows}" if command.shows else "", end="")
         print(f"{'✔ done' if attempt.done else '✘ not yet'}: {attempt.says}")
@@ -115,11 +120,22 @@ class Exercise:
     def _judged(self, world: World, typed: tuple[Typed, ...]) -> Attempt:
         stories = self._stories()
         traces = [story.run_in(world, self.settings) for story in stories]
-        unlike = (number for number, trace in enumerate(traces) if trace.outcome.works is not self.works)
-        shown = next(unlike, 0)
+        unlike = [number for number, trace in enumerate(traces) if trace.outcome.works is not self.works]
         broken = self._broken(world, [command for command in typed if command.shows is None])
-        done = not broken and traces[shown].outcome.works is self.works
-        return Attempt(done, broken or verdict(traces[shown]), world, stories[shown], traces[shown], typed)
+        shown = unlike[:1] or self._asked(stories)
+        ends = verdict(traces[shown[0]])
+        if not unlike and self.also:
+            ends = "\n".join(f"{stories[number].title}: {verdict(traces[number])}" for number in shown)
+        done = not broken and not unlike
+        return Attempt(done, broken or ends, world, stories[shown[0]], traces[shown[0]], typed)
+
+    def _asked(self, stories: tuple[Scenario, ...]) -> list[int]:
+        """Tell which conversations end otherwise than they must before the learner begins: those the task is about."""
+        if not self.also:
+            return [0]
+        world = self.world()
+        ends = [story.run_in(world, self.settings).outcome.works for story in stories]
+        return [number for number, works in enumerate(ends) if works is not self.works] or [0]
 
     def _stories(self) -> tuple[Scenario, ...]:
         return self.story, *map(scenario, self.also)
@@ -157,13 +173,13 @@ class Exercise:
         hints = self.hints()
         print(hints[number - 1] if 0 < number <= len(hints) else "no hint for this one")
 
-    def solve(self) -> None:
-        """Print a solution, and what becomes of the conversation with it."""
+    def solve(self) -> object:
+        """Print a solution, and what becomes of the conversation with it; return what `check` does."""
         if not self.solution:
             print("this copy has no solutions; `help()` prints a hint")
-            return
+            return None
         print(self.solution.strip())
-        self.check(self.solution)
+        return self.check(self.solution)
 
 
 def _commands(text: str) -> Iterable[tuple[str, str]]:

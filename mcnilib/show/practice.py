@@ -6,12 +6,15 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Iterator
-from dataclasses import replace
+from dataclasses import dataclass, replace
+from html import unescape
+from typing import Any
 
 from mcnilib.scenarios.exercise import Attempt, Exercise, exercise
-from mcnilib.show.html.diff import state_changes_html
-from mcnilib.show.html.markup import Html, element, joined, sentence
+from mcnilib.show.html.diff import course_html, state_changes_html
+from mcnilib.show.html.markup import Html, block, element, joined, sentence
 from mcnilib.show.html.outcome import verdict_lines
 from mcnilib.show.html.state import StateLine, lines_html
 from mcnilib.show.picture.story_picture import picture_in
@@ -19,7 +22,41 @@ from mcnilib.show.picture.svg import to_svg
 from mcnilib.trace.explain import because, verdict
 from mcnilib.world.world import World
 
+AS_IT_WAS = ("the cluster as it was", "yours")
+"""What the conversations before and after the learner's commands are called."""
+
 SOLVED, NOT_YET = "✔ Solved.", "✘ Not yet."
+
+
+def practise(scenario: int, number: int) -> Practice:
+    """Return an exercise of a scenario for a notebook. Raises: NotThere, naming the ones there are."""
+    return Practice(**vars(exercise(scenario, number)))
+
+
+class Practice(Exercise):
+    """An exercise in a notebook: what solves it is shown too."""
+
+    def check(self, answer: str) -> Solved | None:
+        """Print whether an answer does the task, as every exercise does; return what solves it."""
+        attempt = self.attempt(answer)
+        self.tell(attempt)
+        return Solved(self, attempt) if attempt.done else None
+
+
+@dataclass(frozen=True)
+class Solved:
+    """An answer that does a task, as a notebook shows it: why it works, and the picture of it."""
+
+    task: Exercise
+    attempt: Attempt
+
+    def __repr__(self) -> str:
+        return re.sub("<[^>]*>", "", unescape(_course(self.task, self.attempt)))
+
+    def _repr_mimebundle_(self, **kwargs: Any) -> dict[str, str]:
+        """Return it as HTML, and in words for viewers that show none."""
+        html = block(_course(self.task, self.attempt), Html(_picture(self.task, self.attempt)))
+        return {"text/plain": repr(self), "text/html": html}
 
 
 def attempt_json(text: str) -> str:
@@ -33,11 +70,24 @@ def attempt_json(text: str) -> str:
     attempt = task.attempt(answer)
     shown = {"done": attempt.done, "says": joined(*_says(task, attempt, answer)), "picture": "", "state": ""}
     if attempt.world and attempt.trace and attempt.story:
-        narrow = asked.get("narrow", False)
-        drawing = picture_in(attempt.story, task.settings, attempt.world, attempt.trace, narrow=narrow)
-        shown["picture"] = to_svg(drawing, f"mcni-exercise-{task.scenario}-{task.number}")
+        shown["picture"] = _picture(task, attempt, narrow=asked.get("narrow", False))
         shown["state"] = joined(*_printed(attempt), _changed(task.world(), attempt.world))
     return json.dumps(shown)
+
+
+def _picture(task: Exercise, attempt: Attempt, *, narrow: bool = False) -> str:
+    """Return the picture of the conversation after the learner's commands; empty where a line is wrong."""
+    if not (attempt.world and attempt.trace and attempt.story):
+        return ""
+    drawing = picture_in(attempt.story, task.settings, attempt.world, attempt.trace, narrow=narrow)
+    return to_svg(drawing, f"mcni-exercise-{task.scenario}-{task.number}")
+
+
+def _course(task: Exercise, attempt: Attempt) -> Html:
+    """Say which packet took another path, or ended otherwise, before the learner's commands; empty as `_picture` is."""
+    if not (attempt.trace and attempt.story):
+        return Html("")
+    return course_html(attempt.story.run_in(task.world(), task.settings), attempt.trace, AS_IT_WAS)
 
 
 def help_json(text: str) -> str:
@@ -61,15 +111,17 @@ def _says(task: Exercise, attempt: Attempt, answer: str) -> Iterator[Html]:
     if attempt.trace:
         yield element("p", verdict_lines(attempt.trace), class_="mcni-verdict")
         yield from (element("p", sentence(line)) for line in because(attempt.trace))
+        yield _course(task, attempt) if attempt.done else Html("")
 
 
 def _why(task: Exercise, attempt: Attempt) -> str:
     """Say what the judgement rests on beside the verdict, which follows it."""
+    if attempt.done:
+        works = f"The conversation {'works' if task.works else 'fails'}, as it should."
+        return " ".join([works, *(f"{line}." for line in attempt.says.splitlines() if task.also)])
     if attempt.trace is None or attempt.says != verdict(attempt.trace):
         return attempt.says
     which = "The conversation" if attempt.story is task.story else f"“{attempt.story.title}”" if attempt.story else ""
-    if attempt.done:
-        return f"The conversation {'works' if task.works else 'fails'}, as it should."
     return f"{which} should {'work' if task.works else 'fail'} in the end, and does not."
 
 

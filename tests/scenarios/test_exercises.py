@@ -29,7 +29,7 @@ def test_the_solution_solves_it_and_doing_nothing_does_not(one: Exercise) -> Non
         (
             (14, 1),
             "mul2: ip route add 172.16.1.96/28 via 169.254.1.1 dev eth0",
-            "on client",
+            "but client dialled",
         ),  # the other client is not served
     ],
 )

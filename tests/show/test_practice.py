@@ -9,6 +9,7 @@ import pytest
 from show_examples import text_of
 
 from mcnilib.scenarios.exercise import exercise, exercises
+from mcnilib.show.practice import practise
 from mcnilib.show.verbs import answer
 
 
@@ -28,6 +29,29 @@ def test_a_solution_is_judged_solved_with_its_picture_and_what_it_changed(task):
     assert text_of(shown["says"]).startswith("✔ Solved. The conversation ")
     assert shown["picture"].startswith("<svg")
     assert "lines of state that differ" in shown["state"]
+
+
+@pytest.mark.parametrize("task", exercises(), ids=lambda task: f"{task.scenario}.{task.number}")
+def test_what_solves_it_is_a_picture_in_a_notebook_with_the_reason_why_it_works(task, capsys):
+    solved = practise(task.scenario, task.number).solve()
+    shown = solved._repr_mimebundle_()
+    assert re.match("They part at packet |Every packet goes the same way", shown["text/plain"])
+    assert shown["text/plain"] in text_of(shown["text/html"])
+    assert "<svg" in shown["text/html"]
+    assert "✔ done: " in capsys.readouterr().out
+    assert practise(task.scenario, task.number).check("") is None
+
+
+def test_the_message_speaks_of_the_conversations_that_were_asked_for():
+    done, says = exercise(16, 1).judge(exercise(16, 1).solution)
+    assert done
+    assert says.splitlines() == [
+        "Macvlan pod to Calico pod, across nodes: connected; the server sees the client as 172.16.100.2",
+        "Macvlan pod to the Calico address of a multi-NIC pod: connected; the server sees the client as 172.16.100.2",
+    ]
+    assert "Macvlan pod to Calico pod, across nodes: connected" in text_of(
+        attempt((16, 1), exercise(16, 1).solution)["says"]
+    )
 
 
 @pytest.mark.parametrize(
