@@ -34,6 +34,7 @@ _HOMES = {
     "play": "mcnilib.notebook",
     "step_picture": "mcnilib.notebook",
     "side_by_side": "mcnilib.notebook",
+    "fix": "mcnilib.notebook",
     "conclusion": "mcnilib.notebook",
     "cluster_map": "mcnilib.notebook",
     "look_around": "mcnilib.notebook",

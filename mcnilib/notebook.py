@@ -11,6 +11,9 @@ from mcnilib.cluster.build import build
 from mcnilib.cluster.settings import Settings
 from mcnilib.cluster.spec import CLUSTER
 from mcnilib.kernel.compare.record import checked
+from mcnilib.repair.advice import advise
+from mcnilib.repair.case import ScenarioCase
+from mcnilib.repair.report import told
 from mcnilib.scenarios.link import parse_link
 from mcnilib.scenarios.scenario import Scenario
 from mcnilib.show.picture.map import Map
@@ -65,6 +68,16 @@ def ask(
     `web:80` beside those that were collected. Raises: NotThere for a namespace that is not there.
     """
     return SnapshotPanel(snapshot, netns, to, listen, source, scale)
+
+
+def fix(story: Scenario, **start: object) -> None:
+    """Print what would make a scenario's conversation work, with its commands, and what each of them would break.
+
+    `start` changes settings to begin with, as `kube_proxy="1.30"`.
+    Raises: SettingError for a setting or value that does not exist, naming the nearest one.
+    """
+    settings = story.start().but(**start)
+    print(*told(advise(ScenarioCase(story, settings), story.run(settings))), sep="\n")
 
 
 def conclusion(scale: float = 1.0, **start: object) -> ConclusionPanel:

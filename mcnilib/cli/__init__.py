@@ -35,6 +35,7 @@ from mcnilib.cli.common import (
     what_was,
 )
 from mcnilib.cli.parser import Parser
+from mcnilib.cluster.settings import Settings
 from mcnilib.errors import McniError, MissingExtra, printable
 from mcnilib.progress import shown
 from mcnilib.scenarios import Scenario, all_scenarios, scenarios
@@ -201,7 +202,8 @@ def run_scenario(arguments: argparse.Namespace) -> int:
         print(json.dumps(head | was | trace_to_json(trace), indent=1))
     else:
         print(f"{story.number}. {story.title} ({settings})")
-        print(*_told(before, trace, arguments), sep="\n")
+        helps = [] if arguments.tried or trace.outcome.works else [_help_for(story, settings)]
+        print(*_told(before, trace, arguments), *helps, sep="\n")
     if arguments.picture:
         with shown(f"mcni: drawing {printable(str(arguments.picture))}"):
             from mcnilib.show.picture.files import save_picture  # takes most of the time
@@ -216,6 +218,16 @@ def _told(before: Trace, trace: Trace, arguments: argparse.Namespace) -> list[st
 
     told = tell(trace, arguments.depth or Depth.HOPS) if arguments.table else [verdict(trace)]
     return [*was_and_now(before, trace), *told[1:]] if arguments.tried else told
+
+
+def _help_for(story: Scenario, settings: Settings) -> str:
+    """Name a command that would help, and the verb that lists all there is."""
+    from mcnilib.repair.advice import first_command
+    from mcnilib.repair.case import ScenarioCase
+
+    command = first_command(ScenarioCase(story, settings))
+    example = f"for example `{command}`. " if command else ""
+    return f"What would help: {example}`{story.command(settings, 'fix')}` lists all that does, and what each breaks."
 
 
 def print_state(arguments: argparse.Namespace) -> int:

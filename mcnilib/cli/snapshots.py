@@ -194,6 +194,8 @@ def _told(before: Trace | None, trace: Trace, arguments: argparse.Namespace) -> 
     printed = tell(trace, arguments.depth or Depth.HOPS) if arguments.table else [verdict(trace), *trace.notes]
     printed = [*was_and_now(before, trace), *printed[1:]] if before else printed
     advice = instead(verdict(trace))
+    if not arguments.tried and status_of(trace) == 1:
+        printed.append("What would help: the same command with --fix tries it on the model.")
     return [printable(x) for x in (*printed, *([advice] if advice else []))]
 
 

@@ -162,10 +162,10 @@ class Scenario:
         start, texts = self.start().texts(), settings.texts()
         return {n: text for n, text in texts.items() if option(n).attribute in self.settings and start[n] != text}
 
-    def command(self, settings: Settings) -> str:
-        """Print the command that shows this state."""
+    def command(self, settings: Settings, verb: str = "run") -> str:
+        """Print the command that shows this state, or does something else with it."""
         options = (f"--{name} {shlex.quote(text)}" for name, text in self.changed(settings).items())
-        return " ".join(["mcni run", self.name, *options])
+        return " ".join([f"mcni {verb}", self.name, *options])
 
 
 def neighbours(story: Scenario, settings: Settings) -> Iterator[Settings]:

@@ -186,3 +186,28 @@ def test_what_was_tried_before_counts(capsys, cluster: str) -> None:
 def test_where_nobody_knows_nothing_is_promised(capsys, cluster: str) -> None:
     assert main(["trace", cluster, "--from", "mac1", "--to", "tcp:9.9.9.9:80", "--fix"]) == 1
     assert "none of" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(
+    ("words", "says"),
+    [
+        (["run", "7"], f"What would help: for example `{EXCEPTION}`. `mcni fix {FLAGSHIP}` lists all that does"),
+        (["run", "7", "--kube-proxy", "1.30"], f"`mcni fix {FLAGSHIP} --kube-proxy 1.30` lists all that does"),
+        (["run", "macvlan-to-own-node"], "What would help: `mcni fix macvlan-to-own-node` lists all that does"),
+    ],
+)
+def test_a_verdict_names_what_would_help(capsys, words: list[str], says: str) -> None:
+    """The command it names breaks nothing; the route back, which is cheaper, does."""
+    main(words)
+    assert says in capsys.readouterr().out
+
+
+@pytest.mark.parametrize("words", [["run", "1"], ["run", "7", "--protocol", "udp"], ["run", "7", "--json"]])
+def test_where_it_works_nothing_is_offered(capsys, words: list[str]) -> None:
+    main(words)
+    assert "What would help" not in capsys.readouterr().out
+
+
+def test_the_verdict_of_a_snapshot_names_the_option(capsys, cluster: str) -> None:
+    main(["trace", cluster, *TO_CAL2])
+    assert "What would help: the same command with --fix tries it on the model." in capsys.readouterr().out
