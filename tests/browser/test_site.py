@@ -473,7 +473,9 @@ def test_the_lesson_and_the_explorer_lead_to_each_other_in_the_same_state(browse
 def test_without_javascript_a_lesson_can_be_read(browser, address):
     with new_tab(browser, address, java_script_enabled=False) as tab:
         tab.page.goto(address + THREE_PANELS)
-        expect(tab.page.locator("article svg[role=img]:visible")).to_have_count(3)
+        expect(tab.page.locator("article svg[role=img]:visible")).to_have_count(
+            5
+        )  # three panels, and two states side by side
         expect(tab.page.get_by_role("heading", name="The question")).to_be_visible()
         expect(tab.page.locator("article table").first).to_be_visible()
         assert not any(one.is_visible() for one in tab.page.locator("button, select, input").all())
