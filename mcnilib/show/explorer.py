@@ -174,3 +174,15 @@ def machine_json(text: str) -> str:
     """Return what a machine holds at the moment of a view; `who` beside the view says which. Raises: as `parse_view`,
     NotThere for a machine that does not exist."""
     return json.dumps(parse_view(text).machine(json.loads(text).get("who", "")))
+
+
+def changes_json(text: str) -> str:
+    """Return the lines of state that differ between two states of a scenario: `{"from": ..., "state": ...}`.
+
+    Raises: as `parse_view`, SettingError for states of two scenarios.
+    """
+    asked = json.loads(text)
+    view = parse_view(json.dumps({"state": asked["state"], "against": asked["from"]}))
+    here, there = (view.story.world(settings) for settings in (view.against or view.settings, view.settings))
+    lines = state_changes_html(here, there, None)
+    return json.dumps({"changes": folded("Which lines of state this changed: - gone, + new", lines)})

@@ -70,3 +70,15 @@ def test_a_click_in_the_panel_searches_and_another_applies() -> None:
     apply.click()
     assert panel.story.run(panel.settings).outcome.works
     assert panel.repairs.list.children == ()  # it was about another state
+
+
+@pytest.mark.parametrize(
+    ("changed", "says"),
+    [
+        ("workaround=host%20route%20back", "+ 172.16.100.2 via 172.16.1.2 dev en0"),
+        ("kube-proxy=1.30&be-liberal=1&restarted=yes", "- -A KUBE-FORWARD -m conntrack --ctstate INVALID -j DROP"),
+    ],
+)
+def test_the_lines_that_a_click_changed_are_told(changed: str, says: str) -> None:
+    told = json.loads(answer("changes", json.dumps({"from": STATE, "state": f"{STATE}&{changed}"})))
+    assert says in text_of(told["changes"])

@@ -1,6 +1,7 @@
 // What would help? The interpreter tries changes on the model; a change of settings is applied by a click.
 import { ask, complain } from "./engine.js";
 
+const REST = 300;  // milliseconds without a click before the changed lines are asked for
 const part = (article, name) => article.querySelector(`.repairs ${name}`);
 const states = new Map();  // article -> the state that is on the screen
 const found = new Map();   // state -> what was found for it
@@ -48,10 +49,21 @@ async function copy(button) {
   }
 }
 
+// Which lines of state a click changed: asked when the reader rests, put below what changed.
+async function tellChanges(article, from, state) {
+  await new Promise(done => setTimeout(done, REST));
+  const at = article.querySelector('[data-part="compared"]');
+  if (states.get(article) !== state || !at?.childElementCount) return;
+  const { changes } = await ask("changes", JSON.stringify({ from, state })).catch(() => ({ changes: "" }));
+  if (states.get(article) === state && !at.querySelector("details")) at.insertAdjacentHTML("beforeend", changes);
+}
+
 document.addEventListener("mcni-view", ({ target: article, detail: { state } }) => {
-  if (states.get(article) === state || !part(article, ".found")) return;
+  const from = states.get(article);
+  if (from === state || !part(article, ".found")) return;
   states.set(article, state);
   show(article, { says: "", repairs: "" });
+  if (from) tellChanges(article, from, state);
 });
 
 for (const place of document.querySelectorAll(".repairs"))
