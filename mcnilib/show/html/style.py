@@ -41,7 +41,7 @@ RULES = Template(
 .mcni-steps tr.lost th, .mcni-steps tr.lost td { font-weight: 600; }
 .mcni-steps tr.current { outline: 3px solid #0072B2; outline-offset: -3px; }
 .mcni-state h4 { font: 600 var(--mcni-text) monospace; margin: 8px 0 2px; }
-.mcni-state .line { font-family: monospace; padding: 1px 4px; }
+.mcni-state .line { font-family: monospace; padding: 1px 4px 1px 44px; text-indent: -40px; }
 .mcni-state .line.decided { font-weight: 700; border: 2px solid #B84E00; border-radius: 4px; }
 .mcni-state .note { opacity: .8; font-family: sans-serif; }
 .mcni-table { max-width: 1240px; gap: 4px; margin-top: 6px; }

@@ -10,7 +10,7 @@ export function mount(root, { pieces, steps }) {
   const picture = root.querySelector(".picture"), said = root.querySelector("output"), verdict = said.innerHTML;
   const button = (move) => controls.querySelector(`[data-move="${move}"]`);
   const last = steps.length - 1;
-  let at = 0, clock = 0;
+  let at = 0, clock = 0, asked = false; // whether the reader took over, or all was played
 
   function show(step) {
     at = Math.max(0, Math.min(last, step));
@@ -39,7 +39,7 @@ export function mount(root, { pieces, steps }) {
     show(at + 1);
     clock = setInterval(() => {
       if (!root.isConnected) return stop();
-      if (at === last) stop(); // and it ends where it was decided
+      if (at === last) { stop(); asked = true; } // it ends where it was decided
       show(at === last ? 0 : at + 1);
     }, DWELL);
   }
@@ -49,15 +49,17 @@ export function mount(root, { pieces, steps }) {
     if (!move) return;
     const playing = clock;
     stop();
+    asked = true;
     if (move === "play") playing || play(); else show(Number(move) && at + Number(move));
   });
-  slider.addEventListener("input", () => { stop(); show(Number(slider.value)); });
+  slider.addEventListener("input", () => { stop(); asked = true; show(Number(slider.value)); });
   still.addEventListener("change", () => still.matches && stop());
   controls.hidden = false;
   show(0);
-  const first = document.querySelector(".mcni-player") === root; // one thing that moves is enough
-  if (first && !still.matches) new IntersectionObserver(([seen], watch) => {
-    if (seen.isIntersecting) { watch.disconnect(); play(); }
+  new IntersectionObserver(([seen]) => {
+    const first = document.querySelector(".mcni-player") === root; // one thing that moves is enough
+    if (!seen.isIntersecting) stop(); // JupyterLab scrolls away from it when all cells run
+    else if (first && !asked && !clock && !still.matches) play();
   }, { threshold: 0.5 }).observe(picture);
 }
 
