@@ -130,7 +130,7 @@ def without_tests(text: str) -> str:
 def for_learners(text: str, binder: str = "") -> str:
     """Return the README of a copy: nothing for others, of `.ci/` or the original's site; without a repository nothing
     about Binder."""
-    gone = (".ci/run", SITE) if binder else (".ci/run", SITE, "Binder")
+    gone = (".ci/run", SITE, "git clone", *(() if binder else ("Binder",)))
     kept = [part for part in text.split("\n\n") if not any(word in part for word in gone)]
     lines = "\n\n".join(kept).replace(ORIGINAL, _on_binder(binder)).splitlines(keepends=True)
     return "".join(line for line in lines if not any(word in line for word in NOT_FOR_LEARNERS))

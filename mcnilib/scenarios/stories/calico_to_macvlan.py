@@ -12,7 +12,7 @@ SCENARIO = Scenario(
     title="Calico pod to Macvlan pod",
     question=(
         "cal2 on node2 dials mac1 on node1 with its own address, because natOutgoing is off. The SYN arrives at once. "
-        "By which way does mac1 answer, and who has never heard of the connection?"
+        "Which path does mac1's answer take, and which machine on it has not seen the SYN?"
     ),
     settings=("nat_outgoing", "placement", "kube_proxy", "be_liberal", "restarted", "protocol"),
     way=lambda settings: DialTarget(by_placement(settings, "cal1", "cal2"), "mac1"),

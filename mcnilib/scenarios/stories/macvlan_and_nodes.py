@@ -35,8 +35,8 @@ _story = partial(
 SCENARIOS = (
     _story(
         name="node-to-own-macvlan",
-        title="A node to a Macvlan pod of its own",
-        question="node1 opens a connection to mac1, a child of its own en0. Who answers its ARP request?",
+        title="A node to its own Macvlan pod",
+        question="node1 opens a connection to mac1, a child of its own en0. Does anything answer its ARP request?",
         way=lambda settings: DialTarget("node1", "mac1"),
         claim=_claim,
     ),

@@ -52,7 +52,7 @@ SCENARIOS = (
         name="macvlan-to-calico-same-node",
         title="Macvlan pod to Calico pod, same node",
         question=(
-            "mac1 and cal1 run on node1. Which devices does the request cross? Does the reply come back the same way?"
+            "mac1 and cal1 run on node1. Which devices does the request cross? Does the reply take the same path?"
         ),
         settings=("kube_proxy", "be_liberal", "restarted", "protocol"),
         way=lambda settings: DialTarget("mac1", "cal1"),
@@ -65,7 +65,7 @@ SCENARIOS = (
         title="Macvlan pod to Calico pod, across nodes",
         question=(
             "mac1 on node1 connects to cal2 on node2. The connection opens at once, and then nothing comes back. "
-            "Who drops what?"
+            "Which machine drops which packet?"
         ),
         settings=(
             "kube_proxy",
@@ -88,7 +88,7 @@ SCENARIOS = (
         name="macvlan-to-calico-across-subnets",
         title="Macvlan pod to Calico pod, across node subnets",
         question=(
-            "mac3 on node3 connects to cal2 on node2, in another subnet, and a firewall guards the way between. Which "
+            "mac3 on node3 connects to cal2 on node2, in another subnet, and a firewall is on the path. Which "
             "half of the conversation does the firewall see? Can anything you change on the nodes help?"
         ),
         settings=("stateful_gateway", "encapsulation", "kube_proxy", "be_liberal", "restarted", "protocol"),

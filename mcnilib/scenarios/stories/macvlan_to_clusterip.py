@@ -43,8 +43,8 @@ SCENARIOS = (
         name="macvlan-to-clusterip-macvlan",
         title="Macvlan pod to a ClusterIP with a Macvlan endpoint",
         question=(
-            "mac3 asks demo/web, and mac4, in its own subnet, has to answer. The request reaches mac4 - whom does mac4 "
-            "answer, and what does mac3 make of it?"
+            "mac3 dials demo/web, whose endpoint is mac4 in mac3's own subnet. The request reaches mac4. Where does "
+            "mac4 send its answer, and does mac3 accept it?"
         ),
         settings=("endpoint", "cluster_cidr", "masquerade_all", "coordinator", "protocol"),
         way=_way,

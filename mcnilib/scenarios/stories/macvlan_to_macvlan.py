@@ -33,8 +33,8 @@ SCENARIOS = (
         name="macvlan-same-subnet",
         title="Macvlan pods in the same subnet",
         question=(
-            "mac1 talks to mac1b on its own node, or to mac2 on the next one. Which of the node's routes and rules do "
-            "the packets meet?"
+            "mac1 talks to mac1b on its own node, or to mac2 on the next one. Which of the node's routes and rules "
+            "see the packets?"
         ),
         settings=("placement", "macvlan_mode", "protocol"),
         way=lambda settings: DialTarget("mac1", by_placement(settings, "mac1b", "mac2")),

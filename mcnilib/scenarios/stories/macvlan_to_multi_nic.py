@@ -16,7 +16,7 @@ SCENARIOS = (
         title="Macvlan pod to the Calico address of a multi-NIC pod",
         question=(
             "mac1 and mul1 run on one node, and Spiderpool's policy routing is off. mac1 dials mul1's Calico address. "
-            "By which NIC does mul1 answer? Which two rules stand in the way, and in which order?"
+            "Through which NIC does mul1 answer? Which two rules can drop the ACK, and which acts first?"
         ),
         settings=("kube_proxy", "be_liberal", "restarted", "felix_invalid", "tuning", "placement", "protocol"),
         folded=("tuning",),
@@ -29,7 +29,7 @@ SCENARIOS = (
         number=15,
         name="macvlan-to-multi-nic-underlay",
         title="Macvlan pod to the Macvlan address of a multi-NIC pod",
-        question="mac1 dials the Macvlan address of mul2 instead. What of node2 does the packet meet now?",
+        question="mac1 dials the Macvlan address of mul2 instead. Which parts of node2 see the packet now?",
         settings=("tuning", "placement", "protocol"),
         way=lambda settings: to_underlay("mac1", by_placement(settings, "mul1", "mul2")),
         claim=lambda settings: _CLAIM,

@@ -28,7 +28,7 @@ SCENARIOS = (
         name="multi-nic-to-calico",
         title="Multi-NIC pod to Calico pod",
         question=(
-            "mul1 has its default route on net1. By which NIC does a packet for cal2 leave, and with which address?"
+            "mul1 has its default route on net1. Through which NIC does a packet for cal2 leave, with which source?"
         ),
         settings=("default_nic", "tuning", "placement", "protocol"),
         way=lambda settings: DialTarget("mul1", by_placement(settings, "cal1", "cal2")),

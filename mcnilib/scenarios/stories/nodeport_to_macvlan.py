@@ -52,8 +52,8 @@ SCENARIOS = (
         name="nodeport-to-macvlan",
         title="Outside client to the NodePort of a Macvlan pod",
         question=(
-            "The client 1.1.1.1 dials a port of node3, behind which mac3 answers. By which NIC does the answer leave "
-            "the pod, and what does the client see?"
+            "The client 1.1.1.1 dials a NodePort on node3, whose endpoint is mac3. Through which NIC does the answer "
+            "leave the pod, and what does the client see?"
         ),
         way=_from_outside,
         claim=lambda settings: _claim(settings, _from_outside(settings)),
@@ -63,7 +63,7 @@ SCENARIOS = (
     _story(
         name="nodeport-to-macvlan-from-lan",
         title="Client of the same subnet to the NodePort of a Macvlan pod",
-        question="The client stands in the pod's own subnet. Is its NodePort any better off?",
+        question="The client is in the pod's own subnet. Does its connection work?",
         way=_from_lan,
         claim=lambda settings: _claim(settings, _from_lan(settings)),
         defaults=(("mark_rules", False), ("endpoint", "mac1")),

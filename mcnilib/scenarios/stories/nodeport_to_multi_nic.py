@@ -44,8 +44,8 @@ SCENARIOS = (
         name="nodeport-to-multi-nic",
         title="Client of the same subnet to the NodePort of a multi-NIC pod",
         question=(
-            "lan-client dials node2's port, behind which mul2 answers with its Calico address. The client is a "
-            "neighbour of net1. By which NIC does the answer leave?"
+            "lan-client dials a NodePort on node2, whose endpoint is mul2's Calico address. The client is a "
+            "neighbour of net1. Through which NIC does the answer leave?"
         ),
         way=lambda settings: to_node_port("lan-client", settings.receiving_node, "mul2"),
         defaults=DEFAULTS,
@@ -55,7 +55,7 @@ SCENARIOS = (
         title="Outside client to the NodePort of a multi-NIC pod",
         question=(
             "Now the client is 1.1.1.1, behind the gateway. The guide's note says that a default route on net1 "
-            "avoids the trouble. Does it?"
+            "avoids the problem. Does it?"
         ),
         way=lambda settings: to_node_port("client", settings.receiving_node, "mul2"),
         defaults=(*DEFAULTS, ("default_nic", DefaultNic.NET1)),

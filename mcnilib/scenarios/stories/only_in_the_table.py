@@ -42,7 +42,7 @@ SCENARIOS = (
     _story(
         name="calico-to-multi-nic",
         title="Calico pod to the Calico address of a multi-NIC pod",
-        question="By which NIC does mul1 answer a Calico pod, when its default route is on the other one?",
+        question="Through which NIC does mul1 answer a Calico pod, when its default route is on the other NIC?",
         settings=ROUTING,
         way=lambda settings: DialTarget(by_placement(settings, "cal1", "cal2"), "mul1"),
         claim=lambda settings: _TO_MULTI,
@@ -52,7 +52,7 @@ SCENARIOS = (
         title="Calico pod to the Macvlan address of a multi-NIC pod",
         question=(
             "cal2 dials mul1's Macvlan address with its own address, because natOutgoing is off. Two NICs and two "
-            "routing tables: where does mul1's answer go, and who can make nothing of it?"
+            "routing tables: where does mul1's answer go, and which machine cannot route it?"
         ),
         settings=("nat_outgoing", "encapsulation", "felix_invalid", *ROUTING),
         folded=("encapsulation", "felix_invalid"),
@@ -63,7 +63,7 @@ SCENARIOS = (
     _story(
         name="calico-to-clusterip",
         title="Calico pod to a ClusterIP",
-        question="cal1 asks demo/web. Does it matter what kind of pod answers, and whether it is cal1 itself?",
+        question="cal1 dials demo/web. Does it matter what kind of pod answers, and whether it is cal1 itself?",
         settings=("endpoint", "nat_outgoing", "encapsulation", "protocol"),
         way=lambda settings: to_service("cal1", settings.endpoint),
         claim=lambda settings: TO_SERVICE,
@@ -73,7 +73,7 @@ SCENARIOS = (
     _story(
         name="macvlan-to-clusterip-multi-nic",
         title="Macvlan pod to a ClusterIP with a multi-NIC endpoint",
-        question="mac1 asks demo/web and mul2 answers, which has a NIC in mac1's own subnet. Does it use it?",
+        question="mac1 dials demo/web; its endpoint mul2 has a NIC in mac1's subnet. Does mul2 answer through it?",
         settings=("endpoint", "cluster_cidr", "encapsulation", "tuning", "protocol"),
         way=lambda settings: to_service("mac1", settings.endpoint),
         claim=lambda settings: MACVLAN_TO_SERVICE,
@@ -91,7 +91,7 @@ SCENARIOS = (
     _story(
         name="multi-nic-to-clusterip-multi-nic",
         title="Multi-NIC pod to a ClusterIP with a multi-NIC endpoint",
-        question="mul2 asks demo/web and is its only endpoint: it talks to itself. Who is the client for mul2?",
+        question="mul2 dials demo/web and is its only endpoint: it talks to itself. Which source does mul2 see?",
         settings=("endpoint", "default_nic", "tuning", "protocol"),
         way=lambda settings: to_service("mul2", settings.endpoint),
         claim=lambda settings: MULTI_TO_SERVICE,
