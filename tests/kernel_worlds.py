@@ -234,7 +234,7 @@ def behind(entry: str) -> World:
 
 
 def two_ways_out(*tables: str) -> World:
-    """A client with two cables to the router: what is marked leaves by the second."""
+    """A client with two cables to the router: what is marked leaves through the second."""
     state = "route default via 10.0.1.1 dev eth0\nrule 100: from all fwmark 0x1 lookup 5\nroute default via 10.0.3.1 dev eth1 table 5"
     a = namespace("a", "eth0 10.0.1.2/24\neth1 10.0.3.2/24", state, "".join(tables))
     r = namespace("r", "e1 10.0.1.1/24\ne2 10.0.2.1/24\ne3 10.0.3.1/24", FORWARDS)

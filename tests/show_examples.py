@@ -122,7 +122,7 @@ def tcp(flags: str, reply: bool = False, length: int = 0) -> Packet:
 
 def wire(packet: Packet, *path: tuple[str, str], to: tuple[str, str]) -> Step:
     """A frame crosses devices and segments."""
-    (netns, dev), text = path[0], f"leaves by {path[0][1]}, arrives at {to[1]} of {to[0]}"
+    (netns, dev), text = path[0], f"leaves through {path[0][1]}, arrives at {to[1]} of {to[0]}"
     return Step(netns, Stage.DEVICE, text, packet, packet, oif=dev, to=to, path=path)
 
 

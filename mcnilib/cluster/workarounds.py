@@ -19,12 +19,12 @@ from mcnilib.linux.netfilter.iptables.edit import append, insert
 from mcnilib.linux.netns import Netns, add_routes
 from mcnilib.linux.origin import Origin
 
-WORKAROUND = "the learner"
+WORKAROUND = "the administrator"
 
 
 @lru_cache(maxsize=64)
 def add_workaround(cluster: Cluster, workaround: Workaround, encapsulation: Encapsulation) -> Event:
-    """Return the event in which the learner adds a workaround to every node."""
+    """Return the event in which the administrator adds a workaround to every node."""
     macvlans = tuple(pod for pod in cluster.pods if pod.kind is PodKind.MACVLAN)
     changes = []
     for node in cluster.nodes:

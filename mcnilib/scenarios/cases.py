@@ -63,9 +63,7 @@ SCENARIOS = (
         number=21,
         name="macvlan-to-node-local-dns",
         title="Macvlan pod to the DNS cache of its node",
-        question=(
-            "mac1 asks 169.254.25.10, an address that every node has. By which NIC does the question leave the pod?"
-        ),
+        question=("mac1 asks 169.254.25.10, an address that every node has. Through which NIC does it leave the pod?"),
         settings=("hijack", "coordinator", "node_local_dns", "protocol"),
         way=lambda settings: DialTarget("mac1", "node1", DNS_ADDRESS, DNS_PORT, listens=DNS_PORT),
         claim=lambda settings: _CACHE,

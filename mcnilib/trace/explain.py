@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from itertools import zip_longest
+from itertools import takewhile, zip_longest
 
 from mcnilib.linux.netfilter.conntrack import ConnState, Entry
 from mcnilib.linux.packet import Packet
@@ -104,6 +104,15 @@ def fate_of(step: Step) -> str:
     return f"{where} by `{rule_text(step)}`{written}"
 
 
+def sending_step(journey: Journey, step: Step) -> Step:
+    """Return the route that sent a packet out through a device; any other step, and a move without one, is itself."""
+    if step.evidence or step.stage not in (Stage.DEVICE, Stage.TUNNEL):
+        return step
+    index = next(i for i, other in enumerate(journey.steps) if other is step)
+    visit = takewhile(lambda earlier: earlier.netns == step.netns, reversed(journey.steps[:index]))
+    return next((earlier for earlier in visit if earlier.stage is Stage.ROUTE and earlier.evidence), step)
+
+
 def rule_text(step: Step) -> str:
     """Return the deciding line without the words that only repeat its chain."""
     return step.evidence.strip().removeprefix(f"-A {step.chain} ")
@@ -138,7 +147,8 @@ def _reasons(trace: Trace) -> list[str]:
     lines = [f"{reason} {origin.why}"] if origin else []
     tracked = _tracked(outcome.journey, outcome.step.netns)
     if tracked and tracked.ctstate == ConnState.INVALID:
-        lines += [f"conntrack on {tracked.netns} calls this packet {tracked.action}"]
+        state, _, log = tracked.action.partition(": ")
+        lines += [f"conntrack on {tracked.netns} calls this packet {state}" + (f" (kernel log: {log})" if log else "")]
         lines += _half_seen(trace, outcome.journey, tracked.netns)
     return lines
 

@@ -43,7 +43,7 @@ class Stage(Enum):
     NETFILTER = "netfilter"
     NAT = "nat"  # address rewritten because of an existing connection
     ARP = "arp"
-    DEVICE = "device"  # the frame leaves by one device and arrives at another
+    DEVICE = "device"  # the frame leaves through one device and arrives at another
     TUNNEL = "tunnel"  # encapsulated or decapsulated
     GAP = "not collected"  # what would decide is not known
 
@@ -127,7 +127,7 @@ class Step(NamedTuple):
 
     netns: str
     stage: Stage
-    action: str  # what was decided, in words: `DNAT to 10.233.101.2:80`, `dropped`, `leaves by en0`
+    action: str  # what was decided, in words: `DNAT to 10.233.101.2:80`, `dropped`, `leaves through en0`
     before: Packet
     after: Packet
     line: object = None

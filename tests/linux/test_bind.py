@@ -49,7 +49,7 @@ def test_a_bound_socket_keeps_its_address(to: str, source: str, seen: str) -> No
 )
 def test_what_a_socket_refuses(to: str, source: str, error: str, says: str) -> None:
     outcome = dial(to, source).outcome
-    assert (outcome.error, outcome.step.action) == (error, f"{says}: {error}")
+    assert (outcome.error, outcome.step.action) == (error, f"{says} ({error})")
 
 
 @pytest.mark.parametrize(("to", "says"), [("udp:224.0.0.1:80", "multicast"), ("tcp:0.0.0.0:80", "0.0.0.0")])

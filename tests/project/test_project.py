@@ -35,6 +35,7 @@ def run(*command: str | Path, cwd: Path = ROOT, **environment: str) -> subproces
     [
         pytest.param(("ruff", "format", "--check", "--quiet", "--diff"), id="formatted"),
         pytest.param(("ruff", "check", "--output-format=concise"), id="linted"),
+        pytest.param(("codespell_lib",), id="spelt"),
         pytest.param(("mypy",), id="typed"),  # pyproject.toml says strict, and which package
     ],
 )

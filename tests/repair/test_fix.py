@@ -146,7 +146,7 @@ def test_the_verb_says_what_to_do_and_why(capsys) -> None:
     said = capsys.readouterr().out
     assert '1. Set workaround to "SNAT on the pod\'s node" (recommended: breaks nothing else' in said
     assert f"     {BACK}\n" in said
-    assert "first change: packet 2: from node2 it leaves by en0, arrives at en0 of node1" in said
+    assert "first change: packet 2: from node2 it leaves through en0, arrives at en0 of node1" in said
     assert "   breaks 1: mac1 to node2; also mends 1: Macvlan Pod to" in said
 
 

@@ -101,7 +101,7 @@ FACTS = [
     ("macvlan-to-clusterip-macvlan", "endpoint mac1b, mark-rules off", TIMES_OUT, "SYN-ACK mac1 socket"),
     ("macvlan-to-clusterip-macvlan", "endpoint mac3", CONNECTED, ""),  # itself: a rule of its own masquerades that
     ("macvlan-to-clusterip-macvlan", "coordinator off", UNREACHABLE, "SYN gateway route"),  # nobody there knows services
-    # 5: the answer leaves by eth0 and reaches the client untranslated; the mark brings it back to veth0
+    # 5: the answer leaves through eth0 and reaches the client untranslated; the mark brings it back to veth0
     ("nodeport-to-macvlan", "", TIMES_OUT, "SYN-ACK client socket"),
     ("nodeport-to-macvlan", "protocol UDP", ONE_WAY, "UDP client socket"),
     ("nodeport-to-macvlan", "mark-rules on", CONNECTED, ""),

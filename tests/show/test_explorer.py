@@ -138,7 +138,7 @@ def test_a_state_beside_another_is_named_by_what_differs_and_both_show_where_the
     )
     assert "They part at packet 3 (ACK):" in answer["against"]["told"]
     assert "in A it is dropped on node1 in filter KUBE-FORWARD" in answer["against"]["told"]
-    assert "in B from node1 it leaves by en0, arrives at en0 of node2" in answer["against"]["told"]
+    assert "in B from node1 it leaves through en0, arrives at en0 of node2" in answer["against"]["told"]
     assert "- -A KUBE-FORWARD -m conntrack --ctstate INVALID -j DROP" in re.sub(
         "<[^>]*>", "", answer["against"]["told"]
     )

@@ -25,7 +25,7 @@ def bpf(xdp: str = "", tc: str = "", hooks: str = "", links: str = "") -> str:
         pytest.param("tc.txt", "qdisc fq_codel 0: dev v0 root refcnt 2 limit 10240p flows 1024 quantum 1514 target 5ms interval 100ms memory_limit 32Mb ecn drop_batch 64 \n", "", id="a queue with room"),
         pytest.param("tc.txt", "qdisc fq 8001: dev v0 root refcnt 2 limit 0p flow_limit 100p buckets 1024\n", "v0 has a qdisc fq", id="a queue without room"),
         pytest.param("tc.txt", "qdisc fq_codel 1: dev v0 root refcnt 2 limit 10240p flows 1024 memory_limit 100b ecn\n", "v0 has a qdisc fq_codel", id="a queue of 100 bytes"),
-        pytest.param("tc.txt", "qdisc bfifo 8001: dev v0 root refcnt 3 limit 1b\n", "the frame leaves by v0: node/tc.txt:1: v0 has a qdisc bfifo, which is not modelled", id="a queue of one byte"),
+        pytest.param("tc.txt", "qdisc bfifo 8001: dev v0 root refcnt 3 limit 1b\n", "the frame leaves through v0: node/tc.txt:1: v0 has a qdisc bfifo, which is not modelled", id="a queue of one byte"),
         pytest.param("tc.txt", "qdisc tbf 8001: dev v0 root refcnt 2 rate 1Kbit burst 10b lat 1us \n", "v0 has a qdisc tbf", id="a token bucket"),
         pytest.param("tc.txt", "qdisc netem 8001: dev v0 root refcnt 2 limit 1000 loss 100%\n", "v0 has a qdisc netem", id="loss"),
         pytest.param("tc.txt", "qdisc htb 1: [offloaded] dev v0 root refcnt 2 r2q 10 default 0x30\n", "v0 has a qdisc htb", id="classes"),
@@ -75,7 +75,7 @@ def test_what_comes_in_does_not_meet_the_queue_of_what_leaves() -> None:
     known = {"pod/ip-neigh.txt": "10.0.0.1 dev eth0 lladdr 02:00:00:00:00:02 PERMANENT \n"}
     known |= {"node/ip-neigh.txt": "10.0.0.2 dev v0 lladdr 02:00:00:00:00:03 PERMANENT \n"}
     said = verdict(asked(whole() | queue | known, "udp:10.0.0.2:80", "node", "pod:80"))
-    assert "the packet leaves by eth0" in said
+    assert "the packet leaves through eth0" in said
     assert "packet 2 (UDP) got to pod, but " in said
 
 

@@ -133,13 +133,13 @@ def test_a_longer_run_differs_where_the_shorter_one_ends():
             3,
             "it is dropped on node1 in filter KUBE-FORWARD by `-m conntrack --ctstate INVALID -j DROP`, "
             "written by kube-proxy 1.28",
-            "from node1 it leaves by en0, arrives at en0 of node2",
+            "from node1 it leaves through en0, arrives at en0 of node2",
         ),
         ({"kube_proxy": "1.29"}, 0, "", ""),  # other lines decide, to the same effect
         (
             {"encapsulation": "VXLAN"},
             1,
-            "from node1 it leaves by en0, arrives at en0 of node2",
+            "from node1 it leaves through en0, arrives at en0 of node2",
             "on node1 it is packed by vxlan.calico for 172.16.1.3",
         ),
     ],

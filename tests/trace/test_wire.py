@@ -197,7 +197,7 @@ def test_what_comes_in_by_a_port_that_is_not_modelled_is_unknown() -> None:
 m: ip link set mv down
 from a to tcp:10.0.7.1:8080 at n
 """,
-            "leaves by eth0; en0 of n loses it: mv of m, which takes all frames there, is down",
+            "leaves through eth0; en0 of n loses it: mv of m, which takes all frames there, is down",
         ),
         (
             """world stacked

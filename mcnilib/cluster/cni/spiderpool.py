@@ -42,6 +42,13 @@ NOT_NODE_DEVICES = re.compile(
 )
 """Devices whose addresses are not taken for addresses of the node; tunnel devices are not among them."""
 
+RP_FILTER = (
+    "0, because a reply may leave through another NIC than its request came in",
+    "1, strict: a packet must come in through the device that an answer to its source would leave through",
+    "2, loose: some route to the source is enough, but not on a device without an address",
+)
+"""What each value of podRPFilter means."""
+
 MARK_RULES = (
     (
         "-A PREROUTING -i veth0 -m conntrack --ctstate NEW -j MARK --set-xmark 0x1/0xffffffff",
@@ -151,7 +158,7 @@ def attach_host(node: Netns, pod: Pod) -> Netns:
 
 def rp_filter(netns: Netns, coordinator: Coordinator) -> Netns:
     """Set podRPFilter in a pod: only `all`, so a device with a stricter value of its own stays strict."""
-    reason = "podRPFilter of the SpiderCoordinator: a reply may leave through another NIC than its request came in"
+    reason = f"podRPFilter of the SpiderCoordinator: {RP_FILTER[coordinator.rp_filter]}"
     return set_sysctl(netns, "net.ipv4.conf.all.rp_filter", str(coordinator.rp_filter), Origin(_WRITER, reason))
 
 

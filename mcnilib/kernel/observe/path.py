@@ -91,7 +91,7 @@ class Cabling:
     def copy(self, path: PacketPath, frame: Captured) -> bool:
         """Tell whether a bridge sent this beside what went on: it knows no port for the frame, or it is promiscuous.
 
-        What leaves by a port comes in by another, or out of the bridge itself, just before: no copy does.
+        What leaves through a port comes in by another, or out of the bridge itself, just before: no copy does.
         """
         if not frame.out or (frame.netns, frame.dev) not in self.master:
             return False

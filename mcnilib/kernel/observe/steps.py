@@ -69,10 +69,10 @@ class Telling:
                 text = f"{what.value} by {first.dev}"
                 steps.append(Step(first.netns, Stage.TUNNEL, text, packet, packet, oif=first.dev, what=what))
             elif first.out and (last.out or (last.netns, last.dev) in self.cabling.master):
-                action = f"leaves by {first.dev}; no device takes {first.mac}"
+                action = f"leaves through {first.dev}; no device takes {first.mac}"
                 steps.append(Step(first.netns, Stage.DEVICE, action, packet, packet, oif=first.dev, path=path))
             elif first.out:
-                action = f"leaves by {first.dev}, arrives at {last.dev} of {last.netns}"
+                action = f"leaves through {first.dev}, arrives at {last.dev} of {last.netns}"
                 to = (last.netns, last.dev)
                 steps.append(Step(first.netns, Stage.DEVICE, action, packet, packet, oif=first.dev, to=to, path=path))
         return steps

@@ -33,7 +33,7 @@ def asks_table(packet: Packet, tracked: Tracked, connection: Entry, hook: str) -
 
 
 def oif_changed(tracked: Tracked, connection: Entry, hook: str, oif: str) -> bool:
-    """Tell whether a packet leaves by another device than its connection was masqueraded for.
+    """Tell whether a packet leaves through another device than its connection was masqueraded for.
 
     Source: nf_nat_oif_changed().
     """

@@ -11,7 +11,7 @@ SCENARIO = Scenario(
     name="calico-to-macvlan",
     title="Calico pod to Macvlan pod",
     question=(
-        "cal2 on node2 dials mac1 on node1 with its own address, because natOutgoing is off. The SYN arrives at once. "
+        "cal2 dials mac1, at first from node2 and with its own address, because natOutgoing is off. The SYN arrives. "
         "Which path does mac1's answer take, and which machine on it has not seen the SYN?"
     ),
     settings=("nat_outgoing", "placement", "kube_proxy", "be_liberal", "restarted", "protocol"),

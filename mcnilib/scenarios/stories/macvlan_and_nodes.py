@@ -50,7 +50,7 @@ SCENARIOS = (
     _story(
         name="macvlan-to-other-node",
         title="Macvlan pod to another node",
-        question="mac1 reaches node2, but not its own node. What is different about node2?",
+        question="Without the coordinator mac1 reaches node2, but not its own node. What is different about node2?",
         way=lambda settings: to_node("mac1", "node2"),
         claim=lambda settings: _SILENT,
     ),

@@ -11,7 +11,7 @@ from mcnilib.scenarios.scenario import Claim, DialTarget, Scenario
 
 _SYMMETRIC = Claim(
     "Macvlan Access to Calico Pod: on the same node (Figure 3: 1)",
-    "the request leaves by veth0 to the node and on to the Calico pod; "
+    "the request leaves through veth0 to the node and on to the Calico pod; "
     "the reply comes back by table 500 and the pod's veth",
     works=True,
 )
@@ -64,7 +64,7 @@ SCENARIOS = (
         name="macvlan-to-calico-across-nodes",
         title="Macvlan pod to Calico pod, across nodes",
         question=(
-            "mac1 on node1 connects to cal2 on node2. The connection opens at once, and then nothing comes back. "
+            "mac1 on node1 dials cal2 on node2. At first the connection opens, and then nothing comes back. "
             "Which machine drops which packet?"
         ),
         settings=(
@@ -88,7 +88,7 @@ SCENARIOS = (
         name="macvlan-to-calico-across-subnets",
         title="Macvlan pod to Calico pod, across node subnets",
         question=(
-            "mac3 on node3 connects to cal2 on node2, in another subnet, and a firewall is on the path. Which "
+            "mac3 on node3 connects to cal2 on node2, in another subnet, at first with a firewall on the path. Which "
             "half of the conversation does the firewall see? Can anything you change on the nodes help?"
         ),
         settings=("stateful_gateway", "encapsulation", "kube_proxy", "be_liberal", "restarted", "protocol"),

@@ -47,8 +47,8 @@ SCENARIOS = (
         name="macvlan-different-subnets",
         title="Macvlan pods in different subnets",
         question=(
-            "mac1 and mac17 run on node1, in different subnets. Does node1 forward their packets, or do they leave the "
-            "node and come back? What does a firewall in the gateway see of them?"
+            "mac1 and mac17, at first both on node1, are in different subnets. Does node1 forward their packets, or do "
+            "they leave the node and come back? What does a firewall in the gateway see of them?"
         ),
         settings=("placement", "gateway", "stateful_gateway", "protocol"),
         way=lambda settings: DialTarget("mac1", by_placement(settings, "mac17", "mac3")),

@@ -15,8 +15,8 @@ SCENARIOS = (
         name="macvlan-to-multi-nic",
         title="Macvlan pod to the Calico address of a multi-NIC pod",
         question=(
-            "mac1 and mul1 run on one node, and Spiderpool's policy routing is off. mac1 dials mul1's Calico address. "
-            "Through which NIC does mul1 answer? Which two rules can drop the ACK, and which acts first?"
+            "mac1 dials the Calico address of a multi-NIC pod, at first on its own node and without policy routing. "
+            "Through which NIC does the pod answer? Which two rules can drop the ACK, and which acts first?"
         ),
         settings=("kube_proxy", "be_liberal", "restarted", "felix_invalid", "tuning", "placement", "protocol"),
         folded=("tuning",),

@@ -28,7 +28,7 @@ SCENARIOS = (
         name="multi-nic-to-calico",
         title="Multi-NIC pod to Calico pod",
         question=(
-            "mul1 has its default route on net1. Through which NIC does a packet for cal2 leave, with which source?"
+            "At first mul1's default route is on net1. Through which NIC does its packet leave, with which source?"
         ),
         settings=("default_nic", "tuning", "placement", "protocol"),
         way=lambda settings: DialTarget("mul1", by_placement(settings, "cal1", "cal2")),
@@ -40,7 +40,7 @@ SCENARIOS = (
         number=12,
         name="multi-nic-to-macvlan",
         title="Multi-NIC pod to Macvlan pod",
-        question="mul1 has its default route on eth0. Does a packet for mac2 go through Calico?",
+        question="At first mul1's default route is on eth0. Does a packet for mac2 go through Calico?",
         settings=("default_nic", "tuning", "placement", "protocol"),
         way=lambda settings: DialTarget("mul1", by_placement(settings, "mac1", "mac2")),
         claim=lambda settings: _BY_NET1,

@@ -11,7 +11,9 @@ from mcnilib.scenarios.scenario import Claim, Scenario, to_node_port
 _SECTION = "Accessing NodePort of Calico-Macvlan Multi-NIC Pod (Figure 5, black)"
 
 ASTRAY = Claim(
-    _SECTION, "the answer leaves by net1, its addresses do not fit, and the client discards the packet", works=False
+    _SECTION,
+    "the answer leaves through net1, its addresses do not fit, and the client discards the packet",
+    works=False,
 )
 
 TUNED = Claim(_SECTION, "the rule for eth0's address sends the answer back through the node", works=True)

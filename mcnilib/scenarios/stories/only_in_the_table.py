@@ -51,7 +51,7 @@ SCENARIOS = (
         name="calico-to-multi-nic-underlay",
         title="Calico pod to the Macvlan address of a multi-NIC pod",
         question=(
-            "cal2 dials mul1's Macvlan address with its own address, because natOutgoing is off. Two NICs and two "
+            "cal2 dials mul1's Macvlan address, at first with its own address: natOutgoing is off. Two NICs and two "
             "routing tables: where does mul1's answer go, and which machine cannot route it?"
         ),
         settings=("nat_outgoing", "encapsulation", "felix_invalid", *ROUTING),

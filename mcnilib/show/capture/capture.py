@@ -117,7 +117,7 @@ class _Taps:
         return bool(before.kind.child and after.kind.child and before.kind.endpoint == after.kind.endpoint)
 
     def _leaves(self, places: list[NamedDevice], at: int, sights: list[_Sight]) -> bool:
-        """Tell whether a frame leaves by a device, or comes in there: from a cable, or up from a lower device."""
+        """Tell whether a frame leaves through a device, or comes in there: from a cable, or up from a lower device."""
         here, before = places[at], places[at - 1]
         if not at:
             return self._link(here).kind.role is not DeviceRole.LOOPBACK

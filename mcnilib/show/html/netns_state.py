@@ -18,7 +18,7 @@ from mcnilib.linux.routing.neigh import SHOWN_BY
 from mcnilib.show.html.markup import Html, block, element, folded, joined, void_element
 from mcnilib.show.html.state import StateLine, lines_html
 from mcnilib.show.layout.plan import plan_of
-from mcnilib.trace.explain import conntrack_view
+from mcnilib.trace.explain import conntrack_view, sending_step
 from mcnilib.trace.trace import Asked, Journey, Step, Trace
 from mcnilib.world.listing import listing
 from mcnilib.world.world import World
@@ -103,8 +103,9 @@ class Moment:
 
     def decided(self, netns: str) -> tuple[str, str] | None:
         """Return command and line of the decision looked at; None where it was made elsewhere, or by no line."""
-        listing_of = self.step.listing if self.step.netns == netns else None
-        return (listing_of.command, self.step.evidence.strip()) if listing_of else None
+        decided = sending_step(self.journey, self.step)
+        listing_of = decided.listing if decided.netns == netns else None
+        return (listing_of.command, decided.evidence.strip()) if listing_of else None
 
     def __str__(self) -> str:
         number = self.journey.number

@@ -15,7 +15,7 @@ from mcnilib.linux.netfilter.iptables.edit import find_table
 from mcnilib.linux.netfilter.iptables.rule import Chain, ChainRule
 from mcnilib.linux.sysctl import Setting
 from mcnilib.show.html.markup import Html, element, folded, joined, printed_line
-from mcnilib.trace.explain import conntrack_view
+from mcnilib.trace.explain import conntrack_view, sending_step
 from mcnilib.trace.trace import Journey, Stage, Step, Trace
 from mcnilib.world.listing import listing
 from mcnilib.world.world import World
@@ -117,6 +117,7 @@ def state_html(world: World, trace: Trace, journey: Journey, step: Step) -> Html
     First the listing with the deciding line and what conntrack knew; folded away the other listings the packet met in
     that namespace.
     """
+    step = sending_step(journey, step)
     command, lines = state_lines(world, step)
     head = f"{step.netns}# {command}" if command else f"{step.netns}: {step.action}"
     shown = lines_html(lines) or element("div", _undecided(step), class_="line")

@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from mcnilib.show.html.markup import DECIDED, Html, code, element, joined, option_html
-from mcnilib.trace.explain import packet_name, place_name
+from mcnilib.trace.explain import packet_name, place_name, sending_step
 from mcnilib.trace.trace import DEPTHS, Depth, Fate, Journey, Stage, Step, Trace
 
 DEPTH_LABELS = {"outcome": "the outcome", "hops": "every hop", "decisions": "every decision"}
@@ -74,15 +74,16 @@ def _row(journey: Journey, index: int, step: Step, fields: tuple[str, ...]) -> R
     again = f" (retransmit of {journey.retransmission_of})" if journey.retransmission_of else ""
     pairs = (pair for pair in step.before.differences(step.after) if not fields or pair[0] in fields)
     changed = "; ".join(f"{name} {a} → {b}" for name, a, b in pairs)
+    decided = sending_step(journey, step) if fields else step  # among all decisions the route has its own row
     return Row(
         journey.number,
         index,
         f"{journey.number} {packet_name(journey.packet)}{again}",
         f"{step.netns}: {place_name(step)}",
         step.action,
-        step.evidence.strip(),
-        step.origin.writer if step.origin else "",
-        step.origin.why if step.origin else "",
+        decided.evidence.strip(),
+        decided.origin.writer if decided.origin else "",
+        decided.origin.why if decided.origin else "",
         changed,
         step.fate,
     )
@@ -108,7 +109,7 @@ def table_html(trace: Trace, depth: str = "hops", current: tuple[int, int] | Non
 
 
 def _skipped(count: int, where: str) -> str:
-    text = f"… {count} steps {where}"
+    text = f"… {count} step{'s' * (count > 1)} {where}"
     return element("tr", element("td", text, colspan=str(len(STEP_COLUMNS)))) if count else ""
 
 

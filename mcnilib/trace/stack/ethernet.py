@@ -225,7 +225,7 @@ class Wire:
         if len(sight.path) > MAX_DEPTH:
             raise Unsupported(f"a frame crosses more than {MAX_DEPTH} devices, {link.name} of {netns} is the next")
         if gap := link.egress or link.kind.unmodelled:
-            return [gap.unknown(f"the frame leaves by {link.name}: ")]
+            return [gap.unknown(f"the frame leaves through {link.name}: ")]
         sight = sight.at(netns, link.name)
         match link.kind.role:
             case DeviceRole.LOOPBACK:
@@ -256,7 +256,7 @@ class Wire:
         if segment.uplink:
             sought = "" if sight.frame.to_all else f": the machine with the MAC address {sight.frame.dst}"
             what = f"who else is plugged into {segment.name}{sought}"
-            ends.append(Unknown(f"the frame leaves by the uplink of {segment.name}", collect=what))
+            ends.append(Unknown(f"the frame leaves through the uplink of {segment.name}", collect=what))
         return ends
 
     def _send_child(self, netns: str, link: Link, sight: _Sight) -> _Ends:

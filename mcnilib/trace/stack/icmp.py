@@ -198,7 +198,7 @@ def reset_for(packet: Packet, tcp: Tcp) -> Packet:
 
 
 def send_redirect(at: Recorder, iif: str, decision: Decision) -> None:
-    """Remember that the sender of a packet was told, if it was: a neighbour's packet leaves by where it came in."""
+    """Remember that the sender of a packet was told, if it was: a neighbour's packet leaves where it came in."""
     host, skb = at.host, at.skb
     back = decision.device == iif and any(_listed(host, "send_redirects", iif))
     # of a connection that NAT changes, conntrack drops redirects

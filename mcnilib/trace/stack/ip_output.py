@@ -45,7 +45,7 @@ def leave(at: Recorder, decision: Decision, iif: str) -> Position:
         _no_carrier(at, link, hook.next_hop)
         return None
     if gap := link.egress or link.kind.unmodelled:
-        gap.meet(f"the packet leaves by {link.name}: ")
+        gap.meet(f"the packet leaves through {link.name}: ")
     if link.name == "lo":
         return _loop_back(at, link)
     if link.kind.tunnel:
@@ -102,7 +102,7 @@ def _transmit(at: Recorder, link: Link, route: Route) -> Position:
     if landing.netns != host.name:
         packet = packet.but(mark=0) if packet.mark else packet
     to = (landing.netns, landing.link.name)
-    action = f"leaves by {link.name}, arrives at {landing.link.name} of {landing.netns}"
+    action = f"leaves through {link.name}, arrives at {landing.link.name} of {landing.netns}"
     what = Framed(link.mac, mac)
     at.note(Stage.DEVICE, action, packet, oif=link.name, to=to, path=landing.path, what=what)
     return Arrival(landing.netns, landing.link, Skb(packet, txhash=skb.txhash))
@@ -112,11 +112,11 @@ def _lose(at: Recorder, link: Link, frame: Frame) -> None:
     """Tell that no device takes a frame, or which one loses it."""
     what = Framed(frame.src, frame.dst)
     if end := at.net.wire.swallowed(at.host.name, link, frame):
-        action = f"leaves by {link.name}; {end.at.link.name} of {end.at.netns} loses it: {end.why}"
+        action = f"leaves through {link.name}; {end.at.link.name} of {end.at.netns} loses it: {end.why}"
         to = (end.at.netns, end.at.link.name)
         at.note(Stage.DEVICE, action, oif=link.name, to=to, path=end.at.path, fate=Fate.DROPPED, what=what)
     else:
-        action = f"leaves by {link.name}; no device takes {frame.dst}"
+        action = f"leaves through {link.name}; no device takes {frame.dst}"
         at.note(Stage.DEVICE, action, oif=link.name, fate=Fate.DROPPED, what=what)
 
 

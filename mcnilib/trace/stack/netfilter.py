@@ -139,7 +139,7 @@ class Hook:
             return self._decide(self.host.tables[entry.table], tracked)
         if oif_changed(tracked, connection, self.name, self.oif):
             connections.forget(tracked.number)
-            action = "dropped: leaves by another device than the one it was masqueraded for"
+            action = "dropped: leaves through another device than the one it was masqueraded for"
             self.log.connection(self.name, action, before, before, tracked, None)
             self.log.amend(fate=Fate.DROPPED)
             return False

@@ -47,7 +47,7 @@ def _keep_inside(host: Host, src: IPv4Address, dev: str) -> None:
     if int(src) >> 24 != 127 or host.links[dev].is_loopback or host.conf("route_localnet", dev):
         return
     setting = deciding(host.netns.settings, "route_localnet", dev)
-    raise NotSent(f"{src} may not leave by {dev}", error="EINVAL", line=setting)
+    raise NotSent(f"{src} may not leave through {dev}", error="EINVAL", line=setting)
 
 
 def refused(error: NoRoute) -> str:
