@@ -130,7 +130,7 @@ MEANINGS = {
     Verdict.UNREACHABLE: "The client is told at once that there is no path: no route, or no answer to ARP.",
     Verdict.ONE_WAY: "UDP or ping: the request arrives, the answer does not.",
     Verdict.LOST: "UDP or ping: the request does not arrive.",
-    Verdict.UNKNOWN: "In a snapshot: the state that would decide was not collected.",
+    Verdict.UNKNOWN: "In a snapshot: the deciding state was not collected.",
     Verdict.DEPENDS: "Chance decides, for instance which of two pods answers for a service.",
 }
 """What each verdict means to the person at the client's shell."""
