@@ -128,8 +128,12 @@ class ScenarioCase:
 
     def others(self, repair: Repair) -> Iterator[Other]:
         """Hold the conversations of the guide's conclusion, and what the same two ends may say to each other."""
-        for name, story, settings in self._conversations:
-            yield Other(name, _works(story, settings, Repair(())), _works(story, settings, repair))
+        for (name, story, settings), before in self._before:
+            yield Other(name, before, _works(story, settings, repair))
+
+    @cached_property
+    def _before(self) -> tuple[tuple[tuple[str, Scenario, Settings], bool], ...]:
+        return tuple((asked, _works(*asked[1:], Repair(()))) for asked in self._conversations)
 
     @cached_property
     def _conversations(self) -> tuple[tuple[str, Scenario, Settings], ...]:
