@@ -25,6 +25,8 @@ from mcnilib.world.world import World
 AS_IT_WAS = ("the cluster as it was", "yours")
 """What the conversations before and after the learner's commands are called."""
 
+LOOKED = "You looked, and changed nothing: below is what was printed."
+
 SOLVED, NOT_YET = "✔ Solved.", "✘ Not yet."
 
 
@@ -63,15 +65,17 @@ def attempt_json(text: str) -> str:
     """Judge an answer: `{"scenario": 7, "number": 1, "answer": "node1: ...", "narrow": true}`. Raises: NotThere.
 
     `narrow`, for a picture on a phone, may be absent.
-    The answer has `done`, and as HTML `says`, `picture` and `state`; the last two are empty where a line is wrong.
+    The answer has `done`, and as HTML `says`, `printed` (what commands that show something printed), `picture` and
+    `state`; the last two are empty where a line is wrong, and where nothing was to be changed.
     """
     asked = json.loads(text)
     task, answer = exercise(asked["scenario"], asked["number"]), asked["answer"]
     attempt = task.attempt(answer)
-    shown = {"done": attempt.done, "says": joined(*_says(task, attempt, answer)), "picture": "", "state": ""}
-    if attempt.world and attempt.trace and attempt.story:
+    says, printed = joined(*_says(task, attempt, answer)), joined(*_printed(attempt))
+    shown = {"done": attempt.done, "says": says, "printed": printed, "picture": "", "state": ""}
+    if attempt.world and attempt.trace and attempt.story and not _looked(attempt):
         shown["picture"] = _picture(task, attempt, narrow=asked.get("narrow", False))
-        shown["state"] = joined(*_printed(attempt), _changed(task.world(), attempt.world))
+        shown["state"] = _changed(task.world(), attempt.world)
     return json.dumps(shown)
 
 
@@ -107,11 +111,19 @@ def _says(task: Exercise, attempt: Attempt, answer: str) -> Iterator[Html]:
         yield element("pre", attempt.says)
         yield element("p", "No command was carried out.")
         return
+    if _looked(attempt):
+        yield element("p", LOOKED)
+        return
     yield element("p", element("b", SOLVED if attempt.done else NOT_YET), " ", sentence(_why(task, attempt)))
     if attempt.trace:
         yield element("p", verdict_lines(attempt.trace), class_="mcni-verdict")
         yield from (element("p", sentence(line)) for line in because(attempt.trace))
         yield _course(task, attempt) if attempt.done else Html("")
+
+
+def _looked(attempt: Attempt) -> bool:
+    """Tell whether there were commands, and all of them only show something."""
+    return bool(attempt.typed) and all(command.shows is not None for command in attempt.typed)
 
 
 def _why(task: Exercise, attempt: Attempt) -> str:

@@ -44,6 +44,10 @@ TABLE_RULE = re.compile(r"^-{5,}$", re.MULTILINE)
 CHECK = re.compile(r"exercise\((\d+), (\d+)\)\.check\(")
 """How a cell begins that checks what is typed into it."""
 
+TWO_SIDES = "Each side has its own controls."
+ONE_SIDE = "The controls change B; *compare with this state* keeps what B shows as A."
+"""What a notebook says of its panel of two states, and what is true of the panel on a page."""
+
 HELP = "-help"
 """How the `id` of the cell with the folded hint and solution of an exercise ends, after that of the exercise."""
 
@@ -213,7 +217,7 @@ def lesson_html(lesson: Lesson, articles: Mapping[str, Html]) -> Html:
         if cell["id"].removesuffix(HELP) in tasks.keys() - {cell["id"]}:
             continue  # an exercise of the page has its own hint and solution
         if cell["cell_type"] == "markdown":
-            parts.append(element("div", markdown(_without_links(source(cell))), class_="text"))
+            parts.append(element("div", markdown(_for_pages(source(cell))), class_="text"))
         elif cell["id"] in tasks:
             parts.append(exercise_html(tasks[cell["id"]]))
         elif cell["id"] in films:
@@ -258,9 +262,9 @@ def _elsewhere(cell: NotebookCell) -> Html:
     return element("p", *(part for link in shown for part in (link, " ")), class_="elsewhere")
 
 
-def _without_links(text: str) -> str:
-    """Return the head of a lesson without the links that `_places` writes."""
-    return BADGE.sub("", PAGE.sub("", text))
+def _for_pages(text: str) -> str:
+    """Return the text of a lesson without the links that `_places` writes, and true of the panels on a page."""
+    return BADGE.sub("", PAGE.sub("", text)).replace(TWO_SIDES, ONE_SIDE)
 
 
 def _code(cell: NotebookCell) -> Html:

@@ -22,7 +22,7 @@ ABOUT_TABLE = (
 
 ABOUT_CHANGES = (
     "Each of these settings, changed alone, makes other pairs fail or work than above; what is not named here changes "
-    "nothing in the table alone."
+    "nothing in the table alone. An entry that is no link depends on a setting its conversation has no control for."
 )
 
 CURE = {"kube_proxy": "1.30", "be_liberal": True, "restarted": True}

@@ -71,10 +71,10 @@ def test_no_folded_solution_of_a_notebook_is_in_the_copy_and_its_hints_are(copy:
         solutions = [
             one for text in texts for one in re.findall(r"(?s)<summary>Solutions?</summary>(.*?)</details>", text)
         ]
-        assert solutions or path.name.startswith("00")
-        assert not [one for one in solutions if json.dumps(one.strip(), ensure_ascii=False)[1:-1] in copied]
+        assert solutions or path.name[:2] in {"00", "19"}  # these have no exercises
         lines = [line for one in solutions for line in one.splitlines() if len(line) > 30]
-        assert not [line for line in lines if json.dumps(line, ensure_ascii=False)[1:-1] in copied]
+        own = (copy / "notebooks" / path.name).read_text()  # a later lesson may do what an earlier one asked for
+        assert not [line for line in lines if json.dumps(line, ensure_ascii=False)[1:-1] in own]
 
 
 def test_in_the_copy_exercises_are_checked_but_not_solved(copy: Path) -> None:

@@ -95,11 +95,18 @@ def test_a_mistake_is_named_with_its_line_and_nothing_is_carried_out(typed, says
 def test_a_command_that_shows_something_is_answered_with_it_as_it_then_stands():
     table = "node1: ip route show table 500"
     shown = attempt((6, 1), f"{table}\nnode1: ip route del 172.16.100.2 table 500\n{table}")
-    before, after = text_of(shown["state"]).split("node1# ip route show table 500")[1:]
+    before, after = text_of(shown["printed"]).split("node1# ip route show table 500")[1:]
     assert "172.16.100.2 dev veth0d9c208d4c7" in before
-    assert "172.16.100.2 dev veth0d9c208d4c7" not in after.partition("lines of state")[0]
+    assert "172.16.100.2 dev veth0d9c208d4c7" not in after
     assert shown["done"]  # to look is no change: "iptables" and others may be forbidden, shown they may be
     assert attempt((7, 2), f"node1: iptables-save -t raw\n{exercise(7, 2).solution}")["done"]
+
+
+def test_a_mere_look_is_answered_with_what_was_printed_and_no_judgement():
+    shown = attempt((7, 2), "node1: ip rule")
+    assert text_of(shown["says"]) == "You looked, and changed nothing: below is what was printed."
+    assert "from all lookup 500" in text_of(shown["printed"])
+    assert not (shown["done"] or shown["picture"])
 
 
 def test_on_a_phone_the_picture_is_narrow():

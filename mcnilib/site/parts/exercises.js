@@ -56,11 +56,11 @@ export function retry(article, { exercise, commands }, reveals) {
   }
 }
 
-function show(form, { done, says, picture, state }) {
+function show(form, { done, says, printed, picture, state }) {
   form.classList.toggle("done", done);
   said(form).innerHTML = says;
   const frame = picture && `<div class="picture" tabindex="0" role="group" aria-label="picture">${picture}</div>`;
-  form.querySelector(".shown").innerHTML = frame + state;
+  form.querySelector(".shown").innerHTML = printed + frame + state;
 }
 
 async function help(form, button) {
