@@ -28,11 +28,12 @@ LEFT_OUT = {"kernel", "browser", "notebook", "slow"}
 
 
 def pytest_configure(config: pytest.Config) -> None:
-    """Let the quick selection collect no notebook, and draw fewer examples."""
-    if config.getoption("quick"):
+    """Let no example fail for its time; let the quick selection collect no notebook, and draw fewer examples."""
+    quick = config.getoption("quick")
+    if quick:
         config.option.nbval = config.option.nbval_lax = False
-        hypothesis.settings.register_profile("quick", max_examples=25)
-        hypothesis.settings.load_profile("quick")
+    hypothesis.settings.register_profile("mcnilib", deadline=None, max_examples=25 if quick else 100)
+    hypothesis.settings.load_profile("mcnilib")
 
 
 def pytest_ignore_collect(collection_path: Path, config: pytest.Config) -> bool | None:

@@ -188,7 +188,7 @@ def test_an_archive_that_leads_out_of_itself_is_refused(tab):
     ("fields", "says"),
     [
         ({"netns": "mac9"}, "no network namespace 'mac9'; there are node1, "),
-        ({"to": "10.0.0.1:80"}, "did you mean 'tcp:10.0.0.1:80'?"),
+        ({"to": "sctp:10.0.0.1:80"}, "did you mean 'tcp:10.0.0.1:80'?"),
         (
             {"commands": "node1: iptables -A FORWARD --dport x -p tcp -j DROP"},
             "command:1:21: unknown option '--dport'\n  iptables -A FORWARD --dport x -p tcp -j DROP\n                      ^",

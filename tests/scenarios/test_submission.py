@@ -77,7 +77,7 @@ def test_every_solution_is_done_and_every_exercise_is_in_its_notebook() -> None:
     asked = [(one.scenario, one.number) for one in exercises()]
     course = sorted(Path(__file__).parents[2].joinpath("notebooks").glob("*.ipynb"))
     found = [one for path in course for one in grade_notebook(path.read_text(encoding="utf-8"), path.name)]
-    assert [(one.scenario, one.number) for one in found if one.scenario <= 16] == asked
+    assert [(one.scenario, one.number) for one in found if one.scenario != 17] == asked
     assert {one.grade for one in found} == {Grade.NOT_TRIED}
 
 

@@ -42,6 +42,7 @@ PAGES = [
     "cluster.html",
     "notebooks.html",
     *(f"notebooks/{lesson.page}" for lesson in LESSONS),
+    "glossary.html",
 ]
 
 
