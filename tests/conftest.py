@@ -41,18 +41,25 @@ def pytest_ignore_collect(collection_path: Path, config: pytest.Config) -> bool 
     return True if config.getoption("quick") and collection_path == BROWSER else None
 
 
-def _alone(item: pytest.Item) -> str:
-    """Name the group whose tests one worker runs in turn: all of a browser, all of the kernel, or the item's file."""
-    if BROWSER in item.path.parents:
-        return "browser"
-    return "kernel" if item.get_closest_marker("kernel") else str(item.path)
+ALONE = ("tests/browser/", "tests/kernel/")
+"""Folders whose tests one of several workers (`-n`) runs in turn; other files are whole."""
 
 
-@pytest.hookimpl(tryfirst=True)
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_make_scheduler(config: pytest.Config, log: object) -> object:
+    """Share the tests among several workers so that what drives a browser, and what asks the kernel, is done in turn."""
+    from xdist.scheduler import LoadScopeScheduling
+
+    class Rooms(LoadScopeScheduling):
+        def _split_scope(self, nodeid: str) -> str:
+            file = nodeid.partition("::")[0]
+            return next((folder for folder in ALONE if file.startswith(folder)), file)
+
+    return Rooms(config, log)
+
+
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    """Leave out what the quick selection has no time for; tell several workers (`-n`) what stays together."""
-    for item in items:
-        item.add_marker(pytest.mark.xdist_group(_alone(item)))
+    """Leave out what the quick selection has no time for."""
     if config.getoption("quick"):
         chosen = [item for item in items if not LEFT_OUT & {mark.name for mark in item.iter_markers()}]
         config.hook.pytest_deselected(items=[item for item in items if item not in {*chosen}])
