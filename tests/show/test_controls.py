@@ -96,6 +96,8 @@ def test_what_one_click_may_bring_is_prepared_while_the_kernel_is_idle(monkeypat
     monkeypatch.setattr("mcnilib.show.widgets.prefetch.IDLE_DELAY", 0.0)
     monkeypatch.setattr("mcnilib.show.widgets.prefetch.SLICE_PAUSE", 0.0)
 
+    _picture.cache_clear()  # a full one does not grow
+
     async def look_a_while() -> Panel:
         panel = Panel(scenario("6"), scenario("6").start())
         before, likely = _picture.cache_info().currsize, len(list(neighbours(panel.story, panel.settings)))
