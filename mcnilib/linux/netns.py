@@ -83,6 +83,11 @@ class Netns:
         """The addresses of all devices."""
         return self.fib.own_addresses
 
+    @property
+    def dialled_addresses(self) -> list[IPv4Address]:
+        """The addresses of its devices that others may dial, in order: all but those of loopback."""
+        return [address for address in sorted(self.own_addresses) if not address.is_loopback]
+
     @cached_property
     def asked_ports(self) -> frozenset[Range]:
         """The ranges of ports that rules ask for, and sets if a rule looks into one: it matters which port NAT draws.

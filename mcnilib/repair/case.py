@@ -123,8 +123,7 @@ class ScenarioCase:
         return in_words(repair)
 
     def _addresses(self, name: str) -> list[IPv4Address]:
-        own = self.story.world(self.settings)[name].own_addresses
-        return [address for address in sorted(own) if not address.is_loopback]
+        return self.story.world(self.settings)[name].dialled_addresses
 
     def others(self, repair: Repair) -> Iterator[Other]:
         """Hold the conversations of the guide's conclusion, and what the same two ends may say to each other."""

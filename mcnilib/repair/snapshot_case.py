@@ -67,7 +67,7 @@ class SnapshotCase:
         return tuple(netns.name for netns in self.snapshot.world if self.flow.dst in netns.own_addresses)
 
     def _addresses(self, name: str) -> list[IPv4Address]:
-        return [one for one in sorted(self.snapshot.world[name].own_addresses) if not one.is_loopback]
+        return self.snapshot.world[name].dialled_addresses
 
     def commands(self, repair: Repair) -> tuple[Command, ...]:
         """Return all that is typed for a repair."""

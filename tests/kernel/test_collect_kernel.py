@@ -5,17 +5,13 @@ from __future__ import annotations
 import json
 import os
 import subprocess
-from collections.abc import Iterator
 from dataclasses import replace
 
 import pytest
-from small_worlds import routed
 
 from mcnilib.kernel.collect import collect_world
 from mcnilib.kernel.lab.capabilities import lacking, probe
-from mcnilib.kernel.lab.syscalls import NoLab
 from mcnilib.kernel.lab.workers import Worker
-from mcnilib.kernel.observe.observe import listing_mismatches
 from mcnilib.scenarios import scenario
 from mcnilib.snapshots.folder import read_stream, script
 from mcnilib.snapshots.merge import merged
@@ -27,17 +23,6 @@ pytestmark = pytest.mark.kernel
 
 STORIES = ("4", "7", "9", "11", "14")
 """Macvlan alone, the flagship, a service, two NICs, a NodePort."""
-
-
-@pytest.fixture(scope="module")
-def worker() -> Iterator[Worker]:
-    """One lab for the whole module."""
-    with Worker() as one:
-        try:
-            one.run(listing_mismatches, routed())
-        except NoLab as problem:
-            pytest.skip(str(problem))
-        yield one
 
 
 def test_where_ip_is_not_that_of_iproute2_the_script_says_so(tmp_path) -> None:

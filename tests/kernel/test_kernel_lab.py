@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from dataclasses import replace
 
 import pytest
@@ -13,7 +12,6 @@ from mcnilib.cluster.build import build
 from mcnilib.cluster.settings import Settings
 from mcnilib.kernel.compare.compare import Report, compare_traces
 from mcnilib.kernel.lab.capabilities import lacking, probe
-from mcnilib.kernel.lab.syscalls import NoLab
 from mcnilib.kernel.lab.tools import ToolFailed
 from mcnilib.kernel.lab.workers import Worker
 from mcnilib.kernel.observe.observe import converse, listing_mismatches
@@ -23,17 +21,6 @@ from mcnilib.trace.trace import Stage
 from mcnilib.world.world import World
 
 pytestmark = pytest.mark.kernel
-
-
-@pytest.fixture(scope="module")
-def worker() -> Iterator[Worker]:
-    """One lab for the whole module; it becomes each test's world."""
-    with Worker() as one:
-        try:
-            one.run(listing_mismatches, routed())
-        except NoLab as problem:
-            pytest.skip(str(problem))
-        yield one
 
 
 def need(worker: Worker, world: World) -> None:

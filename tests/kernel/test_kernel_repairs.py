@@ -2,18 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from dataclasses import replace
 from functools import cache
 from itertools import count
 
 import pytest
-from small_worlds import routed
 
 from mcnilib.kernel.compare.compare import compare_traces
-from mcnilib.kernel.lab.syscalls import NoLab
 from mcnilib.kernel.lab.workers import Worker
-from mcnilib.kernel.observe.observe import converse, listing_mismatches
+from mcnilib.kernel.observe.observe import converse
 from mcnilib.repair.advice import RepairReport, advise
 from mcnilib.repair.case import ScenarioCase
 from mcnilib.repair.repair import Command, carried_out
@@ -27,17 +24,6 @@ pytestmark = pytest.mark.kernel
 STORY = scenario("macvlan-to-calico-across-nodes")
 SERVERS = STORY.listeners(STORY.start())
 NUMBERS = count(1)
-
-
-@pytest.fixture(scope="module")
-def worker() -> Iterator[Worker]:
-    """One lab for all repairs."""
-    with Worker() as one:
-        try:
-            one.run(listing_mismatches, routed())
-        except NoLab as problem:
-            pytest.skip(str(problem))
-        yield one
 
 
 @cache

@@ -119,8 +119,7 @@ def names_called(text: str, namespaces: Iterable[Netns], known: Iterable[Name]) 
         Name("network namespace", netns.name, address)
         for netns in spaces
         if netns.name == text
-        for address in sorted(netns.own_addresses)
-        if not address.is_loopback
+        for address in netns.dialled_addresses
     )
     if not any(name.kind == "service" for name in kept):  # every node has rules for all of them
         kept += next(filter(None, (list(services_in(netns)) for netns in spaces)), [])
