@@ -24,6 +24,11 @@ def _spelt(letter: str) -> str:
     return f"\\x{ord(letter) & 0xFF:02x}" if "\udc80" <= letter <= "\udcff" else ascii(letter)[1:-1]
 
 
+def capital(text: str) -> str:
+    """Return a text as it begins a sentence."""
+    return text[:1].upper() + text[1:]
+
+
 class McniError(Exception):
     """Base of every error this package raises on purpose."""
 

@@ -222,11 +222,12 @@ def _told(before: Trace, trace: Trace, arguments: argparse.Namespace) -> list[st
 
 def _help_for(story: Scenario, settings: Settings) -> str:
     """Name a command that would help, and the verb that lists all there is."""
-    from mcnilib.repair.advice import first_command
     from mcnilib.repair.case import ScenarioCase
 
-    command = first_command(ScenarioCase(story, settings))
-    example = f"for example `{command}`. " if command else ""
+    advice = fix.first_searched(ScenarioCase(story, settings)).advice
+    commands = advice.commands if advice else ()
+    breaks = f", which {advice.effect}" if advice and advice.remedy.breaks else ""
+    example = f"for example {' and '.join(f'`{command}`' for command in commands)}{breaks}. " if commands else ""
     return f"What would help: {example}`{story.command(settings, 'fix')}` lists all that does, and what each breaks."
 
 

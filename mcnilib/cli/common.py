@@ -14,7 +14,7 @@ from typing import Any
 
 from mcnilib.cli.parser import Parser
 from mcnilib.cluster.settings import Option, SettingError, Settings, option, options
-from mcnilib.errors import McniError, StateSyntaxError
+from mcnilib.errors import McniError, StateSyntaxError, capital
 from mcnilib.scenarios import Scenario, ScenarioError, all_scenarios, scenarios
 from mcnilib.scenarios.scenario import OF_SOME
 from mcnilib.snapshots.question import changed
@@ -37,7 +37,7 @@ def add_verb(
     """Add a verb, which has examples and `--json`; `json` says what that prints."""
     look = argparse.RawDescriptionHelpFormatter
     made: Parser = verbs.add_parser(
-        name, help=help, description=f"{help[0].upper()}{help[1:]}.", epilog=examples, formatter_class=look
+        name, help=help, description=f"{capital(help)}.", epilog=examples, formatter_class=look
     )
     made.add_argument("--json", action="store_true", help=json)
     made.set_defaults(verb=run, usage=made)

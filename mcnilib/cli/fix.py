@@ -8,12 +8,15 @@ from typing import TYPE_CHECKING, Any
 
 from mcnilib.cli.common import add_settings, add_story, add_verb, chosen_settings, story_named
 from mcnilib.errors import printable
-from mcnilib.progress import counted
+from mcnilib.progress import counted, shown, time_is_up_after
 from mcnilib.trace.trace import Trace
 
 if TYPE_CHECKING:  # most commands search nothing
-    from mcnilib.repair.advice import RepairReport
+    from mcnilib.repair.advice import FirstRepair, RepairReport
     from mcnilib.repair.case import RepairCase
+
+FIRST_WITHIN = 2.0
+"""Seconds in which a repair is searched that is named beside a verdict; `--fix` takes all the time it needs."""
 
 EXAMPLES = """examples:
   mcni fix 7
@@ -50,6 +53,32 @@ def searched(case: RepairCase, start: Trace) -> RepairReport:
     from mcnilib.repair.advice import advise
 
     return advise(case, start, lambda items: counted(items, "mcni: trying changes"))
+
+
+def first_searched(case: RepairCase) -> FirstRepair:
+    """Search the repair to name beside a verdict, for a few seconds at most."""
+    from mcnilib.repair.advice import first_repair
+
+    with shown("mcni: trying changes"):
+        return first_repair(case, time_is_up_after(FIRST_WITHIN))
+
+
+def first_in_words(first: FirstRepair | None) -> list[str]:
+    """Return the lines that name the first repair; none where none was searched."""
+    if first is None:
+        return []
+    from mcnilib.repair.report import told_beside_verdict
+
+    return [*map(printable, told_beside_verdict(first))]
+
+
+def first_as_json(first: FirstRepair | None, start: Trace) -> dict[str, Any]:
+    """Return the first repair for the JSON of a trace; nothing where none was searched."""
+    if first is None:
+        return {}
+    from mcnilib.repair.report import first_to_json
+
+    return first_to_json(first, start)
 
 
 def print_report(report: RepairReport, as_json: bool, **head: object) -> int:

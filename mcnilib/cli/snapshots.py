@@ -6,7 +6,7 @@ import argparse
 import json
 import shlex
 from dataclasses import replace
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from mcnilib.cli import fix, page, pcap
 from mcnilib.cli.common import (
@@ -39,6 +39,9 @@ from mcnilib.snapshots.question import read_listeners
 from mcnilib.snapshots.snapshot import Snapshot, open_snapshot, read_files
 from mcnilib.trace.flow import Flow, Listener
 from mcnilib.trace.trace import Depth, Trace
+
+if TYPE_CHECKING:  # a conversation that works needs no repair
+    from mcnilib.repair.advice import FirstRepair
 
 EXAMPLES = """examples:
   mcni save macvlan-to-calico-across-nodes here --kube-proxy 1.28
@@ -144,15 +147,23 @@ def trace_snapshot(arguments: argparse.Namespace) -> int:
     with shown(going_on("following the packets through", *arguments.snapshot)):
         before = snapshot.trace(flow, listeners) if arguments.tried else None
         trace = found.trace(flow, listeners)
+    first = _first_repair(found, flow, listeners) if not arguments.tried and status_of(trace) in (1, 4) else None
     if arguments.json:
         from mcnilib.trace.export import trace_to_json
 
         head = {"snapshot": snapshot.name, "from": arguments.netns, "to": arguments.to}
-        print(json.dumps(head | what_was(before, arguments.tried) | trace_to_json(trace), indent=1))
+        answer = what_was(before, arguments.tried) | trace_to_json(trace) | fix.first_as_json(first, trace)
+        print(json.dumps(head | answer, indent=1))
     else:
-        print(*_told(before, trace, arguments), sep="\n")
+        print(*_told(before, trace, arguments), *fix.first_in_words(first), sep="\n")
     _write_files(arguments, found, trace)
     return status_of(trace)
+
+
+def _first_repair(snapshot: Snapshot, flow: Flow, listeners: tuple[Listener, ...]) -> FirstRepair:
+    from mcnilib.repair.snapshot_case import SnapshotCase
+
+    return fix.first_searched(SnapshotCase(snapshot, flow, listeners))
 
 
 def _fix(arguments: argparse.Namespace, snapshot: Snapshot, flow: Flow, listeners: tuple[Listener, ...]) -> int:
@@ -194,8 +205,6 @@ def _told(before: Trace | None, trace: Trace, arguments: argparse.Namespace) -> 
     printed = tell(trace, arguments.depth or Depth.HOPS) if arguments.table else [verdict(trace), *trace.notes]
     printed = [*was_and_now(before, trace), *printed[1:]] if before else printed
     advice = instead(verdict(trace))
-    if not arguments.tried and status_of(trace) == 1:
-        printed.append("What would help: the same command with --fix tries it on the model.")
     return [printable(x) for x in (*printed, *([advice] if advice else []))]
 
 

@@ -6,15 +6,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
-from contextlib import suppress
 from dataclasses import dataclass
 
-from mcnilib.errors import McniError
 from mcnilib.gc_pause import gc_paused
 from mcnilib.repair.candidates import fresh, standard_repairs
 from mcnilib.repair.case import RepairCase
 from mcnilib.repair.repair import Command, Repair
-from mcnilib.repair.search import Remedy, RepairAttempt, attempts, nearest_values, remedies
+from mcnilib.repair.search import Remedy, RepairAttempt, attempts, nearest_values, remedies, remedy_of
 from mcnilib.trace.trace import Trace
 
 
@@ -103,20 +101,36 @@ def advise(case: RepairCase, start: Trace, passing: Passing = iter) -> RepairRep
     tried = list(passing(attempts(case)))
     helping = nearest_values([attempt for attempt in tried if attempt.works], case.choices())
     found = sorted(remedies(case, passing(helping)), key=lambda remedy: remedy.rank)
-    advice = (Advice(remedy, case.commands(remedy.repair), case.in_words(remedy.repair)) for remedy in found)
-    return RepairReport(start, tuple(advice), len(tried))
+    return RepairReport(start, tuple(_advice(case, remedy) for remedy in found), len(tried))
 
 
-def first_command(case: RepairCase) -> Command | None:
-    """Return the cheapest command that makes a conversation work and breaks no other; last those a program takes back.
+@dataclass(frozen=True)
+class FirstRepair:
+    """The cheapest command that helps and breaks nothing, else the one that breaks least; `timed_out` tells whether
+    time was up before all of them were tried."""
 
-    Only the standard repairs are tried, one by one: a tenth of what `advise` does.
+    advice: Advice | None = None
+    timed_out: bool = False
+
+
+@gc_paused()
+def first_repair(case: RepairCase, time_is_up: Callable[[], bool] = lambda: False) -> FirstRepair:
+    """Search the first command to name beside a verdict; last come those a program takes back.
+
+    Only the standard repairs are tried, one by one: a tenth of what `advise` does. It ends when time is up.
     """
     world = fresh(case.after(Repair(())))
-    single = (r for r in standard_repairs(world, case.trace(Repair(()), world)) if len(r.commands) == 1)
+    single = standard_repairs(world, case.trace(Repair(()), world))
+    best: Remedy | None = None
     for repair in sorted(single, key=lambda repair: (bool(repair.undone_by), repair.cost)):
-        with suppress(McniError):
-            helps = case.works(repair, case.after(repair))
-            if helps and not any(other.before and not other.after for other in case.others(repair)):
-                return repair.commands[0]
-    return None
+        if time_is_up():
+            return FirstRepair(_advice(case, best) if best else None, timed_out=True)
+        remedy = remedy_of(case, repair)
+        best = min(filter(None, (best, remedy)), key=lambda known: known.rank, default=None)
+        if remedy and not remedy.breaks:
+            break
+    return FirstRepair(_advice(case, best) if best else None)
+
+
+def _advice(case: RepairCase, remedy: Remedy) -> Advice:
+    return Advice(remedy, case.commands(remedy.repair), case.in_words(remedy.repair))

@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any
 
-from mcnilib.repair.advice import Advice, RepairReport
+from mcnilib.errors import capital
+from mcnilib.repair.advice import Advice, FirstRepair, RepairReport
 from mcnilib.trace.explain import course_difference, tell_course, verdict
 from mcnilib.trace.trace import Trace
 
@@ -28,9 +29,28 @@ def told(report: RepairReport) -> Iterator[str]:
         yield from _entry(number, one, report)
 
 
+def told_beside_verdict(first: FirstRepair) -> Iterator[str]:
+    """Yield the lines that name the first repair beside a verdict, with what it breaks, or why none is named."""
+    more = "The same command with --fix lists all that helps."
+    if first.advice:
+        machine = " and ".join(dict.fromkeys(command.netns for command in first.advice.commands))
+        yield f"What would help on {machine}, tried on the model:"
+        yield from (f"  {command.text}" for command in first.advice.commands)
+        yield f"It {first.advice.effect}. {more}"
+    elif not first.timed_out:
+        yield "No single command that was tried on the model helps. The same command with --fix tries more."
+    if first.timed_out:
+        yield "There was not enough time to try every command: the same command with --fix does."
+
+
+def first_to_json(first: FirstRepair, start: Trace) -> dict[str, Any]:
+    """Return the first repair as JSON, beside a trace."""
+    return {"repair": first.advice and _as_json(first.advice, start), "repair_timed_out": first.timed_out}
+
+
 def _entry(number: int, advice: Advice, report: RepairReport) -> Iterator[str]:
     why = f" (recommended: {report.why_first})" if number == 1 else ""
-    yield f"{number}. {advice.title[0].upper()}{advice.title[1:]}{why}"
+    yield f"{number}. {capital(advice.title)}{why}"
     yield from (f"     {command}" for command in advice.commands)
     yield f"   now: {verdict(advice.remedy.trace)}"
     if course := first_course(report.start, advice.remedy.trace):

@@ -8,6 +8,7 @@ at least as far and ended elsewhere. What holds a change that helps without it i
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from itertools import combinations, product
 
@@ -63,6 +64,15 @@ def remedies(case: RepairCase, helping: Iterable[RepairAttempt]) -> Iterator[Rem
         breaks = tuple(other.name for other in others if other.before and not other.after)
         mends = tuple(other.name for other in others if other.after and not other.before)
         yield Remedy(attempt.repair, attempt.trace, breaks, mends, len(others))
+
+
+def remedy_of(case: RepairCase, repair: Repair) -> Remedy | None:
+    """Try one change, and hold the other conversations under it if it helps."""
+    with suppress(McniError):
+        world = case.after(repair)
+        if case.works(repair, world):
+            return next(remedies(case, [RepairAttempt(repair, case.trace(repair, world))]))
+    return None
 
 
 def attempts(case: RepairCase) -> Iterator[RepairAttempt]:

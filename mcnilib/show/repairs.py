@@ -9,6 +9,7 @@ import json
 from collections.abc import Iterable, Iterator
 
 from mcnilib.cluster.settings import option
+from mcnilib.errors import capital
 from mcnilib.progress import tell_share
 from mcnilib.repair.advice import Advice, RepairReport, advise
 from mcnilib.repair.case import ScenarioCase
@@ -62,10 +63,10 @@ def advice_html(number: int, report: RepairReport) -> Html:
         f"Then: {verdict(advice.remedy.trace)}.",
         f"What changes first: {course}." if course else "",
         f"It {advice.effect}.",
-        *(f"{note[0].upper()}{note[1:]}." for note in advice.notes),
+        *(f"{capital(note)}." for note in advice.notes),
     )
     why = element("p", element("b", "Recommended:"), f" it {report.why_first}.") if number == 0 else Html()
-    title = element("b", f"{advice.title[0].upper()}{advice.title[1:]}")
+    title = element("b", capital(advice.title))
     commands = element("pre", "\n".join(map(str, advice.commands))) if advice.commands else Html()
     return joined(title, why, commands, *(element("p", line) for line in lines if line))
 

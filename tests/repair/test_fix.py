@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from functools import cache
 
 import pytest
@@ -208,6 +209,50 @@ def test_where_it_works_nothing_is_offered(capsys, words: list[str]) -> None:
     assert "What would help" not in capsys.readouterr().out
 
 
-def test_the_verdict_of_a_snapshot_names_the_option(capsys, cluster: str) -> None:
+@pytest.mark.parametrize(
+    ("to", "says"),
+    [
+        (
+            "10.233.101.2:80",
+            f"""What would help on node1, tried on the model:
+  {EXCEPTION.removeprefix("node1: ")}
+It breaks none of """,
+        ),
+        ("9.9.9.9:80", "No single command that was tried on the model helps. The same command with --fix tries more."),
+    ],
+)
+def test_the_verdict_of_a_snapshot_names_the_first_repair(capsys, cluster: str, to: str, says: str) -> None:
+    assert main(["trace", cluster, "--from", "mac1", "--to", to]) == 1
+    assert says in capsys.readouterr().out
+
+
+@pytest.mark.parametrize("more", [["--to", "udp:10.233.101.2:80"], ["--to", "10.233.101.2:80", "--try", RULE]])
+def test_where_a_snapshot_works_nothing_is_named(capsys, cluster: str, more: list[str]) -> None:
+    main(["trace", cluster, "--from", "mac1", *more])
+    assert "What would help" not in capsys.readouterr().out
+    main(["trace", cluster, "--from", "mac1", *more, "--json"])
+    assert "repair" not in json.loads(capsys.readouterr().out)
+
+
+def test_the_first_repair_of_a_snapshot_as_json(capsys, cluster: str) -> None:
+    main(["trace", cluster, *TO_CAL2, "--json"])
+    said = json.loads(capsys.readouterr().out)
+    assert [f"{one['where']}: {one['command']}" for one in said["repair"]["commands"]] == [EXCEPTION]
+    assert said["repair"]["verdict"].startswith("connected")
+    assert said["repair"]["breaks"] == []
+    assert said["repair_timed_out"] is False
+
+
+def test_where_time_is_up_it_is_said(capsys, cluster: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("mcnilib.cli.fix.FIRST_WITHIN", -1.0)
     main(["trace", cluster, *TO_CAL2])
-    assert "What would help: the same command with --fix tries it on the model." in capsys.readouterr().out
+    said = capsys.readouterr().out
+    assert "There was not enough time to try every command: the same command with --fix does." in said
+    assert "No single command" not in said
+
+
+def test_of_commands_that_all_break_something_the_one_that_breaks_least_is_named(capsys) -> None:
+    main(["run", "macvlan-to-calico-across-subnets"])
+    assert re.search(
+        r"for example `node2: ip route add .*`, which breaks 1: mac3 to node2\. `mcni fix", capsys.readouterr().out
+    )
