@@ -49,6 +49,19 @@ class Attempt:
     typed: tuple[Typed, ...] = ()
     wrong: int = 0
 
+    @property
+    def untouched(self) -> str:
+        """Say that nothing was changed; empty where a command changed something, or a line is wrong."""
+        if self.wrong or self.world is None or any(command.shows is None for command in self.typed):
+            return ""
+        return LOOKED if self.typed else UNCHANGED
+
+
+LOOKED = "You looked, and changed nothing: below is what was printed."
+
+UNCHANGED = "Nothing is changed yet."
+"""What an answer is told that changes nothing; whether it does the task is not judged then."""
+
 
 @dataclass(frozen=True)
 class Exercise:
@@ -94,10 +107,13 @@ class Exercise:
         return None
 
     def tell(self, attempt: Attempt) -> None:
-        """Print what an answer showed, and whether the task is done."""
+        """Print what an answer showed, and whether the task is done; of one that changes nothing, how things are."""
+        if attempt.untouched:
+            print(attempt.untouched if attempt.typed else f"{attempt.untouched.removesuffix('.')}: {attempt.says}")
         for command in attempt.typed:
             print(f"{command.netns}# {command.command}\n{command.shows}" if command.shows else "", end="")
-        print(f"{'✔ done' if attempt.done else '✘ not yet'}: {attempt.says}")
+        if not attempt.untouched:
+            print(f"{'✔ done' if attempt.done else '✘ not yet'}: {attempt.says}")
 
     def judge(self, answer: str) -> tuple[bool, str]:
         """Tell whether an answer does the task, and why or why not."""

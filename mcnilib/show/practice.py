@@ -25,8 +25,6 @@ from mcnilib.world.world import World
 AS_IT_WAS = ("the cluster as it was", "yours")
 """What the conversations before and after the learner's commands are called."""
 
-LOOKED = "You looked, and changed nothing: below is what was printed."
-
 SOLVED, NOT_YET = "✔ Solved.", "✘ Not yet."
 
 
@@ -112,9 +110,10 @@ def _says(task: Exercise, attempt: Attempt, answer: str) -> Iterator[Html]:
         yield element("p", "No command was carried out.")
         return
     if _looked(attempt):
-        yield element("p", LOOKED)
+        yield element("p", attempt.untouched)
         return
-    yield element("p", element("b", SOLVED if attempt.done else NOT_YET), " ", sentence(_why(task, attempt)))
+    judged = attempt.untouched or (SOLVED if attempt.done else NOT_YET)
+    yield element("p", element("b", judged), " ", sentence(_why(task, attempt)))
     if attempt.trace:
         yield element("p", verdict_lines(attempt.trace), class_="mcni-verdict")
         yield from (element("p", sentence(line)) for line in because(attempt.trace))
@@ -123,7 +122,7 @@ def _says(task: Exercise, attempt: Attempt, answer: str) -> Iterator[Html]:
 
 def _looked(attempt: Attempt) -> bool:
     """Tell whether there were commands, and all of them only show something."""
-    return bool(attempt.typed) and all(command.shows is not None for command in attempt.typed)
+    return bool(attempt.typed and attempt.untouched)
 
 
 def _why(task: Exercise, attempt: Attempt) -> str:

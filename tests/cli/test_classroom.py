@@ -82,7 +82,7 @@ def test_in_the_copy_exercises_are_checked_but_not_solved(copy: Path) -> None:
     ended = subprocess.run([sys.executable, "-c", lines], cwd=copy, env={**os.environ, "PYTHONPATH": str(copy)},
                            capture_output=True, text=True, check=True)  # fmt: skip
     assert ended.stdout.splitlines()[0].startswith("this copy has no solutions")
-    assert ended.stdout.splitlines()[1].startswith("✘ not yet")
+    assert ended.stdout.splitlines()[1].startswith("Nothing is changed yet: connect")
 
 
 def test_the_copy_can_be_opened_on_binder(copy: Path) -> None:

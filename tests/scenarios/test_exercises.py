@@ -51,6 +51,13 @@ def test_a_command_may_show_something_and_counts_as_no_change(capsys) -> None:
     printed = capsys.readouterr().out
     assert "node1# ip rule\n0:\tfrom all lookup local\n1000:\tfrom all lookup 500\n" in printed
     assert "may not be used" not in printed
+    assert printed.startswith("You looked, and changed nothing: below is what was printed.\nnode1# iptables-save")
+    assert "not yet" not in printed
+
+
+def test_without_a_command_it_is_said_that_nothing_is_changed_and_how_the_conversation_ends(capsys) -> None:
+    exercise(7, 2).check("# node2: ...")
+    assert capsys.readouterr().out.startswith("Nothing is changed yet: connect succeeds, then hangs: packet 3 (ACK)")
 
 
 @pytest.mark.parametrize("one", exercises(), ids=lambda one: f"{one.scenario}.{one.number}")

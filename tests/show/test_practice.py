@@ -57,8 +57,12 @@ def test_the_message_speaks_of_the_conversations_that_were_asked_for():
 @pytest.mark.parametrize(
     ("number", "typed", "says"),
     [
-        ((7, 1), "", "✘ Not yet. The conversation should work in the end, and does not.✗ connect succeeds, then hangs"),
-        ((6, 1), "", "✘ Not yet. The conversation should fail in the end, and does not.✓ connected"),
+        (
+            (7, 1),
+            "",
+            "Nothing is changed yet. The conversation should work in the end, and does not.✗ connect succeeds, then hangs",
+        ),
+        ((6, 1), "", "Nothing is changed yet. The conversation should fail in the end, and does not.✓ connected"),
         ((7, 1), "node1: iptables -D KUBE-FORWARD 1", "-j DROP must stay on node1✓ connected"),
         ((7, 2), "node2: iptables -D KUBE-FORWARD 1", "✘ Not yet. 'iptables' may not be used✗ connect succeeds"),
         (
