@@ -15,7 +15,9 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import redirect_stdout
 from dataclasses import dataclass
 from functools import partial
+from io import BytesIO
 from itertools import groupby
+from operator import itemgetter
 from pathlib import Path
 from re import sub
 from typing import Any
@@ -38,6 +40,18 @@ exit status: 0 all is fresh now, 1 something is stale or could not be renewed, 2
 """
 RANDOM_WORLDS, RANDOM_AT_ONCE = 10_000, 16
 """Random worlds of the fuzzer's record; how many of them run at once: most of the time each waits."""
+TEMPLATE = "locale/mcnilib.pot"
+"""What a translation starts with, below the package: mcnilib/language.py says how its sentences are marked."""
+SPOKEN_FILES = [("**.py", "python"), ("**.js", "javascript")]
+SAID_BY: dict[str, Any] = {"tr": None, "trn": (1, 2), "mark": None}
+_HEADER = r"""# The sentences of mcnilib, to be translated. Written by `mcni record catalogue`.
+msgid ""
+msgstr ""
+"Project-Id-Version: mcnilib\n"
+"MIME-Version: 1.0\n"
+"Content-Type: text/plain; charset=utf-8\n"
+"Content-Transfer-Encoding: 8bit\n"
+"""
 FLAGSHIP = "macvlan-to-calico-across-nodes"
 STRUCTURES = "tests/browser/test_notebooks.py"
 WIDGET = "application/vnd.jupyter.widget-view+json"
@@ -287,7 +301,7 @@ def _errata(clone: Path, force: bool) -> Iterator[Stale]:
 
 def _compared(file: Path, text: str | bytes, because: str, force: bool) -> Iterator[Stale]:
     """Compare a file with the text it would hold now."""
-    is_stale = file.read_text(encoding="utf-8") != text
+    is_stale = not file.is_file() or file.read_text(encoding="utf-8") != text
     if force or is_stale:
         yield Stale(file, because if is_stale else "", partial(write_file, file, text))
 
@@ -327,7 +341,33 @@ def _in_the_browser(clone: Path, *options: str) -> list[str]:
     return failed
 
 
+def _catalogue(clone: Path, force: bool) -> Iterator[Stale]:
+    """Extract the sentences and compare."""
+    file = clone / "mcnilib" / TEMPLATE
+    yield from _compared(file, template(clone / "mcnilib"), "the sentences in the code are others", force)
+
+
+def template(package: Path) -> str:
+    """Return the template of the catalogue: every sentence of a package, with the files that say it.
+
+    It holds no dates and no line numbers, which would change with every edit. Raises: ModuleNotFoundError without
+    Babel. Source: the GNU gettext manual, section 10 (PO files).
+    """
+    from babel.messages.catalog import Catalog
+    from babel.messages.extract import extract_from_dir
+    from babel.messages.pofile import write_po
+
+    catalog = Catalog(project="mcnilib", copyright_holder="the authors of mcnilib")
+    said = extract_from_dir(package, SPOKEN_FILES, keywords=SAID_BY)
+    for file, _, message, comments, _ in sorted(said, key=itemgetter(0, 1)):
+        catalog.add(message, locations=[(f"mcnilib/{file}", 0)], auto_comments=comments)
+    text = BytesIO()
+    write_po(text, catalog, width=0, omit_header=True, sort_output=True, include_lineno=False)
+    return f"{_HEADER}\n{text.getvalue().decode()}"
+
+
 RECORDS = {
+    "catalogue": _Part("sentences to translate, mcnilib/locale/mcnilib.pot", "seconds", _catalogue),
     "kernel": _Part(
         "every combination of each scenario, on this machine's kernel", "10 minutes if all is stale", _kernel
     ),

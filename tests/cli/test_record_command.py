@@ -80,6 +80,16 @@ def test_a_page_is_renewed(clone: Path, name: str) -> None:
     assert (clone / "docs" / name).read_text() == (ROOT / "docs" / name).read_text()
 
 
+def test_the_template_of_the_catalogue_is_written_and_then_fresh(clone: Path, capsys) -> None:
+    (clone / "mcnilib" / "a.py").write_text('x = tr("the packet is lost")\n')
+    (clone / "mcnilib" / "locale").mkdir()
+    assert mcni("catalogue", clone=clone) == 0
+    assert 'msgid "the packet is lost"' in (clone / "mcnilib" / "locale" / "mcnilib.pot").read_text()
+    capsys.readouterr()
+    assert mcni("catalogue", "--check", clone=clone) == 0
+    assert "  fresh\n" in capsys.readouterr().out
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize(("part", "name"), [("errata", "errata.md"), ("picture", "flagship.svg")])
 def test_what_is_fresh_is_renewed_by_force_and_not_called_stale(clone: Path, part: str, name: str, capsys) -> None:

@@ -66,7 +66,7 @@ def bare(wheel, tmp_path_factory) -> Path:
 def test_the_wheel_is_for_every_python_and_holds_the_types_and_the_licence(wheel):
     names = zipfile.ZipFile(wheel).namelist()
     assert wheel.name.endswith("-py3-none-any.whl")
-    assert "mcnilib/py.typed" in names
+    assert {"mcnilib/py.typed", "mcnilib/locale/mcnilib.pot"} <= set(names)
     assert any(name.endswith("licenses/LICENSE") for name in names)
     assert not [name for name in names if not name.startswith("mcnilib")]
 

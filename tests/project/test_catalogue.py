@@ -1,0 +1,139 @@
+"""Every sentence a reader sees goes through the catalogue: what does not is found here, and the template is current.
+
+A sentence is a literal or f-string with three words or more. It belongs into `tr`, `trn` or `mark` (mcnilib/language.py),
+unless it is the machine's own language (what `ip`, `iptables` or `sysctl` read and print), a docstring, or the message
+of an `assert`. Modules that were not converted yet are listed in `UNTRANSLATED`; that list only becomes shorter.
+"""
+
+from __future__ import annotations
+
+import ast
+import re
+from collections.abc import Iterator
+from pathlib import Path
+
+import house_debts as debts
+import pytest
+
+from mcnilib.cli.record import TEMPLATE, template
+
+ROOT = Path(__file__).resolve().parents[2] / "mcnilib"
+SAYS = {"tr", "trn", "mark"}
+WORD = re.compile(r"[A-Za-z]+(?:['’][a-z]+)?")
+MACHINE = re.compile(
+    r"\s*(?:\(\?|-[AImjtsdpP] |--?[a-z]+|:[A-Z]|\*|#|<|/"  # rules, options, comments, markup, paths
+    r"|(?:ip|iptables|ip6tables|conntrack|sysctl|nft|ss|ipset|bridge|kubectl|tc|ping|mcni|uv|pip|inet|link|default"
+    r"|nexthop|unreachable|type|group|table|from|state|mode|proto|scope) )"
+)
+"""How a text begins that is a machine's: rules, commands, lines of `ip`, patterns, markup."""
+EXEMPT: dict[str, str] = {}
+"""Rooms and modules whose texts no reader of another language sees, and why."""
+
+
+def sentences(tree: ast.Module) -> Iterator[tuple[int, str]]:
+    """List the sentences outside of the catalogue: line, text; values in braces."""
+    passed = {id(inner) for node in ast.walk(tree) for outer in _passed(node) for inner in ast.walk(outer)}
+    for node in ast.walk(tree):
+        if id(node) not in passed and isinstance(node, (ast.Constant, ast.JoinedStr)):
+            text = _text(node)
+            words = [word for word in re.split(r"[\s/]+", text) if WORD.fullmatch(word.strip("`.,;:()?!\"'"))]
+            if len(words) >= 3 and not MACHINE.match(text):
+                yield node.lineno, text
+
+
+def _passed(node: ast.AST) -> Iterator[ast.AST]:
+    """List what below this node is no sentence outside: what the catalogue has, docstrings, parts of f-strings."""
+    if isinstance(node, ast.Call) and ast.unparse(node.func).split(".")[-1] in SAYS:
+        yield from (argument for argument in node.args if isinstance(argument, ast.Constant))
+    elif isinstance(node, ast.Assert) and node.msg:
+        yield node.msg
+    elif isinstance(node, ast.Expr) and isinstance(node.value, ast.Constant):
+        yield node.value
+    elif isinstance(node, ast.JoinedStr):
+        yield from (part for part in node.values if isinstance(part, ast.Constant))
+
+
+def _text(node: ast.Constant | ast.JoinedStr) -> str:
+    if isinstance(node, ast.Constant):
+        return node.value if isinstance(node.value, str) else ""
+    return "".join(str(part.value) if isinstance(part, ast.Constant) else "{}" for part in node.values)
+
+
+def outside(root: Path) -> dict[str, list[tuple[int, str]]]:
+    """Return the sentences outside of the catalogue of each module that has some."""
+    files = {file.relative_to(root).as_posix(): file for file in sorted(root.rglob("*.py"))}
+    found = {name: list(sentences(ast.parse(file.read_text(encoding="utf-8")))) for name, file in files.items()}
+    return {name: lines for name, lines in found.items() if lines}
+
+
+def complaint(name: str, lines: list[tuple[int, str]]) -> str:
+    """Say where the sentences of a module are."""
+    return "\n".join(f"mcnilib/{name}:{line}: {text!r}" for line, text in lines)
+
+
+def is_exempt(name: str) -> bool:
+    return any(name == room or (room.endswith("/") and name.startswith(room)) for room in EXEMPT)
+
+
+def test_every_sentence_goes_through_the_catalogue() -> None:
+    found = {name: lines for name, lines in outside(ROOT).items() if not is_exempt(name)}
+    new = [complaint(name, lines) for name, lines in found.items() if name not in debts.UNTRANSLATED]
+    assert not new, f"Say it with tr(...) or mark(...), or the module's reason in EXEMPT:\n{chr(10).join(new)}"
+    done = sorted(debts.UNTRANSLATED - set(found))
+    assert not done, f"Take what is converted out of house_debts.UNTRANSLATED:\n{chr(10).join(done)}"
+
+
+@pytest.mark.parametrize("room", EXEMPT)
+def test_an_exemption_has_something_to_exempt(room: str) -> None:
+    assert (ROOT / room).exists()
+    assert any(name.startswith(room) for name in outside(ROOT))
+
+
+@pytest.mark.parametrize(
+    ("source", "found"),
+    [
+        ("x = 'the packet is lost'", ["the packet is lost"]),
+        ("x = f'{netns} has no route'", ["{} has no route"]),
+        ("def f():\n    raise McniError(f'there is no {name}, or two')", ["there is no {}, or two"]),
+        ("x = tr('a {kind} is lost', kind='packet of this flow')", ["packet of this flow"]),  # a value is none of it
+        ("x = tr(f'the {packet} is lost')", ["the {} is lost"]),  # nobody can look that up
+        ("x = tr('the packet is lost'); y = trn('one rule is new', 'many rules are new', 2)", []),
+        ("x = language.mark('the packet is lost')", []),
+        ("def f():\n    'Say what is lost.'\n    assert x, 'or it is lost'", []),
+        ("x = 1\n'What is lost here.'", []),
+        ("x = f'-A {chain} -m comment --comment x -j DROP'; y = 'ip route show table 100'", []),
+        ("x = ['two words', 'ETIMEDOUT', 'net.ipv4.ip_forward']", []),
+    ],
+)
+def test_a_planted_sentence_is_found(source: str, found: list[str]) -> None:
+    assert [text for _, text in sentences(ast.parse(source))] == found
+
+
+def test_what_the_catalogue_is_asked_for_is_written_there() -> None:
+    """What is looked up is a literal, which extraction finds, or the name of a text that is marked where it is held."""
+    for file in sorted(ROOT.rglob("*.py")):
+        for node in ast.walk(ast.parse(file.read_text(encoding="utf-8"))):
+            if isinstance(node, ast.Call) and ast.unparse(node.func) in ("trn", "mark"):
+                texts = node.args[: 2 if ast.unparse(node.func) == "trn" else 1]
+                assert all(isinstance(text, ast.Constant) for text in texts), f"{file}:{node.lineno}"
+
+
+def test_the_template_is_current() -> None:
+    assert (ROOT / TEMPLATE).read_text(encoding="utf-8") == template(ROOT), "mcni record catalogue"
+
+
+@pytest.mark.parametrize(
+    ("text", "entry"),
+    [
+        ("x = tr('a {kind} is lost', kind=kind)", "#: mcnilib/a.py\n#, python-brace-format\nmsgid \"a {kind} is lost\"\nmsgstr \"\"\n"),
+        ("x = mark('a packet '\n  'is lost')", '#: mcnilib/a.py\nmsgid "a packet is lost"\nmsgstr ""\n'),
+        ("x = trn('{count} rule', '{count} rules', 2)", 'msgid "{count} rule"\nmsgid_plural "{count} rules"\nmsgstr[0] ""\nmsgstr[1] ""\n'),
+    ],
+)  # fmt: skip
+def test_the_template_has_what_a_translator_needs(tmp_path: Path, text: str, entry: str) -> None:
+    (tmp_path / "mcnilib").mkdir()
+    (tmp_path / "mcnilib" / "a.py").write_text(f"# one\n{text}\n", encoding="utf-8")
+    made = template(tmp_path / "mcnilib")
+    assert entry in made
+    (tmp_path / "mcnilib" / "a.py").write_text(f"\n\n{text}\n", encoding="utf-8")
+    assert template(tmp_path / "mcnilib") == made, "no line numbers, no date: an edit elsewhere changes nothing"
