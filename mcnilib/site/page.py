@@ -70,7 +70,8 @@ def explorer(articles: Mapping[str, Html]) -> Page:
     """Return the page on which every scenario can be changed; `articles` tell them, by their names."""
     stories = all_scenarios()
     choices = (option_html(_heading(story), story.name, chosen=story.name == FIRST) for story in stories)
-    choose = element("label", "Conversation ", element("select", *choices, id="scenario"), class_="choose")
+    named = element("span", "Conversation ")
+    choose = element("label", named, element("select", *choices, id="scenario"), class_="choose")
     items = (element("li", element("a", _heading(s), href=f"#{s.name}")) for s in stories)
     contents = element("nav", element("ul", *items), class_="contents", aria_label="conversations")
     return Page(
@@ -79,9 +80,9 @@ def explorer(articles: Mapping[str, Html]) -> Page:
         "Where does the packet go?",
         "Where does a packet go in a Kubernetes cluster with Calico and Macvlan, why is it lost, and what brings it "
         "back? Change a setting and see.",
-        joined(contents, _symptoms(), *articles.values()),
+        joined(contents, *articles.values()),
         script="app.js",
-        tools=choose,
+        tools=joined(_symptoms(), choose),
     )
 
 
@@ -89,7 +90,8 @@ def _symptoms() -> Html:
     """Return what one may see at a shell, and the lesson and command that show it."""
     names = " · ".join(symptom.sees for symptom in SYMPTOMS)
     table = element("div", markdown(symptom_table("notebooks/")), class_="text")
-    return element("section", Html(folded(f"What do you see? {names}", table)), class_="lesson symptoms")
+    head = element("span", "What do you see?", title=names)
+    return element("section", Html(folded(head, table)), class_="lesson symptoms", aria_label="symptoms")
 
 
 def glossary() -> Page:
@@ -176,9 +178,9 @@ def _main(view: View, answer: Shown, exercises: str = "") -> Html:
         filled("told", Html(answer["against"]["told"] if answer["against"] else ""), class_="told", role="status"),
         _axis(parts["times"]),
         _panes(parts["picture"], answer["against"]),
+        filled("listing", parts["listing"]),
         filled("reasons", parts["reasons"]),
         repairs_place(),
-        filled("listing", parts["listing"]),
         machines_html(),
         scrolled("table", "table of steps", parts["table"]),
         exercises,

@@ -12,9 +12,8 @@ from playwright.sync_api import Browser, sync_playwright
 from browser.accessibility import axe_script
 from browser.lab_page import LabPage, new_page
 from browser.server import LabServer, lab_server
-from browser.site_page import served_site
+from browser.site_page import NOTEBOOKS, PAGES, served_site
 
-NOTEBOOKS = Path(__file__).resolve().parents[2] / "notebooks"
 SWITCHES = [
     *("--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-sync"),
     *("--disable-background-networking", "--disable-component-update"),
@@ -53,7 +52,9 @@ def browser() -> Iterator[Browser]:
 @pytest.fixture(scope="package")
 def address(tmp_path_factory) -> Iterator[str]:
     """Write the site and serve it; return where."""
-    with served_site(tmp_path_factory.mktemp("site") / "public", NOTEBOOKS) as address:
+    folder = tmp_path_factory.mktemp("site") / "public"
+    with served_site(folder, NOTEBOOKS) as address:
+        assert {path.relative_to(folder).with_suffix("").as_posix() for path in folder.rglob("*.html")} == {*PAGES}
         yield address
 
 

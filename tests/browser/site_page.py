@@ -22,6 +22,13 @@ from mcnilib.site.lite import lite_files
 from mcnilib.site.page import site_files
 from mcnilib.writing import write_new_folder
 
+NOTEBOOKS = Path(__file__).resolve().parents[2] / "notebooks"
+PAGES = (
+    *("index", "conclusion", "cluster", "notebooks", "glossary"),
+    *(f"notebooks/{path.stem}" for path in sorted(NOTEBOOKS.glob("*.ipynb"))),
+)
+"""Every page of the site, without `.html`."""
+
 FLAGSHIP = "macvlan-to-calico-across-nodes"
 READY = "() => document.documentElement.dataset.ready !== undefined"
 SAME = "(shown, html) => { const other = document.createElement('div'); other.innerHTML = html; return other.innerHTML === shown.innerHTML; }"

@@ -16,8 +16,7 @@ import pytest
 from playwright.sync_api import expect
 
 from browser.accessibility import FAULTS
-from browser.conftest import NOTEBOOKS
-from browser.site_page import FLAGSHIP, SAME, SitePage, new_tab
+from browser.site_page import FLAGSHIP, NOTEBOOKS, PAGES, SAME, SitePage, new_tab
 from mcnilib.scenarios import all_scenarios, scenario
 from mcnilib.scenarios.exercise import exercise
 from mcnilib.show.explorer import View, answer_json, print_view
@@ -227,6 +226,39 @@ def test_on_a_phone_the_step_buttons_stay_beside_the_loss_and_no_row_of_the_tabl
         expect(picture.locator("text", has_text="KUBE-FORWARD").first).to_be_in_viewport()
         assert tab.part("table").evaluate("table => table.scrollWidth <= table.clientWidth")
         assert tab.page.evaluate("document.documentElement.scrollWidth <= innerWidth")
+
+
+@pytest.mark.parametrize("size", [(1280, 720), (1440, 900)])
+def test_the_verdict_the_picture_and_the_line_that_decided_are_seen_without_scrolling(browser, address, size):
+    with new_tab(browser, address) as tab:
+        tab.page.set_viewport_size({"width": size[0], "height": size[1]})
+        tab.page.goto(address)
+        for shown in (
+            tab.part("verdict"),
+            tab.part("picture").locator("svg:visible"),
+            tab.part("listing").locator(".decided").first,
+        ):
+            expect(shown).to_be_in_viewport(ratio=1)
+
+
+def test_on_a_laptop_every_verdict_and_picture_is_seen_without_scrolling(browser, address):
+    with new_tab(browser, address) as tab:
+        tab.page.set_viewport_size({"width": 1440, "height": 900})
+        for story in all_scenarios():
+            tab.page.goto(f"{address}#{story.name}")
+            expect(tab.page.locator("article.chosen")).to_have_id(story.name)
+            tab.page.evaluate("scrollTo(0, 0)")
+            expect(tab.part("verdict")).to_be_in_viewport(ratio=1)
+            expect(tab.part("picture").locator("svg:visible")).to_be_in_viewport(ratio=1)
+
+
+def test_on_a_phone_the_verdict_comes_before_the_picture_and_is_seen_at_once(browser, address):
+    with new_tab(browser, address) as tab:
+        tab.page.set_viewport_size({"width": 390, "height": 844})
+        tab.page.goto(address)
+        verdict, picture = tab.part("verdict"), tab.part("picture").locator("svg:visible")
+        expect(verdict).to_be_in_viewport(ratio=1)
+        assert verdict.bounding_box()["y"] < picture.bounding_box()["y"]
 
 
 def test_a_link_begins_at_the_top_with_its_settings_and_says_that_it_is_worked_out(browser, address):
@@ -481,16 +513,14 @@ def test_without_javascript_a_lesson_can_be_read(browser, address):
         assert not any(one.is_visible() for one in tab.page.locator("button, select, input").all())
 
 
-@pytest.mark.parametrize(
-    "name", ["notebooks", *(f"notebooks/{path.stem}" for path in sorted(NOTEBOOKS.glob("*.ipynb")))]
-)
-def test_axe_finds_no_fault_in_a_lesson(browser, address, axe, name):
+@pytest.mark.parametrize("name", PAGES)
+def test_axe_finds_no_fault_on_any_page(browser, address, axe, name):
     with new_tab(browser, address, bypass_csp=True) as tab:
-        for scheme, width, height in (("light", 390, 844), ("dark", 1280, 720)):
+        for scheme, width, height in (("light", 390, 844), ("dark", 1280, 720), ("light", 1440, 900)):
             tab.page.set_viewport_size({"width": width, "height": height})
             tab.page.emulate_media(color_scheme=scheme)
             tab.page.goto(f"{address}{name}.html")
             tab.page.evaluate(axe)
-            assert tab.page.evaluate("document.documentElement.scrollWidth <= innerWidth")
+            assert tab.page.evaluate("document.documentElement.scrollWidth <= innerWidth"), width
             assert tab.page.evaluate(FAULTS) == [], scheme
         assert tab.foreign == []

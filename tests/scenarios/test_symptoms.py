@@ -44,7 +44,7 @@ def test_the_table_is_the_same_wherever_it_is_shown():
 
     assert symptom_table("notebooks/") in (ROOT / "README.md").read_text(encoding="utf-8")
     assert symptom_table("") in INDEX
-    assert markdown(symptom_table("notebooks/")) in explorer({}).main
+    assert markdown(symptom_table("notebooks/")) in explorer({}).tools
 
 
 def test_every_verdict_is_in_the_legend():
