@@ -7,21 +7,26 @@ From a click to the painted picture, and from opening a notebook to its last cel
 from __future__ import annotations
 
 import time
+from collections.abc import Callable
 from contextlib import suppress
+from random import Random
 from statistics import median, quantiles
 
 import pytest
-from playwright.sync_api import TimeoutError
+from playwright.sync_api import Locator, TimeoutError
 
 from browser.conftest import NOTEBOOKS
-from browser.lab_page import PATIENCE, click_to_paint, new_page
+from browser.lab_page import PATIENCE, WATCH, click_to_paint, new_page
 from browser.site_page import FLAGSHIP as LOST
 from browser.site_page import SitePage, new_tab
 from mcnilib.scenarios import all_scenarios
 
 FLAGSHIP = "07-macvlan-to-calico-across-nodes.ipynb"
 PANEL = ".jp-OutputArea:has(.mcni-stepper)"
+PICTURE = "article.chosen svg[role=img]"
 CLICKS, TRIES = 60, 60
+WALKS = 8
+"""Walks from the start of each scenario."""
 STORIES = [story.name for story in all_scenarios()]
 
 
@@ -103,6 +108,53 @@ def test_page_click_to_painted_picture(browser, address, thorough) -> None:
         tell(times)
 
 
+@pytest.mark.parametrize("depth", [1, 2, 3])
+def test_page_random_walks(browser, address, thorough, depth) -> None:
+    """Settings at random, each used at once after the picture before was painted, up to `depth` of them away from the
+    start of the scenario."""
+    chance, times = Random(depth), []
+    with new_tab(browser, address) as site:
+        for name in STORIES if thorough else STORIES[:1]:
+            site.open(f"?mcni={name}")
+            for _ in range(WALKS if thorough else 1):
+                times += walked(site, depth, chance)
+    assert times
+    if thorough:
+        print(f"\nup to {depth} settings away, in {len(STORIES)} scenarios:")
+        tell(times)
+
+
+def walked(site: SitePage, depth: int, chance: Random) -> list[float]:
+    """Change some settings and set them back; what leaves the picture as it was is not counted."""
+    times = [taken for _ in range(depth) if (taken := turned(site, *another(site, chance)))]
+    site.follow(f"?{site.page.url.partition('?')[2].partition('&')[0]}")
+    site.page.wait_for_function("() => !location.search.includes('&')")
+    return times
+
+
+def another(site: SitePage, chance: Random) -> tuple[Locator, Callable[[Locator], object]]:
+    """Return a control of the chosen scenario, and what changes it."""
+    form = site.page.locator("article.chosen form")
+    fields = form.locator("select, .choice input:not(:checked) + label")
+    field = fields.nth(chance.randrange(fields.count()))
+    if field.evaluate("field => field.matches('label')"):
+        return field, Locator.click
+    others = field.evaluate("list => [...list.options].filter(one => !one.selected).map(one => one.value)")
+    return field, lambda list: list.select_option(chance.choice(others))
+
+
+def turned(site: SitePage, field: Locator, act: Callable[[Locator], object]) -> float:
+    """Change a setting and return the milliseconds until the picture has changed; 0 where it stays as it was."""
+    picture, before = site.page.locator("article.chosen [data-part=picture]"), site.page.url
+    seen = picture.inner_html()
+    site.page.evaluate(WATCH, PICTURE)
+    act(field)
+    site.page.wait_for_function("before => location.href !== before", arg=before)
+    if picture.inner_html() == seen:
+        return 0.0
+    return float(site.page.wait_for_function("() => window.mcniPaint").json_value())
+
+
 def clicked(site: SitePage, tries: int) -> list[float]:
     """Choose each value of each setting in turn; a click that leaves the picture as it was is not counted."""
     choices = site.page.locator("article.chosen form .choice label")
@@ -112,6 +164,6 @@ def clicked(site: SitePage, tries: int) -> list[float]:
         if len(times) == tries or choices.nth(number).evaluate("label => label.control.checked"):
             continue
         with suppress(TimeoutError):
-            times.append(click_to_paint(site.page, choices.nth(number), "article.chosen svg[role=img]"))
+            times.append(click_to_paint(site.page, choices.nth(number), PICTURE))
     site.page.set_default_timeout(PATIENCE)
     return times
