@@ -8,6 +8,7 @@ from pathlib import Path
 import nbformat
 import pytest
 
+from mcnilib import listing
 from mcnilib.scenarios import scenario
 from mcnilib.scenarios.matrix import SHORT_VERDICTS
 
@@ -46,3 +47,17 @@ def test_how_a_lesson_ends_is_hidden_and_is_what_its_first_panel_shows(row):
     named = re.search(r'scenario\("([\w-]+)"\)', code(NOTEBOOKS / row["file"]))
     story = scenario(named[1])
     assert shown[1] == SHORT_VERDICTS[story.outcome(story.start()).verdict]
+
+
+def test_what_joins_the_two_networks_is_what_the_pods_and_their_node_have():
+    (table,) = (cell.source for cell in INDEX if "## What joins the two networks" in cell.source)
+    flagship = scenario("macvlan-to-calico-across-nodes")
+    world = flagship.world(flagship.start())
+    tools = ("ip rule", "ip route show table all", "sysctl -a")
+    shown = " ".join(
+        " ".join(listing(world[name], tool).split()) for name in ("mac1", "mul1", "node1") for tool in tools
+    )
+    lines = [line for line in re.findall(r"`([^`]+)`", table) if " " in line]
+    assert len(lines) == 12
+    for line in lines:
+        assert re.search(re.escape(line).replace(re.escape("..."), r"\w+"), shown), line
