@@ -12,15 +12,19 @@ from __future__ import annotations
 
 import gettext
 import os
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from contextvars import ContextVar
 from functools import cache
 from pathlib import Path
+from typing import ParamSpec, TypeVar
 
 from mcnilib.errors import McniError
 
 _DOMAIN, _CATALOGUES = "mcnilib", Path(__file__).with_name("locale")
+
+_Given = ParamSpec("_Given")
+_Done = TypeVar("_Done")
 
 ENGLISH, PSEUDO = "en", "en-XA"
 """`en-XA` is the code of Android and Unicode CLDR for pseudo English: longer words with accents. It shows where a
@@ -35,9 +39,11 @@ class LanguageError(McniError, ValueError):
 
 
 class _Pseudo(gettext.NullTranslations):
-    """Every sentence as it is, accented and a third longer; what is in braces stays."""
+    """Every sentence as it is, accented and a third longer; what is in braces stays, and so do bare separators."""
 
     def gettext(self, message: str) -> str:
+        if not any(map(str.isalpha, message)):
+            return message
         parts = message.replace("{", "\0{").replace("}", "}\0").split("\0")
         accented = "".join(part if part.startswith("{") else part.translate(_ACCENTS) for part in parts)
         return f"[{accented}{'~' * round(len(message) * _LONGER)}]"
@@ -46,35 +52,64 @@ class _Pseudo(gettext.NullTranslations):
         return self.gettext(one if count == 1 else many)
 
 
-_language: ContextVar[str] = ContextVar("language", default=ENGLISH)
+_everywhere = [ENGLISH]
+_language: ContextVar[str] = ContextVar("language", default="")
+
+
+class Marked(str):
+    """A sentence in English that knows what it was made of, so that `tr` can say it in another language later.
+
+    It is equal to the plain text: values that hold one do not depend on the language they were made in.
+    """
+
+    __slots__ = ("template", "values")
+
+    template: str
+    values: dict[str, object]
 
 
 def tr(text: str, /, **values: object) -> str:
     """Return a sentence in the reader's language, its `{names}` replaced by the values."""
-    language = _language.get()
+    language = _language.get() or _everywhere[0]
     if language != ENGLISH:
-        text = _catalogue(language).gettext(text)
+        if isinstance(text, Marked):
+            values = {name: tr(value) if isinstance(value, Marked) else value for name, value in text.values.items()}
+            text = text.template
+        text = _catalogue(language).gettext(text) if text else text
     return text.format(**values) if values else text
 
 
 def trn(one: str, many: str, count: int, /, **values: object) -> str:
     """Return the sentence for this number of things; `{count}` stands for the number."""
-    return _catalogue(_language.get()).ngettext(one, many, count).format(count=count, **values)
+    return _catalogue(current_language()).ngettext(one, many, count).format(count=count, **values)
 
 
-def mark(text: str) -> str:
-    """Name a sentence for the catalogue and return it as it is: whoever shows it says `tr(text)`."""
-    return text
+def mark(text: str, /, **values: object) -> str:
+    """Name a sentence for the catalogue and return it in English, for a table or noun: who shows it says `tr(text)`."""
+    marked = Marked(text.format(**values) if values else text)
+    marked.template, marked.values = text, values
+    return marked
+
+
+def listed(things: Iterable[object]) -> str:
+    """Return names in one line: `a, b, c`."""
+    return tr(", ").join(map(str, things))
+
+
+def clauses(sentences: Iterable[object]) -> str:
+    """Return several sentences as one: `a; b; c`."""
+    return tr("; ").join(map(str, sentences))
 
 
 def current_language() -> str:
     """Return the language in which sentences are said now: what is kept for later is kept for this language."""
-    return _language.get()
+    return _language.get() or _everywhere[0]
 
 
 @contextmanager
 def spoken(language: str) -> Iterator[None]:
-    """Say everything in a language while the block runs. Raises: LanguageError."""
+    """Say everything in a language while the block runs; "" leaves it as it is. Raises: LanguageError."""
+    language = language or current_language()
     _catalogue(language)
     before = _language.set(language)
     try:
@@ -83,10 +118,21 @@ def spoken(language: str) -> Iterator[None]:
         _language.reset(before)
 
 
+def keeping(action: Callable[_Given, _Done]) -> Callable[_Given, _Done]:
+    """Return an action that is done later, such as a click's, in the language of now."""
+    language = current_language()
+
+    def later(*arguments: _Given.args, **options: _Given.kwargs) -> _Done:
+        with spoken(language):
+            return action(*arguments, **options)
+
+    return later
+
+
 def speak(language: str) -> None:
-    """Say everything in a language from now on. Raises: LanguageError."""
+    """Say everything in a language from now on, wherever no other was chosen. Raises: LanguageError."""
     _catalogue(language)
-    _language.set(language)
+    _everywhere[0] = language
 
 
 def languages() -> tuple[str, ...]:
@@ -100,9 +146,10 @@ def readers_language(environment: Mapping[str, str] = os.environ) -> str:
     for name in ("LANGUAGE", "LC_ALL", "LC_MESSAGES", "LANG"):
         for value in environment.get(name, "").split(":"):
             wanted = value.partition(".")[0].partition("@")[0]
-            for known in languages():
-                if wanted and wanted in (known, known.replace("-", "_"), known.partition("_")[0]):
-                    return known
+            known = {language.replace("-", "_"): language for language in languages()}
+            near = [language for language in known if language.partition("_")[0] == wanted.partition("_")[0]]
+            if wanted and near:
+                return known[wanted if wanted in known else near[0]]
         if environment.get(name):
             break
     return ENGLISH

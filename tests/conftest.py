@@ -29,6 +29,7 @@ LEFT_OUT = {"kernel", "browser", "notebook", "slow"}
 
 def pytest_configure(config: pytest.Config) -> None:
     """Let no example fail for its time; let the quick selection collect no notebook, and draw fewer examples."""
+    os.environ["LANGUAGE"] = "en"  # what is expected is English, on every developer's machine
     quick = config.getoption("quick")
     if quick:
         config.option.nbval = config.option.nbval_lax = False

@@ -4,7 +4,20 @@ from __future__ import annotations
 
 import pytest
 
-from mcnilib.language import ENGLISH, PSEUDO, LanguageError, current_language, readers_language, spoken, tr, trn
+from mcnilib.language import (
+    ENGLISH,
+    PSEUDO,
+    LanguageError,
+    current_language,
+    keeping,
+    listed,
+    mark,
+    readers_language,
+    speak,
+    spoken,
+    tr,
+    trn,
+)
 
 
 def test_english_is_the_text_in_the_code() -> None:
@@ -31,6 +44,7 @@ def test_the_pseudo_language_is_longer_and_keeps_the_values() -> None:
         ({"LANG": "en_XA.UTF-8"}, PSEUDO),
         ({"LANGUAGE": "fr:en_XA", "LANG": "C"}, PSEUDO),
         ({"LC_ALL": "C", "LANG": "en_XA"}, ENGLISH),
+        ({"LANGUAGE": "en_GB:en_XA"}, ENGLISH),  # any English is better than the next language
     ],
 )
 def test_the_readers_locale_chooses(environment, language) -> None:
@@ -40,3 +54,36 @@ def test_the_readers_locale_chooses(environment, language) -> None:
 def test_a_language_without_catalogue_is_refused_by_name() -> None:
     with pytest.raises(LanguageError, match="no catalogue for 'tlh'; there are en"), spoken("tlh"):
         pass
+
+
+def test_what_is_marked_is_english_until_it_is_shown() -> None:
+    with spoken(PSEUDO):
+        held = mark("the path to {pod}", pod=mark("the first pod"))
+    assert held == "the path to the first pod"
+    assert tr(held) == held
+    with spoken(PSEUDO):
+        assert tr(held).startswith("[thé páth tó [thé fíršt pód~~~~]")
+        held = mark("the path to {pod}", pod=mark("the {number}. pod", number=1))
+        assert tr(held).startswith("[thé páth tó [thé 1. pód~~~")
+        assert tr("") == ""  # what the catalogue answers that with is its header
+
+
+def test_names_are_listed_alike_in_the_pseudo_language() -> None:
+    with spoken(PSEUDO):
+        assert listed(["node1", 7]) == "node1, 7"
+
+
+def test_what_is_done_later_is_said_in_the_language_of_now() -> None:
+    with spoken(PSEUDO):
+        say = keeping(lambda: tr("a click"))
+    assert say().startswith("[á çlíçk")
+
+
+def test_a_language_is_chosen_for_everything_that_has_none_of_its_own() -> None:
+    speak(PSEUDO)
+    try:
+        assert current_language() == PSEUDO
+        with spoken(ENGLISH), spoken(""):
+            assert current_language() == ENGLISH
+    finally:
+        speak(ENGLISH)

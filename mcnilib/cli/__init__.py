@@ -37,6 +37,7 @@ from mcnilib.cli.common import (
 from mcnilib.cli.parser import Parser
 from mcnilib.cluster.settings import Settings
 from mcnilib.errors import McniError, MissingExtra, printable
+from mcnilib.language import ENGLISH, LanguageError, languages, listed, readers_language, spoken, tr
 from mcnilib.progress import shown
 from mcnilib.scenarios import Scenario, all_scenarios, scenarios
 from mcnilib.trace.trace import Depth, Trace
@@ -68,7 +69,23 @@ WRONG, INTERRUPTED, CLOSED = 2, 128 + signal.SIGINT, 128 + getattr(signal, "SIGP
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Run the command line and return the exit status."""
+    """Run the command line in the reader's language and return the exit status."""
+    try:
+        with spoken(_chosen_language(argv)):
+            return _run_verb(argv)
+    except LanguageError as error:
+        return ended(error)
+
+
+def _chosen_language(argv: Sequence[str] | None) -> str:
+    """Return the language behind `--lang`, which is needed before anything else is said; else that of the locale."""
+    first = Parser(prog="mcni", add_help=False, allow_abbrev=False)
+    _add_language(first)
+    first.add_argument("rest", nargs=argparse.REMAINDER)
+    return first.parse_known_args(argv)[0].lang or readers_language()
+
+
+def _run_verb(argv: Sequence[str] | None) -> int:
     try:
         if sys.stdout is None:
             raise McniError("standard output is closed")
@@ -123,6 +140,7 @@ def command_line() -> Parser:
         epilog=EXAMPLES,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
+    _add_language(parser)
     parser.add_argument("--version", action="version", version=f"mcni {__version__}")
     verbs = parser.add_subparsers(required=True, metavar="VERB")
     _add_list(verbs)
@@ -138,6 +156,14 @@ def command_line() -> Parser:
     record.add_verbs(verbs)
     completion.add_verbs(verbs)
     return parser
+
+
+def _add_language(parser: Parser) -> None:
+    known = listed(languages())
+    said = tr(
+        "say everything in this language: {known} (default: the locale's, else {english})", known=known, english=ENGLISH
+    )
+    parser.add_argument("--lang", metavar="LANGUAGE", help=said)
 
 
 def _add_list(verbs: Any) -> None:

@@ -63,6 +63,26 @@ def test_a_mistake_is_named_and_ends_with_2(capsys, words: list[str], says: str)
     assert "Traceback" not in captured.err
 
 
+@pytest.mark.parametrize("words", [["--lang", "en-XA"], ["--lang=en-XA"]])
+def test_a_language_is_chosen_before_the_verb(capsys, words: list[str]) -> None:
+    with pytest.raises(SystemExit):
+        main([*words, "--help"])
+    assert "[šáý évérýthíñg íñ thíš láñgúágé" in capsys.readouterr().out.replace("\n", " ")
+
+
+def test_the_locale_chooses_the_language_and_an_option_another(capsys, monkeypatch) -> None:
+    monkeypatch.setenv("LANGUAGE", "en_XA")
+    for words, found in ([], True), (["--lang", "en"], False):
+        with pytest.raises(SystemExit):
+            main([*words, "--help"])
+        assert ("šáý évérýthíñg" in capsys.readouterr().out) is found
+
+
+def test_a_language_without_catalogue_ends_with_2(capsys) -> None:
+    assert main(["--lang", "tlh", "list"]) == 2
+    assert capsys.readouterr().err == "mcni: there is no catalogue for 'tlh'; there are en, en-XA\n"
+
+
 def test_json_holds_the_whole_trace(capsys) -> None:
     main(["run", FLAGSHIP, "--json"])
     said = json.loads(capsys.readouterr().out)
