@@ -17,7 +17,7 @@ from mcnilib.kernel.compare.compare import compare_traces
 from mcnilib.kernel.fuzz import pieces
 from mcnilib.kernel.fuzz.case import Case, Exchange, base, parse_case, simulate
 from mcnilib.kernel.fuzz.generate import chance
-from mcnilib.kernel.fuzz.pieces import guesses, listed
+from mcnilib.kernel.fuzz.pieces import guesses, pieces_of
 from mcnilib.kernel.fuzz.report import fuzz_digest, recorded_run, trials_of
 from mcnilib.kernel.fuzz.topologies import WORLDS
 from mcnilib.kernel.fuzz.trial import TRIAL_AGREES, TRIAL_DIFFERS, TRIAL_REFUSED, attempt, shrink
@@ -67,7 +67,7 @@ def test_fresh_worlds_agree(worker, capsys) -> None:
 def with_connections(case: Case) -> list[str]:
     """Return what `conntrack -L` leads astray; a world the model refuses is not asked."""
     with contextlib.suppress(Unsupported):
-        return [*listed(case)]
+        return [*pieces_of(case)]
     return []
 
 
@@ -91,9 +91,9 @@ def test_a_model_that_guesses_what_is_missing_is_told(monkeypatch: pytest.Monkey
 
 def test_a_listing_of_connections_that_leads_astray_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
     case = parse_case((KEPT[0].parent / "datagrams-keep-their-dnat.txt").read_text())
-    assert not [*listed(case)]
+    assert not [*pieces_of(case)]
     monkeypatch.setattr(Entry, "line", lambda self, now: "")
-    assert [*listed(case)] == ["with conntrack -L: lost; as it went on: connected, 10.0.1.2"]
+    assert [*pieces_of(case)] == ["with conntrack -L: lost; as it went on: connected, 10.0.1.2"]
 
 
 RENEW = "renew it: mcni record fuzz"

@@ -75,7 +75,7 @@ def guesses(case: Case, draw: Random, tries: int) -> Iterator[str]:
             yield f"without {what}: {_words(new)}; with it: {_words(whole)}"
 
 
-def listed(case: Case) -> Iterator[str]:
+def pieces_of(case: Case) -> Iterator[str]:
     """Yield in words what a snapshot with `conntrack -L` and `ip neigh` answers otherwise than what was said before
     left behind."""
     *before, (trace, _) = simulated(case)

@@ -11,7 +11,7 @@ from traceback import extract_tb
 from mcnilib.errors import McniError, Unsupported
 from mcnilib.kernel.compare.compare import Report, compare_traces
 from mcnilib.kernel.fuzz.case import Case, courses, simulated
-from mcnilib.kernel.fuzz.pieces import guesses, listed
+from mcnilib.kernel.fuzz.pieces import guesses, pieces_of
 from mcnilib.kernel.fuzz.rules import remembers
 from mcnilib.kernel.lab.lab import ERROR_BURST, Lab
 from mcnilib.kernel.lab.tools import ToolFailed
@@ -97,7 +97,7 @@ def attempt(lab: Lab, case: Case) -> Trial:
     if trial.ended != TRIAL_AGREES:
         return trial
     guessed = chain(
-        guesses(case, Random(f"{case.world} {case.turns[0].client} {case.turns[0].to}"), _PIECES), listed(case)
+        guesses(case, Random(f"{case.world} {case.turns[0].client} {case.turns[0].to}"), _PIECES), pieces_of(case)
     )
     return next((Trial(case, TRIAL_DIFFERS, text, trial.verdict) for text in guessed), trial)
 
