@@ -252,8 +252,8 @@ def _help_for(story: Scenario, settings: Settings) -> str:
 
     advice = fix.first_searched(ScenarioCase(story, settings)).advice
     commands = advice.commands if advice else ()
-    breaks = f", which {advice.effect}" if advice and advice.remedy.breaks else ""
-    example = f"for example {' and '.join(f'`{command}`' for command in commands)}{breaks}. " if commands else ""
+    breaks = f"{advice.effect} " if advice and advice.remedy.breaks else ""
+    example = f"for example {' and '.join(f'`{command}`' for command in commands)}. {breaks}" if commands else ""
     return f"What would help: {example}`{story.command(settings, 'fix')}` lists all that does, and what each breaks."
 
 

@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 
 from mcnilib.gc_pause import gc_paused
+from mcnilib.language import tr
 from mcnilib.repair.candidates import fresh, standard_repairs
 from mcnilib.repair.case import RepairCase
 from mcnilib.repair.repair import Command, Repair
@@ -44,14 +45,16 @@ class Advice:
 
     @property
     def effect(self) -> str:
-        """What becomes of the other conversations."""
+        """What becomes of the other conversations, in a sentence or two."""
         remedy = self.remedy
         if not remedy.held:
-            return "changes nothing for other conversations"
-        broken = (
-            f"breaks {_some(remedy.breaks)}" if remedy.breaks else f"breaks none of {remedy.held} other conversations"
-        )
-        return broken + (f"; also mends {_some(remedy.mends)}" if remedy.mends else "")
+            return tr("It changes nothing for other conversations.")
+        broken = tr("It breaks none of {held} other conversations.", held=remedy.held)
+        if remedy.breaks:
+            names, number = _some(remedy.breaks), len(remedy.breaks)
+            broken = tr("It breaks {number} of {held}: {names}.", number=number, held=remedy.held, names=names)
+        mended = tr("It also mends {number}: {names}.", number=len(remedy.mends), names=_some(remedy.mends))
+        return f"{broken} {mended}" if remedy.mends else broken
 
     @property
     def notes(self) -> tuple[str, ...]:
@@ -64,8 +67,8 @@ class Advice:
 
 
 def _some(names: Sequence[str], most: int = 3) -> str:
-    more = f" and {len(names) - most} more" if len(names) > most else ""
-    return f"{len(names)}: {'; '.join(names[:most])}{more}"
+    listed = "; ".join(names[:most])
+    return tr("{names} and {more} more", names=listed, more=len(names) - most) if len(names) > most else listed
 
 
 @dataclass(frozen=True)

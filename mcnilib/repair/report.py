@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from typing import Any
 
 from mcnilib.errors import capital
+from mcnilib.language import mark, tr, trn
 from mcnilib.repair.advice import Advice, FirstRepair, RepairReport
 from mcnilib.trace.explain import course_difference, tell_course, verdict
 from mcnilib.trace.trace import Trace
@@ -14,33 +15,35 @@ from mcnilib.trace.trace import Trace
 def told(report: RepairReport) -> Iterator[str]:
     """Yield the lines of a report: how it ends now, and what would help, what to prefer first."""
     yield verdict(report.start)
-    if report.start.outcome.works:
-        yield "There is nothing to repair."
-        return
     yield ""
-    helps = (
-        f"{len(report.advice)} of {report.tried} changes help"
-        if report.advice
-        else f"none of {report.tried} changes helps"
-    )
-    yield f"What would help: {helps}. Each was tried on the model."
+    yield how_many_help(report)
     for number, one in enumerate(report.advice, 1):
         yield ""
         yield from _entry(number, one, report)
 
 
+def how_many_help(report: RepairReport) -> str:
+    """Say how many changes help, of how many."""
+    if report.start.outcome.works:
+        return tr("The conversation works. There is nothing to repair.")
+    if not report.advice:
+        return tr("None of the {tried} changes that were tried on the model helps.", tried=report.tried)
+    one = mark("{count} of {tried} changes helps. Each was tried on the model.")
+    many = mark("{count} of {tried} changes help. Each was tried on the model; the first is the best.")
+    return trn(one, many, len(report.advice), tried=report.tried)
+
+
 def told_beside_verdict(first: FirstRepair) -> Iterator[str]:
     """Yield the lines that name the first repair beside a verdict, with what it breaks, or why none is named."""
-    more = "The same command with --fix lists all that helps."
-    if first.advice:
-        machine = " and ".join(dict.fromkeys(command.netns for command in first.advice.commands))
-        yield f"What would help on {machine}, tried on the model:"
-        yield from (f"  {command.text}" for command in first.advice.commands)
-        yield f"It {first.advice.effect}. {more}"
-    elif not first.timed_out:
-        yield "No single command that was tried on the model helps. The same command with --fix tries more."
+    more = tr("The same command with --fix lists all that helps.")
     if first.timed_out:
-        yield "There was not enough time to try every command: the same command with --fix does."
+        more = tr("There was not enough time to try every command: the same command with --fix does.")
+    if not first.advice:
+        yield more if first.timed_out else tr("No single command helps. The same command with --fix tries more.")
+        return
+    yield tr("What would help on {machine}, tried on the model:", machine=first.advice.commands[0].netns)
+    yield from (f"  {command.text}" for command in first.advice.commands)
+    yield f"{first.advice.effect} {more}"
 
 
 def first_to_json(first: FirstRepair, start: Trace) -> dict[str, Any]:

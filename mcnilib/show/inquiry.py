@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
+from mcnilib.repair.advice import Passing, RepairReport, advise
+from mcnilib.repair.snapshot_case import SnapshotCase
 from mcnilib.show.html.markup import Html, block, element, sentence
 from mcnilib.show.layout.plan import Plan, plan_around
 from mcnilib.snapshots.question import changed, read_listeners
@@ -62,8 +64,17 @@ class Inquiry:
 
     def ask(self, snapshot: Snapshot) -> Findings:
         """Run the conversation. Raises: McniError for a field that cannot be read, or names what is not there."""
-        flow = snapshot.flow(self.netns.strip(), self.to.strip(), self.source.strip())
-        servers = read_listeners(self.servers)
-        world = changed(snapshot.world, self.commands)
-        trace = replace(snapshot, world=world).trace(flow, servers)
+        case = self._case(snapshot)
+        flow, servers, world = case.flow, case.listeners, case.snapshot.world
+        trace = case.snapshot.trace(flow, servers)
         return Findings(world, trace, snapshot.trace(flow, servers) if world is not snapshot.world else None)
+
+    def repairs(self, snapshot: Snapshot, passing: Passing = iter) -> RepairReport:
+        """Search what would make the conversation work, behind the commands. Raises: as `ask`."""
+        case = self._case(snapshot)
+        return advise(case, case.snapshot.trace(case.flow, case.listeners), passing)
+
+    def _case(self, snapshot: Snapshot) -> SnapshotCase:
+        flow = snapshot.flow(self.netns.strip(), self.to.strip(), self.source.strip())
+        changed_world = changed(snapshot.world, self.commands)
+        return SnapshotCase(replace(snapshot, world=changed_world), flow, read_listeners(self.servers))

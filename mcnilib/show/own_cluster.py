@@ -17,10 +17,12 @@ from typing import Any
 from mcnilib.cluster.kube_proxy.modes import instead
 from mcnilib.linux.device.base import DeviceRole
 from mcnilib.linux.netns import Netns
+from mcnilib.repair.report import how_many_help
 from mcnilib.scenarios import scenario
 from mcnilib.show.html.markup import Html, element
 from mcnilib.show.html.outcome import because_html, verdict_lines
 from mcnilib.show.inquiry import Inquiry
+from mcnilib.show.repairs import repairs_html, watched_attempts
 from mcnilib.show.walkthrough import Walkthrough
 from mcnilib.snapshots.merge import read_segment
 from mcnilib.snapshots.snapshot import Snapshot, open_files, snapshot_of
@@ -79,6 +81,17 @@ def ask_json(text: str) -> str:
     return json.dumps({**about, **told, "share": _command(inquiry)})
 
 
+def repair_json(text: str) -> str:
+    """Return what would make a conversation work: `{"state": ...}`, in it as JSON what was given, and the question.
+
+    Whoever watches hears how far the search is. Raises: McniError for a field that cannot be read.
+    """
+    asked = json.loads(json.loads(text)["state"])
+    snapshot = _opened(json.dumps(asked["given"]))
+    report = Inquiry(**asked["question"]).repairs(snapshot, watched_attempts)
+    return json.dumps({"says": how_many_help(report), "repairs": repairs_html(report, tries=True)})
+
+
 def _reasons(trace: Trace) -> Html:
     """Return why a conversation ended so, and what to run instead of what is not modelled."""
     advice = instead(verdict(trace))
@@ -107,14 +120,10 @@ def _opened(given: str) -> Snapshot:
     return open_files({file["name"]: Path(file["at"]).read_bytes() for file in source["files"]}, segments)
 
 
-def _addresses(netns: Netns) -> Iterator[object]:
-    yield from (address for address in netns.own_addresses if not address.is_loopback)
-
-
 def _label(snapshot: Snapshot, netns: Netns) -> str:
     """Return what is said of a namespace in a list: the pod it is of, and its addresses."""
     called = _called(snapshot, netns)
-    return ", ".join([*([called] if called != netns.name else []), *map(str, _addresses(netns))])
+    return ", ".join([*([called] if called != netns.name else []), *map(str, netns.dialled_addresses)])
 
 
 def _targets(snapshot: Snapshot) -> Iterator[tuple[str, str]]:
@@ -126,10 +135,10 @@ def _targets(snapshot: Snapshot) -> Iterator[tuple[str, str]]:
     called = {netns.name: _called(snapshot, netns) for netns in snapshot.world}
     for server in snapshot.listeners:
         anywhere = server.address == ANY_ADDRESS
-        for host in _addresses(snapshot.world[server.netns]) if anywhere else [server.address]:
+        for host in snapshot.world[server.netns].dialled_addresses if anywhere else [server.address]:
             yield f"{server.proto}:{host}:{server.port}", f"{called[server.netns]} {LISTENS}"
     for netns in snapshot.world:
-        yield from ((f"icmp:{address}", called[netns.name]) for address in _addresses(netns))
+        yield from ((f"icmp:{address}", called[netns.name]) for address in netns.dialled_addresses)
 
 
 def _called(snapshot: Snapshot, netns: Netns) -> str:
@@ -143,11 +152,11 @@ def _start(snapshot: Snapshot, targets: Sequence[tuple[str, str]]) -> dict[str, 
     if snapshot.name == EXAMPLE:
         flow = scenario(EXAMPLE).flow(scenario(EXAMPLE).start())
         return {"netns": flow.netns, "to": f"{flow.proto}:{flow.dst}:{flow.dport}"}
-    there = [netns for netns in snapshot.world if [*_addresses(netns)]]
+    there = [netns for netns in snapshot.world if netns.dialled_addresses]
     pods = [netns for netns in there if not any(link.kind.role is DeviceRole.NIC for link in netns.links)]
     client = next(iter(pods or there), None)
     if client is None:
         return {"netns": "", "to": ""}
-    own = {str(address) for address in _addresses(client)}
+    own = {str(address) for address in client.dialled_addresses}
     others = sorted(targets, key=lambda target: not target[1].endswith(LISTENS))
     return {"netns": client.name, "to": next((to for to, _ in others if to.split(":")[1] not in own), "")}

@@ -10,10 +10,11 @@ from collections.abc import Iterable, Iterator
 
 from mcnilib.cluster.settings import option
 from mcnilib.errors import capital
+from mcnilib.language import tr
 from mcnilib.progress import tell_share
 from mcnilib.repair.advice import Advice, RepairReport, advise
 from mcnilib.repair.case import ScenarioCase
-from mcnilib.repair.report import first_course
+from mcnilib.repair.report import first_course, how_many_help
 from mcnilib.repair.search import RepairAttempt
 from mcnilib.scenarios.link import parse_link
 from mcnilib.show.html.markup import Html, element, joined
@@ -28,7 +29,7 @@ def fix_json(text: str) -> str:
     the search is. Raises: SettingError or ScenarioError for a state that does not exist."""
     story, settings = parse_link(json.loads(text)["state"])
     report = advise(ScenarioCase(story, settings), story.run(settings), watched_attempts)
-    return json.dumps({"says": told_first(report), "repairs": repairs_html(report)})
+    return json.dumps({"says": how_many_help(report), "repairs": repairs_html(report)})
 
 
 def watched_attempts(attempts: Iterable[RepairAttempt]) -> Iterator[RepairAttempt]:
@@ -38,21 +39,16 @@ def watched_attempts(attempts: Iterable[RepairAttempt]) -> Iterator[RepairAttemp
         yield attempt
 
 
-def repairs_html(report: RepairReport) -> Html:
-    """Return a report as a list; a button with `data-settings` applies a change, one with `data-commands` copies."""
+def repairs_html(report: RepairReport, *, tries: bool = False) -> Html:
+    """Return a report as a list; a button with `data-settings` applies a change, one with `data-commands` copies.
+
+    `tries` adds a button with `data-try`, for a page on which commands can be tried.
+    """
     items = (
-        element("li", advice_html(number, report), *_doing(number, one)) for number, one in enumerate(report.advice)
+        element("li", advice_html(number, report), *_doing(number, one, tries))
+        for number, one in enumerate(report.advice)
     )
     return element("ol", *items) if report.advice else Html()
-
-
-def told_first(report: RepairReport) -> str:
-    """Say how many changes help."""
-    if report.start.outcome.works:
-        return "The conversation works. There is nothing to repair."
-    if not report.advice:
-        return f"None of the {report.tried} changes that were tried on the model helps."
-    return f"{len(report.advice)} of {report.tried} changes help. Each was tried on the model; the first is the best."
 
 
 def advice_html(number: int, report: RepairReport) -> Html:
@@ -62,7 +58,7 @@ def advice_html(number: int, report: RepairReport) -> Html:
     lines = (
         f"Then: {verdict(advice.remedy.trace)}.",
         f"What changes first: {course}." if course else "",
-        f"It {advice.effect}.",
+        advice.effect,
         *(f"{capital(note)}." for note in advice.notes),
     )
     why = element("p", element("b", "Recommended:"), f" it {report.why_first}.") if number == 0 else Html()
@@ -71,8 +67,8 @@ def advice_html(number: int, report: RepairReport) -> Html:
     return joined(title, why, commands, *(element("p", line) for line in lines if line))
 
 
-def _doing(number: int, advice: Advice) -> Iterator[Html]:
-    """Yield what applies a change, and what copies its commands."""
+def _doing(number: int, advice: Advice, tries: bool) -> Iterator[Html]:
+    """Yield what applies a change, what tries its commands, and what copies them."""
     name = f"of {number + 1}, {advice.title}"
     if advice.applies:
         pairs = ((option(name), value) for name, value in advice.remedy.repair.settings)
@@ -80,4 +76,7 @@ def _doing(number: int, advice: Advice) -> Iterator[Html]:
         yield element("button", "Apply", type="button", data_settings=texts, aria_label=f"Apply {name[3:]}")
     if advice.commands:
         commands, said = "\n".join(map(str, advice.commands)), f"Copy the commands {name}"
+        if tries:
+            label = tr("Try the commands of {number}, {title}", number=number + 1, title=advice.title)
+            yield element("button", tr("Try it here"), type="button", data_try=commands, aria_label=label)
         yield element("button", "Copy the commands", type="button", data_commands=commands, aria_label=said)

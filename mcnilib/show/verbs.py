@@ -18,6 +18,7 @@ VERBS: Mapping[str, tuple[str, str]] = {
     "ask": ("mcnilib.show.own_cluster", "ask_json"),
     "likely": ("mcnilib.show.explorer", "likely_json"),
     "fix": ("mcnilib.show.repairs", "fix_json"),
+    "repair": ("mcnilib.show.own_cluster", "repair_json"),
     "changes": ("mcnilib.show.explorer", "changes_json"),
     "machine": ("mcnilib.show.explorer", "machine_json"),
     "attempt": ("mcnilib.show.practice", "attempt_json"),

@@ -105,7 +105,7 @@ def glossary() -> Page:
 def own_cluster() -> Page:
     """Return the page that reads what is dropped onto it; before its script runs it says what it would do."""
     limits = {"most_files": MAX_FILES, "most_bytes": MAX_UNPACKED}
-    parts = limits | {"depths": depth_options(), "walk": walk_html({}, 0)}
+    parts = limits | {"depths": depth_options(), "walk": walk_html({"repairs": repairs_place("repair")}, 0)}
     return Page(
         "cluster.html",
         "Your cluster",

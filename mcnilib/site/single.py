@@ -99,6 +99,7 @@ def walk_html(parts: Mapping[str, Html], number: int) -> Html:
             filled("share", parts.get("share", ""), class_="share"),
         ),
         "detail": (
+            parts.get("repairs", ""),
             filled("listing", parts.get("listing", "")),
             scrolled("table", "table of steps", parts.get("table", "")),
         ),

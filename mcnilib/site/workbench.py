@@ -42,15 +42,15 @@ def machines_html() -> Html:
     return element("div", details, class_="machines")
 
 
-def repairs_place() -> Html:
-    """Return the button that asks what would help, and the place of the answer."""
+def repairs_place(verb: str = "fix") -> Html:
+    """Return the button that asks what would help, by a verb of the model, and the place of the answer."""
     parts = (
         element("button", "What would help?", type="button", data_fix="all"),
         Html('<progress max="1" value="0" aria-label="the search" hidden></progress>'),
         element("p", class_="searched", role="status"),
         element("div", class_="found"),
     )
-    return element("div", *parts, class_="repairs")
+    return element("div", *parts, class_="repairs", data_verb=verb)
 
 
 def exercises_html(story: Scenario) -> Html:

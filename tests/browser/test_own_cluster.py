@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import io
 import json
+import re
 import tarfile
 from collections.abc import Iterator
 from pathlib import Path
@@ -143,6 +144,19 @@ def test_the_example_is_one_click(page):
     page.get_by_role("button", name="Show me with an example").click()
     answered(page, "connect succeeds, then hangs")
     expect(page.locator("#netns")).to_have_value("mac1")
+
+
+def test_what_would_help_is_listed_and_tried_here(page, axe):
+    page.evaluate(axe)
+    page.get_by_role("button", name="Show me with an example").click()
+    answered(page, "connect succeeds, then hangs")
+    page.get_by_role("button", name="What would help?").press("Enter")
+    expect(page.locator("#answer .searched")).to_contain_text("changes help. Each was tried", timeout=60_000)
+    assert page.evaluate(FAULTS) == []
+    page.locator("#answer .found li").first.get_by_role("button", name="Try the commands of 1").press("Enter")
+    answered(page, "✓ connected; the server sees the client as 172.16.100.2")
+    expect(page.locator("#commands")).to_have_value(re.compile("^node1: iptables -I FORWARD .* -j ACCEPT$"))
+    expect(page.locator("#answer .found li")).to_have_count(0)  # it was about another question
 
 
 def test_all_of_it_goes_by_keyboard(page):

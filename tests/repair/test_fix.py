@@ -148,7 +148,7 @@ def test_the_verb_says_what_to_do_and_why(capsys) -> None:
     assert '1. Set workaround to "SNAT on the pod\'s node" (recommended: breaks nothing else' in said
     assert f"     {BACK}\n" in said
     assert "first change: packet 2: from node2 it leaves through en0, arrives at en0 of node1" in said
-    assert "   breaks 1: mac1 to node2; also mends 1: Macvlan Pod to" in said
+    assert re.search(r"\n   It breaks 1 of \d+: mac1 to node2\. It also mends 1: Macvlan Pod to", said)
 
 
 def test_the_same_as_json(capsys) -> None:
@@ -186,7 +186,7 @@ def test_what_was_tried_before_counts(capsys, cluster: str) -> None:
 
 def test_where_nobody_knows_nothing_is_promised(capsys, cluster: str) -> None:
     assert main(["trace", cluster, "--from", "mac1", "--to", "tcp:9.9.9.9:80", "--fix"]) == 1
-    assert "none of" in capsys.readouterr().out
+    assert re.search(r"None of the \d+ changes that were tried on the model helps\.", capsys.readouterr().out)
 
 
 @pytest.mark.parametrize(
@@ -218,7 +218,7 @@ def test_where_it_works_nothing_is_offered(capsys, words: list[str]) -> None:
   {EXCEPTION.removeprefix("node1: ")}
 It breaks none of """,
         ),
-        ("9.9.9.9:80", "No single command that was tried on the model helps. The same command with --fix tries more."),
+        ("9.9.9.9:80", "No single command helps. The same command with --fix tries more."),
     ],
 )
 def test_the_verdict_of_a_snapshot_names_the_first_repair(capsys, cluster: str, to: str, says: str) -> None:
@@ -254,5 +254,5 @@ def test_where_time_is_up_it_is_said(capsys, cluster: str, monkeypatch: pytest.M
 def test_of_commands_that_all_break_something_the_one_that_breaks_least_is_named(capsys) -> None:
     main(["run", "macvlan-to-calico-across-subnets"])
     assert re.search(
-        r"for example `node2: ip route add .*`, which breaks 1: mac3 to node2\. `mcni fix", capsys.readouterr().out
+        r"for example `node2: ip route add .*`\. It breaks 1 of \d+: mac3 to node2\. `mcni fix", capsys.readouterr().out
     )

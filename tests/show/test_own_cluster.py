@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from pathlib import Path
 
 import pytest
@@ -76,6 +77,21 @@ def test_of_what_depends_on_chance_each_end_can_be_walked_through():
     assert first["ends"][0] == "works"
     assert first["verdict"] == works["verdict"]
     assert first["packed"] != works["packed"]
+
+
+def test_what_would_help_is_asked_with_the_question_and_can_be_tried_there():
+    question = {"netns": "mac1", "to": "tcp:10.233.101.2:80", "source": "", "listen": "", "commands": ""}
+    state = json.dumps({"given": EXAMPLE, "question": question})
+    found = told("repair", state=state)
+    assert re.fullmatch(
+        r"\d+ of \d+ changes help\. Each was tried on the model; the first is the best\.", found["says"]
+    )
+    tried = re.search(r'data-try="([^"]*)"', found["repairs"])[1]
+    assert tried == "node1: iptables -I FORWARD -s 172.16.100.2/32 -d 10.233.101.2/32 -j ACCEPT"
+    names = re.findall(r'<button[^>]*aria-label="([^"]*)"', found["repairs"])
+    assert len(names) == len({*names}) == found["repairs"].count("<button")  # each button has a name of its own
+    then = json.dumps({"given": EXAMPLE, "question": {**question, "commands": tried}})
+    assert told("repair", state=then)["says"] == "The conversation works. There is nothing to repair."
 
 
 def test_what_was_not_collected_is_listed_with_what_to_collect():

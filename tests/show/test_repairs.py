@@ -28,7 +28,7 @@ def shown() -> dict:
     [
         'Set workaround to "SNAT on the pod\'s node"Recommended: it breaks nothing else, no program takes it back.',
         "node2: ip route add 172.16.100.2 via 172.16.1.2 dev en0",
-        "It breaks 1: mac1 to node2; also mends 1: Macvlan Pod to",
+        ": mac1 to node2. It also mends 1: Macvlan Pod to",
         "kube-proxy 1.28 wrote the line and will write it again.",
     ],
 )

@@ -78,6 +78,30 @@ def test_what_if(panel: SnapshotPanel) -> None:
     assert "connect succeeds, then hangs" in panel.view.verdict.value
 
 
+def test_what_would_help_is_listed_and_tried_by_a_click(panel: SnapshotPanel) -> None:
+    panel.repairs.button.click()
+    assert "changes help. Each was tried on the model" in panel.repairs.said.value
+    assert panel.repairs.bar.layout.display == "none"
+    assert 0 < panel.repairs.bar.value < 1
+    first = panel.repairs.list.children[0]
+    assert "node1: iptables -I FORWARD -s 172.16.100.2/32 -d 10.233.101.2/32 -j ACCEPT" in text_of(
+        first.children[0].value
+    )
+    panel.commands.value = "# nothing yet"
+    assert panel.repairs.list.children == ()  # it was about another question
+    panel.repairs.button.click()
+    panel.repairs.list.children[0].children[1].click()
+    assert panel.commands.value.splitlines()[0] == "# nothing yet"
+    assert "✓ connected" in panel.view.verdict.value
+    assert panel.repairs.list.children == ()
+
+
+def test_what_cannot_be_asked_cannot_be_repaired(panel: SnapshotPanel) -> None:
+    panel.to.value = "tcp:10.233.101.2"
+    panel.repairs.button.click()
+    assert "is none of ADDRESS:PORT" in panel.repairs.said.value
+
+
 def test_a_field_that_changes_asks_by_itself(panel: SnapshotPanel) -> None:
     panel.to.value = "udp:10.233.101.2:80"
     assert "✓ connected" in panel.view.verdict.value

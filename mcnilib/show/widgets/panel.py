@@ -18,14 +18,17 @@ import traitlets
 
 from mcnilib.cluster.settings import Settings
 from mcnilib.errors import McniError, error_text
-from mcnilib.repair.advice import Advice, RepairReport, advise
+from mcnilib.language import tr
+from mcnilib.progress import watched
+from mcnilib.repair.advice import Advice, Passing, RepairReport, advise
 from mcnilib.repair.case import ScenarioCase
+from mcnilib.repair.report import how_many_help
 from mcnilib.scenarios.link import BINDER, parse_link, print_link
 from mcnilib.scenarios.scenario import Scenario, neighbours
 from mcnilib.show.html.markup import Bundle, block, error_boundary, error_html, status
 from mcnilib.show.html.outcome import Remark, no_remark, reasons_html
 from mcnilib.show.picture.story_picture import EVERYTHING, picture_of
-from mcnilib.show.repairs import advice_html, told_first
+from mcnilib.show.repairs import advice_html, watched_attempts
 from mcnilib.show.widgets.controls import Controls
 from mcnilib.show.widgets.frame import PanelFrame
 from mcnilib.show.widgets.trace_view import TraceView, Viewed
@@ -124,42 +127,57 @@ def _field() -> Any:
 
 
 class RepairBox(widgets.VBox):  # type: ignore[misc]
-    """What would make the conversation of a panel work; `take` is told the settings of a change that is applied."""
+    """What would make the conversation of a panel work: `find` searches it, `take` is told which change a click chose,
+    among those that are `offered`; `verb` says what it does."""
 
-    def __init__(self, story: Scenario, take: Callable[[Settings], None]) -> None:
-        """Wait for `show`."""
-        self._story, self._take = story, take
-        self._settings = story.start()
-        tip = "Try every change on the model, and list what makes the conversation work, and what it breaks"
-        self.button = widgets.Button(description="What would help?", tooltip=tip, layout={"width": "auto"})
+    def __init__(
+        self,
+        find: Callable[[Passing], RepairReport],
+        take: Callable[[Advice], None],
+        offered: Callable[[Advice], bool],
+        verb: str,
+    ) -> None:
+        """Wait for a click."""
+        self._find, self._take, self._offered, self._verb = find, take, offered, verb
+        self._question: object = None
+        tip = tr("Try every change on the model, and list what makes the conversation work, and what it breaks")
+        self.button = widgets.Button(description=tr("What would help?"), tooltip=tip, layout={"width": "auto"})
         self.button.on_click(lambda _: self.search())
+        self.bar = widgets.FloatProgress(max=1.0, layout={"display": "none"})
         self.said = widgets.HTML()
         self.list = widgets.VBox()
-        super().__init__([self.button, self.said, self.list])
+        super().__init__([self.button, self.bar, self.said, self.list])
 
-    def show(self, settings: Settings) -> None:
-        """Forget what was found for other settings."""
-        if settings != self._settings:
-            self._settings, self.said.value, self.list.children = settings, "", ()
+    def show(self, question: object) -> None:
+        """Forget what was found for another question."""
+        if question != self._question:
+            self._question, self.said.value, self.list.children = question, "", ()
 
     @error_boundary
     def search(self) -> None:
-        """Search, and list what helps."""
-        self.said.value = status("Trying every change on the model …")
-        story, settings = self._story, self._settings
-        report = advise(ScenarioCase(story, settings), story.run(settings))
+        """Search, and list what helps; the bar says meanwhile how far it is."""
+        self.said.value = status(tr("Trying every change on the model …"))
+        self.bar.layout.display = None
+        try:
+            with watched(self._tell):
+                report = self._find(watched_attempts)
+        finally:
+            self.bar.layout.display = "none"
         self.list.children = [self._entry(number, report) for number in range(len(report.advice))]
-        self.said.value = status(told_first(report))
+        self.said.value = status(how_many_help(report))
+
+    def _tell(self, share: float) -> None:
+        self.bar.value = round(share, 2)
 
     def _entry(self, number: int, report: RepairReport) -> Any:
         advice = report.advice[number]
         shown = widgets.HTML(block(advice_html(number, report)))
-        return widgets.VBox([shown, *([self._apply(advice)] if advice.applies else [])])
+        return widgets.VBox([shown, *([self._chosen_by(advice)] if self._offered(advice) else [])])
 
-    def _apply(self, advice: Advice) -> Any:
-        button = widgets.Button(description="Apply", tooltip=f"Apply: {advice.title}", layout={"width": "auto"})
-        settings = self._settings.but(**dict(advice.remedy.repair.settings))
-        button.on_click(lambda _: self._take(settings))
+    def _chosen_by(self, advice: Advice) -> Any:
+        tip = f"{self._verb}: {advice.title}"
+        button = widgets.Button(description=self._verb, tooltip=tip, layout={"width": "auto"})
+        button.on_click(lambda _: self._take(advice))
         return button
 
     def show_error(self, problem: Exception) -> None:
@@ -199,7 +217,12 @@ class Panel(PanelFrame):
         self.controls = toggles.of
         self.view = TraceView(scale, painter)
         self.permalink = Permalink(story, toggles.take)
-        self.repairs = RepairBox(story, toggles.take)
+        self.repairs = RepairBox(
+            lambda passing: advise(ScenarioCase(story, self.settings), story.run(self.settings), passing),
+            lambda advice: toggles.take(self.settings.but(**dict(advice.remedy.repair.settings))),
+            lambda advice: advice.applies,
+            tr("Apply"),
+        )
         super().__init__([toggles, self.view, self.repairs, self.permalink], scale)
         self._show(wait=False)
 

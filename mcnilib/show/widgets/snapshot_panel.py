@@ -10,11 +10,14 @@ from typing import Any
 
 import ipywidgets as widgets
 
+from mcnilib.language import tr
+from mcnilib.repair.advice import Advice
 from mcnilib.show.html.markup import Bundle, error_boundary
 from mcnilib.show.inquiry import Inquiry
 from mcnilib.show.picture.drawing import lay_out
 from mcnilib.show.widgets.controls import WIDE
 from mcnilib.show.widgets.frame import PanelFrame
+from mcnilib.show.widgets.panel import RepairBox
 from mcnilib.show.widgets.trace_view import TraceView, Viewed
 from mcnilib.snapshots.snapshot import Snapshot
 
@@ -39,7 +42,13 @@ class SnapshotPanel(PanelFrame):
         self.button = widgets.Button(description="Trace", tooltip="Follow the packets", icon="play")
         self.button.on_click(lambda _: self.ask())
         self.view = TraceView(scale)
-        super().__init__([self._question(), self.commands, self.button, self.view], scale)
+        self.repairs = RepairBox(
+            lambda passing: self._inquiry.repairs(self.snapshot, passing),
+            self._try,
+            lambda advice: bool(advice.commands),
+            tr("Try it here"),
+        )
+        super().__init__([self._question(), self.commands, self.button, self.view, self.repairs], scale)
         self.ask(wait=False)  # whoever sees the panel may press an arrow key at once
         for field in (self.client, self.to, self.source, self.listen, self.commands):  # a click may overtake the words
             field.observe(lambda change: self.ask(), names="value")
@@ -53,8 +62,8 @@ class SnapshotPanel(PanelFrame):
     @error_boundary
     def ask(self, *, wait: bool = True) -> None:
         """Run the conversation as the fields say, and show it beside that of the snapshot, if commands change it."""
-        fields = (self.client, self.to, self.source, self.listen, self.commands)
-        found = Inquiry(*(field.value for field in fields)).ask(self.snapshot)
+        self.repairs.show(self._inquiry)
+        found = self._inquiry.ask(self.snapshot)
         plan = found.plan
         viewed = Viewed(
             found.world,
@@ -64,6 +73,16 @@ class SnapshotPanel(PanelFrame):
             found.compared,
         )
         self.view.show(viewed, wait=wait)
+
+    @property
+    def _inquiry(self) -> Inquiry:
+        fields = (self.client, self.to, self.source, self.listen, self.commands)
+        return Inquiry(*(field.value for field in fields))
+
+    def _try(self, advice: Advice) -> None:
+        """Put the commands of a repair behind those that are typed already: the panel asks anew."""
+        typed = [self.commands.value.strip(), *map(str, advice.commands)]
+        self.commands.value = "\n".join(filter(None, typed))
 
     def show_error(self, problem: Exception) -> None:
         """Say what is wrong, and show nothing else: it would answer another question."""

@@ -1,5 +1,6 @@
 // Your own cluster: files are read here and handed to the interpreter of this page, and to nobody else.
 import { ask } from "./engine.js";
+import "./repair.js";
 import { Steps } from "./steps.js";
 
 const MAY_BE = /(^|\.)(txt|json|gz|tgz|tar|zip)$|^[^.]+$/i;  // of a folder; whoever chooses a file has chosen it
@@ -129,8 +130,12 @@ async function follow() {
   const later = setTimeout(() => byId("answer").setAttribute("aria-busy", "true"), 250);
   try {
     const end = Number.parseInt(values.end ?? "-1", 10);
-    const answer = await ask("ask", JSON.stringify({ given, question: { netns, to, source, listen, commands }, depth, end }));
-    if (number === asked) show(answer);
+    const question = { netns, to, source, listen, commands };
+    const answer = await ask("ask", JSON.stringify({ given, question, depth, end }));
+    if (number !== asked) return;
+    show(answer);
+    const detail = { state: JSON.stringify({ given, question }) };
+    byId("answer").dispatchEvent(new CustomEvent("mcni-view", { bubbles: true, detail }));
   } catch (problem) {
     if (number !== asked) return;
     byId("answer").hidden = true;
@@ -154,11 +159,21 @@ function show(answer) {
   steps.take(answer.packed);
 }
 
+// The commands of a repair are put behind those that are typed already.
+function attempt({ target }) {
+  if (!target.dataset.try) return;
+  const { commands } = form.elements;
+  commands.value = [commands.value.trim(), target.dataset.try].filter(Boolean).join("\n");
+  follow();
+  byId("answer").scrollIntoView();
+}
+
 function listen() {
   for (const id of ["files", "folder"])
     byId(id).addEventListener("change", ({ target }) => { take(named(target)); target.value = ""; });
   byId("example").addEventListener("click", () => { say("Reading the example …"); open({ example: true }); });
   byId("read").addEventListener("click", () => pasted(byId("text").value));
+  byId("answer").addEventListener("click", attempt);
   form.addEventListener("submit", event => { event.preventDefault(); follow(); });
   form.addEventListener("change", ({ target }) => {
     if (target.name === "segments") open({ ...given, segments: "" });

@@ -1,8 +1,10 @@
-// What would help? The interpreter tries changes on the model; a change of settings is applied by a click.
+// What would help? The interpreter tries changes on the model; a change of settings is applied by a click, commands are
+// copied. Which verb is asked, the place says (`data-verb`); whoever shows a conversation says its state (`mcni-view`).
 import { ask, complain } from "./engine.js";
 
 const REST = 300;  // milliseconds without a click before the changed lines are asked for
 const part = (article, name) => article.querySelector(`.repairs ${name}`);
+const verb = article => article.querySelector(".repairs").dataset.verb;
 const states = new Map();  // article -> the state that is on the screen
 const found = new Map();   // state -> what was found for it
 
@@ -13,7 +15,7 @@ async function search(article) {
     part(article, "[data-fix]").disabled = true;
     bar.hidden = false;
     try {
-      found.set(state, await ask("fix", JSON.stringify({ state }), { onShare: share => { bar.value = share; } }));
+      found.set(state, await ask(verb(article), JSON.stringify({ state }), { onShare: share => { bar.value = share; } }));
     } catch (problem) {
       say(article, "");
       complain(problem.message);
@@ -63,7 +65,7 @@ document.addEventListener("mcni-view", ({ target: article, detail: { state } }) 
   if (from === state || !part(article, ".found")) return;
   states.set(article, state);
   show(article, { says: "", repairs: "" });
-  if (from) tellChanges(article, from, state);
+  if (from && verb(article) === "fix") tellChanges(article, from, state);
 });
 
 for (const place of document.querySelectorAll(".repairs"))
