@@ -8,11 +8,13 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
 from mcnilib.errors import McniError
+from mcnilib.scenarios.exercise import Exercise, exercise, seed_of
+from mcnilib.scenarios.exercises.own_world import own_world
 from mcnilib.scenarios.link import BINDER
 from mcnilib.writing import write_new_folder
 
@@ -61,6 +63,9 @@ addopts = "-ra --nbval-lax --nbval-current-env"
 SOLUTION = re.compile(r'^solution = (?:"""(?s:.*?)"""|\'\'\'(?s:.*?)\'\'\'|"[^\n]*"|\'[^\n]*\')\n', re.MULTILINE)
 FOLDED_SOLUTION = re.compile(r"<details><summary>Solutions?</summary>.*?</details>\n*", re.DOTALL)
 """Solutions that a notebook shows when they are asked for."""
+HINT = re.compile(r"(?<=<summary>Hint</summary>\n\n).*?(?=\n\n</details>)", re.DOTALL)
+CHECKED_CALL = re.compile(r"exercise\((\d+), (\d+)\)(?=\.check\()")
+"""The call that checks an exercise of a scenario, in a cell of its own."""
 OFFER = re.compile(r"^`exercise\(\d+, \d+\)\.solve\(\)` shows a solution\.\n*", re.MULTILINE)
 
 
@@ -68,19 +73,24 @@ class LearnerError(McniError, OSError):
     """A copy that cannot be made; nothing was written."""
 
 
-def learner_copy(folder: Path, project: Path = PROJECT, binder: str = "") -> tuple[str, ...]:
+def learner_copy(
+    folder: Path, project: Path = PROJECT, binder: str = "", learners: Iterable[str] = ()
+) -> tuple[str, ...]:
     """Write the copy into a new folder, complete or not at all; return the names of its files.
 
     `binder` is the repository the copy will be in, as OWNER/NAME on GitHub: its links to Binder then open it there;
-    otherwise it has none.
-    Raises: LearnerError outside a clone of the project, or for a name that is no repository's; WriteError when the
-    folder is there and not empty.
+    otherwise it has none. For each of the `learners` it has the notebooks once more, with exercises in a world of the
+    learner's own, in the folder `notebooks-NAME`.
+    Raises: LearnerError outside a clone of the project, or for a name that is no repository's; SeedError for a learner
+    whose name is no seed; WriteError when the folder is there and not empty.
     """
     if not (project / "notebooks").is_dir():
         raise LearnerError("the notebooks are not here: `mcni learner` works in a clone of the project")
     if binder and not REPOSITORY.fullmatch(binder):
         raise LearnerError(f"{binder!r} is not OWNER/NAME of a repository")
     files = dict(_files(project, binder))
+    for learner in learners:
+        files |= dict(_own_notebooks(files, learner))
     write_new_folder(folder, files, programs=EXECUTABLES)
     return tuple(files)
 
@@ -141,7 +151,8 @@ def without_solutions(text: str) -> str:
     import tomllib  # a fortieth of what a command takes to start
 
     left = SOLUTION.sub("", text)
-    if any("solution" in exercise for exercise in tomllib.loads(left)["exercise"]):
+    tasks = tomllib.loads(left)["exercise"]
+    if any("solution" in version for task in tasks for version in (task, *task.get("other", ()))):
         raise LearnerError("a solution is written in a form that cannot be taken out")
     return left
 
@@ -162,3 +173,33 @@ def _clear(cell: dict[str, Any], binder: str) -> None:
     cell["source"] = source.splitlines(keepends=True)
     if cell["cell_type"] == "code":
         cell |= {"outputs": [], "execution_count": None}
+
+
+def _own_notebooks(files: Mapping[str, str], learner: str) -> Iterator[tuple[str, str]]:
+    """Yield the notebooks of a copy as one learner gets them."""
+    for name, text in files.items():
+        if name.startswith("notebooks/"):
+            yield f"notebooks-{learner}/{name.removeprefix('notebooks/')}", own_notebook(text, learner)
+
+
+def own_notebook(text: str, learner: str) -> str:
+    """Return a notebook whose exercises are in a world of the learner's own. Raises: SeedError."""
+    notebook = json.loads(text)
+    sources = ["".join(cell["source"]) for cell in notebook["cells"]]
+    for at, source in enumerate(sources):
+        if match := CHECKED_CALL.match(source):
+            scenario, number = int(match[1]), int(match[2])
+            task = exercise(scenario, number, seed_of(scenario, number, learner))
+            sources[at - 1 : at + 2] = _own_cells(task, *sources[at - 1 : at + 2])
+            call = f'exercise({scenario}, {number}, seed="{task.seed}")'
+            sources = [told.replace(match[0], call) for told in sources]
+    for cell, source in zip(notebook["cells"], sources, strict=True):
+        cell["source"] = source.splitlines(keepends=True)
+    return json.dumps(notebook, indent=1, ensure_ascii=False) + "\n"
+
+
+def _own_cells(task: Exercise, before: str, check: str, after: str) -> tuple[str, str, str]:
+    """Return the cells of an exercise as they are true in its world: the task, the cell to type into, the hint."""
+    asked = re.compile(rf"^\*\*{task.number}\.\*\* .*", re.MULTILINE)
+    told = asked.sub(lambda _: f"**{task.number}.** {task.task}", before)
+    return told, own_world(task.seed).retell(check), HINT.sub(lambda _: task.hint, after)

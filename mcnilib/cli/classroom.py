@@ -24,6 +24,7 @@ from mcnilib.cluster.settings import options
 from mcnilib.errors import printable
 from mcnilib.learner import PROJECT, learner_copy
 from mcnilib.progress import counted, shown
+from mcnilib.scenarios.exercises.own_world import own_world
 from mcnilib.scenarios.link import BINDER, print_link
 from mcnilib.scenarios.submission import GRADE_MARKS, Grade, Graded, SubmissionError, grade_notebook, table_of
 from mcnilib.writing import write_new_folder
@@ -38,6 +39,7 @@ EXAMPLES = """examples:
   mcni check handed-in                            # a folder for each learner, with notebooks in it
   mcni check notebooks/07-macvlan-to-calico-across-nodes.ipynb --json
   mcni learner ../course-for-learners --binder my-school/course
+  mcni learner ../course --names class.txt        # a name on each line: each learner gets a world of their own
   mcni site public                                # a web site; its interpreter comes by npm
   mcni site public --pyodide node_modules/pyodide
   mcni site public --lite                         # and the notebooks to run in it, by JupyterLite
@@ -88,6 +90,10 @@ def _add_copies(verbs: Any) -> None:
     learner.add_argument("folder", type=new_folder, help="a folder that is not there yet, or empty")
     where = "the GitHub repository the copy will be in: its Binder links open that one (default: it has no such links)"
     learner.add_argument("--binder", default="", metavar="OWNER/REPO", help=where)
+    said = (
+        "a file with a name on each line: each learner gets notebooks whose exercises have other addresses and faults"
+    )
+    learner.add_argument("--names", default=None, type=Path, metavar="FILE", help=said)
     said = "write a web site on which every scenario can be changed and walked through, in the reader's browser"
     site = add_verb(verbs, "site", said, write_site, EXAMPLES, "print the names of the files as JSON")
     site.add_argument("folder", type=new_folder, help="a folder that is not there yet, or empty")
@@ -171,22 +177,40 @@ def _lines(graded: dict[str, list[Graded]]) -> Iterator[str]:
         for one in entries:
             if one.grade in (Grade.NOT_DONE, Grade.UNREADABLE):
                 yield f"{learner}, exercise {one.scenario}.{one.number}: {one.says}"
+            if owner := one.world_of(learner):
+                yield f"{learner}, exercise {one.scenario}.{one.number}: answered in the world of {owner}"
 
 
 def _as_json(one: Graded) -> dict[str, object]:
-    where = {"scenario": one.scenario, "exercise": one.number}
-    return where | {"grade": one.grade.value, "says": one.says, "answer": one.answer}
+    told: dict[str, object] = {"scenario": one.scenario, "exercise": one.number}
+    told |= {"grade": one.grade.value, "says": one.says, "answer": one.answer}
+    return told | ({"seed": one.seed} if one.seed else {})
 
 
 def write_learner_copy(arguments: argparse.Namespace) -> int:
     """Write the copy for learners."""
-    names = learner_copy(arguments.folder, binder=arguments.binder)
+    learners = _learners(arguments.names) if arguments.names else ()
+    counting = counted(learners, "mcni: drawing worlds for learners", len(learners))
+    names = learner_copy(arguments.folder, binder=arguments.binder, learners=counting)
     if arguments.json:
         print_files(arguments.folder, names)
         return 0
     where = printable(str(arguments.folder))
     print(f"{where}: {len(names)} files; {sum(name.endswith('.ipynb') for name in names)} notebooks")
     return 0
+
+
+def _learners(path: Path) -> tuple[str, ...]:
+    """Read the names of learners, one a line; `#` begins a remark. Raises: SubmissionError, SeedError."""
+    lines = (line.partition("#")[0].strip() for line in _read(path).splitlines())
+    names = tuple(own_world(line).seed for line in lines if line)
+    if not names:
+        raise SubmissionError(f"{path} has no names in it")
+    folded = [name.casefold() for name in names]
+    for name in names:
+        if "~" in name or folded.count(name.casefold()) > 1:
+            raise SubmissionError(f"{path}: {name!r} {'is there twice' if '~' not in name else 'has a ~ in it'}")
+    return names
 
 
 def write_site(arguments: argparse.Namespace) -> int:

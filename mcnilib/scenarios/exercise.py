@@ -2,24 +2,28 @@
 
     exercise(7, 1).check("node1: iptables -D KUBE-FORWARD 1")
 
-A command may also show something, as `node1: ip rule`. The tasks, their conditions and their solutions stand in
-exercises/NN.toml, so that no notebook shows an answer.
+A command may also show something, as `node1: ip rule`. The tasks, their conditions and their solutions are in
+exercises/NN.toml, so that no notebook shows an answer; `[[exercise.other]]` says what is else in another version of the
+task above it. With a seed a task is set in one of the versions, in a world of its own (`exercises/own_world.py`).
 """
 
 from __future__ import annotations
 
 import re
 from collections.abc import Iterable
+from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from functools import cache
 from importlib.resources import files
+from typing import Any
 
 from mcnilib.cluster.settings import Settings
 from mcnilib.errors import McniError, NotThere, error_text
 from mcnilib.scenarios import scenario
+from mcnilib.scenarios.exercises.own_world import SeedError, introduced, nodes_introduced, own_story, own_world
 from mcnilib.scenarios.scenario import Scenario
 from mcnilib.trace.explain import verdict
-from mcnilib.trace.trace import Trace
+from mcnilib.trace.trace import Trace, Verdict
 from mcnilib.world.commands import do
 from mcnilib.world.listing import listing
 from mcnilib.world.world import World
@@ -79,11 +83,16 @@ class Exercise:
     without: tuple[str, ...] = ()  # command words that may not be used
     keep: tuple[tuple[str, str, str], ...] = ()  # (namespace, command, line) that must still be printed
     hint: str = ""
+    other: tuple[dict[str, Any], ...] = ()  # what is else in other versions of it, which are as hard
+    seed: str = ""  # of the world it is set in; empty for the common one
 
     @property
     def story(self) -> Scenario:
         """The scenario the exercise belongs to."""
-        return scenario(str(self.scenario))
+        return self._story(str(self.scenario))
+
+    def _story(self, name: str) -> Scenario:
+        return own_story(self.seed, scenario(name)) if self.seed else scenario(name)
 
     @property
     def settings(self) -> Settings:
@@ -145,6 +154,16 @@ class Exercise:
         done = not broken and not unlike
         return Attempt(done, broken or ends, world, stories[shown[0]], traces[shown[0]], typed)
 
+    def introduced(self) -> str:
+        """Say who connects to what, and which addresses they and the nodes have."""
+        conversations = (introduced(story, self.settings) for story in self._stories())
+        return " ".join(["In this world", *conversations, nodes_introduced(self.story.cluster)])
+
+    def ends(self) -> tuple[Verdict, ...]:
+        """Tell how its conversations end before the learner begins."""
+        world = self.world()
+        return tuple(story.run_in(world, self.settings).outcome.verdict for story in self._stories())
+
     def _asked(self, stories: tuple[Scenario, ...]) -> list[int]:
         """Tell which conversations end otherwise than they must before the learner begins: those the task is about."""
         if not self.also:
@@ -154,7 +173,7 @@ class Exercise:
         return [number for number, works in enumerate(ends) if works is not self.works] or [0]
 
     def _stories(self) -> tuple[Scenario, ...]:
-        return self.story, *map(scenario, self.also)
+        return self.story, *map(self._story, self.also)
 
     def _broken(self, world: World, typed: Iterable[Typed]) -> str:
         """Name the first condition the answer breaks; empty when it keeps them all."""
@@ -246,19 +265,50 @@ def exercises() -> tuple[Exercise, ...]:
     return tuple(_exercise(table) for text in texts for table in tomllib.loads(text)["exercise"])
 
 
-def _exercise(values: dict[str, object]) -> Exercise:
-    lists = {name: tuple(map(_tuple, values[name])) for name in ("only", "without", "keep", "also") if name in values}  # type: ignore[call-overload]
-    return Exercise(**(values | lists))  # type: ignore[arg-type]
+def _exercise(values: dict[str, Any]) -> Exercise:
+    return Exercise(**_frozen(values | {"other": tuple(map(_frozen, values.get("other", ())))}))
+
+
+def _frozen(values: dict[str, Any]) -> dict[str, Any]:
+    lists = {name: tuple(map(_tuple, values[name])) for name in ("only", "without", "keep", "also") if name in values}
+    return values | lists
 
 
 def _tuple(value: object) -> object:
     return tuple(value) if isinstance(value, list) else value
 
 
-def exercise(scenario: int, number: int) -> Exercise:
-    """Return an exercise of a scenario. Raises: NotThere, naming the ones there are."""
+def exercise(scenario: int, number: int, seed: str = "") -> Exercise:
+    """Return an exercise of a scenario; with a seed, a learner's name, as it is set in a world of the learner's own.
+
+    That world has other addresses, and often another fault; the same seed gives the same one.
+    Raises: NotThere, naming the exercises there are; SeedError for a seed whose world is refused: the conversation
+    does not end there as it does in the common one, or the solution, where it is known, does not do the task.
+    """
     for task in exercises():
         if (task.scenario, task.number) == (scenario, number):
-            return task
+            return _in_own_world(task, seed) if seed else task
     numbers = ", ".join(str(task.number) for task in exercises() if task.scenario == scenario) or "none"
     raise NotThere(f"scenario {scenario} has no exercise {number}; there are {numbers}")
+
+
+def _in_own_world(task: Exercise, seed: str) -> Exercise:
+    """Set a task in the world of a seed, and try whether it is as hard there. Raises: SeedError."""
+    own = own_world(seed)
+    version = replace(task, **own.choose([{}, *task.other]))
+    texts = ("task", "hint", "before", "solution", "only", "without", "keep")
+    moved = replace(version, seed=seed, **{name: own.retell(getattr(version, name)) for name in texts})
+    if moved.ends() != task.ends() or (moved.solution and not moved.judge(moved.solution)[0]):
+        raise SeedError(f"exercise {task.scenario}.{task.number} is not the same task in the world of {seed!r}")
+    return replace(moved, task=f"{moved.task}\n\n{moved.introduced()}")
+
+
+def seed_of(scenario: int, number: int, name: str) -> str:
+    """Return the first of the seeds NAME, NAME~2, NAME~3 ... whose world is as hard for an exercise as the common one.
+
+    Raises: NotThere for no such exercise; SeedError when twenty are refused, or for a name that is no seed.
+    """
+    for seed in (name, *(f"{name}~{again}" for again in range(2, 21))):
+        with suppress(SeedError):
+            return exercise(scenario, number, own_world(seed).seed).seed
+    raise SeedError(f"exercise {scenario}.{number} has no world of its own for {name!r}")

@@ -10,7 +10,7 @@ from ipaddress import IPv4Address
 
 from mcnilib.cluster.build import build
 from mcnilib.cluster.settings import Option, Placement, Protocol, Settings, option, sweep
-from mcnilib.cluster.spec import CLUSTER
+from mcnilib.cluster.spec import CLUSTER, Cluster
 from mcnilib.trace.flow import Flow, Listener
 from mcnilib.trace.outcome_cache import OutcomeCache
 from mcnilib.trace.run import run
@@ -113,6 +113,7 @@ class Scenario:
     defaults: tuple[tuple[str, object], ...] = ()  # where the scenario starts, as far as it differs from Settings()
     values: tuple[tuple[str, tuple[object, ...]], ...] = ()  # the values of a setting that make sense here, if not all
     patience: float = 5.0
+    cluster: Cluster = CLUSTER
 
     def options(self) -> tuple[Option, ...]:
         """Return the toggles a reader sees, each with the values that make sense here."""
@@ -125,12 +126,12 @@ class Scenario:
 
     def world(self, settings: Settings) -> World:
         """Return the cluster under these settings."""
-        return build(settings)
+        return build(settings, self.cluster)
 
     def flow(self, settings: Settings) -> Flow:
         """Return the conversation the client starts."""
         way, protocol = self.way(settings), settings.protocol
-        to = way.to or CLUSTER.pod(way.server).address
+        to = way.to or self.cluster.pod(way.server).address
         return Flow(
             way.client, to, protocol.value.lower(), 0 if protocol is Protocol.ICMP else way.port, patience=self.patience
         )

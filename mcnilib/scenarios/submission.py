@@ -1,7 +1,8 @@
 """Answers in saved notebooks, judged anew: the model carries out the commands, and nothing else of a notebook counts.
 
 A notebook is text here: no cell of it is run, and its saved outputs prove nothing. Of its code only
-`exercise(N, K).check("...")` is read, with numbers and text written out; anything else is called unreadable.
+`exercise(N, K).check("...")` is read, also with `seed="..."`, with numbers and text written out; anything else is
+called unreadable.
 """
 
 from __future__ import annotations
@@ -9,11 +10,12 @@ from __future__ import annotations
 import ast
 import json
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import Enum
 
 from mcnilib.errors import McniError, NotThere
 from mcnilib.scenarios.exercise import exercise
+from mcnilib.scenarios.exercises.own_world import SeedError
 
 MOST_CELLS, LONGEST_ANSWER, MOST_COMMANDS = 2_000, 10_000, 100
 """Cells of a notebook, characters and lines of an answer; the course has 60 cells and 10 lines."""
@@ -37,6 +39,12 @@ class Graded:
     grade: Grade
     says: str
     answer: str = ""
+    seed: str = ""  # of the world of the learner's own that it was solved in; empty for the common one
+
+    def world_of(self, learner: str) -> str:
+        """Name whose world it is where it is another learner's; empty otherwise. A learner is named as a seed is."""
+        owner = self.seed.partition("~")[0]
+        return "" if owner in ("", learner) else owner
 
 
 class SubmissionError(McniError, ValueError):
@@ -93,14 +101,23 @@ def _graded(call: ast.Call) -> Graded:
     match call:
         case ast.Call(
             func=ast.Attribute(
-                value=ast.Call(args=[ast.Constant(value=int(scenario)), ast.Constant(value=int(number))])
+                value=ast.Call(
+                    args=[ast.Constant(value=int(scenario)), ast.Constant(value=int(number))], keywords=keywords
+                )
             )
         ):
-            return _judged(scenario, number, call.args)
-    return Graded(0, 0, Grade.UNREADABLE, "which exercise it is is not written as two numbers")
+            pass
+        case _:
+            return Graded(0, 0, Grade.UNREADABLE, "which exercise it is is not written as two numbers")
+    match keywords:
+        case []:
+            return _judged(scenario, number, "", call.args)
+        case [ast.keyword(arg="seed", value=ast.Constant(value=str(seed)))]:
+            return replace(_judged(scenario, number, seed, call.args), seed=seed)
+    return Graded(scenario, number, Grade.UNREADABLE, "the seed is not written out as text")
 
 
-def _judged(scenario: int, number: int, arguments: Sequence[ast.expr]) -> Graded:
+def _judged(scenario: int, number: int, seed: str, arguments: Sequence[ast.expr]) -> Graded:
     match arguments:
         case [ast.Constant(value=str(answer))]:
             pass
@@ -113,8 +130,8 @@ def _judged(scenario: int, number: int, arguments: Sequence[ast.expr]) -> Graded
     if len(answer) > LONGEST_ANSWER or len(typed) > MOST_COMMANDS:
         return Graded(scenario, number, Grade.UNREADABLE, f"longer than {MOST_COMMANDS} commands")
     try:
-        done, says = exercise(scenario, number).judge(answer)
-    except NotThere as problem:
+        done, says = exercise(scenario, number, seed).judge(answer)
+    except (NotThere, SeedError) as problem:
         return Graded(scenario, number, Grade.UNREADABLE, str(problem))
     return Graded(scenario, number, Grade.DONE if done else Grade.NOT_DONE, says, "\n".join(typed))
 

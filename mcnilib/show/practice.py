@@ -28,9 +28,12 @@ AS_IT_WAS = ("the cluster as it was", "yours")
 SOLVED, NOT_YET = "✔ Solved.", "✘ Not yet."
 
 
-def practise(scenario: int, number: int) -> Practice:
-    """Return an exercise of a scenario for a notebook. Raises: NotThere, naming the ones there are."""
-    return Practice(**vars(exercise(scenario, number)))
+def practise(scenario: int, number: int, seed: str = "") -> Practice:
+    """Return an exercise of a scenario for a notebook, with a seed in a world of the learner's own.
+
+    Raises: NotThere, naming the exercises there are; SeedError for a seed whose world is not as hard.
+    """
+    return Practice(**vars(exercise(scenario, number, seed)))
 
 
 class Practice(Exercise):

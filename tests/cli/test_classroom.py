@@ -15,7 +15,7 @@ import pytest
 from mcnilib.cli import main
 from mcnilib.learner import LearnerError, learner_copy, without_solutions, without_tests
 from mcnilib.scenarios import all_scenarios
-from mcnilib.scenarios.exercise import exercises
+from mcnilib.scenarios.exercise import exercise, exercises, seed_of
 from mcnilib.show.picture.handout import handout
 
 ROOT = Path(__file__).parents[2]
@@ -58,7 +58,7 @@ def test_no_solution_stands_anywhere_in_the_copy(copy: Path) -> None:
         )
     tasks = [one for path in copy.rglob("exercises/*.toml") for one in tomllib.loads(path.read_text())["exercise"]]
     assert len(tasks) == len(exercises())
-    assert not any("solution" in one for one in tasks)
+    assert not any("solution" in version for one in tasks for version in (one, *one.get("other", ())))
 
 
 def test_no_folded_solution_of_a_notebook_is_in_the_copy_and_its_hints_are(copy: Path) -> None:
@@ -182,6 +182,69 @@ def test_without_the_notebooks_there_is_nothing_to_copy(tmp_path: Path) -> None:
 def test_a_solution_in_a_form_that_would_stay_stops_the_copy() -> None:
     with pytest.raises(LearnerError, match="taken out"):
         without_solutions('[[exercise]]\ntask = "t"\n"solution" = "x"\n')
+    with pytest.raises(LearnerError, match="taken out"):
+        without_solutions('[[exercise]]\ntask = "t"\n[[exercise.other]]\n"solution" = "x"\n')
+
+
+NAMES = "ann\n\nbob  # a remark\n"
+
+
+@pytest.fixture(scope="module")
+def named(tmp_path_factory) -> Path:
+    """A copy in which two learners have notebooks of their own."""
+    folder = tmp_path_factory.mktemp("names")
+    (folder / "class.txt").write_text(NAMES, encoding="utf-8")
+    assert main(["learner", str(folder / "course"), "--names", str(folder / "class.txt")]) == 0
+    return folder / "course"
+
+
+@pytest.mark.slow
+def test_each_learner_gets_notebooks_with_exercises_of_their_own(named: Path) -> None:
+    names = {path.name for path in (ROOT / "notebooks").glob("*.ipynb")}
+    told = {}
+    for learner in ("ann", "bob"):
+        folder = named / f"notebooks-{learner}"
+        assert {path.name for path in folder.iterdir()} == names
+        told[learner] = (folder / "07-macvlan-to-calico-across-nodes.ipynb").read_text()
+        assert told[learner].count(f'exercise(7, 1, seed=\\"{learner}\\").check(') == 1
+        assert exercise(7, 2, seed=learner).introduced() in told[learner]
+        assert "exercise(7, 1)" not in told[learner]
+    assert told["ann"] != told["bob"]
+
+
+@pytest.mark.slow
+def test_no_solution_of_a_world_is_in_the_copy(named: Path) -> None:
+    for one in exercises():
+        for path in named.glob(f"notebooks-*/{one.scenario:02}-*.ipynb"):
+            own = exercise(one.scenario, one.number, seed_of(one.scenario, one.number, path.parent.name.split("-")[1]))
+            text = path.read_text()
+            assert not [line for line in own.solution.splitlines() if len(line) > 30 and line in text], own.task
+
+
+@pytest.mark.slow
+def test_a_learners_own_exercise_is_checked_in_the_copy(named: Path) -> None:
+    answer = exercise(7, 2, seed="ann").solution
+    lines = f"from mcnilib import exercise; exercise(7, 2, seed='ann').check({answer!r})"
+    ended = subprocess.run([sys.executable, "-c", lines], cwd=named, env={**os.environ, "PYTHONPATH": str(named)},
+                           capture_output=True, text=True, check=True)  # fmt: skip
+    assert ended.stdout.startswith("✔ done: connected")
+
+
+@pytest.mark.parametrize(
+    ("names", "says"),
+    [
+        ("# nobody\n", "has no names in it"),
+        ("ann\nbob\nAnn\n", "is there twice"),
+        ("ann lee\n", "'ann lee' is no seed: a name has letters"),
+        ("../ann\n", "is no seed"),
+        ("ann~2\n", "has a ~ in it"),
+    ],
+)
+def test_names_that_cannot_be_are_refused(tmp_path: Path, capsys, names: str, says: str) -> None:
+    (tmp_path / "class.txt").write_text(names, encoding="utf-8")
+    assert main(["learner", str(tmp_path / "course"), "--names", str(tmp_path / "class.txt")]) == 2
+    assert says in capsys.readouterr().err
+    assert not (tmp_path / "course").exists()
 
 
 @pytest.mark.slow

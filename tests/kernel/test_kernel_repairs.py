@@ -15,6 +15,7 @@ from mcnilib.repair.advice import RepairReport, advise
 from mcnilib.repair.case import ScenarioCase
 from mcnilib.repair.repair import Command, carried_out
 from mcnilib.scenarios import scenario
+from mcnilib.scenarios.exercise import exercise
 from mcnilib.trace.flow import Flow, Listener
 from mcnilib.trace.run import run
 from mcnilib.world.world import World
@@ -54,6 +55,15 @@ def test_every_repair_of_the_flagship_helps_on_the_kernel(worker: Worker) -> Non
         flow = STORY.flow(STORY.start())
         asked = replace(flow, dst=repair.dial.to, dport=repair.dial.port) if repair.dial else flow
         assert works(worker, case().after(repair), asked), advice.title
+
+
+def test_a_learners_own_world_fails_and_is_mended_on_the_kernel(worker: Worker) -> None:
+    task = exercise(7, 2, seed="ann")
+    flow, servers = task.story.flow(task.settings), task.story.listeners(task.settings)
+    assert not works(worker, task.world(), flow, servers)
+    mended = task.attempt(task.solution).world
+    assert mended is not None
+    assert works(worker, mended, flow, servers)
 
 
 @pytest.mark.parametrize(

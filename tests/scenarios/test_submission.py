@@ -49,6 +49,37 @@ def test_an_exercise_is_judged_by_its_commands(cell: str, output: str, grade: Gr
     assert (graded.scenario, graded.number, graded.grade) == (7, 1, grade)
 
 
+OWN = exercise(7, 1, seed="ann").solution.strip()
+
+
+@pytest.mark.parametrize(
+    ("call", "answer", "grade"),
+    [
+        ('exercise(7, 1, seed="ann")', OWN, Grade.DONE),
+        ('exercise(7, 1, seed="ann")', RIGHT, Grade.NOT_DONE),  # another's answer does not fit
+        ("exercise(7, 1, seed=name)", OWN, Grade.UNREADABLE),
+        ('exercise(7, 1, seed="../x")', OWN, Grade.UNREADABLE),
+        ('exercise(13, 1, seed="ann")', "node2: ip rule", Grade.UNREADABLE),  # that world is refused
+    ],
+)
+def test_an_answer_counts_in_the_world_of_its_seed(call: str, answer: str, grade: Grade) -> None:
+    (graded,) = grade_notebook(notebook(f'{call}.check("""\n{answer}\n""")'), "a.ipynb")
+    assert graded.grade is grade
+
+
+def test_an_answer_in_another_learners_world_is_named(tmp_path: Path, capsys: Any) -> None:
+    for learner in ("ann", "eve"):
+        (tmp_path / learner).mkdir()
+        cell = f'exercise(7, 1, seed="ann").check("""\n{OWN}\n""")'
+        (tmp_path / learner / "07.ipynb").write_text(notebook(cell), encoding="utf-8")
+    assert main(["check", str(tmp_path)]) == 0
+    said = capsys.readouterr().out
+    assert "eve, exercise 7.1: answered in the world of ann\n" in said
+    assert "ann, exercise" not in said
+    assert main(["check", str(tmp_path), "--json"]) == 0
+    assert [one["seed"] for one in json.loads(capsys.readouterr().out)["eve"]] == ["ann"]
+
+
 def test_no_code_of_a_notebook_is_run(tmp_path: Path) -> None:
     trap = tmp_path / "ran"
     code = f"open({str(trap)!r}, 'w')"
