@@ -135,6 +135,33 @@ def test_below_each_exercise_its_hint_and_its_solution_are_folded(path: Path) ->
     assert sum(cell.id.endswith("-help") for cell in told) == len(asked)
 
 
+TYPED = re.compile(
+    r"""(?P<netns>[\w-]+)(?:", "|: )(?P<command>(?:ip|iptables|sysctl) [^"`#\n]+)""",
+)
+"""A command and the namespace it is for: `do(world, "node1", "ip rule")`, `node1: ip rule`."""
+
+EVERY_REPAIR = {"07"}
+"""Lessons that list every repair there is, with its commands: `fix` tells what its readers came for."""
+
+
+@pytest.mark.parametrize(
+    "path", [path for path in NOTEBOOKS if path.name[:2] not in EVERY_REPAIR], ids=lambda path: path.stem
+)
+def test_what_comes_before_an_exercise_does_not_solve_it(path: Path) -> None:
+    shown: set[str] = set()
+    for cell in cells(path):
+        if checks := re.match(r"exercise\((\d+), (\d+)\)\.check\(", cell.source):
+            task = exercise(int(checks[1]), int(checks[2]))
+            assert [command for command in sorted(shown) if task.judge(command)[0]] == [], cell.source
+        elif not cell.id.endswith("-help"):
+            outputs = (
+                output.get("text") or output.get("data", {}).get("text/plain", "") for output in cell.get("outputs", ())
+            )
+            shown |= {
+                f"{line[1]}: {line[2].strip()}" for text in (cell.source, *outputs) for line in TYPED.finditer(text)
+            }
+
+
 def last_call(source: str) -> str:
     """Return the name of the function whose result a cell shows."""
     match ast.parse(source).body[-1:]:
