@@ -14,13 +14,14 @@ from textwrap import wrap
 from mcnilib.cluster.settings import Option, Placement, Protocol, Settings, option, options
 from mcnilib.cluster.spec import PodKind
 from mcnilib.gc_pause import gc_paused
+from mcnilib.language import mark, tr
 from mcnilib.scenarios import Scenario, matrix, scenario
 from mcnilib.scenarios.scenario import OF_SOME, DialTarget
 from mcnilib.trace.trace import Outcome, Trace
 
 TICK = "✓"
 
-CONDITION = "requires kube-proxy version greater than v1.29."
+CONDITION = mark("requires kube-proxy version greater than v1.29.")
 """What the guide's table says of Macvlan pod to Calico pod; every other cell is a tick."""
 
 WHOLE_TABLE = tuple(option.attribute for option in options() if option.attribute not in OF_SOME)
@@ -42,13 +43,14 @@ class Column:
 
     def __str__(self) -> str:
         """Return the guide's name of the column."""
-        return f"Service for {POD_NAMES[self.kind]}" if self.service else POD_NAMES[self.kind]
+        name = tr(POD_NAMES[self.kind])
+        return tr("Service for {pods}", pods=name) if self.service else name
 
 
 POD_NAMES = {
-    PodKind.CALICO: "Calico Pod",
-    PodKind.MACVLAN: "Macvlan Pod",
-    PodKind.MULTI: "Calico + Macvlan Multi-NIC Pod",
+    PodKind.CALICO: mark("Calico Pod"),
+    PodKind.MACVLAN: mark("Macvlan Pod"),
+    PodKind.MULTI: mark("Calico + Macvlan Multi-NIC Pod"),
 }
 """The guide's names, in its order."""
 
@@ -199,7 +201,7 @@ def failing_singly(settings: Settings) -> tuple[tuple[Option, object, tuple[Cell
     return tuple((setting, value, failing(settings.but(**{setting.attribute: value}))) for setting, value in alone)
 
 
-NOBODY = "no such pods"
+NOBODY = mark("no such pods")
 """What stands in a cell that the cluster has no two pods for."""
 
 WRONG_MARK = "≠"
@@ -219,7 +221,9 @@ def conclusion_matrix(settings: Settings, placement: Placement, where: bool = Fa
     heads[0][0] = placement.value
     rows = zip(TABLE_ROWS, conclude(settings, placement), strict=True)
     body = [
-        line for source, row in rows for line in _named(POD_NAMES[source], [said(cell, where=where) for cell in row])
+        line
+        for source, row in rows
+        for line in _named(tr(POD_NAMES[source]), [said(cell, where=where) for cell in row])
     ]
     return matrix.draw([*heads, *body], len(heads))
 
@@ -232,24 +236,36 @@ def _named(name: str, cells: list[str]) -> list[list[str]]:
 def said(cell: Cell, *, where: bool = False) -> str:
     """Return what becomes of a cell's conversation in a word or two, and WRONG_MARK where the guide is wrong."""
     trace = cell.trace()
-    word = matrix.verdict_cell(trace, where=where) if trace else NOBODY
+    word = matrix.verdict_cell(trace, where=where) if trace else tr(NOBODY)
     return f"{word} {WRONG_MARK}" if cell.holds is False else word
 
 
 def difference_lines(settings: Settings) -> list[str]:
     """Return a line for each cell in which the guide's table is wrong, in both placements."""
     return [
-        f"{name_of(cell)}: the guide says '{cell.says}'; Linux: {said(cell)[:-2]}" for cell in differences(settings)
+        tr(
+            "{conversation}: the guide says '{says}'; Linux: {outcome}",
+            conversation=name_of(cell),
+            says=tr(cell.says),
+            outcome=said(cell)[:-2],
+        )
+        for cell in differences(settings)
     ]
+
+
+_PLACED = {
+    Placement.SAME_NODE: mark("{source} to {target}, same node"),
+    Placement.ACROSS_NODES: mark("{source} to {target}, across nodes"),
+}
 
 
 def name_of(cell: Cell) -> str:
     """Name a cell: `Macvlan Pod to Calico Pod, across nodes`."""
-    return f"{POD_NAMES[cell.source]} to {cell.target}, {cell.placement.value}"
+    return tr(_PLACED[cell.placement], source=tr(POD_NAMES[cell.source]), target=cell.target)
 
 
 def conclusion_text(settings: Settings) -> str:
     """Return the tables of both placements, and the differences from the guide's."""
     tables = [conclusion_matrix(settings, placement) for placement in Placement]
-    lines = difference_lines(settings) or ["the guide's table is right in every cell"]
+    lines = difference_lines(settings) or [tr("the guide's table is right in every cell")]
     return "\n\n".join([*tables, "\n".join(lines)])

@@ -9,21 +9,22 @@ from collections.abc import Sequence
 from itertools import product
 
 from mcnilib.cluster.settings import Option, SettingError, Settings
+from mcnilib.language import mark, tr
 from mcnilib.scenarios.scenario import Scenario
 from mcnilib.trace.explain import verdict
 from mcnilib.trace.trace import Trace, Verdict
 
 SHORT_VERDICTS = {
-    Verdict.CONNECTED: "works",
-    Verdict.HANGS: "hangs",
-    Verdict.TIMED_OUT: "times out",
-    Verdict.REFUSED: "refused",
-    Verdict.RESET: "reset",
-    Verdict.UNREACHABLE: "unreachable",
-    Verdict.ONE_WAY: "one way",
-    Verdict.LOST: "lost",
-    Verdict.UNKNOWN: "unknown",
-    Verdict.DEPENDS: "depends",
+    Verdict.CONNECTED: mark("works"),
+    Verdict.HANGS: mark("hangs"),
+    Verdict.TIMED_OUT: mark("times out"),
+    Verdict.REFUSED: mark("refused"),
+    Verdict.RESET: mark("reset"),
+    Verdict.UNREACHABLE: mark("unreachable"),
+    Verdict.ONE_WAY: mark("one way"),
+    Verdict.LOST: mark("lost"),
+    Verdict.UNKNOWN: mark("unknown"),
+    Verdict.DEPENDS: mark("depends"),
 }
 """The verdicts in a word or two, for cells of a table."""
 
@@ -58,11 +59,13 @@ def _table(story: Scenario, rows: Sequence[str], columns: Sequence[str], base: S
     for values in product(*(options[name].values for name in rows)):
         row = base.but(**dict(zip(rows, values, strict=True)))
         chosen = [row.but(**dict(zip(columns, head, strict=True))) for head in heads]
-        names = [options[name].text(value) for name, value in zip(rows, values, strict=True)]
+        names = [tr(options[name].text(value)) for name, value in zip(rows, values, strict=True)]
         body.append((names, [verdict_cell(story.run(settings), where=where) for settings in chosen]))
     room = [""] * (len(rows) - 1)
-    lines = [[options[n].label, *room, *(options[n].text(head[i]) for head in heads)] for i, n in enumerate(columns)]
-    labels = [*(options[name].label for name in rows), *([""] * len(heads))]
+    lines = [
+        [tr(options[n].label), *room, *(tr(options[n].text(head[i])) for head in heads)] for i, n in enumerate(columns)
+    ]
+    labels = [*(tr(options[name].label) for name in rows), *([""] * len(heads))]
     return draw([*lines, labels, *_folded(body, FOLD_FROM)], len(lines) + 1)
 
 
@@ -72,13 +75,20 @@ def _toggle(story: Scenario, name: str) -> Option:
         if setting.attribute == name:
             return setting
     attributes = ", ".join(setting.attribute for setting in story.options())
-    raise SettingError(f"scenario {story.name} has no toggle {name!r}; it has {attributes}")
+    raise SettingError(
+        tr(
+            "scenario {story} has no toggle {name!r}; it has {attributes}",
+            story=story.name,
+            name=name,
+            attributes=attributes,
+        )
+    )
 
 
 def verdict_cell(trace: Trace, *, where: bool = False) -> str:
     """Return a verdict in a word or two, with the namespace that decided when it is a failure."""
     outcome = trace.outcome
-    word = SHORT_VERDICTS[outcome.verdict]
+    word = tr(SHORT_VERDICTS[outcome.verdict])
     return word if outcome.works or not where else f"{word} ({outcome.step.netns})"
 
 
@@ -108,6 +118,6 @@ def compare(story: Scenario, name: str, start: Settings | None = None) -> str:
     """Return one line per value of a setting: its text, the verdict, and where and by what it was decided."""
     base = start or story.start()
     which = _toggle(story, name)
-    rows = [(which.text(value), verdict(story.run(base.but(**{name: value})))) for value in which.values]
+    rows = [(tr(which.text(value)), verdict(story.run(base.but(**{name: value})))) for value in which.values]
     width = max(len(text) for text, _ in rows)
     return "\n".join(f"{text.ljust(width)}  {sentence}" for text, sentence in rows)

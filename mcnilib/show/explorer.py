@@ -14,6 +14,7 @@ from functools import cached_property
 from typing import Any
 
 from mcnilib.cluster.settings import SettingError, Settings
+from mcnilib.language import tr
 from mcnilib.scenarios import Scenario
 from mcnilib.scenarios.link import parse_link, print_link, print_query
 from mcnilib.scenarios.scenario import neighbours
@@ -119,7 +120,7 @@ class View:
         here, there = (self.story.world(settings) for settings in (beside.settings, self.settings))
         lines = state_changes_html(here, there, difference(beside.trace, self.trace))
         told = course_html(beside.trace, self.trace, RUN_NAMES)
-        return joined(told, Html(folded("Which lines of state differ: - only in A, + only in B", lines)))
+        return joined(told, Html(folded(tr("Which lines of state differ: - only in A, + only in B"), lines)))
 
     def machine(self, who: str) -> Shown:
         """Return a machine at the moment of the step, and at the end for the whole conversation; see `moment_html`."""
@@ -147,7 +148,13 @@ def parse_view(text: str) -> View:
         return view
     story, settings = parse_link(asked["against"])
     if story != view.story:
-        raise SettingError(f"two states side by side are of one scenario: {story.name} is not {view.story.name}")
+        raise SettingError(
+            tr(
+                "two states side by side are of one scenario: {story} is not {other}",
+                story=story.name,
+                other=view.story.name,
+            )
+        )
     return replace(view, against=settings)
 
 
@@ -185,4 +192,4 @@ def changes_json(text: str) -> str:
     view = parse_view(json.dumps({"state": asked["state"], "against": asked["from"]}))
     here, there = (view.story.world(settings) for settings in (view.against or view.settings, view.settings))
     lines = state_changes_html(here, there, None)
-    return json.dumps({"changes": folded("Which lines of state this changed: - gone, + new", lines)})
+    return json.dumps({"changes": folded(tr("Which lines of state this changed: - gone, + new"), lines)})

@@ -7,6 +7,7 @@ from dataclasses import dataclass, replace
 
 from mcnilib.repair.advice import Passing, RepairReport, advise
 from mcnilib.repair.snapshot_case import SnapshotCase
+from mcnilib.language import tr
 from mcnilib.show.html.markup import Html, block, element, sentence
 from mcnilib.show.layout.plan import Plan, plan_around
 from mcnilib.snapshots.question import changed, read_listeners
@@ -42,7 +43,7 @@ class Findings:
         """How the changed state differs from the snapshot: its verdict, and the first step that differs."""
         if self.before is None:
             return Html()
-        lines = f"Without the commands: {verdict(self.before)}", parting(self.before, self.trace)
+        lines = tr("Without the commands: {verdict}", verdict=verdict(self.before)), parting(self.before, self.trace)
         return block(*(element("div", sentence(line)) for line in lines))
 
 

@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from mcnilib.cluster.kube_proxy.modes import instead
+from mcnilib.language import mark, tr
 from mcnilib.linux.device.base import DeviceRole
 from mcnilib.linux.netns import Netns
 from mcnilib.repair.report import how_many_help
@@ -40,7 +41,7 @@ MOST = 1000
 FEW_SERVICES = 300
 """How many services there may be in a namespace's rules before they are not gone through."""
 
-LISTENS = "listens"
+LISTENS = mark("{server} listens")
 """What is said of a server that may be asked."""
 
 
@@ -49,11 +50,19 @@ def open_json(text: str) -> str:
     snapshot = _opened(json.dumps(json.loads(text)["given"]))
     spaces = [*snapshot.world]
     targets = [*islice(dict(_targets(snapshot)).items(), MOST)]
-    gaps = [f"{gap.why}; collect {gap.collect}" if gap.collect else gap.why for one in spaces for gap in one.missing]
+    gaps = [
+        tr("{why}; collect {collect}", why=gap.why, collect=gap.collect) if gap.collect else gap.why
+        for one in spaces
+        for gap in one.missing
+    ]
     return json.dumps(
         {
             "name": snapshot.name,
-            "says": f"{len(spaces)} network namespaces, {len(snapshot.listeners)} listening sockets",
+            "says": tr(
+                "{namespaces} network namespaces, {sockets} listening sockets",
+                namespaces=len(spaces),
+                sockets=len(snapshot.listeners),
+            ),
             "gaps": gaps[:MOST],
             "from": [{"value": one.name, "label": _label(snapshot, one)} for one in spaces[:MOST]],
             "to": [{"value": value, "label": label} for value, label in targets],
@@ -104,7 +113,7 @@ def _command(inquiry: Inquiry) -> str:
     words += ["--source", inquiry.source.strip()] if inquiry.source.strip() else []
     words += [word for server in inquiry.servers for word in ("--listen", server)]
     words += [word for line in inquiry.commands.splitlines() if line.strip() for word in ("--try", line.strip())]
-    return element("p", "In a terminal: ", element("code", f"mcni trace SNAPSHOT {shlex.join(words)}"))
+    return element("p", f"{tr('In a terminal:')} ", element("code", f"mcni trace SNAPSHOT {shlex.join(words)}"))
 
 
 @lru_cache(maxsize=1)
@@ -116,7 +125,7 @@ def _opened(given: str) -> Snapshot:
         saved = Snapshot(story.world(story.start()), story.listeners(story.start())).files()
         return snapshot_of(saved, EXAMPLE)
     if "text" in source:
-        return open_files({"pasted text": source["text"].encode(errors="surrogateescape")}, segments)
+        return open_files({tr("pasted text"): source["text"].encode(errors="surrogateescape")}, segments)
     return open_files({file["name"]: Path(file["at"]).read_bytes() for file in source["files"]}, segments)
 
 
@@ -136,7 +145,7 @@ def _targets(snapshot: Snapshot) -> Iterator[tuple[str, str]]:
     for server in snapshot.listeners:
         anywhere = server.address == ANY_ADDRESS
         for host in snapshot.world[server.netns].dialled_addresses if anywhere else [server.address]:
-            yield f"{server.proto}:{host}:{server.port}", f"{called[server.netns]} {LISTENS}"
+            yield f"{server.proto}:{host}:{server.port}", tr(LISTENS, server=called[server.netns])
     for netns in snapshot.world:
         yield from ((f"icmp:{address}", called[netns.name]) for address in netns.dialled_addresses)
 

@@ -12,6 +12,7 @@ from dataclasses import dataclass, replace
 from html import unescape
 from typing import Any
 
+from mcnilib.language import mark, tr
 from mcnilib.scenarios.exercise import Attempt, Exercise, exercise
 from mcnilib.show.html.diff import course_html, state_changes_html
 from mcnilib.show.html.markup import Html, block, element, joined, sentence
@@ -22,10 +23,10 @@ from mcnilib.show.picture.svg import to_svg
 from mcnilib.trace.explain import because, verdict
 from mcnilib.world.world import World
 
-AS_IT_WAS = ("the cluster as it was", "yours")
+AS_IT_WAS = (mark("the cluster as it was"), mark("yours"))
 """What the conversations before and after the learner's commands are called."""
 
-SOLVED, NOT_YET = "✔ Solved.", "✘ Not yet."
+SOLVED, NOT_YET = mark("✔ Solved."), mark("✘ Not yet.")
 
 
 def practise(scenario: int, number: int, seed: str = "") -> Practice:
@@ -92,7 +93,8 @@ def _course(task: Exercise, attempt: Attempt) -> Html:
     """Say which packet took another path, or ended otherwise, before the learner's commands; empty as `_picture` is."""
     if not (attempt.trace and attempt.story):
         return Html("")
-    return course_html(attempt.story.run_in(task.world(), task.settings), attempt.trace, AS_IT_WAS)
+    before, yours = map(tr, AS_IT_WAS)
+    return course_html(attempt.story.run_in(task.world(), task.settings), attempt.trace, (before, yours))
 
 
 def help_json(text: str) -> str:
@@ -108,15 +110,15 @@ def _says(task: Exercise, attempt: Attempt, answer: str) -> Iterator[Html]:
     """Tell what is wrong and where; or whether it is solved, why not, and how the conversation ends."""
     if attempt.wrong:
         line = answer.splitlines()[attempt.wrong - 1].strip()
-        yield element("p", element("b", f"✘ Line {attempt.wrong}: "), element("code", line))
+        yield element("p", element("b", tr("✘ Line {number}: ", number=attempt.wrong)), element("code", line))
         yield element("pre", attempt.says)
-        yield element("p", "No command was carried out.")
+        yield element("p", tr("No command was carried out."))
         return
     if _looked(attempt):
-        yield element("p", attempt.untouched)
+        yield element("p", tr(attempt.untouched))
         return
     judged = attempt.untouched or (SOLVED if attempt.done else NOT_YET)
-    yield element("p", element("b", judged), " ", sentence(_why(task, attempt)))
+    yield element("p", element("b", tr(judged)), " ", sentence(_why(task, attempt)))
     if attempt.trace:
         yield element("p", verdict_lines(attempt.trace), class_="mcni-verdict")
         yield from (element("p", sentence(line)) for line in because(attempt.trace))
@@ -131,12 +133,26 @@ def _looked(attempt: Attempt) -> bool:
 def _why(task: Exercise, attempt: Attempt) -> str:
     """Say what the judgement rests on beside the verdict, which follows it."""
     if attempt.done:
-        works = f"The conversation {'works' if task.works else 'fails'}, as it should."
+        works = tr("The conversation works, as it should.") if task.works else tr(FAILS_AS_IT_SHOULD)
         return " ".join([works, *(f"{line}." for line in attempt.says.splitlines() if task.also)])
     if attempt.trace is None or attempt.says != verdict(attempt.trace):
         return attempt.says
-    which = "The conversation" if attempt.story is task.story else f"“{attempt.story.title}”" if attempt.story else ""
-    return f"{which} should {'work' if task.works else 'fail'} in the end, and does not."
+    if attempt.story is None or attempt.story is task.story:
+        return tr(_NOT_AS_IT_SHOULD[task.works])
+    return tr(_OTHER_NOT_AS_IT_SHOULD[task.works], title=tr(attempt.story.title))
+
+
+FAILS_AS_IT_SHOULD = mark("The conversation fails, as it should.")
+
+_NOT_AS_IT_SHOULD = {
+    True: mark("The conversation should work in the end, and does not."),
+    False: mark("The conversation should fail in the end, and does not."),
+}
+_OTHER_NOT_AS_IT_SHOULD = {
+    True: mark("“{title}” should work in the end, and does not."),
+    False: mark("“{title}” should fail in the end, and does not."),
+}
+"""What is said of an answer that does not do the task, by whether the conversation should work."""
 
 
 def _printed(attempt: Attempt) -> Iterator[Html]:

@@ -56,27 +56,33 @@ def advice_html(number: int, report: RepairReport) -> Html:
     advice = report.advice[number]
     course = first_course(report.start, advice.remedy.trace)
     lines = (
-        f"Then: {verdict(advice.remedy.trace)}.",
-        f"What changes first: {course}." if course else "",
+        tr("Then: {verdict}.", verdict=verdict(advice.remedy.trace)),
+        tr("What changes first: {course}.", course=course) if course else "",
         advice.effect,
-        *(f"{capital(note)}." for note in advice.notes),
+        *(tr("{note}.", note=capital(note)) for note in advice.notes),
     )
-    why = element("p", element("b", "Recommended:"), f" it {report.why_first}.") if number == 0 else Html()
+    why = _recommended(report) if number == 0 else Html()
     title = element("b", capital(advice.title))
     commands = element("pre", "\n".join(map(str, advice.commands))) if advice.commands else Html()
     return joined(title, why, commands, *(element("p", line) for line in lines if line))
 
 
+def _recommended(report: RepairReport) -> Html:
+    why = tr("it {why}.", why=report.why_first)
+    return element("p", element("b", tr("Recommended:")), f" {why}")
+
+
 def _doing(number: int, advice: Advice, tries: bool) -> Iterator[Html]:
     """Yield what applies a change, what tries its commands, and what copies them."""
-    name = f"of {number + 1}, {advice.title}"
+    named = {"number": number + 1, "title": advice.title}
     if advice.applies:
         pairs = ((option(name), value) for name, value in advice.remedy.repair.settings)
         texts = json.dumps({chosen.name: chosen.text(value) for chosen, value in pairs})
-        yield element("button", "Apply", type="button", data_settings=texts, aria_label=f"Apply {name[3:]}")
+        said = tr("Apply {number}, {title}", **named)
+        yield element("button", tr("Apply"), type="button", data_settings=texts, aria_label=said)
     if advice.commands:
-        commands, said = "\n".join(map(str, advice.commands)), f"Copy the commands {name}"
+        commands, said = "\n".join(map(str, advice.commands)), tr("Copy the commands of {number}, {title}", **named)
         if tries:
-            label = tr("Try the commands of {number}, {title}", number=number + 1, title=advice.title)
+            label = tr("Try the commands of {number}, {title}", **named)
             yield element("button", tr("Try it here"), type="button", data_try=commands, aria_label=label)
-        yield element("button", "Copy the commands", type="button", data_commands=commands, aria_label=said)
+        yield element("button", tr("Copy the commands"), type="button", data_commands=commands, aria_label=said)

@@ -10,6 +10,7 @@ from collections.abc import Callable, Mapping
 from importlib import import_module
 
 from mcnilib.errors import McniError, error_text
+from mcnilib.language import tr
 from mcnilib.progress import watched
 
 VERBS: Mapping[str, tuple[str, str]] = {
@@ -46,7 +47,7 @@ def answer(verb: str, text: str, tell: Callable[[float], None] | None = None) ->
 
 def _function(verb: str) -> Callable[[str], str]:
     if verb not in VERBS:
-        raise VerbError(f"there is no verb {verb!r}; there are {', '.join(VERBS)}")
+        raise VerbError(tr("there is no verb {verb!r}; there are {verbs}", verb=verb, verbs=", ".join(VERBS)))
     module, name = VERBS[verb]
     function: Callable[[str], str] = getattr(import_module(module), name)
     return function

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
 
+from mcnilib.language import mark, tr, trn
 from mcnilib.show.html.markup import Html, element, void_element
 from mcnilib.show.html.outcome import verdict_lines
 from mcnilib.show.html.state import state_around
@@ -25,10 +26,10 @@ CUT = re.compile("(?=<(?!code|span)[a-z])")
 """Where a text is cut: before every tag but those within a line."""
 
 PLAYER_BUTTONS = (
-    ("▶ play", "play", "Play the conversation up to the step that decides it, or pause"),
-    ("◀ step", "-1", "Show the step before"),
-    ("step ▶", "1", "Show the next step"),
-    ("whole", "0", "Show the whole conversation"),
+    (mark("▶ play"), "play", mark("Play the conversation up to the step that decides it, or pause")),
+    (mark("◀ step"), "-1", mark("Show the step before")),
+    (mark("step ▶"), "1", mark("Show the next step")),
+    (mark("whole"), "0", mark("Show the whole conversation")),
 )
 """What plays a conversation: the text of a button, what it does, its title."""
 
@@ -87,12 +88,13 @@ class Walkthrough:
     def player_html(self) -> Html:
         """Return the whole conversation with what plays it (`player.js`), which is hidden until the script runs."""
         buttons = (
-            element("button", text, type="button", data_move=move, title=title) for text, move, title in PLAYER_BUTTONS
+            element("button", tr(text), type="button", data_move=move, title=tr(title))
+            for text, move, title in PLAYER_BUTTONS
         )
-        slider = void_element("input", type="range", min="0", max=str(self.deciding), value="0", aria_label="step")
+        slider = void_element("input", type="range", min="0", max=str(self.deciding), value="0", aria_label=tr("step"))
         return element(
             "div",
-            element("div", *buttons, slider, class_="stepper", role="group", aria_label="play", hidden="hidden"),
+            element("div", *buttons, slider, class_="stepper", role="group", aria_label=tr("play"), hidden="hidden"),
             element("div", element("output", self.whole["verdict"], aria_live="polite"), class_="mcni-verdict"),
             element("div", self.whole["picture"], class_="picture"),
             class_="mcni-player",
@@ -108,7 +110,7 @@ class Walkthrough:
         pieces: dict[str, int] = {}
         pictures = [whole["picture"], *self._pictures(at)]
         listings = [whole["listing"], *(state_around(self.world, self.trace, step) for step in at)]
-        says = [f"{len(at)} steps", *map(str, shown)]
+        says = [trn("{count} step", "{count} steps", len(at)), *map(str, shown)]
         steps = [
             {"says": text, "picture": _packed(picture, pieces), "listing": _packed(listing, pieces)}
             for text, picture, listing in zip(says, pictures, listings, strict=True)

@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from difflib import SequenceMatcher
 
 from mcnilib.cluster.settings import Settings
+from mcnilib.language import tr
 from mcnilib.scenarios.scenario import Scenario
 from mcnilib.show.html.markup import Html, code, element, folded, joined, printed_line, sentence
 from mcnilib.snapshots.files import save
@@ -37,7 +38,12 @@ def changed_state(here: World, there: World) -> dict[str, tuple[ChangedLine, ...
         if changes := tuple(_changes(mine.get(path, ""), theirs.get(path, ""))):
             folder, _, file = path.rpartition("/")
             groups.setdefault((file, changes), []).append(folder)
-    return {" of ".join(filter(None, (file, ", ".join(names)))): lines for (file, lines), names in groups.items()}
+    return {_file_name(file, names): lines for (file, lines), names in groups.items()}
+
+
+def _file_name(file: str, folders: list[str]) -> str:
+    names = ", ".join(folders)
+    return tr("{file} of {names}", file=file, names=names) if names else file
 
 
 def _changes(mine: str, theirs: str) -> Iterator[ChangedLine]:
@@ -53,33 +59,43 @@ def _changes(mine: str, theirs: str) -> Iterator[ChangedLine]:
 def difference_html(parted: Difference | None, names: tuple[str, str]) -> Html:
     """Tell the first step in which two runs differ, once for each of them."""
     if parted is None:
-        return element("p", element("b", "No step differs:"), " every packet meets the same decisions in both.")
+        return element(
+            "p", element("b", tr("No step differs:")), " ", tr("every packet meets the same decisions in both.")
+        )
     sides = zip(names, (parted.here, parted.there), strict=True)
     steps = (joined(element("dt", element("b", name)), element("dd", _step(step))) for name, step in sides)
-    head = f"The first difference: packet {parted.journey}"
+    head = tr("The first difference: packet {number}", number=parted.journey)
     return joined(element("p", element("b", head)), element("dl", *steps))
 
 
 def _step(step: Step | None) -> str:
-    return code(tell_step(step)) if step else "nothing more happens to this packet"
+    return code(tell_step(step)) if step else tr("nothing more happens to this packet")
 
 
 def course_html(one: Trace, other: Trace, names: tuple[str, str]) -> Html:
     """Say in a sentence which packet is the first to go elsewhere or to end otherwise, and how in each of two runs."""
     parted = course_difference(one, other)
     if parted is None:
-        return element("p", "Every packet goes the same way to the same end in both.")
+        return element("p", tr("Every packet goes the same way to the same end in both."))
     journeys = [j for j in (*one.journeys, *other.journeys) if j.number == parted.journey]
-    sides = zip(names, (parted.here, parted.there), strict=True)
-    told = "; ".join(f"in {name} {tell_course(step) if step else 'there is no such packet'}" for name, step in sides)
-    return element("p", element("b", f"They part at {journey_name(journeys[0])}:"), " ", sentence(f"{told}."))
+    here, there = (_course_in(name, step) for name, step in zip(names, (parted.here, parted.there), strict=True))
+    head = tr("They part at {packet}:", packet=journey_name(journeys[0]))
+    return element("p", element("b", head), " ", sentence(tr("{here}; {there}.", here=here, there=there)))
+
+
+def _course_in(name: str, step: Step | None) -> str:
+    if step is None:
+        return tr("in {run} there is no such packet", run=name)
+    return tr("in {run} {course}", run=name, course=tell_course(step))
 
 
 def differing_names(story: Scenario, one: Settings, other: Settings) -> tuple[str, str]:
     """Name two states of a scenario by the settings in which they differ; both are empty when none does."""
     texts = [settings.texts() for settings in (one, other)]
     differing = [setting for setting in story.options() if texts[0][setting.name] != texts[1][setting.name]]
-    first, second = (", ".join(f"{setting.label} {side[setting.name]}" for setting in differing) for side in texts)
+    first, second = (
+        ", ".join(f"{tr(setting.label)} {tr(side[setting.name])}" for setting in differing) for side in texts
+    )
     return first, second
 
 
@@ -87,18 +103,22 @@ def state_changes_html(here: World, there: World, parted: Difference | None) -> 
     """List the lines of state that differ: `-` only the first has it, `+` only the second, ▶ it decided."""
     changed = changed_state(here, there)
     if not changed:
-        return element("p", element("b", "No line of state differs."))
+        return element("p", element("b", tr("No line of state differs.")))
     steps = (parted.here, parted.there) if parted else ()
     decided = {step.evidence.strip() for step in steps if step}
     files = (_file(name, lines, decided) for name, lines in changed.items())
-    return element("div", element("h4", "lines of state that differ"), *files, class_="mcni-state")
+    return element("div", element("h4", tr("lines of state that differ")), *files, class_="mcni-state")
 
 
 def _file(name: str, lines: tuple[ChangedLine, ...], decided: set[str]) -> Html:
     shown = (
         printed_line(f"{sign} {text.expandtabs(8)}", decided=text in decided) for sign, text in lines[:MOST_CHANGES]
     )
-    more = element("div", f"… {len(lines) - MOST_CHANGES} more", class_="line") if len(lines) > MOST_CHANGES else ""
+    more = (
+        element("div", tr("… {count} more", count=len(lines) - MOST_CHANGES), class_="line")
+        if len(lines) > MOST_CHANGES
+        else ""
+    )
     return folded(element("code", name), *shown, more, opened=True)
 
 

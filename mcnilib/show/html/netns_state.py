@@ -11,6 +11,7 @@ from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Any
 
+from mcnilib.language import mark, tr, trn
 from mcnilib.linux.netfilter.iptables.rule import Table
 from mcnilib.linux.netns import Netns
 from mcnilib.linux.origin import KERNEL, Origin
@@ -23,21 +24,21 @@ from mcnilib.trace.trace import Asked, Journey, Step, Trace
 from mcnilib.world.listing import listing
 from mcnilib.world.world import World
 
-CONNECTION_TABLE, LEARNED_NEIGHBOURS = "conntrack -L", "ip neigh, learned in this conversation"
-WHERE_DECIDED = "where it was decided"
+CONNECTION_TABLE, LEARNED_NEIGHBOURS = "conntrack -L", mark("ip neigh, learned in this conversation")
+WHERE_DECIDED = mark("where it was decided")
 
 PURPOSES = {
-    "ip -d address": "network cards and addresses",
-    "ip rule": "which routing tables are asked, and in which order",
-    "ip route show table local": "the addresses that are its own",
-    "ip route": "routes",
-    "ip neigh": "MAC addresses of neighbours",
-    "sysctl": "switches of the kernel that were changed",
-    "iptables-save -t raw": "before connection tracking",
-    "iptables-save -t mangle": "marks",
-    "iptables-save -t nat": "translation of addresses",
-    "iptables-save -t filter": "what may pass",
-    "ipset": "sets of addresses",
+    "ip -d address": mark("network cards and addresses"),
+    "ip rule": mark("which routing tables are asked, and in which order"),
+    "ip route show table local": mark("the addresses that are its own"),
+    "ip route": mark("routes"),
+    "ip neigh": mark("MAC addresses of neighbours"),
+    "sysctl": mark("switches of the kernel that were changed"),
+    "iptables-save -t raw": mark("before connection tracking"),
+    "iptables-save -t mangle": mark("marks"),
+    "iptables-save -t nat": mark("translation of addresses"),
+    "iptables-save -t filter": mark("what may pass"),
+    "ipset": mark("sets of addresses"),
 }
 """What a listing is about, by how its command begins."""
 
@@ -57,8 +58,8 @@ class Listed:
     def about(self) -> str:
         """What it is about, and how long it is."""
         purpose = next((text for command, text in PURPOSES.items() if self.command.startswith(command)), "")
-        number = f"{len(self.lines)} line{'s' if len(self.lines) != 1 else ''}"
-        return f"{purpose}, {number}" if purpose else number
+        number = trn("{count} line", "{count} lines", len(self.lines))
+        return tr("{purpose}, {number}", purpose=tr(purpose), number=number) if purpose else number
 
     @property
     def decided(self) -> bool:
@@ -109,7 +110,9 @@ class Moment:
 
     def __str__(self) -> str:
         number = self.journey.number
-        return f"after step {self.index + 1} of packet {number}" if self._within else f"after packet {number}"
+        if self._within:
+            return tr("after step {step} of packet {packet}", step=self.index + 1, packet=number)
+        return tr("after packet {packet}", packet=number)
 
     @property
     def _within(self) -> bool:
@@ -144,7 +147,7 @@ def _routing(netns: Netns) -> Iterator[Listed]:
     named = dict.fromkeys(rule.table for rule in netns.ip4.rules if rule.action == "lookup")
     for table in dict.fromkeys((*named, *(route.table for route in netns.ip4.routes))):
         lines = _noted(route for route in netns.ip4.routes if route.table == table)
-        unused = () if table in named else (StateLine("", note="no rule leads to this table"),)
+        unused = () if table in named else (StateLine("", note=tr("no rule leads to this table")),)
         yield Listed(f"ip route show table {table}", (*unused, *lines), folded=table == "local")
 
 
@@ -157,7 +160,7 @@ def _sysctls(netns: Netns) -> Iterator[Listed]:
     """Yield what somebody wrote; what the kernel copied to a device by itself is left out."""
     settings = (setting for setting in netns.sysctls if setting.value)
     written = [setting for setting in settings if setting.origin is None or setting.origin.writer != KERNEL.writer]
-    yield Listed("sysctl (changed from the default)", _noted(written))
+    yield Listed(f"sysctl ({tr('changed from the default')})", _noted(written))
 
 
 def _netfilter(netns: Netns) -> Iterator[Listed]:
@@ -195,9 +198,9 @@ def _connections(netns: Netns, moment: Moment) -> Iterator[Listed]:
         if step.netns == netns.name and isinstance(step.what, Asked):
             mac = f"lladdr {step.what.mac} REACHABLE" if step.what.mac else "FAILED"
             text = f"{step.what.target} dev {step.oif} {mac}"
-            learned[text] = StateLine(text, step is moment.step, f"asked for packet {number}")
+            learned[text] = StateLine(text, step is moment.step, tr("asked for packet {packet}", packet=number))
     if learned:
-        yield Listed(LEARNED_NEIGHBOURS, tuple(learned.values()))
+        yield Listed(tr(LEARNED_NEIGHBOURS), tuple(learned.values()))
 
 
 def _connection_table(netns: Netns, moment: Moment) -> Listed:
@@ -225,8 +228,9 @@ def _marked(netns: Netns, moment: Moment, parts: tuple[Listed, ...]) -> Iterator
 
 
 def _mark(line: StateLine, packets: list[int], decided: bool) -> StateLine:
-    number = f"packet{'s' if len(packets) > 1 else ''} {', '.join(map(str, packets))}" if packets else ""
-    return replace(line, decided=decided, met=number)
+    numbers = ", ".join(map(str, packets))
+    met = trn("packet {numbers}", "packets {numbers}", len(packets), numbers=numbers) if packets else ""
+    return replace(line, decided=decided, met=met)
 
 
 def state_text(netns: Netns, *, briefly: bool = False) -> list[str]:
@@ -260,16 +264,22 @@ def moment_html(world: World, moment: Moment, who: str) -> dict[str, str]:
     `who` is a namespace, CONNECTION_TABLE for the connection tables of all, or WHERE_DECIDED (or nothing) for the place
     of the decision that is looked at. Raises: NotThere for a namespace that does not exist.
     """
-    met = f"{moment}. Packets have met {', '.join(dict.fromkeys(step.netns for _, step in moment.steps))}."
+    met = ", ".join(dict.fromkeys(step.netns for _, step in moment.steps))
     if who == CONNECTION_TABLE:
         tables = {netns.name: _connection_table(netns, moment) for netns in world}
         none = [name for name, part in tables.items() if not part.lines]
-        rest = element("p", f"No connection is known on {', '.join(none)}.")
+        rest = element("p", tr("No connection is known on {names}.", names=", ".join(none)))
         shown = _page((*(_part(name, part) for name, part in tables.items() if part.lines), rest))
-        return {"about": f"The connection tables of all machines, {met}", "connections": shown, "state": ""}
+        about = tr(
+            "The connection tables of all machines, {moment}. Packets have met {names}.", moment=moment, names=met
+        )
+        return {"about": about, "connections": shown, "state": ""}
     netns = world[moment.step.netns if who in ("", WHERE_DECIDED) else who]
     connections, *state = (_part(netns.name, part) for part in look_into(netns, moment))
-    about = f"{netns.name}, {address_list(netns)}, {met}"
+    about = tr(
+        "{netns}, {addresses}, {moment}. Packets have met {names}.",
+        netns=netns.name, addresses=address_list(netns), moment=moment, names=met,
+    )  # fmt: skip
     return {"about": about, "connections": _page([connections]), "state": _page(state)}
 
 
@@ -280,12 +290,13 @@ def _page(parts: Iterable[Html]) -> Html:
 def _part(name: str, part: Listed) -> Html:
     head, lines = (
         f"{name}# {part.command}",
-        lines_html(part.lines) or element("div", "  (no connection)", class_="line"),
+        lines_html(part.lines) or element("div", tr("  (no connection)"), class_="line"),
     )
     if part.folded and not part.decided:
         met = sum(bool(line.met) for line in part.lines)
-        number = f" ({len(part.lines)} lines{f', {met} of them decided something' if met else ''})"
-        return folded(joined(element("code", head), number), lines)
+        lines_text = trn("{count} line", "{count} lines", len(part.lines))
+        number = tr("{lines}, {met} of them decided something", lines=lines_text, met=met) if met else lines_text
+        return folded(joined(element("code", head), f" ({number})"), lines)
     return element("div", element("h4", head), lines)
 
 
@@ -299,13 +310,16 @@ def machine_choices(world: World) -> Html:
     """Return the machines and pods to choose from, as a group of radio buttons called `who`; see `moment_html`."""
     plan = plan_of(world)
     groups = [(machine.host, (machine.host, *machine.members)) for machine in plan.machines]
-    step = (_choice(WHERE_DECIDED, WHERE_DECIDED, checked=True), _choice(CONNECTION_TABLE, "all connection tables"))
-    rows = (
-        _choices("at this step", step),
-        *(_choices(host, (_machine(world, name) for name in names)) for host, names in groups),
-        _choices("outside", (_machine(world, name) for name in plan.outside)),
+    step = (
+        _choice(WHERE_DECIDED, tr(WHERE_DECIDED), checked=True),
+        _choice(CONNECTION_TABLE, tr("all connection tables")),
     )
-    return element("fieldset", element("legend", "Machine or pod"), *rows)
+    rows = (
+        _choices(tr("at this step"), step),
+        *(_choices(host, (_machine(world, name) for name in names)) for host, names in groups),
+        _choices(tr("outside"), (_machine(world, name) for name in plan.outside)),
+    )
+    return element("fieldset", element("legend", tr("Machine or pod")), *rows)
 
 
 def _choices(head: str, choices: Iterable[Html]) -> Html:

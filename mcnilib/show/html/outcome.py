@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from mcnilib.cluster.settings import Settings
+from mcnilib.language import tr
 from mcnilib.scenarios.scenario import GUIDE_ADDRESS, GUIDE_EDITION, GUIDE_TITLE, Scenario
 from mcnilib.show.html.markup import Html, block, element, folded, joined, sentence, status
 from mcnilib.show.picture.palette import role_of
@@ -43,11 +44,12 @@ def reasons_html(story: Scenario, settings: Settings, remark: Remark = no_remark
     reasons = [element("div", sentence(line)) for line in because(trace)]
     reasons += [element("div", element("i", more))] if more else []
     disagrees = claim.holds(trace.outcome.works) is False
-    head = joined("What Spiderpool's guide says", *([element("b", ": Linux disagrees")] if disagrees else []))
-    says = joined(f"{claim.section}: {claim.says}. ", guide_html())
+    head = joined(tr("What Spiderpool's guide says"), *([element("b", tr(": Linux disagrees"))] if disagrees else []))
+    said = tr("{section}: {says}.", section=tr(claim.section), says=tr(claim.says))
+    says = joined(f"{said} ", guide_html())
     return block(*reasons, element("div", Html(folded(head, says)), class_="mcni-claim"))
 
 
 def guide_html() -> Html:
     """Return what Spiderpool's guide is, in brackets, with a link."""
-    return joined("(", element("a", GUIDE_TITLE, href=GUIDE_ADDRESS), f", {GUIDE_EDITION})")
+    return joined("(", element("a", GUIDE_TITLE, href=GUIDE_ADDRESS), f", {tr(GUIDE_EDITION)})")

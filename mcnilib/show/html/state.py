@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from itertools import groupby
 
 from mcnilib.errors import McniError
+from mcnilib.language import tr, trn
 from mcnilib.linux.netfilter.iptables.edit import find_table
 from mcnilib.linux.netfilter.iptables.rule import Chain, ChainRule
 from mcnilib.linux.sysctl import Setting
@@ -67,7 +68,7 @@ def _chain(world: World, step: Step) -> Iterator[StateLine]:
     chain = find_table(world[step.netns].ip4.tables, step.table).chain(step.chain)
     policy = not isinstance(step.line, ChainRule)
     yield StateLine(
-        f":{chain.name} {chain.policy or '-'} [0:0]", policy, "no rule ended it: the policy" if policy else ""
+        f":{chain.name} {chain.policy or '-'} [0:0]", policy, tr("no rule ended it: the policy") if policy else ""
     )
     for near, some in groupby(chain.rules, _near(chain, step)):
         rules = tuple(some)
@@ -83,8 +84,12 @@ def _near(chain: Chain, step: Step) -> Callable[[ChainRule], bool]:
 
 
 def _passed_over(number: int) -> StateLine:
-    rules = "1 rule asks" if number == 1 else f"{number:,} rules ask"
-    return StateLine("...", note=f"{rules} for another address, port or device")
+    note = trn(
+        "{number} rule asks for another address, port or device",
+        "{number} rules ask for another address, port or device",
+        number, number=f"{number:,}",
+    )  # fmt: skip
+    return StateLine("...", note=note)
 
 
 def _rule(rule: ChainRule, step: Step) -> StateLine:
@@ -94,7 +99,7 @@ def _rule(rule: ChainRule, step: Step) -> StateLine:
         reason = rule.why_not(step.before, step.context) if step.context else ""
     except McniError as error:
         reason = str(error)
-    return StateLine(str(rule), False, f"not this one: {reason}" if reason else "")
+    return StateLine(str(rule), False, tr("not this one: {reason}", reason=reason) if reason else "")
 
 
 def consulted(journey: Journey, step: Step) -> tuple[Step, ...]:
@@ -107,8 +112,10 @@ def consulted(journey: Journey, step: Step) -> tuple[Step, ...]:
 
 def _undecided(step: Step) -> str:
     """Say which part of Linux decided where no line of its state did."""
-    part = {Stage.ARP: "ARP", Stage.CONNTRACK: "conntrack"}.get(step.stage, f"the {step.stage.value}")
-    return f"no rule or route decided this: {part} did"
+    part = {Stage.ARP: "ARP", Stage.CONNTRACK: "conntrack"}.get(step.stage)
+    if part:
+        return tr("no rule or route decided this: {part} did", part=part)
+    return tr("no rule or route decided this: the {part} did", part=tr(step.stage.value))
 
 
 def state_html(world: World, trace: Trace, journey: Journey, step: Step) -> Html:
@@ -122,7 +129,7 @@ def state_html(world: World, trace: Trace, journey: Journey, step: Step) -> Html
     head = f"{step.netns}# {command}" if command else f"{step.netns}: {step.action}"
     shown = lines_html(lines) or element("div", _undecided(step), class_="line")
     more = [_section(world, further) for further in consulted(journey, step)]
-    also = f"also consulted for packet {journey.number} on {step.netns}"
+    also = tr("also consulted for packet {packet} on {netns}", packet=journey.number, netns=step.netns)
     rest = folded(also, *more) if more else ""
     return element("div", element("h4", head), shown, _connections(trace, journey, step), rest, class_="mcni-state")
 
@@ -147,5 +154,5 @@ def _connections(trace: Trace, journey: Journey, step: Step) -> Html:
     """Print what conntrack of the namespace knows after the packet."""
     entries = conntrack_view(trace, step.netns, journey.number)
     lines = joined(*(printed_line(entry.line(journey.time)) for entry in entries))
-    head = element("h4", f"{step.netns}# conntrack -L, after packet {journey.number}")
-    return joined(head, lines or element("div", "  (no connection)", class_="line"))
+    head = element("h4", tr("{netns}# conntrack -L, after packet {packet}", netns=step.netns, packet=journey.number))
+    return joined(head, lines or element("div", tr("  (no connection)"), class_="line"))

@@ -8,11 +8,12 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 
+from mcnilib.language import mark, tr, trn
 from mcnilib.show.html.markup import DECIDED, Html, code, element, joined, option_html
 from mcnilib.trace.explain import packet_name, place_name, sending_step
 from mcnilib.trace.trace import DEPTHS, Depth, Fate, Journey, Stage, Step, Trace
 
-DEPTH_LABELS = {"outcome": "the outcome", "hops": "every hop", "decisions": "every decision"}
+DEPTH_LABELS = {"outcome": mark("the outcome"), "hops": mark("every hop"), "decisions": mark("every decision")}
 
 ADDRESS_FIELDS = ("src", "dst", "sport", "dport")
 """The changes worth telling when not every decision is told."""
@@ -20,7 +21,10 @@ ADDRESS_FIELDS = ("src", "dst", "sport", "dport")
 AROUND = 6
 """Rows shown before and after the step that is looked at, so that it need not be searched for."""
 
-STEP_COLUMNS = ("packet", "where", "what", "line of state that decided", "written by", "changed")
+STEP_COLUMNS = (
+    *(mark("packet"), mark("where"), mark("what")),
+    *(mark("line of state that decided"), mark("written by"), mark("changed")),
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,7 +49,7 @@ class Row:
 def rows(trace: Trace, depth: str = "hops") -> tuple[Row, ...]:
     """Return the steps of a depth as rows. Raises: ValueError for a depth that is not in DEPTHS."""
     if depth not in DEPTHS:
-        raise ValueError(f"depth cannot be {depth!r}; it is one of {', '.join(DEPTHS)}")
+        raise ValueError(tr("depth cannot be {depth!r}; it is one of {depths}", depth=depth, depths=", ".join(DEPTHS)))
     chosen = (trace.outcome.journey,) if depth == Depth.OUTCOME else trace.journeys
     fields = ADDRESS_FIELDS if depth != Depth.DECISIONS else ()
     return tuple(
@@ -56,9 +60,16 @@ def rows(trace: Trace, depth: str = "hops") -> tuple[Row, ...]:
     )
 
 
+_CAPTIONS = {
+    "outcome": mark("Steps: outcome"),
+    "hops": mark("Steps: hops"),
+    "decisions": mark("Steps: decisions"),
+}
+
+
 def depth_options() -> Html:
     """Return the depths as the options of a list, of which every hop is chosen."""
-    return joined(*(option_html(text, depth, chosen=depth == Depth.HOPS) for depth, text in DEPTH_LABELS.items()))
+    return joined(*(option_html(tr(text), depth, chosen=depth == Depth.HOPS) for depth, text in DEPTH_LABELS.items()))
 
 
 def _told(journey: Journey, step: Step, depth: str) -> bool:
@@ -71,14 +82,13 @@ def _told(journey: Journey, step: Step, depth: str) -> bool:
 
 
 def _row(journey: Journey, index: int, step: Step, fields: tuple[str, ...]) -> Row:
-    again = f" (retransmit of {journey.retransmission_of})" if journey.retransmission_of else ""
     pairs = (pair for pair in step.before.differences(step.after) if not fields or pair[0] in fields)
     changed = "; ".join(f"{name} {a} → {b}" for name, a, b in pairs)
     decided = sending_step(journey, step) if fields else step  # among all decisions the route has its own row
     return Row(
         journey.number,
         index,
-        f"{journey.number} {packet_name(journey.packet)}{again}",
+        _packet(journey),
         f"{step.netns}: {place_name(step)}",
         step.action,
         decided.evidence.strip(),
@@ -87,6 +97,13 @@ def _row(journey: Journey, index: int, step: Step, fields: tuple[str, ...]) -> R
         changed,
         step.fate,
     )
+
+
+def _packet(journey: Journey) -> str:
+    name = f"{journey.number} {packet_name(journey.packet)}"
+    if not journey.retransmission_of:
+        return name
+    return tr("{packet} (retransmit of {number})", packet=name, number=journey.retransmission_of)
 
 
 def table_html(trace: Trace, depth: str = "hops", current: tuple[int, int] | None = None) -> Html:
@@ -98,19 +115,26 @@ def table_html(trace: Trace, depth: str = "hops", current: tuple[int, int] | Non
     at = next((i for i, row in enumerate(every) if (row.journey, row.index) == current), None)
     first, last = (0, len(every)) if at is None else (max(0, at - AROUND), min(len(every), at + AROUND + 1))
     body = (_line(row, number == at) for number, row in enumerate(every[first:last], start=first))
-    heads = element("tr", *(element("th", head, scope="col") for head in STEP_COLUMNS))
+    heads = element("tr", *(element("th", tr(head), scope="col") for head in STEP_COLUMNS))
     return element(
         "table",
-        element("caption", f"Steps: {depth}"),
+        element("caption", tr(_CAPTIONS[depth])),
         element("thead", heads),
-        element("tbody", _skipped(first, "before"), *body, _skipped(len(every) - last, "after")),
+        element("tbody", _skipped(_before(first)), *body, _skipped(_after(len(every) - last))),
         class_="mcni-steps",
     )
 
 
-def _skipped(count: int, where: str) -> str:
-    text = f"… {count} step{'s' * (count > 1)} {where}"
-    return element("tr", element("td", text, colspan=str(len(STEP_COLUMNS)))) if count else ""
+def _before(count: int) -> str:
+    return trn("… {count} step before", "… {count} steps before", count) if count else ""
+
+
+def _after(count: int) -> str:
+    return trn("… {count} step after", "… {count} steps after", count) if count else ""
+
+
+def _skipped(text: str) -> str:
+    return element("tr", element("td", text, colspan=str(len(STEP_COLUMNS)))) if text else ""
 
 
 def _line(row: Row, current: bool) -> Html:

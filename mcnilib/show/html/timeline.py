@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from itertools import groupby
 
+from mcnilib.language import mark, tr
 from mcnilib.show.html.markup import Html, element, joined
 from mcnilib.show.html.table import rows
 from mcnilib.show.layout.edge_routing import is_error
@@ -21,6 +22,13 @@ AGAIN = "↻"
 
 RESOLUTION = 3
 """Decimal places of a second: packets closer together than that leave at the same moment."""
+
+
+_MARK_NAMES = (
+    mark("{number} {packet} at {at} s: {fate}, {netns}"),
+    mark("{number} {packet}, sent again, at {at} s: {fate}, {netns}"),
+)
+"""Of a packet that is sent for the first time, and of one that is sent again."""
 
 
 def timeline_html(trace: Trace, depth: str = "hops") -> Html:
@@ -42,16 +50,18 @@ def _moment(journey: Journey) -> float:
 
 def _moment_html(at: float, gap: float, journeys: Sequence[Journey], packets: list[int]) -> Html:
     marks = (_mark(journey, at, packets) for journey in journeys)
-    label = element("span", f"{at:g} s", class_="at")
+    label = element("span", tr("{at} s", at=f"{at:g}"), class_="at")
     return element("li", label, *marks, data_at=f"{at:g}", style=f"--gap:{gap * 10:g}")
 
 
 def _mark(journey: Journey, at: float, packets: list[int]) -> Html:
     steps = [number for number, packet in enumerate(packets, start=1) if packet == journey.number]
     where = {"data_step": str(steps[0]), "data_last": str(steps[-1])} if steps else {"disabled": "disabled"}
-    again = ", sent again," if journey.retransmission_of else ""
-    packet = f"{journey.number} {packet_name(journey.packet)}{again}"
-    name = f"{packet} at {at:g} s: {journey.fate.value}, {journey.last.netns}"
+    name = tr(
+        _MARK_NAMES[bool(journey.retransmission_of)],
+        number=journey.number, packet=packet_name(journey.packet), at=f"{at:g}",
+        fate=tr(journey.fate.value), netns=journey.last.netns,
+    )  # fmt: skip
     classes = " ".join(_classes(journey))
     return element("button", *_mark_text(journey), type="button", class_=classes, title=name, aria_label=name, **where)
 

@@ -12,10 +12,10 @@ from typing import Any
 import ipywidgets as widgets
 
 from mcnilib.cluster.settings import Placement, SettingError, Settings
+from mcnilib.language import mark, tr
 from mcnilib.scenarios.conclusion import (
     COLUMNS,
     MACVLAN,
-    NOBODY,
     POD_NAMES,
     TABLE_ROWS,
     TO_CALICO,
@@ -30,7 +30,7 @@ from mcnilib.scenarios.conclusion import (
 from mcnilib.scenarios.conclusion import cell_of as cell_of
 from mcnilib.scenarios.link import print_link
 from mcnilib.scenarios.scenario import Scenario
-from mcnilib.show.html.conclusion_table import NAME_WIDTH, CellKey, conclusion_summary, document_html, fate_text
+from mcnilib.show.html.conclusion_table import CORNER, NAME_WIDTH, CellKey, conclusion_summary, document_html, fate_text
 from mcnilib.show.html.markup import (
     Bundle,
     Html,
@@ -52,7 +52,7 @@ from mcnilib.show.widgets.trace_view import Picture
 COMPUTE, REST = 0.1, 0.01
 """Seconds: computing at a stretch, and the rest after it."""
 
-WAITING = "… computing"
+WAITING = mark("… computing")
 
 
 class ConclusionTable(widgets.GridBox):  # type: ignore[misc]
@@ -63,9 +63,9 @@ class ConclusionTable(widgets.GridBox):  # type: ignore[misc]
         self.buttons = {(source, target): widgets.Button() for source in TABLE_ROWS for target in COLUMNS}
         for key, button in self.buttons.items():
             button.on_click(lambda _, key=key: chosen(key))
-        parts = [_head("from \\ to"), *(_head(str(target)) for target in COLUMNS)]
+        parts = [_head(tr(CORNER)), *(_head(str(target)) for target in COLUMNS)]
         for source in TABLE_ROWS:
-            parts += [_head(POD_NAMES[source]), *(self.buttons[source, target] for target in COLUMNS)]
+            parts += [_head(tr(POD_NAMES[source])), *(self.buttons[source, target] for target in COLUMNS)]
         columns = f"{NAME_WIDTH} repeat({len(COLUMNS)}, minmax(0, 1fr))"
         super().__init__(parts, layout=widgets.Layout(grid_template_columns=columns, width="100%"))
         self.add_class("mcni-table")
@@ -75,15 +75,20 @@ class ConclusionTable(widgets.GridBox):  # type: ignore[misc]
         button = self.buttons[cell.source, cell.target]
         kind = "" if cell.outcome is None else "works" if cell.outcome.works else "fails"
         with button.hold_sync():
-            button.description = f"{fate_text(cell)}\n{WRONG_MARK} guide" if cell.holds is False else fate_text(cell)
-            button.tooltip = f"{name_of(cell)}: {fate_text(cell)}. Spiderpool's guide: {cell.says}"
+            button.description = (
+                f"{fate_text(cell)}\n{WRONG_MARK} {tr('guide')}" if cell.holds is False else fate_text(cell)
+            )
+            button.tooltip = tr(
+                "{conversation}: {fate}. Spiderpool's guide: {says}",
+                conversation=name_of(cell), fate=fate_text(cell), says=tr(cell.says),
+            )  # fmt: skip
             button.disabled = cell.story is None
             button._dom_classes = tuple(name for name in (kind, "chosen" if chosen else "") if name)
 
     def wait(self, keys: Iterable[CellKey]) -> None:
         """Show that these cells are being computed."""
         for key in keys:
-            self.buttons[key].description = WAITING
+            self.buttons[key].description = tr(WAITING)
             self.buttons[key]._dom_classes = ()
 
 
@@ -162,7 +167,7 @@ class ConclusionPanel(PanelFrame):
 
     def _wait(self, cells: list[Cell], done: int, first: bool) -> None:
         """Say how far it is; what is in sight and not known yet must not show old words."""
-        self.summary.value = status(f"computing: {done} of {len(cells)} cells")
+        self.summary.value = status(tr("computing: {done} of {cells} cells", done=done, cells=len(cells)))
         if first:
             self.table.wait((cell.source, cell.target) for cell in self._in_sight(cells[done:]))
 
@@ -174,7 +179,7 @@ class ConclusionPanel(PanelFrame):
         """Show the conversation behind the chosen cell."""
         cell = self._cell(self.chosen)
         if cell.story is None:
-            self.verdict.value = status(f"{name_of(cell)}: {NOBODY} in this cluster.")
+            self.verdict.value = status(tr("{conversation}: no such pods in this cluster.", conversation=name_of(cell)))
             self.facts.value = self.picture.value = self.reasons.value = ""
             return
         self.picture.show(picture_of(cell.story, cell.settings))
@@ -213,7 +218,9 @@ class ConclusionPanel(PanelFrame):
 
 def facts_html(cell: Cell, story: Scenario) -> Html:
     """Return which cell this is, the scenario behind it, a link to its notebook, and the command that shows it."""
-    name = joined(element("b", name_of(cell)), f": scenario {story.number}, ", element("code", story.name))
+    name = joined(
+        element("b", name_of(cell)), tr(": scenario {number}, ", number=story.number), element("code", story.name)
+    )
     return block(element("div", name, _book(cell, story)), element("div", element("code", cell.link)))
 
 
@@ -222,8 +229,8 @@ def _book(cell: Cell, story: Scenario) -> str:
     if not story.notebook:
         return ""
     try:
-        address, state = print_link(story, cell.settings, base="."), "in this state"
+        address, state = print_link(story, cell.settings, base="."), tr("in this state, in a new tab")
     except SettingError:
-        address, state = f"./{story.notebook}", "as it starts"
+        address, state = f"./{story.notebook}", tr("as it starts, in a new tab")
     link = element("a", story.notebook, href=address, target="_blank", rel="noopener")
-    return joined(", notebook ", link, f" ({state}, in a new tab)")
+    return joined(tr(", notebook "), link, f" ({state})")

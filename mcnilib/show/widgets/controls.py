@@ -8,6 +8,7 @@ from typing import Any
 import ipywidgets as widgets
 
 from mcnilib.cluster.settings import Option, Settings
+from mcnilib.language import tr
 from mcnilib.show.html.markup import error_boundary
 
 WIDE = {"description_width": "initial"}
@@ -35,7 +36,9 @@ class Controls(widgets.VBox):  # type: ignore[misc]
         self.of = {o.attribute: control(o, getattr(settings, o.attribute)) for o in toggles}
         for name, widget in self.of.items():
             widget.observe(lambda change, name=name: self._set(name, change["new"]), names="value")
-        self.more = widgets.ToggleButton(description=f"more settings ({len(folded)})", layout={"width": "auto"})
+        self.more = widgets.ToggleButton(
+            description=tr("more settings ({count})", count=len(folded)), layout={"width": "auto"}
+        )
         self.more.add_class("mcni-more")
         self.more.observe(lambda change: self._fold(), names="value")
         shown = [widget for name, widget in self.of.items() if name not in folded]
@@ -78,11 +81,14 @@ def _row(controls: Sequence[Any]) -> Any:
 
 def control(option: Option, value: object) -> Any:
     """Build the widget of one setting: buttons for two or three short values, a list for more."""
-    choices = list(zip(option.texts, option.values, strict=True))
+    choices = list(zip(map(tr, option.texts), option.values, strict=True))
     kind = widgets.ToggleButtons if option.fits_buttons else widgets.Dropdown
-    made = kind(options=choices, value=value, description=option.label, tooltip=option.help, style=dict(WIDE))
+    made = kind(options=choices, value=value, description=tr(option.label), tooltip=tr(option.help), style=dict(WIDE))
     if option.fits_buttons:
         made.style.button_width = "auto"
-        made.tooltips = [f"{option.label}: {text}. {option.help}" for text in option.texts]
+        made.tooltips = [
+            tr("{setting}: {value}. {help}", setting=tr(option.label), value=tr(text), help=tr(option.help))
+            for text in option.texts
+        ]
     made.layout.width = "auto"
     return made

@@ -96,7 +96,7 @@ class Permalink(widgets.HBox):  # type: ignore[misc]
         try:
             mine = parse_link(text)[0] == self._story
         except McniError as error:
-            return self._say(f"the link that opened this page: {error}")
+            return self._say(tr("the link that opened this page: {problem}", problem=error))
         if mine:  # otherwise it is meant for another panel of the page
             self._say(self._follow(text))
 
@@ -107,10 +107,14 @@ class Permalink(widgets.HBox):  # type: ignore[misc]
         except McniError as error:
             return str(error)
         if story != self._story:
-            return f"this link shows scenario {story.name}: open {story.notebook or '`mcni run`'}"
+            return tr(
+                "this link shows scenario {story}: open {notebook}",
+                story=story.name,
+                notebook=story.notebook or "`mcni run`",
+            )
         self._take(settings)
         self.show(settings)
-        return "this is the state of the link"
+        return tr("this is the state of the link")
 
     def _say(self, text: str) -> None:
         self.remark.value = status(text, tag="span")
@@ -118,8 +122,8 @@ class Permalink(widgets.HBox):  # type: ignore[misc]
 
 def _field() -> Any:
     return widgets.Text(
-        description="link to this state; paste another one to open it",
-        tooltip="Copy this link to share the state; paste another link here to open its state",
+        description=tr("link to this state; paste another one to open it"),
+        tooltip=tr("Copy this link to share the state; paste another link here to open its state"),
         continuous_update=False,
         style={"description_width": "initial"},
         layout=widgets.Layout(width="60em", max_width="100%"),
@@ -175,7 +179,7 @@ class RepairBox(widgets.VBox):  # type: ignore[misc]
         return widgets.VBox([shown, *([self._chosen_by(advice)] if self._offered(advice) else [])])
 
     def _chosen_by(self, advice: Advice) -> Any:
-        tip = f"{self._verb}: {advice.title}"
+        tip = tr("{action}: {change}", action=self._verb, change=advice.title)
         button = widgets.Button(description=self._verb, tooltip=tip, layout={"width": "auto"})
         button.on_click(lambda _: self._take(advice))
         return button
@@ -188,7 +192,7 @@ class RepairBox(widgets.VBox):  # type: ignore[misc]
 def _switch(everything: bool) -> Any:
     """Return the switch that shows what is left out of the picture."""
     layout = widgets.Layout(width="auto")
-    return widgets.Checkbox(value=everything, description=EVERYTHING, indent=False, layout=layout)
+    return widgets.Checkbox(value=everything, description=tr(EVERYTHING), indent=False, layout=layout)
 
 
 class Panel(PanelFrame):

@@ -16,6 +16,7 @@ import anywidget
 import traitlets
 
 from mcnilib.cluster.settings import Settings
+from mcnilib.language import tr
 from mcnilib.scenarios.scenario import Scenario
 from mcnilib.show.html.markup import Bundle, static_fallback
 from mcnilib.show.picture.files import PictureError, png_data
@@ -75,7 +76,15 @@ class StepPicture:
                 found = step.netns == self.netns and self.what in f"{place_name(step)}: {step.action}"
                 if journey.number == self.packet and found:
                     return journey.number, index
-        raise PictureError(f"packet {self.packet} of {self.story.name} has no step {self.what!r} on {self.netns}")
+        raise PictureError(
+            tr(
+                "packet {packet} of {story} has no step {what!r} on {netns}",
+                packet=self.packet,
+                story=self.story.name,
+                what=self.what,
+                netns=self.netns,
+            )
+        )
 
     def lines(self) -> list[str]:
         """Tell the step: the packet, then what was decided."""

@@ -13,6 +13,7 @@ from typing import Any
 import ipywidgets as widgets
 
 from mcnilib.errors import McniError
+from mcnilib.language import mark, tr
 from mcnilib.show.html.markup import (
     Bundle,
     Html,
@@ -26,9 +27,9 @@ from mcnilib.show.html.markup import (
 )
 from mcnilib.show.widgets.frame import PanelFrame
 
-RIGHT, NOT_QUITE = "✓ Right.", "✗ Not quite."
+RIGHT, NOT_QUITE = mark("✓ Right. {reason}"), mark("✗ Not quite. {hint}")
 
-TRY_AGAIN = "Run the experiment below, then try again."
+TRY_AGAIN = mark("Run the experiment below, then try again.")
 """What a wrong guess is answered with where the question has no hint of its own."""
 
 
@@ -55,17 +56,27 @@ class Quiz(PanelFrame):
     ) -> None:
         """Build the controls; nothing is computed yet."""
         if responses and len(responses) != len(options):
-            raise QuizError(f"{len(options)} answers need as many responses, not {len(responses)}: {question}")
+            raise QuizError(
+                tr(
+                    "{answers} answers need as many responses, not {responses}: {question}",
+                    answers=len(options),
+                    responses=len(responses),
+                    question=question,
+                )
+            )
         self.question, self._options, self._check = question, dict(options), check
         self._responses = dict(zip_longest(options, responses, fillvalue=""))
         self.choice = widgets.RadioButtons(
-            options=list(self._options), value=None, description="", layout=widgets.Layout(width="auto")
+            options=[(tr(option), option) for option in self._options],
+            value=None,
+            description="",
+            layout=widgets.Layout(width="auto"),
         )
-        self.button = widgets.Button(description="Check", tooltip="Check the chosen answer", icon="check")
+        self.button = widgets.Button(description=tr("Check"), tooltip=tr("Check the chosen answer"), icon="check")
         self.remark = widgets.HTML(status(class_=""))
         self.button.on_click(self._answer)
         self.choice.observe(self._forget, names="value")
-        head = widgets.HTML(element("p", element("b", sentence(question))))
+        head = widgets.HTML(element("p", element("b", sentence(tr(question)))))
         super().__init__([head, self.choice, self.button, self.remark])
 
     def show_error(self, problem: Exception) -> None:
@@ -83,32 +94,32 @@ class Quiz(PanelFrame):
     def judge(self) -> str:
         """Say whether the chosen answer is right, and why or what to look at."""
         if self.choice.value is None:
-            return "Choose an answer first."
+            return tr("Choose an answer first.")
         return self._response(self.choice.value, self._check())
 
     def _response(self, option: str, right: object) -> str:
         said = self._responses[option]
         if self._options[option] == right:
-            return f"{RIGHT} {said}".rstrip()
-        return f"{NOT_QUITE} {said or TRY_AGAIN}"
+            return tr(RIGHT, reason=tr(said) if said else "").rstrip()
+        return tr(NOT_QUITE, hint=tr(said or TRY_AGAIN))
 
     def to_html(self) -> Html:
         """Return the question and its answers, and folded what is said to each: a page lets the reader guess first."""
         right = self._check()
-        answers = element("ol", *(element("li", sentence(option)) for option in self._options))
+        answers = element("ol", *(element("li", sentence(tr(option))) for option in self._options))
         said = (
             part
             for option in self._options
-            for part in (element("dt", sentence(option)), element("dd", sentence(self._response(option, right))))
+            for part in (element("dt", sentence(tr(option))), element("dd", sentence(self._response(option, right))))
         )
-        question = element("p", element("b", sentence(self.question)))
+        question = element("p", element("b", sentence(tr(self.question))))
         return element(
-            "section", question, answers, Html(folded("The answer", element("dl", *said))), class_="mcni-quiz"
+            "section", question, answers, Html(folded(tr("The answer"), element("dl", *said))), class_="mcni-quiz"
         )
 
     def _repr_mimebundle_(self, **kwargs: Any) -> Bundle:
         """Add the question as text, and with its folded answers, for viewers without a kernel."""
-        lines = [self.question, *(f"  ( ) {option}" for option in self._options)]
+        lines = [tr(self.question), *(f"  ( ) {tr(option)}" for option in self._options)]
         data, metadata = static_fallback(super()._repr_mimebundle_(**kwargs), lambda: lines)
         try:
             return data | {"text/html": self.to_html()}, metadata

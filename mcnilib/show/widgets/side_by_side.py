@@ -12,6 +12,7 @@ from typing import Any
 import ipywidgets as widgets
 
 from mcnilib.cluster.settings import Settings
+from mcnilib.language import tr
 from mcnilib.scenarios.scenario import Scenario
 from mcnilib.show.html.diff import (
     MOST_CHANGES,
@@ -92,7 +93,7 @@ class SideBySide(PanelFrame):
     def names(self) -> tuple[str, str]:
         """Name the two runs by the settings in which they differ."""
         first, second = differing_names(self.story, *self.settings)
-        return (f"A: {first}", f"B: {second}") if first else ("A", "B: the same settings")
+        return (f"A: {first}", f"B: {second}") if first else ("A", tr("B: the same settings"))
 
     def drawings(self, *, marked: bool = True) -> tuple[Drawing, Drawing]:
         """Lay out both pictures in the same places; `marked` emphasises the steps at which they part."""
@@ -141,8 +142,9 @@ class SideBySide(PanelFrame):
         """Tell the comparison in words."""
         parted = self._parted()
         printed = [f"{name}: {verdict(trace)}" for name, trace in zip(self.names(), self._traces(), strict=True)]
-        printed.append(f"first difference: {parted}" if parted else "no step differs")
+        printed.append(tr("first difference: {difference}", difference=parted) if parted else tr("no step differs"))
         for file, changes in changed_state(*map(self.story.world, self.settings)).items():
             printed += [f"{file}: {sign} {line}" for sign, line in changes[:MOST_CHANGES]]
-            printed += [f"{file}: … {len(changes) - MOST_CHANGES} more"] if len(changes) > MOST_CHANGES else []
+            more = len(changes) - MOST_CHANGES
+            printed += [tr("{file}: … {count} more", file=file, count=more)] if more > 0 else []
         return printed

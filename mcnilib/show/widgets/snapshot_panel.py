@@ -31,15 +31,17 @@ class SnapshotPanel(PanelFrame):
         """Build the fields and ask at once."""
         self.snapshot = snapshot
         names = [namespace.name for namespace in snapshot.world]
-        self.client = widgets.Dropdown(options=names, value=snapshot.namespace(netns), description="From", style=WIDE)
-        self.to = _field("To", to, "ADDRESS:PORT, a URL, a pod's or service's name, udp:ADDRESS:PORT")
-        self.source = _field("Source", source, "ADDRESS, :PORT or ADDRESS:PORT the client binds to (optional)")
-        self.listen = _field("Listening", " ".join(listen), "NETNS:PORT ... beside those that were collected")
+        self.client = widgets.Dropdown(
+            options=names, value=snapshot.namespace(netns), description=tr("From"), style=WIDE
+        )
+        self.to = _field(tr("To"), to, tr("ADDRESS:PORT, a URL, a pod's or service's name, udp:ADDRESS:PORT"))
+        self.source = _field(tr("Source"), source, tr("ADDRESS, :PORT or ADDRESS:PORT the client binds to (optional)"))
+        self.listen = _field(tr("Listening"), " ".join(listen), tr("NETNS:PORT ... beside those that were collected"))
         self.commands = widgets.Textarea(
-            description="What if", placeholder="NETNS: iptables -D FORWARD 1", rows=3, style=WIDE,
+            description=tr("What if"), placeholder="NETNS: iptables -D FORWARD 1", rows=3, style=WIDE,
             continuous_update=False, layout=widgets.Layout(width="auto"),
         )  # fmt: skip
-        self.button = widgets.Button(description="Trace", tooltip="Follow the packets", icon="play")
+        self.button = widgets.Button(description=tr("Trace"), tooltip=tr("Follow the packets"), icon="play")
         self.button.on_click(lambda _: self.ask())
         self.view = TraceView(scale)
         self.repairs = RepairBox(

@@ -7,13 +7,14 @@ from typing import Any
 import ipywidgets as widgets
 
 from mcnilib.cluster.spec import Cluster, PodKind
+from mcnilib.language import mark, tr
 from mcnilib.show.html.markup import Bundle, element, error_boundary, error_html, static_fallback, status
 from mcnilib.show.html.netns_state import address_list, netns_html, state_text
 from mcnilib.show.widgets.controls import WIDE
 from mcnilib.show.widgets.frame import PanelFrame
 from mcnilib.world.world import World
 
-NODE = "the node itself"
+NODE = mark("the node itself")
 """The choice beside the kinds of pods."""
 
 
@@ -26,10 +27,10 @@ class StateBrowser(PanelFrame):
     def __init__(self, world: World, cluster: Cluster, scale: float = 1.0) -> None:
         """Build the lists and show the first Macvlan pod."""
         self.world, self.cluster = world, cluster
-        kinds = {**{kind.value: kind for kind in PodKind}, NODE: None}
+        kinds = {**{tr(kind.value): kind for kind in PodKind}, tr(NODE): None}
         self.kind, self.node, self.who = (
             widgets.Dropdown(description=label, style=dict(WIDE), layout=widgets.Layout(width="auto"))
-            for label in ("pod kind", "node", "look into")
+            for label in (tr("pod kind"), tr("node"), tr("look into"))
         )
         self.kind.options = list(kinds.items())
         self.kind.index = 0
@@ -76,8 +77,11 @@ class StateBrowser(PanelFrame):
     def summary(self) -> str:
         """Say in one line who is shown: kind, node, addresses."""
         name = self.who.value
-        what = NODE if self.kind.value is None else f"{self.kind.label} pod on {self.node.value}"
-        return f"{name}: {what}, {address_list(self.world[name])}"
+        addresses = address_list(self.world[name])
+        if self.kind.value is None:
+            return tr("{name}: the node itself, {addresses}", name=name, addresses=addresses)
+        kind, node = self.kind.label, self.node.value
+        return tr("{name}: {kind} pod on {node}, {addresses}", name=name, kind=kind, node=node, addresses=addresses)
 
     def _repr_mimebundle_(self, **kwargs: Any) -> Bundle:
         """Add a first look as text, for viewers without a kernel."""

@@ -16,6 +16,7 @@ from typing import Any
 import ipywidgets as widgets
 
 from mcnilib.errors import error_text
+from mcnilib.language import tr, trn
 from mcnilib.show.html.markup import (
     Bundle,
     Html,
@@ -57,9 +58,9 @@ class Stepper(widgets.HBox):  # type: ignore[misc]
         self._steps: tuple[tuple[StepKey, str], ...] = ()
         self.slider = _slider()
         self.slider.observe(lambda change: self._tell(), names="value")
-        self.back = _button("◀ step back", "Show the step before")
-        self.forward = _button("Next ▶", "Show the next step of the conversation")
-        self.whole = _button("Show all", "Show all packets at once")
+        self.back = _button(tr("◀ step back"), tr("Show the step before"))
+        self.forward = _button(tr("Next ▶"), tr("Show the next step of the conversation"))
+        self.whole = _button(tr("Show all"), tr("Show all packets at once"))
         self.where = widgets.HTML()
         self.where.add_class("where")
         for button, move in ((self.back, -1), (self.forward, 1), (self.whole, 0)):
@@ -99,17 +100,20 @@ class Stepper(widgets.HBox):  # type: ignore[misc]
 
     def _say(self) -> None:
         number, total = self.slider.value, len(self._steps)
-        text = f"step {number} of {total}: {self._steps[number - 1][1]}" if number else f"{total} steps"
+        text = trn("{count} step", "{count} steps", total)
+        if number:
+            step = self._steps[number - 1][1]
+            text = tr("step {number} of {total}: {step}", number=number, total=total, step=step)
         self.where.value = status(text, tag="span")
         self.back.disabled = self.whole.disabled = number == 0
         self.forward.disabled = number == total
 
 
 def _slider() -> Any:
-    help = "Arrow keys walk through the conversation; 0 shows all of it"
+    help = tr("Arrow keys walk through the conversation; 0 shows all of it")
     layout = widgets.Layout(width="15em")
     return widgets.IntSlider(
-        min=0, max=0, description="step", tooltip=help, readout=False, style=dict(WIDE), layout=layout
+        min=0, max=0, description=tr("step"), tooltip=help, readout=False, style=dict(WIDE), layout=layout
     )
 
 
@@ -155,7 +159,14 @@ class Picture(widgets.HTML):  # type: ignore[misc]
         Raises: PictureError for another painter than svg and matplotlib.
         """
         if painter not in PAINTERS:
-            raise PictureError(f"there is no painter {painter!r}; there are {' and '.join(PAINTERS)}")
+            raise PictureError(
+                tr(
+                    "there is no painter {painter!r}; there are {first} and {second}",
+                    painter=painter,
+                    first=PAINTERS[0],
+                    second=PAINTERS[1],
+                )
+            )
         super().__init__(layout=widgets.Layout(overflow="auto"))
         self.uid, self._scale, self._painter = f"mcni{next(NUMBERS)}", scale, painter
 
@@ -239,7 +250,9 @@ class TraceView(widgets.VBox):  # type: ignore[misc]
         step = journey.steps[at[1]] if at else trace.outcome.step
         self.picture.show(viewed.draw(trace, at))
         table = table_html(trace, self.depth.value, at)
-        self.steps.value = block(table, class_="mcni mcni-scroll", tabindex="0", role="region", aria_label="the steps")
+        self.steps.value = block(
+            table, class_="mcni mcni-scroll", tabindex="0", role="region", aria_label=tr("the steps")
+        )
         _show_if(self.reasons, viewed.reasons and (Html() if at else viewed.reasons()))
         self.state.value = block(state_html(viewed.world, trace, journey, step))
 
@@ -272,11 +285,11 @@ def _show_if(part: Any, content: Html | None) -> None:
 def _end_chooser() -> Any:
     """Return the choice of which end is drawn, where chance decides."""
     layout = widgets.Layout(width="max-content", max_width="100%", display="none")
-    tooltip = "Chance decides: which of the ends is drawn"
-    return widgets.Dropdown(description="Drawn", tooltip=tooltip, style=dict(WIDE), layout=layout)
+    tooltip = tr("Chance decides: which of the ends is drawn")
+    return widgets.Dropdown(description=tr("Drawn"), tooltip=tooltip, style=dict(WIDE), layout=layout)
 
 
 def _depth_chooser() -> Any:
     """Return the list from which the reader chooses how much is told."""
-    options = [(DEPTH_LABELS[depth], depth) for depth in DEPTHS]
-    return widgets.Dropdown(options=options, value="hops", description="Show", style=dict(WIDE))
+    options = [(tr(DEPTH_LABELS[depth]), depth) for depth in DEPTHS]
+    return widgets.Dropdown(options=options, value="hops", description=tr("Show"), style=dict(WIDE))
