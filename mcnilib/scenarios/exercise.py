@@ -19,6 +19,7 @@ from typing import Any
 
 from mcnilib.cluster.settings import Settings
 from mcnilib.errors import McniError, NotThere, error_text
+from mcnilib.language import listed, mark, tr, trn
 from mcnilib.scenarios import scenario
 from mcnilib.scenarios.exercises.own_world import SeedError, introduced, nodes_introduced, own_story, own_world
 from mcnilib.scenarios.scenario import Scenario
@@ -61,10 +62,12 @@ class Attempt:
         return LOOKED if self.typed else UNCHANGED
 
 
-LOOKED = "You looked, and changed nothing: below is what was printed."
+LOOKED = mark("You looked, and changed nothing: below is what was printed.")
 
-UNCHANGED = "Nothing is changed yet."
+UNCHANGED = mark("Nothing is changed yet.")
 """What an answer is told that changes nothing; whether it does the task is not judged then."""
+
+_DONE, _NOT_DONE = mark("✔ done: {why}"), mark("✘ not yet: {why}")
 
 
 @dataclass(frozen=True)
@@ -118,11 +121,11 @@ class Exercise:
     def tell(self, attempt: Attempt) -> None:
         """Print what an answer showed, and whether the task is done; of one that changes nothing, how things are."""
         if attempt.untouched:
-            print(attempt.untouched if attempt.typed else f"{attempt.untouched.removesuffix('.')}: {attempt.says}")
+            print(tr(LOOKED) if attempt.typed else tr("Nothing is changed yet: {verdict}", verdict=attempt.says))
         for command in attempt.typed:
             print(f"{command.netns}# {command.command}\n{command.shows}" if command.shows else "", end="")
         if not attempt.untouched:
-            print(f"{'✔ done' if attempt.done else '✘ not yet'}: {attempt.says}")
+            print(tr(_DONE if attempt.done else _NOT_DONE, why=attempt.says))
 
     def judge(self, answer: str) -> tuple[bool, str]:
         """Tell whether an answer does the task, and why or why not."""
@@ -150,14 +153,18 @@ class Exercise:
         shown = unlike[:1] or self._asked(stories)
         ends = verdict(traces[shown[0]])
         if not unlike and self.also:
-            ends = "\n".join(f"{stories[number].title}: {verdict(traces[number])}" for number in shown)
+            ends = "\n".join(f"{tr(stories[number].title)}: {verdict(traces[number])}" for number in shown)
         done = not broken and not unlike
         return Attempt(done, broken or ends, world, stories[shown[0]], traces[shown[0]], typed)
 
     def introduced(self) -> str:
         """Say who connects to what, and which addresses they and the nodes have."""
         conversations = (introduced(story, self.settings) for story in self._stories())
-        return " ".join(["In this world", *conversations, nodes_introduced(self.story.cluster)])
+        return tr(
+            "In this world {conversations} {nodes}",
+            conversations=" ".join(conversations),
+            nodes=nodes_introduced(self.story.cluster),
+        )
 
     def ends(self) -> tuple[Verdict, ...]:
         """Tell how its conversations end before the learner begins."""
@@ -179,13 +186,13 @@ class Exercise:
         """Name the first condition the answer breaks; empty when it keeps them all."""
         for command in typed:
             if self.only and command.netns not in self.only:
-                return f"only {', '.join(self.only)} may be changed, not {command.netns}"
+                return tr("only {names} may be changed, not {netns}", names=listed(self.only), netns=command.netns)
             for word in self.without:
                 if word in command.command.split():
-                    return f"{word!r} may not be used"
+                    return tr("{word!r} may not be used", word=word)
         for netns, shown, line in self.keep:
             if line not in [printed.strip() for printed in listing(world[netns], shown).splitlines()]:
-                return f"`{line}` must stay on {netns}"
+                return tr("`{line}` must stay on {netns}", line=line, netns=netns)
         return ""
 
     def hints(self) -> tuple[str, ...]:
@@ -195,23 +202,27 @@ class Exercise:
         """
         commands = [_typed(*line) for line in _lines(self.solution)]
         if not commands:
-            return (self.hint,) if self.hint else ()
-        number = "one command" if len(commands) == 1 else f"{len(commands)} commands"
+            return (tr(self.hint),) if self.hint else ()
         begins, whole = (
-            ", then ".join(f"`{command.netns}: {form(command.command)}`" for command in commands)
+            tr(", then ").join(f"`{command.netns}: {form(command.command)}`" for command in commands)
             for form in (_begin, str)
         )
-        return tuple(filter(None, (self.hint, f"One solution is {number}: {begins}.", f"A solution: {whole}")))
+        begin = trn(
+            "One solution is one command: {begins}.",
+            "One solution is {count} commands: {begins}.",
+            len(commands), begins=begins,
+        )  # fmt: skip
+        return tuple(filter(None, (tr(self.hint), begin, tr("A solution: {commands}", commands=whole))))
 
     def help(self, number: int = 1) -> None:
         """Print the hint; 2 is what more there is, 3 the solution."""
         hints = self.hints()
-        print(hints[number - 1] if 0 < number <= len(hints) else "no hint for this one")
+        print(hints[number - 1] if 0 < number <= len(hints) else tr("no hint for this one"))
 
     def solve(self) -> object:
         """Print a solution, and what becomes of the conversation with it; return what `check` does."""
         if not self.solution:
-            print("this copy has no solutions; `help()` prints a hint")
+            print(tr("this copy has no solutions; `help()` prints a hint"))
             return None
         print(self.solution.strip())
         return self.check(self.solution)
@@ -231,7 +242,9 @@ def _typed(number: int, line: str) -> Typed:
     """Read a line. Raises: McniError for one that is no `NAMESPACE: COMMAND`."""
     netns, colon, command = line.partition(":")
     if not colon or " " in netns:
-        raise McniError(f"expected `NAMESPACE: COMMAND`, for example `node1: ip rule add ...`, not {line!r}")
+        raise McniError(
+            tr("expected `NAMESPACE: COMMAND`, for example `node1: ip rule add ...`, not {line!r}", line=line)
+        )
     return Typed(number, netns, command.strip())
 
 

@@ -13,6 +13,7 @@ from functools import cached_property
 
 from mcnilib.cluster.settings import Option, Settings
 from mcnilib.errors import McniError
+from mcnilib.language import tr
 from mcnilib.scenarios import scenarios
 from mcnilib.scenarios.scenario import Scenario
 from mcnilib.trace.trace import Trace, Verdict
@@ -51,7 +52,7 @@ class BlockQuestion:
     @property
     def changed(self) -> str:
         """The setting that is changed, and its value."""
-        return f"{self.option.label}: {self.settings.texts()[self.option.name]}"
+        return f"{tr(self.option.label)}: {tr(self.settings.texts()[self.option.name])}"
 
     @property
     def subjects(self) -> tuple[object, ...]:
@@ -65,7 +66,9 @@ def block_of(lesson: int) -> tuple[int, ...]:
     for block in BLOCKS:
         if lesson in block:
             return block
-    raise NoBlock(f"lesson {lesson} belongs to no block; there are lessons 1 to {BLOCKS[-1][-1]}")
+    raise NoBlock(
+        tr("lesson {lesson} belongs to no block; there are lessons 1 to {last}", lesson=lesson, last=BLOCKS[-1][-1])
+    )
 
 
 def questions_of(block: Sequence[int]) -> tuple[BlockQuestion, ...]:

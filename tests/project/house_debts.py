@@ -142,7 +142,6 @@ UNTRANSLATED = {
     "repair/case.py",
     "repair/howto.py",
     "repair/repair.py",
-    "repair/report.py",
     "scenarios/__init__.py",
     "scenarios/cases.py",
     "scenarios/exercise.py",

@@ -20,6 +20,7 @@ from mcnilib.cluster.kube_proxy.view import endpoint_chain
 from mcnilib.cluster.settings import Settings
 from mcnilib.cluster.spec import CLUSTER, Cluster, Pod
 from mcnilib.errors import McniError
+from mcnilib.language import listed, tr
 from mcnilib.scenarios.scenario import DialTarget, Scenario
 
 SEED = re.compile(r"\w[\w.-]{0,63}(?:~\d{1,3})?")
@@ -136,12 +137,15 @@ def introduced(story: Scenario, settings: Settings) -> str:
     """Say who connects to what in a scenario, with the addresses of its own cluster."""
     way, flow = story.way(settings), story.flow(settings)
     client, server = (f"{name} ({', '.join(_addresses(story.cluster, name))})" for name in (way.client, way.server))
-    return f"{client} connects to {flow.dst}:{flow.dport}; the server is {server}."
+    return tr(
+        "{client} connects to {address}:{port}; the server is {server}.",
+        client=client, address=flow.dst, port=flow.dport, server=server,
+    )  # fmt: skip
 
 
 def nodes_introduced(cluster: Cluster) -> str:
     """Say which address each node has."""
-    return f"Nodes: {', '.join(f'{node.name} {node.address.ip}' for node in cluster.nodes)}."
+    return tr("Nodes: {nodes}.", nodes=listed(f"{node.name} {node.address.ip}" for node in cluster.nodes))
 
 
 def _addresses(cluster: Cluster, name: str) -> Iterator[str]:
@@ -158,7 +162,9 @@ def _addresses(cluster: Cluster, name: str) -> Iterator[str]:
 def own_world(seed: str) -> OwnWorld:
     """Return the world of a seed. Raises: SeedError for a word that is none."""
     if not SEED.fullmatch(seed):
-        raise SeedError(f"{seed!r} is no seed: a name has letters, digits, `_`, `.` and `-`, and at most 64 of them")
+        raise SeedError(
+            tr("{seed!r} is no seed: a name has letters, digits, `_`, `.` and `-`, and at most 64 of them", seed=seed)
+        )
     return OwnWorld(seed)
 
 
