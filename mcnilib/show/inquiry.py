@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
+from mcnilib.language import tr
 from mcnilib.repair.advice import Passing, RepairReport, advise
 from mcnilib.repair.snapshot_case import SnapshotCase
-from mcnilib.language import tr
 from mcnilib.show.html.markup import Html, block, element, sentence
 from mcnilib.show.layout.plan import Plan, plan_around
 from mcnilib.snapshots.question import changed, read_listeners

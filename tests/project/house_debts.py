@@ -147,7 +147,6 @@ UNTRANSLATED = {
     "scenarios/exercise.py",
     "scenarios/glossary.py",
     "scenarios/link.py",
-    "scenarios/quiz.py",
     "scenarios/scenario.py",
     "scenarios/stories/calico_to_macvlan.py",
     "scenarios/stories/macvlan_and_nodes.py",
