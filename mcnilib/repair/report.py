@@ -28,9 +28,11 @@ def how_many_help(report: RepairReport) -> str:
         return tr("The conversation works. There is nothing to repair.")
     if not report.advice:
         return tr("None of the {tried} changes that were tried on the model helps.", tried=report.tried)
-    one = mark("{count} of {tried} changes helps. Each was tried on the model.")
-    many = mark("{count} of {tried} changes help. Each was tried on the model; the first is the best.")
-    return trn(one, many, len(report.advice), tried=report.tried)
+    return trn(
+        "{count} of {tried} changes helps. Each was tried on the model.",
+        "{count} of {tried} changes help. Each was tried on the model; the first is the best.",
+        len(report.advice), tried=report.tried,
+    )  # fmt: skip
 
 
 def told_beside_verdict(first: FirstRepair) -> Iterator[str]:

@@ -302,7 +302,14 @@ def exercise(scenario: int, number: int, seed: str = "") -> Exercise:
         if (task.scenario, task.number) == (scenario, number):
             return _in_own_world(task, seed) if seed else task
     numbers = ", ".join(str(task.number) for task in exercises() if task.scenario == scenario) or "none"
-    raise NotThere(f"scenario {scenario} has no exercise {number}; there are {numbers}")
+    raise NotThere(
+        tr(
+            "scenario {scenario} has no exercise {number}; there are {numbers}",
+            scenario=scenario,
+            number=number,
+            numbers=numbers,
+        )
+    )
 
 
 def _in_own_world(task: Exercise, seed: str) -> Exercise:
