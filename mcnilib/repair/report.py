@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from typing import Any
 
 from mcnilib.errors import capital
-from mcnilib.language import mark, tr, trn
+from mcnilib.language import tr, trn
 from mcnilib.repair.advice import Advice, FirstRepair, RepairReport
 from mcnilib.trace.explain import course_difference, tell_course, verdict
 from mcnilib.trace.trace import Trace
