@@ -28,11 +28,9 @@ LEFT_OUT = {"kernel", "browser", "notebook", "slow"}
 
 
 def pytest_configure(config: pytest.Config) -> None:
-    """Let no example fail for its time; let the quick selection collect no notebook, and draw fewer examples."""
+    """Let no example fail for its time; let the quick selection draw fewer examples."""
     os.environ["LANGUAGE"] = "en"  # what is expected is English, on every developer's machine
     quick = config.getoption("quick")
-    if quick:
-        config.option.nbval = config.option.nbval_lax = False
     hypothesis.settings.register_profile("mcnilib", deadline=None, max_examples=25 if quick else 100)
     hypothesis.settings.load_profile("mcnilib")
 
@@ -40,23 +38,6 @@ def pytest_configure(config: pytest.Config) -> None:
 def pytest_ignore_collect(collection_path: Path, config: pytest.Config) -> bool | None:
     """Keep the quick selection from loading what drives a browser."""
     return True if config.getoption("quick") and collection_path == BROWSER else None
-
-
-ALONE = ("tests/browser/", "tests/kernel/")
-"""Folders whose tests one of several workers (`-n`) runs in turn; other files are whole."""
-
-
-@pytest.hookimpl(optionalhook=True)
-def pytest_xdist_make_scheduler(config: pytest.Config, log: object) -> object:
-    """Share the tests among several workers so that what drives a browser, and what asks the kernel, is done in turn."""
-    from xdist.scheduler import LoadScopeScheduling
-
-    class Rooms(LoadScopeScheduling):
-        def _split_scope(self, nodeid: str) -> str:
-            file = nodeid.partition("::")[0]
-            return next((folder for folder in ALONE if file.startswith(folder)), file)
-
-    return Rooms(config, log)
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
@@ -91,15 +72,6 @@ def pytest_runtest_makereport(item, call):
     if _unexcused(report):
         _fail(report)
     return report
-
-
-def pytest_terminal_summary(terminalreporter) -> None:
-    """Say what renews committed outputs, when a cell said something else."""
-    failed = terminalreporter.stats.get("failed", [])
-    if any(report.nodeid.partition("::")[0].endswith(".ipynb") for report in failed):
-        terminalreporter.write_line(
-            "Where a cell rightly says something else now, renew its notebook: mcni record notebooks"
-        )
 
 
 @pytest.hookimpl(wrapper=True)

@@ -254,11 +254,11 @@ def _in_one_piece(outputs: Sequence[Any]) -> Iterator[Any]:
 
 
 def cell_texts(notebook: Any, clone: Path) -> list[list[str]]:
-    """Return what each cell says, without what may differ between two runs (tests/nbval.cfg) and pictures."""
+    """Return what each cell says, without what may differ between two runs (tests/may_differ.cfg) and pictures."""
     from configparser import ConfigParser
 
     config = ConfigParser(interpolation=None)
-    config.read(clone / "tests" / "nbval.cfg", encoding="utf-8")
+    config.read(clone / "tests" / "may_differ.cfg", encoding="utf-8")
     may_differ = [(config[name]["regex"], config[name]["replace"]) for name in config.sections()]
 
     def of(output: Any) -> Iterator[str]:

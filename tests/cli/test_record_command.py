@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import json
+import os
 import re
 import shutil
 import subprocess
-import sys
 from pathlib import Path
 
 import nbformat
 import pytest
+from notebook_check import check_command
 
 from mcnilib.cli import command_line, record
 from mcnilib.errors import McniError
@@ -34,7 +35,7 @@ print("two")
 @pytest.fixture
 def clone(tmp_path: Path) -> Path:
     """Return a small clone: the records, the errata page, the notebooks."""
-    for name in ("mcnilib/kernel/record.json", "mcnilib/kernel/fuzz.json", "docs", "tests/nbval.cfg"):
+    for name in ("mcnilib/kernel/record.json", "mcnilib/kernel/fuzz.json", "docs", "tests/may_differ.cfg"):
         (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
         (shutil.copytree if (ROOT / name).is_dir() else shutil.copy)(ROOT / name, tmp_path / name)
     shutil.copytree(ROOT / "notebooks", tmp_path / "notebooks")
@@ -244,8 +245,8 @@ def test_pictures_that_changed_are_to_be_looked_at(monkeypatch, clone: Path, cap
 @pytest.mark.notebook
 def test_a_cell_that_says_something_else_names_what_renews_it(clone: Path, notebook: Path) -> None:
     notebook.write_text(notebook.read_text().replace('"new\\n"', '"old\\n"'))
-    (clone / "conftest.py").write_text((ROOT / "tests" / "conftest.py").read_text(encoding="utf-8"))
-    command = (sys.executable, "-m", "pytest", "-q", "--nbval", "--nbval-current-env", "--rootdir", clone, notebook)
-    done = subprocess.run(command, cwd=clone, capture_output=True, text=True, timeout=300, check=False)
+    command = (*check_command(notebook, clone), "-p", "notebook_check")
+    env = os.environ | {"PYTHONPATH": str(ROOT / "tests")}
+    done = subprocess.run(command, cwd=clone, env=env, capture_output=True, text=True, timeout=300, check=False)
     assert done.returncode == 1, done.stdout
     assert "renew its notebook: mcni record notebooks" in done.stdout

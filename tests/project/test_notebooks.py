@@ -7,12 +7,12 @@ import os
 import re
 import shutil
 import subprocess
-import sys
 from itertools import pairwise
 from pathlib import Path
 
 import nbformat
 import pytest
+from notebook_check import MISMATCH, check_command
 
 from mcnilib.learner import SITE
 from mcnilib.scenarios.exercise import exercise, exercises
@@ -240,6 +240,14 @@ BREAKS = [(path, *one) for path in NOTEBOOKS[2:] for one in TEETH.get(path.name[
 BREAKS += [(WORDS, *one) for one in (ACK_ROW, MARKS, MASQUERADE)]
 
 
+def test_only_one_module_of_the_tests_knows_the_comparator() -> None:
+    """A learner's copy has no tests, so its configuration names the comparator once more."""
+    sources = [path for folder in ("tests", "mcnilib") for path in (ROOT / folder).rglob("*.py")]
+    knows = [str(path.relative_to(ROOT)) for path in sources if re.search(r"nbv[a]l", path.read_text(encoding="utf-8"))]
+    assert sorted(knows) == ["mcnilib/learner.py", "tests/notebook_check.py"]
+    assert re.findall(r"nbv[a]l", (ROOT / "pyproject.toml").read_text(encoding="utf-8")) == ["nbv" + "al"]
+
+
 def test_every_lesson_has_teeth() -> None:
     assert {path.name[:2] for path in NOTEBOOKS[2:]} == set(TEETH)
 
@@ -255,10 +263,7 @@ def test_breaking_one_rule_of_the_library_turns_the_notebook_red(
     source = broken.read_text()
     assert source.count(right) == 1
     broken.write_text(source.replace(right, wrong))
-    command = [sys.executable, "-m", "pytest", "-q", "-x", "-p", "no:cacheprovider", "--rootdir", str(tmp_path)]
-    command += ["-c", "/dev/null", "--nbval", "--nbval-current-env"]
-    command += ["--nbval-sanitize-with", str(ROOT / "tests" / "nbval.cfg")]
-    ended = subprocess.run([*command, path.name], cwd=tmp_path, env={**os.environ, "PYTHONPATH": str(tmp_path)},
-                           capture_output=True, text=True, check=False)  # fmt: skip
+    command, env = check_command(tmp_path / path.name, tmp_path), {**os.environ, "PYTHONPATH": str(tmp_path)}
+    ended = subprocess.run(command, cwd=tmp_path, env=env, capture_output=True, text=True, check=False)
     assert ended.returncode == 1, ended.stdout[-2000:]
-    assert "mismatch" in ended.stdout
+    assert MISMATCH in ended.stdout
