@@ -6,6 +6,8 @@ characters in them are spelt out.
 
 from __future__ import annotations
 
+from mcnilib.language import tr
+
 EXCERPT = 200
 """Characters of a line that an error shows; of a longer one those around the place that is meant."""
 
@@ -41,7 +43,13 @@ def error_text(problem: Exception) -> str:
     """Say what is wrong; what is no mistake of the reader is called one of mcnilib."""
     if isinstance(problem, McniError):
         return str(problem)
-    return printable(f"mcnilib made a mistake here, please report it: {type(problem).__name__}: {problem}")
+    return printable(
+        tr(
+            "mcnilib made a mistake here, please report it: {kind}: {problem}",
+            kind=type(problem).__name__,
+            problem=problem,
+        )
+    )
 
 
 class StateSyntaxError(McniError, ValueError):
@@ -105,8 +113,13 @@ class MissingExtra(McniError, ImportError):
     def __init__(self, what: str, package: str, extra: str = "notebooks") -> None:
         """Name what was asked for, the package it needs, and the extra that brings it."""
         super().__init__(
-            f"{what} needs {package}: install it with `pip install 'mcnilib[{extra}]'`; "
-            f"in a clone, `uv run --extra {extra} mcni ...` does"
+            tr(
+                "{what} needs {package}: install it with `pip install 'mcnilib[{extra}]'`; in a clone, "
+                "`uv run --extra {extra} mcni ...` does",
+                what=what,
+                package=package,
+                extra=extra,
+            )
         )
 
 

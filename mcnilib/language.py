@@ -19,8 +19,6 @@ from functools import cache
 from pathlib import Path
 from typing import ParamSpec, TypeVar
 
-from mcnilib.errors import McniError
-
 _DOMAIN, _CATALOGUES = "mcnilib", Path(__file__).with_name("locale")
 
 _Given = ParamSpec("_Given")
@@ -34,8 +32,8 @@ _ACCENTS = str.maketrans("aeiouycnsAEIOUYCNS", "áéíóúýçñšÁÉÍÓÚÝÇ
 _LONGER = 0.3  # of its length: what a translation of a short English text takes more
 
 
-class LanguageError(McniError, ValueError):
-    """A language for which there is no catalogue."""
+class LanguageError(ValueError):
+    """A language for which there is no catalogue. No McniError: those say their own sentences through this module."""
 
 
 class _Pseudo(gettext.NullTranslations):

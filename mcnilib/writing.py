@@ -21,6 +21,7 @@ from pathlib import Path
 from typing import Any, TextIO
 
 from mcnilib.errors import McniError
+from mcnilib.language import tr
 
 NAME_MAX = 255
 """Bytes of one step of a path. Source: include/uapi/linux/limits.h."""
@@ -42,7 +43,7 @@ def _step(name: str) -> str:
     """Return a name that leads to what lies directly in a folder, as no empty name, `.` and `..` do."""
     fits = len(name.encode(errors="replace")) <= NAME_MAX
     if not fits or name in ("", ".", "..") or LEADING_OUT & set(name) or any(x < " " or x == "\x7f" for x in name):
-        raise WriteError(f"{name!r} cannot be the name of a file or folder; nothing was written")
+        raise WriteError(tr("{name!r} cannot be the name of a file or folder; nothing was written", name=name))
     return name
 
 
@@ -95,9 +96,9 @@ def add_file(folder: Path, name: str, data: str | bytes) -> None:
 def check_file(path: Path) -> None:
     """Tell before any work is done that a file cannot be written. Raises: WriteError."""
     with _naming(path):
-        _check_kind(path, stat.S_ISREG, "no regular file")
+        _check_kind(path, stat.S_ISREG, tr("no regular file"))
         if path.exists() and not os.access(path, os.W_OK):
-            raise WriteError(f"{path} is there already and read-only; nothing was written")
+            raise WriteError(tr("{path} is there already and read-only; nothing was written", path=path))
         _check_room(path, path.parent)
 
 
@@ -106,7 +107,7 @@ def check_folder(folder: Path) -> None:
     with _naming(folder):
         _check_kind(folder, stat.S_ISDIR, "no folder")
         if folder.is_dir() and any(folder.iterdir()):
-            raise WriteError(f"{folder} is there already and not empty; nothing was written")
+            raise WriteError(tr("{folder} is there already and not empty; nothing was written", folder=folder))
         _check_room(folder, folder.parent)
 
 
@@ -115,28 +116,28 @@ def check_files_in(folder: Path) -> None:
     with _naming(folder):
         there = next(path for path in (folder, *folder.absolute().parents) if os.path.lexists(path))
         if not there.is_dir():
-            raise WriteError(f"{there} is there already and is no folder; nothing was written")
+            raise WriteError(tr("{there} is there already and is no folder; nothing was written", there=there))
         _check_room(folder, there)
 
 
 def _check_kind(path: Path, meant: Callable[[int], bool], other: str) -> None:
     """Insist on a name that is free, or has what is meant; a link is nothing of that kind, wherever it leads."""
     if path.name in ("", ".."):
-        raise WriteError(f"{str(path)!r} names nothing that can be written")
+        raise WriteError(tr("{path!r} names nothing that can be written", path=str(path)))
     if not os.path.lexists(path):
         return
     mode = path.lstat().st_mode
     if stat.S_ISLNK(mode):
-        raise WriteError(f"{path} is a symbolic link, which is not followed; nothing was written")
+        raise WriteError(tr("{path} is a symbolic link, which is not followed; nothing was written", path=path))
     if not meant(mode):
-        raise WriteError(f"{path} is there already and is {other}; nothing was written")
+        raise WriteError(tr("{path} is there already and is {other}; nothing was written", path=path, other=other))
 
 
 def _check_room(path: Path, folder: Path) -> None:
     if not folder.is_dir():
-        raise WriteError(f"there is no folder {str(folder)!r}")
+        raise WriteError(tr("there is no folder {folder!r}", folder=str(folder)))
     if not os.access(folder, os.W_OK | os.X_OK):
-        raise WriteError(f"{path} cannot be written: {folder} takes no new files")
+        raise WriteError(tr("{path} cannot be written: {folder} takes no new files", path=path, folder=folder))
 
 
 def _beside(path: Path) -> Path:
@@ -166,7 +167,7 @@ def _naming(path: Path) -> Iterator[None]:
         raise
     except (OSError, ValueError) as problem:
         reason = getattr(problem, "strerror", None) or problem
-        raise WriteError(f"{path} cannot be written: {reason}") from None
+        raise WriteError(tr("{path} cannot be written: {reason}", path=path, reason=reason)) from None
 
 
 class _Output(io.FileIO):
@@ -180,7 +181,7 @@ class _Output(io.FileIO):
             os.dup2(os.open(os.devnull, os.O_WRONLY), self.fileno())
             if isinstance(problem, BrokenPipeError):
                 raise
-            raise WriteError(f"standard output cannot be written: {problem.strerror}") from None
+            raise WriteError(tr("standard output cannot be written: {strerror}", strerror=problem.strerror)) from None
 
 
 def named(stream: TextIO) -> TextIO:

@@ -17,6 +17,7 @@ from pathlib import PurePosixPath
 from typing import Protocol
 
 from mcnilib.errors import McniError, printable
+from mcnilib.language import mark, tr
 from mcnilib.snapshots.files import WORLD, parse_world
 from mcnilib.snapshots.folder import HEAD, MAX_FILE, NAMES, SnapshotError, located, read_stream
 from mcnilib.snapshots.targets.names import NAME_FILES
@@ -32,7 +33,7 @@ GZIP, ZIP, TAR, TAR_AT = b"\x1f\x8b", b"PK", b"ustar", 257
 PACKERS = {b"\xfd7zXZ": "xz", b"BZh": "bzip2", b"\x28\xb5\x2f\xfd": "zstd", b"7z\xbc\xaf": "7-Zip", b"Rar!": "RAR"}
 """How the files of other packers begin."""
 
-UNPACKED = ".tar.gz, .tgz, .tar, .zip and .gz are read"
+UNPACKED = mark(".tar.gz, .tgz, .tar, .zip and .gz are read")
 
 
 class _Stream(Protocol):
@@ -69,12 +70,16 @@ def _in_archive(data: bytes, name: str) -> list[tuple[str, Texts]]:
 def _some(found: list[tuple[str, Texts]], files: Sized) -> list[tuple[str, Texts]]:
     """Return what was found. Raises: SnapshotError when that is nothing."""
     if not found:
-        expected = f"a folder with {WORLD}, or the text that `mcni collect --script` prints on a node"
+        expected = tr("a folder with {world}, or the text that `mcni collect --script` prints on a node", world=WORLD)
         number = len(files)
         there = (
-            "there is no file" if not number else "this is none" if number == 1 else f"none of {number} files is one"
+            tr("there is no file")
+            if not number
+            else tr("this is none")
+            if number == 1
+            else tr("none of {number} files is one", number=number)
         )
-        raise SnapshotError(f"a snapshot is {expected}; {there}")
+        raise SnapshotError(tr("a snapshot is {expected}; {there}", expected=expected, there=there))
     return found
 
 
@@ -108,7 +113,7 @@ def _unpacked(data: bytes, name: str) -> dict[str, bytes]:
             return _members(_of_zip(data), budget)
         for begin, packer in PACKERS.items():
             if data.startswith(begin):
-                raise SnapshotError(f"this is packed with {packer}; {UNPACKED}")
+                raise SnapshotError(tr("this is packed with {packer}; {unpacked}", packer=packer, unpacked=UNPACKED))
         if not data.startswith(GZIP):
             return _members(_of_tar(io.BytesIO(data)), budget)
         with gzip.open(io.BytesIO(data)) as peeked:
@@ -127,7 +132,7 @@ def _refusing(name: str) -> Iterator[None]:
     except McniError as problem:
         raise SnapshotError(f"{name}: {problem}") from None
     except Exception as problem:
-        raise SnapshotError(f"{name} cannot be unpacked: {problem}") from None
+        raise SnapshotError(tr("{name} cannot be unpacked: {problem}", name=name, problem=problem)) from None
 
 
 class _Budget:
@@ -141,14 +146,20 @@ class _Budget:
         data = opened.read(min(self.left, MAX_FILE) + 1)
         self.left -= len(data)
         if self.left < 0 or len(data) > MAX_FILE:
-            raise SnapshotError(f"more than {MAX_UNPACKED >> 20} MB come out of it; {printable(name)} is where it ends")
+            raise SnapshotError(
+                tr(
+                    "more than {size} MB come out of it; {name} is where it ends",
+                    size=MAX_UNPACKED >> 20,
+                    name=printable(name),
+                )
+            )
         return data
 
     def count(self) -> None:
         """Take note of one more member. Raises: SnapshotError for one too many."""
         self.files -= 1
         if self.files < 0:
-            raise SnapshotError(f"it has more than {MAX_FILES} files")
+            raise SnapshotError(tr("it has more than {max_files} files", max_files=MAX_FILES))
 
 
 PackedFile = tuple[str, Callable[[], _Stream]]
@@ -164,7 +175,7 @@ def _members(members: Iterable[PackedFile | None], budget: _Budget) -> dict[str,
             continue
         name = _inside(member[0])
         if name in files:
-            raise SnapshotError(f"{printable(name)} is in it twice")
+            raise SnapshotError(tr("{name} is in it twice", name=printable(name)))
         if not PurePosixPath(name).name.startswith(".") and not name.startswith("__MACOSX/"):
             files[name] = budget.read(member[1](), name)
     return files
@@ -174,7 +185,7 @@ def _inside(name: str) -> str:
     """Return the path of a member inside its archive. Raises: SnapshotError for one that leads out of it."""
     path = PurePosixPath(name.replace("\\", "/"))
     if path.is_absolute() or ".." in path.parts:
-        raise SnapshotError(f"{printable(name)} leads out of the archive")
+        raise SnapshotError(tr("{name} leads out of the archive", name=printable(name)))
     return str(path)
 
 
@@ -185,7 +196,7 @@ def _of_tar(opened: _Stream) -> Iterator[PackedFile | None]:
             if member.isdir():
                 yield None
             elif not member.isreg():
-                raise SnapshotError(f"{printable(member.name)} is a link or a device")
+                raise SnapshotError(tr("{member} is a link or a device", member=printable(member.name)))
             else:
                 yield member.name, partial(archive.extractfile, member)
     while counted.read(1 << 20):  # to the end, where a sum is checked
@@ -203,7 +214,7 @@ class _Counted:
         data = self.opened.read(size)
         self.left -= len(data)
         if self.left < 0:
-            raise SnapshotError(f"more than {MAX_UNPACKED >> 20} MB come out of it")
+            raise SnapshotError(tr("more than {size} MB come out of it", size=MAX_UNPACKED >> 20))
         return data
 
 
@@ -211,7 +222,7 @@ def _of_zip(data: bytes) -> Iterator[PackedFile | None]:
     with zipfile.ZipFile(io.BytesIO(data)) as archive:
         for member in archive.infolist():
             if member.flag_bits & 1:
-                raise SnapshotError(f"{printable(member.filename)} is encrypted")
+                raise SnapshotError(tr("{filename} is encrypted", filename=printable(member.filename)))
             if member.external_attr >> 28 not in (0, 4, 8):  # the type of a Unix file: folder 4, regular 8
-                raise SnapshotError(f"{printable(member.filename)} is a link or a device")
+                raise SnapshotError(tr("{filename} is a link or a device", filename=printable(member.filename)))
             yield None if member.is_dir() else (member.filename, partial(archive.open, member))

@@ -15,6 +15,7 @@ from itertools import count
 from typing import Any
 
 from mcnilib.errors import StateSyntaxError, Unsupported
+from mcnilib.language import tr
 from mcnilib.world.json_form import read_json
 from mcnilib.world.listing import LISTINGS
 from mcnilib.world.world import Port, Segment, World
@@ -67,7 +68,9 @@ def folder_name(netns: str) -> str:
     """Return the name, which is also a folder's name. Raises: ValueError when no namespace can have it."""
     printable = netns.isprintable() and len(netns.encode(errors="replace")) <= NAME_LENGTH
     if not netns or "/" in netns or netns in (".", "..") or not printable:
-        raise ValueError(f"{netns!r} cannot be the name of a network namespace or machine (ip-netns(8))")
+        raise ValueError(
+            tr("{netns!r} cannot be the name of a network namespace or machine (ip-netns(8))", netns=netns)
+        )
     return netns
 
 
@@ -124,7 +127,7 @@ def parse_world(text: str) -> Parts:
         _check_twice("segment", [segment.name for segment in segments])
         return places, segments, complete
     except (LookupError, TypeError, ValueError, AttributeError) as problem:
-        what = f"not `namespaces` and `segments` as expected: {problem}"
+        what = tr("not `namespaces` and `segments` as expected: {problem}", problem=problem)
         first = text.partition("\n")[0][:200]
         raise StateSyntaxError(what, source=WORLD, line=1, column=1, text=first) from None
 
@@ -132,13 +135,20 @@ def parse_world(text: str) -> Parts:
 def _check_format(data: object) -> None:
     version = data.get("format", FORMAT) if isinstance(data, dict) else FORMAT
     if version != FORMAT:
-        raise Unsupported(f"{WORLD}: format {version!r}; this version reads format {FORMAT}")
+        raise Unsupported(
+            tr(
+                "{world}: format {version!r}; this version reads format {format}",
+                world=WORLD,
+                version=version,
+                format=FORMAT,
+            )
+        )
 
 
 def _check_twice(what: str, names: list[str]) -> None:
     if len(set(names)) < len(names):
         twice = next(name for name, number in Counter(names).items() if number > 1)
-        raise ValueError(f"the {what} {twice!r} is named twice")
+        raise ValueError(tr("the {what} {twice!r} is named twice", what=what, twice=twice))
 
 
 def _place(data: Any) -> Place:
@@ -160,11 +170,11 @@ def _segment(part: Mapping[str, Any], complete: bool) -> Segment:
 def _port(text: str) -> Port:
     netns, slash, link = text.partition("/")
     if not slash or not link.isprintable():
-        raise ValueError(f"{text!r} is not NAMESPACE/DEVICE")
+        raise ValueError(tr("{text!r} is not NAMESPACE/DEVICE", text=text))
     return Port(netns, link)
 
 
 def _text(value: object) -> str:
     if not isinstance(value, str):
-        raise TypeError(f"{value!r} is no text")
+        raise TypeError(tr("{value!r} is no text", value=value))
     return value

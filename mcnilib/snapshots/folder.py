@@ -27,6 +27,7 @@ from pathlib import Path
 
 from mcnilib import writing
 from mcnilib.errors import McniError, StateSyntaxError, Unsupported, printable
+from mcnilib.language import tr
 from mcnilib.snapshots.files import FORMAT, WORLD, Names, Place, folder_name, parse_world, print_world
 from mcnilib.snapshots.targets.names import NAME_FILES
 from mcnilib.world.listing import LISTINGS
@@ -61,13 +62,15 @@ def read_folder(folder: Path) -> dict[str, str]:
     with _opened(folder, str(folder)) as top, located(f"{folder}/"):
         text = _read(top, WORLD, WORLD)
         if text is None:
-            raise SnapshotError(f"{WORLD} is missing: this is no snapshot (docs/snapshot.md)")
+            raise SnapshotError(tr("{world} is missing: this is no snapshot (docs/snapshot.md)", world=WORLD))
         files, total = {WORLD: text}, 0
         for path, content in _contents(top, [place.name for place in parse_world(text)[0]]):
             files[path] = content
             total += len(content)
             if total > MAX_ALL:
-                raise SnapshotError(f"{path} and what was read before it have more than {MAX_ALL >> 20} MB")
+                raise SnapshotError(
+                    tr("{path} and what was read before it have more than {size} MB", path=path, size=MAX_ALL >> 20)
+                )
     return files
 
 
@@ -117,7 +120,7 @@ def _opened(folder: Path | str, called: str, at: OpenFolder | None = None) -> It
     if not BY_DESCRIPTOR or isinstance(at, Path):
         path = writing.inside(at, str(folder)) if isinstance(at, Path) else Path(folder)
         if not path.is_dir() or (at is not None and path.is_symlink()):
-            raise SnapshotError(f"{called} cannot be read as a folder")
+            raise SnapshotError(tr("{called} cannot be read as a folder", called=called))
         yield path
         return
     flags = os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC | (0 if at is None else os.O_NOFOLLOW)
@@ -125,7 +128,7 @@ def _opened(folder: Path | str, called: str, at: OpenFolder | None = None) -> It
         descriptor = os.open(folder, flags, dir_fd=at)
     except (OSError, ValueError) as problem:
         reason = getattr(problem, "strerror", None) or problem
-        raise SnapshotError(f"{called} cannot be read as a folder: {reason}") from None
+        raise SnapshotError(tr("{called} cannot be read as a folder: {reason}", called=called, reason=reason)) from None
     try:
         yield descriptor
     finally:
@@ -138,7 +141,7 @@ def _open(at: OpenFolder, file: str) -> int:
         return os.open(file, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC, dir_fd=at)
     path = writing.inside(at, file)
     if not stat.S_ISREG(path.lstat().st_mode):
-        raise OSError(errno.EINVAL, "it is no regular file")
+        raise OSError(errno.EINVAL, tr("it is no regular file"))
     return os.open(path, os.O_RDONLY | getattr(os, "O_BINARY", 0))
 
 
@@ -149,28 +152,30 @@ def _read(at: OpenFolder, file: str, name: str) -> str | None:
     except FileNotFoundError:
         return None
     except OSError as problem:
-        raise SnapshotError(f"{name} cannot be read: {problem.strerror}; links are not followed") from None
+        raise SnapshotError(
+            tr("{name} cannot be read: {strerror}; links are not followed", name=name, strerror=problem.strerror)
+        ) from None
     if not stat.S_ISREG(os.fstat(descriptor).st_mode):
         os.close(descriptor)
-        raise SnapshotError(f"{name} is no regular file")
+        raise SnapshotError(tr("{name} is no regular file", name=name))
     with open(descriptor, "rb") as opened:
         data = opened.read(MAX_FILE + 1)
     if len(data) > MAX_FILE:
-        raise SnapshotError(f"{name} has more than {MAX_FILE >> 20} MB")
+        raise SnapshotError(tr("{name} has more than {size} MB", name=name, size=MAX_FILE >> 20))
     return data.decode(errors="surrogateescape")
 
 
 def read_file(path: Path) -> bytes:
     """Return what a file holds, or standard input for `-`. Raises: SnapshotError."""
     if str(path) == "-" and sys.stdin is None:
-        raise SnapshotError("standard input is closed")
+        raise SnapshotError(tr("standard input is closed"))
     try:
         with nullcontext(sys.stdin.buffer) if str(path) == "-" else path.open("rb") as opened:
             data = opened.read(MAX_FILE + 1)
     except OSError as problem:
-        raise SnapshotError(f"{path} cannot be read: {problem.strerror}") from None
+        raise SnapshotError(tr("{path} cannot be read: {strerror}", path=path, strerror=problem.strerror)) from None
     if len(data) > MAX_FILE:
-        raise SnapshotError(f"{path} has more than {MAX_FILE >> 20} MB")
+        raise SnapshotError(tr("{path} has more than {size} MB", path=path, size=MAX_FILE >> 20))
     return data
 
 
@@ -223,13 +228,13 @@ class _Reader:
                 self._file(rest)
             else:
                 self.at -= 1
-                raise self._wrong("expected `@ NAME`, `> FILE` or `end`")
+                raise self._wrong(tr("expected `@ NAME`, `> FILE` or `end`"))
         self.files[WORLD] = print_world(self.places, (), complete=False)
         return self.files
 
     def _line(self) -> str:
         if self.at >= len(self.lines) or not self.lines[self.at]:
-            raise self._wrong("the stream breaks off: `end` is missing")
+            raise self._wrong(tr("the stream breaks off: `end` is missing"))
         return self.lines[self.at]
 
     def _wrong(self, what: str) -> StateSyntaxError:
@@ -239,9 +244,16 @@ class _Reader:
     def _head(self) -> str:
         match = re.fullmatch(rf"{HEAD}(\d{{1,9}}) (\S+)", self._line(), re.ASCII)
         if not match:
-            raise self._wrong("not the output of collect.sh")
+            raise self._wrong(tr("not the output of collect.sh"))
         if int(match[1]) != FORMAT:
-            raise Unsupported(f"{self.source}: format {match[1]}; this version reads format {FORMAT}")
+            raise Unsupported(
+                tr(
+                    "{source}: format {version}; this version reads format {format}",
+                    source=self.source,
+                    version=match[1],
+                    format=FORMAT,
+                )
+            )
         node = printable(match[2])
         self._name(node)
         self.at += 1
@@ -269,7 +281,7 @@ class _Reader:
         body = [line[1:] for line in self.lines[first : self.at]]
         status = re.fullmatch(r"=(\d{1,3})", body[-1], re.ASCII) if body else None
         if not status:
-            raise self._wrong(f"the exit status of {name!r} is missing")
+            raise self._wrong(tr("the exit status of {name!r} is missing", name=name))
         text = "\n".join(body[:-1]).strip("\n")
         if name in NAMES and (status[1] == "0" or (name in TOLERATED and text)):
             self.files[f"{self.places[-1].name}/{name}"] = f"{text}\n" if text else ""

@@ -13,6 +13,7 @@ from functools import cached_property
 from typing import TypeVar
 
 from mcnilib.errors import McniError, Unsupported
+from mcnilib.language import tr
 from mcnilib.linux.device.base import DeviceRole, LinkEnd
 from mcnilib.linux.device.fdb import filtered_macs
 from mcnilib.linux.device.link import Link, programs
@@ -176,8 +177,8 @@ class _Reader:
         without = (f"no {r.src} on {r.dev}" for r in own if r.src not in there.get(r.dev, (r.src,)))
         missing = next(lost, "") or (self.how.whole and next(without, ""))
         if missing and not self.gaps:
-            what = f"{name}/ip-address has {missing}, and {name}/ip-route names it"
-            self.note(Gap(what, collect=f"`ip -d address show` in {name}"))
+            what = tr("{name}/ip-address has {missing}, and {name}/ip-route names it", name=name, missing=missing)
+            self.note(Gap(what, collect=tr("`ip -d address show` in {name}", name=name)))
 
     def _plugged(self, link: Link) -> Link:
         """Return a device that stands in a segment as a NIC: a bond is one from outside, and so is a container's end.
@@ -222,7 +223,11 @@ class _Reader:
         """Return a bridge as one nobody knows where nobody asked for the entries somebody may have written into it."""
         if not (self.how.whole and link.is_bridge) or self._path(ROWS["bridge-fdb"]):
             return link
-        missing = f"{self.place.name}/bridge-fdb.txt is not in the snapshot, and {link.name} is a bridge"
+        missing = tr(
+            "{place}/bridge-fdb.txt is not in the snapshot, and {link} is a bridge",
+            place=self.place.name,
+            link=link.name,
+        )
         return self._known(link, Gap(missing), {})
 
     def _path(self, row: ListingRow) -> str:
@@ -271,7 +276,7 @@ class _Reader:
         if not (path := self._path(row)):
             if needed:
                 name = self.place.name
-                missing = f"{name}/{row.file} is not in the snapshot"
+                missing = tr("{name}/{file} is not in the snapshot", name=name, file=row.file)
                 self.note(Gap(missing, collect=f"`{row.command}` in {name}", rules=row.rules))
             return nothing
         try:

@@ -7,6 +7,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 
 from mcnilib.errors import McniError
+from mcnilib.language import tr
 from mcnilib.linux.text import not_there
 from mcnilib.snapshots.files import NAME_LENGTH, WORLD, Names, Parts, Place, folder_name, parse_world, print_world
 from mcnilib.snapshots.targets.names import NAME_FILES
@@ -99,7 +100,7 @@ def _check(segments: Iterable[Segment], places: Iterable[Place]) -> None:
     names = {place.name for place in places}
     for port in (port for segment in segments for port in segment.ports):
         if port.netns not in names:
-            raise not_there("network namespace", port.netns, sorted(names))
+            raise not_there(tr("network namespace"), port.netns, sorted(names))
 
 
 def _check_devices(segments: Iterable[Segment], files: Files) -> None:
@@ -126,7 +127,7 @@ def read_segment(text: str) -> Segment:
     name, equals, ports = text.partition("=")
     pairs = [port.rpartition("/") for port in ports.split(",")]
     if not equals or not all(netns and link for netns, _, link in pairs):
-        raise MergeError(f"{text!r} is not NAME=NETNS/DEVICE,NETNS/DEVICE,...")
+        raise MergeError(tr("{text!r} is not NAME=NETNS/DEVICE,NETNS/DEVICE,...", text=text))
     try:
         return Segment(folder_name(name), tuple(Port(netns, link) for netns, _, link in pairs), uplink=True)
     except ValueError as problem:

@@ -14,6 +14,7 @@ from dataclasses import dataclass, field, replace
 from itertools import islice
 
 from mcnilib.errors import StateSyntaxError
+from mcnilib.language import tr
 from mcnilib.linux.device.base import DeviceRole, LinkEnd
 from mcnilib.linux.device.link import Hidden, Link
 from mcnilib.linux.unmodelled import Gap
@@ -43,7 +44,7 @@ def parse_ids(text: str, source: str = "ip netns list-id") -> dict[int, str]:
     for number, line in enumerate(text.splitlines(), 1):
         match = re.fullmatch(r"nsid (\d{1,10}) ?(?:\(iproute2 netns name: (.*?)\))?.*", line.strip(), re.ASCII)
         if line.strip() and not match:
-            raise StateSyntaxError("not `nsid NUMBER ...`", source=source, line=number, column=1, text=line)
+            raise StateSyntaxError(tr("not `nsid NUMBER ...`"), source=source, line=number, column=1, text=line)
         if match and match[2]:
             names[int(match[1])] = match[2]
     return names
@@ -199,14 +200,16 @@ class _Seen:
         here = f"{link.name} of {home.name}"
         for mac in self._filters.get(home.name, {}).get(link.name, ()):
             if mac not in self._macs:
-                what = f"a device with the MAC address {mac}, which was not collected, stands on {here}"
-                yield Hidden(mac, Gap(what, collect=f"the network namespace with the MAC address {mac}"))
+                what = tr(
+                    "a device with the MAC address {mac}, which was not collected, stands on {here}", mac=mac, here=here
+                )
+                yield Hidden(mac, Gap(what, collect=tr("the network namespace with the MAC address {mac}", mac=mac)))
         for name, child in self._unplaced.get((home.node, link.index), ()):
             if name != home.name:
-                what = f"{child.name} of {name} may stand on {here}"
-                yield Hidden(child.mac, Gap(what, collect=f"`ip netns list-id` in {name}"))
+                what = tr("{child} of {name} may stand on {here}", child=child.name, name=name, here=here)
+                yield Hidden(child.mac, Gap(what, collect=tr("`ip netns list-id` in {name}", name=name)))
         if names := self._missing.get(home.node):
             more = f" and {len(names) - NAMED} more" if len(names) > NAMED else ""
             which = ", ".join(names[:NAMED]) + more
-            what = f"{which} of that machine may have devices on {here}"
-            yield Hidden("", Gap(what, collect=f"`ip -d address show` in {which}"))
+            what = tr("{which} of that machine may have devices on {here}", which=which, here=here)
+            yield Hidden("", Gap(what, collect=tr("`ip -d address show` in {which}", which=which)))

@@ -13,6 +13,7 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 
 from mcnilib.errors import StateSyntaxError
+from mcnilib.language import tr
 from mcnilib.linux.netfilter.hooks import BUILT_IN
 from mcnilib.linux.netfilter.iptables.rule import Chain, ChainRule, Table, Tables
 from mcnilib.linux.netfilter.iptables.save import UnparsedRule
@@ -71,7 +72,7 @@ class Ruleset:
             for entry in read_json(text, source, _short)["nftables"] if text.strip() else ():
                 self._take(entry)
         except (LookupError, TypeError, AttributeError) as problem:
-            what = f"not a ruleset, as `nft -j list ruleset` prints it: {problem}"
+            what = tr("not a ruleset, as `nft -j list ruleset` prints it: {problem}", problem=problem)
             raise StateSyntaxError(what, source=source, line=1, column=1, text=text[:80].partition("\n")[0]) from None
 
     def _take(self, entry: dict[str, Any]) -> None:
@@ -97,7 +98,11 @@ class Ruleset:
         `told`: the flags of tables were printed as text, too. ARP meets chains of the families arp and netdev.
         """
         for family, name in () if told else sorted(self.doubtful):
-            yield Gap(f"whether the table {family} {name} is dormant, nft does not say", self.source, rules=True)
+            yield Gap(
+                tr("whether the table {family} {name} is dormant, nft does not say", family=family, name=name),
+                self.source,
+                rules=True,
+            )
         for chain in self._foreign():
             if chain.table[0] in ("ip", "inet") and chain.hook != "ingress":
                 yield self._gap(chain)._replace(rules=True, hooks=(chain.hook.upper(),))
@@ -116,7 +121,10 @@ class Ruleset:
                 yield chain
 
     def _gap(self, chain: NativeChain) -> Gap:
-        return Gap(f"the nftables chain {chain}, at the hook {chain.hook}, is not modelled", self.source)
+        return Gap(
+            tr("the nftables chain {chain}, at the hook {hook}, is not modelled", chain=chain, hook=chain.hook),
+            self.source,
+        )
 
     def corrected(self, tables: Tables) -> Tables:
         """Return the tables without dormant ones, and with rules nobody knows in place of those printed wrongly."""
@@ -143,7 +151,11 @@ class Ruleset:
         return replace(chain, rules=tuple(rules))
 
     def _unknown(self, chain: str, number: int) -> ChainRule:
-        what = f"rule {number + 1} of {chain} has expressions of nftables that iptables-save does not print"
+        what = tr(
+            "rule {number} of {chain} has expressions of nftables that iptables-save does not print",
+            number=number + 1,
+            chain=chain,
+        )
         return ChainRule(chain, (UnparsedRule("", Gap(what, self.source)),))
 
 

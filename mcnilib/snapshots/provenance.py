@@ -14,6 +14,7 @@ from dataclasses import replace
 from functools import lru_cache
 from typing import Any
 
+from mcnilib.language import mark
 from mcnilib.linux.netfilter.iptables.rule import ChainRule
 from mcnilib.linux.netfilter.iptables.target.verdict import Jump
 from mcnilib.linux.origin import Origin
@@ -24,11 +25,11 @@ from mcnilib.linux.sysctl import KERNEL_DEFAULT
 from mcnilib.trace.trace import Journey, Step, Trace
 
 _CHAINS = (
-    (r"KUBE-(FIREWALL|MARK-DROP|KUBELET-CANARY)", "kube-proxy or the kubelet"),
+    (r"KUBE-(FIREWALL|MARK-DROP|KUBELET-CANARY)", mark("kube-proxy or the kubelet")),
     (r"KUBE-(ROUTER|NWPLCY|POD-FW)", "kube-router"),
     (r"KUBE-", "kube-proxy"),
     (r"cali-", "Felix"),
-    (r"CNI-", "a CNI plugin (portmap or bridge)"),
+    (r"CNI-", mark("a CNI plugin (portmap or bridge)")),
     (r"FLANNEL-", "flannel"),
     (r"CILIUM_", "Cilium"),
     (r"ISTIO_", "Istio"),
@@ -45,7 +46,7 @@ COMMENTS = (
     (r"cali:", "Felix"),
     (r"flanneld ", "flannel"),
     (r"NodeLocal DNS Cache", "NodeLocal DNSCache"),
-    (r"kubernetes firewall for dropping marked packets", "the kubelet"),
+    (r"kubernetes firewall for dropping marked packets", mark("the kubelet")),
     (r"kubernetes ", "kube-proxy"),
     (r"cilium", "Cilium"),
 )
@@ -56,11 +57,11 @@ DEVICES = (
     (r"flannel\.|cni0", "flannel"),
     (r"cilium_|lxc", "Cilium"),
     (r"docker0|br-[0-9a-f]{12}", "Docker"),
-    (r"veth[0-9a-f]{11}$", "Spiderpool's coordinator"),
+    (r"veth[0-9a-f]{11}$", mark("Spiderpool's coordinator")),
 )
 """How names of devices begin, and who routes to them."""
 
-COORDINATOR = "Spiderpool's coordinator"
+COORDINATOR = mark("Spiderpool's coordinator")
 
 
 def writer_of(line: object) -> Origin | None:
@@ -78,54 +79,54 @@ def writer_of(line: object) -> Origin | None:
 
 
 def _inferred(writer: str, sign: str) -> Origin:
-    return Origin(f"{writer} (inferred)", f"inferred from {sign}", inferred=True)
+    return Origin(mark("{writer} (inferred)", writer=writer), mark("inferred from {sign}", sign=sign), inferred=True)
 
 
 def _of_chain_rule(rule: ChainRule) -> Origin | None:
     """Judge by the chain, by the comment, then by the chain it jumps to."""
     if writer := _first(_CHAINS, rule.chain):
-        return _inferred(writer, f"the name of the chain {rule.chain}")
+        return _inferred(writer, mark("the name of the chain {chain}", chain=rule.chain))
     match = re.search(r'--comment (?:"([^"]*)"|(\S+))', rule.text)
     comment = (match[1] or match[2] or "") if match else ""
     if writer := _first(COMMENTS, comment):
-        return _inferred(writer, f"its comment {comment!r}")
+        return _inferred(writer, mark("its comment {comment!r}", comment=comment))
     if isinstance(rule.target, Jump) and (writer := _first(_CHAINS, rule.target.chain)):
-        return _inferred(writer, f"the name of the chain {rule.target.chain} it jumps to")
+        return _inferred(writer, mark("the name of the chain {chain} it jumps to", chain=rule.target.chain))
     if "-i veth0 " in f"{rule.text} " and "--set-xmark 0x1/" in rule.text:
-        return _inferred(COORDINATOR, "the mark 0x1 for what comes in by veth0")
+        return _inferred(COORDINATOR, mark("the mark 0x1 for what comes in by veth0"))
     return None
 
 
 def _of_route(route: Route) -> Origin | None:
     """Judge by the protocol, which is meant for this, then by the table and the device."""
     if route.proto == "kernel":
-        return Origin("the kernel", "the route's protocol is kernel")
+        return Origin(mark("the kernel"), mark("the route's protocol is kernel"))
     if route.proto == "bird":
-        return _inferred("BIRD", "the route's protocol bird")
+        return _inferred("BIRD", mark("the route's protocol bird"))
     if route.proto == "80":
-        return _inferred("Felix", "the route's protocol 80")
+        return _inferred("Felix", mark("the route's protocol 80"))
     if route.proto == "dhcp":
-        return _inferred("a DHCP client", "the route's protocol dhcp")
+        return _inferred(mark("a DHCP client"), mark("the route's protocol dhcp"))
     if route.table == "500":
-        return _inferred(COORDINATOR, "table 500")
+        return _inferred(COORDINATOR, mark("table 500"))
     if route.dev == "veth0":
-        return _inferred(COORDINATOR, "the device veth0")
+        return _inferred(COORDINATOR, mark("the device veth0"))
     if route.table == "main" and "169.254.1.1" in (str(route.via), str(route.dst.network_address)):
-        return _inferred("Calico's CNI plugin", "the gateway 169.254.1.1")
+        return _inferred(mark("Calico's CNI plugin"), mark("the gateway 169.254.1.1"))
     return _of_device(route.dev)
 
 
 def _of_rule(rule: Rule) -> Origin | None:
     if (rule.priority, rule.table) in ((0, "local"), (32766, "main"), (32767, "default")):
-        return Origin("the kernel", "exists in every network namespace")
+        return Origin(mark("the kernel"), mark("exists in every network namespace"))
     if (rule.priority, rule.table) in ((1000, "500"), (1000, "100")):
-        return _inferred(COORDINATOR, f"the priority 1000 and table {rule.table}")
+        return _inferred(COORDINATOR, mark("the priority 1000 and table {table}", table=rule.table))
     return None
 
 
 def _of_device(dev: str) -> Origin | None:
     writer = _first(DEVICES, dev)
-    return _inferred(writer, f"the device {dev}") if writer else None
+    return _inferred(writer, mark("the device {dev}", dev=dev)) if writer else None
 
 
 @lru_cache(maxsize=65536)

@@ -7,6 +7,7 @@ from collections.abc import Iterable, Iterator
 from dataclasses import replace
 from ipaddress import AddressValueError, IPv4Address
 
+from mcnilib.language import tr
 from mcnilib.linux.text import Words
 from mcnilib.snapshots.targets.flow_target import (
     NameLookup,
@@ -60,10 +61,10 @@ def _listener(words: Words, netns: str) -> Iterator[Listener]:
 
 def _end(words: Words) -> tuple[IPv4Address | None, int, str]:
     """Read one end of a socket: address (None for one of IPv6), port and device."""
-    endpoint = words.take("an address and a port")
+    endpoint = words.take(tr("an address and a port"))
     host, _, port = endpoint.rpartition(":")
     if not (port.isdecimal() and port.isascii() and len(port) <= 5 and 0 < int(port) <= 65535):
-        raise words.wrong(f"{endpoint!r} is not an address and a port")
+        raise words.wrong(tr("{endpoint!r} is not an address and a port", endpoint=endpoint))
     host = re.sub(r"^\[::ffff:([\d.]+)\]", r"\1", host)
     host, _, dev = host.partition("%")
     if host.startswith("["):
@@ -71,7 +72,7 @@ def _end(words: Words) -> tuple[IPv4Address | None, int, str]:
     try:
         return ANY_ADDRESS if host in EVERYWHERE else IPv4Address(host), int(port), dev
     except AddressValueError:
-        raise words.wrong(f"{host!r} is not an IPv4 address") from None
+        raise words.wrong(tr("{host!r} is not an IPv4 address", host=host)) from None
 
 
 def print_listeners(listeners: Iterable[Listener]) -> str:
@@ -107,7 +108,7 @@ def _from(flow: Flow, source: str) -> Flow:
     """Return the conversation with the client's socket bound to `ADDRESS`, `ADDRESS:PORT` or `:PORT`."""
     address, colon, port = source.partition(":")
     if colon and flow.proto == "icmp":
-        raise QuestionError(f"{source!r} has a port, and ICMP has none")
+        raise QuestionError(tr("{source!r} has a port, and ICMP has none", source=source))
     return replace(
         flow, src=typed_address(address) if address else None, sport=typed_port(port) if colon else flow.sport
     )
@@ -121,7 +122,13 @@ def own_port(flow: Flow, servers: Iterable[Listener]) -> None:
         if (server.netns, server.proto, server.port) == (flow.netns, flow.proto, flow.sport)
     )
     if taken := next(there, None):
-        raise QuestionError(f"{taken} has the client's port in {flow.netns}: name another one, as in --source :40001")
+        raise QuestionError(
+            tr(
+                "{taken} has the client's port in {netns}: name another one, as in --source :40001",
+                taken=taken,
+                netns=flow.netns,
+            )
+        )
 
 
 def read_listeners(texts: Iterable[str]) -> tuple[Listener, ...]:
@@ -139,7 +146,9 @@ def changed(world: World, commands: str) -> World:
             continue
         netns, colon, command = line.partition(": ") if ": " in line else line.partition(":")
         if not colon or " " in netns:
-            raise QuestionError(f"{line!r} is not NETNS: COMMAND, for example node1: iptables -D FORWARD 1")
+            raise QuestionError(
+                tr("{line!r} is not NETNS: COMMAND, for example node1: iptables -D FORWARD 1", line=line)
+            )
         world = do(world, netns, command.strip())
     return world
 
@@ -147,6 +156,6 @@ def changed(world: World, commands: str) -> World:
 def _servers(text: str) -> Iterator[Listener]:
     netns, colon, port = text.rpartition(":")
     if not colon or not netns:
-        raise QuestionError(f"{text!r} is not NETNS:PORT")
+        raise QuestionError(tr("{text!r} is not NETNS:PORT", text=text))
     yield Listener(netns, typed_port(port))
     yield Listener(netns, typed_port(port), "udp", pinned=True)

@@ -12,6 +12,7 @@ from pathlib import Path
 from mcnilib.cluster.kube_proxy.modes import without_ipvs
 from mcnilib.errors import McniError, NotThere, StateSyntaxError
 from mcnilib.gc_pause import gc_paused
+from mcnilib.language import listed, tr
 from mcnilib.linux.netfilter.conntrack import Entry, parse_connections
 from mcnilib.linux.netns import Netns
 from mcnilib.linux.sysctl import CONF, FORWARD, GLOBAL, KERNEL_DEFAULT, NETFILTER, Setting, conf_key, stored
@@ -90,12 +91,20 @@ class Snapshot:
             return name
         pods = [pod for pod in self.names if pod.kind == "pod" and pod.is_called(name)]
         if len(pods) > 1:
-            raise NotThere(f"{names_of([str(pod) for pod in pods])} are called {name!r}: name one of them")
+            raise NotThere(
+                tr(
+                    "{pods} are called {name!r}: name one of them",
+                    pods=names_of([str(pod) for pod in pods]),
+                    name=name,
+                )
+            )
         try:
             address = pods[0].address if pods else IPv4Address(name)
         except AddressValueError:
             addresses, bare = self._addresses(), re.split("[/:]", name)[0]  # an address with a length or a port
-            raise not_there("network namespace", name, names, also=[bare] if bare in addresses else addresses) from None
+            raise not_there(
+                tr("network namespace"), name, names, also=[bare] if bare in addresses else addresses
+            ) from None
         owners = [netns.name for netns in self.world if address in netns.own_addresses]
         if len(owners) != 1:
             raise self._not_one(str(address), owners)
@@ -104,8 +113,20 @@ class Snapshot:
     def _not_one(self, address: str, owners: Sequence[str]) -> NotThere:
         """Build the error for an address that no namespace has, or several."""
         if owners:
-            return NotThere(f"{names_of(owners)} have the address {address}: name one of them")
-        return NotThere(f"no network namespace has the address {address}{nearest(address, self._addresses())}")
+            return NotThere(
+                tr(
+                    "{owners} have the address {address}: name one of them",
+                    owners=names_of(owners),
+                    address=address,
+                )
+            )
+        return NotThere(
+            tr(
+                "no network namespace has the address {address}{nearest}",
+                address=address,
+                nearest=nearest(address, self._addresses()),
+            )
+        )
 
     def _addresses(self) -> list[str]:
         return [str(address) for netns in self.world for address in netns.own_addresses]
@@ -159,7 +180,7 @@ def read_files(*paths: Path | str, segments: Iterable[Segment] = ()) -> dict[str
 def _parts(paths: Sequence[Path | str]) -> list[tuple[str, Texts]]:
     """Return the snapshots that some paths name, each with what stands before its files' names in errors."""
     if [str(path) for path in paths].count("-") > 1:
-        raise SnapshotError("standard input is named twice (-), and can be read only once")
+        raise SnapshotError(tr("standard input is named twice (-), and can be read only once"))
     return [part for path in paths for part in _read(Path(path))]
 
 
@@ -184,7 +205,7 @@ def _read(path: Path) -> list[tuple[str, Texts]]:
     if path.is_dir():
         return [(f"{path}/", read_folder(path))]
     if str(path) != "-" and not path.exists():
-        raise SnapshotError(f"{path}: no such file or folder")
+        raise SnapshotError(tr("{path}: no such file or folder", path=path))
     return snapshots_in({str(path): read_file(path)})
 
 
@@ -272,4 +293,9 @@ def _end(ask: _Ask, world: World) -> tuple[str, ...]:
 def _sentence(name: str, namespaces: list[str]) -> str:
     key = conf_key(name, "all") if name in CONF else name
     default = (CONF[name] if name in CONF else GLOBAL[key])[0]
-    return f"assumed: {key.rpartition('.')[2]} = {default} on {', '.join(namespaces)}, not given"
+    return tr(
+        "assumed: {setting} = {default} on {namespaces}, not given",
+        setting=key.rpartition(".")[2],
+        default=default,
+        namespaces=listed(namespaces),
+    )

@@ -14,6 +14,7 @@ from collections.abc import Iterator
 from itertools import pairwise
 
 from mcnilib.errors import StateSyntaxError
+from mcnilib.language import tr
 from mcnilib.linux.netfilter.hooks import BUILT_IN
 from mcnilib.linux.netfilter.iptables.save import matching_lines
 from mcnilib.linux.unmodelled import Gap
@@ -79,17 +80,17 @@ def _tables(text: str, source: str) -> Iterator[tuple[int, str, str, bool]]:
         if match:
             yield number, match[1], match[2], flags is not None and "dormant" in flags[1]
         elif not TABLE_FLAGS.fullmatch(line):
-            raise wrong_line("expected table FAMILY NAME, as `nft list tables` prints it", line, source, number)
+            raise wrong_line(tr("expected table FAMILY NAME, as `nft list tables` prints it"), line, source, number)
 
 
 def _foreign(source: str, number: int, family: str, name: str) -> Gap:
-    return Gap(f"the nftables table {family} {name} is not modelled", f"{source}:{number}")
+    return Gap(tr("the nftables table {family} {name} is not modelled", family=family, name=name), f"{source}:{number}")
 
 
 def arp_rules(text: str, source: str) -> Iterator[Gap]:
     """Read `arptables-legacy-save`, or the names of its tables where it is not installed; yield a gap for rules."""
     if holds_something(text) or any(re.fullmatch(r"[a-z]\w*", line) for _, line in told_lines(text)):
-        yield Gap("arptables-legacy has a table with rules, which are not modelled", source)
+        yield Gap(tr("arptables-legacy has a table with rules, which are not modelled"), source)
 
 
 def bridge_rules(text: str, source: str) -> Gap | None:
@@ -100,7 +101,7 @@ def bridge_rules(text: str, source: str) -> Gap | None:
     """
     for number, line in told_lines(text):
         if match := re.match(r"(ebtable_\w+) \d+ [1-9]", line):
-            what = f"ebtables-legacy has rules in {match[1]} of this machine, which are not modelled"
+            what = tr("ebtables-legacy has rules in {table} of this machine, which are not modelled", table=match[1])
             return Gap(what, f"{source}:{number}")
     return None
 
@@ -113,10 +114,12 @@ def transforms(text: str, source: str) -> Iterator[Gap]:
     for number, line in told_lines(text):
         match = POLICIES.fullmatch(line)
         if not match:
-            raise wrong_line("expected SPD IN N OUT N FWD N, as `ip xfrm policy count` prints it", line, source, number)
+            raise wrong_line(
+                tr("expected SPD IN N OUT N FWD N, as `ip xfrm policy count` prints it"), line, source, number
+            )
         if any(int(count) for count in match.groups()):
             yield Gap(
-                "the namespace has XFRM policies (IPsec), which are not modelled", f"{source}:{number}", rules=True
+                tr("the namespace has XFRM policies (IPsec), which are not modelled"), f"{source}:{number}", rules=True
             )
 
 
@@ -134,7 +137,7 @@ def full_table(sysctls: str, source: str) -> Iterator[Gap]:
 def odd_sysctls(sysctls: str, source: str) -> Iterator[Gap]:
     """Read `sysctl -a`; yield a gap for each setting that is not modelled and, as it is set, changes packets' ways."""
     for number, match in matching_lines(ODD, sysctls):
-        yield Gap(f"{match[0]} is not modelled", f"{source}:{number}")
+        yield Gap(tr("{feature} is not modelled", feature=match[0]), f"{source}:{number}")
 
 
 def holds_something(text: str) -> bool:
@@ -157,7 +160,7 @@ def wrong_line(what: str, line: str, source: str, number: int) -> StateSyntaxErr
 def both_backends(nft: str, legacy: str, source: str) -> Iterator[Gap]:
     """Yield a gap when both backends of iptables hold rules: their order among each other is not modelled."""
     if holds_something(nft) and holds_something(legacy):
-        yield Gap("both iptables-nft and iptables-legacy hold rules, which is not modelled", source, rules=True)
+        yield Gap(tr("both iptables-nft and iptables-legacy hold rules, which is not modelled"), source, rules=True)
 
 
 FILTERING = ("clsact", "ingress")
@@ -200,7 +203,7 @@ def filtered_devices(text: str, source: str) -> dict[str, Gap]:
     gaps: dict[str, Gap] = {}
     for number, kind, dev, _ in _disciplines(text, source):
         if kind in FILTERING:
-            what = f"{dev} has a qdisc {kind}, whose filters and programs are not modelled"
+            what = tr("{dev} has a qdisc {kind}, whose filters and programs are not modelled", dev=dev, kind=kind)
             gaps[dev] = Gap(what, f"{source}:{number}")
     return gaps
 
@@ -211,7 +214,10 @@ def queued_devices(text: str, source: str) -> dict[str, Gap]:
     for number, kind, dev, options in _disciplines(text, source):
         small = any(not room[1] or int(room[1]) < _FEW for room in ROOM.finditer(options))
         if kind not in FILTERING and (kind not in HARMLESS or small):
-            gaps.setdefault(dev, Gap(f"{dev} has a qdisc {kind}, which is not modelled", f"{source}:{number}"))
+            gaps.setdefault(
+                dev,
+                Gap(tr("{dev} has a qdisc {kind}, which is not modelled", dev=dev, kind=kind), f"{source}:{number}"),
+            )
     return gaps
 
 
@@ -221,7 +227,10 @@ def root_queues(text: str, source: str) -> dict[str, Gap]:
     for number, line in told_lines(text):
         match = _ROOT.match(line)
         if match and match[2] not in HARMLESS:
-            gaps[match[1]] = Gap(f"{match[1]} has a qdisc {match[2]}, which is not modelled", f"{source}:{number}")
+            gaps[match[1]] = Gap(
+                tr("{device} has a qdisc {kind}, which is not modelled", device=match[1], kind=match[2]),
+                f"{source}:{number}",
+            )
     return gaps
 
 
@@ -232,7 +241,7 @@ def _disciplines(text: str, source: str) -> Iterator[tuple[int, str, str, str]]:
         if match:
             yield number, match[1], match[2], match[3]
         elif not line[0].isspace():
-            what = "expected qdisc KIND HANDLE: dev DEVICE, as `tc qdisc show` prints it"
+            what = tr("expected qdisc KIND HANDLE: dev DEVICE, as `tc qdisc show` prints it")
             raise wrong_line(what, line, source, number)
 
 
@@ -241,7 +250,7 @@ def filters(text: str, source: str) -> dict[str, Gap]:
     gaps: dict[str, Gap] = {}
     for number, line in told_lines(text):
         if match := FILTER.match(line):
-            what = f"{match[1]} has filters in tc, which are not modelled"
+            what = tr("{device} has filters in tc, which are not modelled", device=match[1])
             gaps.setdefault(match[1], Gap(what, f"{source}:{number}"))
     return gaps
 
@@ -251,7 +260,9 @@ def programs_on(text: str, source: str) -> dict[str, Gap]:
     gaps: dict[str, Gap] = {}
     for number, section, line in _attachments(text):
         if section in ("xdp", "tc") and (match := PROGRAM.match(line)):
-            what = f"{match[1]} has a BPF program ({section}, {match[2]})"
+            what = tr(
+                "{device} has a BPF program ({section}, {program})", device=match[1], section=section, program=match[2]
+            )
             gaps.setdefault(match[1], Gap(what, f"{source}:{number}"))
     return gaps
 
@@ -265,12 +276,15 @@ def programs_at_hooks(text: str, source: str) -> Iterator[Gap]:
     here = NETNS.search(text)
     for number, section, line in _attachments(text):
         if section == "netfilter" and (match := HOOK.fullmatch(line)) and match[1] in ("ip", "inet"):
-            what = (
-                f"a BPF program is at the hook {match[2]} in a namespace of this machine, bpftool does not say in which"
+            what = tr(
+                "a BPF program is at the hook {hook} in a namespace of this machine, bpftool does not say in which",
+                hook=match[2],
             )
             yield Gap(what, f"{source}:{number}", rules=True, hooks=(match[2].upper(),))
         elif (lookup := LOOKUP.match(line)) and (here is None or here[1] == lookup[1]):
-            yield Gap("a BPF program (sk_lookup) chooses sockets", f"{source}:{number}", rules=True, hooks=("INPUT",))
+            yield Gap(
+                tr("a BPF program (sk_lookup) chooses sockets"), f"{source}:{number}", rules=True, hooks=("INPUT",)
+            )
 
 
 def shows_hooks(text: str) -> bool:

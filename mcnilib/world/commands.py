@@ -16,6 +16,7 @@ from collections.abc import Callable
 from getopt import GetoptError, getopt
 
 from mcnilib.errors import McniError, StateSyntaxError, Unsupported
+from mcnilib.language import mark, tr
 from mcnilib.linux.netns import Netns, set_sysctl
 from mcnilib.linux.origin import Origin
 from mcnilib.linux.text import nearest, shell_words
@@ -23,7 +24,7 @@ from mcnilib.world.ip_command import ip
 from mcnilib.world.iptables_command import iptables
 from mcnilib.world.world import World
 
-_LEARNER = Origin("you", "typed as a command")
+_LEARNER = Origin(mark("you"), mark("typed as a command"))
 
 USAGE = "ip route|rule|address|neigh|link ..., iptables ..., sysctl KEY=VALUE"
 
@@ -43,10 +44,18 @@ def run_command(netns: Netns, command: str, origin: Origin = _LEARNER) -> Netns:
     """Carry out one command in a namespace; see `do`."""
     argv = shell_words(command)
     if not argv:
-        raise _fail("the command is empty", command)
+        raise _fail(tr("the command is empty"), command)
     tools: dict[str, Callable[[Netns, list[str], Origin], Netns]] = {"iptables": iptables, "sysctl": _sysctl, "ip": ip}
     if argv[0] not in tools:
-        raise _fail(f"{argv[0]!r} is not understood; understood are {USAGE}{nearest(argv[0], tools)}", command)
+        raise _fail(
+            tr(
+                "{word!r} is not understood; understood are {usage}{nearest}",
+                word=argv[0],
+                usage=USAGE,
+                nearest=nearest(argv[0], tools),
+            ),
+            command,
+        )
     try:
         return tools[argv[0]](netns, argv[1:], origin)
     except StateSyntaxError as wrong:
@@ -69,12 +78,12 @@ def _sysctl(netns: Netns, arguments: list[str], origin: Origin) -> Netns:
     try:
         _, pairs = getopt(arguments, "wq", ["write", "quiet"])
     except GetoptError as problem:
-        raise Unsupported(f"sysctl: {problem.msg}; expected sysctl -w KEY=VALUE") from None
+        raise Unsupported(tr("sysctl: {msg}; expected sysctl -w KEY=VALUE", msg=problem.msg)) from None
     if not pairs:
-        raise McniError("sysctl: expected sysctl -w KEY=VALUE")
+        raise McniError(tr("sysctl: expected sysctl -w KEY=VALUE"))
     for pair in pairs:
         key, equals, value = pair.partition("=")
         if not equals or not key:
-            raise McniError(f"sysctl: {pair!r} is not KEY=VALUE")
+            raise McniError(tr("sysctl: {pair!r} is not KEY=VALUE", pair=pair))
         netns = set_sysctl(netns, key.strip(), value, origin)
     return netns

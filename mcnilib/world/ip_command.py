@@ -11,6 +11,7 @@ from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 
 from mcnilib.errors import McniError, Refused, Unsupported
+from mcnilib.language import listed, tr
 from mcnilib.linux.device.link import Address
 from mcnilib.linux.netns import (
     Netns,
@@ -37,7 +38,7 @@ def ip(netns: Netns, arguments: list[str], origin: Origin) -> Netns:
     while arguments[:1] in (["-4"], ["--4"]):  # the model knows no other family
         arguments = arguments[1:]
     if len(arguments) < 3:
-        raise McniError(f"ip: expected ip OBJECT VERB ..., with OBJECT one of {', '.join(_VERBS)}")
+        raise McniError(tr("ip: expected ip OBJECT VERB ..., with OBJECT one of {verbs}", verbs=listed(_VERBS)))
     kind = _full(arguments[0], tuple(_VERBS), "ip")
     verbs = _VERBS[kind]
     verb = _full(arguments[1], tuple(verbs), f"ip {kind}")
@@ -48,7 +49,15 @@ def _full(word: str, names: Sequence[str], before: str) -> str:
     """Return the first name a word begins, as the tool does."""
     full_name = next((name for name in names if word and name.startswith(word)), None)
     if full_name is None:
-        raise Unsupported(f"{before} {word}: understood are {', '.join(names)}{nearest(word, names)}")
+        raise Unsupported(
+            tr(
+                "{before} {word}: understood are {names}{nearest}",
+                before=before,
+                word=word,
+                names=listed(names),
+                nearest=nearest(word, names),
+            )
+        )
     return full_name
 
 
@@ -65,13 +74,13 @@ def _typed(
     for word in rest:
         name = valued.get(word, word if word in flags else "")
         if name in said:
-            raise McniError(f"{what}: {word!r} stands twice")
+            raise McniError(tr("{what}: {word!r} stands twice", what=what, word=word))
         if not name:
             alone.append(word)
             continue
         value = next(rest, None) if word in valued else ""
         if value is None:
-            raise McniError(f"{what}: a value is missing behind {word!r}")
+            raise McniError(tr("{what}: a value is missing behind {word!r}", what=what, word=word))
         said[name] = value
     return said, alone
 
@@ -99,7 +108,7 @@ def _route(verb: str, netns: Netns, arguments: list[str], origin: Origin) -> Net
     kind = alone.pop(0) if alone and alone[0] in TYPES else ""
     alone += [said.pop("to")] if "to" in said else []
     if not alone:
-        raise McniError(f"{source}: the destination is missing: a prefix, an address or default")
+        raise McniError(tr("{source}: the destination is missing: a prefix, an address or default", source=source))
     if said.get("table") == "0":
         del said["table"]
     table = said.get("table", "local" if kind in _OF_LOCAL else "main")
@@ -153,10 +162,10 @@ def _rule(verb: str, netns: Netns, arguments: list[str], origin: Origin) -> Netn
     said, alone = _typed(arguments, _RULE_WORDS, ("not", *_RULE_ACTIONS, *RULE_KEPT), source)
     asked = dict(said)
     if said.get("lookup") == "0":
-        raise Unsupported(f"{source}: table 0, which stands for any empty one")
+        raise Unsupported(tr("{source}: table 0, which stands for any empty one", source=source))
     for word in ("iif", "oif"):
         if not re.fullmatch(r"[^\s/]{1,15}", said.get(word, "lo")):
-            raise McniError(f"{source}: {said[word]!r} cannot be the name of a device")
+            raise McniError(tr("{source}: {word!r} cannot be the name of a device", source=source, word=said[word]))
     if not said.keys() & {"lookup", *_RULE_ACTIONS, *RULE_KEPT}:
         said["lookup"] = "main"
     inverted = "not " if said.pop("not", None) is not None else ""
@@ -183,17 +192,17 @@ def _without_rule(netns: Netns, **given: object) -> Netns:
     for index, rule in enumerate(netns.ip4.rules):
         if all(getattr(rule, name) == value for name, value in given.items()):
             return netns.with_ip4(rules=netns.ip4.rules[:index] + netns.ip4.rules[index + 1 :])
-    raise Refused(f"{netns.name} has no such rule", error="ENOENT")
+    raise Refused(tr("{netns} has no such rule", netns=netns.name), error="ENOENT")
 
 
 def _add_address(netns: Netns, arguments: list[str], origin: Origin) -> Netns:
     said, alone = _typed(arguments, {"dev": "dev", "local": "local"}, (), "ip address add")
     alone += [said["local"]] if "local" in said else []
     if "dev" not in said or len(alone) != 1:
-        raise Unsupported("of `ip address`, `add ADDRESS/LENGTH dev DEVICE` is understood")
+        raise Unsupported(tr("of `ip address`, `add ADDRESS/LENGTH dev DEVICE` is understood"))
     interface = Words(alone[0], source="ip address add", number=1).interface()
     if not int(interface.ip) or interface.ip.is_multicast:
-        raise Unsupported(f"ip address add: {interface.ip} is no address of one machine")
+        raise Unsupported(tr("ip address add: {ip} is no address of one machine", ip=interface.ip))
     address = Address(interface, "host" if interface.ip.is_loopback else "global")
     return add_address(netns, said["dev"], address, origin=origin)
 
@@ -203,7 +212,9 @@ def _add_neigh(netns: Netns, arguments: list[str], origin: Origin) -> Netns:
     alone += [said[word] for word in ("to", PROXY) if word in said]
     needed = set() if PROXY in said else {"dev", "lladdr"}
     if len(alone) != 1 or not needed <= said.keys():
-        raise Unsupported("of `ip neigh`, `add ADDRESS lladdr MAC dev DEVICE` and `add proxy ADDRESS dev DEVICE` work")
+        raise Unsupported(
+            tr("of `ip neigh`, `add ADDRESS lladdr MAC dev DEVICE` and `add proxy ADDRESS dev DEVICE` work")
+        )
     line = f"{alone[0]} dev {said['dev']} " if "dev" in said else f"{alone[0]} "
     line += PROXY if PROXY in said else f"lladdr {said['lladdr'].lower()} {said.get('nud', 'permanent').upper()}"
     return add_neigh(netns, parse_neigh(line, origin, source="ip neigh add"))
@@ -213,7 +224,7 @@ def _set_link(netns: Netns, arguments: list[str], origin: Origin) -> Netns:
     said, alone = _typed(arguments, {"dev": "dev"}, ("up", "down"), "ip link set")
     names = [*alone, *([said["dev"]] if "dev" in said else [])]
     if len(names) != 1 or ("up" in said) == ("down" in said):
-        raise Unsupported("of `ip link`, `set DEVICE up|down` is understood")
+        raise Unsupported(tr("of `ip link`, `set DEVICE up|down` is understood"))
     return set_link(netns, names[0], up="up" in said)
 
 

@@ -6,6 +6,7 @@ import re
 from collections.abc import Callable, Sequence
 
 from mcnilib.errors import McniError, Unsupported
+from mcnilib.language import tr
 from mcnilib.linux.netfilter.hooks import BUILT_IN
 from mcnilib.linux.netfilter.iptables.edit import append, delete, find_table, flush_chain, insert, new_chain, set_policy
 from mcnilib.linux.netfilter.iptables.rule import ChainRule, Tables
@@ -35,16 +36,25 @@ def iptables(netns: Netns, arguments: list[str], origin: Origin) -> Netns:
     """
     table, rest = _table(arguments)
     if not rest or rest[0] not in EDITS:
-        command = f" {rest[0]}" if rest else ""
-        raise Unsupported(f"iptables{command}: expected iptables [-t TABLE] {'|'.join(EDITS)} CHAIN ...")
+        command, edits = f" {rest[0]}" if rest else "", "|".join(EDITS)
+        expected = tr("iptables{command}: expected iptables [-t TABLE] {edits} CHAIN ...", command=command, edits=edits)
+        raise Unsupported(expected)
     if rest == ["-F"]:
         return netns.with_ip4(tables=_flush_all(netns.ip4.tables, table))
     if len(rest) < 2:
-        raise McniError(f"iptables {rest[0]}: the chain is missing")
+        raise McniError(tr("iptables {command}: the chain is missing", command=rest[0]))
     verb, chain = rest[:2]
     there = find_table(netns.ip4.tables, table).by_name
     if verb != "-N" and chain not in there:
-        raise McniError(f"iptables: table {table} of {netns.name} has no chain {chain}{nearest(chain, there)}")
+        raise McniError(
+            tr(
+                "iptables: table {table} of {netns} has no chain {chain}{nearest}",
+                table=table,
+                netns=netns.name,
+                chain=chain,
+                nearest=nearest(chain, there),
+            )
+        )
     tables = EDITS[verb](netns.ip4.tables, table, chain, rest[2:], origin)
     check_table(find_table(tables, table), f"iptables in {netns.name}")
     return netns.with_ip4(tables=tables)
@@ -65,7 +75,14 @@ def _table(arguments: Sequence[str]) -> tuple[str, list[str]]:
             left = left[word in TEXTS :]
     if table not in BUILT_IN:
         names = ", ".join(BUILT_IN)
-        raise McniError(f"iptables: table {table!r} does not exist; there are {names}{nearest(table, BUILT_IN)}")
+        raise McniError(
+            tr(
+                "iptables: table {table!r} does not exist; there are {names}{nearest}",
+                table=table,
+                names=names,
+                nearest=nearest(table, BUILT_IN),
+            )
+        )
     return table, rest
 
 
@@ -89,7 +106,14 @@ def _number(chain: str, word: str, most: int) -> int:
     """Read the number of a rule, from 1 to `most`. Raises: McniError."""
     number = int(word) if re.fullmatch("[0-9]{1,9}", word) else 0
     if not 1 <= number <= most:
-        raise McniError(f"iptables: there is no rule {word} in {chain}; numbers are 1 to {most}")
+        raise McniError(
+            tr(
+                "iptables: there is no rule {word} in {chain}; numbers are 1 to {most}",
+                word=word,
+                chain=chain,
+                most=most,
+            )
+        )
     return number
 
 
@@ -111,28 +135,28 @@ def _delete(tables: Tables, table: str, chain: str, arguments: list[str], origin
     elif len(arguments) == 1:
         rule = rules[_number(chain, arguments[0], len(rules)) - 1]
     else:
-        raise McniError(f"iptables: nothing may follow the rule's number, not {arguments[1]!r}")
+        raise McniError(tr("iptables: nothing may follow the rule's number, not {words!r}", words=arguments[1]))
     if rule not in rules:
-        raise McniError(f"iptables: {chain} has no rule {rule}")
+        raise McniError(tr("iptables: {chain} has no rule {rule}", chain=chain, rule=rule))
     return delete(tables, table, rule)
 
 
 def _policy(tables: Tables, table: str, chain: str, arguments: list[str], origin: Origin) -> Tables:
     if chain not in BUILT_IN[table]:
-        raise McniError(f"iptables: {chain} is no built-in chain and has no policy")
+        raise McniError(tr("iptables: {chain} is no built-in chain and has no policy", chain=chain))
     if arguments not in (["ACCEPT"], ["DROP"]):
-        raise McniError(f"iptables: a policy is ACCEPT or DROP, not {' '.join(arguments)!r}")
+        raise McniError(tr("iptables: a policy is ACCEPT or DROP, not {words!r}", words=" ".join(arguments)))
     if (table, arguments) == ("nat", ["DROP"]):
-        raise McniError("iptables: table nat is not for filtering, no chain of it drops by policy")
+        raise McniError(tr("iptables: table nat is not for filtering, no chain of it drops by policy"))
     return set_policy(tables, table, chain, arguments[0])
 
 
 def _new(tables: Tables, table: str, chain: str, arguments: list[str], origin: Origin) -> Tables:
     _check_alone(chain, arguments)
     if chain in find_table(tables, table).by_name:
-        raise McniError(f"iptables: chain {chain} exists already in table {table}")
+        raise McniError(tr("iptables: chain {chain} exists already in table {table}", chain=chain, table=table))
     if not re.fullmatch(rf"[^-!\s\"'\\][^\s\"'\\]{{0,{CHAIN_LENGTH - 1}}}", chain) or _is_target(chain):
-        raise McniError(f"iptables: {chain!r} cannot be the name of a chain")
+        raise McniError(tr("iptables: {chain!r} cannot be the name of a chain", chain=chain))
     return new_chain(tables, table, chain)
 
 
@@ -150,7 +174,7 @@ def _flush(tables: Tables, table: str, chain: str, arguments: list[str], origin:
 
 def _check_alone(chain: str, arguments: list[str]) -> None:
     if arguments:
-        raise McniError(f"iptables: nothing may follow {chain} here, not {arguments[0]!r}")
+        raise McniError(tr("iptables: nothing may follow {chain} here, not {words!r}", chain=chain, words=arguments[0]))
 
 
 def _flush_all(tables: Tables, table: str) -> Tables:

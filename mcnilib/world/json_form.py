@@ -12,6 +12,7 @@ from collections.abc import Callable, Iterable, Iterator
 from typing import Any
 
 from mcnilib.errors import StateSyntaxError
+from mcnilib.language import tr
 from mcnilib.linux.device.link import BY_WORD, MASTERS
 from mcnilib.linux.routing.neigh import NEIGHBOUR_FLAGS
 
@@ -26,7 +27,7 @@ def text_of(text: str, lines: Callable[[JsonObject], Iterable[str]], source: str
     entries = read_json(text, source)
     if not isinstance(entries, list) or not all(isinstance(entry, dict) for entry in entries):
         first = text.partition("\n")[0][:200]
-        raise StateSyntaxError("not a list of objects, as `-j` prints", source=source, line=1, column=1, text=first)
+        raise StateSyntaxError(tr("not a list of objects, as `-j` prints"), source=source, line=1, column=1, text=first)
     return "".join(f"{line}\n" for entry in entries if entry for line in _lines(entry, lines, source))
 
 
@@ -48,10 +49,10 @@ def _lines(entry: JsonObject, lines: Callable[[JsonObject], Iterable[str]], sour
         printed = [line.replace("\n", " ") for line in lines(entry)]
         strange = next((line for line in printed if not line.isprintable()), None)
         if strange is not None:
-            raise ValueError(f"control characters in {strange!r}")
+            raise ValueError(tr("control characters in {strange!r}", strange=strange))
         return printed
     except (LookupError, TypeError, AttributeError, ValueError) as problem:
-        what = f"an object without what the tool prints: {problem}"
+        what = tr("an object without what the tool prints: {problem}", problem=problem)
         text = json.dumps(entry)[:200]
         raise StateSyntaxError(what, source=source, line=1, column=1, text=text) from None
 
@@ -64,7 +65,7 @@ def link_lines(entry: JsonObject) -> Iterator[str]:
     more += f" master {entry['master']}" if "master" in entry else ""
     xdp = f" xdp/id:{_program(entry['xdp'])}" if entry.get("xdp") else ""
     if "@" in entry["ifname"]:
-        raise ValueError(f"{entry['ifname']!r}, which in the text form is a device and its other end")
+        raise ValueError(tr("{name!r}, which in the text form is a device and its other end", name=entry["ifname"]))
     yield f"{entry['ifindex']}: {entry['ifname']}{iflink}: <{','.join(entry['flags'])}> mtu {entry['mtu']}{xdp}{more}"
     yield f"    link/{entry['link_type']} {entry.get('address', '')}{_far_words(entry)}"
     info = entry.get("linkinfo", {})

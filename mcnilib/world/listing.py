@@ -20,6 +20,7 @@ from getopt import GetoptError, getopt
 from typing import Any, NamedTuple
 
 from mcnilib.errors import McniError, Unsupported
+from mcnilib.language import listed, tr
 from mcnilib.linux.device.fdb import print_fdb, with_fdb
 from mcnilib.linux.device.link import parse_links, print_links
 from mcnilib.linux.netfilter.hooks import BUILT_IN
@@ -332,7 +333,14 @@ def listing(netns: Netns, command: str) -> str:
         return print_routes(netns.ip4.routes, _table(netns, match[1]))
     if match := _KEYS.fullmatch(typed):
         return _sysctl(netns, match[1])
-    raise Unsupported(f"command {typed!r} is not modelled; there are {', '.join(COMMANDS)}{nearest(typed, COMMANDS)}")
+    raise Unsupported(
+        tr(
+            "command {typed!r} is not modelled; there are {commands}{nearest}",
+            typed=typed,
+            commands=listed(COMMANDS),
+            nearest=nearest(typed, COMMANDS),
+        )
+    )
 
 
 def _address(netns: Netns, dev: str, *, details: bool) -> str:
@@ -354,7 +362,15 @@ def _table(netns: Netns, name: str) -> str:
         name = str(int(name, 0))
     name = numbers.get(name, name)
     if name not in (*there, "all"):
-        raise McniError(f"{netns.name} has no routing table {name!r}; it has {', '.join(there)}{nearest(name, there)}")
+        raise McniError(
+            tr(
+                "{netns} has no routing table {name!r}; it has {there}{nearest}",
+                netns=netns.name,
+                name=name,
+                there=listed(there),
+                nearest=nearest(name, there),
+            )
+        )
     return name
 
 
@@ -362,15 +378,26 @@ def _iptables_save(netns: Netns, arguments: Sequence[str]) -> str:
     try:
         options, left = getopt(list(arguments), "t:", ["table="])
     except GetoptError as problem:
-        raise Unsupported(f"iptables-save: {problem.msg}; -t TABLE is modelled") from None
+        raise Unsupported(tr("iptables-save: {msg}; -t TABLE is modelled", msg=problem.msg)) from None
     if left:
-        raise McniError(f"iptables-save: unknown argument {left[0]!r}; it takes -t TABLE{nearest(left[0], BUILT_IN)}")
+        raise McniError(
+            tr(
+                "iptables-save: unknown argument {word!r}; it takes -t TABLE{nearest}",
+                word=left[0],
+                nearest=nearest(left[0], BUILT_IN),
+            )
+        )
     if not options:
         return print_tables(netns.ip4.tables)
     name = options[-1][1]
     if name not in BUILT_IN:
         raise McniError(
-            f"iptables-save: table {name!r} does not exist; there are {', '.join(BUILT_IN)}{nearest(name, BUILT_IN)}"
+            tr(
+                "iptables-save: table {name!r} does not exist; there are {built_in}{nearest}",
+                name=name,
+                built_in=listed(BUILT_IN),
+                nearest=nearest(name, BUILT_IN),
+            )
         )
     return print_table(find_table(netns.ip4.tables, name))
 
@@ -379,5 +406,5 @@ def _sysctl(netns: Netns, key: str) -> str:
     """Print the line of one key."""
     lines = {line.partition(" = ")[0]: line for line in _print_sysctls(netns).splitlines()}
     if key not in lines:
-        raise Unsupported(f"sysctl {key!r} is not modelled{nearest(key, lines)}")
+        raise Unsupported(tr("sysctl {key!r} is not modelled{nearest}", key=key, nearest=nearest(key, lines)))
     return f"{lines[key]}\n"

@@ -10,6 +10,7 @@ from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Any, TypeVar
 
+from mcnilib.language import tr
 from mcnilib.linux.netns import Netns
 from mcnilib.linux.text import not_there
 
@@ -52,7 +53,7 @@ class World:
         """Return the namespace called `name`. Raises: NotThere."""
         if namespace := self._named.get(name):
             return namespace
-        raise not_there("network namespace", name, (netns.name for netns in self.namespaces))
+        raise not_there(tr("network namespace"), name, (netns.name for netns in self.namespaces))
 
     def __iter__(self) -> Iterator[Netns]:
         return iter(self.namespaces)

@@ -23,9 +23,11 @@ WORD = re.compile(r"[A-Za-z]+(?:['’][a-z]+)?")
 MACHINE = re.compile(
     r"\s*(?:\(\?|-[AImjtsdpP] |--?[a-z]+|:[A-Z]|\*|#|<|/"  # rules, options, comments, markup, paths
     r"|(?:ip|iptables|ip6tables|conntrack|sysctl|nft|ss|ipset|bridge|kubectl|tc|ping|mcni|uv|pip|inet|link|default"
-    r"|nexthop|unreachable|type|group|table|from|state|mode|proto|scope) )"
+    r"|nexthop|unreachable|grep|readlink|sh|Netid|nsid|@|CLOSED|type|group|table|from|state|mode|proto|scope) )"
 )
 """How a text begins that is a machine's: rules, commands, lines of `ip`, patterns, markup."""
+COMMENTS = {"NodeLocal DNS Cache", "kubernetes firewall for dropping marked packets"}
+"""Comments that programs write into their rules."""
 EXEMPT: dict[str, str] = {}
 """Rooms and modules whose texts no reader of another language sees, and why."""
 
@@ -37,7 +39,7 @@ def sentences(tree: ast.Module) -> Iterator[tuple[int, str]]:
         if id(node) not in passed and isinstance(node, (ast.Constant, ast.JoinedStr)):
             text = _text(node)
             words = [word for word in re.split(r"[\s/]+", text) if WORD.fullmatch(word.strip("`.,;:()?!\"'"))]
-            if len(words) >= 3 and not MACHINE.match(text):
+            if len(words) >= 3 and not MACHINE.match(text) and text not in COMMENTS:
                 yield node.lineno, text
 
 

@@ -1,6 +1,6 @@
 """The rules of the house, read from the syntax tree of every module: who may import whom, sizes, docstrings, words.
 
-Order of the layers: errors, progress, gc_pause < linux, writing < world < cluster, trace < scenarios, snapshots < repair <
+Order of the layers: language < errors, progress, gc_pause < linux, writing < world < cluster, trace < scenarios, snapshots < repair <
 show, kernel < site < cli, notebook. Two layers on one step do not know each other.
 """
 
@@ -20,10 +20,10 @@ import pytest
 
 ROOT = Path(__file__).resolve().parents[2] / "mcnilib"
 RANK = {
+    "language": -2,
     "errors": -1,
     "progress": 0,
     "gc_pause": 0,
-    "language": 0,
     "linux": 1,
     "writing": 1,
     "world": 2,

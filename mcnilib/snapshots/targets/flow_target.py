@@ -9,11 +9,12 @@ from ipaddress import AddressValueError, IPv4Address
 from typing import NamedTuple
 
 from mcnilib.errors import McniError
+from mcnilib.language import mark, tr
 from mcnilib.linux.text import names_of
 from mcnilib.snapshots.targets.names import Name
 from mcnilib.trace.flow import FLOW_PROTOCOLS
 
-FORMS = "ADDRESS:PORT, ADDRESS (ping), http://ADDRESS, tcp:ADDRESS:PORT, udp:ADDRESS:PORT, icmp:ADDRESS"
+FORMS = mark("ADDRESS:PORT, ADDRESS (ping), http://ADDRESS, tcp:ADDRESS:PORT, udp:ADDRESS:PORT, icmp:ADDRESS")
 """How a target is written; wherever ADDRESS stands, the name of a pod, a service or a namespace may stand too."""
 
 WEB_PORTS = {"http": 80, "https": 443}
@@ -52,14 +53,16 @@ def read_flow_target(to: str, lookup: NameLookup = no_names) -> FlowTarget:
     if re.fullmatch(r"[\d.]+", host):
         names: Sequence[Name] = [Name("address", host, typed_address(host))]
     elif not (names := lookup(host)):
-        raise QuestionError(f"{host!r} is not an IPv4 address, nor a pod, service or namespace that is known here")
+        raise QuestionError(
+            tr("{host!r} is not an IPv4 address, nor a pod, service or namespace that is known here", host=host)
+        )
     meant = {target: name for name in names for target in _destinations_of(name, proto, port)}
     if not meant:
         ports = ", ".join(f"{name} has {proto}:{port}" for name in names for proto, port in name.ports)
-        raise QuestionError(f"{to!r} is no port of that service; {ports}")
+        raise QuestionError(tr("{to!r} is no port of that service; {ports}", to=to, ports=ports))
     if len(meant) > 1:
         candidates = names_of([f"{one} ({name})" for one, name in meant.items()])
-        raise QuestionError(f"{to!r} may mean {candidates}; name one of them")
+        raise QuestionError(tr("{to!r} may mean {candidates}; name one of them", to=to, candidates=candidates))
     return next(iter(meant))
 
 
@@ -72,7 +75,7 @@ def _parts(to: str) -> tuple[str, str, int]:
     host, colon, port = (rest if proto else to).partition(":")
     lacks = not colon and proto in ("tcp", "udp") and _numeric(host)
     if not host or ":" in port or lacks or (colon and proto == "icmp"):
-        raise QuestionError(f"{to!r} is none of {FORMS}{_near(to)}")
+        raise QuestionError(tr("{to!r} is none of {forms}{near}", to=to, forms=FORMS, near=_near(to)))
     return proto or ("tcp" if colon and _numeric(host) else ""), host, typed_port(port) if colon else 0
 
 
@@ -84,7 +87,9 @@ def _of_url(to: str) -> tuple[str, str, int]:
     """Read host and port of `http://HOST:PORT/...`; packets show nothing else of it here."""
     match = re.fullmatch(r"(\w+)://(?:[^/?#@]*@)?([^/?#:\[\]]+)(?::(\w*))?(?:[/?#].*)?", to)
     if not match or match[1].lower() not in WEB_PORTS:
-        raise QuestionError(f"{to!r} is not http://HOST or https://HOST, with :PORT or without{_near(to)}")
+        raise QuestionError(
+            tr("{to!r} is not http://HOST or https://HOST, with :PORT or without{near}", to=to, near=_near(to))
+        )
     return "tcp", match[2], typed_port(match[3]) if match[3] else WEB_PORTS[match[1].lower()]
 
 
@@ -96,7 +101,7 @@ def _destinations_of(name: Name, proto: str, port: int) -> Iterator[FlowTarget]:
     elif port or proto in ("", "icmp"):
         yield FlowTarget(proto or ("tcp" if port else "icmp"), name.address, port)
     else:
-        raise QuestionError(f"{proto}:{name.spelt} lacks a port, as in {proto}:{name.spelt}:80")
+        raise QuestionError(tr("{proto}:{spelt} lacks a port, as in {proto}:{spelt}:80", proto=proto, spelt=name.spelt))
 
 
 def _near(to: str) -> str:
@@ -107,7 +112,7 @@ def _near(to: str) -> str:
     named = get_close_matches(re.split(r"\W", to)[0].lower(), FLOW_PROTOCOLS, 1)
     proto = "icmp" if not match[2] else named[0] if named and named[0] != "icmp" else "tcp"
     port = f":{match[2]}" if match[2] else ""
-    return f"; did you mean '{proto}:{match[1]}{port}'?"
+    return tr("; did you mean '{proto}:{host}{port}'?", proto=proto, host=match[1], port=port)
 
 
 def typed_address(text: str) -> IPv4Address:
@@ -115,11 +120,11 @@ def typed_address(text: str) -> IPv4Address:
     try:
         return IPv4Address(text)
     except AddressValueError:
-        raise QuestionError(f"{text!r} is not an IPv4 address") from None
+        raise QuestionError(tr("{text!r} is not an IPv4 address", text=text)) from None
 
 
 def typed_port(text: str) -> int:
     """Read a port from 1 to 65535. Raises: QuestionError."""
     if not (text.isascii() and text.isdecimal() and len(text) <= 5 and 0 < int(text) <= 65535):
-        raise QuestionError(f"{text!r} is not a port from 1 to 65535")
+        raise QuestionError(tr("{text!r} is not a port from 1 to 65535", text=text))
     return int(text)
