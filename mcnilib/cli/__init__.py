@@ -22,6 +22,7 @@ from mcnilib.cli.common import (
     TRACE_JSON,
     add_patience,
     add_settings,
+    add_size,
     add_story,
     add_table,
     add_try,
@@ -49,6 +50,7 @@ EXAMPLES = """examples:
   mcni run 7 --kube-proxy 1.30 --be-liberal 1 --restarted yes --table
   mcni run 7 --workaround "host route back" --picture path.svg
   mcni run 7 --protocol udp --json
+  mcni run 9 --size 20000
   mcni fix 7
   mcni run 7 --try "node1: iptables -D KUBE-FORWARD 1"
   mcni state 7 node1 "iptables-save -t filter"
@@ -179,6 +181,7 @@ def _add_run(verbs: Any) -> None:
     add_table(run)
     run.add_argument("--picture", metavar="FILE", type=picture_file, help="write the picture; .svg, .png or .pdf")
     add_patience(run)
+    add_size(run)
     add_settings(run)
 
 
@@ -217,9 +220,9 @@ def run_scenario(arguments: argparse.Namespace) -> int:
     """Run one conversation; print the verdict, and what else was asked for."""
     story = story_named(arguments.scenario)
     settings = chosen_settings(story, arguments)
-    before = story.run(settings, arguments.patience)
     world = after_commands(story.world(settings), arguments.tried)
-    trace = story.run_in(world, settings, arguments.patience) if arguments.tried else before
+    before = story.run(settings, arguments.patience, arguments.size)
+    trace = story.run_in(world, settings, arguments.patience, arguments.size) if arguments.tried else before
     if arguments.json:
         from mcnilib.trace.export import trace_to_json
 

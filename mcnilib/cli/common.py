@@ -18,6 +18,7 @@ from mcnilib.errors import McniError, StateSyntaxError, capital
 from mcnilib.scenarios import Scenario, ScenarioError, all_scenarios, scenarios
 from mcnilib.scenarios.scenario import OF_SOME
 from mcnilib.snapshots.question import changed
+from mcnilib.trace.flow import MAX_SIZE
 from mcnilib.trace.trace import DEPTHS, Depth, Trace, Verdict
 from mcnilib.world.world import World
 from mcnilib.writing import WriteError, check_file, check_files_in, check_folder
@@ -113,6 +114,22 @@ def add_patience(parser: argparse.ArgumentParser) -> None:
     """Add the option of how long the client of a scenario waits."""
     said = "how long the client waits (default: the scenario's)"
     parser.add_argument("--patience", type=seconds, metavar="SECONDS", help=said)
+
+
+def add_size(parser: argparse.ArgumentParser) -> None:
+    """Add the option of how much client and server send."""
+    said = "bytes of request and answer, or REQUEST,ANSWER: are they too long for a device? (default: a few bytes)"
+    parser.add_argument("--size", type=sizes, default=(0, 0), metavar="BYTES", help=said)
+
+
+def sizes(text: str) -> tuple[int, int]:
+    """Read how many bytes the client and the server send: one number for both, or two."""
+    words = text.split(",")
+    numbers = [int(word) if word.isascii() and word.isdecimal() and len(word) < 6 else 0 for word in words]
+    if len(words) > 2 or not all(0 < number <= MAX_SIZE for number in numbers):
+        reason = f"{text!r} is not a number of bytes from 1 to {MAX_SIZE}, or two with a comma: REQUEST,ANSWER"
+        raise argparse.ArgumentTypeError(reason)
+    return numbers[0], numbers[-1]
 
 
 def seconds(text: str) -> float:

@@ -12,6 +12,7 @@ from mcnilib.cli import fix, page, pcap
 from mcnilib.cli.common import (
     TRACE_JSON,
     add_settings,
+    add_size,
     add_story,
     add_table,
     add_try,
@@ -48,6 +49,7 @@ EXAMPLES = """examples:
   mcni trace here --from mac1 --to 10.233.101.2:80 --table
   mcni trace here --from mac1 --to http://cal2/
   mcni trace here --from mac1 --to udp:10.233.101.2:53 --listen cal2:53 --json
+  mcni trace here --from mac1 --to tcp:10.233.101.2:80 --size 300,20000
   mcni trace here --from mac1 --to tcp:10.233.101.2:80 --pcap captures
   mcni trace here --from mac1 --to tcp:10.233.101.2:80 --page lost.html
   mcni trace here --from mac1 --to tcp:10.233.101.2:80 --try "node1: iptables -D KUBE-FORWARD 1"
@@ -99,6 +101,7 @@ def _add_trace(verbs: Any) -> None:  # long because there is much to ask
     )
     trace.add_argument("--segment", action="append", default=[], metavar=SEGMENT, help=SEGMENT_HELP)
     trace.add_argument("--patience", type=seconds, default=5.0, metavar="SECONDS", help="how long the client waits")
+    add_size(trace)
     trace.refuse("--listen", "for ICMP, which no server answers", lambda parsed: parsed.to.lower().startswith("icmp"))
     add_try(trace)
     add_table(trace)
@@ -141,6 +144,7 @@ def trace_snapshot(arguments: argparse.Namespace) -> int:
     with shown(going_on("reading", *arguments.snapshot)):
         snapshot = open_snapshot(*arguments.snapshot, segments=map(read_segment, arguments.segment))
     flow = snapshot.flow(arguments.netns, arguments.to, arguments.source, arguments.patience)
+    flow = replace(flow, request=arguments.size[0], answer=arguments.size[1])
     found = replace(snapshot, world=after_commands(snapshot.world, arguments.tried))
     if arguments.fix:
         return _fix(arguments, found, flow, listeners)

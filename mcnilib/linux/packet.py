@@ -1,6 +1,7 @@
 """One IPv4 packet: what the hooks of one network namespace see of it.
 
-Models TCP, UDP, ICMP and two tunnels (VXLAN, IPIP); no fragments, no IP options, no payload bytes, only their number.
+Models TCP, UDP, ICMP and two tunnels (VXLAN, IPIP); no IP options, no payload bytes, only their number. Fragments of a
+packet travel as one here, which knows how long the longest of them is.
 Source: RFC 791, RFC 793, RFC 768, RFC 792, RFC 7348, RFC 2003.
 """
 
@@ -13,20 +14,48 @@ from typing import NamedTuple
 
 IP_HEADER, UDP_HEADER, ICMP_HEADER, TCP_HEADER, TCP_OPTIONS = 20, 8, 8, 20, 40
 
+TIMESTAMPS = 12
+"""Bytes of options of a TCP segment with timestamps that is no SYN. Source: TCPOLEN_TSTAMP_ALIGNED, RFC 7323."""
+
+SYN_OPTIONS = {True: 20, False: 12}
+"""Bytes of options of a SYN with timestamps and without: MSS, SACK and window scale too. Source: tcp_syn_options()."""
+
+VXLAN_HEADERS = IP_HEADER + UDP_HEADER + 8 + 14
+"""Bytes that VXLAN puts around a packet: IP, UDP, VXLAN, Ethernet. Source: RFC 7348."""
+
+PING_SIZE = 56
+"""Payload of a ping that was given no size; no packet of a conversation without a size has more."""
+
 
 def lengths(packet: Packet) -> tuple[int, int]:
     """Return the shortest and the longest the packet can be, in bytes with its IP header.
 
-    A TCP segment has 0 to 40 bytes of options; how much an ICMP error quotes, and how long a packet in a tunnel is, is
-    not known.
+    A TCP segment has 0 to 40 bytes of options, unless its conversation has a size; how much an ICMP error quotes, and
+    how long a packet in a tunnel is, is not known.
     """
     if packet.inner or packet.proto not in ("tcp", "udp", "icmp") or (packet.icmp and packet.icmp.quoted):
         return IP_HEADER, 0xFFFF
     if packet.proto == "tcp":
         shortest = IP_HEADER + TCP_HEADER + packet.length
-        return shortest, shortest + TCP_OPTIONS
+        options = packet.tcp.options if packet.tcp else None
+        return (shortest, shortest + TCP_OPTIONS) if options is None else (shortest + options,) * 2
     whole = IP_HEADER + (UDP_HEADER if packet.proto == "udp" else ICMP_HEADER) + packet.length
     return whole, whole
+
+
+def is_large(packet: Packet) -> bool:
+    """Tell whether a packet may be longer than what every device takes: only those of a conversation with a size are.
+
+    The least MTU is 68. Source: RFC 791.
+    """
+    return packet.length > PING_SIZE or (packet.inner is not None and is_large(packet.inner.packet))
+
+
+def ip_length(packet: Packet) -> int:
+    """Return the bytes of a packet with its IP header, headers of tunnels among them; the most it can have."""
+    if packet.inner:
+        return ip_length(packet.inner.packet) + (IP_HEADER if packet.inner.vni is None else VXLAN_HEADERS)
+    return lengths(packet)[1]
 
 
 def checksum(data: bytes) -> int:
@@ -120,6 +149,16 @@ class Tcp:
     ack: int = 0
     window: int = 64240  # unscaled, as on the wire
     scale: int | None = None  # window scale option, on SYN segments only; None: option absent
+    mss: int = 0  # maximum segment size option, on SYN segments of a conversation with a size only
+    timestamps: bool | None = None  # whether it has the option; None: the conversation has no size
+    burst: bool = False  # sent with others at once: Linux may keep them together (GSO) up to the last device
+
+    @property
+    def options(self) -> int | None:
+        """Bytes of its options; None where nobody looks at them."""
+        if self.timestamps is None:
+            return None
+        return SYN_OPTIONS[self.timestamps] if "SYN" in self.flags else TIMESTAMPS * self.timestamps
 
     def __str__(self) -> str:
         return ",".join(flag for flag in TCP_FLAGS if flag in self.flags) or "none"
@@ -134,6 +173,7 @@ class Icmp:
     ident: int = 0
     seq: int = 0
     quoted: Packet | None = None
+    mtu: int = 0  # of `fragmentation needed`: the largest packet that goes on, in bytes (RFC 1191)
 
     @property
     def is_error(self) -> bool:
@@ -141,7 +181,8 @@ class Icmp:
         return self.type in (3, 4, 5, 11, 12)
 
     def __str__(self) -> str:
-        return ICMP_NAMES.get((self.type, self.code), f"type {self.type} code {self.code}")
+        name = ICMP_NAMES.get((self.type, self.code), f"type {self.type} code {self.code}")
+        return f"{name} (MTU {self.mtu})" if self.mtu else name
 
 
 @dataclass(frozen=True, slots=True)
@@ -175,6 +216,8 @@ class Packet(NamedTuple):
     mark: int = 0  # skb mark, 32 bits, never on the wire
     tos: int = 0
     inner: Inner | None = None
+    df: bool = False  # "don't fragment"; set only where the conversation has a size
+    fragment: int = 0  # bytes of its longest fragment with the IP header; 0: it is whole
 
     def but(self, **changes: object) -> Packet:
         """Return the same packet with some fields changed."""

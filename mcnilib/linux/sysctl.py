@@ -27,6 +27,7 @@ _TRACKING = "net.netfilter.nf_conntrack_"
 RANGES = {
     **{f"net.ipv4.{name}": _SWITCH for name in ("icmp_echo_ignore_all", "icmp_errors_use_inbound_ifaddr")},
     **{f"net.ipv4.{n}": _BYTE for n in ("fwmark_reflect", "ip_nonlocal_bind", "tcp_retries2", "tcp_synack_retries")},
+    **{f"net.ipv4.{n}": _BYTE for n in ("ip_forward_use_pmtu", "ip_no_pmtu_disc", "tcp_mtu_probing", "tcp_timestamps")},
     **{_TRACKING + name: _SWITCH for name in ("acct", "tcp_be_liberal", "tcp_ignore_invalid_rst", "tcp_loose")},
     **{_TRACKING + name: _BYTE for name in ("log_invalid", "tcp_max_retrans")},
     **{f"net.ipv4.icmp_{name}": (0, 2**31 - 1) for name in ("msgs_burst", "msgs_per_sec", "ratelimit")},
@@ -110,10 +111,14 @@ GLOBAL = {
     "net.ipv4.icmp_ratelimit": ("1000", "milliseconds between ICMP messages of limited types to one peer"),
     "net.ipv4.icmp_ratemask": ("6168", "which types of ICMP messages are limited, a bit for each"),
     "net.ipv4.ip_default_ttl": ("64", "time to live of the namespace's own packets"),
+    "net.ipv4.ip_forward_use_pmtu": ("0", "forward by what was learned of path MTUs, too"),
+    "net.ipv4.ip_no_pmtu_disc": ("0", "0: sockets forbid that their packets are fragmented, and learn the path MTU"),
     "net.ipv4.ip_nonlocal_bind": ("0", "let sockets have addresses that are not the namespace's own"),
+    "net.ipv4.tcp_mtu_probing": ("0", "1: TCP tries smaller segments when its data is not acknowledged"),
     "net.ipv4.tcp_retries2": ("15", "retransmissions of data before a connection is given up"),
     "net.ipv4.tcp_syn_retries": ("6", "retransmissions of a SYN before connect() fails"),
     "net.ipv4.tcp_synack_retries": ("5", "retransmissions of a SYN-ACK before the half-open connection is forgotten"),
+    "net.ipv4.tcp_timestamps": ("1", "let each TCP segment carry the time: 12 bytes"),
     NETFILTER + "acct": ("0", "count packets and bytes of connections"),
     NETFILTER + "generic_timeout": ("600", "seconds a connection of another protocol is remembered"),
     NETFILTER + "icmp_timeout": ("30", "seconds an ICMP exchange is remembered"),
@@ -136,6 +141,11 @@ GLOBAL = {
     NETFILTER + "udp_timeout_stream": ("120", "seconds until an answered UDP flow is forgotten"),
 }
 """Sysctls of a whole namespace: kernel default and meaning."""
+
+OF_SIZES = tuple(
+    f"net.ipv4.{name}" for name in ("ip_forward_use_pmtu", "ip_no_pmtu_disc", "tcp_mtu_probing", "tcp_timestamps")
+)
+"""Those that are asked only about packets that may be too long."""
 
 KERNEL_DEFAULT = Origin("the kernel", "its default; no program wrote this key")
 """Who is behind a value that was never written."""

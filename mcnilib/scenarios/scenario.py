@@ -141,14 +141,19 @@ class Scenario:
         way = self.way(settings)
         return Listener(way.server, way.listens), Listener(way.server, way.listens, "udp", pinned=True)
 
-    def run(self, settings: Settings, patience: float | None = None) -> Trace:
-        """Run the conversation; traces are remembered, because they only depend on the arguments."""
-        return _run(self, settings, self.patience if patience is None else patience)
+    def run(self, settings: Settings, patience: float | None = None, sizes: tuple[int, int] = (0, 0)) -> Trace:
+        """Run the conversation; traces are remembered, because they only depend on the arguments.
 
-    def run_in(self, world: World, settings: Settings, patience: float | None = None) -> Trace:
+        `sizes` are the bytes of request and answer, 0 for a few.
+        """
+        return _run(self, settings, self.patience if patience is None else patience, sizes)
+
+    def run_in(
+        self, world: World, settings: Settings, patience: float | None = None, sizes: tuple[int, int] = (0, 0)
+    ) -> Trace:
         """Run the conversation in another world than the settings lead to: one that commands have changed."""
         flow = replace(self.flow(settings), patience=self.patience if patience is None else patience)
-        return run(world, flow, self.listeners(settings))
+        return run(world, replace(flow, request=sizes[0], answer=sizes[1]), self.listeners(settings))
 
     def outcome(self, settings: Settings) -> Outcome:
         """Return how the conversation ends; less work than `run` where the settings change nothing it meets."""
@@ -184,5 +189,5 @@ def _outcome(scenario: Scenario, settings: Settings) -> Outcome:
 
 
 @lru_cache(maxsize=4096)
-def _run(scenario: Scenario, settings: Settings, patience: float) -> Trace:
-    return scenario.run_in(scenario.world(settings), settings, patience)
+def _run(scenario: Scenario, settings: Settings, patience: float, sizes: tuple[int, int]) -> Trace:
+    return scenario.run_in(scenario.world(settings), settings, patience, sizes)

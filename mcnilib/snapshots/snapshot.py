@@ -15,7 +15,8 @@ from mcnilib.gc_pause import gc_paused
 from mcnilib.language import listed, tr
 from mcnilib.linux.netfilter.conntrack import Entry, parse_connections
 from mcnilib.linux.netns import Netns
-from mcnilib.linux.sysctl import CONF, FORWARD, GLOBAL, KERNEL_DEFAULT, NETFILTER, Setting, conf_key, stored
+from mcnilib.linux.packet import is_large
+from mcnilib.linux.sysctl import CONF, FORWARD, GLOBAL, KERNEL_DEFAULT, NETFILTER, OF_SIZES, Setting, conf_key, stored
 from mcnilib.linux.text import check_text, names_of, nearest, not_there
 from mcnilib.linux.unmodelled import Gap, unreadable
 from mcnilib.snapshots.archive import Texts, snapshots_in
@@ -258,7 +259,8 @@ def assumed(world: World, trace: Trace, ask: _Ask) -> Iterator[str]:
     end = _end(lambda _: trace, world)
     awake = {name for course in trace.courses for name, _ in course.connections}
     there = [netns for netns in world if netns.name in awake]
-    for name in _SWITCHES:
+    large = any(is_large(journey.packet) for journey in trace.journeys)
+    for name in (name for name in _SWITCHES if large or name not in OF_SIZES):
         turned = {netns.name: changed for netns in there if (changed := _turned(netns, name)) is not netns}
         if turned and _end(ask, _with(world, *turned.values())) != end:
             alone = [ns for ns in turned if len(turned) <= _MOST and _end(ask, _with(world, turned[ns])) != end]

@@ -12,7 +12,7 @@ from itertools import takewhile, zip_longest
 from mcnilib.linux.netfilter.conntrack import ConnState, Entry
 from mcnilib.linux.packet import Packet
 from mcnilib.trace.branches import Part, parts
-from mcnilib.trace.trace import DEPTHS, Depth, Fate, Journey, Stage, Step, Trace, Verdict
+from mcnilib.trace.trace import DEPTHS, Depth, Fate, Journey, Stage, Step, TooBig, Trace, Verdict
 
 Look = Callable[[Step], tuple[object, ...]]
 """What two steps must share to be the same; nothing: the step is not looked at."""
@@ -150,7 +150,27 @@ def _reasons(trace: Trace) -> list[str]:
         state, _, log = tracked.action.partition(": ")
         lines += [f"conntrack on {tracked.netns} calls this packet {state}" + (f" (kernel log: {log})" if log else "")]
         lines += _half_seen(trace, outcome.journey, tracked.netns)
-    return lines
+    return [*lines, *_about_size(trace)]
+
+
+def _about_size(trace: Trace) -> Iterator[str]:
+    """Say what became of the ICMP error about a packet that was too long, as its sender goes on until it hears that."""
+    step, number = trace.outcome.step, trace.outcome.journey.number
+    if not isinstance(step.what, TooBig):
+        return
+    if not step.what.told:
+        yield f"nobody tells the sender: what {step.netns} sends with at most {step.what.mtu} bytes gets through"
+        return
+    later = [journey for journey in trace.journeys if journey.number > number and journey.packet.icmp]
+    error = next((journey for journey in later if journey.hops()[0] == step.netns), None)
+    if error is None:
+        yield f"{step.netns} sends no ICMP error about it, so its sender does not learn the MTU {step.what.mtu}"
+        return
+    name = f"{step.netns} tells {error.packet.dst}, with {journey_name(error)}"
+    if error.fate is Fate.DELIVERED:
+        yield f"{name}, which arrives at {error.last.netns}"
+    else:
+        yield f"{name}, which {fate_of(error.last)}: so the sender goes on with packets that are too long"
 
 
 def _tracked(journey: Journey, netns: str) -> Step | None:

@@ -8,6 +8,9 @@ from ipaddress import IPv4Address
 from mcnilib.errors import McniError
 
 ANY_ADDRESS = IPv4Address(0)
+MAX_SIZE = 0xFFFF - 20 - 8
+"""Bytes a datagram or a ping can have at most, without its headers. Source: RFC 768, RFC 791."""
+
 FLOW_PROTOCOLS = ("tcp", "udp", "icmp")
 """What a client may speak, as the words of `Flow.proto`; servers listen for the first two."""
 
@@ -67,6 +70,8 @@ class Flow:
     `patience` is how many seconds the client program waits for the answer before it gives up (curl --max-time);
     `src` binds the client's socket to an address, `sport` to a port; 0: the kernel draws one. ICMP has no ports: they
     are not looked at.
+    `request` and `answer` are how many bytes client and server send, from 1 to MAX_SIZE, without headers; 0: a few, and
+    nothing is asked about sizes then. An echo is answered with as many bytes as it has.
     Raises: NoConversation for another protocol, a port that is none, or a patience that is no time.
     """
 
@@ -77,6 +82,8 @@ class Flow:
     src: IPv4Address | None = None
     sport: int = 0
     patience: float = 5.0
+    request: int = 0
+    answer: int = 0
 
     def __post_init__(self) -> None:
         """Check what the words and numbers may be."""
@@ -87,6 +94,14 @@ class Flow:
                 raise NoConversation(f"a conversation takes an IPv4Address, not {address!r}")
         if not self.patience >= 0:  # nor NaN
             raise NoConversation(f"patience is a number of seconds from 0 on, not {self.patience!r}")
+        for size in (self.request, self.answer):
+            if not isinstance(size, int) or not 0 <= size <= MAX_SIZE:
+                raise NoConversation(f"a size is a number of bytes from 1 to {MAX_SIZE}, not {size!r}")
+
+    @property
+    def sized(self) -> bool:
+        """Tell whether it is asked which sizes get through."""
+        return bool(self.request or self.answer)
 
 
 @dataclass(slots=True)

@@ -1,7 +1,7 @@
 """What is said with a verdict because it was not looked at: sizes, and what was not collected and may be there.
 
-Packets have no size here, so nothing is too large for a device. Where one on the way takes less than the sender's own,
-the verdict holds for small packets only.
+A conversation that was given no size has small packets, which no device finds too long. Where one on the path takes
+less than the sender's own, the verdict holds for small packets only.
 Source: ip_forward(), ip_finish_output() in net/ipv4 (Linux 6.18), RFC 1191.
 """
 
@@ -14,7 +14,7 @@ from typing import NamedTuple
 
 from mcnilib.linux.netfilter.iptables.rule import ChainRule
 from mcnilib.linux.netfilter.iptables.target.nat import Nat
-from mcnilib.linux.packet import Packet
+from mcnilib.linux.packet import Packet, is_large
 from mcnilib.linux.routing.route import Route
 from mcnilib.linux.unmodelled import Unseen
 from mcnilib.trace.trace import Fate, Journey, Missing, Stage, Step, Trace, Verdict
@@ -87,13 +87,15 @@ def _meetings(world: World, step: Step) -> Iterator[tuple[str, str]]:
 
 
 def _sizes(world: World, trace: Trace) -> Iterator[str]:
-    """Say where on the way of a conversation that works less passes than its sender's own device takes."""
+    """Say where on the path of a conversation that works less passes than its sender's own device takes."""
+    if any(is_large(journey.packet) for journey in trace.journeys):
+        return  # its size was looked at
     works = [course for course in trace.courses if course.outcome.works]
     arrived = (journey for course in works for journey in course.journeys if journey.fate is Fate.DELIVERED)
     tight = [room for room in (_tightest(world, journey) for journey in arrived) if room]
     if tight:
         narrow = min(tight, key=lambda room: room.left)
-        yield f"small packets: {Verdict.CONNECTED.value}; MTU {narrow} was not considered"
+        yield f"small packets: {Verdict.CONNECTED.value}; MTU {narrow} was not considered: --size asks about long ones"
 
 
 def _tightest(world: World, journey: Journey) -> Room | None:

@@ -35,6 +35,9 @@ _USUAL = 40000
 MAX_JOURNEYS = 400
 """Packets of one conversation before the run stops: two hosts can answer each other for ever."""
 
+MAX_SEGMENTS = 10_000
+"""The same of one that has a size: many segments, each with its acknowledgement."""
+
 
 def run(
     world: World,
@@ -89,6 +92,7 @@ class Run:
         self.journeys: list[Journey] = []
         self._gaps = (Unknown, Unsupported) if partial else (Unknown,)
         self._decisions = 0
+        self._most = MAX_SEGMENTS if flow.sized else MAX_JOURNEYS
         self._ended = False  # nobody knows how it goes on
 
     def finish(self, *, closing: bool = True) -> Trace:
@@ -110,7 +114,7 @@ class Run:
     def _goes_on(self, closing: bool) -> bool:
         """Tell whether the next event still counts."""
         time, client = self.events.time, self.sockets.client
-        if time is None or self._ended or len(self.journeys) >= MAX_JOURNEYS:
+        if time is None or self._ended or len(self.journeys) >= self._most:
             return False
         late = time > self.events.begun + self.flow.patience or (client.done and time > self.net.now)
         return not late and not (client.answered and not closing)

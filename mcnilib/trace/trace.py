@@ -101,7 +101,15 @@ class Framed(NamedTuple):
     dst: str
 
 
-What = NoWay | Tunnelled | Told | Missing | Asked | Framed
+class TooBig(NamedTuple):
+    """What happened: the packet is longer than what goes on here, and must not be fragmented or cannot be."""
+
+    length: int  # bytes, with the IP header
+    mtu: int
+    told: bool  # whether the sender gets an ICMP error about it
+
+
+What = NoWay | Tunnelled | Told | Missing | Asked | Framed | TooBig
 """What happened in a step, for programs: none of them reads the sentence, which is for people."""
 
 

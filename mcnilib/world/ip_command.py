@@ -25,7 +25,7 @@ from mcnilib.linux.netns import (
 from mcnilib.linux.origin import Origin
 from mcnilib.linux.routing.neigh import PROXY, parse_neigh
 from mcnilib.linux.routing.nexthop import device_of
-from mcnilib.linux.routing.route import ANY, METRICS, REJECTING, ROUTE_KEPT, TYPES, parse_route
+from mcnilib.linux.routing.route import ANY, METRICS, REJECTING, ROUTE_KEPT, SIZES, TYPES, parse_route
 from mcnilib.linux.routing.rule import RULE_KEPT, parse_ip_rule
 from mcnilib.linux.text import Words, nearest
 
@@ -132,7 +132,8 @@ def _without_route(netns: Netns, line: str, said: dict[str, str], kind: str, tab
     """Delete the first route that is as said; what was not said may be anything."""
     any_dev = {} if kind in REJECTING or "dev" in said else {"dev": "lo"}  # a line of `ip route` names one
     route = parse_route(f"{line} {_text(said | any_dev)}", table, source="ip route del")
-    given = {name: getattr(route, name) for name in said if name not in ("table", "onlink", "linkdown")}
+    given = {name: getattr(route, name) for name in said if name not in ("table", "onlink", "linkdown", *SIZES)}
+    given |= {"settings": route.settings} if route.settings else {}
     if "dev" in given:
         _ = netns.link(route.dev)
     if not route.metric:

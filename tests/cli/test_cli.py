@@ -179,7 +179,7 @@ def test_the_examples_of_trace_run_on_a_saved_cluster(tmp_path, monkeypatch, cap
     monkeypatch.chdir(tmp_path)
     assert main(["save", FLAGSHIP, "here"]) == 0
     examples = re.findall(r"mcni (trace here .*)", helps()["trace"])
-    assert len(examples) == 7
+    assert len(examples) == 8
     for words in examples:
         assert main(shlex.split(words)) in (0, 1), words
         assert capsys.readouterr().out

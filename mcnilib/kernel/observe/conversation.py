@@ -25,6 +25,9 @@ _REQUEST, _ANSWER = b"ping\n", b"pong\n"
 
 _UDP_ANSWER = b"answer\n"  # its length, like the others, is that of the model (trace/transport/tcp.py)
 
+_ROOM = 1 << 18
+"""Bytes a socket may keep that wait to be sent: more than any conversation has, so that one write takes them all."""
+
 TCP_CLOSED, TCP_LISTEN, TCP_REPAIR = 7, 10, 19
 
 LAST_WORDS = 60
@@ -57,6 +60,9 @@ class Talk:
     def __init__(self, lab: Lab, flow: Flow, listeners: Sequence[Listener], ident: int) -> None:
         """Open the listeners. `ident` is the ICMP echo id."""
         self.lab, self.flow, self.ident = lab, flow, ident
+        self._request = bytes(flow.request) or _REQUEST
+        self._answer = bytes(flow.answer) or (_ANSWER if flow.proto == "tcp" else _UDP_ANSWER)
+        self._received: dict[socket.socket, int] = {}
         self.heard = Heard()
         self._poll = select.poll()
         self._actions: dict[int, Callable[[], None]] = {}
@@ -111,8 +117,14 @@ class Talk:
     def _open(self, netns: str, kind: int, protocol: int = 0) -> socket.socket:
         with self.lab.inside(netns):
             sock = socket.socket(socket.AF_INET, kind | socket.SOCK_NONBLOCK, protocol)
+        sock.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, _ROOM)
         self.heard.sockets.append(sock)
         return sock
+
+    def _whole(self, sock: socket.socket, data: bytes, expected: bytes) -> bool:
+        """Count what came; tell whether it is all that the other end sends."""
+        self._received[sock] = self._received.get(sock, 0) + len(data)
+        return self._received[sock] >= len(expected)
 
     def _listen(self, listener: Listener) -> None:
         kind = socket.SOCK_STREAM if listener.proto == "tcp" else socket.SOCK_DGRAM
@@ -139,10 +151,11 @@ class Talk:
     def _serve(self, connection: socket.socket) -> None:
         """Answer the request; close when the client has closed."""
         try:
-            data = connection.recv(4096)
+            data = connection.recv(1 << 16)
             if data:
                 self.heard.arrived = True
-                connection.send(_ANSWER)
+                if self._whole(connection, data, self._request):
+                    connection.send(self._answer)
                 return
             connection.shutdown(socket.SHUT_WR)
         except OSError:  # reset meanwhile
@@ -151,17 +164,17 @@ class Talk:
 
     def _answer_datagram(self, sock: socket.socket, pinned: bool) -> None:
         try:
-            data, control, _, peer = sock.recvmsg(4096, 64)
+            data, control, _, peer = sock.recvmsg(1 << 16, 64)
         except BlockingIOError:  # its checksum was wrong: the kernel sees that only now, and drops it
             return
         self.heard.arrived, self.heard.seen_source = True, self.heard.seen_source or peer[0]
-        if data != _REQUEST:
+        if data != self._request:
             return
         info = [
             (level, kind, struct.pack("i4s4s", 0, value[4:8], bytes(4))) for level, kind, value in control if pinned
         ]
         try:
-            sock.sendmsg([_UDP_ANSWER], info, 0, peer)
+            sock.sendmsg([self._answer], info, 0, peer)
         except OSError:
             return
 
@@ -183,7 +196,7 @@ class Talk:
         else:
             sock.connect((str(flow.dst), flow.dport))
             self._watch(sock, select.POLLIN, lambda: self._read_datagram(sock))
-            sock.send(_REQUEST)
+            sock.send(self._request)
 
     def _connected(self, sock: socket.socket) -> None:
         """Learn how connect() ended by asking again, as if it had waited: SO_ERROR would tell soft errors too.
@@ -198,24 +211,25 @@ class Talk:
             return
         self.heard.connected = True
         self._ignore(sock)
-        sock.send(_REQUEST)
+        sock.send(self._request)
         self._watch(sock, select.POLLIN, lambda: self._read_stream(sock))
 
     def _read_stream(self, sock: socket.socket) -> None:
         try:
-            data = sock.recv(4096)
+            data = sock.recv(1 << 16)
         except OSError as problem:
             self._fail(problem.errno)
             return
         if data:
-            self.heard.answered = True
-            sock.shutdown(socket.SHUT_WR)
+            if self._whole(sock, data, self._answer):
+                self.heard.answered = True
+                sock.shutdown(socket.SHUT_WR)
         else:
             self.heard.done = True
 
     def _read_datagram(self, sock: socket.socket) -> None:
         try:
-            sock.recv(4096)
+            sock.recv(1 << 16)
         except OSError as problem:
             self._fail(problem.errno)
             return
@@ -227,14 +241,14 @@ class Talk:
         if self.flow.src:
             sock.bind((str(self.flow.src), 0))
         self._watch(sock, select.POLLIN, lambda: self._read_echo(sock))
-        message = struct.pack("!BBHHH", ECHO_REQUEST, 0, 0, self.ident, 1) + bytes(56)
+        message = struct.pack("!BBHHH", ECHO_REQUEST, 0, 0, self.ident, 1) + bytes(self.flow.request or 56)
         sock.sendto(message[:2] + struct.pack("!H", checksum(message)) + message[4:], (str(self.flow.dst), 0))
 
     def _read_echo(self, sock: socket.socket) -> None:
         """Take the echo reply with our id, or an error about our request, as ping(8) does."""
         self._read_errors(sock)
         try:
-            data = sock.recv(4096)
+            data = sock.recv(1 << 16)
         except OSError:  # the errno of an error that was read, or is somebody else's
             return
         kind, _, _, ident, _ = struct.unpack_from("!BBHHH", data, (data[0] & 15) * 4)

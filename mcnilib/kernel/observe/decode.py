@@ -100,7 +100,8 @@ def _icmp(packet: Packet, ident: int, size: int, data: bytes) -> Decoded:
     kind, code, _, echo, seq = struct.unpack_from("!BBHHH", data)
     query = kind in (0, 8, 13, 14)
     quoted = None if query or len(data) < 8 + 28 else _quoted(data[8:])
-    icmp = Icmp(kind, code, echo if query else 0, seq if query else 0, quoted)
+    mtu = seq if (kind, code) == (3, 4) else 0
+    icmp = Icmp(kind, code, echo if query else 0, seq if query else 0, quoted, mtu)
     return Decoded(packet.but(icmp=icmp, length=size - 8), Fingerprint("icmp", ident, (kind, code, seq, size)))
 
 

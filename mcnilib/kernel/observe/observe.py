@@ -171,6 +171,9 @@ def run_on_kernel(world: World, flow: Flow, listeners: Sequence[Listener] = ()) 
 def converse(lab: Lab, world: World, flow: Flow, listeners: Sequence[Listener], ident: int = 1) -> Trace:
     """Turn the lab into the world and hold a conversation; `ident` is the ICMP echo id."""
     lab.realise(world)
+    if flow.sized:  # nothing is known yet of path MTUs
+        for netns in world:
+            lab.run(netns.name, "ip", "route", "flush", "cache")
     return observe(lab, flow, listeners, ident=ident)
 
 

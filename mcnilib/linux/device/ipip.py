@@ -86,7 +86,7 @@ class Ipip(Tunnel):
 
     def packed(self, packet: Packet, far_end: IPv4Address, mac: str, sport: int) -> Packet:
         """Return the outer packet; 0.0.0.0 as its source is still to be chosen. The mark stays on it."""
-        return Packet(self.local or IPv4Address(0), far_end, IPIP, mark=packet.mark, inner=Inner(packet))
+        return Packet(self.local or IPv4Address(0), far_end, IPIP, mark=packet.mark, inner=Inner(packet), df=packet.df)
 
     def takes(self, outer: Packet) -> bool:
         """Tell whether a packet comes from and to the ends it has."""

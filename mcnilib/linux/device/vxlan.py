@@ -15,12 +15,16 @@ from mcnilib.linux.device.base import NO_MAC, FarEnds, FdbEntry, Keyword, KindLi
 from mcnilib.linux.packet import Inner, Packet
 from mcnilib.linux.text import Words
 
+_DF = {"unset": None, "set": "set", "inherit": "inherit"}
+"""Words for the DF bit of the outer header; `unset` is not printed."""
+
 
 @dataclass(frozen=True, slots=True)
 class Vxlan(Tunnel):
     """A VXLAN device with a static forwarding database: MAC -> remote tunnel end.
 
-    `udpcsum`: its UDP headers have a checksum, as they do unless the device was made with `noudpcsum`.
+    `udpcsum`: its UDP headers have a checksum, as they do unless the device was made with `noudpcsum`. `df`: their IP
+    headers forbid fragments (`set`), do so when the packet inside does (`inherit`), or never do (None).
     """
 
     word: ClassVar[str] = "vxlan"
@@ -33,6 +37,7 @@ class Vxlan(Tunnel):
         Keyword("srcport", read=lambda words: (words.number_upto(65535), words.number_upto(65535)), always="0 0"),
         Keyword("dstport", "port", lambda words: words.number_upto(65535)),
         Keyword("nolearning", required=True),
+        Keyword("df", "df", lambda words: _DF[words.one_of(_DF)]),
         Keyword("noudpcsum", "udpcsum", value=False),
         passed="ttl ageing",
         flags="udpcsum noudp6zerocsumtx noudp6zerocsumrx udp6zerocsumtx udp6zerocsumrx",
@@ -52,6 +57,7 @@ class Vxlan(Tunnel):
     port: int = 4789
     fdb: FarEnds = ()
     udpcsum: bool = True
+    df: str | None = None
 
     @property
     def underlay(self) -> str:
@@ -71,7 +77,9 @@ class Vxlan(Tunnel):
     def packed(self, packet: Packet, far_end: IPv4Address, mac: str, sport: int) -> Packet:
         """Return the outer packet; the mark stays on it."""
         inner = Inner(packet, self.vni, mac, self.udpcsum)
-        return Packet(self.local, far_end, "udp", sport, self.port, mark=packet.mark, length=packet.length, inner=inner)
+        df = self.df == "set" or (self.df == "inherit" and packet.df)
+        ends = self.local, far_end, "udp", sport, self.port
+        return Packet(*ends, mark=packet.mark, length=packet.length, inner=inner, df=df)
 
     def takes(self, outer: Packet) -> bool:
         """Tell whether a packet comes to its port with its network id."""

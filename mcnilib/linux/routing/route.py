@@ -82,9 +82,12 @@ METRICS: WordReaders = {
         *("rto_min", "quickack", "congctl", "fastopen_no_cookie"),
     )
 }
-"""Settings of a route for the connections over it. They change sizes and times, and nothing that is modelled: packets
-have no size here, so `mtu` does not cut or refuse any.
+"""Settings of a route for the connections over it. Of what is modelled only `mtu` and `advmss` change something, and
+only where a conversation has a size (`mcnilib.linux.routing.mtu`); the others change times.
 """
+
+SIZES = ("mtu", "advmss")
+"""Those that are modelled: bytes."""
 
 ROUTE_KEPT: WordReaders = {
     **{word: (word, read_value) for word in ("realm", "realms", "tos", "dsfield", "from", "pref", "error", "as")},
@@ -164,7 +167,7 @@ class Route:
     onlink: bool = False
     linkdown: bool = False  # the device has no carrier; Linux uses the route all the same
     nhid: int = 0  # the next hop object its way was taken from (`ip nexthop`); 0: none
-    settings: str = ""  # of the connections over it, which change nothing here: mtu 1400 advmss 1000
+    settings: str = ""  # of the connections over it: mtu 1400 advmss 1000
     text: str = ""  # the whole line, when it has words that are not modelled
     gap: Gap | None = field(default=None, compare=False)  # names the first of these
     doubt: str = field(default="", compare=False)  # what `ip neigh` has against its gateway, see fib.with_doubt
@@ -268,6 +271,7 @@ _ROUTE: WordReaders = {
     "metric": ("metric", lambda words: words.number_upto(FULL_MASK)),
     "onlink": ("onlink", lambda words: True),
     "linkdown": ("linkdown", lambda words: True),
+    **{word: METRICS[word] for word in SIZES},
 }
 
 MACHINE_NAMES: WordReaders = {
@@ -304,9 +308,11 @@ def parse_route(
     kind = RouteType(words.take()) if words.next in _BY_WORD else RouteType.UNICAST
     if kind not in TYPES and not partial:
         raise Unsupported(f"{source}:{number}: route type '{kind}'")
-    refused = () if partial else (*METRICS, *ROUTE_KEPT, "nhid", "inet6", "lock", "cache")
+    refused = () if partial else (*METRICS.keys() - _ROUTE.keys(), *ROUTE_KEPT, "nhid", "inet6", "lock", "cache")
     grammar = _COLLECTED_ROUTE if partial else _ROUTE
     values = {"table": table, "dst": words.prefix(), **words.fields(grammar, refused, "a route")}
+    settings = [f"{word} {values[word]}" for word in values if word in METRICS]
+    values |= {"settings": " ".join(settings)} if settings else {}
     values |= _kept_words(values, kind, line, f"{source}:{number}") if partial else {}
     if kind in REJECTING and ("dev" in values or "via" in values) and "nhid" not in values:
         raise words.error(f"a {kind} route has neither gateway nor device")
@@ -322,8 +328,6 @@ ROUTE_ONLY = {*METRICS, *ROUTE_KEPT}
 def _kept_words(values: dict[str, object], kind: RouteType, line: str, where: str) -> dict[str, object]:
     """Return the fields of a route for its words that change nothing, and for those that are not modelled."""
     fields: dict[str, object] = {}
-    settings = [f"{word} {values[word]}" for word in values if word in METRICS]
-    fields |= {"settings": " ".join(settings)} if settings else {}
     unmodelled = [f"route type '{kind}'"] if kind not in TYPES else []
     if isinstance(values.get("via"), str):
         unmodelled, fields["via"] = [*unmodelled, f"{values['via']!r} in a route"], None

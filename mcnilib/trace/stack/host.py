@@ -100,6 +100,7 @@ class Host:
         self.memory: dict[object, tuple[object, object]] = {}  # of matches such as limit
         self.neighbours: dict[tuple[str, IPv4Address], str] = {}  # learned by ARP during the run
         self.unconfirmed: set[IPv4Address] = set()  # asked by ARP and silent, or known only because they asked
+        self.learned_mtus: dict[tuple[Route, IPv4Address], tuple[int, bool, float]] = {}  # MTU, locked, until when
         self.aged: frozenset[IPv4Address] = frozenset()  # of these, those that were so when the run before this ended
         self._address_type = netns.fib.address_type
         self._reverse_path = partial(rpfilter_passes, netns)
@@ -115,6 +116,7 @@ class Host:
         self.memory = {key: (owner, deepcopy(kept)) for key, (owner, kept) in past.memory.items()}
         self.neighbours, self.unconfirmed = dict(past.neighbours), set(past.unconfirmed)
         self.aged = frozenset(past.unconfirmed)
+        self.learned_mtus = dict(past.learned_mtus)
 
     def flag(self, key: str) -> bool:
         """Read a 0/1 sysctl."""

@@ -99,10 +99,10 @@ REJECT_CODES = {
 """ICMP codes of --reject-with. Source: iptables-extensions(8)."""
 
 
-def icmp_send(at: Recorder, kind: int, code: int, *, after: float = 0.0) -> None:
-    """Queue an ICMP error about a packet, unless it is one itself or damaged.
+def icmp_send(at: Recorder, kind: int, code: int, *, after: float = 0.0, mtu: int = 0) -> None:
+    """Queue an ICMP error about a packet, unless it is one itself or damaged; no limit forbids one that names an MTU.
 
-    The last step says so where a limit forbids it. Source: icmp_send(), icmp_glue_bits().
+    The last step says so where a limit forbids it. Source: icmp_send(), icmp_glue_bits(), icmpv4_mask_allow().
     """
     net, host, skb, packet = at.net, at.host, at.skb, at.skb.packet
     if skb.bad_checksum or (packet.icmp and packet.icmp.is_error):
@@ -114,11 +114,11 @@ def icmp_send(at: Recorder, kind: int, code: int, *, after: float = 0.0) -> None
     if src is None:
         return
     near = _is_near(host, packet, mark)
-    if limit := silenced(host, kind, packet.src, net.now + after, near=near):
+    if not mtu and (limit := silenced(host, kind, packet.src, net.now + after, near=near)):
         at.silence(limit)
         return
     tos = (packet.tos & TOS_MASK) | INTERNET_CONTROL
-    error = Packet(src, packet.src, "icmp", icmp=Icmp(kind, code, quoted=packet), mark=mark, tos=tos)
+    error = Packet(src, packet.src, "icmp", icmp=Icmp(kind, code, quoted=packet, mtu=mtu), mark=mark, tos=tos)
     net.outbox.append(Emission(host.name, Skb(error, attached(skb.tracked), unbound=not own, by_icmp=True), after))
 
 

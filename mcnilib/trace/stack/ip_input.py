@@ -1,7 +1,7 @@
 """The IP layer of a namespace: a packet comes in, is delivered or forwarded; a packet goes out.
 
 Each verb does its part, notes its decisions and returns where the packet stands next: another namespace's input, a
-tunnel, or nowhere. Not modelled: fragmentation, IP options, redirects, multicast and broadcast.
+tunnel, or nowhere. Not modelled: IP options, redirects, multicast and broadcast.
 Source: net/ipv4/{ip_input,ip_forward,ip_output,route,fib_frontend}.c (Linux 6.18).
 """
 
@@ -21,6 +21,7 @@ from mcnilib.linux.sysctl import deciding
 from mcnilib.trace.flow import ANY_ADDRESS
 from mcnilib.trace.stack import tunnel
 from mcnilib.trace.stack.ethernet import shown_because, shown_to_iptables
+from mcnilib.trace.stack.fragment import too_long_to_forward
 from mcnilib.trace.stack.host import Arrival, Delivery, Host, Position, Skb
 from mcnilib.trace.stack.icmp import accept_redirect, icmp_send, reject, route_error_allowed, send_redirect
 from mcnilib.trace.stack.ip_output import leave
@@ -185,6 +186,8 @@ def _source_is_valid(at: Recorder, dev: str, oif: str) -> bool:
 
 def _deliver(at: Recorder, dev: str) -> Position:
     host, skb, hook = at.host, at.skb, Hook("INPUT", at, iif=dev)
+    if skb.packet.fragment:
+        skb.packet = skb.packet.but(fragment=0)  # ip_local_deliver() puts it together
     if not hook.run():
         reject(at, hook)
         return None
@@ -219,6 +222,8 @@ def _forward(at: Recorder, dev: str, decision: Decision) -> Position:
     if skb.packet.ttl <= 1:
         at.note(Stage.FORWARDING, "TTL used up", iif=dev, fate=Fate.DROPPED)
         icmp_send(at, 11, 0)
+        return None
+    if too_long_to_forward(at, dev, decision):
         return None
     send_redirect(at, dev, decision)
     skb.packet = skb.packet.but(ttl=skb.packet.ttl - 1)

@@ -10,17 +10,19 @@ from ipaddress import IPv4Address
 from mcnilib.errors import Unsupported
 from mcnilib.linux.device.base import Frame
 from mcnilib.linux.device.link import Link
+from mcnilib.linux.packet import is_large
 from mcnilib.linux.routing.fib import Decision
 from mcnilib.linux.routing.nexthop import next_hop
 from mcnilib.linux.routing.route import Route, RouteType
 from mcnilib.trace.stack import tunnel
 from mcnilib.trace.stack.ethernet import Receiver
+from mcnilib.trace.stack.fragment import fits, fits_tunnel, lost_on
 from mcnilib.trace.stack.host import Arrival, Departure, Host, Position, Skb
 from mcnilib.trace.stack.icmp import icmp_send
 from mcnilib.trace.stack.neighbour import RESOLUTION_TIMEOUT, known, resolve
 from mcnilib.trace.stack.netfilter import Hook
 from mcnilib.trace.stack.recorder import Recorder
-from mcnilib.trace.trace import Fate, Framed, Stage, Tunnelled
+from mcnilib.trace.trace import Fate, Framed, Stage, TooBig, Tunnelled
 
 
 def _refuse_by_lo(host: Host, link: Link, route: Route, skb: Skb) -> None:
@@ -39,6 +41,8 @@ def leave(at: Recorder, decision: Decision, iif: str) -> Position:
     hook.next_hop = next_hop(host.netns.fib, route, skb.packet.dst, host.name)
     if not hook.run():
         return None
+    if is_large(skb.packet) and not fits(at, decision, iif):
+        return None
     if link.name == "lo":
         _refuse_by_lo(host, link, route, skb)
     if not at.net.wire.has_carrier(host.name, link):
@@ -49,7 +53,7 @@ def leave(at: Recorder, decision: Decision, iif: str) -> Position:
     if link.name == "lo":
         return _loop_back(at, link)
     if link.kind.tunnel:
-        return _encapsulate(at, link, route)
+        return _encapsulate(at, link, decision)
     return _transmit(at, link, route)
 
 
@@ -99,6 +103,11 @@ def _transmit(at: Recorder, link: Link, route: Route) -> Position:
     if landing is None:
         _lose(at, link, frame)
         return None
+    if is_large(packet) and (large := lost_on(at, landing.path, packet)):
+        action = f"leaves through {link.name}; {large.reason}"
+        lost = TooBig(large.length, large.mtu, told=False)
+        at.note(Stage.DEVICE, action, oif=link.name, path=landing.path, fate=Fate.DROPPED, what=lost)
+        return None
     if landing.netns != host.name:
         packet = packet.but(mark=0) if packet.mark else packet
     to = (landing.netns, landing.link.name)
@@ -131,10 +140,10 @@ def _taker(at: Recorder, link: Link, frame: Frame) -> Receiver | None:
     return landings[0] if landings else None
 
 
-def _encapsulate(at: Recorder, link: Link, route: Route) -> Position:
+def _encapsulate(at: Recorder, link: Link, decision: Decision) -> Position:
     """Wrap the packet for its tunnel; the outer packet starts again as the namespace's own."""
     host, skb = at.host, at.skb
-    next_ip = next_hop(host.netns.fib, route, skb.packet.dst, host.name)
+    next_ip = next_hop(host.netns.fib, decision.route, skb.packet.dst, host.name)
     mac = resolve(at, link, next_ip) if link.has_arp else ""
     if mac is None:
         icmp_send(at, 3, 1, after=RESOLUTION_TIMEOUT)
@@ -142,6 +151,8 @@ def _encapsulate(at: Recorder, link: Link, route: Route) -> Position:
     outer = tunnel.encapsulate(host, link, skb, next_ip, mac)
     if isinstance(outer, str):
         at.note(Stage.TUNNEL, outer, oif=link.name, fate=Fate.DROPPED)
+        return None
+    if is_large(skb.packet) and not fits_tunnel(at, decision, outer):
         return None
     text, what = f"packed by {link.name} for {outer.dst}", Tunnelled.PACKED
     at.note(Stage.TUNNEL, text, outer, oif=link.name, what=what)

@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from ipaddress import IPv4Address
 
+from mcnilib.errors import Unsupported
 from mcnilib.linux.netfilter.conntrack import ConnState, Entry, Tracked
 from mcnilib.linux.netfilter.context import Context
 from mcnilib.linux.netfilter.hooks import HookEntry, HookKind, NfVerdict
@@ -47,6 +48,8 @@ class Hook:
         for gap in self.host.netns.missing:
             if gap.at(self.name):
                 gap.meet(netns=self.host.name)
+        if self.skb.packet.fragment:
+            self._defragment()
         for entry in self.host.netns.ip4.hooks[self.name]:
             before = self.skb.packet
             if not EVALUATORS[entry.kind](self, entry):
@@ -54,6 +57,16 @@ class Hook:
             if self.reroute and self.skb.packet is not before and not self._reroutes(entry, before):
                 return False
         return True
+
+    def _defragment(self) -> None:
+        """Refuse fragments that rules would see one by one, only the first with its ports: nothing tracks connections.
+
+        Otherwise they are put together before. Source: ipv4_conntrack_defrag() in net/ipv4/netfilter/nf_defrag_ipv4.c.
+        """
+        chains = (table.by_name.get(self.name) for table in self.host.tables.values())
+        if not self.host.netns.ip4.tracks and any(chain and not chain.idle for chain in chains):
+            where = f"rules of {self.host.name} at {self.name}"
+            raise Unsupported(f"fragments of a packet meet {where}, without connection tracking to put them together")
 
     def _reroutes(self, entry: HookEntry, before: Packet) -> bool:
         """Look the way out up again right after an entry that changed what Linux compares; False when there is none."""

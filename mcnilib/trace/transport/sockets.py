@@ -10,9 +10,10 @@ from functools import partial
 from ipaddress import IPv4Address
 
 from mcnilib.errors import NoRoute, Unsupported
-from mcnilib.linux.packet import Icmp, Packet
+from mcnilib.linux.packet import PING_SIZE, Icmp, Packet, is_large
 from mcnilib.trace.events import Events
 from mcnilib.trace.flow import ANY_ADDRESS, Client, Flow, Listener
+from mcnilib.trace.stack.fragment import believe, forbidding
 from mcnilib.trace.stack.host import Emission, Network, Skb
 from mcnilib.trace.stack.icmp import icmp_send, reset_for
 from mcnilib.trace.stack.recorder import Recorder
@@ -54,13 +55,19 @@ class Sockets:
         client.local = packet.src
         if flow.proto == "tcp":
             ends = FourTuple(flow.netns, packet.src, flow.sport, flow.dst, flow.dport)
-            end = self._tcp[ends] = TcpClient(self.events, self.net.hosts[flow.netns], ends, CLIENT_ISN, client)
+            end = self._tcp[ends] = TcpClient(self.events, self.net.hosts[flow.netns], ends, CLIENT_ISN, flow, client)
             end.connect()
         elif flow.proto == "udp":
-            self.events.emit(flow.netns, Skb(packet.but(length=REQUEST), txhash=self.net.held), reply=False)
+            datagram = packet.but(length=flow.request or REQUEST)
+            self.events.emit(flow.netns, Skb(self._sized(datagram), txhash=self.net.held), reply=False)
         else:
-            echo = Packet(packet.src, flow.dst, "icmp", icmp=Icmp(8, ident=ECHO_ID, seq=1), length=56)
+            ping, length = Icmp(8, ident=ECHO_ID, seq=1), flow.request or PING_SIZE
+            echo = self._sized(Packet(packet.src, flow.dst, "icmp", icmp=ping, length=length))
             self.events.emit(flow.netns, Skb(echo, unbound=flow.src is None), reply=False)  # raw_sendmsg() asks once
+
+    def _sized(self, packet: Packet) -> Packet:
+        """Return a packet of the client as its socket sends it."""
+        return forbidding(self.net.hosts[self.flow.netns], packet, self.net.now) if is_large(packet) else packet
 
     def _end(self, ends: FourTuple) -> TcpEnd | None:
         """Return the TCP socket between two ends; one that is closed is none."""
@@ -95,7 +102,7 @@ class Sockets:
             and "ACK" not in tcp.flags
         ):
             self._accept(at, iif, f"a SYN for the listener on port {packet.dport}", listener)
-            server = self._tcp[ends] = TcpServer(self.events, host, ends, SERVER_ISN)
+            server = self._tcp[ends] = TcpServer(self.events, host, ends, SERVER_ISN, self.flow)
             return partial(server.answer, tcp)
         if end is None:
             self._reset(at, iif, packet)
@@ -122,12 +129,13 @@ class Sockets:
         listener = lookup_listener(self.listeners, host, iif, packet)
         if listener:
             self._accept(at, iif, f"a datagram for the socket on port {packet.dport}", listener)
-            if packet.length != REQUEST or packet.inner:
+            if packet.length != (self.flow.request or REQUEST) or packet.inner:
                 return None
             return partial(self._answer_udp, at, packet, answers_from(host, packet, listener))
         mine = (at.host.name, packet.dport, packet.dst) == (flow.netns, flow.sport, self.client.local)
         if mine and flow.proto == "udp" and (packet.src, packet.sport) == (flow.dst, flow.dport):
-            what = "the answer for" if packet.length == UDP_ANSWER else "its own datagram, back at"
+            answer = packet.length == (self.flow.answer or UDP_ANSWER)
+            what = "the answer for" if answer else "its own datagram, back at"
             self._accept(at, iif, f"{what} the client's socket")
             self.client.answered = self.client.connected = True
             return None
@@ -144,11 +152,13 @@ class Sockets:
 
     def _answer_udp(self, at: Recorder, packet: Packet, fixed: IPv4Address) -> None:
         """Answer a datagram from the given address, or from one the route chooses."""
-        answer = Packet(fixed, packet.src, "udp", packet.dport, packet.sport, length=UDP_ANSWER)
+        length = self.flow.answer or UDP_ANSWER
+        answer = Packet(fixed, packet.src, "udp", packet.dport, packet.sport, length=length)
         unbound = fixed == ANY_ADDRESS
         chosen = choose_source(at.host, answer) if unbound else answer
         if not isinstance(chosen, NoRoute):
-            self.events.emit(at.host.name, Skb(chosen, unbound=unbound), reply=True)
+            whole = forbidding(at.host, chosen, self.net.now) if is_large(chosen) else chosen
+            self.events.emit(at.host.name, Skb(whole, unbound=unbound), reply=True)
 
     def _receive_icmp(self, at: Recorder, iif: str, packet: Packet, icmp: Icmp) -> Callable[[], None] | None:
         if icmp.type == 8:
@@ -165,28 +175,40 @@ class Sockets:
             self.client.answered = self.client.connected = True
             return None
         if icmp.is_error and icmp.quoted:
-            return self._receive_error(at, iif, packet, icmp)
+            return self._receive_error(at, iif, icmp, icmp.quoted)
         self._refuse(at, iif, "no socket waits for this ICMP message, so it is ignored")
         return None
 
     def _answer(self, netns: str, reply: Packet) -> None:
         self.events.emit(netns, Skb(reply, by_icmp=True), reply=True)
 
-    def _receive_error(self, at: Recorder, iif: str, packet: Packet, icmp: Icmp) -> Callable[[], None] | None:
+    def _receive_error(self, at: Recorder, iif: str, icmp: Icmp, quoted: Packet) -> Callable[[], None] | None:
         """Hand an ICMP error to the socket whose packet it quotes."""
-        quoted = icmp.quoted
-        if quoted is None:
-            return None
         end = self._end(FourTuple(at.host.name, quoted.src, quoted.sport, quoted.dst, quoted.dport))
         kind = (icmp.type, icmp.code)
+        if quoted.inner and listens(at.host, quoted):
+            self._accept(at, iif, f"{icmp}: about a packet of a tunnel of this namespace")
+            believe(at, icmp)
+            return None
         if end:
             self._accept(at, iif, f"{icmp}: about the connection with {quoted.dst}:{quoted.dport}")
+            if icmp.mtu:
+                return partial(end.mtu_reduced, quoted, icmp.mtu)
             return partial(self._tcp_error, end, kind)
         if self._is_ours(at, quoted):
             self._accept(at, iif, f"{icmp}: about the client's request")
+            believe(at, icmp)
             return partial(self._client_error, kind)
+        if icmp.mtu and self._has_answered(at.host.name, quoted):
+            self._accept(at, iif, f"{icmp}: about an answer of the server, who does not send it again")
+            believe(at, icmp)
+            return None
         self._refuse(at, iif, f"{icmp} about a packet that no socket sent, so it is ignored")
         return None
+
+    def _has_answered(self, netns: str, quoted: Packet) -> bool:
+        """Tell whether a server sent the quoted datagram."""
+        return any((x.netns, x.proto, x.port) == (netns, quoted.proto, quoted.sport) for x in self.listeners)
 
     def _is_ours(self, at: Recorder, quoted: Packet) -> bool:
         """Tell whether the client sent the quoted packet; ping looks at its type and id only (ping.c of iputils)."""

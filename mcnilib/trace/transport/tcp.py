@@ -1,7 +1,7 @@
 """TCP endpoints: enough of the protocol for one short conversation, with retransmission until somebody gives up.
 
-The client connects, sends a request, reads the answer, closes; the server answers and closes. Times are seconds. Not
-modelled: congestion control, delayed ACKs, keep-alive, urgent data.
+The client connects, sends a request, reads the answer, closes; the server answers and closes. Times are seconds. What
+has a size is cut into segments by a `SendQueue`. Not modelled: delayed ACKs, keep-alive, urgent data.
 Source: net/ipv4/tcp_{input,output,timer,minisocks}.c, Documentation/networking/ip-sysctl.rst (Linux 6.18), RFC 793,
 RFC 6298.
 """
@@ -15,11 +15,12 @@ from ipaddress import IPv4Address
 from mcnilib.linux.netfilter.conntrack_tcp import before, segment_end
 from mcnilib.linux.packet import Packet, Tcp
 from mcnilib.trace.events import Events
-from mcnilib.trace.flow import Client
+from mcnilib.trace.flow import Client, Flow
 from mcnilib.trace.stack.host import Host, Skb
+from mcnilib.trace.transport.send_queue import SendQueue
 
 REQUEST, ANSWER = 5, 5
-"""Payload bytes of the request and the answer."""
+"""Payload bytes of the request and the answer, where they have no size."""
 
 UDP_ANSWER = 7
 """Of a datagram: captures tell it from the request by its length, as both may have the IP id 0 (RFC 6864)."""
@@ -35,7 +36,13 @@ WINDOW_SCALE = 7
 
 HARD_ERRORS = {(3, 0): "ENETUNREACH", (3, 1): "EHOSTUNREACH", (3, 2): "ENOPROTOOPT", (3, 3): "ECONNREFUSED"}
 
-HARD_ERRORS |= {(3, 9): "ENETUNREACH", (3, 10): "EHOSTUNREACH", (3, 13): "EHOSTUNREACH", (11, 0): "EHOSTUNREACH"}
+HARD_ERRORS |= {
+    (3, 4): "EMSGSIZE",
+    (3, 9): "ENETUNREACH",
+    (3, 10): "EHOSTUNREACH",
+    (3, 13): "EHOSTUNREACH",
+    (11, 0): "EHOSTUNREACH",
+}
 """errno of a connecting socket after an ICMP error. Source: icmp_err_convert in net/ipv4/icmp.c."""
 
 TcpState = Enum("TcpState", "CLOSED SYN_SENT SYN_RECV ESTABLISHED FIN_WAIT CLOSING LAST_ACK")
@@ -58,9 +65,12 @@ class TcpEnd:
 
     reply: bool  # the end is the server's
 
-    def __init__(self, events: Events, host: Host, ends: FourTuple, isn: int) -> None:
+    def __init__(self, events: Events, host: Host, ends: FourTuple, isn: int, flow: Flow) -> None:
         """Start closed, in the namespace `host`."""
         self.events, self.host, self.ends = events, host, ends
+        self.request_size, self.answer_size = flow.request or REQUEST, flow.answer or ANSWER
+        self.received = 0  # payload bytes
+        self.queue: SendQueue | None = None
         self.state = TcpState.CLOSED
         self.snd_una = self.snd_nxt = isn
         self.rcv_nxt = 0
@@ -68,6 +78,8 @@ class TcpEnd:
         self._journey = 0
         self._retries = 0
         self._rto = FIRST_RTO
+        if flow.sized:
+            self.queue = SendQueue(self, ends.local, ends.remote)
         self._txhash = 0  # changes when a segment is sent again: another way may be better
         self._timer = 0  # generation: a timer of an older one has been cancelled
 
@@ -83,7 +95,8 @@ class TcpEnd:
             scale=WINDOW_SCALE if syn else None,
         )
         e = self.ends
-        return Packet(e.local, e.remote, "tcp", e.lport, e.rport, tcp, length=length)
+        packet = Packet(e.local, e.remote, "tcp", e.lport, e.rport, tcp, length=length)
+        return self.queue.sized(packet, tcp) if self.queue else packet
 
     def send(self, flags: str, length: int = 0) -> None:
         """Send a segment; one that occupies sequence space is repeated until it is acknowledged."""
@@ -103,16 +116,27 @@ class TcpEnd:
     def _act(self, flags: str, length: int, state: TcpState | None) -> None:
         if self.state is not TcpState.CLOSED:
             self.state = state or self.state
-            self.send(flags, length)
+            if self.queue and length:
+                self.queue.write(length)
+            else:
+                self.send(flags, length)
 
     def acknowledge(self, ack: int) -> None:
         """Take note of an acknowledgement; the timer stops when nothing is outstanding."""
-        if before(self.snd_una, ack) and not before(self.snd_nxt, ack):
+        furthest = self.queue.furthest if self.queue else self.snd_nxt
+        if before(self.snd_una, ack) and not before(furthest, ack):
             self.snd_una = ack
-            if ack == self.snd_nxt:
-                self._waiting = None
+            if not before(ack, self.snd_nxt):
+                self._waiting, self.snd_nxt = None, ack
                 self._rto = MIN_RTO
                 self._timer += 1
+            if self.queue:
+                self.queue.go_on()
+
+    def restart_timer(self) -> None:
+        """Wait for an acknowledgement from now on, as if none had been missed."""
+        self._rto, self._retries = MIN_RTO, 0
+        self._arm()
 
     def _arm(self) -> None:
         self._timer += 1
@@ -121,7 +145,8 @@ class TcpEnd:
 
     def _expire(self, generation: int) -> None:
         """Retransmit what was not acknowledged, or give up after the sysctl's number of tries."""
-        if generation != self._timer or self._waiting is None:
+        outstanding = self._waiting or (self.queue and self.queue.outstanding)
+        if generation != self._timer or not outstanding:
             return
         if self._retries >= self._limit():
             self.give_up()
@@ -130,7 +155,11 @@ class TcpEnd:
         if not (self.state is TcpState.SYN_SENT and self._retries <= SYN_LINEAR):
             self._rto = min(self._rto * 2, MAX_RTO)
         self._arm()
-        self._repeat(self._waiting)
+        if self._waiting:
+            self._repeat(self._waiting)
+        elif self.queue:
+            self._txhash += 1
+            self.queue.time_out()
 
     def _repeat(self, packet: Packet) -> None:
         """Send a segment again, with another hash. Source: sk_rethink_txhash(), tcp_rtx_synack()."""
@@ -151,12 +180,27 @@ class TcpEnd:
         """Stop trying."""
         self.close()
 
+    def hear(self, tcp: Tcp) -> None:
+        """Take note of what the other end's SYN says of sizes."""
+        if self.queue:
+            self.queue.peer_mss, self.queue.timestamps = tcp.mss, bool(tcp.timestamps) and self.queue.timestamps
+
+    def take(self, packet: Packet) -> None:
+        """Count the payload that came in order."""
+        self.rcv_nxt += packet.length
+        self.received += packet.length
+
     def receive(self, packet: Packet, tcp: Tcp) -> None:
         """Handle a segment addressed to this connection."""
         raise NotImplementedError
 
     def icmp_error(self, kind: tuple[int, int]) -> None:
         """Handle an ICMP error about one of this connection's packets."""
+
+    def mtu_reduced(self, quoted: Packet, mtu: int) -> None:
+        """Learn the path MTU that a router names, and send again what was too long. Source: tcp_v4_mtu_reduced()."""
+        if self.queue:
+            self.queue.reduce_mtu(quoted, mtu)
 
     def reset(self, tcp: Tcp) -> bool:
         """Judge a RST: exactly the expected sequence number resets, others provoke a challenge ACK (RFC 5961)."""
@@ -172,9 +216,9 @@ class TcpClient(TcpEnd):
 
     reply = False
 
-    def __init__(self, events: Events, host: Host, ends: FourTuple, isn: int, client: Client) -> None:
+    def __init__(self, events: Events, host: Host, ends: FourTuple, isn: int, flow: Flow, client: Client) -> None:
         """Start closed; `connect` begins."""
-        super().__init__(events, host, ends, isn)
+        super().__init__(events, host, ends, isn, flow)
         self.client = client
 
     def connect(self) -> None:
@@ -205,6 +249,7 @@ class TcpClient(TcpEnd):
                 self.close()
         elif {"SYN", "ACK"} <= tcp.flags:
             self.rcv_nxt = tcp.seq + 1
+            self.hear(tcp)
             self._open(tcp)
             self.send("ACK")
         elif "SYN" in tcp.flags:  # simultaneous open: of a socket with itself. Source: tcp_rcv_synsent_state_process()
@@ -214,7 +259,7 @@ class TcpClient(TcpEnd):
     def _open(self, tcp: Tcp) -> None:
         self.acknowledge(tcp.ack)
         self.state, self.client.connected = TcpState.ESTABLISHED, True
-        self.act("PSH ACK", REQUEST)
+        self.act("PSH ACK", self.request_size)
 
     def _receive_segment(self, packet: Packet, tcp: Tcp) -> None:
         self.acknowledge(tcp.ack)
@@ -225,10 +270,12 @@ class TcpClient(TcpEnd):
             self.send("ACK")
             return
         if packet.length:
-            self.rcv_nxt += packet.length
-            self.client.answered = True
+            self.take(packet)
+            if self.received >= self.answer_size:
+                self.client.answered = True
             self.send("ACK")
-            self.act("FIN ACK", state=TcpState.FIN_WAIT)
+            if self.client.answered:
+                self.act("FIN ACK", state=TcpState.FIN_WAIT)
         if "FIN" in tcp.flags:
             self.rcv_nxt += 1
             self.send("ACK")
@@ -257,6 +304,7 @@ class TcpServer(TcpEnd):
     def answer(self, tcp: Tcp) -> None:
         """Answer the SYN."""
         self.state, self.rcv_nxt = TcpState.SYN_RECV, tcp.seq + 1
+        self.hear(tcp)
         self.send("SYN ACK")
 
     def receive(self, packet: Packet, tcp: Tcp) -> None:
@@ -285,9 +333,10 @@ class TcpServer(TcpEnd):
             self.send("ACK")
             return
         if packet.length:
-            self.rcv_nxt += packet.length
+            self.take(packet)
             self.send("ACK")
-            self.act("PSH ACK", ANSWER)
+            if self.received >= self.request_size:
+                self.act("PSH ACK", self.answer_size)
         if "FIN" in tcp.flags:
             self.rcv_nxt += 1
             self.act("FIN ACK", state=TcpState.LAST_ACK)

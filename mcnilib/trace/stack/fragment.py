@@ -1,0 +1,177 @@
+"""Packets that are too long: refused with an ICMP error, fragmented and put together again, or lost at a device.
+
+Fragments travel as one packet here that knows the longest of them. Not modelled: fragments that rules see one by one,
+where nothing puts them together (no connection tracking); segments that Linux keeps together in one buffer (GSO) at a
+device that loses long frames.
+Source: net/ipv4/{ip_forward,ip_output,ip_fragment,route}.c, is_skb_forwardable() in net/core/dev.c (Linux 6.18).
+"""
+
+from __future__ import annotations
+
+from contextlib import suppress
+from ipaddress import IPv4Address
+from itertools import pairwise
+from typing import NamedTuple
+
+from mcnilib.errors import NoRoute, Unknown
+from mcnilib.linux.device.base import DeviceRole
+from mcnilib.linux.packet import IP_HEADER, Icmp, Packet, ip_length, is_large
+from mcnilib.linux.routing.fib import Decision
+from mcnilib.linux.routing.mtu import MIN_PMTU, PMTU_EXPIRES, mtu_locked, names_mtu, route_mtu
+from mcnilib.linux.routing.route import Query
+from mcnilib.trace.stack.host import Host
+from mcnilib.trace.stack.icmp import icmp_send
+from mcnilib.trace.stack.recorder import Recorder
+from mcnilib.trace.trace import Fate, Stage, TooBig
+from mcnilib.trace.transport.socket_lookup import route_out
+
+VLAN_HEADER = 4
+"""Bytes a frame may be longer than the receiver's MTU allows. Source: is_skb_forwardable()."""
+
+FORWARD_PMTU = "net.ipv4.ip_forward_use_pmtu"
+
+
+def path_mtu(host: Host, decision: Decision, dst: IPv4Address, now: float, *, forwarded: bool = False) -> int:
+    """Return the longest packet to an address by a route, in bytes; what was learned of the path counts.
+
+    For packets that are forwarded it does not, unless the sysctl says so. Source: ip_dst_mtu_maybe_forward().
+    """
+    route = decision.route
+    learned, locked, until = host.learned_mtus.get((route, dst), (0, False, 0.0))
+    if learned and now < until and (not forwarded or locked or mtu_locked(route) or host.flag(FORWARD_PMTU)):
+        return learned
+    return route_mtu(route, host.links[decision.device])
+
+
+def forbids_fragments(host: Host, decision: Decision, dst: IPv4Address) -> bool:
+    """Tell whether packets of the namespace's sockets go with DF by this route. Source: ip_dont_fragment()."""
+    locked = mtu_locked(decision.route) or host.learned_mtus.get((decision.route, dst), (0, False))[1]
+    return not locked and not host.flag("net.ipv4.ip_no_pmtu_disc")
+
+
+def forbidding(host: Host, packet: Packet, now: float) -> Packet:
+    """Return a datagram as its socket sends it: no longer than the path takes, it forbids others to cut it.
+
+    Source: __ip_make_skb() in net/ipv4/ip_output.c.
+    """
+    try:
+        way = route_out(host, Query(packet.dst, packet.src, mark=packet.mark))
+    except NoRoute:
+        return packet
+    whole = ip_length(packet) <= path_mtu(host, way, packet.dst, now)
+    return packet.but(df=whole and forbids_fragments(host, way, packet.dst))
+
+
+def learn_mtu(host: Host, decision: Decision, dst: IPv4Address, mtu: int, now: float) -> None:
+    """Remember the MTU that a router on the path named, if it is less than what is known.
+
+    Source: ip_rt_update_pmtu().
+    """
+    known = path_mtu(host, decision, dst, now)
+    if known < mtu or mtu_locked(decision.route):
+        return
+    too_small = mtu < MIN_PMTU
+    entry = (min(known, MIN_PMTU) if too_small else mtu, too_small, now + PMTU_EXPIRES)
+    host.learned_mtus[decision.route, dst] = entry
+
+
+def believe(at: Recorder, icmp: Icmp) -> None:
+    """Learn the MTU that an ICMP error names for the path of the packet it quotes. Source: ipv4_update_pmtu()."""
+    if (quoted := icmp.quoted) is None or not icmp.mtu:
+        return
+    with suppress(NoRoute):
+        way = at.host.route(Query(quoted.dst, quoted.src))
+        learn_mtu(at.host, way, quoted.dst, icmp.mtu, at.net.now)
+
+
+def too_long_to_forward(at: Recorder, dev: str, decision: Decision) -> bool:
+    """Refuse to forward a packet with DF that is too long, and tell its sender. Source: ip_exceeds_mtu()."""
+    packet = at.skb.packet
+    if not is_large(packet):
+        return False
+    mtu = path_mtu(at.host, decision, packet.dst, at.net.now, forwarded=True)
+    return packet.df and ip_length(packet) > mtu and _refuse(at, decision, mtu, Stage.FORWARDING, iif=dev)
+
+
+def _refuse(at: Recorder, decision: Decision, mtu: int, stage: Stage, *, iif: str = "") -> bool:
+    """Lose a packet that is longer than the MTU, with the ICMP error that names it."""
+    route, length = decision.route, ip_length(at.skb.packet)
+    owner = "the route" if names_mtu(route) else decision.device
+    text = f"{length} bytes that must not be fragmented, more than the MTU {mtu} of {owner}"
+    line = route if names_mtu(route) else None
+    at.note(stage, text, line=line, iif=iif, oif=decision.device, fate=Fate.DROPPED, what=TooBig(length, mtu, True))
+    icmp_send(at, 3, 4, mtu=mtu)
+    return True
+
+
+def fits(at: Recorder, decision: Decision, iif: str) -> bool:
+    """Fragment a packet that is too long for its way out; refuse it where it forbids that. Source: ip_fragment()."""
+    packet = at.skb.packet
+    length = packet.fragment or ip_length(packet)
+    mtu = path_mtu(at.host, decision, packet.dst, at.net.now, forwarded=bool(iif))
+    if length <= mtu:
+        return True
+    if packet.df:
+        return not _refuse(at, decision, mtu, Stage.DEVICE)
+    longest = IP_HEADER + (mtu - IP_HEADER) // 8 * 8
+    count = -(-(ip_length(packet) - IP_HEADER) // (longest - IP_HEADER))
+    text = f"cut into {count} fragments, as {length} bytes are more than the MTU {mtu} of {decision.device}"
+    cut = packet.but(fragment=longest)
+    at.note(Stage.DEVICE, text, cut, oif=decision.device)
+    at.skb.packet = cut
+    return True
+
+
+def fits_tunnel(at: Recorder, decision: Decision, outer: Packet) -> bool:
+    """Compare a packet with what the path to a tunnel's far end takes; IPIP refuses it, with DF, and tells its sender.
+
+    Either way the route to the packet's own destination learns it, which counts for what the namespace itself sends.
+    Source: tnl_update_pmtu() in net/ipv4/ip_tunnel.c, skb_tunnel_check_pmtu() in net/ipv4/ip_tunnel_core.c.
+    """
+    host, packet, now = at.host, at.skb.packet, at.net.now
+    way = route_out(host, Query(outer.dst, outer.src, mark=outer.mark if outer.proto == "udp" else 0))
+    room = path_mtu(host, way, outer.dst, now) - (ip_length(outer) - ip_length(packet))
+    if ip_length(packet) <= room:
+        return True
+    learn_mtu(host, decision, packet.dst, room, now)
+    return outer.proto == "udp" or not packet.df or not _refuse(at, decision, room, Stage.TUNNEL)
+
+
+class TooLong(NamedTuple):
+    """A device that loses a frame because it is too long; sizes in bytes, with the IP header."""
+
+    length: int
+    mtu: int
+    reason: str
+
+
+def lost_on(at: Recorder, path: tuple[tuple[str, str], ...], packet: Packet) -> TooLong | None:
+    """Return which of the devices that a frame crosses loses it because it is too long; None when none does.
+
+    The far end of a veth pair and the ports of a bridge do, by their own MTU, and tell nobody. Raises: Unknown where
+    the driver of a network card decides, or whether segments are kept together.
+    """
+    length = packet.fragment or ip_length(packet)
+    for before, (netns, device) in pairwise(path):
+        link = at.net.wire.cables.by_name.get((netns, device))
+        if link is None or length <= link.mtu + VLAN_HEADER:
+            continue
+        if link.kind.role is DeviceRole.NIC and not before[1]:
+            reason = (
+                f"{device} of {netns} has the MTU {link.mtu}, and its driver decides what becomes of {length} bytes"
+            )
+            raise Unknown(reason, collect="")
+        if link.kind.role in (DeviceRole.PAIR, DeviceRole.NIC):
+            _check_burst(packet, netns, device)
+            reason = f"{device} of {netns} loses it: {length} bytes, more than its MTU {link.mtu}"
+            return TooLong(length, link.mtu, reason)
+    return None
+
+
+def _check_burst(packet: Packet, netns: str, device: str) -> None:
+    innermost = packet
+    while innermost.inner:
+        innermost = innermost.inner.packet
+    if innermost.tcp and innermost.tcp.burst:
+        reason = f"{device} of {netns} loses segments with more bytes than its MTU only if they come one by one"
+        raise Unknown(f"{reason}, and Linux may keep several together (GSO)", collect="")

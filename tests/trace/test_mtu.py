@@ -1,0 +1,71 @@
+"""Conversations with a size: how they end, what is said of it, and what nobody can know."""
+
+from __future__ import annotations
+
+from ipaddress import IPv4Address
+
+import pytest
+from mtu_worlds import NARROW, NO_ICMP, between, with_mtu
+
+from mcnilib.errors import Unsupported
+from mcnilib.trace.explain import because, verdict
+from mcnilib.trace.flow import Flow, Listener, NoConversation
+from mcnilib.trace.run import run
+from mcnilib.trace.trace import Trace
+from mcnilib.world.world import World
+
+
+def ask(world: World, request: int = 0, answer: int = 0, proto: str = "tcp") -> Trace:
+    """Let client a ask server b."""
+    flow = Flow("a", IPv4Address("10.0.3.2"), proto, 80, sport=40000, request=request, answer=answer)
+    return run(world, flow, [Listener("b", 80), Listener("b", 80, "udp", pinned=True)])
+
+
+def test_a_black_hole_names_the_device_and_what_became_of_the_icmp_error() -> None:
+    trace = ask(with_mtu(between(NO_ICMP), NARROW), request=20000)
+    assert "1500 bytes that must not be fragmented, more than the MTU 1300 of e2" in verdict(trace)
+    assert because(trace)[0] == (
+        "r tells 10.0.1.2, with packet 14 (fragmentation needed (MTU 1300)), which is dropped on r in filter OUTPUT by "
+        "`-p icmp -j DROP`: so the sender goes on with packets that are too long"
+    )
+
+
+@pytest.mark.parametrize(
+    ("world", "sizes"),
+    [
+        pytest.param(with_mtu(between(NO_ICMP), NARROW), (0, 0), id="no size: small packets get through"),
+        pytest.param(with_mtu(between(NO_ICMP), NARROW), (300, 1200), id="small ones"),
+        pytest.param(with_mtu(between(NO_ICMP), NARROW), (300, 20000), id="the other router says it"),
+        pytest.param(with_mtu(between(), NARROW), (20000, 20000), id="the sender hears of it"),
+    ],
+)
+def test_what_gets_through(world: World, sizes: tuple[int, int]) -> None:
+    assert verdict(ask(world, *sizes)) == "connected; the server sees the client as 10.0.1.2"
+
+
+def test_segments_are_as_long_as_the_path_takes_once_it_is_known() -> None:
+    data = [j.packet for j in ask(with_mtu(between(), NARROW), 20000).journeys if j.packet.length and not j.reply]
+    assert [packet.length for packet in data[:10]] == [1448] * 10  # 1500 - 20 - 20 - 12
+    assert {packet.length for packet in data[10:-1]} == {1248}
+    assert all(packet.df for packet in data)
+
+
+def test_a_veth_whose_far_end_takes_less_depends_on_how_segments_come() -> None:
+    world = with_mtu(between(), {"r.e1": 1300})
+    assert "r loses it: 1452 bytes, more than its MTU 1300" in verdict(ask(world, request=1400))
+    assert because(ask(world, request=1400))[0].startswith("nobody tells the sender")
+    assert "Linux may keep several together (GSO)" in verdict(ask(world, request=3000))
+
+
+def test_fragments_meet_rules_only_where_connection_tracking_puts_them_together() -> None:
+    port = "*filter\n:FORWARD ACCEPT [0:0]\n-A FORWARD -p udp --dport 81 -j DROP\nCOMMIT\n"
+    tracked = port.replace("COMMIT", "-A FORWARD -m conntrack --ctstate INVALID -j DROP\nCOMMIT")
+    assert ask(between(tracked), 4000, 4000, "udp").outcome.works
+    with pytest.raises(Unsupported, match="fragments of a packet meet rules of r at FORWARD"):
+        ask(between(port), 4000, 4000, "udp")
+
+
+@pytest.mark.parametrize("size", [-1, 65508])
+def test_a_size_that_no_datagram_has_is_refused(size: int) -> None:
+    with pytest.raises(NoConversation, match="a size is a number of bytes from 1 to 65507"):
+        Flow("a", IPv4Address("10.0.3.2"), request=size)
