@@ -24,6 +24,7 @@ from mcnilib.cluster.settings import options
 from mcnilib.errors import printable
 from mcnilib.learner import PROJECT, learner_copy
 from mcnilib.progress import counted, shown
+from mcnilib.scenarios import all_scenarios
 from mcnilib.scenarios.exercises.own_world import own_world
 from mcnilib.scenarios.link import BINDER, print_link
 from mcnilib.scenarios.submission import GRADE_MARKS, Grade, Graded, SubmissionError, grade_notebook, table_of
@@ -217,16 +218,18 @@ def write_site(arguments: argparse.Namespace) -> int:
     """Write the site, whole or not at all."""
     from mcnilib.site.engine import pyodide
     from mcnilib.site.lessons import MISSING, read_lessons
-    from mcnilib.site.page import site_files  # takes most of the time
+    from mcnilib.site.page import site_files
+    from mcnilib.site.prepared import prepared_files  # takes most of the time
 
     with shown("mcni: bringing the interpreter"):
         engine = pyodide(arguments.pyodide)
+    prepared = prepared_files(all_scenarios())
     notebooks = PROJECT / "notebooks"
     lessons = read_lessons(notebooks, arguments.lite)
     if not lessons:
         print(f"mcni: {MISSING}", file=sys.stderr)
     with shown(f"mcni: drawing {printable(str(arguments.folder))}"):
-        files = site_files(_compiled(engine), lessons)
+        files = site_files(_compiled(engine), lessons, prepared)
         if arguments.lite:
             from mcnilib.site.lite import lite_files
 

@@ -112,13 +112,13 @@ class Walkthrough:
         listings = [whole["listing"], *(state_around(self.world, self.trace, step) for step in at)]
         says = [trn("{count} step", "{count} steps", len(at)), *map(str, shown)]
         steps = [
-            {"says": text, "picture": _packed(picture, pieces), "listing": _packed(listing, pieces)}
+            {"says": text, "picture": in_pieces(picture, pieces), "listing": in_pieces(listing, pieces)}
             for text, picture, listing in zip(says, pictures, listings, strict=True)
         ]
         return {"pieces": [*pieces], "steps": steps}
 
 
-def _packed(text: str, pieces: dict[str, int]) -> list[int]:
+def in_pieces(text: str, pieces: dict[str, int]) -> list[int]:
     """Return which pieces a text consists of; those that are new are added."""
     return list(_ranges(pieces.setdefault(piece, len(pieces)) for piece in CUT.split(text) if piece))
 

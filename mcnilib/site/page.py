@@ -39,12 +39,15 @@ SPEEDS = {0.25: "¼", 0.5: "½", 1: "1", 2: "2", 4: "4"}
 
 SCRIPTS = (
     *("app.js", "axis.js", "engine.js", "exercises.js", "machines.js"),
-    *("own.js", "quiz.js", "repair.js", "steps.js", "worker.js"),
+    *("own.js", "prepared.js", "quiz.js", "repair.js", "steps.js", "worker.js"),
 )
 
 
-def site_files(pyodide: Mapping[str, bytes], lessons: Sequence[Lesson] = ()) -> dict[str, str | bytes]:
-    """Return the whole site, name -> content, from the files of Pyodide, with the pages of the lessons.
+def site_files(
+    pyodide: Mapping[str, bytes], lessons: Sequence[Lesson] = (), prepared: Mapping[str, bytes] | None = None
+) -> dict[str, str | bytes]:
+    """Return the whole site, name -> content, from the files of Pyodide, with the pages of the lessons and the answers
+    that are prepared.
 
     Among the files may be the archive of Python code, compiled; else the sources are taken.
     """
@@ -63,6 +66,7 @@ def site_files(pyodide: Mapping[str, bytes], lessons: Sequence[Lesson] = ()) -> 
         "player.js": player_script(),
         "collect.sh": script(),
         **code,
+        **(prepared or {}),
     }
 
 

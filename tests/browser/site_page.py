@@ -14,12 +14,14 @@ from threading import Thread
 import pytest
 from playwright.sync_api import Browser, Locator, Page
 
+from mcnilib.scenarios import all_scenarios
 from mcnilib.show.explorer import View
 from mcnilib.site.engine import SiteError, compiled, pyodide
 from mcnilib.site.lessons import read_lessons
 from mcnilib.site.library import library
 from mcnilib.site.lite import lite_files
 from mcnilib.site.page import site_files
+from mcnilib.site.prepared import prepared_files
 from mcnilib.writing import write_new_folder
 
 NOTEBOOKS = Path(__file__).resolve().parents[2] / "notebooks"
@@ -43,8 +45,9 @@ class Quiet(SimpleHTTPRequestHandler):
 
 
 @contextmanager
-def served_site(folder: Path, notebooks: Path, lite: bool = False) -> Iterator[str]:
-    """Write the site with its notebooks, or JupyterLite alone, into a new folder and serve it; return where."""
+def served_site(folder: Path, notebooks: Path, lite: bool = False, changes: int = 1) -> Iterator[str]:
+    """Write the site with its notebooks, or JupyterLite alone, into a new folder and serve it; return where. Answers are
+    prepared up to so many changes from the start."""
     if shutil.which("npm") is None:
         pytest.skip("needs npm, which brings the interpreter of the site: apt install npm")
     try:
@@ -53,12 +56,17 @@ def served_site(folder: Path, notebooks: Path, lite: bool = False) -> Iterator[s
         pytest.skip(str(problem))
     write_new_folder(
         folder,
-        lite_files(engine, notebooks) if lite else site_files(compiled(engine, library()), read_lessons(notebooks)),
+        lite_files(engine, notebooks) if lite else _files(engine, notebooks, changes),
     )
     with ThreadingHTTPServer(("127.0.0.1", 0), partial(Quiet, directory=folder)) as server:
         Thread(target=server.serve_forever, daemon=True).start()
         yield f"http://127.0.0.1:{server.server_port}/"
         server.shutdown()
+
+
+def _files(engine: dict[str, bytes], notebooks: Path, changes: int) -> dict[str, str | bytes]:
+    prepared = prepared_files(all_scenarios(), changes)
+    return site_files(compiled(engine, library()), read_lessons(notebooks), prepared)
 
 
 @dataclass

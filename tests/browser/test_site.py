@@ -19,6 +19,7 @@ from browser.accessibility import FAULTS
 from browser.site_page import FLAGSHIP, NOTEBOOKS, PAGES, SAME, SitePage, new_tab
 from mcnilib.scenarios import all_scenarios, scenario
 from mcnilib.scenarios.exercise import exercise
+from mcnilib.scenarios.scenario import neighbours
 from mcnilib.show.explorer import View, answer_json, print_view
 from mcnilib.show.picture.story_picture import EVERYTHING
 from mcnilib.site.lessons import compared, read_lessons
@@ -27,6 +28,11 @@ from mcnilib.trace.explain import tell
 ASK = """async views => {
   const { ask } = await import("/engine.js");
   return Promise.all(views.map(view => ask("view", view)));
+}"""
+PREPARED = """async states => {
+  const { fetchPrepared, prepared } = await import("/prepared.js");
+  await Promise.all(states.map(([name]) => fetchPrepared(name)));
+  return states.map(([name, values]) => prepared(name, values, { step: 0, depth: "hops" }) ?? null);
 }"""
 MOST_BYTES = 8_000_000
 
@@ -264,10 +270,21 @@ def test_on_a_phone_the_verdict_comes_before_the_picture_and_is_seen_at_once(bro
 def test_a_link_begins_at_the_top_with_its_settings_and_says_that_it_is_worked_out(browser, address):
     with new_tab(browser, address) as tab:
         tab.page.route("**/library.zip.bin", lambda route: None)  # the interpreter is never there
-        tab.page.goto(f"{address}?mcni=nodeport-to-macvlan&endpoint=mac4#nodeport-to-macvlan")
+        tab.page.goto(f"{address}?mcni=nodeport-to-macvlan&endpoint=mac4&protocol=UDP#nodeport-to-macvlan")
         expect(tab.part("compared")).to_have_text("Working out what this link shows …")
         assert tab.page.evaluate("scrollY") == 0
         assert tab.page.locator("article.chosen [name=endpoint]:checked").input_value() == "mac4"
+
+
+def test_a_state_that_is_prepared_needs_no_interpreter(browser, address):
+    story = scenario(FLAGSHIP)
+    with new_tab(browser, address) as tab:
+        tab.page.route("**/library.zip.bin", lambda route: None)  # it is never there
+        tab.page.goto(f"{address}?mcni={FLAGSHIP}&kube-proxy=1.30")
+        tab.check(View(story, story.start().but(kube_proxy="1.30")))
+        tab.page.locator("article.chosen form button[type=reset]").click()
+        tab.check(View(story, story.start()))
+        expect(tab.part("compared")).to_contain_text("Changed: kube-proxy version from 1.30 to 1.28. ")
 
 
 def test_another_conversation_is_chosen_in_the_list(site):
@@ -318,6 +335,21 @@ def test_every_scenario_is_told_as_python_tells_it_here(site):
         views += [print_view(View(story, story.start())), print_view(View(story, settings, drawn.randrange(9)))]
     for view, answer in zip(views, site.page.evaluate(ASK, views), strict=True):
         assert answer == json.loads(answer_json(view)), view
+
+
+def test_what_is_prepared_is_what_python_tells_here(site):
+    drawn = random.Random(time.time_ns())
+    stories = all_scenarios()
+    states = [(story, drawn.choice([story.start(), *neighbours(story, story.start())])) for story in stories]
+    asked = [(story.name, story.changed(settings)) for story, settings in states]
+    for (story, settings), answer in zip(states, site.page.evaluate(PREPARED, asked), strict=True):
+        assert answer == json.loads(json.dumps(View(story, settings).answer())), story.command(settings)
+    wrong = [
+        (FLAGSHIP, {"protocol": "SCTP"}),
+        (FLAGSHIP, {"hairpin": "yes"}),
+        (FLAGSHIP, {"kube-proxy": "1.30", "be-liberal": "1"}),
+    ]
+    assert site.page.evaluate(PREPARED, wrong) == [None, None, None]  # no such value, no such setting, too many changes
 
 
 def test_what_a_click_may_bring_is_there_before(site):

@@ -127,7 +127,7 @@ def test_page_random_walks(browser, address, thorough, depth) -> None:
 def walked(site: SitePage, depth: int, chance: Random) -> list[float]:
     """Change some settings and set them back; what leaves the picture as it was is not counted."""
     times = [taken for _ in range(depth) if (taken := turned(site, *another(site, chance)))]
-    site.follow(f"?{site.page.url.partition('?')[2].partition('&')[0]}")
+    site.page.locator("article.chosen form button[type=reset]").click()
     site.page.wait_for_function("() => !location.search.includes('&')")
     return times
 

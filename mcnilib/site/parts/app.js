@@ -3,6 +3,7 @@ import { goal, listenToAxis, setMarks, stop } from "./axis.js";
 import { ask, complain, start } from "./engine.js";
 import { hasExercise, retry, triedIn } from "./exercises.js";
 import { lookInto, machineOf } from "./machines.js";
+import { fetchPrepared, prepared } from "./prepared.js";
 import "./quiz.js";
 import "./repair.js";
 import { arrow, setStepper } from "./steps.js";
@@ -42,7 +43,8 @@ const keyOf = (name, values, { step, depth, against, everything }) =>
 const same = (one, view) => one.state === view.state && one.step === view.step && one.depth === view.depth
   && pinned(one) === (view.against ?? "") && one.everything === Boolean(view.everything);
 const pinned = answer => answer.against?.state ?? "";
-const answered = view => [...answers.values()].find(one => same(one, view));
+const valuesOf = view => { const { mcni, ...values } = Object.fromEntries(new URLSearchParams(view.state)); return [mcni, values]; };
+const answered = view => [...answers.values()].find(one => same(one, view)) ?? prepared(...valuesOf(view), view);
 
 function remember(answer) {
   answers.set(keyOf(answer.name, answer.settings, { ...answer, against: pinned(answer) }), answer);
@@ -62,10 +64,13 @@ function show(change = {}, { history = "push", plays = false, stays = false } = 
   shown = { ...shown, ...stays ? { step: 0 } : { place: undefined }, ...change };
   const { article } = shown;
   const view = viewOf(stateOf(nameOf(article), settings(article)), shown);
-  return showView(view, answers.get(keyOf(nameOf(article), settings(article), shown)), history, at);
+  const known = answers.get(keyOf(nameOf(article), settings(article), shown)) ?? prepared(nameOf(article), settings(article), view);
+  return showView(view, known, history, at);
 }
 
 async function ofView(view) {
+  const [name] = valuesOf(view);
+  if (!view.narrow && [...document.querySelectorAll("article")].some(article => nameOf(article) === name)) await fetchPrepared(name);
   const answer = answered(view) ?? await ask("view", JSON.stringify(view));
   remember(answer);
   return answer;

@@ -7,9 +7,9 @@ let number = 0;
 let worker, failure;
 
 export function complain(text) {
-  const at = byId("problem");
-  at.hidden = !text;
-  at.textContent = text;
+  const at = byId("problem"), said = text || failure || "";
+  at.hidden = !said;
+  at.textContent = said;
 }
 
 export function start() {
@@ -46,7 +46,7 @@ function arrived({ id, answer, share }) {
 
 function failed(why) {
   worker = undefined;
-  failure = `The interpreter did not start: ${why}. What the page shows is as it was at the start; reload it to try again.`;
+  failure = `The interpreter did not start: ${why}. The page shows what needs none; reload it to try again.`;
   say("");
   complain(failure);
   for (const { reject } of waiting.values()) reject(new Error(failure));

@@ -23,6 +23,13 @@ export function arrow(event) {
   return { ArrowLeft: -1, ArrowRight: 1 }[event.key];
 }
 
+// Returns the text that consists of these pieces: [from, to, from, to, ...].
+export function joined(pieces, ranges) {
+  let text = "";
+  for (let i = 0; i < ranges.length; i += 2) text += pieces.slice(ranges[i], ranges[i + 1]).join("");
+  return text;
+}
+
 export class Steps {
   // `root` holds the parts, `packed` is what mcnilib.show.walkthrough packs; `onStep` hears which step is shown.
   constructor(root, { onStep = () => {} } = {}) {
@@ -48,11 +55,7 @@ export class Steps {
 
   rows() { return part(this.root, "table").querySelectorAll("tbody tr"); }
 
-  html(ranges) {
-    let html = "";
-    for (let i = 0; i < ranges.length; i += 2) html += this.packed.pieces.slice(ranges[i], ranges[i + 1]).join("");
-    return html;
-  }
+  html(ranges) { return joined(this.packed.pieces, ranges); }
 
   move(by) {
     this.show(by ? this.step + by : 0);
