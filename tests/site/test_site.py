@@ -23,7 +23,7 @@ from mcnilib.cli import main
 from mcnilib.scenarios import all_scenarios, scenario
 from mcnilib.show.explorer import View, answer_json
 from mcnilib.show.html.markup import Html
-from mcnilib.site import engine, page
+from mcnilib.site import engine, page, prepared
 from mcnilib.site.engine import CHECKSUMS, UNUSED_MODULES, SiteError, compiled, engine_files, pyodide
 from mcnilib.site.frame import Page, page_html
 from mcnilib.site.lessons import read_lessons
@@ -162,6 +162,13 @@ def test_archives_of_sources_become_archives_of_bytecode(tmp_path, monkeypatch):
     assert made["library.zip"] == b"the library"
 
 
+@pytest.fixture
+def nothing_prepared(monkeypatch):
+    """What takes most of the time of writing a site; `test_prepared.py` tries it."""
+    monkeypatch.setattr(prepared, "prepared_files", lambda stories: {})
+
+
+@pytest.mark.usefixtures("nothing_prepared")
 @pytest.mark.parametrize(
     ("script", "says"), [(None, "node does not run"), ("#!/bin/sh\necho no such >&2; exit 1", "node failed: no such")]
 )
@@ -225,6 +232,7 @@ def test_when_npm_brings_nothing_the_other_way_is_named(tmp_path, monkeypatch, s
     assert "--pyodide FOLDER" in str(caught.value)
 
 
+@pytest.mark.usefixtures("nothing_prepared")
 def test_the_site_is_written_whole(tmp_path, monkeypatch, capsys):
     monkeypatch.setattr(engine, "pyodide", lambda folder: STANDS_IN)
     monkeypatch.setattr(engine, "compiled", lambda files, archive: files)
