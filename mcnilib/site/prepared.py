@@ -23,17 +23,17 @@ from mcnilib.scenarios.link import print_link, print_query
 from mcnilib.show.explorer import View
 from mcnilib.show.walkthrough import in_pieces
 
-CHANGES = 3
+PREPARED_CHANGES = 3
 """Settings that may be changed from a scenario's start in a state that is prepared."""
 
 MOST_PROCESSES = 61
 """More are too many for Windows. Source: Python's library reference, concurrent.futures."""
 
-TEXTS = ("verdict", "picture", "reasons", "times", "table", "listing")
-VALUES = ("steps", "places", "folds")
+CUT_PARTS = ("verdict", "picture", "reasons", "times", "table", "listing")
+SHARED_PARTS = ("steps", "places", "folds")
 """Parts of an answer that states share: those that are cut into pieces, and others."""
 
-ALIKE = ("name", "depth", "step", "against", "everything")
+SAME_PARTS = ("name", "depth", "step", "against", "everything")
 """Parts that are the same in all prepared answers of a scenario."""
 
 SAID: dict[str, Callable[[Scenario, Settings], str]] = {
@@ -57,7 +57,7 @@ class _Numbers:
         return [json.loads(text) for text in self.of]
 
 
-def prepared_files(stories: Collection[Scenario], changes: int = CHANGES) -> dict[str, bytes]:
+def prepared_files(stories: Collection[Scenario], changes: int = PREPARED_CHANGES) -> dict[str, bytes]:
     """Return the file of each scenario, made by all processors; how many are done stands on a terminal."""
     number = {story.name: sum(1 for _ in _states(story, changes)) for story in stories}
     what = f"mcni: preparing {sum(number.values())} states of {len(number)} scenarios"
@@ -73,14 +73,14 @@ def file_of(name: str) -> str:
     return f"prepared/{name}.json.bin"
 
 
-def prepared_file(name: str, changes: int = CHANGES) -> bytes:
+def prepared_file(name: str, changes: int = PREPARED_CHANGES) -> bytes:
     """Return the file of a scenario."""
     packed = json.dumps(prepared(scenario(name), changes), ensure_ascii=False, separators=(",", ":"))
     return gzip.compress(packed.encode(), mtime=0)
 
 
 @gc_paused()
-def prepared(story: Scenario, changes: int = CHANGES) -> dict[str, Any]:
+def prepared(story: Scenario, changes: int = PREPARED_CHANGES) -> dict[str, Any]:
     """Return the prepared answers of a scenario as values of JSON.
 
     `states` are pairs: the number of a state, to which each option gives the place of its value, the first option the
@@ -91,16 +91,16 @@ def prepared(story: Scenario, changes: int = CHANGES) -> dict[str, Any]:
     states: list[int] = []
     for number, settings in _states(story, changes):
         answer = View(story, settings).answer()
-        parts = [texts.number(in_pieces(answer[name], pieces)) for name in TEXTS]
-        parts += [values.number(answer[name]) for name in VALUES]
+        parts = [texts.number(in_pieces(answer[name], pieces)) for name in CUT_PARTS]
+        parts += [values.number(answer[name]) for name in SHARED_PARTS]
         states += (number, answers.number(parts))
     return {
-        "alike": {name: answer[name] for name in ALIKE},
+        "alike": {name: answer[name] for name in SAME_PARTS},
         "options": [[option.name, option.texts] for option in story.options()],
         "start": story.start().texts(),
         "said": {part: _said(story, words) for part, words in SAID.items()},
-        "texts_of": TEXTS,
-        "values_of": VALUES,
+        "texts_of": CUT_PARTS,
+        "values_of": SHARED_PARTS,
         "pieces": [*pieces],
         "texts": texts.things(),
         "values": values.things(),

@@ -13,7 +13,7 @@ from browser.accessibility import axe_script
 from browser.lab_page import LabPage, new_page
 from browser.server import LabServer, lab_server
 from browser.site_page import NOTEBOOKS, PAGES, served_site
-from mcnilib.site.prepared import CHANGES
+from mcnilib.site.prepared import PREPARED_CHANGES
 
 SWITCHES = [
     *("--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-sync"),
@@ -54,7 +54,7 @@ def browser() -> Iterator[Browser]:
 def address(request, tmp_path_factory) -> Iterator[str]:
     """Write the site and serve it; return where. To measure speed as much is prepared as `mcni site` prepares."""
     folder = tmp_path_factory.mktemp("site") / "public"
-    changes = CHANGES if request.config.getoption("benchmark_enable") else 1
+    changes = PREPARED_CHANGES if request.config.getoption("benchmark_enable") else 1
     with served_site(folder, NOTEBOOKS, changes=changes) as address:
         assert {path.relative_to(folder).with_suffix("").as_posix() for path in folder.rglob("*.html")} == {*PAGES}
         yield address
