@@ -10,7 +10,7 @@ import json
 import re
 from pathlib import Path
 
-from mcnilib.scenarios.glossary import GLOSSARY, GLOSSARY_HEAD, Term, glossary_table
+from mcnilib.scenarios.glossary import GLOSSARY, Term, glossary_head, glossary_table
 
 ROOT = Path(__file__).resolve().parents[1]
 PAGE = ROOT / "docs" / "glossary.md"
@@ -40,7 +40,7 @@ def first_use(term: Term, text: str) -> tuple[int, int] | None:
 
 def page() -> str:
     """Return the text of docs/glossary.md."""
-    return f"{GLOSSARY_HEAD}\n{glossary_table()}\n"
+    return f"{glossary_head()}\n{glossary_table()}\n"
 
 
 def link_to(term: Term) -> str:

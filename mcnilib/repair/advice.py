@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 
 from mcnilib.gc_pause import gc_paused
-from mcnilib.language import tr
+from mcnilib.language import clauses, listed, tr
 from mcnilib.repair.candidates import fresh, standard_repairs
 from mcnilib.repair.case import RepairCase
 from mcnilib.repair.repair import Command, Repair
@@ -30,12 +30,13 @@ class Advice:
         """What is done, in a few words, and on which machine."""
         dial = self.remedy.repair.dial
         if self.settings:
-            return f"set {', '.join(self.settings)}"
+            return tr("set {settings}", settings=listed(self.settings))
         if not dial:
             return self.remedy.repair.said
-        port = f":{dial.port}" if dial.port else ""
-        behind = f", a service in front of {dial.endpoint}" if dial.endpoint else ""
-        return f"dial {dial.to}{port}{behind}"
+        address = f"{dial.to}:{dial.port}" if dial.port else str(dial.to)
+        if not dial.endpoint:
+            return tr("dial {address}", address=address)
+        return tr("dial {address}, a service in front of {endpoint}", address=address, endpoint=dial.endpoint)
 
     @property
     def applies(self) -> bool:
@@ -60,15 +61,17 @@ class Advice:
     def notes(self) -> tuple[str, ...]:
         """What to know before one does it."""
         repair = self.remedy.repair
-        told = dict.fromkeys(kind.note for kind in repair.kinds if kind.note)
-        back = f"{repair.undone_by} wrote the line and will write it again" if repair.undone_by else ""
-        gone = "it is gone when the pod is created anew" if repair.passing else ""
+        told = dict.fromkeys(tr(kind.note) for kind in repair.kinds if kind.note)
+        back, writer = "", repair.undone_by
+        if writer:
+            back = tr("{writer} wrote the line and will write it again", writer=tr(writer))
+        gone = tr("it is gone when the pod is created anew") if repair.passing else ""
         return (*filter(None, (back, gone)), *told)
 
 
 def _some(names: Sequence[str], most: int = 3) -> str:
-    listed = "; ".join(names[:most])
-    return tr("{names} and {more} more", names=listed, more=len(names) - most) if len(names) > most else listed
+    shown = clauses(names[:most])
+    return tr("{names} and {more} more", names=shown, more=len(names) - most) if len(names) > most else shown
 
 
 @dataclass(frozen=True)
@@ -85,11 +88,11 @@ class RepairReport:
         if not self.advice:
             return ""
         first = self.advice[0].remedy
-        reasons = ["breaks nothing else"] if not first.breaks else ["breaks less than any other"]
-        reasons += [] if first.repair.undone_by else ["no program takes it back"]
+        reasons = [tr("breaks less than any other") if first.breaks else tr("breaks nothing else")]
+        reasons += [] if first.repair.undone_by else [tr("no program takes it back")]
         if all(first.repair.cost <= other.remedy.repair.cost for other in self.advice):
-            reasons.append("nothing that helps costs less")
-        return ", ".join(reasons)
+            reasons.append(tr("nothing that helps costs less"))
+        return listed(reasons)
 
 
 Passing = Callable[[Iterable[RepairAttempt]], Iterable[RepairAttempt]]

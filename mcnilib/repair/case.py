@@ -12,6 +12,7 @@ from typing import NamedTuple, Protocol
 
 from mcnilib.cluster.settings import Option, Placement, Settings
 from mcnilib.cluster.spec import CLUSTER
+from mcnilib.language import tr
 from mcnilib.repair.howto import how_to, in_words
 from mcnilib.repair.repair import Command, Dial, Repair, RepairKind, carried_out
 from mcnilib.scenarios.conclusion import conclude, name_of
@@ -159,14 +160,15 @@ class ScenarioCase:
             if server in _pods():
                 yield self._to_pod(client, server)
                 to_it = self._told(to_service(client, server))
-                yield f"{client} to a service in front of {server}", to_it, self.settings.but(endpoint=server)
+                name = tr("{client} to a service in front of {server}", client=client, server=server)
+                yield name, to_it, self.settings.but(endpoint=server)
         for node in (node.name for node in CLUSTER.nodes):
             for end in sorted({way.client, way.server} & _pods()):
-                yield f"{end} to {node}", self._told(to_node(end, node)), self.settings
+                yield tr("{client} to {server}", client=end, server=node), self._told(to_node(end, node)), self.settings
                 yield self._to_pod(node, end)
 
     def _to_pod(self, client: str, pod: str) -> tuple[str, Scenario, Settings]:
-        return f"{client} to {pod}", self._told(DialTarget(client, pod)), self.settings
+        return tr("{client} to {server}", client=client, server=pod), self._told(DialTarget(client, pod)), self.settings
 
     def _told(self, way: DialTarget) -> Scenario:
         return replace(self.story, way=lambda settings: way)

@@ -13,12 +13,13 @@ from collections.abc import Callable, Iterator, Mapping
 from mcnilib.cluster.build import build
 from mcnilib.cluster.settings import Encapsulation, Option, Settings, TrafficPolicy, option
 from mcnilib.cluster.workarounds import WORKAROUND
+from mcnilib.language import mark, tr
 from mcnilib.linux.netns import Netns
 from mcnilib.repair.repair import Command, Repair
 
 KUBECTL = "kubectl"
 """Stands where the namespace of a command stands: it is typed wherever kubectl is."""
-EVERY_NODE = "each node"
+EVERY_NODE = mark("each node")
 """Stands there for a command that is typed on every node."""
 
 _MODES = {
@@ -60,7 +61,10 @@ def how_to(repair: Repair, settings: Settings) -> tuple[Command, ...]:
 
 def in_words(repair: Repair) -> tuple[str, ...]:
     """Say which settings a repair changes, and to what."""
-    return tuple(f"{option(name).label} to {option(name).text(value)!r}" for name, value in repair.settings)
+    return tuple(
+        tr("{setting} to {value!r}", setting=tr(option(name).label), value=tr(option(name).text(value)))
+        for name, value in repair.settings
+    )
 
 
 def _told(chosen: Option, value: object, settings: Settings) -> Iterator[Command]:

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from enum import Enum
 from ipaddress import IPv4Address
 
+from mcnilib.language import mark, tr
 from mcnilib.world.commands import do
 from mcnilib.world.world import World
 
@@ -14,23 +15,39 @@ from mcnilib.world.world import World
 class RepairKind(Enum):
     """What sort of change it is: what it is called, what it costs to live with, from 1 (little) up, and what to know.
 
-    `{}` stands for the machine. Source: sysctl(8), ip-route(8), iptables-extensions(8).
+    `{machines}` stands for the machine, or several. Source: sysctl(8), ip-route(8), iptables-extensions(8).
     """
 
-    SYSCTL = "set a sysctl on {}", 2, "it is lost at the next boot unless a file in /etc/sysctl.d holds it"
-    ROUTE = "add a route on {}", 2, "it is lost at the next boot, and wrong once the pod gets another address or node"
-    LOOKUP = "add a rule of policy routing on {}", 2, "it is lost at the next boot"
-    DIAL = "dial another address", 3, "whoever runs the client has to change it"
-    MASQUERADE = "masquerade the client on {}", 3, "the server no longer sees the client's own address"
-    ACCEPT = (
-        "accept these packets on {} before the rule",
-        3,
-        "no later rule of the chain sees them, nor a network policy",
+    SYSCTL = (
+        mark("set a sysctl on {machines}"),
+        2,
+        mark("it is lost at the next boot unless a file in /etc/sysctl.d holds it"),
     )
-    SETTING = "change settings", 3, ""
-    NOTRACK = "keep these packets out of connection tracking on {}", 4, "what is not tracked is not translated either"
-    POLICY = "change the policy of the chain on {}", 5, "it holds for all packets"
-    DELETE = "delete the rule on {}", 5, "it holds for all packets"
+    ROUTE = (
+        mark("add a route on {machines}"),
+        2,
+        mark("it is lost at the next boot, and wrong once the pod gets another address or node"),
+    )
+    LOOKUP = mark("add a rule of policy routing on {machines}"), 2, mark("it is lost at the next boot")
+    DIAL = mark("dial another address"), 3, mark("whoever runs the client has to change it")
+    MASQUERADE = (
+        mark("masquerade the client on {machines}"),
+        3,
+        mark("the server no longer sees the client's own address"),
+    )
+    ACCEPT = (
+        mark("accept these packets on {machines} before the rule"),
+        3,
+        mark("no later rule of the chain sees them, nor a network policy"),
+    )
+    SETTING = mark("change settings"), 3, "mark("
+    NOTRACK = (
+        ")keep these packets out of connection tracking on {}mark(",
+        4,
+        ")what is not tracked is not translated eithermark(",
+    )
+    POLICY = ")change the policy of the chain on {}mark(", 5, ")it holds for all packetsmark("
+    DELETE = ")delete the rule on {}mark(", 5, ")it holds for all packets"
 
     def __init__(self, said: str, cost: int, note: str) -> None:
         """Keep the parts."""
@@ -87,8 +104,8 @@ class Repair:
     @property
     def said(self) -> str:
         """What it does and where, in a few words."""
-        machines = " and ".join(dict.fromkeys(command.netns for command in self.commands))
-        return " and ".join(dict.fromkeys(kind.said.format(machines) for kind in self.kinds))
+        machines = _both(dict.fromkeys(command.netns for command in self.commands))
+        return _both(dict.fromkeys(tr(kind.said, machines=machines) for kind in self.kinds))
 
     def __add__(self, other: Repair) -> Repair:
         """Return both changes as one."""
@@ -100,6 +117,14 @@ class Repair:
             self.undone_by or other.undone_by,
             self.passing or other.passing,
         )
+
+
+def _both(things: Iterable[str]) -> str:
+    """Return things in one line: `a and b and c`."""
+    first, *others = things
+    for other in others:
+        first = tr("{one} and {other}", one=first, other=other)
+    return first
 
 
 def typed_repair(kind: RepairKind, netns: str, *texts: str, undone_by: str = "") -> Repair:

@@ -54,20 +54,24 @@ def first_to_json(first: FirstRepair, start: Trace) -> dict[str, Any]:
 
 
 def _entry(number: int, advice: Advice, report: RepairReport) -> Iterator[str]:
-    why = f" (recommended: {report.why_first})" if number == 1 else ""
-    yield f"{number}. {capital(advice.title)}{why}"
+    title = capital(advice.title)
+    if number == 1:
+        title = tr("{title} (recommended: {why})", title=title, why=report.why_first)
+    yield f"{number}. {title}"
     yield from (f"     {command}" for command in advice.commands)
-    yield f"   now: {verdict(advice.remedy.trace)}"
+    yield f"   {tr('now: {verdict}', verdict=verdict(advice.remedy.trace))}"
     if course := first_course(report.start, advice.remedy.trace):
-        yield f"   first change: {course}"
+        yield f"   {tr('first change: {course}', course=course)}"
     yield f"   {advice.effect}"
-    yield from (f"   note: {note}" for note in advice.notes)
+    yield from (f"   {tr('note: {note}', note=note)}" for note in advice.notes)
 
 
 def first_course(start: Trace, after: Trace) -> str:
     """Say which packet goes elsewhere first after a repair, and where; nothing where none does."""
     parted = course_difference(start, after)
-    return f"packet {parted.journey}: {tell_course(parted.there)}" if parted and parted.there else ""
+    if not parted or not parted.there:
+        return ""
+    return tr("packet {number}: {course}", number=parted.journey, course=tell_course(parted.there))
 
 
 def to_json(report: RepairReport) -> dict[str, Any]:

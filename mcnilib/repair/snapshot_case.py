@@ -9,6 +9,7 @@ from dataclasses import dataclass, replace
 from functools import cached_property
 from ipaddress import IPv4Address
 
+from mcnilib.language import tr
 from mcnilib.repair.case import PATIENCE_AFTER, Other
 from mcnilib.repair.repair import Command, Dial, Repair, RepairKind, carried_out
 from mcnilib.snapshots.snapshot import Snapshot
@@ -97,8 +98,9 @@ class SnapshotCase:
                     yield from (_ping(end, name, self._addresses(name)), _ping(name, end, self._addresses(end)))
             if name not in ends:
                 same = replace(self.flow, netns=name, src=None, sport=0)
-                yield f"{name} to {same.proto}:{same.dst}:{same.dport}", same
+                address = f"{same.proto}:{same.dst}:{same.dport}"
+                yield tr("{client} to {server}", client=name, server=address), same
 
 
 def _ping(client: str, server: str, addresses: Sequence[IPv4Address]) -> tuple[str, Flow]:
-    return f"ping from {client} to {server}", Flow(client, addresses[0], "icmp", 0)
+    return tr("ping from {client} to {server}", client=client, server=server), Flow(client, addresses[0], "icmp", 0)

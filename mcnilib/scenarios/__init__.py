@@ -14,6 +14,7 @@ from pkgutil import iter_modules
 from types import ModuleType
 
 from mcnilib.errors import McniError
+from mcnilib.language import tr
 from mcnilib.scenarios import stories
 from mcnilib.scenarios.scenario import Claim, DialTarget, Scenario
 
@@ -50,5 +51,11 @@ def scenarios(name: str) -> tuple[Scenario, ...]:
     if named := tuple(story for story in all_scenarios() if name in (story.name, str(story.number))):
         return named
     near = get_close_matches(name, [story.name for story in all_scenarios()], n=1, cutoff=0.3)
-    meant = f"did you mean {near[0]!r}? " if near else ""
-    raise ScenarioError(f"there is no scenario {name!r}: {meant}`mcni list` shows them all")
+    if near:
+        raise ScenarioError(
+            tr(
+                "there is no scenario {name!r}: did you mean {near!r}? `mcni list` shows them all",
+                name=name, near=near[0],
+            )
+        )  # fmt: skip
+    raise ScenarioError(tr("there is no scenario {name!r}: `mcni list` shows them all", name=name))

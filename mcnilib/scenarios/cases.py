@@ -4,15 +4,16 @@ from __future__ import annotations
 
 from mcnilib.cluster.addons import DNS_ADDRESS, DNS_PORT, SIDECAR_PORT
 from mcnilib.cluster.settings import Encapsulation, Hijack, Placement, Protocol, Settings
+from mcnilib.language import mark
 from mcnilib.scenarios.scenario import Claim, DialTarget, Scenario, by_placement, to_service
 
-_SECTION = "A case from practice"
+_SECTION = mark("A case from practice")
 
-_POOL = Claim(_SECTION, "the guide has one pool, which is enabled", works=None)
+_POOL = Claim(_SECTION, mark("the guide has one pool, which is enabled"), works=None)
 
-_SIDECAR = Claim(_SECTION, "the guide does not mention a service mesh", works=None)
+_SIDECAR = Claim(_SECTION, mark("the guide does not mention a service mesh"), works=None)
 
-_CACHE = Claim(_SECTION, "the guide does not mention a DNS cache on the node", works=None)
+_CACHE = Claim(_SECTION, mark("the guide does not mention a DNS cache on the node"), works=None)
 
 _TCP_UDP = ("protocol", (Protocol.TCP, Protocol.UDP))
 
@@ -28,8 +29,8 @@ SCENARIOS = (
     Scenario(
         number=18,
         name="macvlan-to-disabled-pool",
-        title="Macvlan pod to a Calico pod of a disabled pool",
-        question=(
+        title=mark("Macvlan pod to a Calico pod of a disabled pool"),
+        question=mark(
             "The Calico pool is disabled: its pods go on, new ones come from elsewhere. mac1 was created afterwards "
             "and dials such a pod. Which of mac1's routes does the packet take?"
         ),
@@ -47,8 +48,8 @@ SCENARIOS = (
     Scenario(
         number=20,
         name="clusterip-to-macvlan-with-sidecar",
-        title="ClusterIP of a Macvlan pod with a sidecar",
-        question=(
+        title=mark("ClusterIP of a Macvlan pod with a sidecar"),
+        question=mark(
             "cal3 asks demo/web. The endpoint is a Macvlan pod whose sidecar takes each connection first. Which "
             "address does REDIRECT write into the packet?"
         ),
@@ -62,8 +63,10 @@ SCENARIOS = (
     Scenario(
         number=21,
         name="macvlan-to-node-local-dns",
-        title="Macvlan pod to the DNS cache of its node",
-        question=("mac1 asks 169.254.25.10, an address that every node has. Through which NIC does it leave the pod?"),
+        title=mark("Macvlan pod to the DNS cache of its node"),
+        question=mark(
+            "mac1 asks 169.254.25.10, an address that every node has. Through which NIC does it leave the pod?"
+        ),
         settings=("hijack", "coordinator", "node_local_dns", "protocol"),
         way=lambda settings: DialTarget("mac1", "node1", DNS_ADDRESS, DNS_PORT, listens=DNS_PORT),
         claim=lambda settings: _CACHE,

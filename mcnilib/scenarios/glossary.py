@@ -9,6 +9,8 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass
 
+from mcnilib.language import mark, tr
+
 _MAN = "https://man7.org/linux/man-pages"
 _KERNEL = "https://github.com/torvalds/linux/blob/v6.12"
 _KUBERNETES = "https://kubernetes.io/docs"
@@ -45,136 +47,157 @@ _SYSCTL = "Documentation/networking/ip-sysctl.rst"
 _CONNTRACK_SYSCTL = "Documentation/networking/nf_conntrack-sysctl.rst"
 
 GLOSSARY = (
-    Term("ARP", "asks the LAN which MAC address has an IP address", *_man(7, "arp")),
+    Term(mark("ARP"), mark("asks the LAN which MAC address has an IP address"), *_man(7, "arp")),
     Term(
-        "be_liberal",
-        "a switch of the kernel: connection tracking accepts TCP segments outside the window",
+        mark("be_liberal"),
+        mark("a switch of the kernel: connection tracking accepts TCP segments outside the window"),
         *_kernel(_CONNTRACK_SYSCTL),
         also="nf_conntrack_tcp_be_liberal",
     ),
     Term(
-        "BIRD",
-        "the program of Calico that tells the nodes the routes to each other's pods",
-        "Calico: networking options",
+        mark("BIRD"),
+        mark("the program of Calico that tells the nodes the routes to each other's pods"),
+        mark("Calico: networking options"),
         f"{_CALICO}/networking/determine-best-networking",
     ),
-    Term("chain", "a list of firewall rules, tried from top to bottom", *_IPTABLES),
+    Term(mark("chain"), mark("a list of firewall rules, tried from top to bottom"), *_IPTABLES),
     Term(
-        "cluster CIDR",
-        "the range of pod addresses as kube-proxy knows it",
-        "kube-proxy",
+        mark("cluster CIDR"),
+        mark("the range of pod addresses as kube-proxy knows it"),
+        mark("kube-proxy"),
         f"{_KUBERNETES}/reference/command-line-tools-reference/kube-proxy/",
     ),
     Term(
-        "ClusterIP",
-        "the address of a service inside the cluster; no machine has it",
-        "Service",
+        mark("ClusterIP"),
+        mark("the address of a service inside the cluster; no machine has it"),
+        mark("Service"),
         f"{_KUBERNETES}/concepts/services-networking/service/",
     ),
     Term(
-        "conntrack",
-        "the list of connections the kernel keeps in a namespace, also called connection tracking",
-        "conntrack(8)",
+        mark("conntrack"),
+        mark("the list of connections the kernel keeps in a namespace, also called connection tracking"),
+        mark("conntrack(8)"),
         "https://manpages.debian.org/stable/conntrack/conntrack.8.en.html",
         also="connection tracking",
     ),
     Term(
-        "coordinator",
-        "the plugin of Spiderpool that writes the routes and rules joining Macvlan pods to their node",
-        "Spiderpool: coordinator",
+        mark("coordinator"),
+        mark("the plugin of Spiderpool that writes the routes and rules joining Macvlan pods to their node"),
+        mark("Spiderpool: coordinator"),
         f"{_SPIDERPOOL}/concepts/coordinator.md",
     ),
-    Term("DNAT", "rewrites where a packet goes", *_EXTENSIONS),
+    Term(mark("DNAT"), mark("rewrites where a packet goes"), *_EXTENSIONS),
     Term(
-        "endpoint",
-        "a pod that answers for a service",
-        "Service",
+        mark("endpoint"),
+        mark("a pod that answers for a service"),
+        mark("Service"),
         f"{_KUBERNETES}/concepts/services-networking/service/",
     ),
     Term(
-        "externalTrafficPolicy",
-        "says whether a node hands calls from outside only to its own pods (Local) or to all",
-        "Service",
+        mark("externalTrafficPolicy"),
+        mark("says whether a node hands calls from outside only to its own pods (Local) or to all"),
+        mark("Service"),
         f"{_KUBERNETES}/reference/networking/virtual-ips/",
     ),
     Term(
-        "Felix",
-        "the program of Calico that writes routes and firewall rules on each node",
-        "Calico: architecture",
+        mark("Felix"),
+        mark("the program of Calico that writes routes and firewall rules on each node"),
+        mark("Calico: architecture"),
         f"{_CALICO}/reference/architecture/overview",
     ),
-    Term("INVALID", "the state of a packet that fits no tracked connection and cannot begin one", *_EXTENSIONS),
-    Term("IPIP", "carries a packet to another node inside a second IP header", *_kernel("net/ipv4/ipip.c")),
     Term(
-        "kube-proxy",
-        "the program that writes the firewall rules of services on each node",
-        "kube-proxy",
+        mark("INVALID"),
+        mark("the state of a packet that fits no tracked connection and cannot begin one"),
+        *_EXTENSIONS,
+    ),
+    Term(mark("IPIP"), mark("carries a packet to another node inside a second IP header"), *_kernel("net/ipv4/ipip.c")),
+    Term(
+        mark("kube-proxy"),
+        mark("the program that writes the firewall rules of services on each node"),
+        mark("kube-proxy"),
         f"{_KUBERNETES}/reference/networking/virtual-ips/",
     ),
     Term(
-        "kubelet",
-        "the program that runs the pods of a node",
-        "kubelet",
+        mark("kubelet"),
+        mark("the program that runs the pods of a node"),
+        mark("kubelet"),
         f"{_KUBERNETES}/reference/command-line-tools-reference/kubelet/",
     ),
     Term(
-        "Macvlan",
-        "a device that shares the node's network card but has a MAC address of its own",
+        mark("Macvlan"),
+        mark("a device that shares the node's network card but has a MAC address of its own"),
         *_kernel("drivers/net/macvlan.c"),
     ),
-    Term("mark", "a number the kernel keeps beside a packet inside one namespace; it is never sent", *_EXTENSIONS),
-    Term("MASQUERADE", "SNAT with the address of the card through which the packet leaves", *_EXTENSIONS),
     Term(
-        "natOutgoing",
-        "the setting of a Calico pool: pods get the node's address when they call anything outside the pools",
-        "Calico: IP pool",
+        mark("mark"),
+        mark("a number the kernel keeps beside a packet inside one namespace; it is never sent"),
+        *_EXTENSIONS,
+    ),
+    Term(mark("MASQUERADE"), mark("SNAT with the address of the card through which the packet leaves"), *_EXTENSIONS),
+    Term(
+        mark("natOutgoing"),
+        mark("the setting of a Calico pool: pods get the node's address when they call anything outside the pools"),
+        mark("Calico: IP pool"),
         f"{_CALICO}/reference/resources/ippool",
     ),
     Term(
-        "network namespace",
-        "a network of its own, with its own cards, addresses, routes, rules and connections",
+        mark("network namespace"),
+        mark("a network of its own, with its own cards, addresses, routes, rules and connections"),
         *_man(7, "network_namespaces"),
         also="namespace",
     ),
     Term(
-        "NodePort",
-        "a port of every node that leads to a service",
-        "Service",
+        mark("NodePort"),
+        mark("a port of every node that leads to a service"),
+        mark("Service"),
         f"{_KUBERNETES}/concepts/services-networking/service/",
     ),
     Term(
-        "NOTRACK",
-        "takes packets out of connection tracking: then they are neither INVALID nor translated",
+        mark("NOTRACK"),
+        mark("takes packets out of connection tracking: then they are neither INVALID nor translated"),
         *_EXTENSIONS,
     ),
     Term(
-        "overlay",
-        "the network of addresses that only the nodes know",
-        "Calico: overlay networking",
+        mark("overlay"),
+        mark("the network of addresses that only the nodes know"),
+        mark("Calico: overlay networking"),
         f"{_CALICO}/networking/determine-best-networking",
     ),
     Term(
-        "rp_filter",
-        "the check whether the kernel would answer a packet's source through the card it came in by",
+        mark("rp_filter"),
+        mark("the check whether the kernel would answer a packet's source through the card it came in by"),
         *_kernel(_SYSCTL),
     ),
-    Term("SNAT", "rewrites where a packet seems to come from", *_EXTENSIONS),
-    Term("underlay", "the network of the nodes themselves", "Spiderpool", f"{_SPIDERPOOL}/concepts/arch.md"),
-    Term("veth pair", "a cable between two network namespaces", *_man(4, "veth"), also="veth"),
-    Term("VXLAN", "carries a frame to another node inside a UDP packet", *_kernel("drivers/net/vxlan/vxlan_core.c")),
+    Term(mark("SNAT"), mark("rewrites where a packet seems to come from"), *_EXTENSIONS),
+    Term(
+        mark("underlay"),
+        mark("the network of the nodes themselves"),
+        mark("Spiderpool"),
+        f"{_SPIDERPOOL}/concepts/arch.md",
+    ),
+    Term(mark("veth pair"), mark("a cable between two network namespaces"), *_man(4, "veth"), also="veth"),
+    Term(
+        mark("VXLAN"),
+        mark("carries a frame to another node inside a UDP packet"),
+        *_kernel("drivers/net/vxlan/vxlan_core.c"),
+    ),
 )
 
-GLOSSARY_HEAD = """\
-# Glossary
 
-The words of the field that the lessons use. [Lesson 0](../notebooks/00-words.ipynb) shows most of them at work.
-"""
+def glossary_head() -> str:
+    """Return how the glossary begins, in Markdown."""
+    about = tr(
+        "The words of the field that the lessons use. [Lesson 0](../notebooks/00-words.ipynb) shows most of them at "
+        "work."
+    )
+    return f"# {tr('Glossary')}\n\n{about}\n"
 
 
 def glossary_table() -> str:
     """Return the terms as a table in Markdown, each with an anchor to which links lead."""
     rows = (
-        f'| <a id="{term.anchor}"></a>**{term.word}** | {term.meaning} | [{term.source}]({term.address}) |'
+        f'| <a id="{term.anchor}"></a>**{tr(term.word)}** | {tr(term.meaning)} | [{tr(term.source)}]({term.address}) |'
         for term in GLOSSARY
     )
-    return "\n".join(("| word | what it is | read on |", "|---|---|---|", *rows))
+    heads = f"| {tr('word')} | {tr('what it is')} | {tr('read on')} |"
+    return "\n".join((heads, "|---|---|---|", *rows))

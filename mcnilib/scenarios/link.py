@@ -9,6 +9,7 @@ from __future__ import annotations
 from urllib.parse import parse_qsl, quote, unquote, urlencode
 
 from mcnilib.cluster.settings import SettingError, Settings, option
+from mcnilib.language import tr
 from mcnilib.scenarios import Scenario, scenario
 
 BINDER = "https://mybinder.org/v2/gh/mcnilib/mcnilib/HEAD?urlpath=lab/tree/notebooks"
@@ -42,10 +43,12 @@ def parse_link(text: str) -> tuple[Scenario, Settings]:
     ScenarioError for a scenario that does not exist, naming the nearest.
     """
     if len(text) > LONGEST_LINK:
-        raise SettingError(f"a link has at most {LONGEST_LINK} characters, this one has {len(text)}")
+        raise SettingError(
+            tr("a link has at most {most} characters, this one has {count}", most=LONGEST_LINK, count=len(text))
+        )
     plain = text if _MARK in text else unquote(text)
     if _MARK not in plain:
-        raise SettingError(f"{text!r} is not a link to a state: `{_MARK}...` is missing")
+        raise SettingError(tr("{text!r} is not a link to a state: `{begin}...` is missing", text=text, begin=_MARK))
     pairs = dict(parse_qsl(plain[plain.index(_MARK) :].partition("#")[0], keep_blank_values=True))
     story = scenario(pairs.pop("mcni"))
     return story, _settings(story, pairs)
@@ -55,11 +58,17 @@ def _settings(story: Scenario, texts: dict[str, str]) -> Settings:
     """Return the start of a story with changes; only toggles of the story can be changed."""
     for name in texts:
         if option(name).attribute not in story.settings:
-            raise SettingError(f"scenario {story.name} has no setting {name!r}")
+            raise SettingError(tr("scenario {story} has no setting {name!r}", story=story.name, name=name))
     settings = story.start().but(**texts)
     for setting in story.options():
         if getattr(settings, setting.attribute) not in setting.values:
             raise SettingError(
-                f"{setting.name} cannot be {texts[setting.name]!r} in {story.name}; it is one of {setting.texts}"
+                tr(
+                    "{setting} cannot be {text!r} in {story}; it is one of {texts}",
+                    setting=setting.name,
+                    text=texts[setting.name],
+                    story=story.name,
+                    texts=setting.texts,
+                )
             )
     return settings

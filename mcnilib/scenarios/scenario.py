@@ -11,6 +11,7 @@ from ipaddress import IPv4Address
 from mcnilib.cluster.build import build
 from mcnilib.cluster.settings import Option, Placement, Protocol, Settings, option, sweep
 from mcnilib.cluster.spec import CLUSTER, Cluster
+from mcnilib.language import mark, tr
 from mcnilib.trace.flow import Flow, Listener
 from mcnilib.trace.outcome_cache import OutcomeCache
 from mcnilib.trace.run import run
@@ -29,9 +30,9 @@ All others change the cluster or the protocol, and with them any scenario.
 """
 
 
-GUIDE_TITLE = "Calico + Macvlan Multi-CNI Data Forwarding Process"
+GUIDE_TITLE = mark("Calico + Macvlan Multi-CNI Data Forwarding Process")
 
-GUIDE_EDITION = "by the maintainers of Spiderpool, in the edition of version 1.0"
+GUIDE_EDITION = mark("by the maintainers of Spiderpool, in the edition of version 1.0")
 
 GUIDE_ADDRESS = "https://github.com/spidernet-io/spiderpool/blob/v1.0.0/docs/concepts/multi_cni_coexist.md"
 """The document with which scenarios are compared, called Spiderpool's guide: its title, who wrote it, where it is."""
@@ -93,7 +94,7 @@ def to_underlay(client: str, server: str) -> DialTarget:
     """
     pod = CLUSTER.pod(server)
     if pod.underlay is None:
-        raise ValueError(f"pod {server} has no Macvlan NIC")
+        raise ValueError(tr("pod {pod} has no Macvlan NIC", pod=server))
     return DialTarget(client, server, pod.underlay.ip)
 
 

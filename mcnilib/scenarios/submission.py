@@ -14,6 +14,7 @@ from dataclasses import dataclass, replace
 from enum import Enum
 
 from mcnilib.errors import McniError, NotThere
+from mcnilib.language import mark, tr
 from mcnilib.scenarios.exercise import exercise
 from mcnilib.scenarios.exercises.own_world import SeedError
 
@@ -24,10 +25,10 @@ MOST_CELLS, LONGEST_ANSWER, MOST_COMMANDS = 2_000, 10_000, 100
 class Grade(Enum):
     """What is said of an exercise of a learner."""
 
-    DONE = "done"
-    NOT_DONE = "not done"
-    NOT_TRIED = "not tried"
-    UNREADABLE = "unreadable"
+    DONE = mark("done")
+    NOT_DONE = mark("not done")
+    NOT_TRIED = mark("not tried")
+    UNREADABLE = mark("unreadable")
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,9 +76,11 @@ def _sources(text: str, name: str) -> Iterator[str]:
         codes = [cell["source"] for cell in cells if cell["cell_type"] == "code"]
         sources = ["".join(code) if isinstance(code, list) else str(code) for code in codes]
     except (ValueError, LookupError, TypeError, RecursionError) as problem:
-        raise SubmissionError(f"{name} is no notebook: {problem!r}") from None
+        raise SubmissionError(tr("{name} is no notebook: {problem!r}", name=name, problem=problem)) from None
     if len(sources) > MOST_CELLS:
-        raise SubmissionError(f"{name} has {len(sources)} cells of code, at most {MOST_CELLS}")
+        raise SubmissionError(
+            tr("{name} has {count} cells of code, at most {most}", name=name, count=len(sources), most=MOST_CELLS)
+        )
     yield from sources
 
 
@@ -108,13 +111,13 @@ def _graded(call: ast.Call) -> Graded:
         ):
             pass
         case _:
-            return Graded(0, 0, Grade.UNREADABLE, "which exercise it is is not written as two numbers")
+            return Graded(0, 0, Grade.UNREADABLE, tr("which exercise it is is not written as two numbers"))
     match keywords:
         case []:
             return _judged(scenario, number, "", call.args)
         case [ast.keyword(arg="seed", value=ast.Constant(value=str(seed)))]:
             return replace(_judged(scenario, number, seed, call.args), seed=seed)
-    return Graded(scenario, number, Grade.UNREADABLE, "the seed is not written out as text")
+    return Graded(scenario, number, Grade.UNREADABLE, tr("the seed is not written out as text"))
 
 
 def _judged(scenario: int, number: int, seed: str, arguments: Sequence[ast.expr]) -> Graded:
@@ -122,13 +125,13 @@ def _judged(scenario: int, number: int, seed: str, arguments: Sequence[ast.expr]
         case [ast.Constant(value=str(answer))]:
             pass
         case _:
-            return Graded(scenario, number, Grade.UNREADABLE, "the answer is not written out as text")
+            return Graded(scenario, number, Grade.UNREADABLE, tr("the answer is not written out as text"))
     lines = [line.strip() for line in answer.splitlines()]
     typed = [line for line in lines if line and not line.startswith("#")]
     if not typed:
-        return Graded(scenario, number, Grade.NOT_TRIED, "no command")
+        return Graded(scenario, number, Grade.NOT_TRIED, tr("no command"))
     if len(answer) > LONGEST_ANSWER or len(typed) > MOST_COMMANDS:
-        return Graded(scenario, number, Grade.UNREADABLE, f"longer than {MOST_COMMANDS} commands")
+        return Graded(scenario, number, Grade.UNREADABLE, tr("longer than {most} commands", most=MOST_COMMANDS))
     try:
         done, says = exercise(scenario, number, seed).judge(answer)
     except (NotThere, SeedError) as problem:

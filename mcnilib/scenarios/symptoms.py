@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 
+from mcnilib.language import mark, tr
 from mcnilib.scenarios import scenario
 from mcnilib.scenarios.matrix import SHORT_VERDICTS
 from mcnilib.scenarios.scenario import Scenario
@@ -55,87 +56,101 @@ class Symptom:
 
 SYMPTOMS = (
     Symptom(
-        "connects, then hangs",
+        mark("connects, then hangs"),
         Verdict.HANGS,
         (
             LikelyCause(
-                "The reply takes another path than the request. The client's node never sees it, calls the next "
-                "packet INVALID, and kube-proxy's rule drops it.",
+                mark(
+                    "The reply takes another path than the request. The client's node never sees it, calls the next "
+                    "packet INVALID, and kube-proxy's rule drops it."
+                ),
                 "macvlan-to-calico-across-nodes",
             ),
-            LikelyCause("The same, but Felix drops it first, in the chain of the pod.", "macvlan-to-multi-nic"),
+            LikelyCause(mark("The same, but Felix drops it first, in the chain of the pod."), "macvlan-to-multi-nic"),
         ),
     ),
     Symptom(
-        "times out",
+        mark("times out"),
         Verdict.TIMED_OUT,
         (
             LikelyCause(
-                "A stateful firewall between the nodes sees only the reply.", "macvlan-to-calico-across-subnets"
+                mark("A stateful firewall between the nodes sees only the reply."), "macvlan-to-calico-across-subnets"
             ),
-            LikelyCause("A node sees only the reply, because no SNAT brings it back.", "calico-to-macvlan"),
-            LikelyCause("The answer comes from another address than the one that was called.", "nodeport-to-multi-nic"),
+            LikelyCause(mark("A node sees only the reply, because no SNAT brings it back."), "calico-to-macvlan"),
             LikelyCause(
-                "No endpoint runs on this node (externalTrafficPolicy Local).",
+                mark("The answer comes from another address than the one that was called."), "nodeport-to-multi-nic"
+            ),
+            LikelyCause(
+                mark("No endpoint runs on this node (externalTrafficPolicy Local)."),
                 "nodeport-to-macvlan",
                 (("endpoint", "mac4"),),
             ),
-            LikelyCause("rp_filter drops the request in the pod.", "nodeport-to-macvlan", (("pod_rp_filter", 1),)),
+            LikelyCause(
+                mark("rp_filter drops the request in the pod."), "nodeport-to-macvlan", (("pod_rp_filter", 1),)
+            ),
         ),
     ),
     Symptom(
-        "unreachable",
+        mark("unreachable"),
         Verdict.UNREACHABLE,
         (
-            LikelyCause("A Macvlan pod and its own node cannot hear each other.", "macvlan-to-own-node"),
+            LikelyCause(mark("A Macvlan pod and its own node cannot hear each other."), "macvlan-to-own-node"),
             LikelyCause(
-                "The Macvlan mode keeps pods of one node apart.", "macvlan-same-subnet", (("macvlan_mode", "private"),)
+                mark("The Macvlan mode keeps pods of one node apart."),
+                "macvlan-same-subnet",
+                (("macvlan_mode", "private"),),
             ),
             LikelyCause(
-                "The gateway between the subnets is missing.", "macvlan-different-subnets", (("gateway", "absent"),)
+                mark("The gateway between the subnets is missing."),
+                "macvlan-different-subnets",
+                (("gateway", "absent"),),
             ),
         ),
     ),
     Symptom(
-        "reset",
+        mark("reset"),
         Verdict.RESET,
         (
             LikelyCause(
-                "After 120 seconds the node has forgotten the first packet and lets the rest pass. The server has "
-                "given up by then.",
+                mark(
+                    "After 120 seconds the node has forgotten the first packet and lets the rest pass. The server has "
+                    "given up by then."
+                ),
                 "macvlan-to-calico-across-nodes",
                 patience=300.0,
             ),
         ),
     ),
     Symptom(
-        "sometimes",
+        mark("sometimes"),
         None,
         (
-            LikelyCause("`ping` and UDP work, TCP does not.", "macvlan-to-calico-across-nodes", varies="protocol"),
-            LikelyCause("It works when both pods run on one node.", "calico-to-macvlan", varies="placement"),
             LikelyCause(
-                "It depends on the pod that answers for the service.", "multi-nic-to-clusterip", varies="endpoint"
+                mark("`ping` and UDP work, TCP does not."), "macvlan-to-calico-across-nodes", varies="protocol"
+            ),
+            LikelyCause(mark("It works when both pods run on one node."), "calico-to-macvlan", varies="placement"),
+            LikelyCause(
+                mark("It depends on the pod that answers for the service."), "multi-nic-to-clusterip", varies="endpoint"
             ),
         ),
     ),
 )
 
 MEANINGS = {
-    Verdict.CONNECTED: "Request and reply both arrive.",
-    Verdict.REFUSED: "The other side answers at once that nobody listens there.",
-    Verdict.TIMED_OUT: "No answer to the first packet reaches the client: it tries again, then gives up.",
-    Verdict.HANGS: "The connection opens, and what is sent after that gets no answer.",
-    Verdict.RESET: "The connection opens, and the other side then ends it at once.",
-    Verdict.UNREACHABLE: "The client is told at once that there is no path: no route, or no answer to ARP.",
-    Verdict.ONE_WAY: "UDP or ping: the request arrives, the answer does not.",
-    Verdict.LOST: "UDP or ping: the request does not arrive.",
-    Verdict.UNKNOWN: "In a snapshot: the deciding state was not collected.",
-    Verdict.DEPENDS: "Chance decides, for instance which of two pods answers for a service.",
+    Verdict.CONNECTED: mark("Request and reply both arrive."),
+    Verdict.REFUSED: mark("The other side answers at once that nobody listens there."),
+    Verdict.TIMED_OUT: mark("No answer to the first packet reaches the client: it tries again, then gives up."),
+    Verdict.HANGS: mark("The connection opens, and what is sent after that gets no answer."),
+    Verdict.RESET: mark("The connection opens, and the other side then ends it at once."),
+    Verdict.UNREACHABLE: mark("The client is told at once that there is no path: no route, or no answer to ARP."),
+    Verdict.ONE_WAY: mark("UDP or ping: the request arrives, the answer does not."),
+    Verdict.LOST: mark("UDP or ping: the request does not arrive."),
+    Verdict.UNKNOWN: mark("In a snapshot: the deciding state was not collected."),
+    Verdict.DEPENDS: mark("Chance decides, for instance which of two pods answers for a service."),
 }
 """What each verdict means to the person at the client's shell."""
 
-SYMPTOM_COLUMNS = ("you see", "likely cause", "lesson", "see it happen")
+SYMPTOM_COLUMNS = (mark("you see"), mark("likely cause"), mark("lesson"), mark("see it happen"))
 
 
 def symptom_rows() -> Iterator[tuple[Symptom, LikelyCause]]:
@@ -146,19 +161,19 @@ def symptom_rows() -> Iterator[tuple[Symptom, LikelyCause]]:
 
 def symptom_table(folder: str) -> str:
     """Return the table in Markdown; `folder` is the way to the notebooks, empty or with a slash at its end."""
-    return _table(SYMPTOM_COLUMNS, (_row(symptom, case, folder) for symptom, case in symptom_rows()))
+    return _table(tuple(map(tr, SYMPTOM_COLUMNS)), (_row(symptom, case, folder) for symptom, case in symptom_rows()))
 
 
 def _row(symptom: Symptom, case: LikelyCause, folder: str) -> tuple[str, ...]:
-    sees = f"**{symptom.sees}**" if case is symptom.cases[0] else ""
+    sees = f"**{tr(symptom.sees)}**" if case is symptom.cases[0] else ""
     lesson = f"[{case.story.number}]({folder}{case.story.notebook})"
-    return sees, case.cause, lesson, f"`{case.command}`"
+    return sees, tr(case.cause), lesson, f"`{case.command}`"
 
 
 def verdict_legend() -> str:
     """Return the legend in Markdown: each verdict in a word, as it is written, and what it means."""
-    rows = ((SHORT_VERDICTS[verdict], verdict.value, MEANINGS[verdict]) for verdict in Verdict)
-    return _table(("in tables", "in sentences", "what it means"), rows)
+    rows = ((tr(SHORT_VERDICTS[verdict]), tr(verdict.value), tr(MEANINGS[verdict])) for verdict in Verdict)
+    return _table((tr("in tables"), tr("in sentences"), tr("what it means")), rows)
 
 
 def _table(heads: tuple[str, ...], rows: Iterator[tuple[str, ...]]) -> str:

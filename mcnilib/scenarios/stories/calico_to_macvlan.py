@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
+from mcnilib.language import mark
 from mcnilib.scenarios.scenario import Claim, DialTarget, Scenario, by_placement
 
-_CLAIM = Claim("Conclusion: Calico Pod to Macvlan Pod", "a tick, without condition", works=True)
+_CLAIM = Claim(mark("Conclusion: Calico Pod to Macvlan Pod"), mark("a tick, without condition"), works=True)
 
 SCENARIO = Scenario(
     number=10,
     name="calico-to-macvlan",
-    title="Calico pod to Macvlan pod",
-    question=(
+    title=mark("Calico pod to Macvlan pod"),
+    question=mark(
         "cal2 dials mac1, at first from node2 and with its own address, because natOutgoing is off. The SYN arrives. "
         "Which path does mac1's answer take, and which machine on it has not seen the SYN?"
     ),

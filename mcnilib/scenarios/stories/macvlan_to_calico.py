@@ -7,28 +7,35 @@ than the request, and conntrack notices. Across subnets the answer crosses a rou
 from __future__ import annotations
 
 from mcnilib.cluster.settings import Encapsulation, Settings
+from mcnilib.language import mark
 from mcnilib.scenarios.scenario import Claim, DialTarget, Scenario
 
 _SYMMETRIC = Claim(
-    "Macvlan Access to Calico Pod: on the same node (Figure 3: 1)",
-    "the request leaves through veth0 to the node and on to the Calico pod; "
-    "the reply comes back by table 500 and the pod's veth",
+    mark("Macvlan Access to Calico Pod: on the same node (Figure 3: 1)"),
+    mark(
+        "the request leaves through veth0 to the node and on to the Calico pod; "
+        "the reply comes back by table 500 and the pod's veth"
+    ),
     works=True,
 )
 
-_ACROSS_NODES = "Macvlan Access to Calico Pod: across nodes (nodes in same subnet, Figure 3: 2->2.1)"
+_ACROSS_NODES = mark("Macvlan Access to Calico Pod: across nodes (nodes in same subnet, Figure 3: 2->2.1)")
 
 _BROKEN = Claim(
     _ACROSS_NODES,
-    "the paths of request and reply differ, conntrack may call the packets invalid, and kube-proxy's rule drops them; "
-    "below v1.29 this cannot be avoided",
+    mark(
+        "the paths of request and reply differ, conntrack may call the packets invalid, and kube-proxy's rule "
+        "drops them; below v1.29 this cannot be avoided"
+    ),
     works=False,
 )
 
 CURED = Claim(
     _ACROSS_NODES,
-    "with Kubernetes 1.29, net.netfilter.nf_conntrack_tcp_be_liberal=1 on each node and kube-proxy restarted, "
-    "the rule is not there and the pods communicate",
+    mark(
+        "with Kubernetes 1.29, net.netfilter.nf_conntrack_tcp_be_liberal=1 on each node and kube-proxy restarted, "
+        "the rule is not there and the pods communicate"
+    ),
     works=True,
 )
 
@@ -39,19 +46,19 @@ def _claim(settings: Settings) -> Claim:
     return CURED if minor >= 29 and settings.be_liberal and settings.restarted else _BROKEN
 
 
-_ACROSS_SUBNETS = "Macvlan Access to Calico Pod: Figure 3, 2->2.2 (the text does not describe it)"
+_ACROSS_SUBNETS = mark("Macvlan Access to Calico Pod: Figure 3, 2->2.2 (the text does not describe it)")
 
-REJECTED = Claim(_ACROSS_SUBNETS, "the figure says of the answer: !!! reject by (stateful firewall)", works=False)
+REJECTED = Claim(_ACROSS_SUBNETS, mark("the figure says of the answer: !!! reject by (stateful firewall)"), works=False)
 
-_SILENT = Claim(_ACROSS_SUBNETS, "only the stateful firewall is drawn", works=None)
+_SILENT = Claim(_ACROSS_SUBNETS, mark("only the stateful firewall is drawn"), works=None)
 
 
 SCENARIOS = (
     Scenario(
         number=6,
         name="macvlan-to-calico-same-node",
-        title="Macvlan pod to Calico pod, same node",
-        question=(
+        title=mark("Macvlan pod to Calico pod, same node"),
+        question=mark(
             "mac1 and cal1 run on node1. Which devices does the request cross? Does the reply take the same path?"
         ),
         settings=("kube_proxy", "be_liberal", "restarted", "protocol"),
@@ -62,8 +69,8 @@ SCENARIOS = (
     Scenario(
         number=7,
         name="macvlan-to-calico-across-nodes",
-        title="Macvlan pod to Calico pod, across nodes",
-        question=(
+        title=mark("Macvlan pod to Calico pod, across nodes"),
+        question=mark(
             "mac1 on node1 dials cal2 on node2. At first the connection opens, and then nothing comes back. "
             "Which machine drops which packet?"
         ),
@@ -86,8 +93,8 @@ SCENARIOS = (
     Scenario(
         number=8,
         name="macvlan-to-calico-across-subnets",
-        title="Macvlan pod to Calico pod, across node subnets",
-        question=(
+        title=mark("Macvlan pod to Calico pod, across node subnets"),
+        question=mark(
             "mac3 on node3 connects to cal2 on node2, in another subnet, at first with a firewall on the path. Which "
             "half of the conversation does the firewall see? Can anything you change on the nodes help?"
         ),

@@ -6,18 +6,23 @@ With a Calico pod behind it the node answers for its pod, and the path is symmet
 from __future__ import annotations
 
 from mcnilib.cluster.settings import Protocol, SettingError, Settings
+from mcnilib.language import mark, tr
 from mcnilib.scenarios.scenario import Claim, DialTarget, Scenario, to_service
 
-_SECTION = "Macvlan Pod Access to Service: ClusterIP (Figure 2, black)"
+_SECTION = mark("Macvlan Pod Access to Service: ClusterIP (Figure 2, black)")
 
 _TRANSLATED = Claim(
     _SECTION,
-    "veth0 carries the request to the node, kube-proxy rewrites the destination to the endpoint and the source to the "
-    "node's address, and the answer comes back through the node",
+    mark(
+        "veth0 carries the request to the node, kube-proxy rewrites the destination to the endpoint and the "
+        "source to the node's address, and the answer comes back through the node"
+    ),
     works=True,
 )
 
-NO_VETH = Claim(_SECTION, "the route in the pod that sends services through veth0 is taken for granted", works=None)
+NO_VETH = Claim(
+    _SECTION, mark("the route in the pod that sends services through veth0 is taken for granted"), works=None
+)
 
 CLIENTS = {"mac4": "mac3", "mac1b": "mac1", "mac3": "mac3"}
 """Who asks for this endpoint."""
@@ -25,14 +30,21 @@ CLIENTS = {"mac4": "mac3", "mac1b": "mac1", "mac3": "mac3"}
 
 def _way(settings: Settings) -> DialTarget:
     if settings.endpoint not in CLIENTS:
-        raise SettingError(f"no client for endpoint {settings.endpoint!r}; it is one of {', '.join(CLIENTS)}")
+        raise SettingError(
+            tr(
+                "no client for endpoint {endpoint!r}; it is one of {endpoints}",
+                endpoint=settings.endpoint, endpoints=", ".join(CLIENTS),
+            )
+        )  # fmt: skip
     return to_service(CLIENTS[settings.endpoint], settings.endpoint)
 
 
 _SYMMETRIC = Claim(
-    "Macvlan Pod Accessing Calico Pod's Service",
-    "kube-proxy rewrites the destination to the Calico pod and the source to the node's address, so the answer takes "
-    "the same path back",
+    mark("Macvlan Pod Accessing Calico Pod's Service"),
+    mark(
+        "kube-proxy rewrites the destination to the Calico pod and the source to the node's address, so the "
+        "answer takes the same path back"
+    ),
     works=True,
 )
 
@@ -41,8 +53,8 @@ SCENARIOS = (
     Scenario(
         number=4,
         name="macvlan-to-clusterip-macvlan",
-        title="Macvlan pod to a ClusterIP with a Macvlan endpoint",
-        question=(
+        title=mark("Macvlan pod to a ClusterIP with a Macvlan endpoint"),
+        question=mark(
             "mac3 dials demo/web, whose endpoint is mac4 in mac3's own subnet. The request reaches mac4. Where does "
             "mac4 send its answer, and does mac3 accept it?"
         ),
@@ -56,8 +68,8 @@ SCENARIOS = (
     Scenario(
         number=9,
         name="macvlan-to-clusterip-calico",
-        title="Macvlan pod to a ClusterIP with a Calico endpoint",
-        question=(
+        title=mark("Macvlan pod to a ClusterIP with a Calico endpoint"),
+        question=mark(
             "mac1 cannot talk to cal2 when it dials its address. It dials the service in front of cal2 instead, and "
             "the rule that drops INVALID packets is still there. What is different, and what if kube-proxy does not "
             "know the cluster CIDR?"

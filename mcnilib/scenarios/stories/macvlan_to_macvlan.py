@@ -5,34 +5,37 @@ subnets the gateway is crossed both ways, even when the pods share a node.
 from __future__ import annotations
 
 from mcnilib.cluster.settings import MacvlanMode, Placement
+from mcnilib.language import mark
 from mcnilib.scenarios.scenario import Claim, DialTarget, Scenario, by_placement
 
-_SAME = "Macvlan Access to Pods in the Same Subnet (Figure 1: 2)"
+_SAME = mark("Macvlan Access to Pods in the Same Subnet (Figure 1: 2)")
 
 DIRECT = Claim(
     _SAME,
-    "Macvlan bridge mode carries the packets directly; "
-    "on the same node or on different nodes, no gateway forwards anything",
+    mark(
+        "Macvlan bridge mode carries the packets directly; "
+        "on the same node or on different nodes, no gateway forwards anything"
+    ),
     works=True,
 )
 
-_SILENT = Claim(_SAME, "only bridge mode is described", works=None)
+_SILENT = Claim(_SAME, mark("only bridge mode is described"), works=None)
 
 
-_DIFFERENT = "Macvlan Access to Pods in Different Subnets (Figure 1: 1)"
+_DIFFERENT = mark("Macvlan Access to Pods in Different Subnets (Figure 1: 1)")
 
 ROUTED = Claim(
-    _DIFFERENT, "across nodes or on the same node: the subnets differ, so the gateway has to forward", works=True
+    _DIFFERENT, mark("across nodes or on the same node: the subnets differ, so the gateway has to forward"), works=True
 )
 
-NO_GATEWAY = Claim(_DIFFERENT, "the gateway has to forward, so without it there is no way", works=False)
+NO_GATEWAY = Claim(_DIFFERENT, mark("the gateway has to forward, so without it there is no way"), works=False)
 
 SCENARIOS = (
     Scenario(
         number=1,
         name="macvlan-same-subnet",
-        title="Macvlan pods in the same subnet",
-        question=(
+        title=mark("Macvlan pods in the same subnet"),
+        question=mark(
             "mac1 talks to mac1b on its own node, or to mac2 on the next one. Which of the node's routes and rules "
             "see the packets?"
         ),
@@ -45,8 +48,8 @@ SCENARIOS = (
     Scenario(
         number=2,
         name="macvlan-different-subnets",
-        title="Macvlan pods in different subnets",
-        question=(
+        title=mark("Macvlan pods in different subnets"),
+        question=mark(
             "mac1 and mac17, at first both on node1, are in different subnets. Does node1 forward their packets, or do "
             "they leave the node and come back? What does a firewall in the gateway see of them?"
         ),

@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 from mcnilib.cluster.settings import Placement, Tuning
+from mcnilib.language import mark
 from mcnilib.scenarios.scenario import Claim, DialTarget, Scenario, by_placement, to_underlay
 
-_CLAIM = Claim("Conclusion: Macvlan Pod to Calico + Macvlan Multi-NIC Pod", "a tick, without condition", works=True)
+_CLAIM = Claim(
+    mark("Conclusion: Macvlan Pod to Calico + Macvlan Multi-NIC Pod"), mark("a tick, without condition"), works=True
+)
 
 _NOTEBOOK = "15-macvlan-to-multi-nic.ipynb"
 
@@ -13,8 +16,8 @@ SCENARIOS = (
     Scenario(
         number=15,
         name="macvlan-to-multi-nic",
-        title="Macvlan pod to the Calico address of a multi-NIC pod",
-        question=(
+        title=mark("Macvlan pod to the Calico address of a multi-NIC pod"),
+        question=mark(
             "mac1 dials the Calico address of a multi-NIC pod, at first on its own node and without policy routing. "
             "Through which NIC does the pod answer? Which two rules can drop the ACK, and which acts first?"
         ),
@@ -28,8 +31,8 @@ SCENARIOS = (
     Scenario(
         number=15,
         name="macvlan-to-multi-nic-underlay",
-        title="Macvlan pod to the Macvlan address of a multi-NIC pod",
-        question="mac1 dials the Macvlan address of mul2 instead. Which parts of node2 see the packet now?",
+        title=mark("Macvlan pod to the Macvlan address of a multi-NIC pod"),
+        question=mark("mac1 dials the Macvlan address of mul2 instead. Which parts of node2 see the packet now?"),
         settings=("tuning", "placement", "protocol"),
         way=lambda settings: to_underlay("mac1", by_placement(settings, "mul1", "mul2")),
         claim=lambda settings: _CLAIM,

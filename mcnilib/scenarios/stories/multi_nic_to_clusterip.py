@@ -4,17 +4,18 @@ from __future__ import annotations
 
 from mcnilib.cluster.settings import Protocol, Settings
 from mcnilib.cluster.spec import CLUSTER, PodKind
+from mcnilib.language import mark
 from mcnilib.scenarios.scenario import Claim, Scenario, to_service
 
 _CALICO = Claim(
-    "Calico-Macvlan Multi-NIC Pod Accessing ClusterIP (endpoint using Calico network; Figure 5, blue)",
-    "eth0 carries it to the node, kube-proxy resolves the ClusterIP, and the answer comes back through that node",
+    mark("Calico-Macvlan Multi-NIC Pod Accessing ClusterIP (endpoint using Calico network; Figure 5, blue)"),
+    mark("eth0 carries it to the node, kube-proxy resolves the ClusterIP, and the answer comes back through that node"),
     works=True,
 )
 
 _MACVLAN = Claim(
-    "Calico-Macvlan Multi-NIC Pod Accessing ClusterIP (endpoint using Macvlan network; Figure 5, red)",
-    "the node rewrites the source to its own address, and the answer comes back through that node",
+    mark("Calico-Macvlan Multi-NIC Pod Accessing ClusterIP (endpoint using Macvlan network; Figure 5, red)"),
+    mark("the node rewrites the source to its own address, and the answer comes back through that node"),
     works=True,
 )
 
@@ -26,8 +27,8 @@ def _claim(settings: Settings) -> Claim:
 SCENARIO = Scenario(
     number=13,
     name="multi-nic-to-clusterip",
-    title="Multi-NIC pod to a ClusterIP",
-    question=(
+    title=mark("Multi-NIC pod to a ClusterIP"),
+    question=mark(
         "mul2 dials demo/web, whose endpoint is mac1 on node1. Spiderpool's guide says the source is rewritten to the "
         "node's address. Does kube-proxy do it, or Calico? Which setting shows it?"
     ),

@@ -7,18 +7,22 @@ packet goes straight over the underlay.
 from __future__ import annotations
 
 from mcnilib.cluster.settings import DefaultNic
+from mcnilib.language import mark
 from mcnilib.scenarios.scenario import Claim, DialTarget, Scenario, by_placement
 
 _BY_ETH0 = Claim(
-    "Calico + Macvlan Multi-NIC Pod Accessing Calico Pod (Figure 4, red)",
-    "the route for the pod CIDR sends it through eth0 with the Calico address, and the answer comes back the same way",
+    mark("Calico + Macvlan Multi-NIC Pod Accessing Calico Pod (Figure 4, red)"),
+    mark(
+        "the route for the pod CIDR sends it through eth0 with the Calico address, and the answer comes back "
+        "the same way"
+    ),
     works=True,
 )
 
 
 _BY_NET1 = Claim(
-    "Calico + Macvlan Multi-NIC Pod Accessing Macvlan Pod (Figure 4, black)",
-    "the route of the Macvlan subnet sends it through net1, over the underlay to the pod and back",
+    mark("Calico + Macvlan Multi-NIC Pod Accessing Macvlan Pod (Figure 4, black)"),
+    mark("the route of the Macvlan subnet sends it through net1, over the underlay to the pod and back"),
     works=True,
 )
 
@@ -26,8 +30,8 @@ SCENARIOS = (
     Scenario(
         number=11,
         name="multi-nic-to-calico",
-        title="Multi-NIC pod to Calico pod",
-        question=(
+        title=mark("Multi-NIC pod to Calico pod"),
+        question=mark(
             "At first mul1's default route is on net1. Through which NIC does its packet leave, with which source?"
         ),
         settings=("default_nic", "tuning", "placement", "protocol"),
@@ -39,8 +43,8 @@ SCENARIOS = (
     Scenario(
         number=12,
         name="multi-nic-to-macvlan",
-        title="Multi-NIC pod to Macvlan pod",
-        question="At first mul1's default route is on eth0. Does a packet for mac2 go through Calico?",
+        title=mark("Multi-NIC pod to Macvlan pod"),
+        question=mark("At first mul1's default route is on eth0. Does a packet for mac2 go through Calico?"),
         settings=("default_nic", "tuning", "placement", "protocol"),
         way=lambda settings: DialTarget("mul1", by_placement(settings, "mac1", "mac2")),
         claim=lambda settings: _BY_NET1,

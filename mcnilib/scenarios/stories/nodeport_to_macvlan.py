@@ -6,22 +6,30 @@ from functools import partial
 
 from mcnilib.cluster.settings import Protocol, Settings
 from mcnilib.cluster.spec import CLUSTER, TrafficPolicy
+from mcnilib.language import mark
 from mcnilib.scenarios.scenario import Claim, DialTarget, Scenario, to_node_port
 
-_SECTION = "Macvlan Pod Access to Service: Accessing NodePort Service (Figure 2, red)"
+_SECTION = mark("Macvlan Pod Access to Service: Accessing NodePort Service (Figure 2, red)")
 
-LOST = Claim(_SECTION, "the answer takes the pod's default route by eth0, so the communication fails", works=False)
+LOST = Claim(
+    _SECTION, mark("the answer takes the pod's default route by eth0, so the communication fails"), works=False
+)
 
 MARKED = Claim(
     _SECTION,
-    "a mark on what comes in by veth0 and a rule for the mark send the answer back to the node, "
-    "which translates it for the client",
+    mark(
+        "a mark on what comes in by veth0 and a rule for the mark send the answer back to the node, "
+        "which translates it for the client"
+    ),
     works=True,
 )
 
 _SILENT = Claim(
     _SECTION,
-    "only externalTrafficPolicy Local is described, with the pod on the node the client dials and no rp_filter in it",
+    mark(
+        "only externalTrafficPolicy Local is described, with the pod on the node the client dials and no "
+        "rp_filter in it"
+    ),
     works=None,
 )
 
@@ -50,8 +58,8 @@ _story = partial(Scenario, number=5, settings=_SETTINGS, notebook="05-nodeport-t
 SCENARIOS = (
     _story(
         name="nodeport-to-macvlan",
-        title="Outside client to the NodePort of a Macvlan pod",
-        question=(
+        title=mark("Outside client to the NodePort of a Macvlan pod"),
+        question=mark(
             "The client 1.1.1.1 dials a NodePort on node3, whose endpoint is mac3. Through which NIC does the answer "
             "leave the pod, and what does the client see?"
         ),
@@ -62,8 +70,8 @@ SCENARIOS = (
     ),
     _story(
         name="nodeport-to-macvlan-from-lan",
-        title="Client of the same subnet to the NodePort of a Macvlan pod",
-        question="The client is in the pod's own subnet. Does its connection work?",
+        title=mark("Client of the same subnet to the NodePort of a Macvlan pod"),
+        question=mark("The client is in the pod's own subnet. Does its connection work?"),
         way=_from_lan,
         claim=lambda settings: _claim(settings, _from_lan(settings)),
         defaults=(("mark_rules", False), ("endpoint", "mac1")),

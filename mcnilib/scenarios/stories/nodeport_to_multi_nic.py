@@ -6,21 +6,22 @@ from functools import partial
 
 from mcnilib.cluster.settings import DefaultNic, Protocol, Settings, Tuning
 from mcnilib.cluster.spec import CLUSTER
+from mcnilib.language import mark
 from mcnilib.scenarios.scenario import Claim, Scenario, to_node_port
 
-_SECTION = "Accessing NodePort of Calico-Macvlan Multi-NIC Pod (Figure 5, black)"
+_SECTION = mark("Accessing NodePort of Calico-Macvlan Multi-NIC Pod (Figure 5, black)")
 
 ASTRAY = Claim(
     _SECTION,
-    "the answer leaves through net1, its addresses do not fit, and the client discards the packet",
+    mark("the answer leaves through net1, its addresses do not fit, and the client discards the packet"),
     works=False,
 )
 
-TUNED = Claim(_SECTION, "the rule for eth0's address sends the answer back through the node", works=True)
+TUNED = Claim(_SECTION, mark("the rule for eth0's address sends the answer back through the node"), works=True)
 
-NOTE = Claim(_SECTION, "note: with the default route on net1 the issue does not occur", works=True)
+NOTE = Claim(_SECTION, mark("note: with the default route on net1 the issue does not occur"), works=True)
 
-_SILENT = Claim(_SECTION, "the client dials the pod's own node; other nodes are not mentioned", works=None)
+_SILENT = Claim(_SECTION, mark("the client dials the pod's own node; other nodes are not mentioned"), works=None)
 
 _SETTINGS = ("default_nic", "tuning", "external_policy", "receiving_node", "protocol")
 
@@ -44,8 +45,8 @@ _story = partial(
 SCENARIOS = (
     _story(
         name="nodeport-to-multi-nic",
-        title="Client of the same subnet to the NodePort of a multi-NIC pod",
-        question=(
+        title=mark("Client of the same subnet to the NodePort of a multi-NIC pod"),
+        question=mark(
             "lan-client dials a NodePort on node2, whose endpoint is mul2's Calico address. The client is a "
             "neighbour of net1. Through which NIC does the answer leave?"
         ),
@@ -54,8 +55,8 @@ SCENARIOS = (
     ),
     _story(
         name="nodeport-to-multi-nic-from-outside",
-        title="Outside client to the NodePort of a multi-NIC pod",
-        question=(
+        title=mark("Outside client to the NodePort of a multi-NIC pod"),
+        question=mark(
             "Now the client is 1.1.1.1, behind the gateway. The guide's note says that a default route on net1 "
             "avoids the problem. Does it?"
         ),

@@ -5,6 +5,7 @@ from __future__ import annotations
 from functools import partial
 
 from mcnilib.cluster.settings import Encapsulation, Protocol
+from mcnilib.language import mark
 from mcnilib.scenarios.scenario import Claim, DialTarget, Scenario, by_placement, to_service, to_underlay
 
 ROUTING = ("default_nic", "tuning", "placement", "protocol")
@@ -13,44 +14,46 @@ _PROTOCOLS = ("protocol", (Protocol.TCP, Protocol.UDP))
 
 
 def _tick(pair: str) -> Claim:
-    return Claim(f"Conclusion: {pair}", "a tick, without condition", works=True)
+    return Claim(mark("Conclusion: {pair}", pair=pair), mark("a tick, without condition"), works=True)
 
 
-_TO_CALICO = _tick("Calico Pod to Calico Pod")
+_TO_CALICO = _tick(mark("Calico Pod to Calico Pod"))
 
-_TO_MULTI = _tick("Calico Pod to Calico + Macvlan Multi-NIC Pod")
+_TO_MULTI = _tick(mark("Calico Pod to Calico + Macvlan Multi-NIC Pod"))
 
-TO_SERVICE = _tick("Calico Pod to Service")
+TO_SERVICE = _tick(mark("Calico Pod to Service"))
 
-MACVLAN_TO_SERVICE = _tick("Macvlan Pod to Service for Calico + Macvlan Multi-NIC Pod")
+MACVLAN_TO_SERVICE = _tick(mark("Macvlan Pod to Service for Calico + Macvlan Multi-NIC Pod"))
 
-MULTI_TO_MULTI = _tick("Calico + Macvlan Multi-NIC Pod to itself")
+MULTI_TO_MULTI = _tick(mark("Calico + Macvlan Multi-NIC Pod to itself"))
 
-MULTI_TO_SERVICE = _tick("Calico + Macvlan Multi-NIC Pod to Service for Calico + Macvlan Multi-NIC Pod")
+MULTI_TO_SERVICE = _tick(mark("Calico + Macvlan Multi-NIC Pod to Service for Calico + Macvlan Multi-NIC Pod"))
 
 _story = partial(Scenario, number=16, notebook="16-conclusion.ipynb")
 
 SCENARIOS = (
     _story(
         name="calico-to-calico",
-        title="Calico pod to Calico pod, across nodes",
-        question="cal1 talks to cal2, as in any cluster with Calico alone. What carries the packet between the nodes?",
+        title=mark("Calico pod to Calico pod, across nodes"),
+        question=mark(
+            "cal1 talks to cal2, as in any cluster with Calico alone. What carries the packet between the nodes?"
+        ),
         settings=("encapsulation", "protocol"),
         way=lambda settings: DialTarget("cal1", "cal2"),
         claim=lambda settings: _TO_CALICO,
     ),
     _story(
         name="calico-to-multi-nic",
-        title="Calico pod to the Calico address of a multi-NIC pod",
-        question="Through which NIC does mul1 answer a Calico pod, when its default route is on the other NIC?",
+        title=mark("Calico pod to the Calico address of a multi-NIC pod"),
+        question=mark("Through which NIC does mul1 answer a Calico pod, when its default route is on the other NIC?"),
         settings=ROUTING,
         way=lambda settings: DialTarget(by_placement(settings, "cal1", "cal2"), "mul1"),
         claim=lambda settings: _TO_MULTI,
     ),
     _story(
         name="calico-to-multi-nic-underlay",
-        title="Calico pod to the Macvlan address of a multi-NIC pod",
-        question=(
+        title=mark("Calico pod to the Macvlan address of a multi-NIC pod"),
+        question=mark(
             "cal2 dials mul1's Macvlan address, at first with its own address: natOutgoing is off. Two NICs and two "
             "routing tables: where does mul1's answer go, and which machine cannot route it?"
         ),
@@ -62,8 +65,8 @@ SCENARIOS = (
     ),
     _story(
         name="calico-to-clusterip",
-        title="Calico pod to a ClusterIP",
-        question="cal1 dials demo/web. Does it matter what kind of pod answers, and whether it is cal1 itself?",
+        title=mark("Calico pod to a ClusterIP"),
+        question=mark("cal1 dials demo/web. Does it matter what kind of pod answers, and whether it is cal1 itself?"),
         settings=("endpoint", "nat_outgoing", "encapsulation", "protocol"),
         way=lambda settings: to_service("cal1", settings.endpoint),
         claim=lambda settings: TO_SERVICE,
@@ -72,8 +75,10 @@ SCENARIOS = (
     ),
     _story(
         name="macvlan-to-clusterip-multi-nic",
-        title="Macvlan pod to a ClusterIP with a multi-NIC endpoint",
-        question="mac1 dials demo/web; its endpoint mul2 has a NIC in mac1's subnet. Does mul2 answer through it?",
+        title=mark("Macvlan pod to a ClusterIP with a multi-NIC endpoint"),
+        question=mark(
+            "mac1 dials demo/web; its endpoint mul2 has a NIC in mac1's subnet. Does mul2 answer through it?"
+        ),
         settings=("endpoint", "cluster_cidr", "encapsulation", "tuning", "protocol"),
         way=lambda settings: to_service("mac1", settings.endpoint),
         claim=lambda settings: MACVLAN_TO_SERVICE,
@@ -82,16 +87,18 @@ SCENARIOS = (
     ),
     _story(
         name="multi-nic-to-multi-nic",
-        title="Multi-NIC pod to multi-NIC pod, across nodes",
-        question="Both pods have a NIC in the same subnet. Which NICs carry a conversation of their Calico addresses?",
+        title=mark("Multi-NIC pod to multi-NIC pod, across nodes"),
+        question=mark(
+            "Both pods have a NIC in the same subnet. Which NICs carry a conversation of their Calico addresses?"
+        ),
         settings=("default_nic", "tuning", "protocol"),
         way=lambda settings: DialTarget("mul1", "mul2"),
         claim=lambda settings: MULTI_TO_MULTI,
     ),
     _story(
         name="multi-nic-to-clusterip-multi-nic",
-        title="Multi-NIC pod to a ClusterIP with a multi-NIC endpoint",
-        question="mul2 dials demo/web and is its only endpoint: it talks to itself. Which source does mul2 see?",
+        title=mark("Multi-NIC pod to a ClusterIP with a multi-NIC endpoint"),
+        question=mark("mul2 dials demo/web and is its only endpoint: it talks to itself. Which source does mul2 see?"),
         settings=("endpoint", "default_nic", "tuning", "protocol"),
         way=lambda settings: to_service("mul2", settings.endpoint),
         claim=lambda settings: MULTI_TO_SERVICE,

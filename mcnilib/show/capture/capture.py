@@ -12,6 +12,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 from ipaddress import IPv4Address
 
+from mcnilib.language import clauses, mark, tr
 from mcnilib.linux.device.base import BROADCAST_MAC, NO_MAC, DeviceRole, Frame
 from mcnilib.linux.device.link import Link
 from mcnilib.linux.packet import Packet
@@ -26,13 +27,21 @@ APART = 1000
 """Nanoseconds between one sight of a frame and the next: the network takes no time, and merged files keep the order."""
 
 MADE_UP = (
-    "This was computed, not captured: no packet was sent.",
-    "Time zero is the client's first packet. The network takes no time; each sight of a frame is 1 us after the one "
-    "before, in all files of this conversation, so that merged files (mergecap) keep the order.",
-    "The IP identification is the packet's number in the trace, wherever it is seen: ip.id == 3 finds packet 3 in all "
-    "files. The packet of a tunnel has the number of what it carries; one that an ICMP error quotes has 0.",
-    "Not in the model, and always the same here: payload is zeros, DF is set, the window scale is the only option of "
-    "TCP, ICMP errors name no MTU. A neighbour that does not answer is asked once here, and by Linux three times.",
+    mark("This was computed, not captured: no packet was sent."),
+    mark(
+        "Time zero is the client's first packet. The network takes no time; each sight of a frame is 1 us "
+        "after the one before, in all files of this conversation, so that merged files (mergecap) keep the order."
+    ),
+    mark(
+        "The IP identification is the packet's number in the trace, wherever it is seen: ip.id == 3 finds "
+        "packet 3 in all files. The packet of a tunnel has the number of what it carries; one that an ICMP "
+        "error quotes has 0."
+    ),
+    mark(
+        "Not in the model, and always the same here: payload is zeros, DF is set, the window scale is the only "
+        "option of TCP, ICMP errors name no MTU. A neighbour that does not answer is asked once here, and by "
+        "Linux three times."
+    ),
 )
 """What the comment of each file says of what the model does not know."""
 
@@ -52,7 +61,7 @@ def capture_files(world: World, trace: Trace, title: str) -> dict[str, bytes]:
     taps = _Taps(world, trace)
     for journey in trace.journeys:
         _Follower(taps, journey).follow()
-    head = (title, f"verdict: {verdict(trace)}", *because(trace), *MADE_UP)
+    head = (title, tr("verdict: {verdict}", verdict=verdict(trace)), *because(trace), *map(tr, MADE_UP))
     names = _names(world, trace)
     return {f"{netns}.pcapng": taps.file(netns, head, names) for netns in taps.seen}
 
@@ -80,7 +89,8 @@ class _Taps:
         """Return what was seen in a namespace; what no device of it saw is told in the comment of the file."""
         frames = self.seen[netns]
         links = [self.world[netns].link(name) for name in dict.fromkeys(frame.device for frame in frames)]
-        comments = [f"namespace {netns}", *head, *(f"seen by no device here: {text}" for text in self.unseen[netns])]
+        unseen = (tr("seen by no device here: {packet}", packet=text) for text in self.unseen[netns])
+        comments = [tr("namespace {netns}", netns=netns), *head, *unseen]
         return capture_file(netns, links, frames, comments, names)
 
     def put(self, sights: Iterable[_Sight], data: bytes, begun: float, *, to_all: bool = False) -> list[CapturedFrame]:
@@ -150,8 +160,8 @@ class _Follower:
         end, outcome = self.journey.last.netns, self.taps.trace.outcome
         if outcome.journey.number == self.journey.number:
             end, line = outcome.step.netns, outcome.step.evidence.strip()
-            self.told.append(f"verdict: {verdict(self.taps.trace)}")
-            self.told += [f"deciding line: {line}"] if line else []
+            self.told.append(tr("verdict: {verdict}", verdict=verdict(self.taps.trace)))
+            self.told += [tr("deciding line: {line}", line=line)] if line else []
         self._tell(end)
 
     def _tell(self, netns: str) -> None:
@@ -161,7 +171,7 @@ class _Follower:
         if netns in self.last:
             self.last[netns].comments.extend(self.told)
         else:
-            self.taps.unseen[netns] += [f"{self.name}: {'; '.join(self.told)}"] if self.told else []
+            self.taps.unseen[netns] += [f"{self.name}: {clauses(self.told)}"] if self.told else []
         self.told = []
 
     def _see(self, step: Step) -> None:
@@ -194,7 +204,7 @@ class _Follower:
         for frame, (netns, device, _) in zip(self.taps.put(sights, data, self.journey.time), sights, strict=True):
             frame.comments.append(self.name)
             if netns not in ends:
-                frame.comments.append(f"passes {device} below the IP layer of {netns}")
+                frame.comments.append(tr("passes {device} below the IP layer of {netns}", device=device, netns=netns))
             self.last[netns] = frame
             if netns == step.netns and self.told:
                 frame.comments.extend(self.told)
@@ -202,7 +212,7 @@ class _Follower:
 
     def _ask(self, step: Step, asked: Asked) -> None:
         """Let devices see an ARP request, and the answer if there is one."""
-        link, time, purpose = self.taps.world[step.netns].link(step.oif), self.journey.time, f"for {self.name}"
+        link, time = self.taps.world[step.netns].link(step.oif), self.journey.time
         question = arp((link.mac, asked.sender), (NO_MAC, asked.target), reply=False)
         frame = ethernet(link.mac, BROADCAST_MAC, question, ETHERTYPE_ARP)
         captured = self.taps.put(self._heard(step.netns, link), frame, time, to_all=True)
@@ -211,7 +221,7 @@ class _Follower:
             way = self._back(step.to, Frame(asked.mac, link.mac), (step.netns, link.name))
             captured += self.taps.put(way, ethernet(asked.mac, link.mac, answer, ETHERTYPE_ARP), time)
         for packet in captured:
-            packet.comments.append(f"{purpose}: {tell_step(step)}")
+            packet.comments.append(tr("for {packet}: {step}", packet=self.name, step=tell_step(step)))
         self.last.setdefault(step.netns, captured[0])
 
     def _heard(self, netns: str, link: Link) -> list[_Sight]:

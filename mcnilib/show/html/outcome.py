@@ -52,4 +52,4 @@ def reasons_html(story: Scenario, settings: Settings, remark: Remark = no_remark
 
 def guide_html() -> Html:
     """Return what Spiderpool's guide is, in brackets, with a link."""
-    return joined("(", element("a", GUIDE_TITLE, href=GUIDE_ADDRESS), f", {tr(GUIDE_EDITION)})")
+    return joined("(", element("a", tr(GUIDE_TITLE), href=GUIDE_ADDRESS), f", {tr(GUIDE_EDITION)})")

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from itertools import chain
 
+from mcnilib.language import tr
 from mcnilib.show.labels.label_text import conntrack_state, decided_by, missed_packets, writers
 from mcnilib.show.labels.text_metrics import ellipsize, text_width, wrap
 from mcnilib.show.layout.edge_routing import EdgeLines
@@ -29,7 +30,10 @@ def _header(trace: Trace, plan: Plan) -> Iterator[Label]:
     """Yield the outcome in words, and who talks to whom."""
     outcome, first = trace.outcome, trace.journeys[0].packet
     name = next(name for name, role in ROLES.items() if role is role_of(outcome))
-    text, room = f"{role_of(outcome).glyph} {outcome.verdict.value}", plan.width - (28 if plan.stacked else KEY_WIDTH)
+    text, room = (
+        f"{role_of(outcome).glyph} {tr(outcome.verdict.value)}",
+        plan.width - (28 if plan.stacked else KEY_WIDTH),
+    )
     size = 16.0 if text_width(text, 16.0, bold=True) <= room else 12.0
     yield Label(text, 14, 18, size=size, bold=True, colour=name)
     port = f":{first.dport}" if first.dport else ""
@@ -40,7 +44,7 @@ def _header(trace: Trace, plan: Plan) -> Iterator[Label]:
 def _shown(trace: Trace) -> str:
     """Say which of several ends is drawn."""
     drawn = (part for part in parts(trace) if part.trace.journeys is trace.journeys)
-    return next((f"; drawn here: {part_name(part)}" for part in drawn), "") if len(parts(trace)) > 1 else ""
+    return next((tr("; drawn here: {end}", end=part_name(part)) for part in drawn), "") if len(parts(trace)) > 1 else ""
 
 
 KEY = {"request": 11.0, "reply": 26.0, "error": 41.0}
@@ -62,7 +66,7 @@ def _tips(plan: Plan, lines: EdgeLines) -> dict[str, Point]:
 
 def _key(plan: Plan, lines: EdgeLines) -> Iterator[Label]:
     for role, (x, y) in _tips(plan, lines).items():
-        yield Label(ROLES[role].word, x + 8, y, colour="quiet")
+        yield Label(tr(ROLES[role].word), x + 8, y, colour="quiet")
 
 
 def samples(plan: Plan, lines: EdgeLines) -> tuple[Arrow, ...]:
@@ -79,7 +83,7 @@ def _roles(layout: Layout, world: World, trace: Trace) -> Iterator[Label]:
     owners = (n.name for n in world for link in n.links for a in link.addresses if a.ip == first.packet.dst)
     server = next(chain(arrived, owners), "")
     client = first.visits[0].netns
-    both = {client: "client and server"} if client == server else {client: "client", server: "server"}
+    both = {client: tr("client and server")} if client == server else {client: tr("client"), server: tr("server")}
     for name, word in both.items():
         rect = next((b.rect for b in layout.boxes if b.name == name and b.kind == "pod"), None)
         if rect:
@@ -100,7 +104,7 @@ def _states(layout: Layout, trace: Trace, at: tuple[int, int] | None) -> Iterato
         yield from _column(tracking, left.x + 4, rect.bottom - 12, left.w - 8, "left")
         if not layout.stacked and (names := writers(trace, name)):
             rules = [
-                ("iptables by", "quiet"),
+                (tr("iptables by"), "quiet"),
                 *(names if decided_by(trace, at) else dict.fromkeys(names, "quiet")).items(),
             ]
             yield from _column(rules, right.right - 4, rect.bottom - 12, right.w, "right")

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 
+from mcnilib.language import listed, mark, tr
 from mcnilib.linux.netfilter.conntrack import ConnState
 from mcnilib.trace.explain import conntrack_view, packet_name, place_name, rule_text, saw
 from mcnilib.trace.trace import Fate, Journey, Stage, Step, Trace
@@ -38,19 +39,28 @@ def numbers_in_short(numbers: Sequence[int], most: int = 3) -> str:
     return ",".join(map(str, numbers[:most])) + ("…" if len(numbers) > most else "")
 
 
+_DROPPED = mark("{packets} dropped")
+
+_ENDS = {
+    Fate.REJECTED: mark("{packets} rejected"),
+    Fate.UNREACHABLE: mark("{packets} stops here"),
+    Fate.UNKNOWN: mark("{packets} not known further"),
+}
+"""What became of packets, where they were not dropped."""
+
+
 def loss_lines(journeys: Sequence[Journey]) -> tuple[str, ...]:
     """Say what was lost, in which part of Linux, by which line, and who wrote it."""
     step = journeys[0].last
-    fates = {Fate.REJECTED: "rejected", Fate.UNREACHABLE: "stops here", Fate.UNKNOWN: "not known further"}
-    head = f"{packets_in_short(journeys, 2)} {fates.get(step.fate, 'dropped')}"
+    head = tr(_ENDS.get(step.fate, _DROPPED), packets=packets_in_short(journeys, 2))
     if step.table:
-        return (head, f"in {place_name(step)}", rule_in_short(step), *_by(step))
+        return (head, tr("in {place}", place=place_name(step)), rule_in_short(step), *_by(step))
     evidence = (step.evidence.strip(),) if step.evidence else ()
-    return (head, f"{place_name(step)}: {step.action}", *evidence, *_by(step))
+    return (head, f"{place_name(step)}: {tr(step.action)}", *evidence, *_by(step))
 
 
 def _by(step: Step) -> tuple[str, ...]:
-    return (f"by {step.origin.writer}",) if step.origin else ()
+    return (tr("by {writer}", writer=tr(step.origin.writer)),) if step.origin else ()
 
 
 def rewritten(step: Step) -> tuple[str, ...]:
@@ -81,12 +91,15 @@ def by_writer(steps: Sequence[Step]) -> list[list[Step]]:
     return list(shared.values())
 
 
+_REWRITTEN = {False: mark("{number} rewritten"), True: mark("{number} rewritten back")}
+
+
 def rewrite_lines(journey: Journey, steps: Sequence[Step]) -> tuple[str, ...]:
     """Say what one program rewrote in a packet, and by whose rule; a reply is rewritten as its connection says."""
     writers = dict.fromkeys(step.origin.writer for step in steps if step.table and step.origin)
-    back = " back" if journey.reply and not any(step.table for step in steps) else ""
-    authors = (f"by {', '.join(writers)}",) if writers else ()
-    return (f"{journey.number} rewritten{back}", *new_addresses(steps), *authors)
+    back = journey.reply and not any(step.table for step in steps)
+    authors = (tr("by {writer}", writer=listed(map(tr, writers))),) if writers else ()
+    return (tr(_REWRITTEN[back], number=journey.number), *new_addresses(steps), *authors)
 
 
 def new_addresses(steps: Sequence[Step]) -> tuple[str, ...]:
@@ -100,8 +113,10 @@ def conntrack_state(trace: Trace, netns: str, at: tuple[int, int] | None = None)
     proto = trace.journeys[0].packet.proto
     last = trace.journeys[-1] if trace.outcome.works else trace.outcome.journey
     entries = [e for e in conntrack_view(trace, netns, *(at or (last.number,))) if e.original.proto == proto]
-    states = [f"{e.state or e.original.proto.upper()}{'' if e.seen_reply else ', unreplied'}" for e in entries[-1:]]
-    return " ".join(states) or "no entry"
+    if not entries:
+        return tr("no entry")
+    state = entries[-1].state or entries[-1].original.proto.upper()
+    return state if entries[-1].seen_reply else tr("{state}, unreplied", state=state)
 
 
 def writers(trace: Trace, netns: str) -> dict[str, str]:
@@ -130,4 +145,4 @@ def missed_packets(trace: Trace, netns: str) -> list[str]:
         return []
     before = [j for j in trace.journeys if j.number < outcome.journey.number and not j.retransmission_of]
     missed = [f"{j.number} {packet_name(j.packet)}" for j in before if not saw(j, netns)]
-    return [f"did not see {', '.join(missed)}"] if missed else []
+    return [tr("did not see {packets}", packets=listed(missed))] if missed else []

@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 
+from mcnilib.language import listed, tr, trn
 from mcnilib.linux.device.base import DeviceRole, LinkEnd
 from mcnilib.linux.device.link import Link
 from mcnilib.linux.netns import Netns
@@ -82,7 +83,7 @@ def place_machine(layout: Layout, world: World, machine: Machine, rect: Rect, ot
 
 def _name_panel(layout: Layout, host: Netns, panel: Rect) -> None:
     """Say what the box is, where no end of a pair stands in the way."""
-    text = "host network"
+    text = tr("host network")
     ends = [nic.rect.right for nic in layout.devices.values() if nic.netns == host.name and nic.rect.y == panel.y]
     if max(ends, default=0.0) + text_width(text) + 24 < panel.right:
         layout.add_label((host.name, ""), text, panel.right - 10, panel.y + 13, align="right", colour="quiet")
@@ -97,7 +98,7 @@ def _name_others(layout: Layout, host: str, others: tuple[str, ...], rect: Rect)
 
 def left_out(names: Sequence[str]) -> str:
     """Name what is left out of the picture."""
-    return f"{'take' if len(names) > 1 else 'takes'} no part: {', '.join(names)}"
+    return trn("takes no part: {names}", "take no part: {names}", len(names), names=listed(names))
 
 
 def _seats(world: World, machine: Machine, rect: Rect) -> list[Seat]:

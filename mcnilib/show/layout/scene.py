@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 
 import networkx as nx
 
+from mcnilib.language import tr
 from mcnilib.show.layout.geometry import Point, Polyline, Rect
 
 Waypoint = tuple[str, str]
@@ -129,7 +130,7 @@ class Layout:
         for box in self.boxes:
             if box.name == name and box.kind != "machine":
                 return box.rect
-        raise KeyError(f"{name} is not in the picture")
+        raise KeyError(tr("{name} is not in the picture", name=name))
 
     def is_pod(self, name: str) -> bool:
         """Tell whether a namespace is drawn as a pod."""

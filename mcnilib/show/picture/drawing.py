@@ -11,6 +11,7 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field, replace
 from functools import lru_cache
 
+from mcnilib.language import current_language
 from mcnilib.show.labels.captions import captions, samples
 from mcnilib.show.labels.label_placement import place_labels
 from mcnilib.show.layout.edge_routing import (
@@ -116,6 +117,7 @@ class _LayoutInput:
     outline: tuple[object, ...]
     plan: Plan
     world: World = field(compare=False)
+    language: str = field(default_factory=current_language)
 
 
 def _outline(world: World) -> tuple[object, ...]:

@@ -6,6 +6,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from mcnilib.errors import McniError
+from mcnilib.language import tr
 from mcnilib.show.layout.plan import Plan
 from mcnilib.show.picture.drawing import Drawing, lay_out
 from mcnilib.show.picture.svg import to_svg
@@ -26,7 +27,11 @@ def save_picture(path: Path, world: World, trace: Trace, plan: Plan | None = Non
     ending = path.suffix.lower()
     if ending not in _DRAWN:
         raise PictureError(
-            f"cannot write a picture as {ending or path.name!r}; the name must end in {', '.join(_DRAWN)}"
+            tr(
+                "cannot write a picture as {ending!r}; the name must end in {endings}",
+                ending=ending or path.name,
+                endings=", ".join(_DRAWN),
+            )
         )
     write_file(path, picture_data(ending, world, trace, plan))
 

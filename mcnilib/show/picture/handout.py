@@ -16,6 +16,7 @@ from matplotlib.backends.backend_pdf import PdfPages
 from matplotlib.figure import Figure
 
 from mcnilib.cluster.settings import Settings
+from mcnilib.language import clauses, listed, tr
 from mcnilib.scenarios.scenario import Scenario
 from mcnilib.show.html.markup import DECIDED
 from mcnilib.show.html.state import state_lines
@@ -79,18 +80,18 @@ def _width(lines: Sequence[PrintedLine], drawing: Drawing | None) -> float:
 def _lines(story: Scenario, settings: Settings) -> Iterator[PrintedLine]:
     """Yield everything that is said, in reading order."""
     trace, claim = story.run(settings), story.claim(settings)
-    yield PrintedLine(f"{story.number}. {story.title}", bold=True)
-    yield PrintedLine(story.question)
-    yield PrintedLine("Settings", bold=True)
+    yield PrintedLine(f"{story.number}. {tr(story.title)}", bold=True)
+    yield PrintedLine(tr(story.question))
+    yield PrintedLine(tr("Settings"), bold=True)
     shown = settings.texts()
-    yield PrintedLine("; ".join(f"{setting.label}: {shown[setting.name]}" for setting in story.options()))
-    yield PrintedLine("Outcome", bold=True)
+    yield PrintedLine(clauses(f"{tr(setting.label)}: {tr(shown[setting.name])}" for setting in story.options()))
+    yield PrintedLine(tr("Outcome"), bold=True)
     yield from map(PrintedLine, [verdict(trace), *because(trace)])
-    yield PrintedLine(f"Spiderpool's guide — {claim.section}: {claim.says}.")
-    yield PrintedLine("The packets", bold=True)
+    yield PrintedLine(tr("Spiderpool's guide — {section}: {says}.", section=tr(claim.section), says=tr(claim.says)))
+    yield PrintedLine(tr("The packets"), bold=True)
     yield from map(PrintedLine, folded_packets(trace))
     yield from _state(story, settings)
-    yield PrintedLine("See it live", bold=True)
+    yield PrintedLine(tr("See it live"), bold=True)
     yield PrintedLine(f"{story.command(settings)}; notebooks/{story.notebook}")
 
 
@@ -103,14 +104,17 @@ def folded_packets(trace: Trace) -> Iterator[str]:
     for first, *others in alike.values():
         yield tell_journey(first)
         if others:
-            yield f"{', '.join(str(journey.number) for journey in others)}: as {first.number}"
+            numbers = listed(journey.number for journey in others)
+            yield tr("{numbers}: as {first}", numbers=numbers, first=first.number)
 
 
 def _state(story: Scenario, settings: Settings) -> Iterator[PrintedLine]:
     step = story.run(settings).outcome.step
     command, lines = state_lines(story.world(settings), step)
     if command:
-        yield PrintedLine(f"The state that decided: {step.netns}# {command}", bold=True)
+        yield PrintedLine(
+            tr("The state that decided: {netns}# {command}", netns=step.netns, command=command), bold=True
+        )
         for line in lines:
             yield PrintedLine(f"{DECIDED if line.decided else '   '} {line.columns.strip()}", bold=line.decided)
 

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from mcnilib.language import mark
 from mcnilib.trace.trace import Outcome, Verdict
 
 PAPER, INK, QUIET_INK = "#FFFFFF", "#1B1F24", "#5C6570"
@@ -35,14 +36,14 @@ class Role:
 
 
 ROLES = {
-    "request": Role("#0072B2", "request"),
-    "reply": Role("#E69F00", "reply", outline="#7A5200", dash=(6.0, 3.5), text=INK),
-    "error": Role("#1B1F24", "error", dash=(9.0, 3.0, 2.5, 3.0)),
-    "drop": Role("#B84E00", "lost here", glyph="✗"),
-    "delivered": Role("#00795A", "works", glyph="✓"),
-    "depends": Role("#6A5400", "it depends", glyph="◐"),
-    "rewrite": Role("#8F4A77", "rewritten", glyph="⇄"),
-    "tunnel": Role("#4B5563", "packed", glyph="⊐"),
+    "request": Role("#0072B2", mark("request")),
+    "reply": Role("#E69F00", mark("reply"), outline="#7A5200", dash=(6.0, 3.5), text=INK),
+    "error": Role("#1B1F24", mark("error"), dash=(9.0, 3.0, 2.5, 3.0)),
+    "drop": Role("#B84E00", mark("lost here"), glyph="✗"),
+    "delivered": Role("#00795A", mark("works"), glyph="✓"),
+    "depends": Role("#6A5400", mark("it depends"), glyph="◐"),
+    "rewrite": Role("#8F4A77", mark("rewritten"), glyph="⇄"),
+    "tunnel": Role("#4B5563", mark("packed"), glyph="⊐"),
 }
 """request, reply and error (ICMP errors, resets) are lines, the others are marks.
 

@@ -10,6 +10,7 @@ from __future__ import annotations
 from functools import lru_cache
 
 from mcnilib.cluster.settings import Settings
+from mcnilib.language import current_language, mark
 from mcnilib.scenarios.scenario import Scenario, neighbours
 from mcnilib.show.layout.plan import Plan, focus_of, plan_of, taking_part
 from mcnilib.show.picture.drawing import Drawing, lay_out, lay_out_steps
@@ -19,7 +20,7 @@ from mcnilib.world.world import World
 MOST_MACHINES, MOST_MEMBERS = 2, 2
 """More machines in a picture, or more pods in a machine, leave too little room for their words."""
 
-EVERYTHING = "Also show machines that only other settings use"
+EVERYTHING = mark("Also show machines that only other settings use")
 """What the switch says that draws everything which has a place."""
 
 
@@ -36,18 +37,23 @@ def picture_of(
     What plays no part is left out; `everything` draws it too, faintly. `narrow` stacks the machines, for a phone held
     upright. Pictures shown once, or prefetched, are kept.
     """
-    return _picture(story, settings, highlight, everything, narrow)
+    return _picture(story, settings, highlight, everything, narrow, current_language())
 
 
 @lru_cache(maxsize=1024)
 def _picture(
-    story: Scenario, settings: Settings, highlight: tuple[int, int] | None, everything: bool, narrow: bool
+    story: Scenario,
+    settings: Settings,
+    highlight: tuple[int, int] | None,
+    everything: bool,
+    narrow: bool,
+    language: str,  # what is kept is kept for this language
 ) -> Drawing:
     world, trace, plan = story.world(settings), story.run(settings), plan_for(story, settings, everything)
     plan = plan.stack() if narrow else plan
     if highlight is None:
         return lay_out(world, trace, plan)
-    whole = _picture(story, settings, None, everything, narrow)
+    whole = _picture(story, settings, None, everything, narrow, language)
     return next(lay_out_steps(whole, world, trace, plan, [highlight]))
 
 

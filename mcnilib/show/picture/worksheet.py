@@ -11,6 +11,7 @@ from collections.abc import Iterator
 from html.parser import HTMLParser
 
 from mcnilib.errors import McniError
+from mcnilib.language import clauses, tr
 from mcnilib.scenarios.exercise import Exercise, exercises
 from mcnilib.scenarios.quiz import block_of, choices_of, questions_of
 from mcnilib.scenarios.scenario import Scenario
@@ -70,17 +71,17 @@ def prediction(notebook: str) -> tuple[str, dict[str, str]]:
     reader = _QuizReader()
     reader.feed(next((page for page in pages if "mcni-quiz" in page), ""))
     if not reader.answers:
-        raise WorksheetError("the notebook has no results: worksheets are made from the original, not from a copy")
+        raise WorksheetError(tr("the notebook has no results: worksheets are made from the original, not from a copy"))
     return reader.question, dict(zip(reader.answers, reader.said, strict=True))
 
 
 def worksheet(story: Scenario, notebook: str, *, key: bool = False) -> Iterator[PrintedLine]:
     """Yield the lines of a lesson's worksheet, or of its key."""
-    yield from _head(f"Lesson {story.number}. {story.title}", key)
-    yield PrintedLine(story.question)
+    yield from _head(tr("Lesson {number}. {title}", number=story.number, title=tr(story.title)), key)
+    yield PrintedLine(tr(story.question))
     question, answers = prediction(notebook)
     yield SPACE
-    yield PrintedLine("1. Predict, before you run anything", bold=True)
+    yield PrintedLine(tr("1. Predict, before you run anything"), bold=True)
     yield PrintedLine(question)
     for answer, said in answers.items():
         right = key and said.startswith("✓")
@@ -89,15 +90,15 @@ def worksheet(story: Scenario, notebook: str, *, key: bool = False) -> Iterator[
             yield PrintedLine(said.partition(". ")[2])
     yield from _run(story, key)
     yield SPACE
-    yield PrintedLine("3. Exercises: write the commands, one NAMESPACE: COMMAND a line", bold=True)
+    yield PrintedLine(tr("3. Exercises: write the commands, one NAMESPACE: COMMAND a line"), bold=True)
     for task in (task for task in exercises() if task.scenario == story.number):
         yield from _exercise(task, key)
 
 
 def _head(title: str, key: bool) -> Iterator[PrintedLine]:
-    yield PrintedLine(f"{title} — answer key" if key else title, bold=True)
+    yield PrintedLine(tr("{title} — answer key", title=title) if key else title, bold=True)
     if not key:
-        yield PrintedLine(f"Name {'_' * 34} Date {'_' * 16}")
+        yield PrintedLine(tr("Name {name_line} Date {date_line}", name_line="_" * 34, date_line="_" * 16))
         yield SPACE
 
 
@@ -106,21 +107,23 @@ def _run(story: Scenario, key: bool) -> Iterator[PrintedLine]:
     trace = story.run(story.start())
     outcome, step = trace.outcome, trace.outcome.step
     shown = story.start().texts()
-    settings = "; ".join(f"{setting.label}: {shown[setting.name]}" for setting in story.options())
-    line = f"`{step.evidence.strip()}`, written by {step.origin.writer}" if step.evidence and step.origin else "none"
+    settings = clauses(f"{tr(setting.label)}: {tr(shown[setting.name])}" for setting in story.options())
+    line = tr("none")
+    if step.evidence and step.origin:
+        line = tr("`{line}`, written by {writer}", line=step.evidence.strip(), writer=tr(step.origin.writer))
     yield SPACE
-    yield PrintedLine("2. Run it, and step through the packets", bold=True)
-    yield PrintedLine(f"Settings: {settings}.")
+    yield PrintedLine(tr("2. Run it, and step through the packets"), bold=True)
+    yield PrintedLine(tr("Settings: {settings}.", settings=settings))
     for question, answer in (
-        ("How does the conversation end?", verdict(trace)),
-        ("Which packet decides?", f"{outcome.journey.number} ({packet_name(outcome.journey.packet)})"),
-        ("On which machine, at which place?", f"{step.netns}, {place_name(step)}"),
-        ("Which line of its state decides, and who wrote it?", line),
+        (tr("How does the conversation end?"), verdict(trace)),
+        (tr("Which packet decides?"), f"{outcome.journey.number} ({packet_name(outcome.journey.packet)})"),
+        (tr("On which machine, at which place?"), f"{step.netns}, {place_name(step)}"),
+        (tr("Which line of its state decides, and who wrote it?"), line),
     ):
         yield PrintedLine(f"{question} {answer if key else ''}", bold=key)
         yield from () if key else (SPACE, PrintedLine(WRITING_LINE))
     yield SPACE
-    yield PrintedLine("Which machines does each packet cross?")
+    yield PrintedLine(tr("Which machines does each packet cross?"))
     yield from (PrintedLine(_path(journey, key)) for journey in _first(trace))
 
 
@@ -147,13 +150,23 @@ def quiz(story: Scenario, *, key: bool = False) -> Iterator[PrintedLine]:
     """Yield the lines of the quiz of a lesson's block, or of its key."""
     block = block_of(story.number)
     questions = questions_of(block)
-    lessons = f"lesson {block[0]}" if len(block) == 1 else f"lessons {block[0]} to {block[-1]}"
-    yield from _head(f"Ten questions on {lessons}", key)
-    yield PrintedLine("Each conversation is as its lesson starts, with one setting changed. How does it end?")
+    title = tr("Ten questions on lesson {lesson}", lesson=block[0])
+    if len(block) > 1:
+        title = tr("Ten questions on lessons {first} to {last}", first=block[0], last=block[-1])
+    yield from _head(title, key)
+    yield PrintedLine(tr("Each conversation is as its lesson starts, with one setting changed. How does it end?"))
     for number, question in enumerate(questions, 1):
         yield SPACE
-        yield PrintedLine(f"{number}. {question.story.title}, with {question.changed}", bold=True)
-        marks = (f"{TICKED if key and end is question.answer else BOX} {end.value}" for end in choices_of(questions))
+        yield PrintedLine(
+            tr(
+                "{number}. {title}, with {changed}",
+                number=number, title=tr(question.story.title), changed=question.changed,
+            ),
+            bold=True,
+        )  # fmt: skip
+        marks = (
+            f"{TICKED if key and end is question.answer else BOX} {tr(end.value)}" for end in choices_of(questions)
+        )
         yield PrintedLine(" ".join(marks))
         if key:
             yield PrintedLine(verdict(question.trace))
