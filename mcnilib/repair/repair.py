@@ -40,14 +40,14 @@ class RepairKind(Enum):
         3,
         mark("no later rule of the chain sees them, nor a network policy"),
     )
-    SETTING = mark("change settings"), 3, "mark("
+    SETTING = mark("change settings"), 3, ""
     NOTRACK = (
-        ")keep these packets out of connection tracking on {}mark(",
+        mark("keep these packets out of connection tracking on {machines}"),
         4,
-        ")what is not tracked is not translated eithermark(",
+        mark("what is not tracked is not translated either"),
     )
-    POLICY = ")change the policy of the chain on {}mark(", 5, ")it holds for all packetsmark("
-    DELETE = ")delete the rule on {}mark(", 5, ")it holds for all packets"
+    POLICY = mark("change the policy of the chain on {machines}"), 5, mark("it holds for all packets")
+    DELETE = mark("delete the rule on {machines}"), 5, mark("it holds for all packets")
 
     def __init__(self, said: str, cost: int, note: str) -> None:
         """Keep the parts."""
