@@ -137,7 +137,6 @@ UNTRANSLATED = {
     "linux/text.py",
     "linux/unmodelled.py",
     "repair/howto.py",
-    "repair/repair.py",
     "scenarios/exercise.py",
     "scenarios/glossary.py",
     "scenarios/link.py",
