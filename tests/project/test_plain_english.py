@@ -20,6 +20,7 @@ BETTER = {
     r"\bstands? (below|behind|beside|in the way)|\b(below|above|behind|beside)\b[^.:]{0,20} stands?\b": "Below: ...",
     r"\b(by|By) (way of|`?(eth0|veth0|net1|en0|vxlan\.calico)\b)": "through",
     r"\b[Bb]y which (way|NIC|device)\b": "through which NIC; which path",
+    r"\bstands? (in|on|at|there|here|first|what)\b": "is in; Below: ...",
     r"\bgoes nowhere\b": "stops",
     r"\bis content\b": "has nothing to drop",
     r"\b(nobody|somebody|Nobody|Somebody) (answers|asks|hears|tells|knows|remembers|deleted|typed|tuned|collects)\b": (
@@ -36,10 +37,6 @@ BETTER = {
 """Words and patterns that readers stumbled over, and what to say."""
 
 
-REFERENCE = {"teaching.md"}
-"""Pages that are not held to it yet."""
-
-
 def prose(text: str) -> str:
     """Return a page without its code blocks and without what it quotes."""
     return re.sub(r'"[^"\n]*"|“[^”]*”', "", re.sub(r"^```.*?^```", "", text, flags=re.DOTALL | re.MULTILINE))
@@ -47,9 +44,10 @@ def prose(text: str) -> str:
 
 def texts() -> Iterator[tuple[str, str]]:
     """Yield what readers see, each with where it is."""
-    for page in (ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))):
-        if page.name in REFERENCE:
-            continue
+    for page in (
+        *(page for page in sorted(ROOT.glob("*.md")) if page.name != "CHANGELOG.md"),
+        *sorted((ROOT / "docs").glob("*.md")),
+    ):
         yield page.name, prose(page.read_text(encoding="utf-8"))
     for notebook in sorted((ROOT / "notebooks").glob("*.ipynb")):
         cells = json.loads(notebook.read_text(encoding="utf-8"))["cells"]
