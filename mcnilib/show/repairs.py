@@ -83,6 +83,6 @@ def _doing(number: int, advice: Advice, tries: bool) -> Iterator[Html]:
     if advice.commands:
         commands, said = "\n".join(map(str, advice.commands)), tr("Copy the commands of {number}, {title}", **named)
         if tries:
-            label = tr("Try the commands of {number}, {title}", **named)
+            label = tr("Try it here: {number}, {title}", **named)
             yield element("button", tr("Try it here"), type="button", data_try=commands, aria_label=label)
         yield element("button", tr("Copy the commands"), type="button", data_commands=commands, aria_label=said)

@@ -153,7 +153,7 @@ def test_what_would_help_is_listed_and_tried_here(page, axe):
     page.get_by_role("button", name="What would help?").press("Enter")
     expect(page.locator("#answer .searched")).to_contain_text("changes help. Each was tried", timeout=60_000)
     assert page.evaluate(FAULTS) == []
-    page.locator("#answer .found li").first.get_by_role("button", name="Try the commands of 1").press("Enter")
+    page.locator("#answer .found li").first.get_by_role("button", name="Try it here: 1").press("Enter")
     answered(page, "✓ connected; the server sees the client as 172.16.100.2")
     expect(page.locator("#commands")).to_have_value(re.compile("^node1: iptables -I FORWARD .* -j ACCEPT$"))
     expect(page.locator("#answer .found li")).to_have_count(0)  # it was about another question
