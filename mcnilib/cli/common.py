@@ -5,7 +5,6 @@ from __future__ import annotations
 import argparse
 import json
 import re
-import shlex
 import sys
 from collections.abc import Callable, Iterable
 from contextlib import suppress
@@ -88,9 +87,9 @@ def after_commands(world: World, commands: Iterable[str]) -> World:
         try:
             world = changed(world, command)
         except StateSyntaxError as wrong:
-            raise wrong.inside(f"--try {command.partition(':')[0].strip()}: ") from None
+            raise wrong.inside("--try ") from None
         except McniError as problem:
-            raise McniError(f"--try {shlex.quote(command)}: {problem}") from None
+            raise McniError(f"--try: {problem}") from None
     return world
 
 

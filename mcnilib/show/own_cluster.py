@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from mcnilib.cluster.kube_proxy.modes import instead
-from mcnilib.language import mark, tr
+from mcnilib.language import tr
 from mcnilib.linux.device.base import DeviceRole
 from mcnilib.linux.netns import Netns
 from mcnilib.repair.report import how_many_help
@@ -40,9 +40,6 @@ MOST = 1000
 
 FEW_SERVICES = 300
 """How many services there may be in a namespace's rules before they are not gone through."""
-
-LISTENS = mark("{server} listens")
-"""What is said of a server that may be asked."""
 
 
 def open_json(text: str) -> str:
@@ -142,12 +139,17 @@ def _targets(snapshot: Snapshot) -> Iterator[tuple[str, str]]:
     for service in listed or ruled:
         yield from ((f"{proto}:{service.address}:{port}", str(service)) for proto, port in service.ports)
     called = {netns.name: _called(snapshot, netns) for netns in snapshot.world}
+    yield from ((to, tr("{server} listens", server=called[netns])) for to, netns in _served(snapshot))
+    for netns in snapshot.world:
+        yield from ((f"icmp:{address}", called[netns.name]) for address in netns.dialled_addresses)
+
+
+def _served(snapshot: Snapshot) -> Iterator[tuple[str, str]]:
+    """Yield where a server that was collected may be asked, and its namespace."""
     for server in snapshot.listeners:
         anywhere = server.address == ANY_ADDRESS
         for host in snapshot.world[server.netns].dialled_addresses if anywhere else [server.address]:
-            yield f"{server.proto}:{host}:{server.port}", tr(LISTENS, server=called[server.netns])
-    for netns in snapshot.world:
-        yield from ((f"icmp:{address}", called[netns.name]) for address in netns.dialled_addresses)
+            yield f"{server.proto}:{host}:{server.port}", server.netns
 
 
 def _called(snapshot: Snapshot, netns: Netns) -> str:
@@ -167,5 +169,6 @@ def _start(snapshot: Snapshot, targets: Sequence[tuple[str, str]]) -> dict[str, 
     if client is None:
         return {"netns": "", "to": ""}
     own = {str(address) for address in client.dialled_addresses}
-    others = sorted(targets, key=lambda target: not target[1].endswith(LISTENS))
+    served = dict(_served(snapshot))
+    others = sorted(targets, key=lambda target: target[0] not in served)
     return {"netns": client.name, "to": next((to for to, _ in others if to.split(":")[1] not in own), "")}

@@ -7,6 +7,7 @@ from collections.abc import Iterable, Iterator
 from dataclasses import replace
 from ipaddress import AddressValueError, IPv4Address
 
+from mcnilib.errors import McniError, StateSyntaxError
 from mcnilib.language import tr
 from mcnilib.linux.text import Words
 from mcnilib.snapshots.targets.flow_target import (
@@ -139,9 +140,10 @@ def read_listeners(texts: Iterable[str]) -> tuple[Listener, ...]:
 def changed(world: World, commands: str) -> World:
     """Carry out commands, one `NETNS: COMMAND` a line, and return the world afterwards; the same world for none.
 
-    Raises: QuestionError for another line; see `mcnilib.world.commands.do` for the commands.
+    Raises: QuestionError for another line; StateSyntaxError, with the line and a caret under the wrong word, for a
+    command that cannot be carried out (see `mcnilib.world.commands.do`).
     """
-    for line in map(str.strip, commands.splitlines()):
+    for number, line in enumerate(map(str.strip, commands.splitlines()), 1):
         if not line or line.startswith("#"):
             continue
         netns, colon, command = line.partition(": ") if ": " in line else line.partition(":")
@@ -149,8 +151,29 @@ def changed(world: World, commands: str) -> World:
             raise QuestionError(
                 tr("{line!r} is not NETNS: COMMAND, for example node1: iptables -D FORWARD 1", line=line)
             )
-        world = do(world, netns, command.strip())
+        try:
+            world = do(world, netns, command.strip())
+        except McniError as problem:
+            raise pointed_at(problem, line, number, line.index(command.strip(), len(netns))) from None
     return world
+
+
+def pointed_at(problem: McniError, line: str, number: int, start: int) -> StateSyntaxError:
+    """Return what is wrong with a command as an error that points into its line, where the command begins at `start`.
+
+    A problem without a column is pointed to by the words its message names: those in quotes before others, the last in
+    the line; where the state refuses all of the command, it is the command's first word.
+    """
+    if isinstance(problem, StateSyntaxError):
+        return StateSyntaxError(problem.what, source="command", line=number, column=start + problem.column, text=line)
+    what = re.sub(r"^\w+:\d+:\d+: ", "", str(problem))
+    said = what.partition(";")[0]
+    words = [*re.finditer(r"[^\s=]+", line)]
+    quoted = {name.strip() for name in re.findall(r"'([^']*)'", said)}
+    named = {word.strip("'`,:()") for word in said.split()}
+    at = [word.start() for word in words if word[0].strip("'\":") in quoted]
+    at = at or [start, *(word.start() for word in words[2:] if word[0] in named)]
+    return StateSyntaxError(what, source="command", line=number, column=at[-1] + 1, text=line)
 
 
 def _servers(text: str) -> Iterator[Listener]:

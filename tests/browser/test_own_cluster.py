@@ -205,7 +205,7 @@ def test_an_archive_that_leads_out_of_itself_is_refused(tab):
         ({"to": "sctp:10.0.0.1:80"}, "did you mean 'tcp:10.0.0.1:80'?"),
         (
             {"commands": "node1: iptables -A FORWARD --dport x -p tcp -j DROP"},
-            "command:1:21: unknown option '--dport'\n  iptables -A FORWARD --dport x -p tcp -j DROP\n                      ^",
+            "command:1:28: unknown option '--dport'\n  node1: iptables -A FORWARD --dport x -p tcp -j DROP\n                             ^",
         ),
         ({"commands": "node1 iptables"}, "'node1 iptables' is not NETNS: COMMAND"),
     ],

@@ -71,11 +71,15 @@ def test_the_table_and_the_json_are_those_of_the_changed_world(capsys, cluster: 
 @pytest.mark.parametrize(
     ("command", "says"),
     [
-        ("node1: iptables -A FORWARD -s 1.2.3.4.5 -j DROP", "--try node1: command:1:24: '1.2.3.4.5' is not an IPv4"),
-        ("node1: iptables -A FORWARD -s 1.2.3.4.5 -j DROP", f"\n  {'':<23}^"),
+        ("node1: iptables -A FORWARD -s 1.2.3.4.5 -j DROP", "--try command:1:31: '1.2.3.4.5' is not an IPv4"),
+        ("node1: iptables -A FORWARD -s 1.2.3.4.5 -j DROP", f"\n  {'':<30}^"),
+        (
+            "node1: iptables -A FORWARD -m frob -j DROP",
+            "1:31: match 'frob' is not one iptables documents for IPv4\n  node1: ip",
+        ),
         ("node1: ipp route", "'ipp' is not understood; understood are ip route"),
         ("node1: sysctl -w net.ipv4.ip_forwrd=1", "did you mean 'net.ipv4.ip_forward'?"),
-        ("node9: ip route add 1.2.3.4 dev en0", "--try 'node9: ip route add 1.2.3.4 dev en0': no network namespace"),
+        ("node9: ip route add 1.2.3.4 dev en0", "--try command:1:1: no network namespace"),
         ("node1: ip route add 1.2.3.4 via 9.9.9.9", "9.9.9.9 is on no link of node1 (ENETUNREACH)"),
         ("node1 iptables -F", "'node1 iptables -F' is not NETNS: COMMAND"),
     ],
@@ -87,7 +91,7 @@ def test_a_command_that_cannot_be_carried_out_is_pointed_at(capsys, command: str
 
 def test_a_snapshot_points_at_it_too(capsys, cluster: str) -> None:
     assert main([*words("trace", cluster), "--try", "node1: ipp route"]) == 2
-    assert "mcni: --try node1: command:1:1: 'ipp' is not understood" in capsys.readouterr().err
+    assert "mcni: --try command:1:8: 'ipp' is not understood" in capsys.readouterr().err
 
 
 def test_nothing_is_changed_for_whoever_asks_next(capsys, cluster: str) -> None:

@@ -152,6 +152,33 @@ def test_a_mistake_is_shown_where_the_verdict_stands(panel: SnapshotPanel, field
     assert {part: part.value for part in before} == before
 
 
+@pytest.mark.parametrize(
+    ("line", "wrong"),
+    [
+        ("node1: iptables -A FORWARD -m frob -j DROP", "frob"),
+        ("node1: iptables -m frob -j DROP", "-m"),
+        ("node1: iptables -t natt -A X", "natt"),
+        ("node1: iptables -A FORWRD -j DROP", "FORWRD"),
+        ("node1: iptables -D FORWARD 99", "99"),
+        ("node1: iptables -A FORWARD -j NOPE", "NOPE"),
+        ("node1: ip route add 9.9.9.9 dev nope", "nope"),
+        ("node1: ip route add 9.9.9.9 via 8.8.8.8", "8.8.8.8"),
+        ("node1: ip route add 172.16.0.0/16 dev en0", "172.16.0.0/16"),
+        ("node1: ip route add 1.2.3.4 dev en0 > x", "> x"),
+        ("node1: sysctl -w foo=1", "foo=1"),
+        ("node9: ip route add 1.2.3.4 dev en0", "node9"),
+        ("node1:iptables -P FOO DROP", "FOO"),
+    ],
+)
+def test_a_caret_points_to_the_wrong_word_of_a_command(panel: SnapshotPanel, line: str, wrong: str) -> None:
+    panel.commands.value = f"# the first line is a remark\n{line}"
+    panel.ask()
+    head, shown, caret = text_of(panel.view.verdict.value).splitlines()[-3:]
+    assert "command:2:" in head
+    assert shown == f"  {line}"
+    assert shown[caret.index("^") :].startswith(wrong)
+
+
 def test_a_field_has_room_for_its_hint(panel: SnapshotPanel) -> None:
     for field in (panel.to, panel.source, panel.listen):
         assert int(field.layout.width.removesuffix("ch")) > len(field.description) + len(field.placeholder)
