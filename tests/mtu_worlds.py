@@ -15,6 +15,10 @@ from mcnilib.world.world import World
 
 NARROW = {"r.e2": 1300, "s.e1": 1300}
 NO_ICMP = chains("filter", "OUTPUT -p icmp -j DROP")
+CLAMP, SET_MSS = (
+    chains("mangle", f"FORWARD -p tcp -m tcp --tcp-flags SYN,RST SYN -j TCPMSS {how}")
+    for how in ("--clamp-mss-to-pmtu", "--set-mss 1200")
+)
 
 
 def between(rules: str = "", **more: str) -> World:

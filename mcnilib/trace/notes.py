@@ -12,14 +12,16 @@ from collections.abc import Iterator
 from ipaddress import IPv4Network
 from typing import NamedTuple
 
+from mcnilib.language import tr
 from mcnilib.linux.netfilter.iptables.rule import ChainRule
 from mcnilib.linux.netfilter.iptables.target.nat import Nat
 from mcnilib.linux.packet import Packet, is_large
 from mcnilib.linux.routing.route import Route
 from mcnilib.linux.unmodelled import Unseen
-from mcnilib.trace.trace import Fate, Journey, Missing, Stage, Step, Trace, Verdict
+from mcnilib.trace.trace import Fate, Journey, Missing, Stage, Step, TooBig, Trace, Verdict
 from mcnilib.world.world import World
 
+PROBING = "net.ipv4.tcp_mtu_probing"
 SHOWN = 5
 """Namespaces that are named where there may be many."""
 _HEADERS = {"udp": 50, "ipencap": 20}
@@ -45,7 +47,7 @@ class Room(NamedTuple):
 
 def notes_on(world: World, trace: Trace) -> tuple[str, ...]:
     """Return what is to be said with the verdict, most important first."""
-    return (*_sizes(world, trace), *_unseen(world, trace), *_unreadable(world, trace))
+    return (*_sizes(world, trace), *_probing(world, trace), *_unseen(world, trace), *_unreadable(world, trace))
 
 
 def _unreadable(world: World, trace: Trace) -> Iterator[str]:
@@ -96,6 +98,14 @@ def _sizes(world: World, trace: Trace) -> Iterator[str]:
     if tight:
         narrow = min(tight, key=lambda room: room.left)
         yield f"small packets: {Verdict.CONNECTED.value}; MTU {narrow} was not considered: --size asks about long ones"
+
+
+def _probing(world: World, trace: Trace) -> Iterator[str]:
+    """Say of a sender whose long segments get lost that it tries smaller ones later."""
+    outcome = trace.outcome
+    sender = outcome.journey.steps[0].netns
+    if isinstance(outcome.step.what, TooBig) and outcome.journey.packet.tcp and world[sender].number(PROBING) == 1:
+        yield tr("{netns} has {key} = 1: it tries smaller segments after some 6 seconds", netns=sender, key=PROBING)
 
 
 def _tightest(world: World, journey: Journey) -> Room | None:

@@ -8,7 +8,7 @@ from typing import NamedTuple
 
 import pytest
 from kernel_worlds import macvlans, tunnelled
-from mtu_worlds import NARROW, NO_ICMP, between, poor_underlay, with_df, with_mtu
+from mtu_worlds import CLAMP, NARROW, NO_ICMP, SET_MSS, between, poor_underlay, with_df, with_mtu
 
 from mcnilib.kernel.lab.workers import Worker
 from mcnilib.kernel.observe.observe import converse
@@ -31,6 +31,7 @@ class Case(NamedTuple):
     ends: tuple[str, str, str] = ("a", "b", "10.0.3.2")
     error: str = ""
     answer: int = 0
+    patience: float = 1.5
 
     def talk(self, number: int) -> tuple[Flow, tuple[Listener, ...]]:
         """The conversation, with a port of its own."""
@@ -38,7 +39,7 @@ class Case(NamedTuple):
         sport = 0 if self.proto == "icmp" else 10000 + number
         port = 0 if self.proto == "icmp" else 8080
         flow = Flow(
-            client, IPv4Address(address), self.proto, port, sport=sport, patience=1.5,
+            client, IPv4Address(address), self.proto, port, sport=sport, patience=self.patience,
             request=self.size, answer=self.answer or self.size,
         )  # fmt: skip
         listeners = (Listener(server, 8080), Listener(server, 8080, "udp", pinned=True))
@@ -75,6 +76,17 @@ CASES = {
             NARROW,
         ),
         "connected",
+    ),
+    "the client tries smaller segments after a while": Case(
+        with_mtu(between(NO_ICMP, a="sysctl net.ipv4.tcp_mtu_probing 1"), NARROW), "connected", answer=10, patience=8
+    ),
+    "the client begins with smaller segments": Case(
+        with_mtu(between(NO_ICMP, a="sysctl net.ipv4.tcp_mtu_probing 2"), NARROW), "connected", answer=10
+    ),
+    "the router clamps the MSS": Case(with_mtu(between(CLAMP + NO_ICMP), NARROW), "connected"),
+    "the router sets the MSS": Case(with_mtu(between(SET_MSS + NO_ICMP), NARROW), "connected"),
+    "the router sets an MSS that is too large": Case(
+        with_mtu(between(SET_MSS.replace("1200", "1300") + NO_ICMP), NARROW), HANGS, error="ETIMEDOUT"
     ),
     "a long datagram is cut by its sender": Case(between(), "connected", "udp", 4000),
     "a datagram with DF is refused": Case(with_mtu(between(), NARROW), LOST, "udp", 1400, error="EMSGSIZE"),

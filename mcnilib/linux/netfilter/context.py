@@ -31,6 +31,7 @@ class Context:
     reverse_path: Callable[[Packet, str, bool, bool, bool], bool] | None = (
         None  # (packet, iif, loose, validmark, accept_local) -> passes
     )
+    path_mtu: Callable[[Packet, str, str], int] | None = None  # (packet, iif, oif) -> bytes, there and back
     chance: Chance | None = None
     now: float = 0.0  # seconds since the run began
     memory: dict[object, Any] | None = None  # what matches of this namespace remember in this run

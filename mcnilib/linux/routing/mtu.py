@@ -1,6 +1,7 @@
 """What a route and its device say of sizes: the MTU, whether it is locked, and the MSS that is announced.
 
-Sizes are bytes; an MTU counts the IP header. Not modelled: the room that a route's `encap` takes.
+Sizes are bytes; an MTU counts the IP header. Not modelled: the room that a route's `encap` takes,
+and that a learned MTU is forgotten after ten minutes.
 Source: ip_dst_mtu_maybe_forward() in include/net/ip.h, ipv4_default_advmss() in net/ipv4/route.c (Linux 6.18),
 ip-route(8).
 """
@@ -21,9 +22,6 @@ MIN_ADVMSS = 256
 
 MIN_PMTU = 512 + 20 + 20
 """A router that names a smaller MTU is believed only down to here, and the MTU is locked (ip_rt_min_pmtu)."""
-
-PMTU_EXPIRES = 600.0
-"""Seconds a learned path MTU is remembered (ip_rt_mtu_expires)."""
 
 
 def _metric(route: Route, name: str) -> tuple[int, bool]:

@@ -17,7 +17,7 @@ from mcnilib.errors import NoRoute, Unknown
 from mcnilib.linux.device.base import DeviceRole
 from mcnilib.linux.packet import IP_HEADER, Icmp, Packet, ip_length, is_large
 from mcnilib.linux.routing.fib import Decision
-from mcnilib.linux.routing.mtu import MIN_PMTU, PMTU_EXPIRES, mtu_locked, names_mtu, route_mtu
+from mcnilib.linux.routing.mtu import MIN_PMTU, mtu_locked, names_mtu
 from mcnilib.linux.routing.route import Query
 from mcnilib.trace.stack.host import Host
 from mcnilib.trace.stack.icmp import icmp_send
@@ -28,20 +28,6 @@ from mcnilib.trace.transport.socket_lookup import route_out
 VLAN_HEADER = 4
 """Bytes a frame may be longer than the receiver's MTU allows. Source: is_skb_forwardable()."""
 
-FORWARD_PMTU = "net.ipv4.ip_forward_use_pmtu"
-
-
-def path_mtu(host: Host, decision: Decision, dst: IPv4Address, now: float, *, forwarded: bool = False) -> int:
-    """Return the longest packet to an address by a route, in bytes; what was learned of the path counts.
-
-    For packets that are forwarded it does not, unless the sysctl says so. Source: ip_dst_mtu_maybe_forward().
-    """
-    route = decision.route
-    learned, locked, until = host.learned_mtus.get((route, dst), (0, False, 0.0))
-    if learned and now < until and (not forwarded or locked or mtu_locked(route) or host.flag(FORWARD_PMTU)):
-        return learned
-    return route_mtu(route, host.links[decision.device])
-
 
 def forbids_fragments(host: Host, decision: Decision, dst: IPv4Address) -> bool:
     """Tell whether packets of the namespace's sockets go with DF by this route. Source: ip_dont_fragment()."""
@@ -49,7 +35,7 @@ def forbids_fragments(host: Host, decision: Decision, dst: IPv4Address) -> bool:
     return not locked and not host.flag("net.ipv4.ip_no_pmtu_disc")
 
 
-def forbidding(host: Host, packet: Packet, now: float) -> Packet:
+def forbidding(host: Host, packet: Packet) -> Packet:
     """Return a datagram as its socket sends it: no longer than the path takes, it forbids others to cut it.
 
     Source: __ip_make_skb() in net/ipv4/ip_output.c.
@@ -58,20 +44,20 @@ def forbidding(host: Host, packet: Packet, now: float) -> Packet:
         way = route_out(host, Query(packet.dst, packet.src, mark=packet.mark))
     except NoRoute:
         return packet
-    whole = ip_length(packet) <= path_mtu(host, way, packet.dst, now)
+    whole = ip_length(packet) <= host.path_mtu(way, packet.dst)
     return packet.but(df=whole and forbids_fragments(host, way, packet.dst))
 
 
-def learn_mtu(host: Host, decision: Decision, dst: IPv4Address, mtu: int, now: float) -> None:
+def learn_mtu(host: Host, decision: Decision, dst: IPv4Address, mtu: int) -> None:
     """Remember the MTU that a router on the path named, if it is less than what is known.
 
     Source: ip_rt_update_pmtu().
     """
-    known = path_mtu(host, decision, dst, now)
+    known = host.path_mtu(decision, dst)
     if known < mtu or mtu_locked(decision.route):
         return
     too_small = mtu < MIN_PMTU
-    entry = (min(known, MIN_PMTU) if too_small else mtu, too_small, now + PMTU_EXPIRES)
+    entry = (min(known, MIN_PMTU) if too_small else mtu, too_small)
     host.learned_mtus[decision.route, dst] = entry
 
 
@@ -81,7 +67,7 @@ def believe(at: Recorder, icmp: Icmp) -> None:
         return
     with suppress(NoRoute):
         way = at.host.route(Query(quoted.dst, quoted.src))
-        learn_mtu(at.host, way, quoted.dst, icmp.mtu, at.net.now)
+        learn_mtu(at.host, way, quoted.dst, icmp.mtu)
 
 
 def too_long_to_forward(at: Recorder, dev: str, decision: Decision) -> bool:
@@ -89,7 +75,7 @@ def too_long_to_forward(at: Recorder, dev: str, decision: Decision) -> bool:
     packet = at.skb.packet
     if not is_large(packet):
         return False
-    mtu = path_mtu(at.host, decision, packet.dst, at.net.now, forwarded=True)
+    mtu = at.host.path_mtu(decision, packet.dst, forwarded=True)
     return packet.df and ip_length(packet) > mtu and _refuse(at, decision, mtu, Stage.FORWARDING, iif=dev)
 
 
@@ -108,7 +94,7 @@ def fits(at: Recorder, decision: Decision, iif: str) -> bool:
     """Fragment a packet that is too long for its way out; refuse it where it forbids that. Source: ip_fragment()."""
     packet = at.skb.packet
     length = packet.fragment or ip_length(packet)
-    mtu = path_mtu(at.host, decision, packet.dst, at.net.now, forwarded=bool(iif))
+    mtu = at.host.path_mtu(decision, packet.dst, forwarded=bool(iif))
     if length <= mtu:
         return True
     if packet.df:
@@ -128,12 +114,12 @@ def fits_tunnel(at: Recorder, decision: Decision, outer: Packet) -> bool:
     Either way the route to the packet's own destination learns it, which counts for what the namespace itself sends.
     Source: tnl_update_pmtu() in net/ipv4/ip_tunnel.c, skb_tunnel_check_pmtu() in net/ipv4/ip_tunnel_core.c.
     """
-    host, packet, now = at.host, at.skb.packet, at.net.now
+    host, packet = at.host, at.skb.packet
     way = route_out(host, Query(outer.dst, outer.src, mark=outer.mark if outer.proto == "udp" else 0))
-    room = path_mtu(host, way, outer.dst, now) - (ip_length(outer) - ip_length(packet))
+    room = host.path_mtu(way, outer.dst) - (ip_length(outer) - ip_length(packet))
     if ip_length(packet) <= room:
         return True
-    learn_mtu(host, decision, packet.dst, room, now)
+    learn_mtu(host, decision, packet.dst, room)
     return outer.proto == "udp" or not packet.df or not _refuse(at, decision, room, Stage.TUNNEL)
 
 

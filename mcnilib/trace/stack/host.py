@@ -9,6 +9,7 @@ from functools import cached_property, partial
 from ipaddress import IPv4Address
 from typing import NamedTuple
 
+from mcnilib.errors import Unsupported
 from mcnilib.linux.chance import Chance
 from mcnilib.linux.device.link import Link
 from mcnilib.linux.netfilter.conntrack import ConnState, Conntrack, Tracked
@@ -18,6 +19,7 @@ from mcnilib.linux.netfilter.iptables.rule import Table
 from mcnilib.linux.netns import Netns
 from mcnilib.linux.packet import Packet
 from mcnilib.linux.routing.fib import Decision
+from mcnilib.linux.routing.mtu import mtu_locked, route_mtu
 from mcnilib.linux.routing.neigh import PROXY
 from mcnilib.linux.routing.route import Query, Route
 from mcnilib.linux.routing.source import rpfilter_passes
@@ -54,6 +56,8 @@ class Delivery:
 Position = Arrival | Departure | Delivery | None
 
 _CT = "net.netfilter.nf_conntrack_"
+
+FORWARD_PMTU = "net.ipv4.ip_forward_use_pmtu"
 
 
 class Skb:
@@ -100,7 +104,7 @@ class Host:
         self.memory: dict[object, tuple[object, object]] = {}  # of matches such as limit
         self.neighbours: dict[tuple[str, IPv4Address], str] = {}  # learned by ARP during the run
         self.unconfirmed: set[IPv4Address] = set()  # asked by ARP and silent, or known only because they asked
-        self.learned_mtus: dict[tuple[Route, IPv4Address], tuple[int, bool, float]] = {}  # MTU, locked, until when
+        self.learned_mtus: dict[tuple[Route, IPv4Address], tuple[int, bool]] = {}  # MTU, locked
         self.aged: frozenset[IPv4Address] = frozenset()  # of these, those that were so when the run before this ended
         self._address_type = netns.fib.address_type
         self._reverse_path = partial(rpfilter_passes, netns)
@@ -144,6 +148,7 @@ class Host:
             sets=self.sets,
             address_type=self._address_type,
             reverse_path=self._reverse_path,
+            path_mtu=self._mtu_there_and_back,
             chance=self.chance,
             now=now,
             memory=self.memory,
@@ -169,6 +174,28 @@ class Host:
         equal = [route for route in defaults if (route.table, route.metric) == (first.table, first.metric)]
         options = [f"is {str(route).strip()}" for route in equal]
         return equal[self.chance.pick(f"the default route {self.name} takes", options)]
+
+    def path_mtu(self, decision: Decision, dst: IPv4Address, *, forwarded: bool = False) -> int:
+        """Return the longest packet to an address by a route, in bytes; what was learned of the path counts.
+
+        For packets that are forwarded it does not, unless the sysctl says so. Source: ip_dst_mtu_maybe_forward().
+        """
+        route = decision.route
+        learned, locked = self.learned_mtus.get((route, dst), (0, False))
+        if learned and (not forwarded or locked or mtu_locked(route) or self.flag(FORWARD_PMTU)):
+            return learned
+        return route_mtu(route, self.links[decision.device])
+
+    def _mtu_there_and_back(self, packet: Packet, iif: str, oif: str) -> int:
+        """Return the smaller MTU of a packet's own route and of that to its source. Source: xt_TCPMSS.c.
+
+        Raises: Unsupported where the packet does not leave by the route that is found now.
+        """
+        there = self.route(Query(packet.dst, packet.src, iif or "lo", mark=packet.mark))
+        if there.device != oif:
+            raise Unsupported(f"TCPMSS on {self.name}, for a packet that does not leave by {there.device}")
+        back = self.route(Query(packet.src))
+        return min(self.path_mtu(there, packet.dst), self.path_mtu(back, packet.src))
 
     def rewrites(self, skb: Skb) -> bool:
         """Tell whether NAT changes the packets of the connection this one belongs to."""

@@ -16,15 +16,18 @@ from mcnilib.errors import NoRoute
 from mcnilib.linux.netfilter.conntrack_tcp import before
 from mcnilib.linux.packet import IP_HEADER, TCP_HEADER, TIMESTAMPS, Packet, Tcp
 from mcnilib.linux.routing.fib import Decision
-from mcnilib.linux.routing.mtu import advertised_mss
+from mcnilib.linux.routing.mtu import MAX_MTU, advertised_mss
 from mcnilib.linux.routing.route import Query
 from mcnilib.trace.events import Events
-from mcnilib.trace.stack.fragment import forbids_fragments, learn_mtu, path_mtu
+from mcnilib.trace.stack.fragment import forbids_fragments, learn_mtu
 from mcnilib.trace.stack.host import Host, Skb
 from mcnilib.trace.transport.socket_lookup import route_out
 
 FIRST_WINDOW = 10
 """Segments that are sent before one is acknowledged (TCP_INIT_CWND)."""
+
+BASE_MSS, PATIENT = 1024, 4
+"""Of tcp_mtu_probing: the payload that is tried (tcp_base_mss), and after how many timeouts if the value is 1."""
 
 DEFAULT_MSS, LEAST_MSS = 536, 48
 """What a SYN without the option says (TCP_MSS_DEFAULT), and the least that Linux uses (tcp_min_snd_mss)."""
@@ -56,6 +59,9 @@ class SendQueue:
         self.peer_mss = 0
         self._written = self._furthest = end.snd_nxt
         self._window = FIRST_WINDOW
+        self._probing = end.host.number("net.ipv4.tcp_mtu_probing")
+        self._timeouts = 0  # since the last acknowledgement
+        self._most = BASE_MSS if self._probing > 1 else MAX_MTU
         self._journeys: dict[int, int] = {}  # sequence number to the first journey of what begins there
 
     @property
@@ -86,12 +92,18 @@ class SendQueue:
         """Send more, as something was acknowledged."""
         if self.outstanding:
             self._window += 1
+            self._timeouts = 0
             self.end.restart_timer()
             self._push()
 
     def time_out(self) -> None:
-        """Send the first missing segment again, and the others when it is acknowledged."""
-        self._window = 1
+        """Send the first missing segment again, and the others when it is acknowledged.
+
+        With tcp_mtu_probing it gets smaller when it has been sent in vain for a while.
+        """
+        self._window, self._timeouts = 1, self._timeouts + 1
+        if self._probing and self._timeouts > PATIENT:
+            self._most = BASE_MSS if self._most > BASE_MSS else self._most // 2
         self._again()
 
     def reduce_mtu(self, quoted: Packet, mtu: int) -> None:
@@ -102,7 +114,7 @@ class SendQueue:
         if before(self.furthest, quoted.tcp.seq):
             return
         known = self._path_mtu(decision)
-        learn_mtu(end.host, decision, quoted.dst, mtu, end.events.net.now)
+        learn_mtu(end.host, decision, quoted.dst, mtu)
         if self._path_mtu(decision) < known:
             self._again()
 
@@ -133,10 +145,11 @@ class SendQueue:
         """Return the payload of a full segment."""
         decision = self._decision()
         most = self._path_mtu(decision) - IP_HEADER - TCP_HEADER if decision else DEFAULT_MSS
-        return max(min(most, self.peer_mss or DEFAULT_MSS) - TIMESTAMPS * self.timestamps, LEAST_MSS)
+        payload = min(most, self.peer_mss or DEFAULT_MSS) - TIMESTAMPS * self.timestamps
+        return max(min(payload, self._most), LEAST_MSS)
 
     def _path_mtu(self, decision: Decision) -> int:
-        return path_mtu(self.end.host, decision, self._query.dst, self.end.events.net.now)
+        return self.end.host.path_mtu(decision, self._query.dst)
 
     def _decision(self) -> Decision | None:
         """Look up the way to the peer; None where there is none, and nothing leaves."""

@@ -67,7 +67,7 @@ class Sockets:
 
     def _sized(self, packet: Packet) -> Packet:
         """Return a packet of the client as its socket sends it."""
-        return forbidding(self.net.hosts[self.flow.netns], packet, self.net.now) if is_large(packet) else packet
+        return forbidding(self.net.hosts[self.flow.netns], packet) if is_large(packet) else packet
 
     def _end(self, ends: FourTuple) -> TcpEnd | None:
         """Return the TCP socket between two ends; one that is closed is none."""
@@ -157,7 +157,7 @@ class Sockets:
         unbound = fixed == ANY_ADDRESS
         chosen = choose_source(at.host, answer) if unbound else answer
         if not isinstance(chosen, NoRoute):
-            whole = forbidding(at.host, chosen, self.net.now) if is_large(chosen) else chosen
+            whole = forbidding(at.host, chosen) if is_large(chosen) else chosen
             self.events.emit(at.host.name, Skb(whole, unbound=unbound), reply=True)
 
     def _receive_icmp(self, at: Recorder, iif: str, packet: Packet, icmp: Icmp) -> Callable[[], None] | None:

@@ -311,7 +311,7 @@ REFUSED = [  # table, a rule that the tool or the kernel refuses
 
 MODELLED = (
     "dscp", "ecn", "helper", "iprange", "length", "limit", "pkttype", "quota", "recent", "tos", "ttl",
-    "DSCP", "NETMAP", "REDIRECT", "TOS", "TTL",
+    "DSCP", "NETMAP", "REDIRECT", "TCPMSS", "TOS", "TTL",
     "addrtype", "comment", "connmark", "conntrack", "icmp", "mark", "multiport", "rpfilter", "set", "state",
     "statistic", "tcp", "udp", "CONNMARK", "DNAT", "LOG", "MARK", "MASQUERADE", "NFLOG", "NOTRACK", "REJECT", "SNAT",
     "TRACE", "nfacct",
@@ -330,7 +330,6 @@ KEPT = {  # what is read and printed, and refused where a packet needs it, with 
 }  # fmt: skip
 
 WITHOUT_EFFECT = (
-    "TCPMSS",
     "AUDIT",
     "CHECKSUM",
     "CLASSIFY",

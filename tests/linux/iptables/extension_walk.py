@@ -177,7 +177,7 @@ DECLARED = {
     '-j SECMARK --selctx "system_u:object_r:x_t:s0"': Facts("OpaqueTarget", tables="mangle security", changes=True),
     "-j SET --add-set some src": Facts("OpaqueTarget", changes=True),
     "-j SYNPROXY --sack-perm --timestamp --wscale 7 --mss 1460": Facts("OpaqueTarget", tables="mangle nat filter security", hooks="INPUT FORWARD", protocols="tcp", tracks=True, changes=True),
-    "-j TCPMSS --clamp-mss-to-pmtu": Facts("OpaqueTarget", protocols="tcp", changes=True),
+    "-j TCPMSS --clamp-mss-to-pmtu": Facts("ClampMss", protocols="tcp", changes=True),
     "-j TCPOPTSTRIP --strip-options 2,4,5,8": Facts("OpaqueTarget", protocols="tcp", changes=True),
     "-j TEE --gateway 10.0.0.1": Facts("OpaqueTarget", changes=True),
     "-j TPROXY --on-port 15001 --on-ip 127.0.0.1 --tproxy-mark 0x1/0x1": Facts("OpaqueTarget", tables="mangle", hooks="PREROUTING", protocols="tcp udp", changes=True),

@@ -1,4 +1,4 @@
-"""Targets that change a packet or its connection and go on: MARK, CONNMARK, TTL, TOS, DSCP.
+"""Targets that change a packet or its connection and go on: MARK, CONNMARK, TTL, TOS, DSCP, TCPMSS.
 
 Source: iptables-extensions(8).
 """
@@ -6,14 +6,14 @@ Source: iptables-extensions(8).
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from mcnilib.linux.netfilter.context import Context
 from mcnilib.linux.netfilter.iptables.extension import Target, TargetRecord
 from mcnilib.linux.netfilter.iptables.grammar import Grammar, OptionEntry
 from mcnilib.linux.netfilter.iptables.values import DSCP, hex_byte, masked_tos, number, read_class, read_mark, read_tos
 from mcnilib.linux.netfilter.iptables.words import RuleWords
-from mcnilib.linux.packet import Packet
+from mcnilib.linux.packet import IP_HEADER, TCP_HEADER, Packet
 
 ALL = 0xFFFFFFFF
 
@@ -190,3 +190,31 @@ class SetDscp(Target):
     def apply(self, packet: Packet, at: Context) -> Packet:
         """Return the packet with its new DSCP; the ECN bits stay. Source: dscp_tg() in net/netfilter/xt_DSCP.c."""
         return packet.but(tos=self.value << 2 | packet.tos & 3)
+
+
+@dataclass(frozen=True, slots=True)
+class ClampMss(Target):
+    """TCPMSS: lower the MSS of a SYN to a number, or to what the routes there and back leave for it.
+
+    Only a conversation with a size has a SYN with an MSS; any other passes as it is.
+    """
+
+    records = (
+        TargetRecord("TCPMSS", Grammar({
+            "--clamp-mss-to-pmtu": OptionEntry(constants={"clamp": True}),
+            "--set-mss": OptionEntry(("mss",), number(0, 65495)),
+        }, single=True), tracks=False, changes=True, protocols=("tcp",), samples=(
+            "--set-mss 1200|1000", "--clamp-mss-to-pmtu",
+        )),
+    )  # fmt: skip
+
+    mss: int | None = None
+    clamp: bool = False
+
+    def apply(self, packet: Packet, at: Context) -> Packet:
+        """Return the packet with its MSS, which is never raised. Source: net/netfilter/xt_TCPMSS.c (Linux 6.18)."""
+        if not packet.tcp or not packet.tcp.mss:
+            return packet
+        mtu = at.path_mtu(packet, at.iif, at.oif) if self.clamp and at.path_mtu else 0
+        most = mtu - IP_HEADER - TCP_HEADER if self.mss is None else self.mss
+        return packet.but(tcp=replace(packet.tcp, mss=most)) if most < packet.tcp.mss else packet

@@ -2,8 +2,7 @@
 
 NOTRACK is among them, because CT may say the same.
 
-A target without a gap changes nothing that a packet meets on its way; TCPMSS is one, because data goes in one segment
-here, whatever its length.
+A target without a gap changes nothing that a packet meets on its path.
 Source: iptables-extensions(8); extensions/lib{xt,ipt}_*.c (iptables 1.8.9).
 """
 
@@ -201,10 +200,6 @@ OPAQUE_TARGETS = (
         ),
         tracks=True, hooks=("INPUT", "FORWARD"), protocols=("tcp",),
         why="the kernel's own handshakes are not modelled",
-    ),
-    _opaque(
-        "TCPMSS", Grammar({"--clamp-mss-to-pmtu": flag, "--set-mss": number(0, 65495)}, some=True),
-        tracks=False, protocols=("tcp",),
     ),
     _opaque(
         "TCPOPTSTRIP", Grammar({"--strip-options": _strip}, needed=("--strip-options",)),
