@@ -27,7 +27,16 @@ from mcnilib.progress import counted, shown
 from mcnilib.scenarios import all_scenarios
 from mcnilib.scenarios.exercises.own_world import own_world
 from mcnilib.scenarios.link import BINDER, print_link
-from mcnilib.scenarios.submission import GRADE_MARKS, Grade, Graded, SubmissionError, grade_notebook, table_of
+from mcnilib.scenarios.submission import (
+    GRADE_MARKS,
+    Grade,
+    Graded,
+    Predicted,
+    SubmissionError,
+    grade_notebook,
+    predictions,
+    table_of,
+)
 from mcnilib.writing import write_new_folder
 
 EXAMPLES = """examples:
@@ -78,7 +87,7 @@ def add_verbs(verbs: Any) -> None:
 
 
 def _add_check(verbs: Any) -> None:
-    said = "say which exercises are done in saved notebooks; no cell is run"
+    said = "say which exercises are done, and which predictions were right, in saved notebooks; no cell is run"
     check = add_verb(verbs, "check", said, check_notebooks, EXAMPLES)
     where = "a notebook, or a folder: its folders, or the notebooks in it, are named after learners"
     check.add_argument("notebook", nargs="+", type=Path, help=where)
@@ -134,14 +143,16 @@ def check_notebooks(arguments: argparse.Namespace) -> int:
     """Judge the answers in notebooks, and print a table of learners and exercises."""
     found = [pair for path in arguments.notebook for pair in _notebooks(path)]
     graded: dict[str, list[Graded]] = {}
+    predicted: dict[str, list[Predicted]] = {}
     for learner, path in counted(found, "mcni: checking", len(found)):
-        graded.setdefault(learner, []).extend(grade_notebook(_read(path), str(path)))
+        text = _read(path)
+        graded.setdefault(learner, []).extend(grade_notebook(text, str(path)))
+        predicted.setdefault(learner, []).extend(predictions(text, str(path)))
     if arguments.json:
-        print(
-            json.dumps({learner: [_as_json(one) for one in entries] for learner, entries in graded.items()}, indent=1)
-        )
+        told = {name: [*map(_as_json, graded[name]), *map(_prediction_as_json, predicted[name])] for name in graded}
+        print(json.dumps(told, indent=1))
     else:
-        print(*map(printable, _lines(graded)), sep="\n")
+        print(*map(printable, _lines(graded, predicted)), sep="\n")
     return int(any(one.grade is not Grade.DONE for entries in graded.values() for one in entries))
 
 
@@ -170,8 +181,8 @@ def _read(path: Path) -> str:
     return data.decode(errors="replace")
 
 
-def _lines(graded: dict[str, list[Graded]]) -> Iterator[str]:
-    yield from table_of(graded)
+def _lines(graded: dict[str, list[Graded]], predicted: dict[str, list[Predicted]]) -> Iterator[str]:
+    yield from table_of(graded, predicted)
     yield ""
     yield "  ".join(f"{mark} {grade.value}" for grade, mark in GRADE_MARKS.items())
     for learner, entries in graded.items():
@@ -186,6 +197,10 @@ def _as_json(one: Graded) -> dict[str, object]:
     told: dict[str, object] = {"scenario": one.scenario, "exercise": one.number}
     told |= {"grade": one.grade.value, "says": one.says, "answer": one.answer}
     return told | ({"seed": one.seed} if one.seed else {})
+
+
+def _prediction_as_json(one: Predicted) -> dict[str, object]:
+    return {"prediction": one.question, "grade": one.grade, "answer": one.answer, "tries": one.tries}
 
 
 def write_learner_copy(arguments: argparse.Namespace) -> int:

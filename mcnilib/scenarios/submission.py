@@ -2,7 +2,8 @@
 
 A notebook is text here: no cell of it is run, and its saved outputs prove nothing. Of its code only
 `exercise(N, K).check("...")` is read, also with `seed="..."`, with numbers and text written out; anything else is
-called unreadable.
+called unreadable. What was answered to a prediction is no code: it is reported as the saved output has it, and graded
+by nobody.
 """
 
 from __future__ import annotations
@@ -48,6 +49,25 @@ class Graded:
         return "" if owner in ("", learner) else owner
 
 
+@dataclass(frozen=True, slots=True)
+class Predicted:
+    """A prediction in one notebook: the answer that was checked last, empty for none, and how many were checked."""
+
+    question: str
+    answer: str = ""
+    right: bool = False
+    tries: int = 0
+
+    @property
+    def grade(self) -> str:
+        """Say in a word or two what came of it."""
+        return "not answered" if not self.tries else "right" if self.right else "wrong"
+
+
+PREDICTION = "application/vnd.mcnilib.prediction+json"
+"""The media type under which a notebook keeps what was answered to a prediction: the fields of `Predicted`."""
+
+
 class SubmissionError(McniError, ValueError):
     """A file that is no notebook, or one larger than any of the course."""
 
@@ -58,7 +78,7 @@ def grade_notebook(text: str, name: str) -> tuple[Graded, ...]:
     Raises: SubmissionError for text that is no notebook.
     """
     found: dict[tuple[int, int], Graded] = {}
-    for call in _calls(_sources(text, name)):
+    for call in _calls(source for source, _ in _cells(text, name)):
         graded = _graded(call)
         key = (graded.scenario, graded.number)
         if key not in found or _ORDER.index(graded.grade) < _ORDER.index(found[key].grade):
@@ -69,34 +89,65 @@ def grade_notebook(text: str, name: str) -> tuple[Graded, ...]:
 _ORDER = (Grade.DONE, Grade.NOT_DONE, Grade.UNREADABLE, Grade.NOT_TRIED)
 
 
-def _sources(text: str, name: str) -> Iterator[str]:
-    """Yield the code of a notebook's cells. Source: the notebook format, version 4."""
+def predictions(text: str, name: str) -> tuple[Predicted, ...]:
+    """Return the predictions a saved notebook asks for, with the answers that are kept in it.
+
+    Raises: SubmissionError for text that is no notebook.
+    """
+    asked = ((question, outputs) for source, outputs in _cells(text, name) for question in _questions(source))
+    return tuple(_predicted(question, outputs) for question, outputs in asked)
+
+
+def _cells(text: str, name: str) -> Iterator[tuple[str, object]]:
+    """Yield the code and the outputs of a notebook's cells. Source: the notebook format, version 4."""
     try:
-        cells = json.loads(text)["cells"]
-        codes = [cell["source"] for cell in cells if cell["cell_type"] == "code"]
-        sources = ["".join(code) if isinstance(code, list) else str(code) for code in codes]
+        cells = [cell for cell in json.loads(text)["cells"] if cell["cell_type"] == "code"]
+        sources = ["".join(code) if isinstance(code := cell["source"], list) else str(code) for cell in cells]
     except (ValueError, LookupError, TypeError, RecursionError) as problem:
         raise SubmissionError(tr("{name} is no notebook: {problem!r}", name=name, problem=problem)) from None
     if len(sources) > MOST_CELLS:
         raise SubmissionError(
             tr("{name} has {count} cells of code, at most {most}", name=name, count=len(sources), most=MOST_CELLS)
         )
-    yield from sources
+    yield from zip(sources, (cell.get("outputs") for cell in cells), strict=True)
+
+
+def _questions(source: str) -> Iterator[str]:
+    """Yield the questions of a cell that calls `predict`."""
+    for node in _parsed(source, "predict"):
+        match node:
+            case ast.Call(func=ast.Name(id="predict"), args=[ast.Constant(value=str(question)), *_]):
+                yield question
+
+
+def _predicted(question: str, outputs: object) -> Predicted:
+    """Read what is kept of a question; what has another form counts as no answer."""
+    for output in outputs if isinstance(outputs, list) else ():
+        data = output.get("data") if isinstance(output, dict) else None
+        match data.get(PREDICTION) if isinstance(data, dict) else None:
+            case {"question": str(kept), "answer": str(answer), "right": bool(right), "tries": int(tries)}:
+                if kept == question:
+                    return Predicted(question, answer[:LONGEST_ANSWER], right, tries)
+    return Predicted(question)
+
+
+def _parsed(source: str, word: str) -> Iterator[ast.AST]:
+    """Yield what a cell's code is made of, if the word is in it; code Python cannot read is made of nothing."""
+    if word not in source:
+        return
+    try:
+        tree = ast.parse(source)
+    except (SyntaxError, ValueError, RecursionError, MemoryError):
+        return
+    yield from ast.walk(tree)
 
 
 def _calls(sources: Iterable[str]) -> Iterator[ast.Call]:
-    """Yield the calls of `exercise(...).check(...)`; code Python cannot read holds none."""
-    for source in sources:
-        if "exercise" not in source:
-            continue
-        try:
-            tree = ast.parse(source)
-        except (SyntaxError, ValueError, RecursionError, MemoryError):
-            continue
-        for node in ast.walk(tree):
-            match node:
-                case ast.Call(func=ast.Attribute(value=ast.Call(func=ast.Name(id="exercise")), attr="check")):
-                    yield node
+    """Yield the calls of `exercise(...).check(...)`."""
+    for node in (node for source in sources for node in _parsed(source, "exercise")):
+        match node:
+            case ast.Call(func=ast.Attribute(value=ast.Call(func=ast.Name(id="exercise")), attr="check")):
+                yield node
 
 
 def _graded(call: ast.Call) -> Graded:
@@ -139,17 +190,30 @@ def _judged(scenario: int, number: int, seed: str, arguments: Sequence[ast.expr]
     return Graded(scenario, number, Grade.DONE if done else Grade.NOT_DONE, says, "\n".join(typed))
 
 
-def table_of(graded: Mapping[str, Sequence[Graded]]) -> Iterator[str]:
-    """Yield a table as text: a line for each learner, a column for each exercise, and how many are done."""
+def table_of(
+    graded: Mapping[str, Sequence[Graded]], predicted: Mapping[str, Sequence[Predicted]] | None = None
+) -> Iterator[str]:
+    """Yield a table as text: a line for each learner, a column for each exercise, and how many are done; then how many
+    predictions were answered, and how many of them rightly, if any were asked for."""
+    asked = predicted if predicted and any(predicted.values()) else {}
     exercises = sorted({(one.scenario, one.number) for entries in graded.values() for one in entries})
     heads = [f"{scenario}.{number}" if scenario else "?" for scenario, number in exercises]
-    wide = max([len("learner"), *map(len, graded)])
-    yield "  ".join(["learner".ljust(wide), *heads, "done"])
+    wide, more = max([len("learner"), *map(len, graded)]), ["predictions"] if asked else []
+    done = {learner: sum(one.grade is Grade.DONE for one in entries) for learner, entries in graded.items()}
+    scores = {learner: f"{done[learner]} of {len(entries)}" for learner, entries in graded.items()}
+    room = max([len("done"), *map(len, scores.values())]) if more else 0
+    yield "  ".join(["learner".ljust(wide), *heads, "done".ljust(room), *more])
     for learner, entries in graded.items():
         marks = {(one.scenario, one.number): GRADE_MARKS[one.grade] for one in entries}
         cells = [marks.get(key, " ").center(len(head)) for key, head in zip(exercises, heads, strict=True)]
-        done = sum(one.grade is Grade.DONE for one in entries)
-        yield "  ".join([learner.ljust(wide), *cells, f"{done} of {len(entries)}"])
+        guesses = [_guesses(asked.get(learner, ()))] if more else []
+        yield "  ".join([learner.ljust(wide), *cells, scores[learner].ljust(room), *guesses])
+
+
+def _guesses(asked: Sequence[Predicted]) -> str:
+    """Say how many predictions were answered, and how many rightly."""
+    answered, right = sum(one.tries > 0 for one in asked), sum(one.right for one in asked)
+    return tr("{answered} of {asked} answered, {right} right", answered=answered, asked=len(asked), right=right)
 
 
 GRADE_MARKS = {Grade.DONE: "✔", Grade.NOT_DONE: "✘", Grade.NOT_TRIED: "-", Grade.UNREADABLE: "?"}

@@ -282,6 +282,8 @@ def _code(cell: NotebookCell) -> Html:
 
 def _outputs(cell: NotebookCell) -> Iterator[Html]:
     for output in cell["outputs"]:
+        if output.get("data") == {}:
+            continue  # the place of an answer that nobody gave
         data = output.get("data", {})
         text = "".join(data.get("text/plain") or output.get("text", ""))
         if "text/html" in data:

@@ -10,6 +10,7 @@ from playwright.sync_api import expect
 from browser.conftest import NOTEBOOKS
 from browser.lab_page import new_page
 from browser.structure import keep, known, moved, structure
+from mcnilib.scenarios.submission import PREDICTION, Predicted
 
 NAMES = sorted(path.name for path in NOTEBOOKS.glob("*.ipynb"))
 PICTURE = ".jp-OutputArea svg[role=img]"
@@ -90,6 +91,11 @@ def test_two_runs_side_by_side_have_the_same_places(opened):
         assert sizes[0] == sizes[1]
 
 
+KEPT = """mime => window.jupyterapp.shell.currentWidget.content.widgets.flatMap(
+  cell => (cell.model.toJSON().outputs ?? []).flatMap(output => output.data?.[mime] ?? [])
+)"""
+
+
 def test_a_prediction_is_answered_with_the_keyboard(opened):
     quiz = opened.page.locator(".jp-OutputArea:has(input[type=radio])").first
     if quiz.count() == 0:
@@ -98,3 +104,6 @@ def test_a_prediction_is_answered_with_the_keyboard(opened):
     opened.page.keyboard.press("Space")  # one choice alone: a second is held back until the first has arrived
     opened.press("Check", "Enter")
     expect(quiz.locator("[role=status]")).to_have_text(re.compile("^[✓✗]"))
+    expect(quiz).to_contain_text("Your answer: ")
+    kept = [Predicted(**answer) for answer in opened.page.evaluate(KEPT, PREDICTION)]
+    assert [one.tries for one in kept] == [1]  # the notebook holds it: who saves it, hands it in

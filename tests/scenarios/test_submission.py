@@ -10,7 +10,14 @@ import pytest
 
 from mcnilib.cli import main
 from mcnilib.scenarios.exercise import exercise, exercises
-from mcnilib.scenarios.submission import Grade, SubmissionError, grade_notebook
+from mcnilib.scenarios.submission import (
+    PREDICTION,
+    Grade,
+    Predicted,
+    SubmissionError,
+    grade_notebook,
+    predictions,
+)
 
 RIGHT = exercise(7, 1).solution.strip()
 
@@ -142,3 +149,55 @@ def test_all_done_is_status_0(tmp_path: Path, capsys: Any) -> None:
     assert main(["check", str(tmp_path / "eve.ipynb")]) == 0
     assert main(["check", str(tmp_path / "none.ipynb")]) == 2
     assert "none.ipynb cannot be read" in capsys.readouterr().err
+
+
+QUESTION = "What becomes of the ACK?"
+ASKED = f'from mcnilib import predict\npredict("{QUESTION}", {{"lost": 1, "kept": 2}}, lambda: 1)'
+
+
+def guessed(kept: object, question: str = QUESTION) -> str:
+    """A notebook with a prediction, and what its output keeps of the answer."""
+    text = json.loads(notebook(ASKED.replace(QUESTION, question), answered(RIGHT)))
+    text["cells"][1]["outputs"].append({"output_type": "display_data", "data": {PREDICTION: kept}})
+    return json.dumps(text)
+
+
+ANSWER = {"question": QUESTION, "answer": "lost", "right": True, "tries": 2}
+
+
+@pytest.mark.parametrize(
+    ("kept", "predicted"),
+    [
+        (ANSWER, Predicted(QUESTION, "lost", right=True, tries=2)),
+        (ANSWER | {"right": False}, Predicted(QUESTION, "lost", right=False, tries=2)),
+        (ANSWER | {"question": "Another?"}, Predicted(QUESTION)),
+        (ANSWER | {"tries": "many"}, Predicted(QUESTION)),
+        ({}, Predicted(QUESTION)),
+        (None, Predicted(QUESTION)),
+    ],
+)
+def test_what_was_predicted_is_read_from_the_saved_output(kept: object, predicted: Predicted) -> None:
+    assert predictions(guessed(kept), "a.ipynb") == (predicted,)
+
+
+@pytest.mark.parametrize("outputs", [None, 7, [7], [{}], [{"data": 7}]])
+def test_outputs_of_another_form_hold_no_answer(outputs: object) -> None:
+    text = json.dumps({"cells": [{"cell_type": "code", "source": ASKED, "outputs": outputs}]})
+    assert predictions(text, "a.ipynb") == (Predicted(QUESTION),)
+
+
+def test_predictions_are_a_column_of_the_table_and_entries_of_the_json(tmp_path: Path, capsys: Any) -> None:
+    for name, kept in {"alice": ANSWER, "bob": {}}.items():
+        (tmp_path / name).mkdir()
+        (tmp_path / name / "07.ipynb").write_text(guessed(kept), encoding="utf-8")
+    assert main(["check", str(tmp_path)]) == 0  # a prediction is not graded
+    said = capsys.readouterr().out
+    assert said.startswith(
+        "learner  7.1  done    predictions\n"
+        "alice     ✔   1 of 1  1 of 1 answered, 1 right\n"
+        "bob       ✔   1 of 1  0 of 1 answered, 0 right\n"
+    )
+    assert main(["check", str(tmp_path), "--json"]) == 0
+    told = json.loads(capsys.readouterr().out)
+    assert told["alice"][1] == {"prediction": QUESTION, "grade": "right", "answer": "lost", "tries": 2}
+    assert told["bob"][1]["grade"] == "not answered"

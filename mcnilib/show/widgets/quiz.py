@@ -2,18 +2,24 @@
 
 The right answer is computed: when the learner presses Check, and once for the folded list of all answers, which pages
 and viewers without a kernel have. Works with the keyboard and without a network.
+
+What was answered is an output of its own below the question, so a notebook keeps it when it is saved: widgets forget.
+That output is empty at first, and replaced by its display id. Source: jupyter_client's docs, update_display_data.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import asdict
 from itertools import zip_longest
 from typing import Any
 
 import ipywidgets as widgets
+from IPython.display import display
 
 from mcnilib.errors import McniError
 from mcnilib.language import mark, tr
+from mcnilib.scenarios.submission import PREDICTION, Predicted
 from mcnilib.show.html.markup import (
     Bundle,
     Html,
@@ -65,6 +71,7 @@ class Quiz(PanelFrame):
                 )
             )
         self.question, self._options, self._check = question, dict(options), check
+        self._tries, self._kept = 0, None
         self._responses = dict(zip_longest(options, responses, fillvalue=""))
         self.choice = widgets.RadioButtons(
             options=[(tr(option), option) for option in self._options],
@@ -90,6 +97,17 @@ class Quiz(PanelFrame):
     @error_boundary
     def _answer(self, button: object = None) -> None:
         self.remark.value = status(sentence(self.judge()), class_="")
+        if self.choice.value is not None:
+            self._tries += 1
+            self._keep()
+
+    def _keep(self) -> None:
+        """Keep the answer in the notebook."""
+        answer = self.choice.value
+        kept = Predicted(self.question, answer, self._options[answer] == self._check(), self._tries)
+        if self._kept:
+            text = tr("Your answer: {answer}", answer=tr(answer))
+            self._kept.update({PREDICTION: asdict(kept), "text/plain": text}, raw=True)
 
     def judge(self) -> str:
         """Say whether the chosen answer is right, and why or what to look at."""
@@ -116,6 +134,12 @@ class Quiz(PanelFrame):
         return element(
             "section", question, answers, Html(folded(tr("The answer"), element("dl", *said))), class_="mcni-quiz"
         )
+
+    def _ipython_display_(self) -> None:
+        """Show the question, and below it what will hold the answer."""
+        data, metadata = self._repr_mimebundle_()
+        display(data, metadata=metadata, raw=True)  # type: ignore[no-untyped-call]
+        self._kept = display({}, raw=True, display_id=True)  # type: ignore[no-untyped-call]
 
     def _repr_mimebundle_(self, **kwargs: Any) -> Bundle:
         """Add the question as text, and with its folded answers, for viewers without a kernel."""
