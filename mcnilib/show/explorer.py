@@ -23,7 +23,7 @@ from mcnilib.show.html.markup import Html, folded, joined
 from mcnilib.show.html.netns_state import Moment, machine_choices, moment_html
 from mcnilib.show.html.outcome import reasons_html, verdict_lines
 from mcnilib.show.html.state import state_around
-from mcnilib.show.html.table import Row, rows, table_html
+from mcnilib.show.html.table import Row, failure, rows, table_html
 from mcnilib.show.html.timeline import timeline_html
 from mcnilib.show.picture.story_picture import picture_of, plan_for
 from mcnilib.show.picture.svg import to_svg
@@ -82,6 +82,7 @@ class View:
             "depth": self.depth,
             "step": min(self.step, len(self.steps)),
             "steps": [*map(str, self.steps)],
+            "failure": failure(self.trace),
             "places": [(row.journey, row.index) for row in self.steps],
             "verdict": verdict_lines(self.trace),
             "reasons": reasons_html(self.story, self.settings),

@@ -15,7 +15,7 @@ from mcnilib.language import mark, tr, trn
 from mcnilib.show.html.markup import Html, element, void_element
 from mcnilib.show.html.outcome import verdict_lines
 from mcnilib.show.html.state import state_around
-from mcnilib.show.html.table import Row, rows, table_html
+from mcnilib.show.html.table import Row, failure, rows, table_html
 from mcnilib.show.layout.plan import Plan
 from mcnilib.show.picture.drawing import Drawing, lay_out, lay_out_steps
 from mcnilib.show.picture.svg import to_svg
@@ -104,6 +104,7 @@ class Walkthrough:
         """Return all steps, or those up to the `last`, as values of JSON; the whole conversation first.
 
         Of each a few words, and which of the `pieces` its picture and its listing are: `[from, to, from, to, ...]`.
+        `places` are the packet and the index of each step, `failure` those of the step at which it fails, if it does.
         """
         whole, shown = self.whole, self.steps[:last]
         at = [(row.journey, row.index) for row in shown]
@@ -115,7 +116,7 @@ class Walkthrough:
             {"says": text, "picture": in_pieces(picture, pieces), "listing": in_pieces(listing, pieces)}
             for text, picture, listing in zip(says, pictures, listings, strict=True)
         ]
-        return {"pieces": [*pieces], "steps": steps}
+        return {"pieces": [*pieces], "steps": steps, "places": at, "failure": failure(self.trace)}
 
 
 def in_pieces(text: str, pieces: dict[str, int]) -> list[int]:

@@ -14,6 +14,7 @@ from html import escape
 from importlib.resources import files as resources
 
 from mcnilib import __version__
+from mcnilib.language import tr
 from mcnilib.show.html.markup import Html, element, sentence, void_element
 from mcnilib.show.picture.palette import dark_rules
 
@@ -116,8 +117,11 @@ def scrolled(name: str, label: str, content: str = "", *, kind: str = "") -> Htm
     return filled(name, content, class_=kind or name, tabindex="0", role="group", aria_label=label)
 
 
-def stepper(number: int, *more: Html) -> Html:
-    """Return what walks through a conversation of so many steps, and `more` that does; it works when scripts do."""
+def stepper(number: int, *more: Html, failure: tuple[int, int] | None = None) -> Html:
+    """Return what walks through a conversation of so many steps, and `more` that does; it works when scripts do.
+
+    `failure` is the packet and the index of the step at which it fails, if it does: a button leads there.
+    """
     slider = {"type": "range", "min": "0", "max": str(number), "value": "0", "step": "1"}
     return element(
         "div",
@@ -125,10 +129,16 @@ def stepper(number: int, *more: Html) -> Html:
         void_element("input", **slider, aria_label="step", data_part="at"),
         element("button", "step ▶", type="button", data_move="1", title="Show the next step (arrow right)"),
         element("button", "whole", type="button", data_move="0", title="Show the whole conversation"),
+        element("button", tr("✗ where it fails"), type="button", data_part="failure", **_leads_to(failure)),
         *more,
         element("output", f"{number} steps", data_part="where", aria_live="polite"),
         class_="stepper",
     )
+
+
+def _leads_to(failure: tuple[int, int] | None) -> dict[str, str]:
+    title = {"title": tr("Show the step at which the conversation fails, and the line of state that decided it")}
+    return title | ({"data_at": "{} {}".format(*failure)} if failure else {"hidden": "hidden"})
 
 
 def site_style() -> str:

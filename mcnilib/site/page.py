@@ -17,6 +17,7 @@ from mcnilib.scenarios.symptoms import SYMPTOMS, symptom_table, verdict_legend
 from mcnilib.show.explorer import Shown, View
 from mcnilib.show.html.markup import Html, element, folded, joined, option_html, sentence, void_element
 from mcnilib.show.html.table import depth_options
+from mcnilib.show.picture.legend import legend_html
 from mcnilib.show.picture.story_picture import EVERYTHING
 from mcnilib.site.engine import engine_files
 from mcnilib.site.frame import Page, filled, page_html, player_script, scrolled, site_part, site_style, stepper
@@ -168,7 +169,7 @@ def _side(view: View, answer: Shown, uid: str, link: str) -> Html:
         element("p", sentence(view.story.question), " ", link, class_="question"),
         filled("verdict", Html(answer["verdict"]), class_="mcni-verdict", role="status", aria_live="polite"),
         filled("compared", class_="compared"),
-        stepper(len(answer["steps"]), _player(), _depth(), _everything(answer["folds"])),
+        stepper(len(answer["steps"]), _player(), _depth(), _everything(answer["folds"]), failure=answer["failure"]),
         _controls(view, uid),
         class_="side",
     )
@@ -182,6 +183,7 @@ def _main(view: View, answer: Shown, exercises: str = "") -> Html:
         filled("told", Html(answer["against"]["told"] if answer["against"] else ""), class_="told", role="status"),
         _axis(parts["times"]),
         _panes(parts["picture"], answer["against"]),
+        element("div", legend_html(), class_="legend"),
         filled("listing", parts["listing"]),
         filled("reasons", parts["reasons"]),
         repairs_place(),

@@ -20,6 +20,7 @@ from mcnilib.show.explorer import parse_view
 from mcnilib.show.html.markup import Html, element, folded, joined, sentence
 from mcnilib.show.html.outcome import because_html, reasons_html
 from mcnilib.show.inquiry import Findings
+from mcnilib.show.picture.legend import legend_html
 from mcnilib.show.picture.story_picture import plan_for
 from mcnilib.show.walkthrough import Walkthrough
 from mcnilib.site.frame import filled, scrolled, site_part, site_style, stepper
@@ -100,6 +101,7 @@ def walk_html(parts: Mapping[str, Html], number: int) -> Html:
         ),
         "detail": (
             parts.get("repairs", ""),
+            element("div", legend_html(), class_="legend"),
             filled("listing", parts.get("listing", "")),
             scrolled("table", "table of steps", parts.get("table", "")),
         ),

@@ -81,8 +81,13 @@ def test_keys_buttons_and_slider_walk_through_each_steps_picture(browser, file):
         page.keyboard.press("End")
         where(page).to_contain_text("step 21 of 21")
         expect(page.get_by_role("button", name="step ▶")).to_be_disabled()
+        page.get_by_role("button", name="✗ where it fails").press("Enter")
+        where(page).to_contain_text("step 9 of 21")
         page.get_by_role("button", name="whole").click()
         where(page).to_have_text("21 steps")
+        page.locator("[data-part=picture] [data-at] circle").first.click(force=True)
+        where(page).to_contain_text("step 9 of 21")
+        page.get_by_role("button", name="whole").click()
         assert page.locator("[data-part=picture]").evaluate(SAME, drawn())
 
 

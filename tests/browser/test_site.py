@@ -247,6 +247,32 @@ def test_the_verdict_the_picture_and_the_line_that_decided_are_seen_without_scro
             expect(shown).to_be_in_viewport(ratio=1)
 
 
+def test_the_cross_in_the_picture_and_a_button_lead_to_the_loss_and_its_line(site):
+    for leads in ("a click on the cross", "the keyboard alone"):
+        site.open(f"?mcni={FLAGSHIP}")
+        button = site.page.locator("article.chosen").get_by_role("button", name="✗ where it fails")
+        if leads == "the keyboard alone":
+            button.press("Enter")
+        else:
+            site.part("picture").locator("[data-at] circle").first.click(force=True)
+        expect(site.part("where")).to_contain_text("step 9 of 21: 3 ACK, node1: filter KUBE-FORWARD: dropped")
+        expect(site.part("listing").locator(".decided").first).to_contain_text("--ctstate INVALID -j DROP")
+        expect(site.part("listing").locator(".decided").first).to_be_in_viewport(ratio=1)
+        expect(site.page.locator("article.chosen .machine [aria-current]")).to_contain_text("--ctstate INVALID -j DROP")
+    site.page.locator("article.chosen").get_by_label("workaround").select_option("host route back")
+    expect(site.part("verdict")).to_contain_text("✓ connected")
+    expect(button).to_be_hidden()
+
+
+def test_each_sign_is_explained_below_the_picture(site):
+    site.open(f"?mcni={FLAGSHIP}")
+    legend = site.page.locator("article.chosen .legend")
+    expect(legend.locator("dl")).to_be_hidden()
+    legend.get_by_text("What the signs mean").click()
+    expect(legend.locator("dt:visible")).to_have_count(14)
+    expect(legend.locator("dt", has_text="↻").locator("xpath=following-sibling::dd[1]")).to_contain_text("sent again")
+
+
 def test_on_a_laptop_every_verdict_and_picture_is_seen_without_scrolling(browser, address):
     with new_tab(browser, address) as tab:
         tab.page.set_viewport_size({"width": 1440, "height": 900})

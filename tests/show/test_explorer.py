@@ -77,6 +77,20 @@ def test_a_step_is_marked_in_the_picture_and_the_table():
     assert 'aria-current="step"' not in whole["table"]
 
 
+@pytest.mark.parametrize("story", all_scenarios(), ids=lambda story: story.name)
+def test_a_sign_in_the_picture_leads_to_the_step_it_marks_and_the_failure_is_the_step_that_decided(story):
+    shown = View(story, story.start(), depth="decisions").answer()
+    outcome = story.run(story.start()).outcome
+    for packet, index in re.findall(r'data-at="(\d+) (\d+)"', shown["picture"]):
+        assert (int(packet), int(index)) in shown["places"]
+    if outcome.works:
+        assert shown["failure"] is None
+    else:
+        packet, index = shown["failure"]
+        assert (packet, outcome.journey.steps[index]) == (outcome.journey.number, outcome.step)
+        assert "<title>lost here</title>" in shown["picture"]
+
+
 def test_a_step_beyond_the_last_is_the_last():
     answer = asked("mcni=7", step=10_000, depth="decisions")
     assert answer["step"] == len(answer["steps"]) > len(asked("mcni=7")["steps"])

@@ -30,7 +30,7 @@ Painted = tuple[str, list[str], list[float]]
 def in_svg(drawing: Drawing) -> list[Painted]:
     """Return the boxes, lines, discs and texts of the SVG in painting order."""
     root = ElementTree.fromstring(svg.to_svg(drawing))
-    return [read for element in root.find(f"{SVG}g") if (read := _read(element))]
+    return [read for element in root.find(f"{SVG}g").iter() if (read := _read(element))]
 
 
 def _read(element: ElementTree.Element) -> Painted | None:

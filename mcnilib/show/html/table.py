@@ -67,6 +67,13 @@ _CAPTIONS = {
 }
 
 
+def failure(trace: Trace) -> tuple[int, int] | None:
+    """Return the packet and the index of the step at which a conversation fails; None for one that works."""
+    outcome = trace.outcome
+    at = next(index for index, step in enumerate(outcome.journey.steps) if step is outcome.step)
+    return None if outcome.works else (outcome.journey.number, at)
+
+
 def depth_options() -> Html:
     """Return the depths as the options of a list, of which every hop is chosen."""
     return joined(*(option_html(tr(text), depth, chosen=depth == Depth.HOPS) for depth, text in DEPTH_LABELS.items()))

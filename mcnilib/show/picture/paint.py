@@ -6,7 +6,7 @@ A unit is a pixel at natural size.
 from __future__ import annotations
 
 from base64 import b64encode
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from functools import lru_cache
 from io import BytesIO
 from textwrap import wrap
@@ -32,8 +32,9 @@ from mcnilib.show.picture.shapes import (
     CAPITAL,
     Area,
     Disc,
-    GraphicsElement,
     Polygon,
+    Primitive,
+    Sign,
     Stroke,
     device_shapes,
     scene_shapes,
@@ -70,7 +71,7 @@ def paint(figure: Figure, drawing: Drawing) -> None:
     _paint(figure, _shapes(drawing), pixels(figure, drawing.height))
 
 
-def _paint(figure: Figure, shapes: Iterable[GraphicsElement], to_pixels: Transform) -> None:
+def _paint(figure: Figure, shapes: Iterable[Primitive], to_pixels: Transform) -> None:
     for order, artist in enumerate(map(_artist, shapes), start=len(figure.get_children())):
         artist.set_transform(to_pixels)
         artist.set_zorder(order)
@@ -78,11 +79,14 @@ def _paint(figure: Figure, shapes: Iterable[GraphicsElement], to_pixels: Transfo
         artist.set_clip_on(False)
 
 
-def _shapes(drawing: Drawing) -> Iterable[GraphicsElement]:
-    return (*scene_shapes(drawing.scene), *story_shapes(drawing), *device_shapes(drawing.scene))
+def _shapes(drawing: Drawing) -> Iterator[Primitive]:
+    yield from scene_shapes(drawing.scene)
+    for shape in story_shapes(drawing):
+        yield from shape.parts if isinstance(shape, Sign) else (shape,)
+    yield from device_shapes(drawing.scene)
 
 
-def _artist(shape: GraphicsElement) -> Artist:
+def _artist(shape: Primitive) -> Artist:
     match shape:
         case Label():
             return TextLine(shape)

@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 
+from mcnilib.language import tr
 from mcnilib.show.labels.label_text import numbers_in_short
 from mcnilib.show.labels.text_metrics import FONT_SIZE, LABEL_PAD, LINE_HEIGHT
 from mcnilib.show.layout.geometry import Point, Polyline, Rect, nearest_point
@@ -69,23 +70,36 @@ class Polygon:
     opacity: float = 1.0
 
 
-GraphicsElement = Area | Stroke | Disc | Polygon | Label
+Primitive = Area | Stroke | Disc | Polygon | Label
 
 
-def scene_shapes(scene: Scene) -> Iterator[GraphicsElement]:
+@dataclass(frozen=True, slots=True)
+class Sign:
+    """What stands for something that happened: its parts in painting order, what it means, and the step it marks, a
+    packet's number and the index, where it marks one."""
+
+    says: str
+    parts: tuple[Primitive, ...]
+    at: tuple[int, int] | None = None
+
+
+GraphicsElement = Primitive | Sign
+
+
+def scene_shapes(scene: Scene) -> Iterator[Primitive]:
     """Yield what stands still."""
     for box in scene.boxes:
         yield _area(box.rect, box.kind, box.involved, 8 if box.kind == "machine" else 4)
     for cable in scene.cables:
         if cable.kind != "inside":
-            yield _cable(cable)
+            yield cable_shape(cable)
     for device in scene.devices:
         if device.wide:
             yield _area(device.rect, "nic", device.involved, 3)
     yield from scene.labels
 
 
-def device_shapes(scene: Scene) -> Iterator[GraphicsElement]:
+def device_shapes(scene: Scene) -> Iterator[Primitive]:
     """Yield the small devices, under which the arrows pass."""
     for device in scene.devices:
         if not device.wide:
@@ -103,7 +117,8 @@ def _area(rect: Rect, kind: str, involved: bool, corner: float) -> Area:
     return Area(rect, corner, f"{name}-fill", f"{name}-edge", surface(kind, involved).width)
 
 
-def _cable(cable: Cable) -> Stroke:
+def cable_shape(cable: Cable) -> Stroke:
+    """Return a cable."""
     colour = "cable" if cable.involved else "cable-faint"
     return Stroke(cable.points, colour, 1.0, (1.0, 1.65) if cable.kind == "child" else ())
 
@@ -111,22 +126,22 @@ def _cable(cable: Cable) -> Stroke:
 def story_shapes(drawing: Drawing) -> Iterator[GraphicsElement]:
     """Yield what happened: arrows, markers, labels and callouts."""
     for part in (part for arrow in drawing.arrows for part in arrow.tunnelled):
-        yield Stroke(part, "tunnel", 10.0)
-        yield Stroke(part, "tunnel-inside", 8.0)
+        yield from pipe_shapes(part)
     for arrow in drawing.arrows:
-        yield from _arrow(arrow, FADED if drawing.trail else 1.0)
-    yield from _trail(drawing.trail)
+        yield from arrow_shapes(arrow, FADED if drawing.trail else 1.0)
+    yield Sign(tr("the path of the packet you look at, and where it is"), tuple(path_shapes(drawing.trail)))
     for arrow in drawing.arrows:
-        yield from _numbers(arrow)
-    for callout in drawing.callouts:
-        yield from _leader(callout)
-    for callout in drawing.callouts:
-        yield from _callout(callout)
+        if arrow.numbers_at:
+            yield Sign(tr("packets {numbers}", numbers=", ".join(map(str, arrow.numbers))), tuple(number_shapes(arrow)))
+    for paint in (_leader, _callout):
+        for callout in drawing.callouts:
+            says = tr(ROLES[callout.role].word)
+            yield Sign(says, tuple(paint(callout)), callout.since if callout.role not in ARROWS else None)
     yield from drawing.labels
 
 
-def _trail(points: Polyline) -> Iterator[GraphicsElement]:
-    """Emphasise the way of one packet, with a ring where it stands."""
+def path_shapes(points: Polyline) -> Iterator[Primitive]:
+    """Yield the path of one packet, with a ring where it is."""
     if len(points) > 1:
         yield Stroke(points, "ink", 9.0)
         yield Stroke(points, "trail", 6.0)
@@ -139,7 +154,14 @@ def _direction(arrow: Arrow) -> tuple[str, str]:
     return arrow.role, f"{arrow.role}-outline" if ROLES[arrow.role].outline else arrow.role
 
 
-def _arrow(arrow: Arrow, opacity: float) -> Iterator[GraphicsElement]:
+def pipe_shapes(points: Polyline) -> Iterator[Primitive]:
+    """Yield a tunnel around a part of an arrow."""
+    yield Stroke(points, "tunnel", 10.0)
+    yield Stroke(points, "tunnel-inside", 8.0)
+
+
+def arrow_shapes(arrow: Arrow, opacity: float = 1.0) -> Iterator[Primitive]:
+    """Yield an arrow without its numbers."""
     name, edge = _direction(arrow)
     if edge != name:
         yield Stroke(arrow.points, edge, 4.6, ROLES[name].dash, opacity)
@@ -158,12 +180,10 @@ def _head(points: Polyline, colour: str, edge: str, opacity: float = 1.0) -> Pol
     return Polygon(corners, colour, edge, 0.8, opacity)
 
 
-def _numbers(arrow: Arrow) -> Iterator[GraphicsElement]:
-    """Yield the packet numbers on an arrow, with a tip in its direction."""
-    if arrow.numbers_at is None:
-        return
+def number_shapes(arrow: Arrow) -> Iterator[Primitive]:
+    """Yield the packet numbers on an arrow that has room for them, with a tip in its direction."""
     name, edge = _direction(arrow)
-    (x, y), direction = arrow.numbers_at
+    (x, y), direction = arrow.numbers_at or (arrow.points[0], 1)
     rect = number_rect(arrow)
     yield _head(((x, y), (x + direction * (rect.w / 2 + 10), y)), name, edge)
     yield _pill(rect, name, edge)
@@ -174,7 +194,7 @@ def _pill(rect: Rect, fill: str, edge: str) -> Area:
     return Area(rect, min(rect.w, rect.h) / 2, fill, edge, 1.0)
 
 
-def _callout(callout: Callout) -> Iterator[GraphicsElement]:
+def _callout(callout: Callout) -> Iterator[Primitive]:
     name, r, pill = callout.role, callout.rect, callout.role in ARROWS
     if pill:
         yield _pill(r, name, f"{name}-outline" if ROLES[name].outline else name)
@@ -186,18 +206,19 @@ def _callout(callout: Callout) -> Iterator[GraphicsElement]:
         yield Label(line, r.x + LABEL_PAD, middle, bold=number == 0, colour=colour)
 
 
-def _leader(callout: Callout) -> Iterator[GraphicsElement]:
+def _leader(callout: Callout) -> Iterator[Primitive]:
     """Join a note to its spot; the label of an arrow stands beside it anyway."""
     if callout.role not in ARROWS:
         yield Stroke((callout.at, nearest_point(callout.rect, callout.at)), callout.role, 1.2)
-        yield from _glyph(callout)
+        yield from glyph(callout.role, callout.at)
 
 
-def _glyph(callout: Callout) -> Iterator[GraphicsElement]:
-    role, (x, y) = ROLES[callout.role], callout.at
-    yield Disc((x, y), MARK_RADIUS, callout.role, "paper", 1.2)
-    if callout.role == "drop":
+def glyph(role: str, at: Point) -> Iterator[Primitive]:
+    """Yield the mark of a role that is no line."""
+    x, y = at
+    yield Disc(at, MARK_RADIUS, role, "paper", 1.2)
+    if role == "drop":
         for s in (1, -1):
-            yield Stroke(((x - 4, y - 4 * s), (x + 4, y + 4 * s)), f"{callout.role}-text", 2.2)
+            yield Stroke(((x - 4, y - 4 * s), (x + 4, y + 4 * s)), f"{role}-text", 2.2)
     else:
-        yield Label(role.glyph, x, y, bold=True, align="center", colour=f"{callout.role}-text")
+        yield Label(ROLES[role].glyph, x, y, bold=True, align="center", colour=f"{role}-text")

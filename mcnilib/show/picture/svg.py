@@ -10,6 +10,7 @@ from collections.abc import Iterable
 from functools import lru_cache
 from html import escape
 
+from mcnilib.show.html.markup import Html
 from mcnilib.show.layout.geometry import Polyline
 from mcnilib.show.layout.scene import Label, Scene
 from mcnilib.show.picture.drawing import Drawing
@@ -20,6 +21,7 @@ from mcnilib.show.picture.shapes import (
     Disc,
     GraphicsElement,
     Polygon,
+    Sign,
     Stroke,
     device_shapes,
     scene_shapes,
@@ -36,6 +38,7 @@ ANCHORS = {"left": "start", "center": "middle", "right": "end"}
 def to_svg(drawing: Drawing, uid: str = "mcni", scale: float = 1.0) -> str:
     """Return the picture as one SVG element. To a screen reader it is one image: its name is the outcome, its
     description every packet's path in order; the words in it stand where there is room, in no order to be read.
+    To those who point, each sign says what it means; `data-at` is the packet and the index of the step it marks.
 
     `uid` begins its two ids and must differ between pictures of one page. `scale` enlarges it for a projector; a page
     that sets `--mcni-widest` says itself how wide it may be, `--mcni-beside` how much of the window's height is for
@@ -48,6 +51,12 @@ def to_svg(drawing: Drawing, uid: str = "mcni", scale: float = 1.0) -> str:
     body = "\n".join(layers)
     style = f'stroke-linejoin="round" stroke-linecap="butt" font-family="{FALLBACKS}"'
     return f"{_head(drawing, uid, scale)}\n<g {style}>\n{body}\n</g>\n</svg>"
+
+
+def icon(shapes: Iterable[GraphicsElement], width: float, height: float) -> Html:
+    """Return a sign by itself, for a legend: the words beside it say what it is."""
+    size = f'width="{width:g}" height="{height:g}" viewBox="0 0 {width:g} {height:g}"'
+    return Html(f'<svg xmlns="{SVG}" {size} aria-hidden="true" font-family="{FALLBACKS}">{_painted(shapes)}</svg>')
 
 
 def _head(drawing: Drawing, uid: str, scale: float) -> str:
@@ -94,6 +103,9 @@ def _element(shape: GraphicsElement) -> str:
             return f'<circle cx="{_n(x)}" cy="{_n(y)}" r="{_n(radius)}" {_filled(shape)}/>'
         case Polygon(corners):
             return f'<polygon points="{_points(corners)}" {_filled(shape)}/>'
+        case Sign(says, parts, at):
+            marks = f' data-at="{at[0]} {at[1]}"' if at else ""
+            return f"<g{marks}><title>{escape(says)}</title>{_painted(parts)}</g>"
 
 
 def _text(label: Label) -> str:

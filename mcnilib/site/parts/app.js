@@ -6,7 +6,7 @@ import { lookInto, machineOf } from "./machines.js";
 import { fetchPrepared, prepared } from "./prepared.js";
 import "./quiz.js";
 import "./repair.js";
-import { arrow, setStepper } from "./steps.js";
+import { arrow, placeOf, setFailure, setStepper, showLine, stepOf } from "./steps.js";
 
 const KEPT = 400;  // answers that are remembered
 const PATIENCE = 250;  // milliseconds before the page says that it works on an answer
@@ -76,18 +76,12 @@ async function ofView(view) {
   return answer;
 }
 
-// The step of a packet in another run: as far as it was followed, else its first.
-function stepOf({ places }, [packet, index]) {
-  const last = places.findLastIndex(([number, at]) => number === packet && at <= index);
-  return 1 + (last < 0 ? places.findIndex(([number]) => number === packet) : last);
-}
-
 async function showView(view, known, history, at) {
   const number = ++asked, { article } = shown;
   const late = setTimeout(() => { if (!known && history !== "start") busy(article, true); }, PATIENCE);
   try {
     let answer = known ?? await ofView(view);
-    const step = at && number === asked ? stepOf(answer, at) : 0;
+    const step = at && number === asked ? stepOf(answer.places, at) : 0;
     if (step) answer = await ofView({ ...view, step });
     if (number === asked) paint(nameOf(article) === answer.name ? article : byId(answer.name), answer, history);
   } catch (problem) {
@@ -133,6 +127,7 @@ function paint(article, answer, history) {
   setControls(article, answer.settings);
   setStepper(article, answer.step, answer.steps.length, answer.step ? answer.steps[answer.step - 1] : `${answer.steps.length} steps`);
   part(article, "depth").value = answer.depth;
+  setFailure(article, answer.failure);
   setMarks(part(article, "times"), answer.step);
   setComparison(article, answer.against);
   setEverything(article, answer);
@@ -294,6 +289,13 @@ function move(by) {
   if (to !== step) show({ step: to }, { history: "replace" });
 }
 
+// To the step of a sign: its line of state comes into sight, and what its machine holds is opened.
+async function goTo(article, place) {
+  shown.place = place;
+  await show({ machine: shown.machine ?? "" }, { history: "replace", stays: true });
+  showLine(article);
+}
+
 function onKey(event) {
   const by = arrow(event);
   if (!by) return;
@@ -346,7 +348,8 @@ function listen() {
     part(article, "depth").addEventListener("change", event => show({ depth: event.target.value }, { stays: true }));
     part(article, "everything").addEventListener("change", event => show({ everything: event.target.checked }));
     article.addEventListener("click", event => {
-      const button = event.target.closest("button");
+      const button = event.target.closest("button"), place = placeOf(event);
+      if (place) goTo(article, place);
       if (button?.dataset.move) move(Number(button.dataset.move));
       if (button?.dataset.copy) copyLink(article);
       if (button?.dataset.save) save(article);

@@ -14,6 +14,29 @@ export function setStepper(root, step, last, says) {
     button.disabled = step === (button.dataset.move === "1" ? last : 0);
 }
 
+// The step of a packet, of those at `places`: as far as it was followed, else its first; 0 where it has none.
+export function stepOf(places, [packet, index]) {
+  const last = places.findLastIndex(([number, at]) => number === packet && at <= index);
+  return 1 + (last < 0 ? places.findIndex(([number]) => number === packet) : last);
+}
+
+// Where a click leads: the packet and the index of the step that a sign in the picture marks, or at which it fails.
+export function placeOf({ target }) {
+  const at = target.closest?.("[data-part=picture] [data-at], [data-part=failure]")?.dataset.at;
+  return at?.split(" ").map(Number);
+}
+
+export function showLine(root) {
+  const listing = part(root, "listing");
+  (listing.querySelector(".decided") ?? listing).scrollIntoView({ block: "nearest" });
+}
+
+export function setFailure(root, failure) {
+  const button = part(root, "failure");
+  button.hidden = !failure;
+  button.dataset.at = failure?.join(" ") ?? "";
+}
+
 // Returns the steps an arrow key goes on, 1 or -1; nothing for other keys, and where an arrow has another meaning.
 export function arrow(event) {
   if (event.ctrlKey || event.altKey || event.metaKey || event.shiftKey) return undefined;
@@ -35,7 +58,7 @@ export class Steps {
   constructor(root, { onStep = () => {} } = {}) {
     this.root = root;
     this.onStep = onStep;
-    this.packed = { pieces: [], steps: [] };
+    this.packed = { pieces: [], steps: [], places: [] };
     part(root, "at").addEventListener("input", event => this.show(Number(event.target.value)));
     for (const button of root.querySelectorAll("[data-move]"))
       button.addEventListener("click", () => this.move(Number(button.dataset.move)));
@@ -43,11 +66,18 @@ export class Steps {
       const row = [...this.rows()].indexOf(event.target.closest("tbody tr"));
       if (row >= 0 && !getSelection().toString()) this.show(row + 1);
     });
+    root.addEventListener("click", event => {
+      const place = placeOf(event);
+      if (!place) return;
+      this.show(stepOf(this.packed.places, place));
+      showLine(root);
+    });
     document.addEventListener("keydown", event => this.onKey(event));
   }
 
   take(packed, step = 0) {
     this.packed = packed;
+    setFailure(this.root, packed.failure);
     this.show(step);
   }
 
