@@ -165,7 +165,7 @@ GLOSSARY = (
     ),
     Term(
         mark("rp_filter"),
-        mark("the check whether the kernel would answer a packet's source through the card it came in by"),
+        mark("the check whether the kernel would answer a packet's source through the card on which it came in"),
         *_kernel(_SYSCTL),
     ),
     Term(mark("SNAT"), mark("rewrites where a packet seems to come from"), *_EXTENSIONS),

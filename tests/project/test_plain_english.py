@@ -21,6 +21,7 @@ BETTER = {
     r"\b(by|By) (way of|`?(eth0|veth0|net1|en0|vxlan\.calico)\b)": "through",
     r"\b[Bb]y which (way|NIC|device)\b": "through which NIC; which path",
     r"\bstands? (in|on|at|there|here|first|what)\b": "is in; Below: ...",
+    r"\b(came|comes|come) in by\b|\bout by (en|eth)": "through",
     r"\bgoes nowhere\b": "stops",
     r"\bis content\b": "has nothing to drop",
     r"\b(nobody|somebody|Nobody|Somebody) (answers|asks|hears|tells|knows|remembers|deleted|typed|tuned|collects)\b": (
@@ -52,8 +53,9 @@ def texts() -> Iterator[tuple[str, str]]:
     for notebook in sorted((ROOT / "notebooks").glob("*.ipynb")):
         cells = json.loads(notebook.read_text(encoding="utf-8"))["cells"]
         for cell in cells:
-            if cell["cell_type"] == "markdown":
-                yield f"{notebook.name} {cell['id']}", prose("".join(cell["source"]))
+            source = "".join(cell["source"])
+            if cell["cell_type"] == "markdown" or "predict(" in source:
+                yield f"{notebook.name} {cell['id']}", prose(source) if cell["cell_type"] == "markdown" else source
     for story in all_scenarios():
         trace = story.run(story.start())
         yield story.name, "\n".join([story.question, verdict(trace), *because(trace)])
