@@ -4,6 +4,10 @@ from __future__ import annotations
 
 import argparse
 import json
+import os
+from collections.abc import Sequence
+from itertools import zip_longest
+from threading import active_count
 from typing import TYPE_CHECKING, Any
 
 from mcnilib.cli.common import add_settings, add_story, add_verb, chosen_settings, story_named
@@ -12,8 +16,11 @@ from mcnilib.progress import counted, shown, time_is_up_after
 from mcnilib.trace.trace import Trace
 
 if TYPE_CHECKING:  # most commands search nothing
+    from multiprocessing.connection import Connection
+
     from mcnilib.repair.advice import FirstRepair, RepairReport
     from mcnilib.repair.case import RepairCase
+    from mcnilib.repair.search import Remedy, RepairAttempt
 
 FIRST_WITHIN = 2.0
 """Seconds in which a repair is searched that is named beside a verdict; `--fix` takes all the time it needs."""
@@ -52,7 +59,42 @@ def searched(case: RepairCase, start: Trace) -> RepairReport:
     """Search what would help, with a line on the terminal that counts what was tried."""
     from mcnilib.repair.advice import advise
 
-    return advise(case, start, lambda items: counted(items, "mcni: trying changes"))
+    return advise(case, start, lambda items: counted(items, "mcni: trying changes"), on_two_cores)
+
+
+def on_two_cores(case: RepairCase, helping: Sequence[RepairAttempt]) -> list[Remedy]:
+    """Hold the other conversations under each change that helps, half of them in a process of its own.
+
+    There is none where there is one core, where this process has other threads (a copy of it would not have them), and
+    where no process can be copied. Source: fork(2).
+    """
+    from mcnilib.repair.search import Remedy, remedies
+
+    first, there = helping[::2], helping[1::2]
+    alone = active_count() > 1 or not hasattr(os, "sched_getaffinity") or len(os.sched_getaffinity(0)) < 2
+    if alone or not there:
+        return [*remedies(case, helping)]
+    from multiprocessing import get_context
+
+    forking = get_context("fork")
+    before = [*remedies(case, first[:1])]  # what it asks of the state as it is, both know from now on
+    receiver, sender = forking.Pipe(duplex=False)
+    forking.Process(target=_send_held, args=(sender, case, there), daemon=True).start()
+    sender.close()
+    here = [*before, *remedies(case, first[1:])]
+    try:
+        pairs = zip(there, receiver.recv(), strict=True)
+        theirs = [Remedy(attempt.repair, attempt.trace, *held) for attempt, held in pairs if attempt.trace]
+    except EOFError:  # the process was ended by somebody
+        theirs = [*remedies(case, there)]
+    return [remedy for both in zip_longest(here, theirs) for remedy in both if remedy]
+
+
+def _send_held(sender: Connection, case: RepairCase, helping: Sequence[RepairAttempt]) -> None:
+    """Send what becomes of the other conversations under each change; the changes themselves stay at home."""
+    from mcnilib.repair.search import remedies
+
+    sender.send([(remedy.breaks, remedy.mends, remedy.held) for remedy in remedies(case, helping)])
 
 
 def first_searched(case: RepairCase) -> FirstRepair:

@@ -98,15 +98,18 @@ class RepairReport:
 Passing = Callable[[Iterable[RepairAttempt]], Iterable[RepairAttempt]]
 """Passes attempts on, and shows meanwhile how many there were."""
 
+Holding = Callable[[RepairCase, Sequence[RepairAttempt]], Iterable[Remedy]]
+"""Holds the other conversations under each change that helps, in their order."""
+
 
 @gc_paused()
-def advise(case: RepairCase, start: Trace, passing: Passing = iter) -> RepairReport:
+def advise(case: RepairCase, start: Trace, passing: Passing = iter, holding: Holding = remedies) -> RepairReport:
     """Try what there is to try on a conversation that ends as `start`; nothing where it works."""
     if start.outcome.works:
         return RepairReport(start)
     tried = list(passing(attempts(case)))
     helping = nearest_values([attempt for attempt in tried if attempt.works], case.choices())
-    found = sorted(remedies(case, passing(helping)), key=lambda remedy: remedy.rank)
+    found = sorted(holding(case, [*passing(helping)]), key=lambda remedy: remedy.rank)
     return RepairReport(start, tuple(_advice(case, remedy) for remedy in found), len(tried))
 
 

@@ -128,12 +128,13 @@ class ScenarioCase:
 
     def others(self, repair: Repair) -> Iterator[Other]:
         """Hold the conversations of the guide's conclusion, and what the same two ends may say to each other."""
+        worlds: dict[int, tuple[World, World]] = {}
         for (name, story, settings), before in self._before:
-            yield Other(name, before, _works(story, settings, repair))
+            yield Other(name, before, _works(story, settings, repair, worlds))
 
     @cached_property
     def _before(self) -> tuple[tuple[tuple[str, Scenario, Settings], bool], ...]:
-        return tuple((asked, _works(*asked[1:], Repair(()))) for asked in self._conversations)
+        return tuple((asked, _works(*asked[1:], Repair(()), {})) for asked in self._conversations)
 
     @cached_property
     def _conversations(self) -> tuple[tuple[str, Scenario, Settings], ...]:
@@ -186,9 +187,13 @@ def _changes(option: Option, now: object) -> Iterator[Repair]:
         yield Repair((RepairKind.SETTING,), settings=((option.attribute, option.values[number]),))
 
 
-def _works(story: Scenario, settings: Settings, repair: Repair) -> bool:
+def _works(story: Scenario, settings: Settings, repair: Repair, worlds: dict[int, tuple[World, World]]) -> bool:
+    """Tell whether a conversation works after a repair; `worlds` keeps those before and after its commands."""
     chosen = _with(settings, repair)
-    world = carried_out(story.world(chosen), repair.commands)
+    base = story.world(chosen)
+    if id(base) not in worlds:
+        worlds[id(base)] = base, carried_out(base, repair.commands)
+    world = worlds[id(base)][1]
     return OUTCOMES.outcome(world, replace(story.flow(chosen), patience=PATIENCE_AFTER), story.listeners(chosen)).works
 
 

@@ -9,9 +9,11 @@ from functools import cache
 import pytest
 
 from mcnilib.cli import main
+from mcnilib.cli.fix import on_two_cores
 from mcnilib.repair.advice import Advice, RepairReport, advise
 from mcnilib.repair.case import ScenarioCase
 from mcnilib.repair.repair import carried_out
+from mcnilib.repair.search import attempts, remedies
 from mcnilib.scenarios import all_scenarios, scenario
 
 FLAGSHIP = "macvlan-to-calico-across-nodes"
@@ -149,6 +151,19 @@ def test_the_verb_says_what_to_do_and_why(capsys) -> None:
     assert f"     {BACK}\n" in said
     assert "first change: packet 2: from node2 it leaves through en0, arrives at en0 of node1" in said
     assert re.search(r"\n   It breaks 1 of \d+: mac1 to node2\. It also mends 1: Macvlan Pod to", said)
+
+
+@pytest.mark.parametrize("ended", [False, True])
+def test_two_processes_find_what_one_finds(monkeypatch: pytest.MonkeyPatch, ended: bool) -> None:
+    """Also where the other process is ended before it answers."""
+    monkeypatch.setattr("mcnilib.cli.fix.active_count", lambda: 1)
+    monkeypatch.setattr("os.sched_getaffinity", lambda process: {0, 1}, raising=False)
+    if ended:
+        monkeypatch.setattr("mcnilib.cli.fix._send_held", lambda *given: None)
+    story = scenario(FLAGSHIP)
+    case = ScenarioCase(story, story.start())
+    helping = [attempt for attempt in attempts(case) if attempt.works][:5]
+    assert on_two_cores(case, helping) == [*remedies(case, helping)]
 
 
 def test_the_same_as_json(capsys) -> None:
