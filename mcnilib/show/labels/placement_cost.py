@@ -139,20 +139,20 @@ class CostGrid:
         self, form: Form, columns: range, rows: range, at: Point, more: Callable[[Rect], float], limit: float
     ) -> Candidate | None:
         """Return the cheapest candidate with its corner in one of these cells, if it costs less than a limit."""
-        best = None
-        w, h = form.size
+        best, (x, y), (w, h) = None, at, form.size
         wide, high = int(w) // CELL + 2, int(h) // CELL + 2
         for top in rows:
             above, below = self._sums[top], self._sums[min(top + high, self._rows)]
-            y_gap = _gap(CELL * top, h, at[1])
+            y_gap = _gap(CELL * top, h, y)
             for left in columns:
                 right = min(left + wide, self._columns)
                 cost = form.cost + (below[right] - below[left] - above[right] + above[left]) * CELL * CELL
                 if cost < limit:
-                    cost += DISTANCE_COST * hypot(_gap(CELL * left, w, at[0]), y_gap)
-                    rect = Rect(float(CELL * left), float(CELL * top), w, h)
-                    if cost < limit and (cost := cost + more(rect)) < limit:
-                        best, limit = Candidate(cost, form.lines, rect), cost
+                    cost += DISTANCE_COST * hypot(_gap(CELL * left, w, x), y_gap)
+                    if cost < limit:
+                        rect = Rect(float(CELL * left), float(CELL * top), w, h)
+                        if (cost := cost + more(rect)) < limit:
+                            best, limit = Candidate(cost, form.lines, rect), cost
         return best
 
 
@@ -186,26 +186,55 @@ def solve(options: Sequence[Sequence[Candidate]], markers: Sequence[Point | None
     """
     problem = _Problem(options, markers)
     order = list(range(len(options)))
-    best = min((problem.improved(problem.greedy(sequence)) for sequence in (order, order[::-1])), key=problem.total)
+    best = problem.improved(problem.greedy(order))
+    if problem.total(best) > sum(option[0].cost for option in options):  # else nothing costs less
+        best = min((best, problem.improved(problem.greedy(order[::-1]))), key=problem.total)
     chosen = [option[k] for option, k in zip(options, best, strict=True)]
     return chosen, problem.total(best) > sum(candidate.cost for candidate in chosen)
+
+
+class _Extent(NamedTuple):
+    """All a candidate needs: its area, that with a clearance, its leader, and a rectangle around all of them."""
+
+    rect: Rect
+    grown: Rect
+    leader: tuple[Point, Point] | None
+    left: float
+    top: float
+    right: float
+    bottom: float
+
+
+def _extent(rect: Rect, marker: Point | None) -> _Extent:
+    grown = rect.grow(CLEARANCE)
+    if marker is None:
+        return _Extent(rect, grown, None, grown.x, grown.y, grown.right, grown.bottom)
+    x, y = marker
+    left, top, right, bottom = min(grown.x, x), min(grown.y, y), max(grown.right, x), max(grown.bottom, y)
+    return _Extent(rect, grown, (marker, nearest_point(rect, marker)), left, top, right, bottom)
 
 
 class _Problem:
     """Candidates of several labels, and which of them clash."""
 
     def __init__(self, options: Sequence[Sequence[Candidate]], markers: Sequence[Point | None]) -> None:
-        self.options, self.markers = options, markers
+        self.options = options
+        self._extents = [
+            [_extent(candidate.rect, marker) for candidate in option]
+            for option, marker in zip(options, markers, strict=True)
+        ]
         self._known: dict[tuple[int, int, int, int], bool] = {}
 
     def clash(self, i: int, a: int, j: int, b: int) -> bool:
         """Tell whether candidate a of label i and candidate b of label j, or their leaders, meet."""
         if i > j:
-            return self.clash(j, b, i, a)
-        if (i, a, j, b) not in self._known:
-            rect, other_rect = self.options[i][a].rect, self.options[j][b].rect
-            self._known[i, a, j, b] = _clash(rect, self.markers[i], other_rect, self.markers[j])
-        return self._known[i, a, j, b]
+            i, a, j, b = j, b, i, a
+        one, other = self._extents[i][a], self._extents[j][b]
+        if one.left > other.right or other.left > one.right or one.top > other.bottom or other.top > one.bottom:
+            return False
+        if (known := self._known.get((i, a, j, b))) is None:
+            known = self._known[i, a, j, b] = _clash(one, other)
+        return known
 
     def total(self, chosen: Sequence[int]) -> float:
         """Return the cost of a choice."""
@@ -213,7 +242,9 @@ class _Problem:
 
     def beside(self, label: int, k: int, others: Iterable[int], chosen: Sequence[int]) -> float:
         """Return what candidate k of a label costs beside others that stay where they are."""
-        met = sum(self.clash(label, k, neighbour, chosen[neighbour]) for neighbour in others)
+        met = 0
+        for neighbour in others:
+            met += self.clash(label, k, neighbour, chosen[neighbour])
         return self.options[label][k].cost + CLASH_COST * met
 
     def greedy(self, order: Sequence[int]) -> list[int]:
@@ -244,6 +275,7 @@ class _Problem:
         rest = [k for k in range(len(chosen)) if k not in (i, j)]
         best, cheapest_other = (chosen[i], chosen[j]), self.options[j][0].cost
         least = self.beside(i, best[0], rest, chosen) + self.beside(j, best[1], [*rest, i], chosen)
+        beside: list[float] = []  # what each candidate of j costs beside the rest
         for a, first in enumerate(self.options[i]):
             if first.cost + cheapest_other >= least:
                 break
@@ -251,22 +283,22 @@ class _Problem:
             for b, second in enumerate(self.options[j]):
                 if so_far + second.cost >= least:
                     break
-                cost = so_far + self.beside(j, b, rest, chosen) + CLASH_COST * self.clash(i, a, j, b)
-                if cost < least:
+                if b == len(beside):
+                    beside.append(self.beside(j, b, rest, chosen))
+                cost = so_far + beside[b]
+                if cost < least and (cost := cost + CLASH_COST * self.clash(i, a, j, b)) < least:
                     best, least = (a, b), cost
         return best
 
 
-def _clash(rect: Rect, marker: Point | None, other_rect: Rect, other_marker: Point | None) -> bool:
+def _clash(one: _Extent, other: _Extent) -> bool:
     """Tell whether two labels or their leaders meet."""
-    if rect.meets(other_rect.grow(CLEARANCE)):
+    if one.rect.meets(other.grown):
         return True
-    leader = marker and (marker, nearest_point(rect, marker))
-    other_leader = other_marker and (other_marker, nearest_point(other_rect, other_marker))
     return bool(
-        (leader and other_leader and _cross(*leader, *other_leader))
-        or (leader and _runs_through(*leader, other_rect.grow(CLEARANCE)))
-        or (other_leader and _runs_through(*other_leader, rect.grow(CLEARANCE)))
+        (one.leader and other.leader and _cross(*one.leader, *other.leader))
+        or (one.leader and _runs_through(*one.leader, other.grown))
+        or (other.leader and _runs_through(*other.leader, one.grown))
     )
 
 
