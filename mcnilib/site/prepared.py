@@ -1,6 +1,7 @@
 """Answers of the explorer prepared while the site is written, so that a click need not wait for the interpreter.
 
-A scenario has one file, of the states up to some changes from its start: each answer is the one `View.answer` gives,
+A scenario has one file, of its states, or of those up to some changes from its start where there are very many: each
+answer is the one `View.answer` gives,
 cut into pieces that are kept once. `site/parts/prepared.js` puts them together again; what is not prepared, the
 interpreter answers.
 """
@@ -10,9 +11,10 @@ from __future__ import annotations
 import gzip
 import json
 import os
-from collections.abc import Callable, Collection, Iterator
+from collections.abc import Callable, Collection
 from concurrent.futures import ProcessPoolExecutor, as_completed
 from dataclasses import dataclass, field
+from itertools import accumulate
 from typing import Any
 
 from mcnilib.cluster.settings import Settings
@@ -23,8 +25,8 @@ from mcnilib.scenarios.link import print_link, print_query
 from mcnilib.show.explorer import View
 from mcnilib.show.walkthrough import in_pieces
 
-PREPARED_CHANGES = 3
-"""Settings that may be changed from a scenario's start in a state that is prepared."""
+MOST_STATES = 6000
+"""States of one scenario that are prepared at most: as many changes from its start as lead to no more."""
 
 MOST_PROCESSES = 61
 """More are too many for Windows. Source: Python's library reference, concurrent.futures."""
@@ -57,13 +59,13 @@ class _Numbers:
         return [json.loads(text) for text in self.of]
 
 
-def prepared_files(stories: Collection[Scenario], changes: int = PREPARED_CHANGES) -> dict[str, bytes]:
+def prepared_files(stories: Collection[Scenario], most: int = MOST_STATES) -> dict[str, bytes]:
     """Return the file of each scenario, made by all processors; how many are done stands on a terminal."""
-    number = {story.name: sum(1 for _ in _states(story, changes)) for story in stories}
+    number = {story.name: len(_states(story, most)) for story in stories}
     what = f"mcni: preparing {sum(number.values())} states of {len(number)} scenarios"
     with ProcessPoolExecutor(min(os.cpu_count() or 1, MOST_PROCESSES)) as pool:
         largest_first = sorted(number, key=number.__getitem__, reverse=True)
-        made = {pool.submit(prepared_file, name, changes): name for name in largest_first}
+        made = {pool.submit(prepared_file, name, most): name for name in largest_first}
         done = {made[one]: one.result() for one in counted(as_completed(made), what, len(made))}
     return {file_of(name): done[name] for name in number}
 
@@ -73,14 +75,14 @@ def file_of(name: str) -> str:
     return f"prepared/{name}.json.bin"
 
 
-def prepared_file(name: str, changes: int = PREPARED_CHANGES) -> bytes:
+def prepared_file(name: str, most: int = MOST_STATES) -> bytes:
     """Return the file of a scenario."""
-    packed = json.dumps(prepared(scenario(name), changes), ensure_ascii=False, separators=(",", ":"))
+    packed = json.dumps(prepared(scenario(name), most), ensure_ascii=False, separators=(",", ":"))
     return gzip.compress(packed.encode(), mtime=0)
 
 
 @gc_paused()
-def prepared(story: Scenario, changes: int = PREPARED_CHANGES) -> dict[str, Any]:
+def prepared(story: Scenario, most: int = MOST_STATES) -> dict[str, Any]:
     """Return the prepared answers of a scenario as values of JSON.
 
     `states` are pairs: the number of a state, to which each option gives the place of its value, the first option the
@@ -89,7 +91,7 @@ def prepared(story: Scenario, changes: int = PREPARED_CHANGES) -> dict[str, Any]
     pieces: dict[str, int] = {}
     texts, values, answers = _Numbers(), _Numbers(), _Numbers()
     states: list[int] = []
-    for number, settings in _states(story, changes):
+    for number, settings in _states(story, most):
         answer = View(story, settings).answer()
         parts = [texts.number(in_pieces(answer[name], pieces)) for name in CUT_PARTS]
         parts += [values.number(answer[name]) for name in SHARED_PARTS]
@@ -109,12 +111,17 @@ def prepared(story: Scenario, changes: int = PREPARED_CHANGES) -> dict[str, Any]
     }
 
 
-def _states(story: Scenario, changes: int) -> Iterator[tuple[int, Settings]]:
-    """Yield the states that are prepared, each with its number."""
+def _states(story: Scenario, most: int) -> list[tuple[int, Settings]]:
+    """Return the states that are prepared, each with its number; the start always is."""
     start = story.start()
+    by_changes: list[list[tuple[int, Settings]]] = [[] for _ in range(len(story.settings) + 1)]
     for number, settings in enumerate(story.combinations()):
-        if sum(getattr(settings, name) != getattr(start, name) for name in story.settings) <= changes:
-            yield number, settings
+        changed = sum(getattr(settings, name) != getattr(start, name) for name in story.settings)
+        by_changes[changed].append((number, settings))
+    up_to = accumulate(map(len, by_changes))
+    return [
+        state for number, states in zip(up_to, by_changes, strict=True) if number <= max(most, 1) for state in states
+    ]
 
 
 def _said(story: Scenario, words: Callable[[Scenario, Settings], str]) -> list[Any]:

@@ -13,7 +13,10 @@ from browser.accessibility import axe_script
 from browser.lab_page import LabPage, new_page
 from browser.server import LabServer, lab_server
 from browser.site_page import NOTEBOOKS, PAGES, served_site
-from mcnilib.site.prepared import PREPARED_CHANGES
+from mcnilib.site.prepared import MOST_STATES
+
+ONE_CHANGE = 30
+"""States of a scenario that are prepared in most tests: at least those one change from its start."""
 
 SWITCHES = [
     *("--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-sync"),
@@ -54,8 +57,8 @@ def browser() -> Iterator[Browser]:
 def address(request, tmp_path_factory) -> Iterator[str]:
     """Write the site and serve it; return where. To measure speed as much is prepared as `mcni site` prepares."""
     folder = tmp_path_factory.mktemp("site") / "public"
-    changes = PREPARED_CHANGES if request.config.getoption("benchmark_enable") else 1
-    with served_site(folder, NOTEBOOKS, changes=changes) as address:
+    most = MOST_STATES if request.config.getoption("benchmark_enable") else ONE_CHANGE
+    with served_site(folder, NOTEBOOKS, most=most) as address:
         assert {path.relative_to(folder).with_suffix("").as_posix() for path in folder.rglob("*.html")} == {*PAGES}
         yield address
 

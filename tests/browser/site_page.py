@@ -45,9 +45,9 @@ class Quiet(SimpleHTTPRequestHandler):
 
 
 @contextmanager
-def served_site(folder: Path, notebooks: Path, lite: bool = False, changes: int = 1) -> Iterator[str]:
-    """Write the site with its notebooks, or JupyterLite alone, into a new folder and serve it; return where. Answers are
-    prepared up to so many changes from the start."""
+def served_site(folder: Path, notebooks: Path, lite: bool = False, most: int = 0) -> Iterator[str]:
+    """Write the site with its notebooks, or JupyterLite alone, into a new folder and serve it; return where. Of a
+    scenario so many answers are prepared at most."""
     if shutil.which("npm") is None:
         pytest.skip("needs npm, which brings the interpreter of the site: apt install npm")
     try:
@@ -56,7 +56,7 @@ def served_site(folder: Path, notebooks: Path, lite: bool = False, changes: int 
         pytest.skip(str(problem))
     write_new_folder(
         folder,
-        lite_files(engine, notebooks) if lite else _files(engine, notebooks, changes),
+        lite_files(engine, notebooks) if lite else _files(engine, notebooks, most),
     )
     with ThreadingHTTPServer(("127.0.0.1", 0), partial(Quiet, directory=folder)) as server:
         Thread(target=server.serve_forever, daemon=True).start()
@@ -64,8 +64,8 @@ def served_site(folder: Path, notebooks: Path, lite: bool = False, changes: int 
         server.shutdown()
 
 
-def _files(engine: dict[str, bytes], notebooks: Path, changes: int) -> dict[str, str | bytes]:
-    prepared = prepared_files(all_scenarios(), changes)
+def _files(engine: dict[str, bytes], notebooks: Path, most: int) -> dict[str, str | bytes]:
+    prepared = prepared_files(all_scenarios(), most)
     return site_files(compiled(engine, library()), read_lessons(notebooks), prepared)
 
 

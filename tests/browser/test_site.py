@@ -296,7 +296,9 @@ def test_on_a_phone_the_verdict_comes_before_the_picture_and_is_seen_at_once(bro
 def test_a_link_begins_at_the_top_with_its_settings_and_says_that_it_is_worked_out(browser, address):
     with new_tab(browser, address) as tab:
         tab.page.route("**/library.zip.bin", lambda route: None)  # the interpreter is never there
-        tab.page.goto(f"{address}?mcni=nodeport-to-macvlan&endpoint=mac4&protocol=UDP#nodeport-to-macvlan")
+        tab.page.goto(
+            f"{address}?mcni=nodeport-to-macvlan&endpoint=mac4&protocol=UDP&mark-rules=on#nodeport-to-macvlan"
+        )
         expect(tab.part("compared")).to_have_text("Working out what this link shows …")
         assert tab.page.evaluate("scrollY") == 0
         assert tab.page.locator("article.chosen [name=endpoint]:checked").input_value() == "mac4"

@@ -92,11 +92,12 @@ async function showView(view, known, history, at) {
   }
   clearTimeout(late);
   busy(article, false);
-  lookAhead(view, number);
+  lookAhead(view, number, prepared(...valuesOf(view), view) ? 0 : REST);
 }
 
-async function lookAhead(view, number) {
-  await pause(REST);
+// What was prepared left the interpreter at rest.
+async function lookAhead(view, number, rest) {
+  await pause(rest);
   if (number !== asked) return;
   for (const near of await ask("likely", JSON.stringify(view)).catch(() => [])) {
     if (number !== asked) return;
