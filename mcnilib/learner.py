@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from mcnilib.errors import McniError
+from mcnilib.language import tr
 from mcnilib.scenarios.exercise import Exercise, exercise, seed_of
 from mcnilib.scenarios.exercises.own_world import own_world
 from mcnilib.scenarios.link import BINDER
@@ -203,3 +204,74 @@ def _own_cells(task: Exercise, before: str, check: str, after: str) -> tuple[str
     asked = re.compile(rf"^\*\*{task.number}\.\*\* .*", re.MULTILINE)
     told = asked.sub(lambda _: f"**{task.number}.** {task.task}", before)
     return told, own_world(task.seed).retell(check), HINT.sub(lambda _: task.hint, after)
+
+
+GRADED = "nbgrader"
+"""The key of a cell's metadata that nbgrader reads."""
+
+STUB = "# NAMESPACE: COMMAND"
+"""What a learner finds where the solution was."""
+
+NBGRADER_CONFIG = f"""\
+c = get_config()
+c.CourseDirectory.course_id = "mcnilib"
+c.ClearSolutions.code_stub = {{"python": "{STUB}"}}
+"""
+"""The settings of a course. Source: nbgrader's documentation, configuration options."""
+
+BEGIN, END = "### BEGIN SOLUTION", "### END SOLUTION"
+"""The marks between which `nbgrader generate_assignment` takes a solution out."""
+
+
+def nbgrader_course(folder: Path, project: Path = PROJECT) -> tuple[str, ...]:
+    """Write the course directory of a teacher who uses nbgrader into a new folder; return the names of its files.
+
+    Each lesson with exercises is an assignment, `source/lesson-NN`; each exercise is worth one point. It has the
+    solutions, which `nbgrader generate_assignment` takes out.
+    Raises: LearnerError where notebooks or solutions are missing; WriteError when the folder is there and not empty.
+    """
+    files = {"nbgrader_config.py": NBGRADER_CONFIG}
+    for path in sorted((project / "notebooks").glob("*.ipynb")):
+        if text := assignment(unsolved(_read(path))):
+            files[f"source/lesson-{path.name[:2]}/{path.name}"] = text
+    if len(files) == 1:
+        raise LearnerError(tr("the notebooks are not here: `mcni nbgrader` works in a clone of the project"))
+    write_new_folder(folder, files)
+    return tuple(files)
+
+
+def assignment(text: str) -> str:
+    """Return a notebook as nbgrader's source: below each exercise a cell that grades it; empty if it has no exercise.
+
+    Raises: LearnerError for an exercise whose solution is not known.
+    """
+    notebook, cells = json.loads(text), []
+    for cell in notebook["cells"]:
+        cells.append(cell)
+        if match := CHECKED_CALL.match("".join(cell["source"])):
+            cells[-1:] = _graded_cells(cell, exercise(int(match[1]), int(match[2])))
+    if len(cells) == len(notebook["cells"]):
+        return ""
+    return json.dumps(notebook | {"cells": cells}, indent=1, ensure_ascii=False) + "\n"
+
+
+def _graded_cells(cell: dict[str, Any], task: Exercise) -> tuple[dict[str, Any], dict[str, Any]]:
+    """Return the cell that is typed into, with the solution, and the cell that grades it."""
+    if not task.solution:
+        raise LearnerError(tr("this copy has no solutions; `mcni nbgrader` works in the original"))
+    call, uid = f"exercise({task.scenario}, {task.number})", f"exercise-{task.scenario}-{task.number}"
+    typed = f'{call}.check("""\n{BEGIN}\n{task.solution.strip()}\n{END}\n""")'
+    answer = cell | {"source": typed.splitlines(keepends=True)}
+    test = cell | {"id": f"{cell['id']}-test", "source": [f"{call}.grade()"]}
+    answer["metadata"] = cell["metadata"] | {GRADED: _grading(f"{uid}-answer", solution=True)}
+    test["metadata"] = cell["metadata"] | {GRADED: _grading(f"{uid}-test", solution=False) | {"points": 1}}
+    return answer, test
+
+
+def _grading(uid: str, *, solution: bool) -> dict[str, object]:
+    """Return what nbgrader wants to know of a cell: an answer may be changed, a test is locked and graded.
+
+    Source: nbgrader 0.9, nbgraderformat/v3.json.
+    """
+    told: dict[str, object] = {"schema_version": 3, "grade_id": uid, "cell_type": "code", "task": False}
+    return told | {"grade": not solution, "locked": not solution, "solution": solution}

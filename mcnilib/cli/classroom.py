@@ -22,7 +22,7 @@ from mcnilib.cli.common import (
 )
 from mcnilib.cluster.settings import options
 from mcnilib.errors import printable
-from mcnilib.learner import PROJECT, learner_copy
+from mcnilib.learner import PROJECT, learner_copy, nbgrader_course
 from mcnilib.progress import counted, shown
 from mcnilib.scenarios import all_scenarios
 from mcnilib.scenarios.exercises.own_world import own_world
@@ -50,6 +50,7 @@ EXAMPLES = """examples:
   mcni check notebooks/07-macvlan-to-calico-across-nodes.ipynb --json
   mcni learner ../course-for-learners --binder my-school/course
   mcni learner ../course --names class.txt        # a name on each line: each learner gets a world of their own
+  mcni nbgrader ../graded                         # then, there: nbgrader generate_assignment lesson-07
   mcni site public                                # a web site; its interpreter comes by npm
   mcni site public --pyodide node_modules/pyodide
   mcni site public --lite                         # and the notebooks to run in it, by JupyterLite
@@ -104,6 +105,11 @@ def _add_copies(verbs: Any) -> None:
         "a file with a name on each line: each learner gets notebooks whose exercises have other addresses and faults"
     )
     learner.add_argument("--names", default=None, type=Path, metavar="FILE", help=said)
+    said = "write a course for nbgrader: each lesson an assignment, with a graded cell for each exercise"
+    nbgrader = add_verb(
+        verbs, "nbgrader", said, write_nbgrader_course, EXAMPLES, "print the names of the files as JSON"
+    )
+    nbgrader.add_argument("folder", type=new_folder, help="a folder that is not there yet, or empty")
     said = "write a web site on which every scenario can be changed and walked through, in the reader's browser"
     site = add_verb(verbs, "site", said, write_site, EXAMPLES, "print the names of the files as JSON")
     site.add_argument("folder", type=new_folder, help="a folder that is not there yet, or empty")
@@ -213,6 +219,16 @@ def write_learner_copy(arguments: argparse.Namespace) -> int:
         return 0
     where = printable(str(arguments.folder))
     print(f"{where}: {len(names)} files; {sum(name.endswith('.ipynb') for name in names)} notebooks")
+    return 0
+
+
+def write_nbgrader_course(arguments: argparse.Namespace) -> int:
+    """Write the course directory of nbgrader."""
+    names = nbgrader_course(arguments.folder)
+    if arguments.json:
+        print_files(arguments.folder, names)
+        return 0
+    print(f"{printable(str(arguments.folder))}: {len(names) - 1} assignments in source/, and nbgrader_config.py")
     return 0
 
 

@@ -12,6 +12,7 @@ from dataclasses import dataclass, replace
 from html import unescape
 from typing import Any
 
+from mcnilib.errors import McniError
 from mcnilib.language import mark, tr
 from mcnilib.scenarios.exercise import Attempt, Exercise, exercise
 from mcnilib.show.html.diff import course_html, state_changes_html
@@ -37,11 +38,34 @@ def practise(scenario: int, number: int, seed: str = "") -> Practice:
     return Practice(**vars(exercise(scenario, number, seed)))
 
 
+class NotDone(McniError, AssertionError):
+    """An exercise whose task is not done."""
+
+
+_CHECKED: dict[tuple[int, int, str], str] = {}
+"""The answers that were checked last in this session, for `Practice.grade`."""
+
+
 class Practice(Exercise):
     """An exercise in a notebook: what solves it is shown too."""
 
+    @property
+    def _key(self) -> tuple[int, int, str]:
+        return self.scenario, self.number, self.seed
+
+    def grade(self) -> None:
+        """Judge the answer that was checked last, for programs that grade notebooks: nbgrader counts an error as none.
+
+        Raises: NotDone, saying why, when it does not do the task, or when none was checked.
+        """
+        done, says = self.judge(_CHECKED.get(self._key, ""))
+        if not done:
+            number = f"{self.scenario}.{self.number}"
+            raise NotDone(tr("exercise {number} is not done: {why}", number=number, why=says))
+
     def check(self, answer: str) -> Solved | None:
         """Print whether an answer does the task, as every exercise does; return what solves it."""
+        _CHECKED[self._key] = answer
         attempt = self.attempt(answer)
         self.tell(attempt)
         return Solved(self, attempt) if attempt.done else None
