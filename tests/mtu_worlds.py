@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import replace
 
-from kernel_worlds import FORWARDS, chains, tunnelled
+from kernel_worlds import DROP_INVALID, FORWARDS, chains, tunnelled
 from small_worlds import namespace, plug
 
 from mcnilib.linux.device.vxlan import Vxlan
@@ -15,6 +15,8 @@ from mcnilib.world.world import World
 
 NARROW = {"r.e2": 1300, "s.e1": 1300}
 NO_ICMP = chains("filter", "OUTPUT -p icmp -j DROP")
+SNAT = chains("nat", "POSTROUTING -o e2 -j MASQUERADE")
+UNTRACKED_TCP = chains("raw", "PREROUTING -p tcp -j CT --notrack") + DROP_INVALID
 CLAMP, SET_MSS = (
     chains("mangle", f"FORWARD -p tcp -m tcp --tcp-flags SYN,RST SYN -j TCPMSS {how}")
     for how in ("--clamp-mss-to-pmtu", "--set-mss 1200")

@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from itertools import takewhile, zip_longest
 
+from mcnilib.language import tr
 from mcnilib.linux.netfilter.conntrack import ConnState, Entry
 from mcnilib.linux.packet import Packet
 from mcnilib.trace.branches import Part, parts
@@ -159,18 +160,23 @@ def _about_size(trace: Trace) -> Iterator[str]:
     if not isinstance(step.what, TooBig):
         return
     if not step.what.told:
-        yield f"nobody tells the sender: what {step.netns} sends with at most {step.what.mtu} bytes gets through"
+        yield tr("nobody tells the sender: only packets of at most {mtu} bytes get through there", mtu=step.what.mtu)
         return
-    later = [journey for journey in trace.journeys if journey.number > number and journey.packet.icmp]
+    later = [j for j in trace.journeys if j.number > number and j.packet.icmp and j.packet.icmp.mtu]
     error = next((journey for journey in later if journey.hops()[0] == step.netns), None)
+    said: dict[str, object] = {"router": step.netns, "mtu": step.what.mtu}
     if error is None:
-        yield f"{step.netns} sends no ICMP error about it, so its sender does not learn the MTU {step.what.mtu}"
+        yield tr("{router} sends no ICMP error about it, so its sender does not learn the MTU {mtu}", **said)
         return
-    name = f"{step.netns} tells {error.packet.dst}, with {journey_name(error)}"
+    said |= {"sender": error.packet.dst, "packet": journey_name(error), "end": fate_of(error.last)}
     if error.fate is Fate.DELIVERED:
-        yield f"{name}, which arrives at {error.last.netns}"
+        yield tr("{router} tells {sender} the MTU {mtu}, with {packet}, which {end}", **said)
     else:
-        yield f"{name}, which {fate_of(error.last)}: so the sender goes on with packets that are too long"
+        yield tr(
+            "{router} tells {sender} the MTU {mtu}, with {packet}, which {end}: the sender never learns it and goes on "
+            "with packets that are too long",
+            **said,
+        )
 
 
 def _tracked(journey: Journey, netns: str) -> Step | None:

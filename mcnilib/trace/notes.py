@@ -97,7 +97,11 @@ def _sizes(world: World, trace: Trace) -> Iterator[str]:
     tight = [room for room in (_tightest(world, journey) for journey in arrived) if room]
     if tight:
         narrow = min(tight, key=lambda room: room.left)
-        yield f"small packets: {Verdict.CONNECTED.value}; MTU {narrow} was not considered: --size asks about long ones"
+        yield tr(
+            "small packets: {verdict}; MTU {place} was not considered: --size asks about long ones",
+            verdict=Verdict.CONNECTED.value,
+            place=narrow,
+        )
 
 
 def _probing(world: World, trace: Trace) -> Iterator[str]:

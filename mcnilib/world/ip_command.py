@@ -79,6 +79,7 @@ def _typed(
             alone.append(word)
             continue
         value = next(rest, None) if word in valued else ""
+        value = f"lock {next(rest, '')}".strip() if value == "lock" and word in SIZES else value
         if value is None:
             raise McniError(tr("{what}: a value is missing behind {word!r}", what=what, word=word))
         said[name] = value

@@ -7,8 +7,8 @@ from itertools import count
 from typing import NamedTuple
 
 import pytest
-from kernel_worlds import macvlans, tunnelled
-from mtu_worlds import CLAMP, NARROW, NO_ICMP, SET_MSS, between, poor_underlay, with_df, with_mtu
+from kernel_worlds import DROP_INVALID, bridged, macvlans, tunnelled
+from mtu_worlds import CLAMP, NARROW, NO_ICMP, SET_MSS, SNAT, UNTRACKED_TCP, between, poor_underlay, with_df, with_mtu
 
 from mcnilib.kernel.lab.workers import Worker
 from mcnilib.kernel.observe.observe import converse
@@ -102,6 +102,20 @@ CASES = {
     "the veth's far end takes less, one segment": Case(
         with_mtu(between(), {"r.e1": 1300}), HANGS, size=1400, error="ETIMEDOUT"
     ),
+    "a port of a bridge takes less": Case(
+        with_mtu(bridged(), {"n.vb": 1300}), LOST, "udp", 1400, ("a", "b", "10.0.7.3"), answer=10
+    ),
+    "the way back through the bridge": Case(
+        with_mtu(bridged(), {"n.vb": 1300}), ONE_WAY, "udp", 10, ("a", "b", "10.0.7.3"), answer=1400
+    ),
+    "the ICMP error is INVALID where it passes": Case(
+        with_mtu(between(UNTRACKED_TCP), {"s.e2": 1300}), HANGS, answer=10, error="ETIMEDOUT"
+    ),
+    "the ICMP error passes conntrack as RELATED": Case(
+        with_mtu(between(DROP_INVALID), {"s.e2": 1300}), "connected", answer=10
+    ),
+    "the ICMP error is undone by NAT": Case(with_mtu(between(SNAT), NARROW), "connected"),
+    "NAT, and the next router says it": Case(with_mtu(between(SNAT), {"s.e2": 1300}), "connected", answer=10),
     "macvlan": Case(macvlans(), "connected", ends=("a", "b", "10.0.1.13")),
     "VXLAN as it should be": Case(tunnelled(), "connected", ends=PODS),
     "VXLAN takes more than the underlay": Case(poor_underlay(), "connected", ends=PODS),

@@ -25,8 +25,8 @@ def test_a_black_hole_names_the_device_and_what_became_of_the_icmp_error() -> No
     trace = ask(with_mtu(between(NO_ICMP), NARROW), request=20000)
     assert "1500 bytes that must not be fragmented, more than the MTU 1300 of e2" in verdict(trace)
     assert because(trace)[0] == (
-        "r tells 10.0.1.2, with packet 14 (fragmentation needed (MTU 1300)), which is dropped on r in filter OUTPUT by "
-        "`-p icmp -j DROP`: so the sender goes on with packets that are too long"
+        "r tells 10.0.1.2 the MTU 1300, with packet 14 (fragmentation needed (MTU 1300)), which is dropped on r in "
+        "filter OUTPUT by `-p icmp -j DROP`: the sender never learns it and goes on with packets that are too long"
     )
 
 

@@ -77,7 +77,7 @@ def family(**changes: object) -> World:
     return BASE.put(N.with_ip4(**changes))
 
 
-def tunnel(*ends: IPv4Address | None) -> World:
+def tunnel(*ends: Any) -> World:
     """The world with an IPIP device, which not every kernel has."""
     return BASE.put(add_link(N, Link(9, "tun", Ipip(*ends), mtu=1480)))
 
@@ -198,7 +198,11 @@ FIELDS: dict[type, dict[str, Callable[[], World]]] = {
         "udpcsum": lambda: kind("vx", udpcsum=False),
         "df": lambda: kind("vx", df="set"),
     },
-    Ipip: {"local": lambda: tunnel(None, ENDS[1]), "remote": lambda: tunnel(ENDS[0], None)},
+    Ipip: {
+        "local": lambda: tunnel(None, ENDS[1]),
+        "remote": lambda: tunnel(ENDS[0], None),
+        "ignore_df": lambda: tunnel(*ENDS, True),
+    },
     UnmodelledDevice: {"gap": lambda: link("mv", kind=UnmodelledDevice(Gap("bond"))), "lower": lambda: link("mv", kind=UnmodelledDevice(Gap("bond"), LinkEnd("n", 2)))},
     Address: {
         "interface": lambda: address("10.0.6.2/25"),

@@ -28,7 +28,10 @@ def _address_or_any(words: Words) -> IPv4Address | None:
 
 @dataclass(frozen=True, slots=True)
 class Ipip(Tunnel):
-    """An IP-in-IP device; without a fixed remote the route's gateway is the outer destination."""
+    """An IP-in-IP device; without a fixed remote the route's gateway is the outer destination.
+
+    Its packets are not to be fragmented if those inside are not, unless it has `ignore_df`.
+    """
 
     word: ClassVar[str] = "ipip"
     probe: ClassVar[str] = "link add p7 type ipip local 127.0.0.1"
@@ -36,8 +39,9 @@ class Ipip(Tunnel):
         "an ipip device",
         Keyword("remote", "remote", _address_or_any, absent="any"),
         Keyword("local", "local", _address_or_any, absent="any"),
+        Keyword("ignore-df", "ignore_df"),
         passed="ttl tos 6rd-prefix",
-        flags="nopmtudisc pmtudisc ignore-df noencap-csum noencap-csum6 noencap-remcsum",
+        flags="nopmtudisc pmtudisc noencap-csum noencap-csum6 noencap-remcsum",
         refused="""
         encap encap-sport encap-dport encap-csum encap-csum6 encap-remcsum fwmark dev external
         """,  # these would change where packets go, or what they are
@@ -52,6 +56,7 @@ class Ipip(Tunnel):
 
     local: IPv4Address | None = None
     remote: IPv4Address | None = None
+    ignore_df: bool = False
 
     @classmethod
     def begin(cls, words: Words, head: Head) -> None:
@@ -86,7 +91,14 @@ class Ipip(Tunnel):
 
     def packed(self, packet: Packet, far_end: IPv4Address, mac: str, sport: int) -> Packet:
         """Return the outer packet; 0.0.0.0 as its source is still to be chosen. The mark stays on it."""
-        return Packet(self.local or IPv4Address(0), far_end, IPIP, mark=packet.mark, inner=Inner(packet), df=packet.df)
+        return Packet(
+            self.local or IPv4Address(0),
+            far_end,
+            IPIP,
+            mark=packet.mark,
+            inner=Inner(packet),
+            df=packet.df and not self.ignore_df,
+        )
 
     def takes(self, outer: Packet) -> bool:
         """Tell whether a packet comes from and to the ends it has."""

@@ -39,8 +39,7 @@ MADE_UP = (
     ),
     mark(
         "Not in the model, and always the same here: payload is zeros, DF is set, the window scale is the only "
-        "option of TCP, ICMP errors name no MTU. A neighbour that does not answer is asked once here, and by "
-        "Linux three times."
+        "option of TCP. A neighbour that does not answer is asked once here, and by Linux three times."
     ),
 )
 """What the comment of each file says of what the model does not know."""

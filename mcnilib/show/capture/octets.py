@@ -1,7 +1,8 @@
 """The bytes of a frame: Ethernet II, ARP, IPv4 with TCP, UDP and ICMP, tunnels inside, every checksum right.
 
 What a Packet does not know is always the same here: payload is zeros, the identification is the caller's, DF is set,
-TCP has the window scale as its only option, an ICMP error names neither MTU nor gateway.
+unless the packet was fragmented, TCP has the window scale as its only option, an ICMP error names no gateway. A packet
+in fragments is shown as if it were whole.
 Source: RFC 791, RFC 792, RFC 826, RFC 894, RFC 1071, RFC 7323, RFC 768, RFC 2003, RFC 7348, RFC 9293.
 """
 
@@ -43,7 +44,8 @@ def ipv4(packet: Packet, ident: int = 0, macs: tuple[str, ...] = ()) -> bytes:
     number = PROTOCOL_NUMBERS.get(packet.proto) or int(packet.proto)
     ends = packet.src.packed + packet.dst.packed
     size = 20 + len(payload)
-    fields = 0x45, packet.tos, size, ident & 0xFFFF, _DONT_FRAGMENT, packet.ttl, number, 0
+    flags = 0 if packet.fragment else _DONT_FRAGMENT
+    fields = 0x45, packet.tos, size, ident & 0xFFFF, flags, packet.ttl, number, 0
     return _summed(struct.pack("!BBHHHBBH", *fields) + ends, 10) + payload
 
 
@@ -94,5 +96,5 @@ def _udp(packet: Packet, ends: bytes, payload: bytes) -> bytes:
 def _icmp(icmp: Icmp, payload: bytes) -> bytes:
     """Return a query with its number, or an error with the packet it complains about."""
     rest = ipv4(icmp.quoted)[:_QUOTED] if icmp.quoted else payload
-    numbers = (0, 0) if icmp.is_error else (icmp.ident & 0xFFFF, icmp.seq & 0xFFFF)
+    numbers = (0, icmp.mtu) if icmp.is_error else (icmp.ident & 0xFFFF, icmp.seq & 0xFFFF)
     return _summed(struct.pack("!BBHHH", icmp.type, icmp.code, 0, *numbers) + rest, 2)

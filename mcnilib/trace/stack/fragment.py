@@ -13,7 +13,8 @@ from ipaddress import IPv4Address
 from itertools import pairwise
 from typing import NamedTuple
 
-from mcnilib.errors import NoRoute, Unknown
+from mcnilib.errors import NoRoute, Unknown, Unsupported
+from mcnilib.language import mark, tr
 from mcnilib.linux.device.base import DeviceRole
 from mcnilib.linux.packet import IP_HEADER, Icmp, Packet, ip_length, is_large
 from mcnilib.linux.routing.fib import Decision
@@ -82,9 +83,13 @@ def too_long_to_forward(at: Recorder, dev: str, decision: Decision) -> bool:
 def _refuse(at: Recorder, decision: Decision, mtu: int, stage: Stage, *, iif: str = "") -> bool:
     """Lose a packet that is longer than the MTU, with the ICMP error that names it."""
     route, length = decision.route, ip_length(at.skb.packet)
-    owner = "the route" if names_mtu(route) else decision.device
-    text = f"{length} bytes that must not be fragmented, more than the MTU {mtu} of {owner}"
-    line = route if names_mtu(route) else None
+    line, owner = (route, mark("the route")) if names_mtu(route) else (None, decision.device)
+    text = mark(
+        "{length} bytes that must not be fragmented, more than the MTU {mtu} of {owner}",
+        length=length,
+        mtu=mtu,
+        owner=owner,
+    )
     at.note(stage, text, line=line, iif=iif, oif=decision.device, fate=Fate.DROPPED, what=TooBig(length, mtu, True))
     icmp_send(at, 3, 4, mtu=mtu)
     return True
@@ -101,7 +106,13 @@ def fits(at: Recorder, decision: Decision, iif: str) -> bool:
         return not _refuse(at, decision, mtu, Stage.DEVICE)
     longest = IP_HEADER + (mtu - IP_HEADER) // 8 * 8
     count = -(-(ip_length(packet) - IP_HEADER) // (longest - IP_HEADER))
-    text = f"cut into {count} fragments, as {length} bytes are more than the MTU {mtu} of {decision.device}"
+    text = mark(
+        "cut into {count} fragments, as {length} bytes are more than the MTU {mtu} of {device}",
+        count=count,
+        length=length,
+        mtu=mtu,
+        device=decision.device,
+    )
     cut = packet.but(fragment=longest)
     at.note(Stage.DEVICE, text, cut, oif=decision.device)
     at.skb.packet = cut
@@ -115,12 +126,22 @@ def fits_tunnel(at: Recorder, decision: Decision, outer: Packet) -> bool:
     Source: tnl_update_pmtu() in net/ipv4/ip_tunnel.c, skb_tunnel_check_pmtu() in net/ipv4/ip_tunnel_core.c.
     """
     host, packet = at.host, at.skb.packet
+    link = host.links[decision.device]
+    if outer.proto != "udp" and not packet.df and not link.kind.is_fallback:
+        raise Unsupported(
+            tr(
+                "whether {device} of {netns} forbids that others cut its packets (pmtudisc) is not modelled, and it "
+                "gets a long one that may be cut",
+                device=link.name,
+                netns=host.name,
+            )
+        )
     way = route_out(host, Query(outer.dst, outer.src, mark=outer.mark if outer.proto == "udp" else 0))
     room = host.path_mtu(way, outer.dst) - (ip_length(outer) - ip_length(packet))
     if ip_length(packet) <= room:
         return True
     learn_mtu(host, decision, packet.dst, room)
-    return outer.proto == "udp" or not packet.df or not _refuse(at, decision, room, Stage.TUNNEL)
+    return outer.proto == "udp" or not outer.df or not _refuse(at, decision, room, Stage.TUNNEL)
 
 
 class TooLong(NamedTuple):
@@ -128,7 +149,7 @@ class TooLong(NamedTuple):
 
     length: int
     mtu: int
-    reason: str
+    place: tuple[str, str]  # namespace and device
 
 
 def lost_on(at: Recorder, path: tuple[tuple[str, str], ...], packet: Packet) -> TooLong | None:
@@ -143,14 +164,17 @@ def lost_on(at: Recorder, path: tuple[tuple[str, str], ...], packet: Packet) -> 
         if link is None or length <= link.mtu + VLAN_HEADER:
             continue
         if link.kind.role is DeviceRole.NIC and not before[1]:
-            reason = (
-                f"{device} of {netns} has the MTU {link.mtu}, and its driver decides what becomes of {length} bytes"
+            reason = tr(
+                "{device} of {netns} has the MTU {mtu}: its driver decides what becomes of {length} bytes",
+                device=device,
+                netns=netns,
+                mtu=link.mtu,
+                length=length,
             )
             raise Unknown(reason, collect="")
         if link.kind.role in (DeviceRole.PAIR, DeviceRole.NIC):
             _check_burst(packet, netns, device)
-            reason = f"{device} of {netns} loses it: {length} bytes, more than its MTU {link.mtu}"
-            return TooLong(length, link.mtu, reason)
+            return TooLong(length, link.mtu, (netns, device))
     return None
 
 
@@ -159,5 +183,10 @@ def _check_burst(packet: Packet, netns: str, device: str) -> None:
     while innermost.inner:
         innermost = innermost.inner.packet
     if innermost.tcp and innermost.tcp.burst:
-        reason = f"{device} of {netns} loses segments with more bytes than its MTU only if they come one by one"
-        raise Unknown(f"{reason}, and Linux may keep several together (GSO)", collect="")
+        reason = tr(
+            "{device} of {netns} loses segments with more bytes than its MTU only if they come one by one, and Linux "
+            "may keep several together (GSO)",
+            device=device,
+            netns=netns,
+        )
+        raise Unknown(reason, collect="")

@@ -8,6 +8,7 @@ from __future__ import annotations
 from ipaddress import IPv4Address
 
 from mcnilib.errors import Unsupported
+from mcnilib.language import mark
 from mcnilib.linux.device.base import Frame
 from mcnilib.linux.device.link import Link
 from mcnilib.linux.packet import is_large
@@ -16,7 +17,7 @@ from mcnilib.linux.routing.nexthop import next_hop
 from mcnilib.linux.routing.route import Route, RouteType
 from mcnilib.trace.stack import tunnel
 from mcnilib.trace.stack.ethernet import Receiver
-from mcnilib.trace.stack.fragment import fits, fits_tunnel, lost_on
+from mcnilib.trace.stack.fragment import TooLong, fits, fits_tunnel, lost_on
 from mcnilib.trace.stack.host import Arrival, Departure, Host, Position, Skb
 from mcnilib.trace.stack.icmp import icmp_send
 from mcnilib.trace.stack.neighbour import RESOLUTION_TIMEOUT, known, resolve
@@ -104,9 +105,7 @@ def _transmit(at: Recorder, link: Link, route: Route) -> Position:
         _lose(at, link, frame)
         return None
     if is_large(packet) and (large := lost_on(at, landing.path, packet)):
-        action = f"leaves through {link.name}; {large.reason}"
-        lost = TooBig(large.length, large.mtu, told=False)
-        at.note(Stage.DEVICE, action, oif=link.name, path=landing.path, fate=Fate.DROPPED, what=lost)
+        _lose_long(at, link, landing, large)
         return None
     if landing.netns != host.name:
         packet = packet.but(mark=0) if packet.mark else packet
@@ -115,6 +114,21 @@ def _transmit(at: Recorder, link: Link, route: Route) -> Position:
     what = Framed(link.mac, mac)
     at.note(Stage.DEVICE, action, packet, oif=link.name, to=to, path=landing.path, what=what)
     return Arrival(landing.netns, landing.link, Skb(packet, txhash=skb.txhash))
+
+
+def _lose_long(at: Recorder, link: Link, landing: Receiver, large: TooLong) -> None:
+    """Tell which device on a frame's path loses it because it is too long."""
+    netns, device = large.place
+    action = mark(
+        "leaves through {device}; {far} of {netns} loses it: {length} bytes, more than its MTU {mtu}",
+        device=link.name,
+        netns=netns,
+        far=device,
+        length=large.length,
+        mtu=large.mtu,
+    )
+    lost = TooBig(large.length, large.mtu, told=False)
+    at.note(Stage.DEVICE, action, oif=link.name, path=landing.path, fate=Fate.DROPPED, what=lost)
 
 
 def _lose(at: Recorder, link: Link, frame: Frame) -> None:
