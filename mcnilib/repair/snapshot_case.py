@@ -1,5 +1,5 @@
 """A conversation to be repaired, through a snapshot: it has no settings, and the conversations that show what a repair
-breaks or mends are those its two ends may have with the other namespaces that were collected.
+breaks or mends are those its world may have: pings, and what services and servers are asked.
 """
 
 from __future__ import annotations
@@ -14,12 +14,15 @@ from mcnilib.repair.case import PATIENCE_AFTER, Other
 from mcnilib.repair.repair import Command, Dial, Repair, RepairKind, carried_out
 from mcnilib.snapshots.snapshot import Snapshot
 from mcnilib.trace.flow import Flow, Listener
+from mcnilib.trace.outcome_cache import OutcomeCache
 from mcnilib.trace.run import run
-from mcnilib.trace.trace import Trace
+from mcnilib.trace.trace import Outcome, Stage, Trace, Verdict
 from mcnilib.world.world import World
 
-_MOST = 12
-"""Namespaces with which the two ends' conversations are held."""
+_MOST = 70, 80, 40
+"""How many conversations of each sort are held, so that a search in a big snapshot ends."""
+_MOST_SERVICES = 300
+"""Services in a namespace's rules from which on they are not gone through."""
 
 
 @dataclass(frozen=True)
@@ -47,10 +50,14 @@ class SnapshotCase:
     def _client(self) -> str:
         return self.snapshot.namespace(self.flow.netns)
 
-    def _held(self, world: World, flow: Flow) -> Trace:
+    @cached_property
+    def _servers(self) -> tuple[Listener, ...]:
         given = (replace(server, netns=self.snapshot.namespace(server.netns)) for server in self.listeners)
-        servers, asked = (*given, *self.snapshot.listeners), replace(flow, patience=PATIENCE_AFTER)
-        return run(world, asked, servers, connections=self.snapshot.connections, partial=True)
+        return (*given, *self.snapshot.listeners)
+
+    def _held(self, world: World, flow: Flow) -> Trace:
+        asked = replace(flow, patience=PATIENCE_AFTER)
+        return run(world, asked, self._servers, connections=self.snapshot.connections, partial=True)
 
     def choices(self) -> Sequence[tuple[Repair, ...]]:
         """Return nothing: a snapshot has no settings."""
@@ -79,28 +86,64 @@ class SnapshotCase:
         return ()
 
     def others(self, repair: Repair) -> Iterator[Other]:
-        """Hold pings between each end and other namespaces, and what other namespaces ask of the same server."""
+        """Hold other conversations of this world: pings, and what servers and services are asked.
+
+        Those whose end is unknown as it is are left out: nobody could say what becomes of them.
+        """
         world = self.after(repair)
         for name, flow, before in self._before:
-            yield Other(name, before, self._held(world, flow).outcome.works)
+            yield Other(name, before, _answered(self._outcome(world, flow)))
+
+    def _outcome(self, world: World, flow: Flow) -> Outcome:
+        return self._outcomes.outcome(world, replace(flow, patience=PATIENCE_AFTER), self._servers)
+
+    @cached_property
+    def _outcomes(self) -> OutcomeCache:
+        return OutcomeCache(self.snapshot.connections, partial=True)
 
     @cached_property
     def _before(self) -> tuple[tuple[str, Flow, bool], ...]:
-        asked = dict(self._asked())
-        return tuple((n, flow, self._held(self.snapshot.world, flow).outcome.works) for n, flow in asked.items())
+        ends = ((name, flow, self._outcome(self.snapshot.world, flow)) for flow, name in self._asked().items())
+        return tuple((name, flow, _answered(end)) for name, flow, end in ends if end.verdict is not Verdict.UNKNOWN)
 
-    def _asked(self) -> Iterator[tuple[str, Flow]]:
+    def _asked(self) -> dict[Flow, str]:
+        """Return the conversations to hold, each with its name, of each sort so many at most, from all over: pings
+        between the two ends and others, what each asks of services and servers, pings between the others."""
+        names = [netns.name for netns in self.snapshot.world if self._addresses(netns.name)]
         ends = dict.fromkeys((self._client, *self._owners))
-        names = [netns.name for netns in self.snapshot.world if self._addresses(netns.name)][:_MOST]
-        for name in names:
-            for end in ends:
-                if name != end:
-                    yield from (_ping(end, name, self._addresses(name)), _ping(name, end, self._addresses(end)))
-            if name not in ends:
-                same = replace(self.flow, netns=name, src=None, sport=0)
-                address = f"{same.proto}:{same.dst}:{same.dport}"
-                yield tr("{client} to {server}", client=name, server=address), same
+        targets = dict(self._targets())
+        sorts = (
+            [self._ping(*pair) for end in ends for name in names if name != end for pair in ((end, name), (name, end))],
+            [(replace(flow, netns=name), f"{name} to {said}") for flow, said in targets.items() for name in names],
+            [self._ping(a, b) for a in names for b in names if a != b and not {a, b} & ends.keys()],
+        )
+        told = {flow: said for sort, most in zip(sorts, _MOST, strict=True) for flow, said in _some(sort, most)}
+        return {flow: said for flow, said in told.items() if flow != replace(self._call, netns=self._client)}
+
+    def _targets(self) -> Iterator[tuple[Flow, str]]:
+        """Yield what may be asked, with its name: what this conversation asks, services, collected servers."""
+        yield self._call, f"{self.flow.proto}:{self.flow.dst}:{self.flow.dport}"
+        for service in self.snapshot.services(_MOST_SERVICES):
+            yield from ((Flow("", service.address, proto, port), str(service)) for proto, port in service.ports)
+        for host, server in self.snapshot.served():
+            if not host.is_loopback:
+                yield Flow("", host, server.proto, server.port), f"{server.proto}:{host}:{server.port}"
+
+    @property
+    def _call(self) -> Flow:
+        """What this conversation asks, whoever asks."""
+        return Flow("", self.flow.dst, self.flow.proto, self.flow.dport)
+
+    def _ping(self, client: str, server: str) -> tuple[Flow, str]:
+        said = tr("ping from {client} to {server}", client=client, server=server)
+        return Flow(client, self._addresses(server)[0], "icmp", 0), said
 
 
-def _ping(client: str, server: str, addresses: Sequence[IPv4Address]) -> tuple[str, Flow]:
-    return tr("ping from {client} to {server}", client=client, server=server), Flow(client, addresses[0], "icmp", 0)
+def _answered(end: Outcome) -> bool:
+    """Tell whether the far end answers: also a refusal, because nothing listens there now, says that it is reached."""
+    return end.works or (end.verdict is Verdict.REFUSED and end.step.stage is Stage.SOCKET)
+
+
+def _some(asked: Sequence[tuple[Flow, str]], most: int) -> Sequence[tuple[Flow, str]]:
+    """Return so many at most, evenly from all."""
+    return asked[:: -(-len(asked) // most) or 1]

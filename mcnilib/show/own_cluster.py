@@ -27,9 +27,7 @@ from mcnilib.show.repairs import repairs_html, watched_attempts
 from mcnilib.show.walkthrough import Walkthrough
 from mcnilib.snapshots.merge import read_segment
 from mcnilib.snapshots.snapshot import Snapshot, open_files, snapshot_of
-from mcnilib.snapshots.targets.names import services_in
 from mcnilib.trace.explain import verdict
-from mcnilib.trace.flow import ANY_ADDRESS
 from mcnilib.trace.trace import Trace
 
 EXAMPLE = "macvlan-to-calico-across-nodes"
@@ -134,9 +132,7 @@ def _label(snapshot: Snapshot, netns: Netns) -> str:
 
 def _targets(snapshot: Snapshot) -> Iterator[tuple[str, str]]:
     """Yield what one may connect to, with what it is: services, servers, and every address by a ping."""
-    listed = [name for name in snapshot.names if name.ports]
-    ruled = (service for netns in snapshot.world for service in services_in(netns, FEW_SERVICES))
-    for service in listed or ruled:
+    for service in snapshot.services(FEW_SERVICES):
         yield from ((f"{proto}:{service.address}:{port}", str(service)) for proto, port in service.ports)
     called = {netns.name: _called(snapshot, netns) for netns in snapshot.world}
     yield from ((to, tr("{server} listens", server=called[netns])) for to, netns in _served(snapshot))
@@ -146,10 +142,8 @@ def _targets(snapshot: Snapshot) -> Iterator[tuple[str, str]]:
 
 def _served(snapshot: Snapshot) -> Iterator[tuple[str, str]]:
     """Yield where a server that was collected may be asked, and its namespace."""
-    for server in snapshot.listeners:
-        anywhere = server.address == ANY_ADDRESS
-        for host in snapshot.world[server.netns].dialled_addresses if anywhere else [server.address]:
-            yield f"{server.proto}:{host}:{server.port}", server.netns
+    for address, server in snapshot.served():
+        yield f"{server.proto}:{address}:{server.port}", server.netns
 
 
 def _called(snapshot: Snapshot, netns: Netns) -> str:

@@ -26,8 +26,8 @@ from mcnilib.snapshots.load import load_collected
 from mcnilib.snapshots.merge import merged
 from mcnilib.snapshots.provenance import with_writers
 from mcnilib.snapshots.question import own_port, parse_listeners, print_listeners, read_flow
-from mcnilib.snapshots.targets.names import Name, names_called, read_names
-from mcnilib.trace.flow import Flow, Listener
+from mcnilib.snapshots.targets.names import Name, names_called, read_names, services_in
+from mcnilib.trace.flow import ANY_ADDRESS, Flow, Listener
 from mcnilib.trace.notes import notes_on
 from mcnilib.trace.run import run
 from mcnilib.trace.trace import Trace, Verdict
@@ -131,6 +131,18 @@ class Snapshot:
 
     def _addresses(self) -> list[str]:
         return [str(address) for netns in self.world for address in netns.own_addresses]
+
+    def services(self, most: int) -> Iterable[Name]:
+        """Return the services that were listed, else those that rules name where they name so many at most."""
+        listed = [name for name in self.names if name.ports]
+        return listed or (service for netns in self.world for service in services_in(netns, most))
+
+    def served(self) -> Iterator[tuple[IPv4Address, Listener]]:
+        """Yield the servers that were collected, each with the addresses at which others may ask it."""
+        for server in self.listeners:
+            anywhere = server.address == ANY_ADDRESS
+            for address in self.world[server.netns].dialled_addresses if anywhere else [server.address]:
+                yield address, server
 
     def files(self) -> dict[str, str]:
         """Return the files of the snapshot: relative name -> text. Sysctls that nobody wrote have their defaults."""

@@ -10,6 +10,7 @@ from collections.abc import Sequence
 from typing import NamedTuple
 
 from mcnilib.linux.chance import Chance
+from mcnilib.linux.netfilter.conntrack import Entry
 from mcnilib.linux.netns import Netns
 from mcnilib.trace.branches import follow
 from mcnilib.trace.flow import Flow, Listener
@@ -38,8 +39,9 @@ class _Cached(NamedTuple):
 class OutcomeCache:
     """The outcomes of conversations, each with the state it depended on."""
 
-    def __init__(self) -> None:
-        """Start empty."""
+    def __init__(self, connections: Sequence[tuple[str, Entry]] = (), *, partial: bool = False) -> None:
+        """Start empty; `connections` and `partial` are those of `mcnilib.trace.run.run`, the same for all outcomes."""
+        self._connections, self._partial = connections, partial
         self._known: dict[tuple[Flow, tuple[Listener, ...]], list[_Cached]] = {}
 
     def outcome(self, world: World, flow: Flow, listeners: Sequence[Listener]) -> Outcome:
@@ -55,7 +57,7 @@ class OutcomeCache:
         talks: list[Run] = []
 
         def talk(chance: Chance) -> Trace:
-            talks.append(Run(world, flow, listeners, chance=chance))
+            talks.append(Run(world, flow, listeners, self._connections, self._partial, chance=chance))
             return talks[-1].finish(closing=False)
 
         trace = follow(world, talk)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import re
 from functools import cache
+from pathlib import Path
 
 import pytest
 
@@ -12,9 +13,12 @@ from mcnilib.cli import main
 from mcnilib.cli.fix import on_two_cores
 from mcnilib.repair.advice import Advice, RepairReport, advise
 from mcnilib.repair.case import ScenarioCase
-from mcnilib.repair.repair import carried_out
+from mcnilib.repair.repair import Repair, carried_out
 from mcnilib.repair.search import attempts, remedies
+from mcnilib.repair.snapshot_case import SnapshotCase
 from mcnilib.scenarios import all_scenarios, scenario
+from mcnilib.snapshots.folder import write_folder
+from mcnilib.snapshots.snapshot import Snapshot, open_snapshot
 
 FLAGSHIP = "macvlan-to-calico-across-nodes"
 VETH = "veth0d9c208d4c7"
@@ -181,6 +185,19 @@ def cluster(tmp_path_factory) -> str:
     return str(folder)
 
 
+def snapshot_case(folder: str) -> SnapshotCase:
+    snapshot = open_snapshot(folder)
+    return SnapshotCase(snapshot, snapshot.flow("mac1", "tcp:10.233.101.2:80"))
+
+
+@cache
+def in_snapshot(folder: str) -> dict[str, Advice]:
+    """Return what helps in a snapshot, by its only command."""
+    case = snapshot_case(folder)
+    report = advise(case, case.snapshot.trace(case.flow))
+    return {str(one.commands[0]): one for one in report.advice if len(one.commands) == 1}
+
+
 TO_CAL2 = ("--from", "mac1", "--to", "tcp:10.233.101.2:80")
 
 
@@ -192,6 +209,38 @@ def test_a_snapshot_is_repaired_by_commands(capsys, cluster: str) -> None:
     back = next(repair for repair in said["repairs"] if repair["commands"][0]["command"] == BACK[7:])
     assert back["breaks"] == ["ping from mac1 to node2"]
     assert said["repairs"][0]["breaks"] == []
+
+
+@pytest.mark.parametrize(
+    ("command", "broken"),
+    [
+        (UNTRACKED, "mac1 to service demo/web:http"),  # what is not tracked is not translated
+        (UNTRACKED, "ping from mac1 to cal1"),
+        ("node2: ip route add 172.16.100.2 via 172.16.1.2 dev en0", "ping from mac1 to node2"),
+    ],
+)
+def test_a_repair_of_a_snapshot_is_held_against_what_its_world_may_say(cluster: str, command: str, broken: str) -> None:
+    assert broken in in_snapshot(cluster)[command].remedy.breaks
+
+
+def test_conversations_of_all_sorts_are_held(cluster: str) -> None:
+    case = snapshot_case(cluster)
+    names = [other.name for other in case.others(Repair(()))]
+    assert len(names) == len({*names})
+    told = " ; ".join(names)
+    for said in ("ping from node3 to mac1", "ping from mul1 to cal1", "mul1 to service demo/web:http"):
+        assert said in told
+    assert f"mac1 to tcp:{case.flow.dst}:80" not in names  # it is the one to be repaired
+
+
+def test_what_nobody_knows_of_is_not_held(tmp_path: Path) -> None:
+    """Of node2 nothing but its devices was collected: whoever goes through it is left out."""
+    story = scenario(FLAGSHIP)
+    files = Snapshot(story.world(story.start()), story.listeners(story.start())).files()
+    write_folder(tmp_path / "some", {name: text for name, text in files.items() if name != "node2/ip-route.txt"})
+    held = [other.name for other in snapshot_case(str(tmp_path / "some")).others(Repair(()))]
+    assert "ping from mac1 to node1" in held
+    assert "ping from mac1 to node2" not in held
 
 
 def test_what_was_tried_before_counts(capsys, cluster: str) -> None:
