@@ -71,7 +71,7 @@ def tr(text: str, /, **values: object) -> str:
     language = _language.get() or _everywhere[0]
     if language != ENGLISH:
         if isinstance(text, Marked):
-            values = {name: tr(value) if isinstance(value, Marked) else value for name, value in text.values.items()}
+            values |= {name: tr(value) if isinstance(value, Marked) else value for name, value in text.values.items()}
             text = text.template
         text = _catalogue(language).gettext(text) if text else text
     return text.format(**values) if values else text

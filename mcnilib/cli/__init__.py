@@ -38,12 +38,12 @@ from mcnilib.cli.common import (
 from mcnilib.cli.parser import Parser
 from mcnilib.cluster.settings import Settings
 from mcnilib.errors import McniError, MissingExtra, printable
-from mcnilib.language import ENGLISH, LanguageError, languages, listed, readers_language, spoken, tr
+from mcnilib.language import ENGLISH, LanguageError, languages, listed, mark, readers_language, spoken, tr
 from mcnilib.progress import shown
 from mcnilib.scenarios import Scenario, all_scenarios, scenarios
 from mcnilib.trace.trace import Depth, Trace
 
-EXAMPLES = """examples:
+EXAMPLES = mark("""examples:
   mcni list
   mcni list 7
   mcni run macvlan-to-calico-across-nodes --kube-proxy 1.28
@@ -65,7 +65,7 @@ EXAMPLES = """examples:
 `mcni VERB --help` has more of them.
 exit status: 0 the conversation works, 1 it does not, 2 wrong input, 3 the deciding state is missing,
 4 it depends (chance decides), 130 interrupted, 141 output pipe closed
-"""
+""")
 WRONG, INTERRUPTED, CLOSED = 2, 128 + signal.SIGINT, 128 + getattr(signal, "SIGPIPE", 13)
 """Exit statuses: of input that is wrong, and those a shell gives to what such a signal ended."""
 
@@ -90,7 +90,7 @@ def _chosen_language(argv: Sequence[str] | None) -> str:
 def _run_verb(argv: Sequence[str] | None) -> int:
     try:
         if sys.stdout is None:
-            raise McniError("standard output is closed")
+            raise McniError(tr("standard output is closed"))
         arguments = command_line().read(argv)
         return flushed(int(arguments.verb(arguments)))
     except (McniError, KeyError, OSError, ModuleNotFoundError, KeyboardInterrupt) as error:
@@ -113,7 +113,7 @@ def ended(error: BaseException) -> int:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return CLOSED
     if isinstance(error, KeyboardInterrupt):
-        return _said("interrupted", INTERRUPTED)
+        return _said(tr("interrupted"), INTERRUPTED)
     if isinstance(error, ModuleNotFoundError):
         error = MissingExtra("this", error.name or "a package")
     return _said(_sentence(error), WRONG)
@@ -138,7 +138,7 @@ def command_line() -> Parser:
     """Return the parser of the whole command line."""
     parser = Parser(
         prog="mcni",
-        description="Follow packets through a Kubernetes cluster with Calico and Macvlan.",
+        description=tr("Follow packets through a Kubernetes cluster with Calico and Macvlan."),
         epilog=EXAMPLES,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
@@ -169,31 +169,33 @@ def _add_language(parser: Parser) -> None:
 
 
 def _add_list(verbs: Any) -> None:
-    listing = add_verb(verbs, "list", "show the scenarios and their settings", list_scenarios, EXAMPLES)
-    listing.add_argument("scenario", nargs="*", help="name or number: show its settings and their values too")
+    listing = add_verb(verbs, "list", tr("show the scenarios and their settings"), list_scenarios, EXAMPLES)
+    listing.add_argument("scenario", nargs="*", help=tr("name or number: show its settings and their values too"))
 
 
 def _add_run(verbs: Any) -> None:
-    said = "run one conversation and say what becomes of it"
+    said = tr("run one conversation and say what becomes of it")
     run = add_verb(verbs, "run", said, run_scenario, EXAMPLES, TRACE_JSON)
     add_story(run)
     add_try(run)
     add_table(run)
-    run.add_argument("--picture", metavar="FILE", type=picture_file, help="write the picture; .svg, .png or .pdf")
+    run.add_argument("--picture", metavar="FILE", type=picture_file, help=tr("write the picture; .svg, .png or .pdf"))
     add_patience(run)
     add_size(run)
     add_settings(run)
 
 
 def _add_state(verbs: Any) -> None:
-    said = "print a part of a namespace's state, as the real tool does"
+    said = tr("print a part of a namespace's state, as the real tool does")
     state = add_verb(verbs, "state", said, print_state, EXAMPLES)
     add_story(state)
-    state.add_argument("netns", help="for example node1 or mac1")
-    state.add_argument("command", help='for example "ip rule", "ip route show table 500", "iptables-save -t filter"')
+    state.add_argument("netns", help=tr("for example node1 or mac1"))
+    state.add_argument(
+        "command", help=tr('for example "ip rule", "ip route show table 500", "iptables-save -t filter"')
+    )
     add_settings(state)
     for name in ("protocol", "placement", "receiving-node"):
-        state.refuse(f"--{name}", "in the state; it chooses a conversation", lambda parsed: True)
+        state.refuse(f"--{name}", tr("in the state; it chooses a conversation"), lambda parsed: True)
 
 
 def list_scenarios(arguments: argparse.Namespace) -> int:
@@ -203,10 +205,11 @@ def list_scenarios(arguments: argparse.Namespace) -> int:
         print(json.dumps([_as_json(story) for story in stories], indent=1))
         return 0
     for story in stories:
-        print(f"{story.number:>2}  {story.name:<34} {story.title}")
+        print(f"{story.number:>2}  {story.name:<34} {tr(story.title)}")
         for option in story.options() if arguments.scenario else ():
             start = option.text(getattr(story.start(), option.attribute))
-            print(f"    --{option.name:<18} {' | '.join(option.texts)}  (starts with {start})")
+            first = tr("(starts with {value})", value=start)
+            print(f"    --{option.name:<18} {' | '.join(option.texts)}  {first}")
     return 0
 
 
@@ -234,7 +237,7 @@ def run_scenario(arguments: argparse.Namespace) -> int:
         helps = [] if arguments.tried or trace.outcome.works else [_help_for(story, settings)]
         print(*_told(before, trace, arguments), *helps, sep="\n")
     if arguments.picture:
-        with shown(f"mcni: drawing {printable(str(arguments.picture))}"):
+        with shown(tr("mcni: drawing {file}", file=printable(str(arguments.picture)))):
             from mcnilib.show.picture.files import save_picture  # takes most of the time
             from mcnilib.show.picture.story_picture import plan_for
 
@@ -255,9 +258,15 @@ def _help_for(story: Scenario, settings: Settings) -> str:
 
     advice = fix.first_searched(ScenarioCase(story, settings)).advice
     commands = advice.commands if advice else ()
-    breaks = f"{advice.effect} " if advice and advice.remedy.breaks else ""
-    example = f"for example {' and '.join(f'`{command}`' for command in commands)}. {breaks}" if commands else ""
-    return f"What would help: {example}`{story.command(settings, 'fix')}` lists all that does, and what each breaks."
+    command = story.command(settings, "fix")
+    if advice is None or not commands:
+        return tr("What would help: `{command}` lists all that does, and what each breaks.", command=command)
+    return tr(
+        "What would help: for example {example}. {breaks}`{command}` lists all that does, and what each breaks.",
+        example=tr(" and ").join(f"`{command}`" for command in commands),
+        breaks=f"{advice.effect} " if advice.remedy.breaks else "",
+        command=command,
+    )
 
 
 def print_state(arguments: argparse.Namespace) -> int:

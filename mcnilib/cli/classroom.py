@@ -22,6 +22,7 @@ from mcnilib.cli.common import (
 )
 from mcnilib.cluster.settings import options
 from mcnilib.errors import printable
+from mcnilib.language import mark, tr
 from mcnilib.learner import PROJECT, learner_copy, nbgrader_course
 from mcnilib.progress import counted, shown
 from mcnilib.scenarios import all_scenarios
@@ -39,7 +40,7 @@ from mcnilib.scenarios.submission import (
 )
 from mcnilib.writing import write_new_folder
 
-EXAMPLES = """examples:
+EXAMPLES = mark("""examples:
   mcni link 7 --kube-proxy 1.30 --be-liberal 1
   mcni link 7 --base http://localhost:8888/lab/tree/notebooks
   mcni handout 7 handout.pdf --workaround "host route back"
@@ -55,7 +56,7 @@ EXAMPLES = """examples:
   mcni site public --pyodide node_modules/pyodide
   mcni site public --lite                         # and the notebooks to run in it, by JupyterLite
   python3 -m http.server --directory public       # shows it at http://localhost:8000
-"""
+""")
 
 MOST_BYTES = 50 << 20
 """Bytes of one notebook; one with all its pictures has less than two million."""
@@ -63,59 +64,61 @@ MOST_BYTES = 50 << 20
 
 def add_verbs(verbs: Any) -> None:
     """Add the verbs to the command line."""
-    link = add_verb(verbs, "link", "print a link that opens the lesson in this state", link_to_state, EXAMPLES)
+    link = add_verb(verbs, "link", tr("print a link that opens the lesson in this state"), link_to_state, EXAMPLES)
     add_story(link)
-    where = "where a JupyterLab shows the notebooks, as http://localhost:8888/lab/tree/notebooks (default: Binder)"
+    where = tr("where a JupyterLab shows the notebooks, as http://localhost:8888/lab/tree/notebooks (default: Binder)")
     link.add_argument("--base", type=web_address, default=BINDER, metavar="URL", help=where)
     add_settings(link)
     paper = add_verb(
-        verbs, "handout", "print a run on paper: picture, reasons, packets, deciding state", write_handout, EXAMPLES
+        verbs, "handout", tr("print a run on paper: picture, reasons, packets, deciding state"), write_handout, EXAMPLES
     )
     add_story(paper)
-    paper.add_argument("file", type=pdf_file, help="output PDF (A4)")
-    said = "write the lesson's worksheet instead: prediction, questions on the run, exercises, with blanks"
+    paper.add_argument("file", type=pdf_file, help=tr("output PDF (A4)"))
+    said = tr("write the lesson's worksheet instead: prediction, questions on the run, exercises, with blanks")
     paper.add_argument("--worksheet", action="store_true", help=said)
-    said = "write ten questions on the lesson's block instead"
+    said = tr("write ten questions on the lesson's block instead")
     paper.add_argument("--quiz", action="store_true", help=said)
-    paper.add_argument("--key", action="store_true", help="write the answers to the worksheet, or to the quiz")
+    paper.add_argument("--key", action="store_true", help=tr("write the answers to the worksheet, or to the quiz"))
     for setting in options():
-        said = "on a worksheet, in a quiz or in a key; the lesson's own settings are taken"
+        said = tr("on a worksheet, in a quiz or in a key; the lesson's own settings are taken")
         paper.refuse(f"--{setting.name}", said, lambda parsed: parsed.worksheet or parsed.quiz or parsed.key)
-    paper.refuse("--worksheet", "beside --quiz; choose one", lambda parsed: parsed.quiz)
+    paper.refuse("--worksheet", tr("beside --quiz; choose one"), lambda parsed: parsed.quiz)
     add_settings(paper)
     _add_check(verbs)
     _add_copies(verbs)
 
 
 def _add_check(verbs: Any) -> None:
-    said = "say which exercises are done, and which predictions were right, in saved notebooks; no cell is run"
+    said = tr("say which exercises are done, and which predictions were right, in saved notebooks; no cell is run")
     check = add_verb(verbs, "check", said, check_notebooks, EXAMPLES)
-    where = "a notebook, or a folder: its folders, or the notebooks in it, are named after learners"
+    where = tr("a notebook, or a folder: its folders, or the notebooks in it, are named after learners")
     check.add_argument("notebook", nargs="+", type=Path, help=where)
 
 
 def _add_copies(verbs: Any) -> None:
     learner = add_verb(
-        verbs, "learner", "write a copy of the course without results and solutions", write_learner_copy, EXAMPLES
+        verbs, "learner", tr("write a copy of the course without results and solutions"), write_learner_copy, EXAMPLES
     )
-    learner.add_argument("folder", type=new_folder, help="a folder that is not there yet, or empty")
-    where = "the GitHub repository the copy will be in: its Binder links open that one (default: it has no such links)"
+    learner.add_argument("folder", type=new_folder, help=tr("a folder that is not there yet, or empty"))
+    where = tr(
+        "the GitHub repository the copy will be in: its Binder links open that one (default: it has no such links)"
+    )
     learner.add_argument("--binder", default="", metavar="OWNER/REPO", help=where)
-    said = (
+    said = tr(
         "a file with a name on each line: each learner gets notebooks whose exercises have other addresses and faults"
     )
     learner.add_argument("--names", default=None, type=Path, metavar="FILE", help=said)
-    said = "write a course for nbgrader: each lesson an assignment, with a graded cell for each exercise"
+    said = tr("write a course for nbgrader: each lesson an assignment, with a graded cell for each exercise")
     nbgrader = add_verb(
-        verbs, "nbgrader", said, write_nbgrader_course, EXAMPLES, "print the names of the files as JSON"
+        verbs, "nbgrader", said, write_nbgrader_course, EXAMPLES, tr("print the names of the files as JSON")
     )
-    nbgrader.add_argument("folder", type=new_folder, help="a folder that is not there yet, or empty")
-    said = "write a web site on which every scenario can be changed and walked through, in the reader's browser"
-    site = add_verb(verbs, "site", said, write_site, EXAMPLES, "print the names of the files as JSON")
-    site.add_argument("folder", type=new_folder, help="a folder that is not there yet, or empty")
-    where = "an unpacked npm package `pyodide` of the version that is asked for (default: npm brings it)"
+    nbgrader.add_argument("folder", type=new_folder, help=tr("a folder that is not there yet, or empty"))
+    said = tr("write a web site on which every scenario can be changed and walked through, in the reader's browser")
+    site = add_verb(verbs, "site", said, write_site, EXAMPLES, tr("print the names of the files as JSON"))
+    site.add_argument("folder", type=new_folder, help=tr("a folder that is not there yet, or empty"))
+    where = tr("an unpacked npm package `pyodide` of the version that is asked for (default: npm brings it)")
     site.add_argument("--pyodide", type=Path, metavar="FOLDER", help=where)
-    site.add_argument("--lite", action="store_true", help="add JupyterLite: all notebooks to run in the browser")
+    site.add_argument("--lite", action="store_true", help=tr("add JupyterLite: all notebooks to run in the browser"))
 
 
 def link_to_state(arguments: argparse.Namespace) -> int:
@@ -130,7 +133,7 @@ def write_handout(arguments: argparse.Namespace) -> int:
     """Write a run as a PDF."""
     story = story_named(arguments.scenario)
     settings = chosen_settings(story, arguments)
-    with shown(f"mcni: drawing {printable(str(arguments.file))}"):
+    with shown(tr("mcni: drawing {file}", file=printable(str(arguments.file)))):
         from mcnilib.show.picture.handout import handout, write_paper  # takes most of the time
         from mcnilib.show.picture.worksheet import quiz, worksheet
 
@@ -150,7 +153,7 @@ def check_notebooks(arguments: argparse.Namespace) -> int:
     found = [pair for path in arguments.notebook for pair in _notebooks(path)]
     graded: dict[str, list[Graded]] = {}
     predicted: dict[str, list[Predicted]] = {}
-    for learner, path in counted(found, "mcni: checking", len(found)):
+    for learner, path in counted(found, tr("mcni: checking"), len(found)):
         text = _read(path)
         graded.setdefault(learner, []).extend(grade_notebook(text, str(path)))
         predicted.setdefault(learner, []).extend(predictions(text, str(path)))
@@ -170,7 +173,7 @@ def _notebooks(path: Path) -> Iterator[tuple[str, Path]]:
         return
     there = [file for file in sorted(path.rglob("*.ipynb")) if ".ipynb_checkpoints" not in file.parts]
     if not there:
-        raise SubmissionError(f"{path} has no notebooks in it")
+        raise SubmissionError(tr("{path} has no notebooks in it", path=path))
     for file in there:
         yield file.relative_to(path).parts[0].removesuffix(".ipynb"), file
 
@@ -181,9 +184,9 @@ def _read(path: Path) -> str:
         with path.open("rb") as opened:
             data = opened.read(MOST_BYTES + 1)
     except OSError as problem:
-        raise SubmissionError(f"{path} cannot be read: {problem.strerror}") from None
+        raise SubmissionError(tr("{path} cannot be read: {strerror}", path=path, strerror=problem.strerror)) from None
     if len(data) > MOST_BYTES:
-        raise SubmissionError(f"{path} has more than {MOST_BYTES >> 20} MB")
+        raise SubmissionError(tr("{path} has more than {size} MB", path=path, size=MOST_BYTES >> 20))
     return data.decode(errors="replace")
 
 
@@ -196,7 +199,13 @@ def _lines(graded: dict[str, list[Graded]], predicted: dict[str, list[Predicted]
             if one.grade in (Grade.NOT_DONE, Grade.UNREADABLE):
                 yield f"{learner}, exercise {one.scenario}.{one.number}: {one.says}"
             if owner := one.world_of(learner):
-                yield f"{learner}, exercise {one.scenario}.{one.number}: answered in the world of {owner}"
+                yield tr(
+                    "{learner}, exercise {scenario}.{number}: answered in the world of {owner}",
+                    learner=learner,
+                    scenario=one.scenario,
+                    number=one.number,
+                    owner=owner,
+                )
 
 
 def _as_json(one: Graded) -> dict[str, object]:
@@ -212,13 +221,14 @@ def _prediction_as_json(one: Predicted) -> dict[str, object]:
 def write_learner_copy(arguments: argparse.Namespace) -> int:
     """Write the copy for learners."""
     learners = _learners(arguments.names) if arguments.names else ()
-    counting = counted(learners, "mcni: drawing worlds for learners", len(learners))
+    counting = counted(learners, tr("mcni: drawing worlds for learners"), len(learners))
     names = learner_copy(arguments.folder, binder=arguments.binder, learners=counting)
     if arguments.json:
         print_files(arguments.folder, names)
         return 0
     where = printable(str(arguments.folder))
-    print(f"{where}: {len(names)} files; {sum(name.endswith('.ipynb') for name in names)} notebooks")
+    notebooks = sum(name.endswith(".ipynb") for name in names)
+    print(tr("{folder}: {files} files; {notebooks} notebooks", folder=where, files=len(names), notebooks=notebooks))
     return 0
 
 
@@ -228,7 +238,13 @@ def write_nbgrader_course(arguments: argparse.Namespace) -> int:
     if arguments.json:
         print_files(arguments.folder, names)
         return 0
-    print(f"{printable(str(arguments.folder))}: {len(names) - 1} assignments in source/, and nbgrader_config.py")
+    print(
+        tr(
+            "{folder}: {value} assignments in source/, and nbgrader_config.py",
+            folder=printable(str(arguments.folder)),
+            value=len(names) - 1,
+        )
+    )
     return 0
 
 
@@ -237,11 +253,12 @@ def _learners(path: Path) -> tuple[str, ...]:
     lines = (line.partition("#")[0].strip() for line in _read(path).splitlines())
     names = tuple(own_world(line).seed for line in lines if line)
     if not names:
-        raise SubmissionError(f"{path} has no names in it")
+        raise SubmissionError(tr("{path} has no names in it", path=path))
     folded = [name.casefold() for name in names]
     for name in names:
         if "~" in name or folded.count(name.casefold()) > 1:
-            raise SubmissionError(f"{path}: {name!r} {'is there twice' if '~' not in name else 'has a ~ in it'}")
+            twice, tilde = tr("{file}: {name!r} is there twice"), tr("{file}: {name!r} has a ~ in it")
+            raise SubmissionError((tilde if "~" in name else twice).format(file=path, name=name))
     return names
 
 
@@ -252,14 +269,14 @@ def write_site(arguments: argparse.Namespace) -> int:
     from mcnilib.site.page import site_files
     from mcnilib.site.prepared import prepared_files  # takes most of the time
 
-    with shown("mcni: bringing the interpreter"):
+    with shown(tr("mcni: bringing the interpreter")):
         engine = pyodide(arguments.pyodide)
     prepared = prepared_files(all_scenarios())
-    notebooks = PROJECT / "notebooks"
-    lessons = read_lessons(notebooks, arguments.lite)
+    lessons = read_lessons(notebooks := PROJECT / "notebooks", arguments.lite)
     if not lessons:
         print(f"mcni: {MISSING}", file=sys.stderr)
-    with shown(f"mcni: drawing {printable(str(arguments.folder))}"):
+    where = printable(str(arguments.folder))
+    with shown(tr("mcni: drawing {file}", file=where)):
         files = site_files(_compiled(engine), lessons, prepared)
         if arguments.lite:
             from mcnilib.site.lite import lite_files
@@ -269,8 +286,8 @@ def write_site(arguments: argparse.Namespace) -> int:
     if arguments.json:
         print_files(arguments.folder, files)
         return 0
-    size = sum(map(len, files.values())) / 1e6
-    print(f"{printable(str(arguments.folder))}: {len(files)} files, {size:.1f} MB; a web server shows them")
+    written = tr("{folder}: {files} files, {size:.1f} MB; a web server shows them")
+    print(written.format(folder=where, files=len(files), size=sum(map(len, files.values())) / 1e6))
     return 0
 
 

@@ -14,6 +14,7 @@ from typing import Any
 from mcnilib.cli.parser import Parser
 from mcnilib.cluster.settings import Option, SettingError, Settings, option, options
 from mcnilib.errors import McniError, StateSyntaxError, capital
+from mcnilib.language import listed, mark, tr
 from mcnilib.scenarios import Scenario, ScenarioError, all_scenarios, scenarios
 from mcnilib.scenarios.scenario import OF_SOME
 from mcnilib.snapshots.question import changed
@@ -27,8 +28,8 @@ OWNER = "all_verbs"
 PICTURES = (".svg", ".png", ".pdf")
 """Endings of pictures, as mcnilib.show.picture.svg has them: known here without loading what draws."""
 
-JSON = "print the result as JSON"
-TRACE_JSON = "print the whole trace as JSON (docs/trace-json.md)"
+JSON = mark("print the result as JSON")
+TRACE_JSON = mark("print the whole trace as JSON (docs/trace-json.md)")
 
 
 def add_verb(
@@ -37,16 +38,16 @@ def add_verb(
     """Add a verb, which has examples and `--json`; `json` says what that prints."""
     look = argparse.RawDescriptionHelpFormatter
     made: Parser = verbs.add_parser(
-        name, help=help, description=f"{capital(help)}.", epilog=examples, formatter_class=look
+        name, help=help, description=f"{capital(help)}.", epilog=tr(examples), formatter_class=look
     )
-    made.add_argument("--json", action="store_true", help=json)
+    made.add_argument("--json", action="store_true", help=tr(json))
     made.set_defaults(verb=run, usage=made)
     return made
 
 
 def add_story(parser: argparse.ArgumentParser) -> None:
     """Add the scenario a verb is about."""
-    parser.add_argument("scenario", help="name or number, see `mcni list`")
+    parser.add_argument("scenario", help=tr("name or number, see `mcni list`"))
 
 
 def story_named(name: str, *behind: object) -> Scenario:
@@ -58,26 +59,31 @@ def story_named(name: str, *behind: object) -> Scenario:
         story, *others = scenarios(name)
     except ScenarioError as problem:
         names = {text for each in all_scenarios() for text in (each.name, str(each.number))}
-        swapped = [f"; {word} is one, and stands first" for word in map(str, behind) if word in names]
+        swapped = [tr("; {word} is one, and stands first", word=word) for word in map(str, behind) if word in names]
         raise ScenarioError(f"{problem}{''.join(swapped[:1])}") from None
     if others and sys.stderr is not None:
         also = ", ".join(namesake.name for namesake in others)
         with suppress(OSError):
-            print(f"mcni: {name} is {story.name} here; {name} too, by name: {also}", file=sys.stderr)
+            print(
+                tr("mcni: {name} is {story} here; {name} too, by name: {also}", name=name, story=story.name, also=also),
+                file=sys.stderr,
+            )
     return story
 
 
 def add_table(parser: Parser) -> None:
     """Add the options of a run's table."""
-    parser.add_argument("--table", action="store_true", help="print the steps as a table")
-    parser.add_argument("--depth", choices=DEPTHS, help=f"how much the table tells (default: {Depth.HOPS})")
-    parser.refuse("--table", "beside --json, which prints the whole trace", lambda parsed: parsed.json)
-    parser.refuse("--depth", "without --table", lambda parsed: not (parsed.table or getattr(parsed, "page", None)))
+    parser.add_argument("--table", action="store_true", help=tr("print the steps as a table"))
+    parser.add_argument(
+        "--depth", choices=DEPTHS, help=tr("how much the table tells (default: {hops})", hops=Depth.HOPS)
+    )
+    parser.refuse("--table", tr("beside --json, which prints the whole trace"), lambda parsed: parsed.json)
+    parser.refuse("--depth", tr("without --table"), lambda parsed: not (parsed.table or getattr(parsed, "page", None)))
 
 
 def add_try(parser: argparse.ArgumentParser) -> None:
     """Add the option of commands that are carried out before the conversation, on the model alone."""
-    said = "carry out a command on the model first, and say what was and what is now; may be repeated"
+    said = tr("carry out a command on the model first, and say what was and what is now; may be repeated")
     parser.add_argument("--try", dest="tried", action="append", default=[], metavar="'NETNS: COMMAND'", help=said)
 
 
@@ -89,7 +95,7 @@ def after_commands(world: World, commands: Iterable[str]) -> World:
         except StateSyntaxError as wrong:
             raise wrong.inside("--try ") from None
         except McniError as problem:
-            raise McniError(f"--try: {problem}") from None
+            raise McniError(tr("--try: {problem}", problem=problem)) from None
     return world
 
 
@@ -97,7 +103,11 @@ def was_and_now(before: Trace, after: Trace) -> list[str]:
     """Say how a conversation ended without the commands behind `--try`, how it ends with them, and where both part."""
     from mcnilib.trace.explain import parting, verdict
 
-    return [f"was: {verdict(before)}", f"now: {verdict(after)}", parting(before, after)]
+    return [
+        tr("was: {verdict}", verdict=verdict(before)),
+        tr("now: {verdict}", verdict=verdict(after)),
+        parting(before, after),
+    ]
 
 
 def what_was(before: Trace | None, commands: Iterable[str]) -> dict[str, object]:
@@ -111,13 +121,13 @@ def what_was(before: Trace | None, commands: Iterable[str]) -> dict[str, object]
 
 def add_patience(parser: argparse.ArgumentParser) -> None:
     """Add the option of how long the client of a scenario waits."""
-    said = "how long the client waits (default: the scenario's)"
+    said = tr("how long the client waits (default: the scenario's)")
     parser.add_argument("--patience", type=seconds, metavar="SECONDS", help=said)
 
 
 def add_size(parser: argparse.ArgumentParser) -> None:
     """Add the option of how much client and server send."""
-    said = "bytes of request and answer, or REQUEST,ANSWER: are they too long for a device? (default: a few bytes)"
+    said = tr("bytes of request and answer, or REQUEST,ANSWER: are they too long for a device? (default: a few bytes)")
     parser.add_argument("--size", type=sizes, default=(0, 0), metavar="BYTES", help=said)
 
 
@@ -126,7 +136,11 @@ def sizes(text: str) -> tuple[int, int]:
     words = text.split(",")
     numbers = [int(word) if word.isascii() and word.isdecimal() and len(word) < 6 else 0 for word in words]
     if len(words) > 2 or not all(0 < number <= MAX_SIZE for number in numbers):
-        reason = f"{text!r} is not a number of bytes from 1 to {MAX_SIZE}, or two with a comma: REQUEST,ANSWER"
+        reason = tr(
+            "{text!r} is not a number of bytes from 1 to {max_size}, or two with a comma: REQUEST,ANSWER",
+            text=text,
+            max_size=MAX_SIZE,
+        )
         raise argparse.ArgumentTypeError(reason)
     return numbers[0], numbers[-1]
 
@@ -138,21 +152,23 @@ def seconds(text: str) -> float:
     except ValueError:
         value = 0.0
     if not 0 < value <= 86400:
-        raise argparse.ArgumentTypeError(f"{text!r} is not a number of seconds above 0, up to 86400")
+        raise argparse.ArgumentTypeError(tr("{text!r} is not a number of seconds above 0, up to 86400", text=text))
     return value
 
 
 def web_address(text: str) -> str:
     """Read an address of the web: no space, and no character that would act on a terminal or end a line."""
     if not re.fullmatch(r"https?://[!-~]+", text):
-        raise argparse.ArgumentTypeError(f"{text!r} is not an address that begins with http:// or https://")
+        raise argparse.ArgumentTypeError(
+            tr("{text!r} is not an address that begins with http:// or https://", text=text)
+        )
     return text.rstrip("/")
 
 
 def count(text: str) -> int:
     """Read a whole number from 1 up."""
     if not (text.isascii() and text.isdigit() and int(text)):
-        raise argparse.ArgumentTypeError(f"{text!r} is not a whole number from 1 up")
+        raise argparse.ArgumentTypeError(tr("{text!r} is not a whole number from 1 up", text=text))
     return int(text)
 
 
@@ -214,7 +230,7 @@ def html_file(text: str) -> Path:
 
 def _ending_in(endings: tuple[str, ...], text: str) -> Path:
     if Path(text).suffix.lower() not in endings:
-        raise argparse.ArgumentTypeError(f"{text!r} must end in {', '.join(endings)}")
+        raise argparse.ArgumentTypeError(tr("{text!r} must end in {endings}", text=text, endings=listed(endings)))
     return new_file(text)
 
 
@@ -222,7 +238,7 @@ def add_settings(parser: argparse.ArgumentParser) -> None:
     """Add an option for each setting of the cluster and the conversation."""
     group = parser.add_argument_group("settings")
     for setting in options():
-        start = f"(default: the scenario's, else {setting.text(setting.default)})"
+        start = tr("(default: the scenario's, else {text})", text=setting.text(setting.default))
         group.add_argument(
             f"--{setting.name}",
             metavar="|".join(setting.texts) if len(setting.texts) < 5 else "VALUE",
@@ -240,7 +256,9 @@ def chosen_settings(story: Scenario, arguments: argparse.Namespace) -> Settings:
     for name in asked:
         if option(name).attribute in OF_SOME and option(name).attribute not in story.settings:
             flags = ", ".join(f"--{setting.name}" for setting in story.options())
-            raise SettingError(f"{story.name} has no setting --{name}; it has {flags}")
+            raise SettingError(
+                tr("{story} has no setting --{name}; it has {flags}", story=story.name, name=name, flags=flags)
+            )
     settings = story.start().but(**asked)
     for setting in story.options():
         _check(story, setting, settings)
@@ -257,4 +275,12 @@ def _check(story: Scenario, toggle: Option, settings: Settings) -> None:
     """Insist on a value the story is told with. Raises: SettingError, naming those."""
     if getattr(settings, toggle.attribute) not in toggle.values:
         text = option(toggle.name).text(getattr(settings, toggle.attribute))
-        raise SettingError(f"{toggle.name} cannot be {text!r} in {story.name}; it is one of {', '.join(toggle.texts)}")
+        raise SettingError(
+            tr(
+                "{toggle} cannot be {text!r} in {story}; it is one of {texts}",
+                toggle=toggle.name,
+                text=text,
+                story=story.name,
+                texts=listed(toggle.texts),
+            )
+        )

@@ -10,13 +10,14 @@ from dataclasses import dataclass
 from typing import Any
 
 from mcnilib.cli.common import OWNER, add_verb
+from mcnilib.language import mark, tr
 from mcnilib.scenarios import all_scenarios
 
-EXAMPLES = """examples:
+EXAMPLES = mark("""examples:
   eval "$(mcni completion bash)"        # in ~/.bashrc
   eval "$(mcni completion zsh)"         # in ~/.zshrc
   mcni completion fish | source         # in ~/.config/fish/config.fish
-"""
+""")
 SHELLS = ("bash", "zsh", "fish")
 
 
@@ -33,11 +34,11 @@ class _Verb:
 
 def add_verbs(verbs: Any) -> None:
     """Add the verb to the command line."""
-    said = "print what completes verbs, scenarios and options in a shell"
+    said = tr("print what completes verbs, scenarios and options in a shell")
     completion = add_verb(
-        verbs, "completion", said, print_completion, EXAMPLES, "print what may follow which verb as JSON"
+        verbs, "completion", said, print_completion, EXAMPLES, tr("print what may follow which verb as JSON")
     )
-    completion.add_argument("shell", choices=SHELLS, help="for which shell")
+    completion.add_argument("shell", choices=SHELLS, help=tr("for which shell"))
     completion.set_defaults(**{OWNER: verbs})
 
 

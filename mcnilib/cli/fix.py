@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from mcnilib.cli.common import add_settings, add_story, add_verb, chosen_settings, story_named
 from mcnilib.errors import printable
+from mcnilib.language import mark, tr
 from mcnilib.progress import counted, shown, time_is_up_after
 from mcnilib.trace.trace import Trace
 
@@ -25,19 +26,19 @@ if TYPE_CHECKING:  # most commands search nothing
 FIRST_WITHIN = 2.0
 """Seconds in which a repair is searched that is named beside a verdict; `--fix` takes all the time it needs."""
 
-EXAMPLES = """examples:
+EXAMPLES = mark("""examples:
   mcni fix 7
   mcni fix 7 --kube-proxy 1.30 --be-liberal 1
   mcni fix 8 --json
   mcni run 7 --try "node1: iptables -D KUBE-FORWARD 1"      # try what it names
 
 exit status: 0 something helps, or the conversation works already; 1 nothing that was tried helps; 2 wrong input
-"""
+""")
 
 
 def add_verbs(verbs: Any) -> None:
     """Add the verb to the command line."""
-    said = "say what would make a conversation work, with the commands, and what each would break"
+    said = tr("say what would make a conversation work, with the commands, and what each would break")
     fix = add_verb(verbs, "fix", said, fix_scenario, EXAMPLES)
     add_story(fix)
     add_settings(fix)
@@ -59,7 +60,7 @@ def searched(case: RepairCase, start: Trace) -> RepairReport:
     """Search what would help, with a line on the terminal that counts what was tried."""
     from mcnilib.repair.advice import advise
 
-    return advise(case, start, lambda items: counted(items, "mcni: trying changes"), on_two_cores)
+    return advise(case, start, lambda items: counted(items, tr("mcni: trying changes")), on_two_cores)
 
 
 def on_two_cores(case: RepairCase, helping: Sequence[RepairAttempt]) -> list[Remedy]:
@@ -101,7 +102,7 @@ def first_searched(case: RepairCase) -> FirstRepair:
     """Search the repair to name beside a verdict, for a few seconds at most."""
     from mcnilib.repair.advice import first_repair
 
-    with shown("mcni: trying changes"):
+    with shown(tr("mcni: trying changes")):
         return first_repair(case, time_is_up_after(FIRST_WITHIN))
 
 

@@ -6,11 +6,12 @@ import argparse
 from typing import Any
 
 from mcnilib.cli.common import add_verb, count, files_in, new_file
+from mcnilib.language import mark, tr
 
 SAMPLE = 12
 """Combinations of a scenario that are verified where nothing is said."""
 
-EXAMPLES = """examples:
+EXAMPLES = mark("""examples:
   mcni verify 7 --sample 20                       # 20 combinations of settings, drawn by chance
   mcni verify 7 --all                             # each of them
   mcni verify --seed 5 --json                     # a sample of every scenario
@@ -21,41 +22,43 @@ EXAMPLES = """examples:
 
 They make network namespaces of their own and touch nothing in the machine's.
 exit status: 0 everything agrees, 1 something differs, 2 wrong input, or this machine cannot make such namespaces
-"""
+""")
 
 
 def add_verbs(verbs: Any) -> None:
     """Add the verbs to the command line."""
     _add_verify(verbs)
     _add_fuzz(verbs)
-    add_verb(verbs, "clean", "remove what an aborted kernel run left", clean_up, EXAMPLES)
+    add_verb(verbs, "clean", tr("remove what an aborted kernel run left"), clean_up, EXAMPLES)
 
 
 def _add_verify(verbs: Any) -> None:
-    said = "run the same conversations on the real kernel and compare hop by hop"
+    said = tr("run the same conversations on the real kernel and compare hop by hop")
     verify = add_verb(verbs, "verify", said, verify_scenarios, EXAMPLES)
-    verify.add_argument("scenario", nargs="*", help="name or number; all of them when left out")
-    verify.add_argument("--all", action="store_true", help="every combination of settings, not a sample")
-    verify.add_argument("--sample", type=count, metavar="N", help=f"combinations per scenario (default: {SAMPLE})")
-    verify.add_argument("--seed", type=int, help="which sample (default: 0)")
-    for option in ("--sample", "--seed"):
-        verify.refuse(option, "beside --all, which takes every combination", lambda parsed: parsed.all)
+    verify.add_argument("scenario", nargs="*", help=tr("name or number; all of them when left out"))
+    verify.add_argument("--all", action="store_true", help=tr("every combination of settings, not a sample"))
     verify.add_argument(
-        "--jobs", type=count, default=0, metavar="N", help="worlds at once (default: chosen by the number of cores)"
+        "--sample", type=count, metavar="N", help=tr("combinations per scenario (default: {sample})", sample=SAMPLE)
     )
-    verify.add_argument("--record", metavar="FILE", type=new_file, help="write the results as the recorded run")
+    verify.add_argument("--seed", type=int, help=tr("which sample (default: 0)"))
+    for option in ("--sample", "--seed"):
+        verify.refuse(option, tr("beside --all, which takes every combination"), lambda parsed: parsed.all)
+    verify.add_argument(
+        "--jobs", type=count, default=0, metavar="N", help=tr("worlds at once (default: chosen by the number of cores)")
+    )
+    verify.add_argument("--record", metavar="FILE", type=new_file, help=tr("write the results as the recorded run"))
 
 
 def _add_fuzz(verbs: Any) -> None:
-    said = "run random worlds and exchanges in the simulator and on the real kernel, and compare"
+    said = tr("run random worlds and exchanges in the simulator and on the real kernel, and compare")
     fuzz = add_verb(verbs, "fuzz", said, fuzz_worlds, EXAMPLES)
-    fuzz.add_argument("--worlds", type=count, default=200, metavar="N", help="how many (default: 200)")
-    fuzz.add_argument("--seed", type=int, default=0, help="the same seed gives the same worlds (default: 0)")
-    fuzz.add_argument("--first", type=int, default=0, metavar="NUMBER", help="the first one's number (default: 0)")
+    fuzz.add_argument("--worlds", type=count, default=200, metavar="N", help=tr("how many (default: 200)"))
+    fuzz.add_argument("--seed", type=int, default=0, help=tr("the same seed gives the same worlds (default: 0)"))
+    fuzz.add_argument("--first", type=int, default=0, metavar="NUMBER", help=tr("the first one's number (default: 0)"))
     fuzz.add_argument(
-        "--keep", type=files_in, metavar="FOLDER", help="write the smallest case of each disagreement there"
+        "--keep", type=files_in, metavar="FOLDER", help=tr("write the smallest case of each disagreement there")
     )
-    fuzz.add_argument("--record", type=new_file, metavar="FILE", help="write down what the run came to, as JSON")
+    fuzz.add_argument("--record", type=new_file, metavar="FILE", help=tr("write down what the run came to, as JSON"))
 
 
 def verify_scenarios(arguments: argparse.Namespace) -> int:

@@ -9,12 +9,13 @@ from typing import Any
 
 from mcnilib.cli.common import add_patience, add_settings, add_story, add_verb, chosen_settings, html_file, story_named
 from mcnilib.errors import printable
+from mcnilib.language import mark, tr
 from mcnilib.progress import shown
 from mcnilib.trace.trace import DEPTHS, Depth, Trace
 from mcnilib.world.world import World
 from mcnilib.writing import write_file
 
-EXAMPLES = """examples:
+EXAMPLES = mark("""examples:
   mcni page 7 hangs.html --kube-proxy 1.30
   mcni page 7 works.html --kube-proxy 1.30 --be-liberal 1 --restarted yes
   mcni page 7 every-decision.html --depth decisions
@@ -24,17 +25,20 @@ Open it in a browser, attach it to an issue, or put it into a wiki: <iframe src=
 A link may name a step: hangs.html#step=9
 
 exit status: 0 the file is written, whatever becomes of the conversation; 2 wrong input
-"""
+""")
 
 
 def add_verbs(verbs: Any) -> None:
     """Add the verb to the command line."""
-    said = "write one state as a self-contained HTML file: picture, steps and tables alive, nothing to install"
-    page = add_verb(verbs, "page", said, page_scenario, EXAMPLES, "print the name and the size of the file as JSON")
+    said = tr("write one state as a self-contained HTML file: picture, steps and tables alive, nothing to install")
+    page = add_verb(verbs, "page", said, page_scenario, EXAMPLES, tr("print the name and the size of the file as JSON"))
     add_story(page)
-    page.add_argument("file", type=html_file, help="an HTML file; whoever opens it asks no server for anything")
+    page.add_argument("file", type=html_file, help=tr("an HTML file; whoever opens it asks no server for anything"))
     page.add_argument(
-        "--depth", choices=DEPTHS, default=Depth.HOPS, help=f"how many steps it has (default: {Depth.HOPS})"
+        "--depth",
+        choices=DEPTHS,
+        default=Depth.HOPS,
+        help=tr("how many steps it has (default: {hops})", hops=Depth.HOPS),
     )
     add_patience(page)
     add_settings(page)

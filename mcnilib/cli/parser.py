@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterable, Sequence
 from typing import Any, NoReturn
 
 from mcnilib.errors import printable
+from mcnilib.language import listed, tr
 from mcnilib.linux.text import nearest
 from mcnilib.scenarios import all_scenarios
 
@@ -26,7 +27,8 @@ class Parser(argparse.ArgumentParser):
     def error(self, message: str) -> NoReturn:
         """Say what is wrong and where the right way is found; end with status 2."""
         said = message if len(message) <= _LONGEST else f"{message[: _LONGEST // 2]} ... {message[-_LONGEST // 2 :]}"
-        self.exit(2, printable(f"{self.prog}: {said}\n`{self.prog} --help` shows how\n"))
+        more = tr("`{prog} --help` shows how", prog=self.prog)
+        self.exit(2, printable(f"{self.prog}: {said}\n{more}\n"))
 
     def refuse(self, option: str, because: str, when: Callable[[argparse.Namespace], bool]) -> None:
         """Refuse an option `when` it would change nothing: `because` says why. Its default must be None or empty."""
@@ -37,7 +39,7 @@ class Parser(argparse.ArgumentParser):
         for option, because, when in self._idle:
             given = getattr(parsed, option.removeprefix("--").replace("-", "_"))
             if given not in (None, False, "", []) and when(parsed):
-                self.error(f"{option} changes nothing {because}")
+                self.error(tr("{option} changes nothing {because}", option=option, because=because))
 
     def _check_value(self, action: argparse.Action, value: Any) -> None:
         if action.choices is not None and value != [] and value not in action.choices:
@@ -47,10 +49,10 @@ class Parser(argparse.ArgumentParser):
         near = nearest(value, choices)
         stories = {name for story in all_scenarios() for name in (story.name, str(story.number))}
         if isinstance(action, argparse._SubParsersAction) and value in stories:
-            near = f"; did you mean `mcni run {value}`?"
+            near = tr("; did you mean `mcni run {value}`?", value=value)
         elif f"--{value}" in self._option_string_actions:
-            near = f"; did you mean `{self.prog} --{value}`?"
-        return f"{value!r} is none of {', '.join(choices)}{near}"
+            near = tr("; did you mean `{prog} --{value}`?", prog=self.prog, value=value)
+        return tr("{value!r} is none of {choices}{near}", value=value, choices=listed(choices), near=near)
 
     def _print_message(self, message: str, file: Any = None) -> None:
         """Print help; that it cannot be written is an error, and passed over only where it is an error that is told."""
@@ -72,12 +74,17 @@ class Parser(argparse.ArgumentParser):
     def too_much(self, arguments: argparse.Namespace, left: Sequence[str]) -> str:
         """Say which words nobody reads; those of a command were not quoted."""
         if getattr(arguments, "command", "") and not left[0].startswith("--"):
-            return f'put the command in quotes: "{" ".join([arguments.command, *left])}"'
+            return tr('put the command in quotes: "{value}"', value=" ".join([arguments.command, *left]))
         for action in self._actions:  # a value of several words
             value = f"{getattr(arguments, action.dest, '')} {' '.join(left)}"
             if value.lower() in str(action.metavar).lower().split("|"):
-                return f'put the value in quotes: {action.option_strings[0]} "{value}"'
+                return tr(
+                    'put the value in quotes: {option_strings} "{value}"',
+                    option_strings=action.option_strings[0],
+                    value=value,
+                )
         actions = self._option_string_actions
         if left[0].partition("=")[0] in actions:
-            return f"{left[0]} belongs behind the verb: {self.prog} ... {left[0]}"
-        return f"unrecognized arguments: {' '.join(left)}{nearest(left[0].partition('=')[0], actions)}"
+            return tr("{left} belongs behind the verb: {prog} ... {left}", left=left[0], prog=self.prog)
+        near = nearest(left[0].partition("=")[0], actions)
+        return tr("unrecognized arguments: {left}{near}", left=" ".join(left), near=near)

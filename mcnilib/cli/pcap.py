@@ -17,13 +17,14 @@ from mcnilib.cli.common import (
     story_named,
 )
 from mcnilib.errors import printable
+from mcnilib.language import mark, tr
 from mcnilib.progress import shown
 from mcnilib.trace.explain import verdict
 from mcnilib.trace.trace import Trace
 from mcnilib.world.world import World
 from mcnilib.writing import write_new_folder
 
-EXAMPLES = """examples:
+EXAMPLES = mark("""examples:
   mcni pcap 7 captures --kube-proxy 1.30
   wireshark captures/node1.pcapng
   tshark -r captures/node1.pcapng -Y 'frame.comment contains "verdict"' -T fields -e frame.comment
@@ -32,15 +33,15 @@ EXAMPLES = """examples:
   mcni trace my-cluster --from 10.244.1.5 --to tcp:10.96.0.1:443 --pcap captures
 
 exit status: 0 the captures are written, whatever becomes of the conversation; 2 wrong input
-"""
+""")
 
 
 def add_verbs(verbs: Any) -> None:
     """Add the verb to the command line."""
-    said = "write a conversation as packet captures (pcapng), one per namespace, for Wireshark"
+    said = tr("write a conversation as packet captures (pcapng), one per namespace, for Wireshark")
     pcap = add_verb(verbs, "pcap", said, write_pcap, EXAMPLES)
     add_story(pcap)
-    pcap.add_argument("folder", type=new_folder, help="a folder that is not there yet, or empty")
+    pcap.add_argument("folder", type=new_folder, help=tr("a folder that is not there yet, or empty"))
     add_patience(pcap)
     add_settings(pcap)
 

@@ -33,6 +33,7 @@ from mcnilib.cli.parser import Parser
 from mcnilib.cluster.kube_proxy.modes import instead
 from mcnilib.errors import printable
 from mcnilib.gc_pause import gc_paused
+from mcnilib.language import mark, tr
 from mcnilib.progress import shown
 from mcnilib.snapshots.folder import write_folder
 from mcnilib.snapshots.merge import read_segment
@@ -44,7 +45,7 @@ from mcnilib.trace.trace import Depth, Trace
 if TYPE_CHECKING:  # a conversation that works needs no repair
     from mcnilib.repair.advice import FirstRepair
 
-EXAMPLES = """examples:
+EXAMPLES = mark("""examples:
   mcni save macvlan-to-calico-across-nodes here --kube-proxy 1.28
   mcni trace here --from mac1 --to 10.233.101.2:80 --table
   mcni trace here --from mac1 --to http://cal2/
@@ -63,13 +64,13 @@ EXAMPLES = """examples:
 
 exit status: 0 the conversation works, 1 it does not, 2 wrong input, 3 the deciding state is missing,
 4 it depends: chance decides, and the verdict says how each course ends
-"""
-TARGET_HELP = (
-    "ADDRESS:PORT (TCP), ADDRESS (a ping), http://ADDRESS, or tcp:, udp:, icmp: before an address; "
-    "instead of an address the name of a pod or service"
+""")
+TARGET_HELP = mark(
+    "ADDRESS:PORT (TCP), ADDRESS (a ping), http://ADDRESS, or tcp:, udp:, icmp: before an "
+    "address; instead of an address the name of a pod or service"
 )
 SEGMENT = "NAME=NETNS/DEVICE,..."
-SEGMENT_HELP = "NICs that are plugged into one switch, which leads further; may be repeated"
+SEGMENT_HELP = mark("NICs that are plugged into one switch, which leads further; may be repeated")
 
 
 def add_verbs(verbs: Any) -> None:
@@ -80,75 +81,79 @@ def add_verbs(verbs: Any) -> None:
 
 
 def _add_trace(verbs: Any) -> None:  # long because there is much to ask
-    trace = add_verb(verbs, "trace", "run one conversation through a snapshot", trace_snapshot, EXAMPLES, TRACE_JSON)
-    where = "folder, archive (.tar.gz, .zip) or output of the script (docs/snapshot.md); - reads stdin"
+    trace = add_verb(
+        verbs, "trace", tr("run one conversation through a snapshot"), trace_snapshot, EXAMPLES, TRACE_JSON
+    )
+    where = tr("folder, archive (.tar.gz, .zip) or output of the script (docs/snapshot.md); - reads stdin")
     trace.add_argument("snapshot", nargs="+", help=where)
     trace.add_argument(
         "--from",
         dest="netns",
         metavar="NETNS",
         required=True,
-        help="the client: a network namespace, its address, or a pod",
+        help=tr("the client: a network namespace, its address, or a pod"),
     )
-    trace.add_argument("--to", required=True, metavar="TARGET", help=TARGET_HELP)
-    trace.add_argument("--source", metavar="ADDRESS[:PORT]", default="", help="what the client binds its socket to")
+    trace.add_argument("--to", required=True, metavar="TARGET", help=tr(TARGET_HELP))
+    trace.add_argument("--source", metavar="ADDRESS[:PORT]", default="", help=tr("what the client binds its socket to"))
     trace.add_argument(
         "--listen",
         action="append",
         default=[],
         metavar="NETNS:PORT",
-        help="a server (TCP and UDP), its namespace or address; may be repeated",
+        help=tr("a server (TCP and UDP), its namespace or address; may be repeated"),
     )
-    trace.add_argument("--segment", action="append", default=[], metavar=SEGMENT, help=SEGMENT_HELP)
-    trace.add_argument("--patience", type=seconds, default=5.0, metavar="SECONDS", help="how long the client waits")
+    trace.add_argument("--segment", action="append", default=[], metavar=SEGMENT, help=tr(SEGMENT_HELP))
+    trace.add_argument("--patience", type=seconds, default=5.0, metavar="SECONDS", help=tr("how long the client waits"))
     add_size(trace)
-    trace.refuse("--listen", "for ICMP, which no server answers", lambda parsed: parsed.to.lower().startswith("icmp"))
+    trace.refuse(
+        "--listen", tr("for ICMP, which no server answers"), lambda parsed: parsed.to.lower().startswith("icmp")
+    )
     add_try(trace)
     add_table(trace)
     _add_files(trace)
-    said = "say what would make the conversation work, with the commands, and what each would break"
+    said = tr("say what would make the conversation work, with the commands, and what each would break")
     trace.add_argument("--fix", action="store_true", help=said)
     for name in ("--table", "--picture", "--pcap", "--page"):
-        trace.refuse(name, "beside --fix, which prints what would help", lambda parsed: parsed.fix)
+        trace.refuse(name, tr("beside --fix, which prints what would help"), lambda parsed: parsed.fix)
 
 
 def _add_files(trace: Parser) -> None:
     """Add what a conversation may be written as."""
-    trace.add_argument("--picture", metavar="FILE", type=picture_file, help="write the picture; .svg, .png or .pdf")
-    said = (
+    trace.add_argument("--picture", metavar="FILE", type=picture_file, help=tr("write the picture; .svg, .png or .pdf"))
+    said = tr(
         "write packet captures (pcapng) for Wireshark, one per namespace, into a folder that is not there yet, or empty"
     )
     trace.add_argument("--pcap", metavar="FOLDER", type=new_folder, help=said)
-    said = "write it as a self-contained HTML file (.html): picture, steps and tables alive, nothing to install"
+    said = tr("write it as a self-contained HTML file (.html): picture, steps and tables alive, nothing to install")
     trace.add_argument("--page", metavar="FILE", type=html_file, help=said)
 
 
 def _add_save(verbs: Any) -> None:
-    save = add_verb(verbs, "save", "write a scenario's cluster as a snapshot", save_snapshot, EXAMPLES)
+    save = add_verb(verbs, "save", tr("write a scenario's cluster as a snapshot"), save_snapshot, EXAMPLES)
     add_story(save)
-    save.add_argument("folder", type=new_folder, help="a folder that is not there yet, or empty")
+    save.add_argument("folder", type=new_folder, help=tr("a folder that is not there yet, or empty"))
     add_settings(save)
 
 
 def _add_merge(verbs: Any) -> None:
-    merge = add_verb(verbs, "merge", "make one folder of several snapshots", merge_snapshots, EXAMPLES)
-    merge.add_argument("snapshot", nargs="+", help="folder, archive or output of the script; - reads stdin")
-    merge.add_argument("folder", type=new_folder, help="a folder that is not there yet, or empty")
-    merge.add_argument("--segment", action="append", default=[], metavar=SEGMENT, help=SEGMENT_HELP)
+    merge = add_verb(verbs, "merge", tr("make one folder of several snapshots"), merge_snapshots, EXAMPLES)
+    merge.add_argument("snapshot", nargs="+", help=tr("folder, archive or output of the script; - reads stdin"))
+    merge.add_argument("folder", type=new_folder, help=tr("a folder that is not there yet, or empty"))
+    merge.add_argument("--segment", action="append", default=[], metavar=SEGMENT, help=tr(SEGMENT_HELP))
 
 
 @gc_paused()
 def trace_snapshot(arguments: argparse.Namespace) -> int:
     """Run one conversation through a snapshot; print the verdict, and what else was asked for."""
     listeners = read_listeners(arguments.listen)
-    with shown(going_on("reading", *arguments.snapshot)):
+    with shown(going_on(mark("mcni: reading {files}"), *arguments.snapshot)):
         snapshot = open_snapshot(*arguments.snapshot, segments=map(read_segment, arguments.segment))
     flow = snapshot.flow(arguments.netns, arguments.to, arguments.source, arguments.patience)
     flow = replace(flow, request=arguments.size[0], answer=arguments.size[1])
     found = replace(snapshot, world=after_commands(snapshot.world, arguments.tried))
     if arguments.fix:
         return _fix(arguments, found, flow, listeners)
-    with shown(going_on("following the packets through", *arguments.snapshot)):
+    with shown(going_on(mark("mcni: following the packets through {files}"), *arguments.snapshot)):
         before = snapshot.trace(flow, listeners) if arguments.tried else None
         trace = found.trace(flow, listeners)
     first = _first_repair(found, flow, listeners) if not arguments.tried and status_of(trace) in (1, 4) else None
@@ -182,15 +187,15 @@ def _fix(arguments: argparse.Namespace, snapshot: Snapshot, flow: Flow, listener
 def _write_files(arguments: argparse.Namespace, snapshot: Snapshot, trace: Trace) -> None:
     """Write the conversation as the files that were asked for."""
     if arguments.picture:
-        with shown(going_on("drawing", arguments.picture)):
+        with shown(going_on(mark("mcni: drawing {files}"), arguments.picture)):
             from mcnilib.show.picture.files import save_picture  # takes most of the time
 
             save_picture(arguments.picture, snapshot.world, trace)
     if arguments.pcap:
-        title = f"{snapshot.name}: from {arguments.netns} to {arguments.to}"
+        title = tr("{snapshot}: from {netns} to {to}", snapshot=snapshot.name, netns=arguments.netns, to=arguments.to)
         pcap.write_captures(arguments.pcap, snapshot.world, trace, title)
     if arguments.page:
-        title = f"From {arguments.netns} to {arguments.to}"
+        title = tr("From {netns} to {to}", netns=arguments.netns, to=arguments.to)
         page.write_trace(arguments.page, snapshot.world, trace, (title, _asked(arguments)), arguments.depth)
 
 
@@ -218,14 +223,14 @@ def save_snapshot(arguments: argparse.Namespace) -> int:
     settings = chosen_settings(story, arguments)
     flow = story.flow(settings)
     to = f"{flow.proto}:{flow.dst}" + (f":{flow.dport}" if flow.dport else "")
-    with shown(going_on("building", arguments.scenario)):
+    with shown(going_on(mark("mcni: building {files}"), arguments.scenario)):
         files = Snapshot(story.world(settings), story.listeners(settings)).files()
     return write_snapshot(arguments, files, f"--from {flow.netns} --to {to}")
 
 
 def merge_snapshots(arguments: argparse.Namespace) -> int:
     """Write several snapshots as one folder."""
-    with shown(going_on("reading", *arguments.snapshot)):
+    with shown(going_on(mark("mcni: reading {files}"), *arguments.snapshot)):
         files = read_files(*arguments.snapshot, segments=map(read_segment, arguments.segment))
     return write_snapshot(arguments, files)
 
@@ -234,7 +239,7 @@ def write_snapshot(
     arguments: argparse.Namespace, files: dict[str, str], question: str = "--from ... --to ...", **more: object
 ) -> int:
     """Write a folder, and say how to go on; `more` is added to what is printed as JSON."""
-    with shown(going_on("writing", arguments.folder)):
+    with shown(going_on(mark("mcni: writing {files}"), arguments.folder)):
         write_folder(arguments.folder, files)
     named = f"./{arguments.folder}" if str(arguments.folder).startswith("-") else str(arguments.folder)
     again = f"mcni trace {shlex.quote(named)} {question}"
@@ -246,5 +251,5 @@ def write_snapshot(
 
 
 def going_on(doing: str, *what: object) -> str:
-    """Say what goes on, for the line that is shown meanwhile."""
-    return printable(" ".join(["mcni:", doing, *map(str, what)]))
+    """Say what goes on, for the line that is shown meanwhile: `doing` is a marked sentence with `{files}`."""
+    return printable(tr(doing, files=" ".join(map(str, what))))

@@ -10,6 +10,7 @@ from collections.abc import Iterable, Mapping
 from mcnilib.errors import McniError
 from mcnilib.kernel.lab.devices import SWITCH
 from mcnilib.kernel.lab.lab import Lab
+from mcnilib.language import tr
 from mcnilib.world.world import World
 
 WITHIN = 300.0
@@ -36,7 +37,7 @@ def collect(
     Raises: CollectError without root, or when the script fails.
     """
     if os.geteuid() != 0:
-        raise CollectError("reading the network namespaces of this machine takes root: sudo mcni collect ...")
+        raise CollectError(tr("reading the network namespaces of this machine takes root: sudo mcni collect ..."))
     kept = {key: value for key, value in os.environ.items() if not key.startswith("MCNI_")}
     places = " ".join(f"{_plain(name)}={path}" for name, path in (at or {}).items())
     chosen = {
@@ -50,9 +51,9 @@ def collect(
             argv, input=script.encode(), env=kept | chosen, capture_output=True, timeout=WITHIN, check=False
         )
     except (OSError, subprocess.TimeoutExpired) as problem:
-        raise CollectError(f"the script did not run: {problem}") from None
+        raise CollectError(tr("the script did not run: {problem}", problem=problem)) from None
     if done.returncode:
-        raise CollectError(f"the script failed: {done.stderr.decode(errors='replace').strip()[:500]}")
+        raise CollectError(tr("the script failed: {reason}", reason=done.stderr.decode(errors="replace").strip()[:500]))
     return done.stdout
 
 

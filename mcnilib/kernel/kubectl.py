@@ -19,6 +19,7 @@ from itertools import takewhile
 from typing import Any
 
 from mcnilib.errors import McniError, printable
+from mcnilib.language import clauses, listed, mark, tr
 from mcnilib.snapshots.folder import read_stream
 from mcnilib.snapshots.targets.names import PODS_FILE, SERVICES_FILE
 
@@ -42,16 +43,17 @@ NODE_WITHIN, ANSWER_WITHIN = 300.0, 60.0
 """Seconds the script may take on a node, and kubectl for everything else."""
 
 HOPELESS = {
-    "ImagePullBackOff": "its image cannot be pulled",
-    "InvalidImageName": "its image has no valid name",
-    "ErrImageNeverPull": "its image is not on the node",
-    "CreateContainerConfigError": "its container cannot be made",
-    "CreateContainerError": "its container cannot be made",
-    "RunContainerError": "its container cannot be started",
+    "ImagePullBackOff": mark("its image cannot be pulled"),
+    "InvalidImageName": mark("its image has no valid name"),
+    "ErrImageNeverPull": mark("its image is not on the node"),
+    "CreateContainerConfigError": mark("its container cannot be made"),
+    "CreateContainerError": mark("its container cannot be made"),
+    "RunContainerError": mark("its container cannot be started"),
 }
 """Reasons of a waiting container that do not go away by waiting. Source: pkg/kubelet/images/types.go,
 pkg/kubelet/container/sync_result.go, pkg/kubelet/kuberuntime/kuberuntime_container.go."""
 
+_RIGHTS = {"create": mark("create pods"), "delete": mark("delete pods")}
 NAME_COMMANDS = {PODS_FILE: ("get", "pods", "-A", "-o", "wide"), SERVICES_FILE: ("get", "services", "-A")}
 
 
@@ -98,18 +100,20 @@ class Kubectl:
                 [*self._argv, *words], stdin=pipe, stdout=pipe, stderr=pipe, start_new_session=shielded
             )
         except FileNotFoundError:
-            raise KubectlError("kubectl is not installed, or not in a folder of PATH") from None
+            raise KubectlError(tr("kubectl is not installed, or not in a folder of PATH")) from None
         except OSError as problem:
-            raise KubectlError(f"kubectl does not run: {problem}") from None
+            raise KubectlError(tr("kubectl does not run: {problem}", problem=problem)) from None
         self._running.add(process)
         try:
             printed, said = process.communicate(given.encode(), timeout=within)
         except subprocess.TimeoutExpired:
-            raise KubectlError(f"{called} did not answer within {within:.0f} s") from None
+            raise KubectlError(
+                tr("{called} did not answer within {within:.0f} s", called=called, within=within)
+            ) from None
         finally:
             self._end(process)
         if process.returncode:
-            raise KubectlError(f"{called} failed: {_last_line(said)}")
+            raise KubectlError(tr("{called} failed: {last_line}", called=called, last_line=_last_line(said)))
         return printed
 
     def _end(self, process: subprocess.Popen[bytes]) -> None:
@@ -128,7 +132,13 @@ class Kubectl:
         items = json.loads(self.run("get", "nodes", "-o", "json"))["items"]
         found = {item["metadata"]["name"]: _unusable(item) for item in items}
         if missing := [name for name in wanted if name not in found]:
-            raise KubectlError(f"no node is called {', '.join(missing)}; there are {', '.join(found) or 'none'}")
+            raise KubectlError(
+                tr(
+                    "no node is called {missing}; there are {names}",
+                    missing=listed(missing),
+                    names=listed(found) or tr("none"),
+                )
+            )
         return {name: why for name, why in found.items() if not wanted or name in wanted}
 
     def check_rights(self, namespace: str) -> None:
@@ -139,25 +149,27 @@ class Kubectl:
             except KubectlError as problem:
                 answer = str(problem)
             if answer != "yes":
-                what = "run commands in pods (create pods/exec)" if more else f"{verb} pods"
-                raise KubectlError(f"you may not {what} in the namespace {namespace}: kubectl auth can-i says no")
+                right = tr("run commands in pods (create pods/exec)") if more else tr(_RIGHTS[verb])
+                refused = tr("you may not {right} in the namespace {namespace}: kubectl auth can-i says no")
+                raise KubectlError(refused.format(right=right, namespace=namespace))
 
 
 def _last_line(said: bytes) -> str:
     lines = said.decode(errors="replace").strip().splitlines()
-    return printable(lines[-1].strip()[:300]) if lines else "it said nothing"
+    return printable(lines[-1].strip()[:300]) if lines else tr("it said nothing")
 
 
 def _unusable(node: Mapping[str, Any]) -> str:
     """Say why no pod can run on a node, or nothing."""
     system = node["metadata"].get("labels", {}).get("kubernetes.io/os", "linux")
     if system != "linux":
-        return f"it runs {system}"
+        return tr("it runs {system}", system=system)
     conditions = node.get("status", {}).get("conditions", [])
     ready: Mapping[str, str] = next((one for one in conditions if one["type"] == "Ready"), {})
     if ready.get("status") == "True":
         return ""
-    return f"the node is not ready: {ready.get('message') or ready.get('reason') or 'it says nothing'}"
+    reason = ready.get("message") or ready.get("reason") or tr("it says nothing")
+    return tr("the node is not ready: {reason}", reason=reason)
 
 
 def manifest(request: ClusterRequest, nodes: Sequence[str], run: str) -> dict[str, Any]:
@@ -212,7 +224,9 @@ def collect_cluster(
             kubectl.end_all()
             _delete(kubectl, request.namespace, run)
     if not parts.texts:
-        raise KubectlError("no node was collected: " + "; ".join(f"{name}: {why}" for name, why in parts.gaps.items()))
+        raise KubectlError(
+            tr("no node was collected: {gaps}", gaps=clauses(f"{name}: {why}" for name, why in parts.gaps.items()))
+        )
     for file, words in NAME_COMMANDS.items():
         try:
             parts.names[file] = kubectl.run(*words).decode(errors="surrogateescape")
@@ -226,7 +240,13 @@ def _delete(kubectl: Kubectl, namespace: str, run: str) -> None:
     try:
         kubectl.run(*words, shielded=True)
     except KubectlError as problem:
-        raise KubectlError(f"the pods could not be deleted: {problem}; run `kubectl {' '.join(words[:6])}`") from None
+        raise KubectlError(
+            tr(
+                "the pods could not be deleted: {problem}; run `kubectl {words}`",
+                problem=problem,
+                words=" ".join(words[:6]),
+            )
+        ) from None
 
 
 class _Round:
@@ -277,13 +297,13 @@ class _Round:
                 if runs:
                     yield pod, waiting.pop(pod)
                 elif final:
-                    self.parts.gaps[waiting.pop(pod)] = f"its pod does not run: {why}"
+                    self.parts.gaps[waiting.pop(pod)] = tr("its pod does not run: {why}", why=why)
                 else:
                     self.last = why or self.last
             if waiting:
                 time.sleep(POLL)
         for node in waiting.values():
-            within = f"its pod did not run within {self.request.within:.0f} s"
+            within = tr("its pod did not run within {within:.0f} s", within=self.request.within)
             self.parts.gaps[node] = f"{within}: {self.last}" if self.last else within
 
     def _states(self) -> dict[str, tuple[bool, str, bool]]:
@@ -317,7 +337,7 @@ class _Round:
 def _pod_state(status: Mapping[str, Any]) -> tuple[bool, str, bool]:
     """Return whether a pod runs, what keeps it, and whether that is final."""
     if status.get("phase") in ("Failed", "Succeeded"):
-        return False, status.get("message") or status.get("reason") or "it has ended", True
+        return False, status.get("message") or status.get("reason") or tr("it has ended"), True
     for container in status.get("containerStatuses", []):
         state = container.get("state", {})
         if "running" in state:
@@ -325,6 +345,6 @@ def _pod_state(status: Mapping[str, Any]) -> tuple[bool, str, bool]:
         waiting = state.get("waiting", {})
         reason, message = waiting.get("reason", ""), printable(str(waiting.get("message", ""))[:300])
         if reason in HOPELESS:
-            return False, f"{HOPELESS[reason]} ({message or reason})", True
+            return False, f"{tr(HOPELESS[reason])} ({message or reason})", True
         return False, message or reason, False
     return False, "", False

@@ -19,6 +19,7 @@ from itertools import groupby
 from typing import Any
 
 from mcnilib.cluster.settings import Settings, options
+from mcnilib.language import tr
 from mcnilib.linux.netfilter.iptables.save import print_table
 from mcnilib.linux.routing.route import print_routes
 from mcnilib.scenarios.scenario import Scenario
@@ -46,14 +47,16 @@ def checked(scenario: Scenario, settings: Settings) -> str:
     recorded = recorded_scenario(scenario.name)
     index = position(scenario, settings)
     if recorded is None or index is None or index >= len(recorded.results):
-        return "not checked on a kernel yet"
+        return tr("not checked on a kernel yet")
     letter = recorded.results[index]
     if letter == UNKNOWN:
-        return "not checked on a kernel yet"
+        return tr("not checked on a kernel yet")
     release = ".".join(recorded.kernel.split(".")[:2])
     if letter == SKIPPED:
-        return f"not checked on Linux {release} ({recorded.skipped})"
-    return f"a real Linux {release} kernel gives {'the same' if letter == AGREES else 'another'} result"
+        return tr("not checked on Linux {release} ({skipped})", release=release, skipped=recorded.skipped)
+    if letter == AGREES:
+        return tr("a real Linux {release} kernel gives the same result", release=release)
+    return tr("a real Linux {release} kernel gives another result", release=release)
 
 
 def position(scenario: Scenario, settings: Settings) -> int | None:

@@ -25,6 +25,7 @@ from mcnilib.kernel.compare.record import (
     scenario_digest,
 )
 from mcnilib.kernel.compare.verify import Result, verify
+from mcnilib.language import clauses, tr
 from mcnilib.progress import counted
 from mcnilib.scenarios import Scenario, all_scenarios, scenarios
 from mcnilib.writing import write_file
@@ -37,7 +38,7 @@ def main(arguments: Namespace) -> int:
     asked = dict.fromkeys(story for name in arguments.scenario for story in scenarios(name))
     stories = list(asked) or list(all_scenarios())
     if arguments.record and not arguments.all:
-        raise McniError("--record needs --all: the record holds every combination of a scenario")
+        raise McniError(tr("--record needs --all: the record holds every combination of a scenario"))
     old = kept(arguments.record)
     results = []
     measured = verify(stories, lambda story: combinations_of(story, arguments), arguments.jobs)
@@ -73,10 +74,17 @@ def verify_summary(name: str, results: Sequence[Result]) -> str:
     counts = Counter(result.letter for result in results)
     measured = sum(result.measured for result in results if result.letter != SKIPPED)
     reasons = {result.text for result in results if result.letter == SKIPPED}
-    skipped = f", {counts[SKIPPED]} skipped: {'; '.join(sorted(reasons))}" if reasons else ""
-    return (
-        f"{name}: {len(results)} combinations, {measured} different conversations on Linux {release()}: "
-        f"{counts[AGREES]} agree, {counts[DIFFERS]} differ{skipped}"
+    skipped = tr(", {count} skipped: {reasons}", count=counts[SKIPPED], reasons=clauses(sorted(map(tr, reasons))))
+    return tr(
+        "{name}: {results} combinations, {measured} different conversations on Linux {release}: "
+        "{agree} agree, {differ} differ{skipped}",
+        name=name,
+        results=len(results),
+        measured=measured,
+        release=release(),
+        agree=counts[AGREES],
+        differ=counts[DIFFERS],
+        skipped=skipped if reasons else "",
     )
 
 
@@ -105,7 +113,9 @@ def kept(file: Path | None) -> dict[str, Recorded]:
             if name in names
         }
     except (ValueError, LookupError, TypeError, AttributeError):
-        raise McniError(f"{file} is no record of `mcni verify --record`: name another file, or remove it") from None
+        raise McniError(
+            tr("{file} is no record of `mcni verify --record`: name another file, or remove it", file=file)
+        ) from None
 
 
 def write_records(file: Path, old: dict[str, Recorded], stories: Iterable[Scenario], results: Iterable[Result]) -> None:

@@ -18,6 +18,7 @@ from mcnilib.kernel.lab.capabilities import Capabilities, capabilities, lacking
 from mcnilib.kernel.lab.lab import Lab
 from mcnilib.kernel.lab.workers import WorkerPool
 from mcnilib.kernel.observe.observe import CLIENT_PORTS, FIRST_PORT, PATIENCE, SLOWER, observe
+from mcnilib.language import listed, mark
 from mcnilib.scenarios import Scenario, scenario
 from mcnilib.trace.flow import Flow, Listener
 from mcnilib.trace.run import run
@@ -91,7 +92,10 @@ def check(lab: Lab, name: str, variants: Sequence[Settings], available: Capabili
     world = story.world(variants[0])
     missing = lacking(world, available)
     if missing:
-        return [Result(name, variant, SKIPPED, f"this kernel has no {', '.join(missing)}") for variant in variants]
+        return [
+            Result(name, variant, SKIPPED, mark("this kernel has no {missing}", missing=listed(missing)))
+            for variant in variants
+        ]
     return [_check(lab, story, settings, world) for settings in variants]
 
 

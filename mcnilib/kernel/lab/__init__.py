@@ -3,6 +3,7 @@
 import sys
 
 from mcnilib.errors import Unsupported
+from mcnilib.language import mark
 
 if sys.platform != "linux":
-    raise Unsupported(f"this asks the kernel of Linux, and this machine runs {sys.platform}")
+    raise Unsupported(mark("this asks the kernel of Linux, and this machine runs {platform}", platform=sys.platform))

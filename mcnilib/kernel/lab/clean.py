@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from mcnilib.kernel.lab.syscalls import LAB_NAME
+from mcnilib.language import listed, tr
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,7 +69,13 @@ def main(*, as_json: bool = False) -> int:
     if as_json:
         print(json.dumps({"ended": ended}))
     elif ended:
-        print(f"ended {len(ended)} lab process(es) and their namespaces: {', '.join(map(str, ended))}")
+        print(
+            tr(
+                "ended {count} lab process(es) and their namespaces: {processes}",
+                count=len(ended),
+                processes=listed(map(str, ended)),
+            )
+        )
     else:
-        print("nothing to clean: no lab process is left, and labs leave nothing else")
+        print(tr("nothing to clean: no lab process is left, and labs leave nothing else"))
     return 0
