@@ -45,10 +45,7 @@ def prose(text: str) -> str:
 
 def texts() -> Iterator[tuple[str, str]]:
     """Yield what readers see, each with where it is."""
-    for page in (
-        *(page for page in sorted(ROOT.glob("*.md")) if page.name != "CHANGELOG.md"),
-        *sorted((ROOT / "docs").glob("*.md")),
-    ):
+    for page in (*sorted(ROOT.glob("*.md")), *sorted((ROOT / "docs").glob("*.md"))):
         yield page.name, prose(page.read_text(encoding="utf-8"))
     for notebook in sorted((ROOT / "notebooks").glob("*.ipynb")):
         cells = json.loads(notebook.read_text(encoding="utf-8"))["cells"]
