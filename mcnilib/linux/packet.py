@@ -52,10 +52,15 @@ def is_large(packet: Packet) -> bool:
 
 
 def ip_length(packet: Packet) -> int:
-    """Return the bytes of a packet with its IP header, headers of tunnels among them; the most it can have."""
+    """Return the bytes of a whole packet with its IP header, headers of tunnels among them; the most it can have."""
     if packet.inner:
-        return ip_length(packet.inner.packet) + (IP_HEADER if packet.inner.vni is None else VXLAN_HEADERS)
+        return longest_part(packet.inner.packet) + (IP_HEADER if packet.inner.vni is None else VXLAN_HEADERS)
     return lengths(packet)[1]
+
+
+def longest_part(packet: Packet) -> int:
+    """Return the bytes of the longest fragment of a packet, of a whole one those of all of it."""
+    return packet.fragment or ip_length(packet)
 
 
 def checksum(data: bytes) -> int:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from ipaddress import IPv4Address
 
 import pytest
-from mtu_worlds import NARROW, NO_ICMP, between, with_mtu
+from mtu_worlds import CASES, NARROW, NO_ICMP, between, with_mtu
 
 from mcnilib.errors import Unsupported
 from mcnilib.trace.explain import because, verdict
@@ -19,6 +19,14 @@ def ask(world: World, request: int = 0, answer: int = 0, proto: str = "tcp") -> 
     """Let client a ask server b."""
     flow = Flow("a", IPv4Address("10.0.3.2"), proto, 80, sport=40000, request=request, answer=answer)
     return run(world, flow, [Listener("b", 80), Listener("b", 80, "udp", pinned=True)])
+
+
+@pytest.mark.parametrize("name", CASES)
+def test_a_conversation_with_a_size_ends_as_on_the_kernel(name: str) -> None:
+    case = CASES[name]
+    flow, listeners = case.talk(1)
+    outcome = run(case.world, flow, listeners).outcome
+    assert (outcome.verdict.value, outcome.error) == (case.verdict, case.error)
 
 
 def test_a_black_hole_names_the_device_and_what_became_of_the_icmp_error() -> None:

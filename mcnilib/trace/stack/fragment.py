@@ -16,7 +16,7 @@ from typing import NamedTuple
 from mcnilib.errors import NoRoute, Unknown, Unsupported
 from mcnilib.language import mark, tr
 from mcnilib.linux.device.base import DeviceRole
-from mcnilib.linux.packet import IP_HEADER, Icmp, Packet, ip_length, is_large
+from mcnilib.linux.packet import IP_HEADER, Icmp, Packet, ip_length, is_large, longest_part
 from mcnilib.linux.routing.fib import Decision
 from mcnilib.linux.routing.mtu import MIN_PMTU, mtu_locked, names_mtu
 from mcnilib.linux.routing.route import Query
@@ -98,7 +98,7 @@ def _refuse(at: Recorder, decision: Decision, mtu: int, stage: Stage, *, iif: st
 def fits(at: Recorder, decision: Decision, iif: str) -> bool:
     """Fragment a packet that is too long for its way out; refuse it where it forbids that. Source: ip_fragment()."""
     packet = at.skb.packet
-    length = packet.fragment or ip_length(packet)
+    length = longest_part(packet)
     mtu = at.host.path_mtu(decision, packet.dst, forwarded=bool(iif))
     if length <= mtu:
         return True
@@ -137,8 +137,8 @@ def fits_tunnel(at: Recorder, decision: Decision, outer: Packet) -> bool:
             )
         )
     way = route_out(host, Query(outer.dst, outer.src, mark=outer.mark if outer.proto == "udp" else 0))
-    room = host.path_mtu(way, outer.dst) - (ip_length(outer) - ip_length(packet))
-    if ip_length(packet) <= room:
+    room = host.path_mtu(way, outer.dst) - (ip_length(outer) - longest_part(packet))
+    if longest_part(packet) <= room:
         return True
     learn_mtu(host, decision, packet.dst, room)
     return outer.proto == "udp" or not outer.df or not _refuse(at, decision, room, Stage.TUNNEL)
@@ -158,7 +158,7 @@ def lost_on(at: Recorder, path: tuple[tuple[str, str], ...], packet: Packet) -> 
     The far end of a veth pair and the ports of a bridge do, by their own MTU, and tell nobody. Raises: Unknown where
     the driver of a network card decides, or whether segments are kept together.
     """
-    length = packet.fragment or ip_length(packet)
+    length = longest_part(packet)
     for before, (netns, device) in pairwise(path):
         link = at.net.wire.cables.by_name.get((netns, device))
         if link is None or length <= link.mtu + VLAN_HEADER:
