@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from itertools import takewhile, zip_longest
 
-from mcnilib.language import tr
+from mcnilib.language import clauses, tr
 from mcnilib.linux.netfilter.conntrack import ConnState, Entry
 from mcnilib.linux.packet import Packet
 from mcnilib.trace.branches import Part, parts
@@ -76,7 +76,8 @@ def _end_of(trace: Trace) -> str:
         seen = f"; the server sees the client as {outcome.seen_source}" if outcome.seen_source else ""
         return f"{outcome.verdict.value}{seen}"
     error = f" ({outcome.error})" if outcome.error not in ("", "ETIMEDOUT") else ""
-    return f"{outcome.verdict.value}{error}: {journey_name(outcome.journey)} {_misaddressed(trace) or fate_of(step)}"
+    end = f"{outcome.verdict.value}{error}: {journey_name(outcome.journey)} {_misaddressed(trace) or fate_of(step)}"
+    return clauses([end, about]) if (about := _about_size(trace)) else end
 
 
 def _misaddressed(trace: Trace) -> str:
@@ -151,32 +152,24 @@ def _reasons(trace: Trace) -> list[str]:
         state, _, log = tracked.action.partition(": ")
         lines += [f"conntrack on {tracked.netns} calls this packet {state}" + (f" (kernel log: {log})" if log else "")]
         lines += _half_seen(trace, outcome.journey, tracked.netns)
-    return [*lines, *_about_size(trace)]
+    return lines
 
 
-def _about_size(trace: Trace) -> Iterator[str]:
-    """Say what became of the ICMP error about a packet that was too long, as its sender goes on until it hears that."""
+def _about_size(trace: Trace) -> str:
+    """Say what became of the ICMP error about a packet that was too long: only that tells its sender."""
     step, number = trace.outcome.step, trace.outcome.journey.number
     if not isinstance(step.what, TooBig):
-        return
+        return ""
     if not step.what.told:
-        yield tr("nobody tells the sender: only packets of at most {mtu} bytes get through there", mtu=step.what.mtu)
-        return
+        return tr("nobody tells the sender")
     later = [j for j in trace.journeys if j.number > number and j.packet.icmp and j.packet.icmp.mtu]
     error = next((journey for journey in later if journey.hops()[0] == step.netns), None)
-    said: dict[str, object] = {"router": step.netns, "mtu": step.what.mtu}
     if error is None:
-        yield tr("{router} sends no ICMP error about it, so its sender does not learn the MTU {mtu}", **said)
-        return
-    said |= {"sender": error.packet.dst, "packet": journey_name(error), "end": fate_of(error.last)}
+        return tr("{router} sends no ICMP error about it", router=step.netns)
+    said = {"router": step.netns, "sender": error.packet.dst, "packet": journey_name(error), "end": fate_of(error.last)}
     if error.fate is Fate.DELIVERED:
-        yield tr("{router} tells {sender} the MTU {mtu}, with {packet}, which {end}", **said)
-    else:
-        yield tr(
-            "{router} tells {sender} the MTU {mtu}, with {packet}, which {end}: the sender never learns it and goes on "
-            "with packets that are too long",
-            **said,
-        )
+        return tr("{router} tells {sender}: {packet} {end}", **said)
+    return tr("{router} tells {sender}, but {packet} {end}", **said)
 
 
 def _tracked(journey: Journey, netns: str) -> Step | None:
