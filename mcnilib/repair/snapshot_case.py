@@ -56,7 +56,8 @@ class SnapshotCase:
         return (*given, *self.snapshot.listeners)
 
     def _held(self, world: World, flow: Flow) -> Trace:
-        asked = replace(flow, patience=PATIENCE_AFTER)
+        patience = flow.patience if flow.sized else PATIENCE_AFTER  # what was too long is sent again after a while
+        asked = replace(flow, patience=patience)
         return run(world, asked, self._servers, connections=self.snapshot.connections, partial=True)
 
     def choices(self) -> Sequence[tuple[Repair, ...]]:
