@@ -51,6 +51,9 @@ class _Pseudo(gettext.NullTranslations):
 
 
 _everywhere = [ENGLISH]
+_asked_for: list[str] = []
+"""The other language that was asked for last: while there was none, thousands of sentences need not look."""
+
 _language: ContextVar[str] = ContextVar("language", default="")
 
 
@@ -68,10 +71,11 @@ class Marked(str):
 
 def tr(text: str, /, **values: object) -> str:
     """Return a sentence in the reader's language, its `{names}` replaced by the values."""
-    language = _language.get() or _everywhere[0]
-    if language != ENGLISH:
+    if _asked_for and (language := current_language()) != ENGLISH:
         if isinstance(text, Marked):
-            values |= {name: tr(value) if isinstance(value, Marked) else value for name, value in text.values.items()}
+            values = {
+                name: tr(value) if isinstance(value, Marked) else value for name, value in text.values.items()
+            } | values
             text = text.template
         text = _catalogue(language).gettext(text) if text else text
     return text.format(**values) if values else text
@@ -108,7 +112,7 @@ def current_language() -> str:
 def spoken(language: str) -> Iterator[None]:
     """Say everything in a language while the block runs; "" leaves it as it is. Raises: LanguageError."""
     language = language or current_language()
-    _catalogue(language)
+    _ask_for(language)
     before = _language.set(language)
     try:
         yield
@@ -129,8 +133,14 @@ def keeping(action: Callable[_Given, _Done]) -> Callable[_Given, _Done]:
 
 def speak(language: str) -> None:
     """Say everything in a language from now on, wherever no other was chosen. Raises: LanguageError."""
-    _catalogue(language)
+    _ask_for(language)
     _everywhere[0] = language
+
+
+def _ask_for(language: str) -> None:
+    _catalogue(language)
+    if language != ENGLISH:
+        _asked_for[:] = [language]
 
 
 def languages() -> tuple[str, ...]:

@@ -11,7 +11,7 @@ from ipaddress import IPv4Address
 from mcnilib.cluster.build import build
 from mcnilib.cluster.settings import Option, Placement, Protocol, Settings, option, sweep
 from mcnilib.cluster.spec import CLUSTER, Cluster
-from mcnilib.language import mark, tr
+from mcnilib.language import current_language, mark, tr
 from mcnilib.trace.flow import Flow, Listener
 from mcnilib.trace.outcome_cache import OutcomeCache
 from mcnilib.trace.run import run
@@ -147,7 +147,7 @@ class Scenario:
 
         `sizes` are the bytes of request and answer, 0 for a few.
         """
-        return _run(self, settings, self.patience if patience is None else patience, sizes)
+        return _run(self, settings, self.patience if patience is None else patience, sizes, current_language())
 
     def run_in(
         self, world: World, settings: Settings, patience: float | None = None, sizes: tuple[int, int] = (0, 0)
@@ -158,7 +158,7 @@ class Scenario:
 
     def outcome(self, settings: Settings) -> Outcome:
         """Return how the conversation ends; less work than `run` where the settings change nothing it meets."""
-        return _outcome(self, settings)
+        return _outcome(self, settings, current_language())
 
     def combinations(self) -> Iterator[Settings]:
         """Yield every combination of the scenario's settings."""
@@ -184,11 +184,11 @@ def neighbours(story: Scenario, settings: Settings) -> Iterator[Settings]:
 
 
 @lru_cache(maxsize=4096)
-def _outcome(scenario: Scenario, settings: Settings) -> Outcome:
+def _outcome(scenario: Scenario, settings: Settings, language: str) -> Outcome:
     flow = replace(scenario.flow(settings), patience=scenario.patience)
     return OUTCOMES.outcome(scenario.world(settings), flow, scenario.listeners(settings))
 
 
 @lru_cache(maxsize=4096)
-def _run(scenario: Scenario, settings: Settings, patience: float, sizes: tuple[int, int]) -> Trace:
+def _run(scenario: Scenario, settings: Settings, patience: float, sizes: tuple[int, int], language: str) -> Trace:
     return scenario.run_in(scenario.world(settings), settings, patience, sizes)

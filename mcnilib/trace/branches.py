@@ -13,6 +13,7 @@ from functools import cache
 from heapq import heappop, heappush
 from math import prod
 
+from mcnilib.language import listed, tr
 from mcnilib.linux.chance import Chance, Turn
 from mcnilib.linux.packet import Packet
 from mcnilib.trace.trace import Branch, Trace, Verdict
@@ -107,7 +108,7 @@ def _apart(alike: Sequence[Sequence[Branch]], name: Callable[[Packet], str]) -> 
     """Say to whom the first packet of each part went; nothing where that does not tell the parts from each other."""
     reached = [{name(branch.trace.journeys[0].last.after) for branch in branches} for branches in alike]
     apart = sum(map(len, reached)) == len(set().union(*reached))
-    return [f"through {', '.join(sorted(some))}" for some in reached] if apart else []
+    return [tr("through {addresses}", addresses=listed(sorted(some))) for some in reached] if apart else []
 
 
 def _address(packet: Packet) -> str:
@@ -125,7 +126,7 @@ def _clauses(alike: Sequence[Sequence[Branch]]) -> list[str]:
     for at, mine in enumerate(said):
         others = set().union(*(turns for number, some in enumerate(said) if number != at for turns in some))
         own = [str(turn) for turn in alike[at][0].turns if str(turn) in set.intersection(*mine) - others]
-        clauses.append(f"if {own[0]}" if own else "")
+        clauses.append(tr("if {condition}", condition=own[0]) if own else "")
     return clauses
 
 
@@ -137,8 +138,8 @@ def _in_words(branches: Sequence[Branch]) -> str:
     whole = sum(shares)
     near = Fraction(whole).limit_denominator(SMALL)
     if near and abs(float(near) - whole) < 0.0001:
-        return f"{near.numerator} of {near.denominator}"
-    return f"{whole:.1%}".replace("%", " %") if whole >= RARELY else "rarely"
+        return tr("{part} of {whole}", part=near.numerator, whole=near.denominator)
+    return f"{whole:.1%}".replace("%", " %") if whole >= RARELY else tr("rarely")
 
 
 RARELY = 0.0005

@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from itertools import takewhile, zip_longest
 
-from mcnilib.language import clauses, tr
+from mcnilib.language import clauses, listed, mark, tr
 from mcnilib.linux.netfilter.conntrack import ConnState, Entry
 from mcnilib.linux.packet import Packet
 from mcnilib.trace.branches import Part, parts
@@ -18,7 +18,35 @@ from mcnilib.trace.trace import DEPTHS, Depth, Fate, Journey, Stage, Step, TooBi
 Look = Callable[[Step], tuple[object, ...]]
 """What two steps must share to be the same; nothing: the step is not looked at."""
 
-FATES = {Fate.DROPPED: "is dropped", Fate.REJECTED: "is rejected", Fate.UNREACHABLE: "stops"}
+_ENDS = {
+    (Fate.DELIVERED, ""): mark("{packet} arrives at {netns}"),
+    (Fate.UNKNOWN, ""): mark("{packet} is followed no further than {netns}: {action}"),
+    (Fate.DROPPED, ""): mark("{packet} is dropped on {netns} in {place}: {action}"),
+    (Fate.DROPPED, "line"): mark("{packet} is dropped on {netns} in {place} by `{line}`"),
+    (Fate.DROPPED, "writer"): mark("{packet} is dropped on {netns} in {place} by `{line}`, written by {writer}"),
+    (Fate.REJECTED, ""): mark("{packet} is rejected on {netns}: {action}"),
+    (Fate.REJECTED, "line"): mark("{packet} is rejected on {netns} in {place} by `{line}`"),
+    (Fate.REJECTED, "writer"): mark("{packet} is rejected on {netns} in {place} by `{line}`, written by {writer}"),
+    (Fate.UNREACHABLE, ""): mark("{packet} stops on {netns}: {action}"),
+    (Fate.UNREACHABLE, "line"): mark("{packet} stops on {netns} in {place} by `{line}`"),
+    (Fate.UNREACHABLE, "writer"): mark("{packet} stops on {netns} in {place} by `{line}`, written by {writer}"),
+}
+"""How a packet ends, and what decided it: a line of state, one whose writer is known too, or neither."""
+
+_ENDS_IN_SHORT = {
+    (Fate.DELIVERED, ""): mark("delivered"),
+    (Fate.UNKNOWN, ""): mark("followed no further than {netns}: {action}"),
+    (Fate.DROPPED, ""): mark("dropped on {netns} in {place}: {action}"),
+    (Fate.DROPPED, "line"): mark("dropped on {netns} in {place} by `{line}`"),
+    (Fate.DROPPED, "writer"): mark("dropped on {netns} in {place} by `{line}`, written by {writer}"),
+    (Fate.REJECTED, ""): mark("rejected on {netns}: {action}"),
+    (Fate.REJECTED, "line"): mark("rejected on {netns} in {place} by `{line}`"),
+    (Fate.REJECTED, "writer"): mark("rejected on {netns} in {place} by `{line}`, written by {writer}"),
+    (Fate.UNREACHABLE, ""): mark("stops on {netns}: {action}"),
+    (Fate.UNREACHABLE, "line"): mark("stops on {netns} in {place} by `{line}`"),
+    (Fate.UNREACHABLE, "writer"): mark("stops on {netns} in {place} by `{line}`, written by {writer}"),
+}
+"""The same where the packet was named before."""
 
 
 def packet_name(packet: Packet) -> str:
@@ -33,35 +61,41 @@ def packet_name(packet: Packet) -> str:
 
 def journey_name(journey: Journey) -> str:
     """Name a journey by its number and packet: `packet 3 (ACK)`."""
-    again = ", sent again" if journey.retransmission_of else ""
-    return f"packet {journey.number} ({packet_name(journey.packet)}{again})"
+    number, name = journey.number, packet_name(journey.packet)
+    if journey.retransmission_of:
+        return tr("packet {number} ({packet}, sent again)", number=number, packet=name)
+    return tr("packet {number} ({packet})", number=number, packet=name)
 
 
 def place_name(step: Step) -> str:
     """Name the part of Linux that decided: `filter FORWARD-EXTRA`, `route`, `rp_filter`."""
-    return f"{step.table} {step.chain}" if step.table else step.stage.value
+    return f"{step.table} {step.chain}" if step.table else tr(step.stage.value)
 
 
 def verdict(trace: Trace) -> str:
     """Say in one sentence how the conversation ends, and which line of state decided it; where chance decides, for
     each end it may take."""
-    if trace.outcome.verdict is Verdict.DEPENDS:
-        more = f"; chance has more branches than the {len(trace.branches)} followed here" if trace.open else ""
-        return f"{trace.outcome.verdict.value}: {'; '.join(map(_part, parts(trace)))}{more}"
-    return _end_of(trace)
+    if trace.outcome.verdict is not Verdict.DEPENDS:
+        return _end_of(trace)
+    ends = clauses(map(_part, parts(trace)))
+    if not trace.open:
+        return tr("it depends: {ends}", ends=ends)
+    more = tr("chance has more branches than the {count} followed here", count=len(trace.branches))
+    return tr("it depends: {ends}", ends=clauses([ends, more]))
 
 
 def part_name(part: Part) -> str:
     """Name some branches by how they end and when: `works through 10.0.1.5 (1 of 2)`."""
-    outcome = part.trace.outcome
-    return f"{'works' if outcome.works else outcome.verdict.value} {_which(part)}".rstrip()
+    outcome, which = part.trace.outcome, _which(part)
+    end = tr("works") if outcome.works else tr(outcome.verdict.value)
+    return tr("{end} {condition}", end=end, condition=which) if which else end
 
 
 def _part(part: Part) -> str:
-    which = _which(part)
     if part.trace.outcome.works:
         return part_name(part)
-    return f"{which}: {_end_of(part.trace)}" if which else _end_of(part.trace)
+    which = _which(part)
+    return tr("{condition}: {end}", condition=which, end=_end_of(part.trace)) if which else _end_of(part.trace)
 
 
 def _which(part: Part) -> str:
@@ -70,40 +104,52 @@ def _which(part: Part) -> str:
 
 def _end_of(trace: Trace) -> str:
     outcome, step = trace.outcome, trace.outcome.step
-    if outcome.verdict is Verdict.UNKNOWN:
-        return f"{outcome.verdict.value}: {journey_name(outcome.journey)} got to {step.netns}, but {step.action}"
+    verdict = tr(outcome.verdict.value)
     if outcome.works:
-        seen = f"; the server sees the client as {outcome.seen_source}" if outcome.seen_source else ""
-        return f"{outcome.verdict.value}{seen}"
-    error = f" ({outcome.error})" if outcome.error not in ("", "ETIMEDOUT") else ""
-    end = f"{outcome.verdict.value}{error}: {journey_name(outcome.journey)} {_misaddressed(trace) or fate_of(step)}"
-    return clauses([end, about]) if (about := _about_size(trace)) else end
+        if not outcome.seen_source:
+            return verdict
+        return tr("{verdict}; the server sees the client as {address}", verdict=verdict, address=outcome.seen_source)
+    packet = journey_name(outcome.journey)
+    if outcome.verdict is Verdict.UNKNOWN:
+        end = tr("{packet} got to {netns}, but {action}", packet=packet, netns=step.netns, action=step.action)
+    else:
+        end = _misaddressed(trace, packet) or _fate_of(step, packet)
+    if about := _about_size(trace):
+        end = clauses([end, about])
+    if outcome.error not in ("", "ETIMEDOUT") and outcome.verdict is not Verdict.UNKNOWN:
+        return tr("{verdict} ({error}): {end}", verdict=verdict, error=outcome.error, end=end)
+    return tr("{verdict}: {end}", verdict=verdict, end=end)
 
 
-def _misaddressed(trace: Trace) -> str:
+def _misaddressed(trace: Trace, packet: str) -> str:
     """Say that a TCP answer comes from another address or port than the client dialled; nothing where it does not."""
     dialled, journey = trace.journeys[0].packet, trace.outcome.journey
     answer, step = journey.last.before, journey.last
-    ends = [f"{ip}:{port}" for ip, port in ((answer.src, answer.sport), (dialled.dst, dialled.dport))]
-    if not answer.tcp or not journey.reply or step.fate is not Fate.REJECTED or ends[0] == ends[1]:
+    came, went = (f"{ip}:{port}" for ip, port in ((answer.src, answer.sport), (dialled.dst, dialled.dport)))
+    if not answer.tcp or not journey.reply or step.fate is not Fate.REJECTED or came == went:
         return ""
-    return f"comes from {ends[0]}, but {step.netns} dialled {ends[1]}, so {step.netns} answers RST"
+    return tr(
+        "{packet} comes from {source}, but {netns} dialled {target}, so {netns} answers RST",
+        packet=packet,
+        source=came,
+        netns=step.netns,
+        target=went,
+    )
 
 
-def fate_of(step: Step) -> str:
+def _fate_of(step: Step, packet: str = "") -> str:
     """Say what became of a packet at its last step, with the line that decided and who wrote it."""
-    if step.fate is Fate.DELIVERED:
-        return f"arrives at {step.netns}"
-    if step.fate is Fate.UNKNOWN:
-        return f"is followed no further than {step.netns}: {step.action}"
-    where = f"{FATES[step.fate]} on {step.netns}"
-    if not step.evidence and step.fate is not Fate.DROPPED:
-        return f"{where}: {step.action}"
-    where = f"{where} in {place_name(step)}"
-    if not step.evidence:
-        return f"{where}: {step.action}"
-    written = f", written by {step.origin.writer}" if step.origin else ""
-    return f"{where} by `{rule_text(step)}`{written}"
+    shown = step.evidence and step.fate not in (Fate.DELIVERED, Fate.UNKNOWN)
+    decider = ("writer" if step.origin else "line") if shown else ""
+    return tr(
+        (_ENDS if packet else _ENDS_IN_SHORT)[step.fate, decider],
+        packet=packet,
+        netns=step.netns,
+        place=place_name(step),
+        action=step.action,
+        line=rule_text(step),
+        writer=tr(step.origin.writer) if step.origin else "",
+    )
 
 
 def sending_step(journey: Journey, step: Step) -> Step:
@@ -126,7 +172,7 @@ def tell(trace: Trace, depth: str = Depth.HOPS) -> list[str]:
     Raises: ValueError for a depth that is not in DEPTHS.
     """
     if depth not in DEPTHS:
-        raise ValueError(f"depth cannot be {depth!r}; it is one of {', '.join(DEPTHS)}")
+        raise ValueError(tr("depth cannot be {depth!r}; it is one of {depths}", depth=depth, depths=listed(DEPTHS)))
     lines = [verdict(trace), *because(trace)]
     if depth == Depth.OUTCOME:
         return lines
@@ -145,13 +191,13 @@ def because(trace: Trace) -> list[str]:
 def _reasons(trace: Trace) -> list[str]:
     outcome = trace.outcome
     origin = outcome.step.origin
-    reason = "who wrote the line is" if origin and origin.inferred else "why this line exists:"
-    lines = [f"{reason} {origin.why}"] if origin else []
+    if origin and origin.inferred:
+        lines = [tr("who wrote the line is {sign}", sign=tr(origin.why))]
+    else:
+        lines = [tr("why this line exists: {why}", why=tr(origin.why))] if origin else []
     tracked = _tracked(outcome.journey, outcome.step.netns)
     if tracked and tracked.ctstate == ConnState.INVALID:
-        state, _, log = tracked.action.partition(": ")
-        lines += [f"conntrack on {tracked.netns} calls this packet {state}" + (f" (kernel log: {log})" if log else "")]
-        lines += _half_seen(trace, outcome.journey, tracked.netns)
+        lines += [_invalid(tracked), *_half_seen(trace, outcome.journey, tracked.netns)]
     return lines
 
 
@@ -166,10 +212,23 @@ def _about_size(trace: Trace) -> str:
     error = next((journey for journey in later if journey.hops()[0] == step.netns), None)
     if error is None:
         return tr("{router} sends no ICMP error about it", router=step.netns)
-    said = {"router": step.netns, "sender": error.packet.dst, "packet": journey_name(error), "end": fate_of(error.last)}
+    told = tr("{router} tells {sender}", router=step.netns, sender=error.packet.dst)
+    end = _fate_of(error.last, journey_name(error))
     if error.fate is Fate.DELIVERED:
-        return tr("{router} tells {sender}: {packet} {end}", **said)
-    return tr("{router} tells {sender}, but {packet} {end}", **said)
+        return tr("{told}: {end}", told=told, end=end)
+    return tr("{told}, but {end}", told=told, end=end)
+
+
+def _invalid(tracked: Step) -> str:
+    log = tracked.action.removeprefix(tracked.ctstate).removeprefix(": ")  # the kernel's words, in every language
+    if not log:
+        return tr("conntrack on {netns} calls this packet {state}", netns=tracked.netns, state=tracked.ctstate)
+    return tr(
+        "conntrack on {netns} calls this packet {state} (kernel log: {log})",
+        netns=tracked.netns,
+        state=tracked.ctstate,
+        log=log,
+    )
 
 
 def _tracked(journey: Journey, netns: str) -> Step | None:
@@ -184,9 +243,11 @@ def _half_seen(trace: Trace, journey: Journey, netns: str) -> list[str]:
     missed = [j for j in before if not saw(j, netns)]
     if not missed:
         return []
-    paths = ", ".join(f"{journey_name(j)}, which went {' → '.join(j.hops())}" for j in missed)
-    subject = f"{netns} saw {', '.join(map(journey_name, seen))} but not" if seen else f"{netns} did not see"
-    return [f"{subject} {paths}"]
+    paths = listed(tr("{packet}, which went {path}", packet=journey_name(j), path=" → ".join(j.hops())) for j in missed)
+    if not seen:
+        return [tr("{netns} did not see {packets}", netns=netns, packets=paths)]
+    saw_these = listed(map(journey_name, seen))
+    return [tr("{netns} saw {seen} but not {packets}", netns=netns, seen=saw_these, packets=paths)]
 
 
 def saw(journey: Journey, netns: str) -> bool:
@@ -200,13 +261,11 @@ def _short(journey: Journey) -> str:
 
 def tell_journey(journey: Journey) -> str:
     """Tell the life of one packet in a line."""
-    again = f" (retransmit of {journey.retransmission_of})" if journey.retransmission_of else ""
-    head = f"{_short(journey)}{again}: {journey.packet.src} > {journey.packet.dst}"
-    return f"{head}: {' → '.join(path_of(journey))}: {_end(journey.last)}"
-
-
-def _end(step: Step) -> str:
-    return "delivered" if step.fate is Fate.DELIVERED else fate_of(step).removeprefix("is ")
+    head = _short(journey)
+    if journey.retransmission_of:
+        head = tr("{packet} (retransmit of {number})", packet=head, number=journey.retransmission_of)
+    head = f"{head}: {journey.packet.src} > {journey.packet.dst}"
+    return f"{head}: {' → '.join(path_of(journey))}: {_fate_of(journey.last)}"
 
 
 def path_of(journey: Journey) -> tuple[str, ...]:
@@ -239,8 +298,8 @@ class Difference:
     there: Step | None
 
     def __str__(self) -> str:
-        sides = (tell_step(step) if step else "nothing more" for step in (self.here, self.there))
-        return f"packet {self.journey}: {' — instead of — '.join(sides)}"
+        here, there = (tell_step(step) if step else tr("nothing more") for step in (self.here, self.there))
+        return tr("packet {number}: {here} — instead of — {there}", number=self.journey, here=here, there=there)
 
 
 def difference(one: Trace, other: Trace) -> Difference | None:
@@ -251,7 +310,9 @@ def difference(one: Trace, other: Trace) -> Difference | None:
 def parting(one: Trace, other: Trace) -> str:
     """Say in which step two conversations part first."""
     parted = difference(one, other)
-    return f"First difference: {parted}" if parted else "No step differs: these lines do not matter here."
+    if parted:
+        return tr("First difference: {difference}", difference=parted)
+    return tr("No step differs: these lines do not matter here.")
 
 
 def course_difference(one: Trace, other: Trace) -> Difference | None:
@@ -297,10 +358,10 @@ def _course(step: Step) -> tuple[object, ...]:
 def tell_course(step: Step) -> str:
     """Say where a step takes its packet, or what became of it there."""
     if step.fate is not Fate.GOES_ON:
-        return f"it {fate_of(step)}"
-    return (
-        f"on {step.netns} it is {step.action}" if step.stage is Stage.TUNNEL else f"from {step.netns} it {step.action}"
-    )
+        return _fate_of(step, tr("it"))
+    if step.stage is Stage.TUNNEL:
+        return tr("on {netns} it is {action}", netns=step.netns, action=step.action)
+    return tr("from {netns} it {action}", netns=step.netns, action=step.action)
 
 
 def conntrack_view(trace: Trace, netns: str, number: int, index: int | None = None) -> tuple[Entry, ...]:
@@ -317,4 +378,6 @@ def conntrack_view(trace: Trace, netns: str, number: int, index: int | None = No
                 entries[step.entry.original.key()] = step.entry
         if journey.number == number:
             return tuple(e for e in entries.values() if e.confirmed and e.expires > journey.time)
-    raise ValueError(f"there is no packet {number}; there are {len(trace.journeys)}")
+    raise ValueError(
+        tr("there is no packet {number}; there are {journeys}", number=number, journeys=len(trace.journeys))
+    )

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from ipaddress import IPv4Address
 
 from mcnilib.errors import McniError
+from mcnilib.language import listed, tr
 
 ANY_ADDRESS = IPv4Address(0)
 MAX_SIZE = 0xFFFF - 20 - 8
@@ -22,10 +23,12 @@ class NoConversation(McniError, ValueError):
 def _check(value: object, allowed: tuple[str, ...], **ports: object) -> None:
     """Refuse another word for the protocol, and what is no port. Raises: NoConversation."""
     if value not in allowed:
-        raise NoConversation(f"the protocol is one of {', '.join(allowed)}, not {value!r}")
+        raise NoConversation(
+            tr("the protocol is one of {allowed}, not {value!r}", allowed=listed(allowed), value=value)
+        )
     for name, port in ports.items():
         if not isinstance(port, int) or not 0 < port <= 0xFFFF:
-            raise NoConversation(f"{name} is a port from 1 to 65535, not {port!r}")
+            raise NoConversation(tr("{name} is a port from 1 to 65535, not {port!r}", name=name, port=port))
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,12 +94,16 @@ class Flow:
         _check(self.proto, FLOW_PROTOCOLS, **({} if self.proto == "icmp" else ports))
         for address in (self.dst, self.src or ANY_ADDRESS):
             if not isinstance(address, IPv4Address):
-                raise NoConversation(f"a conversation takes an IPv4Address, not {address!r}")
+                raise NoConversation(tr("a conversation takes an IPv4Address, not {address!r}", address=address))
         if not self.patience >= 0:  # nor NaN
-            raise NoConversation(f"patience is a number of seconds from 0 on, not {self.patience!r}")
+            raise NoConversation(
+                tr("patience is a number of seconds from 0 on, not {patience!r}", patience=self.patience)
+            )
         for size in (self.request, self.answer):
             if not isinstance(size, int) or not 0 <= size <= MAX_SIZE:
-                raise NoConversation(f"a size is a number of bytes from 1 to {MAX_SIZE}, not {size!r}")
+                raise NoConversation(
+                    tr("a size is a number of bytes from 1 to {max_size}, not {size!r}", max_size=MAX_SIZE, size=size)
+                )
 
     @property
     def sized(self) -> bool:

@@ -12,7 +12,7 @@ from collections.abc import Iterator
 from ipaddress import IPv4Network
 from typing import NamedTuple
 
-from mcnilib.language import tr
+from mcnilib.language import listed, tr
 from mcnilib.linux.netfilter.iptables.rule import ChainRule
 from mcnilib.linux.netfilter.iptables.target.nat import Nat
 from mcnilib.linux.packet import Packet, is_large
@@ -41,8 +41,9 @@ class Room(NamedTuple):
         return self.mtu - self.headers
 
     def __str__(self) -> str:
-        inside = f" ({self.left} inside the tunnel)" if self.headers else ""
-        return f"{self.mtu} at {self.where}{inside}"
+        if self.headers:
+            return tr("{mtu} at {place} ({left} inside the tunnel)", mtu=self.mtu, place=self.where, left=self.left)
+        return tr("{mtu} at {place}", mtu=self.mtu, place=self.where)
 
 
 def notes_on(world: World, trace: Trace) -> tuple[str, ...]:
@@ -58,8 +59,8 @@ def _unreadable(world: World, trace: Trace) -> Iterator[str]:
     rest = [(name, reason) for name, reason in gaps if reason not in reported]
     names = list(dict.fromkeys(name for name, _ in rest))
     if names:
-        more = f" and {len(names) - SHOWN} more" if names[SHOWN:] else ""
-        yield f"not looked at, in {', '.join(names[:SHOWN])}{more}: {rest[0][1]}"
+        more = tr(" and {count} more", count=len(names) - SHOWN) if names[SHOWN:] else ""
+        yield tr("not looked at, in {names}{more}: {reason}", names=listed(names[:SHOWN]), more=more, reason=rest[0][1])
 
 
 def _unseen(world: World, trace: Trace) -> Iterator[str]:
@@ -70,7 +71,7 @@ def _unseen(world: World, trace: Trace) -> Iterator[str]:
         if part in world[netns].unseen:
             meets.setdefault(part, {})[netns] = None
     for part in sorted(meets):
-        yield f"not collected on {', '.join(meets[part])}: {part}"
+        yield tr("not collected on {namespaces}: {part}", namespaces=listed(meets[part]), part=part)
 
 
 def _meetings(world: World, step: Step) -> Iterator[tuple[str, str]]:
@@ -99,7 +100,7 @@ def _sizes(world: World, trace: Trace) -> Iterator[str]:
         narrow = min(tight, key=lambda room: room.left)
         yield tr(
             "small packets: {verdict}; MTU {place} was not considered: --size asks about long ones",
-            verdict=Verdict.CONNECTED.value,
+            verdict=tr(Verdict.CONNECTED.value),
             place=narrow,
         )
 
@@ -123,7 +124,11 @@ def _rooms(world: World, step: Step) -> Iterator[Room]:
     """Yield what one step has room for: the route that was chosen, the devices that were crossed."""
     headers = _headers(step.after)
     if isinstance(step.line, Route) and (match := re.search(r"\bmtu (?:lock )?(\d+)", step.line.settings)):
-        yield Room(int(match[1]), headers, f"the route to {_prefix(step.line.dst)} on {step.netns}")
+        yield Room(
+            int(match[1]),
+            headers,
+            tr("the route to {destination} on {netns}", destination=_prefix(step.line.dst), netns=step.netns),
+        )
     crossed = [*step.path, *([step.to] if step.to else [])] if step.stage is Stage.DEVICE else []
     crossed += [(step.netns, step.oif)] if step.stage is Stage.TUNNEL and step.after.inner else []
     packed = _headers(step.before)

@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import NamedTuple
 
+from mcnilib.language import current_language
 from mcnilib.linux.chance import Chance
 from mcnilib.linux.netfilter.conntrack import Entry
 from mcnilib.linux.netns import Netns
@@ -42,14 +43,14 @@ class OutcomeCache:
     def __init__(self, connections: Sequence[tuple[str, Entry]] = (), *, partial: bool = False) -> None:
         """Start empty; `connections` and `partial` are those of `mcnilib.trace.run.run`, the same for all outcomes."""
         self._connections, self._partial = connections, partial
-        self._known: dict[tuple[Flow, tuple[Listener, ...]], list[_Cached]] = {}
+        self._known: dict[tuple[Flow, tuple[Listener, ...], str], list[_Cached]] = {}
 
     def outcome(self, world: World, flow: Flow, listeners: Sequence[Listener]) -> Outcome:
         """Return how `mcnilib.trace.run.run` ends; the conversation is held unless one before saw the same state.
 
         One that works ends with the client's answer here, not with the last packet of its close.
         """
-        entries = self._known.setdefault((flow, tuple(listeners)), [])
+        entries = self._known.setdefault((flow, tuple(listeners), current_language()), [])
         cables = _cables(world)
         for cached in entries:
             if cached.decides(world, cables):

@@ -11,6 +11,7 @@ from functools import partial
 from itertools import count
 
 from mcnilib.errors import McniError, NoRoute, Unknown, Unsupported
+from mcnilib.language import tr
 from mcnilib.linux.chance import EPHEMERAL, Chance
 from mcnilib.linux.netfilter.conntrack import Entry
 from mcnilib.linux.packet import Packet
@@ -144,7 +145,9 @@ class Run:
         number, netns, skb, reply, repeats = sending
         at, packet = Recorder(self.net, netns, skb), skb.packet
         if self._decisions > MAX_DECISIONS:
-            raise McniError(f"the conversation takes more than {MAX_DECISIONS} decisions")
+            raise McniError(
+                tr("the conversation takes more than {max_decisions} decisions", max_decisions=MAX_DECISIONS)
+            )
         delivery, receiver = self._walk(at)
         since = self.net.now - self.events.begun
         self.journeys.append(Journey(number, since, packet, tuple(at.steps), reply, repeats))

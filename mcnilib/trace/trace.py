@@ -13,6 +13,7 @@ from ipaddress import IPv4Address
 from itertools import groupby
 from typing import Literal, NamedTuple
 
+from mcnilib.language import mark
 from mcnilib.linux.chance import Turn
 from mcnilib.linux.netfilter.conntrack import ConnState, Entry
 from mcnilib.linux.netfilter.context import Context
@@ -24,28 +25,28 @@ from mcnilib.world.listing import evidence_command
 class Fate(Enum):
     """What a step did to the packet."""
 
-    GOES_ON = "goes on"
-    DELIVERED = "delivered"
-    DROPPED = "dropped"
-    REJECTED = "rejected"  # dropped, and the sender is told
-    UNREACHABLE = "unreachable"  # no route, or nobody answers ARP
-    UNKNOWN = "unknown"  # what would decide was not collected
+    GOES_ON = mark("goes on")
+    DELIVERED = mark("delivered")
+    DROPPED = mark("dropped")
+    REJECTED = mark("rejected")  # dropped, and the sender is told
+    UNREACHABLE = mark("unreachable")  # no route, or nobody answers ARP
+    UNKNOWN = mark("unknown")  # what would decide was not collected
 
 
 class Stage(Enum):
     """Which part of Linux decided; the value is what a step table prints."""
 
-    SOCKET = "socket"
-    ROUTE = "route"
+    SOCKET = mark("socket")
+    ROUTE = mark("route")
     RP_FILTER = "rp_filter"
-    FORWARDING = "forwarding"  # ip_forward, TTL
+    FORWARDING = mark("forwarding")  # ip_forward, TTL
     CONNTRACK = "conntrack"
     NETFILTER = "netfilter"
     NAT = "nat"  # address rewritten because of an existing connection
     ARP = "arp"
-    DEVICE = "device"  # the frame leaves through one device and arrives at another
-    TUNNEL = "tunnel"  # encapsulated or decapsulated
-    GAP = "not collected"  # what would decide is not known
+    DEVICE = mark("device")  # the frame leaves through one device and arrives at another
+    TUNNEL = mark("tunnel")  # encapsulated or decapsulated
+    GAP = mark("not collected")  # what would decide is not known
 
 
 class Depth(StrEnum):
@@ -233,16 +234,16 @@ class Journey:
 class Verdict(Enum):
     """How a conversation ends for the person at the client's shell."""
 
-    CONNECTED = "connected"
-    REFUSED = "connection refused"
-    TIMED_OUT = "connect times out"
-    HANGS = "connect succeeds, then hangs"
-    RESET = "connect succeeds, then the connection is reset"
-    UNREACHABLE = "unreachable"  # an ICMP error or an errno says so at once
-    ONE_WAY = "delivered one way only"  # UDP and ICMP: the request arrives, no answer comes back
-    LOST = "lost"  # UDP and ICMP: the request never arrives
-    UNKNOWN = "unknown beyond this point"  # what would decide was not collected
-    DEPENDS = "it depends"  # chance decides: the branches of the trace end differently
+    CONNECTED = mark("connected")
+    REFUSED = mark("connection refused")
+    TIMED_OUT = mark("connect times out")
+    HANGS = mark("connect succeeds, then hangs")
+    RESET = mark("connect succeeds, then the connection is reset")
+    UNREACHABLE = mark("unreachable")  # an ICMP error or an errno says so at once
+    ONE_WAY = mark("delivered one way only")  # UDP and ICMP: the request arrives, no answer comes back
+    LOST = mark("lost")  # UDP and ICMP: the request never arrives
+    UNKNOWN = mark("unknown beyond this point")  # what would decide was not collected
+    DEPENDS = mark("it depends")  # chance decides: the branches of the trace end differently
 
 
 @dataclass(frozen=True, slots=True)

@@ -19,6 +19,7 @@ from itertools import chain
 from typing import NamedTuple
 
 from mcnilib.errors import Unknown, Unsupported
+from mcnilib.language import tr
 from mcnilib.linux.device.base import BROADCAST_MAC, NO_END, Child, DeviceRole, FdbEntry, Frame, LinkEnd
 from mcnilib.linux.device.link import Link
 from mcnilib.linux.netns import Netns
@@ -79,16 +80,22 @@ class Cables:
         here = f"{link.name} of {netns}"
         if end.netns in self.namespaces and self.namespaces[end.netns].links:
             return Unknown(
-                f"{end.netns} has no device {end.index}, which {here} leads to", collect=f"{end.netns} again"
+                tr("{netns} has no device {index}, which {here} leads to", netns=end.netns, index=end.index, here=here),
+                collect=f"{end.netns} again",
             )
-        name = f"the network namespace with id {end.netns[1:]} there" if end.netns[:1] == "/" else end.netns
-        what = f"{name}, with its device {end.index}" if end.netns else f"the namespace of its device {end.index}"
-        return Unknown(f"the other end of {here} was not collected", collect=what)
+        name, what = end.netns, tr("the namespace of its device {index}", index=end.index)
+        if end.netns[:1] == "/":
+            name = tr("the network namespace with id {netns} there", netns=end.netns[1:])
+        if name:
+            what = tr("{name}, with its device {index}", name=name, index=end.index)
+        return Unknown(tr("the other end of {here} was not collected", here=here), collect=what)
 
     def plugged(self, port: Port) -> Link | Unknown:
         """Return the NIC that is plugged into a port of a segment."""
         nic = self.by_name.get((port.netns, port.link))
-        return nic or Unknown(f"{port.link} of {port.netns} was not collected", collect=port.netns)
+        return nic or Unknown(
+            tr("{link} of {netns} was not collected", link=port.link, netns=port.netns), collect=port.netns
+        )
 
     def has_carrier(self, netns: str, link: Link) -> bool:
         """Tell whether a device is up and what it hangs on is too: peer, lower device, a port of a bridge.
@@ -125,7 +132,7 @@ def _sharing(world: World) -> Iterator[tuple[tuple[str, int], Unknown]]:
             gap, lower = link.kind.unmodelled, link.kind.endpoint
             if gap and lower and link.up:
                 itself = lower == LinkEnd(netns.name, link.index)
-                shares = "" if itself else f"{link.name} of {netns.name} shares its device: "
+                shares = "" if itself else tr("{link} of {netns} shares its device: ", link=link.name, netns=netns.name)
                 yield (lower.netns, lower.index), gap.unknown(shares)
 
 
@@ -223,9 +230,10 @@ class Wire:
         if not (link.up and link.carrier):
             return []
         if len(sight.path) > MAX_DEPTH:
-            raise Unsupported(f"a frame crosses more than {MAX_DEPTH} devices, {link.name} of {netns} is the next")
+            said = tr("a frame crosses more than {count} devices", count=MAX_DEPTH)
+            raise Unsupported(tr("{said}, {link} of {netns} is the next", said=said, link=link.name, netns=netns))
         if gap := link.egress or link.kind.unmodelled:
-            return [gap.unknown(f"the frame leaves through {link.name}: ")]
+            return [gap.unknown(tr("the frame leaves through {link}: ", link=link.name))]
         sight = sight.at(netns, link.name)
         match link.kind.role:
             case DeviceRole.LOOPBACK:
@@ -240,13 +248,17 @@ class Wire:
             case DeviceRole.BRIDGE:
                 return self._forward(netns, link, "", sight)
             case DeviceRole.TUNNEL | DeviceRole.UNMODELLED:  # what is not modelled has ended above
-                raise Unsupported(f"a bridge port of kind {link.kind.word} ({link.name} in {netns})")
+                port = tr("{link} in {netns}", link=link.name, netns=netns)
+                raise Unsupported(tr("a bridge port of kind {kind} ({port})", kind=link.kind.word, port=port))
 
     def _send_segment(self, netns: str, link: Link, sight: _Sight) -> _Ends:
         segment = self.cables.segment_of.get(Port(netns, link.name))
         if segment is None:
-            what = "the segment it is plugged into, in world.json, and who else is"
-            loose = Unknown(f"the snapshot does not say where the cable of {link.name} of {netns} leads", collect=what)
+            what = tr("the segment it is plugged into, in world.json, and who else is")
+            loose = Unknown(
+                tr("the snapshot does not say where the cable of {link} of {netns} leads", link=link.name, netns=netns),
+                collect=what,
+            )
             return [] if self.cables.complete else [loose]
         if sight.frame.src == sight.frame.dst and not segment.reflects:  # the way to that MAC is back
             return []
@@ -254,9 +266,11 @@ class Wire:
         others = (p for p in segment.ports if segment.reflects or (p.netns, p.link) != (netns, link.name))
         ends = _all(self._receive(p.netns, self.cables.plugged(p), sight) for p in others)
         if segment.uplink:
-            sought = "" if sight.frame.to_all else f": the machine with the MAC address {sight.frame.dst}"
-            what = f"who else is plugged into {segment.name}{sought}"
-            ends.append(Unknown(f"the frame leaves through the uplink of {segment.name}", collect=what))
+            sought = "" if sight.frame.to_all else tr(": the machine with the MAC address {mac}", mac=sight.frame.dst)
+            what = tr("who else is plugged into {segment}{sought}", segment=segment.name, sought=sought)
+            ends.append(
+                Unknown(tr("the frame leaves through the uplink of {segment}", segment=segment.name), collect=what)
+            )
         return ends
 
     def _send_child(self, netns: str, link: Link, sight: _Sight) -> _Ends:
@@ -321,7 +335,7 @@ class Wire:
             return own
         if passthru and not passthru[0][1].up:
             where, child = passthru[0]
-            reason = f"{child.name} of {where}, which takes all frames there, is down"
+            reason = tr("{child} of {where}, which takes all frames there, is down", child=child.name, where=where)
             return [Swallowed(Receiver(netns, link, sight.path), reason)] if sight.taken else []
         taken = _Sight(sight.frame, sight.path, taken=True)
         return _all(self._enter(n, child, taken) for n, child in wanting)
@@ -331,7 +345,7 @@ class Wire:
         bridge = self.cables.by_name.get((netns, port.master))
         for device in filter(None, (port, bridge)):
             if device.kind.unmodelled:
-                return [device.kind.unmodelled.unknown(f"the frame gets to {device.name}: ")]
+                return [device.kind.unmodelled.unknown(tr("the frame gets to {device}: ", device=device.name))]
         if bridge is None or not bridge.up or not port.carrier:
             return []
         if sight.path[-1] != (netns, port.name):  # a macvlan child
@@ -344,7 +358,8 @@ class Wire:
             return self._pass_up(netns, bridge, sight)
         if shown_to_iptables(self.cables.namespaces[netns]):
             reason = shown_because(self.cables.namespaces[netns])
-            raise Unsupported(f"iptables of {netns} sees what crosses the bridge {bridge.name}: {reason}")
+            sees = tr("iptables of {netns} sees what crosses the bridge {bridge}", netns=netns, bridge=bridge.name)
+            raise Unsupported(f"{sees}: {reason}")
         promiscuous = bridge.hidden or (netns, bridge.index) in self.cables.children
         up = self._pass_up(netns, bridge, sight) if promiscuous else []
         return up + self._forward(netns, bridge, port.name, sight)
@@ -354,7 +369,8 @@ class Wire:
         before = (self.cables.by_name.get(hop) for hop in sight.path if hop[0] == netns and hop[1] != port.name)
         again = sight.path.count((netns, port.name)) > 1
         if again or any(link and link.master == port.master for link in before):
-            raise Unsupported(f"a frame gets to the bridge {port.master} of {netns} twice: bridges in a circle")
+            twice = tr("a frame gets to the bridge {bridge} of {netns} twice", bridge=port.master, netns=netns)
+            raise Unsupported(tr("{twice}: bridges in a circle", twice=twice))
 
     def _pass_up(self, netns: str, bridge: Link, sight: _Sight) -> _Ends:
         """Hand a frame to the bridge as a device; of its ports' MACs its IP layer believes that of the port itself."""
@@ -380,10 +396,14 @@ class Wire:
         here = ends.pop(station.port, [])
         elsewhere = _all(ends.values())
         if any(isinstance(end, Receiver) for end in elsewhere) or (elsewhere and not here and station.port != ingress):
-            reason = (
-                f"{bridge.name} of {netns} has {station.mac} behind {station.port}, and by the cables it is elsewhere"
+            reason = tr(
+                "{bridge} of {netns} has {mac} behind {port}, and by the cables it is elsewhere",
+                bridge=bridge.name,
+                netns=netns,
+                mac=station.mac,
+                port=station.port,
             )
-            return [Unknown(f"{reason}: the entry moves as soon as that sends something", collect="")]
+            return [Unknown(tr("{reason}: the entry moves as soon as that sends something", reason=reason), collect="")]
         return here
 
 
@@ -413,4 +433,4 @@ def shown_to_iptables(netns: Netns) -> bool:
 def shown_because(netns: Netns) -> str:
     """Return the line by which bridged packets are shown to iptables, and whether it is only assumed."""
     switch = setting(netns.settings, BRIDGE_CALLS)
-    return f"{switch}, the kernel's default" if switch.origin == KERNEL_DEFAULT else str(switch)
+    return tr("{switch}, the kernel's default", switch=switch) if switch.origin == KERNEL_DEFAULT else str(switch)

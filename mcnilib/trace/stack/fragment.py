@@ -14,7 +14,7 @@ from itertools import pairwise
 from typing import NamedTuple
 
 from mcnilib.errors import NoRoute, Unknown, Unsupported
-from mcnilib.language import mark, tr
+from mcnilib.language import tr
 from mcnilib.linux.device.base import DeviceRole
 from mcnilib.linux.packet import IP_HEADER, Icmp, Packet, ip_length, is_large, longest_part
 from mcnilib.linux.routing.fib import Decision
@@ -83,8 +83,8 @@ def too_long_to_forward(at: Recorder, dev: str, decision: Decision) -> bool:
 def _refuse(at: Recorder, decision: Decision, mtu: int, stage: Stage, *, iif: str = "") -> bool:
     """Lose a packet that is longer than the MTU, with the ICMP error that names it."""
     route, length = decision.route, ip_length(at.skb.packet)
-    line, owner = (route, mark("the route")) if names_mtu(route) else (None, decision.device)
-    text = mark(
+    line, owner = (route, tr("the route")) if names_mtu(route) else (None, decision.device)
+    text = tr(
         "{length} bytes that must not be fragmented, more than the MTU {mtu} of {owner}",
         length=length,
         mtu=mtu,
@@ -106,7 +106,7 @@ def fits(at: Recorder, decision: Decision, iif: str) -> bool:
         return not _refuse(at, decision, mtu, Stage.DEVICE)
     longest = IP_HEADER + (mtu - IP_HEADER) // 8 * 8
     count = -(-(ip_length(packet) - IP_HEADER) // (longest - IP_HEADER))
-    text = mark(
+    text = tr(
         "cut into {count} fragments, as {length} bytes are more than the MTU {mtu} of {device}",
         count=count,
         length=length,

@@ -10,6 +10,7 @@ from ipaddress import IPv4Address
 from typing import NamedTuple
 
 from mcnilib.errors import Unsupported
+from mcnilib.language import tr
 from mcnilib.linux.chance import Chance
 from mcnilib.linux.device.link import Link
 from mcnilib.linux.netfilter.conntrack import ConnState, Conntrack, Tracked
@@ -172,8 +173,8 @@ class Host:
             return first
         defaults = (route for route in self.netns.ip4.routes if route in self.netns.fib.equal_defaults)
         equal = [route for route in defaults if (route.table, route.metric) == (first.table, first.metric)]
-        options = [f"is {str(route).strip()}" for route in equal]
-        return equal[self.chance.pick(f"the default route {self.name} takes", options)]
+        options = [tr("is {route}", route=str(route).strip()) for route in equal]
+        return equal[self.chance.pick(tr("the default route {name} takes", name=self.name), options)]
 
     def path_mtu(self, decision: Decision, dst: IPv4Address, *, forwarded: bool = False) -> int:
         """Return the longest packet to an address by a route, in bytes; what was learned of the path counts.
@@ -193,7 +194,13 @@ class Host:
         """
         there = self.route(Query(packet.dst, packet.src, iif or "lo", mark=packet.mark))
         if there.device != oif:
-            raise Unsupported(f"TCPMSS on {self.name}, for a packet that does not leave by {there.device}")
+            raise Unsupported(
+                tr(
+                    "TCPMSS on {name}, for a packet that does not leave by {device}",
+                    name=self.name,
+                    device=there.device,
+                )
+            )
         back = self.route(Query(packet.src))
         return min(self.path_mtu(there, packet.dst), self.path_mtu(back, packet.src))
 

@@ -9,6 +9,7 @@ from ipaddress import IPv4Address
 from typing import TYPE_CHECKING
 
 from mcnilib.errors import NoRoute, Unknown, Unsupported
+from mcnilib.language import tr
 from mcnilib.linux.netfilter.conntrack import ConnState, Tracked
 from mcnilib.linux.netfilter.conntrack_tcp import segment_end
 from mcnilib.linux.packet import Icmp, Packet, Tcp
@@ -49,8 +50,13 @@ def silenced(host: Host, kind: int, peer: IPv4Address, now: float, *, near: bool
     if near or _take(host, peer, seconds, AT_ONCE * seconds, now):
         return ""
     if seconds > QUIET:
-        reason = f"{setting(host.sysctls, INTERVAL)} on {host.name}: whether {peer} was told anything lately"
-        raise Unknown(f"{reason} decides whether it is told now", collect="")
+        reason = tr(
+            "{setting} on {host}: whether {peer} was told anything lately",
+            setting=setting(host.sysctls, INTERVAL),
+            host=host.name,
+            peer=peer,
+        )
+        raise Unknown(tr("{reason} decides whether it is told now", reason=reason), collect="")
     return str(setting(host.sysctls, INTERVAL))
 
 
@@ -77,8 +83,8 @@ def _check_total(host: Host, now: float) -> None:
     rate, most = host.number(PER_SECOND), host.number(BURST)
     if (sent and 2 * sent >= min(rate, most)) or not rate:
         key = BURST if most <= rate else PER_SECOND
-        reason = f"{setting(host.sysctls, key)} on {host.name}: what it sent just before"
-        raise Unknown(f"{reason} decides whether it sends this ICMP error", collect="")
+        reason = tr("{setting} on {host}: what it sent just before", setting=setting(host.sysctls, key), host=host.name)
+        raise Unknown(tr("{reason} decides whether it sends this ICMP error", reason=reason), collect="")
     host.errors_sent = (sent + 1, last)
 
 
@@ -109,7 +115,7 @@ def icmp_send(at: Recorder, kind: int, code: int, *, after: float = 0.0, mtu: in
         return
     own, mark = skb.local, _reflected(host, packet)
     if not own and host.flag(INBOUND):
-        raise Unsupported(f"{INBOUND} = 1 in {host.name}, which sends an ICMP error")
+        raise Unsupported(tr("{inbound} = 1 in {host}, which sends an ICMP error", inbound=INBOUND, host=host.name))
     src = packet.dst if own else _error_source(host, Query(packet.src, mark=mark))
     if src is None:
         return
@@ -170,7 +176,7 @@ def reject(at: Recorder, hook: Hook) -> None:
     elif kind in REJECT_CODES:
         icmp_send(at, 3, REJECT_CODES[kind])
     else:
-        raise Unsupported(f"REJECT --reject-with {kind}")
+        raise Unsupported(tr("REJECT --reject-with {kind}", kind=kind))
 
 
 def _reset(at: Recorder) -> None:
@@ -214,8 +220,16 @@ def accept_redirect(at: Recorder, dev: str) -> None:
         return
     accepts = all if host.conf("forwarding", dev) else any
     if accepts(_listed(host, "accept_redirects", dev)):
-        way = f"{router} has told {host.name} of a shorter way to {packet.dst}, by an ICMP redirect"
-        raise Unknown(f"{way}: with accept_redirects on, what {host.name} does then is not modelled", collect="")
+        way = tr(
+            "{router} has told {host} of a shorter way to {dst}, by an ICMP redirect",
+            router=router,
+            host=host.name,
+            dst=packet.dst,
+        )
+        raise Unknown(
+            tr("{way}: with accept_redirects on, what {host} does then is not modelled", way=way, host=host.name),
+            collect="",
+        )
 
 
 def _listed(host: Host, name: str, dev: str) -> tuple[bool, bool]:

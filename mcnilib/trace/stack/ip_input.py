@@ -10,6 +10,7 @@ from __future__ import annotations
 from functools import partial
 
 from mcnilib.errors import NoRoute, Unsupported
+from mcnilib.language import mark, tr
 from mcnilib.linux.device.ipip import IPIP
 from mcnilib.linux.device.link import Link
 from mcnilib.linux.packet import Packet
@@ -32,6 +33,9 @@ from mcnilib.trace.transport.socket_lookup import refused, route_out
 
 CODES = {"ENETUNREACH": (3, 0), "EHOSTUNREACH": (3, 1), "EACCES": (3, 13)}
 """ICMP errors a router answers with when its lookup fails; EINVAL (blackhole) is silent. Source: ip_error()."""
+
+_ROUTED, _REROUTED, _FORWARDED = mark("route"), mark("rerouted"), mark("forward")
+"""What a routing decision is called."""
 
 
 def receive(at: Recorder, link: Link) -> Position:
@@ -75,7 +79,7 @@ def _is_martian(at: Recorder, dev: str) -> bool:
     _refuse_groups(at.host, packet)
     if int(packet.dst) >> 24:
         return False
-    at.note(Stage.ROUTE, f"martian destination {packet.dst}", iif=dev, fate=Fate.DROPPED)
+    at.note(Stage.ROUTE, tr("martian destination {dst}", dst=packet.dst), iif=dev, fate=Fate.DROPPED)
     at.host.connections.drop_unconfirmed(at.skb.tracked)
     return True
 
@@ -86,7 +90,14 @@ def _refuse_bridged_dnat(host: Host, dev: str) -> None:
     Source: br_nf_pre_routing_finish() in net/bridge/br_netfilter_hooks.c.
     """
     if shown_to_iptables(host.netns):
-        raise Unsupported(f"DNAT back into the bridge {dev} of {host.name} with {shown_because(host.netns)}")
+        raise Unsupported(
+            tr(
+                "DNAT back into the bridge {dev} of {host} with {setting}",
+                dev=dev,
+                host=host.name,
+                setting=shown_because(host.netns),
+            )
+        )
 
 
 def _forwards(at: Recorder, dev: str) -> bool:
@@ -94,7 +105,7 @@ def _forwards(at: Recorder, dev: str) -> bool:
     if at.host.conf("forwarding", dev):
         return True
     setting = deciding(at.host.netns.settings, "forwarding", dev)
-    at.note(Stage.FORWARDING, "not for us, and we do not forward", line=setting, iif=dev, fate=Fate.DROPPED)
+    at.note(Stage.FORWARDING, tr("not for us, and we do not forward"), line=setting, iif=dev, fate=Fate.DROPPED)
     return False
 
 
@@ -121,7 +132,9 @@ def _route(at: Recorder, *, again: bool = False) -> Decision | None:
     if again:
         _refuse_groups(host, packet)
         if packet.dst == ANY_ADDRESS:  # it is routed to lo
-            raise Unsupported(f"DNAT to {packet.dst} on the way out of {host.name} is not modelled")
+            raise Unsupported(
+                tr("DNAT to {dst} on the way out of {host} is not modelled", dst=packet.dst, host=host.name)
+            )
     try:
         src = UNCHOSEN if skb.unbound and not again else packet.src
         mark = 0 if packet.proto == IPIP and not again else packet.mark
@@ -134,27 +147,34 @@ def _route(at: Recorder, *, again: bool = False) -> Decision | None:
     skb.local = decision.route.type is RouteType.LOCAL or decision.device == "lo"  # __mkroute_output()
     _refuse_many(host, packet, decision.route)
     accept_redirect(at, decision.device)
-    _note_route(at, decision, "rerouted" if again else "route")
+    _note_route(at, decision, _REROUTED if again else _ROUTED)
     return decision
 
 
 def _refuse_many(host: Host, packet: Packet, route: Route) -> None:
     if route.type is RouteType.BROADCAST:
-        raise Unsupported(f"broadcast to {packet.dst} in {host.name}")
+        raise Unsupported(tr("broadcast to {dst} in {host}", dst=packet.dst, host=host.name))
     _refuse_groups(host, packet)
 
 
 def _refuse_groups(host: Host, packet: Packet) -> None:
     if packet.dst == LIMITED_BROADCAST or packet.dst.is_multicast:
-        raise Unsupported(f"{'multicast' if packet.dst.is_multicast else 'broadcast'} to {packet.dst} in {host.name}")
+        if packet.dst.is_multicast:
+            raise Unsupported(tr("multicast to {dst} in {host}", dst=packet.dst, host=host.name))
+        raise Unsupported(tr("broadcast to {dst} in {host}", dst=packet.dst, host=host.name))
 
 
 def _note_route(at: Recorder, decision: Decision, word: str, iif: str = "") -> None:
     rule, route = decision.rule, decision.route
     if at.host.netns.fib.custom and rule not in DEFAULT_RULES:
-        at.note(Stage.ROUTE, f"rule {rule.priority}: table {rule.table}", line=rule, iif=iif)
+        at.note(
+            Stage.ROUTE,
+            tr("rule {priority}: table {table}", priority=rule.priority, table=rule.table),
+            line=rule,
+            iif=iif,
+        )
     via = f" via {route.via}" if route.via else ""
-    at.note(Stage.ROUTE, f"{word}: {decision.device}{via}", line=route, iif=iif, oif=decision.device)
+    at.note(Stage.ROUTE, f"{tr(word)}: {decision.device}{via}", line=route, iif=iif, oif=decision.device)
 
 
 def _no_route(at: Recorder, dev: str, error: NoRoute) -> None:
@@ -165,14 +185,14 @@ def _no_route(at: Recorder, dev: str, error: NoRoute) -> None:
         return
     tells = error.error in CODES
     fate = Fate.UNREACHABLE if tells else Fate.DROPPED
-    text, what = f"no route ({error.error})", NoWay(error.error)
+    text, what = tr("no route ({error})", error=error.error), NoWay(error.error)
     at.note(Stage.ROUTE, text, line=error.line, iif=dev, fate=fate, what=what)
     if not tells:
         host.connections.drop_unconfirmed(skb.tracked)
     elif route_error_allowed(host, skb.packet.src, at.net.now):
         icmp_send(at, *CODES[error.error])
     else:
-        at.silence(f"{skb.packet.src} was told so a moment ago")
+        at.silence(tr("{src} was told so a moment ago", src=skb.packet.src))
 
 
 def _source_is_valid(at: Recorder, dev: str, oif: str) -> bool:
@@ -194,7 +214,7 @@ def _deliver(at: Recorder, dev: str) -> Position:
     tunnelled = skb.packet.inner and tunnel.listens(host, skb.packet)
     if skb.bad_checksum:
         stage = Stage.TUNNEL if tunnelled else Stage.SOCKET
-        at.note(stage, "the UDP checksum is wrong", iif=dev, fate=Fate.DROPPED)
+        at.note(stage, tr("the UDP checksum is wrong"), iif=dev, fate=Fate.DROPPED)
         return None
     if tunnelled:
         return _decapsulate(at)
@@ -210,7 +230,7 @@ def _decapsulate(at: Recorder) -> Position:
             icmp_send(at, 3, 3)  # tunnel4_rcv() in net/ipv4/tunnel4.c
         return None
     link, inner = landed
-    text, what = f"unpacked by {link.name}", Tunnelled.UNPACKED
+    text, what = tr("unpacked by {link}", link=link.name), Tunnelled.UNPACKED
     at.note(Stage.TUNNEL, text, inner, oif=link.name, what=what)
     return Arrival(host.name, link, Skb(inner, txhash=skb.txhash))
 
@@ -218,9 +238,9 @@ def _decapsulate(at: Recorder) -> Position:
 def _forward(at: Recorder, dev: str, decision: Decision) -> Position:
     """Pass a packet on: TTL left, FORWARD, then out. Source: ip_forward()."""
     skb = at.skb
-    _note_route(at, decision, "forward", dev)
+    _note_route(at, decision, _FORWARDED, dev)
     if skb.packet.ttl <= 1:
-        at.note(Stage.FORWARDING, "TTL used up", iif=dev, fate=Fate.DROPPED)
+        at.note(Stage.FORWARDING, tr("TTL used up"), iif=dev, fate=Fate.DROPPED)
         icmp_send(at, 11, 0)
         return None
     if too_long_to_forward(at, dev, decision):

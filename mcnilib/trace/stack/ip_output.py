@@ -8,7 +8,7 @@ from __future__ import annotations
 from ipaddress import IPv4Address
 
 from mcnilib.errors import Unsupported
-from mcnilib.language import mark
+from mcnilib.language import tr
 from mcnilib.linux.device.base import Frame
 from mcnilib.linux.device.link import Link
 from mcnilib.linux.packet import is_large
@@ -29,9 +29,15 @@ from mcnilib.trace.trace import Fate, Framed, Stage, TooBig, Tunnelled
 def _refuse_by_lo(host: Host, link: Link, route: Route, skb: Skb) -> None:
     """Refuse what is not known of loopback. Raises: Unsupported."""
     if not link.up and skb.packet.dst.is_loopback:
-        raise Unsupported(f"lo of {host.name} is down, and a packet would leave through it")
+        raise Unsupported(tr("lo of {host} is down, and a packet would leave through it", host=host.name))
     if skb.packet.inner and route.type is not RouteType.LOCAL:
-        raise Unsupported(f"a tunnel of {host.name} sends to {skb.packet.dst} through lo, which has another address")
+        raise Unsupported(
+            tr(
+                "a tunnel of {host} sends to {dst} through lo, which has another address",
+                host=host.name,
+                dst=skb.packet.dst,
+            )
+        )
 
 
 def leave(at: Recorder, decision: Decision, iif: str) -> Position:
@@ -50,7 +56,7 @@ def leave(at: Recorder, decision: Decision, iif: str) -> Position:
         _no_carrier(at, link, hook.next_hop)
         return None
     if gap := link.egress or link.kind.unmodelled:
-        gap.meet(f"the packet leaves through {link.name}: ")
+        gap.meet(tr("the packet leaves through {link}: ", link=link.name))
     if link.name == "lo":
         return _loop_back(at, link)
     if link.kind.tunnel:
@@ -61,7 +67,7 @@ def leave(at: Recorder, decision: Decision, iif: str) -> Position:
 def _loop_back(at: Recorder, lo: Link) -> Position:
     at.skb.bad_checksum = _checksum_breaks(at.host, at.skb)
     here = (at.host.name, "lo")
-    at.note(Stage.DEVICE, "loops back", oif="lo", to=here, path=(here,), what=Framed(lo.mac, lo.mac))
+    at.note(Stage.DEVICE, tr("loops back"), oif="lo", to=here, path=(here,), what=Framed(lo.mac, lo.mac))
     return Arrival(at.host.name, lo, at.skb)
 
 
@@ -76,7 +82,7 @@ def _checksum_breaks(host: Host, skb: Skb) -> bool:
     if not (inner and inner.udpcsum and inner.packet.proto in ("tcp", "udp") and host.rewrites(skb)):
         return False
     if inner.packet.tcp and "RST" in inner.packet.tcp.flags:
-        raise Unsupported(f"a RST in a tunnel of {host.name} that NAT sends to {host.name} itself")
+        raise Unsupported(tr("a RST in a tunnel of {host} that NAT sends to {host} itself", host=host.name))
     return True
 
 
@@ -85,7 +91,7 @@ def _no_carrier(at: Recorder, link: Link, next_ip: IPv4Address) -> None:
 
     Source: noop_enqueue() in net/sched/sch_generic.c, dev_deactivate() of linkwatch.
     """
-    action = f"{link.name} has no carrier" if link.up else f"{link.name} is down"
+    action = tr("{link} has no carrier", link=link.name) if link.up else tr("{link} is down", link=link.name)
     at.note(Stage.DEVICE, action, oif=link.name, fate=Fate.DROPPED)
     if link.has_arp and not known(at.host, link, next_ip):
         at.host.unconfirmed.add(next_ip)
@@ -110,8 +116,8 @@ def _transmit(at: Recorder, link: Link, route: Route) -> Position:
     if landing.netns != host.name:
         packet = packet.but(mark=0) if packet.mark else packet
     to = (landing.netns, landing.link.name)
-    action = f"leaves through {link.name}, arrives at {landing.link.name} of {landing.netns}"
-    what = Framed(link.mac, mac)
+    names = {"link": link.name, "far_link": landing.link.name, "netns": landing.netns}
+    action, what = tr("leaves through {link}, arrives at {far_link} of {netns}", **names), Framed(link.mac, mac)
     at.note(Stage.DEVICE, action, packet, oif=link.name, to=to, path=landing.path, what=what)
     return Arrival(landing.netns, landing.link, Skb(packet, txhash=skb.txhash))
 
@@ -119,7 +125,7 @@ def _transmit(at: Recorder, link: Link, route: Route) -> Position:
 def _lose_long(at: Recorder, link: Link, landing: Receiver, large: TooLong) -> None:
     """Tell which device on a frame's path loses it because it is too long."""
     netns, device = large.place
-    action = mark(
+    action = tr(
         "leaves through {device}; {far} of {netns} loses it: {length} bytes, more than its MTU {mtu}",
         device=link.name,
         netns=netns,
@@ -135,11 +141,17 @@ def _lose(at: Recorder, link: Link, frame: Frame) -> None:
     """Tell that no device takes a frame, or which one loses it."""
     what = Framed(frame.src, frame.dst)
     if end := at.net.wire.swallowed(at.host.name, link, frame):
-        action = f"leaves through {link.name}; {end.at.link.name} of {end.at.netns} loses it: {end.why}"
+        action = tr(
+            "leaves through {link}; {far_link} of {netns} loses it: {why}",
+            link=link.name,
+            far_link=end.at.link.name,
+            netns=end.at.netns,
+            why=end.why,
+        )
         to = (end.at.netns, end.at.link.name)
         at.note(Stage.DEVICE, action, oif=link.name, to=to, path=end.at.path, fate=Fate.DROPPED, what=what)
     else:
-        action = f"leaves through {link.name}; no device takes {frame.dst}"
+        action = tr("leaves through {link}; no device takes {dst}", link=link.name, dst=frame.dst)
         at.note(Stage.DEVICE, action, oif=link.name, fate=Fate.DROPPED, what=what)
 
 
@@ -147,8 +159,16 @@ def _taker(at: Recorder, link: Link, frame: Frame) -> Receiver | None:
     """Return where a frame lands; None when no device takes it. Raises: Unknown; Unsupported when several take it."""
     landings = at.net.wire.send(at.host.name, link, frame)
     if len(landings) > 1:
-        several = " and ".join(f"{landing.link.name} of {landing.netns}" for landing in landings)
-        raise Unsupported(f"{several} take what is sent to {frame.dst}: a switch sends it where it saw that MAC last")
+        several = tr(" and ").join(
+            tr("{link} of {netns}", link=landing.link.name, netns=landing.netns) for landing in landings
+        )
+        raise Unsupported(
+            tr(
+                "{several} take what is sent to {dst}: a switch sends it where it saw that MAC last",
+                several=several,
+                dst=frame.dst,
+            )
+        )
     if not landings and (gap := at.net.wire.beyond(at.host.name, link, frame)):
         raise gap
     return landings[0] if landings else None
@@ -168,6 +188,6 @@ def _encapsulate(at: Recorder, link: Link, decision: Decision) -> Position:
         return None
     if is_large(skb.packet) and not fits_tunnel(at, decision, outer):
         return None
-    text, what = f"packed by {link.name} for {outer.dst}", Tunnelled.PACKED
+    text, what = tr("packed by {link} for {dst}", link=link.name, dst=outer.dst), Tunnelled.PACKED
     at.note(Stage.TUNNEL, text, outer, oif=link.name, what=what)
     return Departure(host.name, Skb(outer, by_icmp=skb.by_icmp, txhash=skb.txhash))

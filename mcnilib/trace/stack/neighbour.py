@@ -13,6 +13,7 @@ from ipaddress import IPv4Address
 from typing import NamedTuple
 
 from mcnilib.errors import NoRoute, Unknown, Unsupported
+from mcnilib.language import tr
 from mcnilib.linux.device.base import BROADCAST_MAC, Frame
 from mcnilib.linux.device.link import Link
 from mcnilib.linux.packet import Packet
@@ -60,8 +61,16 @@ def resolve(at: Recorder, link: Link, ip: IPv4Address) -> str | None:
     if entry and ip in at.host.aged:
         _Request(at, at.host, link, ip, protocol).confirm()
     if entry is None and link.kind.tunnel:
-        device = f"{link.kind.word.upper()} device {link.name}"
-        raise Unsupported(f"{protocol.name} out of the {device} of {at.host.name}, for {ip}")
+        raise Unsupported(
+            tr(
+                "{protocol} out of the {kind} device {device} of {host}, for {ip}",
+                protocol=protocol.name,
+                kind=link.kind.word.upper(),
+                device=link.name,
+                host=at.host.name,
+                ip=ip,
+            )
+        )
     mac = entry or _Request(at, at.host, link, ip, protocol).send()
     if mac is None:
         at.host.unconfirmed.add(ip)
@@ -77,10 +86,16 @@ def known(host: Host, link: Link, ip: IPv4Address) -> Neigh | str | None:
 def _use(at: Recorder, link: Link, entry: Neigh) -> str:
     if int(entry.mac[:2], 16) & 1:
         raise Unsupported(
-            f"{entry.ip} on {link.name} of {at.host.name} is at {entry.mac}: the frame is for a whole group"
+            tr(
+                "{ip} on {link} of {host} is at {mac}: the frame is for a whole group",
+                ip=entry.ip,
+                link=link.name,
+                host=at.host.name,
+                mac=entry.mac,
+            )
         )
     stage = _PROTOCOLS[entry.ip.version].stage
-    at.note(stage, f"{entry.ip} is at {entry.mac}", line=entry, oif=link.name)
+    at.note(stage, tr("{ip} is at {mac}", ip=entry.ip, mac=entry.mac), line=entry, oif=link.name)
     return entry.mac
 
 
@@ -99,8 +114,10 @@ class _Request(NamedTuple):
         Source: arp_process(), pneigh_enqueue() in net/core/neighbour.c.
         """
         host, link, ip = self.host, self.link, self.ip
+        question: dict[str, object] = {"asking": self._asking, "ip": ip}
         if host.is_local(ip):
-            raise Unsupported(f"the next hop {ip} is an address of {host.name} itself, through an added local route")
+            next_hop = tr("the next hop {ip} is an address of {host} itself", ip=ip, host=host.name)
+            raise Unsupported(tr("{next_hop}, through an added local route", next_hop=next_hop))
         sender = self.protocol.sender(host, link, ip, self.at.skb.packet)
         answering, gap = self._answering(sender)
         heard = [receiver for receiver in answering if self._is_heard(receiver)]
@@ -110,17 +127,15 @@ class _Request(NamedTuple):
         for receiver in answering if sender != UNCHOSEN else ():
             _learn(self.at.net.hosts[receiver.netns], receiver.link.name, sender, link.mac)
         if gap and heard and not any(self.at.net.hosts[receiver.netns].is_local(ip) for receiver in heard):
-            raise Unknown(
-                f"only collected proxies answer {self._asking} for {ip}, and {gap.why}", collect=gap.collect
-            ) from gap
+            reason = tr("only collected proxies answer {asking} for {ip}, and {why}", why=gap.why, **question)
+            raise Unknown(reason, collect=gap.collect) from gap
         if heard:
             return self._accept(self._first(sender, heard), sender)
         self._lose(answering)
         if gap:
-            raise Unknown(
-                f"no collected machine answers {self._asking} for {ip}, and {gap.why}", collect=gap.collect
-            ) from gap
-        self._note(f"nothing answers {self._asking} for {ip}", Asked(ip, sender), fate=Fate.UNREACHABLE)
+            reason = tr("no collected machine answers {asking} for {ip}, and {why}", why=gap.why, **question)
+            raise Unknown(reason, collect=gap.collect) from gap
+        self._note(tr("nothing answers {asking} for {ip}", **question), Asked(ip, sender), fate=Fate.UNREACHABLE)
         return None
 
     def confirm(self) -> None:
@@ -131,10 +146,15 @@ class _Request(NamedTuple):
         """
         answering, gap = self._answering(self.protocol.sender(self.host, self.link, self.ip, self.at.skb.packet))
         if not answering:
-            reason = (
-                f"{self.host.name} knows {self.ip} because it asked, and nothing answers {self._asking} for {self.ip}"
+            reason = tr(
+                "{host} knows {ip} because it asked, and nothing answers {asking} for {ip}",
+                host=self.host.name,
+                ip=self.ip,
+                asking=self._asking,
             )
-            raise gap or Unknown(f"{reason}: how long the entry is believed depends on the time", collect="")
+            raise gap or Unknown(
+                tr("{reason}: how long the entry is believed depends on the time", reason=reason), collect=""
+            )
 
     @property
     def _asking(self) -> str:
@@ -167,10 +187,20 @@ class _Request(NamedTuple):
     def _believe(self, entry: Neigh, heard: list[Receiver]) -> str:
         """Use what was known when this was collected, without a request. Raises: Unknown when nobody answers that."""
         if all(receiver.link.mac != entry.mac for receiver in heard):
-            others = [f"{peer.link.name} of {peer.netns} answers with {peer.link.mac}" for peer in heard]
-            says = " and ".join(others) or "no collected machine answers"
-            reason = f"`ip neigh` of {self.host.name} has {entry.ip} at {entry.mac} ({entry.state}), and {says}"
-            raise Unknown(reason, collect="the snapshot again, all of it at one time")
+            others = [
+                tr("{link} of {netns} answers with {mac}", link=peer.link.name, netns=peer.netns, mac=peer.link.mac)
+                for peer in heard
+            ]
+            says = tr(" and ").join(others) or tr("no collected machine answers")
+            reason = tr(
+                "`ip neigh` of {host} has {ip} at {mac} ({state}), and {says}",
+                host=self.host.name,
+                ip=entry.ip,
+                mac=entry.mac,
+                state=entry.state,
+                says=says,
+            )
+            raise Unknown(reason, collect=tr("the snapshot again, all of it at one time"))
         self.host.neighbours[self.link.name, entry.ip] = entry.mac
         return _use(self.at, self.link, entry)
 
@@ -185,12 +215,24 @@ class _Request(NamedTuple):
         first = [receiver for receiver in heard if self._answer(receiver, sender) is Reply.OWNS] or heard
         if len(first) == 1:
             return first[0]
-        what = f"the first to answer who has {self.ip} on {self.link.name} of {self.host.name}"
-        return first[self.host.chance.pick(what, [f"is {peer.link.name} of {peer.netns}" for peer in first])]
+        what = tr(
+            "the first to answer who has {ip} on {link} of {host}", ip=self.ip, link=self.link.name, host=self.host.name
+        )
+        return first[
+            self.host.chance.pick(
+                what, [tr("is {link} of {netns}", link=peer.link.name, netns=peer.netns) for peer in first]
+            )
+        ]
 
     def _accept(self, receiver: Receiver, sender: IPv4Address) -> str:
         mac = self.host.neighbours[self.link.name, self.ip] = receiver.link.mac
-        action = f"who has {self.ip}? {receiver.netns} answers on {receiver.link.name}: {mac}"
+        action = tr(
+            "who has {ip}? {netns} answers on {link}: {mac}",
+            ip=self.ip,
+            netns=receiver.netns,
+            link=receiver.link.name,
+            mac=mac,
+        )
         self._note(action, Asked(self.ip, sender, mac), to=(receiver.netns, receiver.link.name))
         return mac
 
@@ -199,7 +241,7 @@ class _Request(NamedTuple):
         for receiver in answering:
             frame = Frame(receiver.link.mac, self.link.mac)
             if lost := self.at.net.wire.beyond(receiver.netns, receiver.link, frame):
-                reason = f"{receiver.netns} answers who has {self.ip}, and {lost.why}"
+                reason = tr("{netns} answers who has {ip}, and {why}", netns=receiver.netns, ip=self.ip, why=lost.why)
                 raise Unknown(reason, collect=lost.collect) from lost
 
 
@@ -265,7 +307,14 @@ def _arp_ignore(host: Host, link: Link, target: IPv4Address, sender: IPv4Address
         return not own or not any(target in subnet and sender in subnet for subnet in subnets)
     if ignore == 8:
         return True
-    raise Unsupported(f"arp_ignore {ignore} on {link.name} in {host.name}; 0, 1, 2 and 8 are modelled")
+    raise Unsupported(
+        tr(
+            "arp_ignore {ignore} on {link} in {host}; 0, 1, 2 and 8 are modelled",
+            ignore=ignore,
+            link=link.name,
+            host=host.name,
+        )
+    )
 
 
 def _arp_filter(host: Host, link: Link, target: IPv4Address, sender: IPv4Address) -> bool:

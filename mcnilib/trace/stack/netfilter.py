@@ -11,6 +11,7 @@ from collections.abc import Callable, Mapping
 from ipaddress import IPv4Address
 
 from mcnilib.errors import Unsupported
+from mcnilib.language import tr
 from mcnilib.linux.netfilter.conntrack import ConnState, Entry, Tracked
 from mcnilib.linux.netfilter.context import Context
 from mcnilib.linux.netfilter.hooks import HookEntry, HookKind, NfVerdict
@@ -65,8 +66,10 @@ class Hook:
         """
         chains = (table.by_name.get(self.name) for table in self.host.tables.values())
         if not self.host.netns.ip4.tracks and any(chain and not chain.idle for chain in chains):
-            where = f"rules of {self.host.name} at {self.name}"
-            raise Unsupported(f"fragments of a packet meet {where}, without connection tracking to put them together")
+            where = tr("rules of {host} at {name}", host=self.host.name, name=self.name)
+            raise Unsupported(
+                tr("fragments of a packet meet {where}, without connection tracking to put them together", where=where)
+            )
 
     def _reroutes(self, entry: HookEntry, before: Packet) -> bool:
         """Look the way out up again right after an entry that changed what Linux compares; False when there is none."""
@@ -91,7 +94,7 @@ class Hook:
         tracked, table = self.skb.tracked, self.host.connections
         if tracked and tracked.number and not tracked.reply and not table[tracked.number].confirmed:
             table.confirm(tracked.number)
-            self._note("connection stored")
+            self._note(tr("connection stored"))
         return True
 
     def _note(self, action: str, before: Packet | None = None) -> None:
@@ -134,9 +137,9 @@ class Hook:
         reject = decider.target if isinstance(decider, ChainRule) and isinstance(decider.target, Reject) else None
         if isinstance(decider, Chain):
             packet = self.skb.packet
-            self.log.rule(at, table.name, decider, "dropped by the chain's policy", packet, packet)
+            self.log.rule(at, table.name, decider, tr("dropped by the chain's policy"), packet, packet)
         else:
-            self.log.amend(action=f"rejected with {reject.kind}" if reject else "dropped")
+            self.log.amend(action=tr("rejected with {kind}", kind=reject.kind) if reject else tr("dropped"))
         self.log.amend(fate=Fate.REJECTED if reject else Fate.DROPPED)
         self.rejected = reject
         if not reject:
@@ -152,14 +155,14 @@ class Hook:
             return self._decide(self.host.tables[entry.table], tracked)
         if oif_changed(tracked, connection, self.name, self.oif):
             connections.forget(tracked.number)
-            action = "dropped: leaves through another device than the one it was masqueraded for"
+            action = tr("dropped: leaves through another device than the one it was masqueraded for")
             self.log.connection(self.name, action, before, before, tracked, None)
             self.log.amend(fate=Fate.DROPPED)
             return False
         source = self.name in SOURCE_HOOKS
         self.skb.packet = translate(before, connection, source=source, reply=tracked.reply)
         if self.skb.packet is not before:
-            self._note(f"{'source' if source else 'destination'} rewritten as the connection says", before)
+            self._note(_translated(source), before)
         return True
 
     def _decide(self, table: Table, tracked: Tracked) -> bool:
@@ -174,11 +177,11 @@ class Hook:
         point = NatPoint(self.name, self.oif, host.connections[tracked.number], self._own_address)
         decided = decide(host.connections, point, target, chance=host.chance, now=self.now)
         if decided is None:
-            self.log.amend(action="dropped: the device has no address to take", fate=Fate.DROPPED)
+            self.log.amend(action=tr("dropped: the device has no address to take"), fate=Fate.DROPPED)
             return False
         if decided.confirmed:
             if target:
-                self.log.amend(action=f"{target}: too late, the connection is stored already")
+                self.log.amend(action=tr("{target}: too late, the connection is stored already", target=target))
             return True
         host.connections[tracked.number] = at.entry = decided
         before = self.skb.packet  # rules of the table may have marked it
@@ -186,7 +189,7 @@ class Hook:
         if target:
             self.log.amend(action=_rewritten(decided, source), after=self.skb.packet, entry=decided)
         elif self.skb.packet is not before:
-            self._note(f"{'id' if before.icmp else 'port'} changed: it was taken", before)
+            self._note(tr("id changed: it was taken") if before.icmp else tr("port changed: it was taken"), before)
         return True
 
     def _own_address(self) -> IPv4Address | None:
@@ -205,6 +208,14 @@ EVALUATORS: Mapping[HookKind, Callable[[Hook, HookEntry], bool]] = {
 """What is asked at an entry; False ends the packet."""
 
 
+def _translated(source: bool) -> str:
+    if source:
+        return tr("source rewritten as the connection says")
+    return tr("destination rewritten as the connection says")
+
+
 def _rewritten(connection: Entry, source: bool) -> str:
     wanted = connection.reply.inverse()
-    return f"SNAT to {wanted.src}:{wanted.sport}" if source else f"DNAT to {wanted.dst}:{wanted.dport}"
+    if source:
+        return tr("SNAT to {address}:{port}", address=wanted.src, port=wanted.sport)
+    return tr("DNAT to {address}:{port}", address=wanted.dst, port=wanted.dport)

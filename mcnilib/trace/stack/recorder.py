@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from mcnilib.language import tr
 from mcnilib.linux.netfilter.conntrack import Entry, Tracked
 from mcnilib.linux.netfilter.context import Context
 from mcnilib.linux.netfilter.iptables.rule import Chain, ChainRule
@@ -78,4 +79,7 @@ class Recorder:
         """Take back what the last step says of an answer: a limit keeps its sender from being told."""
         step = self.steps[-1]
         decision = step.what.decision if isinstance(step.what, Told) else step.action
-        self.amend(action=f"{decision}: says nothing, as {limit}", what=Told(decision, limit))
+        self.amend(
+            action=tr("{decision}: says nothing, as {limit}", decision=decision, limit=limit),
+            what=Told(decision, limit),
+        )

@@ -8,6 +8,7 @@ from __future__ import annotations
 from ipaddress import IPv4Address
 
 from mcnilib.errors import NoRoute, Unsupported
+from mcnilib.language import tr
 from mcnilib.linux.chance import EPHEMERAL, Chance
 from mcnilib.linux.device.base import Tunnel
 from mcnilib.linux.device.link import Link
@@ -28,14 +29,22 @@ def encapsulate(host: Host, link: Link, skb: Skb, next_hop: IPv4Address, mac: st
     """Return the outer packet, or in words why the device drops it. The skb mark stays on the outer packet."""
     packet = skb.packet
     if _nesting(packet) >= MAX_NESTING:
-        return f"dead loop on virtual device {link.name}"
+        return tr("dead loop on virtual device {link}", link=link.name)
     if not (tunnel := link.kind.tunnel):
-        return f"{link.name} is no tunnel"
+        return tr("{link} is no tunnel", link=link.name)
     far_ends = tunnel.far_ends(mac, next_hop)
     if len(far_ends) > 1:
-        raise Unsupported(f"{link.name} of {host.name} sends copies for {mac} to {len(far_ends)} far ends")
+        raise Unsupported(
+            tr(
+                "{link} of {host} sends copies for {mac} to {far_ends} far ends",
+                link=link.name,
+                host=host.name,
+                mac=mac,
+                far_ends=len(far_ends),
+            )
+        )
     if not far_ends:
-        return f"{link.name} has no forwarding entry for {mac}"
+        return tr("{link} has no forwarding entry for {mac}", link=link.name, mac=mac)
     sport = source_port(host.chance, packet, skb.txhash) if tunnel.udp_port else 0
     return _with_source(host, link, tunnel.packed(packet, far_ends[0], mac, sport))
 
@@ -53,12 +62,17 @@ def _with_source(host: Host, link: Link, outer: Packet) -> Packet | str:
     try:
         route = route_out(host, Query(outer.dst, outer.src, mark=outer.mark if udp else 0)).route
     except NoRoute as error:
-        return f"no route to the tunnel's far end: {error}"
+        return tr("no route to the tunnel's far end: {error}", error=error)
     if route.dev == link.name:
-        return f"circular route to {outer.dst}"
+        return tr("circular route to {dst}", dst=outer.dst)
     if udp and route.type is RouteType.LOCAL:  # encap_bypass_if_local() in drivers/net/vxlan/vxlan_core.c
-        reason = f"{link.name} of {host.name} packs for {outer.dst}, which {host.name} takes for its own address"
-        raise Unsupported(f"{reason}: Linux hands the packet over unpacked, with the route it had")
+        reason = tr(
+            "{link} of {host} packs for {dst}, which {host} takes for its own address",
+            link=link.name,
+            host=host.name,
+            dst=outer.dst,
+        )
+        raise Unsupported(tr("{reason}: Linux hands the packet over unpacked, with the route it had", reason=reason))
     if int(outer.src):
         return outer
     src = preferred_source(host.netns, route, outer.dst)
@@ -105,10 +119,10 @@ def _tunnels(host: Host) -> list[tuple[Link, Tunnel]]:
 def decapsulate(host: Host, packet: Packet) -> tuple[Link, Packet] | str:
     """Return the tunnel device that unpacks the packet and what was inside, or in words why nothing does."""
     if (inner := packet.inner) is None:
-        return "nothing inside"
+        return tr("nothing inside")
     for link, tunnel in _tunnels(host):
         if tunnel.takes(packet):
             if tunnel.has_mac and inner.mac != link.mac:
-                return f"the inner frame is for {inner.mac}, not for {link.name}"
+                return tr("the inner frame is for {mac}, not for {link}", mac=inner.mac, link=link.name)
             return link, inner.packet.but(mark=packet.mark)
-    return f"no tunnel device takes {packet.proto} from {packet.src}"
+    return tr("no tunnel device takes {proto} from {src}", proto=packet.proto, src=packet.src)

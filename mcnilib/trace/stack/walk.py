@@ -6,6 +6,7 @@ Source: the order of the Linux receive and transmit paths; each verb in `trace.s
 from __future__ import annotations
 
 from mcnilib.errors import McniError
+from mcnilib.language import tr
 from mcnilib.trace.stack.host import Arrival, Delivery, Departure, Position
 from mcnilib.trace.stack.ip_input import receive, send
 from mcnilib.trace.stack.recorder import Recorder
@@ -34,4 +35,6 @@ def walk(at: Recorder, start: Position) -> Delivery | None:
         if position is None or isinstance(position, Delivery):
             return position
         position = step(at, position)
-    raise McniError(f"the packet never comes to rest: {at.steps[-1].action} in {at.steps[-1].netns}")
+    raise McniError(
+        tr("the packet never comes to rest: {action} in {netns}", action=at.steps[-1].action, netns=at.steps[-1].netns)
+    )

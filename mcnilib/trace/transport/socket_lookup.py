@@ -13,6 +13,7 @@ from ipaddress import IPv4Address
 from typing import NoReturn
 
 from mcnilib.errors import NoRoute, Unknown, Unsupported
+from mcnilib.language import tr
 from mcnilib.linux.packet import Packet
 from mcnilib.linux.routing.fib import Decision
 from mcnilib.linux.routing.route import LIMITED_BROADCAST, Query, Route, RouteType
@@ -36,7 +37,10 @@ def route_out(host: Host, query: Query, *, any_source: bool = False) -> Decision
     """
     src = query.src
     if src != ANY_ADDRESS and not any_source and not (src in host.netns.own_addresses or host.is_local(src)):
-        raise NotSent(f"{src} is no address of {host.name}: no device has it, nor table local", error="ENETUNREACH")
+        raise NotSent(
+            tr("{src} is no address of {host}: no device has it, nor table local", src=src, host=host.name),
+            error="ENETUNREACH",
+        )
     decision = host.route(query)
     _keep_inside(host, src, decision.device)
     return decision
@@ -47,12 +51,12 @@ def _keep_inside(host: Host, src: IPv4Address, dev: str) -> None:
     if int(src) >> 24 != 127 or host.links[dev].is_loopback or host.conf("route_localnet", dev):
         return
     setting = deciding(host.netns.settings, "route_localnet", dev)
-    raise NotSent(f"{src} may not leave through {dev}", error="EINVAL", line=setting)
+    raise NotSent(tr("{src} may not leave through {dev}", src=src, dev=dev), error="EINVAL", line=setting)
 
 
 def refused(error: NoRoute) -> str:
     """Say why a packet has no way out; the errno comes last."""
-    return f"{error} ({error.error})" if isinstance(error, NotSent) else f"no route ({error.error})"
+    return f"{error} ({error.error})" if isinstance(error, NotSent) else tr("no route ({error})", error=error.error)
 
 
 def choose_source(host: Host, packet: Packet) -> Packet | NoRoute:
@@ -62,14 +66,13 @@ def choose_source(host: Host, packet: Packet) -> Packet | NoRoute:
     Raises: Unsupported where there is no address to send from: Linux takes 0.0.0.0, which most receivers drop.
     """
     if packet.dst == ANY_ADDRESS:
-        raise Unsupported(f"0.0.0.0 as a destination, in {host.name}, is not modelled: name an address")
+        raise Unsupported(tr("0.0.0.0 as a destination, in {host}, is not modelled: name an address", host=host.name))
     bound = packet.src != ANY_ADDRESS
     if bound and not host.is_local(packet.src):
         if host.flag("net.ipv4.ip_nonlocal_bind"):
-            raise Unsupported(
-                f"a socket of {host.name} with {packet.src}, which ip_nonlocal_bind allows, is not modelled"
-            )
-        return NotSent(f"{packet.src} is no address of {host.name}", error="EADDRNOTAVAIL")
+            bind = tr("a socket of {host} with {src}, which ip_nonlocal_bind allows", host=host.name, src=packet.src)
+            raise Unsupported(tr("{feature}, is not modelled", feature=bind))
+        return NotSent(tr("{src} is no address of {host}", src=packet.src, host=host.name), error="EADDRNOTAVAIL")
     if bound and (
         packet.dst == LIMITED_BROADCAST or packet.dst.is_multicast
     ):  # by the device of its address, whatever the routes
@@ -88,7 +91,9 @@ def choose_source(host: Host, packet: Packet) -> Packet | NoRoute:
 
 def nobody(host: Host, dst: IPv4Address) -> NoReturn:
     """Raise: Unsupported, for what Linux sends from 0.0.0.0 because no device has an address for it."""
-    raise Unsupported(f"{host.name} has no address to send to {dst} from, and takes 0.0.0.0: not modelled")
+    raise Unsupported(
+        tr("{host} has no address to send to {dst} from, and takes 0.0.0.0: not modelled", host=host.name, dst=dst)
+    )
 
 
 def for_many(dst: IPv4Address, route: Route) -> bool:
@@ -99,10 +104,10 @@ def for_many(dst: IPv4Address, route: Route) -> bool:
 def _group(host: Host, packet: Packet, route: Route | None) -> NoRoute:
     """TCP has one peer; a broadcast takes SO_BROADCAST, which the client does not set; multicast is not modelled."""
     if packet.proto == "tcp":
-        return NotSent(f"{packet.dst} is not one host", line=route)
+        return NotSent(tr("{dst} is not one host", dst=packet.dst), line=route)
     if packet.dst.is_multicast:
-        raise Unsupported(f"multicast to {packet.dst} from {host.name} is not modelled")
-    return NotSent(f"broadcast to {packet.dst} without SO_BROADCAST", error="EACCES", line=route)
+        raise Unsupported(tr("multicast to {dst} from {host} is not modelled", dst=packet.dst, host=host.name))
+    return NotSent(tr("broadcast to {dst} without SO_BROADCAST", dst=packet.dst), error="EACCES", line=route)
 
 
 def lookup_listener(listeners: Sequence[Listener], host: Host, iif: str, packet: Packet) -> Listener | None:
@@ -119,9 +124,19 @@ def lookup_listener(listeners: Sequence[Listener], host: Host, iif: str, packet:
     # those of an address are looked up before those of all; a peer counts more than a device
     best = max(matching, key=lambda x: (x.address != ANY_ADDRESS, bool(x.peer), bool(x.dev)), default=None)
     if best and best.dev and not _leads_back(host, best.dev, packet):
-        raise Unsupported(f"{best} of {host.name} answers {packet.src}, to which no route leads by {best.dev}")
+        raise Unsupported(
+            tr(
+                "{best} of {host} answers {src}, to which no route leads by {dev}",
+                best=best,
+                host=host.name,
+                src=packet.src,
+                dev=best.dev,
+            )
+        )
     if best and best.full:
-        raise Unknown(f"the queue of {best} was full (Recv-Q above Send-Q), and a full one drops SYNs", collect="")
+        raise Unknown(
+            tr("the queue of {best} was full (Recv-Q above Send-Q), and a full one drops SYNs", best=best), collect=""
+        )
     return best
 
 
@@ -157,6 +172,11 @@ def answers_from(host: Host, packet: Packet, listener: Listener) -> IPv4Address:
     if listener.pinned is None:
         chosen = choose_source(host, Packet(ANY_ADDRESS, packet.src, "udp", packet.dport, packet.sport))
         if isinstance(chosen, Packet) and chosen.src != packet.dst:
-            ways = f"answers from {packet.dst}, where it was asked", f"answers from {chosen.src}, as its route has it"
-            return (packet.dst, ANY_ADDRESS)[host.chance.pick(f"the server on UDP port {packet.dport}", ways)]
+            ways = (
+                tr("answers from {dst}, where it was asked", dst=packet.dst),
+                tr("answers from {src}, as its route has it", src=chosen.src),
+            )
+            return (packet.dst, ANY_ADDRESS)[
+                host.chance.pick(tr("the server on UDP port {dport}", dport=packet.dport), ways)
+            ]
     return packet.dst if listener.pinned is not False else ANY_ADDRESS

@@ -10,6 +10,7 @@ from functools import partial
 from ipaddress import IPv4Address
 
 from mcnilib.errors import NoRoute, Unsupported
+from mcnilib.language import tr
 from mcnilib.linux.packet import PING_SIZE, Icmp, Packet, is_large
 from mcnilib.trace.events import Events
 from mcnilib.trace.flow import ANY_ADDRESS, Client, Flow, Listener
@@ -83,7 +84,7 @@ class Sockets:
             return self._receive_udp(at, iif, packet)
         if packet.icmp:
             return self._receive_icmp(at, iif, packet, packet.icmp)
-        self._refuse(at, iif, f"nothing here speaks {packet.proto}", "protocol unreachable")
+        self._refuse(at, iif, tr("nothing here speaks {proto}", proto=packet.proto), tr("protocol unreachable"))
         icmp_send(at, 3, 2)
         return None
 
@@ -101,49 +102,65 @@ class Sockets:
             and "SYN" in tcp.flags
             and "ACK" not in tcp.flags
         ):
-            self._accept(at, iif, f"a SYN for the listener on port {packet.dport}", listener)
+            self._accept(at, iif, tr("a SYN for the listener on port {dport}", dport=packet.dport), listener)
             server = self._tcp[ends] = TcpServer(self.events, host, ends, SERVER_ISN, self.flow)
             return partial(server.answer, tcp)
         if end is None:
             self._reset(at, iif, packet)
             return None
-        self._accept(at, iif, f"{packet.kind} for the connection with {packet.src}:{packet.sport}")
+        self._accept(
+            at,
+            iif,
+            tr("{kind} for the connection with {src}:{sport}", kind=packet.kind, src=packet.src, sport=packet.sport),
+        )
         return partial(end.receive, packet, tcp)
 
     def _check_itself(self, netns: str) -> None:
         """Refuse a socket that talks to itself where connections are tracked: both directions look alike there."""
         if self.net.hosts[netns].netns.ip4.tracks:
-            raise Unsupported(f"conntrack of {netns}, whose socket is connected with itself")
+            raise Unsupported(tr("conntrack of {netns}, whose socket is connected with itself", netns=netns))
 
     def _reset(self, at: Recorder, iif: str, packet: Packet) -> None:
         """Answer a segment that belongs to no socket with RST; a RST is only dropped."""
         tcp = packet.tcp
         if tcp is None or "RST" in tcp.flags:
-            self._refuse(at, iif, "RST for a connection that is not there: ignored")
+            self._refuse(at, iif, tr("RST for a connection that is not there: ignored"))
             return
-        self._refuse(at, iif, f"no socket for {packet.src}:{packet.sport} > {packet.dst}:{packet.dport}", "RST")
+        self._refuse(
+            at,
+            iif,
+            tr(
+                "no socket for {src}:{sport} > {dst}:{dport}",
+                src=packet.src,
+                sport=packet.sport,
+                dst=packet.dst,
+                dport=packet.dport,
+            ),
+            "RST",
+        )
         self.net.outbox.append(Emission(at.host.name, Skb(reset_for(packet, tcp))))
 
     def _receive_udp(self, at: Recorder, iif: str, packet: Packet) -> Callable[[], None] | None:
         host, flow = at.host, self.flow
         listener = lookup_listener(self.listeners, host, iif, packet)
         if listener:
-            self._accept(at, iif, f"a datagram for the socket on port {packet.dport}", listener)
+            self._accept(at, iif, tr("a datagram for the socket on port {dport}", dport=packet.dport), listener)
             if packet.length != (self.flow.request or REQUEST) or packet.inner:
                 return None
             return partial(self._answer_udp, at, packet, answers_from(host, packet, listener))
         mine = (at.host.name, packet.dport, packet.dst) == (flow.netns, flow.sport, self.client.local)
         if mine and flow.proto == "udp" and (packet.src, packet.sport) == (flow.dst, flow.dport):
             answer = packet.length == (self.flow.answer or UDP_ANSWER)
-            what = "the answer for" if answer else "its own datagram, back at"
-            self._accept(at, iif, f"{what} the client's socket")
+            own = tr("its own datagram, back at the client's socket")
+            self._accept(at, iif, tr("the answer for the client's socket") if answer else own)
             self.client.answered = self.client.connected = True
             return None
         if listens(host, packet):
-            text = "no VXLAN packet: the tunnel whose port it is drops it"
+            text = tr("no VXLAN packet: the tunnel whose port it is drops it")
             at.note(Stage.TUNNEL, text, iif=iif, fate=Fate.DROPPED)
             return None
-        self._refuse(at, iif, f"no socket for a datagram from {packet.src}:{packet.sport}", "port unreachable")
+        text = tr("no socket for a datagram from {src}:{sport}", src=packet.src, sport=packet.sport)
+        self._refuse(at, iif, text, tr("port unreachable"))
         # udp_rcv() has let go of the connection: the error is looked up like any other
         at.skb = Skb(packet)
         at.skb.local = True
@@ -163,7 +180,7 @@ class Sockets:
     def _receive_icmp(self, at: Recorder, iif: str, packet: Packet, icmp: Icmp) -> Callable[[], None] | None:
         if icmp.type == 8:
             silent = at.host.flag("net.ipv4.icmp_echo_ignore_all")
-            self._accept(at, iif, f"echo request: {'ignored' if silent else 'answers'}")
+            self._accept(at, iif, tr("echo request: ignored") if silent else tr("echo request: answers"))
             if silent:
                 return None
             mark = packet.mark if at.host.flag("net.ipv4.fwmark_reflect") else 0
@@ -171,12 +188,12 @@ class Sockets:
             reply = Packet(packet.dst, packet.src, "icmp", icmp=answer, length=packet.length, mark=mark, tos=packet.tos)
             return partial(self._answer, at.host.name, reply)
         if icmp.type == 0 and at.host.name == self.flow.netns and icmp.ident == ECHO_ID:
-            self._accept(at, iif, "echo reply for the client's socket")
+            self._accept(at, iif, tr("echo reply for the client's socket"))
             self.client.answered = self.client.connected = True
             return None
         if icmp.is_error and icmp.quoted:
             return self._receive_error(at, iif, icmp, icmp.quoted)
-        self._refuse(at, iif, "no socket waits for this ICMP message, so it is ignored")
+        self._refuse(at, iif, tr("no socket waits for this ICMP message, so it is ignored"))
         return None
 
     def _answer(self, netns: str, reply: Packet) -> None:
@@ -187,23 +204,27 @@ class Sockets:
         end = self._end(FourTuple(at.host.name, quoted.src, quoted.sport, quoted.dst, quoted.dport))
         kind = (icmp.type, icmp.code)
         if quoted.inner and listens(at.host, quoted):
-            self._accept(at, iif, f"{icmp}: about a packet of a tunnel of this namespace")
+            self._accept(at, iif, tr("{icmp}: about a packet of a tunnel of this namespace", icmp=icmp))
             believe(at, icmp)
             return None
         if end:
-            self._accept(at, iif, f"{icmp}: about the connection with {quoted.dst}:{quoted.dport}")
+            self._accept(
+                at,
+                iif,
+                tr("{icmp}: about the connection with {dst}:{dport}", icmp=icmp, dst=quoted.dst, dport=quoted.dport),
+            )
             if icmp.mtu:
                 return partial(end.mtu_reduced, quoted, icmp.mtu)
             return partial(self._tcp_error, end, kind)
         if self._is_ours(at, quoted):
-            self._accept(at, iif, f"{icmp}: about the client's request")
+            self._accept(at, iif, tr("{icmp}: about the client's request", icmp=icmp))
             believe(at, icmp)
             return partial(self._client_error, kind)
         if icmp.mtu and self._has_answered(at.host.name, quoted):
-            self._accept(at, iif, f"{icmp}: about an answer of the server, who does not send it again")
+            self._accept(at, iif, tr("{icmp}: about an answer of the server, who does not send it again", icmp=icmp))
             believe(at, icmp)
             return None
-        self._refuse(at, iif, f"{icmp} about a packet that no socket sent, so it is ignored")
+        self._refuse(at, iif, tr("{icmp} about a packet that no socket sent, so it is ignored", icmp=icmp))
         return None
 
     def _has_answered(self, netns: str, quoted: Packet) -> bool:
@@ -268,5 +289,7 @@ class Sockets:
         at.note(Stage.SOCKET, text, line=line, iif=iif, fate=Fate.DELIVERED)
 
     def _refuse(self, at: Recorder, iif: str, text: str, answer: str = "") -> None:
-        what, action = (Told(text), f"{text}, so it answers {answer}") if answer else (None, text)
+        what, action = (
+            (Told(text), tr("{text}, so it answers {answer}", text=text, answer=answer)) if answer else (None, text)
+        )
         at.note(Stage.SOCKET, action, iif=iif, fate=Fate.REJECTED, what=what)
