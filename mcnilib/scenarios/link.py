@@ -26,7 +26,8 @@ def print_link(story: Scenario, settings: Settings, base: str = BINDER) -> str:
     `base` is the folder of the notebooks on some JupyterLab, as `http://localhost:8888/lab/tree/notebooks`.
     Raises: SettingError for a change of something that is no toggle of the story: its notebook could not show it.
     """
-    _settings(story, {n: t for n, t in settings.texts().items() if story.start().texts()[n] != t})
+    start = story.start().texts()
+    _settings(story, {n: t for n, t in settings.texts().items() if start[n] != t})
     inside = f"{story.notebook or '00-index.ipynb'}?{print_query(story, settings)}"
     return f"{base}/{quote(inside, safe='/') if 'urlpath=' in base else inside}"
 
