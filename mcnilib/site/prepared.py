@@ -33,11 +33,8 @@ MOST_PROCESSES = 61
 """More are too many for Windows. Source: Python's library reference, concurrent.futures."""
 
 CUT_PARTS = ("verdict", "picture", "reasons", "times", "table", "listing")
-SHARED_PARTS = ("steps", "places", "folds")
-"""Parts of an answer that states share: those that are cut into pieces, and others."""
-
-SAME_PARTS = ("name", "depth", "step", "against", "everything")
-"""Parts that are the same in all prepared answers of a scenario."""
+"""Parts of an answer that are cut into pieces. All others are kept as they are, once each, but for the settings and
+what says them."""
 
 SAID: dict[str, Callable[[Scenario, Settings], str]] = {
     "state": print_query,
@@ -95,15 +92,15 @@ def prepared(story: Scenario, most: int = MOST_STATES) -> dict[str, Any]:
     for number, settings in _states(story, most):
         answer = View(story, settings).answer()
         parts = [texts.number(in_pieces(answer[name], pieces)) for name in CUT_PARTS]
-        parts += [values.number(answer[name]) for name in SHARED_PARTS]
+        rest = [name for name in answer if name not in (*CUT_PARTS, *SAID, "settings")]
+        parts += [values.number(answer[name]) for name in rest]
         states += (number, answers.number(parts))
     return {
-        "alike": {name: answer[name] for name in SAME_PARTS},
         "options": [[option.name, option.texts] for option in story.options()],
         "start": story.start().texts(),
         "said": {part: _said(story, words) for part, words in SAID.items()},
         "texts_of": CUT_PARTS,
-        "values_of": SHARED_PARTS,
+        "values_of": rest,
         "pieces": [*pieces],
         "texts": texts.things(),
         "values": values.things(),

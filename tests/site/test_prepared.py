@@ -25,7 +25,7 @@ def answers(packed):
         named = dict(zip([*packed["texts_of"], *packed["values_of"]], parts, strict=True))
         told = {name: joined(packed, packed["texts"][named[name]]) for name in packed["texts_of"]}
         told |= {name: packed["values"][named[name]] for name in packed["values_of"]}
-        yield settings, packed["alike"] | told
+        yield settings, told
 
 
 def joined(packed, ranges):

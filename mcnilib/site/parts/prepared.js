@@ -28,7 +28,6 @@ export function prepared(name, values, { step, depth, against, everything, narro
   if (!Object.entries(values).every(([option, text]) => known[option]?.includes(text))) return undefined;
   const row = file.states.get(file.options.reduce((number, [option, texts]) => number * texts.length + texts.indexOf(chosen[option]), 0));
   return row && {
-    ...file.alike,
     settings: Object.fromEntries(file.options.map(([option]) => [option, chosen[option]])),
     ...Object.fromEntries(Object.entries(file.said).map(([part, said]) => [part, words(said, file, chosen)])),
     ...Object.fromEntries(file.texts_of.map((part, at) => [part, joined(file.pieces, file.texts[row[at]])])),
