@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import gettext
 import os
+import re
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from contextvars import ContextVar
@@ -27,6 +28,9 @@ _Done = TypeVar("_Done")
 ENGLISH, PSEUDO = "en", "en-XA"
 """`en-XA` is the code of Android and Unicode CLDR for pseudo English: longer words with accents. It shows where a
 picture or panel has no room for another language, and which text never went through the catalogue."""
+
+IN_TEMPLATE = re.compile(r"\[\[(.*?)\]\]", re.DOTALL)
+"""A sentence in a template of a page: what stands between `[[` and `]]`."""
 
 _ACCENTS = str.maketrans("aeiouycnsAEIOUYCNS", "áéíóúýçñšÁÉÍÓÚÝÇÑŠ")
 _LONGER = 0.3  # of its length: what a translation of a short English text takes more

@@ -86,9 +86,9 @@ def learner_copy(
     whose name is no seed; WriteError when the folder is there and not empty.
     """
     if not (project / "notebooks").is_dir():
-        raise LearnerError("the notebooks are not here: `mcni learner` works in a clone of the project")
+        raise LearnerError(tr("the notebooks are not here: `mcni learner` works in a clone of the project"))
     if binder and not REPOSITORY.fullmatch(binder):
-        raise LearnerError(f"{binder!r} is not OWNER/NAME of a repository")
+        raise LearnerError(tr("{binder!r} is not OWNER/NAME of a repository", binder=binder))
     files = dict(_files(project, binder))
     for learner in learners:
         files |= dict(_own_notebooks(files, learner))
@@ -134,7 +134,7 @@ def without_tests(text: str) -> str:
     """Return pyproject.toml for a copy. Raises: LearnerError when the settings of pytest are not found."""
     left, count = TESTS.subn(lambda _: NO_TESTS, text)
     if count != 1:
-        raise LearnerError("pyproject.toml does not say how its tests run")
+        raise LearnerError(tr("pyproject.toml does not say how its tests run"))
     return left
 
 
@@ -154,7 +154,7 @@ def without_solutions(text: str) -> str:
     left = SOLUTION.sub("", text)
     tasks = tomllib.loads(left)["exercise"]
     if any("solution" in version for task in tasks for version in (task, *task.get("other", ()))):
-        raise LearnerError("a solution is written in a form that cannot be taken out")
+        raise LearnerError(tr("a solution is written in a form that cannot be taken out"))
     return left
 
 

@@ -15,13 +15,12 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import redirect_stdout
 from dataclasses import dataclass
 from functools import partial
-from io import BytesIO
 from itertools import groupby
-from operator import itemgetter
 from pathlib import Path
 from re import sub
 from typing import Any
 
+from mcnilib.catalogue import TEMPLATE, template
 from mcnilib.cli.common import add_verb
 from mcnilib.errors import McniError, MissingExtra
 from mcnilib.learner import PROJECT
@@ -40,18 +39,6 @@ exit status: 0 all is fresh now, 1 something is stale or could not be renewed, 2
 """
 RANDOM_WORLDS, RANDOM_AT_ONCE = 10_000, 16
 """Random worlds of the fuzzer's record; how many of them run at once: most of the time each waits."""
-TEMPLATE = "locale/mcnilib.pot"
-"""What a translation starts with, below the package: mcnilib/language.py says how its sentences are marked."""
-SPOKEN_FILES = [("**.py", "python"), ("**.js", "javascript")]
-SAID_BY: dict[str, Any] = {"tr": None, "trn": (1, 2), "mark": None}
-_HEADER = r"""# The sentences of mcnilib, to be translated. Written by `mcni record catalogue`.
-msgid ""
-msgstr ""
-"Project-Id-Version: mcnilib\n"
-"MIME-Version: 1.0\n"
-"Content-Type: text/plain; charset=utf-8\n"
-"Content-Transfer-Encoding: 8bit\n"
-"""
 FLAGSHIP = "macvlan-to-calico-across-nodes"
 STRUCTURES = "tests/browser/test_notebooks.py"
 WIDGET = "application/vnd.jupyter.widget-view+json"
@@ -345,25 +332,6 @@ def _catalogue(clone: Path, force: bool) -> Iterator[Stale]:
     """Extract the sentences and compare."""
     file = clone / "mcnilib" / TEMPLATE
     yield from _compared(file, template(clone / "mcnilib"), "the sentences in the code are others", force)
-
-
-def template(package: Path) -> str:
-    """Return the template of the catalogue: every sentence of a package, with the files that say it.
-
-    It holds no dates and no line numbers, which would change with every edit. Raises: ModuleNotFoundError without
-    Babel. Source: the GNU gettext manual, section 10 (PO files).
-    """
-    from babel.messages.catalog import Catalog
-    from babel.messages.extract import extract_from_dir
-    from babel.messages.pofile import write_po
-
-    catalog = Catalog(project="mcnilib", copyright_holder="the authors of mcnilib")
-    said = extract_from_dir(package, SPOKEN_FILES, keywords=SAID_BY)
-    for file, _, message, comments, _ in sorted(said, key=itemgetter(0, 1)):
-        catalog.add(message, locations=[(f"mcnilib/{file}", 0)], auto_comments=comments)
-    text = BytesIO()
-    write_po(text, catalog, width=0, omit_header=True, sort_output=True, include_lineno=False)
-    return f"{_HEADER}\n{text.getvalue().decode()}"
 
 
 RECORDS = {

@@ -319,7 +319,14 @@ def _in_own_world(task: Exercise, seed: str) -> Exercise:
     texts = ("task", "hint", "before", "solution", "only", "without", "keep")
     moved = replace(version, seed=seed, **{name: own.retell(getattr(version, name)) for name in texts})
     if moved.ends() != task.ends() or (moved.solution and not moved.judge(moved.solution)[0]):
-        raise SeedError(f"exercise {task.scenario}.{task.number} is not the same task in the world of {seed!r}")
+        raise SeedError(
+            tr(
+                "exercise {scenario}.{task} is not the same task in the world of {seed!r}",
+                scenario=task.scenario,
+                task=task.number,
+                seed=seed,
+            )
+        )
     return replace(moved, task=f"{moved.task}\n\n{moved.introduced()}")
 
 
@@ -331,4 +338,11 @@ def seed_of(scenario: int, number: int, name: str) -> str:
     for seed in (name, *(f"{name}~{again}" for again in range(2, 21))):
         with suppress(SeedError):
             return exercise(scenario, number, own_world(seed).seed).seed
-    raise SeedError(f"exercise {scenario}.{number} has no world of its own for {name!r}")
+    raise SeedError(
+        tr(
+            "exercise {scenario}.{number} has no world of its own for {name!r}",
+            scenario=scenario,
+            number=number,
+            name=name,
+        )
+    )

@@ -21,6 +21,7 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 
 from mcnilib.errors import McniError
+from mcnilib.language import mark, tr
 from mcnilib.writing import write_new_folder
 
 VERSION = "314.0.7"
@@ -76,14 +77,21 @@ def pyodide(folder: Path | None) -> dict[str, bytes]:
 def _of_folder(folder: Path) -> dict[str, bytes]:
     missing = [name for name in CHECKSUMS if not (folder / name).is_file()]
     if missing:
-        raise SiteError(f"{folder} holds no unpacked package pyodide {VERSION}: {', '.join(missing)} missing")
+        raise SiteError(
+            tr(
+                "{folder} holds no unpacked package pyodide {version}: {missing} missing",
+                folder=folder,
+                version=VERSION,
+                missing=", ".join(missing),
+            )
+        )
     return _checked({name: (folder / name).read_bytes() for name in CHECKSUMS}, str(folder))
 
 
 def _of_package(data: bytes) -> dict[str, bytes]:
     """Unpack what npm brought. Raises: SiteError when it is another package."""
     if base64.b64encode(hashlib.sha512(data).digest()).decode() != INTEGRITY:
-        raise SiteError(f"what npm brought is not pyodide {VERSION}: its SHA-512 is another")
+        raise SiteError(tr("what npm brought is not pyodide {version}: its SHA-512 is another", version=VERSION))
     with tarfile.open(fileobj=io.BytesIO(data)) as package:
         members = {name: package.extractfile(f"package/{name}") for name in CHECKSUMS}
         return _checked({name: file.read() for name, file in members.items() if file}, "the package")
@@ -92,20 +100,31 @@ def _of_package(data: bytes) -> dict[str, bytes]:
 def _checked(files: dict[str, bytes], where: str) -> dict[str, bytes]:
     for name, data in files.items():
         if hashlib.sha256(data).hexdigest() != CHECKSUMS[name]:
-            raise SiteError(f"{name} of {where} is not that of pyodide {VERSION}: its SHA-256 is another")
+            raise SiteError(
+                tr(
+                    "{name} of {where} is not that of pyodide {version}: its SHA-256 is another",
+                    name=name,
+                    where=where,
+                    version=VERSION,
+                )
+            )
     return files
 
 
 def _packed_by_npm() -> bytes:
     """Have npm bring the package. Raises: SiteError with what npm says when it does not."""
     command = ["npm", "pack", f"pyodide@{VERSION}", "--silent"]
-    otherwise = f"`--pyodide FOLDER` takes an unpacked package pyodide {VERSION} instead"
+    otherwise = tr("`--pyodide FOLDER` takes an unpacked package pyodide {version} instead", version=VERSION)
     with TemporaryDirectory(prefix="mcni-") as folder:
         try:
             done = subprocess.run(command, cwd=folder, capture_output=True, text=True, timeout=NPM_PATIENCE)
         except (OSError, subprocess.TimeoutExpired) as problem:
             raise SiteError(
-                f"the interpreter of the site comes by npm, which does not run: {problem}; {otherwise}"
+                tr(
+                    "the interpreter of the site comes by npm, which does not run: {problem}; {otherwise}",
+                    problem=problem,
+                    otherwise=otherwise,
+                )
             ) from None
         if done.returncode:
             raise SiteError(f"`{' '.join(command)}` failed: {done.stderr.strip() or done.stdout.strip()}; {otherwise}")
@@ -144,12 +163,16 @@ def _run_node(folder: Path, archives: list[Path]) -> None:
         try:
             done = subprocess.run(command, capture_output=True, text=True, timeout=NODE_PATIENCE)
         except (OSError, subprocess.TimeoutExpired) as problem:
-            raise SiteError(f"{UNCOMPILED}, as node does not run: {problem}") from None
+            raise SiteError(
+                tr("{uncompiled}, as node does not run: {problem}", uncompiled=tr(UNCOMPILED), problem=problem)
+            ) from None
     if done.returncode:
-        raise SiteError(f"{UNCOMPILED}, as node failed: {done.stderr.strip()[-300:]}")
+        raise SiteError(
+            tr("{uncompiled}, as node failed: {stderr}", uncompiled=tr(UNCOMPILED), stderr=done.stderr.strip()[-300:])
+        )
 
 
-UNCOMPILED = "the Python code of the site is not compiled, so that pages take longer to start"
+UNCOMPILED = mark("the Python code of the site is not compiled, so that pages take longer to start")
 
 
 def _gzip(data: bytes) -> bytes:

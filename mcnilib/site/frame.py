@@ -8,18 +8,23 @@ from __future__ import annotations
 
 import base64
 import hashlib
+import json
+import re
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from html import escape
 from importlib.resources import files as resources
 
 from mcnilib import __version__
-from mcnilib.language import tr
+from mcnilib.language import ENGLISH, IN_TEMPLATE, current_language, mark, tr
 from mcnilib.show.html.markup import Html, element, sentence, void_element
 from mcnilib.show.picture.palette import dark_rules
 
 EARLY = 'if (location.protocol !== "file:") document.documentElement.classList.add("js")'
 """Says to the style sheet, before anything is painted, that the scripts will run; modules do not run from a file."""
+
+_IN_SCRIPT = re.compile(r'\b(?:tr|mark)\(("(?:[^"\\]|\\.)*")')
+"""A sentence of a script, with its quotes."""
 
 HASH = base64.b64encode(hashlib.sha256(EARLY.encode()).digest()).decode()
 
@@ -33,12 +38,12 @@ POLICY = {
 }
 """The content security policy of every page."""
 
-WITHOUT_SCRIPTS = (
+WITHOUT_SCRIPTS = mark(
     "Without JavaScript, or opened as a file, this page shows everything as it starts; nothing can be changed. "
     "From a web server it can: `python3 -m http.server` in its folder is one."
 )
 
-FOOTER = (
+FOOTER = mark(
     "a model of Linux walks packets through a cluster with Calico and Macvlan; the real kernel checks it. "
     "Everything runs in this browser; nothing is sent anywhere."
 )
@@ -68,11 +73,12 @@ def page_html(page: Page, pages: Iterable[Page], size: int) -> str:
         _header(page, pages, root),
         Html('<div id="problem" role="alert" hidden></div>'),
         element("main", "\n", page.main),
-        element("footer", element("p", f"mcnilib {__version__}: {FOOTER}")),
+        words_html(),
+        element("footer", element("p", f"mcnilib {__version__}: {tr(FOOTER)}")),
     )
     head = Html("\n".join(_head(page, root)))
     inside = (element("head", head), "\n", element("body", *body, data_size=str(size)))
-    return f"<!DOCTYPE html>\n{element('html', *inside, lang='en')}\n"
+    return f"<!DOCTYPE html>\n{element('html', *inside, lang=current_language())}\n"
 
 
 def _head(page: Page, root: str) -> Iterator[str]:
@@ -96,10 +102,10 @@ def _header(page: Page, pages: Iterable[Page], root: str) -> Html:
     return element(
         "header",
         element("h1", page.title),
-        element("nav", element("ul", *links), class_="pages", aria_label="pages"),
+        element("nav", element("ul", *links), class_="pages", aria_label=tr("pages")),
         page.tools,
         element("p", id="engine", role="status", aria_live="polite"),
-        element("p", sentence(WITHOUT_SCRIPTS), class_="no-scripts"),
+        element("p", sentence(tr(WITHOUT_SCRIPTS)), class_="no-scripts"),
     )
 
 
@@ -125,13 +131,13 @@ def stepper(number: int, *more: Html, failure: tuple[int, int] | None = None) ->
     slider = {"type": "range", "min": "0", "max": str(number), "value": "0", "step": "1"}
     return element(
         "div",
-        element("button", "◀ step", type="button", data_move="-1", title="Show the step before (arrow left)"),
-        void_element("input", **slider, aria_label="step", data_part="at"),
-        element("button", "step ▶", type="button", data_move="1", title="Show the next step (arrow right)"),
-        element("button", "whole", type="button", data_move="0", title="Show the whole conversation"),
+        element("button", tr("◀ step"), type="button", data_move="-1", title=tr("Show the step before (arrow left)")),
+        void_element("input", **slider, aria_label=tr("step"), data_part="at"),
+        element("button", tr("step ▶"), type="button", data_move="1", title=tr("Show the next step (arrow right)")),
+        element("button", tr("whole"), type="button", data_move="0", title=tr("Show the whole conversation")),
         element("button", tr("✗ where it fails"), type="button", data_part="failure", **_leads_to(failure)),
         *more,
-        element("output", f"{number} steps", data_part="where", aria_live="polite"),
+        element("output", tr("{count} steps", count=number), data_part="where", aria_live="polite"),
         class_="stepper",
     )
 
@@ -149,6 +155,22 @@ def site_style() -> str:
 def site_part(name: str) -> str:
     """Return a script, style sheet or template of the site."""
     return resources("mcnilib.site").joinpath("parts", name).read_text(encoding="utf-8")
+
+
+def translated_part(name: str) -> str:
+    """Return a template of the site in the reader's language; what stands between `[[` and `]]` is a sentence."""
+    return IN_TEMPLATE.sub(lambda found: tr(found[1]), site_part(name))
+
+
+def words_html() -> Html:
+    """Return the sentences of the scripts in the reader's language, as a table for `words.js`; in English none."""
+    if current_language() == ENGLISH:
+        return Html()
+    parts = resources("mcnilib.site").joinpath("parts").iterdir()
+    scripts = (part.read_text(encoding="utf-8") for part in parts if part.name.endswith(".js"))
+    table = {said: tr(said) for script in scripts for said in map(json.loads, _IN_SCRIPT.findall(script))}
+    words = json.dumps(table, ensure_ascii=False).replace("<", "\\u003c")
+    return Html(f'<script type="application/json" id="words">{words}</script>')
 
 
 def player_script() -> str:

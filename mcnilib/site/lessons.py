@@ -19,6 +19,7 @@ from pathlib import Path
 from typing import Any
 
 from mcnilib.errors import MissingExtra
+from mcnilib.language import mark, tr, trn
 from mcnilib.learner import BADGE, PAGE, SOURCE_PAGES
 from mcnilib.scenarios import Scenario, scenario
 from mcnilib.scenarios.exercise import Exercise, exercises
@@ -33,7 +34,7 @@ from mcnilib.site.workbench import exercise_html
 try:
     import mistune
 except ImportError:
-    raise MissingExtra("a page of a notebook", "mistune", "site") from None
+    raise MissingExtra(tr("a page of a notebook"), "mistune", "site") from None
 
 LONGEST_SHOWN = 6
 """Lines of code that stand above what they print; longer code is folded, and so is code whose output says it all."""
@@ -44,8 +45,8 @@ TABLE_RULE = re.compile(r"^-{5,}$", re.MULTILINE)
 CHECK = re.compile(r"exercise\((\d+), (\d+)\)\.check\(")
 """How a cell begins that checks what is typed into it."""
 
-TWO_SIDES = "Each side has its own controls."
-ONE_SIDE = "The controls change B; *compare with this state* keeps what B shows as A."
+TWO_SIDES = mark("Each side has its own controls.")
+ONE_SIDE = mark("The controls change B; *compare with this state* keeps what B shows as A.")
 """What a notebook says of its panel of two states, and what is true of the panel on a page."""
 
 HELP = "-help"
@@ -66,7 +67,7 @@ FOLDER = "notebooks"
 LITE = "lite"
 """Where JupyterLite is in a site that has it."""
 
-MISSING = (
+MISSING = mark(
     "This site was written without the notebooks. "
     "They are in a clone of the project: `mcni site` there makes pages of them."
 )
@@ -253,9 +254,9 @@ def _elsewhere(cell: NotebookCell) -> Html:
     """Return where on the site that lives which is only a picture here; nothing for most cells."""
     match ast.parse(source(cell)).body[-1:]:
         case [ast.Expr(value=ast.Call(func=ast.Name(id="conclusion")))]:
-            links = {"This table, to change and to open its cells": "conclusion.html"}
+            links = {tr("This table, to change and to open its cells"): "conclusion.html"}
         case [ast.Expr(value=ast.Call(func=ast.Name(id="ask")))]:
-            links = {"The same for a cluster of your own, in this browser": "cluster.html"}
+            links = {tr("The same for a cluster of your own, in this browser"): "cluster.html"}
         case _:
             return Html("")
     shown = (element("a", words, href=f"../{address}") for words, address in links.items())
@@ -277,7 +278,9 @@ def _code(cell: NotebookCell) -> Html:
     block = element("pre", element("code", text), class_="code")
     if printed and lines <= LONGEST_SHOWN:
         return block
-    return element("div", Html(folded(f"Python, {lines} line{'s' if lines > 1 else ''}", block)), class_="folded")
+    return element(
+        "div", Html(folded(trn("Python, {count} line", "Python, {count} lines", lines), block)), class_="folded"
+    )
 
 
 def _outputs(cell: NotebookCell) -> Iterator[Html]:
@@ -307,7 +310,7 @@ def _figure(cell: NotebookCell, png: bytes, text: str) -> Html:
     return element(
         "figure",
         picture,
-        element("figcaption", element("pre", text, tabindex="0", role="group", aria_label="the picture in words")),
+        element("figcaption", element("pre", text, tabindex="0", role="group", aria_label=tr("the picture in words"))),
     )
 
 
@@ -315,7 +318,8 @@ def markdown(text: str) -> Html:
     """Return Markdown as HTML; links to notebooks lead to their pages, those to documents to where they can be read."""
     html = str(mistune.create_markdown(escape=False, plugins=["table", "strikethrough"])(text))
     html = PLACES.sub(lambda link: link[1] + _place(link[2]), html)
-    html = html.replace("<table>", '<div class="wide" tabindex="0" role="group" aria-label="table"><table>')
+    frame = void_element("div", class_="wide", tabindex="0", role="group", aria_label=tr("table"))
+    html = html.replace("<table>", f"{frame}<table>")
     return Html(html.replace("</table>", "</table></div>"))
 
 
@@ -329,9 +333,9 @@ def _place(name: str) -> str:
 
 def lesson_pages(all_lessons: Sequence[Lesson], articles: Mapping[str, Html]) -> Iterator[Page]:
     """Yield the page that lists the lessons, and that of each lesson."""
-    about = "Lessons on the path of packets between Calico and Macvlan pods, to read without running anything."
-    listed = _table_of(all_lessons) if all_lessons else element("p", sentence(MISSING))
-    yield Page("notebooks.html", "Notebooks", "The notebooks", about, element("div", listed, class_="lesson"))
+    about = tr("Lessons on the path of packets between Calico and Macvlan pods, to read without running anything.")
+    listed = _table_of(all_lessons) if all_lessons else element("p", sentence(tr(MISSING)))
+    yield Page("notebooks.html", tr("Notebooks"), tr("The notebooks"), about, element("div", listed, class_="lesson"))
     for number, lesson in enumerate(all_lessons):
         near = _neighbours(all_lessons, number)
         main = element("div", _places(lesson), lesson_html(lesson, articles), near, class_="lesson")
@@ -341,23 +345,25 @@ def lesson_pages(all_lessons: Sequence[Lesson], articles: Mapping[str, Html]) ->
 
 def _places(lesson: Lesson) -> Html:
     """Return where else the lesson can be read or run."""
-    lite = (element("a", "Run it in this browser", href=f"../{lesson.run}"), "  ·  ") if lesson.lite else ()
-    binder = element("a", "Open on Binder", href=lesson.binder)
-    return element("p", *lite, binder, "  ·  to change the code itself; here it is as it was run", class_="places")
+    lite = (element("a", tr("Run it in this browser"), href=f"../{lesson.run}"), "  ·  ") if lesson.lite else ()
+    binder = element("a", tr("Open on Binder"), href=lesson.binder)
+    return element("p", *lite, binder, tr("  ·  to change the code itself; here it is as it was run"), class_="places")
 
 
 def _neighbours(all_lessons: Sequence[Lesson], number: int) -> Html:
     sides = (("← ", number - 1), ("", number + 1))
     there = (
-        element("a", mark, all_lessons[n].title, href=all_lessons[n].page)
-        for mark, n in sides
+        element("a", arrow, all_lessons[n].title, href=all_lessons[n].page)
+        for arrow, n in sides
         if 0 <= n < len(all_lessons)
     )
-    return element("nav", *there, class_="near", aria_label="lessons before and after")
+    return element("nav", *there, class_="near", aria_label=tr("lessons before and after"))
 
 
 def _table_of(all_lessons: Sequence[Lesson]) -> Html:
-    head = element("tr", *(element("th", text, scope="col") for text in ("lesson", "what it shows", "time")))
+    head = element(
+        "tr", *(element("th", text, scope="col") for text in (tr("lesson"), tr("what it shows"), tr("time")))
+    )
     body = element("tbody", *map(_row, all_lessons))
     return element("table", element("thead", head), body, class_="lessons")
 

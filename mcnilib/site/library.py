@@ -12,6 +12,7 @@ from importlib.util import find_spec
 from pathlib import Path
 
 from mcnilib.errors import MissingExtra
+from mcnilib.language import tr
 from mcnilib.site.engine import SiteError
 
 OWN = Path(__file__).parents[1]
@@ -19,10 +20,13 @@ LEFT_OUT = ("kernel", "cli", "site", "show/widgets", "show/capture")
 """Rooms that need processes, files or a notebook."""
 
 WRITER = ("__init__.py", "frame.py", "single.py", *(f"parts/{part}" for part in ("single.html", "single.js")))
-TAKEN = {*(f"site/{name}" for name in WRITER), "site/parts/steps.js", "site/parts/style.css"}
+TAKEN = {
+    *(f"site/{name}" for name in WRITER),
+    *(f"site/parts/{part}" for part in ("steps.js", "style.css", "words.js")),
+}
 """Of the room `site` what writes a state as one file."""
 
-KINDS_OF_FILES = {".py", ".js", ".json", ".toml", ".sh"}
+KINDS_OF_FILES = {".py", ".js", ".json", ".toml", ".sh", ".mo"}
 
 NETWORKX = (
     *("exception.py", "lazy_imports.py", "convert.py", "utils/*.py", "classes/*.py", "algorithms/voronoi.py"),
@@ -77,6 +81,6 @@ def _networkx() -> Iterator[tuple[str, bytes]]:
         yield from ((f"networkx/{path.relative_to(root).as_posix()}", path.read_bytes()) for path in root.glob(pattern))
     begin, separator, _ = (root / "__init__.py").read_text(encoding="utf-8").partition(LAST)
     if not separator:
-        raise SiteError("this networkx is built in another way than those known here: its `__init__` differs")
+        raise SiteError(tr("this networkx is built in another way than those known here: its `__init__` differs"))
     yield "networkx/__init__.py", f"{begin}{ALGORITHMS}".encode()
     yield from ((f"networkx/algorithms/{name}", b"") for name in ("__init__.py", "shortest_paths/__init__.py"))

@@ -21,6 +21,7 @@ from tempfile import TemporaryDirectory
 
 from mcnilib import __version__
 from mcnilib.errors import MissingExtra
+from mcnilib.language import tr
 from mcnilib.site.engine import SiteError
 from mcnilib.site.lessons import LITE
 from mcnilib.site.library import archive, library_files
@@ -100,7 +101,7 @@ def lite_files(pyodide: Mapping[str, bytes], notebooks: Path) -> dict[str, bytes
     Raises: MissingExtra without JupyterLite, SiteError without notebooks, or with what its program says when it fails.
     """
     if not any(notebooks.glob("*.ipynb")):
-        raise SiteError("JupyterLite has no notebooks to run: they are in a clone of the project")
+        raise SiteError(tr("JupyterLite has no notebooks to run: they are in a clone of the project"))
     if find_spec("jupyterlite_core") is None:
         raise MissingExtra("JupyterLite", "jupyterlite-core", "lite")
     built = _built(notebooks)
@@ -129,9 +130,9 @@ def _built(notebooks: Path) -> dict[str, bytes]:
         try:
             done = subprocess.run(command, cwd=folder, capture_output=True, text=True, timeout=BUILD_PATIENCE)
         except subprocess.TimeoutExpired as problem:
-            raise SiteError(f"JupyterLite was not built in time: {problem}") from None
+            raise SiteError(tr("JupyterLite was not built in time: {problem}", problem=problem)) from None
         if done.returncode:
-            raise SiteError(f"JupyterLite was not built: {done.stderr.strip()[-2000:]}")
+            raise SiteError(tr("JupyterLite was not built: {stderr}", stderr=done.stderr.strip()[-2000:]))
         paths = (path for path in sorted((folder / "out").rglob("*")) if path.is_file() and path.suffix != ".map")
         return {path.relative_to(folder / "out").as_posix(): path.read_bytes() for path in paths}
 

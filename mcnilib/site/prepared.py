@@ -19,7 +19,7 @@ from typing import Any
 
 from mcnilib.cluster.settings import Settings
 from mcnilib.gc_pause import gc_paused
-from mcnilib.language import tr
+from mcnilib.language import current_language, speak, tr
 from mcnilib.progress import counted
 from mcnilib.scenarios import Scenario, scenario
 from mcnilib.scenarios.link import print_link, print_query
@@ -60,8 +60,11 @@ class _Numbers:
 def prepared_files(stories: Collection[Scenario], most: int = MOST_STATES) -> dict[str, bytes]:
     """Return the file of each scenario, made by all processors; how many are done stands on a terminal."""
     number = {story.name: len(_states(story, most)) for story in stories}
-    what = tr("mcni: preparing {sum} states of {number} scenarios", sum=sum(number.values()), number=len(number))
-    with ProcessPoolExecutor(min(os.cpu_count() or 1, MOST_PROCESSES)) as pool:
+    what = tr(
+        "mcni: preparing {states} states of {scenarios} scenarios", states=sum(number.values()), scenarios=len(number)
+    )
+    processes = min(os.cpu_count() or 1, MOST_PROCESSES)
+    with ProcessPoolExecutor(processes, initializer=speak, initargs=(current_language(),)) as pool:
         largest_first = sorted(number, key=number.__getitem__, reverse=True)
         made = {pool.submit(prepared_file, name, most): name for name in largest_first}
         done = {made[one]: one.result() for one in counted(as_completed(made), what, len(made))}

@@ -8,12 +8,14 @@ from __future__ import annotations
 import base64
 import hashlib
 import json
+import re
 from collections.abc import Mapping
 from html import escape
 from string import Template
 
 from mcnilib import __version__
 from mcnilib.cluster.settings import Settings
+from mcnilib.language import current_language, tr
 from mcnilib.scenarios import Scenario
 from mcnilib.scenarios.link import print_link
 from mcnilib.show.explorer import parse_view
@@ -23,10 +25,13 @@ from mcnilib.show.inquiry import Findings
 from mcnilib.show.picture.legend import legend_html
 from mcnilib.show.picture.story_picture import plan_for
 from mcnilib.show.walkthrough import Walkthrough
-from mcnilib.site.frame import filled, scrolled, site_part, site_style, stepper
+from mcnilib.site.frame import filled, scrolled, site_part, site_style, stepper, translated_part, words_html
 from mcnilib.trace.explain import verdict
 from mcnilib.trace.trace import Trace
 from mcnilib.world.world import World
+
+_IMPORT_OR_EXPORT = re.compile(r"^(?:import .*\n|export )", re.MULTILINE)
+"""What makes a module of a script: in the file all scripts are one."""
 
 
 def scenario_page(
@@ -42,16 +47,18 @@ def scenario_page(
     as for `picture_of`. Raises: ValueError for a depth that does not exist."""
     plan = plan_for(story, settings, everything)
     walk = Walkthrough(story.world(settings), story.run(settings, patience), plan, depth)
-    link = element("a", "open this state in its notebook", href=print_link(story, settings))
-    command = joined("In a terminal: ", element("code", story.command(settings)))
+    link = element("a", tr("open this state in its notebook"), href=print_link(story, settings))
+    command = joined(f"{tr('In a terminal:')} ", element("code", story.command(settings)))
     texts = settings.texts()
-    given = (element("li", f"{one.label}: {texts[one.name]}") for one in story.options())
+    given = (element("li", f"{tr(one.label)}: {tr(texts[one.name])}") for one in story.options())
     said = {
-        "question": element("p", sentence(story.question)),
-        "reasons": joined(reasons_html(story, settings), folded("The settings of this state", element("ul", *given))),
+        "question": element("p", sentence(tr(story.question))),
+        "reasons": joined(
+            reasons_html(story, settings), folded(tr("The settings of this state"), element("ul", *given))
+        ),
         "share": joined(element("p", link), element("p", command)),
     }
-    return _file(f"{story.number}. {story.title}", walk, said, step)
+    return _file(f"{story.number}. {tr(story.title)}", walk, said, step)
 
 
 def page_json(text: str) -> str:
@@ -68,13 +75,15 @@ def trace_page(world: World, trace: Trace, title: str, command: str, depth: str 
     return _file(
         title,
         walk,
-        {"reasons": because_html(trace), "share": element("p", "In a terminal: ", element("code", command))},
+        {"reasons": because_html(trace), "share": element("p", f"{tr('In a terminal:')} ", element("code", command))},
     )
 
 
 def _file(title: str, walk: Walkthrough, said: Mapping[str, Html], step: int = 0) -> str:
-    script = site_part("steps.js").replace("export ", "") + site_part("single.js")
-    return Template(site_part("single.html")).substitute(
+    script = _IMPORT_OR_EXPORT.sub("", site_part("words.js") + site_part("steps.js")) + site_part("single.js")
+    return Template(translated_part("single.html")).substitute(
+        lang=current_language(),
+        words=words_html(),
         title=escape(title),
         description=escape(verdict(walk.trace)),
         style=site_style(),
@@ -94,7 +103,7 @@ def walk_html(parts: Mapping[str, Html], number: int) -> Html:
             filled("verdict", parts.get("verdict", ""), class_="mcni-verdict", role="status"),
             filled("compared", parts.get("compared", ""), class_="compared"),
         ),
-        "stage": (stepper(number), scrolled("picture", "picture", parts.get("picture", ""))),
+        "stage": (stepper(number), scrolled("picture", tr("picture"), parts.get("picture", ""))),
         "more": (
             filled("reasons", parts.get("reasons", "")),
             filled("share", parts.get("share", ""), class_="share"),
@@ -103,7 +112,7 @@ def walk_html(parts: Mapping[str, Html], number: int) -> Html:
             parts.get("repairs", ""),
             element("div", legend_html(), class_="legend"),
             filled("listing", parts.get("listing", "")),
-            scrolled("table", "table of steps", parts.get("table", "")),
+            scrolled("table", tr("table of steps"), parts.get("table", "")),
         ),
     }
     return joined(*(element("div", *content, class_=name) for name, content in rooms.items()))

@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 
 from mcnilib.cluster.settings import Option, Placement, Settings
+from mcnilib.language import mark, tr
 from mcnilib.scenarios.conclusion import MACVLAN, TO_CALICO, Cell, cell_of, conclude, failing, failing_singly, name_of
 from mcnilib.scenarios.link import parse_link, print_query
 from mcnilib.show.html.conclusion_table import conclusion_html, conclusion_summary, fate_link
@@ -15,12 +16,12 @@ from mcnilib.show.html.markup import Html, element, joined
 from mcnilib.show.html.outcome import guide_html
 from mcnilib.site.frame import Page
 
-ABOUT_TABLE = (
+ABOUT_TABLE = mark(
     "Spiderpool's guide ends with a table: which kind of pod reaches which, at its own address and through a service. "
     "Here every cell is a conversation of the model, on one node and across nodes; each is a link to it."
 )
 
-ABOUT_CHANGES = (
+ABOUT_CHANGES = mark(
     "Each of these settings, changed alone, makes other pairs fail or work than above; what is not named here changes "
     "nothing in the table alone. An entry that is no link depends on a setting its conversation has no control for."
 )
@@ -34,17 +35,17 @@ def conclusion_page() -> Page:
     settings = Settings()
     cells = (cell for placement in Placement for row in conclude(settings, placement) for cell in row)
     main = joined(
-        element("p", ABOUT_TABLE, " ", guide_html()),
+        element("p", tr(ABOUT_TABLE), " ", guide_html()),
         element("p", element("b", conclusion_summary(cells))),
         conclusion_html(settings, _state),
-        element("h2", "What one change makes of it"),
-        element("p", ABOUT_CHANGES),
+        element("h2", tr("What one change makes of it")),
+        element("p", tr(ABOUT_CHANGES)),
         _changes(settings),
-        element("p", "All of kube-proxy 1.30, nf_conntrack_tcp_be_liberal 1 and a restart of kube-proxy together:"),
+        element("p", tr("All of kube-proxy 1.30, nf_conntrack_tcp_be_liberal 1 and a restart of kube-proxy together:")),
         fate_link(_under(cell_of(settings, Placement.ACROSS_NODES, MACVLAN, TO_CALICO), CURE), _state, whole=True),
     )
-    title = "Who reaches whom?"
-    return Page("conclusion.html", "Conclusion", title, ABOUT_TABLE, element("div", main, class_="summary"))
+    title = tr("Who reaches whom?")
+    return Page("conclusion.html", tr("Conclusion"), title, tr(ABOUT_TABLE), element("div", main, class_="summary"))
 
 
 def _state(cell: Cell) -> str:
@@ -81,7 +82,7 @@ def _named(cells: Iterable[Cell]) -> dict[str, Cell]:
 def _change(option: Option, value: object, after: dict[str, Cell], before: dict[str, Cell]) -> Html:
     fails = [cell for name, cell in after.items() if name not in before]
     works = [_under(cell, {option.attribute: value}) for name, cell in before.items() if name not in after]
-    head = element("dt", f"{option.label}: {option.text(value)}")
+    head = element("dt", f"{tr(option.label)}: {tr(option.text(value))}")
     return element("div", head, *(element("dd", fate_link(cell, _state, whole=True)) for cell in (*fails, *works)))
 
 

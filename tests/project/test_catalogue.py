@@ -8,6 +8,7 @@ of an `assert`. Modules that were not converted yet are listed in `UNTRANSLATED`
 from __future__ import annotations
 
 import ast
+import json
 import re
 from collections.abc import Iterator
 from pathlib import Path
@@ -15,13 +16,14 @@ from pathlib import Path
 import house_debts as debts
 import pytest
 
-from mcnilib.cli.record import TEMPLATE, template
+from mcnilib.catalogue import TEMPLATE, notebook_sentences, template
 
 ROOT = Path(__file__).resolve().parents[2] / "mcnilib"
 SAYS = {"tr", "trn", "mark"}
 WORD = re.compile(r"[A-Za-z]+(?:['’][a-z]+)?")
 MACHINE = re.compile(
-    r"\s*(?:\(\?|-[AImjtsdpP] |--?[a-z]+|:[A-Z]|\*|#|<|/|_mcni"  # rules, options, comments, markup, paths
+    r"\s*(?:\(\?|-[AImjtsdpP] |--?[a-z]+|:[A-Z]|\*|#|<|/"  # rules, options, comments, markup, paths
+    r"|\.mcni|@media|\"\"\"|NETNS: |_+[a-z]+|patch |Bitstream "  # style sheets, code, fields of kubectl, fonts
     r"|(?:ip|iptables|ip6tables|conntrack|sysctl|nft|ss|ipset|bridge|kubectl|tc|ping|mcni|uv|pip|inet|link|default"
     r"|autoload|nexthop|unreachable|grep|readlink|sh|Netid|nsid|@|CLOSED|type|group|table|from|state|mode|proto|scope) )"
 )
@@ -47,7 +49,7 @@ def sentences(tree: ast.Module) -> Iterator[tuple[int, str]]:
         if id(node) not in passed and isinstance(node, (ast.Constant, ast.JoinedStr)):
             text = _text(node)
             words = [word for word in re.split(r"[\s/]+", text) if WORD.fullmatch(word.strip("`.,;:()?!\"'"))]
-            if len(words) >= 3 and not MACHINE.match(text) and text not in COMMENTS:
+            if len(words) >= 3 and " " in text.strip() and not MACHINE.match(text) and text not in COMMENTS:
                 yield node.lineno, text
 
 
@@ -147,3 +149,18 @@ def test_the_template_has_what_a_translator_needs(tmp_path: Path, text: str, ent
     assert entry in made
     (tmp_path / "mcnilib" / "a.py").write_text(f"\n\n{text}\n", encoding="utf-8")
     assert template(tmp_path / "mcnilib") == made, "no line numbers, no date: an edit elsewhere changes nothing"
+
+
+def test_the_template_has_what_is_said_outside_of_python(tmp_path: Path) -> None:
+    (tmp_path / "mcnilib").mkdir()
+    (tmp_path / "mcnilib" / "a.js").write_text('say(tr("Reading {size} …", { size }));', encoding="utf-8")
+    (tmp_path / "mcnilib" / "a.html").write_text("<p>[[Drop it here]]</p>", encoding="utf-8")
+    (tmp_path / "mcnilib" / "a.toml").write_text('[[exercise]]\ntask = "Mend it."\nhint = ""\n', encoding="utf-8")
+    made = template(tmp_path / "mcnilib")
+    assert all(f'msgid "{text}"' in made for text in ("Reading {size} …", "Drop it here", "Mend it."))
+
+
+def test_the_template_has_the_predictions_of_notebooks() -> None:
+    code = "predict('Where?', {'here': 1, 'there': 2}, lambda: 1, responses=('It is.', 'No.'))\npredict(question)"
+    cell = {"cell_type": "code", "source": code.splitlines(keepends=True)}
+    assert [*notebook_sentences(json.dumps({"cells": [cell]}))] == ["Where?", "here", "there", "It is.", "No."]

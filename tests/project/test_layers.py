@@ -34,6 +34,7 @@ RANK = {
     "repair": 5,
     "show": 6,
     "kernel": 6,
+    "catalogue": 0,
     "learner": 6,
     "site": 7,
     "cli": 8,

@@ -260,7 +260,7 @@ def _hang_child(layout: Layout, seat: Seat, waypoint: Waypoint, lower: Waypoint)
     if seat.cable_x == seat.nic_x:
         layout.connect("child", waypoint, lower, seat.cable_x)
         return
-    bend = (waypoint[0], f"{waypoint[1]} in the gutter")
+    bend = (waypoint[0], f"{waypoint[1]} gutter")
     layout.add_waypoint(bend, seat.rect.bottom + PAIR_GAP - 7)
     layout.connect("child", waypoint, bend, seat.nic_x)
     layout.connect("child", bend, lower, seat.cable_x)

@@ -7,6 +7,7 @@ import { fetchPrepared, prepared } from "./prepared.js";
 import "./quiz.js";
 import "./repair.js";
 import { arrow, placeOf, setFailure, setStepper, showLine, stepOf } from "./steps.js";
+import { tr } from "./words.js";
 
 const KEPT = 400;  // answers that are remembered
 const PATIENCE = 250;  // milliseconds before the page says that it works on an answer
@@ -25,6 +26,12 @@ const settings = article => Object.fromEntries(new FormData(form(article)));
 const label = (article, name) => {
   const control = form(article).elements[name];
   return (control.length && !control.options ? control[0].closest("fieldset").querySelector("legend") : control.labels[0]).textContent;
+};
+// A value as the page writes it; the model knows it by its English text.
+const shownText = (article, name, { settings: { [name]: value } }) => {
+  const control = form(article).elements[name];
+  const chosen = [...control.options ?? control].find(one => one.value === value);
+  return (chosen?.labels?.[0] ?? chosen)?.textContent ?? value;
 };
 const pause = milliseconds => new Promise(done => setTimeout(done, milliseconds));
 
@@ -112,7 +119,7 @@ function busy(article, is) {
 // The screen
 
 function paint(article, answer, history) {
-  if (!article) throw new Error(`The conversation ${answer.name} is not on this page; the explorer has it.`);
+  if (!article) throw new Error(tr("The conversation {name} is not on this page; the explorer has it.", answer));
   complain(wrong);
   select(article);
   compare(article, answer);
@@ -126,7 +133,7 @@ function paint(article, answer, history) {
   part(article, "notebook").href = answer.notebook;
   part(article, "copied").textContent = "";
   setControls(article, answer.settings);
-  setStepper(article, answer.step, answer.steps.length, answer.step ? answer.steps[answer.step - 1] : `${answer.steps.length} steps`);
+  setStepper(article, answer.step, answer.steps.length, answer.step ? answer.steps[answer.step - 1] : tr("{count} steps", { count: answer.steps.length }));
   part(article, "depth").value = answer.depth;
   setFailure(article, answer.failure);
   setMarks(part(article, "times"), answer.step);
@@ -151,10 +158,13 @@ function compare(article, answer) {
   if (painted?.name !== answer.name) { at.replaceChildren(); return; }
   const changed = Object.keys(answer.settings).filter(name => painted.settings[name] !== answer.settings[name]);
   if (!changed.length) return;
-  const words = changed.map(name => `${label(article, name)} from ${painted.settings[name]} to ${answer.settings[name]}`);
+  const words = changed.map(name => tr("{setting} from {before} to {after}",
+    { setting: label(article, name), before: shownText(article, name, painted), after: shownText(article, name, answer) }));
   const same = painted.verdict === answer.verdict;
-  at.innerHTML = `<p>Changed: <span></span>. ${same ? "It ends as before." : `It was: <span>${painted.verdict}</span>`}</p>`;
-  at.querySelector("span").textContent = words.join("; ");
+  at.innerHTML = `<p><span></span> ${same ? "<span></span>" : tr("It was: {verdict}", { verdict: `<span>${painted.verdict}</span>` })}</p>`;
+  const [first, second] = at.querySelectorAll("span");
+  first.textContent = tr("Changed: {changes}.", { changes: words.join(tr("; ")) });
+  if (same) second.textContent = tr("It ends as before.");
 }
 
 function setControls(article, values) {
@@ -169,7 +179,7 @@ function setComparison(article, against) {
   ["a", "b"].forEach((side, number) => {
     const name = part(article, `name-${side}`), says = against?.names[number];
     name.hidden = !against;
-    name.textContent = `${side.toUpperCase()}: ${says || (side === "a" ? "the pinned state" : "still the same; change a setting")}`;
+    name.textContent = `${side.toUpperCase()}: ${says || (side === "a" ? tr("the pinned state") : tr("still the same; change a setting"))}`;
   });
   article.querySelector('[data-pin=""]').hidden = !against;
 }
@@ -186,7 +196,7 @@ function select(article) {
   article.classList.add("chosen");
   if (!byId("scenario")) return;  // the page of a lesson: its articles are all to be seen
   byId("scenario").value = article.id;
-  document.title = `${article.querySelector("h2").textContent} – Where does the packet go?`;
+  document.title = tr("{title} – Where does the packet go?", { title: article.querySelector("h2").textContent });
 }
 
 // The address bar is the state: `?mcni=NAME&SETTING=VALUE` as in every link; behind `#` how it is looked at: the step,
@@ -214,13 +224,13 @@ function keepState(article, url) {
 
 function parse(hash) {
   if (!hash.includes("=")) return { said: {}, faults: [] };  // a heading of the page
-  if (hash.length > LONGEST) return { said: {}, faults: [`Of the address at most ${LONGEST} characters behind # are read; these are ${hash.length}.`] };
+  if (hash.length > LONGEST) return { said: {}, faults: [tr("Of the address at most {most} characters behind # are read; these are {count}.", { most: LONGEST, count: hash.length })] };
   const said = Object.fromEntries(new URLSearchParams(hash)), faults = [];
   for (const name of Object.keys(said).filter(name => !BEHIND.includes(name)))
-    faults.push(`“${name}” means nothing behind # of an address; there may be ${BEHIND.join(", ")}.`);
-  if (!/^\d{1,6}$/.test(said.step ?? 0)) faults.push(`A step is a number, not “${said.step}”.`);
-  if ((said.everything ?? "1") !== "1") faults.push(`“everything” is 1 or not there, not “${said.everything}”.`);
-  if (said.commands !== undefined && said.exercise === undefined) faults.push("The address has commands, but not the exercise they are for.");
+    faults.push(tr("“{name}” means nothing behind # of an address; there may be {names}.", { name, names: BEHIND.join(", ") }));
+  if (!/^\d{1,6}$/.test(said.step ?? 0)) faults.push(tr("A step is a number, not “{step}”.", said));
+  if ((said.everything ?? "1") !== "1") faults.push(tr("“everything” is 1 or not there, not “{everything}”.", said));
+  if (said.commands !== undefined && said.exercise === undefined) faults.push(tr("The address has commands, but not the exercise they are for."));
   return { said, faults };
 }
 
@@ -235,7 +245,7 @@ function follow(opening = false) {
   const pair = against && [...document.querySelectorAll("article.pair")].find(other => nameOf(other) === name);
   const article = named ?? (pair || name && byId(name) || FIRST);
   const known = exercise === undefined || hasExercise(article, exercise);
-  if (!known) faults.push(`This conversation has no exercise “${exercise}”.`);
+  if (!known) faults.push(tr("This conversation has no exercise “{exercise}”.", { exercise }));
   wrong = faults.join(" ");
   select(article);
   if (opening && named && byId("scenario")) toTop();
@@ -258,7 +268,7 @@ function toTop() {
 // Until the interpreter is there: the settings of the link, and that the rest is on its way.
 function announce(article, values) {
   for (const [name, value] of values) if (form(article).elements[name]) form(article).elements[name].value = value;
-  part(article, "compared").textContent = "Working out what this link shows …";
+  part(article, "compared").textContent = tr("Working out what this link shows …");
   busy(article, true);
 }
 
@@ -308,22 +318,22 @@ async function copyLink(article) {
   const said = part(article, "copied");
   try {
     await navigator.clipboard.writeText(location.href);
-    said.textContent = shown.exercise === undefined || location.hash.includes("exercise=") ? "copied" : "copied, without the commands, which are too long for a link";
+    said.textContent = shown.exercise === undefined || location.hash.includes("exercise=") ? tr("copied") : tr("copied, without the commands, which are too long for a link");
   } catch {
-    said.textContent = `copy it from here: ${location.href}`;
+    said.textContent = tr("copy it from here: {address}", { address: location.href });
   }
 }
 
 // The state as one HTML file: the interpreter writes it, and the browser keeps it where it keeps what it loads.
 async function save(article) {
   const said = part(article, "copied"), { step, depth, everything } = shown;
-  said.textContent = "writing the file …";
+  said.textContent = tr("writing the file …");
   try {
     const { html, name } = await ask("page", JSON.stringify(viewOf(stateOf(nameOf(article), settings(article)), { step, depth, everything })));
     const url = URL.createObjectURL(new Blob([html], { type: "text/html" }));
     Object.assign(document.createElement("a"), { href: url, download: name }).click();
     setTimeout(() => URL.revokeObjectURL(url), 60_000);
-    said.textContent = `saved as ${name}`;
+    said.textContent = tr("saved as {name}", { name });
   } catch (problem) {
     said.textContent = "";
     complain(problem.message);

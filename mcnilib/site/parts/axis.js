@@ -1,6 +1,8 @@
 // The time axis: marks that can be chosen, and playing, a step after the other, between two moments as long as they are
 // apart. Who asked for less motion gets a button that goes one packet further, and nothing moves by itself.
 
+import { tr } from "./words.js";
+
 const DWELL = 900;  // milliseconds a step is shown, at speed 1
 const still = matchMedia("(prefers-reduced-motion: reduce)");
 const part = (article, name) => article.querySelector(`[data-part="${name}"]`);
@@ -37,7 +39,7 @@ export function listenToAxis(article, walk) {
 }
 
 function label(button) {
-  button.textContent = still.matches ? "packet ▶" : playing ? "pause" : "▶ play";
+  button.textContent = still.matches ? tr("packet ▶") : playing ? tr("pause") : tr("▶ play");
   button.classList.toggle("playing", Boolean(playing));
 }
 

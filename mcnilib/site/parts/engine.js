@@ -1,6 +1,8 @@
 // The interpreter as a page sees it: it starts in a worker, says how far it is, and answers questions.
 // `ask(verb, text)` promises the answer, read from JSON; the verbs are those of mcnilib/show/verbs.py.
 
+import { tr } from "./words.js";
+
 const byId = id => document.getElementById(id);
 const waiting = new Map();  // number of a question -> what waits for its answer
 let number = 0;
@@ -15,14 +17,14 @@ export function complain(text) {
 export function start() {
   if (worker || failure) return;
   worker = new Worker(new URL("worker.js", import.meta.url), { type: "module" });
-  worker.onerror = event => failed(event.message || "the script of the interpreter did not load");
+  worker.onerror = event => failed(event.message || tr("the script of the interpreter did not load"));
   worker.onmessage = ({ data }) => {
-    if (data.failed) failed(data.failed);
+    if (data.failed) failed(tr(data.failed, data));
     else if (data.ready) { say(""); document.documentElement.dataset.ready = ""; }
-    else if (data.loading !== undefined) say(data.loading < 1 ? `Loading the interpreter: ${Math.round(100 * data.loading)} %` : "Starting the interpreter …");
+    else if (data.loading !== undefined) say(data.loading < 1 ? tr("Loading the interpreter: {percent} %", { percent: Math.round(100 * data.loading) }) : tr("Starting the interpreter …"));
     else arrived(data);
   };
-  worker.postMessage({ total: Number(document.body.dataset.size) });
+  worker.postMessage({ total: Number(document.body.dataset.size), language: document.documentElement.lang });
 }
 
 // `files` are handed over before, [{at, data}]; `onShare` hears of long work how far it is, from 0 to 1.
@@ -46,7 +48,7 @@ function arrived({ id, answer, share }) {
 
 function failed(why) {
   worker = undefined;
-  failure = `The interpreter did not start: ${why}. The page shows what needs none; reload it to try again.`;
+  failure = tr("The interpreter did not start: {why}. The page shows what needs none; reload it to try again.", { why });
   say("");
   complain(failure);
   for (const { reject } of waiting.values()) reject(new Error(failure));

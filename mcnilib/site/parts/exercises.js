@@ -1,6 +1,7 @@
 // Exercises: typed commands are carried out by the model, which says what they did and whether that is what was asked.
 // What was run last is told to the explorer, which keeps it in the address: `mcni-look`.
 import { ask, complain } from "./engine.js";
+import { tr } from "./words.js";
 
 const PATIENCE = 250;  // milliseconds before the page says that it works on an answer
 
@@ -10,7 +11,7 @@ const which = form => ({ scenario: Number(form.dataset.scenario), number: Number
 const said = form => form.querySelector(".said");
 
 async function run(form) {
-  const late = setTimeout(() => { said(form).textContent = "Working on it …"; }, PATIENCE);
+  const late = setTimeout(() => { said(form).textContent = tr("Working on it …"); }, PATIENCE);
   const answer = form.querySelector("textarea").value;
   form.dataset.ran = answer;
   lastRun.set(form.closest("article"), form);
@@ -59,7 +60,7 @@ export function retry(article, { exercise, commands }, reveals) {
 function show(form, { done, says, printed, picture, state }) {
   form.classList.toggle("done", done);
   said(form).innerHTML = says;
-  const frame = picture && `<div class="picture" tabindex="0" role="group" aria-label="picture">${picture}</div>`;
+  const frame = picture && `<div class="picture" tabindex="0" role="group" aria-label="${tr("picture")}">${picture}</div>`;
   form.querySelector(".shown").innerHTML = printed + frame + state;
 }
 
@@ -69,7 +70,7 @@ async function help(form, button) {
   const line = form.querySelector(".more").appendChild(document.createElement("p"));
   line.innerHTML = text;
   button.dataset.help = number + 1;
-  button.textContent = "Show a solution";
+  button.textContent = tr("Show a solution");
   if (more) return;
   button.remove();
   form.querySelector("textarea").focus();

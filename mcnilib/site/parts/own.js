@@ -2,6 +2,7 @@
 import { ask } from "./engine.js";
 import "./repair.js";
 import { Steps } from "./steps.js";
+import { tr } from "./words.js";
 
 const MAY_BE = /(^|\.)(txt|json|gz|tgz|tar|zip)$|^[^.]+$/i;  // of a folder; whoever chooses a file has chosen it
 
@@ -36,10 +37,11 @@ async function take(files) {
   wrong();
   byId("answer").hidden = byId("asking").hidden = true;
   const bytes = files.reduce((sum, { file }) => sum + file.size, 0);
-  if (!files.length) return wrong("there is no file in what was dropped");
-  if (files.length > MOST_FILES) return wrong(`these are ${files.length} files; a snapshot has at most ${MOST_FILES}`);
-  if (bytes > MOST_BYTES) return wrong(`these are ${megabytes(bytes)}; at most ${megabytes(MOST_BYTES)} are read here, \`mcni trace\` in a terminal reads more`);
-  say(`Reading ${files.length === 1 ? files[0].name : `${files.length} files`}, ${megabytes(bytes)} …`);
+  if (!files.length) return wrong(tr("there is no file in what was dropped"));
+  if (files.length > MOST_FILES) return wrong(tr("these are {count} files; a snapshot has at most {most}", { count: files.length, most: MOST_FILES }));
+  if (bytes > MOST_BYTES) return wrong(tr("these are {size}; at most {most} are read here, `mcni trace` in a terminal reads more", { size: megabytes(bytes), most: megabytes(MOST_BYTES) }));
+  const what = files.length === 1 ? files[0].name : tr("{count} files", { count: files.length });
+  say(tr("Reading {what}, {size} …", { what, size: megabytes(bytes) }));
   bar(0);
   try {
     const number = ++drops;
@@ -61,7 +63,8 @@ async function open(source, files, bytes) {
   try {
     const found = await ask("open", JSON.stringify({ given }), { files, onShare: bar });
     const seconds = ((performance.now() - before) / 1000).toFixed(1);
-    say(`${source.example ? "The example" : found.name}: ${found.says}${bytes ? `; ${megabytes(bytes)} read in ${seconds} s` : ""}.`);
+    const what = { name: source.example ? tr("The example") : found.name, says: found.says, size: megabytes(bytes), seconds };
+    say(bytes ? tr("{name}: {says}; {size} read in {seconds} s.", what) : tr("{name}: {says}.", what));
     offer(found);
   } catch (problem) {
     say("");
@@ -77,7 +80,8 @@ function offer({ from, to, start: question, gaps }) {
   for (const [name, value] of Object.entries(question)) form.elements[name].value = value;
   const unknown = byId("unknown");
   unknown.hidden = !gaps.length;
-  unknown.querySelector("summary").textContent = `What nobody knows of it: ${gaps.length === 1 ? "1 thing" : `${gaps.length} things`}`;
+  unknown.querySelector("summary").textContent = gaps.length === 1
+    ? tr("What nobody knows of it: 1 thing") : tr("What nobody knows of it: {count} things", { count: gaps.length });
   unknown.querySelector("ul").replaceChildren(...gaps.map(gap => Object.assign(document.createElement("li"), { textContent: gap })));
   byId("given").classList.add("small");
   byId("asking").hidden = false;
@@ -107,14 +111,14 @@ async function dropped(transfer) {
   try {
     for (const entry of entries) await walk(entry, files);
   } catch (problem) {
-    return wrong(`what was dropped cannot be read: ${problem.message ?? problem}`);
+    return wrong(tr("what was dropped cannot be read: {problem}", { problem: problem.message ?? problem }));
   }
   take(files);
 }
 
 function pasted(text) {
-  if (!text.trim()) return wrong("there is no text yet");
-  say(`Reading ${megabytes(text.length)} of text …`);
+  if (!text.trim()) return wrong(tr("there is no text yet"));
+  say(tr("Reading {size} of text …", { size: megabytes(text.length) }));
   open({ text }, undefined, text.length);
 }
 
@@ -171,7 +175,7 @@ function attempt({ target }) {
 function listen() {
   for (const id of ["files", "folder"])
     byId(id).addEventListener("change", ({ target }) => { take(named(target)); target.value = ""; });
-  byId("example").addEventListener("click", () => { say("Reading the example …"); open({ example: true }); });
+  byId("example").addEventListener("click", () => { say(tr("Reading the example …")); open({ example: true }); });
   byId("read").addEventListener("click", () => pasted(byId("text").value));
   byId("answer").addEventListener("click", attempt);
   form.addEventListener("submit", event => { event.preventDefault(); follow(); });

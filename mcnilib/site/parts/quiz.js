@@ -1,6 +1,8 @@
 // Questions: the reader chooses an answer and hears what is said to it, which is folded in the page.
 // Nothing is asked of the interpreter.
 
+import { tr } from "./words.js";
+
 const make = (tag, properties = {}, ...content) => {
   const made = Object.assign(document.createElement(tag), properties);
   made.append(...content);
@@ -14,12 +16,12 @@ function enliven(quiz, number) {
   const remark = make("div", { className: "remark" });
   remark.setAttribute("role", "status");
   const form = make("form", { autocomplete: "off" },
-    make("fieldset", {}, make("legend", {}, ...question.childNodes), ...choices), make("button", { textContent: "Check" }), remark);
+    make("fieldset", {}, make("legend", {}, ...question.childNodes), ...choices), make("button", { textContent: tr("Check") }), remark);
   form.addEventListener("change", () => { remark.replaceChildren(); });
   form.addEventListener("submit", event => {
     event.preventDefault();
     const chosen = new FormData(form).get(`quiz-${number}`);
-    remark.innerHTML = chosen === null ? "Choose an answer first." : said[chosen].innerHTML;
+    remark.innerHTML = chosen === null ? tr("Choose an answer first.") : said[chosen].innerHTML;
     key.hidden &&= chosen === null;
   });
   key.hidden = true;

@@ -1,6 +1,7 @@
 // What would help? The interpreter tries changes on the model; a change of settings is applied by a click, commands are
 // copied. Which verb is asked, the place says (`data-verb`); whoever shows a conversation says its state (`mcni-view`).
 import { ask, complain } from "./engine.js";
+import { tr } from "./words.js";
 
 const REST = 300;  // milliseconds without a click before the changed lines are asked for
 const part = (article, name) => article.querySelector(`.repairs ${name}`);
@@ -11,7 +12,7 @@ const found = new Map();   // state -> what was found for it
 async function search(article) {
   const state = states.get(article) ?? `mcni=${article.id}`, bar = part(article, "progress");
   if (!found.has(state)) {
-    say(article, "Trying every change on the model …");
+    say(article, tr("Trying every change on the model …"));
     part(article, "[data-fix]").disabled = true;
     bar.hidden = false;
     try {
@@ -45,7 +46,7 @@ function apply(article, settings) {
 async function copy(button) {
   try {
     await navigator.clipboard.writeText(button.dataset.commands);
-    button.textContent = "Copied";
+    button.textContent = tr("Copied");
   } catch {
     getSelection().selectAllChildren(button.parentElement.querySelector("pre"));
   }

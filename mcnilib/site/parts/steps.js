@@ -1,11 +1,13 @@
 // A conversation whose steps are all there: walk through it by buttons, slider and arrow keys. Nothing is asked of anybody.
 
+import { tr } from "./words.js";
+
 const part = (root, name) => root.querySelector(`[data-part="${name}"]`);
 
 // Shows where one stands, 0 for the whole conversation; `says` tells it in words.
 export function setStepper(root, step, last, says) {
   const slider = part(root, "at");
-  const where = step ? `step ${step} of ${last}: ${says}` : says;
+  const where = step ? tr("step {step} of {last}: {says}", { step, last, says }) : says;
   slider.max = last;
   slider.value = step;
   slider.setAttribute("aria-valuetext", where);

@@ -1,12 +1,14 @@
 // The interpreter, off the page's thread. It is told `{id, verb, text}`, and answers `{id, answer}`, one after the other.
 
 const ENGINE = new URL("engine/", import.meta.url).href;
+const mark = text => text;  // a sentence that the page says in its language
 const plainFetch = self.fetch;
 const LIBRARY = "/library.zip";
 const START = `
 import gc, sys
 sys.path.insert(0, "${LIBRARY}")
 gc.disable()
+from mcnilib.language import speak
 from mcnilib.show.verbs import answer
 `;
 const STARTED = `
@@ -14,12 +16,12 @@ gc.enable()
 gc.freeze()
 `;  // after the first answer: until then modules are loaded, and nothing of them is garbage
 
-let python, answer, total, received = 0;
+let python, answer, total, language, received = 0;
 const waiting = [];
 
 async function load(name, packed) {
   const response = await plainFetch(ENGINE + name);
-  if (!response.ok) throw new Error(`${name}: the server answers ${response.status}`);
+  if (!response.ok) throw Object.assign(new Error(mark("{name}: the server answers {status}")), { values: { name, status: response.status } });
   const counted = response.body.pipeThrough(new TransformStream({
     transform(chunk, on) {
       received += chunk.length;
@@ -34,7 +36,7 @@ const text = async stream => new Response(await stream).text();
 const bytes = async stream => new Uint8Array(await new Response(await stream).arrayBuffer());
 
 async function start() {
-  if (typeof DecompressionStream === "undefined") throw new Error("this browser is too old: it cannot unpack gzip");
+  if (typeof DecompressionStream === "undefined") throw new Error(mark("this browser is too old: it cannot unpack gzip"));
   const { loadPyodide } = await import(`${ENGINE}pyodide.js`);
   const [script, lock, library, wasm, stdlib] = await Promise.all([
     text(load("pyodide.asm.js.bin", true)), text(load("pyodide-lock.json")), bytes(load("library.zip.bin", true)),
@@ -53,6 +55,7 @@ async function start() {
   });
   python.FS.writeFile(LIBRARY, library);
   python.runPython(START);
+  if (language !== "en") python.globals.get("speak")(language);
   answer = python.globals.get("answer");
   waiting.splice(0).forEach(reply);
   postMessage({ ready: true });
@@ -79,8 +82,8 @@ function reply({ id, verb, text, files }) {
 
 onmessage = ({ data }) => {
   if (data.total !== undefined) {
-    total = data.total;
-    start().catch(problem => postMessage({ failed: String(problem.message ?? problem) }));
+    ({ total, language } = data);
+    start().catch(problem => postMessage({ failed: String(problem.message ?? problem), ...problem.values }));
   } else if (answer) reply(data);
   else waiting.push(data);
 };
