@@ -168,6 +168,9 @@ CASES = {
     "VXLAN as it should be": Case(tunnelled(), "connected", ends=PODS),
     "VXLAN takes more than the underlay": Case(poor_underlay(), "connected", ends=PODS),
     "VXLAN takes more, with DF outside": Case(with_df(poor_underlay(), "set"), HANGS, ends=PODS, error="ETIMEDOUT"),
+    "VXLAN takes more, with DF outside, and the node itself sends": Case(
+        with_df(poor_underlay(), "set"), "connected", ends=("n", "b", "10.9.2.5"), answer=10
+    ),
     "VXLAN takes more, with DF of the inside": Case(
         with_df(poor_underlay(), "inherit"), HANGS, ends=PODS, error="ETIMEDOUT"
     ),

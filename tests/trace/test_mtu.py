@@ -5,11 +5,13 @@ from __future__ import annotations
 from ipaddress import IPv4Address
 
 import pytest
+from kernel_worlds import ipip_tunnels
 from mtu_worlds import CASES, NARROW, NO_ICMP, between, with_mtu
 
 from mcnilib.errors import Unsupported
 from mcnilib.trace.explain import verdict
 from mcnilib.trace.flow import Flow, Listener, NoConversation
+from mcnilib.trace.notes import notes_on
 from mcnilib.trace.run import run
 from mcnilib.trace.trace import Trace
 from mcnilib.world.world import World
@@ -62,6 +64,29 @@ def test_a_veth_whose_far_end_takes_less_depends_on_how_segments_come() -> None:
     assert "r loses it: 1452 bytes, more than its MTU 1300" in verdict(ask(world, request=1400))
     assert verdict(ask(world, request=1400)).endswith("; nobody tells the sender")
     assert "Linux may keep several together (GSO)" in verdict(ask(world, request=3000))
+
+
+def test_a_sender_that_tries_smaller_segments_later_is_named() -> None:
+    world = with_mtu(between(NO_ICMP, a="sysctl net.ipv4.tcp_mtu_probing 1"), NARROW)
+    said = "a has net.ipv4.tcp_mtu_probing = 1: it tries smaller segments after some 6 seconds"
+    assert notes_on(world, ask(world, request=20000)) == (said,)
+    assert said not in notes_on(world, ask(world))
+
+
+def over_ipip(size: int, proto: str) -> Trace:
+    """Let a ask b through an IPIP tunnel of 1480 bytes, whose path a knows to take 1400."""
+    world = ipip_tunnels("route 10.0.1.2 dev en0 scope link mtu 1400")
+    flow = Flow("a", IPv4Address("10.9.2.1"), proto, 80, sport=40000, request=size, answer=10)
+    return run(world, flow, [Listener("b", 80), Listener("b", 80, "udp", pinned=True)])
+
+
+def test_an_ipip_tunnel_refuses_what_is_too_long_for_its_path() -> None:
+    trace = over_ipip(20000, "tcp")
+    errors = [j for j in trace.journeys if j.packet.icmp]
+    assert trace.outcome.works
+    assert errors[0].packet.icmp and errors[0].packet.icmp.mtu == 1380
+    with pytest.raises(Unsupported, match=r"whether t of a forbids .* \(pmtudisc\) is not modelled"):
+        over_ipip(1500, "udp")
 
 
 def test_fragments_meet_rules_only_where_connection_tracking_puts_them_together() -> None:

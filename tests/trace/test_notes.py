@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
+from dataclasses import replace
 
 import pytest
 from kernel_worlds import bridged
@@ -49,6 +50,13 @@ def test_an_mtu_on_the_way_that_is_smaller_than_the_sender_s_is_named(files: dic
 def test_an_mtu_does_not_matter_where_nothing_gets_through() -> None:
     files = with_mtus(1500, 1400) | {"pod/ip-route.txt": "default dev eth0 scope link\n"}
     assert not [note for note in asked(files).notes if "MTU" in note]
+
+
+def test_a_size_that_was_asked_about_needs_no_note() -> None:
+    flow = replace(read_flow("pod", "tcp:10.0.0.1:80"), request=300, answer=300)
+    trace = snapshot_of(with_mtus(1500, 1400)).trace(flow, read_listeners(["node:80"]))
+    assert trace.outcome.works
+    assert not [note for note in trace.notes if "MTU" in note]
 
 
 def test_notes_stand_in_the_tale_and_in_the_json() -> None:
