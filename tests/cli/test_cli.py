@@ -428,3 +428,16 @@ def test_client_and_server_may_be_given_as_addresses(capsys, saved: str) -> None
     words = ["--from", "172.16.100.2", "--to", "UDP:10.233.101.2:53", "--listen", "10.233.101.2:53"]
     assert main(["trace", saved, *words]) == 0
     assert "connected" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize("size", ["0", "65508", "1,2,3", "x", "-5", "300,"])
+def test_a_size_that_no_conversation_has_is_refused(size: str, capsys) -> None:
+    with pytest.raises(SystemExit) as ended:
+        main(["run", "9", f"--size={size}"])
+    assert ended.value.code == 2
+    assert "is not a number of bytes from 1 to 65507, or two with a comma: REQUEST,ANSWER" in capsys.readouterr().err
+
+
+def test_a_scenario_may_be_asked_with_a_size(capsys) -> None:
+    assert main(["run", "9", "--size", "300,20000"]) == 0
+    assert "connected; the server sees the client as 172.16.1.2" in capsys.readouterr().out
