@@ -9,10 +9,15 @@ from kernel_worlds import ipip_tunnels
 from mtu_worlds import CASES, NARROW, NO_ICMP, between, with_mtu
 
 from mcnilib.errors import Unsupported
+from mcnilib.linux.chance import Chance
+from mcnilib.linux.packet import Icmp, Packet
 from mcnilib.trace.explain import verdict
 from mcnilib.trace.flow import Flow, Listener, NoConversation
 from mcnilib.trace.notes import notes_on
 from mcnilib.trace.run import run
+from mcnilib.trace.stack.fragment import believe
+from mcnilib.trace.stack.host import Network, Skb
+from mcnilib.trace.stack.recorder import Recorder
 from mcnilib.trace.trace import Trace
 from mcnilib.world.world import World
 
@@ -95,6 +100,25 @@ def test_fragments_meet_rules_only_where_connection_tracking_puts_them_together(
     assert ask(between(tracked), 4000, 4000, "udp").outcome.works
     with pytest.raises(Unsupported, match="fragments of a packet meet rules of r at FORWARD"):
         ask(between(port), 4000, 4000, "udp")
+
+
+@pytest.mark.parametrize(
+    ("setting", "named", "learned"),
+    [
+        pytest.param(0, 1300, [(1300, False)], id="as it is named"),
+        pytest.param(0, 1500, [(1500, False)], id="no less than the device takes"),
+        pytest.param(0, 1600, [], id="more than the device takes"),
+        pytest.param(0, 300, [(552, True)], id="too little to be true: locked"),
+        pytest.param(1, 1300, [(552, True)], id="discovery is off, and the MTU is not looked at"),
+        pytest.param(2, 1300, [], id="such errors are passed over"),
+        pytest.param(3, 1300, [], id="nothing proves that the error is true"),
+    ],
+)
+def test_what_is_learned_of_an_icmp_error(setting: int, named: int, learned: list[tuple[int, bool]]) -> None:
+    net = Network(between(a=f"sysctl net.ipv4.ip_no_pmtu_disc {setting}"), Chance())
+    lost = Packet(IPv4Address("10.0.1.2"), IPv4Address("10.0.3.2"), "udp", 40000, 80, length=1400)
+    believe(Recorder(net, "a", Skb(lost)), Icmp(3, 4, quoted=lost, mtu=named))
+    assert [*net.hosts["a"].learned_mtus.values()] == learned
 
 
 @pytest.mark.parametrize("size", [-1, 65508])

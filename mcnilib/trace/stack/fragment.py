@@ -26,6 +26,8 @@ from mcnilib.trace.stack.recorder import Recorder
 from mcnilib.trace.trace import Fate, Stage, TooBig
 from mcnilib.trace.transport.socket_lookup import route_out
 
+NO_DISCOVERY = "net.ipv4.ip_no_pmtu_disc"
+
 VLAN_HEADER = 4
 """Bytes a frame may be longer than the receiver's MTU allows. Source: is_skb_forwardable()."""
 
@@ -33,7 +35,7 @@ VLAN_HEADER = 4
 def forbids_fragments(host: Host, decision: Decision, dst: IPv4Address) -> bool:
     """Tell whether packets of the namespace's sockets go with DF by this route. Source: ip_dont_fragment()."""
     locked = mtu_locked(decision.route) or host.learned_mtus.get((decision.route, dst), (0, False))[1]
-    return not locked and not host.flag("net.ipv4.ip_no_pmtu_disc")
+    return not locked and not host.flag(NO_DISCOVERY)
 
 
 def forbidding(host: Host, packet: Packet) -> Packet:
@@ -63,12 +65,17 @@ def learn_mtu(host: Host, decision: Decision, dst: IPv4Address, mtu: int) -> Non
 
 
 def believe(at: Recorder, icmp: Icmp) -> None:
-    """Learn the MTU that an ICMP error names for the path of the packet it quotes. Source: ipv4_update_pmtu()."""
-    if (quoted := icmp.quoted) is None or not icmp.mtu:
+    """Learn the MTU that an ICMP error names for the path of the packet it quotes.
+
+    With ip_no_pmtu_disc such errors about datagrams and tunnels are passed over (2 and 3), or taken without what they
+    name, as for no room at all. Source: icmp_unreach() in net/ipv4/icmp.c, ipv4_update_pmtu().
+    """
+    choice = at.host.number(NO_DISCOVERY)
+    if (quoted := icmp.quoted) is None or not icmp.mtu or choice in (2, 3):
         return
     with suppress(NoRoute):
         way = at.host.route(Query(quoted.dst, quoted.src))
-        learn_mtu(at.host, way, quoted.dst, icmp.mtu)
+        learn_mtu(at.host, way, quoted.dst, 0 if choice else icmp.mtu)
 
 
 def too_long_to_forward(at: Recorder, dev: str, decision: Decision) -> bool:
