@@ -19,6 +19,7 @@ from mcnilib.cli.common import (
     print_files,
     story_named,
     web_address,
+    zip_file,
 )
 from mcnilib.cluster.settings import options
 from mcnilib.errors import printable
@@ -38,7 +39,7 @@ from mcnilib.scenarios.submission import (
     predictions,
     table_of,
 )
-from mcnilib.writing import write_new_folder
+from mcnilib.writing import write_file, write_new_folder
 
 EXAMPLES = mark("""examples:
   mcni link 7 --kube-proxy 1.30 --be-liberal 1
@@ -55,6 +56,7 @@ EXAMPLES = mark("""examples:
   mcni site public                                # a web site; its interpreter comes by npm
   mcni site public --pyodide node_modules/pyodide
   mcni site public --lite                         # and the notebooks to run in it, by JupyterLite
+  mcni scorm lesson-07.zip --lesson 7             # for Moodle and others; all exercises: mcni scorm course.zip
   python3 -m http.server --directory public       # shows it at http://localhost:8000
 """)
 
@@ -108,17 +110,27 @@ def _add_copies(verbs: Any) -> None:
         "a file with a name on each line: each learner gets notebooks whose exercises have other addresses and faults"
     )
     learner.add_argument("--names", default=None, type=Path, metavar="FILE", help=said)
-    said = tr("write a course for nbgrader: each lesson an assignment, with a graded cell for each exercise")
-    nbgrader = add_verb(
-        verbs, "nbgrader", said, write_nbgrader_course, EXAMPLES, tr("print the names of the files as JSON")
-    )
-    nbgrader.add_argument("folder", type=new_folder, help=tr("a folder that is not there yet, or empty"))
     said = tr("write a web site on which every scenario can be changed and walked through, in the reader's browser")
     site = add_verb(verbs, "site", said, write_site, EXAMPLES, tr("print the names of the files as JSON"))
     site.add_argument("folder", type=new_folder, help=tr("a folder that is not there yet, or empty"))
     where = tr("an unpacked npm package `pyodide` of the version that is asked for (default: npm brings it)")
     site.add_argument("--pyodide", type=Path, metavar="FOLDER", help=where)
     site.add_argument("--lite", action="store_true", help=tr("add JupyterLite: all notebooks to run in the browser"))
+    _add_graded(verbs, where)
+
+
+def _add_graded(verbs: Any, interpreter: str) -> None:
+    said = tr("write a course for nbgrader: each lesson an assignment, with a graded cell for each exercise")
+    nbgrader = add_verb(
+        verbs, "nbgrader", said, write_nbgrader_course, EXAMPLES, tr("print the names of the files as JSON")
+    )
+    nbgrader.add_argument("folder", type=new_folder, help=tr("a folder that is not there yet, or empty"))
+    said = tr("write the exercises of the site as a SCORM 1.2 package, which a learning platform opens and scores")
+    scorm = add_verb(verbs, "scorm", said, write_scorm, EXAMPLES, tr("print the name and the size of the file as JSON"))
+    scorm.add_argument("file", type=zip_file, help=tr("a zip that is not there yet"))
+    only = tr("the exercises of this lesson alone (default: all of them)")
+    scorm.add_argument("--lesson", default="", metavar="SCENARIO", help=only)
+    scorm.add_argument("--pyodide", type=Path, metavar="FOLDER", help=interpreter)
 
 
 def link_to_state(arguments: argparse.Namespace) -> int:
@@ -288,6 +300,29 @@ def write_site(arguments: argparse.Namespace) -> int:
         return 0
     written = tr("{folder}: {files} files, {size:.1f} MB; a web server shows them")
     print(written.format(folder=where, files=len(files), size=sum(map(len, files.values())) / 1e6))
+    return 0
+
+
+def write_scorm(arguments: argparse.Namespace) -> int:
+    """Write the package for a learning platform, with the answers of the states that conversations start from: learners
+    type commands there, and seldom change a setting."""
+    from mcnilib.site.engine import pyodide
+    from mcnilib.site.page import site_files
+    from mcnilib.site.prepared import prepared_files  # takes most of the time
+    from mcnilib.site.scorm import scorm_package
+
+    story = story_named(arguments.lesson) if arguments.lesson else None
+    with shown(tr("mcni: bringing the interpreter")):
+        engine = pyodide(arguments.pyodide)
+    prepared = prepared_files(all_scenarios(), 1)
+    where = printable(str(arguments.file))
+    with shown(tr("mcni: drawing {file}", file=where)):
+        package = scorm_package(site_files(_compiled(engine), (), prepared), story)
+        write_file(arguments.file, package)
+    if arguments.json:
+        print(json.dumps({"file": str(arguments.file), "bytes": len(package)}))
+    else:
+        print(tr("{file}: {size:.1f} MB; a learning platform imports it", file=where, size=len(package) / 1e6))
     return 0
 
 

@@ -223,6 +223,14 @@ def pdf_file(text: str) -> Path:
     return _ending_in((".pdf",), text)
 
 
+def zip_file(text: str) -> Path:
+    """Read the name of a zip to write, which is not there yet."""
+    path = _ending_in((".zip",), text)
+    if path.exists():
+        raise argparse.ArgumentTypeError(tr("{file} is there already; nothing was written", file=text))
+    return path
+
+
 def html_file(text: str) -> Path:
     """Read the name of an HTML file to write."""
     return _ending_in((".html",), text)

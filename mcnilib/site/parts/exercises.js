@@ -59,6 +59,8 @@ export function retry(article, { exercise, commands }, reveals) {
 
 function show(form, { done, says, printed, picture, state }) {
   form.classList.toggle("done", done);
+  const { scenario, number } = form.dataset;
+  if (done && parent !== window) parent.postMessage({ mcniSolved: `${scenario}.${number}` }, location.origin);  // scorm.js
   said(form).innerHTML = says;
   const frame = picture && `<div class="picture" tabindex="0" role="group" aria-label="${tr("picture")}">${picture}</div>`;
   form.querySelector(".shown").innerHTML = printed + frame + state;
