@@ -14,6 +14,7 @@ from ipaddress import IPv4Address, IPv4Interface
 from mcnilib.cluster.event import Event, change
 from mcnilib.cluster.intern import chain_rule
 from mcnilib.cluster.spec import Cluster, PodKind
+from mcnilib.language import mark
 from mcnilib.linux.device.link import Address
 from mcnilib.linux.netfilter.iptables.edit import append
 from mcnilib.linux.netns import Netns, add_address
@@ -24,7 +25,7 @@ DNS_ADDRESS, DNS_PORT = IPv4Address("169.254.25.10"), 53
 SIDECAR_PORT = 15006
 """Where the sidecar takes connections that come in."""
 
-_CACHE = Origin("NodeLocal DNSCache", "connection tracking leaves DNS to and from the cache alone")
+_CACHE = Origin("NodeLocal DNSCache", mark("connection tracking leaves DNS to and from the cache alone"))
 
 _ASKED, _ANSWERED = (
     tuple(f"{end} -p {proto} -m {proto} --{port} {DNS_PORT}" for proto in ("udp", "tcp"))
@@ -38,7 +39,7 @@ _SPARED = {
     + [f"-A OUTPUT {packets} -j ACCEPT" for packets in _ANSWERED],
 }
 
-_MESH = Origin("Istio", "each TCP connection that comes in passes the sidecar first")
+_MESH = Origin("Istio", mark("each TCP connection that comes in passes the sidecar first"))
 
 _INBOUND = (
     "-A PREROUTING -p tcp -j ISTIO_INBOUND",
@@ -52,7 +53,11 @@ _INBOUND = (
 def start_node_local_dns(cluster: Cluster) -> Event:
     """Return the event in which the DNS cache starts on every node."""
     changes = tuple(change(node.name, _cache_dns) for node in cluster.nodes)
-    return Event("start NodeLocal DNSCache", f"{DNS_ADDRESS} is an address of every node", changes)
+    return Event(
+        mark("start NodeLocal DNSCache"),
+        mark("{dns_address} is an address of every node", dns_address=DNS_ADDRESS),
+        changes,
+    )
 
 
 def _cache_dns(node: Netns) -> Netns:
@@ -66,7 +71,9 @@ def _cache_dns(node: Netns) -> Netns:
 def add_sidecars(cluster: Cluster) -> Event:
     """Return the event in which a sidecar takes over what comes into the single-NIC Macvlan pods."""
     changes = tuple(change(pod.name, _redirect) for pod in cluster.pods if pod.kind is PodKind.MACVLAN)
-    return Event("inject the sidecars", "a sidecar in each single-NIC Macvlan pod takes what comes in", changes)
+    return Event(
+        mark("inject the sidecars"), mark("a sidecar in each single-NIC Macvlan pod takes what comes in"), changes
+    )
 
 
 def _redirect(netns: Netns) -> Netns:

@@ -17,6 +17,7 @@ from typing import Any
 
 from mcnilib.cluster.spec import CLUSTER, TrafficPolicy
 from mcnilib.errors import McniError
+from mcnilib.language import listed, mark, tr
 
 
 class SettingError(McniError, ValueError):
@@ -50,9 +51,9 @@ class Workaround(Enum):
     """Something an administrator adds by hand to get asymmetric traffic through."""
 
     NONE = "none"
-    SNAT = "SNAT on the pod's node"
-    ROUTE_BACK = "host route back"
-    NOTRACK = "NOTRACK for the pod's veth"
+    SNAT = mark("SNAT on the pod's node")
+    ROUTE_BACK = mark("host route back")
+    NOTRACK = mark("NOTRACK for the pod's veth")
 
 
 class MacvlanMode(Enum):
@@ -67,7 +68,7 @@ class Hijack(Enum):
     """Which prefixes the coordinator routes through the node, in the Macvlan pods and multi-NIC pods it sets up."""
 
     ALL = "all"
-    NO_POOL = "not the pool"
+    NO_POOL = mark("not the pool")
     NO_LINK_LOCAL = "not link-local"
 
 
@@ -138,7 +139,8 @@ class Option:
     def text(self, value: object) -> str:
         """Write one of the values; SettingError when it is not one."""
         if value not in self.values:
-            raise SettingError(f"{self.name} cannot be {value!r}; it is one of {', '.join(self.texts)}")
+            said = {"name": self.name, "value": value, "texts": listed(self.texts)}
+            raise SettingError(tr("{name} cannot be {value!r}; it is one of {texts}", **said))
         return self.texts[self.values.index(value)]
 
     def read(self, text: str) -> object:
@@ -149,8 +151,9 @@ class Option:
         if plain in lowered:
             return self.values[lowered.index(plain)]
         near = get_close_matches(plain, lowered, n=1, cutoff=0.4)
-        meant = f"did you mean {self.texts[lowered.index(near[0])]!r}? " if near else ""
-        raise SettingError(f"{self.name} cannot be {text!r}: {meant}it is one of {', '.join(self.texts)}")
+        meant = tr("did you mean {near!r}? ", near=self.texts[lowered.index(near[0])]) if near else ""
+        said = {"name": self.name, "value": text, "texts": listed(self.texts), "question": meant}
+        raise SettingError(tr("{name} cannot be {value!r}: {question}it is one of {texts}", **said))
 
 
 __all__ = [
@@ -181,196 +184,203 @@ class Settings:
         "kube-proxy version",
         *VERSIONS,
         default="1.28",
-        help="kube-proxy 1.29 and later writes no INVALID drop if nf_conntrack_tcp_be_liberal is 1 when it starts",
-        changes="the rules kube-proxy writes; KUBE-FORWARD in table filter",
-    )
+        help=mark("kube-proxy 1.29 and later writes no INVALID drop "
+                  "if nf_conntrack_tcp_be_liberal is 1 when it starts"),
+        changes=mark("the rules kube-proxy writes; KUBE-FORWARD in table filter"),
+    )  # fmt: skip
     be_liberal: bool = switch(
         "nf_conntrack_tcp_be_liberal",
         DIGITS,
         default=False,
-        help="with 1, conntrack accepts TCP segments outside the window; with 0 it calls them INVALID",
+        help=mark("with 1, conntrack accepts TCP segments outside the window; with 0 it calls them INVALID"),
         changes="sysctl net.netfilter.nf_conntrack_tcp_be_liberal on every node",
     )
     restarted: bool = switch(
         "kube-proxy restarted since",
         NO_YES,
         default=False,
-        help="whether kube-proxy was restarted after the sysctl was set; it reads the sysctl only when it starts",
-        changes="the order of events",
+        help=mark("whether kube-proxy was restarted after the sysctl was set; it reads the sysctl only when it starts"),
+        changes=mark("the order of events"),
     )
     encapsulation: Encapsulation = choice_field(
         "encapsulation",
         *Encapsulation,
         default=Encapsulation.NONE,
-        help="how Calico carries pod traffic between nodes",
-        changes="ipipMode and vxlanMode of the IPPool: tunnel devices and block routes",
+        help=mark("how Calico carries pod traffic between nodes"),
+        changes=mark("ipipMode and vxlanMode of the IPPool: tunnel devices and block routes"),
     )
     felix_invalid: bool = switch(
-        "Felix drops INVALID",
+        mark("Felix drops INVALID"),
         OFF_ON,
         default=True,
-        help="Felix's own INVALID drop for packets from and to Calico pods",
-        changes="disableConntrackInvalidCheck of the FelixConfiguration",
+        help=mark("Felix's own INVALID drop for packets from and to Calico pods"),
+        changes=mark("disableConntrackInvalidCheck of the FelixConfiguration"),
     )
     workaround: Workaround = choice_field(
         "workaround",
         *Workaround,
         default=Workaround.NONE,
-        help="a rule or route added by hand so that asymmetric traffic passes",
-        changes="one rule or one route on the nodes",
+        help=mark("a rule or route added by hand so that asymmetric traffic passes"),
+        changes=mark("one rule or one route on the nodes"),
     )
     node_rp_filter: int = choice_field(
         "node rp_filter",
         *(0, 1, 2),
         default=0,
-        help="reverse path filter of the nodes: 0 off, 1 strict, 2 loose",
+        help=mark("reverse path filter of the nodes: 0 off, 1 strict, 2 loose"),
         changes="sysctl net.ipv4.conf.all.rp_filter on every node",
     )
     pod_rp_filter: int = choice_field(
         "pod rp_filter",
         *(0, 1, 2),
         default=0,
-        help="reverse path filter inside Macvlan pods: 0 off, 1 strict, 2 loose",
-        changes="podRPFilter of the SpiderCoordinator: sysctl net.ipv4.conf.all.rp_filter in the pods",
+        help=mark("reverse path filter inside Macvlan pods: 0 off, 1 strict, 2 loose"),
+        changes=mark("podRPFilter of the SpiderCoordinator: sysctl net.ipv4.conf.all.rp_filter in the pods"),
     )
     protocol: Protocol = choice_field(
-        "protocol", *Protocol, default=Protocol.TCP, help="the client's protocol", changes="the client program"
-    )
+        "protocol", *Protocol, default=Protocol.TCP,
+        help=mark("the client's protocol"), changes=mark("the client program"),
+    )  # fmt: skip
     placement: Placement = choice_field(
         "placement",
         *Placement,
         default=Placement.ACROSS_NODES,
-        help="whether the two ends run on one node",
-        changes="which pods talk",
+        help=mark("whether the two ends run on one node"),
+        changes=mark("which pods talk"),
     )
     macvlan_mode: MacvlanMode = choice_field(
         "Macvlan mode",
         *MacvlanMode,
         default=MacvlanMode.BRIDGE,
-        help="whether Macvlan pods of one node may talk directly",
-        changes="`mode` of the Macvlan CNI: the kind of the pods' NICs",
+        help=mark("whether Macvlan pods of one node may talk directly"),
+        changes=mark("`mode` of the Macvlan CNI: the kind of the pods' NICs"),
     )
     gateway: bool = switch(
         "gateway",
         ("absent", "present"),
         default=True,
-        help="whether a router connects the two subnets and the outside",
-        changes="the cables of the gateway",
+        help=mark("whether a router connects the two subnets and the outside"),
+        changes=mark("the cables of the gateway"),
     )
     stateful_gateway: bool = switch(
         "gateway firewall",
         ("none", "stateful"),
         default=False,
-        help="a firewall in the gateway that drops packets of connections whose first packet it has not seen",
+        help=mark("a firewall in the gateway that drops packets of connections whose first packet it has not seen"),
         changes="table filter of the gateway",
     )
     hairpin: bool = switch(
-        "switch reflects frames",
+        mark("switch reflects frames"),
         NO_YES,
         default=False,
-        help="whether a switch sends a frame back out of the port through which it came in",
-        changes="the switches (hairpin mode, reflective relay)",
+        help=mark("whether a switch sends a frame back out of the port through which it came in"),
+        changes=mark("the switches (hairpin mode, reflective relay)"),
     )
     coordinator: bool = switch(
         "Spiderpool coordinator",
         OFF_ON,
         default=True,
-        help="veth0, routes and table 500 for Macvlan pods",
-        changes="the plugin chain of the pods' network attachment",
+        help=mark("veth0, routes and table 500 for Macvlan pods"),
+        changes=mark("the plugin chain of the pods' network attachment"),
     )
     hijack: Hijack = choice_field(
-        "routes through the node",
+        mark("routes through the node"),
         *Hijack,
         default=Hijack.ALL,
-        help="all: services, the Calico pool and 169.254.0.0/16; not the pool: a disabled pool is left out; not "
-        "link-local: hijackCIDR is empty",
-        changes="overlayPodCIDR and hijackCIDR of the SpiderCoordinator: routes in pods with a Macvlan NIC",
+        help=mark(
+            "all: services, the Calico pool and 169.254.0.0/16; not the pool: a disabled pool is "
+            "left out; not link-local: hijackCIDR is empty"
+        ),
+        changes=mark("overlayPodCIDR and hijackCIDR of the SpiderCoordinator: routes in pods with a Macvlan NIC"),
     )
     veth_address: bool = switch(
         "address on veth0",
         NO_YES,
         default=False,
-        help="whether veth0 of single-NIC Macvlan pods has the address 169.254.200.1",
-        changes="vethLinkAddress of the SpiderCoordinator",
+        help=mark("whether veth0 of single-NIC Macvlan pods has the address 169.254.200.1"),
+        changes=mark("vethLinkAddress of the SpiderCoordinator"),
     )
     sidecar: bool = switch(
-        "sidecar in Macvlan pods",
+        mark("sidecar in Macvlan pods"),
         OFF_ON,
         default=False,
-        help="a service mesh redirects each TCP connection that comes into a single-NIC Macvlan pod to port 15006",
-        changes="table nat of single-NIC Macvlan pods: the inbound chains of Istio",
-    )
+        help=mark("a service mesh redirects each TCP connection that comes into a single-NIC Macvlan pod "
+                  "to port 15006"),
+        changes=mark("table nat of single-NIC Macvlan pods: the inbound chains of Istio"),
+    )  # fmt: skip
     node_local_dns: bool = switch(
         "NodeLocal DNSCache",
         OFF_ON,
         default=False,
-        help="each node has a DNS cache at 169.254.25.10",
-        changes="an address, tables raw and filter of every node",
+        help=mark("each node has a DNS cache at 169.254.25.10"),
+        changes=mark("an address, tables raw and filter of every node"),
     )
     mark_rules: bool = switch(
-        "mark rules in the pod",
+        mark("mark rules in the pod"),
         OFF_ON,
         default=True,
-        help="MARK, CONNMARK, rule 1000 and table 100, which send replies back through veth0",
+        help=mark("MARK, CONNMARK, rule 1000 and table 100, which send replies back through veth0"),
         changes="table mangle, ip rule and table 100 of single-NIC Macvlan pods",
     )
     cluster_cidr: bool = switch(
-        "kube-proxy knows the cluster CIDR",
+        mark("kube-proxy knows the cluster CIDR"),
         NO_YES,
         default=True,
-        help="kube-proxy knows the pod network, so it masquerades clients from outside it that dial a cluster IP",
-        changes="clusterCIDR of kube-proxy: the `! -s` rules in KUBE-SVC",
+        help=mark("kube-proxy knows the pod network, so it masquerades clients from outside it that dial a cluster IP"),
+        changes=mark("clusterCIDR of kube-proxy: the `! -s` rules in KUBE-SVC"),
     )
     masquerade_all: bool = switch(
         "masqueradeAll",
         OFF_ON,
         default=False,
-        help="kube-proxy masquerades every client of a cluster IP",
+        help=mark("kube-proxy masquerades every client of a cluster IP"),
         changes="iptables.masqueradeAll of kube-proxy",
     )
     endpoint: str = choice_field(
-        "endpoint of demo/web",
+        mark("endpoint of demo/web"),
         *(pod.name for pod in CLUSTER.pods),
         "none",
         default="mac4",
-        help="the pod behind the service; its NodePort is 32567 for a multi-NIC pod, else 32456",
-        changes="the EndpointSlice of service demo/web",
+        help=mark("the pod behind the service; its NodePort is 32567 for a multi-NIC pod, else 32456"),
+        changes=mark("the EndpointSlice of service demo/web"),
     )
     external_policy: TrafficPolicy = choice_field(
         "externalTrafficPolicy",
         *TrafficPolicy,
         default=TrafficPolicy.LOCAL,
-        help="with Local, only endpoints on the dialled node get traffic, and they see the client's address",
-        changes="externalTrafficPolicy of service demo/web",
+        help=mark("with Local, only endpoints on the dialled node get traffic, and they see the client's address"),
+        changes=mark("externalTrafficPolicy of service demo/web"),
     )
     receiving_node: str = choice_field(
         "receiving node",
         *(node.name for node in CLUSTER.nodes),
         default="node2",
-        help="the node whose address and NodePort an outside client dials",
-        changes="the address the client dials",
+        help=mark("the node whose address and NodePort an outside client dials"),
+        changes=mark("the address the client dials"),
     )
     nat_outgoing: bool = switch(
         "natOutgoing",
         OFF_ON,
         default=True,
-        help="Calico masquerades packets from pods to addresses outside the pod network",
-        changes="natOutgoing of the IPPool: cali-nat-outgoing in table nat",
+        help=mark("Calico masquerades packets from pods to addresses outside the pod network"),
+        changes=mark("natOutgoing of the IPPool: cali-nat-outgoing in table nat"),
     )
     default_nic: DefaultNic = choice_field(
         "default-route NIC",
         *DefaultNic,
         default=DefaultNic.ETH0,
-        help="which NIC of a multi-NIC pod holds the default route",
-        changes="annotation ipam.spidernet.io/default-route-nic of multi-NIC pods",
+        help=mark("which NIC of a multi-NIC pod holds the default route"),
+        changes=mark("annotation ipam.spidernet.io/default-route-nic of multi-NIC pods"),
     )
     tuning: Tuning = choice_field(
         "policy routing",
         *Tuning,
         default=Tuning.TUNED,
-        help="tuned: a `from` rule for each NIC that needs one; v0.8.6 (and older): a rule only for the NIC without "
-        "the default route; not tuned: no rule, and a default route on each NIC",
-        changes="tunePodRoutes of the SpiderCoordinator: ip rule and tables 100 and 101 of multi-NIC pods",
+        help=mark(
+            "tuned: a `from` rule for each NIC that needs one; v0.8.6 (and older): a rule only for "
+            "the NIC without the default route; not tuned: no rule, and a default route on each NIC"
+        ),
+        changes=mark("tunePodRoutes of the SpiderCoordinator: ip rule and tables 100 and 101 of multi-NIC pods"),
     )
 
     @classmethod
@@ -414,8 +424,9 @@ def option(name: str) -> Option:
     if plain in by_name:
         return by_name[plain]
     near = get_close_matches(plain, by_name, n=1, cutoff=0.4)
-    meant = f"did you mean {near[0]!r}? " if near else ""
-    raise SettingError(f"there is no setting {name!r}: {meant}settings are {', '.join(by_name)}")
+    said = {"name": name, "names": listed(by_name)}
+    said["question"] = tr("did you mean {near!r}? ", near=near[0]) if near else ""
+    raise SettingError(tr("there is no setting {name!r}: {question}settings are {names}", **said))
 
 
 def sweep(base: Settings, *names: str | Option) -> Iterator[Settings]:

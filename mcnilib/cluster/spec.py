@@ -17,6 +17,7 @@ from hashlib import sha1, sha256
 from ipaddress import IPv4Address, IPv4Interface, IPv4Network
 from typing import NamedTuple, TypeVar
 
+from mcnilib.language import tr
 from mcnilib.linux.text import not_there
 
 LAN16, LAN17, _OUTSIDE = "lan-172.16", "lan-172.17", "outside"
@@ -127,7 +128,7 @@ class Pod:
             return self.overlay
         if self.underlay:
             return self.underlay.ip
-        raise ValueError(f"pod {self.name} has neither an overlay nor an underlay address")
+        raise ValueError(tr("pod {name} has neither an overlay nor an underlay address", name=self.name))
 
     @property
     def container(self) -> str:

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from mcnilib.cluster.intern import chain_rule, ip_route
 from mcnilib.cluster.spec import Cluster, HostSpec, mac_of
+from mcnilib.language import mark
 from mcnilib.linux.device.link import Address, Link
 from mcnilib.linux.device.nic import Physical
 from mcnilib.linux.netfilter.iptables.edit import append
@@ -21,10 +22,13 @@ ADMIN = "the administrator"
 FIREWALL = (
     (
         "-A FORWARD -m conntrack --ctstate RELATED,ESTABLISHED -j ACCEPT",
-        "lets everything of a known connection through",
+        mark("lets everything of a known connection through"),
     ),
-    ("-A FORWARD -m conntrack --ctstate INVALID -j DROP", "drops what belongs to no connection this router has seen"),
-    ("-A FORWARD -m conntrack --ctstate NEW -j ACCEPT", "lets everybody open connections"),
+    (
+        "-A FORWARD -m conntrack --ctstate INVALID -j DROP",
+        mark("drops what belongs to no connection this router has seen"),
+    ),
+    ("-A FORWARD -m conntrack --ctstate NEW -j ACCEPT", mark("lets everybody open connections")),
 )
 """A stateful firewall that allows everything, provided it sees both directions."""
 
@@ -34,23 +38,23 @@ def boot(netns: Netns, host: HostSpec) -> Netns:
     netns = _no_redirects(netns)
     for nic in host.nics:
         addresses = (Address(nic.address),) if nic.address else ()
-        origin = Origin(ADMIN, f"a NIC plugged into {nic.segment}")
+        origin = Origin(ADMIN, mark("a NIC plugged into {segment}", segment=nic.segment))
         link = Link(nic.index, nic.name, Physical(), mac_of(host.name, nic.name), addresses, origin=origin)
         netns = add_link(netns, link)
     if host.default:
-        origin = Origin(ADMIN, "everything else is behind the gateway")
+        origin = Origin(ADMIN, mark("everything else is behind the gateway"))
         netns = add_routes(netns, ip_route(f"default via {host.default} dev {host.nics[0].name}", origin))
     return netns
 
 
 def forward(netns: Netns) -> Netns:
     """Turn a machine into a router."""
-    return set_sysctl(netns, "net.ipv4.ip_forward", "1", Origin(ADMIN, "a router forwards packets for others"))
+    return set_sysctl(netns, "net.ipv4.ip_forward", "1", Origin(ADMIN, mark("a router forwards packets for others")))
 
 
 def add_firewall(gateway: Netns) -> Netns:
     """Put the stateful firewall into the gateway."""
-    rules = [chain_rule(line, Origin("the gateway's firewall", reason)) for line, reason in FIREWALL]
+    rules = [chain_rule(line, Origin(mark("the gateway's firewall"), reason)) for line, reason in FIREWALL]
     return gateway.with_ip4(tables=append(gateway.ip4.tables, "filter", rules))
 
 
@@ -61,7 +65,7 @@ def learn_blocks(gateway: Netns, cluster: Cluster) -> Netns:
     Source: Calico documentation, "Configure BGP peering"; confd/etc/calico/confd/templates/bird.cfg.template.
     """
     nics = {nic.segment: nic.name for nic in cluster.gateway.nics}
-    origin = Origin("BGP", "the node announced its block of pod addresses to the router")
+    origin = Origin("BGP", mark("the node announced its block of pod addresses to the router"))
     lines = [f"{n.block} via {n.address.ip} dev {nics[n.nics[0].segment]} proto bird" for n in cluster.nodes]
     return add_routes(gateway, *(ip_route(line, origin) for line in lines))
 
@@ -79,7 +83,7 @@ def segments(cluster: Cluster, *, reflects: bool = False, gateway: bool = True) 
 
 
 def _no_redirects(netns: Netns) -> Netns:
-    origin = Origin(ADMIN, "no ICMP redirects: they would rewrite routes behind everybody's back")
+    origin = Origin(ADMIN, mark("no ICMP redirects: they would rewrite routes behind everybody's back"))
     for name in ("all", "default"):
         netns = set_sysctl(netns, f"net.ipv4.conf.{name}.send_redirects", "0", origin)
     return netns

@@ -15,6 +15,7 @@ from mcnilib.cluster.event import Event, change
 from mcnilib.cluster.intern import chain_rule, ip_route
 from mcnilib.cluster.settings import Encapsulation, Workaround
 from mcnilib.cluster.spec import Cluster, Node, Pod, PodKind
+from mcnilib.language import mark
 from mcnilib.linux.netfilter.iptables.edit import append, insert
 from mcnilib.linux.netns import Netns, add_routes
 from mcnilib.linux.origin import Origin
@@ -35,12 +36,14 @@ def add_workaround(cluster: Cluster, workaround: Workaround, encapsulation: Enca
         else:
             verb = _snat if workaround is Workaround.SNAT else _notrack
             changes.append(change(node.name, verb, own, cluster.pod_cidr))
-    return Event("add the workaround", f"{workaround.value}, on every node", tuple(changes))
+    return Event(
+        mark("add the workaround"), mark("{workaround}, on every node", workaround=workaround.value), tuple(changes)
+    )
 
 
 def _snat(node: Netns, pods: Iterable[Pod], cidr: IPv4Network) -> Netns:
     """Masquerade what Macvlan pods of this node send to Calico pods."""
-    reason = "the node answers for its Macvlan pods, so the Calico pod's replies come back through it"
+    reason = mark("the node answers for its Macvlan pods, so the Calico pod's replies come back through it")
     tables = node.ip4.tables
     for pod in reversed(tuple(pods)):  # each on top: Felix wants to be last in this chain
         rule = chain_rule(f"-A POSTROUTING -s {pod.address}/32 -d {cidr} -j MASQUERADE", Origin(WORKAROUND, reason))
@@ -57,7 +60,7 @@ def _notrack(node: Netns, pods: Iterable[Pod], cidr: IPv4Network) -> Netns:
 
 def _route_back(netns: Netns, node: Node, pods: Iterable[tuple[Pod, Node]], encapsulation: Encapsulation) -> Netns:
     """Send what Calico pods of `node` answer to Macvlan pods of other nodes back through the pod's own node."""
-    origin = Origin(WORKAROUND, "replies to the Macvlan pod take the path of its packets, through its own node")
+    origin = Origin(WORKAROUND, mark("replies to the Macvlan pod take the path of its packets, through its own node"))
     ways = ((pod, _way_to(node, peer, encapsulation)) for pod, peer in pods)
     return add_routes(netns, *(ip_route(f"{pod.address} {way}", origin) for pod, way in ways if way))
 

@@ -11,6 +11,8 @@ from itertools import pairwise
 from random import Random
 from typing import NamedTuple
 
+from mcnilib.language import tr
+
 Range = tuple[int, int]
 """First and last port."""
 
@@ -73,7 +75,7 @@ class Chance:
         """Tell whether what is true with a probability, from 0 to 1, is true now."""
         if share <= 0 or share >= 1:
             return share >= 1
-        return not self.pick(question, ("holds", "does not hold"), (share, 1 - share))
+        return not self.pick(question, (tr("holds"), tr("does not hold")), (share, 1 - share))
 
     def port(self, low: int, high: int, proto: str, *, usual: int = 0, key: object = None) -> int:
         """Draw a port. Ranges that somebody asks for are cases, each with one port that stands for the others.
@@ -93,7 +95,8 @@ class Chance:
         if len(cases) > 1:
             shares = tuple((last - first + 1) / size for first, last in cases)
             labels = [f"is {first}" if first == last else f"is in {first}:{last}" for first, last in cases]
-            at = self.pick(f"the {'id' if proto == 'icmp' else 'port'} drawn of {low}:{high}", labels, shares)
+            drawn = tr("the id drawn of {low}:{high}") if proto == "icmp" else tr("the port drawn of {low}:{high}")
+            at = self.pick(drawn.format(low=low, high=high), labels, shares)
         first, last = cases[at]
         return usual if first <= usual <= last else first + int(self._random() * 0x10000) % (last - first + 1)
 

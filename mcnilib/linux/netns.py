@@ -14,6 +14,7 @@ from functools import cached_property
 from ipaddress import IPv4Address, IPv4Interface, IPv4Network
 
 from mcnilib.errors import Refused
+from mcnilib.language import tr
 from mcnilib.linux.chance import Range
 from mcnilib.linux.device.link import Address, Link
 from mcnilib.linux.device.nic import Loopback
@@ -160,7 +161,15 @@ def add_link(netns: Netns, link: Link) -> Netns:
     """
     for existing in netns.links:
         if existing.name == link.name or existing.index == link.index:
-            raise Refused(f"{netns.name} has a device {existing.index}: {existing.name}", error="EEXIST")
+            raise Refused(
+                tr(
+                    "{netns} has a device {index}: {existing}",
+                    netns=netns.name,
+                    index=existing.index,
+                    existing=existing.name,
+                ),
+                error="EEXIST",
+            )
     links = sorted((*netns.links, replace(link, addresses=())), key=lambda x: x.index)
     netns = netns.but(links=tuple(links), sysctls=inherited(netns.sysctls, link.name))
     for address in link.addresses:
@@ -202,9 +211,17 @@ def _with_address(link: Link, new: Address) -> tuple[Address, ...]:
     """
     shared = [a for a in link.addresses if a.interface.network == new.interface.network]
     if any(a.ip == new.ip for a in shared):
-        raise Refused(f"{link.name} has the address {new.interface}", error="EEXIST")
+        raise Refused(tr("{link} has the address {interface}", link=link.name, interface=new.interface), error="EEXIST")
     if any(a.scope != new.scope for a in shared):
-        raise Refused(f"{link.name} has another scope for {new.interface.network} than {new.scope}", error="EINVAL")
+        raise Refused(
+            tr(
+                "{link} has another scope for {network} than {scope}",
+                link=link.name,
+                network=new.interface.network,
+                scope=new.scope,
+            ),
+            error="EINVAL",
+        )
     if shared:
         return (*link.addresses, new)
     primaries = set(link.primaries())
@@ -246,7 +263,15 @@ def _insert(netns: Netns, new: tuple[Route, ...] | list[Route], how: str) -> Net
         key = _order(route)
         first, last = bisect_left(keys, key), bisect_right(keys, key)
         if first < last and (how == "add" or (how != "replace" and route in routes[first:last])):
-            raise Refused(f"table {route.table} of {netns.name} has a route to {route.dst} already", error="EEXIST")
+            raise Refused(
+                tr(
+                    "table {table} of {netns} has a route to {dst} already",
+                    table=route.table,
+                    netns=netns.name,
+                    dst=route.dst,
+                ),
+                error="EEXIST",
+            )
         at = first if how in ("prepend", "replace") else last
         if how == "replace" and first < last:
             routes[at] = route
@@ -273,8 +298,11 @@ def del_route(netns: Netns, dst: IPv4Network | str, *, table: str = "main", **gi
         fits = route.dst == prefix and route.table == table
         if fits and all(getattr(route, name) == value for name, value in given.items()):
             return netns.with_ip4(routes=routes[:index] + routes[index + 1 :])
-    what = "no such route" if given else "no route"
-    raise Refused(f"table {table} of {netns.name} has {what} to {prefix}", error="ESRCH")
+    what = tr("no such route") if given else "no route"
+    raise Refused(
+        tr("table {table} of {netns} has {what} to {prefix}", table=table, netns=netns.name, what=what, prefix=prefix),
+        error="ESRCH",
+    )
 
 
 def add_rule(netns: Netns, rule: Rule) -> Netns:
@@ -287,7 +315,7 @@ def add_rule(netns: Netns, rule: Rule) -> Netns:
         second = rules[1].priority if len(rules) > 1 else 0
         rule = replace(rule, priority=max(second - 1, 0))
     if rule in rules:
-        raise Refused(f"{netns.name} has the rule {rule}", error="EEXIST")
+        raise Refused(tr("{netns} has the rule {rule}", netns=netns.name, rule=rule), error="EEXIST")
     index = bisect_right([existing.priority for existing in rules], rule.priority)
     return netns.with_ip4(rules=(*rules[:index], rule, *rules[index:]))
 
@@ -298,7 +326,10 @@ def add_neigh(netns: Netns, neigh: Neigh) -> Netns:
         netns.link(neigh.dev)
     keys = {(entry.ip, entry.dev, entry.state == PROXY) for entry in netns.ip4.neighbours}
     if (neigh.ip, neigh.dev, neigh.state == PROXY) in keys:
-        raise Refused(f"{netns.name} has a neighbour entry for {neigh.ip} on {neigh.dev}", error="EEXIST")
+        raise Refused(
+            tr("{netns} has a neighbour entry for {ip} on {dev}", netns=netns.name, ip=neigh.ip, dev=neigh.dev),
+            error="EEXIST",
+        )
     return netns.with_ip4(neighbours=(*netns.ip4.neighbours, neigh))
 
 

@@ -16,6 +16,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
 
 from mcnilib.errors import Refused, StateSyntaxError, Unsupported
+from mcnilib.language import mark, tr
 from mcnilib.linux.origin import Origin
 from mcnilib.linux.text import nearest
 from mcnilib.linux.unmodelled import Gap
@@ -47,11 +48,16 @@ def taken(key: str, text: str) -> str:
     """
     low, high = RANGES.get(key, _SECONDS if "_timeout" in key else _INT)
     if not _NUMBER.fullmatch(text):
-        raise Refused(f"{key} takes a number from {low} to {high}, not {text!r}", error="EINVAL")
+        raise Refused(
+            tr("{key} takes a number from {low} to {high}, not {text!r}", key=key, low=low, high=high, text=text),
+            error="EINVAL",
+        )
     octal = text.lstrip("-").startswith("0") and "x" not in text
     value = int(text, 8 if octal else 0)
     if not low <= value <= high:
-        raise Refused(f"{key} takes {low} to {high}, not {text}", error="EINVAL")
+        raise Refused(
+            tr("{key} takes {low} to {high}, not {text}", key=key, low=low, high=high, text=text), error="EINVAL"
+        )
     return str(int(value != 0) if key.startswith("net.bridge.") else value)
 
 
@@ -77,18 +83,21 @@ REDIRECTS = "net.ipv4.conf.all.accept_redirects"
 """What writing ip_forward sets to the opposite. Source: inet_forward_change() in net/ipv4/devinet.c."""
 
 CONF = {
-    "accept_redirects": ("1", "believe a router that tells of a shorter way"),
-    "accept_local": ("0", "accept packets whose source is one of the namespace's own addresses"),
-    "arp_announce": ("0", "which source address an ARP request carries"),
-    "arp_filter": ("0", "answer ARP only on the device an answer to the sender would leave by"),
-    "arp_ignore": ("0", "for which of its addresses a device answers ARP"),
-    "forwarding": ("0", "pass packets on that came in by this device"),
-    "proxy_arp": ("0", "answer ARP for addresses that are reached by another device"),
-    "proxy_arp_pvlan": ("0", "answer ARP also for addresses that are reached by the same device"),
-    "route_localnet": ("0", "treat 127.0.0.0/8 like any other network"),
-    "rp_filter": ("0", "check that the source is reached by the device the packet came from: 0 off, 1 strict, 2 loose"),
-    "send_redirects": ("1", "tell a sender on the same wire of a shorter way"),
-    "src_valid_mark": ("0", "let the packet's mark take part in the source check"),
+    "accept_redirects": ("1", mark("believe a router that tells of a shorter way")),
+    "accept_local": ("0", mark("accept packets whose source is one of the namespace's own addresses")),
+    "arp_announce": ("0", mark("which source address an ARP request carries")),
+    "arp_filter": ("0", mark("answer ARP only on the device an answer to the sender would leave by")),
+    "arp_ignore": ("0", mark("for which of its addresses a device answers ARP")),
+    "forwarding": ("0", mark("pass packets on that came in by this device")),
+    "proxy_arp": ("0", mark("answer ARP for addresses that are reached by another device")),
+    "proxy_arp_pvlan": ("0", mark("answer ARP also for addresses that are reached by the same device")),
+    "route_localnet": ("0", mark("treat 127.0.0.0/8 like any other network")),
+    "rp_filter": (
+        "0",
+        mark("check that the source is reached by the device the packet came from: 0 off, 1 strict, 2 loose"),
+    ),
+    "send_redirects": ("1", mark("tell a sender on the same wire of a shorter way")),
+    "src_valid_mark": ("0", mark("let the packet's mark take part in the source check")),
 }
 """net.ipv4.conf.DEVICE.*: kernel default and meaning."""
 
@@ -101,32 +110,38 @@ BRIDGE_CALLS = "net.bridge.bridge-nf-call-iptables"
 """Is there only while the module br_netfilter is loaded; without it no bridged packet is shown to iptables."""
 
 GLOBAL = {
-    FORWARD: ("0", "pass packets on; writing it writes every device's `forwarding`"),
-    BRIDGE_CALLS: ("1", "show bridged packets to iptables"),
-    "net.ipv4.fwmark_reflect": ("0", "give the kernel's own answers the mark of what they answer"),
-    "net.ipv4.icmp_echo_ignore_all": ("0", "answer no ping"),
-    "net.ipv4.icmp_errors_use_inbound_ifaddr": ("0", "send ICMP errors from the device the packet came in by"),
-    "net.ipv4.icmp_msgs_burst": ("50", "ICMP messages of limited types that may be sent at once"),
-    "net.ipv4.icmp_msgs_per_sec": ("1000", "ICMP messages of limited types in a second, to all peers"),
-    "net.ipv4.icmp_ratelimit": ("1000", "milliseconds between ICMP messages of limited types to one peer"),
-    "net.ipv4.icmp_ratemask": ("6168", "which types of ICMP messages are limited, a bit for each"),
-    "net.ipv4.ip_default_ttl": ("64", "time to live of the namespace's own packets"),
-    "net.ipv4.ip_forward_use_pmtu": ("0", "forward by what was learned of path MTUs, too"),
-    "net.ipv4.ip_no_pmtu_disc": ("0", "0: sockets forbid that their packets are fragmented, and learn the path MTU"),
-    "net.ipv4.ip_nonlocal_bind": ("0", "let sockets have addresses that are not the namespace's own"),
-    "net.ipv4.tcp_mtu_probing": ("0", "1: TCP tries smaller segments when its data is not acknowledged"),
-    "net.ipv4.tcp_retries2": ("15", "retransmissions of data before a connection is given up"),
-    "net.ipv4.tcp_syn_retries": ("6", "retransmissions of a SYN before connect() fails"),
-    "net.ipv4.tcp_synack_retries": ("5", "retransmissions of a SYN-ACK before the half-open connection is forgotten"),
-    "net.ipv4.tcp_timestamps": ("1", "let each TCP segment carry the time: 12 bytes"),
-    NETFILTER + "acct": ("0", "count packets and bytes of connections"),
-    NETFILTER + "generic_timeout": ("600", "seconds a connection of another protocol is remembered"),
-    NETFILTER + "icmp_timeout": ("30", "seconds an ICMP exchange is remembered"),
-    NETFILTER + "log_invalid": ("0", "log packets found INVALID of this protocol number"),
-    NETFILTER + "tcp_be_liberal": ("0", "find only RSTs outside the window INVALID"),
-    NETFILTER + "tcp_ignore_invalid_rst": ("0", "do not find RSTs outside the window INVALID"),
-    NETFILTER + "tcp_loose": ("1", "pick up connections that are already open"),
-    NETFILTER + "tcp_max_retrans": ("3", "unanswered retransmissions until tcp_timeout_max_retrans applies"),
+    FORWARD: ("0", mark("pass packets on; writing it writes every device's `forwarding`")),
+    BRIDGE_CALLS: ("1", mark("show bridged packets to iptables")),
+    "net.ipv4.fwmark_reflect": ("0", mark("give the kernel's own answers the mark of what they answer")),
+    "net.ipv4.icmp_echo_ignore_all": ("0", mark("answer no ping")),
+    "net.ipv4.icmp_errors_use_inbound_ifaddr": ("0", mark("send ICMP errors from the device the packet came in by")),
+    "net.ipv4.icmp_msgs_burst": ("50", mark("ICMP messages of limited types that may be sent at once")),
+    "net.ipv4.icmp_msgs_per_sec": ("1000", mark("ICMP messages of limited types in a second, to all peers")),
+    "net.ipv4.icmp_ratelimit": ("1000", mark("milliseconds between ICMP messages of limited types to one peer")),
+    "net.ipv4.icmp_ratemask": ("6168", mark("which types of ICMP messages are limited, a bit for each")),
+    "net.ipv4.ip_default_ttl": ("64", mark("time to live of the namespace's own packets")),
+    "net.ipv4.ip_forward_use_pmtu": ("0", mark("forward by what was learned of path MTUs, too")),
+    "net.ipv4.ip_no_pmtu_disc": (
+        "0",
+        mark("0: sockets forbid that their packets are fragmented, and learn the path MTU"),
+    ),
+    "net.ipv4.ip_nonlocal_bind": ("0", mark("let sockets have addresses that are not the namespace's own")),
+    "net.ipv4.tcp_mtu_probing": ("0", mark("1: TCP tries smaller segments when its data is not acknowledged")),
+    "net.ipv4.tcp_retries2": ("15", mark("retransmissions of data before a connection is given up")),
+    "net.ipv4.tcp_syn_retries": ("6", mark("retransmissions of a SYN before connect() fails")),
+    "net.ipv4.tcp_synack_retries": (
+        "5",
+        mark("retransmissions of a SYN-ACK before the half-open connection is forgotten"),
+    ),
+    "net.ipv4.tcp_timestamps": ("1", mark("let each TCP segment carry the time: 12 bytes")),
+    NETFILTER + "acct": ("0", mark("count packets and bytes of connections")),
+    NETFILTER + "generic_timeout": ("600", mark("seconds a connection of another protocol is remembered")),
+    NETFILTER + "icmp_timeout": ("30", mark("seconds an ICMP exchange is remembered")),
+    NETFILTER + "log_invalid": ("0", mark("log packets found INVALID of this protocol number")),
+    NETFILTER + "tcp_be_liberal": ("0", mark("find only RSTs outside the window INVALID")),
+    NETFILTER + "tcp_ignore_invalid_rst": ("0", mark("do not find RSTs outside the window INVALID")),
+    NETFILTER + "tcp_loose": ("1", mark("pick up connections that are already open")),
+    NETFILTER + "tcp_max_retrans": ("3", mark("unanswered retransmissions until tcp_timeout_max_retrans applies")),
     NETFILTER + "tcp_timeout_close": ("10", "seconds"),
     NETFILTER + "tcp_timeout_close_wait": ("60", "seconds"),
     NETFILTER + "tcp_timeout_established": ("432000", "seconds"),
@@ -137,8 +152,8 @@ GLOBAL = {
     NETFILTER + "tcp_timeout_syn_sent": ("120", "seconds"),
     NETFILTER + "tcp_timeout_time_wait": ("120", "seconds"),
     NETFILTER + "tcp_timeout_unacknowledged": ("300", "seconds"),
-    NETFILTER + "udp_timeout": ("30", "seconds until a UDP flow without answer is forgotten"),
-    NETFILTER + "udp_timeout_stream": ("120", "seconds until an answered UDP flow is forgotten"),
+    NETFILTER + "udp_timeout": ("30", mark("seconds until a UDP flow without answer is forgotten")),
+    NETFILTER + "udp_timeout_stream": ("120", mark("seconds until an answered UDP flow is forgotten")),
 }
 """Sysctls of a whole namespace: kernel default and meaning."""
 
@@ -147,7 +162,7 @@ OF_SIZES = tuple(
 )
 """Those that are asked only about packets that may be too long."""
 
-KERNEL_DEFAULT = Origin("the kernel", "its default; no program wrote this key")
+KERNEL_DEFAULT = Origin(mark("the kernel"), mark("its default; no program wrote this key"))
 """Who is behind a value that was never written."""
 
 _DEVICE_KEY = re.compile(r"net\.ipv4\.conf\.(.+)\.([a-z_]+)")
@@ -166,7 +181,7 @@ def canonical(key: str) -> str:
     if stored is None:
         device_key = _DEVICE_KEY.fullmatch(key)
         near = nearest(device_key[2], CONF) if device_key else nearest(key, GLOBAL)
-        raise Unsupported(f"sysctl {key} is not modelled{near}")
+        raise Unsupported(tr("sysctl {key} is not modelled{near}", key=key, near=near))
     return stored
 
 
@@ -266,7 +281,7 @@ def written(settings: tuple[Setting, ...], new: Setting, devices: Mapping[str, b
     new = replace(new, value=taken(new.key, new.value.strip()))
     device_key = _DEVICE_KEY.fullmatch(new.key)
     if device_key and device_key[1] not in ("all", "default", *(dev.replace(".", "/") for dev in devices)):
-        raise Refused(f"no device {device_key[1]!r} for {new.key}", error="ENOENT")
+        raise Refused(tr("no device {device_key!r} for {key}", device_key=device_key[1], key=new.key), error="ENOENT")
     if new.key == FORWARD and new.value != get(settings, FORWARD):  # writing the value it has changes no device
         settings = tuple(
             entry for entry in settings if not entry.key.endswith(".forwarding") and entry.key != REDIRECTS
@@ -295,7 +310,9 @@ def inherited(settings: tuple[Setting, ...], dev: str) -> tuple[Setting, ...]:
     for entry in settings:
         device_key = _DEVICE_KEY.fullmatch(entry.key)
         if device_key and device_key[1] == "default":
-            origin = Origin("the kernel", f"copied from {entry.key} when {dev} was created")
+            origin = Origin(
+                mark("the kernel"), mark("copied from {key} when {dev} was created", key=entry.key, dev=dev)
+            )
             settings = _put(settings, replace(entry, key=conf_key(device_key[2], dev), origin=origin))
     return settings
 
@@ -317,8 +334,16 @@ def with_missing(settings: tuple[Setting, ...], devices: Iterable[str], source: 
     there = {entry.key for entry in settings}
     keys = [key for key in GLOBAL if key not in (*LATER, BRIDGE_CALLS)]
     keys += [conf_key(name, dev) for dev in ("all", "default", *devices) for name in CONF]
-    lost = {key: Gap(f"{source} has no line {key}", collect=f"`sysctl {key}`") for key in keys if key not in there}
-    off = [] if BRIDGE_CALLS in there else [Setting(BRIDGE_CALLS, "0", Origin("the kernel", "has no br_netfilter"))]
+    lost = {
+        key: Gap(tr("{source} has no line {key}", source=source, key=key), collect=f"`sysctl {key}`")
+        for key in keys
+        if key not in there
+    }
+    off = (
+        []
+        if BRIDGE_CALLS in there
+        else [Setting(BRIDGE_CALLS, "0", Origin(mark("the kernel"), mark("has no br_netfilter")))]
+    )
     return (*settings, *(Setting(key, "", gap=gap) for key, gap in lost.items()), *off)
 
 
@@ -327,7 +352,7 @@ def parse_setting(line: str, *, source: str = "sysctl", number: int = 1) -> Sett
     match = re.fullmatch(r"([^\s=]+) ?= ?(-?[0-9]{1,19})\s*", line)
     if not match:
         column = line.find("=") + 1 or 1
-        raise StateSyntaxError("not `key = number`", source=source, line=number, column=column, text=line)
+        raise StateSyntaxError(tr("not `key = number`"), source=source, line=number, column=column, text=line)
     return Setting(canonical(match[1]), match[2])
 
 

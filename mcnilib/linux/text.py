@@ -13,6 +13,7 @@ from ipaddress import IPv4Address, IPv4Interface, IPv4Network
 from itertools import islice
 
 from mcnilib.errors import McniError, NotThere, StateSyntaxError, Unsupported, printable
+from mcnilib.language import tr
 
 MANY = 30
 """So many names are listed in a message."""
@@ -22,13 +23,13 @@ def nearest(word: str, words: Iterable[str]) -> str:
     """Return `; did you mean 'x'?` with the nearest valid word, in capitals or not, or nothing."""
     lowered = {candidate.lower(): candidate for candidate in words}
     close = get_close_matches(word.lower(), lowered, 1)
-    return f"; did you mean {lowered[close[0]]!r}?" if close else ""
+    return tr("; did you mean {lowered!r}?", lowered=lowered[close[0]]) if close else ""
 
 
 def not_there(what: str, name: str, names: Iterable[str], where: str = "", also: Iterable[str] = ()) -> NotThere:
     """Build the error for a name nothing has, with the names there are and the nearest of them, or of `also`."""
     there = list(names)
-    hint = f"; there are {names_of(there)}" if there else "; there are none"
+    hint = f"; there are {names_of(there)}" if there else tr("; there are none")
     return NotThere(f"no {what} {name!r}{where}{hint}{nearest(name, [*there, *also])}")
 
 
@@ -48,7 +49,13 @@ def shell_words(command: str) -> list[str]:
         raise McniError(f"{command!r}: {str(problem)[0].lower()}{str(problem)[1:]}") from None
     for word in words:
         if word and not word.strip("();<>|&"):
-            raise McniError(f"{word!r} in {command!r} is for a shell: leave it out, or put it behind the closing quote")
+            raise McniError(
+                tr(
+                    "{word!r} in {command!r} is for a shell: leave it out, or put it behind the closing quote",
+                    word=word,
+                    command=command,
+                )
+            )
     return words[1:] if words[:1] == ["sudo"] else words
 
 
@@ -63,9 +70,9 @@ def check_text(text: str, name: str) -> None:
     if not (control := CONTROL.search(text)):
         return
     what = (
-        f"a control character, {control[0]!a}"
+        tr("a control character, {control!a}", control=control[0])
         if control[0] < "\ud800"
-        else f"not text in UTF-8, {printable(control[0])}"
+        else tr("not text in UTF-8, {control}", control=printable(control[0]))
     )
     start = text.rfind("\n", 0, control.start()) + 1
     line = text[start:].partition("\n")[0]
@@ -112,7 +119,7 @@ class Words(Scanner):
     def take(self, what: str = "another word") -> str:
         """Read one word; at the end of the line say `what` is missing."""
         if not self:
-            raise self.error(f"{what} is missing")
+            raise self.error(tr("{what} is missing", what=what))
         self.read += 1
         return self._words[self.read - 1]
 
@@ -146,7 +153,7 @@ class Words(Scanner):
         try:
             return IPv4Address(word)
         except ValueError:
-            raise self.wrong(f"{word!r} is not an IPv4 address") from None
+            raise self.wrong(tr("{word!r} is not an IPv4 address", word=word)) from None
 
     def prefix(self, *, strict: bool = True) -> IPv4Network:
         """Read `default`, `all`, an address or a prefix; unless `strict` is false it must not have host bits."""
@@ -154,7 +161,7 @@ class Words(Scanner):
         try:
             return IPv4Network("0.0.0.0/0" if word in ("default", "all") else _with_length(word), strict)
         except ValueError:
-            raise self.wrong(f"{word!r} is not an IPv4 prefix") from None
+            raise self.wrong(tr("{word!r} is not an IPv4 prefix", word=word)) from None
 
     def interface(self) -> IPv4Interface:
         """Read an address with its prefix length; without one it is a /32."""
@@ -162,7 +169,7 @@ class Words(Scanner):
         try:
             return IPv4Interface(_with_length(word))
         except ValueError:
-            raise self.wrong(f"{word!r} is not an IPv4 address with prefix length") from None
+            raise self.wrong(tr("{word!r} is not an IPv4 address with prefix length", word=word)) from None
 
     def number_upto(self, limit: int) -> int:
         """Read a number from 0 to `limit`, decimal or with 0x."""
@@ -171,7 +178,7 @@ class Words(Scanner):
             not re.fullmatch(r"0x[0-9a-f]{1,16}|[0-9]{1,20}", word, re.ASCII)
             or not 0 <= int(word, 16 if "x" in word else 10) <= limit
         ):
-            raise self.wrong(f"{word!r} is not a number from 0 to {limit}")
+            raise self.wrong(tr("{word!r} is not a number from 0 to {limit}", word=word, limit=limit))
         return int(word, 16 if "x" in word else 10)
 
     def named(self, names: Mapping[str, int], limit: int = 255) -> str:
@@ -194,15 +201,15 @@ class Words(Scanner):
 
     def mac(self) -> str:
         """Read a link-layer address."""
-        word = self.take("a MAC address")
+        word = self.take(tr("a MAC address"))
         if not re.fullmatch(r"[0-9a-f]{2}(:[0-9a-f]{2}){5}", word):
-            raise self.wrong(f"{word!r} is not a MAC address")
+            raise self.wrong(tr("{word!r} is not a MAC address", word=word))
         return word
 
     def end(self) -> None:
         """Insist that the line is read to its end."""
         if self:
-            raise self.error(f"unexpected word {self.next!r}")
+            raise self.error(tr("unexpected word {next!r}", next=self.next))
 
     def fields(self, grammar: WordReaders, refused: Iterable[str], what: str) -> dict[str, object]:
         """Read `word value` pairs up to the end of the line, filling each field at most once.
@@ -218,7 +225,7 @@ class Words(Scanner):
                 raise self.unknown(grammar)
             name, read = grammar[word]
             if name in values:
-                raise self.wrong(f"{word!r} sets the {name} a second time")
+                raise self.wrong(tr("{word!r} sets the {name} a second time", word=word, name=name))
             values[name] = read(self)
         return values
 

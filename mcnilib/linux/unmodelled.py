@@ -10,16 +10,17 @@ from enum import StrEnum
 from typing import NamedTuple, NoReturn
 
 from mcnilib.errors import McniError, StateSyntaxError, Unknown, Unsupported
+from mcnilib.language import mark, tr
 
 
 class Unseen(StrEnum):
     """What may be in a namespace though nobody looked: it seldom decides, and is said with a verdict."""
 
-    PROGRAMS = "BPF programs that only a bpftool since Linux 6.4 shows (tcx, netfilter, sk_lookup)"
-    TABLES = "tables and rules of nftables that iptables-save does not print"
-    QUEUES = "queueing disciplines and their filters"
+    PROGRAMS = mark("BPF programs that only a bpftool since Linux 6.4 shows (tcx, netfilter, sk_lookup)")
+    TABLES = mark("tables and rules of nftables that iptables-save does not print")
+    QUEUES = mark("queueing disciplines and their filters")
     SOCKETS = "sockets"
-    CONNECTIONS = "connections that exist"
+    CONNECTIONS = mark("connections that exist")
 
 
 class Gap(NamedTuple):
@@ -64,4 +65,4 @@ class Gap(NamedTuple):
 def unreadable(problem: McniError, *, rules: bool = False) -> Gap:
     """Return the gap that text leaves which cannot be read."""
     what = problem.head if isinstance(problem, StateSyntaxError) else str(problem)
-    return Gap(f"{what}: it cannot be read", rules=rules, unreadable=True)
+    return Gap(tr("{what}: it cannot be read", what=what), rules=rules, unreadable=True)

@@ -15,13 +15,14 @@ from dataclasses import dataclass
 from mcnilib.cluster.event import Change, change
 from mcnilib.cluster.intern import ip_route
 from mcnilib.cluster.spec import Cluster, Pod, mac_of
+from mcnilib.language import mark, tr
 from mcnilib.linux.device.base import LinkEnd
 from mcnilib.linux.device.link import Address, Link
 from mcnilib.linux.device.macvlan import Macvlan
 from mcnilib.linux.netns import Netns, add_link, add_routes
 from mcnilib.linux.origin import Origin
 
-_WRITER = "the Macvlan CNI"
+_WRITER = mark("the Macvlan CNI")
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,12 +40,12 @@ class MacvlanPlugin:
 def add_nic(netns: Netns, pod: Pod, cluster: Cluster, mode: str = "bridge") -> Netns:
     """Give a pod its Macvlan NIC with address and default route. `mode` is bridge, private or vepa."""
     if pod.underlay is None:
-        raise ValueError(f"pod {pod.name} has no Macvlan NIC")
+        raise ValueError(tr("pod {pod} has no Macvlan NIC", pod=pod.name))
     lower = LinkEnd(pod.node, cluster.node(pod.node).nic(pod.parent).index)
     device = pod.macvlan_device
     index = 2 if device == "eth0" else 3
-    origin = Origin(_WRITER, f"a child of {pod.parent}: the pod's own place on the underlay")
+    origin = Origin(_WRITER, mark("a child of {parent}: the pod's own place on the underlay", parent=pod.parent))
     mac = mac_of(pod.name, device)
     netns = add_link(netns, Link(index, device, Macvlan(lower, mode), mac, (Address(pod.underlay),), origin=origin))
-    origin = Origin("Spiderpool IPAM", "the gateway of the pod's address pool")
+    origin = Origin("Spiderpool IPAM", mark("the gateway of the pod's address pool"))
     return add_routes(netns, ip_route(f"default via {pod.gateway} dev {device}", origin), how="prepend")

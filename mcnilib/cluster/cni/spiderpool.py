@@ -19,6 +19,7 @@ from mcnilib.cluster.event import Change, change
 from mcnilib.cluster.intern import chain_rule, ip_neigh, ip_route, ip_rule
 from mcnilib.cluster.settings import DefaultNic, Hijack, Tuning
 from mcnilib.cluster.spec import Pod, mac_of
+from mcnilib.language import mark, tr
 from mcnilib.linux.device.base import LinkEnd
 from mcnilib.linux.device.link import Address, Link
 from mcnilib.linux.device.veth import Veth
@@ -43,24 +44,24 @@ NOT_NODE_DEVICES = re.compile(
 """Devices whose addresses are not taken for addresses of the node; tunnel devices are not among them."""
 
 RP_FILTER = (
-    "0, because a reply may leave through another NIC than its request came in",
-    "1, strict: a packet must come in through the device that an answer to its source would leave through",
-    "2, loose: some route to the source is enough, but not on a device without an address",
+    mark("0, because a reply may leave through another NIC than its request came in"),
+    mark("1, strict: a packet must come in through the device that an answer to its source would leave through"),
+    mark("2, loose: some route to the source is enough, but not on a device without an address"),
 )
 """What each value of podRPFilter means."""
 
 MARK_RULES = (
     (
         "-A PREROUTING -i veth0 -m conntrack --ctstate NEW -j MARK --set-xmark 0x1/0xffffffff",
-        "marks new connections that come in through veth0, that is from the node",
+        mark("marks new connections that come in through veth0, that is from the node"),
     ),
     (
         "-A PREROUTING -m mark --mark 0x1 -j CONNMARK --save-mark --nfmask 0xffffffff --ctmask 0xffffffff",
-        "saves the mark with the connection",
+        mark("saves the mark with the connection"),
     ),
     (
         "-A OUTPUT -j CONNMARK --restore-mark --nfmask 0xffffffff --ctmask 0xffffffff",
-        "marks the replies of such a connection, so that they are routed again, with table 100",
+        mark("marks the replies of such a connection, so that they are routed again, with table 100"),
     ),
 )
 
@@ -109,7 +110,7 @@ def tune_node(node: Netns) -> Netns:
 
     Source: pkg/networking/sysctl/sysctl.go DefaultSysctlConfig.
     """
-    reason = "packets may come back another way than they went"
+    reason = mark("packets may come back another way than they went")
     return set_sysctl(node, "net.ipv4.conf.all.rp_filter", "0", Origin("the spiderpool-agent", reason))
 
 
@@ -128,7 +129,7 @@ def node_addresses(node: Netns) -> tuple[IPv4Address, ...]:
 
 def attach(netns: Netns, pod: Pod, coordinator: Coordinator) -> Netns:
     """Do the pod's side of a single-NIC Macvlan pod: veth0, neighbours, routes, and the mark rules for replies."""
-    origin = Origin(_WRITER, "the pod's end of the pair to its node")
+    origin = Origin(_WRITER, mark("the pod's end of the pair to its node"))
     peer, addresses = Veth(LinkEnd(pod.node, pod.host_index)), (Address(VETH_ADDRESS),) * coordinator.veth_address
     netns = add_link(netns, Link(3, "veth0", peer, mac_of(pod.name, "veth0"), addresses, origin=origin))
     netns = rp_filter(netns, coordinator)
@@ -140,25 +141,24 @@ def attach(netns: Netns, pod: Pod, coordinator: Coordinator) -> Netns:
 def attach_host(node: Netns, pod: Pod) -> Netns:
     """Do the node's side: the veth pair (single-NIC pods only), rule 1000, table 500 and the pod's neighbour entry."""
     if not pod.overlay:
-        origin = Origin(_WRITER, f"the node's end of the pair to pod {pod.name}")
+        origin = Origin(_WRITER, mark("the node's end of the pair to pod {pod}", pod=pod.name))
         peer, mac = Veth(LinkEnd(pod.name, 3)), mac_of(pod.node, pod.host_device)
         node = add_link(node, Link(pod.host_index, pod.host_device, peer, mac, origin=origin))
-    rule = ip_rule(
-        f"1000:\tfrom all lookup {HOST_TABLE}", Origin(_WRITER, "looks for pods before the subnet on the NIC")
-    )
+    origin = Origin(_WRITER, mark("looks for pods before the subnet on the NIC"))
+    rule = ip_rule(f"1000:\tfrom all lookup {HOST_TABLE}", origin)
     node = node if rule in node.ip4.rules else add_rule(node, rule)
     if pod.underlay is None:
-        raise ValueError(f"pod {pod.name} has no Macvlan NIC")
-    origin = Origin(_WRITER, f"the node cannot reach {pod.name} over its own NIC, only through the pair")
+        raise ValueError(tr("pod {pod} has no Macvlan NIC", pod=pod.name))
+    origin = Origin(_WRITER, mark("the node cannot reach {pod} over its own NIC, only through the pair", pod=pod.name))
     node = add_routes(node, ip_route(f"{pod.underlay.ip} dev {pod.host_device} scope link", origin, HOST_TABLE))
     lladdr = mac_of(pod.name, pod.pair_device)
-    origin = Origin(_WRITER, "nothing answers ARP for this address on the pair")
+    origin = Origin(_WRITER, mark("nothing answers ARP for this address on the pair"))
     return add_neigh(node, ip_neigh(f"{pod.underlay.ip} dev {pod.host_device} lladdr {lladdr} PERMANENT", origin))
 
 
 def rp_filter(netns: Netns, coordinator: Coordinator) -> Netns:
     """Set podRPFilter in a pod: only `all`, so a device with a stricter value of its own stays strict."""
-    reason = f"podRPFilter of the SpiderCoordinator: {RP_FILTER[coordinator.rp_filter]}"
+    reason = mark("podRPFilter of the SpiderCoordinator: {rp_filter}", rp_filter=RP_FILTER[coordinator.rp_filter])
     return set_sysctl(netns, "net.ipv4.conf.all.rp_filter", str(coordinator.rp_filter), Origin(_WRITER, reason))
 
 
@@ -166,10 +166,10 @@ def reach_node(
     netns: Netns, pod: Pod, coordinator: Coordinator, dev: str, lladdr: str, table: str = NIC_TABLE
 ) -> Netns:  # the six things a route to the node is made of
     """Write neighbour entries and routes (main and the NIC's table) for every address of the node."""
-    origin = Origin(_WRITER, "the node's end of the pair, so that no ARP is needed")
+    origin = Origin(_WRITER, mark("the node's end of the pair, so that no ARP is needed"))
     for ip in coordinator.node_ips:
         netns = add_neigh(netns, ip_neigh(f"{ip} dev {dev} lladdr {lladdr} PERMANENT", origin))
-    origin = Origin(_WRITER, "a Macvlan child cannot talk to its own node over the underlay; the pair can")
+    origin = Origin(_WRITER, mark("a Macvlan child cannot talk to its own node over the underlay; the pair can"))
     lines = [f"{ip} dev {dev} scope link src {pod.address}" for ip in coordinator.node_ips]
     return add_routes(netns, *(ip_route(line, origin, t) for line in lines for t in ("main", table)))
 
@@ -177,9 +177,16 @@ def reach_node(
 def hijacked(pod: Pod, coordinator: Coordinator, dev: str, table: str = "main") -> list[Route]:
     """Return the routes for what only the node can deliver: pods, services and hijackCIDR."""
     gateway = coordinator.node_ips[0]
-    origin = Origin(_WRITER, "the underlay has no route to pods and services, so they are reached through the node")
+    origin = Origin(
+        _WRITER, mark("the underlay has no route to pods and services, so they are reached through the node")
+    )
     return [
-        ip_route(f"{cidr} via {gateway} dev {dev} src {pod.address}", origin, table) for cidr in coordinator.hijacked
+        ip_route(
+            f"{cidr} via {gateway} dev {dev} src {pod.address}",
+            origin,
+            table,
+        )
+        for cidr in coordinator.hijacked
     ]
 
 
@@ -187,8 +194,10 @@ def _mark(netns: Netns, pod: Pod, coordinator: Coordinator) -> Netns:
     """Write what sends replies back the way the request came: MARK, CONNMARK, rule 1000 and table 100."""
     rules = [chain_rule(line, Origin(_WRITER, reason)) for line, reason in MARK_RULES]
     netns = netns.with_ip4(tables=append(netns.ip4.tables, "mangle", rules))
-    origin = Origin(_WRITER, "replies to connections that came in through veth0 leave through veth0")
-    netns = add_rule(netns, ip_rule(f"1000:\tfrom all fwmark 0x1 lookup {MARK_TABLE}", origin))
+    origin = Origin(_WRITER, mark("replies to connections that came in through veth0 leave through veth0"))
+    netns = add_rule(
+        netns, ip_rule(mark("1000:\tfrom all fwmark 0x1 lookup {mark_table}", mark_table=MARK_TABLE), origin)
+    )
     line = f"default via {coordinator.node_ips[0]} dev veth0 src {pod.address}"
     return add_routes(netns, ip_route(line, origin, MARK_TABLE))
 
@@ -212,34 +221,38 @@ def attach_multi(netns: Netns, pod: Pod, coordinator: Coordinator, default: Defa
 def _move_net1(netns: Netns, pod: Pod, table: str) -> Netns:
     """Move net1's default route to a table of its own and copy its subnet there."""
     if pod.underlay is None:
-        raise ValueError(f"pod {pod.name} has no Macvlan NIC")
+        raise ValueError(tr("pod {pod} has no Macvlan NIC", pod=pod.name))
     netns = del_route(netns, "default", dev="net1")
-    origin = Origin(_WRITER, "moved out of main: the pod's default route is on eth0")
+    origin = Origin(_WRITER, mark("moved out of main: the pod's default route is on eth0"))
     default = ip_route(f"default via {pod.gateway} dev net1", origin, table)
-    origin = Origin(_WRITER, "copied from main, so that net1's own subnet stays on net1")
+    origin = Origin(_WRITER, mark("copied from main, so that net1's own subnet stays on net1"))
     subnet = ip_route(f"{pod.underlay.network} dev net1 scope link src {pod.underlay.ip}", origin, table)
     netns = add_routes(netns, default, subnet)
-    origin = Origin(_WRITER, "packets with net1's address leave through net1")
+    origin = Origin(_WRITER, mark("packets with net1's address leave through net1"))
     return add_rule(netns, ip_rule(f"from {pod.underlay.ip} lookup {table}", origin))
 
 
 def _copy_eth0(netns: Netns, pod: Pod) -> Netns:
     """Copy eth0's default route to table 100 and look there for what has eth0's address."""
-    origin = Origin(_WRITER, "copied from main: for replies to connections that came in through eth0")
+    origin = Origin(_WRITER, mark("copied from main: for replies to connections that came in through eth0"))
     netns = add_routes(netns, ip_route(f"default via {GATEWAY} dev eth0", origin, MARK_TABLE))
-    origin = Origin(_WRITER, "packets with eth0's address leave through eth0, so replies take the path of the request")
+    origin = Origin(
+        _WRITER, mark("packets with eth0's address leave through eth0, so replies take the path of the request")
+    )
     return add_rule(netns, ip_rule(f"from {pod.overlay} lookup {MARK_TABLE}", origin))
 
 
 def _move_eth0(netns: Netns, pod: Pod, coordinator: Coordinator, table: str) -> Netns:
     """Move eth0's default route to a table of its own and copy its other routes there."""
     netns = del_route(netns, "default", dev="eth0")
-    origin = Origin(_WRITER, "moved out of main: the pod's default route is on net1")
+    origin = Origin(_WRITER, mark("moved out of main: the pod's default route is on net1"))
     default = ip_route(f"default via {GATEWAY} dev eth0", origin, table)
-    origin = Origin(_WRITER, "copied from main")
+    origin = Origin(_WRITER, mark("copied from main"))
     link = ip_route(f"{GATEWAY} dev eth0 scope link", origin, table)
     present = {route.dst for route in netns.ip4.routes if route.table == table}
     copies = [route for route in hijacked(pod, coordinator, "eth0", table) if route.dst not in present]
     netns = add_routes(netns, default, link, *copies)
-    origin = Origin(_WRITER, "packets with eth0's address leave through eth0, so replies take the path of the request")
+    origin = Origin(
+        _WRITER, mark("packets with eth0's address leave through eth0, so replies take the path of the request")
+    )
     return add_rule(netns, ip_rule(f"from {pod.overlay} lookup {table}", origin))

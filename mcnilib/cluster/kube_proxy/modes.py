@@ -9,6 +9,7 @@ from __future__ import annotations
 import re
 from dataclasses import replace
 
+from mcnilib.language import mark
 from mcnilib.linux.netns import Netns
 from mcnilib.linux.unmodelled import Gap
 from mcnilib.world.world import World
@@ -18,7 +19,7 @@ IPVS_DEVICE = "kube-ipvs0"
 
 SIGNS = (
     (r"this is what nft prints|nftables table \S+ kube-proxy", "nftables"),
-    (rf"this is what ipvsadm prints|{IPVS_DEVICE}", "IPVS"),
+    (f"this is what ipvsadm prints|{IPVS_DEVICE}", "IPVS"),
 )
 """What a complaint about state says when a mode may have written it."""
 
@@ -31,7 +32,11 @@ def without_ipvs(world: World) -> World:
 
 
 def _without(netns: Netns) -> Netns:
-    reason = f"{netns.name} has the device {IPVS_DEVICE}: IPVS, which is not modelled, serves its services"
+    reason = mark(
+        "{netns} has the device {ipvs_device}: IPVS, which is not modelled, serves its services",
+        netns=netns.name,
+        ipvs_device=IPVS_DEVICE,
+    )
     return netns.but(missing=(*netns.missing, Gap(reason, rules=True)))
 
 
@@ -40,7 +45,9 @@ def instead(said: str) -> str:
     mode = next((mode for sign, mode in SIGNS if re.search(sign, said)), "")
     if not mode:
         return ""
-    return (
-        f"If kube-proxy wrote this, it runs in {mode} mode, which is not modelled. Let it run in iptables mode "
-        "(mode: iptables in its ConfigMap, or --proxy-mode=iptables), and collect again."
+    return mark(
+        "If kube-proxy wrote this, it runs in {mode} mode, which is not modelled. Let it run in "
+        "iptables mode (mode: iptables in its ConfigMap, or --proxy-mode=iptables), and collect "
+        "again.",
+        mode=mode,
     )

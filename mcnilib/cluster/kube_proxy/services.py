@@ -20,6 +20,7 @@ from ipaddress import IPv4Address
 from mcnilib.cluster.kube_proxy.config import KubeProxy, RuleLine, Rules
 from mcnilib.cluster.kube_proxy.view import ServiceView, balance, endpoint_chain, endpoint_rules, no_local
 from mcnilib.cluster.spec import Endpoint
+from mcnilib.language import mark
 
 _MARK = "0x4000"
 """The packet mark that asks for masquerading: 1 << masqueradeBit, 14 by default."""
@@ -33,7 +34,7 @@ MARTIANS = (
     "-m conntrack ! --ctstate RELATED,ESTABLISHED,DNAT -j DROP"
 )
 
-WHY_MARTIANS = "keeps strangers out of 127.0.0.0/8, which route_localnet opened for NodePorts on localhost"
+WHY_MARTIANS = mark("keeps strangers out of 127.0.0.0/8, which route_localnet opened for NodePorts on localhost")
 
 
 def _jump(chain: str, to: str, comment: str = "", *, new: bool = False) -> str:
@@ -45,23 +46,25 @@ def _jump(chain: str, to: str, comment: str = "", *, new: bool = False) -> str:
 def jumps(proxy: KubeProxy) -> Iterator[RuleLine]:
     """Yield the jumps from built-in chains in kube-proxy's order: each is put on top if it is missing."""
     external, portals = "kubernetes externally-visible service portals", "kubernetes service portals"
-    new = "to answer the first packet of a connection to a service without endpoints"
+    new = mark("to answer the first packet of a connection to a service without endpoints")
     for chain in ("INPUT", "FORWARD"):
         yield RuleLine("filter", _jump(chain, "KUBE-EXTERNAL-SERVICES", external, new=True), new)
     nodeports = _jump("INPUT", "KUBE-NODEPORTS", "kubernetes health check service ports")
-    yield RuleLine("filter", nodeports, "to let load balancers ask for the health of a service")
+    yield RuleLine("filter", nodeports, mark("to let load balancers ask for the health of a service"))
     for chain in ("FORWARD", "OUTPUT"):
         yield RuleLine("filter", _jump(chain, "KUBE-SERVICES", portals, new=True), new)
     forward = _jump("FORWARD", "KUBE-FORWARD", "kubernetes forwarding rules")
-    yield RuleLine("filter", forward, "every forwarded packet of the node passes KUBE-FORWARD")
+    yield RuleLine("filter", forward, mark("every forwarded packet of the node passes KUBE-FORWARD"))
     if proxy.drops_in_filter:
         for chain in ("INPUT", "OUTPUT", "FORWARD"):
             text = _jump(chain, "KUBE-PROXY-FIREWALL", "kubernetes load balancer firewall", new=True)
-            yield RuleLine("filter", text, "to enforce loadBalancerSourceRanges on the first packet of a connection")
+            yield RuleLine(
+                "filter", text, mark("to enforce loadBalancerSourceRanges on the first packet of a connection")
+            )
     for chain in ("OUTPUT", "PREROUTING"):
-        yield RuleLine("nat", _jump(chain, "KUBE-SERVICES", portals), "to find the service a connection is for")
+        yield RuleLine("nat", _jump(chain, "KUBE-SERVICES", portals), mark("to find the service a connection is for"))
     text = _jump("POSTROUTING", "KUBE-POSTROUTING", "kubernetes postrouting rules")
-    yield RuleLine("nat", text, "to masquerade the connections marked on their way in")
+    yield RuleLine("nat", text, mark("to masquerade the connections marked on their way in"))
     if proxy.jumps_to_firewall:
         for chain in ("INPUT", "OUTPUT"):
             yield RuleLine("filter", _jump(chain, "KUBE-FIREWALL"), WHY_MARTIANS)
@@ -83,15 +86,17 @@ def masquerading(proxy: KubeProxy) -> Iterator[RuleLine]:
     fully = " --random-fully" if proxy.random_fully else ""
     post = "-A KUBE-POSTROUTING"
     yield RuleLine(
-        "nat", f"{post} -m mark ! --mark {_MARK}/{_MARK} -j RETURN", "only marked connections are masqueraded"
+        "nat", f"{post} -m mark ! --mark {_MARK}/{_MARK} -j RETURN", mark("only marked connections are masqueraded")
     )
     yield RuleLine(
-        "nat", f"{post} -j MARK --set-xmark {_MARK}/0x0", "clears the mark, so that nothing masquerades twice"
+        "nat", f"{post} -j MARK --set-xmark {_MARK}/0x0", mark("clears the mark, so that nothing masquerades twice")
     )
-    reason = "gives marked connections an address of the outgoing device, so that answers come back here"
+    reason = mark("gives marked connections an address of the outgoing device, so that answers come back here")
     text = f'{post} -m comment --comment "kubernetes service traffic requiring SNAT" -j MASQUERADE{fully}'
     yield RuleLine("nat", text, reason)
-    yield RuleLine("nat", f"-A KUBE-MARK-MASQ -j MARK --set-xmark {_MARK}/{_MARK}", "asks POSTROUTING to masquerade")
+    yield RuleLine(
+        "nat", f"-A KUBE-MARK-MASQ -j MARK --set-xmark {_MARK}/{_MARK}", mark("asks POSTROUTING to masquerade")
+    )
 
 
 def forwarding(proxy: KubeProxy, *, liberal: bool) -> Iterator[RuleLine]:
@@ -102,19 +107,25 @@ def forwarding(proxy: KubeProxy, *, liberal: bool) -> Iterator[RuleLine]:
     text = (
         f'-A KUBE-FORWARD -m comment --comment "kubernetes forwarding rules" -m mark --mark {_MARK}/{_MARK} -j ACCEPT'
     )
-    yield RuleLine("filter", text, "lets service traffic through where the FORWARD policy is DROP")
+    yield RuleLine("filter", text, mark("lets service traffic through where the FORWARD policy is DROP"))
     names = ("conntrack pod source rule", "conntrack pod destination rule") if proxy.names_pods else ("conntrack rule",)
     for name in names:
         comment = f'-m comment --comment "kubernetes forwarding {name}"'
         text = f"-A KUBE-FORWARD {comment} -m conntrack --ctstate RELATED,ESTABLISHED -j ACCEPT"
-        yield RuleLine("filter", text, "lets everything that belongs to a known connection through")
+        yield RuleLine("filter", text, mark("lets everything that belongs to a known connection through"))
 
 
 def _why_drop(proxy: KubeProxy) -> str:
-    what = "it drops INVALID packets so that a stray segment cannot reset a service connection; "
     if proxy.reads_be_liberal:
-        return what + "written because nf_conntrack_tcp_be_liberal was 0 when kube-proxy started"
-    return what + f"kube-proxy {proxy.version} always writes it and never looks at nf_conntrack_tcp_be_liberal"
+        return mark(
+            "it drops INVALID packets so that a stray segment cannot reset a service connection; "
+            "written because nf_conntrack_tcp_be_liberal was 0 when kube-proxy started"
+        )
+    return mark(
+        "it drops INVALID packets so that a stray segment cannot reset a service connection; "
+        "kube-proxy {version} always writes it and never looks at nf_conntrack_tcp_be_liberal",
+        version=proxy.version,
+    )
 
 
 def last_rule(proxy: KubeProxy) -> RuleLine:
@@ -123,7 +134,7 @@ def last_rule(proxy: KubeProxy) -> RuleLine:
     text = (
         f'-A KUBE-SERVICES {localhost}-m comment --comment "{LAST_RULE}" -m addrtype --dst-type LOCAL -j KUBE-NODEPORTS'
     )
-    return RuleLine("nat", text, "looks up the NodePort when the packet is addressed to the node itself")
+    return RuleLine("nat", text, mark("looks up the NodePort when the packet is addressed to the node itself"))
 
 
 _LOCAL = "-m addrtype --dst-type LOCAL"
@@ -160,14 +171,20 @@ def capture(view: ServiceView) -> Iterator[RuleLine]:
     if not view.internal_local or view.here or not view.proxy.drops_in_filter:
         to = view.chain("SVL" if view.internal_local else "SVC")
         text = f"-A KUBE-SERVICES {view.to(s.cluster_ip)} {view.comment('{} cluster IP')} {view.port(s.port)} -j {to}"
-        yield RuleLine("nat", text, f"recognises connections to the cluster IP of {s.full_name}")
+        yield RuleLine(
+            "nat", text, mark("recognises connections to the cluster IP of {full_name}", full_name=s.full_name)
+        )
     for ip in s.external_ips:
         text = f"-A KUBE-SERVICES {view.to(ip)} {view.comment('{} external IP')} {view.port(s.port)} -j {ext}"
-        yield RuleLine("nat", text, f"recognises connections to an external IP of {s.full_name}")
+        yield RuleLine(
+            "nat", text, mark("recognises connections to an external IP of {full_name}", full_name=s.full_name)
+        )
     for ip in s.load_balancer_ips:
         to = view.chain("FW") if s.source_ranges else ext
         text = f"-A KUBE-SERVICES {view.to(ip)} {view.comment('{} loadbalancer IP')} {view.port(s.port)} -j {to}"
-        yield RuleLine("nat", text, f"recognises connections to the load balancer of {s.full_name}")
+        yield RuleLine(
+            "nat", text, mark("recognises connections to the load balancer of {full_name}", full_name=s.full_name)
+        )
     if s.node_port:
         yield from node_port(view)
 
@@ -179,9 +196,9 @@ def node_port(view: ServiceView) -> Iterator[RuleLine]:
     if view.proxy.nfacct and view.proxy.localhost_node_ports:
         counted = f"-d 127.0.0.0/8 {options} -m nfacct --nfacct-name  {LOCALHOST_COUNTER}"
         text = f"-A KUBE-NODEPORTS {counted} -j {view.chain('EXT')}"
-        yield RuleLine("nat", text, "counts NodePort connections that use a localhost address")
+        yield RuleLine("nat", text, mark("counts NodePort connections that use a localhost address"))
     text = f"-A KUBE-NODEPORTS {options} -j {view.chain('EXT')}"
-    yield RuleLine("nat", text, f"recognises connections to the NodePort of {s.full_name}")
+    yield RuleLine("nat", text, mark("recognises connections to the NodePort of {full_name}", full_name=s.full_name))
 
 
 def refusals(view: ServiceView) -> Iterator[RuleLine]:
@@ -204,7 +221,9 @@ def refusals(view: ServiceView) -> Iterator[RuleLine]:
         comment = view.comment(f"{{}} traffic not accepted by {view.chain('FW')}")
         for ip in s.load_balancer_ips:
             text = f"-A KUBE-PROXY-FIREWALL {view.to(ip)} {comment} {view.port(s.port)} -j DROP"
-            yield RuleLine("filter", text, "drops clients outside loadBalancerSourceRanges, which were not DNATed")
+            yield RuleLine(
+                "filter", text, mark("drops clients outside loadBalancerSourceRanges, which were not DNATed")
+            )
 
 
 def _refusal(view: ServiceView) -> tuple[str, str, str]:
@@ -213,17 +232,23 @@ def _refusal(view: ServiceView) -> tuple[str, str, str]:
         return (
             view.comment("{} has no local endpoints"),
             "-j DROP",
-            f"{name} may use local endpoints only and has none here",
+            mark("{name} may use local endpoints only and has none here", name=name),
         )
     end = "-j REJECT --reject-with icmp-port-unreachable"
-    return view.comment("{} has no endpoints"), end, f"{name} has no endpoints anywhere: clients are told at once"
+    return (
+        view.comment("{} has no endpoints"),
+        end,
+        mark("{name} has no endpoints anywhere: clients are told at once", name=name),
+    )
 
 
 def health(view: ServiceView) -> Iterator[RuleLine]:
     """Yield the rule that admits health checks of load balancers."""
     if view.service.health_check_port:
         options = f"-p tcp {view.comment('{} health check node port')} -m tcp --dport {view.service.health_check_port}"
-        yield RuleLine("filter", f"-A KUBE-NODEPORTS {options} -j ACCEPT", "admits health checks of load balancers")
+        yield RuleLine(
+            "filter", f"-A KUBE-NODEPORTS {options} -j ACCEPT", mark("admits health checks of load balancers")
+        )
 
 
 def policy_chains(view: ServiceView) -> Iterator[RuleLine]:
@@ -250,9 +275,13 @@ def masquerade(view: ServiceView, chain: str) -> Iterator[RuleLine]:
     s, cidr = view.service, view.proxy.cluster_cidr
     options = f"{view.to(s.cluster_ip)} {view.comment('{} cluster IP')} {view.port(s.port)} -j KUBE-MARK-MASQ"
     if view.proxy.masquerade_all:
-        yield RuleLine("nat", f"-A {chain} {options}", "masqueradeAll: every client of a cluster IP is masqueraded")
+        yield RuleLine(
+            "nat", f"-A {chain} {options}", mark("masqueradeAll: every client of a cluster IP is masqueraded")
+        )
     elif cidr:
-        reason = f"clients outside the cluster CIDR {cidr} are masqueraded, so that answers come back to this node"
+        reason = mark(
+            "clients outside the cluster CIDR {cidr} are masqueraded, so that answers come back to this node", cidr=cidr
+        )
         yield RuleLine("nat", f"-A {chain} ! -s {cidr} {options}", reason)
 
 
@@ -263,13 +292,13 @@ def insiders(view: ServiceView, chain: str, pods: str, what: str, where: str = "
     """
     svc, cidr = view.chain("SVC"), view.proxy.cluster_cidr
     if cidr:
-        reason = "pods are not outside: any endpoint will do for them"
+        reason = mark("pods are not outside: any endpoint will do for them")
         yield RuleLine("nat", f"{chain} -s {cidr} {pods} -j {svc}", reason)
     local = "-m addrtype --src-type LOCAL -j"
     text = f"{chain} {view.comment(f'masquerade LOCAL traffic for {what}')} {local} KUBE-MARK-MASQ"
-    yield RuleLine("nat", text, "the node itself would be answered at the address it asked")
+    yield RuleLine("nat", text, mark("the node itself would be answered at the address it asked"))
     text = f"{chain} {view.comment(f'route LOCAL traffic for {what}{where}')} {local} {svc}"
-    yield RuleLine("nat", text, "the node itself is not outside: any endpoint will do")
+    yield RuleLine("nat", text, mark("the node itself is not outside: any endpoint will do"))
 
 
 def external(view: ServiceView) -> Iterator[RuleLine]:
@@ -277,14 +306,14 @@ def external(view: ServiceView) -> Iterator[RuleLine]:
     ext, svc = f"-A {view.chain('EXT')}", view.chain("SVC")
     if not view.external_local:
         options = view.comment("masquerade traffic for {} external destinations")
-        reason = "the endpoint may be on another node: answers must come back here"
+        reason = mark("the endpoint may be on another node: answers must come back here")
         yield RuleLine("nat", f"{ext} {options} -j KUBE-MARK-MASQ", reason)
-        yield RuleLine("nat", f"{ext} -j {svc}", "externalTrafficPolicy Cluster: any endpoint will do")
+        yield RuleLine("nat", f"{ext} -j {svc}", mark("externalTrafficPolicy Cluster: any endpoint will do"))
         return
     what = "{} external destinations"
     yield from insiders(view, ext, view.comment(f"pod traffic for {what}"), what)
     if view.here or not view.proxy.drops_in_filter:
-        reason = "externalTrafficPolicy Local: only endpoints of this node, source kept"
+        reason = mark("externalTrafficPolicy Local: only endpoints of this node, source kept")
         yield RuleLine("nat", f"{ext} -j {view.chain('SVL')}", reason)
 
 
@@ -295,10 +324,12 @@ def source_ranges(view: ServiceView) -> Iterator[RuleLine]:
     for cidr in allowed(view, view.service.load_balancer_ips):
         yield RuleLine("nat", f"-A {fw} -s {cidr} {comment} -j {view.chain('EXT')}", f"{s.full_name} lets {cidr} in")
     if not view.proxy.drops_in_filter:
-        yield RuleLine("nat", f"-A {fw} {comment} -j KUBE-MARK-DROP", "marks everybody else for the kubelet's drop")
+        yield RuleLine(
+            "nat", f"-A {fw} {comment} -j KUBE-MARK-DROP", mark("marks everybody else for the kubelet's drop")
+        )
     elif view.proxy.notes_the_firewall:
         text = f"-A {fw} {view.comment('other traffic to {} will be dropped by KUBE-PROXY-FIREWALL')}"
-        yield RuleLine("nat", text, "only a note for the reader of the rules")
+        yield RuleLine("nat", text, mark("only a note for the reader of the rules"))
 
 
 def allowed(view: ServiceView, addresses: tuple[IPv4Address, ...]) -> Iterator[str]:

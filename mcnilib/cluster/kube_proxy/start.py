@@ -30,6 +30,7 @@ from mcnilib.cluster.kube_proxy.services import (
 from mcnilib.cluster.kube_proxy.view import SERVICE_CHAINS, ServiceView
 from mcnilib.cluster.spec import HostSpec, Service
 from mcnilib.gc_pause import gc_paused
+from mcnilib.language import mark
 from mcnilib.linux.netfilter.iptables.edit import find_table
 from mcnilib.linux.netns import Netns, set_sysctl
 from mcnilib.linux.origin import Origin
@@ -66,19 +67,19 @@ def kubelet_rules(version: str) -> Rules:
         return Rules((*hint, ("filter", "KUBE-FIREWALL")), (martians,))
     nat = (("nat", "KUBE-MARK-DROP"), ("nat", "KUBE-MARK-MASQ"), ("nat", "KUBE-POSTROUTING"))
     canaries = tuple((table, "KUBE-KUBELET-CANARY") for table in ("mangle", "nat", "filter"))
-    mark = RuleLine(
+    marked = RuleLine(
         "nat",
         f"-A KUBE-MARK-DROP -j MARK --set-xmark {DROP_MARK}/{DROP_MARK}",
-        "marks packets for KUBE-FIREWALL to drop",
+        mark("marks packets for KUBE-FIREWALL to drop"),
     )
-    drop = RuleLine("filter", DROP_MARKED, "drops packets kube-proxy marked: no endpoint may take them")
-    return Rules((*hint, *canaries, *nat, ("filter", "KUBE-FIREWALL")), (mark, drop, martians, *masquerading(proxy)))
+    drop = RuleLine("filter", DROP_MARKED, mark("drops packets kube-proxy marked: no endpoint may take them"))
+    return Rules((*hint, *canaries, *nat, ("filter", "KUBE-FIREWALL")), (marked, drop, martians, *masquerading(proxy)))
 
 
 def kubelet_jumps(version: str) -> tuple[RuleLine, ...]:
     """Return the jumps from built-in chains, each put on top."""
     firewall = tuple(RuleLine("filter", f"-A {chain} -j KUBE-FIREWALL", WHY_MARTIANS) for chain in ("OUTPUT", "INPUT"))
-    masquerade = RuleLine("nat", POSTROUTING, "to masquerade the connections marked on their way in")
+    masquerade = RuleLine("nat", POSTROUTING, mark("to masquerade the connections marked on their way in"))
     return firewall if KubeProxy(version).kubelet_leaves_nat else (*firewall, masquerade)
 
 
@@ -121,10 +122,10 @@ def _sysctls(netns: Netns, proxy: KubeProxy) -> Netns:
 
 
 def _wanted_sysctls(proxy: KubeProxy) -> Iterator[tuple[str, str, str]]:
-    timeout = "connection timeouts of kube-proxy's own choice (conntrack section of its configuration)"
+    timeout = mark("connection timeouts of kube-proxy's own choice (conntrack section of its configuration)")
     yield "net.netfilter.nf_conntrack_tcp_timeout_established", "86400", timeout
     yield "net.netfilter.nf_conntrack_tcp_timeout_close_wait", "3600", timeout
     if proxy.localhost_node_ports:
-        yield "net.ipv4.conf.all.route_localnet", "1", "so that NodePorts answer on localhost"
+        yield "net.ipv4.conf.all.route_localnet", "1", mark("so that NodePorts answer on localhost")
     if proxy.tcp_be_liberal:
-        yield BE_LIBERAL, "1", "conntrack.tcpBeLiberal is true; written before it is read"
+        yield BE_LIBERAL, "1", mark("conntrack.tcpBeLiberal is true; written before it is read")

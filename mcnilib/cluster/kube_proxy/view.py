@@ -11,6 +11,7 @@ from ipaddress import IPv4Address
 
 from mcnilib.cluster.kube_proxy.config import KubeProxy, RuleLine
 from mcnilib.cluster.spec import Endpoint, HostSpec, Service, TrafficPolicy
+from mcnilib.language import mark
 
 
 @lru_cache(maxsize=1 << 17)
@@ -111,10 +112,21 @@ def balance(
         sep, seconds = endpoint_chain(view.service, endpoint), view.service.affinity
         recent = f"-m recent --rcheck --seconds {seconds} --reap --name {sep} --mask 255.255.255.255 --rsource"
         text = f"-A {chain} {view.comment(comment(endpoint, None))} {recent} -j {sep}"
-        yield RuleLine("nat", text, f"sends a client back to {endpoint} if it was there in the last {seconds} s")
+        yield RuleLine(
+            "nat",
+            text,
+            mark(
+                "sends a client back to {endpoint} if it was there in the last {seconds} s",
+                endpoint=endpoint,
+                seconds=seconds,
+            ),
+        )
     for i, endpoint in enumerate(endpoints):
         text = f"-A {chain} {view.comment(comment(endpoint, i))}{probability(len(endpoints) - i)}"
-        reason = f"chooses {endpoint}" + (f" in one of {len(endpoints) - i} cases" if i < len(endpoints) - 1 else "")
+        cases = len(endpoints) - i
+        reason = mark("chooses {endpoint}", endpoint=endpoint)
+        if cases > 1:
+            reason = mark("chooses {endpoint} in one of {cases} cases", endpoint=endpoint, cases=cases)
         yield RuleLine("nat", f"{text} -j {endpoint_chain(view.service, endpoint)}", reason)
 
 
@@ -133,7 +145,9 @@ def no_local(view: ServiceView, chain: str) -> Iterator[RuleLine]:
     """Yield 1.24's answer where only local endpoints may be used and there are none."""
     comment = view.comment("{} has no local endpoints")
     yield RuleLine(
-        "nat", f"-A {chain} {comment} -j KUBE-MARK-DROP", "marks the packet for the kubelet's drop: no local endpoint"
+        "nat",
+        f"-A {chain} {comment} -j KUBE-MARK-DROP",
+        mark("marks the packet for the kubelet's drop: no local endpoint"),
     )
 
 
@@ -143,7 +157,7 @@ def endpoint_rules(view: ServiceView) -> Iterator[RuleLine]:
     for endpoint in view.reachable:
         sep, comment = endpoint_chain(s, endpoint), view.comment("{}")
         text = f"-A {sep} -s {endpoint.address}/32 {comment} -j KUBE-MARK-MASQ"
-        yield RuleLine("nat", text, "a pod that reaches itself through the service must not see its own address")
+        yield RuleLine("nat", text, mark("a pod that reaches itself through the service must not see its own address"))
         recent = f" -m recent --set --name {sep} --mask 255.255.255.255 --rsource" if s.affinity else ""
         text = f"-A {sep} -p {s.protocol} {comment}{recent} -m {s.protocol} -j DNAT --to-destination {endpoint}"
-        yield RuleLine("nat", text, f"sends the connection to the endpoint {endpoint}")
+        yield RuleLine("nat", text, mark("sends the connection to the endpoint {endpoint}", endpoint=endpoint))

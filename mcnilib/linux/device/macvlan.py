@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from typing import ClassVar
 
 from mcnilib.errors import Unsupported
+from mcnilib.language import tr
 from mcnilib.linux.device.base import Child, Head, Keyword, KindLine, LinkEnd
 from mcnilib.linux.text import Words
 
@@ -19,7 +20,7 @@ MODES = ("bridge", "private", "vepa", "passthru")
 
 def _mode(words: Words) -> str:
     if words.next == "source":
-        raise Unsupported(f"{words.source}:{words.number}: macvlan mode 'source'")
+        raise Unsupported(tr("{source}:{number}: macvlan mode 'source'", source=words.source, number=words.number))
     return words.one_of(MODES)
 
 
@@ -46,7 +47,7 @@ class Macvlan(Child):
         """Insist that the mode comes first."""
         if words.next != "mode":
             words.take("mode")
-            raise words.wrong("mode is missing")
+            raise words.wrong(tr("mode is missing"))
 
     @property
     def takes_all(self) -> bool:

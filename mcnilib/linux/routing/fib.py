@@ -18,6 +18,7 @@ from ipaddress import IPv4Address, IPv4Network
 from typing import NamedTuple
 
 from mcnilib.errors import NoRoute
+from mcnilib.language import mark, tr
 from mcnilib.linux.device.link import Address, Link
 from mcnilib.linux.origin import Origin
 from mcnilib.linux.routing.neigh import PROXY
@@ -193,7 +194,9 @@ class Fib:
                 continue
             route = trie.find(query.dst, query.oif, scope)
             if rule.gap and (rule.action != "lookup" or route):
-                rule.gap.meet(after=f", and it is unknown whether {query.dst} takes it: {rule.text}")
+                rule.gap.meet(
+                    after=tr(", and it is unknown whether {dst} takes it: {rule}", dst=query.dst, rule=rule.text)
+                )
             if rule.action != "lookup":
                 return Refusal(f"{rule.action} rule for {query.dst}", RULE_ERRORS[rule.action], rule)
             if route and route.gap:
@@ -205,7 +208,11 @@ class Fib:
             if route.dst.prefixlen <= rule.suppress:  # only of routes that lead somewhere: fib4_rule_suppress()
                 continue
             return Decision(rule if self.custom else self._rule_of_table[route.table], route)
-        return Refusal(f"no route to {query.dst}{_circumstances(query)}", "ENETUNREACH", None)
+        return Refusal(
+            tr("no route to {dst}{circumstances}", dst=query.dst, circumstances=_circumstances(query)),
+            "ENETUNREACH",
+            None,
+        )
 
     def address_type(self, ip: IPv4Address, dev: str = "") -> str:
         """Return what `-m addrtype` sees: LOCAL, UNICAST, BROADCAST or MULTICAST; with `dev`, LOCAL on it only.
@@ -229,7 +236,7 @@ class Fib:
             return "BROADCAST"
         route = self._local.find(ip)
         if route and route.gap and (route.type is not RouteType.UNICAST or " tos " in route.text):
-            route.gap.meet(after=f", which tells what kind of address {ip} is: {route.text}")
+            route.gap.meet(after=tr(", which tells what kind of address {ip} is: {route}", ip=ip, route=route.text))
         if route is None or route.type in REJECTING or (dev and dev != route.dev):
             return "UNICAST"
         return route.type.upper()
@@ -284,7 +291,10 @@ def derived_routes(link: Link, address: Address, origin: Origin | None = None) -
     Source: fib_add_ifaddr() in net/ipv4/fib_frontend.c.
     """
     subnet, src = address.interface.network, link.primary(address).ip
-    origin = origin or Origin("the kernel", f"derived from the address {address.interface} on {link.name}")
+    origin = origin or Origin(
+        mark("the kernel"),
+        mark("derived from the address {interface} on {link}", interface=address.interface, link=link.name),
+    )
     lo = link.is_loopback
 
     def route(dst: object, kind: RouteType, scope: str, table: str = "local") -> Route:

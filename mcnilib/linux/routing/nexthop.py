@@ -9,6 +9,7 @@ from collections.abc import Iterable
 from ipaddress import IPv4Address
 
 from mcnilib.errors import Refused, Unsupported
+from mcnilib.language import tr
 from mcnilib.linux.routing.fib import Fib, applies
 from mcnilib.linux.routing.route import ANY, REJECTING, SCOPES, UNCHOSEN, Query, Route, RouteType, scope_id
 
@@ -22,28 +23,33 @@ def check_route(fib: Fib, route: Route, netns: str) -> None:
         return
     link = next((link for link in fib.links if link.name == route.dev), None)
     if link is None:
-        raise Refused(f"Cannot find device {route.dev!r} in {netns} for {route}", error="ENODEV")
+        raise Refused(
+            tr("Cannot find device {dev!r} in {netns} for {route}", dev=route.dev, netns=netns, route=route),
+            error="ENODEV",
+        )
     if not link.up and route.type is not RouteType.LOCAL:
-        raise Refused(f"Device for nexthop is not up: {route}", error="ENETDOWN")
+        raise Refused(tr("Device for nexthop is not up: {route}", route=route), error="ENETDOWN")
     if route.onlink and not route.via:
-        raise Refused(f"Invalid flags for nexthop, a route is onlink by its gateway: {route}", error="EINVAL")
+        raise Refused(
+            tr("Invalid flags for nexthop, a route is onlink by its gateway: {route}", route=route), error="EINVAL"
+        )
     if route.via:
         _check_gateway(fib, route, route.via)
     own = route.type is RouteType.LOCAL and route.src == route.dst.network_address
     if route.src and not own and not _is_local(route.src, fib.routes):
-        raise Refused(f"Invalid prefsrc address: {route}", error="EINVAL")
+        raise Refused(tr("Invalid prefsrc address: {route}", route=route), error="EINVAL")
 
 
 def _check_gateway(fib: Fib, route: Route, via: IPv4Address) -> None:
     if route.onlink:
         if fib.address_type(via) != "UNICAST":
-            raise Refused(f"Nexthop has invalid gateway: {route}", error="EINVAL")
+            raise Refused(tr("Nexthop has invalid gateway: {route}", route=route), error="EINVAL")
         return
     way = _way(fib, route, _scope_of_gateway(route))
     if way is None:
-        raise Refused(f"Nexthop has invalid gateway: {route}", error="ENETUNREACH")
+        raise Refused(tr("Nexthop has invalid gateway: {route}", route=route), error="ENETUNREACH")
     if way.type not in (RouteType.UNICAST, RouteType.LOCAL):
-        raise Refused(f"Nexthop has invalid gateway: {route}", error="EINVAL")
+        raise Refused(tr("Nexthop has invalid gateway: {route}", route=route), error="EINVAL")
 
 
 def device_of(fib: Fib, gateway: IPv4Address, table: str, netns: str) -> str:
@@ -53,7 +59,10 @@ def device_of(fib: Fib, gateway: IPv4Address, table: str, netns: str) -> str:
     """
     way = _way(fib, Route(table=table, dst=ANY, dev="", via=gateway), SCOPES["link"])
     if way is None:
-        raise Refused(f"Nexthop has invalid gateway: {gateway} is on no link of {netns}", error="ENETUNREACH")
+        raise Refused(
+            tr("Nexthop has invalid gateway: {gateway} is on no link of {netns}", gateway=gateway, netns=netns),
+            error="ENETUNREACH",
+        )
     return way.dev
 
 
@@ -70,8 +79,19 @@ def next_hop(fib: Fib, route: Route, destination: IPv4Address, netns: str) -> IP
     if not route.onlink and any(route.via in local.dst for local in fib.added_local):
         found = _way(fib, route, _scope_of_gateway(route))
         if found in fib.added_local:
-            made = f"`{str(found).strip()}` makes the gateway {route.via} an address of {netns} itself"
-            raise Unsupported(f"{made}: the gateway is asked only if `{str(route).strip()}` was added first")
+            made = tr(
+                "`{found}` makes the gateway {via} an address of {netns} itself",
+                found=str(found).strip(),
+                via=route.via,
+                netns=netns,
+            )
+            raise Unsupported(
+                tr(
+                    "{made}: the gateway is asked only if `{route}` was added first",
+                    made=made,
+                    route=str(route).strip(),
+                )
+            )
     return route.via
 
 

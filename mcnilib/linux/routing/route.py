@@ -14,6 +14,7 @@ from enum import StrEnum, auto
 from ipaddress import IPv4Address, IPv4Network, IPv6Address
 
 from mcnilib.errors import Unsupported
+from mcnilib.language import tr
 from mcnilib.linux.origin import Origin
 from mcnilib.linux.text import WordReaders, Words
 from mcnilib.linux.unmodelled import Gap
@@ -44,7 +45,7 @@ def gateway(words: Words) -> object:
     try:
         return f"via inet6 {IPv6Address(address)}"
     except ValueError:
-        raise words.wrong(f"{address!r} is not an IPv6 address") from None
+        raise words.wrong(tr("{address!r} is not an IPv6 address", address=address)) from None
 
 
 def _metric(words: Words) -> object:
@@ -71,7 +72,7 @@ def _features(words: Words) -> object:
 def _next_hops(words: Words) -> object:
     """Read all next hops of a route, which stand behind everything else."""
     if words.next not in ("via", "dev", "encap"):
-        raise words.error("a next hop is missing")
+        raise words.error(tr("a next hop is missing"))
     return words.rest()
 
 
@@ -179,9 +180,9 @@ class Route:
     def why_not(self, query: Query) -> str:
         """Say why a lookup does not take this route, in words; empty when prefix and device fit."""
         if query.dst not in self.dst:
-            return f"{query.dst} is not in {self.dst}"
+            return tr("{dst} is not in {self_dst}", dst=query.dst, self_dst=self.dst)
         if query.oif and query.oif != self.dev:
-            return f"the device is {self.dev or 'none'}, not {query.oif}"
+            return tr("the device is {value}, not {oif}", value=self.dev or "none", oif=query.oif)
         return ""
 
 
@@ -248,14 +249,18 @@ def read_device(words: Words) -> str:
 
 def _gateway(words: Words) -> IPv4Address:
     if words.next == "inet6":
-        raise Unsupported(f"{words.source}:{words.number}: {words.next!r} in a route")
+        raise Unsupported(
+            tr("{source}:{number}: {next!r} in a route", source=words.source, number=words.number, next=words.next)
+        )
     return words.address()
 
 
 def read_table(words: Words) -> str:
     """Read a table, by name or number. Raises: Unsupported for that of a VRF."""
     if words.next == L3MDEV:
-        raise Unsupported(f"{words.source}:{words.number}: {L3MDEV!r} in a rule")
+        raise Unsupported(
+            tr("{source}:{number}: {l3mdev!r} in a rule", source=words.source, number=words.number, l3mdev=L3MDEV)
+        )
     return words.named(TABLES, FULL_MASK)
 
 
@@ -307,7 +312,7 @@ def parse_route(
     words = Words(line, source=source, number=number)
     kind = RouteType(words.take()) if words.next in _BY_WORD else RouteType.UNICAST
     if kind not in TYPES and not partial:
-        raise Unsupported(f"{source}:{number}: route type '{kind}'")
+        raise Unsupported(tr("{source}:{number}: route type '{kind}'", source=source, number=number, kind=kind))
     refused = () if partial else (*METRICS.keys() - _ROUTE.keys(), *ROUTE_KEPT, "nhid", "inet6", "lock", "cache")
     grammar = _COLLECTED_ROUTE if partial else _ROUTE
     values = {"table": table, "dst": words.prefix(), **words.fields(grammar, refused, "a route")}
@@ -315,7 +320,7 @@ def parse_route(
     values |= {"settings": " ".join(settings)} if settings else {}
     values |= _kept_words(values, kind, line, f"{source}:{number}") if partial else {}
     if kind in REJECTING and ("dev" in values or "via" in values) and "nhid" not in values:
-        raise words.error(f"a {kind} route has neither gateway nor device")
+        raise words.error(tr("a {kind} route has neither gateway nor device", kind=kind))
     if kind not in REJECTING and "dev" not in values and not {"nexthop", "nhid"} & values.keys():
         raise words.error("dev is missing")
     return Route(**{name: values[name] for name in values if name not in ROUTE_ONLY}, type=kind, origin=origin)  # type: ignore[arg-type]
@@ -330,9 +335,13 @@ def _kept_words(values: dict[str, object], kind: RouteType, line: str, where: st
     fields: dict[str, object] = {}
     unmodelled = [f"route type '{kind}'"] if kind not in TYPES else []
     if isinstance(values.get("via"), str):
-        unmodelled, fields["via"] = [*unmodelled, f"{values['via']!r} in a route"], None
+        unmodelled, fields["via"] = [*unmodelled, tr("{values!r} in a route", values=values["via"])], None
     printed = kind is RouteType.UNICAST and "dev" in values  # what the next hop object says, where that is one way
-    unmodelled += [f"{word!r} in a route" for word in values if word in ROUTE_KEPT or (word == "nhid" and not printed)]
+    unmodelled += [
+        tr("{word!r} in a route", word=word)
+        for word in values
+        if word in ROUTE_KEPT or (word == "nhid" and not printed)
+    ]
     return {**fields, "text": " ".join(line.split()), "gap": Gap(unmodelled[0], where)} if unmodelled else fields
 
 

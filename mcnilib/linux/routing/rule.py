@@ -12,6 +12,7 @@ import re
 from dataclasses import dataclass, field
 from ipaddress import IPv4Network
 
+from mcnilib.language import tr
 from mcnilib.linux.origin import KERNEL, Origin
 from mcnilib.linux.routing.route import (
     ANY,
@@ -78,7 +79,7 @@ class Rule:
         """Say in words which selector keeps the rule from applying; empty when it applies."""
         failed = _failed_selector(self, query)
         if self.inverted:
-            return "" if failed else "every selector holds, and the rule says `not`"
+            return "" if failed else tr("every selector holds, and the rule says `not`")
         return failed
 
 
@@ -88,15 +89,15 @@ DEFAULT_RULES = tuple(Rule(n, table, origin=KERNEL) for n, table in ((0, "local"
 
 def _failed_selector(rule: Rule, query: Query) -> str:
     if query.src not in rule.src:
-        return f"source {query.src} is not in {rule.src}"
+        return tr("source {src} is not in {rule_src}", src=query.src, rule_src=rule.src)
     if query.dst not in rule.dst:
-        return f"destination {query.dst} is not in {rule.dst}"
+        return tr("destination {dst} is not in {rule_dst}", dst=query.dst, rule_dst=rule.dst)
     if rule.iif and rule.iif != query.iif:
-        return f"came in by {query.iif}, not {rule.iif}"
+        return tr("came in by {iif}, not {rule_iif}", iif=query.iif, rule_iif=rule.iif)
     if rule.oif and rule.oif != query.oif:
-        return f"is not bound to {rule.oif}"
+        return tr("is not bound to {oif}", oif=rule.oif)
     if rule.fwmark is not None and (rule.fwmark ^ query.mark) & rule.fwmask:
-        return f"mark is {query.mark:#x}, not {_mark_text(rule.fwmark, rule.fwmask)}"
+        return tr("mark is {mark:#x}, not {mark2}", mark=query.mark, mark2=_mark_text(rule.fwmark, rule.fwmask))
     return ""
 
 
@@ -109,10 +110,10 @@ def _mark(words: Words) -> tuple[int, int]:
     word = words.take("a mark")
     numbers = re.fullmatch(rf"({NUMBER})(?:/({NUMBER}))?", word, re.ASCII)
     if not numbers:
-        raise words.wrong(f"{word!r} is not a mark")
+        raise words.wrong(tr("{word!r} is not a mark", word=word))
     mark, mask = int(numbers[1], 0), int(numbers[2], 0) if numbers[2] else FULL_MASK
     if max(mark, mask) > FULL_MASK:
-        raise words.wrong(f"{word!r} does not fit 32 bits")
+        raise words.wrong(tr("{word!r} does not fit 32 bits", word=word))
     return mark, mask
 
 
@@ -154,17 +155,20 @@ def parse_ip_rule(
     priority = _priority(words)
     inverted = words.next == "not" and bool(words.take())
     if words.next != "from":
-        raise words.error("from is missing")
+        raise words.error(tr("from is missing"))
     values = words.fields(_COLLECTED_RULE if partial else _RULE, () if partial else RULE_KEPT, "a rule")
     unmodelled = [word for word in (*values, *([L3MDEV] if values.get("table") == L3MDEV else [])) if word in RULE_KEPT]
     if unmodelled:
-        values |= {"text": line.strip(), "gap": Gap(f"{unmodelled[0]!r} in a rule", f"{source}:{number}")}
+        values |= {
+            "text": line.strip(),
+            "gap": Gap(tr("{unmodelled!r} in a rule", unmodelled=unmodelled[0]), f"{source}:{number}"),
+        }
         actions = [word for word in unmodelled if word in RULE_ACTIONS]
         if actions and values.get("table", L3MDEV) == L3MDEV:
             values = {name: value for name, value in values.items() if name != "table"} | {"action": actions[0]}
         values = {name: value for name, value in values.items() if name not in RULE_KEPT}
     if ("table" in values) == ("action" in values):
-        raise words.error("a rule says either lookup or what becomes of the packet")
+        raise words.error(tr("a rule says either lookup or what becomes of the packet"))
     if "fwmark" in values:
         values["fwmark"], values["fwmask"] = values["fwmark"]  # type: ignore[misc]
     return Rule(priority, inverted=inverted, origin=origin, **values)  # type: ignore[arg-type]
@@ -182,7 +186,7 @@ def _priority(words: Words) -> int:
         return UNNUMBERED
     text = words.take()[:-1]
     if not (re.fullmatch(r"\d{1,10}", text, re.ASCII) and int(text) <= FULL_MASK):
-        raise words.wrong(f"{text!r} is not a priority")
+        raise words.wrong(tr("{text!r} is not a priority", text=text))
     return int(text)
 
 

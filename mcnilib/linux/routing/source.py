@@ -9,6 +9,7 @@ from ipaddress import IPv4Address, IPv4Network
 from typing import NamedTuple
 
 from mcnilib.errors import NoRoute
+from mcnilib.language import tr
 from mcnilib.linux.netns import Netns
 from mcnilib.linux.packet import Packet
 from mcnilib.linux.routing.route import LIMITED_BROADCAST, SCOPES, UNCHOSEN, Query, Route, RouteType, scope_id
@@ -83,11 +84,11 @@ def validate_source(netns: Netns, packet: Packet, iif: str, oif: str = "") -> Ma
 def _impossible(netns: Netns, packet: Packet, iif: str) -> Martian | None:
     """Find addresses that no route can make good."""
     if packet.src.is_multicast or packet.src in (UNCHOSEN, LIMITED_BROADCAST):
-        return Martian(f"no host has the address {packet.src}", None)
+        return Martian(tr("no host has the address {src}", src=packet.src), None)
     for address in (packet.dst, packet.src):
         if address.is_loopback and not netns.conf("route_localnet", iif):
             setting = deciding(netns.settings, "route_localnet", iif)
-            return Martian(f"{address} came in by {iif}", setting)
+            return Martian(tr("{address} came in by {iif}", address=address, iif=iif), setting)
     return None
 
 
@@ -96,7 +97,9 @@ def _own_source(netns: Netns, packet: Packet, iif: str, route: Route | None = No
     setting = deciding(netns.settings, "accept_local", iif)
     claimed = route is not None and packet.src not in netns.own_addresses
     reason = (
-        f"local here by {route.dst} of table {route.table}" if route and claimed else "an address of this namespace"
+        tr("local here by {dst} of table {table}", dst=route.dst, table=route.table)
+        if route and claimed
+        else tr("an address of this namespace")
     )
     return Martian(f"{packet.src} is {reason}", setting, route)
 
@@ -109,16 +112,22 @@ def _full_check(netns: Netns, packet: Packet, iif: str, oif: str, strictness: in
     try:
         _, route = netns.fib.lookup(query)
     except NoRoute as problem:
-        return _last_resort(netns, iif, strictness, f"there is no way back to {packet.src}: {problem}", None)
+        return _last_resort(
+            netns,
+            iif,
+            strictness,
+            tr("there is no way back to {src}: {problem}", src=packet.src, problem=problem),
+            None,
+        )
     if route.type is RouteType.LOCAL and not netns.conf("accept_local", iif):
         return _own_source(netns, packet, iif, route)
     if route.type not in (RouteType.LOCAL, RouteType.UNICAST):
-        return Martian(f"{packet.src} is a {route.type} address", None, route)
+        return Martian(tr("{src} is a {type_} address", src=packet.src, type_=route.type), None, route)
     if route.dev == iif or (route.type is RouteType.LOCAL and link.is_loopback):
         return None
-    way = f"the way back to {packet.src} is by {route.dev}, not {iif}"
+    way = tr("the way back to {src} is by {dev}, not {iif}", src=packet.src, dev=route.dev, iif=iif)
     if not link.addresses:
-        return _last_resort(netns, iif, strictness, f"{way}, which has no address", route)
+        return _last_resort(netns, iif, strictness, tr("{way}, which has no address", way=way), route)
     return _last_resort(netns, iif, int(strictness == 1), way, route)
 
 

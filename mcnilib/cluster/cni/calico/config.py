@@ -13,6 +13,7 @@ from ipaddress import IPv4Network
 from mcnilib.cluster.settings import Encapsulation
 from mcnilib.cluster.spec import Node, Pod
 from mcnilib.errors import Unsupported
+from mcnilib.language import listed, tr
 from mcnilib.linux.origin import Origin
 from mcnilib.linux.text import not_there
 
@@ -61,10 +62,22 @@ class Calico:
 
     def __post_init__(self) -> None:
         if self.version not in CALICO_VERSIONS:
-            raise Unsupported(f"Calico {self.version}: modelled are {', '.join(CALICO_VERSIONS)}")
+            raise Unsupported(
+                tr(
+                    "Calico {version}: modelled are {calico_versions}",
+                    version=self.version,
+                    calico_versions=listed(CALICO_VERSIONS),
+                )
+            )
         if self.endpoint_to_host not in ENDPOINT_TO_HOST:
             valid = ", ".join(ENDPOINT_TO_HOST)
-            raise Unsupported(f"defaultEndpointToHostAction {self.endpoint_to_host}: modelled are {valid}")
+            raise Unsupported(
+                tr(
+                    "defaultEndpointToHostAction {endpoint_to_host}: modelled are {valid}",
+                    endpoint_to_host=self.endpoint_to_host,
+                    valid=valid,
+                )
+            )
 
     def since(self, *release: int) -> bool:
         """Tell whether this version is a release or later: `since(3, 28, 2)`."""

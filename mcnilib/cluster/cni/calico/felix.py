@@ -37,6 +37,7 @@ from mcnilib.cluster.cni.calico.static import (
 )
 from mcnilib.cluster.intern import chain_rule, replace_chains
 from mcnilib.cluster.settings import Encapsulation
+from mcnilib.language import mark
 from mcnilib.linux.netfilter.ipset import IpSet
 from mcnilib.linux.netfilter.iptables.edit import find_table
 from mcnilib.linux.netfilter.iptables.match.misc import Comment
@@ -46,8 +47,8 @@ from mcnilib.linux.netns import Netns, set_sysctl
 _OPTIONS = "family inet hashsize 1024 maxelem 1048576"
 
 _SYSCTLS = (
-    ("net.ipv4.ip_forward", "1", "the node is the router of its pods"),
-    ("net.netfilter.nf_conntrack_acct", "1", "counts the bytes of connections for flow statistics"),
+    ("net.ipv4.ip_forward", "1", mark("the node is the router of its pods")),
+    ("net.netfilter.nf_conntrack_acct", "1", mark("counts the bytes of connections for flow statistics")),
 )
 
 
@@ -118,15 +119,15 @@ def _sets(node: Netns, calico: Calico) -> Iterator[IpSet]:
     hosts = [IPv4Network(peer.address.ip) for peer in calico.nodes]
     peers = [IPv4Network(peer.address.ip) for peer in calico.peers(node.name)]
     if calico.encapsulation is Encapsulation.IPIP:
-        yield _set(calico, "cali40all-hosts-net", hosts, "the nodes, which may send tunnel packets")
+        yield _set(calico, "cali40all-hosts-net", hosts, mark("the nodes, which may send tunnel packets"))
     if calico.encapsulation is Encapsulation.VXLAN:
-        yield _set(calico, "cali40all-vxlan-net", peers, "the other nodes, which may send tunnel packets")
+        yield _set(calico, "cali40all-vxlan-net", peers, mark("the other nodes, which may send tunnel packets"))
     if calico.since(3, 31):
-        yield _set(calico, "cali40dscp-src-net", (), "pods that ask for a DSCP value")
+        yield _set(calico, "cali40dscp-src-net", (), mark("pods that ask for a DSCP value"))
     masqueraded = calico.pools if calico.nat_outgoing else ()
-    yield _set(calico, "cali40masq-ipam-pools", masqueraded, "IP pools with natOutgoing")
-    yield _set(calico, calico.pool_set, pools, "all IP pools: what natOutgoing leaves alone")
-    yield _set(calico, "cali40this-host", _own_addresses(node), "the node's own addresses", "hash:ip")
+    yield _set(calico, "cali40masq-ipam-pools", masqueraded, mark("IP pools with natOutgoing"))
+    yield _set(calico, calico.pool_set, pools, mark("all IP pools: what natOutgoing leaves alone"))
+    yield _set(calico, "cali40this-host", _own_addresses(node), mark("the node's own addresses"), "hash:ip")
 
 
 def _set(calico: Calico, name: str, members: Iterable[IPv4Network], reason: str, kind: str = "hash:net") -> IpSet:
@@ -149,11 +150,11 @@ def filter_chains(calico: Calico, workloads: tuple[Workload, ...]) -> Iterator[F
     yield FelixChain("cali-FORWARD", tuple(_forward(calico)))
     yield FelixChain("cali-INPUT", tuple(_input(calico)))
     yield FelixChain("cali-OUTPUT", tuple(_output(calico)))
-    reason = "defaultEndpointToHostAction: what pods may do to their own node"
+    reason = mark("defaultEndpointToHostAction: what pods may do to their own node")
     to_host = FelixRule(
         f"--jump {calico.endpoint_to_host}", comment="Configured DefaultEndpointToHostAction", why=reason
     )
-    judge = FelixRule(f"--jump {DISPATCH['from']}", why="first the policy of the pod that sends")
+    judge = FelixRule(f"--jump {DISPATCH['from']}", why=mark("first the policy of the pod that sends"))
     yield FelixChain("cali-wl-to-host", (judge, to_host))
     devices = sorted({workload.device for workload in workloads})
     yield from dispatch("from", devices)
@@ -172,9 +173,9 @@ def _forward(calico: Calico) -> Iterator[FelixRule]:
     yield FelixRule("--jump cali-from-hep-forward", is_clear(marks.accept), why=WHY_HOST)
     reason = "from a pod: what its policy allows comes back here and may have to pass the receiver's policy"
     yield FelixRule(f"--jump {DISPATCH['from']}", f"--in-interface {PODS}", why=reason)
-    yield FelixRule(f"--jump {DISPATCH['to']}", f"--out-interface {PODS}", why="to a pod: its policy decides")
+    yield FelixRule(f"--jump {DISPATCH['to']}", f"--out-interface {PODS}", why=mark("to a pod: its policy decides"))
     yield FelixRule("--jump cali-to-hep-forward", why=WHY_HOST)
-    reason = "would keep packets for advertised service ranges from circling; no range is advertised"
+    reason = mark("would keep packets for advertised service ranges from circling; no range is advertised")
     yield FelixRule("--jump cali-cidr-block", why=reason)
 
 
@@ -190,22 +191,25 @@ def _output(calico: Calico) -> Iterator[FelixRule]:
         calico, FelixRule("--jump cali-to-host-endpoint", "-m conntrack ! --ctstate DNAT", why=WHY_HOST)
     )
     yield first
-    yield FelixRule("--jump RETURN", f"--out-interface {PODS}", why="a node may always reach its own pods")
+    yield FelixRule("--jump RETURN", f"--out-interface {PODS}", why=mark("a node may always reach its own pods"))
     yield from _tunnel_output(calico)
     yield from rest
 
 
 def _host_policy(calico: Calico, dispatched: FelixRule) -> Iterator[FelixRule]:
     accept = is_set(calico.marks.accept)
-    yield FelixRule("--jump ACCEPT", accept, why="accepted already in table raw or mangle")
+    yield FelixRule("--jump ACCEPT", accept, why=mark("accepted already in table raw or mangle"))
     yield FelixRule(clear_mark(calico.marks.all), why=WHY_CLEAR)
     yield dispatched
-    yield FelixRule("--jump ACCEPT", accept, HOST_ACCEPTED, "lets pass what the chain before accepted")
+    yield FelixRule("--jump ACCEPT", accept, HOST_ACCEPTED, mark("lets pass what the chain before accepted"))
 
 
 def _tunnel_input(calico: Calico) -> Iterator[FelixRule]:
     local = "-m addrtype --dst-type LOCAL"
-    allow, drop = "tunnel packets of the cluster's nodes", "no other machine may put packets into the tunnel"
+    allow, drop = (
+        mark("tunnel packets of the cluster's nodes"),
+        mark("no other machine may put packets into the tunnel"),
+    )
     if calico.encapsulation is Encapsulation.VXLAN:
         port, hosts = "-p 17 -m multiport --destination-ports 4789", "-m set --match-set cali40all-vxlan-net src"
         what = "IPv4 VXLAN packets from"
@@ -218,7 +222,7 @@ def _tunnel_input(calico: Calico) -> Iterator[FelixRule]:
 
 
 def _tunnel_output(calico: Calico) -> Iterator[FelixRule]:
-    local, reason = "-m addrtype --src-type LOCAL", "tunnel packets to the cluster's nodes"
+    local, reason = "-m addrtype --src-type LOCAL", mark("tunnel packets to the cluster's nodes")
     if calico.encapsulation is Encapsulation.VXLAN:
         match = f"-p 17 -m multiport --destination-ports 4789 {local} -m set --match-set cali40all-vxlan-net dst"
         yield FelixRule("--jump ACCEPT", match, "Allow IPv4 VXLAN packets to other allowed hosts", reason)
@@ -242,7 +246,7 @@ def dispatch(direction: str, devices: list[str]) -> Iterator[FelixChain]:
             rules.append(_goto(direction, names[0]))
             continue
         child = f"{root}-{prefix[common:]}"
-        reason = f"several pods have a device called {prefix}...: their chain decides"
+        reason = mark("several pods have a device called {prefix}...: their chain decides", prefix=prefix)
         rules.append(FelixRule(f"--goto {child}", _device(direction, f"{prefix}+"), why=reason))
         yield FelixChain(child, (*(_goto(direction, name) for name in names), _UNKNOWN))
     yield FelixChain(root, (*rules, _UNKNOWN))
@@ -254,7 +258,9 @@ def _common(devices: list[str]) -> int:
     return sum(1 for _ in takewhile(lambda column: len(set(column)) == 1, columns))
 
 
-_UNKNOWN = FelixRule("--jump DROP", comment="Unknown interface", why="a device like a pod's that Felix does not know")
+_UNKNOWN = FelixRule(
+    "--jump DROP", comment="Unknown interface", why=mark("a device like a pod's that Felix does not know")
+)
 
 
 def _device(direction: str, name: str) -> str:
@@ -262,7 +268,7 @@ def _device(direction: str, name: str) -> str:
 
 
 def _goto(direction: str, device: str) -> FelixRule:
-    reason = "the pod's own chain; a goto: what returns there goes on in cali-FORWARD"
+    reason = mark("the pod's own chain; a goto: what returns there goes on in cali-FORWARD")
     return FelixRule(f"--goto cali-{direction[0]}w-{device}", _device(direction, device), why=reason)
 
 
@@ -272,28 +278,31 @@ def _endpoint(calico: Calico, workload: Workload, direction: str) -> Iterator[Fe
     First conntrack decides, then the profiles, and what none allows is dropped.
     """
     marks = calico.marks
-    established = "packets of a known connection pass without policy"
+    established = mark("packets of a known connection pass without policy")
     yield FelixRule("--jump ACCEPT", "-m conntrack --ctstate RELATED,ESTABLISHED", why=established)
     if not calico.disable_conntrack_invalid_check:
-        reason = "drops what conntrack calls INVALID; disableConntrackInvalidCheck would leave this rule out"
+        reason = mark("drops what conntrack calls INVALID; disableConntrackInvalidCheck would leave this rule out")
         yield FelixRule("--jump DROP", "-m conntrack --ctstate INVALID", why=reason)
     cleared = marks.accept | marks.passed if calico.since(3, 28) else marks.accept
-    yield FelixRule(clear_mark(cleared), why="nothing is allowed yet")
+    yield FelixRule(clear_mark(cleared), why=mark("nothing is allowed yet"))
     if direction == "from":
         yield from _no_tunnels()
     for profile in workload.profiles:
         chain = limited("cali-pro-" if direction == "from" else "cali-pri-", profile)
-        yield FelixRule(f"--jump {chain}", why=f"the rules of profile {profile}")
+        yield FelixRule(f"--jump {chain}", why=mark("the rules of profile {profile}", profile=profile))
         yield FelixRule(
-            "--jump RETURN", is_set(marks.accept), "Return if profile accepted", "allowed: marked, not yet accepted"
+            "--jump RETURN",
+            is_set(marks.accept),
+            "Return if profile accepted",
+            mark("allowed: marked, not yet accepted"),
         )
-    yield FelixRule("--jump DROP", comment="Drop if no profiles matched", why="what nothing allows is dropped")
+    yield FelixRule("--jump DROP", comment="Drop if no profiles matched", why=mark("what nothing allows is dropped"))
 
 
 def _no_tunnels() -> Iterator[FelixRule]:
     end, reason = (
         "encapped packets originating in workloads",
-        "a pod that could send tunnel packets could pretend to be a node",
+        mark("a pod that could send tunnel packets could pretend to be a node"),
     )
     yield FelixRule("--jump DROP", "-p 17 -m multiport --destination-ports 4789", f"Drop VXLAN {end}", reason)
     yield FelixRule("--jump DROP", "-p 4", f"Drop IPinIP {end}", reason)
@@ -301,10 +310,12 @@ def _no_tunnels() -> Iterator[FelixRule]:
 
 def _profile(calico: Calico, profile: str, direction: str) -> Iterator[FelixRule]:
     """Yield a profile's rules: the namespace's allows everything, the service account's holds no more than its name."""
-    mark, comment = calico.marks.accept, f"Profile {profile} {direction}"
+    accept, comment = calico.marks.accept, f"Profile {profile} {direction}"
     if profile.startswith("ksa."):
-        yield FelixRule(comment=comment, why="a service account allows nothing by itself")
+        yield FelixRule(comment=comment, why=mark("a service account allows nothing by itself"))
         return
-    yield FelixRule(set_mark(mark), comment=comment, why="without NetworkPolicy the namespace allows everything")
+    yield FelixRule(
+        set_mark(accept), comment=comment, why=mark("without NetworkPolicy the namespace allows everything")
+    )
     if not calico.since(3, 28):
-        yield FelixRule("--jump RETURN", is_set(mark), why="allowed: back to the pod's chain")
+        yield FelixRule("--jump RETURN", is_set(accept), why=mark("allowed: back to the pod's chain"))

@@ -17,6 +17,7 @@ from mcnilib.cluster.cni.calico.config import Calico
 from mcnilib.cluster.event import Change, change
 from mcnilib.cluster.intern import ip_route
 from mcnilib.cluster.spec import Pod, mac_of
+from mcnilib.language import mark, tr
 from mcnilib.linux.device.base import LinkEnd
 from mcnilib.linux.device.link import Address, Link
 from mcnilib.linux.device.veth import Veth
@@ -25,7 +26,7 @@ from mcnilib.linux.origin import Origin
 from mcnilib.linux.routing.route import Route
 from mcnilib.linux.sysctl import get
 
-_WRITER = "the Calico CNI"
+_WRITER = mark("the Calico CNI")
 
 HOST_MAC = "ee:ee:ee:ee:ee:ee"
 """The MAC of the node's end of every pair."""
@@ -54,21 +55,21 @@ class CalicoPlugin:
 
 def attach_pod(netns: Netns, pod: Pod, calico: Calico) -> Netns:
     """Do the pod's side: eth0 with the pod's address, and everything routed to the node."""
-    netns = set_sysctl(netns, "net.ipv4.ip_forward", "0", Origin(_WRITER, "a pod is no router"))
-    origin = Origin(_WRITER, "the pod's end of the pair to its node")
+    netns = set_sysctl(netns, "net.ipv4.ip_forward", "0", Origin(_WRITER, mark("a pod is no router")))
+    origin = Origin(_WRITER, mark("the pod's end of the pair to its node"))
     address = Address(IPv4Interface(f"{_overlay(pod)}/32"))
     peer = Veth(LinkEnd(pod.node, pod.host_index))
     link = Link(POD_INDEX, "eth0", peer, mac_of(pod.name, "eth0"), (address,), mtu=calico.mtu, origin=origin)
     netns = add_link(netns, link)
-    origin = Origin(_WRITER, "an address that no machine has; the node answers ARP for it")
+    origin = Origin(_WRITER, mark("an address that no machine has; the node answers ARP for it"))
     netns = add_routes(netns, ip_route(f"{GATEWAY} dev eth0 scope link", origin))
-    origin = Origin(_WRITER, "everything leaves through the node")
+    origin = Origin(_WRITER, mark("everything leaves through the node"))
     return add_routes(netns, ip_route(f"default via {GATEWAY} dev eth0", origin))
 
 
 def attach_node(node: Netns, pod: Pod, calico: Calico) -> Netns:
     """Do the node's side: the node's end of the pair, its sysctls, and the route to the pod."""
-    origin = Origin(_WRITER, f"the node's end of the pair to pod {pod.name}; it needs no address")
+    origin = Origin(_WRITER, mark("the node's end of the pair to pod {pod}; it needs no address", pod=pod.name))
     peer = Veth(LinkEnd(pod.name, POD_INDEX))
     link = Link(pod.host_index, pod.host_device, peer, HOST_MAC, mtu=calico.mtu, origin=origin)
     node = add_link(node, link)
@@ -80,19 +81,23 @@ def attach_node(node: Netns, pod: Pod, calico: Calico) -> Netns:
 def _route(pod: Pod, calico: Calico) -> Route:
     line = f"{_overlay(pod)} dev {pod.host_device} scope link"
     if calico.since(3, 32):
-        return ip_route(f"{line} metric {ROUTE_METRIC}", calico.felix(f"the way to pod {pod.name}"))
-    return ip_route(line, Origin(_WRITER, f"the way to pod {pod.name}"))
+        return ip_route(f"{line} metric {ROUTE_METRIC}", calico.felix(mark("the way to pod {pod}", pod=pod.name)))
+    return ip_route(line, Origin(_WRITER, mark("the way to pod {pod}", pod=pod.name)))
 
 
 def _sysctls(node: Netns, calico: Calico) -> Iterator[tuple[str, str, Origin]]:
-    yield "route_localnet", "1", Origin(_WRITER, "lets packets of the pod be redirected to the node's 127.0.0.1")
-    yield "proxy_arp", "1", Origin(_WRITER, f"the node answers when the pod asks who has {GATEWAY}")
-    yield "forwarding", "1", Origin(_WRITER, "the node is the pod's router")
+    yield "route_localnet", "1", Origin(_WRITER, mark("lets packets of the pod be redirected to the node's 127.0.0.1"))
+    yield (
+        "proxy_arp",
+        "1",
+        Origin(_WRITER, mark("the node answers when the pod asks who has {gateway}", gateway=GATEWAY)),
+    )
+    yield "forwarding", "1", Origin(_WRITER, mark("the node is the pod's router"))
     value = get(node.sysctls, "net.ipv4.conf.default.rp_filter")
-    yield "rp_filter", value, calico.felix("copied from net.ipv4.conf.default.rp_filter, as Felix found it")
+    yield "rp_filter", value, calico.felix(mark("copied from net.ipv4.conf.default.rp_filter, as Felix found it"))
 
 
 def _overlay(pod: Pod) -> str:
     if pod.overlay is None:
-        raise ValueError(f"pod {pod.name} has no Calico address")
+        raise ValueError(tr("pod {pod} has no Calico address", pod=pod.name))
     return str(pod.overlay)

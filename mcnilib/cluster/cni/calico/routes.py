@@ -22,6 +22,7 @@ from mcnilib.cluster.cni.calico.pod import ROUTE_METRIC
 from mcnilib.cluster.intern import ip_neigh, ip_route
 from mcnilib.cluster.settings import Encapsulation
 from mcnilib.cluster.spec import Node
+from mcnilib.language import mark, tr
 from mcnilib.linux.device.base import NO_MAC
 from mcnilib.linux.device.ipip import Ipip
 from mcnilib.linux.device.link import Address, Link
@@ -35,7 +36,7 @@ VNI, _PORT = 4096, 4789
 TUNNEL_INDEX = 9
 """Device index of the tunnel device, between the NICs and the pods."""
 
-BLACKHOLE = "an address of this node's block that no pod has leads nowhere, instead of back to the router"
+BLACKHOLE = mark("an address of this node's block that no pod has leads nowhere, instead of back to the router")
 
 
 def join(node: Netns, calico: Calico) -> Netns:
@@ -57,13 +58,13 @@ def vtep_mac(node: str) -> str:
 
 def _add_tunnel(node: Netns, calico: Calico) -> Netns:
     own, peers = calico.node(node.name), calico.peers(node.name)
-    origin = calico.felix("carries packets to pods of other nodes; its address is the first of the node's block")
+    origin = calico.felix(mark("carries packets to pods of other nodes; its address is the first of the node's block"))
     address = Address(IPv4Interface(f"{own.tunnel}/32"))
     vxlan = calico.encapsulation is Encapsulation.VXLAN
     kind, mac = _kind(own, peers, vxlan), vtep_mac(own.name) if vxlan else NO_MAC
     node = add_link(node, Link(TUNNEL_INDEX, calico.tunnel, kind, mac, (address,), mtu=calico.mtu, origin=origin))
     for peer in peers if vxlan else ():
-        origin = calico.felix(f"the far end of the tunnel to {peer.name}, so that no ARP is needed")
+        origin = calico.felix(mark("the far end of the tunnel to {peer}, so that no ARP is needed", peer=peer.name))
         line = f"{peer.tunnel} dev {calico.tunnel} lladdr {vtep_mac(peer.name)} PERMANENT"
         node = add_neigh(node, ip_neigh(line, origin))
     return node
@@ -80,14 +81,16 @@ def _route(calico: Calico, name: str, peer: Node) -> Route:
     reason = f"pods of {peer.name}"
     if calico.encapsulation is Encapsulation.VXLAN:
         line = f"{peer.block} via {peer.tunnel} dev {calico.tunnel} onlink"
-        return ip_route(line, calico.felix(f"{reason}, through the tunnel"))
+        return ip_route(line, calico.felix(mark("{reason}, through the tunnel", reason=reason)))
     metric = f" metric {ROUTE_METRIC}" if calico.since(3, 32) else ""
     if calico.encapsulation is Encapsulation.IPIP:
         line = f"{peer.block} via {peer.address.ip} dev {calico.tunnel} proto bird{metric} onlink"
-        return ip_route(line, Origin("BIRD", f"{reason}, announced by BGP; the pool says: through the tunnel"))
+        return ip_route(
+            line, Origin("BIRD", mark("{reason}, announced by BGP; the pool says: through the tunnel", reason=reason))
+        )
     own = calico.node(name)
     line = f"{peer.block} via {_next_hop(own, peer)} dev {own.nics[0].name} proto bird{metric}"
-    return ip_route(line, Origin("BIRD", f"{reason}, announced by BGP"))
+    return ip_route(line, Origin("BIRD", mark("{reason}, announced by BGP", reason=reason)))
 
 
 def _next_hop(own: Node, peer: Node) -> IPv4Address:
@@ -95,7 +98,7 @@ def _next_hop(own: Node, peer: Node) -> IPv4Address:
     if peer.address.ip in own.address.network:
         return peer.address.ip
     if own.default is None:
-        raise ValueError(f"{own.name} has no default route to reach {peer.name}")
+        raise ValueError(tr("{own} has no default route to reach {peer}", own=own.name, peer=peer.name))
     return own.default
 
 

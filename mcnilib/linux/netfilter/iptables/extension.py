@@ -14,6 +14,7 @@ from enum import Enum, auto
 from functools import cache
 from typing import Any, ClassVar, Self
 
+from mcnilib.language import tr
 from mcnilib.linux.chance import Range
 from mcnilib.linux.netfilter.context import Context
 from mcnilib.linux.netfilter.hooks import BUILT_IN, HOOKS, NfVerdict
@@ -107,9 +108,9 @@ class Extension:
         if record.tables is ANY_TABLE and record.hooks is ANY_HOOK:
             return ""
         if table not in record.tables:
-            return f"has no place in table {table}"
+            return tr("has no place in table {table}", table=table)
         wrong = sorted(hooks.difference(record.hooks))
-        return f"has no place in {' and '.join(wrong)}" if wrong else ""
+        return tr("has no place in {wrong}", wrong=" and ".join(wrong)) if wrong else ""
 
 
 @cache
@@ -198,4 +199,6 @@ class Target(Extension):
 def differs(what: str, actual: object, wanted: object, negated: bool) -> str:
     """Phrase the answer of `why_not`: `src is A, not B`, or for a negated option `src is A, which the rule
     excludes`."""
-    return f"{what} is {actual}, which the rule excludes" if negated else f"{what} is {actual}, not {wanted}"
+    if negated:
+        return tr("{what} is {actual}, which the rule excludes", what=what, actual=actual)
+    return tr("{what} is {actual}, not {wanted}", what=what, actual=actual, wanted=wanted)

@@ -13,6 +13,7 @@ from operator import itemgetter
 from typing import Any, Generic, NamedTuple, TypeVar
 
 from mcnilib.errors import NotThere, Unsupported
+from mcnilib.language import tr
 from mcnilib.linux.netfilter.context import Context
 from mcnilib.linux.netfilter.hooks import NfVerdict
 from mcnilib.linux.netfilter.iptables.extension import Match, Purity, Target, Test
@@ -35,7 +36,7 @@ class Table:
     def chain(self, name: str) -> Chain:
         """Return the chain called `name`. Raises: NotThere, naming the table."""
         if name not in self.by_name:
-            raise NotThere(f"no chain {name!r} in table {self.name}")
+            raise NotThere(tr("no chain {name!r} in table {self_name}", name=name, self_name=self.name))
         return self.by_name[name]
 
 

@@ -10,6 +10,7 @@ from types import ModuleType
 from typing import TypeVar
 
 from mcnilib.errors import StateSyntaxError
+from mcnilib.language import tr
 from mcnilib.linux.netfilter.iptables.extension import Extension, Match, Record, Target
 from mcnilib.linux.netfilter.iptables.match import addrtype, conntrack, ip, mark, misc, ports, set, stateful
 from mcnilib.linux.netfilter.iptables.match import opaque as opaque_matches
@@ -62,7 +63,7 @@ def _read(words: RuleWords, kinds: list[tuple[type[_Kind], Record]]) -> _Kind:
         known = record.options.known.values()
         fitting = [(kind, own) for kind, _ in kinds if (own := kind.own(given, known)) is not None]
         if not fitting:
-            raise words.fail(f"expected {record.options.usage}")
+            raise words.fail(tr("expected {usage}", usage=record.options.usage))
         kind, given = fitting[0]
     if kind.named:
         given[kind.named] = record.name
@@ -72,7 +73,7 @@ def _read(words: RuleWords, kinds: list[tuple[type[_Kind], Record]]) -> _Kind:
 def read_match(words: RuleWords, name: str) -> Match:
     """Read the options of `-m name`. Raises: StateSyntaxError; Unsupported for a match iptables does not document."""
     if name not in MATCH_NAMES:
-        raise words.unsupported(f"match {name!r} is not one iptables documents for IPv4")
+        raise words.unsupported(tr("match {name!r} is not one iptables documents for IPv4", name=name))
     return _read(words, MATCH_NAMES[name])
 
 
@@ -86,7 +87,7 @@ def read_target(words: RuleWords, goto: bool) -> Target:
     """Read a target's name and options; a name that is no target is a chain. Raises: StateSyntaxError."""
     name = words.take("a target")
     if not name:
-        raise words.fail("a target has a name")
+        raise words.fail(tr("a target has a name"))
     if goto or name not in TARGET_NAMES:
         return Jump(name, goto)
     return _read(words, TARGET_NAMES[name])
@@ -104,11 +105,11 @@ CHAIN_LENGTH = 28
 def read_rule(line: str, source: str, number: int) -> ChainRule:
     """Read one rule. Raises: StateSyntaxError, Unsupported."""
     if len(line) > LINE_LENGTH:
-        what = f"a rule has {LINE_LENGTH} characters at most"
+        what = tr("a rule has {line_length} characters at most", line_length=LINE_LENGTH)
         raise StateSyntaxError(what, source=source, line=number, column=1, text=f"{line[:60]}...")
     words = RuleWords(line, source, number)
     if words.take("-A") not in ("-A", "--append"):
-        raise words.fail("a rule begins with -A")
+        raise words.fail(tr("a rule begins with -A"))
     return _Draft(words, chain_name(words)).read()
 
 
@@ -116,9 +117,9 @@ def chain_name(words: RuleWords) -> str:
     """Read the name of a chain."""
     name = words.take("a chain")
     if not name:
-        raise words.fail("a chain has a name")
+        raise words.fail(tr("a chain has a name"))
     if len(name) > CHAIN_LENGTH:
-        raise words.fail(f"chain names have {CHAIN_LENGTH} characters at most")
+        raise words.fail(tr("chain names have {chain_length} characters at most", chain_length=CHAIN_LENGTH))
     return name
 
 
@@ -153,12 +154,12 @@ class _Draft:
 
     def _put_header(self, kind: str, match: Match | None) -> None:
         if kind in self.header:
-            raise self.words.fail("the same header option stands twice")
+            raise self.words.fail(tr("the same header option stands twice"))
         self.header[kind] = match
 
     def _put_target(self, goto: bool) -> None:
         if self.target:
-            raise self.words.fail("a rule has one target")
+            raise self.words.fail(tr("a rule has one target"))
         self.target_place = self.words.place + 1
         self.target = read_target(self.words, goto)
 
@@ -167,7 +168,7 @@ class _Draft:
         for i, earlier in enumerate(self.matches) if isinstance(match, Ports) else ():
             if isinstance(earlier, Ports) and isinstance(match, Ports) and earlier.proto == match.proto:
                 if clash := earlier.clash(match):
-                    raise self.words.fail(f"{clash} stands twice")
+                    raise self.words.fail(tr("{clash} stands twice", clash=clash))
                 self.matches[i] = earlier.joined(match)
                 return
         self.matches.append(match)
@@ -180,9 +181,9 @@ class _Draft:
         name = protocol.name if isinstance(protocol, ProtocolMatch) else ""
         if not is_implied(option, name):
             words.take()
-            raise words.fail(f"unknown option {option!r}", near=OPTIONS)
+            raise words.fail(tr("unknown option {option!r}", option=option), near=OPTIONS)
         if name == "icmp" and any(isinstance(match, IcmpType) for match in self.matches):
-            raise words.fail(f"{option} stands twice")
+            raise words.fail(tr("{option} stands twice", option=option))
         self._put_match(read_match(words, name))
 
     def _check(self) -> None:
@@ -192,4 +193,4 @@ class _Draft:
         parts: list[tuple[Extension | None, int]] = [*zip(self.matches, self.places, strict=True)]
         for part, position in (*parts, (self.target, self.target_place)):
             if part is not None and (needed := part.protocols) and name not in needed:
-                raise self.words.fail(f"this needs -p {' or '.join(needed)}", place=position)
+                raise self.words.fail(tr("this needs -p {needed}", needed=" or ".join(needed)), place=position)

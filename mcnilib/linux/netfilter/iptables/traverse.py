@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 
 from mcnilib.errors import Unsupported
+from mcnilib.language import tr
 from mcnilib.linux.netfilter.conntrack import ConnState
 from mcnilib.linux.netfilter.context import Context
 from mcnilib.linux.netfilter.hooks import NfVerdict
@@ -48,7 +49,14 @@ def traverse(
             if isinstance(target, Jump):
                 jumps += 1
                 if jumps > MAX_JUMPS:
-                    raise Unsupported(f"table {table.name}: a packet takes more than {MAX_JUMPS} jumps in {hook}")
+                    raise Unsupported(
+                        tr(
+                            "table {table}: a packet takes more than {max_jumps} jumps in {hook}",
+                            table=table.name,
+                            max_jumps=MAX_JUMPS,
+                            hook=hook,
+                        )
+                    )
                 if not target.goto:
                     callers.append(rules)
                 rules = iter(table.chain(target.chain).candidates(packet, at))

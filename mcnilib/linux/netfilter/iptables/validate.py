@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 
 from mcnilib.errors import Refused
+from mcnilib.language import tr
 from mcnilib.linux.netfilter.hooks import BUILT_IN
 from mcnilib.linux.netfilter.iptables.rule import Chain, ChainRule, Table
 
@@ -31,8 +32,15 @@ def check_table(table: Table, source: str = "iptables", where: Where | None = No
     jumps = {chain.name: chain.summary.jumps for chain in table.chains}
     user_chains = jumps.keys() - BUILT_IN[table.name]
     for name, jump in ((name, jump) for name, targets in jumps.items() for jump in targets if jump not in user_chains):
-        lack = "is a built-in chain" if jump in jumps else "is not there"
-        what = f"{origin_of(name, _jumping_to(jump))}: chain {name} of table {table.name} jumps to {jump}, which {lack}"
+        lack = tr("is a built-in chain") if jump in jumps else tr("is not there")
+        what = tr(
+            "{jumping_to}: chain {name} of table {table} jumps to {jump}, which {lack}",
+            jumping_to=origin_of(name, _jumping_to(jump)),
+            name=name,
+            table=table.name,
+            jump=jump,
+            lack=lack,
+        )
         raise Refused(what, error="ENOENT")
     hooks = _hooks(table.name, jumps, origin_of)
     good: set[tuple[object, ...]] = set()
@@ -75,7 +83,15 @@ def _callers_first(table: str, jumps: Jumps, starts: tuple[str, ...], origin_of:
                 walked = list(path)
                 circle = " > ".join([*walked[walked.index(following) :], following])
                 origin = origin_of(name, _jumping_to(following))
-                raise Refused(f"{origin}: chains of table {table} jump in a circle: {circle}", error="EMLINK")
+                raise Refused(
+                    tr(
+                        "{origin}: chains of table {table} jump in a circle: {circle}",
+                        origin=origin,
+                        table=table,
+                        circle=circle,
+                    ),
+                    error="EMLINK",
+                )
             path[following] = iter(jumps[following])
     return list(reversed(done))
 

@@ -9,6 +9,7 @@ import re
 from ipaddress import IPv4Address, IPv4Interface
 from typing import NamedTuple
 
+from mcnilib.language import listed, tr
 from mcnilib.linux.netfilter.iptables.grammar import Reader, TextReader
 from mcnilib.linux.netfilter.iptables.words import RuleWords, quoted
 from mcnilib.linux.packet import ALL_PROTOCOLS, USUAL, protocol_name
@@ -36,7 +37,7 @@ def word(pattern: str, what: str = "a word") -> TextReader:
     def read(words: RuleWords) -> str:
         taken = words.take(what)
         if not re.fullmatch(pattern, taken, re.ASCII):
-            raise words.fail(f"{taken!r} is not {what}")
+            raise words.fail(tr("{taken!r} is not {what}", taken=taken, what=what))
         return taken
 
     return read
@@ -48,7 +49,7 @@ def choice(*valid: str) -> TextReader:
     def read(words: RuleWords) -> str:
         taken = words.take(f"one of {', '.join(valid)}")
         if taken not in valid:
-            raise words.fail(f"{taken!r} is not one of {', '.join(valid)}", near=valid)
+            raise words.fail(tr("{taken!r} is not one of {valid}", taken=taken, valid=listed(valid)), near=valid)
         return taken
 
     return read
@@ -61,7 +62,7 @@ def several(what: str, *valid: str) -> TextReader:
         names = words.take(what).split(",")
         for name in names:
             if name not in valid:
-                raise words.fail(f"{name!r} is not {what}", near=valid)
+                raise words.fail(tr("{name!r} is not {what}", name=name, what=what), near=valid)
         return ",".join(name for name in valid if name in names)
 
     return read
@@ -140,7 +141,7 @@ def read_protocol(words: RuleWords) -> str:
         return ""
     if name := protocol_name(word):
         return name
-    raise words.fail(f"{word!r} is not a protocol", near=USUAL)
+    raise words.fail(tr("{word!r} is not a protocol", word=word), near=USUAL)
 
 
 def address(words: RuleWords) -> str:
@@ -150,11 +151,11 @@ def address(words: RuleWords) -> str:
 
 def prefix(words: RuleWords) -> str:
     """Read an address with or without a prefix length; /32 is not printed."""
-    prefix = words.take("an address or prefix")
+    prefix = words.take(tr("an address or prefix"))
     try:
         return str(IPv4Interface(prefix)).removesuffix("/32")
     except ValueError:
-        raise words.fail(f"{prefix!r} is not an IPv4 address or prefix") from None
+        raise words.fail(tr("{prefix!r} is not an IPv4 address or prefix", prefix=prefix)) from None
 
 
 MAC = r"[0-9A-Fa-f]{2}(:[0-9A-Fa-f]{2}){5}"
@@ -162,12 +163,12 @@ MAC = r"[0-9A-Fa-f]{2}(:[0-9A-Fa-f]{2}){5}"
 
 def mac(words: RuleWords) -> str:
     """Read a link-layer address."""
-    return word(MAC, "a MAC address")(words).lower()
+    return word(MAC, tr("a MAC address"))(words).lower()
 
 
 def device(words: RuleWords) -> str:
     """Read the name of a device."""
-    return word(r"\S{1,15}", "the name of a device, which has 1 to 15 characters")(words)
+    return word(r"\S{1,15}", tr("the name of a device, which has 1 to 15 characters"))(words)
 
 
 def read_ip(words: RuleWords, word: str) -> IPv4Address:
@@ -175,7 +176,7 @@ def read_ip(words: RuleWords, word: str) -> IPv4Address:
     try:
         return IPv4Address(word)
     except ValueError:
-        raise words.fail(f"{word!r} is not an IPv4 address") from None
+        raise words.fail(tr("{word!r} is not an IPv4 address", word=word)) from None
 
 
 def read_mark(words: RuleWords) -> tuple[int, int]:
@@ -200,7 +201,7 @@ DSCP_CLASSES = (
 
 def read_tos(words: RuleWords) -> tuple[int, int]:
     """Read VALUE, VALUE/MASK or the name of a type of service: value and mask."""
-    word = words.take("a type of service")
+    word = words.take(tr("a type of service"))
     if word.lower() in TOS_NAMES:
         return TOS_NAMES[word.lower()], TOS_NAME_MASK
     value, slash, mask = word.partition("/")
@@ -211,7 +212,7 @@ def read_class(words: RuleWords) -> int:
     """Read the name of a DSCP."""
     name = words.take("a class").lower()
     if name not in DSCP_CLASSES:
-        raise words.fail(f"{name!r} is not a class of service", near=tuple(DSCP_CLASSES))
+        raise words.fail(tr("{name!r} is not a class of service", name=name), near=tuple(DSCP_CLASSES))
     return DSCP_CLASSES[name]
 
 
@@ -257,10 +258,10 @@ def read_rate(words: RuleWords, word: str, scale: int) -> Rate:
     parts = re.fullmatch(r"(\d{1,9})(?:/([a-z]+))?", word, re.ASCII)
     unit = next((name for name in UNITS if parts and _means(parts[2] or "sec", name)), "")
     if not parts or not unit or not int(parts[1]):
-        raise words.fail(f"{word!r} is not a rate such as 5/min")
+        raise words.fail(tr("{word!r} is not a rate such as 5/min", word=word))
     period = UNITS[unit] * scale // int(parts[1])
     if not period:
-        raise words.fail(f"{word!r} is faster than the kernel can measure")
+        raise words.fail(tr("{word!r} is faster than the kernel can measure", word=word))
     return Rate(period, scale)
 
 

@@ -8,6 +8,7 @@ from difflib import get_close_matches
 from ipaddress import IPv4Address
 
 from mcnilib.errors import StateSyntaxError, Unsupported
+from mcnilib.language import tr
 from mcnilib.linux.text import Scanner
 
 _QUOTED = re.compile(r'"(?:[^"\\]|\\.)*"')
@@ -60,12 +61,12 @@ class RuleWords(Scanner):
         """Read the next word, without its quotes; `what` names it should the rule end here."""
         word = self._words[self.read]
         if not word:
-            raise self.error_at(f"{what} is missing", len(self.line) + 1)
+            raise self.error_at(tr("{what} is missing", what=what), len(self.line) + 1)
         self.read += 1
         if '"' not in word:
             return word
         if not _QUOTED.fullmatch(word):
-            raise self.fail("a quote that is not closed, or stands inside a word")
+            raise self.fail(tr("a quote that is not closed, or stands inside a word"))
         return re.sub(r"\\(.)", r"\1", word[1:-1]) if "\\" in word else word[1:-1]
 
     def accept(self, *words: str) -> str:
@@ -92,30 +93,30 @@ class RuleWords(Scanner):
     def as_number(self, word: str, what: str, low: int = 0, high: int = 0xFFFFFFFF) -> int:
         """Turn a word just read into a number in a range: decimal, 0x for hexadecimal, a leading 0 for octal."""
         if not re.fullmatch(r"0[xX][0-9a-fA-F]{1,8}|0[0-7]{0,11}|[1-9][0-9]{0,9}", word, re.ASCII):
-            raise self.fail(f"{word!r} is not {what}")
+            raise self.fail(tr("{word!r} is not {what}", word=word, what=what))
         octal = word.startswith("0") and word.isdecimal()  # as strtoul(3) does
         value = int(word, 8 if octal else 0)
         if not low <= value <= high:
-            raise self.fail(f"{what} must be {low} to {high}, not {word}")
+            raise self.fail(tr("{what} must be {low} to {high}, not {word}", what=what, low=low, high=high, word=word))
         return value
 
     def as_long(self, word: str, what: str) -> int:
         """Turn a word just read into a number of 64 bits, written as in `as_number`."""
         digits = word.lower().removeprefix("0x") if word.lower().startswith("0x") else word
         if len(digits) > LONGEST:
-            raise self.fail(f"{what} must be below 2**64")
+            raise self.fail(tr("{what} must be below 2**64", what=what))
         base = 16 if digits != word else 8 if word.startswith("0") else 10
         if not re.fullmatch("[0-9a-f]+" if base == 16 else f"[0-{min(base, 10) - 1}]+", digits, re.ASCII):
-            raise self.fail(f"{word!r} is not {what}")
+            raise self.fail(tr("{word!r} is not {what}", word=word, what=what))
         if (value := int(digits, base)) > 0xFFFFFFFFFFFFFFFF:
-            raise self.fail(f"{what} must be below 2**64")
+            raise self.fail(tr("{what} must be below 2**64", what=what))
         return value
 
     def one_of(self, what: str, valid: tuple[str, ...]) -> str:
         """Read one of the valid words, in capitals or not."""
         word = self.take(what).upper()
         if word not in valid:
-            raise self.fail(f"{word!r} is not {what}", near=valid)
+            raise self.fail(tr("{word!r} is not {what}", word=word, what=what), near=valid)
         return word
 
     def listed(self, what: str, valid: tuple[str, ...]) -> tuple[str, ...]:
@@ -123,7 +124,7 @@ class RuleWords(Scanner):
         listed = tuple(self.take(what).upper().split(","))
         for word in listed:
             if word not in valid:
-                raise self.fail(f"{word!r} is not {what}", near=valid)
+                raise self.fail(tr("{word!r} is not {what}", word=word, what=what), near=valid)
         return listed
 
     @property
@@ -141,7 +142,7 @@ class RuleWords(Scanner):
         at = self.place if place is None else place
         word = self._words[at]
         close = get_close_matches(word, near, n=1)
-        hint = f"; did you mean {close[0]!r}?" if close and close[0] != word else ""
+        hint = tr("; did you mean {close!r}?", close=close[0]) if close and close[0] != word else ""
         return self.error_at(f"{what}{hint}", self.column(at))
 
     def unsupported(self, what: str) -> Unsupported:
@@ -154,4 +155,4 @@ def need(words: RuleWords, options: Collection[str]) -> tuple[str, bool]:
     if words.peek_option() in options:
         return words.take_option()
     words.take("an option")
-    raise words.fail(f"expected {' or '.join(options)}", near=tuple(options))
+    raise words.fail(tr("expected {options}", options=" or ".join(options)), near=tuple(options))

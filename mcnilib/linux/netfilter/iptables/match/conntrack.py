@@ -12,6 +12,7 @@ from ipaddress import IPv4Address, IPv4Interface
 from typing import Any
 
 from mcnilib.errors import Unsupported
+from mcnilib.language import mark, tr
 from mcnilib.linux.chance import Range
 from mcnilib.linux.netfilter.conntrack import Entry
 from mcnilib.linux.netfilter.context import Context
@@ -33,8 +34,8 @@ STATUS_ORDER = ("NONE", "EXPECTED", "SEEN_REPLY", "ASSURED", "CONFIRMED")
 SIDES = {
     "--ctorigsrc": "original source",
     "--ctorigdst": "original destination",
-    "--ctreplsrc": "source of the reply",
-    "--ctrepldst": "destination of the reply",
+    "--ctreplsrc": mark("source of the reply"),
+    "--ctrepldst": mark("destination of the reply"),
 }
 """The four ends of a connection, by the option that asks for one."""
 
@@ -112,7 +113,7 @@ class CtProtocol(CtOption):
 
     def actual(self, at: Context) -> tuple[str, int]:
         """Name the protocol's number."""
-        return "protocol of the connection", _number(at.entry)
+        return tr("protocol of the connection"), _number(at.entry)
 
 
 def _number(entry: Entry | None) -> int:
@@ -162,13 +163,13 @@ class CtPorts(CtOption):
     def actual(self, at: Context) -> tuple[str, int]:
         """Name the port."""
         side = self.option.removesuffix("port")
-        return f"port of the {SIDES[side]}", _end(at.entry, side)[1]
+        return tr("port of the {sides}", sides=SIDES[side]), _end(at.entry, side)[1]
 
 
 def _end(entry: Entry | None, side: str) -> tuple[IPv4Address, int]:
     """Return address and port of one end of a connection."""
     if entry is None:
-        raise ValueError("the packet has no connection")
+        raise ValueError(tr("the packet has no connection"))
     flow = entry.original if side.startswith("--ctorig") else entry.reply
     if side.endswith("src"):
         return flow.src, flow.sport
@@ -192,7 +193,7 @@ class CtStatus(CtOption):
 
     def actual(self, at: Context) -> tuple[str, str]:
         """Name the status."""
-        return "status of the connection", ",".join(_status(at.entry)) or "none"
+        return tr("status of the connection"), ",".join(_status(at.entry)) or "none"
 
 
 def _status(entry: Entry | None) -> tuple[str, ...]:
@@ -237,7 +238,7 @@ class CtExpire(CtOption):
 
     def _left(self, at: Context) -> int:
         if at.entry is None or not at.entry.confirmed:
-            raise Unsupported(f"match conntrack {self} for a connection that is not stored yet")
+            raise Unsupported(tr("match conntrack {self} for a connection that is not stored yet", self=self))
         return max(0, int(at.entry.expires - at.now + 1e-9))
 
     def actual(self, at: Context) -> tuple[str, str]:
@@ -249,10 +250,10 @@ def _address(words: RuleWords) -> IPv4Interface:
     word = words.take("an address")
     try:
         if has_holes(word.partition("/")[2]):
-            raise words.unsupported(f"{word}: a mask with holes")
+            raise words.unsupported(tr("{word}: a mask with holes", word=word))
         return IPv4Interface(word)
     except ValueError:
-        raise words.fail(f"{word!r} is not an IPv4 address or prefix") from None
+        raise words.fail(tr("{word!r} is not an IPv4 address or prefix", word=word)) from None
 
 
 def _protocol(words: RuleWords) -> int:
@@ -280,7 +281,7 @@ def _plain_states(words: RuleWords) -> frozenset[str]:
 
 
 def _direction(words: RuleWords) -> str:
-    return words.one_of("ORIGINAL or REPLY", ("ORIGINAL", "REPLY"))
+    return words.one_of(tr("ORIGINAL or REPLY"), ("ORIGINAL", "REPLY"))
 
 
 CT_OPTIONS = Grammar(
@@ -360,6 +361,6 @@ class ConntrackIs(Match):
         """Name the first option that does not hold; empty when all hold."""
         stateful = isinstance(self.options[0], CtState)
         if at.entry is None and not stateful:
-            return f"the packet belongs to no connection, its ctstate is {at.ctstate}"
+            return tr("the packet belongs to no connection, its ctstate is {ctstate}", ctstate=at.ctstate)
         asked = self.options if at.entry else self.options[:1]
         return next((option.why_not(packet, at) for option in asked if not option.test()(packet, at)), "")

@@ -14,6 +14,7 @@ from dataclasses import KW_ONLY, dataclass
 from ipaddress import IPv4Address, IPv4Network
 from typing import Any, ClassVar
 
+from mcnilib.language import tr
 from mcnilib.linux.netfilter.context import Context
 from mcnilib.linux.netfilter.iptables.extension import Match, MatchRecord, Purity, Test, differs
 from mcnilib.linux.netfilter.iptables.grammar import Grammar
@@ -79,7 +80,7 @@ class Fragment(Match):
 
     def why_not(self, packet: Packet, at: Context) -> str:
         """Say that packets are whole."""
-        return "" if self.negated else "the packet is whole, not a later fragment"
+        return "" if self.negated else tr("the packet is whole, not a later fragment")
 
     def __str__(self) -> str:
         return f"{bang(self.negated)}-f"
@@ -237,7 +238,7 @@ def read_header(words: RuleWords, chain: str) -> tuple[str, Match | None] | None
         return None
     _, negated = words.take_option()
     if option in _IPV6_OPTIONS:
-        raise words.unsupported(f"{option} is not modelled")
+        raise words.unsupported(tr("{option} is not modelled", option=option))
     kind = HEADER[option]
     if kind in ("src", "dst"):
         return kind, _side(words, option, kind, negated)
@@ -246,7 +247,7 @@ def read_header(words: RuleWords, chain: str) -> tuple[str, Match | None] | None
     if kind == "proto":
         name = read_protocol(words)
         if negated and not name:
-            raise words.fail("a rule for no protocol at all would match nothing")
+            raise words.fail(tr("a rule for no protocol at all would match nothing"))
         return kind, ProtocolMatch(name, negated) if name else None
     return kind, _device(words, "-i" if kind == "iif" else "-o", chain, negated)
 
@@ -257,7 +258,7 @@ def _side(words: RuleWords, option: str, kind: str, negated: bool) -> Match | No
     if isinstance(network, tuple):
         return MaskedAddress(kind[0], *network, negated)
     if network == ANYWHERE and negated:
-        raise words.fail(f"! {option} {network} would match nothing")
+        raise words.fail(tr("! {option} {network} would match nothing", option=option, network=network))
     return None if network == ANYWHERE else (Source if kind == "src" else Destination)(network, negated)
 
 
@@ -268,7 +269,7 @@ def read_network(words: RuleWords) -> IPv4Network | tuple[IPv4Address, IPv4Addre
     """
     word = words.take("an address")
     if "," in word:
-        raise words.unsupported(f"{word}: several addresses in one rule; iptables makes a rule of each")
+        raise words.unsupported(tr("{word}: several addresses in one rule; iptables makes a rule of each", word=word))
     address, slash, mask = word.partition("/")
     if re.fullmatch(r"\d{1,3}(\.\d{1,3}){0,2}", address, re.ASCII) and slash:
         address += ".0" * (3 - address.count("."))
@@ -277,16 +278,22 @@ def read_network(words: RuleWords) -> IPv4Network | tuple[IPv4Address, IPv4Addre
             return IPv4Address(int(IPv4Address(address)) & int(IPv4Address(mask))), IPv4Address(mask)
         return IPv4Network(address + slash + mask, strict=False)
     except ValueError:
-        raise words.fail(f"{word!r} is not an IPv4 address or prefix") from None
+        raise words.fail(tr("{word!r} is not an IPv4 address or prefix", word=word)) from None
 
 
 def _device(words: RuleWords, option: str, chain: str, negated: bool) -> Match | None:
     """Read a device; `+` alone stands for all of them, which iptables-save does not print."""
     name = words.take("a device")
     if chain in WITHOUT[option]:
-        raise words.fail(f"packets in {chain} have no device for {option}")
+        raise words.fail(tr("packets in {chain} have no device for {option}", chain=chain, option=option))
     if not 0 < len(name) <= _DEVICE_NAME_LENGTH or re.search(r"\s", name):
-        raise words.fail(f"{name!r} is not the name of a device, which has 1 to {_DEVICE_NAME_LENGTH} characters")
+        raise words.fail(
+            tr(
+                "{name!r} is not the name of a device, which has 1 to {device_name_length} characters",
+                name=name,
+                device_name_length=_DEVICE_NAME_LENGTH,
+            )
+        )
     if name == "+" and not negated:
         return None
     return (InInterface if option == "-i" else OutInterface)(name, negated)

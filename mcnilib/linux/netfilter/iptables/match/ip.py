@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from ipaddress import IPv4Address
 
 from mcnilib.errors import Unsupported
+from mcnilib.language import mark, tr
 from mcnilib.linux.netfilter.context import Context
 from mcnilib.linux.netfilter.iptables.extension import Match, MatchRecord, Purity, Test, differs
 from mcnilib.linux.netfilter.iptables.grammar import Grammar, OptionEntry
@@ -31,7 +32,7 @@ _AddressRange = tuple[IPv4Address, IPv4Address]
 
 def _ends(words: RuleWords) -> _AddressRange:
     """Read `A-B` or `A` as the ends of a range of addresses."""
-    low, dash, high = words.take("a range of addresses").partition("-")
+    low, dash, high = words.take(tr("a range of addresses")).partition("-")
     first = read_ip(words, low)
     return first, read_ip(words, high) if dash else first
 
@@ -67,7 +68,14 @@ class Length(Match):
             return False
         if self.low <= shortest and longest <= self.high:
             return True
-        raise Unsupported(f"match {str(self)[3:]} for a packet of {shortest} to {longest} bytes: its exact length")
+        raise Unsupported(
+            tr(
+                "match {self} for a packet of {shortest} to {longest} bytes: its exact length",
+                self=str(self)[3:],
+                shortest=shortest,
+                longest=longest,
+            )
+        )
 
     def why_not(self, packet: Packet, at: Context) -> str:
         """Name the length."""
@@ -197,7 +205,7 @@ class Ecn(Match):
         MatchRecord("ecn", Grammar({
             "--ecn-tcp-ece": OptionEntry(("ece",), sign=True),
             "--ecn-tcp-cwr": OptionEntry(("cwr",), sign=True),
-            "--ecn-ip-ect": OptionEntry(("ect",), number(0, 3, "the ECN bits"), negated="ect_negated"),
+            "--ecn-ip-ect": OptionEntry(("ect",), number(0, 3, mark("the ECN bits")), negated="ect_negated"),
         }, one_of=("--ecn-tcp-ece", "--ecn-tcp-cwr", "--ecn-ip-ect")), purity=Purity.PURE, tracks=False, samples=(
             "[!] --ecn-ip-ect 0",
         )),
@@ -223,5 +231,7 @@ class Ecn(Match):
             return differs("ECN bits", packet.tos & 3, self.ect, self.ect_negated)
         for name, wanted in (("ECE", self.ece), ("CWR", self.cwr)):
             if wanted is not None and (packet.tcp is None or (name in packet.tcp.flags) is not wanted):
-                return f"TCP flag {name} is {'not ' if wanted else ''}set"
+                return (
+                    tr("TCP flag {name} is not set", name=name) if wanted else tr("TCP flag {name} is set", name=name)
+                )
         return ""

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from mcnilib.language import tr
 from mcnilib.linux.netfilter.context import Context
 from mcnilib.linux.netfilter.iptables.extension import Match, MatchRecord, Purity, Test, differs
 from mcnilib.linux.netfilter.iptables.grammar import Grammar, OptionEntry
@@ -62,5 +63,5 @@ class ConnmarkIs(Match):
 
     def why_not(self, packet: Packet, at: Context) -> str:
         """Name the connection's mark."""
-        mark = "absent (no connection)" if at.entry is None else f"{at.entry.mark:#x}"
+        mark = tr("absent (no connection)") if at.entry is None else f"{at.entry.mark:#x}"
         return differs("connection mark", mark, masked(self.value, self.mask), self.negated and at.entry is not None)

@@ -8,6 +8,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from mcnilib.errors import Unsupported
+from mcnilib.language import tr
 from mcnilib.linux.netfilter.context import Context
 from mcnilib.linux.netfilter.iptables.extension import Match, MatchRecord, Purity, Test, differs
 from mcnilib.linux.netfilter.iptables.grammar import Grammar, OptionEntry
@@ -25,9 +26,9 @@ COMMENT_LENGTH = 255
 
 
 def _kind(words: RuleWords) -> str:
-    kind = words.take("a type of frame").lower()
+    kind = words.take(tr("a type of frame")).lower()
     if kind not in _PACKET_TYPES:
-        raise words.fail(f"{kind!r} is not a type of frame", near=tuple(_PACKET_TYPES))
+        raise words.fail(tr("{kind!r} is not a type of frame", kind=kind), near=tuple(_PACKET_TYPES))
     return _PACKET_TYPES[kind]
 
 
@@ -38,7 +39,7 @@ def _helper_text(name: str) -> str:
 def _comment(words: RuleWords) -> str:
     text = words.take("the comment")
     if 4 * len(text) > COMMENT_LENGTH and len(text.encode()) > COMMENT_LENGTH:
-        raise words.fail(f"a comment has {COMMENT_LENGTH} characters at most")
+        raise words.fail(tr("a comment has {comment_length} characters at most", comment_length=COMMENT_LENGTH))
     return text
 
 
@@ -61,7 +62,9 @@ class PacketType(Match):
 
     def _kind(self, packet: Packet, at: Context) -> str:
         if packet.dst.is_multicast or (at.address_type and at.address_type(packet.dst, "") == "BROADCAST"):
-            raise Unsupported(f"match pkttype for a packet to {packet.dst}: only unicast frames are modelled")
+            raise Unsupported(
+                tr("match pkttype for a packet to {dst}: only unicast frames are modelled", dst=packet.dst)
+            )
         return "unicast"
 
     def why_not(self, packet: Packet, at: Context) -> str:
@@ -88,7 +91,7 @@ class Helper(Match):
 
     def why_not(self, packet: Packet, at: Context) -> str:
         """Say that no helper expected the connection."""
-        return "" if self.negated else "no helper expected this connection"
+        return "" if self.negated else tr("no helper expected this connection")
 
 
 @dataclass(frozen=True, slots=True)

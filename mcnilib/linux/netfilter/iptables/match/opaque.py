@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from functools import partial
 from typing import NoReturn
 
+from mcnilib.language import mark, tr
 from mcnilib.linux.netfilter.context import Context
 from mcnilib.linux.netfilter.iptables.extension import Match, MatchRecord, Purity, Test
 from mcnilib.linux.netfilter.iptables.grammar import Grammar
@@ -54,9 +55,9 @@ from mcnilib.linux.netfilter.iptables.values import (
 from mcnilib.linux.packet import Packet
 from mcnilib.linux.unmodelled import Gap
 
-BODY = "packets of this protocol have no body here"
+BODY = mark("packets of this protocol have no body here")
 
-BYTES = "packets have no payload bytes here, only their number"
+BYTES = mark("packets have no payload bytes here, only their number")
 
 DCCP_TYPES = (
     "REQUEST", "RESPONSE", "DATA", "ACK", "DATAACK", "CLOSEREQ", "CLOSE", "RESET", "SYNC", "SYNCACK", "INVALID",
@@ -78,11 +79,11 @@ OPAQUE_MATCHES = (
     ),
     _opaque(
         "bpf", Grammar({"--bytecode": bytecode, "--object-pinned": text}),
-        tracks=False, why="a program decides that looks at bytes",
+        tracks=False, why=mark("a program decides that looks at bytes"),
     ),
     _opaque(
         "cgroup", Grammar({"--path": in_quotes, "--cgroup": number()}, frozenset(["--path", "--cgroup"])),
-        tracks=False, why="processes and their groups are not modelled",
+        tracks=False, why=mark("processes and their groups are not modelled"),
     ),
     _opaque(
         "cluster", Grammar({
@@ -92,7 +93,7 @@ OPAQUE_MATCHES = (
         }, frozenset(["--cluster-local-nodemask"]),
         ("--cluster-local-nodemask", "--cluster-total-nodes", "--cluster-hash-seed"),
         aliases={"--cluster-local-node": "--cluster-local-nodemask"}),
-        tracks=True, why="the kernel's hash of addresses is not computed",
+        tracks=True, why=mark("the kernel's hash of addresses is not computed"),
     ),
     _opaque(
         "connbytes", Grammar({
@@ -100,11 +101,11 @@ OPAQUE_MATCHES = (
             "--connbytes-mode": choice("packets", "bytes", "avgpkt"),
             "--connbytes-dir": choice("original", "reply", "both"),
         }, frozenset(["--connbytes"]), ("--connbytes", "--connbytes-mode", "--connbytes-dir")),
-        tracks=True, why="connections do not count their packets and bytes",
+        tracks=True, why=mark("connections do not count their packets and bytes"),
     ),
     _opaque(
         "connlabel", Grammar({"--label": label, "--set": flag}, frozenset(["--label"]), ("--label",)),
-        tracks=True, why="labels of connections are not modelled",
+        tracks=True, why=mark("labels of connections are not modelled"),
     ),
     _opaque(
         "connlimit", Grammar({
@@ -112,11 +113,11 @@ OPAQUE_MATCHES = (
             "--connlimit-saddr": flag, "--connlimit-daddr": flag,
         }, frozenset(["--connlimit-upto", "--connlimit-above"]),
         defaults={"--connlimit-mask": "32", "--connlimit-saddr": ""}, finish=connlimit),
-        tracks=True, why="connections are not counted by address",
+        tracks=True, why=mark("connections are not counted by address"),
     ),
     _opaque(
         "cpu", Grammar({"--cpu": number()}, frozenset(["--cpu"]), ("--cpu",)),
-        tracks=False, why="CPUs are not modelled",
+        tracks=False, why=mark("CPUs are not modelled"),
     ),
     _opaque(
         "dccp", Grammar(
@@ -129,7 +130,7 @@ OPAQUE_MATCHES = (
         "devgroup", Grammar(
             {"--src-group": named_hex, "--dst-group": named_hex}, frozenset(["--src-group", "--dst-group"]), some=True
         ),
-        tracks=False, why="groups of devices are not modelled",
+        tracks=False, why=mark("groups of devices are not modelled"),
     ),
     _opaque(
         "esp", Grammar({"--espspi": span(0xFFFFFFFF, "an SPI")}, frozenset(["--espspi"])),
@@ -146,7 +147,7 @@ OPAQUE_MATCHES = (
         }, frozenset(["--hashlimit-upto", "--hashlimit-above"]), ("--hashlimit-name",),
         unprinted=frozenset(["--hashlimit-rate-interval 1"]), aliases={"--hashlimit": "--hashlimit-upto"},
         finish=hashlimit),
-        tracks=False, why="buckets by address are not modelled",
+        tracks=False, why=mark("buckets by address are not modelled"),
     ),
     _opaque(
         "ipcomp", Grammar({"--ipcompspi": span(0xFFFFFFFF, "an SPI"), "--compres": flag}, frozenset(["--ipcompspi"])),
@@ -158,24 +159,24 @@ OPAQUE_MATCHES = (
             "--vdir": choice("ORIGINAL", "REPLY"), "--vmethod": choice("GATE", "IPIP", "MASQ"),
             "--vportctl": number(0, 65535),
         }, frozenset(["--ipvs", "--vproto", "--vaddr", "--vport", "--vmethod", "--vportctl"])),
-        tracks=False, why="IPVS is not modelled",
+        tracks=False, why=mark("IPVS is not modelled"),
     ),
     _opaque(
         "mac", Grammar({"--mac-source": mac}, frozenset(["--mac-source"]), ("--mac-source",)),
-        tracks=False, why="a rule does not see the frame a packet came in",
+        tracks=False, why=mark("a rule does not see the frame a packet came in"),
     ),
     _opaque(
         "osf", Grammar(
             {"--genre": text, "--ttl": number(0, 2), "--log": number(0, 2)}, frozenset(["--genre"]), ("--genre",)
         ),
-        tracks=False, protocols=("tcp",), why="fingerprints of operating systems are not modelled",
+        tracks=False, protocols=("tcp",), why=mark("fingerprints of operating systems are not modelled"),
     ),
     _opaque(
         "owner", Grammar(
             {"--socket-exists": flag, "--uid-owner": one_or_range, "--gid-owner": one_or_range, "--suppl-groups": flag},
             frozenset(["--socket-exists", "--uid-owner", "--gid-owner"]), some=True
         ),
-        tracks=False, hooks=("OUTPUT", "POSTROUTING"), why="who sends a packet is not modelled",
+        tracks=False, hooks=("OUTPUT", "POSTROUTING"), why=mark("who sends a packet is not modelled"),
     ),
     _opaque(
         "physdev", Grammar({
@@ -191,7 +192,7 @@ OPAQUE_MATCHES = (
         "policy", Grammar(
             {"--dir": choice("in", "out"), "--pol": choice("none", "ipsec"), "--strict": flag}, finish=policy
         ),
-        tracks=False, why="IPsec is not modelled",
+        tracks=False, why=mark("IPsec is not modelled"),
     ),
     _opaque(
         "rateest", Grammar({
@@ -200,11 +201,11 @@ OPAQUE_MATCHES = (
             "--rateest-bps1": RATE, "--rateest-pps1": RATE, "--rateest-lt": flag, "--rateest-gt": flag,
             "--rateest-eq": flag, "--rateest2": text, "--rateest-bps2": RATE, "--rateest-pps2": RATE,
         }, frozenset(["--rateest-lt", "--rateest-gt", "--rateest-eq"])),
-        tracks=False, why="rates are not estimated",
+        tracks=False, why=mark("rates are not estimated"),
     ),
     _opaque(
         "realm", Grammar({"--realm": named_hex}, frozenset(["--realm"]), ("--realm",)),
-        tracks=False, why="realms of routes are not modelled",
+        tracks=False, why=mark("realms of routes are not modelled"),
     ),
     _opaque(
         "sctp", Grammar(
@@ -215,7 +216,7 @@ OPAQUE_MATCHES = (
     ),
     _opaque(
         "socket", Grammar({"--transparent": flag, "--nowildcard": flag, "--restore-skmark": flag}),
-        tracks=False, hooks=("PREROUTING", "INPUT"), why="rules do not look for sockets",
+        tracks=False, hooks=("PREROUTING", "INPUT"), why=mark("rules do not look for sockets"),
     ),
     _opaque(
         "string", Grammar({
@@ -226,7 +227,7 @@ OPAQUE_MATCHES = (
     ),
     _opaque(
         "tcpmss", Grammar({"--mss": span(65535)}, frozenset(["--mss"]), ("--mss",)),
-        tracks=False, protocols=("tcp",), why="the maximum segment size of SYN segments is not modelled",
+        tracks=False, protocols=("tcp",), why=mark("the maximum segment size of SYN segments is not modelled"),
     ),
     _opaque(
         "time", Grammar({
@@ -234,7 +235,7 @@ OPAQUE_MATCHES = (
             "--datestart": date,
             "--datestop": date, "--kerneltz": flag, "--contiguous": flag, "--utc": flag,
         }, frozenset(["--monthdays", "--weekdays"]), defaults={"--datestop": "2038-01-19T03:14:07"}, finish=moments),
-        tracks=False, why="a run has no date and no time of day",
+        tracks=False, why=mark("a run has no date and no time of day"),
     ),
     _opaque("u32", Grammar({"--u32": program}, frozenset(["--u32"]), ("--u32",)), tracks=False, why=BYTES),
 )  # fmt: skip
@@ -261,7 +262,7 @@ class OpaqueMatch(Match):
         return self._refuse
 
     def _refuse(self, packet: Packet, at: Context) -> NoReturn:
-        self.gap.meet(f"match {self._text()} when a packet reaches it: ")
+        self.gap.meet(tr("match {text} when a packet reaches it: ", text=self._text()))
 
     def why_not(self, packet: Packet, at: Context) -> str:
         """Say that the match decides, and why the model cannot."""

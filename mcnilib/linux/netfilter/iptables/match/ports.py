@@ -8,6 +8,7 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 
 from mcnilib.errors import Unsupported
+from mcnilib.language import mark, tr
 from mcnilib.linux.chance import Range
 from mcnilib.linux.netfilter.context import Context
 from mcnilib.linux.netfilter.iptables.extension import Match, MatchRecord, Purity, Test, differs
@@ -30,7 +31,7 @@ def _range(words: RuleWords) -> Range | None:
     first = words.as_number(low or "0", "a port", 0, 65535)
     last = words.as_number(high or "65535", "a port", 0, 65535) if colon else first
     if last < first:
-        raise words.fail(f"{word!r} is an empty range of ports")
+        raise words.fail(tr("{word!r} is an empty range of ports", word=word))
     return None if (first, last) == (0, 65535) else (first, last)
 
 
@@ -40,26 +41,26 @@ def _flags(words: RuleWords) -> Flags | None:
         return frozenset({"FIN", "SYN", "RST", "ACK"}), frozenset({"SYN"})
     mask, wanted = _flag_set(words), _flag_set(words)
     if wanted and not mask:
-        raise words.fail("flags that are not looked at cannot be set: this would match nothing")
+        raise words.fail(tr("flags that are not looked at cannot be set: this would match nothing"))
     return (mask, wanted) if mask else None
 
 
 def _flag_set(words: RuleWords) -> frozenset[str]:
     if words.next.upper() in ("ALL", "NONE"):
         return frozenset(FLAG_ORDER if words.take().upper() == "ALL" else ())
-    return frozenset(words.listed("a TCP flag", FLAG_ORDER))
+    return frozenset(words.listed(tr("a TCP flag"), FLAG_ORDER))
 
 
 def _icmp_type(words: RuleWords) -> tuple[int, int | None]:
     """Read `TYPE[/CODE]`, by number or name."""
-    word = words.take("an ICMP type")
+    word = words.take(tr("an ICMP type"))
     if word.lower() in ICMP_WORDS:
         return ICMP_WORDS[word.lower()]
     kind, slash, code = word.partition("/")
     if not kind[:1].isdecimal():
-        raise words.fail(f"{word!r} is not an ICMP type", near=tuple(ICMP_WORDS))
-    number = words.as_number(kind, "an ICMP type", 0, 255)
-    code_number = words.as_number(code, "an ICMP code", 0, 255) if slash else None
+        raise words.fail(tr("{word!r} is not an ICMP type", word=word), near=tuple(ICMP_WORDS))
+    number = words.as_number(kind, tr("an ICMP type"), 0, 255)
+    code_number = words.as_number(code, tr("an ICMP code"), 0, 255) if slash else None
     return number, None if number == 255 else code_number
 
 
@@ -74,7 +75,7 @@ def _port_list(words: RuleWords) -> tuple[Range, ...]:
     parts = words.take("ports").split(",")
     ranges = tuple(_exact_range(words, part) for part in parts)
     if len(parts) + sum(":" in part for part in parts) > 15:
-        raise words.fail("multiport takes 15 ports at most, a range counts as two")
+        raise words.fail(tr("multiport takes 15 ports at most, a range counts as two"))
     return ranges
 
 
@@ -87,7 +88,7 @@ def _exact_range(words: RuleWords, word: str) -> Range:
     first = words.as_number(low, "a port", 0, 65535)
     last = words.as_number(high, "a port", 0, 65535) if colon else first
     if colon and last <= first:
-        raise words.fail(f"{word!r} is not a range of ports")
+        raise words.fail(tr("{word!r} is not a range of ports", word=word))
     return first, last
 
 
@@ -113,7 +114,7 @@ UDP = Grammar(
 TCP = Grammar(
     {
         **UDP.options,
-        "--tcp-option": OptionEntry(("tcp_option",), number(1, 255, "a TCP option"), negated="not_option"),
+        "--tcp-option": OptionEntry(("tcp_option",), number(1, 255, mark("a TCP option")), negated="not_option"),
         "--tcp-flags": OptionEntry(("flags",), _flags, _flags_text, "not_flags", aliases=("--syn",)),
     }
 )
@@ -191,7 +192,9 @@ class Ports(Match):
         if self.flags and packet.tcp and (packet.tcp.flags & self.flags[0] == self.flags[1]) is self.not_flags:
             return differs("TCP flags", packet.tcp, ",".join(_ordered(self.flags[1])) or "NONE", self.not_flags)
         if self.tcp_option is not None:
-            raise Unsupported(f"match {str(self)[3:]} when a packet reaches it: TCP options are not modelled")
+            raise Unsupported(
+                tr("match {self} when a packet reaches it: TCP options are not modelled", self=str(self)[3:])
+            )
         return ""
 
 

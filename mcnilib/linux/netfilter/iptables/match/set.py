@@ -9,6 +9,7 @@ import re
 from dataclasses import dataclass
 
 from mcnilib.errors import Unsupported
+from mcnilib.language import tr
 from mcnilib.linux.netfilter.context import Context
 from mcnilib.linux.netfilter.ipset import find_set
 from mcnilib.linux.netfilter.iptables.extension import Match, MatchRecord, Purity, Test
@@ -21,9 +22,9 @@ _SIDES = re.compile(r"(src|dst)(,(src|dst)){0,5}")
 
 
 def _name_and_sides(words: RuleWords) -> tuple[str, str]:
-    name, sides = words.take("a set"), words.take("src or dst")
+    name, sides = words.take("a set"), words.take(tr("src or dst"))
     if not _SIDES.fullmatch(sides):
-        raise words.fail(f"{sides!r} is not a list of src and dst")
+        raise words.fail(tr("{sides!r} is not a list of src and dst", sides=sides))
     return name, sides
 
 
@@ -70,14 +71,16 @@ class InSet(Match):
     def _holds(self, packet: Packet, at: Context, sides: tuple[str, ...]) -> int:
         named = find_set(at.sets, self.name)
         if named.counts and ("--packets" in self.words or "--bytes" in self.words):
-            raise Unsupported(f"match {str(self)[3:]} when a packet reaches it: members of sets do not count")
+            raise Unsupported(
+                tr("match {self} when a packet reaches it: members of sets do not count", self=str(self)[3:])
+            )
         return named.holds(packet, at, sides)
 
     def why_not(self, packet: Packet, at: Context) -> str:
         """Name what was looked up, and the set."""
         named = (at.sets or {}).get(self.name)
         if named is None:
-            return f"set {self.name} does not exist"
+            return tr("set {name} does not exist", name=self.name)
         sides = [
             f"{side} {_part(kind, side, packet, at)}"
             for side, kind in zip(self.sides.split(","), named.kinds, strict=False)

@@ -16,6 +16,7 @@ from ipaddress import IPv4Address
 from typing import Any, ClassVar, Self, TypeVar
 
 from mcnilib.errors import Unsupported
+from mcnilib.language import mark, tr
 from mcnilib.linux.chance import Chance
 from mcnilib.linux.netfilter.context import Context
 from mcnilib.linux.netfilter.iptables.extension import Match, MatchRecord, Purity, Test
@@ -28,9 +29,9 @@ from mcnilib.linux.unmodelled import Gap
 
 def _share(words: RuleWords) -> int:
     """Read a probability; in units of 2**-31."""
-    word = words.take("the value of --probability")
+    word = words.take(tr("the value of --probability"))
     if not _is_probability(word):
-        raise words.fail(f"{word!r} is not a probability from 0 to 1")
+        raise words.fail(tr("{word!r} is not a probability from 0 to 1", word=word))
     return round(float(word) * 0x80000000)
 
 
@@ -47,10 +48,10 @@ def _number_packets(words: RuleWords, fields: dict[str, Any]) -> None:
 
 STATISTIC = Grammar(
     {
-        "--mode": OptionEntry(("mode",), any_word("the value of --mode")),
+        "--mode": OptionEntry(("mode",), any_word(mark("the value of --mode"))),
         "--probability": OptionEntry(("share",), _share, lambda share: f"{share / 0x80000000:.11f}", "negated"),
-        "--every": OptionEntry(("every",), any_word("the value of --every"), negated="negated"),
-        "--packet": OptionEntry(("packet",), any_word("the value of --packet")),
+        "--every": OptionEntry(("every",), any_word(mark("the value of --every")), negated="negated"),
+        "--packet": OptionEntry(("packet",), any_word(mark("the value of --packet"))),
     },
     check=_number_packets,
     usage="--mode random --probability P or --mode nth --every N --packet P",
@@ -84,7 +85,7 @@ class Statistic(Match):
 
     def why_not(self, packet: Packet, at: Context) -> str:
         """Say that chance decides; nothing is drawn."""
-        return f"chance decides, it holds with probability {self._share:.3g}"
+        return tr("chance decides, it holds with probability {share:.3g}", share=self._share)
 
     @property
     def _share(self) -> float:
@@ -119,7 +120,7 @@ def remembered(at: Context, owner: Remembering, key: object, begin: Callable[[],
     if owner.gap:
         owner.gap.meet()
     if at.memory is None:
-        raise Unsupported(f"match {str(owner)[3:]} outside a run: it remembers packets")
+        raise Unsupported(tr("match {owner} outside a run: it remembers packets", owner=str(owner)[3:]))
     return at.memory.setdefault(key, (owner, begin()))[1]  # type: ignore[no-any-return]
 
 
@@ -161,7 +162,11 @@ class Limit(Remembering):
     @property
     def uncollected(self) -> str:
         """How many packets may pass at once."""
-        return f"it is unknown how many packets a bucket of {self.burst} at {self.rate.text} has left"
+        return tr(
+            "it is unknown how many packets a bucket of {burst} at {rate} has left",
+            burst=self.burst,
+            rate=self.rate.text,
+        )
 
     def test(self) -> Test:
         """Take a packet out of the bucket, if there is one."""
@@ -180,7 +185,7 @@ class Limit(Remembering):
 
     def why_not(self, packet: Packet, at: Context) -> str:
         """Say that the bucket decides; nothing is taken."""
-        return f"the rate decides, {self.burst} packets at once, then {self.rate.text}"
+        return tr("the rate decides, {burst} packets at once, then {rate}", burst=self.burst, rate=self.rate.text)
 
 
 @dataclass(frozen=True, slots=True)
@@ -189,7 +194,7 @@ class Quota(Remembering):
 
     records = (
         MatchRecord("quota", Grammar({
-            "--quota": OptionEntry(("bytes",), long_number("a number of bytes"), negated="negated"),
+            "--quota": OptionEntry(("bytes",), long_number(mark("a number of bytes")), negated="negated"),
         }, single=True), purity=Purity.REMEMBERS, tracks=False, samples=("[!] --quota 0|1",)),
     )  # fmt: skip
 
@@ -199,7 +204,7 @@ class Quota(Remembering):
     @property
     def uncollected(self) -> str:
         """How many bytes may still pass."""
-        return f"how many bytes of its quota of {self.bytes} a rule has left was not collected"
+        return tr("how many bytes of its quota of {bytes} a rule has left was not collected", bytes=self.bytes)
 
     def test(self) -> Test:
         """Take the packet's bytes from the quota."""
@@ -209,14 +214,21 @@ class Quota(Remembering):
         left = remembered(at, self, id(self), lambda: [self.bytes])
         shortest, longest = lengths(packet)
         if shortest <= left[0] and shortest != longest:
-            raise Unsupported(f"match {str(self)[3:]} for a packet of {shortest} to {longest} bytes: its exact length")
+            raise Unsupported(
+                tr(
+                    "match {self} for a packet of {shortest} to {longest} bytes: its exact length",
+                    self=str(self)[3:],
+                    shortest=shortest,
+                    longest=longest,
+                )
+            )
         enough = left[0] >= longest
         left[0] = left[0] - longest if enough else 0
         return enough
 
     def why_not(self, packet: Packet, at: Context) -> str:
         """Say that the bytes so far decide; none are taken."""
-        return f"the bytes seen so far decide, the quota is {self.bytes}"
+        return tr("the bytes seen so far decide, the quota is {bytes}", bytes=self.bytes)
 
 
 @dataclass(frozen=True, slots=True)
@@ -242,7 +254,9 @@ class Nth(Remembering):
     @property
     def uncollected(self) -> str:
         """How far it has counted; that all are chosen does not depend on it."""
-        return f"which packet of {self.every} the next one is was not collected" if self.every > 1 else ""
+        return (
+            tr("which packet of {every} the next one is was not collected", every=self.every) if self.every > 1 else ""
+        )
 
     def test(self) -> Test:
         """Count the packet."""
@@ -255,7 +269,7 @@ class Nth(Remembering):
 
     def why_not(self, packet: Packet, at: Context) -> str:
         """Say that the count decides."""
-        return f"the count decides, one packet in {self.every} is chosen"
+        return tr("the count decides, one packet in {every} is chosen", every=self.every)
 
 
 LIST_SIZE, STAMPS = 100, 65536
@@ -279,7 +293,7 @@ def _mask(words: RuleWords) -> IPv4Address:
 def _check_recent(words: RuleWords, fields: dict[str, Any]) -> None:
     mode, unchecked = fields.get("mode"), fields.get("mode") in ("set", "remove")
     if not mode or ("reap" in fields and "seconds" not in fields) or ("rttl" in fields and unchecked):
-        raise words.fail("expected --set, --rcheck, --update or --remove; --reap needs --seconds, --rttl a check")
+        raise words.fail(tr("expected --set, --rcheck, --update or --remove; --reap needs --seconds, --rttl a check"))
 
 
 @dataclass(frozen=True, slots=True)
@@ -329,7 +343,7 @@ class Recent(Remembering):
     @property
     def uncollected(self) -> str:
         """Whom the list holds, which one that always notes the address does not ask."""
-        return f"the list {self.name} of recent addresses was not collected" if self.mode != "set" else ""
+        return tr("the list {name} of recent addresses was not collected", name=self.name) if self.mode != "set" else ""
 
     def test(self) -> Test:
         """Look the address up, or note it, in the list."""
@@ -338,7 +352,11 @@ class Recent(Remembering):
 
     def why_not(self, packet: Packet, at: Context) -> str:
         """Say that the list decides; nothing is noted."""
-        return f"the list {self.name} of recent addresses decides about {packet.dst if self.dst else packet.src}"
+        return tr(
+            "the list {name} of recent addresses decides about {value}",
+            name=self.name,
+            value=packet.dst if self.dst else packet.src,
+        )
 
     def _ask(self, packet: Packet, at: Context) -> bool:
         """Tell whether the address is in the list as asked, and note what is to be noted. Source: recent_mt()."""
@@ -366,7 +384,7 @@ class Recent(Remembering):
         mask = int(self.mask)
         listed: tuple[int, dict[int, Seen]] = remembered(at, self, ("recent", self.name), lambda: (mask, {}))
         if listed[0] != mask:
-            raise Unsupported(f"match {str(self)[3:]}: the rules of one list differ in their masks")
+            raise Unsupported(tr("match {self}: the rules of one list differ in their masks", self=str(self)[3:]))
         return listed
 
     def _found(self, entry: Seen, now: float) -> bool:

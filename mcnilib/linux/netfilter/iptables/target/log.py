@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from mcnilib.language import tr
 from mcnilib.linux.netfilter.iptables.extension import Target, TargetRecord
 from mcnilib.linux.netfilter.iptables.grammar import Grammar, Reader
 from mcnilib.linux.netfilter.iptables.values import flag, number
@@ -22,7 +23,7 @@ def _level(words: RuleWords) -> int:
     if word in (*LEVELS, "panic"):
         return LEVELS.index(word) if word in LEVELS else 0
     if not word.isdecimal():
-        raise words.fail(f"{word!r} is not a level", near=LEVELS)
+        raise words.fail(tr("{word!r} is not a level", word=word), near=LEVELS)
     return words.as_number(word, "a level", 0, 7)
 
 
@@ -30,7 +31,7 @@ def _prefix(length: int) -> Reader:
     def read(words: RuleWords) -> str:
         text = words.take("a prefix")
         if not 0 < len(text.encode()) <= length:
-            raise words.fail(f"a prefix has 1 to {length} characters")
+            raise words.fail(tr("a prefix has 1 to {length} characters", length=length))
         return quoted(text)
 
     return read

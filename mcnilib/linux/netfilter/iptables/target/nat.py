@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from functools import partial
 from ipaddress import IPv4Address, IPv4Network
 
+from mcnilib.language import tr
 from mcnilib.linux.netfilter.hooks import BUILT_IN, NfVerdict
 from mcnilib.linux.netfilter.iptables.extension import Target, TargetRecord
 from mcnilib.linux.netfilter.iptables.grammar import Grammar, OptionEntry, flag_option
@@ -43,7 +44,7 @@ def _addresses(words: RuleWords, text: str) -> Span:
         first = IPv4Address(low)
         last = IPv4Address(high) if dash else first
     except ValueError:
-        raise words.fail(f"{text!r} is not an IPv4 address or a range, with or without ports") from None
+        raise words.fail(tr("{text!r} is not an IPv4 address or a range, with or without ports", text=text)) from None
     return first, None if last == first else last
 
 
@@ -67,7 +68,7 @@ def _destination(words: RuleWords) -> tuple[IPv4Address | None, int, IPv4Address
     to, _, base = words.take("an address").partition("/")
     first, port, last, last_port = _ends(words, to)
     if base and not last_port:
-        raise words.fail("a base port needs a range of ports")
+        raise words.fail(tr("a base port needs a range of ports"))
     return first, port, last, last_port, words.as_number(base, "a port", 1, 65535) if base else 0
 
 
@@ -83,11 +84,11 @@ def _network(words: RuleWords) -> IPv4Network:
     """Read a network; its host bits are cleared."""
     word = words.take("a network")
     if has_holes(word.partition("/")[2]):
-        raise words.fail(f"{word!r}: a mask with holes")
+        raise words.fail(tr("{word!r}: a mask with holes", word=word))
     try:
         return IPv4Network(word, strict=False)
     except ValueError:
-        raise words.fail(f"{word!r} is not an IPv4 address or prefix") from None
+        raise words.fail(tr("{word!r} is not an IPv4 address or prefix", word=word)) from None
 
 
 _nat = partial(TargetRecord, tracks=True, changes=False, tables=("nat",))

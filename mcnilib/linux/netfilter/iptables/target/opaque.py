@@ -12,6 +12,7 @@ from dataclasses import dataclass, replace
 from functools import partial
 from typing import ClassVar
 
+from mcnilib.language import mark, tr
 from mcnilib.linux.netfilter.conntrack import ConnState
 from mcnilib.linux.netfilter.context import Context
 from mcnilib.linux.netfilter.iptables.extension import Target, TargetRecord
@@ -35,9 +36,9 @@ from mcnilib.linux.unmodelled import Gap
 
 OPTION_NUMBERS = {"mss": 2, "wscale": 3, "sack-permitted": 4, "sack": 5, "timestamp": 8, "md5": 19}
 
-SPAN = word(r"\d{1,9}(\.\d{1,9})?(us|ms|s)", "a time such as 250ms")
+SPAN = word(r"\d{1,9}(\.\d{1,9})?(us|ms|s)", mark("a time such as 250ms"))
 
-_SIDES = word(r"(src|dst)(,(src|dst)){0,5}", "a list of src and dst")
+_SIDES = word(r"(src|dst)(,(src|dst)){0,5}", mark("a list of src and dst"))
 
 
 def _time(words: RuleWords) -> str:
@@ -52,7 +53,7 @@ def _time(words: RuleWords) -> str:
 def _strip(words: RuleWords) -> str:
     names = words.take("TCP options").split(",")
     numbers = {
-        OPTION_NUMBERS[name] if name in OPTION_NUMBERS else words.as_number(name, "a TCP option", 2, 255)
+        OPTION_NUMBERS[name] if name in OPTION_NUMBERS else words.as_number(name, tr("a TCP option"), 2, 255)
         for name in names
     }
     return ",".join(map(str, sorted(numbers)))
@@ -84,7 +85,7 @@ def _hmark(grammar: Grammar, words: RuleWords, options: Given) -> str:
     members = options.pop("--hmark-tuple", "").rpartition(" ")[2]
     for member in members.split(",") if members else ():
         if member not in TUPLE:
-            raise words.fail(f"{member!r} is not part of a tuple", near=tuple(TUPLE))
+            raise words.fail(tr("{member!r} is not part of a tuple", member=member), near=tuple(TUPLE))
         options[TUPLE[member].partition(" ")[0]] = TUPLE[member]
     return grammar.text(options)
 
@@ -99,13 +100,13 @@ EVENTS = (
     "new", "related", "destroy", "reply", "assured", "protoinfo", "helper", "mark", "natseqinfo", "secmark",
 )  # fmt: skip
 
-ZONE = word(r"\d{1,5}|mark", "the number of a zone, or mark")
+ZONE = word(r"\d{1,5}|mark", mark("the number of a zone, or mark"))
 
-_ZONES = Gap("zones of connection tracking are not modelled", refused=True)
+_ZONES = Gap(mark("zones of connection tracking are not modelled"), refused=True)
 
 CT_GAPS = {
-    "--helper": Gap("helpers of connection tracking are not modelled", refused=True),
-    "--timeout": Gap("timeout policies of connections are not modelled", refused=True),
+    "--helper": Gap(mark("helpers of connection tracking are not modelled"), refused=True),
+    "--timeout": Gap(mark("timeout policies of connections are not modelled"), refused=True),
     **dict.fromkeys(("--zone-orig", "--zone-reply", "--zone"), _ZONES),
 }
 
@@ -149,12 +150,13 @@ OPAQUE_TARGETS = (
             "--new": flag, "--hashmode": choice("sourceip", "sourceip-sourceport", "sourceip-sourceport-destport"),
             "--clustermac": mac, "--total-nodes": number(1, 16), "--local-node": number(1, 16), "--hash-init": number(),
         }),
-        tracks=False, why="Linux 6.3 removed it; use the cluster match",
+        tracks=False, why=mark("Linux 6.3 removed it; use the cluster match"),
     ),
     _opaque("CONNSECMARK", Grammar({"--save": flag, "--restore": flag}), tracks=True, tables=("mangle", "security")),
     _opaque(
         "ECN", Grammar({"--ecn-tcp-remove": flag}, needed=("--ecn-tcp-remove",)),
-        tracks=False, tables=("mangle",), protocols=("tcp",), why="explicit congestion notification is not modelled",
+        tracks=False, tables=("mangle",), protocols=("tcp",),
+        why=mark("explicit congestion notification is not modelled"),
     ),
     _opaque(
         "HMARK", Grammar({
@@ -164,7 +166,7 @@ OPAQUE_TARGETS = (
             "--hmark-rnd": hexadecimal(8), "--hmark-mod": number(1), "--hmark-offset": number(),
             "--hmark-tuple": any_word("a tuple"),
         }, needed=("--hmark-mod", "--hmark-rnd"), finish=_hmark),
-        tracks=False, why="the kernel's hash of addresses is not computed",
+        tracks=False, why=mark("the kernel's hash of addresses is not computed"),
     ),
     _opaque(
         "IDLETIMER", Grammar({"--timeout": number(1), "--label": word(r"\S{1,27}", "a label"), "--alarm": flag}),
@@ -176,9 +178,9 @@ OPAQUE_TARGETS = (
             "--queue-num": number(0, 65535), "--queue-balance": word(r"\d+:\d+", "two numbers"),
             "--queue-bypass": flag, "--queue-cpu-fanout": flag,
         }, finish=_nfqueue),
-        tracks=False, why="a program outside the kernel decides",
+        tracks=False, why=mark("a program outside the kernel decides"),
     ),
-    _opaque("QUEUE", Grammar(), tracks=False, why="a program outside the kernel decides"),
+    _opaque("QUEUE", Grammar(), tracks=False, why=mark("a program outside the kernel decides")),
     _opaque(
         "RATEEST", Grammar({"--rateest-name": text, "--rateest-interval": _time, "--rateest-ewmalog": _time}),
         tracks=False,
@@ -189,7 +191,7 @@ OPAQUE_TARGETS = (
             "--add-set": _set, "--exist": flag, "--timeout": number(), "--del-set": _set, "--map-set": _set,
             "--map-mark": flag, "--map-prio": flag, "--map-queue": flag,
         }, some=True),
-        tracks=False, why="sets do not change during a run",
+        tracks=False, why=mark("sets do not change during a run"),
     ),
     _opaque(
         "SYNPROXY", Grammar(
@@ -199,15 +201,15 @@ OPAQUE_TARGETS = (
             }
         ),
         tracks=True, hooks=("INPUT", "FORWARD"), protocols=("tcp",),
-        why="the kernel's own handshakes are not modelled",
+        why=mark("the kernel's own handshakes are not modelled"),
     ),
     _opaque(
         "TCPOPTSTRIP", Grammar({"--strip-options": _strip}, needed=("--strip-options",)),
-        tracks=False, protocols=("tcp",), why="TCP options are not modelled",
+        tracks=False, protocols=("tcp",), why=mark("TCP options are not modelled"),
     ),
     _opaque(
         "TEE", Grammar({"--gateway": address, "--oif": device}, needed=("--gateway",)),
-        tracks=False, why="copies of packets are not sent",
+        tracks=False, why=mark("copies of packets are not sent"),
     ),
     _opaque(
         "TPROXY", Grammar(
@@ -215,7 +217,7 @@ OPAQUE_TARGETS = (
             defaults={"--on-ip": "0.0.0.0", "--tproxy-mark": "0x0/0x0"}
         ),
         tracks=False, tables=("mangle",), hooks=("PREROUTING",), protocols=("tcp", "udp"),
-        why="transparent proxying is not modelled",
+        why=mark("transparent proxying is not modelled"),
     ),
     _opaque(
         "ULOG", Grammar({
@@ -271,7 +273,7 @@ class OpaqueTarget(Target):
         """Return the packet as it is. Raises: Unsupported, unless the target has no effect on the walk."""
         if gap := self.gap:
             arguments = f" ({self.words})" if self.words else ""
-            gap.meet(f"target {self.name}{arguments} when a packet reaches it: ")
+            gap.meet(tr("target {name}{arguments} when a packet reaches it: ", name=self.name, arguments=arguments))
         if self.name == "CT" and at.fresh:  # a template for the connection is there now, see xt_ct_target()
             at.fresh, at.ctstate = False, ConnState.NEW
         return packet

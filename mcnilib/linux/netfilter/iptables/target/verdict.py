@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from mcnilib.language import tr
 from mcnilib.linux.netfilter.hooks import NfVerdict
 from mcnilib.linux.netfilter.iptables.extension import Target, TargetRecord
 from mcnilib.linux.netfilter.iptables.grammar import Grammar, OptionEntry
@@ -33,7 +34,7 @@ def _reject_kind(words: RuleWords) -> str:
     word = words.take("a type")
     kind = SHORT_KINDS.get(word, word)
     if kind not in REJECT_KINDS:
-        raise words.fail(f"{word!r} is not a type of rejection", near=REJECT_KINDS)
+        raise words.fail(tr("{word!r} is not a type of rejection", word=word), near=REJECT_KINDS)
     return kind
 
 
@@ -62,7 +63,7 @@ class StandardTarget(Target):
 
     def misplaced(self, table: str, chain: str, hooks: frozenset[str]) -> str:
         """Say that table nat is no place to filter in."""
-        return "would filter in table nat" if table == "nat" and self.name == "DROP" else ""
+        return tr("would filter in table nat") if table == "nat" and self.name == "DROP" else ""
 
 
 @dataclass(frozen=True, slots=True)
