@@ -88,12 +88,6 @@ def shown(what: str, stream: TextIO | None = None) -> Iterator[None]:
         line.clear()
 
 
-def time_is_up_after(seconds: float, clock: Callable[[], float] = time.monotonic) -> Callable[[], bool]:
-    """Return what tells, from now on, whether so many seconds are over: a search may ask it whether to go on."""
-    end = clock() + seconds
-    return lambda: clock() > end
-
-
 def counted(items: Iterable[Item], what: str, total: int = 0) -> Iterator[Item]:
     """Yield items; how many are done stands on a line while the next one is awaited, and not while one is used."""
     line = Line(what, total)

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 from mcnilib.cli.common import add_settings, add_story, add_verb, chosen_settings, story_named
 from mcnilib.errors import printable
 from mcnilib.language import mark, tr
-from mcnilib.progress import counted, shown, time_is_up_after
+from mcnilib.progress import counted, shown
 from mcnilib.trace.trace import Trace
 
 if TYPE_CHECKING:  # most commands search nothing
@@ -22,9 +22,6 @@ if TYPE_CHECKING:  # most commands search nothing
     from mcnilib.repair.advice import FirstRepair, RepairReport
     from mcnilib.repair.case import RepairCase
     from mcnilib.repair.search import Remedy, RepairAttempt
-
-FIRST_WITHIN = 2.0
-"""Seconds in which a repair is searched that is named beside a verdict; `--fix` takes all the time it needs."""
 
 EXAMPLES = mark("""examples:
   mcni fix 7
@@ -99,11 +96,11 @@ def _send_held(sender: Connection, case: RepairCase, helping: Sequence[RepairAtt
 
 
 def first_searched(case: RepairCase) -> FirstRepair:
-    """Search the repair to name beside a verdict, for a few seconds at most."""
+    """Search the repair to name beside a verdict."""
     from mcnilib.repair.advice import first_repair
 
     with shown(tr("mcni: trying changes")):
-        return first_repair(case, time_is_up_after(FIRST_WITHIN))
+        return first_repair(case)
 
 
 def first_in_words(first: FirstRepair | None) -> list[str]:

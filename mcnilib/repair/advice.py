@@ -13,7 +13,7 @@ from mcnilib.language import clauses, listed, tr
 from mcnilib.repair.candidates import fresh, standard_repairs
 from mcnilib.repair.case import RepairCase
 from mcnilib.repair.repair import Command, Repair
-from mcnilib.repair.search import Remedy, RepairAttempt, attempts, nearest_values, remedies, remedy_of
+from mcnilib.repair.search import Remedy, RepairAttempt, attempts, nearest_values, pairs_left, remedies, remedy_of
 from mcnilib.trace.trace import Trace
 
 
@@ -76,11 +76,13 @@ def _some(names: Sequence[str], most: int = 3) -> str:
 
 @dataclass(frozen=True)
 class RepairReport:
-    """How a conversation ends as it is, what would make it work (what to prefer first), how many changes were tried."""
+    """How a conversation ends as it is, what would make it work (what to prefer first), how many changes were tried,
+    and how many pairs of changes were not, because enough helps already or there were too many."""
 
     start: Trace
     advice: tuple[Advice, ...] = ()
     tried: int = 0
+    left_out: int = 0
 
     @property
     def why_first(self) -> str:
@@ -110,35 +112,44 @@ def advise(case: RepairCase, start: Trace, passing: Passing = iter, holding: Hol
     tried = list(passing(attempts(case)))
     helping = nearest_values([attempt for attempt in tried if attempt.works], case.choices())
     found = sorted(holding(case, [*passing(helping)]), key=lambda remedy: remedy.rank)
-    return RepairReport(start, tuple(_advice(case, remedy) for remedy in found), len(tried))
+    return RepairReport(
+        start, tuple(_advice(case, remedy) for remedy in found), len(tried), len(pairs_left(case, tried))
+    )
+
+
+MOST_TRIED, MOST_HELD = 50, 5
+"""Of a search beside a verdict: how many changes are tried, and under how many that help other conversations are held.
+They bound its time by an amount of work, so that the answer does not depend on the machine."""
 
 
 @dataclass(frozen=True)
 class FirstRepair:
-    """The cheapest command that helps and breaks nothing, else the one that breaks least; `timed_out` tells whether
-    time was up before all of them were tried."""
+    """The cheapest command that helps and breaks nothing, else the one that breaks least; `left_out` tells how many
+    were not tried because that would take too long."""
 
     advice: Advice | None = None
-    timed_out: bool = False
+    left_out: int = 0
 
 
 @gc_paused()
-def first_repair(case: RepairCase, time_is_up: Callable[[], bool] = lambda: False) -> FirstRepair:
+def first_repair(case: RepairCase) -> FirstRepair:
     """Search the first command to name beside a verdict; last come those a program takes back.
 
-    Only the standard repairs are tried, one by one: a tenth of what `advise` does. It ends when time is up.
+    Only the standard repairs are tried, one by one, so many at most: a tenth of what `advise` does.
     """
     world = fresh(case.after(Repair(())))
     single = standard_repairs(world, case.trace(Repair(()), world))
-    best: Remedy | None = None
-    for repair in sorted(single, key=lambda repair: (bool(repair.undone_by), repair.cost)):
-        if time_is_up():
-            return FirstRepair(_advice(case, best) if best else None, timed_out=True)
-        remedy = remedy_of(case, repair)
-        best = min(filter(None, (best, remedy)), key=lambda known: known.rank, default=None)
-        if remedy and not remedy.breaks:
+    best: list[Remedy] = []
+    left = 0
+    for number, repair in enumerate(sorted(single, key=lambda repair: (bool(repair.undone_by), repair.cost))):
+        if number == MOST_TRIED or len(best) == MOST_HELD:
+            left = len(single) - number
             break
-    return FirstRepair(_advice(case, best) if best else None)
+        remedy = remedy_of(case, repair)
+        if remedy and not remedy.breaks:
+            return FirstRepair(_advice(case, remedy))
+        best += [remedy] if remedy else []
+    return FirstRepair(_advice(case, min(best, key=lambda remedy: remedy.rank)) if best else None, left)
 
 
 def _advice(case: RepairCase, remedy: Remedy) -> Advice:

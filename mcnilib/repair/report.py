@@ -23,9 +23,14 @@ def told(report: RepairReport) -> Iterator[str]:
 
 
 def how_many_help(report: RepairReport) -> str:
-    """Say how many changes help, of how many."""
+    """Say how many changes help, of how many, and how many pairs were not tried."""
     if report.start.outcome.works:
         return tr("The conversation works. There is nothing to repair.")
+    left = trn("{count} pair of changes was not tried.", "{count} pairs of changes were not tried.", report.left_out)
+    return f"{_how_many(report)} {left}" if report.left_out else _how_many(report)
+
+
+def _how_many(report: RepairReport) -> str:
     if not report.advice:
         return tr("None of the {tried} changes that were tried on the model helps.", tried=report.tried)
     return trn(
@@ -38,10 +43,15 @@ def how_many_help(report: RepairReport) -> str:
 def told_beside_verdict(first: FirstRepair) -> Iterator[str]:
     """Yield the lines that name the first repair beside a verdict, with what it breaks, or why none is named."""
     more = tr("The same command with --fix lists all that helps.")
-    if first.timed_out:
-        more = tr("There was not enough time to try every command: the same command with --fix does.")
+    if first.left_out:
+        more = trn(
+            "{count} more command was not tried: the same command with --fix tries it, too.",
+            "{count} more commands were not tried: the same command with --fix tries them, too.",
+            first.left_out,
+        )
     if not first.advice:
-        yield more if first.timed_out else tr("No single command helps. The same command with --fix tries more.")
+        none = tr("No single command helps. The same command with --fix tries more.")
+        yield tr("No command that was tried helps.") + f" {more}" if first.left_out else none
         return
     yield tr("What would help on {machine}, tried on the model:", machine=first.advice.commands[0].netns)
     yield from (f"  {command.text}" for command in first.advice.commands)
@@ -50,7 +60,7 @@ def told_beside_verdict(first: FirstRepair) -> Iterator[str]:
 
 def first_to_json(first: FirstRepair, start: Trace) -> dict[str, Any]:
     """Return the first repair as JSON, beside a trace."""
-    return {"repair": first.advice and _as_json(first.advice, start), "repair_timed_out": first.timed_out}
+    return {"repair": first.advice and _as_json(first.advice, start), "repair_left_out": first.left_out}
 
 
 def _entry(number: int, advice: Advice, report: RepairReport) -> Iterator[str]:
@@ -80,6 +90,7 @@ def to_json(report: RepairReport) -> dict[str, Any]:
         "verdict": verdict(report.start),
         "works": report.start.outcome.works,
         "tried": report.tried,
+        "left_out": report.left_out,
         "recommended": report.why_first,
         "repairs": [_as_json(one, report.start) for one in report.advice],
     }

@@ -1,8 +1,9 @@
 """The search: every change alone, then those that belong together; what helps is held against other conversations.
 
 Alone are tried other addresses, the other values of each setting, and the standard repairs at the places the packets
-came to. Then settings together, two and three of them, and repairs behind a change after which the conversation came
-at least as far and ended elsewhere. What holds a change that helps without it is not tried.
+came to. Then settings together, two and three of them, repairs behind a change after which the conversation came at
+least as far and ended elsewhere, and at last pairs of changes that each changed something, the cheapest first, until
+enough helps. What holds a change that helps without it is not tried.
 """
 
 from __future__ import annotations
@@ -10,7 +11,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
-from itertools import combinations, product
+from itertools import chain, combinations, product
 
 from mcnilib.errors import McniError
 from mcnilib.repair.candidates import at_the_end, fresh, standard_repairs
@@ -20,6 +21,8 @@ from mcnilib.trace.trace import Fate, Trace
 
 _MANY = 4
 """Values from which on a setting has an order: of those that help the nearest is kept."""
+_ENOUGH, _MOST_PAIRS = 8, 100
+"""Changes that help from which on no pair is tried any more, and how many pairs are tried at most."""
 _BEHIND = 4
 """Changes that did not help behind which others are tried."""
 
@@ -68,15 +71,11 @@ def remedies(case: RepairCase, helping: Iterable[RepairAttempt]) -> Iterator[Rem
 
 def remedy_of(case: RepairCase, repair: Repair) -> Remedy | None:
     """Try one change, and hold the other conversations under it if it helps."""
-    with suppress(McniError):
-        world = case.after(repair)
-        if case.works(repair, world):
-            return next(remedies(case, [RepairAttempt(repair, case.trace(repair, world))]))
-    return None
+    return next(iter(remedies(case, [attempt_of(case, repair)])), None)
 
 
 def attempts(case: RepairCase) -> Iterator[RepairAttempt]:
-    """Try each change alone, then settings together, then repairs behind changes after which it ended elsewhere."""
+    """Try each change alone, settings together, repairs behind changes after which it ended elsewhere, then pairs."""
     world = fresh(case.after(Repair(())))
     start = case.trace(Repair(()), world)
     choices = case.choices()
@@ -86,8 +85,38 @@ def attempts(case: RepairCase) -> Iterator[RepairAttempt]:
         tried.append(_tried(case, repair))
         yield tried[-1]
     helpful = {attempt.repair for attempt in tried if attempt.works}
-    yield from _together(case, [tuple(value for value in values if value not in helpful) for values in choices])
-    yield from _behind(case, start, tried)
+    rest = [tuple(value for value in values if value not in helpful) for values in choices]
+    for attempt in chain(_together(case, rest), _behind(case, start, tried)):
+        tried.append(attempt)
+        yield attempt
+    helping = sum(attempt.works for attempt in tried)
+    for pair in pairs_left(case, tried)[:_MOST_PAIRS]:
+        if helping >= _ENOUGH:
+            return
+        attempt = attempt_of(case, pair)
+        helping += attempt.works
+        yield attempt
+
+
+def pairs_left(case: RepairCase, tried: Sequence[RepairAttempt]) -> list[Repair]:
+    """Return the pairs that were not tried of changes that each changed something and did not help, cheapest first.
+
+    Settings are left out: they are tried together anyway, those that change something only together, too.
+    """
+    done, start = {attempt.repair for attempt in tried}, case.trace(Repair(()), case.after(Repair(())))
+    single = [attempt for attempt in tried if len(attempt.repair.kinds) == 1 and attempt.trace and not attempt.works]
+    changed = [attempt.repair for attempt in single if attempt.trace and _course(attempt.trace) != _course(start)]
+    pairs = (
+        one + other
+        for one, other in combinations(changed, 2)
+        if not (one.settings and other.settings) and not (one.dial and other.dial)
+    )
+    return sorted(dict.fromkeys(pair for pair in pairs if pair not in done), key=lambda pair: pair.cost)
+
+
+def _course(trace: Trace) -> list[tuple[object, ...]]:
+    """Return where each packet came, with which addresses, and what ended it."""
+    return [(journey.hops(), journey.last.after, journey.last.evidence) for journey in trace.journeys]
 
 
 def _tried(case: RepairCase, repair: Repair) -> RepairAttempt:
@@ -95,6 +124,15 @@ def _tried(case: RepairCase, repair: Repair) -> RepairAttempt:
         return RepairAttempt(repair, case.trace(repair, case.after(repair)))
     except McniError:
         return RepairAttempt(repair, None)
+
+
+def attempt_of(case: RepairCase, repair: Repair) -> RepairAttempt:
+    """Try a change; the conversation is followed only where it works."""
+    with suppress(McniError):
+        world = case.after(repair)
+        if case.works(repair, world):
+            return RepairAttempt(repair, case.trace(repair, world))
+    return RepairAttempt(repair, None)
 
 
 def _together(case: RepairCase, choices: Sequence[tuple[Repair, ...]]) -> Iterator[RepairAttempt]:
@@ -118,8 +156,7 @@ def _attempt(case: RepairCase, values: Sequence[Repair], known: list[set[tuple[s
     repair = sum(values[1:], values[0])
     if any(set(repair.settings) >= less for less in known):
         return None
-    world = case.after(repair)
-    attempt = RepairAttempt(repair, case.trace(repair, world) if case.works(repair, world) else None)
+    attempt = attempt_of(case, repair)
     known += [set(repair.settings)] if attempt.works else []
     return attempt
 

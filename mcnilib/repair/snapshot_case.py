@@ -39,12 +39,12 @@ class SnapshotCase:
 
     def trace(self, repair: Repair, world: World) -> Trace:
         """Hold the conversation in a world, dialling as a repair says."""
-        flow = replace(self.flow, netns=self._client)
-        return self._held(world, replace(flow, dst=repair.dial.to) if repair.dial else flow)
+        asked = _patient(self._dialled(repair))
+        return run(world, asked, self._servers, connections=self.snapshot.connections, partial=True)
 
     def works(self, repair: Repair, world: World) -> bool:
         """Tell whether the conversation works in a world."""
-        return self.trace(repair, world).outcome.works
+        return self._outcome(world, self._dialled(repair)).works
 
     @property
     def _client(self) -> str:
@@ -55,10 +55,9 @@ class SnapshotCase:
         given = (replace(server, netns=self.snapshot.namespace(server.netns)) for server in self.listeners)
         return (*given, *self.snapshot.listeners)
 
-    def _held(self, world: World, flow: Flow) -> Trace:
-        patience = flow.patience if flow.sized else PATIENCE_AFTER  # what was too long is sent again after a while
-        asked = replace(flow, patience=patience)
-        return run(world, asked, self._servers, connections=self.snapshot.connections, partial=True)
+    def _dialled(self, repair: Repair) -> Flow:
+        flow = replace(self.flow, netns=self._client)
+        return replace(flow, dst=repair.dial.to) if repair.dial else flow
 
     def choices(self) -> Sequence[tuple[Repair, ...]]:
         """Return nothing: a snapshot has no settings."""
@@ -96,7 +95,7 @@ class SnapshotCase:
             yield Other(name, before, _answered(self._outcome(world, flow)))
 
     def _outcome(self, world: World, flow: Flow) -> Outcome:
-        return self._outcomes.outcome(world, replace(flow, patience=PATIENCE_AFTER), self._servers)
+        return self._outcomes.outcome(world, _patient(flow), self._servers)
 
     @cached_property
     def _outcomes(self) -> OutcomeCache:
@@ -138,6 +137,11 @@ class SnapshotCase:
     def _ping(self, client: str, server: str) -> tuple[Flow, str]:
         said = tr("ping from {client} to {server}", client=client, server=server)
         return Flow(client, self._addresses(server)[0], "icmp", 0), said
+
+
+def _patient(flow: Flow) -> Flow:
+    """Return a conversation whose client waits a moment; as long as asked where what is too long is sent again."""
+    return flow if flow.sized else replace(flow, patience=PATIENCE_AFTER)
 
 
 def _answered(end: Outcome) -> bool:

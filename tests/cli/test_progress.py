@@ -141,7 +141,7 @@ def test_a_trace_on_a_terminal_says_what_it_reads(terminal: Terminal, tmp_path, 
     assert "mcni: reading " in terminal.getvalue()
     assert "here\\x07" in terminal.getvalue()
     assert terminal.line == ""
-    assert capsys.readouterr().out.count("\n") == 4  # verdict, reason, and the repair in two lines
+    assert capsys.readouterr().out.count("\n") == 4  # the verdict, and in three lines what would help
 
 
 def slow(terminal: Terminal, name: str):

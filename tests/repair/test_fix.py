@@ -14,7 +14,8 @@ from mcnilib.cli.fix import on_two_cores
 from mcnilib.repair.advice import Advice, RepairReport, advise
 from mcnilib.repair.case import ScenarioCase
 from mcnilib.repair.repair import Repair, carried_out
-from mcnilib.repair.search import attempts, remedies
+from mcnilib.repair.report import how_many_help
+from mcnilib.repair.search import attempts, pairs_left, remedies
 from mcnilib.repair.snapshot_case import SnapshotCase
 from mcnilib.scenarios import all_scenarios, scenario
 from mcnilib.snapshots.folder import write_folder
@@ -86,6 +87,32 @@ def test_what_a_command_breaks_and_mends(command: str, breaks: tuple[str, ...], 
     assert {*breaks} <= {*remedy.breaks}
     assert bool(breaks) is bool(remedy.breaks)
     assert mends in (*remedy.mends, "")
+
+
+@pytest.mark.parametrize(
+    ("enough", "most", "last", "tries"),
+    [(1000, 1000, -1, True), (0, 1000, 0, False), (1000, 3, 2, True), (1000, 3, 3, False)],
+)
+def test_pairs_of_changes_that_each_changed_something_are_tried(
+    monkeypatch: pytest.MonkeyPatch, enough: int, most: int, last: int, tries: bool
+) -> None:
+    """The cheapest first, until enough helps, and so many at most."""
+    monkeypatch.setattr("mcnilib.repair.search._ENOUGH", enough)
+    monkeypatch.setattr("mcnilib.repair.search._together", lambda *given: ())
+    case = ScenarioCase(scenario(FLAGSHIP), scenario(FLAGSHIP).start())
+    monkeypatch.setattr("mcnilib.repair.search._MOST_PAIRS", 0)
+    pair = pairs_left(case, [*attempts(case)])[last]
+    monkeypatch.setattr("mcnilib.repair.search._MOST_PAIRS", most)
+    assert (pair in [attempt.repair for attempt in attempts(case)]) is tries
+
+
+def test_the_cheapest_pairs_come_first_and_what_is_left_out_is_said() -> None:
+    story = scenario(FLAGSHIP)
+    case = ScenarioCase(story, story.start())
+    left = pairs_left(case, [*attempts(case)])
+    assert [pair.cost for pair in left] == sorted(pair.cost for pair in left)
+    assert found(FLAGSHIP).left_out == len(left) > 0
+    assert how_many_help(found(FLAGSHIP)).endswith(f" {len(left)} pairs of changes were not tried.")
 
 
 def test_untracked_packets_break_services() -> None:
@@ -304,15 +331,27 @@ def test_the_first_repair_of_a_snapshot_as_json(capsys, cluster: str) -> None:
     assert [f"{one['where']}: {one['command']}" for one in said["repair"]["commands"]] == [EXCEPTION]
     assert said["repair"]["verdict"].startswith("connected")
     assert said["repair"]["breaks"] == []
-    assert said["repair_timed_out"] is False
+    assert said["repair_left_out"] == 0
 
 
-def test_where_time_is_up_it_is_said(capsys, cluster: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("mcnilib.cli.fix.FIRST_WITHIN", -1.0)
+@pytest.mark.parametrize(
+    ("limit", "most", "says"),
+    [
+        (
+            "MOST_TRIED",
+            0,
+            r"No command that was tried helps. \d+ more commands were not tried: the same command with --fix",
+        ),
+        ("MOST_HELD", 1, r"What would help on node2, (.|\n)*It breaks 1 of \d+: (.|\n)* more commands were not tried"),
+    ],
+)
+def test_what_was_not_tried_is_said(
+    capsys, cluster: str, monkeypatch: pytest.MonkeyPatch, limit: str, most: int, says: str
+) -> None:
+    """The search beside a verdict is bounded by an amount of work, never by a clock."""
+    monkeypatch.setattr(f"mcnilib.repair.advice.{limit}", most)
     main(["trace", cluster, *TO_CAL2])
-    said = capsys.readouterr().out
-    assert "There was not enough time to try every command: the same command with --fix does." in said
-    assert "No single command" not in said
+    assert re.search(says, capsys.readouterr().out)
 
 
 def test_of_commands_that_all_break_something_the_one_that_breaks_least_is_named(capsys) -> None:
