@@ -99,12 +99,11 @@ async function showView(view, known, history, at) {
   }
   clearTimeout(late);
   busy(article, false);
-  lookAhead(view, number, prepared(...valuesOf(view), view) ? 0 : REST);
+  lookAhead(view, number);
 }
 
-// What was prepared left the interpreter at rest.
-async function lookAhead(view, number, rest) {
-  await pause(rest);
+async function lookAhead(view, number) {
+  await pause(REST);
   if (number !== asked) return;
   for (const near of await ask("likely", JSON.stringify(view)).catch(() => [])) {
     if (number !== asked) return;
