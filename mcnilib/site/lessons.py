@@ -18,6 +18,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
+from mcnilib.cluster.settings import Settings
 from mcnilib.errors import MissingExtra
 from mcnilib.language import mark, tr, trn
 from mcnilib.learner import BADGE, PAGE, SOURCE_PAGES
@@ -26,7 +27,8 @@ from mcnilib.scenarios.exercise import Exercise, exercises
 from mcnilib.scenarios.link import BINDER
 from mcnilib.show.explorer import View
 from mcnilib.show.html.markup import Html, element, folded, joined, sentence, void_element
-from mcnilib.show.picture.story_picture import plan_for
+from mcnilib.show.picture.story_picture import picture_of, plan_for, step_at
+from mcnilib.show.picture.svg import to_svg
 from mcnilib.show.walkthrough import Walkthrough
 from mcnilib.site.frame import Page
 from mcnilib.site.workbench import exercise_html
@@ -150,16 +152,33 @@ def played(lesson: Lesson) -> dict[str, Scenario]:
 
 
 def _shown_by(lesson: Lesson, verb: str) -> dict[str, Scenario]:
+    calls = _calls(lesson, verb)
+    return {uid: story for uid, story, call in calls if len(call.args) == 1 and not call.keywords}
+
+
+def _calls(lesson: Lesson, verb: str) -> Iterator[tuple[str, Scenario, ast.Call]]:
+    """Yield the cells that call a verb of the notebooks with a scenario: the `id`, the scenario, the call."""
     named: dict[str, ast.expr] = {}
-    found: dict[str, Scenario] = {}
     for cell in (cell for cell in lesson.cells if cell["cell_type"] == "code"):
         for statement in ast.parse(source(cell)).body:
             match statement:
                 case ast.Assign(targets=[ast.Name(id=name)], value=value):
                     named[name] = value
-                case ast.Expr(value=ast.Call(func=ast.Name(id=called), args=[told], keywords=[])) if called == verb:
-                    found[cell["id"]] = _story(named.get(told.id, told) if isinstance(told, ast.Name) else told)
-    return found
+                case ast.Expr(value=ast.Call(func=ast.Name(id=called), args=[told, *_]) as call) if called == verb:
+                    yield cell["id"], _story(named.get(told.id, told) if isinstance(told, ast.Name) else told), call
+
+
+def stepped(lesson: Lesson) -> dict[str, tuple[Scenario, Settings, tuple[int, int]]]:
+    """Return the steps of which a lesson shows the picture, by the `id` of the cell that does `step_picture(...)`:
+    the scenario, its settings, the packet and the index of the step."""
+    steps = {}
+    for uid, story, call in _calls(lesson, "step_picture"):
+        settings = story.start().but(**{one.arg: ast.literal_eval(one.value) for one in call.keywords if one.arg})
+        packet, netns, what = map(ast.literal_eval, call.args[1:])
+        at = step_at(story, settings, packet, netns, what)
+        if at:
+            steps[uid] = (story, settings, at)
+    return steps
 
 
 def compared(lesson: Lesson) -> dict[str, View]:
@@ -195,7 +214,7 @@ def practised(lesson: Lesson) -> dict[str, Exercise]:
 
 def pictures(lesson: Lesson) -> dict[str, bytes]:
     """Return the committed pictures of a lesson that its page shows: name of the file -> PNG."""
-    alive = {*explored(lesson), *compared(lesson), *played(lesson)}
+    alive = {*explored(lesson), *compared(lesson), *played(lesson), *stepped(lesson)}
     return {
         f"{FOLDER}/{_picture_name(cell)}": base64.b64decode(output["data"]["image/png"])
         for cell in lesson.cells
@@ -213,6 +232,7 @@ def lesson_html(lesson: Lesson, articles: Mapping[str, Html]) -> Html:
     """Return the cells of a lesson; `articles` are those of the explorer, by the name of their scenario, and those of
     two states side by side, by the `id` of their cell."""
     alive, tasks, films = _panels(lesson, articles), practised(lesson), played(lesson)
+    drawn = {uid: _drawn(uid, *step) for uid, step in stepped(lesson).items()}
     parts: list[Html] = []
     for cell in lesson.cells:
         if cell["id"].removesuffix(HELP) in tasks.keys() - {cell["id"]}:
@@ -224,7 +244,7 @@ def lesson_html(lesson: Lesson, articles: Mapping[str, Html]) -> Html:
         elif cell["id"] in films:
             parts.append(joined(_code(cell), _player(films[cell["id"]], f"played-{cell['id']}")))
         else:
-            shown = alive.get(cell["id"]) or joined(*_outputs(cell))
+            shown = alive.get(cell["id"]) or joined(*_outputs(cell, drawn.get(cell["id"])))
             parts.append(joined(_code(cell), shown, _elsewhere(cell)))
     return joined(*parts)
 
@@ -283,7 +303,15 @@ def _code(cell: NotebookCell) -> Html:
     )
 
 
-def _outputs(cell: NotebookCell) -> Iterator[Html]:
+def _drawn(uid: str, story: Scenario, settings: Settings, at: tuple[int, int]) -> Html:
+    """Return the picture of a step, as wide as the window: its style sheet chooses one of two."""
+    wide, narrow = (picture_of(story, settings, at, narrow=narrow) for narrow in (False, True))
+    both = (Html(to_svg(drawing, f"{uid}{side}")) for drawing, side in ((wide, ""), (narrow, "-narrow")))
+    return element("div", *both, class_="picture", tabindex="0", role="group", aria_label=tr("picture"))
+
+
+def _outputs(cell: NotebookCell, drawn: Html | None = None) -> Iterator[Html]:
+    """Yield what a cell shows; a picture that is `drawn` anew takes the place of the committed one."""
     for output in cell["outputs"]:
         if output.get("data") == {}:
             continue  # the place of an answer that nobody gave
@@ -292,26 +320,26 @@ def _outputs(cell: NotebookCell) -> Iterator[Html]:
         if "text/html" in data:
             yield Html("".join(data["text/html"]))
         elif "image/png" in data:
-            yield _figure(cell, base64.b64decode(data["image/png"]), text)
+            yield _figure(drawn or _committed(cell, base64.b64decode(data["image/png"]), text), text)
         elif TABLE_RULE.search(text):
             yield element("pre", text, class_="printed aligned", tabindex="0", role="group", aria_label="printed table")
         else:
             yield element("pre", text, class_="printed")
 
 
-def _figure(cell: NotebookCell, png: bytes, text: str) -> Html:
+def _committed(cell: NotebookCell, png: bytes, text: str) -> Html:
     """Return a committed picture; its words stand below it, so its alternative text is the first line of them.
 
     Source of the place of width and height: https://www.w3.org/TR/png-3/#11IHDR.
     """
     width, height = struct.unpack(">II", png[16:24])
     size = {"width": str(width), "height": str(height)}
-    picture = void_element("img", src=_picture_name(cell), alt=text.partition("\n")[0], loading="lazy", **size)
-    return element(
-        "figure",
-        picture,
-        element("figcaption", element("pre", text, tabindex="0", role="group", aria_label=tr("the picture in words"))),
-    )
+    return void_element("img", src=_picture_name(cell), alt=text.partition("\n")[0], loading="lazy", **size)
+
+
+def _figure(picture: Html, text: str) -> Html:
+    caption = element("pre", text, tabindex="0", role="group", aria_label=tr("the picture in words"))
+    return element("figure", picture, element("figcaption", caption))
 
 
 def markdown(text: str) -> Html:

@@ -448,6 +448,25 @@ def test_each_panel_of_a_lesson_lives_for_itself(browser, address):
         assert tab.foreign == []
 
 
+def test_back_brings_each_panel_of_a_lesson_to_what_it_showed_then(browser, address):
+    with new_tab(browser, address) as tab:
+        tab.open(THREE_PANELS)
+        other, third = (tab.page.locator(f"article >> nth={n}") for n in (1, 2))
+        starts = [panel.locator("[data-part=verdict]").inner_text() for panel in (other, third)]
+        for panel in (other, third):
+            panel.get_by_role("group", name="coordinator").get_by_text("on", exact=True).click()
+            expect(panel.locator("[data-part=compared]")).to_contain_text("from off to on")
+        changed = other.locator("[data-part=verdict]").inner_text()
+        for verdicts in ((changed, starts[1]), starts):
+            tab.page.go_back()
+            for panel, says in zip((other, third), verdicts, strict=True):
+                expect(panel.locator("[data-part=verdict]")).to_have_text(says)
+        expect(other.get_by_role("group", name="coordinator").get_by_label("off", exact=True)).to_be_checked()
+        tab.page.go_forward()
+        expect(other.locator("[data-part=verdict]")).to_have_text(changed)
+        assert tab.errors == []
+
+
 def test_a_link_to_a_state_opens_it_in_its_lesson(browser, address):
     with new_tab(browser, address) as tab:
         tab.open(f"{THREE_PANELS}?mcni=node-to-own-macvlan&coordinator=on")

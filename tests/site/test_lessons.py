@@ -27,6 +27,7 @@ from mcnilib.site.lessons import (
     practised,
     read_lessons,
     source,
+    stepped,
 )
 from mcnilib.site.page import article_html, pair_html
 from mcnilib.site.workbench import exercises_html
@@ -131,6 +132,15 @@ def test_what_is_a_picture_in_a_lesson_and_lives_on_another_page_is_linked() -> 
     table, own = (lesson_html(lesson, ARTICLES) for lesson in LESSONS if lesson.name[:2] in ("16", "17"))
     assert table.count('href="../conclusion.html"') == 1
     assert own.count('href="../cluster.html"') == 2
+
+
+def test_the_picture_of_a_step_follows_the_theme_of_the_page_and_the_width_of_the_window() -> None:
+    words = next(lesson for lesson in LESSONS if lesson.name == "00-words")
+    html = str(lesson_html(words, ARTICLES))
+    calls = sum(source(cell).count("step_picture(") for cell in words.cells)
+    assert len(stepped(words)) == calls
+    assert html.count('class="mcni-picture"') == 2 * calls  # wide and narrow
+    assert "<img" not in html
 
 
 @pytest.mark.parametrize("lesson", LESSONS, ids=lambda lesson: lesson.name)

@@ -14,6 +14,7 @@ from mcnilib.language import current_language, mark
 from mcnilib.scenarios.scenario import Scenario, neighbours
 from mcnilib.show.layout.plan import Plan, focus_of, plan_of, taking_part
 from mcnilib.show.picture.drawing import Drawing, lay_out, lay_out_steps
+from mcnilib.trace.explain import place_name
 from mcnilib.trace.trace import Trace
 from mcnilib.world.world import World
 
@@ -55,6 +56,16 @@ def _picture(
         return lay_out(world, trace, plan)
     whole = _picture(story, settings, None, everything, narrow, language)
     return next(lay_out_steps(whole, world, trace, plan, [highlight]))
+
+
+def step_at(story: Scenario, settings: Settings, packet: int, netns: str, what: str) -> tuple[int, int] | None:
+    """Return the first step of a packet in a namespace whose place or action contains `what`, such as `device` or
+    `DNAT`: the packet and the step's index; None where there is none."""
+    for journey in (journey for journey in story.run(settings).journeys if journey.number == packet):
+        for index, step in enumerate(journey.steps):
+            if step.netns == netns and what in f"{place_name(step)}: {step.action}":
+                return packet, index
+    return None
 
 
 def picture_in(story: Scenario, settings: Settings, world: World, trace: Trace, *, narrow: bool = False) -> Drawing:

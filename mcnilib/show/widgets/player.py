@@ -20,11 +20,11 @@ from mcnilib.language import tr
 from mcnilib.scenarios.scenario import Scenario
 from mcnilib.show.html.markup import Bundle, static_fallback
 from mcnilib.show.picture.files import PictureError, png_data
-from mcnilib.show.picture.story_picture import picture_of, plan_for
+from mcnilib.show.picture.story_picture import picture_of, plan_for, step_at
 from mcnilib.show.walkthrough import Walkthrough
 from mcnilib.show.widgets.frame import PanelFrame
 from mcnilib.show.widgets.trace_view import NUMBERS
-from mcnilib.trace.explain import because, journey_name, place_name, tell_step, verdict
+from mcnilib.trace.explain import because, journey_name, tell_step, verdict
 
 
 class PlayedSteps(anywidget.AnyWidget):
@@ -71,11 +71,9 @@ class StepPicture:
     @property
     def at(self) -> tuple[int, int]:
         """The number of the packet and the index of the step. Raises: PictureError when there is no such step."""
-        for journey in self.story.run(self.settings).journeys:
-            for index, step in enumerate(journey.steps):
-                found = step.netns == self.netns and self.what in f"{place_name(step)}: {step.action}"
-                if journey.number == self.packet and found:
-                    return journey.number, index
+        at = step_at(self.story, self.settings, self.packet, self.netns, self.what)
+        if at:
+            return at
         raise PictureError(
             tr(
                 "packet {packet} of {story} has no step {what!r} on {netns}",

@@ -40,6 +40,7 @@ let shown;       // {article} and what stands behind `#`: what is to be seen, pe
 let wrong = "";  // what the address says that means nothing
 let painted;     // the answer that is on the screen
 let asked = 0;   // number of the last view asked for
+let urls = {};   // what each panel of the page shows, once it was asked for: id -> its address; kept with the history
 
 const phone = matchMedia("(max-width: 700px)");
 // Two pictures fit beside each other when each is narrow.
@@ -209,8 +210,9 @@ function address({ state, ...answer }, history) {
   const all = print({ ...looks, exercise, commands }), behind = all.length > LONGEST ? print(looks) : all;
   const url = `?${state}${behind && `#${behind}`}`;
   keepState(shown.article, url);
+  urls[shown.article.id] = url;
   if (history === "start" || url === location.search + location.hash) return;
-  window.history[history === "push" ? "pushState" : "replaceState"](null, "", url);
+  window.history[history === "push" ? "pushState" : "replaceState"]({ urls: { ...urls } }, "", url);
 }
 
 // Links to where else a conversation is told keep its state; a lesson is read from its beginning where nothing was changed.
@@ -233,29 +235,43 @@ function parse(hash) {
   return { said, faults };
 }
 
-function follow(opening = false) {
-  const { said, faults } = parse(location.hash.slice(1));
+// `panel` is the one the address is of, where it does not say so itself.
+function follow(opening = false, { search: asks, hash } = location, panel = undefined) {
+  const { said, faults } = parse(hash.slice(1));
   const step = Number.parseInt(said.step, 10) || 0, { depth = "hops", against = "", machine, exercise } = said;
   const everything = said.everything === "1", commands = exercise === undefined ? undefined : said.commands ?? "";
-  const named = byId(location.hash.slice(1))?.closest("article");
-  const search = location.search.includes("mcni=") ? location.search.slice(1) : "";
+  const named = byId(hash.slice(1))?.closest("article");
+  const search = asks.includes("mcni=") ? asks.slice(1) : "";
   const name = new URLSearchParams(search).get("mcni");
   const state = !named || nameOf(named) === name ? search : "";
   const pair = against && [...document.querySelectorAll("article.pair")].find(other => nameOf(other) === name);
-  const article = named ?? (pair || name && byId(name) || FIRST);
+  const article = panel ?? named ?? (pair || name && byId(name) || FIRST);
   const known = exercise === undefined || hasExercise(article, exercise);
   if (!known) faults.push(tr("This conversation has no exercise “{exercise}”.", { exercise }));
   wrong = faults.join(" ");
   select(article);
   if (opening && named && byId("scenario")) toTop();
   shown = { article, step, depth, against: !state && article.matches(".pair") ? article.dataset.against : against, everything, machine, ...known && { exercise, commands } };
-  const untouched = !state && !location.hash.includes("=");
+  const untouched = !state && !hash.includes("=");
   if (untouched) painted ??= asShown(article);
-  else if (!byId("scenario")) article.scrollIntoView();
+  else if (!byId("scenario") && !panel) article.scrollIntoView();
   const view = viewOf(state || home(article), shown);
   if (!untouched && !painted) announce(article, new URLSearchParams(search));
-  showView(view, answered(view), untouched ? "start" : "replace");
+  const painting = showView(view, answered(view), untouched || panel ? "start" : "replace");
   retry(article, shown, opening);
+  return painting;
+}
+
+// Back and forward: on the page of a lesson every panel shows again what it showed then, before the address is followed.
+async function goBack({ state }) {
+  stop();
+  const then = state?.urls ?? {};
+  const panels = byId("scenario") ? [] : [...document.querySelectorAll("article")];
+  for (const panel of panels.filter(({ id }) => urls[id] !== then[id])) {
+    await follow(false, new URL(then[panel.id] ?? location.pathname, location.href), panel);
+    if (!then[panel.id]) delete urls[panel.id];
+  }
+  if (!panels.length || location.search) follow();
 }
 
 // A link leads to a conversation, not past the head of the page.
@@ -373,7 +389,7 @@ function listen() {
     answers.clear();
     if (painted?.picture) show({}, { history: "replace" });  // until then both pictures are in the page, and the style sheet chooses
   });
-  window.addEventListener("popstate", () => { stop(); follow(); });
+  window.addEventListener("popstate", goBack);
 }
 
 if (phone.matches)
