@@ -87,7 +87,8 @@ def _roles(layout: Layout, world: World, trace: Trace) -> Iterator[Label]:
     for name, word in both.items():
         rect = next((b.rect for b in layout.boxes if b.name == name and b.kind == "pod"), None)
         if rect:
-            yield Label(word, rect.right - 10, rect.y + 14, align="right", colour="quiet")
+            x = rect.x + 18 + text_width(name, 13, bold=True) if layout.stacked else rect.right - 10
+            yield Label(word, x, rect.y + 14, align="left" if layout.stacked else "right", colour="quiet")
 
 
 def _states(layout: Layout, trace: Trace, at: tuple[int, int] | None) -> Iterator[Label]:

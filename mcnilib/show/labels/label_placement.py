@@ -33,6 +33,9 @@ wide NIC, the outline of an area.
 CANDIDATES = (16, 60, 150)
 """Candidates of each label that are compared with those of others; more, if two labels meet wherever they stand."""
 
+BELOW_POD = 66.0
+"""A callout begins at most so far below its pod, in pixels: below the end of the pod's veth pair."""
+
 NEAR = 26.0
 """No label stands further from its line, in pixels."""
 
@@ -185,6 +188,9 @@ def _home_of(layout: Layout, marker: Marker) -> tuple[Rect, Taken]:
 def _about(machine: Rect, size: tuple[float, float]) -> Rect:
     """Return the area in which callouts about a machine stand: in it or beside it."""
     beside = Rect(
-        machine.x - 30 - size[0], machine.y - 30 - size[1], machine.w + 60 + 2 * size[0], machine.h + 60 + 2 * size[1]
+        machine.x - 30 - size[0],
+        machine.y - 30 - size[1],
+        machine.w + 60 + 2 * size[0],
+        machine.h + 30 + BELOW_POD + 2 * size[1],
     )
     return beside if machine.h < 300 else machine.grow(30)

@@ -25,7 +25,7 @@ NICs.
 """
 
 STACKED_PANEL = 125.0
-"""Height of the host's namespace where machines are stacked: two of them fit the window of a phone."""
+"""Height of the host's namespace where two machines are stacked: both fit the window of a phone."""
 
 MACHINE_HEIGHT = MACHINE_TITLE + POD_HEIGHT + PAIR_GAP + PANEL_HEIGHT + PANEL_FOOT + NIC_HEIGHT
 
@@ -69,7 +69,8 @@ def place_machine(layout: Layout, world: World, machine: Machine, rect: Rect, ot
     host = world[machine.host]
     layout.add_box(host.name, "machine", rect)
     layout.add_label((host.name, ""), host.name, rect.x + PADDING, rect.y + 15, size=14.0, bold=True)
-    _name_others(layout, host.name, others, rect)
+    if not layout.stacked:  # there they are named below
+        _name_others(layout, host.name, others, rect)
     seats = _seats(world, machine, rect)
     panel = _panel(layout, host, seats, rect)
     seats = [seat for seat in seats if seat.netns.name not in others]
@@ -129,9 +130,9 @@ def _panel(layout: Layout, host: Netns, seats: list[Seat], rect: Rect) -> Rect:
     sides = {seat.side for seat in seats if _has_child(seat, host)}
     left = rect.x + (PADDING + GUTTER_WIDTH if "left" in sides else PADDING)
     right = rect.right - (PADDING + GUTTER_WIDTH if "right" in sides else PADDING)
-    high = STACKED_PANEL if layout.stacked else PANEL_HEIGHT
+    top = rect.y + MACHINE_TITLE + POD_HEIGHT + PAIR_GAP
     panel = layout.add_box(
-        host.name, "host", Rect(left, rect.y + MACHINE_TITLE + POD_HEIGHT + PAIR_GAP, right - left, high)
+        host.name, "host", Rect(left, top, right - left, rect.bottom - NIC_HEIGHT - PANEL_FOOT - top)
     )
     layout.add_waypoint((host.name, ""), panel.y + 46)
     return panel
@@ -282,7 +283,7 @@ def _place_tunnels_and_bridges(layout: Layout, host: Netns, panel: Rect, uplinks
         if link.kind.role not in (DeviceRole.TUNNEL, DeviceRole.BRIDGE):
             continue
         wide = text_width(link.name) + 12
-        box = Rect(right - wide, panel.y + 66, wide, DEVICE_HEIGHT)
+        box = Rect(right - wide, panel.y + (57 if layout.stacked else 66), wide, DEVICE_HEIGHT)
         waypoint = (host.name, link.name)
         layout.add_device(waypoint, box)
         layout.connect("inside", waypoint, (host.name, ""), box.right - 16)

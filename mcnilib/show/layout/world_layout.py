@@ -39,7 +39,7 @@ def place_world(world: World, plan: Plan) -> Layout:
     crowded = plan.stacked and any(box.name in plan.outside for box in layout.boxes)
     bottom += CALLOUT_HEIGHT if crowded or not any(box.kind == "machine" for box in layout.boxes) else 0.0
     _stretch_segments(layout, world, plan)
-    hidden = plan.hidden([box.name for box in layout.boxes] + _named(plan))
+    hidden = plan.hidden([box.name for box in layout.boxes] + ([] if plan.stacked else _named(plan)))
     if hidden:
         text = ellipsize(left_out(hidden), plan.width * 0.98 - 2 * SHEET_MARGIN)
         layout.add_label(("", ""), text, SHEET_MARGIN, bottom + 16, colour="quiet")
@@ -74,8 +74,9 @@ def _machine_rects(plan: Plan, count: int, top: float) -> Iterator[Rect]:
     wide = (whole - MACHINE_GAP * (count - 1)) / max(1, count)
     for number in range(count):
         if plan.stacked:
-            y = top + number * (STACKED_HEIGHT + PAIR_GAP / 3)
-            yield Rect(SHEET_MARGIN, y, whole - number * CABLE_WIDTH, STACKED_HEIGHT)
+            high = STACKED_HEIGHT if count > 1 and plan.drawn else MACHINE_HEIGHT  # all of it takes a longer sheet
+            y = top + number * (high + PAIR_GAP / 3)
+            yield Rect(SHEET_MARGIN, y, whole - number * CABLE_WIDTH, high)
         else:
             yield Rect(SHEET_MARGIN + number * (wide + MACHINE_GAP), top, wide, MACHINE_HEIGHT)
 
