@@ -146,7 +146,7 @@ def test_where_a_rule_line_is_wrong(line: str, column: int, what: str) -> None:
 @pytest.mark.parametrize(
     ("parse", "text", "named"),
     [
-        (parse_route, "10.0.0.0/8 dev x scope link mtu 1400", "mtu"),
+        (parse_route, "10.0.0.0/8 dev x scope link window 1400", "window"),
         (parse_route, "multicast 224.0.0.0/4 dev x", "multicast"),
         (parse_routes, "default proto static \n\tnexthop via 10.0.0.1 dev x weight 1 \n", "nexthop"),
         (parse_ip_rule, "5: from all lookup main suppress_ifgroup 3", "suppress_ifgroup"),
