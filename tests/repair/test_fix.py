@@ -359,3 +359,9 @@ def test_of_commands_that_all_break_something_the_one_that_breaks_least_is_named
     assert re.search(
         r"for example `node2: ip route add .*`\. It breaks 1 of \d+: mac3 to node2\. `mcni fix", capsys.readouterr().out
     )
+
+
+def test_the_readme_shows_what_is_printed(capsys, cluster: str) -> None:
+    main(["trace", cluster, "--from", "mac1", "--to", "10.233.101.2:80"])
+    readme = Path(__file__).parents[2].joinpath("README.md").read_text(encoding="utf-8")
+    assert f"--to 10.233.101.2:80\n{capsys.readouterr().out}```" in readme
