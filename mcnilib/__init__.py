@@ -41,6 +41,7 @@ _HOMES = {
     "predict": "mcnilib.show.widgets.quiz",
     "open_snapshot": "mcnilib.snapshots.snapshot",
     "ask": "mcnilib.notebook",
+    "speak": "mcnilib.language",
 }
 """The names a notebook needs, in reading order, and where they live, behind a colon under another name; each is loaded
 when it is first used."""

@@ -16,9 +16,9 @@ import re
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from contextvars import ContextVar
-from functools import cache
+from functools import cache, wraps
 from pathlib import Path
-from typing import ParamSpec, TypeVar
+from typing import Any, ParamSpec, TypeVar
 
 _DOMAIN, _CATALOGUES = "mcnilib", Path(__file__).with_name("locale")
 
@@ -133,6 +133,18 @@ def keeping(action: Callable[_Given, _Done]) -> Callable[_Given, _Done]:
             return action(*arguments, **options)
 
     return later
+
+
+def in_own_language(method: Callable[_Given, _Done]) -> Callable[_Given, _Done]:
+    """Let a method speak the `language` of its object, which is the one the object was made in."""
+
+    @wraps(method)
+    def own(*arguments: _Given.args, **options: _Given.kwargs) -> _Done:
+        speaker: Any = arguments[0]
+        with spoken(speaker.language):
+            return method(*arguments, **options)
+
+    return own
 
 
 def speak(language: str) -> None:

@@ -4,21 +4,25 @@ from __future__ import annotations
 
 import re
 from html import escape
+from pathlib import Path
 
 import pytest
 from show_examples import text_of
 
-from mcnilib.cluster.settings import options
-from mcnilib.notebook import explore
+from mcnilib.cluster.settings import Protocol, options
+from mcnilib.language import PSEUDO
+from mcnilib.notebook import explore, step_picture
 from mcnilib.scenarios import scenario
 from mcnilib.show.html.state import state_lines
 from mcnilib.show.html.table import rows, table_html
 from mcnilib.show.picture.files import PictureError
 from mcnilib.show.picture.story_picture import picture_of
+from mcnilib.show.widgets import controls
 from mcnilib.show.widgets.controls import control
 from mcnilib.show.widgets.quiz import predict
 
 STORY = scenario("7")
+WIDGETS = Path(controls.__file__).parent
 START = STORY.start()
 
 
@@ -28,6 +32,28 @@ def test_every_setting_has_a_control_with_its_label_help_and_choices(option) -> 
     assert (made.description, made.value) == (option.label, option.default)
     assert [text for text, _ in made.options] == list(option.texts)
     assert option.help in made.tooltip
+
+
+def test_a_panel_keeps_its_language_when_something_is_clicked_later() -> None:
+    panel = explore(STORY, lang=PSEUDO)
+    assert "çóññéçt šúççéédš" in panel.view.verdict.value
+    panel.controls["protocol"].value = Protocol.UDP
+    assert "çóññéçtéd" in panel.view.verdict.value
+    assert "çóññéçtéd" in panel._repr_mimebundle_()[0]["text/plain"]
+    assert "connect succeeds" in explore(STORY).view.verdict.value
+
+
+@pytest.mark.parametrize("what", ["forward", "device"])
+def test_a_step_is_asked_for_in_english_and_shown_in_the_chosen_language(what: str) -> None:
+    step = step_picture(STORY, 1, "node1", what, lang=PSEUDO)
+    assert step.at == step_picture(STORY, 1, "node1", what).at
+
+
+@pytest.mark.parametrize("file", sorted(WIDGETS.glob("*.py")), ids=lambda file: file.stem)
+def test_whatever_is_clicked_is_answered_in_the_language_of_its_panel(file) -> None:
+    for line in file.read_text(encoding="utf-8").splitlines():
+        if re.search(r"\.(observe|on_click)\(", line):
+            assert "(keeping(" in line, line
 
 
 @pytest.mark.parametrize(

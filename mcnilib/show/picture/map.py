@@ -6,10 +6,11 @@ The overview before the first packet; `drawing` shows one conversation in detail
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from itertools import pairwise
 from typing import TYPE_CHECKING, Any
 
+from mcnilib.language import current_language, in_own_language
 from mcnilib.show.html.markup import Bundle, static_fallback
 from mcnilib.show.html.netns_state import address_list
 from mcnilib.show.layout.plan import plan_of
@@ -32,6 +33,7 @@ class Map:
     """A map as a notebook shows it: a picture, and the same in words."""
 
     world: World
+    language: str = field(default_factory=current_language)
 
     def lines(self) -> list[str]:
         """Tell the map in words, one line per machine."""
@@ -43,6 +45,7 @@ class Map:
     def _members(self, names: tuple[str, ...]) -> str:
         return ", ".join(f"{name} {address_list(self.world[name])}" for name in names)
 
+    @in_own_language
     def _repr_mimebundle_(self, **kwargs: Any) -> Bundle:
         return static_fallback(None, self.lines, lambda: map_png(self.world))
 

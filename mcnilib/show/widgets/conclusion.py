@@ -12,7 +12,7 @@ from typing import Any
 import ipywidgets as widgets
 
 from mcnilib.cluster.settings import Placement, SettingError, Settings
-from mcnilib.language import mark, tr
+from mcnilib.language import in_own_language, keeping, mark, tr
 from mcnilib.scenarios.conclusion import (
     COLUMNS,
     MACVLAN,
@@ -62,7 +62,7 @@ class ConclusionTable(widgets.GridBox):  # type: ignore[misc]
         """Build the names and the buttons; nothing is known yet."""
         self.buttons = {(source, target): widgets.Button() for source in TABLE_ROWS for target in COLUMNS}
         for key, button in self.buttons.items():
-            button.on_click(lambda _, key=key: chosen(key))
+            button.on_click(keeping(lambda _, key=key: chosen(key)))
         parts = [_head(tr(CORNER)), *(_head(str(target)) for target in COLUMNS)]
         for source in TABLE_ROWS:
             parts += [_head(tr(POD_NAMES[source])), *(self.buttons[source, target] for target in COLUMNS)]
@@ -211,6 +211,7 @@ class ConclusionPanel(PanelFrame):
     def _svg(self, cell: Cell) -> str:
         return self.picture.svg(picture_of(cell.story, cell.settings)) if cell.story else ""
 
+    @in_own_language
     def _repr_mimebundle_(self, **kwargs: Any) -> Bundle:
         """Add the tables as text, for viewers without a kernel."""
         return static_fallback(super()._repr_mimebundle_(**kwargs), lambda: [conclusion_text(self.settings)])

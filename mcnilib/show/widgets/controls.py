@@ -8,7 +8,7 @@ from typing import Any
 import ipywidgets as widgets
 
 from mcnilib.cluster.settings import Option, Settings
-from mcnilib.language import tr
+from mcnilib.language import keeping, tr
 from mcnilib.show.html.markup import error_boundary
 
 WIDE = {"description_width": "initial"}
@@ -35,12 +35,12 @@ class Controls(widgets.VBox):  # type: ignore[misc]
         self._folded = [toggle for toggle in toggles if toggle.attribute in folded]
         self.of = {o.attribute: control(o, getattr(settings, o.attribute)) for o in toggles}
         for name, widget in self.of.items():
-            widget.observe(lambda change, name=name: self._set(name, change["new"]), names="value")
+            widget.observe(keeping(lambda change, name=name: self._set(name, change["new"])), names="value")
         self.more = widgets.ToggleButton(
             description=tr("more settings ({count})", count=len(folded)), layout={"width": "auto"}
         )
         self.more.add_class("mcni-more")
-        self.more.observe(lambda change: self._fold(), names="value")
+        self.more.observe(keeping(lambda change: self._fold()), names="value")
         shown = [widget for name, widget in self.of.items() if name not in folded]
         self.rest = _row([self.of[toggle.attribute] for toggle in self._folded])
         super().__init__([_row([*shown, *([self.more] if folded else []), *others]), self.rest])

@@ -9,6 +9,7 @@ from typing import Any
 import anywidget
 import ipywidgets as widgets
 
+from mcnilib.language import current_language
 from mcnilib.show.html.style import scale_class, style_sheet
 
 
@@ -24,4 +25,5 @@ class PanelFrame(widgets.VBox):  # type: ignore[misc]
     def __init__(self, parts: Iterable[Any], scale: float = 1.0) -> None:
         """Show the parts."""
         super().__init__([widgets.HTML(style_sheet(scale)), *parts, PanelKeys()])
+        self.language = current_language()
         self.add_class("mcni-panel").add_class(scale_class(scale))

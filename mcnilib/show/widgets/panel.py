@@ -18,7 +18,7 @@ import traitlets
 
 from mcnilib.cluster.settings import Settings
 from mcnilib.errors import McniError, error_text
-from mcnilib.language import tr
+from mcnilib.language import in_own_language, keeping, tr
 from mcnilib.progress import watched
 from mcnilib.repair.advice import Advice, Passing, RepairReport, advise
 from mcnilib.repair.case import ScenarioCase
@@ -59,10 +59,10 @@ class Permalink(widgets.HBox):  # type: ignore[misc]
         self._story, self._take, self._shown = story, take, ""
         self._settings: Settings | None = None
         self.link = _field()
-        self.link.observe(lambda change: self._pasted(change["new"]), names="value")
+        self.link.observe(keeping(lambda change: self._pasted(change["new"])), names="value")
         self.address = PageAddress()
-        self.address.observe(lambda change: self._opened(change["new"]), names="value")
-        self.address.observe(lambda change: self._moved(), names="base")
+        self.address.observe(keeping(lambda change: self._opened(change["new"])), names="value")
+        self.address.observe(keeping(lambda change: self._moved()), names="base")
         self.remark = widgets.HTML()
         layout = widgets.Layout(align_items="center", flex_flow="row wrap", grid_gap="4px")
         super().__init__([self.link, self.address, self.remark], layout=layout)
@@ -146,7 +146,7 @@ class RepairBox(widgets.VBox):  # type: ignore[misc]
         self._question: object = None
         tip = tr("Try every change on the model, and list what makes the conversation work, and what it breaks")
         self.button = widgets.Button(description=tr("What would help?"), tooltip=tip, layout={"width": "auto"})
-        self.button.on_click(lambda _: self.search())
+        self.button.on_click(keeping(lambda _: self.search()))
         self.bar = widgets.FloatProgress(max=1.0, layout={"display": "none"})
         self.said = widgets.HTML()
         self.list = widgets.VBox()
@@ -181,7 +181,7 @@ class RepairBox(widgets.VBox):  # type: ignore[misc]
     def _chosen_by(self, advice: Advice) -> Any:
         tip = tr("{action}: {change}", action=self._verb, change=advice.title)
         button = widgets.Button(description=self._verb, tooltip=tip, layout={"width": "auto"})
-        button.on_click(lambda _: self._take(advice))
+        button.on_click(keeping(lambda _: self._take(advice)))
         return button
 
     def show_error(self, problem: Exception) -> None:
@@ -214,7 +214,7 @@ class Panel(PanelFrame):
         """
         self.story, self.settings, self._remark = story, settings, remark
         self.everything = _switch(everything)
-        self.everything.observe(lambda change: self._show(), names="value")
+        self.everything.observe(keeping(lambda change: self._show()), names="value")
         toggles = Controls(
             story.options(), settings, self._change, self.show_error, story.folded, others=[self.everything]
         )
@@ -253,5 +253,6 @@ class Panel(PanelFrame):
         """Say what is wrong, and show nothing else: it would tell of other settings."""
         self.view.show_error(problem)
 
+    @in_own_language
     def _repr_mimebundle_(self, **kwargs: Any) -> Bundle:
         return self.view.fallback(super()._repr_mimebundle_(**kwargs))

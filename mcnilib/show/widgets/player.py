@@ -8,7 +8,7 @@ Source: https://www.w3.org/TR/WCAG22/#pause-stop-hide, and #animation-from-inter
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +16,7 @@ import anywidget
 import traitlets
 
 from mcnilib.cluster.settings import Settings
-from mcnilib.language import tr
+from mcnilib.language import ENGLISH, current_language, in_own_language, spoken, tr
 from mcnilib.scenarios.scenario import Scenario
 from mcnilib.show.html.markup import Bundle, static_fallback
 from mcnilib.show.picture.files import PictureError, png_data
@@ -45,6 +45,7 @@ class Player(PanelFrame):
         walk = Walkthrough(world, story.run(settings), plan, uid=f"mcni{next(NUMBERS)}", narrow=False)
         super().__init__([PlayedSteps(html=walk.player_html(), packed=walk.packed(walk.deciding))], scale)
 
+    @in_own_language
     def _repr_mimebundle_(self, **kwargs: Any) -> Bundle:
         """Add the verdict and the picture of the whole conversation, for viewers without a kernel."""
         trace = self.story.run(self.settings)
@@ -67,11 +68,13 @@ class StepPicture:
     packet: int
     netns: str
     what: str
+    language: str = field(default_factory=current_language)
 
     @property
     def at(self) -> tuple[int, int]:
         """The number of the packet and the index of the step. Raises: PictureError when there is no such step."""
-        at = step_at(self.story, self.settings, self.packet, self.netns, self.what)
+        with spoken(ENGLISH):  # in which it is asked for
+            at = step_at(self.story, self.settings, self.packet, self.netns, self.what)
         if at:
             return at
         raise PictureError(
@@ -90,5 +93,6 @@ class StepPicture:
         journey = next(one for one in self.story.run(self.settings).journeys if one.number == number)
         return [journey_name(journey), tell_step(journey.steps[index])]
 
+    @in_own_language
     def _repr_mimebundle_(self, **kwargs: Any) -> Bundle:
         return static_fallback(None, self.lines, lambda: png_data(picture_of(self.story, self.settings, self.at)))

@@ -18,7 +18,7 @@ import ipywidgets as widgets
 from IPython.display import display
 
 from mcnilib.errors import McniError
-from mcnilib.language import mark, tr
+from mcnilib.language import in_own_language, keeping, mark, tr
 from mcnilib.scenarios.submission import PREDICTION, Predicted
 from mcnilib.show.html.markup import (
     Bundle,
@@ -81,8 +81,8 @@ class Quiz(PanelFrame):
         )
         self.button = widgets.Button(description=tr("Check"), tooltip=tr("Check the chosen answer"), icon="check")
         self.remark = widgets.HTML(status(class_=""))
-        self.button.on_click(self._answer)
-        self.choice.observe(self._forget, names="value")
+        self.button.on_click(keeping(self._answer))
+        self.choice.observe(keeping(self._forget), names="value")
         head = widgets.HTML(element("p", element("b", sentence(tr(question)))))
         super().__init__([head, self.choice, self.button, self.remark])
 
@@ -141,6 +141,7 @@ class Quiz(PanelFrame):
         display(data, metadata=metadata, raw=True)  # type: ignore[no-untyped-call]
         self._kept = display({}, raw=True, display_id=True)  # type: ignore[no-untyped-call]
 
+    @in_own_language
     def _repr_mimebundle_(self, **kwargs: Any) -> Bundle:
         """Add the question as text, and with its folded answers, for viewers without a kernel."""
         lines = [tr(self.question), *(f"  ( ) {tr(option)}" for option in self._options)]

@@ -12,7 +12,7 @@ from typing import Any
 import ipywidgets as widgets
 
 from mcnilib.cluster.settings import Settings
-from mcnilib.language import tr
+from mcnilib.language import in_own_language, tr
 from mcnilib.scenarios.scenario import Scenario
 from mcnilib.show.html.diff import (
     MOST_CHANGES,
@@ -130,6 +130,7 @@ class SideBySide(PanelFrame):
         for column in self.columns:
             column.picture.value = column.verdict.value = column.head.value = ""
 
+    @in_own_language
     def _repr_mimebundle_(self, **kwargs: Any) -> Bundle:
         """Add both pictures, verdicts, the difference and the changed lines for viewers without a kernel."""
         return static_fallback(

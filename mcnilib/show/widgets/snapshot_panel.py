@@ -10,7 +10,7 @@ from typing import Any
 
 import ipywidgets as widgets
 
-from mcnilib.language import tr
+from mcnilib.language import in_own_language, keeping, tr
 from mcnilib.repair.advice import Advice
 from mcnilib.show.html.markup import Bundle, error_boundary
 from mcnilib.show.inquiry import Inquiry
@@ -42,7 +42,7 @@ class SnapshotPanel(PanelFrame):
             continuous_update=False, layout=widgets.Layout(width="auto"),
         )  # fmt: skip
         self.button = widgets.Button(description=tr("Trace"), tooltip=tr("Follow the packets"), icon="play")
-        self.button.on_click(lambda _: self.ask())
+        self.button.on_click(keeping(lambda _: self.ask()))
         self.view = TraceView(scale)
         self.repairs = RepairBox(
             lambda passing: self._inquiry.repairs(self.snapshot, passing),
@@ -53,7 +53,7 @@ class SnapshotPanel(PanelFrame):
         super().__init__([self._question(), self.commands, self.button, self.view, self.repairs], scale)
         self.ask(wait=False)  # whoever sees the panel may press an arrow key at once
         for field in (self.client, self.to, self.source, self.listen, self.commands):  # a click may overtake the words
-            field.observe(lambda change: self.ask(), names="value")
+            field.observe(keeping(lambda change: self.ask()), names="value")
 
     def _question(self) -> Any:
         layout = widgets.Layout(flex_flow="row wrap", grid_gap="6px 18px")
@@ -90,6 +90,7 @@ class SnapshotPanel(PanelFrame):
         """Say what is wrong, and show nothing else: it would answer another question."""
         self.view.show_error(problem)
 
+    @in_own_language
     def _repr_mimebundle_(self, **kwargs: Any) -> Bundle:
         return self.view.fallback(super()._repr_mimebundle_(**kwargs))
 

@@ -7,7 +7,7 @@ from typing import Any
 import ipywidgets as widgets
 
 from mcnilib.cluster.spec import Cluster, PodKind
-from mcnilib.language import mark, tr
+from mcnilib.language import in_own_language, keeping, mark, tr
 from mcnilib.show.html.markup import Bundle, element, error_boundary, error_html, static_fallback, status
 from mcnilib.show.html.netns_state import address_list, netns_html, state_text
 from mcnilib.show.widgets.controls import WIDE
@@ -37,7 +37,7 @@ class StateBrowser(PanelFrame):
         self.about, self.state = widgets.HTML(), widgets.HTML()
         self._choose_kind()
         for box, then in ((self.kind, self._choose_kind), (self.node, self._choose_node), (self.who, self._show)):
-            box.observe(lambda change, then=then: then(), names="index")
+            box.observe(keeping(lambda change, then=then: then()), names="index")
         controls = widgets.HBox([self.kind, self.node, self.who], layout=widgets.Layout(flex_flow="row wrap"))
         controls.add_class("mcni-settings")
         super().__init__([controls, self.about, self.state], scale)
@@ -83,6 +83,7 @@ class StateBrowser(PanelFrame):
         kind, node = self.kind.label, self.node.value
         return tr("{name}: {kind} pod on {node}, {addresses}", name=name, kind=kind, node=node, addresses=addresses)
 
+    @in_own_language
     def _repr_mimebundle_(self, **kwargs: Any) -> Bundle:
         """Add a first look as text, for viewers without a kernel."""
         return static_fallback(

@@ -16,7 +16,7 @@ from typing import Any
 import ipywidgets as widgets
 
 from mcnilib.errors import error_text
-from mcnilib.language import tr, trn
+from mcnilib.language import keeping, tr, trn
 from mcnilib.show.html.markup import (
     Bundle,
     Html,
@@ -57,14 +57,14 @@ class Stepper(widgets.HBox):  # type: ignore[misc]
         self._show, self._offering = show, False
         self._steps: tuple[tuple[StepKey, str], ...] = ()
         self.slider = _slider()
-        self.slider.observe(lambda change: self._tell(), names="value")
+        self.slider.observe(keeping(lambda change: self._tell()), names="value")
         self.back = _button(tr("◀ step back"), tr("Show the step before"))
         self.forward = _button(tr("Next ▶"), tr("Show the next step of the conversation"))
         self.whole = _button(tr("Show all"), tr("Show all packets at once"))
         self.where = widgets.HTML()
         self.where.add_class("where")
         for button, move in ((self.back, -1), (self.forward, 1), (self.whole, 0)):
-            button.on_click(lambda _, move=move: self._move(move))
+            button.on_click(keeping(lambda _, move=move: self._move(move)))
         layout = widgets.Layout(align_items="center", flex_flow="row wrap", grid_gap="4px")
         super().__init__([self.back, self.slider, self.forward, self.whole, self.where], layout=layout)
         self.add_class("mcni-stepper")
@@ -191,8 +191,8 @@ class TraceView(widgets.VBox):  # type: ignore[misc]
         self.picture = Picture(scale, painter)
         self.verdict, self.compared, self.reasons, self.state, self.steps = (widgets.HTML() for _ in range(5))
         self.end, self.depth = _end_chooser(), _depth_chooser()
-        self.end.observe(lambda change: self._draw_end(), names="value")
-        self.depth.observe(lambda change: self._offer(), names="value")
+        self.end.observe(keeping(lambda change: self._draw_end()), names="value")
+        self.depth.observe(keeping(lambda change: self._offer()), names="value")
         self.stepper = Stepper(self._show_step)
         self._prefetch = Prefetch()
         self._viewed: Viewed | None = None
