@@ -142,6 +142,7 @@ REFUSED_BY_TOOL = [  # rules of X: text, column of the error, part of the messag
     ("-m mark --mark 1/", 21, "is not a mask"),
     ("-m comment ! --comment foo", 19, "cannot be negated"),
     ("-m comment --comment \"a\" b", 31, "unknown option 'b'"),
+    ('-j "a b"', 9, "has no spaces"),
     ("--frobnicate 1", 6, "unknown option '--frobnicate'"),
     ("-p tcp --dport 99999", 21, "0 to 65535"),
     ("-p tcp --dport 08", 21, "is not a port"),

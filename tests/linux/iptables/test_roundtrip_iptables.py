@@ -57,6 +57,7 @@ WORDS += [
 
 
 @settings(max_examples=1000)
+@example('-j "a b"')
 @given(st.lists(st.sampled_from(WORDS), max_size=12).map(" ".join))
 def test_shuffled_words_are_read_or_refused_never_crash(line: str) -> None:
     try:

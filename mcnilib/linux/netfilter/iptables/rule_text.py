@@ -84,10 +84,15 @@ def is_implied(option: str, protocol: str) -> bool:
 
 
 def read_target(words: RuleWords, goto: bool) -> Target:
-    """Read a target's name and options; a name that is no target is a chain. Raises: StateSyntaxError."""
+    """Read a target's name and options; a name that is no target is a chain. Raises: StateSyntaxError.
+
+    Source: iptables/xshared.c, parse_target (iptables 1.8.9).
+    """
     name = words.take("a target")
     if not name:
         raise words.fail(tr("a target has a name"))
+    if any(map(str.isspace, name)):
+        raise words.fail(tr("the name of a target has no spaces"))
     if goto or name not in TARGET_NAMES:
         return Jump(name, goto)
     return _read(words, TARGET_NAMES[name])
