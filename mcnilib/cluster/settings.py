@@ -181,7 +181,7 @@ class Settings:
     """What a reader may change. Each field is one toggle in every notebook that names it."""
 
     kube_proxy: str = choice_field(
-        "kube-proxy version",
+        mark("kube-proxy version"),
         *VERSIONS,
         default="1.28",
         help=mark("kube-proxy 1.29 and later writes no INVALID drop "
@@ -196,7 +196,7 @@ class Settings:
         changes="sysctl net.netfilter.nf_conntrack_tcp_be_liberal on every node",
     )
     restarted: bool = switch(
-        "kube-proxy restarted since",
+        mark("kube-proxy restarted since"),
         NO_YES,
         default=False,
         help=mark("whether kube-proxy was restarted after the sysctl was set; it reads the sysctl only when it starts"),

@@ -17,7 +17,7 @@ from mcnilib.linux.netns import Netns, add_link, add_routes, set_sysctl
 from mcnilib.linux.origin import Origin
 from mcnilib.world.world import Port, Segment
 
-ADMIN = "the administrator"
+ADMIN = mark("the administrator")
 
 FIREWALL = (
     (

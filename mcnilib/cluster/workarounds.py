@@ -20,7 +20,7 @@ from mcnilib.linux.netfilter.iptables.edit import append, insert
 from mcnilib.linux.netns import Netns, add_routes
 from mcnilib.linux.origin import Origin
 
-WORKAROUND = "the administrator"
+WORKAROUND = mark("the administrator")
 
 
 @lru_cache(maxsize=64)

@@ -71,9 +71,9 @@ def _entry(number: int, advice: Advice, report: RepairReport) -> Iterator[str]:
     yield from (f"     {command}" for command in advice.commands)
     yield f"   {tr('now: {verdict}', verdict=verdict(advice.remedy.trace))}"
     if course := first_course(report.start, advice.remedy.trace):
-        yield f"   {tr('first change: {course}', course=course)}"
+        yield "   " + tr("first change: {course}", course=course)
     yield f"   {advice.effect}"
-    yield from (f"   {tr('note: {note}', note=note)}" for note in advice.notes)
+    yield from ("   " + tr("note: {note}", note=note) for note in advice.notes)
 
 
 def first_course(start: Trace, after: Trace) -> str:

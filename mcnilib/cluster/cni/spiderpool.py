@@ -28,7 +28,7 @@ from mcnilib.linux.netns import Netns, add_link, add_neigh, add_routes, add_rule
 from mcnilib.linux.origin import Origin
 from mcnilib.linux.routing.route import Route
 
-_WRITER = "the coordinator"
+_WRITER = mark("the coordinator")
 
 HOST_TABLE, MARK_TABLE, NIC_TABLE = "500", "100", "101"
 
