@@ -98,6 +98,8 @@ class Walkthrough:
             element("div", element("output", self.whole["verdict"], aria_live="polite"), class_="mcni-verdict"),
             element("div", self.whole["picture"], class_="picture"),
             class_="mcni-player",
+            data_pause=tr("pause"),
+            data_step=tr("step {at} of {last}: {says}"),
         )
 
     def packed(self, last: int | None = None) -> dict[str, Any]:

@@ -32,7 +32,7 @@ def _header(trace: Trace, plan: Plan) -> Iterator[Label]:
     name = next(name for name, role in ROLES.items() if role is role_of(outcome))
     text, room = (
         f"{role_of(outcome).glyph} {tr(outcome.verdict.value)}",
-        plan.width - (28 if plan.stacked else KEY_WIDTH),
+        plan.width - (28 if plan.stacked else KEY_WIDTH + _longer_key()),
     )
     size = 16.0 if text_width(text, 16.0, bold=True) <= room else 12.0
     yield Label(text, 14, 18, size=size, bold=True, colour=name)
@@ -54,14 +54,27 @@ KEY_WIDTH = 160.0
 """Room for them and for the margins, in pixels."""
 
 STACKED_KEY = {"request": 58.0, "reply": 180.0, "error": 290.0}
-"""The kinds of arrows of a narrow sheet, beside each other, each with the x of its tip."""
+"""The kinds of arrows of a narrow sheet, beside each other, each with the x of its tip, or further to the right."""
+
+SAMPLE = 46.0
+"""How long an arrow of a narrow sheet's key is, in pixels."""
 
 
 def _tips(plan: Plan, lines: EdgeLines) -> dict[str, Point]:
     """Return the tips of the explained arrows: an error only where there is one."""
-    tips = {role: (x, 54.0) for role, x in STACKED_KEY.items()} if plan.stacked else {}
-    tips = tips or {role: (plan.width - 74, y) for role, y in KEY.items()}
-    return {role: tip for role, tip in tips.items() if role != "error" or any(edge.error for edge in lines)}
+    shown = [role for role in KEY if role != "error" or any(edge.error for edge in lines)]
+    if not plan.stacked:
+        return {role: (plan.width - 74 - _longer_key(), KEY[role]) for role in shown}
+    tips, free = dict[str, Point](), 0.0
+    for role in shown:
+        x = max(STACKED_KEY[role], free + SAMPLE)
+        tips[role], free = (x, 54.0), x + 12 + text_width(tr(ROLES[role].word))
+    return tips
+
+
+def _longer_key() -> float:
+    """Return how much more room the names of the arrows need than they have in the corner."""
+    return max(0.0, *(text_width(tr(ROLES[role].word)) - 56 for role in KEY))
 
 
 def _key(plan: Plan, lines: EdgeLines) -> Iterator[Label]:
@@ -71,7 +84,7 @@ def _key(plan: Plan, lines: EdgeLines) -> Iterator[Label]:
 
 def samples(plan: Plan, lines: EdgeLines) -> tuple[Arrow, ...]:
     """Return one arrow of each kind, beside its name."""
-    long = 46 if plan.stacked else 56
+    long = SAMPLE if plan.stacked else 56
     tips = _tips(plan, lines).items()
     return tuple(Arrow(((x - long, y), (x, y)), (), role, lost=False) for role, (x, y) in tips)
 
@@ -87,6 +100,7 @@ def _roles(layout: Layout, world: World, trace: Trace) -> Iterator[Label]:
     for name, word in both.items():
         rect = next((b.rect for b in layout.boxes if b.name == name and b.kind == "pod"), None)
         if rect:
+            word = ellipsize(word, rect.w - text_width(name, 13, bold=True) - 28)
             x = rect.x + 18 + text_width(name, 13, bold=True) if layout.stacked else rect.right - 10
             yield Label(word, x, rect.y + 14, align="left" if layout.stacked else "right", colour="quiet")
 
@@ -106,7 +120,7 @@ def _states(layout: Layout, trace: Trace, at: tuple[int, int] | None) -> Iterato
         if not layout.stacked and (names := writers(trace, name)):
             rules = [
                 (tr("iptables by"), "quiet"),
-                *(names if decided_by(trace, at) else dict.fromkeys(names, "quiet")).items(),
+                *((tr(name), colour if decided_by(trace, at) else "quiet") for name, colour in names.items()),
             ]
             yield from _column(rules, right.right - 4, rect.bottom - 12, right.w, "right")
 

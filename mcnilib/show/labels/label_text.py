@@ -56,7 +56,7 @@ def loss_lines(journeys: Sequence[Journey]) -> tuple[str, ...]:
     if step.table:
         return (head, tr("in {place}", place=place_name(step)), rule_in_short(step), *_by(step))
     evidence = (step.evidence.strip(),) if step.evidence else ()
-    return (head, f"{place_name(step)}: {tr(step.action)}", *evidence, *_by(step))
+    return (head, f"{place_name(step)}: {step.action}", *evidence, *_by(step))
 
 
 def _by(step: Step) -> tuple[str, ...]:

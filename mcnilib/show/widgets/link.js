@@ -28,14 +28,14 @@ export default {
     if (folder()) model.set("base", folder());
     model.save_changes();
     const button = Object.assign(document.createElement("button"), {
-      type: "button", className: "jupyter-button widget-button mcni-copy", textContent: "copy link",
+      type: "button", className: "jupyter-button widget-button mcni-copy", textContent: model.get("label"),
     });
     const said = document.createElement("span");
     said.setAttribute("role", "status");
     button.onclick = async () => {
       await copy(model.get("link"));
       button.focus();
-      said.textContent = " copied";
+      said.textContent = ` ${model.get("said")}`;
       setTimeout(() => { said.textContent = ""; }, 3000);
     };
     el.append(button, said);

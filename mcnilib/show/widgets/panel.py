@@ -46,6 +46,8 @@ class PageAddress(anywidget.AnyWidget):
     value = traitlets.Unicode("").tag(sync=True)
     base = traitlets.Unicode("").tag(sync=True)
     link = traitlets.Unicode("").tag(sync=True)
+    label = traitlets.Unicode().tag(sync=True)
+    said = traitlets.Unicode().tag(sync=True)
 
 
 class Permalink(widgets.HBox):  # type: ignore[misc]
@@ -60,7 +62,7 @@ class Permalink(widgets.HBox):  # type: ignore[misc]
         self._settings: Settings | None = None
         self.link = _field()
         self.link.observe(keeping(lambda change: self._pasted(change["new"])), names="value")
-        self.address = PageAddress()
+        self.address = PageAddress(label=tr("copy link"), said=tr("copied"))
         self.address.observe(keeping(lambda change: self._opened(change["new"])), names="value")
         self.address.observe(keeping(lambda change: self._moved()), names="base")
         self.remark = widgets.HTML()

@@ -9,7 +9,7 @@ export function mount(root, { pieces, steps }) {
   const controls = root.querySelector(".stepper"), slider = controls.querySelector("input");
   const picture = root.querySelector(".picture"), said = root.querySelector("output"), verdict = said.innerHTML;
   const button = (move) => controls.querySelector(`[data-move="${move}"]`);
-  const last = steps.length - 1;
+  const last = steps.length - 1, plays = button("play").textContent;
   let at = 0, clock = 0, asked = false; // whether the reader took over, or all was played
 
   function show(step) {
@@ -18,7 +18,7 @@ export function mount(root, { pieces, steps }) {
     let html = "";
     for (let i = 0; i < ranges.length; i += 2) html += pieces.slice(ranges[i], ranges[i + 1]).join("");
     picture.innerHTML = html;
-    if (at) said.textContent = `step ${at} of ${last}: ${steps[at].says}`; else said.innerHTML = verdict;
+    if (at) said.textContent = root.dataset.step.replace(/{(\w+)}/g, (_, name) => ({ at, last, says: steps[at].says })[name]); else said.innerHTML = verdict;
     slider.value = at;
     slider.setAttribute("aria-valuetext", said.textContent);
     button("-1").disabled = button("0").disabled = !at;
@@ -28,13 +28,13 @@ export function mount(root, { pieces, steps }) {
   function stop() {
     clearInterval(clock);
     clock = 0;
-    button("play").textContent = "▶ play";
+    button("play").textContent = plays;
     said.setAttribute("aria-live", "polite");
   }
 
   function play() {
     said.setAttribute("aria-live", "off"); // a step every two seconds is too much to be read out
-    button("play").textContent = "pause";
+    button("play").textContent = root.dataset.pause;
     if (at === last) show(0);
     show(at + 1);
     clock = setInterval(() => {
