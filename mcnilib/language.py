@@ -33,6 +33,7 @@ IN_TEMPLATE = re.compile(r"\[\[(.*?)\]\]", re.DOTALL)
 """A sentence in a template of a page: what stands between `[[` and `]]`."""
 
 _ACCENTS = str.maketrans("aeiouycnsAEIOUYCNS", "áéíóúýçñšÁÉÍÓÚÝÇÑŠ")
+_KEPT = re.compile(r"(\{[^{}]*\}|<[^<>]*>)")  # the names of values, and tags
 _LONGER = 0.3  # of its length: what a translation of a short English text takes more
 
 
@@ -46,8 +47,8 @@ class _Pseudo(gettext.NullTranslations):
     def gettext(self, message: str) -> str:
         if not any(map(str.isalpha, message)):
             return message
-        parts = message.replace("{", "\0{").replace("}", "}\0").split("\0")
-        accented = "".join(part if part.startswith("{") else part.translate(_ACCENTS) for part in parts)
+        parts = _KEPT.split(message)
+        accented = "".join(part if _KEPT.fullmatch(part) else part.translate(_ACCENTS) for part in parts)
         return f"[{accented}{'~' * round(len(message) * _LONGER)}]"
 
     def ngettext(self, one: str, many: str, count: int) -> str:

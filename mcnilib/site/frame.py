@@ -157,9 +157,9 @@ def site_part(name: str) -> str:
     return resources("mcnilib.site").joinpath("parts", name).read_text(encoding="utf-8")
 
 
-def translated_part(name: str) -> str:
+def translated_part(name: str, **values: object) -> str:
     """Return a template of the site in the reader's language; what stands between `[[` and `]]` is a sentence."""
-    return IN_TEMPLATE.sub(lambda found: tr(found[1]), site_part(name))
+    return IN_TEMPLATE.sub(lambda found: tr(found[1], **values), site_part(name))
 
 
 def words_html() -> Html:

@@ -81,14 +81,13 @@ def trace_page(world: World, trace: Trace, title: str, command: str, depth: str 
 
 def _file(title: str, walk: Walkthrough, said: Mapping[str, Html], step: int = 0) -> str:
     script = _IMPORT_OR_EXPORT.sub("", site_part("words.js") + site_part("steps.js")) + site_part("single.js")
-    return Template(translated_part("single.html")).substitute(
+    return Template(translated_part("single.html", version=__version__)).substitute(
         lang=current_language(),
         words=words_html(),
         title=escape(title),
         description=escape(verdict(walk.trace)),
         style=site_style(),
         article=walk_html({**walk.whole, **said}, len(walk.steps)),
-        version=__version__,
         steps=json.dumps(walk.packed() | ({"at": step} if step else {}), ensure_ascii=False).replace("<", "\\u003c"),
         script=script,
         hash=f"sha256-{base64.b64encode(hashlib.sha256(script.encode()).digest()).decode()}",

@@ -56,7 +56,7 @@ KEY_WIDTH = 160.0
 STACKED_KEY = {"request": 58.0, "reply": 180.0, "error": 290.0}
 """The kinds of arrows of a narrow sheet, beside each other, each with the x of its tip, or further to the right."""
 
-SAMPLE = 46.0
+STACKED_SAMPLE = 46.0
 """How long an arrow of a narrow sheet's key is, in pixels."""
 
 
@@ -67,7 +67,7 @@ def _tips(plan: Plan, lines: EdgeLines) -> dict[str, Point]:
         return {role: (plan.width - 74 - _longer_key(), KEY[role]) for role in shown}
     tips, free = dict[str, Point](), 0.0
     for role in shown:
-        x = max(STACKED_KEY[role], free + SAMPLE)
+        x = max(STACKED_KEY[role], free + STACKED_SAMPLE)
         tips[role], free = (x, 54.0), x + 12 + text_width(tr(ROLES[role].word))
     return tips
 
@@ -84,7 +84,7 @@ def _key(plan: Plan, lines: EdgeLines) -> Iterator[Label]:
 
 def samples(plan: Plan, lines: EdgeLines) -> tuple[Arrow, ...]:
     """Return one arrow of each kind, beside its name."""
-    long = SAMPLE if plan.stacked else 56
+    long = STACKED_SAMPLE if plan.stacked else 56
     tips = _tips(plan, lines).items()
     return tuple(Arrow(((x - long, y), (x, y)), (), role, lost=False) for role, (x, y) in tips)
 
