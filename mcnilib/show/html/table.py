@@ -99,8 +99,8 @@ def _row(journey: Journey, index: int, step: Step, fields: tuple[str, ...]) -> R
         f"{step.netns}: {place_name(step)}",
         step.action,
         decided.evidence.strip(),
-        decided.origin.writer if decided.origin else "",
-        decided.origin.why if decided.origin else "",
+        tr(decided.origin.writer) if decided.origin else "",
+        tr(decided.origin.why) if decided.origin else "",
         changed,
         step.fate,
     )
