@@ -31,6 +31,7 @@ CROWDED = {
     ("calico-to-macvlan", True): 1,
     ("nodeport-to-multi-nic-from-outside", False): 2,
     ("calico-to-clusterip", True): 1,
+    ("macvlan-to-clusterip-calico", True): 2,
     ("macvlan-to-clusterip-multi-nic", True): 22,
     ("clusterip-to-macvlan-with-sidecar", True): 4,
 }
