@@ -55,7 +55,6 @@ UNTRANSLATED = {
     "linux/netfilter/conntrack_tcp.py",
     "linux/netfilter/ipset.py",
     "linux/netfilter/iptables/grammar.py",
-    "linux/netfilter/iptables/match/addrtype.py",
     "linux/netfilter/iptables/match/opaque.py",
     "linux/netfilter/iptables/match/opaque_options.py",
     "linux/netfilter/iptables/save.py",

@@ -16,6 +16,7 @@ from typing import NamedTuple, NoReturn
 
 from mcnilib.errors import McniError, StateSyntaxError, Unsupported
 from mcnilib.gc_pause import gc_paused
+from mcnilib.language import listed, tr
 from mcnilib.linux.netfilter.context import Context
 from mcnilib.linux.netfilter.hooks import BUILT_IN, HOOKS
 from mcnilib.linux.netfilter.iptables.edit import put_chains, put_table
@@ -206,7 +207,10 @@ def absent_chains(table: str, chains: Mapping[str, Chain], source: str) -> Itera
     """Yield a chain that ends every packet, unknown, for each one that is jumped to but not there."""
     jumps = (jump for chain in chains.values() for jump in chain.summary.jumps)
     for name in sorted({jump for jump in jumps if jump not in chains and jump not in BUILT_IN[table]}):
-        gap = Gap(f"{source} has no chain {name} in table {table}", collect=f"`iptables-save -t {table}`")
+        gap = Gap(
+            tr("{source} has no chain {name} in table {table}", source=source, name=name, table=table),
+            collect=f"`iptables-save -t {table}`",
+        )
         yield Chain(name, (ChainRule(name, (UnparsedRule("", gap),)),))
 
 
@@ -258,10 +262,10 @@ def parse_tables(text: str, source: str = "iptables-save", *, partial: bool = Fa
             continue
         if line.startswith("*"):
             if section is not None:
-                raise _fail("COMMIT is missing", line, source, number)
+                raise _fail(tr("COMMIT is missing"), line, source, number)
             section = _Section(_table_name(line, source, number), source, partial, running, number)
             if any(table.name == section.name for table in tables):
-                raise _fail(f"table {section.name} stands twice", line, source, number)
+                raise _fail(tr("table {section} stands twice", section=section.name), line, source, number)
         elif section is None:
             raise _stranger(line, source, number)
         elif line.strip() == "COMMIT":
@@ -270,14 +274,14 @@ def parse_tables(text: str, source: str = "iptables-save", *, partial: bool = Fa
         else:
             section.read(line, number)
     if section is not None:
-        raise _fail("COMMIT is missing", "", source, len(lines) + 1)
+        raise _fail(tr("COMMIT is missing"), "", source, len(lines) + 1)
     return tables
 
 
 def _stranger(line: str, source: str, number: int) -> Unsupported | StateSyntaxError:
     """Build the error for a line outside all tables; the text of another tool is named."""
     if tool := other_tool(line):
-        what = f"this is what {tool} prints; its rules are not modelled, those of iptables-save are"
+        what = tr("this is what {tool} prints; its rules are not modelled, those of iptables-save are", tool=tool)
         return Unsupported(f"{source}:{number}: {what}")
     return _fail("expected *TABLE", line, source, number)
 
@@ -285,7 +289,12 @@ def _stranger(line: str, source: str, number: int) -> Unsupported | StateSyntaxE
 def _table_name(line: str, source: str, number: int) -> str:
     name = line[1:].strip()
     if name not in BUILT_IN:
-        raise _fail(f"{name!r} is not a table; tables are {', '.join(BUILT_IN)}", line, source, number)
+        raise _fail(
+            tr("{name!r} is not a table; tables are {built_in}", name=name, built_in=listed(BUILT_IN)),
+            line,
+            source,
+            number,
+        )
     return name
 
 
@@ -307,7 +316,12 @@ class _Section:
         if line.startswith(":"):
             chain = self._chain(line, number)
             if chain.name in self.chains:
-                raise _fail(f"chain {chain.name} is declared twice, or behind its rules", line, self.source, number)
+                raise _fail(
+                    tr("chain {chain} is declared twice, or behind its rules", chain=chain.name),
+                    line,
+                    self.source,
+                    number,
+                )
             self.chains[chain.name] = chain
         elif not self._take(_COUNTERS.sub("", line, count=1) if line.startswith("[") else line, line, number):
             self._read_whole(line, number)
@@ -328,7 +342,7 @@ class _Section:
     def _read_whole(self, line: str, number: int) -> None:
         rule = self._rule(_without_counters(line), number)
         if rule.chain not in self.chains and rule.chain not in BUILT_IN[self.name]:
-            raise _fail(f"chain {rule.chain} is not declared above", line, self.source, number)
+            raise _fail(tr("chain {chain} is not declared above", chain=rule.chain), line, self.source, number)
         body = self.chains.setdefault(rule.chain, ChainBuilder(rule.chain, "ACCEPT", self._put_off))
         body.put(_running(rule) if self.running and rule.remembers else rule)
         self.forms.learn(_COUNTERS.sub("", line, count=1), rule)
@@ -345,9 +359,14 @@ class _Section:
         """Read `:CHAIN POLICY`; a built-in chain without policy has ACCEPT, a user chain never has one."""
         heading = _CHAIN.fullmatch(line)
         if not heading:
-            raise _fail("expected :CHAIN POLICY [packets:bytes]", line, self.source, number)
+            raise _fail(tr("expected :CHAIN POLICY [packets:bytes]"), line, self.source, number)
         if len(heading[1]) > CHAIN_LENGTH:
-            raise _fail(f"chain names have {CHAIN_LENGTH} characters at most", line, self.source, number)
+            raise _fail(
+                tr("chain names have {chain_length} characters at most", chain_length=CHAIN_LENGTH),
+                line,
+                self.source,
+                number,
+            )
         policy = heading[2].replace("-", "ACCEPT") if heading[1] in BUILT_IN[self.name] else ""
         return ChainBuilder(heading[1], policy, self._put_off)
 

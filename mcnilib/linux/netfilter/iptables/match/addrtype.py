@@ -8,6 +8,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from mcnilib.errors import Unsupported
+from mcnilib.language import tr
 from mcnilib.linux.netfilter.context import Context
 from mcnilib.linux.netfilter.iptables.extension import Match, MatchRecord, Purity, Test, differs
 from mcnilib.linux.netfilter.iptables.grammar import Grammar, OptionEntry, flag_option
@@ -25,7 +26,7 @@ NO_DEVICE = {"in": ("POSTROUTING", "OUTPUT"), "out": ("PREROUTING", "INPUT")}
 
 
 def _types(words: RuleWords) -> tuple[str, ...]:
-    types = words.listed("an address type", ADDRESS_TYPES)
+    types = words.listed(tr("an address type"), ADDRESS_TYPES)
     return tuple(sorted(set(types), key=ADDRESS_TYPES.index))
 
 
@@ -63,7 +64,7 @@ class AddrType(Match):
             ("destination", packet.dst, self.dst, self.dst_negated),
         )
         if at.address_type is None:
-            raise Unsupported("addrtype where there are no routing tables to ask")
+            raise Unsupported(tr("addrtype where there are no routing tables to ask"))
         for side, ip, types, negated in sides:
             if types:
                 type_there = at.address_type(ip, device)
@@ -75,7 +76,11 @@ class AddrType(Match):
         """Say why it has no place in a chain; a built-in one may lack the device asked for."""
         if reason := Match.misplaced(self, table, chain, hooks):
             return reason
-        return f"asks for a device packets in {chain} do not have" if chain in NO_DEVICE.get(self.limit, ()) else ""
+        return (
+            tr("asks for a device packets in {chain} do not have", chain=chain)
+            if chain in NO_DEVICE.get(self.limit, ())
+            else ""
+        )
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,9 +109,11 @@ class RpFilter(Match):
 
     def _passes(self, packet: Packet, at: Context) -> bool:
         if at.reverse_path is None:
-            raise Unsupported("rpfilter where there are no routing tables to ask")
+            raise Unsupported(tr("rpfilter where there are no routing tables to ask"))
         return at.iif == "lo" or at.reverse_path(packet, at.iif, self.loose, self.validmark, self.accept_local)
 
     def why_not(self, packet: Packet, at: Context) -> str:
         """Say what the way back to the source is like."""
-        return f"the way back to {packet.src} {'is' if self.invert else 'is not'} by {at.iif}"
+        if self.invert:
+            return tr("the way back to {address} is by {device}", address=packet.src, device=at.iif)
+        return tr("the way back to {address} is not by {device}", address=packet.src, device=at.iif)

@@ -8,11 +8,12 @@ from __future__ import annotations
 import re
 from ipaddress import IPv4Network
 
+from mcnilib.language import mark, tr
 from mcnilib.linux.netfilter.iptables.grammar import Given, Grammar
 from mcnilib.linux.netfilter.iptables.values import choice, hexadecimal, number, prefix, read_rate, word
 from mcnilib.linux.netfilter.iptables.words import RuleWords, has_holes
 
-IDS = word(r"\d{1,10}(-\d{1,10})?", "a number or a range of numbers")
+IDS = word(r"\d{1,10}(-\d{1,10})?", mark("a number or a range of numbers"))
 
 
 def node_mask(words: RuleWords) -> str:
@@ -30,7 +31,7 @@ def one_or_range(words: RuleWords) -> str:
 
 def from_to(words: RuleWords) -> str:
     """Read FROM or FROM:TO, 64 bits each."""
-    low, _, high = word(r"\d{0,20}(:\d{0,20})?", "a number or a range")(words).partition(":")
+    low, _, high = word(r"\d{0,20}(:\d{0,20})?", tr("a number or a range"))(words).partition(":")
     return f"{int(low or 0)}:{int(high)}" if high else str(int(low or 0))
 
 
@@ -49,20 +50,20 @@ def bytecode(words: RuleWords) -> str:
 
 def mask(words: RuleWords) -> str:
     """Read a prefix length, or a mask that stands for one."""
-    length = words.take("a prefix length")
+    length = words.take(tr("a prefix length"))
     try:
         if has_holes(length):
             raise ValueError
         return str(IPv4Network(f"0.0.0.0/{length}").prefixlen)
     except ValueError:
-        raise words.fail(f"{length!r} is not a prefix length") from None
+        raise words.fail(tr("{length!r} is not a prefix length", length=length)) from None
 
 
 def connlimit(grammar: Grammar, words: RuleWords, options: Given) -> str:
     """Read how many connections, by which address."""
     limit = options.pop("--connlimit-upto", options.pop("--connlimit-above", ""))
     if not limit:
-        raise words.fail("connlimit needs --connlimit-upto or --connlimit-above")
+        raise words.fail(tr("connlimit needs --connlimit-upto or --connlimit-above"))
     side = "--connlimit-daddr" if "--connlimit-daddr" in options else "--connlimit-saddr"
     return f"{_straight(limit)} {options.get('--connlimit-mask', '--connlimit-mask 32')} {side}"
 
@@ -93,14 +94,14 @@ def _bytes(amount: str) -> str:
 
 def byte_burst(words: RuleWords) -> str:
     """Read a number of packets or of bytes."""
-    return word(r"\d{1,10}([km]?b)?", "a number, or a number of bytes")(words)
+    return word(r"\d{1,10}([km]?b)?", tr("a number, or a number of bytes"))(words)
 
 
 def hashlimit(grammar: Grammar, words: RuleWords, options: Given) -> str:
     """Put the rate first, and leave out what is the default."""
     limit = options.pop("--hashlimit-upto", options.pop("--hashlimit-above", ""))
     if not limit:
-        raise words.fail("hashlimit needs --hashlimit-upto or --hashlimit-above")
+        raise words.fail(tr("hashlimit needs --hashlimit-upto or --hashlimit-above"))
     if not limit.endswith("b/s"):
         options.setdefault("--hashlimit-burst", "--hashlimit-burst 5")
     return f"{_straight(limit)} {grammar.text(options)}"
@@ -139,10 +140,10 @@ CHUNK_ORDER = {name: number for number, name in enumerate(CHUNKS)} | {"ASCONF_AC
 def chunks(words: RuleWords) -> str:
     """Read the types of SCTP chunks, in the order of their numbers."""
     scope = choice("all", "any", "only")(words)
-    names = words.take("types of chunks").split(",")
+    names = words.take(tr("types of chunks")).split(",")
     for name in names:
         if name.partition(":")[0] not in CHUNKS:
-            raise words.fail(f"{name!r} is not a type of SCTP chunks", near=CHUNKS)
+            raise words.fail(tr("{name!r} is not a type of SCTP chunks", name=name), near=CHUNKS)
     return f"{scope} {','.join(sorted(names, key=lambda name: CHUNK_ORDER[name.partition(':')[0]]))}"
 
 
@@ -150,7 +151,7 @@ def pattern_text(grammar: Grammar, words: RuleWords, options: Given) -> str:
     """Print a pattern in hexadecimal where it needs that."""
     option = next((name for name in ("--string", "--hex-string") if name in options), "")
     if not option:
-        raise words.fail("string needs --string or --hex-string")
+        raise words.fail(tr("string needs --string or --hex-string"))
     sign, _, pattern = options.pop(option).rpartition(f"{option} ")
     plain = _unhex(words, pattern) if option == "--hex-string" else pattern.encode()
     shown = f"--hex-string {_hexed(plain)}" if _needs_hex(plain) else f"--string {_in_quotes(plain)}"
@@ -162,7 +163,7 @@ def _unhex(words: RuleWords, pattern: str) -> bytes:
     try:
         pieces = [bytes.fromhex(part) if position % 2 else part.encode() for position, part in enumerate(parts)]
     except ValueError:
-        raise words.fail(f"{pattern!r} has no hexadecimal digits between its bars") from None
+        raise words.fail(tr("{pattern!r} has no hexadecimal digits between its bars", pattern=pattern)) from None
     return b"".join(pieces)
 
 
@@ -185,7 +186,7 @@ DATE = re.compile(r"(\d{4})(?:-(\d\d?)(?:-(\d\d?)(?:T(\d\d?)(?::(\d\d?)(?::(\d\d
 
 def clock(words: RuleWords) -> str:
     """Read a time of day."""
-    parts = word(r"\d{1,2}:\d{1,2}(:\d{1,2})?", "a time of day")(words).split(":")
+    parts = word(r"\d{1,2}:\d{1,2}(:\d{1,2})?", tr("a time of day"))(words).split(":")
     return ":".join(f"{int(part):02d}" for part in [*parts, "0"][:3])
 
 
@@ -193,7 +194,7 @@ def date(words: RuleWords) -> str:
     """Read a date with a time of day."""
     parts = DATE.fullmatch(words.take("a date"))
     if not parts:
-        raise words.fail("expected YYYY-MM-DDThh:mm:ss")
+        raise words.fail(tr("expected YYYY-MM-DDThh:mm:ss"))
     year, month, day, *rest = (int(part or low) for part, low in zip(parts.groups(), (0, 1, 1, 0, 0, 0), strict=True))
     return f"{year:04d}-{month:02d}-{day:02d}T" + ":".join(f"{part:02d}" for part in rest)
 
@@ -208,13 +209,15 @@ def week(words: RuleWords) -> str:
     """Read days of the week."""
     days = [_day_of_week(name) for name in words.take("days").split(",")]
     if not all(days):
-        raise words.fail("expected days of the week such as Mon,Tue", near=DAYS)
+        raise words.fail(tr("expected days of the week such as Mon,Tue"), near=DAYS)
     return ",".join(day for day in DAYS if day in days)
 
 
 def month_days(words: RuleWords) -> str:
     """Read days of the month."""
-    numbers = sorted({words.as_number(number, "a day of the month", 1, 31) for number in words.take("days").split(",")})
+    numbers = sorted(
+        {words.as_number(number, tr("a day of the month"), 1, 31) for number in words.take("days").split(",")}
+    )
     return ",".join(map(str, numbers))
 
 
@@ -230,7 +233,7 @@ def moments(grammar: Grammar, words: RuleWords, options: Given) -> str:
         options.setdefault("--timestop", "--timestop 23:59:59")
     start, stop = (options.get(option, "")[-8:] for option in ("--timestart", "--timestop"))
     if "--contiguous" in options and stop >= start:
-        raise words.fail("--contiguous needs a --timestop before --timestart")
+        raise words.fail(tr("--contiguous needs a --timestop before --timestart"))
     return grammar.text(options)
 
 
@@ -243,7 +246,7 @@ def program(words: RuleWords) -> str:
     while position < len(source):
         token = U32_TOKEN.match(source, position)
         if not token:
-            raise words.fail(f"{source[position:]!r} is not a test")
+            raise words.fail(tr("{source!r} is not a test", source=source[position:]))
         printed.append(f"{words.as_number(token[1], 'a number'):#x}" if token[1][0].isdigit() else token[1])
         position = token.end()
     return f'"{"".join(printed)}"'
