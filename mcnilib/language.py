@@ -49,7 +49,8 @@ class _Pseudo(gettext.NullTranslations):
             return message
         parts = _KEPT.split(message)
         accented = "".join(part if _KEPT.fullmatch(part) else part.translate(_ACCENTS) for part in parts)
-        return f"[{accented}{'~' * round(len(message) * _LONGER)}]"
+        tail = re.sub("(~{8})(?=~)", r"\1 ", "~" * round(len(message) * _LONGER))  # words of eight letters
+        return f"[{accented}{tail}]"
 
     def ngettext(self, one: str, many: str, count: int) -> str:
         return self.gettext(one if count == 1 else many)
