@@ -111,7 +111,7 @@ class Moment:
     def __str__(self) -> str:
         number = self.journey.number
         if self._within:
-            return tr("while packet {packet} is on its way, right after this step", packet=number)
+            return tr("after packet {packet} came this far", packet=number)
         return tr("after packet {packet}", packet=number)
 
     @property
