@@ -30,7 +30,13 @@ SAYS = {
     HOLE: "mcnilib made a mistake here, please report it: RuntimeError: &lt;a hole&gt;",
     KNOWN: "a &lt;device&gt; that is not modelled",
 }
-TEXT = ("mcnilib.errors", "mcnilib.show.html.markup", "mcnilib.show.html.style", "mcnilib.show.widgets.prefetch")
+TEXT = (
+    "mcnilib.errors",
+    "mcnilib.language",
+    "mcnilib.show.html.markup",
+    "mcnilib.show.html.style",
+    "mcnilib.show.widgets.prefetch",
+)
 TOUCHED = (
     *(widgets.Button, widgets.Dropdown, widgets.ToggleButtons, widgets.RadioButtons),
     *(widgets.IntSlider, widgets.Text, widgets.Textarea, panel.PageAddress),
@@ -80,7 +86,7 @@ def step_on(shown: Any) -> None:
     [
         pytest.param(inquired, outcome, "verdict", set_to("to", "udp:10.233.101.2:80"), "view.verdict", viewed, id="asked anew"),
         pytest.param(inquired, snapshot_panel, "lay_out", set_to("to", "udp:10.233.101.2:80"), "view.verdict", viewed, id="asked anew, no picture"),
-        pytest.param(inquired, inquiry, "read_listeners", set_to("commands", "node1: ip route del x"), "view.verdict", viewed, id="what if"),
+        pytest.param(inquired, inquiry, "read_listeners", set_to("commands", "node1: iptables -P FORWARD ACCEPT"), "view.verdict", viewed, id="what if"),
         pytest.param(inquired, trace_view, "table_html", step_on, "view.verdict", viewed, id="a step of a snapshot"),
         pytest.param(lambda: explore(STORY), panel, "picture_of", toggle, "view.verdict", viewed, id="a setting, no picture"),
         pytest.param(lambda: explore(STORY), trace_view, "verdict_html", toggle, "view.verdict", viewed, id="a setting, no verdict"),

@@ -30,11 +30,13 @@ VERBS = {
     "link": ["link", "7"],
     "handout": ["handout", "7", "{}/x.pdf"],
     "learner": ["learner", "{}/copy"],
+    "nbgrader": ["nbgrader", "{}/course"],
     "check": ["check", str(NOTEBOOK)],
     "save": ["save", "7", "{}/new"],
     "pcap": ["pcap", "7", "{}/new"],
     "page": ["page", "7", "{}/x.html"],
     "site": ["site", "{}/new", "--pyodide", "{there}"],
+    "scorm": ["scorm", "{}/x.zip", "--pyodide", "{there}"],
     "collect": ["collect", "{}/new", "--only", "nosuch"] if IS_ROOT else ["collect"],
     "merge": ["merge", "{there}", "{}/new"],
     "trace": ["trace", "{there}", "--from", "mac1", "--to", "tcp:10.233.101.2:80", "--table"],
@@ -48,6 +50,7 @@ VERBS = {
 WRITING = {
     "handout": VERBS["handout"],
     "learner": VERBS["learner"],
+    "nbgrader": VERBS["nbgrader"],
     "save": VERBS["save"],
     "merge": VERBS["merge"],
     "pcap": VERBS["pcap"],
@@ -93,7 +96,8 @@ def test_where_standard_output_is_closed(tmp_path: Path, there: Path, verb: str)
 
 def runs(verb: str) -> bool:
     """Tell whether a verb prints anything on this machine, or says that it cannot."""
-    return verb not in ("collect", "site", "verify", "fuzz") or (verb not in ("collect", "site") and IS_ROOT)
+    needs_more = ("collect", "site", "scorm")
+    return verb not in (*needs_more, "verify", "fuzz") or (verb not in needs_more and IS_ROOT)
 
 
 @pytest.mark.skipif(not Path("/dev/full").exists(), reason="a disk that is full")
