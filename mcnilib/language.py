@@ -57,9 +57,6 @@ class _Pseudo(gettext.NullTranslations):
 
 
 _everywhere = [ENGLISH]
-_asked_for: list[str] = []
-"""The other language that was asked for last: while there was none, thousands of sentences need not look."""
-
 _language: ContextVar[str] = ContextVar("language", default="")
 
 
@@ -77,7 +74,7 @@ class Marked(str):
 
 def tr(text: str, /, **values: object) -> str:
     """Return a sentence in the reader's language, its `{names}` replaced by the values."""
-    if _asked_for and (language := current_language()) != ENGLISH:
+    if (language := current_language()) != ENGLISH:
         if isinstance(text, Marked):
             values = {
                 name: tr(value) if isinstance(value, Marked) else value for name, value in text.values.items()
@@ -104,6 +101,11 @@ def listed(things: Iterable[object]) -> str:
     return tr(", ").join(map(str, things))
 
 
+def all_of(things: Iterable[object]) -> str:
+    """Return things that go together in one line: `a and b and c`."""
+    return tr(" and ").join(map(str, things))
+
+
 def clauses(sentences: Iterable[object]) -> str:
     """Return several sentences as one: `a; b; c`."""
     return tr("; ").join(map(str, sentences))
@@ -118,7 +120,7 @@ def current_language() -> str:
 def spoken(language: str) -> Iterator[None]:
     """Say everything in a language while the block runs; "" leaves it as it is. Raises: LanguageError."""
     language = language or current_language()
-    _ask_for(language)
+    _catalogue(language)
     before = _language.set(language)
     try:
         yield
@@ -151,14 +153,8 @@ def in_own_language(method: Callable[_Given, _Done]) -> Callable[_Given, _Done]:
 
 def speak(language: str) -> None:
     """Say everything in a language from now on, wherever no other was chosen. Raises: LanguageError."""
-    _ask_for(language)
-    _everywhere[0] = language
-
-
-def _ask_for(language: str) -> None:
     _catalogue(language)
-    if language != ENGLISH:
-        _asked_for[:] = [language]
+    _everywhere[0] = language
 
 
 def languages() -> tuple[str, ...]:
@@ -169,10 +165,10 @@ def languages() -> tuple[str, ...]:
 
 def readers_language(environment: Mapping[str, str] = os.environ) -> str:
     """Return the first language with a catalogue that LANGUAGE, LC_ALL, LC_MESSAGES or LANG name (locale(7))."""
+    known = {language.replace("-", "_"): language for language in languages()}
     for name in ("LANGUAGE", "LC_ALL", "LC_MESSAGES", "LANG"):
         for value in environment.get(name, "").split(":"):
             wanted = value.partition(".")[0].partition("@")[0]
-            known = {language.replace("-", "_"): language for language in languages()}
             near = [language for language in known if language.partition("_")[0] == wanted.partition("_")[0]]
             if wanted and near:
                 return known[wanted if wanted in known else near[0]]

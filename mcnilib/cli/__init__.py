@@ -38,7 +38,7 @@ from mcnilib.cli.common import (
 from mcnilib.cli.parser import Parser
 from mcnilib.cluster.settings import Settings
 from mcnilib.errors import McniError, MissingExtra, printable
-from mcnilib.language import ENGLISH, LanguageError, languages, listed, mark, readers_language, spoken, tr
+from mcnilib.language import ENGLISH, LanguageError, all_of, languages, listed, mark, readers_language, spoken, tr
 from mcnilib.progress import shown
 from mcnilib.scenarios import Scenario, all_scenarios, scenarios
 from mcnilib.trace.trace import Depth, Trace
@@ -263,7 +263,7 @@ def _help_for(story: Scenario, settings: Settings) -> str:
         return tr("What would help: `{command}` lists all that does, and what each breaks.", command=command)
     return tr(
         "What would help: for example {example}. {breaks}`{command}` lists all that does, and what each breaks.",
-        example=tr(" and ").join(f"`{command}`" for command in commands),
+        example=all_of(f"`{command}`" for command in commands),
         breaks=f"{advice.effect} " if advice.remedy.breaks else "",
         command=command,
     )

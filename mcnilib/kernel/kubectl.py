@@ -150,8 +150,13 @@ class Kubectl:
                 answer = str(problem)
             if answer != "yes":
                 right = tr("run commands in pods (create pods/exec)") if more else tr(_RIGHTS[verb])
-                refused = tr("you may not {right} in the namespace {namespace}: kubectl auth can-i says no")
-                raise KubectlError(refused.format(right=right, namespace=namespace))
+                raise KubectlError(
+                    tr(
+                        "you may not {right} in the namespace {namespace}: kubectl auth can-i says no",
+                        right=right,
+                        namespace=namespace,
+                    )
+                )
 
 
 def _last_line(said: bytes) -> str:

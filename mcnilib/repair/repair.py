@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from enum import Enum
 from ipaddress import IPv4Address
 
-from mcnilib.language import mark, tr
+from mcnilib.language import all_of, mark, tr
 from mcnilib.world.commands import do
 from mcnilib.world.world import World
 
@@ -104,8 +104,8 @@ class Repair:
     @property
     def said(self) -> str:
         """What it does and where, in a few words."""
-        machines = _both(dict.fromkeys(command.netns for command in self.commands))
-        return _both(dict.fromkeys(tr(kind.said, machines=machines) for kind in self.kinds))
+        machines = all_of(dict.fromkeys(command.netns for command in self.commands))
+        return all_of(dict.fromkeys(tr(kind.said, machines=machines) for kind in self.kinds))
 
     def __add__(self, other: Repair) -> Repair:
         """Return both changes as one."""
@@ -117,14 +117,6 @@ class Repair:
             self.undone_by or other.undone_by,
             self.passing or other.passing,
         )
-
-
-def _both(things: Iterable[str]) -> str:
-    """Return things in one line: `a and b and c`."""
-    first, *others = things
-    for other in others:
-        first = tr("{one} and {other}", one=first, other=other)
-    return first
 
 
 def typed_repair(kind: RepairKind, netns: str, *texts: str, undone_by: str = "") -> Repair:

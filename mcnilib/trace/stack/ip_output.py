@@ -8,7 +8,7 @@ from __future__ import annotations
 from ipaddress import IPv4Address
 
 from mcnilib.errors import Unsupported
-from mcnilib.language import tr
+from mcnilib.language import all_of, tr
 from mcnilib.linux.device.base import Frame
 from mcnilib.linux.device.link import Link
 from mcnilib.linux.packet import is_large
@@ -159,9 +159,7 @@ def _taker(at: Recorder, link: Link, frame: Frame) -> Receiver | None:
     """Return where a frame lands; None when no device takes it. Raises: Unknown; Unsupported when several take it."""
     landings = at.net.wire.send(at.host.name, link, frame)
     if len(landings) > 1:
-        several = tr(" and ").join(
-            tr("{link} of {netns}", link=landing.link.name, netns=landing.netns) for landing in landings
-        )
+        several = all_of(tr("{link} of {netns}", link=landing.link.name, netns=landing.netns) for landing in landings)
         raise Unsupported(
             tr(
                 "{several} take what is sent to {dst}: a switch sends it where it saw that MAC last",

@@ -13,7 +13,7 @@ from ipaddress import IPv4Address
 from typing import NamedTuple
 
 from mcnilib.errors import NoRoute, Unknown, Unsupported
-from mcnilib.language import tr
+from mcnilib.language import all_of, tr
 from mcnilib.linux.device.base import BROADCAST_MAC, Frame
 from mcnilib.linux.device.link import Link
 from mcnilib.linux.packet import Packet
@@ -191,7 +191,7 @@ class _Request(NamedTuple):
                 tr("{link} of {netns} answers with {mac}", link=peer.link.name, netns=peer.netns, mac=peer.link.mac)
                 for peer in heard
             ]
-            says = tr(" and ").join(others) or tr("no collected machine answers")
+            says = all_of(others) or tr("no collected machine answers")
             reason = tr(
                 "`ip neigh` of {host} has {ip} at {mac} ({state}), and {says}",
                 host=self.host.name,

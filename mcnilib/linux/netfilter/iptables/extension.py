@@ -14,7 +14,7 @@ from enum import Enum, auto
 from functools import cache
 from typing import Any, ClassVar, Self
 
-from mcnilib.language import tr
+from mcnilib.language import all_of, tr
 from mcnilib.linux.chance import Range
 from mcnilib.linux.netfilter.context import Context
 from mcnilib.linux.netfilter.hooks import BUILT_IN, HOOKS, NfVerdict
@@ -110,7 +110,7 @@ class Extension:
         if table not in record.tables:
             return tr("has no place in table {table}", table=table)
         wrong = sorted(hooks.difference(record.hooks))
-        return tr("has no place in {wrong}", wrong=" and ".join(wrong)) if wrong else ""
+        return tr("has no place in {wrong}", wrong=all_of(wrong)) if wrong else ""
 
 
 @cache
