@@ -14,7 +14,7 @@ from typing import Any
 
 from mcnilib.errors import McniError
 from mcnilib.language import tr
-from mcnilib.scenarios.exercise import Exercise, exercise, seed_of
+from mcnilib.scenarios.exercise import Exercise, exercise, exercise_of
 from mcnilib.scenarios.exercises.own_world import own_world
 from mcnilib.scenarios.link import BINDER
 from mcnilib.writing import write_new_folder
@@ -190,7 +190,7 @@ def own_notebook(text: str, learner: str) -> str:
     for at, source in enumerate(sources):
         if match := CHECKED_CALL.match(source):
             scenario, number = int(match[1]), int(match[2])
-            task = exercise(scenario, number, seed_of(scenario, number, learner))
+            task = exercise_of(learner, scenario, number)
             sources[at - 1 : at + 2] = _own_cells(task, *sources[at - 1 : at + 2])
             call = f'exercise({scenario}, {number}, seed="{task.seed}")'
             sources = [told.replace(match[0], call) for told in sources]

@@ -330,14 +330,14 @@ def _in_own_world(task: Exercise, seed: str) -> Exercise:
     return replace(moved, task=f"{moved.task}\n\n{moved.introduced()}")
 
 
-def seed_of(scenario: int, number: int, name: str) -> str:
-    """Return the first of the seeds NAME, NAME~2, NAME~3 ... whose world is as hard for an exercise as the common one.
+def exercise_of(name: str, scenario: int, number: int) -> Exercise:
+    """Return an exercise for a learner, in the first of the worlds NAME, NAME~2, NAME~3 ... that is as hard for it.
 
     Raises: NotThere for no such exercise; SeedError when twenty are refused, or for a name that is no seed.
     """
     for seed in (name, *(f"{name}~{again}" for again in range(2, 21))):
         with suppress(SeedError):
-            return exercise(scenario, number, own_world(seed).seed).seed
+            return exercise(scenario, number, own_world(seed).seed)
     raise SeedError(
         tr(
             "exercise {scenario}.{number} has no world of its own for {name!r}",

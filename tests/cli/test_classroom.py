@@ -15,7 +15,7 @@ import pytest
 from mcnilib.cli import main
 from mcnilib.learner import LearnerError, learner_copy, without_solutions, without_tests
 from mcnilib.scenarios import all_scenarios
-from mcnilib.scenarios.exercise import exercise, exercises, seed_of
+from mcnilib.scenarios.exercise import exercise, exercise_of, exercises
 from mcnilib.show.picture.handout import handout
 
 ROOT = Path(__file__).parents[2]
@@ -216,7 +216,7 @@ def test_each_learner_gets_notebooks_with_exercises_of_their_own(named: Path) ->
 def test_no_solution_of_a_world_is_in_the_copy(named: Path) -> None:
     for one in exercises():
         for path in named.glob(f"notebooks-*/{one.scenario:02}-*.ipynb"):
-            own = exercise(one.scenario, one.number, seed_of(one.scenario, one.number, path.parent.name.split("-")[1]))
+            own = exercise_of(path.parent.name.split("-")[1], one.scenario, one.number)
             text = path.read_text()
             assert not [line for line in own.solution.splitlines() if len(line) > 30 and line in text], own.task
 

@@ -8,7 +8,7 @@ from ipaddress import IPv4Address, IPv4Network
 import pytest
 
 from mcnilib.cluster.spec import CLUSTER
-from mcnilib.scenarios.exercise import Exercise, exercise, exercises, seed_of
+from mcnilib.scenarios.exercise import Exercise, exercise, exercise_of, exercises
 from mcnilib.scenarios.exercises.own_world import SeedError, own_world
 from mcnilib.world.listing import listing
 
@@ -20,7 +20,7 @@ VERSIONS = [(one, other) for one in exercises() for other in one.other]
 @pytest.mark.parametrize("one", exercises(), ids=lambda one: f"{one.scenario}.{one.number}")
 def test_each_exercise_has_a_world_of_its_own_that_is_as_hard(one: Exercise) -> None:
     for name in NAMES:
-        own = exercise(one.scenario, one.number, seed_of(one.scenario, one.number, name))
+        own = exercise_of(name, one.scenario, one.number)
         assert own.ends() == one.ends()
         assert own.judge(own.solution)[0]
         assert not own.judge("")[0]
@@ -89,7 +89,7 @@ def test_the_task_names_the_learners_own_addresses_and_no_other() -> None:
     )
     assert "dst=10.126.85.22" not in own.task
     assert "172.16.74.24 dev veth" in listing(own.world()["node1"], "ip route show table 500")
-    chain = exercise(13, 2, seed_of(13, 2, "ann"))
+    chain = exercise_of("ann", 13, 2)
     assert chain.keep[0][2] in listing(chain.world()["node2"], "iptables-save -t nat")
 
 
@@ -102,4 +102,4 @@ def test_a_word_that_is_no_seed_is_refused(seed: str) -> None:
 def test_a_world_that_is_not_as_hard_is_refused_and_the_next_is_taken() -> None:
     with pytest.raises(SeedError, match=r"exercise 13\.1 is not the same task in the world of 'ann'"):
         exercise(13, 1, seed="ann")
-    assert seed_of(13, 1, "ann").startswith("ann~")
+    assert exercise_of("ann", 13, 1).seed.startswith("ann~")
