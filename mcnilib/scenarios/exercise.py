@@ -146,11 +146,10 @@ class Exercise:
             return Attempt(False, error_text(problem), wrong=line)
 
     def _judged(self, world: World, typed: tuple[Typed, ...]) -> Attempt:
-        stories = self._stories()
-        traces = [story.run_in(world, self.settings) for story in stories]
-        unlike = [number for number, trace in enumerate(traces) if trace.outcome.works is not self.works]
+        stories, traces = self._stories(), self._traces(world)
+        unlike = self._unlike(traces)
         broken = self._broken(world, [command for command in typed if command.shows is None])
-        shown = unlike[:1] or self._asked(stories)
+        shown = unlike[:1] or self._asked()
         ends = verdict(traces[shown[0]])
         if not unlike and self.also:
             ends = "\n".join(f"{tr(stories[number].title)}: {verdict(traces[number])}" for number in shown)
@@ -168,16 +167,20 @@ class Exercise:
 
     def ends(self) -> tuple[Verdict, ...]:
         """Tell how its conversations end before the learner begins."""
-        world = self.world()
-        return tuple(story.run_in(world, self.settings).outcome.verdict for story in self._stories())
+        return tuple(trace.outcome.verdict for trace in self._traces(self.world()))
 
-    def _asked(self, stories: tuple[Scenario, ...]) -> list[int]:
+    def _asked(self) -> list[int]:
         """Tell which conversations end otherwise than they must before the learner begins: those the task is about."""
         if not self.also:
             return [0]
-        world = self.world()
-        ends = [story.run_in(world, self.settings).outcome.works for story in stories]
-        return [number for number, works in enumerate(ends) if works is not self.works] or [0]
+        return self._unlike(self._traces(self.world())) or [0]
+
+    def _unlike(self, traces: Iterable[Trace]) -> list[int]:
+        """Tell which conversations end otherwise than they must."""
+        return [number for number, trace in enumerate(traces) if trace.outcome.works is not self.works]
+
+    def _traces(self, world: World) -> tuple[Trace, ...]:
+        return tuple(story.run_in(world, self.settings) for story in self._stories())
 
     def _stories(self) -> tuple[Scenario, ...]:
         return self.story, *map(self._story, self.also)
