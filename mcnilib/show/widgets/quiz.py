@@ -96,24 +96,31 @@ class Quiz(PanelFrame):
 
     @error_boundary
     def _answer(self, button: object = None) -> None:
-        self.remark.value = status(sentence(self.judge()), class_="")
+        said, right = self._judgement()
+        self.remark.value = status(sentence(said), class_="")
         if self.choice.value is not None:
             self._tries += 1
-            self._keep()
+            self._keep(right=right)
 
-    def _keep(self) -> None:
+    def _keep(self, *, right: bool) -> None:
         """Keep the answer in the notebook."""
         answer = self.choice.value
-        kept = Predicted(self.question, answer, self._options[answer] == self._check(), self._tries)
         if self._kept:
+            kept = Predicted(self.question, answer, right, self._tries)
             text = tr("Your answer: {answer}", answer=tr(answer))
             self._kept.update({PREDICTION: asdict(kept), "text/plain": text}, raw=True)
 
     def judge(self) -> str:
         """Say whether the chosen answer is right, and why or what to look at."""
-        if self.choice.value is None:
-            return tr("Choose an answer first.")
-        return self._response(self.choice.value, self._check())
+        return self._judgement()[0]
+
+    def _judgement(self) -> tuple[str, bool]:
+        """Return what `judge` says, and whether the chosen answer is right."""
+        answer = self.choice.value
+        if answer is None:
+            return tr("Choose an answer first."), False
+        right = self._check()
+        return self._response(answer, right), self._options[answer] == right
 
     def _response(self, option: str, right: object) -> str:
         said = self._responses[option]
