@@ -276,13 +276,11 @@ def _learners(path: Path) -> tuple[str, ...]:
 
 def write_site(arguments: argparse.Namespace) -> int:
     """Write the site, whole or not at all."""
-    from mcnilib.site.engine import pyodide
     from mcnilib.site.lessons import MISSING, read_lessons
     from mcnilib.site.page import site_files
     from mcnilib.site.prepared import prepared_files  # takes most of the time
 
-    with shown(tr("mcni: bringing the interpreter")):
-        engine = pyodide(arguments.pyodide)
+    engine = _interpreter(arguments.pyodide)
     prepared = prepared_files(all_scenarios())
     lessons = read_lessons(notebooks := PROJECT / "notebooks", arguments.lite)
     if not lessons:
@@ -306,14 +304,12 @@ def write_site(arguments: argparse.Namespace) -> int:
 def write_scorm(arguments: argparse.Namespace) -> int:
     """Write the package for a learning platform, with the answers of the states that conversations start from: learners
     type commands there, and seldom change a setting."""
-    from mcnilib.site.engine import pyodide
     from mcnilib.site.page import site_files
     from mcnilib.site.prepared import prepared_files  # takes most of the time
     from mcnilib.site.scorm import scorm_package
 
     story = story_named(arguments.lesson) if arguments.lesson else None
-    with shown(tr("mcni: bringing the interpreter")):
-        engine = pyodide(arguments.pyodide)
+    engine = _interpreter(arguments.pyodide)
     prepared = prepared_files(all_scenarios(), 1)
     where = printable(str(arguments.file))
     with shown(tr("mcni: drawing {file}", file=where)):
@@ -324,6 +320,14 @@ def write_scorm(arguments: argparse.Namespace) -> int:
     else:
         print(tr("{file}: {size:.1f} MB; a learning platform imports it", file=where, size=len(package) / 1e6))
     return 0
+
+
+def _interpreter(package: Path | None) -> Mapping[str, bytes]:
+    """Bring the interpreter of the pages, from an unpacked package where there is one."""
+    from mcnilib.site.engine import pyodide
+
+    with shown(tr("mcni: bringing the interpreter")):
+        return pyodide(package)
 
 
 def _compiled(engine: Mapping[str, bytes]) -> Mapping[str, bytes]:
