@@ -250,13 +250,8 @@ def write_nbgrader_course(arguments: argparse.Namespace) -> int:
     if arguments.json:
         print_files(arguments.folder, names)
         return 0
-    print(
-        tr(
-            "{folder}: {value} assignments in source/, and nbgrader_config.py",
-            folder=printable(str(arguments.folder)),
-            value=len(names) - 1,
-        )
-    )
+    where = printable(str(arguments.folder))
+    print(tr("{folder}: {count} assignments in source/, and nbgrader_config.py", folder=where, count=len(names) - 1))
     return 0
 
 
@@ -268,9 +263,10 @@ def _learners(path: Path) -> tuple[str, ...]:
         raise SubmissionError(tr("{path} has no names in it", path=path))
     folded = [name.casefold() for name in names]
     for name in names:
-        if "~" in name or folded.count(name.casefold()) > 1:
-            twice, tilde = tr("{file}: {name!r} is there twice"), tr("{file}: {name!r} has a ~ in it")
-            raise SubmissionError((tilde if "~" in name else twice).format(file=path, name=name))
+        if "~" in name:
+            raise SubmissionError(tr("{file}: {name!r} has a ~ in it", file=path, name=name))
+        if folded.count(name.casefold()) > 1:
+            raise SubmissionError(tr("{file}: {name!r} is there twice", file=path, name=name))
     return names
 
 
@@ -296,8 +292,10 @@ def write_site(arguments: argparse.Namespace) -> int:
     if arguments.json:
         print_files(arguments.folder, files)
         return 0
-    written = tr("{folder}: {files} files, {size:.1f} MB; a web server shows them")
-    print(written.format(folder=where, files=len(files), size=sum(map(len, files.values())) / 1e6))
+    size = sum(map(len, files.values())) / 1e6
+    print(
+        tr("{folder}: {files} files, {size:.1f} MB; a web server shows them", folder=where, files=len(files), size=size)
+    )
     return 0
 
 
