@@ -205,11 +205,17 @@ def _read(path: Path) -> str:
 def _lines(graded: dict[str, list[Graded]], predicted: dict[str, list[Predicted]]) -> Iterator[str]:
     yield from table_of(graded, predicted)
     yield ""
-    yield "  ".join(f"{mark} {grade.value}" for grade, mark in GRADE_MARKS.items())
+    yield "  ".join(f"{sign} {tr(grade.value)}" for grade, sign in GRADE_MARKS.items())
     for learner, entries in graded.items():
         for one in entries:
             if one.grade in (Grade.NOT_DONE, Grade.UNREADABLE):
-                yield f"{learner}, exercise {one.scenario}.{one.number}: {one.says}"
+                yield tr(
+                    "{learner}, exercise {scenario}.{number}: {why}",
+                    learner=learner,
+                    scenario=one.scenario,
+                    number=one.number,
+                    why=one.says,
+                )
             if owner := one.world_of(learner):
                 yield tr(
                     "{learner}, exercise {scenario}.{number}: answered in the world of {owner}",
@@ -280,7 +286,7 @@ def write_site(arguments: argparse.Namespace) -> int:
     prepared = prepared_files(all_scenarios())
     lessons = read_lessons(notebooks := PROJECT / "notebooks", arguments.lite)
     if not lessons:
-        print(f"mcni: {MISSING}", file=sys.stderr)
+        print(f"mcni: {tr(MISSING)}", file=sys.stderr)
     where = printable(str(arguments.folder))
     with shown(tr("mcni: drawing {file}", file=where)):
         files = site_files(_compiled(engine), lessons, prepared)

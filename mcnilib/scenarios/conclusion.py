@@ -218,7 +218,7 @@ def conclusion_matrix(settings: Settings, placement: Placement, where: bool = Fa
     """
     names = [wrap(str(target), WRAP_AT) for target in COLUMNS]
     heads = [["", *parts] for parts in zip_longest(*names, fillvalue="")]
-    heads[0][0] = placement.value
+    heads[0][0] = tr(placement.value)
     rows = zip(TABLE_ROWS, conclude(settings, placement), strict=True)
     body = [
         line

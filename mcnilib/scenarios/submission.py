@@ -198,16 +198,22 @@ def table_of(
     asked = predicted if predicted and any(predicted.values()) else {}
     exercises = sorted({(one.scenario, one.number) for entries in graded.values() for one in entries})
     heads = [f"{scenario}.{number}" if scenario else "?" for scenario, number in exercises]
-    wide, more = max([len("learner"), *map(len, graded)]), ["predictions"] if asked else []
-    done = {learner: sum(one.grade is Grade.DONE for one in entries) for learner, entries in graded.items()}
-    scores = {learner: f"{done[learner]} of {len(entries)}" for learner, entries in graded.items()}
-    room = max([len("done"), *map(len, scores.values())]) if more else 0
-    yield "  ".join(["learner".ljust(wide), *heads, "done".ljust(room), *more])
+    who, how_many = tr("learner"), tr("done")
+    wide, more = max([len(who), *map(len, graded)]), [tr("predictions")] if asked else []
+    scores = {learner: _score(entries) for learner, entries in graded.items()}
+    room = max([len(how_many), *map(len, scores.values())]) if more else 0
+    yield "  ".join([who.ljust(wide), *heads, how_many.ljust(room), *more])
     for learner, entries in graded.items():
         marks = {(one.scenario, one.number): GRADE_MARKS[one.grade] for one in entries}
         cells = [marks.get(key, " ").center(len(head)) for key, head in zip(exercises, heads, strict=True)]
         guesses = [_guesses(asked.get(learner, ()))] if more else []
         yield "  ".join([learner.ljust(wide), *cells, scores[learner].ljust(room), *guesses])
+
+
+def _score(entries: Sequence[Graded]) -> str:
+    """Say how many exercises are done."""
+    done = sum(one.grade is Grade.DONE for one in entries)
+    return tr("{done} of {all}", done=done, all=len(entries))
 
 
 def _guesses(asked: Sequence[Predicted]) -> str:
