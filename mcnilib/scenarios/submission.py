@@ -190,23 +190,21 @@ def _judged(scenario: int, number: int, seed: str, arguments: Sequence[ast.expr]
     return Graded(scenario, number, Grade.DONE if done else Grade.NOT_DONE, says, "\n".join(typed))
 
 
-def table_of(
-    graded: Mapping[str, Sequence[Graded]], predicted: Mapping[str, Sequence[Predicted]] | None = None
-) -> Iterator[str]:
+def table_of(graded: Mapping[str, Sequence[Graded]], predicted: Mapping[str, Sequence[Predicted]]) -> Iterator[str]:
     """Yield a table as text: a line for each learner, a column for each exercise, and how many are done; then how many
     predictions were answered, and how many of them rightly, if any were asked for."""
-    asked = predicted if predicted and any(predicted.values()) else {}
+    asked = any(predicted.values())
     exercises = sorted({(one.scenario, one.number) for entries in graded.values() for one in entries})
     heads = [f"{scenario}.{number}" if scenario else "?" for scenario, number in exercises]
     who, how_many = tr("learner"), tr("done")
     wide, more = max([len(who), *map(len, graded)]), [tr("predictions")] if asked else []
     scores = {learner: _score(entries) for learner, entries in graded.items()}
-    room = max([len(how_many), *map(len, scores.values())]) if more else 0
+    room = max([len(how_many), *map(len, scores.values())]) if asked else 0
     yield "  ".join([who.ljust(wide), *heads, how_many.ljust(room), *more])
     for learner, entries in graded.items():
         marks = {(one.scenario, one.number): GRADE_MARKS[one.grade] for one in entries}
         cells = [marks.get(key, " ").center(len(head)) for key, head in zip(exercises, heads, strict=True)]
-        guesses = [_guesses(asked.get(learner, ()))] if more else []
+        guesses = [_guesses(predicted[learner])] if asked else []
         yield "  ".join([learner.ljust(wide), *cells, scores[learner].ljust(room), *guesses])
 
 
