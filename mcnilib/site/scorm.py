@@ -11,11 +11,11 @@ from collections.abc import Iterable, Mapping
 from string import Template
 
 from mcnilib.errors import NotThere
-from mcnilib.language import tr
+from mcnilib.language import current_language, tr
 from mcnilib.scenarios.exercise import exercises
 from mcnilib.scenarios.scenario import Scenario
 from mcnilib.show.html.markup import Html, element
-from mcnilib.site.frame import site_part
+from mcnilib.site.frame import site_part, translated_part, words_html
 from mcnilib.site.library import archive
 
 SCO_PAGE = "scorm.html"
@@ -39,11 +39,13 @@ def scorm_package(site: Mapping[str, str | bytes], story: Scenario | None = None
         raise NotThere(tr("lesson {lesson} has no exercises", lesson=story.number if story else 0))
     title = tr("Exercises of lesson {lesson}", lesson=story.number) if story else tr("Exercises")
     values = {
+        "language": current_language(),
+        "words": words_html(),
         "title": title,
         "tasks": " ".join(f"{one.scenario}.{one.number}" for one in tasks),
         "start": f"index.html?mcni={story.name}" if story else "index.html",
     }
-    entry = Template(site_part(SCO_PAGE)).substitute(values)
+    entry = Template(translated_part(SCO_PAGE)).substitute(values)
     files = {**site, SCO_PAGE: entry, "scorm.js": site_part("scorm.js")}
     files["imsmanifest.xml"] = _manifest(title, files)
     return archive({name: data.encode() if isinstance(data, str) else data for name, data in files.items()})

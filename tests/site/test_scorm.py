@@ -12,6 +12,7 @@ import pytest
 
 from mcnilib.cli import main
 from mcnilib.errors import NotThere
+from mcnilib.language import PSEUDO, spoken
 from mcnilib.scenarios import scenario
 from mcnilib.scenarios.exercise import exercises
 from mcnilib.site.scorm import scorm_package
@@ -54,6 +55,14 @@ def test_all_exercises_count_or_those_of_a_lesson() -> None:
     assert 'src="index.html?mcni=macvlan-to-calico-across-nodes"' in entry
     with pytest.raises(NotThere, match="lesson 17 has no exercises"):
         scorm_package(SITE, type("Story", (), {"number": 17, "name": "x"})())
+
+
+def test_the_page_of_the_platform_speaks_the_language_of_the_site() -> None:
+    with spoken(PSEUDO):
+        entry = opened(scorm_package(SITE)).read("scorm.html").decode()
+    assert f'lang="{PSEUDO}"' in entry
+    assert "Go to the exercises" not in entry
+    assert '"Exercises done: {done} of {all}.": "[' in entry  # what its script says
 
 
 def test_the_same_site_gives_the_same_package_with_every_file_of_it() -> None:

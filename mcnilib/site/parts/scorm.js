@@ -1,5 +1,7 @@
 // Reports solved exercises to the learning platform that shows this page. Pages of the site tell of them by a message.
 // Source: SCORM 1.2 Run-Time Environment, 3.3 (how the API is found) and 3.4 (data model).
+import { tr } from "./words.js";
+
 const tasks = new Set(document.body.dataset.tasks.split(" "));
 const began = Date.now(), score = document.getElementById("score"), frame = document.querySelector("iframe");
 const DEPTH = 500;  // windows above this one that are looked at
@@ -35,12 +37,14 @@ function report() {
     "cmi.core.score.min": 0, "cmi.core.score.max": 100, "cmi.core.score.raw": Math.round(100 * solved.size / tasks.size),
     "cmi.suspend_data": [...solved].join(" "), "cmi.core.lesson_status": complete() ? "completed" : "incomplete",
   });
-  if (!taken || api.LMSCommit("") !== "true") say(` The learning platform did not take the result (error ${api.LMSGetLastError()}).`);
+  if (taken && api.LMSCommit("") === "true") return;
+  say(tr("The learning platform did not take the result (error {error}).", { error: api.LMSGetLastError() }));
 }
 
-function say(more = "") {
-  const platform = open ? "" : " No learning platform was found: nothing is reported.";
-  score.textContent = `Exercises done: ${solved.size} of ${tasks.size}.${platform}${more}`;
+function say(...more) {
+  const done = tr("Exercises done: {done} of {all}.", { done: solved.size, all: tasks.size });
+  const platform = open ? [] : [tr("No learning platform was found: nothing is reported.")];
+  score.textContent = [done, ...platform, ...more].join(" ");
 }
 
 function duration() {
