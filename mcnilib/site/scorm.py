@@ -14,7 +14,7 @@ from mcnilib.errors import NotThere
 from mcnilib.language import current_language, tr
 from mcnilib.scenarios.exercise import exercises
 from mcnilib.scenarios.scenario import Scenario
-from mcnilib.show.html.markup import Html, element
+from mcnilib.show.html.markup import element
 from mcnilib.site.frame import site_part, translated_part, words_html
 from mcnilib.site.library import archive
 
@@ -58,10 +58,7 @@ def _manifest(title: str, files: Iterable[str]) -> str:
     course = element("organization", element("title", title), item, identifier="course")
     listed = (element("file", href=name) for name in sorted(files))
     sco = {"identifier": "sco", "type": "webcontent", "adlcp:scormtype": "sco", "href": SCO_PAGE}
-    parts = (metadata, element("organizations", course, default="course"), element("resources", _resource(listed, sco)))
+    resources = element("resources", element("resource", *listed, **sco))
+    parts = (metadata, element("organizations", course, default="course"), resources)
     named = {"identifier": "mcnilib-exercises", "version": "1.2", **SCHEMAS}
     return f'<?xml version="1.0" encoding="UTF-8"?>\n{element("manifest", *parts, **named)}\n'
-
-
-def _resource(listed: Iterable[Html], attributes: Mapping[str, str]) -> Html:
-    return element("resource", *listed, **attributes)
