@@ -164,6 +164,11 @@ def unsolved(text: str, binder: str = "") -> str:
     notebook = json.loads(text)
     for cell in notebook["cells"]:
         _clear(cell, binder)
+    return _written(notebook)
+
+
+def _written(notebook: Mapping[str, Any]) -> str:
+    """Return a notebook as JupyterLab writes its file."""
     return json.dumps(notebook, indent=1, ensure_ascii=False) + "\n"
 
 
@@ -196,7 +201,7 @@ def own_notebook(text: str, learner: str) -> str:
             sources = [told.replace(match[0], call) for told in sources]
     for cell, source in zip(notebook["cells"], sources, strict=True):
         cell["source"] = source.splitlines(keepends=True)
-    return json.dumps(notebook, indent=1, ensure_ascii=False) + "\n"
+    return _written(notebook)
 
 
 def _own_cells(task: Exercise, before: str, check: str, after: str) -> tuple[str, str, str]:
@@ -252,7 +257,7 @@ def assignment(text: str) -> str:
             cells[-1:] = _graded_cells(cell, exercise(int(match[1]), int(match[2])))
     if len(cells) == len(notebook["cells"]):
         return ""
-    return json.dumps(notebook | {"cells": cells}, indent=1, ensure_ascii=False) + "\n"
+    return _written(notebook | {"cells": cells})
 
 
 def _graded_cells(cell: dict[str, Any], task: Exercise) -> tuple[dict[str, Any], dict[str, Any]]:
