@@ -65,8 +65,8 @@ def _settings(story: Scenario, texts: dict[str, str]) -> Settings:
         if getattr(settings, setting.attribute) not in setting.values:
             raise SettingError(
                 tr(
-                    "{setting} cannot be {text!r} in {story}; it is one of {texts}",
-                    setting=setting.name,
+                    "{toggle} cannot be {text!r} in {story}; it is one of {texts}",
+                    toggle=setting.name,
                     text=texts[setting.name],
                     story=story.name,
                     texts=setting.texts,
