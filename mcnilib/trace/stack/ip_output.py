@@ -45,7 +45,7 @@ def leave(at: Recorder, decision: Decision, iif: str) -> Position:
     host, skb, route = at.host, at.skb, decision.route
     link = host.links[decision.device]
     hook = Hook("POSTROUTING", at, iif=iif, oif=link.name)
-    hook.next_hop = next_hop(host.netns.fib, route, skb.packet.dst, host.name)
+    next_ip = hook.next_hop = next_hop(host.netns.fib, route, skb.packet.dst, host.name)
     if not hook.run():
         return None
     if is_large(skb.packet) and not fits(at, decision, iif):
@@ -53,15 +53,15 @@ def leave(at: Recorder, decision: Decision, iif: str) -> Position:
     if link.name == "lo":
         _refuse_by_lo(host, link, route, skb)
     if not at.net.wire.has_carrier(host.name, link):
-        _no_carrier(at, link, hook.next_hop)
+        _no_carrier(at, link, next_ip)
         return None
     if gap := link.egress or link.kind.unmodelled:
         gap.meet(tr("the packet leaves through {link}: ", link=link.name))
     if link.name == "lo":
         return _loop_back(at, link)
     if link.kind.tunnel:
-        return _encapsulate(at, link, decision)
-    return _transmit(at, link, route)
+        return _encapsulate(at, link, decision, next_ip)
+    return _transmit(at, link, next_ip)
 
 
 def _loop_back(at: Recorder, lo: Link) -> Position:
@@ -98,10 +98,10 @@ def _no_carrier(at: Recorder, link: Link, next_ip: IPv4Address) -> None:
         icmp_send(at, 3, 1, after=RESOLUTION_TIMEOUT)
 
 
-def _transmit(at: Recorder, link: Link, route: Route) -> Position:
+def _transmit(at: Recorder, link: Link, next_ip: IPv4Address) -> Position:
     """Resolve the next hop and put the frame on the wire."""
     host, skb, packet = at.host, at.skb, at.skb.packet
-    mac = resolve(at, link, next_hop(host.netns.fib, route, packet.dst, host.name))
+    mac = resolve(at, link, next_ip)
     if mac is None:
         icmp_send(at, 3, 1, after=RESOLUTION_TIMEOUT)
         return None
@@ -172,10 +172,9 @@ def _taker(at: Recorder, link: Link, frame: Frame) -> Receiver | None:
     return landings[0] if landings else None
 
 
-def _encapsulate(at: Recorder, link: Link, decision: Decision) -> Position:
+def _encapsulate(at: Recorder, link: Link, decision: Decision, next_ip: IPv4Address) -> Position:
     """Wrap the packet for its tunnel; the outer packet starts again as the namespace's own."""
     host, skb = at.host, at.skb
-    next_ip = next_hop(host.netns.fib, decision.route, skb.packet.dst, host.name)
     mac = resolve(at, link, next_ip) if link.has_arp else ""
     if mac is None:
         icmp_send(at, 3, 1, after=RESOLUTION_TIMEOUT)
