@@ -114,7 +114,7 @@ class _Request(NamedTuple):
         Source: arp_process(), pneigh_enqueue() in net/core/neighbour.c.
         """
         host, link, ip = self.host, self.link, self.ip
-        question: dict[str, object] = {"asking": self._asking, "ip": ip}
+        question: dict[str, object] = {"protocol": self.protocol.name, "ip": ip}
         if host.is_local(ip):
             next_hop = tr("the next hop {ip} is an address of {host} itself", ip=ip, host=host.name)
             raise Unsupported(tr("{next_hop}, through an added local route", next_hop=next_hop))
@@ -127,15 +127,15 @@ class _Request(NamedTuple):
         for receiver in answering if sender != UNCHOSEN else ():
             _learn(self.at.net.hosts[receiver.netns], receiver.link.name, sender, link.mac)
         if gap and heard and not any(self.at.net.hosts[receiver.netns].is_local(ip) for receiver in heard):
-            reason = tr("only collected proxies answer {asking} for {ip}, and {why}", why=gap.why, **question)
+            reason = tr("only collected proxies answer {protocol} for {ip}, and {why}", why=gap.why, **question)
             raise Unknown(reason, collect=gap.collect) from gap
         if heard:
             return self._accept(self._first(sender, heard), sender)
         self._lose(answering)
         if gap:
-            reason = tr("no collected machine answers {asking} for {ip}, and {why}", why=gap.why, **question)
+            reason = tr("no collected machine answers {protocol} for {ip}, and {why}", why=gap.why, **question)
             raise Unknown(reason, collect=gap.collect) from gap
-        self._note(tr("nothing answers {asking} for {ip}", **question), Asked(ip, sender), fate=Fate.UNREACHABLE)
+        self._note(tr("nothing answers {protocol} for {ip}", **question), Asked(ip, sender), fate=Fate.UNREACHABLE)
         return None
 
     def confirm(self) -> None:
@@ -147,19 +147,14 @@ class _Request(NamedTuple):
         answering, gap = self._answering(self.protocol.sender(self.host, self.link, self.ip, self.at.skb.packet))
         if not answering:
             reason = tr(
-                "{host} knows {ip} because it asked, and nothing answers {asking} for {ip}",
+                "{host} knows {ip} because it asked, and nothing answers {protocol} for {ip}",
                 host=self.host.name,
                 ip=self.ip,
-                asking=self._asking,
+                protocol=self.protocol.name,
             )
             raise gap or Unknown(
                 tr("{reason}: how long the entry is believed depends on the time", reason=reason), collect=""
             )
-
-    @property
-    def _asking(self) -> str:
-        """The protocol's name: `ARP`."""
-        return self.protocol.stage.value.upper()
 
     def _note(self, action: str, what: Asked, to: tuple[str, str] | None = None, fate: Fate = Fate.GOES_ON) -> None:
         self.at.note(self.protocol.stage, action, oif=self.link.name, to=to, fate=fate, what=what)
