@@ -54,7 +54,7 @@ def is_large(packet: Packet) -> bool:
 def ip_length(packet: Packet) -> int:
     """Return the bytes of a whole packet with its IP header, headers of tunnels among them; the most it can have."""
     if packet.inner:
-        return longest_part(packet.inner.packet) + (IP_HEADER if packet.inner.vni is None else VXLAN_HEADERS)
+        return longest_part(packet.inner.packet) + packet.inner.headers
     return lengths(packet)[1]
 
 
@@ -201,6 +201,11 @@ class Inner:
     vni: int | None = None
     mac: str = ""
     udpcsum: bool = False
+
+    @property
+    def headers(self) -> int:
+        """Bytes that the tunnel puts around the packet. Source: RFC 7348, RFC 2003."""
+        return IP_HEADER if self.vni is None else VXLAN_HEADERS
 
 
 class Packet(NamedTuple):

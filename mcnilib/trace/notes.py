@@ -7,7 +7,6 @@ Source: ip_forward(), ip_finish_output() in net/ipv4 (Linux 6.18), RFC 1191.
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterator
 from ipaddress import IPv4Network
 from typing import NamedTuple
@@ -16,6 +15,7 @@ from mcnilib.language import listed, tr
 from mcnilib.linux.netfilter.iptables.rule import ChainRule
 from mcnilib.linux.netfilter.iptables.target.nat import Nat
 from mcnilib.linux.packet import Packet, is_large
+from mcnilib.linux.routing.mtu import own_mtu
 from mcnilib.linux.routing.route import Route
 from mcnilib.linux.unmodelled import Unseen
 from mcnilib.trace.trace import Fate, Journey, Missing, Stage, Step, TooBig, Trace, Verdict
@@ -24,8 +24,6 @@ from mcnilib.world.world import World
 PROBING = "net.ipv4.tcp_mtu_probing"
 SHOWN = 5
 """Namespaces that are named where there may be many."""
-_HEADERS = {"udp": 50, "ipencap": 20}
-"""Bytes a tunnel puts around a packet: VXLAN (RFC 7348) and IPIP (RFC 2003)."""
 
 
 class Room(NamedTuple):
@@ -123,9 +121,9 @@ def _tightest(world: World, journey: Journey) -> Room | None:
 def _rooms(world: World, step: Step) -> Iterator[Room]:
     """Yield what one step has room for: the route that was chosen, the devices that were crossed."""
     headers = _headers(step.after)
-    if isinstance(step.line, Route) and (match := re.search(r"\bmtu (?:lock )?(\d+)", step.line.settings)):
+    if isinstance(step.line, Route) and (mtu := own_mtu(step.line)):
         yield Room(
-            int(match[1]),
+            mtu,
             headers,
             tr("the route to {destination} on {netns}", destination=_prefix(step.line.dst), netns=step.netns),
         )
@@ -144,4 +142,4 @@ def _prefix(dst: IPv4Network) -> str:
 
 def _headers(packet: Packet) -> int:
     """Return how many bytes the tunnels around a packet have added."""
-    return _HEADERS.get(packet.proto, 0) + _headers(packet.inner.packet) if packet.inner else 0
+    return packet.inner.headers + _headers(packet.inner.packet) if packet.inner else 0

@@ -37,12 +37,12 @@ def mtu_locked(route: Route) -> bool:
 
 def route_mtu(route: Route, link: Link) -> int:
     """Return the longest packet that goes out by a route and its device."""
-    return min(_metric(route, "mtu")[0] or link.mtu, MAX_MTU)
+    return min(own_mtu(route) or link.mtu, MAX_MTU)
 
 
-def names_mtu(route: Route) -> bool:
-    """Tell whether the MTU is the route's own, not its device's."""
-    return _metric(route, "mtu")[0] > 0
+def own_mtu(route: Route) -> int:
+    """Return the MTU that is the route's own; 0 where its device's counts."""
+    return _metric(route, "mtu")[0]
 
 
 def advertised_mss(route: Route, mtu: int) -> int:

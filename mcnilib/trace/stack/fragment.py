@@ -18,7 +18,7 @@ from mcnilib.language import tr
 from mcnilib.linux.device.base import DeviceRole
 from mcnilib.linux.packet import IP_HEADER, Icmp, Packet, ip_length, is_large, longest_part
 from mcnilib.linux.routing.fib import Decision
-from mcnilib.linux.routing.mtu import MIN_PMTU, mtu_locked, names_mtu
+from mcnilib.linux.routing.mtu import MIN_PMTU, mtu_locked, own_mtu
 from mcnilib.linux.routing.route import Query
 from mcnilib.trace.stack.host import Host
 from mcnilib.trace.stack.icmp import icmp_send
@@ -90,7 +90,7 @@ def too_long_to_forward(at: Recorder, dev: str, decision: Decision) -> bool:
 def _refuse(at: Recorder, decision: Decision, mtu: int, stage: Stage, *, iif: str = "") -> bool:
     """Lose a packet that is longer than the MTU, with the ICMP error that names it."""
     route, length = decision.route, ip_length(at.skb.packet)
-    line, owner = (route, tr("the route")) if names_mtu(route) else (None, decision.device)
+    line, owner = (route, tr("the route")) if own_mtu(route) else (None, decision.device)
     text = tr(
         "{length} bytes that must not be fragmented, more than the MTU {mtu} of {owner}",
         length=length,
