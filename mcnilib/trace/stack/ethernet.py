@@ -369,8 +369,13 @@ class Wire:
         before = (self.cables.by_name.get(hop) for hop in sight.path if hop[0] == netns and hop[1] != port.name)
         again = sight.path.count((netns, port.name)) > 1
         if again or any(link and link.master == port.master for link in before):
-            twice = tr("a frame gets to the bridge {bridge} of {netns} twice", bridge=port.master, netns=netns)
-            raise Unsupported(tr("{twice}: bridges in a circle", twice=twice))
+            raise Unsupported(
+                tr(
+                    "a frame gets to the bridge {bridge} of {netns} twice: bridges in a circle",
+                    bridge=port.master,
+                    netns=netns,
+                )
+            )
 
     def _pass_up(self, netns: str, bridge: Link, sight: _Sight) -> _Ends:
         """Hand a frame to the bridge as a device; of its ports' MACs its IP layer believes that of the port itself."""
@@ -397,13 +402,14 @@ class Wire:
         elsewhere = _all(ends.values())
         if any(isinstance(end, Receiver) for end in elsewhere) or (elsewhere and not here and station.port != ingress):
             reason = tr(
-                "{bridge} of {netns} has {mac} behind {port}, and by the cables it is elsewhere",
+                "{bridge} of {netns} has {mac} behind {port}, and by the cables it is elsewhere: the entry moves as "
+                "soon as that sends something",
                 bridge=bridge.name,
                 netns=netns,
                 mac=station.mac,
                 port=station.port,
             )
-            return [Unknown(tr("{reason}: the entry moves as soon as that sends something", reason=reason), collect="")]
+            return [Unknown(reason, collect="")]
         return here
 
 

@@ -51,12 +51,12 @@ def silenced(host: Host, kind: int, peer: IPv4Address, now: float, *, near: bool
         return ""
     if seconds > QUIET:
         reason = tr(
-            "{setting} on {host}: whether {peer} was told anything lately",
+            "{setting} on {host}: whether {peer} was told anything lately decides whether it is told now",
             setting=setting(host.sysctls, INTERVAL),
             host=host.name,
             peer=peer,
         )
-        raise Unknown(tr("{reason} decides whether it is told now", reason=reason), collect="")
+        raise Unknown(reason, collect="")
     return str(setting(host.sysctls, INTERVAL))
 
 
@@ -83,8 +83,12 @@ def _check_total(host: Host, now: float) -> None:
     rate, most = host.number(PER_SECOND), host.number(BURST)
     if (sent and 2 * sent >= min(rate, most)) or not rate:
         key = BURST if most <= rate else PER_SECOND
-        reason = tr("{setting} on {host}: what it sent just before", setting=setting(host.sysctls, key), host=host.name)
-        raise Unknown(tr("{reason} decides whether it sends this ICMP error", reason=reason), collect="")
+        reason = tr(
+            "{setting} on {host}: what it sent just before decides whether it sends this ICMP error",
+            setting=setting(host.sysctls, key),
+            host=host.name,
+        )
+        raise Unknown(reason, collect="")
     host.errors_sent = (sent + 1, last)
 
 
@@ -220,16 +224,14 @@ def accept_redirect(at: Recorder, dev: str) -> None:
         return
     accepts = all if host.conf("forwarding", dev) else any
     if accepts(_listed(host, "accept_redirects", dev)):
-        way = tr(
-            "{router} has told {host} of a shorter way to {dst}, by an ICMP redirect",
+        reason = tr(
+            "{router} has told {host} of a shorter way to {dst}, by an ICMP redirect: with accept_redirects on, what "
+            "{host} does then is not modelled",
             router=router,
             host=host.name,
             dst=packet.dst,
         )
-        raise Unknown(
-            tr("{way}: with accept_redirects on, what {host} does then is not modelled", way=way, host=host.name),
-            collect="",
-        )
+        raise Unknown(reason, collect="")
 
 
 def _listed(host: Host, name: str, dev: str) -> tuple[bool, bool]:

@@ -147,14 +147,13 @@ class _Request(NamedTuple):
         answering, gap = self._answering(self.protocol.sender(self.host, self.link, self.ip, self.at.skb.packet))
         if not answering:
             reason = tr(
-                "{host} knows {ip} because it asked, and nothing answers {protocol} for {ip}",
+                "{host} knows {ip} because it asked, and nothing answers {protocol} for {ip}: how long the entry is "
+                "believed depends on the time",
                 host=self.host.name,
                 ip=self.ip,
                 protocol=self.protocol.name,
             )
-            raise gap or Unknown(
-                tr("{reason}: how long the entry is believed depends on the time", reason=reason), collect=""
-            )
+            raise gap or Unknown(reason, collect="")
 
     def _note(self, action: str, what: Asked, to: tuple[str, str] | None = None, fate: Fate = Fate.GOES_ON) -> None:
         self.at.note(self.protocol.stage, action, oif=self.link.name, to=to, fate=fate, what=what)

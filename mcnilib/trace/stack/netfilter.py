@@ -66,9 +66,13 @@ class Hook:
         """
         chains = (table.by_name.get(self.name) for table in self.host.tables.values())
         if not self.host.netns.ip4.tracks and any(chain and not chain.idle for chain in chains):
-            where = tr("rules of {host} at {name}", host=self.host.name, name=self.name)
             raise Unsupported(
-                tr("fragments of a packet meet {where}, without connection tracking to put them together", where=where)
+                tr(
+                    "fragments of a packet meet rules of {host} at {hook}, without connection tracking to put them "
+                    "together",
+                    host=self.host.name,
+                    hook=self.name,
+                )
             )
 
     def _reroutes(self, entry: HookEntry, before: Packet) -> bool:

@@ -66,13 +66,15 @@ def _with_source(host: Host, link: Link, outer: Packet) -> Packet | str:
     if route.dev == link.name:
         return tr("circular route to {dst}", dst=outer.dst)
     if udp and route.type is RouteType.LOCAL:  # encap_bypass_if_local() in drivers/net/vxlan/vxlan_core.c
-        reason = tr(
-            "{link} of {host} packs for {dst}, which {host} takes for its own address",
-            link=link.name,
-            host=host.name,
-            dst=outer.dst,
+        raise Unsupported(
+            tr(
+                "{link} of {host} packs for {dst}, which {host} takes for its own address: Linux hands the packet over "
+                "unpacked, with the route it had",
+                link=link.name,
+                host=host.name,
+                dst=outer.dst,
+            )
         )
-        raise Unsupported(tr("{reason}: Linux hands the packet over unpacked, with the route it had", reason=reason))
     if int(outer.src):
         return outer
     src = preferred_source(host.netns, route, outer.dst)
