@@ -185,10 +185,35 @@ class TcpEnd:
         if self.queue:
             self.queue.peer_mss, self.queue.timestamps = tcp.mss, bool(tcp.timestamps) and self.queue.timestamps
 
-    def take(self, packet: Packet) -> None:
-        """Count the payload that came in order."""
-        self.rcv_nxt += packet.length
-        self.received += packet.length
+    def _receive_segment(self, packet: Packet, tcp: Tcp) -> None:
+        """Take a segment of an open connection: what is in order counts, anything else is only acknowledged."""
+        self.acknowledge(tcp.ack)
+        if self._is_over(tcp):
+            self.close()
+            return
+        if tcp.seq != self.rcv_nxt:
+            self.send("ACK")
+            return
+        if packet.length:
+            self.rcv_nxt += packet.length
+            self.received += packet.length
+            self.send("ACK")
+            self._read()
+        if "FIN" in tcp.flags:
+            self.rcv_nxt += 1
+            self._end_of_input()
+
+    def _is_over(self, tcp: Tcp) -> bool:
+        """Tell whether an acknowledgement was the last thing to wait for."""
+        raise NotImplementedError
+
+    def _read(self) -> None:
+        """Let the program read what has come."""
+        raise NotImplementedError
+
+    def _end_of_input(self) -> None:
+        """Answer the other end's FIN."""
+        raise NotImplementedError
 
     def receive(self, packet: Packet, tcp: Tcp) -> None:
         """Handle a segment addressed to this connection."""
@@ -261,28 +286,20 @@ class TcpClient(TcpEnd):
         self.state, self.client.connected = TcpState.ESTABLISHED, True
         self.act("PSH ACK", self.request_size)
 
-    def _receive_segment(self, packet: Packet, tcp: Tcp) -> None:
-        self.acknowledge(tcp.ack)
-        if self.state is TcpState.CLOSING and self._waiting is None:
+    def _is_over(self, tcp: Tcp) -> bool:
+        return self.state is TcpState.CLOSING and self._waiting is None
+
+    def _read(self) -> None:
+        if self.received >= self.answer_size:
+            self.client.answered = True
+            self.act("FIN ACK", state=TcpState.FIN_WAIT)
+
+    def _end_of_input(self) -> None:
+        self.send("ACK")
+        if self._waiting:
+            self.state = TcpState.CLOSING  # its own FIN is on its way still
+        else:
             self.close()
-            return
-        if tcp.seq != self.rcv_nxt:
-            self.send("ACK")
-            return
-        if packet.length:
-            self.take(packet)
-            if self.received >= self.answer_size:
-                self.client.answered = True
-            self.send("ACK")
-            if self.client.answered:
-                self.act("FIN ACK", state=TcpState.FIN_WAIT)
-        if "FIN" in tcp.flags:
-            self.rcv_nxt += 1
-            self.send("ACK")
-            if self._waiting:
-                self.state = TcpState.CLOSING  # its own FIN is on its way still
-            else:
-                self.close()
 
     def icmp_error(self, kind: tuple[int, int]) -> None:
         """Fail a connect at once; an established connection keeps trying. Source: tcp_v4_err()."""
@@ -314,6 +331,8 @@ class TcpServer(TcpEnd):
         elif "SYN" in tcp.flags:
             self._repeat_syn_ack()
         elif "ACK" in tcp.flags:
+            if self.state is TcpState.SYN_RECV and tcp.ack == self.snd_nxt:
+                self.state = TcpState.ESTABLISHED
             self._receive_segment(packet, tcp)
 
     def _repeat_syn_ack(self) -> None:
@@ -322,24 +341,15 @@ class TcpServer(TcpEnd):
         else:
             self.send("ACK")
 
-    def _receive_segment(self, packet: Packet, tcp: Tcp) -> None:
-        self.acknowledge(tcp.ack)
-        if self.state is TcpState.SYN_RECV and tcp.ack == self.snd_nxt:
-            self.state = TcpState.ESTABLISHED
-        if self.state is TcpState.LAST_ACK and tcp.ack == self.snd_nxt:
-            self.close()
-            return
-        if tcp.seq != self.rcv_nxt:
-            self.send("ACK")
-            return
-        if packet.length:
-            self.take(packet)
-            self.send("ACK")
-            if self.received >= self.request_size:
-                self.act("PSH ACK", self.answer_size)
-        if "FIN" in tcp.flags:
-            self.rcv_nxt += 1
-            self.act("FIN ACK", state=TcpState.LAST_ACK)
+    def _is_over(self, tcp: Tcp) -> bool:
+        return self.state is TcpState.LAST_ACK and tcp.ack == self.snd_nxt
+
+    def _read(self) -> None:
+        if self.received >= self.request_size:
+            self.act("PSH ACK", self.answer_size)
+
+    def _end_of_input(self) -> None:
+        self.act("FIN ACK", state=TcpState.LAST_ACK)
 
     def icmp_error(self, kind: tuple[int, int]) -> None:
         """Drop a half-open connection whose client is unreachable. Source: tcp_req_err()."""
