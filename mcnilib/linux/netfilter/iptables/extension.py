@@ -14,12 +14,13 @@ from enum import Enum, auto
 from functools import cache
 from typing import Any, ClassVar, Self
 
+from mcnilib.errors import Unsupported
 from mcnilib.language import all_of, tr
 from mcnilib.linux.chance import Range
 from mcnilib.linux.netfilter.context import Context
 from mcnilib.linux.netfilter.hooks import BUILT_IN, HOOKS, NfVerdict
 from mcnilib.linux.netfilter.iptables.grammar import Grammar
-from mcnilib.linux.packet import Packet
+from mcnilib.linux.packet import Packet, lengths
 
 Test = Callable[[Packet, Context], bool]
 
@@ -194,6 +195,19 @@ class Target(Extension):
     def apply(self, packet: Packet, at: Context) -> Packet:
         """Return the packet as it is afterwards; a changed connection mark is left in `at.entry`."""
         return packet
+
+
+def needs_exact_length(match: Match, packet: Packet) -> Unsupported:
+    """Build the error for a match that decides by the length of a packet of which only the bounds are known."""
+    shortest, longest = lengths(packet)
+    return Unsupported(
+        tr(
+            "match {match} for a packet of {shortest} to {longest} bytes: its exact length",
+            match=str(match)[3:],
+            shortest=shortest,
+            longest=longest,
+        )
+    )
 
 
 def differs(what: str, actual: object, wanted: object, negated: bool) -> str:

@@ -8,10 +8,16 @@ from __future__ import annotations
 from dataclasses import dataclass
 from ipaddress import IPv4Address
 
-from mcnilib.errors import Unsupported
 from mcnilib.language import mark, tr
 from mcnilib.linux.netfilter.context import Context
-from mcnilib.linux.netfilter.iptables.extension import Match, MatchRecord, Purity, Test, differs
+from mcnilib.linux.netfilter.iptables.extension import (
+    Match,
+    MatchRecord,
+    Purity,
+    Test,
+    differs,
+    needs_exact_length,
+)
 from mcnilib.linux.netfilter.iptables.grammar import Grammar, OptionEntry
 from mcnilib.linux.netfilter.iptables.values import (
     DSCP,
@@ -68,14 +74,7 @@ class Length(Match):
             return False
         if self.low <= shortest and longest <= self.high:
             return True
-        raise Unsupported(
-            tr(
-                "match {self} for a packet of {shortest} to {longest} bytes: its exact length",
-                self=str(self)[3:],
-                shortest=shortest,
-                longest=longest,
-            )
-        )
+        raise needs_exact_length(self, packet)
 
     def why_not(self, packet: Packet, at: Context) -> str:
         """Name the length."""

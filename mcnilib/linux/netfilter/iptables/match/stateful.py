@@ -19,7 +19,7 @@ from mcnilib.errors import Unsupported
 from mcnilib.language import mark, tr
 from mcnilib.linux.chance import Chance
 from mcnilib.linux.netfilter.context import Context
-from mcnilib.linux.netfilter.iptables.extension import Match, MatchRecord, Purity, Test
+from mcnilib.linux.netfilter.iptables.extension import Match, MatchRecord, Purity, Test, needs_exact_length
 from mcnilib.linux.netfilter.iptables.grammar import Grammar, OptionEntry, flag_option
 from mcnilib.linux.netfilter.iptables.values import Rate, any_word, long_number, number, read_ip, read_rate
 from mcnilib.linux.netfilter.iptables.words import RuleWords
@@ -214,14 +214,7 @@ class Quota(Remembering):
         left = remembered(at, self, id(self), lambda: [self.bytes])
         shortest, longest = lengths(packet)
         if shortest <= left[0] and shortest != longest:
-            raise Unsupported(
-                tr(
-                    "match {self} for a packet of {shortest} to {longest} bytes: its exact length",
-                    self=str(self)[3:],
-                    shortest=shortest,
-                    longest=longest,
-                )
-            )
+            raise needs_exact_length(self, packet)
         enough = left[0] >= longest
         left[0] = left[0] - longest if enough else 0
         return enough
