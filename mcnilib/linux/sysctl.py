@@ -23,14 +23,19 @@ from mcnilib.linux.unmodelled import Gap
 
 _SWITCH, _BYTE, _INT, _SECONDS = (0, 1), (0, 255), (-(2**31), 2**31 - 1), (0, 2**31 // 1000)
 
-_TRACKING = "net.netfilter.nf_conntrack_"
+NETFILTER = "net.netfilter.nf_conntrack_"
+
+OF_SIZES = tuple(
+    f"net.ipv4.{name}" for name in ("ip_forward_use_pmtu", "ip_no_pmtu_disc", "tcp_mtu_probing", "tcp_timestamps")
+)
+"""Those that are asked only about packets that may be too long."""
 
 RANGES = {
     **{f"net.ipv4.{name}": _SWITCH for name in ("icmp_echo_ignore_all", "icmp_errors_use_inbound_ifaddr")},
     **{f"net.ipv4.{n}": _BYTE for n in ("fwmark_reflect", "ip_nonlocal_bind", "tcp_retries2", "tcp_synack_retries")},
-    **{f"net.ipv4.{n}": _BYTE for n in ("ip_forward_use_pmtu", "ip_no_pmtu_disc", "tcp_mtu_probing", "tcp_timestamps")},
-    **{_TRACKING + name: _SWITCH for name in ("acct", "tcp_be_liberal", "tcp_ignore_invalid_rst", "tcp_loose")},
-    **{_TRACKING + name: _BYTE for name in ("log_invalid", "tcp_max_retrans")},
+    **dict.fromkeys(OF_SIZES, _BYTE),
+    **{NETFILTER + name: _SWITCH for name in ("acct", "tcp_be_liberal", "tcp_ignore_invalid_rst", "tcp_loose")},
+    **{NETFILTER + name: _BYTE for name in ("log_invalid", "tcp_max_retrans")},
     **{f"net.ipv4.icmp_{name}": (0, 2**31 - 1) for name in ("msgs_burst", "msgs_per_sec", "ratelimit")},
     "net.ipv4.ip_default_ttl": (1, 255),
     "net.ipv4.tcp_syn_retries": (1, 127),
@@ -104,8 +109,6 @@ CONF = {
 NEVER_FOLLOWING = ("forwarding", "route_localnet")
 """What devices that are there already do not take over from `default`."""
 
-NETFILTER = "net.netfilter.nf_conntrack_"
-
 BRIDGE_CALLS = "net.bridge.bridge-nf-call-iptables"
 """Is there only while the module br_netfilter is loaded; without it no bridged packet is shown to iptables."""
 
@@ -156,11 +159,6 @@ GLOBAL = {
     NETFILTER + "udp_timeout_stream": ("120", mark("seconds until an answered UDP flow is forgotten")),
 }
 """Sysctls of a whole namespace: kernel default and meaning."""
-
-OF_SIZES = tuple(
-    f"net.ipv4.{name}" for name in ("ip_forward_use_pmtu", "ip_no_pmtu_disc", "tcp_mtu_probing", "tcp_timestamps")
-)
-"""Those that are asked only about packets that may be too long."""
 
 KERNEL_DEFAULT = Origin(mark("the kernel"), mark("its default; no program wrote this key"))
 """Who is behind a value that was never written."""
