@@ -181,12 +181,7 @@ def hijacked(pod: Pod, coordinator: Coordinator, dev: str, table: str = "main") 
         _WRITER, mark("the underlay has no route to pods and services, so they are reached through the node")
     )
     return [
-        ip_route(
-            f"{cidr} via {gateway} dev {dev} src {pod.address}",
-            origin,
-            table,
-        )
-        for cidr in coordinator.hijacked
+        ip_route(f"{cidr} via {gateway} dev {dev} src {pod.address}", origin, table) for cidr in coordinator.hijacked
     ]
 
 
@@ -195,9 +190,7 @@ def _mark(netns: Netns, pod: Pod, coordinator: Coordinator) -> Netns:
     rules = [chain_rule(line, Origin(_WRITER, reason)) for line, reason in MARK_RULES]
     netns = netns.with_ip4(tables=append(netns.ip4.tables, "mangle", rules))
     origin = Origin(_WRITER, mark("replies to connections that came in through veth0 leave through veth0"))
-    netns = add_rule(
-        netns, ip_rule(mark("1000:\tfrom all fwmark 0x1 lookup {mark_table}", mark_table=MARK_TABLE), origin)
-    )
+    netns = add_rule(netns, ip_rule(f"1000:\tfrom all fwmark 0x1 lookup {MARK_TABLE}", origin))
     line = f"default via {coordinator.node_ips[0]} dev veth0 src {pod.address}"
     return add_routes(netns, ip_route(line, origin, MARK_TABLE))
 
