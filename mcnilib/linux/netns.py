@@ -298,11 +298,13 @@ def del_route(netns: Netns, dst: IPv4Network | str, *, table: str = "main", **gi
         fits = route.dst == prefix and route.table == table
         if fits and all(getattr(route, name) == value for name, value in given.items()):
             return netns.with_ip4(routes=routes[:index] + routes[index + 1 :])
-    what = tr("no such route") if given else "no route"
-    raise Refused(
-        tr("table {table} of {netns} has {what} to {prefix}", table=table, netns=netns.name, what=what, prefix=prefix),
-        error="ESRCH",
+    said = {"table": table, "netns": netns.name, "prefix": prefix}
+    lack = (
+        tr("table {table} of {netns} has no such route to {prefix}", **said)
+        if given
+        else tr("table {table} of {netns} has no route to {prefix}", **said)
     )
+    raise Refused(lack, error="ESRCH")
 
 
 def add_rule(netns: Netns, rule: Rule) -> Netns:

@@ -322,7 +322,11 @@ def source_ranges(view: ServiceView) -> Iterator[RuleLine]:
     fw, s = view.chain("FW"), view.service
     comment = view.comment("{} loadbalancer IP")
     for cidr in allowed(view, view.service.load_balancer_ips):
-        yield RuleLine("nat", f"-A {fw} -s {cidr} {comment} -j {view.chain('EXT')}", f"{s.full_name} lets {cidr} in")
+        yield RuleLine(
+            "nat",
+            f"-A {fw} -s {cidr} {comment} -j {view.chain('EXT')}",
+            mark("{name} lets {cidr} in", name=s.full_name, cidr=cidr),
+        )
     if not view.proxy.drops_in_filter:
         yield RuleLine(
             "nat", f"-A {fw} {comment} -j KUBE-MARK-DROP", mark("marks everybody else for the kubelet's drop")

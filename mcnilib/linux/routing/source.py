@@ -97,11 +97,11 @@ def _own_source(netns: Netns, packet: Packet, iif: str, route: Route | None = No
     setting = deciding(netns.settings, "accept_local", iif)
     claimed = route is not None and packet.src not in netns.own_addresses
     reason = (
-        tr("local here by {dst} of table {table}", dst=route.dst, table=route.table)
+        tr("{src} is local here by {dst} of table {table}", src=packet.src, dst=route.dst, table=route.table)
         if route and claimed
-        else tr("an address of this namespace")
+        else tr("{src} is an address of this namespace", src=packet.src)
     )
-    return Martian(f"{packet.src} is {reason}", setting, route)
+    return Martian(reason, setting, route)
 
 
 def _full_check(netns: Netns, packet: Packet, iif: str, oif: str, strictness: int) -> Martian | None:

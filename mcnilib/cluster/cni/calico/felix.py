@@ -171,7 +171,7 @@ def _forward(calico: Calico) -> Iterator[FelixRule]:
     marks = calico.marks
     yield FelixRule(clear_mark(marks.all & ~marks.accept), why=WHY_CLEAR)
     yield FelixRule("--jump cali-from-hep-forward", is_clear(marks.accept), why=WHY_HOST)
-    reason = "from a pod: what its policy allows comes back here and may have to pass the receiver's policy"
+    reason = mark("from a pod: what its policy allows comes back here and may have to pass the receiver's policy")
     yield FelixRule(f"--jump {DISPATCH['from']}", f"--in-interface {PODS}", why=reason)
     yield FelixRule(f"--jump {DISPATCH['to']}", f"--out-interface {PODS}", why=mark("to a pod: its policy decides"))
     yield FelixRule("--jump cali-to-hep-forward", why=WHY_HOST)

@@ -78,19 +78,19 @@ def _kind(own: Node, peers: tuple[Node, ...], vxlan: bool) -> Vxlan | Ipip:
 
 
 def _route(calico: Calico, name: str, peer: Node) -> Route:
-    reason = f"pods of {peer.name}"
     if calico.encapsulation is Encapsulation.VXLAN:
         line = f"{peer.block} via {peer.tunnel} dev {calico.tunnel} onlink"
-        return ip_route(line, calico.felix(mark("{reason}, through the tunnel", reason=reason)))
+        return ip_route(line, calico.felix(mark("pods of {peer}, through the tunnel", peer=peer.name)))
     metric = f" metric {ROUTE_METRIC}" if calico.since(3, 32) else ""
     if calico.encapsulation is Encapsulation.IPIP:
         line = f"{peer.block} via {peer.address.ip} dev {calico.tunnel} proto bird{metric} onlink"
         return ip_route(
-            line, Origin("BIRD", mark("{reason}, announced by BGP; the pool says: through the tunnel", reason=reason))
+            line,
+            Origin("BIRD", mark("pods of {peer}, announced by BGP; the pool says: through the tunnel", peer=peer.name)),
         )
     own = calico.node(name)
     line = f"{peer.block} via {_next_hop(own, peer)} dev {own.nics[0].name} proto bird{metric}"
-    return ip_route(line, Origin("BIRD", mark("{reason}, announced by BGP", reason=reason)))
+    return ip_route(line, Origin("BIRD", mark("pods of {peer}, announced by BGP", peer=peer.name)))
 
 
 def _next_hop(own: Node, peer: Node) -> IPv4Address:
