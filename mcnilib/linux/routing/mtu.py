@@ -14,13 +14,15 @@ from mcnilib.linux.device.link import Link
 from mcnilib.linux.packet import IP_HEADER, TCP_HEADER
 from mcnilib.linux.routing.route import Route
 
+_HEADERS = IP_HEADER + TCP_HEADER
+
 MAX_MTU = 0xFFFF
 """IP_MAX_MTU: no packet is longer, whatever the device takes (lo has 65536)."""
 
 MIN_ADVMSS = 256
 """The least MSS a device's MTU leads to (ip_rt_min_advmss)."""
 
-MIN_PMTU = 512 + 20 + 20
+MIN_PMTU = 512 + _HEADERS
 """A router that names a smaller MTU is believed only down to here, and the MTU is locked (ip_rt_min_pmtu)."""
 
 
@@ -47,4 +49,4 @@ def own_mtu(route: Route) -> int:
 
 def advertised_mss(route: Route, mtu: int) -> int:
     """Return the MSS a socket announces: what the route says, or what the path MTU leaves for it."""
-    return _metric(route, "advmss")[0] or min(max(mtu - IP_HEADER - TCP_HEADER, MIN_ADVMSS), MAX_MTU - 40)
+    return _metric(route, "advmss")[0] or min(max(mtu - _HEADERS, MIN_ADVMSS), MAX_MTU - _HEADERS)

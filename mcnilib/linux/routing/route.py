@@ -294,6 +294,9 @@ _COLLECTED_ROUTE: WordReaders = {
     "nhid": ("nhid", lambda words: words.number_upto(FULL_MASK)),
 }
 
+_REFUSED = frozenset({*METRICS, *ROUTE_KEPT, "nhid", "inet6", "lock", "cache"} - _ROUTE.keys())
+"""Words of a line that was not collected which the model lacks."""
+
 
 def parse_route(
     line: str,
@@ -313,8 +316,7 @@ def parse_route(
     kind = RouteType(words.take()) if words.next in _BY_WORD else RouteType.UNICAST
     if kind not in TYPES and not partial:
         raise Unsupported(tr("{source}:{number}: route type '{kind}'", source=source, number=number, kind=kind))
-    refused = () if partial else (*METRICS.keys() - _ROUTE.keys(), *ROUTE_KEPT, "nhid", "inet6", "lock", "cache")
-    grammar = _COLLECTED_ROUTE if partial else _ROUTE
+    grammar, refused = (_COLLECTED_ROUTE, frozenset[str]()) if partial else (_ROUTE, _REFUSED)
     values = {"table": table, "dst": words.prefix(), **words.fields(grammar, refused, "a route")}
     settings = [f"{word} {values[word]}" for word in values if word in METRICS]
     values |= {"settings": " ".join(settings)} if settings else {}
