@@ -23,7 +23,7 @@ def nearest(word: str, words: Iterable[str]) -> str:
     """Return `; did you mean 'x'?` with the nearest valid word, in capitals or not, or nothing."""
     lowered = {candidate.lower(): candidate for candidate in words}
     close = get_close_matches(word.lower(), lowered, 1)
-    return tr("; did you mean {lowered!r}?", lowered=lowered[close[0]]) if close else ""
+    return tr("; did you mean {name!r}?", name=lowered[close[0]]) if close else ""
 
 
 def not_there(what: str, name: str, names: Iterable[str], where: str = "", also: Iterable[str] = ()) -> NotThere:

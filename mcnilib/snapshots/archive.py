@@ -222,7 +222,7 @@ def _of_zip(data: bytes) -> Iterator[PackedFile | None]:
     with zipfile.ZipFile(io.BytesIO(data)) as archive:
         for member in archive.infolist():
             if member.flag_bits & 1:
-                raise SnapshotError(tr("{filename} is encrypted", filename=printable(member.filename)))
+                raise SnapshotError(tr("{member} is encrypted", member=printable(member.filename)))
             if member.external_attr >> 28 not in (0, 4, 8):  # the type of a Unix file: folder 4, regular 8
-                raise SnapshotError(tr("{filename} is a link or a device", filename=printable(member.filename)))
+                raise SnapshotError(tr("{member} is a link or a device", member=printable(member.filename)))
             yield None if member.is_dir() else (member.filename, partial(archive.open, member))

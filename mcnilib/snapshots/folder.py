@@ -161,7 +161,7 @@ def _read(at: OpenFolder, file: str, name: str) -> str | None:
     with open(descriptor, "rb") as opened:
         data = opened.read(MAX_FILE + 1)
     if len(data) > MAX_FILE:
-        raise SnapshotError(tr("{name} has more than {size} MB", name=name, size=MAX_FILE >> 20))
+        raise SnapshotError(tr("{path} has more than {size} MB", path=name, size=MAX_FILE >> 20))
     return data.decode(errors="surrogateescape")
 
 

@@ -73,7 +73,7 @@ def _end(words: Words) -> tuple[IPv4Address | None, int, str]:
     try:
         return ANY_ADDRESS if host in EVERYWHERE else IPv4Address(host), int(port), dev
     except AddressValueError:
-        raise words.wrong(tr("{host!r} is not an IPv4 address", host=host)) from None
+        raise words.wrong(tr("{word!r} is not an IPv4 address", word=host)) from None
 
 
 def print_listeners(listeners: Iterable[Listener]) -> str:

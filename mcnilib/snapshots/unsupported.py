@@ -203,7 +203,7 @@ def filtered_devices(text: str, source: str) -> dict[str, Gap]:
     gaps: dict[str, Gap] = {}
     for number, kind, dev, _ in _disciplines(text, source):
         if kind in FILTERING:
-            what = tr("{dev} has a qdisc {kind}, whose filters and programs are not modelled", dev=dev, kind=kind)
+            what = tr("{device} has a qdisc {kind}, whose filters and programs are not modelled", device=dev, kind=kind)
             gaps[dev] = Gap(what, f"{source}:{number}")
     return gaps
 
@@ -216,7 +216,10 @@ def queued_devices(text: str, source: str) -> dict[str, Gap]:
         if kind not in FILTERING and (kind not in HARMLESS or small):
             gaps.setdefault(
                 dev,
-                Gap(tr("{dev} has a qdisc {kind}, which is not modelled", dev=dev, kind=kind), f"{source}:{number}"),
+                Gap(
+                    tr("{device} has a qdisc {kind}, which is not modelled", device=dev, kind=kind),
+                    f"{source}:{number}",
+                ),
             )
     return gaps
 

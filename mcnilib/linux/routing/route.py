@@ -180,9 +180,9 @@ class Route:
     def why_not(self, query: Query) -> str:
         """Say why a lookup does not take this route, in words; empty when prefix and device fit."""
         if query.dst not in self.dst:
-            return tr("{dst} is not in {self_dst}", dst=query.dst, self_dst=self.dst)
+            return tr("{address} is not in {prefix}", address=query.dst, prefix=self.dst)
         if query.oif and query.oif != self.dev:
-            return tr("the device is {value}, not {oif}", value=self.dev or "none", oif=query.oif)
+            return tr("the device is {device}, not {oif}", device=self.dev or "none", oif=query.oif)
         return ""
 
 
@@ -250,7 +250,7 @@ def read_device(words: Words) -> str:
 def _gateway(words: Words) -> IPv4Address:
     if words.next == "inet6":
         raise Unsupported(
-            tr("{source}:{number}: {next!r} in a route", source=words.source, number=words.number, next=words.next)
+            tr("{source}:{number}: {word!r} in a route", source=words.source, number=words.number, word=words.next)
         )
     return words.address()
 
@@ -259,7 +259,7 @@ def read_table(words: Words) -> str:
     """Read a table, by name or number. Raises: Unsupported for that of a VRF."""
     if words.next == L3MDEV:
         raise Unsupported(
-            tr("{source}:{number}: {l3mdev!r} in a rule", source=words.source, number=words.number, l3mdev=L3MDEV)
+            tr("{source}:{number}: {word!r} in a rule", source=words.source, number=words.number, word=L3MDEV)
         )
     return words.named(TABLES, FULL_MASK)
 
@@ -337,7 +337,7 @@ def _kept_words(values: dict[str, object], kind: RouteType, line: str, where: st
     fields: dict[str, object] = {}
     unmodelled = [f"route type '{kind}'"] if kind not in TYPES else []
     if isinstance(values.get("via"), str):
-        unmodelled, fields["via"] = [*unmodelled, tr("{values!r} in a route", values=values["via"])], None
+        unmodelled, fields["via"] = [*unmodelled, tr("{word!r} in a route", word=values["via"])], None
     printed = kind is RouteType.UNICAST and "dev" in values  # what the next hop object says, where that is one way
     unmodelled += [
         tr("{word!r} in a route", word=word)

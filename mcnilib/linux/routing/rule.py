@@ -97,7 +97,7 @@ def _failed_selector(rule: Rule, query: Query) -> str:
     if rule.oif and rule.oif != query.oif:
         return tr("is not bound to {oif}", oif=rule.oif)
     if rule.fwmark is not None and (rule.fwmark ^ query.mark) & rule.fwmask:
-        return tr("mark is {mark:#x}, not {mark2}", mark=query.mark, mark2=_mark_text(rule.fwmark, rule.fwmask))
+        return tr("mark is {mark:#x}, not {wanted}", mark=query.mark, wanted=_mark_text(rule.fwmark, rule.fwmask))
     return ""
 
 
@@ -161,7 +161,7 @@ def parse_ip_rule(
     if unmodelled:
         values |= {
             "text": line.strip(),
-            "gap": Gap(tr("{unmodelled!r} in a rule", unmodelled=unmodelled[0]), f"{source}:{number}"),
+            "gap": Gap(tr("{word!r} in a rule", word=unmodelled[0]), f"{source}:{number}"),
         }
         actions = [word for word in unmodelled if word in RULE_ACTIONS]
         if actions and values.get("table", L3MDEV) == L3MDEV:

@@ -122,7 +122,7 @@ def _full_check(netns: Netns, packet: Packet, iif: str, oif: str, strictness: in
     if route.type is RouteType.LOCAL and not netns.conf("accept_local", iif):
         return _own_source(netns, packet, iif, route)
     if route.type not in (RouteType.LOCAL, RouteType.UNICAST):
-        return Martian(tr("{src} is a {type_} address", src=packet.src, type_=route.type), None, route)
+        return Martian(tr("{src} is a {kind} address", src=packet.src, kind=route.type), None, route)
     if route.dev == iif or (route.type is RouteType.LOCAL and link.is_loopback):
         return None
     way = tr("the way back to {src} is by {dev}, not {iif}", src=packet.src, dev=route.dev, iif=iif)

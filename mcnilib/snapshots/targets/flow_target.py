@@ -120,7 +120,7 @@ def typed_address(text: str) -> IPv4Address:
     try:
         return IPv4Address(text)
     except AddressValueError:
-        raise QuestionError(tr("{text!r} is not an IPv4 address", text=text)) from None
+        raise QuestionError(tr("{word!r} is not an IPv4 address", word=text)) from None
 
 
 def typed_port(text: str) -> int:

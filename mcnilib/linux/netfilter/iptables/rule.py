@@ -36,7 +36,7 @@ class Table:
     def chain(self, name: str) -> Chain:
         """Return the chain called `name`. Raises: NotThere, naming the table."""
         if name not in self.by_name:
-            raise NotThere(tr("no chain {name!r} in table {self_name}", name=name, self_name=self.name))
+            raise NotThere(tr("no chain {name!r} in table {table}", name=name, table=self.name))
         return self.by_name[name]
 
 

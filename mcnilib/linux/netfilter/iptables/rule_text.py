@@ -173,7 +173,7 @@ class _Draft:
         for i, earlier in enumerate(self.matches) if isinstance(match, Ports) else ():
             if isinstance(earlier, Ports) and isinstance(match, Ports) and earlier.proto == match.proto:
                 if clash := earlier.clash(match):
-                    raise self.words.fail(tr("{clash} stands twice", clash=clash))
+                    raise self.words.fail(tr("{option} stands twice", option=clash))
                 self.matches[i] = earlier.joined(match)
                 return
         self.matches.append(match)

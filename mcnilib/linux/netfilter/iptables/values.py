@@ -37,7 +37,7 @@ def word(pattern: str, what: str = "a word") -> TextReader:
     def read(words: RuleWords) -> str:
         taken = words.take(what)
         if not re.fullmatch(pattern, taken, re.ASCII):
-            raise words.fail(tr("{taken!r} is not {what}", taken=taken, what=what))
+            raise words.fail(tr("{word!r} is not {what}", word=taken, what=what))
         return taken
 
     return read
@@ -62,7 +62,7 @@ def several(what: str, *valid: str) -> TextReader:
         names = words.take(what).split(",")
         for name in names:
             if name not in valid:
-                raise words.fail(tr("{name!r} is not {what}", name=name, what=what), near=valid)
+                raise words.fail(tr("{word!r} is not {what}", word=name, what=what), near=valid)
         return ",".join(name for name in valid if name in names)
 
     return read
@@ -155,7 +155,7 @@ def prefix(words: RuleWords) -> str:
     try:
         return str(IPv4Interface(prefix)).removesuffix("/32")
     except ValueError:
-        raise words.fail(tr("{prefix!r} is not an IPv4 address or prefix", prefix=prefix)) from None
+        raise words.fail(tr("{word!r} is not an IPv4 address or prefix", word=prefix)) from None
 
 
 MAC = r"[0-9A-Fa-f]{2}(:[0-9A-Fa-f]{2}){5}"

@@ -142,7 +142,7 @@ class RuleWords(Scanner):
         at = self.place if place is None else place
         word = self._words[at]
         close = get_close_matches(word, near, n=1)
-        hint = tr("; did you mean {close!r}?", close=close[0]) if close and close[0] != word else ""
+        hint = tr("; did you mean {name!r}?", name=close[0]) if close and close[0] != word else ""
         return self.error_at(f"{what}{hint}", self.column(at))
 
     def unsupported(self, what: str) -> Unsupported:

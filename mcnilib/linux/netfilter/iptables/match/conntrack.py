@@ -238,7 +238,7 @@ class CtExpire(CtOption):
 
     def _left(self, at: Context) -> int:
         if at.entry is None or not at.entry.confirmed:
-            raise Unsupported(tr("match conntrack {self} for a connection that is not stored yet", self=self))
+            raise Unsupported(tr("match conntrack {option} for a connection that is not stored yet", option=self))
         return max(0, int(at.entry.expires - at.now + 1e-9))
 
     def actual(self, at: Context) -> tuple[str, str]:

@@ -193,7 +193,7 @@ class Ports(Match):
             return differs("TCP flags", packet.tcp, ",".join(_ordered(self.flags[1])) or "NONE", self.not_flags)
         if self.tcp_option is not None:
             raise Unsupported(
-                tr("match {self} when a packet reaches it: TCP options are not modelled", self=str(self)[3:])
+                tr("match {match} when a packet reaches it: TCP options are not modelled", match=str(self)[3:])
             )
         return ""
 

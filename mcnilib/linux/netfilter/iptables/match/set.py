@@ -72,7 +72,7 @@ class InSet(Match):
         named = find_set(at.sets, self.name)
         if named.counts and ("--packets" in self.words or "--bytes" in self.words):
             raise Unsupported(
-                tr("match {self} when a packet reaches it: members of sets do not count", self=str(self)[3:])
+                tr("match {match} when a packet reaches it: members of sets do not count", match=str(self)[3:])
             )
         return named.holds(packet, at, sides)
 

@@ -346,9 +346,9 @@ class Recent(Remembering):
     def why_not(self, packet: Packet, at: Context) -> str:
         """Say that the list decides; nothing is noted."""
         return tr(
-            "the list {name} of recent addresses decides about {value}",
+            "the list {name} of recent addresses decides about {address}",
             name=self.name,
-            value=packet.dst if self.dst else packet.src,
+            address=packet.dst if self.dst else packet.src,
         )
 
     def _ask(self, packet: Packet, at: Context) -> bool:
@@ -377,7 +377,7 @@ class Recent(Remembering):
         mask = int(self.mask)
         listed: tuple[int, dict[int, Seen]] = remembered(at, self, ("recent", self.name), lambda: (mask, {}))
         if listed[0] != mask:
-            raise Unsupported(tr("match {self}: the rules of one list differ in their masks", self=str(self)[3:]))
+            raise Unsupported(tr("match {match}: the rules of one list differ in their masks", match=str(self)[3:]))
         return listed
 
     def _found(self, entry: Seen, now: float) -> bool:
