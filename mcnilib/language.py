@@ -73,13 +73,11 @@ class Marked(str):
 
 
 def tr(text: str, /, **values: object) -> str:
-    """Return a sentence in the reader's language, its `{names}` replaced by the values."""
+    """Return a sentence in the reader's language, its `{names}` replaced by the values; those that are marked, too."""
     if (language := current_language()) != ENGLISH:
         if isinstance(text, Marked):
-            values = {
-                name: tr(value) if isinstance(value, Marked) else value for name, value in text.values.items()
-            } | values
-            text = text.template
+            values, text = text.values | values, text.template
+        values = {name: tr(value) if isinstance(value, Marked) else value for name, value in values.items()}
         text = _catalogue(language).gettext(text) if text else text
     return text.format(**values) if values else text
 

@@ -66,6 +66,7 @@ def test_what_is_marked_is_english_until_it_is_shown() -> None:
         held = mark("the path to {pod}", pod=mark("the {number}. pod", number=1))
         assert tr(held).startswith("[thé páth tó [thé 1. pód~~~")
         assert tr(mark("{packet} is lost"), packet="ACK").startswith("[ACK íš lóšt")
+        assert tr("no path to {pod}", pod=mark("the first pod")).startswith("[ñó páth tó [thé fíršt pód~~~~]")
         assert tr("") == ""  # what the catalogue answers that with is its header
 
 
