@@ -10,7 +10,7 @@ import pytest
 
 from mcnilib.progress import LOT, passing, watched
 from mcnilib.scenarios import scenario
-from mcnilib.show.html.table import table_html
+from mcnilib.show.html.table import rows, table_html
 from mcnilib.show.inquiry import Inquiry
 from mcnilib.show.verbs import answer
 from mcnilib.snapshots.snapshot import Snapshot, open_files
@@ -55,7 +55,7 @@ def test_a_question_is_answered_as_everywhere_else(depth):
     )
     found = Inquiry(**ASKED).ask(snapshot)
     shown = told("ask", question=ASKED, depth=depth)
-    assert shown["table"] == table_html(found.trace, depth)
+    assert shown["table"] == table_html(rows(found.trace, depth), depth)
     assert "connect succeeds, then hangs" in shown["verdict"]
     assert shown["compared"] == ""
     assert len(shown["packed"]["steps"]) == shown["table"].count("<tr")

@@ -104,7 +104,7 @@ def test_deeper_tables_have_more_rows_and_every_cell_is_escaped() -> None:
     trace = STORY.run(START)
     counts = [len(rows(trace, depth)) for depth in ("outcome", "hops", "decisions")]
     assert counts == sorted(set(counts))
-    html = table_html(trace, "decisions")
+    html = table_html(rows(trace, "decisions"), "decisions")
     assert len(re.findall(r'<th scope="col">', html)) == 6
     assert html.count("<tr") == counts[2] + 1
     assert "--ctstate INVALID" in text_of(html) and "10.233.101.2 > " not in html

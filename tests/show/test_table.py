@@ -54,7 +54,7 @@ def test_a_rewrite_names_the_fields():
 
 
 def test_the_table_is_a_real_table_with_headings():
-    html = table_html(hangs(), "hops")
+    html = table_html(rows(hangs(), "hops"), "hops")
     assert html.count('<th scope="col">') == len(STEP_COLUMNS)
     assert html.count('<th scope="row">') == len(rows(hangs(), "hops"))
     assert "<caption>" in html
@@ -62,7 +62,7 @@ def test_the_table_is_a_real_table_with_headings():
 
 @pytest.mark.parametrize("current", [(1, 1), (3, 4)])
 def test_the_step_looked_at_is_marked_by_a_sign_and_for_screen_readers(current):
-    html = table_html(hangs(), "decisions", current)
+    html = table_html(rows(hangs(), "decisions"), "decisions", current)
     assert html.count('aria-current="step"') == html.count("▶ ") == 1
 
 
@@ -83,8 +83,8 @@ def test_words_with_hyphens_stay_whole(line, unbroken):
 
 
 def test_a_loss_is_marked_by_a_sign():
-    assert "✗ 3 ACK" in table_html(hangs(), "outcome")
-    assert "✗" not in table_html(connects(), "decisions")
+    assert "✗ 3 ACK" in table_html(rows(hangs(), "outcome"), "outcome")
+    assert "✗" not in table_html(rows(connects(), "decisions"), "decisions")
 
 
 # ------------------------------------------------------------------------------------------------ state

@@ -18,8 +18,8 @@ MARK = re.compile(r"<button([^>]*)>(.*?)</button>")
 @pytest.mark.parametrize("story", all_scenarios(), ids=lambda story: story.name)
 def test_every_packet_stands_there_once_and_leads_to_its_rows(story, depth):
     trace = story.run(story.start())
-    marks = MARK.findall(timeline_html(trace, depth))
     told = rows(trace, depth)
+    marks = MARK.findall(timeline_html(trace, told))
     assert len(marks) == len(trace.journeys)
     for journey, (attributes, _) in zip(trace.journeys, marks, strict=True):
         ends = [int(one) for one in re.findall(r'data-(?:step|last)="(\d+)"', attributes)]
@@ -29,7 +29,8 @@ def test_every_packet_stands_there_once_and_leads_to_its_rows(story, depth):
 
 def test_packets_of_one_moment_stand_together_and_what_is_sent_again_is_marked():
     story = scenario("7")
-    html = timeline_html(story.run(story.start()))
+    trace = story.run(story.start())
+    html = timeline_html(trace, rows(trace))
     assert re.findall('data-at="([^"]*)"', html) == ["0", "0.2", "0.6", "1", "1.4", "3"]
     names = [re.sub("<[^>]*>", "", text) for _, text in MARK.findall(html)]
     assert names[:6] == ["1 SYN", "2 SYN-ACK", "3 ACK ✗", "4 data ✗", "5 ↻ ✗", "6 ↻ ✗"]

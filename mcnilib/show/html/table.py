@@ -5,7 +5,7 @@ Three depths: the outcome, the hops, every decision. As a real HTML table for sc
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 from mcnilib.language import mark, tr, trn
@@ -113,21 +113,20 @@ def _packet(journey: Journey) -> str:
     return tr("{packet} (retransmit of {number})", packet=name, number=journey.retransmission_of)
 
 
-def table_html(trace: Trace, depth: str = "hops", current: tuple[int, int] | None = None) -> Html:
-    """Return the step table as HTML.
+def table_html(steps: Sequence[Row], depth: str, current: tuple[int, int] | None = None) -> Html:
+    """Return the step table as HTML, from all rows of a depth.
 
     With `current` (packet, step index) only the rows around that step, which is marked with ▶ and `aria-current`.
     """
-    every = rows(trace, depth)
-    at = next((i for i, row in enumerate(every) if (row.journey, row.index) == current), None)
-    first, last = (0, len(every)) if at is None else (max(0, at - AROUND), min(len(every), at + AROUND + 1))
-    body = (_line(row, number == at) for number, row in enumerate(every[first:last], start=first))
+    at = next((i for i, row in enumerate(steps) if (row.journey, row.index) == current), None)
+    first, last = (0, len(steps)) if at is None else (max(0, at - AROUND), min(len(steps), at + AROUND + 1))
+    body = (_line(row, number == at) for number, row in enumerate(steps[first:last], start=first))
     heads = element("tr", *(element("th", tr(head), scope="col") for head in STEP_COLUMNS))
     return element(
         "table",
         element("caption", tr(_CAPTIONS[depth])),
         element("thead", heads),
-        element("tbody", _skipped(_before(first)), *body, _skipped(_after(len(every) - last))),
+        element("tbody", _skipped(_before(first)), *body, _skipped(_after(len(steps) - last))),
         class_="mcni-steps",
     )
 

@@ -6,12 +6,12 @@ says which rows of the step table are those of its packet, and a script may walk
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from itertools import groupby
 
 from mcnilib.language import mark, tr
 from mcnilib.show.html.markup import Html, element, joined
-from mcnilib.show.html.table import rows
+from mcnilib.show.html.table import Row
 from mcnilib.show.layout.edge_routing import is_error
 from mcnilib.show.picture.palette import ROLES
 from mcnilib.trace.explain import packet_name
@@ -31,13 +31,13 @@ _MARK_NAMES = (
 """Of a packet that is sent for the first time, and of one that is sent again."""
 
 
-def timeline_html(trace: Trace, depth: str = "hops") -> Html:
-    """Return the packets of a conversation along the seconds since it began; steps are those of the depth.
+def timeline_html(trace: Trace, steps: Iterable[Row]) -> Html:
+    """Return the packets of a conversation along the seconds since it began; `steps` are the rows of a depth.
 
     `data-step` and `data-last` of a mark are the first and last step of its packet, counted from 1; a mark of a packet
     that is not told at this depth has neither and cannot be chosen. `data-at` of a moment are its seconds.
     """
-    packets = [row.journey for row in rows(trace, depth)]
+    packets = [row.journey for row in steps]
     moments = [(at, tuple(journeys)) for at, journeys in groupby(trace.journeys, key=_moment)]
     ends = [*(after for after, _ in moments[1:]), moments[-1][0]]
     items = (_moment_html(at, end - at, journeys, packets) for (at, journeys), end in zip(moments, ends, strict=True))

@@ -249,7 +249,7 @@ class TraceView(widgets.VBox):  # type: ignore[misc]
         journey = next((j for j in trace.journeys if at and j.number == at[0]), trace.outcome.journey)
         step = journey.steps[at[1]] if at else trace.outcome.step
         self.picture.show(viewed.draw(trace, at))
-        table = table_html(trace, self.depth.value, at)
+        table = table_html(rows(trace, self.depth.value), self.depth.value, at)
         self.steps.value = block(
             table, class_="mcni mcni-scroll", tabindex="0", role="region", aria_label=tr("the steps")
         )
