@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from mcnilib.cli import main
+from mcnilib.language import ENGLISH, PSEUDO, spoken
 from mcnilib.scenarios import ScenarioError, all_scenarios
 from mcnilib.scenarios.exercise import exercises
 from mcnilib.scenarios.link import parse_link
@@ -134,11 +135,13 @@ def test_what_is_a_picture_in_a_lesson_and_lives_on_another_page_is_linked() -> 
     assert own.count('href="../cluster.html"') == 2
 
 
-def test_the_picture_of_a_step_follows_the_theme_of_the_page_and_the_width_of_the_window() -> None:
+@pytest.mark.parametrize("language", [ENGLISH, PSEUDO])
+def test_the_picture_of_a_step_follows_the_theme_of_the_page_and_the_width_of_the_window(language: str) -> None:
     words = next(lesson for lesson in LESSONS if lesson.name == "00-words")
-    html = str(lesson_html(words, ARTICLES))
+    with spoken(language):  # a notebook asks for a step in English
+        html, steps = str(lesson_html(words, ARTICLES)), stepped(words)
     calls = sum(source(cell).count("step_picture(") for cell in words.cells)
-    assert len(stepped(words)) == calls
+    assert len(steps) == calls
     assert html.count('class="mcni-picture"') == 2 * calls  # wide and narrow
     assert "<img" not in html
 

@@ -10,7 +10,7 @@ from __future__ import annotations
 from functools import lru_cache
 
 from mcnilib.cluster.settings import Settings
-from mcnilib.language import current_language, mark
+from mcnilib.language import ENGLISH, current_language, mark, spoken
 from mcnilib.scenarios.scenario import Scenario, neighbours
 from mcnilib.show.layout.plan import Plan, focus_of, plan_of, taking_part
 from mcnilib.show.picture.drawing import Drawing, lay_out, lay_out_steps
@@ -60,11 +60,12 @@ def _picture(
 
 def step_at(story: Scenario, settings: Settings, packet: int, netns: str, what: str) -> tuple[int, int] | None:
     """Return the first step of a packet in a namespace whose place or action contains `what`, such as `device` or
-    `DNAT`: the packet and the step's index; None where there is none."""
-    for journey in (journey for journey in story.run(settings).journeys if journey.number == packet):
-        for index, step in enumerate(journey.steps):
-            if step.netns == netns and what in f"{place_name(step)}: {step.action}":
-                return packet, index
+    `DNAT`, in English whatever is spoken: the packet and the step's index; None where there is none."""
+    with spoken(ENGLISH):
+        for journey in (journey for journey in story.run(settings).journeys if journey.number == packet):
+            for index, step in enumerate(journey.steps):
+                if step.netns == netns and what in f"{place_name(step)}: {step.action}":
+                    return packet, index
     return None
 
 

@@ -16,7 +16,7 @@ import anywidget
 import traitlets
 
 from mcnilib.cluster.settings import Settings
-from mcnilib.language import ENGLISH, current_language, in_own_language, spoken, tr
+from mcnilib.language import current_language, in_own_language, tr
 from mcnilib.scenarios.scenario import Scenario
 from mcnilib.show.html.markup import Bundle, static_fallback
 from mcnilib.show.picture.files import PictureError, png_data
@@ -73,8 +73,7 @@ class StepPicture:
     @property
     def at(self) -> tuple[int, int]:
         """The number of the packet and the index of the step. Raises: PictureError when there is no such step."""
-        with spoken(ENGLISH):  # in which it is asked for
-            at = step_at(self.story, self.settings, self.packet, self.netns, self.what)
+        at = step_at(self.story, self.settings, self.packet, self.netns, self.what)
         if at:
             return at
         raise PictureError(
