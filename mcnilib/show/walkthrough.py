@@ -15,7 +15,7 @@ from mcnilib.language import mark, tr, trn
 from mcnilib.show.html.markup import Html, element, void_element
 from mcnilib.show.html.outcome import verdict_lines
 from mcnilib.show.html.state import state_around
-from mcnilib.show.html.table import Row, failure, rows, table_html
+from mcnilib.show.html.table import Row, deciding_place, failure, rows, table_html
 from mcnilib.show.layout.plan import Plan
 from mcnilib.show.picture.drawing import Drawing, lay_out, lay_out_steps
 from mcnilib.show.picture.svg import to_svg
@@ -79,11 +79,8 @@ class Walkthrough:
     @property
     def deciding(self) -> int:
         """The number of the step that decided how the conversation ends, counted from 1."""
-        outcome = self.trace.outcome
-        at = next(index for index, step in enumerate(outcome.journey.steps) if step is outcome.step)
-        return 1 + next(
-            n for n, row in enumerate(self.steps) if (row.journey, row.index) >= (outcome.journey.number, at)
-        )
+        at = deciding_place(self.trace)
+        return 1 + next(n for n, row in enumerate(self.steps) if (row.journey, row.index) >= at)
 
     def player_html(self) -> Html:
         """Return the whole conversation with what plays it (`player.js`), which is hidden until the script runs."""

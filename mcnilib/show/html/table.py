@@ -67,11 +67,16 @@ _CAPTIONS = {
 }
 
 
-def failure(trace: Trace) -> tuple[int, int] | None:
-    """Return the packet and the index of the step at which a conversation fails; None for one that works."""
+def deciding_place(trace: Trace) -> tuple[int, int]:
+    """Return the packet and the index of the step that decided how a conversation ends."""
     outcome = trace.outcome
     at = next(index for index, step in enumerate(outcome.journey.steps) if step is outcome.step)
-    return None if outcome.works else (outcome.journey.number, at)
+    return outcome.journey.number, at
+
+
+def failure(trace: Trace) -> tuple[int, int] | None:
+    """Return the packet and the index of the step at which a conversation fails; None for one that works."""
+    return None if trace.outcome.works else deciding_place(trace)
 
 
 def depth_options() -> Html:
