@@ -196,7 +196,7 @@ def _main(view: View, answer: Shown, exercises: str = "") -> Html:
         filled("told", Html(answer["against"]["told"] if answer["against"] else ""), class_="told", role="status"),
         _axis(parts["times"]),
         _panes(parts["picture"], answer["against"]),
-        element("div", legend_html(), class_="legend"),
+        legend_html(),
         filled("listing", parts["listing"]),
         filled("reasons", parts["reasons"]),
         repairs_place(),

@@ -109,7 +109,7 @@ def walk_html(parts: Mapping[str, Html], number: int) -> Html:
         ),
         "detail": (
             parts.get("repairs", ""),
-            element("div", legend_html(), class_="legend"),
+            legend_html(),
             filled("listing", parts.get("listing", "")),
             scrolled("table", tr("table of steps"), parts.get("table", "")),
         ),

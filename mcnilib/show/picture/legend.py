@@ -30,7 +30,7 @@ LEVEL = ((4.0, ICON.cy), (ICON.w - 4, ICON.cy))
 
 def legend_html() -> Html:
     """Return the signs and what they mean, folded."""
-    return Html(folded(tr("What the signs mean"), element("dl", *_entries())))
+    return element("div", folded(tr("What the signs mean"), element("dl", *_entries())), class_="legend")
 
 
 def _entries() -> Iterator[Html]:
