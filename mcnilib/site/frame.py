@@ -10,7 +10,7 @@ import base64
 import hashlib
 import json
 import re
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from html import escape
 from importlib.resources import files as resources
@@ -26,11 +26,15 @@ EARLY = 'if (location.protocol !== "file:") document.documentElement.classList.a
 _IN_SCRIPT = re.compile(r'\b(?:tr|mark)\(("(?:[^"\\]|\\.)*")')
 """A sentence of a script, with its quotes."""
 
-HASH = base64.b64encode(hashlib.sha256(EARLY.encode()).digest()).decode()
+
+def script_hash(script: str) -> str:
+    """Return how a content security policy names a script that stands in the page itself."""
+    return f"'sha256-{base64.b64encode(hashlib.sha256(script.encode()).digest()).decode()}'"
+
 
 POLICY = {
     "default-src": "'self'",
-    "script-src": f"'self' 'wasm-unsafe-eval' 'sha256-{HASH}'",
+    "script-src": f"'self' 'wasm-unsafe-eval' {script_hash(EARLY)}",
     "style-src": "'self' 'unsafe-inline'",
     "img-src": "'self' data:",
     "base-uri": "'none'",
@@ -81,15 +85,25 @@ def page_html(page: Page, pages: Iterable[Page], size: int) -> str:
     return f"<!DOCTYPE html>\n{element('html', *inside, lang=current_language())}\n"
 
 
-def _head(page: Page, root: str) -> Iterator[str]:
-    policy = "; ".join(f"{what} {where}" for what, where in POLICY.items())
+def head_html(title: str, policy: Mapping[str, str], description: str = "") -> Html:
+    """Return what the head of every page begins with: what it is called, and what it may load."""
+    return Html("\n".join(_head_lines(title, policy, description)))
+
+
+def _head_lines(title: str, policy: Mapping[str, str], description: str) -> Iterator[str]:
+    rules = "; ".join(f"{what} {where}" for what, where in policy.items())
     yield '<meta charset="utf-8">'
     yield '<meta name="viewport" content="width=device-width, initial-scale=1">'
-    yield f'<meta http-equiv="Content-Security-Policy" content="{policy}">'
+    yield f'<meta http-equiv="Content-Security-Policy" content="{rules}">'
     yield '<meta name="color-scheme" content="light dark">'
-    yield f'<meta name="description" content="{escape(page.description)}">'
-    yield element("title", page.title)
+    if description:
+        yield f'<meta name="description" content="{escape(description)}">'
+    yield element("title", title)
     yield '<link rel="icon" href="data:,">'
+
+
+def _head(page: Page, root: str) -> Iterator[str]:
+    yield head_html(page.title, POLICY, page.description)
     yield f'<link rel="stylesheet" href="{root}style.css">'
     yield f"<script>{EARLY}</script>"
     if page.script:

@@ -15,11 +15,14 @@ from mcnilib.language import current_language, tr
 from mcnilib.scenarios.exercise import exercises
 from mcnilib.scenarios.scenario import Scenario
 from mcnilib.show.html.markup import element
-from mcnilib.site.frame import site_part, translated_part, words_html
+from mcnilib.site.frame import head_html, site_part, translated_part, words_html
 from mcnilib.site.library import archive
 
 SCO_PAGE = "scorm.html"
 """The page a platform opens."""
+
+SCO_POLICY = {"default-src": "'self'", "style-src": "'self' 'unsafe-inline'", "img-src": "'self' data:"}
+"""The content security policy of that page."""
 
 SCHEMAS = {
     "xmlns": "http://www.imsproject.org/xsd/imscp_rootv1p1p2",
@@ -41,6 +44,7 @@ def scorm_package(site: Mapping[str, str | bytes], story: Scenario | None = None
     values = {
         "language": current_language(),
         "words": words_html(),
+        "head": head_html(title, SCO_POLICY),
         "title": title,
         "tasks": " ".join(f"{one.scenario}.{one.number}" for one in tasks),
         "start": f"index.html?mcni={story.name}" if story else "index.html",

@@ -5,8 +5,6 @@ It loads nothing: for a wiki's frame, an attachment, a slide, a stick. Without s
 
 from __future__ import annotations
 
-import base64
-import hashlib
 import json
 import re
 from collections.abc import Mapping
@@ -25,7 +23,17 @@ from mcnilib.show.inquiry import Findings
 from mcnilib.show.picture.legend import legend_html
 from mcnilib.show.picture.story_picture import plan_for
 from mcnilib.show.walkthrough import Walkthrough
-from mcnilib.site.frame import filled, scrolled, site_part, site_style, stepper, translated_part, words_html
+from mcnilib.site.frame import (
+    filled,
+    head_html,
+    script_hash,
+    scrolled,
+    site_part,
+    site_style,
+    stepper,
+    translated_part,
+    words_html,
+)
 from mcnilib.trace.explain import verdict
 from mcnilib.trace.trace import Trace
 from mcnilib.world.world import World
@@ -84,14 +92,25 @@ def _file(title: str, walk: Walkthrough, said: Mapping[str, Html], step: int = 0
     return Template(translated_part("single.html", version=__version__)).substitute(
         lang=current_language(),
         words=words_html(),
+        head=head_html(title, _policy(script), verdict(walk.trace)),
         title=escape(title),
-        description=escape(verdict(walk.trace)),
         style=site_style(),
         article=walk_html({**walk.whole, **said}, len(walk.steps)),
         steps=json.dumps(walk.packed() | ({"at": step} if step else {}), ensure_ascii=False).replace("<", "\\u003c"),
         script=script,
-        hash=f"sha256-{base64.b64encode(hashlib.sha256(script.encode()).digest()).decode()}",
     )
+
+
+def _policy(script: str) -> dict[str, str]:
+    """Return the content security policy of a file: nothing but its script and what stands in it."""
+    return {
+        "default-src": "'none'",
+        "script-src": script_hash(script),
+        "style-src": "'unsafe-inline'",
+        "img-src": "data:",
+        "base-uri": "'none'",
+        "form-action": "'none'",
+    }
 
 
 def walk_html(parts: Mapping[str, Html], number: int) -> Html:
