@@ -183,8 +183,13 @@ def words_html() -> Html:
     parts = resources("mcnilib.site").joinpath("parts").iterdir()
     scripts = (part.read_text(encoding="utf-8") for part in parts if part.name.endswith(".js"))
     table = {said: tr(said) for script in scripts for said in map(json.loads, _IN_SCRIPT.findall(script))}
-    words = json.dumps(table, ensure_ascii=False).replace("<", "\\u003c")
-    return Html(f'<script type="application/json" id="words">{words}</script>')
+    return data_html(table, id="words")
+
+
+def data_html(data: object, **attributes: str) -> Html:
+    """Return values for a script of the page, as JSON that cannot end its element."""
+    text = json.dumps(data, ensure_ascii=False).replace("<", "\\u003c")
+    return element("script", Html(text), type="application/json", **attributes)
 
 
 def player_script() -> str:

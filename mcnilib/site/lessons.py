@@ -30,7 +30,7 @@ from mcnilib.show.html.markup import Html, element, folded, joined, sentence, vo
 from mcnilib.show.picture.story_picture import picture_of, plan_for, step_at
 from mcnilib.show.picture.svg import to_svg
 from mcnilib.show.walkthrough import Walkthrough
-from mcnilib.site.frame import Page
+from mcnilib.site.frame import Page, data_html
 from mcnilib.site.workbench import exercise_html
 
 try:
@@ -253,8 +253,7 @@ def _player(story: Scenario, uid: str) -> Html:
     """Return a scenario as it starts, playing by itself; without scripts it is the picture."""
     settings = story.start()
     walk = Walkthrough(story.world(settings), story.run(settings), plan_for(story, settings), uid=uid)
-    steps = json.dumps(walk.packed(walk.deciding), ensure_ascii=False).replace("<", "\\u003c")
-    data = Html(f'<script type="application/json">{steps}</script>')
+    data = data_html(walk.packed(walk.deciding))
     player = walk.player_html().removesuffix("</div>")
     return joined(Html(f"{player}{data}</div>"), Html('<script type="module" src="../player.js"></script>'))
 

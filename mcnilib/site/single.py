@@ -24,6 +24,7 @@ from mcnilib.show.picture.legend import legend_html
 from mcnilib.show.picture.story_picture import plan_for
 from mcnilib.show.walkthrough import Walkthrough
 from mcnilib.site.frame import (
+    data_html,
     filled,
     head_html,
     script_hash,
@@ -96,7 +97,7 @@ def _file(title: str, walk: Walkthrough, said: Mapping[str, Html], step: int = 0
         title=escape(title),
         style=site_style(),
         article=walk_html({**walk.whole, **said}, len(walk.steps)),
-        steps=json.dumps(walk.packed() | ({"at": step} if step else {}), ensure_ascii=False).replace("<", "\\u003c"),
+        steps=data_html(walk.packed() | ({"at": step} if step else {}), id="steps"),
         script=script,
     )
 
