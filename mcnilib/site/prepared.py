@@ -1,9 +1,8 @@
 """Answers of the explorer prepared while the site is written, so that a click need not wait for the interpreter.
 
 A scenario has one file, of its states, or of those up to some changes from its start where there are very many: each
-answer is the one `View.answer` gives,
-cut into pieces that are kept once. `site/parts/prepared.js` puts them together again; what is not prepared, the
-interpreter answers.
+answer is the one `View.answer` gives, cut into pieces that are kept once. `site/parts/prepared.js` puts them together
+again; what is not prepared, the interpreter answers.
 """
 
 from __future__ import annotations
