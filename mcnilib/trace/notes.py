@@ -1,4 +1,4 @@
-"""What is said with a verdict because it was not looked at: sizes, and what was not collected and may be there.
+"""What is said with a verdict: what was not looked at, as sizes and what was not collected, and what had no effect.
 
 A conversation that was given no size has small packets, which no device finds too long. Where one on the path takes
 less than the sender's own, the verdict holds for small packets only.
@@ -9,14 +9,16 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from ipaddress import IPv4Network
+from itertools import chain, takewhile
 from typing import NamedTuple
 
+from mcnilib.errors import NoRoute
 from mcnilib.language import listed, tr
 from mcnilib.linux.netfilter.iptables.rule import ChainRule
 from mcnilib.linux.netfilter.iptables.target.nat import Nat
 from mcnilib.linux.packet import Packet, is_large
 from mcnilib.linux.routing.mtu import own_mtu
-from mcnilib.linux.routing.route import Route
+from mcnilib.linux.routing.route import Query, Route
 from mcnilib.linux.unmodelled import Unseen
 from mcnilib.trace.trace import Fate, Journey, Missing, Stage, Step, TooBig, Trace, Verdict
 from mcnilib.world.world import World
@@ -46,7 +48,41 @@ class Room(NamedTuple):
 
 def notes_on(world: World, trace: Trace) -> tuple[str, ...]:
     """Return what is to be said with the verdict, most important first."""
-    return (*_sizes(world, trace), *_probing(world, trace), *_unseen(world, trace), *_unreadable(world, trace))
+    shown = (_late_marks(world, trace), _sizes(world, trace), _probing(world, trace))
+    return (*chain(*shown), *_unseen(world, trace), *_unreadable(world, trace))
+
+
+def _late_marks(world: World, trace: Trace) -> Iterator[str]:
+    """Say of the request that a mark of OUTPUT would have led elsewhere, if it did not come after the route was chosen.
+
+    Source: see `mcnilib.linux.netfilter.hooks.HookEntry`.
+    """
+    sender = trace.journeys[0].steps[0].netns
+    steps = list(takewhile(lambda step: step.netns == sender, trace.journeys[0].steps))
+    marking = [step for step in steps if step.hook == "OUTPUT" and step.before.mark != step.after.mark]
+    taken = [step for step in steps if isinstance(step.line, Route)]
+    if not marking or not taken:
+        return
+    mark, at = marking[-1], taken[-1]
+    packet = mark.after
+    try:
+        meant = world[sender].fib.lookup(Query(packet.dst, packet.src, mark=packet.mark)).route
+    except NoRoute:
+        return
+    if (meant.dev, meant.via) != (at.oif, at.line.via if isinstance(at.line, Route) else None):
+        yield tr(
+            "the request leaves {netns} by {device} and gets to {last}: {table} sets the mark {mark:#x} when the route "
+            "is chosen already, by `{rule}`; only mangle and DNAT in OUTPUT make Linux look it up again, and with the "
+            "mark it would find `{route}` in table {route_table}",
+            netns=sender,
+            device=at.oif,
+            last=trace.journeys[0].last.netns,
+            rule=mark.evidence,
+            table=mark.table,
+            mark=packet.mark,
+            route=str(meant).strip(),
+            route_table=meant.table,
+        )
 
 
 def _unreadable(world: World, trace: Trace) -> Iterator[str]:

@@ -5,11 +5,12 @@ from __future__ import annotations
 from ipaddress import IPv4Address
 
 import pytest
-from kernel_worlds import ipip_tunnels
+from kernel_worlds import chains, ipip_tunnels, tunnelled
 from mtu_worlds import CASES, NARROW, NO_ICMP, between, with_mtu
 
 from mcnilib.errors import Unsupported
 from mcnilib.linux.chance import Chance
+from mcnilib.linux.netfilter.iptables.save import parse_tables
 from mcnilib.linux.packet import Icmp, Packet
 from mcnilib.trace.explain import verdict
 from mcnilib.trace.flow import Flow, Listener, NoConversation
@@ -125,3 +126,16 @@ def test_what_is_learned_of_an_icmp_error(setting: int, named: int, learned: lis
 def test_a_size_that_no_datagram_has_is_refused(size: int) -> None:
     with pytest.raises(NoConversation, match="a size is a number of bytes from 1 to 65507"):
         Flow("a", IPv4Address("10.0.3.2"), request=size)
+
+
+@pytest.mark.parametrize("size", [0, 300], ids=["without a size", "with a size"])
+def test_what_is_sent_again_has_another_port_in_a_tunnel(size: int) -> None:
+    """The socket takes another hash after a timeout, of which VXLAN makes the port: sk_rethink_txhash()."""
+    drops = chains("filter", "FORWARD -p tcp -m conntrack --ctstate ESTABLISHED -m tcp --tcp-flags PSH PSH -j DROP")
+    world = tunnelled()
+    world = world.put(world["m"].with_ip4(tables=parse_tables(drops)))
+    flow = Flow("a", IPv4Address("10.9.2.5"), "tcp", 80, sport=40000, request=size, answer=size, patience=1.0)
+    trace = run(world, flow, [Listener("b", 80)])
+    data = [journey for journey in trace.journeys if journey.packet.length and not journey.reply]
+    ports = [next(step.after.sport for step in journey.steps if step.after.inner) for journey in data]
+    assert len(set(ports)) == len(ports) > 1

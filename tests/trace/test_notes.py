@@ -7,7 +7,8 @@ from collections.abc import Mapping
 from dataclasses import replace
 
 import pytest
-from kernel_worlds import bridged
+from kernel_worlds import DROP_INVALID, bridged, chains, marking, two_ways_out
+from small_worlds import talk
 from test_collected import LO, cluster, nic, veth
 
 from mcnilib.linux.sysctl import print_settings
@@ -16,6 +17,7 @@ from mcnilib.snapshots.question import read_flow, read_listeners
 from mcnilib.snapshots.snapshot import snapshot_of
 from mcnilib.trace.explain import tell, verdict
 from mcnilib.trace.export import trace_to_json
+from mcnilib.trace.notes import notes_on
 from mcnilib.trace.trace import Trace
 
 
@@ -200,3 +202,33 @@ def test_what_crosses_a_bridge_whose_entries_were_not_collected_is_unknown() -> 
     world = json.loads(files["world.json"]) | {"namespaces": names}
     said = verdict(asked(files | {"world.json": json.dumps(world)}, "tcp:10.0.7.3:80", "a", "b:80"))
     assert said.startswith("unknown beyond this point") and "bridge-fdb.txt is not in the snapshot" in said
+
+
+LATE = (
+    "the request leaves a by eth0 and gets to b: {table} sets the mark 0x1 when the route is chosen already, by "
+    "`-A OUTPUT -d 10.0.0.0/8 -j MARK --set-xmark 0x1/0xffffffff`; only mangle and DNAT in OUTPUT make Linux look it up "
+    "again, and with the mark it would find `default via 10.0.3.1 dev eth1` in table 5"
+)
+TOS = chains("mangle", "OUTPUT -j TOS --set-tos 0x10/0xff")
+
+
+@pytest.mark.parametrize(
+    ("tables", "late"),
+    [
+        pytest.param([marking("mangle")], "", id="mangle looks the route up again"),
+        pytest.param([marking("filter")], "filter", id="filter does not"),
+        pytest.param([marking("security")], "security", id="nor does security"),
+        pytest.param([marking("nat"), DROP_INVALID], "nat", id="nor nat without DNAT"),
+        pytest.param([marking("raw")], "raw", id="nor raw, though it comes first"),
+        pytest.param([marking("raw"), TOS], "", id="unless mangle changes something later"),
+        pytest.param([marking("filter", mark=2)], "", id="no rule asks for the mark"),
+        pytest.param([marking("mangle"), marking("filter", mark=0)], "filter", id="a mark is cleared too late"),
+    ],
+)
+def test_a_mark_that_comes_after_the_route_was_chosen_is_named(tables: list[str], late: str) -> None:
+    world = two_ways_out(*tables)
+    said = [note for note in notes_on(world, talk(world, "tcp:10.0.2.2:80")) if "the request leaves" in note]
+    if late and "0x0" in "".join(tables):
+        assert said and "leaves a by eth1" in said[0] and "sets the mark 0x0" in said[0]
+    else:
+        assert said == ([LATE.format(table=late)] if late else [])

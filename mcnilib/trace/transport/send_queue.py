@@ -40,6 +40,7 @@ class Sender(Protocol):
     host: Host
     snd_una: int
     snd_nxt: int
+    txhash: int
     reply: bool
 
     def segment(self, flags: str, length: int = 0, seq: int | None = None) -> Packet:
@@ -137,7 +138,7 @@ class SendQueue:
         packet = end.segment("PSH ACK" if seq + length == self._written else "ACK", length)
         packet = packet.but(tcp=replace(packet.tcp or Tcp(), burst=burst))
         before_it = self._journeys.get(seq, 0)
-        number = end.events.emit(end.host.name, Skb(packet), reply=end.reply, repeats=before_it)
+        number = end.events.emit(end.host.name, Skb(packet, txhash=end.txhash), reply=end.reply, repeats=before_it)
         self._journeys.setdefault(seq, number)
         end.snd_nxt = seq + length
 

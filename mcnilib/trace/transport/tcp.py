@@ -80,7 +80,7 @@ class TcpEnd:
         self._rto = FIRST_RTO
         if flow.sized:
             self.queue = SendQueue(self, ends.local, ends.remote)
-        self._txhash = 0  # changes when a segment is sent again: another way may be better
+        self.txhash = 0  # changes when a segment is sent again: another way may be better
         self._timer = 0  # generation: a timer of an older one has been cancelled
 
     def segment(self, flags: str, length: int = 0, seq: int | None = None) -> Packet:
@@ -105,7 +105,7 @@ class TcpEnd:
         if self.snd_nxt != begin:
             self._waiting, self._retries = packet, 0
             self._arm()
-        journey = self.events.emit(self.ends.netns, Skb(packet, txhash=self._txhash), reply=self.reply)
+        journey = self.events.emit(self.ends.netns, Skb(packet, txhash=self.txhash), reply=self.reply)
         if self._waiting is packet:
             self._journey = journey
 
@@ -158,13 +158,13 @@ class TcpEnd:
         if self._waiting:
             self._repeat(self._waiting)
         elif self.queue:
-            self._txhash += 1
+            self.txhash += 1
             self.queue.time_out()
 
     def _repeat(self, packet: Packet) -> None:
         """Send a segment again, with another hash. Source: sk_rethink_txhash(), tcp_rtx_synack()."""
-        self._txhash += 1
-        again = Skb(packet, txhash=self._txhash)
+        self.txhash += 1
+        again = Skb(packet, txhash=self.txhash)
         self.events.emit(self.ends.netns, again, reply=self.reply, repeats=self._journey)
 
     def _limit(self) -> int:

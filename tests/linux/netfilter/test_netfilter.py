@@ -118,6 +118,16 @@ def test_where_a_template_is_attached_notrack_comes_too_late(first: str, notrack
     assert (at.notrack, at.ctstate) == (notrack, state)
 
 
+def test_an_mss_is_clamped_only_where_there_are_routes_to_ask() -> None:
+    syn = PACKET.but(proto="tcp", tcp=Tcp(frozenset({"SYN"}), mss=1460))
+    clamp = parse_rule("-A FORWARD -p tcp -m tcp --tcp-flags SYN,RST SYN -j TCPMSS --clamp-mss-to-pmtu").target
+    assert clamp
+    with pytest.raises(Unsupported, match="no routing tables to ask"):
+        clamp.apply(syn, Context("FORWARD"))
+    clamped = clamp.apply(syn, Context("FORWARD", path_mtu=lambda *_: 1400)).tcp
+    assert clamped and clamped.mss == 1360
+
+
 def test_a_table_without_the_chain_lets_pass() -> None:
     assert traverse(Table("raw"), "OUTPUT", PACKET, Context("OUTPUT"), lambda *_: None) == ("ACCEPT", PACKET, None)
 

@@ -8,6 +8,8 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 
+from mcnilib.errors import Unsupported
+from mcnilib.language import tr
 from mcnilib.linux.netfilter.context import Context
 from mcnilib.linux.netfilter.iptables.extension import Target, TargetRecord
 from mcnilib.linux.netfilter.iptables.grammar import Grammar, OptionEntry
@@ -212,9 +214,16 @@ class ClampMss(Target):
     clamp: bool = False
 
     def apply(self, packet: Packet, at: Context) -> Packet:
-        """Return the packet with its MSS, which is never raised. Source: net/netfilter/xt_TCPMSS.c (Linux 6.18)."""
+        """Return the packet with its MSS, which is never raised. Source: net/netfilter/xt_TCPMSS.c (Linux 6.18).
+
+        Raises: Unsupported where there are no routes to ask.
+        """
         if not packet.tcp or not packet.tcp.mss:
             return packet
-        mtu = at.path_mtu(packet, at.iif, at.oif) if self.clamp and at.path_mtu else 0
-        most = mtu - IP_HEADER - TCP_HEADER if self.mss is None else self.mss
+        most = self._of_path(packet, at) if self.mss is None else self.mss
         return packet.but(tcp=replace(packet.tcp, mss=most)) if most < packet.tcp.mss else packet
+
+    def _of_path(self, packet: Packet, at: Context) -> int:
+        if at.path_mtu is None:
+            raise Unsupported(tr("TCPMSS --clamp-mss-to-pmtu where there are no routing tables to ask"))
+        return at.path_mtu(packet, at.iif, at.oif) - IP_HEADER - TCP_HEADER
