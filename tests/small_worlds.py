@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from dataclasses import replace
 from ipaddress import IPv4Address, IPv4Interface
 
 from mcnilib.linux.device.base import Kind, LinkEnd
+from mcnilib.linux.device.ipvlan import Ipvlan
 from mcnilib.linux.device.link import Address, Link
 from mcnilib.linux.device.macvlan import Macvlan
-from mcnilib.linux.device.nic import Physical
+from mcnilib.linux.device.nic import Dummy, Physical
 from mcnilib.linux.device.veth import Veth
+from mcnilib.linux.device.vlan import Vlan
 from mcnilib.linux.netfilter.iptables.save import parse_tables
 from mcnilib.linux.netns import Netns, add_link, add_neigh, add_routes, add_rule, new_netns, set_sysctl
 from mcnilib.linux.routing.neigh import parse_neigh
@@ -35,7 +38,8 @@ def device(netns: str, index: int, name: str, address: str = "", kind: Kind = Ph
 def namespace(name: str, devices: str, state: str = "", tables: str = "") -> Netns:
     """Build a namespace.
 
-    `devices`: lines `NAME [ADDRESS] [veth NETNS INDEX | macvlan NETNS INDEX MODE]`, numbered from 2.
+    `devices`: lines `NAME [ADDRESS] [KIND]`, numbered from 2; KIND is one of `veth NETNS INDEX`, `macvlan NETNS INDEX
+    MODE`, `ipvlan NETNS INDEX MODE FORWARDING`, `vlan NETNS INDEX ID`, `dummy`.
     `state`: lines `route ...`, `rule ...`, `neigh ...`, `sysctl KEY VALUE`, in the words of the tools.
     """
     netns = new_netns(name)
@@ -48,15 +52,23 @@ def namespace(name: str, devices: str, state: str = "", tables: str = "") -> Net
 
 
 def _device(netns: str, index: int, words: list[str]) -> Link:
-    address = " ".join(word for word in words if "/" in word)
-    kind: Kind = Physical()
-    if "veth" in words:
-        at = words.index("veth")
-        kind = Veth(LinkEnd(words[at + 1], int(words[at + 2])))
-    if "macvlan" in words:
-        at = words.index("macvlan")
-        kind = Macvlan(LinkEnd(words[at + 1], int(words[at + 2])), words[at + 3])
-    return device(netns, index, words[0], address, kind)
+    name, *rest = words
+    address = " ".join(word for word in rest if "/" in word)
+    word, *more = [word for word in rest if "/" not in word] or [""]
+    end = LinkEnd(more[0], int(more[1])) if more else LinkEnd("", 0)
+    link = device(netns, index, name, address, KINDS[word](end, *more[2:]))
+    return replace(link, mac=mac(end.netns, end.index)) if word in ("ipvlan", "vlan") else link
+
+
+KINDS: dict[str, Callable[..., Kind]] = {
+    "": lambda end: Physical(),
+    "dummy": lambda end: Dummy(),
+    "veth": Veth,
+    "macvlan": Macvlan,
+    "ipvlan": Ipvlan,
+    "vlan": lambda end, number: Vlan(end, int(number)),
+}
+"""The kinds of `namespace` by their words."""
 
 
 def _add(netns: Netns, word: str, rest: str) -> Netns:

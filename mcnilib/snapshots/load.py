@@ -181,12 +181,13 @@ class _Reader:
             self.note(Gap(what, collect=tr("`ip -d address show` in {name}", name=name)))
 
     def _plugged(self, link: Link) -> Link:
-        """Return a device that stands in a segment as a NIC: a bond is one from outside, and so is a container's end.
+        """Return a device that stands in a segment as a NIC: a VLAN is one from outside, and so is a container's end.
 
         Only what `world.json` says tells them from others.
         """
         role, plugged = link.kind.role, Port(self.place.name, link.name) in self.plugged
-        if plugged and role in (DeviceRole.PAIR, DeviceRole.UNMODELLED):
+        alone = role in (DeviceRole.PAIR, DeviceRole.UNMODELLED) or (link.kind.child and link.kind.child.tag)
+        if plugged and alone:
             return replace(link, kind=Physical())
         if role in (DeviceRole.PAIR, DeviceRole.BRIDGE):  # theirs is that of the other ends
             return replace(link, carrier=True)

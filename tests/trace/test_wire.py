@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Container
 from dataclasses import dataclass, replace
 from ipaddress import IPv4Address
 from typing import ClassVar
@@ -90,7 +91,7 @@ class ByAddress(Child):
     lower: LinkEnd
     address: str = ""
 
-    def wants(self, mac: str, frame: Frame) -> bool:
+    def wants(self, mac: str, ips: Container[IPv4Address], frame: Frame) -> bool:
         return frame.packet is not None and str(frame.packet.dst) == self.address
 
 

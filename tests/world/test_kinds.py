@@ -23,11 +23,13 @@ from mcnilib.kernel.observe.path import Cabling
 from mcnilib.linux.device.base import NO_MAC, Frame, Kind, LinkEnd
 from mcnilib.linux.device.bridge import Bridge
 from mcnilib.linux.device.ipip import Ipip
+from mcnilib.linux.device.ipvlan import Ipvlan
 from mcnilib.linux.device.link import KINDS as REGISTERED
 from mcnilib.linux.device.link import Link, parse_links, print_links
 from mcnilib.linux.device.macvlan import Macvlan
-from mcnilib.linux.device.nic import Loopback, Physical, UnmodelledDevice
+from mcnilib.linux.device.nic import Dummy, Loopback, Physical, UnmodelledDevice
 from mcnilib.linux.device.veth import Veth
+from mcnilib.linux.device.vlan import Vlan
 from mcnilib.linux.device.vxlan import Vxlan
 from mcnilib.linux.netns import Family, Netns, add_link
 from mcnilib.linux.routing.neigh import Neigh, parse_neigh
@@ -70,6 +72,9 @@ KINDS = {
     "Physical": KindFacts(Physical(), made="veth", lands="m.en1"),
     "Veth": KindFacts(Veth(LinkEnd("p", 2)), "veth", leads=True, made="veth", needs="veth", lands="p.eth0", paths="peer"),
     "Macvlan": KindFacts(Macvlan(LinkEnd("n", 2)), "macvlan mode bridge", leads=True, made="macvlan", needs="macvlan", lands="m.en0", paths="below"),
+    "Ipvlan": KindFacts(Ipvlan(LinkEnd("n", 2)), "ipvlan  mode l2 bridge", leads=True, made="ipvlan", needs="ipvlan", lands="m.en0", paths="below"),
+    "Vlan": KindFacts(Vlan(LinkEnd("n", 2), 7), "vlan protocol 802.1Q id 7 <REORDER_HDR>", leads=True, made="vlan", needs="vlan", paths="below"),
+    "Dummy": KindFacts(Dummy(), "dummy", "BROADCAST,NOARP", arp=False, made="dummy", needs="dummy"),
     "Bridge": KindFacts(Bridge(), "bridge", slaves=True, made="bridge", needs="bridge"),
     "Vxlan": KindFacts(VXLAN, "vxlan id 7 local 10.0.1.1 dev en0 srcport 0 0 dstport 4789 nolearning", made="vxlan", needs="vxlan", lands=TUNNELLED, paths="tunnels"),
     "Ipip": KindFacts(IPIP, "ipip ipip remote 10.0.1.2 local 10.0.1.1", "NOARP", arp=False, made="ipip", needs="ipip", lands=TUNNELLED, paths="tunnels"),
@@ -80,6 +85,9 @@ KINDS = {
 IN_JSON = {
     "Veth": {"info_kind": "veth"},
     "Macvlan": {"info_kind": "macvlan", "info_data": {"mode": "bridge", "bcqueuelen": 1000}},
+    "Ipvlan": {"info_kind": "ipvlan", "info_data": {"mode": "l2", "mode_flag": "bridge"}},
+    "Vlan": {"info_kind": "vlan", "info_data": {"protocol": "802.1Q", "id": 7, "flags": ["REORDER_HDR"]}},
+    "Dummy": {"info_kind": "dummy"},
     "Bridge": {"info_kind": "bridge", "info_data": {"priority": 32768, "vlan_filtering": 0, "nf_call_iptables": 0, "group_addr": "x"}},
     "Vxlan": {"info_kind": "vxlan", "info_data": {"id": 7, "local": "10.0.1.1", "link": "en0", "port": 4789, "learning": False, "df": "unset", "udp_csum": True}},
     "Ipip": {"info_kind": "ipip", "info_data": {"proto": "ipip", "remote": "10.0.1.2", "local": "10.0.1.1", "ttl": 0, "encap": {"type": "none"}}},

@@ -8,7 +8,7 @@ Source: ip/{ipaddress,iplink}.c (iproute2 6.1).
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Container, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from enum import Enum
 from ipaddress import IPv4Address
@@ -43,6 +43,7 @@ class DeviceRole(Enum):
     CHILD = "to its siblings, or out by the device below it"
     BRIDGE = "out of its ports, the devices whose master it is"
     TUNNEL = "into packets of its namespace: it carries no frames"
+    SINK = "nowhere: it loses them"
     UNMODELLED = "nobody knows where"
 
 
@@ -232,7 +233,6 @@ class Kind:
     qdisc: ClassVar[str] = "noqueue"
     state: ClassVar[str] = "UP"  # the operational state of one that has a carrier
     has_mac: ClassVar[bool] = True
-    has_arp: ClassVar[bool] = True  # neighbours are resolved on it
     has_far_ends: ClassVar[bool] = False  # `bridge fdb` says which tunnel end has which MAC
     reads_packets: ClassVar[bool] = False  # what a frame carries decides where it goes
     protodown: ClassVar[bool] = False  # its carrier can be taken from it (protodown)
@@ -271,6 +271,11 @@ class Kind:
     def making(self) -> str:
         """The words after `type` of the `ip link add` that makes such a device; empty where none does."""
         return " ".join([self.word, *self.line.shown(self, making=True), *self.made_with.split()])
+
+    @property
+    def has_arp(self) -> bool:
+        """Tell whether neighbours are resolved on it."""
+        return True
 
     @property
     def is_fallback(self) -> bool:
@@ -324,6 +329,14 @@ class Kind:
         return self
 
 
+class Passage(Enum):
+    """How a frame of a child gets to another child of the same lower device that is to have it."""
+
+    DIRECT = "from one to the other"
+    OUT = "out by the lower device, and in again if the switch sends it back"
+    LOST = "not at all"
+
+
 class Child(Kind):
     """A device that stands on another one and shares its frames with its siblings there."""
 
@@ -333,16 +346,34 @@ class Child(Kind):
     lower: LinkEnd
 
     @property
+    def tag(self) -> str:
+        """The VLAN tag of its frames on the lower device, where only those with it are for the device; empty: none."""
+        return ""
+
+    @property
+    def routed(self) -> bool:
+        """Tell whether it hands packets, not frames, to the namespace of the lower device, which routes them."""
+        return False
+
+    @property
     def takes_all(self) -> bool:
         """Tell whether it takes every frame that is for one, whomever it is for."""
         return False
 
-    def wants(self, mac: str, frame: Frame) -> bool:
-        """Tell whether a frame is for the device, which has that MAC."""
+    def wants(self, mac: str, ips: Container[IPv4Address], frame: Frame) -> bool:
+        """Tell whether a frame is for the device, which has that MAC and those addresses."""
         return frame.dst == mac
 
-    def reaches(self, sibling: Child) -> bool:
-        """Tell whether its frames get to a sibling without leaving by the lower device."""
+    def sent(self, mac: str, ips: Container[IPv4Address], frame: Frame) -> bool:
+        """Tell whether a frame that the lower device received is taken for one that this device sent."""
+        return frame.src == mac
+
+    def passage(self, sibling: Child, frame: Frame) -> Passage:
+        """Tell how its frame gets to a sibling that is to have it."""
+        return Passage.OUT
+
+    def keeps(self, frame: Frame) -> bool:
+        """Tell whether a frame for none of its siblings goes to the lower device's own IP layer, not out by it."""
         return False
 
     @property

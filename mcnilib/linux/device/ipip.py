@@ -51,7 +51,6 @@ class Ipip(Tunnel):
     flags: ClassVar[str] = "NOARP"
     state: ClassVar[str] = "UNKNOWN"
     has_mac: ClassVar[bool] = False
-    has_arp: ClassVar[bool] = False
     fallback: ClassVar[str] = "tunl0"
 
     local: IPv4Address | None = None
@@ -79,6 +78,11 @@ class Ipip(Tunnel):
     def link_layer(self, mac: str) -> str:
         """Return the words of the line `link/ipip`, which has its ends in place of a MAC."""
         return f"link/ipip {self.local or '0.0.0.0'} {'peer' if self.remote else 'brd'} {self.remote or '0.0.0.0'}"
+
+    @property
+    def has_arp(self) -> bool:
+        """Tell whether neighbours are resolved on it: they are not."""
+        return False
 
     @property
     def generality(self) -> tuple[bool, ...]:

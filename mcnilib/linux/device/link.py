@@ -18,16 +18,20 @@ from mcnilib.errors import StateSyntaxError, Unsupported
 from mcnilib.linux.device.base import NO_MAC, DeviceRole, Head, Kind, LinkEnd, Printout, passed_over
 from mcnilib.linux.device.bridge import Bridge
 from mcnilib.linux.device.ipip import Ipip
+from mcnilib.linux.device.ipvlan import Ipvlan
 from mcnilib.linux.device.macvlan import Macvlan
-from mcnilib.linux.device.nic import Loopback, Physical, UnmodelledDevice
+from mcnilib.linux.device.nic import Dummy, Loopback, Physical, UnmodelledDevice
 from mcnilib.linux.device.veth import Veth
+from mcnilib.linux.device.vlan import QOS_MAPS, Vlan
 from mcnilib.linux.device.vxlan import Vxlan
 from mcnilib.linux.origin import Origin
 from mcnilib.linux.routing.route import SCOPES
 from mcnilib.linux.text import WordReaders, Words
 from mcnilib.linux.unmodelled import Gap
 
-KINDS: tuple[type[Kind], ...] = (Loopback, Physical, Veth, Macvlan, Bridge, Vxlan, Ipip, UnmodelledDevice)
+KINDS: tuple[type[Kind], ...] = (
+    *(Loopback, Physical, Veth, Macvlan, Ipvlan, Vlan, Bridge, Vxlan, Ipip, Dummy, UnmodelledDevice),
+)
 """Every kind there is."""
 
 BY_WORD = {kind.word: kind for kind in KINDS if kind.word}
@@ -93,8 +97,13 @@ class Link:
         return tuple(first.values())
 
     @property
+    def ips(self) -> tuple[IPv4Address, ...]:
+        """Its addresses, without their prefix lengths."""
+        return tuple(address.ip for address in self.addresses)
+
+    @property
     def has_arp(self) -> bool:
-        """Tell whether neighbours are resolved on this device (false: NOARP, loopback and IPIP)."""
+        """Tell whether neighbours are resolved on this device (false: NOARP, as on loopback, tunnels and dummies)."""
         return self.kind.has_arp
 
     @property
@@ -257,7 +266,7 @@ def _lower(lines: list[Words], iflink: str, printout: Printout) -> LinkEnd | Non
         return None
 
 
-SHARING = ("ipvlan", "ipvtap", "macvtap", "macvlan")
+SHARING = ("ipvlan", "ipvtap", "macvtap", "macvlan", "vlan")
 """Kinds whose lower device hands packets over to them."""
 
 
@@ -285,7 +294,7 @@ def _link(lines: list[Words], printout: Printout) -> Link:
             addresses.append(read_address(words))
         elif words.next in MASTERS:
             MASTERS[words.take()].check_slave(words, up="UP" in flags and _carrier(flags))
-        elif words.next not in ("inet6", "valid_lft", "alias", "altname", "prog/xdp"):
+        elif words.next not in PASSED_LINES:
             kind = _kind(words, head)
     if kind is None and (layer != Physical.layer or iflink):
         raise Unsupported(f"{printout.source}:{first.number}: {name} is of no kind that is named; `ip -d` names it")
@@ -295,6 +304,10 @@ def _link(lines: list[Words], printout: Printout) -> Link:
     mtu, master = values.get("mtu", 1500), values.get("master", "")
     carrier = "protodown on" not in rest[0].line if kind.child else _carrier(flags)  # which is the lower device's
     return Link(index, name, kind, mac, tuple(addresses), "UP" in flags, mtu, master, carrier)  # type: ignore[arg-type]
+
+
+PASSED_LINES = ("inet6", "valid_lft", "alias", "altname", "prog/xdp", *QOS_MAPS)
+"""First words of lines that change nothing here."""
 
 
 def _kind(words: Words, head: Head) -> Kind:

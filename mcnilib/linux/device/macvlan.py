@@ -11,7 +11,7 @@ from typing import ClassVar
 
 from mcnilib.errors import Unsupported
 from mcnilib.language import tr
-from mcnilib.linux.device.base import Child, Head, Keyword, KindLine, LinkEnd
+from mcnilib.linux.device.base import Child, Frame, Head, Keyword, KindLine, LinkEnd, Passage
 from mcnilib.linux.text import Words
 
 MODES = ("bridge", "private", "vepa", "passthru")
@@ -54,9 +54,10 @@ class Macvlan(Child):
         """Tell whether it takes every frame that is for one, whomever it is for."""
         return self.mode == "passthru"
 
-    def reaches(self, sibling: Child) -> bool:
-        """Tell whether its frames get to a sibling without leaving by the lower device: both are in bridge mode."""
-        return isinstance(sibling, Macvlan) and self.mode == sibling.mode == "bridge"
+    def passage(self, sibling: Child, frame: Frame) -> Passage:
+        """Tell how its frame gets to a sibling: without leaving by the lower device if both are in bridge mode."""
+        both = isinstance(sibling, Macvlan) and self.mode == sibling.mode == "bridge"
+        return Passage.DIRECT if both else Passage.OUT
 
     @property
     def hears_alone(self) -> bool:

@@ -1,11 +1,11 @@
-"""Devices of which nothing but their name is said: `lo`, NICs, and those of a kind that is not modelled."""
+"""Devices of which nothing but their name is said: `lo`, NICs, dummies, and those of a kind that is not modelled."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 from typing import ClassVar
 
-from mcnilib.linux.device.base import NO_MAC, DeviceRole, Kind, LinkEnd
+from mcnilib.linux.device.base import NO_MAC, DeviceRole, Kind, KindLine, LinkEnd
 from mcnilib.linux.unmodelled import Gap
 
 
@@ -17,7 +17,11 @@ class Loopback(Kind):
     layer: ClassVar[str] = "loopback"
     flags: ClassVar[str] = "LOOPBACK"
     state: ClassVar[str] = "UNKNOWN"
-    has_arp: ClassVar[bool] = False
+
+    @property
+    def has_arp(self) -> bool:
+        """Tell whether neighbours are resolved on it: they are not."""
+        return False
 
     def link_layer(self, mac: str) -> str:
         """Return the words of the line `link/loopback`."""
@@ -30,6 +34,23 @@ class Physical(Kind):
 
     role: ClassVar[DeviceRole] = DeviceRole.NIC
     qdisc: ClassVar[str] = "pfifo_fast"
+
+
+@dataclass(frozen=True, slots=True)
+class Dummy(Kind):
+    """A device for addresses: it loses whatever is sent on it. Source: dummy_xmit() in drivers/net/dummy.c."""
+
+    word: ClassVar[str] = "dummy"
+    probe: ClassVar[str] = "link add p15 type dummy"
+    role: ClassVar[DeviceRole] = DeviceRole.SINK
+    line: ClassVar[KindLine] = KindLine("a dummy")
+    flags: ClassVar[str] = "BROADCAST,NOARP"
+    state: ClassVar[str] = "UNKNOWN"
+
+    @property
+    def has_arp(self) -> bool:
+        """Tell whether neighbours are resolved on it: they are not."""
+        return False
 
 
 @dataclass(frozen=True, slots=True)

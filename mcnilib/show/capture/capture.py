@@ -18,8 +18,8 @@ from mcnilib.linux.device.link import Link
 from mcnilib.linux.packet import Packet
 from mcnilib.show.capture.octets import ETHERTYPE_ARP, arp, ethernet, ipv4
 from mcnilib.show.capture.pcapng import CapturedFrame, capture_file
+from mcnilib.trace.devices.cables import NamedDevice
 from mcnilib.trace.explain import because, journey_name, tell_step, verdict
-from mcnilib.trace.stack.cables import NamedDevice
 from mcnilib.trace.stack.ethernet import wire_of
 from mcnilib.trace.trace import Asked, Fate, Framed, Journey, Stage, Step, Trace, Tunnelled
 from mcnilib.world.world import World

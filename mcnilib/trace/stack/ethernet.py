@@ -1,9 +1,10 @@
 """Where an Ethernet frame goes: from the device it is sent on to the devices whose IP layer takes it.
 
-Veth pairs, macvlan children (bridge, private, vepa, passthru), software bridges, switch segments and loopback, one on
-top of the other. Tunnels are not wires: they are IP and live in `trace.stack.tunnel`. Switches are taken to know
-where each MAC is; what a bridge learned only matters where one MAC is in two places, and there it is refused.
+Veth pairs, macvlan and ipvlan children, VLANs, software bridges, switch segments and loopback, one on top of the
+other. Tunnels are not wires: they are IP and live in `trace.stack.tunnel`. Switches are taken to know where each MAC
+is; what a bridge learned only matters where one MAC is in two places, and there it is refused.
 Source: drivers/net/veth.c, drivers/net/macvlan.c (macvlan_queue_xmit, macvlan_handle_frame),
+drivers/net/ipvlan/ipvlan_core.c, net/8021q/vlan_dev.c, __netif_receive_skb_core() in net/core/dev.c,
 net/bridge/{br_input,br_forward,br_device,br_fdb}.c (Linux 6.18).
 """
 
@@ -16,12 +17,12 @@ from typing import NamedTuple
 
 from mcnilib.errors import Unknown, Unsupported
 from mcnilib.language import tr
-from mcnilib.linux.device.base import BROADCAST_MAC, NO_END, DeviceRole, Frame
+from mcnilib.linux.device.base import BROADCAST_MAC, NO_END, Child, DeviceRole, Frame, Passage
 from mcnilib.linux.device.link import Link
 from mcnilib.linux.netns import Netns
 from mcnilib.linux.packet import Packet
 from mcnilib.linux.sysctl import BRIDGE_CALLS, KERNEL_DEFAULT, setting
-from mcnilib.trace.stack.cables import Cables, NamedDevice, Sibling
+from mcnilib.trace.devices.cables import Cables, NamedDevice, Sibling
 from mcnilib.world.world import Port, World
 
 MAX_DEPTH = 64
@@ -59,15 +60,23 @@ class _Sent(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class _Sight:
-    """A frame on its way: the devices behind it, and whether the last one takes it for its own (PACKET_HOST)."""
+    """A frame on its way: the devices behind it, and whether the last one takes it for its own (PACKET_HOST).
+
+    `tags` are its VLAN tags, the outermost last.
+    """
 
     frame: Frame
     path: tuple[NamedDevice, ...] = ()
     taken: bool = False
+    tags: tuple[str, ...] = ()
 
     def at(self, netns: str, device: str, *, taken: bool | None = None) -> _Sight:
         """Return the frame one device further."""
-        return _Sight(self.frame, (*self.path, (netns, device)), self.taken if taken is None else taken)
+        return _Sight(self.frame, (*self.path, (netns, device)), self.taken if taken is None else taken, self.tags)
+
+    def tagged(self, *tags: str) -> _Sight:
+        """Return the frame with other VLAN tags."""
+        return _Sight(self.frame, self.path, self.taken, tags)
 
 
 def wire_of(world: World) -> Wire:
@@ -115,6 +124,7 @@ class Wire:
         return sent
 
     def _send(self, netns: str, link: Link, sight: _Sight) -> _Ends:
+        """Send a frame on a device, as far as that is up and known."""
         if not (link.up and link.carrier):
             return []
         if len(sight.path) > MAX_DEPTH:
@@ -122,7 +132,9 @@ class Wire:
             raise Unsupported(tr("{said}, {link} of {netns} is the next", said=said, link=link.name, netns=netns))
         if gap := link.egress or link.kind.unmodelled:
             return [gap.unknown(tr("the frame leaves through {link}: ", link=link.name))]
-        sight = sight.at(netns, link.name)
+        return self._send_by_role(netns, link, sight.at(netns, link.name))
+
+    def _send_by_role(self, netns: str, link: Link, sight: _Sight) -> _Ends:
         match link.kind.role:
             case DeviceRole.LOOPBACK:
                 return [Receiver(netns, link, sight.path)]
@@ -135,6 +147,8 @@ class Wire:
                 return self._send_child(netns, link, sight)
             case DeviceRole.BRIDGE:
                 return self._forward(netns, link, "", sight)
+            case DeviceRole.SINK:
+                return [Swallowed(Receiver(netns, link, sight.path), tr("a dummy device loses what it is to send"))]
             case DeviceRole.TUNNEL | DeviceRole.UNMODELLED:  # what is not modelled has ended above
                 port = tr("{link} in {netns}", link=link.name, netns=netns)
                 raise Unsupported(tr("a bridge port of kind {kind} ({port})", kind=link.kind.word, port=port))
@@ -163,22 +177,35 @@ class Wire:
 
     def _send_child(self, netns: str, link: Link, sight: _Sight) -> _Ends:
         """Send from a device on another one: to siblings it reaches, everything else out by the lower device."""
-        device, lower = self.cables.other_end(netns, link), link.kind.endpoint or NO_END
+        device, child = self.cables.other_end(netns, link), link.kind.child
         if isinstance(device, Unknown):
             return [device]
-        if not device.up:
+        if not device.up or not child:
             return []
-        siblings = self.cables.children.get((lower.netns, lower.index), [])
-        frame, below = sight.frame, sight.at(lower.netns, device.name, taken=True)
-        here = _all(  # what is sent to its own MAC comes back, what is sent to all does not
-            self._enter(n, sibling, below)
-            for n, sibling, kind in siblings
-            if sibling.up and link.kind.child and link.kind.child.reaches(kind)
-            if kind.wants(sibling.mac, frame) or (sight.frame.to_all and sibling.mac != frame.src)
-        )
-        if here and not sight.frame.to_all:
+        if child.routed:
+            raise Unsupported(tr("frames through {link} of {netns}, `{kind}`", link=link.name, netns=netns, kind=child))
+        home, frame = child.lower.netns, sight.frame
+        if child.tag:
+            return self._send(home, device, sight.tagged(*sight.tags, child.tag))
+        below = sight.at(home, device.name, taken=True)
+        here = self._send_siblings(link, child, self.cables.children.get((home, device.index), []), below)
+        if here and not frame.to_all:
             return here
-        return here + self._send(lower.netns, device, sight)
+        return self._enter(home, device, below) if child.keeps(frame) else here + self._send(home, device, sight)
+
+    def _send_siblings(self, link: Link, child: Child, siblings: list[Sibling], below: _Sight) -> _Ends:
+        """Send to the siblings that are to have a frame; what is for its own MAC comes back, what is for all not."""
+        frame = below.frame
+        meant = [
+            (child.passage(kind, frame), n, sibling)
+            for n, sibling, kind in siblings
+            if sibling.up and (_wants(sibling, kind, frame) or (frame.to_all and sibling is not link))
+        ]
+        lost = [Receiver(n, sibling, below.path) for passage, n, sibling in meant if passage is Passage.LOST]
+        if lost:
+            mode = str(child)
+            return [Swallowed(lost[0], tr("devices of the kind `{mode}` do not talk to each other", mode=mode))]
+        return _all(self._enter(n, sibling, below) for passage, n, sibling in meant if passage is Passage.DIRECT)
 
     def _receive(self, netns: str, link: Link | Unknown, sight: _Sight) -> _Ends:
         """Take a frame from a cable."""
@@ -201,11 +228,20 @@ class Wire:
         key = (netns, link.index)
         if key in self.cables.sharing:
             return [self.cables.sharing[key]]
+        if sight.tags and (vlan := self.cables.vlans.get((*key, sight.tags[-1]))):
+            return self._untag(*vlan, sight)
         if children := self.cables.children.get(key):
             return self._enter_lower(netns, link, children, sight)
         if link.master:
             return self._enter_port(netns, link, sight)
-        return [Receiver(netns, link, sight.path)] if sight.taken else []
+        return [Receiver(netns, link, sight.path)] if sight.taken and not sight.tags else []
+
+    def _untag(self, netns: str, vlan: Link, sight: _Sight) -> _Ends:
+        """Hand a frame with a tag to the device of that VLAN. Source: vlan_do_receive() in net/8021q/vlan_core.c."""
+        if not vlan.up:
+            return []
+        untagged = sight.tagged(*sight.tags[:-1])
+        return self._enter(netns, vlan, untagged.at(netns, vlan.name, taken=sight.taken or sight.frame.dst == vlan.mac))
 
     def _enter_lower(self, netns: str, link: Link, children: list[Sibling], sight: _Sight) -> _Ends:
         """Take a frame at a device others stand on: those that want it, or else its own IP layer.
@@ -213,19 +249,19 @@ class Wire:
         One that takes all (macvlan in mode passthru) takes every frame that is not for all, whomever it is for, and
         loses it while it is down.
         """
-        own: _Ends = [Receiver(netns, link, sight.path)] if sight.taken else []
-        if sight.frame.to_all:
-            copies, alone = _copies(children, sight.frame.src)
+        own: _Ends = [Receiver(netns, link, sight.path)] if sight.taken and not sight.tags else []
+        if sight.frame.to_all and not any(kind.routed for _, _, kind in children):
+            copies, alone = _copies(children, sight.frame)
             return _all(self._enter(n, child, sight) for n, child in copies) + ([] if alone else own)
         passthru = [(n, child) for n, child, kind in children if kind.takes_all]
-        wanting = passthru or [(n, x) for n, x, kind in children if x.up and kind.wants(x.mac, sight.frame)]
+        wanting = passthru or [(n, x) for n, x, kind in children if x.up and _wants(x, kind, sight.frame)]
         if not wanting:
             return own
         if passthru and not passthru[0][1].up:
             where, child = passthru[0]
             reason = tr("{child} of {where}, which takes all frames there, is down", child=child.name, where=where)
             return [Swallowed(Receiver(netns, link, sight.path), reason)] if sight.taken else []
-        taken = _Sight(sight.frame, sight.path, taken=True)
+        taken = _Sight(sight.frame, sight.path, taken=True, tags=sight.tags)
         return _all(self._enter(n, child, taken) for n, child in wanting)
 
     def _enter_port(self, netns: str, port: Link, sight: _Sight) -> _Ends:
@@ -301,14 +337,19 @@ class Wire:
         return here
 
 
-def _copies(children: list[Sibling], src: str) -> tuple[list[tuple[str, Link]], bool]:
-    """Choose the devices that get a copy of a broadcast from the MAC `src` that their lower device received.
+def _wants(link: Link, child: Child, frame: Frame) -> bool:
+    return child.wants(link.mac, link.ips if child.reads_packets else (), frame)
+
+
+def _copies(children: list[Sibling], frame: Frame) -> tuple[list[tuple[str, Link]], bool]:
+    """Choose the devices that get a copy of a broadcast that their lower device received.
 
     Tell also whether they are all: the lower device's own IP layer does not get it then.
     """
     awake = [child for child in children if child[1].up]
-    sender = next((kind for _, child, kind in awake if child.mac == src), None)
-    copies = [(n, child) for n, child, kind in awake if kind.copied(child.mac == src, sender)]
+    senders = [child for child in awake if child[2].sent(child[1].mac, child[1].ips, frame)]
+    sender = senders[0][2] if senders else None
+    copies = [(n, child) for n, child, kind in awake if kind.copied((n, child, kind) in senders, sender)]
     return copies, sender is not None and sender.hears_alone
 
 

@@ -101,7 +101,7 @@ def _no_carrier(at: Recorder, link: Link, next_ip: IPv4Address) -> None:
 def _transmit(at: Recorder, link: Link, next_ip: IPv4Address) -> Position:
     """Resolve the next hop and put the frame on the wire."""
     host, skb, packet = at.host, at.skb, at.skb.packet
-    mac = resolve(at, link, next_ip)
+    mac = resolve(at, link, next_ip) if link.has_arp else link.mac  # arp_constructor() in net/ipv4/arp.c
     if mac is None:
         icmp_send(at, 3, 1, after=RESOLUTION_TIMEOUT)
         return None
@@ -141,13 +141,16 @@ def _lose(at: Recorder, link: Link, frame: Frame) -> None:
     """Tell that no device takes a frame, or which one loses it."""
     what = Framed(frame.src, frame.dst)
     if end := at.net.wire.swallowed(at.host.name, link, frame):
-        action = tr(
-            "leaves through {link}; {far_link} of {netns} loses it: {why}",
-            link=link.name,
-            far_link=end.at.link.name,
-            netns=end.at.netns,
-            why=end.why,
-        )
+        if end.at.link is link:
+            action = tr("{link} loses it: {why}", link=link.name, why=end.why)
+        else:
+            action = tr(
+                "leaves through {link}; {far_link} of {netns} loses it: {why}",
+                link=link.name,
+                far_link=end.at.link.name,
+                netns=end.at.netns,
+                why=end.why,
+            )
         to = (end.at.netns, end.at.link.name)
         at.note(Stage.DEVICE, action, oif=link.name, to=to, path=end.at.path, fate=Fate.DROPPED, what=what)
     else:

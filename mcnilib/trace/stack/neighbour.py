@@ -10,16 +10,17 @@ from __future__ import annotations
 from collections.abc import Callable
 from enum import Enum
 from ipaddress import IPv4Address
-from typing import NamedTuple
+from typing import NamedTuple, NoReturn
 
 from mcnilib.errors import NoRoute, Unknown, Unsupported
-from mcnilib.language import all_of, tr
+from mcnilib.language import all_of, clauses, tr
 from mcnilib.linux.device.base import BROADCAST_MAC, Frame
 from mcnilib.linux.device.link import Link
 from mcnilib.linux.packet import Packet
 from mcnilib.linux.routing.neigh import PROXY, Neigh
 from mcnilib.linux.routing.route import UNCHOSEN, Query, RouteType
 from mcnilib.linux.routing.source import source_address, validate_source
+from mcnilib.trace.devices.deaf import deaf_owner, passed_by
 from mcnilib.trace.stack.ethernet import Receiver
 from mcnilib.trace.stack.host import Host
 from mcnilib.trace.stack.recorder import Recorder
@@ -120,7 +121,7 @@ class _Request(NamedTuple):
             raise Unsupported(tr("{next_hop}, through an added local route", next_hop=next_hop))
         sender = self.protocol.sender(host, link, ip, self.at.skb.packet)
         answering, gap = self._answering(sender)
-        heard = [receiver for receiver in answering if self._is_heard(receiver)]
+        heard = [receiver for receiver in answering if self._is_heard(receiver, sender)]
         entry = next((x for x in host.netns.ip4.learned if (x.ip, x.dev) == (ip, link.name)), None)
         if entry and (heard or not gap):
             return self._believe(entry, heard)
@@ -131,12 +132,19 @@ class _Request(NamedTuple):
             raise Unknown(reason, collect=gap.collect) from gap
         if heard:
             return self._accept(self._first(sender, heard), sender)
-        self._lose(answering)
-        if gap:
-            reason = tr("no collected machine answers {protocol} for {ip}, and {why}", why=gap.why, **question)
-            raise Unknown(reason, collect=gap.collect) from gap
-        self._note(tr("nothing answers {protocol} for {ip}", **question), Asked(ip, sender), fate=Fate.UNREACHABLE)
+        self._lose(answering, sender)
+        deaf = deaf_owner(self.at.net, host, link, ip)
+        if gap and not deaf:
+            self._end(gap, tr("no collected machine answers {protocol} for {ip}, and {why}", why=gap.why, **question))
+        action = tr("nothing answers {protocol} for {ip}", **question)
+        action = tr("{action}: {reason}", action=action, reason=deaf) if deaf else action
+        self._note(action, Asked(ip, sender), fate=Fate.UNREACHABLE)
         return None
+
+    def _end(self, gap: Unknown, reason: str) -> NoReturn:
+        """Say where what is known ends; before that, what is wrong with the way even so."""
+        wrong = passed_by(self.at, self.link)
+        raise Unknown(clauses([wrong, reason]) if wrong else reason, collect=gap.collect) from gap
 
     def confirm(self) -> None:
         """See that a neighbour answers of whom nothing is known but that it asked: it is asked again after 5 s.
@@ -160,7 +168,7 @@ class _Request(NamedTuple):
 
     def _answering(self, sender: IPv4Address) -> tuple[list[Receiver], Unknown | None]:
         """Return who answers, and where the request leaves what is known."""
-        frame = Frame(self.link.mac, self.protocol.group(self.ip))
+        frame = Frame(self.link.mac, self.protocol.group(self.ip), Packet(sender, self.ip, "arp"))
         gap = self.at.net.wire.beyond(self.host.name, self.link, frame)
         answering = []
         for receiver in self.at.net.wire.send(self.host.name, self.link, frame):
@@ -174,8 +182,11 @@ class _Request(NamedTuple):
     def _answer(self, receiver: Receiver, sender: IPv4Address) -> Reply:
         return self.protocol.answer(self.at.net.hosts[receiver.netns], receiver.link, self.ip, sender)
 
-    def _is_heard(self, receiver: Receiver) -> bool:
-        back = self.at.net.wire.send(receiver.netns, receiver.link, Frame(receiver.link.mac, self.link.mac))
+    def _reply(self, receiver: Receiver, sender: IPv4Address) -> Frame:
+        return Frame(receiver.link.mac, self.link.mac, Packet(self.ip, sender, "arp"))
+
+    def _is_heard(self, receiver: Receiver, sender: IPv4Address) -> bool:
+        back = self.at.net.wire.send(receiver.netns, receiver.link, self._reply(receiver, sender))
         return any((hearer.netns, hearer.link.name) == (self.host.name, self.link.name) for hearer in back)
 
     def _believe(self, entry: Neigh, heard: list[Receiver]) -> str:
@@ -230,10 +241,10 @@ class _Request(NamedTuple):
         self._note(action, Asked(self.ip, sender, mac), to=(receiver.netns, receiver.link.name))
         return mac
 
-    def _lose(self, answering: list[Receiver]) -> None:
+    def _lose(self, answering: list[Receiver], sender: IPv4Address) -> None:
         """Raise: Unknown when an answer leaves what is known."""
         for receiver in answering:
-            frame = Frame(receiver.link.mac, self.link.mac)
+            frame = self._reply(receiver, sender)
             if lost := self.at.net.wire.beyond(receiver.netns, receiver.link, frame):
                 reason = tr("{netns} answers who has {ip}, and {why}", netns=receiver.netns, ip=self.ip, why=lost.why)
                 raise Unknown(reason, collect=lost.collect) from lost
@@ -258,6 +269,8 @@ def _arp_sender(host: Host, link: Link, target: IPv4Address, packet: Packet) -> 
 
 def _arp_answer(host: Host, link: Link, target: IPv4Address, sender: IPv4Address) -> Reply:
     """Tell how the namespace answers a request for `target` that came in by `link`. Source: arp_process()."""
+    if not link.has_arp:
+        return Reply.SILENT
     if sender == UNCHOSEN:  # duplicate address detection
         return Reply.OWNS if host.is_local(target) else Reply.SILENT
     probe = Packet(sender, target, proto="arp")

@@ -21,7 +21,10 @@ Sibling = tuple[str, Link, Child]
 
 
 class Cables:
-    """The devices of a world by number, those that stand on others by these, bridge ports by bridge."""
+    """The devices of a world by number, those that stand on others by these, bridge ports by bridge.
+
+    `vlans`: those with a tag of their own, by the device below them and the tag.
+    """
 
     def __init__(self, world: World) -> None:
         """Index a world."""
@@ -30,16 +33,24 @@ class Cables:
         self._by_index = {(netns.name, link.index): link for netns in world for link in netns.links}
         self.by_name = {(netns.name, link.name): link for netns in world for link in netns.links}
         self.children: dict[tuple[str, int], list[Sibling]] = {}
+        self.vlans: dict[tuple[str, int, str], tuple[str, Link]] = {}
         self.ports: dict[NamedDevice, list[Link]] = {}
         for netns in world:
             for link in netns.links:
-                if (child := link.kind.child) and (lower := link.kind.endpoint):
-                    self.children.setdefault((lower.netns, lower.index), []).append((netns.name, link, child))
+                if child := link.kind.child:
+                    self._stand(netns.name, link, child)
                 if link.master:
                     self.ports.setdefault((netns.name, link.master), []).append(link)
         self.reads_packets = any(link.kind.reads_packets for netns in world for link in netns.links)
         self.sharing = dict(_sharing(world))
         self._stations: dict[NamedDevice, dict[str, FdbEntry]] = {}
+
+    def _stand(self, netns: str, link: Link, child: Child) -> None:
+        below = (child.lower.netns, child.lower.index)
+        if child.tag:
+            self.vlans[*below, child.tag] = (netns, link)
+        else:
+            self.children.setdefault(below, []).append((netns, link, child))
 
     def at(self, end: LinkEnd | None) -> Link | None:
         """Return the device another namespace's link points to; None when it is not there."""
