@@ -36,11 +36,12 @@ from mcnilib.gc_pause import gc_paused
 from mcnilib.language import mark, tr
 from mcnilib.progress import shown
 from mcnilib.snapshots.folder import write_folder
-from mcnilib.snapshots.merge import read_segment
+from mcnilib.snapshots.merge import read_gateway, read_segment
 from mcnilib.snapshots.question import read_listeners
 from mcnilib.snapshots.snapshot import Snapshot, open_snapshot, read_files
 from mcnilib.trace.flow import Flow, Listener
 from mcnilib.trace.trace import Depth, Trace
+from mcnilib.world.world import Segment
 
 if TYPE_CHECKING:  # a conversation that works needs no repair
     from mcnilib.repair.advice import FirstRepair
@@ -59,6 +60,7 @@ EXAMPLES = mark("""examples:
   mcni collect --kubectl cluster                  # every node of a cluster
   mcni collect --script > collect.sh              # run it on each node, as root: sh collect.sh > node1.txt
   mcni trace node1.txt node2.txt --segment lan=node1/eth0,node2/eth0 --from 10.244.1.5 --to tcp:10.244.2.7:80
+  mcni trace cluster --from outside:203.0.113.7@lan --gateway lan=192.168.0.1 --to tcp:192.168.0.11:30080
   mcni merge node1.txt node2.txt cluster          # the same as a folder, to read, keep and change
   ssh node1 sudo sh -s < collect.sh | mcni trace - --from 10.244.1.5 --to icmp:10.244.1.6
 
@@ -67,7 +69,7 @@ exit status: 0 the conversation works, 1 it does not, 2 wrong input, 3 the decid
 """)
 TARGET_HELP = mark(
     "ADDRESS:PORT (TCP), ADDRESS (a ping), http://ADDRESS, or tcp:, udp:, icmp: before an "
-    "address; instead of an address the name of a pod or service"
+    "address; instead of an address the name of a pod or service; @outside behind an address nobody collected"
 )
 SEGMENT = "NAME=NETNS/DEVICE,..."
 SEGMENT_HELP = mark("NICs that are plugged into one switch, which leads further; may be repeated")
@@ -91,7 +93,7 @@ def _add_trace(verbs: Any) -> None:  # long because there is much to ask
         dest="netns",
         metavar="NETNS",
         required=True,
-        help=tr("the client: a network namespace, its address, or a pod"),
+        help=tr("the client: a network namespace, its address, a pod, or outside:ADDRESS@SEGMENT"),
     )
     trace.add_argument("--to", required=True, metavar="TARGET", help=tr(TARGET_HELP))
     trace.add_argument("--source", metavar="ADDRESS[:PORT]", default="", help=tr("what the client binds its socket to"))
@@ -102,7 +104,7 @@ def _add_trace(verbs: Any) -> None:  # long because there is much to ask
         metavar="NETNS:PORT",
         help=tr("a server (TCP and UDP), its namespace or address; may be repeated"),
     )
-    trace.add_argument("--segment", action="append", default=[], metavar=SEGMENT, help=tr(SEGMENT_HELP))
+    _add_cables(trace)
     trace.add_argument("--patience", type=seconds, default=5.0, metavar="SECONDS", help=tr("how long the client waits"))
     add_size(trace)
     trace.refuse(
@@ -115,6 +117,13 @@ def _add_trace(verbs: Any) -> None:  # long because there is much to ask
     trace.add_argument("--fix", action="store_true", help=said)
     for name in ("--table", "--picture", "--pcap", "--page"):
         trace.refuse(name, tr("beside --fix, which prints what would help"), lambda parsed: parsed.fix)
+
+
+def _add_cables(verb: Parser) -> None:
+    """Add what may be said about segments."""
+    verb.add_argument("--segment", action="append", default=[], metavar=SEGMENT, help=tr(SEGMENT_HELP))
+    said = tr("the router of a segment, which nobody collected; may be repeated")
+    verb.add_argument("--gateway", action="append", default=[], metavar="SEGMENT=ADDRESS", help=said)
 
 
 def _add_files(trace: Parser) -> None:
@@ -139,7 +148,7 @@ def _add_merge(verbs: Any) -> None:
     merge = add_verb(verbs, "merge", tr("make one folder of several snapshots"), merge_snapshots, EXAMPLES)
     merge.add_argument("snapshot", nargs="+", help=tr("folder, archive or output of the script; - reads stdin"))
     merge.add_argument("folder", type=new_folder, help=tr("a folder that is not there yet, or empty"))
-    merge.add_argument("--segment", action="append", default=[], metavar=SEGMENT, help=tr(SEGMENT_HELP))
+    _add_cables(merge)
 
 
 @gc_paused()
@@ -147,8 +156,9 @@ def trace_snapshot(arguments: argparse.Namespace) -> int:
     """Run one conversation through a snapshot; print the verdict, and what else was asked for."""
     listeners = read_listeners(arguments.listen)
     with shown(going_on(mark("mcni: reading {files}"), *arguments.snapshot)):
-        snapshot = open_snapshot(*arguments.snapshot, segments=map(read_segment, arguments.segment))
-    flow = snapshot.flow(arguments.netns, arguments.to, arguments.source, arguments.patience)
+        snapshot = open_snapshot(*arguments.snapshot, segments=_cables(arguments))
+    snapshot, netns, to = snapshot.placed(arguments.netns, arguments.to)
+    flow = snapshot.flow(netns, to, arguments.source, arguments.patience)
     flow = replace(flow, request=arguments.size[0], answer=arguments.size[1])
     found = replace(snapshot, world=after_commands(snapshot.world, arguments.tried))
     if arguments.fix:
@@ -167,6 +177,11 @@ def trace_snapshot(arguments: argparse.Namespace) -> int:
         print(*_told(before, trace, arguments), *fix.first_in_words(first), sep="\n")
     _write_files(arguments, found, trace)
     return status_of(trace)
+
+
+def _cables(arguments: argparse.Namespace) -> list[Segment]:
+    """Return what was said about segments: their ports, their gateways."""
+    return [*map(read_segment, arguments.segment), *map(read_gateway, arguments.gateway)]
 
 
 def _first_repair(snapshot: Snapshot, flow: Flow, listeners: tuple[Listener, ...]) -> FirstRepair:
@@ -203,7 +218,12 @@ def _asked(arguments: argparse.Namespace) -> str:
     """Return the command that asks the same."""
     words = ["mcni", "trace", *map(str, arguments.snapshot), "--from", arguments.netns, "--to", arguments.to]
     words += ["--source", arguments.source] if arguments.source else []
-    words += [word for name in ("listen", "segment") for one in getattr(arguments, name) for word in (f"--{name}", one)]
+    words += [
+        word
+        for name in ("listen", "segment", "gateway")
+        for one in getattr(arguments, name)
+        for word in (f"--{name}", one)
+    ]
     words += [word for command in arguments.tried for word in ("--try", command)]
     return shlex.join(words)
 
@@ -231,7 +251,7 @@ def save_snapshot(arguments: argparse.Namespace) -> int:
 def merge_snapshots(arguments: argparse.Namespace) -> int:
     """Write several snapshots as one folder."""
     with shown(going_on(mark("mcni: reading {files}"), *arguments.snapshot)):
-        files = read_files(*arguments.snapshot, segments=map(read_segment, arguments.segment))
+        files = read_files(*arguments.snapshot, segments=_cables(arguments))
     return write_snapshot(arguments, files)
 
 

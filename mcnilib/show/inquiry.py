@@ -65,10 +65,10 @@ class Inquiry:
 
     def ask(self, snapshot: Snapshot) -> Findings:
         """Run the conversation. Raises: McniError for a field that cannot be read, or names what is not there."""
-        case = self._case(snapshot)
+        case, unchanged = self._case(snapshot), self._placed(snapshot)[0]
         flow, servers, world = case.flow, case.listeners, case.snapshot.world
         trace = case.snapshot.trace(flow, servers)
-        return Findings(world, trace, snapshot.trace(flow, servers) if world is not snapshot.world else None)
+        return Findings(world, trace, unchanged.trace(flow, servers) if self.commands.strip() else None)
 
     def repairs(self, snapshot: Snapshot, passing: Passing = iter) -> RepairReport:
         """Search what would make the conversation work, behind the commands. Raises: as `ask`."""
@@ -76,6 +76,10 @@ class Inquiry:
         return advise(case, case.snapshot.trace(case.flow, case.listeners), passing)
 
     def _case(self, snapshot: Snapshot) -> SnapshotCase:
-        flow = snapshot.flow(self.netns.strip(), self.to.strip(), self.source.strip())
+        snapshot, netns, to = self._placed(snapshot)
+        flow = snapshot.flow(netns, to, self.source.strip())
         changed_world = changed(snapshot.world, self.commands)
         return SnapshotCase(replace(snapshot, world=changed_world), flow, read_listeners(self.servers))
+
+    def _placed(self, snapshot: Snapshot) -> tuple[Snapshot, str, str]:
+        return snapshot.placed(self.netns.strip(), self.to.strip())

@@ -11,6 +11,7 @@ import json
 from collections import Counter
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
+from ipaddress import IPv4Interface
 from itertools import count
 from typing import Any
 
@@ -18,7 +19,7 @@ from mcnilib.errors import StateSyntaxError, Unsupported
 from mcnilib.language import tr
 from mcnilib.world.json_form import read_json
 from mcnilib.world.listing import LISTINGS
-from mcnilib.world.world import Port, Segment, World
+from mcnilib.world.world import Gateway, Port, Segment, World
 
 FILES = {row.file: row.command for row in LISTINGS if row.print}
 """Files of a namespace and the command whose output each holds."""
@@ -112,7 +113,13 @@ def _place_json(place: Place) -> object:
 
 def _segment_json(segment: Segment) -> object:
     ports = [f"{port.netns}/{port.link}" for port in segment.ports]
-    return {"name": segment.name, "reflects": segment.reflects, "uplink": segment.uplink, "ports": ports}
+    data = {"name": segment.name, "reflects": segment.reflects, "uplink": segment.uplink, "ports": ports}
+    return data | ({"gateway": _gateway_json(segment.gateway)} if segment.gateway else {})
+
+
+def _gateway_json(gateway: Gateway) -> object:
+    address = str(gateway.address).removesuffix("/32")
+    return {"address": address, "routes": list(gateway.routes)} if gateway.routes else address
 
 
 def parse_world(text: str) -> Parts:
@@ -164,7 +171,14 @@ def _place(data: Any) -> Place:
 def _segment(part: Mapping[str, Any], complete: bool) -> Segment:
     ports = tuple(_port(_text(port)) for port in part["ports"])
     uplink = part.get("uplink", not complete) is True
-    return Segment(folder_name(_text(part["name"])), ports, part.get("reflects", False) is True, uplink)
+    gateway = _gateway(part["gateway"]) if "gateway" in part else None
+    return Segment(folder_name(_text(part["name"])), ports, part.get("reflects", False) is True, uplink, gateway)
+
+
+def _gateway(data: Any) -> Gateway:
+    if not isinstance(data, dict):
+        return Gateway(IPv4Interface(_text(data)))
+    return Gateway(IPv4Interface(_text(data["address"])), tuple(map(_text, data.get("routes", ()))))
 
 
 def _port(text: str) -> Port:

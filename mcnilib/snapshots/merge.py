@@ -5,14 +5,15 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
+from ipaddress import AddressValueError, IPv4Interface, NetmaskValueError
 
 from mcnilib.errors import McniError
 from mcnilib.language import tr
-from mcnilib.linux.text import not_there
+from mcnilib.linux.text import names_of, not_there
 from mcnilib.snapshots.files import NAME_LENGTH, WORLD, Names, Parts, Place, folder_name, parse_world, print_world
 from mcnilib.snapshots.targets.names import NAME_FILES
 from mcnilib.world.json_form import link_lines, text_of
-from mcnilib.world.world import Port, Segment
+from mcnilib.world.world import Gateway, Port, Segment
 
 Files = Mapping[str, str]
 
@@ -93,11 +94,18 @@ def _joined(same: Sequence[Segment]) -> Segment:
     """Return the segment that several of one name are: it has the ports of all."""
     ports = dict.fromkeys(port for segment in same for port in segment.ports)
     reflects, uplink = any(segment.reflects for segment in same), any(segment.uplink for segment in same)
-    return Segment(same[0].name, tuple(ports), reflects, uplink)
+    gateways = dict.fromkeys(segment.gateway for segment in same if segment.gateway)
+    if len(gateways) > 1:
+        addresses = names_of([str(gateway.address.ip) for gateway in gateways])
+        raise MergeError(tr("{segment} has several gateways: {addresses}", segment=same[0].name, addresses=addresses))
+    return Segment(same[0].name, tuple(ports), reflects, uplink, next(iter(gateways), None))
 
 
-def _check(segments: Iterable[Segment], places: Iterable[Place]) -> None:
+def _check(segments: Sequence[Segment], places: Iterable[Place]) -> None:
     names = {place.name for place in places}
+    for segment in segments:
+        if segment.gateway and not segment.ports:
+            raise not_there(tr("segment"), segment.name, (other.name for other in segments if other.ports))
     for port in (port for segment in segments for port in segment.ports):
         if port.netns not in names:
             raise not_there(tr("network namespace"), port.netns, sorted(names))
@@ -132,3 +140,20 @@ def read_segment(text: str) -> Segment:
         return Segment(folder_name(name), tuple(Port(netns, link) for netns, _, link in pairs), uplink=True)
     except ValueError as problem:
         raise MergeError(str(problem)) from None
+
+
+def read_gateway(text: str) -> Segment:
+    """Read `NAME=ADDRESS` or `NAME=ADDRESS/LENGTH`: the router of a segment, as a segment to be joined with it.
+
+    Raises: MergeError.
+    """
+    name, _, address = text.partition("=")
+    try:
+        return Segment(folder_name(name), (), gateway=Gateway(IPv4Interface(address)))
+    except (AddressValueError, NetmaskValueError, ValueError):
+        raise MergeError(tr("{text!r} is not SEGMENT=ADDRESS, for example lan=192.168.0.1", text=text)) from None
+
+
+def read_cable(text: str) -> Segment:
+    """Read a line about a segment: its ports (`read_segment`) or its gateway (`read_gateway`). Raises: MergeError."""
+    return read_gateway(text) if re.fullmatch(r"[^=]*=[\d./]+", text) else read_segment(text)

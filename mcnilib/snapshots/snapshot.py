@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from ipaddress import AddressValueError, IPv4Address
@@ -27,6 +27,7 @@ from mcnilib.snapshots.merge import merged
 from mcnilib.snapshots.provenance import with_writers
 from mcnilib.snapshots.question import own_port, parse_listeners, print_listeners, read_flow
 from mcnilib.snapshots.targets.names import Name, names_called, read_names, services_in
+from mcnilib.snapshots.targets.outside import Beyond, placed, with_gateways
 from mcnilib.trace.flow import ANY_ADDRESS, Flow, Listener
 from mcnilib.trace.notes import notes_on
 from mcnilib.trace.run import run
@@ -62,6 +63,20 @@ class Snapshot:
     name: str = "snapshot"
     connections: tuple[tuple[str, Entry], ...] = ()  # those there are already, each with its namespace
     names: tuple[Name, ...] = ()  # of pods and services
+    beyond: Beyond | None = None  # what nobody collected, behind its segments
+
+    def placed(self, netns: str, to: str) -> tuple[Snapshot, str, str]:
+        """Return the snapshot with the machine outside that a question names, and its client and target without that.
+
+        Raises: see `mcnilib.snapshots.targets.outside.placed`.
+        """
+        beyond, client, target = placed(self._beyond, netns, to)
+        servers = (*beyond.listeners, *self.listeners)
+        return replace(self, world=beyond.world, listeners=servers, beyond=beyond), client, target
+
+    @property
+    def _beyond(self) -> Beyond:
+        return replace(self.beyond, world=self.world) if self.beyond else Beyond(self.world)
 
     def flow(self, netns: str, to: str, source: str = "", patience: float = 5.0) -> Flow:
         """Read a conversation as it is typed; the target may be a name that is known here. Raises: see `read_flow`."""
@@ -82,8 +97,14 @@ class Snapshot:
             return run(world, flow, servers, connections=self.connections, partial=True)
 
         trace = ask(self.world)
-        notes = (*notes_on(self.world, trace), *assumed(self.world, trace, ask))
+        notes = (*notes_on(self.world, trace), *self._taken_for_granted(trace))
+        notes += (*assumed(self.world, trace, ask, self._beyond.added),)
         return with_writers(replace(trace, notes=notes))
+
+    def _taken_for_granted(self, trace: Trace) -> Iterator[str]:
+        """Yield what is taken for granted of the machines nobody collected that packets came to."""
+        visited = {step.netns for course in trace.courses for journey in course.journeys for step in journey.steps}
+        yield from (sentence for name, sentence in self._beyond.told if name in visited)
 
     def namespace(self, name: str) -> str:
         """Return a namespace's name; it may be given as one of its addresses, or as a pod's name. Raises: NotThere."""
@@ -229,8 +250,8 @@ def snapshot_of(files: Mapping[str, str], name: str = "snapshot") -> Snapshot:
     gaps: dict[str, list[Gap]] = {}
     listeners, connections = tuple(_listeners(world, files, gaps)), tuple(_connections(world, files, gaps))
     namespaces = (netns.but(missing=(*netns.missing, *gaps.get(netns.name, ()))) for netns in world)
-    known = replace(world, namespaces=tuple(namespaces)) if gaps else world
-    return Snapshot(known, listeners, name, connections, read_names(files))
+    beyond = with_gateways(replace(world, namespaces=tuple(namespaces)) if gaps else world)
+    return Snapshot(beyond.world, listeners, name, connections, read_names(files), beyond)
 
 
 def _listeners(world: World, files: Mapping[str, str], gaps: dict[str, list[Gap]]) -> Iterable[Listener]:
@@ -260,17 +281,17 @@ def _noted(netns: str, gaps: dict[str, list[Gap]]) -> Iterator[None]:
         gaps.setdefault(netns, []).append(unreadable(problem))
 
 
-def assumed(world: World, trace: Trace, ask: _Ask) -> Iterator[str]:
+def assumed(world: World, trace: Trace, ask: _Ask, granted: Collection[str] = ()) -> Iterator[str]:
     """Yield a sentence for each sysctl that decided though nobody gave it: the kernel's default was taken.
 
     Which ones decided is found by asking again with the other value. Of what was collected nothing is assumed: a line
-    that is not there ends a packet's way (`mcnilib.linux.sysctl.with_missing`).
+    that is not there ends a packet's way (`mcnilib.linux.sysctl.with_missing`). Of `granted` ones all is said.
     """
     if trace.outcome.verdict is Verdict.UNKNOWN:
         return
     end = _end(lambda _: trace, world)
     awake = {name for course in trace.courses for name, _ in course.connections}
-    there = [netns for netns in world if netns.name in awake]
+    there = [netns for netns in world if netns.name in awake and netns.name not in granted]
     large = any(is_large(journey.packet) for journey in trace.journeys)
     for name in (name for name in _SWITCHES if large or name not in OF_SIZES):
         turned = {netns.name: changed for netns in there if (changed := _turned(netns, name)) is not netns}

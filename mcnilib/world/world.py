@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from functools import cached_property
+from ipaddress import IPv4Interface
 from typing import Any, TypeVar
 
 from mcnilib.language import tr
@@ -26,16 +27,29 @@ class Port:
 
 
 @dataclass(frozen=True, slots=True)
+class Gateway:
+    """The router of a segment, where nobody collected it: its address there, and lines of `ip route` beyond its subnet.
+
+    An address without a length (/32) has that of the collected addresses of its subnet.
+    """
+
+    address: IPv4Interface
+    routes: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
 class Segment:
     """An Ethernet switch. `reflects` (hairpin): a frame may leave by the port it came in on (IEEE 802.1Qbg).
 
-    `uplink`: something is plugged in that is no part of the world.
+    `uplink`: something is plugged in that is no part of the world. `gateway`: the router that leads further, as it was
+    told.
     """
 
     name: str
     ports: tuple[Port, ...]
     reflects: bool = False
     uplink: bool = False
+    gateway: Gateway | None = None
 
 
 @dataclass(frozen=True)
