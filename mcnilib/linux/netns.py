@@ -18,7 +18,7 @@ from mcnilib.language import tr
 from mcnilib.linux.chance import Range
 from mcnilib.linux.device.link import Address, Link
 from mcnilib.linux.device.nic import Loopback
-from mcnilib.linux.netfilter.hooks import HookEntry, hook_entries
+from mcnilib.linux.netfilter.hooks import LEGACY, HookEntry, hook_entries
 from mcnilib.linux.netfilter.ipset import IpSet
 from mcnilib.linux.netfilter.iptables.match.set import InSet
 from mcnilib.linux.netfilter.iptables.rule import Table, asks_for_tracking
@@ -44,6 +44,7 @@ class Family:
     routes: tuple[Route, ...] = ()  # of all tables, in the order `ip route show table all` prints them
     neighbours: tuple[Neigh, ...] = ()
     tables: tuple[Table, ...] = ()  # netfilter: raw, mangle, nat, filter; absent means empty with policy ACCEPT
+    legacy: tuple[Table, ...] = ()  # those of iptables-legacy, where iptables-nft has rules as well
     learned: tuple[Neigh, ...] = ()  # neighbours ARP knew when this was collected: those are not asked for
 
     @cached_property
@@ -54,12 +55,17 @@ class Family:
     @cached_property
     def tracks(self) -> bool:
         """Tell whether the kernel tracks connections here: only where a rule asks for it."""
-        return asks_for_tracking(self.tables)
+        return asks_for_tracking((*self.tables, *self.legacy))
+
+    @cached_property
+    def by_name(self) -> Mapping[str, Table]:
+        """The tables of both backends by their names; see `mcnilib.linux.netfilter.hooks.LEGACY`."""
+        return {table.name: table for table in self.tables} | {f"{LEGACY}{table.name}": table for table in self.legacy}
 
     @cached_property
     def hooks(self) -> Mapping[str, tuple[HookEntry, ...]]:
         """What stands at each netfilter hook, in the order packets meet it."""
-        return hook_entries(tuple(table.name for table in self.tables), self.tracks)
+        return hook_entries(tuple(self.by_name), self.tracks)
 
 
 @dataclass(frozen=True)
@@ -95,7 +101,7 @@ class Netns:
 
         Of rules that look alike but for one port or one set, only one is asked.
         """
-        chains = (chain for table in self.ip4.tables for chain in table.chains)
+        chains = (chain for table in self.ip4.by_name.values() for chain in table.chains)
         matches = [match for chain in chains for rule in chain.summary.samples for match in rule.matches]
         ranges = {ports for match in matches for ports in match.asked_ports}
         if any(isinstance(match, InSet) for match in matches):

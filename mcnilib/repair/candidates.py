@@ -13,6 +13,7 @@ from dataclasses import replace
 
 from mcnilib.linux.device.base import DeviceRole
 from mcnilib.linux.netfilter.conntrack import ConnState
+from mcnilib.linux.netfilter.hooks import BUILT_IN
 from mcnilib.linux.netfilter.iptables.rule import Chain, ChainRule
 from mcnilib.linux.netns import Netns
 from mcnilib.linux.packet import Packet
@@ -63,7 +64,7 @@ def _pair(packet: Packet) -> str:
 
 def _rules(step: Step) -> Iterator[Repair]:
     """Yield an exception before the deciding rule, and the end of that rule."""
-    if not step.table or step.fate not in (Fate.DROPPED, Fate.REJECTED):
+    if step.table not in BUILT_IN or step.fate not in (Fate.DROPPED, Fate.REJECTED):
         return
     table = "" if step.table == "filter" else f"-t {step.table} "
     yield typed_repair(RepairKind.ACCEPT, step.netns, f"iptables {table}-I {step.hook} {_pair(step.before)} -j ACCEPT")

@@ -28,7 +28,10 @@ FILES = {row.file: row.command for row in LISTINGS if row.print}
 def save(world: World) -> dict[str, str]:
     """Return the files of a world: relative name -> text. Of the sysctls only what was written is kept."""
     listings = {
-        f"{folder_name(netns.name)}/{row.file}": row.print(netns) for netns in world for row in LISTINGS if row.print
+        f"{folder_name(netns.name)}/{row.file}": row.print(netns)
+        for netns in world
+        for row in LISTINGS
+        if row.print and row.there(netns)
     }
     return {WORLD: _print_world(world), **listings}
 

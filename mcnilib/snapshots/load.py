@@ -28,7 +28,6 @@ from mcnilib.snapshots.nft_json import Ruleset
 from mcnilib.snapshots.unsupported import (
     UNSHOWN,
     arp_rules,
-    both_backends,
     bridge_rules,
     dormant_tables,
     filtered_bridges,
@@ -141,7 +140,7 @@ class _Reader:
                     continue  # these are the links that were given
                 case "iptables":
                     netns = self._tables(netns)
-                case _ if row.print:
+                case _ if row.print and row.stem != "iptables-legacy":
                     netns = self.fill(netns, row)
             if row.stem == "bridge-fdb":
                 netns = netns.but(links=tuple(map(self._without_entries, netns.links)))
@@ -244,20 +243,21 @@ class _Reader:
         return text, path
 
     def _tables(self, netns: Netns) -> Netns:
-        """Read the netfilter rules of the backend that has any."""
+        """Read the netfilter rules of the backend that has any, or of both."""
         rows = ROWS["iptables"], ROWS["iptables-legacy"]
         nft, legacy = (self.files.get(f"{self.place.name}/{row.file}", "") for row in rows)
-        for gap in self._foreign(nft, legacy):
+        for gap in self._foreign(nft):
             self.note(gap)
+        if holds_something(nft) and holds_something(legacy):
+            return self.fill(self.fill(netns, rows[0], self._corrected), rows[1])
         chosen, unused = rows[::-1] if holds_something(legacy) else rows
         if self._path(unused):
             self.fill(netns, unused, self._corrected)  # holds nothing, but what is wrong in it is said
         return self.fill(netns, chosen, self._corrected)
 
-    def _foreign(self, nft: str, legacy: str) -> Iterator[Gap]:
+    def _foreign(self, nft: str) -> Iterator[Gap]:
         """Yield what else decides about packets besides the rules that are read."""
         name, nft_file = self.place.name, self._file("nft.txt")
-        yield from both_backends(nft, legacy, f"{name}/iptables-legacy.txt")
         yield from self.ruleset.gaps(tells_flags(nft_file[0])) if self.ruleset else foreign_tables(*nft_file)
         yield from arp_rules(*self._file("arptables-legacy.txt"))
         yield from transforms(*self._file("xfrm.txt"))

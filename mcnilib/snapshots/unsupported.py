@@ -157,12 +157,6 @@ def wrong_line(what: str, line: str, source: str, number: int) -> StateSyntaxErr
     return StateSyntaxError(what, source=source, line=number, column=1, text=line)
 
 
-def both_backends(nft: str, legacy: str, source: str) -> Iterator[Gap]:
-    """Yield a gap when both backends of iptables hold rules: their order among each other is not modelled."""
-    if holds_something(nft) and holds_something(legacy):
-        yield Gap(tr("both iptables-nft and iptables-legacy hold rules, which is not modelled"), source, rules=True)
-
-
 FILTERING = ("clsact", "ingress")
 """Queueing disciplines that exist to carry filters and programs."""
 

@@ -48,7 +48,7 @@ class Room(NamedTuple):
 
 def notes_on(world: World, trace: Trace) -> tuple[str, ...]:
     """Return what is to be said with the verdict, most important first."""
-    shown = (_late_marks(world, trace), _sizes(world, trace), _probing(world, trace))
+    shown = (_late_marks(world, trace), _both_backends(world, trace), _sizes(world, trace), _probing(world, trace))
     return (*chain(*shown), *_unseen(world, trace), *_unreadable(world, trace))
 
 
@@ -57,31 +57,49 @@ def _late_marks(world: World, trace: Trace) -> Iterator[str]:
 
     Source: see `mcnilib.linux.netfilter.hooks.HookEntry`.
     """
-    sender = trace.journeys[0].steps[0].netns
-    steps = list(takewhile(lambda step: step.netns == sender, trace.journeys[0].steps))
+    steps = _of_sender(trace.journeys[0])
     marking = [step for step in steps if step.hook == "OUTPUT" and step.before.mark != step.after.mark]
     taken = [step for step in steps if isinstance(step.line, Route)]
-    if not marking or not taken:
-        return
-    mark, at = marking[-1], taken[-1]
-    packet = mark.after
-    try:
-        meant = world[sender].fib.lookup(Query(packet.dst, packet.src, mark=packet.mark)).route
-    except NoRoute:
-        return
-    if (meant.dev, meant.via) != (at.oif, at.line.via if isinstance(at.line, Route) else None):
+    meant = _route_of(world, marking[-1]) if marking and taken else None
+    if meant and (meant.dev, meant.via) != (taken[-1].oif, getattr(taken[-1].line, "via", None)):
         yield tr(
             "the request leaves {netns} by {device} and gets to {last}: {table} sets the mark {mark:#x} when the route "
             "is chosen already, by `{rule}`; only mangle and DNAT in OUTPUT make Linux look it up again, and with the "
             "mark it would find `{route}` in table {route_table}",
-            netns=sender,
-            device=at.oif,
+            netns=taken[-1].netns,
+            device=taken[-1].oif,
             last=trace.journeys[0].last.netns,
-            rule=mark.evidence,
-            table=mark.table,
-            mark=packet.mark,
+            rule=marking[-1].evidence,
+            table=marking[-1].table,
+            mark=marking[-1].after.mark,
             route=str(meant).strip(),
             route_table=meant.table,
+        )
+
+
+def _of_sender(journey: Journey) -> list[Step]:
+    """Return the steps of a packet in the namespace it was made in."""
+    return list(takewhile(lambda step: step.netns == journey.steps[0].netns, journey.steps))
+
+
+def _route_of(world: World, step: Step) -> Route | None:
+    """Look up the route of a packet as it is after a step."""
+    packet = step.after
+    try:
+        return world[step.netns].fib.lookup(Query(packet.dst, packet.src, mark=packet.mark)).route
+    except NoRoute:
+        return None
+
+
+def _both_backends(world: World, trace: Trace) -> Iterator[str]:
+    """Name the machines whose packets met the rules of both backends of iptables; see hooks.LEGACY."""
+    steps = (step for course in trace.courses for journey in course.journeys for step in journey.steps)
+    names = dict.fromkeys(step.netns for step in steps if step.hook and world[step.netns].ip4.legacy)
+    if names:
+        yield tr(
+            "{namespaces}: both iptables-nft and iptables-legacy have rules; a packet meets those of both, at a hook "
+            "first those of the table that was registered last (nothing tells which), and the first DNAT or SNAT holds",
+            namespaces=listed(names),
         )
 
 

@@ -23,9 +23,10 @@ from mcnilib.errors import McniError, Unsupported
 from mcnilib.language import listed, tr
 from mcnilib.linux.device.fdb import print_fdb, with_fdb
 from mcnilib.linux.device.link import parse_links, print_links
-from mcnilib.linux.netfilter.hooks import BUILT_IN
+from mcnilib.linux.netfilter.hooks import BUILT_IN, LEGACY
 from mcnilib.linux.netfilter.ipset import parse_sets, print_sets
 from mcnilib.linux.netfilter.iptables.edit import find_table
+from mcnilib.linux.netfilter.iptables.rule import Tables
 from mcnilib.linux.netfilter.iptables.save import parse_tables, print_table, print_tables
 from mcnilib.linux.netns import Netns
 from mcnilib.linux.routing.fib import with_doubt
@@ -72,7 +73,7 @@ class ListingRow:
     `needed`, a namespace is not known without the file, or what cannot be read in it; when `rules`, only its netfilter
     rules are not. `json` turns an object of the tool's `-j` into lines of the text form. `line` is the type of the
     lines that are evidence, `evidence` the command that shows one of them. `script` is the command in `collect.sh`,
-    where it is another one.
+    where it is another one. Only where `there` is a file of it written.
     """
 
     file: str  # in a snapshot
@@ -88,6 +89,7 @@ class ListingRow:
     evidence: Callable[[Any], str] = str
     unseen: Unseen | None = None  # what may be there though nobody looked, without this file
     script: str = ""
+    there: Callable[[Netns], bool] = lambda netns: True
 
     @property
     def stem(self) -> str:
@@ -131,6 +133,10 @@ def _neighbours(netns: Netns, text: str, source: str, how: Reading) -> Netns:
 
 def _tables(netns: Netns, text: str, source: str, how: Reading) -> Netns:
     return netns.with_ip4(tables=parse_tables(text, source, partial=how.partial, running=how.running))
+
+
+def _legacy(netns: Netns, text: str, source: str, how: Reading) -> Netns:
+    return netns.with_ip4(legacy=parse_tables(text, source, partial=how.partial, running=how.running))
 
 
 def _sets(netns: Netns, text: str, source: str, how: Reading) -> Netns:
@@ -277,7 +283,15 @@ LISTINGS = (
     ListingRow("ss.txt", "ss -tuan", unseen=Unseen.SOCKETS, script="""sh -c 'ss -tuan | grep -v "^tcp  *[^L ]"'"""),
     ListingRow("conntrack.txt", "conntrack -L", unseen=Unseen.CONNECTIONS),
     ListingRow("ip-netns.txt", "ip netns list-id"),
-    ListingRow("iptables-legacy.txt", "iptables-legacy-save", None, _tables, _always, rules=True),
+    ListingRow(
+        "iptables-legacy.txt",
+        "iptables-legacy-save",
+        lambda netns: print_tables(netns.ip4.legacy),
+        _legacy,
+        _always,
+        rules=True,
+        there=lambda netns: bool(netns.ip4.legacy),
+    ),
     ListingRow("arptables-legacy.txt", "arptables-legacy-save"),
     ListingRow("ebtables-legacy.txt", "grep ^ebtable_ /proc/modules"),
     ListingRow("nft.txt", "nft list tables", script='sh -c "$tables"'),
@@ -305,6 +319,8 @@ def evidence_command(line: object, table: str) -> str:
     """Name the command whose output holds a line of state; what no row prints is of a netfilter table or a socket."""
     if row := _BY_LINE.get(type(line)):
         return row.evidence(line)
+    if table.startswith(LEGACY):
+        return f"iptables-legacy-save -t {table.removeprefix(LEGACY)}"
     return f"iptables-save -t {table}" if table else "ss -ltun"
 
 
@@ -322,7 +338,9 @@ def listing(netns: Netns, command: str) -> str:
     """
     argv = shell_words(command)
     if argv[:1] == ["iptables-save"]:
-        return _iptables_save(netns, argv[1:])
+        return _iptables_save(netns.ip4.tables, argv[1:])
+    if argv[:1] == ["iptables-legacy-save"]:
+        return _iptables_save(netns.ip4.legacy, argv[1:])
     typed = shlex.join(argv)  # a quoted word with spaces in it is no two words
     for shown in (shown for row in LISTINGS for shown in row.shown if shown.spelling):
         if re.fullmatch(shown.spelling, typed):
@@ -374,7 +392,7 @@ def _table(netns: Netns, name: str) -> str:
     return name
 
 
-def _iptables_save(netns: Netns, arguments: Sequence[str]) -> str:
+def _iptables_save(tables: Tables, arguments: Sequence[str]) -> str:
     try:
         options, left = getopt(list(arguments), "t:", ["table="])
     except GetoptError as problem:
@@ -388,7 +406,7 @@ def _iptables_save(netns: Netns, arguments: Sequence[str]) -> str:
             )
         )
     if not options:
-        return print_tables(netns.ip4.tables)
+        return print_tables(tables)
     name = options[-1][1]
     if name not in BUILT_IN:
         raise McniError(
@@ -399,7 +417,7 @@ def _iptables_save(netns: Netns, arguments: Sequence[str]) -> str:
                 nearest=nearest(name, BUILT_IN),
             )
         )
-    return print_table(find_table(netns.ip4.tables, name))
+    return print_table(find_table(tables, name))
 
 
 def _sysctl(netns: Netns, key: str) -> str:

@@ -204,6 +204,15 @@ def test_what_crosses_a_bridge_whose_entries_were_not_collected_is_unknown() -> 
     assert said.startswith("unknown beyond this point") and "bridge-fdb.txt is not in the snapshot" in said
 
 
+def test_rules_of_both_backends_are_said() -> None:
+    files = whole(**{}) | LOOKED
+    rule = NAT.replace("10.0.0.1/32", "10.9.9.9/32")
+    both = files | {"node/iptables.txt": rule, "node/iptables-legacy.txt": rule}
+    said = [note for note in asked(both).notes if "iptables-legacy" in note]
+    assert said and said[0].startswith("node: both iptables-nft and iptables-legacy have rules")
+    assert not [note for note in asked(files).notes if "iptables-legacy" in note]
+
+
 LATE = (
     "the request leaves a by eth0 and gets to b: {table} sets the mark 0x1 when the route is chosen already, by "
     "`-A OUTPUT -d 10.0.0.0/8 -j MARK --set-xmark 0x1/0xffffffff`; only mangle and DNAT in OUTPUT make Linux look it up "

@@ -162,6 +162,7 @@ FIELDS: dict[type, dict[str, Callable[[], World]]] = {
         "routes": lambda: BASE.put(add_routes(N, parse_route("10.0.3.0/24 via 10.0.1.7 dev en0"))),
         "neighbours": lambda: family(neighbours=(*N.ip4.neighbours, parse_neigh("10.0.1.8 dev en0 proxy"))),
         "tables": lambda: family(tables=(*N.ip4.tables, *parse_tables(RULES.replace("filter", "security")))),
+        "legacy": lambda: family(legacy=parse_tables(RULES)),
         "learned": lambda: family(learned=(Neigh(IPv4Address("10.0.1.7"), "en0", "02:00:00:00:00:07", "REACHABLE"),)),
     },
     Link: {
@@ -296,6 +297,9 @@ LOST: dict[tuple[type, str], dict[str, str]] = {
     (Segment, "uplink"): {DIGEST: _KNOWN, LAB: _KNOWN},
     **{(Port, name): {LAB: _SWITCH} for name in ("netns", "link")},
     **{(Netns, name): dict.fromkeys((*FILES, DIGEST, LAB), _FOUND_ANEW) for name in ("missing", "unseen")},
+    (Family, "legacy"): {
+        LAB: "of a kernel whose modules may be missing; test_kernel_netfilter.py asks what packets meet"
+    },
     (Family, "learned"): dict.fromkeys((*FILES, DIGEST, LAB), _LEARNED),
     (Link, "index"): {LAB: "the kernel chooses indexes; their order is read back"},
     **{(Link, name): dict.fromkeys((*FILES, LAB), _FOUND_ANEW) for name in ("hidden", "egress")},

@@ -134,7 +134,9 @@ def world_text(world: World) -> str:
     lines = [f"{s.name} {s.reflects} {' '.join(f'{p.netns}/{p.link}' for p in s.ports)}" for s in world.segments]
     for netns in world:
         lines += [netns.name, *map(differing, netns.links), *map(str, netns.ip4.rules), print_routes(netns.ip4.routes)]
-        tables = "".join(map(print_table, netns.ip4.tables))  # not in the order of a tool, which may change
+        tables = "".join(
+            map(print_table, (*netns.ip4.tables, *netns.ip4.legacy))
+        )  # not in the order of a tool, which may change
         lines += [*map(str, netns.ip4.neighbours), tables, *map(str, netns.sysctls)]
         lines += [f"{ip_set.name} {ip_set.members}" for ip_set in netns.sets]
     return "\n".join(lines)

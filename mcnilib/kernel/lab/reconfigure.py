@@ -7,6 +7,7 @@ from mcnilib.kernel.observe.capture import probe_table
 from mcnilib.kernel.observe.netlink import rule_handles
 from mcnilib.linux.netfilter.conntrack import ConnState
 from mcnilib.linux.netfilter.ipset import print_sets
+from mcnilib.linux.netfilter.iptables.edit import empty_table
 from mcnilib.linux.netfilter.iptables.match.misc import NfAcct
 from mcnilib.linux.netfilter.iptables.rule import ChainRule
 from mcnilib.linux.netfilter.iptables.save import print_tables
@@ -37,6 +38,16 @@ def set_changes(old: Netns, new: Netns) -> str:
 def table_changes(old: Netns, new: Netns) -> str:
     """Return `iptables-restore` text that replaces all tables, if any differ."""
     return print_tables(new.ip4.tables) if (old.ip4.tables, old.sets) != (new.ip4.tables, new.sets) else ""
+
+
+def legacy_changes(old: Netns, new: Netns) -> str:
+    """Return `iptables-legacy-restore` text; after the other backend, so its tables are registered last and come first.
+
+    A table that goes is emptied: only the end of the namespace takes it away.
+    """
+    gone = {table.name for table in old.ip4.legacy} - {table.name for table in new.ip4.legacy}
+    emptied = tuple(empty_table(name) for name in sorted(gone))
+    return print_tables((*new.ip4.legacy, *emptied)) if old.ip4.legacy != new.ip4.legacy else ""
 
 
 def accounting_objects(netns: Netns) -> tuple[str, ...]:

@@ -12,9 +12,10 @@ Source: include/uapi/linux/netfilter_ipv4.h (enum nf_ip_hook_priorities), net/ne
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from enum import IntEnum, StrEnum
 from functools import cache
+from operator import attrgetter
 from typing import NamedTuple
 
 
@@ -89,14 +90,31 @@ BUILT_IN = {
 """Built-in chains of each table, in the order iptables-save prints them."""
 
 
+LEGACY = "iptables-legacy "
+"""What the names of a namespace's tables of iptables-legacy begin with, where iptables-nft has rules as well.
+
+Of two tables with one priority at a hook the one that was registered last is asked first: iptables-legacy registers a
+table when it is first used, iptables-nft each chain when it makes it. Nothing that is printed tells when that was.
+Source: nf_hook_entries_grow() in net/netfilter/core.c (Linux 6.18), and measured.
+"""
+
+
 @cache
 def hook_entries(tables: tuple[str, ...], tracks: bool) -> Mapping[str, tuple[HookEntry, ...]]:
     """Return what stands at each hook of a namespace with these tables, in the order its packets meet it.
 
+    A table of iptables-legacy stands behind the one of iptables-nft with its name, though it may come first. The nat
+    tables of both are asked at one entry: nf_nat_inet_fn() asks the next one while the connection has no mapping.
     Every address family has hooks of its own (struct netns_nf), so a table sees the packets of one family only.
     """
     there = {*tables, *([""] if tracks else [])}
-    return {
-        hook: tuple(sorted((entry for entry in entries if entry.table in there), key=lambda entry: entry.priority))
-        for hook, entries in HOOKS.items()
-    }
+    return {hook: tuple(sorted(_there(entries, there), key=attrgetter("priority"))) for hook, entries in HOOKS.items()}
+
+
+def _there(entries: Iterable[HookEntry], there: Collection[str]) -> Iterator[HookEntry]:
+    for entry in entries:
+        legacy = f"{LEGACY}{entry.table}" if entry.table else ""
+        if entry.table in there or (entry.kind is HookKind.NAT and legacy in there):
+            yield entry
+        if legacy in there and entry.kind is HookKind.CHAIN:
+            yield entry._replace(table=legacy)

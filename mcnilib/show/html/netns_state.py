@@ -21,7 +21,7 @@ from mcnilib.show.html.state import StateLine, lines_html
 from mcnilib.show.layout.plan import plan_of
 from mcnilib.trace.explain import conntrack_view, sending_step
 from mcnilib.trace.trace import Asked, Journey, Step, Trace
-from mcnilib.world.listing import listing
+from mcnilib.world.listing import evidence_command, listing
 from mcnilib.world.world import World
 
 CONNECTION_TABLE, LEARNED_NEIGHBOURS = "conntrack -L", mark("ip neigh, learned in this conversation")
@@ -164,9 +164,9 @@ def _sysctls(netns: Netns) -> Iterator[Listed]:
 
 
 def _netfilter(netns: Netns) -> Iterator[Listed]:
-    for table in netns.ip4.tables:
+    for name, table in netns.ip4.by_name.items():
         lines = tuple(_rules(table))
-        yield Listed(f"iptables-save -t {table.name}", lines, folded=len(lines) - len(table.chains) > 8)
+        yield Listed(evidence_command(None, name), lines, folded=len(lines) - len(table.chains) > 8)
     sets = tuple(
         StateLine(text, note=_by(ip_set.origin) if at == 0 else "")
         for ip_set in netns.sets

@@ -12,7 +12,6 @@ from itertools import groupby
 
 from mcnilib.errors import McniError
 from mcnilib.language import tr, trn
-from mcnilib.linux.netfilter.iptables.edit import find_table
 from mcnilib.linux.netfilter.iptables.rule import Chain, ChainRule
 from mcnilib.linux.sysctl import Setting
 from mcnilib.show.html.markup import Html, element, folded, joined, printed_line
@@ -65,7 +64,7 @@ def state_lines(world: World, step: Step) -> tuple[str, tuple[StateLine, ...]]:
 
 def _chain(world: World, step: Step) -> Iterator[StateLine]:
     """Yield the chain's declaration and rules: the one that decided, and why each other one did not."""
-    chain = find_table(world[step.netns].ip4.tables, step.table).chain(step.chain)
+    chain = world[step.netns].ip4.by_name[step.table].chain(step.chain)
     policy = not isinstance(step.line, ChainRule)
     yield StateLine(
         f":{chain.name} {chain.policy or '-'} [0:0]", policy, tr("no rule ended it: the policy") if policy else ""

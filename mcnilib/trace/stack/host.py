@@ -16,7 +16,6 @@ from mcnilib.linux.device.link import Link
 from mcnilib.linux.netfilter.conntrack import ConnState, Conntrack, Tracked
 from mcnilib.linux.netfilter.conntrack_tcp import Limits
 from mcnilib.linux.netfilter.context import Context
-from mcnilib.linux.netfilter.iptables.rule import Table
 from mcnilib.linux.netns import Netns
 from mcnilib.linux.packet import Packet
 from mcnilib.linux.routing.fib import Decision
@@ -97,7 +96,8 @@ class Host:
         self.netns, self.name, self.chance = netns, netns.name, chance
         self.sysctls = netns.sysctls
         self.links: dict[str, Link] = {link.name: link for link in netns.links}
-        self.tables: dict[str, Table] = {table.name: table for table in netns.ip4.tables}
+        self.tables = netns.ip4.by_name
+        self.registered: dict[tuple[str, str], bool] = {}  # (hook, table): iptables-legacy's was last, and comes first
         self.sets = {s.name: s for s in netns.sets}
         self.connections = Conntrack(self._limits() if netns.ip4.tracks else Limits(), self._timeout)
         self.silence: dict[IPv4Address, tuple[float, float]] = {}  # of ICMP: seconds a peer has saved, and when

@@ -7,14 +7,14 @@ Source: nf_hook_slow() in net/netfilter/core.c (Linux 6.18).
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from ipaddress import IPv4Address
 
 from mcnilib.errors import Unsupported
 from mcnilib.language import tr
 from mcnilib.linux.netfilter.conntrack import ConnState, Entry, Tracked
 from mcnilib.linux.netfilter.context import Context
-from mcnilib.linux.netfilter.hooks import HookEntry, HookKind, NfVerdict
+from mcnilib.linux.netfilter.hooks import LEGACY, HookEntry, HookKind, NfVerdict
 from mcnilib.linux.netfilter.iptables.rule import Chain, ChainRule, Table
 from mcnilib.linux.netfilter.iptables.target.nat import Nat
 from mcnilib.linux.netfilter.iptables.target.verdict import Reject
@@ -51,13 +51,40 @@ class Hook:
                 gap.meet(netns=self.host.name)
         if self.skb.packet.fragment:
             self._defragment()
-        for entry in self.host.netns.ip4.hooks[self.name]:
+        for entry in self._entries():
             before = self.skb.packet
             if not EVALUATORS[entry.kind](self, entry):
                 return False
             if self.reroute and self.skb.packet is not before and not self._reroutes(entry, before):
                 return False
         return True
+
+    def _entries(self) -> Sequence[HookEntry]:
+        """Return what stands at the hook, in order; iptables-legacy's tables before their twins if chance has it so."""
+        entries = self.host.netns.ip4.hooks[self.name]
+        if not self.host.netns.ip4.legacy:
+            return entries
+        ordered = list(entries)
+        for at, entry in enumerate(entries):
+            if entry.table.startswith(LEGACY) and self._legacy_first(entry.table.removeprefix(LEGACY)):
+                ordered[at - 1 : at + 1] = entry, ordered[at - 1]
+        return ordered
+
+    def _legacy_first(self, name: str) -> bool:
+        """Tell whether iptables-legacy's table of a name is asked before that of iptables-nft: it was registered later.
+
+        Where it cannot matter, nobody is asked.
+        """
+        host, here = self.host, (self.name, name)
+        twins = [host.tables[which] for which in (name, f"{LEGACY}{name}") if which in host.tables]
+        if len(twins) < 2 or not _order_matters(self.name, *twins):
+            return False
+        if here not in host.registered:
+            where = {"table": name, "hook": self.name, "netns": host.name}
+            question = tr("the table {table} registered last at {hook} of {netns}", **where)
+            which = tr("is that of iptables-nft"), tr("is that of iptables-legacy")
+            host.registered[here] = host.chance.pick(question, which) == 1
+        return host.registered[here]
 
     def _defragment(self) -> None:
         """Refuse fragments that rules would see one by one, only the first with its ports: nothing tracks connections.
@@ -115,17 +142,17 @@ class Hook:
         if base is None or base.idle:
             return True
         at = self.host.context(self.name, self.skb, self.iif, self.oif, self.now)
-        verdict, decider = self._traverse(table, at)
+        verdict, decider = self._traverse(entry.table, at)
         if verdict is NfVerdict.DROP:
-            self._drop(table, at, decider)
+            self._drop(entry.table, at, decider)
             return False
         if at.notrack:
             self.skb.tracked = Tracked(ConnState.UNTRACKED)
         return True
 
-    def _traverse(self, table: Table, at: Context) -> tuple[NfVerdict, ChainRule | Chain | None]:
-        """Walk the chain and note every rule that matched."""
-        log, name = self.log, table.name
+    def _traverse(self, name: str, at: Context) -> tuple[NfVerdict, ChainRule | Chain | None]:
+        """Walk a table's chain and note every rule that matched."""
+        log, table = self.log, self.host.tables[name]
         entry = at.entry
 
         def note(rule: ChainRule, before: Packet, after: Packet) -> None:
@@ -136,12 +163,12 @@ class Hook:
             self.host.connections[self.skb.tracked.number] = at.entry
         return verdict, decider
 
-    def _drop(self, table: Table, at: Context, decider: ChainRule | Chain | None) -> None:
+    def _drop(self, table: str, at: Context, decider: ChainRule | Chain | None) -> None:
         """Make the last step, or a new one for a chain's policy, the packet's end."""
         reject = decider.target if isinstance(decider, ChainRule) and isinstance(decider.target, Reject) else None
         if isinstance(decider, Chain):
             packet = self.skb.packet
-            self.log.rule(at, table.name, decider, tr("dropped by the chain's policy"), packet, packet)
+            self.log.rule(at, table, decider, tr("dropped by the chain's policy"), packet, packet)
         else:
             self.log.amend(action=tr("rejected with {kind}", kind=reject.kind) if reject else tr("dropped"))
         self.log.amend(fate=Fate.REJECTED if reject else Fate.DROPPED)
@@ -156,7 +183,7 @@ class Hook:
             return True
         before, connection = self.skb.packet, connections[tracked.number]
         if asks_table(before, tracked, connection, self.name):
-            return self._decide(self.host.tables[entry.table], tracked)
+            return self._decide(tracked)
         if oif_changed(tracked, connection, self.name, self.oif):
             connections.forget(tracked.number)
             action = tr("dropped: leaves through another device than the one it was masqueraded for")
@@ -169,15 +196,20 @@ class Hook:
             self._note(_translated(source), before)
         return True
 
-    def _decide(self, table: Table, tracked: Tracked) -> bool:
-        """Ask the nat table about a new connection and rewrite its first packet."""
+    def _decide(self, tracked: Tracked) -> bool:
+        """Ask the nat tables about a new connection, each while the one before had no target, and rewrite its first
+        packet."""
         host, source = self.host, self.name in SOURCE_HOOKS
         at = host.context(self.name, self.skb, self.iif, self.oif, self.now)
-        verdict, decider = self._traverse(table, at)
-        if verdict is NfVerdict.DROP:
-            self._drop(table, at, decider)
-            return False
-        target = decider.target if isinstance(decider, ChainRule) and isinstance(decider.target, Nat) else None
+        target: Nat | None = None
+        for table in self._nat_tables():
+            verdict, decider = self._traverse(table, at)
+            if verdict is NfVerdict.DROP:
+                self._drop(table, at, decider)
+                return False
+            if isinstance(decider, ChainRule) and isinstance(decider.target, Nat):
+                target = decider.target
+                break
         point = NatPoint(self.name, self.oif, host.connections[tracked.number], self._own_address)
         decided = decide(host.connections, point, target, chance=host.chance, now=self.now)
         if decided is None:
@@ -196,11 +228,29 @@ class Hook:
             self._note(tr("id changed: it was taken") if before.icmp else tr("port changed: it was taken"), before)
         return True
 
+    def _nat_tables(self) -> list[str]:
+        """Name the nat tables in the order in which they are asked."""
+        there = [name for name in ("nat", f"{LEGACY}nat") if name in self.host.tables]
+        return there[::-1] if self._legacy_first("nat") else there
+
     def _own_address(self) -> IPv4Address | None:
         """Choose the address of this machine that MASQUERADE takes on the way out, REDIRECT on the way in."""
         if self.oif:
             return source_address(self.host.netns, self.oif, self.next_hop or self.skb.packet.dst)
         return next((address.ip for address in self.host.links[self.iif].addresses), None)
+
+
+def _order_matters(hook: str, *twins: Table) -> bool:
+    """Tell whether a packet may fare differently when the tables change places: each may end it, or one may see what
+    the other did."""
+    chains = [table.by_name.get(hook) for table in twins]
+    if any(chain is None or chain.idle for chain in chains):
+        return False
+    rules = [table.samples(hook) for table in twins]
+    if twins[0].name in ("raw", "nat") or any(rule.changes or rule.remembers for met in rules for rule in met):
+        return True
+    drops = (chain and chain.policy == NfVerdict.DROP for chain in chains)
+    return all(drop or any(rule.ends is NfVerdict.DROP for rule in met) for drop, met in zip(drops, rules, strict=True))
 
 
 EVALUATORS: Mapping[HookKind, Callable[[Hook, HookEntry], bool]] = {

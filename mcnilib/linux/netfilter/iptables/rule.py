@@ -39,6 +39,16 @@ class Table:
             raise NotThere(tr("no chain {name!r} in table {table}", name=name, table=self.name))
         return self.by_name[name]
 
+    def samples(self, hook: str) -> tuple[ChainRule, ...]:
+        """Return rules of each kind of match and target that a packet may meet at a hook."""
+        waiting, met = [hook], dict[str, Chain]()
+        while waiting:
+            chain = self.by_name.get(waiting.pop())
+            if chain and chain.name not in met:
+                met[chain.name] = chain
+                waiting += chain.summary.jumps
+        return tuple(rule for chain in met.values() for rule in chain.summary.samples)
+
 
 Later = TypeVar("Later")
 """What is kept of a line that is put off: enough to read it."""
