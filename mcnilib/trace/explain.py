@@ -14,6 +14,8 @@ from mcnilib.linux.netfilter.conntrack import ConnState, Entry
 from mcnilib.linux.packet import Packet
 from mcnilib.trace.branches import Part, parts
 from mcnilib.trace.trace import DEPTHS, Depth, Fate, Journey, Stage, Step, TooBig, Trace, Verdict
+from mcnilib.trace.why.reason import Reason
+from mcnilib.trace.why.reasons import reasons
 
 Look = Callable[[Step], tuple[object, ...]]
 """What two steps must share to be the same; nothing: the step is not looked at."""
@@ -114,11 +116,19 @@ def _end_of(trace: Trace) -> str:
         end = tr("{packet} got to {netns}, but {action}", packet=packet, netns=step.netns, action=step.action)
     else:
         end = _misaddressed(trace, packet) or _fate_of(step, packet)
+    if cause := next((reason for reason in reasons(trace) if reason.decides), None):
+        end = tr("{end}, because {cause}", end=end, cause=_told(cause))
     if about := _about_size(trace):
         end = clauses([end, about])
     if outcome.error not in ("", "ETIMEDOUT") and outcome.verdict is not Verdict.UNKNOWN:
         return tr("{verdict} ({error}): {end}", verdict=verdict, error=outcome.error, end=end)
     return tr("{verdict}: {end}", verdict=verdict, end=end)
+
+
+def _told(reason: Reason) -> str:
+    """Say a reason: where, and who wrote the line it is about."""
+    writer = tr(", written by {writer}", writer=tr(reason.origin.writer)) if reason.origin else ""
+    return tr("on {netns} {reason}{writer}", netns=reason.netns, reason=reason.said, writer=writer)
 
 
 def _misaddressed(trace: Trace, packet: str) -> str:
@@ -185,7 +195,8 @@ def tell(trace: Trace, depth: str = Depth.HOPS) -> list[str]:
 
 def because(trace: Trace) -> list[str]:
     """Say why the deciding step came to its decision, as far as connection tracking is the reason; then the notes."""
-    return [*([] if trace.outcome.works else _reasons(trace)), *trace.notes]
+    more = [_told(reason) for reason in reasons(trace)][any(reason.decides for reason in reasons(trace)) :]
+    return [*([] if trace.outcome.works else _reasons(trace)), *more, *trace.notes]
 
 
 def _reasons(trace: Trace) -> list[str]:

@@ -10,6 +10,8 @@ from typing import Any
 from mcnilib.linux.netfilter.conntrack import Entry
 from mcnilib.linux.packet import Packet
 from mcnilib.trace.trace import Branch, Journey, Outcome, Step, Trace
+from mcnilib.trace.why.reason import Reason
+from mcnilib.trace.why.reasons import reasons
 
 _FORMAT = 1
 
@@ -23,6 +25,7 @@ def trace_to_json(trace: Trace) -> Json:
     data: Json = {
         "format": _FORMAT,
         "outcome": _outcome(trace.outcome),
+        "reasons": [_reason(reason) for reason in reasons(trace)],
         "notes": list(trace.notes),
         "journeys": [_journey(journey) for journey in trace.journeys],
         "connections": {name: [_entry(entry) for entry in entries] for name, entries in trace.connections if entries},
@@ -43,6 +46,19 @@ def _outcome(outcome: Outcome) -> Json:
         "seen_source": outcome.seen_source,
         "journey": outcome.journey.number,
         "step": _step(outcome.step),
+    }
+
+
+def _reason(reason: Reason) -> Json:
+    return {
+        "journey": reason.journey,
+        "step": reason.index,
+        "netns": reason.netns,
+        "text": reason.said,
+        "evidence": reason.evidence,
+        "listing": reason.listing.command if reason.listing else "",
+        "writer": reason.origin.writer if reason.origin else "",
+        "decides": reason.decides,
     }
 
 

@@ -22,7 +22,7 @@ from mcnilib.trace.outcome import judge
 from mcnilib.trace.stack.host import Delivery, Departure, Network
 from mcnilib.trace.stack.recorder import Recorder
 from mcnilib.trace.stack.walk import walk
-from mcnilib.trace.trace import Fate, Journey, Missing, NoWay, Stage, Step, Trace
+from mcnilib.trace.trace import Fate, Journey, Missing, NoWay, Replay, Stage, Step, Trace
 from mcnilib.trace.transport.socket_lookup import choose_source, refused
 from mcnilib.trace.transport.sockets import Sockets
 from mcnilib.world.world import World
@@ -57,7 +57,16 @@ def run(
     is about. Otherwise one is over before the other begins. On a real machine that is chance.
     Raises: Unsupported for state that is not modelled; NotThere for a namespace that does not exist.
     """
-    return follow(world, lambda chance: Run(world, flow, listeners, connections, partial, crossing, chance).finish())
+
+    def hold(elsewhere: World) -> Trace:
+        return run(elsewhere, flow, listeners, connections=connections, partial=partial, crossing=crossing)
+
+    replay = Replay(world, hold, connections)
+
+    def play(chance: Chance) -> Trace:
+        return Run(world, flow, listeners, connections, partial, crossing, chance).finish(replay=replay)
+
+    return follow(world, play)
 
 
 def _bound(flow: Flow, listeners: Sequence[Listener], chance: Chance) -> Flow:
@@ -96,7 +105,7 @@ class Run:
         self._most = MAX_SEGMENTS if flow.sized else MAX_JOURNEYS
         self._ended = False  # nobody knows how it goes on
 
-    def finish(self, *, closing: bool = True) -> Trace:
+    def finish(self, *, closing: bool = True, replay: Replay | None = None) -> Trace:
         """Play all events until the client has its answer and what is due then is done, or its patience ends.
 
         Without `closing` the answer is the end: the connection stays open, which changes no verdict.
@@ -110,7 +119,7 @@ class Run:
                 event()
         self.events.clear()
         tables = tuple((name, tuple(host.connections)) for name, host in self.net.hosts.items())
-        return Trace(tuple(self.journeys), judge(self.journeys, self.sockets.client), tables)
+        return Trace(tuple(self.journeys), judge(self.journeys, self.sockets.client), tables, replay=replay)
 
     def _goes_on(self, closing: bool) -> bool:
         """Tell whether the next event still counts."""

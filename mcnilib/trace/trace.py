@@ -6,7 +6,8 @@ All frozen values; nothing is recomputed later. The simulator and the kernel lab
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
 from enum import Enum, StrEnum, auto
 from functools import cached_property
 from ipaddress import IPv4Address
@@ -20,6 +21,7 @@ from mcnilib.linux.netfilter.context import Context
 from mcnilib.linux.origin import Origin
 from mcnilib.linux.packet import Packet
 from mcnilib.world.listing import evidence_command
+from mcnilib.world.world import World
 
 
 class Fate(Enum):
@@ -262,6 +264,18 @@ class Outcome:
         return self.verdict is Verdict.CONNECTED
 
 
+class Replay:
+    """What a conversation was held in, and how the same one is held in another world; for what is found afterwards.
+
+    `loaded` are the connections that existed before, each with its namespace.
+    """
+
+    def __init__(self, world: World, hold: Callable[[World], Trace], loaded: Sequence[tuple[str, Entry]] = ()) -> None:
+        """Keep all that is asked later; nothing is found out yet."""
+        self.world, self.hold, self.loaded = world, hold, loaded
+        self.known: dict[int, tuple[object, object]] = {}  # what was found out, by the identity of what it is about
+
+
 @dataclass(frozen=True, slots=True)
 class Trace:
     """A whole conversation: every packet's journey in order, and the outcome."""
@@ -272,6 +286,7 @@ class Trace:
     notes: tuple[str, ...] = ()  # what the verdict rests on though nobody gave it, and what was not looked at
     branches: tuple[Branch, ...] = ()  # what else chance may do, this conversation among it; none where it has no say
     open: bool = False  # there are more branches than were followed
+    replay: Replay | None = field(default=None, compare=False, repr=False)  # None: the kernel held it
 
     @property
     def courses(self) -> tuple[Trace, ...]:

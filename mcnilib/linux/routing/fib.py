@@ -214,6 +214,18 @@ class Fib:
             None,
         )
 
+    def passed_over(self, query: Query) -> Iterator[Rule]:
+        """Yield the rules for some packets only that apply to a look-up and whose tables have no route for it, up to
+        the one that decides. Raises: Unknown when a rule or a route that is not modelled decides."""
+        for rule, applies, trie in self._stages:
+            if applies is not None and not applies(query):
+                continue
+            route = trie.find(query.dst, query.oif)
+            if rule.action != "lookup" or (route and route.type is not RouteType.THROW):
+                return
+            if applies is not None:
+                yield rule
+
     def address_type(self, ip: IPv4Address, dev: str = "") -> str:
         """Return what `-m addrtype` sees: LOCAL, UNICAST, BROADCAST or MULTICAST; with `dev`, LOCAL on it only.
 

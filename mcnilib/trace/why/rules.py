@@ -1,0 +1,177 @@
+"""Rules that nearly matched: those a packet was held against in vain, one of whose conditions failed.
+
+Nothing is decided again: what matched is known from the steps, and between two of those stand the rules that did not.
+Source: ipt_do_table() in net/ipv4/netfilter/ip_tables.c.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
+from functools import partial
+from itertools import groupby
+from typing import NamedTuple
+
+from mcnilib.errors import McniError
+from mcnilib.language import tr
+from mcnilib.linux.netfilter.conntrack import ConnState
+from mcnilib.linux.netfilter.context import Context
+from mcnilib.linux.netfilter.iptables.extension import Match, Purity
+from mcnilib.linux.netfilter.iptables.rule import ChainRule, Table
+from mcnilib.linux.netfilter.iptables.target.verdict import Jump
+from mcnilib.linux.netns import Netns
+from mcnilib.linux.packet import Packet
+from mcnilib.linux.routing.source import rpfilter_passes
+from mcnilib.trace.trace import Journey, Stage, Step
+from mcnilib.world.world import World
+
+
+@dataclass(frozen=True, slots=True)
+class NearMiss:
+    """A rule that did not match a packet for one of its conditions: the packet as it was then, and where it was."""
+
+    journey: Journey
+    index: int  # of the step beside which it was passed
+    netns: str
+    table: str
+    rule: ChainRule
+    failed: Match
+    packet: Packet
+    at: Context
+
+    @property
+    def reason(self) -> str:
+        """What the packet has, and what the rule asks for; which line changed it, where the condition held before."""
+        says, changed = self.failed.why_not(self.packet, self.at), self._changed
+        if changed is None:
+            return says
+        place = {"table": changed.table, "hook": changed.hook, "line": changed.evidence}
+        return tr("{reason}, since `{line}` in {table} {hook} changed it", reason=says, **place)
+
+    @property
+    def _changed(self) -> Step | None:
+        """The line after which the condition no longer held, of those that the packet met in this namespace."""
+        test = self.failed.test()
+        steps = [step for step in self.journey.steps[: self.index] if step.netns == self.netns]
+        changes = (step for step in reversed(steps) if step.line is not None and step.before is not step.after)
+        return next((s for s in changes if test and test(s.before, self.at) and not test(s.after, self.at)), None)
+
+    def mended(self, world: World) -> World:
+        """Return the world in which the rule does not ask for what failed."""
+        netns = world[self.netns]
+        matches = tuple(match for match in self.rule.matches if match is not self.failed)
+        tables = tuple(
+            _with_rule(table, self.rule, replace(self.rule, matches=matches)) if table.name == self.table else table
+            for table in netns.ip4.tables
+        )
+        return world.put(netns.with_ip4(tables=tables))
+
+
+def _with_rule(table: Table, old: ChainRule, new: ChainRule) -> Table:
+    chains = tuple(
+        replace(chain, rules=tuple(new if rule == old else rule for rule in chain.rules))
+        if chain.name == old.chain
+        else chain
+        for chain in table.chains
+    )
+    return Table(table.name, chains)
+
+
+class _Standing(NamedTuple):
+    """Where a packet stood when it came to a table at a hook, and what matched there from then on."""
+
+    packet: Packet
+    at: Context
+    matched: tuple[tuple[int, Step], ...]  # each with its index in the journey
+    beside: int  # index of the step at which it is told when nothing matched
+
+
+_SENT = (Stage.ARP, Stage.DEVICE, Stage.TUNNEL)
+
+
+def _standing(netns: Netns, steps: Sequence[tuple[int, Step]], hook: str, table: str) -> _Standing | None:
+    """Return how a packet came to a table at a hook of a visit; None where it did not, or nobody knows."""
+    matched = tuple(
+        (index, step)
+        for index, step in steps
+        if step.stage is Stage.NETFILTER and (step.hook, step.table) == (hook, table)
+    )
+    if matched:
+        index, first = matched[0]
+        return _Standing(first.before, first.context, matched, index) if first.context else None
+    came = steps[0][1].iif
+    sent = next(((index, step) for index, step in steps if step.stage in _SENT), None)
+    if hook == "POSTROUTING" and sent:
+        return _Standing(sent[1].before, _context(netns, steps, hook, came, sent[1].oif), (), sent[0])
+    if hook == "PREROUTING" and came:
+        return _Standing(steps[0][1].before, _context(netns, steps, hook, came, ""), (), steps[0][0])
+    return None
+
+
+def _context(netns: Netns, steps: Sequence[tuple[int, Step]], hook: str, iif: str, oif: str) -> Context:
+    """Describe where a packet stood of which no rule took notice."""
+    tracked = next((step for _, step in reversed(steps) if step.ctstate), None)
+    return Context(
+        hook,
+        iif,
+        oif,
+        (tracked.ctstate if tracked else None) or ConnState.NEW,
+        entry=tracked.entry if tracked else None,
+        sets={named.name: named for named in netns.sets},
+        address_type=netns.fib.address_type,
+        reverse_path=partial(rpfilter_passes, netns),
+    )
+
+
+def near_misses(world: World, journey: Journey, table: str, hooks: Sequence[str]) -> Iterator[NearMiss]:
+    """Yield the rules of a table that nearly matched a packet at some hooks, in the order in which it met them."""
+    numbered = groupby(enumerate(journey.steps), key=lambda pair: pair[1].netns)
+    for name, steps in ((name, tuple(some)) for name, some in numbered):
+        netns = world[name]
+        known = next((one for one in netns.ip4.tables if one.name == table), None)
+        for hook in hooks if known else ():
+            standing = _standing(netns, steps, hook, table)
+            if standing and known and hook in known.by_name:
+                for rule, packet, index in _passed(known, hook, standing):
+                    if failed := _only_failed(rule, packet, standing.at):
+                        yield NearMiss(journey, index, name, table, rule, failed, packet, standing.at)
+
+
+def _passed(table: Table, hook: str, standing: _Standing) -> Iterator[tuple[ChainRule, Packet, int]]:
+    """Yield the rules that were tried in vain, each with the packet as it was then: the walk as the steps tell it."""
+    packet, at, matched, index = standing
+    waiting = list(matched)
+    callers: list[Iterator[ChainRule]] = []
+    rules = iter(table.by_name[hook].candidates(packet, at))
+    while True:
+        rule = next(rules, None)
+        if rule is None:
+            if not callers:
+                return
+            rules = callers.pop()
+        elif not waiting or rule != waiting[0][1].line:
+            yield rule, packet, index
+        else:
+            index, step = waiting.pop(0)
+            packet = step.after
+            if rule.ends:
+                return
+            if rule.returns:
+                rules = iter(())
+            elif rule.jumps_to:
+                callers += [] if isinstance(rule.target, Jump) and rule.target.goto else [rules]
+                rules = iter(table.chain(rule.jumps_to).candidates(packet, at))
+
+
+def _only_failed(rule: ChainRule, packet: Packet, at: Context) -> Match | None:
+    """Return the only condition of a rule that a packet does not meet; None where there are more, or chance decides."""
+    failed = []
+    for match in rule.matches:
+        if match.purity in (Purity.UNDECIDED, Purity.REMEMBERS):
+            return None
+        try:
+            test = match.test()
+            failed += [] if test is None or test(packet, at) else [match]
+        except McniError:
+            return None
+    return failed[0] if len(failed) == 1 else None

@@ -1,0 +1,89 @@
+"""Why a conversation fails where the line that decided does not say it."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import pytest
+from kernel_worlds import FORWARDS, chains
+from small_worlds import namespace, plug, talk
+
+from mcnilib.trace.explain import because, verdict
+from mcnilib.trace.export import trace_to_json
+from mcnilib.trace.why.reasons import reasons
+from mcnilib.world.world import World
+
+
+class Why(NamedTuple):
+    """State of router r and server b, and what the verdict says behind `because`; nothing where no reason decides."""
+
+    router: str = ""
+    tables: str = ""
+    server: str = ""
+    says: str = ""
+
+
+def _world(case: Why) -> World:
+    """Client a, router r, server b; b's path back is by a router c that knows nothing of a."""
+    return plug(
+        namespace("a", "eth0 10.0.1.2/24", "route default via 10.0.1.1 dev eth0"),
+        namespace("r", "e1 10.0.1.1/24\ne2 10.0.2.1/24", FORWARDS + case.router, case.tables),
+        namespace("b", "eth0 10.0.2.2/24\neth1 10.0.3.2/24", case.server or "route default via 10.0.3.1 dev eth1"),
+        namespace("c", "e3 10.0.3.1/24", FORWARDS),
+        lan1="a.eth0 r.e1",
+        lan2="b.eth0 r.e2",
+        lan3="b.eth1 c.e3",
+    )
+
+
+_MASQUERADE = "nat", "POSTROUTING -m mark --mark 0x4/0xf -j MASQUERADE"
+_FAILED = "on r `-A POSTROUTING -m mark --mark 0x4/0xf -j MASQUERADE` did not match packet 1: mark is 0x0, not 0x4/0xf"
+_TABLE_100 = "rule 99: from 10.0.2.2 lookup 100\nroute default via 10.0.3.1 dev eth1\n"
+
+CASES = {
+    "a rule that nothing came near": Why(tables=chains("nat", "POSTROUTING -s 10.9.9.9/32 -j RETURN")),
+    "a condition that failed": Why(tables=chains(*_MASQUERADE), says=_FAILED),
+    "the line that changed the mark": Why(
+        tables=chains("filter", "FORWARD -j MARK --set-xmark 0x4/0xf")
+        + chains("mangle", "POSTROUTING -j MARK --set-xmark 0x0/0xf")
+        + chains(*_MASQUERADE),
+        says=f"{_FAILED}, since `-A POSTROUTING -j MARK --set-xmark 0x0/0xf` in mangle POSTROUTING changed it",
+    ),
+    "in a chain of its own, without its comment": Why(
+        tables=chains("nat", "POSTROUTING -j X", 'X -s 10.0.1.0/24 -m comment --comment "a b" ! -d 10.0.2.0/24 -j MASQUERADE').replace(
+            ":POST", ":X - [0:0]\n:POST"
+        ),
+        says="on r `-A X -s 10.0.1.0/24 ! -d 10.0.2.0/24 -j MASQUERADE` did not match packet 1: "
+        "destination is 10.0.2.2, which the rule excludes",
+    ),
+    "two conditions that failed": Why(tables=chains("nat", "POSTROUTING -o e9 -m mark --mark 0x4 -j MASQUERADE")),
+    "one that would not have helped": Why(tables=chains("nat", "POSTROUTING -o e9 -j SNAT --to-source 10.0.9.9")),
+    "a table without a default route": Why(
+        server=f"{_TABLE_100}route 10.0.2.0/24 dev eth0 table 100",
+        says="on b table 100, which `99: from 10.0.2.2 lookup 100` asks, has no route to 10.0.1.2 and no default "
+        "route: the look-up went on to table main and took `default via 10.0.3.1 dev eth1`",
+    ),
+    "an empty table": Why(
+        server=_TABLE_100,
+        says="on b table 100, which `99: from 10.0.2.2 lookup 100` asks, is empty: the look-up went on to table main "
+        "and took `default via 10.0.3.1 dev eth1`",
+    ),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("case", CASES.values(), ids=CASES)
+def test_the_verdict_gives_the_reason(case):
+    assert verdict(talk(_world(case), "tcp:10.0.2.2:80")).partition(", because ")[2] == case.says
+
+
+def test_the_reason_is_in_the_json_with_its_line_and_is_told_once():
+    trace = talk(_world(CASES["a condition that failed"]), "tcp:10.0.2.2:80")
+    (reason,) = trace_to_json(trace)["reasons"]
+    assert (reason["netns"], reason["listing"], reason["decides"]) == ("r", "iptables-save -t nat", True)
+    assert reason["evidence"] == "-A POSTROUTING -m mark --mark 0x4/0xf -j MASQUERADE"
+    assert because(trace) == []
+
+
+def test_a_conversation_that_works_has_no_reasons():
+    works = talk(_world(Why(server="route default via 10.0.2.1 dev eth0")), "tcp:10.0.2.2:80")
+    assert (works.outcome.works, reasons(works)) == (True, ())
