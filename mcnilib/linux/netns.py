@@ -16,6 +16,7 @@ from ipaddress import IPv4Address, IPv4Interface, IPv4Network
 from mcnilib.errors import Refused
 from mcnilib.language import tr
 from mcnilib.linux.chance import Range
+from mcnilib.linux.device.base import DeviceRole
 from mcnilib.linux.device.link import Address, Link
 from mcnilib.linux.device.nic import Loopback
 from mcnilib.linux.netfilter.hooks import LEGACY, HookEntry, hook_entries
@@ -24,6 +25,7 @@ from mcnilib.linux.netfilter.iptables.match.set import InSet
 from mcnilib.linux.netfilter.iptables.rule import Table, asks_for_tracking
 from mcnilib.linux.origin import KERNEL, Origin
 from mcnilib.linux.routing.fib import Fib, derived_routes
+from mcnilib.linux.routing.mtu import own_mtu
 from mcnilib.linux.routing.neigh import PROXY, Neigh
 from mcnilib.linux.routing.nexthop import check_route
 from mcnilib.linux.routing.route import SCOPES, Route, RouteType, table_id
@@ -107,6 +109,14 @@ class Netns:
         if any(isinstance(match, InSet) for match in matches):
             ranges.update(ports for ip_set in self.sets for ports in ip_set.asked_ports)
         return frozenset(ranges)
+
+    @cached_property
+    def mtus(self) -> frozenset[int]:
+        """The MTUs of its devices and routes, loopback apart; 0 among them if a tunnel takes room for its headers."""
+        tunnels = any(link.kind.role is DeviceRole.TUNNEL for link in self.links)
+        devices = (link.mtu for link in self.links if not link.is_loopback)
+        routes = (mtu for route in self.ip4.routes if route.settings and (mtu := own_mtu(route)))
+        return frozenset((*devices, *routes, *([0] if tunnels else [])))
 
     @cached_property
     def settings(self) -> Mapping[str, Setting]:

@@ -18,7 +18,7 @@ from mcnilib.repair.repair import Command, Dial, Repair, RepairKind, carried_out
 from mcnilib.scenarios.conclusion import conclude, name_of
 from mcnilib.scenarios.scenario import OUTCOMES, DialTarget, Scenario, to_node, to_service
 from mcnilib.trace.flow import Flow
-from mcnilib.trace.run import run
+from mcnilib.trace.sizes import run_sizes
 from mcnilib.trace.trace import Trace
 from mcnilib.world.world import World
 
@@ -81,7 +81,7 @@ class ScenarioCase:
 
     def trace(self, repair: Repair, world: World) -> Trace:
         """Hold the conversation in a world, dialling as a repair says."""
-        return run(world, self._flow(repair), self.story.listeners(self.settings))
+        return run_sizes(world, self._flow(repair), self.story.listeners(self.settings))
 
     def works(self, repair: Repair, world: World) -> bool:
         """Tell whether the conversation works in a world."""

@@ -15,7 +15,7 @@ from mcnilib.repair.repair import Command, Dial, Repair, RepairKind, carried_out
 from mcnilib.snapshots.snapshot import Snapshot
 from mcnilib.trace.flow import Flow, Listener
 from mcnilib.trace.outcome_cache import OutcomeCache
-from mcnilib.trace.run import run
+from mcnilib.trace.sizes import run_sizes
 from mcnilib.trace.trace import Outcome, Stage, Trace, Verdict
 from mcnilib.world.world import World
 
@@ -40,7 +40,7 @@ class SnapshotCase:
     def trace(self, repair: Repair, world: World) -> Trace:
         """Hold the conversation in a world, dialling as a repair says."""
         asked = _patient(self._dialled(repair))
-        return run(world, asked, self._servers, connections=self.snapshot.connections, partial=True)
+        return run_sizes(world, asked, self._servers, connections=self.snapshot.connections, partial=True)
 
     def works(self, repair: Repair, world: World) -> bool:
         """Tell whether the conversation works in a world."""

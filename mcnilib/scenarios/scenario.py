@@ -14,7 +14,7 @@ from mcnilib.cluster.spec import CLUSTER, Cluster
 from mcnilib.language import current_language, mark, tr
 from mcnilib.trace.flow import Flow, Listener
 from mcnilib.trace.outcome_cache import OutcomeCache
-from mcnilib.trace.run import run
+from mcnilib.trace.sizes import run_sizes
 from mcnilib.trace.trace import Outcome, Trace
 from mcnilib.world.world import World
 
@@ -154,7 +154,7 @@ class Scenario:
     ) -> Trace:
         """Run the conversation in another world than the settings lead to: one that commands have changed."""
         flow = replace(self.flow(settings), patience=self.patience if patience is None else patience)
-        return run(world, replace(flow, request=sizes[0], answer=sizes[1]), self.listeners(settings))
+        return run_sizes(world, replace(flow, request=sizes[0], answer=sizes[1]), self.listeners(settings))
 
     def outcome(self, settings: Settings) -> Outcome:
         """Return how the conversation ends; less work than `run` where the settings change nothing it meets."""

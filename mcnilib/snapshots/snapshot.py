@@ -30,7 +30,7 @@ from mcnilib.snapshots.targets.names import Name, names_called, read_names, serv
 from mcnilib.snapshots.targets.outside import Beyond, placed, with_gateways
 from mcnilib.trace.flow import ANY_ADDRESS, Flow, Listener
 from mcnilib.trace.notes import notes_on
-from mcnilib.trace.run import run
+from mcnilib.trace.sizes import run_sizes
 from mcnilib.trace.trace import Trace, Verdict
 from mcnilib.world.world import Segment, World
 
@@ -94,7 +94,7 @@ class Snapshot:
         own_port(flow, servers)
 
         def ask(world: World) -> Trace:
-            return run(world, flow, servers, connections=self.connections, partial=True)
+            return run_sizes(world, flow, servers, connections=self.connections, partial=True)
 
         trace = ask(self.world)
         notes = (*notes_on(self.world, trace), *self._taken_for_granted(trace))
@@ -292,7 +292,7 @@ def assumed(world: World, trace: Trace, ask: _Ask, granted: Collection[str] = ()
     end = _end(lambda _: trace, world)
     awake = {name for course in trace.courses for name, _ in course.connections}
     there = [netns for netns in world if netns.name in awake and netns.name not in granted]
-    large = any(is_large(journey.packet) for journey in trace.journeys)
+    large = trace.large is not None or any(is_large(journey.packet) for journey in trace.journeys)
     for name in (name for name in _SWITCHES if large or name not in OF_SIZES):
         turned = {netns.name: changed for netns in there if (changed := _turned(netns, name)) is not netns}
         if turned and _end(ask, _with(world, *turned.values())) != end:

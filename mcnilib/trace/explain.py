@@ -106,7 +106,7 @@ def _which(part: Part) -> str:
 
 def _end_of(trace: Trace) -> str:
     outcome, step = trace.outcome, trace.outcome.step
-    verdict = tr(outcome.verdict.value)
+    verdict = _sized_verdict(trace)
     if outcome.works:
         if not outcome.seen_source:
             return verdict
@@ -129,6 +129,16 @@ def _told(reason: Reason) -> str:
     """Say a reason: where, and who wrote the line it is about."""
     writer = tr(", written by {writer}", writer=tr(reason.origin.writer)) if reason.origin else ""
     return tr("on {netns} {reason}{writer}", netns=reason.netns, reason=reason.said, writer=writer)
+
+
+def _sized_verdict(trace: Trace) -> str:
+    """Name the verdict; where only large packets fail, say that of those that were sent."""
+    outcome = trace.outcome
+    if trace.small is None or outcome.verdict is not Verdict.HANGS:
+        return tr(outcome.verdict.value)
+    if outcome.journey.reply:
+        return tr("connects; small answers arrive, large ones hang")
+    return tr("connects; small requests arrive, large ones hang")
 
 
 def _misaddressed(trace: Trace, packet: str) -> str:

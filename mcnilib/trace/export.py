@@ -30,7 +30,8 @@ def trace_to_json(trace: Trace) -> Json:
         "journeys": [_journey(journey) for journey in trace.journeys],
         "connections": {name: [_entry(entry) for entry in entries] for name, entries in trace.connections if entries},
     }
-    return data | branches if trace.branches else data
+    sizes = {name: _outcome(end) for name, end in (("small", trace.small), ("large", trace.large)) if end}
+    return data | sizes | (branches if trace.branches else {})
 
 
 def _branch(branch: Branch) -> Json:

@@ -1,49 +1,29 @@
 """What is said with a verdict: what was not looked at, as sizes and what was not collected, and what had no effect.
 
-A conversation that was given no size has small packets, which no device finds too long. Where one on the path takes
-less than the sender's own, the verdict holds for small packets only.
-Source: ip_forward(), ip_finish_output() in net/ipv4 (Linux 6.18), RFC 1191.
+Datagrams and pings that were given no size are small, and no device finds them too long. Where one on the path takes
+less than the sender's own, the verdict holds for small packets only. TCP is tried with large ones too
+(`mcnilib.trace.sizes`).
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator
-from ipaddress import IPv4Network
 from itertools import chain, takewhile
-from typing import NamedTuple
 
 from mcnilib.errors import NoRoute
 from mcnilib.language import listed, tr
 from mcnilib.linux.netfilter.iptables.rule import ChainRule
 from mcnilib.linux.netfilter.iptables.target.nat import Nat
-from mcnilib.linux.packet import Packet, is_large
-from mcnilib.linux.routing.mtu import own_mtu
+from mcnilib.linux.packet import is_large
 from mcnilib.linux.routing.route import Query, Route
 from mcnilib.linux.unmodelled import Unseen
+from mcnilib.trace.sizes import narrow_place
 from mcnilib.trace.trace import Fate, Journey, Missing, Stage, Step, TooBig, Trace, Verdict
 from mcnilib.world.world import World
 
 PROBING = "net.ipv4.tcp_mtu_probing"
 SHOWN = 5
 """Namespaces that are named where there may be many."""
-
-
-class Room(NamedTuple):
-    """The largest IP packet that passes somewhere, and how much of it the headers of tunnels take, in bytes."""
-
-    mtu: int
-    headers: int
-    where: str
-
-    @property
-    def left(self) -> int:
-        """What is left for the packet itself."""
-        return self.mtu - self.headers
-
-    def __str__(self) -> str:
-        if self.headers:
-            return tr("{mtu} at {place} ({left} inside the tunnel)", mtu=self.mtu, place=self.where, left=self.left)
-        return tr("{mtu} at {place}", mtu=self.mtu, place=self.where)
 
 
 def notes_on(world: World, trace: Trace) -> tuple[str, ...]:
@@ -145,15 +125,18 @@ def _sizes(world: World, trace: Trace) -> Iterator[str]:
     """Say where on the path of a conversation that works less passes than its sender's own device takes."""
     if any(is_large(journey.packet) for journey in trace.journeys):
         return  # its size was looked at
-    works = [course for course in trace.courses if course.outcome.works]
-    arrived = (journey for course in works for journey in course.journeys if journey.fate is Fate.DELIVERED)
-    tight = [room for room in (_tightest(world, journey) for journey in arrived) if room]
-    if tight:
-        narrow = min(tight, key=lambda room: room.left)
+    room = narrow_place(world, trace)
+    if room is None:
+        return
+    small = tr("small packets: {verdict}", verdict=tr(Verdict.CONNECTED.value))
+    if trace.large is None:
+        yield tr("{small}; MTU {place} was not considered: --size asks about long ones", small=small, place=room)
+    elif trace.large.works:
+        yield tr("large packets arrive too, through MTU {place}", place=room)
+    else:
+        reason = trace.large.step.action
         yield tr(
-            "small packets: {verdict}; MTU {place} was not considered: --size asks about long ones",
-            verdict=tr(Verdict.CONNECTED.value),
-            place=narrow,
+            "{small}; of large ones nobody knows, at MTU {place}: {reason}", small=small, place=room, reason=reason
         )
 
 
@@ -163,37 +146,3 @@ def _probing(world: World, trace: Trace) -> Iterator[str]:
     sender = outcome.journey.steps[0].netns
     if isinstance(outcome.step.what, TooBig) and outcome.journey.packet.tcp and world[sender].number(PROBING) == 1:
         yield tr("{netns} has {key} = 1: it tries smaller segments after some 6 seconds", netns=sender, key=PROBING)
-
-
-def _tightest(world: World, journey: Journey) -> Room | None:
-    """Return the narrowest place of a packet's way, if it is narrower than where the packet began."""
-    rooms = [room for step in journey.steps for room in _rooms(world, step)]
-    narrow = min(rooms, key=lambda room: room.left, default=None)
-    return narrow if narrow and narrow.left < rooms[0].left else None
-
-
-def _rooms(world: World, step: Step) -> Iterator[Room]:
-    """Yield what one step has room for: the route that was chosen, the devices that were crossed."""
-    headers = _headers(step.after)
-    if isinstance(step.line, Route) and (mtu := own_mtu(step.line)):
-        yield Room(
-            mtu,
-            headers,
-            tr("the route to {destination} on {netns}", destination=_prefix(step.line.dst), netns=step.netns),
-        )
-    crossed = [*step.path, *([step.to] if step.to else [])] if step.stage is Stage.DEVICE else []
-    crossed += [(step.netns, step.oif)] if step.stage is Stage.TUNNEL and step.after.inner else []
-    packed = _headers(step.before)
-    for netns, dev in dict.fromkeys(crossed):
-        link = world[netns].link(dev) if dev else None
-        if link and not link.is_loopback:
-            yield Room(link.mtu, packed, f"{netns}.{dev}")
-
-
-def _prefix(dst: IPv4Network) -> str:
-    return str(dst) if dst.prefixlen else "default"
-
-
-def _headers(packet: Packet) -> int:
-    """Return how many bytes the tunnels around a packet have added."""
-    return packet.inner.headers + _headers(packet.inner.packet) if packet.inner else 0

@@ -16,6 +16,7 @@ from mcnilib.linux.netns import Netns
 from mcnilib.trace.branches import follow
 from mcnilib.trace.flow import Flow, Listener
 from mcnilib.trace.run import Run
+from mcnilib.trace.sizes import in_sizes
 from mcnilib.trace.stack.ethernet import shown_to_iptables
 from mcnilib.trace.trace import Outcome, Trace, Verdict
 from mcnilib.world.world import World
@@ -41,14 +42,15 @@ class OutcomeCache:
     """The outcomes of conversations, each with the state it depended on."""
 
     def __init__(self, connections: Sequence[tuple[str, Entry]] = (), *, partial: bool = False) -> None:
-        """Start empty; `connections` and `partial` are those of `mcnilib.trace.run.run`, the same for all outcomes."""
+        """Start empty; `connections` and `partial` are those of `run_sizes`, the same for all outcomes."""
         self._connections, self._partial = connections, partial
         self._known: dict[tuple[Flow, tuple[Listener, ...], str], list[_Cached]] = {}
 
     def outcome(self, world: World, flow: Flow, listeners: Sequence[Listener]) -> Outcome:
-        """Return how `mcnilib.trace.run.run` ends; the conversation is held unless one before saw the same state.
+        """Return how `run_sizes` ends; the conversation is held unless one before saw the same state.
 
-        One that works ends with the client's answer here, not with the last packet of its close.
+        Where nobody knows how it ends with large packets, that is the outcome. One that works ends with the client's
+        answer here, not with the last packet of its close.
         """
         entries = self._known.setdefault((flow, tuple(listeners), current_language()), [])
         cables = _cables(world)
@@ -57,17 +59,21 @@ class OutcomeCache:
                 return cached.outcome
         talks: list[Run] = []
 
-        def talk(chance: Chance) -> Trace:
-            talks.append(Run(world, flow, listeners, self._connections, self._partial, chance=chance))
-            return talks[-1].finish(closing=False)
+        def hold(flow: Flow, partial: bool) -> Trace:
+            def talk(chance: Chance) -> Trace:
+                talks.append(Run(world, flow, listeners, self._connections, partial, chance=chance))
+                return talks[-1].finish(closing=False)
 
-        trace = follow(world, talk)
-        if trace.outcome.verdict is not Verdict.UNKNOWN and len(entries) < KEPT:
+            return follow(world, talk)
+
+        trace = in_sizes(world, flow, self._partial, hold)
+        outcome = trace.outcome if trace.large is None or trace.large.works else trace.large
+        if outcome.verdict is not Verdict.UNKNOWN and len(entries) < KEPT:
             passed = {flow.netns, *(name for held in talks for journey in held.journeys for name in journey.hops())}
             awake = sorted({name for held in talks for name in held.net.hosts})
             asked = tuple((name, _for_arp(world[name])) for name in awake if name not in passed)
-            entries.append(_Cached(cables, tuple(world[name] for name in sorted(passed)), asked, trace.outcome))
-        return trace.outcome
+            entries.append(_Cached(cables, tuple(world[name] for name in sorted(passed)), asked, outcome))
+        return outcome
 
 
 def _for_arp(netns: Netns) -> tuple[object, ...]:

@@ -6,16 +6,18 @@ from ipaddress import IPv4Address
 
 import pytest
 from kernel_worlds import chains, ipip_tunnels, tunnelled
-from mtu_worlds import CASES, NARROW, NO_ICMP, between, with_mtu
+from mtu_worlds import CASES, CLAMP, NARROW, NO_ICMP, between, with_mtu
 
 from mcnilib.errors import Unsupported
 from mcnilib.linux.chance import Chance
 from mcnilib.linux.netfilter.iptables.save import parse_tables
 from mcnilib.linux.packet import Icmp, Packet
 from mcnilib.trace.explain import verdict
+from mcnilib.trace.export import trace_to_json
 from mcnilib.trace.flow import Flow, Listener, NoConversation
 from mcnilib.trace.notes import notes_on
 from mcnilib.trace.run import run
+from mcnilib.trace.sizes import run_sizes
 from mcnilib.trace.stack.fragment import believe
 from mcnilib.trace.stack.host import Network, Skb
 from mcnilib.trace.stack.recorder import Recorder
@@ -56,6 +58,62 @@ def test_a_black_hole_names_the_device_and_what_became_of_the_icmp_error() -> No
 )
 def test_what_gets_through(world: World, sizes: tuple[int, int]) -> None:
     assert verdict(ask(world, *sizes)) == "connected; the server sees the client as 10.0.1.2"
+
+
+SAID_BY_R = "r tells 10.0.1.2, but packet 14 (fragmentation needed (MTU 1300)) is dropped on r in filter OUTPUT"
+LARGE_ONES = "large packets arrive too, through MTU 1300 at r.e2"
+
+
+@pytest.mark.parametrize(
+    ("world", "said"),
+    [
+        pytest.param(between(), ["connected; the server sees"], id="nothing narrow"),
+        pytest.param(with_mtu(between(), NARROW), ["connected; the server sees", LARGE_ONES], id="the sender hears"),
+        pytest.param(
+            with_mtu(between(NO_ICMP), NARROW),
+            ["connects; small requests arrive, large ones hang: packet 4 (data) is dropped on r ", SAID_BY_R],
+            id="nobody tells the client",
+        ),
+        pytest.param(
+            with_mtu(between(NO_ICMP), {"r.e1": 1300}),
+            ["connects; small answers arrive, large ones hang: ", "more than the MTU 1300 of e1; r tells 10.0.3.2"],
+            id="nobody tells the server",
+        ),
+        pytest.param(
+            with_mtu(between(CLAMP + NO_ICMP), NARROW), ["connected; the server sees", LARGE_ONES], id="clamped MSS"
+        ),
+        pytest.param(
+            with_mtu(between(), {"r.e1": 1300}),
+            ["connected; the server sees", "of large ones nobody knows, at MTU 1300 at r.e1: ", "(GSO)"],
+            id="the far end of a pair takes less",
+        ),
+        pytest.param(with_mtu(between(NO_ICMP), {"a.eth0": 1300}), ["connected; the server sees"], id="the MSS fits"),
+    ],
+)
+def test_a_conversation_without_a_size_has_small_and_large_packets(world: World, said: list[str]) -> None:
+    flow = Flow("a", IPv4Address("10.0.3.2"), "tcp", 80, sport=40000)
+    trace = run_sizes(world, flow, [Listener("b", 80)])
+    lines = "\n".join((verdict(trace), *notes_on(world, trace)))
+    at = [lines.find(words) for words in said]
+    assert -1 not in at, lines
+    assert at == sorted(at)
+    assert ("large" in lines) == (len(said) > 1)
+
+
+def test_datagrams_have_the_size_their_program_chose() -> None:
+    world = with_mtu(between(NO_ICMP), NARROW)
+    flow = Flow("a", IPv4Address("10.0.3.2"), "udp", 80, sport=40000)
+    trace = run_sizes(world, flow, [Listener("b", 80, "udp", pinned=True)])
+    assert trace.outcome.works
+    assert "MTU 1300 at r.e2 was not considered" in notes_on(world, trace)[0]
+
+
+def test_both_ends_stand_in_the_json() -> None:
+    flow = Flow("a", IPv4Address("10.0.3.2"), "tcp", 80, sport=40000)
+    for rules, works, other in ((NO_ICMP, False, "small"), ("", True, "large")):
+        data = trace_to_json(run_sizes(with_mtu(between(rules), NARROW), flow, [Listener("b", 80)]))
+        assert (data["outcome"]["works"], data[other]["works"]) == (works, True)
+        assert not {"small", "large"} - {other} & set(data)
 
 
 def test_segments_are_as_long_as_the_path_takes_once_it_is_known() -> None:

@@ -46,7 +46,8 @@ def with_mtus(pod: int, node: int, route: str = "") -> dict[str, str]:
 )
 def test_an_mtu_on_the_way_that_is_smaller_than_the_sender_s_is_named(files: dict[str, str], said: str) -> None:
     expected = [f"small packets: connected; {said} was not considered: --size asks about long ones"] if said else []
-    assert [note for note in asked(files).notes if "MTU" in note] == expected
+    assert [note for note in asked(files, "udp:10.0.0.1:80").notes if "MTU" in note] == expected
+    assert not [note for note in asked(files).notes if "MTU" in note]  # TCP: both ends announce an MSS that fits
 
 
 def test_an_mtu_does_not_matter_where_nothing_gets_through() -> None:
@@ -62,7 +63,7 @@ def test_a_size_that_was_asked_about_needs_no_note() -> None:
 
 
 def test_notes_stand_in_the_tale_and_in_the_json() -> None:
-    trace = asked(with_mtus(1500, 1400))
+    trace = asked(with_mtus(1500, 1400), "udp:10.0.0.1:80")
     assert trace.notes
     assert set(trace.notes) <= set(tell(trace, "outcome"))
     assert trace_to_json(trace)["notes"] == list(trace.notes)
