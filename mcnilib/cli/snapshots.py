@@ -1,4 +1,4 @@
-"""The verbs about snapshots: `mcni save`, `merge` and `trace`."""
+"""The verbs about snapshots: `mcni save`, `merge`, `snapshot` and `trace`."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ import argparse
 import json
 import shlex
 from dataclasses import replace
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from mcnilib.cli import fix, page, pcap
@@ -35,10 +36,12 @@ from mcnilib.errors import printable
 from mcnilib.gc_pause import gc_paused
 from mcnilib.language import mark, tr
 from mcnilib.progress import shown
-from mcnilib.snapshots.folder import write_folder
+from mcnilib.snapshots.folder import read_file, write_folder
 from mcnilib.snapshots.merge import read_gateway, read_segment
 from mcnilib.snapshots.question import read_listeners
 from mcnilib.snapshots.snapshot import Snapshot, open_snapshot, read_files
+from mcnilib.snapshots.typed.report import EXAMPLE
+from mcnilib.snapshots.typed.skeleton import skeleton
 from mcnilib.trace.flow import Flow, Listener
 from mcnilib.trace.trace import Depth, Trace
 from mcnilib.world.world import Segment
@@ -63,6 +66,8 @@ EXAMPLES = mark("""examples:
   mcni trace cluster --from outside:203.0.113.7@lan --gateway lan=192.168.0.1 --to tcp:192.168.0.11:30080
   mcni merge node1.txt node2.txt cluster          # the same as a folder, to read, keep and change
   ssh node1 sudo sh -s < collect.sh | mcni trace - --from 10.244.1.5 --to icmp:10.244.1.6
+  mcni snapshot new --example > report.txt        # a snapshot as one types it: hosts, addresses, routes, rules
+  mcni snapshot new folder report.txt
 
 exit status: 0 the conversation works, 1 it does not, 2 wrong input, 3 the deciding state is missing,
 4 it depends: chance decides, and the verdict says how each course ends
@@ -80,6 +85,7 @@ def add_verbs(verbs: Any) -> None:
     _add_trace(verbs)
     _add_save(verbs)
     _add_merge(verbs)
+    _add_new(verbs)
 
 
 def _add_trace(verbs: Any) -> None:  # long because there is much to ask
@@ -149,6 +155,16 @@ def _add_merge(verbs: Any) -> None:
     merge.add_argument("snapshot", nargs="+", help=tr("folder, archive or output of the script; - reads stdin"))
     merge.add_argument("folder", type=new_folder, help=tr("a folder that is not there yet, or empty"))
     _add_cables(merge)
+
+
+def _add_new(verbs: Any) -> None:
+    said = tr("make a snapshot of a few typed lines: hosts, addresses, routes, rules (docs/snapshot.md)")
+    new = add_verb(verbs, "snapshot", said, new_snapshot, EXAMPLES)
+    new.add_argument("what", choices=("new",), help=tr("new: a folder from what was typed"))
+    new.add_argument("folder", nargs="?", type=new_folder, help=tr("a folder that is not there yet, or empty"))
+    new.add_argument("report", nargs="?", default="-", help=tr("the typed lines, a file (default: stdin)"))
+    new.add_argument("--example", action="store_true", help=tr("print an example of such lines, to change"))
+    new.refuse("--example", tr("beside a folder"), lambda parsed: bool(parsed.folder))
 
 
 @gc_paused()
@@ -253,6 +269,18 @@ def merge_snapshots(arguments: argparse.Namespace) -> int:
     with shown(going_on(mark("mcni: reading {files}"), *arguments.snapshot)):
         files = read_files(*arguments.snapshot, segments=_cables(arguments))
     return write_snapshot(arguments, files)
+
+
+def new_snapshot(arguments: argparse.Namespace) -> int:
+    """Write what was typed as a folder, or print an example of it."""
+    if arguments.example:
+        print(json.dumps({"example": EXAMPLE}) if arguments.json else EXAMPLE, end="\n" if arguments.json else "")
+        return 0
+    if arguments.folder is None:
+        arguments.usage.error(tr("the folder is missing; --example prints lines to begin with"))
+    source = "stdin" if arguments.report == "-" else arguments.report
+    typed = read_file(Path(arguments.report)).decode(errors="surrogateescape")
+    return write_snapshot(arguments, skeleton(typed, source))
 
 
 def write_snapshot(
