@@ -1,4 +1,5 @@
-"""What netfilter does with rules of both backends of iptables: for the model and the kernel."""
+"""What netfilter does with rules of both backends of iptables, and what a lost SYN-ACK leads to: for the model and the
+kernel."""
 
 from __future__ import annotations
 
@@ -87,3 +88,19 @@ def in_order(lab: Lab, case: Both, number: int, legacy_last: bool) -> Trace:
         lab.run("r", *LEGACY, text=print_tables(case.world["r"].ip4.legacy))
     lab.realise(case.world)
     return observe(lab, *both_talk(case, number))
+
+
+NO_SYN_ACK = routed(chains("filter", "FORWARD -p tcp -m tcp --tcp-flags SYN,ACK SYN,ACK -j DROP"))
+SECONDS = 3.4
+
+
+def syn_acks(trace: Trace) -> dict[int, int]:
+    """How many SYN-ACKs were sent around each second."""
+    sent = [round(j.time) for j in trace.journeys if j.packet.tcp and {"SYN", "ACK"} <= j.packet.tcp.flags]
+    return {second: sent.count(second) for second in dict.fromkeys(sent)}
+
+
+def to_server(number: int) -> tuple[Flow, tuple[Listener, ...]]:
+    """A conversation that lasts a few SYNs."""
+    flow = Flow("a", IPv4Address("10.0.2.2"), "tcp", 80, sport=10000 + number, patience=SECONDS)
+    return flow, (Listener("b", 80),)

@@ -8,11 +8,12 @@ from collections.abc import Iterator
 from itertools import count
 
 import pytest
-from nf_worlds import BACKENDS, in_order
+from nf_worlds import BACKENDS, NO_SYN_ACK, in_order, syn_acks, to_server
 
 from mcnilib.kernel.lab.capabilities import probe
 from mcnilib.kernel.lab.syscalls import NoLab
 from mcnilib.kernel.lab.workers import Worker
+from mcnilib.kernel.observe.observe import converse
 
 pytestmark = pytest.mark.kernel
 
@@ -40,3 +41,12 @@ def test_of_two_backends_the_one_that_was_registered_last_is_asked_first(
     case = BACKENDS[name]
     outcome = worker.run(in_order, case, next(NUMBERS), legacy_last).outcome
     assert outcome.verdict.value == case.ends[legacy_last]
+
+
+@pytest.mark.slow
+def test_a_repeated_syn_is_answered_once_and_puts_off_the_server_s_own_timer(worker: Worker) -> None:
+    """The first timers of both sides end at once, which is chance; a second later it shows which one was begun anew."""
+    number = next(NUMBERS)
+    sent = syn_acks(worker.run(converse, NO_SYN_ACK, *to_server(number), number))
+    assert sent.pop(1) in (1, 2)
+    assert sent == {0: 1, 2: 1, 3: 1}

@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
-from nf_worlds import BACKENDS, both_talk
+from kernel_worlds import chains
+from nf_worlds import BACKENDS, NO_SYN_ACK, both_talk, syn_acks, to_server
+from small_worlds import routed
 
 from mcnilib.trace.run import run
 
@@ -16,3 +20,16 @@ def test_of_two_backends_the_one_that_was_registered_last_is_asked_first(name: s
         turn.taken: branch.trace.outcome.verdict.value for branch in trace.branches for turn in branch.turns[:1]
     } or dict.fromkeys((0, 1), trace.outcome.verdict.value)
     assert (ends[0], ends[1]) == case.ends
+
+
+def test_a_repeated_syn_is_answered_once_and_puts_off_the_server_s_own_timer() -> None:
+    """The timer ends first after a second; then it has two, and each SYN begins them anew."""
+    assert syn_acks(run(NO_SYN_ACK, *to_server(1))) == {0: 1, 1: 2, 2: 1, 3: 1}
+
+
+def test_a_syn_is_sent_again_ten_times() -> None:
+    """Four linear timeouts more than tcp_syn_retries says; seen on a kernel up to the eighth, at 19 seconds."""
+    flow = to_server(1)[0]
+    trace = run(routed(chains("filter", "FORWARD -p tcp -j DROP")), replace(flow, patience=200.0), [])
+    syns = [round(j.time) for j in trace.journeys if not j.reply]
+    assert syns == [0, 1, 2, 3, 4, 5, 7, 11, 19, 35, 67]

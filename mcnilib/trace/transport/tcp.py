@@ -141,7 +141,8 @@ class TcpEnd:
     def _arm(self) -> None:
         self._timer += 1
         generation = self._timer
-        self.events.later(self._rto, lambda: self._expire(generation))
+        request = self.state is TcpState.SYN_RECV
+        self.events.later(self._rto, lambda: self._expire(generation), request=request)
 
     def _expire(self, generation: int) -> None:
         """Retransmit what was not acknowledged, or give up after the sysctl's number of tries."""
@@ -168,8 +169,10 @@ class TcpEnd:
         self.events.emit(self.ends.netns, again, reply=self.reply, repeats=self._journey)
 
     def _limit(self) -> int:
+        """Return how often a segment is sent again; a SYN once more for each linear timeout (tcp_write_timeout())."""
         names = {TcpState.SYN_SENT: "tcp_syn_retries", TcpState.SYN_RECV: "tcp_synack_retries"}
-        return self.host.number(f"net.ipv4.{names.get(self.state, 'tcp_retries2')}")
+        linear = SYN_LINEAR if self.state is TcpState.SYN_SENT else 0
+        return linear + self.host.number(f"net.ipv4.{names.get(self.state, 'tcp_retries2')}")
 
     def close(self) -> None:
         """Forget the connection: from now on its segments belong to no socket."""
@@ -336,8 +339,10 @@ class TcpServer(TcpEnd):
             self._receive_segment(packet, tcp)
 
     def _repeat_syn_ack(self) -> None:
+        """Answer a repeated SYN; the time until the SYN-ACK is sent unasked begins anew. Source: tcp_check_req()."""
         if self.state is TcpState.SYN_RECV and self._waiting:
             self._repeat(self._waiting)
+            self._arm()
         else:
             self.send("ACK")
 
