@@ -11,6 +11,7 @@ from mcnilib.errors import McniError
 from mcnilib.language import tr
 from mcnilib.linux.text import names_of, not_there
 from mcnilib.snapshots.files import NAME_LENGTH, WORLD, Names, Parts, Place, folder_name, parse_world, print_world
+from mcnilib.snapshots.targets.flow_target import refuse_ipv6
 from mcnilib.snapshots.targets.names import NAME_FILES
 from mcnilib.world.json_form import link_lines, text_of
 from mcnilib.world.world import Gateway, Port, Segment
@@ -147,6 +148,7 @@ def read_gateway(text: str) -> Segment:
 
     Raises: MergeError.
     """
+    refuse_ipv6(text)
     name, _, address = text.partition("=")
     try:
         return Segment(folder_name(name), (), gateway=Gateway(IPv4Interface(address)))

@@ -15,6 +15,7 @@ from mcnilib.snapshots.targets.flow_target import (
     QuestionError,
     no_names,
     read_flow_target,
+    refuse_ipv6,
     typed_address,
     typed_port,
 )
@@ -107,6 +108,7 @@ def read_flow(netns: str, to: str, source: str = "", patience: float = 5.0, look
 
 def _from(flow: Flow, source: str) -> Flow:
     """Return the conversation with the client's socket bound to `ADDRESS`, `ADDRESS:PORT` or `:PORT`."""
+    refuse_ipv6(source)
     address, colon, port = source.partition(":")
     if colon and flow.proto == "icmp":
         raise QuestionError(tr("{source!r} has a port, and ICMP has none", source=source))

@@ -12,7 +12,7 @@ from pathlib import Path
 from mcnilib.cluster.kube_proxy.modes import without_ipvs
 from mcnilib.errors import McniError, NotThere, StateSyntaxError
 from mcnilib.gc_pause import gc_paused
-from mcnilib.language import listed, tr
+from mcnilib.language import listed, tr, trn
 from mcnilib.linux.netfilter.conntrack import Entry, parse_connections
 from mcnilib.linux.netns import Netns
 from mcnilib.linux.packet import is_large
@@ -26,12 +26,14 @@ from mcnilib.snapshots.load import load_collected
 from mcnilib.snapshots.merge import merged
 from mcnilib.snapshots.provenance import with_writers
 from mcnilib.snapshots.question import own_port, parse_listeners, print_listeners, read_flow
+from mcnilib.snapshots.targets.flow_target import refuse_ipv6
 from mcnilib.snapshots.targets.names import Name, names_called, read_names, services_in
 from mcnilib.snapshots.targets.outside import Beyond, placed, with_gateways
 from mcnilib.trace.flow import ANY_ADDRESS, Flow, Listener
 from mcnilib.trace.notes import notes_on
 from mcnilib.trace.sizes import run_sizes
 from mcnilib.trace.trace import Trace, Verdict
+from mcnilib.world.ipv6 import ipv4_only
 from mcnilib.world.world import Segment, World
 
 SOCKETS, CONNECTIONS, SYSCTLS = "ss.txt", "conntrack.txt", "sysctl.txt"
@@ -64,6 +66,7 @@ class Snapshot:
     connections: tuple[tuple[str, Entry], ...] = ()  # those there are already, each with its namespace
     names: tuple[Name, ...] = ()  # of pods and services
     beyond: Beyond | None = None  # what nobody collected, behind its segments
+    passed: tuple[tuple[str, str, int], ...] = ()  # namespaces, files, and how many lines of IPv6 they have
 
     def placed(self, netns: str, to: str) -> tuple[Snapshot, str, str]:
         """Return the snapshot with the machine outside that a question names, and its client and target without that.
@@ -105,12 +108,22 @@ class Snapshot:
         """Yield what is taken for granted of the machines nobody collected that packets came to."""
         visited = {step.netns for course in trace.courses for journey in course.journeys for step in journey.steps}
         yield from (sentence for name, sentence in self._beyond.told if name in visited)
+        if any(name in visited for name, _, _ in self.passed):
+            files = names_of([f"{name}/{file}" for name, file, _ in self.passed])
+            count = sum(lines for _, _, lines in self.passed)
+            yield trn(
+                "passed over: {count} line of IPv6 in {files}",
+                "passed over: {count} lines of IPv6 in {files}",
+                count,
+                files=files,
+            )
 
     def namespace(self, name: str) -> str:
         """Return a namespace's name; it may be given as one of its addresses, or as a pod's name. Raises: NotThere."""
         names = [netns.name for netns in self.world]
         if name in names:
             return name
+        refuse_ipv6(name)
         pods = [pod for pod in self.names if pod.kind == "pod" and pod.is_called(name)]
         if len(pods) > 1:
             raise NotThere(
@@ -246,12 +259,27 @@ def _read(path: Path) -> list[tuple[str, Texts]]:
 @gc_paused()
 def snapshot_of(files: Mapping[str, str], name: str = "snapshot") -> Snapshot:
     """Read a snapshot's files; errors name them as the mapping does."""
+    files, passed = _of_ipv4(files)
     world = without_ipvs(load_collected(files))
     gaps: dict[str, list[Gap]] = {}
     listeners, connections = tuple(_listeners(world, files, gaps)), tuple(_connections(world, files, gaps))
     namespaces = (netns.but(missing=(*netns.missing, *gaps.get(netns.name, ()))) for netns in world)
     beyond = with_gateways(replace(world, namespaces=tuple(namespaces)) if gaps else world)
-    return Snapshot(beyond.world, listeners, name, connections, read_names(files), beyond)
+    return Snapshot(beyond.world, listeners, name, connections, read_names(files), beyond, passed)
+
+
+def _of_ipv4(files: Mapping[str, str]) -> tuple[Mapping[str, str], tuple[tuple[str, str, int], ...]]:
+    """Return the files without what they say of IPv6, and how many lines of which that is."""
+    kept, passed = dict(files), []
+    for path, text in files.items():
+        netns, _, file = path.rpartition("/")
+        rest, lines = ipv4_only(file, text)
+        if lines:
+            passed.append((netns, file, lines))
+            kept |= {path: rest} if rest is not None else {}
+            if rest is None:
+                del kept[path]
+    return kept, tuple(passed)
 
 
 def _listeners(world: World, files: Mapping[str, str], gaps: dict[str, list[Gap]]) -> Iterable[Listener]:

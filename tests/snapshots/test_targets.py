@@ -85,9 +85,9 @@ def test_what_is_typed_is_understood(typed: str, means: str | None) -> None:
         ("pending", "no pod, service or namespace 'pending'"),
         ("headless", "no pod, service or namespace 'headless'"),
         ("ftp://10.233.101.2", "is not http://HOST or https://HOST"),
-        ("http://[fd00::1]/", "is not http://HOST or https://HOST"),
+        ("http://[fd00::1]/", "is an IPv6 address"),
         ("http://", "is not http://HOST or https://HOST"),
-        ("fd00::1", "is none of ADDRESS:PORT"),
+        ("fd00::1", "is an IPv6 address"),
         ("", "is none of ADDRESS:PORT"),
         (":80", "is none of ADDRESS:PORT"),
         ("10.233.101.2:http", "'http' is not a port"),
@@ -135,3 +135,37 @@ def test_the_command_line_understands_them(to: str, tmp_path, capsys) -> None:
     bare = capsys.readouterr().out
     main(["trace", str(tmp_path / "s"), "--from", "mac1", "--to", "tcp:10.233.101.2:80"])
     assert capsys.readouterr().out == bare
+
+
+@pytest.mark.parametrize(
+    ("netns", "to", "source"),
+    [
+        ("mac1", "fd00::1", ""),
+        ("mac1", "[fd00::1]:80", ""),
+        ("mac1", "tcp:[fd00::1]:80", ""),
+        ("mac1", "icmp:fd00::1", ""),
+        ("mac1", "http://[fd00::1]:8080/x", ""),
+        ("mac1", "tcp:[fd00::1]:80@outside", ""),
+        ("fd00::1", "icmp:10.233.101.2", ""),
+        ("outside:fd00::1@lan-172.16", "icmp:10.233.101.2", ""),
+        ("mac1", "udp:10.233.101.2:53", "[fd00::1]:53"),
+    ],
+)
+def test_an_address_of_ipv6_is_refused_by_name(netns: str, to: str, source: str) -> None:
+    def ask() -> None:
+        start, client, target = KNOWN.placed(netns, to)
+        start.trace(start.flow(client, target, source))
+
+    with pytest.raises(QuestionError, match=r"^fd00::1 is an IPv6 address; only IPv4 is modelled$"):
+        ask()
+
+
+def test_lines_of_ipv6_are_counted_below_the_verdict() -> None:
+    six = {
+        "mac1/ip-route.txt": "fe80::/64 dev eth0 proto kernel metric 256 pref medium\n",
+        "mac1/ip-neigh.txt": "fe80::1 dev eth0 lladdr 00:11:22:33:44:55 router STALE\n",
+    }
+    start = snapshot_of(SAVED | {name: SAVED[name] + text for name, text in six.items()})
+    notes = start.trace(start.flow("mac1", "icmp:172.16.0.1")).notes
+    assert "passed over: 2 lines of IPv6 in mac1/ip-route.txt, mac1/ip-neigh.txt" in notes
+    assert not start.trace(start.flow("node3", "icmp:172.17.0.1")).notes

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Iterator, Sequence
 from difflib import get_close_matches
-from ipaddress import AddressValueError, IPv4Address
+from ipaddress import AddressValueError, IPv4Address, IPv6Address
 from typing import NamedTuple
 
 from mcnilib.errors import McniError
@@ -49,6 +49,7 @@ def read_flow_target(to: str, lookup: NameLookup = no_names) -> FlowTarget:
 
     Raises: QuestionError, with the candidates where several targets may be meant.
     """
+    refuse_ipv6(to)
     proto, host, port = _parts(to.strip())
     if re.fullmatch(r"[\d.]+", host):
         names: Sequence[Name] = [Name("address", host, typed_address(host))]
@@ -115,8 +116,24 @@ def _near(to: str) -> str:
     return tr("; did you mean '{proto}:{host}{port}'?", proto=proto, host=match[1], port=port)
 
 
+_IPV6 = re.compile(r"\[?([0-9a-fA-F]*:[0-9a-fA-F:]*:[0-9a-fA-F:.]*)(?:%\w+)?(?:/\d+)?")
+"""What may be an IPv6 address: hexadecimal groups between two colons at least."""
+
+
+def refuse_ipv6(text: str) -> None:
+    """Refuse an IPv6 address, alone or within what was typed: only IPv4 is modelled. Raises: QuestionError."""
+    for match in _IPV6.finditer(text):
+        for written in (match[1], match[1][1:]):  # a colon may belong to what stands before it
+            try:
+                address = IPv6Address(written)
+            except AddressValueError:
+                continue
+            raise QuestionError(tr("{address} is an IPv6 address; only IPv4 is modelled", address=address))
+
+
 def typed_address(text: str) -> IPv4Address:
     """Read an IPv4 address. Raises: QuestionError."""
+    refuse_ipv6(text)
     try:
         return IPv4Address(text)
     except AddressValueError:
