@@ -1,8 +1,9 @@
-"""The verbs that ask the real kernel: `mcni verify`, `mcni fuzz` and `mcni clean`. They take root."""
+"""The verbs that ask the real kernel: `mcni verify`, `mcni fuzz`, `mcni clean`, and `mcni kernel` for a second one."""
 
 from __future__ import annotations
 
 import argparse
+import json
 from typing import Any
 
 from mcnilib.cli.common import add_verb, count, files_in, new_file
@@ -20,6 +21,10 @@ EXAMPLES = mark("""examples:
   mcni fuzz --worlds 500 --seed 8 --keep cases    # write the smallest case of each disagreement
   mcni clean                                      # what a run that was killed may have left
 
+  mcni kernel                                     # which kernels are there
+  mcni kernel build                               # build user-mode Linux 6.1, once
+  mcni verify 7 --kernel uml                      # the same on Linux 6.1, whatever this machine runs
+
 They make network namespaces of their own and touch nothing in the machine's.
 exit status: 0 everything agrees, 1 something differs, 2 wrong input, or this machine cannot make such namespaces
 """)
@@ -29,6 +34,7 @@ def add_verbs(verbs: Any) -> None:
     """Add the verbs to the command line."""
     _add_verify(verbs)
     _add_fuzz(verbs)
+    _add_kernel(verbs)
     add_verb(verbs, "clean", tr("remove what an aborted kernel run left"), clean_up, EXAMPLES)
 
 
@@ -46,6 +52,7 @@ def _add_verify(verbs: Any) -> None:
     verify.add_argument(
         "--jobs", type=count, default=0, metavar="N", help=tr("worlds at once (default: chosen by the number of cores)")
     )
+    _add_choice(verify)
     verify.add_argument("--record", metavar="FILE", type=new_file, help=tr("write the results as the recorded run"))
 
 
@@ -58,7 +65,40 @@ def _add_fuzz(verbs: Any) -> None:
     fuzz.add_argument(
         "--keep", type=files_in, metavar="FOLDER", help=tr("write the smallest case of each disagreement there")
     )
+    _add_choice(fuzz)
     fuzz.add_argument("--record", type=new_file, metavar="FILE", help=tr("write down what the run came to, as JSON"))
+
+
+def _add_choice(parser: argparse.ArgumentParser) -> None:
+    said = tr("run in user-mode Linux, which `mcni kernel build` builds (default: on this machine's kernel)")
+    parser.add_argument("--kernel", choices=("uml",), help=said)
+
+
+def _add_kernel(verbs: Any) -> None:
+    kernel = add_verb(verbs, "kernel", tr("show the kernels that labs run on, or build the second"), kernels, EXAMPLES)
+    kernel.add_argument(
+        "action", nargs="?", choices=("build",), help=tr("build user-mode Linux; show what is there when left out")
+    )
+    kernel.add_argument("--force", action="store_true", help=tr("build what was built before, too"))
+    kernel.refuse("--force", tr("without build"), lambda parsed: not parsed.action)
+
+
+def kernels(arguments: argparse.Namespace) -> int:
+    """Build the second kernel, or say which are there; the status is 3 where the second is not."""
+    from mcnilib.kernel.lab.capabilities import release
+    from mcnilib.kernel.uml.build import build_kernel, cached
+
+    program = build_kernel(force=arguments.force) if arguments.action else cached()
+    if arguments.json:
+        print(json.dumps({"linux": release(), "uml": str(program) if program else None}, indent=1))
+    else:
+        print(tr("this machine runs Linux {release}", release=release()))
+        print(
+            tr("user-mode Linux: {program}", program=program)
+            if program
+            else tr("user-mode Linux is not built: `mcni kernel build` builds it")
+        )
+    return 0 if program else 3
 
 
 def verify_scenarios(arguments: argparse.Namespace) -> int:

@@ -216,8 +216,8 @@ WRITING = {
     "unlink",
     "symlink_to",
 }
-OF_THE_KERNEL = {"sysctls.py", "syscalls.py"}
-"""Write to /proc only, which is no disk."""
+OF_THE_KERNEL = {"sysctls.py", "syscalls.py", "guest.py"}
+"""Write to /proc, or to the memory of a machine they run in: no disk."""
 
 
 def writers(module: Module) -> Iterator[Complaint]:

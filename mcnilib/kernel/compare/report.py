@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import platform
 import random
 import time
 from argparse import Namespace
@@ -25,6 +24,8 @@ from mcnilib.kernel.compare.record import (
     scenario_digest,
 )
 from mcnilib.kernel.compare.verify import Result, verify
+from mcnilib.kernel.lab.capabilities import release
+from mcnilib.kernel.uml.machine import kernel_named
 from mcnilib.language import clauses, tr
 from mcnilib.progress import counted
 from mcnilib.scenarios import Scenario, all_scenarios, scenarios
@@ -41,7 +42,8 @@ def main(arguments: Namespace) -> int:
         raise McniError(tr("--record needs --all: the record holds every combination of a scenario"))
     old = kept(arguments.record)
     results = []
-    measured = verify(stories, lambda story: combinations_of(story, arguments), arguments.jobs)
+    kernel = kernel_named(arguments.kernel)
+    measured = verify(stories, lambda story: combinations_of(story, arguments), arguments.jobs, kernel)
     for result in counted(measured, "mcni verify"):
         results.append(result)
         if not arguments.json:
@@ -81,24 +83,24 @@ def verify_summary(name: str, results: Sequence[Result]) -> str:
         name=name,
         results=len(results),
         measured=measured,
-        release=release(),
+        release=_release(results),
         agree=counts[AGREES],
         differ=counts[DIFFERS],
         skipped=skipped if reasons else "",
     )
 
 
-def _as_json(name: str, results: Iterable[Result]) -> dict[str, object]:
+def _release(results: Sequence[Result]) -> str:
+    """Return the release of the kernel that was asked; this machine's where none was."""
+    return results[0].kernel if results else release()
+
+
+def _as_json(name: str, results: Sequence[Result]) -> dict[str, object]:
     """Return a scenario's results: each combination of settings, and whether model and kernel agree."""
     combinations = [
         {"settings": r.settings.texts(), "result": MARKS[r.letter].lower(), "text": r.text} for r in results
     ]
-    return {"scenario": name, "linux": release(), "combinations": combinations}
-
-
-def release() -> str:
-    """Return the kernel's version without what a distribution or a machine adds to it."""
-    return platform.release().split("-")[0]
+    return {"scenario": name, "linux": _release(results), "combinations": combinations}
 
 
 def kept(file: Path | None) -> dict[str, Recorded]:
@@ -124,7 +126,7 @@ def write_records(file: Path, old: dict[str, Recorded], stories: Iterable[Scenar
     write_file(file, print_records(old | {story.name: _as_recorded(story, _of(story, measured)) for story in stories}))
 
 
-def _as_recorded(story: Scenario, results: Iterable[Result]) -> Recorded:
+def _as_recorded(story: Scenario, results: Sequence[Result]) -> Recorded:
     """Turn a scenario's results into its part of the record."""
     letters: dict[int, str] = {}
     reasons = set()
@@ -136,4 +138,4 @@ def _as_recorded(story: Scenario, results: Iterable[Result]) -> Recorded:
             reasons.add(result.text)
     text = "".join(letters.get(index, UNKNOWN) for index in range(max(letters, default=-1) + 1))
     date = time.strftime("%Y-%m-%d", time.gmtime())
-    return Recorded(release(), date, scenario_digest(story), text, "; ".join(sorted(reasons)))
+    return Recorded(_release(results), date, scenario_digest(story), text, "; ".join(sorted(reasons)))

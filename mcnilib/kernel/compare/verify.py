@@ -6,17 +6,16 @@ are more of them than processors; each changes its lab from one world to the nex
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from hashlib import sha256
 
 from mcnilib.cluster.settings import Settings
 from mcnilib.kernel.compare.compare import Report, compare_traces
 from mcnilib.kernel.compare.record import AGREES, DIFFERS, SKIPPED, world_text
-from mcnilib.kernel.lab.capabilities import Capabilities, capabilities, lacking
+from mcnilib.kernel.lab.capabilities import Capabilities, lacking, probe, release
 from mcnilib.kernel.lab.lab import Lab
-from mcnilib.kernel.lab.workers import WorkerPool
+from mcnilib.kernel.lab.workers import THIS_KERNEL, Kernel, WorkerPool
 from mcnilib.kernel.observe.observe import CLIENT_PORTS, FIRST_PORT, PATIENCE, SLOWER, observe
 from mcnilib.language import listed, mark
 from mcnilib.scenarios import Scenario, scenario
@@ -35,6 +34,7 @@ class Result:
     text: str
     verdict: str = ""  # how the conversation ended on the kernel
     measured: bool = True  # false: another combination leads to the same world and conversation
+    kernel: str = field(default_factory=release)  # the release of the kernel that was asked
 
     @property
     def agrees(self) -> bool:
@@ -55,16 +55,17 @@ def verify(
     scenarios: Iterable[Scenario],
     combinations: Callable[[Scenario], Iterable[Settings]] = Scenario.combinations,
     jobs: int = 0,
+    kernel: Kernel = THIS_KERNEL,
 ) -> Iterator[Result]:
     """Run combinations of scenarios in the simulator and on the kernel and yield the results as they come.
 
-    `jobs` is the number of worlds at once, 0: four per processor.
+    `jobs` is the number of worlds at once, 0: as many as keep this machine busy.
     Raises: NoLab where the system allows no namespaces; McniError when a lab fails.
     """
-    available = capabilities()
     pieces = [(story.name, group) for story in scenarios for group in groups(story, combinations(story))]
-    work = ((name, [settings[0] for settings in group.values()], available) for name, group in pieces)
-    with WorkerPool(min(jobs or 4 * (os.cpu_count() or 1), len(pieces) or 1)) as pool:
+    with WorkerPool(min(jobs or kernel.at_once, len(pieces) or 1), kernel) as pool:
+        available = pool.run(probe)
+        work = ((name, [settings[0] for settings in group.values()], available) for name, group in pieces)
         for number, results in pool.work(check, work):
             yield from _all_of(pieces[number][1], results)
 

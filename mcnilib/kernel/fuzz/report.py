@@ -13,11 +13,12 @@ from pathlib import Path
 from typing import Any
 
 from mcnilib.errors import Unsupported
-from mcnilib.kernel.compare.report import release
 from mcnilib.kernel.fuzz.case import Case, simulate
 from mcnilib.kernel.fuzz.generate import chance
 from mcnilib.kernel.fuzz.trial import TRIAL_AGREES, TRIAL_DIFFERS, TRIAL_REFUSED, Trial, attempt, shrink
-from mcnilib.kernel.lab.workers import Worker, WorkerPool
+from mcnilib.kernel.lab.capabilities import release
+from mcnilib.kernel.lab.workers import THIS_KERNEL, Kernel, WorkerPool
+from mcnilib.kernel.uml.machine import kernel_named
 from mcnilib.progress import counted
 from mcnilib.writing import add_file, write_file
 
@@ -25,16 +26,14 @@ _FILE = "fuzz.json"
 DIGESTED = 200
 """Cases by which a record tells that generator and model are those that made it."""
 
-_AT_ONCE = 8
-"""Worlds at once; most of the time each waits for a client's patience to end."""
-
 
 def main(arguments: Namespace) -> int:
     """Try the cases the command line asks for; return 0 when none differs, 1 otherwise."""
     numbers = range(arguments.first, arguments.first + arguments.worlds)
-    trials = try_worlds(arguments.seed, numbers, "mcni fuzz")
+    kernel = kernel_named(arguments.kernel)
+    trials = try_worlds(arguments.seed, numbers, "mcni fuzz", kernel=kernel)
     failures = [trial for trial in trials if trial.ended == TRIAL_DIFFERS]
-    small = [smallest(trial.case) for trial in failures]
+    small = [smallest(trial.case, kernel) for trial in failures]
     if arguments.keep:
         for number, trial in enumerate(small, 1):
             keep(arguments.keep, f"{arguments.seed}-{number}", trial)
@@ -53,26 +52,26 @@ def _as_json(trial: Trial) -> dict[str, str]:
     return {"case": str(trial.case), "differs": trial.text}
 
 
-def try_worlds(seed: int, numbers: range, line: str, jobs: int = _AT_ONCE) -> list[Trial]:
+def try_worlds(seed: int, numbers: range, line: str, jobs: int = 0, kernel: Kernel = THIS_KERNEL) -> list[Trial]:
     """Return what the worlds of a seed came to, and say on a line meanwhile how many did. Raises: NoLab."""
-    return [*counted(trials_of((chance(seed, number) for number in numbers), jobs), line, len(numbers))]
+    return [*counted(trials_of((chance(seed, number) for number in numbers), jobs, kernel), line, len(numbers))]
 
 
-def trials_of(cases: Iterable[Case], jobs: int = _AT_ONCE) -> Iterator[Trial]:
+def trials_of(cases: Iterable[Case], jobs: int = 0, kernel: Kernel = THIS_KERNEL) -> Iterator[Trial]:
     """Yield what each case came to, in the order they are done. Raises: NoLab where there can be no lab."""
-    with WorkerPool(jobs) as pool:
+    with WorkerPool(jobs or kernel.at_once, kernel) as pool:
         for _, trial in pool.work(attempt, ((case,) for case in cases)):
             yield trial
 
 
-def smallest(case: Case) -> Trial:
+def smallest(case: Case, kernel: Kernel = THIS_KERNEL) -> Trial:
     """Shrink a case that differs, and try it once more."""
-    with Worker() as worker:
+    with WorkerPool(1, kernel) as pool:
 
         def differs(smaller: Case) -> bool:
-            return bool(worker.run(attempt, smaller).ended == TRIAL_DIFFERS)
+            return bool(pool.run(attempt, smaller).ended == TRIAL_DIFFERS)
 
-        trial: Trial = worker.run(attempt, shrink(case, differs))
+        trial: Trial = pool.run(attempt, shrink(case, differs))
     return trial
 
 
@@ -99,7 +98,7 @@ def record(trials: Iterable[Trial], seed: int, numbers: range) -> dict[str, Any]
     ended = Counter(trial.ended for trial in tried)
     refused = Counter(trial.text.splitlines()[0] for trial in tried if trial.ended == TRIAL_REFUSED)
     return {
-        "kernel": release(),
+        "kernel": tried[0].kernel if tried else release(),
         "date": time.strftime("%Y-%m-%d", time.gmtime()),
         "seed": seed,
         "first": numbers.start,

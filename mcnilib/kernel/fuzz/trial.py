@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from itertools import chain
 from random import Random
 from traceback import extract_tb
@@ -13,6 +13,7 @@ from mcnilib.kernel.compare.compare import Report, compare_traces
 from mcnilib.kernel.fuzz.case import Case, courses, simulated
 from mcnilib.kernel.fuzz.pieces import guesses, pieces_of
 from mcnilib.kernel.fuzz.rules import remembers
+from mcnilib.kernel.lab.capabilities import release
 from mcnilib.kernel.lab.lab import ERROR_BURST, Lab
 from mcnilib.kernel.lab.tools import ToolFailed
 from mcnilib.kernel.observe.observe import CLIENT_PORTS, FIRST_PORT, SLOWER, observe
@@ -69,12 +70,13 @@ TRIAL_AGREES, TRIAL_DIFFERS, TRIAL_REFUSED = "agrees", "differs", "refused"
 
 @dataclass(frozen=True, slots=True)
 class Trial:
-    """What a case came to. `verdict` is how the conversation ended on the kernel."""
+    """What a case came to. `verdict` is how the conversation ended on the kernel, whose release is `kernel`."""
 
     case: Case
     ended: str
     text: str
     verdict: str = ""
+    kernel: str = field(default_factory=release)
 
 
 def attempt(lab: Lab, case: Case) -> Trial:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import platform
 from collections.abc import Mapping
 from contextlib import suppress
 
@@ -58,6 +59,11 @@ def _try(home: int, netns: int, argv: tuple[str, ...], text: str, absent: tuple[
     except ToolFailed as problem:
         return str(problem).split(": ", 1)[-1].splitlines()[0]
     return ""
+
+
+def release() -> str:
+    """Return the kernel's version without what a distribution or a machine adds to it."""
+    return platform.release().split("-")[0]
 
 
 def needs(world: World) -> tuple[str, ...]:

@@ -15,9 +15,9 @@ import struct
 import subprocess
 import sys
 import traceback
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import fields, is_dataclass
+from dataclasses import dataclass, fields, is_dataclass
 from functools import partial
 from pathlib import Path
 from types import TracebackType
@@ -38,15 +38,12 @@ class WorkerFailed(McniError, RuntimeError):
 class Worker:
     """A worker process with an empty lab. Use it as a context manager."""
 
-    def __init__(self) -> None:
-        """Start the worker. Errors of the start (see NoLab) appear with the first result."""
-        root = str(Path(__file__).parents[3])
-        paths = [root, *filter(None, [os.environ.get("PYTHONPATH")])]
-        with _without_interruption():
-            self._process = subprocess.Popen(
-                (sys.executable, "-m", "mcnilib.kernel.lab.workers", str(os.getpid())),
-                stdin=subprocess.PIPE, stdout=subprocess.PIPE, env=os.environ | {"PYTHONPATH": os.pathsep.join(paths)},
-            )  # fmt: skip
+    def __init__(self, process: subprocess.Popen[bytes] | None = None) -> None:
+        """Start the worker; or talk to one that was started, wherever its input and output lead.
+
+        Errors of the start (see NoLab) appear with the first result.
+        """
+        self._process = process or _started()
 
     def __enter__(self) -> Worker:
         return self
@@ -100,12 +97,34 @@ class Worker:
             self._process.wait()
 
 
+def here(number: int) -> list[Worker]:
+    """Start workers on this machine's kernel."""
+    return [Worker() for _ in range(number)]
+
+
+@dataclass(frozen=True, slots=True)
+class Kernel:
+    """A kernel that labs run on: how workers are started there, and how many of them keep one processor busy."""
+
+    start: Callable[[int], Sequence[Worker]]
+    busy: int
+
+    @property
+    def at_once(self) -> int:
+        """How many workers keep this machine busy."""
+        return self.busy * (os.cpu_count() or 1)
+
+
+THIS_KERNEL = Kernel(here, 4)
+"""This machine's: most of the time a worker waits until a client's patience ends."""
+
+
 class WorkerPool:
     """Several workers; each gets the next piece of work when it is done with the last."""
 
-    def __init__(self, number: int) -> None:
+    def __init__(self, number: int, kernel: Kernel = THIS_KERNEL) -> None:
         """Start the workers."""
-        self._workers = [Worker() for _ in range(number)]
+        self._workers = kernel.start(number)
 
     def __enter__(self) -> WorkerPool:
         return self
@@ -116,9 +135,13 @@ class WorkerPool:
         for worker in self._workers:
             worker.close(at_once=kind is not None)
 
+    def run(self, job: Job, *arguments: object) -> Any:
+        """Have one of the workers do one job, while none has work, and return its result."""
+        return self._workers[0].run(job, *arguments)
+
     def work(self, job: Job, pieces: Iterable[tuple[object, ...]]) -> Iterator[tuple[int, Any]]:
         """Yield (number of the piece, result) in the order they are done."""
-        waiting, idle, poll = enumerate(pieces), list(self._workers), select.poll()
+        waiting, idle, poll = enumerate(pieces), [*self._workers], select.poll()
         busy: dict[int, tuple[int, Worker]] = {}
         while True:
             while idle and (piece := next(waiting, None)) is not None:
@@ -133,6 +156,17 @@ class WorkerPool:
                 poll.unregister(worker)
                 idle.append(worker)
                 yield number, worker.result()
+
+
+def _started() -> subprocess.Popen[bytes]:
+    """Start a worker's process on this machine."""
+    root = str(Path(__file__).parents[3])
+    paths = [root, *filter(None, [os.environ.get("PYTHONPATH")])]
+    with _without_interruption():
+        return subprocess.Popen(
+            (sys.executable, "-m", "mcnilib.kernel.lab.workers", str(os.getpid())),
+            stdin=subprocess.PIPE, stdout=subprocess.PIPE, env=os.environ | {"PYTHONPATH": os.pathsep.join(paths)},
+        )  # fmt: skip
 
 
 @contextmanager
