@@ -1,16 +1,16 @@
-"""What netfilter does with rules of both backends of iptables, and what a lost SYN-ACK leads to: for the model and the
-kernel."""
+"""What netfilter does with rules of both backends of iptables and with TPROXY, and what a lost SYN-ACK leads to: for the
+model and the kernel."""
 
 from __future__ import annotations
 
 from ipaddress import IPv4Address
 from typing import NamedTuple
 
-from kernel_worlds import chains
-from small_worlds import routed
+from kernel_worlds import FORWARDS, chains
+from small_worlds import namespace, routed
 
 from mcnilib.kernel.lab.lab import Lab
-from mcnilib.kernel.lab.tools import LEGACY
+from mcnilib.kernel.lab.tools import IPTABLES_LEGACY
 from mcnilib.kernel.observe.observe import observe
 from mcnilib.linux.netfilter.iptables.save import parse_tables, print_tables
 from mcnilib.trace.flow import Flow, Listener
@@ -85,7 +85,7 @@ def in_order(lab: Lab, case: Both, number: int, legacy_last: bool) -> Trace:
     lab.clear()
     if not legacy_last:
         lab.realise(routed())
-        lab.run("r", *LEGACY, text=print_tables(case.world["r"].ip4.legacy))
+        lab.run("r", *IPTABLES_LEGACY, text=print_tables(case.world["r"].ip4.legacy))
     lab.realise(case.world)
     return observe(lab, *both_talk(case, number))
 
@@ -104,3 +104,65 @@ def to_server(number: int) -> tuple[Flow, tuple[Listener, ...]]:
     """A conversation that lasts a few SYNs."""
     flow = Flow("a", IPv4Address("10.0.2.2"), "tcp", 80, sport=10000 + number, patience=SECONDS)
     return flow, (Listener("b", 80),)
+
+
+MARKED = "rule 100: from all fwmark 0x1 lookup 100\nroute local default dev lo table 100 scope host\n"
+TPROXY = "PREROUTING -p tcp -m tcp --dport 443 -j TPROXY --on-port 8080 --tproxy-mark 0x1/0x1"
+SYN_ONLY = TPROXY.replace("--dport 443", "--dport 443 --tcp-flags FIN,SYN,RST,ACK SYN")
+DIVERT = "PREROUTING -p tcp -m socket{} -j MARK --set-xmark 0x1/0xffffffff"
+
+
+class Proxy(NamedTuple):
+    """Rules of mangle on a router, its other state, and how the client's conversation with 203.0.113.80:443 ends."""
+
+    rules: tuple[str, ...]
+    verdict: str
+    state: str = MARKED
+    address: str = "0.0.0.0"
+    proto: str = "tcp"
+
+    @property
+    def world(self) -> World:
+        """The router with a proxy on port 8080."""
+        return routed_by(chains("mangle", *self.rules), self.state + "route default via 10.0.2.2 dev e2\n")
+
+    def talk(self, number: int) -> tuple[Flow, tuple[Listener, ...]]:
+        """The client's conversation, with a port of its own."""
+        flow = Flow("a", IPv4Address("203.0.113.80"), self.proto, 443, sport=10000 + number, patience=0.7)
+        return flow, (Listener("r", 8080, self.proto, IPv4Address(self.address), pinned=True),)
+
+
+def routed_by(tables: str, state: str) -> World:
+    """The router with more state than `routed` gives it."""
+    world = routed()
+    r = namespace("r", "e1 10.0.1.1/24\ne2 10.0.2.1/24", f"{FORWARDS}{state}", tables)
+    return world.put(r)
+
+
+VALID = "sysctl net.ipv4.conf.all.src_valid_mark 1\n"
+HANGS = "connect succeeds, then hangs"
+PROXIES = {
+    "a transparent proxy": Proxy((TPROXY,), "connected"),
+    "UDP": Proxy((TPROXY.replace("tcp", "udp"),), "connected", proto="udp"),
+    "the first address of the device": Proxy((TPROXY,), "connected", address="10.0.1.1"),
+    "another address": Proxy((TPROXY,), TIMES_OUT, address="127.0.0.1"),
+    "that address, named": Proxy((f"{TPROXY} --on-ip 127.0.0.1",), "connected", address="127.0.0.1"),
+    "nobody listens": Proxy((TPROXY.replace("8080", "8081"),), TIMES_OUT),
+    "no rule leads to a local route": Proxy((TPROXY,), TIMES_OUT, state=""),
+    "the mark takes part in the source check": Proxy((TPROXY,), TIMES_OUT, state=MARKED + VALID),
+    "and local sources are accepted": Proxy(
+        (TPROXY,), "connected", state=MARKED + VALID + "sysctl net.ipv4.conf.all.accept_local 1\n"
+    ),
+    "a strict source check without the mark": Proxy(
+        (TPROXY,), "connected", state=f"{MARKED}sysctl net.ipv4.conf.e1.rp_filter 1\n"
+    ),
+    "only the SYN": Proxy((SYN_ONLY,), HANGS),
+    "only the SYN, the rest by its socket": Proxy((DIVERT.format(""), SYN_ONLY), "connected"),
+    "by its transparent socket": Proxy((DIVERT.format(" --transparent"), SYN_ONLY), "connected"),
+    "a listening socket on all addresses is none": Proxy(
+        ("PREROUTING -p tcp -m socket -j DROP", SYN_ONLY), HANGS
+    ),
+    "unless wildcards count": Proxy(
+        (f"{TPROXY.replace('443', '4433')}", "PREROUTING -p tcp -m socket --nowildcard -j DROP"), TIMES_OUT
+    ),
+}  # fmt: skip

@@ -23,6 +23,7 @@ from mcnilib.linux.netfilter.hooks import LEGACY, HookEntry, hook_entries
 from mcnilib.linux.netfilter.ipset import IpSet
 from mcnilib.linux.netfilter.iptables.match.set import InSet
 from mcnilib.linux.netfilter.iptables.rule import Table, asks_for_tracking
+from mcnilib.linux.netfilter.iptables.target.tproxy import Tproxy
 from mcnilib.linux.origin import KERNEL, Origin
 from mcnilib.linux.routing.fib import Fib, derived_routes
 from mcnilib.linux.routing.mtu import own_mtu
@@ -63,6 +64,15 @@ class Family:
     def by_name(self) -> Mapping[str, Table]:
         """The tables of both backends by their names; see `mcnilib.linux.netfilter.hooks.LEGACY`."""
         return {table.name: table for table in self.tables} | {f"{LEGACY}{table.name}": table for table in self.legacy}
+
+    @cached_property
+    def proxy_ports(self) -> frozenset[int]:
+        """The ports that TPROXY rules name; 0 stands for the packet's own."""
+        chains = (chain for table in self.by_name.values() for chain in table.chains)
+        naming = (c for c in chains if any(isinstance(rule.target, Tproxy) for rule in c.summary.samples))
+        return frozenset(
+            rule.target.port for chain in naming for rule in chain.rules if isinstance(rule.target, Tproxy)
+        )
 
     @cached_property
     def hooks(self) -> Mapping[str, tuple[HookEntry, ...]]:

@@ -14,8 +14,10 @@ from mcnilib.errors import NoRoute
 from mcnilib.language import listed, tr
 from mcnilib.linux.netfilter.iptables.rule import ChainRule
 from mcnilib.linux.netfilter.iptables.target.nat import Nat
+from mcnilib.linux.netfilter.iptables.target.tproxy import Tproxy
 from mcnilib.linux.packet import is_large
 from mcnilib.linux.routing.route import Query, Route
+from mcnilib.linux.sysctl import Setting
 from mcnilib.linux.unmodelled import Unseen
 from mcnilib.trace.sizes import narrow_place
 from mcnilib.trace.trace import Fate, Journey, Missing, Stage, Step, TooBig, Trace, Verdict
@@ -28,8 +30,30 @@ SHOWN = 5
 
 def notes_on(world: World, trace: Trace) -> tuple[str, ...]:
     """Return what is to be said with the verdict, most important first."""
-    shown = (_late_marks(world, trace), _both_backends(world, trace), _sizes(world, trace), _probing(world, trace))
+    shown = (
+        _martian(trace),
+        _proxies(trace),
+        _late_marks(world, trace),
+        _both_backends(world, trace),
+        _sizes(world, trace),
+        _probing(world, trace),
+    )
     return (*chain(*shown), *_unseen(world, trace), *_unreadable(world, trace))
+
+
+def _martian(trace: Trace) -> Iterator[str]:
+    """Say why a source is not believed only because of the packet's mark."""
+    step = trace.outcome.step
+    if step.stage is Stage.RP_FILTER and isinstance(step.line, Setting) and step.line.key.endswith(".src_valid_mark"):
+        yield tr("{netns}: {reason}", netns=step.netns, reason=step.action)
+
+
+def _proxies(trace: Trace) -> Iterator[str]:
+    """Say what is assumed of the program that TPROXY hands packets to."""
+    steps = (step for course in trace.courses for journey in course.journeys for step in journey.steps)
+    rules = (step for step in steps if isinstance(step.line, ChainRule) and isinstance(step.line.target, Tproxy))
+    for netns in dict.fromkeys(step.netns for step in rules if step.fate is Fate.GOES_ON):
+        yield tr("assumed: the program that TPROXY hands packets to on {netns} has set IP_TRANSPARENT", netns=netns)
 
 
 def _late_marks(world: World, trace: Trace) -> Iterator[str]:

@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from itertools import count
 
 import pytest
-from nf_worlds import BACKENDS, NO_SYN_ACK, in_order, syn_acks, to_server
+from nf_worlds import BACKENDS, NO_SYN_ACK, PROXIES, in_order, syn_acks, to_server
 
 from mcnilib.kernel.lab.capabilities import probe
 from mcnilib.kernel.lab.syscalls import NoLab
@@ -50,3 +50,9 @@ def test_a_repeated_syn_is_answered_once_and_puts_off_the_server_s_own_timer(wor
     sent = syn_acks(worker.run(converse, NO_SYN_ACK, *to_server(number), number))
     assert sent.pop(1) in (1, 2)
     assert sent == {0: 1, 2: 1, 3: 1}
+
+
+@pytest.mark.parametrize("name", PROXIES)
+def test_tproxy_and_the_socket_match(name: str, worker: Worker) -> None:
+    case, number = PROXIES[name], next(NUMBERS)
+    assert worker.run(converse, case.world, *case.talk(number), number).outcome.verdict.value == case.verdict

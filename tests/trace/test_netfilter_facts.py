@@ -6,9 +6,11 @@ from dataclasses import replace
 
 import pytest
 from kernel_worlds import chains
-from nf_worlds import BACKENDS, NO_SYN_ACK, both_talk, syn_acks, to_server
+from nf_worlds import BACKENDS, NO_SYN_ACK, PROXIES, both_talk, syn_acks, to_server
 from small_worlds import routed
 
+from mcnilib.trace.explain import verdict
+from mcnilib.trace.notes import notes_on
 from mcnilib.trace.run import run
 
 
@@ -33,3 +35,19 @@ def test_a_syn_is_sent_again_ten_times() -> None:
     trace = run(routed(chains("filter", "FORWARD -p tcp -j DROP")), replace(flow, patience=200.0), [])
     syns = [round(j.time) for j in trace.journeys if not j.reply]
     assert syns == [0, 1, 2, 3, 4, 5, 7, 11, 19, 35, 67]
+
+
+@pytest.mark.parametrize("name", PROXIES)
+def test_tproxy_and_the_socket_match(name: str) -> None:
+    case = PROXIES[name]
+    assert run(case.world, *case.talk(1)).outcome.verdict.value == case.verdict
+
+
+def test_a_martian_of_its_mark_is_explained() -> None:
+    case = PROXIES["the mark takes part in the source check"]
+    trace = run(case.world, *case.talk(1))
+    assert "in rp_filter by `net.ipv4.conf.all.src_valid_mark = 1`" in verdict(trace)
+    assert notes_on(case.world, trace)[0] == (
+        "r: 10.0.1.2 is local here by 0.0.0.0/0 of table 100: net.ipv4.conf.all.src_valid_mark = 1 lets the mark 0x1 "
+        "take part in the source check, and the rule 100 sends it there"
+    )

@@ -19,7 +19,7 @@ from fcntl import ioctl
 from mcnilib.errors import McniError
 from mcnilib.kernel.lab import commands, devices, reconfigure, sysctls
 from mcnilib.kernel.lab.syscalls import in_netns, make_netns
-from mcnilib.kernel.lab.tools import BRIDGE, IP, IPSET, IPTABLES, LEGACY, NFT, Running, finish_all, start
+from mcnilib.kernel.lab.tools import BRIDGE, IP, IPSET, IPTABLES, IPTABLES_LEGACY, NFT, Running, finish_all, start
 from mcnilib.kernel.observe.capture import Watch, open_watch
 from mcnilib.kernel.observe.netlink import add_counter
 from mcnilib.linux.netns import Netns
@@ -159,7 +159,7 @@ class Lab:
         finish_all(self._begin(pairs, IPSET, reconfigure.set_changes))
         pending += self._begin(pairs, IPTABLES, reconfigure.table_changes)
         finish_all(pending)
-        finish_all(self._begin(pairs, LEGACY, reconfigure.legacy_changes))
+        finish_all(self._begin(pairs, IPTABLES_LEGACY, reconfigure.legacy_changes))
         for old, new in pairs:
             with self.inside(new.name):
                 sysctls.change_sysctls(old, new)

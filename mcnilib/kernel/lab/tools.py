@@ -27,7 +27,7 @@ PACKAGES = {
 """Debian packages of the programs the lab starts."""
 
 IP, BRIDGE, NFT = ("ip", "-batch", "-"), ("bridge", "-batch", "-"), ("nft", "-f", "-")
-IPSET, IPTABLES, LEGACY = ("ipset", "restore"), ("iptables-nft-restore",), ("iptables-legacy-restore",)
+IPSET, IPTABLES, IPTABLES_LEGACY = ("ipset", "restore"), ("iptables-nft-restore",), ("iptables-legacy-restore",)
 """The programs, each told to read from its input what it shall do."""
 
 _LONGEST = 60

@@ -34,7 +34,7 @@ LAST_WORDS = 60
 """Milliseconds in which nothing happens until an answered connection that does not close is left at that: a FIN is
 sent again after 200."""
 
-IP_PKTINFO, IP_RECVERR = 8, 11
+IP_PKTINFO, IP_RECVERR, IP_TRANSPARENT, IP_ORIGDSTADDR = 8, 11, 19, 20
 
 FROM_ICMP = 2
 """Who tells of an error: SO_EE_ORIGIN_ICMP in linux/errqueue.h."""
@@ -132,13 +132,16 @@ class Talk:
         sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         if listener.dev:
             sock.setsockopt(socket.SOL_SOCKET, socket.SO_BINDTODEVICE, listener.dev.encode())
+        if {0, listener.port} & self.lab.world[listener.netns].ip4.proxy_ports:
+            sock.setsockopt(socket.IPPROTO_IP, IP_TRANSPARENT, 1)
         sock.bind((str(listener.address), listener.port))
         if listener.proto == "tcp":
             sock.listen()
             self._watch(sock, select.POLLIN, lambda: self._accept(sock))
         else:
             sock.setsockopt(socket.IPPROTO_IP, IP_PKTINFO, int(listener.pinned is not False))
-            self._watch(sock, select.POLLIN, lambda: self._answer_datagram(sock, listener.pinned is not False))
+            sock.setsockopt(socket.IPPROTO_IP, IP_ORIGDSTADDR, 1)
+            self._watch(sock, select.POLLIN, lambda: self._answer_datagram(sock, listener))
 
     def _accept(self, sock: socket.socket) -> None:
         connection, peer = sock.accept()
@@ -162,21 +165,32 @@ class Talk:
             pass
         self._ignore(connection)
 
-    def _answer_datagram(self, sock: socket.socket, pinned: bool) -> None:
+    def _answer_datagram(self, sock: socket.socket, listener: Listener) -> None:
         try:
-            data, control, _, peer = sock.recvmsg(1 << 16, 64)
+            data, control, _, peer = sock.recvmsg(1 << 16, 128)
         except BlockingIOError:  # its checksum was wrong: the kernel sees that only now, and drops it
             return
         self.heard.arrived, self.heard.seen_source = True, self.heard.seen_source or peer[0]
         if data != self._request:
             return
-        info = [
-            (level, kind, struct.pack("i4s4s", 0, value[4:8], bytes(4))) for level, kind, value in control if pinned
-        ]
+        told = {kind: value for _, kind, value in control}
+        spec_dst = told[IP_PKTINFO][4:8] if listener.pinned is not False else b""
+        info = [(socket.IPPROTO_IP, IP_PKTINFO, struct.pack("i4s4s", 0, spec_dst, bytes(4)))] if spec_dst else []
         try:
-            sock.sendmsg([self._answer], info, 0, peer)
+            self._answering(sock, listener, told[IP_ORIGDSTADDR]).sendmsg([self._answer], info, 0, peer)
         except OSError:
             return
+
+    def _answering(self, sock: socket.socket, listener: Listener, asked: bytes) -> socket.socket:
+        """Return the socket that answers: where TPROXY brought a datagram for another port, one that has this port."""
+        port = int.from_bytes(asked[2:4], "big")
+        if port == listener.port:
+            return sock
+        own = self._open(listener.netns, socket.SOCK_DGRAM)
+        own.setsockopt(socket.IPPROTO_IP, IP_TRANSPARENT, 1)
+        own.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        own.bind((socket.inet_ntoa(asked[4:8]), port))
+        return own
 
     def _start(self) -> None:
         flow = self.flow

@@ -6,12 +6,25 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 from ipaddress import IPv4Address
-from typing import Any
+from typing import Any, NamedTuple
 
 from mcnilib.linux.chance import Chance
 from mcnilib.linux.netfilter.conntrack import ConnState, Entry
+from mcnilib.linux.netfilter.hooks import NfVerdict
 from mcnilib.linux.netfilter.ipset import IpSet
 from mcnilib.linux.packet import Packet
+
+
+class FoundSocket(NamedTuple):
+    """A socket of this namespace that a packet is for; `socket` is what the transport layer knows it by."""
+
+    socket: object
+    bound: bool  # to an address of its own, not to 0.0.0.0
+    transparent: bool  # IP_TRANSPARENT in ip(7): it may have and take addresses that are not local
+
+
+SocketLookup = Callable[[Packet, str, bool], FoundSocket | None]
+"""(packet, iif, listening): the listening socket, else the connected one."""
 
 
 @dataclass(slots=True)
@@ -32,8 +45,12 @@ class Context:
         None  # (packet, iif, loose, validmark, accept_local) -> passes
     )
     path_mtu: Callable[[Packet, str, str], int] | None = None  # (packet, iif, oif) -> bytes, there and back
+    sockets: SocketLookup | None = None
+    first_address: Callable[[str], IPv4Address | None] | None = None  # of a device
     chance: Chance | None = None
     now: float = 0.0  # seconds since the run began
     memory: dict[object, Any] | None = None  # what matches of this namespace remember in this run
     fresh: bool = True  # nothing says anything of its connection: NOTRACK has an effect
     notrack: bool = False  # set by a NOTRACK rule
+    socket: FoundSocket | None = None  # that TPROXY gave the packet to
+    verdict: NfVerdict | None = None  # with which a rule ends its table, where it is another than its target says

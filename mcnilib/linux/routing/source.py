@@ -13,6 +13,7 @@ from mcnilib.language import tr
 from mcnilib.linux.netns import Netns
 from mcnilib.linux.packet import Packet
 from mcnilib.linux.routing.route import LIMITED_BROADCAST, SCOPES, UNCHOSEN, Query, Route, RouteType, scope_id
+from mcnilib.linux.routing.rule import Rule
 from mcnilib.linux.sysctl import Setting, deciding
 
 _LOCAL_MULTICAST = IPv4Network("224.0.0.0/24")
@@ -92,8 +93,26 @@ def _impossible(netns: Netns, packet: Packet, iif: str) -> Martian | None:
     return None
 
 
-def _own_source(netns: Netns, packet: Packet, iif: str, route: Route | None = None) -> Martian:
-    """Say that the sender would be this namespace: a device has the address, or a route of type local claims it."""
+def _own_source(
+    netns: Netns, packet: Packet, iif: str, route: Route | None = None, rule: Rule | None = None
+) -> Martian:
+    """Say that the sender would be this namespace: a device has the address, or a route of type local claims it.
+
+    `rule` is what led to the route: one that asks for a mark was met only because src_valid_mark is on.
+    """
+    if route and rule and rule.fwmark is not None and packet.src not in netns.own_addresses:
+        valid = deciding(netns.settings, "src_valid_mark", iif)
+        reason = tr(
+            "{src} is local here by {dst} of table {table}: {setting} lets the mark {mark:#x} take part in the source "
+            "check, and the rule {priority} sends it there",
+            src=packet.src,
+            dst=route.dst,
+            table=route.table,
+            setting=str(valid) if valid else "src_valid_mark",
+            mark=packet.mark,
+            priority=rule.priority,
+        )
+        return Martian(reason, valid, route)
     setting = deciding(netns.settings, "accept_local", iif)
     claimed = route is not None and packet.src not in netns.own_addresses
     reason = (
@@ -110,7 +129,7 @@ def _full_check(netns: Netns, packet: Packet, iif: str, oif: str, strictness: in
     query = Query(packet.src, packet.dst, oif or "lo", mark=mark)
     link = netns.link(iif)
     try:
-        _, route = netns.fib.lookup(query)
+        rule, route = netns.fib.lookup(query)
     except NoRoute as problem:
         return _last_resort(
             netns,
@@ -120,7 +139,7 @@ def _full_check(netns: Netns, packet: Packet, iif: str, oif: str, strictness: in
             None,
         )
     if route.type is RouteType.LOCAL and not netns.conf("accept_local", iif):
-        return _own_source(netns, packet, iif, route)
+        return _own_source(netns, packet, iif, route, rule)
     if route.type not in (RouteType.LOCAL, RouteType.UNICAST):
         return Martian(tr("{src} is a {kind} address", src=packet.src, kind=route.type), None, route)
     if route.dev == iif or (route.type is RouteType.LOCAL and link.is_loopback):

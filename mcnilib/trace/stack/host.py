@@ -3,6 +3,7 @@ neighbours."""
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from copy import deepcopy
 from dataclasses import dataclass
 from functools import cached_property, partial
@@ -15,7 +16,7 @@ from mcnilib.linux.chance import Chance
 from mcnilib.linux.device.link import Link
 from mcnilib.linux.netfilter.conntrack import ConnState, Conntrack, Tracked
 from mcnilib.linux.netfilter.conntrack_tcp import Limits
-from mcnilib.linux.netfilter.context import Context
+from mcnilib.linux.netfilter.context import Context, FoundSocket
 from mcnilib.linux.netns import Netns
 from mcnilib.linux.packet import Packet
 from mcnilib.linux.routing.fib import Decision
@@ -63,7 +64,7 @@ FORWARD_PMTU = "net.ipv4.ip_forward_use_pmtu"
 class Skb:
     """A packet on its way through namespaces, with what Linux keeps beside it (struct sk_buff)."""
 
-    __slots__ = ("any_source", "bad_checksum", "by_icmp", "local", "packet", "tracked", "txhash", "unbound")
+    __slots__ = ("any_source", "bad_checksum", "by_icmp", "local", "packet", "socket", "tracked", "txhash", "unbound")
 
     def __init__(
         self,
@@ -79,20 +80,26 @@ class Skb:
 
         `unbound`: the lookup that chose the source was the only one, so no rule `from` that source was asked.
         `by_icmp`: the kernel's own ICMP socket sends it, alone or in a tunnel of the same namespace.
-        `any_source`: netfilter sends it, from whichever address it was asked at.
+        `any_source`: netfilter or a transparent socket sends it, from whichever address it was asked at.
         `txhash` is what the socket adds to the flow's hash, another after each timeout (sk_rethink_txhash()).
-        Set on the way: `broken`, the UDP checksum is wrong; `local`, its route is of type local (RTCF_LOCAL).
+        Set on the way: `broken`, the UDP checksum is wrong; `local`, its route is of type local (RTCF_LOCAL);
+        `socket`, whose it is since TPROXY said so.
         """
         self.bad_checksum = self.local = False
         self.packet, self.tracked, self.unbound = packet, tracked, unbound
+        self.socket: FoundSocket | None = None
         self.by_icmp, self.any_source, self.txhash = by_icmp, any_source, txhash
+
+
+SocketFinder = Callable[["Host", Packet, str, bool], FoundSocket | None]
+"""Finds the socket of a namespace for a packet, by which device it came, listening or not."""
 
 
 class Host:
     """A network namespace at run time."""
 
-    def __init__(self, netns: Netns, chance: Chance) -> None:
-        """Index the namespace's state; `chance` answers what the kernel leaves to it."""
+    def __init__(self, netns: Netns, chance: Chance, sockets: SocketFinder | None = None) -> None:
+        """Index the namespace's state; `chance` answers what the kernel leaves to it, `sockets` who has a socket."""
         self.netns, self.name, self.chance = netns, netns.name, chance
         self.sysctls = netns.sysctls
         self.links: dict[str, Link] = {link.name: link for link in netns.links}
@@ -109,6 +116,7 @@ class Host:
         self.aged: frozenset[IPv4Address] = frozenset()  # of these, those that were so when the run before this ended
         self._address_type = netns.fib.address_type
         self._reverse_path = partial(rpfilter_passes, netns)
+        self._sockets = partial(sockets, self) if sockets else None
 
     @cached_property
     def ttl(self) -> int:
@@ -150,6 +158,8 @@ class Host:
             address_type=self._address_type,
             reverse_path=self._reverse_path,
             path_mtu=self._mtu_there_and_back,
+            sockets=self._sockets,
+            first_address=self._first_address,
             chance=self.chance,
             now=now,
             memory=self.memory,
@@ -204,6 +214,16 @@ class Host:
         back = self.route(Query(packet.src))
         return min(self.path_mtu(there, packet.dst), self.path_mtu(back, packet.src))
 
+    def has_connection(self, packet: Packet, iif: str) -> bool:
+        """Tell whether a TCP segment is for a connection here: it is known before the routes are asked.
+
+        Source: tcp_v4_early_demux(), ip_forward().
+        """
+        return bool(packet.tcp and self._sockets and self._sockets(packet, iif, False))
+
+    def _first_address(self, dev: str) -> IPv4Address | None:
+        return next((address.ip for address in self.links[dev].primaries()), None)
+
     def rewrites(self, skb: Skb) -> bool:
         """Tell whether NAT changes the packets of the connection this one belongs to."""
         if not (skb.tracked and skb.tracked.number):
@@ -243,17 +263,21 @@ class Hosts(dict[str, Host]):
     """The namespaces of a run by name, each woken up when the first packet gets there."""
 
     def __init__(self, world: World, chance: Chance) -> None:
-        """Remember the world; nobody is awake yet."""
+        """Remember the world; nobody is awake yet, and nobody has a socket."""
         super().__init__()
         self._world, self._chance = world, chance
+        self.sockets: SocketFinder | None = None
 
     def __missing__(self, name: str) -> Host:
         netns = self._world[name]
         for gap in netns.missing:
             if not gap.rules:
                 gap.meet(netns=name)
-        host = self[name] = Host(netns, self._chance)
+        host = self[name] = Host(netns, self._chance, self._find)
         return host
+
+    def _find(self, host: Host, packet: Packet, iif: str, listening: bool) -> FoundSocket | None:
+        return self.sockets(host, packet, iif, listening) if self.sockets else None
 
 
 class Network:

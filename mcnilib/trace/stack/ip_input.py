@@ -239,6 +239,10 @@ def _forward(at: Recorder, dev: str, decision: Decision) -> Position:
     """Pass a packet on: TTL left, FORWARD, then out. Source: ip_forward()."""
     skb = at.skb
     _note_route(at, decision, _FORWARDED, dev)
+    if skb.socket or at.host.has_connection(skb.packet, dev):
+        lost = tr("it is for a socket here, and no route of type local brings it there: it is not forwarded")
+        at.note(Stage.FORWARDING, lost, iif=dev, fate=Fate.DROPPED)
+        return None
     if skb.packet.ttl <= 1:
         at.note(Stage.FORWARDING, tr("TTL used up"), iif=dev, fate=Fate.DROPPED)
         icmp_send(at, 11, 0)

@@ -65,6 +65,7 @@ def leave(at: Recorder, decision: Decision, iif: str) -> Position:
 
 
 def _loop_back(at: Recorder, lo: Link) -> Position:
+    at.skb.socket = None  # skb_orphan() in loopback_xmit()
     at.skb.bad_checksum = _checksum_breaks(at.host, at.skb)
     here = (at.host.name, "lo")
     at.note(Stage.DEVICE, tr("loops back"), oif="lo", to=here, path=(here,), what=Framed(lo.mac, lo.mac))

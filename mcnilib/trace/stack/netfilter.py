@@ -142,7 +142,9 @@ class Hook:
         if base is None or base.idle:
             return True
         at = self.host.context(self.name, self.skb, self.iif, self.oif, self.now)
+        at.socket = self.skb.socket
         verdict, decider = self._traverse(entry.table, at)
+        self.skb.socket = at.socket
         if verdict is NfVerdict.DROP:
             self._drop(entry.table, at, decider)
             return False

@@ -41,6 +41,7 @@ class Sender(Protocol):
     snd_una: int
     snd_nxt: int
     txhash: int
+    transparent: bool
     reply: bool
 
     def segment(self, flags: str, length: int = 0, seq: int | None = None) -> Packet:
@@ -138,7 +139,8 @@ class SendQueue:
         packet = end.segment("PSH ACK" if seq + length == self._written else "ACK", length)
         packet = packet.but(tcp=replace(packet.tcp or Tcp(), burst=burst))
         before_it = self._journeys.get(seq, 0)
-        number = end.events.emit(end.host.name, Skb(packet, txhash=end.txhash), reply=end.reply, repeats=before_it)
+        skb = Skb(packet, txhash=end.txhash, any_source=end.transparent)
+        number = end.events.emit(end.host.name, skb, reply=end.reply, repeats=before_it)
         self._journeys.setdefault(seq, number)
         end.snd_nxt = seq + length
 
@@ -155,6 +157,6 @@ class SendQueue:
     def _decision(self) -> Decision | None:
         """Look up the way to the peer; None where there is none, and nothing leaves."""
         try:
-            return route_out(self.end.host, self._query)
+            return route_out(self.end.host, self._query, any_source=self.end.transparent)
         except NoRoute:
             return None

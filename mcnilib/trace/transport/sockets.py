@@ -11,11 +11,12 @@ from ipaddress import IPv4Address
 
 from mcnilib.errors import NoRoute, Unsupported
 from mcnilib.language import tr
+from mcnilib.linux.netfilter.context import FoundSocket
 from mcnilib.linux.packet import PING_SIZE, Icmp, Packet, is_large
 from mcnilib.trace.events import Events
 from mcnilib.trace.flow import ANY_ADDRESS, Client, Flow, Listener
 from mcnilib.trace.stack.fragment import believe, forbidding
-from mcnilib.trace.stack.host import Emission, Network, Skb
+from mcnilib.trace.stack.host import Emission, Host, Network, Skb
 from mcnilib.trace.stack.icmp import icmp_send, reset_for
 from mcnilib.trace.stack.recorder import Recorder
 from mcnilib.trace.stack.tunnel import listens
@@ -49,6 +50,7 @@ class Sockets:
         self.net, self.events, self.flow, self.listeners = net, events, flow, tuple(listeners)
         self.client = Client()
         self._tcp: dict[FourTuple, TcpEnd] = {}
+        net.hosts.sockets = self.find
 
     def connect(self, packet: Packet) -> None:
         """Open the client's socket and send the first packet. `packet` carries the chosen source address."""
@@ -75,6 +77,28 @@ class Sockets:
         end = self._tcp.get(ends)
         return None if end is None or end.state is TcpState.CLOSED else end
 
+    def find(self, host: Host, packet: Packet, iif: str, listening: bool) -> FoundSocket | None:
+        """Return the socket of a namespace for a packet, as netfilter looks it up: a listening or a connected one."""
+        if listening:
+            listener = lookup_listener(self.listeners, host, iif, packet)
+            proxies = bool(listener and {0, listener.port} & host.netns.ip4.proxy_ports)
+            return FoundSocket(listener, listener.address != ANY_ADDRESS, proxies) if listener else None
+        if packet.proto == "tcp":
+            end = self._end(FourTuple(host.name, packet.dst, packet.dport, packet.src, packet.sport))
+            return FoundSocket(end, True, end.transparent) if end else None
+        return FoundSocket(self.client, True, False) if self._is_answer(host, packet) else None
+
+    def _is_answer(self, host: Host, packet: Packet) -> bool:
+        """Tell whether a datagram is for the client's socket, which is connected."""
+        flow = self.flow
+        mine = (host.name, packet.dport, packet.dst) == (flow.netns, flow.sport, self.client.local)
+        return mine and flow.proto == "udp" and (packet.src, packet.sport) == (flow.dst, flow.dport)
+
+    def _listener(self, at: Recorder, iif: str, packet: Packet) -> Listener | None:
+        """Return the listening socket of a packet: that which TPROXY gave it to, before any other."""
+        given = at.skb.socket and at.skb.socket.socket
+        return given if isinstance(given, Listener) else lookup_listener(self.listeners, at.host, iif, packet)
+
     def receive(self, at: Recorder, iif: str) -> Callable[[], None] | None:
         """Find the socket of the packet that came by `iif`, note it, and return what the socket will do."""
         packet = at.skb.packet
@@ -98,12 +122,13 @@ class Sockets:
             self._check_itself(at.host.name)
         if (
             end is None
-            and (listener := lookup_listener(self.listeners, host, iif, packet))
+            and (listener := self._listener(at, iif, packet))
             and "SYN" in tcp.flags
             and "ACK" not in tcp.flags
         ):
-            self._accept(at, iif, tr("a SYN for the listener on port {dport}", dport=packet.dport), listener)
+            self._accept(at, iif, tr("a SYN for the listener on port {dport}", dport=listener.port), listener)
             server = self._tcp[ends] = TcpServer(self.events, host, ends, SERVER_ISN, self.flow)
+            server.transparent = bool({0, listener.port} & host.netns.ip4.proxy_ports)
             return partial(server.answer, tcp)
         if end is None:
             self._reset(at, iif, packet)
@@ -138,18 +163,18 @@ class Sockets:
             ),
             "RST",
         )
-        self.net.outbox.append(Emission(at.host.name, Skb(reset_for(packet, tcp))))
+        given = at.skb.socket is not None
+        self.net.outbox.append(Emission(at.host.name, Skb(reset_for(packet, tcp), any_source=given)))
 
     def _receive_udp(self, at: Recorder, iif: str, packet: Packet) -> Callable[[], None] | None:
-        host, flow = at.host, self.flow
-        listener = lookup_listener(self.listeners, host, iif, packet)
+        host = at.host
+        listener = self._listener(at, iif, packet)
         if listener:
-            self._accept(at, iif, tr("a datagram for the socket on port {dport}", dport=packet.dport), listener)
+            self._accept(at, iif, tr("a datagram for the socket on port {dport}", dport=listener.port), listener)
             if packet.length != (self.flow.request or REQUEST) or packet.inner:
                 return None
             return partial(self._answer_udp, at, packet, answers_from(host, packet, listener))
-        mine = (at.host.name, packet.dport, packet.dst) == (flow.netns, flow.sport, self.client.local)
-        if mine and flow.proto == "udp" and (packet.src, packet.sport) == (flow.dst, flow.dport):
+        if self._is_answer(host, packet):
             answer = packet.length == (self.flow.answer or UDP_ANSWER)
             own = tr("its own datagram, back at the client's socket")
             self._accept(at, iif, tr("the answer for the client's socket") if answer else own)
@@ -175,7 +200,8 @@ class Sockets:
         chosen = choose_source(at.host, answer) if unbound else answer
         if not isinstance(chosen, NoRoute):
             whole = forbidding(at.host, chosen) if is_large(chosen) else chosen
-            self.events.emit(at.host.name, Skb(whole, unbound=unbound), reply=True)
+            given = at.skb.socket is not None
+            self.events.emit(at.host.name, Skb(whole, unbound=unbound, any_source=given), reply=True)
 
     def _receive_icmp(self, at: Recorder, iif: str, packet: Packet, icmp: Icmp) -> Callable[[], None] | None:
         if icmp.type == 8:

@@ -80,6 +80,7 @@ class TcpEnd:
         self._rto = FIRST_RTO
         if flow.sized:
             self.queue = SendQueue(self, ends.local, ends.remote)
+        self.transparent = False  # sends from any address (IP_TRANSPARENT)
         self.txhash = 0  # changes when a segment is sent again: another way may be better
         self._timer = 0  # generation: a timer of an older one has been cancelled
 
@@ -105,7 +106,7 @@ class TcpEnd:
         if self.snd_nxt != begin:
             self._waiting, self._retries = packet, 0
             self._arm()
-        journey = self.events.emit(self.ends.netns, Skb(packet, txhash=self.txhash), reply=self.reply)
+        journey = self.events.emit(self.ends.netns, self._skb(packet), reply=self.reply)
         if self._waiting is packet:
             self._journey = journey
 
@@ -165,8 +166,10 @@ class TcpEnd:
     def _repeat(self, packet: Packet) -> None:
         """Send a segment again, with another hash. Source: sk_rethink_txhash(), tcp_rtx_synack()."""
         self.txhash += 1
-        again = Skb(packet, txhash=self.txhash)
-        self.events.emit(self.ends.netns, again, reply=self.reply, repeats=self._journey)
+        self.events.emit(self.ends.netns, self._skb(packet), reply=self.reply, repeats=self._journey)
+
+    def _skb(self, packet: Packet) -> Skb:
+        return Skb(packet, txhash=self.txhash, any_source=self.transparent)
 
     def _limit(self) -> int:
         """Return how often a segment is sent again; a SYN once more for each linear timeout (tcp_write_timeout())."""

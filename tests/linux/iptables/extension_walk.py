@@ -89,6 +89,7 @@ DECLARED = {
     "-m recent --set --name DEFAULT --mask 255.255.255.255 --rsource": Facts("Recent", undecided=True, remembers=True),
     "-m rpfilter": Facts("RpFilter", tables="raw mangle", hooks="PREROUTING"),
     "-m set --match-set some src --return-nomatch": Facts("InSet"),
+    "-m socket --transparent": Facts("SocketMatch", hooks="PREROUTING INPUT", undecided=True),
     "-m state --state NEW": Facts("ConntrackIs", pure=True, tracks=True),
     "-m statistic --mode random --probability 0.5": Facts("Statistic", undecided=True),
     "-m statistic --mode nth --every 2 --packet 0": Facts("Nth", undecided=True, remembers=True),
@@ -122,7 +123,6 @@ DECLARED = {
     "-m realm ! --realm 0x1/0x2a": Facts("OpaqueMatch", undecided=True),
     "-m sctp --sport 5:6 ! --dport 7": Facts("OpaqueMatch", protocols="sctp", implied=True, undecided=True),
     "-m sctp --dport 7": Facts("OpaqueMatch", protocols="sctp", implied=True, undecided=True),
-    "-m socket": Facts("OpaqueMatch", hooks="PREROUTING INPUT", undecided=True),
     '-m string --string "GET" --algo bm': Facts("OpaqueMatch", undecided=True),
     "-m tcpmss --mss 536:1460": Facts("OpaqueMatch", protocols="tcp", undecided=True),
     "-m time --datestop 2038-01-19T03:14:07": Facts("OpaqueMatch", undecided=True),
@@ -142,6 +142,7 @@ DECLARED = {
     "-j SNAT --to-source 10.0.0.1-10.0.0.9": Facts("Snat", tables="nat", hooks="INPUT POSTROUTING", tracks=True, ends="ACCEPT"),
     "-j SNAT --to-source 10.0.0.1:1000-2000 --random --random-fully --persistent": Facts("Snat", tables="nat", hooks="INPUT POSTROUTING", protocols="tcp udp udplite dccp sctp", tracks=True, ends="ACCEPT"),
     "-j TOS --set-tos 0x10/0xff": Facts("SetTos", tables="mangle", changes=True),
+    "-j TPROXY --on-port 15001 --on-ip 127.0.0.1 --tproxy-mark 0x1/0x1": Facts("Tproxy", tables="mangle", hooks="PREROUTING", protocols="tcp udp", changes=True, ends="ACCEPT"),
     "-j TTL --ttl-set 64": Facts("SetTtl", tables="mangle", changes=True),
     "-j ACCEPT": Facts("StandardTarget", ends="ACCEPT"),
     "-j DROP": Facts("StandardTarget", tables="raw mangle filter security", ends="DROP"),
@@ -180,7 +181,6 @@ DECLARED = {
     "-j TCPMSS --clamp-mss-to-pmtu": Facts("ClampMss", protocols="tcp", changes=True),
     "-j TCPOPTSTRIP --strip-options 2,4,5,8": Facts("OpaqueTarget", protocols="tcp", changes=True),
     "-j TEE --gateway 10.0.0.1": Facts("OpaqueTarget", changes=True),
-    "-j TPROXY --on-port 15001 --on-ip 127.0.0.1 --tproxy-mark 0x1/0x1": Facts("OpaqueTarget", tables="mangle", hooks="PREROUTING", protocols="tcp udp", changes=True),
     "-j ULOG --ulog-prefix x --ulog-nlgroup 2 --ulog-cprange 5 --ulog-qthreshold 3": Facts("OpaqueTarget", changes=True),
 }  # fmt: skip
 """Words of a rule, and what holds for it. Which options stand there decides about some of it."""

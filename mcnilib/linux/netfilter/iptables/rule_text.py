@@ -17,7 +17,7 @@ from mcnilib.linux.netfilter.iptables.match import opaque as opaque_matches
 from mcnilib.linux.netfilter.iptables.match.header import HEADER_ORDER, ProtocolMatch, read_header
 from mcnilib.linux.netfilter.iptables.match.ports import IcmpType, Ports
 from mcnilib.linux.netfilter.iptables.rule import ChainRule
-from mcnilib.linux.netfilter.iptables.target import log, mangle, nat, verdict
+from mcnilib.linux.netfilter.iptables.target import log, mangle, nat, tproxy, verdict
 from mcnilib.linux.netfilter.iptables.target import opaque as opaque_targets
 from mcnilib.linux.netfilter.iptables.target.verdict import Jump
 from mcnilib.linux.netfilter.iptables.words import RuleWords
@@ -35,10 +35,10 @@ def _classes(kind: type[_Kind], *rooms: ModuleType) -> tuple[type[_Kind], ...]:
 
 MATCHES = _classes(
     Match,  # type: ignore[type-abstract]
-    addrtype, conntrack, ip, mark, misc, ports, set, stateful, opaque_matches,
+    addrtype, conntrack, ip, mark, misc, ports, set, stateful, tproxy, opaque_matches,
 )  # fmt: skip
 
-TARGETS = _classes(Target, verdict, mangle, nat, log, opaque_targets)
+TARGETS = _classes(Target, verdict, mangle, nat, log, tproxy, opaque_targets)
 """All classes; of two records of one name, as of `statistic` and CT, the first reads."""
 
 

@@ -62,7 +62,7 @@ def traverse(
                 rules = iter(table.chain(target.chain).candidates(packet, at))
                 break
             if rule.ends:
-                return rule.ends, packet, rule
+                return at.verdict or rule.ends, packet, rule
             if rule.returns:
                 rules = iter(())  # as if the chain ended here
                 break

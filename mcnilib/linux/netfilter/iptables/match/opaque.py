@@ -215,10 +215,6 @@ OPAQUE_MATCHES = (
         tracks=False, protocols=("sctp",), implied=True, why=BODY,
     ),
     _opaque(
-        "socket", Grammar({"--transparent": flag, "--nowildcard": flag, "--restore-skmark": flag}),
-        tracks=False, hooks=("PREROUTING", "INPUT"), why=mark("rules do not look for sockets"),
-    ),
-    _opaque(
         "string", Grammar({
             "--string": any_word("a pattern"), "--hex-string": any_word("a pattern"),
             "--algo": choice("bm", "kmp"), "--from": number(0, 65535), "--to": number(0, 65535), "--icase": flag,

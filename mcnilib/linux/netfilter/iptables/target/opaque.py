@@ -68,11 +68,6 @@ def _set(words: RuleWords) -> str:
     return f"{words.take('a set')} {_SIDES(words)}"
 
 
-def _masked_mark(words: RuleWords) -> str:
-    value, slash, mask = words.take("a mark").partition("/")
-    return f"{words.as_number(value, 'a mark'):#x}/{words.as_number(mask, 'a mask') if slash else 0xFFFFFFFF:#x}"
-
-
 TUPLE = {
     "src": "--hmark-src-prefix 32", "dst": "--hmark-dst-prefix 32", "proto": "--hmark-proto-mask 0xffff",
     "sport": "--hmark-sport-mask 0xffff", "dport": "--hmark-dport-mask 0xffff", "spi": "--hmark-spi-mask 0xffffffff",
@@ -210,14 +205,6 @@ OPAQUE_TARGETS = (
     _opaque(
         "TEE", Grammar({"--gateway": address, "--oif": device}, needed=("--gateway",)),
         tracks=False, why=mark("copies of packets are not sent"),
-    ),
-    _opaque(
-        "TPROXY", Grammar(
-            {"--on-port": number(0, 65535), "--on-ip": address, "--tproxy-mark": _masked_mark}, needed=("--on-port",),
-            defaults={"--on-ip": "0.0.0.0", "--tproxy-mark": "0x0/0x0"}
-        ),
-        tracks=False, tables=("mangle",), hooks=("PREROUTING",), protocols=("tcp", "udp"),
-        why=mark("transparent proxying is not modelled"),
     ),
     _opaque(
         "ULOG", Grammar({
