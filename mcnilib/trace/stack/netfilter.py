@@ -199,19 +199,12 @@ class Hook:
         return True
 
     def _decide(self, tracked: Tracked) -> bool:
-        """Ask the nat tables about a new connection, each while the one before had no target, and rewrite its first
-        packet."""
+        """Ask the nat tables about a new connection, and rewrite its first packet."""
         host, source = self.host, self.name in SOURCE_HOOKS
         at = host.context(self.name, self.skb, self.iif, self.oif, self.now)
-        target: Nat | None = None
-        for table in self._nat_tables():
-            verdict, decider = self._traverse(table, at)
-            if verdict is NfVerdict.DROP:
-                self._drop(table, at, decider)
-                return False
-            if isinstance(decider, ChainRule) and isinstance(decider.target, Nat):
-                target = decider.target
-                break
+        passes, target = self._ask_tables(at)
+        if not passes:
+            return False
         point = NatPoint(self.name, self.oif, host.connections[tracked.number], self._own_address)
         decided = decide(host.connections, point, target, chance=host.chance, now=self.now)
         if decided is None:
@@ -229,6 +222,17 @@ class Hook:
         elif self.skb.packet is not before:
             self._note(tr("id changed: it was taken") if before.icmp else tr("port changed: it was taken"), before)
         return True
+
+    def _ask_tables(self, at: Context) -> tuple[bool, Nat | None]:
+        """Ask each nat table while the one before had no target; tell whether the packet goes on, and the target."""
+        for table in self._nat_tables():
+            verdict, decider = self._traverse(table, at)
+            if verdict is NfVerdict.DROP:
+                self._drop(table, at, decider)
+                return False, None
+            if isinstance(decider, ChainRule) and isinstance(decider.target, Nat):
+                return True, decider.target
+        return True, None
 
     def _nat_tables(self) -> list[str]:
         """Name the nat tables in the order in which they are asked."""

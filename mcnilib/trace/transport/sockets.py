@@ -81,8 +81,8 @@ class Sockets:
         """Return the socket of a namespace for a packet, as netfilter looks it up: a listening or a connected one."""
         if listening:
             listener = lookup_listener(self.listeners, host, iif, packet)
-            proxies = bool(listener and {0, listener.port} & host.netns.ip4.proxy_ports)
-            return FoundSocket(listener, listener.address != ANY_ADDRESS, proxies) if listener else None
+            bound = listener is not None and listener.address != ANY_ADDRESS
+            return FoundSocket(listener, bound, _proxies(host, listener)) if listener else None
         if packet.proto == "tcp":
             end = self._end(FourTuple(host.name, packet.dst, packet.dport, packet.src, packet.sport))
             return FoundSocket(end, True, end.transparent) if end else None
@@ -120,15 +120,11 @@ class Sockets:
         end, host = self._end(ends), at.host
         if end and packet.src == packet.dst and packet.sport == packet.dport:
             self._check_itself(at.host.name)
-        if (
-            end is None
-            and (listener := self._listener(at, iif, packet))
-            and "SYN" in tcp.flags
-            and "ACK" not in tcp.flags
-        ):
+        opens = "SYN" in tcp.flags and "ACK" not in tcp.flags
+        if end is None and (listener := self._listener(at, iif, packet)) and opens:
             self._accept(at, iif, tr("a SYN for the listener on port {dport}", dport=listener.port), listener)
             server = self._tcp[ends] = TcpServer(self.events, host, ends, SERVER_ISN, self.flow)
-            server.transparent = bool({0, listener.port} & host.netns.ip4.proxy_ports)
+            server.transparent = _proxies(host, listener)
             return partial(server.answer, tcp)
         if end is None:
             self._reset(at, iif, packet)
@@ -319,3 +315,8 @@ class Sockets:
             (Told(text), tr("{text}, so it answers {answer}", text=text, answer=answer)) if answer else (None, text)
         )
         at.note(Stage.SOCKET, action, iif=iif, fate=Fate.REJECTED, what=what)
+
+
+def _proxies(host: Host, listener: Listener) -> bool:
+    """Tell whether a TPROXY rule names the port of a socket, whose program has set IP_TRANSPARENT then."""
+    return bool({0, listener.port} & host.netns.ip4.proxy_ports)
