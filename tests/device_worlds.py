@@ -5,7 +5,7 @@ from __future__ import annotations
 from ipaddress import IPv4Address
 from typing import NamedTuple
 
-from kernel_worlds import FORWARDS
+from kernel_worlds import FORWARDS, chains
 from small_worlds import namespace, plug
 
 from mcnilib.trace.flow import Flow, Listener
@@ -47,10 +47,22 @@ def macvlan_on_a_vlan() -> World:
     return plug(vlans()["n"], vlans()["m"], a, lan="n.en0 m.en0")
 
 
-def ipvlans(mode: str = "l2", forwarding: str = "bridge", *, reflects: bool = False, node: str = "") -> World:
+ROUTE = "route 10.0.2.0/24 via 10.0.1.1 dev en0"
+MASQUERADE = chains("nat", "POSTROUTING -s 10.0.2.0/24 -o en0 -j MASQUERADE")
+
+
+def ipvlans(
+    mode: str = "l2",
+    forwarding: str = "bridge",
+    *,
+    reflects: bool = False,
+    rules: str = "",
+    back: str = ROUTE,
+    more: str = "",
+) -> World:
     """Node n with pods a and p on its NIC, a machine m on the same switch, whose routes lead to n."""
-    n = namespace("n", "en0 10.0.1.1/24", FORWARDS + node)
-    m = namespace("m", "en0 10.0.1.2/24", "" if mode == "l2" else "route 10.0.2.0/24 via 10.0.1.1 dev en0")
+    n = namespace("n", "en0 10.0.1.1/24", FORWARDS + more, rules)
+    m = namespace("m", "en0 10.0.1.2/24", FORWARDS + ("" if mode == "l2" else back))
     net, route = ("10.0.1.1{}/24", "") if mode == "l2" else ("10.0.2.1{}/24", "route default dev eth0")
     pods = (namespace(x, f"eth0 {net.format(i)} ipvlan n 2 {mode} {forwarding}", route) for i, x in enumerate("ap", 1))
     return plug(n, m, *pods, lan="n.en0 m.en0", reflects=reflects)
@@ -62,7 +74,7 @@ def dummy() -> World:
     return plug(n, namespace("m", "en0 10.0.1.2/24", "route 10.0.9.1 via 10.0.1.1 dev en0"), lan="n.en0 m.en0")
 
 
-LOST, ALIVE = "lost", "connected"
+LOST, ALIVE, ONE_WAY, HANGS = "lost", "connected", "delivered one way only", "connect times out"
 CASES = {
     "a VLAN": Case(vlans(), "n icmp 10.0.7.2 m", ALIVE),
     "a VLAN, TCP": Case(vlans(), "n tcp 10.0.7.2 m", ALIVE),
@@ -82,6 +94,49 @@ CASES = {
     "an ipvlan child and its node": Case(ipvlans(), "a icmp 10.0.1.1 n", LOST),
     "a node and its ipvlan child": Case(ipvlans(), "n icmp 10.0.1.11 a", LOST),
     "a node and its ipvlan child, a switch that reflects": Case(ipvlans(reflects=True), "n icmp 10.0.1.11 a", ALIVE),
+    "l3, out to the LAN": Case(ipvlans("l3"), "a tcp 10.0.1.2 m", ALIVE),
+    "l3, in from the LAN": Case(ipvlans("l3"), "m tcp 10.0.2.11 a", ALIVE),
+    "l3, two children": Case(ipvlans("l3"), "a tcp 10.0.2.12 p", ALIVE),
+    "l3, two children, private": Case(ipvlans("l3", "private"), "a icmp 10.0.2.12 p", LOST, "ENOBUFS"),
+    "l3, two children, vepa, by a router": Case(
+        ipvlans("l3", "vepa", more=ROUTE.replace(".1.1", ".1.2")), "a icmp 10.0.2.12 p", ALIVE
+    ),
+    "l3, a child and its node": Case(ipvlans("l3"), "a icmp 10.0.1.1 n", ONE_WAY),
+    "l3, a node and its child": Case(ipvlans("l3"), "n icmp 10.0.2.11 a", "unreachable", "ENETUNREACH"),
+    "l3 passes the node's OUTPUT": Case(
+        ipvlans("l3", rules=chains("filter", "OUTPUT -s 10.0.2.11 -j DROP")), "a icmp 10.0.1.2 m", LOST, "ENOBUFS"
+    ),
+    "l3 passes the node's OUTPUT, UDP": Case(
+        ipvlans("l3", rules=chains("filter", "OUTPUT -s 10.0.2.11 -j DROP")), "a udp 10.0.1.2 m", LOST
+    ),
+    "l3 passes the node's OUTPUT, TCP": Case(
+        ipvlans("l3", rules=chains("filter", "OUTPUT -s 10.0.2.11 -j DROP")), "a tcp 10.0.1.2 m", HANGS, "ETIMEDOUT"
+    ),
+    "l3 passes the node's POSTROUTING": Case(
+        ipvlans("l3", rules=chains("mangle", "POSTROUTING -s 10.0.2.11 -j DROP")), "a icmp 10.0.1.2 m", LOST, "ENOBUFS"
+    ),
+    "l3 passes the node's OUTPUT, but not its INPUT and FORWARD": Case(
+        ipvlans("l3", rules=chains("filter", "INPUT -j DROP", "FORWARD -j DROP")), "m tcp 10.0.2.11 a", ALIVE
+    ),
+    "l3, masqueraded by the node": Case(ipvlans("l3", rules=MASQUERADE, back=""), "a icmp 10.0.1.2 m", ONE_WAY),
+    "l3s, masqueraded by the node": Case(ipvlans("l3s", rules=MASQUERADE, back=""), "a tcp 10.0.1.2 m", ALIVE),
+    "l3s, out to the LAN": Case(ipvlans("l3s"), "a tcp 10.0.1.2 m", ALIVE),
+    "l3s, in from the LAN": Case(ipvlans("l3s"), "m tcp 10.0.2.11 a", ALIVE),
+    "l3s, two children": Case(ipvlans("l3s"), "a tcp 10.0.2.12 p", ALIVE),
+    "l3s passes the node's INPUT": Case(
+        ipvlans("l3s", rules=chains("filter", "INPUT -i en0 -d 10.0.2.11 -j DROP")),
+        "m tcp 10.0.2.11 a",
+        HANGS,
+        "ETIMEDOUT",
+    ),
+    "l3s does not pass the node's FORWARD": Case(
+        ipvlans("l3s", rules=chains("filter", "FORWARD -j DROP")), "m tcp 10.0.2.11 a", ALIVE
+    ),
+    "l3s with DNAT on the node": Case(
+        ipvlans("l3s", rules=chains("nat", "PREROUTING -d 10.0.1.1 -p tcp -j DNAT --to-destination 10.0.2.11")),
+        "m tcp 10.0.1.1 a",
+        ALIVE,
+    ),
     "an address on a dummy": Case(dummy(), "m tcp 10.0.9.1 n", ALIVE),
     "what leaves by a dummy": Case(dummy(), "n icmp 10.0.8.1 m", LOST),
 }

@@ -167,7 +167,7 @@ class Run:
         if receiver:
             receiver()
         elif delivery is None:
-            self.sockets.local_error(netns, packet, at.steps[-1])
+            self.sockets.local_error(netns, packet, at.steps)
 
     def _answer(self, reply: bool) -> None:
         """Send what the IP layers say about the packet that has just ended."""

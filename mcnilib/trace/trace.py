@@ -104,6 +104,12 @@ class Framed(NamedTuple):
     dst: str
 
 
+class Handed(NamedTuple):
+    """What happened: a device gave the packet to the IP layer of the namespace below it, at once; empty: it lost it."""
+
+    netns: str
+
+
 class TooBig(NamedTuple):
     """What happened: the packet is longer than what goes on here, and must not be fragmented or cannot be."""
 
@@ -112,7 +118,7 @@ class TooBig(NamedTuple):
     told: bool  # whether the sender gets an ICMP error about it
 
 
-What = NoWay | Tunnelled | Told | Missing | Asked | Framed | TooBig
+What = NoWay | Tunnelled | Told | Missing | Asked | Framed | Handed | TooBig
 """What happened in a step, for programs: none of them reads the sentence, which is for people."""
 
 

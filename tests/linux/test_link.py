@@ -171,7 +171,7 @@ def changed(old: str, new: str) -> str:
     ("text", "named"),
     [
         (changed("    veth numtx", "    tun type tap numtx"), "link kind 'tun'"),
-        (changed("    macvlan mode bridge", "    ipvlan mode l2"), "link kind 'ipvlan'"),
+        (changed("    macvlan mode bridge", "    ipvtap mode l2"), "link kind 'ipvtap'"),
         (changed("mode bridge", "mode source"), "macvlan mode 'source'"),
         (changed("link-netns switch", "link-netnsid 0"), "link-netnsid 0"),
         (changed("link/ether ce", "link/infiniband ce"), "link type 'infiniband'"),

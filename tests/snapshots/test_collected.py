@@ -387,7 +387,7 @@ def test_a_neighbour_half_collected_does_not_hide_one_who_answers() -> None:
 
 IPVLAN = (
     "9: ipv0@eth0: <BROADCAST,MULTICAST,UP,LOWER_UP> mtu 1500\n    link/ether 02:00:00:00:00:01 brd ff:ff:ff:ff:ff:ff\n"
-    "    ipvlan  mode l2 bridge\n"
+    "    ipvtap  mode l2 bridge\n"
 )
 LAN = '{"format": 1, "namespaces": ["node", "pod"], "complete": false, "segments": [{"name": "lan", "ports": ["node/eth0", "pod/eth0"], "uplink": false}]}'
 REJECT = RULE.format("-A INPUT -s 10.9.9.9/32 -j DROP\n")

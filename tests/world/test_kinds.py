@@ -85,7 +85,7 @@ KINDS = {
 IN_JSON = {
     "Veth": {"info_kind": "veth"},
     "Macvlan": {"info_kind": "macvlan", "info_data": {"mode": "bridge", "bcqueuelen": 1000}},
-    "Ipvlan": {"info_kind": "ipvlan", "info_data": {"mode": "l2", "mode_flag": "bridge"}},
+    "Ipvlan": {"info_kind": "ipvlan", "info_data": {"mode": "l2", "bridge": True}},
     "Vlan": {"info_kind": "vlan", "info_data": {"protocol": "802.1Q", "id": 7, "flags": ["REORDER_HDR"]}},
     "Dummy": {"info_kind": "dummy"},
     "Bridge": {"info_kind": "bridge", "info_data": {"priority": 32768, "vlan_filtering": 0, "nf_call_iptables": 0, "group_addr": "x"}},

@@ -356,6 +356,11 @@ class Child(Kind):
         return False
 
     @property
+    def fed_by_input(self) -> bool:
+        """Tell whether what is for it passes PREROUTING and INPUT of the lower device's namespace, not its own."""
+        return False
+
+    @property
     def takes_all(self) -> bool:
         """Tell whether it takes every frame that is for one, whomever it is for."""
         return False

@@ -41,8 +41,8 @@ class Ipvlan(Child):
 
     @classmethod
     def line_of_json(cls, data: Mapping[str, Any]) -> str:
-        """Return the line of `ip -d address`; its flag stands there under the name `mode_flag`."""
-        return " ".join([cls.word, "mode", data["mode"], data.get("mode_flag", "bridge")])
+        """Return the line of `ip -d address`."""
+        return " ".join([cls.word, *cls.line.words_of_json(data), *(word for word in FORWARDING if data.get(word))])
 
     def __str__(self) -> str:
         return f"{self.word}  mode {self.mode} {self.forwarding}"
@@ -62,12 +62,17 @@ class Ipvlan(Child):
         """Tell whether it hands packets, not frames, to the namespace of the lower device."""
         return self.mode != "l2"
 
+    @property
+    def fed_by_input(self) -> bool:
+        """Tell whether what is for it passes the lower device's namespace."""
+        return self.mode == "l3s"
+
     def wants(self, mac: str, ips: Container[IPv4Address], frame: Frame) -> bool:
         """Tell whether a frame is for the device: by the address of the packet inside, of ARP the one asked for.
 
         In mode l3 that holds for broadcasts too; in mode l3s no frame is handed over.
         """
-        meant = frame.packet is not None and frame.packet.dst in ips and self.mode != "l3s"
+        meant = frame.packet is not None and frame.packet.dst in ips and not self.fed_by_input
         return meant and (frame.dst == mac or self.mode == "l3")
 
     def sent(self, mac: str, ips: Container[IPv4Address], frame: Frame) -> bool:

@@ -39,10 +39,14 @@ class Arrival:
 
 @dataclass(frozen=True, slots=True)
 class Departure:
-    """The packet is about to leave `netns` as its own: OUTPUT comes next."""
+    """The packet is about to leave `netns` as its own: OUTPUT comes next.
+
+    `dev`: it is handed over by a child of that device, and may only leave by it.
+    """
 
     netns: str
     skb: Skb
+    dev: str = ""
 
 
 @dataclass(frozen=True, slots=True)

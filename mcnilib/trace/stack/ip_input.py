@@ -19,6 +19,7 @@ from mcnilib.linux.routing.route import LIMITED_BROADCAST, UNCHOSEN, Query, Rout
 from mcnilib.linux.routing.rule import DEFAULT_RULES
 from mcnilib.linux.routing.source import validate_source
 from mcnilib.linux.sysctl import deciding
+from mcnilib.trace.devices.ipvlan import child_behind, give
 from mcnilib.trace.flow import ANY_ADDRESS
 from mcnilib.trace.stack import tunnel
 from mcnilib.trace.stack.ethernet import shown_because, shown_to_iptables
@@ -43,7 +44,7 @@ def receive(at: Recorder, link: Link) -> Position:
 
     What comes from lo keeps the route it was sent with, unless its destination changed: ip_rcv_finish_core().
     """
-    host, skb, dev = at.host, at.skb, link.name
+    skb, dev = at.skb, link.name
     looped = dev == "lo"  # it was routed and checked when it was sent
     before, hook = skb.packet.dst, Hook("PREROUTING", at, iif=dev)
     if not hook.run():
@@ -54,18 +55,27 @@ def receive(at: Recorder, link: Link) -> Position:
         return _deliver(at, dev)
     if packet.dst != before and _is_martian(at, dev):
         return None
+    child = child_behind(at, link)
+    if child:
+        return give(at, dev, *child) if _deliver(at, dev) else None
+    return _route_in(at, link, changed=packet.dst != before)
+
+
+def _route_in(at: Recorder, link: Link, *, changed: bool) -> Position:
+    """Route what came in by a device: to the namespace itself, or on; `changed`: it has another destination now."""
+    host, skb, packet, dev = at.host, at.skb, at.skb.packet, link.name
     try:
         decision = host.route(Query(packet.dst, packet.src, dev, mark=packet.mark))
     except NoRoute as error:
         _no_route(at, dev, error)
         return None
-    if packet.dst != before and decision.route.dev == dev and link.is_bridge:
+    if changed and decision.route.dev == dev and link.is_bridge:
         _refuse_bridged_dnat(host, dev)
     _refuse_many(host, packet, decision.route)
     skb.local = local = decision.route.type is RouteType.LOCAL
     if not local and not _forwards(at, dev):
         return None
-    if not looped and not _source_is_valid(at, dev, "" if local else decision.route.dev):
+    if dev != "lo" and not _source_is_valid(at, dev, "" if local else decision.route.dev):
         return None
     return _deliver(at, dev) if local else _forward(at, dev, decision)
 
@@ -109,12 +119,15 @@ def _forwards(at: Recorder, dev: str) -> bool:
     return False
 
 
-def send(at: Recorder) -> Position:
-    """Send a packet of the namespace's own: route, OUTPUT, which may route it again, then out."""
+def send(at: Recorder, dev: str = "") -> Position:
+    """Send a packet of the namespace's own: route, OUTPUT, which may route it again, then out.
+
+    `dev`: a child of that device hands it over, it has to leave by it.
+    """
     host, skb = at.host, at.skb
-    if skb.packet.ttl != host.ttl:
+    if skb.packet.ttl != host.ttl and not dev:
         skb.packet = skb.packet.but(ttl=host.ttl)
-    decision = _route(at)
+    decision = _route(at, oif=dev)
     if decision is None:
         return None
     hook = Hook("OUTPUT", at, oif=decision.device)
@@ -125,7 +138,7 @@ def send(at: Recorder) -> Position:
     return leave(at, hook.decision or decision, "")
 
 
-def _route(at: Recorder, *, again: bool = False) -> Decision | None:
+def _route(at: Recorder, *, again: bool = False, oif: str = "") -> Decision | None:
     """Look up the way out of a packet of the namespace's own; note it, or tell the sender there is none."""
     host, skb = at.host, at.skb
     packet = skb.packet
@@ -138,8 +151,11 @@ def _route(at: Recorder, *, again: bool = False) -> Decision | None:
     try:
         src = UNCHOSEN if skb.unbound and not again else packet.src
         mark = 0 if packet.proto == IPIP and not again else packet.mark
-        decision = route_out(host, Query(packet.dst, src, mark=mark), any_source=again or skb.any_source)
+        query = Query(packet.dst, src, oif=oif, mark=mark)
+        decision = route_out(host, query, any_source=again or bool(oif) or skb.any_source)
     except NoRoute as error:
+        if oif and not error.line:
+            _refuse_on_link(host, packet, oif)
         fate = Fate.DROPPED if again else Fate.UNREACHABLE
         what = NoWay(error.error)
         at.note(Stage.ROUTE, refused(error), line=error.line, fate=fate, what=what)
@@ -149,6 +165,13 @@ def _route(at: Recorder, *, again: bool = False) -> Decision | None:
     accept_redirect(at, decision.device)
     _note_route(at, decision, _REROUTED if again else _ROUTED)
     return decision
+
+
+def _refuse_on_link(host: Host, packet: Packet, dev: str) -> None:
+    """Refuse what has to leave by a device and has no route. Source: ip_route_output_key_hash_rcu(), "Assume that"."""
+    raise Unsupported(
+        tr("{host} has no route to {dst} by {dev}, and asks for it there", host=host.name, dst=packet.dst, dev=dev)
+    )
 
 
 def _refuse_many(host: Host, packet: Packet, route: Route) -> None:

@@ -15,6 +15,7 @@ from mcnilib.linux.packet import is_large
 from mcnilib.linux.routing.fib import Decision
 from mcnilib.linux.routing.nexthop import next_hop
 from mcnilib.linux.routing.route import Route, RouteType
+from mcnilib.trace.devices.ipvlan import hand_over
 from mcnilib.trace.stack import tunnel
 from mcnilib.trace.stack.ethernet import Receiver
 from mcnilib.trace.stack.fragment import TooLong, fits, fits_tunnel, lost_on
@@ -59,6 +60,8 @@ def leave(at: Recorder, decision: Decision, iif: str) -> Position:
         gap.meet(tr("the packet leaves through {link}: ", link=link.name))
     if link.name == "lo":
         return _loop_back(at, link)
+    if (child := link.kind.child) and child.routed:
+        return hand_over(at, link, child)
     if link.kind.tunnel:
         return _encapsulate(at, link, decision, next_ip)
     return _transmit(at, link, next_ip)

@@ -136,9 +136,8 @@ class _Request(NamedTuple):
         deaf = deaf_owner(self.at.net, host, link, ip)
         if gap and not deaf:
             self._end(gap, tr("no collected machine answers {protocol} for {ip}, and {why}", why=gap.why, **question))
-        action = tr("nothing answers {protocol} for {ip}", **question)
-        action = tr("{action}: {reason}", action=action, reason=deaf) if deaf else action
-        self._note(action, Asked(ip, sender), fate=Fate.UNREACHABLE)
+        silence = tr("nothing answers {protocol} for {ip}", **question)
+        self._note(f"{silence}: {deaf}" if deaf else silence, Asked(ip, sender), fate=Fate.UNREACHABLE)
         return None
 
     def _end(self, gap: Unknown, reason: str) -> NoReturn:

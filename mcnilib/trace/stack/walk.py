@@ -21,8 +21,8 @@ def step(at: Recorder, position: Arrival | Departure) -> Position:
     match position:
         case Arrival(link=link):
             return receive(at, link)
-        case Departure():
-            return send(at)
+        case Departure(dev=dev):
+            return send(at, dev)
 
 
 def walk(at: Recorder, start: Position) -> Delivery | None:

@@ -13,6 +13,7 @@ from mcnilib.errors import NoRoute, Unsupported
 from mcnilib.language import tr
 from mcnilib.linux.netfilter.context import FoundSocket
 from mcnilib.linux.packet import PING_SIZE, Icmp, Packet, is_large
+from mcnilib.trace.devices.ipvlan import lost_below
 from mcnilib.trace.events import Events
 from mcnilib.trace.flow import ANY_ADDRESS, Client, Flow, Listener
 from mcnilib.trace.stack.fragment import believe, forbidding
@@ -274,11 +275,15 @@ class Sockets:
         if kind in HARD_ERRORS and not soft and not self.client.error:
             self.client.error = HARD_ERRORS[kind]
 
-    def local_error(self, netns: str, packet: Packet, step: Step) -> None:
+    def local_error(self, netns: str, packet: Packet, steps: Sequence[Step]) -> None:
         """Tell a local socket at once that its packet has no route (errno of the lookup) or that a rule dropped it.
 
-        A SYN that has no route once a rule changed it (fate: dropped) is sent again later. Source: tcp_connect().
+        A SYN that has no route once a rule changed it (fate: dropped) is sent again later. A UDP socket does not hear
+        what a device lost, unless it asked for it. Source: tcp_connect(), udp_send_skb().
         """
+        step = steps[-1]
+        if packet.icmp and netns == self.flow.netns and lost_below(steps) and self._is_request(packet):
+            self._fail_sending("ENOBUFS")
         here = netns == step.netns == self.flow.netns
         came_back = bool(step.iif)
         if not here or came_back or packet.src != self.client.local:
