@@ -142,7 +142,7 @@ MEANINGS = {
     Verdict.TIMED_OUT: mark("No answer to the first packet reaches the client: it tries again, then gives up."),
     Verdict.HANGS: mark("The connection opens, and what is sent after that gets no answer."),
     Verdict.RESET: mark("The connection opens, and the other side then ends it at once."),
-    Verdict.UNREACHABLE: mark("The client is told at once that there is no path: no route, or no answer to ARP."),
+    Verdict.UNREACHABLE: mark("The client is told at once: there is no route, no answer to ARP, or a rule forbids it."),
     Verdict.ONE_WAY: mark("UDP or ping: the request arrives, the answer does not."),
     Verdict.LOST: mark("UDP or ping: the request does not arrive."),
     Verdict.UNKNOWN: mark("In a snapshot: the deciding state was not collected."),

@@ -148,7 +148,8 @@ def with_writers(trace: Trace) -> Trace:
     outcome = trace.outcome
     decided = journeys[trace.journeys.index(outcome.journey)]
     step = decided.steps[outcome.journey.steps.index(outcome.step)]
-    return replace(trace, journeys=journeys, outcome=replace(outcome, journey=decided, step=step), branches=branches)
+    outcome, replay = replace(outcome, journey=decided, step=step), trace.replay and trace.replay.signed(writer_of)
+    return replace(trace, journeys=journeys, outcome=outcome, branches=branches, replay=replay)
 
 
 def _journey(journey: Journey) -> Journey:

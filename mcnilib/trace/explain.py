@@ -117,18 +117,17 @@ def _end_of(trace: Trace) -> str:
     else:
         end = _misaddressed(trace, packet) or _fate_of(step, packet)
     if cause := next((reason for reason in reasons(trace) if reason.decides), None):
-        end = tr("{end}, because {cause}", end=end, cause=_told(cause))
+        end = tr("{end}, because {cause}", end=end, cause=_told(cause, step.netns))
     if about := _about_size(trace):
         end = clauses([end, about])
-    if outcome.error not in ("", "ETIMEDOUT") and outcome.verdict is not Verdict.UNKNOWN:
+    if outcome.error and outcome.verdict not in (Verdict.UNKNOWN, Verdict.HANGS):  # what hangs has no error yet
         return tr("{verdict} ({error}): {end}", verdict=verdict, error=outcome.error, end=end)
     return tr("{verdict}: {end}", verdict=verdict, end=end)
 
 
-def _told(reason: Reason) -> str:
-    """Say a reason: where, and who wrote the line it is about."""
-    writer = tr(", written by {writer}", writer=tr(reason.origin.writer)) if reason.origin else ""
-    return tr("on {netns} {reason}{writer}", netns=reason.netns, reason=reason.said, writer=writer)
+def _told(reason: Reason, netns: str = "") -> str:
+    """Say a reason, and where; in a sentence about `netns` not that it is there."""
+    return reason.said if reason.netns == netns else tr("on {netns} {reason}", netns=reason.netns, reason=reason.said)
 
 
 def _sized_verdict(trace: Trace) -> str:

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from mcnilib.trace.flow import Client
 from mcnilib.trace.trace import Fate, Journey, Outcome, Stage, Verdict
 
-UNREACHABLE = ("ENETUNREACH", "EHOSTUNREACH", "EACCES", "EINVAL", "ENOPROTOOPT", "EADDRNOTAVAIL")
+UNREACHABLE = ("ENETUNREACH", "EHOSTUNREACH", "EACCES", "EINVAL", "ENOPROTOOPT", "EADDRNOTAVAIL", "EPERM")
 
 
 def judge(journeys: Sequence[Journey], client: Client) -> Outcome:

@@ -273,13 +273,28 @@ class Outcome:
 class Replay:
     """What a conversation was held in, and how the same one is held in another world; for what is found afterwards.
 
-    `loaded` are the connections that existed before, each with its namespace.
+    `loaded` are the connections that existed before, each with its namespace; `writer` names who probably wrote a line
+    that does not say it itself.
     """
 
-    def __init__(self, world: World, hold: Callable[[World], Trace], loaded: Sequence[tuple[str, Entry]] = ()) -> None:
+    def __init__(
+        self,
+        world: World,
+        hold: Callable[[World], Trace],
+        loaded: Sequence[tuple[str, Entry]] = (),
+        writer: Callable[[object], Origin | None] = lambda line: None,
+    ) -> None:
         """Keep all that is asked later; nothing is found out yet."""
-        self.world, self.hold, self.loaded = world, hold, loaded
+        self.world, self.hold, self.loaded, self.writer = world, hold, loaded, writer
         self.known: dict[int, tuple[object, object]] = {}  # what was found out, by the identity of what it is about
+
+    def signed(self, writer: Callable[[object], Origin | None]) -> Replay:
+        """Return the same with another way to tell who wrote a line."""
+        return Replay(self.world, self.hold, self.loaded, writer)
+
+    def origin(self, line: object) -> Origin | None:
+        """Say who wrote a line, and why; None where nobody knows."""
+        return getattr(line, "origin", None) or self.writer(line)
 
 
 @dataclass(frozen=True, slots=True)

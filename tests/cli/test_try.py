@@ -33,7 +33,12 @@ BOTH = pytest.mark.parametrize("asks", ["run", "trace"])
     ("commands", "status", "was", "now"),
     [
         ([DELETED], 0, "connect succeeds, then hangs: packet 3", "connected; the server sees the client as 172.16."),
-        ([DELETED, ADDED], 1, "connect succeeds, then hangs: packet 3", "connect times out: packet 1 (SYN) is dropped"),
+        (
+            [DELETED, ADDED],
+            1,
+            "connect succeeds, then hangs: packet 3",
+            "connect times out (ETIMEDOUT): packet 1 (SYN) is dropped",
+        ),
         (["node2: sysctl -w net.ipv4.ip_forward=1"], 1, "connect succeeds", "connect succeeds, then hangs: packet 3"),
     ],
 )

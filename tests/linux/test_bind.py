@@ -98,4 +98,4 @@ def test_what_a_host_sends_itself_to_no_address_is_refused() -> None:
 
 @pytest.mark.parametrize("to", ["udp:10.0.2.2:80", "icmp:10.0.2.2"])
 def test_a_datagram_that_its_own_rules_drop_says_so_to_its_sender(to: str) -> None:
-    assert verdict(talk(ruled("*filter\n:OUTPUT DROP [0:0]\nCOMMIT\n"), to)).startswith("lost (EPERM)")
+    assert verdict(talk(ruled("*filter\n:OUTPUT DROP [0:0]\nCOMMIT\n"), to)).startswith("unreachable (EPERM)")

@@ -318,7 +318,9 @@ def test_where_it_was_decided_the_packet_says_verdict_and_line() -> None:
     world = routed(chains("filter", DROP))
     files = captured(world, talk(world, "tcp:10.0.2.2:80"))
     [last] = [seen for seen in files["r"].packets if f"deciding line: -A {DROP}" in seen.comments]
-    verdict = "verdict: connect times out: packet 1 (SYN) is dropped on r in filter FORWARD by `-p tcp -j DROP`"
+    verdict = (
+        "verdict: connect times out (ETIMEDOUT): packet 1 (SYN) is dropped on r in filter FORWARD by `-p tcp -j DROP`"
+    )
     assert (last.device, last.outbound, last.ip[5]) == ("e1", False, 1)
     assert last.comments[-2] == verdict
     assert all(verdict in file.comments for file in files.values())

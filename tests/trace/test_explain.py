@@ -36,7 +36,7 @@ STORY = scenario("7")
         ("connects", "connected; the server sees the client as 172.16.100.2"),
         (
             "rp_filter in the pod",
-            "connect times out: packet 2 (SYN-ACK) is dropped on mac1 in rp_filter "
+            "connect times out (ETIMEDOUT): packet 2 (SYN-ACK) is dropped on mac1 in rp_filter "
             "by `net.ipv4.conf.all.rp_filter = 1`, written by the coordinator",
         ),
         (

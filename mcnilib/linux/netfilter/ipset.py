@@ -233,10 +233,18 @@ class IpSet:
         """
         if self.type == "list:set":
             return int(any(self._listed(member, packet, at, sides) for member in self.members))
-        if len(sides) < len(self.kinds) or packet.src.version != (6 if self.inet6 else 4):
-            return 0
+        member = self.member(packet, at, sides)
+        return 0 if member is None else -1 if member.nomatch else 1
+
+    def member(self, packet: Packet, at: Lookup, sides: tuple[str, ...]) -> Member | None:
+        """Return the member, or the exception, that a packet finds; None where there is none, and for list:set.
+
+        Raises: Unsupported for MAC addresses.
+        """
+        if self.type == "list:set" or len(sides) < len(self.kinds) or packet.src.version != (6 if self.inet6 else 4):
+            return None
         key = tuple(self._value(kind, packet, at, side) for kind, side in zip(self.kinds, sides, strict=False))
-        return 0 if None in key or "" in key else self._found(key, at.now)
+        return None if None in key or "" in key else self._found(key, at.now)
 
     def _listed(self, member: IPv4Network | Member, packet: Packet, at: Lookup, sides: tuple[str, ...]) -> bool:
         if isinstance(member, IPv4Network) or not member.alive(at.now):
@@ -256,12 +264,12 @@ class IpSet:
                 return packet.mark & mark_mask_of(self.options)
         raise Unsupported(f"set {self.name} asks for a MAC address; a rule does not see the frame a packet came in")
 
-    def _found(self, key: MemberKey, now: float) -> int:
+    def _found(self, key: MemberKey, now: float) -> Member | None:
         for shape, members in self._index:
             member = members.get(tuple(map(_masked, key, shape)))
             if member is not None and member.alive(now):
-                return -1 if member.nomatch else 1
-        return 0
+                return member
+        return None
 
     def lines(self) -> tuple[str, ...]:
         """Print the set as `ipset save NAME` does."""

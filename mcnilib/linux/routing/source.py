@@ -123,13 +123,17 @@ def _own_source(
     return Martian(reason, setting, route)
 
 
+def way_back(netns: Netns, packet: Packet, iif: str, oif: str) -> Query:
+    """Return the look-up of the path back to a sender. Source: __fib_validate_source()."""
+    mark = packet.mark if netns.conf("src_valid_mark", iif) else 0
+    return Query(packet.src, packet.dst, oif or "lo", mark=mark)
+
+
 def _full_check(netns: Netns, packet: Packet, iif: str, oif: str, strictness: int) -> Martian | None:
     """Look up the way back to the sender. Source: __fib_validate_source()."""
-    mark = packet.mark if netns.conf("src_valid_mark", iif) else 0
-    query = Query(packet.src, packet.dst, oif or "lo", mark=mark)
     link = netns.link(iif)
     try:
-        rule, route = netns.fib.lookup(query)
+        rule, route = netns.fib.lookup(way_back(netns, packet, iif, oif))
     except NoRoute as problem:
         return _last_resort(
             netns,

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from enum import Enum, auto
 
+from mcnilib.language import tr
 from mcnilib.linux.origin import Origin
 from mcnilib.trace.trace import Listing
 from mcnilib.world.listing import evidence_command
@@ -31,6 +32,7 @@ class Reason:
     table: str = ""
     lack: Lack = Lack.NONE
     decides: bool = False  # without it the conversation would have come out otherwise
+    origin: Origin | None = None  # who wrote the line, and why
 
     @property
     def evidence(self) -> str:
@@ -38,11 +40,11 @@ class Reason:
         return "" if self.line is None else str(self.line)
 
     @property
-    def origin(self) -> Origin | None:
-        """Who wrote the line, and why."""
-        return getattr(self.line, "origin", None)
-
-    @property
     def listing(self) -> Listing | None:
         """The printed state the line is found in."""
         return None if self.line is None else Listing(self.netns, evidence_command(self.line, self.table))
+
+
+def by_writer(origin: Origin | None) -> str:
+    """Name who wrote a line, behind it; nothing where nobody knows."""
+    return tr(", written by {writer}", writer=tr(origin.writer)) if origin else ""

@@ -8,13 +8,12 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from mcnilib.errors import McniError
-from mcnilib.language import tr
-from mcnilib.linux.netfilter.iptables.match.misc import Comment
+from mcnilib.language import listed, tr
 from mcnilib.linux.netfilter.iptables.target.nat import Nat
 from mcnilib.trace.trace import Replay, Stage, Trace
-from mcnilib.trace.why.reason import Lack, Reason
-from mcnilib.trace.why.routes import tables_without_route
-from mcnilib.trace.why.rules import NearMiss, near_misses
+from mcnilib.trace.why.reason import Lack, Reason, by_writer
+from mcnilib.trace.why.routes import path_back, tables_without_route
+from mcnilib.trace.why.rules import NearMiss, in_short, near_misses
 
 _MOST_HELD = 4
 """Rules that nearly matched for which a conversation is held again."""
@@ -34,7 +33,8 @@ def reasons(trace: Trace) -> tuple[Reason, ...]:
 
 def _found(trace: Trace, replay: Replay) -> Iterator[Reason]:
     lost = trace.outcome.journey
-    yield from tables_without_route(replay.world, lost)
+    yield from path_back(replay, lost)
+    yield from tables_without_route(replay, lost)
     if lost.last.stage in _UNROUTED:
         yield from _untranslated(trace, replay)
 
@@ -48,8 +48,8 @@ def _untranslated(trace: Trace, replay: Replay) -> Iterator[Reason]:
     ]
     for miss in missed[:_MOST_HELD]:
         yield Reason(
-            miss.journey.number, miss.index, miss.netns, _said(miss), miss.rule, miss.table, Lack.TRANSLATION,
-            decides=_helps(replay, miss),
+            miss.journey.number, miss.index, miss.netns, _said(trace, replay, miss), miss.rule, miss.table.name,
+            Lack.TRANSLATION, decides=_helps(replay, miss), origin=replay.origin(miss.rule),
         )  # fmt: skip
 
 
@@ -61,17 +61,20 @@ def _helps(replay: Replay, miss: NearMiss) -> bool:
         return False
 
 
-def _said(miss: NearMiss) -> str:
-    return tr(
-        "`{rule}` did not match packet {number}: {reason}",
-        rule=_in_short(miss),
+def _said(trace: Trace, replay: Replay, miss: NearMiss) -> str:
+    writer = by_writer(replay.origin(miss.rule))
+    missed = tr(
+        "`{rule}`{writer} did not match packet {number}: {reason}",
+        rule=in_short(miss.rule),
+        writer=f"{writer}," if writer else "",
         number=miss.journey.number,
         reason=miss.reason,
     )
-
-
-def _in_short(miss: NearMiss) -> str:
-    """Write a rule without its comments."""
-    rule = miss.rule
-    parts = [f"-A {rule.chain}", *(str(m) for m in rule.matches if not isinstance(m, Comment)), str(rule.target)]
-    return " ".join(parts)
+    answer = trace.outcome.journey
+    if not answer.reply:
+        return missed
+    address = answer.packet.dst
+    owners = listed(netns.name for netns in replay.world if address in netns.own_addresses)
+    whose = tr(", an address of {owners}", owners=owners) if owners else ""
+    names = {"netns": answer.steps[0].netns, "address": address, "whose": whose}
+    return tr("{missed}; so {netns} answers to {address}{whose}", missed=missed, **names)

@@ -9,20 +9,23 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
-from itertools import groupby
+from itertools import groupby, product
 from typing import NamedTuple
 
 from mcnilib.errors import McniError
 from mcnilib.language import tr
 from mcnilib.linux.netfilter.conntrack import ConnState
 from mcnilib.linux.netfilter.context import Context
+from mcnilib.linux.netfilter.hooks import LEGACY
 from mcnilib.linux.netfilter.iptables.extension import Match, Purity
+from mcnilib.linux.netfilter.iptables.match.misc import Comment
 from mcnilib.linux.netfilter.iptables.rule import ChainRule, Table
 from mcnilib.linux.netfilter.iptables.target.verdict import Jump
 from mcnilib.linux.netns import Netns
 from mcnilib.linux.packet import Packet
 from mcnilib.linux.routing.source import rpfilter_passes
 from mcnilib.trace.trace import Journey, Stage, Step
+from mcnilib.trace.why.reason import by_writer
 from mcnilib.world.world import World
 
 
@@ -33,7 +36,7 @@ class NearMiss:
     journey: Journey
     index: int  # of the step beside which it was passed
     netns: str
-    table: str
+    table: Table
     rule: ChainRule
     failed: Match
     packet: Packet
@@ -45,8 +48,15 @@ class NearMiss:
         says, changed = self.failed.why_not(self.packet, self.at), self._changed
         if changed is None:
             return says
-        place = {"table": changed.table, "hook": changed.hook, "line": changed.evidence}
-        return tr("{reason}, since `{line}` in {table} {hook} changed it", reason=says, **place)
+        line = in_short(changed.line) if isinstance(changed.line, ChainRule) else changed.evidence
+        return tr(
+            "{reason}, since it was changed in {table} {hook} by `{line}`{writer}",
+            reason=says,
+            line=line,
+            writer=by_writer(changed.origin),
+            table=changed.table,
+            hook=changed.hook,
+        )
 
     @property
     def _changed(self) -> Step | None:
@@ -58,23 +68,26 @@ class NearMiss:
 
     def mended(self, world: World) -> World:
         """Return the world in which the rule does not ask for what failed."""
-        netns = world[self.netns]
         matches = tuple(match for match in self.rule.matches if match is not self.failed)
-        tables = tuple(
-            _with_rule(table, self.rule, replace(self.rule, matches=matches)) if table.name == self.table else table
-            for table in netns.ip4.tables
+        mended = _with_rule(self.table, self.rule, replace(self.rule, matches=matches))
+        netns = world[self.netns]
+        nft, legacy = (
+            tuple(mended if table is self.table else table for table in tables)
+            for tables in (netns.ip4.tables, netns.ip4.legacy)
         )
-        return world.put(netns.with_ip4(tables=tables))
+        return world.put(netns.with_ip4(tables=nft, legacy=legacy))
 
 
 def _with_rule(table: Table, old: ChainRule, new: ChainRule) -> Table:
-    chains = tuple(
-        replace(chain, rules=tuple(new if rule == old else rule for rule in chain.rules))
-        if chain.name == old.chain
-        else chain
-        for chain in table.chains
-    )
-    return Table(table.name, chains)
+    chain = table.chain(old.chain)
+    changed = replace(chain, rules=tuple(new if rule == old else rule for rule in chain.rules))
+    return Table(table.name, tuple(changed if one is chain else one for one in table.chains))
+
+
+def in_short(rule: ChainRule) -> str:
+    """Write a rule without its comments."""
+    told = (str(match) for match in rule.matches if not isinstance(match, Comment))
+    return " ".join([f"-A {rule.chain}", *told, *([str(rule.target)] if rule.target else [])])
 
 
 class _Standing(NamedTuple):
@@ -124,17 +137,22 @@ def _context(netns: Netns, steps: Sequence[tuple[int, Step]], hook: str, iif: st
 
 
 def near_misses(world: World, journey: Journey, table: str, hooks: Sequence[str]) -> Iterator[NearMiss]:
-    """Yield the rules of a table that nearly matched a packet at some hooks, in the order in which it met them."""
-    numbered = groupby(enumerate(journey.steps), key=lambda pair: pair[1].netns)
-    for name, steps in ((name, tuple(some)) for name, some in numbered):
+    """Yield the rules of a table that nearly matched a packet at some hooks, in the order in which it met them; those
+    of iptables-legacy are among them."""
+    visits = groupby(enumerate(journey.steps), key=lambda pair: pair[1].netns)
+    for name, steps in ((name, tuple(some)) for name, some in visits):
         netns = world[name]
-        known = next((one for one in netns.ip4.tables if one.name == table), None)
-        for hook in hooks if known else ():
-            standing = _standing(netns, steps, hook, table)
-            if standing and known and hook in known.by_name:
-                for rule, packet, index in _passed(known, hook, standing):
-                    if failed := _only_failed(rule, packet, standing.at):
-                        yield NearMiss(journey, index, name, table, rule, failed, packet, standing.at)
+        for hook, known in product(hooks, (table, f"{LEGACY}{table}")):
+            rules = netns.ip4.by_name.get(known)
+            standing = _standing(netns, steps, hook, known) if rules and hook in rules.by_name else None
+            if rules and standing:
+                yield from _missed(journey, name, rules, hook, standing)
+
+
+def _missed(journey: Journey, netns: str, table: Table, hook: str, standing: _Standing) -> Iterator[NearMiss]:
+    for rule, packet, index in _passed(table, hook, standing):
+        if failed := _only_failed(rule, packet, standing.at):
+            yield NearMiss(journey, index, netns, table, rule, failed, packet, standing.at)
 
 
 def _passed(table: Table, hook: str, standing: _Standing) -> Iterator[tuple[ChainRule, Packet, int]]:

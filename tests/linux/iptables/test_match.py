@@ -52,6 +52,7 @@ AT = Context(
         ("-m addrtype --dst-type LOCAL", "type of destination 10.233.101.2 is UNICAST, not LOCAL"),
         ("-m set --match-set pods dst", ""),
         ("-m set --match-set pods src", "src 172.16.100.2 is not in set pods"),
+        ("-m set ! --match-set pods dst", "dst 10.233.101.2 is in set pods by `10.233.64.0/18`"),
         ("-m rpfilter --invert", ""),
         ("-p udp -m multiport --ports 80", "protocol is tcp, not udp"),
         ("! -p tcp", "protocol is tcp, which the rule excludes"),

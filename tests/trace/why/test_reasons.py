@@ -37,24 +37,25 @@ def _world(case: Why) -> World:
 
 
 _MASQUERADE = "nat", "POSTROUTING -m mark --mark 0x4/0xf -j MASQUERADE"
+_SO = "; so b answers to 10.0.1.2, an address of a"
 _FAILED = "on r `-A POSTROUTING -m mark --mark 0x4/0xf -j MASQUERADE` did not match packet 1: mark is 0x0, not 0x4/0xf"
 _TABLE_100 = "rule 99: from 10.0.2.2 lookup 100\nroute default via 10.0.3.1 dev eth1\n"
 
 CASES = {
     "a rule that nothing came near": Why(tables=chains("nat", "POSTROUTING -s 10.9.9.9/32 -j RETURN")),
-    "a condition that failed": Why(tables=chains(*_MASQUERADE), says=_FAILED),
+    "a condition that failed": Why(tables=chains(*_MASQUERADE), says=_FAILED + _SO),
     "the line that changed the mark": Why(
         tables=chains("filter", "FORWARD -j MARK --set-xmark 0x4/0xf")
         + chains("mangle", "POSTROUTING -j MARK --set-xmark 0x0/0xf")
         + chains(*_MASQUERADE),
-        says=f"{_FAILED}, since `-A POSTROUTING -j MARK --set-xmark 0x0/0xf` in mangle POSTROUTING changed it",
+        says=f"{_FAILED}, since it was changed in mangle POSTROUTING by `-A POSTROUTING -j MARK --set-xmark 0x0/0xf`{_SO}",
     ),
     "in a chain of its own, without its comment": Why(
         tables=chains("nat", "POSTROUTING -j X", 'X -s 10.0.1.0/24 -m comment --comment "a b" ! -d 10.0.2.0/24 -j MASQUERADE').replace(
             ":POST", ":X - [0:0]\n:POST"
         ),
         says="on r `-A X -s 10.0.1.0/24 ! -d 10.0.2.0/24 -j MASQUERADE` did not match packet 1: "
-        "destination is 10.0.2.2, which the rule excludes",
+        f"destination is 10.0.2.2, which the rule excludes{_SO}",
     ),
     "two conditions that failed": Why(tables=chains("nat", "POSTROUTING -o e9 -m mark --mark 0x4 -j MASQUERADE")),
     "one that would not have helped": Why(tables=chains("nat", "POSTROUTING -o e9 -j SNAT --to-source 10.0.9.9")),

@@ -85,7 +85,10 @@ class InSet(Match):
             f"{side} {_part(kind, side, packet, at)}"
             for side, kind in zip(self.sides.split(","), named.kinds, strict=False)
         ]
-        return f"{', '.join(sides)} is {'' if self.negated else 'not '}in set {self.name}"
+        if not self.negated:
+            return f"{', '.join(sides)} is not in set {self.name}"
+        member = named.member(packet, at, tuple(self.sides.split(",")))
+        return f"{', '.join(sides)} is in set {self.name}" + (f" by `{member}`" if member else "")
 
 
 def _part(kind: str, side: str, packet: Packet, at: Context) -> str:
