@@ -286,6 +286,13 @@ def _errata(clone: Path, force: bool) -> Iterator[Stale]:
     yield from _compared(file, text, "runs or notebooks say something else", force)
 
 
+def _agreement(clone: Path, force: bool) -> Iterator[Stale]:
+    """Compute the page and compare."""
+    file = clone / "docs" / "agreement.md"
+    text = runpy.run_path(str(clone / "docs" / "agreement.py"), run_name="agreement")["page"]()
+    yield from _compared(file, text, "comparisons come to something else", force)
+
+
 def _compared(file: Path, text: str | bytes, because: str, force: bool) -> Iterator[Stale]:
     """Compare a file with the text it would hold now."""
     is_stale = not file.is_file() or file.read_text(encoding="utf-8") != text
@@ -344,6 +351,7 @@ RECORDS = {
     "notebooks": _Part("outputs of the notebooks", "5 minutes: executing is the only way to know", _notebooks),
     "picture": _Part("docs/flagship.svg", "seconds", _picture),
     "errata": _Part("docs/errata.md", "seconds", _errata),
+    "agreement": _Part("docs/agreement.md", "seconds", _agreement),
     "structures": _Part("places of the texts in pictures", "5 minutes in Chromium, twice if stale", _structures),
 }
 """In this order: what is below may quote what is above."""
