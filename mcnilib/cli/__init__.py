@@ -248,7 +248,7 @@ def run_scenario(arguments: argparse.Namespace) -> int:
 def _told(before: Trace, trace: Trace, arguments: argparse.Namespace) -> list[str]:
     from mcnilib.trace.explain import tell, verdict
 
-    told = tell(trace, arguments.depth or Depth.HOPS) if arguments.table else [verdict(trace)]
+    told = tell(trace, arguments.depth or Depth.HOPS) if arguments.table else [verdict(trace), *trace.notes]
     return [*was_and_now(before, trace), *told[1:]] if arguments.tried else told
 
 

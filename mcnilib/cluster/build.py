@@ -15,17 +15,20 @@ from functools import lru_cache
 
 from mcnilib.cluster import addons, underlay, workarounds
 from mcnilib.cluster.cni import calico, macvlan, spiderpool
-from mcnilib.cluster.cni.calico.config import Calico, Workload
+from mcnilib.cluster.cni.calico.config import NODE_MTU, Calico, Workload
 from mcnilib.cluster.cni.spiderpool import Coordinator
 from mcnilib.cluster.event import Change, Event, Plugin, apply, change
 from mcnilib.cluster.kube_proxy import BE_LIBERAL, KubeProxy, start_kube_proxy, start_kubelet
-from mcnilib.cluster.settings import DefaultNic, Encapsulation, Settings, Tuning, Workaround
+from mcnilib.cluster.settings import DefaultNic, Encapsulation, PodMtu, Settings, Tuning, Workaround
 from mcnilib.cluster.spec import CLUSTER, Cluster, Pod, PodKind, TrafficPolicy
 from mcnilib.linux.netns import Netns, new_netns, set_sysctl
 from mcnilib.linux.origin import Origin
 from mcnilib.world.world import Segment, World
 
 __all__ = ["Change", "Event", "build", "events"]
+
+LESS_VETH_MTU = 1450
+"""What leaves room for the headers of VXLAN, and more than enough for those of IPIP."""
 
 State = Mapping[str, Netns]
 
@@ -131,13 +134,13 @@ def _kube_proxy(key: ProxyKey, cluster: Cluster, verb: str) -> Event:
 
 
 def _overlay(settings: Settings, cluster: Cluster, state: State) -> Iterator[Event]:
-    yield _calico_start(_calico(cluster, settings.encapsulation), cluster)
+    yield _calico_start(_calico(cluster, settings.encapsulation, settings.mtu), cluster)
     yield _agent(cluster)
 
 
 @lru_cache(maxsize=64)
 def _calico(
-    cluster: Cluster, encapsulation: Encapsulation, nat_outgoing: bool = True, check: bool = True
+    cluster: Cluster, encapsulation: Encapsulation, mtu: PodMtu, nat_outgoing: bool = True, check: bool = True
 ) -> Calico:  # Felix's switches stay at their defaults for those who do not read them
     return Calico(
         cluster.nodes,
@@ -145,6 +148,8 @@ def _calico(
         encapsulation=encapsulation,
         nat_outgoing=nat_outgoing,
         disable_conntrack_invalid_check=not check,
+        veth_mtu=0 if mtu is PodMtu.AUTO else NODE_MTU,
+        tunnel_mtu=NODE_MTU if mtu is PodMtu.TUNNELS else 0,
     )
 
 
@@ -167,7 +172,8 @@ def _pods(settings: Settings, cluster: Cluster, state: State) -> Iterator[Event]
         yield _pod(pod, _plugins(pod, settings, cluster, state))
     if settings.sidecar:
         yield addons.add_sidecars(cluster)
-    yield _felix(_calico(cluster, settings.encapsulation, settings.nat_outgoing, settings.felix_invalid), cluster)
+    config = _calico(cluster, settings.encapsulation, settings.mtu, settings.nat_outgoing, settings.felix_invalid)
+    yield _felix(config, cluster)
 
 
 def _plugins(pod: Pod, settings: Settings, cluster: Cluster, state: State) -> tuple[Plugin, ...]:
@@ -184,7 +190,7 @@ def _macvlan(pod: Pod, settings: Settings, cluster: Cluster, node: Netns) -> Plu
 
 
 def _calico_plugin(pod: Pod, settings: Settings, cluster: Cluster, node: Netns) -> Plugin:
-    return calico.CalicoPlugin(_calico(cluster, settings.encapsulation))
+    return calico.CalicoPlugin(_calico(cluster, settings.encapsulation, settings.mtu))
 
 
 def _coordinator(pod: Pod, settings: Settings, cluster: Cluster, node: Netns) -> Plugin | None:
@@ -195,7 +201,8 @@ def _coordinator(pod: Pod, settings: Settings, cluster: Cluster, node: Netns) ->
     config = Coordinator(ips, cluster.pod_cidr, cluster.service_cidr, settings.pod_rp_filter, hijack=settings.hijack)
     if pod.overlay:
         return _coordinator_for(config, settings.default_nic, settings.tuning)
-    config = replace(config, mark_rules=settings.mark_rules, veth_address=settings.veth_address)
+    mtu = LESS_VETH_MTU if settings.mtu is PodMtu.VETH else spiderpool.VETH_MTU
+    config = replace(config, mark_rules=settings.mark_rules, veth_address=settings.veth_address, veth_mtu=mtu)
     return _coordinator_for(config, DefaultNic.ETH0, Tuning.TUNED)
 
 

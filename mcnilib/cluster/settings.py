@@ -8,20 +8,15 @@ cluster; protocol, placement and receiving node choose the conversation and are 
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field, fields, replace
+from dataclasses import dataclass, fields, replace
 from difflib import get_close_matches
 from enum import Enum
 from functools import cache
 from itertools import product
-from typing import Any
 
+from mcnilib.cluster.option import Option, SettingError, choice_field, switch
 from mcnilib.cluster.spec import CLUSTER, TrafficPolicy
-from mcnilib.errors import McniError
 from mcnilib.language import listed, mark, tr
-
-
-class SettingError(McniError, ValueError):
-    """A setting or a value that does not exist; the message names the nearest ones that do."""
 
 
 class Encapsulation(Enum):
@@ -90,71 +85,17 @@ class Tuning(Enum):
 VERSIONS = tuple(f"1.{minor}" for minor in range(22, 36))
 """Minor releases of Kubernetes whose kube-proxy is modelled."""
 
+
+class PodMtu(Enum):
+    """What somebody wrote into the MTU settings of Calico and Spiderpool."""
+
+    AUTO = "auto"
+    PODS = mark("1500 in pods")
+    TUNNELS = mark("1500 in tunnels too")
+    VETH = mark("vethMTU 1450")
+
+
 OFF_ON, NO_YES, DIGITS = ("off", "on"), ("no", "yes"), ("0", "1")
-
-FORMER_TEXTS = {"only net1": Tuning.V0_8_6.value}
-"""Values that were renamed, by the text that links and scripts of before carry."""
-
-
-def choice_field(
-    label: str, *values: object, default: object, help: str, changes: str, texts: tuple[str, ...] = ()
-) -> Any:
-    """Declare a setting with a fixed list of values.
-
-    `help` is one line for the reader, `changes` names the Linux or Kubernetes object behind the setting, `texts` how
-    the values are written (default: an Enum's value, or str).
-    """
-    texts = texts or tuple(str(value.value if isinstance(value, Enum) else value) for value in values)
-    metadata = {"label": label, "values": values, "texts": texts, "help": help, "changes": changes}
-    return field(default=default, metadata=metadata)
-
-
-def switch(label: str, texts: tuple[str, str], *, default: bool, help: str, changes: str) -> Any:
-    """Declare a setting with two values, written as `texts` for False and True."""
-    return choice_field(label, False, True, default=default, help=help, changes=changes, texts=texts)
-
-
-@dataclass(frozen=True, slots=True)
-class Option:
-    """One setting as a control or a command line sees it: `name` is spelt `--name` there, `attribute` in Python."""
-
-    name: str
-    attribute: str
-    label: str
-    values: tuple[object, ...]
-    texts: tuple[str, ...]
-    default: object
-    help: str
-    changes: str
-
-    @property
-    def fits_buttons(self) -> bool:
-        """Tell whether its values are so few and so short that all of them can stand side by side."""
-        return len(self.texts) <= 3 and all(len(text) < 9 for text in self.texts)
-
-    def only(self, *values: object) -> Option:
-        """Return the same setting with some of its values left to choose from; SettingError when one is not valid."""
-        return replace(self, values=values, texts=tuple(self.text(value) for value in values))
-
-    def text(self, value: object) -> str:
-        """Write one of the values; SettingError when it is not one."""
-        if value not in self.values:
-            said = {"name": self.name, "value": value, "texts": listed(self.texts)}
-            raise SettingError(tr("{name} cannot be {value!r}; it is one of {texts}", **said))
-        return self.texts[self.values.index(value)]
-
-    def read(self, text: str) -> object:
-        """Read a value, also a renamed one by its former text, without regard to case; SettingError names the nearest
-        valid one."""
-        lowered = [valid.lower() for valid in self.texts]
-        plain = FORMER_TEXTS.get(text.strip().lower(), text.strip().lower())
-        if plain in lowered:
-            return self.values[lowered.index(plain)]
-        near = get_close_matches(plain, lowered, n=1, cutoff=0.4)
-        meant = tr("did you mean {near!r}? ", near=self.texts[lowered.index(near[0])]) if near else ""
-        said = {"name": self.name, "value": text, "texts": listed(self.texts), "question": meant}
-        raise SettingError(tr("{name} cannot be {value!r}: {question}it is one of {texts}", **said))
-
 
 __all__ = [
     "VERSIONS",
@@ -164,6 +105,7 @@ __all__ = [
     "MacvlanMode",
     "Option",
     "Placement",
+    "PodMtu",
     "Protocol",
     "SettingError",
     "Settings",
@@ -209,6 +151,15 @@ class Settings:
         help=mark("how Calico carries pod traffic between nodes"),
         changes=mark("ipipMode and vxlanMode of the IPPool: tunnel devices and block routes"),
     )
+    mtu: PodMtu = choice_field(
+        "MTU",
+        *PodMtu,
+        default=PodMtu.AUTO,
+        help=mark("auto: the pods get what the tunnel leaves; 1500 in pods: no room for its headers; in tunnels too: "
+                  "the tunnel device as well; vethMTU 1450: the pair of Macvlan pods has less, those of Calico 1500"),
+        changes=mark("veth_mtu of calico-config, vxlanMTU and ipipMTU of the FelixConfiguration, vethMTU of the "
+                     "SpiderCoordinator"),
+    )  # fmt: skip
     felix_invalid: bool = switch(
         mark("Felix drops INVALID"),
         OFF_ON,

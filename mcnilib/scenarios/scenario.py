@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from functools import lru_cache
 from ipaddress import IPv4Address
+from itertools import chain
 
 from mcnilib.cluster.build import build
 from mcnilib.cluster.settings import Option, Placement, Protocol, Settings, option, sweep
@@ -14,7 +15,7 @@ from mcnilib.cluster.spec import CLUSTER, Cluster
 from mcnilib.language import current_language, mark, tr
 from mcnilib.trace.flow import Flow, Listener
 from mcnilib.trace.outcome_cache import OutcomeCache
-from mcnilib.trace.sizes import run_sizes
+from mcnilib.trace.sizes import run_sizes, size_notes
 from mcnilib.trace.trace import Outcome, Trace
 from mcnilib.world.world import World
 
@@ -115,6 +116,8 @@ class Scenario:
     values: tuple[tuple[str, tuple[object, ...]], ...] = ()  # the values of a setting that make sense here, if not all
     patience: float = 5.0
     cluster: Cluster = CLUSTER
+    apart: str = ""  # of `settings`, one whose other values are combined with few values of the others: `beside`
+    beside: tuple[tuple[str, tuple[object, ...]], ...] = ()  # those values; of a setting that is not named, all
 
     def options(self) -> tuple[Option, ...]:
         """Return the toggles a reader sees, each with the values that make sense here."""
@@ -154,15 +157,30 @@ class Scenario:
     ) -> Trace:
         """Run the conversation in another world than the settings lead to: one that commands have changed."""
         flow = replace(self.flow(settings), patience=self.patience if patience is None else patience)
-        return run_sizes(world, replace(flow, request=sizes[0], answer=sizes[1]), self.listeners(settings))
+        trace = run_sizes(world, replace(flow, request=sizes[0], answer=sizes[1]), self.listeners(settings))
+        return replace(trace, notes=tuple(size_notes(world, trace))) if trace.large else trace
 
     def outcome(self, settings: Settings) -> Outcome:
         """Return how the conversation ends; less work than `run` where the settings change nothing it meets."""
         return _outcome(self, settings, current_language())
 
     def combinations(self) -> Iterator[Settings]:
-        """Yield every combination of the scenario's settings."""
-        return sweep(self.start(), *self.options())
+        """Yield every combination of the scenario's settings that is swept and held against the kernel."""
+        return chain.from_iterable(sweep(self.start(), *options) for options in self.sweeps())
+
+    def sweeps(self) -> Iterator[tuple[Option, ...]]:
+        """Yield the values of the settings that are combined with each other.
+
+        All of them, of `apart` the value of the start; then its others, beside few of the rest: it has a say in few
+        states, and with all of them there would be many times as many.
+        """
+        options = self.options()
+        usual = getattr(self.start(), self.apart) if self.apart else None
+        yield tuple(o.only(usual) if o.attribute == self.apart else o for o in options)
+        if self.apart:
+            few = dict(self.beside)
+            few[self.apart] = tuple(value for value in option(self.apart).values if value != usual)
+            yield tuple(o.only(*few[o.attribute]) if o.attribute in few else o for o in options)
 
     def changed(self, settings: Settings) -> dict[str, str]:
         """Return what differs from the scenario's start: name of a setting -> value, as the command line takes them."""

@@ -16,6 +16,7 @@ from dataclasses import dataclass, field
 from itertools import accumulate
 from typing import Any
 
+from mcnilib.cluster.option import number_of
 from mcnilib.cluster.settings import Settings
 from mcnilib.gc_pause import gc_paused
 from mcnilib.language import current_language, speak, tr
@@ -25,7 +26,7 @@ from mcnilib.scenarios.link import print_link, print_query
 from mcnilib.show.explorer import View
 from mcnilib.show.walkthrough import in_pieces
 
-MOST_STATES = 6000
+MOST_STATES = 6100
 """States of one scenario that are prepared at most: as many changes from its start as lead to no more."""
 
 MOST_PROCESSES = 61
@@ -115,7 +116,10 @@ def _states(story: Scenario, most: int) -> list[tuple[int, Settings]]:
     """Return the states that are prepared, each with its number; the start always is."""
     start = story.start()
     by_changes: list[list[tuple[int, Settings]]] = [[] for _ in range(len(story.settings) + 1)]
-    for number, settings in enumerate(story.combinations()):
+    for settings in story.combinations():
+        number = number_of(settings, story.options())
+        if number is None:
+            continue
         changed = sum(getattr(settings, name) != getattr(start, name) for name in story.settings)
         by_changes[changed].append((number, settings))
     up_to = accumulate(map(len, by_changes))

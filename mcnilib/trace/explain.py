@@ -6,9 +6,11 @@ Every sentence is made from the steps and the lines that decided them; no compon
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from dataclasses import dataclass
 from itertools import takewhile, zip_longest
 
+from mcnilib.errors import McniError
 from mcnilib.language import clauses, listed, mark, tr
 from mcnilib.linux.netfilter.conntrack import ConnState, Entry
 from mcnilib.linux.packet import Packet
@@ -323,8 +325,20 @@ class Difference:
 
 
 def difference(one: Trace, other: Trace) -> Difference | None:
-    """Return the first step in which two conversations differ; None when they are alike."""
-    return _difference(one, other, _look)
+    """Return the first step in which two conversations differ; None when they are alike.
+
+    If only one of them was followed with large packets, as those get lost, the other is followed with them too.
+    """
+    if one.small and not other.small:
+        return _difference(one, _as_large(other, one), _look)
+    return _difference(_as_large(one, other) if other.small and not one.small else one, other, _look)
+
+
+def _as_large(trace: Trace, large: Trace) -> Trace:
+    """Hold a conversation once more with the sizes of another; itself where that cannot be done."""
+    with suppress(McniError):
+        return large.replay.hold(trace.replay.world) if large.replay and trace.replay else trace
+    return trace
 
 
 def parting(one: Trace, other: Trace) -> str:

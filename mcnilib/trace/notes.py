@@ -15,12 +15,11 @@ from mcnilib.language import listed, tr
 from mcnilib.linux.netfilter.iptables.rule import ChainRule
 from mcnilib.linux.netfilter.iptables.target.nat import Nat
 from mcnilib.linux.netfilter.iptables.target.tproxy import Tproxy
-from mcnilib.linux.packet import is_large
 from mcnilib.linux.routing.route import Query, Route
 from mcnilib.linux.sysctl import Setting
 from mcnilib.linux.unmodelled import Unseen
-from mcnilib.trace.sizes import narrow_place
-from mcnilib.trace.trace import Fate, Journey, Missing, Stage, Step, TooBig, Trace, Verdict
+from mcnilib.trace.sizes import size_notes
+from mcnilib.trace.trace import Fate, Journey, Missing, Stage, Step, TooBig, Trace
 from mcnilib.world.world import World
 
 PROBING = "net.ipv4.tcp_mtu_probing"
@@ -35,7 +34,7 @@ def notes_on(world: World, trace: Trace) -> tuple[str, ...]:
         _proxies(trace),
         _late_marks(world, trace),
         _both_backends(world, trace),
-        _sizes(world, trace),
+        size_notes(world, trace),
         _probing(world, trace),
     )
     return (*chain(*shown), *_unseen(world, trace), *_unreadable(world, trace))
@@ -143,25 +142,6 @@ def _meetings(world: World, step: Step) -> Iterator[tuple[str, str]]:
         yield step.netns, Unseen.SOCKETS
     if step.before.proto == "udp" and isinstance(step.line, ChainRule) and isinstance(step.line.target, Nat):
         yield step.netns, Unseen.CONNECTIONS
-
-
-def _sizes(world: World, trace: Trace) -> Iterator[str]:
-    """Say where on the path of a conversation that works less passes than its sender's own device takes."""
-    if any(is_large(journey.packet) for journey in trace.journeys):
-        return  # its size was looked at
-    room = narrow_place(world, trace)
-    if room is None:
-        return
-    small = tr("small packets: {verdict}", verdict=tr(Verdict.CONNECTED.value))
-    if trace.large is None:
-        yield tr("{small}; MTU {place} was not considered: --size asks about long ones", small=small, place=room)
-    elif trace.large.works:
-        yield tr("large packets arrive too, through MTU {place}", place=room)
-    else:
-        reason = trace.large.step.action
-        yield tr(
-            "{small}; of large ones nobody knows, at MTU {place}: {reason}", small=small, place=room, reason=reason
-        )
 
 
 def _probing(world: World, trace: Trace) -> Iterator[str]:

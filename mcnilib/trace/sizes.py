@@ -16,7 +16,7 @@ from typing import NamedTuple
 
 from mcnilib.language import tr
 from mcnilib.linux.netfilter.conntrack import Entry
-from mcnilib.linux.packet import Packet
+from mcnilib.linux.packet import Packet, is_large
 from mcnilib.linux.routing.mtu import own_mtu
 from mcnilib.linux.routing.route import Route
 from mcnilib.trace.flow import Flow, Listener
@@ -80,12 +80,17 @@ def in_sizes(world: World, flow: Flow, partial: bool, hold: Hold) -> Trace:
     room = None if flow.sized or flow.proto != "tcp" else narrow_place(world, trace)
     if room is None:
         return trace
-    ends = [hold(large, True) for large in (replace(flow, answer=LARGE), replace(flow, request=LARGE))]
+    ends = [hold(large, True) for large in large_flows(flow)]
     failing = [end for end in ends if {course.outcome.verdict for course in end.courses} - _NOT_FAILING]
     if failing:
         return _beside(failing[0], trace)
     unknown = (end for end in ends if not end.outcome.works)
     return replace(trace, large=next(unknown, ends[0]).outcome)
+
+
+def large_flows(flow: Flow) -> tuple[Flow, Flow]:
+    """Return the conversation with a large answer, and with a large request."""
+    return replace(flow, answer=LARGE), replace(flow, request=LARGE)
 
 
 def _beside(large: Trace, small: Trace) -> Trace:
@@ -95,6 +100,25 @@ def _beside(large: Trace, small: Trace) -> Trace:
         for branch in large.branches
     )
     return replace(large, small=small.outcome, branches=branches)
+
+
+def size_notes(world: World, trace: Trace) -> Iterator[str]:
+    """Say of a conversation that works where less passes than its ends would send, and what becomes of large ones."""
+    if any(is_large(journey.packet) for journey in trace.journeys):
+        return  # its size was looked at
+    room = narrow_place(world, trace)
+    if room is None:
+        return
+    small = tr("small packets: {verdict}", verdict=tr(Verdict.CONNECTED.value))
+    if trace.large is None:
+        yield tr("{small}; MTU {place} was not considered: --size asks about long ones", small=small, place=room)
+    elif trace.large.works:
+        yield tr("large packets arrive too, through MTU {place}", place=room)
+    else:
+        reason = trace.large.step.action
+        yield tr(
+            "{small}; of large ones nobody knows, at MTU {place}: {reason}", small=small, place=room, reason=reason
+        )
 
 
 def narrow_place(world: World, trace: Trace) -> Room | None:

@@ -128,6 +128,7 @@ HONOURED = {
     "restarted": {"kube_proxy": "1.30", "be_liberal": True},
     "default_nic": {},
     "masquerade_all": {},
+    "mtu": {"encapsulation": "VXLAN"},
 }
 """What else must be set for a setting to make a difference."""
 TALKS = ("protocol", "placement", "receiving-node")

@@ -12,7 +12,7 @@ from mcnilib.errors import Unsupported
 from mcnilib.linux.chance import Chance
 from mcnilib.linux.netfilter.iptables.save import parse_tables
 from mcnilib.linux.packet import Icmp, Packet
-from mcnilib.trace.explain import verdict
+from mcnilib.trace.explain import difference, verdict
 from mcnilib.trace.export import trace_to_json
 from mcnilib.trace.flow import Flow, Listener, NoConversation
 from mcnilib.trace.notes import notes_on
@@ -98,6 +98,16 @@ def test_a_conversation_without_a_size_has_small_and_large_packets(world: World,
     assert -1 not in at, lines
     assert at == sorted(at)
     assert ("large" in lines) == (len(said) > 1)
+
+
+def test_two_runs_are_compared_in_the_size_in_which_they_differ() -> None:
+    flow = Flow("a", IPv4Address("10.0.3.2"), "tcp", 80, sport=40000)
+    told, silent = (run_sizes(with_mtu(between(x), NARROW), flow, [Listener("b", 80)]) for x in ("", NO_ICMP))
+    for one, other in ((told, silent), (silent, told)):
+        parted = difference(one, other)
+        assert parted is not None
+        assert parted.journey == 14
+        assert "-p icmp -j DROP" in str(parted)
 
 
 def test_datagrams_have_the_size_their_program_chose() -> None:

@@ -38,6 +38,9 @@ HIJACK = (IPv4Network("169.254.0.0/16"),)
 VETH_ADDRESS = IPv4Interface("169.254.200.1/32")
 """vethLinkAddress, as the releases had it that wrote one without being asked (v0.8.7, v0.9.4)."""
 
+VETH_MTU = 1500
+"""vethMTU: of both ends of the pair of a single-NIC Macvlan pod. Source: c4ea14332 (v1.2.1); before it was fixed."""
+
 NOT_NODE_DEVICES = re.compile(
     r"^docker|^cbr|^dummy|^virbr|^lxcbr|^veth|^lo$|^cali|^flannel|^kube-ipvs|^cni|^vx-submariner|^cilium"
 )
@@ -77,6 +80,7 @@ class Coordinator:
     mark_rules: bool = True
     hijack: Hijack = Hijack.ALL
     veth_address: bool = False
+    veth_mtu: int = VETH_MTU
 
     @property
     def hijacked(self) -> tuple[IPv4Network, ...]:
@@ -102,7 +106,7 @@ class CoordinatorPlugin:
             yield change(pod.name, attach_multi, pod, self.config, self.default, self.tuning)
         else:
             yield change(pod.name, attach, pod, self.config)
-        yield change(pod.node, attach_host, pod)
+        yield change(pod.node, attach_host, pod, self.config.veth_mtu)
 
 
 def tune_node(node: Netns) -> Netns:
@@ -131,19 +135,20 @@ def attach(netns: Netns, pod: Pod, coordinator: Coordinator) -> Netns:
     """Do the pod's side of a single-NIC Macvlan pod: veth0, neighbours, routes, and the mark rules for replies."""
     origin = Origin(_WRITER, mark("the pod's end of the pair to its node"))
     peer, addresses = Veth(LinkEnd(pod.node, pod.host_index)), (Address(VETH_ADDRESS),) * coordinator.veth_address
-    netns = add_link(netns, Link(3, "veth0", peer, mac_of(pod.name, "veth0"), addresses, origin=origin))
+    mac, mtu = mac_of(pod.name, "veth0"), coordinator.veth_mtu
+    netns = add_link(netns, Link(3, "veth0", peer, mac, addresses, mtu=mtu, origin=origin))
     netns = rp_filter(netns, coordinator)
     netns = reach_node(netns, pod, coordinator, "veth0", mac_of(pod.node, pod.host_device))
     netns = add_routes(netns, *hijacked(pod, coordinator, "veth0"))
     return _mark(netns, pod, coordinator) if coordinator.mark_rules else netns
 
 
-def attach_host(node: Netns, pod: Pod) -> Netns:
+def attach_host(node: Netns, pod: Pod, veth_mtu: int = VETH_MTU) -> Netns:
     """Do the node's side: the veth pair (single-NIC pods only), rule 1000, table 500 and the pod's neighbour entry."""
     if not pod.overlay:
         origin = Origin(_WRITER, mark("the node's end of the pair to pod {pod}", pod=pod.name))
         peer, mac = Veth(LinkEnd(pod.name, 3)), mac_of(pod.node, pod.host_device)
-        node = add_link(node, Link(pod.host_index, pod.host_device, peer, mac, origin=origin))
+        node = add_link(node, Link(pod.host_index, pod.host_device, peer, mac, mtu=veth_mtu, origin=origin))
     origin = Origin(_WRITER, mark("looks for pods before the subnet on the NIC"))
     rule = ip_rule(f"1000:\tfrom all lookup {HOST_TABLE}", origin)
     node = node if rule in node.ip4.rules else add_rule(node, rule)

@@ -16,8 +16,10 @@ from functools import cache
 from hashlib import sha256
 from importlib.resources import files
 from itertools import groupby
+from math import prod
 from typing import Any
 
+from mcnilib.cluster.option import number_of
 from mcnilib.cluster.settings import Settings, options
 from mcnilib.language import tr
 from mcnilib.linux.netfilter.iptables.save import print_table
@@ -65,13 +67,13 @@ def position(scenario: Scenario, settings: Settings) -> int | None:
     others = (option.attribute for option in options() if option.attribute not in scenario.settings)
     if any(getattr(settings, name) != getattr(start, name) for name in others):
         return None
-    index = 0
-    for option in scenario.options():
-        value = getattr(settings, option.attribute)
-        if value not in option.values:
-            return None
-        index = index * len(option.values) + option.values.index(value)
-    return index
+    before = 0
+    for swept in scenario.sweeps():
+        number = number_of(settings, swept)
+        if number is not None:
+            return before + number
+        before += prod(len(option.values) for option in swept)
+    return None
 
 
 @cache
@@ -119,8 +121,12 @@ def expand(text: str) -> str:
 
 
 def scenario_digest(scenario: Scenario) -> str:
-    """Digest the worlds of the start and of every single change from it: other text, other digest."""
-    changes = [scenario.start().but(**{o.attribute: v}) for o in scenario.options() for v in o.values]
+    """Digest the worlds of the start and of every single change from it: other text, other digest.
+
+    What is swept apart from the others is not in it: how many results there are tells whether it was measured.
+    """
+    swept = (option for option in next(scenario.sweeps()) if option.attribute != scenario.apart)
+    changes = [scenario.start().but(**{o.attribute: v}) for o in swept for v in o.values]
     total = sha256()
     for settings in (scenario.start(), *changes):
         total.update(world_text(scenario.world(settings)).encode())

@@ -74,8 +74,13 @@ SCENARIOS = (
             "the rule that drops INVALID packets is still there. What is different, and what if kube-proxy does not "
             "know the cluster CIDR?"
         ),
-        settings=("endpoint", "encapsulation", "cluster_cidr", "kube_proxy", "be_liberal", "restarted", "protocol"),
-        folded=("encapsulation", "kube_proxy", "be_liberal", "restarted"),
+        settings=(
+            *("endpoint", "encapsulation", "mtu", "cluster_cidr"),
+            *("kube_proxy", "be_liberal", "restarted", "protocol"),
+        ),
+        folded=("encapsulation", "mtu", "kube_proxy", "be_liberal", "restarted"),
+        apart="mtu",
+        beside=(("kube_proxy", ("1.28",)), ("restarted", (False,))),
         way=lambda settings: to_service("mac1", settings.endpoint),
         claim=lambda settings: _SYMMETRIC,
         notebook="09-macvlan-to-clusterip-calico.ipynb",

@@ -29,6 +29,9 @@ TUNNELS = {Encapsulation.NONE: "", Encapsulation.VXLAN: "vxlan.calico", Encapsul
 OVERHEAD = {Encapsulation.NONE: 0, Encapsulation.VXLAN: 50, Encapsulation.IPIP: 20}
 """Bytes an outer header takes from the MTU."""
 
+NODE_MTU = 1500
+"""MTU of the nodes' NICs."""
+
 NEWEST_PATCH = 99
 
 
@@ -58,6 +61,8 @@ class Calico:
     nat_outgoing: bool = True
     disable_conntrack_invalid_check: bool = False
     endpoint_to_host: str = "ACCEPT"
+    veth_mtu: int = 0  # of calico-config; 0: detected, as `detected_mtu` says
+    tunnel_mtu: int = 0  # vxlanMTU or ipipMTU of the FelixConfiguration; 0: detected
     extra_pools: tuple[IPv4Network, ...] = ()  # declared, but no pod gets an address of them and natOutgoing is off
 
     def __post_init__(self) -> None:
@@ -95,9 +100,23 @@ class Calico:
         return TUNNELS[self.encapsulation]
 
     @property
-    def mtu(self) -> int:
-        """MTU of the tunnel device and of every pod, when the nodes have 1500."""
-        return 1500 - OVERHEAD[self.encapsulation]
+    def detected_mtu(self) -> int:
+        """What Felix finds out where it is told no MTU: that of the nodes' NICs, less the tunnel's headers.
+
+        Source: FindHostMTU() and ConfigureDefaultMTUs() in felix/dataplane/linux/int_dataplane.go; the CNI plugin reads
+        it from /var/lib/calico/mtu.
+        """
+        return NODE_MTU - OVERHEAD[self.encapsulation]
+
+    @property
+    def pod_mtu(self) -> int:
+        """MTU of both ends of every pod's pair."""
+        return self.veth_mtu or self.detected_mtu
+
+    @property
+    def device_mtu(self) -> int:
+        """MTU of the tunnel device."""
+        return self.tunnel_mtu or self.detected_mtu
 
     @property
     def pool_set(self) -> str:

@@ -59,7 +59,7 @@ def attach_pod(netns: Netns, pod: Pod, calico: Calico) -> Netns:
     origin = Origin(_WRITER, mark("the pod's end of the pair to its node"))
     address = Address(IPv4Interface(f"{_overlay(pod)}/32"))
     peer = Veth(LinkEnd(pod.node, pod.host_index))
-    link = Link(POD_INDEX, "eth0", peer, mac_of(pod.name, "eth0"), (address,), mtu=calico.mtu, origin=origin)
+    link = Link(POD_INDEX, "eth0", peer, mac_of(pod.name, "eth0"), (address,), mtu=calico.pod_mtu, origin=origin)
     netns = add_link(netns, link)
     origin = Origin(_WRITER, mark("an address that no machine has; the node answers ARP for it"))
     netns = add_routes(netns, ip_route(f"{GATEWAY} dev eth0 scope link", origin))
@@ -71,7 +71,7 @@ def attach_node(node: Netns, pod: Pod, calico: Calico) -> Netns:
     """Do the node's side: the node's end of the pair, its sysctls, and the route to the pod."""
     origin = Origin(_WRITER, mark("the node's end of the pair to pod {pod}; it needs no address", pod=pod.name))
     peer = Veth(LinkEnd(pod.name, POD_INDEX))
-    link = Link(pod.host_index, pod.host_device, peer, HOST_MAC, mtu=calico.mtu, origin=origin)
+    link = Link(pod.host_index, pod.host_device, peer, HOST_MAC, mtu=calico.pod_mtu, origin=origin)
     node = add_link(node, link)
     for name, value, origin in _sysctls(node, calico):
         node = set_sysctl(node, f"net.ipv4.conf.{pod.host_device}.{name}", value, origin)

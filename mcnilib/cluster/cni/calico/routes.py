@@ -62,7 +62,9 @@ def _add_tunnel(node: Netns, calico: Calico) -> Netns:
     address = Address(IPv4Interface(f"{own.tunnel}/32"))
     vxlan = calico.encapsulation is Encapsulation.VXLAN
     kind, mac = _kind(own, peers, vxlan), vtep_mac(own.name) if vxlan else NO_MAC
-    node = add_link(node, Link(TUNNEL_INDEX, calico.tunnel, kind, mac, (address,), mtu=calico.mtu, origin=origin))
+    node = add_link(
+        node, Link(TUNNEL_INDEX, calico.tunnel, kind, mac, (address,), mtu=calico.device_mtu, origin=origin)
+    )
     for peer in peers if vxlan else ():
         origin = calico.felix(mark("the far end of the tunnel to {peer}, so that no ARP is needed", peer=peer.name))
         line = f"{peer.tunnel} dev {calico.tunnel} lladdr {vtep_mac(peer.name)} PERMANENT"
