@@ -110,11 +110,12 @@ NEVER_FOLLOWING = ("forwarding", "route_localnet")
 """What devices that are there already do not take over from `default`."""
 
 BRIDGE_CALLS = "net.bridge.bridge-nf-call-iptables"
-"""Is there only while the module br_netfilter is loaded; without it no bridged packet is shown to iptables."""
+"""Is there only while the module br_netfilter is loaded, at first with 1; without it no bridged packet is shown to
+iptables, which is taken to be so where nobody gave a value."""
 
 GLOBAL = {
     FORWARD: ("0", mark("pass packets on; writing it writes every device's `forwarding`")),
-    BRIDGE_CALLS: ("1", mark("show bridged packets to iptables")),
+    BRIDGE_CALLS: ("0", mark("show bridged packets to iptables")),
     "net.ipv4.fwmark_reflect": ("0", mark("give the kernel's own answers the mark of what they answer")),
     "net.ipv4.icmp_echo_ignore_all": ("0", mark("answer no ping")),
     "net.ipv4.icmp_errors_use_inbound_ifaddr": ("0", mark("send ICMP errors from the device the packet came in by")),

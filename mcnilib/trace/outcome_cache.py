@@ -88,4 +88,4 @@ def _cables(world: World) -> tuple[object, ...]:
 
 
 def _bridges_shown(netns: Netns) -> bool:
-    return any(link.is_bridge for link in netns.links) and shown_to_iptables(netns)
+    return any(link.is_bridge and shown_to_iptables(netns, link) for link in netns.links)

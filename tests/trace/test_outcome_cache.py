@@ -106,5 +106,4 @@ def test_rules_that_see_what_crosses_a_bridge_count_although_nobody_stops_there(
         world = do(world, here, f"ip neigh add {ip} lladdr {world[there].link('eth0').mac} dev eth0")
     assert cache.outcome(world, flow, SERVER).works
     shown = do(do(world, "n", "iptables -A FORWARD -j DROP"), "n", "sysctl -w net.bridge.bridge-nf-call-iptables=1")
-    with pytest.raises(Unsupported, match="bridge-nf-call-iptables"):
-        cache.outcome(shown, flow, SERVER)
+    assert not cache.outcome(shown, flow, SERVER).works

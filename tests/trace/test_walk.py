@@ -5,13 +5,12 @@ from __future__ import annotations
 from ipaddress import IPv4Address
 
 import pytest
-from kernel_worlds import ANSWERED, CASES, chains
+from kernel_worlds import ANSWERED, CASES
 from small_worlds import mac, namespace, plug, routed, talk
 
 from mcnilib.errors import Unsupported
 from mcnilib.kernel.fuzz.case import parse_case, simulated
 from mcnilib.linux.chance import Chance
-from mcnilib.linux.netfilter.iptables.save import parse_tables
 from mcnilib.snapshots.question import read_flow
 from mcnilib.trace.flow import ANY_ADDRESS, Flow, Listener, NoConversation
 from mcnilib.trace.run import run
@@ -293,13 +292,6 @@ def test_a_rule_is_told_whatever_its_priority(priority: int) -> None:
     told = [step.action for step in talk(routed().put(a), "icmp:10.0.2.2").journeys[0].steps]
     assert f"rule {priority}: table 7" in told
     assert f"rule {priority}: table 7" not in actions("through a router")
-
-
-def test_a_sysctl_that_nobody_gave_is_not_told_as_if_it_had_been_read() -> None:
-    case = CASES["a bridge"]
-    filtered = case.world["n"].with_ip4(tables=parse_tables(chains("filter", "FORWARD -j DROP")))
-    with pytest.raises(Unsupported, match="bridge-nf-call-iptables = 1, the kernel's default"):
-        run(case.world.put(filtered), case.flow, case.listeners)
 
 
 @pytest.mark.parametrize(

@@ -100,7 +100,10 @@ IN_JSON_REFUSED = [
     ({"info_kind": "ipip", "info_data": {"encap": {"type": "fou"}}}, "'encap' in an ipip device"),
     ({"info_kind": "ipip", "info_data": {"link": "en0"}}, "'dev' in an ipip device"),
     ({"info_kind": "bond", "info_data": {"mode": 1}}, "link kind 'bond'"),
-    ({"info_slave_kind": "bridge", "info_slave_data": {"hairpin": True}}, "a bridge port with hairpin on"),
+    (
+        {"info_slave_kind": "bridge", "info_slave_data": {"hairpin": True, "locked": True}},
+        "a bridge port with locked on",
+    ),
     ({"info_slave_kind": "bridge", "info_slave_data": {"learning": False}}, "a bridge port with learning off"),
 ]
 

@@ -11,6 +11,7 @@ from collections.abc import Iterable
 from dataclasses import replace
 
 from mcnilib.errors import Refused
+from mcnilib.linux.device.base import NO_PORT
 from mcnilib.linux.device.fdb import LEARNED_STATION, print_fdb
 from mcnilib.linux.netns import Netns
 from mcnilib.linux.routing.neigh import PROXY, Neigh
@@ -22,6 +23,7 @@ from mcnilib.linux.routing.rule import Rule
 def address_lines(netns: Netns) -> list[str]:
     """Return the `ip -batch` lines that join bridges, bring devices up and give them their addresses."""
     lines = [f"link set dev {link.name} master {link.master}" for link in netns.links if link.master]
+    lines += [f"link set dev {x.name} type bridge_slave {x.port}" for x in netns.links if x.port != NO_PORT]
     lines += [f"link set dev {link.name} up" for link in netns.links if link.up]
     lines += [f"link set dev {link.name} protodown on" for link in netns.links if not link.carrier]
     for link in netns.links:

@@ -111,8 +111,6 @@ class Lab:
             self._netns[name] = make_netns(self.home)
             with self.inside(name):
                 sysctls.baseline()
-                if name == devices.SWITCH:
-                    sysctls.write_sysctl("net.bridge.bridge-nf-call-iptables", "0", missing_ok=True)
         standing = self._make_way(world)
         for home, lines in devices.in_order(devices.makings(world, self._place, standing)):
             self.run(home, *IP, text="\n".join(lines))

@@ -11,7 +11,7 @@ from pathlib import Path
 
 from mcnilib.errors import McniError
 from mcnilib.linux.netns import Netns
-from mcnilib.linux.sysctl import CONF, FORWARD, conf_key, get
+from mcnilib.linux.sysctl import BRIDGE_CALLS, CONF, FORWARD, conf_key, get
 from mcnilib.writing import inside
 
 PROC_SYS = Path("/proc/sys")
@@ -22,6 +22,7 @@ _REDIRECTS = ("send_redirects", "accept_redirects")
 _MASK, _LIMITS = "net.ipv4.icmp_ratemask", ("icmp_ratelimit", "icmp_msgs_burst", "icmp_msgs_per_sec")
 
 _LAB = {
+    BRIDGE_CALLS: get((), BRIDGE_CALLS),  # a kernel that has br_netfilter gives every namespace a 1
     _MASK: "0",  # no ICMP error is limited, unless a World lists a limit: several conversations share one lab
     "net.ipv4.tcp_no_metrics_save": "1",  # no conversation learns from the one before
     "net.ipv6.conf.all.disable_ipv6": "1",  # no router solicitations among the captures

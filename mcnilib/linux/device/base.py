@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Container, Iterator, Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field, fields, replace
 from enum import Enum
 from ipaddress import IPv4Address
 from typing import Any, ClassVar, NamedTuple, Self
@@ -140,7 +140,7 @@ class KindLine:
         ]
 
     def _word_of_json(self, word: str, value: object, valued: bool) -> str:
-        if word in self._usual and self._usual[word][0] in ("on", "off"):
+        if isinstance(value, bool) and (valued or self._usual.get(word, ("",))[0] in ("on", "off")):
             value = "on" if value else "off"
         elif word in self._refused:
             return word if value is True else f"{word} {value}" if value and value != "none" else ""
@@ -199,6 +199,25 @@ class FdbEntry:
 
 
 @dataclass(frozen=True, slots=True)
+class BridgePort:
+    """What is set of a device as a port of a bridge. Source: should_deliver() in net/bridge/br_forward.c.
+
+    `hairpin`: frames may leave by the port they came in by. `isolated`: no frame gets from one such port to another.
+    """
+
+    hairpin: bool = False
+    isolated: bool = False
+
+    def __str__(self) -> str:
+        """Return the words of the line `bridge_slave` that are not as usual."""
+        return " ".join(f"{switch.name} on" for switch in fields(self) if getattr(self, switch.name))
+
+
+NO_PORT = BridgePort()
+"""That of a device which is no port of a bridge, or a port on which nothing was set."""
+
+
+@dataclass(frozen=True, slots=True)
 class Frame:
     """Source and destination MAC of a frame; `packet` is what it carries, of which only some kinds want to know."""
 
@@ -210,6 +229,11 @@ class Frame:
     def to_all(self) -> bool:
         """Tell whether it is a broadcast."""
         return self.dst == BROADCAST_MAC
+
+    @property
+    def carries_ip(self) -> bool:
+        """Tell whether an IP packet is inside, not ARP."""
+        return self.packet is not None and self.packet.proto != "arp"
 
 
 FarEnds = tuple[tuple[str, IPv4Address], ...]
@@ -243,13 +267,12 @@ class Kind:
         """Read what stands between the kind's name and its options."""
 
     @classmethod
-    def check_slave(cls, words: Words, *, up: bool) -> None:
+    def read_slave(cls, words: Words, *, up: bool) -> BridgePort:
         """Read what follows `KIND_slave` of a device whose master is of this kind, and which is `up` itself.
 
-        Raises: Unsupported for settings that would change a frame's way; StateSyntaxError.
+        Raises: Unsupported for settings that would change a frame's way and are not modelled; StateSyntaxError.
         """
-        if cls.slave:
-            cls.slave.read(words)
+        return BridgePort(**cls.slave.read(words)) if cls.slave else NO_PORT
 
     @classmethod
     def read(cls, words: Words, head: Head) -> Self:
@@ -314,6 +337,11 @@ class Kind:
     def tunnel(self) -> Tunnel | None:
         """Itself, where it carries packets inside packets."""
         return self if isinstance(self, Tunnel) else None
+
+    @property
+    def calls_iptables(self) -> bool:
+        """Tell whether iptables sees what crosses it, whatever the sysctl for all bridges says."""
+        return False
 
     @property
     def stations(self) -> tuple[FdbEntry, ...]:

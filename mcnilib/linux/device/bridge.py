@@ -7,28 +7,33 @@ br_do_proxy_suppress_arp() in net/bridge/br_arp_nd_proxy.c, br_nf_pre_routing() 
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, fields, replace
 from typing import ClassVar
 
-from mcnilib.linux.device.base import DeviceRole, FarEnds, FdbEntry, Head, Kind, KindLine
+from mcnilib.linux.device.base import BridgePort, DeviceRole, FarEnds, FdbEntry, Head, Keyword, Kind, KindLine
 from mcnilib.linux.text import Words
 
-BRIDGE_SWITCHES = ("vlan_filtering", "nf_call_iptables", "nf_call_arptables")
+BRIDGE_SWITCHES = ("vlan_filtering", "nf_call_arptables")
 
 PORT_ON = ("learning", "flood", "bcast_flood")
 
 PORT_OFF = (
-    *("hairpin", "isolated", "locked", "mab", "proxy_arp", "proxy_arp_wifi"),
+    *("locked", "mab", "proxy_arp", "proxy_arp_wifi"),
     *("neigh_suppress", "neigh_vlan_suppress", "vlan_tunnel"),
 )
 """Settings that change a frame's way unless they are 0, on, off."""
+
+
+def _switch(words: Words) -> bool:
+    return words.one_of(("on", "off")) == "on"
 
 
 @dataclass(frozen=True, slots=True)
 class Bridge(Kind):
     """A software switch; its ports are the links whose `master` is its name.
 
-    `fdb` leaves out the entries the kernel makes for the MACs of the bridge and its ports.
+    `fdb` leaves out the entries the kernel makes for the MACs of the bridge and its ports. `nf_call_iptables`: what
+    crosses it passes iptables, whatever the sysctl says.
     """
 
     word: ClassVar[str] = "bridge"
@@ -36,6 +41,7 @@ class Bridge(Kind):
     role: ClassVar[DeviceRole] = DeviceRole.BRIDGE
     line: ClassVar[KindLine] = KindLine(
         "a bridge",
+        Keyword("nf_call_iptables", "nf_call_iptables", lambda words: words.one_of(("0", "1")).strip("0")),
         passed="""
         forward_delay hello_time max_age ageing_time stp_state priority bridge_id designated_root root_port
         root_path_cost topology_change topology_change_detected hello_timer tcn_timer topology_change_timer gc_timer
@@ -50,6 +56,7 @@ class Bridge(Kind):
     )
     slave: ClassVar[KindLine] = KindLine(
         "a bridge port",
+        *(Keyword(switch.name, switch.name, _switch) for switch in fields(BridgePort)),
         passed="""
         priority cost guard root_block fastleave port_id port_no designated_port designated_cost
         designated_bridge designated_root hold_timer message_age_timer forward_delay_timer topology_change_ack
@@ -64,6 +71,7 @@ class Bridge(Kind):
     made_with: ClassVar[str] = "mcast_snooping 0 stp_state 0"
 
     fdb: tuple[FdbEntry, ...] = ()
+    nf_call_iptables: str = ""  # or 1
 
     @classmethod
     def begin(cls, words: Words, head: Head) -> None:
@@ -72,13 +80,18 @@ class Bridge(Kind):
             raise words.wrong(f"{head.name}@{head.other} is a bridge, which has no other end")
 
     @classmethod
-    def check_slave(cls, words: Words, *, up: bool) -> None:
-        """Refuse the settings of a bridge port that would change a frame's way.
+    def read_slave(cls, words: Words, *, up: bool) -> BridgePort:
+        """Read the settings of a bridge port; refuse those that would change a frame's way and are not modelled.
 
         A port that is up is disabled only when somebody said so, or the bridge is down. Source:
         br_port_carrier_check(). Raises: StateSyntaxError, Unsupported.
         """
-        cls.slave.read(words, {"state": ("forwarding",)} if up else {})
+        return BridgePort(**cls.slave.read(words, {"state": ("forwarding",)} if up else {}))
+
+    @property
+    def calls_iptables(self) -> bool:
+        """Tell whether iptables sees what crosses it, whatever the sysctl for all bridges says."""
+        return self.nf_call_iptables == "1"
 
     @property
     def stations(self) -> tuple[FdbEntry, ...]:

@@ -15,7 +15,17 @@ from ipaddress import IPv4Address, IPv4Interface, IPv4Network
 from typing import NamedTuple
 
 from mcnilib.errors import StateSyntaxError, Unsupported
-from mcnilib.linux.device.base import NO_MAC, DeviceRole, Head, Kind, LinkEnd, Printout, passed_over
+from mcnilib.linux.device.base import (
+    NO_MAC,
+    NO_PORT,
+    BridgePort,
+    DeviceRole,
+    Head,
+    Kind,
+    LinkEnd,
+    Printout,
+    passed_over,
+)
 from mcnilib.linux.device.bridge import Bridge
 from mcnilib.linux.device.ipip import Ipip
 from mcnilib.linux.device.ipvlan import Ipvlan
@@ -81,6 +91,7 @@ class Link:
     master: str = ""  # the bridge this device is a port of
     carrier: bool = True  # false: its cable has nothing at the other end, or it is kept down (protodown)
     hidden: tuple[Hidden, ...] = ()  # who else may take its frames
+    port: BridgePort = NO_PORT
     egress: Gap | None = None  # why nobody knows what becomes of packets that leave by it: its queueing discipline
     origin: Origin | None = field(default=None, compare=False)
 
@@ -136,6 +147,8 @@ def _link_lines(link: Link, names: dict[int, str], netns: str) -> Iterator[str]:
     yield f"    {link.kind.link_layer(link.mac)}" + (f" link-netns {end.netns} " if end and not here else " ") + down
     if kind := str(link.kind):
         yield f"    {kind} "
+    if link.port != NO_PORT:
+        yield f"    bridge_slave {link.port} "
     primaries = set(link.primaries())
     for address in link.addresses:
         secondary = "" if address in primaries else " secondary"
@@ -288,12 +301,12 @@ def _link(lines: list[Words], printout: Printout) -> Link:
     layer, mac, far_netns = _link_layer(rest[0], printout.partial)
     head = Head(name, iflink if BY_LAYER[layer].has_mac else "", far_netns, printout)
     kind: Kind | None = Loopback() if layer == Loopback.layer else None
-    addresses: list[Address] = []
+    addresses, port = list[Address](), NO_PORT
     for words in rest[1:]:
         if words.next == "inet":
             addresses.append(read_address(words))
         elif words.next in MASTERS:
-            MASTERS[words.take()].check_slave(words, up="UP" in flags and _carrier(flags))
+            port = MASTERS[words.take()].read_slave(words, up="UP" in flags and _carrier(flags))
         elif words.next not in PASSED_LINES:
             kind = _kind(words, head)
     if kind is None and (layer != Physical.layer or iflink):
@@ -301,9 +314,9 @@ def _link(lines: list[Words], printout: Printout) -> Link:
     kind = kind or Physical()
     if kind.has_mac and kind.has_arp and "NOARP" in flags:
         raise Unsupported(f"{printout.source}:{first.number}: {name} has the flag NOARP")
-    mtu, master = values.get("mtu", 1500), values.get("master", "")
     carrier = "protodown on" not in rest[0].line if kind.child else _carrier(flags)  # which is the lower device's
-    return Link(index, name, kind, mac, tuple(addresses), "UP" in flags, mtu, master, carrier)  # type: ignore[arg-type]
+    link = Link(index, name, kind, mac, tuple(addresses), "UP" in flags, carrier=carrier, port=port)
+    return replace(link, **{name: values[name] for name in ("mtu", "master") if name in values})  # type: ignore[arg-type]
 
 
 PASSED_LINES = ("inet6", "valid_lft", "alias", "altname", "prog/xdp", *QOS_MAPS)

@@ -27,6 +27,18 @@ SocketLookup = Callable[[Packet, str, bool], FoundSocket | None]
 """(packet, iif, listening): the listening socket, else the connected one."""
 
 
+class BridgePorts(NamedTuple):
+    """The bridge ports of a packet that br_netfilter has shown to PREROUTING, by name (struct nf_bridge_info).
+
+    `physin` is the one it came in by, until it leaves the namespace; `physout` the one it leaves by, where it is
+    bridged and not routed. `sender` is the MAC its frame came from.
+    """
+
+    physin: str
+    physout: str = ""
+    sender: str = ""
+
+
 @dataclass(slots=True)
 class Context:
     """The surroundings of one packet at one hook. `iif` and `oif` are device names, empty where there is none."""
@@ -54,3 +66,4 @@ class Context:
     notrack: bool = False  # set by a NOTRACK rule
     socket: FoundSocket | None = None  # that TPROXY gave the packet to
     verdict: NfVerdict | None = None  # with which a rule ends its table, where it is another than its target says
+    ports: BridgePorts | None = None  # None: it came in by no port of a bridge, or br_netfilter is off

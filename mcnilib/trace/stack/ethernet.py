@@ -17,11 +17,11 @@ from typing import NamedTuple
 
 from mcnilib.errors import Unknown, Unsupported
 from mcnilib.language import tr
-from mcnilib.linux.device.base import BROADCAST_MAC, NO_END, Child, DeviceRole, Frame, Passage
+from mcnilib.linux.device.base import BROADCAST_MAC, NO_END, NO_PORT, Child, DeviceRole, Frame, Passage
 from mcnilib.linux.device.link import Link
 from mcnilib.linux.netns import Netns
 from mcnilib.linux.packet import Packet
-from mcnilib.linux.sysctl import BRIDGE_CALLS, KERNEL_DEFAULT, setting
+from mcnilib.linux.sysctl import BRIDGE_CALLS
 from mcnilib.trace.devices.cables import Cables, NamedDevice, Sibling
 from mcnilib.world.world import Port, World
 
@@ -36,6 +36,11 @@ class Receiver:
     netns: str
     link: Link
     path: tuple[NamedDevice, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Crossing(Receiver):
+    """A port of a bridge whose namespace shows the packet to iptables before the bridge looks where it goes."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,7 +96,7 @@ class Wire:
         """Index the cabling."""
         self.cables = Cables(world)
         self._carriers: dict[NamedDevice, bool] = {}
-        self._memo: dict[tuple[str, str, Frame, Packet | None], _Sent] = {}
+        self._memo: dict[tuple[str, str, Frame, Packet | bool | None], _Sent] = {}
 
     def send(self, netns: str, link: Link, frame: Frame) -> tuple[Receiver, ...]:
         """Return every known device that takes the frame when it is sent on `link`; none when it is lost."""
@@ -113,7 +118,7 @@ class Wire:
         return self._carriers[key]
 
     def _ends(self, netns: str, link: Link, frame: Frame) -> _Sent:
-        key = (netns, link.name, frame, frame.packet if self.cables.reads_packets else None)
+        key = (netns, link.name, frame, frame.packet if self.cables.reads_packets else frame.carries_ip)
         sent = self._memo.get(key)
         if sent is None:
             ends = self._send(netns, link, _Sight(frame))
@@ -280,13 +285,19 @@ class Wire:
         station = self.cables.station(netns, bridge, sight.frame.dst)
         if station and station.state == "permanent":
             return self._pass_up(netns, bridge, sight)
-        if shown_to_iptables(self.cables.namespaces[netns]):
-            reason = shown_because(self.cables.namespaces[netns])
-            sees = tr("iptables of {netns} sees what crosses the bridge {bridge}", netns=netns, bridge=bridge.name)
-            raise Unsupported(f"{sees}: {reason}")
         promiscuous = bridge.hidden or (netns, bridge.index) in self.cables.children
+        if sight.frame.carries_ip and not sight.tags and shown_to_iptables(self.cables.namespaces[netns], bridge):
+            if promiscuous:
+                sees = tr("iptables of {netns} sees what crosses the bridge {bridge}", netns=netns, bridge=bridge.name)
+                raise Unsupported(tr("{sees}, which hands it to devices on it too", sees=sees))
+            return [Crossing(netns, port, sight.path)]
         up = self._pass_up(netns, bridge, sight) if promiscuous else []
         return up + self._forward(netns, bridge, port.name, sight)
+
+    def out_of_bridge(self, netns: str, port: Link, frame: Frame) -> dict[str, _Ends]:
+        """Return where a frame that came in by a bridge's port gets to, by the port it leaves by."""
+        bridge = self.cables.by_name[netns, port.master]
+        return self._by_port(netns, bridge, port.name, _Sight(frame, ((netns, port.name),)))
 
     def _refuse_circle(self, netns: str, port: Link, sight: _Sight) -> None:
         """Refuse a frame that gets to a bridge again: without STP, copies of it go round for ever."""
@@ -308,20 +319,31 @@ class Wire:
         )
 
     def _forward(self, netns: str, bridge: Link, ingress: str, sight: _Sight) -> _Ends:
-        """Send a frame out of a bridge's ports, but for the one it came in by (empty: the bridge's own frame).
+        """Send a frame out of a bridge's ports; `ingress` is that it came in by, empty for the bridge's own frame."""
+        return _all(self._by_port(netns, bridge, ingress, sight).values())
 
-        What comes in by a port teaches the bridge where its sender is: the way to that MAC is back, so it is lost.
+    def _outlets(self, netns: str, bridge: Link, ingress: str) -> list[Link]:
+        """Return the ports by which a frame may leave. Source: should_deliver() in net/bridge/br_forward.c."""
+        came = self.cables.by_name[netns, ingress].port if ingress else NO_PORT
+        ports = self.cables.ports.get((netns, bridge.name), [])
+        ports = [port for port in ports if port.name != ingress or came.hairpin]
+        return [port for port in ports if not (came.isolated and port.port.isolated)]
+
+    def _by_port(self, netns: str, bridge: Link, ingress: str, sight: _Sight) -> dict[str, _Ends]:
+        """Return where a frame gets to by each port.
+
+        What comes in by a port teaches the bridge where its sender is: the way to that MAC is back by that port.
         """
-        ports = [port for port in self.cables.ports.get((netns, bridge.name), []) if port.name != ingress]
+        ports = self._outlets(netns, bridge, ingress)
         station = None if sight.frame.to_all else self.cables.station(netns, bridge, sight.frame.dst)
         sticks = station is not None and (station.sticky or station.state == "permanent")
-        if ingress and sight.frame.src == sight.frame.dst and not sticks:
-            return []
-        if station and sticks:
-            ports = [port for port in ports if port.name == station.port]
+        back = ingress and sight.frame.src == sight.frame.dst and not sticks
+        if back or (station and sticks):
+            only = ingress if back or not station else station.port
+            ports = [port for port in ports if port.name == only]
         ends = {port.name: self._send(netns, port, sight) for port in ports}
-        if station is None or sticks:
-            return _all(ends.values())
+        if back or station is None or sticks:
+            return ends
         here = ends.pop(station.port, [])
         elsewhere = _all(ends.values())
         if any(isinstance(end, Receiver) for end in elsewhere) or (elsewhere and not here and station.port != ingress):
@@ -333,8 +355,8 @@ class Wire:
                 mac=station.mac,
                 port=station.port,
             )
-            return [Unknown(reason, collect="")]
-        return here
+            return {"": [Unknown(reason, collect="")]}
+        return {station.port: here}
 
 
 def _wants(link: Link, child: Child, frame: Frame) -> bool:
@@ -357,15 +379,10 @@ def _all(parts: Iterable[_Ends]) -> _Ends:
     return list(chain.from_iterable(parts))
 
 
-def shown_to_iptables(netns: Netns) -> bool:
+def shown_to_iptables(netns: Netns, bridge: Link) -> bool:
     """Tell whether what crosses a bridge of the namespace passes its iptables rules, as with the module br_netfilter.
 
-    Write the sysctl as 0 where the module is not loaded. Source: net/bridge/br_netfilter_hooks.c.
+    Where nobody knows the rules it does, too. Source: br_nf_pre_routing() in net/bridge/br_netfilter_hooks.c.
     """
-    return bool(netns.ip4.tables) and netns.number(BRIDGE_CALLS) != 0
-
-
-def shown_because(netns: Netns) -> str:
-    """Return the line by which bridged packets are shown to iptables, and whether it is only assumed."""
-    switch = setting(netns.settings, BRIDGE_CALLS)
-    return tr("{switch}, the kernel's default", switch=switch) if switch.origin == KERNEL_DEFAULT else str(switch)
+    rules = bool(netns.ip4.tables) or any(gap.rules for gap in netns.missing)
+    return rules and (bridge.kind.calls_iptables or netns.number(BRIDGE_CALLS) != 0)

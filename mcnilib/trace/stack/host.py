@@ -13,10 +13,11 @@ from typing import NamedTuple
 from mcnilib.errors import Unsupported
 from mcnilib.language import tr
 from mcnilib.linux.chance import Chance
+from mcnilib.linux.device.base import Frame
 from mcnilib.linux.device.link import Link
 from mcnilib.linux.netfilter.conntrack import ConnState, Conntrack, Tracked
 from mcnilib.linux.netfilter.conntrack_tcp import Limits
-from mcnilib.linux.netfilter.context import Context, FoundSocket
+from mcnilib.linux.netfilter.context import BridgePorts, Context, FoundSocket
 from mcnilib.linux.netns import Netns
 from mcnilib.linux.packet import Packet
 from mcnilib.linux.routing.fib import Decision
@@ -34,6 +35,16 @@ class Arrival:
 
     netns: str
     link: Link
+    skb: Skb
+
+
+@dataclass(frozen=True, slots=True)
+class AtPort:
+    """The packet stands at the input of a bridge port in `netns`, in a frame; iptables sees it before the bridge."""
+
+    netns: str
+    port: Link
+    frame: Frame
     skb: Skb
 
 
@@ -58,7 +69,7 @@ class Delivery:
     iif: str
 
 
-Position = Arrival | Departure | Delivery | None
+Position = Arrival | AtPort | Departure | Delivery | None
 
 _CT = "net.netfilter.nf_conntrack_"
 
@@ -68,7 +79,10 @@ FORWARD_PMTU = "net.ipv4.ip_forward_use_pmtu"
 class Skb:
     """A packet on its way through namespaces, with what Linux keeps beside it (struct sk_buff)."""
 
-    __slots__ = ("any_source", "bad_checksum", "by_icmp", "local", "packet", "socket", "tracked", "txhash", "unbound")
+    __slots__ = (
+        *("any_source", "bad_checksum", "by_icmp", "local", "packet", "ports"),
+        *("socket", "tracked", "txhash", "unbound"),
+    )
 
     def __init__(
         self,
@@ -87,8 +101,10 @@ class Skb:
         `any_source`: netfilter or a transparent socket sends it, from whichever address it was asked at.
         `txhash` is what the socket adds to the flow's hash, another after each timeout (sk_rethink_txhash()).
         Set on the way: `broken`, the UDP checksum is wrong; `local`, its route is of type local (RTCF_LOCAL);
-        `socket`, whose it is since TPROXY said so.
+        `socket`, whose it is since TPROXY said so; `ports`, the bridge ports iptables knows of. Of what REJECT sends,
+        they say by which port it goes back (see `icmp`).
         """
+        self.ports: BridgePorts | None = None
         self.bad_checksum = self.local = False
         self.packet, self.tracked, self.unbound = packet, tracked, unbound
         self.socket: FoundSocket | None = None
@@ -167,6 +183,7 @@ class Host:
             chance=self.chance,
             now=now,
             memory=self.memory,
+            ports=skb.ports,
         )
 
     def route(self, query: Query) -> Decision:

@@ -193,7 +193,9 @@ def _reset(at: Recorder) -> None:
         host.route(Query(answer.dst, answer.src, mark=answer.mark))
     except NoRoute:
         return
-    net.outbox.append(Emission(host.name, Skb(answer, attached(skb.tracked), any_source=True)))
+    reset = Skb(answer, attached(skb.tracked), any_source=True)
+    reset.ports = skb.ports
+    net.outbox.append(Emission(host.name, reset))
     if skb.tracked:
         host.connections.close(skb.tracked.number, net.now)
 

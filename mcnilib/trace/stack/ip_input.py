@@ -8,21 +8,24 @@ Source: net/ipv4/{ip_input,ip_forward,ip_output,route,fib_frontend}.c (Linux 6.1
 from __future__ import annotations
 
 from functools import partial
+from ipaddress import IPv4Address
 
 from mcnilib.errors import NoRoute, Unsupported
 from mcnilib.language import mark, tr
+from mcnilib.linux.device.base import Frame
 from mcnilib.linux.device.ipip import IPIP
 from mcnilib.linux.device.link import Link
+from mcnilib.linux.netfilter.context import BridgePorts
 from mcnilib.linux.packet import Packet
 from mcnilib.linux.routing.fib import Decision
 from mcnilib.linux.routing.route import LIMITED_BROADCAST, UNCHOSEN, Query, Route, RouteType
 from mcnilib.linux.routing.rule import DEFAULT_RULES
 from mcnilib.linux.routing.source import validate_source
 from mcnilib.linux.sysctl import deciding
+from mcnilib.trace.devices.br_netfilter import cross_bridge, dnat_into_bridge
 from mcnilib.trace.devices.ipvlan import child_behind, give
 from mcnilib.trace.flow import ANY_ADDRESS
 from mcnilib.trace.stack import tunnel
-from mcnilib.trace.stack.ethernet import shown_because, shown_to_iptables
 from mcnilib.trace.stack.fragment import too_long_to_forward
 from mcnilib.trace.stack.host import Arrival, Delivery, Host, Position, Skb
 from mcnilib.trace.stack.icmp import accept_redirect, icmp_send, reject, route_error_allowed, send_redirect
@@ -44,13 +47,31 @@ def receive(at: Recorder, link: Link) -> Position:
 
     What comes from lo keeps the route it was sent with, unless its destination changed: ip_rcv_finish_core().
     """
-    skb, dev = at.skb, link.name
-    looped = dev == "lo"  # it was routed and checked when it was sent
-    before, hook = skb.packet.dst, Hook("PREROUTING", at, iif=dev)
+    before, hook = at.skb.packet.dst, Hook("PREROUTING", at, iif=link.name)
     if not hook.run():
         reject(at, hook)
         return None
-    packet = skb.packet
+    return _routed(at, link, before)
+
+
+def receive_at_port(at: Recorder, port: Link, frame: Frame) -> Position:
+    """Take a frame at a port of a bridge that shows it to iptables: PREROUTING, then the bridge, or routing after DNAT.
+
+    Source: br_nf_pre_routing(), br_nf_pre_routing_finish() in net/bridge/br_netfilter_hooks.c.
+    """
+    bridge, before = at.host.links[port.master], at.skb.packet.dst
+    at.skb.ports = BridgePorts(port.name, sender=frame.src)
+    hook = Hook("PREROUTING", at, iif=bridge.name)
+    if not hook.run():
+        reject(at, hook)
+        return None
+    return cross_bridge(at, bridge, frame) if at.skb.packet.dst == before else _routed(at, bridge, before)
+
+
+def _routed(at: Recorder, link: Link, before: IPv4Address) -> Position:
+    """Route a packet after PREROUTING, which came by a device; `before` is where it went until then."""
+    skb, packet, dev = at.skb, at.skb.packet, link.name
+    looped = dev == "lo"  # it was routed and checked when it was sent
     if looped and skb.local and packet.dst == before:
         return _deliver(at, dev)
     if packet.dst != before and _is_martian(at, dev):
@@ -69,15 +90,16 @@ def _route_in(at: Recorder, link: Link, *, changed: bool) -> Position:
     except NoRoute as error:
         _no_route(at, dev, error)
         return None
-    if changed and decision.route.dev == dev and link.is_bridge:
-        _refuse_bridged_dnat(host, dev)
     _refuse_many(host, packet, decision.route)
     skb.local = local = decision.route.type is RouteType.LOCAL
     if not local and not _forwards(at, dev):
         return None
     if dev != "lo" and not _source_is_valid(at, dev, "" if local else decision.route.dev):
         return None
-    return _deliver(at, dev) if local else _forward(at, dev, decision)
+    if local:
+        return _deliver(at, dev)
+    bridged = skb.ports and changed and decision.device == dev
+    return dnat_into_bridge(at, link, decision) if bridged else _forward(at, dev, decision)
 
 
 def _is_martian(at: Recorder, dev: str) -> bool:
@@ -92,22 +114,6 @@ def _is_martian(at: Recorder, dev: str) -> bool:
     at.note(Stage.ROUTE, tr("martian destination {dst}", dst=packet.dst), iif=dev, fate=Fate.DROPPED)
     at.host.connections.drop_unconfirmed(at.skb.tracked)
     return True
-
-
-def _refuse_bridged_dnat(host: Host, dev: str) -> None:
-    """Refuse what DNAT sends back into its bridge: br_netfilter does not route it.
-
-    Source: br_nf_pre_routing_finish() in net/bridge/br_netfilter_hooks.c.
-    """
-    if shown_to_iptables(host.netns):
-        raise Unsupported(
-            tr(
-                "DNAT back into the bridge {dev} of {host} with {setting}",
-                dev=dev,
-                host=host.name,
-                setting=shown_because(host.netns),
-            )
-        )
 
 
 def _forwards(at: Recorder, dev: str) -> bool:

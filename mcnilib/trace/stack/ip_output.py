@@ -11,15 +11,16 @@ from mcnilib.errors import Unsupported
 from mcnilib.language import all_of, tr
 from mcnilib.linux.device.base import Frame
 from mcnilib.linux.device.link import Link
+from mcnilib.linux.netfilter.context import BridgePorts
 from mcnilib.linux.packet import is_large
 from mcnilib.linux.routing.fib import Decision
 from mcnilib.linux.routing.nexthop import next_hop
 from mcnilib.linux.routing.route import Route, RouteType
 from mcnilib.trace.devices.ipvlan import hand_over
 from mcnilib.trace.stack import tunnel
-from mcnilib.trace.stack.ethernet import Receiver
+from mcnilib.trace.stack.ethernet import Crossing, Receiver, shown_to_iptables
 from mcnilib.trace.stack.fragment import TooLong, fits, fits_tunnel, lost_on
-from mcnilib.trace.stack.host import Arrival, Departure, Host, Position, Skb
+from mcnilib.trace.stack.host import Arrival, AtPort, Departure, Host, Position, Skb
 from mcnilib.trace.stack.icmp import icmp_send
 from mcnilib.trace.stack.neighbour import RESOLUTION_TIMEOUT, known, resolve
 from mcnilib.trace.stack.netfilter import Hook
@@ -104,12 +105,17 @@ def _no_carrier(at: Recorder, link: Link, next_ip: IPv4Address) -> None:
 
 def _transmit(at: Recorder, link: Link, next_ip: IPv4Address) -> Position:
     """Resolve the next hop and put the frame on the wire."""
-    host, skb, packet = at.host, at.skb, at.skb.packet
+    packet = at.skb.packet
     mac = resolve(at, link, next_ip) if link.has_arp else link.mac  # arp_constructor() in net/ipv4/arp.c
     if mac is None:
         icmp_send(at, 3, 1, after=RESOLUTION_TIMEOUT)
         return None
-    frame = Frame(link.mac, mac, packet)
+    return put_on_wire(at, link, Frame(link.mac, mac, packet))
+
+
+def put_on_wire(at: Recorder, link: Link, frame: Frame) -> Position:
+    """Send the packet in a frame on a device, up to the next IP layer, or the next iptables that sees it."""
+    host, packet = at.host, at.skb.packet
     landing = _taker(at, link, frame)
     if landing is None:
         _lose(at, link, frame)
@@ -121,9 +127,18 @@ def _transmit(at: Recorder, link: Link, next_ip: IPv4Address) -> Position:
         packet = packet.but(mark=0) if packet.mark else packet
     to = (landing.netns, landing.link.name)
     names = {"link": link.name, "far_link": landing.link.name, "netns": landing.netns}
-    action, what = tr("leaves through {link}, arrives at {far_link} of {netns}", **names), Framed(link.mac, mac)
+    action, what = tr("leaves through {link}, arrives at {far_link} of {netns}", **names), Framed(frame.src, frame.dst)
     at.note(Stage.DEVICE, action, packet, oif=link.name, to=to, path=landing.path, what=what)
-    return Arrival(landing.netns, landing.link, Skb(packet, txhash=skb.txhash))
+    return _landed(at, landing, frame, Skb(packet, txhash=at.skb.txhash))
+
+
+def _landed(at: Recorder, landing: Receiver, frame: Frame, skb: Skb) -> Position:
+    """Say where the packet stands. What a bridge takes for itself came in by one of its ports, and iptables knows."""
+    if isinstance(landing, Crossing):
+        return AtPort(landing.netns, landing.link, frame, skb)
+    if landing.link.is_bridge and shown_to_iptables(at.net.hosts[landing.netns].netns, landing.link):
+        skb.ports = BridgePorts(landing.path[-2][1], sender=frame.src)
+    return Arrival(landing.netns, landing.link, skb)
 
 
 def _lose_long(at: Recorder, link: Link, landing: Receiver, large: TooLong) -> None:

@@ -7,22 +7,25 @@ from __future__ import annotations
 
 from mcnilib.errors import McniError
 from mcnilib.language import tr
-from mcnilib.trace.stack.host import Arrival, Delivery, Departure, Position
-from mcnilib.trace.stack.ip_input import receive, send
+from mcnilib.trace.devices.br_netfilter import send_back
+from mcnilib.trace.stack.host import Arrival, AtPort, Delivery, Departure, Position
+from mcnilib.trace.stack.ip_input import receive, receive_at_port, send
 from mcnilib.trace.stack.recorder import Recorder
 
 MAX_PLACES = 2000
 """Places one packet may stand at before the walk is called endless; TTL ends real loops much earlier."""
 
 
-def step(at: Recorder, position: Arrival | Departure) -> Position:
+def step(at: Recorder, position: Arrival | AtPort | Departure) -> Position:
     """Move the packet one place on: into a namespace, or out of it."""
     at.enter(position.netns, position.skb)
     match position:
         case Arrival(link=link):
             return receive(at, link)
+        case AtPort(port=port, frame=frame):
+            return receive_at_port(at, port, frame)
         case Departure(dev=dev):
-            return send(at, dev)
+            return send_back(at) if at.skb.ports else send(at, dev)
 
 
 def walk(at: Recorder, start: Position) -> Delivery | None:

@@ -310,7 +310,7 @@ REFUSED = [  # table, a rule that the tool or the kernel refuses
 ]  # fmt: skip
 
 MODELLED = (
-    "dscp", "ecn", "helper", "iprange", "length", "limit", "pkttype", "quota", "recent", "tos", "ttl",
+    "dscp", "ecn", "helper", "iprange", "length", "limit", "physdev", "pkttype", "quota", "recent", "tos", "ttl",
     "DSCP", "NETMAP", "REDIRECT", "TCPMSS", "TOS", "TPROXY", "TTL", "socket",
     "addrtype", "comment", "connmark", "conntrack", "icmp", "mark", "multiport", "rpfilter", "set", "state",
     "statistic", "tcp", "udp", "CONNMARK", "DNAT", "LOG", "MARK", "MASQUERADE", "NFLOG", "NOTRACK", "REJECT", "SNAT",
@@ -322,7 +322,7 @@ KEPT = {  # what is read and printed, and refused where a packet needs it, with 
     "ah": "no body", "bpf": "a program decides", "cgroup": "processes", "cluster": "hash", "connbytes": "count",
     "connlabel": "labels", "connlimit": "not counted", "cpu": "CPUs", "dccp": "no body", "devgroup": "groups of devices",
     "esp": "no body", "hashlimit": "buckets", "ipvs": "IPVS", "mac": "frame", "osf": "fingerprints",
-    "owner": "who sends", "physdev": "br_netfilter", "policy": "IPsec", "rateest": "rates", "realm": "realms",
+    "owner": "who sends", "policy": "IPsec", "rateest": "rates", "realm": "realms",
     "sctp": "no body", "string": "payload", "tcpmss": "segment size",
     "time": "no date", "u32": "payload", "CLUSTERIP": "removed", "CT": "not modelled", "ECN": "congestion", "HMARK": "hash",
     "NFQUEUE": "outside the kernel", "SET": "do not change", "SYNPROXY": "handshakes",

@@ -39,7 +39,6 @@ from mcnilib.linux.netfilter.iptables.match.opaque_options import (
 from mcnilib.linux.netfilter.iptables.values import (
     any_word,
     choice,
-    device,
     flag,
     hexadecimal,
     in_quotes,
@@ -177,16 +176,6 @@ OPAQUE_MATCHES = (
             frozenset(["--socket-exists", "--uid-owner", "--gid-owner"]), some=True
         ),
         tracks=False, hooks=("OUTPUT", "POSTROUTING"), why=mark("who sends a packet is not modelled"),
-    ),
-    _opaque(
-        "physdev", Grammar({
-            "--physdev-is-in": flag, "--physdev-in": device, "--physdev-is-out": flag, "--physdev-out": device,
-            "--physdev-is-bridged": flag,
-        }, frozenset(
-            ["--physdev-is-in", "--physdev-in", "--physdev-is-out", "--physdev-out", "--physdev-is-bridged"]
-        ),
-        some=True),
-        tracks=False, why="iptables on bridged packets (br_netfilter) is not modelled",
     ),
     _opaque(
         "policy", Grammar(
