@@ -16,10 +16,12 @@ from mcnilib.linux.netfilter.conntrack import ConnState
 from mcnilib.linux.netfilter.hooks import BUILT_IN
 from mcnilib.linux.netfilter.iptables.rule import Chain, ChainRule
 from mcnilib.linux.netns import Netns
-from mcnilib.linux.packet import Packet
+from mcnilib.linux.packet import IP_HEADER, TCP_HEADER, Packet
+from mcnilib.linux.routing.route import Route
 from mcnilib.linux.sysctl import CONF, FORWARD, GLOBAL, conf_key, stored
 from mcnilib.repair.repair import Repair, RepairKind, typed_repair
-from mcnilib.trace.trace import Fate, Journey, Stage, Step, Trace, Visit
+from mcnilib.trace.sizes import tunnel_headers
+from mcnilib.trace.trace import Fate, Journey, Stage, Step, TooBig, Trace, Visit
 from mcnilib.world.world import World
 
 _LEVELS = {"rp_filter": ("0", "2", "1"), "arp_ignore": ("0", "1"), "arp_announce": ("0", "2")}
@@ -48,6 +50,7 @@ def at_the_end(world: World, trace: Trace) -> Iterator[Repair]:
     for journey in ends(trace):
         step = journey.last
         found = (*_rules(step), *_sysctls(world[step.netns], journey.visits[-1].iif), *_untracked(journey))
+        found += (*_too_long(world, journey),)
         yield from (_marked(world, repair) for repair in found)
 
 
@@ -56,6 +59,45 @@ def ends(trace: Trace) -> list[Journey]:
     lost = [journey for journey in trace.journeys if journey.fate is not Fate.DELIVERED]
     places = {(journey.last.netns, journey.last.evidence, journey.reply): journey for journey in reversed(lost)}
     return [*places.values()] or [trace.outcome.journey]
+
+
+def _too_long(world: World, journey: Journey) -> Iterator[Repair]:
+    """Yield what makes packets shorter that were too long for a place: a lower MSS, a lower MTU of a route before it.
+
+    Routers change the MSS of SYNs that cross them outside of tunnels. Source: TCPMSS in iptables-extensions(8).
+    """
+    what, carried = journey.last.what, journey.packet
+    if not isinstance(what, TooBig):
+        return
+    room = what.mtu - tunnel_headers(journey.last.before)
+    for visit in journey.visits if carried.tcp else ():
+        if visit.iif and visit.steps[0].before.tcp:
+            clamp = "iptables -t mangle -I FORWARD -p tcp --tcp-flags SYN,RST SYN -j TCPMSS"
+            yield typed_repair(RepairKind.MSS, visit.netns, f"{clamp} --clamp-mss-to-pmtu")
+            yield typed_repair(RepairKind.MSS, visit.netns, f"{clamp} --set-mss {room - IP_HEADER - TCP_HEADER}")
+    for visit in journey.visits[:-1]:
+        yield from (
+            typed_repair(RepairKind.MTU, visit.netns, command)
+            for step in _routed(visit)
+            if not step.after.inner and (command := _with_mtu(world[visit.netns], step, room))
+        )
+
+
+def _with_mtu(netns: Netns, step: Step, mtu: int) -> str:
+    """Return the command for a route like the one that decided, to the packet's destination alone, with an MTU."""
+    route = step.line
+    if not isinstance(route, Route) or not route.dev:
+        return ""
+    hop = f"via {route.via} dev {route.dev}{' onlink' if route.onlink else ''}" if route.via else f"dev {route.dev}"
+    source = f" src {route.src}" if route.src else ""
+    where = "" if route.table == "main" else f" table {route.table}"
+    return f"ip route {_verb(netns, step, route.table)} {step.after.dst} {hop}{source}{where} mtu {mtu}"
+
+
+def _verb(netns: Netns, step: Step, table: str) -> str:
+    """Return what `ip route` has to do for a route to the packet's destination alone: there may be one."""
+    own = (route for route in netns.ip4.routes if route.dst.prefixlen == 32 and route.table == table)
+    return "replace" if any(step.after.dst in route.dst for route in own) else "add"
 
 
 def _pair(packet: Packet) -> str:
@@ -144,8 +186,7 @@ def _routes(world: World, netns: Netns, visit: Visit, trace: Trace) -> Iterator[
     made_here = not visit.iif and table != "local" and getattr(now, "src", None)
     source = f" src {made_here}" if made_here else ""
     there = f"{getattr(now, 'via', None) or ''} {step.oif}"
-    known = any(route.dst.prefixlen == 32 and dst in route.dst and route.table == table for route in netns.ip4.routes)
-    verb = "replace" if known else "add"
+    verb = _verb(netns, step, table)
     for hop in _next_hops(world, netns, trace):
         if hop.split(" onlink")[0] != f"via {there.strip().replace(' ', ' dev ')}" and dst not in netns.own_addresses:
             yield typed_repair(RepairKind.ROUTE, netns.name, f"ip route {verb} {dst} {hop}{source}{where}")

@@ -28,6 +28,16 @@ class RepairKind(Enum):
         2,
         mark("it is lost at the next boot, and wrong once the pod gets another address or node"),
     )
+    MSS = (
+        mark("lower the MSS of TCP on {machines}"),
+        2,
+        mark("it helps TCP alone, and is lost at the next boot"),
+    )
+    MTU = (
+        mark("lower the MTU of the route on {machines}"),
+        2,
+        mark("it is lost at the next boot, and too low once the path takes more"),
+    )
     LOOKUP = mark("add a rule of policy routing on {machines}"), 2, mark("it is lost at the next boot")
     DIAL = mark("dial another address"), 3, mark("whoever runs the client has to change it")
     MASQUERADE = (

@@ -153,7 +153,7 @@ def _says_mss(journey: Journey) -> bool:
 
 def _rooms(world: World, step: Step) -> Iterator[Room]:
     """Yield what one step has room for: the route that was chosen, the devices that were crossed."""
-    headers = _headers(step.after)
+    headers = tunnel_headers(step.after)
     if isinstance(step.line, Route) and (mtu := own_mtu(step.line)):
         yield Room(
             mtu,
@@ -162,7 +162,7 @@ def _rooms(world: World, step: Step) -> Iterator[Room]:
         )
     crossed = [*step.path, *([step.to] if step.to else [])] if step.stage is Stage.DEVICE else []
     crossed += [(step.netns, step.oif)] if step.stage is Stage.TUNNEL and step.after.inner else []
-    packed = _headers(step.before)
+    packed = tunnel_headers(step.before)
     for netns, dev in dict.fromkeys(crossed):
         link = world[netns].link(dev) if dev else None
         if link and not link.is_loopback:
@@ -173,6 +173,6 @@ def _prefix(dst: IPv4Network) -> str:
     return str(dst) if dst.prefixlen else "default"
 
 
-def _headers(packet: Packet) -> int:
+def tunnel_headers(packet: Packet) -> int:
     """Return how many bytes the tunnels around a packet have added."""
-    return packet.inner.headers + _headers(packet.inner.packet) if packet.inner else 0
+    return packet.inner.headers + tunnel_headers(packet.inner.packet) if packet.inner else 0

@@ -8,6 +8,7 @@ from functools import cache
 from pathlib import Path
 
 import pytest
+from mtu_worlds import NARROW, NO_ICMP, between, poor_underlay, with_df, with_mtu
 
 from mcnilib.cli import main
 from mcnilib.cli.fix import on_two_cores
@@ -20,6 +21,7 @@ from mcnilib.repair.snapshot_case import SnapshotCase
 from mcnilib.scenarios import all_scenarios, scenario
 from mcnilib.snapshots.folder import write_folder
 from mcnilib.snapshots.snapshot import Snapshot, open_snapshot
+from mcnilib.trace.flow import Listener
 
 FLAGSHIP = "macvlan-to-calico-across-nodes"
 VETH = "veth0d9c208d4c7"
@@ -365,3 +367,26 @@ def test_the_readme_shows_what_is_printed(capsys, cluster: str) -> None:
     main(["trace", cluster, "--from", "mac1", "--to", "10.233.101.2:80"])
     readme = Path(__file__).parents[2].joinpath("README.md").read_text(encoding="utf-8")
     assert f"--to 10.233.101.2:80\n{capsys.readouterr().out}```" in readme
+
+
+TO_SYNS = "iptables -t mangle -I FORWARD -p tcp --tcp-flags SYN,RST SYN -j TCPMSS"
+
+
+def test_a_black_hole_is_repaired_by_an_exception_a_lower_mss_or_a_lower_mtu() -> None:
+    snapshot = Snapshot(with_mtu(between(NO_ICMP), NARROW))
+    case = SnapshotCase(snapshot, snapshot.flow("a", "tcp:10.0.3.2:80"), (Listener("b", 80),))
+    report = advise(case, snapshot.trace(case.flow, case.listeners))
+    assert {
+        "r: iptables -I OUTPUT -s 10.0.1.1/32 -d 10.0.1.2/32 -j ACCEPT",
+        f"r: {TO_SYNS} --clamp-mss-to-pmtu",
+        f"r: {TO_SYNS} --set-mss 1260",
+        "a: ip route add 10.0.3.2 via 10.0.1.1 dev eth0 mtu 1300",
+    } <= {str(one.commands[0]) for one in report.advice if len(one.commands) == 1}
+    assert all(one.remedy.trace.works for one in report.advice)
+
+
+def test_in_a_tunnel_the_mss_is_lowered_where_the_segments_are_outside_of_it() -> None:
+    snapshot = Snapshot(with_df(poor_underlay(), "set"))
+    case = SnapshotCase(snapshot, snapshot.flow("a", "tcp:10.9.2.5:80"), (Listener("b", 80),))
+    report = advise(case, snapshot.trace(case.flow, case.listeners))
+    assert [*map(str, report.advice[0].commands)] == [f"m: {TO_SYNS} --set-mss 1310"]  # 1400 - 50 - 40
