@@ -1,5 +1,5 @@
-"""What netfilter does with rules of both backends of iptables and with TPROXY, and what a lost SYN-ACK leads to: for the
-model and the kernel."""
+"""What netfilter does with rules of both backends of iptables and with TPROXY, what a lost SYN-ACK leads to, and which of
+several next hops is taken: for the model and the kernel."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from ipaddress import IPv4Address
 from typing import NamedTuple
 
 from kernel_worlds import FORWARDS, chains
-from small_worlds import namespace, routed
+from small_worlds import namespace, plug, routed
 
 from mcnilib.kernel.lab.lab import Lab
 from mcnilib.kernel.lab.tools import IPTABLES_LEGACY
@@ -166,3 +166,44 @@ PROXIES = {
         (f"{TPROXY.replace('443', '4433')}", "PREROUTING -p tcp -m socket --nowildcard -j DROP"), TIMES_OUT
     ),
 }  # fmt: skip
+
+
+HOPS = "route default proto static nexthop via 10.0.1.1 dev eth0 weight 1 nexthop via 10.0.3.1 dev eth1 weight 2\n"
+
+
+class Hops(NamedTuple):
+    """A client with two cables to the router, which it has as two next hops; how it may end, and what it is bound to."""
+
+    ends: tuple[str, ...]
+    rules: str = ""
+    src: str = ""
+    state: str = HOPS
+    router: str = ""
+
+    @property
+    def world(self) -> World:
+        """The client, the router with its rules, the server."""
+        a = namespace("a", "eth0 10.0.1.2/24\neth1 10.0.3.2/24\nlo1 10.0.9.9/32", self.state)
+        r = namespace("r", "e1 10.0.1.1/24\ne2 10.0.2.1/24\ne3 10.0.3.1/24", FORWARDS + self.router, self.rules)
+        b = namespace("b", "eth0 10.0.2.2/24", "route default via 10.0.2.1 dev eth0")
+        return plug(a, r, b, one="a.eth0 r.e1", two="b.eth0 r.e2", three="a.eth1 r.e3")
+
+    def talk(self, number: int) -> tuple[Flow, tuple[Listener, ...]]:
+        """The client's conversation, with a port of its own."""
+        src = IPv4Address(self.src) if self.src else None
+        flow = Flow("a", IPv4Address("10.0.2.2"), "tcp", 80, src=src, sport=10000 + number, patience=0.7)
+        return flow, (Listener("b", 80),)
+
+
+NO_E3 = chains("filter", "FORWARD -i e3 -j DROP")
+BACK = "route 10.0.9.0/24 nexthop via 10.0.1.2 dev e1 weight 1 nexthop via 10.0.3.2 dev e3 weight 1\n"
+STRICT = "".join(f"sysctl net.ipv4.conf.{dev}.rp_filter 1\n" for dev in ("e1", "e3"))
+MULTIPATH = {
+    "either": Hops(("connected",)),
+    "one of them is closed": Hops(("connected", TIMES_OUT), NO_E3),
+    "the address of one": Hops(("connected",), NO_E3, "10.0.1.2"),
+    "the address of the other": Hops((TIMES_OUT,), NO_E3, "10.0.3.2"),
+    "another address": Hops(("connected", TIMES_OUT), NO_E3, "10.0.9.9", router=BACK),
+    "the way back is by either": Hops(("connected",), "", "10.0.9.9", router=BACK + STRICT),
+    "a longer prefix": Hops(("connected",), NO_E3, state=HOPS + "route 10.0.2.0/24 via 10.0.1.1 dev eth0\n"),
+}

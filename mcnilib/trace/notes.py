@@ -31,6 +31,7 @@ def notes_on(world: World, trace: Trace) -> tuple[str, ...]:
     """Return what is to be said with the verdict, most important first."""
     shown = (
         _martian(trace),
+        _hops(trace),
         _proxies(trace),
         _late_marks(world, trace),
         _both_backends(world, trace),
@@ -45,6 +46,18 @@ def _martian(trace: Trace) -> Iterator[str]:
     step = trace.outcome.step
     if step.stage is Stage.RP_FILTER and isinstance(step.line, Setting) and step.line.key.endswith(".src_valid_mark"):
         yield tr("{netns}: {reason}", netns=step.netns, reason=step.action)
+
+
+def _hops(trace: Trace) -> Iterator[str]:
+    """Say what is assumed of a machine that sends by one of several next hops."""
+    steps = (step for course in trace.courses for journey in course.journeys for step in journey.steps)
+    own = (step for step in steps if isinstance(step.line, Route) and step.line.hops and not step.iif)
+    for netns in dict.fromkeys(step.netns for step in own):
+        yield tr(
+            "assumed: {netns} has Linux 6.16 or later, which sends by the next hop whose address it took; before, the "
+            "hash chose again",
+            netns=netns,
+        )
 
 
 def _proxies(trace: Trace) -> Iterator[str]:

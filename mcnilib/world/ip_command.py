@@ -105,7 +105,8 @@ _OF_LOCAL = {"local": "host", "broadcast": "link"}
 def _route(verb: str, netns: Netns, arguments: list[str], origin: Origin) -> Netns:
     """Add or delete a route: `[TYPE] PREFIX WORD VALUE ...`; the words may stand before the prefix."""
     source = f"ip route {verb}"
-    said, alone = _typed(arguments, _ROUTE_WORDS, _ROUTE_FLAGS, source)
+    hops = arguments[(at := [*arguments, "nexthop"].index("nexthop")) :]
+    said, alone = _typed(arguments[:at], _ROUTE_WORDS, _ROUTE_FLAGS, source)
     kind = alone.pop(0) if alone and alone[0] in TYPES else ""
     alone += [said.pop("to")] if "to" in said else []
     if not alone:
@@ -124,9 +125,10 @@ def _route(verb: str, netns: Netns, arguments: list[str], origin: Origin) -> Net
         return _without_route(netns, line, said, kind, table)
     if "via" in said and "dev" not in said and "onlink" not in said:
         said["dev"] = device_of(netns.fib, Words(said["via"], source=source, number=1).address(), table, netns.name)
-    if kind in ("", "unicast") and "via" not in said:
+    if kind in ("", "unicast") and "via" not in said and not hops:
         said.setdefault("scope", "link")  # without a gateway the destination is on the link, ip-route(8)
-    return add_routes(netns, parse_route(f"{line} {_text(said)}", table, origin, source=source), how=verb)
+    route = parse_route(" ".join([line, _text(said), *hops]), table, origin, source=source)
+    return add_routes(netns, route, how=verb)
 
 
 def _without_route(netns: Netns, line: str, said: dict[str, str], kind: str, table: str) -> Netns:

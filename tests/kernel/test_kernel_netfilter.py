@@ -8,12 +8,12 @@ from collections.abc import Iterator
 from itertools import count
 
 import pytest
-from nf_worlds import BACKENDS, NO_SYN_ACK, PROXIES, in_order, syn_acks, to_server
+from nf_worlds import BACKENDS, MULTIPATH, NO_SYN_ACK, PROXIES, in_order, syn_acks, to_server
 
 from mcnilib.kernel.lab.capabilities import probe
 from mcnilib.kernel.lab.syscalls import NoLab
 from mcnilib.kernel.lab.workers import Worker
-from mcnilib.kernel.observe.observe import converse
+from mcnilib.kernel.observe.observe import converse, listing_mismatches
 
 pytestmark = pytest.mark.kernel
 
@@ -56,3 +56,10 @@ def test_a_repeated_syn_is_answered_once_and_puts_off_the_server_s_own_timer(wor
 def test_tproxy_and_the_socket_match(name: str, worker: Worker) -> None:
     case, number = PROXIES[name], next(NUMBERS)
     assert worker.run(converse, case.world, *case.talk(number), number).outcome.verdict.value == case.verdict
+
+
+@pytest.mark.parametrize("name", MULTIPATH)
+def test_one_of_several_next_hops_is_taken(name: str, worker: Worker) -> None:
+    case, number = MULTIPATH[name], next(NUMBERS)
+    assert worker.run(converse, case.world, *case.talk(number), number).outcome.verdict.value in case.ends
+    assert worker.run(listing_mismatches, case.world) == ()

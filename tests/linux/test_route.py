@@ -148,7 +148,7 @@ def test_where_a_rule_line_is_wrong(line: str, column: int, what: str) -> None:
     [
         (parse_route, "10.0.0.0/8 dev x scope link window 1400", "window"),
         (parse_route, "multicast 224.0.0.0/4 dev x", "multicast"),
-        (parse_routes, "default proto static \n\tnexthop via 10.0.0.1 dev x weight 1 \n", "nexthop"),
+        (parse_routes, "default proto static \n\tnexthop via inet6 fe80::1 dev x weight 1 \n", "nexthop"),
         (parse_ip_rule, "5: from all lookup main suppress_ifgroup 3", "suppress_ifgroup"),
         (parse_ip_rule, "5: from all ipproto tcp lookup 5", "ipproto"),
         (parse_ip_rule, "5: from all goto 32766", "goto"),
@@ -286,7 +286,7 @@ KEPT_ROUTES = """\
 10.1.2.0/24 tos 0x10 via 10.0.0.8 dev e0
 10.1.3.0/24 via inet6 fe80::1 dev e0
 10.1.5.0/24 encap ip id 7 src 0.0.0.0 dst 1.2.3.4 ttl 0 tos 0 via 10.0.0.8 dev e0
-10.1.6.0/24 nhid 9 table wan1 proto cilium \n\tnexthop via 10.0.0.8 dev e0 weight 1
+10.1.6.0/24 nhid 9 table wan1 proto cilium \n\tnexthop via inet6 fe80::3 dev e0 weight 1
 10.1.7.0/24 via 10.0.0.8 dev e0 hoplimit 7 features ecn tcp_usec_ts mtu 1400
 multicast 10.1.8.0/24 dev e0 scope link
 anycast 10.1.9.1 dev e0 table local scope link
@@ -409,7 +409,7 @@ def test_a_rule_nobody_understands_matters_where_its_selectors_hold(rule: str, q
 @pytest.mark.parametrize(
     ("route", "question", "known"),
     [
-        ("1.1.0.0/16 nexthop via 10.0.0.8 dev e0 weight 1 nexthop via 10.0.0.7 dev e0 weight 1", "1.1.1.1", False),
+        ("1.1.0.0/16 nexthop via 10.0.0.8 dev e0 weight 1 nexthop via inet6 fe80::1 dev e0 weight 1", "1.1.1.1", False),
         ("1.1.0.0/16 nexthop via 10.0.0.8 dev e0 weight 1 nexthop via 10.0.0.7 dev e0 weight 1", "1.2.1.1", True),
         ("1.1.0.0/16 via inet6 fe80::1 dev e0", "1.1.1.1", False),
         ("1.1.0.0/16 via inet6 fe80::1 dev gone", "1.1.1.1", True),

@@ -113,7 +113,7 @@ RULE = "*filter\n:INPUT ACCEPT [0:0]\n:FORWARD ACCEPT [0:0]\n:OUTPUT ACCEPT [0:0
         ({"node/iptables.txt": RULE.format("-A FORWARD -j X\n")}, "node/iptables.txt has no chain X in table filter"),
         ({"node/iptables.txt": RULE.format("-A FORWARD -m set --match-set s dst -j DROP\n")}, "set s does not exist; collect ipset save"),
         ({"node/iptables.txt": RULE.format("-A FORWARD -i v0 -m bpf --bytecode \"1,6 0 0 0\" -j DROP\n")}, "bpf"),
-        ({"node/ip-route.txt": routes(("v0", "10.0.0.1/24")) + "192.168.0.0/24\n\tnexthop via 10.0.0.9 dev v0 weight 1\n\tnexthop via 10.0.0.8 dev v0 weight 1\n"}, "node/ip-route.txt:4: 'nexthop' in a route, which 192.168.0.2 takes: 192.168.0.0/24 nexthop via 10.0.0.9"),
+        ({"node/ip-route.txt": routes(("v0", "10.0.0.1/24")) + "192.168.0.0/24\n\tnexthop via 10.0.0.9 dev v0 weight 1\n\tnexthop via inet6 fe80::8 dev v0 weight 1\n"}, "node/ip-route.txt:4: 'nexthop' in a route, which 192.168.0.2 takes: 192.168.0.0/24 nexthop via 10.0.0.9"),
         ({"world.json": '{"format": 1, "namespaces": ["node", "pod"], "complete": false, "segments": [{"name": "lan", "ports": ["node/eth0"]}]}'}, "the frame leaves through the uplink of lan"),
         ({"world.json": '{"format": 1, "namespaces": ["node", "pod"], "complete": false, "segments": [{"name": "lan", "ports": ["node/eth0", "other/eth0"], "uplink": false}]}'}, "eth0 of other was not collected"),
         ({"world.json": '{"format": 1, "namespaces": ["pod"], "complete": false, "segments": []}'}, "the other end of eth0 of pod was not collected; collect the network namespace with id 0 there"),

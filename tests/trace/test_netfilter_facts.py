@@ -6,7 +6,7 @@ from dataclasses import replace
 
 import pytest
 from kernel_worlds import chains
-from nf_worlds import BACKENDS, NO_SYN_ACK, PROXIES, both_talk, syn_acks, to_server
+from nf_worlds import BACKENDS, MULTIPATH, NO_SYN_ACK, PROXIES, both_talk, syn_acks, to_server
 from small_worlds import routed
 
 from mcnilib.trace.explain import verdict
@@ -51,3 +51,19 @@ def test_a_martian_of_its_mark_is_explained() -> None:
         "r: 10.0.1.2 is local here by 0.0.0.0/0 of table 100: net.ipv4.conf.all.src_valid_mark = 1 lets the mark 0x1 "
         "take part in the source check, and the rule 100 sends it there"
     )
+
+
+@pytest.mark.parametrize("name", MULTIPATH)
+def test_one_of_several_next_hops_is_taken(name: str) -> None:
+    case = MULTIPATH[name]
+    trace = run(case.world, *case.talk(1))
+    assert {course.outcome.verdict.value for course in trace.courses} == set(case.ends)
+
+
+def test_what_decides_among_next_hops_is_said() -> None:
+    world = MULTIPATH["one of them is closed"].world
+    trace = run(world, *MULTIPATH["one of them is closed"].talk(1))
+    assert verdict(trace).startswith(
+        "it depends: works if the next hop that a takes to 10.0.2.2 is `nexthop via 10.0.1.1 dev eth0 weight 1` (1 of 3)"
+    )
+    assert "assumed: a has Linux 6.16 or later" in notes_on(world, trace)[0]

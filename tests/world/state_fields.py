@@ -24,6 +24,7 @@ from mcnilib.linux.netfilter.ipset import IpSet, parse_sets
 from mcnilib.linux.netfilter.iptables.rule import Chain, ChainRule, Table
 from mcnilib.linux.netfilter.iptables.save import parse_tables
 from mcnilib.linux.netns import Family, Netns, add_address, add_link, add_routes, add_rule, del_route
+from mcnilib.linux.routing.hop import Hop
 from mcnilib.linux.routing.neigh import Neigh, parse_neigh
 from mcnilib.linux.routing.route import Route, parse_route
 from mcnilib.linux.routing.rule import Rule, parse_ip_rule
@@ -239,6 +240,7 @@ FIELDS: dict[type, dict[str, Callable[[], World]]] = {
         "linkdown": lambda: route(linkdown=True),
         "nhid": lambda: route(nhid=3),
         "settings": lambda: route(settings="mtu 1400"),
+        "hops": lambda: route(hops=(Hop("en0", IPv4Address("10.0.1.8")), Hop("en0", IPv4Address("10.0.1.9"), 2)), via=None, dev=""),
         "text": lambda: route(text="10.0.9.0/24 encap mpls 1 via 10.0.1.9 dev en0"),
     },
     Neigh: {

@@ -108,9 +108,11 @@ def route_words(route: Route) -> str:
 
     What `ip` takes for granted is spelt out: a scope of link without a gateway, the table local for local addresses.
     """
-    scope = " scope global" if (route.type, route.scope, route.via) == (RouteType.UNICAST, "global", None) else ""
+    near = route.via is None and not route.hops
+    scope = " scope global" if (route.type, route.scope) == (RouteType.UNICAST, "global") and near else ""
     table = " table main" if route.table == "main" and route.type in (RouteType.LOCAL, RouteType.BROADCAST) else ""
-    return print_routes([replace(route, linkdown=False)]).strip() + scope + table
+    line, *hops = print_routes([replace(route, linkdown=False)]).strip().split(" \n\t")
+    return " ".join([line + scope + table, *hops])
 
 
 def rule_words(rule: Rule) -> str:

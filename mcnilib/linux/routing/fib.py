@@ -2,9 +2,9 @@
 
 Rules are tried by priority; in a table the longest prefix wins, then the lowest metric, then the order of the table.
 As long as nobody added or removed a rule, Linux keeps the tables local and main in one trie, so a longer prefix in main
-beats a shorter one in local. Which of equal default routes is taken a namespace decides at run time
-(`mcnilib.trace.stack.host`). Not modelled: multipath, TOS, VRF, and that a socket bound to a device sends even without
-a route.
+beats a shorter one in local. Which of equal default routes is taken, and which of a route's next hops, a namespace
+decides at run time (`mcnilib.trace.stack.host`). Not modelled: TOS, VRF, and that a socket bound to a device sends even
+without a route.
 Source: net/ipv4/{fib_trie,fib_frontend,fib_rules}.c, include/net/ip_fib.h (Linux 6.18).
 """
 
@@ -21,6 +21,7 @@ from mcnilib.errors import NoRoute
 from mcnilib.language import mark, tr
 from mcnilib.linux.device.link import Address, Link
 from mcnilib.linux.origin import Origin
+from mcnilib.linux.routing.hop import Hop
 from mcnilib.linux.routing.neigh import PROXY
 from mcnilib.linux.routing.route import (
     ANY,
@@ -92,9 +93,14 @@ class Trie:
         family, number = dst.version, int(dst)
         for version, host_bits, level in self._levels:
             for route, dev, reach in level.get(number >> host_bits, ()) if version == family else ():
-                if reach >= scope and (not oif or dev in (oif, "")):
+                if reach >= scope and (not oif or dev == oif or (not dev and _may_lead(route, {oif}))):
                     return route
         return None
+
+
+def _may_lead(route: Route, devices: Set[str]) -> bool:
+    """Tell whether a route without a device of its own goes by one of these, as far as is known."""
+    return not route.hops or any(hop.dev in devices for hop in route.hops)
 
 
 class RuleLookup(NamedTuple):
@@ -124,7 +130,12 @@ class Fib:
         """The routes Linux does not ignore, as it does those over a device that is down, but to its own addresses."""
         up = {link.name for link in self.links if link.up}
         anyway = (*REJECTING, RouteType.LOCAL)
-        return [r for r in self.routes if r.type in anyway or r.dev in up or (r.gap and not r.dev)]
+        return [r for r in self.routes if r.type in anyway or r.dev in up or (not r.dev and _may_lead(r, up))]
+
+    def alive(self, route: Route) -> list[Hop]:
+        """Return the next hops of a route whose devices are up, of which each packet takes one."""
+        up = {link.name for link in self.links if link.up}
+        return [hop for hop in route.hops if hop.dev in up and "dead" not in hop.flags]
 
     @cached_property
     def equal_defaults(self) -> frozenset[Route]:

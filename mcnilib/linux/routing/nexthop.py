@@ -6,6 +6,7 @@ Source: fib_check_nh() and fib_create_info() in net/ipv4/fib_semantics.c (Linux 
 from __future__ import annotations
 
 from collections.abc import Iterable
+from dataclasses import replace
 from ipaddress import IPv4Address
 
 from mcnilib.errors import Refused, Unsupported
@@ -20,6 +21,10 @@ def check_route(fib: Fib, route: Route, netns: str) -> None:
     Raises: Refused: ENODEV or ENETDOWN for the device, EINVAL or ENETUNREACH for gateway or source.
     """
     if route.type in REJECTING:
+        return
+    if route.hops:
+        for hop in route.hops:
+            check_route(fib, replace(route.by(hop), hops=()), netns)
         return
     link = next((link for link in fib.links if link.name == route.dev), None)
     if link is None:

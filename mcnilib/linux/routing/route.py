@@ -1,21 +1,23 @@
 """A line of `ip route` as text and back, and what a lookup is asked with.
 
-Models tables, metrics, scopes, unicast, local, broadcast, blackhole, unreachable, prohibit and throw routes; one next
-hop per route. Other words of the tool raise `Unsupported`; in what was collected elsewhere they are kept, and end the
-way of a packet that needs them. The lookup is in `mcnilib.linux.routing.fib`. Source: ip-route(8), iproute2 6.1.
+Models tables, metrics, scopes, unicast, local, broadcast, blackhole, unreachable, prohibit and throw routes, with one
+next hop or several (`mcnilib.linux.routing.hop`). Other words of the tool raise `Unsupported`; in what was collected
+elsewhere they are kept, and end the way of a packet that needs them. The lookup is in `mcnilib.linux.routing.fib`.
+Source: ip-route(8), iproute2 6.1.
 """
 
 from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from enum import StrEnum, auto
 from ipaddress import IPv4Address, IPv4Network, IPv6Address
 
 from mcnilib.errors import Unsupported
 from mcnilib.language import tr
 from mcnilib.linux.origin import Origin
+from mcnilib.linux.routing.hop import Hop, read_hops
 from mcnilib.linux.text import WordReaders, Words
 from mcnilib.linux.unmodelled import Gap
 
@@ -168,6 +170,7 @@ class Route:
     onlink: bool = False
     linkdown: bool = False  # the device has no carrier; Linux uses the route all the same
     nhid: int = 0  # the next hop object its way was taken from (`ip nexthop`); 0: none
+    hops: tuple[Hop, ...] = ()  # where there are several: then the route itself has neither gateway nor device
     settings: str = ""  # of the connections over it: mtu 1400 advmss 1000
     text: str = ""  # the whole line, when it has words that are not modelled
     gap: Gap | None = field(default=None, compare=False)  # names the first of these
@@ -181,9 +184,17 @@ class Route:
         """Say why a lookup does not take this route, in words; empty when prefix and device fit."""
         if query.dst not in self.dst:
             return tr("{address} is not in {prefix}", address=query.dst, prefix=self.dst)
-        if query.oif and query.oif != self.dev:
+        if query.oif and not self.leads_to(query.oif):
             return tr("the device is {device}, not {oif}", device=self.dev or "none", oif=query.oif)
         return ""
+
+    def leads_to(self, dev: str) -> bool:
+        """Tell whether the route, or one of its next hops, is by a device. Source: fib_info_nh_uses_dev()."""
+        return dev == self.dev or any(hop.dev == dev for hop in self.hops)
+
+    def by(self, hop: Hop) -> Route:
+        """Return the route as a packet takes it that goes by one of its next hops."""
+        return replace(self, dev=hop.dev, via=hop.via, onlink="onlink" in hop.flags)
 
 
 @dataclass(frozen=True, slots=True)
@@ -216,30 +227,34 @@ def prefix_text(prefix: IPv4Network, everything: str) -> str:
     return str(prefix.network_address) if prefix.prefixlen == 32 else str(prefix)
 
 
-def _route_text(route: Route, in_table: str) -> str:
+def _route_text(route: Route, in_table: str, before_hop: str = " ") -> str:
     if route.text:
         return f"{route.text} "
     arguments: list[str] = [route.type] if route.type is not RouteType.UNICAST else []
     arguments.append(prefix_text(route.dst, "default"))
     arguments += ["nhid", str(route.nhid)] if route.nhid else []
-    arguments += ["via", str(route.via)] if route.via else []
-    arguments += ["dev", route.dev] if route.dev else []
+    arguments += ["via", str(route.via)] if route.via and not route.hops else []
+    arguments += ["dev", route.dev] if route.dev and not route.hops else []
     arguments += ["table", in_table] if in_table else []
     arguments += ["proto", route.proto] if route.proto != "boot" else []
     arguments += ["scope", route.scope] if route.scope != "global" else []
     arguments += ["src", str(route.src)] if route.src else []
     arguments += ["metric", str(route.metric)] if route.metric else []
-    arguments += ["onlink"] if route.onlink else []
+    arguments += ["onlink"] if route.onlink and not route.hops else []
     arguments += ["linkdown"] if route.linkdown else []
     arguments += [route.settings] if route.settings else []
-    return " ".join(arguments) + " "
+    return "".join((" ".join(arguments), *(f"{before_hop}{hop}" for hop in route.hops))) + " "
+
+
+_LINE = " \n\t"
+"""What stands before each of several next hops."""
 
 
 def print_routes(routes: Iterable[Route], table: str = "all") -> str:
     """Print what `ip route show table T` prints; `all` adds the table to the lines of all but main."""
     if table == "all":
-        return "".join(_route_text(r, r.table if r.table != "main" else "") + "\n" for r in routes)
-    return "".join(f"{route}\n" for route in routes if route.table == table)
+        return "".join(_route_text(r, r.table if r.table != "main" else "", _LINE) + "\n" for r in routes)
+    return "".join(_route_text(route, "", _LINE) + "\n" for route in routes if route.table == table)
 
 
 def read_device(words: Words) -> str:
@@ -276,6 +291,7 @@ _ROUTE: WordReaders = {
     "metric": ("metric", lambda words: words.number_upto(FULL_MASK)),
     "onlink": ("onlink", lambda words: True),
     "linkdown": ("linkdown", lambda words: True),
+    "nexthop": ("nexthop", _next_hops),
     **{word: METRICS[word] for word in SIZES},
 }
 
@@ -320,12 +336,21 @@ def parse_route(
     values = {"table": table, "dst": words.prefix(), **words.fields(grammar, refused, "a route")}
     settings = [f"{word} {values[word]}" for word in values if word in METRICS]
     values |= {"settings": " ".join(settings)} if settings else {}
+    values = _with_hops(values, kind)
     values |= _kept_words(values, kind, line, f"{source}:{number}") if partial else {}
     if kind in REJECTING and ("dev" in values or "via" in values) and "nhid" not in values:
         raise words.error(tr("a {kind} route has neither gateway nor device", kind=kind))
-    if kind not in REJECTING and "dev" not in values and not {"nexthop", "nhid"} & values.keys():
+    if "nexthop" in values and not partial:
+        raise Unsupported(tr("{source}:{number}: {word!r} in a route", source=source, number=number, word="nexthop"))
+    if kind not in REJECTING and not {"dev", "hops", "nexthop", "nhid"} & values.keys():
         raise words.error("dev is missing")
     return Route(**{name: values[name] for name in values if name not in ROUTE_ONLY}, type=kind, origin=origin)  # type: ignore[arg-type]
+
+
+def _with_hops(values: dict[str, object], kind: RouteType) -> dict[str, object]:
+    """Return the fields with the next hops read; where a word of them is not modelled they stay text."""
+    hops = read_hops(str(values.get("nexthop", ""))) if kind is RouteType.UNICAST else ()
+    return {name: values[name] for name in values if name != "nexthop"} | {"hops": hops} if hops else values
 
 
 ROUTE_ONLY = {*METRICS, *ROUTE_KEPT}
@@ -338,7 +363,9 @@ def _kept_words(values: dict[str, object], kind: RouteType, line: str, where: st
     unmodelled = [f"route type '{kind}'"] if kind not in TYPES else []
     if isinstance(values.get("via"), str):
         unmodelled, fields["via"] = [*unmodelled, tr("{word!r} in a route", word=values["via"])], None
-    printed = kind is RouteType.UNICAST and "dev" in values  # what the next hop object says, where that is one way
+    printed = kind is RouteType.UNICAST and bool(
+        {"dev", "hops"} & values.keys()
+    )  # what the next hop object says, where that is one way
     unmodelled += [
         tr("{word!r} in a route", word=word)
         for word in values

@@ -9,7 +9,7 @@ from ipaddress import IPv4Address, IPv4Network
 from typing import NamedTuple
 
 from mcnilib.errors import NoRoute
-from mcnilib.language import tr
+from mcnilib.language import listed, tr
 from mcnilib.linux.netns import Netns
 from mcnilib.linux.packet import Packet
 from mcnilib.linux.routing.route import LIMITED_BROADCAST, SCOPES, UNCHOSEN, Query, Route, RouteType, scope_id
@@ -146,9 +146,10 @@ def _full_check(netns: Netns, packet: Packet, iif: str, oif: str, strictness: in
         return _own_source(netns, packet, iif, route, rule)
     if route.type not in (RouteType.LOCAL, RouteType.UNICAST):
         return Martian(tr("{src} is a {kind} address", src=packet.src, kind=route.type), None, route)
-    if route.dev == iif or (route.type is RouteType.LOCAL and link.is_loopback):
+    if route.leads_to(iif) or (route.type is RouteType.LOCAL and link.is_loopback):
         return None
-    way = tr("the way back to {src} is by {dev}, not {iif}", src=packet.src, dev=route.dev, iif=iif)
+    ways = listed(dict.fromkeys(hop.dev for hop in route.hops)) if route.hops else route.dev
+    way = tr("the way back to {src} is by {dev}, not {iif}", src=packet.src, dev=ways, iif=iif)
     if not link.addresses:
         return _last_resort(netns, iif, strictness, tr("{way}, which has no address", way=way), route)
     return _last_resort(netns, iif, int(strictness == 1), way, route)
@@ -178,4 +179,4 @@ def rpfilter_passes(
         return False
     if route.type is not RouteType.UNICAST and not (route.type is RouteType.LOCAL and accept_local):
         return False
-    return loose or route.dev == iif
+    return loose or route.leads_to(iif)

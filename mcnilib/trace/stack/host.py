@@ -10,7 +10,7 @@ from functools import cached_property, partial
 from ipaddress import IPv4Address
 from typing import NamedTuple
 
-from mcnilib.errors import Unsupported
+from mcnilib.errors import NoRoute, Unsupported
 from mcnilib.language import tr
 from mcnilib.linux.chance import Chance
 from mcnilib.linux.device.base import Frame
@@ -21,10 +21,11 @@ from mcnilib.linux.netfilter.context import BridgePorts, Context, FoundSocket
 from mcnilib.linux.netns import Netns
 from mcnilib.linux.packet import Packet
 from mcnilib.linux.routing.fib import Decision
+from mcnilib.linux.routing.hop import Hop
 from mcnilib.linux.routing.mtu import mtu_locked, route_mtu
 from mcnilib.linux.routing.neigh import PROXY
 from mcnilib.linux.routing.route import Query, Route
-from mcnilib.linux.routing.source import rpfilter_passes
+from mcnilib.linux.routing.source import rpfilter_passes, source_address
 from mcnilib.trace.stack.ethernet import wire_of
 from mcnilib.world.world import World
 
@@ -134,6 +135,7 @@ class Host:
         self.unconfirmed: set[IPv4Address] = set()  # asked by ARP and silent, or known only because they asked
         self.learned_mtus: dict[tuple[Route, IPv4Address], tuple[int, bool]] = {}  # MTU, locked
         self.aged: frozenset[IPv4Address] = frozenset()  # of these, those that were so when the run before this ended
+        self._hops: dict[tuple[Route, IPv4Address, IPv4Address], Hop] = {}  # chosen for source and destination
         self._address_type = netns.fib.address_type
         self._reverse_path = partial(rpfilter_passes, netns)
         self._sockets = partial(sockets, self) if sockets else None
@@ -190,9 +192,45 @@ class Host:
         """Choose rule and route of a packet; of default routes that take turns, one by chance. Raises: NoRoute."""
         fib = self.netns.fib
         decision = fib.lookup(query)
+        if decision.route.hops:
+            return decision._replace(route=decision.route.by(self._hop(decision.route, query)))
         if fib.equal_defaults and decision.route in fib.equal_defaults and not query.oif:
             return decision._replace(route=self._select_default(decision.route))
         return decision
+
+    def _hop(self, route: Route, query: Query) -> Hop:
+        """Take one of a route's next hops: what the hash of source and destination, with a seed nobody knows, chooses.
+
+        A lookup by a device takes the first by it; of the machine's own packets those with the address of a hop's
+        device take that hop (Linux 6.16). Source: fib_select_path(), fib_select_multipath() in
+        net/ipv4/fib_semantics.c, fib_multipath_hash() in net/ipv4/route.c. Raises: NoRoute where none is up;
+        Unsupported where settings make other things decide.
+        """
+        hops = [hop for hop in self.netns.fib.alive(route) if query.oif in ("", hop.dev)]
+        if not hops:
+            raise NoRoute(tr("no next hop of {route} is up", route=str(route).strip()), line=route)
+        if query.iif == "lo":
+            own = (hop for hop in hops if source_address(self.netns, hop.dev, hop.via, route.scope) == query.src)
+            hops = list(own) or hops
+        if query.oif or len(hops) == 1:
+            return hops[0]
+        key = route, query.src, query.dst
+        if key not in self._hops:
+            self._refuse_policies()
+            self._hops[key] = hops[self._pick_hop(hops, query.dst)]
+        return self._hops[key]
+
+    def _pick_hop(self, hops: list[Hop], dst: IPv4Address) -> int:
+        whole = sum(hop.weight for hop in hops)
+        question = tr("the next hop that {name} takes to {dst}", name=self.name, dst=dst)
+        options = [tr("is `{hop}`", hop=hop) for hop in hops]
+        return self.chance.pick(question, options, [hop.weight / whole for hop in hops])
+
+    def _refuse_policies(self) -> None:
+        for name in ("fib_multipath_use_neigh", "fib_multipath_hash_policy"):
+            setting = self.netns.settings.get(f"net.ipv4.{name}")
+            if setting and setting.value not in ("0", *(["1"] if name.endswith("policy") else [])):
+                raise Unsupported(tr("{setting} on {name}, which chooses a next hop", setting=setting, name=self.name))
 
     def _select_default(self, first: Route) -> Route:
         """Take the first route while nothing speaks against its gateway, then any of its metric.
