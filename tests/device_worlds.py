@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from ipaddress import IPv4Address
 from typing import NamedTuple
 
-from kernel_worlds import FORWARDS, chains
-from small_worlds import namespace, plug
+from kernel_worlds import FORWARDS, chains, made
+from small_worlds import device, namespace, plug
 
+from mcnilib.linux.device.base import NO_MAC
+from mcnilib.linux.device.gre import Gre
 from mcnilib.trace.flow import Flow, Listener
 from mcnilib.world.world import World
 
@@ -19,6 +22,7 @@ class Case(NamedTuple):
     ends: str  # CLIENT PROTOCOL ADDRESS SERVER
     verdict: str
     error: str = ""
+    observed: str = ""  # the verdict by what is seen from outside, which does not see a tunnel refuse a packet
 
     def talk(self, number: int) -> tuple[Flow, tuple[Listener, ...]]:
         """The conversation, with a port of its own."""
@@ -66,6 +70,36 @@ def ipvlans(
     net, route = ("10.0.1.1{}/24", "") if mode == "l2" else ("10.0.2.1{}/24", "route default dev eth0")
     pods = (namespace(x, f"eth0 {net.format(i)} ipvlan n 2 {mode} {forwarding}", route) for i, x in enumerate("ap", 1))
     return plug(n, m, *pods, lan="n.en0 m.en0", reflects=reflects)
+
+
+def bonds(mode: str = "active-backup", active: str = "en1", *, apart: bool = False) -> World:
+    """n with a bond of two NICs and a VLAN on it, m a machine on the switch, with the same VLAN; `apart`: on two."""
+    n = namespace(
+        "n",
+        f"en0 master bond0\nen1 master bond0\nbond0 10.0.1.1/24 bond {mode} {active}\nbond0.7 10.0.7.1/24 vlan n 4 7",
+    )
+    n = n.but(links=tuple(replace(x, mac=n.link("bond0").mac) if x.name == "bond0.7" else x for x in n.links))
+    m = namespace("m", "en0 10.0.1.2/24\nen0.7 10.0.7.2/24 vlan m 2 7")
+    if apart:
+        return plug(n, m, lan="n.en0", other="n.en1 m.en0")
+    return plug(n, m, lan="n.en0 n.en1 m.en0")
+
+
+def gre(there: Gre, back: Gre) -> World:
+    """Routers n and m on a switch with a GRE device each, and addresses behind them."""
+    one, other = (
+        made(
+            name,
+            device(name, 2, "en0", f"10.0.1.{number}/24"),
+            replace(device(name, 3, "g", f"10.9.{number}.1/32", kind), mac=NO_MAC, mtu=1472),
+            state=f"route 10.9.{3 - number}.0/24 dev g",
+        )
+        for number, (name, kind) in enumerate((("n", there), ("m", back)), 1)
+    )
+    return plug(one, other, lan="n.en0 m.en0")
+
+
+N, M, KEY, OTHER_KEY = (IPv4Address(x) for x in ("10.0.1.1", "10.0.1.2", "0.0.0.5", "0.0.0.6"))
 
 
 def dummy() -> World:
@@ -137,6 +171,28 @@ CASES = {
         "m tcp 10.0.1.1 a",
         ALIVE,
     ),
+    "a bond": Case(bonds(), "n tcp 10.0.1.2 m", ALIVE),
+    "to a bond": Case(bonds(), "m tcp 10.0.1.1 n", ALIVE),
+    "a VLAN on a bond": Case(bonds(), "m tcp 10.0.7.1 n", ALIVE),
+    "a bond whose active NIC is on the switch": Case(bonds(apart=True), "n tcp 10.0.1.2 m", ALIVE),
+    "a bond whose active NIC is on another switch": Case(bonds(active="en0", apart=True), "n icmp 10.0.1.2 m", LOST),
+    "GRE": Case(gre(Gre(N, M), Gre(M, N)), "n tcp 10.9.2.1 m", ALIVE),
+    "GRE with a key": Case(
+        gre(Gre(N, M, ikey=KEY, okey=KEY), Gre(M, N, ikey=KEY, okey=KEY)), "n tcp 10.9.2.1 m", ALIVE
+    ),
+    "GRE with a key for each direction": Case(
+        gre(Gre(N, M, ikey=KEY, okey=OTHER_KEY), Gre(M, N, ikey=OTHER_KEY, okey=KEY)), "n icmp 10.9.2.1 m", ALIVE
+    ),
+    "GRE with another key": Case(
+        gre(Gre(N, M, ikey=KEY, okey=KEY), Gre(M, N, ikey=OTHER_KEY, okey=OTHER_KEY)),
+        "n icmp 10.9.2.1 m",
+        LOST,
+        observed=ONE_WAY,
+    ),
+    "GRE, only one with a key": Case(
+        gre(Gre(N, M, ikey=KEY, okey=KEY), Gre(M, N)), "n icmp 10.9.2.1 m", LOST, observed=ONE_WAY
+    ),
+    "GRE, whose far end has no fixed remote": Case(gre(Gre(N, M), Gre(M)), "n icmp 10.9.2.1 m", ONE_WAY),
     "an address on a dummy": Case(dummy(), "m tcp 10.0.9.1 n", ALIVE),
     "what leaves by a dummy": Case(dummy(), "n icmp 10.0.8.1 m", LOST),
 }

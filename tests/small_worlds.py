@@ -7,6 +7,7 @@ from dataclasses import replace
 from ipaddress import IPv4Address, IPv4Interface
 
 from mcnilib.linux.device.base import Kind, LinkEnd
+from mcnilib.linux.device.bond import Bond
 from mcnilib.linux.device.ipvlan import Ipvlan
 from mcnilib.linux.device.link import Address, Link
 from mcnilib.linux.device.macvlan import Macvlan
@@ -39,7 +40,8 @@ def namespace(name: str, devices: str, state: str = "", tables: str = "") -> Net
     """Build a namespace.
 
     `devices`: lines `NAME [ADDRESS] [KIND]`, numbered from 2; KIND is one of `veth NETNS INDEX`, `macvlan NETNS INDEX
-    MODE`, `ipvlan NETNS INDEX MODE FORWARDING`, `vlan NETNS INDEX ID`, `dummy`.
+    MODE`, `ipvlan NETNS INDEX MODE FORWARDING`, `vlan NETNS INDEX ID`, `bond MODE ACTIVE`, `dummy`; then perhaps
+    `master DEVICE`.
     `state`: lines `route ...`, `rule ...`, `neigh ...`, `sysctl KEY VALUE`, in the words of the tools.
     """
     netns = new_netns(name)
@@ -53,8 +55,14 @@ def namespace(name: str, devices: str, state: str = "", tables: str = "") -> Net
 
 def _device(netns: str, index: int, words: list[str]) -> Link:
     name, *rest = words
+    if "master" in rest:
+        *rest, _, master = rest
+        link = _device(netns, index, [name, *rest])
+        return replace(link, master=master, mac=mac(netns, 99))  # as the bond has it
     address = " ".join(word for word in rest if "/" in word)
     word, *more = [word for word in rest if "/" not in word] or [""]
+    if word == "bond":
+        return replace(device(netns, index, name, address, Bond(*more)), mac=mac(netns, 99))
     end = LinkEnd(more[0], int(more[1])) if more else LinkEnd("", 0)
     link = device(netns, index, name, address, KINDS[word](end, *more[2:]))
     return replace(link, mac=mac(end.netns, end.index)) if word in ("ipvlan", "vlan") else link

@@ -20,6 +20,7 @@ TIMESTAMPS = 12
 SYN_OPTIONS = {True: 20, False: 12}
 """Bytes of options of a SYN with timestamps and without: MSS, SACK and window scale too. Source: tcp_syn_options()."""
 
+GRE_HEADER, GRE_KEY = 4, 4
 VXLAN_HEADERS = IP_HEADER + UDP_HEADER + 8 + 14
 """Bytes that VXLAN puts around a packet: IP, UDP, VXLAN, Ethernet. Source: RFC 7348."""
 
@@ -194,17 +195,21 @@ class Icmp:
 class Inner:
     """What a tunnel header carries: the packet, and for VXLAN the network id and the inner destination MAC.
 
-    `udpcsum`: the outer UDP header has a checksum.
+    `udpcsum`: the outer UDP header has a checksum. `gre`: a GRE header is around it, perhaps with a `key`.
     """
 
     packet: Packet
     vni: int | None = None
     mac: str = ""
     udpcsum: bool = False
+    gre: bool = False
+    key: int | None = None
 
     @property
     def headers(self) -> int:
-        """Bytes that the tunnel puts around the packet. Source: RFC 7348, RFC 2003."""
+        """Bytes that the tunnel puts around the packet. Source: RFC 7348, RFC 2003, RFC 2784, RFC 2890."""
+        if self.gre:
+            return IP_HEADER + GRE_HEADER + (0 if self.key is None else GRE_KEY)
         return IP_HEADER if self.vni is None else VXLAN_HEADERS
 
 

@@ -185,7 +185,9 @@ class _Reader:
         Only what `world.json` says tells them from others.
         """
         role, plugged = link.kind.role, Port(self.place.name, link.name) in self.plugged
-        alone = role in (DeviceRole.PAIR, DeviceRole.UNMODELLED) or (link.kind.child and link.kind.child.tag)
+        alone = role in (DeviceRole.PAIR, DeviceRole.BOND, DeviceRole.UNMODELLED) or (
+            link.kind.child and link.kind.child.tag
+        )
         if plugged and alone:
             return replace(link, kind=Physical())
         if role in (DeviceRole.PAIR, DeviceRole.BRIDGE):  # theirs is that of the other ends

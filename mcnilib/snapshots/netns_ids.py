@@ -105,7 +105,7 @@ class _Directory:
         return all(_joined(link, devices.get(far.index), home, peer) for link, far in self._leading[home.name, number])
 
 
-BELOW = (DeviceRole.NIC, DeviceRole.BRIDGE)
+BELOW = (DeviceRole.NIC, DeviceRole.BRIDGE, DeviceRole.BOND)
 """What another device may stand on."""
 
 

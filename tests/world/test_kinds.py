@@ -21,8 +21,10 @@ from mcnilib.kernel.lab.capabilities import needs
 from mcnilib.kernel.lab.devices import makings
 from mcnilib.kernel.observe.path import Cabling
 from mcnilib.linux.device.base import NO_MAC, Frame, Kind, LinkEnd
+from mcnilib.linux.device.bond import Bond
 from mcnilib.linux.device.bridge import Bridge
-from mcnilib.linux.device.ipip import Ipip
+from mcnilib.linux.device.gre import Gre
+from mcnilib.linux.device.ipip import Ipip, IpTunnel
 from mcnilib.linux.device.ipvlan import Ipvlan
 from mcnilib.linux.device.link import KINDS as REGISTERED
 from mcnilib.linux.device.link import Link, parse_links, print_links
@@ -74,10 +76,12 @@ KINDS = {
     "Macvlan": KindFacts(Macvlan(LinkEnd("n", 2)), "macvlan mode bridge", leads=True, made="macvlan", needs="macvlan", lands="m.en0", paths="below"),
     "Ipvlan": KindFacts(Ipvlan(LinkEnd("n", 2)), "ipvlan  mode l2 bridge", leads=True, made="ipvlan", needs="ipvlan", lands="m.en0", paths="below"),
     "Vlan": KindFacts(Vlan(LinkEnd("n", 2), 7), "vlan protocol 802.1Q id 7 <REORDER_HDR>", leads=True, made="vlan", needs="vlan", paths="below"),
+    "Bond": KindFacts(Bond(active="en1"), "bond mode active-backup active_slave en1", "BROADCAST,MULTICAST,MASTER", slaves=True, made="bond", needs="bond"),
     "Dummy": KindFacts(Dummy(), "dummy", "BROADCAST,NOARP", arp=False, made="dummy", needs="dummy"),
     "Bridge": KindFacts(Bridge(), "bridge", slaves=True, made="bridge", needs="bridge"),
     "Vxlan": KindFacts(VXLAN, "vxlan id 7 local 10.0.1.1 dev en0 srcport 0 0 dstport 4789 nolearning", made="vxlan", needs="vxlan", lands=TUNNELLED, paths="tunnels"),
     "Ipip": KindFacts(IPIP, "ipip ipip remote 10.0.1.2 local 10.0.1.1", "NOARP", arp=False, made="ipip", needs="ipip", lands=TUNNELLED, paths="tunnels"),
+    "Gre": KindFacts(Gre(HERE, THERE, ikey=IPv4Address(5), okey=IPv4Address(6)), "gre remote 10.0.1.2 local 10.0.1.1 ttl inherit ikey 0.0.0.5 okey 0.0.0.6", "NOARP", arp=False, made="gre", needs="gre", lands=TUNNELLED, paths="tunnels"),
     "UnmodelledDevice": KindFacts(UnmodelledDevice(Gap("bond"), LinkEnd("n", 2)), "bond", strict=False, leads=True, refused=True),
 }  # fmt: skip
 """Each kind by the name of its class. How it is drawn is in the tests of the pictures."""
@@ -87,9 +91,11 @@ IN_JSON = {
     "Macvlan": {"info_kind": "macvlan", "info_data": {"mode": "bridge", "bcqueuelen": 1000}},
     "Ipvlan": {"info_kind": "ipvlan", "info_data": {"mode": "l2", "bridge": True}},
     "Vlan": {"info_kind": "vlan", "info_data": {"protocol": "802.1Q", "id": 7, "flags": ["REORDER_HDR"]}},
+    "Bond": {"info_kind": "bond", "info_data": {"mode": "active-backup", "active_slave": "en1", "miimon": 100, "arp_validate": None, "ad_lacp_rate": "slow", "all_slaves_active": 0}},
     "Dummy": {"info_kind": "dummy"},
     "Bridge": {"info_kind": "bridge", "info_data": {"priority": 32768, "vlan_filtering": 0, "nf_call_iptables": 0, "group_addr": "x"}},
     "Vxlan": {"info_kind": "vxlan", "info_data": {"id": 7, "local": "10.0.1.1", "link": "en0", "port": 4789, "learning": False, "df": "unset", "udp_csum": True}},
+    "Gre": {"info_kind": "gre", "info_data": {"remote": "10.0.1.2", "local": "10.0.1.1", "ttl": 0, "pmtudisc": True, "ikey": "0.0.0.5", "okey": "0.0.0.6"}},
     "Ipip": {"info_kind": "ipip", "info_data": {"proto": "ipip", "remote": "10.0.1.2", "local": "10.0.1.1", "ttl": 0, "encap": {"type": "none"}}},
 }  # fmt: skip
 """What `ip -d -j address` says of each, where it names the kind; measured with iproute2 6.1, but for ipip."""
@@ -99,7 +105,8 @@ IN_JSON_REFUSED = [
     ({"info_kind": "bridge", "info_data": {"vlan_filtering": 1}}, "a bridge with vlan_filtering 1"),
     ({"info_kind": "ipip", "info_data": {"encap": {"type": "fou"}}}, "'encap' in an ipip device"),
     ({"info_kind": "ipip", "info_data": {"link": "en0"}}, "'dev' in an ipip device"),
-    ({"info_kind": "bond", "info_data": {"mode": 1}}, "link kind 'bond'"),
+    ({"info_kind": "bond", "info_data": {"mode": "balance-alb"}}, "a bond in mode balance-alb"),
+    ({"info_kind": "team", "info_data": {}}, "link kind 'team'"),
     (
         {"info_slave_kind": "bridge", "info_slave_data": {"hairpin": True, "locked": True}},
         "a bridge port with locked on",
@@ -115,7 +122,9 @@ def world_with(kind: Kind) -> World:
     here = Physical() if isinstance(kind, Loopback) else kind
     wan = {"wan": "n.d m.en1"} if isinstance(here, Physical) else {}
     link = (
-        replace(device("n", 3, "d", "", here), mac=NO_MAC) if isinstance(here, Ipip) else device("n", 3, "d", "", here)
+        replace(device("n", 3, "d", "", here), mac=NO_MAC)
+        if isinstance(here, IpTunnel)
+        else device("n", 3, "d", "", here)
     )
     return plug(add_link(n, link), m, p, lan="n.en0 m.en0", **wan)
 

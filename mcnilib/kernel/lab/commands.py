@@ -25,6 +25,7 @@ def address_lines(netns: Netns) -> list[str]:
     lines = [f"link set dev {link.name} master {link.master}" for link in netns.links if link.master]
     lines += [f"link set dev {x.name} type bridge_slave {x.port}" for x in netns.links if x.port != NO_PORT]
     lines += [f"link set dev {link.name} up" for link in netns.links if link.up]
+    lines += [f"link set dev {link.name} type {link.kind.settling}" for link in netns.links if link.kind.settling]
     lines += [f"link set dev {link.name} protodown on" for link in netns.links if not link.carrier]
     for link in netns.links:
         for address in link.addresses:

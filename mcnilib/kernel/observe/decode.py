@@ -61,6 +61,11 @@ def decode(data: bytes, transport: bytes | None = None, *, mark: int = 0) -> Dec
     if proto == "ipencap" and transport is None:
         inner = decode(rest)
         return Decoded(packet.but(inner=Inner(inner.packet)), Fingerprint(proto, ident, (total,)), inner)
+    if proto == "gre" and transport is None:
+        keyed = bool(rest[0] & 0x20)
+        inner, key = decode(rest[8 if keyed else 4 :]), int.from_bytes(rest[4:8]) if keyed else None
+        carried = Inner(inner.packet, gre=True, key=key)
+        return Decoded(packet.but(inner=carried), Fingerprint(proto, ident, (total,)), inner)
     return Decoded(packet, Fingerprint(proto, ident, (total,)))
 
 

@@ -42,6 +42,7 @@ class DeviceRole(Enum):
     PAIR = "to the other end of its pair"
     CHILD = "to its siblings, or out by the device below it"
     BRIDGE = "out of its ports, the devices whose master it is"
+    BOND = "out of one of its slaves, the devices whose master it is: together they are one NIC"
     TUNNEL = "into packets of its namespace: it carries no frames"
     SINK = "nowhere: it loses them"
     UNMODELLED = "nobody knows where"
@@ -294,6 +295,15 @@ class Kind:
     def making(self) -> str:
         """The words after `type` of the `ip link add` that makes such a device; empty where none does."""
         return " ".join([self.word, *self.line.shown(self, making=True), *self.made_with.split()])
+
+    def carrying(self, ports: list[str]) -> list[str]:
+        """Return which of its ports, all of which are up, may carry its frames."""
+        return ports
+
+    @property
+    def settling(self) -> str:
+        """The words after `type` of the `ip link set` that completes it, once its ports are there and up; or none."""
+        return ""
 
     @property
     def has_arp(self) -> bool:

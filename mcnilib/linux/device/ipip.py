@@ -1,4 +1,4 @@
-"""IP-in-IP tunnels.
+"""IP-in-IP tunnels, and what tunnels over IPv4 have in common.
 
 Source: ip/link_iptnl.c (iproute2 6.1); ip_tunnel_xmit(), ip_tunnel_lookup() in net/ipv4/ip_tunnel.c, net/ipv4/ipip.c
 (Linux 6.18); RFC 2003.
@@ -19,65 +19,56 @@ IPIP = "ipencap"
 """The protocol of an IPIP packet; its device looks the way up without the packet's mark. Source: ip_tunnel_xmit()."""
 
 
-def _address_or_any(words: Words) -> IPv4Address | None:
+GRE = "gre"
+"""The protocol of a GRE packet; the same holds for it."""
+
+
+def address_or_any(words: Words) -> IPv4Address | None:
+    """Read an address, or `any` for none."""
     if words.next != "any":
         return words.address()
     words.take()
     return None
 
 
-@dataclass(frozen=True, slots=True)
-class Ipip(Tunnel):
-    """An IP-in-IP device; without a fixed remote the route's gateway is the outer destination.
+IP_TUNNEL_FLAGS = "nopmtudisc pmtudisc noencap-csum noencap-csum6 noencap-remcsum"
+"""Words without a value that follow a tunnel over IPv4 and change nothing here."""
+
+IP_TUNNEL_REFUSED = "encap encap-sport encap-dport encap-csum encap-csum6 encap-remcsum fwmark dev external"
+"""Words that would change where packets go, or what they are."""
+
+
+class IpTunnel(Tunnel):
+    """A tunnel over IPv4 without UDP; without a fixed remote the route's gateway is the outer destination.
 
     Its packets are not to be fragmented if those inside are not, unless it has `ignore_df`.
     """
 
-    word: ClassVar[str] = "ipip"
-    probe: ClassVar[str] = "link add p7 type ipip local 127.0.0.1"
-    line: ClassVar[KindLine] = KindLine(
-        "an ipip device",
-        Keyword("remote", "remote", _address_or_any, absent="any"),
-        Keyword("local", "local", _address_or_any, absent="any"),
-        Keyword("ignore-df", "ignore_df"),
-        passed="ttl tos 6rd-prefix",
-        flags="nopmtudisc pmtudisc noencap-csum noencap-csum6 noencap-remcsum",
-        refused="""
-        encap encap-sport encap-dport encap-csum encap-csum6 encap-remcsum fwmark dev external
-        """,  # these would change where packets go, or what they are
-        json={"link": "dev"},
-    )
-    layer: ClassVar[str] = "ipip"
+    __slots__ = ()
+
     flags: ClassVar[str] = "NOARP"
     state: ClassVar[str] = "UNKNOWN"
     has_mac: ClassVar[bool] = False
-    fallback: ClassVar[str] = "tunl0"
+    proto: ClassVar[str]  # of the outer packet
 
-    local: IPv4Address | None = None
-    remote: IPv4Address | None = None
-    ignore_df: bool = False
-
-    @classmethod
-    def begin(cls, words: Words, head: Head) -> None:
-        """Read what it carries: only IPv4, or anything."""
-        words.one_of(("any", "ipip"))
-
-    @classmethod
-    def line_of_json(cls, data: Mapping[str, Any]) -> str:
-        """Return the line of `ip -d address`, with what it carries in front."""
-        return " ".join([cls.word, data.get("proto", "any"), *cls.line.words_of_json(data)])
-
-    def __str__(self) -> str:
-        return " ".join([self.word, "any" if self.is_fallback else "ipip", *self.line.shown(self)])
+    local: IPv4Address | None
+    remote: IPv4Address | None
+    ignore_df: bool
 
     @property
     def is_fallback(self) -> bool:
         """Tell whether it has no fixed end."""
         return self.local is None and self.remote is None
 
+    @property
+    def inner_key(self) -> int | None:
+        """The key in the headers of what it sends."""
+        return None
+
     def link_layer(self, mac: str) -> str:
-        """Return the words of the line `link/ipip`, which has its ends in place of a MAC."""
-        return f"link/ipip {self.local or '0.0.0.0'} {'peer' if self.remote else 'brd'} {self.remote or '0.0.0.0'}"
+        """Return the words of the line `link/...`, which has its ends in place of a MAC."""
+        ends = f"{self.local or '0.0.0.0'} {'peer' if self.remote else 'brd'} {self.remote or '0.0.0.0'}"
+        return f"link/{self.layer} {ends}"
 
     @property
     def has_arp(self) -> bool:
@@ -95,16 +86,48 @@ class Ipip(Tunnel):
 
     def packed(self, packet: Packet, far_end: IPv4Address, mac: str, sport: int) -> Packet:
         """Return the outer packet; 0.0.0.0 as its source is still to be chosen. The mark stays on it."""
-        return Packet(
-            self.local or IPv4Address(0),
-            far_end,
-            IPIP,
-            mark=packet.mark,
-            inner=Inner(packet),
-            df=packet.df and not self.ignore_df,
-        )
+        inner = Inner(packet, key=self.inner_key, gre=self.proto == GRE)
+        source, df = self.local or IPv4Address(0), packet.df and not self.ignore_df
+        return Packet(source, far_end, self.proto, mark=packet.mark, inner=inner, df=df)
 
     def takes(self, outer: Packet) -> bool:
         """Tell whether a packet comes from and to the ends it has."""
-        inside = outer.inner is not None and outer.inner.vni is None
-        return inside and self.local in (None, outer.dst) and self.remote in (None, outer.src)
+        return outer.proto == self.proto and self.local in (None, outer.dst) and self.remote in (None, outer.src)
+
+
+@dataclass(frozen=True, slots=True)
+class Ipip(IpTunnel):
+    """An IP-in-IP device."""
+
+    word: ClassVar[str] = "ipip"
+    probe: ClassVar[str] = "link add p7 type ipip local 127.0.0.1"
+    line: ClassVar[KindLine] = KindLine(
+        "an ipip device",
+        Keyword("remote", "remote", address_or_any, absent="any"),
+        Keyword("local", "local", address_or_any, absent="any"),
+        Keyword("ignore-df", "ignore_df"),
+        passed="ttl tos 6rd-prefix",
+        flags=IP_TUNNEL_FLAGS,
+        refused=IP_TUNNEL_REFUSED,
+        json={"link": "dev"},
+    )
+    layer: ClassVar[str] = "ipip"
+    fallback: ClassVar[str] = "tunl0"
+    proto: ClassVar[str] = IPIP
+
+    local: IPv4Address | None = None
+    remote: IPv4Address | None = None
+    ignore_df: bool = False
+
+    @classmethod
+    def begin(cls, words: Words, head: Head) -> None:
+        """Read what it carries: only IPv4, or anything."""
+        words.one_of(("any", "ipip"))
+
+    @classmethod
+    def line_of_json(cls, data: Mapping[str, Any]) -> str:
+        """Return the line of `ip -d address`, with what it carries in front."""
+        return " ".join([cls.word, data.get("proto", "any"), *cls.line.words_of_json(data)])
+
+    def __str__(self) -> str:
+        return " ".join([self.word, "any" if self.is_fallback else "ipip", *self.line.shown(self)])

@@ -26,7 +26,9 @@ from mcnilib.linux.device.base import (
     Printout,
     passed_over,
 )
+from mcnilib.linux.device.bond import Bond
 from mcnilib.linux.device.bridge import Bridge
+from mcnilib.linux.device.gre import Gre
 from mcnilib.linux.device.ipip import Ipip
 from mcnilib.linux.device.ipvlan import Ipvlan
 from mcnilib.linux.device.macvlan import Macvlan
@@ -40,7 +42,7 @@ from mcnilib.linux.text import WordReaders, Words
 from mcnilib.linux.unmodelled import Gap
 
 KINDS: tuple[type[Kind], ...] = (
-    *(Loopback, Physical, Veth, Macvlan, Ipvlan, Vlan, Bridge, Vxlan, Ipip, Dummy, UnmodelledDevice),
+    *(Loopback, Physical, Veth, Macvlan, Ipvlan, Vlan, Bond, Bridge, Vxlan, Ipip, Gre, Dummy, UnmodelledDevice),
 )
 """Every kind there is."""
 
@@ -88,7 +90,7 @@ class Link:
     addresses: tuple[Address, ...] = ()
     up: bool = True
     mtu: int = 1500
-    master: str = ""  # the bridge this device is a port of
+    master: str = ""  # the bridge this device is a port of, the bond it is a slave of
     carrier: bool = True  # false: its cable has nothing at the other end, or it is kept down (protodown)
     hidden: tuple[Hidden, ...] = ()  # who else may take its frames
     port: BridgePort = NO_PORT
@@ -287,7 +289,7 @@ def _check(links: tuple[Link, ...], source: str) -> None:
     bridges = {link.name for link in links if link.kind.slave}
     for link in links:
         if link.master and link.master not in bridges:
-            raise Unsupported(f"{source}: {link.name} has the master {link.master}, which is no bridge")
+            raise Unsupported(f"{source}: {link.name} has the master {link.master}, which is no bridge or bond")
 
 
 def _link(lines: list[Words], printout: Printout) -> Link:

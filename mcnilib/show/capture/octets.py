@@ -67,6 +67,9 @@ def _transport(packet: Packet, ident: int, macs: tuple[str, ...]) -> bytes:
 def _tunnelled(inner: Inner, ident: int, macs: tuple[str, ...]) -> bytes:
     """Return what a tunnel carries: a packet, and for VXLAN its frame behind the header with the network id."""
     carried = ipv4(inner.packet, ident, macs[1:])
+    if inner.gre:
+        key = b"" if inner.key is None else struct.pack("!I", inner.key)
+        return struct.pack("!HH", 0x2000 if key else 0, 0x0800) + key + carried
     if inner.vni is None:
         return carried
     return struct.pack("!II", 0x08000000, inner.vni << 8) + ethernet(macs[0] if macs else NO_MAC, inner.mac, carried)

@@ -69,6 +69,12 @@ class Cables:
             self._stations[key] = {entry.mac: entry for entry in reversed(entries)}
         return self._stations[key].get(mac)
 
+    def slaves(self, netns: str, bond: Link) -> list[Link]:
+        """Return the NICs of a bond that may carry its frames: in mode active-backup the active one."""
+        slaves = [slave for slave in self.ports.get((netns, bond.name), []) if slave.up and slave.carrier]
+        carrying = bond.kind.carrying([slave.name for slave in slaves])
+        return [slave for slave in slaves if slave.name in carrying]
+
     def other_end(self, netns: str, link: Link) -> Link | Unknown:
         """Return the device at the other end of a link, or why nobody knows it."""
         end = link.kind.endpoint or NO_END
@@ -117,7 +123,7 @@ class Cables:
                 return [] if peer and not peer.up else None
             case DeviceRole.CHILD:
                 return [(end.netns, peer)] if peer and (end := link.kind.endpoint) else None
-            case DeviceRole.BRIDGE:
+            case DeviceRole.BRIDGE | DeviceRole.BOND:
                 return [(netns, port) for port in self.ports.get((netns, link.name), [])]
         return None
 

@@ -152,6 +152,8 @@ class Wire:
                 return self._send_child(netns, link, sight)
             case DeviceRole.BRIDGE:
                 return self._forward(netns, link, "", sight)
+            case DeviceRole.BOND:
+                return self._send_slave(netns, link, sight)
             case DeviceRole.SINK:
                 return [Swallowed(Receiver(netns, link, sight.path), tr("a dummy device loses what it is to send"))]
             case DeviceRole.TUNNEL | DeviceRole.UNMODELLED:  # what is not modelled has ended above
@@ -179,6 +181,28 @@ class Wire:
                 Unknown(tr("the frame leaves through the uplink of {segment}", segment=segment.name), collect=what)
             )
         return ends
+
+    def _send_slave(self, netns: str, bond: Link, sight: _Sight) -> _Ends:
+        """Send out of a NIC of a bond. Where several may carry it, its hash chooses: all have to lead to the same."""
+        ways = [self._send(netns, slave, sight) for slave in self.cables.slaves(netns, bond)]
+        if len({_landed(way) for way in ways}) > 1:
+            reason = tr(
+                "{bond} of {netns} sends by one of its NICs, which lead to different places",
+                bond=bond.name,
+                netns=netns,
+            )
+            return [Unknown(reason, collect="")]
+        return ways[0] if ways else []
+
+    def _enter_bond(self, netns: str, slave: Link, bond: Link, sight: _Sight) -> _Ends:
+        """Take a frame at a NIC of a bond that carries frames; of those on one switch, which is one port, the first."""
+        carrying = self.cables.slaves(netns, bond)
+        segment = self.cables.segment_of.get(Port(netns, slave.name))
+        same = [x.name for x in carrying if self.cables.segment_of.get(Port(netns, x.name)) == segment]
+        beside = segment is not None and same[:1] != [slave.name]
+        if slave not in carrying or beside or (netns, bond.name) in sight.path or not bond.up:
+            return []
+        return self._enter(netns, bond, sight.at(netns, bond.name))
 
     def _send_child(self, netns: str, link: Link, sight: _Sight) -> _Ends:
         """Send from a device on another one: to siblings it reaches, everything else out by the lower device."""
@@ -238,6 +262,9 @@ class Wire:
         if children := self.cables.children.get(key):
             return self._enter_lower(netns, link, children, sight)
         if link.master:
+            bond = self.cables.by_name.get((netns, link.master))
+            if bond and bond.kind.role is DeviceRole.BOND:
+                return self._enter_bond(netns, link, bond, sight)
             return self._enter_port(netns, link, sight)
         return [Receiver(netns, link, sight.path)] if sight.taken and not sight.tags else []
 
@@ -373,6 +400,10 @@ def _copies(children: list[Sibling], frame: Frame) -> tuple[list[tuple[str, Link
     sender = senders[0][2] if senders else None
     copies = [(n, child) for n, child, kind in awake if kind.copied((n, child, kind) in senders, sender)]
     return copies, sender is not None and sender.hears_alone
+
+
+def _landed(ends: _Ends) -> frozenset[tuple[str, str]]:
+    return frozenset((end.netns, end.link.name) for end in ends if isinstance(end, Receiver))
 
 
 def _all(parts: Iterable[_Ends]) -> _Ends:

@@ -13,7 +13,7 @@ from ipaddress import IPv4Address
 from mcnilib.errors import NoRoute, Unsupported
 from mcnilib.language import mark, tr
 from mcnilib.linux.device.base import Frame
-from mcnilib.linux.device.ipip import IPIP
+from mcnilib.linux.device.ipip import GRE, IPIP
 from mcnilib.linux.device.link import Link
 from mcnilib.linux.netfilter.context import BridgePorts
 from mcnilib.linux.packet import Packet
@@ -156,7 +156,7 @@ def _route(at: Recorder, *, again: bool = False, oif: str = "") -> Decision | No
             )
     try:
         src = UNCHOSEN if skb.unbound and not again else packet.src
-        mark = 0 if packet.proto == IPIP and not again else packet.mark
+        mark = 0 if packet.proto in (IPIP, GRE) and not again else packet.mark
         query = Query(packet.dst, src, oif=oif, mark=mark)
         decision = route_out(host, query, any_source=again or bool(oif) or skb.any_source)
     except NoRoute as error:

@@ -1,4 +1,4 @@
-"""Tunnels: VXLAN and IPIP headers put on and taken off.
+"""Tunnels: VXLAN, IPIP and GRE headers put on and taken off.
 
 Source: drivers/net/vxlan/vxlan_core.c, net/ipv4/{ipip,ip_tunnel}.c (Linux 6.18), RFC 7348, RFC 2003.
 """
