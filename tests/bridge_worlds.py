@@ -9,8 +9,9 @@ from typing import NamedTuple
 from kernel_worlds import FORWARDS, PATIENCE, chains, made
 from small_worlds import device, namespace, plug
 
-from mcnilib.linux.device.base import NO_PORT, BridgePort, LinkEnd
+from mcnilib.linux.device.base import LinkEnd
 from mcnilib.linux.device.bridge import Bridge
+from mcnilib.linux.device.port import NO_PORT, BridgePort
 from mcnilib.linux.device.veth import Veth
 from mcnilib.linux.netfilter.iptables.save import parse_tables
 from mcnilib.trace.flow import Flow, Listener

@@ -10,7 +10,7 @@ from kernel_worlds import FORWARDS, chains, made
 from small_worlds import device, namespace, plug
 
 from mcnilib.linux.device.base import NO_MAC
-from mcnilib.linux.device.gre import Gre
+from mcnilib.linux.device.tunnel.ipip import Gre
 from mcnilib.trace.flow import Flow, Listener
 from mcnilib.world.world import World
 

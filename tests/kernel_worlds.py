@@ -9,13 +9,14 @@ from typing import NamedTuple
 from small_worlds import _add as add
 from small_worlds import device, mac, namespace, plug, routed
 
-from mcnilib.linux.device.base import NO_MAC, FdbEntry, LinkEnd
+from mcnilib.linux.device.base import NO_MAC, LinkEnd
 from mcnilib.linux.device.bridge import Bridge
-from mcnilib.linux.device.ipip import Ipip
 from mcnilib.linux.device.link import Link
 from mcnilib.linux.device.macvlan import Macvlan
+from mcnilib.linux.device.port import FdbEntry
+from mcnilib.linux.device.tunnel.ipip import Ipip
+from mcnilib.linux.device.tunnel.vxlan import Vxlan
 from mcnilib.linux.device.veth import Veth
-from mcnilib.linux.device.vxlan import Vxlan
 from mcnilib.linux.netfilter.ipset import parse_sets
 from mcnilib.linux.netns import Netns, add_link, new_netns
 from mcnilib.trace.flow import Flow, Listener

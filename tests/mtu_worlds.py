@@ -10,7 +10,7 @@ from typing import NamedTuple
 from kernel_worlds import DROP_INVALID, FORWARDS, bridged, chains, macvlans, tunnelled
 from small_worlds import namespace, plug
 
-from mcnilib.linux.device.vxlan import Vxlan
+from mcnilib.linux.device.tunnel.vxlan import Vxlan
 from mcnilib.linux.netns import add_routes
 from mcnilib.linux.routing.route import parse_route
 from mcnilib.trace.flow import Flow, Listener

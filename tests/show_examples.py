@@ -8,12 +8,12 @@ from html import unescape
 from ipaddress import IPv4Address, IPv4Interface, IPv4Network
 
 from mcnilib.linux.device.base import Kind, LinkEnd
-from mcnilib.linux.device.ipip import Ipip
 from mcnilib.linux.device.link import Address, Link
 from mcnilib.linux.device.macvlan import Macvlan
 from mcnilib.linux.device.nic import Loopback, Physical
+from mcnilib.linux.device.tunnel.ipip import Ipip
+from mcnilib.linux.device.tunnel.vxlan import Vxlan
 from mcnilib.linux.device.veth import Veth
-from mcnilib.linux.device.vxlan import Vxlan
 from mcnilib.linux.netfilter.conntrack import Entry, tuple_of
 from mcnilib.linux.netfilter.iptables.rule import Chain, ChainRule, Table
 from mcnilib.linux.netfilter.iptables.target.nat import Dnat, Masquerade

@@ -14,10 +14,10 @@ from mcnilib.cluster.settings import Encapsulation
 from mcnilib.cluster.spec import CLUSTER, Pod, PodKind
 from mcnilib.cluster.underlay import boot
 from mcnilib.linux.device.base import NO_MAC
-from mcnilib.linux.device.ipip import Ipip
 from mcnilib.linux.device.link import Link
+from mcnilib.linux.device.tunnel.ipip import Ipip
+from mcnilib.linux.device.tunnel.vxlan import Vxlan
 from mcnilib.linux.device.veth import Veth
-from mcnilib.linux.device.vxlan import Vxlan
 from mcnilib.linux.netns import Netns, new_netns, set_sysctl
 from mcnilib.linux.routing.route import Query, print_routes
 from mcnilib.linux.sysctl import get

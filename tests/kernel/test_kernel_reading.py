@@ -21,9 +21,9 @@ from mcnilib.kernel.observe.decode import decode
 from mcnilib.kernel.observe.netlink import attributes
 from mcnilib.linux.device.base import LinkEnd
 from mcnilib.linux.device.bridge import Bridge
-from mcnilib.linux.device.ipip import Ipip
 from mcnilib.linux.device.link import Link
 from mcnilib.linux.device.macvlan import Macvlan
+from mcnilib.linux.device.tunnel.ipip import Ipip
 from mcnilib.linux.device.veth import Veth
 from mcnilib.linux.netns import Netns
 from mcnilib.linux.packet import checksum

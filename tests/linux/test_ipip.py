@@ -9,7 +9,7 @@ import pytest
 from kernel_worlds import ENDS, ipip_tunnels
 from small_worlds import talk
 
-from mcnilib.linux.device.ipip import Ipip
+from mcnilib.linux.device.tunnel.ipip import Ipip
 from mcnilib.linux.netfilter.iptables.save import parse_tables
 
 A, B = ENDS

@@ -11,12 +11,12 @@ from mcnilib.errors import McniError, StateSyntaxError, Unsupported
 from mcnilib.linux.device.base import LinkEnd
 from mcnilib.linux.device.bridge import Bridge
 from mcnilib.linux.device.fdb import print_fdb, with_fdb
-from mcnilib.linux.device.ipip import Ipip
 from mcnilib.linux.device.link import Link, parse_links, print_links
 from mcnilib.linux.device.macvlan import Macvlan
 from mcnilib.linux.device.nic import Loopback, Physical
+from mcnilib.linux.device.tunnel.ipip import Ipip
+from mcnilib.linux.device.tunnel.vxlan import Vxlan
 from mcnilib.linux.device.veth import Veth
-from mcnilib.linux.device.vxlan import Vxlan
 
 SIZES = "numtxqueues 1 numrxqueues 1 gso_max_size 65536 gso_max_segs 65535 tso_max_size 65536 tso_max_segs 65535 gro_max_size 65536 "
 

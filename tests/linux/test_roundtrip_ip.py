@@ -18,12 +18,12 @@ from mcnilib.errors import StateSyntaxError, Unknown, Unsupported
 from mcnilib.linux.device.base import NO_MAC, LinkEnd
 from mcnilib.linux.device.bridge import Bridge
 from mcnilib.linux.device.fdb import print_fdb, with_fdb
-from mcnilib.linux.device.ipip import Ipip
 from mcnilib.linux.device.link import Address, Link, parse_links, print_links
 from mcnilib.linux.device.macvlan import Macvlan
 from mcnilib.linux.device.nic import Loopback, Physical
+from mcnilib.linux.device.tunnel.ipip import Ipip
+from mcnilib.linux.device.tunnel.vxlan import Vxlan
 from mcnilib.linux.device.veth import Veth
-from mcnilib.linux.device.vxlan import Vxlan
 from mcnilib.linux.netns import Family, Netns
 from mcnilib.linux.routing.neigh import Neigh, parse_neigh, parse_neighbours
 from mcnilib.linux.routing.route import (

@@ -12,14 +12,15 @@ from typing import Any
 
 from small_worlds import namespace, plug
 
-from mcnilib.linux.device.base import FdbEntry, LinkEnd
+from mcnilib.linux.device.base import LinkEnd
 from mcnilib.linux.device.bridge import Bridge
-from mcnilib.linux.device.ipip import Ipip
 from mcnilib.linux.device.link import Address, Hidden, Link
 from mcnilib.linux.device.macvlan import Macvlan
 from mcnilib.linux.device.nic import Loopback, Physical, UnmodelledDevice
+from mcnilib.linux.device.port import FdbEntry
+from mcnilib.linux.device.tunnel.ipip import Ipip
+from mcnilib.linux.device.tunnel.vxlan import Vxlan
 from mcnilib.linux.device.veth import Veth
-from mcnilib.linux.device.vxlan import Vxlan
 from mcnilib.linux.netfilter.ipset import IpSet, parse_sets
 from mcnilib.linux.netfilter.iptables.rule import Chain, ChainRule, Table
 from mcnilib.linux.netfilter.iptables.save import parse_tables

@@ -23,16 +23,15 @@ from mcnilib.kernel.observe.path import Cabling
 from mcnilib.linux.device.base import NO_MAC, Frame, Kind, LinkEnd
 from mcnilib.linux.device.bond import Bond
 from mcnilib.linux.device.bridge import Bridge
-from mcnilib.linux.device.gre import Gre
-from mcnilib.linux.device.ipip import Ipip, IpTunnel
 from mcnilib.linux.device.ipvlan import Ipvlan
 from mcnilib.linux.device.link import KINDS as REGISTERED
 from mcnilib.linux.device.link import Link, parse_links, print_links
 from mcnilib.linux.device.macvlan import Macvlan
 from mcnilib.linux.device.nic import Dummy, Loopback, Physical, UnmodelledDevice
+from mcnilib.linux.device.tunnel.ipip import Gre, Ipip, IpTunnel
+from mcnilib.linux.device.tunnel.vxlan import Vxlan
 from mcnilib.linux.device.veth import Veth
 from mcnilib.linux.device.vlan import Vlan
-from mcnilib.linux.device.vxlan import Vxlan
 from mcnilib.linux.netns import Family, Netns, add_link
 from mcnilib.linux.routing.neigh import Neigh, parse_neigh
 from mcnilib.linux.routing.route import Route
@@ -240,8 +239,9 @@ def kinds_of(family: type[Kind]) -> set[str]:
 
 
 def test_every_kind_of_device_is_declared() -> None:
-    for module in Path(sys.modules[Kind.__module__].__file__ or "").parent.glob("*.py"):
-        import_module(f"mcnilib.linux.device.{module.stem}")
+    room = Path(sys.modules[Kind.__module__].__file__ or "").parent
+    for module in room.rglob("*.py"):
+        import_module(".".join(("mcnilib.linux.device", *module.relative_to(room).with_suffix("").parts)))
     assert sorted({one.__name__ for one in REGISTERED} ^ set(KINDS)) == []
     assert sorted({one.__name__ for one in REGISTERED} ^ kinds_of(Kind)) == [], "link.KINDS"
 

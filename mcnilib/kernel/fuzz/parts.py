@@ -7,10 +7,11 @@ from dataclasses import replace
 from ipaddress import IPv4Interface
 
 from mcnilib.errors import McniError
-from mcnilib.linux.device.base import FdbEntry, Kind
+from mcnilib.linux.device.base import Kind
 from mcnilib.linux.device.bridge import Bridge
 from mcnilib.linux.device.link import Address, Link
 from mcnilib.linux.device.nic import Physical
+from mcnilib.linux.device.port import FdbEntry
 from mcnilib.linux.netfilter.hooks import BUILT_IN
 from mcnilib.linux.netfilter.ipset import parse_sets
 from mcnilib.linux.netns import Netns, add_link, new_netns

@@ -11,8 +11,8 @@ from mcnilib.linux.device.base import LinkEnd
 from mcnilib.linux.device.bridge import Bridge
 from mcnilib.linux.device.link import Address, Link
 from mcnilib.linux.device.macvlan import Macvlan
+from mcnilib.linux.device.tunnel.vxlan import Vxlan
 from mcnilib.linux.device.veth import Veth
-from mcnilib.linux.device.vxlan import Vxlan
 from mcnilib.linux.netns import Netns
 from mcnilib.world.world import World
 

@@ -11,8 +11,8 @@ from collections.abc import Iterable
 from dataclasses import replace
 
 from mcnilib.errors import Refused
-from mcnilib.linux.device.base import NO_PORT
 from mcnilib.linux.device.fdb import LEARNED_STATION, print_fdb
+from mcnilib.linux.device.port import NO_PORT
 from mcnilib.linux.netns import Netns
 from mcnilib.linux.routing.neigh import PROXY, Neigh
 from mcnilib.linux.routing.nexthop import check_route

@@ -9,12 +9,13 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Container, Iterator, Mapping
-from dataclasses import dataclass, field, fields, replace
+from dataclasses import dataclass, field, replace
 from enum import Enum
 from ipaddress import IPv4Address
 from typing import Any, ClassVar, NamedTuple, Self
 
 from mcnilib.errors import Unsupported
+from mcnilib.linux.device.port import NO_PORT, BridgePort, FdbEntry
 from mcnilib.linux.packet import Packet
 from mcnilib.linux.text import WordReaders, Words
 from mcnilib.linux.unmodelled import Gap
@@ -183,39 +184,6 @@ class Head:
         what = f"{self.name}@{self.other}" if self.other else self.name
         at = f"{self.printout.source}:{words.number}"
         raise Unsupported(f"{at}: the other end of {what} is in no namespace that has a name")
-
-
-@dataclass(frozen=True, slots=True)
-class FdbEntry:
-    """An entry of a bridge's forwarding database: frames for `mac` go out of `port`.
-
-    `state`: permanent (the bridge keeps such frames itself), static, or empty for one that was learned. Unless it is
-    `sticky`, an entry moves when a frame of that MAC comes in by another port.
-    """
-
-    mac: str
-    port: str
-    state: str = "static"
-    sticky: bool = False
-
-
-@dataclass(frozen=True, slots=True)
-class BridgePort:
-    """What is set of a device as a port of a bridge. Source: should_deliver() in net/bridge/br_forward.c.
-
-    `hairpin`: frames may leave by the port they came in by. `isolated`: no frame gets from one such port to another.
-    """
-
-    hairpin: bool = False
-    isolated: bool = False
-
-    def __str__(self) -> str:
-        """Return the words of the line `bridge_slave` that are not as usual."""
-        return " ".join(f"{switch.name} on" for switch in fields(self) if getattr(self, switch.name))
-
-
-NO_PORT = BridgePort()
-"""That of a device which is no port of a bridge, or a port on which nothing was set."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -10,7 +10,8 @@ from collections.abc import Iterator
 from dataclasses import dataclass, fields, replace
 from typing import ClassVar
 
-from mcnilib.linux.device.base import BridgePort, DeviceRole, FarEnds, FdbEntry, Head, Keyword, Kind, KindLine
+from mcnilib.linux.device.base import DeviceRole, FarEnds, Head, Keyword, Kind, KindLine
+from mcnilib.linux.device.port import BridgePort, FdbEntry
 from mcnilib.linux.text import Words
 
 BRIDGE_SWITCHES = ("vlan_filtering", "nf_call_arptables")

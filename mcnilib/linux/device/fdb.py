@@ -13,8 +13,8 @@ from dataclasses import replace
 from ipaddress import IPv4Address
 
 from mcnilib.errors import Unsupported
-from mcnilib.linux.device.base import FdbEntry
 from mcnilib.linux.device.link import Link
+from mcnilib.linux.device.port import FdbEntry
 from mcnilib.linux.text import Words
 
 LEARNED_STATION = re.compile(r" master \S+ ?$")

@@ -15,27 +15,17 @@ from ipaddress import IPv4Address, IPv4Interface, IPv4Network
 from typing import NamedTuple
 
 from mcnilib.errors import StateSyntaxError, Unsupported
-from mcnilib.linux.device.base import (
-    NO_MAC,
-    NO_PORT,
-    BridgePort,
-    DeviceRole,
-    Head,
-    Kind,
-    LinkEnd,
-    Printout,
-    passed_over,
-)
+from mcnilib.linux.device.base import NO_MAC, DeviceRole, Head, Kind, LinkEnd, Printout, passed_over
 from mcnilib.linux.device.bond import Bond
 from mcnilib.linux.device.bridge import Bridge
-from mcnilib.linux.device.gre import Gre
-from mcnilib.linux.device.ipip import Ipip
 from mcnilib.linux.device.ipvlan import Ipvlan
 from mcnilib.linux.device.macvlan import Macvlan
 from mcnilib.linux.device.nic import Dummy, Loopback, Physical, UnmodelledDevice
+from mcnilib.linux.device.port import NO_PORT, BridgePort
+from mcnilib.linux.device.tunnel.ipip import Gre, Ipip
+from mcnilib.linux.device.tunnel.vxlan import Vxlan
 from mcnilib.linux.device.veth import Veth
 from mcnilib.linux.device.vlan import QOS_MAPS, Vlan
-from mcnilib.linux.device.vxlan import Vxlan
 from mcnilib.linux.origin import Origin
 from mcnilib.linux.routing.route import SCOPES
 from mcnilib.linux.text import WordReaders, Words

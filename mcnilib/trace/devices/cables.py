@@ -9,8 +9,9 @@ from collections.abc import Iterator
 
 from mcnilib.errors import Unknown
 from mcnilib.language import tr
-from mcnilib.linux.device.base import NO_END, Child, DeviceRole, FdbEntry, LinkEnd
+from mcnilib.linux.device.base import NO_END, Child, DeviceRole, LinkEnd
 from mcnilib.linux.device.link import Link
+from mcnilib.linux.device.port import FdbEntry
 from mcnilib.world.world import Port, World
 
 NamedDevice = tuple[str, str]

@@ -17,8 +17,9 @@ from typing import NamedTuple
 
 from mcnilib.errors import Unknown, Unsupported
 from mcnilib.language import tr
-from mcnilib.linux.device.base import BROADCAST_MAC, NO_END, NO_PORT, Child, DeviceRole, Frame, Passage
+from mcnilib.linux.device.base import BROADCAST_MAC, NO_END, Child, DeviceRole, Frame, Passage
 from mcnilib.linux.device.link import Link
+from mcnilib.linux.device.port import NO_PORT
 from mcnilib.linux.netns import Netns
 from mcnilib.linux.packet import Packet
 from mcnilib.linux.sysctl import BRIDGE_CALLS

@@ -13,8 +13,8 @@ from ipaddress import IPv4Address
 from mcnilib.errors import NoRoute, Unsupported
 from mcnilib.language import mark, tr
 from mcnilib.linux.device.base import Frame
-from mcnilib.linux.device.ipip import GRE, IPIP
 from mcnilib.linux.device.link import Link
+from mcnilib.linux.device.tunnel.ipip import GRE, IPIP
 from mcnilib.linux.netfilter.context import BridgePorts
 from mcnilib.linux.packet import Packet
 from mcnilib.linux.routing.fib import Decision

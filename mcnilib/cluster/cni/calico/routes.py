@@ -24,9 +24,9 @@ from mcnilib.cluster.settings import Encapsulation
 from mcnilib.cluster.spec import Node
 from mcnilib.language import mark, tr
 from mcnilib.linux.device.base import NO_MAC
-from mcnilib.linux.device.ipip import Ipip
 from mcnilib.linux.device.link import Address, Link
-from mcnilib.linux.device.vxlan import Vxlan
+from mcnilib.linux.device.tunnel.ipip import Ipip
+from mcnilib.linux.device.tunnel.vxlan import Vxlan
 from mcnilib.linux.netns import Netns, add_link, add_neigh, add_routes
 from mcnilib.linux.origin import Origin
 from mcnilib.linux.routing.route import Route

@@ -11,7 +11,8 @@ from dataclasses import dataclass, replace
 from ipaddress import IPv4Address
 from typing import ClassVar
 
-from mcnilib.linux.device.base import NO_MAC, FarEnds, FdbEntry, Keyword, KindLine, Tunnel
+from mcnilib.linux.device.base import NO_MAC, FarEnds, Keyword, KindLine, Tunnel
+from mcnilib.linux.device.port import FdbEntry
 from mcnilib.linux.packet import Inner, Packet
 from mcnilib.linux.text import Words
 

@@ -1,0 +1,1 @@
+"""Kinds of devices that carry packets inside packets."""
