@@ -92,6 +92,7 @@ class RepairReport:
         first = self.advice[0].remedy
         reasons = [tr("breaks less than any other") if first.breaks else tr("breaks nothing else")]
         reasons += [] if first.repair.undone_by else [tr("no program takes it back")]
+        reasons += [tr("mends the cause that the verdict names")] if first.repair.of_cause else []
         if all(first.repair.cost <= other.remedy.repair.cost for other in self.advice):
             reasons.append(tr("nothing that helps costs less"))
         return listed(reasons)
@@ -141,7 +142,7 @@ def first_repair(case: RepairCase) -> FirstRepair:
     single = standard_repairs(world, case.trace(Repair(()), world))
     best: list[Remedy] = []
     left = 0
-    for number, repair in enumerate(sorted(single, key=lambda repair: (bool(repair.undone_by), repair.cost))):
+    for number, repair in enumerate(sorted(single, key=_promise)):
         if number == MOST_TRIED or len(best) == MOST_HELD:
             left = len(single) - number
             break
@@ -150,6 +151,11 @@ def first_repair(case: RepairCase) -> FirstRepair:
             return FirstRepair(_advice(case, remedy))
         best += [remedy] if remedy else []
     return FirstRepair(_advice(case, min(best, key=lambda remedy: remedy.rank)) if best else None, left)
+
+
+def _promise(repair: Repair) -> tuple[bool, bool, tuple[int, int]]:
+    """Return what tells which change to try first: one that lasts, one that mends the cause, one that costs little."""
+    return bool(repair.undone_by), not repair.of_cause, repair.cost
 
 
 def _advice(case: RepairCase, remedy: Remedy) -> Advice:

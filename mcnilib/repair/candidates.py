@@ -18,10 +18,13 @@ from mcnilib.linux.netfilter.iptables.rule import Chain, ChainRule
 from mcnilib.linux.netns import Netns
 from mcnilib.linux.packet import IP_HEADER, TCP_HEADER, Packet
 from mcnilib.linux.routing.route import Route
+from mcnilib.linux.routing.rule import Rule
 from mcnilib.linux.sysctl import CONF, FORWARD, GLOBAL, conf_key, stored
 from mcnilib.repair.repair import Repair, RepairKind, typed_repair
 from mcnilib.trace.sizes import tunnel_headers
 from mcnilib.trace.trace import Fate, Journey, Stage, Step, TooBig, Trace, Visit
+from mcnilib.trace.why.reason import Lack
+from mcnilib.trace.why.reasons import reasons
 from mcnilib.world.world import World
 
 _LEVELS = {"rp_filter": ("0", "2", "1"), "arp_ignore": ("0", "1"), "arp_announce": ("0", "2")}
@@ -35,7 +38,41 @@ def fresh(world: World) -> World:
 
 def standard_repairs(world: World, trace: Trace) -> list[Repair]:
     """Return what may be tried after a conversation in a world that is `fresh` otherwise: each once."""
-    return list(dict.fromkeys((*at_the_end(world, trace), *(_marked(world, each) for each in _along(world, trace)))))
+    found = (_marked(world, each) for each in (*_of_causes(world, trace), *_along(world, trace)))
+    return list(dict.fromkeys((*at_the_end(world, trace), *found)))
+
+
+def _of_causes(world: World, trace: Trace) -> Iterator[Repair]:
+    """Yield what mends the causes that the verdict names: a default route in a table without one, or a translation."""
+    for reason in reasons(trace):
+        netns = world[reason.netns]
+        if reason.decides and reason.lack is Lack.ROUTE and isinstance(reason.line, Rule):
+            for hop in _gateways(world, netns, trace, reason.line.table):
+                where = f"ip route add default {hop} table {reason.line.table}"
+                yield replace(typed_repair(RepairKind.ROUTE, netns.name, where), of_cause=True)
+        elif reason.decides and reason.lack is Lack.TRANSLATION:
+            step = trace.journeys[reason.journey - 1].steps[reason.index]
+            yield replace(_masquerade(netns.name, step.before), of_cause=True)
+
+
+def _masquerade(netns: str, packet: Packet) -> Repair:
+    where = f"iptables -t nat -I POSTROUTING {_pair(packet)} -j MASQUERADE"
+    return typed_repair(RepairKind.MASQUERADE, netns, where)
+
+
+def _gateways(world: World, netns: Netns, trace: Trace, table: str) -> list[str]:
+    """Return the machines on the path that a routing table knows on a link, or that any does where it is empty."""
+    links = [route for route in netns.ip4.routes if route.via is None and route.table != "local" and route.dev]
+    own = [route for route in links if route.table == table] or links
+    crossed = dict.fromkeys(name for journey in trace.journeys for name in journey.hops() if name != netns.name)
+    hops = (
+        f"via {address} dev {route.dev}"
+        for name in crossed
+        for address in sorted(world[name].own_addresses)
+        for route in own
+        if address in route.dst
+    )
+    return list(dict.fromkeys(hops))
 
 
 def _marked(world: World, repair: Repair) -> Repair:
@@ -161,8 +198,7 @@ def _along(world: World, trace: Trace) -> Iterator[Repair]:
         yield from _lookups(world[visit.netns], visit)
     for visit in trace.journeys[0].visits:
         if visit.iif and visit.oif:
-            where = f"iptables -t nat -I POSTROUTING {_pair(visit.steps[-1].after)} -j MASQUERADE"
-            yield typed_repair(RepairKind.MASQUERADE, visit.netns, where)
+            yield _masquerade(visit.netns, visit.steps[-1].after)
 
 
 def _visits(trace: Trace) -> list[Visit]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from enum import Enum
 from ipaddress import IPv4Address
 
@@ -92,7 +92,7 @@ class Dial:
 class Repair:
     """One change, or several that are needed together. Setting -> value by attribute; `undone_by` is the program that
     takes a command back, because the line it deletes is its own; `passing`: a command is typed in a container, and gone
-    with it."""
+    with it; `of_cause`: it mends what the verdict names as the cause."""
 
     kinds: tuple[RepairKind, ...]
     commands: tuple[Command, ...] = ()
@@ -100,6 +100,7 @@ class Repair:
     dial: Dial | None = None
     undone_by: str = ""
     passing: bool = False
+    of_cause: bool = field(default=False, compare=False)
 
     @property
     def changes(self) -> int:

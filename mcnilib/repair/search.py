@@ -52,10 +52,13 @@ class Remedy:
     held: int = 0
 
     @property
-    def rank(self) -> tuple[int, bool, tuple[int, int], int, int]:
-        """The order in which to prefer: what breaks least, lasts, costs least, mends most, takes the fewest hops."""
+    def rank(self) -> tuple[int, bool, bool, tuple[int, int], int, int]:
+        """The order in which to prefer: what breaks least, lasts, mends the cause, costs least, mends most, takes the
+        fewest hops."""
+        repair = self.repair
         hops = sum(len(journey.hops()) for journey in self.trace.journeys)
-        return len(self.breaks), bool(self.repair.undone_by), self.repair.cost, -len(self.mends), hops
+        lasts, mended = not repair.undone_by, -len(self.mends)
+        return len(self.breaks), not lasts, not repair.of_cause, repair.cost, mended, hops
 
 
 def remedies(case: RepairCase, helping: Iterable[RepairAttempt]) -> Iterator[Remedy]:
