@@ -58,8 +58,8 @@ def run(
     Raises: Unsupported for state that is not modelled; NotThere for a namespace that does not exist.
     """
 
-    def hold(elsewhere: World) -> Trace:
-        return run(elsewhere, flow, listeners, connections=connections, partial=partial, crossing=crossing)
+    def hold(elsewhere: World, before: Sequence[tuple[str, Entry]]) -> Trace:
+        return run(elsewhere, flow, listeners, connections=before, partial=partial, crossing=crossing)
 
     replay = Replay(world, hold, connections)
 

@@ -271,7 +271,8 @@ class Outcome:
 
 
 class Replay:
-    """What a conversation was held in, and how the same one is held in another world; for what is found afterwards.
+    """What a conversation was held in, and how the same one is held in another world, or with other connections before
+    it; for what is found afterwards.
 
     `loaded` are the connections that existed before, each with its namespace; `writer` names who probably wrote a line
     that does not say it itself.
@@ -280,7 +281,7 @@ class Replay:
     def __init__(
         self,
         world: World,
-        hold: Callable[[World], Trace],
+        hold: Callable[[World, Sequence[tuple[str, Entry]]], Trace],
         loaded: Sequence[tuple[str, Entry]] = (),
         writer: Callable[[object], Origin | None] = lambda line: None,
     ) -> None:

@@ -33,6 +33,7 @@ class Reason:
     lack: Lack = Lack.NONE
     decides: bool = False  # without it the conversation would have come out otherwise
     origin: Origin | None = None  # who wrote the line, and why
+    command: str = ""  # what prints the line, where its kind does not tell
 
     @property
     def evidence(self) -> str:
@@ -42,7 +43,9 @@ class Reason:
     @property
     def listing(self) -> Listing | None:
         """The printed state the line is found in."""
-        return None if self.line is None else Listing(self.netns, evidence_command(self.line, self.table))
+        return (
+            None if self.line is None else Listing(self.netns, self.command or evidence_command(self.line, self.table))
+        )
 
 
 def by_writer(origin: Origin | None) -> str:

@@ -11,9 +11,10 @@ from mcnilib.errors import McniError
 from mcnilib.language import listed, tr
 from mcnilib.linux.netfilter.iptables.target.nat import Nat
 from mcnilib.trace.trace import Replay, Stage, Trace
+from mcnilib.trace.why.connections import listed_before, not_translated_back
 from mcnilib.trace.why.reason import Lack, Reason, by_writer
 from mcnilib.trace.why.routes import path_back, tables_without_route
-from mcnilib.trace.why.rules import NearMiss, in_short, near_misses
+from mcnilib.trace.why.rules import NearMiss, in_short, near_misses, own_policy
 
 _MOST_HELD = 4
 """Rules that nearly matched for which a conversation is held again."""
@@ -35,6 +36,9 @@ def _found(trace: Trace, replay: Replay) -> Iterator[Reason]:
     lost = trace.outcome.journey
     yield from path_back(replay, lost)
     yield from tables_without_route(replay, lost)
+    yield from own_policy(replay, lost)
+    yield from not_translated_back(trace, replay)
+    yield from listed_before(trace, replay)
     if lost.last.stage in _UNROUTED:
         yield from _untranslated(trace, replay)
 
@@ -56,7 +60,7 @@ def _untranslated(trace: Trace, replay: Replay) -> Iterator[Reason]:
 def _helps(replay: Replay, miss: NearMiss) -> bool:
     """Tell whether the conversation works where the rule does not ask for what failed."""
     try:
-        return replay.hold(miss.mended(replay.world)).outcome.works
+        return replay.hold(miss.mended(replay.world), replay.loaded).outcome.works
     except McniError:
         return False
 

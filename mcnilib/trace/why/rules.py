@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
+from ipaddress import IPv4Address
 from itertools import groupby, product
 from typing import NamedTuple
 
@@ -24,8 +25,8 @@ from mcnilib.linux.netfilter.iptables.target.verdict import Jump
 from mcnilib.linux.netns import Netns
 from mcnilib.linux.packet import Packet
 from mcnilib.linux.routing.source import rpfilter_passes
-from mcnilib.trace.trace import Journey, Stage, Step
-from mcnilib.trace.why.reason import by_writer
+from mcnilib.trace.trace import Journey, Replay, Stage, Step
+from mcnilib.trace.why.reason import Reason, by_writer
 from mcnilib.world.world import World
 
 
@@ -193,3 +194,32 @@ def _only_failed(rule: ChainRule, packet: Packet, at: Context) -> Match | None:
         except McniError:
             return None
     return failed[0] if len(failed) == 1 else None
+
+
+def own_policy(replay: Replay, journey: Journey) -> Iterator[Reason]:
+    """Yield the jump that led a packet into the chain that ended it, where it asks for an address of this very machine
+    and other chains ask for the same: rules for a pod, whose address is that of its machine."""
+    step, netns = journey.last, replay.world[journey.last.netns]
+    table = netns.ip4.by_name.get(step.table)
+    for index, met in enumerate(journey.steps):
+        rule = met.line
+        if table is None or (met.netns, met.hook, met.table) != (step.netns, step.hook, step.table):
+            continue
+        if not isinstance(rule, ChainRule) or rule.jumps_to != step.chain:
+            continue
+        asked = next((ip for match in rule.matches if (ip := _host(match)) in netns.own_addresses), None)
+        from_chains = {chain.name for chain in table.chains if step.chain in chain.summary.jumps}
+        if asked and len(from_chains) > 1:
+            said = tr(
+                "{address} is an address of {netns} itself, and `{rule}` takes its packets there",
+                address=asked,
+                netns=netns.name,
+                rule=in_short(rule),
+            )
+            yield Reason(journey.number, index, netns.name, said, rule, step.table, decides=True, origin=met.origin)
+
+
+def _host(match: Match) -> IPv4Address | None:
+    """Return the one address that a match asks for; None for any other match."""
+    exact = match.exact
+    return IPv4Address(exact[1]) if exact and exact[0] in ("src", "dst") and isinstance(exact[1], int) else None

@@ -2,14 +2,21 @@
 
 from __future__ import annotations
 
+from ipaddress import IPv4Address
 from typing import NamedTuple
 
 import pytest
-from kernel_worlds import FORWARDS, chains
-from small_worlds import namespace, plug, talk
+from kernel_worlds import FORWARDS, bridged, chains
+from small_worlds import namespace, plug, routed, talk
 
+from mcnilib.linux.netfilter.conntrack import parse_connections
+from mcnilib.linux.netfilter.iptables.save import parse_tables
+from mcnilib.linux.netns import add_routes
+from mcnilib.linux.routing.route import parse_route
 from mcnilib.trace.explain import because, verdict
 from mcnilib.trace.export import trace_to_json
+from mcnilib.trace.flow import Flow, Listener
+from mcnilib.trace.run import run
 from mcnilib.trace.why.reasons import reasons
 from mcnilib.world.world import World
 
@@ -88,3 +95,71 @@ def test_the_reason_is_in_the_json_with_its_line_and_is_told_once():
 def test_a_conversation_that_works_has_no_reasons():
     works = talk(_world(Why(server="route default via 10.0.2.1 dev eth0")), "tcp:10.0.2.2:80")
     assert (works.outcome.works, reasons(works)) == (True, ())
+
+
+_SERVICE = "nat", "PREROUTING -d 10.9.9.9/32 -p tcp -m tcp --dport 80 -j DNAT --to-destination {to}:80"
+_AGAIN = chains("filter", "OUTPUT -s 10.0.1.1/32 -j POD", "FORWARD -s 10.0.1.1/32 -j POD", "POD -j REJECT")
+
+
+def _on_a_bridge() -> World:
+    """Pods a and b on a bridge of node n, which translates a service's address; bridged packets pass iptables by."""
+    world = bridged()
+    node = namespace("x", "", f"{FORWARDS}sysctl net.bridge.bridge-nf-call-iptables 0")
+    node = world["n"].but(sysctls=node.sysctls).with_ip4(tables=parse_tables(_filled(_SERVICE, "10.0.7.3")))
+    return world.put(node).put(add_routes(world["a"], parse_route("default via 10.0.7.1 dev eth0")))
+
+
+def _filled(rules: tuple[str, str], to: str) -> str:
+    return chains(rules[0], rules[1].format(to=to))
+
+
+def _neighbours() -> World:
+    """Client a and server b on one switch; the router between them translates a service's address."""
+    hosts = [
+        namespace(n, f"eth0 10.0.1.{i}/24", "route default via 10.0.1.1 dev eth0") for n, i in (("a", 2), ("b", 3))
+    ]
+    router = namespace("r", "e1 10.0.1.1/24", FORWARDS, _filled(_SERVICE, "10.0.1.3"))
+    return plug(*hosts, router, lan="a.eth0 b.eth0 r.e1")
+
+
+_STRICT = "sysctl net.ipv4.conf.all.rp_filter 1\n"
+_POD = _AGAIN.replace(":INPUT", ":POD - [0:0]\n:INPUT", 1)
+
+
+@pytest.mark.parametrize(
+    ("world", "client", "to", "says"),
+    [
+        (
+            _on_a_bridge(), "a", "tcp:10.9.9.9:80",
+            "on n the address was translated, and the answer crosses the bridge br0 as a frame, which iptables does "
+            "not see: net.bridge.bridge-nf-call-iptables = 0",
+        ),
+        (_neighbours(), "a", "tcp:10.9.9.9:80", "on r the address was translated, and the answer goes b → a"),
+        (
+            routed(_POD), "r", "udp:10.0.2.2:80",
+            "10.0.1.1 is an address of r itself, and `-A OUTPUT -s 10.0.1.1/32 -j POD` takes its packets there",
+        ),
+        (routed(_POD.replace("-A FORWARD -s 10.0.1.1/32 -j POD\n", "")), "r", "udp:10.0.2.2:80", ""),
+        (
+            _world(Why(f"{_STRICT}rule 99: from all to 10.0.1.2 iif e2 lookup 7\nroute default via 10.0.2.9 dev e2 table 7")),
+            "a", "tcp:10.0.2.2:80",
+            "the path back to 10.0.1.2 is not through e1 but by `default via 10.0.2.9 dev e2 table 7` in table 7, which "
+            "`99: from all to 10.0.1.2 iif e2 lookup 7` asks",
+        ),
+    ],
+    ids=["past a bridge", "past the router", "a pod's policy", "a policy of the machine", "the path back"],
+)  # fmt: skip
+def test_the_verdict_gives_the_reason_of_other_losses(world, client, to, says):
+    trace = talk(world, to, client=client, src=IPv4Address("10.0.1.1") if client == "r" else None)
+    assert verdict(trace).partition(", because ")[2] == says
+
+
+def test_a_listed_connection_that_decides_is_named():
+    line = "udp 17 29 src=10.0.1.2 dst=10.9.9.9 sport=5000 dport=80 [UNREPLIED] src=10.0.2.77 dst=10.0.1.2 sport=80 dport=5000 mark=0 use=1"
+    world = routed(_filled(_SERVICE, "10.0.2.2").replace("tcp", "udp"))
+    flow, servers = Flow("a", IPv4Address("10.9.9.9"), "udp", 80, sport=5000), (Listener("b", 80, "udp", pinned=True),)
+    assert run(world, flow, servers).outcome.works
+    trace = run(world, flow, servers, connections=[("r", one) for one in parse_connections(line)])
+    (reason,) = reasons(trace)
+    assert (reason.decides, reason.listing.command) == (True, "conntrack -L")
+    assert ", because packet 1 belongs to a connection that is listed already: `udp " in verdict(trace)
