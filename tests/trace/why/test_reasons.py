@@ -143,7 +143,7 @@ _POD = _AGAIN.replace(":INPUT", ":POD - [0:0]\n:INPUT", 1)
         (
             _world(Why(f"{_STRICT}rule 99: from all to 10.0.1.2 iif e2 lookup 7\nroute default via 10.0.2.9 dev e2 table 7")),
             "a", "tcp:10.0.2.2:80",
-            "the path back to 10.0.1.2 is not through e1 but by `default via 10.0.2.9 dev e2 table 7` in table 7, which "
+            "the path back to 10.0.1.2 is not through e1 but by `default via 10.0.2.9 dev e2` in table 7, which "
             "`99: from all to 10.0.1.2 iif e2 lookup 7` asks",
         ),
     ],
