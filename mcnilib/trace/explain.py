@@ -337,7 +337,7 @@ def difference(one: Trace, other: Trace) -> Difference | None:
 def _as_large(trace: Trace, large: Trace) -> Trace:
     """Hold a conversation once more with the sizes of another; itself where that cannot be done."""
     with suppress(McniError):
-        return large.replay.hold(trace.replay.world) if large.replay and trace.replay else trace
+        return large.replay.hold(trace.replay.world, trace.replay.loaded) if large.replay and trace.replay else trace
     return trace
 
 
