@@ -24,6 +24,9 @@ GRE_HEADER, GRE_KEY = 4, 4
 VXLAN_HEADERS = IP_HEADER + UDP_HEADER + 8 + 14
 """Bytes that VXLAN puts around a packet: IP, UDP, VXLAN, Ethernet. Source: RFC 7348."""
 
+WIREGUARD_HEADERS = IP_HEADER + UDP_HEADER + 16 + 16
+"""The same of WireGuard: IP, UDP, its header, the tag behind the packet. Padding to 16 bytes is left out."""
+
 PING_SIZE = 56
 """Payload of a ping that was given no size; no packet of a conversation without a size has more."""
 
@@ -196,6 +199,7 @@ class Inner:
     """What a tunnel header carries: the packet, and for VXLAN the network id and the inner destination MAC.
 
     `udpcsum`: the outer UDP header has a checksum. `gre`: a GRE header is around it, perhaps with a `key`.
+    `sender`: the namespace and the WireGuard device that encrypted it.
     """
 
     packet: Packet
@@ -204,12 +208,15 @@ class Inner:
     udpcsum: bool = False
     gre: bool = False
     key: int | None = None
+    sender: tuple[str, str] | None = None
 
     @property
     def headers(self) -> int:
-        """Bytes that the tunnel puts around the packet. Source: RFC 7348, RFC 2003, RFC 2784, RFC 2890."""
+        """Bytes that the tunnel puts around the packet. Source: RFC 7348, RFC 2003, RFC 2784, RFC 2890; messages.h."""
         if self.gre:
             return IP_HEADER + GRE_HEADER + (0 if self.key is None else GRE_KEY)
+        if self.sender:
+            return WIREGUARD_HEADERS
         return IP_HEADER if self.vni is None else VXLAN_HEADERS
 
 

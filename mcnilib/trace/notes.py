@@ -18,6 +18,8 @@ from mcnilib.linux.netfilter.iptables.target.tproxy import Tproxy
 from mcnilib.linux.routing.route import Query, Route
 from mcnilib.linux.sysctl import Setting
 from mcnilib.linux.unmodelled import Unseen
+from mcnilib.trace.devices.program import program_notes
+from mcnilib.trace.devices.wireguard import key_notes
 from mcnilib.trace.sizes import size_notes
 from mcnilib.trace.trace import Fate, Journey, Missing, Stage, Step, TooBig, Trace
 from mcnilib.world.world import World
@@ -30,6 +32,8 @@ SHOWN = 5
 def notes_on(world: World, trace: Trace) -> tuple[str, ...]:
     """Return what is to be said with the verdict, most important first."""
     shown = (
+        program_notes(world, trace),
+        key_notes(world, trace),
         _martian(trace),
         _hops(trace),
         _proxies(trace),

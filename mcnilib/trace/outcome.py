@@ -7,7 +7,17 @@ from collections.abc import Sequence
 from mcnilib.trace.flow import Client
 from mcnilib.trace.trace import Fate, Journey, Outcome, Stage, Verdict
 
-UNREACHABLE = ("ENETUNREACH", "EHOSTUNREACH", "EACCES", "EINVAL", "ENOPROTOOPT", "EADDRNOTAVAIL", "EPERM")
+UNREACHABLE = (
+    "ENETUNREACH",
+    "EHOSTUNREACH",
+    "EACCES",
+    "EINVAL",
+    "ENOPROTOOPT",
+    "EADDRNOTAVAIL",
+    "EPERM",
+    "ENOKEY",
+    "EDESTADDRREQ",
+)
 
 
 def judge(journeys: Sequence[Journey], client: Client) -> Outcome:

@@ -22,6 +22,7 @@ from typing import Any, NamedTuple
 from mcnilib.errors import McniError, Unsupported
 from mcnilib.language import listed, tr
 from mcnilib.linux.device.fdb import print_fdb, with_fdb
+from mcnilib.linux.device.l3.wg_show import print_peers, with_peers
 from mcnilib.linux.device.link import parse_links, print_links
 from mcnilib.linux.netfilter.hooks import BUILT_IN, LEGACY
 from mcnilib.linux.netfilter.ipset import parse_sets, print_sets
@@ -118,6 +119,10 @@ def _fdb(netns: Netns, text: str, source: str, how: Reading) -> Netns:
     return netns.but(links=with_fdb(netns.links, text, source))
 
 
+def _peers(netns: Netns, text: str, source: str, how: Reading) -> Netns:
+    return netns.but(links=with_peers(netns.links, text, source))
+
+
 def _rules(netns: Netns, text: str, source: str, how: Reading) -> Netns:
     return netns.with_ip4(rules=parse_rules(text, source=source, partial=how.partial))
 
@@ -199,6 +204,13 @@ LISTINGS = (
         json=fdb_lines,
         shown=(ShellCommand("bridge fdb", f"bridge {_begins('fdb')}(?:{_SHOW})?"),),
         read_back={"bridge fdb show": ("bridge", "fdb", "show")},
+    ),
+    ListingRow(
+        "wg.txt",
+        "wg show all allowed-ips; wg show all endpoints; wg show all listen-port; wg show all fwmark",
+        lambda netns: print_peers(netns.links),
+        _peers,
+        script="""sh -c 'for part in allowed-ips endpoints listen-port fwmark; do wg show all "$part"; done'""",
     ),
     ListingRow(
         "ip-rule.txt",

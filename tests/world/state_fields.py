@@ -31,7 +31,7 @@ from mcnilib.linux.routing.route import Route, parse_route
 from mcnilib.linux.routing.rule import Rule, parse_ip_rule
 from mcnilib.linux.sysctl import Setting
 from mcnilib.linux.unmodelled import Gap
-from mcnilib.world.world import Port, Segment, World
+from mcnilib.world.world import Gateway, Port, Segment, World
 
 STATE = """route 10.0.9.0/24 via 10.0.1.9 dev en0
 route blackhole 10.0.8.0/24 table 7
@@ -134,6 +134,8 @@ def segment(**changes: Any) -> World:
     return replace(BASE, segments=(replace(BASE.segments[0], **changes),))
 
 
+GATEWAY = Gateway(IPv4Interface("10.0.1.3/24"))
+
 FIELDS: dict[type, dict[str, Callable[[], World]]] = {
     World: {
         "namespaces": lambda: replace(BASE, namespaces=(*BASE.namespaces, namespace("q", ""))),
@@ -145,6 +147,11 @@ FIELDS: dict[type, dict[str, Callable[[], World]]] = {
         "ports": lambda: segment(ports=()),
         "reflects": lambda: segment(reflects=True),
         "uplink": lambda: segment(uplink=True),
+        "gateway": lambda: segment(gateway=GATEWAY),
+    },
+    Gateway: {
+        "address": lambda: segment(gateway=replace(GATEWAY, address=IPv4Interface("10.0.1.4/24"))),
+        "routes": lambda: segment(gateway=replace(GATEWAY, routes=("10.0.6.0/24 via 10.0.1.1",))),
     },
     Port: {
         "netns": lambda: segment(ports=(Port("p", "en0"),)),
@@ -297,7 +304,8 @@ LOST: dict[tuple[type, str], dict[str, str]] = {
     (World, "segments"): {LAB: _SWITCH},
     (World, "complete"): {DIGEST: _KNOWN, LAB: _KNOWN},
     **{(Segment, name): {LAB: _SWITCH} for name in ("name", "ports", "reflects")},
-    (Segment, "uplink"): {DIGEST: _KNOWN, LAB: _KNOWN},
+    **{(Segment, name): {DIGEST: _KNOWN, LAB: _KNOWN} for name in ("uplink", "gateway")},
+    **{(Gateway, name): {DIGEST: _KNOWN, LAB: _KNOWN} for name in ("address", "routes")},
     **{(Port, name): {LAB: _SWITCH} for name in ("netns", "link")},
     **{(Netns, name): dict.fromkeys((*FILES, DIGEST, LAB), _FOUND_ANEW) for name in ("missing", "unseen")},
     (Family, "legacy"): {

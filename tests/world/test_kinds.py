@@ -24,11 +24,12 @@ from mcnilib.linux.device.base import NO_MAC, Frame, Kind, LinkEnd
 from mcnilib.linux.device.bond import Bond
 from mcnilib.linux.device.bridge import Bridge
 from mcnilib.linux.device.ipvlan import Ipvlan
+from mcnilib.linux.device.l3.kinds import Tun, WireGuard
 from mcnilib.linux.device.link import KINDS as REGISTERED
 from mcnilib.linux.device.link import Link, parse_links, print_links
 from mcnilib.linux.device.macvlan import Macvlan
 from mcnilib.linux.device.nic import Dummy, Loopback, Physical, UnmodelledDevice
-from mcnilib.linux.device.tunnel.ipip import Gre, Ipip, IpTunnel
+from mcnilib.linux.device.tunnel.ipip import Gre, Ipip
 from mcnilib.linux.device.tunnel.vxlan import Vxlan
 from mcnilib.linux.device.veth import Veth
 from mcnilib.linux.device.vlan import Vlan
@@ -81,6 +82,8 @@ KINDS = {
     "Vxlan": KindFacts(VXLAN, "vxlan id 7 local 10.0.1.1 dev en0 srcport 0 0 dstport 4789 nolearning", made="vxlan", needs="vxlan", lands=TUNNELLED, paths="tunnels"),
     "Ipip": KindFacts(IPIP, "ipip ipip remote 10.0.1.2 local 10.0.1.1", "NOARP", arp=False, made="ipip", needs="ipip", lands=TUNNELLED, paths="tunnels"),
     "Gre": KindFacts(Gre(HERE, THERE, ikey=IPv4Address(5), okey=IPv4Address(6)), "gre remote 10.0.1.2 local 10.0.1.1 ttl inherit ikey 0.0.0.5 okey 0.0.0.6", "NOARP", arp=False, made="gre", needs="gre", lands=TUNNELLED, paths="tunnels"),
+    "Tun": KindFacts(Tun(), "tun type tun pi off vnet_hdr off persist off", "POINTOPOINT,MULTICAST,NOARP", arp=False, needs="tun", lands=TUNNELLED),
+    "WireGuard": KindFacts(WireGuard(), "wireguard", "POINTOPOINT,NOARP", arp=False, made="wireguard", needs="wireguard", lands=TUNNELLED, paths="tunnels"),
     "UnmodelledDevice": KindFacts(UnmodelledDevice(Gap("bond"), LinkEnd("n", 2)), "bond", strict=False, leads=True, refused=True),
 }  # fmt: skip
 """Each kind by the name of its class. How it is drawn is in the tests of the pictures."""
@@ -95,6 +98,8 @@ IN_JSON = {
     "Bridge": {"info_kind": "bridge", "info_data": {"priority": 32768, "vlan_filtering": 0, "nf_call_iptables": 0, "group_addr": "x"}},
     "Vxlan": {"info_kind": "vxlan", "info_data": {"id": 7, "local": "10.0.1.1", "link": "en0", "port": 4789, "learning": False, "df": "unset", "udp_csum": True}},
     "Gre": {"info_kind": "gre", "info_data": {"remote": "10.0.1.2", "local": "10.0.1.1", "ttl": 0, "pmtudisc": True, "ikey": "0.0.0.5", "okey": "0.0.0.6"}},
+    "Tun": {"info_kind": "tun", "info_data": {"type": "tun", "pi": False, "vnet_hdr": False, "persist": False}},
+    "WireGuard": {"info_kind": "wireguard"},
     "Ipip": {"info_kind": "ipip", "info_data": {"proto": "ipip", "remote": "10.0.1.2", "local": "10.0.1.1", "ttl": 0, "encap": {"type": "none"}}},
 }  # fmt: skip
 """What `ip -d -j address` says of each, where it names the kind; measured with iproute2 6.1, but for ipip."""
@@ -120,11 +125,7 @@ def world_with(kind: Kind) -> World:
     p = namespace("p", "eth0 veth n 3")
     here = Physical() if isinstance(kind, Loopback) else kind
     wan = {"wan": "n.d m.en1"} if isinstance(here, Physical) else {}
-    link = (
-        replace(device("n", 3, "d", "", here), mac=NO_MAC)
-        if isinstance(here, IpTunnel)
-        else device("n", 3, "d", "", here)
-    )
+    link = replace(device("n", 3, "d", "", here), mac=NO_MAC) if not here.has_mac else device("n", 3, "d", "", here)
     return plug(add_link(n, link), m, p, lan="n.en0 m.en0", **wan)
 
 
@@ -267,6 +268,7 @@ ROUTES = ("ip route", "ip route show table all")
 LISTINGS = {
     "ip-address": ListingFacts("ip -d address show", "links", True, json=True, shown=("ip -d address",), read_back=("ip -d address",), script="ip -d -j -p address show"),
     "bridge-fdb": ListingFacts("bridge fdb show", "links", True, json=True, shown=("bridge fdb",), read_back=("bridge fdb show",)),
+    "wg": ListingFacts("wg show all allowed-ips; wg show all endpoints; wg show all listen-port; wg show all fwmark", script="""sh -c 'for part in allowed-ips endpoints listen-port fwmark; do wg show all "$part"; done'"""),
     "ip-rule": ListingFacts("ip rule", "rules", True, json=True, shown=("ip rule",), read_back=("ip rule",), evidence="Rule: ip rule", script="ip -4 rule show"),
     "ip-route": ListingFacts("ip -4 route show table all", "routes", True, json=True, shown=ROUTES, read_back=ROUTES[1:], evidence="Route: ip route show table local"),
     "ip-neigh": ListingFacts("ip -4 neigh show nud all; ip -4 neigh show proxy", "neighbours", True, json=True, shown=NEIGHBOURS, read_back=("ip neigh", "ip neigh show proxy"), evidence="Neigh: ip neigh show proxy", script="sh -c 'ip -4 neigh show nud all; ip -4 neigh show proxy'"),

@@ -179,6 +179,9 @@ def _making(world: World, netns: Netns, link: Link, netns_at: _Place, standing: 
     if kind.child and (lower := kind.endpoint):
         command = f"link add link {_at(world, lower).name} {_new(link)} netns {netns_at(netns.name)} type {kind.making}"
         return Making((lower.netns,), (end,), command, ((lower.netns, lower.index),))
+    if kind.role is DeviceRole.PROGRAM:
+        tuntap = f"tuntap add dev {link.name} mode tun\nlink set dev {link.name} mtu {link.mtu}"
+        return Making((netns.name,), (end,), tuntap)
     after = ((netns.name, netns.link(kind.underlay).index),) if kind.underlay else ()
     return Making((netns.name,), (end,), f"link add {_new(link)} type {kind.making}", after)
 

@@ -18,6 +18,7 @@ from fcntl import ioctl
 
 from mcnilib.errors import McniError
 from mcnilib.kernel.lab import commands, devices, reconfigure, sysctls
+from mcnilib.kernel.lab.behind import l3
 from mcnilib.kernel.lab.syscalls import in_netns, make_netns
 from mcnilib.kernel.lab.tools import BRIDGE, IP, IPSET, IPTABLES, IPTABLES_LEGACY, NFT, Running, finish_all, start
 from mcnilib.kernel.observe.capture import Watch, open_watch
@@ -51,6 +52,7 @@ class Lab:
         self.errors = 0  # no-route errors sent since the lab was built
         self.conversations = 0  # held in this lab so far
         self._netns: dict[str, int] = {}
+        self._carrier: l3.Carrier | None = None
 
     def realise(self, world: World) -> None:
         """Turn the lab into another world: change what differs if the devices are the same, else build anew.
@@ -88,6 +90,9 @@ class Lab:
         """Give all namespaces back to the kernel."""
         for watch in self.watches.values():
             watch.close()
+        if self._carrier:
+            self._carrier.close()
+            self._carrier = None
         for descriptor in self._netns.values():
             os.close(descriptor)
         self._netns, self.watches, self.world, self.errors = {}, {}, World(()), 0
@@ -114,6 +119,7 @@ class Lab:
         standing = self._make_way(world)
         for home, lines in devices.in_order(devices.makings(world, self._place, standing)):
             self.run(home, *IP, text="\n".join(lines))
+        self._open(world)
         self._address(world)
         for netns in world:
             with self.inside(netns.name):
@@ -123,6 +129,19 @@ class Lab:
             with self.inside(netns.name):
                 self.watches[netns.name] = open_watch(netns.name)
         self._configure([(reconfigure.empty(netns), netns) for netns in world])
+
+    def _open(self, world: World) -> None:
+        """Start the programs of tun devices, and tell WireGuard devices their peers."""
+        pairs = []
+        for ends in l3.carried(world):
+            descriptors = []
+            for port in ends:
+                with self.inside(port.netns):
+                    descriptors.append(l3.opened(port.link))
+            pairs.append((descriptors[0], descriptors[1]))
+        self._carrier = l3.Carrier(pairs) if pairs else None
+        for netns, argv, text in l3.peer_commands(world, self.run):
+            self.run(netns, *argv, text=text)
 
     def _make_way(self, world: World) -> dict[str, list[str]]:
         """Return the devices that namespaces have got by themselves, once none has a name the World wants."""

@@ -46,6 +46,7 @@ class DeviceRole(Enum):
     BOND = "out of one of its slaves, the devices whose master it is: together they are one NIC"
     TUNNEL = "into packets of its namespace: it carries no frames"
     SINK = "nowhere: it loses them"
+    PROGRAM = "to the program that opened it: packets, not frames"
     UNMODELLED = "nobody knows where"
 
 

@@ -19,6 +19,7 @@ from mcnilib.linux.device.base import NO_MAC, DeviceRole, Head, Kind, LinkEnd, P
 from mcnilib.linux.device.bond import Bond
 from mcnilib.linux.device.bridge import Bridge
 from mcnilib.linux.device.ipvlan import Ipvlan
+from mcnilib.linux.device.l3.kinds import Tun, WireGuard
 from mcnilib.linux.device.macvlan import Macvlan
 from mcnilib.linux.device.nic import Dummy, Loopback, Physical, UnmodelledDevice
 from mcnilib.linux.device.port import NO_PORT, BridgePort
@@ -32,7 +33,23 @@ from mcnilib.linux.text import WordReaders, Words
 from mcnilib.linux.unmodelled import Gap
 
 KINDS: tuple[type[Kind], ...] = (
-    *(Loopback, Physical, Veth, Macvlan, Ipvlan, Vlan, Bond, Bridge, Vxlan, Ipip, Gre, Dummy, UnmodelledDevice),
+    *(
+        Loopback,
+        Physical,
+        Veth,
+        Macvlan,
+        Ipvlan,
+        Vlan,
+        Bond,
+        Bridge,
+        Vxlan,
+        Ipip,
+        Gre,
+        Tun,
+        WireGuard,
+        Dummy,
+        UnmodelledDevice,
+    ),
 )
 """Every kind there is."""
 
@@ -133,7 +150,7 @@ def _link_lines(link: Link, names: dict[int, str], netns: str) -> Iterator[str]:
     iflink = f"@{names.get(end.index, f'if{end.index}') if here else f'if{end.index}'}" if end else ""
     master = f" master {link.master}" if link.master else ""
     flags, qdisc, state = _condition(link)
-    name = f"{link.name}{iflink if link.kind.has_mac else '@NONE'}"
+    name = f"{link.name}{iflink if link.kind.has_mac or link.kind.layer == 'none' else '@NONE'}"
     yield f"{link.index}: {name}: <{flags}> mtu {link.mtu} qdisc {qdisc}{master} state {state} group default qlen 1000"
     down = "protodown on " if link.kind.child and not link.carrier else ""
     yield f"    {link.kind.link_layer(link.mac)}" + (f" link-netns {end.netns} " if end and not here else " ") + down
@@ -356,7 +373,7 @@ def _link_layer(words: Words, partial: bool) -> tuple[str, str, str]:
         raise Unsupported(f"{words.source}:{words.number}: link type {layer!r}")
     if BY_LAYER[layer].has_mac:
         mac = words.mac()
-    else:
+    elif layer != "none":
         words.address()
     values = words.fields(_LAYER, (), "a link")
     if partial and "link-netnsid" in values:

@@ -70,6 +70,8 @@ def _tunnelled(inner: Inner, ident: int, macs: tuple[str, ...]) -> bytes:
     if inner.gre:
         key = b"" if inner.key is None else struct.pack("!I", inner.key)
         return struct.pack("!HH", 0x2000 if key else 0, 0x0800) + key + carried
+    if inner.sender:  # of WireGuard: the header of transport data, what is encrypted, the tag
+        return struct.pack("<IIQ", 4, 1, 0) + bytes(len(carried) + 16)
     if inner.vni is None:
         return carried
     return struct.pack("!II", 0x08000000, inner.vni << 8) + ethernet(macs[0] if macs else NO_MAC, inner.mac, carried)

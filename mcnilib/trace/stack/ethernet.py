@@ -157,7 +157,7 @@ class Wire:
                 return self._send_slave(netns, link, sight)
             case DeviceRole.SINK:
                 return [Swallowed(Receiver(netns, link, sight.path), tr("a dummy device loses what it is to send"))]
-            case DeviceRole.TUNNEL | DeviceRole.UNMODELLED:  # what is not modelled has ended above
+            case DeviceRole.TUNNEL | DeviceRole.PROGRAM | DeviceRole.UNMODELLED:  # what is not modelled has ended above
                 port = tr("{link} in {netns}", link=link.name, netns=netns)
                 raise Unsupported(tr("a bridge port of kind {kind} ({port})", kind=link.kind.word, port=port))
 

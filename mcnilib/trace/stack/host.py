@@ -116,6 +116,15 @@ SocketFinder = Callable[["Host", Packet, str, bool], FoundSocket | None]
 """Finds the socket of a namespace for a packet, by which device it came, listening or not."""
 
 
+class LearnedEndpoint(NamedTuple):
+    """Where a peer of WireGuard was when it sent last, and at which address and device its packet came in."""
+
+    address: IPv4Address
+    port: int
+    own: IPv4Address
+    iif: str
+
+
 class Host:
     """A network namespace at run time."""
 
@@ -133,6 +142,7 @@ class Host:
         self.memory: dict[object, tuple[object, object]] = {}  # of matches such as limit
         self.neighbours: dict[tuple[str, IPv4Address], str] = {}  # learned by ARP during the run
         self.unconfirmed: set[IPv4Address] = set()  # asked by ARP and silent, or known only because they asked
+        self.endpoints: dict[tuple[str, str], LearnedEndpoint] = {}  # of WireGuard: (device, key of the peer)
         self.learned_mtus: dict[tuple[Route, IPv4Address], tuple[int, bool]] = {}  # MTU, locked
         self.aged: frozenset[IPv4Address] = frozenset()  # of these, those that were so when the run before this ended
         self._hops: dict[tuple[Route, IPv4Address, IPv4Address], Hop] = {}  # chosen for source and destination
@@ -151,7 +161,7 @@ class Host:
         self.memory = {key: (owner, deepcopy(kept)) for key, (owner, kept) in past.memory.items()}
         self.neighbours, self.unconfirmed = dict(past.neighbours), set(past.unconfirmed)
         self.aged = frozenset(past.unconfirmed)
-        self.learned_mtus = dict(past.learned_mtus)
+        self.learned_mtus, self.endpoints = dict(past.learned_mtus), dict(past.endpoints)
 
     def flag(self, key: str) -> bool:
         """Read a 0/1 sysctl."""

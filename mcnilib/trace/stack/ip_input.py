@@ -246,13 +246,13 @@ def _deliver(at: Recorder, dev: str) -> Position:
         at.note(stage, tr("the UDP checksum is wrong"), iif=dev, fate=Fate.DROPPED)
         return None
     if tunnelled:
-        return _decapsulate(at)
+        return _decapsulate(at, dev)
     return Delivery(host.name, skb, dev)
 
 
-def _decapsulate(at: Recorder) -> Position:
+def _decapsulate(at: Recorder, dev: str) -> Position:
     host, skb = at.host, at.skb
-    landed = tunnel.decapsulate(host, skb.packet)
+    landed = tunnel.decapsulate(at, dev)
     if isinstance(landed, str):
         at.note(Stage.TUNNEL, landed, fate=Fate.DROPPED)
         if skb.packet.proto != "udp":

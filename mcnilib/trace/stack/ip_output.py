@@ -9,7 +9,8 @@ from ipaddress import IPv4Address
 
 from mcnilib.errors import Unsupported
 from mcnilib.language import all_of, tr
-from mcnilib.linux.device.base import Frame
+from mcnilib.linux.device.base import DeviceRole, Frame
+from mcnilib.linux.device.l3.kinds import wireguard_of
 from mcnilib.linux.device.link import Link
 from mcnilib.linux.netfilter.context import BridgePorts
 from mcnilib.linux.packet import is_large
@@ -17,6 +18,8 @@ from mcnilib.linux.routing.fib import Decision
 from mcnilib.linux.routing.nexthop import next_hop
 from mcnilib.linux.routing.route import Route, RouteType
 from mcnilib.trace.devices.ipvlan import hand_over
+from mcnilib.trace.devices.program import to_program
+from mcnilib.trace.devices.wireguard import not_sent
 from mcnilib.trace.stack import tunnel
 from mcnilib.trace.stack.ethernet import Crossing, Receiver, shown_to_iptables
 from mcnilib.trace.stack.fragment import TooLong, fits, fits_tunnel, lost_on
@@ -25,7 +28,7 @@ from mcnilib.trace.stack.icmp import icmp_send
 from mcnilib.trace.stack.neighbour import RESOLUTION_TIMEOUT, known, resolve
 from mcnilib.trace.stack.netfilter import Hook
 from mcnilib.trace.stack.recorder import Recorder
-from mcnilib.trace.trace import Fate, Framed, Stage, TooBig, Tunnelled
+from mcnilib.trace.trace import Fate, Framed, NoWay, Stage, TooBig, Tunnelled
 
 
 def _refuse_by_lo(host: Host, link: Link, route: Route, skb: Skb) -> None:
@@ -63,6 +66,8 @@ def leave(at: Recorder, decision: Decision, iif: str) -> Position:
         return _loop_back(at, link)
     if (child := link.kind.child) and child.routed:
         return hand_over(at, link, child)
+    if link.kind.role is DeviceRole.PROGRAM:
+        return to_program(at, link)
     if link.kind.tunnel:
         return _encapsulate(at, link, decision, next_ip)
     return _transmit(at, link, next_ip)
@@ -200,6 +205,10 @@ def _encapsulate(at: Recorder, link: Link, decision: Decision, next_ip: IPv4Addr
     mac = resolve(at, link, next_ip) if link.has_arp else ""
     if mac is None:
         icmp_send(at, 3, 1, after=RESOLUTION_TIMEOUT)
+        return None
+    if (keyed := wireguard_of(link.kind)) and (refusal := not_sent(host, link, keyed, skb.packet)):
+        at.note(Stage.TUNNEL, refusal.why, oif=link.name, fate=Fate.DROPPED, what=NoWay(refusal.errno))
+        icmp_send(at, 3, 1)
         return None
     outer = tunnel.encapsulate(host, link, skb, next_ip, mac)
     if isinstance(outer, str):

@@ -11,11 +11,14 @@ from mcnilib.errors import NoRoute, Unsupported
 from mcnilib.language import tr
 from mcnilib.linux.chance import EPHEMERAL, Chance
 from mcnilib.linux.device.base import Tunnel
+from mcnilib.linux.device.l3.kinds import wireguard_of
 from mcnilib.linux.device.link import Link
 from mcnilib.linux.packet import Packet
 from mcnilib.linux.routing.route import Query, RouteType
 from mcnilib.linux.routing.source import preferred_source
+from mcnilib.trace.devices.wireguard import decrypted, encrypted
 from mcnilib.trace.stack.host import Host, Skb
+from mcnilib.trace.stack.recorder import Recorder
 from mcnilib.trace.transport.socket_lookup import nobody, route_out
 
 MAX_NESTING = 8
@@ -32,6 +35,8 @@ def encapsulate(host: Host, link: Link, skb: Skb, next_hop: IPv4Address, mac: st
         return tr("dead loop on virtual device {link}", link=link.name)
     if not (tunnel := link.kind.tunnel):
         return tr("{link} is no tunnel", link=link.name)
+    if keyed := wireguard_of(tunnel):
+        return _with_source(host, link, encrypted(host, link, keyed, packet))
     far_ends = tunnel.far_ends(mac, next_hop)
     if len(far_ends) > 1:
         raise Unsupported(
@@ -118,12 +123,16 @@ def _tunnels(host: Host) -> list[tuple[Link, Tunnel]]:
     return sorted(up, key=lambda pair: pair[1].generality)
 
 
-def decapsulate(host: Host, packet: Packet) -> tuple[Link, Packet] | str:
+def decapsulate(at: Recorder, iif: str) -> tuple[Link, Packet] | str:
     """Return the tunnel device that unpacks the packet and what was inside, or in words why nothing does."""
+    host, packet = at.host, at.skb.packet
     if (inner := packet.inner) is None:
         return tr("nothing inside")
     for link, tunnel in _tunnels(host):
         if tunnel.takes(packet):
+            if keyed := wireguard_of(tunnel):
+                plain = decrypted(at, link, keyed, iif)
+                return plain if isinstance(plain, str) else (link, plain)
             if tunnel.has_mac and inner.mac != link.mac:
                 return tr("the inner frame is for {mac}, not for {link}", mac=inner.mac, link=link.name)
             return link, inner.packet.but(mark=packet.mark)

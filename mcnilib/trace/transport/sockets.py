@@ -178,7 +178,7 @@ class Sockets:
             self.client.answered = self.client.connected = True
             return None
         if listens(host, packet):
-            text = tr("no VXLAN packet: the tunnel whose port it is drops it")
+            text = tr("no packet of a tunnel: the one whose port it is drops it")
             at.note(Stage.TUNNEL, text, iif=iif, fate=Fate.DROPPED)
             return None
         text = tr("no socket for a datagram from {src}:{sport}", src=packet.src, sport=packet.sport)

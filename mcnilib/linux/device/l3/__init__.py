@@ -1,0 +1,1 @@
+"""Devices of packets, without frames and MACs: those of programs (tun) and of WireGuard."""
