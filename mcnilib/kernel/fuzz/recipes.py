@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from ipaddress import IPv4Address
 from random import Random
 
 from mcnilib.kernel.fuzz.parts import CHAINS_OF, addresses_of, devices, every_address, networks
@@ -121,6 +122,42 @@ def foreign_addresses(draw: Random, world: World, netns: Netns) -> list[str]:
     return lines
 
 
+def proxied(draw: Random, world: World, netns: Netns) -> list[str]:
+    """Hand packets to a proxy (TPROXY), with a mark and a local route that bring them there, or without."""
+    proto, mark = draw.choice(("tcp", "tcp", "udp")), draw.choice(("0x1/0x1", "0x1/0x1", "0x0/0x0"))
+    match = draw.choice(("", "", f"-m {proto} --dport 80 ", "-d 10.96.0.10/32 "))
+    on = f"--on-port {draw.choice((80, 80, 0))} --on-ip 0.0.0.0 --tproxy-mark {mark}"
+    lines = [f"iptables -t mangle -A PREROUTING -p {proto} {match}-j TPROXY {on}"]
+    if draw.random() < 0.4:
+        found = draw.choice(("", " --transparent", " --nowildcard", " --transparent --nowildcard"))
+        what = draw.choice(("MARK --set-xmark 0x1/0x1", "MARK --set-xmark 0x1/0x1", "ACCEPT", "DROP"))
+        lines.insert(draw.randint(0, 1), f"iptables -t mangle -A PREROUTING -m socket{found} -j {what}")
+    if draw.random() < 0.8:
+        lines.append(f"ip rule add from all fwmark 0x1/0x1 priority {draw.randint(50, 200)} lookup {LOCAL_TABLE}")
+        lines.append(f"ip route add local default dev lo table {LOCAL_TABLE}")
+    if draw.random() < 0.3:
+        lines.append(f"sysctl -w net.ipv4.conf.all.src_valid_mark={draw.choice('011')}")
+    return lines
+
+
+def several_hops(draw: Random, world: World, netns: Netns) -> list[str]:
+    """Give a route two or three next hops, of which a hash takes one for each pair of addresses."""
+    own = addresses_of(netns)
+    near = [
+        f"nexthop via {ip} dev {link.name} weight {draw.choice((1, 1, 2, 5))}"
+        for link in netns.links
+        for address in link.addresses
+        for ip in every_address(world)
+        if link.up and IPv4Address(ip) in address.interface.network and ip not in own
+    ]
+    if len(near) < 2:
+        return []
+    hops = draw.sample(near, min(len(near), draw.choice((2, 2, 3))))
+    target = draw.choice(("default", "default", *networks(world)))
+    verb = draw.choice(("add", "replace")) if target == "default" else "add"  # the lab keeps what addresses bring
+    return [f"ip route {verb} {target} {' '.join(hops)}"]
+
+
 RECIPES: tuple[Callable[[Random, World, Netns], list[str]], ...] = (
     marked,
     marked,
@@ -128,4 +165,6 @@ RECIPES: tuple[Callable[[Random, World, Netns], list[str]], ...] = (
     random_drops,
     drawn,
     foreign_addresses,
+    proxied,
+    several_hops,
 )

@@ -111,15 +111,17 @@ class SocketMatch(Match):
 
 
 def _found(packet: Packet, at: Context, what: str) -> FoundSocket | None:
-    """Look up the socket of a packet as the program sees its addresses: SNAT is undone. Source: nf_sk_lookup_slow_v4().
+    """Look up the socket of a packet as the program sees its addresses: SNAT is undone.
 
-    Raises: Unsupported for an ICMP error, which belongs to the socket of the packet it quotes.
+    An ICMP error is for the socket of the packet it quotes. Source: nf_sk_lookup_slow_v4(), extract_icmp4_fields().
     """
-    if packet.icmp and packet.icmp.is_error:
-        raise Unsupported(tr("match {match} for an ICMP error", match=what.removeprefix("-m ")))
+    replies = ConnState.RELATED if packet.icmp else ConnState.ESTABLISHED
+    if packet.icmp and packet.icmp.quoted:
+        sent = packet.icmp.quoted
+        packet = Packet(sent.dst, sent.src, sent.proto, sent.dport, sent.sport, sent.tcp)
     if packet.proto not in ("tcp", "udp"):
         return None
-    if at.entry and at.reply and at.ctstate is ConnState.ESTABLISHED:
+    if at.entry and at.reply and at.ctstate is replies:
         packet = packet.but(dst=at.entry.original.src, dport=at.entry.original.sport)
     lookup = _lookup(at, what)
     return lookup(packet, at.iif, False) or lookup(packet, at.iif, True)
